@@ -1,0 +1,1 @@
+"""Recommenders that do not lock people into a bubble."""

@@ -1,0 +1,69 @@
+"""Shares of regions: what a user consumes, what nearby communities consume, what is missing from a slate."""
+
+import numpy as np
+from scipy.cluster.vq import kmeans2
+
+from recsys import seeds
+from recsys.maths.spaces import singular_vectors, unit
+from recsys.types.arrays import Bools, Csr, Doubles, Ints
+from recsys.types.maps import TasteMap
+
+COMMUNITIES = 12
+
+
+def user_mixes(train: Csr, assignment: Csr) -> Doubles:
+    """Return the share of each region in each user's history, (U, Z): rows sum to 1, or are 0 without history."""
+    mass = np.asarray((train @ assignment).toarray(), dtype=np.float64)
+    total = mass.sum(axis=1, keepdims=True)
+    return np.asarray(mass / np.where(total > 0, total, 1.0))
+
+
+def touched(train: Csr, taste_map: TasteMap) -> Bools:
+    """Return whether some positive of the user lies in the (hard) region, (U, Z)."""
+    hard = taste_map.hard
+    known = hard >= 0
+    membership = Csr(
+        (np.ones(known.sum(), np.float32), (np.flatnonzero(known), hard[known])), shape=taste_map.assignment.shape
+    )
+    return np.asarray((train @ membership).toarray() > 0)
+
+
+def kl(p: Doubles, q: Doubles) -> Doubles:
+    """Return sum_z p log(p / q) over the last axis, in nats; terms with p = 0 are 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(p > 0, p * np.log(p / q), 0.0).sum(axis=-1), dtype=np.float64)
+
+
+def deficit(q: Doubles, e: Doubles, w: Doubles | float = 1.0) -> Doubles:
+    """Return sum_z w max(0, q - e) / sum_z w q over the last axis, in [0, 1]: what is owed and not shown.
+
+    0 when every wanted region has its share; with w = 1 and both summing to 1 it is the total variation
+    distance. NaN where nothing is owed.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((w * np.maximum(0.0, q - e)).sum(axis=-1) / (w * q).sum(axis=-1), dtype=np.float64)
+
+
+def communities(train: Csr, seed: int, n: int = COMMUNITIES) -> Ints:
+    """Return the community of each user, (U,): spherical k-means on the users' side of a rank-32 SVD."""
+    left, values, _ = singular_vectors(train, 32)
+    vectors = unit(left * values).astype(np.float64)
+    n = min(n, len(vectors))
+    _, label = kmeans2(vectors, n, minit="++", rng=seeds.generator(seed, "communities"), missing="warn")
+    return np.asarray(label, dtype=np.int32)
+
+
+def near_mixes(own: Doubles, community: Ints) -> Doubles:
+    """Return what nearby *other* communities consume, (U, Z), from the users' own mixes (U, Z).
+
+    q_u = sum over c != c(u) of pi_u(c) p_c, with p_c the mean mix of community c and pi_u(c) proportional to
+    exp(-|p_u - p_c|^2 / h), h the median of the squared distances between users and other communities.
+    """
+    labels = np.unique(community)
+    centres = np.stack([own[community == c].mean(axis=0) for c in labels])
+    distance = ((own[:, None, :] - centres[None]) ** 2).sum(axis=2)
+    other = community[:, None] != labels
+    if not other.any():
+        return np.broadcast_to(centres[0], own.shape).copy()
+    weight = np.where(other, np.exp(-distance / max(float(np.median(distance[other])), 1e-12)), 0.0)
+    return np.asarray(weight @ centres / weight.sum(axis=1, keepdims=True))

@@ -1,0 +1,16 @@
+"""Names for the array types that the records are made of."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Strings = NDArray[np.str_]
+Anys = NDArray[Any]
+Csr = sparse.csr_array

@@ -1,0 +1,51 @@
+"""The validated log of interactions, the catalogue, and the two together with their card."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs, Strings
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Who met what, when and how strongly: R rows, in the order of the source.
+
+    Ids are names, always strings: 50 and "50" are the same user. Rows hold codes into the id arrays.
+    """
+
+    user: Ints  # (R,) codes into user_ids
+    item: Ints  # (R,) codes into item_ids
+    weight: Floats  # (R,) finite: a rating, a quantity, or 1
+    datetime: Longs | None  # (R,) seconds since 1970-01-01 UTC, None where the source has no time
+    user_ids: Strings  # (U,)
+    item_ids: Strings  # (I,)
+    source: Strings | None = None  # (R,) which list, page or policy led to the interaction
+    consent: Bools | None = None  # (R,) whether the row may be used for personalisation
+
+    def __len__(self) -> int:
+        """Return R, the number of rows."""
+        return len(self.user)
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """The catalogue: one row per item, in the order of the item codes it goes with."""
+
+    ids: Strings  # (I,)
+    titles: Strings  # (I,) "" where unknown
+    features: Csr  # (I, F) float32, 0 or 1; an empty row is an item without features
+    feature_names: tuple[str, ...]  # F names such as "Film-Noir"
+    years: Ints  # (I,) 0 where unknown
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A log, its catalogue and its card. `items` rows follow `interactions.item_ids`."""
+
+    name: str
+    interactions: Interactions
+    items: Items
+    fingerprint: str  # sha256 of the validated content: two equal datasets have equal fingerprints
+    card: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # what was untidy and by which rule it was handled, one line each

@@ -1,0 +1,92 @@
+"""Slates held against a yardstick, and the three shapes of a metric's answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from recsys.types.arrays import Bools, Doubles, Ints
+from recsys.types.maps import TasteMap
+from recsys.types.pools import Tables
+from recsys.types.splits import Split
+
+Direction = Literal[-1, 0, 1]  # less is better, neither, more is better
+
+
+@dataclass(frozen=True, eq=False)
+class Yardstick:
+    """What slates are judged against: held-out positives of a split, and maps. Shared by all runs."""
+
+    split: Split
+    own_maps: tuple[TasteMap, ...] = ()
+    audit_maps: tuple[TasteMap, ...] = ()  # by co-occurrence, none of them an objective's own
+    content_maps: tuple[TasteMap, ...] = ()  # by what items are; empty where there is no content
+    tables: Tables = field(default_factory=Tables)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One run's slates, a row for every user of the split (an empty slate is a row of -1)."""
+
+    items: Ints  # (U, K) item codes, -1 = none, never twice in a row
+    yardstick: Yardstick
+    tables: Tables = field(default_factory=Tables)
+
+    def top(self, k: int) -> Ints:
+        """Return the first k picks, (U, k); slates shorter than k are filled with -1."""
+        have = self.items[:, :k]
+        if have.shape[1] == k:
+            return have
+        return np.pad(have, ((0, 0), (0, k - have.shape[1])), constant_values=-1)
+
+    @property
+    def hits(self) -> Bools:
+        """Which picks are held-out positives, (U, K)."""
+        return self.tables.get("hits", self._hits)
+
+    def _hits(self) -> Bools:
+        test = self.yardstick.split.test
+        found = np.zeros(self.items.shape, dtype=bool)
+        wanted = np.zeros(test.shape[1] + 1, dtype=bool)  # the last cell answers for -1
+        for u in range(len(self.items)):
+            positives = test.indices[test.indptr[u] : test.indptr[u + 1]]
+            wanted[positives] = True
+            found[u] = wanted[self.items[u]]
+            wanted[positives] = False
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class PerUser:
+    """One number per user; NaN where the metric is not defined for that user."""
+
+    values: Doubles  # (U,)
+    convention: str  # the variant, in words: denominator, logarithm, who is averaged
+    direction: Direction
+
+
+@dataclass(frozen=True, eq=False)
+class PerMap:
+    """One number per map and user; the value is the mean over maps of the mean over defined users."""
+
+    values: Doubles  # (M, U)
+    convention: str
+    direction: Direction
+    counts: dict[str, float] = field(default_factory=dict)  # for instance users and hits behind it
+
+
+@dataclass(frozen=True, eq=False)
+class PerCatalogue:
+    """A statistic of how often each item is shown; `statistic` maps counts (..., I) to numbers (...)."""
+
+    shown: Ints  # (U, k) picks, -1 = none
+    n_items: int
+    statistic: Callable[[Doubles], Doubles]
+    convention: str
+    direction: Direction
+
+
+Answer = PerUser | PerMap | PerCatalogue
+
+__all__ = ["Answer", "Evaluation", "PerCatalogue", "PerMap", "PerUser", "Yardstick"]

@@ -1,0 +1,23 @@
+"""A map of the catalogue: which item lies in which region of taste."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys.types.arrays import Csr, Ints
+
+
+@dataclass(frozen=True, eq=False)
+class TasteMap:
+    """An assignment of I items to Z regions: rows sum to 1, or are empty for items the map does not know."""
+
+    name: str  # for instance "ward-24-svd32"
+    assignment: Csr  # (I, Z) float32
+    method: str
+    seed: int = 0
+
+    @property
+    def hard(self) -> Ints:
+        """The region of each item, (I,): its largest entry, the first of equals; -1 where it has none."""
+        dense = self.assignment.toarray()
+        return np.where(dense.any(axis=1), dense.argmax(axis=1), -1).astype(np.int32)

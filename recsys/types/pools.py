@@ -1,0 +1,92 @@
+"""Candidates of some users, and the context that objectives look at."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from recsys.types.arrays import Csr, Floats, Ints, Strings
+from recsys.types.datasets import Items
+from recsys.types.errors import RecsysError
+from recsys.types.maps import TasteMap
+from recsys.types.models import Factors
+
+T = TypeVar("T")
+
+
+class Tables:
+    """Tables derived from a record, each made once, under a lock."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._made: dict[str, Any] = {}
+        self._lock = threading.RLock()
+
+    def get(self, key: str, make: Callable[[], T]) -> T:
+        """Return the table called `key`, made by `make` at the first call."""
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = make()
+            made: T = self._made[key]
+            return made
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What is known beside the candidates. Absent parts are None; an objective that needs one says so."""
+
+    user_ids: Strings  # (users,)
+    item_ids: Strings  # (I,)
+    train: Csr | None = None  # (users, I) positives, 0/1
+    items: Items | None = None
+    factors: Factors | None = None
+    make_maps: Callable[[], Sequence[TasteMap]] | None = None  # own maps, made when first asked for
+    seed: int = 0
+    tables: Tables = field(default_factory=Tables)
+
+    @property
+    def maps(self) -> tuple[TasteMap, ...]:
+        """The objectives' own maps."""
+        if self.make_maps is None:
+            raise RecsysError("this objective needs taste maps: make the pool with a split, or give it maps=")
+        return self.tables.get("maps", lambda: tuple(self.make_maps()))  # type: ignore[misc]
+
+    def need_train(self, who: str) -> Csr:
+        """Return the training positives, or say that `who` cannot do without them."""
+        if self.train is None:
+            raise RecsysError(f"{who} needs each user's history: make the pool with split=")
+        return self.train
+
+    def need_items(self, who: str) -> Items:
+        """Return the catalogue with its features, or say that `who` cannot do without them."""
+        if self.items is None or not self.items.features.nnz:
+            raise RecsysError(f"{who} needs item features, and this data has none")
+        return self.items
+
+    def need_factors(self, who: str) -> Factors:
+        """Return the model's factors, or say that `who` cannot do without them."""
+        if self.factors is None:
+            raise RecsysError(f"{who} needs a factor model (such as als): this pool's scores come from none")
+        return self.factors
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Candidates of U users, best first: a row shorter than N ends in -1."""
+
+    users: Ints  # (U,) codes into context.user_ids
+    items: Ints  # (U, N) codes into context.item_ids, -1 = none
+    scores: Floats  # (U, N), finite where there is an item, 0 elsewhere
+    context: Context
+
+    @property
+    def lengths(self) -> Ints:
+        """How many candidates each user has, (U,)."""
+        return (self.items >= 0).sum(axis=1).astype(np.int32)
+
+    def block(self, start: int, stop: int) -> "Pool":
+        """Return the users from `start` to `stop`, sharing the context."""
+        part = slice(start, stop)
+        return replace(self, users=self.users[part], items=self.items[part], scores=self.scores[part])

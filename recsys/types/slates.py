@@ -1,0 +1,21 @@
+"""What is shown: k picks per user, and what each objective contributed to each pick."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from recsys.types.arrays import Floats, Ints, Strings
+
+
+@dataclass(frozen=True, eq=False)
+class Slates:
+    """Slates of U users; a row shorter than k ends in -1."""
+
+    users: Ints  # (U,) codes into user_ids
+    items: Ints  # (U, k) codes into item_ids, -1 = none
+    scores: Floats  # (U, k) blended marginal gain at the moment of the pick
+    contributions: Floats  # (U, k, O), weighted and scaled: their sum over O is `scores`
+    objectives: tuple[str, ...]  # O names
+    user_ids: Strings
+    item_ids: Strings
+    log_propensity: Floats | None = None  # (U, k) log-probability of each pick given those before it
+    scales: Mapping[str, float] = field(default_factory=dict)  # what each objective's gain was multiplied by

@@ -1,0 +1,66 @@
+"""Train, validation and test of one dataset."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from recsys.types.arrays import Bools, Csr, Strings
+from recsys.types.datasets import Items
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Positives of U users and I items as 0/1 CSR matrices; `*_other` keeps the weights of the rest.
+
+    The others (low ratings, known dislikes) are never targets, and those met before the cut are excluded
+    from pools.
+    """
+
+    kind: str  # "global_time", "per_user_time", "leave_last" or "random"
+    seed: int
+    user_ids: Strings  # (U,)
+    items: Items  # (I,) rows follow the columns of the matrices
+    train: Csr  # (U, I) float32
+    validation: Csr  # (U, I) float32
+    test: Csr  # (U, I) float32
+    train_other: Csr  # (U, I) float32 weights
+    validation_other: Csr  # (U, I) float32 weights
+    fingerprint: str = ""  # names the data, the filter and the split that made it
+    counts: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # leakage, dropped rows: one line each
+
+    @property
+    def item_ids(self) -> Strings:
+        """The I item ids, in the order of the columns."""
+        return self.items.ids
+
+    @property
+    def met(self) -> Csr:
+        """Everything each user has met before the cut, whatever the rating: (U, I), non-zero where met."""
+        return (self.train + (self.train_other != 0)).astype(np.float32)
+
+    @property
+    def available(self) -> Bools:
+        """Which items existed before the cut, (I,): all of them unless the split is at one point in time."""
+        if self.kind != "global_time":
+            return np.ones(self.train.shape[1], dtype=bool)
+        return np.asarray(self.met.sum(axis=0)).ravel() > 0
+
+    def for_choosing(self) -> "Split":
+        """Return the split on which choices are made: fit on train, judge on validation."""
+        return replace(self, test=self.validation, validation=_empty(self.train), validation_other=_empty(self.train))
+
+    def for_judging(self) -> "Split":
+        """Return the split of the last word: fit on train + validation, judge on test."""
+        return replace(
+            self,
+            train=(self.train + self.validation).tocsr(),
+            train_other=(self.train_other + self.validation_other).tocsr(),
+            validation=_empty(self.train),
+            validation_other=_empty(self.train),
+        )
+
+
+def _empty(like: Csr) -> Csr:
+    return Csr(like.shape, dtype=np.float32)

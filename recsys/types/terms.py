@@ -1,0 +1,77 @@
+"""The four shapes of an objective: what the greedy kernel can add, slot by slot.
+
+B users of a block, N candidates each. Gains are oriented so that more is better.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from recsys.types.arrays import Csr, Doubles, Floats, Longs
+
+
+@dataclass(frozen=True, eq=False)
+class Modular:
+    """The gain of a candidate does not depend on the slate: g[u, n]."""
+
+    gain: Floats  # (B, N)
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Far from the slate: 1 - agg over j in S of sim(n, j), with sim the dot product of two rows.
+
+    `agg` is "max", "mean" or "sum" (for "sum" the gain is the sum of 1 - sim). The empty slate gives
+    `empty`; with `start`, the similarity of each candidate to something already there (a profile), the
+    aggregate begins with that as its first member.
+    """
+
+    vectors: Floats  # (M, d) C-contiguous; unit rows make the dot product a cosine
+    rows: Longs  # (B, N) row of each candidate in `vectors`
+    agg: Literal["max", "mean", "sum"] = "max"
+    empty: float = 0.0
+    start: Floats | None = None  # (B, N)
+
+
+@dataclass(frozen=True, eq=False)
+class Coverage:
+    """Concave coverage: sum over z of need[u, z] * (phi(c_z + b_r a[n, z]) - phi(c_z)), c from `start`.
+
+    phi: "linear" is min(c, cap), "log" is log(c), "exp" is 1 - exp(-c), "sqrt" is sqrt(c), and "max" replaces
+    the sum inside by a running maximum: need[u, z] * max(0, a[n, z] - c_z) (facility location).
+    `slots` are the constant weights b_r of the k positions; None means 1 for each.
+    """
+
+    coverage: Csr  # (M, Z) float32, non-negative: what one row covers
+    rows: Longs  # (B, N) row of each candidate in `coverage`
+    need: Doubles  # (B, Z) non-negative
+    phi: Literal["linear", "log", "exp", "sqrt", "max"]
+    cap: Doubles | None = None  # (B, Z), for "linear"; None means no cap
+    start: Doubles | None = None  # (B, Z); None means 0
+    slots: Doubles | None = None  # (k,) or longer
+
+    def __post_init__(self) -> None:
+        """Refuse a logarithm that starts at zero."""
+        if self.phi == "log" and (self.start is None or bool(np.any((self.start <= 0) & (self.need > 0)))):
+            raise ValueError("Coverage with phi='log' needs start > 0 wherever need > 0")
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """The part of a candidate that the slate does not span: its residual after projecting the slate out.
+
+    The kernel matrix is K = (1 - ridge) V V' + ridge I. `form` "log" gives the marginal log-determinant,
+    2 log quality + log residual squared (a DPP); "norm" gives quality * residual (SSD). Only the last `window`
+    picks are projected out; None means all.
+    """
+
+    vectors: Floats  # (M, d) C-contiguous
+    rows: Longs  # (B, N)
+    form: Literal["log", "norm"] = "log"
+    quality: Floats | None = None  # (B, N) positive; None means 1
+    window: int | None = None
+    ridge: float = 0.0
+
+
+Term = Modular | Spread | Coverage | Volume
