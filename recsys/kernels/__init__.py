@@ -1,1 +1,1 @@
-"""kernels"""
+"""The compiled greedy kernel, the layout it reads, and the slow statement it is checked against."""

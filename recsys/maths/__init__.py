@@ -2,9 +2,16 @@
 
 from recsys.maths.mixes import communities, deficit, kl, near_mixes, touched, user_mixes
 from recsys.maths.popularity import counts, gini, self_information
-from recsys.maths.spaces import cooccurrence_vectors, feature_vectors, singular_vectors, unit
+from recsys.maths.spaces import (
+    cooccurrence_vectors,
+    feature_vectors,
+    nearest_in_profile,
+    singular_vectors,
+    unit,
+)
 
 __all__ = [
     "communities", "cooccurrence_vectors", "counts", "deficit", "feature_vectors", "gini", "kl", "near_mixes",
+    "nearest_in_profile",
     "self_information", "singular_vectors", "touched", "unit", "user_mixes",
 ]  # fmt: skip

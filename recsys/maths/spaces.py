@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import svds
 
-from recsys.types.arrays import Csr, Doubles, Floats
+from recsys.types.arrays import Csr, Doubles, Floats, Ints, Longs
 from recsys.types.datasets import Items
 
 DIMENSIONS = 64
@@ -48,3 +48,16 @@ def feature_vectors(items: Items, d: int = 256) -> Floats:
     vectors = right * values
     vectors[np.diff(items.features.indptr) == 0] = 0.0
     return unit(vectors)
+
+
+def nearest_in_profile(vectors: Floats, train: Csr, users: Ints, items: Longs) -> Doubles:
+    """Return the largest cosine, at least 0, of each of `items` (B, N) to the history of its user, (B, N).
+
+    0 for a user without history. `users` (B,) are rows of `train`, `vectors` (I, d) has unit rows.
+    """
+    near = np.zeros(items.shape)
+    for b, user in enumerate(users):
+        profile = train.indices[train.indptr[user] : train.indptr[user + 1]]
+        if len(profile):
+            near[b] = (vectors[items[b]] @ vectors[profile].T).max(axis=1, initial=0.0)
+    return np.minimum(near, 1.0)

@@ -1,0 +1,97 @@
+"""A blend, read: which objectives, with which weights and settings."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from recsys import objectives
+from recsys.types import Pool, RecsysError, Term, unknown
+from recsys.types.arrays import Doubles
+
+Objective = Callable[..., Term]
+Blend = Mapping[str, Any]  # objective -> weight, or {"weight": ..., setting: ...}; a weight per user is an array
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One objective of a blend."""
+
+    name: str
+    objective: Objective
+    weight: Doubles  # () or (U,)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def term(self, pool: Pool, k: int) -> Term:
+        """Return the objective's term for the users of `pool`."""
+        return self.objective(pool, k, **self.settings)
+
+
+def read(blend: Blend) -> tuple[Part, ...]:
+    """Return the parts of `blend` whose weight is not 0, in the order of their names.
+
+    Raises:
+        RecsysError: for an unknown objective or setting, or a weight that is not a finite number.
+    """
+    parts = [_part(name, blend[name]) for name in sorted(blend)]
+    kept = tuple(p for p in parts if np.any(p.weight))
+    if not kept:
+        raise RecsysError("blend: every weight is 0, expected at least one objective with a weight")
+    return kept
+
+
+def _part(name: str, value: Any) -> Part:
+    objective = _objective(name)
+    settings = dict(value) if isinstance(value, Mapping) else {"weight": value}
+    if "weight" not in settings:
+        raise RecsysError(f"blend: '{name}' has no weight, expected a number or {{weight = ..., ...}}")
+    weight = _weight(name, settings.pop("weight"))
+    known = list(inspect.signature(objective).parameters)[2:]
+    for setting in settings:
+        if setting not in known:
+            raise unknown("setting", setting, [*known, "weight"], where=f"blend: {name}")
+    return Part(name, objective, weight, settings)
+
+
+def _weight(name: str, value: ArrayLike) -> Doubles:
+    try:
+        weight = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise RecsysError(f"blend: the weight of '{name}' is {value!r}, expected a number") from None
+    if weight.ndim > 1 or not np.isfinite(weight).all():
+        raise RecsysError(f"blend: the weight of '{name}' is {value!r}, expected a finite number, or one per user")
+    return weight
+
+
+def _objective(name: str) -> Objective:
+    if ":" not in name:
+        if name not in objectives.__all__:
+            raise unknown("objective", name, objectives.__all__, where="blend")
+        found: Objective = getattr(objectives, name)
+        return found
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise RecsysError(f"blend: '{name}' cannot be imported ({error}), expected package.module:function") from None
+    return found
+
+
+def weights(parts: Sequence[Part], users: int) -> Doubles:
+    """Return the weight of each part for each user, (U, T).
+
+    Raises:
+        RecsysError: if a weight per user has another length than there are users.
+    """
+    columns = []
+    for part in parts:
+        if part.weight.ndim and len(part.weight) != users:
+            raise RecsysError(
+                f"blend: '{part.name}' has {len(part.weight)} weights, expected one, or {users}: one per user"
+            )
+        columns.append(np.broadcast_to(part.weight, users))
+    return np.stack(columns, axis=1).astype(np.float64)

@@ -1,0 +1,256 @@
+"""The greedy kernel: k times, the candidate with the largest blended marginal gain.
+
+One compiled loop serves every blend of the four shapes. It is serial, without the interpreter lock and without
+allocation inside the loop over users; `recsys.slates` runs it over blocks of users on threads. The slow
+statement of the same rules is `recsys.kernels.references`.
+"""
+
+import numpy as np
+from numba import njit
+
+MODULAR, SPREAD, COVERAGE, VOLUME = 0, 1, 2, 3
+MAX, MEAN = 0, 1
+LINEAR, LOG, EXP, SQRT = 0, 1, 2, 3
+FLOOR = 1e-6  # a squared residual below it is no volume: vectors are float32
+
+_compiled = njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+
+
+@_compiled
+def _dot(table, a, b, d):
+    total = np.float32(0.0)
+    for i in range(d):
+        total += table[a + i] * table[b + i]
+    return total
+
+
+@_compiled
+def _spread_gain(settings, empty, state, members, n, gain):
+    if members == 0:
+        gain[:n] = empty
+    elif settings[2] == MAX:
+        gain[:n] = 1.0 - state[:n]
+    elif settings[2] == MEAN:
+        gain[:n] = 1.0 - state[:n] / members
+    else:
+        gain[:n] = members - state[:n]
+
+
+@_compiled
+def _spread_update(settings, table, rows, state, members, pick, n):
+    offset, d = settings[0], settings[1]
+    chosen = offset + rows[pick] * d
+    for i in range(n):
+        sim = _dot(table, chosen, offset + rows[i] * d, d)
+        if settings[2] != MAX:
+            state[i] += sim
+        elif members == 0 or sim > state[i]:
+            state[i] = sim
+
+
+@_compiled
+def _cover_gain(settings, rows, pointers, regions, values, slot, need, cap, covered, alive, n, gain):
+    head, phi = settings[0], settings[1]
+    for i in range(n):
+        if not alive[i]:
+            continue
+        total = 0.0
+        row = head + rows[i]
+        for e in range(pointers[row], pointers[row + 1]):
+            z = regions[e]
+            if need[z] == 0.0:
+                continue
+            a = slot * values[e]
+            c = covered[z]
+            if phi == LINEAR:
+                step = min(c + a, cap[z]) - min(c, cap[z])
+            elif phi == LOG:
+                step = np.log(c + a) - np.log(c)
+            elif phi == EXP:
+                step = np.exp(-c) - np.exp(-(c + a))
+            elif phi == SQRT:
+                step = np.sqrt(c + a) - np.sqrt(c)
+            else:
+                step = max(0.0, a - c)
+            total += need[z] * step
+        gain[i] = total
+
+
+@_compiled
+def _cover_update(settings, rows, pointers, regions, values, slot, covered, pick):
+    row = settings[0] + rows[pick]
+    for e in range(pointers[row], pointers[row + 1]):
+        z = regions[e]
+        a = slot * values[e]
+        if settings[1] > SQRT:
+            covered[z] = max(covered[z], a)
+        else:
+            covered[z] += a
+
+
+@_compiled
+def _volume_gain(settings, quality, residual, n, gain):
+    for i in range(n):
+        if settings[2] == 0:
+            gain[i] = 2.0 * np.log(quality[i]) + np.log(max(residual[i], FLOOR))
+        else:
+            gain[i] = quality[i] * np.sqrt(max(residual[i], 0.0))
+
+
+@_compiled
+def _volume_update(settings, ridge, table, rows, basis, residual, pick, step, n):
+    """Project the pick out of every candidate: one more row of the Cholesky factor (Chen et al. 2018)."""
+    offset, d = settings[0], settings[1]
+    length = residual[pick]
+    if length <= FLOOR:
+        basis[step, :n] = 0.0
+        return
+    chosen = offset + rows[pick] * d
+    for i in range(n):
+        inner = (1.0 - ridge) * _dot(table, chosen, offset + rows[i] * d, d)
+        for s in range(step):
+            inner -= basis[s, pick] * basis[s, i]
+        basis[step, i] = inner / np.sqrt(length)
+    for i in range(n):
+        residual[i] -= basis[step, i] ** 2
+
+
+@_compiled
+def _windowed_update(settings, ridge, table, rows, basis, residual, picks, step, n):
+    """Project the last `window` picks out of every candidate, from nothing: one of them has just left."""
+    window = settings[3]
+    _volume_start(settings, ridge, table, rows, residual, n)
+    for s in range(window):
+        basis[s, :n] = 0.0
+    for s in range(window):
+        _volume_update(settings, ridge, table, rows, basis, residual, picks[step - window + 1 + s], s, n)
+
+
+@_compiled
+def _volume_start(settings, ridge, table, rows, residual, n):
+    offset, d = settings[0], settings[1]
+    for i in range(n):
+        row = offset + rows[i] * d
+        residual[i] = (1.0 - ridge) * _dot(table, row, row, d) + ridge
+
+
+@_compiled
+def _best(total, alive, n):
+    pick = -1
+    for i in range(n):
+        if alive[i] and (pick < 0 or total[i] > total[pick]):
+            pick = i
+    return pick
+
+
+@_compiled
+def _drawn(total, alive, n, temperature, uniform):
+    """Return a draw from the softmax of total / temperature over what is left, and its log-probability."""
+    top = total[_best(total, alive, n)]
+    mass = 0.0
+    for i in range(n):
+        if alive[i]:
+            mass += np.exp((total[i] - top) / temperature)
+    pick = -1
+    left = uniform * mass
+    for i in range(n):
+        if alive[i] and left >= 0.0:
+            pick = i
+            left -= np.exp((total[i] - top) / temperature)
+    return pick, (total[pick] - top) / temperature - np.log(mass)
+
+
+@_compiled
+def _deviation(gain, alive, n):
+    count, mean, square = 0, 0.0, 0.0
+    for i in range(n):
+        if alive[i]:
+            count += 1
+            apart = gain[i] - mean
+            mean += apart / count
+            square += apart * (gain[i] - mean)
+    return np.sqrt(square / max(count, 1))
+
+
+@_compiled
+def greedy(
+    lengths, weights, shape, place, modular, tables, spread, spread_empty, spread_rows, spread_start, cover,
+    cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start, volume, volume_ridge,
+    volume_rows, volume_quality, k, temperature, uniforms, follow, picks, contributions, log_propensity, deviations,
+):  # fmt: skip
+    """Fill `picks` (B, k), `contributions` (B, k, T), `log_propensity` (B, k) and `deviations` (B, T).
+
+    `weights` is (B, T), the rest is a `Plan`'s. With `temperature` > 0 every pick is drawn with `uniforms` (B, k).
+    With `follow` the picks are the candidates in their own order, and `deviations` is the standard deviation of
+    each term's gain over the candidates left, averaged over the steps.
+    """
+    terms, most = len(shape), picks.shape[1]
+    width = 0
+    for b in range(len(lengths)):
+        width = max(width, lengths[b])
+    gain = np.zeros((terms, width))
+    total = np.zeros(width)
+    alive = np.zeros(width, dtype=np.bool_)
+    states = np.zeros((len(spread), width))
+    covered = np.zeros(need.shape[1])
+    basis = np.zeros((len(volume), max(most, 1), width))
+    residual = np.zeros((len(volume), width))
+    for b in range(len(lengths)):
+        n = lengths[b]
+        alive[:n] = True
+        covered[:] = start[b]
+        for t in range(terms):
+            p = place[t]
+            if shape[t] == MODULAR:
+                for i in range(n):
+                    gain[t, i] = modular[p, b, i]
+            elif shape[t] == SPREAD:
+                for i in range(n):
+                    states[p, i] = spread_start[p, b, i]
+            elif shape[t] == VOLUME:
+                _volume_start(volume[p], volume_ridge[p], tables, volume_rows[p, b], residual[p], n)
+        for step in range(min(k, n)):
+            total[:n] = 0.0
+            for t in range(terms):
+                p = place[t]
+                if shape[t] == SPREAD:
+                    members = step + spread[p, 3]
+                    _spread_gain(spread[p], spread_empty[p], states[p], members, n, gain[t])
+                elif shape[t] == COVERAGE:
+                    _cover_gain(
+                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values,
+                        cover_slots[p, step], need[b], cap[b], covered, alive, n, gain[t],
+                    )  # fmt: skip
+                elif shape[t] == VOLUME:
+                    _volume_gain(volume[p], volume_quality[p, b], residual[p], n, gain[t])
+                for i in range(n):
+                    total[i] += weights[b, t] * gain[t, i]
+            if follow:
+                pick = step
+                for t in range(terms):
+                    deviations[b, t] += _deviation(gain[t], alive, n) / min(k, n)
+            elif temperature > 0.0:
+                pick, log_propensity[b, step] = _drawn(total, alive, n, temperature, uniforms[b, step])
+            else:
+                pick = _best(total, alive, n)
+            picks[b, step] = pick
+            alive[pick] = False
+            for t in range(terms):
+                p = place[t]
+                contributions[b, step, t] = weights[b, t] * gain[t, pick]
+                if shape[t] == SPREAD:
+                    members = step + spread[p, 3]
+                    _spread_update(spread[p], tables, spread_rows[p, b], states[p], members, pick, n)
+                elif shape[t] == COVERAGE:
+                    _cover_update(
+                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values,
+                        cover_slots[p, step], covered, pick,
+                    )  # fmt: skip
+                elif shape[t] == VOLUME and step < volume[p, 3]:
+                    _volume_update(
+                        volume[p], volume_ridge[p], tables, volume_rows[p, b], basis[p], residual[p], pick, step, n
+                    )
+                elif shape[t] == VOLUME:
+                    _windowed_update(
+                        volume[p], volume_ridge[p], tables, volume_rows[p, b], basis[p], residual[p], picks[b], step, n
+                    )

@@ -1,0 +1,168 @@
+"""Terms of a blend, laid out flat so that one compiled kernel reads them all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recsys.types import Coverage, Modular, RecsysError, Spread, Tables, Term, Volume
+from recsys.types.arrays import Anys, Doubles, Floats, Longs
+
+SHAPES = (Modular, Spread, Coverage, Volume)
+AGGREGATES = {"max": 0, "mean": 1, "sum": 2}
+PHIS = {"linear": 0, "log": 1, "exp": 2, "sqrt": 3, "max": 4}
+FORMS = {"log": 0, "norm": 1}
+NO_CAP = 1e30  # finite: the kernel is compiled with fastmath
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """B users, N candidates, T terms; Tm, Ts, Tc, Tv of them by shape, in the order in which they came."""
+
+    shape: Longs  # (T,) index into SHAPES
+    place: Longs  # (T,) index among the terms of that shape
+    modular: Floats  # (Tm, B, N)
+    tables: Floats  # vectors of all Spread and Volume terms, end to end
+    spread: Longs  # (Ts, 4) offset in tables, d, aggregate, whether it has a start
+    spread_empty: Doubles  # (Ts,)
+    spread_rows: Longs  # (Ts, B, N)
+    spread_start: Floats  # (Ts, B, N), or (Ts, 0, 0) where none has one
+    cover: Longs  # (Tc, 2) offset of its row pointers, phi
+    cover_rows: Longs  # (Tc, B, N)
+    cover_pointers: Longs
+    cover_regions: Longs  # columns, counted over all terms end to end
+    cover_values: Floats
+    cover_slots: Doubles  # (Tc, k)
+    need: Doubles  # (B, Z), Z over all terms end to end
+    cap: Doubles  # (B, Z)
+    start: Doubles  # (B, Z)
+    volume: Longs  # (Tv, 4) offset in tables, d, form, window
+    volume_ridge: Doubles  # (Tv,)
+    volume_rows: Longs  # (Tv, B, N)
+    volume_quality: Doubles  # (Tv, B, N), positive
+
+
+def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Plan:
+    """Lay out `terms` for a block; `memo` keeps what does not change from block to block.
+
+    Raises:
+        RecsysError: if a term's arrays do not have the shape of the block, or hold NaN or infinity.
+    """
+    for term in terms:
+        _check(term, users, n)
+    modular = [t for t in terms if isinstance(t, Modular)]
+    spread = [t for t in terms if isinstance(t, Spread)]
+    cover = [t for t in terms if isinstance(t, Coverage)]
+    volume = [t for t in terms if isinstance(t, Volume)]
+    vectors = [t.vectors for t in (*spread, *volume)]
+    tables, offsets = memo.get(_key("tables", vectors), lambda: _end_to_end(vectors))
+    pointers, regions, values, heads = memo.get(
+        _key("cover", [t.coverage for t in cover]), lambda: _join([t.coverage for t in cover])
+    )
+    shape = np.array([next(i for i, kind in enumerate(SHAPES) if isinstance(t, kind)) for t in terms], np.int64)
+    block = (users, n)
+    return Plan(
+        shape=shape,
+        place=np.array([int((shape[:t] == shape[t]).sum()) for t in range(len(terms))], np.int64),
+        modular=_stack([t.gain for t in modular], block, np.float32),
+        tables=tables,
+        spread=np.array(
+            [
+                (offsets[i], t.vectors.shape[1], AGGREGATES[t.agg], t.start is not None)
+                for i, t in enumerate(spread)
+            ],
+            np.int64,
+        ).reshape(-1, 4),
+        spread_empty=np.array([t.empty for t in spread], np.float64),
+        spread_rows=_stack([t.rows for t in spread], block, np.int64),
+        spread_start=_stack([np.zeros(block) if t.start is None else t.start for t in spread], block, np.float32),
+        cover=np.array([(heads[i], PHIS[t.phi]) for i, t in enumerate(cover)], np.int64).reshape(-1, 2),
+        cover_rows=_stack([t.rows for t in cover], block, np.int64),
+        cover_pointers=pointers,
+        cover_regions=regions,
+        cover_values=values,
+        cover_slots=_stack([np.ones(k) if t.slots is None else t.slots[:k] for t in cover], (k,), np.float64),
+        need=_beside([t.need for t in cover], users),
+        cap=_beside([np.full(t.need.shape, NO_CAP) if t.cap is None else t.cap for t in cover], users),
+        start=_beside([np.zeros(t.need.shape) if t.start is None else t.start for t in cover], users),
+        volume=np.array(
+            [
+                (offsets[len(spread) + i], t.vectors.shape[1], FORMS[t.form], k if t.window is None else t.window)
+                for i, t in enumerate(volume)
+            ],
+            np.int64,
+        ).reshape(-1, 4),
+        volume_ridge=np.array([t.ridge for t in volume], np.float64),
+        volume_rows=_stack([t.rows for t in volume], block, np.int64),
+        volume_quality=_stack(
+            [np.ones(block) if t.quality is None else t.quality for t in volume], block, np.float64
+        ),
+    )
+
+
+def _check(term: Term, users: int, n: int) -> None:
+    kind = type(term).__name__
+    per_candidate = {
+        name: getattr(term, name) for name in ("gain", "rows", "start", "quality") if hasattr(term, name)
+    }
+    if isinstance(term, Coverage):
+        per_candidate.pop("start")
+        for name in ("need", "cap", "start"):
+            _finite(kind, name, getattr(term, name), (users, term.coverage.shape[1]))
+    for name, array in per_candidate.items():
+        _finite(kind, name, array, (users, n))
+
+
+def _finite(kind: str, name: str, array: Anys | None, expected: tuple[int, ...]) -> None:
+    if array is None:
+        return
+    if array.shape != expected:
+        raise RecsysError(f"a {kind} term's {name} has shape {array.shape}, expected {expected}")
+    if not np.isfinite(array).all():
+        raise RecsysError(f"a {kind} term's {name} holds NaN or infinity, expected finite numbers")
+
+
+def _key(what: str, arrays: Sequence[Any]) -> str:
+    return what + ",".join(str(id(a)) for a in arrays)
+
+
+def _end_to_end(vectors: Sequence[Floats]) -> tuple[Floats, list[int]]:
+    """Return the distinct tables end to end, without a copy where there is one, and each one's offset."""
+    distinct = list({id(v): v for v in vectors}.values())
+    ends = np.cumsum([0, *(v.size for v in distinct)])
+    where = {id(v): int(end) for v, end in zip(distinct, ends, strict=False)}
+    flat = [np.ascontiguousarray(v, dtype=np.float32).reshape(-1) for v in distinct]
+    tables = flat[0] if len(flat) == 1 else np.concatenate([np.zeros(0, np.float32), *flat])
+    return tables, [where[id(v)] for v in vectors]
+
+
+def _join(matrices: Sequence[Any]) -> tuple[Longs, Longs, Floats, list[int]]:
+    """Return the rows of several CSR matrices as one, columns end to end, and where each one's rows begin."""
+    pointers, regions, values, heads = [], [], [], []
+    rows = entries = columns = 0
+    for matrix in matrices:
+        heads.append(rows)
+        pointers.append(matrix.indptr.astype(np.int64) + entries)
+        regions.append(matrix.indices.astype(np.int64) + columns)
+        values.append(matrix.data.astype(np.float32))
+        rows += len(matrix.indptr)
+        entries += matrix.nnz
+        columns += matrix.shape[1]
+    none = np.zeros(0, np.int64)
+    return (
+        np.concatenate([none, *pointers]),
+        np.concatenate([none, *regions]),
+        np.concatenate([np.zeros(0, np.float32), *values]),
+        heads,
+    )
+
+
+def _stack(arrays: Sequence[Anys], shape: tuple[int, ...], dtype: Any) -> Any:
+    if not arrays:
+        return np.zeros((0, *shape), dtype)
+    return np.stack([np.asarray(a, dtype=dtype) for a in arrays])
+
+
+def _beside(arrays: Sequence[Doubles], users: int) -> Doubles:
+    return np.concatenate([np.zeros((users, 0)), *arrays], axis=1)

@@ -1,0 +1,94 @@
+"""The greedy rules, stated slowly: NumPy, one user, every gain computed from the whole slate.
+
+This is what the compiled kernel is checked against; it is written to be read.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recsys.kernels.plans import NO_CAP
+from recsys.types import Coverage, Modular, Spread, Term
+from recsys.types.arrays import Doubles
+
+FLOOR = 1e-6
+
+
+def gains(term: Term, user: int, slate: Sequence[int], n: int) -> Doubles:
+    """Return the marginal gain of each of the n candidates of `user`, given the positions in `slate`."""
+    if isinstance(term, Modular):
+        return term.gain[user, :n].astype(np.float64)
+    if isinstance(term, Spread):
+        return np.array([_spread(term, user, slate, i) for i in range(n)])
+    if isinstance(term, Coverage):
+        before = _covered(term, user, slate)
+        value = _value(term, user, before)
+        return np.array([_value(term, user, _add(term, user, before, i, len(slate))) - value for i in range(n)])
+    kernel = _kernel(term.vectors[term.rows[user, :n]], term.ridge)
+    quality = np.ones(n) if term.quality is None else term.quality[user, :n].astype(np.float64)
+    recent = list(slate if term.window is None else slate[max(0, len(slate) - term.window) :])
+    residual = np.array([_residual(kernel, recent, i) for i in range(n)])
+    if term.form == "log":
+        return np.asarray(2 * np.log(quality) + np.log(np.maximum(residual, FLOOR)))
+    return np.asarray(quality * np.sqrt(np.maximum(residual, 0.0)))
+
+
+def greedy(terms: Sequence[Term], weights: Sequence[float], user: int, n: int, k: int) -> list[int]:
+    """Return k positions: each time the candidate with the largest blended gain, the first of equals."""
+    slate: list[int] = []
+    while len(slate) < min(k, n):
+        total = sum(w * gains(term, user, slate, n) for term, w in zip(terms, weights, strict=True))
+        total = np.where(np.isin(np.arange(n), slate), -np.inf, total)
+        slate.append(int(np.argmax(total)))
+    return slate
+
+
+def _spread(term: Spread, user: int, slate: Sequence[int], i: int) -> float:
+    vectors = term.vectors[term.rows[user]].astype(np.float64)
+    sims = [float(vectors[i] @ vectors[j]) for j in slate]
+    if term.start is not None:
+        sims.append(float(term.start[user, i]))
+    if not sims:
+        return term.empty
+    if term.agg == "sum":
+        return sum(1 - s for s in sims)
+    return 1 - (max(sims) if term.agg == "max" else sum(sims) / len(sims))
+
+
+def _covered(term: Coverage, user: int, slate: Sequence[int]) -> Doubles:
+    covered = np.zeros(term.coverage.shape[1]) if term.start is None else term.start[user].astype(np.float64)
+    for slot, i in enumerate(slate):
+        covered = _add(term, user, covered, i, slot)
+    return covered
+
+
+def _add(term: Coverage, user: int, covered: Doubles, i: int, slot: int) -> Doubles:
+    row = term.coverage[[term.rows[user, i]]].toarray()[0].astype(np.float64)
+    share = row * (1.0 if term.slots is None else term.slots[slot])
+    return np.maximum(covered, share) if term.phi == "max" else covered + share
+
+
+def _value(term: Coverage, user: int, covered: Doubles) -> float:
+    cap = NO_CAP if term.cap is None else term.cap[user]
+    wanted = term.need[user] > 0
+    phi = {
+        "linear": lambda c: np.minimum(c, cap),
+        "log": lambda c: np.log(np.where(wanted, c, 1.0)),
+        "exp": lambda c: 1 - np.exp(-c),
+        "sqrt": np.sqrt,
+        "max": lambda c: c,
+    }[term.phi]
+    return float(np.where(wanted, term.need[user] * phi(covered), 0.0).sum())
+
+
+def _kernel(vectors: Doubles, ridge: float) -> Doubles:
+    vectors = vectors.astype(np.float64)
+    return np.asarray((1 - ridge) * vectors @ vectors.T + ridge * np.eye(len(vectors)))
+
+
+def _residual(kernel: Doubles, slate: Sequence[int], i: int) -> float:
+    """Return K_ii - K_iS K_SS^-1 K_Si: the squared residual of i after projecting the slate out."""
+    if not slate:
+        return float(kernel[i, i])
+    inverse = np.linalg.pinv(kernel[np.ix_(slate, slate)], rcond=FLOOR)
+    return float(kernel[i, i] - kernel[i, slate] @ inverse @ kernel[slate, i])

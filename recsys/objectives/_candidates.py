@@ -1,0 +1,49 @@
+"""What several objectives need of a pool's candidates."""
+
+import numpy as np
+
+from recsys.maths import cooccurrence_vectors, feature_vectors, unit
+from recsys.types import Context, Pool, unknown
+from recsys.types.arrays import Bools, Doubles, Floats, Longs
+
+SPACES = ("cooccurrence", "factors", "features")
+
+
+def rows(pool: Pool) -> Longs:
+    """Return the item code of each candidate, (U, N), with 0 where there is none."""
+    return np.maximum(pool.items, 0).astype(np.int64)
+
+
+def present(pool: Pool) -> Bools:
+    """Return where there is a candidate, (U, N)."""
+    return np.asarray(pool.items >= 0)
+
+
+def plausibility(pool: Pool) -> Doubles:
+    """Return each candidate's score on [0, 1] within its user's pool, (U, N): 1 the best, 0 the last.
+
+    A pool in which all scores are equal is plausible throughout: 1.
+    """
+    here = present(pool)
+    scores = pool.scores.astype(np.float64)
+    low = np.where(here, scores, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    high = np.where(here, scores, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    width = np.where(high > low, high - low, 1.0)
+    share = np.where(high > low, (scores - low) / width, 1.0)
+    return np.where(here, share, 0.0)
+
+
+def vectors(context: Context, space: str, who: str) -> Floats:
+    """Return unit item vectors (I, d) of a named space, made once per context.
+
+    Raises:
+        RecsysError: if there is no such space, or the pool does not have what it is made of.
+    """
+    makers = {
+        "cooccurrence": lambda: cooccurrence_vectors(context.need_train(who)),
+        "factors": lambda: unit(context.need_factors(who).item_factors),
+        "features": lambda: feature_vectors(context.need_items(who)),
+    }
+    if space not in makers:
+        raise unknown("space", space, SPACES, where=who)
+    return context.tables.get(f"vectors {space}", makers[space])

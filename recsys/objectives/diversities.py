@@ -1,0 +1,49 @@
+"""Slates whose items differ from each other."""
+
+from typing import Literal
+
+import numpy as np
+
+from recsys.objectives._candidates import rows, vectors
+from recsys.types import Pool, RecsysError, Spread, Volume
+
+
+def diversity(
+    pool: Pool,
+    k: int,
+    *,
+    space: str = "cooccurrence",
+    agg: Literal["max", "mean", "sum"] = "max",
+) -> Spread:
+    """Return 1 - the largest similarity to the slate (MMR, Carbonell and Goldstein 1998); mean or sum with `agg`.
+
+    `space` is "cooccurrence", "factors" or "features". The empty slate gives 0 to everyone.
+    """
+    if agg not in ("max", "mean", "sum"):
+        raise RecsysError(f"diversity: agg is '{agg}', expected max, mean or sum")
+    return Spread(vectors(pool.context, space, "diversity"), rows(pool), agg)
+
+
+def volume(
+    pool: Pool,
+    k: int,
+    *,
+    space: str = "cooccurrence",
+    ridge: float = 0.01,
+    window: int | None = None,
+) -> Volume:
+    """Return the marginal log-determinant of a DPP's kernel (greedy MAP, Chen, Zhang and Zhou 2018).
+
+    The kernel is K = (1 - ridge) V V' + ridge I on unit vectors; relevance is a term of its own. An item without
+    a vector is orthogonal to all others. `window` keeps only the last picks in the determinant.
+    """
+    if not 0 <= ridge <= 1:
+        raise RecsysError(f"volume: ridge is {ridge}, expected a number from 0 to 1")
+    if window is not None and window < 1:
+        raise RecsysError(f"volume: window is {window}, expected a whole number of at least 1")
+    table = vectors(pool.context, space, "volume")
+    at = rows(pool)
+    # A zero row would have K = ridge on the diagonal: its quality lifts that to 1, like everyone's.
+    lone = pool.context.tables.get(f"lone {space}", lambda: ~table.any(axis=1))
+    lift = np.where(lone[at], 1.0 / np.sqrt(max(ridge, 1e-6)), 1.0).astype(np.float32)
+    return Volume(table, at, "log", quality=lift, ridge=ridge, window=window)

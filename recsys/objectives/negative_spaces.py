@@ -1,0 +1,82 @@
+"""What the user would like and is never shown."""
+
+import numpy as np
+from scipy import sparse
+
+from recsys.maths import communities, near_mixes, touched, user_mixes
+from recsys.objectives._candidates import plausibility, present, rows
+from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
+from recsys.types.arrays import Csr, Doubles, Ints
+
+
+def negative_space(pool: Pool, k: int, *, tau: float = 1.0, best: int = 5) -> Coverage:
+    """Return the gain in sum_z w min(q, e): the exposure owed to regions and given, averaged over the own maps.
+
+    The reference q = (1 - tau) * own mix + tau * what nearby other communities consume. The plausibility w of
+    a region is the mean plausibility of its `best` best candidates (of which it may have fewer: then the rest
+    count as 0). Exposure e has constant slot weights 1/k, so the objective is monotone submodular and equals
+    1 - deficit, map by map. Its greedy slate is at least (1 - 1/e) of the optimum.
+    """
+    if not 0 <= tau <= 1:
+        raise RecsysError(f"negative_space: tau is {tau}, expected a number from 0 to 1")
+    if best < 1:
+        raise RecsysError(f"negative_space: best is {best}, expected a whole number of at least 1")
+    context = pool.context
+    joined = context.tables.get("joined maps", lambda: _join(context.maps))
+    needs, caps = [], []
+    for m, taste_map in enumerate(context.maps):
+        own, near = context.tables.get(f"mixes map {m}", lambda m=m: _mixes(context, context.maps[m]))
+        q = (1 - tau) * own[pool.users] + tau * near[pool.users]
+        w = _best_in_region(pool, _hard(context, m), taste_map.assignment.shape[1], best)
+        owed = (w * q).sum(axis=1, keepdims=True) * len(context.maps)
+        needs.append(w / np.where(owed > 0, owed, 1.0))
+        caps.append(q)
+    return Coverage(
+        joined,
+        rows(pool),
+        need=np.concatenate(needs, axis=1),
+        phi="linear",
+        cap=np.concatenate(caps, axis=1),
+        slots=np.full(k, 1.0 / k),
+    )
+
+
+def untouched(pool: Pool, k: int) -> Modular:
+    """Return plausibility * the share of own maps in which the user's history never touched the item's region."""
+    context = pool.context
+    train = context.need_train("untouched")
+    share = np.zeros(pool.items.shape)
+    for m in range(len(context.maps)):
+        known = context.tables.get(f"touched {m}", lambda m=m: touched(train, context.maps[m]))
+        region = _hard(context, m)[rows(pool)]
+        fresh = ~known[pool.users[:, None], np.maximum(region, 0)]
+        share += (region >= 0) & fresh
+    return Modular((plausibility(pool) * share / max(len(context.maps), 1)).astype(np.float32))
+
+
+def _join(maps: tuple[TasteMap, ...]) -> Csr:
+    return sparse.csr_array(sparse.hstack([m.assignment for m in maps])).astype(np.float32)
+
+
+def _hard(context: Context, m: int) -> Ints:
+    return context.tables.get(f"hard {m}", lambda: context.maps[m].hard)
+
+
+def _mixes(context: Context, taste_map: TasteMap) -> tuple[Doubles, Doubles]:
+    train = context.need_train("negative_space")
+    label = context.tables.get("communities", lambda: communities(train, context.seed))
+    own = user_mixes(train, taste_map.assignment)
+    return own, near_mixes(own, label)
+
+
+def _best_in_region(pool: Pool, hard: Ints, regions: int, best: int) -> Doubles:
+    """Return the mean plausibility of the `best` best candidates of each region, (U, Z)."""
+    users, n = pool.items.shape
+    region = np.where(present(pool), hard[rows(pool)], -1)
+    # Candidates come best first: sorting by region keeps their order, so a rank within the region is a difference.
+    cell = (np.arange(users)[:, None] * (regions + 1) + region + 1).ravel()
+    order = np.argsort(cell, kind="stable")
+    first = np.searchsorted(cell[order], cell[order])
+    counted = order[(np.arange(users * n) - first < best) & (region.ravel()[order] >= 0)]
+    total = np.bincount(cell[counted], plausibility(pool).ravel()[counted], minlength=users * (regions + 1))
+    return np.asarray(total.reshape(users, regions + 1)[:, 1:] / best)

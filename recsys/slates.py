@@ -1,0 +1,163 @@
+"""Slates: the pool, re-ranked by a blend of objectives."""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from typing import Any, Literal
+
+import numpy as np
+
+from recsys import seeds
+from recsys.blends import Blend, Part, read, weights
+from recsys.types import Pool, RecsysError, Slates, Tables, unknown
+from recsys.types.arrays import Doubles, Ints
+
+BLOCK = 256  # users per call of the kernel
+SAMPLE = 2048  # users from whom scale constants are fitted
+FLAT = 1e-7  # a standard deviation below it is none: the term cannot tell candidates apart
+
+Scale = Literal["fitted"] | Mapping[str, float] | None
+
+
+def rerank(
+    pool: Pool,
+    blend: Blend,
+    k: int = 10,
+    *,
+    scale: Scale = "fitted",
+    temperature: float = 0.0,
+    seed: int = 0,
+    threads: int | None = None,
+) -> Slates:
+    """Return slates of k picks per user: greedily, each time the candidate with the largest blended gain.
+
+    `blend` maps objectives (`recsys.objectives`, or "package.module:function") to weights: a number, one per
+    user of the pool, or {"weight": ..., setting: ...}. With `scale="fitted"` each gain is divided by its
+    within-pool standard deviation (`fit_scales`), so that equal weights mean equal spread; a mapping gives
+    factors fitted before; None uses raw gains. With `temperature` > 0 each pick is drawn from the softmax of the
+    blended gain / temperature over what is left, and the slates carry the exact log-probability of each pick.
+    The result does not depend on `threads`. A pool shorter than k gives a slate that ends in -1.
+
+    Raises:
+        RecsysError: if k is larger than the pool, for an unknown objective or setting, for a bad weight, or for
+            an objective that needs what the pool does not have.
+    """
+    if not 1 <= k <= pool.items.shape[1]:
+        raise RecsysError(f"slate: k is {k}, expected a number from 1 to {pool.items.shape[1]}, the pool's size")
+    if not 0 <= temperature < np.inf:
+        raise RecsysError(f"slate: temperature is {temperature}, expected 0 or more")
+    parts = read(blend)
+    factors = _factors(pool, parts, k, scale)
+    weight = weights(parts, len(pool.users)) * [factors[p.name] for p in parts]
+    out = _run(pool, parts, weight, k, temperature=temperature, seed=seed, threads=threads)
+    picks = out["picks"]
+    chosen = np.take_along_axis(pool.items, np.maximum(picks, 0), axis=1)
+    return Slates(
+        users=pool.users,
+        items=np.where(picks >= 0, chosen, np.int32(-1)),
+        scores=out["contributions"].sum(axis=2),
+        contributions=out["contributions"],
+        objectives=tuple(p.name for p in parts),
+        user_ids=pool.context.user_ids,
+        item_ids=pool.context.item_ids,
+        log_propensity=out["log_propensity"] if temperature > 0 and _closed_form(parts) else None,
+        scales=factors,
+    )
+
+
+def fit_scales(pool: Pool, blend: Blend, k: int = 10) -> dict[str, float]:
+    """Return what each objective's gain is to be multiplied by: 1 / its standard deviation within the pool.
+
+    The deviation is taken over the candidates left at each step of the relevance-only slate, and averaged over
+    the steps and over at most 2,048 evenly spaced users. A term that cannot tell candidates apart gets 0.
+    """
+    parts = read({name: value for name, value in blend.items() if not _absent(value)})
+    step = max(1, -(-len(pool.users) // SAMPLE))
+    sample = Pool(pool.users[::step], pool.items[::step], pool.scores[::step], pool.context)
+    weight = np.zeros((len(sample.users), len(parts)))
+    out = _run(sample, parts, weight, k, follow=True)
+    told = sample.lengths >= 2
+    deviation = out["deviations"][told].mean(axis=0) if told.any() else np.zeros(len(parts))
+    return {p.name: float(1 / s) if s > FLAT else 0.0 for p, s in zip(parts, deviation, strict=True)}
+
+
+def _absent(value: Any) -> bool:
+    weight = value.get("weight", 1) if isinstance(value, Mapping) else value
+    return not isinstance(weight, str) and not np.any(weight)
+
+
+def _factors(pool: Pool, parts: Sequence[Part], k: int, scale: Scale) -> dict[str, float]:
+    if scale is None:
+        return {p.name: 1.0 for p in parts}
+    if isinstance(scale, str):
+        if scale != "fitted":
+            raise RecsysError(f"slate: scale is '{scale}', expected 'fitted', factors, or None")
+        return fit_scales(pool, {p.name: {"weight": 1.0, **p.settings} for p in parts}, k)
+    for part in parts:
+        if part.name not in scale:
+            raise unknown("scale of an objective", part.name, scale, where="slate")
+    return {p.name: float(scale[p.name]) for p in parts}
+
+
+def _closed_form(parts: Sequence[Part]) -> bool:
+    return all(p.name != "thompson" for p in parts)
+
+
+def _run(
+    pool: Pool,
+    parts: Sequence[Part],
+    weight: Doubles,
+    k: int,
+    *,
+    temperature: float = 0.0,
+    seed: int = 0,
+    threads: int | None = None,
+    follow: bool = False,
+) -> dict[str, Any]:
+    """Run the kernel over blocks of users on threads; what it fills has a row per user."""
+    users = len(pool.users)
+    out = {
+        "picks": np.full((users, k), -1, np.int64),
+        "contributions": np.zeros((users, k, len(parts)), np.float32),
+        "log_propensity": np.zeros((users, k), np.float32),
+        "deviations": np.zeros((users, len(parts))),
+    }
+    memo = Tables()
+
+    def run(start: int) -> None:
+        block = slice(start, min(start + BLOCK, users))
+        _fill(
+            pool.block(block.start, block.stop),
+            parts,
+            weight[block],
+            {name: array[block] for name, array in out.items()},
+            k, temperature, seed, follow, memo,
+        )  # fmt: skip
+
+    starts = range(0, users, BLOCK)
+    with ThreadPoolExecutor(max_workers=threads or os.cpu_count()) as workers:
+        list(workers.map(run, starts))
+    return out
+
+
+def _fill(
+    pool: Pool, parts: Sequence[Part], weight: Doubles, out: dict[str, Any],
+    k: int, temperature: float, seed: int, follow: bool, memo: Tables,
+) -> None:  # fmt: skip
+    from recsys.kernels.greedy import greedy
+    from recsys.kernels.plans import plan
+
+    laid = plan([p.term(pool, k) for p in parts], len(pool.users), pool.items.shape[1], k, memo)
+    uniforms = _uniforms(pool.users, k, seed) if temperature > 0 else np.zeros((len(pool.users), k))
+    greedy(
+        pool.lengths.astype(np.int64), weight, *(getattr(laid, f.name) for f in fields(laid)),
+        k, float(temperature), uniforms, follow,
+        out["picks"], out["contributions"], out["log_propensity"], out["deviations"],
+    )  # fmt: skip
+
+
+def _uniforms(users: Ints, k: int, seed: int) -> Doubles:
+    return seeds.uniforms(seed, "slots", users[:, None], np.arange(k))
+
+
