@@ -10,7 +10,7 @@ from recsys import seeds
 from recsys.types import Context, Pool, RecsysError, Scorer, Split, TasteMap
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs, Strings
 
-BLOCK = 256  # users scored at once: a fixed size, since the last bits of a matrix product depend on it
+BLOCK = 256  # users scored at once
 NEVER = np.float32(-3.0e38)  # finite, below every score
 
 
@@ -43,11 +43,11 @@ def candidates(
     scores = np.zeros((len(rows), n), dtype=np.float32)
     ties = seeds.generator(seed, "ties").permutation(count)
     met = split.met if history == "exclude" else Csr(split.train.shape, dtype=np.float32)
-    for start, block in _scored(model, rows):
-        stop = start + len(block)
-        block[:, ~split.available] = NEVER
-        _forget(block, met, rows[start:stop])
-        items[start:stop], scores[start:stop] = _top(block, n, ties)
+    gone = ~split.available
+    for places, block in _scored(model, rows, split.train.shape[0]):
+        block[:, gone] = NEVER
+        _forget(block, met, rows[places])
+        items[places], scores[places] = _top(block, n, ties)
     return Pool(rows, items, scores, context(split, model, maps=maps, seed=seed))
 
 
@@ -57,9 +57,11 @@ def context(
     """Return what objectives look at beside the candidates: history, catalogue, factors, own maps."""
 
     def make_maps() -> Sequence[TasteMap]:
+        if maps is not None:
+            return maps
         from recsys.maps import own
 
-        return own(split.train, seed=seed) if maps is None else maps
+        return own(split.train, seed=seed)
 
     return Context(
         user_ids=split.user_ids,
@@ -119,11 +121,16 @@ def from_frame(
     return Pool(rows.astype(np.int32), pool_items, pool_scores, where)
 
 
-def _scored(model: Scorer, rows: Ints) -> Iterator[tuple[int, Floats]]:
-    for start in range(0, len(rows), BLOCK):
-        users = rows[start : start + BLOCK]
-        padded = np.concatenate([users, np.repeat(users[-1:], BLOCK - len(users))])
-        yield start, np.array(model.score(padded)[: len(users)], dtype=np.float32)
+def _scored(model: Scorer, rows: Ints, total: int) -> Iterator[tuple[Longs, Floats]]:
+    """Yield positions in `rows` and their scores, over fixed blocks of all `total` users.
+
+    The last bits of a matrix product depend on where a row stands in it, so a user always stands in the same
+    place of the same block, whoever else is asked for.
+    """
+    for block in np.unique(rows // BLOCK):
+        places = np.flatnonzero(rows // BLOCK == block)
+        users = np.minimum(np.arange(block * BLOCK, (block + 1) * BLOCK), total - 1).astype(np.int32)
+        yield places, np.asarray(model.score(users), dtype=np.float32)[rows[places] - block * BLOCK]
 
 
 def _forget(scores: Floats, met: Csr, users: Ints) -> None:

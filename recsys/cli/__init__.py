@@ -1,1 +1,116 @@
-"""cli"""
+"""The command line: `recsys bench | evaluate | recommend | data | cache`."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from recsys.cli.cache import cache
+from recsys.cli.data import data
+from recsys.cli.tables import headline
+from recsys.types import RecsysError
+
+_quiet = click.option("--quiet", is_flag=True, help="Show no progress.")
+_data_dir = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where datasets are kept (default: RECSYS_DATA, or the user's cache folder).",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="recsys-negspace")
+def cli() -> None:
+    """Recommenders that do not lock people into a bubble: benchmarks, evaluation, recommendations."""
+
+
+@cli.command()
+@click.argument("config", default="ml-100k")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Where run folders go.")
+@_data_dir
+@_quiet
+def bench(config: str, out: Path, data_dir: Path | None, quiet: bool) -> None:
+    """Run the benchmark of CONFIG: a TOML file, or the name of a shipped one (default: ml-100k)."""
+    from recsys.experiments import bench as run
+
+    done = run(config, out=out, quiet=quiet, data_dir=data_dir)
+    settings = done.preparation.config
+    console().print(headline(done.summary, done.differences, settings.base, settings.headline))
+    for note in (*done.preparation.dataset.notes, *done.preparation.split.notes):
+        click.echo(f"note: {note}")
+    _say_files(done.folder)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--config", "config", required=True, help="The benchmark on whose split FILE is judged.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Where run folders go.")
+@_data_dir
+@_quiet
+def evaluate(file: Path, config: str, out: Path, data_dir: Path | None, quiet: bool) -> None:
+    """Score recommendations made elsewhere: FILE has user_id, item_id, and rank or score (CSV or Parquet)."""
+    from recsys.experiments import evaluate as run
+
+    done = run(file, config, out=out, quiet=quiet, data_dir=data_dir)
+    settings = done.preparation.config
+    console().print(headline(done.summary, done.differences, settings.base, settings.headline))
+    for note in done.notes:
+        click.echo(f"note: {note}")
+    _say_files(done.folder)
+
+
+@cli.command()
+@click.argument("config", default="ml-100k")
+@click.option("--blend", help="Which of the config's runs (as its table names it; default: its model's own order).")
+@click.option("--users", help="User ids, separated by commas (default: all).")
+@click.option("--k", type=int, help="How many items each (default: the config's headline k).")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A .csv or .parquet file.")
+@_data_dir
+@_quiet
+def recommend(
+    config: str, blend: str | None, users: str | None, k: int | None, out: Path, data_dir: Path | None, quiet: bool
+) -> None:
+    """Write slates for users of the data, from a model fitted to all of it."""
+    from recsys.experiments import recommend as run
+
+    wanted = None if users is None else [name.strip() for name in users.split(",")]
+    written = run(config, out, blend=blend, users=wanted, k=k, quiet=quiet, data_dir=data_dir)
+    click.echo(f"{written.rows:,} rows for {written.users:,} users in {out}")
+
+
+cli.add_command(data)
+cli.add_command(cache)
+
+
+def console() -> Console:
+    """Return a console for tables: as wide as the terminal, and wide enough where there is none."""
+    return Console() if sys.stdout.isatty() else Console(width=160)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line: what a user got wrong is one line on standard error and exit code 2."""
+    try:
+        cli.main(args=arguments, prog_name="recsys", standalone_mode=False)
+    except RecsysError as error:
+        _stop(str(error), 2)
+    except click.exceptions.Abort:
+        _stop("stopped; what was computed is kept, and the same command goes on from there", 130)
+    except click.ClickException as error:
+        _stop(error.format_message(), 2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        _stop(f"{error.filename or 'files'}: {error.strerror or error}", 2)
+
+
+def _stop(line: str, code: int) -> None:
+    click.echo(f"recsys: {' '.join(line.split())}", err=True)
+    sys.exit(code)
+
+
+def _say_files(folder: Path) -> None:
+    click.echo(f"report: {folder / 'report.html'}")
+    click.echo(f"tables: {folder}")

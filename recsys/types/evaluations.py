@@ -85,6 +85,7 @@ class PerCatalogue:
     statistic: Callable[[Doubles], Doubles]
     convention: str
     direction: Direction
+    span: tuple[float, float] = (-np.inf, np.inf)  # what the statistic can be: its interval ends there
 
 
 Answer = PerUser | PerMap | PerCatalogue

@@ -1,0 +1,289 @@
+"""A benchmark, described: what a TOML file says, checked, with every default filled in."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from recsys import blends, metrics, models
+from recsys.shipped import folder
+from recsys.types import Model, RecsysError, unknown
+
+Weight = float | list[float]
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, and a key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Section):
+    """Which data: the name of a card, or the path of a table (from the config file's folder)."""
+
+    name: str | None = None
+    path: str | None = None
+    items: str | None = None  # path of a table of the catalogue, for a table of one's own
+    columns: dict[str, str] = Field(default_factory=dict)  # our name -> the table's
+
+    @model_validator(mode="after")
+    def _one(self) -> "Data":
+        if (self.name is None) == (self.path is None):
+            raise ValueError("has both name and path, or neither: expected one of them")
+        if self.path is None and (self.items or self.columns):
+            raise ValueError("has items or columns beside name: they belong to a path")
+        return self
+
+
+class Filter(Section):
+    """What counts as a positive, and how many of them a user and an item must have (iterated k-core)."""
+
+    positive: str | None = None  # such as "rating >= 4"; every row where absent
+    min_user: int = Field(0, ge=0)
+    min_item: int = Field(0, ge=0)
+
+
+class SplitSection(Section):
+    """How positives become train, validation and test."""
+
+    kind: Literal["global_time", "per_user_time", "leave_last", "random"] = "per_user_time"
+    validation: float = Field(0.1, ge=0)
+    test: float = Field(0.2, gt=0)
+    unseen: Literal["drop", "keep"] = "drop"  # test items without a training positive
+
+
+class ModelSection(BaseModel):
+    """A model: its kind, and the settings of that kind."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str
+
+    def build(self, where: str) -> Model:
+        """Return the model.
+
+        Raises:
+            RecsysError: for an unknown kind or setting, or a value of the wrong type.
+        """
+        make = models.named(self.kind)
+        known = {field.name: field for field in fields(cast(Any, make))}
+        settings = self.model_extra or {}
+        for name, value in settings.items():
+            if name not in known:
+                raise unknown("setting", name, known, where=f"{where} {self.kind}")
+            default = known[name].default
+            number = isinstance(default, int | float) and not isinstance(default, bool)
+            if number and (not isinstance(value, int | float) or isinstance(value, bool)):
+                raise RecsysError(f"{where}: {name} is {value!r}, expected a number")
+        return cast(Model, make(**settings))
+
+
+class PoolSection(Section):
+    """How many candidates each user has, and whether what they met may come again."""
+
+    n: int = Field(200, ge=1)
+    history: Literal["exclude", "keep"] = "exclude"
+
+
+class SlateSection(Section):
+    """The slate lengths that are judged, and how gains are scaled."""
+
+    k: list[int] = Field(default=[5, 10, 20], min_length=1)
+    scale: Literal["fitted", "none"] = "fitted"
+
+    @field_validator("k")
+    @classmethod
+    def _positive(cls, value: list[int]) -> list[int]:
+        if min(value) < 1 or len(set(value)) < len(value):
+            raise ValueError(f"is {value}, expected different whole numbers of at least 1")
+        return value
+
+
+class Judge(Section):
+    """On what, by which metrics and with how many bootstrap draws."""
+
+    on: Literal["test", "validation"] = "test"
+    metrics: list[str] = Field(default_factory=lambda: list(metrics.__all__))
+    draws: int = Field(1000, ge=100)
+
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if ":" not in name and name not in metrics.__all__:
+                raise unknown("metric", name, metrics.__all__)
+        return value
+
+
+class Config(Section):
+    """A whole benchmark."""
+
+    name: str = "bench"
+    seed: int = 0
+    data: Data
+    filter: Filter = Filter()
+    split: SplitSection = SplitSection()
+    model: ModelSection = ModelSection(kind="als")
+    controls: list[Literal["most_popular", "random", "random_rerank"]] = ["most_popular", "random", "random_rerank"]
+    models: dict[str, ModelSection] = Field(default_factory=dict)
+    pool: PoolSection = PoolSection()
+    slate: SlateSection = SlateSection()
+    judge: Judge = Judge()
+    blends: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        if max(self.slate.k) > self.pool.n:
+            raise RecsysError(f"[slate] k is {max(self.slate.k)}, expected at most [pool] n = {self.pool.n}")
+        self.model.build("[model]")
+        for name, section in self.models.items():
+            section.build(f"[models.{name}]")
+        names = [run.name for run in self.runs()]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise RecsysError(f"two runs are called '{twice[0]}', expected different names")
+        for run in self.runs():
+            if run.blend is not None:
+                _blend(run)
+        return self
+
+    def runs(self) -> list["RunSpec"]:
+        """Return every run: controls, models, the base, and each blend at each of its weights."""
+        specs = [RunSpec(c, "control", c, model=ModelSection(kind=c)) for c in self.controls if c != "random_rerank"]
+        if "random_rerank" in self.controls:
+            specs.append(RunSpec("random_rerank", "control", "random_rerank", blend={"noise": 1.0}))
+        specs.append(RunSpec(self.base, "base", self.base, blend={"relevance": 1.0}))
+        specs += [RunSpec(name, "model", name, model=section) for name, section in self.models.items()]
+        for name, blend in self.blends.items():
+            specs += _expand(name, blend)
+        return specs
+
+    @property
+    def base(self) -> str:
+        """The name of the base run: the model's pool in its own order."""
+        return self.model.kind
+
+    @property
+    def headline(self) -> int:
+        """The slate length of the headline: 10 where it is judged, else the first."""
+        return 10 if 10 in self.slate.k else self.slate.k[0]
+
+    def digest(self) -> str:
+        """Return ten characters that name the resolved settings, whatever the config is called."""
+        text = json.dumps(self.model_dump(exclude={"name"}), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    def resolved(self) -> dict[str, Any]:
+        """Return every setting, defaults filled in, ready to be written as TOML."""
+        return cast(dict[str, Any], self.model_dump(exclude_none=True))
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One row of the results: a model judged by its own pool, or a blend over the base's pool."""
+
+    name: str
+    kind: Literal["control", "model", "base", "blend"]
+    family: str  # the blend's name without its weight
+    weight: float | None = None
+    model: ModelSection | None = None
+    blend: Mapping[str, Any] | None = None
+
+
+def read(path: str | Path) -> Config:
+    """Return the config in a TOML file; the name of a shipped one ("ml-100k") does too.
+
+    Raises:
+        RecsysError: if there is no such file, it is no TOML, or it says something that cannot be.
+    """
+    file = Path(path)
+    if not file.exists() and (folder("configs") / f"{path}.toml").exists():
+        file = folder("configs") / f"{path}.toml"
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecsysError(f"config {file}: {error.strerror}{_near(file)}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecsysError(f"config {file}: not TOML: {error}") from None
+    return parse({"name": file.stem, **content}, where=str(file), home=file.resolve().parent)
+
+
+def parse(content: Mapping[str, Any], *, where: str = "config", home: Path | None = None) -> Config:
+    """Return the config that nested tables describe; `home` is the folder that paths start from.
+
+    Raises:
+        RecsysError: for an unknown key, objective, metric, model or setting, or a value that cannot be.
+    """
+    try:
+        config = Config.model_validate(content)
+    except RecsysError as error:
+        raise RecsysError(f"{where}: {error}") from None
+    except ValidationError as error:
+        raise RecsysError(f"{where}: {_first(error)}") from None
+    if home is None or config.data.path is None:
+        return config
+    paths = {key: str(home / value) for key in ("path", "items") if (value := getattr(config.data, key))}
+    return config.model_copy(update={"data": config.data.model_copy(update=paths)})
+
+
+def _expand(name: str, blend: Mapping[str, Any]) -> list[RunSpec]:
+    """Return one run per weight, where one objective's weight is a list; else one run."""
+    lists = [o for o, value in blend.items() if isinstance(_weight(value), list)]
+    if len(lists) > 1:
+        raise RecsysError(f"[blends.{name}]: {' and '.join(lists)} have lists of weights, expected at most one")
+    if not lists:
+        return [RunSpec(name, "blend", name, blend=dict(blend))]
+    varied = blend[lists[0]]
+    specs = []
+    for weight in cast(list[float], _weight(varied)):
+        value = {**varied, "weight": weight} if isinstance(varied, Mapping) else weight
+        specs.append(RunSpec(f"{name}-{weight:g}", "blend", name, float(weight), blend={**blend, lists[0]: value}))
+    return specs
+
+
+def _weight(value: Any) -> Any:
+    return value.get("weight") if isinstance(value, Mapping) else value
+
+
+def _blend(run: RunSpec) -> None:
+    try:
+        blends.read(run.blend or {})
+    except RecsysError as error:
+        raise RecsysError(f"[blends.{run.family}] {error}") from None
+
+
+def _first(error: ValidationError) -> str:
+    """Return the first thing that is wrong, in one line."""
+    problem = error.errors()[0]
+    path = [str(part) for part in problem["loc"]]
+    section = f"[{'.'.join(path[:-1])}] " if len(path) > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        return str(unknown("key", path[-1], _known(path[:-1]), where=section.strip()))
+    if problem["type"] == "missing":
+        return f"{section}{path[-1]} is missing"
+    raised = problem.get("ctx", {}).get("error")
+    if isinstance(raised, RecsysError):
+        return f"{section}{path[-1] + ': ' if path else ''}{raised}"
+    message = problem["msg"].removeprefix("Value error, ")
+    found = "" if message.startswith(("is ", "has ")) else f" is {problem['input']!r}:"
+    return f"{section}{path[-1] if path else ''}{found} {message[:1].lower()}{message[1:]}".strip()
+
+
+def _known(path: list[str]) -> list[str]:
+    section: Any = Config
+    for part in path:
+        section = section.model_fields[part].annotation
+    return list(section.model_fields)
+
+
+def _near(file: Path) -> str:
+    """Return the nearest config there is, in that folder or shipped."""
+    there = [str(p) for p in file.parent.glob("*.toml")] if file.parent.is_dir() else []
+    shipped = [p.stem for p in folder("configs").glob("*.toml")]
+    close = get_close_matches(str(file), there, n=1) or get_close_matches(file.stem, shipped, n=1)
+    return f", did you mean '{close[0]}'?" if close else ""

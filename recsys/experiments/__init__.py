@@ -1,0 +1,7 @@
+"""Experiments: a config, carried out."""
+
+from recsys.experiments.benches import Bench, bench
+from recsys.experiments.external import evaluate
+from recsys.experiments.recommendations import recommend
+
+__all__ = ["Bench", "bench", "evaluate", "recommend"]

@@ -1,0 +1,148 @@
+"""The folder of a run: settings, environment, tables, report."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tomli_w
+
+from recsys import reports
+from recsys.files import replacing, write_text
+from recsys.runs import environment, require_room
+from recsys.scores import per_user
+from recsys.types import Slates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from recsys.experiments.benches import Bench
+
+ROOM = 50_000_000  # bytes that must be left on the disk before the work begins
+
+
+class Folder:
+    """A folder that is written as the run goes on: the log line by line, everything else whole at the end."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the folder, or say at once why it cannot be."""
+        require_room(path, ROOM)
+        self.path = path
+        self.say("started")
+
+    def say(self, line: str) -> None:
+        """Add a line to `log.txt`."""
+        with (self.path / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+
+    def write(self, bench: "Bench", seconds: float) -> None:
+        """Write config, environment, tables, charts and report."""
+        config = bench.preparation.config
+        around = environment(config.seed, bench.preparation.dataset.fingerprint)
+        write_text(self.path / "config.toml", tomli_w.dumps(config.resolved()))
+        write_text(self.path / "environment.json", json.dumps(around, indent=2) + "\n")
+        self._table("summary.csv", bench.summary)
+        self._table("significance.csv", bench.differences)
+        self._table("per_user.parquet", per_user(bench.scores))
+        self._table("slates.parquet", slates_frame(bench.slates))
+        reports.write_report(_results(bench, around, seconds), self.path)
+        self.say(f"done in {seconds:.1f} s")
+
+    def _table(self, name: str, frame: "pd.DataFrame") -> None:
+        with replacing(self.path / name) as temporary:
+            if temporary.suffix == ".csv":
+                frame.to_csv(temporary, index=False)
+            else:
+                frame.to_parquet(temporary, index=False)
+
+
+def slates_frame(runs: Mapping[str, Slates]) -> "pd.DataFrame":
+    """Return one row per pick: run, user_id, rank (from 1), item_id, score, and each objective's contribution."""
+    import pandas as pd
+
+    frames = []
+    for run, slates in runs.items():
+        row, rank = np.nonzero(slates.items >= 0)
+        frame = pd.DataFrame(
+            {
+                "run": pd.Categorical([run]).repeat(len(row)),
+                "user_id": slates.user_ids[slates.users[row]],
+                "rank": (rank + 1).astype(np.int16),
+                "item_id": slates.item_ids[slates.items[row, rank]],
+                "score": slates.scores[row, rank],
+            }
+        )
+        for o, name in enumerate(slates.objectives):
+            frame[f"contribution_{name}"] = slates.contributions[row, rank, o]
+        frames.append(frame.astype({"user_id": "category", "item_id": "category"}))
+    whole = pd.concat(frames, ignore_index=True)
+    return whole.astype({name: "category" for name in ("run", "user_id", "item_id")})
+
+
+def _results(bench: "Bench", around: dict[str, Any], seconds: float) -> reports.Results:
+    config = bench.preparation.config
+    labels = {spec.name: (spec.kind, spec.family, spec.weight) for spec in bench.specs}
+    summary = bench.summary.assign(
+        kind=[labels[run][0] for run in bench.summary.run],
+        blend=[labels[run][1] for run in bench.summary.run],
+        weight=[np.nan if labels[run][2] is None else labels[run][2] for run in bench.summary.run],
+    )
+    return reports.Results(
+        summary=summary,
+        differences=bench.differences,
+        facts=_facts(bench, around, seconds),
+        k=config.headline,
+        base=config.base,
+        families=families(config.judge.metrics),
+    )
+
+
+def families(names: list[str]) -> dict[str, list[str]]:
+    """Return the metrics by the module that they are defined in, in order."""
+    from recsys import metrics
+
+    grouped: dict[str, list[str]] = {}
+    for name in names:
+        bare = name.partition("@")[0]
+        home = getattr(metrics, bare).__module__.rpartition(".")[2] if bare in metrics.__all__ else "own"
+        grouped.setdefault(home, []).append(bare)
+    return grouped
+
+
+def _facts(bench: "Bench", around: dict[str, Any], seconds: float) -> dict[str, Any]:
+    preparation, config = bench.preparation, bench.preparation.config
+    dataset, judged = preparation.dataset, preparation.split
+    card = dict(dataset.card)
+    return {
+        "data": {
+            "name": dataset.name,
+            "interactions": len(dataset.interactions),
+            "users": len(dataset.interactions.user_ids),
+            "items": len(dataset.interactions.item_ids),
+            "fingerprint": dataset.fingerprint,
+            "licence": card.get("licence", "the user's own data"),
+            "citation": card.get("citation", ""),
+            "notes": list(dataset.notes),
+        },
+        "split": {
+            **config.filter.model_dump(exclude_none=True),
+            **config.split.model_dump(),
+            "judged on": config.judge.on,
+            **judged.counts,
+            "notes": list(judged.notes),
+        },
+        "model": config.model.model_dump(),
+        "models": {name: section.model_dump() for name, section in config.models.items()},
+        "pool": config.pool.model_dump(),
+        "slates": config.slate.model_dump(),
+        "blends": config.blends,
+        "maps": {
+            "own": [m.name for m in preparation.own],
+            "audit": [m.name for m in preparation.audit],
+            "content": [m.name for m in preparation.content],
+        },
+        "run": {"seed": config.seed, "bootstrap draws": config.judge.draws, "seconds": round(seconds, 1)},
+        "environment": around,
+    }

@@ -1,0 +1,140 @@
+"""The first half of a benchmark, each piece computed once: data, split, maps, fitted models, pools."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+
+from recsys import data, maps, models, splits
+from recsys.configs import Config, ModelSection
+from recsys.pools import candidates, context
+from recsys.records import flatten, restore
+from recsys.runs import Cache, Cell, default_cache
+from recsys.types import Dataset, Pool, Scorer, Split, TasteMap
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """What every run of a config shares. `split` is the one judged on: validation, or test after the final fit."""
+
+    config: Config
+    dataset: Dataset
+    split: Split
+    cache: Cache
+    own: tuple[TasteMap, ...]
+    audit: tuple[TasteMap, ...]
+    content: tuple[TasteMap, ...]
+
+    @property
+    def key(self) -> list[Any]:
+        """What made the split: part of every cell's key."""
+        return [self.split.fingerprint, self.config.judge.on, self.config.seed]
+
+
+def load(config: Config, data_dir: Path | None = None, quiet: bool = False) -> Dataset:
+    """Return the config's dataset: a card's, or the user's own table."""
+    section = config.data
+    if section.name is not None:
+        return data.load(section.name, data_dir=data_dir, quiet=quiet)
+    return data.read(str(section.path), columns=section.columns or None, items=section.items)
+
+
+def split(config: Config, dataset: Dataset) -> Split:
+    """Return the split that the config asks for, with all its parts."""
+    section = config.split
+    sizes: dict[str, Any] = {"test": section.test, "validation": section.validation}
+    if section.kind == "leave_last":
+        sizes = {name: int(size) if float(size).is_integer() else size for name, size in sizes.items()}
+    made: Split = getattr(splits, section.kind)(
+        dataset,
+        **sizes,
+        positive=config.filter.positive,
+        min_user=config.filter.min_user,
+        min_item=config.filter.min_item,
+        unseen=section.unseen,
+        seed=config.seed,
+    )
+    return made
+
+
+def prepare(config: Config, *, data_dir: Path | None = None, quiet: bool = False, say: Say = print) -> Preparation:
+    """Return data, split and maps of a config."""
+    cache = Cache(default_cache(), say)
+    dataset = load(config, data_dir, quiet)
+    say(f"data: {dataset.name}, {len(dataset.interactions):,} interactions")
+    whole = split(config, dataset)
+    judged = whole.for_judging() if config.judge.on == "test" else whole.for_choosing()
+    say(f"split: {judged.train.nnz:,} positives to fit on, {judged.test.nnz:,} to judge on")
+    key = [judged.fingerprint, config.judge.on, config.seed]
+    made = {
+        "own": _maps(cache, ["own", *key], lambda: maps.own(judged.train, seed=config.seed)),
+        "audit": _maps(cache, ["audit", *key], lambda: maps.audit(judged.train, seed=config.seed)),
+        "content": maps.content(judged.items),
+    }
+    say("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
+    return Preparation(config, dataset, judged, cache, **made)
+
+
+def fitted(preparation: Preparation, section: ModelSection) -> tuple[Scorer, float]:
+    """Return the fitted model, from the cache where it is there, and the seconds that fitting took."""
+    settings = _settings(preparation, section)
+
+    def fit() -> Cell:
+        start = time.perf_counter()
+        record = section.model_copy(update=settings).build("[model]").fit(preparation.split.train)
+        return Cell(flatten(record), time.perf_counter() - start)
+
+    cell = preparation.cache.cell("model", [*preparation.key, section.kind, settings], fit)
+    kind = get_type_hints(models.named(section.kind).fit)["return"]
+    return restore(kind, dict(cell.arrays)), cell.seconds
+
+
+def pool(preparation: Preparation, section: ModelSection) -> tuple[Pool, float]:
+    """Return the pool of a model, and the seconds that fitting and retrieval took."""
+    settings = _settings(preparation, section)
+    wanted = preparation.config.pool
+    model, seconds = fitted(preparation, section)
+
+    def retrieve() -> Cell:
+        start = time.perf_counter()
+        made = candidates(
+            model,
+            preparation.split,
+            n=wanted.n,
+            maps=preparation.own,
+            seed=preparation.config.seed,
+            history=wanted.history,
+        )
+        arrays = {"users": made.users, "items": made.items, "scores": made.scores}
+        return Cell(arrays, time.perf_counter() - start)
+
+    key = [*preparation.key, section.kind, settings, wanted.model_dump()]
+    cell = preparation.cache.cell("pool", key, retrieve)
+    around = context(preparation.split, model, maps=preparation.own, seed=preparation.config.seed)
+    return Pool(*(cell.arrays[name] for name in ("users", "items", "scores")), around), seconds + cell.seconds
+
+
+def _settings(preparation: Preparation, section: ModelSection) -> dict[str, Any]:
+    """Return a model's settings, with the config's seed where the model takes one and none is given."""
+    settings = dict(section.model_extra or {})
+    if "seed" in models.named(section.kind).__dataclass_fields__:
+        settings.setdefault("seed", preparation.config.seed)
+    return settings
+
+
+def _maps(cache: Cache, key: list[Any], make: Callable[[], Sequence[TasteMap]]) -> tuple[TasteMap, ...]:
+    def made() -> Cell:
+        start = time.perf_counter()
+        arrays = {"n": np.array(0)}
+        for i, taste_map in enumerate(make()):
+            arrays |= {f"{i}.{name}": array for name, array in flatten(taste_map).items()}
+            arrays["n"] = np.array(i + 1)
+        return Cell(arrays, time.perf_counter() - start)
+
+    arrays = dict(cache.cell("maps", key, made).arrays)
+    return tuple(restore(TasteMap, arrays, f"{i}.") for i in range(int(arrays["n"])))

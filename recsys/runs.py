@@ -1,0 +1,144 @@
+"""What was computed, kept: cells of the cache, and the folder of a run."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from recsys.files import replacing
+from recsys.types import RecsysError
+from recsys.types.arrays import Anys
+
+Arrays = Mapping[str, Anys]
+PACKAGES = ("recsys-negspace", "numpy", "scipy", "numba", "implicit", "pandas", "scikit-learn", "networkx")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Arrays by name, and the seconds it took to make them."""
+
+    arrays: Arrays
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of cells, each named for what it is and by the hash of what made it.
+
+    The hash covers the package's own source, so that changed code never meets old results. A cell that cannot
+    be read is made again; one that cannot be written is kept in memory only, with a word about it.
+    """
+
+    folder: Path
+    say: Callable[[str], None] = lambda line: None
+
+    def cell(self, kind: str, key: Any, make: Callable[[], Cell]) -> Cell:
+        """Return the cell of `key` (anything JSON can say), made by `make` where it is not there yet."""
+        text = json.dumps([source_hash(), kind, key], sort_keys=True, default=str)
+        path = self.folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:20]}.npz"
+        found = _load(path)
+        if found is not None:
+            return found
+        made = make()
+        try:
+            with replacing(path) as temporary:
+                np.savez(temporary, allow_pickle=False, **{**made.arrays, "_seconds": np.array(made.seconds)})
+        except RecsysError as error:
+            self.say(f"not cached: {error}")
+        return made
+
+    def entries(self) -> Iterator[Path]:
+        """Yield the files of the cells there are."""
+        return iter(sorted(self.folder.glob("*.npz")))
+
+    def clear(self) -> int:
+        """Remove every cell; return how many there were."""
+        paths = list(self.entries())
+        try:
+            for path in paths:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RecsysError(f"cannot clear {self.folder}: {error.strerror}") from None
+        return len(paths)
+
+
+def default_cache() -> Path:
+    """Return the folder of the cells: `RECSYS_CACHE`, or the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    return Path(os.environ.get("RECSYS_CACHE") or user_cache_path("recsys") / "cells")
+
+
+@cache
+def source_hash() -> str:
+    """Return a hash of the package's own source files."""
+    home = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(home.rglob("*.py")):
+        digest.update(path.relative_to(home).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def environment(seed: int, fingerprint: str) -> dict[str, Any]:
+    """Return versions, seed, git commit, data fingerprint and machine, as `environment.json` keeps them."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "seed": seed,
+        "git_commit": _commit(),
+        "data_fingerprint": fingerprint,
+        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+    }
+
+
+def require_room(path: Path, size: int) -> None:
+    """Refuse, before hours of work, a folder that cannot be written or has less than `size` bytes left."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with replacing(path / "room.tmp") as temporary:
+            temporary.touch()
+        (path / "room.tmp").unlink()
+        free = shutil.disk_usage(path).free
+    except OSError as error:
+        raise RecsysError(f"cannot write to {path}: {error.strerror}") from None
+    if free < size:
+        raise RecsysError(f"{path} has {free:,} bytes left, expected at least {size:,}")
+
+
+def _load(path: Path) -> Cell | None:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        return Cell(arrays, float(arrays.pop("_seconds")))
+    except (OSError, ValueError, KeyError, BadZipFile, EOFError):
+        return None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout that the package runs from, None for an installed one."""
+    home = Path(__file__).parents[1]
+    if not (home / ".git").exists():
+        return None
+    try:
+        run = subprocess.run(["git", "rev-parse", "HEAD"], cwd=home, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return run.stdout.strip()

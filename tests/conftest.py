@@ -1,0 +1,21 @@
+"""The small worlds of `worlds.py`, as fixtures."""
+
+import pytest
+from worlds import FactorWorld, make_maps, make_split
+
+from recsys.types import Split, TasteMap
+
+
+@pytest.fixture
+def split() -> Split:
+    return make_split()
+
+
+@pytest.fixture
+def model(split: Split) -> FactorWorld:
+    return FactorWorld(split)
+
+
+@pytest.fixture
+def maps(split: Split) -> tuple[TasteMap, ...]:
+    return make_maps(split)

@@ -1,0 +1,118 @@
+"""The documentation is run: Python blocks, configs, commands."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import recsys
+from recsys.types import Dataset, Interactions, Items, Split
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = {
+    "bench", "evaluate", "recommend", "data list", "data fetch", "data describe", "data cite", "cache list",
+    "cache clear",
+}  # fmt: skip
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return the fenced blocks of `language` in `page`."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def having(language: str) -> list[Path]:
+    """Return the pages with at least one block of `language`."""
+    return [page for page in PAGES if blocks(page, language)]
+
+
+def synthetic(name: str) -> Dataset:
+    """Return a log of 300 users with two of eight tastes each, and 400 items in eight genres."""
+    random = np.random.default_rng(0)
+    genre = np.arange(400) % 8
+    near = (genre == np.arange(300)[:, None] % 8) | (genre == np.arange(300)[:, None] // 8 % 8)
+    user, item = np.nonzero(random.random((300, 400)) < np.where(near, 0.25, 0.05))
+    user_ids, item_ids = np.arange(300).astype(str), np.arange(400).astype(str)
+    log = Interactions(
+        user.astype(np.int32), item.astype(np.int32), random.integers(3, 6, len(user)).astype(np.float32),
+        random.integers(0, 10**6, len(user)), user_ids, item_ids,
+    )  # fmt: skip
+    features = sparse.csr_array(np.eye(8, dtype=np.float32)[genre])
+    items = Items(item_ids, item_ids, features, tuple("abcdefgh"), np.zeros(400, np.int32))
+    return Dataset(name, log, items, fingerprint="synthetic")
+
+
+def write_candidates(path: Path, split: Split) -> None:
+    """Write 50 candidates of every user of `split`."""
+    random = np.random.default_rng(1)
+    rows = ["user_id,item_id,score"]
+    for user in split.user_ids:
+        rows += [f"{user},{item},{random.random():.4f}" for item in random.choice(split.item_ids, 50, replace=False)]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", having("python"), ids=lambda page: page.stem)
+def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(recsys, "load", synthetic)
+    names: dict[str, object] = {}
+    for number, block in enumerate(blocks(page, "python")):
+        if "candidates.csv" in block:
+            write_candidates(tmp_path / "candidates.csv", names["split"])
+        exec(compile(block, f"{page.name}, python block {number}", "exec"), names)
+
+
+@pytest.mark.parametrize("page", having("toml"), ids=lambda page: page.stem)
+def test_toml_blocks_are_configs(page: Path, tmp_path: Path) -> None:
+    from recsys import configs
+
+    for block in blocks(page, "toml"):
+        (tmp_path / "my.toml").write_text(block, encoding="utf-8")
+        assert set(tomllib.loads(block)) <= set(configs.read(tmp_path / "my.toml").resolved())
+
+
+def test_the_two_commands() -> None:
+    assert blocks(ROOT / "README.md", "sh") == [
+        'pip install -e ".[bench]" && recsys bench\n',
+        'pip install -e ".[test]" && pytest\n',
+    ]
+
+
+def help_of(*command: str) -> str:
+    done = subprocess.run([sys.executable, "-m", "recsys", *command, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def named() -> list[str]:
+    """Return what the pages say in code that starts with `recsys `."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    return re.findall(r"(?:`|^|&& )recsys ([a-z][^`\n]*)", text, re.MULTILINE)
+
+
+def test_every_command_that_the_pages_name_is_there() -> None:
+    found = set()
+    for text in named():
+        words = text.split()
+        command = next((c for c in (" ".join(words[:2]), words[0]) if c in COMMANDS), text)
+        found.add(command)
+        told = help_of(*command.split())
+        assert "Usage:" in told
+        for option in re.findall(r"--[a-z-]+", text):
+            assert option in told, text
+    assert found == COMMANDS
+
+
+def test_every_command_that_is_there_is_named() -> None:
+    def leaves(*group: str) -> set[str]:
+        _, _, listed = help_of(*group).partition("\nCommands:\n")
+        if not listed:
+            return {" ".join(group)}
+        return {leaf for name in re.findall(r"^  ([a-z-]+)", listed, re.MULTILINE) for leaf in leaves(*group, name)}
+
+    assert leaves() == COMMANDS

@@ -1,0 +1,72 @@
+"""What `import recsys` loads, and that its names are there for people and for type checkers alike."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from importlib import import_module, metadata
+from pathlib import Path
+
+import pytest
+
+import recsys
+import recsys.__main__
+
+HEAVY = {
+    "altair", "click", "implicit", "networkx", "numba", "pandas", "pooch", "pyarrow", "pydantic", "requests",
+    "rich", "sklearn",
+}  # fmt: skip
+
+
+def loaded(code: str) -> set[str]:
+    """Return the top-level modules that a new interpreter has after `code`."""
+    script = f"{code}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("code", ["import recsys", "from recsys import Pool, RecsysError, Slates"])
+def test_import_is_light(code: str) -> None:
+    assert not loaded(code) & HEAVY
+
+
+def test_the_light_import_test_can_fail() -> None:
+    assert "pandas" in loaded("import recsys, pandas") & HEAVY
+
+
+@pytest.mark.parametrize("name", recsys.__all__)
+def test_every_name_resolves(name: str) -> None:
+    assert getattr(recsys, name) is not None
+
+
+def test_type_checkers_see_what_is_there() -> None:
+    tree = ast.parse(Path(recsys.__file__).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    imported = {
+        alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert {*imported, "__version__"} == set(recsys.__all__)
+    for name, module in imported.items():
+        assert getattr(import_module(str(module)), name) is getattr(recsys, name)
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'laod'"):
+        recsys.laod  # noqa: B018
+    assert not hasattr(recsys, "import_module")
+
+
+def test_the_extra_is_known_by_its_modules() -> None:
+    pyproject = Path(__file__).parents[1] / "pyproject.toml"
+    extras = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    wanted = {requirement.partition(">")[0] for requirement in extras["bench"]}
+    providers = metadata.packages_distributions()
+    provided = {name.lower().replace("_", "-") for module in recsys.__main__.EXTRA for name in providers[module]}
+    assert provided == wanted
+
+
+def test_without_the_extra_the_command_line_says_one_line() -> None:
+    script = "import sys; sys.modules['click'] = None; from recsys.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == 'recsys: the command line needs the extra: pip install "recsys-negspace[bench]"\n'

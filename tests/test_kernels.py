@@ -1,0 +1,182 @@
+"""The compiled kernel against the slow statement of the same rules."""
+
+import itertools
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from recsys.kernels import references
+from recsys.kernels.greedy import greedy
+from recsys.kernels.plans import plan
+from recsys.types import Coverage, Modular, RecsysError, Spread, Tables, Volume
+
+B, N, M, D, Z, K = 3, 12, 30, 5, 6, 6
+LENGTHS = np.array([N, N - 3, 4])
+
+
+def world(seed):
+    """One term of every shape with every parameter, over random candidates."""
+    rng = np.random.default_rng(seed)
+    rows = np.stack([rng.permutation(M)[:N] for _ in range(B)]).astype(np.int64)
+    vectors = rng.normal(size=(M, D)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    cover = sparse.csr_array((rng.random((M, Z)) * (rng.random((M, Z)) < 0.5)).astype(np.float32))
+    terms = {"modular": Modular(rng.normal(size=(B, N)).astype(np.float32))}
+    for agg in ("max", "mean", "sum"):
+        terms[f"spread {agg}"] = Spread(vectors, rows, agg, empty=0.3)
+        start = rng.random((B, N)).astype(np.float32)
+        terms[f"spread {agg} from a profile"] = Spread(vectors, rows, agg, start=start)
+    for phi in ("linear", "log", "exp", "sqrt", "max"):
+        need = rng.random((B, Z)) * (rng.random((B, Z)) < 0.8)
+        cap = rng.random((B, Z)) if phi == "linear" else None
+        start = np.full((B, Z), 0.1) if phi == "log" else None
+        terms[f"coverage {phi}"] = Coverage(cover, rows, need, phi, cap=cap, start=start)
+        start, slots = rng.random((B, Z)) + 0.01, rng.random(K)
+        terms[f"coverage {phi} with slots"] = Coverage(cover, rows, need, phi, cap=cap, start=start, slots=slots)
+    for form, window in itertools.product(("log", "norm"), (None, 1, 3)):
+        quality = (rng.random((B, N)) + 0.5).astype(np.float32)
+        terms[f"volume {form} {window}"] = Volume(vectors, rows, form, quality=quality, window=window, ridge=0.1)
+        terms[f"volume {form} {window} plain"] = Volume(vectors, rows, form, window=window, ridge=0.2)
+    return terms
+
+
+def run(terms, weights, *, temperature=0.0, uniforms=None, follow=False):
+    laid = plan(terms, B, N, K, Tables())
+    out = (
+        np.full((B, K), -1, np.int64),
+        np.zeros((B, K, len(terms)), np.float32),
+        np.zeros((B, K), np.float32),
+        np.zeros((B, len(terms))),
+    )
+    flat = (getattr(laid, f.name) for f in fields(laid))
+    uniforms = np.zeros((B, K)) if uniforms is None else uniforms
+    greedy(LENGTHS, weights, *flat, K, temperature, uniforms, follow, *out)
+    return out
+
+
+@pytest.mark.parametrize("name", world(0))
+def test_each_shape_alone_picks_what_the_reference_picks(name):
+    for seed in range(5):
+        term = world(seed)[name]
+        picks = run([term], np.ones((B, 1)))[0]
+        for b in range(B):
+            # Gains of float32 vectors can be equal up to rounding: each pick must be within it of the best.
+            slate: list[int] = []
+            for pick in picks[b][picks[b] >= 0]:
+                gain = references.gains(term, b, slate, LENGTHS[b])
+                gain[slate] = -np.inf
+                assert pick not in slate
+                assert gain[pick] >= gain.max() - 1e-5
+                slate.append(int(pick))
+            assert len(slate) == min(K, LENGTHS[b])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.data())
+def test_any_blend_picks_and_contributes_what_the_reference_says(seed, data):
+    everything = world(seed)
+    chosen = data.draw(st.lists(st.sampled_from(sorted(everything)), min_size=1, max_size=6, unique=True))
+    terms = [everything[name] for name in chosen]
+    weights = np.random.default_rng(seed + 1).random((B, len(terms)))
+    picks, contributions, _, _ = run(terms, weights)
+    for b in range(B):
+        slate = [int(p) for p in picks[b] if p >= 0]
+        for step, pick in enumerate(slate):
+            gains = np.stack([references.gains(t, b, slate[:step], LENGTHS[b]) for t in terms])
+            total = weights[b] @ gains
+            total[slate[:step]] = -np.inf
+            assert total[pick] >= total.max() - 1e-4
+            np.testing.assert_allclose(contributions[b, step], weights[b] * gains[:, pick], atol=2e-4, rtol=2e-4)
+
+
+def test_follow_measures_the_spread_of_gains_along_the_given_order():
+    terms = list(world(4).values())
+    picks, _, _, deviations = run(terms, np.zeros((B, len(terms))), follow=True)
+    for b in range(B):
+        steps = min(K, LENGTHS[b])
+        assert picks[b, :steps].tolist() == list(range(steps))
+        for t, term in enumerate(terms):
+            expected = np.mean([references.gains(term, b, range(s), LENGTHS[b])[s:].std() for s in range(steps)])
+            assert deviations[b, t] == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_log_propensities_are_exact_and_draws_follow_them():
+    terms = [world(1)["modular"], world(1)["spread max"]]
+    weights, temperature, draws = np.ones((B, 2)), 0.7, 3000
+    rng = np.random.default_rng(0)
+    first = np.zeros((B, N))
+    for _ in range(draws):
+        picks, _, logs, _ = run(terms, weights, temperature=temperature, uniforms=rng.random((B, K)))
+        first[np.arange(B), picks[:, 0]] += 1
+    for b in range(B):
+        for step in range(min(K, LENGTHS[b])):
+            gains = sum(references.gains(t, b, picks[b, :step].tolist(), LENGTHS[b]) for t in terms)
+            left = np.exp(gains / temperature)
+            left[picks[b, :step]] = 0
+            assert logs[b, step] == pytest.approx(np.log(left[picks[b, step]] / left.sum()), abs=1e-4)
+        share = np.exp(sum(references.gains(t, b, [], LENGTHS[b]) for t in terms) / temperature)
+        expected = draws * share / share.sum()
+        chi = ((first[b, : LENGTHS[b]] - expected) ** 2 / expected).sum()
+        assert chi < 40  # the 99.99 % point of chi squared with 11 degrees of freedom is 37.4
+
+
+def test_dpp_equals_naive_log_determinants():
+    term = world(2)["volume log None plain"]
+    picks = run([term], np.ones((B, 1)))[0]
+    vectors = term.vectors[term.rows[0]].astype(float)
+    kernel = 0.8 * vectors @ vectors.T + 0.2 * np.eye(N)
+    slate: list[int] = []
+    for _ in range(K):
+        values = [
+            -np.inf if i in slate else np.linalg.slogdet(kernel[np.ix_([*slate, i], [*slate, i])])[1] for i in range(N)
+        ]
+        slate.append(int(np.argmax(values)))
+    assert picks[0].tolist() == slate
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(["linear", "exp", "sqrt", "max", "log"]), st.integers(1, 3))
+def test_greedy_is_within_its_bound_of_brute_force_where_the_blend_is_submodular(seed, phi, k):
+    rng = np.random.default_rng(seed)
+    n = 7
+    cover = sparse.csr_array((rng.random((n, Z)) * (rng.random((n, Z)) < 0.6)).astype(np.float32))
+    rows = np.arange(n)[None, :]
+    relevance = Modular(rng.random((1, n)).astype(np.float32) * 0.2)
+    start = np.full((1, Z), 0.05)
+    coverage = Coverage(cover, rows, rng.random((1, Z)), phi, cap=rng.random((1, Z)), start=start)
+    terms, weights = [relevance, coverage], [1.0, 1.0]
+
+    def value(slate):
+        parts = [references.gains(t, 0, slate[:s], n)[i] for t in terms for s, i in enumerate(slate)]
+        return sum(parts)
+
+    best = max(value(list(s)) for s in itertools.combinations(range(n), k))
+    assert value(references.greedy(terms, weights, 0, n, k)) >= (1 - 1 / np.e) * best - 1e-9
+
+
+def test_equal_gains_go_to_the_candidate_that_comes_first():
+    flat = Modular(np.zeros((B, N), np.float32))
+    assert run([flat], np.ones((B, 1)))[0][0].tolist() == list(range(K))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_gain_that_is_not_finite_is_refused(bad):
+    gain = np.zeros((B, N), np.float32)
+    gain[1, 2] = bad
+    with pytest.raises(RecsysError, match="Modular term's gain holds NaN or infinity"):
+        plan([Modular(gain)], B, N, K, Tables())
+
+
+def test_an_array_of_the_wrong_shape_is_refused():
+    with pytest.raises(RecsysError, match=r"gain has shape \(3, 11\), expected \(3, 12\)"):
+        plan([Modular(np.zeros((B, N - 1), np.float32))], B, N, K, Tables())
+
+
+def test_a_logarithm_from_zero_is_refused():
+    cover = sparse.csr_array(np.eye(3, dtype=np.float32))
+    with pytest.raises(ValueError, match="needs start > 0"):
+        Coverage(cover, np.zeros((1, 3), np.int64), np.ones((1, 3)), "log")

@@ -1,0 +1,106 @@
+"""What is in the wheel, and that it works in an environment that holds nothing else."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RANK = """
+import recsys
+pool = recsys.Pool.from_frame(["a", "a"], ["x", "y"], [1, 2])
+print(recsys.rerank(pool, {"relevance": 1}, k=2).items)
+"""
+ADVICE = 'recsys: the command line needs the extra: pip install "recsys-negspace[bench]"\n'
+
+
+def run(command: Sequence[str | Path], cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run `command` in `cwd`, with nothing of this checkout on the path."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | more
+    return subprocess.run([*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def must(command: Sequence[str | Path], cwd: Path, **more: str) -> str:
+    """Run `command`, which has to succeed, and return what it printed."""
+    done = run(command, cwd, **more)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    must([sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT], cwd=folder)
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+def install(requirement: str, folder: Path) -> Path:
+    """Install `requirement` into a new environment, and return its folder of programs."""
+    must([sys.executable, "-m", "venv", folder], cwd=folder.parent)
+    programs = folder / ("Scripts" if os.name == "nt" else "bin")
+    must([programs / "python", "-m", "pip", "install", "--quiet", requirement], cwd=folder.parent)
+    return programs
+
+
+def write_ratings(path: Path) -> None:
+    """Write a log of 300 users in three tastes and 400 items."""
+    random = np.random.default_rng(0)
+    rows = ["user_id,item_id,rating,timestamp"]
+    for user in range(300):
+        near = np.where(np.arange(400) % 3 == user % 3, 6.0, 1.0) / (10 + np.arange(400))
+        for time, item in enumerate(random.choice(400, size=40, replace=False, p=near / near.sum())):
+            rows.append(f"u{user},i{item},{random.integers(3, 6)},{1_000_000 + 1000 * user + time}")
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_package_cards_and_configs(wheel: Path) -> None:
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    package = {path.relative_to(ROOT).as_posix() for path in (ROOT / "recsys").rglob("*.py")}
+    shipped = {
+        f"recsys/_shipped/{path.relative_to(ROOT).as_posix()}"
+        for folder in ("datasets", "configs")
+        for path in (ROOT / folder).glob("*.toml")
+    }
+    assert shipped
+    assert held == package | shipped | {"recsys/py.typed"}
+
+
+@pytest.mark.slow
+def test_the_core_alone(wheel: Path, tmp_path: Path) -> None:
+    programs = install(str(wheel), tmp_path / "core")
+    where = must([programs / "python", "-c", "import recsys; print(recsys.__file__)"], cwd=tmp_path)
+    assert Path(where).is_relative_to(tmp_path)
+    assert must([programs / "python", "-c", RANK], cwd=tmp_path) == "[[1 0]]\n"
+    done = run([programs / "recsys", "bench"], cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", ADVICE)
+
+
+@pytest.mark.slow
+def test_a_benchmark_of_ones_own_table(wheel: Path, tmp_path: Path) -> None:
+    programs = install(f"{wheel}[bench]", tmp_path / "venv")
+    there = {"RECSYS_DATA": str(tmp_path / "data"), "RECSYS_CACHE": str(tmp_path / "cache")}
+    must([programs / "python", "-c", "import recsys"], cwd=tmp_path)
+    assert "ml-100k" in must([programs / "recsys", "data", "list"], cwd=tmp_path, **there)
+    config = (ROOT / "configs" / "own-csv.toml").read_text(encoding="utf-8")
+    (tmp_path / "own.toml").write_text(config, encoding="utf-8")
+    write_ratings(tmp_path / tomllib.loads(config)["data"]["path"])
+    must([programs / "recsys", "bench", "own.toml", "--out", "results", "--quiet"], cwd=tmp_path, **there)
+    (report,) = (tmp_path / "results").rglob("report.html")
+    assert report.stat().st_size > 10_000
+
+
+def test_the_version_is_said_the_same_everywhere() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert re.search(
+        rf"^version: {re.escape(version)}$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert f"\n## [{version}] - " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

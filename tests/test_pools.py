@@ -1,0 +1,132 @@
+"""Pools: exact, never padded with what was met, the same whatever the partition."""
+
+import numpy as np
+import pytest
+from worlds import FactorWorld, make_split
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys.pools import candidates, from_frame
+from recsys.slates import rerank
+from recsys.types import RecsysError
+
+
+class Steps:
+    """Scores with many ties."""
+
+    factors = None
+
+    def __init__(self, items: int, levels: int, seed: int = 0) -> None:
+        self.table = np.random.default_rng(seed).integers(0, levels, (1000, items)).astype(np.float32)
+
+    def score(self, users):
+        return self.table[users]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 100), st.integers(1, 40), st.integers(1, 8))
+def test_the_pool_is_the_sorted_top_of_what_was_not_met(seed, n, levels):
+    split = make_split(seed)
+    model = Steps(40, levels, seed)
+    pool = candidates(model, split, n=n, seed=seed)
+    met = split.met.toarray() != 0
+    for u in range(30):
+        free = np.flatnonzero(~met[u])
+        expected = np.sort(model.table[u, free])[::-1][:n]
+        length = pool.lengths[u]
+        assert length == min(n, len(free))
+        assert (pool.scores[u, :length] == expected).all()
+        assert not met[u, pool.items[u, :length]].any()
+        assert len(set(pool.items[u, :length])) == length
+        assert (pool.items[u, length:] == -1).all()
+        assert (pool.scores[u, length:] == 0).all()
+
+
+def test_ties_are_broken_by_the_seed_alone():
+    split = make_split()
+    flat = Steps(40, 1)
+    first, again, other = (candidates(flat, split, n=10, seed=s).items for s in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_a_users_candidates_do_not_depend_on_who_else_is_there():
+    split = make_split(users=700, items=60)
+    model = FactorWorld(split, d=16)
+    whole = candidates(model, split, n=20)
+    for users in ([5], [699], list(range(250, 270))):
+        part = candidates(model, split, n=20, users=np.array(users, np.int32))
+        assert (part.items == whole.items[users]).all()
+        assert (part.scores == whole.scores[users]).all()
+
+
+def test_history_keep_lets_met_items_come_again(split, model):
+    pool = candidates(model, split, n=40, history="keep")
+    assert (pool.lengths == 40).all()
+
+
+def test_items_that_did_not_exist_yet_are_left_out():
+    from dataclasses import replace
+
+    split = replace(make_split(), kind="global_time")
+    train, other = split.train.tolil(), split.train_other.tolil()
+    train[:, 7] = 0
+    other[:, 7] = 0
+    split = replace(split, train=train.tocsr(), train_other=other.tocsr())
+    assert 7 not in candidates(FactorWorld(split), split, n=40).items
+    assert 7 in candidates(FactorWorld(split), replace(split, kind="random"), n=40).items
+
+
+@pytest.mark.parametrize("n", [0, 41])
+def test_n_must_fit_the_catalogue(split, model, n):
+    with pytest.raises(RecsysError, match=f"n is {n}, expected a number from 1 to 40"):
+        candidates(model, split, n=n)
+
+
+def test_a_frame_of_scores_becomes_a_pool():
+    pool = from_frame(["b", "a", "b", "b"], [1, 2, 3, 2], [0.1, 0.9, 0.5, 0.7])
+    assert pool.context.user_ids.tolist() == ["a", "b"]
+    assert pool.context.item_ids[pool.items[1]].tolist() == ["2", "3", "1"]
+    assert pool.items[0].tolist()[1:] == [-1, -1]
+    assert (rerank(pool, {"relevance": 1.0}, k=2).items == pool.items[:, :2]).all()
+
+
+def test_a_frame_with_a_split_knows_histories_and_leaves_out_what_was_met(split, maps):
+    met = int(split.train.indices[split.train.indptr[3]])
+    free = int(np.flatnonzero(split.met.toarray()[3] == 0)[0])
+    pool = from_frame(["u3", "u3"], [f"i{met}", f"i{free}"], [1.0, 0.5], split=split, maps=maps)
+    assert pool.items.tolist() == [[free]]
+    assert rerank(pool, {"relevance": 1.0, "negative_space": 0.5, "serendipity": 0.1}, k=1).items.tolist() == [[free]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ((["a"], ["x", "y"], [1.0]), "have 1, 2 and 1 rows"),
+        (([], [], []), "there are no rows"),
+        ((["a"], ["x"], ["good"]), "score is not numeric"),
+        ((["a", "a"], ["x", "y"], [1.0, np.nan]), "score of row 1 is nan"),
+        ((["a", "a"], ["x", "x"], [1.0, 2.0]), "is there twice"),
+    ],
+)
+def test_columns_that_cannot_be_are_refused(columns, message):
+    with pytest.raises(RecsysError, match=message):
+        from_frame(*columns)
+
+
+def test_ids_that_the_split_does_not_have_are_refused(split):
+    with pytest.raises(RecsysError, match="1 values of user_id are not in the split \\(first: 'u99'\\)"):
+        from_frame(["u99", "u1"], ["i1", "i2"], [1.0, 2.0], split=split)
+
+
+@pytest.mark.parametrize("objective", ["novelty", "serendipity", "negative_space", "calibration", "diversity"])
+def test_an_objective_says_what_it_needs(objective):
+    pool = from_frame(["a", "a"], ["x", "y"], [1.0, 0.5])
+    with pytest.raises(RecsysError, match="needs"):
+        rerank(pool, {objective: 1.0}, k=1)
+
+
+def test_models_without_factors_cannot_explore(split):
+    pool = candidates(Steps(40, 5), split, n=10)
+    with pytest.raises(RecsysError, match="ucb needs a factor model"):
+        rerank(pool, {"relevance": 1.0, "ucb": 0.1}, k=3)

@@ -1,0 +1,156 @@
+"""Re-ranking: weights, scales, sampling, threads, and what is refused."""
+
+import numpy as np
+import pytest
+from worlds import FactorWorld, make_maps, make_split
+
+from recsys import objectives
+from recsys.pools import candidates
+from recsys.slates import fit_scales, rerank
+from recsys.types import Modular, Pool, RecsysError
+
+EVERYTHING = {name: 0.3 for name in objectives.__all__}
+
+
+@pytest.fixture
+def pool(split, model, maps):
+    return candidates(model, split, n=25, maps=maps)
+
+
+def coin(pool: Pool, k: int, *, size: float = 1.0) -> Modular:
+    """An objective of somebody's own."""
+    return Modular(np.where(pool.items % 2 == 0, size, 0).astype(np.float32))
+
+
+def flat(pool: Pool, k: int) -> Modular:
+    return Modular(np.full(pool.items.shape, 3.0, np.float32))
+
+
+@pytest.mark.parametrize("scale", ["fitted", None])
+def test_relevance_alone_is_the_pools_order_bit_for_bit(pool, scale):
+    slates = rerank(pool, {"relevance": 1.0}, k=10, scale=scale)
+    assert (slates.items == pool.items[:, :10]).all()
+
+
+def test_a_weight_of_zero_is_absent(pool):
+    alone = rerank(pool, {"relevance": 1.0, "diversity": 0.3}, k=8)
+    beside = rerank(pool, {"relevance": 1.0, "diversity": 0.3, "novelty": 0.0}, k=8)
+    assert (alone.items == beside.items).all()
+    assert beside.objectives == ("diversity", "relevance")
+
+
+def test_contributions_sum_to_scores_and_picks_are_distinct_candidates(pool):
+    slates = rerank(pool, EVERYTHING, k=10)
+    np.testing.assert_allclose(slates.contributions.sum(axis=2), slates.scores, rtol=1e-5)
+    for u, row in enumerate(slates.items):
+        shown = row[row >= 0]
+        assert len(set(shown)) == len(shown)
+        assert set(shown) <= set(pool.items[u])
+
+
+def test_threads_and_partition_change_nothing(split, model, maps):
+    whole = candidates(model, split, n=25, maps=maps)
+    scales = fit_scales(whole, EVERYTHING)
+    one = rerank(whole, EVERYTHING, scale=scales, threads=1, temperature=0.5, seed=4)
+    two = rerank(whole, EVERYTHING, scale=scales, threads=2, temperature=0.5, seed=4)
+    part = rerank(whole.block(7, 19), EVERYTHING, scale=scales, temperature=0.5, seed=4)
+    assert (one.items == two.items).all()
+    assert (one.items[7:19] == part.items).all()
+
+
+def test_many_blocks_equal_one_user_at_a_time():
+    split = make_split(users=600, items=30)
+    pool = candidates(FactorWorld(split), split, n=12, maps=make_maps(split))
+    blend = {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.4}
+    scales = fit_scales(pool, blend)
+    whole = rerank(pool, blend, k=5, scale=scales)
+    for u in (0, 255, 256, 511, 512, 599):
+        assert (rerank(pool.block(u, u + 1), blend, k=5, scale=scales).items == whole.items[u]).all()
+
+
+def test_weights_per_user_are_the_same_as_each_weight_alone(pool):
+    weights = np.linspace(0, 1, len(pool.users))
+    together = rerank(pool, {"relevance": 1.0, "novelty": weights}, k=6)
+    for u in (0, 11, 29):
+        alone = rerank(
+            pool,
+            {"relevance": 1.0, "novelty": weights[u]},
+            k=6,
+            scale={**together.scales, "novelty": together.scales["novelty"]},
+        )
+        assert (alone.items[u] == together.items[u]).all()
+
+
+def test_scales_make_spreads_equal(pool):
+    scales = fit_scales(pool, {"relevance": 1.0, "novelty": 1.0})
+    gains = pool.scores
+    spread = np.mean([[gains[u, s:n].std() for s in range(10)] for u, n in enumerate(pool.lengths)])
+    assert scales["relevance"] == pytest.approx(1 / spread, rel=1e-5)
+
+
+def test_a_term_that_cannot_tell_candidates_apart_weighs_nothing(pool):
+    name = f"{__name__}:flat"
+    import sys
+
+    sys.modules.setdefault(__name__, sys.modules[flat.__module__])
+    slates = rerank(pool, {"relevance": 1.0, name: 5.0}, k=5)
+    assert slates.scales[name] == 0.0
+    assert (slates.contributions[:, :, slates.objectives.index(name)] == 0).all()
+
+
+def test_an_objective_of_ones_own_with_settings(pool):
+    import sys
+
+    sys.modules.setdefault(__name__, sys.modules[coin.__module__])
+    slates = rerank(pool, {f"{__name__}:coin": {"weight": 1.0, "size": 2.0}}, k=5, scale=None)
+    assert (slates.items[pool.lengths >= 20] % 2 == 0).all()
+
+
+def test_sampled_slates_carry_log_propensities_and_deterministic_ones_none(pool):
+    sampled = rerank(pool, {"relevance": 1.0, "diversity": 0.2}, k=5, temperature=0.5, seed=1)
+    assert sampled.log_propensity is not None
+    assert (sampled.log_propensity <= 1e-6).all()
+    assert (rerank(pool, {"relevance": 1.0}, k=5, temperature=0.5, seed=2).items != sampled.items).any()
+    assert rerank(pool, {"relevance": 1.0}, k=5).log_propensity is None
+
+
+def test_thompson_has_no_propensity_even_when_sampled(pool):
+    assert rerank(pool, {"relevance": 1.0, "thompson": 0.5}, k=5, temperature=0.5).log_propensity is None
+
+
+def test_a_short_pool_gives_a_short_slate(split, model):
+    crowded = Pool(
+        np.array([0, 1], np.int32),
+        np.array([[3, 4, -1, -1], [-1, -1, -1, -1]], np.int32),
+        np.array([[2, 1, 0, 0], [0, 0, 0, 0]], np.float32),
+        candidates(model, split, n=5).context,
+    )
+    slates = rerank(crowded, {"relevance": 1.0, "novelty": 0.1, "diversity": 0.1}, k=3)
+    assert slates.items[0].tolist()[2] == -1
+    assert set(slates.items[0][:2]) == {3, 4}
+    assert (slates.items[1] == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("blend", "k", "settings", "message"),
+    [
+        ({"relevance": 1.0}, 26, {}, "k is 26, expected a number from 1 to 25"),
+        ({"relevance": 1.0}, 0, {}, "k is 0"),
+        ({"relevence": 1.0}, 5, {}, "unknown objective 'relevence': did you mean 'relevance'"),
+        ({"negative_space": {"weight": 1.0, "tua": 1.0}}, 5, {}, "unknown setting 'tua': did you mean 'tau'"),
+        ({"negative_space": {"tau": 1.0}}, 5, {}, "'negative_space' has no weight"),
+        ({"relevance": "much"}, 5, {}, "the weight of 'relevance' is 'much'"),
+        ({"relevance": float("nan")}, 5, {}, "the weight of 'relevance' is nan"),
+        ({"relevance": [1.0, 2.0]}, 5, {}, "'relevance' has 2 weights, expected one, or 30"),
+        ({"relevance": 0.0}, 5, {}, "every weight is 0"),
+        ({"relevance": 1.0}, 5, {"temperature": -1.0}, "temperature is -1.0"),
+        ({"relevance": 1.0}, 5, {"scale": "fited"}, "scale is 'fited'"),
+        ({"relevance": 1.0}, 5, {"scale": {"novelty": 1.0}}, "unknown scale of an objective 'relevance'"),
+        ({"nowhere:nothing": 1.0}, 5, {}, "cannot be imported"),
+        ({"diversity": {"weight": 1.0, "space": "genres"}}, 5, {}, "unknown space 'genres'"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(pool, blend, k, settings, message):
+    with pytest.raises(RecsysError, match=message.replace("(", r"\(")) as caught:
+        rerank(pool, blend, k, **settings)
+    assert "\n" not in str(caught.value)
