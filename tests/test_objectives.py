@@ -1,0 +1,153 @@
+"""Contracts that every objective keeps, and each one against its definition."""
+
+import inspect
+
+import numpy as np
+import pytest
+from worlds import FactorWorld, make_maps, make_split
+
+from recsys import objectives
+from recsys.kernels.references import gains
+from recsys.maths import cooccurrence_vectors, deficit, kl, near_mixes, self_information, touched, user_mixes
+from recsys.maths.mixes import communities
+from recsys.objectives._candidates import plausibility
+from recsys.pools import candidates
+from recsys.slates import rerank
+from recsys.types import Coverage, Modular, Pool, Spread, Volume
+
+K = 5
+
+
+@pytest.fixture
+def pool(split, model, maps):
+    return candidates(model, split, n=20, maps=maps)
+
+
+@pytest.mark.parametrize("name", objectives.__all__)
+class TestContract:
+    def test_it_is_documented_and_called_with_pool_and_k(self, name):
+        objective = getattr(objectives, name)
+        assert inspect.getdoc(objective)
+        parameters = list(inspect.signature(objective).parameters.values())
+        assert [p.name for p in parameters[:2]] == ["pool", "k"]
+        assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in parameters[2:])
+
+    def test_it_returns_one_of_the_shapes_the_same_at_every_call(self, name, pool):
+        first, again = (getattr(objectives, name)(pool, K) for _ in range(2))
+        assert isinstance(first, Modular | Spread | Coverage | Volume)
+        assert (gains(first, 3, [], 9) == gains(again, 3, [], 9)).all()
+
+    def test_a_block_of_users_has_the_gains_it_has_in_the_whole(self, name, pool):
+        whole, part = getattr(objectives, name)(pool, K), getattr(objectives, name)(pool.block(10, 14), K)
+        np.testing.assert_allclose(gains(whole, 12, [2, 4], 9), gains(part, 2, [2, 4], 9), rtol=1e-6, atol=1e-9)
+
+    def test_short_and_empty_pools_are_fine(self, name, pool):
+        items, scores = pool.items.copy(), pool.scores.copy()
+        items[0, 3:], scores[0, 3:], items[1], scores[1] = -1, 0, -1, 0
+        slates = rerank(Pool(pool.users, items, scores, pool.context), {name: 1.0}, k=K)
+        assert set(slates.items[0]) == {*items[0, :3], -1}
+        assert (slates.items[1] == -1).all()
+
+
+def test_novelty_is_the_self_information_of_training(split, pool):
+    expected = self_information(split.train)[pool.items]
+    np.testing.assert_allclose(objectives.novelty(pool, K).gain[pool.items >= 0], expected[pool.items >= 0], rtol=1e-6)
+
+
+def test_calibration_is_the_fall_of_the_divergence(split, pool):
+    """Summed over a slate of k picks, gains are KL at the empty slate minus KL at the slate."""
+    term = objectives.calibration(pool, K, alpha=0.01)
+    features = split.items.features.toarray()
+    shares = features / np.maximum(features.sum(axis=1, keepdims=True), 1)
+    for u in range(5):
+        p = user_mixes(split.train, term.coverage)[u]
+        slate = [7, 0, 3, 9, 1]
+        total = sum(gains(term, u, slate[:s], 12)[i] for s, i in enumerate(slate))
+        q = shares[pool.items[u, slate]].mean(axis=0)
+        assert total == pytest.approx(kl(p, 0.01 * p) - kl(p, 0.99 * q + 0.01 * p), rel=1e-5)
+
+
+def test_serendipity_is_plausible_and_far_from_everything_met(split, pool):
+    gain = objectives.serendipity(pool, K).gain
+    vectors = cooccurrence_vectors(split.train).astype(float)
+    for u in (0, 5, 17):
+        met = split.train.indices[split.train.indptr[u] : split.train.indptr[u + 1]]
+        for n in range(pool.lengths[u]):
+            near = max(0.0, *(vectors[pool.items[u, n]] @ vectors[j] for j in met))
+            scores = pool.scores[u, : pool.lengths[u]]
+            share = (pool.scores[u, n] - scores.min()) / (scores.max() - scores.min())
+            assert gain[u, n] == pytest.approx(share * (1 - min(near, 1)), abs=1e-5)
+
+
+def posterior(split, factors, user):
+    items = factors.item_factors.astype(float)
+    met = items[split.train.indices[split.train.indptr[user] : split.train.indptr[user + 1]]]
+    a = items.T @ items + (factors.alpha - 1) * met.T @ met + factors.regularization * np.eye(items.shape[1])
+    return np.linalg.inv(a)
+
+
+def test_ucb_is_the_posterior_deviation(split, model, pool):
+    gain = objectives.ucb(pool, K).gain
+    for u in (0, 9, 29):
+        vectors = model.factors.item_factors[pool.items[u]].astype(float)
+        expected = np.sqrt(np.einsum("nd,de,ne->n", vectors, posterior(split, model.factors, u), vectors))
+        np.testing.assert_allclose(gain[u], expected, rtol=1e-5)
+
+
+def test_thompson_draws_have_the_posterior_covariance(split, model, pool):
+    one = pool.block(3, 4)
+    draws = np.stack([objectives.thompson(one, K, seed=s).gain[0] for s in range(4000)])
+    vectors = model.factors.item_factors[one.items[0]].astype(float)
+    expected = vectors @ posterior(split, model.factors, 3) @ vectors.T
+    np.testing.assert_allclose(draws.mean(axis=0), 0, atol=5 * np.sqrt(expected.max() / 4000))
+    np.testing.assert_allclose(np.cov(draws.T), expected, atol=0.12 * expected.max())
+
+
+def test_negative_space_is_one_minus_the_deficit_averaged_over_maps(split, pool, maps):
+    term = objectives.negative_space(pool, K, tau=0.7, best=2)
+    label = communities(split.train, pool.context.seed)
+    for u in (0, 4, 21):
+        slate = [5, 2, 11, 0, 8]
+        total = sum(gains(term, u, slate[:s], 15)[i] for s, i in enumerate(slate))
+        kept = []
+        for taste_map in maps:
+            own = user_mixes(split.train, taste_map.assignment)
+            q = 0.3 * own[u] + 0.7 * near_mixes(own, label)[u]
+            region, w = taste_map.hard[pool.items[u]], np.zeros(taste_map.assignment.shape[1])
+            share = plausibility(pool)[u]
+            for z in range(len(w)):
+                w[z] = np.sort(np.append(share[region == z], [0, 0]))[::-1][:2].mean()
+            e = taste_map.assignment[pool.items[u, slate]].toarray().mean(axis=0)
+            kept.append(1 - deficit(q, e, w))
+        assert total == pytest.approx(np.mean(kept), abs=1e-6)
+
+
+def test_untouched_counts_maps_whose_region_is_new(split, pool, maps):
+    gain = objectives.untouched(pool, K).gain
+    for u in (0, 13):
+        for n in (0, 4, 10):
+            item = pool.items[u, n]
+            fresh = [m.hard[item] >= 0 and not touched(split.train, m)[u, m.hard[item]] for m in maps]
+            assert gain[u, n] == pytest.approx(plausibility(pool)[u, n] * np.mean(fresh), abs=1e-6)
+
+
+def test_noise_depends_on_seed_user_and_item_alone(pool):
+    gain = objectives.noise(pool, K).gain
+    assert (gain == objectives.noise(pool, 2).gain).all()
+    assert (gain != objectives.noise(pool, K, seed=1).gain).any()
+    assert abs(gain.mean()) < 0.2
+    assert gain.std() == pytest.approx(1, abs=0.15)
+
+
+def test_tau_zero_keeps_to_the_users_own_regions():
+    """With tau = 0 the reference is the user's own mix: no region that they never touched is owed anything."""
+    split = make_split(users=60)
+    maps = make_maps(split, n=1, regions=8)
+    pool = candidates(FactorWorld(split), split, n=20, maps=maps)
+    own = objectives.negative_space(pool, K, tau=0.0)
+    far = objectives.negative_space(pool, K, tau=1.0)
+    fresh = ~touched(split.train, maps[0])
+    assert own.cap is not None
+    assert far.cap is not None
+    assert (own.cap[fresh] == 0).all()
+    assert far.cap[fresh].sum() > 0
