@@ -14,11 +14,13 @@ R = TypeVar("R")
 def flatten(record: Any, prefix: str = "") -> dict[str, Anys]:
     """Return the fields of a dataclass as arrays, nested ones under dotted names.
 
-    Fields are numbers, strings, arrays, CSR matrices or dataclasses of such.
+    Fields are numbers, strings, arrays, CSR matrices, dataclasses of such, or None.
     """
     arrays: dict[str, Anys] = {}
     for field in fields(record):
         value, name = getattr(record, field.name), prefix + field.name
+        if value is None:
+            continue
         if is_dataclass(value):
             arrays |= flatten(value, name + ".")
         elif sparse.issparse(value):
@@ -40,6 +42,8 @@ def restore(kind: type[R], arrays: dict[str, Anys], prefix: str = "") -> R:
         elif f"{name}.indptr" in arrays:
             data, indices, indptr, shape = (arrays[f"{name}.{p}"] for p in ("data", "indices", "indptr", "shape"))
             values[field.name] = Csr((data, indices, indptr), shape=tuple(int(n) for n in shape))
-        else:
+        elif name in arrays:
             values[field.name] = arrays[name] if arrays[name].ndim else arrays[name].item()
+        else:
+            values[field.name] = None
     return kind(**values)

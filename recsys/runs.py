@@ -118,7 +118,7 @@ def require_room(path: Path, size: int) -> None:
 
 def _load(path: Path) -> Cell | None:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         return Cell(arrays, float(arrays.pop("_seconds")))
     except (OSError, ValueError, KeyError, BadZipFile, EOFError):

@@ -39,7 +39,7 @@ def bench(config: str, out: Path, data_dir: Path | None, quiet: bool) -> None:
     done = run(config, out=out, quiet=quiet, data_dir=data_dir)
     settings = done.preparation.config
     console().print(headline(done.summary, done.differences, settings.base, settings.headline))
-    for note in (*done.preparation.dataset.notes, *done.preparation.split.notes):
+    for note in done.notes:
         click.echo(f"note: {note}")
     _say_files(done.folder)
 

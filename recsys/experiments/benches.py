@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.configs import Config, RunSpec, parse, read
+from recsys.experiments.folders import Folder
 from recsys.experiments.preparations import Preparation, Say, pool, prepare
 from recsys.progress import progress
 from recsys.runs import Cell
@@ -31,6 +32,7 @@ class Bench:
     summary: "pd.DataFrame"
     differences: "pd.DataFrame"
     folder: Path
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the headline table as text."""
@@ -61,41 +63,54 @@ def bench(
     Raises:
         RecsysError: for whatever is wrong with the config, the data or the folder, in one line.
     """
-    from recsys.experiments.folders import Folder
-
-    settings = _config(config)
+    settings = read_config(config)
     folder = Folder(Path(out) / f"{settings.name}-{settings.digest()}")
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
     preparation = prepare(settings, data_dir=home, quiet=quiet, say=folder.say)
     specs = tuple(settings.runs())
-    slates, seconds = _slates(preparation, specs, quiet, folder.say)
+    slates, seconds = run_slates(preparation, specs, quiet, folder.say)
+    done = judge(preparation, specs, slates, seconds, folder.path, quiet)
+    folder.write(done, time.perf_counter() - start)
+    return done
+
+
+def judge(
+    preparation: Preparation,
+    specs: tuple[RunSpec, ...],
+    slates: Mapping[str, Slates],
+    seconds: Mapping[str, float],
+    folder: Path,
+    quiet: bool,
+    notes: tuple[str, ...] = (),
+) -> Bench:
+    """Return every run's scores, with intervals, and differences against the base."""
+    config = preparation.config
     yardstick = Yardstick(preparation.split, preparation.own, preparation.audit, preparation.content)
     with progress(quiet) as bars:
         bars.add_task("judging", total=None)
         scores = score(
             slates,
             yardstick,
-            settings.judge.metrics,
-            settings.slate.k,
-            seed=settings.seed,
-            draws=settings.judge.draws,
+            config.judge.metrics,
+            config.slate.k,
+            seed=config.seed,
+            draws=config.judge.draws,
             seconds=seconds,
         )
-        done = Bench(
-            preparation, specs, slates, scores, summary(scores), differences(scores, settings.base), folder.path
-        )
-    folder.write(done, time.perf_counter() - start)
-    return done
+        said = (*preparation.dataset.notes, *preparation.split.notes, *notes)
+        against = differences(scores, config.base)
+    return Bench(preparation, specs, slates, scores, summary(scores), against, folder, said)
 
 
-def _config(config: Config | Mapping[str, Any] | str | Path) -> Config:
+def read_config(config: Config | Mapping[str, Any] | str | Path) -> Config:
+    """Return the config that a path, the name of a shipped config, or nested tables describe."""
     if isinstance(config, Config):
         return config
     return parse(config, home=Path.cwd()) if isinstance(config, Mapping) else read(config)
 
 
-def _slates(
+def run_slates(
     preparation: Preparation, specs: tuple[RunSpec, ...], quiet: bool, say: Say
 ) -> tuple[dict[str, Slates], dict[str, float]]:
     """Return each run's slates and the seconds they took: with fitting and retrieval where a model is judged."""

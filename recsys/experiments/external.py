@@ -1,0 +1,130 @@
+"""Recommendations made elsewhere, judged as ours are: same split, same metrics, same controls."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recsys.configs import RunSpec
+from recsys.experiments.benches import Bench, judge, read_config, run_slates
+from recsys.experiments.folders import Folder
+from recsys.experiments.preparations import prepare
+from recsys.types import RecsysError, Slates, Split
+from recsys.types.arrays import Anys, Bools, Floats, Longs, Strings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIELDS = {
+    "user_id": ("user_id", "user", "uid", "query_id", "customer_id"),
+    "item_id": ("item_id", "item", "iid", "movie_id", "product_id", "doc_id"),
+    "rank": ("rank", "position"),
+    "score": ("score", "prediction", "rating", "weight"),
+}
+
+
+def evaluate(
+    file: str | Path,
+    config: str | Path,
+    *,
+    out: str | Path = "runs",
+    quiet: bool = False,
+    data_dir: str | Path | None = None,
+) -> Bench:
+    """Judge the lists in `file` on the split of `config`, beside its base and its controls.
+
+    `file` is a CSV or Parquet table with user_id, item_id and rank (1 is first) or score (more is better). Rows of
+    users and items that the split does not have are left out and counted; a user without a list has an empty
+    one; a pick that the user had met before is judged like any other.
+
+    Raises:
+        RecsysError: for whatever is wrong with the file, the config, the data or the folder, in one line.
+    """
+    settings, path = read_config(config), Path(file)
+    table = _table(path)
+    folder = Folder(Path(out) / f"{settings.name}-{path.stem}-{settings.digest()}")
+    start = time.perf_counter()
+    home = None if data_dir is None else Path(data_dir)
+    preparation = prepare(settings, data_dir=home, quiet=quiet, say=folder.say)
+    beside = tuple(spec for spec in settings.runs() if spec.kind in ("base", "control"))
+    if path.stem in {spec.name for spec in beside}:
+        raise RecsysError(f"{path}: its name is that of a run of {settings.name}, expected another file name")
+    given, notes = _slates(path, table, preparation.split, max(settings.slate.k))
+    slates, seconds = run_slates(preparation, beside, quiet, folder.say)
+    specs = (*beside, RunSpec(path.stem, "model", path.stem))
+    slates[path.stem], seconds[path.stem] = given, float("nan")
+    done = judge(preparation, specs, slates, seconds, folder.path, quiet, notes=notes)
+    folder.write(done, time.perf_counter() - start)
+    return done
+
+
+def _table(path: Path) -> "pd.DataFrame":
+    """Return the file's columns user_id, item_id and order (less is better)."""
+    import pandas as pd
+
+    from recsys.data.columns import resolve, untyped
+    from recsys.data.identifiers import coded
+    from recsys.data.tables import read_table
+
+    frame, form, _ = read_table(path, lambda names: [n for n in names if n in _ids(names)])
+    frame.columns = pd.Index(untyped(form.names))
+    columns = resolve(list(frame.columns), FIELDS, ["user_id", "item_id"], str(path))
+    if "rank" not in columns and "score" not in columns:
+        raise RecsysError(f"{path}: no column for rank or score, expected one of them (columns: {', '.join(frame)})")
+    by = "rank" if "rank" in columns else "score"
+    values = pd.to_numeric(frame[columns[by]], errors="coerce").to_numpy(np.float64)
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise RecsysError(f"{path}: {by} in row {row + 1} is {frame[columns[by]].iloc[row]!r}, expected a number")
+    if frame.empty:
+        raise RecsysError(f"{path}: the table is empty")
+    table = pd.DataFrame({"order": values if by == "rank" else -values})
+    for name in ("user_id", "item_id"):
+        codes, ids = coded(frame[columns[name]])
+        if (codes < 0).any():
+            raise RecsysError(f"{path}: {name} in row {int(np.argmax(codes < 0)) + 1} is empty, expected an id")
+        table[name] = ids[codes]
+    return table
+
+
+def _ids(names: "list[str] | tuple[str, ...]") -> set[str]:
+    from recsys.data.columns import resolve
+
+    found = resolve(list(names), FIELDS, [], "recommendations")
+    return {found[name] for name in ("user_id", "item_id") if name in found}
+
+
+def _slates(path: Path, table: "pd.DataFrame", split: Split, k: int) -> tuple[Slates, tuple[str, ...]]:
+    user, known_user = _codes(table["user_id"].to_numpy(np.str_), split.user_ids)
+    item, known_item = _codes(table["item_id"].to_numpy(np.str_), split.item_ids)
+    known = known_user & known_item
+    if not known.any():
+        raise RecsysError(f"{path}: no row has a user_id and an item_id of the split, expected ids of the data")
+    user, item, order = user[known], item[known], table["order"].to_numpy()[known]
+    if len(np.unique(user * len(split.item_ids) + item)) < len(user):
+        raise RecsysError(f"{path}: a pair of user_id and item_id is there twice, expected each pair once")
+    by = np.lexsort((item, order, user))
+    user, item = user[by], item[by]
+    rank = np.arange(len(user)) - np.searchsorted(user, user)
+    items = np.full((len(split.user_ids), k), -1, np.int32)
+    shown = rank < k
+    items[user[shown], rank[shown]] = item[shown]
+    met = int((np.asarray(split.met[user[shown], item[shown]]).ravel() != 0).sum())
+    without = int((items[:, 0] < 0).sum())
+    notes = (
+        f"{path.name}: {int((~known_user).sum())} rows of unknown users and {int((~known_item).sum())} rows of "
+        f"unknown items are left out; {without} of {len(items)} users have no list; {met} picks were met before",
+    )
+    scores: Floats = np.where(items >= 0, -np.arange(k), 0).astype(np.float32)
+    users = np.arange(len(items), dtype=np.int32)
+    return Slates(
+        users, items, scores, scores[:, :, None], ("order",), split.user_ids, split.item_ids
+    ), notes
+
+
+def _codes(names: Strings, known: Strings) -> tuple[Longs, Bools]:
+    order: Anys = np.argsort(known)
+    at = np.minimum(np.searchsorted(known, names, sorter=order), len(known) - 1)
+    codes = order[at]
+    return codes, np.asarray(known[codes] == names)

@@ -1,0 +1,91 @@
+"""Slates to use: for users of the data, from a model fitted to all of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys import splits
+from recsys.configs import Config, RunSpec
+from recsys.experiments.benches import read_config
+from recsys.experiments.folders import slates_frame
+from recsys.experiments.preparations import load
+from recsys.files import replacing
+from recsys.pools import candidates
+from recsys.slates import rerank
+from recsys.types import RecsysError, unknown
+from recsys.types.arrays import Ints
+
+
+@dataclass(frozen=True)
+class Written:
+    """How much was written."""
+
+    rows: int
+    users: int
+
+
+def recommend(
+    config: Config | Mapping[str, Any] | str | Path,
+    out: str | Path,
+    *,
+    blend: str | None = None,
+    users: Sequence[str] | None = None,
+    k: int | None = None,
+    quiet: bool = False,
+    data_dir: str | Path | None = None,
+) -> Written:
+    """Write slates of one run of `config` to `out` (.csv or .parquet): user_id, rank, item_id, title, score, and
+    what each objective contributed.
+
+    Nothing is held out: the model is fitted to all positives of the filtered data.
+
+    Raises:
+        RecsysError: for an unknown run or user, a bad k, or whatever is wrong with config, data or file.
+    """
+    settings, path = read_config(config), Path(out)
+    if path.suffix not in (".csv", ".parquet"):
+        raise RecsysError(f"{path}: unknown kind of file '{path.suffix}', expected .csv or .parquet")
+    spec = _spec(settings, blend)
+    dataset = load(settings, None if data_dir is None else Path(data_dir), quiet)
+    rules = settings.filter.model_dump()
+    data = splits.whole(dataset, **rules, seed=settings.seed)
+    section = spec.model or settings.model
+    fitted = section.build("[model]").fit(data.train)
+    wanted = settings.pool
+    pool = candidates(fitted, data, n=min(wanted.n, len(data.item_ids)), seed=settings.seed, history=wanted.history)
+    scale: Any = "fitted" if settings.slate.scale == "fitted" else None
+    slates = rerank(pool, spec.blend or {"relevance": 1.0}, k or settings.headline, scale=scale, seed=settings.seed)
+    chosen = _users(users, data.user_ids.tolist())
+    frame = slates_frame({spec.name: slates}).drop(columns="run")
+    titles = dict(zip(data.item_ids.tolist(), data.items.titles.tolist(), strict=True))
+    frame.insert(3, "title", frame["item_id"].astype(str).map(titles))
+    frame = frame[frame["user_id"].isin(data.user_ids[chosen])]
+    with replacing(path) as temporary:
+        if path.suffix == ".csv":
+            frame.to_csv(temporary, index=False)
+        else:
+            frame.to_parquet(temporary, index=False)
+    return Written(len(frame), len(chosen))
+
+
+def _spec(settings: Config, name: str | None) -> RunSpec:
+    runs = {spec.name: spec for spec in settings.runs()}
+    wanted = settings.base if name is None else name
+    if wanted not in runs:
+        raise unknown("run", wanted, runs, where=settings.name)
+    return runs[wanted]
+
+
+def _users(names: Sequence[str] | None, known: Sequence[str]) -> Ints:
+    if names is None:
+        return np.arange(len(known), dtype=np.int32)
+    codes = {name: code for code, name in enumerate(known)}
+    for name in names:
+        if name not in codes:
+            raise RecsysError(f"user '{name}' is not among the {len(known)} users of the filtered data")
+    return np.array([codes[name] for name in names], dtype=np.int32)
+
+

@@ -1,0 +1,37 @@
+"""Nothing held out: what a model for production is fitted to."""
+
+import numpy as np
+
+from recsys.splits.pairs import filter_pairs
+from recsys.splits.records import matrix
+from recsys.splits.settings import Settings
+from recsys.types.arrays import Csr
+from recsys.types.datasets import Dataset
+from recsys.types.splits import Split
+
+
+def whole(
+    dataset: Dataset, *, positive: str | None = None, min_user: int = 0, min_item: int = 0, seed: int = 0
+) -> Split:
+    """Return the filtered data with every positive in train, by the rules of the other splits.
+
+    Raises:
+        RecsysError: if a setting cannot be meant, or nobody is left.
+    """
+    settings = Settings("random", 0.5, 0.0, positive, min_user, min_item, "keep", seed)
+    pairs = filter_pairs(dataset, settings)
+    ones = np.ones(len(pairs.user), dtype=np.float32)
+    none = Csr((len(pairs.user_ids), len(pairs.items.ids)), dtype=np.float32)
+    return Split(
+        kind="whole",
+        seed=seed,
+        user_ids=pairs.user_ids,
+        items=pairs.items,
+        train=matrix(pairs, pairs.positive, ones),
+        validation=none,
+        test=none,
+        train_other=matrix(pairs, ~pairs.positive, ones),
+        validation_other=none,
+        fingerprint=settings.fingerprint(f"whole {dataset.fingerprint}"),
+        counts=pairs.counts,
+    )

@@ -1,0 +1,98 @@
+"""Configs: defaults, expansion of weights, and one clear line for whatever cannot be."""
+
+import pytest
+
+from recsys.configs import parse, read
+from recsys.shipped import folder
+from recsys.types import RecsysError
+
+SMALL = {"data": {"path": "log.csv"}}
+
+
+@pytest.mark.parametrize("name", ["ml-100k", "ml-latest-small", "own-csv"])
+def test_every_shipped_config_reads_and_runs_the_controls(name):
+    config = read(name)
+    runs = {run.name: run.kind for run in config.runs()}
+    assert [n for n, kind in runs.items() if kind == "control"] == ["most_popular", "random", "random_rerank"]
+    assert runs["als"] == "base"
+    assert runs["ease"] == "model"
+    blends = "mmr dpp calibration novelty serendipity ucb thompson negative_space untouched noise".split()
+    for blend in blends:
+        assert sum(n.startswith(f"{blend}-") for n in runs) == 3
+    assert read(folder("configs") / f"{name}.toml").digest() == config.digest()
+
+
+def test_a_list_of_weights_is_one_run_each():
+    config = parse({**SMALL, "blends": {"both": {"relevance": 1, "diversity": {"weight": [0.1, 2], "agg": "mean"}}}})
+    runs = [run for run in config.runs() if run.kind == "blend"]
+    assert [(r.name, r.family, r.weight) for r in runs] == [("both-0.1", "both", 0.1), ("both-2", "both", 2.0)]
+    assert runs[1].blend == {"relevance": 1, "diversity": {"weight": 2, "agg": "mean"}}
+
+
+def test_the_digest_names_settings_and_not_the_name():
+    assert parse({**SMALL, "name": "a"}).digest() == parse({**SMALL, "name": "b"}).digest()
+    assert parse(SMALL).digest() == parse({**SMALL, "pool": {"n": 200}}).digest()
+    assert parse(SMALL).digest() != parse({**SMALL, "seed": 1}).digest()
+
+
+def test_a_resolved_config_reads_back_as_itself(tmp_path):
+    import tomli_w
+
+    config = read("ml-100k")
+    path = tmp_path / "config.toml"
+    path.write_text(tomli_w.dumps(config.resolved()), encoding="utf-8")
+    assert read(path) == config
+
+
+def test_paths_start_at_the_config_file(tmp_path):
+    (tmp_path / "mine.toml").write_text('[data]\npath = "log.csv"\nitems = "items.csv"\n', encoding="utf-8")
+    config = read(tmp_path / "mine.toml")
+    assert config.data.path == str(tmp_path / "log.csv")
+    assert config.data.items == str(tmp_path / "items.csv")
+    assert config.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ({}, "config: data is missing"),
+        ({"data": {}}, "config: data has both name and path, or neither: expected one of them"),
+        ({"data": {"name": "x", "items": "y"}}, "config: data has items or columns beside name"),
+        ({**SMALL, "splitt": {}}, "config: unknown key 'splitt': did you mean 'split'?"),
+        ({**SMALL, "split": {"knd": "random"}}, "config: [split]: unknown key 'knd': did you mean 'kind'?"),
+        ({**SMALL, "split": {"kind": "randum"}}, "config: [split] kind is 'randum': input should be 'global_time'"),
+        ({**SMALL, "split": {"test": "much"}}, "config: [split] test is 'much': input should be a valid number"),
+        ({**SMALL, "split": {"test": 0}}, "config: [split] test is 0: input should be greater than 0"),
+        ({**SMALL, "model": {"kind": "asl"}}, "config: unknown model 'asl': did you mean 'als'?"),
+        ({**SMALL, "model": {"kind": "als", "factor": 3}}, "[model] als: unknown setting 'factor': did you mean 'factors'"),
+        ({**SMALL, "model": {"kind": "als", "factors": "many"}}, "[model]: factors is 'many', expected a number"),
+        ({**SMALL, "models": {"e": {"kind": "eas"}}}, "unknown model 'eas': did you mean 'ease'?"),
+        ({**SMALL, "judge": {"metrics": ["ndgc"]}}, "unknown metric 'ndgc': did you mean 'ndcg'?"),
+        ({**SMALL, "slate": {"k": [0]}}, "config: [slate] k is [0], expected different whole numbers of at least 1"),
+        ({**SMALL, "slate": {"k": [300]}}, "[slate] k is 300, expected at most [pool] n = 200"),
+        ({**SMALL, "blends": {"x": {"relevence": 1}}}, "[blends.x] blend: unknown objective 'relevence': did you mean"),
+        ({**SMALL, "blends": {"x": {"negative_space": {"weight": 1, "tua": 1}}}}, "unknown setting 'tua': did you mean 'tau'"),
+        ({**SMALL, "blends": {"x": {"novelty": [1], "noise": [1]}}}, "novelty and noise have lists of weights"),
+        ({**SMALL, "blends": {"als": {"relevance": 1}}}, "two runs are called 'als'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_one_line(content, line):
+    with pytest.raises(RecsysError) as caught:
+        parse(content)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_names_the_nearest(tmp_path):
+    (tmp_path / "mine.toml").write_text("", encoding="utf-8")
+    with pytest.raises(RecsysError, match=r"No such file or directory, did you mean '.*mine.toml'\?"):
+        read(tmp_path / "mime.toml")
+    with pytest.raises(RecsysError, match="did you mean 'ml-100k'"):
+        read("ml-100")
+
+
+def test_a_file_that_is_no_toml_is_one_line(tmp_path):
+    (tmp_path / "bad.toml").write_text("[data\n", encoding="utf-8")
+    with pytest.raises(RecsysError, match="not TOML") as caught:
+        read(tmp_path / "bad.toml")
+    assert "\n" not in str(caught.value)

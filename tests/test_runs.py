@@ -1,0 +1,132 @@
+"""The cache, files that are whole or not there, records without pickles, seeds."""
+
+import errno
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from recsys import seeds
+from recsys.files import replacing, write_text
+from recsys.records import flatten, restore
+from recsys.runs import Cache, Cell, environment
+from recsys.types import Factors, RecsysError
+from recsys.types.arrays import Csr, Floats
+
+
+def made(calls):
+    calls.append(1)
+    return Cell({"x": np.arange(3)}, 0.5)
+
+
+def test_a_cell_is_computed_once_and_again_for_another_key(tmp_path):
+    cache, calls = Cache(tmp_path), []
+    for key in ({"a": 1}, {"a": 1}, {"a": 2}):
+        cell = cache.cell("thing", key, lambda: made(calls))
+        assert cell.arrays["x"].tolist() == [0, 1, 2]
+        assert cell.seconds == 0.5
+    assert len(calls) == 2
+    assert cache.clear() == 2
+    assert list(cache.entries()) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 torn"])
+def test_a_damaged_cell_is_made_again(tmp_path, damage):
+    cache, calls = Cache(tmp_path), []
+    cache.cell("thing", 1, lambda: made(calls))
+    next(cache.entries()).write_bytes(damage)
+    assert cache.cell("thing", 1, lambda: made(calls)).arrays["x"].tolist() == [0, 1, 2]
+    assert len(calls) == 2
+
+
+def test_a_cell_with_a_pickle_in_it_is_not_opened(tmp_path):
+    cache, calls = Cache(tmp_path), []
+    cache.cell("thing", 1, lambda: made(calls))
+    np.savez(next(cache.entries()), x=np.array([{"evil": 1}], dtype=object), _seconds=np.array(0.0))
+    assert cache.cell("thing", 1, lambda: made(calls)).arrays["x"].tolist() == [0, 1, 2]
+
+
+def test_changed_source_does_not_meet_old_cells(tmp_path, monkeypatch):
+    cache, calls = Cache(tmp_path), []
+    cache.cell("thing", 1, lambda: made(calls))
+    monkeypatch.setattr("recsys.runs.source_hash", lambda: "other")
+    cache.cell("thing", 1, lambda: made(calls))
+    assert len(calls) == 2
+
+
+def test_a_cache_that_cannot_be_written_still_answers_and_says_so(tmp_path):
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    said: list[str] = []
+    cell = Cache(tmp_path / "file", said.append).cell("thing", 1, lambda: made([]))
+    assert cell.arrays["x"].tolist() == [0, 1, 2]
+    assert "not cached" in said[0]
+
+
+def test_a_block_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "table.csv"
+    write_text(path, "old")
+    with pytest.raises(KeyError), replacing(path) as temporary:
+        temporary.write_text("half", encoding="utf-8")
+        raise KeyError
+    assert path.read_text(encoding="utf-8") == "old"
+    assert os.listdir(tmp_path) == ["table.csv"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path):
+    path = tmp_path / "table.csv"
+    write_text(path, "old")
+    with pytest.raises(RecsysError, match="cannot write .*table.csv: No space left on device"), replacing(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert path.read_text(encoding="utf-8") == "old"
+    assert os.listdir(tmp_path) == ["table.csv"]
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    factors: Factors
+    matrix: Csr
+    names: np.ndarray
+    number: float
+    nothing: Floats | None = None
+
+
+def test_records_come_back_from_arrays(tmp_path):
+    factors = Factors(np.ones((2, 3), np.float32), np.zeros((4, 3), np.float32), 2.0, 3.0)
+    record = Record(factors, sparse.csr_array(np.eye(3, dtype=np.float32)), np.array(["a", "bc"]), 0.25)
+    np.savez(tmp_path / "r.npz", allow_pickle=False, **flatten(record))
+    with np.load(tmp_path / "r.npz") as stored:
+        back = restore(Record, dict(stored))
+    assert back.factors.alpha == 2.0
+    assert (back.factors.user_factors == factors.user_factors).all()
+    assert (back.matrix.toarray() == np.eye(3)).all()
+    assert back.names.tolist() == ["a", "bc"]
+    assert back.number == 0.25
+    assert back.nothing is None
+
+
+def test_the_environment_names_versions_seed_and_data():
+    around = environment(7, "abc")
+    assert around["seed"] == 7
+    assert around["data_fingerprint"] == "abc"
+    assert around["packages"]["numpy"] == np.__version__
+
+
+def test_uniforms_are_uniform_independent_and_keyed():
+    draws = seeds.uniforms(3, "test", np.arange(400)[:, None], np.arange(250))
+    assert draws.min() > 0
+    assert draws.max() < 1
+    counts = np.histogram(draws, 50, (0, 1))[0]
+    assert ((counts - 2000) ** 2 / 2000).sum() < 100  # the 99.99 % point of chi squared with 49 degrees is 98
+    for a, b in ((draws[:-1], draws[1:]), (draws[:, :-1], draws[:, 1:])):
+        assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.015
+    assert (draws != seeds.uniforms(4, "test", np.arange(400)[:, None], np.arange(250))).all()
+    assert (draws != seeds.uniforms(3, "other", np.arange(400)[:, None], np.arange(250))).all()
+    assert (draws[17, 5:9] == seeds.uniforms(3, "test", 17, np.arange(5, 9))).all()
+
+
+def test_normals_are_normal():
+    draws = seeds.normals(3, "test", np.arange(100_000))
+    assert abs(draws.mean()) < 0.015
+    assert abs(draws.std() - 1) < 0.01
