@@ -180,7 +180,7 @@ class Config(Section):
 
     def resolved(self) -> dict[str, Any]:
         """Return every setting, defaults filled in, ready to be written as TOML."""
-        return cast(dict[str, Any], self.model_dump(exclude_none=True))
+        return self.model_dump(exclude_none=True)
 
 
 @dataclass(frozen=True)

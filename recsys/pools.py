@@ -7,11 +7,64 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from recsys import seeds
-from recsys.types import Context, Pool, RecsysError, Scorer, Split, TasteMap
-from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs, Strings
+from recsys.types import Context, RecsysError, Scorer, Split, TasteMap
+from recsys.types import pools as records
+from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs, Strings, empty
 
 BLOCK = 256  # users scored at once
 NEVER = np.float32(-3.0e38)  # finite, below every score
+
+
+class Pool(records.Pool):
+    """Candidates of U users, best first (`recsys.types.Pool`), and a way in for scores made elsewhere."""
+
+    @classmethod
+    def from_frame(
+        cls,
+        user_id: ArrayLike,
+        item_id: ArrayLike,
+        score: ArrayLike,
+        *,
+        split: Split | None = None,
+        n: int | None = None,
+        maps: Sequence[TasteMap] | None = None,
+        seed: int = 0,
+    ) -> "Pool":
+        """Return the pool of any model's candidates: three columns of equal length, in any order.
+
+        With `split`, objectives know histories, features and maps; candidates that the user has met are left out,
+        and ids that the split does not have are refused. Without it, only objectives that need none of them work.
+        `n` keeps the best n of each user; by default the longest list decides.
+
+        Raises:
+            RecsysError: for columns of unequal length, NaN or infinite scores, repeated pairs, unknown ids.
+        """
+        user_names, item_names, values = _columns(user_id, item_id, score)
+        if split is None:
+            user_ids, users = np.unique(user_names, return_inverse=True)
+            item_ids, items = np.unique(item_names, return_inverse=True)
+            where = Context(user_ids, item_ids, seed=seed, make_maps=None if maps is None else lambda: maps)
+        else:
+            users = _codes("user_id", user_names, split.user_ids)
+            items = _codes("item_id", item_names, split.item_ids)
+            fresh = np.asarray(split.met[users, items]).ravel() == 0
+            users, items, values = users[fresh], items[fresh], values[fresh]
+            where = context(split, maps=maps, seed=seed)
+        pairs = users.astype(np.int64) * len(where.item_ids) + items
+        if len(np.unique(pairs)) < len(pairs):
+            raise RecsysError("candidates: a pair of user_id and item_id is there twice, expected each pair once")
+        ties = seeds.generator(seed, "ties").permutation(len(where.item_ids))
+        order = np.lexsort((ties[items], -values, users))
+        rows, first, sizes = np.unique(users[order], return_index=True, return_counts=True)
+        rank = np.arange(len(order)) - np.repeat(first, sizes)
+        n = int(sizes.max()) if n is None else n
+        kept = rank < n
+        row = np.repeat(np.arange(len(rows)), sizes)[kept]
+        pool_items = np.full((len(rows), n), -1, dtype=np.int32)
+        pool_scores = np.zeros((len(rows), n), dtype=np.float32)
+        pool_items[row, rank[kept]] = items[order][kept]
+        pool_scores[row, rank[kept]] = values[order][kept]
+        return cls(rows.astype(np.int32), pool_items, pool_scores, where)
 
 
 def candidates(
@@ -42,7 +95,7 @@ def candidates(
     items = np.full((len(rows), n), -1, dtype=np.int32)
     scores = np.zeros((len(rows), n), dtype=np.float32)
     ties = seeds.generator(seed, "ties").permutation(count)
-    met = split.met if history == "exclude" else Csr(split.train.shape, dtype=np.float32)
+    met = split.met if history == "exclude" else empty(split.shape)
     gone = ~split.available
     for places, block in _scored(model, rows, split.train.shape[0]):
         block[:, gone] = NEVER
@@ -61,7 +114,8 @@ def context(
             return maps
         from recsys.maps import own
 
-        return own(split.train, seed=seed)
+        made: Sequence[TasteMap] = own(split.train, seed=seed)
+        return made
 
     return Context(
         user_ids=split.user_ids,
@@ -72,53 +126,6 @@ def context(
         make_maps=make_maps,
         seed=seed,
     )
-
-
-def from_frame(
-    user_id: ArrayLike,
-    item_id: ArrayLike,
-    score: ArrayLike,
-    *,
-    split: Split | None = None,
-    n: int | None = None,
-    maps: Sequence[TasteMap] | None = None,
-    seed: int = 0,
-) -> Pool:
-    """Return the pool of any model's candidates: three columns of equal length, in any order.
-
-    With `split`, objectives know histories, features and maps; candidates that the user has met are left out,
-    and ids that the split does not have are refused. Without it, only objectives that need none of them work.
-    `n` keeps the best n of each user; by default the longest list decides.
-
-    Raises:
-        RecsysError: for columns of unequal length, NaN or infinite scores, repeated pairs, unknown ids.
-    """
-    user_names, item_names, values = _columns(user_id, item_id, score)
-    if split is None:
-        user_ids, users = np.unique(user_names, return_inverse=True)
-        item_ids, items = np.unique(item_names, return_inverse=True)
-        where = Context(user_ids, item_ids, seed=seed, make_maps=None if maps is None else lambda: maps)
-    else:
-        users = _codes("user_id", user_names, split.user_ids)
-        items = _codes("item_id", item_names, split.item_ids)
-        fresh = np.asarray(split.met[users, items]).ravel() == 0
-        users, items, values = users[fresh], items[fresh], values[fresh]
-        where = context(split, maps=maps, seed=seed)
-    pairs = users.astype(np.int64) * len(where.item_ids) + items
-    if len(np.unique(pairs)) < len(pairs):
-        raise RecsysError("candidates: a pair of user_id and item_id is there twice, expected each pair once")
-    ties = seeds.generator(seed, "ties").permutation(len(where.item_ids))
-    order = np.lexsort((ties[items], -values, users))
-    rows, first, sizes = np.unique(users[order], return_index=True, return_counts=True)
-    rank = np.arange(len(order)) - np.repeat(first, sizes)
-    n = int(sizes.max()) if n is None else n
-    kept = rank < n
-    row = np.repeat(np.arange(len(rows)), sizes)[kept]
-    pool_items = np.full((len(rows), n), -1, dtype=np.int32)
-    pool_scores = np.zeros((len(rows), n), dtype=np.float32)
-    pool_items[row, rank[kept]] = items[order][kept]
-    pool_scores[row, rank[kept]] = values[order][kept]
-    return Pool(rows.astype(np.int32), pool_items, pool_scores, where)
 
 
 def _scored(model: Scorer, rows: Ints, total: int) -> Iterator[tuple[Longs, Floats]]:

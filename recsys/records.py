@@ -1,7 +1,7 @@
 """Frozen records as named arrays and back: what the cache keeps, without a pickle."""
 
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 import numpy as np
 from scipy import sparse
@@ -24,6 +24,7 @@ def flatten(record: Any, prefix: str = "") -> dict[str, Anys]:
         if is_dataclass(value):
             arrays |= flatten(value, name + ".")
         elif sparse.issparse(value):
+            value = cast(Csr, value)
             parts = {"data": value.data, "indices": value.indices, "indptr": value.indptr, "shape": value.shape}
             arrays |= {f"{name}.{part}": np.asarray(array) for part, array in parts.items()}
         else:
@@ -37,11 +38,11 @@ def restore(kind: type[R], arrays: dict[str, Anys], prefix: str = "") -> R:
     values: dict[str, Any] = {}
     for field in fields(kind):  # type: ignore[arg-type]
         hint, name = hints[field.name], prefix + field.name
-        if is_dataclass(hint):
+        if isinstance(hint, type) and is_dataclass(hint):
             values[field.name] = restore(hint, arrays, name + ".")
         elif f"{name}.indptr" in arrays:
             data, indices, indptr, shape = (arrays[f"{name}.{p}"] for p in ("data", "indices", "indptr", "shape"))
-            values[field.name] = Csr((data, indices, indptr), shape=tuple(int(n) for n in shape))
+            values[field.name] = Csr((data, indices, indptr), shape=(int(shape[0]), int(shape[1])))
         elif name in arrays:
             values[field.name] = arrays[name] if arrays[name].ndim else arrays[name].item()
         else:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from recsys.types.arrays import Doubles
+from recsys.types.arrays import Anys, Doubles
 
 
 def derive(seed: int, *names: str | int) -> int:
@@ -45,9 +45,9 @@ def normals(seed: int, name: str, *keys: ArrayLike) -> Doubles:
     return np.asarray(ndtri(uniforms(seed, name, *keys)), dtype=np.float64)
 
 
-def _mix(x: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _mix(x: Anys) -> Anys:
     with np.errstate(over="ignore"):
         x = x + np.uint64(0x9E3779B97F4A7C15)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
+        return np.asarray(x ^ (x >> np.uint64(31)))

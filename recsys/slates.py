@@ -117,7 +117,7 @@ def _run(
 ) -> dict[str, Any]:
     """Run the kernel over blocks of users on threads; what it fills has a row per user."""
     users = len(pool.users)
-    out = {
+    out: dict[str, Any] = {
         "picks": np.full((users, k), -1, np.int64),
         "contributions": np.zeros((users, k, len(parts)), np.float32),
         "log_propensity": np.zeros((users, k), np.float32),
@@ -150,7 +150,8 @@ def _fill(
 
     laid = plan([p.term(pool, k) for p in parts], len(pool.users), pool.items.shape[1], k, memo)
     uniforms = _uniforms(pool.users, k, seed) if temperature > 0 else np.zeros((len(pool.users), k))
-    greedy(
+    kernel: Any = greedy  # compiled: it has no signature that a checker could read
+    kernel(
         pool.lengths.astype(np.int64), weight, *(getattr(laid, f.name) for f in fields(laid)),
         k, float(temperature), uniforms, follow,
         out["picks"], out["contributions"], out["log_propensity"], out["deviations"],

@@ -1,7 +1,8 @@
 """The terminal's tables: the headline of a benchmark, one row per run."""
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -24,25 +25,22 @@ def headline(summary: "pd.DataFrame", differences: "pd.DataFrame", base: str, k:
         if metric in here:
             table.add_column(f"{metric} %", justify="right", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
-    values = summary[summary.k == k].set_index(["run", "metric"])
-    changes = differences[differences.k == k].set_index(["run", "metric"])
+    values = {(row["run"], row["metric"]): row for row in summary[summary.k == k].to_dict("records")}
+    changes = {(row["run"], row["metric"]): row for row in differences[differences.k == k].to_dict("records")}
     for run in dict.fromkeys(summary.run):
-        cells = [_number(values.value.get((run, m))) for m in PLAIN if m in here]
-        cells += [_change(changes, run, m) for m in RELATIVE if m in here]
-        seconds = summary.seconds[summary.run == run].iloc[0]
-        table.add_row(run, *cells, f"{seconds:.2f}", style="bold" if run == base else None)
+        cells = [_number(values.get((run, m), {}).get("value")) for m in PLAIN if m in here]
+        cells += [_change(changes.get((run, m))) for m in RELATIVE if m in here]
+        seconds = values[run, summary.metric.iloc[0]]["seconds"]
+        table.add_row(run, *cells, _number(seconds, 2), style="bold" if run == base else None)
     return table
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None or math.isnan(value) else f"{value:.4f}"
+def _number(value: float | None, digits: int = 4) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
-def _change(changes: "pd.DataFrame", run: str, metric: str) -> str:
-    if (run, metric) not in changes.index:
+def _change(row: Mapping[Hashable, Any] | None) -> str:
+    if row is None or math.isnan(row["relative"]):
         return ""
-    row = changes.loc[(run, metric)]
-    if math.isnan(row.relative):
-        return ""
-    low, high = 100 * row.relative_low, 100 * row.relative_high
-    return f"{100 * row.relative:+.1f} [{low:+.1f}, {high:+.1f}]"
+    change, low, high = (100 * row[name] for name in ("relative", "relative_low", "relative_high"))
+    return f"{change:+.1f} [{low:+.1f}, {high:+.1f}]"

@@ -1,6 +1,7 @@
 """Recommendations made elsewhere, judged as ours are: same split, same metrics, same controls."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,7 @@ def _table(path: Path) -> "pd.DataFrame":
     return table
 
 
-def _ids(names: "list[str] | tuple[str, ...]") -> set[str]:
+def _ids(names: Sequence[str]) -> set[str]:
     from recsys.data.columns import resolve
 
     found = resolve(list(names), FIELDS, [], "recommendations")

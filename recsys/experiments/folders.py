@@ -87,7 +87,7 @@ def _results(bench: "Bench", around: dict[str, Any], seconds: float) -> reports.
     summary = bench.summary.assign(
         kind=[labels[run][0] for run in bench.summary.run],
         blend=[labels[run][1] for run in bench.summary.run],
-        weight=[np.nan if labels[run][2] is None else labels[run][2] for run in bench.summary.run],
+        weight=np.array([labels[run][2] for run in bench.summary.run], dtype=np.float64),
     )
     return reports.Results(
         summary=summary,

@@ -116,7 +116,8 @@ def pool(preparation: Preparation, section: ModelSection) -> tuple[Pool, float]:
     key = [*preparation.key, section.kind, settings, wanted.model_dump()]
     cell = preparation.cache.cell("pool", key, retrieve)
     around = context(preparation.split, model, maps=preparation.own, seed=preparation.config.seed)
-    return Pool(*(cell.arrays[name] for name in ("users", "items", "scores")), around), seconds + cell.seconds
+    users, items, scores = (cell.arrays[name] for name in ("users", "items", "scores"))
+    return Pool(users, items, scores, around), seconds + cell.seconds
 
 
 def _settings(preparation: Preparation, section: ModelSection) -> dict[str, Any]:

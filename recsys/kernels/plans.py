@@ -55,7 +55,7 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
     spread = [t for t in terms if isinstance(t, Spread)]
     cover = [t for t in terms if isinstance(t, Coverage)]
     volume = [t for t in terms if isinstance(t, Volume)]
-    vectors = [t.vectors for t in (*spread, *volume)]
+    vectors = [*(t.vectors for t in spread), *(t.vectors for t in volume)]
     tables, offsets = memo.get(_key("tables", vectors), lambda: _end_to_end(vectors))
     pointers, regions, values, heads = memo.get(
         _key("cover", [t.coverage for t in cover]), lambda: _join([t.coverage for t in cover])

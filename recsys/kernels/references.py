@@ -3,13 +3,13 @@
 This is what the compiled kernel is checked against; it is written to be read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from recsys.kernels.plans import NO_CAP
 from recsys.types import Coverage, Modular, Spread, Term
-from recsys.types.arrays import Doubles
+from recsys.types.arrays import Anys, Doubles
 
 FLOOR = 1e-6
 
@@ -65,23 +65,23 @@ def _covered(term: Coverage, user: int, slate: Sequence[int]) -> Doubles:
 def _add(term: Coverage, user: int, covered: Doubles, i: int, slot: int) -> Doubles:
     row = term.coverage[[term.rows[user, i]]].toarray()[0].astype(np.float64)
     share = row * (1.0 if term.slots is None else term.slots[slot])
-    return np.maximum(covered, share) if term.phi == "max" else covered + share
+    return np.asarray(np.maximum(covered, share) if term.phi == "max" else covered + share)
 
 
 def _value(term: Coverage, user: int, covered: Doubles) -> float:
     cap = NO_CAP if term.cap is None else term.cap[user]
     wanted = term.need[user] > 0
-    phi = {
+    phis: dict[str, Callable[[Doubles], Doubles]] = {
         "linear": lambda c: np.minimum(c, cap),
         "log": lambda c: np.log(np.where(wanted, c, 1.0)),
         "exp": lambda c: 1 - np.exp(-c),
         "sqrt": np.sqrt,
         "max": lambda c: c,
-    }[term.phi]
-    return float(np.where(wanted, term.need[user] * phi(covered), 0.0).sum())
+    }
+    return float(np.where(wanted, term.need[user] * phis[term.phi](covered), 0.0).sum())
 
 
-def _kernel(vectors: Doubles, ridge: float) -> Doubles:
+def _kernel(vectors: Anys, ridge: float) -> Doubles:
     vectors = vectors.astype(np.float64)
     return np.asarray((1 - ridge) * vectors @ vectors.T + ridge * np.eye(len(vectors)))
 

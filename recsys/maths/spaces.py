@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import svds
 
-from recsys.types.arrays import Csr, Doubles, Floats, Ints, Longs
+from recsys.types.arrays import Anys, Csr, Doubles, Floats, Ints, Longs
 from recsys.types.datasets import Items
 
 DIMENSIONS = 64
@@ -16,7 +16,7 @@ def unit(vectors: Doubles | Floats) -> Floats:
     return np.ascontiguousarray(vectors / np.where(norms > 0, norms, 1.0), dtype=np.float32)
 
 
-def singular_vectors(matrix: Csr, d: int) -> tuple[Doubles, Doubles, Doubles]:
+def singular_vectors(matrix: Csr, d: int) -> tuple[Anys, Anys, Anys]:
     """Return the d largest singular triplets, largest first: (U, d), (d,), (I, d). Always the same numbers."""
     d = min(d, min(matrix.shape) - 1)
     start = np.ones(min(matrix.shape)) / np.sqrt(min(matrix.shape))

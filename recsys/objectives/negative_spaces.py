@@ -6,7 +6,7 @@ from scipy import sparse
 from recsys.maths import communities, near_mixes, touched, user_mixes
 from recsys.objectives._candidates import plausibility, present, rows
 from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
-from recsys.types.arrays import Csr, Doubles, Ints
+from recsys.types.arrays import Bools, Csr, Doubles, Ints
 
 
 def negative_space(pool: Pool, k: int, *, tau: float = 1.0, best: int = 5) -> Coverage:
@@ -25,7 +25,7 @@ def negative_space(pool: Pool, k: int, *, tau: float = 1.0, best: int = 5) -> Co
     joined = context.tables.get("joined maps", lambda: _join(context.maps))
     needs, caps = [], []
     for m, taste_map in enumerate(context.maps):
-        own, near = context.tables.get(f"mixes map {m}", lambda m=m: _mixes(context, context.maps[m]))
+        own, near = _mixes(context, m)
         q = (1 - tau) * own[pool.users] + tau * near[pool.users]
         w = _best_in_region(pool, _hard(context, m), taste_map.assignment.shape[1], best)
         owed = (w * q).sum(axis=1, keepdims=True) * len(context.maps)
@@ -44,10 +44,10 @@ def negative_space(pool: Pool, k: int, *, tau: float = 1.0, best: int = 5) -> Co
 def untouched(pool: Pool, k: int) -> Modular:
     """Return plausibility * the share of own maps in which the user's history never touched the item's region."""
     context = pool.context
-    train = context.need_train("untouched")
+    context.need_train("untouched")
     share = np.zeros(pool.items.shape)
     for m in range(len(context.maps)):
-        known = context.tables.get(f"touched {m}", lambda m=m: touched(train, context.maps[m]))
+        known = _touched(context, m)
         region = _hard(context, m)[rows(pool)]
         fresh = ~known[pool.users[:, None], np.maximum(region, 0)]
         share += (region >= 0) & fresh
@@ -62,11 +62,20 @@ def _hard(context: Context, m: int) -> Ints:
     return context.tables.get(f"hard {m}", lambda: context.maps[m].hard)
 
 
-def _mixes(context: Context, taste_map: TasteMap) -> tuple[Doubles, Doubles]:
+def _touched(context: Context, m: int) -> Bools:
+    return context.tables.get(f"touched {m}", lambda: touched(context.need_train("untouched"), context.maps[m]))
+
+
+def _mixes(context: Context, m: int) -> tuple[Doubles, Doubles]:
+    """Return each user's own mix over the regions of map m, and that of nearby other communities."""
     train = context.need_train("negative_space")
     label = context.tables.get("communities", lambda: communities(train, context.seed))
-    own = user_mixes(train, taste_map.assignment)
-    return own, near_mixes(own, label)
+
+    def make() -> tuple[Doubles, Doubles]:
+        own = user_mixes(train, context.maps[m].assignment)
+        return own, near_mixes(own, label)
+
+    return context.tables.get(f"mixes map {m}", make)
 
 
 def _best_in_region(pool: Pool, hard: Ints, regions: int, best: int) -> Doubles:

@@ -5,7 +5,7 @@ import numpy as np
 from recsys.splits.pairs import filter_pairs
 from recsys.splits.records import matrix
 from recsys.splits.settings import Settings
-from recsys.types.arrays import Csr
+from recsys.types.arrays import empty
 from recsys.types.datasets import Dataset
 from recsys.types.splits import Split
 
@@ -21,7 +21,7 @@ def whole(
     settings = Settings("random", 0.5, 0.0, positive, min_user, min_item, "keep", seed)
     pairs = filter_pairs(dataset, settings)
     ones = np.ones(len(pairs.user), dtype=np.float32)
-    none = Csr((len(pairs.user_ids), len(pairs.items.ids)), dtype=np.float32)
+    none = empty((len(pairs.user_ids), len(pairs.items.ids)))
     return Split(
         kind="whole",
         seed=seed,

@@ -1,6 +1,6 @@
 """Names for the array types that the records are made of."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,3 +14,8 @@ Doubles = NDArray[np.float64]
 Strings = NDArray[np.str_]
 Anys = NDArray[Any]
 Csr = sparse.csr_array
+
+
+def empty(shape: tuple[int, int]) -> Csr:
+    """Return a float32 matrix without entries."""
+    return cast(Csr, sparse.csr_array(shape, dtype=np.float32))

@@ -84,7 +84,7 @@ class Pool:
     @property
     def lengths(self) -> Ints:
         """How many candidates each user has, (U,)."""
-        return (self.items >= 0).sum(axis=1).astype(np.int32)
+        return np.asarray((self.items >= 0).sum(axis=1), dtype=np.int32)
 
     def block(self, start: int, stop: int) -> "Pool":
         """Return the users from `start` to `stop`, sharing the context."""

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy import sparse
 
-from recsys.types.arrays import Bools, Csr, Strings
+from recsys.types.arrays import Bools, Csr, Strings, empty
 from recsys.types.datasets import Items
 
 
@@ -17,7 +18,7 @@ class Split:
     from pools.
     """
 
-    kind: str  # "global_time", "per_user_time", "leave_last" or "random"
+    kind: str  # "global_time", "per_user_time", "leave_last", "random"; "whole" holds nothing out
     seed: int
     user_ids: Strings  # (U,)
     items: Items  # (I,) rows follow the columns of the matrices
@@ -31,6 +32,11 @@ class Split:
     notes: tuple[str, ...] = ()  # leakage, dropped rows: one line each
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """How many users and items there are."""
+        return len(self.user_ids), len(self.items.ids)
+
+    @property
     def item_ids(self) -> Strings:
         """The I item ids, in the order of the columns."""
         return self.items.ids
@@ -38,29 +44,27 @@ class Split:
     @property
     def met(self) -> Csr:
         """Everything each user has met before the cut, whatever the rating: (U, I), non-zero where met."""
-        return (self.train + (self.train_other != 0)).astype(np.float32)
+        met = sparse.csr_array(self.train + abs(self.train_other))
+        met.data = np.ones_like(met.data)
+        return met
 
     @property
     def available(self) -> Bools:
         """Which items existed before the cut, (I,): all of them unless the split is at one point in time."""
         if self.kind != "global_time":
-            return np.ones(self.train.shape[1], dtype=bool)
+            return np.ones(self.shape[1], dtype=bool)
         return np.asarray(self.met.sum(axis=0)).ravel() > 0
 
     def for_choosing(self) -> "Split":
         """Return the split on which choices are made: fit on train, judge on validation."""
-        return replace(self, test=self.validation, validation=_empty(self.train), validation_other=_empty(self.train))
+        return replace(self, test=self.validation, validation=empty(self.shape), validation_other=empty(self.shape))
 
     def for_judging(self) -> "Split":
         """Return the split of the last word: fit on train + validation, judge on test."""
         return replace(
             self,
-            train=(self.train + self.validation).tocsr(),
-            train_other=(self.train_other + self.validation_other).tocsr(),
-            validation=_empty(self.train),
-            validation_other=_empty(self.train),
+            train=sparse.csr_array(self.train + self.validation),
+            train_other=sparse.csr_array(self.train_other + self.validation_other),
+            validation=empty(self.shape),
+            validation_other=empty(self.shape),
         )
-
-
-def _empty(like: Csr) -> Csr:
-    return Csr(like.shape, dtype=np.float32)

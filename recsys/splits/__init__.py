@@ -1,0 +1,21 @@
+"""Filter, then split: train, validation and test of one dataset, by four rules named for what they do.
+
+Every rule takes a `Dataset` and returns a `Split`:
+
+* `positive` says which rows are positives: "rating >= 4" (NAME OP NUMBER), or None for every row;
+* users with fewer than `min_user` and items with fewer than `min_item` positives are taken out until none is
+  left to take out (the iterated k-core); 0 keeps also those without any positive;
+* a pair (user, item) counts once, at the time of its first positive row, or of its first row where none is
+  positive; a pair that is positive at one time and below the threshold at another is a positive;
+* rows below the threshold are never targets: those met before a cut are kept beside the positives, `*_other`;
+* held-out positives of items that nobody has in `train` are taken out (`unseen="drop"`) or left in ("keep").
+  What validation loses is still something its user met, and moves to `validation_other`;
+* ties in time, and all of `random`, are decided by one number per (seed, user id, item id): neither the order
+  of rows nor the presence of other users changes it;
+* all of that is counted in `Split.counts` and said in `Split.notes`.
+"""
+
+from recsys.splits.kinds import global_time, leave_last, per_user_time, random
+from recsys.splits.wholes import whole as whole
+
+__all__ = ["global_time", "leave_last", "per_user_time", "random"]

@@ -1,0 +1,120 @@
+"""The log as distinct (user, item) pairs, after the filter."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys import seeds
+from recsys.splits.settings import Settings, are_positive
+from recsys.types.arrays import Anys, Bools, Doubles, Floats, Ints, Longs, Strings
+from recsys.types.datasets import Dataset, Interactions, Items
+from recsys.types.errors import RecsysError
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """P distinct pairs of the U users and I items that the filter left, sorted by user and item."""
+
+    user: Ints  # (P,) codes into user_ids
+    item: Ints  # (P,) codes into items
+    positive: Bools  # (P,)
+    weight: Floats  # (P,)
+    datetime: Longs | None  # (P,)
+    user_ids: Strings  # (U,)
+    items: Items  # (I,)
+    counts: dict[str, int]
+
+    def numbers(self, seed: int) -> Doubles:
+        """Return the number in (0, 1) that decides where pairs are equal otherwise, (P,)."""
+        user, item = _keys("user", self.user_ids), _keys("item", self.items.ids)
+        return seeds.uniforms(seed, "split", user[self.user], item[self.item])
+
+
+def filter_pairs(dataset: Dataset, settings: Settings) -> Pairs:
+    """Return the distinct pairs of the users and items that have enough positives.
+
+    Raises:
+        RecsysError: if nobody is left.
+    """
+    log = dataset.interactions
+    n_items = len(log.item_ids)
+    positive = are_positive(log.weight, settings.positive)
+    key = log.user.astype(np.int64) * n_items + log.item
+    user, item = np.divmod(np.unique(key[positive]), max(n_items, 1))
+    users, items = _core(user, item, settings, (len(log.user_ids), n_items))
+    if not len(user) or not users.any() or not items.any():
+        raise _nobody(dataset, settings, len(user))
+    rows = np.flatnonzero(users[log.user] & items[log.item])
+    rows, starts = _sorted_rows(log, key, positive, rows)
+    first = rows[starts]
+    return Pairs(
+        user=_recode(users)[log.user[first]],
+        item=_recode(items)[log.item[first]],
+        positive=positive[first],
+        weight=log.weight[first],
+        datetime=None if log.datetime is None else log.datetime[first],
+        user_ids=log.user_ids[users],
+        items=_take(dataset.items, items),
+        counts={
+            "rows": len(log),
+            "filtered_users": int((~users).sum()),
+            "filtered_items": int((~items).sum()),
+            **_count(positive[rows], starts),
+        },
+    )
+
+
+def _core(user: Longs, item: Longs, settings: Settings, shape: tuple[int, int]) -> tuple[Bools, Bools]:
+    """Return which users and items are in the iterated k-core of distinct positive pairs."""
+    while True:
+        n_user, n_item = np.bincount(user, minlength=shape[0]), np.bincount(item, minlength=shape[1])
+        users, items = n_user >= settings.min_user, n_item >= settings.min_item
+        stays = users[user] & items[item]
+        if stays.all():
+            return users, items
+        user, item = user[stays], item[stays]
+
+
+def _sorted_rows(log: Interactions, key: Longs, positive: Bools, rows: Longs) -> tuple[Longs, Bools]:
+    """Return `rows` by user and item, and which of them is the first of its pair and stands for it.
+
+    Positive before others, then the earliest, then the lowest weight: the order of rows decides nothing.
+    """
+    levels: list[Anys] = [log.weight[rows], 2 * key[rows] + ~positive[rows]]
+    if log.datetime is not None:
+        levels.insert(1, log.datetime[rows])
+    rows = rows[np.lexsort(levels)]
+    return rows, np.diff(key[rows], prepend=-1) != 0
+
+
+def _count(positive: Bools, starts: Bools) -> dict[str, int]:
+    """Return the number of pairs, and of rows that stand for none."""
+    of_positive = positive[starts][np.cumsum(starts) - 1]  # whether the pair of each row is a positive
+    return {
+        "positives": int((starts & positive).sum()),
+        "others": int((starts & ~positive).sum()),
+        "repeated_positives": int((~starts & positive).sum()),
+        "repeated_others": int((~starts & ~of_positive).sum()),
+        "overruled_others": int((~positive & of_positive).sum()),
+    }
+
+
+def _nobody(dataset: Dataset, settings: Settings, n_positive: int) -> RecsysError:
+    weight = dataset.interactions.weight
+    asked = f"positive = {settings.positive!r}, min_user = {settings.min_user}, min_item = {settings.min_item}"
+    span = f", weights from {weight.min():g} to {weight.max():g}" if len(weight) else ""
+    found = f"{n_positive} positive pairs in {len(weight)} rows{span}"
+    return RecsysError(f"{dataset.name}: nobody is left with {asked}: found {found}")
+
+
+def _take(items: Items, kept: Bools) -> Items:
+    rows = np.flatnonzero(kept)
+    return Items(items.ids[rows], items.titles[rows], items.features[rows], items.feature_names, items.years[rows])
+
+
+def _recode(kept: Bools) -> Ints:
+    return (np.cumsum(kept) - 1).astype(np.int32)
+
+
+def _keys(what: str, ids: Strings) -> Anys:
+    return np.array([seeds.derive(0, what, str(name)) for name in ids], dtype=np.uint64)

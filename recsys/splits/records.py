@@ -1,0 +1,129 @@
+"""The record of a split, with what was counted and what has to be said about it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from recsys.splits.pairs import Pairs
+from recsys.splits.settings import Settings
+from recsys.types.arrays import Bools, Csr, Floats, Ints
+from recsys.types.datasets import Dataset
+from recsys.types.errors import RecsysError
+from recsys.types.splits import Split
+
+_OTHERS = "one user's training data may lie after another user's test data (global_time has no such leakage)"
+_LEAKAGE = {
+    "per_user_time": _OTHERS,
+    "leave_last": _OTHERS,
+    "random": "training data may lie after test data, also of the same user (global_time has no such leakage)",
+}
+
+
+def split_of(dataset: Dataset, pairs: Pairs, part: Ints, settings: Settings, test_from: int | None = None) -> Split:
+    """Return the split that puts each pair into its part, with items that are new in a part dropped or kept.
+
+    Raises:
+        RecsysError: if a part that was asked for is empty.
+    """
+    unseen = _unseen(pairs, part)
+    dropped = unseen & (settings.unseen == "drop")
+    kept = pairs.positive & ~dropped
+    met = (part == 1) & (~pairs.positive | dropped)
+    ones = np.ones(len(part), dtype=np.float32)
+    # A stored weight of 0 would vanish from sparse sums, and the pair with it.
+    weights = np.where(pairs.weight == 0, np.finfo(np.float32).tiny, pairs.weight)
+    split = Split(
+        kind=settings.kind,
+        seed=settings.seed,
+        user_ids=pairs.user_ids,
+        items=pairs.items,
+        train=matrix(pairs, kept & (part == 0), ones),
+        validation=matrix(pairs, kept & (part == 1), ones),
+        test=matrix(pairs, kept & (part == 2), ones),
+        train_other=matrix(pairs, ~pairs.positive & (part == 0), weights),
+        validation_other=matrix(pairs, met, weights),
+        fingerprint=settings.fingerprint(dataset.fingerprint),
+    )
+    _check_parts(split, dataset, settings)
+    counts = pairs.counts | _count(split, pairs, unseen, part)
+    return replace(split, counts=counts, notes=_notes(counts, settings, test_from))
+
+
+def _unseen(pairs: Pairs, part: Ints) -> Bools:
+    """Return which held-out positives are of items without a positive in train."""
+    seen = np.zeros(len(pairs.items.ids), dtype=bool)
+    seen[pairs.item[pairs.positive & (part == 0)]] = True
+    return pairs.positive & (part > 0) & ~seen[pairs.item]
+
+
+def matrix(pairs: Pairs, chosen: Bools, values: Floats) -> Csr:
+    """Return the chosen pairs as a matrix of users and items, (U, I)."""
+    rows = np.flatnonzero(chosen)
+    shape = (len(pairs.user_ids), len(pairs.items.ids))
+    start = np.searchsorted(pairs.user[rows], np.arange(shape[0] + 1))  # pairs are sorted by user and item
+    return Csr((values[rows], pairs.item[rows], start.astype(np.int32)), shape=shape)
+
+
+def _check_parts(split: Split, dataset: Dataset, settings: Settings) -> None:
+    wanted = {"train on": split.train, "test": split.test}
+    if settings.validation:
+        wanted["validate on"] = split.validation
+    for verb, matrix in wanted.items():
+        if not matrix.nnz:
+            raise RecsysError(
+                f"{settings.kind}: {dataset.name} leaves nobody to {verb}: {len(split.user_ids)} users, "
+                f"test = {settings.test}, validation = {settings.validation}, unseen = {settings.unseen!r}"
+            )
+
+
+def _count(split: Split, pairs: Pairs, unseen: Bools, part: Ints) -> dict[str, int]:
+    new_users = (np.diff(split.train.indptr) == 0) & (np.diff(split.test.indptr) > 0)
+    trained = np.bincount(split.train.indices, minlength=split.train.shape[1]) > 0
+    return {
+        "users": len(split.user_ids),
+        "items": len(split.item_ids),
+        "train_positives": split.train.nnz,
+        "validation_positives": split.validation.nnz,
+        "test_positives": split.test.nnz,
+        "train_others": split.train_other.nnz,
+        "validation_others": split.validation_other.nnz,
+        "unseen_validation_positives": int((unseen & (part == 1)).sum()),
+        "unseen_test_positives": int((unseen & (part == 2)).sum()),
+        "users_without_train": int((np.diff(split.train.indptr) == 0).sum()),
+        "users_with_validation": int((np.diff(split.validation.indptr) > 0).sum()),
+        "users_with_test": int((np.diff(split.test.indptr) > 0).sum()),
+        "new_test_users": int(new_users.sum()),
+        "items_without_train": int((~trained).sum()),
+        "new_test_items": len(np.unique(pairs.item[unseen & (part == 2)])),
+    }
+
+
+def _notes(counts: dict[str, int], settings: Settings, test_from: int | None) -> tuple[str, ...]:
+    which = settings.positive or "every interaction is one"
+    said = [
+        f"positives: {which}; {counts['filtered_users']} users with fewer than {settings.min_user} and "
+        f"{counts['filtered_items']} items with fewer than {settings.min_item} of them are filtered out",
+        f"{settings.kind}: {_leakage(counts, settings, test_from)}",
+    ]
+    unseen = counts["unseen_validation_positives"], counts["unseen_test_positives"]
+    if any(unseen):
+        done = "dropped" if settings.unseen == "drop" else "kept"
+        said.append(f"{unseen[0]} validation and {unseen[1]} test positives of items unseen in training: {done}")
+    repeated = counts["repeated_positives"] + counts["repeated_others"]
+    if repeated:
+        said.append(f"{repeated} rows repeat a pair: the first one counts")
+    overruled = counts["overruled_others"]
+    if overruled:
+        said.append(f"{overruled} rows below the threshold belong to pairs that are positive at another time")
+    return tuple(said)
+
+
+def _leakage(counts: dict[str, int], settings: Settings, test_from: int | None) -> str:
+    if test_from is None:
+        return _LEAKAGE[settings.kind]
+    start = datetime.fromtimestamp(test_from, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return (
+        f"no training data lies after test data, which starts at {start}; {counts['new_test_users']} of "
+        f"{counts['users_with_test']} test users and {counts['new_test_items']} items of that time are not in train"
+    )

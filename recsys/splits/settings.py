@@ -1,0 +1,102 @@
+"""What a split was asked for, checked before anything is computed."""
+
+import hashlib
+import json
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from recsys.types.arrays import Bools, Floats
+from recsys.types.errors import RecsysError, unknown
+
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    ">=": operator.ge, ">": operator.gt, "==": operator.eq, "<=": operator.le, "<": operator.lt,
+}  # fmt: skip
+_EXPRESSION = re.compile(r"\s*([A-Za-z_]\w*)\s*(>=|<=|==|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+_WEIGHT_NAMES = ("rating", "weight")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The kind of a split, its filter and its sizes."""
+
+    kind: str
+    test: float
+    validation: float
+    positive: str | None
+    min_user: int
+    min_item: int
+    unseen: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if self.kind == "leave_last":
+            _check_counts(self.test, self.validation)
+        else:
+            _check_shares(self.kind, self.test, self.validation)
+        for name in ("min_user", "min_item", "seed"):
+            found = getattr(self, name)
+            if not _is_count(found):
+                raise RecsysError(f"{name}: found {found!r}, expected a whole number from 0 on")
+        if self.unseen not in ("drop", "keep"):
+            raise unknown("choice", str(self.unseen), ["drop", "keep"], where="unseen")
+
+    def fingerprint(self, data: str) -> str:
+        """Return the sha256 of the data's fingerprint and of every setting."""
+        text = json.dumps({"data": data, **asdict(self)}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def are_positive(weight: Floats, expression: str | None) -> Bools:
+    """Return which weights satisfy "NAME OP NUMBER"; all of them where there is no expression.
+
+    NAME is rating or weight, OP one of >=, >, ==, <=, <.
+
+    >>> are_positive(np.array([3.5, 4, 5], np.float32), "rating >= 4").tolist()
+    [False, True, True]
+
+    Raises:
+        RecsysError: if the expression is of another form.
+    """
+    if expression is None:
+        return np.ones(len(weight), dtype=bool)
+    match = _EXPRESSION.fullmatch(expression) if isinstance(expression, str) else None
+    if match is None:
+        operators = ", ".join(_COMPARE)
+        raise RecsysError(f"positive: found {expression!r}, expected such as 'rating >= 4' (or {operators})")
+    name, compare, number = match.groups()
+    if name not in _WEIGHT_NAMES:
+        raise unknown("column", name, _WEIGHT_NAMES, where="positive")
+    # Weights are float32: 3.7 must be compared as the float32 that a rating of 3.7 is.
+    with np.errstate(over="ignore"):
+        bound = np.float32(number)
+    return np.asarray(_COMPARE[compare](weight, bound), dtype=bool)
+
+
+def _is_count(found: object) -> bool:
+    return isinstance(found, int) and not isinstance(found, bool) and found >= 0
+
+
+def _check_counts(test: float, validation: float) -> None:
+    if not _is_count(test) or test == 0:
+        raise RecsysError(f"leave_last: test: found {test!r}, expected how many positives, 1 or more")
+    if validation not in (0, 1):
+        raise RecsysError(f"leave_last: validation: found {validation!r}, expected 0 or 1")
+
+
+def _check_shares(kind: str, test: float, validation: float) -> None:
+    if not _is_number(test) or not 0 < test < 1:
+        raise RecsysError(f"{kind}: test: found {test!r}, expected a share above 0 and below 1")
+    if not _is_number(validation) or not 0 <= validation < 1:
+        raise RecsysError(f"{kind}: validation: found {validation!r}, expected a share from 0 on and below 1")
+    if test + validation >= 1:
+        raise RecsysError(f"{kind}: test {test} and validation {validation} leave nothing to train on")
+
+
+def _is_number(found: object) -> bool:
+    return isinstance(found, int | float) and not isinstance(found, bool)
