@@ -154,7 +154,8 @@ class Config(Section):
 
     def runs(self) -> list["RunSpec"]:
         """Return every run: controls, models, the base, and each blend at each of its weights."""
-        specs = [RunSpec(c, "control", c, model=ModelSection(kind=c)) for c in self.controls if c != "random_rerank"]
+        alone = [c for c in self.controls if c not in ("random_rerank", self.base)]
+        specs = [RunSpec(c, "control", c, model=ModelSection(kind=c)) for c in alone]
         if "random_rerank" in self.controls:
             specs.append(RunSpec("random_rerank", "control", "random_rerank", blend={"noise": 1.0}))
         specs.append(RunSpec(self.base, "base", self.base, blend={"relevance": 1.0}))

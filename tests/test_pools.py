@@ -6,7 +6,7 @@ from worlds import FactorWorld, make_split
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.pools import candidates, from_frame
+from recsys.pools import Pool, candidates
 from recsys.slates import rerank
 from recsys.types import RecsysError
 
@@ -84,7 +84,7 @@ def test_n_must_fit_the_catalogue(split, model, n):
 
 
 def test_a_frame_of_scores_becomes_a_pool():
-    pool = from_frame(["b", "a", "b", "b"], [1, 2, 3, 2], [0.1, 0.9, 0.5, 0.7])
+    pool = Pool.from_frame(["b", "a", "b", "b"], [1, 2, 3, 2], [0.1, 0.9, 0.5, 0.7])
     assert pool.context.user_ids.tolist() == ["a", "b"]
     assert pool.context.item_ids[pool.items[1]].tolist() == ["2", "3", "1"]
     assert pool.items[0].tolist()[1:] == [-1, -1]
@@ -94,7 +94,7 @@ def test_a_frame_of_scores_becomes_a_pool():
 def test_a_frame_with_a_split_knows_histories_and_leaves_out_what_was_met(split, maps):
     met = int(split.train.indices[split.train.indptr[3]])
     free = int(np.flatnonzero(split.met.toarray()[3] == 0)[0])
-    pool = from_frame(["u3", "u3"], [f"i{met}", f"i{free}"], [1.0, 0.5], split=split, maps=maps)
+    pool = Pool.from_frame(["u3", "u3"], [f"i{met}", f"i{free}"], [1.0, 0.5], split=split, maps=maps)
     assert pool.items.tolist() == [[free]]
     assert rerank(pool, {"relevance": 1.0, "negative_space": 0.5, "serendipity": 0.1}, k=1).items.tolist() == [[free]]
 
@@ -111,17 +111,17 @@ def test_a_frame_with_a_split_knows_histories_and_leaves_out_what_was_met(split,
 )
 def test_columns_that_cannot_be_are_refused(columns, message):
     with pytest.raises(RecsysError, match=message):
-        from_frame(*columns)
+        Pool.from_frame(*columns)
 
 
 def test_ids_that_the_split_does_not_have_are_refused(split):
     with pytest.raises(RecsysError, match="1 values of user_id are not in the split \\(first: 'u99'\\)"):
-        from_frame(["u99", "u1"], ["i1", "i2"], [1.0, 2.0], split=split)
+        Pool.from_frame(["u99", "u1"], ["i1", "i2"], [1.0, 2.0], split=split)
 
 
 @pytest.mark.parametrize("objective", ["novelty", "serendipity", "negative_space", "calibration", "diversity"])
 def test_an_objective_says_what_it_needs(objective):
-    pool = from_frame(["a", "a"], ["x", "y"], [1.0, 0.5])
+    pool = Pool.from_frame(["a", "a"], ["x", "y"], [1.0, 0.5])
     with pytest.raises(RecsysError, match="needs"):
         rerank(pool, {objective: 1.0}, k=1)
 

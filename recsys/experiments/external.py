@@ -72,7 +72,8 @@ def _table(path: Path) -> "pd.DataFrame":
     frame.columns = pd.Index(untyped(form.names))
     columns = resolve(list(frame.columns), FIELDS, ["user_id", "item_id"], str(path))
     if "rank" not in columns and "score" not in columns:
-        raise RecsysError(f"{path}: no column for rank or score, expected one of them (columns: {', '.join(frame)})")
+        there = ", ".join(map(str, frame.columns))
+        raise RecsysError(f"{path}: no column for rank or score, expected one of them (columns: {there})")
     by = "rank" if "rank" in columns else "score"
     values = pd.to_numeric(frame[columns[by]], errors="coerce").to_numpy(np.float64)
     if not np.isfinite(values).all():

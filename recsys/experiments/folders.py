@@ -78,7 +78,7 @@ def slates_frame(runs: Mapping[str, Slates]) -> "pd.DataFrame":
             frame[f"contribution_{name}"] = slates.contributions[row, rank, o]
         frames.append(frame.astype({"user_id": "category", "item_id": "category"}))
     whole = pd.concat(frames, ignore_index=True)
-    return whole.astype({name: "category" for name in ("run", "user_id", "item_id")})
+    return whole.astype(dict.fromkeys(("run", "user_id", "item_id"), "category"))
 
 
 def _results(bench: "Bench", around: dict[str, Any], seconds: float) -> reports.Results:

@@ -1,0 +1,98 @@
+"""`recsys data`: list, fetch, describe and cite datasets."""
+
+from pathlib import Path
+
+import click
+
+from recsys import data as datasets
+from recsys.data.drawings import draw
+from recsys.data.folders import data_folder
+from recsys.data.sources import landed
+from recsys.types import Dataset, unknown
+
+_data_dir = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Folder of the datasets, instead of RECSYS_DATA or the user's cache folder.",
+)
+_quiet = click.option("--quiet", is_flag=True, help="Say nothing on the way.")
+
+
+@click.group()
+def data() -> None:
+    """Datasets: what there is, fetch it, look at it, cite it."""
+
+
+@data.command("list")
+@_data_dir
+@click.option("--quiet", is_flag=True, help="Print the names alone.")
+def list_(data_dir: Path | None, quiet: bool) -> None:
+    """List the datasets, their size and terms, and which are on this machine."""
+    if quiet:
+        click.echo("\n".join(datasets.names()))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    root = data_folder(data_dir)
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "users", "items", "interactions", "licence", "here"):
+        table.add_column(column, justify="right" if column in ("users", "items", "interactions") else "left")
+    for name in datasets.names():
+        one = datasets.card(name)
+        counts = (one.expected.users, one.expected.items, one.expected.interactions)
+        here = landed(one, root / name) is not None
+        table.add_row(name, *(f"{count:,}" for count in counts), one.licence, "yes" if here else "no")
+    console = Console()
+    console.print(table)
+    console.print(f"data folder: {root}", markup=False, highlight=False, soft_wrap=True)
+
+
+@data.command("fetch")
+@click.argument("name")
+@click.option("--from", "path", type=click.Path(path_type=Path), help="A copy you have: archive, folder or file.")
+@_data_dir
+@_quiet
+def fetch_(name: str, path: Path | None, data_dir: Path | None, quiet: bool) -> None:
+    """Fetch dataset NAME and check it; print the folder where it is."""
+    click.echo(datasets.fetch(name, data_dir, quiet, path))
+
+
+@data.command("describe")
+@click.argument("name_or_path")
+@click.option("--column", "columns", multiple=True, metavar="FIELD=COLUMN", help="For a file: which column is what.")
+@click.option("--items", type=click.Path(path_type=Path), help="For a file: the table of its items.")
+@_data_dir
+@_quiet
+def describe_(
+    name_or_path: str, columns: tuple[str, ...], items: Path | None, data_dir: Path | None, quiet: bool
+) -> None:
+    """Show the numbers of a dataset, by its name, or of a CSV, TSV or Parquet file of your own."""
+    draw(datasets.describe(_named(name_or_path, columns, items, data_dir, quiet)))
+
+
+@data.command("cite")
+@click.argument("name")
+def cite_(name: str) -> None:
+    """Print what to cite when you use dataset NAME, as BibTeX, and its terms."""
+    one = datasets.card(name)
+    click.echo(one.citation.strip())
+    click.echo(f"\n{one.title}: {one.licence}\n{one.terms.strip()}")
+
+
+def _named(
+    name_or_path: str, columns: tuple[str, ...], items: Path | None, data_dir: Path | None, quiet: bool
+) -> Dataset:
+    if name_or_path in datasets.names():
+        return datasets.load(name_or_path, data_dir, quiet)
+    path = Path(name_or_path)
+    if not path.suffix and len(path.parts) == 1 and not path.exists():
+        raise unknown("dataset", name_or_path, datasets.names())
+    return datasets.read(path, dict(_pair(one) for one in columns), items=items)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    field, sign, column = text.partition("=")
+    if not sign or not field or not column:
+        raise click.BadParameter(f"'{text}', expected FIELD=COLUMN", param_hint="--column")
+    return field, column

@@ -1,0 +1,297 @@
+"""The main job on a small table: from a config to files, from Python and from the command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys.cli import main
+from recsys.experiments import bench
+from recsys.types import RecsysError
+
+CONFIG = """
+[data]
+path = "ratings.csv"
+items = "items.csv"
+
+[filter]
+positive = "rating >= 3"
+min_user = 3
+min_item = 2
+
+[split]
+kind = "{kind}"
+validation = 0.1
+test = 0.3
+
+[model]
+kind = "als"
+factors = 8
+iterations = 3
+
+[models.ease]
+kind = "ease"
+
+[pool]
+n = 15
+
+[slate]
+k = [3, 5]
+
+[judge]
+draws = 100
+
+[blends.wider]
+relevance = 1.0
+negative_space = [0.1, 0.5]
+
+[blends.mixed]
+relevance = 1.0
+diversity = 0.1
+volume = 0.1
+calibration = 0.1
+ucb = 0.1
+"""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A folder with a log of 60 users and 40 items in two tastes, its catalogue, and a config."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(60):
+        liked = rng.permutation(20)[:9] + 20 * (user % 2)
+        strange = rng.permutation(40)[:4]
+        for t, item in enumerate(dict.fromkeys([*liked, *strange])):
+            rows.append((f"u{user}", item, int(rng.integers(2, 6)), 1_000_000 + 1000 * t + user))
+    frame = pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "timestamp"])
+    frame.to_csv(tmp_path / "ratings.csv", index=False)
+    catalogue = pd.DataFrame({"item_id": range(40), "title": [f"Film {i}" for i in range(40)]})
+    catalogue["genres"] = ["Drama|War" if i < 20 else "Comedy" for i in range(40)]
+    catalogue["year"] = [1950 + i for i in range(40)]
+    catalogue.to_csv(tmp_path / "items.csv", index=False)
+    (tmp_path / "mine.toml").write_text(CONFIG.format(kind="per_user_time"), encoding="utf-8")
+    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cells"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run_cli(*arguments):
+    """Run the command line; return its exit code."""
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def test_every_file_of_a_run_is_there_and_agrees(home):
+    done = bench("mine.toml", out=home / "runs", quiet=True)
+    names = {path.name for path in done.folder.iterdir()}
+    assert names >= {
+        "config.toml", "environment.json", "summary.csv", "per_user.parquet", "slates.parquet", "significance.csv",
+        "report.html", "log.txt",
+    }  # fmt: skip
+    summary = pd.read_csv(done.folder / "summary.csv")
+    runs = ["most_popular", "random", "random_rerank", "als", "ease", "wider-0.1", "wider-0.5", "mixed"]
+    assert list(dict.fromkeys(summary.run)) == runs
+    assert set(summary.k) == {3, 5}
+    assert summary.convention.notna().all()
+    per_user = pd.read_parquet(done.folder / "per_user.parquet")
+    mean = per_user[per_user.metric == "ndcg"].groupby(["run", "k"], observed=True).value.mean()
+    for row in summary[summary.metric == "ndcg"].itertuples():
+        assert row.value == pytest.approx(mean[row.run, row.k])
+        assert row.ci_low <= row.value <= row.ci_high
+    slates = pd.read_parquet(done.folder / "slates.parquet")
+    als = slates[slates.run == "als"]
+    assert (als.groupby("user_id", observed=True).size() <= 5).all()
+    assert json.loads((done.folder / "environment.json").read_text())["seed"] == 0
+
+
+def test_the_numbers_are_those_of_a_slow_evaluation_by_hand(home):
+    done = bench("mine.toml", out=home / "runs", quiet=True)
+    split, slates = done.preparation.split, done.slates["als"]
+    test = split.test.toarray() > 0
+    hits = [test[u, row[row >= 0]][:5].sum() for u, row in enumerate(slates.items)]
+    recall = np.mean([h / n for h, n in zip(hits, test.sum(axis=1), strict=True) if n])
+    table = done.summary[(done.summary.run == "als") & (done.summary.metric == "recall") & (done.summary.k == 5)]
+    assert table.value.item() == pytest.approx(recall)
+    assert not (split.met.toarray()[np.arange(len(test))[:, None], slates.items] * (slates.items >= 0)).any()
+
+
+def test_a_second_run_computes_nothing_again_and_gives_the_same_numbers(home, monkeypatch):
+    first = bench("mine.toml", out=home / "one", quiet=True)
+    from recsys.models import ALS
+
+    def refuse(self, train):
+        raise AssertionError("fitted again")
+
+    refuse.__annotations__ = ALS.fit.__annotations__
+    monkeypatch.setattr(ALS, "fit", refuse)
+    second = bench("mine.toml", out=home / "two", quiet=True)
+    pd.testing.assert_frame_equal(first.summary, second.summary)
+
+
+def test_rows_in_another_order_and_a_fresh_cache_give_the_same_numbers(home, monkeypatch):
+    first = bench("mine.toml", out=home / "one", quiet=True)
+    frame = pd.read_csv("ratings.csv").sample(frac=1, random_state=1)
+    frame.to_csv("ratings.csv", index=False)
+    monkeypatch.setenv("RECSYS_CACHE", str(home / "other"))
+    second = bench("mine.toml", out=home / "two", quiet=True)
+    columns = ["run", "metric", "k", "value", "ci_low", "ci_high"]
+    pd.testing.assert_frame_equal(first.summary[columns], second.summary[columns])
+
+
+def test_choices_are_judged_on_validation_without_test(home):
+    text = (home / "mine.toml").read_text().replace("[judge]", '[judge]\non = "validation"')
+    (home / "choose.toml").write_text(text)
+    choose = bench("choose.toml", out=home / "runs", quiet=True).preparation.split
+    last = bench("mine.toml", out=home / "runs", quiet=True).preparation.split
+    assert (choose.train + choose.test - last.train).nnz == 0
+    assert choose.test.multiply(last.test).nnz == 0
+
+
+@pytest.mark.parametrize("kind", ["global_time", "random", "leave_last"])
+def test_every_kind_of_split_runs(home, kind):
+    text = CONFIG.format(kind=kind)
+    if kind == "leave_last":
+        text = text.replace("validation = 0.1", "validation = 1").replace("test = 0.3", "test = 1")
+    (home / "other.toml").write_text(text)
+    assert bench("other.toml", out=home / "runs", quiet=True).summary.value.notna().any()
+
+
+def test_the_command_prints_one_table_and_where_the_files_are(home, capsys):
+    assert run_cli("bench", "mine.toml", "--out", home / "runs", "--quiet") == 0
+    out = capsys.readouterr().out
+    assert "wider-0.5" in out
+    assert "ndcg@3" in out
+    assert "report.html" in out
+
+
+def test_lists_made_elsewhere_are_judged_beside_the_base(home, capsys):
+    slates = bench("mine.toml", out=home / "runs", quiet=True).slates["ease"]
+    row, rank = np.nonzero(slates.items >= 0)
+    columns = {
+        "userId": slates.user_ids[slates.users[row]],
+        "itemId": slates.item_ids[slates.items[row, rank]],
+        "rank": rank + 1,
+    }
+    pd.DataFrame(columns).sample(frac=1, random_state=0).to_csv("theirs.csv", index=False)
+    assert run_cli("evaluate", "theirs.csv", "--config", "mine.toml", "--out", home / "runs", "--quiet") == 0
+    assert "theirs" in capsys.readouterr().out
+    folder = next(path for path in (home / "runs").iterdir() if "theirs" in path.name)
+    theirs = pd.read_csv(folder / "summary.csv").set_index(["run", "metric", "k"]).value
+    ours = bench("mine.toml", out=home / "runs", quiet=True).summary.set_index(["run", "metric", "k"]).value
+    for metric in ("ndcg", "coverage", "discovery"):
+        assert theirs["theirs", metric, 5] == pytest.approx(ours["ease", metric, 5], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ("user_id,item_id\nu1,1\n", "no column for rank or score"),
+        ("user_id,item_id,rank\nu1,1,first\n", "rank in row 1 is 'first', expected a number"),
+        ("user_id,item_id,rank\nu1,1,1\nu1,1,2\n", "is there twice"),
+        ("user_id,item_id,rank\nnobody,1,1\n", "no row has a user_id and an item_id of the split"),
+        ("user_id,thing,rank\nu1,1,1\n", "no column for item_id"),
+        ("", "empty"),
+    ],
+)
+def test_lists_that_cannot_be_judged_are_refused_in_one_line(home, capsys, table, line):
+    (home / "theirs.csv").write_text(table)
+    assert run_cli("evaluate", "theirs.csv", "--config", "mine.toml", "--quiet") == 2
+    error = capsys.readouterr().err
+    assert line in error
+    assert error.count("\n") == 1
+
+
+def test_recommendations_are_written_for_users_of_the_data(home, capsys):
+    arguments = ("recommend", "mine.toml", "--blend", "wider-0.5", "--users", "u3,u8", "--k", "4")
+    assert run_cli(*arguments, "--out", "slates.csv", "--quiet") == 0
+    table = pd.read_csv("slates.csv")
+    assert table.groupby("user_id").size().to_dict() == {"u3": 4, "u8": 4}
+    assert {"rank", "item_id", "title", "score", "contribution_negative_space"} <= set(table.columns)
+    met = pd.read_csv("ratings.csv")
+    both = table.merge(met, on=["user_id", "item_id"])
+    assert both.empty
+    assert "8 rows for 2 users" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("bench", "mime.toml"), "did you mean"),
+        (("bench", "mine.toml", "--out", "ratings.csv"), "cannot write"),
+        (("bench", "--outt", "x"), "No such option"),
+        (("bensh",), "No such command"),
+        (("recommend", "mine.toml", "--blend", "widr-0.1", "--out", "x.csv"), "did you mean 'wider-0.1'"),
+        (("recommend", "mine.toml", "--users", "nobody", "--out", "x.csv"), "user 'nobody' is not among"),
+        (("recommend", "mine.toml", "--out", "x.xml"), "expected .csv or .parquet"),
+        (("recommend", "mine.toml", "--k", "99", "--out", "x.csv"), "k is 99"),
+        (("evaluate", "nothing.csv", "--config", "mine.toml"), "nothing.csv: no such file"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_one_line_and_exit_code_2(home, capsys, arguments, line):
+    assert run_cli(*arguments) == 2
+    error = capsys.readouterr().err
+    assert line in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("n = 15", "n = 4000", "n is 4000, expected a number from 1 to"),
+        ("n = 15", "n = 4", "k is 5, expected at most [pool] n = 4"),
+        ("min_user = 3", "min_user = 300", "nobody is left"),
+        ('kind = "als"', 'kind = "most_popular"', "[model] most_popular: unknown setting 'factors'"),
+        ("ucb = 0.1", "ucb = 0.1\nthomson = 1", "did you mean 'thompson'"),
+        ('items = "items.csv"', "", "calibration needs item features"),
+    ],
+)
+def test_a_config_that_does_not_fit_the_data_is_one_line(home, old, new, line):
+    (home / "mine.toml").write_text((home / "mine.toml").read_text().replace(old, new))
+    with pytest.raises(RecsysError) as caught:
+        bench("mine.toml", out=home / "runs", quiet=True)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_base_without_factors_says_what_exploration_needs(home):
+    text = (home / "mine.toml").read_text().replace('kind = "als"\nfactors = 8\niterations = 3', 'kind = "ease"')
+    (home / "mine.toml").write_text(text.replace('[models.ease]\nkind = "ease"', ""))
+    with pytest.raises(RecsysError, match="run 'mixed': ucb needs a factor model"):
+        bench("mine.toml", out=home / "runs", quiet=True)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_goes_on(home):
+    command = [sys.executable, "-m", "recsys", "bench", "mine.toml", "--quiet"]
+    process = subprocess.Popen(command, cwd=home)
+    cells = home / "cells"
+    while process.poll() is None and len(list(cells.glob("slates-*.npz"))) < 2:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = {path.name: path.stat().st_mtime_ns for path in cells.glob("*.npz")}
+    assert before
+    assert subprocess.run(command, cwd=home, check=False).returncode == 0
+    after = {path.name: path.stat().st_mtime_ns for path in cells.glob("*.npz")}
+    assert {name: after[name] for name in before} == before
+    assert not list(home.rglob(".part-*.csv"))
+
+
+def test_the_cache_lists_and_clears(home, capsys):
+    bench("mine.toml", out=home / "runs", quiet=True)
+    assert run_cli("cache", "list") == 0
+    assert "model-" in capsys.readouterr().out
+    assert run_cli("cache", "clear") == 0
+    assert "removed" in capsys.readouterr().out
+    assert not list((home / "cells").glob("*.npz"))

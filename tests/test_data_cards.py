@@ -1,0 +1,118 @@
+"""Cards are data, and every key in them is checked."""
+
+import copy
+import re
+import tomllib
+from typing import Any
+
+import pytest
+
+from recsys import data, shipped
+from recsys.data.cards import Archive, Local, Package, parse
+from recsys.types import RecsysError
+
+NAMES = ("ml-100k", "ml-1m", "ml-20m", "ml-25m", "ml-latest-small", "online-retail-ii")
+
+CARD: dict[str, Any] = {
+    "name": "tiny",
+    "title": "Tiny",
+    "about": "Made up.",
+    "licence": "MIT",
+    "terms": "None.",
+    "citation": "@misc{tiny}",
+    "expected": {"users": 1, "items": 1, "interactions": 1},
+    "sources": [{"kind": "local", "layout": "only", "files": ["tiny.csv"]}],
+    "layouts": {"only": {"interactions": {"file": "tiny.csv", "columns": {"user_id": "u", "item_id": "i"}}}},
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    content: Any = copy.deepcopy(CARD)
+    inner = content
+    *way, last = path.split(".")
+    for part in way:
+        inner = inner[int(part)] if isinstance(inner, list) else inner[part]
+    if isinstance(inner, list):
+        inner[int(last)] = value
+    else:
+        inner[last] = value
+    return content
+
+
+def test_names() -> None:
+    assert data.names() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_card_is_valid_and_complete(name: str) -> None:
+    one = data.card(name)
+    assert one.name == name
+    assert one.citation.lstrip().startswith("@")
+    assert isinstance(one.sources[0], Archive)
+    assert isinstance(one.sources[-1], Local)
+    for source in one.sources:
+        if isinstance(source, Archive):
+            assert source.url.startswith("https://")
+            assert source.sha256 is not None or name == "online-retail-ii"
+        if isinstance(source, Archive | Package) and source.sha256 is not None:
+            assert re.fullmatch("[0-9a-f]{64}", source.sha256)
+    for layout in one.layouts.values():
+        assert {"user_id", "item_id", "datetime"} <= set(layout.interactions.columns)
+        assert len({file.name for file in layout.files}) == len(layout.files)
+
+
+def test_published_counts() -> None:
+    counts = {name: data.card(name).expected for name in NAMES}
+    assert (counts["ml-100k"].users, counts["ml-100k"].items, counts["ml-100k"].interactions) == (943, 1682, 100_000)
+    assert (counts["ml-1m"].users, counts["ml-1m"].items, counts["ml-1m"].interactions) == (6040, 3706, 1_000_209)
+    assert counts["online-retail-ii"].rows == 525_461
+
+
+def test_the_default_dataset_has_a_source_on_the_package_index() -> None:
+    packages = [source for source in data.card("ml-100k").sources if isinstance(source, Package)]
+    assert [(one.name, one.version) for one in packages] == [("recbole", "1.2.1")]
+
+
+def test_no_card_names_a_host_of_the_package_index() -> None:
+    for path in shipped.folder("datasets").glob("*.toml"):
+        hosts = {
+            source["url"].split("/")[2] for source in tomllib.loads(path.read_text())["sources"] if "url" in source
+        }
+        assert hosts <= {"files.grouplens.org", "archive.ics.uci.edu"}
+
+
+def test_an_unknown_dataset_is_answered_with_the_nearest() -> None:
+    with pytest.raises(RecsysError, match="unknown dataset 'ml-100': did you mean 'ml-100k'"):
+        data.card("ml-100")
+
+
+def test_a_card_may_be_this_small() -> None:
+    assert parse(CARD, "tiny.toml").layouts["only"].interactions.delimiter == ","
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("titel", "x", "tiny.toml: unknown key 'titel': did you mean 'title'"),
+        ("expected.user", 3, "tiny.toml: expected: unknown key 'user': did you mean 'users'"),
+        ("layouts.only.interactions.colums", {}, "tiny.toml: layouts.only.interactions: unknown key 'colums'"),
+        ("layouts.only.item", {}, "tiny.toml: layouts.only: unknown key 'item': did you mean 'items'"),
+        ("sources.0.file", "x", "tiny.toml: sources.1: unknown key 'file': did you mean 'files'"),
+        ("sources.0.kind", "locale", "tiny.toml: sources.1: unknown kind 'locale': did you mean 'local'"),
+        ("sources.0.layout", "onl", "tiny.toml: unknown layout 'onl': did you mean 'only'"),
+        ("sources", [], "tiny.toml: expected at least one [[sources]]"),
+        ("expected.users", "many", "tiny.toml: expected.users: Input should be a valid integer"),
+        ("layouts.only.interactions.format", "csv", "tiny.toml: layouts.only.interactions.format: Input should be"),
+        ("name", "other", "tiny.toml: name is 'other', expected the name of the file"),
+    ],
+)
+def test_mistakes_in_a_card_are_one_line(path: str, value: Any, message: str) -> None:
+    with pytest.raises(RecsysError, match=re.escape(message)) as error:
+        parse(changed(path, value), "tiny.toml")
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_key() -> None:
+    content = {key: value for key, value in CARD.items() if key != "licence"}
+    with pytest.raises(RecsysError, match=r"tiny\.toml: licence: "):
+        parse(content, "tiny.toml")
