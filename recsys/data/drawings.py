@@ -1,0 +1,133 @@
+"""A description, drawn for a terminal: tables and small pictures made of characters."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from recsys.data.descriptions import Description, Histogram, Spread, Times
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+BLOCKS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
+PLAIN = " .:-=+*#@"  # where the terminal knows no block characters
+FEATURES = 20
+
+
+def draw(description: Description, console: "Console | None" = None) -> None:
+    """Print a description: counts, pictures of how they are spread, features, notes."""
+    from rich.console import Console
+
+    console = console or Console()
+    levels = BLOCKS if console.encoding.lower().startswith("utf") else PLAIN
+    for part in (_numbers(description), _pictures(description, levels), _features(description)):
+        console.print(part)
+    for note in description.notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+
+
+def sparkline(values: Sequence[float], levels: str = BLOCKS) -> str:
+    """Return one character per value, its height the value's share of the largest; only 0 is empty.
+
+    >>> sparkline([0, 1, 4, 8])
+    ' \u2581\u2584\u2588'
+    """
+    top, steps = max(values, default=0.0), len(levels) - 1
+    if top <= 0:
+        return levels[0] * len(values)
+    return "".join(levels[math.ceil(max(value, 0.0) / top * steps)] for value in values)
+
+
+def _table(title: str, *columns: str, right: bool = False) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    style = box.SIMPLE_HEAD if any(columns) else None
+    table = Table(title=title, title_justify="left", box=style, show_header=any(columns), pad_edge=False)
+    for n, column in enumerate(columns):
+        table.add_column(column, justify="right" if n and right else "left", no_wrap=n == 1 and not right)
+    return table
+
+
+def _numbers(d: Description) -> "RenderableType":
+    table = _table(f"{d.name}  (fingerprint {d.fingerprint[:12]})", "", "")
+    for label, value in _lines(d):
+        table.add_row(label, value)
+    return table
+
+
+def _lines(d: Description) -> list[tuple[str, str]]:
+    return [
+        ("users", f"{d.users:,}"),
+        ("items", f"{d.items:,}"),
+        ("interactions", f"{d.rows:,}"),
+        ("density", f"{d.density:.3%}"),
+        ("pairs that repeat", f"{d.repeated_pairs:,} of {d.pairs:,} ({d.repeated_pairs / d.pairs:.1%})"),
+        ("Gini of popularity", f"{d.gini:.3f}"),
+        ("interactions per user", _spread(d.per_user)),
+        ("interactions per item", _spread(d.per_item)),
+        ("users with one interaction", f"{d.single_users:.1%}"),
+        *([("time", "none")] if d.times is None else _time_lines(d.times)),
+        ("items without features", f"{d.items_without_features:,} ({d.items_without_features / d.items:.1%})"),
+        ("items untitled, undated", f"{d.items_without_title:,}, {d.items_without_year:,}"),
+    ]
+
+
+def _time_lines(times: Times) -> list[tuple[str, str]]:
+    days = (times.last - times.first) / 86400
+    return [
+        ("time", f"{_day(times.first)} to {_day(times.last)} ({days:,.0f} days)"),
+        ("users tied at their last time", f"{times.tied_users:.1%}"),
+        ("rows tied within their user", f"{times.tied_rows:.1%}"),
+    ]
+
+
+def _spread(s: Spread) -> str:
+    return f"min {s.least:,}, median {s.median:,.0f}, mean {s.mean:,.1f}, 90 % {s.p90:,.0f}, max {s.most:,}"
+
+
+def _pictures(d: Description, levels: str) -> "RenderableType":
+    table = _table("", "", "", "")
+    tenth = d.popularity[len(d.popularity) // 10 - 1]
+    table.add_row("popularity", sparkline(d.popularity, levels), f"a tenth of the items: {tenth:.0%}")
+    table.add_row("users by rows", *_histogram(d.user_counts, levels))
+    if d.times is not None:
+        span = f"{_day(d.times.first)} to {_day(d.times.last)}"
+        table.add_row("rows over time", sparkline(d.times.rows.counts, levels), span)
+    table.add_row("weights", *_weights(d.weights, levels))
+    return table
+
+
+def _weights(weights: Histogram | tuple[tuple[float, int], ...], levels: str) -> tuple[str, str]:
+    if isinstance(weights, Histogram):
+        return _histogram(weights, levels)
+    total = sum(rows for _, rows in weights)
+    shares = ", ".join(f"{value:g}: {rows / total:.0%}" for value, rows in weights)
+    return sparkline([rows for _, rows in weights], levels), shares
+
+
+def _histogram(histogram: Histogram, levels: str) -> tuple[str, str]:
+    span = f"{histogram.edges[0]:,g} to {histogram.edges[-1]:,g}"
+    return sparkline(histogram.counts, levels), span + (", logarithmic" if histogram.logarithmic else "")
+
+
+def _features(d: Description) -> "RenderableType":
+    from rich.text import Text
+
+    if not d.features:
+        return Text("no features of items")
+    shown = d.features[:FEATURES]
+    rest = f", the first {FEATURES} of {len(d.features)}" if len(d.features) > FEATURES else ""
+    table = _table(f"features of items{rest}", "feature", "items", "share of interactions", right=True)
+    for feature in shown:
+        table.add_row(Text(feature.name), f"{feature.items:,}", f"{feature.share:.1%}")
+    return table
+
+
+def _day(seconds: int) -> str:
+    try:
+        return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds):%Y-%m-%d}"
+    except OverflowError:
+        return f"{seconds:,} s"

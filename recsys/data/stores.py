@@ -1,0 +1,73 @@
+"""Validated datasets on disk, so that files are parsed once. Nothing in them is pickled."""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys.data.identifiers import strings
+from recsys.files import replacing
+from recsys.types import Dataset, Interactions, Items
+from recsys.types.arrays import Anys, Csr
+
+FORMAT = 1  # part of the key: raise it when the same files would give another dataset
+
+
+def save(dataset: Dataset, path: Path) -> None:
+    """Write a dataset, whole or not at all."""
+    log, items = dataset.interactions, dataset.items
+    texts = {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "notes": dataset.notes,
+        "user_ids": log.user_ids.tolist(),
+        "item_ids": log.item_ids.tolist(),
+        "titles": items.titles.tolist(),
+        "feature_names": items.feature_names,
+        "source": None if log.source is None else log.source.tolist(),
+    }
+    arrays: dict[str, Anys | None] = {
+        "texts": np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8),
+        "user": log.user,
+        "item": log.item,
+        "weight": log.weight,
+        "datetime": log.datetime,
+        "consent": log.consent,
+        "years": items.years,
+        "indices": items.features.indices,
+        "indptr": items.features.indptr,
+    }
+    there = {name: values for name, values in arrays.items() if values is not None}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **there)
+
+
+def restore(path: Path, card: Mapping[str, Any]) -> Dataset | None:
+    """Return the dataset that `save` wrote, None if the file is not there or not whole."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            arrays: dict[str, Anys] = dict(kept)
+        return _dataset(arrays, json.loads(arrays["texts"].tobytes()), card)
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _dataset(arrays: Mapping[str, Anys], texts: Mapping[str, Any], card: Mapping[str, Any]) -> Dataset:
+    item_ids, names = strings(texts["item_ids"]), tuple(texts["feature_names"])
+    ones = np.ones(len(arrays["indices"]), dtype=np.float32)
+    features = Csr((ones, arrays["indices"], arrays["indptr"]), shape=(len(item_ids), len(names)))
+    log = Interactions(
+        user=arrays["user"],
+        item=arrays["item"],
+        weight=arrays["weight"],
+        datetime=arrays.get("datetime"),
+        user_ids=strings(texts["user_ids"]),
+        item_ids=item_ids,
+        source=None if texts["source"] is None else strings(texts["source"]),
+        consent=arrays.get("consent"),
+    )
+    items = Items(item_ids, strings(texts["titles"]), features, names, arrays["years"])
+    return Dataset(texts["name"], log, items, texts["fingerprint"], card, tuple(texts["notes"]))
