@@ -5,13 +5,13 @@ from recsys.maths.popularity import counts, gini, self_information
 from recsys.maths.spaces import (
     cooccurrence_vectors,
     feature_vectors,
+    leading_vectors,
     nearest_in_profile,
     singular_vectors,
     unit,
 )
 
 __all__ = [
-    "communities", "cooccurrence_vectors", "counts", "deficit", "feature_vectors", "gini", "kl", "near_mixes",
-    "nearest_in_profile",
-    "self_information", "singular_vectors", "touched", "unit", "user_mixes",
+    "communities", "cooccurrence_vectors", "counts", "deficit", "feature_vectors", "gini", "kl", "leading_vectors",
+    "near_mixes", "nearest_in_profile", "self_information", "singular_vectors", "touched", "unit", "user_mixes",
 ]  # fmt: skip

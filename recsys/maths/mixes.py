@@ -1,5 +1,7 @@
 """Shares of regions: what a user consumes, what nearby communities consume, what is missing from a slate."""
 
+import warnings
+
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
@@ -45,11 +47,16 @@ def deficit(q: Doubles, e: Doubles, w: Doubles | float = 1.0) -> Doubles:
 
 
 def communities(train: Csr, seed: int, n: int = COMMUNITIES) -> Ints:
-    """Return the community of each user, (U,): spherical k-means on the users' side of a rank-32 SVD."""
+    """Return the community of each user, (U,): spherical k-means on the users' side of a rank-32 SVD.
+
+    There are at most n of them, and never more than users that differ.
+    """
     left, values, _ = singular_vectors(train, 32)
     vectors = unit(left * values).astype(np.float64)
-    n = min(n, len(vectors))
-    _, label = kmeans2(vectors, n, minit="++", rng=seeds.generator(seed, "communities"), missing="warn")
+    n = min(n, len(np.unique(vectors.round(5), axis=0)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a cluster may stay empty: its label is just not given
+        _, label = kmeans2(vectors, n, minit="++", rng=seeds.generator(seed, "communities"), missing="warn")
     return np.asarray(label, dtype=np.int32)
 
 

@@ -1,13 +1,15 @@
 """Named spaces in which two items are near or far: cosine of two rows."""
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.linalg import svds
+from scipy import linalg, sparse
+from scipy.sparse.linalg import LinearOperator, aslinearoperator, eigsh
 
-from recsys.types.arrays import Anys, Csr, Doubles, Floats, Ints, Longs
+from recsys import seeds
+from recsys.types.arrays import Csr, Doubles, Floats, Ints, Longs
 from recsys.types.datasets import Items
 
 DIMENSIONS = 64
+_DENSE = 1500
 
 
 def unit(vectors: Doubles | Floats) -> Floats:
@@ -16,13 +18,36 @@ def unit(vectors: Doubles | Floats) -> Floats:
     return np.ascontiguousarray(vectors / np.where(norms > 0, norms, 1.0), dtype=np.float32)
 
 
-def singular_vectors(matrix: Csr, d: int) -> tuple[Anys, Anys, Anys]:
-    """Return the d largest singular triplets, largest first: (U, d), (d,), (I, d). Always the same numbers."""
-    d = min(d, min(matrix.shape) - 1)
-    start = np.ones(min(matrix.shape)) / np.sqrt(min(matrix.shape))
-    left, values, right = svds(matrix.astype(np.float64), k=d, v0=start)
-    order = np.argsort(-values)
-    return left[:, order], values[order], right[order].T
+def singular_vectors(matrix: Csr, d: int) -> tuple[Doubles, Doubles, Doubles]:
+    """Return the d largest singular triplets, largest first: (U, d), (d,), (I, d). Always the same numbers.
+
+    Where the singular value is 0 to working precision, it is 0, and so is one of its two vectors.
+    """
+    wide = matrix.shape[0] <= matrix.shape[1]
+    near = Csr((matrix if wide else matrix.T).astype(np.float64))  # the side with fewer rows
+    far = Csr(near.T)
+    small = near.shape[0] <= _DENSE  # otherwise the product is not made: it may be dense
+    squares, vectors = leading_vectors(near @ far if small else aslinearoperator(near) @ aslinearoperator(far), d)
+    values = np.sqrt(np.maximum(squares, 0.0))
+    values[values < 1e-7 * values.max(initial=0.0)] = 0.0
+    others = far @ vectors / np.where(values > 0, values, np.inf)
+    return (vectors, values, others) if wide else (others, values, vectors)
+
+
+def leading_vectors(matrix: Csr | LinearOperator, n: int) -> tuple[Doubles, Doubles]:
+    """Return the n largest eigenvalues of a symmetric matrix (I, I), largest first, and their vectors (I, n).
+
+    Up to 1,500 rows by a dense solver: ARPACK starts again at random where few eigenvalues are distinct.
+    """
+    size = matrix.shape[0]
+    n = min(n, size)
+    if size <= _DENSE and not isinstance(matrix, LinearOperator):
+        values, vectors = linalg.eigh(matrix.toarray(), subset_by_index=(size - n, size - 1))
+    else:
+        start = seeds.generator(0, "leading_vectors").standard_normal(size)
+        values, vectors = eigsh(matrix, k=n, which="LA", v0=start)
+    order = np.argsort(-values, kind="stable")
+    return values[order], vectors[:, order]
 
 
 def cooccurrence_vectors(train: Csr, d: int = DIMENSIONS) -> Floats:

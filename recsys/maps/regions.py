@@ -1,0 +1,88 @@
+"""Ways to divide items into regions. Labels count from 0 without gaps."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy import linalg
+
+from recsys.maths import leading_vectors
+from recsys.types.arrays import Csr, Doubles, Floats, Ints
+
+
+def kmeans(vectors: Floats, n: int, starts: int, seed: int) -> Ints:
+    """Return the regions of unit vectors (I, d) by k-means with k-means++ starts, (I,)."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct items than regions: fewer regions
+        return _without_gaps(KMeans(n, n_init=starts, random_state=seed).fit_predict(vectors))
+
+
+def ward(vectors: Floats, sizes: Sequence[int]) -> Iterator[Ints]:
+    """Yield the regions of vectors (I, d), (I,), for each size: cuts of one tree (Ward 1963)."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    tree = linkage(vectors.astype(np.float64), method="ward")
+    for n in sizes:
+        yield _without_gaps(fcluster(tree, n, criterion="maxclust"))
+
+
+def louvain(graph: Csr, resolutions: Sequence[float], seeds: Sequence[int]) -> Iterator[Ints]:
+    """Yield the communities of a graph (I, I), (I,), for each resolution and its seed.
+
+    Greedy modularity (Blondel et al. 2008).
+    """
+    import networkx as nx
+
+    links = nx.from_scipy_sparse_array(graph)
+    for resolution, seed in zip(resolutions, seeds, strict=True):
+        found = nx.community.louvain_communities(links, resolution=resolution, seed=seed)
+        label = np.empty(graph.shape[0], dtype=np.int32)
+        for number, members in enumerate(sorted(sorted(community) for community in found)):
+            label[members] = number
+        yield label
+
+
+def spectral(graph: Csr, sizes: Sequence[int]) -> Iterator[Ints]:
+    """Yield the regions of a graph (I, I), (I,), for each size, from its leading eigenvectors.
+
+    D^-1/2 W D^-1/2 with the mean degree added to every degree (Qin and Rohe 2013), so that small loose ends are
+    no regions; eigenvectors are assigned by pivoted QR (Damle, Minden and Ying 2019). Nothing is random.
+    """
+    degree = np.asarray(graph.sum(axis=1)).ravel()
+    scale = 1.0 / np.sqrt(degree + max(degree.mean(), 1e-12))
+    _, vectors = leading_vectors(Csr(graph * scale[:, None] * scale[None]), max(sizes))
+    for n in sizes:
+        yield _without_gaps(_assign(vectors[:, :n]))
+
+
+def components(train: Csr, n: int, seed: int) -> Doubles:
+    """Return the share of each of n components in each item of (U, I), (I, n), by non-negative factorisation.
+
+    With train about W H, the share of component z in item i is sum_u W[u, z] H[z, i] over its sum over z. Rows sum
+    to 1; an item that the factorisation leaves without any component is a row of 0.
+    """
+    from sklearn.decomposition import NMF
+    from sklearn.exceptions import ConvergenceWarning
+
+    model = NMF(n, init="nndsvda", max_iter=50, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # shares settle long before the loss does
+        users = model.fit_transform(train.astype(np.float64))
+    mass = (model.components_ * users.sum(axis=0)[:, None]).T
+    total = mass.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(mass, total, out=np.zeros_like(mass), where=total > 0), dtype=np.float64)
+
+
+def _assign(vectors: Doubles) -> Ints:
+    """Return the column of each row after the rotation that brings the most independent rows to the axes."""
+    n = vectors.shape[1]
+    _, _, pivots = linalg.qr(vectors.T, pivoting=True, mode="economic")
+    left, _, right = linalg.svd(vectors[pivots[:n]].T)
+    return np.asarray(np.abs(vectors @ (left @ right)).argmax(axis=1), dtype=np.int32)
+
+
+def _without_gaps(label: Ints) -> Ints:
+    return np.unique(label, return_inverse=True)[1].astype(np.int32)

@@ -1,0 +1,33 @@
+"""The control that knows nothing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys import seeds
+from recsys.types.arrays import Csr, Floats, Ints
+
+
+@dataclass(frozen=True, eq=False)
+class ByChance:
+    """A fitted random model: one number in [0, 1] per user and item, whoever else is asked for."""
+
+    n_items: int
+    seed: int
+    factors: None = None
+
+    def score(self, users: Ints) -> Floats:
+        """Return the scores of B users against all I items, (B, I)."""
+        numbers = seeds.uniforms(self.seed, "random", np.asarray(users)[:, None], np.arange(self.n_items))
+        return numbers.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Random:
+    """The control that knows nothing: every item is as good as any other."""
+
+    seed: int = 0
+
+    def fit(self, train: Csr) -> ByChance:
+        """Remember how many items there are."""
+        return ByChance(train.shape[1], self.seed)

@@ -1,0 +1,224 @@
+import os
+import subprocess
+import sys
+import tomllib
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from recsys import maps, shipped
+from recsys.maps import regions
+from recsys.maps.graphs import neighbour_graph
+from recsys.types import Items
+
+FAMILIES = {"own": maps.own, "audit": maps.audit}
+
+
+def csr(dense) -> sparse.csr_array:
+    return sparse.csr_array(np.asarray(dense, dtype=np.float32))
+
+
+def planted(items: int = 260, groups: int = 5, users: int = 200, seed: int = 0) -> tuple[sparse.csr_array, np.ndarray]:
+    """Groups of items, each liked by a group of users and now and then by others."""
+    rng = np.random.default_rng(seed)
+    group = np.arange(items) * groups // items
+    same = (np.arange(users) % groups)[:, None] == group
+    return csr(rng.random((users, items)) < np.where(same, 0.35, 0.01)), group
+
+
+@cache
+def family(name: str, seed: int = 0):
+    return FAMILIES[name](planted()[0], seed=seed)
+
+
+@pytest.mark.parametrize(("name", "count"), [("own", 20), ("audit", 24)])
+def test_a_family_is_as_large_as_it_says(name, count):
+    made = family(name)
+    assert len(made) == count
+    assert len({m.name for m in made}) == count
+    for m in made:
+        assert m.assignment.shape[0] == 260
+        assert m.assignment.dtype == np.float32
+        assert m.assignment.data.min() > 0
+        np.testing.assert_allclose(m.assignment.sum(axis=1), 1, atol=1e-6)
+
+
+def test_own_and_audit_share_no_method_and_no_seed():
+    own, audit = family("own"), family("audit")
+    assert {m.method for m in own} == {"nmf", "spectral"}
+    assert {m.method for m in audit} == {"kmeans", "ward", "louvain"}
+    drawn = [{m.seed for m in made if m.seed} for made in (own, audit)]
+    assert drawn[0]
+    assert drawn[1]
+    assert not drawn[0] & drawn[1]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_regions_are_made_of_items_with_the_same_users(name):
+    _, group = planted()
+    for m in family(name):
+        if m.assignment.shape[1] < 5:
+            continue
+        members = np.zeros((m.assignment.shape[1], 5))
+        np.add.at(members, (m.hard, group), 1)
+        assert members.max(axis=1).sum() > 0.9 * 260, m.name
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_same_seed_same_bits(name):
+    again, other = FAMILIES[name](planted()[0], seed=0), FAMILIES[name](planted()[0], seed=1)
+    drawn = 0
+    for one, two, three in zip(family(name), again, other, strict=True):
+        assert (one.name, one.method, one.seed) == (two.name, two.method, two.seed)
+        for part in ("data", "indices", "indptr"):
+            assert (getattr(one.assignment, part) == getattr(two.assignment, part)).all()
+        drawn += one.seed != three.seed
+    assert drawn == sum(m.seed != 0 for m in again) > 0
+
+
+PRINT_BITS = """
+import hashlib, numpy as np
+from scipy import sparse
+from recsys.maps import audit, own
+train = sparse.csr_array((np.random.default_rng(0).random((300, 300)) < 0.05).astype(np.float32))
+print(hashlib.sha256(b"".join(m.assignment.toarray().tobytes() for m in own(train) + audit(train))).hexdigest())
+"""
+
+
+def test_threads_do_not_change_a_bit_and_no_warning_leaks():
+    printed = []
+    for threads in ("1", "3"):
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+        command = [sys.executable, "-W", "error", "-c", PRINT_BITS]
+        printed.append(subprocess.check_output(command, text=True, env={**os.environ, **limits}))
+    assert printed[0] == printed[1]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_items_that_share_no_user_are_in_no_region(name):
+    train = planted(items=60, users=50)[0].toarray()
+    lonely = np.zeros((52, 60), np.float32)
+    lonely[:50] = train
+    lonely[:, :3] = 0
+    lonely[50, 1] = 1  # one user has nothing but item 1; items 0 and 2 have nobody
+    before = csr(lonely)
+    made = FAMILIES[name](before)
+    assert (before != csr(lonely)).nnz == 0
+    for m in made:
+        assert (np.diff(m.assignment.indptr)[:3] == 0).all()
+        assert m.hard[:3].tolist() == [-1, -1, -1]
+        assert (m.hard[3:] >= 0).all()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 14), st.floats(0.05, 1), st.integers(0, 99))
+def test_small_catalogues_have_small_families(name, users, items, density, seed):
+    train = csr(np.random.default_rng(seed).random((users, items)) < density)
+    made = FAMILIES[name](train)
+    again = FAMILIES[name](train)
+    several = train.toarray().sum(axis=1) > 1
+    assert bool(made) == (several.sum() >= 3 and train.toarray()[several].any(axis=0).sum() >= 3)
+    assert len({m.name for m in made}) == len(made)
+    for one, two in zip(made, again, strict=True):
+        total = np.asarray(one.assignment.sum(axis=1)).ravel()
+        assert np.all((total == 0) | (np.abs(total - 1) < 1e-6))
+        assert (one.assignment != two.assignment).nnz == 0
+        if one.method != "louvain":
+            assert one.assignment.shape[1] <= max(2, items // 4)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_alike_and_unconnected_items_are_no_error(name):
+    for dense in (np.ones((9, 12)), np.kron(np.eye(6), np.ones((3, 4)))):
+        made = FAMILIES[name](csr(dense))
+        assert made
+        assert all((m.hard >= 0).all() for m in made)
+    assert FAMILIES[name](csr(np.eye(30))) == ()
+    assert FAMILIES[name](csr(np.zeros((4, 5)))) == ()
+
+
+def test_the_audit_protocol_gives_a_reason_for_every_line():
+    text = (shipped.folder("configs") / "audit.toml").read_text(encoding="utf-8")
+    protocol = tomllib.loads(text)
+    kmeans, ward, louvain = (protocol[method] for method in ("kmeans", "ward", "louvain"))
+    assert set(protocol) == {m.method for m in family("audit")}
+    wanted = {
+        f"kmeans-{n}-svd{d}-seed{s}" for n in kmeans["regions"] for d in kmeans["dimensions"] for s in kmeans["seeds"]
+    }
+    wanted |= {f"ward-{n}-svd{d}" for n in ward["regions"] for d in ward["dimensions"]}
+    wanted |= {f"louvain-{r}-seed{s}" for r in louvain["resolutions"] for s in louvain["seeds"]}
+    assert {m.name for m in family("audit")} == wanted
+    decisions = [line for line in text.splitlines() if "=" in line.partition("#")[0] or line.startswith("[")]
+    assert len(decisions) == 12
+    for line in decisions:
+        assert len(line.partition("#")[2].split()) >= 3, line
+
+
+def test_the_graph_links_each_item_to_its_nearest():
+    train = csr(np.random.default_rng(2).random((30, 1100)) < 0.2)
+    dense = train.toarray().astype(np.float64)
+    sizes = dense.sum(axis=0)
+    cosine = dense.T @ dense / np.sqrt(np.maximum(np.outer(sizes, sizes), 1))
+    np.fill_diagonal(cosine, 0)
+    graph = neighbour_graph(train, 4).toarray()
+    assert (graph == graph.T).all()
+    linked = graph > 0
+    np.testing.assert_allclose(graph[linked], cosine[linked], rtol=1e-6)
+    for item in (0, 511, 512, 1099):
+        fourth = np.sort(cosine[item])[-4]
+        assert linked[item][cosine[item] > fourth + 1e-6].all()
+        mine = np.flatnonzero(linked[item] & (cosine[item] < fourth - 1e-6))
+        assert all(cosine[item, other] >= np.sort(cosine[other])[-4] - 1e-6 for other in mine)
+
+
+def test_components_are_shares_of_what_is_explained():
+    # Two separate groups: each component explains one of them and nothing of the other.
+    share = regions.components(csr(np.kron(np.eye(2), np.ones((6, 4)))), 2, seed=0)
+    assert share.shape == (8, 2)
+    np.testing.assert_allclose(np.sort(share, axis=1), np.tile([0, 1], (8, 1)), atol=1e-6)
+    assert len(set(share[:4].argmax(axis=1))) == len(set(share[4:].argmax(axis=1))) == 1
+
+
+def test_spectral_regions_of_separate_groups_are_the_groups():
+    graph = csr(np.kron(np.eye(3), np.ones((5, 5)) - np.eye(5)))
+    (label,) = regions.spectral(graph, [3])
+    assert sorted(np.bincount(label)) == [5, 5, 5]
+    assert all(len(set(label[start : start + 5])) == 1 for start in (0, 5, 10))
+
+
+def test_ward_cuts_one_tree():
+    points = np.array([[0, 0], [0, 1], [10, 0], [10, 1], [50, 0]], dtype=np.float32)
+    two, three = regions.ward(points, [2, 3])
+    assert two[0] == two[1] == two[2] == two[3] != two[4]
+    assert three[0] == three[1] != three[2] == three[3] != three[4]
+
+
+def catalogue(features, years) -> Items:
+    count = len(years)
+    ids = np.array([str(n) for n in range(count)])
+    names = tuple("abc"[: np.shape(features)[1]])
+    return Items(ids, ids, csr(features), names, np.array(years, dtype=np.int32))
+
+
+def test_content_is_shared_among_features_and_decades():
+    items = catalogue([[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 0, 0], [1, 0, 0]], [1994, 2001, 1990, 1989, 0])
+    features, decades = maps.content(items)
+    assert (features.name, decades.name) == ("features", "features-decade")
+    assert features.assignment.toarray().tolist() == [[0.5, 0, 0.5], [0, 1, 0], [0, 0, 0], [1, 0, 0], [1, 0, 0]]
+    assert features.hard.tolist() == [0, 1, -1, 0, 0]
+    # Regions: a in the 1980s, a in the 1990s, b in the 2000s, c in the 1990s.
+    wanted = [[0, 0.5, 0, 0.5], [0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    assert decades.assignment.toarray().tolist() == wanted
+    assert decades.assignment.dtype == np.float32
+
+
+def test_content_maps_need_features_and_years():
+    assert maps.content(catalogue([[0], [0]], [1990, 1991])) == ()
+    assert maps.content(catalogue(np.zeros((2, 0)), [1990, 1991])) == ()
+    (only,) = maps.content(catalogue([[1], [1]], [0, 0]))
+    assert only.name == "features"

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+from scipy import sparse
+
+from recsys.maths import leading_vectors, singular_vectors, spaces
+
+DEGENERATE = {
+    "identity": np.eye(20),
+    "ones": np.ones((12, 30)),
+    "repeated columns": np.repeat(np.random.default_rng(0).random((40, 3)) < 0.5, 5, axis=1),
+    "one row": np.ones((1, 7)),
+}
+
+
+@pytest.mark.parametrize("shape", [(30, 50), (50, 30)])
+def test_singular_vectors_are_those_of_the_dense_decomposition(shape):
+    dense = np.random.default_rng(1).random(shape)
+    left, values, right = singular_vectors(sparse.csr_array(dense), 5)
+    U, s, V = np.linalg.svd(dense)
+    np.testing.assert_allclose(values, s[:5])
+    np.testing.assert_allclose(left * values @ right.T, U[:, :5] * s[:5] @ V[:5], atol=1e-9)
+
+
+def test_large_and_small_matrices_are_treated_alike(monkeypatch):
+    matrix = sparse.csr_array((np.random.default_rng(2).random((60, 90)) < 0.2).astype(np.float32))
+    dense = singular_vectors(matrix, 6)
+    monkeypatch.setattr(spaces, "_DENSE", 10)
+    iterated = singular_vectors(matrix, 6)
+    np.testing.assert_allclose(iterated[1], dense[1])
+    for one, two in ((iterated[0], dense[0]), (iterated[2], dense[2])):
+        np.testing.assert_allclose(np.abs((one * two).sum(axis=0)), 1, atol=1e-6)
+    again = singular_vectors(matrix, 6)
+    assert all((a == b).all() for a, b in zip(again, iterated, strict=True))
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_repeated_and_zero_singular_values_give_the_same_numbers_each_time(name):
+    matrix = sparse.csr_array(DEGENERATE[name].astype(np.float32))
+    one, two = singular_vectors(matrix, 10), singular_vectors(matrix, 10)
+    assert all((a == b).all() and np.isfinite(a).all() for a, b in zip(one, two, strict=True))
+    np.testing.assert_allclose(one[1], np.linalg.svd(DEGENERATE[name])[1][:10], atol=1e-6)
+
+
+def test_leading_vectors_are_the_largest_not_the_largest_in_size():
+    values, vectors = leading_vectors(sparse.csr_array(np.diag([1.0, -9.0, 3.0])), 2)
+    assert values.tolist() == [3, 1]
+    assert np.abs(vectors).tolist() == [[0, 1], [0, 0], [1, 0]]
