@@ -1,7 +1,28 @@
+import json
+import shutil
+import subprocess
+from collections.abc import Collection
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
 import numpy as np
 import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from recsys.reports import Results
+from recsys.reports import Results, charts, write_charts, write_report
+from recsys.reports.drawings import draw
+from recsys.reports.effects import verdict
+from recsys.reports.elements import element
+from recsys.reports.labels import CHARACTER, HEIGHT, place
+from recsys.reports.scales import Mark, focus
+from recsys.reports.sheets import read
+from recsys.reports.themes import DARK, LIGHT, shape
+from recsys.types import RecsysError
 
 BLENDS = {
     # blend: (share of ndcg lost, share of discovery won, bits of novelty won) at the largest weight
@@ -34,7 +55,8 @@ METRICS = {
     "ndcg": (0.302, 0.035, 1, "loss"), "recall": (0.214, 0.045, 1, "loss"), "precision": (0.198, 0.04, 1, "loss"),
     "hit_rate": (0.741, 0.03, 1, "loss"), "mrr": (0.462, 0.05, 1, "loss"),
     "self_information": (9.14, 0.006, 1, "bits"), "ild_features": (0.612, 0.012, 1, "gain"),
-    "ild_cooccurrence": (0.571, 0.01, 1, "gain"), "coverage": (0.384, 0.02, 1, "gain"), "gini": (0.871, 0.008, -1, "loss"),
+    "ild_cooccurrence": (0.571, 0.01, 1, "gain"), "coverage": (0.384, 0.02, 1, "gain"),
+    "gini": (0.871, 0.008, -1, "loss"),
     "calibration_kl": (0.482, 0.03, -1, "gain"), "serendipity": (0.061, 0.09, 1, "gain"),
     "discovery": (0.0412, 0.21, 1, "gain"), "discovery_own": (0.0388, 0.2, 1, "gain"),
     "discovery_content": (0.0297, 0.3, 1, "gain"), "untouched_share": (0.143, 0.03, 1, "gain"),
@@ -111,7 +133,8 @@ def make_results(seed: int = 0) -> Results:
 
 FACTS = {
     "data": {
-        "name": "ml-100k", "fingerprint": "3f5a9c0e8d1b47a2", "licence": "GroupLens research licence, no commercial use",
+        "name": "ml-100k", "fingerprint": "3f5a9c0e8d1b47a2",
+        "licence": "GroupLens research licence, no commercial use",
         "users": 941, "items": 1447, "interactions": 100000, "positives": 54413, "density": 0.0399,
         "source": "https://files.grouplens.org/datasets/movielens/ml-100k.zip",
     },
@@ -141,3 +164,471 @@ FACTS = {
     "citation": "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context.\n"
     "ACM Transactions on Interactive Intelligent Systems 5, 4, Article 19.",
 }  # fmt: skip
+
+
+def pick(results: Results, **kept: Collection[str]) -> Results:
+    """The same results with only some runs or metrics."""
+    summary, against = results.summary, results.differences
+    for column, names in kept.items():
+        summary, against = summary[summary[column].isin(names)], against[against[column].isin(names)]
+    return replace(results, summary=summary, differences=against)
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return make_results()
+
+
+@pytest.fixture(scope="module")
+def few(results: Results) -> Results:
+    runs = ("random", "als", "ease", "untouched-0.05", "untouched-0.1", "untouched-0.2", "noise-0.1")
+    return pick(results, run=runs, metric=("ndcg", "recall", "self_information", "discovery", "untouched_share"))
+
+
+@pytest.fixture(scope="module")
+def specs(few: Results) -> dict[str, dict[str, Any]]:
+    return {name: chart.to_dict() for name, chart in charts(few).items()}
+
+
+@pytest.fixture(scope="module")
+def written(results: Results, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_report(results, tmp_path_factory.mktemp("run"))
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes, and the text between them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def rows_of(page: str) -> dict[str, list[str]]:
+    """The texts of each run's row in the table of differences."""
+    table = page[page.index('id="differences"') :]
+    table = table[: table.index("</table>")]
+    rows = [Elements("<tr" + row).texts for row in table.split("<tr")[2:]]
+    return {name: texts for name, *texts in rows}
+
+
+# The page
+
+
+def test_files_are_the_page_and_every_chart(written: list[Path]) -> None:
+    assert written[0].name == "report.html"
+    assert [path.parent.name for path in written[1:]] == ["charts"] * (2 + len(FAMILIES))
+    assert {path.suffix for path in written[1:]} == {".svg"}
+    assert all(path.stat().st_size > 1000 for path in written)
+    assert not list(written[0].parent.rglob(".part-*"))
+
+
+def test_page_asks_no_network_for_anything(written: list[Path]) -> None:
+    page = written[0].read_text(encoding="utf-8")
+    elements = Elements(page).found
+    assert not [a for _, a in elements if (a.get("src") or "").strip()]
+    assert not [t for t, _ in elements if t in {"link", "iframe", "object", "embed", "base", "form", "img"}]
+    assert all((a.get("href") or "#").startswith("#") for _, a in elements)
+    style = page[page.index("<style>") : page.index("</style>")]
+    assert "url(" not in style and "@import" not in style
+    policy = next(a["content"] for _, a in elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None and "default-src 'none'" in policy and "http" not in policy
+    assert written[0].stat().st_size < 3_000_000
+
+
+def test_libraries_are_embedded_once(written: list[Path]) -> None:
+    page = written[0].read_text(encoding="utf-8")
+    assert page.count("window.vegaEmbed") == 1
+    assert [a.get("type") for t, a in Elements(page).found if t == "script"] == ["application/json", None, None]
+
+
+def test_charts_of_the_page_are_the_charts(few: Results, specs: dict[str, Any], tmp_path: Path) -> None:
+    page = write_report(few, tmp_path)[0].read_text(encoding="utf-8")
+    data = page[page.index('id="charts">') + len('id="charts">') :]
+    shown = json.loads(data[: data.index("</script>")])["charts"]
+    assert list(shown) == list(specs) == ["tradeoff-discovery", "tradeoff-novelty", *(
+        f"family-{name}" for name in ("accuracy", "novelty", "discovery")
+    )]  # fmt: skip
+    for name, spec in shown.items():
+        assert spec["datasets"] == specs[name]["datasets"]
+        marks = [part["mark"] for part in spec.get("layer") or spec["concat"][0]["layer"]]
+        assert marks == [part["mark"] for part in specs[name].get("layer") or specs[name]["concat"][0]["layer"]]
+
+
+def test_hostile_names_stay_text(few: Results, tmp_path: Path) -> None:
+    summary, against = few.summary.copy(), few.differences.copy()
+    for table in (summary, against):
+        table["run"] = table["run"].replace({"untouched-0.1": HOSTILE, "als": f"als{HOSTILE}"})
+    summary["blend"] = summary["blend"].replace({"untouched": f"b{HOSTILE}", "als": f"als{HOSTILE}"})
+    summary["convention"] = HOSTILE
+    against["against"] = f"als{HOSTILE}"
+    facts = {"data": {"name": HOSTILE}, HOSTILE: {HOSTILE: [HOSTILE]}, "blends": {f"b{HOSTILE}": {HOSTILE: HOSTILE}}}
+    families = {HOSTILE: ["ndcg"], "novelty": ["self_information"]}
+    hostile = Results(summary, against, facts, 10, f"als{HOSTILE}", families)
+    paths = write_report(hostile, tmp_path)
+    page = Elements(paths[0].read_text(encoding="utf-8"))
+    assert [t for t, _ in page.found].count("script") == 3
+    assert not [t for t, a in page.found if t == "img" or any(name.startswith("on") for name in a)]
+    assert HOSTILE in page.texts
+    for path in paths[1:]:
+        assert path.parent == tmp_path / "charts"
+        tags = {node.tag.rsplit("}", 1)[-1] for node in ElementTree.parse(path).iter()}
+        assert not tags & {"script", "img", "image", "foreignObject"}
+
+
+def test_order_of_the_page(written: list[Path]) -> None:
+    page = written[0].read_text(encoding="utf-8")
+    parts = [
+        "<h1>recsys: ml-100k</h1>", "35 runs: 1 model, 3 controls, 10 blends at 3 weights each",
+        "<h3>Accuracy against discovery", "<h3>Accuracy against novelty", "<h2>Every metric at k = 10",
+        "<h2>Differences against als, k = 10", "<h2>How large an effect this data could have shown",
+        "<h2>What each metric is", "<h2>What was run", "The MovieLens Datasets",
+    ]  # fmt: skip
+    places = [page.index(part) for part in parts]
+    assert places == sorted(places)
+
+
+def test_exposure_is_said_beside_discovery(written: list[Path]) -> None:
+    said = "Logged positives outside the bubble exist only where exposure allowed."
+    page = written[0].read_text(encoding="utf-8")
+    sections = page[: page.index('<script type="application/json"')].split("<section")
+    for name in ("tradeoffs", "metrics", "table", "effects", "conventions"):
+        assert said in next(section for section in sections if f'id="{name}"' in section), name
+    assert "212 users, 57 hits of als, 431 held out" in page
+    for path in written[1:]:
+        text = path.read_text(encoding="utf-8")
+        assert (said in text) == ("discovery@10" in text), path.name
+
+
+# The charts
+
+
+def test_points_are_the_numbers(few: Results, specs: dict[str, Any]) -> None:
+    rows = {row["run"]: row for row in specs["tradeoff-discovery"]["datasets"]["runs"]}
+    table = few.summary[few.summary["k"] == 10].set_index(["run", "metric"])
+    for run, row in rows.items():
+        for channel, metric in (("x", "ndcg"), ("y", "discovery")):
+            cell = table.loc[(run, metric)]
+            assert [row[channel], row[f"{channel}_low"], row[f"{channel}_high"]] == [
+                cell["value"],
+                cell["ci_low"],
+                cell["ci_high"],
+            ]
+    assert [run for run, row in rows.items() if row["base"]] == ["als"]
+    assert {run for run, row in rows.items() if row["off"]} == {"random"}
+    assert rows["random"]["x_at"] > rows["random"]["x"]
+    assert "\N{LEFTWARDS ARROW}" in rows["random"]["text"] and "0.009" in rows["random"]["text"]
+
+
+def test_pointing_tells_every_number_and_setting(specs: dict[str, Any]) -> None:
+    runs = specs["tradeoff-discovery"]["datasets"]["runs"]
+    tip = next(row["tip"] for row in runs if row["run"] == "untouched-0.2")
+    assert list(tip) == [
+        "title", "kind", "weight", "settings", "ndcg@10", "ndcg@10 against als", "ndcg@10 users", "discovery@10",
+        "discovery@10 against als", "discovery@10 users", "discovery@10 hits", "discovery@10 held out",
+        "seconds", "note",
+    ]  # fmt: skip
+    assert tip["settings"] == "relevance = 1.0, untouched = {weight = [0.05, 0.1, 0.2]}, guards = []"
+    assert tip["discovery@10 held out"] == "431"
+
+
+def test_blends_are_joined_in_order_of_weight(few: Results) -> None:
+    shuffled = replace(few, summary=few.summary.sample(frac=1.0, random_state=3))
+    spec = draw(read(shuffled))["tradeoff-discovery"]
+    line = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "line")
+    assert line["encoding"]["order"]["field"] == "weight"
+    sizes = {r["run"]: r["size"] for r in spec["datasets"]["runs"] if r["series"] == "untouched"}
+    assert sizes["untouched-0.05"] < sizes["untouched-0.1"] < sizes["untouched-0.2"]
+
+
+def test_held_out_share_stands_in_its_panel_only(specs: dict[str, Any]) -> None:
+    data = specs["family-discovery"]["datasets"]
+    held_out = {name: [r["at"] for r in rows if r.get("rule") == "held out"] for name, rows in data.items()}
+    assert held_out["untouched_share rules"] == [0.236]
+    assert held_out["discovery rules"] == []
+
+
+def test_pictures_are_images_without_links(written: list[Path]) -> None:
+    for path in written[1:]:
+        tree = ElementTree.parse(path)
+        words = " ".join(text.strip() for text in tree.getroot().itertext())
+        assert "untouched" in words and "als" in words
+        assert not [a for node in tree.iter() for a in node.attrib if a.rsplit("}", 1)[-1] == "href"]
+
+
+def test_same_results_same_bytes(few: Results, tmp_path: Path) -> None:
+    beside, again = write_report(few, tmp_path / "b"), write_report(few, tmp_path / "c")
+    assert [path.read_bytes() for path in beside] == [path.read_bytes() for path in again]
+    alone, beside = write_charts(few, tmp_path / "a"), beside[1:]
+    assert [path.relative_to(tmp_path / "a") for path in alone] == [path.relative_to(tmp_path / "b") for path in beside]
+    assert [path.read_bytes() for path in alone] == [path.read_bytes() for path in beside]
+
+
+# The table and the effects
+
+
+def small(**changes: float) -> Results:
+    """Two runs and two metrics, by hand."""
+    blank = {
+        "blend": "",
+        "weight": np.nan,
+        "k": 10,
+        "convention": "c",
+        "direction": 1,
+        "hits": np.nan,
+        "held_out": np.nan,
+    }
+    summary = [
+        blank | {"run": run, "kind": kind, "blend": run, "metric": metric, "value": value, "ci_low": value - 0.1,
+                 "ci_high": value + 0.1, "n_users": 50, "seconds": 1.5}
+        for run, kind, shift in (("base", "base", 0.0), ("other", "model", -0.02))
+        for metric, value in (("ndcg", 0.4 + shift), ("discovery", 0.2 + shift))
+    ]  # fmt: skip
+    row = {"run": "other", "against": "base", "k": 10, "p_value": 0.5, "n_users": 50}
+    ndcg = {"metric": "ndcg", "difference": -0.02, "ci_low": -0.03, "ci_high": -0.01, "relative": -0.05,
+            "relative_low": -0.075, "relative_high": -0.025, "detectable": 0.015}  # fmt: skip
+    discovery = {"metric": "discovery", "difference": -0.02, "ci_low": -0.06, "ci_high": 0.02, "relative": -0.1,
+                 "relative_low": -0.3, "relative_high": 0.1, "detectable": 0.05}  # fmt: skip
+    differences = pd.DataFrame([row | ndcg, row | discovery | changes])
+    return Results(pd.DataFrame(summary), differences, {}, 10, "base", {"accuracy": ["ndcg"], "found": ["discovery"]})
+
+
+def test_table_by_hand(tmp_path: Path) -> None:
+    page = write_report(small(), tmp_path)[0].read_text(encoding="utf-8")
+    rows = rows_of(page)
+    assert rows["base"] == ["1.50 s", "0.4000", "0.3000 to 0.5000", "0.2000", "0.1000 to 0.3000"]
+    minus = "\N{MINUS SIGN}"
+    assert rows["other"] == [
+        "1.50 s", f"{minus}5.0 %", f"{minus}7.5 to {minus}2.5", f"{minus}10.0 %", f"{minus}30.0 to +10.0 ", "n.d.",
+    ]  # fmt: skip
+
+
+def test_every_run_is_in_the_table_winning_or_losing(results: Results, written: list[Path]) -> None:
+    page = written[0].read_text(encoding="utf-8")
+    rows = rows_of(page)
+    assert set(rows) == set(results.summary["run"])
+    table = page[page.index('id="differences"') : page.index("</table>")]
+    styles = {a.get("class") for t, a in Elements(table).found if t == "td"}
+    assert styles == {"n"}  # no cell looks different from another
+
+
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "detectable", "said"),
+    [
+        (0.02, -0.01, 0.05, 0.04, "not detectable on this data"),
+        (0.02, 0.01, 0.03, 0.04, "interval without 0"),
+        (-0.02, -0.03, -0.01, 0.04, "interval without 0"),
+        (0.05, -0.01, 0.11, 0.04, "other intervals with 0"),
+        (0.02, -0.01, 0.05, None, "other intervals with 0"),
+        (0.0, 0.0, 0.0, 0.0, "other intervals with 0"),
+        (None, None, None, None, "not defined on this data"),
+    ],
+)
+def test_verdict_is_the_rule(
+    difference: float | None, low: float | None, high: float | None, detectable: float | None, said: str
+) -> None:
+    row = {"difference": difference, "ci_low": low, "ci_high": high, "detectable": detectable}
+    assert verdict(row) == said
+
+
+def test_sentences_follow_the_numbers(tmp_path: Path) -> None:
+    page = write_report(small(), tmp_path / "a")[0].read_text(encoding="utf-8")
+    assert (
+        "with 50 users: the smallest detectable difference is 0.0150 (3.8 % of base) in the median run; 0 of 1 run"
+        in page
+    )
+    assert "the smallest detectable difference is 0.0500 (25.0 % of base) in the median run; 1 of 1 run not" in page
+    wider = write_report(small(detectable=0.01), tmp_path / "b")[0].read_text(encoding="utf-8")
+    assert "0.0100 (5.0 % of base) in the median run; 0 of 1 run not detectable" in wider
+
+
+# Degenerate results
+
+
+def test_metric_without_values(few: Results, tmp_path: Path) -> None:
+    summary, against = few.summary.copy(), few.differences.copy()
+    lost = summary["metric"] == "discovery"
+    summary.loc[lost, ["value", "ci_low", "ci_high", "n_users", "hits", "held_out"]] = np.nan
+    numbers = [c for c in against.columns if c not in {"run", "against", "metric", "k"}]
+    against.loc[against["metric"] == "discovery", numbers] = np.nan
+    paths = write_report(replace(few, summary=summary, differences=against), tmp_path)
+    page = paths[0].read_text(encoding="utf-8")
+    assert "tradeoff-discovery.svg" not in {path.name for path in paths}
+    assert "Accuracy against discovery: discovery@10 not defined on this data." in page
+    assert "discovery@10\N{DAGGER}</b> is not defined on this data." in page
+    assert "nan" not in " ".join(rows_of(page)["ease"]).lower()
+    assert "not defined on this data" in (tmp_path / "charts" / "family-discovery.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("runs", [["als"], ["als", "ease", "random"], ["als", "untouched-0.1"]])
+def test_few_runs(few: Results, tmp_path: Path, runs: list[str]) -> None:
+    page = write_report(pick(few, run=runs), tmp_path)[0].read_text(encoding="utf-8")
+    assert set(rows_of(page)) == set(runs)
+
+
+def test_no_differences_prints_values(few: Results, tmp_path: Path) -> None:
+    bare = replace(few, differences=few.differences.iloc[:0])
+    page = write_report(bare, tmp_path)[0].read_text(encoding="utf-8")
+    value = few.summary.query("run == 'ease' and metric == 'ndcg' and k == 10")["value"].item()
+    assert rows_of(page)["ease"][1] == f"{value:.4f}"
+    assert "no differences from als were computed" in page
+    assert "is compared with no other run" in page
+
+
+def test_some_values_missing(few: Results, tmp_path: Path) -> None:
+    summary = few.summary.copy()
+    summary.loc[summary["run"].isin(["ease", "als"]), ["ci_low", "ci_high", "seconds"]] = np.nan
+    summary.loc[(summary["run"] == "noise-0.1") & (summary["metric"] == "ndcg"), "value"] = np.nan
+    summary["convention"] = None
+    paths = write_report(replace(few, summary=summary, facts={}), tmp_path)
+    text = (tmp_path / "charts" / "tradeoff-discovery.svg").read_text(encoding="utf-8")
+    assert "Without a value of both: noise-0.1." in text
+    assert "<h1>recsys</h1>" in paths[0].read_text(encoding="utf-8")
+
+
+def test_metrics_of_no_family_are_printed(few: Results) -> None:
+    found = draw(read(replace(few, families={"accuracy": ["ndcg"]})))
+    assert {"ndcg", "discovery"} <= {*found["family-accuracy"]["datasets"], *found["family-other"]["datasets"]}
+
+
+def test_other_accuracy_where_there_is_no_ndcg(few: Results) -> None:
+    found = draw(read(replace(pick(few, metric=["recall", "self_information"]), families={})))
+    assert found["tradeoff-novelty"]["layer"][0]["encoding"]["x"]["axis"]["title"].startswith("recall@10")
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"base": "alss"}, "report: unknown base run 'alss': did you mean 'als'"),
+        ({"k": 7}, "report: the headline k is 7, expected one of [5, 10, 20]"),
+        ({"summary": make_results().summary.drop(columns="ci_low")}, "report: summary has no column 'ci_low'"),
+        ({"differences": make_results().differences.drop(columns="against")}, "differences has no column 'against'"),
+        (
+            {"summary": make_results().summary.assign(kind="blends")},
+            "unknown kind of run 'blends': did you mean 'blend'",
+        ),
+    ],
+)
+def test_refusals_are_one_line_and_write_nothing(
+    few: Results, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "report.html").write_text("earlier")
+    with pytest.raises(RecsysError) as caught:
+        write_report(replace(few, **change), tmp_path)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert (tmp_path / "report.html").read_text() == "earlier"
+
+
+def test_folder_that_cannot_be_written(few: Results, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecsysError, match="cannot write"):
+        write_report(pick(few, run=["als"]), tmp_path / "file")
+
+
+# Parts
+
+
+def test_markup_is_escaped_unless_made_here() -> None:
+    inner = element("b", "x & y")
+    assert element("p", "<i>", inner, title='"', data_run="a<b", hidden=True, id=None) == (
+        '<p title="&quot;" data-run="a&lt;b" hidden>&lt;i&gt;<b>x &amp; y</b></p>'
+    )
+
+
+values = st.floats(-1e3, 1e3, allow_nan=False)
+
+
+@given(st.lists(st.tuples(values, st.floats(0, 10), st.booleans()), max_size=30), values)
+def test_axis_holds_what_it_must(marks: list[tuple[float, float, bool]], base: float) -> None:
+    domain = focus([Mark(v, v - w, v + w, control) for v, w, control in marks], (base,))
+    assert domain.low < domain.high and domain.side(base) == 0
+    assert all(domain.low <= domain.clamp(v) <= domain.high for v, _, _ in marks)
+
+
+def test_far_controls_do_not_stretch_the_axis() -> None:
+    near = [Mark(v, v - 0.01, v + 0.01) for v in (0.28, 0.29, 0.30, 0.31)]
+    alone = focus(near)
+    assert focus([*near, Mark(0.01, 0.0, 0.02, control=True)]) == alone
+    assert focus([*near, Mark(0.33, 0.32, 0.34, control=True)]).side(0.33) == 0
+
+
+corners = st.tuples(st.floats(0, 800), st.floats(0, 400))
+
+
+@given(st.lists(st.tuples(st.text("abcdefgh_", min_size=1, max_size=20), corners), min_size=1, max_size=25))
+def test_names_cover_neither_names_nor_marks(named: list[tuple[str, tuple[float, float]]]) -> None:
+    names, at = [name for name, _ in named], [here for _, here in named]
+    places = place(names, at, at, [], 800, 400)
+    boxes = []
+    for name, (x, y), spot in zip(names, at, places, strict=True):
+        if spot is not None:
+            length = CHARACTER * len(name)
+            left = x + spot.dx - {"left": 0.0, "center": length / 2, "right": length}[spot.align]
+            boxes.append((left, y + spot.dy - HEIGHT / 2, left + length, y + spot.dy + HEIGHT / 2))
+    for i, (left, top, right, bottom) in enumerate(boxes):
+        assert left >= 0 and top >= 0 and right <= 800 and bottom <= 400
+        assert all(right <= x or left >= x or bottom <= y or top >= y for x, y in at)
+        assert all(right <= b[0] or left >= b[2] or bottom <= b[1] or top >= b[3] for b in boxes[:i])
+
+
+# Colours: WCAG 2.1 contrast; dichromats after Vienot, Brettel and Mollon 1999; distance in CIELAB.
+
+PROTAN = ((0.11238, 0.88762, 0.0), (0.11238, 0.88762, 0.0), (0.00401, -0.00401, 1.0))
+DEUTAN = ((0.29275, 0.70725, 0.0), (0.29275, 0.70725, 0.0), (-0.02234, 0.02234, 1.0))
+XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
+
+
+def linear(colour: str) -> np.ndarray:  # type: ignore[type-arg]
+    c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    t = np.array(XYZ) @ rgb / np.array([0.95047, 1.0, 1.08883])
+    f = np.where(t > 216 / 24389, np.cbrt(np.maximum(t, 0)), (24389 / 27 * t + 16) / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_marks_stand_out_from_the_ground(theme: dict[str, Any]) -> None:
+    def luminance(colour: str) -> float:
+        return float(np.array(XYZ)[1] @ linear(colour))
+
+    for colour in (*theme["series"], theme["ink"], theme["soft"], theme["model"], theme["control"]):
+        a, b = sorted((luminance(colour), luminance(theme["ground"])), reverse=True)
+        assert (a + 0.05) / (b + 0.05) >= (4.5 if colour in (theme["ink"], theme["soft"]) else 3.0), colour
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+@pytest.mark.parametrize("sight", [np.eye(3), PROTAN, DEUTAN])
+def test_series_of_one_shape_differ_for_colour_blind_readers(theme: dict[str, Any], sight: Any) -> None:
+    seen: dict[str, list[np.ndarray]] = {}  # type: ignore[type-arg]
+    for i, colour in enumerate(theme["series"]):
+        seen.setdefault(shape("blend", i), []).append(lab(np.array(sight) @ linear(colour)))
+    assert len(seen) == 5
+    for first, second in seen.values():
+        assert np.linalg.norm(first - second) >= 20
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs a browser")
+def test_browser_draws_every_chart(written: list[Path], tmp_path: Path) -> None:
+    command = [
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}",
+        "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--virtual-time-budget=8000", "--window-size=1280,900", "--dump-dom", written[0].as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    body = done.stdout[done.stdout.index("<main>") : done.stdout.index("</main>")]
+    assert body.count('<svg xmlns="http://www.w3.org/2000/svg"') == len(written) - 1

@@ -1,1 +1,7 @@
-"""reports"""
+"""What was measured, as a page to look at and as pictures: nothing is printed that was not computed."""
+
+from recsys.reports.drawings import charts, write_charts
+from recsys.reports.pages import write_report
+from recsys.reports.results import Results
+
+__all__ = ["Results", "charts", "write_charts", "write_report"]

@@ -1,0 +1,69 @@
+"""What a report is made of: the numbers of all runs, their differences from the base, and the facts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from recsys.types import RecsysError, unknown
+
+SUMMARY = (
+    "run", "kind", "blend", "weight", "metric", "k", "value", "ci_low", "ci_high", "n_users", "convention",
+    "direction", "seconds", "hits", "held_out",
+)  # fmt: skip
+DIFFERENCES = (
+    "run", "against", "metric", "k", "difference", "ci_low", "ci_high", "relative", "relative_low", "relative_high",
+    "p_value", "detectable", "n_users",
+)  # fmt: skip
+KINDS = ("base", "model", "control", "blend")
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Everything a report prints.
+
+    `summary`: a row per run, metric and k. `kind` is "control", "model", "base" or "blend"; `blend` is the run
+    without its weight ("mmr"), for all others the run itself; `direction` is 1 where more is better, -1 where
+    less is, 0 where neither. `hits` and `held_out` may be NaN; `held_out` is what the held-out data has of the
+    same: for `discovery` the number of positives in untouched regions, for `untouched_share` that share.
+
+    `differences`: a row per run, metric and k, `run` minus `against`, paired by user. `relative*` are fractions
+    of the value of `against` (0.03 is 3 %); `detectable` is the smallest difference the data could have shown.
+
+    `facts`: what was run on what data with which settings, in sections. All are printed as they are; the page
+    also looks for `facts["data"]["name"]`, `facts["split"]["kind"]` (text), and for
+    `facts["models"][run]` and `facts["blends"][blend]` (settings shown when hovering), none of them required.
+    """
+
+    summary: pd.DataFrame
+    differences: pd.DataFrame
+    facts: Mapping[str, Any]
+    k: int  # the headline slate length
+    base: str  # the run that all others are held against
+    families: Mapping[str, Sequence[str]]  # family -> metrics, in the order of the page
+
+
+def check(results: Results) -> None:
+    """Refuse results of which no report can be made.
+
+    Raises:
+        RecsysError: if a table lacks a column, or the base, the headline k or a kind is unknown.
+    """
+    _need("summary", results.summary, SUMMARY)
+    _need("differences", results.differences, DIFFERENCES)
+    runs = {str(run) for run in results.summary["run"]}
+    if results.base not in runs:
+        raise unknown("base run", results.base, runs, "report")
+    lengths = sorted({int(k) for k in results.summary["k"]})
+    if results.k not in lengths:
+        raise RecsysError(f"report: the headline k is {results.k}, expected one of {lengths}")
+    for kind in results.summary["kind"].unique():
+        if kind not in KINDS:
+            raise unknown("kind of run", str(kind), KINDS, "report: summary")
+
+
+def _need(place: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise RecsysError(f"report: {place} has no column '{missing[0]}', expected {', '.join(columns)}")

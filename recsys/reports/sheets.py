@@ -1,0 +1,153 @@
+"""Results laid out for printing: rows found by run and metric at the headline k, and the series they form."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import pandas as pd
+
+from recsys.reports import themes
+from recsys.reports.results import KINDS, Results, check
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Series:
+    """Runs that share a name: one blend by weight, or one model or control."""
+
+    name: str
+    kind: str
+    place: int  # among the series of its kind
+    runs: tuple[str, ...]
+
+    @property
+    def shape(self) -> str:
+        """The path of its mark."""
+        return themes.shape(self.kind, self.place)
+
+    def colour(self, theme: Mapping[str, Any]) -> str:
+        """Return its colour in a theme."""
+        return themes.colour(theme, self.kind, self.place)
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """What every part of the report looks at. Numbers that are not finite are None."""
+
+    k: int
+    base: str
+    facts: Mapping[str, Any]
+    series: tuple[Series, ...]  # base, models, controls, blends
+    families: Mapping[str, Sequence[str]]  # family -> metrics that were measured; the rest in "other"
+    values: Mapping[tuple[str, str], Row]  # (run, metric) -> row of the summary
+    differences: Mapping[tuple[str, str], Row]  # (run, metric) -> row of the differences from the base
+    seconds: Mapping[str, float | None]
+    weights: Mapping[str, float | None]
+
+    @property
+    def metrics(self) -> list[str]:
+        """All metrics, in the order of the families."""
+        return list(dict.fromkeys(metric for metrics in self.families.values() for metric in metrics))
+
+    @property
+    def headline(self) -> list[str]:
+        """The first metric of every family."""
+        return [metrics[0] for metrics in self.families.values()]
+
+    @property
+    def runs(self) -> list[str]:
+        """All runs, in the order of the series."""
+        return [run for one in self.series for run in one.runs]
+
+    def number(self, run: str, metric: str, column: str) -> float | None:
+        """Return one number of the summary, None where there is none."""
+        number: float | None = self.values.get((run, metric), {}).get(column)
+        return number
+
+    def first(self, metric: str, column: str) -> Any:
+        """Return what the first run, the base before all others, has in a column of the summary."""
+        found = (self.values.get((run, metric), {}).get(column) for run in self.runs)
+        return next((value for value in found if value is not None), None)
+
+    def detectable(self, metric: str) -> tuple[float, float, float] | None:
+        """Return the lowest, median and highest of the runs' smallest detectable differences from the base."""
+        rows = (self.differences.get((run, metric), {}) for run in self.runs)
+        found = [row["detectable"] for row in rows if row.get("detectable") is not None]
+        return (min(found), median(found), max(found)) if found else None
+
+    def defined(self, metric: str) -> bool:
+        """Return whether any run has a value."""
+        return any(self.number(run, metric, "value") is not None for run in self.runs)
+
+
+def read(results: Results) -> Sheet:
+    """Lay out results.
+
+    Raises:
+        RecsysError: if no report can be made of them, see `check`.
+    """
+    check(results)
+    values = _rows(results.summary[results.summary["k"] == results.k])
+    table = results.differences
+    differences = _rows(table[(table["k"] == results.k) & (table["against"] == results.base)])
+    return Sheet(
+        k=results.k,
+        base=results.base,
+        facts=results.facts,
+        series=_series(results.summary),
+        families=_families(results.families, list(dict.fromkeys(metric for _, metric in values))),
+        values=values,
+        differences=differences,
+        seconds=_by_run(results.summary, "seconds"),
+        weights=_by_run(results.summary, "weight"),
+    )
+
+
+def _rows(table: pd.DataFrame) -> dict[tuple[str, str], Row]:
+    found: dict[tuple[str, str], Row] = {}
+    for record in table.to_dict("records"):
+        row = {str(name): _plain(value) for name, value in record.items()}
+        found.setdefault((row["run"], row["metric"]), row)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _series(summary: pd.DataFrame) -> tuple[Series, ...]:
+    first = summary.drop_duplicates("run").sort_values("weight", kind="stable")
+    runs: dict[tuple[str, str], list[str]] = {}
+    for run, kind, blend in zip(first["run"], first["kind"], first["blend"], strict=True):
+        runs.setdefault((kind, blend if kind == "blend" else run), []).append(str(run))
+    names = summary["blend"].where(summary["kind"] == "blend", summary["run"])
+    appearance = dict.fromkeys(zip(summary["kind"], names, strict=True))
+    ordered = sorted(appearance, key=lambda key: KINDS.index(key[0]))
+    kinds = [kind for kind, _ in ordered]
+    return tuple(
+        Series(str(name), str(kind), kinds[:i].count(kind), tuple(runs[kind, name]))
+        for i, (kind, name) in enumerate(ordered)
+    )
+
+
+def _families(families: Mapping[str, Sequence[str]], have: Sequence[str]) -> dict[str, list[str]]:
+    found = {str(name): [m for m in metrics if m in have] for name, metrics in families.items()}
+    listed = {metric for metrics in found.values() for metric in metrics}
+    rest = [metric for metric in have if metric not in listed]
+    if rest:
+        found["other"] = [*found.get("other", []), *rest]
+    return {name: metrics for name, metrics in found.items() if metrics}
+
+
+def _by_run(summary: pd.DataFrame, column: str) -> dict[str, float | None]:
+    found = summary.groupby("run", sort=False)[column].first()
+    return {str(run): _plain(value) for run, value in found.items()}
