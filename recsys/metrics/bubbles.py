@@ -1,0 +1,131 @@
+"""Whether slates reach regions of the catalogue that a user's history never touched.
+
+A region of a map is touched when some training positive of the user lies in it. Items that a map does not know
+are neither touched nor untouched: they do not count. The plain names use the audit maps; `_own` the maps that
+objectives use, `_content` the maps by what items are.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys import maths
+from recsys.metrics.picks import divide, hit_places, test_users
+from recsys.types import Evaluation, PerMap, Yardstick
+from recsys.types.arrays import Bools, Doubles, Ints, Longs
+
+Bytes = NDArray[np.int8]
+Family = Literal["audit_maps", "own_maps", "content_maps"]
+_SAID = {"audit_maps": "audit maps", "own_maps": "own maps", "content_maps": "content maps"}
+
+
+def discovery(evaluation: Evaluation, k: int) -> PerMap:
+    """Recall of held-out positives in untouched regions: hits / min(k, their number), in [0, 1]; audit maps.
+
+    NaN for users without such positives. `counts`, means over maps: `users` that have some, `held_out` such
+    positives, `hits` among them.
+    Positives outside the bubble are only in the log where something exposed the user to them: a lower bound.
+    """
+    return _discovery(evaluation, k, "audit_maps")
+
+
+def discovery_own(evaluation: Evaluation, k: int) -> PerMap:
+    """`discovery` on the objectives' own maps: circular for an objective that aims at them."""
+    return _discovery(evaluation, k, "own_maps")
+
+
+def discovery_content(evaluation: Evaluation, k: int) -> PerMap:
+    """`discovery` on maps by what items are."""
+    return _discovery(evaluation, k, "content_maps")
+
+
+def untouched_share(evaluation: Evaluation, k: int) -> PerMap:
+    """Share of the shown items that lie in untouched regions, in [0, 1]; audit maps.
+
+    Neither more nor less is better: `counts["held_out"]` is the same share of the held-out positives, the mean
+    over users, then maps.
+    """
+    return _untouched_share(evaluation, k, "audit_maps")
+
+
+def untouched_share_own(evaluation: Evaluation, k: int) -> PerMap:
+    """`untouched_share` on the objectives' own maps."""
+    return _untouched_share(evaluation, k, "own_maps")
+
+
+def untouched_share_content(evaluation: Evaluation, k: int) -> PerMap:
+    """`untouched_share` on maps by what items are."""
+    return _untouched_share(evaluation, k, "content_maps")
+
+
+def _discovery(evaluation: Evaluation, k: int, family: Family) -> PerMap:
+    yardstick, n_users = evaluation.yardstick, len(evaluation.items)
+    untouched = yardstick.tables.get(f"test_places.{family}", lambda: _test_places(yardstick, family)) == 1
+    user, rank, place = hit_places(evaluation)
+    user, place = user[rank < k], place[rank < k]
+    found = _by_user([user[new[place]] for new in untouched], n_users)
+    wanted = _by_user([test_users(yardstick)[new] for new in untouched], n_users)
+    convention = (
+        f"hits in regions untouched by train / min(k, held-out positives there), {_SAID[family]}; mean over "
+        "users with such positives, then over maps, an empty slate counts 0"
+    )
+    n_maps = max(len(wanted), 1)
+    behind = {"users": (wanted > 0).sum() / n_maps, "hits": found.sum() / n_maps, "held_out": wanted.sum() / n_maps}
+    return PerMap(divide(found, np.minimum(wanted, k)), convention, 1, behind)
+
+
+def _untouched_share(evaluation: Evaluation, k: int, family: Family) -> PerMap:
+    yardstick = evaluation.yardstick
+    shown = evaluation.tables.get(f"shown_places.{family}", lambda: _shown_places(evaluation, family))[:, :, :k]
+    values = divide((shown == 1).sum(axis=2), (shown >= 0).sum(axis=2))
+    convention = (
+        f"shown items in regions untouched by train / shown items that the map knows, {_SAID[family]}; "
+        "mean over users with such items, then over maps"
+    )
+    held_out = yardstick.tables.get(f"held_out_share.{family}", lambda: _held_out_share(yardstick, family))
+    return PerMap(values, convention, 0, {"held_out": held_out})
+
+
+def _held_out_share(yardstick: Yardstick, family: Family) -> float:
+    places = yardstick.tables.get(f"test_places.{family}", lambda: _test_places(yardstick, family))
+    users, n_users = test_users(yardstick), yardstick.split.test.shape[0]
+    share = divide(
+        _by_user([users[row == 1] for row in places], n_users),
+        _by_user([users[row >= 0] for row in places], n_users),
+    )
+    means = [float(np.nanmean(row)) for row in share if not np.isnan(row).all()]
+    return float(np.mean(means)) if means else float("nan")
+
+
+def _test_places(yardstick: Yardstick, family: Family) -> Bytes:
+    """Return (M, held-out positives): 1 in an untouched region, 0 in a touched one, -1 unknown to the map."""
+    users, items = test_users(yardstick), yardstick.split.test.indices
+    places = [_place(touched, hard, users, items) for touched, hard in _regions(yardstick, family)]
+    return np.array(places, dtype=np.int8).reshape(len(places), len(items))
+
+
+def _shown_places(evaluation: Evaluation, family: Family) -> Bytes:
+    """Return (M, U, K): 1 in an untouched region, 0 in a touched one, -1 unknown to the map or no item."""
+    items = evaluation.items
+    users = np.arange(len(items))[:, None]
+    regions = _regions(evaluation.yardstick, family)
+    places = [np.where(items >= 0, _place(touched, hard, users, items), -1) for touched, hard in regions]
+    return np.array(places, dtype=np.int8).reshape(len(places), *items.shape)
+
+
+def _place(touched: Bools, hard: Ints, users: Longs, items: Ints) -> Bytes:
+    region = hard[items]
+    return np.where(region >= 0, ~touched[users, region], -1).astype(np.int8)
+
+
+def _regions(yardstick: Yardstick, family: Family) -> list[tuple[Bools, Ints]]:
+    """Return, for each map, which regions each user has touched (U, Z), and the region of each item (I,)."""
+    train = yardstick.split.train
+    maps = getattr(yardstick, family)
+    return yardstick.tables.get(f"regions.{family}", lambda: [(maths.touched(train, m), m.hard) for m in maps])
+
+
+def _by_user(users: list[Longs], n_users: int) -> Doubles:
+    counts = [np.bincount(row, minlength=n_users) for row in users]
+    return np.array(counts, dtype=np.float64).reshape(len(counts), n_users)

@@ -1,0 +1,102 @@
+"""Runs brought to one form: a row for every user of the split, and the users that all runs are about."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+
+from recsys.types import RecsysError, Slates, Split, TasteMap, Yardstick
+from recsys.types.arrays import Bools, Csr, Ints
+from recsys.types.pools import Tables
+
+
+def align(runs: Mapping[str, Slates | Ints], split: Split) -> tuple[Ints, dict[str, Ints]]:
+    """Return the users that were judged, and each run's picks (users of the split, K), -1 where there are none.
+
+    Raises:
+        RecsysError: if a run does not fit the split, shows an item twice, or is about other users than the first.
+    """
+    if not runs:
+        raise RecsysError("nothing to score: found no run, expected at least one")
+    placed = {run: _place(run, slates, split) for run, slates in runs.items()}
+    first = next(iter(placed))
+    for run, (judged, _) in placed.items():
+        if not np.array_equal(judged, placed[first][0]):
+            both = int((judged & placed[first][0]).sum())
+            raise RecsysError(
+                f"runs '{first}' and '{run}' are about different users ({placed[first][0].sum()} and "
+                f"{judged.sum()}, {both} in both): only runs over the same users can be compared"
+            )
+    users = np.flatnonzero(placed[first][0]).astype(np.int32)
+    return users, {run: items for run, (_, items) in placed.items()}
+
+
+def narrow(yardstick: Yardstick, users: Ints) -> Yardstick:
+    """Return the yardstick for `users` alone: nobody else has held-out positives. Histories stay as they are.
+
+    Raises:
+        RecsysError: if a map is of another catalogue.
+    """
+    for taste_map in (*yardstick.own_maps, *yardstick.audit_maps, *yardstick.content_maps):
+        _check_map(taste_map, yardstick.split)
+    n_users = yardstick.split.test.shape[0]
+    if len(users) == n_users:
+        return yardstick
+    kept = np.zeros(n_users, dtype=np.float32)
+    kept[users] = 1.0
+    test = sparse.csr_array(sparse.diags_array(kept) @ yardstick.split.test)
+    test.eliminate_zeros()
+    return replace(yardstick, split=replace(yardstick.split, test=Csr(test)), tables=Tables())
+
+
+def _place(run: str, slates: Slates | Ints, split: Split) -> tuple[Bools, Ints]:
+    n_users = split.train.shape[0]
+    if isinstance(slates, Slates):
+        _check_ids(run, slates, split)
+        users, picks = slates.users, slates.items
+    else:
+        users, picks = np.arange(n_users, dtype=np.int32), np.asarray(slates)
+    if picks.ndim != 2 or len(picks) != len(users) or picks.dtype.kind not in "iu":
+        raise RecsysError(
+            f"run '{run}': found an array of shape {picks.shape} and type {picks.dtype}, expected whole numbers "
+            f"with a row for each of {len(users)} users"
+        )
+    _check_picks(run, picks, split)
+    items = np.full((n_users, picks.shape[1]), -1, dtype=np.int32)
+    items[users] = picks
+    judged = np.zeros(n_users, dtype=bool)
+    judged[users] = True
+    if judged.sum() != len(users):
+        raise RecsysError(f"run '{run}': {len(users) - judged.sum()} users have more than one slate, expected one each")
+    return judged, items
+
+
+def _check_ids(run: str, slates: Slates, split: Split) -> None:
+    for what, found, expected in (
+        ("users", slates.user_ids, split.user_ids),
+        ("items", slates.item_ids, split.item_ids),
+    ):
+        if found is not expected and not np.array_equal(found, expected):
+            raise RecsysError(
+                f"run '{run}': its {len(found)} {what} are not the {len(expected)} {what} of the split; "
+                "expected slates that were made with this split"
+            )
+
+
+def _check_picks(run: str, picks: Ints, split: Split) -> None:
+    n_items = split.train.shape[1]
+    if picks.size and (picks.min() < -1 or picks.max() >= n_items):
+        raise RecsysError(f"run '{run}': found item codes {picks.min()} to {picks.max()}, expected -1 to {n_items - 1}")
+    ordered = np.sort(picks, axis=1)
+    twice = (np.diff(ordered, axis=1) == 0) & (ordered[:, 1:] >= 0)
+    if twice.any():
+        row = int(twice.any(axis=1).argmax())
+        item = split.item_ids[ordered[row, 1:][twice[row]][0]]
+        raise RecsysError(f"run '{run}': row {row} shows item '{item}' twice, expected each item once")
+
+
+def _check_map(taste_map: TasteMap, split: Split) -> None:
+    found, expected = taste_map.assignment.shape[0], split.train.shape[1]
+    if found != expected:
+        raise RecsysError(f"map '{taste_map.name}' is of {found} items, expected the {expected} items of the split")

@@ -1,0 +1,178 @@
+"""95 % intervals: what a value could have been with other users (and other maps).
+
+Means over users are bootstrapped. A statistic of the whole catalogue cannot be: a resample repeats users, so it
+shows fewer distinct items than the sample did, and the percentile interval of coverage excludes its own estimate.
+`subsamples` are drawn without repetition instead. `benchmarks/intervals.py` simulates how often each kind of
+95 % interval holds the truth: `curved` in 93.3 to 96.3 % of 1,000 samples of 500 users, over six worlds and the
+differences of two runs; the delete-a-group jackknife alone in 96 to 100 %, the plain percentile in at most 0.2 %.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import pdtr, stdtrit
+
+from recsys import seeds
+from recsys.types.arrays import Bools, Doubles, Ints, Longs
+
+USERS = 1024  # users at a time
+MANY = 256  # users from here on are dealt into 64 groups, fewer into 16
+LEAST = 16  # fewer users have no subsamples
+INSIDE = 3  # splits whose quarters and halves are jackknifed themselves
+CELLS = 2**22  # counts at a time
+_POISSON = pdtr(np.arange(18), 1.0)
+
+
+class Limits(NamedTuple):
+    """A 95 % interval and the standard error behind it."""
+
+    low: float
+    high: float
+    error: float
+
+
+NOWHERE = Limits(np.nan, np.nan, np.nan)
+
+
+def percentile(draws: Doubles) -> Limits:
+    """Return the 2.5th and 97.5th percentile of bootstrap draws; NaN draws (nobody drawn) are left out."""
+    known = draws[np.isfinite(draws)]
+    if len(known) < 2:
+        return NOWHERE
+    low, high = np.quantile(known, [0.025, 0.975])
+    return Limits(float(low), float(high), float(known.std(ddof=1)))
+
+
+def means(tables: Sequence[Doubles], users: Ints, seed: int, n: int) -> list[Doubles]:
+    """Return n bootstrap draws of each table's value, (n,) each: its mean over users, then over maps.
+
+    Tables are (M, U), NaN where not defined, with `users` as columns. Users are drawn by Poisson(1) weights that
+    depend on the seed, the draw and the user alone (Hanley and MacGibbon 2006), so all tables of all runs share
+    the draws; maps are drawn with replacement beside them (Owen 2007, "the pigeonhole bootstrap").
+    """
+    stacked = np.concatenate([*tables, np.empty((0, len(users)))])
+    total, weight = np.zeros((n, len(stacked))), np.zeros((n, len(stacked)))
+    for first in range(0, len(users), USERS):
+        drawn = users[first : first + USERS]
+        table = stacked[:, first : first + USERS]
+        times = np.searchsorted(_POISSON, seeds.uniforms(seed, "users", np.arange(n)[:, None], drawn)).astype(float)
+        total += times @ np.nan_to_num(table).T
+        weight += times @ (~np.isnan(table)).T.astype(float)
+    ratios = _divide(total, weight)
+    ends = np.cumsum([len(table) for table in tables])
+    return [_over_maps(ratios[:, end - len(table) : end], seed) for table, end in zip(tables, ends, strict=True)]
+
+
+def _over_maps(ratios: Doubles, seed: int) -> Doubles:
+    n, m = ratios.shape
+    drawn = (seeds.uniforms(seed, "maps", np.arange(n)[:, None], np.arange(m)) * m).astype(np.int64)
+    ratios = np.take_along_axis(ratios, drawn, axis=1)
+    return _divide(np.nan_to_num(ratios).sum(axis=1), (~np.isnan(ratios)).sum(axis=1))
+
+
+def flips(parts: Doubles, users: Ints, seed: int, n: int) -> Doubles:
+    """Return the sums of `parts` (P, U) under n random signs for each user, (n, P): sign-flip randomisation."""
+    total = np.zeros((n, len(parts)))
+    for first in range(0, len(users), USERS):
+        signs = seeds.uniforms(seed, "signs", np.arange(n)[:, None], users[first : first + USERS]) < 0.5
+        total += np.where(signs, -1.0, 1.0) @ parts[:, first : first + USERS].T
+    return total
+
+
+def subsamples(shown: Ints, n_items: int, statistic: Callable[[Doubles], Doubles], users: Ints, seed: int) -> Doubles:
+    """Return a statistic of item counts on subsamples of the users, (R,): what `curved` makes intervals of.
+
+    Users (the rows of `shown`) are dealt into groups at random; a subsample is a set of groups.
+    """
+    n_groups = _groups(len(users))
+    if not n_groups:
+        return np.empty(0)
+    counts = _group_counts(shown, n_items, seeds.uniforms(seed, "groups", users), n_groups)
+    chosen = np.concatenate([part.reshape(-1, n_groups) for part in _sets(n_groups)]).astype(float)
+    step = max(1, CELLS // n_items)
+    return np.concatenate([statistic(chosen[i : i + step] @ counts) for i in range(0, len(chosen), step)])
+
+
+def curved(value: float, replicates: Doubles, n_users: int) -> Limits:
+    """Return value +- t * standard error, from a delete-a-group jackknife corrected for curvature.
+
+    The interval is for the expected value at this number of users: coverage grows with more of them. Let V be
+    the variance of a statistic and J the expectation of its jackknife estimate: J >= V, with equality for means,
+    because interactions of j users count j times in J (Efron and Stein 1981). For coverage J is 1.2 to 5 times
+    V. Half-samples and quarter-samples come with independent partners, so V / J can be measured for them; the
+    factor by which it falls from quarters to halves is taken once more: J (V/J at n/2)^2 / (V/J at n/4).
+    """
+    if not len(replicates) or not np.isfinite(replicates).all():
+        return NOWHERE
+    n_groups = _groups(n_users)
+    sizes = [part[..., 0].size for part in _sets(n_groups)]
+    whole, quarters, halves, in_quarters, in_halves = np.split(replicates, np.cumsum(sizes[:-1]))
+    half = _ratio(halves.reshape(-1, 2), in_halves.reshape(-1, n_groups // 2))
+    quarter = _ratio(quarters.reshape(-1, 4), in_quarters.reshape(-1, n_groups // 4))
+    error = float(np.sqrt(_jackknife(whole[None]) * min(1.0, half**2 / quarter)))
+    reach = float(stdtrit(n_groups - 1, 0.975)) * error
+    return Limits(value - reach, value + reach, error)
+
+
+def _ratio(partners: Doubles, deletions: Doubles) -> float:
+    """Return V / J: V from independent samples side by side, J from deletions; 1 if the statistic does not vary."""
+    variance, jackknife = float(partners.var(axis=1, ddof=1).mean()), _jackknife(deletions)
+    return variance / jackknife if variance > 0 and jackknife > 0 else 1.0
+
+
+def _jackknife(deletions: Doubles) -> float:
+    """Return the jackknife's variance from values without one of n groups, the mean over rows (m, n)."""
+    return float(deletions.var(axis=1).mean() * (deletions.shape[1] - 1))
+
+
+def _groups(n_users: int) -> int:
+    return 64 if n_users >= MANY else 16 if n_users >= LEAST else 0
+
+
+def _group_counts(shown: Ints, n_items: int, key: Doubles, n_groups: int) -> Doubles:
+    group = np.empty(len(shown), dtype=np.int64)
+    group[np.argsort(key, kind="stable")] = np.arange(len(shown)) % n_groups
+    cell: Longs = group[:, None] * n_items + shown
+    return np.bincount(cell[shown >= 0], minlength=n_groups * n_items).reshape(n_groups, n_items).astype(float)
+
+
+@cache
+def _sets(n_groups: int) -> tuple[Bools, ...]:
+    """Return which groups are in: all but one, quarters, halves, quarters but one group, halves but one group.
+
+    Halves are balanced (McCarthy 1969): a group is on the side given by the parity of its number and a row of the
+    Hadamard matrix, every row once, so that a mean's variance is met exactly. Rows r, s and r + s make a split
+    into quarters; such triples are the cosets of the field of 4 in the field of `n_groups` elements.
+    """
+    triples = np.array(_powers(n_groups)).reshape(3, -1).T
+    side = np.bitwise_count(np.arange(n_groups) & triples[:, :, None]) % 2 == 1
+    first, second = side[:, 0], side[:, 1]
+    quarters = np.stack([first & second, first & ~second, ~first & second, ~first & ~second], axis=1)
+    halves = np.stack([side, ~side], axis=2)
+    return (
+        ~np.eye(n_groups, dtype=bool),
+        quarters,
+        halves,
+        np.stack([_but_one(part) for part in quarters[:INSIDE].reshape(-1, n_groups)]),
+        np.stack([_but_one(half) for half in halves[:INSIDE, 0].reshape(-1, n_groups)]),
+    )
+
+
+def _powers(n_groups: int) -> list[int]:
+    """Return the powers of x modulo the primitive polynomial x^6 + x + 1 (64 elements) or x^4 + x + 1 (16)."""
+    powers = [1]
+    while len(powers) < n_groups - 1:
+        double = powers[-1] << 1
+        powers.append(double ^ (n_groups | 3) if double & n_groups else double)
+    return powers
+
+
+def _but_one(members: Bools) -> Bools:
+    return members & ~np.eye(len(members), dtype=bool)[members]
+
+
+def _divide(total: Doubles, weight: Doubles | Longs) -> Doubles:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(weight > 0, total / weight, np.nan))

@@ -1,0 +1,65 @@
+"""Metrics by name: `ndcg`, `ndcg@10`, or somebody's own `package.module:function`."""
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import NamedTuple, cast
+
+from recsys import metrics
+from recsys.types import Answer, Evaluation, RecsysError, unknown
+
+Metric = Callable[[Evaluation, int], Answer]
+
+
+class Wanted(NamedTuple):
+    """A metric at one k."""
+
+    name: str
+    k: int
+    metric: Metric
+
+
+def wanted(names: Sequence[str], ks: Sequence[int]) -> list[Wanted]:
+    """Return every metric at every k asked for, each once: `ndcg` means all of `ks`, `ndcg@10` only 10.
+
+    Raises:
+        RecsysError: if a metric is unknown, or a k is no whole number of at least 1.
+
+    >>> [(w.name, w.k) for w in wanted(["ndcg", "recall@20"], [5, 10])]
+    [('ndcg', 5), ('ndcg', 10), ('recall', 20)]
+    """
+    if isinstance(names, str):
+        raise RecsysError(f"metrics: found the text '{names}', expected a list of names such as ['{names}']")
+    found: dict[tuple[str, int], Wanted] = {}
+    for name in names:
+        bare, at, k = name.partition("@")
+        metric = _metric(bare)
+        for length in [_length(name, k)] if at else [_length(name, k) for k in ks]:
+            found.setdefault((bare, length), Wanted(bare, length, metric))
+    if not found:
+        raise RecsysError("nothing to score: expected at least one metric and one k")
+    return list(found.values())
+
+
+def _length(name: str, k: object) -> int:
+    try:
+        length = int(str(k))
+    except ValueError:
+        length = 0
+    if length < 1:
+        raise RecsysError(f"metric '{name}': k is '{k}', expected a whole number of at least 1")
+    return length
+
+
+def _metric(name: str) -> Metric:
+    module, colon, function = name.partition(":")
+    if not colon:
+        if name not in metrics.__all__:
+            raise unknown("metric", name, metrics.__all__)
+        return cast(Metric, getattr(metrics, name))
+    try:
+        metric = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RecsysError(f"metric '{name}': {error}") from error
+    if not callable(metric):
+        raise RecsysError(f"metric '{name}': found a {type(metric).__name__}, expected a function")
+    return cast(Metric, metric)

@@ -1,0 +1,57 @@
+"""What scoring yields: a value for every run, metric and k, with all that tables and comparisons need."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from recsys.scores.intervals import Limits
+from recsys.types import unknown
+from recsys.types.arrays import Doubles, Ints, Strings
+from recsys.types.evaluations import Direction
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """One metric of one run at one k, over the U users that were judged."""
+
+    run: str
+    metric: str
+    k: int
+    value: float  # NaN where the data does not define it
+    limits: Limits  # 95 %
+    n_users: int  # who is behind the value
+    convention: str
+    direction: Direction
+    shape: Literal["users", "maps", "catalogue"]
+    per_user: Doubles  # (U,) NaN where not defined; over maps the mean of those that define it; (0,) for "catalogue"
+    parts: Doubles  # (U,) what each user adds to the value, which is their sum; (0,) for "catalogue"
+    draws: Doubles  # bootstrap draws, or the values on subsamples: entry by entry the same draw in every run
+    spread: Callable[[float, Doubles], Limits]  # makes limits of a value and its draws
+    counts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The scores of several runs over the same users, in the order asked for: run, metric, k."""
+
+    cells: tuple[Score, ...]
+    users: Ints  # (U,) codes of those judged
+    user_ids: Strings  # (U,)
+    seed: int
+    draws: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The runs' names."""
+        return tuple(dict.fromkeys(cell.run for cell in self.cells))
+
+    def of(self, run: str) -> tuple[Score, ...]:
+        """Return the scores of one run.
+
+        Raises:
+            RecsysError: if there is no such run.
+        """
+        if run not in self.runs:
+            raise unknown("run", run, self.runs)
+        return tuple(cell for cell in self.cells if cell.run == run)

@@ -1,0 +1,134 @@
+"""Scoring: slates and metrics in, values with intervals out."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+
+from recsys.scores.alignments import align, narrow
+from recsys.scores.intervals import NOWHERE, Limits, curved, means, percentile, subsamples
+from recsys.scores.names import Wanted, wanted
+from recsys.scores.records import Score, Scores
+from recsys.types import Answer, Evaluation, PerCatalogue, PerMap, PerUser, RecsysError, Slates, Yardstick
+from recsys.types.arrays import Doubles, Ints
+
+
+def score(
+    runs: Mapping[str, Slates | Ints],
+    yardstick: Yardstick,
+    metrics: Sequence[str],
+    ks: Sequence[int],
+    *,
+    seed: int = 0,
+    draws: int = 1000,
+    seconds: Mapping[str, float] | None = None,
+) -> Scores:
+    """Return every metric of every run at every k, with 95 % intervals from the same draws for all of them.
+
+    A run is a `Slates`, or picks (users of the split, K) with -1 for none. `metrics` are names such as "ndcg"
+    (at all of `ks`), "ndcg@10", or "package.module:function"; `seconds` are kept beside each run. Where slates
+    are for some users only, nobody else is judged.
+
+    Raises:
+        RecsysError: if a metric is unknown, a run does not fit the split, or runs are about different users.
+    """
+    asked = wanted(metrics, ks)
+    if draws < 2:
+        raise RecsysError(f"score: draws is {draws}, expected at least 2")
+    users, picks = align(runs, yardstick.split)
+    judged = narrow(yardstick, users)
+    cells = [
+        cell
+        for run, items in picks.items()
+        for cell in _score_run(run, Evaluation(items, judged), asked, users, seed, draws)
+    ]
+    return Scores(tuple(cells), users, yardstick.split.user_ids[users], seed, draws, dict(seconds or {}))
+
+
+def _score_run(
+    run: str, evaluation: Evaluation, asked: list[Wanted], users: Ints, seed: int, draws: int
+) -> list[Score]:
+    answers = {(want.name, want.k): _answer(want, evaluation) for want in asked}
+    tables = {key: table(answer, users) for key, answer in answers.items() if not isinstance(answer, PerCatalogue)}
+    drawn = dict(zip(tables, means(list(tables.values()), users, seed, draws), strict=True))
+    return [
+        _of_catalogue(run, *key, answer, users, seed)
+        if isinstance(answer, PerCatalogue)
+        else of_table(run, *key, answer, tables[key], drawn[key])
+        for key, answer in answers.items()
+    ]
+
+
+def _answer(want: Wanted, evaluation: Evaluation) -> Answer:
+    answer = want.metric(evaluation, want.k)
+    if not isinstance(answer, PerUser | PerMap | PerCatalogue):
+        raise RecsysError(
+            f"metric '{want.name}': found a {type(answer).__name__}, expected PerUser, PerMap or PerCatalogue"
+        )
+    return answer
+
+
+def table(answer: PerUser | PerMap, users: Ints) -> Doubles:
+    """Return the values of `users`, (maps, U): one row for a metric without maps; maps that define nobody are out."""
+    values = np.atleast_2d(answer.values)[:, users]
+    return values[~np.isnan(values).all(axis=1)]
+
+
+def of_table(run: str, metric: str, k: int, answer: PerUser | PerMap, values: Doubles, drawn: Doubles) -> Score:
+    """Return the score whose value is the mean over maps of the mean over users, from `values` (maps, U)."""
+    known = ~np.isnan(values)
+    filled = np.where(known, values, 0.0)
+    n_maps, n_users = known.sum(axis=0), int(known.any(axis=0).sum())
+    sizes = known.sum(axis=1, keepdims=True)
+    over_maps = isinstance(answer, PerMap)
+    counts = {**answer.counts, "maps": float(len(values))} if isinstance(answer, PerMap) and n_users else {}
+    return Score(
+        run,
+        metric,
+        k,
+        value=float((filled.sum(axis=1) / sizes[:, 0]).mean()) if n_users else float("nan"),
+        limits=percentile(drawn) if n_users > 1 else NOWHERE,
+        n_users=n_users,
+        convention=_said(answer.convention, n_users),
+        direction=answer.direction,
+        shape="maps" if over_maps else "users",
+        per_user=np.where(n_maps > 0, filled.sum(axis=0) / np.maximum(n_maps, 1), np.nan),
+        parts=(filled / sizes).sum(axis=0) / max(len(values), 1),
+        draws=drawn,
+        spread=_of_draws,
+        counts=counts,
+    )
+
+
+def _of_catalogue(run: str, metric: str, k: int, answer: PerCatalogue, users: Ints, seed: int) -> Score:
+    shown = answer.shown[users]
+    counts = np.bincount(shown[shown >= 0], minlength=answer.n_items).astype(np.float64)
+    value = float(answer.statistic(counts))
+    replicates = subsamples(shown, answer.n_items, answer.statistic, users, seed)
+    spread = partial(curved, n_users=len(users))
+    low, high, error = spread(value, replicates)
+    low, high = (float(limit) for limit in np.clip((low, high), *answer.span))
+    n_users = 0 if np.isnan(value) else len(users)
+    return Score(
+        run,
+        metric,
+        k,
+        value=value,
+        limits=Limits(low, high, error),
+        n_users=n_users,
+        convention=_said(answer.convention, n_users),
+        direction=answer.direction,
+        shape="catalogue",
+        per_user=np.empty(0),
+        parts=np.empty(0),
+        draws=replicates,
+        spread=spread,
+    )
+
+
+def _of_draws(value: float, draws: Doubles) -> Limits:
+    return percentile(draws)
+
+
+def _said(convention: str, n_users: int) -> str:
+    return convention if n_users else f"not defined on this data ({convention})"

@@ -1,0 +1,176 @@
+"""Scores as long tables: values, differences from one run, and what each user got."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.scores.intervals import NOWHERE, Limits, flips, means
+from recsys.scores.records import Score, Scores
+from recsys.scores.runs import of_table
+from recsys.types import PerUser
+from recsys.types.arrays import Doubles
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FLIPS = 2000
+POWER = 2.8  # 1.96 + 0.84 standard errors: seen at 5 % in 80 % of samples
+
+
+def summary(scores: Scores) -> "pd.DataFrame":
+    """Return a row per run, metric and k.
+
+    run, metric, k, value, ci_low, ci_high (95 %), n_users, convention, direction (1: more is better, -1: less,
+    0: neither), seconds (of the run), and NaN where a metric has none of them: hits and held_out (behind it,
+    means over maps), maps (that define it).
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "run": [cell.run for cell in scores.cells],
+            "metric": [cell.metric for cell in scores.cells],
+            "k": [cell.k for cell in scores.cells],
+            "value": [cell.value for cell in scores.cells],
+            "ci_low": [cell.limits.low for cell in scores.cells],
+            "ci_high": [cell.limits.high for cell in scores.cells],
+            "n_users": [cell.n_users for cell in scores.cells],
+            "convention": [cell.convention for cell in scores.cells],
+            "direction": [cell.direction for cell in scores.cells],
+            "seconds": [float(scores.seconds.get(cell.run, np.nan)) for cell in scores.cells],
+            **{name: [cell.counts.get(name, np.nan) for cell in scores.cells] for name in ("hits", "held_out", "maps")},
+        }
+    )
+
+
+def differences(scores: Scores, against: str) -> "pd.DataFrame":
+    """Return each run's differences from the run `against`, paired by user: a row per other run, metric and k.
+
+    run, against, metric, k, difference (run minus against), ci_low, ci_high; relative (difference over the value
+    of `against`), relative_low, relative_high, from the same joint draws; p_value; detectable; n_users.
+
+    Per-user metrics are compared on the users whom both runs define (n_users), so a difference can differ from
+    that of two rows of `summary`. p_value: two-sided sign-flip randomisation over users, all maps of a user
+    flipped together, (1 + at least as large) / (1 + 2000); NaN for catalogue-level metrics. detectable: the
+    smallest difference that this data shows with 80 % power at the 5 % level. relative limits are NaN where the
+    value of `against` is 0 in some draw.
+
+    Raises:
+        RecsysError: if there is no run `against`.
+    """
+    import pandas as pd
+
+    base = scores.of(against)
+    pairs = [pair for run in scores.runs if run != against for pair in zip(scores.of(run), base, strict=True)]
+    pairs = _on_common_users(pairs, scores)
+    p_values = _p_values(pairs, scores)
+    rows = [_row(cell, other, p) for (cell, other), p in zip(pairs, p_values, strict=True)]
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+
+def per_user(scores: Scores) -> "pd.DataFrame":
+    """Return what each user got: run, user_id, metric, k, value; where it is defined, a row each.
+
+    For metrics over maps it is the user's mean over the maps that define it; catalogue-level metrics have none.
+    """
+    import pandas as pd
+
+    cells = [cell for cell in scores.cells if cell.shape != "catalogue"]
+    known = [np.flatnonzero(~np.isnan(cell.per_user)) for cell in cells]
+    sizes = [len(users) for users in known]
+    row = np.concatenate([*known, np.empty(0, dtype=np.int64)])
+    return pd.DataFrame(
+        {
+            "run": _repeated([cell.run for cell in cells], sizes),
+            "user_id": pd.Categorical.from_codes(row, pd.Index(scores.user_ids.astype(object))),
+            "metric": _repeated([cell.metric for cell in cells], sizes),
+            "k": np.repeat(np.array([cell.k for cell in cells], dtype=np.int64), sizes),
+            "value": np.concatenate([*(c.per_user[u] for c, u in zip(cells, known, strict=True)), np.empty(0)]),
+        }
+    )
+
+
+_COLUMNS = (
+    "run", "against", "metric", "k", "difference", "ci_low", "ci_high", "relative", "relative_low",
+    "relative_high", "p_value", "detectable", "n_users",
+)  # fmt: skip
+
+
+def _repeated(names: list[str], sizes: list[int]) -> Any:
+    import pandas as pd
+
+    kinds = list(dict.fromkeys(names))
+    codes = np.array([kinds.index(name) for name in names], dtype=np.int64)
+    return pd.Categorical.from_codes(np.repeat(codes, sizes), pd.Index(kinds, dtype=object))
+
+
+def _on_common_users(pairs: list[tuple[Score, Score]], scores: Scores) -> list[tuple[Score, Score]]:
+    """Return the pairs, with both of a pair over the same users where the metric is one per user."""
+    unlike = [p for p, (a, b) in enumerate(pairs) if a.shape == "users" and _known(a) != _known(b)]
+    tables = [_common_table(cell, other) for p in unlike for cell, other in (pairs[p], pairs[p][::-1])]
+    drawn = means(tables, scores.users, scores.seed, scores.draws)
+    same = list(pairs)
+    for n, p in enumerate(unlike):
+        a, b = (_again(cell, tables[2 * n + i], drawn[2 * n + i]) for i, cell in enumerate(pairs[p]))
+        same[p] = (a, b)
+    return same
+
+
+def _known(cell: Score) -> bytes:
+    return np.isnan(cell.per_user).tobytes()
+
+
+def _common_table(cell: Score, other: Score) -> Doubles:
+    values = np.where(np.isnan(other.per_user), np.nan, cell.per_user)[None]
+    return values[~np.isnan(values).all(axis=1)]
+
+
+def _again(cell: Score, values: Doubles, drawn: Doubles) -> Score:
+    answer = PerUser(cell.per_user, cell.convention, cell.direction)
+    return replace(of_table(cell.run, cell.metric, cell.k, answer, values, drawn), convention=cell.convention)
+
+
+def _p_values(pairs: list[tuple[Score, Score]], scores: Scores) -> Doubles:
+    p_values = np.full(len(pairs), np.nan)
+    flipped = [p for p, (a, b) in enumerate(pairs) if a.shape != "catalogue" and not np.isnan(a.value - b.value)]
+    parts = np.array([pairs[p][0].parts - pairs[p][1].parts for p in flipped]).reshape(-1, len(scores.users))
+    seen = np.abs(parts.sum(axis=1)) * (1.0 - 1e-9)  # sums of the same numbers in another order are ties
+    p_values[flipped] = (1.0 + (np.abs(flips(parts, scores.users, scores.seed, FLIPS)) >= seen).sum(axis=0)) / (
+        FLIPS + 1.0
+    )
+    return p_values
+
+
+def _row(cell: Score, base: Score, p_value: float) -> dict[str, Any]:
+    difference = cell.value - base.value
+    n_users = _both(cell, base)
+    limits = cell.spread(difference, cell.draws - base.draws) if n_users > 1 else NOWHERE
+    relative, around = _relative(cell, base)
+    return dict(
+        zip(
+            _COLUMNS,
+            (
+                *(cell.run, base.run, cell.metric, cell.k),
+                *(difference, limits.low, limits.high),
+                *(relative, around.low, around.high),
+                *(p_value, POWER * limits.error, n_users),
+            ),
+            strict=True,
+        )
+    )
+
+
+def _relative(cell: Score, base: Score) -> tuple[float, Limits]:
+    if not base.value > 0:
+        return float("nan"), NOWHERE
+    relative = cell.value / base.value - 1.0
+    if _both(cell, base) < 2 or (base.draws <= 0).any():
+        return relative, NOWHERE
+    return relative, cell.spread(relative, cell.draws / base.draws - 1.0)
+
+
+def _both(cell: Score, base: Score) -> int:
+    if cell.shape == "catalogue":
+        return min(cell.n_users, base.n_users)
+    return int((~np.isnan(cell.per_user) & ~np.isnan(base.per_user)).sum())
