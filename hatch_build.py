@@ -1,12 +1,18 @@
 """Carry datasets/ and configs/ in the wheel; an editable install reads them from the checkout."""
 
+from pathlib import Path
+from typing import Any
+
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class ShippedFiles(BuildHookInterface):
-    """Map the two folders into the package, for a built wheel only."""
+    """Map the TOML files of the two folders into the package, for a built wheel only."""
 
-    def initialize(self, version, build_data):
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add the mapping; an editable one would create an empty `recsys` that shadows the checkout."""
-        if version == "standard":
-            build_data["force_include"] |= {"datasets": "recsys/_shipped/datasets", "configs": "recsys/_shipped/configs"}
+        if version != "standard":
+            return
+        for folder in ("datasets", "configs"):
+            for path in sorted(Path(self.root, folder).glob("*.toml")):
+                build_data["force_include"][str(path)] = f"recsys/_shipped/{folder}/{path.name}"

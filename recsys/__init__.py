@@ -1,1 +1,67 @@
-"""Recommenders that do not lock people into a bubble."""
+"""Recommenders that do not lock people into a bubble: models, re-ranking with negative space, benchmarks.
+
+Every name is imported when it is first asked for: a server that only re-ranks loads nothing else.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recsys import data, maps, metrics, models, objectives, splits
+    from recsys.data import load, read
+    from recsys.experiments import bench
+    from recsys.pools import candidates
+    from recsys.scores import compare, score
+    from recsys.slates import rerank
+    from recsys.types import (
+        Context,
+        Coverage,
+        Dataset,
+        Evaluation,
+        Factors,
+        Interactions,
+        Items,
+        Model,
+        Modular,
+        Pool,
+        RecsysError,
+        Scorer,
+        Slates,
+        Split,
+        Spread,
+        TasteMap,
+        Volume,
+        Yardstick,
+    )
+
+    __version__: str
+else:  # hidden from type checkers, for which a module with __getattr__ has every name
+    _HOMES = {
+        "bench": "recsys.experiments",
+        "candidates": "recsys.pools",
+        "compare": "recsys.scores",
+        "load": "recsys.data",
+        "read": "recsys.data",
+        "rerank": "recsys.slates",
+        "score": "recsys.scores",
+    }
+
+    def __getattr__(name):
+        from importlib import import_module, metadata
+
+        if name == "__version__":
+            return metadata.version("recsys-negspace")
+        if name not in __all__:
+            raise AttributeError(f"module 'recsys' has no attribute '{name}'")
+        home = "recsys.types" if name[0].isupper() else _HOMES.get(name)
+        return getattr(import_module(home), name) if home else import_module(f"recsys.{name}")
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
+
+__all__ = [
+    "Context", "Coverage", "Dataset", "Evaluation", "Factors", "Interactions", "Items", "Model", "Modular",
+    "Pool", "RecsysError", "Scorer", "Slates", "Split", "Spread", "TasteMap", "Volume", "Yardstick",
+    "__version__", "bench", "candidates", "compare", "data", "load", "maps", "metrics", "models",
+    "objectives", "read", "rerank", "score", "splits",
+]  # fmt: skip

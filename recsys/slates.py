@@ -1,8 +1,9 @@
 """Slates: the pool, re-ranked by a blend of objectives."""
 
 import os
+from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
 from typing import Any, Literal
 
@@ -10,8 +11,9 @@ import numpy as np
 
 from recsys import seeds
 from recsys.blends import Blend, Part, read, weights
+from recsys.kernels.plans import Plan, plan
 from recsys.types import Pool, RecsysError, Slates, Tables, unknown
-from recsys.types.arrays import Doubles, Ints
+from recsys.types.arrays import Doubles
 
 BLOCK = 256  # users per call of the kernel
 SAMPLE = 2048  # users from whom scale constants are fitted
@@ -123,42 +125,27 @@ def _run(
         "log_propensity": np.zeros((users, k), np.float32),
         "deviations": np.zeros((users, len(parts))),
     }
-    memo = Tables()
-
-    def run(start: int) -> None:
-        block = slice(start, min(start + BLOCK, users))
-        _fill(
-            pool.block(block.start, block.stop),
-            parts,
-            weight[block],
-            {name: array[block] for name, array in out.items()},
-            k, temperature, seed, follow, memo,
-        )  # fmt: skip
-
-    starts = range(0, users, BLOCK)
-    with ThreadPoolExecutor(max_workers=threads or os.cpu_count()) as workers:
-        list(workers.map(run, starts))
+    memo, count = Tables(), threads or os.cpu_count() or 1
+    running: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(max_workers=count) as workers:
+        for start in range(0, users, BLOCK):
+            block = slice(start, min(start + BLOCK, users))
+            part = pool.block(block.start, block.stop)
+            # Terms are made here, one block after the other: objectives need not be safe for threads.
+            laid = plan([p.term(part, k) for p in parts], len(part.users), pool.items.shape[1], k, memo)
+            filled = [array[block] for array in out.values()]
+            uniforms = seeds.uniforms(seed, "slots", part.users[:, None], np.arange(k))
+            settings = (k, float(temperature), uniforms, follow)
+            running.append(workers.submit(_fill, part, weight[block], laid, settings, filled))
+            if len(running) > count:
+                running.popleft().result()
+        for left in running:
+            left.result()
     return out
 
 
-def _fill(
-    pool: Pool, parts: Sequence[Part], weight: Doubles, out: dict[str, Any],
-    k: int, temperature: float, seed: int, follow: bool, memo: Tables,
-) -> None:  # fmt: skip
+def _fill(pool: Pool, weight: Doubles, laid: Plan, settings: tuple[Any, ...], filled: Sequence[Any]) -> None:
     from recsys.kernels.greedy import greedy
-    from recsys.kernels.plans import plan
 
-    laid = plan([p.term(pool, k) for p in parts], len(pool.users), pool.items.shape[1], k, memo)
-    uniforms = _uniforms(pool.users, k, seed) if temperature > 0 else np.zeros((len(pool.users), k))
     kernel: Any = greedy  # compiled: it has no signature that a checker could read
-    kernel(
-        pool.lengths.astype(np.int64), weight, *(getattr(laid, f.name) for f in fields(laid)),
-        k, float(temperature), uniforms, follow,
-        out["picks"], out["contributions"], out["log_propensity"], out["deviations"],
-    )  # fmt: skip
-
-
-def _uniforms(users: Ints, k: int, seed: int) -> Doubles:
-    return seeds.uniforms(seed, "slots", users[:, None], np.arange(k))
-
-
+    kernel(pool.lengths.astype(np.int64), weight, *(getattr(laid, f.name) for f in fields(laid)), *settings, *filled)

@@ -16,7 +16,18 @@ def test_every_shipped_config_reads_and_runs_the_controls(name):
     assert [n for n, kind in runs.items() if kind == "control"] == ["most_popular", "random", "random_rerank"]
     assert runs["als"] == "base"
     assert runs["ease"] == "model"
-    blends = "mmr dpp calibration novelty serendipity ucb thompson negative_space untouched noise".split()
+    blends = [
+        "mmr",
+        "dpp",
+        "calibration",
+        "novelty",
+        "serendipity",
+        "ucb",
+        "thompson",
+        "negative_space",
+        "untouched",
+        "noise",
+    ]
     for blend in blends:
         assert sum(n.startswith(f"{blend}-") for n in runs) == 3
     assert read(folder("configs") / f"{name}.toml").digest() == config.digest()

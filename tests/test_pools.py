@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from worlds import FactorWorld, make_split
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worlds import FactorWorld, make_split
 
 from recsys.pools import Pool, candidates
 from recsys.slates import rerank

@@ -313,14 +313,16 @@ def test_exposure_is_said_beside_discovery(written: list[Path]) -> None:
 def test_points_are_the_numbers(few: Results, specs: dict[str, Any]) -> None:
     rows = {row["run"]: row for row in specs["tradeoff-discovery"]["datasets"]["runs"]}
     table = few.summary[few.summary["k"] == 10].set_index(["run", "metric"])
+    changes = few.differences[few.differences["k"] == 10].set_index(["run", "metric"])
     for run, row in rows.items():
         for channel, metric in (("x", "ndcg"), ("y", "discovery")):
-            cell = table.loc[(run, metric)]
-            assert [row[channel], row[f"{channel}_low"], row[f"{channel}_high"]] == [
-                cell["value"],
-                cell["ci_low"],
-                cell["ci_high"],
-            ]
+            cell, base = table.loc[(run, metric)], table.loc[("als", metric)]
+            assert row[channel] == cell["value"]
+            if run == "als":
+                expected = [cell["ci_low"], cell["ci_high"]]
+            else:  # the interval of the paired difference, around the value of the base
+                expected = [base["value"] + changes.loc[(run, metric)][end] for end in ("ci_low", "ci_high")]
+            assert [row[f"{channel}_low"], row[f"{channel}_high"]] == pytest.approx(expected)
     assert [run for run, row in rows.items() if row["base"]] == ["als"]
     assert {run for run, row in rows.items() if row["off"]} == {"random"}
     assert rows["random"]["x_at"] > rows["random"]["x"]

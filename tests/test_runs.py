@@ -1,7 +1,6 @@
 """The cache, files that are whole or not there, records without pickles, seeds."""
 
 import errno
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,16 +70,16 @@ def test_a_block_that_fails_leaves_the_old_file(tmp_path):
         temporary.write_text("half", encoding="utf-8")
         raise KeyError
     assert path.read_text(encoding="utf-8") == "old"
-    assert os.listdir(tmp_path) == ["table.csv"]
+    assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path):
     path = tmp_path / "table.csv"
     write_text(path, "old")
-    with pytest.raises(RecsysError, match="cannot write .*table.csv: No space left on device"), replacing(path):
+    with pytest.raises(RecsysError, match=r"cannot write .*table.csv: No space left on device"), replacing(path):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert path.read_text(encoding="utf-8") == "old"
-    assert os.listdir(tmp_path) == ["table.csv"]
+    assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
 
 
 @dataclass(frozen=True, eq=False)

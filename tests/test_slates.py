@@ -9,7 +9,7 @@ from recsys.pools import candidates
 from recsys.slates import fit_scales, rerank
 from recsys.types import Modular, Pool, RecsysError
 
-EVERYTHING = {name: 0.3 for name in objectives.__all__}
+EVERYTHING = dict.fromkeys(objectives.__all__, 0.3)
 
 
 @pytest.fixture

@@ -120,9 +120,7 @@ def _slates(path: Path, table: "pd.DataFrame", split: Split, k: int) -> tuple[Sl
     )
     scores: Floats = np.where(items >= 0, -np.arange(k), 0).astype(np.float32)
     users = np.arange(len(items), dtype=np.int32)
-    return Slates(
-        users, items, scores, scores[:, :, None], ("order",), split.user_ids, split.item_ids
-    ), notes
+    return Slates(users, items, scores, scores[:, :, None], ("order",), split.user_ids, split.item_ids), notes
 
 
 def _codes(names: Strings, known: Strings) -> tuple[Longs, Bools]:

@@ -87,5 +87,3 @@ def _users(names: Sequence[str] | None, known: Sequence[str]) -> Ints:
         if name not in codes:
             raise RecsysError(f"user '{name}' is not among the {len(known)} users of the filtered data")
     return np.array([codes[name] for name in names], dtype=np.int32)
-
-

@@ -68,10 +68,7 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
         modular=_stack([t.gain for t in modular], block, np.float32),
         tables=tables,
         spread=np.array(
-            [
-                (offsets[i], t.vectors.shape[1], AGGREGATES[t.agg], t.start is not None)
-                for i, t in enumerate(spread)
-            ],
+            [(offsets[i], t.vectors.shape[1], AGGREGATES[t.agg], t.start is not None) for i, t in enumerate(spread)],
             np.int64,
         ).reshape(-1, 4),
         spread_empty=np.array([t.empty for t in spread], np.float64),
@@ -95,17 +92,13 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
         ).reshape(-1, 4),
         volume_ridge=np.array([t.ridge for t in volume], np.float64),
         volume_rows=_stack([t.rows for t in volume], block, np.int64),
-        volume_quality=_stack(
-            [np.ones(block) if t.quality is None else t.quality for t in volume], block, np.float64
-        ),
+        volume_quality=_stack([np.ones(block) if t.quality is None else t.quality for t in volume], block, np.float64),
     )
 
 
 def _check(term: Term, users: int, n: int) -> None:
     kind = type(term).__name__
-    per_candidate = {
-        name: getattr(term, name) for name in ("gain", "rows", "start", "quality") if hasattr(term, name)
-    }
+    per_candidate = {name: getattr(term, name) for name in ("gain", "rows", "start", "quality") if hasattr(term, name)}
     if isinstance(term, Coverage):
         per_candidate.pop("start")
         for name in ("need", "cap", "start"):

@@ -26,9 +26,7 @@ def calibration(pool: Pool, k: int, *, to: str = "features", alpha: float = 0.01
     shares = context.tables.get(f"shares {to}", lambda: _shares(context, to))
     mixes = context.tables.get(f"mixes {to}", lambda: user_mixes(context.need_train("calibration"), shares))
     p = mixes[pool.users]
-    return Coverage(
-        shares, rows(pool), need=p, phi="log", start=alpha * p, slots=np.full(k, (1 - alpha) / k)
-    )
+    return Coverage(shares, rows(pool), need=p, phi="log", start=alpha * p, slots=np.full(k, (1 - alpha) / k))
 
 
 def _shares(context: Context, to: str) -> Csr:

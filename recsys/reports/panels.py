@@ -24,7 +24,8 @@ def panel(sheet: Sheet, family: str, metrics: Sequence[str], config: Mapping[str
     )
     key = ", ".join(f"{arrow(way)} {BETTER[way]}" for way in ways)
     lines = [
-        " ".join(part for part in (f"{key}." if key else "", f"95 % intervals; dashed: {sheet.base}.") if part),
+        *([f"{key}."] if key else []),
+        f"95 % intervals of the difference from {sheet.base} (dashed), paired by user; band: that of its value.",
         *note,
     ]
     domains = {metric: _domain(sheet, metric) for metric in metrics}

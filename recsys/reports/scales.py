@@ -63,14 +63,24 @@ def domain_of(sheet: Sheet, metric: str, keep: tuple[float, ...] = ()) -> Domain
     for series in sheet.series:
         for run in series.runs:
             value = sheet.number(run, metric, "value")
-            if value is not None:
+            if value is not None and run != sheet.base:
                 marks.append(Mark(value, *ends(sheet, run, metric, value), series.kind == "control"))
     base = sheet.number(sheet.base, metric, "value")
-    return focus(marks, keep if base is None else (*keep, base, *ends(sheet, sheet.base, metric, base)))
+    if base is not None:
+        keep = (*keep, base, *(() if marks else ends(sheet, sheet.base, metric, base)))
+    return focus(marks, keep)
 
 
 def ends(sheet: Sheet, run: str, metric: str, value: float) -> tuple[float, float]:
-    """Return the ends of an interval, the value itself where they are missing."""
+    """Return the ends of a run's interval, the value itself where they are missing.
+
+    They are those of its difference from the base, paired by user, around the base's value: two intervals of
+    values overlap long before their runs are alike, since the same users are behind both. The base has its own.
+    """
+    base = sheet.number(sheet.base, metric, "value")
+    change = sheet.differences.get((run, metric))
+    if change is not None and base is not None and change["ci_low"] is not None:
+        return min(value, base + change["ci_low"]), max(value, base + change["ci_high"])
     low, high = sheet.number(run, metric, "ci_low"), sheet.number(run, metric, "ci_high")
     return value if low is None else low, value if high is None else high
 

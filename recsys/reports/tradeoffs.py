@@ -23,9 +23,10 @@ def drawable(sheet: Sheet, x: str, y: str) -> bool:
 
 
 def tradeoff(sheet: Sheet, x: str, y: str, title: str, config: Mapping[str, Any]) -> Spec:
-    """Return a chart of metric `y` against `x` with 95 % intervals on both; the base is the crossing of two rules.
+    """Return a chart of metric `y` against `x` with 95 % intervals of the differences from the base on both.
 
-    Runs far off either axis stand at its end with an arrow and their value.
+    The base is the crossing of two rules. Runs far off either axis stand at its end with an arrow and
+    their value.
     """
     axes: Axes = {"x": (x, domain_of(sheet, x)), "y": (y, domain_of(sheet, y))}
     at = {channel: _position(sheet, channel, axes) for channel in axes}
@@ -78,7 +79,7 @@ def _intervals(sheet: Sheet, at: Mapping[str, Spec], channel: str) -> Spec:
         "opacity": {"condition": levels, "value": 0.05},
     }
     mark = {"type": "rule", "clip": True, "strokeWidth": 1.2}
-    return {"transform": [{"filter": "!datum.off"}], "mark": mark, "encoding": encoding}
+    return {"transform": [{"filter": "!datum.off && !datum.base"}], "mark": mark, "encoding": encoding}
 
 
 def _lines(sheet: Sheet, at: Mapping[str, Spec]) -> Spec:
@@ -111,7 +112,7 @@ def _names(at: Mapping[str, Spec], style: str, encoding: Spec) -> Spec:
 
 
 def _notes(sheet: Sheet, x: str, y: str) -> list[str]:
-    lines = [f"95 % intervals. Dashed: the base {sheet.base}; the second line of an axis is the difference from it."]
+    lines = [f"95 % intervals of the difference from {sheet.base} (dashed), paired by user."]
     if any(len(series.runs) > 1 for series in sheet.series):
         lines[:0] = ["One line per blend; a larger mark is a larger weight."]
     lines[0] = f"{about(sheet)} {lines[0]}".strip()

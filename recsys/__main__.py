@@ -1,0 +1,26 @@
+"""The command line, or one line that says what to install for it."""
+
+import sys
+
+EXTRA = {
+    "altair", "click", "implicit", "networkx", "pandas", "platformdirs", "pooch", "pyarrow", "pydantic",
+    "rich", "sklearn", "threadpoolctl", "tomli_w", "vl_convert",
+}  # fmt: skip
+ADVICE = 'recsys: the command line needs the extra: pip install "recsys-negspace[bench]"'
+
+
+def main() -> None:
+    """Run `recsys` with the arguments of the process."""
+    try:
+        from recsys.cli import main as run
+
+        run()
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise
+        print(ADVICE, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
