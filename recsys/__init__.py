@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from recsys import data, maps, metrics, models, objectives, splits
     from recsys.data import load, read
     from recsys.experiments import bench
-    from recsys.pools import candidates
+    from recsys.pools import Pool, candidates
     from recsys.scores import compare, score
     from recsys.slates import rerank
     from recsys.types import (
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         Items,
         Model,
         Modular,
-        Pool,
         RecsysError,
         Scorer,
         Slates,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     __version__: str
 else:  # hidden from type checkers, for which a module with __getattr__ has every name
     _HOMES = {
+        "Pool": "recsys.pools",
         "bench": "recsys.experiments",
         "candidates": "recsys.pools",
         "compare": "recsys.scores",
@@ -52,7 +52,7 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
             return metadata.version("recsys-negspace")
         if name not in __all__:
             raise AttributeError(f"module 'recsys' has no attribute '{name}'")
-        home = "recsys.types" if name[0].isupper() else _HOMES.get(name)
+        home = _HOMES.get(name) or ("recsys.types" if name[0].isupper() else None)
         return getattr(import_module(home), name) if home else import_module(f"recsys.{name}")
 
     def __dir__():
