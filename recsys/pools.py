@@ -121,6 +121,7 @@ def context(
         user_ids=split.user_ids,
         item_ids=split.item_ids,
         train=split.train,
+        dislikes=split.train_other,
         items=split.items,
         factors=None if model is None else model.factors,
         make_maps=make_maps,

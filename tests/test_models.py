@@ -58,7 +58,7 @@ def test_als_user_factors_solve_the_normal_equations():
     train = communities()
     model = ALS(factors=6, alpha=4.0, regularization=0.7)
     found = model.fit(train).factors
-    assert (found.alpha, found.regularization) == (4.0, 0.7)
+    assert (found.everywhere, found.observed, found.pull, found.regularization) == (1.0, 3.0, 4.0, 0.7)
     items = found.item_factors.astype(np.float64)
     for user, row in enumerate(train.toarray()):
         confidence = np.where(row > 0, 4.0, 1.0)

@@ -82,7 +82,7 @@ def test_serendipity_is_plausible_and_far_from_everything_met(split, pool):
 def posterior(split, factors, user):
     items = factors.item_factors.astype(float)
     met = items[split.train.indices[split.train.indptr[user] : split.train.indptr[user + 1]]]
-    a = items.T @ items + (factors.alpha - 1) * met.T @ met + factors.regularization * np.eye(items.shape[1])
+    a = items.T @ items + factors.observed * met.T @ met + factors.regularization * np.eye(items.shape[1])
     return np.linalg.inv(a)
 
 

@@ -92,12 +92,14 @@ class Record:
 
 
 def test_records_come_back_from_arrays(tmp_path):
-    factors = Factors(np.ones((2, 3), np.float32), np.zeros((4, 3), np.float32), 2.0, 3.0)
+    factors = Factors(
+        np.ones((2, 3), np.float32), np.zeros((4, 3), np.float32), np.ones(3, np.float32), 1.0, 2.0, 3.0, 0.0, 4.0, 0.0
+    )
     record = Record(factors, sparse.csr_array(np.eye(3, dtype=np.float32)), np.array(["a", "bc"]), 0.25)
     np.savez(tmp_path / "r.npz", allow_pickle=False, **flatten(record))
     with np.load(tmp_path / "r.npz") as stored:
         back = restore(Record, dict(stored))
-    assert back.factors.alpha == 2.0
+    assert back.factors.observed == 2.0
     assert (back.factors.user_factors == factors.user_factors).all()
     assert (back.matrix.toarray() == np.eye(3)).all()
     assert back.names.tolist() == ["a", "bc"]

@@ -253,11 +253,12 @@ def test_unseen_items_are_dropped_or_kept_and_counted():
     assert any("1 test positives of items unseen in training: dropped" in note for note in dropped.notes)
 
 
-def test_a_dropped_validation_positive_stays_met():
+def test_a_dropped_validation_positive_is_a_positive_of_the_final_fit():
     data = dataset([0] * 4 + [1] * 3, [0, 1, 3, 2, 2, 0, 1], [5, 5, 4.5, 5, 5, 5, 5], [1, 2, 3, 4, 1, 2, 3])
     split = splits.leave_last(data, test=1, validation=1, positive="rating >= 4", unseen="drop")
     assert pairs_of(split.validation, split) == {("u1", "i0")}
-    assert split.validation_other.toarray().tolist() == [[0, 0, 0, 4.5], [0, 0, 0, 0]]
+    assert split.validation_other.nnz == 0
+    assert split.for_judging().train.toarray().tolist() == [[1, 1, 0, 1], [1, 0, 1, 0]]
     assert split.for_judging().met.toarray()[0].tolist() == [1, 1, 0, 1]
 
 

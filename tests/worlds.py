@@ -42,9 +42,8 @@ class FactorWorld:
     def __init__(self, split: Split, d: int = 6, seed: int = 1) -> None:
         rng = np.random.default_rng(seed)
         users, items = split.train.shape
-        self.factors = Factors(
-            rng.normal(size=(users, d)).astype(np.float32), rng.normal(size=(items, d)).astype(np.float32), 4.0, 2.0
-        )
+        user, item = (rng.normal(size=(n, d)).astype(np.float32) for n in (users, items))
+        self.factors = Factors(user, item, user.mean(axis=0), 1.0, 3.0, 4.0, 0.0, 2.0, 0.0)
 
     def score(self, users: np.ndarray) -> np.ndarray:
         return self.factors.user_factors[users] @ self.factors.item_factors.T

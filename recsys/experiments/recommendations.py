@@ -53,7 +53,7 @@ def recommend(
     rules = settings.filter.model_dump()
     data = splits.whole(dataset, **rules, seed=settings.seed)
     section = spec.model or settings.model
-    fitted = section.build("[model]").fit(data.train)
+    fitted = section.build("[model]").fit(data.train, data.side)
     wanted = settings.pool
     pool = candidates(fitted, data, n=min(wanted.n, len(data.item_ids)), seed=settings.seed, history=wanted.history)
     scale: Any = "fitted" if settings.slate.scale == "fitted" else None

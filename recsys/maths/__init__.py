@@ -2,6 +2,7 @@
 
 from recsys.maths.mixes import communities, deficit, kl, near_mixes, touched, user_mixes
 from recsys.maths.popularity import counts, gini, self_information
+from recsys.maths.posteriors import fold, gram, root
 from recsys.maths.spaces import (
     cooccurrence_vectors,
     feature_vectors,
@@ -12,6 +13,6 @@ from recsys.maths.spaces import (
 )
 
 __all__ = [
-    "communities", "cooccurrence_vectors", "counts", "deficit", "feature_vectors", "gini", "kl", "leading_vectors",
-    "near_mixes", "nearest_in_profile", "self_information", "singular_vectors", "touched", "unit", "user_mixes",
+    "communities", "cooccurrence_vectors", "counts", "deficit", "feature_vectors", "fold", "gini", "gram", "kl", "leading_vectors",
+    "near_mixes", "nearest_in_profile", "root", "self_information", "singular_vectors", "touched", "unit", "user_mixes",
 ]  # fmt: skip

@@ -6,9 +6,10 @@ import numpy as np
 from scipy import sparse
 
 from recsys import seeds
-from recsys.models.checks import above_zero, at_least_one
+from recsys.maths import fold
+from recsys.models.checks import above_zero, at_least_one, from_zero
 from recsys.types.arrays import Csr, Floats, Ints
-from recsys.types.models import Factors
+from recsys.types.models import Factors, Side
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,8 +19,12 @@ class ByFactors:
     factors: Factors
 
     def score(self, users: Ints) -> Floats:
-        """Return the scores of B users against all I items, (B, I); 0 for users without positives."""
+        """Return the scores of B users against all I items, (B, I)."""
         return np.asarray(self.factors.user_factors[users] @ self.factors.item_factors.T, dtype=np.float32)
+
+    def fold(self, histories: Csr) -> Floats:
+        """Return the scores of B histories (B, I), (B, I): each one's exact factor; the mean factor for an empty one."""
+        return np.asarray(fold(self.factors, histories) @ self.factors.item_factors.T, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class ALS:
     `alpha` is the confidence of an observed cell (that of the others is 1), `regularization` the weight of every
     factor's squared length. The library alternates with three steps of conjugate gradients (Takacs, Pilaszy and
     Tikk 2011); when it is done, the users' side is solved once more, exactly, so that a user's factor is what
-    folding in that user's history gives. A user without positives has the factor 0.
+    folding in that user's history gives. A user without positives has the mean factor of
+    those who have some.
 
     The defaults are the best of a small search on the validation part of ML-100K.
 
@@ -41,20 +47,25 @@ class ALS:
     regularization: float = 20.0
     alpha: float = 3.0
     iterations: int = 15
+    disliked: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         at_least_one("als", factors=self.factors, iterations=self.iterations)
         above_zero("als", regularization=self.regularization, alpha=self.alpha)
+        from_zero("als", disliked=self.disliked)
 
-    def fit(self, train: Csr) -> ByFactors:
-        """Fit to the positives, (U, I), with one BLAS thread per thread of the library: the same bits everywhere."""
+    def fit(self, train: Csr, side: Side | None = None) -> ByFactors:
+        """Fit to the positives, (U, I), with one BLAS thread per thread of the library: the same bits everywhere.
+
+        With `disliked` > 0, known dislikes count as zeros of confidence 1 + `disliked` instead of 1.
+        """
         from implicit.als import AlternatingLeastSquares
         from threadpoolctl import threadpool_limits
 
-        positives = sparse.csr_matrix(train, dtype=np.float32)
-        weights = {"regularization": self.regularization, "alpha": self.alpha, "use_gpu": False}
+        positives = sparse.csr_matrix(self._confidences(train, side), dtype=np.float32)
+        weights = {"regularization": self.regularization, "alpha": 1.0, "use_gpu": False}
         with threadpool_limits(1, user_api="blas"):
             # `implicit` goes on from where it stands when it is fitted again: a fresh object each time.
             start = AlternatingLeastSquares(
@@ -64,11 +75,26 @@ class ALS:
             exact = AlternatingLeastSquares(factors=self.factors, dtype=np.float64, **weights)
             exact.item_factors = start.item_factors.astype(np.float64)
             users = exact.recalculate_user(np.arange(train.shape[0]), positives)
+        liked = np.diff(train.indptr) > 0
+        users[~liked] = typical = users[liked].mean(axis=0)
         return ByFactors(
             Factors(
                 user_factors=np.ascontiguousarray(users, dtype=np.float32),
                 item_factors=np.ascontiguousarray(start.item_factors, dtype=np.float32),
-                alpha=float(self.alpha),
+                typical=np.asarray(typical, dtype=np.float32),
+                everywhere=1.0,
+                observed=self.alpha - 1.0,
+                pull=float(self.alpha),
+                disliked=float(self.disliked),
                 regularization=float(self.regularization),
+                nu=0.0,
             )
         )
+
+    def _confidences(self, train: Csr, side: Side | None) -> Csr:
+        """Return alpha at likes and, the library's sign for dislikes, -(1 + disliked) there."""
+        if not self.disliked or side is None or side.dislikes is None:
+            return Csr(train * self.alpha)
+        marked = side.dislikes.copy()
+        marked.data = np.full(marked.nnz, -1.0 - self.disliked, np.float32)
+        return Csr(train * self.alpha + marked)

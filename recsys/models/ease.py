@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 from scipy.linalg import lapack
 
+from recsys.maths import counts
 from recsys.models.checks import above_zero
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.errors import RecsysError
+from recsys.types.models import Side
 
 _BYTES_PER_CELL = 20  # at the peak: the co-occurrence counts, sparse (12) and dense (8)
 
@@ -23,8 +25,14 @@ class ByItems:
     factors: None = None
 
     def score(self, users: Ints) -> Floats:
-        """Return the scores of B users against all I items, (B, I); 0 for users without positives."""
-        return np.asarray(self.train[users] @ self.weights, dtype=np.float32)
+        """Return the scores of B users against all I items, (B, I)."""
+        return self.fold(self.train[users])
+
+    def fold(self, histories: Csr) -> Floats:
+        """Return the scores of B histories (B, I), (B, I): their items' weights, summed; popularity for an empty one."""
+        scores = np.asarray(histories @ self.weights, dtype=np.float32)
+        scores[np.diff(histories.indptr) == 0] = counts(self.train)
+        return scores
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class EASE:
         """Refuse what cannot be meant."""
         above_zero("ease", l2=self.l2)
 
-    def fit(self, train: Csr) -> ByItems:
+    def fit(self, train: Csr, side: Side | None = None) -> ByItems:
         """Fit to the positives, (U, I), with one BLAS thread: its number changes the last bits.
 
         Raises:

@@ -6,6 +6,7 @@ import numpy as np
 
 from recsys.maths import counts
 from recsys.types.arrays import Csr, Floats, Ints
+from recsys.types.models import Side
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,11 +20,15 @@ class ByCounts:
         """Return the scores of B users against all I items, (B, I)."""
         return np.repeat(self.counts[None], len(users), axis=0)
 
+    def fold(self, histories: Csr) -> Floats:
+        """Return the same list for B histories (B, I), (B, I)."""
+        return np.repeat(self.counts[None], histories.shape[0], axis=0)
+
 
 @dataclass(frozen=True)
 class MostPopular:
     """The control that knows no user: an item's score is the number of users who have it."""
 
-    def fit(self, train: Csr) -> ByCounts:
+    def fit(self, train: Csr, side: Side | None = None) -> ByCounts:
         """Count the positives, (U, I)."""
         return ByCounts(counts(train).astype(np.float32))

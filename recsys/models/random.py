@@ -6,6 +6,7 @@ import numpy as np
 
 from recsys import seeds
 from recsys.types.arrays import Csr, Floats, Ints
+from recsys.types.models import Side
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +22,12 @@ class ByChance:
         numbers = seeds.uniforms(self.seed, "random", np.asarray(users)[:, None], np.arange(self.n_items))
         return numbers.astype(np.float32)
 
+    def fold(self, histories: Csr) -> Floats:
+        """Return scores of B histories (B, I), (B, I): drawn from the items they hold, so that they stay the same."""
+        keys = [seeds.derive(self.seed, *np.sort(row.indices).tolist()) for row in histories]
+        numbers = seeds.uniforms(self.seed, "fold", np.array(keys, np.uint64)[:, None], np.arange(self.n_items))
+        return numbers.astype(np.float32)
+
 
 @dataclass(frozen=True)
 class Random:
@@ -28,6 +35,6 @@ class Random:
 
     seed: int = 0
 
-    def fit(self, train: Csr) -> ByChance:
+    def fit(self, train: Csr, side: Side | None = None) -> ByChance:
         """Remember how many items there are."""
         return ByChance(train.shape[1], self.seed)

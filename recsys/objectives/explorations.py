@@ -1,9 +1,10 @@
 """What the model is unsure about: the posterior of the user's factor, given the item factors."""
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import solve_triangular
 
 from recsys import seeds
+from recsys.maths import gram, root
 from recsys.objectives._candidates import rows
 from recsys.types import Factors, Modular, Pool
 from recsys.types.arrays import Csr, Doubles
@@ -44,11 +45,6 @@ def thompson(pool: Pool, k: int, *, seed: int = 0) -> Modular:
 
 def _roots(factors: Factors, train: Csr, pool: Pool) -> list[Doubles]:
     """Return the lower Cholesky factor of each user's A, (d, d)."""
-    items = factors.item_factors.astype(np.float64)
-    common = pool.context.tables.get("gram", lambda: items.T @ items)
-    common = common + factors.regularization * np.eye(items.shape[1])
-    roots = []
-    for user in pool.users:
-        met = items[train.indices[train.indptr[user] : train.indptr[user + 1]]]
-        roots.append(cholesky(common + (factors.alpha - 1.0) * met.T @ met, lower=True))
-    return roots
+    context = pool.context
+    common = context.tables.get("gram", lambda: gram(factors))
+    return [root(factors, common, train, int(user), context.dislikes) for user in pool.users]

@@ -9,7 +9,7 @@ Every rule takes a `Dataset` and returns a `Split`:
   positive; a pair that is positive at one time and below the threshold at another is a positive;
 * rows below the threshold are never targets: those met before a cut are kept beside the positives, `*_other`;
 * held-out positives of items that nobody has in `train` are taken out (`unseen="drop"`) or left in ("keep").
-  What validation loses is still something its user met, and moves to `validation_other`;
+  What validation loses is no target, but a positive of the final fit on train + validation;
 * ties in time, and all of `random`, are decided by one number per (seed, user id, item id): neither the order
   of rows nor the presence of other users changes it;
 * all of that is counted in `Split.counts` and said in `Split.notes`.

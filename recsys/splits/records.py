@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys.splits.pairs import Pairs
 from recsys.splits.settings import Settings
-from recsys.types.arrays import Bools, Csr, Floats, Ints
+from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints
 from recsys.types.datasets import Dataset
 from recsys.types.errors import RecsysError
 from recsys.types.splits import Split
@@ -29,7 +29,6 @@ def split_of(dataset: Dataset, pairs: Pairs, part: Ints, settings: Settings, tes
     unseen = _unseen(pairs, part)
     dropped = unseen & (settings.unseen == "drop")
     kept = pairs.positive & ~dropped
-    met = (part == 1) & (~pairs.positive | dropped)
     ones = np.ones(len(part), dtype=np.float32)
     # A stored weight of 0 would vanish from sparse sums, and the pair with it.
     weights = np.where(pairs.weight == 0, np.finfo(np.float32).tiny, pairs.weight)
@@ -42,12 +41,19 @@ def split_of(dataset: Dataset, pairs: Pairs, part: Ints, settings: Settings, tes
         validation=matrix(pairs, kept & (part == 1), ones),
         test=matrix(pairs, kept & (part == 2), ones),
         train_other=matrix(pairs, ~pairs.positive & (part == 0), weights),
-        validation_other=matrix(pairs, met, weights),
+        validation_other=matrix(pairs, ~pairs.positive & (part == 1), weights),
+        validation_new=matrix(pairs, dropped & (part == 1), ones),
+        train_times=_times(pairs, kept & (part == 0)),
+        validation_times=_times(pairs, pairs.positive & (part == 1)),
         fingerprint=settings.fingerprint(dataset.fingerprint),
     )
     _check_parts(split, dataset, settings)
     counts = pairs.counts | _count(split, pairs, unseen, part)
     return replace(split, counts=counts, notes=_notes(counts, settings, test_from))
+
+
+def _times(pairs: Pairs, chosen: Bools) -> Csr | None:
+    return None if pairs.datetime is None else matrix(pairs, chosen, pairs.datetime.astype(np.float64))
 
 
 def _unseen(pairs: Pairs, part: Ints) -> Bools:
@@ -57,7 +63,7 @@ def _unseen(pairs: Pairs, part: Ints) -> Bools:
     return pairs.positive & (part > 0) & ~seen[pairs.item]
 
 
-def matrix(pairs: Pairs, chosen: Bools, values: Floats) -> Csr:
+def matrix(pairs: Pairs, chosen: Bools, values: Floats | Doubles) -> Csr:
     """Return the chosen pairs as a matrix of users and items, (U, I)."""
     rows = np.flatnonzero(chosen)
     shape = (len(pairs.user_ids), len(pairs.items.ids))

@@ -7,18 +7,34 @@ from recsys.types.arrays import Csr, Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
+class Side:
+    """What is known beside the positives, each (U, I) and each absent where the data has none."""
+
+    dislikes: Csr | None = None  # known dislikes: stored where a user rated an item below the threshold
+    times: Csr | None = None  # float64 seconds since 1970 of the training positives
+
+
+@dataclass(frozen=True, eq=False)
 class Factors:
     """User and item factors, and the weights under which a user's factor is a least-squares solution.
 
-    The factor of a user with history H solves (sum_i y_i y_i' + (alpha - 1) sum_{i in H} y_i y_i' +
-    regularization I) x = alpha sum_{i in H} y_i: the normal equations of implicit-feedback ALS
-    (Hu, Koren and Volinsky 2008), with `alpha` the confidence of an observed cell.
+    The factor of a user with likes H and dislikes D solves
+    (everywhere Y'Y + observed sum_H y y' + disliked sum_D y y' + ridge I) x = pull sum_H y, with Y the item
+    factors and ridge = regularization (|H| + everywhere I)^nu. Implicit-feedback ALS (Hu, Koren and Volinsky
+    2008) has everywhere = 1, observed = alpha - 1, pull = alpha, nu = 0; iALS (Rendle et al. 2021) has
+    everywhere = alpha0, observed = pull = 1. Who has no likes gets `typical`, the mean factor of those who have:
+    nobody gets the zero vector.
     """
 
     user_factors: Floats  # (U, d)
     item_factors: Floats  # (I, d)
-    alpha: float
+    typical: Floats  # (d,)
+    everywhere: float
+    observed: float
+    pull: float
+    disliked: float
     regularization: float
+    nu: float
 
 
 class Scorer(Protocol):
@@ -26,6 +42,14 @@ class Scorer(Protocol):
 
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I) float32, finite."""
+        ...
+
+    def fold(self, histories: Csr) -> Floats:
+        """Return the scores for B users whom the model has not seen, from their positives (B, I): (B, I) float32.
+
+        A user with the history of a training user gets that user's scores; one with nothing gets what users
+        like on the whole (each model says how), never zeros.
+        """
         ...
 
     @property
@@ -37,6 +61,6 @@ class Scorer(Protocol):
 class Model(Protocol):
     """Settings of a model: frozen, and the same seed gives the same numbers."""
 
-    def fit(self, train: Csr) -> Scorer:
-        """Fit to the positives, (U, I)."""
+    def fit(self, train: Csr, side: Side | None = None) -> Scorer:
+        """Fit to the positives, (U, I), and to what is known beside them where the model has a use for it."""
         ...

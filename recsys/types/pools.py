@@ -40,6 +40,7 @@ class Context:
     user_ids: Strings  # (users,)
     item_ids: Strings  # (I,)
     train: Csr | None = None  # (users, I) positives, 0/1
+    dislikes: Csr | None = None  # (users, I) known dislikes
     items: Items | None = None
     factors: Factors | None = None
     make_maps: Callable[[], Sequence[TasteMap]] | None = None  # own maps, made when first asked for

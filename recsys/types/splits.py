@@ -8,6 +8,7 @@ from scipy import sparse
 
 from recsys.types.arrays import Bools, Csr, Strings, empty
 from recsys.types.datasets import Items
+from recsys.types.models import Side
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,9 @@ class Split:
     test: Csr  # (U, I) float32
     train_other: Csr  # (U, I) float32 weights
     validation_other: Csr  # (U, I) float32 weights
+    validation_new: Csr | None = None  # (U, I) float32 positives of validation that are no targets: new items
+    train_times: Csr | None = None  # (U, I) float64 seconds since 1970 of the positives, where the data has time
+    validation_times: Csr | None = None
     fingerprint: str = ""  # names the data, the filter and the split that made it
     counts: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # leakage, dropped rows: one line each
@@ -40,6 +44,11 @@ class Split:
     def item_ids(self) -> Strings:
         """The I item ids, in the order of the columns."""
         return self.items.ids
+
+    @property
+    def side(self) -> Side:
+        """What a model may know beside `train`."""
+        return Side(dislikes=self.train_other, times=self.train_times)
 
     @property
     def met(self) -> Csr:
@@ -57,14 +66,28 @@ class Split:
 
     def for_choosing(self) -> "Split":
         """Return the split on which choices are made: fit on train, judge on validation."""
-        return replace(self, test=self.validation, validation=empty(self.shape), validation_other=empty(self.shape))
+        return replace(
+            self,
+            test=self.validation,
+            validation=empty(self.shape),
+            validation_other=empty(self.shape),
+            validation_new=None,
+            validation_times=None,
+        )
 
     def for_judging(self) -> "Split":
         """Return the split of the last word: fit on train + validation, judge on test."""
         return replace(
             self,
-            train=sparse.csr_array(self.train + self.validation),
+            train=_joined(self.train + self.validation, self.validation_new),
             train_other=sparse.csr_array(self.train_other + self.validation_other),
+            train_times=None if self.train_times is None else _joined(self.train_times, self.validation_times),
             validation=empty(self.shape),
             validation_other=empty(self.shape),
+            validation_new=None,
+            validation_times=None,
         )
+
+
+def _joined(earlier: Csr, later: Csr | None) -> Csr:
+    return sparse.csr_array(earlier if later is None else earlier + later)

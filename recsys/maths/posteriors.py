@@ -1,0 +1,50 @@
+"""The least squares that a user's factor solves, for users and histories that a model has not seen."""
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, cholesky
+
+from recsys.types.arrays import Csr, Doubles, Floats
+from recsys.types.models import Factors
+
+
+def gram(factors: Factors) -> Doubles:
+    """Return everywhere Y'Y, the part of the normal equations that all users share, (d, d)."""
+    items = factors.item_factors.astype(np.float64)
+    return np.asarray(factors.everywhere * items.T @ items)
+
+
+def root(factors: Factors, common: Doubles, likes: Csr, user: int, dislikes: Csr | None = None) -> Doubles:
+    """Return the lower Cholesky factor (d, d) of the matrix that row `user` of `likes` (and `dislikes`) makes.
+
+    Its inverse is the posterior covariance of the user's factor, in units of the noise variance.
+    """
+    return np.asarray(cholesky(_matrix(factors, common, likes, user, dislikes), lower=True))
+
+
+def fold(factors: Factors, likes: Csr, dislikes: Csr | None = None) -> Floats:
+    """Return the factor of each row of `likes` (B, I), (B, d), exactly; `typical` for a row without any."""
+    common, found = gram(factors), np.empty((likes.shape[0], factors.item_factors.shape[1]), np.float32)
+    for user in range(likes.shape[0]):
+        liked = _rows(factors, likes, user)
+        if not len(liked):
+            found[user] = factors.typical
+            continue
+        solver = cho_factor(_matrix(factors, common, likes, user, dislikes), lower=True)
+        found[user] = cho_solve(solver, factors.pull * liked.sum(axis=0))
+    return found
+
+
+def _matrix(factors: Factors, common: Doubles, likes: Csr, user: int, dislikes: Csr | None) -> Doubles:
+    liked = _rows(factors, likes, user)
+    n_items, d = factors.item_factors.shape
+    ridge = factors.regularization * (len(liked) + factors.everywhere * n_items) ** factors.nu
+    matrix = common + factors.observed * liked.T @ liked + ridge * np.eye(d)
+    if dislikes is not None and factors.disliked:
+        disliked = _rows(factors, dislikes, user)
+        matrix = matrix + factors.disliked * disliked.T @ disliked
+    return np.asarray(matrix)
+
+
+def _rows(factors: Factors, history: Csr, user: int) -> Doubles:
+    items = history.indices[history.indptr[user] : history.indptr[user + 1]]
+    return factors.item_factors[items].astype(np.float64)
