@@ -8,7 +8,16 @@ from worlds import FactorWorld, make_maps, make_split
 
 from recsys import objectives
 from recsys.kernels.references import gains
-from recsys.maths import cooccurrence_vectors, deficit, kl, near_mixes, self_information, touched, user_mixes
+from recsys.maths import (
+    acceptance,
+    cooccurrence_vectors,
+    deficit,
+    kl,
+    near_mixes,
+    self_information,
+    touched,
+    user_mixes,
+)
 from recsys.maths.mixes import communities
 from recsys.objectives._candidates import plausibility
 from recsys.pools import candidates
@@ -117,6 +126,7 @@ def test_negative_space_is_one_minus_the_deficit_averaged_over_maps(split, pool,
             share = plausibility(pool)[u]
             for z in range(len(w)):
                 w[z] = np.sort(np.append(share[region == z], [0, 0]))[::-1][:2].mean()
+            w *= acceptance(split.train, split.train_other, taste_map.assignment, 5.0)[u]
             e = taste_map.assignment[pool.items[u, slate]].toarray().mean(axis=0)
             kept.append(1 - deficit(q, e, w))
         assert total == pytest.approx(np.mean(kept), abs=1e-6)
@@ -127,8 +137,25 @@ def test_untouched_counts_maps_whose_region_is_new(split, pool, maps):
     for u in (0, 13):
         for n in (0, 4, 10):
             item = pool.items[u, n]
-            fresh = [m.hard[item] >= 0 and not touched(split.train, m)[u, m.hard[item]] for m in maps]
+            fresh = [
+                (m.hard[item] >= 0 and not touched(split.train, m)[u, m.hard[item]])
+                * acceptance(split.train, split.train_other, m.assignment, 5.0)[u, m.hard[item]]
+                for m in maps
+            ]
             assert gain[u, n] == pytest.approx(plausibility(pool)[u, n] * np.mean(fresh), abs=1e-6)
+
+
+def test_acceptance_is_the_posterior_share_of_likes(split, maps):
+    region, usual = maps[0].hard, split.train.nnz / (split.train.nnz + split.train_other.nnz)
+    found = acceptance(split.train, split.train_other, maps[0].assignment, 3.0)
+    likes, refusals = split.train.toarray() > 0, split.train_other.toarray() != 0
+    for u in (0, 8, 20):
+        for z in range(found.shape[1]):
+            yes, no = likes[u, region == z].sum(), refusals[u, region == z].sum()
+            assert found[u, z] == pytest.approx(min(1.0, (3 * usual + yes) / (3 + yes + no) / usual))
+            if not no:
+                assert found[u, z] == 1
+    assert (found < 1).any()
 
 
 def test_noise_depends_on_seed_user_and_item_alone(pool):

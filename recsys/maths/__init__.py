@@ -1,6 +1,6 @@
 """One definition per quantity: used by the objective that wants it and by the metric that measures it."""
 
-from recsys.maths.mixes import communities, deficit, kl, near_mixes, touched, user_mixes
+from recsys.maths.mixes import acceptance, communities, deficit, kl, near_mixes, touched, user_mixes
 from recsys.maths.popularity import counts, gini, self_information
 from recsys.maths.posteriors import fold, gram, root
 from recsys.maths.spaces import (
@@ -13,6 +13,7 @@ from recsys.maths.spaces import (
 )
 
 __all__ = [
-    "communities", "cooccurrence_vectors", "counts", "deficit", "feature_vectors", "fold", "gini", "gram", "kl", "leading_vectors",
-    "near_mixes", "nearest_in_profile", "root", "self_information", "singular_vectors", "touched", "unit", "user_mixes",
+    "acceptance", "communities", "cooccurrence_vectors", "counts", "deficit", "feature_vectors", "fold", "gini",
+    "gram", "kl", "leading_vectors", "near_mixes", "nearest_in_profile", "root", "self_information",
+    "singular_vectors", "touched", "unit", "user_mixes",
 ]  # fmt: skip

@@ -30,6 +30,24 @@ def touched(train: Csr, taste_map: TasteMap) -> Bools:
     return np.asarray((train @ membership).toarray() > 0)
 
 
+def acceptance(train: Csr, dislikes: Csr, assignment: Csr, strength: float) -> Doubles:
+    """Return how readily each user takes what they met of each region, against everyone, (U, Z) in [0, 1].
+
+    The posterior mean of the share of likes under a beta prior with the mean of all users and `strength`
+    pseudo-observations, over that mean, at most 1: a region of which a user met nothing has 1, one whose items
+    they declined has less (`strength` = 0 is refused: it has no mean where nothing was met).
+    """
+    if not strength > 0:
+        raise ValueError(f"strength is {strength}, expected a number above 0")
+    likes = np.asarray((train @ assignment).toarray(), dtype=np.float64)
+    declined = dislikes.copy()
+    declined.data = np.ones_like(declined.data)
+    refusals = np.asarray((declined @ assignment).toarray(), dtype=np.float64)
+    usual = train.nnz / max(train.nnz + dislikes.nnz, 1)
+    mean = (strength * usual + likes) / (strength + likes + refusals)
+    return np.asarray(np.minimum(mean / max(usual, 1e-12), 1.0))
+
+
 def kl(p: Doubles, q: Doubles) -> Doubles:
     """Return sum_z p log(p / q) over the last axis, in nats; terms with p = 0 are 0."""
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -3,24 +3,26 @@
 import numpy as np
 from scipy import sparse
 
-from recsys.maths import communities, near_mixes, touched, user_mixes
+from recsys.maths import acceptance, communities, near_mixes, touched, user_mixes
 from recsys.objectives._candidates import plausibility, present, rows
 from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
-from recsys.types.arrays import Bools, Csr, Doubles, Ints
+from recsys.types.arrays import Bools, Csr, Doubles, Ints, empty
 
 
-def negative_space(pool: Pool, k: int, *, tau: float = 1.0, best: int = 5) -> Coverage:
+def negative_space(pool: Pool, k: int, *, tau: float = 1.0, best: int = 5, strength: float = 5.0) -> Coverage:
     """Return the gain in sum_z w min(q, e): the exposure owed to regions and given, averaged over the own maps.
 
     The reference q = (1 - tau) * own mix + tau * what nearby other communities consume. The plausibility w of
     a region is the mean plausibility of its `best` best candidates (of which it may have fewer: then the rest
-    count as 0). Exposure e has constant slot weights 1/k, so the objective is monotone submodular and equals
+    count as 0), lowered where the user met the region and declined it (`recsys.maths.acceptance` with
+    `strength`). Exposure e has constant slot weights 1/k, so the objective is monotone submodular and equals
     1 - deficit, map by map. Its greedy slate is at least (1 - 1/e) of the optimum.
     """
     if not 0 <= tau <= 1:
         raise RecsysError(f"negative_space: tau is {tau}, expected a number from 0 to 1")
     if best < 1:
         raise RecsysError(f"negative_space: best is {best}, expected a whole number of at least 1")
+    _check_strength("negative_space", strength)
     context = pool.context
     joined = context.tables.get("joined maps", lambda: _join(context.maps))
     needs, caps = [], []
@@ -28,6 +30,7 @@ def negative_space(pool: Pool, k: int, *, tau: float = 1.0, best: int = 5) -> Co
         own, near = _mixes(context, m)
         q = (1 - tau) * own[pool.users] + tau * near[pool.users]
         w = _best_in_region(pool, _hard(context, m), taste_map.assignment.shape[1], best)
+        w *= _acceptance(context, m, strength)[pool.users]
         owed = (w * q).sum(axis=1, keepdims=True) * len(context.maps)
         needs.append(w / np.where(owed > 0, owed, 1.0))
         caps.append(q)
@@ -41,16 +44,20 @@ def negative_space(pool: Pool, k: int, *, tau: float = 1.0, best: int = 5) -> Co
     )
 
 
-def untouched(pool: Pool, k: int) -> Modular:
-    """Return plausibility * the share of own maps in which the user's history never touched the item's region."""
+def untouched(pool: Pool, k: int, *, strength: float = 5.0) -> Modular:
+    """Return plausibility * the share of own maps in which the user's history never touched the item's region.
+
+    A region that the user met and declined counts less (`recsys.maths.acceptance` with `strength`).
+    """
+    _check_strength("untouched", strength)
     context = pool.context
     context.need_train("untouched")
     share = np.zeros(pool.items.shape)
     for m in range(len(context.maps)):
         known = _touched(context, m)
         region = _hard(context, m)[rows(pool)]
-        fresh = ~known[pool.users[:, None], np.maximum(region, 0)]
-        share += (region >= 0) & fresh
+        place = (pool.users[:, None], np.maximum(region, 0))
+        share += np.where((region >= 0) & ~known[place], _acceptance(context, m, strength)[place], 0.0)
     return Modular((plausibility(pool) * share / max(len(context.maps), 1)).astype(np.float32))
 
 
@@ -64,6 +71,18 @@ def _hard(context: Context, m: int) -> Ints:
 
 def _touched(context: Context, m: int) -> Bools:
     return context.tables.get(f"touched {m}", lambda: touched(context.need_train("untouched"), context.maps[m]))
+
+
+def _acceptance(context: Context, m: int, strength: float) -> Doubles:
+    """Return how readily users take what they met of each region of map m, (users, Z): 1 without known dislikes."""
+    train, assignment = context.need_train("acceptance"), context.maps[m].assignment
+    dislikes = empty(train.shape) if context.dislikes is None else context.dislikes
+    return context.tables.get(f"acceptance {strength} {m}", lambda: acceptance(train, dislikes, assignment, strength))
+
+
+def _check_strength(who: str, strength: float) -> None:
+    if not 0 < strength < np.inf:
+        raise RecsysError(f"{who}: strength is {strength}, expected a number above 0")
 
 
 def _mixes(context: Context, m: int) -> tuple[Doubles, Doubles]:
