@@ -14,5 +14,6 @@ class ShippedFiles(BuildHookInterface):
         if version != "standard":
             return
         for folder in ("datasets", "configs"):
-            for path in sorted(Path(self.root, folder).glob("*.toml")):
-                build_data["force_include"][str(path)] = f"recsys/_shipped/{folder}/{path.name}"
+            for path in sorted(Path(self.root, folder).rglob("*.toml")):
+                place = path.relative_to(self.root).as_posix()
+                build_data["force_include"][str(path)] = f"recsys/_shipped/{place}"

@@ -1,20 +1,25 @@
-"""Frozen records as named arrays and back: what the cache keeps, without a pickle."""
+"""Frozen records as named arrays and back: what the cache and the stores keep, without a pickle."""
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, cast, get_type_hints
+from types import NoneType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 from scipy import sparse
 
 from recsys.types.arrays import Anys, Csr
+from recsys.types.errors import RecsysError, unknown
 
 R = TypeVar("R")
+_CLASS = "__class__"
 
 
 def flatten(record: Any, prefix: str = "") -> dict[str, Anys]:
     """Return the fields of a dataclass as arrays, nested ones under dotted names.
 
-    Fields are numbers, strings, arrays, CSR matrices, dataclasses of such, or None.
+    Fields are numbers, strings, arrays, CSR matrices, dataclasses of such, tuples of dataclasses, or None. A dataclass
+    in a tuple has its number for a name, and the name of its class beside its fields.
     """
     arrays: dict[str, Anys] = {}
     for field in fields(record):
@@ -23,6 +28,10 @@ def flatten(record: Any, prefix: str = "") -> dict[str, Anys]:
             continue
         if is_dataclass(value):
             arrays |= flatten(value, name + ".")
+        elif isinstance(value, tuple):
+            for i, member in enumerate(value):
+                arrays |= {f"{name}.{i}.{_CLASS}": np.asarray(type(member).__name__)}
+                arrays |= flatten(member, f"{name}.{i}.")
         elif sparse.issparse(value):
             value = cast(Csr, value)
             parts = {"data": value.data, "indices": value.indices, "indptr": value.indptr, "shape": value.shape}
@@ -32,19 +41,48 @@ def flatten(record: Any, prefix: str = "") -> dict[str, Anys]:
     return arrays
 
 
-def restore(kind: type[R], arrays: dict[str, Anys], prefix: str = "") -> R:
-    """Return the record of class `kind` that `flatten` made `arrays` from."""
+def restore(
+    kind: type[R], arrays: Mapping[str, Anys], prefix: str = "", kinds: Mapping[str, type[Any]] | None = None
+) -> R:
+    """Return the record of class `kind` that `flatten` made `arrays` from.
+
+    Members of tuples are of the classes in `kinds`, by name, and of no others.
+
+    Raises:
+        RecsysError: if a field is missing, or a member of a tuple is of another class.
+    """
     hints = get_type_hints(kind)
-    values: dict[str, Any] = {}
-    for field in fields(kind):  # type: ignore[arg-type]
-        hint, name = hints[field.name], prefix + field.name
-        if isinstance(hint, type) and is_dataclass(hint):
-            values[field.name] = restore(hint, arrays, name + ".")
-        elif f"{name}.indptr" in arrays:
-            data, indices, indptr, shape = (arrays[f"{name}.{p}"] for p in ("data", "indices", "indptr", "shape"))
-            values[field.name] = Csr((data, indices, indptr), shape=(int(shape[0]), int(shape[1])))
-        elif name in arrays:
-            values[field.name] = arrays[name] if arrays[name].ndim else arrays[name].item()
-        else:
-            values[field.name] = None
-    return kind(**values)
+    return kind(
+        **{field.name: _value(hints[field.name], arrays, prefix + field.name, kinds or {}) for field in fields(kind)}  # type: ignore[arg-type]
+    )
+
+
+def _value(hint: Any, arrays: Mapping[str, Anys], name: str, kinds: Mapping[str, type[Any]]) -> Any:
+    if isinstance(hint, type) and is_dataclass(hint):
+        return restore(hint, arrays, name + ".", kinds)
+    if get_origin(hint) is tuple:
+        return _members(arrays, name, kinds)
+    if f"{name}.indptr" in arrays:
+        data, indices, indptr, shape = (_array(arrays, f"{name}.{p}") for p in ("data", "indices", "indptr", "shape"))
+        return Csr((data, indices, indptr), shape=(int(shape[0]), int(shape[1])))
+    if name not in arrays and (hint is NoneType or NoneType in get_args(hint)):
+        return None
+    array = _array(arrays, name)
+    return array if array.ndim else array.item()
+
+
+def _members(arrays: Mapping[str, Anys], name: str, kinds: Mapping[str, type[Any]]) -> tuple[Any, ...]:
+    found: list[Any] = []
+    while f"{name}.{len(found)}.{_CLASS}" in arrays:
+        member = f"{name}.{len(found)}."
+        kind = str(arrays[member + _CLASS])
+        if kind not in kinds:
+            raise unknown("record", kind, kinds)
+        found.append(restore(kinds[kind], arrays, member, kinds))
+    return tuple(found)
+
+
+def _array(arrays: Mapping[str, Anys], name: str) -> Anys:
+    if name not in arrays:
+        raise RecsysError(f"'{name}' is missing")
+    return arrays[name]

@@ -68,7 +68,7 @@ def test_the_wheel_holds_the_package_cards_and_configs(wheel: Path) -> None:
     shipped = {
         f"recsys/_shipped/{path.relative_to(ROOT).as_posix()}"
         for folder in ("datasets", "configs")
-        for path in (ROOT / folder).glob("*.toml")
+        for path in (ROOT / folder).rglob("*.toml")
     }
     assert shipped
     assert held == package | shipped | {"recsys/py.typed"}

@@ -1,4 +1,4 @@
-"""The command line: `recsys bench | evaluate | recommend | data | cache`."""
+"""The command line: `recsys bench | evaluate | recommend | reproduce | data | cache`."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from recsys.cli.cache import cache
 from recsys.cli.data import data
+from recsys.cli.reproduce import reproduce
 from recsys.cli.tables import headline
 from recsys.types import RecsysError
 
@@ -83,6 +84,7 @@ def recommend(
 
 cli.add_command(data)
 cli.add_command(cache)
+cli.add_command(reproduce)
 
 
 def console() -> Console:

@@ -91,7 +91,7 @@ def fitted(preparation: Preparation, section: ModelSection) -> tuple[Scorer, flo
 
     cell = preparation.cache.cell("model", [*preparation.key, section.kind, settings], fit)
     kind = get_type_hints(models.named(section.kind).fit)["return"]
-    return restore(kind, dict(cell.arrays)), cell.seconds
+    return restore(kind, cell.arrays, kinds=models.fitted_kinds()), cell.seconds
 
 
 def pool(preparation: Preparation, section: ModelSection) -> tuple[Pool, float]:

@@ -6,25 +6,12 @@ import numpy as np
 from scipy import sparse
 
 from recsys import seeds
-from recsys.maths import fold
-from recsys.models.checks import above_zero, at_least_one, from_zero
-from recsys.types.arrays import Csr, Floats, Ints
+from recsys.models.by_factors import ByFactors
+from recsys.models.checks import above_zero, at_least_one, enough_for_factors, from_zero, some_positives
+from recsys.types.arrays import Csr
 from recsys.types.models import Factors, Side
 
-
-@dataclass(frozen=True, eq=False)
-class ByFactors:
-    """A fitted factor model: the score is the dot product of a user's and an item's factor."""
-
-    factors: Factors
-
-    def score(self, users: Ints) -> Floats:
-        """Return the scores of B users against all I items, (B, I)."""
-        return np.asarray(self.factors.user_factors[users] @ self.factors.item_factors.T, dtype=np.float32)
-
-    def fold(self, histories: Csr) -> Floats:
-        """Return the scores of B histories (B, I), (B, I): each one's exact factor; the mean factor for an empty one."""
-        return np.asarray(fold(self.factors, histories) @ self.factors.item_factors.T, dtype=np.float32)
+_BYTES_PER_FACTOR = 24  # the library's (4), those of the exact users' side (8 + 8), ours (4)
 
 
 @dataclass(frozen=True)
@@ -64,6 +51,8 @@ class ALS:
         from implicit.als import AlternatingLeastSquares
         from threadpoolctl import threadpool_limits
 
+        some_positives("als", train)
+        enough_for_factors("als", train, self.factors, _BYTES_PER_FACTOR)
         positives = sparse.csr_matrix(self._confidences(train, side), dtype=np.float32)
         weights = {"regularization": self.regularization, "alpha": 1.0, "use_gpu": False}
         with threadpool_limits(1, user_api="blas"):

@@ -1,7 +1,10 @@
-"""Settings that cannot be meant, refused in one line."""
+"""What cannot be meant, or cannot be done with the memory at hand, refused in one line before any work."""
 
 import math
+import os
+from pathlib import Path
 
+from recsys.types.arrays import Csr
 from recsys.types.errors import RecsysError
 
 
@@ -24,3 +27,43 @@ def above_zero(model: str, **settings: float) -> None:
     for name, found in settings.items():
         if not isinstance(found, int | float) or isinstance(found, bool) or not 0 < found < math.inf:
             raise RecsysError(f"{model}: {name}: found {found!r}, expected a number above 0")
+
+
+def yes_or_no(model: str, **settings: bool) -> None:
+    """Refuse settings that are neither true nor false."""
+    for name, found in settings.items():
+        if not isinstance(found, bool):
+            raise RecsysError(f"{model}: {name}: found {found!r}, expected true or false")
+
+
+def some_positives(model: str, train: Csr) -> None:
+    """Refuse training data in which nobody has anything."""
+    if not train.nnz:
+        raise RecsysError(f"{model}: found no positives among {train.shape[0]:,} users, expected at least one")
+
+
+def enough_memory(model: str, needed: int, what: str, instead: str) -> None:
+    """Refuse work on `what` that needs more bytes than this machine can give; `instead` says what helps."""
+    found = available()
+    if found is not None and needed > found:
+        raise RecsysError(f"{model}: {what} need {needed:,} bytes of memory, and {found:,} are available: {instead}")
+
+
+def enough_for_factors(model: str, train: Csr, d: int, bytes_per_factor: int) -> None:
+    """Refuse d factors for every user and item of `train` that need more bytes than this machine can give."""
+    users, items = train.shape
+    what = f"{d} factors of {users:,} users and {items:,} items"
+    enough_memory(model, bytes_per_factor * d * (users + items), what, "use fewer factors")
+
+
+def available() -> int | None:
+    """Return the bytes of memory that can be had, None where the system does not say."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None

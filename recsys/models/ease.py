@@ -1,19 +1,18 @@
 """A linear model from items to items, in closed form."""
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy.linalg import lapack
 
-from recsys.maths import counts
-from recsys.models.checks import above_zero
+from recsys.models.checks import above_zero, enough_memory
+from recsys.models.neighbours import or_popularity
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.errors import RecsysError
 from recsys.types.models import Side
 
 _BYTES_PER_CELL = 20  # at the peak: the co-occurrence counts, sparse (12) and dense (8)
+_INSTEAD = "filter items with a larger min_item, or use als"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +28,8 @@ class ByItems:
         return self.fold(self.train[users])
 
     def fold(self, histories: Csr) -> Floats:
-        """Return the scores of B histories (B, I), (B, I): their items' weights, summed; popularity for an empty one."""
-        scores = np.asarray(histories @ self.weights, dtype=np.float32)
-        scores[np.diff(histories.indptr) == 0] = counts(self.train)
-        return scores
+        """Return the scores of B histories (B, I), (B, I): sums of their items' weights; popularity if all are 0."""
+        return or_popularity(np.asarray(histories @ self.weights, dtype=np.float32), self.train)
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,8 @@ class EASE:
         """
         from threadpoolctl import threadpool_limits
 
-        _check_memory(train.shape[1])
+        n_items = train.shape[1]
+        enough_memory("ease", _BYTES_PER_CELL * n_items**2, f"{n_items:,} items", _INSTEAD)
         gram = (train.T.astype(np.float64) @ train).toarray(order="F")
         gram[np.diag_indices_from(gram)] += self.l2
         with threadpool_limits(1, user_api="blas"):
@@ -79,25 +77,3 @@ def _inverse(matrix: Doubles) -> Doubles:
     for column in range(len(inverse) - 1):  # LAPACK fills the lower triangle only
         inverse[column, column + 1 :] = inverse[column + 1 :, column]
     return np.asarray(inverse, dtype=np.float64)
-
-
-def _check_memory(n_items: int) -> None:
-    needed, available = _BYTES_PER_CELL * n_items**2, _available()
-    if available is not None and needed > available:
-        raise RecsysError(
-            f"ease: {n_items:,} items need {needed:,} bytes of memory, and {available:,} are available: "
-            "filter items with a larger min_item, or use als"
-        )
-
-
-def _available() -> int | None:
-    """Return the bytes of memory that can be had, None where the system does not say."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None

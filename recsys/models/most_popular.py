@@ -1,12 +1,17 @@
-"""The same list for everybody: what most users have."""
+"""The same list for everybody: what most users have, lately where asked for."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from recsys.maths import counts
-from recsys.types.arrays import Csr, Floats, Ints
+from recsys.models.checks import above_zero
+from recsys.types.arrays import Csr, Doubles, Floats, Ints
+from recsys.types.errors import RecsysError
 from recsys.types.models import Side
+
+_DAY = 86_400.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +32,40 @@ class ByCounts:
 
 @dataclass(frozen=True)
 class MostPopular:
-    """The control that knows no user: an item's score is the number of users who have it."""
+    """The control that knows no user: an item's score is the number of users who have it.
+
+    With `half_life` (days), a user counts 2^(-age / half_life), age the days from the positive to the latest one.
+
+    Raises:
+        RecsysError: if a setting cannot be meant.
+    """
+
+    half_life: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if self.half_life is not None:
+            above_zero("most_popular", half_life=self.half_life)
 
     def fit(self, train: Csr, side: Side | None = None) -> ByCounts:
-        """Count the positives, (U, I)."""
-        return ByCounts(counts(train).astype(np.float32))
+        """Count the positives, (U, I).
+
+        Raises:
+            RecsysError: if `half_life` is set and `side` has no times.
+        """
+        if self.half_life is None:
+            return ByCounts(counts(train).astype(np.float32))
+        if side is None or side.times is None:
+            raise RecsysError(
+                f"most_popular: half_life: found {self.half_life!r} and data without times, "
+                "expected data with a time column, or no half_life"
+            )
+        return ByCounts(_recent(train, side.times, self.half_life * _DAY).astype(np.float32))
+
+
+def _recent(train: Csr, times: Csr, half_life: float) -> Doubles:
+    """Return the decayed count of each item, (I,)."""
+    rows = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))
+    moments = np.asarray(sparse.csr_matrix(times)[rows, train.indices]).ravel()
+    weights = np.exp2((moments - moments.max(initial=-np.inf)) / half_life)
+    return np.asarray(np.bincount(train.indices, weights=weights, minlength=train.shape[1]), dtype=np.float64)

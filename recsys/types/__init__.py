@@ -5,6 +5,7 @@ from recsys.types.errors import RecsysError, unknown
 from recsys.types.evaluations import Answer, Evaluation, PerCatalogue, PerMap, PerUser, Yardstick
 from recsys.types.maps import TasteMap
 from recsys.types.models import Factors, Model, Scorer, Side
+from recsys.types.negatives import Negatives
 from recsys.types.pools import Context, Pool, Tables
 from recsys.types.slates import Slates
 from recsys.types.splits import Split
@@ -12,6 +13,6 @@ from recsys.types.terms import Coverage, Modular, Spread, Term, Volume
 
 __all__ = [
     "Answer", "Context", "Coverage", "Dataset", "Evaluation", "Factors", "Interactions", "Items", "Model",
-    "Modular", "PerCatalogue", "PerMap", "PerUser", "Pool", "RecsysError", "Scorer", "Side", "Slates", "Split", "Spread",
-    "Tables", "TasteMap", "Term", "Volume", "Yardstick", "unknown",
+    "Modular", "Negatives", "PerCatalogue", "PerMap", "PerUser", "Pool", "RecsysError", "Scorer", "Side", "Slates",
+    "Split", "Spread", "Tables", "TasteMap", "Term", "Volume", "Yardstick", "unknown",
 ]  # fmt: skip

@@ -1,0 +1,182 @@
+"""Published tables, run again: ours beside theirs."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from recsys import data, pools
+from recsys.data.folders import data_folder
+from recsys.data.releases import read_lists, read_ratings
+from recsys.experiments.protocols import make_trial
+from recsys.experiments.recipes import FULL, SAMPLED, Recipe, Row, Source, read_recipe
+from recsys.experiments.trials import Trial, against, widened
+from recsys.metrics.sampled import rank_sampled
+from recsys.progress import progress
+from recsys.types import Answer, Evaluation, PerCatalogue, RecsysError, Scorer, Yardstick
+from recsys.types.arrays import Doubles
+
+
+@dataclass(frozen=True)
+class Check:
+    """One published value and ours."""
+
+    model: str
+    metric: str  # such as "ndcg@10"
+    published: float
+    ours: float  # NaN where the model could not be run
+    error: float  # standard error over users, NaN where there is none
+    tolerance: float
+    reason: str = ""
+
+    @property
+    def difference(self) -> float:
+        """Ours less theirs."""
+        return self.ours - self.published
+
+    @property
+    def passed(self) -> bool:
+        """Whether ours is within the tolerance, which is a distance and includes its ends."""
+        return abs(self.difference) <= self.tolerance + 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Reproduction:
+    """A published table and ours."""
+
+    name: str
+    recipe: Recipe
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every value is within its tolerance."""
+        return all(check.passed for check in self.checks)
+
+
+def reproduce(name: str | Path, data_dir: str | Path | None = None, quiet: bool = False) -> Reproduction:
+    """Run the reproduction `name`, a shipped one or a TOML file, on the files in `data_dir`.
+
+    A model that cannot be run here (memory) fails with that reason; the others go on.
+
+    Raises:
+        RecsysError: if there is none of that name, or its data is not there or of another form.
+    """
+    recipe = read_recipe(name)
+    for model, row in recipe.models.items():
+        row.build(f"[models.{model}]")
+    trial = prepare_trial(recipe, None if data_dir is None else Path(data_dir).expanduser(), quiet)
+    checks: list[Check] = []
+    with progress(quiet) as bars:
+        task = bars.add_task("models", total=len(recipe.models))
+        for model, row in recipe.models.items():
+            bars.update(task, description=model)
+            checks += check(model, row, recipe, trial)
+            bars.advance(task)
+    return Reproduction(Path(name).stem, recipe, tuple(checks), _notes(recipe, trial))
+
+
+def prepare_trial(recipe: Recipe, folder: Path | None = None, quiet: bool = False) -> Trial:
+    """Return the trial of a reproduction; `folder` holds its files.
+
+    Raises:
+        RecsysError: if the data is not there, is of another form, or leaves nobody to judge.
+    """
+    if recipe.data.format == "card":
+        dataset = data.load(recipe.data.name, data_dir=folder, quiet=quiet)
+        return make_trial(dataset, recipe.protocol, recipe.seed)
+    where = folder or data_folder() / recipe.data.name
+    if not where.is_dir():
+        raise RecsysError(f"{where}: no such folder, expected one with {_files(recipe.data)}; --data names another")
+    if recipe.data.format == "lists":
+        split = widened(read_lists(where), recipe.protocol.catalogue)
+        return Trial(split.train, None, split, against(split, recipe.protocol, recipe.seed))
+    split, negatives = read_ratings(where, recipe.data.name)
+    return Trial(split.train, None, split, (negatives,))
+
+
+def check(name: str, row: Row, recipe: Recipe, trial: Trial) -> list[Check]:
+    """Fit one model and hold its metrics beside the published ones."""
+    names = [metric for metric in recipe.metrics if metric in row.published]
+    reason = row.reason
+    try:
+        values = _values(row, trial, names, f"[models.{name}]", recipe.seed)
+    except RecsysError as error:
+        values, reason = dict.fromkeys(names, (math.nan, math.nan)), f"not run: {error}"
+    return [
+        Check(name, metric, row.published[metric], *values[metric], recipe.tolerance[metric], reason)
+        for metric in names
+    ]
+
+
+def _values(row: Row, trial: Trial, names: list[str], where: str, seed: int) -> dict[str, tuple[float, float]]:
+    matrix = trial.ratings if row.values == "ratings" else trial.fit
+    if matrix is None:
+        raise RecsysError(f"{where}: values = 'ratings', and this data has none")
+    scorer = trial.scorer(row.build(where).fit(matrix))
+    wanted = {name: (name.partition("@")[0], int(name.partition("@")[2])) for name in names}
+    if trial.negatives:
+        return _sampled(scorer, trial, wanted)
+    evaluation = _evaluation(scorer, trial, max(k for _, k in wanted.values()), seed)
+    return {name: _value(FULL[metric](evaluation, k)) for name, (metric, k) in wanted.items()}
+
+
+def _sampled(scorer: Scorer, trial: Trial, wanted: dict[str, tuple[str, int]]) -> dict[str, tuple[float, float]]:
+    ranks = [rank_sampled(scorer, negatives) for negatives in trial.negatives]
+    return {
+        name: _mean(np.mean([SAMPLED[metric](draw, k) for draw in ranks], axis=0))
+        for name, (metric, k) in wanted.items()
+    }
+
+
+def _evaluation(scorer: Scorer, trial: Trial, k: int, seed: int) -> Evaluation:
+    """Return everybody's best k of the whole catalogue; who has nothing to find gets no list."""
+    split = trial.split
+    pool = pools.candidates(scorer, split, n=min(k, split.shape[1]), maps=(), seed=seed)
+    asked = np.diff(split.test.indptr) > 0
+    return Evaluation(np.where(asked[:, None], pool.items, np.int32(-1)), Yardstick(split))
+
+
+def _value(answer: Answer) -> tuple[float, float]:
+    if isinstance(answer, PerCatalogue):
+        shown = answer.shown[answer.shown >= 0]
+        counts = np.bincount(shown, minlength=answer.n_items).astype(np.float64)
+        return float(answer.statistic(counts)), math.nan
+    values = answer.values
+    return _mean(values[~np.isnan(values)])
+
+
+def _mean(values: Doubles) -> tuple[float, float]:
+    """Return the mean, and its standard error over users."""
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+
+
+def _notes(recipe: Recipe, trial: Trial) -> tuple[str, ...]:
+    split = trial.split
+    said = [
+        f"{split.shape[0]:,} users, {split.shape[1]:,} items, {trial.fit.nnz:,} positives to fit on, "
+        f"{split.test.nnz:,} to find" + (f"; {trial.fit.shape[0]:,} other users to fit on" if trial.folded else "")
+    ]
+    if trial.negatives:
+        against = trial.negatives[0].against.shape[1]
+        source = trial.negatives[0].source if len(trial.negatives) == 1 else f"mean of {len(trial.negatives)} draws"
+        said.append(
+            f"sampled: each positive is ranked among {against} items ({source}), ties in random order; such values are "
+            "for comparison with this table alone, not with ranks among the whole catalogue"
+        )
+        repeated = sum(negatives.repeated for negatives in trial.negatives)
+        if repeated:
+            said.append(f"{repeated:,} negatives repeated another or were the positive: left out")
+    models = recipe.models.items()
+    said += [f"{name}: fitted to the ratings as values" for name, row in models if row.values == "ratings"]
+    return (*said, *split.notes, *(f"{name}: {row.note}" for name, row in models if row.note))
+
+
+def _files(source: Source) -> str:
+    names = {
+        "lists": "train.txt and test.txt",
+        "ratings": ", ".join(f"{source.name}.{part}" for part in ("train.rating", "test.rating", "test.negative")),
+    }[source.format]
+    return f"{names} ({source.get})" if source.get else names

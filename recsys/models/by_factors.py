@@ -1,0 +1,67 @@
+"""A fitted factor model, and the loss that its factors leave."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from recsys.maths import fold
+from recsys.types.arrays import Csr, Doubles, Floats, Ints
+from recsys.types.models import Factors, Side
+
+_ROWS = 256  # users whose scores are made at once
+
+
+class Loss(NamedTuple):
+    """The three parts of a factor model's training loss; which of them dominates says what is to be tuned."""
+
+    observed: float  # at likes and known dislikes
+    implicit: float  # everywhere
+    regularization: float
+
+    @property
+    def total(self) -> float:
+        """What training makes small."""
+        return self.observed + self.implicit + self.regularization
+
+
+@dataclass(frozen=True, eq=False)
+class ByFactors:
+    """A fitted factor model: the score is the dot product of a user's and an item's factor."""
+
+    factors: Factors
+    losses: Doubles | None = None  # (E, 3) the parts of the `Loss` after each epoch, where the model reports them
+
+    def score(self, users: Ints) -> Floats:
+        """Return the scores of B users against all I items, (B, I)."""
+        return np.asarray(self.factors.user_factors[users] @ self.factors.item_factors.T, dtype=np.float32)
+
+    def fold(self, histories: Csr) -> Floats:
+        """Return the scores of B histories (B, I), (B, I): each one's exact factor, the mean one if empty."""
+        return np.asarray(fold(self.factors, histories) @ self.factors.item_factors.T, dtype=np.float32)
+
+
+def loss(factors: Factors, train: Csr, side: Side | None = None) -> Loss:
+    """Return the loss whose minimum over one side, the other fixed, `Factors` states as normal equations.
+
+    With s a score, H the likes of `train` (U, I), D the dislikes of `side`: observed = sum_H (observed s^2 - 2 pull s
+    + pull) + disliked sum_D s^2, implicit = everywhere sum s^2, regularization = sum of each factor's squared
+    length times its ridge, on both sides. Who has no likes has the zero vector here, as in training.
+    """
+    liked = [np.diff(train.indptr), np.bincount(train.indices, minlength=train.shape[1])]
+    sides = [factors.user_factors.astype(np.float64), factors.item_factors.astype(np.float64)]
+    length, implicit = 0.0, np.full((sides[0].shape[1],) * 2, factors.everywhere)
+    for own, count, others in zip(sides, liked, reversed(train.shape), strict=True):
+        own[count == 0] = 0.0
+        ridges = factors.regularization * (count + factors.everywhere * others) ** factors.nu
+        length += float(ridges @ (own**2).sum(axis=1))
+        implicit = implicit * (own.T @ own)
+    observed = 0.0
+    for start in range(0, train.shape[0], _ROWS):
+        rows = slice(start, start + _ROWS)
+        scores = sides[0][rows] @ sides[1].T
+        at = scores[train[rows].nonzero()]
+        observed += float((factors.observed * at**2 - 2 * factors.pull * at + factors.pull).sum())
+        if side is not None and side.dislikes is not None:
+            observed += factors.disliked * float((scores[side.dislikes[rows].nonzero()] ** 2).sum())
+    return Loss(observed, float(implicit.sum()), length)

@@ -1,0 +1,29 @@
+"""What is read from the factor models of the library `implicit`."""
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from recsys.types.arrays import Bools, Csr, Floats
+from recsys.types.errors import RecsysError
+
+
+def sides(model: str, library: Any, train: Csr) -> tuple[Floats, Floats]:
+    """Return the user and item factors of `library` fitted to a copy of the positives, (U, I).
+
+    Raises:
+        RecsysError: if the fit left the range of numbers.
+    """
+    from implicit.recommender_base import ModelFitError
+
+    try:
+        library.fit(sparse.csr_matrix(train, dtype=np.float32, copy=True), show_progress=False)
+    except ModelFitError:
+        raise RecsysError(f"{model}: the factors left the range of numbers: use a smaller learning_rate") from None
+    return library.user_factors, library.item_factors
+
+
+def lowest_elsewhere(biases: Floats, somebody: Bools) -> Floats:
+    """Return biases (I,) with the lowest of them where nobody has the item: the library leaves 0 there."""
+    return np.where(somebody, biases, biases[somebody].min()).astype(np.float32)

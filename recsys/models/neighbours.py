@@ -1,0 +1,52 @@
+"""The strongest links of each row, found block by block."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import sparse
+
+from recsys.maths import counts
+from recsys.models.checks import enough_memory
+from recsys.types.arrays import Anys, Csr, Floats
+
+_CELLS = 4_000_000  # of a dense block of rows: 32 MB of float64
+
+
+def strongest(block: Anys, k: int) -> Csr:
+    """Return the k largest entries above 0 of each row, as float32; of equals, those that come first.
+
+    >>> strongest(np.array([[2.0, 0.0, 2.0, 3.0, 2.0]]), 3).toarray().tolist()
+    [[2.0, 0.0, 2.0, 3.0, 0.0]]
+    """
+    values = np.maximum(block, 0.0).astype(np.float32)
+    if k < values.shape[1]:
+        last = -np.partition(-values, k - 1, axis=1)[:, k - 1 : k]
+        equal = values == last
+        room = k - (values > last).sum(axis=1, keepdims=True)
+        values[(values < last) | (equal & (np.cumsum(equal, axis=1) > room))] = 0.0
+    return Csr(values)
+
+
+def or_popularity(scores: Floats, train: Csr) -> Floats:
+    """Return `scores` with rows of zeros replaced by how many users of `train` have each item."""
+    scores[~scores.any(axis=1)] = counts(train)
+    return scores
+
+
+def stacked(parts: Iterator[Csr]) -> Csr:
+    """Return the rows of all parts, one after the other."""
+    return Csr(sparse.vstack(list(parts), format="csr"))
+
+
+def blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Yield slices of rows whose dense blocks are of bounded size; one row has the same numbers in any of them."""
+    step = max(1, _CELLS // max(columns, 1))
+    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def enough_for_links(model: str, n_items: int, k: int) -> None:
+    """Refuse k links of every item that need more bytes than this machine can give."""
+    what = f"{k} links of {n_items:,} items"
+    # Values and indices, in both directions, and a block with its working copies.
+    needed = 2 * 12 * n_items * min(k, n_items) + 5 * 8 * min(max(_CELLS, n_items), n_items**2)
+    enough_memory(model, needed, what, "use a smaller k, or filter items with a larger min_item")
