@@ -97,7 +97,7 @@ def read_markdown(app: Any, what: str, name: str, found: Any, options: Any, line
 
 
 def _table(module: ModuleType) -> str:
-    rows = [f"| `{name}` | {_first_line(getattr(module, name))} |" for name in sorted(getattr(module, "__all__", ()))]
+    rows = [f"| `{name}` | {_first_line(getattr(module, name))} |" for name in sorted(module.__all__)]
     return "\n".join(["| name | what it is |", "|---|---|", *rows]) + "\n"
 
 

@@ -161,7 +161,8 @@ class Config(Section):
         specs.append(RunSpec(self.base, "base", self.base, blend={"relevance": 1.0}))
         specs += [RunSpec(name, "model", name, model=section) for name, section in self.models.items()]
         for name, blend in self.blends.items():
-            specs += _expand(name, blend)
+            if name != self.base or set(blend) != {"relevance"}:  # the base may be written out
+                specs += _expand(name, blend)
         return specs
 
     @property

@@ -74,7 +74,7 @@ def fit_scales(pool: Pool, blend: Blend, k: int = 10) -> dict[str, float]:
     The deviation is taken over the candidates left at each step of the relevance-only slate, and averaged over
     the steps and over at most 2,048 evenly spaced users. A term that cannot tell candidates apart gets 0.
     """
-    parts = read({name: value for name, value in blend.items() if not _absent(value)})
+    parts = read(blend)
     step = max(1, -(-len(pool.users) // SAMPLE))
     sample = Pool(pool.users[::step], pool.items[::step], pool.scores[::step], pool.context)
     weight = np.zeros((len(sample.users), len(parts)))
@@ -82,11 +82,6 @@ def fit_scales(pool: Pool, blend: Blend, k: int = 10) -> dict[str, float]:
     told = sample.lengths >= 2
     deviation = out["deviations"][told].mean(axis=0) if told.any() else np.zeros(len(parts))
     return {p.name: float(1 / s) if s > FLAT else 0.0 for p, s in zip(parts, deviation, strict=True)}
-
-
-def _absent(value: Any) -> bool:
-    weight = value.get("weight", 1) if isinstance(value, Mapping) else value
-    return not isinstance(weight, str) and not np.any(weight)
 
 
 def _factors(pool: Pool, parts: Sequence[Part], k: int, scale: Scale) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,9 +61,10 @@ ucb = 0.1
 """
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A folder with a log of 60 users and 40 items in two tastes, its catalogue, and a config."""
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A folder with a log of 60 users and 40 items in two tastes, its catalogue, a config, and one finished run."""
+    folder = tmp_path_factory.mktemp("template")
     rng = np.random.default_rng(0)
     rows = []
     for user in range(60):
@@ -71,15 +73,29 @@ def home(tmp_path, monkeypatch):
         for t, item in enumerate(dict.fromkeys([*liked, *strange])):
             rows.append((f"u{user}", item, int(rng.integers(2, 6)), 1_000_000 + 1000 * t + user))
     frame = pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "timestamp"])
-    frame.to_csv(tmp_path / "ratings.csv", index=False)
+    frame.to_csv(folder / "ratings.csv", index=False)
     catalogue = pd.DataFrame({"item_id": range(40), "title": [f"Film {i}" for i in range(40)]})
     catalogue["genres"] = ["Drama|War" if i < 20 else "Comedy" for i in range(40)]
     catalogue["year"] = [1950 + i for i in range(40)]
-    catalogue.to_csv(tmp_path / "items.csv", index=False)
-    (tmp_path / "mine.toml").write_text(CONFIG.format(kind="per_user_time"), encoding="utf-8")
+    catalogue.to_csv(folder / "items.csv", index=False)
+    (folder / "mine.toml").write_text(CONFIG.format(kind="per_user_time"), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECSYS_CACHE", str(folder / "cells"))
+        return folder, bench(folder / "mine.toml", out=folder / "runs", quiet=True)
+
+
+@pytest.fixture
+def home(template, tmp_path, monkeypatch):
+    """The template's files and what it computed, in a folder of one's own."""
+    shutil.copytree(template[0], tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cells"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def first(template):
+    return template[1]
 
 
 def run_cli(*arguments):
@@ -91,8 +107,8 @@ def run_cli(*arguments):
     return 0
 
 
-def test_every_file_of_a_run_is_there_and_agrees(home):
-    done = bench("mine.toml", out=home / "runs", quiet=True)
+def test_every_file_of_a_run_is_there_and_agrees(first):
+    done = first
     names = {path.name for path in done.folder.iterdir()}
     assert names >= {
         "config.toml", "environment.json", "summary.csv", "per_user.parquet", "slates.parquet", "significance.csv",
@@ -114,8 +130,8 @@ def test_every_file_of_a_run_is_there_and_agrees(home):
     assert json.loads((done.folder / "environment.json").read_text())["seed"] == 0
 
 
-def test_the_numbers_are_those_of_a_slow_evaluation_by_hand(home):
-    done = bench("mine.toml", out=home / "runs", quiet=True)
+def test_the_numbers_are_those_of_a_slow_evaluation_by_hand(first):
+    done = first
     split, slates = done.preparation.split, done.slates["als"]
     test = split.test.toarray() > 0
     hits = [test[u, row[row >= 0]][:5].sum() for u, row in enumerate(slates.items)]
@@ -125,8 +141,7 @@ def test_the_numbers_are_those_of_a_slow_evaluation_by_hand(home):
     assert not (split.met.toarray()[np.arange(len(test))[:, None], slates.items] * (slates.items >= 0)).any()
 
 
-def test_a_second_run_computes_nothing_again_and_gives_the_same_numbers(home, monkeypatch):
-    first = bench("mine.toml", out=home / "one", quiet=True)
+def test_a_second_run_computes_nothing_again_and_gives_the_same_numbers(home, first, monkeypatch):
     from recsys.models import ALS
 
     def refuse(self, train):
@@ -138,8 +153,7 @@ def test_a_second_run_computes_nothing_again_and_gives_the_same_numbers(home, mo
     pd.testing.assert_frame_equal(first.summary, second.summary)
 
 
-def test_rows_in_another_order_and_a_fresh_cache_give_the_same_numbers(home, monkeypatch):
-    first = bench("mine.toml", out=home / "one", quiet=True)
+def test_rows_in_another_order_and_a_fresh_cache_give_the_same_numbers(home, first, monkeypatch):
     frame = pd.read_csv("ratings.csv").sample(frac=1, random_state=1)
     frame.to_csv("ratings.csv", index=False)
     monkeypatch.setenv("RECSYS_CACHE", str(home / "other"))
@@ -148,11 +162,11 @@ def test_rows_in_another_order_and_a_fresh_cache_give_the_same_numbers(home, mon
     pd.testing.assert_frame_equal(first.summary[columns], second.summary[columns])
 
 
-def test_choices_are_judged_on_validation_without_test(home):
+def test_choices_are_judged_on_validation_without_test(home, first):
     text = (home / "mine.toml").read_text().replace("[judge]", '[judge]\non = "validation"')
     (home / "choose.toml").write_text(text)
     choose = bench("choose.toml", out=home / "runs", quiet=True).preparation.split
-    last = bench("mine.toml", out=home / "runs", quiet=True).preparation.split
+    last = first.preparation.split
     assert (choose.train + choose.test - last.train).nnz == 0
     assert choose.test.multiply(last.test).nnz == 0
 
@@ -174,8 +188,8 @@ def test_the_command_prints_one_table_and_where_the_files_are(home, capsys):
     assert "report.html" in out
 
 
-def test_lists_made_elsewhere_are_judged_beside_the_base(home, capsys):
-    slates = bench("mine.toml", out=home / "runs", quiet=True).slates["ease"]
+def test_lists_made_elsewhere_are_judged_beside_the_base(home, first, capsys):
+    slates = first.slates["ease"]
     row, rank = np.nonzero(slates.items >= 0)
     columns = {
         "userId": slates.user_ids[slates.users[row]],
@@ -185,9 +199,9 @@ def test_lists_made_elsewhere_are_judged_beside_the_base(home, capsys):
     pd.DataFrame(columns).sample(frac=1, random_state=0).to_csv("theirs.csv", index=False)
     assert run_cli("evaluate", "theirs.csv", "--config", "mine.toml", "--out", home / "runs", "--quiet") == 0
     assert "theirs" in capsys.readouterr().out
-    folder = next(path for path in (home / "runs").iterdir() if "theirs" in path.name)
+    folder = next((home / "runs").glob("mine-theirs-*"))
     theirs = pd.read_csv(folder / "summary.csv").set_index(["run", "metric", "k"]).value
-    ours = bench("mine.toml", out=home / "runs", quiet=True).summary.set_index(["run", "metric", "k"]).value
+    ours = first.summary.set_index(["run", "metric", "k"]).value
     for metric in ("ndcg", "coverage", "discovery"):
         assert theirs["theirs", metric, 5] == pytest.approx(ours["ease", metric, 5], nan_ok=True)
 
@@ -274,8 +288,9 @@ def test_a_base_without_factors_says_what_exploration_needs(home):
 @pytest.mark.slow
 def test_a_run_that_is_killed_goes_on(home):
     command = [sys.executable, "-m", "recsys", "bench", "mine.toml", "--quiet"]
-    process = subprocess.Popen(command, cwd=home)
     cells = home / "cells"
+    shutil.rmtree(cells)
+    process = subprocess.Popen(command, cwd=home)
     while process.poll() is None and len(list(cells.glob("slates-*.npz"))) < 2:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
@@ -289,7 +304,6 @@ def test_a_run_that_is_killed_goes_on(home):
 
 
 def test_the_cache_lists_and_clears(home, capsys):
-    bench("mine.toml", out=home / "runs", quiet=True)
     assert run_cli("cache", "list") == 0
     assert "model-" in capsys.readouterr().out
     assert run_cli("cache", "clear") == 0

@@ -84,7 +84,7 @@ def test_paths_start_at_the_config_file(tmp_path):
         ({**SMALL, "blends": {"x": {"relevence": 1}}}, "[blends.x] blend: unknown objective 'relevence': did you mean"),
         ({**SMALL, "blends": {"x": {"negative_space": {"weight": 1, "tua": 1}}}}, "unknown setting 'tua': did you mean 'tau'"),
         ({**SMALL, "blends": {"x": {"novelty": [1], "noise": [1]}}}, "novelty and noise have lists of weights"),
-        ({**SMALL, "blends": {"als": {"relevance": 1}}}, "two runs are called 'als'"),
+        ({**SMALL, "blends": {"als": {"novelty": 1}}}, "two runs are called 'als'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(content, line):
@@ -107,3 +107,8 @@ def test_a_file_that_is_no_toml_is_one_line(tmp_path):
     with pytest.raises(RecsysError, match="not TOML") as caught:
         read(tmp_path / "bad.toml")
     assert "\n" not in str(caught.value)
+
+
+def test_the_base_may_be_written_out_as_a_blend():
+    config = parse({**SMALL, "blends": {"als": {"relevance": 1.0}}})
+    assert [run.name for run in config.runs()] == ["most_popular", "random", "random_rerank", "als"]

@@ -42,11 +42,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def install(requirement: str, folder: Path) -> Path:
+def install(folder: Path, *requirement: str | Path) -> Path:
     """Install `requirement` into a new environment, and return its folder of programs."""
     must([sys.executable, "-m", "venv", folder], cwd=folder.parent)
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
-    must([programs / "python", "-m", "pip", "install", "--quiet", requirement], cwd=folder.parent)
+    must([programs / "python", "-m", "pip", "install", "--quiet", *requirement], cwd=folder.parent)
     return programs
 
 
@@ -75,8 +75,18 @@ def test_the_wheel_holds_the_package_cards_and_configs(wheel: Path) -> None:
 
 
 @pytest.mark.slow
+def test_an_editable_install_is_the_checkout_and_no_more(tmp_path: Path) -> None:
+    python = install(tmp_path / "venv", "--no-deps", "editables", "--editable", ROOT) / "python"
+    where = "import recsys; from recsys.shipped import folder; print(recsys.__file__, folder('datasets'), sep='\\n')"
+    assert must([python, "-c", where], cwd=tmp_path) == f"{ROOT / 'recsys' / '__init__.py'}\n{ROOT / 'datasets'}\n"
+    for name in ("datasets", "configs", "tests"):  # other people's packages may have these names
+        shadow = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{name}') is not None)"
+        must([python, "-c", shadow], cwd=tmp_path)
+
+
+@pytest.mark.slow
 def test_the_core_alone(wheel: Path, tmp_path: Path) -> None:
-    programs = install(str(wheel), tmp_path / "core")
+    programs = install(tmp_path / "core", wheel)
     where = must([programs / "python", "-c", "import recsys; print(recsys.__file__)"], cwd=tmp_path)
     assert Path(where).is_relative_to(tmp_path)
     assert must([programs / "python", "-c", RANK], cwd=tmp_path) == "[[1 0]]\n"
@@ -86,7 +96,7 @@ def test_the_core_alone(wheel: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_benchmark_of_ones_own_table(wheel: Path, tmp_path: Path) -> None:
-    programs = install(f"{wheel}[bench]", tmp_path / "venv")
+    programs = install(tmp_path / "venv", f"{wheel}[bench]")
     there = {"RECSYS_DATA": str(tmp_path / "data"), "RECSYS_CACHE": str(tmp_path / "cache")}
     must([programs / "python", "-c", "import recsys"], cwd=tmp_path)
     assert "ml-100k" in must([programs / "recsys", "data", "list"], cwd=tmp_path, **there)

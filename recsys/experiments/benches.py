@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recsys import blends
 from recsys.configs import Config, RunSpec, parse, read
 from recsys.experiments.folders import Folder
 from recsys.experiments.preparations import Preparation, Say, pool, prepare
 from recsys.progress import progress
 from recsys.runs import Cell
 from recsys.scores import Scores, differences, score, summary
-from recsys.slates import rerank
+from recsys.slates import fit_scales, rerank
 from recsys.types import Pool, RecsysError, Slates, Yardstick
 
 if TYPE_CHECKING:
@@ -137,21 +138,37 @@ def _run(preparation: Preparation, spec: RunSpec, base: Pool) -> tuple[Slates, f
     if spec.model is not None:
         candidates, fitting = pool(preparation, spec.model)
     k = max(config.slate.k)
+    source = [*preparation.key, (spec.model or config.model).model_dump(), config.pool.model_dump(), k]
 
     def make() -> Cell:
         rerank(candidates.block(0, 1), {"relevance": 1.0}, 1)  # the kernel is compiled before the clock starts
-        scale = None if config.slate.scale == "none" else "fitted"
+        scale = None if config.slate.scale == "none" else _scales(preparation, source, candidates, blend, k)
         start = time.perf_counter()
-        made = rerank(candidates, blend, k, scale=scale, seed=config.seed)  # type: ignore[arg-type]
+        made = rerank(candidates, blend, k, scale=scale, seed=config.seed)
         took = time.perf_counter() - start
         arrays = {name: getattr(made, name) for name in ("users", "items", "scores", "contributions")}
         factors = {f"scale.{name}": np.array(value) for name, value in made.scales.items()}
         return Cell({**arrays, "objectives": np.array(made.objectives), **factors}, took)
 
-    source = (spec.model or config.model).model_dump()
-    key = [*preparation.key, source, config.pool.model_dump(), config.slate.scale, k, blend]
-    cell = preparation.cache.cell("slates", key, make)
+    cell = preparation.cache.cell("slates", [*source, config.slate.scale, blend], make)
     return _restore(cell, candidates), fitting + cell.seconds
+
+
+def _scales(
+    preparation: Preparation, source: list[Any], candidates: Pool, blend: Mapping[str, Any], k: int
+) -> dict[str, float]:
+    """Return the scale of each objective of a blend: it depends on pool and settings, not on weights."""
+    scales = {}
+    for part in blends.read(blend):
+        alone = {part.name: {"weight": 1.0, **part.settings}}
+
+        def fit(alone: Mapping[str, Any] = alone, name: str = part.name) -> Cell:
+            start = time.perf_counter()
+            factor = fit_scales(candidates, alone, k)[name]
+            return Cell({"scale": np.array(factor)}, time.perf_counter() - start)
+
+        scales[part.name] = float(preparation.cache.cell("scale", [*source, alone], fit).arrays["scale"])
+    return scales
 
 
 def _restore(cell: Cell, candidates: Pool) -> Slates:
