@@ -30,9 +30,9 @@ SPACES: dict[str, dict[str, Range]] = {
     "als": {"factors": ("whole", 16, 256), "regularization": ("log", 0.5, 200), "alpha": ("log", 1.2, 60)},
     "ials": {
         "factors": ("whole", 16, 256),
-        "regularization": ("log", 1e-4, 0.3),
-        "unobserved": ("log", 0.003, 1.0),
-        "nu": ("real", 0.0, 1.0),
+        "regularization": ("log", 1e-3, 0.3),
+        "unobserved": ("log", 0.03, 3.0),
+        "nu": ("real", 0.5, 1.0),
     },
     "ease": {"l2": ("log", 5, 5000)},
     "item_knn": {"k": ("whole", 5, 1000), "shrink": ("log", 0.1, 500), "similarity": WEIGHTING},
@@ -73,8 +73,11 @@ def setting(range_: Range, u: float) -> float | int | str:
 
 
 def judge(kind: str, settings: dict[str, float | int | str], split: Split) -> float:
-    """Return nDCG@10 on the split's test part, which is validation here."""
-    fitted = models.named(kind)(**settings).fit(split.train, split.side)
+    """Return nDCG@10 on the split's test part, which is validation here; 0 where the fit fails (BPR can diverge)."""
+    try:
+        fitted = models.named(kind)(**settings).fit(split.train, split.side)
+    except RecsysError:
+        return 0.0
     pool = candidates(fitted, split, n=10, maps=())
     return float(np.nanmean(metrics.ndcg(Evaluation(pool.items, Yardstick(split)), 10).values))
 
@@ -106,7 +109,7 @@ def text(settings: dict[str, float | int | str]) -> str:
 
 def main() -> None:
     """Search and write."""
-    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 32
+    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 48
     for name in ("ml-100k", "ml-latest-small"):
         try:
             rows = search(name, trials)
