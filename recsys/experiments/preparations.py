@@ -86,7 +86,9 @@ def fitted(preparation: Preparation, section: ModelSection) -> tuple[Scorer, flo
 
     def fit() -> Cell:
         start = time.perf_counter()
-        record = section.model_copy(update=settings).build("[model]").fit(preparation.split.train, preparation.split.side)
+        record = (
+            section.model_copy(update=settings).build("[model]").fit(preparation.split.train, preparation.split.side)
+        )
         return Cell(flatten(record), time.perf_counter() - start)
 
     cell = preparation.cache.cell("model", [*preparation.key, section.kind, settings], fit)

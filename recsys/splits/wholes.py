@@ -32,7 +32,9 @@ def whole(
         test=none,
         train_other=matrix(pairs, ~pairs.positive, ones),
         validation_other=none,
-        train_times=None if pairs.datetime is None else matrix(pairs, pairs.positive, pairs.datetime.astype(np.float64)),
+        train_times=None
+        if pairs.datetime is None
+        else matrix(pairs, pairs.positive, pairs.datetime.astype(np.float64)),
         fingerprint=settings.fingerprint(f"whole {dataset.fingerprint}"),
         counts=pairs.counts,
     )
