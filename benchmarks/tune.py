@@ -9,6 +9,7 @@ out, and said.
 import csv
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,9 @@ SPACES: dict[str, dict[str, Range]] = {
 
 def points(space: dict[str, Range], trials: int) -> list[dict[str, float | int | str]]:
     """Return settings spread evenly over `space`."""
-    spread = qmc.Sobol(len(space), rng=np.random.default_rng(SEED)).random(trials)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # balanced for powers of 2 only
+        spread = qmc.Sobol(len(space), rng=np.random.default_rng(SEED)).random(trials)
     return [{name: setting(range_, u) for (name, range_), u in zip(space.items(), row, strict=True)} for row in spread]
 
 

@@ -1,5 +1,8 @@
 """Configs: defaults, expansion of weights, and one clear line for whatever cannot be."""
 
+import csv
+from pathlib import Path
+
 import pytest
 
 from recsys.configs import parse, read
@@ -112,3 +115,15 @@ def test_a_file_that_is_no_toml_is_one_line(tmp_path):
 def test_the_base_may_be_written_out_as_a_blend():
     config = parse({**SMALL, "blends": {"als": {"relevance": 1.0}}})
     assert [run.name for run in config.runs()] == ["most_popular", "random", "random_rerank", "als"]
+
+
+@pytest.mark.parametrize("name", ["ml-100k", "ml-latest-small"])
+def test_shipped_settings_are_the_best_of_the_search_that_is_kept(name):
+    table = Path(__file__).parents[1] / "benchmarks" / "results" / f"tuning-{name}.csv"
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len({sum(row["model"] == kind for row in rows) for kind in {row["model"] for row in rows}}) == 1
+    best = {row["model"]: row["settings"] for row in rows if row["rank"] == "1"}
+    config = read(name)
+    for section in (config.model, *config.models.values()):
+        assert " ".join(f"{key}={value}" for key, value in (section.model_extra or {}).items()) == best[section.kind]
