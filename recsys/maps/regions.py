@@ -70,6 +70,7 @@ def components(train: Csr, n: int, seed: int) -> Doubles:
     model = NMF(n, init="nndsvda", max_iter=50, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # shares settle long before the loss does
+        warnings.simplefilter("ignore", RuntimeWarning)  # a loss that rounds below 0 has no root in older versions
         users = model.fit_transform(train.astype(np.float64))
     mass = (model.components_ * users.sum(axis=0)[:, None]).T
     total = mass.sum(axis=1, keepdims=True)
