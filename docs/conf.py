@@ -69,6 +69,7 @@ def write_api(app: Any) -> None:
     _write(API / "index.md", "# API\n\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(modules) + "\n```\n")
     for name in TABLES:
         _write(API / "tables" / f"{name}.md", _table(importlib.import_module(f"recsys.{name}")))
+    _write(API / "tables" / "keys.md", _keys())
 
 
 def shorten(app: Any, what: str, name: str, found: Any, options: Any, signature: Any, returns: Any) -> Any:

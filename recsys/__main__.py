@@ -20,6 +20,9 @@ def main() -> None:
             raise
         print(ADVICE, file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # before the command line is there to answer it
+        print("recsys: stopped", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

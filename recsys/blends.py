@@ -50,10 +50,11 @@ def _part(name: str, value: Any) -> Part:
     if "weight" not in settings:
         raise RecsysError(f"blend: '{name}' has no weight, expected a number or {{weight = ..., ...}}")
     weight = _weight(name, settings.pop("weight"))
-    known = list(inspect.signature(objective).parameters)[2:]
-    for setting in settings:
+    known = dict(list(inspect.signature(objective).parameters.items())[2:])
+    for setting, value in settings.items():
         if setting not in known:
             raise unknown("setting", setting, [*known, "weight"], where=f"blend: {name}")
+        _check_type(name, setting, value, known[setting].default)
     return Part(name, objective, weight, settings)
 
 
@@ -62,9 +63,20 @@ def _weight(name: str, value: ArrayLike) -> Doubles:
         weight = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise RecsysError(f"blend: the weight of '{name}' is {value!r}, expected a number") from None
-    if weight.ndim > 1 or not np.isfinite(weight).all():
+    if weight.ndim > 1 or not weight.size or not np.isfinite(weight).all():
         raise RecsysError(f"blend: the weight of '{name}' is {value!r}, expected a finite number, or one per user")
     return weight
+
+
+def _check_type(name: str, setting: str, value: Any, default: Any) -> None:
+    """Refuse text for a number, a fraction for a whole number, and the like; None stands for a whole number."""
+    whole = default is None or (isinstance(default, int) and not isinstance(default, bool))
+    kinds: tuple[type, ...] = (str,) if isinstance(default, str) else (int,) if whole else (int, float)
+    if isinstance(default, bool | str | int | float | None) and not (value is None and default is None):
+        wrong = not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(default, bool))
+        if wrong:
+            expected = "text" if kinds == (str,) else "a whole number" if kinds == (int,) else "a number"
+            raise RecsysError(f"blend: {name}: {setting} is {value!r}, expected {expected}")
 
 
 def _objective(name: str) -> Objective:
@@ -76,7 +88,10 @@ def _objective(name: str) -> Objective:
     module, _, attribute = name.partition(":")
     try:
         found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+        if not callable(found):
+            raise AttributeError(f"{attribute} is no function")
+        inspect.signature(found)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise RecsysError(f"blend: '{name}' cannot be imported ({error}), expected package.module:function") from None
     return found
 

@@ -115,7 +115,7 @@ class Judge(Section):
     @classmethod
     def _known(cls, value: list[str]) -> list[str]:
         for name in value:
-            if ":" not in name and name not in metrics.__all__:
+            if ":" not in name and name.partition("@")[0] not in metrics.__all__:
                 raise unknown("metric", name, metrics.__all__)
         return value
 
@@ -123,8 +123,8 @@ class Judge(Section):
 class Config(Section):
     """A whole benchmark."""
 
-    name: str = "bench"
-    seed: int = 0
+    name: str = Field("bench", pattern=r"^[\w][\w .-]*$")  # of the run folder
+    seed: int = Field(0, ge=0, lt=2**63)
     data: Data
     filter: Filter = Filter()
     split: SplitSection = SplitSection()

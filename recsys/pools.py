@@ -49,6 +49,8 @@ class Pool(records.Pool):
             items = _codes("item_id", item_names, split.item_ids)
             fresh = np.asarray(split.met[users, items]).ravel() == 0
             users, items, values = users[fresh], items[fresh], values[fresh]
+            if not len(values):
+                raise RecsysError("candidates: every pair was met in training, expected items new to somebody")
             where = context(split, maps=maps, seed=seed)
         pairs = users.astype(np.int64) * len(where.item_ids) + items
         if len(np.unique(pairs)) < len(pairs):
@@ -89,6 +91,10 @@ def candidates(
         RecsysError: if n is not between 1 and the number of items.
     """
     count = split.train.shape[1]
+    if history not in ("exclude", "keep"):
+        raise RecsysError(f"pool: history is '{history}', expected exclude or keep")
+    if not hasattr(model, "score"):
+        raise RecsysError(f"pool: the {type(model).__name__} is not fitted, expected what its fit(split.train) returns")
     if not 1 <= n <= count:
         raise RecsysError(f"pool: n is {n}, expected a number from 1 to {count}, the items of the catalogue")
     rows = np.arange(split.train.shape[0], dtype=np.int32) if users is None else np.asarray(users, dtype=np.int32)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from recsys.types import RecsysError
 from recsys.types.arrays import Anys
 
 Arrays = Mapping[str, Anys]
+CELL = re.compile(r"[a-z]+-[0-9a-f]{20}\.npz")
 PACKAGES = ("recsys-negspace", "numpy", "scipy", "numba", "implicit", "pandas", "scikit-learn", "networkx")
 
 
@@ -59,8 +61,8 @@ class Cache:
         return made
 
     def entries(self) -> Iterator[Path]:
-        """Yield the files of the cells there are."""
-        return iter(sorted(self.folder.glob("*.npz")))
+        """Yield the files of the cells there are; other files in the folder are none of them."""
+        return (path for path in sorted(self.folder.glob("*.npz")) if CELL.fullmatch(path.name))
 
     def clear(self) -> int:
         """Remove every cell; return how many there were."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from recsys import seeds
+from recsys import objectives, seeds
 from recsys.blends import Blend, Part, read, weights
 from recsys.kernels.plans import Plan, plan
 from recsys.types import Pool, RecsysError, Slates, Tables, unknown
@@ -98,7 +98,7 @@ def _factors(pool: Pool, parts: Sequence[Part], k: int, scale: Scale) -> dict[st
 
 
 def _closed_form(parts: Sequence[Part]) -> bool:
-    return all(p.name != "thompson" for p in parts)
+    return all(p.objective is not objectives.thompson for p in parts)
 
 
 def _run(

@@ -1,5 +1,6 @@
 """The main job on a small table: from a config to files, from Python and from the command line."""
 
+import io
 import json
 import os
 import shutil
@@ -247,6 +248,8 @@ def test_recommendations_are_written_for_users_of_the_data(home, capsys):
         (("recommend", "mine.toml", "--blend", "widr-0.1", "--out", "x.csv"), "did you mean 'wider-0.1'"),
         (("recommend", "mine.toml", "--users", "nobody", "--out", "x.csv"), "user 'nobody' is not among"),
         (("recommend", "mine.toml", "--out", "x.xml"), "expected .csv or .parquet"),
+        (("recommend", "mine.toml", "--out", "ratings.csv"), "is the data of mine itself"),
+        (("recommend", "mine.toml", "--k", "0", "--out", "x.csv"), "k is 0"),
         (("recommend", "mine.toml", "--k", "99", "--out", "x.csv"), "k is 99"),
         (("evaluate", "nothing.csv", "--config", "mine.toml"), "nothing.csv: no such file"),
     ],
@@ -285,6 +288,32 @@ def test_a_base_without_factors_says_what_exploration_needs(home):
         bench("mine.toml", out=home / "runs", quiet=True)
 
 
+def test_other_data_goes_to_another_folder_and_a_failed_command_leaves_none(home, first):
+    frame = pd.read_csv("ratings.csv")
+    frame[frame.user_id != "u0"].to_csv("ratings.csv", index=False)
+    assert bench("mine.toml", out=home / "runs", quiet=True).folder.name != first.folder.name
+    assert run_cli("bench", "mine.toml", "--out", "fresh", "--data-dir", "x") == 0
+    before = sorted(home.iterdir())
+    (home / "bad.toml").write_text('[data]\nname = "ml-10k"\n')
+    assert run_cli("bench", "bad.toml", "--out", "fresh") == 2
+    assert sorted({*home.iterdir()} - {home / "bad.toml"}) == before
+    assert len(list((home / "fresh").iterdir())) == 1
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_the_table_fits_the_terminal(first, width):
+    from rich.console import Console
+
+    from recsys.cli.tables import headline
+
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(headline(first.summary, first.differences, "als", 5, width))
+    text = console.export_text()
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert "wider-0.5" in text
+    assert "ndcg@5" in text
+
+
 @pytest.mark.slow
 def test_a_run_that_is_killed_goes_on(home):
     command = [sys.executable, "-m", "recsys", "bench", "mine.toml", "--quiet"]
@@ -300,7 +329,7 @@ def test_a_run_that_is_killed_goes_on(home):
     assert subprocess.run(command, cwd=home, check=False).returncode == 0
     after = {path.name: path.stat().st_mtime_ns for path in cells.glob("*.npz")}
     assert {name: after[name] for name in before} == before
-    assert not list(home.rglob(".part-*.csv"))
+    assert not list((home / "runs").glob(".part-*"))
 
 
 def test_the_cache_lists_and_clears(home, capsys):

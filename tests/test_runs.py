@@ -47,6 +47,15 @@ def test_a_cell_with_a_pickle_in_it_is_not_opened(tmp_path):
     assert cache.cell("thing", 1, lambda: made(calls)).arrays["x"].tolist() == [0, 1, 2]
 
 
+def test_files_of_somebody_else_in_the_folder_stay(tmp_path):
+    cache = Cache(tmp_path)
+    cache.cell("thing", 1, lambda: made([]))
+    for name in ("thesis.npz", "model-backup.npz", "slates-2024.npz"):
+        (tmp_path / name).write_bytes(b"mine")
+    assert cache.clear() == 1
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_changed_source_does_not_meet_old_cells(tmp_path, monkeypatch):
     cache, calls = Cache(tmp_path), []
     cache.cell("thing", 1, lambda: made(calls))

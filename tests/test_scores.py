@@ -362,8 +362,12 @@ class TestCompare:
         monkeypatch.setattr(maps, "own", lambda train, seed: made["own"])
         monkeypatch.setattr(maps, "content", lambda items: pytest.fail("nobody asked for content maps"))
         runs = {"a": random_slates(1, 60), "b": random_slates(2, 60)}
-        found = compare(runs, split, ["discovery", "deficit_own", "ndcg"], "a", draws=20).summary
+        found = compare(runs, split, ["discovery", "deficit_own", "ndcg"], "a", ks=(5,), draws=20).summary
         assert found[found.run == "a"].maps.tolist()[:2] == [2, 3]
+
+    def test_a_cut_off_beyond_the_slates_is_refused(self, runs, split):
+        with pytest.raises(RecsysError, match="expected at least k = 500"):
+            compare(runs, split, ["ndcg@500"], "base")
 
     def test_an_unknown_run_is_said_before_anything_is_made(self, runs, split):
         with pytest.raises(RecsysError, match="unknown run 'bse': did you mean 'base'"):

@@ -1,5 +1,7 @@
 """Re-ranking: weights, scales, sampling, threads, and what is refused."""
 
+import re
+
 import numpy as np
 import pytest
 from worlds import FactorWorld, make_maps, make_split
@@ -139,6 +141,11 @@ def test_a_short_pool_gives_a_short_slate(split, model):
         ({"relevence": 1.0}, 5, {}, "unknown objective 'relevence': did you mean 'relevance'"),
         ({"negative_space": {"weight": 1.0, "tua": 1.0}}, 5, {}, "unknown setting 'tua': did you mean 'tau'"),
         ({"negative_space": {"tau": 1.0}}, 5, {}, "'negative_space' has no weight"),
+        ({"diversity": {"weight": 1.0, "agg": 3}}, 5, {}, "diversity: agg is 3, expected text"),
+        ({"volume": {"weight": 1.0, "window": 2.5}}, 5, {}, "volume: window is 2.5, expected a whole number"),
+        ({"negative_space": {"weight": 1.0, "tau": "x"}}, 5, {}, "negative_space: tau is 'x', expected a number"),
+        ({"math:pi": 1.0}, 5, {}, "'math:pi' cannot be imported"),
+        ({"relevance": []}, 5, {}, "the weight of 'relevance' is []"),
         ({"relevance": "much"}, 5, {}, "the weight of 'relevance' is 'much'"),
         ({"relevance": float("nan")}, 5, {}, "the weight of 'relevance' is nan"),
         ({"relevance": [1.0, 2.0]}, 5, {}, "'relevance' has 2 weights, expected one, or 30"),
@@ -151,6 +158,6 @@ def test_a_short_pool_gives_a_short_slate(split, model):
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(pool, blend, k, settings, message):
-    with pytest.raises(RecsysError, match=message.replace("(", r"\(")) as caught:
+    with pytest.raises(RecsysError, match=re.escape(message)) as caught:
         rerank(pool, blend, k, **settings)
     assert "\n" not in str(caught.value)

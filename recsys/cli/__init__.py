@@ -39,7 +39,8 @@ def bench(config: str, out: Path, data_dir: Path | None, quiet: bool) -> None:
 
     done = run(config, out=out, quiet=quiet, data_dir=data_dir)
     settings = done.preparation.config
-    console().print(headline(done.summary, done.differences, settings.base, settings.headline))
+    screen = console()
+    screen.print(headline(done.summary, done.differences, settings.base, settings.headline, screen.width))
     for note in done.notes:
         click.echo(f"note: {note}")
     _say_files(done.folder)
@@ -57,7 +58,8 @@ def evaluate(file: Path, config: str, out: Path, data_dir: Path | None, quiet: b
 
     done = run(file, config, out=out, quiet=quiet, data_dir=data_dir)
     settings = done.preparation.config
-    console().print(headline(done.summary, done.differences, settings.base, settings.headline))
+    screen = console()
+    screen.print(headline(done.summary, done.differences, settings.base, settings.headline, screen.width))
     for note in done.notes:
         click.echo(f"note: {note}")
     _say_files(done.folder)

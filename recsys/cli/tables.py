@@ -9,29 +9,37 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-RELATIVE = ("ndcg", "discovery", "self_information", "coverage")  # shown as % of the base, with intervals
-PLAIN = ("ndcg", "untouched_share")
+# What a row says, in the order of importance, with the width that it takes: a narrow terminal shows the first ones.
+COLUMNS = (
+    ("value", "ndcg", 9), ("change", "ndcg", 24), ("change", "discovery", 26), ("change", "self_information", 23),
+    ("seconds", "", 10), ("change", "coverage", 26), ("value", "untouched_share", 21),
+)  # fmt: skip
 
 
-def headline(summary: "pd.DataFrame", differences: "pd.DataFrame", base: str, k: int) -> Table:
-    """Return one row per run: values, and differences against the base in % with 95 % intervals."""
+def headline(summary: "pd.DataFrame", differences: "pd.DataFrame", base: str, k: int, width: int = 160) -> Table:
+    """Return one row per run: values, and differences against the base in % with 95 % intervals, `width` columns."""
     table = Table(title=f"Against {base}, at k = {k}, with 95 % intervals", title_justify="left")
-    here = set(summary.metric)
+    here, runs = {*summary.metric, ""}, list(dict.fromkeys(summary.run))
+    left, shown = width - max(map(len, runs)) - 4, []
+    for kind, metric, wide in COLUMNS:
+        if metric in here and wide + 3 <= left:
+            shown.append((kind, metric))
+            left -= wide
+    titles = {"value": "{}@" + str(k), "change": "{} %", "seconds": "seconds"}
     table.add_column("run", no_wrap=True)
-    for metric in PLAIN:
-        if metric in here:
-            table.add_column(f"{metric}@{k}", justify="right", no_wrap=True)
-    for metric in RELATIVE:
-        if metric in here:
-            table.add_column(f"{metric} %", justify="right", no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
+    for kind, metric in shown:
+        table.add_column(titles[kind].format(metric), justify="right", no_wrap=True)
     values = {(row["run"], row["metric"]): row for row in summary[summary.k == k].to_dict("records")}
     changes = {(row["run"], row["metric"]): row for row in differences[differences.k == k].to_dict("records")}
-    for run in dict.fromkeys(summary.run):
-        cells = [_number(values.get((run, m), {}).get("value")) for m in PLAIN if m in here]
-        cells += [_change(changes.get((run, m))) for m in RELATIVE if m in here]
-        seconds = values[run, summary.metric.iloc[0]]["seconds"]
-        table.add_row(run, *cells, _number(seconds, 2), style="bold" if run == base else None)
+    seconds = dict(zip(summary.run, summary.seconds, strict=True))
+    for run in runs:
+        cells = {
+            "value": lambda metric, run=run: _number(values.get((run, metric), {}).get("value")),
+            "change": lambda metric, run=run: _change(changes.get((run, metric))),
+            "seconds": lambda metric, run=run: _number(seconds[run], 2),
+        }
+        row = [cells[kind](metric) for kind, metric in shown]
+        table.add_row(run, *row, style="bold" if run == base else None)
     return table
 
 
@@ -40,7 +48,7 @@ def _number(value: float | None, digits: int = 4) -> str:
 
 
 def _change(row: Mapping[Hashable, Any] | None) -> str:
-    if row is None or math.isnan(row["relative"]):
+    if row is None or math.isnan(row["relative"]) or math.isnan(row["relative_low"]):
         return ""
     change, low, high = (100 * row[name] for name in ("relative", "relative_low", "relative_high"))
     return f"{change:+.1f} [{low:+.1f}, {high:+.1f}]"

@@ -8,7 +8,7 @@ def data_folder(data_dir: str | Path | None = None) -> Path:
     """Return `data_dir`, else the folder that `RECSYS_DATA` names, else the user's cache folder for data."""
     chosen = data_dir or os.environ.get("RECSYS_DATA")
     if chosen:
-        return Path(chosen).expanduser()
+        return Path(chosen).expanduser().absolute()
     from platformdirs import user_cache_path
 
     return user_cache_path("recsys") / "data"

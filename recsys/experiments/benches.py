@@ -1,5 +1,6 @@
 """The main job: every run of a config, judged together, with files to keep and a report to look at."""
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 from recsys import blends
 from recsys.configs import Config, RunSpec, parse, read
 from recsys.experiments.folders import Folder
-from recsys.experiments.preparations import Preparation, Say, pool, prepare
+from recsys.experiments.preparations import Preparation, Say, one_blas_thread, pool, prepare
 from recsys.progress import progress
 from recsys.runs import Cell
 from recsys.scores import Scores, differences, score, summary
@@ -56,7 +57,7 @@ def bench(
     quiet: bool = False,
     data_dir: str | Path | None = None,
 ) -> Bench:
-    """Run the benchmark that `config` describes and write its folder, `out/<name>-<hash of the config>`.
+    """Run the benchmark that `config` describes and write its folder, `out/<name>-<hash of config and data>`.
 
     `config` is a path, the name of a shipped config, nested tables, or a `Config`. Fitted models, maps, pools
     and slates are cached by the hash of what made them: a run that was killed goes on where it stopped.
@@ -65,15 +66,22 @@ def bench(
         RecsysError: for whatever is wrong with the config, the data or the folder, in one line.
     """
     settings = read_config(config)
-    folder = Folder(Path(out) / f"{settings.name}-{settings.digest()}")
+    folder = Folder(Path(out))
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
-    preparation = prepare(settings, data_dir=home, quiet=quiet, say=folder.say)
-    specs = tuple(settings.runs())
-    slates, seconds = run_slates(preparation, specs, quiet, folder.say)
-    done = judge(preparation, specs, slates, seconds, folder.path, quiet)
+    with one_blas_thread():
+        preparation = prepare(settings, data_dir=home, quiet=quiet, say=folder.say)
+        specs = tuple(settings.runs())
+        slates, seconds = run_slates(preparation, specs, quiet, folder.say)
+    path = Path(out) / f"{settings.name}-{name_of(settings, preparation.dataset.fingerprint)}"
+    done = judge(preparation, specs, slates, seconds, path, quiet)
     folder.write(done, time.perf_counter() - start)
     return done
+
+
+def name_of(settings: Config, *made_of: str) -> str:
+    """Return ten characters for settings and the data (and lists) that they met: other data, another folder."""
+    return hashlib.sha256("|".join([settings.digest(), *made_of]).encode()).hexdigest()[:10]
 
 
 def judge(
@@ -150,6 +158,9 @@ def _run(preparation: Preparation, spec: RunSpec, base: Pool) -> tuple[Slates, f
         factors = {f"scale.{name}": np.array(value) for name, value in made.scales.items()}
         return Cell({**arrays, "objectives": np.array(made.objectives), **factors}, took)
 
+    if any(":" in name for name in blend):  # somebody's own objective: its source is not in the key
+        made = make()
+        return _restore(made, candidates), fitting + made.seconds
     cell = preparation.cache.cell("slates", [*source, config.slate.scale, blend], make)
     return _restore(cell, candidates), fitting + cell.seconds
 
@@ -167,6 +178,9 @@ def _scales(
             factor = fit_scales(candidates, alone, k)[name]
             return Cell({"scale": np.array(factor)}, time.perf_counter() - start)
 
+        if ":" in part.name:
+            scales[part.name] = fit_scales(candidates, alone, k)[part.name]
+            continue
         scales[part.name] = float(preparation.cache.cell("scale", [*source, alone], fit).arrays["scale"])
     return scales
 

@@ -1,5 +1,6 @@
 """Recommendations made elsewhere, judged as ours are: same split, same metrics, same controls."""
 
+import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.configs import RunSpec
-from recsys.experiments.benches import Bench, judge, read_config, run_slates
+from recsys.experiments.benches import Bench, judge, name_of, read_config, run_slates
 from recsys.experiments.folders import Folder
-from recsys.experiments.preparations import prepare
+from recsys.experiments.preparations import one_blas_thread, prepare
 from recsys.types import RecsysError, Slates, Split
 from recsys.types.arrays import Anys, Bools, Floats, Longs, Strings
 
@@ -44,18 +45,22 @@ def evaluate(
     """
     settings, path = read_config(config), Path(file)
     table = _table(path)
-    folder = Folder(Path(out) / f"{settings.name}-{path.stem}-{settings.digest()}")
+    folder = Folder(Path(out))
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
-    preparation = prepare(settings, data_dir=home, quiet=quiet, say=folder.say)
+    with one_blas_thread():
+        preparation = prepare(settings, data_dir=home, quiet=quiet, say=folder.say)
     beside = tuple(spec for spec in settings.runs() if spec.kind in ("base", "control"))
     if path.stem in {spec.name for spec in beside}:
         raise RecsysError(f"{path}: its name is that of a run of {settings.name}, expected another file name")
     given, notes = _slates(path, table, preparation.split, max(settings.slate.k))
-    slates, seconds = run_slates(preparation, beside, quiet, folder.say)
+    with one_blas_thread():
+        slates, seconds = run_slates(preparation, beside, quiet, folder.say)
     specs = (*beside, RunSpec(path.stem, "model", path.stem))
     slates[path.stem], seconds[path.stem] = given, float("nan")
-    done = judge(preparation, specs, slates, seconds, folder.path, quiet, notes=notes)
+    lists = hashlib.sha256(path.read_bytes()).hexdigest()
+    named = f"{settings.name}-{path.stem}-{name_of(settings, preparation.dataset.fingerprint, lists)}"
+    done = judge(preparation, specs, slates, seconds, Path(out) / named, quiet, notes=notes)
     folder.write(done, time.perf_counter() - start)
     return done
 
@@ -113,10 +118,11 @@ def _slates(path: Path, table: "pd.DataFrame", split: Split, k: int) -> tuple[Sl
     shown = rank < k
     items[user[shown], rank[shown]] = item[shown]
     met = int((np.asarray(split.met[user[shown], item[shown]]).ravel() != 0).sum())
-    without = int((items[:, 0] < 0).sum())
+    without, short = int((items[:, 0] < 0).sum()), int((items[:, -1] < 0).sum())
     notes = (
         f"{path.name}: {int((~known_user).sum())} rows of unknown users and {int((~known_item).sum())} rows of "
-        f"unknown items are left out; {without} of {len(items)} users have no list; {met} picks were met before",
+        f"unknown items are left out; {without} of {len(items)} users have no list and {short} fewer than {k} items: "
+        f"what is missing counts as a miss; {met} picks were met before",
     )
     scores: Floats = np.where(items >= 0, -np.arange(k), 0).astype(np.float32)
     users = np.arange(len(items), dtype=np.int32)

@@ -10,7 +10,7 @@ import numpy as np
 import tomli_w
 
 from recsys import reports
-from recsys.files import replacing, write_text
+from recsys.files import replacing_folder, write_text
 from recsys.runs import environment, require_room
 from recsys.scores import per_user
 from recsys.types import Slates
@@ -24,38 +24,32 @@ ROOM = 50_000_000  # bytes that must be left on the disk before the work begins
 
 
 class Folder:
-    """A folder that is written as the run goes on: the log line by line, everything else whole at the end."""
+    """The folder of a run: it is there whole, or as it was before."""
 
-    def __init__(self, path: Path) -> None:
-        """Make the folder, or say at once why it cannot be."""
-        require_room(path, ROOM)
-        self.path = path
+    def __init__(self, out: Path) -> None:
+        """Say at once if nothing can be written below `out`."""
+        require_room(out, ROOM)
+        self._lines: list[str] = []
         self.say("started")
 
     def say(self, line: str) -> None:
-        """Add a line to `log.txt`."""
-        with (self.path / "log.txt").open("a", encoding="utf-8") as log:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        """Add a line to the log."""
+        self._lines.append(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}")
 
     def write(self, bench: "Bench", seconds: float) -> None:
-        """Write config, environment, tables, charts and report."""
+        """Write config, environment, tables, charts, report and log to `bench.folder`, in the place of one there."""
         config = bench.preparation.config
         around = environment(config.seed, bench.preparation.dataset.fingerprint)
-        write_text(self.path / "config.toml", tomli_w.dumps(config.resolved()))
-        write_text(self.path / "environment.json", json.dumps(around, indent=2) + "\n")
-        self._table("summary.csv", bench.summary)
-        self._table("significance.csv", bench.differences)
-        self._table("per_user.parquet", per_user(bench.scores))
-        self._table("slates.parquet", slates_frame(bench.slates))
-        reports.write_report(_results(bench, around, seconds), self.path)
-        self.say(f"done in {seconds:.1f} s")
-
-    def _table(self, name: str, frame: "pd.DataFrame") -> None:
-        with replacing(self.path / name) as temporary:
-            if temporary.suffix == ".csv":
-                frame.to_csv(temporary, index=False)
-            else:
-                frame.to_parquet(temporary, index=False)
+        with replacing_folder(bench.folder) as folder:
+            write_text(folder / "config.toml", tomli_w.dumps(config.resolved()))
+            write_text(folder / "environment.json", json.dumps(around, indent=2) + "\n")
+            bench.summary.to_csv(folder / "summary.csv", index=False)
+            bench.differences.to_csv(folder / "significance.csv", index=False)
+            per_user(bench.scores).to_parquet(folder / "per_user.parquet", index=False)
+            slates_frame(bench.slates).to_parquet(folder / "slates.parquet", index=False)
+            reports.write_report(_results(bench, around, seconds), folder)
+            self.say(f"done in {seconds:.1f} s")
+            write_text(folder / "log.txt", "\n".join(self._lines) + "\n")
 
 
 def slates_frame(runs: Mapping[str, Slates]) -> "pd.DataFrame":

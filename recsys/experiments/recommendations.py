@@ -48,6 +48,9 @@ def recommend(
     settings, path = read_config(config), Path(out)
     if path.suffix not in (".csv", ".parquet"):
         raise RecsysError(f"{path}: unknown kind of file '{path.suffix}', expected .csv or .parquet")
+    read = [Path(name).resolve() for name in (settings.data.path, settings.data.items) if name]
+    if path.resolve() in read:
+        raise RecsysError(f"{path}: is the data of {settings.name} itself, expected another file")
     spec = _spec(settings, blend)
     dataset = load(settings, None if data_dir is None else Path(data_dir), quiet)
     rules = settings.filter.model_dump()
@@ -57,7 +60,9 @@ def recommend(
     wanted = settings.pool
     pool = candidates(fitted, data, n=min(wanted.n, len(data.item_ids)), seed=settings.seed, history=wanted.history)
     scale: Any = "fitted" if settings.slate.scale == "fitted" else None
-    slates = rerank(pool, spec.blend or {"relevance": 1.0}, k or settings.headline, scale=scale, seed=settings.seed)
+    slates = rerank(
+        pool, spec.blend or {"relevance": 1.0}, settings.headline if k is None else k, scale=scale, seed=settings.seed
+    )
     chosen = _users(users, data.user_ids.tolist())
     frame = slates_frame({spec.name: slates}).drop(columns="run")
     titles = dict(zip(data.item_ids.tolist(), data.items.titles.tolist(), strict=True))

@@ -71,7 +71,8 @@ def _discovery(evaluation: Evaluation, k: int, family: Family) -> PerMap:
         "users with such positives, then over maps, an empty slate counts 0"
     )
     n_maps = max(len(wanted), 1)
-    behind = {"users": (wanted > 0).sum() / n_maps, "hits": found.sum() / n_maps, "held_out": wanted.sum() / n_maps}
+    sums = {"users": (wanted > 0).sum(), "hits": found.sum(), "held_out": wanted.sum()}
+    behind = {name: float(total) / n_maps for name, total in sums.items()}
     return PerMap(divide(found, np.minimum(wanted, k)), convention, 1, behind)
 
 

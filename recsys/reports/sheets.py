@@ -13,6 +13,8 @@ from recsys.reports.results import KINDS, Results, check
 
 Row = Mapping[str, Any]
 
+LEADING = ("ndcg", "discovery", "self_information", "coverage", "ild_cooccurrence", "deficit")
+
 
 @dataclass(frozen=True)
 class Series:
@@ -54,8 +56,8 @@ class Sheet:
 
     @property
     def headline(self) -> list[str]:
-        """The first metric of every family."""
-        return [metrics[0] for metrics in self.families.values()]
+        """The metric of every family that is best known: the first of `LEADING` in it, else its first."""
+        return [next((m for m in LEADING if m in metrics), metrics[0]) for metrics in self.families.values()]
 
     @property
     def runs(self) -> list[str]:

@@ -11,11 +11,12 @@ from recsys.types.arrays import Bools, Csr, Ints
 from recsys.types.pools import Tables
 
 
-def align(runs: Mapping[str, Slates | Ints], split: Split) -> tuple[Ints, dict[str, Ints]]:
+def align(runs: Mapping[str, Slates | Ints], split: Split, k: int = 0) -> tuple[Ints, dict[str, Ints]]:
     """Return the users that were judged, and each run's picks (users of the split, K), -1 where there are none.
 
     Raises:
-        RecsysError: if a run does not fit the split, shows an item twice, or is about other users than the first.
+        RecsysError: if a run does not fit the split, shows an item twice, is about other users than the first, or its
+            slates have fewer than k places.
     """
     if not runs:
         raise RecsysError("nothing to score: found no run, expected at least one")
@@ -28,6 +29,9 @@ def align(runs: Mapping[str, Slates | Ints], split: Split) -> tuple[Ints, dict[s
                 f"runs '{first}' and '{run}' are about different users ({placed[first][0].sum()} and "
                 f"{judged.sum()}, {both} in both): only runs over the same users can be compared"
             )
+    for run, (_, items) in placed.items():
+        if items.shape[1] < k:
+            raise RecsysError(f"run '{run}': its slates have {items.shape[1]} items, expected at least k = {k}")
     users = np.flatnonzero(placed[first][0]).astype(np.int32)
     return users, {run: items for run, (_, items) in placed.items()}
 

@@ -35,7 +35,7 @@ def score(
     asked = wanted(metrics, ks)
     if draws < 2:
         raise RecsysError(f"score: draws is {draws}, expected at least 2")
-    users, picks = align(runs, yardstick.split)
+    users, picks = align(runs, yardstick.split, max(want.k for want in asked))
     judged = narrow(yardstick, users)
     cells = [
         cell
