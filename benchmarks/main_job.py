@@ -1,7 +1,8 @@
 """How long the main job takes and how much memory it needs: `python benchmarks/main_job.py`.
 
 Runs `recsys bench` in fresh processes with caches of their own: the first time ever (compilation and download
-included), then with warm data and everything else cold, then with everything kept; and `import recsys` with `rerank` and `Pool`.
+included), then with warm data and everything else cold, then with everything kept;
+and `import recsys` with `rerank` and `Pool`.
 Writes `benchmarks/results/main_job.csv`.
 """
 
@@ -36,7 +37,8 @@ def timed(command: list[str], settings: dict[str, str], folder: Path) -> tuple[f
 
 def imports(runs: int = 7) -> float:
     """Return the median seconds, in a fresh process, of `import recsys` with what re-ranking needs of it."""
-    code = "import time; t = time.perf_counter(); import recsys; recsys.rerank, recsys.Pool; print(time.perf_counter() - t)"
+    what = "import recsys; recsys.rerank, recsys.Pool"
+    code = f"import time; t = time.perf_counter(); {what}; print(time.perf_counter() - t)"
     found = sorted(
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
         for _ in range(runs)

@@ -244,7 +244,7 @@ def _expand(name: str, blend: Mapping[str, Any]) -> list[RunSpec]:
     specs = []
     for weight in cast(list[float], _weight(varied)):
         value = {**varied, "weight": weight} if isinstance(varied, Mapping) else weight
-        specs.append(RunSpec(f"{name}-{weight:g}", "blend", name, float(weight), blend={**blend, lists[0]: value}))
+        specs.append(RunSpec(f"{name}-{abs(weight):g}", "blend", name, float(weight), blend={**blend, lists[0]: value}))
     return specs
 
 

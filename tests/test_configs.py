@@ -24,6 +24,7 @@ def test_every_shipped_config_reads_and_runs_the_controls(name):
         "dpp",
         "calibration",
         "novelty",
+        "popularity",
         "serendipity",
         "ucb",
         "thompson",

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys import maps, shipped
+from recsys import maps, seeds, shipped
 from recsys.maps import regions
 from recsys.maps.graphs import neighbour_graph
 from recsys.types import Items
@@ -222,3 +222,17 @@ def test_content_maps_need_features_and_years():
     assert maps.content(catalogue(np.zeros((2, 0)), [1990, 1991])) == ()
     (only,) = maps.content(catalogue([[1], [1]], [0, 0]))
     assert only.name == "features"
+
+
+def test_the_two_families_share_no_user():
+    train = csr((np.random.default_rng(0).random((300, 40)) < 0.2).astype(float))
+    changed = train.toarray()
+    half = seeds.uniforms(0, "map halves", np.arange(300)) < 0.5
+    changed[half] = np.random.default_rng(1).random((half.sum(), 40)) < 0.2  # what `own` sees
+    same = [
+        (a.assignment != b.assignment).nnz == 0
+        for a, b in zip(maps.audit(train), maps.audit(csr(changed)), strict=True)
+    ]
+    assert all(same)
+    before, after = maps.own(train)[0].assignment, maps.own(csr(changed))[0].assignment
+    assert before.shape != after.shape or (before != after).nnz > 0

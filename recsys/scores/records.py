@@ -19,7 +19,7 @@ class Score:
     k: int
     value: float  # NaN where the data does not define it
     limits: Limits  # 95 %
-    n_users: int  # who is behind the value
+    n_users: int  # who is behind the value: over maps, the mean number of users per map
     convention: str
     direction: Direction
     shape: Literal["users", "maps", "catalogue"]

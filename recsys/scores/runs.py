@@ -78,7 +78,8 @@ def of_table(run: str, metric: str, k: int, answer: PerUser | PerMap, values: Do
     """Return the score whose value is the mean over maps of the mean over users, from `values` (maps, U)."""
     known = ~np.isnan(values)
     filled = np.where(known, values, 0.0)
-    n_maps, n_users = known.sum(axis=0), int(known.any(axis=0).sum())
+    n_maps = known.sum(axis=0)
+    n_users = round(float(known.sum(axis=1).mean())) if len(known) else 0  # over maps: of the mean map
     sizes = known.sum(axis=1, keepdims=True)
     over_maps = isinstance(answer, PerMap)
     counts = {**answer.counts, "maps": float(len(values))} if isinstance(answer, PerMap) and n_users else {}
