@@ -52,8 +52,11 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
             return metadata.version("recsys-negspace")
         if name not in __all__:
             raise AttributeError(f"module 'recsys' has no attribute '{name}'")
+        from recsys.types.extras import needs_extra
+
         home = _HOMES.get(name) or ("recsys.types" if name[0].isupper() else None)
-        return getattr(import_module(home), name) if home else import_module(f"recsys.{name}")
+        with needs_extra(f"recsys.{name}"):
+            return getattr(import_module(home), name) if home else import_module(f"recsys.{name}")
 
     def __dir__():
         return sorted({*globals(), *__all__})

@@ -2,10 +2,6 @@
 
 import sys
 
-EXTRA = {
-    "altair", "click", "implicit", "networkx", "pandas", "platformdirs", "pooch", "pyarrow", "pydantic",
-    "rich", "sklearn", "threadpoolctl", "tomli_w", "vl_convert",
-}  # fmt: skip
 ADVICE = 'recsys: the command line needs the extra: pip install "recsys-negspace[bench]"'
 
 
@@ -16,7 +12,9 @@ def main() -> None:
 
         run()
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRA:
+        from recsys.types.extras import MODULES
+
+        if (error.name or "").partition(".")[0] not in MODULES:
             raise
         print(ADVICE, file=sys.stderr)
         sys.exit(2)

@@ -35,8 +35,11 @@ def read(blend: Blend) -> tuple[Part, ...]:
     """Return the parts of `blend` whose weight is not 0, in the order of their names.
 
     Raises:
-        RecsysError: for an unknown objective or setting, or a weight that is not a finite number.
+        RecsysError: if it is no mapping, for an unknown objective or setting, or a weight that is not a finite number.
     """
+    if not isinstance(blend, Mapping) or not all(isinstance(name, str) for name in blend):
+        found = " ".join(repr(blend).split())[:60]
+        raise RecsysError(f'blend: found {found}, expected objectives and weights such as {{"relevance": 1.0}}')
     parts = [_part(name, blend[name]) for name in sorted(blend)]
     kept = tuple(p for p in parts if np.any(p.weight))
     if not kept:
@@ -60,6 +63,8 @@ def _part(name: str, value: Any) -> Part:
 
 def _weight(name: str, value: ArrayLike) -> Doubles:
     try:
+        if np.asarray(value).dtype.kind in "bSU":  # NumPy would read numbers from text, and 1 from True
+            raise TypeError
         weight = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise RecsysError(f"blend: the weight of '{name}' is {value!r}, expected a number") from None

@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from recsys import blends, metrics, models
+from recsys.scores.names import wanted
 from recsys.shipped import folder
 from recsys.types import Model, RecsysError, unknown
 
@@ -138,8 +139,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
-        if max(self.slate.k) > self.pool.n:
-            raise RecsysError(f"[slate] k is {max(self.slate.k)}, expected at most [pool] n = {self.pool.n}")
+        if max(self.lengths) > self.pool.n:
+            raise RecsysError(f"[slate] k is {max(self.lengths)}, expected at most [pool] n = {self.pool.n}")
         self.model.build("[model]")
         for name, section in self.models.items():
             section.build(f"[models.{name}]")
@@ -169,6 +170,11 @@ class Config(Section):
     def base(self) -> str:
         """The name of the base run: the model's pool in its own order."""
         return self.model.kind
+
+    @property
+    def lengths(self) -> list[int]:
+        """Every slate length that is judged: those of [slate] k, and of metrics such as "ndcg@3"."""
+        return sorted({*self.slate.k, *(want.k for want in wanted(self.judge.metrics, self.slate.k))})
 
     @property
     def headline(self) -> int:
@@ -241,8 +247,12 @@ def _expand(name: str, blend: Mapping[str, Any]) -> list[RunSpec]:
     if not lists:
         return [RunSpec(name, "blend", name, blend=dict(blend))]
     varied = blend[lists[0]]
-    specs = []
-    for weight in cast(list[float], _weight(varied)):
+    specs: list[RunSpec] = []
+    if not _weight(varied):
+        raise RecsysError(f"[blends.{name}]: {lists[0]} has an empty list, expected at least one weight")
+    for weight in _weight(varied):
+        if not isinstance(weight, int | float) or isinstance(weight, bool):
+            raise RecsysError(f"[blends.{name}]: {lists[0]} has {weight!r} in its list, expected numbers")
         value = {**varied, "weight": weight} if isinstance(varied, Mapping) else weight
         specs.append(RunSpec(f"{name}-{abs(weight):g}", "blend", name, float(weight), blend={**blend, lists[0]: value}))
     return specs

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 from recsys import seeds
 from recsys.types import Context, RecsysError, Scorer, Split, TasteMap
 from recsys.types import pools as records
-from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs, Strings, empty
+from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
+from recsys.types.numbers import whole
 
 BLOCK = 256  # users scored at once
 NEVER = np.float32(-3.0e38)  # finite, below every score
@@ -32,41 +33,48 @@ class Pool(records.Pool):
     ) -> "Pool":
         """Return the pool of any model's candidates: three columns of equal length, in any order.
 
-        With `split`, objectives know histories, features and maps; candidates that the user has met are left out,
-        and ids that the split does not have are refused. Without it, only objectives that need none of them work.
-        `n` keeps the best n of each user; by default the longest list decides.
+        Ids are text, as in data that is read: 1, 1.0, "1" and "1.0" are one id. With `split`, objectives know
+        histories, features and maps; candidates that the user has met are left out (a user who has met all of them
+        keeps a row of -1), and ids that the split does not have are refused. Without it, only objectives that need
+        none of them work. `n` keeps the best n of each user; by default the longest list decides.
 
         Raises:
-            RecsysError: for columns of unequal length, NaN or infinite scores, repeated pairs, unknown ids.
+            RecsysError: for columns of unequal length, missing ids, NaN or infinite scores, repeated pairs, unknown
+                ids, or an n below 1.
         """
-        user_names, item_names, values = _columns(user_id, item_id, score)
+        from recsys.data.candidates import codes, columns
+
+        n = None if n is None else whole("candidates: n", n, 1)
+        seed = whole("candidates: seed", seed)
+        user_names, item_names, values = columns(user_id, item_id, score)
         if split is None:
             user_ids, users = np.unique(user_names, return_inverse=True)
             item_ids, items = np.unique(item_names, return_inverse=True)
             where = Context(user_ids, item_ids, seed=seed, make_maps=None if maps is None else lambda: maps)
+            fresh = np.ones(len(values), dtype=bool)
         else:
-            users = _codes("user_id", user_names, split.user_ids)
-            items = _codes("item_id", item_names, split.item_ids)
-            fresh = np.asarray(split.met[users, items]).ravel() == 0
-            users, items, values = users[fresh], items[fresh], values[fresh]
-            if not len(values):
-                raise RecsysError("candidates: every pair was met in training, expected items new to somebody")
+            users = codes("user_id", user_names, split.user_ids)
+            items = codes("item_id", item_names, split.item_ids)
             where = context(split, maps=maps, seed=seed)
+            fresh = np.asarray(split.met[users, items]).ravel() == 0
+            if not fresh.any():
+                raise RecsysError("candidates: every pair was met in training, expected items new to somebody")
+        given = np.unique(users)
+        users, items, values = users[fresh], items[fresh], values[fresh]
         pairs = users.astype(np.int64) * len(where.item_ids) + items
         if len(np.unique(pairs)) < len(pairs):
             raise RecsysError("candidates: a pair of user_id and item_id is there twice, expected each pair once")
         ties = seeds.generator(seed, "ties").permutation(len(where.item_ids))
         order = np.lexsort((ties[items], -values, users))
-        rows, first, sizes = np.unique(users[order], return_index=True, return_counts=True)
-        rank = np.arange(len(order)) - np.repeat(first, sizes)
-        n = int(sizes.max()) if n is None else n
+        row = np.searchsorted(given, users[order])
+        rank = np.arange(len(order)) - np.searchsorted(row, row)
+        n = int(rank.max()) + 1 if n is None else n
         kept = rank < n
-        row = np.repeat(np.arange(len(rows)), sizes)[kept]
-        pool_items = np.full((len(rows), n), -1, dtype=np.int32)
-        pool_scores = np.zeros((len(rows), n), dtype=np.float32)
-        pool_items[row, rank[kept]] = items[order][kept]
-        pool_scores[row, rank[kept]] = values[order][kept]
-        return cls(rows.astype(np.int32), pool_items, pool_scores, where)
+        pool_items = np.full((len(given), n), -1, dtype=np.int32)
+        pool_scores = np.zeros((len(given), n), dtype=np.float32)
+        pool_items[row[kept], rank[kept]] = items[order][kept]
+        pool_scores[row[kept], rank[kept]] = values[order][kept]
+        return cls(given.astype(np.int32), pool_items, pool_scores, where)
 
 
 def candidates(
@@ -88,22 +96,23 @@ def candidates(
     Memory beyond the result does not grow with the number of users.
 
     Raises:
-        RecsysError: if n is not between 1 and the number of items.
+        RecsysError: if n is not between 1 and the number of items, for users that the split does not have, or a
+            model that was fitted on other users and items.
     """
-    count = split.train.shape[1]
+    total, count = split.shape
     if history not in ("exclude", "keep"):
         raise RecsysError(f"pool: history is '{history}', expected exclude or keep")
     if not hasattr(model, "score"):
         raise RecsysError(f"pool: the {type(model).__name__} is not fitted, expected what its fit(split.train) returns")
-    if not 1 <= n <= count:
-        raise RecsysError(f"pool: n is {n}, expected a number from 1 to {count}, the items of the catalogue")
-    rows = np.arange(split.train.shape[0], dtype=np.int32) if users is None else np.asarray(users, dtype=np.int32)
+    n = whole("pool: n", n, 1, count, "the items of the catalogue")
+    seed = whole("pool: seed", seed)
+    rows = np.arange(total, dtype=np.int32) if users is None else _rows(users, total)
     items = np.full((len(rows), n), -1, dtype=np.int32)
     scores = np.zeros((len(rows), n), dtype=np.float32)
     ties = seeds.generator(seed, "ties").permutation(count)
-    met = split.met if history == "exclude" else empty(split.shape)
+    met = (split.train, split.train_other) if history == "exclude" else ()
     gone = ~split.available
-    for places, block in _scored(model, rows, split.train.shape[0]):
+    for places, block in _scored(model, rows, split.shape):
         block[:, gone] = NEVER
         _forget(block, met, rows[places])
         items[places], scores[places] = _top(block, n, ties)
@@ -135,22 +144,49 @@ def context(
     )
 
 
-def _scored(model: Scorer, rows: Ints, total: int) -> Iterator[tuple[Longs, Floats]]:
-    """Yield positions in `rows` and their scores, over fixed blocks of all `total` users.
+def _rows(users: Ints, total: int) -> Ints:
+    rows = np.asarray(users)
+    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+        found = f"an array of shape {rows.shape} and type {rows.dtype}"
+        raise RecsysError(f"pool: users: found {found}, expected a list of codes into split.user_ids")
+    if rows.size and not 0 <= rows.min() <= rows.max() < total:
+        raise RecsysError(f"pool: users: found codes {rows.min()} to {rows.max()}, expected 0 to {total - 1}")
+    return rows.astype(np.int32)
+
+
+def _scored(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iterator[tuple[Longs, Floats]]:
+    """Yield positions in `rows` and their scores, over fixed blocks of all users of the split, (U, I) = `shape`.
 
     The last bits of a matrix product depend on where a row stands in it, so a user always stands in the same
     place of the same block, whoever else is asked for.
     """
-    for block in np.unique(rows // BLOCK):
-        places = np.flatnonzero(rows // BLOCK == block)
+    total, count = shape
+    known = None if model.factors is None else len(model.factors.user_factors)
+    if known not in (None, total):
+        raise _misfit(model, f"{known} users", shape)
+    order = np.argsort(rows // BLOCK, kind="stable")
+    blocks, starts = np.unique(rows[order] // BLOCK, return_index=True)
+    for block, places in zip(blocks, np.split(order, starts[1:]), strict=False):  # nobody: no block, one part
         users = np.minimum(np.arange(block * BLOCK, (block + 1) * BLOCK), total - 1).astype(np.int32)
-        yield places, np.asarray(model.score(users), dtype=np.float32)[rows[places] - block * BLOCK]
+        try:
+            scores = np.asarray(model.score(users), dtype=np.float32)
+        except IndexError as error:
+            raise _misfit(model, f"fewer users ({error})", shape) from error
+        if scores.shape != (BLOCK, count):
+            raise _misfit(model, f"{scores.shape[-1]} items", shape)
+        yield places, scores[rows[places] - block * BLOCK]
 
 
-def _forget(scores: Floats, met: Csr, users: Ints) -> None:
+def _misfit(model: Scorer, found: str, shape: tuple[int, int]) -> RecsysError:
+    expected = f"expected one that was fitted to this split: {shape[0]} users and {shape[1]} items"
+    return RecsysError(f"pool: the {type(model).__name__} is of {found}, {expected}")
+
+
+def _forget(scores: Floats, met: Sequence[Csr], users: Ints) -> None:
     """Put NEVER where a user has met an item."""
-    part = met[users].tocoo()
-    scores[part.row, part.col] = NEVER
+    for matrix in met:
+        part = matrix[users].tocoo()
+        scores[part.row, part.col] = NEVER
 
 
 def _top(scores: Floats, n: int, ties: Longs) -> tuple[Ints, Floats]:
@@ -172,35 +208,3 @@ def _top(scores: Floats, n: int, ties: Longs) -> tuple[Ints, Floats]:
 
 def _all_columns(scores: Floats) -> Longs:
     return np.tile(np.arange(scores.shape[1]), (len(scores), 1))
-
-
-def _columns(user_id: ArrayLike, item_id: ArrayLike, score: ArrayLike) -> tuple[Strings, Strings, Floats]:
-    users, items = np.asarray(user_id).astype(np.str_), np.asarray(item_id).astype(np.str_)
-    try:
-        values = np.asarray(score, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise RecsysError(f"candidates: score is not numeric ({error}), expected finite numbers") from None
-    if not len(users) == len(items) == len(values):
-        raise RecsysError(
-            f"candidates: user_id, item_id and score have {len(users)}, {len(items)} and {len(values)} rows, "
-            "expected equal lengths"
-        )
-    if not len(values):
-        raise RecsysError("candidates: there are no rows, expected at least one")
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise RecsysError(f"candidates: score of row {row} is {values[row]}, expected a finite number")
-    return users, items, values
-
-
-def _codes(column: str, names: Strings, known: Strings) -> Longs:
-    order = np.argsort(known)
-    at = np.minimum(np.searchsorted(known, names, sorter=order), len(known) - 1)
-    codes = order[at]
-    wrong = known[codes] != names
-    if wrong.any():
-        raise RecsysError(
-            f"candidates: {len(np.unique(names[wrong]))} values of {column} are not in the split "
-            f"(first: '{names[wrong][0]}'), expected ids of the training data"
-        )
-    return np.asarray(codes)

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,16 +38,17 @@ class Cell:
 class Cache:
     """A folder of cells, each named for what it is and by the hash of what made it.
 
-    The hash covers the package's own source, so that changed code never meets old results. A cell that cannot
-    be read is made again; one that cannot be written is kept in memory only, with a word about it.
+    The hash covers the package's own source and the versions of the packages that compute, so that changed code
+    never meets old results. A cell that cannot be read is made again; one that cannot be written is kept in
+    memory only, and `unkept` says why.
     """
 
     folder: Path
-    say: Callable[[str], None] = lambda line: None
+    unkept: list[str] = field(default_factory=list)
 
     def cell(self, kind: str, key: Any, make: Callable[[], Cell]) -> Cell:
         """Return the cell of `key` (anything JSON can say), made by `make` where it is not there yet."""
-        text = json.dumps([source_hash(), kind, key], sort_keys=True, default=str)
+        text = json.dumps([source_hash(), versions(), kind, key], sort_keys=True, default=str)
         path = self.folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:20]}.npz"
         found = _load(path)
         if found is not None:
@@ -57,7 +58,7 @@ class Cache:
             with replacing(path) as temporary:
                 np.savez(temporary, allow_pickle=False, **{**made.arrays, "_seconds": np.array(made.seconds)})
         except RecsysError as error:
-            self.say(f"not cached: {error}")
+            self.unkept.append(str(error))
         return made
 
     def entries(self) -> Iterator[Path]:
@@ -65,10 +66,10 @@ class Cache:
         return (path for path in sorted(self.folder.glob("*.npz")) if CELL.fullmatch(path.name))
 
     def clear(self) -> int:
-        """Remove every cell; return how many there were."""
+        """Remove every cell, and what a killed run left of one; return how many cells there were."""
         paths = list(self.entries())
         try:
-            for path in paths:
+            for path in [*paths, *self.folder.glob(".part-*.npz")]:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise RecsysError(f"cannot clear {self.folder}: {error.strerror}") from None
@@ -92,11 +93,17 @@ def source_hash() -> str:
     return digest.hexdigest()
 
 
+@cache
+def versions() -> dict[str, str]:
+    """Return the installed versions of the packages that results depend on."""
+    return {name: found for name in PACKAGES if (found := _version(name))}
+
+
 def environment(seed: int, fingerprint: str) -> dict[str, Any]:
     """Return versions, seed, git commit, data fingerprint and machine, as `environment.json` keeps them."""
     return {
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": versions(),
         "seed": seed,
         "git_commit": _commit(),
         "data_fingerprint": fingerprint,

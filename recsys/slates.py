@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from recsys.blends import Blend, Part, read, weights
 from recsys.kernels.plans import Plan, plan
 from recsys.types import Pool, RecsysError, Slates, Tables, unknown
 from recsys.types.arrays import Doubles
+from recsys.types.numbers import whole
 
 BLOCK = 256  # users per call of the kernel
 SAMPLE = 2048  # users from whom scale constants are fitted
@@ -42,13 +44,16 @@ def rerank(
     The result does not depend on `threads`. A pool shorter than k gives a slate that ends in -1.
 
     Raises:
-        RecsysError: if k is larger than the pool, for an unknown objective or setting, for a bad weight, or for
-            an objective that needs what the pool does not have.
+        RecsysError: if k is larger than the pool, for a seed or threads that are no whole numbers, for an unknown
+            objective or setting, for a bad weight, or for an objective that needs what the pool does not have.
     """
-    if not 1 <= k <= pool.items.shape[1]:
-        raise RecsysError(f"slate: k is {k}, expected a number from 1 to {pool.items.shape[1]}, the pool's size")
-    if not 0 <= temperature < np.inf:
-        raise RecsysError(f"slate: temperature is {temperature}, expected 0 or more")
+    k = whole("slate: k", k, 1, _size(pool), "the pool's size")
+    seed = whole("slate: seed", seed)
+    threads = None if threads is None else whole("slate: threads", threads, 1)
+    if not isinstance(temperature, Real) or isinstance(temperature, bool) or not 0 <= temperature < np.inf:
+        raise RecsysError(f"slate: temperature is {temperature!r}, expected a number from 0 on")
+    if scale is not None and not isinstance(scale, str | Mapping):
+        raise RecsysError(f"slate: scale is {scale!r}, expected 'fitted', a factor per objective, or None")
     parts = read(blend)
     factors = _factors(pool, parts, k, scale)
     weight = weights(parts, len(pool.users)) * [factors[p.name] for p in parts]
@@ -73,7 +78,11 @@ def fit_scales(pool: Pool, blend: Blend, k: int = 10) -> dict[str, float]:
 
     The deviation is taken over the candidates left at each step of the relevance-only slate, and averaged over
     the steps and over at most 2,048 evenly spaced users. A term that cannot tell candidates apart gets 0.
+
+    Raises:
+        RecsysError: as `rerank` does.
     """
+    k = whole("slate: k", k, 1, _size(pool), "the pool's size")
     parts = read(blend)
     step = max(1, -(-len(pool.users) // SAMPLE))
     sample = Pool(pool.users[::step], pool.items[::step], pool.scores[::step], pool.context)
@@ -82,6 +91,12 @@ def fit_scales(pool: Pool, blend: Blend, k: int = 10) -> dict[str, float]:
     told = sample.lengths >= 2
     deviation = out["deviations"][told].mean(axis=0) if told.any() else np.zeros(len(parts))
     return {p.name: float(1 / s) if s > FLAT else 0.0 for p, s in zip(parts, deviation, strict=True)}
+
+
+def _size(pool: Pool) -> int:
+    if not isinstance(pool, Pool):
+        raise RecsysError(f"slate: found a {type(pool).__name__}, expected a Pool: recsys.candidates makes one")
+    return int(pool.items.shape[1])
 
 
 def _factors(pool: Pool, parts: Sequence[Part], k: int, scale: Scale) -> dict[str, float]:
@@ -94,6 +109,8 @@ def _factors(pool: Pool, parts: Sequence[Part], k: int, scale: Scale) -> dict[st
     for part in parts:
         if part.name not in scale:
             raise unknown("scale of an objective", part.name, scale, where="slate")
+        if not isinstance(scale[part.name], Real) or not np.isfinite(scale[part.name]):
+            raise RecsysError(f"slate: scale of {part.name} is {scale[part.name]!r}, expected a finite number")
     return {p.name: float(scale[p.name]) for p in parts}
 
 

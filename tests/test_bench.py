@@ -127,13 +127,14 @@ def test_every_file_of_a_run_is_there_and_agrees(first):
         assert row.ci_low <= row.value <= row.ci_high
     slates = pd.read_parquet(done.folder / "slates.parquet")
     als = slates[slates.run == "als"]
-    assert (als.groupby("user_id", observed=True).size() <= 5).all()
+    sizes = als.groupby(["k", "user_id"], observed=True).size()
+    assert sizes.groupby("k").max().to_dict() == {3: 3, 5: 5}
     assert json.loads((done.folder / "environment.json").read_text())["seed"] == 0
 
 
 def test_the_numbers_are_those_of_a_slow_evaluation_by_hand(first):
     done = first
-    split, slates = done.preparation.split, done.slates["als"]
+    split, slates = done.preparation.split, done.slates[5]["als"]
     test = split.test.toarray() > 0
     hits = [test[u, row[row >= 0]][:5].sum() for u, row in enumerate(slates.items)]
     recall = np.mean([h / n for h, n in zip(hits, test.sum(axis=1), strict=True) if n])
@@ -190,7 +191,7 @@ def test_the_command_prints_one_table_and_where_the_files_are(home, capsys):
 
 
 def test_lists_made_elsewhere_are_judged_beside_the_base(home, first, capsys):
-    slates = first.slates["ease"]
+    slates = first.slates[5]["ease"]
     row, rank = np.nonzero(slates.items >= 0)
     columns = {
         "userId": slates.user_ids[slates.users[row]],
@@ -199,7 +200,9 @@ def test_lists_made_elsewhere_are_judged_beside_the_base(home, first, capsys):
     }
     pd.DataFrame(columns).sample(frac=1, random_state=0).to_csv("theirs.csv", index=False)
     assert run_cli("evaluate", "theirs.csv", "--config", "mine.toml", "--out", home / "runs", "--quiet") == 0
-    assert "theirs" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "theirs" in out
+    assert "no pick is a held-out positive" not in out
     folder = next((home / "runs").glob("mine-theirs-*"))
     theirs = pd.read_csv(folder / "summary.csv").set_index(["run", "metric", "k"]).value
     ours = first.summary.set_index(["run", "metric", "k"]).value
@@ -211,7 +214,15 @@ def test_lists_made_elsewhere_are_judged_beside_the_base(home, first, capsys):
     ("table", "line"),
     [
         ("user_id,item_id\nu1,1\n", "no column for rank or score"),
-        ("user_id,item_id,rank\nu1,1,first\n", "rank in row 1 is 'first', expected a number"),
+        ("user_id,item_id,rank\nu1,1,first\n", "theirs.csv: row 1: rank is 'first', expected a number"),
+        ("user_id,item_id,score\nu1,1,2.5\nu1,2,\n", "theirs.csv: row 2: score is missing, expected a number"),
+        ("user_id,item_id,score\nu1,1,inf\n", "row 1: score is 'inf', expected a number"),
+        ("user_id,item_id,rank\nu1,,1\n", "row 1: item_id is missing, expected an id"),
+        (
+            "run,user_id,item_id,rank\na,u1,1,1\nb,u1,1,1\n",
+            "found 2 different run, expected one list per user: keep the rows of one",
+        ),
+        ("run,k,user_id,item_id,rank\na,3,u1,1,1\na,5,u1,1,1\n", "found 2 different k, expected one list per user"),
         ("user_id,item_id,rank\nu1,1,1\nu1,1,2\n", "is there twice"),
         ("user_id,item_id,rank\nnobody,1,1\n", "no row has a user_id and an item_id of the split"),
         ("user_id,thing,rank\nu1,1,1\n", "no column for item_id"),
@@ -224,6 +235,29 @@ def test_lists_that_cannot_be_judged_are_refused_in_one_line(home, capsys, table
     error = capsys.readouterr().err
     assert line in error
     assert error.count("\n") == 1
+
+
+def test_a_cell_with_a_list_is_refused_in_one_line(home, capsys):
+    pd.DataFrame({"user_id": ["u1"], "item_id": [["1", "2"]], "rank": [1]}).to_parquet("theirs.parquet")
+    assert run_cli("evaluate", "theirs.parquet", "--config", "mine.toml", "--quiet") == 2
+    assert capsys.readouterr().err == "recsys: theirs.parquet: item_id holds lists, expected one value in each row\n"
+
+
+def test_the_slates_of_several_runs_are_refused(home, first, capsys):
+    slates = pd.read_parquet(first.folder / "slates.parquet")
+    slates.to_parquet("all.parquet")
+    assert run_cli("evaluate", "all.parquet", "--config", "mine.toml", "--quiet") == 2
+    assert "different run, expected one list per user: keep the rows of one\n" in capsys.readouterr().err
+    slates[slates["run"] == "ease"].to_parquet("one.parquet")
+    assert run_cli("evaluate", "one.parquet", "--config", "mine.toml", "--quiet") == 2
+    assert "one.parquet: found 2 different k, expected one list per user" in capsys.readouterr().err
+
+
+def test_lists_made_from_all_of_the_data_are_suspected(home, capsys):
+    assert run_cli("recommend", "mine.toml", "--k", "5", "--out", "theirs.csv", "--quiet") == 0
+    assert run_cli("evaluate", "theirs.csv", "--config", "mine.toml", "--out", home / "runs", "--quiet") == 0
+    line = "note: theirs.csv: no pick is a held-out positive: were these lists made from all of the data?"
+    assert line in capsys.readouterr().out
 
 
 def test_recommendations_are_written_for_users_of_the_data(home, capsys):
@@ -265,7 +299,7 @@ def test_what_a_user_gets_wrong_is_one_line_and_exit_code_2(home, capsys, argume
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("n = 15", "n = 4000", "n is 4000, expected a number from 1 to"),
+        ("n = 15", "n = 4000", "n is 4000, expected a whole number from 1 to"),
         ("n = 15", "n = 4", "k is 5, expected at most [pool] n = 4"),
         ("min_user = 3", "min_user = 300", "nobody is left"),
         ('kind = "als"', 'kind = "most_popular"', "[model] most_popular: unknown setting 'factors'"),

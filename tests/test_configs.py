@@ -88,6 +88,13 @@ def test_paths_start_at_the_config_file(tmp_path):
         ({**SMALL, "blends": {"x": {"relevence": 1}}}, "[blends.x] blend: unknown objective 'relevence': did you mean"),
         ({**SMALL, "blends": {"x": {"negative_space": {"weight": 1, "tua": 1}}}}, "unknown setting 'tua': did you mean 'tau'"),
         ({**SMALL, "blends": {"x": {"novelty": [1], "noise": [1]}}}, "novelty and noise have lists of weights"),
+        ({**SMALL, "blends": {"x": {"diversity": [[0.1], 0.2]}}}, "[blends.x]: diversity has [0.1] in its list, expected numbers"),
+        ({**SMALL, "blends": {"x": {"diversity": [0.1, "x"]}}}, "[blends.x]: diversity has 'x' in its list, expected numbers"),
+        ({**SMALL, "blends": {"x": {"diversity": {"weight": [0.1, True]}}}}, "diversity has True in its list, expected numbers"),
+        ({**SMALL, "blends": {"x": {"diversity": []}}}, "[blends.x]: diversity has an empty list, expected at least one weight"),
+        ({**SMALL, "blends": {"x": {"diversity": True}}}, "[blends.x] blend: the weight of 'diversity' is True, expected a number"),
+        ({**SMALL, "judge": {"metrics": ["math:pi"]}}, "metric 'math:pi': found a float, expected a function"),
+        ({**SMALL, "model": {"kind": "als", "factors": 2.5}}, "als: factors: found 2.5, expected a whole number from 1 on"),
         ({**SMALL, "blends": {"als": {"novelty": 1}}}, "two runs are called 'als'"),
     ],
 )  # fmt: skip

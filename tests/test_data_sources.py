@@ -190,7 +190,7 @@ def test_a_source_that_fails_says_why_and_the_next_is_tried(
     assert world.left_over() == WHOLE
 
 
-def test_all_sources_fail_in_one_line(world: World) -> None:
+def test_all_sources_fail_in_one_line(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.card(world.archive("gone.zip"), world.local())
     world.answers["/gone.zip"] = lambda handler: handler.send_error(500)
     with pytest.raises(RecsysError) as error:
@@ -199,7 +199,18 @@ def test_all_sources_fail_in_one_line(world: World) -> None:
     assert text.startswith(f"cannot fetch tiny: {world.url}gone.zip: HTTP 500")
     assert text.endswith(f"tiny.zip or tiny: not in {world.data}")
     assert "\n" not in text
+    assert capsys.readouterr() == ("", "")  # the error has all reasons: none is said twice
+    assert not world.data.exists()
+
+
+def test_an_empty_data_folder_of_ones_own_stays(world: World) -> None:
+    world.card(world.archive("gone.zip"))
+    world.answers["/gone.zip"] = lambda handler: handler.send_error(404)
+    world.data.mkdir()
+    with pytest.raises(RecsysError, match="HTTP 404"):
+        world.fetch()
     assert world.left_over() == []
+    assert world.data.is_dir()
 
 
 def test_an_archive_without_the_files(world: World) -> None:
@@ -262,6 +273,11 @@ def test_without_pip_and_uv_it_says_what_to_install(world: World, monkeypatch: p
         (None, "", "expected one wheel, found 0"),
         (None, "WARNING: a\nERROR: No matching distribution found for tinybole\nNotice\n", "No matching distribution"),
         (None, "Killed", "Killed"),
+        (
+            None,
+            "ERROR: Exception:\nTraceback:\n  x\nOSError: [Errno 28] No space left on device: 'a'\n",
+            "OSError: .* No space left",
+        ),
     ],
 )
 def test_packages_that_cannot_be_had(
@@ -272,6 +288,7 @@ def test_packages_that_cannot_be_had(
     with pytest.raises(RecsysError, match=f"^cannot fetch tiny: the package tinybole==1.0: .*{message}[^\n]*$"):
         world.fetch()
     assert world.left_over() == []
+    assert not world.data.exists()
 
 
 def test_an_installer_without_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import recsys
-import recsys.__main__
+from recsys.types.extras import MODULES, needs_extra
 
 HEAVY = {
     "altair", "click", "implicit", "networkx", "numba", "pandas", "pooch", "pyarrow", "pydantic", "requests",
@@ -61,7 +61,7 @@ def test_the_extra_is_known_by_its_modules() -> None:
     extras = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     wanted = {requirement.partition(">")[0] for requirement in extras["bench"]}
     providers = metadata.packages_distributions()
-    provided = {name.lower().replace("_", "-") for module in recsys.__main__.EXTRA for name in providers[module]}
+    provided = {name.lower().replace("_", "-") for module in MODULES for name in providers[module]}
     assert provided == wanted
 
 
@@ -70,3 +70,55 @@ def test_without_the_extra_the_command_line_says_one_line() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == 'recsys: the command line needs the extra: pip install "recsys-negspace[bench]"\n'
+
+
+WITHOUT = f"import sys; sys.modules.update(dict.fromkeys({sorted(MODULES)}))"
+WORLD = """
+import numpy as np, recsys as rs
+from scipy import sparse
+train = sparse.csr_array(np.eye(6, 8, dtype=np.float32) + np.eye(6, 8, 1, dtype=np.float32))
+"""
+CALLS = {
+    "rs.load('ml-100k')": "recsys.load needs pydantic",
+    "rs.read(table)": "recsys.read needs pandas",
+    "rs.data.from_frame({'user_id': [1], 'item_id': [2]})": "recsys.data.from_frame needs pandas",
+    "rs.data.fetch('ml-100k')": "recsys.data.fetch needs pydantic",
+    "rs.bench('ml-100k')": "recsys.bench needs pydantic",
+    "rs.maps.own(train)": "recsys.maps.own needs sklearn",
+    "rs.maps.audit(train)": "recsys.maps.audit needs sklearn",
+    "rs.models.ALS().fit(train)": "als needs implicit",
+    "rs.models.BPR().fit(train)": "bpr needs implicit",
+    "rs.models.LMF().fit(train)": "lmf needs implicit",
+    "rs.models.EASE().fit(train)": "ease needs threadpoolctl",
+    "rs.models.IALS().fit(train)": "ials needs threadpoolctl",
+    "rs.models.PureSVD().fit(train)": "pure_svd needs threadpoolctl",
+}
+
+
+def test_without_the_extra_python_says_one_line(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user_id,item_id\n1,2\n", encoding="utf-8")
+    script = f"""{WITHOUT}{WORLD}
+table = {str(tmp_path / "log.csv")!r}
+for call in {list(CALLS)}:
+    try:
+        eval(call)
+    except rs.RecsysError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [f'{line}: pip install "recsys-negspace[bench]"' for line in CALLS.values()]
+
+
+def test_the_core_ranks_without_the_extra() -> None:
+    script = f"""{WITHOUT}{WORLD}
+pool = rs.Pool.from_frame(["a", "a"], ["x", "y"], [1.0, 2.0])
+print(rs.rerank(pool, {{"relevance": 1.0}}, k=2).items, rs.models.MostPopular().fit(train).score(np.arange(1)).shape)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.stderr, done.stdout) == ("", "[[1 0]] (1, 8)\n")
+
+
+def test_what_else_is_missing_is_not_taken_for_the_extra() -> None:
+    with pytest.raises(ModuleNotFoundError, match="nowhere"), needs_extra("this"):
+        import_module("nowhere")

@@ -180,3 +180,17 @@ def test_a_logarithm_from_zero_is_refused():
     cover = sparse.csr_array(np.eye(3, dtype=np.float32))
     with pytest.raises(ValueError, match="needs start > 0"):
         Coverage(cover, np.zeros((1, 3), np.int64), np.ones((1, 3)), "log")
+
+
+def test_without_a_place_for_compiled_code_it_is_compiled_all_the_same(monkeypatch):
+    import numba
+
+    from recsys.kernels import compiled
+
+    def nowhere(cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function 'double': no locator available for file 'kernels.py'")
+        return numba.njit(**options)
+
+    monkeypatch.setattr(compiled, "njit", nowhere)
+    assert compiled.compiled(fastmath=False)(lambda x: 2 * x)(21) == 42

@@ -329,6 +329,27 @@ def test_settings_that_cannot_be_meant_are_refused(model, setting, message):
     assert "\n" not in str(error.value)
 
 
+NOT_A_NUMBER = ("2", None, True, float("nan"), float("inf"), [1])
+
+
+@pytest.mark.parametrize("name", models.__all__)
+def test_no_setting_takes_what_is_no_number_of_its_kind(name):
+    model = type(SMALL[name])
+    needed = {"models": ["ease"]} if name == "Mean" else {}
+    for field in fields(model):
+        kind = type(field.default)
+        if field.name == "models" or kind in (str, bool):
+            continue
+        wrong = [one for one in NOT_A_NUMBER if one is not None or field.default is not None]
+        wrong += [1.5] if kind is int else [-1.0]
+        wrong += [] if field.name == "seed" else [-1]
+        for found in wrong:
+            with pytest.raises(RecsysError) as error:
+                model(**needed, **{field.name: found})
+            assert f": {field.name}: found {found!r}, expected a" in str(error.value)
+            assert "\n" not in str(error.value)
+
+
 def test_names_in_configs():
     kinds = {"als": ALS, "bpr": BPR, "ease": EASE, "ials": IALS, "item_knn": ItemKNN, "lmf": LMF, "mean": Mean,
              "most_popular": MostPopular, "p3alpha": P3alpha, "pure_svd": PureSVD, "random": Random, "rp3beta": RP3beta,

@@ -1,11 +1,17 @@
 """Pools: exact, never padded with what was met, the same whatever the partition."""
 
+import re
+import tracemalloc
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import FactorWorld, make_split
 
+from recsys import models
+from recsys.models import Mean
 from recsys.pools import Pool, candidates
 from recsys.slates import rerank
 from recsys.types import RecsysError
@@ -77,10 +83,54 @@ def test_items_that_did_not_exist_yet_are_left_out():
     assert 7 in candidates(FactorWorld(split), replace(split, kind="random"), n=40).items
 
 
-@pytest.mark.parametrize("n", [0, 41])
+@pytest.mark.parametrize("n", [0, 41, 1.5, "10", True, None, float("nan")])
 def test_n_must_fit_the_catalogue(split, model, n):
-    with pytest.raises(RecsysError, match=f"n is {n}, expected a number from 1 to 40"):
+    with pytest.raises(RecsysError, match=f"^pool: n is {n!r}, expected a whole number from 1 to 40, the items of the"):
         candidates(model, split, n=n)
+
+
+@pytest.mark.parametrize(
+    ("users", "found"),
+    [
+        ([0, 30], "codes 0 to 30, expected 0 to 29"),
+        ([-1], "codes -1 to -1, expected 0 to 29"),
+        ([1.5], "an array of shape (1,) and type float64, expected a list of codes into split.user_ids"),
+        (["u1"], "an array of shape (1,) and type <U2"),
+        ([True], "an array of shape (1,) and type bool"),
+        (5, "an array of shape () and type int64"),
+    ],
+)
+def test_users_are_codes_of_the_split(split, model, users, found):
+    with pytest.raises(RecsysError, match=re.escape(f"pool: users: found {found}")):
+        candidates(model, split, n=3, users=users)
+
+
+def test_of_no_users_there_is_an_empty_pool(split, model):
+    assert candidates(model, split, n=3, users=[]).items.shape == (0, 3)
+
+
+@pytest.mark.parametrize("kind", ["ALS", "EASE", "Mean", "MostPopular", "UserKNN"])
+@pytest.mark.parametrize(
+    ("users", "items", "line"),
+    [
+        (30, 41, "40 items, expected one that was fitted to this split: 30 users and 41 items"),
+        (30, 25, "40 items, expected one that was fitted to this split: 30 users and 25 items"),
+        (300, 40, "users.*, expected one that was fitted to this split: 300 users and 40 items"),
+    ],
+)
+def test_a_model_of_another_split_is_refused(split, kind, users, items, line):
+    model = Mean(["ease"]) if kind == "Mean" else getattr(models, kind)()
+    fitted, other = model.fit(split.train), make_split(users=users, items=items)
+    if kind == "MostPopular" and users == 300:  # it scores whoever there is
+        assert candidates(fitted, other, n=5).items.shape == (300, 5)
+        return
+    with pytest.raises(RecsysError, match=f"^pool: the By[A-Za-z]+ is of .*{line}$"):
+        candidates(fitted, other, n=5)
+
+
+def test_a_factor_model_of_more_users_is_refused(split, model):
+    with pytest.raises(RecsysError, match=r"the FactorWorld is of 30 users, .*: 20 users and 40 items"):
+        candidates(model, make_split(users=20), n=5)
 
 
 def test_a_frame_of_scores_becomes_a_pool():
@@ -99,9 +149,42 @@ def test_a_frame_with_a_split_knows_histories_and_leaves_out_what_was_met(split,
     assert rerank(pool, {"relevance": 1.0, "negative_space": 0.5, "serendipity": 0.1}, k=1).items.tolist() == [[free]]
 
 
+def test_ids_are_text_as_in_data_that_is_read():
+    mixed = Pool.from_frame([1, 1.0, "1", "1.0", 2.0], ["x", "y", 7, 8.0, "7.0"], [1, 2, 3, 4, 5])
+    assert mixed.context.user_ids.tolist() == ["1", "2"]
+    assert mixed.context.item_ids[mixed.items].tolist() == [["8", "7", "y", "x"], ["7", "y", "y", "y"]]
+    for ids in (np.array([1.0, 2.0]), np.array([1, 2]), pd.Series([1, 2]), pd.Series(["1", "2"], dtype="category")):
+        assert Pool.from_frame(ids, ids, [1.0, 2.0]).context.user_ids.tolist() == ["1", "2"]
+
+
+def test_a_user_who_has_met_all_candidates_keeps_a_row(split):
+    met = int(split.train.indices[split.train.indptr[3]])
+    free = int(np.flatnonzero(split.met.toarray()[4] == 0)[0])
+    pool = Pool.from_frame(["u3", "u4"], [f"i{met}", f"i{free}"], [1.0, 0.5], split=split)
+    assert (pool.users.tolist(), pool.items.tolist(), pool.lengths.tolist()) == ([3, 4], [[-1], [free]], [0, 1])
+    assert rerank(pool, {"relevance": 1.0}, k=1).items.tolist() == [[-1], [free]]
+
+
+@pytest.mark.parametrize("n", [-1, 0, 2.5, "2", True])
+def test_n_of_a_frame_is_a_whole_number(n):
+    with pytest.raises(RecsysError, match=f"^candidates: n is {n!r}, expected a whole number from 1 on$"):
+        Pool.from_frame(["a"], ["x"], [1.0], n=n)
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
+        (([None, "a"], ["x", "y"], [1.0, 2.0]), "user_id of row 0 is None, expected an id"),
+        ((["a", float("nan")], ["x", "y"], [1.0, 2.0]), "user_id of row 1 is nan, expected an id"),
+        ((["a", "b"], np.array([np.nan, 1.0]), [1.0, 2.0]), "item_id of row 0 is nan, expected an id"),
+        ((["a", "b"], pd.Series([1, None], dtype="Int64"), [1.0, 2.0]), "item_id of row 1 is None, expected an id"),
+        ((["a", " "], ["x", "y"], [1.0, 2.0]), "user_id of row 1 is ' ', expected an id"),
+        (([1, "1.0"], ["x", "x"], [1.0, 2.0]), "is there twice"),
+        (([["a"], "b"], ["x", "y"], [1.0, 2.0]), "user_id holds lists, expected one id in each row"),
+        (("a", ["x"], [1.0]), "user_id has 0 dimensions, expected 1: a value per row"),
+        ((["a"], ["x"], 1.0), "score has 0 dimensions"),
+        (([["a", "b"]], [["x", "y"]], [[1.0, 2.0]]), "user_id has 2 dimensions"),
+        ((["a"], ["x"], [1e300]), "score of row 0 is 1e+300, expected a finite number of 32 bits"),
         ((["a"], ["x", "y"], [1.0]), "have 1, 2 and 1 rows"),
         (([], [], []), "there are no rows"),
         ((["a"], ["x"], ["good"]), "score is not numeric"),
@@ -110,8 +193,9 @@ def test_a_frame_with_a_split_knows_histories_and_leaves_out_what_was_met(split,
     ],
 )
 def test_columns_that_cannot_be_are_refused(columns, message):
-    with pytest.raises(RecsysError, match=message):
+    with pytest.raises(RecsysError, match=re.escape(message)) as caught:
         Pool.from_frame(*columns)
+    assert "\n" not in str(caught.value)
 
 
 def test_ids_that_the_split_does_not_have_are_refused(split):
@@ -130,3 +214,19 @@ def test_models_without_factors_cannot_explore(split):
     pool = candidates(Steps(40, 5), split, n=10)
     with pytest.raises(RecsysError, match="ucb needs a factor model"):
         rerank(pool, {"relevance": 1.0, "ucb": 0.1}, k=3)
+
+
+def test_memory_beyond_the_pool_does_not_grow_with_the_users():
+    def working(users):
+        split = make_split(users=users, items=300)
+        model = Steps(300, 1000)
+        model.table = np.resize(model.table, (users, 300))
+        tracemalloc.start()
+        pool = candidates(model, split, n=50, maps=())
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak - sum(array.nbytes for array in (pool.users, pool.items, pool.scores))
+
+    few, many = working(512), working(5120)
+    assert few > 256 * 300 * 4, "a block of scores is not seen"
+    assert many < 1.2 * few

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Collection
@@ -449,6 +450,24 @@ def test_sentences_follow_the_numbers(tmp_path: Path) -> None:
     assert "the smallest detectable difference is 0.0500 (25.0 % of base) in the median run; 1 of 1 run not" in page
     wider = write_report(small(detectable=0.01), tmp_path / "b")[0].read_text(encoding="utf-8")
     assert "0.0100 (5.0 % of base) in the median run; 0 of 1 run not detectable" in wider
+
+
+def test_the_page_in_short_lists_gains_without_a_detectable_loss(tmp_path: Path) -> None:
+    plain, tag = "1 of 1 run have more", re.compile("<[^>]+>")
+
+    def short(ndcg_high: float, discovery_low: float) -> str:
+        results = small()
+        changes = results.differences.assign(
+            ci_high=[ndcg_high, 0.05], ci_low=[-0.03, discovery_low], difference=[-0.01, 0.02]
+        )
+        page = write_report(replace(results, differences=changes), tmp_path)[0].read_text(encoding="utf-8")
+        return tag.sub("", page[page.index('id="findings"') : page.index('id="tradeoffs"')])
+
+    said = short(ndcg_high=0.01, discovery_low=0.01)
+    assert plain in said
+    assert "1 of them without a detectable loss of ndcg@10, the largest first: other" in said
+    assert "0 of them without a detectable loss" in short(ndcg_high=-0.001, discovery_low=0.01)
+    assert "0 of 1 run have more" in short(ndcg_high=0.01, discovery_low=-0.01)
 
 
 # Degenerate results

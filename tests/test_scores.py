@@ -1,4 +1,5 @@
 import math
+import re
 from dataclasses import replace
 from itertools import product
 
@@ -263,7 +264,7 @@ class TestWhatIsRefused:
             (["ndgc"], [5], "unknown metric 'ndgc': did you mean 'ndcg'"),
             (["ndcg@"], [5], "metric 'ndcg@': k is '', expected a whole number of at least 1"),
             (["ndcg@ten"], [5], "metric 'ndcg@ten': k is 'ten'"),
-            (["ndcg"], [0], "metric 'ndcg': k is '0'"),
+            (["ndcg"], [0], "ks: k is 0, expected a whole number from 1 on"),
             (["ndcg"], [], "nothing to score"),
             ([], [5], "nothing to score"),
             ("ndcg", [5], "expected a list of names such as"),
@@ -314,8 +315,51 @@ class TestWhatIsRefused:
     def test_no_run_and_no_draw(self, runs, yardstick):
         with pytest.raises(RecsysError, match="found no run"):
             score({}, yardstick, ["ndcg"], [5])
-        with pytest.raises(RecsysError, match="draws is 1, expected at least 2"):
+        with pytest.raises(RecsysError, match="draws is 1, expected a whole number from 2 on"):
             score(runs, yardstick, ["ndcg"], [5], draws=1)
+
+    @pytest.mark.parametrize("draws", [0, -5, 1.5, "10", True, None])
+    def test_draws(self, runs, yardstick, draws):
+        line = f"draws is {draws!r}, expected a whole number from 2 on$"
+        with pytest.raises(RecsysError, match=f"^score: {line}"):
+            score(runs, yardstick, ["ndcg"], [5], draws=draws)
+        with pytest.raises(RecsysError, match=f"^compare: {line}"):
+            compare(runs, yardstick.split, ["ndcg@5"], "base", draws=draws)
+
+    @pytest.mark.parametrize("ks", [[0], [-1], [2.5], ["10"], [True], [5, None]])
+    def test_ks(self, runs, yardstick, ks):
+        line = f"^ks: k is {re.escape(repr(ks[-1]))}, expected a whole number from 1 on$"
+        for names in (["ndcg"], ["ndcg@5"]):
+            with pytest.raises(RecsysError, match=line):
+                compare(runs, yardstick.split, names, "base", ks=ks)
+
+    def test_what_is_no_list(self, runs, yardstick):
+        with pytest.raises(RecsysError, match=r"^ks: found 5, expected a list$"):
+            score(runs, yardstick, ["ndcg"], 5)
+        with pytest.raises(RecsysError, match=r"^metrics: found the text 'ndcg@5', expected a list of names such as"):
+            compare(runs, yardstick.split, "ndcg@5", "base")
+        with pytest.raises(RecsysError, match=r"^metrics: found 3, expected a name such as 'ndcg'$"):
+            score(runs, yardstick, [3], [5])
+
+    def test_runs_without_names(self, split, yardstick):
+        slates = as_slates(split, random_slates(1))
+        for wrong, found in (
+            (slates, "a Slates"),
+            ([slates], "a list"),
+            (slates.items, "a ndarray"),
+            (None, "a NoneType"),
+        ):
+            line = f"^runs: found {found}, expected slates by name such as "
+            with pytest.raises(RecsysError, match=line):
+                score(wrong, yardstick, ["ndcg"], [5])
+            with pytest.raises(RecsysError, match=line):
+                compare(wrong, split, ["ndcg@5"], "a")
+        with pytest.raises(RecsysError, match=r"^runs: found the names \[1\]"):
+            score({1: slates}, yardstick, ["ndcg"], [5])
+
+    def test_rows_of_different_length(self, yardstick):
+        with pytest.raises(RecsysError, match=r"^run 'a': its rows differ in length, expected -1 where"):
+            score({"a": [[1, 2], [3]]}, yardstick, ["ndcg"], [1])
 
 
 class TestOwnMetric:
@@ -331,6 +375,21 @@ class TestOwnMetric:
     def test_it_is_named_by_module_and_function(self, runs, yardstick):
         frame = summary(score(runs, yardstick, ["my_metrics:own", "my_metrics:own@7"], [5], draws=20))
         assert frame.value.tolist() == [5.0, 7.0] * 2 and set(frame.metric) == {"my_metrics:own"}
+
+    @pytest.mark.parametrize(
+        ("name", "line"),
+        [
+            ("math:pi", "found a float, expected a function"),
+            ("math:sqrt", "too many positional arguments, expected a function of an evaluation and k"),
+            ("math:nothing", "has no attribute 'nothing'"),
+        ],
+    )
+    def test_what_cannot_be_called_is_said_before_anything_is_made(self, runs, split, monkeypatch, name, line):
+        from recsys import maps
+
+        monkeypatch.setattr(maps, "audit", lambda train, seed: pytest.fail("maps were made"))
+        with pytest.raises(RecsysError, match=f"^metric '{name}': .*{line}"):
+            compare(runs, split, ["discovery@5", f"{name}@5"], "base")
 
     def test_it_must_answer_in_one_of_the_shapes(self, runs, yardstick):
         with pytest.raises(RecsysError, match="found a float, expected PerUser, PerMap or PerCatalogue"):
@@ -366,7 +425,12 @@ class TestCompare:
         found = compare(runs, split, ["discovery", "deficit_own", "ndcg"], "a", ks=(5,), draws=20).summary
         assert found[found.run == "a"].maps.tolist()[:2] == [2, 3]
 
-    def test_a_cut_off_beyond_the_slates_is_refused(self, runs, split):
+    def test_a_cut_off_beyond_the_slates_is_refused_before_maps_are_made(self, runs, split, monkeypatch):
+        from recsys import maps
+
+        monkeypatch.setattr(maps, "audit", lambda train, seed: pytest.fail("maps were made"))
+        with pytest.raises(RecsysError, match="expected at least k = 500"):
+            compare(runs, split, ["discovery@500"], "base")
         with pytest.raises(RecsysError, match="expected at least k = 500"):
             compare(runs, split, ["ndcg@500"], "base")
 

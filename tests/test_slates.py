@@ -136,7 +136,27 @@ def test_a_short_pool_gives_a_short_slate(split, model):
 @pytest.mark.parametrize(
     ("blend", "k", "settings", "message"),
     [
-        ({"relevance": 1.0}, 26, {}, "k is 26, expected a number from 1 to 25"),
+        ({"relevance": 1.0}, 26, {}, "slate: k is 26, expected a whole number from 1 to 25, the pool's size"),
+        ({"relevance": 1.0}, 2.5, {}, "k is 2.5, expected a whole number"),
+        ({"relevance": 1.0}, "10", {}, "k is '10', expected a whole number"),
+        ({"relevance": 1.0}, True, {}, "k is True, expected a whole number"),
+        ({"relevance": 1.0}, 5, {"threads": -2}, "threads is -2, expected a whole number from 1 on"),
+        ({"relevance": 1.0}, 5, {"threads": 0}, "threads is 0, expected a whole number from 1 on"),
+        ({"relevance": 1.0}, 5, {"threads": 1.5}, "threads is 1.5, expected a whole number from 1 on"),
+        ({"relevance": 1.0}, 5, {"seed": "a"}, "seed is 'a', expected a whole number"),
+        ({"relevance": 1.0}, 5, {"seed": 1.5}, "seed is 1.5, expected a whole number"),
+        (
+            "relevance",
+            5,
+            {},
+            """blend: found 'relevance', expected objectives and weights such as {"relevance": 1.0}""",
+        ),
+        (["relevance", "novelty"], 5, {}, "blend: found ['relevance', 'novelty'], expected objectives and weights"),
+        ({1: 1.0, "relevance": 1.0}, 5, {}, "blend: found {1: 1.0, 'relevance': 1.0}, expected objectives and weights"),
+        ({"relevance": "1"}, 5, {}, "the weight of 'relevance' is '1', expected a number"),
+        ({"relevance": True}, 5, {}, "the weight of 'relevance' is True, expected a number"),
+        ({"relevance": 1.0}, 5, {"temperature": "0.5"}, "temperature is '0.5', expected a number from 0 on"),
+        ({"relevance": 1.0}, 5, {"scale": 2.0}, "scale is 2.0, expected 'fitted', a factor per objective, or None"),
         ({"relevance": 1.0}, 0, {}, "k is 0"),
         ({"relevence": 1.0}, 5, {}, "unknown objective 'relevence': did you mean 'relevance'"),
         ({"negative_space": {"weight": 1.0, "tua": 1.0}}, 5, {}, "unknown setting 'tua': did you mean 'tau'"),
@@ -161,3 +181,14 @@ def test_what_cannot_be_is_refused_in_one_line(pool, blend, k, settings, message
     with pytest.raises(RecsysError, match=re.escape(message)) as caught:
         rerank(pool, blend, k, **settings)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("k", [0, 26, 2.5, "10", True])
+def test_scales_are_fitted_at_a_k_that_can_be(pool, k):
+    with pytest.raises(RecsysError, match=f"^slate: k is {k!r}, expected a whole number from 1 to 25"):
+        fit_scales(pool, {"relevance": 1.0}, k)
+
+
+def test_what_is_no_pool_is_refused(split):
+    with pytest.raises(RecsysError, match=r"^slate: found a Split, expected a Pool"):
+        rerank(split, {"relevance": 1.0})

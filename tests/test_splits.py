@@ -381,5 +381,15 @@ def test_every_split_says_whether_it_leaks():
         assert ("no training data lies after test data" in said[0]) == (kind == "global_time")
 
 
+@pytest.mark.parametrize(
+    ("second", "said"), [(10**11, "5138-11-16 09:46:40"), (-(10**11), "-1199-02-15 14:13:20"), (10**13, "318857-")]
+)
+def test_a_time_that_no_calendar_of_python_has_is_said_all_the_same(second, said):
+    split = splits.global_time(
+        dataset([0, 0, 1, 1], [0, 1, 0, 1], datetime=[second - 1, second - 1, second, second]), test=0.5
+    )
+    assert f"test data, which starts at {said}" in " ".join(split.notes)
+
+
 def test_the_namespace_is_the_four_kinds():
     assert tuple(splits.__all__) == KINDS

@@ -17,11 +17,13 @@ from recsys.data.sheets import NEEDED, Sheet, from_file, from_layout, from_table
 from recsys.data.sources import Landed, fetch, landed
 from recsys.data.stores import FORMAT, restore, save
 from recsys.types import Dataset, RecsysError
+from recsys.types.extras import needs_extra
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+@needs_extra("recsys.load")
 def load(name: str, data_dir: str | Path | None = None, quiet: bool = False) -> Dataset:
     """Return the public dataset called `name` (see `names`), fetched if it is not on this machine.
 
@@ -46,6 +48,7 @@ def load(name: str, data_dir: str | Path | None = None, quiet: bool = False) -> 
     return made
 
 
+@needs_extra("recsys.read")
 def read(
     path: str | Path,
     columns: Mapping[str, object] | None = None,
@@ -74,6 +77,7 @@ def read(
     return _built(path.stem, log, catalogue)
 
 
+@needs_extra("recsys.data.from_frame")
 def from_frame(
     frame: "DataFrame | Mapping[str, Any]",
     columns: Mapping[str, object] | None = None,

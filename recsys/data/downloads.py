@@ -111,6 +111,8 @@ def _run(command: Sequence[str], folder: Path) -> None:
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
+        if errors[-1:] == ["Exception:"]:  # what it was is the last line of the traceback below
+            errors = lines[-1:]
         raise RecsysError((errors or lines or [f"exit code {done.returncode}"])[-1])
 
 

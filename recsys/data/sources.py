@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -17,6 +17,7 @@ from recsys.data.downloads import download_archive, download_wheel, file_name
 from recsys.data.folders import data_folder
 from recsys.files import replacing, write_text
 from recsys.types import RecsysError
+from recsys.types.extras import needs_extra
 
 RECORD = "source.json"
 
@@ -37,11 +38,13 @@ class _Attempt:
     get: Callable[[Path], Path]  # temporary folder -> archive, folder or file
 
 
+@needs_extra("recsys.data.fetch")
 def fetch(name: str, data_dir: str | Path | None = None, quiet: bool = False, path: str | Path | None = None) -> Path:
     """Return the folder with the files of dataset `name`, fetched if they are not there.
 
-    The data folder is looked through first, then the card's sources are tried in turn; why one fails is said on
-    standard error. With `path` only that is tried: an archive, an unpacked folder, or a single file.
+    The data folder is looked through first, then the card's sources are tried in turn. Where one gives the files, it
+    is said on standard error why those before it did not. With `path` only that is tried: an archive, an unpacked
+    folder, or a single file.
 
     Raises:
         RecsysError: if no source gives the files (with the reason of each), or if they cannot be written.
@@ -60,9 +63,10 @@ def fetch(name: str, data_dir: str | Path | None = None, quiet: bool = False, pa
                 checksums = {one.name: verify(files[one.name], one.sha256) for one in layout.files}
             except RecsysError as error:
                 reasons.append(f"{attempt.label}: {error}")
-                _say(f"{name}: {reasons[-1]}", quiet or path is not None)
                 continue
             _land(files, folder, Landed(attempt.label, attempt.layout, checksums), temporary)
+        for reason in reasons if path is None else ():
+            _say(f"{name}: {reason}", quiet)
         _say(f"{name}: from {attempt.label}, checked, now in {folder}", quiet)
         return folder
     raise RecsysError(f"cannot fetch {name}: " + "; ".join(reasons))
@@ -167,12 +171,17 @@ def _land(files: Mapping[str, Path], folder: Path, what: Landed, workplace: Path
 
 @contextmanager
 def _workplace(root: Path) -> Iterator[Path]:
+    made = not root.exists()
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root, prefix=".part-", ignore_cleanup_errors=True) as name:
             yield Path(name)
     except OSError as error:
         raise RecsysError(f"cannot write in {root}: {error.strerror or error}") from error
+    finally:
+        if made:
+            with suppress(OSError):  # only what is empty is removed
+                root.rmdir()
 
 
 def _say(text: str, quiet: bool) -> None:

@@ -3,21 +3,18 @@
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from recsys import blends
 from recsys.configs import Config, RunSpec, parse, read
 from recsys.experiments.folders import Folder
-from recsys.experiments.preparations import Preparation, Say, one_blas_thread, pool, prepare
+from recsys.experiments.preparations import Preparation, one_blas_thread, prepare
+from recsys.experiments.rerankings import ByLength, run_slates
 from recsys.progress import progress
-from recsys.runs import Cell
 from recsys.scores import Scores, differences, score, summary
-from recsys.slates import fit_scales, rerank
-from recsys.types import Pool, RecsysError, Slates, Yardstick
+from recsys.scores.names import wanted
+from recsys.types import Yardstick
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,11 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """What a benchmark found. `summary` and `differences` are long tables (`recsys.scores`)."""
+    """What a benchmark found. `summary` and `differences` are long tables (`recsys.scores`).
+
+    `slates` are by length and run: slates[10]["als"]. The best ten items need not be the first of the best twenty.
+    """
 
     preparation: Preparation
     specs: tuple[RunSpec, ...]
-    slates: Mapping[str, Slates]
+    slates: ByLength
     scores: Scores
     summary: "pd.DataFrame"
     differences: "pd.DataFrame"
@@ -87,7 +87,7 @@ def name_of(settings: Config, *made_of: str) -> str:
 def judge(
     preparation: Preparation,
     specs: tuple[RunSpec, ...],
-    slates: Mapping[str, Slates],
+    slates: ByLength,
     seconds: Mapping[str, float],
     folder: Path,
     quiet: bool,
@@ -98,16 +98,8 @@ def judge(
     yardstick = Yardstick(preparation.split, preparation.own, preparation.audit, preparation.content)
     with progress(quiet) as bars:
         bars.add_task("judging", total=None)
-        scores = score(
-            slates,
-            yardstick,
-            config.judge.metrics,
-            config.slate.k,
-            seed=config.seed,
-            draws=config.judge.draws,
-            seconds=seconds,
-        )
-        said = (*preparation.dataset.notes, *preparation.split.notes, *notes)
+        scores = _scores(config, slates, yardstick, seconds)
+        said = (*preparation.dataset.notes, *preparation.split.notes, *notes, *_unkept(preparation))
         against = differences(scores, config.base)
     return Bench(preparation, specs, slates, scores, summary(scores), against, folder, said)
 
@@ -119,81 +111,21 @@ def read_config(config: Config | Mapping[str, Any] | str | Path) -> Config:
     return parse(config, home=Path.cwd()) if isinstance(config, Mapping) else read(config)
 
 
-def run_slates(
-    preparation: Preparation, specs: tuple[RunSpec, ...], quiet: bool, say: Say
-) -> tuple[dict[str, Slates], dict[str, float]]:
-    """Return each run's slates and the seconds they took: with fitting and retrieval where a model is judged."""
-    base, fitting = pool(preparation, preparation.config.model)
-    slates, seconds = {}, {}
-    with progress(quiet) as bars:
-        task = bars.add_task("runs", total=len(specs))
-        for spec in specs:
-            bars.update(task, description=spec.name)
-            try:
-                slates[spec.name], took = _run(preparation, spec, base)
-            except RecsysError as error:
-                raise RecsysError(f"run '{spec.name}': {error}") from None
-            seconds[spec.name] = took + (fitting if spec.kind == "base" else 0.0)
-            say(f"run: {spec.name}, {seconds[spec.name]:.2f} s")
-            bars.advance(task)
-    return slates, seconds
+def _scores(config: Config, slates: ByLength, yardstick: Yardstick, seconds: Mapping[str, float]) -> Scores:
+    """Return every metric at every k, each judged on slates of that length: by run, then metric, then k."""
+    asked = wanted(config.judge.metrics, config.slate.k)
+    at = {k: [f"{want.name}@{k}" for want in asked if want.k == k] for k in slates}
+    parts = [
+        score(runs, yardstick, at[k], [k], seed=config.seed, draws=config.judge.draws, seconds=seconds)
+        for k, runs in slates.items()
+        if at[k]
+    ]
+    found = {(cell.run, cell.metric, cell.k): cell for part in parts for cell in part.cells}
+    cells = [found[run, want.name, want.k] for run in parts[0].runs for want in asked]
+    return replace(parts[0], cells=tuple(cells))
 
 
-def _run(preparation: Preparation, spec: RunSpec, base: Pool) -> tuple[Slates, float]:
-    config = preparation.config
-    blend: Mapping[str, Any] = spec.blend or {"relevance": 1.0}
-    candidates, fitting = base, 0.0
-    if spec.model is not None:
-        candidates, fitting = pool(preparation, spec.model)
-    k = max(config.slate.k)
-    source = [*preparation.key, (spec.model or config.model).model_dump(), config.pool.model_dump(), k]
-
-    def make() -> Cell:
-        rerank(candidates.block(0, 1), {"relevance": 1.0}, 1)  # the kernel is compiled before the clock starts
-        scale = None if config.slate.scale == "none" else _scales(preparation, source, candidates, blend, k)
-        start = time.perf_counter()
-        made = rerank(candidates, blend, k, scale=scale, seed=config.seed)
-        took = time.perf_counter() - start
-        arrays = {name: getattr(made, name) for name in ("users", "items", "scores", "contributions")}
-        factors = {f"scale.{name}": np.array(value) for name, value in made.scales.items()}
-        return Cell({**arrays, "objectives": np.array(made.objectives), **factors}, took)
-
-    if any(":" in name for name in blend):  # somebody's own objective: its source is not in the key
-        made = make()
-        return _restore(made, candidates), fitting + made.seconds
-    cell = preparation.cache.cell("slates", [*source, config.slate.scale, blend], make)
-    return _restore(cell, candidates), fitting + cell.seconds
-
-
-def _scales(
-    preparation: Preparation, source: list[Any], candidates: Pool, blend: Mapping[str, Any], k: int
-) -> dict[str, float]:
-    """Return the scale of each objective of a blend: it depends on pool and settings, not on weights."""
-    scales = {}
-    for part in blends.read(blend):
-        alone = {part.name: {"weight": 1.0, **part.settings}}
-
-        def fit(alone: Mapping[str, Any] = alone, name: str = part.name) -> Cell:
-            start = time.perf_counter()
-            factor = fit_scales(candidates, alone, k)[name]
-            return Cell({"scale": np.array(factor)}, time.perf_counter() - start)
-
-        if ":" in part.name:
-            scales[part.name] = fit_scales(candidates, alone, k)[part.name]
-            continue
-        scales[part.name] = float(preparation.cache.cell("scale", [*source, alone], fit).arrays["scale"])
-    return scales
-
-
-def _restore(cell: Cell, candidates: Pool) -> Slates:
-    arrays = cell.arrays
-    return Slates(
-        users=arrays["users"],
-        items=arrays["items"],
-        scores=arrays["scores"],
-        contributions=arrays["contributions"],
-        objectives=tuple(str(name) for name in arrays["objectives"]),
-        user_ids=candidates.context.user_ids,
-        item_ids=candidates.context.item_ids,
-        scales={name[6:]: float(value) for name, value in arrays.items() if name.startswith("scale.")},
-    )
+def _unkept(preparation: Preparation) -> tuple[str, ...]:
+    """Say in one line that results could not be cached."""
+    unkept = preparation.cache.unkept
+    return (f"{len(unkept)} results are not kept for the next time: {unkept[0]}",) if unkept else ()

@@ -2,16 +2,17 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recsys.configs import RunSpec
-from recsys.experiments.benches import Bench, judge, name_of, read_config, run_slates
+from recsys.experiments.benches import Bench, judge, name_of, read_config
 from recsys.experiments.folders import Folder
 from recsys.experiments.preparations import one_blas_thread, prepare
+from recsys.experiments.rerankings import run_slates
 from recsys.types import RecsysError, Slates, Split
 from recsys.types.arrays import Anys, Bools, Floats, Longs, Strings
 
@@ -53,11 +54,14 @@ def evaluate(
     beside = tuple(spec for spec in settings.runs() if spec.kind in ("base", "control"))
     if path.stem in {spec.name for spec in beside}:
         raise RecsysError(f"{path}: its name is that of a run of {settings.name}, expected another file name")
-    given, notes = _slates(path, table, preparation.split, max(settings.slate.k))
+    given, notes = _slates(path, table, preparation.split, max(settings.lengths))
     with one_blas_thread():
         slates, seconds = run_slates(preparation, beside, quiet, folder.say)
     specs = (*beside, RunSpec(path.stem, "model", path.stem))
-    slates[path.stem], seconds[path.stem] = given, float("nan")
+    seconds[path.stem] = float("nan")
+    for k, runs in slates.items():
+        shorter = {name: getattr(given, name)[:, :k] for name in ("items", "scores", "contributions")}
+        runs[path.stem] = replace(given, **shorter)
     lists = hashlib.sha256(path.read_bytes()).hexdigest()
     named = f"{settings.name}-{path.stem}-{name_of(settings, preparation.dataset.fingerprint, lists)}"
     done = judge(preparation, specs, slates, seconds, Path(out) / named, quiet, notes=notes)
@@ -69,37 +73,28 @@ def _table(path: Path) -> "pd.DataFrame":
     """Return the file's columns user_id, item_id and order (less is better)."""
     import pandas as pd
 
-    from recsys.data.columns import resolve, untyped
     from recsys.data.identifiers import coded
-    from recsys.data.tables import read_table
+    from recsys.data.sheets import from_file
+    from recsys.data.values import refuse
 
-    frame, form, _ = read_table(path, lambda names: [n for n in names if n in _ids(names)])
-    frame.columns = pd.Index(untyped(form.names))
-    columns = resolve(list(frame.columns), FIELDS, ["user_id", "item_id"], str(path))
+    sheet = from_file(path, FIELDS, ["user_id", "item_id"])
+    frame, columns = sheet.frame, sheet.columns
     if "rank" not in columns and "score" not in columns:
         there = ", ".join(map(str, frame.columns))
         raise RecsysError(f"{path}: no column for rank or score, expected one of them (columns: {there})")
+    for column in ("run", "k") if "run" in frame.columns else ():  # the slates of a benchmark
+        if column in frame.columns and (n := frame[column].nunique()) > 1:
+            raise RecsysError(f"{path}: found {n} different {column}, expected one list per user: keep the rows of one")
     by = "rank" if "rank" in columns else "score"
-    values = pd.to_numeric(frame[columns[by]], errors="coerce").to_numpy(np.float64)
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise RecsysError(f"{path}: {by} in row {row + 1} is {frame[columns[by]].iloc[row]!r}, expected a number")
-    if frame.empty:
-        raise RecsysError(f"{path}: the table is empty")
+    rows = np.arange(len(frame))
+    values = pd.to_numeric(frame[columns[by]], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    refuse(~np.isfinite(values), frame[columns[by]], rows, str(path), "a number")
     table = pd.DataFrame({"order": values if by == "rank" else -values})
     for name in ("user_id", "item_id"):
         codes, ids = coded(frame[columns[name]])
-        if (codes < 0).any():
-            raise RecsysError(f"{path}: {name} in row {int(np.argmax(codes < 0)) + 1} is empty, expected an id")
+        refuse(codes < 0, frame[columns[name]], rows, str(path), "an id")
         table[name] = ids[codes]
     return table
-
-
-def _ids(names: Sequence[str]) -> set[str]:
-    from recsys.data.columns import resolve
-
-    found = resolve(list(names), FIELDS, [], "recommendations")
-    return {found[name] for name in ("user_id", "item_id") if name in found}
 
 
 def _slates(path: Path, table: "pd.DataFrame", split: Split, k: int) -> tuple[Slates, tuple[str, ...]]:
@@ -117,16 +112,18 @@ def _slates(path: Path, table: "pd.DataFrame", split: Split, k: int) -> tuple[Sl
     items = np.full((len(split.user_ids), k), -1, np.int32)
     shown = rank < k
     items[user[shown], rank[shown]] = item[shown]
-    met = int((np.asarray(split.met[user[shown], item[shown]]).ravel() != 0).sum())
+    met, hit = (int((np.asarray(m[user[shown], item[shown]]).ravel() != 0).sum()) for m in (split.met, split.test))
     without, short = int((items[:, 0] < 0).sum()), int((items[:, -1] < 0).sum())
-    notes = (
+    notes = [
         f"{path.name}: {int((~known_user).sum())} rows of unknown users and {int((~known_item).sum())} rows of "
         f"unknown items are left out; {without} of {len(items)} users have no list and {short} fewer than {k} items: "
         f"what is missing counts as a miss; {met} picks were met before",
-    )
+    ]
+    if not hit:
+        notes.append(f"{path.name}: no pick is a held-out positive: were these lists made from all of the data?")
     scores: Floats = np.where(items >= 0, -np.arange(k), 0).astype(np.float32)
     users = np.arange(len(items), dtype=np.int32)
-    return Slates(users, items, scores, scores[:, :, None], ("order",), split.user_ids, split.item_ids), notes
+    return Slates(users, items, scores, scores[:, :, None], ("order",), split.user_ids, split.item_ids), tuple(notes)
 
 
 def _codes(names: Strings, known: Strings) -> tuple[Longs, Bools]:

@@ -52,16 +52,17 @@ class Folder:
             write_text(folder / "log.txt", "\n".join(self._lines) + "\n")
 
 
-def slates_frame(runs: Mapping[str, Slates]) -> "pd.DataFrame":
-    """Return one row per pick: run, user_id, rank (from 1), item_id, score, and each objective's contribution."""
+def slates_frame(by_length: Mapping[int, Mapping[str, Slates]]) -> "pd.DataFrame":
+    """Return one row per pick: run, k, user_id, rank (from 1), item_id, score, and each objective's contribution."""
     import pandas as pd
 
     frames = []
-    for run, slates in runs.items():
+    for k, run, slates in ((k, run, slates) for k, runs in by_length.items() for run, slates in runs.items()):
         row, rank = np.nonzero(slates.items >= 0)
         frame = pd.DataFrame(
             {
                 "run": pd.Categorical([run]).repeat(len(row)),
+                "k": np.full(len(row), k, dtype=np.int16),
                 "user_id": slates.user_ids[slates.users[row]],
                 "rank": (rank + 1).astype(np.int16),
                 "item_id": slates.item_ids[slates.items[row, rank]],

@@ -74,7 +74,7 @@ def split(config: Config, dataset: Dataset) -> Split:
 
 def prepare(config: Config, *, data_dir: Path | None = None, quiet: bool = False, say: Say = print) -> Preparation:
     """Return data, split and maps of a config."""
-    cache = Cache(default_cache(), say)
+    cache = Cache(default_cache())
     dataset = load(config, data_dir, quiet)
     say(f"data: {dataset.name}, {len(dataset.interactions):,} interactions")
     whole = split(config, dataset)

@@ -60,11 +60,10 @@ def recommend(
     wanted = settings.pool
     pool = candidates(fitted, data, n=min(wanted.n, len(data.item_ids)), seed=settings.seed, history=wanted.history)
     scale: Any = "fitted" if settings.slate.scale == "fitted" else None
-    slates = rerank(
-        pool, spec.blend or {"relevance": 1.0}, settings.headline if k is None else k, scale=scale, seed=settings.seed
-    )
+    k = settings.headline if k is None else k
+    slates = rerank(pool, spec.blend or {"relevance": 1.0}, k, scale=scale, seed=settings.seed)
     chosen = _users(users, data.user_ids.tolist())
-    frame = slates_frame({spec.name: slates}).drop(columns="run")
+    frame = slates_frame({k: {spec.name: slates}}).drop(columns=["run", "k"])
     titles = dict(zip(data.item_ids.tolist(), data.items.titles.tolist(), strict=True))
     frame.insert(3, "title", frame["item_id"].astype(str).map(titles))
     frame = frame[frame["user_id"].isin(data.user_ids[chosen])]

@@ -1,12 +1,12 @@
 """Stochastic gradient ascent of one user's factor, the items' side fixed."""
 
 import numpy as np
-from numba import njit
 
+from recsys.kernels.compiled import compiled
 from recsys.types.arrays import Doubles, Ints
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(fastmath=False)
 def ascend(
     user: Doubles,
     items: Doubles,

@@ -6,14 +6,15 @@ statement of the same rules is `recsys.kernels.references`.
 """
 
 import numpy as np
-from numba import njit
+
+from recsys.kernels.compiled import compiled
 
 MODULAR, SPREAD, COVERAGE, VOLUME = 0, 1, 2, 3
 MAX, MEAN = 0, 1
 LINEAR, LOG, EXP, SQRT = 0, 1, 2, 3
 FLOOR = 1e-6  # a squared residual below it is no volume: vectors are float32
 
-_compiled = njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+_compiled = compiled(fastmath=True)
 
 
 @_compiled

@@ -7,9 +7,10 @@ which rows are solved beside it.
 """
 
 import numpy as np
-from numba import njit
 
-_compiled = njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+from recsys.kernels.compiled import compiled
+
+_compiled = compiled(fastmath=True)
 
 
 @_compiled

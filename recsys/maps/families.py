@@ -14,6 +14,7 @@ from recsys.maps import regions
 from recsys.maps.graphs import neighbour_graph
 from recsys.maths import cooccurrence_vectors, unit
 from recsys.types.arrays import Bools, Csr, Floats, Ints
+from recsys.types.extras import needs_extra
 from recsys.types.maps import TasteMap
 
 OWN_SIZES = (8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
@@ -23,26 +24,28 @@ HALVED = 100  # users from whom on the two families share none
 LEAST = 3  # users with several positives, and items that they have, below which there is nothing to map
 
 
-def own(train: Csr, seed: int = 0) -> tuple[TasteMap, ...]:
+@needs_extra("recsys.maps.own")
+def own(train: Csr, seed: int = 0, half: int = 0) -> tuple[TasteMap, ...]:
     """Return the objectives' own maps of the training positives, (U, I): 20 of them, fewer for small catalogues.
 
-    Made from one half of the users, the audit family from the other.
+    Made from one half of the users (0 or 1), the audit family from the other.
     Ten sizes each of a non-negative factorisation (soft) and of spectral clustering (hard). An item that
     shares no user with another has an empty row. () where fewer than three users have several positives.
     """
-    return _family(_half(train, 0), lambda known: _own(known, seed))
+    return _family(_half(train, half), lambda known: _own(known, seed))
 
 
-def audit(train: Csr, seed: int = 0) -> tuple[TasteMap, ...]:
+@needs_extra("recsys.maps.audit")
+def audit(train: Csr, seed: int = 0, half: int = 1) -> tuple[TasteMap, ...]:
     """Return the audit family of the training positives, (U, I): 24 maps, fewer for small catalogues.
 
-    Made from the half of the users that `own` does not see.
+    Made from the half of the users (0 or 1) that `own` does not see.
     Methods, sizes and seeds are those of `configs/audit.toml`. An item that shares no user with another has an
     empty row. () where fewer than three users have several positives. Ward's tree needs memory for all pairs of
     items.
     """
     protocol = tomllib.loads((shipped.folder("configs") / "audit.toml").read_text(encoding="utf-8"))
-    return _family(_half(train, 1), lambda known: _audit(known, protocol, seed))
+    return _family(_half(train, half), lambda known: _audit(known, protocol, seed))
 
 
 def _own(train: Csr, seed: int) -> Iterator[TasteMap]:

@@ -7,8 +7,9 @@ from scipy import sparse
 
 from recsys import seeds
 from recsys.models.by_factors import ByFactors
-from recsys.models.checks import above_zero, at_least_one, enough_for_factors, from_zero, some_positives
+from recsys.models.checks import above_zero, at_least_one, enough_for_factors, from_zero, some_positives, whole_numbers
 from recsys.types.arrays import Csr
+from recsys.types.extras import needs_extra
 from recsys.types.models import Factors, Side
 
 _BYTES_PER_FACTOR = 24  # the library's (4), those of the exact users' side (8 + 8), ours (4)
@@ -40,9 +41,11 @@ class ALS:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         at_least_one("als", factors=self.factors, iterations=self.iterations)
+        whole_numbers("als", seed=self.seed)
         above_zero("als", regularization=self.regularization, alpha=self.alpha)
         from_zero("als", disliked=self.disliked)
 
+    @needs_extra("als")
     def fit(self, train: Csr, side: Side | None = None) -> ByFactors:
         """Fit to the positives, (U, I), with one BLAS thread per thread of the library: the same bits everywhere.
 

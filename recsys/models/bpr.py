@@ -7,9 +7,10 @@ import numpy as np
 
 from recsys import seeds
 from recsys.maths import counts
-from recsys.models.checks import above_zero, at_least_one, enough_for_factors, from_zero, some_positives
+from recsys.models.checks import above_zero, at_least_one, enough_for_factors, from_zero, some_positives, whole_numbers
 from recsys.models.libraries import lowest_elsewhere, sides
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
+from recsys.types.extras import needs_extra
 from recsys.types.models import Side
 
 _BYTES_PER_FACTOR = 16  # the library's (4), ours (4), and their copies while they are read
@@ -90,6 +91,7 @@ class BPR:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         at_least_one("bpr", factors=self.factors, iterations=self.iterations)
+        whole_numbers("bpr", seed=self.seed)
         above_zero("bpr", learning_rate=self.learning_rate)
         from_zero("bpr", regularization=self.regularization)
 
@@ -116,6 +118,7 @@ class BPR:
         )
         return replace(fitted, user_factors=fitted.solve(train))
 
+    @needs_extra("bpr")
     def _library(self) -> Any:
         from implicit.cpu.bpr import BayesianPersonalizedRanking
 

@@ -15,6 +15,13 @@ def at_least_one(model: str, **settings: int) -> None:
             raise RecsysError(f"{model}: {name}: found {found!r}, expected a whole number from 1 on")
 
 
+def whole_numbers(model: str, **settings: int) -> None:
+    """Refuse settings that are no whole numbers."""
+    for name, found in settings.items():
+        if not isinstance(found, int) or isinstance(found, bool):
+            raise RecsysError(f"{model}: {name}: found {found!r}, expected a whole number")
+
+
 def from_zero(model: str, **settings: float) -> None:
     """Refuse settings that are no finite numbers from 0 on."""
     for name, found in settings.items():

@@ -9,6 +9,7 @@ from recsys.models.checks import above_zero, enough_memory
 from recsys.models.neighbours import or_popularity
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.errors import RecsysError
+from recsys.types.extras import needs_extra
 from recsys.types.models import Side
 
 _BYTES_PER_CELL = 20  # at the peak: the co-occurrence counts, sparse (12) and dense (8)
@@ -49,6 +50,7 @@ class EASE:
         """Refuse what cannot be meant."""
         above_zero("ease", l2=self.l2)
 
+    @needs_extra("ease")
     def fit(self, train: Csr, side: Side | None = None) -> ByItems:
         """Fit to the positives, (U, I), with one BLAS thread: its number changes the last bits.
 

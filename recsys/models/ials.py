@@ -11,9 +11,10 @@ import numpy as np
 from recsys import seeds
 from recsys.models import halves
 from recsys.models.by_factors import ByFactors, Loss
-from recsys.models.checks import above_zero, at_least_one, enough_for_factors, from_zero, some_positives
+from recsys.models.checks import above_zero, at_least_one, enough_for_factors, from_zero, some_positives, whole_numbers
 from recsys.types.arrays import Csr, Floats, empty
 from recsys.types.errors import RecsysError
+from recsys.types.extras import needs_extra
 from recsys.types.models import Factors, Scorer, Side
 
 _BYTES_PER_FACTOR = 40  # of the exact half step: a side as it is and turned, in float64 and float32, and what it gives
@@ -57,9 +58,11 @@ class IALS:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         at_least_one("ials", factors=self.factors, iterations=self.iterations)
+        whole_numbers("ials", patience=self.patience, seed=self.seed)
         above_zero("ials", unobserved=self.unobserved, regularization=self.regularization, init=self.init)
         from_zero("ials", nu=self.nu, disliked=self.disliked, patience=self.patience)
 
+    @needs_extra("ials")
     def fit(
         self,
         train: Csr,

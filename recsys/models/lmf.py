@@ -9,9 +9,10 @@ from scipy.special import expit
 
 from recsys import seeds
 from recsys.maths import counts
-from recsys.models.checks import above_zero, at_least_one, enough_for_factors, some_positives
+from recsys.models.checks import above_zero, at_least_one, enough_for_factors, some_positives, whole_numbers
 from recsys.models.libraries import lowest_elsewhere, sides
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
+from recsys.types.extras import needs_extra
 from recsys.types.models import Side
 
 _BYTES_PER_FACTOR = 24  # the library's (4) with its sums of squares (4), ours (4), float64 while they are solved (8)
@@ -83,6 +84,7 @@ class LMF:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         at_least_one("lmf", factors=self.factors, iterations=self.iterations, negatives=self.negatives)
+        whole_numbers("lmf", seed=self.seed)
         above_zero("lmf", learning_rate=self.learning_rate, regularization=self.regularization)
 
     def fit(self, train: Csr, side: Side | None = None) -> ByOdds:
@@ -110,6 +112,7 @@ class LMF:
         users[~liked] = typical = users[liked].mean(axis=0)
         return replace(fitted, user_factors=users, typical=typical)
 
+    @needs_extra("lmf")
     def _library(self) -> Any:
         from implicit.cpu.lmf import LogisticMatrixFactorization
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from recsys.models.checks import whole_numbers
 from recsys.types.arrays import Csr, Floats, Ints
 from recsys.types.errors import RecsysError, unknown
 from recsys.types.models import Model, Scorer, Side
@@ -49,6 +50,7 @@ class Mean:
 
     def __post_init__(self) -> None:
         """Turn names and tables into settings."""
+        whole_numbers("mean", seed=self.seed)
         if not isinstance(self.models, list | tuple) or not self.models:
             raise RecsysError(f"mean: models: found {self.models!r}, expected a list of at least one model")
         object.__setattr__(self, "models", tuple(_settings(model, self.seed) for model in self.models))

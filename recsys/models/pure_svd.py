@@ -8,6 +8,7 @@ from recsys.maths import singular_vectors
 from recsys.models.by_factors import ByFactors
 from recsys.models.checks import at_least_one, enough_for_factors, some_positives
 from recsys.types.arrays import Csr
+from recsys.types.extras import needs_extra
 from recsys.types.models import Factors, Side
 
 _BYTES_PER_FACTOR = 48  # Lanczos vectors (16), both sides' vectors and their products (24), ours (4), and some air
@@ -32,6 +33,7 @@ class PureSVD:
         """Refuse what cannot be meant."""
         at_least_one("pure_svd", factors=self.factors)
 
+    @needs_extra("pure_svd")
     def fit(self, train: Csr, side: Side | None = None) -> ByFactors:
         """Fit to the positives, (U, I), with one BLAS thread: its number changes the last bits.
 

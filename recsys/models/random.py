@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys import seeds
+from recsys.models.checks import whole_numbers
 from recsys.types.arrays import Csr, Floats, Ints
 from recsys.types.models import Side
 
@@ -31,9 +32,17 @@ class ByChance:
 
 @dataclass(frozen=True)
 class Random:
-    """The control that knows nothing: every item is as good as any other."""
+    """The control that knows nothing: every item is as good as any other.
+
+    Raises:
+        RecsysError: if the seed is no whole number.
+    """
 
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        whole_numbers("random", seed=self.seed)
 
     def fit(self, train: Csr, side: Side | None = None) -> ByChance:
         """Remember how many items there are."""

@@ -16,6 +16,7 @@ from recsys.reports.effects import UNDEFINED, effects
 from recsys.reports.elements import Html, element
 from recsys.reports.encodings import Spec
 from recsys.reports.facts import conventions, facts
+from recsys.reports.findings import findings
 from recsys.reports.formats import plural
 from recsys.reports.legends import legend
 from recsys.reports.results import Results
@@ -27,8 +28,8 @@ from recsys.reports.tradeoffs import about
 # Nothing but the page itself may be loaded; Vega compiles its expressions, hence unsafe-eval.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data:"
 CONTENTS = {
-    "tradeoffs": "Trade-offs", "metrics": "Every metric", "table": "Differences", "effects": "Detectable effects",
-    "conventions": "Conventions", "facts": "What was run",
+    "findings": "In short", "tradeoffs": "Trade-offs", "metrics": "Every metric", "table": "Differences",
+    "effects": "Detectable effects", "conventions": "Conventions", "facts": "What was run",
 }  # fmt: skip
 
 
@@ -72,7 +73,9 @@ def _sections(sheet: Sheet, specs: Mapping[str, Spec]) -> list[Html]:
     families = [name for name in specs if name not in TRADEOFFS]
     panels = element("div", *(_figure(name, specs[name]) for name in families), class_="panels")
     base = f"against {sheet.base}, k = {sheet.k}"
+    gains = {metric: title.removeprefix("Accuracy against ") for metric, title in TRADEOFFS.values()}
     return [
+        _section("findings", "In short", findings(sheet, accuracy(sheet), gains)),
         element("section", *_tradeoffs(sheet, specs), id="tradeoffs", aria_label="Trade-offs"),
         _section("metrics", f"Every metric at k = {sheet.k}", panels),
         _section("table", f"Differences {base}", differences(sheet)),
@@ -152,5 +155,5 @@ def _lead(sheet: Sheet) -> str:
         weights = sorted({len(series.runs) for series in counts["blend"]})
         each = str(weights[0]) if len(weights) == 1 else f"{weights[0]} to {weights[-1]}"
         parts.append(f"{plural(len(counts['blend']), 'blend')} at {each} weight{'' if each == '1' else 's'} each")
-    against = f": {', '.join(parts)}, against the base {sheet.base}" if parts else f": {sheet.base}"
+    against = f": {', '.join(parts)}, and the base {sheet.base}" if parts else f": {sheet.base}"
     return f"{about(sheet)} {plural(len(sheet.runs), 'run')}{against}. k = {sheet.k}.".strip()

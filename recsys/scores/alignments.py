@@ -15,11 +15,10 @@ def align(runs: Mapping[str, Slates | Ints], split: Split, k: int = 0) -> tuple[
     """Return the users that were judged, and each run's picks (users of the split, K), -1 where there are none.
 
     Raises:
-        RecsysError: if a run does not fit the split, shows an item twice, is about other users than the first, or its
-            slates have fewer than k places.
+        RecsysError: if runs have no names, a run does not fit the split, shows an item twice, is about other users
+            than the first, or its slates have fewer than k places.
     """
-    if not runs:
-        raise RecsysError("nothing to score: found no run, expected at least one")
+    check_names(runs)
     placed = {run: _place(run, slates, split) for run, slates in runs.items()}
     first = next(iter(placed))
     for run, (judged, _) in placed.items():
@@ -34,6 +33,15 @@ def align(runs: Mapping[str, Slates | Ints], split: Split, k: int = 0) -> tuple[
             raise RecsysError(f"run '{run}': its slates have {items.shape[1]} items, expected at least k = {k}")
     users = np.flatnonzero(placed[first][0]).astype(np.int32)
     return users, {run: items for run, (_, items) in placed.items()}
+
+
+def check_names(runs: Mapping[str, Slates | Ints]) -> None:
+    """Refuse runs that are none, or have no names."""
+    if not isinstance(runs, Mapping) or not all(isinstance(run, str) for run in runs):
+        found = f"the names {list(runs)}" if isinstance(runs, Mapping) else f"a {type(runs).__name__}"
+        raise RecsysError(f'runs: found {found}, expected slates by name such as {{"als": slates}}')
+    if not runs:
+        raise RecsysError("nothing to score: found no run, expected at least one")
 
 
 def narrow(yardstick: Yardstick, users: Ints) -> Yardstick:
@@ -60,7 +68,7 @@ def _place(run: str, slates: Slates | Ints, split: Split) -> tuple[Bools, Ints]:
         _check_ids(run, slates, split)
         users, picks = slates.users, slates.items
     else:
-        users, picks = np.arange(n_users, dtype=np.int32), np.asarray(slates)
+        users, picks = np.arange(n_users, dtype=np.int32), _array(run, slates)
     if picks.ndim != 2 or len(picks) != len(users) or picks.dtype.kind not in "iu":
         raise RecsysError(
             f"run '{run}': found an array of shape {picks.shape} and type {picks.dtype}, expected whole numbers "
@@ -74,6 +82,13 @@ def _place(run: str, slates: Slates | Ints, split: Split) -> tuple[Bools, Ints]:
     if judged.sum() != len(users):
         raise RecsysError(f"run '{run}': {len(users) - judged.sum()} users have more than one slate, expected one each")
     return judged, items
+
+
+def _array(run: str, picks: Ints) -> Ints:
+    try:
+        return np.asarray(picks)
+    except ValueError:
+        raise RecsysError(f"run '{run}': its rows differ in length, expected -1 where a slate has no more") from None
 
 
 def _check_ids(run: str, slates: Slates, split: Split) -> None:

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recsys.scores.alignments import align, check_names
 from recsys.scores.names import wanted
 from recsys.scores.runs import score
 from recsys.scores.tables import differences, summary
 from recsys.types import Slates, Split, TasteMap, Yardstick, unknown
 from recsys.types.arrays import Ints
+from recsys.types.numbers import whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,9 +66,13 @@ def compare(
     Raises:
         RecsysError: as `recsys.score` does, or if there is no run `against`.
     """
-    names = {want.name for want in wanted(metrics, ks)}
-    if against not in runs:
-        raise unknown("run", against, runs, "against")
+    asked = wanted(metrics, ks)
+    check_names(runs)
+    if against not in tuple(runs):
+        raise unknown("run", str(against), runs, "against")
+    draws, seed = whole("compare: draws", draws, 2), whole("compare: seed", seed)
+    align(runs, split, max(want.k for want in asked))  # what does not fit is said before maps are made
+    names = {want.name for want in asked}
     given = {"audit": tuple(audit_maps), "own": tuple(own_maps), "content": tuple(content_maps)}
     made = {family: given[family] or _make(family, split, seed, names) for family in given}
     yardstick = Yardstick(split, made["own"], made["audit"], made["content"])

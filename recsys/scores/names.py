@@ -1,11 +1,13 @@
 """Metrics by name: `ndcg`, `ndcg@10`, or somebody's own `package.module:function`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
+from inspect import signature
 from typing import NamedTuple, cast
 
 from recsys import metrics
 from recsys.types import Answer, Evaluation, RecsysError, unknown
+from recsys.types.numbers import whole
 
 Metric = Callable[[Evaluation, int], Answer]
 
@@ -22,32 +24,35 @@ def wanted(names: Sequence[str], ks: Sequence[int]) -> list[Wanted]:
     """Return every metric at every k asked for, each once: `ndcg` means all of `ks`, `ndcg@10` only 10.
 
     Raises:
-        RecsysError: if a metric is unknown, or a k is no whole number of at least 1.
+        RecsysError: if a metric is unknown or is no function of an evaluation and a k, or a k is no whole number of
+            at least 1.
 
     >>> [(w.name, w.k) for w in wanted(["ndcg", "recall@20"], [5, 10])]
     [('ndcg', 5), ('ndcg', 10), ('recall', 20)]
     """
     if isinstance(names, str):
         raise RecsysError(f"metrics: found the text '{names}', expected a list of names such as ['{names}']")
+    for what, given in (("metrics", names), ("ks", ks)):
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise RecsysError(f"{what}: found {given!r}, expected a list")
+    lengths = [whole("ks: k", k, 1) for k in ks]
     found: dict[tuple[str, int], Wanted] = {}
     for name in names:
+        if not isinstance(name, str):
+            raise RecsysError(f"metrics: found {name!r}, expected a name such as 'ndcg'")
         bare, at, k = name.partition("@")
         metric = _metric(bare)
-        for length in [_length(name, k)] if at else [_length(name, k) for k in ks]:
+        for length in [_length(name, k)] if at else lengths:
             found.setdefault((bare, length), Wanted(bare, length, metric))
     if not found:
         raise RecsysError("nothing to score: expected at least one metric and one k")
     return list(found.values())
 
 
-def _length(name: str, k: object) -> int:
-    try:
-        length = int(str(k))
-    except ValueError:
-        length = 0
-    if length < 1:
+def _length(name: str, k: str) -> int:
+    if not k.isdecimal() or int(k) < 1:
         raise RecsysError(f"metric '{name}': k is '{k}', expected a whole number of at least 1")
-    return length
+    return int(k)
 
 
 def _metric(name: str) -> Metric:
@@ -62,4 +67,10 @@ def _metric(name: str) -> Metric:
         raise RecsysError(f"metric '{name}': {error}") from error
     if not callable(metric):
         raise RecsysError(f"metric '{name}': found a {type(metric).__name__}, expected a function")
+    try:
+        signature(metric).bind(None, 1)
+    except TypeError as error:
+        raise RecsysError(f"metric '{name}': {error}, expected a function of an evaluation and k") from None
+    except ValueError:  # compiled, and it does not say what it takes
+        pass
     return cast(Metric, metric)

@@ -11,6 +11,7 @@ from recsys.scores.names import Wanted, wanted
 from recsys.scores.records import Score, Scores
 from recsys.types import Answer, Evaluation, PerCatalogue, PerMap, PerUser, RecsysError, Slates, Yardstick
 from recsys.types.arrays import Doubles, Ints
+from recsys.types.numbers import whole
 
 
 def score(
@@ -33,8 +34,7 @@ def score(
         RecsysError: if a metric is unknown, a run does not fit the split, or runs are about different users.
     """
     asked = wanted(metrics, ks)
-    if draws < 2:
-        raise RecsysError(f"score: draws is {draws}, expected at least 2")
+    draws, seed = whole("score: draws", draws, 2), whole("score: seed", seed)
     users, picks = align(runs, yardstick.split, max(want.k for want in asked))
     judged = narrow(yardstick, users)
     cells = [

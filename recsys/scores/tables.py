@@ -10,6 +10,7 @@ from recsys.scores.records import Score, Scores
 from recsys.scores.runs import of_table
 from recsys.types import PerUser
 from recsys.types.arrays import Doubles
+from recsys.types.extras import needs_extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,7 @@ FLIPS = 2000
 POWER = 2.8  # 1.96 + 0.84 standard errors: seen at 5 % in 80 % of samples
 
 
+@needs_extra("recsys.scores.summary")
 def summary(scores: Scores) -> "pd.DataFrame":
     """Return a row per run, metric and k.
 
@@ -44,6 +46,7 @@ def summary(scores: Scores) -> "pd.DataFrame":
     )
 
 
+@needs_extra("recsys.scores.differences")
 def differences(scores: Scores, against: str) -> "pd.DataFrame":
     """Return each run's differences from the run `against`, paired by user: a row per other run, metric and k.
 
@@ -69,6 +72,7 @@ def differences(scores: Scores, against: str) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
+@needs_extra("recsys.scores.per_user")
 def per_user(scores: Scores) -> "pd.DataFrame":
     """Return what each user got: run, user_id, metric, k, value; where it is defined, a row each.
 

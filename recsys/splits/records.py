@@ -1,7 +1,6 @@
 """The record of a split, with what was counted and what has to be said about it."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import numpy as np
 
@@ -128,7 +127,7 @@ def _notes(counts: dict[str, int], settings: Settings, test_from: int | None) ->
 def _leakage(counts: dict[str, int], settings: Settings, test_from: int | None) -> str:
     if test_from is None:
         return _LEAKAGE[settings.kind]
-    start = datetime.fromtimestamp(test_from, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    start = str(np.datetime64(test_from, "s")).replace("T", " ") + " UTC"  # also of years that datetime does not have
     return (
         f"no training data lies after test data, which starts at {start}; {counts['new_test_users']} of "
         f"{counts['users_with_test']} test users and {counts['new_test_items']} items of that time are not in train"

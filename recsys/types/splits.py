@@ -62,7 +62,10 @@ class Split:
         """Which items existed before the cut, (I,): all of them unless the split is at one point in time."""
         if self.kind != "global_time":
             return np.ones(self.shape[1], dtype=bool)
-        return np.asarray(self.met.sum(axis=0)).ravel() > 0
+        there = np.zeros(self.shape[1], dtype=bool)
+        there[self.train.indices] = True
+        there[self.train_other.indices] = True
+        return there
 
     def for_choosing(self) -> "Split":
         """Return the split on which choices are made: fit on train, judge on validation."""

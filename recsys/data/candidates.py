@@ -1,0 +1,79 @@
+"""Candidates that were scored elsewhere, as columns: ids as text, scores as finite numbers."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from recsys.data.identifiers import name_of
+from recsys.types import RecsysError
+from recsys.types.arrays import Anys, Floats, Longs, Strings
+
+
+def columns(user_id: ArrayLike, item_id: ArrayLike, score: ArrayLike) -> tuple[Strings, Strings, Floats]:
+    """Return ids as text and scores, one of each per row.
+
+    Raises:
+        RecsysError: for columns of unequal length or without rows, missing ids, and scores that are not finite.
+    """
+    try:
+        scores = np.asarray(score, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise RecsysError(f"candidates: score is not numeric ({error}), expected finite numbers") from None
+    columns = {"user_id": _cells(user_id), "item_id": _cells(item_id), "score": scores}
+    for column, cells in columns.items():
+        if cells.ndim != 1:
+            raise RecsysError(f"candidates: {column} has {cells.ndim} dimensions, expected 1: a value per row")
+    lengths = [len(cells) for cells in columns.values()]
+    if len(set(lengths)) > 1:
+        raise RecsysError(
+            f"candidates: user_id, item_id and score have {lengths[0]}, {lengths[1]} and {lengths[2]} rows, "
+            "expected equal lengths"
+        )
+    if not len(scores):
+        raise RecsysError("candidates: there are no rows, expected at least one")
+    with np.errstate(over="ignore"):
+        values = scores.astype(np.float32)
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise RecsysError(f"candidates: score of row {row} is {scores[row]}, expected a finite number of 32 bits")
+    return _names("user_id", columns["user_id"]), _names("item_id", columns["item_id"]), values
+
+
+def _cells(values: ArrayLike) -> Anys:
+    """Return the values as they are, None where a pandas column has none of its kinds of nothing."""
+    if hasattr(values, "isna"):
+        cells: Anys = np.array(values, dtype=object)
+        cells[np.asarray(values.isna())] = None
+        return cells
+    # A list becomes no array of text: there, None and NaN would be names.
+    return np.asarray(values, dtype=None if isinstance(values, np.ndarray) else object)
+
+
+def _names(column: str, cells: Anys) -> Strings:
+    values = cells.tolist()
+    try:
+        names = {value: name_of(value) for value in set(values)}
+    except TypeError:
+        raise RecsysError(f"candidates: {column} holds lists, expected one id in each row") from None
+    texts = [names[value] for value in values]
+    if "" in texts:
+        row = texts.index("")
+        raise RecsysError(f"candidates: {column} of row {row} is {values[row]!r}, expected an id")
+    return np.asarray(texts, dtype=np.str_)
+
+
+def codes(column: str, names: Strings, known: Strings) -> Longs:
+    """Return the place of each name among the ids of a split.
+
+    Raises:
+        RecsysError: if one is not there.
+    """
+    order = np.argsort(known)
+    at = np.minimum(np.searchsorted(known, names, sorter=order), len(known) - 1)
+    found = order[at]
+    wrong = known[found] != names
+    if wrong.any():
+        raise RecsysError(
+            f"candidates: {len(np.unique(names[wrong]))} values of {column} are not in the split "
+            f"(first: '{names[wrong][0]}'), expected ids of the training data"
+        )
+    return np.asarray(found)

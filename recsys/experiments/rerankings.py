@@ -1,0 +1,103 @@
+"""The slates of a benchmark's runs: each blend over its pool, at each length, computed once."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from recsys import blends
+from recsys.configs import RunSpec
+from recsys.experiments.preparations import Preparation, Say, pool
+from recsys.progress import progress
+from recsys.runs import Cell
+from recsys.slates import fit_scales, rerank
+from recsys.types import Pool, RecsysError, Slates
+
+ByLength = dict[int, dict[str, Slates]]
+
+
+def run_slates(
+    preparation: Preparation, specs: tuple[RunSpec, ...], quiet: bool, say: Say
+) -> tuple[ByLength, dict[str, float]]:
+    """Return each run's slates of every length, and the seconds that those of the headline's took.
+
+    Seconds are with fitting and retrieval where a model is judged.
+    """
+    config = preparation.config
+    base, fitting = pool(preparation, config.model)
+    slates: ByLength = {k: {} for k in config.lengths}
+    seconds: dict[str, float] = {}
+    with progress(quiet) as bars:
+        task = bars.add_task("runs", total=len(specs))
+        for spec in specs:
+            bars.update(task, description=spec.name)
+            for k in config.lengths:
+                try:
+                    slates[k][spec.name], took = _run(preparation, spec, base, k)
+                except RecsysError as error:
+                    raise RecsysError(f"run '{spec.name}': {error}") from None
+                if k == config.headline:
+                    seconds[spec.name] = took + (fitting if spec.kind == "base" else 0.0)
+            say(f"run: {spec.name}, {seconds[spec.name]:.2f} s")
+            bars.advance(task)
+    return slates, seconds
+
+
+def _run(preparation: Preparation, spec: RunSpec, base: Pool, k: int) -> tuple[Slates, float]:
+    config = preparation.config
+    blend: Mapping[str, Any] = spec.blend or {"relevance": 1.0}
+    candidates, fitting = base, 0.0
+    if spec.model is not None:
+        candidates, fitting = pool(preparation, spec.model)
+    source = [*preparation.key, (spec.model or config.model).model_dump(), config.pool.model_dump(), k]
+
+    def make() -> Cell:
+        rerank(candidates.block(0, 1), {"relevance": 1.0}, 1)  # the kernel is compiled before the clock starts
+        scale = None if config.slate.scale == "none" else _scales(preparation, source, candidates, blend, k)
+        start = time.perf_counter()
+        made = rerank(candidates, blend, k, scale=scale, seed=config.seed)
+        took = time.perf_counter() - start
+        arrays = {name: getattr(made, name) for name in ("users", "items", "scores", "contributions")}
+        factors = {f"scale.{name}": np.array(value) for name, value in made.scales.items()}
+        return Cell({**arrays, "objectives": np.array(made.objectives), **factors}, took)
+
+    if any(":" in name for name in blend):  # somebody's own objective: its source is not in the key
+        made = make()
+        return _restore(made, candidates), fitting + made.seconds
+    cell = preparation.cache.cell("slates", [*source, config.slate.scale, blend], make)
+    return _restore(cell, candidates), fitting + cell.seconds
+
+
+def _scales(
+    preparation: Preparation, source: list[Any], candidates: Pool, blend: Mapping[str, Any], k: int
+) -> dict[str, float]:
+    """Return the scale of each objective of a blend: it depends on pool and settings, not on weights."""
+    scales = {}
+    for part in blends.read(blend):
+        alone = {part.name: {"weight": 1.0, **part.settings}}
+
+        def fit(alone: Mapping[str, Any] = alone, name: str = part.name) -> Cell:
+            start = time.perf_counter()
+            factor = fit_scales(candidates, alone, k)[name]
+            return Cell({"scale": np.array(factor)}, time.perf_counter() - start)
+
+        if ":" in part.name:
+            scales[part.name] = fit_scales(candidates, alone, k)[part.name]
+            continue
+        scales[part.name] = float(preparation.cache.cell("scale", [*source, alone], fit).arrays["scale"])
+    return scales
+
+
+def _restore(cell: Cell, candidates: Pool) -> Slates:
+    arrays = cell.arrays
+    return Slates(
+        users=arrays["users"],
+        items=arrays["items"],
+        scores=arrays["scores"],
+        contributions=arrays["contributions"],
+        objectives=tuple(str(name) for name in arrays["objectives"]),
+        user_ids=candidates.context.user_ids,
+        item_ids=candidates.context.item_ids,
+        scales={name[6:]: float(value) for name, value in arrays.items() if name.startswith("scale.")},
+    )

@@ -1,0 +1,27 @@
+"""What the extra `bench` installs, and one line that says so where it is missing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from recsys.types.errors import RecsysError
+
+MODULES = {
+    "altair", "click", "implicit", "networkx", "pandas", "platformdirs", "pooch", "pyarrow", "pydantic",
+    "rich", "sklearn", "threadpoolctl", "tomli_w", "vl_convert",
+}  # fmt: skip
+
+
+@contextmanager
+def needs_extra(what: str) -> Iterator[None]:
+    """Say in one line what to install where `what` does not find a module of the extra; a block or a decorator.
+
+    Raises:
+        RecsysError: in the place of the ModuleNotFoundError.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in MODULES:
+            raise
+        raise RecsysError(f'{what} needs {module}: pip install "recsys-negspace[bench]"') from None
