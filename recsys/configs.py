@@ -200,6 +200,7 @@ class RunSpec:
     family: str  # the blend's name without its weight
     weight: float | None = None
     model: ModelSection | None = None
+    pool: PoolSection | None = None
     blend: Mapping[str, Any] | None = None
 
 

@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from worlds import write_tables
 
 from recsys.cli import main
 from recsys.experiments import bench
@@ -66,19 +67,7 @@ ucb = 0.1
 def template(tmp_path_factory):
     """A folder with a log of 60 users and 40 items in two tastes, its catalogue, a config, and one finished run."""
     folder = tmp_path_factory.mktemp("template")
-    rng = np.random.default_rng(0)
-    rows = []
-    for user in range(60):
-        liked = rng.permutation(20)[:9] + 20 * (user % 2)
-        strange = rng.permutation(40)[:4]
-        for t, item in enumerate(dict.fromkeys([*liked, *strange])):
-            rows.append((f"u{user}", item, int(rng.integers(2, 6)), 1_000_000 + 1000 * t + user))
-    frame = pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "timestamp"])
-    frame.to_csv(folder / "ratings.csv", index=False)
-    catalogue = pd.DataFrame({"item_id": range(40), "title": [f"Film {i}" for i in range(40)]})
-    catalogue["genres"] = ["Drama|War" if i < 20 else "Comedy" for i in range(40)]
-    catalogue["year"] = [1950 + i for i in range(40)]
-    catalogue.to_csv(folder / "items.csv", index=False)
+    write_tables(folder)
     (folder / "mine.toml").write_text(CONFIG.format(kind="per_user_time"), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECSYS_CACHE", str(folder / "cells"))

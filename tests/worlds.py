@@ -1,6 +1,7 @@
 """Small worlds that several tests live in."""
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from recsys.types import Factors, Items, Split, TasteMap
@@ -59,3 +60,20 @@ def make_maps(split: Split, n: int = 3, regions: int = 5, seed: int = 3) -> tupl
         assignment = Csr((np.ones(count - 1, np.float32), (np.arange(count - 1), region)), shape=(count, regions))
         maps.append(TasteMap(f"random-{m}", assignment, "random", m))
     return tuple(maps)
+
+
+def write_tables(folder):
+    """Write ratings.csv, a log of 60 users and 40 items in two tastes, and items.csv, its catalogue."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(60):
+        liked = rng.permutation(20)[:9] + 20 * (user % 2)
+        strange = rng.permutation(40)[:4]
+        for t, item in enumerate(dict.fromkeys([*liked, *strange])):
+            rows.append((f"u{user}", item, int(rng.integers(2, 6)), 1_000_000 + 1000 * t + user))
+    frame = pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "timestamp"])
+    frame.to_csv(folder / "ratings.csv", index=False)
+    catalogue = pd.DataFrame({"item_id": range(40), "title": [f"Film {i}" for i in range(40)]})
+    catalogue["genres"] = ["Drama|War" if i < 20 else "Comedy" for i in range(40)]
+    catalogue["year"] = [1950 + i for i in range(40)]
+    catalogue.to_csv(folder / "items.csv", index=False)

@@ -1,4 +1,4 @@
-"""The command line: `recsys bench | evaluate | recommend | reproduce | data | cache`."""
+"""The command line: `recsys bench | evaluate | recommend | sweep | reproduce | data | cache`."""
 
 import os
 import sys
@@ -11,6 +11,7 @@ from rich.console import Console
 from recsys.cli.cache import cache
 from recsys.cli.data import data
 from recsys.cli.reproduce import reproduce
+from recsys.cli.sweep import sweep
 from recsys.cli.tables import headline
 from recsys.types import RecsysError
 
@@ -87,6 +88,7 @@ def recommend(
 cli.add_command(data)
 cli.add_command(cache)
 cli.add_command(reproduce)
+cli.add_command(sweep)
 
 
 def console() -> Console:

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from recsys import data, maps, models, splits
-from recsys.configs import Config, ModelSection
+from recsys.configs import Config, ModelSection, PoolSection
 from recsys.pools import candidates, context
 from recsys.records import flatten, restore
 from recsys.runs import Cache, Cell, default_cache
@@ -106,10 +106,9 @@ def fitted(preparation: Preparation, section: ModelSection) -> tuple[Scorer, flo
     return restore(kind, cell.arrays, kinds=models.fitted_kinds()), cell.seconds
 
 
-def pool(preparation: Preparation, section: ModelSection) -> tuple[Pool, float]:
+def pool(preparation: Preparation, section: ModelSection, wanted: PoolSection) -> tuple[Pool, float]:
     """Return the pool of a model, and the seconds that fitting and retrieval took."""
     settings = _settings(preparation, section)
-    wanted = preparation.config.pool
     model, seconds = fitted(preparation, section)
 
     def retrieve() -> Cell:

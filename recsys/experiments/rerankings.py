@@ -25,7 +25,7 @@ def run_slates(
     Seconds are with fitting and retrieval where a model is judged.
     """
     config = preparation.config
-    base, fitting = pool(preparation, config.model)
+    base, fitting = pool(preparation, config.model, config.pool)
     slates: ByLength = {k: {} for k in config.lengths}
     seconds: dict[str, float] = {}
     with progress(quiet) as bars:
@@ -48,9 +48,10 @@ def _run(preparation: Preparation, spec: RunSpec, base: Pool, k: int) -> tuple[S
     config = preparation.config
     blend: Mapping[str, Any] = spec.blend or {"relevance": 1.0}
     candidates, fitting = base, 0.0
-    if spec.model is not None:
-        candidates, fitting = pool(preparation, spec.model)
-    source = [*preparation.key, (spec.model or config.model).model_dump(), config.pool.model_dump(), k]
+    model, wanted = spec.model or config.model, spec.pool or config.pool
+    if spec.model is not None or spec.pool is not None:
+        candidates, fitting = pool(preparation, model, wanted)
+    source = [*preparation.key, model.model_dump(), wanted.model_dump(), k]
 
     def make() -> Cell:
         rerank(candidates.block(0, 1), {"relevance": 1.0}, 1)  # the kernel is compiled before the clock starts

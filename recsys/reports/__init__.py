@@ -3,5 +3,6 @@
 from recsys.reports.drawings import charts, write_charts
 from recsys.reports.pages import write_report
 from recsys.reports.results import Results
+from recsys.reports.searches import Search, write_search
 
-__all__ = ["Results", "charts", "write_charts", "write_report"]
+__all__ = ["Results", "Search", "charts", "write_charts", "write_report", "write_search"]

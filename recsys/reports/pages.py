@@ -127,13 +127,13 @@ def _scripts(sheet: Sheet, specs: Mapping[str, Spec]) -> list[Html]:
     written = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     return [
         element("script", Html(written), type="application/json", id="charts"),
-        element("script", Html(f"(() => {{{_libraries()}}})();")),
+        element("script", Html(f"(() => {{{libraries()}}})();")),
         element("script", Html(SCRIPT)),
     ]
 
 
 @cache
-def _libraries() -> str:
+def libraries() -> str:
     """Return Vega, Vega-Lite and vega-embed as one script; bundling takes seconds, so it is done once."""
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace("</script", "<\\/script")
 

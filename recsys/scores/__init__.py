@@ -2,7 +2,7 @@
 
 from recsys.scores.comparisons import Comparison, compare
 from recsys.scores.records import Score, Scores
-from recsys.scores.runs import score
+from recsys.scores.runs import score, values
 from recsys.scores.tables import differences, per_user, summary
 
-__all__ = ["Comparison", "Score", "Scores", "compare", "differences", "per_user", "score", "summary"]
+__all__ = ["Comparison", "Score", "Scores", "compare", "differences", "per_user", "score", "summary", "values"]

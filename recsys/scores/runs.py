@@ -45,6 +45,34 @@ def score(
     return Scores(tuple(cells), users, yardstick.split.user_ids[users], seed, draws, dict(seconds or {}))
 
 
+def values(
+    run: Slates | Ints, yardstick: Yardstick, metrics: Sequence[str], ks: Sequence[int] = ()
+) -> dict[str, float]:
+    """Return the value of each metric of one run, by names such as "ndcg@10": what `score` gives, without intervals.
+
+    Raises:
+        RecsysError: as `score` does.
+    """
+    asked = wanted(metrics, ks)
+    users, picks = align({"run": run}, yardstick.split, max(want.k for want in asked))
+    evaluation = Evaluation(picks["run"], narrow(yardstick, users))
+    return {f"{want.name}@{want.k}": _value(_answer(want, evaluation), users) for want in asked}
+
+
+def _value(answer: Answer, users: Ints) -> float:
+    if isinstance(answer, PerCatalogue):
+        shown = answer.shown[users]
+        return float(answer.statistic(np.bincount(shown[shown >= 0], minlength=answer.n_items).astype(np.float64)))
+    return _mean(table(answer, users))
+
+
+def _mean(values: Doubles) -> float:
+    """Return the mean over maps of the mean over users, from `values` (maps, U); NaN where there is no map."""
+    known = ~np.isnan(values)
+    sums = np.where(known, values, 0.0).sum(axis=1)
+    return float((sums / known.sum(axis=1)).mean()) if len(values) else float("nan")
+
+
 def _score_run(
     run: str, evaluation: Evaluation, asked: list[Wanted], users: Ints, seed: int, draws: int
 ) -> list[Score]:
@@ -87,7 +115,7 @@ def of_table(run: str, metric: str, k: int, answer: PerUser | PerMap, values: Do
         run,
         metric,
         k,
-        value=float((filled.sum(axis=1) / sizes[:, 0]).mean()) if n_users else float("nan"),
+        value=_mean(values),
         limits=percentile(drawn) if n_users > 1 else NOWHERE,
         n_users=n_users,
         convention=_said(answer.convention, n_users),
@@ -102,10 +130,8 @@ def of_table(run: str, metric: str, k: int, answer: PerUser | PerMap, values: Do
 
 
 def _of_catalogue(run: str, metric: str, k: int, answer: PerCatalogue, users: Ints, seed: int) -> Score:
-    shown = answer.shown[users]
-    counts = np.bincount(shown[shown >= 0], minlength=answer.n_items).astype(np.float64)
-    value = float(answer.statistic(counts))
-    replicates = subsamples(shown, answer.n_items, answer.statistic, users, seed)
+    value = _value(answer, users)
+    replicates = subsamples(answer.shown[users], answer.n_items, answer.statistic, users, seed)
     spread = partial(curved, n_users=len(users))
     low, high, error = spread(value, replicates)
     low, high = (float(limit) for limit in np.clip((low, high), *answer.span))

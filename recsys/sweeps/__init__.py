@@ -1,0 +1,5 @@
+"""Sweeps: the trade-off searched from a file, chosen on validation, judged once on test."""
+
+from recsys.sweeps.sweeps import Sweep, sweep
+
+__all__ = ["Sweep", "sweep"]

@@ -1,0 +1,86 @@
+"""The trials that no other beats, and which of them to take."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recsys.sweeps.goals import Goal
+from recsys.sweeps.studies import Found
+from recsys.types.arrays import Bools, Doubles
+
+
+def front(trials: Sequence[Found], goals: Sequence[Goal]) -> list[Found]:
+    """Return the feasible trials that no feasible one beats in a goal without losing in another.
+
+    Of trials that are equal in every goal the first; in the order of the first goal, best first.
+    """
+    kept = [one for one in trials if one.feasible and np.isfinite(losses([one], goals)).all()]
+    if not kept:
+        return []
+    table = losses(kept, goals)
+    best = np.flatnonzero(undominated(table))
+    _, first = np.unique(table[best], axis=0, return_index=True)
+    return [kept[best[i]] for i in first]
+
+
+def losses(trials: Sequence[Found], goals: Sequence[Goal]) -> Doubles:
+    """Return the trials' values, (T, G), turned so that less is better."""
+    return np.array([[-one.sign * trial.values[one.metric] for one in goals] for trial in trials], dtype=np.float64)
+
+
+def undominated(table: Doubles) -> Bools:
+    """Return which rows no other row is at most as large as everywhere and smaller somewhere, (T,)."""
+    dominated = np.zeros(len(table), dtype=bool)
+    for i, row in enumerate(table):
+        dominated[i] = bool(((table <= row).all(axis=1) & (table < row).any(axis=1)).any())
+    return ~dominated
+
+
+def thinned(points: Sequence[Found], goals: Sequence[Goal], most: int) -> list[Found]:
+    """Return at most `most` points of a front: its ends, then always the one farthest from those taken.
+
+    Distances are over goals scaled to their range on the front.
+    """
+    if len(points) <= most:
+        return list(points)
+    table = losses(points, goals)
+    spread = np.ptp(table, axis=0)
+    table = (table - table.min(axis=0)) / np.where(spread > 0, spread, 1.0)
+    taken = list(dict.fromkeys(int(i) for i in table.argmin(axis=0)))[:most]
+    while len(taken) < most:
+        apart = np.linalg.norm(table[:, None] - table[None, taken], axis=2).min(axis=1)
+        taken.append(int(apart.argmax()))
+    return [points[i] for i in sorted(taken)]
+
+
+def hypervolumes(trials: Sequence[Found], goals: Sequence[Goal], reference: Doubles) -> Doubles:
+    """Return the hypervolume that the feasible trials dominate after each trial, (T,), against `reference` (G,).
+
+    The reference is turned as `losses` are. With one goal it is the gain of the best over the reference.
+    """
+    table = losses(trials, goals)
+    usable = np.array([one.feasible for one in trials], dtype=bool) & (table < reference).all(axis=1)
+    volumes, kept, volume = np.zeros(len(trials)), np.empty((0, len(goals))), 0.0
+    for i, row in enumerate(table):
+        if usable[i] and not (kept <= row).all(axis=1).any():
+            kept = np.vstack([kept, row])
+            kept = kept[undominated(kept)]
+            volume = hypervolume(kept, reference)
+        volumes[i] = volume
+    return volumes
+
+
+def hypervolume(points: Doubles, reference: Doubles) -> float:
+    """Return the volume between points (P, G) and `reference` (G,), less being better, by slicing the last goal.
+
+    Knowles (2002), "hypervolume by slicing objectives": exact, and fast enough for a few goals.
+    """
+    if points.shape[1] == 1:
+        return float(reference[0] - points.min())
+    order = np.argsort(points[:, -1])
+    heights = np.append(points[order, -1], reference[-1])
+    return sum(
+        float(heights[i + 1] - heights[i]) * hypervolume(points[order[: i + 1], :-1], reference[:-1])
+        for i in range(len(order))
+        if heights[i + 1] > heights[i]
+    )

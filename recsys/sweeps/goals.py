@@ -1,0 +1,79 @@
+"""What a sweep is after: metrics to maximise or minimise, and bounds that a trial must keep."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from recsys.scores.names import wanted
+from recsys.types import RecsysError
+
+_BOUND = re.compile(r"\s*(\S+)\s*(>=|<=)\s*([-+0-9.eE]+)\s*(%\s*of\s+(?:the\s+)?base)?\s*")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A metric at one k, and whether more of it is better."""
+
+    metric: str  # such as "ndcg@10"
+    maximize: bool = True
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, else -1."""
+        return 1 if self.maximize else -1
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a metric must at least (or at most) be: a number, or a share of the base's value."""
+
+    text: str
+    metric: str
+    at_least: bool
+    number: float
+    of_base: bool
+
+    def excess(self, values: Mapping[str, float], base: Mapping[str, float]) -> float:
+        """Return by how much the bound is broken: 0 or less where it is kept."""
+        limit = self.number * base[self.metric] if self.of_base else self.number
+        return (limit - values[self.metric]) * (1 if self.at_least else -1)
+
+
+def goal(name: str, k: int, maximize: bool) -> Goal:
+    """Return the goal of a metric's name, `ndcg` or `ndcg@10`; without a k it is the headline's.
+
+    Raises:
+        RecsysError: if there is no such metric.
+    """
+    return Goal(_at(name, k), maximize)
+
+
+def bound(text: str, k: int) -> Bound:
+    """Return the bound that a text such as "ndcg@10 >= 98 % of base" says.
+
+    Raises:
+        RecsysError: if it says none, or there is no such metric.
+
+    >>> bound("ndcg >= 98% of base", 10)
+    Bound(text='ndcg >= 98% of base', metric='ndcg@10', at_least=True, number=0.98, of_base=True)
+    """
+    found = _BOUND.fullmatch(text)
+    try:
+        number = float(found[3]) if found else None
+    except ValueError:
+        number = None
+    if found is None or number is None:
+        raise RecsysError(
+            f"[sweep] constraints: found '{text}', expected a metric, >= or <=, and a number or a share of the base "
+            "such as 'ndcg@10 >= 98 % of base'"
+        )
+    of_base = found[4] is not None
+    return Bound(text, _at(found[1], k), found[2] == ">=", number / 100 if of_base else number, of_base)
+
+
+def _at(name: str, k: int) -> str:
+    try:
+        want = wanted([name], [k])[0]
+    except RecsysError as error:
+        raise RecsysError(f"[sweep] {error}") from None
+    return f"{want.name}@{want.k}"

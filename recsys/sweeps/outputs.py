@@ -1,0 +1,177 @@
+"""What a sweep leaves: tables of trials and fronts, a config to run, a page to look at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tomli_w
+
+from recsys.configs import Config
+from recsys.experiments.benches import Bench
+from recsys.files import replacing, write_text
+from recsys.reports import Search, write_search
+from recsys.sweeps.choices import Choice
+from recsys.sweeps.fronts import hypervolumes, losses
+from recsys.sweeps.plans import Plan
+from recsys.sweeps.studies import Found
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEST = ("value", "ci_low", "ci_high")
+CHANGES = ("relative", "relative_low", "relative_high")
+BOUGHT = ["method", "trial", "metric", "validation", "bound", *CHANGES]
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """Long tables of a sweep; settings are columns."""
+
+    trials: "pd.DataFrame"  # method, trial, feasible, on the front, seconds, values on validation, settings
+    front: "pd.DataFrame"  # the same of the fronts, with value and interval on test where it was judged
+    bought: "pd.DataFrame"  # method, trial, metric: relative change on validation and, with its interval, on test
+    hypervolume: "pd.DataFrame"  # method, trial, hypervolume
+    importance: "pd.DataFrame"  # method, metric, setting, importance
+
+
+def tables(
+    plan: Plan,
+    found: Mapping[str, list[Found]],
+    fronts: Mapping[str, list[Found]],
+    choices: Sequence[Choice],
+    shares: Mapping[str, list[dict[str, Any]]],
+    judged: Bench,
+) -> Tables:
+    """Return the tables of what was found."""
+    import pandas as pd
+
+    on_front = {(name, one.number) for name, points in fronts.items() for one in points}
+    rows = [
+        {
+            "method": name,
+            "trial": one.number,
+            "feasible": one.feasible,
+            "front": (name, one.number) in on_front,
+            "seconds": one.seconds,
+            **one.values,
+            **{f"base {metric}": value for metric, value in one.base.items()},
+            **one.settings,
+        }
+        for name, trials in found.items()
+        for one in trials
+    ]
+    trials = pd.DataFrame(rows)
+    return Tables(
+        trials=trials,
+        front=_on_test(plan, trials[trials["front"]], judged),
+        bought=pd.DataFrame([row for choice in choices for row in _bought(plan, choice, judged)], columns=BOUGHT),
+        hypervolume=_hypervolume(plan, found),
+        importance=pd.DataFrame(
+            [{"method": name, **row} for name, rows in shares.items() for row in rows],
+            columns=["method", "metric", "setting", "importance"],
+        ),
+    )
+
+
+def write(plan: Plan, made: Tables, winner: Config, lines: Sequence[str], folder: Path) -> None:
+    """Write trials.parquet, front.csv, bought.csv, hypervolume.csv, importance.csv, winner.toml and report.html."""
+    with replacing(folder / "trials.parquet") as temporary:
+        made.trials.to_parquet(temporary, index=False)
+    for name in ("front", "bought", "hypervolume", "importance"):
+        with replacing(folder / f"{name}.csv") as temporary:
+            getattr(made, name).to_csv(temporary, index=False)
+    write_text(folder / "winner.toml", "".join(f"# {line}\n" for line in lines) + tomli_w.dumps(winner.resolved()))
+    write_search(
+        Search(
+            title=f"recsys sweep: {plan.name}",
+            lines=tuple(lines),
+            goals=tuple((one.metric, one.maximize) for one in plan.goals),
+            trials=made.trials,
+            front=made.front,
+            bought=made.bought,
+            hypervolume=made.hypervolume,
+            importance=made.importance,
+        ),
+        folder,
+    )
+
+
+def lines(plan: Plan, choices: Sequence[Choice], made: Tables) -> tuple[str, ...]:
+    """Return a sentence per method: what was chosen on validation, and what that bought on test."""
+    said = []
+    for choice in choices:
+        if choice.trial is None:
+            said.append(
+                f"{choice.method.name}: no trial is surely within {_percent(plan.spend)} of the base's "
+                f"{plan.accuracy.metric} on validation (the best bound is {_percent(choice.bound, True)}): "
+                "nothing is bought"
+            )
+            continue
+        rows = made.bought[(made.bought.method == choice.method.name)].set_index("metric")
+        changes = [f"{metric} {_change(row)}" for metric, row in rows.iterrows()]
+        said.append(
+            f"{choice.method.name}: trial {choice.trial.number} was chosen on validation; on test {', '.join(changes)}"
+        )
+    return tuple(said)
+
+
+def _change(row: Any) -> str:
+    if not np.isfinite(row.relative):
+        return "is not defined"
+    interval = f" [{_percent(row.relative_low, True)}, {_percent(row.relative_high, True)}]"
+    return _percent(row.relative, True) + (interval if np.isfinite(row.relative_low) else "")
+
+
+def _percent(share: float, signed: bool = False) -> str:
+    return f"{100 * share:{'+' if signed else ''}.1f} %"
+
+
+def _on_test(plan: Plan, points: "pd.DataFrame", judged: Bench) -> "pd.DataFrame":
+    """Return the points with value and interval of each metric on test, NaN where it was not judged."""
+    added = points.copy()
+    summary = {(row.run, f"{row.metric}@{row.k}"): row for row in judged.summary.itertuples()}
+    names = [f"{method}-{trial}" for method, trial in zip(points["method"], points["trial"], strict=True)]
+    for metric in plan.metrics:
+        for column in TEST:
+            found = [getattr(summary.get((name, metric)), column, np.nan) for name in names]
+            added[f"test {metric}" + ("" if column == "value" else f" {column}")] = found
+    return added
+
+
+def _bought(plan: Plan, choice: Choice, judged: Bench) -> list[dict[str, Any]]:
+    if choice.trial is None:
+        return []
+    name = f"{choice.method.name}-{choice.trial.number}"
+    changes = {f"{row.metric}@{row.k}": row for row in judged.differences.itertuples() if row.run == name}
+    rows = []
+    for metric in plan.metrics:
+        before = choice.trial.base[metric]
+        row = changes.get(metric)
+        rows.append(
+            {
+                "method": choice.method.name,
+                "trial": choice.trial.number,
+                "metric": metric,
+                "validation": choice.trial.values[metric] / before - 1 if before else np.nan,
+                "bound": choice.bound if metric == plan.accuracy.metric else np.nan,
+                **{column: getattr(row, column, np.nan) for column in CHANGES},
+            }
+        )
+    return rows
+
+
+def _hypervolume(plan: Plan, found: Mapping[str, list[Found]]) -> "pd.DataFrame":
+    """Return the dominated hypervolume after each trial, against the worst of all methods' trials."""
+    import pandas as pd
+
+    table = np.concatenate([losses(trials, plan.goals) for trials in found.values() if trials])
+    known = table[np.isfinite(table).all(axis=1)]
+    reference = known.max(axis=0) + 1e-9 if len(known) else np.zeros(len(plan.goals))
+    rows = [
+        {"method": name, "trial": one.number, "hypervolume": volume}
+        for name, trials in found.items()
+        for one, volume in zip(trials, hypervolumes(trials, plan.goals, reference), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["method", "trial", "hypervolume"])

@@ -1,0 +1,223 @@
+"""A sweep file, read: the config that it searches, over what, and what for."""
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from recsys import configs
+from recsys.configs import Config, Section
+from recsys.shipped import folder
+from recsys.sweeps.goals import Bound, Goal, bound, goal
+from recsys.sweeps.ranges import Range, Value, fill, find
+from recsys.types import RecsysError, unknown
+
+SEARCHED = ("model", "pool", "blends")  # sections that change what is shown, not how it is measured
+
+
+class SweepSection(Section):
+    """[sweep]: what the search is after, and how it goes about it."""
+
+    maximize: list[str] = Field(default_factory=list)
+    minimize: list[str] = Field(default_factory=list)
+    constraints: list[str] = Field(default_factory=list)  # such as "ndcg@10 >= 98 % of base"
+    accuracy: str = "ndcg"  # what is spent: the metric whose loss against the base buys the rest
+    spend: str | float = "2%"  # how much of it may be spent, at most
+    trials: int = Field(100, ge=1)  # of each blend, in all: a second start goes on to it
+    seed: int = Field(0, ge=0, lt=2**63)
+    sampler: Literal["tpe", "nsga2", "qmc", "random"] = "tpe"
+    storage: str | None = None  # a .journal or .db file, or the URL of a database; beside the results where absent
+    front: int = Field(20, ge=1)  # of each blend: the most points of its front that are judged on test
+
+
+@dataclass(frozen=True)
+class Method:
+    """One thing that is searched: a blend, or (where there is none) the model; its ranges and its settings."""
+
+    name: str
+    tables: Mapping[str, Any]  # the config with this blend alone; a range where a number would be
+    ranges: tuple[Range, ...]
+
+    def config(self, values: Mapping[str, Value], on: str = "validation") -> Config:
+        """Return the config of one trial."""
+        filled = fill(self.tables, values)
+        return configs.parse({**filled, "judge": {**filled.get("judge", {}), "on": on}}, where="sweep")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole sweep."""
+
+    name: str
+    methods: tuple[Method, ...]
+    goals: tuple[Goal, ...]
+    bounds: tuple[Bound, ...]
+    accuracy: Goal
+    spend: float  # a share of the base's accuracy
+    settings: SweepSection
+
+    @property
+    def metrics(self) -> list[str]:
+        """Every metric that a trial is asked for."""
+        goals, bounds = [one.metric for one in self.goals], [one.metric for one in self.bounds]
+        return list(dict.fromkeys([self.accuracy.metric, *goals, *bounds]))
+
+    @property
+    def gains(self) -> tuple[Goal, ...]:
+        """What is bought: the goals other than accuracy."""
+        return tuple(one for one in self.goals if one.metric != self.accuracy.metric)
+
+    def digest(self) -> str:
+        """Return ten characters that name the search itself, however many trials it is to have."""
+        kept = self.settings.model_dump(exclude={"trials", "storage", "spend", "front"})
+        made = [kept, [(one.name, one.tables) for one in self.methods]]
+        return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def read(path: str | Path, **changes: Any) -> Plan:
+    """Return the sweep in a TOML file, or the shipped one of that name; `changes` go before what [sweep] says.
+
+    Raises:
+        RecsysError: if there is no such file, or it says something that cannot be.
+    """
+    file, shipped = Path(path), folder("configs") / "sweeps" / f"{path}.toml"
+    file = shipped if shipped.exists() and not file.exists() else file
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        there = [str(one) for one in file.parent.glob("*.toml")] if file.parent.is_dir() else []
+        close = get_close_matches(str(file), [*there, *(one.stem for one in shipped.parent.glob("*.toml"))], n=1)
+        near = f", did you mean '{close[0]}'?" if close else ""
+        raise RecsysError(f"sweep {file}: {error.strerror}{near}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecsysError(f"sweep {file}: not TOML: {error}") from None
+    try:
+        return _plan(content, file, {name: value for name, value in changes.items() if value is not None})
+    except RecsysError as error:
+        raise RecsysError(f"{file}: {error}") from None
+
+
+def _plan(content: dict[str, Any], file: Path, changes: Mapping[str, Any]) -> Plan:
+    for key in ("extends", "sweep"):
+        if key not in content:
+            said = "the config that is searched" if key == "extends" else "a section that says what the search is after"
+            raise RecsysError(f"{key} is missing, expected {said}")
+    settings = _settings({**content.pop("sweep"), **changes})
+    tables = {"name": file.stem, **_extended(content.pop("extends"), file.parent)}
+    tables = _laid_over(tables, content)
+    methods = _methods(tables, content.get("blends", {}))
+    base = methods[0].config(_low(methods[0]))
+    goals = [goal(name, base.headline, True) for name in settings.maximize]
+    goals += [goal(name, base.headline, False) for name in settings.minimize]
+    accuracy = goal(settings.accuracy, base.headline, True)
+    goals = goals or [accuracy, goal("discovery", base.headline, True)]
+    bounds = tuple(bound(text, base.headline) for text in settings.constraints)
+    plan = Plan(file.stem, methods, tuple(goals), bounds, accuracy, share(settings.spend), settings)
+    _check(plan)
+    return plan
+
+
+def share(text: str | float) -> float:
+    """Return the share that "2%" or 0.02 says.
+
+    >>> share("2 %"), share(0.05)
+    (0.02, 0.05)
+    """
+    found = re.fullmatch(r"\s*([0-9.]+)\s*(%?)\s*", str(text))
+    number = float(found[1]) / (100 if found[2] else 1) if found and found[1].count(".") < 2 and found[1] != "." else -1
+    if not 0 < number < 1:
+        raise RecsysError(f"spend is '{text}', expected a share such as 2% or 0.02")
+    return number
+
+
+def _settings(section: Any) -> SweepSection:
+    if not isinstance(section, Mapping):
+        raise RecsysError(f"sweep is {section!r}, expected a section [sweep]")
+    for key in section:
+        if key not in SweepSection.model_fields:
+            raise unknown("key", key, SweepSection.model_fields, where="[sweep]")
+    try:
+        return SweepSection.model_validate(section)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        message = f"{problem['msg'][:1].lower()}{problem['msg'][1:]}"
+        raise RecsysError(f"[sweep] {place} is {problem['input']!r}: {message}") from None
+
+
+def _extended(name: Any, home: Path) -> dict[str, Any]:
+    """Return the resolved tables of the config that a sweep file names, without its blends."""
+    beside = home / str(name)
+    config = configs.read(beside if beside.is_file() else str(name))
+    return {key: value for key, value in config.resolved().items() if key not in ("name", "blends")}
+
+
+def _laid_over(tables: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tables with those of the sweep file over them, key by key; a model of another kind replaces."""
+    merged = dict(tables)
+    for key, value in content.items():
+        before = merged.get(key)
+        other = isinstance(value, Mapping) and isinstance(before, Mapping) and value.get("kind") not in (
+            None, before.get("kind"),
+        )  # fmt: skip
+        both = isinstance(before, Mapping) and isinstance(value, Mapping) and not other
+        merged[key] = _laid_over(before, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _methods(tables: Mapping[str, Any], blends: Mapping[str, Any]) -> tuple[Method, ...]:
+    ranges = list(find(tables))
+    for one in ranges:
+        if one.path[0] not in SEARCHED:
+            raise RecsysError(
+                f"{one.name} has a range, which would change what is measured: expected ranges in [model], [pool] "
+                "and [blends] only"
+            )
+    shared = tuple(one for one in ranges if one.path[0] != "blends")
+    if len(blends) > 1 and shared:
+        raise RecsysError(
+            f"{shared[0].name} has a range beside {len(blends)} blends, which are compared over one pool: expected "
+            "ranges in the blends only, or one blend"
+        )
+    if not ranges:
+        raise RecsysError("nothing to search: found no range such as { float = [0.01, 1.0] }")
+    if not blends:
+        return (Method(str(tables["model"]["kind"]), tables, shared),)
+    methods = []
+    for name, blend in blends.items():
+        own = tuple(one for one in ranges if one.path[:2] == ("blends", name))
+        if not own and not shared:
+            raise RecsysError(f"[blends.{name}] has no range, expected one such as {{ float = [0.01, 1.0] }}")
+        methods.append(Method(name, {**tables, "blends": {name: blend}}, (*shared, *own)))
+    return tuple(methods)
+
+
+def _low(method: Method) -> dict[str, Value]:
+    return {one.name: one.ends[0] for one in method.ranges}
+
+
+def _check(plan: Plan) -> None:
+    """Try the ends of every range before anything is computed."""
+    metrics = [one.metric for one in plan.goals]
+    twice = sorted({metric for metric in metrics if metrics.count(metric) > 1})
+    if twice:
+        raise RecsysError(f"[sweep] {twice[0]} is a goal twice, expected it once")
+    for method in plan.methods:
+        for end in (0, 1):
+            config = method.config({one.name: one.ends[end] for one in method.ranges})
+        if sum(one.kind == "blend" for one in config.runs()) > 1:
+            raise RecsysError(f"[blends.{method.name}] has a list of weights, expected a number or a range")
+        for one in method.ranges:
+            for value in one.values if one.kind == "choice" else ():
+                method.config({**_low(method), one.name: value})
+        longest = max(int(metric.partition("@")[2]) for metric in plan.metrics)
+        config = method.config(_low(method))
+        if longest > config.pool.n:
+            raise RecsysError(f"[sweep] a metric at k = {longest}, expected at most [pool] n = {config.pool.n}")

@@ -1,0 +1,92 @@
+"""What a trial costs: only what its settings change. The rest is kept from trial to trial."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from recsys import blends
+from recsys.configs import Config
+from recsys.experiments.preparations import Preparation, pool
+from recsys.scores import values
+from recsys.slates import fit_scales, rerank
+from recsys.types import Pool, Slates, Yardstick
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """The last results of something, by the settings that made them: memory stays flat over a sweep."""
+
+    most: int
+    results: OrderedDict[str, Any] = field(default_factory=OrderedDict)
+
+    def get(self, key: Any, make: Callable[[], T]) -> T:
+        """Return the result of `key` (anything JSON can say), made by `make` where it is not kept."""
+        text = json.dumps(key, sort_keys=True)
+        if text not in self.results:
+            self.results[text] = make()
+        self.results.move_to_end(text)
+        while len(self.results) > self.most:
+            self.results.popitem(last=False)
+        found: T = self.results[text]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Workshop:
+    """A split with its maps, and the pools and scales that trials shared."""
+
+    preparation: Preparation
+    metrics: list[str]
+    yardstick: Yardstick
+    pools: Kept = field(default_factory=lambda: Kept(2))
+    scales: Kept = field(default_factory=lambda: Kept(512))
+    bases: Kept = field(default_factory=lambda: Kept(64))
+
+    def judge(self, config: Config) -> dict[str, float]:
+        """Return the value of each metric for the one blend of `config`, or for its model alone."""
+        return self._values(self.slates(config))
+
+    def base(self, config: Config) -> dict[str, float]:
+        """Return the value of each metric for the pool of `config` in its own order."""
+        plain = config.model_copy(update={"blends": {}})
+        key = [config.model.model_dump(), config.pool.model_dump()]
+        return self.bases.get(key, lambda: self._values(self.slates(plain)))
+
+    def slates(self, config: Config) -> dict[int, Slates]:
+        """Return slates of every length that a metric asks for."""
+        key = [config.model.model_dump(), config.pool.model_dump()]
+        candidates = self.pools.get(key, lambda: pool(self.preparation, config.model, config.pool)[0])
+        blend = next(iter(config.blends.values()), {"relevance": 1.0})
+        return {
+            k: rerank(candidates, blend, k, scale=self._scales(config, key, candidates, blend, k), seed=config.seed)
+            for k in sorted({int(metric.partition("@")[2]) for metric in self.metrics})
+        }
+
+    def _scales(
+        self, config: Config, key: list[Any], candidates: Pool, blend: Mapping[str, Any], k: int
+    ) -> dict[str, float] | None:
+        if config.slate.scale == "none":
+            return None
+        found: dict[str, float] = {}
+        for part in blends.read(blend):
+            alone = {part.name: {"weight": 1.0, **part.settings}}
+            found |= self.scales.get([*key, alone, k], partial(fit_scales, candidates, alone, k))
+        return found
+
+    def _values(self, slates: Mapping[int, Slates]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for k, made in slates.items():
+            names = [metric for metric in self.metrics if metric.endswith(f"@{k}")]
+            found |= values(made, self.yardstick, names)
+        return found
+
+
+def workshop(preparation: Preparation, metrics: list[str]) -> Workshop:
+    """Return a workshop on what `preparation` judges on."""
+    yardstick = Yardstick(preparation.split, preparation.own, preparation.audit, preparation.content)
+    return Workshop(preparation, metrics, yardstick)

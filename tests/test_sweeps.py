@@ -1,0 +1,304 @@
+"""Sweeps: files, fronts and choices against slow statements, and whole searches on a small table."""
+
+import html
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds import write_tables
+
+from recsys.cli import main
+from recsys.experiments import bench
+from recsys.sweeps import sweep
+from recsys.sweeps.fronts import front, hypervolume, hypervolumes, thinned, undominated
+from recsys.sweeps.goals import Goal, bound
+from recsys.sweeps.plans import read, share
+from recsys.sweeps.ranges import fill, find
+from recsys.sweeps.studies import Found
+from recsys.types import RecsysError
+
+CONFIG = """
+[data]
+path = "ratings.csv"
+
+[filter]
+positive = "rating >= 3"
+
+[split]
+validation = 0.3
+test = 0.3
+
+[model]
+kind = "ease"
+
+[pool]
+n = 15
+
+[slate]
+k = [5]
+
+[judge]
+metrics = ["ndcg", "recall", "self_information", "coverage"]
+draws = 100
+"""
+SWEEP = """
+extends = "small.toml"
+
+[sweep]
+maximize = ["ndcg@5", "self_information@5"]
+trials = 6
+spend = "60%"
+
+[blends.novel]
+relevance = 1.0
+novelty = { float = [0.01, 1.0], log = true }
+diversity = { weight = { float = [0.0, 0.5] }, agg = { choice = ["max", "mean"] } }
+"""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweeps")
+    write_tables(folder)
+    (folder / "small.toml").write_text(CONFIG, encoding="utf-8")
+    (folder / "search.toml").write_text(SWEEP, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECSYS_CACHE", str(folder / "cells"))
+        return folder, sweep(folder / "search.toml", out=folder / "runs", quiet=True)
+
+
+@pytest.fixture
+def home(template, tmp_path, monkeypatch):
+    shutil.copytree(template[0], tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "runs")
+    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cells"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def first(template):
+    return template[1]
+
+
+def test_every_file_is_there_and_agrees(first):
+    names = {path.name for path in first.folder.iterdir()}
+    assert names >= {
+        "trials.parquet", "front.csv", "bought.csv", "hypervolume.csv", "importance.csv", "winner.toml", "report.html",
+        "study.journal", "judged", "charts",
+    }  # fmt: skip
+    trials = pd.read_parquet(first.folder / "trials.parquet")
+    assert len(trials) == 6
+    assert trials["blends.novel.novelty"].between(0.01, 1.0).all()
+    assert set(trials["blends.novel.diversity.agg"]) <= {"max", "mean"}
+    values = trials[["ndcg@5", "self_information@5"]].to_numpy()
+    best = [not any((o >= v).all() and (o > v).any() for o in values) for v in values]
+    assert trials["front"].tolist() == best
+    assert (pd.read_csv(first.folder / "hypervolume.csv").hypervolume.diff().dropna() >= 0).all()
+    page = (first.folder / "report.html").read_text(encoding="utf-8")
+    assert "http://" not in page.partition("<script")[0]
+    assert html.escape(first.lines[0]) in page
+
+
+def test_a_trials_value_is_that_of_a_benchmark_on_validation_with_its_settings(home, first):
+    row = first.trials.iloc[3]
+    blend = {
+        "relevance": 1.0,
+        "novelty": row["blends.novel.novelty"],
+        "diversity": {"weight": row["blends.novel.diversity.weight"], "agg": row["blends.novel.diversity.agg"]},
+    }
+    text = (home / "small.toml").read_text().replace("[judge]", '[judge]\non = "validation"')
+    (home / "again.toml").write_text(text)
+    from recsys import configs
+
+    config = configs.read("again.toml").model_copy(update={"blends": {"again": blend}})
+    found = bench(config, out="runs", quiet=True).summary.set_index(["run", "metric", "k"]).value
+    assert found["again", "ndcg", 5] == pytest.approx(row["ndcg@5"])
+    assert found["again", "self_information", 5] == pytest.approx(row["self_information@5"])
+    assert found["ease", "ndcg", 5] == pytest.approx(row["base ndcg@5"])
+
+
+def test_the_winner_is_a_config_that_runs_and_gives_what_was_judged(home, first):
+    shutil.copy(first.folder / "winner.toml", home / "winner.toml")
+    again = bench("winner.toml", out="runs", quiet=True).summary
+    name = f"novel-{first.bought.trial.iloc[0]}"
+    judged = first.judged.summary
+    columns = ["metric", "k", "value", "ci_low", "ci_high"]
+    ours, theirs = (table[table.run == run][columns].reset_index(drop=True) for table, run in (
+        (again, "novel"), (judged, name),
+    ))  # fmt: skip
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_a_second_start_goes_on_to_the_total_and_equals_one_that_was_not_stopped(home, first):
+    sweep("search.toml", trials=2, out="runs", quiet=True)
+    done = sweep("search.toml", out="runs", quiet=True)
+    same = [name for name in first.trials if name != "seconds"]
+    pd.testing.assert_frame_equal(done.trials[same], first.trials[same])
+    assert len(sweep("search.toml", trials=4, out="runs", quiet=True).trials) == 4
+
+
+@pytest.mark.slow
+def test_killed_and_shared_searches_lose_at_most_the_trial_in_flight(home, first):
+    command = [sys.executable, "-m", "recsys", "sweep", "search.toml", "--trials", "400", "--quiet", "--out", "runs"]
+    process = subprocess.Popen(command, env=os.environ)
+    journal = home / "runs" / first.folder.name / "study.journal"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (journal.exists() and journal.read_text().count('"feasible"') > 3):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    complete = journal.read_text().count('"feasible"')
+    assert 3 < complete < 400
+    two = [subprocess.Popen([*command[:5], str(complete + 6), *command[6:]], env=os.environ) for _ in range(2)]
+    assert [one.wait(timeout=240) for one in two] == [0, 0]
+    trials = pd.read_parquet(journal.parent / "trials.parquet")
+    assert len(trials) == complete + 6
+    assert trials.trial.is_unique
+
+
+def test_spending_is_bounded_on_validation(home):
+    done = sweep("search.toml", spend="40%", out="runs", quiet=True)
+    row = done.bought[done.bought.metric == "ndcg@5"].iloc[0]
+    assert -0.4 < row.bound <= row.validation
+    chosen = done.trials[done.trials.trial == row.trial].iloc[0]
+    front = done.trials[done.trials.front]
+    assert chosen["self_information@5"] <= front["self_information@5"].max()
+    none = sweep("search.toml", spend="0.0001%", out="runs", quiet=True)
+    if none.bought.empty:
+        assert "nothing is bought" in none.lines[0]
+        assert not none.winner.blends
+
+
+def test_several_blends_get_as_many_trials_each_over_one_pool(home):
+    text = (
+        SWEEP.replace("trials = 6", "trials = 3")
+        + "\n[blends.noise]\nrelevance = 1.0\nnoise = { float = [0.0, 1.0] }\n"
+    )
+    (home / "two.toml").write_text(text)
+    done = sweep("two.toml", out="runs", quiet=True)
+    assert done.trials.groupby("method").size().to_dict() == {"novel": 3, "noise": 3}
+    assert done.trials["base ndcg@5"].nunique() == 1
+    assert {"novel", "noise"} >= set(done.bought.method)
+
+
+def test_models_are_searched_too(home):
+    (home / "models.toml").write_text(
+        'extends = "small.toml"\n[sweep]\nmaximize = ["ndcg@5"]\ntrials = 3\n[model]\nl2 = { float = [1, 500], log = true }\n'
+        "[pool]\nn = { int = [10, 20] }\n"
+    )
+    done = sweep("models.toml", out="runs", quiet=True)
+    best = done.trials.loc[done.trials["ndcg@5"].idxmax()]
+    assert done.winner.model.model_extra["l2"] == best["model.l2"]
+    assert done.winner.pool.n == best["pool.n"]
+    assert f"ease-{best.trial}" in set(done.judged.summary.run)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ('extends = "small.toml"', "", "extends is missing"),
+        ('extends = "small.toml"', 'extends = "smal.toml"', "smal.toml"),
+        ("[sweep]", "[sweeps]", "sweep is missing"),
+        ("trials = 6", "trails = 6", "[sweep]: unknown key 'trails': did you mean 'trials'?"),
+        ("trials = 6", "trials = 0", "[sweep] trials is 0"),
+        ('"60%"', '"much"', "spend is 'much', expected a share such as 2% or 0.02"),
+        ("trials = 6", 'constraints = ["ndcg@5 about 3"]', "[sweep] constraints: found 'ndcg@5 about 3'"),
+        ("trials = 6", 'storage = "study.pickle"', "storage is 'study.pickle', expected a .journal or .db file"),
+        ("relevance = 1.0", "relevance = [1.0, 2.0]", "has a list of weights, expected a number or a range"),
+        ('"ndcg@5"', '"ndgc@5"', "did you mean 'ndcg'?"),
+        ('"ndcg@5"', '"ndcg@50"', "a metric at k = 50, expected at most [pool] n = 15"),
+        ("novelty =", "novelti =", "did you mean 'novelty'?"),
+        ("[0.01, 1.0], log", "[1.0, 0.01], log", "expected two numbers, the smaller first"),
+        ("[0.01, 1.0], log", "[0.0, 1.0], log", "the first above 0"),
+        ('choice = ["max", "mean"]', 'choice = ["max", "least"]', "agg is 'least'"),
+        ('choice = ["max", "mean"]', 'choice = ["max"]', "a list of at least two different values"),
+        ("{ float = [0.01, 1.0], log = true }", "{ float = [0.01, 1.0], logs = true }", "expected one of int, float and choice"),
+        ("[blends.novel]", "[split]\ntest = { float = [0.1, 0.3] }\n[blends.novel]", "would change what is measured"),
+        ("trials = 6", "trials = 6\nseed = -1", "[sweep] seed is -1"),
+    ],
+)  # fmt: skip
+def test_a_sweep_that_cannot_be_is_one_line(home, capsys, old, new, line):
+    assert old in SWEEP
+    (home / "bad.toml").write_text(SWEEP.replace(old, new, 1))
+    with pytest.raises(SystemExit) as stop:
+        main(["sweep", "bad.toml", "--out", "runs", "--quiet"])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert line in said
+    assert said.count("\n") == 1
+
+
+def test_every_shipped_sweep_is_one():
+    from recsys.shipped import folder
+
+    names = [path.stem for path in (folder("configs") / "sweeps").glob("*.toml")]
+    assert "ml-100k" in names
+    assert all(read(name).methods for name in names)
+
+
+def test_ranges_are_found_and_filled():
+    tables = {"a": {"b": {"int": [1, 9]}, "c": 3}, "d": {"choice": [1, "x"]}}
+    found = list(find(tables))
+    assert [one.name for one in found] == ["a.b", "d"]
+    assert fill(tables, {"a.b": 4, "d": "x"}) == {"a": {"b": 4, "c": 3}, "d": "x"}
+
+
+def test_bounds_and_shares():
+    assert bound("ndcg >= 98 % of base", 10).excess({"ndcg@10": 0.2}, {"ndcg@10": 0.2}) == pytest.approx(-0.004)
+    assert bound("coverage@5 <= 0.5", 10).excess({"coverage@5": 0.6}, {"coverage@5": 0.1}) == pytest.approx(0.1)
+    assert share("1%") == 0.01
+    with pytest.raises(RecsysError, match="spend"):
+        share("1.2.3")
+
+
+def test_the_digest_names_the_search_and_not_its_length(home):
+    plan = read("search.toml")
+    assert read("search.toml", trials=99, spend="5%").digest() == plan.digest()
+    (home / "search.toml").write_text(SWEEP.replace("0.01, 1.0", "0.02, 1.0"))
+    assert read("search.toml").digest() != plan.digest()
+
+
+points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(points)
+def test_hypervolume_is_the_number_of_cells_that_are_dominated(found):
+    table = np.array(found, dtype=float)
+    cells = itertools.product(range(7), repeat=3)
+    expected = sum(any(all(p <= c for p, c in zip(point, cell, strict=True)) for point in found) for cell in cells)
+    kept = table[undominated(table)]
+    assert hypervolume(kept, np.full(3, 7.0)) == pytest.approx(expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(points)
+def test_the_front_is_what_no_other_beats(found):
+    goals = (Goal("a"), Goal("b", maximize=False))
+    trials = [Found(i, {}, {"a": float(a), "b": float(b)}, {}, c > 0, 0.0) for i, (a, b, c) in enumerate(found)]
+    kept = [one for one in trials if one.feasible]
+    best = {
+        (o.values["a"], o.values["b"])
+        for o in kept
+        if not any(
+            p.values["a"] >= o.values["a"] and p.values["b"] <= o.values["b"] and p.values != o.values for p in kept
+        )
+    }
+    answer = front(trials, goals)
+    assert {(one.values["a"], one.values["b"]) for one in answer} == best
+    assert len(answer) == len(best)
+    few = thinned(answer, goals, 3)
+    assert len(few) == min(3, len(answer))
+    assert set(map(id, few)) <= set(map(id, answer))
+    volumes = hypervolumes(trials, goals, np.array([1.0, 7.0]))
+    assert (np.diff(volumes) >= 0).all()
