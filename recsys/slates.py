@@ -13,6 +13,7 @@ import numpy as np
 from recsys import objectives, seeds
 from recsys.blends import Blend, Part, read, weights
 from recsys.kernels.plans import Plan, plan
+from recsys.terms import Terms
 from recsys.types import Pool, RecsysError, Slates, Tables, unknown
 from recsys.types.arrays import Doubles
 from recsys.types.numbers import whole
@@ -33,6 +34,7 @@ def rerank(
     temperature: float = 0.0,
     seed: int = 0,
     threads: int | None = None,
+    terms: Terms | None = None,
 ) -> Slates:
     """Return slates of k picks per user: greedily, each time the candidate with the largest blended gain.
 
@@ -41,11 +43,13 @@ def rerank(
     within-pool standard deviation (`fit_scales`), so that equal weights mean equal spread; a mapping gives
     factors fitted before; None uses raw gains. With `temperature` > 0 each pick is drawn from the softmax of the
     blended gain / temperature over what is left, and the slates carry the exact log-probability of each pick.
-    The result does not depend on `threads`. A pool shorter than k gives a slate that ends in -1.
+    The result does not depend on `threads`. A pool shorter than k gives a slate that ends in -1. `terms` (of this
+    pool) keeps what objectives computed, for further calls with other weights.
 
     Raises:
         RecsysError: if k is larger than the pool, for a seed or threads that are no whole numbers, for an unknown
-            objective or setting, for a bad weight, or for an objective that needs what the pool does not have.
+            objective or setting, for a bad weight, for terms of another pool, or for an objective that needs what
+            the pool does not have.
     """
     k = whole("slate: k", k, 1, _size(pool), "the pool's size")
     seed = whole("slate: seed", seed)
@@ -55,9 +59,10 @@ def rerank(
     if scale is not None and not isinstance(scale, str | Mapping):
         raise RecsysError(f"slate: scale is {scale!r}, expected 'fitted', a factor per objective, or None")
     parts = read(blend)
-    factors = _factors(pool, parts, k, scale)
+    terms = _terms(pool, terms)
+    factors = _factors(pool, parts, k, scale, terms)
     weight = weights(parts, len(pool.users)) * [factors[p.name] for p in parts]
-    out = _run(pool, parts, weight, k, temperature=temperature, seed=seed, threads=threads)
+    out = _run(terms, parts, weight, k, temperature=temperature, seed=seed, threads=threads)
     picks = out["picks"]
     chosen = np.take_along_axis(pool.items, np.maximum(picks, 0), axis=1)
     return Slates(
@@ -73,7 +78,7 @@ def rerank(
     )
 
 
-def fit_scales(pool: Pool, blend: Blend, k: int = 10) -> dict[str, float]:
+def fit_scales(pool: Pool, blend: Blend, k: int = 10, *, terms: Terms | None = None) -> dict[str, float]:
     """Return what each objective's gain is to be multiplied by: 1 / its standard deviation within the pool.
 
     The deviation is taken over the candidates left at each step of the relevance-only slate, and averaged over
@@ -87,10 +92,16 @@ def fit_scales(pool: Pool, blend: Blend, k: int = 10) -> dict[str, float]:
     step = max(1, -(-len(pool.users) // SAMPLE))
     sample = Pool(pool.users[::step], pool.items[::step], pool.scores[::step], pool.context)
     weight = np.zeros((len(sample.users), len(parts)))
-    out = _run(sample, parts, weight, k, follow=True)
+    out = _run(_terms(pool, terms) if step == 1 else Terms(sample, 0), parts, weight, k, follow=True)
     told = sample.lengths >= 2
     deviation = out["deviations"][told].mean(axis=0) if told.any() else np.zeros(len(parts))
     return {p.name: float(1 / s) if s > FLAT else 0.0 for p, s in zip(parts, deviation, strict=True)}
+
+
+def _terms(pool: Pool, terms: Terms | None) -> Terms:
+    if terms is not None and terms.pool is not pool:
+        raise RecsysError("slate: the terms are of another pool, expected Terms(pool) of the pool that is re-ranked")
+    return Terms(pool, 0) if terms is None else terms
 
 
 def _size(pool: Pool) -> int:
@@ -99,13 +110,13 @@ def _size(pool: Pool) -> int:
     return int(pool.items.shape[1])
 
 
-def _factors(pool: Pool, parts: Sequence[Part], k: int, scale: Scale) -> dict[str, float]:
+def _factors(pool: Pool, parts: Sequence[Part], k: int, scale: Scale, terms: Terms) -> dict[str, float]:
     if scale is None:
         return {p.name: 1.0 for p in parts}
     if isinstance(scale, str):
         if scale != "fitted":
             raise RecsysError(f"slate: scale is '{scale}', expected 'fitted', factors, or None")
-        return fit_scales(pool, {p.name: {"weight": 1.0, **p.settings} for p in parts}, k)
+        return fit_scales(pool, {p.name: {"weight": 1.0, **p.settings} for p in parts}, k, terms=terms)
     for part in parts:
         if part.name not in scale:
             raise unknown("scale of an objective", part.name, scale, where="slate")
@@ -119,7 +130,7 @@ def _closed_form(parts: Sequence[Part]) -> bool:
 
 
 def _run(
-    pool: Pool,
+    terms: Terms,
     parts: Sequence[Part],
     weight: Doubles,
     k: int,
@@ -130,6 +141,7 @@ def _run(
     follow: bool = False,
 ) -> dict[str, Any]:
     """Run the kernel over blocks of users on threads; what it fills has a row per user."""
+    pool = terms.pool
     users = len(pool.users)
     out: dict[str, Any] = {
         "picks": np.full((users, k), -1, np.int64),
@@ -144,7 +156,8 @@ def _run(
             block = slice(start, min(start + BLOCK, users))
             part = pool.block(block.start, block.stop)
             # Terms are made here, one block after the other: objectives need not be safe for threads.
-            laid = plan([p.term(part, k) for p in parts], len(part.users), pool.items.shape[1], k, memo)
+            made = [terms.get(p, block.start, block.stop, k) for p in parts]
+            laid = plan(made, len(part.users), pool.items.shape[1], k, memo)
             filled = [array[block] for array in out.values()]
             uniforms = seeds.uniforms(seed, "slots", part.users[:, None], np.arange(k))
             settings = (k, float(temperature), uniforms, follow)

@@ -9,6 +9,7 @@ from worlds import FactorWorld, make_maps, make_split
 from recsys import objectives
 from recsys.pools import candidates
 from recsys.slates import fit_scales, rerank
+from recsys.terms import Terms
 from recsys.types import Modular, Pool, RecsysError
 
 EVERYTHING = dict.fromkeys(objectives.__all__, 0.3)
@@ -50,14 +51,15 @@ def test_contributions_sum_to_scores_and_picks_are_distinct_candidates(pool):
         assert set(shown) <= set(pool.items[u])
 
 
-def test_threads_and_partition_change_nothing(split, model, maps):
-    whole = candidates(model, split, n=25, maps=maps)
+def test_threads_and_partition_change_nothing():
+    split = make_split(users=600)
+    whole = candidates(FactorWorld(split), split, n=25, maps=make_maps(split))
     scales = fit_scales(whole, EVERYTHING)
     one = rerank(whole, EVERYTHING, scale=scales, threads=1, temperature=0.5, seed=4)
     two = rerank(whole, EVERYTHING, scale=scales, threads=2, temperature=0.5, seed=4)
-    part = rerank(whole.block(7, 19), EVERYTHING, scale=scales, temperature=0.5, seed=4)
+    part = rerank(whole.block(250, 270), EVERYTHING, scale=scales, temperature=0.5, seed=4)
     assert (one.items == two.items).all()
-    assert (one.items[7:19] == part.items).all()
+    assert (one.items[250:270] == part.items).all()
 
 
 def test_many_blocks_equal_one_user_at_a_time():
@@ -192,3 +194,30 @@ def test_scales_are_fitted_at_a_k_that_can_be(pool, k):
 def test_what_is_no_pool_is_refused(split):
     with pytest.raises(RecsysError, match=r"^slate: found a Split, expected a Pool"):
         rerank(split, {"relevance": 1.0})
+
+
+def test_kept_terms_change_nothing_and_stay_few(pool):
+    terms = Terms(pool, most=2)
+    for weight in (0.1, 0.7):
+        blend = {"relevance": 1.0, "untouched": weight, "negative_space": {"weight": weight, "tau": weight}}
+        plain, kept = rerank(pool, blend), rerank(pool, blend, terms=terms)
+        assert (plain.items == kept.items).all()
+        assert (plain.contributions == kept.contributions).all()
+    assert len(terms._made) == 2
+
+
+def test_kept_terms_are_not_computed_again(pool, monkeypatch):
+    from recsys import objectives
+
+    calls = []
+    plain = objectives.novelty
+    monkeypatch.setattr(objectives, "novelty", lambda pool, k: calls.append(k) or plain(pool, k))
+    terms = Terms(pool)
+    for weight in (0.1, 0.2, 0.3):
+        rerank(pool, {"relevance": 1.0, "novelty": weight}, terms=terms)
+    assert calls == [10] * -(-len(pool.users) // 256)
+
+
+def test_terms_of_another_pool_are_refused(pool):
+    with pytest.raises(RecsysError, match="terms are of another pool"):
+        rerank(pool, {"relevance": 1.0}, terms=Terms(pool.block(0, 5)))

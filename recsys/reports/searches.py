@@ -13,7 +13,7 @@ from recsys.reports import themes
 from recsys.reports.drawings import save
 from recsys.reports.elements import Html, element
 from recsys.reports.encodings import Spec
-from recsys.reports.formats import number
+from recsys.reports.formats import number, percent
 from recsys.reports.pages import POLICY, libraries
 from recsys.reports.styles import style_sheet
 
@@ -104,7 +104,9 @@ def _lead(search: Search) -> str:
 
 
 def _said(search: Search) -> Html:
-    return element("div", element("ul", *(element("li", line) for line in search.lines)), _table(search.bought))
+    shares = [name for name in search.bought if name not in ("method", "trial", "metric")]
+    told = search.bought.assign(**{str(name): [_percent(value) for value in search.bought[name]] for name in shares})
+    return element("div", element("ul", *(element("li", line) for line in search.lines)), _table(told))
 
 
 def _figure(spec: Spec, name: str) -> Html:
@@ -140,13 +142,14 @@ def _front(search: Search) -> Spec:
         for row in bases.to_dict("records")
         if not any(_missing(row[f"base {key}"]) for key in named if key != "trial")
     ]
+    steps = "step-before" if search.goals[0][1] else "step-after"  # what can be had of the second for a given first
     axes = {"x": _axis("first", metric), "y": _axis("second", across)}
     colour = {"field": "method", "type": "nominal", "legend": {"title": None}}
     faint = {"condition": {"test": "datum.front", "value": 1}, "value": 0.3}
     layers: list[Spec] = [
         {
             "transform": [{"filter": "datum.front"}],
-            "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1.2},
+            "mark": {"type": "line", "interpolate": steps, "strokeWidth": 1.2},
             "encoding": {**axes, "order": {"field": "first", "type": "quantitative"}, "color": colour},
         },
         {
@@ -174,7 +177,7 @@ def _progress(search: Search) -> Spec:
     encoding = {
         "x": {"field": "trial", "type": "quantitative", "axis": {"title": "trial"}},
         "y": {"field": "volume", "type": "quantitative", "axis": {"title": "hypervolume"}},
-        "color": {"field": "method", "type": "nominal", "legend": {"title": None}},
+        "color": {"field": "method", "type": "nominal", "legend": {"title": None, "symbolStrokeWidth": 2}},
     }
     layers = [{"mark": {"type": "line", "interpolate": "step-after"}, "encoding": encoding}]
     note = (
@@ -237,6 +240,10 @@ def _text(value: Any) -> str:
     if _missing(value):
         return ""
     return number(value) if isinstance(value, float) else str(value)
+
+
+def _percent(value: Any) -> str:
+    return "" if _missing(value) else percent(value)
 
 
 def _missing(value: Any) -> bool:

@@ -12,7 +12,8 @@ from recsys.configs import Config
 from recsys.experiments.preparations import Preparation, pool
 from recsys.scores import values
 from recsys.slates import fit_scales, rerank
-from recsys.types import Pool, Slates, Yardstick
+from recsys.terms import Terms
+from recsys.types import Slates, Yardstick
 
 T = TypeVar("T")
 
@@ -60,22 +61,24 @@ class Workshop:
     def slates(self, config: Config) -> dict[int, Slates]:
         """Return slates of every length that a metric asks for."""
         key = [config.model.model_dump(), config.pool.model_dump()]
-        candidates = self.pools.get(key, lambda: pool(self.preparation, config.model, config.pool)[0])
+        made = self.pools.get(key, lambda: Terms(pool(self.preparation, config.model, config.pool)[0]))
         blend = next(iter(config.blends.values()), {"relevance": 1.0})
         return {
-            k: rerank(candidates, blend, k, scale=self._scales(config, key, candidates, blend, k), seed=config.seed)
+            k: rerank(
+                made.pool, blend, k, scale=self._scales(config, key, made, blend, k), seed=config.seed, terms=made
+            )
             for k in sorted({int(metric.partition("@")[2]) for metric in self.metrics})
         }
 
     def _scales(
-        self, config: Config, key: list[Any], candidates: Pool, blend: Mapping[str, Any], k: int
+        self, config: Config, key: list[Any], made: Terms, blend: Mapping[str, Any], k: int
     ) -> dict[str, float] | None:
         if config.slate.scale == "none":
             return None
         found: dict[str, float] = {}
         for part in blends.read(blend):
             alone = {part.name: {"weight": 1.0, **part.settings}}
-            found |= self.scales.get([*key, alone, k], partial(fit_scales, candidates, alone, k))
+            found |= self.scales.get([*key, alone, k], partial(fit_scales, made.pool, alone, k, terms=made))
         return found
 
     def _values(self, slates: Mapping[int, Slates]) -> dict[str, float]:
