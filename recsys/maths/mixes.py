@@ -86,7 +86,7 @@ def near_mixes(own: Doubles, community: Ints) -> Doubles:
     """
     labels = np.unique(community)
     centres = np.stack([own[community == c].mean(axis=0) for c in labels])
-    distance = ((own[:, None, :] - centres[None]) ** 2).sum(axis=2)
+    distance = np.stack([((own - centre) ** 2).sum(axis=1) for centre in centres], axis=1)
     other = community[:, None] != labels
     if not other.any():
         return np.broadcast_to(centres[0], own.shape).copy()

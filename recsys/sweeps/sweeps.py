@@ -88,11 +88,13 @@ def _search(plan: Plan, studies: Mapping[str, "Study"], shop: Workshop, quiet: b
     with progress(quiet) as bars:
         for method in plan.methods:
             tick = partial(bars.update, bars.add_task(method.name, total=plan.settings.trials))
-            found[method.name] = search(studies[method.name], plan, method, _judge(method, shop), tick)
+            found[method.name] = search(studies[method.name], plan, method, judge_of(method, shop), tick)
     return found
 
 
-def _judge(method: Method, shop: Workshop) -> Judge:
+def judge_of(method: Method, shop: Workshop) -> Judge:
+    """Return what judges one trial of a method."""
+
     def judged(values: Mapping[str, Value]) -> tuple[dict[str, float], dict[str, float]]:
         config = method.config(values)
         found = shop.judge(config)

@@ -1,0 +1,82 @@
+"""Trials per second of a sweep whose trials change a blend only, and its memory: `python benchmarks/sweeps.py`.
+
+1,000 trials of one blend over MovieLens 100K (configs/ml-100k.toml), goals nDCG@10 and discovery@10, with the default
+sampler and storage. The clock starts after the first trial, which loads or computes what all of them share. Writes
+`benchmarks/results/sweeps.csv`.
+"""
+
+import argparse
+import csv
+import os
+import platform
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import recsys
+from recsys.experiments.preparations import one_blas_thread, prepare
+from recsys.files import replacing
+from recsys.runs import environment
+from recsys.sweeps import plans, studies
+from recsys.sweeps.sweeps import judge_of
+from recsys.sweeps.workshops import workshop
+
+RESULTS = Path(__file__).parent / "results" / "sweeps.csv"
+BLENDS = {
+    "untouched and novelty": "untouched = { float = [0.01, 1.0], log = true }\nnovelty = { float = [-0.3, 0.3] }",
+    "diversity (MMR)": "diversity = { float = [0.01, 1.0], log = true }",
+    "negative space, its dial too": (
+        "negative_space = { weight = { float = [0.01, 1.0], log = true }, tau = { float = [0.0, 1.0] } }"
+    ),
+}
+SWEEP = 'extends = "ml-100k"\n[sweep]\ntrials = {trials}\n[blends.wider]\nrelevance = 1.0\n{blend}\n'
+
+
+def measure(blend: str, trials: int, folder: Path) -> tuple[float, int, int]:
+    """Return the seconds of all trials but the first, and the peak memory (bytes) after a tenth and at the end."""
+    file = folder / "sweep.toml"
+    file.write_text(SWEEP.format(trials=trials, blend=blend), encoding="utf-8")
+    peaks: list[int] = []
+    with one_blas_thread():
+        first = plans.read(file, trials=1)
+        (method,) = first.methods
+        low = {one.name: one.ends[0] for one in method.ranges}
+        shop = workshop(prepare(method.config(low), quiet=True, say=lambda line: None), first.metrics)
+        judge = judge_of(method, shop)
+        study = studies.open_study(studies.open_storage(str(folder / "study.journal")), first, method)
+        studies.search(study, first, method, judge, lambda completed: None)
+        start = time.perf_counter()
+        for total in (trials // 10, trials):
+            plan = plans.read(file, trials=total)
+            studies.search(study, plan, method, judge, lambda completed: None)
+            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    return time.perf_counter() - start, peaks[0], peaks[1]
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--blends", nargs="*", default=list(BLENDS), choices=list(BLENDS))
+    settings = parser.parse_args()
+    rows: list[list[object]] = []
+    for name in settings.blends:
+        with tempfile.TemporaryDirectory() as folder:
+            seconds, early, late = measure(BLENDS[name], settings.trials, Path(folder))
+        rate = (settings.trials - 1) / seconds
+        rows.append([f"{name}: trials per second", f"{rate:.2f}", "1/s", 5, "min"])
+        rows.append(
+            [f"{name}: peak memory at the end over that after a tenth", f"{late / early:.3f}", "ratio", 1.2, "max"]
+        )
+        print(*rows[-2:], sep="\n", flush=True)
+    around = [f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", recsys.__version__]
+    around.append(str(environment(0, "")["git_commit"]))
+    with replacing(RESULTS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["what", "value", "unit", "target", "direction", "machine", "version", "commit"])
+        table.writerows([*row, *around] for row in rows)
+
+
+if __name__ == "__main__":
+    main()
