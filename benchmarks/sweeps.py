@@ -44,7 +44,7 @@ def measure(blend: str, trials: int, folder: Path) -> tuple[float, int, int]:
         low = {one.name: one.ends[0] for one in method.ranges}
         shop = workshop(prepare(method.config(low), quiet=True, say=lambda line: None), first.metrics)
         judge = judge_of(method, shop)
-        study = studies.open_study(studies.open_storage(str(folder / "study.journal")), first, method)
+        (study,) = studies.open_studies(str(folder / "study.journal"), first).values()
         studies.search(study, first, method, judge, lambda completed: None)
         start = time.perf_counter()
         for total in (trials // 10, trials):

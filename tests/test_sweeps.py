@@ -246,6 +246,15 @@ def test_every_shipped_sweep_is_one():
     assert all(read(name).methods for name in names)
 
 
+@pytest.mark.parametrize("name", ["damaged.journal", "damaged.db", "folder.journal", "folder.db"])
+def test_a_storage_that_is_none_is_one_line(home, name):
+    (home / name).write_text("no study\n" * 3) if name.startswith("damaged") else (home / name).mkdir()
+    (home / "search.toml").write_text(SWEEP.replace("trials = 6", f'trials = 6\nstorage = "{name}"'))
+    with pytest.raises(RecsysError, match=f"storage {name}: ") as caught:
+        sweep("search.toml", out="runs", quiet=True)
+    assert "\n" not in str(caught.value)
+
+
 def test_ranges_are_found_and_filled():
     tables = {"a": {"b": {"int": [1, 9]}, "c": 3}, "d": {"choice": [1, "x"]}}
     found = list(find(tables))

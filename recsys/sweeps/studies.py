@@ -37,42 +37,46 @@ class Found:
 Judge = Callable[[Mapping[str, Value]], tuple[dict[str, float], dict[str, float]]]
 
 
-def open_storage(where: str) -> "BaseStorage":
-    """Return the storage at a path (.journal, .db) or the URL of a database.
+def open_studies(where: str, plan: Plan) -> dict[str, "Study"]:
+    """Return the study of each method, with the trials that it has, in a .journal or .db file or at a database's URL.
 
     Raises:
         RecsysError: if there is no such kind of storage, or it cannot be opened.
     """
     import optuna
-    from optuna.storages.journal import JournalFileBackend
 
-    path = Path(where)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        if "://" in where:
-            return optuna.storages.RDBStorage(where)
-        if path.suffix not in (".journal", ".db"):
-            raise RecsysError(f"storage is '{where}', expected a .journal or .db file, or the URL of a database")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".db":
-            return optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}")
-        return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+        storage = _storage(where)
+        return {
+            method.name: optuna.create_study(
+                storage=storage,
+                study_name=f"{plan.name}/{method.name}/{plan.digest()}",
+                directions=["maximize" if one.maximize else "minimize" for one in plan.goals],
+                load_if_exists=True,
+            )
+            for method in plan.methods
+        }
     except RecsysError:
         raise
     except Exception as error:  # each database has errors of its own
-        raise RecsysError(f"storage {where}: {' '.join(str(error).split())[:200]}") from None
+        reason = str(error).strip().partition("\n")[0]
+        raise RecsysError(f"storage {where}: {reason}, expected one that sweeps made, or none yet") from None
 
 
-def open_study(storage: "BaseStorage", plan: Plan, method: Method) -> "Study":
-    """Return the study of a method, with the trials that it has."""
-    import optuna
+def _storage(where: str) -> "BaseStorage":
+    from optuna.storages import JournalStorage, RDBStorage
+    from optuna.storages.journal import JournalFileBackend
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna.create_study(
-        storage=storage,
-        study_name=f"{plan.name}/{method.name}/{plan.digest()}",
-        directions=["maximize" if one.maximize else "minimize" for one in plan.goals],
-        load_if_exists=True,
-    )
+    path = Path(where)
+    if "://" in where:
+        return RDBStorage(where)
+    if path.suffix not in (".journal", ".db"):
+        raise RecsysError(f"storage is '{where}', expected a .journal or .db file, or the URL of a database")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".db":
+        return RDBStorage(f"sqlite:///{path.resolve()}")
+    return JournalStorage(JournalFileBackend(str(path)))
 
 
 def search(study: "Study", plan: Plan, method: Method, judge: Judge, tick: Callable[..., None]) -> list[Found]:

@@ -20,7 +20,7 @@ from recsys.sweeps.choices import Choice, best_of, choose
 from recsys.sweeps.fronts import front, thinned
 from recsys.sweeps.plans import Method, Plan, read
 from recsys.sweeps.ranges import Value
-from recsys.sweeps.studies import Found, Judge, importances, open_storage, open_study, search
+from recsys.sweeps.studies import Found, Judge, importances, open_studies, search
 from recsys.sweeps.workshops import Workshop, workshop
 from recsys.types import RecsysError
 
@@ -65,11 +65,10 @@ def sweep(
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
     path = Path(out) / f"{plan.name}-{plan.digest()}"
-    storage = open_storage(plan.settings.storage or str(path / "study.journal"))
+    studies = open_studies(plan.settings.storage or str(path / "study.journal"), plan)
     with one_blas_thread():
         config = plan.methods[0].config(_low(plan.methods[0]))
         shop = workshop(prepare(config, data_dir=home, quiet=quiet, say=folder.say), plan.metrics)
-        studies = {method.name: open_study(storage, plan, method) for method in plan.methods}
         found = _search(plan, studies, shop, quiet)
         fronts = {name: front(trials, plan.goals) for name, trials in found.items()}
         choices = [choose(plan, method, fronts[method.name], shop) for method in plan.methods]
