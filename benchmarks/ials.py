@@ -55,8 +55,8 @@ def log() -> Csr:
     return Csr((np.ones(pointers[-1], np.float32), np.concatenate(rows).astype(np.int32), pointers), (USERS, ITEMS))
 
 
-def theirs(train: Csr, d: int, regularization: float) -> AlternatingLeastSquares:
-    settings = {"alpha": ALPHA, "num_threads": THREADS, "iterations": ITERATIONS, "random_state": 0}
+def theirs(train: Csr, d: int, regularization: float, alpha: float = ALPHA) -> AlternatingLeastSquares:
+    settings = {"alpha": alpha, "num_threads": THREADS, "iterations": ITERATIONS, "random_state": 0}
     with threadpool_limits(1, user_api="blas"):  # as the library asks for
         model = AlternatingLeastSquares(factors=d, regularization=regularization, use_gpu=False, **settings)
         model.fit(sparse.csr_matrix(train), show_progress=False)

@@ -1,12 +1,15 @@
 """A live progress display on standard error: silent when it is no terminal, and when asked to be quiet."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+_around: ContextVar["Progress | None"] = ContextVar("around", default=None)
 
 
 @contextmanager
@@ -23,4 +26,22 @@ def progress(quiet: bool = False) -> Iterator["Progress"]:
     )
     disable = quiet or not sys.stderr.isatty()
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=disable) as bars:
-        yield bars
+        outer = _around.set(bars)
+        try:
+            yield bars
+        finally:
+            _around.reset(outer)
+
+
+@contextmanager
+def rounds(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Yield what is to be called after each of `total` rounds: a bar on the `progress` around it, if there is one."""
+    bars = _around.get()
+    if bars is None:
+        yield lambda: None
+        return
+    task = bars.add_task(what, total=total)
+    try:
+        yield lambda: bars.advance(task)
+    finally:
+        bars.remove_task(task)

@@ -252,7 +252,7 @@ def test_factors_are_there_where_a_least_squares_stands_behind_them(name, fitted
 
 BYTES = {"ALS": "8 factors of 60 users and 40 items", "BPR": "9 factors", "EASE": "40 items", "IALS": "8 factors",
          "ItemKNN": "10 links of 40 items", "LMF": "10 factors", "P3alpha": "10 links", "PureSVD": "4 factors",
-         "RP3beta": "10 links", "Mean": "40 items"}  # fmt: skip
+         "RP3beta": "10 links", "UserKNN": "positives", "Mean": "3 models"}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BYTES)
@@ -277,6 +277,26 @@ def test_ease_counts_the_bytes(monkeypatch):
     monkeypatch.undo()
     with pytest.raises(RecsysError, match="bytes of memory"):
         EASE().fit(sparse.csr_array((3, 10**9), dtype=np.float32))
+
+
+def test_a_mean_counts_each_part_beside_what_those_before_keep(monkeypatch):
+    train, both = communities(), Mean([EASE(), ALS(factors=40)])
+    ease, als = 4 * 40**2, 4 * 40 * (60 + 40)  # what they keep
+    assert both.need(train)[:2] == (ease + 6 * als, ease + als)
+    assert Mean([ALS(factors=2), EASE()]).need(train).peak == 4 * 2 * (60 + 40) + 5 * ease
+    assert Mean([MostPopular(), both, both]).need(train)[:2] == (2 * ease + 7 * als, 2 * ease + 2 * als)
+    assert Mean([MostPopular()]).need(train)[:2] == (0, 0)
+    monkeypatch.setattr(models.checks, "available", lambda: ease + 6 * als - 1)
+    monkeypatch.setattr(EASE, "fit", None)  # nothing is fitted
+    with pytest.raises(RecsysError, match=r"mean: 2 models need 102,400 bytes of memory, and 102,399 are available"):
+        both.fit(train)
+
+
+@pytest.mark.parametrize("name", [n for n in models.__all__ if n not in ("Mean", "MostPopular", "Random")])
+def test_all_large_arrays_are_counted_as_kept(name, fitted):
+    arrays = {n: array for n, array in flatten(fitted[name]).items() if not n.startswith(("train.", "losses"))}
+    large = sum(array.nbytes for n, array in arrays.items() if array.ndim == 2 or n.endswith(".data"))
+    assert 0 < large <= SMALL[name].need(communities()).kept
 
 
 PRINT_BITS = """

@@ -12,6 +12,7 @@ import numpy as np
 from recsys import data, maps, models, splits
 from recsys.configs import Config, ModelSection, PoolSection
 from recsys.pools import candidates, context
+from recsys.progress import progress
 from recsys.records import flatten, restore
 from recsys.runs import Cache, Cell, default_cache
 from recsys.types import Dataset, Pool, Scorer, Split, TasteMap
@@ -30,6 +31,7 @@ class Preparation:
     own: tuple[TasteMap, ...]
     audit: tuple[TasteMap, ...]
     content: tuple[TasteMap, ...]
+    quiet: bool = False  # fits show no progress
 
     @property
     def key(self) -> list[Any]:
@@ -87,7 +89,7 @@ def prepare(config: Config, *, data_dir: Path | None = None, quiet: bool = False
         "content": maps.content(judged.items),
     }
     say("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
-    return Preparation(config, dataset, judged, cache, **made)
+    return Preparation(config, dataset, judged, cache, **made, quiet=quiet)
 
 
 def fitted(preparation: Preparation, section: ModelSection) -> tuple[Scorer, float]:
@@ -95,10 +97,9 @@ def fitted(preparation: Preparation, section: ModelSection) -> tuple[Scorer, flo
     settings = _settings(preparation, section)
 
     def fit() -> Cell:
-        start = time.perf_counter()
-        record = (
-            section.model_copy(update=settings).build("[model]").fit(preparation.split.train, preparation.split.side)
-        )
+        model, start = section.model_copy(update=settings).build("[model]"), time.perf_counter()
+        with progress(preparation.quiet):
+            record = model.fit(preparation.split.train, preparation.split.side)
         return Cell(flatten(record), time.perf_counter() - start)
 
     cell = preparation.cache.cell("model", [*preparation.key, section.kind, settings], fit)

@@ -7,7 +7,17 @@ from scipy import sparse
 
 from recsys import seeds
 from recsys.models.by_factors import ByFactors
-from recsys.models.checks import above_zero, at_least_one, enough_for_factors, from_zero, some_positives, whole_numbers
+from recsys.models.checks import (
+    Need,
+    above_zero,
+    at_least_one,
+    enough_memory,
+    for_factors,
+    from_zero,
+    some_positives,
+    whole_numbers,
+)
+from recsys.progress import rounds
 from recsys.types.arrays import Csr
 from recsys.types.extras import needs_extra
 from recsys.types.models import Factors, Side
@@ -45,6 +55,10 @@ class ALS:
         above_zero("als", regularization=self.regularization, alpha=self.alpha)
         from_zero("als", disliked=self.disliked)
 
+    def need(self, train: Csr) -> Need:
+        """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
+        return for_factors(train, self.factors, _BYTES_PER_FACTOR)
+
     @needs_extra("als")
     def fit(self, train: Csr, side: Side | None = None) -> ByFactors:
         """Fit to the positives, (U, I), with one BLAS thread per thread of the library: the same bits everywhere.
@@ -55,15 +69,15 @@ class ALS:
         from threadpoolctl import threadpool_limits
 
         some_positives("als", train)
-        enough_for_factors("als", train, self.factors, _BYTES_PER_FACTOR)
+        enough_memory("als", self.need(train))
         positives = sparse.csr_matrix(self._confidences(train, side), dtype=np.float32)
         weights = {"regularization": self.regularization, "alpha": 1.0, "use_gpu": False}
-        with threadpool_limits(1, user_api="blas"):
+        with threadpool_limits(1, user_api="blas"), rounds("als", self.iterations) as done:
             # `implicit` goes on from where it stands when it is fitted again: a fresh object each time.
             start = AlternatingLeastSquares(
                 factors=self.factors, iterations=self.iterations, random_state=seeds.derive(self.seed, "als"), **weights
             )
-            start.fit(positives, show_progress=False)
+            start.fit(positives, show_progress=False, callback=lambda *_: done())
             exact = AlternatingLeastSquares(factors=self.factors, dtype=np.float64, **weights)
             exact.item_factors = start.item_factors.astype(np.float64)
             users = exact.recalculate_user(np.arange(train.shape[0]), positives)

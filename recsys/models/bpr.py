@@ -7,7 +7,16 @@ import numpy as np
 
 from recsys import seeds
 from recsys.maths import counts
-from recsys.models.checks import above_zero, at_least_one, enough_for_factors, from_zero, some_positives, whole_numbers
+from recsys.models.checks import (
+    Need,
+    above_zero,
+    at_least_one,
+    enough_memory,
+    for_factors,
+    from_zero,
+    some_positives,
+    whole_numbers,
+)
 from recsys.models.libraries import lowest_elsewhere, sides
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.extras import needs_extra
@@ -95,6 +104,10 @@ class BPR:
         above_zero("bpr", learning_rate=self.learning_rate)
         from_zero("bpr", regularization=self.regularization)
 
+    def need(self, train: Csr) -> Need:
+        """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
+        return for_factors(train, self.factors + 1, _BYTES_PER_FACTOR)
+
     def fit(self, train: Csr, side: Side | None = None) -> ByPairs:
         """Fit to the positives, (U, I).
 
@@ -103,7 +116,7 @@ class BPR:
                 the steps were so long that they left the range of numbers.
         """
         some_positives("bpr", train)
-        enough_for_factors("bpr", train, self.factors + 1, _BYTES_PER_FACTOR)
+        enough_memory("bpr", self.need(train))
         users, items = sides("bpr", self._library(), train)
         popularity, liked = counts(train), np.diff(train.indptr) > 0
         fitted = ByPairs(

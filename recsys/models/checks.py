@@ -3,9 +3,19 @@
 import math
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from recsys.types.arrays import Csr
 from recsys.types.errors import RecsysError
+
+
+class Need(NamedTuple):
+    """How much memory a fit takes."""
+
+    peak: int  # bytes while it is fitted
+    kept: int  # bytes of what is fitted, beside the positives
+    what: str  # that is so large
+    instead: str  # what helps
 
 
 def at_least_one(model: str, **settings: int) -> None:
@@ -49,18 +59,20 @@ def some_positives(model: str, train: Csr) -> None:
         raise RecsysError(f"{model}: found no positives among {train.shape[0]:,} users, expected at least one")
 
 
-def enough_memory(model: str, needed: int, what: str, instead: str) -> None:
-    """Refuse work on `what` that needs more bytes than this machine can give; `instead` says what helps."""
+def enough_memory(model: str, need: Need) -> None:
+    """Refuse a fit that needs more bytes than this machine can give."""
     found = available()
-    if found is not None and needed > found:
-        raise RecsysError(f"{model}: {what} need {needed:,} bytes of memory, and {found:,} are available: {instead}")
+    if found is not None and need.peak > found:
+        text = f"{need.what} need {need.peak:,} bytes of memory, and {found:,} are available: {need.instead}"
+        raise RecsysError(f"{model}: {text}")
 
 
-def enough_for_factors(model: str, train: Csr, d: int, bytes_per_factor: int) -> None:
-    """Refuse d factors for every user and item of `train` that need more bytes than this machine can give."""
+def for_factors(train: Csr, d: int, bytes_per_factor: int) -> Need:
+    """Return what d factors for every user and item of `train` need, kept as float32."""
     users, items = train.shape
+    numbers = d * (users + items)
     what = f"{d} factors of {users:,} users and {items:,} items"
-    enough_memory(model, bytes_per_factor * d * (users + items), what, "use fewer factors")
+    return Need(bytes_per_factor * numbers, 4 * numbers, what, "use fewer factors")
 
 
 def available() -> int | None:

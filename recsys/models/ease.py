@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 
-from recsys.models.checks import above_zero, enough_memory
+from recsys.models.checks import Need, above_zero, enough_memory
 from recsys.models.neighbours import or_popularity
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.errors import RecsysError
@@ -50,6 +50,11 @@ class EASE:
         """Refuse what cannot be meant."""
         above_zero("ease", l2=self.l2)
 
+    def need(self, train: Csr) -> Need:
+        """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
+        cells = train.shape[1] ** 2
+        return Need(_BYTES_PER_CELL * cells, 4 * cells, f"{train.shape[1]:,} items", _INSTEAD)
+
     @needs_extra("ease")
     def fit(self, train: Csr, side: Side | None = None) -> ByItems:
         """Fit to the positives, (U, I), with one BLAS thread: its number changes the last bits.
@@ -59,8 +64,7 @@ class EASE:
         """
         from threadpoolctl import threadpool_limits
 
-        n_items = train.shape[1]
-        enough_memory("ease", _BYTES_PER_CELL * n_items**2, f"{n_items:,} items", _INSTEAD)
+        enough_memory("ease", self.need(train))
         gram = (train.T.astype(np.float64) @ train).toarray(order="F")
         gram[np.diag_indices_from(gram)] += self.l2
         with threadpool_limits(1, user_api="blas"):

@@ -11,7 +11,17 @@ import numpy as np
 from recsys import seeds
 from recsys.models import halves
 from recsys.models.by_factors import ByFactors, Loss
-from recsys.models.checks import above_zero, at_least_one, enough_for_factors, from_zero, some_positives, whole_numbers
+from recsys.models.checks import (
+    Need,
+    above_zero,
+    at_least_one,
+    enough_memory,
+    for_factors,
+    from_zero,
+    some_positives,
+    whole_numbers,
+)
+from recsys.progress import rounds
 from recsys.types.arrays import Csr, Floats, empty
 from recsys.types.errors import RecsysError
 from recsys.types.extras import needs_extra
@@ -62,6 +72,10 @@ class IALS:
         above_zero("ials", unobserved=self.unobserved, regularization=self.regularization, init=self.init)
         from_zero("ials", nu=self.nu, disliked=self.disliked, patience=self.patience)
 
+    def need(self, train: Csr) -> Need:
+        """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
+        return for_factors(train, self.factors, _BYTES_PER_FACTOR)
+
     @needs_extra("ials")
     def fit(
         self,
@@ -85,13 +99,15 @@ class IALS:
         from threadpoolctl import threadpool_limits
 
         some_positives("ials", train)
-        enough_for_factors("ials", train, self.factors, _BYTES_PER_FACTOR)
+        enough_memory("ials", self.need(train))
         known = side.dislikes if side is not None and side.dislikes is not None and self.disliked else None
         dislikes = empty(train.shape) if known is None else known
         weights = (float(self.unobserved), float(self.disliked), float(self.regularization), float(self.nu))
         users, items = self._first(train, start)
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or os.cpu_count() or 1) as workers:
-            return self._alternate(users, items, halves.both(train, dislikes, *weights, workers), validate)
+            steps = halves.both(train, dislikes, *weights, workers)
+            with rounds("ials", self.iterations) as done:
+                return self._alternate(users, items, steps, validate, done)
 
     def _first(self, train: Csr, start: Scorer | None) -> tuple[Floats, Floats]:
         """Return the factors to start from: the users' are found from the items' anyway."""
@@ -109,7 +125,12 @@ class IALS:
         return users, items
 
     def _alternate(
-        self, users: Floats, items: Floats, steps: tuple[halves.Half, halves.Half], validate: Judge | None
+        self,
+        users: Floats,
+        items: Floats,
+        steps: tuple[halves.Half, halves.Half],
+        validate: Judge | None,
+        done: Callable[[], None],
     ) -> ByFactors:
         losses: list[Loss] = []
         best, top, since = None, -math.inf, 0
@@ -117,6 +138,7 @@ class IALS:
             users, items, before = steps[0].improved(users, items)
             losses += [before] if epoch else []
             items, users, _ = steps[1].improved(items, users)
+            done()
             if validate is None:
                 continue
             fitted = self._finished(users, items, steps[0], losses)

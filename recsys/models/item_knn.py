@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from recsys.models.by_links import ByLinks
-from recsys.models.checks import at_least_one, from_zero, some_positives
-from recsys.models.neighbours import enough_for_links
+from recsys.models.checks import Need, at_least_one, enough_memory, from_zero, some_positives
+from recsys.models.neighbours import for_links
 from recsys.models.weightings import known_similarity, lengths, nearest_rows, rarities, weighted
 from recsys.types.arrays import Csr
 from recsys.types.models import Side
@@ -37,6 +37,10 @@ class ItemKNN:
         from_zero("item_knn", shrink=self.shrink)
         known_similarity("item_knn", self.similarity)
 
+    def need(self, train: Csr) -> Need:
+        """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
+        return for_links(train, self.k)
+
     def fit(self, train: Csr, side: Side | None = None) -> ByLinks:
         """Fit to the positives, (U, I): exact, in blocks of items.
 
@@ -44,7 +48,7 @@ class ItemKNN:
             RecsysError: if there are no positives, or the links are too large for the memory of this machine.
         """
         some_positives("item_knn", train)
-        enough_for_links("item_knn", train.shape[1], self.k)
+        enough_memory("item_knn", self.need(train))
         items = Csr(train.T)
         length = lengths(items)
         rows = weighted(items, self.similarity, rarities(items, self.similarity), length)

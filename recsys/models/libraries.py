@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from recsys.progress import rounds
 from recsys.types.arrays import Bools, Csr, Floats
 from recsys.types.errors import RecsysError
 
@@ -17,8 +18,10 @@ def sides(model: str, library: Any, train: Csr) -> tuple[Floats, Floats]:
     """
     from implicit.recommender_base import ModelFitError
 
+    positives = sparse.csr_matrix(train, dtype=np.float32, copy=True)
     try:
-        library.fit(sparse.csr_matrix(train, dtype=np.float32, copy=True), show_progress=False)
+        with rounds(model, library.iterations) as done:
+            library.fit(positives, show_progress=False, callback=lambda *_: done())
     except ModelFitError:
         raise RecsysError(f"{model}: the factors left the range of numbers: use a smaller learning_rate") from None
     return library.user_factors, library.item_factors

@@ -9,7 +9,15 @@ from scipy.special import expit
 
 from recsys import seeds
 from recsys.maths import counts
-from recsys.models.checks import above_zero, at_least_one, enough_for_factors, some_positives, whole_numbers
+from recsys.models.checks import (
+    Need,
+    above_zero,
+    at_least_one,
+    enough_memory,
+    for_factors,
+    some_positives,
+    whole_numbers,
+)
 from recsys.models.libraries import lowest_elsewhere, sides
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.extras import needs_extra
@@ -60,7 +68,7 @@ class ByOdds:
 class LMF:
     """Logistic matrix factorisation (Johnson 2014), the items' side fitted by the library `implicit`.
 
-    It is fitted by one thread, whatever the machine has: with more, the numbers would differ from run to run.
+    It is fitted by one thread, whatever the machine has: the numbers depend on how many there are.
     The library draws min(factors + 2, negatives |H|) negatives of a user, by popularity. When it is done, the users'
     side is solved once more: a user's factor maximises the likelihood that the library climbs in expectation, sum_H
     log sigma(s) + sum_i weight_i log sigma(-s) - regularization |x|^2 / 2, by Newton steps to working precision (each
@@ -87,6 +95,10 @@ class LMF:
         whole_numbers("lmf", seed=self.seed)
         above_zero("lmf", learning_rate=self.learning_rate, regularization=self.regularization)
 
+    def need(self, train: Csr) -> Need:
+        """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
+        return for_factors(train, self.factors + 2, _BYTES_PER_FACTOR)
+
     def fit(self, train: Csr, side: Side | None = None) -> ByOdds:
         """Fit to the positives, (U, I).
 
@@ -95,7 +107,7 @@ class LMF:
                 the steps were so long that they left the range of numbers.
         """
         some_positives("lmf", train)
-        enough_for_factors("lmf", train, self.factors + 2, _BYTES_PER_FACTOR)
+        enough_memory("lmf", self.need(train))
         _, items = sides("lmf", self._library(), train)
         popularity, liked = counts(train), np.diff(train.indptr) > 0
         nobody = np.zeros((len(liked), self.factors + 1), np.float32)

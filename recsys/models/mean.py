@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from itertools import accumulate
 from typing import Any, cast
 
 import numpy as np
 
-from recsys.models.checks import whole_numbers
+from recsys.models.checks import Need, enough_memory, whole_numbers
 from recsys.types.arrays import Csr, Floats, Ints
 from recsys.types.errors import RecsysError, unknown
 from recsys.types.models import Model, Scorer, Side
@@ -55,8 +56,24 @@ class Mean:
             raise RecsysError(f"mean: models: found {self.models!r}, expected a list of at least one model")
         object.__setattr__(self, "models", tuple(_settings(model, self.seed) for model in self.models))
 
+    def need(self, train: Csr) -> Need:
+        """Return the bytes that fitting to the positives, (U, I), takes and keeps.
+
+        A part takes its bytes beside what those before it keep; one without `need` counts as nothing.
+        """
+        needs = [model.need(train) for model in self.models if hasattr(model, "need")]
+        kept = list(accumulate((need.kept for need in needs), initial=0))
+        peak = max((need.peak + before for need, before in zip(needs, kept, strict=False)), default=0)
+        return Need(peak, kept[-1], f"{len(self.models)} models", "use fewer models, or smaller ones")
+
     def fit(self, train: Csr, side: Side | None = None) -> ByMean:
-        """Fit every part to the positives, (U, I)."""
+        """Fit every part to the positives, (U, I).
+
+        Raises:
+            RecsysError: if they are too large for the memory of this machine, together or one beside those before
+                it, or a part cannot be fitted.
+        """
+        enough_memory("mean", self.need(train))
         return ByMean(tuple(model.fit(train, side) for model in self.models))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.maths import counts
-from recsys.models.checks import enough_memory
+from recsys.models.checks import Need
 from recsys.types.arrays import Anys, Csr, Floats
 
 _CELLS = 4_000_000  # of a dense block of rows: 32 MB of float64
@@ -44,9 +44,10 @@ def blocks(rows: int, columns: int) -> Iterator[slice]:
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
 
-def enough_for_links(model: str, n_items: int, k: int) -> None:
-    """Refuse k links of every item that need more bytes than this machine can give."""
-    what = f"{k} links of {n_items:,} items"
-    # Values and indices, in both directions, and a block with its working copies.
-    needed = 2 * 12 * n_items * min(k, n_items) + 5 * 8 * min(max(_CELLS, n_items), n_items**2)
-    enough_memory(model, needed, what, "use a smaller k, or filter items with a larger min_item")
+def for_links(train: Csr, k: int) -> Need:
+    """Return what k links of every item of `train` need."""
+    n_items = train.shape[1]
+    kept = 12 * n_items * min(k, n_items)  # values and indices
+    peak = 2 * kept + 5 * 8 * min(max(_CELLS, n_items), n_items**2)  # both directions, a block, its working copies
+    instead = "use a smaller k, or filter items with a larger min_item"
+    return Need(peak, kept, f"{k} links of {n_items:,} items", instead)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from recsys.models.by_links import ByLinks
-from recsys.models.checks import at_least_one, from_zero, some_positives, yes_or_no
-from recsys.models.neighbours import enough_for_links
+from recsys.models.checks import Need, at_least_one, enough_memory, from_zero, some_positives, yes_or_no
+from recsys.models.neighbours import for_links
 from recsys.models.walks import walk_links
 from recsys.models.weightings import lengths
 from recsys.types.arrays import Csr
@@ -36,6 +36,10 @@ class P3alpha:
         from_zero("p3alpha", alpha=self.alpha)
         yes_or_no("p3alpha", normalize=self.normalize)
 
+    def need(self, train: Csr) -> Need:
+        """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
+        return for_links(train, self.k)
+
     def fit(self, train: Csr, side: Side | None = None) -> ByLinks:
         """Fit to the positives, (U, I): exact, in blocks of items.
 
@@ -43,6 +47,6 @@ class P3alpha:
             RecsysError: if there are no positives, or the links are too large for the memory of this machine.
         """
         some_positives("p3alpha", train)
-        enough_for_links("p3alpha", train.shape[1], self.k)
+        enough_memory("p3alpha", self.need(train))
         links = walk_links(train, self.alpha, 0.0, self.k, self.normalize)
         return ByLinks(train, links, lengths(Csr(train.T)))

@@ -6,7 +6,7 @@ import numpy as np
 
 from recsys.maths import singular_vectors
 from recsys.models.by_factors import ByFactors
-from recsys.models.checks import at_least_one, enough_for_factors, some_positives
+from recsys.models.checks import Need, at_least_one, enough_memory, for_factors, some_positives
 from recsys.types.arrays import Csr
 from recsys.types.extras import needs_extra
 from recsys.types.models import Factors, Side
@@ -33,6 +33,10 @@ class PureSVD:
         """Refuse what cannot be meant."""
         at_least_one("pure_svd", factors=self.factors)
 
+    def need(self, train: Csr) -> Need:
+        """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
+        return for_factors(train, self.factors, _BYTES_PER_FACTOR)
+
     @needs_extra("pure_svd")
     def fit(self, train: Csr, side: Side | None = None) -> ByFactors:
         """Fit to the positives, (U, I), with one BLAS thread: its number changes the last bits.
@@ -43,7 +47,7 @@ class PureSVD:
         from threadpoolctl import threadpool_limits
 
         some_positives("pure_svd", train)
-        enough_for_factors("pure_svd", train, self.factors, _BYTES_PER_FACTOR)
+        enough_memory("pure_svd", self.need(train))
         with threadpool_limits(1, user_api="blas"):
             _, values, right = singular_vectors(train, min(self.factors, min(train.shape)))
             items = np.ascontiguousarray(right[:, values > 0], dtype=np.float32)

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.models.checks import at_least_one, from_zero, some_positives
+from recsys.models.checks import Need, at_least_one, enough_memory, from_zero, some_positives
 from recsys.models.neighbours import blocks, or_popularity, strongest
 from recsys.models.weightings import cosines, known_similarity, rarities, sums, weighted
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints
 from recsys.types.models import Side
+
+_BYTES_PER_POSITIVE = 32  # its value, the length of its row, the rarity of its column, and what it says, as float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +75,19 @@ class UserKNN:
         from_zero("user_knn", shrink=self.shrink)
         known_similarity("user_knn", self.similarity)
 
+    def need(self, train: Csr) -> Need:
+        """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
+        what, instead = f"{train.nnz:,} positives", "filter users with a larger min_user"
+        return Need(_BYTES_PER_POSITIVE * train.nnz, 8 * train.nnz, what, instead)
+
     def fit(self, train: Csr, side: Side | None = None) -> ByUsers:
         """Weigh the positives, (U, I); neighbours are looked for when users are scored.
 
         Raises:
-            RecsysError: if there are no positives.
+            RecsysError: if there are no positives, or they are too many for the memory of this machine.
         """
         some_positives("user_knn", train)
+        enough_memory("user_knn", self.need(train))
         rarity, average = rarities(train, self.similarity), float(sums(train).mean())
         weights = weighted(train, self.similarity, rarity, sums(train) / average)
         return ByUsers(train, weights, rarity, average, self.k, self.similarity, float(self.shrink))
