@@ -102,6 +102,7 @@ def test_every_file_of_a_run_is_there_and_agrees(first):
     names = {path.name for path in done.folder.iterdir()}
     assert names >= {
         "config.toml", "environment.json", "summary.csv", "per_user.parquet", "slates.parquet", "significance.csv",
+        "scores.npz",
         "report.html", "log.txt",
     }  # fmt: skip
     summary = pd.read_csv(done.folder / "summary.csv")
@@ -197,6 +198,22 @@ def test_lists_made_elsewhere_are_judged_beside_the_base(home, first, capsys):
     ours = first.summary.set_index(["run", "metric", "k"]).value
     for metric in ("ndcg", "coverage", "discovery"):
         assert theirs["theirs", metric, 5] == pytest.approx(ours["ease", metric, 5], nan_ok=True)
+
+
+def test_its_folder_and_that_of_lists_made_elsewhere_can_be_compared(home, first, capsys):
+    slates = first.slates["ease"]
+    row, rank = np.nonzero(slates.items >= 0)
+    users, items = slates.user_ids[slates.users[row]], slates.item_ids[slates.items[row, rank]]
+    pd.DataFrame({"user_id": users, "item_id": items, "rank": rank + 1}).to_csv("theirs.csv", index=False)
+    assert run_cli("evaluate", "theirs.csv", "--config", "mine.toml", "--out", home / "runs", "--quiet") == 0
+    theirs = next((home / "runs").glob("mine-theirs-*"))
+    capsys.readouterr()
+    assert run_cli("compare", first.folder, f"{theirs}:theirs", "--metrics", "ndcg@5,coverage", "--out", "found") == 0
+    assert "Differences from als" in capsys.readouterr().out
+    found = pd.read_csv("found/differences.csv").set_index(["run", "metric", "k"])
+    assert found.loc["theirs", "ndcg", 5].difference == pytest.approx(found.loc["ease", "ndcg", 5].difference)
+    both = first.differences.set_index(["run", "metric", "k"]).loc[("ease", "ndcg", 5)]
+    assert found.loc["ease", "ndcg", 5].difference == pytest.approx(both.difference)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The command line: `recsys bench | evaluate | recommend | sweep | reproduce | data | cache`."""
+"""The command line: `recsys bench | evaluate | compare | recommend | sweep | reproduce | data | cache`."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from recsys.cli.cache import cache
+from recsys.cli.compare import compare
 from recsys.cli.data import data
 from recsys.cli.reproduce import reproduce
 from recsys.cli.sweep import sweep
@@ -85,6 +86,7 @@ def recommend(
     click.echo(f"{written.rows:,} rows for {written.users:,} users in {out}")
 
 
+cli.add_command(compare)
 cli.add_command(data)
 cli.add_command(cache)
 cli.add_command(reproduce)

@@ -1,7 +1,8 @@
 """Experiments: a config, carried out."""
 
 from recsys.experiments.benches import Bench, bench
+from recsys.experiments.comparisons import compare_folders
 from recsys.experiments.external import evaluate
 from recsys.experiments.recommendations import recommend
 
-__all__ = ["Bench", "bench", "evaluate", "recommend"]
+__all__ = ["Bench", "bench", "compare_folders", "evaluate", "recommend"]

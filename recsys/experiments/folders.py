@@ -10,6 +10,7 @@ import numpy as np
 import tomli_w
 
 from recsys import reports
+from recsys.experiments.comparisons import write_scores
 from recsys.files import replacing_folder, write_text
 from recsys.runs import environment, require_room
 from recsys.scores import per_user
@@ -45,6 +46,7 @@ class Folder:
             write_text(folder / "environment.json", json.dumps(around, indent=2) + "\n")
             bench.summary.to_csv(folder / "summary.csv", index=False)
             bench.differences.to_csv(folder / "significance.csv", index=False)
+            write_scores(bench.scores, folder)
             per_user(bench.scores).to_parquet(folder / "per_user.parquet", index=False)
             slates_frame(bench.slates).to_parquet(folder / "slates.parquet", index=False)
             reports.write_report(_results(bench, around, seconds), folder)

@@ -5,9 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recsys.scores.alignments import align, check_names
+from recsys.scores.claims import claims
+from recsys.scores.joints import joint_table
 from recsys.scores.names import wanted
+from recsys.scores.records import Scores
 from recsys.scores.runs import score
-from recsys.scores.tables import differences, summary
+from recsys.scores.segments import segment_table
+from recsys.scores.tables import paired, summary
+from recsys.scores.verdicts import check_margin
 from recsys.types import Slates, Split, TasteMap, Yardstick, unknown
 from recsys.types.arrays import Ints
 from recsys.types.numbers import whole
@@ -24,11 +29,16 @@ _FAMILIES = {
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What `compare` found: the long tables of `recsys.scores.summary` and `recsys.scores.differences`."""
+    """What comparing runs found. All tables are long; `docs/statistics.md` says what each number means."""
 
-    summary: "pd.DataFrame"
-    differences: "pd.DataFrame"
+    summary: "pd.DataFrame"  # of `recsys.scores.summary`
+    differences: "pd.DataFrame"  # of `recsys.scores.claims`
+    joint: "pd.DataFrame"  # of `recsys.scores.joints.joint_table`; empty for replicates
+    segments: "pd.DataFrame"  # of `recsys.scores.segments.segment_table`; empty for replicates
     against: str
+    margin: float  # of equivalence and non-inferiority, a share of the base's mean
+    explore: bool  # p-values are adjusted by Benjamini and Hochberg instead of Holm
+    replicates: int = 1
 
     def __str__(self) -> str:
         """Return both tables, short: values with intervals, then relative differences with theirs."""
@@ -58,13 +68,18 @@ def compare(
     content_maps: Iterable[TasteMap] = (),
     seed: int = 0,
     draws: int = 1000,
+    margin: float = 0.02,
+    explore: bool = False,
 ) -> Comparison:
-    """Return the runs' values and their differences from the run `against`, with 95 % intervals.
+    """Return the runs' values and their differences from the run `against`, with 95 % intervals and verdicts.
 
-    Maps that a metric needs and that are not given are made from the split.
+    Maps that a metric needs and that are not given are made from the split. `margin` is the largest loss that
+    counts as none, a share of the mean of `against`. Runs times metrics are the declared comparisons, for which
+    p-values are adjusted (Holm); where many are looked through, `explore` controls the share of false finds
+    instead (Benjamini and Hochberg). The first metric is the one whose loss is set beside the others' gains.
 
     Raises:
-        RecsysError: as `recsys.score` does, or if there is no run `against`.
+        RecsysError: as `recsys.score` does, if there is no run `against`, or the margin is no share.
     """
     asked = wanted(metrics, ks)
     check_names(runs)
@@ -77,7 +92,28 @@ def compare(
     made = {family: given[family] or _make(family, split, seed, names) for family in given}
     yardstick = Yardstick(split, made["own"], made["audit"], made["content"])
     scores = score(runs, yardstick, metrics, ks, seed=seed, draws=draws)
-    return Comparison(summary(scores), differences(scores, against), against)
+    return compare_scores(scores, against, margin=margin, explore=explore)
+
+
+def compare_scores(scores: Scores, against: str, *, margin: float = 0.02, explore: bool = False) -> Comparison:
+    """Return what `compare` does, of scores: of one split, or of `recsys.scores.pool_replicates`.
+
+    Raises:
+        RecsysError: if there is no run `against`, or the margin is no share.
+    """
+    check_margin(margin)
+    pairs = paired(scores, against)
+    alone = pairs if scores.replicates == 1 else []
+    return Comparison(
+        summary(scores),
+        claims(pairs, scores, margin, explore),
+        joint_table(alone),
+        segment_table(alone, scores),
+        against,
+        margin,
+        explore,
+        scores.replicates,
+    )
 
 
 def _make(family: str, split: Split, seed: int, names: set[str]) -> tuple[TasteMap, ...]:
@@ -108,6 +144,8 @@ def _value(row: Any) -> str:
 def _change(row: Any) -> str:
     if row.difference != row.difference:
         return "not defined"
+    if row.ci_low != row.ci_low:
+        return f"{row.difference:+.4f}{_p(row)}"
     if row.relative_low != row.relative_low:
         return f"{row.difference:+.4f} [{row.ci_low:+.4f}, {row.ci_high:+.4f}]{_p(row)}"
     low, high = 100 * row.relative_low, 100 * row.relative_high

@@ -25,8 +25,10 @@ class Score:
     shape: Literal["users", "maps", "catalogue"]
     per_user: Doubles  # (U,) NaN where not defined; over maps the mean of those that define it; (0,) for "catalogue"
     parts: Doubles  # (U,) what each user adds to the value, which is their sum; (0,) for "catalogue"
+    shares: Doubles  # (U,) what each user adds to the weight, which sums to 1; (0,) for "catalogue"
     draws: Doubles  # bootstrap draws, or the values on subsamples: entry by entry the same draw in every run
     spread: Callable[[float, Doubles], Limits]  # makes limits of a value and its draws
+    freedom: Callable[[Doubles], float]  # degrees of freedom of the error behind those limits
     counts: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -40,6 +42,8 @@ class Scores:
     seed: int
     draws: int
     seconds: Mapping[str, float] = field(default_factory=dict)
+    segments: Mapping[str, Ints] = field(default_factory=dict)  # (U,) the segment of each user, -1 for none
+    replicates: int = 1  # splits or seeds behind every value
 
     @property
     def runs(self) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from functools import partial
 import numpy as np
 
 from recsys.scores.alignments import align, narrow
-from recsys.scores.intervals import NOWHERE, Limits, curved, means, percentile, subsamples
+from recsys.scores.intervals import FREEDOM, NOWHERE, Limits, curved, means, percentile, subsamples
 from recsys.scores.names import Wanted, wanted
 from recsys.scores.records import Score, Scores
+from recsys.scores.segments import divide_users
 from recsys.types import Answer, Evaluation, PerCatalogue, PerMap, PerUser, RecsysError, Slates, Yardstick
 from recsys.types.arrays import Doubles, Ints
 from recsys.types.numbers import whole
@@ -42,7 +43,9 @@ def score(
         for run, items in picks.items()
         for cell in _score_run(run, Evaluation(items, judged), asked, users, seed, draws)
     ]
-    return Scores(tuple(cells), users, yardstick.split.user_ids[users], seed, draws, dict(seconds or {}))
+    parts = judged.tables.get("segments", lambda: divide_users(judged, users))
+    segments = {name: codes[users] for name, codes in parts.items()}
+    return Scores(tuple(cells), users, yardstick.split.user_ids[users], seed, draws, dict(seconds or {}), segments)
 
 
 def values(
@@ -80,7 +83,7 @@ def _score_run(
     tables = {key: table(answer, users) for key, answer in answers.items() if not isinstance(answer, PerCatalogue)}
     drawn = dict(zip(tables, means(list(tables.values()), users, seed, draws), strict=True))
     return [
-        _of_catalogue(run, *key, answer, users, seed)
+        of_catalogue(run, *key, answer, users, seed)
         if isinstance(answer, PerCatalogue)
         else of_table(run, *key, answer, tables[key], drawn[key])
         for key, answer in answers.items()
@@ -123,13 +126,16 @@ def of_table(run: str, metric: str, k: int, answer: PerUser | PerMap, values: Do
         shape="maps" if over_maps else "users",
         per_user=np.where(n_maps > 0, filled.sum(axis=0) / np.maximum(n_maps, 1), np.nan),
         parts=(filled / sizes).sum(axis=0) / max(len(values), 1),
+        shares=(known / sizes).sum(axis=0) / max(len(values), 1),
         draws=drawn,
-        spread=_of_draws,
+        spread=of_draws,
+        freedom=partial(of_users, n_users=n_users),
         counts=counts,
     )
 
 
-def _of_catalogue(run: str, metric: str, k: int, answer: PerCatalogue, users: Ints, seed: int) -> Score:
+def of_catalogue(run: str, metric: str, k: int, answer: PerCatalogue, users: Ints, seed: int) -> Score:
+    """Return the score of a statistic of the whole catalogue, over the slates of `users`."""
     value = _value(answer, users)
     replicates = subsamples(answer.shown[users], answer.n_items, answer.statistic, users, seed)
     spread = partial(curved, n_users=len(users))
@@ -148,13 +154,26 @@ def _of_catalogue(run: str, metric: str, k: int, answer: PerCatalogue, users: In
         shape="catalogue",
         per_user=np.empty(0),
         parts=np.empty(0),
+        shares=np.empty(0),
         draws=replicates,
         spread=spread,
+        freedom=of_groups,
     )
 
 
-def _of_draws(value: float, draws: Doubles) -> Limits:
+def of_draws(value: float, draws: Doubles) -> Limits:
+    """Return the limits of a mean over users, from its bootstrap draws."""
     return percentile(draws)
+
+
+def of_users(draws: Doubles, n_users: int) -> float:
+    """Return the degrees of freedom of a mean's standard error."""
+    return max(n_users - 1.0, 1.0)
+
+
+def of_groups(draws: Doubles) -> float:
+    """Return the degrees of freedom of a jackknife over groups of users."""
+    return float(FREEDOM)
 
 
 def _said(convention: str, n_users: int) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from recsys.scores.intervals import NOWHERE, Limits, flips, means
 from recsys.scores.records import Score, Scores
 from recsys.scores.runs import of_table
+from recsys.scores.verdicts import changes, powerful
 from recsys.types import PerUser
 from recsys.types.arrays import Doubles
 from recsys.types.extras import needs_extra
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FLIPS = 2000
-POWER = 2.8  # 1.96 + 0.84 standard errors: seen at 5 % in 80 % of samples
 
 
 @needs_extra("recsys.scores.summary")
@@ -62,12 +62,25 @@ def differences(scores: Scores, against: str) -> "pd.DataFrame":
     Raises:
         RecsysError: if there is no run `against`.
     """
-    import pandas as pd
+    pairs = paired(scores, against)
+    return difference_table(pairs, p_flipped(pairs, scores, FLIPS))
 
+
+def paired(scores: Scores, against: str) -> list[tuple[Score, Score]]:
+    """Return each score beside that of the run `against`, per-user metrics over the users whom both define.
+
+    Raises:
+        RecsysError: if there is no run `against`.
+    """
     base = scores.of(against)
     pairs = [pair for run in scores.runs if run != against for pair in zip(scores.of(run), base, strict=True)]
-    pairs = _on_common_users(pairs, scores)
-    p_values = _p_values(pairs, scores)
+    return pairs if scores.replicates > 1 else _on_common_users(pairs, scores)
+
+
+def difference_table(pairs: list[tuple[Score, Score]], p_values: Doubles) -> "pd.DataFrame":
+    """Return what `differences` does, of pairs and their p-values."""
+    import pandas as pd
+
     rows = [_row(cell, other, p) for (cell, other), p in zip(pairs, p_values, strict=True)]
     return pd.DataFrame(rows, columns=list(_COLUMNS))
 
@@ -135,14 +148,14 @@ def _again(cell: Score, values: Doubles, drawn: Doubles) -> Score:
     return replace(of_table(cell.run, cell.metric, cell.k, answer, values, drawn), convention=cell.convention)
 
 
-def _p_values(pairs: list[tuple[Score, Score]], scores: Scores) -> Doubles:
+def p_flipped(pairs: list[tuple[Score, Score]], scores: Scores, n: int) -> Doubles:
+    """Return the two-sided p-value of each pair by n sign flips of users; NaN for catalogue-level metrics."""
     p_values = np.full(len(pairs), np.nan)
     flipped = [p for p, (a, b) in enumerate(pairs) if a.shape != "catalogue" and not np.isnan(a.value - b.value)]
-    parts = np.array([pairs[p][0].parts - pairs[p][1].parts for p in flipped]).reshape(-1, len(scores.users))
+    parts = np.array([changes(*pairs[p]) for p in flipped]).reshape(-1, len(scores.users))
     seen = np.abs(parts.sum(axis=1)) * (1.0 - 1e-9)  # sums of the same numbers in another order are ties
-    p_values[flipped] = (1.0 + (np.abs(flips(parts, scores.users, scores.seed, FLIPS)) >= seen).sum(axis=0)) / (
-        FLIPS + 1.0
-    )
+    larger = np.abs(flips(parts, scores.users, scores.seed, n)) >= seen
+    p_values[flipped] = (1.0 + larger.sum(axis=0)) / (n + 1.0)
     return p_values
 
 
@@ -150,6 +163,7 @@ def _row(cell: Score, base: Score, p_value: float) -> dict[str, Any]:
     difference = cell.value - base.value
     n_users = _both(cell, base)
     limits = cell.spread(difference, cell.draws - base.draws) if n_users > 1 else NOWHERE
+    detectable = powerful(cell.freedom(cell.draws - base.draws)) * limits.error
     relative, around = _relative(cell, base)
     return dict(
         zip(
@@ -158,7 +172,7 @@ def _row(cell: Score, base: Score, p_value: float) -> dict[str, Any]:
                 *(cell.run, base.run, cell.metric, cell.k),
                 *(difference, limits.low, limits.high),
                 *(relative, around.low, around.high),
-                *(p_value, POWER * limits.error, n_users),
+                *(p_value, detectable, n_users),
             ),
             strict=True,
         )

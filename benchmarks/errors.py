@@ -1,0 +1,252 @@
+"""How often each test of `recsys compare` is wrong at 5 %, in simulated worlds: written to results/errors.csv.
+
+2,000 samples of each null hypothesis, in batches of 40 that share the seed of their draws and signs. A test that is
+exact must err within the 99 % binomial interval of 5 % (3.75 to 6.3 %), one that is conservative by design at
+most its upper end. Run it with `python benchmarks/errors.py`: ten minutes on one core.
+"""
+
+import argparse
+import csv
+import gc
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import binom
+
+from recsys import seeds
+from recsys.files import replacing
+from recsys.maths import gini
+from recsys.scores.intervals import means
+from recsys.scores.joints import simultaneous
+from recsys.scores.records import Score, Scores
+from recsys.scores.replicates import pool_replicates
+from recsys.scores.runs import of_catalogue, of_table
+from recsys.scores.tables import p_flipped
+from recsys.scores.verdicts import adjust, contrast, p_different, p_equivalent, p_noninferior
+from recsys.types import PerCatalogue, PerUser
+
+USERS, BATCH, DRAWS, FLIPS, MARGIN = 500, 40, 1000, 2000, 0.02
+RESULTS = Path(__file__).parent / "results" / "errors.csv"
+Generator = np.random.Generator
+Pair = tuple[np.ndarray, np.ndarray]  # what users get of a run and of the base, (n,) each
+World = Callable[[Generator, int, float], Pair]
+Wrong = Iterator[tuple[str, str, bool]]  # test, kind, whether this sample is an error
+
+
+def smooth(rng: Generator, n: int, ratio: float) -> Pair:
+    """Like diversity: every user has another value, the run's mean is `ratio` of the base's."""
+    base = rng.beta(4.0, 4.0, n)
+    return ratio * (base + rng.normal(0.0, 0.03, n)), base + rng.normal(0.0, 0.03, n)
+
+
+def hits(rng: Generator, n: int, ratio: float, rate: float = 0.11, changed: float = 0.4) -> Pair:
+    """Like recall: most users have 0, and slates differ for a share of users; one run keeps `ratio` of the hits."""
+    liked = rng.beta(0.5, 0.5 / rate - 0.5, n)
+    base, other = rng.binomial(10, liked), rng.binomial(10, liked)
+    run = np.where(rng.random(n) < changed, other, base)
+    return rng.binomial(run, min(ratio, 1.0)) / 10, rng.binomial(base, min(1.0 / ratio, 1.0)) / 10
+
+
+def rare(rng: Generator, n: int, ratio: float) -> Pair:
+    """Like discovery: about one user in twelve has a hit."""
+    return hits(rng, n, ratio, rate=0.02, changed=0.6)
+
+
+def skewed(rng: Generator, n: int, ratio: float) -> Pair:
+    """Many lose a little and few gain much: equal means, but runs are not exchangeable."""
+    base = rng.beta(2.0, 2.0, n)
+    return ratio * base + np.where(rng.random(n) < 0.1, 0.18, -0.02), base
+
+
+# With how many users, and what sign flips must be: where values are few, sums tie, and ties count against a run.
+WORLDS: dict[str, tuple[World, int, str]] = {
+    "smooth": (smooth, USERS, "exact"),
+    "smooth, 60 users": (smooth, 60, "exact"),
+    "hits": (hits, USERS, "conservative"),
+    "rare": (rare, 1500, "conservative"),
+    "skewed": (skewed, USERS, "approximate"),
+}
+
+
+def scored(values: list[np.ndarray], seed: int, draws: int = DRAWS) -> list[Score]:
+    users = np.arange(len(values[0]), dtype=np.int32)
+    drawn = means([v[None] for v in values], users, seed, draws)
+    return [
+        of_table(str(i), "m", 10, PerUser(v, "", 1), v[None], d)
+        for i, (v, d) in enumerate(zip(values, drawn, strict=True))
+    ]
+
+
+def pairs(world: World, n: int, ratio: float, rng: Generator, seed: int) -> list[tuple[Score, Score]]:
+    values = [values for _ in range(BATCH) for values in world(rng, n, ratio)]
+    cells = scored(values, seed)
+    return list(zip(cells[::2], cells[1::2], strict=True))
+
+
+def flipped(found: list[tuple[Score, Score]], seed: int) -> np.ndarray:
+    n = len(found[0][0].per_user)
+    users = np.arange(n, dtype=np.int32)
+    return p_flipped(found, Scores((), users, users.astype(str), seed, DRAWS), FLIPS)
+
+
+def outside(cell: Score, base: Score, truth: float = 0.0) -> bool:
+    low, high, _ = cell.spread(cell.value - base.value, cell.draws - base.draws)
+    return not low <= truth <= high
+
+
+def two_runs(world: World, n: int, kind: str, rng: Generator, seed: int) -> Wrong:
+    found = pairs(world, n, 1.0, rng, seed)
+    for p, pair in zip(flipped(found, seed), found, strict=True):
+        yield "sign flips", kind, p <= 0.05
+        yield "bootstrap interval without 0", "approximate", outside(*pair)
+    for cell, base in pairs(world, n, 1.0 - MARGIN, rng, seed):
+        yield "non-inferior at the margin", "approximate", p_noninferior(cell, base, MARGIN) <= 0.05
+        yield "equivalent at the lower margin", "conservative", p_equivalent(cell, base, MARGIN) <= 0.05
+    for cell, base in pairs(world, n, 1.0 + MARGIN, rng, seed):
+        yield "equivalent at the upper margin", "conservative", p_equivalent(cell, base, MARGIN) <= 0.05
+
+
+def families(world: World, n: int, rng: Generator, seed: int) -> Wrong:
+    """Ten runs against one base, none of them different."""
+    found = []
+    for _ in range(BATCH):
+        values = [world(rng, n, 1.0) for _ in range(10)]
+        base, *runs = scored([values[0][1], *(run - mine + values[0][1] for run, mine in values)], seed, draws=2)
+        found += [(run, base) for run in runs]
+    for p_values in flipped(found, seed).reshape(BATCH, 10):
+        yield "Holm, any of 10", "conservative", bool((adjust(p_values, explore=False) <= 0.05).any())
+        yield "Benjamini-Hochberg, any of 10", "conservative", bool((adjust(p_values, explore=True) <= 0.05).any())
+
+
+def splits(n_splits: int, between: float, rng: Generator, seed: int) -> Wrong:
+    """Users of two in three splits each, with tastes of their own; splits that favour one run by chance.
+
+    One call pools the runs of a whole batch: its splits are split for all of them, everything else is drawn anew.
+    """
+    n = 300
+    ids, users = np.arange(n).astype(str), np.arange(n, dtype=np.int32)
+    taste, replicates = rng.normal(0.0, 0.05, (BATCH, n)), []
+    for _ in range(n_splits):
+        base = np.where(rng.random(n) < 2 / 3, rng.beta(2.0, 4.0, (BATCH, n)), np.nan)
+        run = base + taste + rng.normal(0.0, 0.1, (BATCH, n)) + between * rng.normal(size=(BATCH, 1))
+        cells = scored([*base, *run], seed, draws=2)
+        replicates.append(Scores(tuple(cells), users, ids, seed, DRAWS))
+    cells = pool_replicates(replicates).cells
+    for base_cell, cell in zip(cells[:BATCH], cells[BATCH:], strict=True):
+        yield "two-level, p <= 0.05", "conservative", p_different(contrast(cell, base_cell, 1.0)) <= 0.05
+        yield "two-level, interval without 0", "conservative", outside(cell, base_cell)
+
+
+def catalogues(exponent: float, rng: Generator, seed: int) -> Wrong:
+    """Two runs whose slates are drawn alike."""
+    logit = -exponent * np.log(np.arange(1.0, 1001))
+    users = np.arange(USERS, dtype=np.int32)
+    shown = [
+        np.argpartition(-(logit + rng.gumbel(size=(USERS, 1000))), 10, axis=1)[:, :10].astype(np.int32) for _ in "ab"
+    ]
+    for name, statistic in (("coverage", lambda c: (c > 0).mean(axis=-1)), ("gini", gini)):
+        cell, base = (of_catalogue("r", name, 10, PerCatalogue(s, 1000, statistic, "", 1), users, seed) for s in shown)
+        yield f"{name}, p <= 0.05", "approximate", p_different(contrast(cell, base, 1.0)) <= 0.05
+
+
+def together(rng: Generator, seed: int) -> Wrong:
+    """Loss and gain: relative changes of a smooth and a rare metric over the same 1,500 users."""
+    truth, n = np.array([-0.02, 0.25]), 1500
+    values: list[np.ndarray] = []
+    for _ in range(BATCH):
+        run, base = rare(rng, n, 1.0)
+        more = np.where(rng.random(n) < 0.25, base[rng.permutation(n)], 0.0)
+        values += [*smooth(rng, n, 0.98), run + more, base]
+    cells = scored(values, seed)
+    for at in range(0, len(cells), 4):
+        loss, loss_base, gain, gain_base = cells[at : at + 4]
+        both = ((loss, loss_base), (gain, gain_base))
+        change = np.array([cell.value / base.value - 1.0 for cell, base in both])
+        low, high = simultaneous(change, np.array([cell.draws / base.draws - 1.0 for cell, base in both]))
+        yield "joint limits of loss and gain", "approximate", not bool(((low <= truth) & (truth <= high)).all())
+
+
+def parts(rng: Generator, seed: int) -> Wrong:
+    """Thirteen parts of the users, as segments are: any of their joint limits without 0."""
+    n, tables = 1500, []
+    for _ in range(BATCH):
+        run, base = hits(rng, n, 1.0)
+        codes = [rng.integers(4, size=n) for _ in range(3)]
+        inside = [code == part for code in codes for part in range(4)] + [rng.random(n) < 0.3]
+        tables += [np.where(mine, run - base, np.nan)[None] for mine in inside]
+    drawn = np.array(means(tables, np.arange(n, dtype=np.int32), seed, DRAWS)).reshape(BATCH, 13, DRAWS)
+    values = np.array([np.nanmean(table) for table in tables]).reshape(BATCH, 13)
+    for value, draws in zip(values, drawn, strict=True):
+        low, high = simultaneous(value, draws)
+        yield "segments, any of 13", "approximate", bool(((low > 0) | (high < 0)).any())
+
+
+def few(n_differ: int, rng: Generator, seed: int) -> Wrong:
+    """About so many of 500 users differ, three gains of a third to a whole for every loss: the truth is not 0."""
+    truth, values = n_differ / USERS * 0.5 * 2 / 3, []
+    for _ in range(BATCH):
+        change = rng.integers(1, 4, USERS) / 3 * np.where(rng.random(USERS) < 0.75, 1.0, -1.0)
+        base = rng.beta(2.0, 4.0, USERS)
+        values += [base + np.where(rng.random(USERS) < n_differ / USERS, change, 0.0), base]
+    cells = scored(values, seed)
+    for cell, base_cell in zip(cells[::2], cells[1::2], strict=True):
+        yield f"interval where about {n_differ} users differ", "looked at", outside(cell, base_cell, truth)
+
+
+SIMULATIONS: dict[str, Callable[[Generator, int], Wrong]] = {
+    **{name: partial(two_runs, *world) for name, world in WORLDS.items()},
+    "ten runs, smooth": partial(families, smooth, USERS),
+    "ten runs, hits": partial(families, hits, USERS),
+    "3 splits alike": partial(splits, 3, 0.0),
+    "3 splits that differ": partial(splits, 3, 0.01),
+    "5 splits alike": partial(splits, 5, 0.0),
+    "5 splits that differ": partial(splits, 5, 0.01),
+    "slates, uniform": partial(catalogues, 0.0),
+    "slates, rank^-1": partial(catalogues, 1.0),
+    "loss and gain": together,
+    "parts of users": parts,
+    **{f"{n} users": partial(few, n) for n in (5, 10, 15, 20, 30, 50)},
+}
+
+
+def simulate(world: str, samples: int) -> Iterator[dict[str, object]]:
+    """Yield a row per test."""
+    errors: dict[tuple[str, str], list[bool]] = {}
+    batch = 0
+    while not errors or len(next(iter(errors.values()))) < samples:
+        for test, kind, wrong in SIMULATIONS[world](seeds.generator(1, world, batch), batch):
+            errors.setdefault((test, kind), []).append(bool(wrong))
+        batch += 1
+    for (test, kind), wrong_ones in errors.items():
+        n, rate = len(wrong_ones), float(np.mean(wrong_ones))
+        low, high = binom.ppf([0.005, 0.995], n, 0.05) / n
+        held = rate <= high and (kind != "exact" or low <= rate)
+        yield {
+            "world": world, "test": test, "kind": kind, "samples": n, "errors": f"{rate:.4f}",
+            "low": f"{low:.4f}", "high": f"{high:.4f}", "as_it_must_be": "" if kind == "looked at" else held,
+        }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=2000)
+    parser.add_argument("--worlds", nargs="*", default=list(SIMULATIONS), choices=list(SIMULATIONS))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    settings = parser.parse_args()
+    adjust(np.ones(1), explore=False)
+    gc.freeze()  # statsmodels, loaded by now, collects garbage in every call
+    rows = []
+    for world in settings.worlds:
+        for row in simulate(world, settings.samples):
+            print(*row.values(), sep="\t", flush=True)
+            rows.append(row)
+    with replacing(settings.out) as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

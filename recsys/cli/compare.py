@@ -1,0 +1,86 @@
+"""`recsys compare`: runs of finished benchmarks, tested against each other."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from recsys.types import RecsysError
+
+if TYPE_CHECKING:
+    from recsys.reports.comparisons import Grid
+
+
+def _share(context: click.Context, option: click.Parameter, text: str) -> float:
+    """Return a share that is written as a number (0.02) or in per cent (2%)."""
+    try:
+        return float(text.strip().removesuffix("%")) / (100.0 if text.strip().endswith("%") else 1.0)
+    except ValueError:
+        raise RecsysError(f"--margin is '{text}', expected a share such as 0.02 or 2%") from None
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option("--against", help="The run all others are held against (default: the first folder's base).")
+@click.option(
+    "--metrics",
+    help="The declared metrics, separated by commas, such as ndcg@10,coverage@10; what may be lost comes first "
+    "(default: ndcg and discovery at the headline k).",
+)
+@click.option("--margin", callback=_share, default="2%", help="The largest loss that counts as none (default: 2%).")
+@click.option("--explore", is_flag=True, help="Look through all metrics: Benjamini-Hochberg instead of Holm.")
+@click.option("--replicates", is_flag=True, help="The folders are one benchmark with several seeds.")
+@click.option(
+    "--format", "form", type=click.Choice(["terminal", "markdown", "latex"]), default="terminal", help="What to print."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Write the tables and report.html into this folder.")
+def compare(
+    runs: tuple[str, ...],
+    against: str | None,
+    metrics: str | None,
+    margin: float,
+    explore: bool,
+    replicates: bool,
+    form: str,
+    out: Path | None,
+) -> None:
+    """Test runs against a base: differences, intervals, no loss, equivalence, segments.
+
+    RUN is a folder that `recsys bench` or `recsys evaluate` wrote (all its runs), or FOLDER:RUN (one of them).
+    """
+    from recsys.experiments import compare_folders
+    from recsys.files import replacing_folder
+    from recsys.reports.comparisons import grids, notes
+    from recsys.reports.renderings import latex, markdown, write_comparison
+
+    asked = None if metrics is None else [name.strip() for name in metrics.split(",")]
+    found = compare_folders(runs, against=against, metrics=asked, margin=margin, explore=explore, replicates=replicates)
+    if out is not None:
+        with replacing_folder(out) as folder:
+            write_comparison(found, folder)
+    if form == "terminal":
+        console = Console() if sys.stdout.isatty() else Console(width=200)
+        made = grids(found)
+        for grid in made[1:2] if explore else made:  # every metric side by side is for a page, not for a screen
+            console.print(_table(grid))
+        for line in notes(found):
+            click.echo(f"note: {line}")
+        if explore:
+            click.echo("note: Values, joint limits and segments are in what --out and --format write.")
+        if out is not None:
+            click.echo(f"report: {out / 'report.html'}")
+    else:
+        click.echo({"markdown": markdown, "latex": latex}[form](found), nl=False)
+
+
+def _table(grid: "Grid") -> Table:
+    table = Table(title=grid.title, title_justify="left")
+    for i, name in enumerate(grid.head):
+        table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
+    for i, row in enumerate(grid.rows):
+        table.add_row(*(f"[bold]{escape(t)}[/]" if (i, j) in grid.best else escape(t) for j, t in enumerate(row)))
+    return table

@@ -1,0 +1,206 @@
+"""Runs of several folders side by side: what `recsys.compare` does, from files instead of slates."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from recsys.configs import Config, read
+from recsys.scores import Scores
+from recsys.scores.comparisons import Comparison, compare_scores
+from recsys.scores.records import Score
+from recsys.scores.replicates import pool_replicates
+from recsys.scores.stores import pack, unpack
+from recsys.types import RecsysError, unknown
+
+SCORES = "scores.npz"
+DECLARED = ("ndcg", "discovery")
+SECTIONS = ("filter", "split", "seed", "judge.on", "judge.draws", "slate.k")
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A run folder, read: its settings, the fingerprint of its data, and the scores of its runs."""
+
+    name: str  # as it was given
+    config: Config
+    fingerprint: str
+    scores: Scores
+
+
+def compare_folders(
+    runs: Sequence[str | Path],
+    *,
+    against: str | None = None,
+    metrics: Sequence[str] | None = None,
+    margin: float = 0.02,
+    explore: bool = False,
+    replicates: bool = False,
+) -> Comparison:
+    """Return the differences of runs that `recsys bench` or `recsys evaluate` wrote, from the run `against`.
+
+    A run is FOLDER (all its runs) or FOLDER:RUN; `against` is the first folder's base where nothing is said, or
+    its first run where that is not among them. Metrics are "ndcg@10", or "ndcg" at the headline k; ndcg and
+    discovery where nothing is said, and with `explore` everything that was judged at the headline k. With
+    `replicates` the folders are one benchmark with several seeds: runs are matched by name, and limits are those
+    of `recsys.scores.replicates`. Runs of the same name that are one and the same, such as two folders' base,
+    are shown once; others get their folder's name in front.
+
+    Raises:
+        RecsysError: if a folder cannot be read, there is no such run or metric, or data, split, k or users differ.
+    """
+    chosen = _chosen(runs)
+    folders = [read_folder(name) for name in chosen]
+    _check_alike(folders, replicates)
+    first = folders[0]
+    asked = _asked(first, metrics, explore)
+    picked = [_pick(one, chosen[one.name], asked) for one in folders]
+    scores = pool_replicates(picked) if replicates else _join(picked, folders)
+    named = against or (first.config.base if first.config.base in scores.runs else scores.runs[0])
+    folder, _, run = named.rpartition(":")
+    if named not in scores.runs and folder in chosen and run in scores.runs:
+        named = run
+    if named not in scores.runs:
+        raise unknown("run", named, scores.runs, "against")
+    return compare_scores(scores, named, margin=margin, explore=explore)
+
+
+def write_scores(scores: Scores, folder: Path) -> None:
+    """Write `folder`/scores.npz: what comparing needs, and nothing of what users did before."""
+    with (folder / SCORES).open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **pack(scores))
+
+
+def read_folder(name: str) -> Judged:
+    """Return what a run folder says.
+
+    Raises:
+        RecsysError: if it is no run folder, or a file in it cannot be read.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        raise RecsysError(f"{name}: no such run folder, expected one that `recsys bench` or `recsys evaluate` wrote")
+    for file in ("config.toml", "environment.json", SCORES):
+        if not (folder / file).is_file():
+            raise RecsysError(f"{name}: found no {file}, expected a folder that `recsys bench` of this version wrote")
+    config = read(folder / "config.toml")
+    try:
+        fingerprint = str(json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"])
+        with np.load(folder / SCORES, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files}
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        raise RecsysError(f"{name}: cannot be read: {error}") from None
+    try:
+        return Judged(name, config, fingerprint, unpack(arrays))
+    except RecsysError as error:
+        raise RecsysError(f"{name}: {SCORES} has {error}") from None
+
+
+def _chosen(runs: Sequence[str | Path]) -> dict[str, list[str]]:
+    """Return the folders, and the runs that were named of each: none means all."""
+    chosen: dict[str, list[str]] = {}
+    for given in runs:
+        text = str(given)
+        folder, colon, run = (text, "", "") if Path(text).is_dir() else text.rpartition(":")
+        if not colon:
+            folder = text
+        names = chosen.setdefault(folder.rstrip("/") or folder, [])
+        names += [run] if run else []
+    if not chosen:
+        raise RecsysError("compare: found no run, expected FOLDER or FOLDER:RUN")
+    return chosen
+
+
+def _check_alike(folders: Sequence[Judged], replicates: bool) -> None:
+    first = folders[0]
+    for other in folders[1:]:
+        both = f"{first.name} and {other.name}"
+        if other.fingerprint != first.fingerprint:
+            found = f"{first.fingerprint[:12]} and {other.fingerprint[:12]}"
+            raise RecsysError(f"{both}: their data differ (fingerprints {found}), expected the same data")
+        for where, one, two in _unlike(first.config, other.config, replicates):
+            hint = "; the same benchmark with other seeds is compared with --replicates" if where == "seed" else ""
+            raise RecsysError(f"{both}: {where} is {one} and {two}, expected the same{hint}")
+        if not replicates and not np.array_equal(first.scores.user_ids, other.scores.user_ids):
+            n = len(np.intersect1d(first.scores.user_ids, other.scores.user_ids))
+            sizes = f"{len(first.scores.user_ids)} and {len(other.scores.user_ids)}, {n} in both"
+            raise RecsysError(f"{both}: their users differ ({sizes}), expected the same users")
+    seeds = [one.config.seed for one in folders]
+    if replicates and len(set(seeds)) < len(seeds):
+        raise RecsysError(f"replicates: found seeds {', '.join(map(str, seeds))}, expected different ones")
+
+
+def _unlike(one: Config, two: Config, replicates: bool) -> Iterable[tuple[str, Any, Any]]:
+    """Yield the first setting in which two benchmarks differ that must not: where, and both values."""
+    left, right = (_flat(config.resolved()) for config in (one, two))
+    for where in dict.fromkeys([*left, *right]):
+        free = where in ("name", "seed") or where.startswith("data.")
+        shared = any(where == name or where.startswith(f"{name}.") for name in SECTIONS)
+        if (not free if replicates else shared) and left.get(where) != right.get(where):
+            yield where, left.get(where, "absent"), right.get(where, "absent")
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return found
+
+
+def _asked(first: Judged, metrics: Sequence[str] | None, explore: bool) -> list[tuple[str, int]]:
+    """Return metrics with their k, each once."""
+    k, there = first.config.headline, dict.fromkeys((cell.metric, cell.k) for cell in first.scores.cells)
+    if metrics is None:
+        found = [key for key in there if key[1] == k and (explore or key[0] in DECLARED)]
+        return sorted(found, key=lambda key: DECLARED.index(key[0]) if key[0] in DECLARED else len(DECLARED))
+    asked = []
+    for name in metrics:
+        bare, at, length = name.rpartition("@")
+        key = (bare, int(length)) if at and length.isdigit() else (name, k)
+        if key not in there:
+            raise unknown("metric", name, [f"{metric}@{k}" for metric, k in there], first.name)
+        asked.append(key)
+    return list(dict.fromkeys(asked))
+
+
+def _pick(one: Judged, runs: Sequence[str], asked: Sequence[tuple[str, int]]) -> Scores:
+    cells = {(cell.run, cell.metric, cell.k): cell for cell in one.scores.cells}
+    for run in runs:
+        if run not in one.scores.runs:
+            raise unknown("run", run, one.scores.runs, one.name)
+    wanted = [(run, *key) for run in runs or one.scores.runs for key in asked]
+    for run, metric, k in wanted:
+        if (run, metric, k) not in cells:
+            raise unknown("metric", f"{metric}@{k}", {f"{m}@{length}" for _, m, length in cells}, one.name)
+    return replace(one.scores, cells=tuple(cells[key] for key in wanted))
+
+
+def _join(picked: Sequence[Scores], folders: Sequence[Judged]) -> Scores:
+    """Return the runs of all folders together; runs that are the same are there once."""
+    by_name: dict[str, list[tuple[str, tuple[Score, ...]]]] = {}
+    for scores, one in zip(picked, folders, strict=True):
+        for run in scores.runs:
+            found = by_name.setdefault(run, [])
+            mine = scores.of(run)
+            if not any(_same(mine, others) for _, others in found):
+                found.append((one.name, mine))
+    cells: list[Score] = []
+    for run, found in by_name.items():
+        for folder, mine in found:
+            name = run if len(found) == 1 else f"{folder}:{run}"
+            cells += [replace(cell, run=name) for cell in mine]
+    seconds = {run: took for scores in picked for run, took in scores.seconds.items()}
+    return replace(picked[0], cells=tuple(cells), seconds=seconds)
+
+
+def _same(cells: Sequence[Score], others: Sequence[Score]) -> bool:
+    return all(
+        np.array_equal([a.value], [b.value], equal_nan=True)
+        and np.array_equal(a.per_user, b.per_user, equal_nan=True)
+        and np.array_equal(a.draws, b.draws, equal_nan=True)
+        for a, b in zip(cells, others, strict=True)
+    )
