@@ -201,7 +201,7 @@ def test_lists_made_elsewhere_are_judged_beside_the_base(home, first, capsys):
 
 
 def test_its_folder_and_that_of_lists_made_elsewhere_can_be_compared(home, first, capsys):
-    slates = first.slates["ease"]
+    slates = first.slates[5]["ease"]
     row, rank = np.nonzero(slates.items >= 0)
     users, items = slates.user_ids[slates.users[row]], slates.item_ids[slates.items[row, rank]]
     pd.DataFrame({"user_id": users, "item_id": items, "rank": rank + 1}).to_csv("theirs.csv", index=False)
