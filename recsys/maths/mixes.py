@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
 
 from recsys import seeds
 from recsys.maths.spaces import singular_vectors, unit
@@ -69,6 +68,8 @@ def communities(train: Csr, seed: int, n: int = COMMUNITIES) -> Ints:
 
     There are at most n of them, and never more than users that differ.
     """
+    from scipy.cluster.vq import kmeans2  # here: it takes longer to load than all the rest of this package
+
     left, values, _ = singular_vectors(train, 32)
     vectors = unit(left * values).astype(np.float64)
     n = min(n, len(np.unique(vectors.round(5), axis=0)))
