@@ -50,6 +50,19 @@ def _spread_update(settings, table, rows, state, members, pick, n):
 
 
 @_compiled
+def _step(phi, c, a, cap):
+    if phi == LINEAR:
+        return min(c + a, cap) - min(c, cap)
+    if phi == LOG:
+        return np.log(c + a) - np.log(c)
+    if phi == EXP:
+        return np.exp(-c) - np.exp(-(c + a))
+    if phi == SQRT:
+        return np.sqrt(c + a) - np.sqrt(c)
+    return max(0.0, a - c)
+
+
+@_compiled
 def _cover_gain(settings, rows, pointers, regions, values, slot, need, cap, covered, alive, n, gain):
     head, phi = settings[0], settings[1]
     for i in range(n):
@@ -59,34 +72,66 @@ def _cover_gain(settings, rows, pointers, regions, values, slot, need, cap, cove
         row = head + rows[i]
         for e in range(pointers[row], pointers[row + 1]):
             z = regions[e]
-            if need[z] == 0.0:
-                continue
-            a = slot * values[e]
-            c = covered[z]
-            if phi == LINEAR:
-                step = min(c + a, cap[z]) - min(c, cap[z])
-            elif phi == LOG:
-                step = np.log(c + a) - np.log(c)
-            elif phi == EXP:
-                step = np.exp(-c) - np.exp(-(c + a))
-            elif phi == SQRT:
-                step = np.sqrt(c + a) - np.sqrt(c)
-            else:
-                step = max(0.0, a - c)
-            total += need[z] * step
+            if need[z] != 0.0:
+                total += need[z] * _step(phi, covered[z], slot * values[e], cap[z])
         gain[i] = total
 
 
 @_compiled
-def _cover_update(settings, rows, pointers, regions, values, slot, covered, pick):
+def _cover_update(settings, rows, pointers, regions, values, slot, need, cap, covered, pick, found, who, share, gain):
+    """Cover the regions of the pick; correct the gains of the candidates that share one, for the same slot weight."""
+    phi = settings[1]
     row = settings[0] + rows[pick]
     for e in range(pointers[row], pointers[row + 1]):
         z = regions[e]
-        a = slot * values[e]
-        if settings[1] > SQRT:
-            covered[z] = max(covered[z], a)
-        else:
-            covered[z] += a
+        before = covered[z]
+        after = max(before, slot * values[e]) if phi > SQRT else before + slot * values[e]
+        covered[z] = after
+        if need[z] == 0.0:
+            continue
+        for other in range(found[z], found[z + 1]):
+            a = slot * share[other]
+            gain[who[other]] += need[z] * (_step(phi, after, a, cap[z]) - _step(phi, before, a, cap[z]))
+
+
+@_compiled
+def _cover_find(cover, rows, pointers, regions, values, n, found, who, share):
+    """List, region by region, who[found[z]:found[z + 1]], the candidates that cover it, and how much of it.
+
+    Terms have regions of their own, so one list serves all of them.
+    """
+    found[:] = 0
+    for p in range(len(cover)):
+        for i in range(n):
+            row = cover[p, 0] + rows[p, i]
+            for e in range(pointers[row], pointers[row + 1]):
+                found[regions[e] + 1] += 1
+    for z in range(len(found) - 1):
+        found[z + 1] += found[z]
+    for p in range(len(cover)):
+        for i in range(n):
+            row = cover[p, 0] + rows[p, i]
+            for e in range(pointers[row], pointers[row + 1]):
+                who[found[regions[e]]] = i
+                share[found[regions[e]]] = values[e]
+                found[regions[e]] += 1
+    for z in range(len(found) - 1, 0, -1):
+        found[z] = found[z - 1]
+    found[0] = 0
+
+
+@_compiled
+def _cover_room(cover, cover_rows, pointers, lengths):
+    """Return the most entries that any user's candidates have."""
+    most = 0
+    for b in range(len(lengths)):
+        entries = 0
+        for p in range(len(cover)):
+            for i in range(lengths[b]):
+                row = cover[p, 0] + cover_rows[p, b, i]
+                entries += pointers[row + 1] - pointers[row]
+        most = max(most, entries)
+    return most
 
 
 @_compiled
@@ -196,10 +241,14 @@ def greedy(
     covered = np.zeros(need.shape[1])
     basis = np.zeros((len(volume), max(most, 1), width))
     residual = np.zeros((len(volume), width))
+    found = np.zeros(need.shape[1] + 1, dtype=np.int64)
+    who = np.zeros(_cover_room(cover, cover_rows, cover_pointers, lengths), dtype=np.int32)
+    share = np.zeros(len(who), dtype=np.float32)
     for b in range(len(lengths)):
         n = lengths[b]
         alive[:n] = True
         covered[:] = start[b]
+        _cover_find(cover, cover_rows[:, b], cover_pointers, cover_regions, cover_values, n, found, who, share)
         for t in range(terms):
             p = place[t]
             if shape[t] == MODULAR:
@@ -217,7 +266,7 @@ def greedy(
                 if shape[t] == SPREAD:
                     members = step + spread[p, 3]
                     _spread_gain(spread[p], spread_empty[p], states[p], members, n, gain[t])
-                elif shape[t] == COVERAGE:
+                elif shape[t] == COVERAGE and (step == 0 or cover_slots[p, step] != cover_slots[p, step - 1]):
                     _cover_gain(
                         cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values,
                         cover_slots[p, step], need[b], cap[b], covered, alive, n, gain[t],
@@ -245,7 +294,7 @@ def greedy(
                 elif shape[t] == COVERAGE:
                     _cover_update(
                         cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values,
-                        cover_slots[p, step], covered, pick,
+                        cover_slots[p, step], need[b], cap[b], covered, pick, found, who, share, gain[t],
                     )  # fmt: skip
                 elif shape[t] == VOLUME and step < volume[p, 3]:
                     _volume_update(

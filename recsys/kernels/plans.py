@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from recsys.types import Coverage, Modular, RecsysError, Spread, Tables, Term, Volume
-from recsys.types.arrays import Anys, Doubles, Floats, Longs
+from recsys.types.arrays import Anys, Doubles, Floats, Ints, Longs
 
 SHAPES = (Modular, Spread, Coverage, Volume)
 AGGREGATES = {"max": 0, "mean": 1, "sum": 2}
@@ -31,7 +31,7 @@ class Plan:
     cover: Longs  # (Tc, 2) offset of its row pointers, phi
     cover_rows: Longs  # (Tc, B, N)
     cover_pointers: Longs
-    cover_regions: Longs  # columns, counted over all terms end to end
+    cover_regions: Ints  # columns, counted over all terms end to end
     cover_values: Floats
     cover_slots: Doubles  # (Tc, k)
     need: Doubles  # (B, Z), Z over all terms end to end
@@ -130,14 +130,14 @@ def _end_to_end(vectors: Sequence[Floats]) -> tuple[Floats, list[int]]:
     return tables, [where[id(v)] for v in vectors]
 
 
-def _join(matrices: Sequence[Any]) -> tuple[Longs, Longs, Floats, list[int]]:
+def _join(matrices: Sequence[Any]) -> tuple[Longs, Ints, Floats, list[int]]:
     """Return the rows of several CSR matrices as one, columns end to end, and where each one's rows begin."""
     pointers, regions, values, heads = [], [], [], []
     rows = entries = columns = 0
     for matrix in matrices:
         heads.append(rows)
         pointers.append(matrix.indptr.astype(np.int64) + entries)
-        regions.append(matrix.indices.astype(np.int64) + columns)
+        regions.append((matrix.indices + columns).astype(np.int32))
         values.append(matrix.data.astype(np.float32))
         rows += len(matrix.indptr)
         entries += matrix.nnz
@@ -145,7 +145,7 @@ def _join(matrices: Sequence[Any]) -> tuple[Longs, Longs, Floats, list[int]]:
     none = np.zeros(0, np.int64)
     return (
         np.concatenate([none, *pointers]),
-        np.concatenate([none, *regions]),
+        np.concatenate([np.zeros(0, np.int32), *regions]),
         np.concatenate([np.zeros(0, np.float32), *values]),
         heads,
     )

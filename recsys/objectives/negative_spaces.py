@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.maths import acceptance, communities, near_mixes, touched, user_mixes
-from recsys.objectives._candidates import plausibility, present, rows
+from recsys.objectives._candidates import plausibility, rows
 from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
 from recsys.types.arrays import Bools, Csr, Doubles, Ints, empty
 
@@ -25,12 +25,12 @@ def negative_space(pool: Pool, k: int, *, tau: float = 1.0, best: int = 5, stren
     _check_strength("negative_space", strength)
     context = pool.context
     joined = context.tables.get("joined maps", lambda: _join(context.maps))
+    offered = _best_in_regions(pool, best)
     needs, caps = [], []
-    for m, taste_map in enumerate(context.maps):
+    for m in range(len(context.maps)):
         own, near = _mixes(context, m)
         q = (1 - tau) * own[pool.users] + tau * near[pool.users]
-        w = _best_in_region(pool, _hard(context, m), taste_map.assignment.shape[1], best)
-        w *= _acceptance(context, m, strength)[pool.users]
+        w = offered[m] * _acceptance(context, m, strength)[pool.users]
         owed = (w * q).sum(axis=1, keepdims=True) * len(context.maps)
         needs.append(w / np.where(owed > 0, owed, 1.0))
         caps.append(q)
@@ -97,14 +97,16 @@ def _mixes(context: Context, m: int) -> tuple[Doubles, Doubles]:
     return context.tables.get(f"mixes map {m}", make)
 
 
-def _best_in_region(pool: Pool, hard: Ints, regions: int, best: int) -> Doubles:
-    """Return the mean plausibility of the `best` best candidates of each region, (U, Z)."""
-    users, n = pool.items.shape
-    region = np.where(present(pool), hard[rows(pool)], -1)
-    # Candidates come best first: sorting by region keeps their order, so a rank within the region is a difference.
-    cell = (np.arange(users)[:, None] * (regions + 1) + region + 1).ravel()
-    order = np.argsort(cell, kind="stable")
-    first = np.searchsorted(cell[order], cell[order])
-    counted = order[(np.arange(users * n) - first < best) & (region.ravel()[order] >= 0)]
-    total = np.bincount(cell[counted], plausibility(pool).ravel()[counted], minlength=users * (regions + 1))
-    return np.asarray(total.reshape(users, regions + 1)[:, 1:] / best)
+def _best_in_regions(pool: Pool, best: int) -> list[Doubles]:
+    """Return the mean plausibility of the `best` best candidates of each region, (U, Z), for each map."""
+    from recsys.kernels.regions import sum_best
+
+    context = pool.context
+    sizes = [taste_map.assignment.shape[1] for taste_map in context.maps]
+    regions = context.tables.get(
+        "hard maps", lambda: np.stack([_hard(context, m) for m in range(len(sizes))]).astype(np.int32)
+    )
+    starts = np.cumsum([0, *sizes])
+    total = np.zeros((len(pool.users), starts[-1]))
+    sum_best(pool.items, plausibility(pool), regions, starts, best, total)
+    return np.split(total / best, starts[1:-1], axis=1)
