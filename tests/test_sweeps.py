@@ -148,10 +148,10 @@ def test_a_second_start_goes_on_to_the_total_and_equals_one_that_was_not_stopped
 
 
 @pytest.mark.slow
-def test_killed_and_shared_searches_lose_at_most_the_trial_in_flight(home, first):
+def test_killed_and_shared_searches_lose_at_most_the_trial_in_flight(home):
     command = [sys.executable, "-m", "recsys", "sweep", "search.toml", "--trials", "400", "--quiet", "--out", "runs"]
     process = subprocess.Popen(command, env=os.environ)
-    journal = home / "runs" / first.folder.name / "study.journal"
+    journal = home / "runs" / f"search-{read('search.toml').digest()}" / "study.journal"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (journal.exists() and journal.read_text().count('"feasible"') > 3):
         time.sleep(0.1)
@@ -159,7 +159,7 @@ def test_killed_and_shared_searches_lose_at_most_the_trial_in_flight(home, first
     process.wait()
     complete = journal.read_text().count('"feasible"')
     assert 3 < complete < 400
-    two = [subprocess.Popen([*command[:5], str(complete + 6), *command[6:]], env=os.environ) for _ in range(2)]
+    two = [subprocess.Popen([*command[:6], str(complete + 6), *command[7:]], env=os.environ) for _ in range(2)]
     assert [one.wait(timeout=240) for one in two] == [0, 0]
     trials = pd.read_parquet(journal.parent / "trials.parquet")
     assert len(trials) == complete + 6
