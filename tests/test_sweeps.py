@@ -21,6 +21,7 @@ from recsys.experiments import bench
 from recsys.sweeps import sweep
 from recsys.sweeps.fronts import front, hypervolume, hypervolumes, thinned, undominated
 from recsys.sweeps.goals import Goal, bound
+from recsys.sweeps.matches import read_curves
 from recsys.sweeps.plans import read, share
 from recsys.sweeps.ranges import fill, find
 from recsys.sweeps.studies import Found
@@ -93,7 +94,7 @@ def first(template):
 def test_every_file_is_there_and_agrees(first):
     names = {path.name for path in first.folder.iterdir()}
     assert names >= {
-        "trials.parquet", "front.csv", "bought.csv", "hypervolume.csv", "importance.csv", "winner.toml", "report.html",
+        "trials.parquet", "front.csv", "bought.csv", "matched.csv", "hypervolume.csv", "importance.csv", "winner.toml", "report.html",
         "study.journal", "judged", "charts",
     }  # fmt: skip
     trials = pd.read_parquet(first.folder / "trials.parquet")
@@ -107,6 +108,9 @@ def test_every_file_is_there_and_agrees(first):
     page = (first.folder / "report.html").read_text(encoding="utf-8")
     assert "http://" not in page.partition("<script")[0]
     assert html.escape(first.lines[0]) in page
+    matched = pd.read_csv(first.folder / "matched.csv")
+    assert matched.loss.tolist() == [0.01, 0.02, 0.6]
+    assert ((matched.ci_low <= matched.ci_high) & matched.reached.between(0, 1)).all()
 
 
 def test_a_trials_value_is_that_of_a_benchmark_on_validation_with_its_settings(home, first):
@@ -275,6 +279,21 @@ def test_the_digest_names_the_search_and_not_its_length(home):
     assert read("search.toml", trials=99, spend="5%").digest() == plan.digest()
     (home / "search.toml").write_text(SWEEP.replace("0.01, 1.0", "0.02, 1.0"))
     assert read("search.toml").digest() != plan.digest()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 6), st.floats(0.001, 0.2))
+def test_curves_are_read_where_they_first_lose_as_much(seed, points, loss):
+    rng = np.random.default_rng(seed)
+    losses = np.c_[np.zeros(20), rng.normal(0.05, 0.1, (20, points))]
+    gains = np.c_[np.zeros(20), rng.normal(0.3, 0.3, (20, points))]
+    found, reached = read_curves(losses, gains, loss)
+    for d in range(20):
+        steps = [(losses[d, p], losses[d, p + 1], gains[d, p], gains[d, p + 1]) for p in range(points)]
+        crossed = [(a, b, x, y) for a, b, x, y in steps if a < loss <= b]
+        assert reached[d] == bool(crossed)
+        a, b, x, y = crossed[0] if crossed else (0.0, 1.0, gains[d, -1], gains[d, -1])
+        assert found[d] == pytest.approx(x + (loss - a) / (b - a) * (y - x))
 
 
 points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12)

@@ -29,6 +29,11 @@ SCRIPT = """
 })();
 """
 WIDTH, HEIGHT = 900, 460
+MATCHED = (
+    "Each method's curve from the base through its front, read where it has lost that share of accuracy; 95 % "
+    "intervals draw loss and gain together. Reached: the share of draws in which the curve loses as much; the others count with "
+    "the curve's last point."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +46,7 @@ class Search:
     trials: pd.DataFrame
     front: pd.DataFrame
     bought: pd.DataFrame
+    matched: pd.DataFrame
     hypervolume: pd.DataFrame
     importance: pd.DataFrame
 
@@ -104,9 +110,21 @@ def _lead(search: Search) -> str:
 
 
 def _said(search: Search) -> Html:
-    shares = [name for name in search.bought if name not in ("method", "trial", "metric")]
-    told = search.bought.assign(**{str(name): [_percent(value) for value in search.bought[name]] for name in shares})
-    return element("div", element("ul", *(element("li", line) for line in search.lines)), _table(told))
+    parts = [element("ul", *(element("li", line) for line in search.lines)), _table(_in_percent(search.bought))]
+    if len(search.matched):
+        parts += [
+            element("h3", "At the same loss, on test"),
+            element("p", MATCHED),
+            _table(_in_percent(search.matched)),
+        ]
+    return element("div", *parts)
+
+
+def _in_percent(frame: pd.DataFrame) -> pd.DataFrame:
+    plain = ("method", "trial", "metric", "points")
+    return frame.assign(
+        **{str(name): [_percent(value) for value in frame[name]] for name in frame if name not in plain}
+    )
 
 
 def _figure(spec: Spec, name: str) -> Html:

@@ -14,6 +14,7 @@ from recsys.files import replacing, write_text
 from recsys.reports import Search, write_search
 from recsys.sweeps.choices import Choice
 from recsys.sweeps.fronts import hypervolumes, losses
+from recsys.sweeps.matches import COLUMNS, matched
 from recsys.sweeps.plans import Plan
 from recsys.sweeps.studies import Found
 
@@ -32,6 +33,7 @@ class Tables:
     trials: "pd.DataFrame"  # method, trial, feasible, on the front, seconds, values on validation, settings
     front: "pd.DataFrame"  # the same of the fronts, with value and interval on test where it was judged
     bought: "pd.DataFrame"  # method, trial, metric: relative change on validation and, with its interval, on test
+    matched: "pd.DataFrame"  # method, metric, loss: the gain on test at that loss, with its interval
     hypervolume: "pd.DataFrame"  # method, trial, hypervolume
     importance: "pd.DataFrame"  # method, metric, setting, importance
 
@@ -67,6 +69,7 @@ def tables(
         trials=trials,
         front=_on_test(plan, trials[trials["front"]], judged),
         bought=pd.DataFrame([row for choice in choices for row in _bought(plan, choice, judged)], columns=BOUGHT),
+        matched=pd.DataFrame(matched(plan, fronts, judged.scores, judged.preparation.config.base), columns=COLUMNS),
         hypervolume=_hypervolume(plan, found),
         importance=pd.DataFrame(
             [{"method": name, **row} for name, rows in shares.items() for row in rows],
@@ -76,10 +79,10 @@ def tables(
 
 
 def write(plan: Plan, made: Tables, winner: Config, lines: Sequence[str], folder: Path) -> None:
-    """Write trials.parquet, front.csv, bought.csv, hypervolume.csv, importance.csv, winner.toml and report.html."""
+    """Write the tables, winner.toml and report.html, each whole or not at all."""
     with replacing(folder / "trials.parquet") as temporary:
         made.trials.to_parquet(temporary, index=False)
-    for name in ("front", "bought", "hypervolume", "importance"):
+    for name in ("front", "bought", "matched", "hypervolume", "importance"):
         with replacing(folder / f"{name}.csv") as temporary:
             getattr(made, name).to_csv(temporary, index=False)
     write_text(folder / "winner.toml", "".join(f"# {line}\n" for line in lines) + tomli_w.dumps(winner.resolved()))
@@ -91,6 +94,7 @@ def write(plan: Plan, made: Tables, winner: Config, lines: Sequence[str], folder
             trials=made.trials,
             front=made.front,
             bought=made.bought,
+            matched=made.matched,
             hypervolume=made.hypervolume,
             importance=made.importance,
         ),

@@ -1,0 +1,73 @@
+"""Methods at the same loss: what each gains on test where its trade-off curve has lost a given share of accuracy."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from recsys.scores import Score, Scores
+from recsys.scores.intervals import percentile
+from recsys.sweeps.goals import Goal
+from recsys.sweeps.plans import Plan
+from recsys.sweeps.studies import Found
+from recsys.types.arrays import Doubles
+
+LOSSES = (0.01, 0.02)
+COLUMNS = ["method", "metric", "loss", "gain", "ci_low", "ci_high", "reached", "points"]
+
+
+def matched(plan: Plan, fronts: Mapping[str, Sequence[Found]], scores: Scores, base: str) -> list[dict[str, Any]]:
+    """Return a row per method, gain and loss (1 %, 2 % and `plan.spend`): the relative gain at that loss, on test.
+
+    The curve of a method starts at the base and goes through the points of its front that were judged, in the order of
+    their accuracy on *validation*, best first; between two points it is straight. The gain is that of the first place
+    where the loss reaches the wanted one, so a curve that crosses it twice counts once; a curve that never does counts
+    with its last point. Loss and gain of all points are drawn together (users, and maps), and the curve is read again
+    in each draw: `ci_low` and `ci_high` hold in 95 %. `reached` is the share of draws whose curve has lost as much.
+    Gains at the catalogue's level, whose draws are no bootstrap, have no row.
+    """
+    cells = {(cell.run, f"{cell.metric}@{cell.k}"): cell for cell in scores.cells}
+    rows = []
+    for name, points in fronts.items():
+        ordered = sorted(points, key=lambda one: -plan.accuracy.sign * one.values[plan.accuracy.metric])
+        runs = [run for one in ordered if (run := f"{name}-{one.number}") in scores.runs]
+        for gain in plan.gains:
+            found = [cells[run, gain.metric] for run in (base, *runs)]
+            costs = [cells[run, plan.accuracy.metric] for run in (base, *runs)]
+            if any(cell.shape == "catalogue" for cell in (*found, *costs)) or not found[0].value > 0:
+                continue
+            lost, lost_drawn = _changes(costs, plan.accuracy)
+            won, won_drawn = _changes(found, gain)
+            for loss in sorted({*LOSSES, plan.spend}):
+                drawn, reached = read_curves(-lost_drawn, won_drawn, loss)
+                limits = percentile(drawn)
+                value = float(read_curves(-lost[None], won[None], loss)[0][0])
+                row = (name, gain.metric, loss, value, limits.low, limits.high, float(reached.mean()), len(runs))
+                rows.append(dict(zip(COLUMNS, row, strict=True)))
+    return rows
+
+
+def read_curves(losses: Doubles, gains: Doubles, loss: float) -> tuple[Doubles, Doubles]:
+    """Return each curve's gain where it first loses `loss`, (D,), and whether it does; curves are rows, (D, P).
+
+    >>> read_curves(np.array([[0.0, 0.01, 0.03]]), np.array([[0.0, 0.2, 0.4]]), 0.02)[0].round(3).tolist()
+    [0.3]
+    """
+    past = losses >= loss
+    reached = past.any(axis=1)
+    after = np.where(reached, past.argmax(axis=1), losses.shape[1] - 1)
+    before = np.where(reached, np.maximum(after - 1, 0), after)
+    rows = np.arange(len(losses))
+    low, high = losses[rows, before], losses[rows, after]
+    part = np.where(high > low, (loss - low) / np.where(high > low, high - low, 1.0), 0.0)
+    start, end = gains[rows, before], gains[rows, after]
+    return start + part * (end - start), reached.astype(np.float64)
+
+
+def _changes(cells: Sequence[Score], goal: Goal) -> tuple[Doubles, Doubles]:
+    """Return relative changes from the first of the scores, (P,), and in each draw, (D, P): more is better."""
+    values = np.array([cell.value for cell in cells])
+    drawn = np.stack([cell.draws for cell in cells], axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        changes: tuple[Doubles, Doubles] = (values / values[0] - 1.0, drawn / drawn[:, :1] - 1.0)
+    return goal.sign * changes[0], goal.sign * changes[1]
