@@ -31,8 +31,8 @@ SCRIPT = """
 WIDTH, HEIGHT = 900, 460
 MATCHED = (
     "Each method's curve from the base through its front, read where it has lost that share of accuracy; 95 % "
-    "intervals draw loss and gain together. Reached: the share of draws in which the curve loses as much; the others count with "
-    "the curve's last point."
+    "intervals draw loss and gain together. Reached: the share of draws in which the curve loses as much; the others "
+    "count with the curve's last point."
 )
 
 

@@ -16,19 +16,19 @@ LOSSES = (0.01, 0.02)
 COLUMNS = ["method", "metric", "loss", "gain", "ci_low", "ci_high", "reached", "points"]
 
 
-def matched(plan: Plan, fronts: Mapping[str, Sequence[Found]], scores: Scores, base: str) -> list[dict[str, Any]]:
+def matched(plan: Plan, curves: Mapping[str, Sequence[Found]], scores: Scores, base: str) -> list[dict[str, Any]]:
     """Return a row per method, gain and loss (1 %, 2 % and `plan.spend`): the relative gain at that loss, on test.
 
-    The curve of a method starts at the base and goes through the points of its front that were judged, in the order of
-    their accuracy on *validation*, best first; between two points it is straight. The gain is that of the first place
-    where the loss reaches the wanted one, so a curve that crosses it twice counts once; a curve that never does counts
-    with its last point. Loss and gain of all points are drawn together (users, and maps), and the curve is read again
+    The curve of a method starts at the base and goes through those of its points (`continued`) that were judged, in the
+    order of their accuracy on *validation*, best first; between two points it is straight. The gain is that of the first
+    place where the loss reaches the wanted one, so a curve that crosses it twice counts once; a curve that never does
+    counts with its last point. Loss and gain of all points are drawn together (users, and maps), and the curve is read again
     in each draw: `ci_low` and `ci_high` hold in 95 %. `reached` is the share of draws whose curve has lost as much.
     Gains at the catalogue's level, whose draws are no bootstrap, have no row.
     """
     cells = {(cell.run, f"{cell.metric}@{cell.k}"): cell for cell in scores.cells}
     rows = []
-    for name, points in fronts.items():
+    for name, points in curves.items():
         ordered = sorted(points, key=lambda one: -plan.accuracy.sign * one.values[plan.accuracy.metric])
         runs = [run for one in ordered if (run := f"{name}-{one.number}") in scores.runs]
         for gain in plan.gains:
@@ -45,6 +45,27 @@ def matched(plan: Plan, fronts: Mapping[str, Sequence[Found]], scores: Scores, b
                 row = (name, gain.metric, loss, value, limits.low, limits.high, float(reached.mean()), len(runs))
                 rows.append(dict(zip(COLUMNS, row, strict=True)))
     return rows
+
+
+def continued(plan: Plan, points: Sequence[Found], trials: Sequence[Found]) -> list[Found]:
+    """Return a front with, for each loss that it does not reach on validation, the best trial that loses as much.
+
+    A control such as noise gains nothing, so its front ends where it begins; at the same loss it is still to be seen.
+    """
+    if not plan.gains:
+        return list(points)
+    gain, curve = plan.gains[0], list(points)
+    for loss in (*LOSSES, plan.spend):
+        if not any(_lost(plan, one) >= loss for one in curve):
+            there = [one for one in trials if one.feasible and _lost(plan, one) >= loss]
+            curve += sorted(there, key=lambda one: -gain.sign * one.values[gain.metric])[:1]
+    return curve
+
+
+def _lost(plan: Plan, trial: Found) -> float:
+    """Return the share of the base's accuracy that a trial loses on validation."""
+    metric = plan.accuracy.metric
+    return plan.accuracy.sign * (1.0 - trial.values[metric] / trial.base[metric]) if trial.base[metric] else 0.0
 
 
 def read_curves(losses: Doubles, gains: Doubles, loss: float) -> tuple[Doubles, Doubles]:
@@ -66,8 +87,7 @@ def read_curves(losses: Doubles, gains: Doubles, loss: float) -> tuple[Doubles, 
 
 def _changes(cells: Sequence[Score], goal: Goal) -> tuple[Doubles, Doubles]:
     """Return relative changes from the first of the scores, (P,), and in each draw, (D, P): more is better."""
-    values = np.array([cell.value for cell in cells])
-    drawn = np.stack([cell.draws for cell in cells], axis=1)
+    values = goal.sign * np.array([cell.value for cell in cells], dtype=np.float64)
+    drawn = goal.sign * np.stack([cell.draws for cell in cells], axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        changes: tuple[Doubles, Doubles] = (values / values[0] - 1.0, drawn / drawn[:, :1] - 1.0)
-    return goal.sign * changes[0], goal.sign * changes[1]
+        return (values - values[0]) / abs(values[0]), (drawn - drawn[:, :1]) / abs(drawn[:, :1])

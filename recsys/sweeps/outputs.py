@@ -42,6 +42,7 @@ def tables(
     plan: Plan,
     found: Mapping[str, list[Found]],
     fronts: Mapping[str, list[Found]],
+    curves: Mapping[str, list[Found]],
     choices: Sequence[Choice],
     shares: Mapping[str, list[dict[str, Any]]],
     judged: Bench,
@@ -69,7 +70,7 @@ def tables(
         trials=trials,
         front=_on_test(plan, trials[trials["front"]], judged),
         bought=pd.DataFrame([row for choice in choices for row in _bought(plan, choice, judged)], columns=BOUGHT),
-        matched=pd.DataFrame(matched(plan, fronts, judged.scores, judged.preparation.config.base), columns=COLUMNS),
+        matched=pd.DataFrame(matched(plan, curves, judged.scores, judged.preparation.config.base), columns=COLUMNS),
         hypervolume=_hypervolume(plan, found),
         importance=pd.DataFrame(
             [{"method": name, **row} for name, rows in shares.items() for row in rows],

@@ -18,6 +18,7 @@ from recsys.progress import progress
 from recsys.sweeps import outputs
 from recsys.sweeps.choices import Choice, best_of, choose
 from recsys.sweeps.fronts import front, thinned
+from recsys.sweeps.matches import continued
 from recsys.sweeps.plans import Method, Plan, read
 from recsys.sweeps.ranges import Value
 from recsys.sweeps.studies import Found, Judge, importances, open_studies, search
@@ -72,10 +73,11 @@ def sweep(
         found = _search(plan, studies, shop, quiet)
         fronts = {name: front(trials, plan.goals) for name, trials in found.items()}
         choices = [choose(plan, method, fronts[method.name], shop) for method in plan.methods]
-        judged, winner = _judge_on_test(plan, fronts, choices, path, quiet, home, folder)
+        curves = {name: continued(plan, points, found[name]) for name, points in fronts.items()}
+        judged, winner = _judge_on_test(plan, fronts, curves, choices, path, quiet, home, folder)
     folder.write(judged, time.perf_counter() - start)
     shares = {name: importances(study, plan) for name, study in studies.items()}
-    tables = outputs.tables(plan, found, fronts, choices, shares, judged)
+    tables = outputs.tables(plan, found, fronts, curves, choices, shares, judged)
     lines = outputs.lines(plan, choices, tables)
     outputs.write(plan, tables, winner, lines, path)
     return Sweep(plan, tables.trials, tables.front, tables.bought, judged, winner, lines, path)
@@ -108,6 +110,7 @@ def judge_of(method: Method, shop: Workshop) -> Judge:
 def _judge_on_test(
     plan: Plan,
     fronts: Mapping[str, list[Found]],
+    curves: Mapping[str, list[Found]],
     choices: list[Choice],
     path: Path,
     quiet: bool,
@@ -119,7 +122,7 @@ def _judge_on_test(
     winner = _winner(plan, best)
     preparation = prepare(winner, data_dir=home, quiet=quiet, say=folder.say)
     beside = [one for one in winner.runs() if one.kind != "blend"]
-    specs = (*beside, *_specs(plan, fronts, choices, winner))
+    specs = (*beside, *_specs(plan, fronts, curves, choices, winner))
     slates, seconds = run_slates(preparation, specs, quiet, folder.say)
     return judge(preparation, specs, slates, seconds, path / "judged", quiet), winner
 
@@ -132,13 +135,19 @@ def _winner(plan: Plan, best: Choice | None) -> Config:
     return best.method.config(best.trial.settings, "test")
 
 
-def _specs(plan: Plan, fronts: Mapping[str, list[Found]], choices: list[Choice], winner: Config) -> list[RunSpec]:
+def _specs(
+    plan: Plan,
+    fronts: Mapping[str, list[Found]],
+    curves: Mapping[str, list[Found]],
+    choices: list[Choice],
+    winner: Config,
+) -> list[RunSpec]:
     """Return a run per point of the fronts that is judged on test: the choices, and points spread over the rest."""
     specs = []
     for choice in choices:
         points = thinned(fronts[choice.method.name], plan.goals, plan.settings.front)
-        if choice.trial is not None and choice.trial not in points:
-            points.append(choice.trial)
+        ends = [one for one in curves[choice.method.name] if one not in fronts[choice.method.name]]
+        points += [one for one in (choice.trial, *ends) if one is not None and one not in points]
         for point in points:
             config = choice.method.config(point.settings, "test")
             specs.append(_spec(f"{choice.method.name}-{point.number}", choice.method.name, config, winner))
