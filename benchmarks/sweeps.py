@@ -41,15 +41,14 @@ def measure(blend: str, trials: int, folder: Path) -> tuple[float, int, int]:
     with one_blas_thread():
         first = plans.read(file, trials=1)
         (method,) = first.methods
-        low = {one.name: one.ends[0] for one in method.ranges}
-        shop = workshop(prepare(method.config(low), quiet=True, say=lambda line: None), first.metrics)
-        judge = judge_of(method, shop)
-        (study,) = studies.open_studies(str(folder / "study.journal"), first).values()
-        studies.search(study, first, method, judge, lambda completed: None)
+        shop = workshop(prepare(first.base(), quiet=True, say=lambda line: None), first.metrics)
+        judge, base = judge_of(method, shop), shop.judge(first.base())
+        (study,) = studies.open_studies(str(folder / "study.journal"), first, "benchmark").values()
+        studies.search(study, first, method, judge, base, lambda completed: None)
         start = time.perf_counter()
         for total in (trials // 10, trials):
             plan = plans.read(file, trials=total)
-            studies.search(study, plan, method, judge, lambda completed: None)
+            studies.search(study, plan, method, judge, base, lambda completed: None)
             peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     return time.perf_counter() - start, peaks[0], peaks[1]
 

@@ -541,3 +541,20 @@ def test_no_test_is_wrong_more_often_than_it_says():
     low, high = stats.binom.ppf([0.005, 0.995], 2000, 0.05) / 2000
     assert exact.errors.between(low, high).all() and len(exact)
     assert (judged.errors <= high).all()
+
+
+@pytest.mark.parametrize("place", ["file", "folder"])
+def test_nobodys_files_are_lost_to_a_comparison(tmp_path, place):
+    from recsys.reports.renderings import check_place
+
+    out = tmp_path / "out"
+    if place == "file":
+        out.write_text("mine", encoding="utf-8")
+    else:
+        out.mkdir()
+        check_place(out)
+        (out / "differences.csv").touch()
+        check_place(out)
+        (out / "thesis.txt").touch()
+    with pytest.raises(RecsysError, match="expected a new folder, or one of an earlier comparison"):
+        check_place(out)

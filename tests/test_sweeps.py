@@ -19,6 +19,7 @@ from worlds import write_tables
 from recsys.cli import main
 from recsys.experiments import bench
 from recsys.sweeps import sweep
+from recsys.sweeps.choices import bounds
 from recsys.sweeps.fronts import front, hypervolume, hypervolumes, thinned, undominated
 from recsys.sweeps.goals import Goal, bound
 from recsys.sweeps.matches import read_curves
@@ -155,10 +156,11 @@ def test_a_second_start_goes_on_to_the_total_and_equals_one_that_was_not_stopped
 def test_killed_and_shared_searches_lose_at_most_the_trial_in_flight(home):
     command = [sys.executable, "-m", "recsys", "sweep", "search.toml", "--trials", "400", "--quiet", "--out", "runs"]
     process = subprocess.Popen(command, env=os.environ)
-    journal = home / "runs" / f"search-{read('search.toml').digest()}" / "study.journal"
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (journal.exists() and journal.read_text().count('"feasible"') > 3):
+    deadline, journals = time.monotonic() + 120, []
+    while time.monotonic() < deadline and not (journals and journals[0].read_text().count('"feasible"') > 3):
         time.sleep(0.1)
+        journals = list((home / "runs").glob("search-*/study.journal"))
+    (journal,) = journals
     process.send_signal(signal.SIGKILL)
     process.wait()
     complete = journal.read_text().count('"feasible"')
@@ -195,12 +197,81 @@ def test_several_blends_get_as_many_trials_each_over_one_pool(home):
     assert {"novel", "noise"} >= set(done.bought.method)
 
 
-def test_models_are_searched_too(home):
+def test_a_goal_beside_accuracy_is_bought_from_a_front_of_both(home):
+    (home / "one.toml").write_text(SWEEP.replace('["ndcg@5", "self_information@5"]', '["self_information@5"]'))
+    done = sweep("one.toml", out="runs", quiet=True)
+    assert done.trials.front.sum() > 1
+    assert not done.bought.empty
+
+
+def test_goals_that_the_config_does_not_judge_are_judged_on_test(home):
+    goals = '["ndcg@4", "hit_rate@3"]'
+    (home / "other.toml").write_text(SWEEP.replace('["ndcg@5", "self_information@5"]', goals))
+    done = sweep("other.toml", out="runs", quiet=True)
+    assert done.front[["test ndcg@4", "test hit_rate@3"]].notna().all().all()
+
+
+def test_other_data_is_another_search(home):
+    one = sweep("search.toml", trials=2, out="runs", quiet=True)
+    frame = pd.read_csv("ratings.csv")
+    frame[frame.user_id != "u0"].to_csv("ratings.csv", index=False)
+    two = sweep("search.toml", trials=2, out="runs", quiet=True)
+    assert one.folder != two.folder
+    assert one.trials["base ndcg@5"].iloc[0] != two.trials["base ndcg@5"].iloc[0]
+
+
+def test_every_look_at_test_is_counted(home):
+    assert sweep("search.toml", trials=2, out="runs", quiet=True).lines[-1] == "test was judged once"
+    again = sweep("search.toml", trials=2, spend="70%", out="runs", quiet=True)
+    assert "test was judged 2 times" in again.lines[-1]
+    assert pd.read_csv(again.folder / "judgements.csv").spend.tolist() == [0.6, 0.7]
+
+
+def test_a_failed_trial_does_not_change_the_others(home, first, monkeypatch):
+    from recsys.sweeps import sweeps
+
+    plain, calls = sweeps.judge_of, []
+
+    def interrupted(method, shop):
+        judge = plain(method, shop)
+        return lambda values: judge(values) if calls.append(1) or len(calls) != 4 else sys.exit(130)
+
+    monkeypatch.setattr(sweeps, "judge_of", interrupted)
+    with pytest.raises(SystemExit):
+        sweep("search.toml", out="runs", quiet=True)
+    done = sweep("search.toml", out="runs", quiet=True)
+    same = [name for name in first.trials if name not in ("seconds", "trial")]
+    pd.testing.assert_frame_equal(done.trials[same], first.trials[same])
+
+
+def test_constraints_that_nothing_keeps_are_said(home):
+    text = SWEEP.replace("trials = 6", 'trials = 3\nconstraints = ["ndcg@5 >= 500 % of base"]')
+    (home / "none.toml").write_text(text)
+    done = sweep("none.toml", out="runs", quiet=True)
+    assert done.lines[0] == "novel: no trial keeps the constraints: nothing is bought"
+    assert not done.winner.blends
+
+
+def test_bounds_hold_for_all_points_together():
+    rng = np.random.default_rng(0)
+    truth, held = np.linspace(-0.03, 0.0, 25), []
+    for _ in range(400):
+        common = rng.normal(0, 0.01)
+        values = truth + common + rng.normal(0, 0.01, 25)
+        draws = values[:, None] + rng.normal(0, 0.01, 500) + rng.normal(0, 0.01, (25, 500))
+        held.append((bounds(values, draws) <= truth).all())
+    assert 0.92 < np.mean(held) < 0.98
+
+
+def test_models_are_searched_against_the_model_that_is_extended(home):
     (home / "models.toml").write_text(
         'extends = "small.toml"\n[sweep]\nmaximize = ["ndcg@5"]\ntrials = 3\n[model]\nl2 = { float = [1, 500], log = true }\n'
         "[pool]\nn = { int = [10, 20] }\n"
     )
     done = sweep("models.toml", out="runs", quiet=True)
+    assert done.trials["base ndcg@5"].nunique() == 1
+    judged = done.judged.summary.set_index(["run", "metric", "k"]).value
+    assert judged["ease", "ndcg", 5] == pytest.approx(first_of("small.toml"))
     best = done.trials.loc[done.trials["ndcg@5"].idxmax()]
     assert done.winner.model.model_extra["l2"] == best["model.l2"]
     assert done.winner.pool.n == best["pool.n"]
@@ -229,6 +300,8 @@ def test_models_are_searched_too(home):
         ("{ float = [0.01, 1.0], log = true }", "{ float = [0.01, 1.0], logs = true }", "expected one of int, float and choice"),
         ("[blends.novel]", "[split]\ntest = { float = [0.1, 0.3] }\n[blends.novel]", "would change what is measured"),
         ("trials = 6", "trials = 6\nseed = -1", "[sweep] seed is -1"),
+        ("[blends.novel]", "[split]\nvalidation = 0\n[blends.novel]", "[split] validation is 0, expected a share"),
+        ('maximize = ["ndcg@5", "self', 'minimize = ["ndcg@5", "self', "accuracy ndcg@5 is minimized"),
     ],
 )  # fmt: skip
 def test_a_sweep_that_cannot_be_is_one_line(home, capsys, old, new, line):
@@ -257,6 +330,12 @@ def test_a_storage_that_is_none_is_one_line(home, name):
     with pytest.raises(RecsysError, match=f"storage {name}: ") as caught:
         sweep("search.toml", out="runs", quiet=True)
     assert "\n" not in str(caught.value)
+
+
+def first_of(config):
+    """The nDCG@5 of the base of a config, on test."""
+    found = bench(config, out="runs", quiet=True).summary
+    return found[(found.run == "ease") & (found.metric == "ndcg")].value.item()
 
 
 def test_ranges_are_found_and_filled():

@@ -55,8 +55,10 @@ def compare(
     from recsys.experiments import compare_folders
     from recsys.files import replacing_folder
     from recsys.reports.comparisons import grids, notes
-    from recsys.reports.renderings import latex, markdown, write_comparison
+    from recsys.reports.renderings import check_place, latex, markdown, write_comparison
 
+    if out is not None:
+        check_place(out)
     asked = None if metrics is None else [name.strip() for name in metrics.split(",")]
     found = compare_folders(runs, against=against, metrics=asked, margin=margin, explore=explore, replicates=replicates)
     if out is not None:

@@ -60,6 +60,8 @@ def compare_folders(
     asked = _asked(first, metrics, explore)
     picked = [_pick(one, chosen[one.name], asked) for one in folders]
     scores = pool_replicates(picked) if replicates else _join(picked, folders)
+    if len(scores.runs) < 2:
+        raise RecsysError(f"compare: found {scores.runs[0]} alone, expected a second run to hold against it")
     named = against or (first.config.base if first.config.base in scores.runs else scores.runs[0])
     folder, _, run = named.rpartition(":")
     if named not in scores.runs and folder in chosen and run in scores.runs:
@@ -86,7 +88,10 @@ def read_folder(name: str) -> Judged:
         raise RecsysError(f"{name}: no such run folder, expected one that `recsys bench` or `recsys evaluate` wrote")
     for file in ("config.toml", "environment.json", SCORES):
         if not (folder / file).is_file():
-            raise RecsysError(f"{name}: found no {file}, expected a folder that `recsys bench` of this version wrote")
+            near = f", did you mean '{folder / 'judged'}'?" if (folder / "judged").is_dir() else ""
+            raise RecsysError(
+                f"{name}: found no {file}, expected a folder that `recsys bench` of this version wrote{near}"
+            )
     config = read(folder / "config.toml")
     try:
         fingerprint = str(json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"])

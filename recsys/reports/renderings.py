@@ -9,6 +9,7 @@ from recsys.reports.elements import Html, element
 from recsys.reports.formats import ARROWS, MINUS, MISSING
 from recsys.reports.styles import style_sheet
 from recsys.scores import Comparison
+from recsys.types import RecsysError
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 SPECIAL = {
@@ -46,6 +47,23 @@ def page(found: Comparison) -> str:
     said = element("section", element("h2", "How to read this"), lines)
     body = element("body", top, element("main", *sections, said))
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+
+
+FILES = (
+    "summary.csv", "differences.csv", "joint.csv", "segments.csv", "report.html", "tables.md", "tables.tex",
+)  # fmt: skip
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a place for a comparison where something else is: nobody's files may be lost.
+
+    Raises:
+        RecsysError: if it is a file, or a folder with other files than those of an earlier comparison.
+    """
+    other = [path.name for path in folder.iterdir() if path.name not in FILES] if folder.is_dir() else []
+    if other or (folder.exists() and not folder.is_dir()):
+        found = f"has {other[0]}" if other else "is a file"
+        raise RecsysError(f"{folder}: {found}, expected a new folder, or one of an earlier comparison")
 
 
 def write_comparison(found: Comparison, folder: Path) -> None:

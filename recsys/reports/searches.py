@@ -106,7 +106,7 @@ def _lead(search: Search) -> str:
     counts = search.trials.groupby("method", sort=False).size()
     trials = ", ".join(f"{count} trials of {name}" for name, count in counts.items())
     goals = ", ".join(f"{'more' if more else 'less'} {metric}" for metric, more in search.goals)
-    return f"{trials}, judged on validation; after: {goals}. The front was judged on test once: judged/report.html."
+    return f"{trials}, judged on validation; after: {goals}. What was judged on test: judged/report.html."
 
 
 def _said(search: Search) -> Html:
@@ -198,9 +198,7 @@ def _progress(search: Search) -> Spec:
         "color": {"field": "method", "type": "nominal", "legend": {"title": None, "symbolStrokeWidth": 2}},
     }
     layers = [{"mark": {"type": "line", "interpolate": "step-after"}, "encoding": encoding}]
-    note = (
-        "The volume that the front dominates, against the worst value of each goal; flat: more trials find nothing new."
-    )
+    note = "What the front dominates, against the base made worse by a fifth; flat: more trials find nothing new."
     return _spec("How the search went", [note], layers, rows) | {"height": 240}
 
 

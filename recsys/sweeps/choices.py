@@ -1,15 +1,16 @@
-"""Which point of a front to take, decided on validation: the most gain for a loss that is surely small enough."""
+"""Which points to take, decided on validation: the most gain for a loss that is surely small enough."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.scores import score
+from recsys.scores import Scores, score
 from recsys.sweeps.plans import Method, Plan
 from recsys.sweeps.studies import Found
 from recsys.sweeps.workshops import Workshop
-from recsys.types import Slates
+from recsys.types import RecsysError, Slates
+from recsys.types.arrays import Doubles
 
 CONFIDENCE = 0.95
 
@@ -20,52 +21,76 @@ class Choice:
 
     method: Method
     trial: Found | None  # None where no point keeps the loss small enough
-    change: float  # of accuracy against the base, a share of it, on validation
-    bound: float  # that this change is above, with 95 % confidence
+    change: float = np.nan  # of accuracy against the base, a share of it, on validation
+    bound: float = np.nan  # what this change is above, with 95 % confidence for all points of all methods together
 
 
-def choose(plan: Plan, method: Method, points: Sequence[Found], workshop: Workshop) -> Choice:
-    """Return the point with the most gain whose accuracy is not inferior by more than `plan.spend`.
+def choose(plan: Plan, points: Mapping[str, Sequence[Found]], workshop: Workshop) -> list[Choice]:
+    """Return, for each method, the point with the most gain whose accuracy is not inferior by more than `plan.spend`.
 
-    The loss of a point counts as small enough if the lower end of the one-sided 95 % interval of its accuracy,
-    relative to the base (bootstrap over users, both drawn together), lies above -spend. Without a goal beside
-    accuracy it is the point that is best in the first goal.
+    The loss of a point is small enough if its bound lies above -spend: the lower ends of one-sided 95 % intervals that
+    hold for all points of all methods at once, so that one may be picked after looking (`bounds`). Without a goal
+    beside accuracy it is the point that is best in accuracy.
+
+    Raises:
+        RecsysError: if less of the accuracy metric is better.
     """
-    if not points:
-        return Choice(method, None, np.nan, np.nan)
-    bounds = {one.number: _bound(plan, method, one, workshop) for one in points}
-    if not plan.gains:
-        best = max(points, key=lambda one: plan.goals[0].sign * one.values[plan.goals[0].metric])
-        return Choice(method, best, *bounds[best.number])
-    gain = plan.gains[0]
-    cheap = [one for one in points if bounds[one.number][1] > -plan.spend]
-    if not cheap:
-        nearest = max(bounds.values(), key=lambda found: found[1])
-        return Choice(method, None, *nearest)
-    best = max(cheap, key=lambda one: gain.sign * one.values[gain.metric])
-    return Choice(method, best, *bounds[best.number])
+    named = [(method, one) for method in plan.methods for one in points[method.name]]
+    changes, lowest = _bounded(plan, named, workshop) if named else (np.empty(0), np.empty(0))
+    decided = (plan.gains or (plan.accuracy,))[0]
+    choices = []
+    for method in plan.methods:
+        own = [i for i, (of, _) in enumerate(named) if of is method]
+        cheap = [i for i in own if lowest[i] > -plan.spend or not plan.gains]
+        best = max(cheap, key=lambda i: decided.sign * named[i][1].values[decided.metric], default=None)
+        nearest = max(own, key=lambda i: lowest[i], default=None)
+        if best is not None:
+            choices.append(Choice(method, named[best][1], float(changes[best]), float(lowest[best])))
+        elif nearest is not None:
+            choices.append(Choice(method, None, float(changes[nearest]), float(lowest[nearest])))
+        else:
+            choices.append(Choice(method, None))
+    return choices
 
 
 def best_of(plan: Plan, choices: Sequence[Choice]) -> Choice | None:
-    """Return the choice with the most gain on validation (or the best first goal, where nothing else is bought)."""
-    decided = (plan.gains or plan.goals)[0]
+    """Return the choice with the most gain on validation (or the best accuracy, where nothing else is bought)."""
+    decided = (plan.gains or (plan.accuracy,))[0]
     taken = [(one.trial, one) for one in choices if one.trial is not None]
     if not taken:
         return None
     return max(taken, key=lambda pair: decided.sign * pair[0].values[decided.metric])[1]
 
 
-def _bound(plan: Plan, method: Method, trial: Found, workshop: Workshop) -> tuple[float, float]:
-    """Return the relative change of accuracy, and the lower end of its one-sided 95 % interval."""
+def bounds(values: Doubles, draws: Doubles) -> Doubles:
+    """Return lower bounds of m values, (m,), that all hold together in 95 % of samples; draws are (m, n).
+
+    value - c * error, with c the 95th percentile over the draws of how far, in errors, the farthest of them lies above
+    its value (one-sided max-t, Westfall and Young 1993).
+    """
+    known = draws[:, np.isfinite(draws).all(axis=0)]
+    if known.shape[1] < 2:
+        return np.full(len(values), -np.inf)
+    errors = known.std(axis=1, ddof=1)
+    apart = (known - values[:, None]) / np.where(errors > 0, errors, 1.0)[:, None]
+    return np.asarray(values - float(np.quantile(apart.max(axis=0), CONFIDENCE)) * errors)
+
+
+def _bounded(plan: Plan, named: Sequence[tuple[Method, Found]], workshop: Workshop) -> tuple[Doubles, Doubles]:
+    """Return the relative change of accuracy of each point, and its bound."""
     k = int(plan.accuracy.metric.partition("@")[2])
-    config = method.config(trial.settings)
-    runs: Mapping[str, Slates] = {
-        "base": workshop.slates(config.model_copy(update={"blends": {}}))[k],
-        "trial": workshop.slates(config)[k],
-    }
+    runs: dict[str, Slates] = {"base": workshop.slates(plan.base())[k]}
+    runs |= {str(i): workshop.slates(of.config(one.settings))[k] for i, (of, one) in enumerate(named)}
+    config = plan.base()
     scores = score(runs, workshop.yardstick, [plan.accuracy.metric], [k], seed=config.seed, draws=config.judge.draws)
-    (base,), (found,) = scores.of("base"), scores.of("trial")
-    drawn = found.draws / np.where(base.draws > 0, base.draws, np.nan) - 1.0
-    drawn = plan.accuracy.sign * drawn[np.isfinite(drawn)]
-    change = found.value / base.value - 1.0 if base.value else np.nan
-    return change, float(np.quantile(drawn, 1 - CONFIDENCE)) if len(drawn) else -np.inf
+    return _relative(plan, scores)
+
+
+def _relative(plan: Plan, scores: Scores) -> tuple[Doubles, Doubles]:
+    base, *others = scores.cells
+    if base.direction != 1:
+        raise RecsysError(f"[sweep] accuracy is {plan.accuracy.metric}, expected a metric of which more is better")
+    values = np.array([cell.value for cell in others], dtype=np.float64) / base.value - 1.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        draws = np.stack([cell.draws for cell in others]) / base.draws - 1.0
+    return values, bounds(values, draws)

@@ -23,9 +23,10 @@ def front(trials: Sequence[Found], goals: Sequence[Goal]) -> list[Found]:
     return [kept[best[i]] for i in first]
 
 
-def losses(trials: Sequence[Found], goals: Sequence[Goal]) -> Doubles:
-    """Return the trials' values, (T, G), turned so that less is better."""
-    return np.array([[-one.sign * trial.values[one.metric] for one in goals] for trial in trials], dtype=np.float64)
+def losses(trials: Sequence[Found], goals: Sequence[Goal], of_base: bool = False) -> Doubles:
+    """Return the trials' values (or those of their base), (T, G), turned so that less is better."""
+    values = [trial.base if of_base else trial.values for trial in trials]
+    return np.array([[-one.sign * found[one.metric] for one in goals] for found in values], dtype=np.float64)
 
 
 def undominated(table: Doubles) -> Bools:

@@ -19,12 +19,12 @@ COLUMNS = ["method", "metric", "loss", "gain", "ci_low", "ci_high", "reached", "
 def matched(plan: Plan, curves: Mapping[str, Sequence[Found]], scores: Scores, base: str) -> list[dict[str, Any]]:
     """Return a row per method, gain and loss (1 %, 2 % and `plan.spend`): the relative gain at that loss, on test.
 
-    The curve of a method starts at the base and goes through those of its points (`continued`) that were judged, in the
-    order of their accuracy on *validation*, best first; between two points it is straight. The gain is that of the first
-    place where the loss reaches the wanted one, so a curve that crosses it twice counts once; a curve that never does
-    counts with its last point. Loss and gain of all points are drawn together (users, and maps), and the curve is read again
-    in each draw: `ci_low` and `ci_high` hold in 95 %. `reached` is the share of draws whose curve has lost as much.
-    Gains at the catalogue's level, whose draws are no bootstrap, have no row.
+    The curve of a method starts at the base and goes through its points (`continued`), in the order of their accuracy
+    on *validation*, best first; between two points it is straight. The gain is that of the first place where the loss
+    reaches the wanted one, so a curve that crosses it twice counts once; a curve that never does counts with its last
+    point. Loss and gain of all points are drawn together (users, and maps), and the curve is read again in each draw:
+    `ci_low` and `ci_high` hold in 95 %. `reached` is the share of draws whose curve has lost as much. Gains at the
+    catalogue's level, whose draws are no bootstrap, have no row.
     """
     cells = {(cell.run, f"{cell.metric}@{cell.k}"): cell for cell in scores.cells}
     rows = []
@@ -82,12 +82,13 @@ def read_curves(losses: Doubles, gains: Doubles, loss: float) -> tuple[Doubles, 
     low, high = losses[rows, before], losses[rows, after]
     part = np.where(high > low, (loss - low) / np.where(high > low, high - low, 1.0), 0.0)
     start, end = gains[rows, before], gains[rows, after]
-    return start + part * (end - start), reached.astype(np.float64)
+    return start + part * (end - start), np.asarray(reached, dtype=np.float64)
 
 
 def _changes(cells: Sequence[Score], goal: Goal) -> tuple[Doubles, Doubles]:
     """Return relative changes from the first of the scores, (P,), and in each draw, (D, P): more is better."""
-    values = goal.sign * np.array([cell.value for cell in cells], dtype=np.float64)
-    drawn = goal.sign * np.stack([cell.draws for cell in cells], axis=1)
+    values: Doubles = goal.sign * np.array([cell.value for cell in cells], dtype=np.float64)
+    drawn: Doubles = goal.sign * np.stack([cell.draws for cell in cells], axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return (values - values[0]) / abs(values[0]), (drawn - drawn[:, :1]) / abs(drawn[:, :1])
+        changes = (drawn - drawn[:, :1]) / np.abs(drawn[:, :1])
+    return (values - values[0]) / np.abs(values[:1]), np.asarray(changes, dtype=np.float64)

@@ -1,5 +1,6 @@
 """What a sweep leaves: tables of trials and fronts, a config to run, a page to look at."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from recsys.sweeps.studies import Found
 if TYPE_CHECKING:
     import pandas as pd
 
+WORSE = 0.2  # the reference of the hypervolume: fixed, so that searches and starts can be held against each other
 TEST = ("value", "ci_low", "ci_high")
 CHANGES = ("relative", "relative_low", "relative_high")
 BOUGHT = ["method", "trial", "metric", "validation", "bound", *CHANGES]
@@ -107,6 +109,9 @@ def lines(plan: Plan, choices: Sequence[Choice], made: Tables) -> tuple[str, ...
     """Return a sentence per method: what was chosen on validation, and what that bought on test."""
     said = []
     for choice in choices:
+        if np.isnan(choice.bound) and choice.trial is None:
+            said.append(f"{choice.method.name}: no trial keeps the constraints: nothing is bought")
+            continue
         if choice.trial is None:
             said.append(
                 f"{choice.method.name}: no trial is surely within {_percent(plan.spend)} of the base's "
@@ -117,9 +122,33 @@ def lines(plan: Plan, choices: Sequence[Choice], made: Tables) -> tuple[str, ...
         rows = made.bought[(made.bought.method == choice.method.name)].set_index("metric")
         changes = [f"{metric} {_change(row)}" for metric, row in rows.iterrows()]
         said.append(
-            f"{choice.method.name}: trial {choice.trial.number} was chosen on validation; on test {', '.join(changes)}"
+            f"{choice.method.name}: trial {choice.trial.number} was chosen on validation ({plan.accuracy.metric} "
+            f"{_percent(choice.change, True)}, surely above {_percent(choice.bound, True)}; up to "
+            f"{_percent(plan.spend)} may be spent); on test {', '.join(changes)}"
         )
     return tuple(said)
+
+
+def record(plan: Plan, choices: Sequence[Choice], folder: Path) -> str:
+    """Add this judgement to `folder`/judgements.csv; return how often the test part has been looked at, in words."""
+    import pandas as pd
+
+    path = folder / "judgements.csv"
+    chosen = " ".join(f"{one.method.name}-{one.trial.number}" for one in choices if one.trial is not None)
+    now = {
+        "when": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "trials": plan.settings.trials,
+        "spend": plan.spend,
+        "chosen": chosen,
+    }
+    before = pd.read_csv(path, keep_default_na=False) if path.exists() else pd.DataFrame(columns=list(now))
+    rows = pd.DataFrame([*before.to_dict("records"), now])
+    with replacing(path) as temporary:
+        rows.to_csv(temporary, index=False)
+    times = (
+        "once" if len(rows) == 1 else f"{len(rows)} times: what was chosen after the first look at it is no fair test"
+    )
+    return f"test was judged {times}"
 
 
 def _change(row: Any) -> str:
@@ -168,15 +197,14 @@ def _bought(plan: Plan, choice: Choice, judged: Bench) -> list[dict[str, Any]]:
 
 
 def _hypervolume(plan: Plan, found: Mapping[str, list[Found]]) -> "pd.DataFrame":
-    """Return the dominated hypervolume after each trial, against the worst of all methods' trials."""
+    """Return the dominated hypervolume after each trial, against the base made worse by a fifth in every goal."""
     import pandas as pd
 
-    table = np.concatenate([losses(trials, plan.goals) for trials in found.values() if trials])
-    known = table[np.isfinite(table).all(axis=1)]
-    reference = known.max(axis=0) + 1e-9 if len(known) else np.zeros(len(plan.goals))
+    base = losses([next(trials[0] for trials in found.values())], plan.weighed, of_base=True)[0]
+    reference = base + WORSE * np.abs(base)
     rows = [
         {"method": name, "trial": one.number, "hypervolume": volume}
         for name, trials in found.items()
-        for one, volume in zip(trials, hypervolumes(trials, plan.goals, reference), strict=True)
+        for one, volume in zip(trials, hypervolumes(trials, plan.weighed, reference), strict=True)
     ]
     return pd.DataFrame(rows, columns=["method", "trial", "hypervolume"])

@@ -5,7 +5,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from recsys import configs
 from recsys.configs import Config, Section
+from recsys.scores.names import wanted
 from recsys.shipped import folder
 from recsys.sweeps.goals import Bound, Goal, bound, goal
 from recsys.sweeps.ranges import Range, Value, fill, find
@@ -56,6 +57,7 @@ class Plan:
     """A whole sweep."""
 
     name: str
+    base_tables: Mapping[str, Any]  # the config that everything is held against, without blends
     methods: tuple[Method, ...]
     goals: tuple[Goal, ...]
     bounds: tuple[Bound, ...]
@@ -68,6 +70,16 @@ class Plan:
         """Every metric that a trial is asked for."""
         goals, bounds = [one.metric for one in self.goals], [one.metric for one in self.bounds]
         return list(dict.fromkeys([self.accuracy.metric, *goals, *bounds]))
+
+    @property
+    def weighed(self) -> tuple[Goal, ...]:
+        """What a front is made of: the goals, and accuracy where it is none of them."""
+        return self.goals if len(self.gains) < len(self.goals) else (*self.goals, self.accuracy)
+
+    def base(self, on: str = "validation") -> Config:
+        """Return the config of the base: the extended one's model and pool in their own order."""
+        tables = {**self.base_tables, "judge": {**self.base_tables.get("judge", {}), "on": on}}
+        return configs.parse(tables, where="sweep")
 
     @property
     def gains(self) -> tuple[Goal, ...]:
@@ -111,17 +123,34 @@ def _plan(content: dict[str, Any], file: Path, changes: Mapping[str, Any]) -> Pl
             raise RecsysError(f"{key} is missing, expected {said}")
     settings = _settings({**content.pop("sweep"), **changes})
     tables = {"name": file.stem, **_extended(content.pop("extends"), file.parent)}
-    tables = _laid_over(tables, content)
+    extended, tables = tables, _laid_over(tables, content)
     methods = _methods(tables, content.get("blends", {}))
-    base = methods[0].config(_low(methods[0]))
+    searched = {one.path[0] for method in methods for one in method.ranges}
+    kept = {key: extended[key] for key in ("model", "pool") if key in searched and key in extended}
+    base_tables = {key: value for key, value in tables.items() if key != "blends"} | kept
+    base = configs.parse(base_tables, where="sweep")
+    if not base.split.validation:
+        raise RecsysError("[split] validation is 0, expected a share of the data to choose on")
     goals = [goal(name, base.headline, True) for name in settings.maximize]
     goals += [goal(name, base.headline, False) for name in settings.minimize]
     accuracy = goal(settings.accuracy, base.headline, True)
     goals = goals or [accuracy, goal("discovery", base.headline, True)]
     bounds = tuple(bound(text, base.headline) for text in settings.constraints)
-    plan = Plan(file.stem, methods, tuple(goals), bounds, accuracy, share(settings.spend), settings)
+    plan = Plan(file.stem, base_tables, methods, tuple(goals), bounds, accuracy, share(settings.spend), settings)
     _check(plan)
-    return plan
+    return _judging(plan, base)
+
+
+def _judging(plan: Plan, base: Config) -> Plan:
+    """Return the plan with every metric that a trial is asked for among those that are judged on test."""
+    there = {f"{want.name}@{want.k}" for want in wanted(base.judge.metrics, base.slate.k)}
+    names = [*base.judge.metrics, *(metric for metric in plan.metrics if metric not in there)]
+
+    def judged(tables: Mapping[str, Any]) -> dict[str, Any]:
+        return {**tables, "judge": {**tables.get("judge", {}), "metrics": names}}
+
+    methods = tuple(replace(one, tables=judged(one.tables)) for one in plan.methods)
+    return replace(plan, base_tables=judged(plan.base_tables), methods=methods)
 
 
 def share(text: str | float) -> float:
@@ -189,7 +218,8 @@ def _methods(tables: Mapping[str, Any], blends: Mapping[str, Any]) -> tuple[Meth
     if not ranges:
         raise RecsysError("nothing to search: found no range such as { float = [0.01, 1.0] }")
     if not blends:
-        return (Method(str(tables["model"]["kind"]), tables, shared),)
+        kind = tables["model"]["kind"]
+        return (Method(kind if isinstance(kind, str) else "model", tables, shared),)
     methods = []
     for name, blend in blends.items():
         own = tuple(one for one in ranges if one.path[:2] == ("blends", name))
@@ -209,6 +239,8 @@ def _check(plan: Plan) -> None:
     twice = sorted({metric for metric in metrics if metrics.count(metric) > 1})
     if twice:
         raise RecsysError(f"[sweep] {twice[0]} is a goal twice, expected it once")
+    if Goal(plan.accuracy.metric, maximize=False) in plan.goals:
+        raise RecsysError(f"[sweep] accuracy {plan.accuracy.metric} is minimized, expected it among what is maximized")
     for method in plan.methods:
         for end in (0, 1):
             config = method.config({one.name: one.ends[end] for one in method.ranges})

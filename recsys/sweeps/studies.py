@@ -34,11 +34,13 @@ class Found:
     seconds: float
 
 
-Judge = Callable[[Mapping[str, Value]], tuple[dict[str, float], dict[str, float]]]
+Judge = Callable[[Mapping[str, Value]], dict[str, float]]
 
 
-def open_studies(where: str, plan: Plan) -> dict[str, "Study"]:
-    """Return the study of each method, with the trials that it has, in a .journal or .db file or at a database's URL.
+def open_studies(where: str, plan: Plan, data: str) -> dict[str, "Study"]:
+    """Return the study of each method on `data` (a fingerprint), with the trials that it has.
+
+    They are in a .journal or .db file, or at the URL of a database.
 
     Raises:
         RecsysError: if there is no such kind of storage, or it cannot be opened.
@@ -51,7 +53,7 @@ def open_studies(where: str, plan: Plan) -> dict[str, "Study"]:
         return {
             method.name: optuna.create_study(
                 storage=storage,
-                study_name=f"{plan.name}/{method.name}/{plan.digest()}",
+                study_name=f"{plan.name}/{method.name}/{plan.digest()}/{data[:10]}",
                 directions=["maximize" if one.maximize else "minimize" for one in plan.goals],
                 load_if_exists=True,
             )
@@ -79,7 +81,9 @@ def _storage(where: str) -> "BaseStorage":
     return JournalStorage(JournalFileBackend(str(path)))
 
 
-def search(study: "Study", plan: Plan, method: Method, judge: Judge, tick: Callable[..., None]) -> list[Found]:
+def search(
+    study: "Study", plan: Plan, method: Method, judge: Judge, base: Mapping[str, float], tick: Callable[..., None]
+) -> list[Found]:
     """Add trials until there are as many completed ones as the plan wants; return those, by number."""
     import optuna
 
@@ -87,12 +91,12 @@ def search(study: "Study", plan: Plan, method: Method, judge: Judge, tick: Calla
     wanted = plan.settings.trials
     while (done := _completed(study)) < wanted:
         tick(completed=done)
-        # A sampler of its own for each number: a search that was interrupted goes on as if it had not been.
-        study.sampler = _sampler(plan, method, len(study.get_trials(deepcopy=False)))
+        # A sampler of its own for each trial: a search that was interrupted goes on as if it had not been.
+        study.sampler = _sampler(plan, method, done + _running(study))
         trial = study.ask()
         trial.set_user_attr(WORKER, [socket.gethostname(), os.getpid()])
         try:
-            values, base = judge({one.name: one.suggest(trial) for one in method.ranges})
+            values = judge({one.name: one.suggest(trial) for one in method.ranges})
         except BaseException:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             raise
@@ -141,6 +145,12 @@ def importances(study: "Study", plan: Plan) -> list[dict[str, Any]]:
 
 def _goal(i: int, trial: "FrozenTrial") -> float:
     return float(trial.values[i])
+
+
+def _running(study: "Study") -> int:
+    import optuna
+
+    return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)))
 
 
 def _completed(study: "Study") -> int:

@@ -1,5 +1,6 @@
 """A sweep, carried out: trials on validation, a choice, and one judgement on test."""
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -65,104 +66,78 @@ def sweep(
     folder = Folder(Path(out))
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
-    path = Path(out) / f"{plan.name}-{plan.digest()}"
-    studies = open_studies(plan.settings.storage or str(path / "study.journal"), plan)
     with one_blas_thread():
-        config = plan.methods[0].config(_low(plan.methods[0]))
-        shop = workshop(prepare(config, data_dir=home, quiet=quiet, say=folder.say), plan.metrics)
+        shop = workshop(prepare(plan.base(), data_dir=home, quiet=quiet, say=folder.say), plan.metrics)
+        data = shop.preparation.split.fingerprint
+        path = Path(out) / f"{plan.name}-{name_of(plan, data)}"
+        studies = open_studies(plan.settings.storage or str(path / "study.journal"), plan, data)
         found = _search(plan, studies, shop, quiet)
-        fronts = {name: front(trials, plan.goals) for name, trials in found.items()}
-        choices = [choose(plan, method, fronts[method.name], shop) for method in plan.methods]
-        curves = {name: continued(plan, points, found[name]) for name, points in fronts.items()}
-        judged, winner = _judge_on_test(plan, fronts, curves, choices, path, quiet, home, folder)
+        fronts = {name: front(trials, plan.weighed) for name, trials in found.items()}
+        points = {name: thinned(kept, plan.weighed, plan.settings.front) for name, kept in fronts.items()}
+        choices = choose(plan, points, shop)
+        curves = {name: continued(plan, kept, found[name]) for name, kept in points.items()}
+        judged = _judge_on_test(plan, curves, path, quiet, home, folder)
+    winner = _winner(plan, best_of(plan, choices))
     folder.write(judged, time.perf_counter() - start)
     shares = {name: importances(study, plan) for name, study in studies.items()}
     tables = outputs.tables(plan, found, fronts, curves, choices, shares, judged)
-    lines = outputs.lines(plan, choices, tables)
+    lines = (*outputs.lines(plan, choices, tables), outputs.record(plan, choices, path))
     outputs.write(plan, tables, winner, lines, path)
     return Sweep(plan, tables.trials, tables.front, tables.bought, judged, winner, lines, path)
 
 
 def _search(plan: Plan, studies: Mapping[str, "Study"], shop: Workshop, quiet: bool) -> dict[str, list[Found]]:
     """Return the trials of each method."""
-    found = {}
+    found, base = {}, shop.judge(plan.base())
     with progress(quiet) as bars:
         for method in plan.methods:
             tick = partial(bars.update, bars.add_task(method.name, total=plan.settings.trials))
-            found[method.name] = search(studies[method.name], plan, method, judge_of(method, shop), tick)
+            found[method.name] = search(studies[method.name], plan, method, judge_of(method, shop), base, tick)
     return found
 
 
 def judge_of(method: Method, shop: Workshop) -> Judge:
     """Return what judges one trial of a method."""
 
-    def judged(values: Mapping[str, Value]) -> tuple[dict[str, float], dict[str, float]]:
-        config = method.config(values)
-        found = shop.judge(config)
+    def judged(values: Mapping[str, Value]) -> dict[str, float]:
+        found = shop.judge(method.config(values))
         for metric, value in found.items():
             if not np.isfinite(value):
                 raise RecsysError(f"sweep: {metric} is not defined on this data, expected metrics that are")
-        return found, shop.base(config)
+        return found
 
     return judged
 
 
 def _judge_on_test(
-    plan: Plan,
-    fronts: Mapping[str, list[Found]],
-    curves: Mapping[str, list[Found]],
-    choices: list[Choice],
-    path: Path,
-    quiet: bool,
-    home: Path | None,
-    folder: Folder,
-) -> tuple[Bench, Config]:
-    """Fit on train and validation, and judge the choices and the fronts once, beside the base and the controls."""
-    best = best_of(plan, choices)
-    winner = _winner(plan, best)
-    preparation = prepare(winner, data_dir=home, quiet=quiet, say=folder.say)
-    beside = [one for one in winner.runs() if one.kind != "blend"]
-    specs = (*beside, *_specs(plan, fronts, curves, choices, winner))
+    plan: Plan, curves: Mapping[str, list[Found]], path: Path, quiet: bool, home: Path | None, folder: Folder
+) -> Bench:
+    """Fit on train and validation, and judge the curves' points, beside the base, its models and the controls."""
+    config = plan.base("test")
+    preparation = prepare(config, data_dir=home, quiet=quiet, say=folder.say)
+    points = [(method, one) for method in plan.methods for one in curves[method.name]]
+    specs = (*config.runs(), *(_spec(method, one, config) for method, one in points))
     slates, seconds = run_slates(preparation, specs, quiet, folder.say)
-    return judge(preparation, specs, slates, seconds, path / "judged", quiet), winner
+    return judge(preparation, specs, slates, seconds, path / "judged", quiet)
+
+
+def _spec(method: Method, point: Found, base: Config) -> RunSpec:
+    name, config = f"{method.name}-{point.number}", method.config(point.settings, "test")
+    if not config.blends:
+        return RunSpec(name, "model", name, model=config.model, pool=config.pool)
+    spec = RunSpec(name, "blend", method.name, blend=next(iter(config.blends.values())))
+    if config.model == base.model and config.pool == base.pool:
+        return spec
+    return replace(spec, model=config.model, pool=config.pool)
 
 
 def _winner(plan: Plan, best: Choice | None) -> Config:
     """Return the config of what was chosen; where nothing was, that of the base alone."""
     if best is None or best.trial is None:
-        method = plan.methods[0]
-        return method.config(_low(method), "test").model_copy(update={"blends": {}})
+        return plan.base("test")
     return best.method.config(best.trial.settings, "test")
 
 
-def _specs(
-    plan: Plan,
-    fronts: Mapping[str, list[Found]],
-    curves: Mapping[str, list[Found]],
-    choices: list[Choice],
-    winner: Config,
-) -> list[RunSpec]:
-    """Return a run per point of the fronts that is judged on test: the choices, and points spread over the rest."""
-    specs = []
-    for choice in choices:
-        points = thinned(fronts[choice.method.name], plan.goals, plan.settings.front)
-        ends = [one for one in curves[choice.method.name] if one not in fronts[choice.method.name]]
-        points += [one for one in (choice.trial, *ends) if one is not None and one not in points]
-        for point in points:
-            config = choice.method.config(point.settings, "test")
-            specs.append(_spec(f"{choice.method.name}-{point.number}", choice.method.name, config, winner))
-    return specs
-
-
-def _spec(name: str, family: str, config: Config, winner: Config) -> RunSpec:
-    if not config.blends:
-        return RunSpec(name, "model", name, model=config.model, pool=config.pool)
-    blend = next(iter(config.blends.values()))
-    spec = RunSpec(name, "blend", family, blend=blend)
-    if config.model == winner.model and config.pool == winner.pool:
-        return spec
-    return replace(spec, model=config.model, pool=config.pool)
-
-
-def _low(method: Method) -> dict[str, Value]:
-    return {one.name: one.ends[0] for one in method.ranges}
+def name_of(plan: Plan, data: str) -> str:
+    """Return ten characters for a search and the data that it is on."""
+    return hashlib.sha256(f"{plan.digest()}|{data}".encode()).hexdigest()[:10]

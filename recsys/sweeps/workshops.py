@@ -46,17 +46,10 @@ class Workshop:
     yardstick: Yardstick
     pools: Kept = field(default_factory=lambda: Kept(2))
     scales: Kept = field(default_factory=lambda: Kept(512))
-    bases: Kept = field(default_factory=lambda: Kept(64))
 
     def judge(self, config: Config) -> dict[str, float]:
         """Return the value of each metric for the one blend of `config`, or for its model alone."""
         return self._values(self.slates(config))
-
-    def base(self, config: Config) -> dict[str, float]:
-        """Return the value of each metric for the pool of `config` in its own order."""
-        plain = config.model_copy(update={"blends": {}})
-        key = [config.model.model_dump(), config.pool.model_dump()]
-        return self.bases.get(key, lambda: self._values(self.slates(plain)))
 
     def slates(self, config: Config) -> dict[int, Slates]:
         """Return slates of every length that a metric asks for."""
