@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
 
 from recsys.types.arrays import Anys, Doubles
@@ -41,9 +42,7 @@ def uniforms(seed: int, name: str, *keys: ArrayLike) -> Doubles:
 
 def normals(seed: int, name: str, *keys: ArrayLike) -> Doubles:
     """Return one standard normal number for every combination of the broadcast integer `keys`."""
-    from scipy.special import ndtri  # here: a tenth of the time that importing a ranker takes
-
-    return np.asarray(ndtri(uniforms(seed, name, *keys)), dtype=np.float64)
+    return np.asarray(scipy.special.ndtri(uniforms(seed, name, *keys)), dtype=np.float64)
 
 
 def _mix(x: Anys) -> Anys:

@@ -68,7 +68,7 @@ def communities(train: Csr, seed: int, n: int = COMMUNITIES) -> Ints:
 
     There are at most n of them, and never more than users that differ.
     """
-    from scipy.cluster.vq import kmeans2  # here: it takes longer to load than all the rest of this package
+    from scipy.cluster.vq import kmeans2  # here: it is slow to load, and few need it
 
     left, values, _ = singular_vectors(train, 32)
     vectors = unit(left * values).astype(np.float64)

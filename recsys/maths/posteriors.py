@@ -1,7 +1,7 @@
 """The least squares that a user's factor solves, for users and histories that a model has not seen."""
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, cholesky
+import scipy  # its parts load when they are used: a ranker without exploration never needs them
 
 from recsys.types.arrays import Csr, Doubles, Floats
 from recsys.types.models import Factors
@@ -18,7 +18,7 @@ def root(factors: Factors, common: Doubles, likes: Csr, user: int, dislikes: Csr
 
     Its inverse is the posterior covariance of the user's factor, in units of the noise variance.
     """
-    return np.asarray(cholesky(_matrix(factors, common, likes, user, dislikes), lower=True))
+    return np.asarray(scipy.linalg.cholesky(_matrix(factors, common, likes, user, dislikes), lower=True))
 
 
 def fold(factors: Factors, likes: Csr, dislikes: Csr | None = None) -> Floats:
@@ -29,8 +29,8 @@ def fold(factors: Factors, likes: Csr, dislikes: Csr | None = None) -> Floats:
         if not len(liked):
             found[user] = factors.typical
             continue
-        solver = cho_factor(_matrix(factors, common, likes, user, dislikes), lower=True)
-        found[user] = cho_solve(solver, factors.pull * liked.sum(axis=0))
+        solver = scipy.linalg.cho_factor(_matrix(factors, common, likes, user, dislikes), lower=True)
+        found[user] = scipy.linalg.cho_solve(solver, factors.pull * liked.sum(axis=0))
     return found
 
 

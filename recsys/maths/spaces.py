@@ -1,12 +1,17 @@
 """Named spaces in which two items are near or far: cosine of two rows."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from scipy import linalg, sparse
-from scipy.sparse.linalg import LinearOperator, aslinearoperator, eigsh
+import scipy
+from scipy import sparse
 
 from recsys import seeds
 from recsys.types.arrays import Csr, Doubles, Floats, Ints, Longs
 from recsys.types.datasets import Items
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
 
 DIMENSIONS = 64
 _DENSE = 1500
@@ -23,6 +28,8 @@ def singular_vectors(matrix: Csr, d: int) -> tuple[Doubles, Doubles, Doubles]:
 
     Where the singular value is 0 to working precision, it is 0, and so is one of its two vectors.
     """
+    from scipy.sparse.linalg import aslinearoperator
+
     wide = matrix.shape[0] <= matrix.shape[1]
     near = Csr((matrix if wide else matrix.T).astype(np.float64))  # the side with fewer rows
     far = Csr(near.T)
@@ -34,16 +41,18 @@ def singular_vectors(matrix: Csr, d: int) -> tuple[Doubles, Doubles, Doubles]:
     return (vectors, values, others) if wide else (others, values, vectors)
 
 
-def leading_vectors(matrix: Csr | LinearOperator, n: int) -> tuple[Doubles, Doubles]:
+def leading_vectors(matrix: "Csr | LinearOperator", n: int) -> tuple[Doubles, Doubles]:
     """Return the n largest eigenvalues of a symmetric matrix (I, I), largest first, and their vectors (I, n).
 
     Up to 1,500 rows by a dense solver: ARPACK starts again at random where few eigenvalues are distinct.
     """
     size = matrix.shape[0]
     n = min(n, size)
-    if size <= _DENSE and not isinstance(matrix, LinearOperator):
-        values, vectors = linalg.eigh(matrix.toarray(), subset_by_index=(size - n, size - 1))
+    if size <= _DENSE and isinstance(matrix, Csr):
+        values, vectors = scipy.linalg.eigh(matrix.toarray(), subset_by_index=(size - n, size - 1))
     else:
+        from scipy.sparse.linalg import eigsh
+
         start = seeds.generator(0, "leading_vectors").standard_normal(size)
         values, vectors = eigsh(matrix, k=n, which="LA", v0=start)
     order = np.argsort(-values, kind="stable")

@@ -1,7 +1,7 @@
 """What the model is unsure about: the posterior of the user's factor, given the item factors."""
 
 import numpy as np
-from scipy.linalg import solve_triangular
+import scipy
 
 from recsys import seeds
 from recsys.maths import gram, root
@@ -20,7 +20,7 @@ def ucb(pool: Pool, k: int) -> Modular:
     factors = pool.context.need_factors("ucb")
     train = pool.context.need_train("ucb")
     spread = [
-        np.linalg.norm(solve_triangular(root, factors.item_factors[at].T, lower=True), axis=0)
+        np.linalg.norm(scipy.linalg.solve_triangular(root, factors.item_factors[at].T, lower=True), axis=0)
         for root, at in zip(_roots(factors, train, pool), rows(pool), strict=True)
     ]
     return Modular(np.array(spread, np.float32).reshape(pool.items.shape))
@@ -37,7 +37,7 @@ def thompson(pool: Pool, k: int, *, seed: int = 0) -> Modular:
     d = factors.item_factors.shape[1]
     whims = seeds.normals(seed + pool.context.seed, "thompson", pool.users[:, None], np.arange(d))
     gains = [
-        factors.item_factors[at] @ solve_triangular(root, z, lower=True, trans="T")
+        factors.item_factors[at] @ scipy.linalg.solve_triangular(root, z, lower=True, trans="T")
         for root, at, z in zip(_roots(factors, train, pool), rows(pool), whims, strict=True)
     ]
     return Modular(np.array(gains, np.float32).reshape(pool.items.shape))
