@@ -5,18 +5,16 @@ exact must err within the 99 % binomial interval of 5 % (3.75 to 6.3 %), one tha
 most its upper end. Run it with `python benchmarks/errors.py`: ten minutes on one core.
 """
 
-import argparse
-import csv
 import gc
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import simulations
 from scipy.stats import binom
 
 from recsys import seeds
-from recsys.files import replacing
 from recsys.maths import gini
 from recsys.scores.intervals import means
 from recsys.scores.joints import simultaneous
@@ -230,22 +228,9 @@ def simulate(world: str, samples: int) -> Iterator[dict[str, object]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=2000)
-    parser.add_argument("--worlds", nargs="*", default=list(SIMULATIONS), choices=list(SIMULATIONS))
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    settings = parser.parse_args()
     adjust(np.ones(1), explore=False)
     gc.freeze()  # statsmodels, loaded by now, collects garbage in every call
-    rows = []
-    for world in settings.worlds:
-        for row in simulate(world, settings.samples):
-            print(*row.values(), sep="\t", flush=True)
-            rows.append(row)
-    with replacing(settings.out) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    simulations.write(str(__doc__), "samples", 2000, SIMULATIONS, RESULTS, simulate)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,14 @@ A replication draws users (and maps) anew; the truth is the mean over the replic
 take about ten minutes on one core.
 """
 
-import argparse
-import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import simulations
 
 from recsys import seeds
-from recsys.files import replacing
 from recsys.maths import gini
 from recsys.scores.intervals import Limits, curved, means, percentile, subsamples
 
@@ -146,20 +144,10 @@ def simulate(world: str, replications: int) -> Iterator[dict[str, object]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--replications", type=int, default=1000)
-    parser.add_argument("--worlds", nargs="*", default=list(WORLDS), choices=list(WORLDS))
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    settings = parser.parse_args()
-    rows = []
-    for world in settings.worlds:
-        for row in simulate(world, settings.replications * CHEAP.get(world, 1)):
-            print(*row.values(), sep="\t", flush=True)
-            rows.append(row)
-    with replacing(settings.out) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    def more(world: str, replications: int) -> Iterator[dict[str, object]]:
+        return simulate(world, replications * CHEAP.get(world, 1))
+
+    simulations.write(str(__doc__), "replications", 1000, WORLDS, RESULTS, more)
 
 
 if __name__ == "__main__":

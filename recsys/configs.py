@@ -233,7 +233,7 @@ def parse(content: Mapping[str, Any], *, where: str = "config", home: Path | Non
     except RecsysError as error:
         raise RecsysError(f"{where}: {error}") from None
     except ValidationError as error:
-        raise RecsysError(f"{where}: {_first(error)}") from None
+        raise RecsysError(f"{where}: {first_problem(error, Config)}") from None
     if home is None or config.data.path is None:
         return config
     paths = {key: str(home / value) for key in ("path", "items") if (value := getattr(config.data, key))}
@@ -270,13 +270,13 @@ def _blend(run: RunSpec) -> None:
         raise RecsysError(f"[blends.{run.family}] {error}") from None
 
 
-def _first(error: ValidationError) -> str:
-    """Return the first thing that is wrong, in one line."""
+def first_problem(error: ValidationError, kind: type[BaseModel], *above: str) -> str:
+    """Return the first thing that is wrong with a `kind` of section, in one line; it stands in the sections `above`."""
     problem = error.errors()[0]
-    path = [str(part) for part in problem["loc"]]
+    path = [*above, *(str(part) for part in problem["loc"])]
     section = f"[{'.'.join(path[:-1])}] " if len(path) > 1 else ""
     if problem["type"] == "extra_forbidden":
-        return str(unknown("key", path[-1], _known(path[:-1]), where=section.strip()))
+        return str(unknown("key", path[-1], _known(kind, path[len(above) : -1]), where=section.strip()))
     if problem["type"] == "missing":
         return f"{section}{path[-1]} is missing"
     raised = problem.get("ctx", {}).get("error")
@@ -287,8 +287,8 @@ def _first(error: ValidationError) -> str:
     return f"{section}{path[-1] if path else ''}{found} {message[:1].lower()}{message[1:]}".strip()
 
 
-def _known(path: list[str]) -> list[str]:
-    section: Any = Config
+def _known(kind: type[BaseModel], path: list[str]) -> list[str]:
+    section: Any = kind
     for part in path:
         section = section.model_fields[part].annotation
     return list(section.model_fields)

@@ -203,7 +203,7 @@ def test_kept_terms_change_nothing_and_stay_few(pool):
         plain, kept = rerank(pool, blend), rerank(pool, blend, terms=terms)
         assert (plain.items == kept.items).all()
         assert (plain.contributions == kept.contributions).all()
-    assert len(terms._made) == 2
+    assert len(terms.kept) == 2
 
 
 def test_kept_terms_are_not_computed_again(pool, monkeypatch):

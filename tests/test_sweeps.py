@@ -18,15 +18,16 @@ from worlds import write_tables
 
 from recsys.cli import main
 from recsys.experiments import bench
+from recsys.scores.joints import simultaneous
 from recsys.sweeps import sweep
-from recsys.sweeps.choices import bounds
 from recsys.sweeps.fronts import front, hypervolume, hypervolumes, thinned, undominated
 from recsys.sweeps.goals import Goal, bound
 from recsys.sweeps.matches import read_curves
-from recsys.sweeps.plans import read, share
+from recsys.sweeps.plans import read
 from recsys.sweeps.ranges import fill, find
 from recsys.sweeps.studies import Found
 from recsys.types import RecsysError
+from recsys.types.numbers import share
 
 CONFIG = """
 [data]
@@ -259,7 +260,7 @@ def test_bounds_hold_for_all_points_together():
         common = rng.normal(0, 0.01)
         values = truth + common + rng.normal(0, 0.01, 25)
         draws = values[:, None] + rng.normal(0, 0.01, 500) + rng.normal(0, 0.01, (25, 500))
-        held.append((bounds(values, draws) <= truth).all())
+        held.append((simultaneous(values, draws, sides=1)[0] <= truth).all())
     assert 0.92 < np.mean(held) < 0.98
 
 
@@ -286,7 +287,7 @@ def test_models_are_searched_against_the_model_that_is_extended(home):
         ("[sweep]", "[sweeps]", "sweep is missing"),
         ("trials = 6", "trails = 6", "[sweep]: unknown key 'trails': did you mean 'trials'?"),
         ("trials = 6", "trials = 0", "[sweep] trials is 0"),
-        ('"60%"', '"much"', "spend is 'much', expected a share such as 2% or 0.02"),
+        ('"60%"', '"much"', "spend is 'much', expected a share such as 0.02 or 2%"),
         ("trials = 6", 'constraints = ["ndcg@5 about 3"]', "[sweep] constraints: found 'ndcg@5 about 3'"),
         ("trials = 6", 'storage = "study.pickle"', "storage is 'study.pickle', expected a .journal or .db file"),
         ("relevance = 1.0", "relevance = [1.0, 2.0]", "has a list of weights, expected a number or a range"),
@@ -348,9 +349,9 @@ def test_ranges_are_found_and_filled():
 def test_bounds_and_shares():
     assert bound("ndcg >= 98 % of base", 10).excess({"ndcg@10": 0.2}, {"ndcg@10": 0.2}) == pytest.approx(-0.004)
     assert bound("coverage@5 <= 0.5", 10).excess({"coverage@5": 0.6}, {"coverage@5": 0.1}) == pytest.approx(0.1)
-    assert share("1%") == 0.01
+    assert share("spend", "1%") == 0.01
     with pytest.raises(RecsysError, match="spend"):
-        share("1.2.3")
+        share("spend", "1.2.3")
 
 
 def test_the_digest_names_the_search_and_not_its_length(home):

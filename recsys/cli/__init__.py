@@ -4,10 +4,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
+from recsys.cli import options
 from recsys.cli.cache import cache
 from recsys.cli.compare import compare
 from recsys.cli.data import data
@@ -16,12 +17,8 @@ from recsys.cli.sweep import sweep
 from recsys.cli.tables import headline
 from recsys.types import RecsysError
 
-_quiet = click.option("--quiet", is_flag=True, help="Show no progress.")
-_data_dir = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where datasets are kept (default: RECSYS_DATA, or the user's cache folder).",
-)
+if TYPE_CHECKING:
+    from recsys.experiments import Bench
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,39 +29,27 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("config", default="ml-100k")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Where run folders go.")
-@_data_dir
-@_quiet
+@options.out
+@options.data_dir
+@options.quiet
 def bench(config: str, out: Path, data_dir: Path | None, quiet: bool) -> None:
     """Run the benchmark of CONFIG: a TOML file, or the name of a shipped one (default: ml-100k)."""
     from recsys.experiments import bench as run
 
-    done = run(config, out=out, quiet=quiet, data_dir=data_dir)
-    settings = done.preparation.config
-    screen = console()
-    screen.print(headline(done.summary, done.differences, settings.base, settings.headline, screen.width))
-    for note in done.notes:
-        click.echo(f"note: {note}")
-    _say_files(done.folder)
+    _show(run(config, out=out, quiet=quiet, data_dir=data_dir))
 
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--config", "config", required=True, help="The benchmark on whose split FILE is judged.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Where run folders go.")
-@_data_dir
-@_quiet
+@options.out
+@options.data_dir
+@options.quiet
 def evaluate(file: Path, config: str, out: Path, data_dir: Path | None, quiet: bool) -> None:
     """Score recommendations made elsewhere: FILE has user_id, item_id, and rank or score (CSV or Parquet)."""
     from recsys.experiments import evaluate as run
 
-    done = run(file, config, out=out, quiet=quiet, data_dir=data_dir)
-    settings = done.preparation.config
-    screen = console()
-    screen.print(headline(done.summary, done.differences, settings.base, settings.headline, screen.width))
-    for note in done.notes:
-        click.echo(f"note: {note}")
-    _say_files(done.folder)
+    _show(run(file, config, out=out, quiet=quiet, data_dir=data_dir))
 
 
 @cli.command()
@@ -73,8 +58,8 @@ def evaluate(file: Path, config: str, out: Path, data_dir: Path | None, quiet: b
 @click.option("--users", help="User ids, separated by commas (default: all).")
 @click.option("--k", type=int, help="How many items each (default: the config's headline k).")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A .csv or .parquet file.")
-@_data_dir
-@_quiet
+@options.data_dir
+@options.quiet
 def recommend(
     config: str, blend: str | None, users: str | None, k: int | None, out: Path, data_dir: Path | None, quiet: bool
 ) -> None:
@@ -93,11 +78,6 @@ cli.add_command(reproduce)
 cli.add_command(sweep)
 
 
-def console() -> Console:
-    """Return a console for tables: as wide as the terminal, and wide enough where there is none."""
-    return Console() if sys.stdout.isatty() else Console(width=160)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: what a user got wrong is one line on standard error and exit code 2."""
     try:
@@ -105,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RecsysError as error:
         _stop(str(error), 2)
     except click.exceptions.Abort:
-        _stop("stopped; what was computed is kept, and the same command goes on from there", 130)
+        _stop("stopped; a benchmark or a sweep goes on from there when it is started again", 130)
     except click.ClickException as error:
         _stop(error.format_message(), 2)
     except BrokenPipeError:
@@ -119,6 +99,11 @@ def _stop(line: str, code: int) -> None:
     sys.exit(code)
 
 
-def _say_files(folder: Path) -> None:
-    click.echo(f"report: {folder / 'report.html'}")
-    click.echo(f"tables: {folder}")
+def _show(done: "Bench") -> None:
+    """Print the headline, the notes, and where the files are."""
+    config, screen = done.preparation.config, options.console()
+    screen.print(headline(done.summary, done.differences, config.base, config.headline, screen.width))
+    for note in done.notes:
+        click.echo(f"note: {note}")
+    click.echo(f"report: {done.folder / 'report.html'}")
+    click.echo(f"tables: {done.folder}")

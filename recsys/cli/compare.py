@@ -1,26 +1,21 @@
 """`recsys compare`: runs of finished benchmarks, tested against each other."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys.types import RecsysError
+from recsys.cli import options
+from recsys.types.numbers import share
 
 if TYPE_CHECKING:
     from recsys.reports.comparisons import Grid
 
 
 def _share(context: click.Context, option: click.Parameter, text: str) -> float:
-    """Return a share that is written as a number (0.02) or in per cent (2%)."""
-    try:
-        return float(text.strip().removesuffix("%")) / (100.0 if text.strip().endswith("%") else 1.0)
-    except ValueError:
-        raise RecsysError(f"--margin is '{text}', expected a share such as 0.02 or 2%") from None
+    return share("--margin", text)
 
 
 @click.command()
@@ -65,10 +60,10 @@ def compare(
         with replacing_folder(out) as folder:
             write_comparison(found, folder)
     if form == "terminal":
-        console = Console() if sys.stdout.isatty() else Console(width=200)
+        screen = options.console(200)
         made = grids(found)
         for grid in made[1:2] if explore else made:  # every metric side by side is for a page, not for a screen
-            console.print(_table(grid))
+            screen.print(_table(grid))
         for line in notes(found):
             click.echo(f"note: {line}")
         if explore:

@@ -5,17 +5,11 @@ from pathlib import Path
 import click
 
 from recsys import data as datasets
+from recsys.cli import options
 from recsys.data.drawings import draw
 from recsys.data.folders import data_folder
 from recsys.data.sources import landed
 from recsys.types import Dataset, unknown
-
-_data_dir = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    help="Folder of the datasets, instead of RECSYS_DATA or the user's cache folder.",
-)
-_quiet = click.option("--quiet", is_flag=True, help="Say nothing on the way.")
 
 
 @click.group()
@@ -24,7 +18,7 @@ def data() -> None:
 
 
 @data.command("list")
-@_data_dir
+@options.data_dir
 @click.option("--quiet", is_flag=True, help="Print the names alone.")
 def list_(data_dir: Path | None, quiet: bool) -> None:
     """List the datasets, their size and terms, and which are on this machine."""
@@ -51,8 +45,8 @@ def list_(data_dir: Path | None, quiet: bool) -> None:
 @data.command("fetch")
 @click.argument("name")
 @click.option("--from", "path", type=click.Path(path_type=Path), help="A copy you have: archive, folder or file.")
-@_data_dir
-@_quiet
+@options.data_dir
+@options.quiet
 def fetch_(name: str, path: Path | None, data_dir: Path | None, quiet: bool) -> None:
     """Fetch dataset NAME and check it; print the folder where it is."""
     click.echo(datasets.fetch(name, data_dir, quiet, path))
@@ -62,8 +56,8 @@ def fetch_(name: str, path: Path | None, data_dir: Path | None, quiet: bool) -> 
 @click.argument("name_or_path")
 @click.option("--column", "columns", multiple=True, metavar="FIELD=COLUMN", help="For a file: which column is what.")
 @click.option("--items", type=click.Path(path_type=Path), help="For a file: the table of its items.")
-@_data_dir
-@_quiet
+@options.data_dir
+@options.quiet
 def describe_(
     name_or_path: str, columns: tuple[str, ...], items: Path | None, data_dir: Path | None, quiet: bool
 ) -> None:

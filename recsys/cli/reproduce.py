@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
+
+from recsys.cli import options
 
 if TYPE_CHECKING:
     from recsys.experiments.reproductions import Reproduction
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="The folder with its files (default: the folder of datasets, RECSYS_DATA).",
 )
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@options.quiet
 def reproduce(name: str | None, data_dir: Path | None, quiet: bool) -> None:
     """Run the published table NAME again and print ours beside theirs; without NAME, list what there is.
 
@@ -33,8 +34,7 @@ def reproduce(name: str | None, data_dir: Path | None, quiet: bool) -> None:
         _list()
         return
     done = run(name, data_dir=data_dir, quiet=quiet)
-    console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(_table(done))
+    options.console().print(_table(done))
     for note in done.notes:
         click.echo(f"note: {note}")
     passed = sum(check.passed for check in done.checks)

@@ -4,18 +4,16 @@ from pathlib import Path
 
 import click
 
+from recsys.cli import options
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--trials", type=click.IntRange(min=1), help="Trials of each blend, in all (default: the file's).")
 @click.option("--spend", help='How much accuracy may be given, such as "2%" (default: the file\'s).')
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Where run folders go.")
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where datasets are kept (default: RECSYS_DATA, or the user's cache folder).",
-)
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@options.out
+@options.data_dir
+@options.quiet
 def sweep(file: Path, trials: int | None, spend: str | None, out: Path, data_dir: Path | None, quiet: bool) -> None:
     """Search the config that FILE extends, over the ranges that it gives: choose on validation, judge on test once."""
     from recsys.sweeps import sweep as run

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from recsys.data.identifiers import name_of
+from recsys.data.identifiers import name_of, places
 from recsys.types import RecsysError
 from recsys.types.arrays import Anys, Floats, Longs, Strings
 
@@ -67,13 +67,10 @@ def codes(column: str, names: Strings, known: Strings) -> Longs:
     Raises:
         RecsysError: if one is not there.
     """
-    order = np.argsort(known)
-    at = np.minimum(np.searchsorted(known, names, sorter=order), len(known) - 1)
-    found = order[at]
-    wrong = known[found] != names
-    if wrong.any():
+    found, there = places(names, known)
+    if not there.all():
         raise RecsysError(
-            f"candidates: {len(np.unique(names[wrong]))} values of {column} are not in the split "
-            f"(first: '{names[wrong][0]}'), expected ids of the training data"
+            f"candidates: {len(np.unique(names[~there]))} values of {column} are not in the split "
+            f"(first: '{names[~there][0]}'), expected ids of the training data"
         )
-    return np.asarray(found)
+    return found

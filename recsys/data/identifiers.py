@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.types.arrays import Ints, Strings
+from recsys.types.arrays import Bools, Ints, Longs, Strings
 
 if TYPE_CHECKING:
     from pandas import Series
@@ -53,6 +53,13 @@ def coded(values: "Series[Any]") -> tuple[Ints, Strings]:
     place = {one: code for code, one in enumerate(ids)}
     codes = np.asarray([*(place.get(name, -1) for name in names), -1], dtype=np.int32)
     return codes[raw], strings(ids)
+
+
+def places(names: Strings, known: Strings) -> tuple[Longs, Bools]:
+    """Return the place of each name among the known ones, (R,), and whether it is one of them: if not, any place."""
+    order = np.argsort(known)
+    at = order[np.minimum(np.searchsorted(known, names, sorter=order), len(known) - 1)]
+    return at, np.asarray(known[at] == names)
 
 
 def strings(texts: Iterable[str]) -> Strings:

@@ -73,15 +73,15 @@ def bench(
         preparation = prepare(settings, data_dir=home, quiet=quiet, say=folder.say)
         specs = tuple(settings.runs())
         slates, seconds = run_slates(preparation, specs, quiet, folder.say)
-    path = Path(out) / f"{settings.name}-{name_of(settings, preparation.dataset.fingerprint)}"
+    path = Path(out) / f"{settings.name}-{name_of(settings.digest(), preparation.dataset.fingerprint)}"
     done = judge(preparation, specs, slates, seconds, path, quiet)
     folder.write(done, time.perf_counter() - start)
     return done
 
 
-def name_of(settings: Config, *made_of: str) -> str:
-    """Return ten characters for settings and the data (and lists) that they met: other data, another folder."""
-    return hashlib.sha256("|".join([settings.digest(), *made_of]).encode()).hexdigest()[:10]
+def name_of(*made_of: str) -> str:
+    """Return ten characters for what a folder's results are made of: other data, another folder."""
+    return hashlib.sha256("|".join(made_of).encode()).hexdigest()[:10]
 
 
 def judge(

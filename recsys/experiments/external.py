@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.configs import RunSpec
+from recsys.data.identifiers import places
 from recsys.experiments.benches import Bench, judge, name_of, read_config
 from recsys.experiments.folders import Folder
 from recsys.experiments.preparations import one_blas_thread, prepare
 from recsys.experiments.rerankings import run_slates
 from recsys.types import RecsysError, Slates, Split
-from recsys.types.arrays import Anys, Bools, Floats, Longs, Strings
+from recsys.types.arrays import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +64,7 @@ def evaluate(
         shorter = {name: getattr(given, name)[:, :k] for name in ("items", "scores", "contributions")}
         runs[path.stem] = replace(given, **shorter)
     lists = hashlib.sha256(path.read_bytes()).hexdigest()
-    named = f"{settings.name}-{path.stem}-{name_of(settings, preparation.dataset.fingerprint, lists)}"
+    named = f"{settings.name}-{path.stem}-{name_of(settings.digest(), preparation.dataset.fingerprint, lists)}"
     done = judge(preparation, specs, slates, seconds, Path(out) / named, quiet, notes=notes)
     folder.write(done, time.perf_counter() - start)
     return done
@@ -98,8 +99,8 @@ def _table(path: Path) -> "pd.DataFrame":
 
 
 def _slates(path: Path, table: "pd.DataFrame", split: Split, k: int) -> tuple[Slates, tuple[str, ...]]:
-    user, known_user = _codes(table["user_id"].to_numpy(np.str_), split.user_ids)
-    item, known_item = _codes(table["item_id"].to_numpy(np.str_), split.item_ids)
+    user, known_user = places(table["user_id"].to_numpy(np.str_), split.user_ids)
+    item, known_item = places(table["item_id"].to_numpy(np.str_), split.item_ids)
     known = known_user & known_item
     if not known.any():
         raise RecsysError(f"{path}: no row has a user_id and an item_id of the split, expected ids of the data")
@@ -124,10 +125,3 @@ def _slates(path: Path, table: "pd.DataFrame", split: Split, k: int) -> tuple[Sl
     scores: Floats = np.where(items >= 0, -np.arange(k), 0).astype(np.float32)
     users = np.arange(len(items), dtype=np.int32)
     return Slates(users, items, scores, scores[:, :, None], ("order",), split.user_ids, split.item_ids), tuple(notes)
-
-
-def _codes(names: Strings, known: Strings) -> tuple[Longs, Bools]:
-    order: Anys = np.argsort(known)
-    at = np.minimum(np.searchsorted(known, names, sorter=order), len(known) - 1)
-    codes = order[at]
-    return codes, np.asarray(known[codes] == names)

@@ -14,6 +14,7 @@ from recsys.experiments.folders import slates_frame
 from recsys.experiments.preparations import load
 from recsys.files import replacing
 from recsys.pools import candidates
+from recsys.progress import progress
 from recsys.slates import rerank
 from recsys.types import RecsysError, unknown
 from recsys.types.arrays import Ints
@@ -56,7 +57,8 @@ def recommend(
     rules = settings.filter.model_dump()
     data = splits.whole(dataset, **rules, seed=settings.seed)
     section = spec.model or settings.model
-    fitted = section.build("[model]").fit(data.train, data.side)
+    with progress(quiet):
+        fitted = section.build("[model]").fit(data.train, data.side)
     wanted = settings.pool
     pool = candidates(fitted, data, n=min(wanted.n, len(data.item_ids)), seed=settings.seed, history=wanted.history)
     scale: Any = "fitted" if settings.slate.scale == "fitted" else None

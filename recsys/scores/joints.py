@@ -18,19 +18,20 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def simultaneous(values: Doubles, draws: Doubles) -> tuple[Doubles, Doubles]:
+def simultaneous(values: Doubles, draws: Doubles, sides: int = 2) -> tuple[Doubles, Doubles]:
     """Return limits of m values, (m,) each, that all hold together in 95 % of samples.
 
     value +- c * error, where c is the 95th percentile over the draws (m, n) of the largest distance of a draw
     from its value, in errors (the max-t band of Westfall and Young 1993): correlated values cost less than
-    Bonferroni's correction. Draws that are not finite in every value are left out.
+    Bonferroni's correction. Draws that are not finite in every value are left out. With `sides` = 1 the lower limits
+    alone hold: a distance is how far a draw lies above its value.
     """
     draws = draws[:, np.isfinite(draws).all(axis=0)]
     if draws.shape[1] < 2:
         return np.full(len(values), np.nan), np.full(len(values), np.nan)
     errors = draws.std(axis=1, ddof=1)
-    apart = np.abs(draws - values[:, None]) / np.where(errors > 0, errors, 1.0)[:, None]
-    reach = float(np.quantile(apart.max(axis=0), 0.95)) * errors
+    apart = (draws - values[:, None]) / np.where(errors > 0, errors, 1.0)[:, None]
+    reach = float(np.quantile((np.abs(apart) if sides == 2 else apart).max(axis=0), 0.95)) * errors
     return values - reach, values + reach
 
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.scores import Scores, score
+from recsys.scores.joints import simultaneous
 from recsys.sweeps.plans import Method, Plan
 from recsys.sweeps.studies import Found
 from recsys.sweeps.workshops import Workshop
 from recsys.types import RecsysError, Slates
 from recsys.types.arrays import Doubles
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ def choose(plan: Plan, points: Mapping[str, Sequence[Found]], workshop: Workshop
     """Return, for each method, the point with the most gain whose accuracy is not inferior by more than `plan.spend`.
 
     The loss of a point is small enough if its bound lies above -spend: the lower ends of one-sided 95 % intervals that
-    hold for all points of all methods at once, so that one may be picked after looking (`bounds`). Without a goal
+    hold for all points of all methods at once, so that one may be picked after looking (max-t). Without a goal
     beside accuracy it is the point that is best in accuracy.
 
     Raises:
@@ -62,20 +61,6 @@ def best_of(plan: Plan, choices: Sequence[Choice]) -> Choice | None:
     return max(taken, key=lambda pair: decided.sign * pair[0].values[decided.metric])[1]
 
 
-def bounds(values: Doubles, draws: Doubles) -> Doubles:
-    """Return lower bounds of m values, (m,), that all hold together in 95 % of samples; draws are (m, n).
-
-    value - c * error, with c the 95th percentile over the draws of how far, in errors, the farthest of them lies above
-    its value (one-sided max-t, Westfall and Young 1993).
-    """
-    known = draws[:, np.isfinite(draws).all(axis=0)]
-    if known.shape[1] < 2:
-        return np.full(len(values), -np.inf)
-    errors = known.std(axis=1, ddof=1)
-    apart = (known - values[:, None]) / np.where(errors > 0, errors, 1.0)[:, None]
-    return np.asarray(values - float(np.quantile(apart.max(axis=0), CONFIDENCE)) * errors)
-
-
 def _bounded(plan: Plan, named: Sequence[tuple[Method, Found]], workshop: Workshop) -> tuple[Doubles, Doubles]:
     """Return the relative change of accuracy of each point, and its bound."""
     k = int(plan.accuracy.metric.partition("@")[2])
@@ -93,4 +78,4 @@ def _relative(plan: Plan, scores: Scores) -> tuple[Doubles, Doubles]:
     values = np.array([cell.value for cell in others], dtype=np.float64) / base.value - 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
         draws = np.stack([cell.draws for cell in others]) / base.draws - 1.0
-    return values, bounds(values, draws)
+    return values, simultaneous(values, draws, sides=1)[0]

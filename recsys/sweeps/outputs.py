@@ -13,6 +13,7 @@ from recsys.configs import Config
 from recsys.experiments.benches import Bench
 from recsys.files import replacing, write_text
 from recsys.reports import Search, write_search
+from recsys.reports.formats import percent
 from recsys.sweeps.choices import Choice
 from recsys.sweeps.fronts import hypervolumes, losses
 from recsys.sweeps.matches import COLUMNS, matched
@@ -114,8 +115,8 @@ def lines(plan: Plan, choices: Sequence[Choice], made: Tables) -> tuple[str, ...
             continue
         if choice.trial is None:
             said.append(
-                f"{choice.method.name}: no trial is surely within {_percent(plan.spend)} of the base's "
-                f"{plan.accuracy.metric} on validation (the best bound is {_percent(choice.bound, True)}): "
+                f"{choice.method.name}: no trial is surely within {percent(plan.spend, signed=False)} of the base's "
+                f"{plan.accuracy.metric} on validation (the best bound is {percent(choice.bound)}): "
                 "nothing is bought"
             )
             continue
@@ -123,8 +124,8 @@ def lines(plan: Plan, choices: Sequence[Choice], made: Tables) -> tuple[str, ...
         changes = [f"{metric} {_change(row)}" for metric, row in rows.iterrows()]
         said.append(
             f"{choice.method.name}: trial {choice.trial.number} was chosen on validation ({plan.accuracy.metric} "
-            f"{_percent(choice.change, True)}, surely above {_percent(choice.bound, True)}; up to "
-            f"{_percent(plan.spend)} may be spent); on test {', '.join(changes)}"
+            f"{percent(choice.change)}, surely above {percent(choice.bound)}; up to "
+            f"{percent(plan.spend, signed=False)} may be spent); on test {', '.join(changes)}"
         )
     return tuple(said)
 
@@ -154,12 +155,8 @@ def record(plan: Plan, choices: Sequence[Choice], folder: Path) -> str:
 def _change(row: Any) -> str:
     if not np.isfinite(row.relative):
         return "is not defined"
-    interval = f" [{_percent(row.relative_low, True)}, {_percent(row.relative_high, True)}]"
-    return _percent(row.relative, True) + (interval if np.isfinite(row.relative_low) else "")
-
-
-def _percent(share: float, signed: bool = False) -> str:
-    return f"{100 * share:{'+' if signed else ''}.1f} %"
+    interval = f" [{percent(row.relative_low)}, {percent(row.relative_high)}]"
+    return percent(row.relative) + (interval if np.isfinite(row.relative_low) else "")
 
 
 def _on_test(plan: Plan, points: "pd.DataFrame", judged: Bench) -> "pd.DataFrame":

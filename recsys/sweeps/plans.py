@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +17,8 @@ from recsys.scores.names import wanted
 from recsys.shipped import folder
 from recsys.sweeps.goals import Bound, Goal, bound, goal
 from recsys.sweeps.ranges import Range, Value, fill, find
-from recsys.types import RecsysError, unknown
+from recsys.types import RecsysError
+from recsys.types.numbers import share
 
 SEARCHED = ("model", "pool", "blends")  # sections that change what is shown, not how it is measured
 
@@ -121,7 +121,7 @@ def _plan(content: dict[str, Any], file: Path, changes: Mapping[str, Any]) -> Pl
         if key not in content:
             said = "the config that is searched" if key == "extends" else "a section that says what the search is after"
             raise RecsysError(f"{key} is missing, expected {said}")
-    settings = _settings({**content.pop("sweep"), **changes})
+    settings = _settings(content.pop("sweep"), changes)
     tables = {"name": file.stem, **_extended(content.pop("extends"), file.parent)}
     extended, tables = tables, _laid_over(tables, content)
     methods = _methods(tables, content.get("blends", {}))
@@ -136,7 +136,8 @@ def _plan(content: dict[str, Any], file: Path, changes: Mapping[str, Any]) -> Pl
     accuracy = goal(settings.accuracy, base.headline, True)
     goals = goals or [accuracy, goal("discovery", base.headline, True)]
     bounds = tuple(bound(text, base.headline) for text in settings.constraints)
-    plan = Plan(file.stem, base_tables, methods, tuple(goals), bounds, accuracy, share(settings.spend), settings)
+    spend = share("spend", settings.spend)
+    plan = Plan(file.stem, base_tables, methods, tuple(goals), bounds, accuracy, spend, settings)
     _check(plan)
     return _judging(plan, base)
 
@@ -153,32 +154,13 @@ def _judging(plan: Plan, base: Config) -> Plan:
     return replace(plan, base_tables=judged(plan.base_tables), methods=methods)
 
 
-def share(text: str | float) -> float:
-    """Return the share that "2%" or 0.02 says.
-
-    >>> share("2 %"), share(0.05)
-    (0.02, 0.05)
-    """
-    found = re.fullmatch(r"\s*([0-9.]+)\s*(%?)\s*", str(text))
-    number = float(found[1]) / (100 if found[2] else 1) if found and found[1].count(".") < 2 and found[1] != "." else -1
-    if not 0 < number < 1:
-        raise RecsysError(f"spend is '{text}', expected a share such as 2% or 0.02")
-    return number
-
-
-def _settings(section: Any) -> SweepSection:
+def _settings(section: Any, changes: Mapping[str, Any]) -> SweepSection:
     if not isinstance(section, Mapping):
         raise RecsysError(f"sweep is {section!r}, expected a section [sweep]")
-    for key in section:
-        if key not in SweepSection.model_fields:
-            raise unknown("key", key, SweepSection.model_fields, where="[sweep]")
     try:
-        return SweepSection.model_validate(section)
+        return SweepSection.model_validate({**section, **changes})
     except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        message = f"{problem['msg'][:1].lower()}{problem['msg'][1:]}"
-        raise RecsysError(f"[sweep] {place} is {problem['input']!r}: {message}") from None
+        raise RecsysError(configs.first_problem(error, SweepSection, "sweep")) from None
 
 
 def _extended(name: Any, home: Path) -> dict[str, Any]:

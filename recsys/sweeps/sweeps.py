@@ -1,6 +1,5 @@
 """A sweep, carried out: trials on validation, a choice, and one judgement on test."""
 
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.configs import Config, RunSpec
-from recsys.experiments.benches import Bench, judge
+from recsys.experiments.benches import Bench, judge, name_of
 from recsys.experiments.folders import Folder
 from recsys.experiments.preparations import one_blas_thread, prepare
 from recsys.experiments.rerankings import run_slates
@@ -69,7 +68,7 @@ def sweep(
     with one_blas_thread():
         shop = workshop(prepare(plan.base(), data_dir=home, quiet=quiet, say=folder.say), plan.metrics)
         data = shop.preparation.split.fingerprint
-        path = Path(out) / f"{plan.name}-{name_of(plan, data)}"
+        path = Path(out) / f"{plan.name}-{name_of(plan.digest(), data)}"
         studies = open_studies(plan.settings.storage or str(path / "study.journal"), plan, data)
         found = _search(plan, studies, shop, quiet)
         fronts = {name: front(trials, plan.weighed) for name, trials in found.items()}
@@ -136,8 +135,3 @@ def _winner(plan: Plan, best: Choice | None) -> Config:
     if best is None or best.trial is None:
         return plan.base("test")
     return best.method.config(best.trial.settings, "test")
-
-
-def name_of(plan: Plan, data: str) -> str:
-    """Return ten characters for a search and the data that it is on."""
-    return hashlib.sha256(f"{plan.digest()}|{data}".encode()).hexdigest()[:10]

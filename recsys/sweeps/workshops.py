@@ -1,11 +1,10 @@
 """What a trial costs: only what its settings change. The rest is kept from trial to trial."""
 
 import json
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from recsys import blends
 from recsys.configs import Config
@@ -13,28 +12,7 @@ from recsys.experiments.preparations import Preparation, pool
 from recsys.scores import values
 from recsys.slates import fit_scales, rerank
 from recsys.terms import Terms
-from recsys.types import Slates, Yardstick
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """The last results of something, by the settings that made them: memory stays flat over a sweep."""
-
-    most: int
-    results: OrderedDict[str, Any] = field(default_factory=OrderedDict)
-
-    def get(self, key: Any, make: Callable[[], T]) -> T:
-        """Return the result of `key` (anything JSON can say), made by `make` where it is not kept."""
-        text = json.dumps(key, sort_keys=True)
-        if text not in self.results:
-            self.results[text] = make()
-        self.results.move_to_end(text)
-        while len(self.results) > self.most:
-            self.results.popitem(last=False)
-        found: T = self.results[text]
-        return found
+from recsys.types import Slates, Tables, Yardstick
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +22,8 @@ class Workshop:
     preparation: Preparation
     metrics: list[str]
     yardstick: Yardstick
-    pools: Kept = field(default_factory=lambda: Kept(2))
-    scales: Kept = field(default_factory=lambda: Kept(512))
+    pools: Tables = field(default_factory=lambda: Tables(2))
+    scales: Tables = field(default_factory=lambda: Tables(512))
 
     def judge(self, config: Config) -> dict[str, float]:
         """Return the value of each metric for the one blend of `config`, or for its model alone."""
@@ -53,7 +31,7 @@ class Workshop:
 
     def slates(self, config: Config) -> dict[int, Slates]:
         """Return slates of every length that a metric asks for."""
-        key = [config.model.model_dump(), config.pool.model_dump()]
+        key = json.dumps([config.model.model_dump(), config.pool.model_dump()])
         made = self.pools.get(key, lambda: Terms(pool(self.preparation, config.model, config.pool)[0]))
         blend = next(iter(config.blends.values()), {"relevance": 1.0})
         return {
@@ -64,14 +42,14 @@ class Workshop:
         }
 
     def _scales(
-        self, config: Config, key: list[Any], made: Terms, blend: Mapping[str, Any], k: int
+        self, config: Config, key: str, made: Terms, blend: Mapping[str, Any], k: int
     ) -> dict[str, float] | None:
         if config.slate.scale == "none":
             return None
         found: dict[str, float] = {}
         for part in blends.read(blend):
             alone = {part.name: {"weight": 1.0, **part.settings}}
-            found |= self.scales.get([*key, alone, k], partial(fit_scales, made.pool, alone, k, terms=made))
+            found |= self.scales.get(json.dumps([key, alone, k]), partial(fit_scales, made.pool, alone, k, terms=made))
         return found
 
     def _values(self, slates: Mapping[int, Slates]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Candidates of some users, and the context that objectives look at."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -17,12 +18,17 @@ T = TypeVar("T")
 
 
 class Tables:
-    """Tables derived from a record, each made once, under a lock."""
+    """Tables derived from a record, each made once, under a lock; of more than `most` the last used are kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
         """Start without any."""
-        self._made: dict[str, Any] = {}
+        self._made: OrderedDict[str, Any] = OrderedDict()
+        self._most = most
         self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._made)
 
     def get(self, key: str, make: Callable[[], T]) -> T:
         """Return the table called `key`, made by `make` at the first call."""
@@ -30,6 +36,9 @@ class Tables:
             if key not in self._made:
                 self._made[key] = make()
             made: T = self._made[key]
+            self._made.move_to_end(key)
+            while self._most is not None and len(self._made) > self._most:
+                self._made.popitem(last=False)
             return made
 
 
