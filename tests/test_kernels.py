@@ -93,6 +93,24 @@ def test_any_blend_picks_and_contributes_what_the_reference_says(seed, data):
             np.testing.assert_allclose(contributions[b, step], weights[b] * gains[:, pick], atol=2e-4, rtol=2e-4)
 
 
+def test_entries_of_the_same_item_and_region_add_up():
+    term = world(3)["coverage linear"]
+    halves = [sparse.coo_array(term.coverage * 0.5)] * 2
+    twice = sparse.csr_array(
+        (
+            np.concatenate([h.data for h in halves]),
+            np.concatenate([h.col for h in halves]),
+            np.concatenate([[0], 2 * np.cumsum(np.bincount(halves[0].row, minlength=M))]),
+        ),
+        shape=(M, Z),
+    )
+    order = np.argsort(np.concatenate([h.row for h in halves]), kind="stable")
+    twice.data, twice.indices = twice.data[order], twice.indices[order]
+    again = Coverage(twice, term.rows, term.need, term.phi, cap=term.cap)
+    assert (run([again], np.ones((B, 1)))[0] == run([term], np.ones((B, 1)))[0]).all()
+    assert twice.nnz == 2 * term.coverage.nnz
+
+
 def test_follow_measures_the_spread_of_gains_along_the_given_order():
     terms = list(world(4).values())
     picks, _, _, deviations = run(terms, np.zeros((B, len(terms))), follow=True)

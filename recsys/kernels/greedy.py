@@ -50,9 +50,7 @@ def _spread_update(settings, table, rows, state, members, pick, n):
 
 
 @_compiled
-def _step(phi, c, a, cap):
-    if phi == LINEAR:
-        return min(c + a, cap) - min(c, cap)
+def _step(phi, c, a):
     if phi == LOG:
         return np.log(c + a) - np.log(c)
     if phi == EXP:
@@ -63,23 +61,53 @@ def _step(phi, c, a, cap):
 
 
 @_compiled
-def _cover_gain(settings, rows, pointers, regions, values, slot, need, cap, covered, alive, n, gain):
-    head, phi = settings[0], settings[1]
-    for i in range(n):
-        if not alive[i]:
-            continue
-        total = 0.0
-        row = head + rows[i]
-        for e in range(pointers[row], pointers[row + 1]):
-            z = regions[e]
+def _cover_lay(cover, rows, pointers, regions, values, need, n, lines, region, line, share):
+    """Lay out how much each candidate covers of each region that is needed: share[line, candidate].
+
+    The lines of term p are lines[p]:lines[p + 1], and line r is about region[r]; line[z] is where region z lies. Line 0
+    takes what nobody needs: a branch costs more.
+    """
+    last, z = 1, 0
+    for p in range(len(cover)):
+        lines[p] = last
+        while z < cover[p, 2]:
+            line[z] = 0
             if need[z] != 0.0:
-                total += need[z] * _step(phi, covered[z], slot * values[e], cap[z])
-        gain[i] = total
+                line[z] = last
+                region[last] = z
+                share[last, :n] = 0.0
+                last += 1
+            z += 1
+        for i in range(n):
+            row = cover[p, 0] + rows[p, i]
+            for e in range(pointers[row], pointers[row + 1]):
+                share[line[regions[e]], i] = values[e]
+    lines[len(cover)] = last
 
 
 @_compiled
-def _cover_update(settings, rows, pointers, regions, values, slot, need, cap, covered, pick, found, who, share, gain):
-    """Cover the regions of the pick; correct the gains of the candidates that share one, for the same slot weight."""
+def _add_steps(phi, weight, c, cap, slot, share, n, gain):
+    if phi == LINEAR:
+        reached = min(c, cap)
+        for i in range(n):
+            gain[i] += weight * (min(c + slot * share[i], cap) - reached)
+    else:
+        for i in range(n):
+            if share[i] != 0.0:
+                gain[i] += weight * _step(phi, c, slot * share[i])
+
+
+@_compiled
+def _cover_gain(phi, lines, region, share, slot, need, cap, covered, n, gain):
+    gain[:n] = 0.0
+    for r in range(lines[0], lines[1]):
+        z = region[r]
+        _add_steps(phi, need[z], covered[z], cap[z], slot, share[r], n, gain)
+
+
+@_compiled
+def _cover_update(settings, rows, pointers, regions, values, line, share, slot, need, cap, covered, pick, n, gain):
+    """Cover the regions of the pick, and correct the gains of all candidates for the same slot weight."""
     phi = settings[1]
     row = settings[0] + rows[pick]
     for e in range(pointers[row], pointers[row + 1]):
@@ -87,50 +115,19 @@ def _cover_update(settings, rows, pointers, regions, values, slot, need, cap, co
         before = covered[z]
         after = max(before, slot * values[e]) if phi > SQRT else before + slot * values[e]
         covered[z] = after
-        if need[z] == 0.0:
-            continue
-        for other in range(found[z], found[z + 1]):
-            a = slot * share[other]
-            gain[who[other]] += need[z] * (_step(phi, after, a, cap[z]) - _step(phi, before, a, cap[z]))
+        if need[z] != 0.0 and before < cap[z]:
+            _add_steps(phi, need[z], after, cap[z], slot, share[line[z]], n, gain)
+            _add_steps(phi, -need[z], before, cap[z], slot, share[line[z]], n, gain)
 
 
 @_compiled
-def _cover_find(cover, rows, pointers, regions, values, n, found, who, share):
-    """List, region by region, who[found[z]:found[z + 1]], the candidates that cover it, and how much of it.
-
-    Terms have regions of their own, so one list serves all of them.
-    """
-    found[:] = 0
-    for p in range(len(cover)):
-        for i in range(n):
-            row = cover[p, 0] + rows[p, i]
-            for e in range(pointers[row], pointers[row + 1]):
-                found[regions[e] + 1] += 1
-    for z in range(len(found) - 1):
-        found[z + 1] += found[z]
-    for p in range(len(cover)):
-        for i in range(n):
-            row = cover[p, 0] + rows[p, i]
-            for e in range(pointers[row], pointers[row + 1]):
-                who[found[regions[e]]] = i
-                share[found[regions[e]]] = values[e]
-                found[regions[e]] += 1
-    for z in range(len(found) - 1, 0, -1):
-        found[z] = found[z - 1]
-    found[0] = 0
-
-
-@_compiled
-def _cover_room(cover, cover_rows, pointers, lengths):
-    """Return the most entries that any user's candidates have."""
+def _most_needed(need):
     most = 0
-    for b in range(len(lengths)):
-        entries = 0
-        for p in range(len(cover)):
-            for i in range(lengths[b]):
-                row = cover[p, 0] + cover_rows[p, b, i]
-                entries += pointers[row + 1] - pointers[row]
-        most = max(most, entries)
+    for b in range(len(need)):
+        needed = 0
+        for z in range(need.shape[1]):
+            needed += need[b, z] != 0.0
+        most = max(most, needed)
     return most
 
 
@@ -241,14 +238,17 @@ def greedy(
     covered = np.zeros(need.shape[1])
     basis = np.zeros((len(volume), max(most, 1), width))
     residual = np.zeros((len(volume), width))
-    found = np.zeros(need.shape[1] + 1, dtype=np.int64)
-    who = np.zeros(_cover_room(cover, cover_rows, cover_pointers, lengths), dtype=np.int32)
-    share = np.zeros(len(who), dtype=np.float32)
+    lines = np.zeros(len(cover) + 1, dtype=np.int64)
+    line = np.zeros(need.shape[1], dtype=np.int64)
+    region = np.zeros(1 + _most_needed(need), dtype=np.int64)
+    share = np.zeros((len(region), width), dtype=np.float32)
     for b in range(len(lengths)):
         n = lengths[b]
         alive[:n] = True
         covered[:] = start[b]
-        _cover_find(cover, cover_rows[:, b], cover_pointers, cover_regions, cover_values, n, found, who, share)
+        _cover_lay(
+            cover, cover_rows[:, b], cover_pointers, cover_regions, cover_values, need[b], n, lines, region, line, share
+        )
         for t in range(terms):
             p = place[t]
             if shape[t] == MODULAR:
@@ -268,8 +268,8 @@ def greedy(
                     _spread_gain(spread[p], spread_empty[p], states[p], members, n, gain[t])
                 elif shape[t] == COVERAGE and (step == 0 or cover_slots[p, step] != cover_slots[p, step - 1]):
                     _cover_gain(
-                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values,
-                        cover_slots[p, step], need[b], cap[b], covered, alive, n, gain[t],
+                        cover[p, 1], lines[p : p + 2], region, share, cover_slots[p, step], need[b], cap[b], covered, n,
+                        gain[t],
                     )  # fmt: skip
                 elif shape[t] == VOLUME:
                     _volume_gain(volume[p], volume_quality[p, b], residual[p], n, gain[t])
@@ -293,8 +293,8 @@ def greedy(
                     _spread_update(spread[p], tables, spread_rows[p, b], states[p], members, pick, n)
                 elif shape[t] == COVERAGE:
                     _cover_update(
-                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values,
-                        cover_slots[p, step], need[b], cap[b], covered, pick, found, who, share, gain[t],
+                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, line, share,
+                        cover_slots[p, step], need[b], cap[b], covered, pick, n, gain[t],
                     )  # fmt: skip
                 elif shape[t] == VOLUME and step < volume[p, 3]:
                     _volume_update(

@@ -28,7 +28,7 @@ class Plan:
     spread_empty: Doubles  # (Ts,)
     spread_rows: Longs  # (Ts, B, N)
     spread_start: Floats  # (Ts, B, N), or (Ts, 0, 0) where none has one
-    cover: Longs  # (Tc, 2) offset of its row pointers, phi
+    cover: Longs  # (Tc, 3) offset of its row pointers, phi, end of its columns
     cover_rows: Longs  # (Tc, B, N)
     cover_pointers: Longs
     cover_regions: Ints  # columns, counted over all terms end to end
@@ -60,6 +60,7 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
     pointers, regions, values, heads = memo.get(
         _key("cover", [t.coverage for t in cover]), lambda: _join([t.coverage for t in cover])
     )
+    ends = np.cumsum([t.need.shape[1] for t in cover], dtype=np.int64)
     shape = np.array([next(i for i, kind in enumerate(SHAPES) if isinstance(t, kind)) for t in terms], np.int64)
     block = (users, n)
     return Plan(
@@ -74,7 +75,7 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
         spread_empty=np.array([t.empty for t in spread], np.float64),
         spread_rows=_stack([t.rows for t in spread], block, np.int64),
         spread_start=_stack([np.zeros(block) if t.start is None else t.start for t in spread], block, np.float32),
-        cover=np.array([(heads[i], PHIS[t.phi]) for i, t in enumerate(cover)], np.int64).reshape(-1, 2),
+        cover=np.array([(heads[i], PHIS[t.phi], ends[i]) for i, t in enumerate(cover)], np.int64).reshape(-1, 3),
         cover_rows=_stack([t.rows for t in cover], block, np.int64),
         cover_pointers=pointers,
         cover_regions=regions,
@@ -134,7 +135,11 @@ def _join(matrices: Sequence[Any]) -> tuple[Longs, Ints, Floats, list[int]]:
     """Return the rows of several CSR matrices as one, columns end to end, and where each one's rows begin."""
     pointers, regions, values, heads = [], [], [], []
     rows = entries = columns = 0
-    for matrix in matrices:
+    for given in matrices:
+        matrix = given
+        if not given.has_canonical_format:  # the kernel reads one entry per row and column
+            matrix = given.copy()
+            matrix.sum_duplicates()
         heads.append(rows)
         pointers.append(matrix.indptr.astype(np.int64) + entries)
         regions.append((matrix.indices + columns).astype(np.int32))
