@@ -2,12 +2,12 @@
 
 2,000 samples of each null hypothesis, in batches of 40 that share the seed of their draws and signs. A test that is
 exact must err within the 99 % binomial interval of 5 % (3.75 to 6.3 %), one that is conservative by design at
-most its upper end. Run it with `python benchmarks/errors.py`: ten minutes on one core.
+most its upper end. Run it with `python benchmarks/errors.py`: forty minutes on one core.
 """
 
 import gc
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,13 @@ from recsys.scores.replicates import pool_replicates
 from recsys.scores.runs import of_catalogue, of_table
 from recsys.scores.tables import p_flipped
 from recsys.scores.verdicts import adjust, contrast, p_different, p_equivalent, p_noninferior
+from recsys.sweeps.choices import relative_bounds
 from recsys.types import PerCatalogue, PerUser
+from recsys.types.arrays import Doubles
 
 USERS, BATCH, DRAWS, FLIPS, MARGIN = 500, 40, 1000, 2000, 0.02
+STATISTICS = {"coverage": lambda counts: (counts > 0).mean(axis=-1), "gini": gini}
+DIRECTIONS = {"coverage": 1, "gini": -1}
 RESULTS = Path(__file__).parent / "results" / "errors.csv"
 Generator = np.random.Generator
 Pair = tuple[np.ndarray, np.ndarray]  # what users get of a run and of the base, (n,) each
@@ -137,16 +141,79 @@ def splits(n_splits: int, between: float, rng: Generator, seed: int) -> Wrong:
         yield "two-level, interval without 0", "conservative", outside(cell, base_cell)
 
 
+def drawn_slates(rng: Generator, logit: np.ndarray) -> np.ndarray:
+    """Return slates of 10 items, each user's drawn without replacement (Gumbel top-k)."""
+    keys = logit + rng.gumbel(size=(USERS, len(logit)))
+    return np.argpartition(-keys, 10, axis=1)[:, :10].astype(np.int32)
+
+
+def counted(shown: np.ndarray) -> list[float]:
+    counts = np.bincount(shown.ravel(), minlength=1000).astype(np.float64)
+    return [float(statistic(counts)) for statistic in STATISTICS.values()]
+
+
+def catalogue_scores(
+    name: str, statistic: Callable[..., np.ndarray], shown: list[np.ndarray], seed: int
+) -> list[Score]:
+    users = np.arange(USERS, dtype=np.int32)
+    return [
+        of_catalogue(run, name, 10, PerCatalogue(s, 1000, statistic, "", DIRECTIONS[name]), users, seed)
+        for run, s in zip("ab", shown, strict=True)
+    ]
+
+
 def catalogues(exponent: float, rng: Generator, seed: int) -> Wrong:
     """Two runs whose slates are drawn alike."""
     logit = -exponent * np.log(np.arange(1.0, 1001))
-    users = np.arange(USERS, dtype=np.int32)
-    shown = [
-        np.argpartition(-(logit + rng.gumbel(size=(USERS, 1000))), 10, axis=1)[:, :10].astype(np.int32) for _ in "ab"
-    ]
-    for name, statistic in (("coverage", lambda c: (c > 0).mean(axis=-1)), ("gini", gini)):
-        cell, base = (of_catalogue("r", name, 10, PerCatalogue(s, 1000, statistic, "", 1), users, seed) for s in shown)
+    shown = [drawn_slates(rng, logit) for _ in "ab"]
+    for name, statistic in STATISTICS.items():
+        cell, base = catalogue_scores(name, statistic, shown, seed)
         yield f"{name}, p <= 0.05", "approximate", p_different(contrast(cell, base, 1.0)) <= 0.05
+
+
+def margins(rng: Generator, seed: int) -> Wrong:
+    """Slates from a steeper head than the base's: with the true loss as the margin, nothing is within it."""
+    logits = [-exponent * np.log(np.arange(1.0, 1001)) for exponent in (1.1, 1.0)]
+    shown = [drawn_slates(rng, logit) for logit in logits]
+    for (name, statistic), true in zip(STATISTICS.items(), true_ratios(), strict=True):
+        cell, base = catalogue_scores(name, statistic, shown, seed)
+        margin = abs(1.0 - true)
+        yield f"{name}, non-inferior at the margin", "approximate", p_noninferior(cell, base, margin) <= 0.05
+        yield f"{name}, equivalent at the margin", "conservative", p_equivalent(cell, base, margin) <= 0.05
+
+
+@cache
+def true_ratios() -> list[float]:
+    """Return the expected coverage and Gini index of the run of `margins` over those of its base."""
+    rng = seeds.generator(1, "truth of the margins", 0)
+    logits = [-exponent * np.log(np.arange(1.0, 1001)) for exponent in (1.1, 1.0)]
+    found = np.array([[counted(drawn_slates(rng, logit)) for logit in logits] for _ in range(4000)]).mean(axis=0)
+    return list(found[0] / found[1])
+
+
+def catalogue_splits(n_splits: int, rng: Generator, seed: int) -> Wrong:
+    """Two runs whose slates are drawn alike, in several splits."""
+    logit = -np.log(np.arange(1.0, 1001))
+    users = np.arange(USERS, dtype=np.int32)
+    replicates = []
+    for _ in range(n_splits):
+        shown = [drawn_slates(rng, logit) for _ in "ab"]
+        cells = [c for name, statistic in STATISTICS.items() for c in catalogue_scores(name, statistic, shown, seed)]
+        replicates.append(Scores(tuple(cells), users, users.astype(str), seed, DRAWS))
+    cells = pool_replicates(replicates).cells
+    for cell, base in zip(cells[::2], cells[1::2], strict=True):
+        yield f"{cell.metric}, p <= 0.05", "conservative", p_different(contrast(cell, base, 1.0)) <= 0.05
+
+
+def spending(losses: Doubles, rng: Generator, seed: int) -> Wrong:
+    """Points of a sweep with true losses of accuracy, the most gain where the loss is largest; 2 % may be given."""
+    for _ in range(BATCH):
+        base = rng.beta(2.0, 4.0, USERS)
+        common = rng.normal(0.0, 0.05, USERS)
+        runs = [(1.0 - loss) * base + common + rng.normal(0.0, 0.05, USERS) for loss in losses]
+        first, *others = scored([base + common, *runs], seed)
+        cheap = np.flatnonzero(relative_bounds(others, first)[1] > -MARGIN)
+        yield "the choice of --spend loses more", "conservative", bool(len(cheap)) and losses[cheap[-1]] >= MARGIN
 
 
 def together(rng: Generator, seed: int) -> Wrong:
@@ -203,6 +270,10 @@ SIMULATIONS: dict[str, Callable[[Generator, int], Wrong]] = {
     "5 splits that differ": partial(splits, 5, 0.01),
     "slates, uniform": partial(catalogues, 0.0),
     "slates, rank^-1": partial(catalogues, 1.0),
+    "slates, steeper than the base's": margins,
+    "slates, 3 splits": partial(catalogue_splits, 3),
+    "24 points, all at the margin": partial(spending, np.full(24, MARGIN)),
+    "24 points, losses from 0 to 4 %": partial(spending, np.linspace(0.0, 2 * MARGIN, 24)),
     "loss and gain": together,
     "parts of users": parts,
     **{f"{n} users": partial(few, n) for n in (5, 10, 15, 20, 30, 50)},

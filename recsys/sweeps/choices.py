@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.scores import Scores, score
+from recsys.scores import score
 from recsys.scores.joints import simultaneous
+from recsys.scores.records import Score
 from recsys.sweeps.plans import Method, Plan
 from recsys.sweeps.studies import Found
 from recsys.sweeps.workshops import Workshop
@@ -67,15 +68,17 @@ def _bounded(plan: Plan, named: Sequence[tuple[Method, Found]], workshop: Worksh
     runs: dict[str, Slates] = {"base": workshop.slates(plan.base())[k]}
     runs |= {str(i): workshop.slates(of.config(one.settings))[k] for i, (of, one) in enumerate(named)}
     config = plan.base()
-    scores = score(runs, workshop.yardstick, [plan.accuracy.metric], [k], seed=config.seed, draws=config.judge.draws)
-    return _relative(plan, scores)
-
-
-def _relative(plan: Plan, scores: Scores) -> tuple[Doubles, Doubles]:
-    base, *others = scores.cells
+    base, *others = score(
+        runs, workshop.yardstick, [plan.accuracy.metric], [k], seed=config.seed, draws=config.judge.draws
+    ).cells
     if base.direction != 1:
         raise RecsysError(f"[sweep] accuracy is {plan.accuracy.metric}, expected a metric of which more is better")
-    values = np.array([cell.value for cell in others], dtype=np.float64) / base.value - 1.0
+    return relative_bounds(others, base)
+
+
+def relative_bounds(cells: Sequence[Score], base: Score) -> tuple[Doubles, Doubles]:
+    """Return the change of each score as a share of the base's, and what all are above at once in 95 % of samples."""
+    values = np.array([cell.value for cell in cells], dtype=np.float64) / base.value - 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        draws = np.stack([cell.draws for cell in others]) / base.draws - 1.0
+        draws = np.stack([cell.draws for cell in cells]) / base.draws - 1.0
     return values, simultaneous(values, draws, sides=1)[0]
