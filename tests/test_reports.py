@@ -112,7 +112,7 @@ def make_results(seed: int = 0) -> Results:
                     d, w = value - factor * base, 0.45 * half * base
                     differences.append((
                         run, "als", metric, k, d, d - w, d + w, d / (factor * base), (d - w) / (factor * base),
-                        (d + w) / (factor * base), float(np.exp(-abs(d / w) * 3)), 1.43 * w, users,
+                        (d + w) / (factor * base), float(np.exp(-abs(d / w) * 3)), 1.43 * w, users, users // 2,
                     ))  # fmt: skip
     columns = (
         "run", "kind", "blend", "weight", "metric", "k", "value", "ci_low", "ci_high", "n_users", "convention",
@@ -120,7 +120,7 @@ def make_results(seed: int = 0) -> Results:
     )  # fmt: skip
     against = (
         "run", "against", "metric", "k", "difference", "ci_low", "ci_high", "relative", "relative_low",
-        "relative_high", "p_value", "detectable", "n_users",
+        "relative_high", "p_value", "detectable", "n_users", "n_differ",
     )  # fmt: skip
     return Results(
         summary=pd.DataFrame(summary, columns=list(columns)),
@@ -394,7 +394,7 @@ def small(**changes: float) -> Results:
         for run, kind, shift in (("base", "base", 0.0), ("other", "model", -0.02))
         for metric, value in (("ndcg", 0.4 + shift), ("discovery", 0.2 + shift))
     ]  # fmt: skip
-    row = {"run": "other", "against": "base", "k": 10, "p_value": 0.5, "n_users": 50}
+    row = {"run": "other", "against": "base", "k": 10, "p_value": 0.5, "n_users": 50, "n_differ": 30}
     ndcg = {"metric": "ndcg", "difference": -0.02, "ci_low": -0.03, "ci_high": -0.01, "relative": -0.05,
             "relative_low": -0.075, "relative_high": -0.025, "detectable": 0.015}  # fmt: skip
     discovery = {"metric": "discovery", "difference": -0.02, "ci_low": -0.06, "ci_high": 0.02, "relative": -0.1,
@@ -439,6 +439,12 @@ def test_verdict_is_the_rule(
 ) -> None:
     row = {"difference": difference, "ci_low": low, "ci_high": high, "detectable": detectable}
     assert verdict(row) == said
+
+
+def test_few_users_who_differ_are_no_undefined_metric() -> None:
+    row = {"difference": 0.1, "ci_low": None, "ci_high": None, "detectable": None, "n_differ": 12.0}
+    assert verdict(row) == "fewer than 20 users differ"
+    assert verdict({**row, "n_differ": None}) == "not defined on this data"
 
 
 def test_sentences_follow_the_numbers(tmp_path: Path) -> None:

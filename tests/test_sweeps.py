@@ -300,6 +300,8 @@ def test_models_are_searched_against_the_model_that_is_extended(home):
         ('choice = ["max", "mean"]', 'choice = ["max"]', "a list of at least two different values"),
         ("{ float = [0.01, 1.0], log = true }", "{ float = [0.01, 1.0], logs = true }", "expected one of int, float and choice"),
         ("[blends.novel]", "[split]\ntest = { float = [0.1, 0.3] }\n[blends.novel]", "would change what is measured"),
+        ("{ float = [0.01, 1.0], log = true }", "{ flaot = [0.01, 1.0] }", "unknown kind of range 'flaot': did you mean 'float'?"),
+        ("[blends.novel]", "[slate]\nk = { int = [5, 10] }\n[blends.novel]", "would change what is measured"),
         ("trials = 6", "trials = 6\nseed = -1", "[sweep] seed is -1"),
         ("[blends.novel]", "[split]\nvalidation = 0\n[blends.novel]", "[split] validation is 0, expected a share"),
         ('maximize = ["ndcg@5", "self', 'minimize = ["ndcg@5", "self', "accuracy ndcg@5 is minimized"),
@@ -314,6 +316,17 @@ def test_a_sweep_that_cannot_be_is_one_line(home, capsys, old, new, line):
     assert stop.value.code == 2
     assert line in said
     assert said.count("\n") == 1
+
+
+def test_the_scale_of_gains_can_be_searched(home):
+    file = home / "scales.toml"
+    one = SWEEP[: SWEEP.index("[blends.")] + '[slate]\nk = [5, 8]\nscale = { choice = ["none", "fitted"] }\n'
+    file.write_text(one + "[blends.novel]\nrelevance = 1.0\nnovelty = { float = [0.1, 1.0] }\n")
+    plan = read(file)
+    (method,) = plan.methods
+    assert [found.name for found in method.ranges] == ["slate.scale", "blends.novel.novelty"]
+    assert method.config({"slate.scale": "none", "blends.novel.novelty": 0.2}).slate.scale == "none"
+    assert plan.base().slate.model_dump() == {"k": [5, 8], "scale": "fitted"}
 
 
 def test_every_shipped_sweep_is_one():

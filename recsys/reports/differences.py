@@ -1,7 +1,7 @@
 """The table of all runs against the base: every metric with its interval, seconds, sortable by a click."""
 
 from recsys.reports.caveats import EXPOSURE, MARK, marked, of_discovery
-from recsys.reports.effects import RULE, UNDEFINED, UNDETECTED, verdict
+from recsys.reports.effects import FEWER, RULE, UNDEFINED, UNDETECTED, verdict
 from recsys.reports.elements import Html, element, join
 from recsys.reports.formats import BETTER, MISSING, arrow, duration, interval, interval_percent, number, percent
 from recsys.reports.legends import swatch
@@ -113,7 +113,7 @@ def _key(sheet: Sheet) -> Html:
         if not sheet.differences
         else f"First row: values of {sheet.base}. Below: differences from it in per cent of its value, 95 % intervals "
         f"beneath; where its value is 0 or not known, plain differences. {MISSING}: {UNDEFINED}.",
-        f"n.d.: {RULE}.",
+        f"n.d.: {RULE}. No interval: {FEWER}, and it would hold the truth too rarely.",
     ]
     lines += [f"{MARK} {EXPOSURE}"] if any(of_discovery(metric) for metric in sheet.metrics) else []
     return element("p", *(part for line in lines for part in (line, element("br"))), class_="note")

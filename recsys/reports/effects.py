@@ -7,11 +7,13 @@ from recsys.reports.caveats import EXPOSURE, marked, of_discovery
 from recsys.reports.elements import Html, element, join
 from recsys.reports.formats import MISSING, number, percent, plural
 from recsys.reports.sheets import Sheet
+from recsys.scores.verdicts import FEW
 
 UNDETECTED = "not detectable on this data"
 UNDEFINED = "not defined on this data"
 APART = "interval without 0"
 OPEN = "other intervals with 0"
+FEWER = f"fewer than {FEW} users differ"
 RULE = f"{UNDETECTED}: the interval contains 0 and the difference is smaller than the smallest detectable one"
 
 
@@ -21,8 +23,10 @@ def verdict(row: Mapping[str, Any] | None) -> str:
     >>> verdict({"difference": 0.01, "ci_low": -0.02, "ci_high": 0.04, "detectable": 0.05})
     'not detectable on this data'
     """
-    if row is None or any(row[name] is None for name in ("difference", "ci_low", "ci_high")):
+    if row is None or row["difference"] is None:
         return UNDEFINED
+    if row["ci_low"] is None or row["ci_high"] is None:
+        return FEWER if row.get("n_differ") is not None and row["n_differ"] < FEW else UNDEFINED
     if row["ci_low"] > 0 or row["ci_high"] < 0:
         return APART
     detectable = row["detectable"]
@@ -33,7 +37,7 @@ def effects(sheet: Sheet) -> Html:
     """Return a sentence for the first metric of every family, the numbers of all, and the runs concerned."""
     head = (
         "metric", "users", f"hits of {sheet.base}", "held out", sheet.base, "smallest detectable difference",
-        f"in % of {sheet.base}", APART, UNDETECTED, OPEN, UNDEFINED,
+        f"in % of {sheet.base}", APART, UNDETECTED, OPEN, FEWER, UNDEFINED,
     )  # fmt: skip
     names = [element("th", name, scope="col", class_=None if i == 0 else "n") for i, name in enumerate(head)]
     rows = [element("tr", *_cells(sheet, metric)) for metric in sheet.metrics]
@@ -50,7 +54,7 @@ def _rows(sheet: Sheet, metric: str) -> dict[str, Mapping[str, Any]]:
 
 
 def _runs(sheet: Sheet, metric: str) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {APART: [], UNDETECTED: [], OPEN: [], UNDEFINED: []}
+    found: dict[str, list[str]] = {APART: [], UNDETECTED: [], OPEN: [], FEWER: [], UNDEFINED: []}
     for run, row in _rows(sheet, metric).items():
         found[verdict(row)].append(run)
     return found

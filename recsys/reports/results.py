@@ -14,7 +14,7 @@ SUMMARY = (
 )  # fmt: skip
 DIFFERENCES = (
     "run", "against", "metric", "k", "difference", "ci_low", "ci_high", "relative", "relative_low", "relative_high",
-    "p_value", "detectable", "n_users",
+    "p_value", "detectable", "n_users", "n_differ",
 )  # fmt: skip
 KINDS = ("base", "model", "control", "blend")
 

@@ -12,7 +12,6 @@ from recsys.scores.verdicts import (
     LEVEL,
     adjust,
     contrast,
-    differing,
     effect_size,
     p_different,
     p_equivalent,
@@ -25,15 +24,13 @@ from recsys.types.arrays import Doubles
 if TYPE_CHECKING:
     import pandas as pd
 
-ON_AN_ERROR = ["ci_low", "ci_high", "relative_low", "relative_high", "detectable"]
-
 
 def claims(pairs: Sequence[tuple[Score, Score]], scores: Scores, margin: float, explore: bool) -> "pd.DataFrame":
     """Return the columns of `recsys.scores.differences`, and beside them, for each pair and metric:
 
     direction, base (the value of `against`), p_adjusted (of p_value), effect_size (d_z), detectable_relative,
-    n_differ (users whose values differ; NaN for catalogue-level metrics), p_noninferior, p_equivalent and both
-    adjusted, noninferior and equivalent ("yes", "no", "" where it cannot be asked), verdict.
+    p_noninferior, p_equivalent and both adjusted, noninferior and equivalent ("yes", "no", "" where it cannot be
+    asked), verdict.
 
     p_value is that of sign flips; for catalogue-level metrics and over replicates, Student's t. Where fewer
     than 20 users differ, only difference, p_value and effect_size are given, and nothing that rests on an error.
@@ -43,9 +40,7 @@ def claims(pairs: Sequence[tuple[Score, Score]], scores: Scores, margin: float, 
     by_t = [i for i, (cell, _) in enumerate(pairs) if cell.shape == "catalogue" or scores.replicates > 1]
     p_values[by_t] = [p_different(contrast(*pairs[i], 1.0)) for i in by_t]
     table = difference_table(pairs, p_values)
-    n_differ = np.array([differing(*pair).sum() if pair[0].shape != "catalogue" else np.nan for pair in pairs])
-    few = n_differ < FEW
-    table.loc[few, ON_AN_ERROR] = np.nan
+    few = table.n_differ.to_numpy() < FEW
     bases, margins = np.array([base.value for _, base in pairs]), {}
     for name, test in (("p_noninferior", p_noninferior), ("p_equivalent", p_equivalent)):
         margins[name] = np.where(few, np.nan, [test(*pair, margin) for pair in pairs])
@@ -55,7 +50,6 @@ def claims(pairs: Sequence[tuple[Score, Score]], scores: Scores, margin: float, 
         p_adjusted=adjust(p_values, explore),
         effect_size=[effect_size(*pair) if pair[0].shape != "catalogue" else np.nan for pair in pairs],
         detectable_relative=table.detectable / np.where(bases > 0, bases, np.nan),
-        n_differ=n_differ,
         **margins,
         **{f"{name}_adjusted": adjust(p, explore) for name, p in margins.items()},
     )

@@ -8,7 +8,7 @@ import numpy as np
 from recsys.scores.intervals import NOWHERE, Limits, flips, means
 from recsys.scores.records import Score, Scores
 from recsys.scores.runs import of_table
-from recsys.scores.verdicts import changes, powerful
+from recsys.scores.verdicts import FEW, changes, differing, powerful
 from recsys.types import PerUser
 from recsys.types.arrays import Doubles
 from recsys.types.extras import needs_extra
@@ -51,13 +51,15 @@ def differences(scores: Scores, against: str) -> "pd.DataFrame":
     """Return each run's differences from the run `against`, paired by user: a row per other run, metric and k.
 
     run, against, metric, k, difference (run minus against), ci_low, ci_high; relative (difference over the value
-    of `against`), relative_low, relative_high, from the same joint draws; p_value; detectable; n_users.
+    of `against`), relative_low, relative_high, from the same joint draws; p_value; detectable; n_users; n_differ.
 
     Per-user metrics are compared on the users whom both runs define (n_users), so a difference can differ from
     that of two rows of `summary`. p_value: two-sided sign-flip randomisation over users, all maps of a user
     flipped together, (1 + at least as large) / (1 + 2000); NaN for catalogue-level metrics. detectable: the
-    smallest difference that this data shows with 80 % power at the 5 % level. relative limits are NaN where the
-    value of `against` is 0 in some draw.
+    smallest difference that this data shows with 80 % power at the 5 % level. n_differ: the users whose values
+    differ, NaN for catalogue-level metrics; where they are fewer than 20, limits and detectable are NaN, because
+    such intervals hold the truth too rarely (`benchmarks/errors.py`). relative limits are NaN, too, where the value
+    of `against` is 0 in some draw.
 
     Raises:
         RecsysError: if there is no run `against`.
@@ -110,7 +112,7 @@ def per_user(scores: Scores) -> "pd.DataFrame":
 
 _COLUMNS = (
     "run", "against", "metric", "k", "difference", "ci_low", "ci_high", "relative", "relative_low",
-    "relative_high", "p_value", "detectable", "n_users",
+    "relative_high", "p_value", "detectable", "n_users", "n_differ",
 )  # fmt: skip
 
 
@@ -161,10 +163,11 @@ def p_flipped(pairs: list[tuple[Score, Score]], scores: Scores, n: int) -> Doubl
 
 def _row(cell: Score, base: Score, p_value: float) -> dict[str, Any]:
     difference = cell.value - base.value
-    n_users = _both(cell, base)
-    limits = cell.spread(difference, cell.draws - base.draws) if n_users > 1 else NOWHERE
+    n_users, n_differ = _both(cell, base), np.nan if cell.shape == "catalogue" else float(differing(cell, base).sum())
+    told = n_users > 1 and not n_differ < FEW
+    limits = cell.spread(difference, cell.draws - base.draws) if told else NOWHERE
     detectable = powerful(cell.freedom(cell.draws - base.draws)) * limits.error
-    relative, around = _relative(cell, base)
+    relative, around = _relative(cell, base, told)
     return dict(
         zip(
             _COLUMNS,
@@ -172,18 +175,18 @@ def _row(cell: Score, base: Score, p_value: float) -> dict[str, Any]:
                 *(cell.run, base.run, cell.metric, cell.k),
                 *(difference, limits.low, limits.high),
                 *(relative, around.low, around.high),
-                *(p_value, detectable, n_users),
+                *(p_value, detectable, n_users, n_differ),
             ),
             strict=True,
         )
     )
 
 
-def _relative(cell: Score, base: Score) -> tuple[float, Limits]:
+def _relative(cell: Score, base: Score, told: bool) -> tuple[float, Limits]:
     if not base.value > 0:
         return float("nan"), NOWHERE
     relative = cell.value / base.value - 1.0
-    if _both(cell, base) < 2 or (base.draws <= 0).any():
+    if not told or (base.draws <= 0).any():
         return relative, NOWHERE
     return relative, cell.spread(relative, cell.draws / base.draws - 1.0)
 

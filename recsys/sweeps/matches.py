@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from recsys.scores import Score, Scores
-from recsys.scores.intervals import percentile
+from recsys.scores.intervals import NOWHERE, percentile
+from recsys.scores.verdicts import differing, enough
 from recsys.sweeps.goals import Goal
 from recsys.sweeps.plans import Plan
 from recsys.sweeps.studies import Found
@@ -23,8 +24,9 @@ def matched(plan: Plan, curves: Mapping[str, Sequence[Found]], scores: Scores, b
     on *validation*, best first; between two points it is straight. The gain is that of the first place where the loss
     reaches the wanted one, so a curve that crosses it twice counts once; a curve that never does counts with its last
     point. Loss and gain of all points are drawn together (users, and maps), and the curve is read again in each draw:
-    `ci_low` and `ci_high` hold in 95 %. `reached` is the share of draws whose curve has lost as much. Gains at the
-    catalogue's level, whose draws are no bootstrap, have no row.
+    `ci_low` and `ci_high` hold in 95 %; NaN where no point has 20 users who differ from the base. `reached` is the
+    share of draws whose curve has lost as much. Gains at the catalogue's level, whose draws are no bootstrap, have no
+    row.
     """
     cells = {(cell.run, f"{cell.metric}@{cell.k}"): cell for cell in scores.cells}
     rows = []
@@ -38,9 +40,10 @@ def matched(plan: Plan, curves: Mapping[str, Sequence[Found]], scores: Scores, b
                 continue
             lost, lost_drawn = _changes(costs, plan.accuracy)
             won, won_drawn = _changes(found, gain)
+            told = any(enough(differing(one, first)) for first, *others in (costs, found) for one in others)
             for loss in sorted({*LOSSES, plan.spend}):
                 drawn, reached = read_curves(-lost_drawn, won_drawn, loss)
-                limits = percentile(drawn)
+                limits = percentile(drawn) if told else NOWHERE
                 value = float(read_curves(-lost[None], won[None], loss)[0][0])
                 row = (name, gain.metric, loss, value, limits.low, limits.high, float(reached.mean()), len(runs))
                 rows.append(dict(zip(COLUMNS, row, strict=True)))

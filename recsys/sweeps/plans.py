@@ -20,7 +20,7 @@ from recsys.sweeps.ranges import Range, Value, fill, find
 from recsys.types import RecsysError
 from recsys.types.numbers import share
 
-SEARCHED = ("model", "pool", "blends")  # sections that change what is shown, not how it is measured
+SEARCHED = ("model", "pool", "slate", "blends")  # sections that change what is shown, not how it is measured
 
 
 class SweepSection(Section):
@@ -126,7 +126,9 @@ def _plan(content: dict[str, Any], file: Path, changes: Mapping[str, Any]) -> Pl
     extended, tables = tables, _laid_over(tables, content)
     methods = _methods(tables, content.get("blends", {}))
     searched = {one.path[0] for method in methods for one in method.ranges}
-    kept = {key: extended[key] for key in ("model", "pool") if key in searched and key in extended}
+    kept = {key: extended[key] for key in ("model", "pool", "slate") if key in searched and key in extended}
+    if "slate" in kept:
+        kept["slate"] = {**kept["slate"], "k": tables["slate"]["k"]}
     base_tables = {key: value for key, value in tables.items() if key != "blends"} | kept
     base = configs.parse(base_tables, where="sweep")
     if not base.split.validation:
@@ -186,10 +188,10 @@ def _laid_over(tables: Mapping[str, Any], content: Mapping[str, Any]) -> dict[st
 def _methods(tables: Mapping[str, Any], blends: Mapping[str, Any]) -> tuple[Method, ...]:
     ranges = list(find(tables))
     for one in ranges:
-        if one.path[0] not in SEARCHED:
+        if one.path[0] not in SEARCHED or one.path == ("slate", "k"):
             raise RecsysError(
-                f"{one.name} has a range, which would change what is measured: expected ranges in [model], [pool] "
-                "and [blends] only"
+                f"{one.name} has a range, which would change what is measured: expected ranges in [model], [pool], "
+                "[slate] and [blends] only"
             )
     shared = tuple(one for one in ranges if one.path[0] != "blends")
     if len(blends) > 1 and shared:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
 
-from recsys.types import RecsysError
+from recsys.types import RecsysError, unknown
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -51,6 +52,9 @@ def find(tables: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[Rang
     for key, value in tables.items():
         if not isinstance(value, Mapping):
             continue
+        typed = [name for name, inner in value.items() if isinstance(inner, list) and get_close_matches(name, KINDS)]
+        if typed and not {*value} & {*KINDS}:
+            raise unknown("kind of range", typed[0], KINDS, where=".".join((*path, key)))
         if {*value} & {*KINDS}:
             yield _range((*path, key), value)
         else:
