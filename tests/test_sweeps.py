@@ -22,7 +22,7 @@ from recsys.scores.joints import simultaneous
 from recsys.sweeps import sweep
 from recsys.sweeps.fronts import front, hypervolume, hypervolumes, thinned, undominated
 from recsys.sweeps.goals import Goal, bound
-from recsys.sweeps.matches import read_curves
+from recsys.sweeps.matches import Reading, ahead, read_curves
 from recsys.sweeps.plans import read
 from recsys.sweeps.ranges import fill, find
 from recsys.sweeps.studies import Found
@@ -96,7 +96,7 @@ def first(template):
 def test_every_file_is_there_and_agrees(first):
     names = {path.name for path in first.folder.iterdir()}
     assert names >= {
-        "trials.parquet", "front.csv", "bought.csv", "matched.csv", "hypervolume.csv", "importance.csv", "winner.toml", "report.html",
+        "trials.parquet", "front.csv", "bought.csv", "matched.csv", "ahead.csv", "hypervolume.csv", "importance.csv", "winner.toml", "report.html",
         "study.journal", "judged", "charts",
     }  # fmt: skip
     trials = pd.read_parquet(first.folder / "trials.parquet")
@@ -251,6 +251,33 @@ def test_constraints_that_nothing_keeps_are_said(home):
     done = sweep("none.toml", out="runs", quiet=True)
     assert done.lines[0] == "novel: no trial keeps the constraints: nothing is bought"
     assert not done.winner.blends
+
+
+def test_the_best_on_validation_is_held_against_all_others_on_test():
+    rng = np.random.default_rng(0)
+    draws = rng.normal(0.1, 0.05, (3, 1000))
+
+    def reading(name, chosen_on, value, drawn, told=True):
+        return Reading(name, "discovery@10", 0.01, chosen_on, value, drawn, 1.0, 5, told)
+
+    found = [
+        reading("lucky on test", 0.1, 0.9, draws[0] + 0.8),
+        reading("best", 0.3, 0.2, draws[1] + 0.1),
+        reading("like the best", 0.2, 0.2, draws[1] + 0.1),
+        reading("few users", 0.2, 0.1, draws[2], told=False),
+    ]
+    rows = {row["rival"]: row for row in ahead(found)}
+    assert {row["method"] for row in rows.values()} == {"best"}
+    assert [*rows] == ["like the best", "few users", "lucky on test"]
+    assert rows["lucky on test"]["difference"] == pytest.approx(-0.7)
+    assert (
+        rows["like the best"]["difference"] == rows["like the best"]["ci_low"] == rows["like the best"]["ci_high"] == 0
+    )
+    assert rows["few users"]["difference"] == pytest.approx(0.1)
+    assert np.isnan(rows["few users"]["ci_low"])
+    row = rows["lucky on test"]
+    error = (draws[1] - draws[0]).std(ddof=1)
+    assert (row["ci_high"] - row["ci_low"]) / 2 == pytest.approx(1.96 * error, rel=0.1)
 
 
 def test_bounds_hold_for_all_points_together():

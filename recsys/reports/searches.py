@@ -34,6 +34,10 @@ MATCHED = (
     "intervals draw loss and gain together. Reached: the share of draws in which the curve loses as much; the others "
     "count with the curve's last point."
 )
+AHEAD = (
+    "How far the method that gains most on validation is ahead of each other one on test, at the same loss; 95 % "
+    "limits hold for all others at once."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +51,7 @@ class Search:
     front: pd.DataFrame
     bought: pd.DataFrame
     matched: pd.DataFrame
+    ahead: pd.DataFrame
     hypervolume: pd.DataFrame
     importance: pd.DataFrame
 
@@ -117,11 +122,13 @@ def _said(search: Search) -> Html:
             element("p", MATCHED),
             _table(_in_percent(search.matched)),
         ]
+    if len(search.ahead):
+        parts += [element("p", AHEAD), _table(_in_percent(search.ahead))]
     return element("div", *parts)
 
 
 def _in_percent(frame: pd.DataFrame) -> pd.DataFrame:
-    plain = ("method", "trial", "metric", "points")
+    plain = ("method", "rival", "trial", "metric", "points")
     return frame.assign(
         **{str(name): [_percent(value) for value in frame[name]] for name in frame if name not in plain}
     )

@@ -1,12 +1,14 @@
 """Methods at the same loss: what each gains on test where its trade-off curve has lost a given share of accuracy."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from recsys.scores import Score, Scores
 from recsys.scores.intervals import NOWHERE, percentile
+from recsys.scores.joints import simultaneous
 from recsys.scores.verdicts import differing, enough
 from recsys.sweeps.goals import Goal
 from recsys.sweeps.plans import Plan
@@ -15,38 +17,85 @@ from recsys.types.arrays import Doubles
 
 LOSSES = (0.01, 0.02)
 COLUMNS = ["method", "metric", "loss", "gain", "ci_low", "ci_high", "reached", "points"]
+AHEAD = ["method", "rival", "metric", "loss", "difference", "ci_low", "ci_high"]
 
 
-def matched(plan: Plan, curves: Mapping[str, Sequence[Found]], scores: Scores, base: str) -> list[dict[str, Any]]:
-    """Return a row per method, gain and loss (1 %, 2 % and `plan.spend`): the relative gain at that loss, on test.
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """The relative gain of a method's curve where it has lost a share of accuracy."""
+
+    method: str
+    metric: str
+    loss: float
+    chosen_on: float  # the same gain on validation
+    value: float  # on test
+    drawn: Doubles  # (D,) on test
+    reached: float  # share of the draws whose curve loses as much
+    points: int
+    told: bool  # whether some point has so many users who differ from the base that limits may be given
+
+
+def readings(plan: Plan, curves: Mapping[str, Sequence[Found]], scores: Scores, base: str) -> list[Reading]:
+    """Return a reading per method, gain and loss (1 %, 2 % and `plan.spend`).
 
     The curve of a method starts at the base and goes through its points (`continued`), in the order of their accuracy
     on *validation*, best first; between two points it is straight. The gain is that of the first place where the loss
     reaches the wanted one, so a curve that crosses it twice counts once; a curve that never does counts with its last
-    point. Loss and gain of all points are drawn together (users, and maps), and the curve is read again in each draw:
-    `ci_low` and `ci_high` hold in 95 %; NaN where no point has 20 users who differ from the base. `reached` is the
-    share of draws whose curve has lost as much. Gains at the catalogue's level, whose draws are no bootstrap, have no
-    row.
+    point. Loss and gain of all points are drawn together (users, and maps), and the curve is read again in each draw.
+    Gains at the catalogue's level, whose draws are no bootstrap, have no reading.
     """
     cells = {(cell.run, f"{cell.metric}@{cell.k}"): cell for cell in scores.cells}
-    rows = []
+    found = []
     for name, points in curves.items():
         ordered = sorted(points, key=lambda one: -plan.accuracy.sign * one.values[plan.accuracy.metric])
-        runs = [run for one in ordered if (run := f"{name}-{one.number}") in scores.runs]
+        ordered = [one for one in ordered if f"{name}-{one.number}" in scores.runs]
+        runs = [base, *(f"{name}-{one.number}" for one in ordered)]
         for gain in plan.gains:
-            found = [cells[run, gain.metric] for run in (base, *runs)]
-            costs = [cells[run, plan.accuracy.metric] for run in (base, *runs)]
-            if any(cell.shape == "catalogue" for cell in (*found, *costs)) or not found[0].value > 0:
+            gains = [cells[run, gain.metric] for run in runs]
+            costs = [cells[run, plan.accuracy.metric] for run in runs]
+            if any(cell.shape == "catalogue" for cell in (*gains, *costs)) or not gains[0].value > 0:
                 continue
             lost, lost_drawn = _changes(costs, plan.accuracy)
-            won, won_drawn = _changes(found, gain)
-            told = any(enough(differing(one, first)) for first, *others in (costs, found) for one in others)
+            won, won_drawn = _changes(gains, gain)
+            told = any(enough(differing(one, first)) for first, *others in (costs, gains) for one in others)
             for loss in sorted({*LOSSES, plan.spend}):
                 drawn, reached = read_curves(-lost_drawn, won_drawn, loss)
-                limits = percentile(drawn) if told else NOWHERE
                 value = float(read_curves(-lost[None], won[None], loss)[0][0])
-                row = (name, gain.metric, loss, value, limits.low, limits.high, float(reached.mean()), len(runs))
-                rows.append(dict(zip(COLUMNS, row, strict=True)))
+                before = read_curves(-_on_validation(ordered, plan.accuracy), _on_validation(ordered, gain), loss)[0]
+                share = float(reached.mean())
+                found.append(
+                    Reading(name, gain.metric, loss, float(before[0]), value, drawn, share, len(ordered), told)
+                )
+    return found
+
+
+def matched(found: Sequence[Reading]) -> list[dict[str, Any]]:
+    """Return a row per reading: its gain on test, with an interval where one may be given."""
+    rows = []
+    for one in found:
+        limits = percentile(one.drawn) if one.told else NOWHERE
+        row = (one.method, one.metric, one.loss, one.value, limits.low, limits.high, one.reached, one.points)
+        rows.append(dict(zip(COLUMNS, row, strict=True)))
+    return rows
+
+
+def ahead(found: Sequence[Reading]) -> list[dict[str, Any]]:
+    """Return how far the best method is ahead of each other one on test, at the same loss: a row per rival.
+
+    The best is the one with the largest gain on *validation*. Limits hold for all rivals at once in 95 % of samples
+    (max-t over the draws that the curves share); NaN where either of two has none of its own.
+    """
+    rows = []
+    for at in dict.fromkeys((one.metric, one.loss) for one in found):
+        best, *others = sorted((one for one in found if (one.metric, one.loss) == at), key=lambda one: -one.chosen_on)
+        told = [best.told and one.told for one in others]
+        low, high = np.full((2, len(others)), np.nan)
+        if any(told):
+            values = np.array([best.value - one.value for one in others])[told]
+            low[told], high[told] = simultaneous(values, np.stack([best.drawn - one.drawn for one in others])[told])
+        for one, lowest, highest in zip(others, low, high, strict=True):
+            row = (best.method, one.method, *at, best.value - one.value, float(lowest), float(highest))
+            rows.append(dict(zip(AHEAD, row, strict=True)))
     return rows
 
 
@@ -86,6 +135,15 @@ def read_curves(losses: Doubles, gains: Doubles, loss: float) -> tuple[Doubles, 
     part = np.where(high > low, (loss - low) / np.where(high > low, high - low, 1.0), 0.0)
     start, end = gains[rows, before], gains[rows, after]
     return start + part * (end - start), np.asarray(reached, dtype=np.float64)
+
+
+def _on_validation(points: Sequence[Found], goal: Goal) -> Doubles:
+    """Return what a curve has on validation, from the base through its points, as relative changes, (1, P)."""
+    if not points:
+        return np.zeros((1, 1))
+    metric = goal.metric
+    changes = [goal.sign * (one.values[metric] / one.base[metric] - 1.0) if one.base[metric] else 0.0 for one in points]
+    return np.array([[0.0, *changes]])
 
 
 def _changes(cells: Sequence[Score], goal: Goal) -> tuple[Doubles, Doubles]:

@@ -16,7 +16,7 @@ from recsys.reports import Search, write_search
 from recsys.reports.formats import percent
 from recsys.sweeps.choices import Choice
 from recsys.sweeps.fronts import hypervolumes, losses
-from recsys.sweeps.matches import COLUMNS, matched
+from recsys.sweeps.matches import AHEAD, COLUMNS, ahead, matched, readings
 from recsys.sweeps.plans import Plan
 from recsys.sweeps.studies import Found
 
@@ -37,6 +37,7 @@ class Tables:
     front: "pd.DataFrame"  # the same of the fronts, with value and interval on test where it was judged
     bought: "pd.DataFrame"  # method, trial, metric: relative change on validation and, with its interval, on test
     matched: "pd.DataFrame"  # method, metric, loss: the gain on test at that loss, with its interval
+    ahead: "pd.DataFrame"  # metric, loss, rival: how far the best method on validation is ahead on test
     hypervolume: "pd.DataFrame"  # method, trial, hypervolume
     importance: "pd.DataFrame"  # method, metric, setting, importance
 
@@ -69,11 +70,13 @@ def tables(
         for one in trials
     ]
     trials = pd.DataFrame(rows)
+    read = readings(plan, curves, judged.scores, judged.preparation.config.base)
     return Tables(
         trials=trials,
         front=_on_test(plan, trials[trials["front"]], judged),
         bought=pd.DataFrame([row for choice in choices for row in _bought(plan, choice, judged)], columns=BOUGHT),
-        matched=pd.DataFrame(matched(plan, curves, judged.scores, judged.preparation.config.base), columns=COLUMNS),
+        matched=pd.DataFrame(matched(read), columns=COLUMNS),
+        ahead=pd.DataFrame(ahead(read), columns=AHEAD),
         hypervolume=_hypervolume(plan, found),
         importance=pd.DataFrame(
             [{"method": name, **row} for name, rows in shares.items() for row in rows],
@@ -86,7 +89,7 @@ def write(plan: Plan, made: Tables, winner: Config, lines: Sequence[str], folder
     """Write the tables, winner.toml and report.html, each whole or not at all."""
     with replacing(folder / "trials.parquet") as temporary:
         made.trials.to_parquet(temporary, index=False)
-    for name in ("front", "bought", "matched", "hypervolume", "importance"):
+    for name in ("front", "bought", "matched", "ahead", "hypervolume", "importance"):
         with replacing(folder / f"{name}.csv") as temporary:
             getattr(made, name).to_csv(temporary, index=False)
     write_text(folder / "winner.toml", "".join(f"# {line}\n" for line in lines) + tomli_w.dumps(winner.resolved()))
@@ -99,6 +102,7 @@ def write(plan: Plan, made: Tables, winner: Config, lines: Sequence[str], folder
             front=made.front,
             bought=made.bought,
             matched=made.matched,
+            ahead=made.ahead,
             hypervolume=made.hypervolume,
             importance=made.importance,
         ),
