@@ -137,6 +137,7 @@ def context(
         item_ids=split.item_ids,
         train=split.train,
         dislikes=split.train_other,
+        times=split.train_times,
         items=split.items,
         factors=None if model is None else model.factors,
         make_maps=make_maps,

@@ -1,8 +1,9 @@
 """One definition per quantity: used by the objective that wants it and by the metric that measures it."""
 
 from recsys.maths.mixes import acceptance, communities, deficit, kl, near_mixes, touched, user_mixes
-from recsys.maths.popularity import counts, gini, self_information
+from recsys.maths.popularity import counts, gini, popularity_groups, self_information
 from recsys.maths.posteriors import fold, gram, root
+from recsys.maths.recencies import DAY, faded, moments
 from recsys.maths.spaces import (
     cooccurrence_vectors,
     feature_vectors,
@@ -13,7 +14,7 @@ from recsys.maths.spaces import (
 )
 
 __all__ = [
-    "acceptance", "communities", "cooccurrence_vectors", "counts", "deficit", "feature_vectors", "fold", "gini",
-    "gram", "kl", "leading_vectors", "near_mixes", "nearest_in_profile", "root", "self_information",
-    "singular_vectors", "touched", "unit", "user_mixes",
+    "DAY", "acceptance", "communities", "cooccurrence_vectors", "counts", "deficit", "faded", "feature_vectors",
+    "fold", "gini", "gram", "kl", "leading_vectors", "moments", "near_mixes", "nearest_in_profile",
+    "popularity_groups", "root", "self_information", "singular_vectors", "touched", "unit", "user_mixes",
 ]  # fmt: skip

@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
-from recsys.maths import counts
+from recsys.maths import DAY, counts, moments
 from recsys.models.checks import above_zero
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.errors import RecsysError
 from recsys.types.models import Side
-
-_DAY = 86_400.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +57,11 @@ class MostPopular:
                 f"most_popular: half_life: found {self.half_life!r} and data without times, "
                 "expected data with a time column, or no half_life"
             )
-        return ByCounts(_recent(train, side.times, self.half_life * _DAY).astype(np.float32))
+        return ByCounts(_recent(train, side.times, self.half_life * DAY).astype(np.float32))
 
 
 def _recent(train: Csr, times: Csr, half_life: float) -> Doubles:
     """Return the decayed count of each item, (I,)."""
-    rows = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))
-    moments = np.asarray(sparse.csr_matrix(times)[rows, train.indices]).ravel()
-    weights = np.exp2((moments - moments.max(initial=-np.inf)) / half_life)
+    when = moments(train, times)
+    weights = np.exp2((when - when.max(initial=-np.inf)) / half_life)
     return np.asarray(np.bincount(train.indices, weights=weights, minlength=train.shape[1]), dtype=np.float64)

@@ -3,7 +3,7 @@
 The namespace is the registry: a name in a blend is a name in `__all__`, or `package.module:function`.
 """
 
-from recsys.objectives.calibrations import calibration
+from recsys.objectives.calibrations import calibration, popularity_calibration
 from recsys.objectives.diversities import diversity, volume
 from recsys.objectives.explorations import thompson, ucb
 from recsys.objectives.negative_spaces import negative_space, untouched
@@ -12,6 +12,7 @@ from recsys.objectives.relevances import noise, relevance
 from recsys.objectives.serendipities import serendipity
 
 __all__ = [
-    "calibration", "diversity", "negative_space", "noise", "novelty", "relevance", "serendipity", "thompson", "ucb",
+    "calibration", "diversity", "negative_space", "noise", "novelty",
+    "popularity_calibration", "relevance", "serendipity", "thompson", "ucb",
     "untouched", "volume",
 ]  # fmt: skip

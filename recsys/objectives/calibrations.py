@@ -1,9 +1,11 @@
-"""Slates whose mix of regions is the user's own."""
+"""Slates whose mix is the user's own: of features, of regions, of popular and unpopular items."""
+
+from math import inf
 
 import numpy as np
 from scipy import sparse
 
-from recsys.maths import user_mixes
+from recsys.maths import faded, popularity_groups, user_mixes
 from recsys.objectives._candidates import rows
 from recsys.types import Context, Coverage, Pool, RecsysError
 from recsys.types.arrays import Csr
@@ -11,22 +13,72 @@ from recsys.types.arrays import Csr
 TO = ("features", "map")
 
 
-def calibration(pool: Pool, k: int, *, to: str = "features", alpha: float = 0.01) -> Coverage:
+def calibration(pool: Pool, k: int, *, to: str = "features", alpha: float = 0.01, half_life: float = inf) -> Coverage:
     """Return the gain in -KL(p || (1 - alpha) q + alpha p) (Steck 2018), with constant slot weights 1/k.
 
     p is the mix of the user's history, q that of the slate, over item features (each item's mass split evenly
     over its features) or over the regions of the first own map (`to="map"`). With slot weights that are not
     normalised again as the slate grows, the objective is monotone submodular.
+
+    With `half_life` (days) a positive of the history weighs 2^(-age / half_life), its age counted back from the
+    user's own last one: p is what they like of late (taste distortion: Zhao et al. 2021). By default all weigh the
+    same.
+
+    Raises:
+        RecsysError: for a setting that cannot be meant, features that the data does not have, or a `half_life` where
+            it has no times.
     """
     if to not in TO:
         raise RecsysError(f"calibration: to is '{to}', expected one of {', '.join(TO)}")
-    if not 0 < alpha < 1:
-        raise RecsysError(f"calibration: alpha is {alpha}, expected a number between 0 and 1")
     context = pool.context
     shares = context.tables.get(f"shares {to}", lambda: _shares(context, to))
-    mixes = context.tables.get(f"mixes {to}", lambda: user_mixes(context.need_train("calibration"), shares))
+    return _towards(pool, k, "calibration", to, shares, alpha, half_life)
+
+
+def popularity_calibration(
+    pool: Pool, k: int, *, head: float = 0.2, tail: float = 0.2, alpha: float = 0.01, half_life: float = inf
+) -> Coverage:
+    """Return the gain in -KL(p || (1 - alpha) q + alpha p), the mixes over popular, middling and rare items.
+
+    Three groups of items by their number of users in training, cut at the shares `head` and `tail` of all
+    interactions (`recsys.maths.popularity_groups`); p is the mix of the user's history, q that of the slate with
+    constant slot weights 1/k, `half_life` as in `calibration`.
+
+    Abdollahpouri et al. (2021) subtract the Jensen-Shannon divergence of p and a q that is normalised to the
+    slate's length at every step. That is neither monotone nor submodular, so that greedy selection guarantees
+    nothing. In this form, the one of `calibration`, it is at least (1 - 1/e) of the optimum.
+
+    Raises:
+        RecsysError: for a setting that cannot be meant, or a `half_life` where the data has no times.
+    """
+    if not (head > 0 and tail > 0 and head + tail <= 1):
+        raise RecsysError(
+            f"popularity_calibration: head is {head} and tail is {tail}, expected shares above 0, together at most 1"
+        )
+    train, name = pool.context.need_train("popularity_calibration"), f"groups {head} {tail}"
+    groups = pool.context.tables.get(name, lambda: popularity_groups(train, head, tail))
+    return _towards(pool, k, "popularity_calibration", name, groups, alpha, half_life)
+
+
+def _towards(pool: Pool, k: int, who: str, name: str, shares: Csr, alpha: float, half_life: float) -> Coverage:
+    """Return the term that brings a slate's mix of `shares` near to the history's; `name` tells them apart."""
+    if not 0 < alpha < 1:
+        raise RecsysError(f"{who}: alpha is {alpha}, expected a number between 0 and 1")
+    context = pool.context
+    history = _history(context, half_life, who)
+    mixes = context.tables.get(f"mixes {name} {half_life}", lambda: user_mixes(history, shares))
     p = mixes[pool.users]
     return Coverage(shares, rows(pool), need=p, phi="log", start=alpha * p, slots=np.full(k, (1 - alpha) / k))
+
+
+def _history(context: Context, half_life: float, who: str) -> Csr:
+    if not half_life > 0:
+        raise RecsysError(f"{who}: half_life is {half_life}, expected a number of days above 0")
+    train = context.need_train(who)
+    if half_life == inf:
+        return train
+    times = context.need_times(f"{who}: half_life")
+    return context.tables.get(f"history {half_life}", lambda: faded(train, times, half_life))
 
 
 def _shares(context: Context, to: str) -> Csr:

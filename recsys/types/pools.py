@@ -50,6 +50,7 @@ class Context:
     item_ids: Strings  # (I,)
     train: Csr | None = None  # (users, I) positives, 0/1
     dislikes: Csr | None = None  # (users, I) known dislikes
+    times: Csr | None = None  # (users, I) float64 seconds since 1970 of the positives
     items: Items | None = None
     factors: Factors | None = None
     make_maps: Callable[[], Sequence[TasteMap]] | None = None  # own maps, made when first asked for
@@ -68,6 +69,12 @@ class Context:
         if self.train is None:
             raise RecsysError(f"{who} needs each user's history: make the pool with split=")
         return self.train
+
+    def need_times(self, who: str) -> Csr:
+        """Return when each training positive was, or say that `who` cannot do without it."""
+        if self.times is None:
+            raise RecsysError(f"{who} needs to know when each positive was, and this data has no times")
+        return self.times
 
     def need_items(self, who: str) -> Items:
         """Return the catalogue with its features, or say that `who` cannot do without them."""
