@@ -12,9 +12,11 @@ from recsys.maths.spaces import (
     singular_vectors,
     unit,
 )
+from recsys.maths.surprises import largest_in_profile, nearest_in_rest, npmi_shares, usual_distances
 
 __all__ = [
     "DAY", "acceptance", "communities", "cooccurrence_vectors", "counts", "deficit", "faded", "feature_vectors",
-    "fold", "gini", "gram", "kl", "leading_vectors", "moments", "near_mixes", "nearest_in_profile",
-    "popularity_groups", "root", "self_information", "singular_vectors", "touched", "unit", "user_mixes",
+    "fold", "gini", "gram", "kl", "largest_in_profile", "leading_vectors", "moments", "near_mixes",
+    "nearest_in_profile", "nearest_in_rest", "npmi_shares", "popularity_groups", "root", "self_information",
+    "singular_vectors", "touched", "unit", "user_mixes", "usual_distances",
 ]  # fmt: skip

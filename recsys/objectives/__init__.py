@@ -9,10 +9,10 @@ from recsys.objectives.explorations import thompson, ucb
 from recsys.objectives.negative_spaces import negative_space, untouched
 from recsys.objectives.novelties import novelty
 from recsys.objectives.relevances import noise, relevance
-from recsys.objectives.serendipities import serendipity
+from recsys.objectives.serendipities import npmi_surprise, serendipity, unexpected, unimodal_serendipity
 
 __all__ = [
-    "calibration", "diversity", "negative_space", "noise", "novelty",
+    "calibration", "diversity", "negative_space", "noise", "novelty", "npmi_surprise",
     "popularity_calibration", "relevance", "serendipity", "thompson", "ucb",
-    "untouched", "volume",
+    "unexpected", "unimodal_serendipity", "untouched", "volume",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 import numpy as np
 
 from recsys.maths import cooccurrence_vectors, feature_vectors, unit
-from recsys.types import Context, Pool, unknown
+from recsys.types import Context, Pool, RecsysError, unknown
 from recsys.types.arrays import Bools, Doubles, Floats, Longs
 
 SPACES = ("cooccurrence", "factors", "features")
@@ -47,3 +47,9 @@ def vectors(context: Context, space: str, who: str) -> Floats:
     if space not in makers:
         raise unknown("space", space, SPACES, where=who)
     return context.tables.get(f"vectors {space}", makers[space])
+
+
+def check_strength(who: str, strength: float) -> None:
+    """Refuse pseudo-observations that are none."""
+    if not 0 < strength < np.inf:
+        raise RecsysError(f"{who}: strength is {strength}, expected a number above 0")

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.maths import acceptance, communities, near_mixes, touched, user_mixes
-from recsys.objectives._candidates import plausibility, rows
+from recsys.objectives._candidates import check_strength, plausibility, rows
 from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
 from recsys.types.arrays import Bools, Csr, Doubles, Ints, empty
 
@@ -22,7 +22,7 @@ def negative_space(pool: Pool, k: int, *, tau: float = 1.0, best: int = 5, stren
         raise RecsysError(f"negative_space: tau is {tau}, expected a number from 0 to 1")
     if best < 1:
         raise RecsysError(f"negative_space: best is {best}, expected a whole number of at least 1")
-    _check_strength("negative_space", strength)
+    check_strength("negative_space", strength)
     context = pool.context
     joined = context.tables.get("joined maps", lambda: _join(context.maps))
     offered = _best_in_regions(pool, best)
@@ -49,7 +49,7 @@ def untouched(pool: Pool, k: int, *, strength: float = 5.0) -> Modular:
 
     A region that the user met and declined counts less (`recsys.maths.acceptance` with `strength`).
     """
-    _check_strength("untouched", strength)
+    check_strength("untouched", strength)
     context = pool.context
     context.need_train("untouched")
     share = np.zeros(pool.items.shape)
@@ -78,11 +78,6 @@ def _acceptance(context: Context, m: int, strength: float) -> Doubles:
     train, assignment = context.need_train("acceptance"), context.maps[m].assignment
     dislikes = empty(train.shape) if context.dislikes is None else context.dislikes
     return context.tables.get(f"acceptance {strength} {m}", lambda: acceptance(train, dislikes, assignment, strength))
-
-
-def _check_strength(who: str, strength: float) -> None:
-    if not 0 < strength < np.inf:
-        raise RecsysError(f"{who}: strength is {strength}, expected a number above 0")
 
 
 def _mixes(context: Context, m: int) -> tuple[Doubles, Doubles]:

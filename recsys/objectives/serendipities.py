@@ -2,9 +2,12 @@
 
 import numpy as np
 
-from recsys.maths import nearest_in_profile
-from recsys.objectives._candidates import plausibility, rows, vectors
-from recsys.types import Modular, Pool
+from recsys import seeds
+from recsys.maths import counts, largest_in_profile, nearest_in_profile, npmi_shares, usual_distances
+from recsys.objectives._candidates import check_strength, plausibility, rows, vectors
+from recsys.types import Context, Modular, Pool
+from recsys.types.arrays import Bools, Longs
+from recsys.types.numbers import whole
 
 
 def serendipity(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modular:
@@ -15,3 +18,76 @@ def serendipity(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modular:
     train = pool.context.need_train("serendipity")
     near = nearest_in_profile(vectors(pool.context, space, "serendipity"), train, pool.users, rows(pool))
     return Modular((plausibility(pool) * (1.0 - near)).astype(np.float32))
+
+
+def npmi_surprise(pool: Pool, k: int) -> Modular:
+    """Return plausibility * the smallest (1 - nPMI) / 2 to the user's history, each in [0, 1].
+
+    nPMI is the normalised pointwise mutual information of two items over training users
+    (`recsys.maths.npmi_shares`): the surprise by co-occurrence of Kaminskas and Bridge (2016), 1 where nobody has
+    the item together with one of the history, 0 where everybody who has either has both. A user without history is
+    near nothing. It needs memory for every pair of items that share a user.
+    """
+    context = pool.context
+    train = context.need_train("npmi_surprise")
+    table = context.tables.get("npmi shares", lambda: npmi_shares(train))
+    near = largest_in_profile(table, train, pool.users, rows(pool))
+    return Modular((plausibility(pool) * (1.0 - near)).astype(np.float32))
+
+
+def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", strength: float = 5.0) -> Modular:
+    """Return plausibility * exp(-((d - m) / s)^2 / 2), in [0, 1]: as far from the history as the user is used to.
+
+    d = 1 - the largest similarity to the user's history; m and s are the mean and the standard deviation of the
+    same distance of each positive of the history to the rest of it, shrunk to those of all users with `strength`
+    pseudo-observations (`recsys.maths.usual_distances`). What is nearer than usual counts less, and so does what is
+    further: unexpectedness within the range that the user tolerates (Adamopoulos and Tuzhilin 2014, who add a term
+    that falls with |d - m| to one of quality; as a product it counts nothing where the user would not like it).
+    Time is quadratic in the length of a history, once per pool.
+    """
+    check_strength("unimodal_serendipity", strength)
+    context, who = pool.context, "unimodal_serendipity"
+    train, table = context.need_train(who), vectors(context, space, who)
+    mean, deviation = context.tables.get(
+        f"usual distances {space} {strength}", lambda: usual_distances(table, train, strength)
+    )
+    away = 1.0 - nearest_in_profile(table, train, pool.users, rows(pool))
+    off = (away - mean[pool.users, None]) / np.maximum(deviation[pool.users, None], 1e-6)
+    return Modular((plausibility(pool) * np.exp(-(off**2) / 2.0)).astype(np.float32))
+
+
+def unexpected(pool: Pool, k: int, *, top: int = 100) -> Modular:
+    """Return plausibility, in [0, 1], of what is not among the `top` most popular items that the user has not met.
+
+    That list, by number of training users, equal ones in an order drawn by the pool's seed, is the primitive
+    recommender that Ge, Delgado-Battenfeld and Jannach (2010) measure unexpectedness against; what is in it gives 0,
+    and so does what the user has met.
+    """
+    top = whole("unexpected: top", top, 1)
+    known, better = _known(pool)
+    outside = ~known & (_ranks(pool.context)[rows(pool)] - better >= top)
+    return Modular((plausibility(pool) * outside).astype(np.float32))
+
+
+def _ranks(context: Context) -> Longs:
+    """Return the place of each item by popularity, (I,), from 0."""
+
+    def make() -> Longs:
+        n = counts(context.need_train("unexpected"))
+        ties = seeds.generator(context.seed, "ties").permutation(len(n))
+        return np.argsort(np.lexsort((ties, -n)))
+
+    return context.tables.get("popular ranks", make)
+
+
+def _known(pool: Pool) -> tuple[Bools, Longs]:
+    """Return whether the user has met each candidate, and how many more popular items they have met, (U, N) each."""
+    context, ranks = pool.context, _ranks(pool.context)
+    met = [context.need_train("unexpected"), *([] if context.dislikes is None else [context.dislikes])]
+    first = np.arange(len(pool.users)) * len(ranks)
+    parts = [part[pool.users] for part in met]
+    keys = np.unique(np.concatenate([np.repeat(first, np.diff(p.indptr)) + ranks[p.indices] for p in parts]))
+    wanted = first[:, None] + ranks[rows(pool)]
+    better = np.searchsorted(keys, wanted)
+    known = np.searchsorted(keys, wanted, side="right") > better
+    return known, better - np.searchsorted(keys, first)[:, None]

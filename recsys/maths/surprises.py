@@ -1,0 +1,93 @@
+"""How far an item is from a history: by who shares both, and against what that history is used to."""
+
+import numpy as np
+from scipy import sparse
+
+from recsys.maths.popularity import counts
+from recsys.types.arrays import Csr, Doubles, Floats, Ints, Longs
+
+CELLS = 1 << 22  # numbers at a time: memory does not grow with the catalogue or with a history
+
+
+def npmi_shares(train: Csr) -> Csr:
+    """Return (1 + nPMI(i, j)) / 2 of all items that share a user, (I, I) float32; nothing stored is 0: none shared.
+
+    nPMI(i, j) = log(p(i, j) / (p(i) p(j))) / -log p(i, j), from -1 (never together) over 0 (independent) to 1
+    (always together; so also where p(i, j) = 1), p the shares of users with a history (Bouma 2009). Made from blocks
+    of items; memory and time are those of the pairs that share a user.
+    """
+    n = counts(train)
+    total = max(float((np.diff(train.indptr) > 0).sum()), 1.0)
+    alone = np.log(np.maximum(n, 1.0) / total)
+    of_item, step = Csr(train.T), max(1, CELLS // max(train.shape[1], 1))
+    blocks = []
+    for start in range(0, train.shape[1], step):
+        together = sparse.csr_array(of_item[start : start + step] @ train)
+        pair = np.log(together.data.astype(np.float64) / total)
+        first = alone[start + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))]
+        unsure = pair < 0
+        npmi = np.where(unsure, (pair - first - alone[together.indices]) / np.where(unsure, -pair, 1.0), 1.0)
+        shares = ((1.0 + npmi) / 2.0).astype(np.float32)
+        blocks.append(Csr((shares, together.indices, together.indptr), shape=together.shape))
+    return Csr(sparse.vstack([Csr((0, train.shape[1]), dtype=np.float32), *blocks], format="csr"))
+
+
+def largest_in_profile(table: Csr, train: Csr, users: Ints, items: Longs) -> Doubles:
+    """Return the largest entry of each of `items` (B, N) with an item of its user's history in `table` (I, I), (B, N).
+
+    0 for a user without history. `users` (B,) are rows of `train`.
+    """
+    largest = np.zeros(items.shape)
+    wanted, step = np.unique(items), max(1, CELLS // max(table.shape[1], 1))
+    for start in range(0, len(wanted), step):
+        rows = wanted[start : start + step]
+        dense = table[rows].toarray()
+        place = np.minimum(np.searchsorted(rows, items), len(rows) - 1)
+        here = rows[place] == items
+        for b in np.flatnonzero(here.any(axis=1)):
+            profile = train.indices[train.indptr[users[b]] : train.indptr[users[b] + 1]]
+            largest[b, here[b]] = dense[np.ix_(place[b, here[b]], profile)].max(axis=1, initial=0.0)
+    return largest
+
+
+def nearest_in_rest(vectors: Floats, train: Csr) -> Doubles:
+    """Return the largest cosine, at least 0, of each positive to the others of its user, in the order of `train`.
+
+    0 for an only positive; `vectors` (I, d) has unit rows. Time is quadratic in the length of a history.
+    """
+    near = np.zeros(train.nnz)
+    starts, sizes = train.indptr[:-1], np.diff(train.indptr)
+    order = np.argsort(-sizes, kind="stable")
+    order = order[sizes[order] > 1]
+    first = 0
+    while first < len(order):
+        width = int(sizes[order[first]])  # the longest of those that are left
+        users = order[first : first + max(1, CELLS // (width * max(width, vectors.shape[1])))]
+        first += len(users)
+        slots = np.arange(width)
+        real = slots < sizes[users, None]
+        place = np.where(real, starts[users, None] + slots, 0)
+        part = vectors[train.indices[place]] * real[:, :, None]
+        cosines = part @ part.transpose(0, 2, 1)
+        cosines[:, slots, slots] = 0.0
+        near[place[real]] = cosines.max(axis=2)[real]
+    return np.clip(near, 0.0, 1.0)
+
+
+def usual_distances(vectors: Floats, train: Csr, strength: float) -> tuple[Doubles, Doubles]:
+    """Return the mean and the standard deviation of how far each user's positives are from their others, (U,) twice.
+
+    The distance of a positive is 1 - its largest cosine to the other positives of its user. Both are shrunk to
+    those of all positives with `strength` pseudo-observations: who has one positive, or none, gets these. Where
+    nobody has two, means are 0 and deviations infinite.
+    """
+    sizes = np.diff(train.indptr)
+    told = np.where(sizes > 1, sizes, 0)
+    user = np.repeat(np.arange(len(sizes)), sizes)
+    counted = told[user] > 0
+    user, distance = user[counted], 1.0 - nearest_in_rest(vectors, train)[counted]
+    if not len(distance):
+        return np.zeros(len(sizes)), np.full(len(sizes), np.inf)
+    mean = (np.bincount(user, distance, len(sizes)) + strength * distance.mean()) / (told + strength)
+    square = np.bincount(user, (distance - mean[user]) ** 2, len(sizes))
+    return mean, np.sqrt((square + strength * distance.var()) / (told + strength))
