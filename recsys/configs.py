@@ -92,10 +92,12 @@ class PoolSection(Section):
 
 
 class SlateSection(Section):
-    """The slate lengths that are judged, and how gains are scaled."""
+    """The slate lengths that are judged, how gains are scaled, and how the picks of blends are drawn."""
 
     k: list[int] = Field(default=[5, 10, 20], min_length=1)
     scale: Literal["fitted", "none"] = "fitted"
+    temperature: float = Field(0.0, ge=0, allow_inf_nan=False)  # of the softmax over gains; 0 picks the largest
+    epsilon: float = Field(0.0, ge=0, le=1)  # the share of slots that may show any candidate
 
     @field_validator("k")
     @classmethod
@@ -175,6 +177,11 @@ class Config(Section):
     def lengths(self) -> list[int]:
         """Every slate length that is judged: those of [slate] k, and of metrics such as "ndcg@3"."""
         return sorted({*self.slate.k, *(want.k for want in wanted(self.judge.metrics, self.slate.k))})
+
+    def policy(self, run: "RunSpec") -> dict[str, Any]:
+        """Return how the picks of a run are drawn: only those of blends are, the base stays the pool's order."""
+        drawn = run.kind == "blend"
+        return {name: getattr(self.slate, name) if drawn else 0.0 for name in ("temperature", "epsilon")}
 
     @property
     def headline(self) -> int:

@@ -32,6 +32,7 @@ def rerank(
     *,
     scale: Scale = "fitted",
     temperature: float = 0.0,
+    epsilon: float = 0.0,
     seed: int = 0,
     threads: int | None = None,
     terms: Terms | None = None,
@@ -41,29 +42,37 @@ def rerank(
     `blend` maps objectives (`recsys.objectives`, or "package.module:function") to weights: a number, one per
     user of the pool, or {"weight": ..., setting: ...}. With `scale="fitted"` each gain is divided by its
     within-pool standard deviation (`fit_scales`), so that equal weights mean equal spread; a mapping gives
-    factors fitted before; None uses raw gains. With `temperature` > 0 each pick is drawn from the softmax of the
-    blended gain / temperature over what is left, and the slates carry the exact log-probability of each pick.
-    The result does not depend on `threads`. A pool shorter than k gives a slate that ends in -1. `terms` (of this
-    pool) keeps what objectives computed, for further calls with other weights.
+    factors fitted before; None uses raw gains. The result does not depend on `threads`. A pool shorter than k
+    gives a slate that ends in -1. `terms` (of this pool) keeps what objectives computed, for further calls with
+    other weights.
+
+    With `temperature` > 0 each pick is drawn from the softmax of the blended gain / temperature over what is left.
+    Where all objectives are `Modular` this is the Plackett-Luce model: P(S) = prod over r of exp(g_r / T) / sum over
+    j not before r of exp(g_j / T), g the blended gains (Plackett 1975); with others, gains follow the slate. With
+    `epsilon` > 0 each slot is, with that probability, any of what is left, all alike (epsilon-greedy; beside a
+    temperature, the mixture of both): the greedy pick has the probability 1 - epsilon + epsilon / left. Either way
+    the slates carry the exact log-probability of each pick given those before it, unless an objective draws too.
 
     Raises:
-        RecsysError: if k is larger than the pool, for a seed or threads that are no whole numbers, for an unknown
-            objective or setting, for a bad weight, for terms of another pool, or for an objective that needs what
-            the pool does not have.
+        RecsysError: if k is larger than the pool, for a seed or threads that are no whole numbers, a temperature
+            below 0, an epsilon that is not from 0 to 1, an unknown objective or setting, a bad weight, terms of
+            another pool, or an objective that needs what the pool does not have.
     """
     k = whole("slate: k", k, 1, _size(pool), "the pool's size")
     seed = whole("slate: seed", seed)
     threads = None if threads is None else whole("slate: threads", threads, 1)
     if not isinstance(temperature, Real) or isinstance(temperature, bool) or not 0 <= temperature < np.inf:
         raise RecsysError(f"slate: temperature is {temperature!r}, expected a number from 0 on")
+    if not isinstance(epsilon, Real) or isinstance(epsilon, bool) or not 0 <= epsilon <= 1:
+        raise RecsysError(f"slate: epsilon is {epsilon!r}, expected a number from 0 to 1")
     if scale is not None and not isinstance(scale, str | Mapping):
         raise RecsysError(f"slate: scale is {scale!r}, expected 'fitted', a factor per objective, or None")
     parts = read(blend)
     terms = _terms(pool, terms)
     factors = _factors(pool, parts, k, scale, terms)
     weight = weights(parts, len(pool.users)) * [factors[p.name] for p in parts]
-    out = _run(terms, parts, weight, k, temperature=temperature, seed=seed, threads=threads)
-    picks = out["picks"]
+    out = _run(terms, parts, weight, k, temperature=temperature, epsilon=epsilon, seed=seed, threads=threads)
+    picks, drawn = out["picks"], temperature > 0 or epsilon > 0
     chosen = np.take_along_axis(pool.items, np.maximum(picks, 0), axis=1)
     return Slates(
         users=pool.users,
@@ -73,7 +82,7 @@ def rerank(
         objectives=tuple(p.name for p in parts),
         user_ids=pool.context.user_ids,
         item_ids=pool.context.item_ids,
-        log_propensity=out["log_propensity"] if temperature > 0 and _closed_form(parts) else None,
+        log_propensity=out["log_propensity"] if drawn and _closed_form(parts) else None,
         scales=factors,
     )
 
@@ -136,6 +145,7 @@ def _run(
     k: int,
     *,
     temperature: float = 0.0,
+    epsilon: float = 0.0,
     seed: int = 0,
     threads: int | None = None,
     follow: bool = False,
@@ -160,7 +170,7 @@ def _run(
             laid = plan(made, len(part.users), pool.items.shape[1], k, memo)
             filled = [array[block] for array in out.values()]
             uniforms = seeds.uniforms(seed, "slots", part.users[:, None], np.arange(k))
-            settings = (k, float(temperature), uniforms, follow)
+            settings = (k, float(temperature), float(epsilon), uniforms, follow)
             running.append(workers.submit(_fill, part, weight[block], laid, settings, filled))
             if len(running) > count:
                 running.popleft().result()

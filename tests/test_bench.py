@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from worlds import write_tables
 
 from recsys.cli import main
 from recsys.experiments import bench
+from recsys.experiments.recommendations import recommend
+from recsys.sweeps.workshops import workshop
 from recsys.types import RecsysError
 
 CONFIG = """
@@ -264,6 +267,26 @@ def test_lists_made_from_all_of_the_data_are_suspected(home, capsys):
     assert run_cli("evaluate", "theirs.csv", "--config", "mine.toml", "--out", home / "runs", "--quiet") == 0
     line = "note: theirs.csv: no pick is a held-out positive: were these lists made from all of the data?"
     assert line in capsys.readouterr().out
+
+
+def test_picks_of_blends_are_drawn_by_the_policy_of_the_config_and_the_base_is_not(home, first):
+    config = {**tomllib.loads((home / "mine.toml").read_text(encoding="utf-8")), "name": "drawn"}
+    config |= {"slate": {"k": [5], "temperature": 0.5, "epsilon": 0.2}, "models": {}, "controls": []}
+    config["blends"] = {"wider": {"relevance": 1.0, "negative_space": 0.5}}
+    done, again = (bench(config, out=home / "runs", quiet=True) for _ in range(2))
+    wider, base = done.slates[5]["wider"], done.slates[5]["als"]
+    assert (base.items == first.slates[5]["als"].items).all()
+    assert base.log_propensity is None
+    assert (wider.items != first.slates[5]["wider-0.5"].items).any()
+    assert (wider.log_propensity[wider.items >= 0] >= np.log(0.2 / 15) - 1e-6).all()
+    assert (again.slates[5]["wider"].log_propensity == wider.log_propensity).all()
+    written = pd.read_parquet(done.folder / "slates.parquet")
+    assert written[written.run == "wider"].log_propensity.notna().all()
+    assert written[written.run == "als"].log_propensity.isna().all()
+    trial = workshop(done.preparation, ["ndcg@5"]).slates(done.preparation.config)[5]
+    assert (trial.items == wider.items).all()
+    recommend(config, home / "drawn.csv", blend="wider", quiet=True)
+    assert pd.read_csv(home / "drawn.csv").log_propensity.notna().all()
 
 
 def test_recommendations_are_written_for_users_of_the_data(home, capsys):

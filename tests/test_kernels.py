@@ -44,7 +44,7 @@ def world(seed):
     return terms
 
 
-def run(terms, weights, *, temperature=0.0, uniforms=None, follow=False):
+def run(terms, weights, *, temperature=0.0, epsilon=0.0, uniforms=None, follow=False):
     laid = plan(terms, B, N, K, Tables())
     out = (
         np.full((B, K), -1, np.int64),
@@ -54,7 +54,7 @@ def run(terms, weights, *, temperature=0.0, uniforms=None, follow=False):
     )
     flat = (getattr(laid, f.name) for f in fields(laid))
     uniforms = np.zeros((B, K)) if uniforms is None else uniforms
-    greedy(LENGTHS, weights, *flat, K, temperature, uniforms, follow, *out)
+    greedy(LENGTHS, weights, *flat, K, temperature, epsilon, uniforms, follow, *out)
     return out
 
 
@@ -138,6 +138,34 @@ def test_log_propensities_are_exact_and_draws_follow_them():
             assert logs[b, step] == pytest.approx(np.log(left[picks[b, step]] / left.sum()), abs=1e-4)
         share = np.exp(sum(references.gains(t, b, [], LENGTHS[b]) for t in terms) / temperature)
         expected = draws * share / share.sum()
+        chi = ((first[b, : LENGTHS[b]] - expected) ** 2 / expected).sum()
+        assert chi < 40  # the 99.99 % point of chi squared with 11 degrees of freedom is 37.4
+
+
+@pytest.mark.parametrize(("temperature", "epsilon"), [(0.0, 0.3), (0.7, 0.3), (0.7, 1.0), (0.0, 1.0)])
+def test_a_share_of_the_draws_knows_nothing_and_propensities_stay_exact(temperature, epsilon):
+    terms = [world(1)["modular"], world(1)["spread max"]]
+    weights, draws = np.ones((B, 2)), 3000
+    rng = np.random.default_rng(0)
+    first = np.zeros((B, N))
+
+    def chances(b, slate):
+        gains = sum(references.gains(t, b, slate, LENGTHS[b]) for t in terms)
+        gains[slate] = -np.inf
+        best = np.zeros(LENGTHS[b])
+        best[gains.argmax()] = 1
+        base = np.exp(gains / temperature) / np.exp(gains / temperature).sum() if temperature else best
+        return (1 - epsilon) * base + epsilon * (gains > -np.inf) / (gains > -np.inf).sum()
+
+    for _ in range(draws):
+        picks, _, logs, _ = run(terms, weights, temperature=temperature, epsilon=epsilon, uniforms=rng.random((B, K)))
+        first[np.arange(B), picks[:, 0]] += 1
+    for b in range(B):
+        slate = [int(p) for p in picks[b] if p >= 0]
+        assert len(set(slate)) == min(K, LENGTHS[b])
+        for step, pick in enumerate(slate):
+            assert logs[b, step] == pytest.approx(np.log(chances(b, slate[:step])[pick]), abs=1e-4)
+        expected = draws * chances(b, [])
         chi = ((first[b, : LENGTHS[b]] - expected) ** 2 / expected).sum()
         assert chi < 40  # the 99.99 % point of chi squared with 11 degrees of freedom is 37.4
 

@@ -1,6 +1,7 @@
 """Re-ranking: weights, scales, sampling, threads, and what is refused."""
 
 import re
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -55,9 +56,9 @@ def test_threads_and_partition_change_nothing():
     split = make_split(users=600)
     whole = candidates(FactorWorld(split), split, n=25, maps=make_maps(split))
     scales = fit_scales(whole, EVERYTHING)
-    one = rerank(whole, EVERYTHING, scale=scales, threads=1, temperature=0.5, seed=4)
-    two = rerank(whole, EVERYTHING, scale=scales, threads=2, temperature=0.5, seed=4)
-    part = rerank(whole.block(250, 270), EVERYTHING, scale=scales, temperature=0.5, seed=4)
+    one = rerank(whole, EVERYTHING, scale=scales, threads=1, temperature=0.5, epsilon=0.1, seed=4)
+    two = rerank(whole, EVERYTHING, scale=scales, threads=2, temperature=0.5, epsilon=0.1, seed=4)
+    part = rerank(whole.block(250, 270), EVERYTHING, scale=scales, temperature=0.5, epsilon=0.1, seed=4)
     assert (one.items == two.items).all()
     assert (one.items[250:270] == part.items).all()
 
@@ -118,8 +119,45 @@ def test_sampled_slates_carry_log_propensities_and_deterministic_ones_none(pool)
     assert rerank(pool, {"relevance": 1.0}, k=5).log_propensity is None
 
 
+def test_draws_from_modular_blends_are_plackett_luce(split, model):
+    """All 24 orders of four candidates, each as often as the closed form says; and their log-probabilities are its."""
+    whole, blend, draws = candidates(model, split, n=4), {"relevance": 1.0, "novelty": 0.5}, 8000
+    items, scores = (np.repeat(a[5:6], draws, axis=0) for a in (whole.items, whole.scores))
+    pool = Pool(np.arange(draws, dtype=np.int32), items, scores, whole.context)  # one pool, as seen by many
+    scales = fit_scales(whole, blend, 4)
+    slates = rerank(pool, blend, 4, scale=scales, temperature=0.8)
+    novelty = objectives.novelty(pool, 4).gain[0]
+    gain = scores[0] * scales["relevance"] + 0.5 * novelty * scales["novelty"]
+    pull = dict(zip(items[0].tolist(), np.exp(gain.astype(float) / 0.8), strict=True))
+    chances = {o: np.prod([pull[i] / sum(pull[j] for j in o[r:]) for r, i in enumerate(o)]) for o in permutations(pull)}
+    assert sum(chances.values()) == pytest.approx(1)
+    orders = [tuple(row) for row in slates.items.tolist()]
+    exact = [np.log(chances[order]) for order in orders]
+    np.testing.assert_allclose(slates.log_propensity.sum(axis=1), exact, atol=1e-4)
+    chi = sum((orders.count(o) - draws * chance) ** 2 / (draws * chance) for o, chance in chances.items())
+    assert chi < 55.5  # the 99.98 % point of chi squared with 23 degrees of freedom
+
+
+def test_epsilon_greedy_keeps_the_greedy_pick_or_takes_any(pool):
+    blend = {"relevance": 1.0}
+    greedy, mixed = (rerank(pool, blend, k=5, epsilon=e, seed=3) for e in (0.0, 0.4))
+    assert greedy.log_propensity is None
+    for u in range(30):
+        left = pool.items[u, : pool.lengths[u]].tolist()
+        for r, item in enumerate(mixed.items[u]):
+            chance = 0.4 / len(left) + 0.6 * (item == left[0])
+            assert mixed.log_propensity[u, r] == pytest.approx(np.log(chance), abs=1e-5)
+            left.remove(item)
+    others = (mixed.items != greedy.items).any(axis=1)
+    assert 0 < others.sum() < 30
+    certain = rerank(pool, blend, k=5, epsilon=1e-12)
+    assert (certain.items == greedy.items).all()
+    np.testing.assert_allclose(certain.log_propensity, 0, atol=1e-6)
+
+
 def test_thompson_has_no_propensity_even_when_sampled(pool):
     assert rerank(pool, {"relevance": 1.0, "thompson": 0.5}, k=5, temperature=0.5).log_propensity is None
+    assert rerank(pool, {"relevance": 1.0, "thompson": 0.5}, k=5, epsilon=0.5).log_propensity is None
 
 
 def test_a_short_pool_gives_a_short_slate(split, model):
@@ -173,6 +211,8 @@ def test_a_short_pool_gives_a_short_slate(split, model):
         ({"relevance": [1.0, 2.0]}, 5, {}, "'relevance' has 2 weights, expected one, or 30"),
         ({"relevance": 0.0}, 5, {}, "every weight is 0"),
         ({"relevance": 1.0}, 5, {"temperature": -1.0}, "temperature is -1.0"),
+        ({"relevance": 1.0}, 5, {"epsilon": 1.5}, "slate: epsilon is 1.5, expected a number from 0 to 1"),
+        ({"relevance": 1.0}, 5, {"epsilon": True}, "slate: epsilon is True, expected a number from 0 to 1"),
         ({"relevance": 1.0}, 5, {"scale": "fited"}, "scale is 'fited'"),
         ({"relevance": 1.0}, 5, {"scale": {"novelty": 1.0}}, "unknown scale of an objective 'relevance'"),
         ({"nowhere:nothing": 1.0}, 5, {}, "cannot be imported"),

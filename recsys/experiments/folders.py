@@ -55,7 +55,9 @@ class Folder:
 
 
 def slates_frame(by_length: Mapping[int, Mapping[str, Slates]]) -> "pd.DataFrame":
-    """Return one row per pick: run, k, user_id, rank (from 1), item_id, score, and each objective's contribution."""
+    """Return one row per pick: run, k, user_id, rank (from 1), item_id, score, each objective's contribution,
+    and the log-probability of the pick where one of the runs is drawn.
+    """
     import pandas as pd
 
     frames = []
@@ -73,6 +75,8 @@ def slates_frame(by_length: Mapping[int, Mapping[str, Slates]]) -> "pd.DataFrame
         )
         for o, name in enumerate(slates.objectives):
             frame[f"contribution_{name}"] = slates.contributions[row, rank, o]
+        if slates.log_propensity is not None:
+            frame["log_propensity"] = slates.log_propensity[row, rank]
         frames.append(frame.astype({"user_id": "category", "item_id": "category"}))
     whole = pd.concat(frames, ignore_index=True)
     return whole.astype(dict.fromkeys(("run", "user_id", "item_id"), "category"))

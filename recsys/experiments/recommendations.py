@@ -63,7 +63,8 @@ def recommend(
     pool = candidates(fitted, data, n=min(wanted.n, len(data.item_ids)), seed=settings.seed, history=wanted.history)
     scale: Any = "fitted" if settings.slate.scale == "fitted" else None
     k = settings.headline if k is None else k
-    slates = rerank(pool, spec.blend or {"relevance": 1.0}, k, scale=scale, seed=settings.seed)
+    policy = settings.policy(spec)
+    slates = rerank(pool, spec.blend or {"relevance": 1.0}, k, scale=scale, seed=settings.seed, **policy)
     chosen = _users(users, data.user_ids.tolist())
     frame = slates_frame({k: {spec.name: slates}}).drop(columns=["run", "k"])
     titles = dict(zip(data.item_ids.tolist(), data.items.titles.tolist(), strict=True))

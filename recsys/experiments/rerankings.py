@@ -51,22 +51,25 @@ def _run(preparation: Preparation, spec: RunSpec, base: Pool, k: int) -> tuple[S
     model, wanted = spec.model or config.model, spec.pool or config.pool
     if spec.model is not None or spec.pool is not None:
         candidates, fitting = pool(preparation, model, wanted)
+    policy = config.policy(spec)
     source = [*preparation.key, model.model_dump(), wanted.model_dump(), k]
 
     def make() -> Cell:
         rerank(candidates.block(0, 1), {"relevance": 1.0}, 1)  # the kernel is compiled before the clock starts
         scale = None if config.slate.scale == "none" else _scales(preparation, source, candidates, blend, k)
         start = time.perf_counter()
-        made = rerank(candidates, blend, k, scale=scale, seed=config.seed)
+        made = rerank(candidates, blend, k, scale=scale, seed=config.seed, **policy)
         took = time.perf_counter() - start
         arrays = {name: getattr(made, name) for name in ("users", "items", "scores", "contributions")}
         factors = {f"scale.{name}": np.array(value) for name, value in made.scales.items()}
+        if made.log_propensity is not None:
+            arrays["log_propensity"] = made.log_propensity
         return Cell({**arrays, "objectives": np.array(made.objectives), **factors}, took)
 
     if any(":" in name for name in blend):  # somebody's own objective: its source is not in the key
         made = make()
         return _restore(made, candidates), fitting + made.seconds
-    cell = preparation.cache.cell("slates", [*source, config.slate.scale, blend], make)
+    cell = preparation.cache.cell("slates", [*source, config.slate.scale, blend, policy], make)
     return _restore(cell, candidates), fitting + cell.seconds
 
 
@@ -100,5 +103,6 @@ def _restore(cell: Cell, candidates: Pool) -> Slates:
         objectives=tuple(str(name) for name in arrays["objectives"]),
         user_ids=candidates.context.user_ids,
         item_ids=candidates.context.item_ids,
+        log_propensity=arrays.get("log_propensity"),
         scales={name[6:]: float(value) for name, value in arrays.items() if name.startswith("scale.")},
     )

@@ -187,20 +187,31 @@ def _best(total, alive, n):
 
 
 @_compiled
-def _drawn(total, alive, n, temperature, uniform):
-    """Return a draw from the softmax of total / temperature over what is left, and its log-probability."""
-    top = total[_best(total, alive, n)]
-    mass = 0.0
+def _pull(total, i, best, temperature):
+    if temperature > 0.0:
+        return np.exp((total[i] - total[best]) / temperature)
+    return 1.0 if i == best else 0.0
+
+
+@_compiled
+def _drawn(total, alive, n, temperature, epsilon, uniform):
+    """Return a draw from what is left, and its log-probability.
+
+    With probability `epsilon` any of it, else one from the softmax of total / temperature: the best at temperature 0.
+    """
+    best, mass, count = _best(total, alive, n), 0.0, 0
     for i in range(n):
         if alive[i]:
-            mass += np.exp((total[i] - top) / temperature)
-    pick = -1
-    left = uniform * mass
+            count += 1
+            mass += _pull(total, i, best, temperature)
+    pick, chance, left = -1, 1.0, uniform * mass
     for i in range(n):
         if alive[i] and left >= 0.0:
-            pick = i
-            left -= np.exp((total[i] - top) / temperature)
-    return pick, (total[pick] - top) / temperature - np.log(mass)
+            share = (1.0 - epsilon) * _pull(total, i, best, temperature) + epsilon * mass / count
+            if share > 0.0:
+                pick, chance = i, share
+                left -= share
+    return pick, np.log(chance / mass)
 
 
 @_compiled
@@ -219,11 +230,13 @@ def _deviation(gain, alive, n):
 def greedy(
     lengths, weights, shape, place, modular, tables, spread, spread_empty, spread_rows, spread_start, cover,
     cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start, volume, volume_ridge,
-    volume_rows, volume_quality, k, temperature, uniforms, follow, picks, contributions, log_propensity, deviations,
+    volume_rows, volume_quality, k, temperature, epsilon, uniforms, follow, picks, contributions, log_propensity,
+    deviations,
 ):  # fmt: skip
     """Fill `picks` (B, k), `contributions` (B, k, T), `log_propensity` (B, k) and `deviations` (B, T).
 
-    `weights` is (B, T), the rest is a `Plan`'s. With `temperature` > 0 every pick is drawn with `uniforms` (B, k).
+    `weights` is (B, T), the rest is a `Plan`'s. With `temperature` or `epsilon` > 0 every pick is drawn with
+    `uniforms` (B, k).
     With `follow` the picks are the candidates in their own order, and `deviations` is the standard deviation of
     each term's gain over the candidates left, averaged over the steps.
     """
@@ -279,8 +292,8 @@ def greedy(
                 pick = step
                 for t in range(terms):
                     deviations[b, t] += _deviation(gain[t], alive, n) / min(k, n)
-            elif temperature > 0.0:
-                pick, log_propensity[b, step] = _drawn(total, alive, n, temperature, uniforms[b, step])
+            elif temperature > 0.0 or epsilon > 0.0:
+                pick, log_propensity[b, step] = _drawn(total, alive, n, temperature, epsilon, uniforms[b, step])
             else:
                 pick = _best(total, alive, n)
             picks[b, step] = pick

@@ -34,10 +34,9 @@ class Workshop:
         key = json.dumps([config.model.model_dump(), config.pool.model_dump()])
         made = self.pools.get(key, lambda: Terms(pool(self.preparation, config.model, config.pool)[0]))
         blend = next(iter(config.blends.values()), {"relevance": 1.0})
+        policy: dict[str, Any] = {**config.policy(config.runs()[-1]), "seed": config.seed, "terms": made}
         return {
-            k: rerank(
-                made.pool, blend, k, scale=self._scales(config, key, made, blend, k), seed=config.seed, terms=made
-            )
+            k: rerank(made.pool, blend, k, scale=self._scales(config, key, made, blend, k), **policy)
             for k in sorted({int(metric.partition("@")[2]) for metric in self.metrics})
         }
 
