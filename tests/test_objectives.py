@@ -1,9 +1,11 @@
 """Contracts that every objective keeps, and each one against its definition."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from worlds import FactorWorld, make_maps, make_split
 
 from recsys import objectives
@@ -22,7 +24,7 @@ from recsys.maths.mixes import communities
 from recsys.objectives._candidates import plausibility
 from recsys.pools import candidates
 from recsys.slates import rerank
-from recsys.types import Coverage, Modular, Pool, Spread, Volume
+from recsys.types import Coverage, Modular, Pool, RecsysError, Spread, Volume
 
 K = 5
 
@@ -143,6 +145,62 @@ def test_untouched_counts_maps_whose_region_is_new(split, pool, maps):
                 for m in maps
             ]
             assert gain[u, n] == pytest.approx(plausibility(pool)[u, n] * np.mean(fresh), abs=1e-6)
+
+
+def likely(split, factors, pool, user, threshold, noise):
+    """P(like) of each candidate, from the inverse of the user's matrix."""
+    vectors = factors.item_factors[pool.items[user]].astype(float)
+    variance = noise**2 * np.einsum("nd,de,ne->n", vectors, posterior(split, factors, user), vectors)
+    return norm.cdf((pool.scores[user] - threshold) / np.sqrt(variance + noise**2))
+
+
+def test_plausible_may_be_the_probability_of_a_like(split, model, pool, maps):
+    settings = {"belief": "posterior", "threshold": 1.2, "noise": 0.8}
+    gain, plain = objectives.untouched(pool, K, **settings).gain, objectives.untouched(pool, K).gain
+    share = plausibility(pool)
+    for u in (3, 13):
+        told = share[u] > 0
+        rest = plain[u, told] / share[u, told]
+        chance = likely(split, model.factors, pool, u, 1.2, 0.8)
+        assert chance.std() > 0.05  # the probabilities are not all 0 or 1
+        np.testing.assert_allclose(gain[u, told], chance[told] * rest, rtol=1e-4)
+
+
+def test_a_region_is_as_plausible_as_the_likeliest_of_it(split, model, pool, maps):
+    """The best by probability need not be the best by score: uncertainty reorders."""
+    term = objectives.negative_space(pool, K, best=2, belief="posterior", threshold=1.2, noise=0.8)
+    label, reordered = communities(split.train, pool.context.seed), 0
+    for u in range(8):
+        chance, expected = likely(split, model.factors, pool, u, 1.2, 0.8), []
+        reordered += (np.diff(chance) > 0).any()
+        for taste_map in maps:
+            region = taste_map.hard[pool.items[u]]
+            w = np.array([np.sort([0, 0, *chance[region == z]])[-2:].mean() for z in range(5)])
+            w *= acceptance(split.train, split.train_other, taste_map.assignment, 5.0)[u]
+            q = near_mixes(user_mixes(split.train, taste_map.assignment), label)[u]
+            expected.append(w / (w @ q) / len(maps))
+        np.testing.assert_allclose(term.need[u], np.concatenate(expected), rtol=1e-5, atol=1e-9)
+    assert reordered
+
+
+@pytest.mark.parametrize("name", ["negative_space", "untouched"])
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ({"belief": "hope"}, "belief is 'hope', expected score or posterior"),
+        ({"belief": "posterior", "noise": 0.0}, "threshold is 0.5 and noise is 0.0, expected a finite number and one"),
+        ({"belief": "posterior", "threshold": float("nan")}, "threshold is nan and noise is 0.5"),
+    ],
+)
+def test_beliefs_that_cannot_be_are_one_line(pool, name, wrong, line):
+    with pytest.raises(RecsysError, match=f"^{name}: {line}"):
+        getattr(objectives, name)(pool, K, **wrong)
+
+
+def test_a_posterior_needs_factors(pool):
+    bare = replace(pool, context=replace(pool.context, factors=None))
+    with pytest.raises(RecsysError, match=r"^untouched needs a factor model"):
+        objectives.untouched(bare, K, belief="posterior")
 
 
 def test_acceptance_is_the_posterior_share_of_likes(split, maps):

@@ -4,12 +4,22 @@ import numpy as np
 from scipy import sparse
 
 from recsys.maths import acceptance, communities, near_mixes, touched, user_mixes
-from recsys.objectives._candidates import check_strength, plausibility, rows
+from recsys.objectives._candidates import check_strength, liking, rows
 from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
 from recsys.types.arrays import Bools, Csr, Doubles, Ints, empty
 
 
-def negative_space(pool: Pool, k: int, *, tau: float = 1.0, best: int = 5, strength: float = 5.0) -> Coverage:
+def negative_space(
+    pool: Pool,
+    k: int,
+    *,
+    tau: float = 1.0,
+    best: int = 5,
+    strength: float = 5.0,
+    belief: str = "score",
+    threshold: float = 0.5,
+    noise: float = 0.5,
+) -> Coverage:
     """Return the gain in sum_z w min(q, e): the exposure owed to regions and given, averaged over the own maps.
 
     The reference q = (1 - tau) * own mix + tau * what nearby other communities consume. The plausibility w of
@@ -17,6 +27,15 @@ def negative_space(pool: Pool, k: int, *, tau: float = 1.0, best: int = 5, stren
     count as 0), lowered where the user met the region and declined it (`recsys.maths.acceptance` with
     `strength`). Exposure e has constant slot weights 1/k, so the objective is monotone submodular and equals
     1 - deficit, map by map. Its greedy slate is at least (1 - 1/e) of the optimum.
+
+    A candidate's plausibility is its score within the user's pool. With `belief="posterior"` (factor models) it is
+    the probability that the user likes it, Phi((score - threshold) / sqrt(s^2 + noise^2)), s = noise * `ucb`: what
+    the model is unsure about is nearer to 1/2. The defaults are the middle of the 0 and 1 that factors are fitted to,
+    and the largest deviation that a 0 or 1 can have. Every cell without an interaction counts as evidence, so s is
+    too small, and where `noise` belongs is for held-out data to say.
+
+    Raises:
+        RecsysError: for a setting that cannot be meant, or a pool without history, maps or, where asked for, factors.
     """
     if not 0 <= tau <= 1:
         raise RecsysError(f"negative_space: tau is {tau}, expected a number from 0 to 1")
@@ -25,7 +44,7 @@ def negative_space(pool: Pool, k: int, *, tau: float = 1.0, best: int = 5, stren
     check_strength("negative_space", strength)
     context = pool.context
     joined = context.tables.get("joined maps", lambda: _join(context.maps))
-    offered = _best_in_regions(pool, best)
+    offered = _best_in_regions(pool, liking(pool, "negative_space", belief, threshold, noise), best)
     needs, caps = [], []
     for m in range(len(context.maps)):
         own, near = _mixes(context, m)
@@ -44,10 +63,22 @@ def negative_space(pool: Pool, k: int, *, tau: float = 1.0, best: int = 5, stren
     )
 
 
-def untouched(pool: Pool, k: int, *, strength: float = 5.0) -> Modular:
+def untouched(
+    pool: Pool,
+    k: int,
+    *,
+    strength: float = 5.0,
+    belief: str = "score",
+    threshold: float = 0.5,
+    noise: float = 0.5,
+) -> Modular:
     """Return plausibility * the share of own maps in which the user's history never touched the item's region.
 
-    A region that the user met and declined counts less (`recsys.maths.acceptance` with `strength`).
+    A region that the user met and declined counts less (`recsys.maths.acceptance` with `strength`). `belief`,
+    `threshold` and `noise` say what plausibility is, as in `negative_space`.
+
+    Raises:
+        RecsysError: as `negative_space` does.
     """
     check_strength("untouched", strength)
     context = pool.context
@@ -58,7 +89,8 @@ def untouched(pool: Pool, k: int, *, strength: float = 5.0) -> Modular:
         region = _hard(context, m)[rows(pool)]
         place = (pool.users[:, None], np.maximum(region, 0))
         share += np.where((region >= 0) & ~known[place], _acceptance(context, m, strength)[place], 0.0)
-    return Modular((plausibility(pool) * share / max(len(context.maps), 1)).astype(np.float32))
+    plausible = liking(pool, "untouched", belief, threshold, noise)
+    return Modular((plausible * share / max(len(context.maps), 1)).astype(np.float32))
 
 
 def _join(maps: tuple[TasteMap, ...]) -> Csr:
@@ -92,8 +124,8 @@ def _mixes(context: Context, m: int) -> tuple[Doubles, Doubles]:
     return context.tables.get(f"mixes map {m}", make)
 
 
-def _best_in_regions(pool: Pool, best: int) -> list[Doubles]:
-    """Return the mean plausibility of the `best` best candidates of each region, (U, Z), for each map."""
+def _best_in_regions(pool: Pool, worth: Doubles, best: int) -> list[Doubles]:
+    """Return the mean `worth` (U, N) of the `best` best candidates of each region, (U, Z), for each map."""
     from recsys.kernels.regions import sum_best
 
     context = pool.context
@@ -103,5 +135,7 @@ def _best_in_regions(pool: Pool, best: int) -> list[Doubles]:
     )
     starts = np.cumsum([0, *sizes])
     total = np.zeros((len(pool.users), starts[-1]))
-    sum_best(pool.items, plausibility(pool), regions, starts, best, total)
+    order = np.argsort(-worth, axis=1, kind="stable")
+    items, worth = np.take_along_axis(pool.items, order, axis=1), np.take_along_axis(worth, order, axis=1)
+    sum_best(items, worth, regions, starts, best, total)
     return np.split(total / best, starts[1:-1], axis=1)
