@@ -85,10 +85,11 @@ class ModelSection(BaseModel):
 
 
 class PoolSection(Section):
-    """How many candidates each user has, and whether what they met may come again."""
+    """How many candidates each user has, whether what they met may come again, and how far the pool reaches."""
 
     n: int = Field(200, ge=1)
     history: Literal["exclude", "keep"] = "exclude"
+    reach: float = Field(0.0, ge=0, le=1)  # the share that is kept for regions the user never touched
 
 
 class SlateSection(Section):

@@ -1,19 +1,20 @@
 """Pools: the candidates of each user, best first, from a model or from scores made elsewhere."""
 
 from collections.abc import Iterator, Sequence
+from numbers import Real
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from recsys import seeds
+from recsys.maths import NEVER, mostly_untouched, reached, top
 from recsys.types import Context, RecsysError, Scorer, Split, TasteMap
 from recsys.types import pools as records
-from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
+from recsys.types.arrays import Csr, Floats, Ints, Longs
 from recsys.types.numbers import whole
 
 BLOCK = 256  # users scored at once
-NEVER = np.float32(-3.0e38)  # finite, below every score
 
 
 class Pool(records.Pool):
@@ -86,6 +87,7 @@ def candidates(
     maps: Sequence[TasteMap] | None = None,
     seed: int = 0,
     history: Literal["exclude", "keep"] = "exclude",
+    reach: float = 0.0,
 ) -> Pool:
     """Return the exact top n items of each user, (U, n), best first; equal scores in an order drawn by `seed`.
 
@@ -95,9 +97,15 @@ def candidates(
     `maps` are the objectives' own maps; by default `recsys.maps.own` makes them when an objective asks.
     Memory beyond the result does not grow with the number of users.
 
+    With `reach`, a share from 0 to 1, the best ceil(reach * n) items from regions that the user never touched are
+    among the n, whatever their place; the others are the best of the rest, and all stand in the order of their scores.
+    An item is from such a region when at least half of the own maps that know it put it where the user has no training
+    positive (`recsys.maths.mostly_untouched`). A user who has fewer of them left gets the best of the rest instead.
+    It takes a look at each map for every user and item.
+
     Raises:
-        RecsysError: if n is not between 1 and the number of items, for users that the split does not have, or a
-            model that was fitted on other users and items.
+        RecsysError: if n is not between 1 and the number of items, for a reach that is no share, users that the
+            split does not have, or a model that was fitted on other users and items.
     """
     total, count = split.shape
     if history not in ("exclude", "keep"):
@@ -106,17 +114,26 @@ def candidates(
         raise RecsysError(f"pool: the {type(model).__name__} is not fitted, expected what its fit(split.train) returns")
     n = whole("pool: n", n, 1, count, "the items of the catalogue")
     seed = whole("pool: seed", seed)
+    if not isinstance(reach, Real) or isinstance(reach, bool) or not 0 <= reach <= 1:
+        raise RecsysError(f"pool: reach is {reach!r}, expected a number from 0 to 1")
     rows = np.arange(total, dtype=np.int32) if users is None else _rows(users, total)
     items = np.full((len(rows), n), -1, dtype=np.int32)
     scores = np.zeros((len(rows), n), dtype=np.float32)
     ties = seeds.generator(seed, "ties").permutation(count)
     met = (split.train, split.train_other) if history == "exclude" else ()
     gone = ~split.available
+    around = context(split, model, maps=maps, seed=seed)
+    reserved = int(np.ceil(reach * n - 1e-9))
+    regions = [taste_map.hard for taste_map in around.maps] if reserved else []
     for places, block in _scored(model, rows, split.shape):
         block[:, gone] = NEVER
         _forget(block, met, rows[places])
-        items[places], scores[places] = _top(block, n, ties)
-    return Pool(rows, items, scores, context(split, model, maps=maps, seed=seed))
+        if reserved:
+            outside = mostly_untouched(split.train[rows[places]], regions)
+            items[places], scores[places] = reached(block, outside, n, reserved, ties)
+        else:
+            items[places], scores[places] = top(block, n, ties)
+    return Pool(rows, items, scores, around)
 
 
 def context(
@@ -188,24 +205,3 @@ def _forget(scores: Floats, met: Sequence[Csr], users: Ints) -> None:
     for matrix in met:
         part = matrix[users].tocoo()
         scores[part.row, part.col] = NEVER
-
-
-def _top(scores: Floats, n: int, ties: Longs) -> tuple[Ints, Floats]:
-    """Return the n best columns of each row, best first, ties by `ties`; -1 and 0 where the score is NEVER."""
-    last = scores.shape[1] - n
-    best = np.argpartition(scores, last, axis=1)[:, last:] if last else _all_columns(scores)
-    edge = np.take_along_axis(scores, best, axis=1).min(axis=1)
-    tied = (scores >= edge[:, None]).sum(axis=1) > n
-    for row in np.flatnonzero(tied & (edge > NEVER)):
-        reach = np.flatnonzero(scores[row] >= edge[row])
-        best[row] = reach[np.lexsort((ties[reach], -scores[row, reach]))[:n]]
-    found = np.take_along_axis(scores, best, axis=1)
-    order = np.lexsort((ties[best], -found), axis=1)
-    items = np.take_along_axis(best, order, axis=1).astype(np.int32)
-    found = np.take_along_axis(found, order, axis=1)
-    nobody: Bools = found <= NEVER
-    return np.where(nobody, np.int32(-1), items), np.where(nobody, np.float32(0), found)
-
-
-def _all_columns(scores: Floats) -> Longs:
-    return np.tile(np.arange(scores.shape[1]), (len(scores), 1))

@@ -17,7 +17,9 @@ from worlds import write_tables
 
 from recsys.cli import main
 from recsys.experiments import bench
+from recsys.experiments.preparations import fitted, pool
 from recsys.experiments.recommendations import recommend
+from recsys.pools import candidates
 from recsys.sweeps.workshops import workshop
 from recsys.types import RecsysError
 
@@ -267,6 +269,17 @@ def test_lists_made_from_all_of_the_data_are_suspected(home, capsys):
     assert run_cli("evaluate", "theirs.csv", "--config", "mine.toml", "--out", home / "runs", "--quiet") == 0
     line = "note: theirs.csv: no pick is a held-out positive: were these lists made from all of the data?"
     assert line in capsys.readouterr().out
+
+
+def test_the_reach_of_the_config_is_that_of_the_pool(home, first):
+    config = {**tomllib.loads((home / "mine.toml").read_text(encoding="utf-8")), "controls": [], "models": {}}
+    config |= {"slate": {"k": [5]}, "pool": {"n": 8, "reach": 0.5}, "blends": {}}
+    done = bench(config, out=home / "runs", quiet=True)
+    prepared = done.preparation
+    model = fitted(prepared, prepared.config.model)[0]
+    expected = candidates(model, prepared.split, n=8, maps=prepared.own, reach=0.5)
+    assert (pool(prepared, prepared.config.model, prepared.config.pool)[0].items == expected.items).all()
+    assert (expected.items != candidates(model, prepared.split, n=8, maps=prepared.own).items).any()
 
 
 def test_picks_of_blends_are_drawn_by_the_policy_of_the_config_and_the_base_is_not(home, first):

@@ -85,6 +85,7 @@ def test_paths_start_at_the_config_file(tmp_path):
         ({**SMALL, "judge": {"metrics": ["ndgc"]}}, "unknown metric 'ndgc': did you mean 'ndcg'?"),
         ({**SMALL, "slate": {"k": [0]}}, "config: [slate] k is [0], expected different whole numbers of at least 1"),
         ({**SMALL, "slate": {"k": [300]}}, "[slate] k is 300, expected at most [pool] n = 200"),
+        ({**SMALL, "pool": {"reach": 2}}, "[pool] reach is 2: input should be less than or equal to 1"),
         ({**SMALL, "slate": {"temperature": -1}}, "[slate] temperature is -1: input should be greater than or equal to 0"),
         ({**SMALL, "slate": {"temperature": float("inf")}}, "[slate] temperature is inf: input should be a finite number"),
         ({**SMALL, "slate": {"epsilon": 1.1}}, "[slate] epsilon is 1.1: input should be less than or equal to 1"),

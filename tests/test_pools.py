@@ -1,5 +1,6 @@
 """Pools: exact, never padded with what was met, the same whatever the partition."""
 
+import math
 import re
 import tracemalloc
 
@@ -8,9 +9,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import FactorWorld, make_split
+from worlds import FactorWorld, make_maps, make_split
 
 from recsys import models
+from recsys.maths import mostly_untouched, touched
 from recsys.models import Mean
 from recsys.pools import Pool, candidates
 from recsys.slates import rerank
@@ -64,6 +66,59 @@ def test_a_users_candidates_do_not_depend_on_who_else_is_there():
         part = candidates(model, split, n=20, users=np.array(users, np.int32))
         assert (part.items == whole.items[users]).all()
         assert (part.scores == whole.scores[users]).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 100), st.integers(1, 40), st.integers(1, 8), st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0]))
+def test_reach_reserves_a_share_for_the_best_of_untouched_regions(seed, n, levels, reach):
+    split, model = make_split(seed), Steps(40, levels, seed)
+    maps = make_maps(split, n=4, regions=9, seed=seed)
+    pool = candidates(model, split, n=n, maps=maps, seed=seed, reach=reach)
+    everything = candidates(model, split, n=40, maps=maps, seed=seed)  # everyone's whole order, ties and all
+    reserved = math.ceil(reach * n)
+    for u in range(30):
+        order = everything.items[u, : everything.lengths[u]].tolist()
+        history = set(np.flatnonzero(split.train.toarray()[u]))
+        outside = []
+        for item in order:
+            votes = [not any(m.hard[j] == m.hard[item] for j in history) for m in maps if m.hard[item] >= 0]
+            if votes and sum(votes) * 2 >= len(votes):
+                outside.append(item)
+        kept = outside[:reserved]
+        kept += [item for item in order if item not in kept][: n - len(kept)]
+        expected = sorted(kept, key=order.index)
+        assert pool.items[u, : pool.lengths[u]].tolist() == expected
+        assert (pool.scores[u, : pool.lengths[u]] == model.table[u, expected]).all()
+        assert (pool.items[u, pool.lengths[u] :] == -1).all()
+
+
+def test_untouched_by_most_is_a_vote_of_the_maps(split, maps):
+    hard = [m.hard for m in maps]
+    votes = np.zeros(split.train.shape)
+    for taste_map in maps:
+        fresh = ~touched(split.train, taste_map)[:, taste_map.hard]
+        votes += fresh & (taste_map.hard >= 0)
+    expected = (votes >= 2) & (np.arange(40) < 39)  # of three; the last item is on no map
+    assert (mostly_untouched(split.train, hard) == expected).all()
+    assert expected.any()
+    assert not mostly_untouched(split.train, []).any()
+
+
+def test_without_maps_there_is_nowhere_to_reach_and_reach_keeps_blocks_apart():
+    split = make_split(users=700, items=60)
+    model, maps = FactorWorld(split, d=16), make_maps(split, regions=30)
+    plain, nowhere = candidates(model, split, n=20), candidates(model, split, n=20, maps=(), reach=0.5)
+    assert (plain.items == nowhere.items).all()
+    whole = candidates(model, split, n=20, maps=maps, reach=0.5)
+    assert (whole.items != plain.items).any()
+    part = candidates(model, split, n=20, maps=maps, reach=0.5, users=np.arange(250, 270))
+    assert (part.items == whole.items[250:270]).all()
+
+
+@pytest.mark.parametrize("reach", [-0.1, 1.5, "0.2", True, float("nan")])
+def test_reach_is_a_share(split, model, reach):
+    with pytest.raises(RecsysError, match=f"^pool: reach is {reach!r}, expected a number from 0 to 1$"):
+        candidates(model, split, n=5, maps=(), reach=reach)
 
 
 def test_history_keep_lets_met_items_come_again(split, model):
@@ -216,13 +271,15 @@ def test_models_without_factors_cannot_explore(split):
         rerank(pool, {"relevance": 1.0, "ucb": 0.1}, k=3)
 
 
-def test_memory_beyond_the_pool_does_not_grow_with_the_users():
+@pytest.mark.parametrize("reach", [0.0, 0.5])
+def test_memory_beyond_the_pool_does_not_grow_with_the_users(reach):
     def working(users):
         split = make_split(users=users, items=300)
         model = Steps(300, 1000)
         model.table = np.resize(model.table, (users, 300))
+        maps = make_maps(split, regions=20)
         tracemalloc.start()
-        pool = candidates(model, split, n=50, maps=())
+        pool = candidates(model, split, n=50, maps=maps, reach=reach)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak - sum(array.nbytes for array in (pool.users, pool.items, pool.scores))

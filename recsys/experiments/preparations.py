@@ -117,10 +117,9 @@ def pool(preparation: Preparation, section: ModelSection, wanted: PoolSection) -
         made = candidates(
             model,
             preparation.split,
-            n=wanted.n,
             maps=preparation.own,
             seed=preparation.config.seed,
-            history=wanted.history,
+            **wanted.model_dump(),
         )
         arrays = {"users": made.users, "items": made.items, "scores": made.scores}
         return Cell(arrays, time.perf_counter() - start)

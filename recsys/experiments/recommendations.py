@@ -60,7 +60,8 @@ def recommend(
     with progress(quiet):
         fitted = section.build("[model]").fit(data.train, data.side)
     wanted = settings.pool
-    pool = candidates(fitted, data, n=min(wanted.n, len(data.item_ids)), seed=settings.seed, history=wanted.history)
+    asked = {**wanted.model_dump(), "n": min(wanted.n, len(data.item_ids))}
+    pool = candidates(fitted, data, seed=settings.seed, **asked)
     scale: Any = "fitted" if settings.slate.scale == "fitted" else None
     k = settings.headline if k is None else k
     policy = settings.policy(spec)

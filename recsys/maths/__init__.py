@@ -1,6 +1,15 @@
 """One definition per quantity: used by the objective that wants it and by the metric that measures it."""
 
-from recsys.maths.mixes import acceptance, communities, deficit, kl, near_mixes, touched, user_mixes
+from recsys.maths.mixes import (
+    acceptance,
+    communities,
+    deficit,
+    kl,
+    mostly_untouched,
+    near_mixes,
+    touched,
+    user_mixes,
+)
 from recsys.maths.popularity import counts, gini, popularity_groups, self_information
 from recsys.maths.posteriors import fold, gram, root
 from recsys.maths.recencies import DAY, faded, moments
@@ -13,10 +22,12 @@ from recsys.maths.spaces import (
     unit,
 )
 from recsys.maths.surprises import largest_in_profile, nearest_in_rest, npmi_shares, usual_distances
+from recsys.maths.tops import NEVER, reached, top
 
 __all__ = [
-    "DAY", "acceptance", "communities", "cooccurrence_vectors", "counts", "deficit", "faded", "feature_vectors",
-    "fold", "gini", "gram", "kl", "largest_in_profile", "leading_vectors", "moments", "near_mixes",
-    "nearest_in_profile", "nearest_in_rest", "npmi_shares", "popularity_groups", "root", "self_information",
-    "singular_vectors", "touched", "unit", "user_mixes", "usual_distances",
+    "DAY", "NEVER", "acceptance", "communities", "cooccurrence_vectors", "counts", "deficit", "faded",
+    "feature_vectors", "fold", "gini", "gram", "kl", "largest_in_profile", "leading_vectors", "moments",
+    "mostly_untouched", "near_mixes", "nearest_in_profile", "nearest_in_rest", "npmi_shares", "popularity_groups",
+    "reached", "root", "self_information", "singular_vectors", "top", "touched", "unit", "user_mixes",
+    "usual_distances",
 ]  # fmt: skip

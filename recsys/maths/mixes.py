@@ -1,6 +1,7 @@
 """Shares of regions: what a user consumes, what nearby communities consume, what is missing from a slate."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -27,6 +28,24 @@ def touched(train: Csr, taste_map: TasteMap) -> Bools:
         (np.ones(known.sum(), np.float32), (np.flatnonzero(known), hard[known])), shape=taste_map.assignment.shape
     )
     return np.asarray((train @ membership).toarray() > 0)
+
+
+def mostly_untouched(histories: Csr, regions: Sequence[Ints]) -> Bools:
+    """Return which items lie outside of what each of B users has touched, (B, I), by at least half of several maps.
+
+    `regions` holds the (hard) region of each item (I,) by each map, -1 = none: an item is judged by the maps that know
+    it, and one that none knows is not outside. `histories` are positives, (B, I).
+    """
+    owner = np.repeat(np.arange(histories.shape[0]), np.diff(histories.indptr))
+    outside = np.zeros(histories.shape, dtype=np.int16)
+    known = np.zeros(histories.shape[1], dtype=np.int16)
+    for region in regions:
+        seen = np.zeros((histories.shape[0], region.max(initial=-1) + 2), dtype=bool)
+        seen[owner, region[histories.indices]] = True
+        seen[:, -1] = True  # where region -1 points to: what the map does not know is not outside
+        outside += ~seen[:, region]
+        known += region >= 0
+    return np.asarray((2 * outside >= known) & (known > 0))
 
 
 def acceptance(train: Csr, dislikes: Csr, assignment: Csr, strength: float) -> Doubles:
