@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from recsys import data, maps, metrics, models, objectives, splits
     from recsys.data import load, read
+    from recsys.dials import entropy_weights
     from recsys.experiments import bench
+    from recsys.opportunities import opportunity_costs
     from recsys.pools import Pool, candidates
     from recsys.scores import compare, score
     from recsys.slates import rerank
@@ -39,7 +41,9 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
         "bench": "recsys.experiments",
         "candidates": "recsys.pools",
         "compare": "recsys.scores",
+        "entropy_weights": "recsys.dials",
         "load": "recsys.data",
+        "opportunity_costs": "recsys.opportunities",
         "read": "recsys.data",
         "rerank": "recsys.slates",
         "score": "recsys.scores",
@@ -65,6 +69,6 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
 __all__ = [
     "Context", "Coverage", "Dataset", "Evaluation", "Factors", "Interactions", "Items", "Model", "Modular",
     "Pool", "RecsysError", "Scorer", "Slates", "Split", "Spread", "TasteMap", "Volume", "Yardstick",
-    "__version__", "bench", "candidates", "compare", "data", "load", "maps", "metrics", "models",
-    "objectives", "read", "rerank", "score", "splits",
+    "__version__", "bench", "candidates", "compare", "data", "entropy_weights", "load", "maps", "metrics", "models",
+    "objectives", "opportunity_costs", "read", "rerank", "score", "splits",
 ]  # fmt: skip

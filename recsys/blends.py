@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from recsys import objectives
+from recsys.dials import entropy_weights
 from recsys.types import Pool, RecsysError, Term, unknown
 from recsys.types.arrays import Doubles
 
 Objective = Callable[..., Term]
 Blend = Mapping[str, Any]  # objective -> weight, or {"weight": ..., setting: ...}; a weight per user is an array
+BY = {"entropy": entropy_weights}  # what "by" beside a weight may be
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,7 @@ class Part:
     objective: Objective
     weight: Doubles  # () or (U,)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    by: str | None = None  # what each user's weight follows: a name in BY
 
     def term(self, pool: Pool, k: int) -> Term:
         """Return the objective's term for the users of `pool`."""
@@ -53,12 +56,15 @@ def _part(name: str, value: Any) -> Part:
     if "weight" not in settings:
         raise RecsysError(f"blend: '{name}' has no weight, expected a number or {{weight = ..., ...}}")
     weight = _weight(name, settings.pop("weight"))
+    by = settings.pop("by", None)
+    if by is not None and by not in BY:
+        raise RecsysError(f"blend: {name}: by is {by!r}, expected {' or '.join(BY)}")
     known = dict(list(inspect.signature(objective).parameters.items())[2:])
     for setting, value in settings.items():
         if setting not in known:
-            raise unknown("setting", setting, [*known, "weight"], where=f"blend: {name}")
+            raise unknown("setting", setting, [*known, "weight", "by"], where=f"blend: {name}")
         _check_type(name, setting, value, known[setting].default)
-    return Part(name, objective, weight, settings)
+    return Part(name, objective, weight, settings, by)
 
 
 def _weight(name: str, value: ArrayLike) -> Doubles:
@@ -101,17 +107,18 @@ def _objective(name: str) -> Objective:
     return found
 
 
-def weights(parts: Sequence[Part], users: int) -> Doubles:
-    """Return the weight of each part for each user, (U, T).
+def weights(parts: Sequence[Part], pool: Pool) -> Doubles:
+    """Return the weight of each part for each user of `pool`, (U, T).
 
     Raises:
-        RecsysError: if a weight per user has another length than there are users.
+        RecsysError: if a weight per user has another length than there are users, or weights follow what the pool
+            does not have.
     """
-    columns = []
+    users, columns = len(pool.users), []
     for part in parts:
         if part.weight.ndim and len(part.weight) != users:
             raise RecsysError(
                 f"blend: '{part.name}' has {len(part.weight)} weights, expected one, or {users}: one per user"
             )
-        columns.append(np.broadcast_to(part.weight, users))
+        columns.append(np.broadcast_to(part.weight, users) * (1.0 if part.by is None else BY[part.by](pool)))
     return np.stack(columns, axis=1).astype(np.float64)

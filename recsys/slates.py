@@ -1,24 +1,18 @@
 """Slates: the pool, re-ranked by a blend of objectives."""
 
-import os
-from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import fields
 from numbers import Real
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from recsys import objectives, seeds
+from recsys import objectives
 from recsys.blends import Blend, Part, read, weights
-from recsys.kernels.plans import Plan, plan
+from recsys.selections import select
 from recsys.terms import Terms
-from recsys.types import Pool, RecsysError, Slates, Tables, unknown
-from recsys.types.arrays import Doubles
+from recsys.types import Pool, RecsysError, Slates, unknown
 from recsys.types.numbers import whole
 
-BLOCK = 256  # users per call of the kernel
 SAMPLE = 2048  # users from whom scale constants are fitted
 FLAT = 1e-7  # a standard deviation below it is none: the term cannot tell candidates apart
 
@@ -70,8 +64,8 @@ def rerank(
     parts = read(blend)
     terms = _terms(pool, terms)
     factors = _factors(pool, parts, k, scale, terms)
-    weight = weights(parts, len(pool.users)) * [factors[p.name] for p in parts]
-    out = _run(terms, parts, weight, k, temperature=temperature, epsilon=epsilon, seed=seed, threads=threads)
+    weight = weights(parts, pool) * [factors[p.name] for p in parts]
+    out = select(terms, parts, weight, k, temperature=temperature, epsilon=epsilon, seed=seed, threads=threads)
     picks, drawn = out["picks"], temperature > 0 or epsilon > 0
     chosen = np.take_along_axis(pool.items, np.maximum(picks, 0), axis=1)
     return Slates(
@@ -101,7 +95,7 @@ def fit_scales(pool: Pool, blend: Blend, k: int = 10, *, terms: Terms | None = N
     step = max(1, -(-len(pool.users) // SAMPLE))
     sample = Pool(pool.users[::step], pool.items[::step], pool.scores[::step], pool.context)
     weight = np.zeros((len(sample.users), len(parts)))
-    out = _run(_terms(pool, terms) if step == 1 else Terms(sample, 0), parts, weight, k, follow=True)
+    out = select(_terms(pool, terms) if step == 1 else Terms(sample, 0), parts, weight, k, follow=True)
     told = sample.lengths >= 2
     deviation = out["deviations"][told].mean(axis=0) if told.any() else np.zeros(len(parts))
     return {p.name: float(1 / s) if s > FLAT else 0.0 for p, s in zip(parts, deviation, strict=True)}
@@ -136,51 +130,3 @@ def _factors(pool: Pool, parts: Sequence[Part], k: int, scale: Scale, terms: Ter
 
 def _closed_form(parts: Sequence[Part]) -> bool:
     return all(p.objective is not objectives.thompson for p in parts)
-
-
-def _run(
-    terms: Terms,
-    parts: Sequence[Part],
-    weight: Doubles,
-    k: int,
-    *,
-    temperature: float = 0.0,
-    epsilon: float = 0.0,
-    seed: int = 0,
-    threads: int | None = None,
-    follow: bool = False,
-) -> dict[str, Any]:
-    """Run the kernel over blocks of users on threads; what it fills has a row per user."""
-    pool = terms.pool
-    users = len(pool.users)
-    out: dict[str, Any] = {
-        "picks": np.full((users, k), -1, np.int64),
-        "contributions": np.zeros((users, k, len(parts)), np.float32),
-        "log_propensity": np.zeros((users, k), np.float32),
-        "deviations": np.zeros((users, len(parts))),
-    }
-    memo, count = Tables(), threads or os.cpu_count() or 1
-    running: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(max_workers=count) as workers:
-        for start in range(0, users, BLOCK):
-            block = slice(start, min(start + BLOCK, users))
-            part = pool.block(block.start, block.stop)
-            # Terms are made here, one block after the other: objectives need not be safe for threads.
-            made = [terms.get(p, block.start, block.stop, k) for p in parts]
-            laid = plan(made, len(part.users), pool.items.shape[1], k, memo)
-            filled = [array[block] for array in out.values()]
-            uniforms = seeds.uniforms(seed, "slots", part.users[:, None], np.arange(k))
-            settings = (k, float(temperature), float(epsilon), uniforms, follow)
-            running.append(workers.submit(_fill, part, weight[block], laid, settings, filled))
-            if len(running) > count:
-                running.popleft().result()
-        for left in running:
-            left.result()
-    return out
-
-
-def _fill(pool: Pool, weight: Doubles, laid: Plan, settings: tuple[Any, ...], filled: Sequence[Any]) -> None:
-    from recsys.kernels.greedy import greedy
-
-    kernel: Any = greedy  # compiled: it has no signature that a checker could read
-    kernel(pool.lengths.astype(np.int64), weight, *(getattr(laid, f.name) for f in fields(laid)), *settings, *filled)

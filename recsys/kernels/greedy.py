@@ -1,7 +1,7 @@
 """The greedy kernel: k times, the candidate with the largest blended marginal gain.
 
 One compiled loop serves every blend of the four shapes. It is serial, without the interpreter lock and without
-allocation inside the loop over users; `recsys.slates` runs it over blocks of users on threads. The slow
+allocation inside the loop over users; `recsys.selections` runs it over blocks of users on threads. The slow
 statement of the same rules is `recsys.kernels.references`.
 """
 

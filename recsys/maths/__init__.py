@@ -4,6 +4,7 @@ from recsys.maths.mixes import (
     acceptance,
     communities,
     deficit,
+    entropy,
     kl,
     mostly_untouched,
     near_mixes,
@@ -25,8 +26,8 @@ from recsys.maths.surprises import largest_in_profile, nearest_in_rest, npmi_sha
 from recsys.maths.tops import NEVER, reached, top
 
 __all__ = [
-    "DAY", "NEVER", "acceptance", "communities", "cooccurrence_vectors", "counts", "deficit", "faded",
-    "feature_vectors", "fold", "gini", "gram", "kl", "largest_in_profile", "leading_vectors", "moments",
+    "DAY", "NEVER", "acceptance", "communities", "cooccurrence_vectors", "counts", "deficit", "entropy",
+    "faded", "feature_vectors", "fold", "gini", "gram", "kl", "largest_in_profile", "leading_vectors", "moments",
     "mostly_untouched", "near_mixes", "nearest_in_profile", "nearest_in_rest", "npmi_shares", "popularity_groups",
     "reached", "root", "self_information", "singular_vectors", "top", "touched", "unit", "user_mixes",
     "usual_distances",

@@ -72,6 +72,15 @@ def kl(p: Doubles, q: Doubles) -> Doubles:
         return np.asarray(np.where(p > 0, p * np.log(p / q), 0.0).sum(axis=-1), dtype=np.float64)
 
 
+def entropy(p: Doubles) -> Doubles:
+    """Return -sum_z p log p over the last axis, in nats, from 0 to log Z.
+
+    >>> entropy(np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])).round(4).tolist()
+    [0.6931, 0.0]
+    """
+    return np.maximum(-kl(p, np.ones_like(p)), 0.0)
+
+
 def deficit(q: Doubles, e: Doubles, w: Doubles | float = 1.0) -> Doubles:
     """Return sum_z w max(0, q - e) / sum_z w q over the last axis, in [0, 1]: what is owed and not shown.
 
