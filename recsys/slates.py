@@ -34,7 +34,8 @@ def rerank(
     """Return slates of k picks per user: greedily, each time the candidate with the largest blended gain.
 
     `blend` maps objectives (`recsys.objectives`, or "package.module:function") to weights: a number, one per
-    user of the pool, or {"weight": ..., setting: ...}. With `scale="fitted"` each gain is divided by its
+    user of the pool, or {"weight": ..., setting: ...}, with "by": "entropy" among them where the weight follows how
+    varied a history is (`recsys.dials`). With `scale="fitted"` each gain is divided by its
     within-pool standard deviation (`fit_scales`), so that equal weights mean equal spread; a mapping gives
     factors fitted before; None uses raw gains. The result does not depend on `threads`. A pool shorter than k
     gives a slate that ends in -1. `terms` (of this pool) keeps what objectives computed, for further calls with

@@ -16,7 +16,7 @@ def popularity_groups(train: Csr, head: float = 0.2, tail: float = 0.2) -> Csr:
     An item is in the head when the items with more users than it have less than the share `head` of all
     interactions of `train` together; else in the tail when those with fewer users have less than the share `tail`;
     else in the middle. So the head is the fewest of the best-known items that reach its share, items with equally
-    many users are in one group, and what nobody has is in the tail. Abdollahpouri et al. 2021 cut at 20 % and 20 %.
+    many users are in one group, and what nobody has is in the tail. After Abdollahpouri et al. 2021.
     """
     n = counts(train)
     levels, of_item = np.unique(n, return_inverse=True)
