@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from worlds import FactorWorld, make_maps, make_split
 
 from recsys import models
@@ -102,6 +103,14 @@ def test_untouched_by_most_is_a_vote_of_the_maps(split, maps):
     assert (mostly_untouched(split.train, hard) == expected).all()
     assert expected.any()
     assert not mostly_untouched(split.train, []).any()
+
+
+def test_an_item_is_judged_by_the_maps_that_know_it():
+    """The user has item 0; maps put items 1 to 4 with it (0), elsewhere (1), or nowhere (-1)."""
+    regions = [np.array([0, 0, 1, 1, -1, 0]), np.array([0, -1, -1, 0, -1, 0]), np.array([-1, -1, 1, -1, -1, 1])]
+    history = np.array([[1, 0, 0, 0, 0, 0]], np.float32)
+    found = mostly_untouched(sparse.csr_array(history), regions)
+    assert found.tolist() == [[False, False, True, True, False, False]]
 
 
 def test_without_maps_there_is_nowhere_to_reach_and_reach_keeps_blocks_apart():
