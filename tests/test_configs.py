@@ -44,6 +44,14 @@ def test_a_list_of_weights_is_one_run_each():
     assert runs[1].blend == {"relevance": 1, "diversity": {"weight": 2, "agg": "mean"}}
 
 
+def test_each_weight_of_a_list_follows_what_the_table_says():
+    config = parse({**SMALL, "blends": {"told": {"relevance": 1, "novelty": {"weight": [0.1, 2], "by": "entropy"}}}})
+    assert [run.blend["novelty"] for run in config.runs() if run.kind == "blend"] == [
+        {"weight": 0.1, "by": "entropy"},
+        {"weight": 2, "by": "entropy"},
+    ]
+
+
 def test_the_digest_names_settings_and_not_the_name():
     assert parse({**SMALL, "name": "a"}).digest() == parse({**SMALL, "name": "b"}).digest()
     assert parse(SMALL).digest() == parse({**SMALL, "pool": {"n": 200}}).digest()
@@ -86,6 +94,7 @@ def test_paths_start_at_the_config_file(tmp_path):
         ({**SMALL, "slate": {"k": [0]}}, "config: [slate] k is [0], expected different whole numbers of at least 1"),
         ({**SMALL, "slate": {"k": [300]}}, "[slate] k is 300, expected at most [pool] n = 200"),
         ({**SMALL, "pool": {"reach": 2}}, "[pool] reach is 2: input should be less than or equal to 1"),
+        ({**SMALL, "blends": {"x": {"novelty": {"weight": 1, "by": "age"}}}}, "blend: novelty: by is 'age', expected entropy"),
         ({**SMALL, "slate": {"temperature": -1}}, "[slate] temperature is -1: input should be greater than or equal to 0"),
         ({**SMALL, "slate": {"temperature": float("inf")}}, "[slate] temperature is inf: input should be a finite number"),
         ({**SMALL, "slate": {"epsilon": 1.1}}, "[slate] epsilon is 1.1: input should be less than or equal to 1"),
