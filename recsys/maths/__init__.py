@@ -1,5 +1,6 @@
 """One definition per quantity: used by the objective that wants it and by the metric that measures it."""
 
+from recsys.maths.curves import logistic, platt
 from recsys.maths.mixes import acceptance, communities, deficit, kl, near_mixes, touched, user_mixes
 from recsys.maths.popularity import counts, gini, self_information
 from recsys.maths.posteriors import fold, gram, root
@@ -14,6 +15,6 @@ from recsys.maths.spaces import (
 
 __all__ = [
     "acceptance", "communities", "cooccurrence_vectors", "counts", "deficit", "feature_vectors", "fold", "gini",
-    "gram", "kl", "leading_vectors", "near_mixes", "nearest_in_profile", "root", "self_information",
-    "singular_vectors", "touched", "unit", "user_mixes",
+    "gram", "kl", "leading_vectors", "logistic", "near_mixes", "nearest_in_profile", "platt", "root",
+    "self_information", "singular_vectors", "touched", "unit", "user_mixes",
 ]  # fmt: skip
