@@ -2,12 +2,13 @@
 
 from recsys.maths.curves import logistic, platt
 from recsys.maths.mixes import acceptance, communities, deficit, kl, near_mixes, touched, user_mixes
-from recsys.maths.popularity import counts, gini, self_information
+from recsys.maths.popularity import counts, gini, in_tail, self_information
 from recsys.maths.posteriors import fold, gram, root
 from recsys.maths.spaces import (
     cooccurrence_vectors,
     feature_vectors,
     leading_vectors,
+    mean_in_profile,
     nearest_in_profile,
     singular_vectors,
     unit,
@@ -15,6 +16,6 @@ from recsys.maths.spaces import (
 
 __all__ = [
     "acceptance", "communities", "cooccurrence_vectors", "counts", "deficit", "feature_vectors", "fold", "gini",
-    "gram", "kl", "leading_vectors", "logistic", "near_mixes", "nearest_in_profile", "platt", "root",
-    "self_information", "singular_vectors", "touched", "unit", "user_mixes",
+    "gram", "in_tail", "kl", "leading_vectors", "logistic", "mean_in_profile", "near_mixes", "nearest_in_profile",
+    "platt", "root", "self_information", "singular_vectors", "touched", "unit", "user_mixes",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recsys.types.arrays import Csr, Doubles
+from recsys.types.arrays import Bools, Csr, Doubles
 
 
 def counts(train: Csr) -> Doubles:
@@ -18,6 +18,21 @@ def self_information(train: Csr) -> Doubles:
     """
     n = counts(train)
     return np.asarray(np.log2(max(n.sum(), 1.0)) - np.log2(np.maximum(n, 1.0)), dtype=np.float64)
+
+
+def in_tail(train: Csr, head: float) -> Bools:
+    """Return which items lie outside the head, (I,): the fewest items that take the share `head` of all interactions.
+
+    An item is in the head where the items with more users than it have less than that share. So items with equally
+    many users are on the same side; an item that nobody has is in the tail.
+
+    >>> in_tail(Csr(np.array([[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]])), 0.8).tolist()
+    [False, False, True, True]
+    """
+    n = counts(train)
+    ascending = np.sort(n)
+    above = n.sum() - np.concatenate([[0.0], np.cumsum(ascending)])[np.searchsorted(ascending, n, side="right")]
+    return np.asarray((above + 1e-6 >= head * n.sum()) | (n == 0))
 
 
 def gini(shown: Doubles) -> Doubles:

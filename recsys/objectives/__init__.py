@@ -4,14 +4,15 @@ The namespace is the registry: a name in a blend is a name in `__all__`, or `pac
 """
 
 from recsys.objectives.calibrations import calibration
+from recsys.objectives.catalogues import popularity_discount, under_exposed
 from recsys.objectives.diversities import diversity, volume
 from recsys.objectives.explorations import thompson, ucb
 from recsys.objectives.negative_spaces import negative_space, untouched
-from recsys.objectives.novelties import novelty
+from recsys.objectives.novelties import long_tail, novelty, profile_distance
 from recsys.objectives.relevances import noise, relevance
 from recsys.objectives.serendipities import serendipity
 
 __all__ = [
-    "calibration", "diversity", "negative_space", "noise", "novelty", "relevance", "serendipity", "thompson", "ucb",
-    "untouched", "volume",
+    "calibration", "diversity", "long_tail", "negative_space", "noise", "novelty", "popularity_discount",
+    "profile_distance", "relevance", "serendipity", "thompson", "ucb", "under_exposed", "untouched", "volume",
 ]  # fmt: skip
