@@ -1,13 +1,15 @@
 """Terms of a blend, laid out flat so that one compiled kernel reads them all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from recsys.types import Coverage, Modular, RecsysError, Spread, Tables, Term, Volume
 from recsys.types.arrays import Anys, Doubles, Floats, Ints, Longs
+
+T = TypeVar("T")
 
 SHAPES = (Modular, Spread, Coverage, Volume)
 AGGREGATES = {"max": 0, "mean": 1, "sum": 2}
@@ -44,7 +46,7 @@ class Plan:
 
 
 def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Plan:
-    """Lay out `terms` for a block; `memo` keeps what does not change from block to block.
+    """Lay out `terms` for a block; `memo` keeps the last tables, which most objectives share from block to block.
 
     Raises:
         RecsysError: if a term's arrays do not have the shape of the block, or hold NaN or infinity.
@@ -56,10 +58,8 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
     cover = [t for t in terms if isinstance(t, Coverage)]
     volume = [t for t in terms if isinstance(t, Volume)]
     vectors = [*(t.vectors for t in spread), *(t.vectors for t in volume)]
-    tables, offsets = memo.get(_key("tables", vectors), lambda: _end_to_end(vectors))
-    pointers, regions, values, heads = memo.get(
-        _key("cover", [t.coverage for t in cover]), lambda: _join([t.coverage for t in cover])
-    )
+    tables, offsets = _once(memo, "tables", vectors, _end_to_end)
+    pointers, regions, values, heads = _once(memo, "cover", [t.coverage for t in cover], _join)
     ends = np.cumsum([t.need.shape[1] for t in cover], dtype=np.int64)
     shape = np.array([next(i for i, kind in enumerate(SHAPES) if isinstance(t, kind)) for t in terms], np.int64)
     block = (users, n)
@@ -117,8 +117,10 @@ def _finite(kind: str, name: str, array: Anys | None, expected: tuple[int, ...])
         raise RecsysError(f"a {kind} term's {name} holds NaN or infinity, expected finite numbers")
 
 
-def _key(what: str, arrays: Sequence[Any]) -> str:
-    return what + ",".join(str(id(a)) for a in arrays)
+def _once(memo: Tables, what: str, arrays: Sequence[Any], make: Callable[[Sequence[Any]], T]) -> T:
+    """Return make(arrays), kept with the arrays: while they are there, no others have their ids."""
+    key = what + ",".join(str(id(a)) for a in arrays)
+    return memo.get(key, lambda: (arrays, make(arrays)))[1]
 
 
 def _end_to_end(vectors: Sequence[Floats]) -> tuple[Floats, list[int]]:

@@ -5,7 +5,8 @@ The namespace is the registry: a name in a blend is a name in `__all__`, or `pac
 
 from recsys.objectives.calibrations import calibration
 from recsys.objectives.catalogues import popularity_discount, under_exposed
-from recsys.objectives.diversities import diversity, volume
+from recsys.objectives.coverages import facility_location, feature_coverage, rxquad, xquad
+from recsys.objectives.diversities import diversity, ssd, volume
 from recsys.objectives.explorations import thompson, ucb
 from recsys.objectives.negative_spaces import negative_space, untouched
 from recsys.objectives.novelties import long_tail, novelty, profile_distance
@@ -13,6 +14,7 @@ from recsys.objectives.relevances import noise, relevance
 from recsys.objectives.serendipities import serendipity
 
 __all__ = [
-    "calibration", "diversity", "long_tail", "negative_space", "noise", "novelty", "popularity_discount",
-    "profile_distance", "relevance", "serendipity", "thompson", "ucb", "under_exposed", "untouched", "volume",
+    "calibration", "diversity", "facility_location", "feature_coverage", "long_tail", "negative_space", "noise",
+    "novelty", "popularity_discount", "profile_distance", "relevance", "rxquad", "serendipity", "ssd", "thompson",
+    "ucb", "under_exposed", "untouched", "volume", "xquad",
 ]  # fmt: skip
