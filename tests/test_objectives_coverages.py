@@ -154,7 +154,7 @@ def test_ssd_multiplies_to_the_volume_of_the_slate(split, pool):
         assert product == pytest.approx(np.sqrt(np.linalg.det(chosen @ chosen.T)), rel=1e-4)
 
 
-PER_USER = ["facility_location", "feature_coverage", "rxquad", "xquad"]
+PER_USER = ["facility_location", "feature_coverage", "pm2", "rxquad", "xquad"]
 
 
 @pytest.mark.parametrize("name", PER_USER)
@@ -180,6 +180,8 @@ def test_slates_do_not_depend_on_the_blocks_of_users(pool, name, monkeypatch):
         ("rxquad", {"form": "probability"}, "rxquad: slope is 0.0"),
         ("facility_location", {"targets": 0}, "facility_location: targets is 0, expected a whole number from 1"),
         ("facility_location", {"space": "x"}, "facility_location: unknown space 'x'"),
+        ("pm2", {"focus": 1.5}, "pm2: focus is 1.5, expected a number from 0 to 1"),
+        ("pm2", {"divisor": 0.0}, "pm2: divisor is 0.0, expected a number above 0"),
         ("ssd", {"window": 0}, "ssd: window is 0, expected a whole number of at least 1"),
     ],
 )
@@ -193,3 +195,50 @@ def test_without_a_history_it_says_what_it_needs(name):
     bare = Pool.from_frame(["a", "a"], ["x", "y"], [2.0, 1.0])
     with pytest.raises(RecsysError, match=f"{name} needs"):
         getattr(objectives, name)(bare, 1)
+
+
+@pytest.mark.parametrize("form", [{}, CURVE])
+@pytest.mark.parametrize("to", ["features", "map"])
+@pytest.mark.parametrize(("focus", "divisor"), [(0.5, 2.0), (0.9, 1.0), (1.0, 2.0)])
+def test_pm2_gives_slots_to_the_aspect_whose_seat_is_due(split, pool, maps, to, form, focus, divisor):
+    belongs, share = aspects(split, maps, to)
+    settings = {"weight": 1.0, "to": to, "focus": focus, "divisor": divisor, **form}
+    made = rerank(pool, {"pm2": settings}, k=K, scale=None)
+    for u in range(0, 30, 4):
+        p = belongs[pool.items[u]] * worth(pool, u, form)[:, None]
+        votes, seats, left = taste(split, share, u), np.zeros(p.shape[1]), list(range(20))
+        for step in range(K):
+            quotients = votes / (divisor * seats + 1)
+            due = np.argmax(quotients >= quotients.max() * (1 - 1e-6))
+            rest = [g for g in range(len(votes)) if g != due]
+            gain = focus * quotients[due] * p[:, due] + (1 - focus) * p[:, rest] @ quotients[rest]
+            pick = pool.items[u].tolist().index(made.items[u, step])
+            assert made.scores[u, step] == pytest.approx(gain[pick], rel=1e-4, abs=1e-7)
+            assert gain[pick] == pytest.approx(gain[left].max(), rel=1e-5, abs=1e-7)  # ties: rounding decides
+            left.remove(pick)
+            seats += p[pick] / p[pick].sum() if p[pick].any() else 0
+
+
+def test_with_one_aspect_each_pm2_hands_out_slots_like_seats():
+    """By hand: votes .6, .3, .1 are 4, 2, 1 of seven seats and 6, 3, 1 of ten (Sainte-Lague), 5, 2, 0 of seven (D'Hondt)."""
+    quotas = {}
+    for k, divisor in ((7, 2.0), (10, 2.0), (7, 1.0)):
+        pool = _one_aspect_each()
+        made = rerank(pool, {"pm2": {"weight": 1.0, "focus": 1.0, "divisor": divisor, **CURVE}}, k=k, scale=None)
+        quotas[k, divisor] = pool.context.items.features.toarray()[made.items[0]].sum(axis=0).tolist()
+    assert quotas == {(7, 2.0): [4, 2, 1], (10, 2.0): [6, 3, 1], (7, 1.0): [5, 2, 0]}
+
+
+def _one_aspect_each():
+    """One user with a history of six, three and one items of three features, and ten candidates of each."""
+    from scipy import sparse
+
+    from recsys.types import Context, Items
+
+    feature = np.concatenate([np.repeat([0, 1, 2], [6, 3, 1]), np.arange(30) % 3])
+    ids = np.array([f"i{i}" for i in range(40)])
+    features = sparse.csr_array(np.eye(3, dtype=np.float32)[feature])
+    train = sparse.csr_array((np.arange(40) < 10)[None].astype(np.float32))
+    items = Items(ids, ids, features, ("1", "2", "3"), np.zeros(40, np.int32))
+    context = Context(np.array(["u"]), ids, train=train, items=items)
+    return Pool(np.array([0]), np.arange(10, 40)[None], np.zeros((1, 30), np.float32), context)

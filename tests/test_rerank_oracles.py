@@ -69,6 +69,14 @@ def test_rule_gives_its_published_slate(rule):
     assert slate(blend, relevance) == expected
 
 
+def test_pm2_gives_its_published_slate():
+    """Dang and Croft 2012: c, a, b, and then f and g are worth .05 each, by hand; which is first, rounding decides."""
+    made = rerank(make_pool(), {"pm2": {"weight": 1.0, **LIKED}}, k=K, scale=None)
+    picks = "".join("abcdefgh"[i] for i in made.items[0])
+    assert picks in ("cabf", "cabg")
+    assert made.scores[0, 3] == pytest.approx(0.05, rel=1e-5)
+
+
 def naive(value):
     """Return the slate that adds the candidate with the largest value(i, picks before it)."""
     picks = []

@@ -6,12 +6,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from recsys.types import Coverage, Modular, RecsysError, Spread, Tables, Term, Volume
+from recsys.types import Coverage, Modular, RecsysError, Seats, Spread, Tables, Term, Volume
 from recsys.types.arrays import Anys, Doubles, Floats, Ints, Longs
 
 T = TypeVar("T")
 
-SHAPES = (Modular, Spread, Coverage, Volume)
+SHAPES = (Modular, Spread, Coverage, Volume, Seats)
 AGGREGATES = {"max": 0, "mean": 1, "sum": 2}
 PHIS = {"linear": 0, "log": 1, "exp": 2, "sqrt": 3, "max": 4}
 FORMS = {"log": 0, "norm": 1}
@@ -20,10 +20,12 @@ NO_CAP = 1e30  # finite: the kernel is compiled with fastmath
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """B users, N candidates, T terms; Tm, Ts, Tc, Tv of them by shape, in the order in which they came."""
+    """B users, N candidates, T terms; Tm, Ts, Tc, Tv of them by shape, in the order in which they came.
+
+    Seats are laid out among the Coverage terms."""
 
     shape: Longs  # (T,) index into SHAPES
-    place: Longs  # (T,) index among the terms of that shape
+    place: Longs  # (T,) index among the terms that are laid out together
     modular: Floats  # (Tm, B, N)
     tables: Floats  # vectors of all Spread and Volume terms, end to end
     spread: Longs  # (Ts, 4) offset in tables, d, aggregate, whether it has a start
@@ -31,6 +33,7 @@ class Plan:
     spread_rows: Longs  # (Ts, B, N)
     spread_start: Floats  # (Ts, B, N), or (Ts, 0, 0) where none has one
     cover: Longs  # (Tc, 3) offset of its row pointers, phi, end of its columns
+    seats: Doubles  # (Tc, 2) focus and divisor of Seats
     cover_rows: Longs  # (Tc, B, N)
     cover_pointers: Longs
     cover_regions: Ints  # columns, counted over all terms end to end
@@ -55,17 +58,19 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
         _check(term, users, n)
     modular = [t for t in terms if isinstance(t, Modular)]
     spread = [t for t in terms if isinstance(t, Spread)]
-    cover = [t for t in terms if isinstance(t, Coverage)]
+    seated = [t for t in terms if isinstance(t, Coverage | Seats)]
+    cover = [t if isinstance(t, Coverage) else Coverage(t.coverage, t.rows, t.need, "linear") for t in seated]
     volume = [t for t in terms if isinstance(t, Volume)]
     vectors = [*(t.vectors for t in spread), *(t.vectors for t in volume)]
     tables, offsets = _once(memo, "tables", vectors, _end_to_end)
     pointers, regions, values, heads = _once(memo, "cover", [t.coverage for t in cover], _join)
     ends = np.cumsum([t.need.shape[1] for t in cover], dtype=np.int64)
     shape = np.array([next(i for i, kind in enumerate(SHAPES) if isinstance(t, kind)) for t in terms], np.int64)
+    group = np.where(shape == SHAPES.index(Seats), SHAPES.index(Coverage), shape)
     block = (users, n)
     return Plan(
         shape=shape,
-        place=np.array([int((shape[:t] == shape[t]).sum()) for t in range(len(terms))], np.int64),
+        place=np.array([int((group[:t] == group[t]).sum()) for t in range(len(terms))], np.int64),
         modular=_stack([t.gain for t in modular], block, np.float32),
         tables=tables,
         spread=np.array(
@@ -76,6 +81,7 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
         spread_rows=_stack([t.rows for t in spread], block, np.int64),
         spread_start=_stack([np.zeros(block) if t.start is None else t.start for t in spread], block, np.float32),
         cover=np.array([(heads[i], PHIS[t.phi], ends[i]) for i, t in enumerate(cover)], np.int64).reshape(-1, 3),
+        seats=np.array([(t.focus, t.divisor) if isinstance(t, Seats) else (0, 0) for t in seated]).reshape(-1, 2),
         cover_rows=_stack([t.rows for t in cover], block, np.int64),
         cover_pointers=pointers,
         cover_regions=regions,
@@ -100,10 +106,10 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
 def _check(term: Term, users: int, n: int) -> None:
     kind = type(term).__name__
     per_candidate = {name: getattr(term, name) for name in ("gain", "rows", "start", "quality") if hasattr(term, name)}
-    if isinstance(term, Coverage):
-        per_candidate.pop("start")
+    if isinstance(term, Coverage | Seats):
+        per_candidate.pop("start", None)
         for name in ("need", "cap", "start"):
-            _finite(kind, name, getattr(term, name), (users, term.coverage.shape[1]))
+            _finite(kind, name, getattr(term, name, None), (users, term.coverage.shape[1]))
     for name, array in per_candidate.items():
         _finite(kind, name, array, (users, n))
 

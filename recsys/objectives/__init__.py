@@ -1,4 +1,4 @@
-"""Objectives: each a function `(pool, k, **settings)` that returns a term of one of the four shapes.
+"""Objectives: each a function `(pool, k, **settings)` that returns a term of one of the shapes.
 
 The namespace is the registry: a name in a blend is a name in `__all__`, or `package.module:function`.
 """
@@ -10,11 +10,12 @@ from recsys.objectives.diversities import diversity, ssd, volume
 from recsys.objectives.explorations import thompson, ucb
 from recsys.objectives.negative_spaces import negative_space, untouched
 from recsys.objectives.novelties import long_tail, novelty, profile_distance
+from recsys.objectives.proportions import pm2
 from recsys.objectives.relevances import noise, relevance
 from recsys.objectives.serendipities import serendipity
 
 __all__ = [
     "calibration", "diversity", "facility_location", "feature_coverage", "long_tail", "negative_space", "noise",
-    "novelty", "popularity_discount", "profile_distance", "relevance", "rxquad", "serendipity", "ssd", "thompson",
-    "ucb", "under_exposed", "untouched", "volume", "xquad",
+    "novelty", "pm2", "popularity_discount", "profile_distance", "relevance", "rxquad", "serendipity", "ssd",
+    "thompson", "ucb", "under_exposed", "untouched", "volume", "xquad",
 ]  # fmt: skip

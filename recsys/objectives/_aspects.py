@@ -48,6 +48,6 @@ def of_candidates(pool: Pool, aspects: Csr, weight: Doubles) -> tuple[Csr, Longs
 
     There is a row for each user and candidate, (U N, G): what an item covers depends on who is asked.
     """
-    taken = aspects[rows(pool).ravel()].astype(np.float64)
+    taken: Csr = aspects[rows(pool).ravel()].astype(np.float64)
     taken.data *= np.repeat(weight.ravel(), np.diff(taken.indptr))
     return taken, np.arange(weight.size, dtype=np.int64).reshape(weight.shape)

@@ -137,7 +137,7 @@ def facility_location(
     weight = worth(pool, form, slope, offset, "facility_location")[:, of]
     total = weight.sum(axis=1, keepdims=True)
     sims = np.maximum(table[at] @ table[at[:, of]].transpose(0, 2, 1), 0.0) ** 2
-    themselves = np.arange(weight.shape[1])
+    themselves = np.arange(weight.shape[1], dtype=np.int32)
     sims[:, themselves, themselves] = present(pool)[:, of]
     pointers = np.arange(at.size + 1) * weight.shape[1]
     columns = np.tile(themselves, at.size)
