@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from recsys.slates import rerank
     from recsys.types import (
         Context,
+        Counts,
         Coverage,
         Dataset,
         Evaluation,
@@ -64,7 +65,7 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
 
 
 __all__ = [
-    "Context", "Coverage", "Dataset", "Evaluation", "Factors", "Interactions", "Items", "Model", "Modular",
+    "Context", "Counts", "Coverage", "Dataset", "Evaluation", "Factors", "Interactions", "Items", "Model", "Modular",
     "Pool", "RecsysError", "Scorer", "Seats", "Slates", "Split", "Spread", "TasteMap", "Volume", "Yardstick",
     "__version__", "bench", "candidates", "compare", "data", "load", "maps", "metrics", "models",
     "objectives", "read", "rerank", "score", "splits",

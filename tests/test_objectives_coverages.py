@@ -1,4 +1,4 @@
-"""Coverage of aspects and candidates: the gains of a slate add up to the objective of the set, stated slowly."""
+"""Coverage of aspects and candidates, and aspects in proportion: each against its definition, stated slowly."""
 
 import numpy as np
 import pytest
@@ -154,7 +154,7 @@ def test_ssd_multiplies_to_the_volume_of_the_slate(split, pool):
         assert product == pytest.approx(np.sqrt(np.linalg.det(chosen @ chosen.T)), rel=1e-4)
 
 
-PER_USER = ["facility_location", "feature_coverage", "pm2", "rxquad", "xquad"]
+PER_USER = ["binomial_diversity", "facility_location", "feature_coverage", "pm2", "rxquad", "xquad"]
 
 
 @pytest.mark.parametrize("name", PER_USER)
@@ -180,6 +180,8 @@ def test_slates_do_not_depend_on_the_blocks_of_users(pool, name, monkeypatch):
         ("rxquad", {"form": "probability"}, "rxquad: slope is 0.0"),
         ("facility_location", {"targets": 0}, "facility_location: targets is 0, expected a whole number from 1"),
         ("facility_location", {"space": "x"}, "facility_location: unknown space 'x'"),
+        ("binomial_diversity", {"alpha": -0.1}, "binomial_diversity: alpha is -0.1, expected a number from 0 to 1"),
+        ("binomial_diversity", {"to": "x"}, "binomial_diversity: to is 'x', expected one of features, map"),
         ("pm2", {"focus": 1.5}, "pm2: focus is 1.5, expected a number from 0 to 1"),
         ("pm2", {"divisor": 0.0}, "pm2: divisor is 0.0, expected a number above 0"),
         ("ssd", {"window": 0}, "ssd: window is 0, expected a whole number of at least 1"),
@@ -242,3 +244,44 @@ def _one_aspect_each():
     items = Items(ids, ids, features, ("1", "2", "3"), np.zeros(40, np.int32))
     context = Context(np.array(["u"]), ids, train=train, items=items)
     return Pool(np.array([0]), np.arange(10, 40)[None], np.zeros((1, 30), np.float32), context)
+
+
+def binomial(p, k, counts):
+    """Vargas et al. 2014, from the binomial probabilities themselves."""
+    from math import comb
+
+    def chance(g, least):
+        return sum(comb(k, c) * p[g] ** c * (1 - p[g]) ** (k - c) for c in range(least, k + 1))
+
+    wanted = [g for g in range(len(p)) if p[g] > 0]
+    some = [g for g in wanted if counts[g]]
+    coverage = np.prod([(1 - p[g]) ** (k / len(wanted)) for g in wanted if not counts[g]])
+    return coverage * np.prod([(chance(g, counts[g]) / chance(g, 1)) ** (1 / len(some)) for g in some])
+
+
+@pytest.mark.parametrize("to", ["features", "map"])
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_binomial_diversity_is_coverage_times_non_redundancy(split, pool, maps, to, alpha):
+    belongs = aspects(split, maps, to)[0] > 0
+    train = split.train.toarray()
+    everybody = (train @ belongs).sum(axis=0) / train.sum()
+    made = rerank(pool, {"binomial_diversity": {"weight": 1.0, "to": to, "alpha": alpha}}, k=K, scale=None)
+    for u in range(0, 30, 5):
+        p = alpha * (train[u] @ belongs) / train[u].sum() + (1 - alpha) * everybody
+        counts = np.zeros(len(p), int)
+        for step, item in enumerate(made.items[u]):
+            left = [belongs[i] for i in pool.items[u] if i not in made.items[u, :step]]
+            gains = [binomial(p, K, counts + has) - binomial(p, K, counts) for has in left]
+            found = binomial(p, K, counts + belongs[item]) - binomial(p, K, counts)
+            assert made.scores[u, step] == pytest.approx(found, rel=1e-4, abs=1e-6)
+            assert found == pytest.approx(max(gains), abs=1e-6)
+            counts += belongs[item]
+
+
+def test_an_aspect_that_all_items_have_is_never_redundant():
+    """With p = 1 the value is 0 before the first pick and 1 after each: P(X >= c) = 1 for every c up to k."""
+    pool = _one_aspect_each()
+    features = pool.context.items.features
+    features.data[:], features.indices[:] = 1.0, 0
+    gains = rerank(pool, {"binomial_diversity": 1.0}, k=4, scale=None).scores[0]
+    np.testing.assert_allclose(gains, [1, 0, 0, 0], atol=1e-6)

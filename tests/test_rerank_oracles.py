@@ -17,6 +17,7 @@ K, N = 4, 8
 REL = np.array([0.90, 0.85, 0.80, 0.70, 0.60, 0.50, 0.40, 0.30])
 GENRES = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1], [0, 0, 1]])
 HISTORY = np.repeat(np.eye(3, dtype=int), [6, 3, 1], axis=0)  # a profile of .6, .3, .1
+OTHERS = np.repeat(np.eye(3, dtype=int), [4, 3, 3], axis=0)  # of somebody else: .5, .3, .2 of both together
 RAW = np.array(
     [[1, 0, 0.2], [0.9, 0.1, 0.1], [0.6, 0.6, 0], [1, 0.1, 0.3], [0, 1, 0.1], [0.6, 0.1, 0.7], [0.1, 0.6, 0.6], [0, 0.1, 1]]
 )  # fmt: skip
@@ -25,17 +26,17 @@ LIKED = {"form": "probability", "slope": 1.0}  # of scores that are log odds: RE
 
 
 def make_pool():
-    """One user who has met ten items, and eight candidates that are liked with the probabilities REL."""
-    count = N + len(HISTORY)
-    ids = np.array([*"abcdefgh", *(f"met {i}" for i in range(len(HISTORY)))])
-    features = sparse.csr_array(np.vstack([GENRES, HISTORY]).astype(np.float32))
-    vectors = np.vstack([RAW, np.zeros((len(HISTORY), 3))]).astype(np.float32)
-    user = np.ones((1, 3), np.float32)
+    """One user who has met ten items (somebody else met ten others), and eight candidates that are liked with the probabilities REL."""
+    owner = np.repeat([-1, 0, 1], [N, len(HISTORY), len(OTHERS)])
+    ids = np.array([*"abcdefgh", *(f"met {i}" for i in range(len(HISTORY) + len(OTHERS)))])
+    features = sparse.csr_array(np.vstack([GENRES, HISTORY, OTHERS]).astype(np.float32))
+    vectors = np.vstack([RAW, np.zeros((len(ids) - N, 3))]).astype(np.float32)
+    user = np.ones((2, 3), np.float32)
     context = Context(
-        user_ids=np.array(["u"]),
+        user_ids=np.array(["u", "v"]),
         item_ids=ids,
-        train=sparse.csr_array((np.arange(count) >= N)[None].astype(np.float32)),
-        items=Items(ids, ids, features, ("1", "2", "3"), np.zeros(count, np.int32)),
+        train=sparse.csr_array((owner == np.array([[0], [1]])).astype(np.float32)),
+        items=Items(ids, ids, features, ("1", "2", "3"), np.zeros(len(ids), np.int32)),
         factors=Factors(user, vectors, user[0], 1.0, 1.0, 1.0, 0.0, 1.0, 0.0),
     )
     scores = np.log(REL / (1 - REL))[None].astype(np.float32)
@@ -57,6 +58,7 @@ RULES = {
     "SSD (Huang et al. 2021)": ({"ssd": {"weight": 0.5, **FACTORS}}, 1.0, "acbd"),
     "xQuAD (Santos et al. 2010)": ({"xquad": {"weight": 0.5, **LIKED}}, 0.5, "abcd"),
     "RxQuAD (Vargas et al. 2012)": ({"rxquad": {"weight": 0.5, "alpha": 1.0, **LIKED}}, 0.5, "cabd"),
+    "binomial diversity (Vargas et al. 2014)": ({"binomial_diversity": {"weight": 0.5}}, 0.5, "cabh"),
     "facility location": (
         {"facility_location": {"weight": 0.5, "targets": N, **FACTORS, **LIKED}}, 0.5 / K, "aceb",
     ),

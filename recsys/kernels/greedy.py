@@ -9,7 +9,7 @@ import numpy as np
 
 from recsys.kernels.compiled import compiled
 
-MODULAR, SPREAD, COVERAGE, VOLUME, SEATS = 0, 1, 2, 3, 4
+MODULAR, SPREAD, COVERAGE, VOLUME, SEATS, COUNTS = 0, 1, 2, 3, 4, 5
 MAX, MEAN = 0, 1
 LINEAR, LOG, EXP, SQRT = 0, 1, 2, 3
 NEARLY = 1.0 - 1e-6  # quotients of whole numbers are often equal: rounding is not to choose
@@ -150,6 +150,42 @@ def _seat_update(settings, rows, pointers, regions, values, seats, pick):
 
 
 @_compiled
+def _count_gain(settings, rows, pointers, regions, values, lines, region, need, patience, counts, n, gain):
+    """The value with each candidate, less what it is without."""
+    lacking, worn, some = 0.0, 0.0, 0
+    for r in range(lines[0], lines[1]):
+        z = region[r]
+        if counts[z] == 0.0:
+            lacking += need[z]
+        else:
+            worn += patience[z - settings[3], int(counts[z])]
+            some += 1
+    value = np.exp(worn / max(some, 1) - lacking)
+    for i in range(n):
+        row = settings[0] + rows[i]
+        lacks, wears, has = lacking, worn, some
+        for e in range(pointers[row], pointers[row + 1]):
+            z = regions[e]
+            if need[z] != 0.0 and values[e] > 0.0:
+                count = int(counts[z])
+                wears += patience[z - settings[3], count + 1]
+                if count == 0:
+                    lacks -= need[z]
+                    has += 1
+                else:
+                    wears -= patience[z - settings[3], count]
+        gain[i] = np.exp(wears / max(has, 1) - lacks) - value
+
+
+@_compiled
+def _count_update(settings, rows, pointers, regions, values, counts, pick):
+    row = settings[0] + rows[pick]
+    for e in range(pointers[row], pointers[row + 1]):
+        if values[e] > 0.0:
+            counts[regions[e]] += 1.0
+
+
+@_compiled
 def _most_needed(need):
     most = 0
     for b in range(len(need)):
@@ -247,8 +283,9 @@ def _deviation(gain, alive, n):
 @_compiled
 def greedy(
     lengths, weights, shape, place, modular, tables, spread, spread_empty, spread_rows, spread_start, cover, seats,
-    cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start, volume, volume_ridge,
-    volume_rows, volume_quality, k, temperature, uniforms, follow, picks, contributions, log_propensity, deviations,
+    patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start, volume,
+    volume_ridge, volume_rows, volume_quality, k, temperature, uniforms, follow, picks, contributions, log_propensity,
+    deviations,
 ):  # fmt: skip
     """Fill `picks` (B, k), `contributions` (B, k, T), `log_propensity` (B, k) and `deviations` (B, T).
 
@@ -302,6 +339,11 @@ def greedy(
                     )  # fmt: skip
                 elif shape[t] == SEATS:
                     _seat_gain(lines[p : p + 2], region, share, seats[p, 0], seats[p, 1], need[b], covered, n, gain[t])
+                elif shape[t] == COUNTS:
+                    _count_gain(
+                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, lines[p : p + 2],
+                        region, need[b], patience[b], covered, n, gain[t],
+                    )  # fmt: skip
                 elif shape[t] == VOLUME:
                     _volume_gain(volume[p], volume_quality[p, b], residual[p], n, gain[t])
                 for i in range(n):
@@ -329,6 +371,10 @@ def greedy(
                     )  # fmt: skip
                 elif shape[t] == SEATS:
                     _seat_update(cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, covered, pick)
+                elif shape[t] == COUNTS:
+                    _count_update(
+                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, covered, pick
+                    )
                 elif shape[t] == VOLUME and step < volume[p, 3]:
                     _volume_update(
                         volume[p], volume_ridge[p], tables, volume_rows[p, b], basis[p], residual[p], pick, step, n

@@ -10,12 +10,12 @@ from recsys.objectives.diversities import diversity, ssd, volume
 from recsys.objectives.explorations import thompson, ucb
 from recsys.objectives.negative_spaces import negative_space, untouched
 from recsys.objectives.novelties import long_tail, novelty, profile_distance
-from recsys.objectives.proportions import pm2
+from recsys.objectives.proportions import binomial_diversity, pm2
 from recsys.objectives.relevances import noise, relevance
 from recsys.objectives.serendipities import serendipity
 
 __all__ = [
-    "calibration", "diversity", "facility_location", "feature_coverage", "long_tail", "negative_space", "noise",
-    "novelty", "pm2", "popularity_discount", "profile_distance", "relevance", "rxquad", "serendipity", "ssd",
-    "thompson", "ucb", "under_exposed", "untouched", "volume", "xquad",
+    "binomial_diversity", "calibration", "diversity", "facility_location", "feature_coverage", "long_tail",
+    "negative_space", "noise", "novelty", "pm2", "popularity_discount", "profile_distance", "relevance", "rxquad",
+    "serendipity", "ssd", "thompson", "ucb", "under_exposed", "untouched", "volume", "xquad",
 ]  # fmt: skip

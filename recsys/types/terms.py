@@ -91,4 +91,19 @@ class Seats:
     divisor: float = 2.0  # 2 is Sainte-Lague, 1 is D'Hondt
 
 
-Term = Modular | Spread | Coverage | Volume | Seats
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """How many picks each aspect has: the fall of a penalty (binomial diversity, Vargas et al. 2014).
+
+    The value of a slate with c_z picks of aspect z is exp(-sum of need[u, z] over aspects with none + the mean of
+    patience[u, z, c_z] over those with some, 0 where there are none); the gain is the value with n less the value
+    without. Aspects with need 0 do not count. The value is a product: neither monotone nor submodular.
+    """
+
+    coverage: Csr  # (M, Z) float32: above 0 where a row has the aspect
+    rows: Longs  # (B, N) row of each candidate in `coverage`
+    need: Doubles  # (B, Z) non-negative
+    patience: Doubles  # (B, Z, k + 1), at most 0; that of no pick is not read
+
+
+Term = Modular | Spread | Coverage | Volume | Seats | Counts
