@@ -22,7 +22,8 @@ NO_CAP = 1e30  # finite: the kernel is compiled with fastmath
 class Plan:
     """B users, N candidates, T terms; Tm, Ts, Tc, Tv of them by shape, in the order in which they came.
 
-    Seats and Counts are laid out among the Coverage terms."""
+    Seats and Counts are laid out among the Coverage terms.
+    """
 
     shape: Longs  # (T,) index into SHAPES
     place: Longs  # (T,) index among the terms that are laid out together
