@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from recsys.slates import rerank
     from recsys.types import (
         Context,
+        Counts,
         Coverage,
         Dataset,
         Evaluation,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         Modular,
         RecsysError,
         Scorer,
+        Seats,
         Slates,
         Split,
         Spread,
@@ -67,8 +69,8 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
 
 
 __all__ = [
-    "Context", "Coverage", "Dataset", "Evaluation", "Factors", "Interactions", "Items", "Model", "Modular",
-    "Pool", "RecsysError", "Scorer", "Slates", "Split", "Spread", "TasteMap", "Volume", "Yardstick",
+    "Context", "Counts", "Coverage", "Dataset", "Evaluation", "Factors", "Interactions", "Items", "Model", "Modular",
+    "Pool", "RecsysError", "Scorer", "Seats", "Slates", "Split", "Spread", "TasteMap", "Volume", "Yardstick",
     "__version__", "bench", "candidates", "compare", "data", "entropy_weights", "load", "maps", "metrics", "models",
     "objectives", "opportunity_costs", "read", "rerank", "score", "splits",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from scipy import sparse
 from recsys.kernels import references
 from recsys.kernels.greedy import greedy
 from recsys.kernels.plans import plan
-from recsys.types import Coverage, Modular, RecsysError, Spread, Tables, Volume
+from recsys.types import Counts, Coverage, Modular, RecsysError, Seats, Spread, Tables, Volume
 
 B, N, M, D, Z, K = 3, 12, 30, 5, 6, 6
 LENGTHS = np.array([N, N - 3, 4])
@@ -37,6 +37,13 @@ def world(seed):
         terms[f"coverage {phi}"] = Coverage(cover, rows, need, phi, cap=cap, start=start)
         start, slots = rng.random((B, Z)) + 0.01, rng.random(K)
         terms[f"coverage {phi} with slots"] = Coverage(cover, rows, need, phi, cap=cap, start=start, slots=slots)
+    for focus, divisor in ((0.5, 2.0), (0.9, 1.0), (0.2, 2.0)):
+        need = rng.random((B, Z)) * (rng.random((B, Z)) < 0.8)
+        terms[f"seats {focus} {divisor}"] = Seats(cover, rows, need, focus, divisor)
+    for part in (0.8, 0.3):
+        need = rng.random((B, Z)) * (rng.random((B, Z)) < part)
+        patience = -np.cumsum(rng.random((B, Z, K + 1)), axis=2)
+        terms[f"counts {part}"] = Counts(cover, rows, need, patience)
     for form, window in itertools.product(("log", "norm"), (None, 1, 3)):
         quality = (rng.random((B, N)) + 0.5).astype(np.float32)
         terms[f"volume {form} {window}"] = Volume(vectors, rows, form, quality=quality, window=window, ridge=0.1)

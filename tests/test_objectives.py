@@ -24,7 +24,7 @@ from recsys.maths.mixes import communities
 from recsys.objectives._candidates import plausibility
 from recsys.pools import candidates
 from recsys.slates import rerank
-from recsys.types import Coverage, Modular, Pool, RecsysError, Spread, Volume
+from recsys.types import Counts, Coverage, Modular, Pool, RecsysError, Seats, Spread, Volume
 
 K = 5
 
@@ -45,7 +45,7 @@ class TestContract:
 
     def test_it_returns_one_of_the_shapes_the_same_at_every_call(self, name, pool):
         first, again = (getattr(objectives, name)(pool, K) for _ in range(2))
-        assert isinstance(first, Modular | Spread | Coverage | Volume)
+        assert isinstance(first, Modular | Spread | Coverage | Volume | Seats | Counts)
         assert (gains(first, 3, [], 9) == gains(again, 3, [], 9)).all()
 
     def test_a_block_of_users_has_the_gains_it_has_in_the_whole(self, name, pool):

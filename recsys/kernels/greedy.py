@@ -1,6 +1,6 @@
 """The greedy kernel: k times, the candidate with the largest blended marginal gain.
 
-One compiled loop serves every blend of the four shapes. It is serial, without the interpreter lock and without
+One compiled loop serves every blend of the shapes. It is serial, without the interpreter lock and without
 allocation inside the loop over users; `recsys.selections` runs it over blocks of users on threads. The slow
 statement of the same rules is `recsys.kernels.references`.
 """
@@ -9,9 +9,10 @@ import numpy as np
 
 from recsys.kernels.compiled import compiled
 
-MODULAR, SPREAD, COVERAGE, VOLUME = 0, 1, 2, 3
+MODULAR, SPREAD, COVERAGE, VOLUME, SEATS, COUNTS = 0, 1, 2, 3, 4, 5
 MAX, MEAN = 0, 1
 LINEAR, LOG, EXP, SQRT = 0, 1, 2, 3
+NEARLY = 1.0 - 1e-6  # quotients of whole numbers are often equal: rounding is not to choose
 FLOOR = 1e-6  # a squared residual below it is no volume: vectors are float32
 
 _compiled = compiled(fastmath=True)
@@ -118,6 +119,70 @@ def _cover_update(settings, rows, pointers, regions, values, line, share, slot, 
         if need[z] != 0.0 and before < cap[z]:
             _add_steps(phi, need[z], after, cap[z], slot, share[line[z]], n, gain)
             _add_steps(phi, -need[z], before, cap[z], slot, share[line[z]], n, gain)
+
+
+@_compiled
+def _seat_gain(lines, region, share, focus, divisor, votes, seats, n, gain):
+    """What candidates are to each aspect, by the quotient for its next seat: `focus` of it for the largest."""
+    largest = 0.0
+    for r in range(lines[0], lines[1]):
+        largest = max(largest, votes[region[r]] / (divisor * seats[region[r]] + 1.0))
+    gain[:n] = 0.0
+    due = False
+    for r in range(lines[0], lines[1]):
+        quotient = votes[region[r]] / (divisor * seats[region[r]] + 1.0)
+        first = not due and quotient >= largest * NEARLY
+        due = due or first
+        weight = quotient * (focus if first else 1.0 - focus)
+        for i in range(n):
+            gain[i] += weight * share[r, i]
+
+
+@_compiled
+def _seat_update(settings, rows, pointers, regions, values, seats, pick):
+    row = settings[0] + rows[pick]
+    total = 0.0
+    for e in range(pointers[row], pointers[row + 1]):
+        total += values[e]
+    for e in range(pointers[row], pointers[row + 1]):
+        if total > 0.0:
+            seats[regions[e]] += values[e] / total
+
+
+@_compiled
+def _count_gain(settings, rows, pointers, regions, values, lines, region, need, patience, counts, n, gain):
+    """The value with each candidate, less what it is without."""
+    lacking, worn, some = 0.0, 0.0, 0
+    for r in range(lines[0], lines[1]):
+        z = region[r]
+        if counts[z] == 0.0:
+            lacking += need[z]
+        else:
+            worn += patience[z - settings[3], int(counts[z])]
+            some += 1
+    value = np.exp(worn / max(some, 1) - lacking)
+    for i in range(n):
+        row = settings[0] + rows[i]
+        lacks, wears, has = lacking, worn, some
+        for e in range(pointers[row], pointers[row + 1]):
+            z = regions[e]
+            if need[z] != 0.0 and values[e] > 0.0:
+                count = int(counts[z])
+                wears += patience[z - settings[3], count + 1]
+                if count == 0:
+                    lacks -= need[z]
+                    has += 1
+                else:
+                    wears -= patience[z - settings[3], count]
+        gain[i] = np.exp(wears / max(has, 1) - lacks) - value
+
+
+@_compiled
+def _count_update(settings, rows, pointers, regions, values, counts, pick):
+    row = settings[0] + rows[pick]
+    for e in range(pointers[row], pointers[row + 1]):
+        if values[e] > 0.0:
+            counts[regions[e]] += 1.0
 
 
 @_compiled
@@ -228,10 +293,10 @@ def _deviation(gain, alive, n):
 
 @_compiled
 def greedy(
-    lengths, weights, shape, place, modular, tables, spread, spread_empty, spread_rows, spread_start, cover,
-    cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start, volume, volume_ridge,
-    volume_rows, volume_quality, k, temperature, epsilon, uniforms, follow, picks, contributions, log_propensity,
-    deviations,
+    lengths, weights, shape, place, modular, tables, spread, spread_empty, spread_rows, spread_start, cover, seats,
+    patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start, volume,
+    volume_ridge, volume_rows, volume_quality, k, temperature, epsilon, uniforms, follow, picks, contributions,
+    log_propensity, deviations,
 ):  # fmt: skip
     """Fill `picks` (B, k), `contributions` (B, k, T), `log_propensity` (B, k) and `deviations` (B, T).
 
@@ -284,6 +349,13 @@ def greedy(
                         cover[p, 1], lines[p : p + 2], region, share, cover_slots[p, step], need[b], cap[b], covered, n,
                         gain[t],
                     )  # fmt: skip
+                elif shape[t] == SEATS:
+                    _seat_gain(lines[p : p + 2], region, share, seats[p, 0], seats[p, 1], need[b], covered, n, gain[t])
+                elif shape[t] == COUNTS:
+                    _count_gain(
+                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, lines[p : p + 2],
+                        region, need[b], patience[b], covered, n, gain[t],
+                    )  # fmt: skip
                 elif shape[t] == VOLUME:
                     _volume_gain(volume[p], volume_quality[p, b], residual[p], n, gain[t])
                 for i in range(n):
@@ -309,6 +381,12 @@ def greedy(
                         cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, line, share,
                         cover_slots[p, step], need[b], cap[b], covered, pick, n, gain[t],
                     )  # fmt: skip
+                elif shape[t] == SEATS:
+                    _seat_update(cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, covered, pick)
+                elif shape[t] == COUNTS:
+                    _count_update(
+                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, covered, pick
+                    )
                 elif shape[t] == VOLUME and step < volume[p, 3]:
                     _volume_update(
                         volume[p], volume_ridge[p], tables, volume_rows[p, b], basis[p], residual[p], pick, step, n

@@ -1,15 +1,17 @@
 """Terms of a blend, laid out flat so that one compiled kernel reads them all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from recsys.types import Coverage, Modular, RecsysError, Spread, Tables, Term, Volume
+from recsys.types import Counts, Coverage, Modular, RecsysError, Seats, Spread, Tables, Term, Volume
 from recsys.types.arrays import Anys, Doubles, Floats, Ints, Longs
 
-SHAPES = (Modular, Spread, Coverage, Volume)
+T = TypeVar("T")
+
+SHAPES = (Modular, Spread, Coverage, Volume, Seats, Counts)
 AGGREGATES = {"max": 0, "mean": 1, "sum": 2}
 PHIS = {"linear": 0, "log": 1, "exp": 2, "sqrt": 3, "max": 4}
 FORMS = {"log": 0, "norm": 1}
@@ -18,17 +20,22 @@ NO_CAP = 1e30  # finite: the kernel is compiled with fastmath
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """B users, N candidates, T terms; Tm, Ts, Tc, Tv of them by shape, in the order in which they came."""
+    """B users, N candidates, T terms; Tm, Ts, Tc, Tv of them by shape, in the order in which they came.
+
+    Seats and Counts are laid out among the Coverage terms.
+    """
 
     shape: Longs  # (T,) index into SHAPES
-    place: Longs  # (T,) index among the terms of that shape
+    place: Longs  # (T,) index among the terms that are laid out together
     modular: Floats  # (Tm, B, N)
     tables: Floats  # vectors of all Spread and Volume terms, end to end
     spread: Longs  # (Ts, 4) offset in tables, d, aggregate, whether it has a start
     spread_empty: Doubles  # (Ts,)
     spread_rows: Longs  # (Ts, B, N)
     spread_start: Floats  # (Ts, B, N), or (Ts, 0, 0) where none has one
-    cover: Longs  # (Tc, 3) offset of its row pointers, phi, end of its columns
+    cover: Longs  # (Tc, 4) offset of its row pointers, phi, end of its columns, how far those are from `patience`'s
+    seats: Doubles  # (Tc, 2) focus and divisor of Seats
+    patience: Doubles  # (B, Zp, k + 1), Zp over Counts terms end to end
     cover_rows: Longs  # (Tc, B, N)
     cover_pointers: Longs
     cover_regions: Ints  # columns, counted over all terms end to end
@@ -44,28 +51,30 @@ class Plan:
 
 
 def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Plan:
-    """Lay out `terms` for a block; `memo` keeps what does not change from block to block.
+    """Lay out `terms` for a block; `memo` keeps the last tables, which most objectives share from block to block.
 
     Raises:
         RecsysError: if a term's arrays do not have the shape of the block, or hold NaN or infinity.
     """
     for term in terms:
-        _check(term, users, n)
+        _check(term, users, n, k)
     modular = [t for t in terms if isinstance(t, Modular)]
     spread = [t for t in terms if isinstance(t, Spread)]
-    cover = [t for t in terms if isinstance(t, Coverage)]
+    by_aspect = [t for t in terms if isinstance(t, Coverage | Seats | Counts)]
+    cover = [t if isinstance(t, Coverage) else Coverage(t.coverage, t.rows, t.need, "linear") for t in by_aspect]
     volume = [t for t in terms if isinstance(t, Volume)]
     vectors = [*(t.vectors for t in spread), *(t.vectors for t in volume)]
-    tables, offsets = memo.get(_key("tables", vectors), lambda: _end_to_end(vectors))
-    pointers, regions, values, heads = memo.get(
-        _key("cover", [t.coverage for t in cover]), lambda: _join([t.coverage for t in cover])
-    )
+    tables, offsets = _once(memo, "tables", vectors, _end_to_end)
+    pointers, regions, values, heads = _once(memo, "cover", [t.coverage for t in cover], _join)
     ends = np.cumsum([t.need.shape[1] for t in cover], dtype=np.int64)
     shape = np.array([next(i for i, kind in enumerate(SHAPES) if isinstance(t, kind)) for t in terms], np.int64)
+    group = np.where(shape > SHAPES.index(Volume), SHAPES.index(Coverage), shape)
+    widths = [t.need.shape[1] for t in by_aspect]
+    counted = np.cumsum([width * isinstance(t, Counts) for t, width in zip(by_aspect, widths, strict=True)])
     block = (users, n)
     return Plan(
         shape=shape,
-        place=np.array([int((shape[:t] == shape[t]).sum()) for t in range(len(terms))], np.int64),
+        place=np.array([int((group[:t] == group[t]).sum()) for t in range(len(terms))], np.int64),
         modular=_stack([t.gain for t in modular], block, np.float32),
         tables=tables,
         spread=np.array(
@@ -75,7 +84,13 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
         spread_empty=np.array([t.empty for t in spread], np.float64),
         spread_rows=_stack([t.rows for t in spread], block, np.int64),
         spread_start=_stack([np.zeros(block) if t.start is None else t.start for t in spread], block, np.float32),
-        cover=np.array([(heads[i], PHIS[t.phi], ends[i]) for i, t in enumerate(cover)], np.int64).reshape(-1, 3),
+        cover=np.array(
+            [(heads[i], PHIS[t.phi], ends[i], ends[i] - counted[i]) for i, t in enumerate(cover)], np.int64
+        ).reshape(-1, 4),
+        seats=np.array([(t.focus, t.divisor) if isinstance(t, Seats) else (0, 0) for t in by_aspect]).reshape(-1, 2),
+        patience=np.concatenate(
+            [np.zeros((users, 0, k + 1)), *(t.patience for t in by_aspect if isinstance(t, Counts))], axis=1
+        ),
         cover_rows=_stack([t.rows for t in cover], block, np.int64),
         cover_pointers=pointers,
         cover_regions=regions,
@@ -97,13 +112,15 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
     )
 
 
-def _check(term: Term, users: int, n: int) -> None:
+def _check(term: Term, users: int, n: int, k: int) -> None:
     kind = type(term).__name__
     per_candidate = {name: getattr(term, name) for name in ("gain", "rows", "start", "quality") if hasattr(term, name)}
-    if isinstance(term, Coverage):
-        per_candidate.pop("start")
+    if isinstance(term, Counts):
+        _finite(kind, "patience", term.patience, (users, term.coverage.shape[1], k + 1))
+    if isinstance(term, Coverage | Seats | Counts):
+        per_candidate.pop("start", None)
         for name in ("need", "cap", "start"):
-            _finite(kind, name, getattr(term, name), (users, term.coverage.shape[1]))
+            _finite(kind, name, getattr(term, name, None), (users, term.coverage.shape[1]))
     for name, array in per_candidate.items():
         _finite(kind, name, array, (users, n))
 
@@ -117,8 +134,10 @@ def _finite(kind: str, name: str, array: Anys | None, expected: tuple[int, ...])
         raise RecsysError(f"a {kind} term's {name} holds NaN or infinity, expected finite numbers")
 
 
-def _key(what: str, arrays: Sequence[Any]) -> str:
-    return what + ",".join(str(id(a)) for a in arrays)
+def _once(memo: Tables, what: str, arrays: Sequence[Any], make: Callable[[Sequence[Any]], T]) -> T:
+    """Return make(arrays), kept with the arrays: while they are there, no others have their ids."""
+    key = what + ",".join(str(id(a)) for a in arrays)
+    return memo.get(key, lambda: (arrays, make(arrays)))[1]
 
 
 def _end_to_end(vectors: Sequence[Floats]) -> tuple[Floats, list[int]]:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from recsys.kernels.plans import NO_CAP
-from recsys.types import Coverage, Modular, Spread, Term
+from recsys.types import Counts, Coverage, Modular, Seats, Spread, Term
 from recsys.types.arrays import Anys, Doubles
 
 FLOOR = 1e-6
+NEARLY = 1 - 1e-6
 
 
 def gains(term: Term, user: int, slate: Sequence[int], n: int) -> Doubles:
@@ -24,6 +25,11 @@ def gains(term: Term, user: int, slate: Sequence[int], n: int) -> Doubles:
         before = _covered(term, user, slate)
         value = _value(term, user, before)
         return np.array([_value(term, user, _add(term, user, before, i, len(slate))) - value for i in range(n)])
+    if isinstance(term, Seats):
+        return _seats(term, user, slate, n)
+    if isinstance(term, Counts):
+        value = _counted(term, user, slate)
+        return np.array([_counted(term, user, [*slate, i]) - value for i in range(n)])
     kernel = _kernel(term.vectors[term.rows[user, :n]], term.ridge)
     quality = np.ones(n) if term.quality is None else term.quality[user, :n].astype(np.float64)
     recent = list(slate if term.window is None else slate[max(0, len(slate) - term.window) :])
@@ -79,6 +85,25 @@ def _value(term: Coverage, user: int, covered: Doubles) -> float:
         "max": lambda c: c,
     }
     return float(np.where(wanted, term.need[user] * phis[term.phi](covered), 0.0).sum())
+
+
+def _seats(term: Seats, user: int, slate: Sequence[int], n: int) -> Doubles:
+    worth = term.coverage[term.rows[user, :n]].toarray().astype(np.float64)
+    seats = np.zeros(worth.shape[1])
+    for i in slate:
+        seats += worth[i] / worth[i].sum() if worth[i].any() else 0.0
+    quotients = term.need[user] / (term.divisor * seats + 1)
+    due = np.argmax(quotients >= NEARLY * quotients.max())
+    focus = np.where(np.arange(len(quotients)) == due, term.focus, 1 - term.focus)
+    return np.asarray(worth @ (focus * quotients))
+
+
+def _counted(term: Counts, user: int, slate: Sequence[int]) -> float:
+    has = term.coverage[term.rows[user, list(slate)]].toarray() > 0
+    counts, wanted = has.sum(axis=0), term.need[user] > 0
+    some = np.flatnonzero(wanted & (counts > 0))
+    worn = term.patience[user, some, counts[some]].mean() if len(some) else 0.0
+    return float(np.exp(worn - term.need[user, wanted & (counts == 0)].sum()))
 
 
 def _kernel(vectors: Anys, ridge: float) -> Doubles:

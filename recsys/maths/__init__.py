@@ -1,23 +1,26 @@
 """One definition per quantity: used by the objective that wants it and by the metric that measures it."""
 
+from recsys.maths.curves import logistic, platt
 from recsys.maths.mixes import (
     acceptance,
     communities,
     deficit,
     entropy,
+    hard_members,
     kl,
     mostly_untouched,
     near_mixes,
     touched,
     user_mixes,
 )
-from recsys.maths.popularity import counts, gini, popularity_groups, self_information
+from recsys.maths.popularity import counts, gini, in_tail, mass_above, popularity_groups, self_information
 from recsys.maths.posteriors import fold, gram, root
 from recsys.maths.recencies import DAY, faded, moments
 from recsys.maths.spaces import (
     cooccurrence_vectors,
     feature_vectors,
     leading_vectors,
+    mean_in_profile,
     nearest_in_profile,
     singular_vectors,
     unit,
@@ -27,8 +30,8 @@ from recsys.maths.tops import NEVER, reached, top
 
 __all__ = [
     "DAY", "NEVER", "acceptance", "communities", "cooccurrence_vectors", "counts", "deficit", "entropy",
-    "faded", "feature_vectors", "fold", "gini", "gram", "kl", "largest_in_profile", "leading_vectors", "moments",
-    "mostly_untouched", "near_mixes", "nearest_in_profile", "nearest_in_rest", "npmi_shares", "popularity_groups",
-    "reached", "root", "self_information", "singular_vectors", "top", "touched", "unit", "user_mixes",
-    "usual_distances",
+    "faded", "feature_vectors", "fold", "gini", "gram", "hard_members", "in_tail", "kl", "largest_in_profile",
+    "leading_vectors", "logistic", "mass_above", "mean_in_profile", "moments", "mostly_untouched", "near_mixes",
+    "nearest_in_profile", "nearest_in_rest", "npmi_shares", "platt", "popularity_groups", "reached", "root",
+    "self_information", "singular_vectors", "top", "touched", "unit", "user_mixes", "usual_distances",
 ]  # fmt: skip

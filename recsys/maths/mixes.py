@@ -22,12 +22,15 @@ def user_mixes(train: Csr, assignment: Csr) -> Doubles:
 
 def touched(train: Csr, taste_map: TasteMap) -> Bools:
     """Return whether some positive of the user lies in the (hard) region, (U, Z)."""
+    return np.asarray((train @ hard_members(taste_map)).toarray() > 0)
+
+
+def hard_members(taste_map: TasteMap) -> Csr:
+    """Return 1 where an item lies in the (hard) region, (I, Z) float32: one in each row, none where it has none."""
     hard = taste_map.hard
     known = hard >= 0
-    membership = Csr(
-        (np.ones(known.sum(), np.float32), (np.flatnonzero(known), hard[known])), shape=taste_map.assignment.shape
-    )
-    return np.asarray((train @ membership).toarray() > 0)
+    entries = (np.ones(known.sum(), np.float32), (np.flatnonzero(known), hard[known]))
+    return Csr(entries, shape=taste_map.assignment.shape)
 
 
 def mostly_untouched(histories: Csr, regions: Sequence[Ints]) -> Bools:

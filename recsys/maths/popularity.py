@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from recsys.types.arrays import Csr, Doubles
+from recsys.types.arrays import Bools, Csr, Doubles
+
+ROUNDING = 1e-12  # of a share of interactions
 
 
 def counts(train: Csr) -> Doubles:
@@ -10,20 +12,39 @@ def counts(train: Csr) -> Doubles:
     return np.bincount(train.indices, minlength=train.shape[1]).astype(np.float64)
 
 
-def popularity_groups(train: Csr, head: float = 0.2, tail: float = 0.2) -> Csr:
-    """Return which of three groups each item is in, head, mid or tail, (I, 3) float32, one 1 in each row.
+def mass_above(n: Doubles) -> Doubles:
+    """Return the share of all interactions that strictly more popular items have, (I,); 1 for a count of 0.
 
-    An item is in the head when the items with more users than it have less than the share `head` of all
-    interactions of `train` together; else in the tail when those with fewer users have less than the share `tail`;
-    else in the middle. So the head is the fewest of the best-known items that reach its share, items with equally
-    many users are in one group, and what nobody has is in the tail. After Abdollahpouri et al. 2021.
+    Items of equal popularity stand together, so that the order of the catalogue does not matter.
+
+    >>> mass_above(np.array([4.0, 3.0, 3.0, 0.0])).tolist()
+    [0.0, 0.4, 0.4, 1.0]
     """
-    n = counts(train)
-    levels, of_item = np.unique(n, return_inverse=True)
-    mass = levels * np.bincount(of_item)  # interactions of the items with so many users
-    upto, total = np.cumsum(mass), max(n.sum(), 1.0)
-    above, below = (mass.sum() - upto)[of_item], (upto - mass)[of_item]
-    group = np.where(above < head * total, 0, np.where(below < tail * total, 2, 1))
+    ascending = np.sort(n)
+    more = len(n) - np.searchsorted(ascending, n, side="right")
+    mass = np.concatenate([[0.0], np.cumsum(ascending[::-1])])
+    return np.where(n > 0, mass[more] / max(mass[-1], 1.0), 1.0)
+
+
+def in_tail(n: Doubles, head: float = 0.8) -> Bools:
+    """Return which items lie outside the head, (I,): the fewest items that take the share `head` of all interactions.
+
+    An item is in the head where the items with more users than it have less than that share. So items with equally
+    many users are on the same side; an item that nobody has is in the tail.
+
+    >>> in_tail(np.array([4.0, 2.0, 1.0, 0.0])).tolist()
+    [False, False, True, True]
+    """
+    return np.asarray(mass_above(n) >= head - ROUNDING)
+
+
+def popularity_groups(n: Doubles, head: float = 0.2, tail: float = 0.2) -> Csr:
+    """Return which of three groups each item is in by its count, head, mid or tail, (I, 3) float32, one 1 in each row.
+
+    The head is the fewest of the best-known items that take the share `head` of all interactions, the tail what lies
+    outside of the fewest that take 1 - `tail` (`in_tail`), the middle what is left. After Abdollahpouri et al. 2021.
+    """
+    group = np.where(in_tail(n, 1.0 - tail), 2, np.where(in_tail(n, head), 1, 0))
     entries = (np.ones(len(n), np.float32), group, np.arange(len(n) + 1))
     return Csr(entries, shape=(len(n), 3))
 

@@ -1,18 +1,22 @@
-"""Objectives: each a function `(pool, k, **settings)` that returns a term of one of the four shapes.
+"""Objectives: each a function `(pool, k, **settings)` that returns a term of one of the shapes.
 
 The namespace is the registry: a name in a blend is a name in `__all__`, or `package.module:function`.
 """
 
 from recsys.objectives.calibrations import calibration, popularity_calibration
-from recsys.objectives.diversities import diversity, volume
+from recsys.objectives.catalogues import popularity_discount, under_exposed
+from recsys.objectives.coverages import facility_location, feature_coverage, rxquad, xquad
+from recsys.objectives.diversities import diversity, ssd, volume
 from recsys.objectives.explorations import thompson, ucb
 from recsys.objectives.negative_spaces import negative_space, untouched
-from recsys.objectives.novelties import novelty
+from recsys.objectives.novelties import long_tail, novelty, profile_distance
+from recsys.objectives.proportions import binomial_diversity, pm2
 from recsys.objectives.relevances import noise, relevance
 from recsys.objectives.serendipities import npmi_surprise, serendipity, unexpected, unimodal_serendipity
 
 __all__ = [
-    "calibration", "diversity", "negative_space", "noise", "novelty", "npmi_surprise",
-    "popularity_calibration", "relevance", "serendipity", "thompson", "ucb",
-    "unexpected", "unimodal_serendipity", "untouched", "volume",
+    "binomial_diversity", "calibration", "diversity", "facility_location", "feature_coverage", "long_tail",
+    "negative_space", "noise", "novelty", "npmi_surprise", "pm2", "popularity_calibration", "popularity_discount",
+    "profile_distance", "relevance", "rxquad", "serendipity", "ssd", "thompson", "ucb", "under_exposed", "unexpected",
+    "unimodal_serendipity", "untouched", "volume", "xquad",
 ]  # fmt: skip

@@ -1,14 +1,13 @@
 """What several objectives need of a pool's candidates."""
 
 import numpy as np
-import scipy
 
-from recsys.maths import cooccurrence_vectors, feature_vectors, gram, root, unit
+from recsys.maths import cooccurrence_vectors, feature_vectors, logistic, unit
 from recsys.types import Context, Pool, RecsysError, unknown
 from recsys.types.arrays import Bools, Doubles, Floats, Longs
 
 SPACES = ("cooccurrence", "factors", "features")
-BELIEFS = ("score", "posterior")
+FORMS = ("range", "rank", "probability")
 
 
 def rows(pool: Pool) -> Longs:
@@ -35,44 +34,33 @@ def plausibility(pool: Pool) -> Doubles:
     return np.where(here, share, 0.0)
 
 
-def roots(pool: Pool, who: str) -> list[Doubles]:
-    """Return the lower Cholesky factor of the matrix that each user's factor solves, (d, d)."""
-    context = pool.context
-    factors, train = context.need_factors(who), context.need_train(who)
-    common = context.tables.get("gram", lambda: gram(factors))
-    return [root(factors, common, train, int(user), context.dislikes) for user in pool.users]
+def check_form(form: str, slope: float, offset: float, known: tuple[str, ...], who: str) -> None:
+    """Refuse an unknown form of a score, "probability" without a curve, and a curve with another form."""
+    if form not in known:
+        raise unknown("form", form, known, where=who)
+    if form != "probability" and (slope or offset):
+        raise RecsysError(f"{who}: slope {slope} and offset {offset} with form '{form}', expected form 'probability'")
+    if form == "probability" and not (0 < slope < np.inf and np.isfinite(offset)):
+        found = f"{who}: slope is {slope} and offset {offset}"
+        raise RecsysError(f"{found}, expected a slope above 0 and a number: recsys.likes.fit_likes fits both")
 
 
-def deviations(pool: Pool, who: str) -> Doubles:
-    """Return the posterior standard deviation of each candidate's score, (U, N), in units of noise."""
-    items = pool.context.need_factors(who).item_factors
-    spread = [
-        np.linalg.norm(scipy.linalg.solve_triangular(lower, items[at].T, lower=True), axis=0)
-        for lower, at in zip(roots(pool, who), rows(pool), strict=True)
-    ]
-    return np.array(spread, np.float64).reshape(pool.items.shape)
+def worth(pool: Pool, form: str, slope: float, offset: float, who: str) -> Doubles:
+    """Return what each candidate's score is worth on [0, 1], (U, N), 0 where there is none.
 
-
-def liking(pool: Pool, who: str, belief: str, threshold: float, noise: float) -> Doubles:
-    """Return how much the model believes that each candidate would be liked, (U, N) in [0, 1].
-
-    "score" is `plausibility`. "posterior" is P(like) = Phi((score - threshold) / sqrt(s^2 + noise^2)), s = `noise` *
-    the posterior deviation of the score (`deviations`).
+    "range" is `plausibility`; "rank" is 1 - (r - 1) / n for the r-th of a user's n candidates; "probability" is
+    logistic(slope score + offset), with what `recsys.likes.fit_likes` returns.
 
     Raises:
-        RecsysError: if there is no such belief, for a threshold or a noise that cannot be meant, or a pool without
-            factors.
+        RecsysError: as `check_form` does.
     """
-    if belief not in BELIEFS:
-        raise RecsysError(f"{who}: belief is '{belief}', expected {' or '.join(BELIEFS)}")
-    if belief == "score":
-        return plausibility(pool)
-    if not (np.isfinite(threshold) and 0 < noise < np.inf):
-        raise RecsysError(
-            f"{who}: threshold is {threshold} and noise is {noise}, expected a finite number and one above 0"
-        )
-    sure = (pool.scores - threshold) / (noise * np.sqrt(deviations(pool, who) ** 2 + 1.0))
-    return np.where(present(pool), scipy.special.ndtr(sure), 0.0)
+    check_form(form, slope, offset, FORMS, who)
+    makers = {
+        "range": lambda: plausibility(pool),
+        "rank": lambda: 1.0 - np.arange(pool.items.shape[1]) / np.maximum(pool.lengths, 1)[:, None],
+        "probability": lambda: logistic(slope * pool.scores.astype(np.float64) + offset),
+    }
+    return np.where(present(pool), makers[form](), 0.0)
 
 
 def vectors(context: Context, space: str, who: str) -> Floats:

@@ -3,14 +3,12 @@
 from math import inf
 
 import numpy as np
-from scipy import sparse
 
-from recsys.maths import faded, popularity_groups, user_mixes
+from recsys.maths import counts, faded, popularity_groups, user_mixes
+from recsys.objectives._aspects import shares
 from recsys.objectives._candidates import rows
 from recsys.types import Context, Coverage, Pool, RecsysError
 from recsys.types.arrays import Csr
-
-TO = ("features", "map")
 
 
 def calibration(pool: Pool, k: int, *, to: str = "features", alpha: float = 0.01, half_life: float = inf) -> Coverage:
@@ -28,11 +26,7 @@ def calibration(pool: Pool, k: int, *, to: str = "features", alpha: float = 0.01
         RecsysError: for a setting that cannot be meant, features that the data does not have, or a `half_life` where
             it has no times.
     """
-    if to not in TO:
-        raise RecsysError(f"calibration: to is '{to}', expected one of {', '.join(TO)}")
-    context = pool.context
-    shares = context.tables.get(f"shares {to}", lambda: _shares(context, to))
-    return _towards(pool, k, "calibration", to, shares, alpha, half_life)
+    return _towards(pool, k, "calibration", to, shares(pool.context, to, "calibration"), alpha, half_life)
 
 
 def popularity_calibration(
@@ -56,19 +50,19 @@ def popularity_calibration(
             f"popularity_calibration: head is {head} and tail is {tail}, expected shares above 0, together at most 1"
         )
     train, name = pool.context.need_train("popularity_calibration"), f"groups {head} {tail}"
-    groups = pool.context.tables.get(name, lambda: popularity_groups(train, head, tail))
+    groups = pool.context.tables.get(name, lambda: popularity_groups(counts(train), head, tail))
     return _towards(pool, k, "popularity_calibration", name, groups, alpha, half_life)
 
 
-def _towards(pool: Pool, k: int, who: str, name: str, shares: Csr, alpha: float, half_life: float) -> Coverage:
-    """Return the term that brings a slate's mix of `shares` near to the history's; `name` tells them apart."""
+def _towards(pool: Pool, k: int, who: str, name: str, parts: Csr, alpha: float, half_life: float) -> Coverage:
+    """Return the term that brings a slate's mix of `parts` near to the history's; `name` tells them apart."""
     if not 0 < alpha < 1:
         raise RecsysError(f"{who}: alpha is {alpha}, expected a number between 0 and 1")
     context = pool.context
     history = _history(context, half_life, who)
-    mixes = context.tables.get(f"mixes {name} {half_life}", lambda: user_mixes(history, shares))
+    mixes = context.tables.get(f"mixes {name} {half_life}", lambda: user_mixes(history, parts))
     p = mixes[pool.users]
-    return Coverage(shares, rows(pool), need=p, phi="log", start=alpha * p, slots=np.full(k, (1 - alpha) / k))
+    return Coverage(parts, rows(pool), need=p, phi="log", start=alpha * p, slots=np.full(k, (1 - alpha) / k))
 
 
 def _history(context: Context, half_life: float, who: str) -> Csr:
@@ -79,11 +73,3 @@ def _history(context: Context, half_life: float, who: str) -> Csr:
         return train
     times = context.need_times(f"{who}: half_life")
     return context.tables.get(f"history {half_life}", lambda: faded(train, times, half_life))
-
-
-def _shares(context: Context, to: str) -> Csr:
-    if to == "map":
-        return context.maps[0].assignment
-    features = context.need_items("calibration").features
-    totals = np.asarray(features.sum(axis=1)).ravel()
-    return sparse.csr_array(sparse.diags_array(1.0 / np.maximum(totals, 1.0)) @ features).astype(np.float32)

@@ -35,15 +35,34 @@ def volume(
     """Return the marginal log-determinant of a DPP's kernel (greedy MAP, Chen, Zhang and Zhou 2018).
 
     The kernel is K = (1 - ridge) V V' + ridge I on unit vectors; relevance is a term of its own. An item without
-    a vector is orthogonal to all others. `window` keeps only the last picks in the determinant.
+    a vector is orthogonal to all others. `window` keeps only the last picks in the determinant: as many as are
+    named, beside the candidate (the paper's window w counts the candidate too: `window` = w - 1).
     """
     if not 0 <= ridge <= 1:
         raise RecsysError(f"volume: ridge is {ridge}, expected a number from 0 to 1")
-    if window is not None and window < 1:
-        raise RecsysError(f"volume: window is {window}, expected a whole number of at least 1")
+    _check_window("volume", window)
     table = vectors(pool.context, space, "volume")
     at = rows(pool)
     # A zero row would have K = ridge on the diagonal: its quality lifts that to 1, like everyone's.
     lone = pool.context.tables.get(f"lone {space}", lambda: np.asarray(~table.any(axis=1)))
     lift = np.where(lone[at], 1.0 / np.sqrt(max(ridge, 1e-6)), 1.0).astype(np.float32)
     return Volume(table, at, "log", quality=lift, ridge=ridge, window=window)
+
+
+def ssd(pool: Pool, k: int, *, space: str = "cooccurrence", window: int | None = None) -> Volume:
+    """Return how far each candidate's unit vector stands out of the span of the slate, in [0, 1] (sliding spectrum).
+
+    The length of the residual after projecting out the last `window` picks, or all of them: what a pick multiplies
+    the slate's volume by (SSD, Huang et al. 2021, whose gamma is the weight). `volume` adds the logarithm of its
+    square. Vectors are as they are in `space`, without the paper's appended constant; an item without one gives 0.
+
+    Raises:
+        RecsysError: if there is no such space, or the pool does not have what it is made of, or a window below 1.
+    """
+    _check_window("ssd", window)
+    return Volume(vectors(pool.context, space, "ssd"), rows(pool), "norm", window=window)
+
+
+def _check_window(who: str, window: int | None) -> None:
+    if window is not None and window < 1:
+        raise RecsysError(f"{who}: window is {window}, expected a whole number of at least 1")

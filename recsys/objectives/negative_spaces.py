@@ -4,7 +4,8 @@ import numpy as np
 from scipy import sparse
 
 from recsys.maths import acceptance, communities, near_mixes, touched, user_mixes
-from recsys.objectives._candidates import check_strength, liking, rows
+from recsys.objectives._beliefs import liking
+from recsys.objectives._candidates import check_strength, rows
 from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
 from recsys.types.arrays import Bools, Csr, Doubles, Ints, empty
 

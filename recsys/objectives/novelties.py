@@ -1,10 +1,10 @@
-"""Items that few people know."""
+"""Items that few people know, and items unlike those that the user knows."""
 
 import numpy as np
 
-from recsys.maths import self_information
-from recsys.objectives._candidates import rows
-from recsys.types import Modular, Pool
+from recsys.maths import counts, in_tail, mean_in_profile, self_information
+from recsys.objectives._candidates import rows, vectors
+from recsys.types import Modular, Pool, RecsysError
 
 
 def novelty(pool: Pool, k: int) -> Modular:
@@ -12,3 +12,35 @@ def novelty(pool: Pool, k: int) -> Modular:
     context = pool.context
     bits = context.tables.get("self-information", lambda: self_information(context.need_train("novelty")))
     return Modular(bits[rows(pool)].astype(np.float32))
+
+
+def long_tail(pool: Pool, k: int, *, head: float = 0.8) -> Modular:
+    """Return 1 for each candidate in the long tail, 0 for one in the head.
+
+    The head is the fewest items that take the share `head` of all training positives (`recsys.maths.in_tail`), 80 % as
+    in Abdollahpouri, Burke and Mobasher 2019: the mean over a slate is its share of tail items, which is averaged
+    over users as APLT.
+
+    Raises:
+        RecsysError: for a head that is not above 0 and below 1, or a pool without histories.
+    """
+    if not 0 < head < 1:
+        raise RecsysError(f"long_tail: head is {head}, expected a number above 0 and below 1")
+    context = pool.context
+    tail = context.tables.get(f"tail {head}", lambda: in_tail(counts(context.need_train("long_tail")), head))
+    return Modular(tail[rows(pool)].astype(np.float32))
+
+
+def profile_distance(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modular:
+    """Return the mean over the user's history of 1 - the cosine to each item of it, in [0, 2].
+
+    Vargas and Castells 2011 (expected profile distance, before relevance and rank). Where `serendipity` looks at the
+    nearest item of the history, this looks at all of them. `space` is "cooccurrence", "factors" or "features"; a user
+    without history is at distance 1 from everything.
+
+    Raises:
+        RecsysError: if there is no such space, or the pool does not have what it is made of, or no histories.
+    """
+    train = pool.context.need_train("profile_distance")
+    near = mean_in_profile(vectors(pool.context, space, "profile_distance"), train, pool.users, rows(pool))
+    return Modular((1.0 - near).astype(np.float32))

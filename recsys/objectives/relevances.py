@@ -3,13 +3,26 @@
 import numpy as np
 
 from recsys import seeds
-from recsys.objectives._candidates import rows
+from recsys.objectives._candidates import FORMS, check_form, rows, worth
 from recsys.types import Modular, Pool
 
 
-def relevance(pool: Pool, k: int) -> Modular:
-    """Return the model's score of each candidate."""
-    return Modular(pool.scores)
+def relevance(pool: Pool, k: int, *, form: str = "score", slope: float = 0.0, offset: float = 0.0) -> Modular:
+    """Return the model's score of each candidate, or with `form` what the score is worth on [0, 1].
+
+    "score" is the score as it is; "range" is (s - min) / (max - min) over the user's pool, 1 where all are equal;
+    "rank" is 1 - (r - 1) / n for the r-th of n candidates, ties in the pool's order; "probability" is that of a like,
+    1 / (1 + exp(-(slope s + offset))) (Platt 1999), with constants that `recsys.likes.fit_likes` fits to likes held
+    out for choosing. Each form alone gives the pool's order: forms differ in what relevance is worth beside another
+    objective.
+
+    Raises:
+        RecsysError: for an unknown form, a probability without a slope above 0, or a slope with another form.
+    """
+    check_form(form, slope, offset, ("score", *FORMS), "relevance")
+    if form == "score":
+        return Modular(pool.scores)
+    return Modular(worth(pool, form, slope, offset, "relevance").astype(np.float32))
 
 
 def noise(pool: Pool, k: int, *, seed: int = 0) -> Modular:

@@ -9,10 +9,10 @@ from recsys.types.negatives import Negatives
 from recsys.types.pools import Context, Pool, Tables
 from recsys.types.slates import Slates
 from recsys.types.splits import Split
-from recsys.types.terms import Coverage, Modular, Spread, Term, Volume
+from recsys.types.terms import Counts, Coverage, Modular, Seats, Spread, Term, Volume
 
 __all__ = [
-    "Answer", "Context", "Coverage", "Dataset", "Evaluation", "Factors", "Interactions", "Items", "Model",
-    "Modular", "Negatives", "PerCatalogue", "PerMap", "PerUser", "Pool", "RecsysError", "Scorer", "Side", "Slates",
-    "Split", "Spread", "Tables", "TasteMap", "Term", "Volume", "Yardstick", "unknown",
+    "Answer", "Context", "Counts", "Coverage", "Dataset", "Evaluation", "Factors", "Interactions", "Items", "Model",
+    "Modular", "Negatives", "PerCatalogue", "PerMap", "PerUser", "Pool", "RecsysError", "Scorer", "Seats", "Side",
+    "Slates", "Split", "Spread", "Tables", "TasteMap", "Term", "Volume", "Yardstick", "unknown",
 ]  # fmt: skip

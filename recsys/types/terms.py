@@ -1,4 +1,4 @@
-"""The four shapes of an objective: what the greedy kernel can add, slot by slot.
+"""The shapes of an objective: what the greedy kernel can add, slot by slot.
 
 B users of a block, N candidates each. Gains are oriented so that more is better.
 """
@@ -74,4 +74,36 @@ class Volume:
     ridge: float = 0.0
 
 
-Term = Modular | Spread | Coverage | Volume
+@dataclass(frozen=True, eq=False)
+class Seats:
+    """Slots as seats that aspects win by their votes; each pick goes by whose seat is due (Dang and Croft 2012).
+
+    An aspect z with v_z = need[u, z] votes and s_z seats has the quotient q_z = v_z / (divisor s_z + 1). The gain is
+    focus q_y a[n, y] + (1 - focus) sum over z != y of q_z a[n, z], y the aspect with the largest quotient, the first
+    of those within 1e-6 of it. A pick gives each aspect its part of one seat, a[n, z] / sum_z a[n, z]. It is no
+    concave coverage: which aspect counts most changes from slot to slot.
+    """
+
+    coverage: Csr  # (M, Z) float32, non-negative: what one row is to each aspect
+    rows: Longs  # (B, N) row of each candidate in `coverage`
+    need: Doubles  # (B, Z) votes, non-negative
+    focus: float = 0.5  # from 0 to 1
+    divisor: float = 2.0  # 2 is Sainte-Lague, 1 is D'Hondt
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """How many picks each aspect has: the fall of a penalty (binomial diversity, Vargas et al. 2014).
+
+    The value of a slate with c_z picks of aspect z is exp(-sum of need[u, z] over aspects with none + the mean of
+    patience[u, z, c_z] over those with some, 0 where there are none); the gain is the value with n less the value
+    without. Aspects with need 0 do not count. The value is a product: neither monotone nor submodular.
+    """
+
+    coverage: Csr  # (M, Z) float32: above 0 where a row has the aspect
+    rows: Longs  # (B, N) row of each candidate in `coverage`
+    need: Doubles  # (B, Z) non-negative
+    patience: Doubles  # (B, Z, k + 1), at most 0; that of no pick is not read
+
+
+Term = Modular | Spread | Coverage | Volume | Seats | Counts

@@ -1,0 +1,83 @@
+"""Items to which the catalogue's attention does not go."""
+
+import numpy as np
+
+from recsys.maths import counts
+from recsys.objectives._candidates import rows, worth
+from recsys.types import Context, Factors, Modular, Pool, RecsysError
+from recsys.types.arrays import Csr, Doubles, Floats
+
+BLOCK = 256  # users scored at once
+SAMPLE = 4096  # users whose slates are counted
+FAINT = 1e-9  # slots: what rounding leaves of an item that everybody has met
+NEVER = np.float32(-3.0e38)  # finite, below every score
+
+
+def popularity_discount(
+    pool: Pool, k: int, *, beta: float = 0.3, form: str = "range", slope: float = 0.0, offset: float = 0.0
+) -> Modular:
+    """Return r(i) / n_i^beta: what a candidate is worth, discounted by how many users have it, in [0, 1].
+
+    The discount of RP3beta (Paudel et al. 2017), for the scores of any model: beta = 0 is relevance alone, and with
+    more of it the plausible among the rarely seen come first; `novelty` does not look at the score. n_i counts
+    training positives, an item without any as one. What r is on [0, 1] says `form`, as for `relevance`.
+
+    Raises:
+        RecsysError: for a beta below 0, a form or curve that `relevance` would refuse (or "score", which has no zero
+            to be a share of), or a pool without histories.
+    """
+    if not 0 <= beta < np.inf:
+        raise RecsysError(f"popularity_discount: beta is {beta}, expected a number from 0 on")
+    context = pool.context
+    n = context.tables.get("counts", lambda: counts(context.need_train("popularity_discount")))
+    gain = worth(pool, form, slope, offset, "popularity_discount") / np.maximum(n, 1.0)[rows(pool)] ** beta
+    return Modular(gain.astype(np.float32))
+
+
+def under_exposed(pool: Pool, k: int) -> Modular:
+    """Return the share of the exposure that each candidate's likes would earn and the model's slates deny, in [0, 1].
+
+    [owed - shown]_+ / owed, the crowding-out of an item, 0 where nothing is owed. Shown: how often it is among the k
+    items that the factor model scores highest of those that a user has not met. Owed: k slots of each such user,
+    shared over what they have not met in proportion to training positives (exposure by merit, Singh and Joachims
+    2018). Both are of the users of the split, of at most 4,096 of them evenly spaced, whoever is in the pool: with
+    fewer users than items / k, an item is mostly shown never (1) or too often (0). Costs that many users' scores of
+    all items, once for each k.
+
+    Raises:
+        RecsysError: for a pool without histories, or whose scores come from no factor model.
+    """
+    context = pool.context
+    factors, train = context.need_factors("under_exposed"), context.need_train("under_exposed")
+    denied = context.tables.get(f"under-exposed {k}", lambda: _denied(factors, train, _met(context, train), k))
+    return Modular(denied[rows(pool)].astype(np.float32))
+
+
+def _met(context: Context, train: Csr) -> Csr:
+    """Return everything that each user has met, (users, I), 1 where met."""
+    met = train if context.dislikes is None else Csr(train + abs(context.dislikes))
+    return Csr((np.ones(met.nnz), met.indices, met.indptr), shape=met.shape)
+
+
+def _denied(factors: Factors, train: Csr, met: Csr, k: int) -> Doubles:
+    step = max(1, -(-met.shape[0] // SAMPLE))
+    sample, likes = Csr(met[::step]), counts(train)
+    slots = np.minimum(k, met.shape[1] - np.diff(sample.indptr))
+    left = likes.sum() - sample @ likes
+    rate = np.where(left > 0, slots / np.maximum(left, 1.0), 0.0)  # slots for each like that the user has not met
+    owed = likes * (rate.sum() - sample.T @ rate)
+    shown = _shown(factors.user_factors[::step], factors.item_factors, sample, slots)
+    due = owed > FAINT
+    return np.where(due, np.maximum(owed - shown, 0.0) / np.where(due, owed, 1.0), 0.0)
+
+
+def _shown(users: Floats, items: Floats, met: Csr, slots: Doubles) -> Doubles:
+    """Return how often each item is among the `slots` items with the largest scores that a user has not met, (I,)."""
+    shown = np.zeros(len(items))
+    for start in range(0, len(users), BLOCK):
+        scores = users[start : start + BLOCK] @ items.T
+        part = met[start : start + BLOCK].tocoo()
+        scores[part.row, part.col] = NEVER
+        for row, n in zip(scores, slots[start : start + BLOCK], strict=True):
+            shown[np.argpartition(-row, n - 1)[:n]] += 1
+    return shown

@@ -1,0 +1,97 @@
+"""Slates in which aspects come as often as in the history: by seats, or as if drawn from it."""
+
+import numpy as np
+
+from recsys.maths import hard_members
+from recsys.objectives._aspects import members, of_candidates, tastes
+from recsys.objectives._candidates import rows, worth
+from recsys.types import Context, Counts, Pool, RecsysError, Seats
+from recsys.types.arrays import Csr, Doubles
+
+CERTAIN = -1e6  # log of a chance of 0: finite, and 0 again whatever root is taken of it
+
+
+def pm2(
+    pool: Pool,
+    k: int,
+    *,
+    to: str = "features",
+    focus: float = 0.5,
+    divisor: float = 2.0,
+    form: str = "range",
+    slope: float = 0.0,
+    offset: float = 0.0,
+) -> Seats:
+    """Return focus q_y p(i, y) + (1 - focus) sum over g != y of q_g p(i, g): slots as seats of aspects (PM-2).
+
+    Dang and Croft 2012. q_g = p(g|u) / (divisor s_g + 1) is the quotient of aspect g with s_g seats so far, y the
+    aspect with the largest (the first of those within 1e-6 of it); a pick gives g its part p(i, g) / sum_g p(i, g) of
+    one seat.
+    p(g|u) is the mix of features in the user's history, or of the regions of the first own map (`to="map"`),
+    p(i, g) = r(i) where item i has the feature g, times its share of a region, with r on [0, 1] as `form` says, as
+    for `relevance`. `divisor` 2 is Sainte-Lague, the paper's; 1 is D'Hondt, which favours what the user has most of.
+    Relevance is part of it: the paper's rule is this objective alone. From 0 to 1; it is no gain in the value of a
+    set, so greedy selection has no guarantee.
+
+    Raises:
+        RecsysError: for a setting that cannot be meant, or a pool without histories or features.
+    """
+    if not 0 <= focus <= 1:
+        raise RecsysError(f"pm2: focus is {focus}, expected a number from 0 to 1")
+    if not 0 < divisor < np.inf:
+        raise RecsysError(f"pm2: divisor is {divisor}, expected a number above 0")
+    liked, at = of_candidates(pool, members(pool.context, to, "pm2"), worth(pool, form, slope, offset, "pm2"))
+    return Seats(Csr(liked.astype(np.float32)), at, tastes(pool, to, "pm2"), focus, divisor)
+
+
+def binomial_diversity(pool: Pool, k: int, *, to: str = "features", alpha: float = 0.5) -> Counts:
+    """Return the growth of Coverage(S) NonRed(S): aspects come as often as in k draws from the history, [-1, 1].
+
+    Vargas, Baltrunas, Karatzoglou and Castells 2014. X_g is binomial with k draws and p_g = alpha p_local(g|u) +
+    (1 - alpha) p_global(g), the shares of the user's and of all training positives that have the feature (or lie in
+    the hard region of the first own map: `to="map"`). Coverage = prod over g not in S of P(X_g = 0)^(1/G), G the
+    number of aspects with p_g > 0, the only ones that count; NonRed = prod over the |G(S)| aspects in S of
+    P(X_g >= c_g | X_g >= 1)^(1/|G(S)|), c_g the number of items of S with g. A user without history has p_global.
+    Not submodular: greedy selection has no guarantee. Takes k numbers for every user and aspect.
+
+    Raises:
+        RecsysError: for a setting that cannot be meant, or a pool without histories or features.
+    """
+    if not 0 <= alpha <= 1:
+        raise RecsysError(f"binomial_diversity: alpha is {alpha}, expected a number from 0 to 1")
+    context = pool.context
+    belongs = context.tables.get(f"hard members {to}", lambda: _hard(context, to))
+    p = _chances(pool, belongs, alpha, to)
+    some = np.maximum((p > 0).sum(axis=1, keepdims=True), 1)
+    return Counts(belongs, rows(pool), -_log_none(p, k) / some, _log_patience(p, k))
+
+
+def _hard(context: Context, to: str) -> Csr:
+    belongs = members(context, to, "binomial_diversity")
+    return belongs if to == "features" else hard_members(context.maps[0])
+
+
+def _chances(pool: Pool, belongs: Csr, alpha: float, to: str) -> Doubles:
+    """Return p_g of each user, (U, G)."""
+    context = pool.context
+    train = context.need_train("binomial_diversity")
+    of_all = context.tables.get(f"chances {to}", lambda: np.asarray((train @ belongs).sum(axis=0)) / max(train.nnz, 1))
+    histories = train[pool.users]
+    sizes = np.diff(histories.indptr)[:, None]
+    own = np.where(sizes > 0, (histories @ belongs).toarray() / np.maximum(sizes, 1), of_all)
+    return np.asarray(alpha * own + (1 - alpha) * of_all, dtype=np.float64)
+
+
+def _log_none(p: Doubles, k: int) -> Doubles:
+    """Return log P(X = 0), (U, G)."""
+    return np.where(p < 1, k * np.log1p(-np.where(p < 1, p, 0.0)), CERTAIN * k)
+
+
+def _log_patience(p: Doubles, k: int) -> Doubles:
+    """Return log P(X >= c | X >= 1) for c from 0 to k, (U, G, k + 1): 0 for c = 0, and where p is 0."""
+    from scipy.special import bdtrc  # here: it is slow to load, and few need it
+
+    at_least = bdtrc(np.arange(1, k), k, p[:, :, None])  # for c from 2
+    some = -np.expm1(_log_none(p, k))[:, :, None]
+    told = np.where(some > 0, at_least / np.where(some > 0, some, 1.0), 1.0)
+    return np.pad(np.log(np.clip(told, 1e-300, 1.0)), ((0, 0), (0, 0), (2, 0)))
