@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import conf
 from scipy import sparse
-from slowly import Slow, catalogue, slow
+from slowly import Slow, catalogue, make_evaluation, slow
 from worlds import make_maps, make_split
 
 from recsys import metrics
+from recsys.metrics import picks
 from recsys.types import Evaluation, PerCatalogue, PerMap, PerUser, Tables, Yardstick
 
 ACCURACY = ("ndcg", "recall", "precision", "hit_rate", "mrr", "average_precision", "rbp")
@@ -35,22 +36,6 @@ SHOWN = (
 )  # fmt: skip
 COMMUNITIES = ("deficit", "deficit_own", "out_of_bubble_recall")  # these are found from a random start
 CATALOGUE = [name for name in metrics.__all__ if getattr(metrics, name).__module__ == "recsys.metrics.catalogue"]
-
-
-def make_evaluation(seed=0, users=30, items=40, length=8, maps=3, regions=5):
-    """Random slates of all lengths from 0 to `length`, some users without history, some without positives."""
-    rng = np.random.default_rng(seed)
-    split = make_split(seed, users, items)
-    quiet, cold = rng.random(users) < 0.2, rng.random(users) < 0.1
-    test = sparse.csr_array(split.test.toarray() * ~quiet[:, None])
-    train = sparse.csr_array(split.train.toarray() * ~cold[:, None])
-    bare = rng.random(items) < 0.2
-    features = sparse.csr_array(split.items.features.toarray() * ~bare[:, None])
-    split = replace(split, train=train, test=test, items=replace(split.items, features=features))
-    slates = np.argsort(rng.random((users, items)) - 0.5 * test.toarray(), axis=1)[:, :length].astype(np.int32)
-    slates[np.arange(length) >= rng.integers(0, length + 1, users)[:, None]] = -1
-    own, audit, content = (make_maps(split, maps, regions, seed) for seed in (5, 6, 7))
-    return Evaluation(slates, Yardstick(split, own, audit, content))
 
 
 def reordered(evaluation, users):
@@ -220,6 +205,16 @@ def test_items_and_regions_may_have_other_numbers():
             assert value(after) == pytest.approx(value(before))
         elif name not in COMMUNITIES:
             assert after.values == pytest.approx(before.values, abs=1e-5, nan_ok=True), name
+
+
+@pytest.mark.parametrize("name", PER_USER)
+def test_users_may_be_taken_a_few_at_a_time(monkeypatch, name):
+    whole = getattr(metrics, name)(make_evaluation(), 8).values
+    monkeypatch.setattr(picks.blocks, "__defaults__", (7,))
+    monkeypatch.setattr("recsys.metrics.diversity.PAIRS", 4)
+    monkeypatch.setattr("recsys.maths.surprises.ITEMS", 3)
+    monkeypatch.setattr("recsys.maths.surprises.PAIRS", 5)
+    assert getattr(metrics, name)(make_evaluation(), 8).values == pytest.approx(whole, abs=1e-12, nan_ok=True)
 
 
 def test_users_without_held_out_positives_change_no_accuracy():

@@ -10,11 +10,11 @@ from scipy import sparse
 
 from recsys import maths
 from recsys.maths.binomials import binomial_diversity as chance
+from recsys.metrics.ideals import ALPHA, ideal_gains
 from recsys.metrics.picks import blocks, discounts, divide, even_features, hit_places, n_test, n_train, picks
-from recsys.types import Evaluation, PerUser, Yardstick
+from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Bools, Csr, Doubles, Ints, Longs
 
-ALPHA = 0.5  # of `alpha_ndcg`: what a feature that was shown once is still worth is 1 - alpha
 OWN = 0.5  # of `binomial_diversity`: the weight of the user's own shares against those of everybody
 STOP = 0.5  # of `err_ia`: the chance that a hit is enough, (2^1 - 1) / 2^1
 
@@ -143,41 +143,6 @@ def binomial_diversity(evaluation: Evaluation, k: int) -> PerUser:
         "and a slate"
     )
     return PerUser(np.where(defined, values, np.nan), convention, 1)
-
-
-def ideal_gains(yardstick: Yardstick, k: int) -> Doubles:
-    """Return the gain of each of k greedy picks from a user's held-out positives, (U, k)."""
-    split = yardstick.split
-    tie = np.argsort(np.argsort(split.item_ids, kind="stable"))
-    gains = np.zeros((split.test.shape[0], k))
-    for b in blocks(len(gains)):
-        first, last = split.test.indptr[b.start], split.test.indptr[b.stop]
-        items = split.test.indices[first:last]
-        row = np.repeat(np.arange(b.stop - b.start), np.diff(split.test.indptr[b.start : b.stop + 1]))
-        if len(items):
-            gains[b] = _greedy(split.items.features[items], row, tie[items], b.stop - b.start, k)
-    return gains
-
-
-def _greedy(features: Csr, row: Longs, tie: Longs, n: int, k: int) -> Doubles:
-    """Return the gain of each pick, (n, k), from candidates of users `row` in order, with `features` (E, F)."""
-    gains, left = np.zeros((n, k)), np.ones((n, features.shape[1]))
-    entry = np.repeat(np.arange(len(row)), np.diff(features.indptr))
-    cell = row[entry], features.indices
-    users, starts = np.unique(row, return_index=True)
-    place = np.searchsorted(users, row)
-    alive = np.ones(len(row), dtype=bool)
-    for step in range(min(k, int(np.bincount(row).max()))):
-        gain = np.where(alive, np.bincount(entry, left[cell], minlength=len(row)), -1.0)
-        best = np.maximum.reduceat(gain, starts)
-        equal = alive & (gain == best[place])  # powers of 1/2: sums of them are exact, in any order
-        first = np.minimum.reduceat(np.where(equal, tie, np.iinfo(np.int64).max), starts)
-        chosen = equal & (tie == first[place])
-        gains[users, step] = np.maximum(best, 0.0)
-        alive &= ~chosen
-        taken = chosen[entry]
-        left[cell[0][taken], cell[1][taken]] *= 1.0 - ALPHA
-    return gains
 
 
 def _aspects(evaluation: Evaluation, k: int) -> Aspects:
