@@ -13,10 +13,10 @@ from recsys.types.arrays import Doubles
 def region_displacement(evaluation: Evaluation, k: int, taste_map: TasteMap) -> Doubles:
     """Return the share of exposure owed to region g that went to region h, (Z, Z): the mean over users.
 
-    q is what nearby other communities consume (`recsys.maths.near_mixes`), scaled to sum to 1, e the mix of the slate.
-    Rows sum to the mean q, columns to the mean e, everything to 1; what is off the diagonal is the mean total variation,
-    the least that any coupling of q and e can move, spread in proportion. Users without anything owed or shown on the
-    map are left out; without any user, NaN.
+    q is what nearby other communities consume (`recsys.maths.near_mixes`), scaled to sum to 1, e the mix of the
+    slate. Rows sum to the mean q, columns to the mean e, everything to 1; what is off the diagonal is the mean
+    total variation, the least that any coupling of q and e can move, spread in proportion. Users without anything
+    owed or shown on the map are left out; without any user, NaN.
 
     Formula: diag(min(q, e)) + max(0, q - e) max(0, e - q)' / TV(q, e).
     """
