@@ -20,7 +20,11 @@ MODULES = (
     "scores", "configs", "experiments", "sweeps", "types",
 )  # fmt: skip
 # Each gets a table of its names and what they are, for the pages that include it.
-TABLES = ("splits", "models", "objectives", "metrics")
+TABLES = ("splits", "models")
+# What the docstring of a metric says beside its text, in the order of the columns.
+FIELDS = ("Formula", "Range", "Better", "Cost", "Source")
+FIELD = re.compile(r"^:(\w+): (.*(?:\n {4}.*)*)", re.MULTILINE)
+CITED = re.compile(r"\(([^()]*[A-Z][^()]*\b(?:19|20)\d\d)\b[^()]*\)")
 
 # Arrays are shown by the names that the source gives them.
 ARRAY = re.compile(r"~?numpy\.ndarray\[tuple\[~?typing\.Any, \.\.\.\], ~?numpy\.dtype\[~?(?:numpy|typing)\.(\w+)\]\]")
@@ -70,6 +74,8 @@ def write_api(app: Any) -> None:
     for name in TABLES:
         _write(API / "tables" / f"{name}.md", _table(importlib.import_module(f"recsys.{name}")))
     _write(API / "tables" / "keys.md", _keys())
+    _write(API / "tables" / "metrics.md", _metrics())
+    _write(API / "tables" / "objectives.md", _objectives())
 
 
 def shorten(app: Any, what: str, name: str, found: Any, options: Any, signature: Any, returns: Any) -> Any:
@@ -100,6 +106,45 @@ def read_markdown(app: Any, what: str, name: str, found: Any, options: Any, line
 def _table(module: ModuleType) -> str:
     rows = [f"| `{name}` | {_first_line(getattr(module, name))} |" for name in sorted(module.__all__)]
     return "\n".join(["| name | what it is |", "|---|---|", *rows]) + "\n"
+
+
+def _metrics() -> str:
+    """Return a table of the metrics of each module, with what their docstrings say in fields."""
+    from recsys import metrics
+
+    homes: dict[str, list[str]] = {}
+    for name in metrics.__all__:
+        homes.setdefault(getattr(metrics, name).__module__, []).append(name)
+    parts = []
+    for home in sorted(homes):
+        parts += [f"### {home.rpartition('.')[2].capitalize()}", "", _first_line(importlib.import_module(home)), ""]
+        parts += [f"| name | what it is | {' | '.join(FIELDS).lower()} |", "|---" * (2 + len(FIELDS)) + "|"]
+        for name in homes[home]:
+            said = fields(getattr(metrics, name))
+            cells = " | ".join(_prose(said[field]) for field in FIELDS)
+            parts.append(f"| `{name}` | {_first_line(getattr(metrics, name))} | {cells} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _objectives() -> str:
+    """Return a table of the objectives, with their shapes and settings from their signatures, and their sources."""
+    from recsys import objectives
+
+    rows = ["| name | what it is | shape | settings | source |", "|---|---|---|---|---|"]
+    for name in sorted(objectives.__all__):
+        found = getattr(objectives, name)
+        said = inspect.signature(found)
+        settings = [f"`{p.name} = {p.default!r}`" for p in said.parameters.values() if p.kind is p.KEYWORD_ONLY]
+        cited = "; ".join(CITED.findall(re.sub(r"\s+", " ", inspect.getdoc(found) or "")))
+        shape = getattr(said.return_annotation, "__name__", str(said.return_annotation))
+        rows.append(f"| `{name}` | {_first_line(found)} | `{shape}` | {', '.join(settings)} | {_prose(cited)} |")
+    return "\n".join(rows) + "\n"
+
+
+def fields(found: Any) -> dict[str, str]:
+    """Return what a docstring says in lines such as ":Range: [0, 1]"."""
+    return {name: re.sub(r"\s+", " ", text) for name, text in FIELD.findall(inspect.getdoc(found) or "")}
 
 
 def _keys() -> str:

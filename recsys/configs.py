@@ -112,7 +112,7 @@ class Judge(Section):
     """On what, by which metrics and with how many bootstrap draws."""
 
     on: Literal["test", "validation"] = "test"
-    metrics: list[str] = Field(default_factory=lambda: list(metrics.__all__))
+    metrics: list[str] = Field(default_factory=lambda: list(metrics.STANDARD))
     draws: int = Field(1000, ge=100)
 
     @field_validator("metrics")

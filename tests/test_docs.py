@@ -8,10 +8,11 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from pages import conf
 from scipy import sparse
 
 import recsys
-from recsys import configs
+from recsys import configs, metrics, objectives
 from recsys.cli import cli
 from recsys.sweeps import plans
 from recsys.types import Dataset, Interactions, Items, Split
@@ -110,3 +111,21 @@ def test_the_pages_name_every_command_and_no_other() -> None:
         for option in re.findall(r"--[a-z-]+", text):
             assert option in help_page.output, text
     assert found == set(there)
+
+
+@pytest.mark.parametrize("name", metrics.__all__)
+def test_a_metric_says_all_that_its_table_shows(name: str) -> None:
+    said = conf.fields(getattr(metrics, name))
+    assert tuple(said) == conf.FIELDS and all(said.values())
+    row = next(line for line in conf._metrics().splitlines() if line.startswith(f"| `{name}` |"))
+    assert len(re.findall(r"(?<!\\)\|", row)) == len(conf.FIELDS) + 3
+
+
+def test_an_objective_shows_the_shape_and_the_settings_of_its_signature() -> None:
+    table = conf._objectives()
+    assert (
+        "| `volume` |" in table and "| `Volume` | `space = 'cooccurrence'`, `ridge = 0.01`, `window = None` |" in table
+    )
+    for name in objectives.__all__:
+        row = next(line for line in table.splitlines() if line.startswith(f"| `{name}` |"))
+        assert re.search(r"\| `(Modular|Spread|Coverage|Volume)` \|", row) and len(re.findall(r"(?<!\\)\|", row)) == 6

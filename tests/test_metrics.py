@@ -2,39 +2,40 @@
 
 import inspect
 import math
+import re
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pages import conf
 from scipy import sparse
+from slowly import Slow, catalogue, make_evaluation, slow
 from worlds import make_maps, make_split
 
-from recsys import metrics, seeds
-from recsys.maths import communities, cooccurrence_vectors, near_mixes, user_mixes
+from recsys import metrics
+from recsys.metrics import picks
 from recsys.types import Evaluation, PerCatalogue, PerMap, PerUser, Tables, Yardstick
 
-ACCURACY = ("ndcg", "recall", "precision", "hit_rate", "mrr")
+ACCURACY = ("ndcg", "recall", "precision", "hit_rate", "mrr", "average_precision", "rbp")
 BUBBLES = ("discovery", "untouched_share")
-TESTED = (*ACCURACY, "serendipity", "discovery", "discovery_own", "discovery_content")
-
-
-def make_evaluation(seed=0, users=30, items=40, length=8, maps=3, regions=5):
-    """Random slates of all lengths from 0 to `length`, some users without history, some without positives."""
-    rng = np.random.default_rng(seed)
-    split = make_split(seed, users, items)
-    quiet, cold = rng.random(users) < 0.2, rng.random(users) < 0.1
-    test = sparse.csr_array(split.test.toarray() * ~quiet[:, None])
-    train = sparse.csr_array(split.train.toarray() * ~cold[:, None])
-    bare = rng.random(items) < 0.2
-    features = sparse.csr_array(split.items.features.toarray() * ~bare[:, None])
-    split = replace(split, train=train, test=test, items=replace(split.items, features=features))
-    slates = np.argsort(rng.random((users, items)) - 0.5 * test.toarray(), axis=1)[:, :length].astype(np.int32)
-    slates[np.arange(length) >= rng.integers(0, length + 1, users)[:, None]] = -1
-    own, audit, content = (make_maps(split, maps, regions, seed) for seed in (5, 6, 7))
-    return Evaluation(slates, Yardstick(split, own, audit, content))
+HITS = ("epc", "efd", "epd", "eild_features", "eild_cooccurrence", "alpha_ndcg", "err_ia")
+SERENDIPITIES = ("serendipity", "serendipity_ge", "serendipity_popularity", "surprise", "topic_serendipity")
+FOUND = ("discovery", "discovery_own", "discovery_content", "out_of_bubble_recall")
+TESTED = (*ACCURACY, *HITS, *SERENDIPITIES, *FOUND)
+FEATURED = ("alpha_ndcg", "err_ia", "subtopic_recall", "cpr", "binomial_diversity", "topic_serendipity")
+HISTORY = (
+    "ild_cooccurrence", "eild_cooccurrence", "vendi_cooccurrence", "serendipity", "surprise", "topic_serendipity", "epd",
+    "popularity_lift", "upd", "err_ia", "cpr", "binomial_diversity", "out_of_bubble_recall", "crowd_out",
+    "exposure_desert",
+)  # fmt: skip
+SHOWN = (
+    "self_information", "arp", "aplt", "aclt", "popularity_lift", "upd", "subtopic_recall", "cpr", "binomial_diversity",
+    "gini", "evenness", "shannon_entropy", "effective_catalogue", "herfindahl", "mean_inter_list", "crowd_out",
+)  # fmt: skip
+COMMUNITIES = ("deficit", "deficit_own", "out_of_bubble_recall")  # these are found from a random start
+CATALOGUE = [name for name in metrics.__all__ if getattr(metrics, name).__module__ == "recsys.metrics.catalogue"]
 
 
 def reordered(evaluation, users):
@@ -53,110 +54,7 @@ def value(answer):
     return np.nanmean(answer.values)
 
 
-class Slow:
-    """Every metric of one user at one k, from sets and loops."""
-
-    def __init__(self, evaluation, user, k):
-        yardstick = evaluation.yardstick
-        self.split, self.yardstick, self.k = yardstick.split, yardstick, k
-        self.slate = [int(i) for i in evaluation.items[user, :k] if i >= 0]
-        self.ranked = {int(i): r + 1 for r, i in enumerate(evaluation.items[user, :k]) if i >= 0}
-        self.test, self.train = (set(np.flatnonzero(m.toarray()[user])) for m in (self.split.test, self.split.train))
-        self.user = user
-
-    def accuracy(self, value):
-        return value() if self.test else math.nan
-
-    def ndcg(self):
-        gain = sum(1 / math.log2(r + 1) for i, r in self.ranked.items() if i in self.test)
-        return self.accuracy(lambda: gain / sum(1 / math.log2(r + 2) for r in range(min(self.k, len(self.test)))))
-
-    def recall(self):
-        return self.accuracy(lambda: len(self.test & set(self.slate)) / len(self.test))
-
-    def precision(self):
-        return self.accuracy(lambda: len(self.test & set(self.slate)) / self.k)
-
-    def hit_rate(self):
-        return self.accuracy(lambda: float(bool(self.test & set(self.slate))))
-
-    def mrr(self):
-        return self.accuracy(lambda: max((1 / r for i, r in self.ranked.items() if i in self.test), default=0.0))
-
-    def self_information(self):
-        counts = self.split.train.toarray().sum(axis=0)
-        bits = [-math.log2(max(counts[i], 1) / max(counts.sum(), 1)) for i in self.slate]
-        return sum(bits) / len(bits) if bits else math.nan
-
-    def ild(self, vectors):
-        usable = [vectors[i] for i in self.slate if vectors[i].any()]
-        far = [1 - a @ b / math.sqrt(a @ a) / math.sqrt(b @ b) for a, b in combinations(usable, 2)]
-        return sum(far) / len(far) if far else math.nan
-
-    def ild_features(self):
-        return self.ild(self.split.items.features.toarray().astype(float))
-
-    def ild_cooccurrence(self):
-        return self.ild(cooccurrence_vectors(self.split.train).astype(float))
-
-    def serendipity(self):
-        vectors = cooccurrence_vectors(self.split.train).astype(float)
-        if not self.test or not self.train:
-            return math.nan
-        near = {i: max(0.0, *(vectors[i] @ vectors[j] for j in self.train)) for i in self.test & set(self.slate)}
-        return sum(1 - n for n in near.values()) / self.k
-
-    def calibration_kl(self):
-        features = self.split.items.features.toarray().astype(float)
-
-        def mix(items):
-            known = [features[i] / features[i].sum() for i in items if features[i].any()]
-            return sum(known) / len(known) if known else None
-
-        p, q = mix(self.train), mix(self.slate)
-        if p is None or q is None:
-            return math.nan
-        return sum(a * math.log(a / (0.99 * b + 0.01 * a)) for a, b in zip(p, q, strict=True) if a > 0)
-
-    def untouched(self, taste_map, items):
-        region = {i: row.argmax() for i, row in enumerate(taste_map.assignment.toarray()) if row.any()}
-        met = {region[i] for i in self.train if i in region}
-        known = [i for i in items if i in region]
-        return [i for i in known if region[i] not in met], known
-
-    def discovery(self, maps="audit_maps"):
-        values = []
-        for taste_map in getattr(self.yardstick, maps):
-            wanted, _ = self.untouched(taste_map, self.test)
-            hits = len(set(wanted) & set(self.slate))
-            values.append(hits / min(self.k, len(wanted)) if wanted else math.nan)
-        return values
-
-    def untouched_share(self, maps="audit_maps"):
-        values = []
-        for taste_map in getattr(self.yardstick, maps):
-            new, known = self.untouched(taste_map, self.slate)
-            values.append(len(new) / len(known) if known else math.nan)
-        return values
-
-    def deficit(self, maps="audit_maps"):
-        values = []
-        label = communities(self.split.train, seeds.derive(self.split.seed, "judge"))
-        for taste_map in getattr(self.yardstick, maps):
-            q = near_mixes(user_mixes(self.split.train, taste_map.assignment), label)[self.user]
-            shown = sum((taste_map.assignment.toarray()[i] for i in self.slate), np.zeros(len(q))) / self.k
-            values.append(sum(max(0.0, a - e) for a, e in zip(q, shown, strict=True)) / sum(q))
-        return values
-
-
-def slow(name, evaluation, k):
-    bare, _, family = name.rpartition("_") if name.endswith(("_own", "_content")) else (name, "", "audit")
-    arguments = (f"{family}_maps",) if bare in ("discovery", "untouched_share", "deficit") else ()
-    users = range(len(evaluation.items))
-    return np.array([getattr(Slow(evaluation, user, k), bare)(*arguments) for user in users], dtype=float).T
-
-
-PER_USER = [name for name in metrics.__all__ if name not in ("coverage", "gini")]
+PER_USER = [name for name in metrics.__all__ if name not in CATALOGUE]
 
 
 @pytest.mark.parametrize("name", metrics.__all__)
@@ -199,11 +97,11 @@ class TestContract:
         }[lacking]
         answer = getattr(metrics, name)(changed, 5)
         undefined = {
-            "maps": name.startswith((*BUBBLES, "deficit")),
-            "features": name in ("ild_features", "calibration_kl"),
+            "maps": name in (*FOUND, *COMMUNITIES) or name.startswith(BUBBLES),
+            "features": name.endswith("_features") or name.startswith("calibration") or name in FEATURED,
             "test": name in TESTED,
-            "train": name in ("calibration_kl", "ild_cooccurrence", "serendipity") or name.startswith("deficit"),
-            "slates": name.startswith(("ild", "self", "calibration", "untouched", "gini")),
+            "train": name in HISTORY or name.startswith(("calibration", "deficit")),
+            "slates": name.startswith(("ild", "vendi", "calibration", "untouched")) or name in SHOWN,
         }[lacking]
         found = answer.values if isinstance(answer, PerUser | PerMap) else np.array([value(answer)])
         assert np.isnan(found).all() == undefined
@@ -221,7 +119,43 @@ def test_it_is_its_definition(name, k):
     evaluation = make_evaluation(seed=k)
     expected = slow(name, evaluation, k)
     assert getattr(metrics, name)(evaluation, k).values == pytest.approx(expected, abs=1e-6, nan_ok=True)
-    assert np.nansum(expected) > 0 or (k == 1 and name.startswith("ild"))
+    assert np.nansum(abs(expected)) > 0 or (k == 1 and name.startswith(("ild", "eild")))
+
+
+@pytest.mark.parametrize("k", [1, 5, 8, 12])
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_of_the_catalogue_it_is_its_definition(name, k):
+    evaluation = make_evaluation(seed=k)
+    if name in ("crowd_out", "exposure_desert"):  # and an item that nobody has
+        train = evaluation.yardstick.split.train.toarray()
+        train[:, 3] = 0
+        evaluation = with_train(evaluation, train)
+    answer, expected = getattr(metrics, name)(evaluation, k), catalogue(name, evaluation, k)
+    assert value(answer) == pytest.approx(expected) and expected > 0
+    shown = np.bincount(answer.shown[answer.shown >= 0], minlength=40).astype(float)
+    assert answer.statistic(np.stack([shown, 2 * shown]))[0] == pytest.approx(expected)
+
+
+def with_train(evaluation, train):
+    split = replace(evaluation.yardstick.split, train=sparse.csr_array(train))
+    return Evaluation(evaluation.items, Yardstick(split, *_maps(evaluation)))
+
+
+@pytest.mark.parametrize("k", [1, 5, 12])
+@pytest.mark.parametrize("name", metrics.__all__)
+def test_it_stays_in_the_range_and_has_the_direction_that_its_page_says(name, k):
+    said = conf.fields(getattr(metrics, name))
+    known = {"k": k, "U": 30, "I": 40, "inf": math.inf, "e": math.e, "log": math.log, "log2": math.log2}
+    low, high = (eval(end, known) for end in re.match(r"[\[(](.*), (.*)[\])]", said["Range"]).groups())
+    for seed in range(3):
+        answer = getattr(metrics, name)(make_evaluation(seed), k)
+        found = np.array([value(answer)]) if isinstance(answer, PerCatalogue) else answer.values
+        found = found[~np.isnan(found)]
+        assert len(found) or (k == 1 and name.startswith("ild"))
+        assert (found >= low - 1e-9).all() and (found <= high + 1e-9).all()
+        if isinstance(answer, PerCatalogue) and high < 5:
+            assert answer.span == (low, high)
+    assert said["Better"] == {1: "more", -1: "less", 0: "neither"}[answer.direction]
 
 
 @given(seed=st.integers(0, 10**6), users=st.integers(2, 9), items=st.integers(9, 14), k=st.integers(1, 10))
@@ -241,7 +175,7 @@ def test_users_may_come_in_any_order(seed):
     evaluation = make_evaluation(seed % 7)
     order = np.random.default_rng(seed).permutation(30)
     for name in metrics.__all__:
-        if name.startswith("deficit"):  # communities are found from a random start
+        if name in COMMUNITIES:
             continue
         before, after = (getattr(metrics, name)(e, 5) for e in (evaluation, reordered(evaluation, order)))
         if isinstance(before, PerCatalogue):
@@ -269,8 +203,18 @@ def test_items_and_regions_may_have_other_numbers():
         before, after = (getattr(metrics, name)(e, 5) for e in (evaluation, other))
         if isinstance(before, PerCatalogue):
             assert value(after) == pytest.approx(value(before))
-        elif not name.startswith("deficit"):
+        elif name not in COMMUNITIES:
             assert after.values == pytest.approx(before.values, abs=1e-5, nan_ok=True), name
+
+
+@pytest.mark.parametrize("name", PER_USER)
+def test_users_may_be_taken_a_few_at_a_time(monkeypatch, name):
+    whole = getattr(metrics, name)(make_evaluation(), 8).values
+    monkeypatch.setattr(picks.blocks, "__defaults__", (7,))
+    monkeypatch.setattr("recsys.metrics.diversity.PAIRS", 4)
+    monkeypatch.setattr("recsys.maths.surprises.ITEMS", 3)
+    monkeypatch.setattr("recsys.maths.surprises.PAIRS", 5)
+    assert getattr(metrics, name)(make_evaluation(), 8).values == pytest.approx(whole, abs=1e-12, nan_ok=True)
 
 
 def test_users_without_held_out_positives_change_no_accuracy():
@@ -318,7 +262,7 @@ def test_the_best_slate_is_worth_one():
         positives = split.test.indices[split.test.indptr[user] : split.test.indptr[user + 1]][:10]
         items[user, : len(positives)] = positives
     best = Evaluation(items, Yardstick(split, audit_maps=make_maps(split)))
-    for name in ("ndcg", "hit_rate", "mrr", "discovery"):
+    for name in ("ndcg", "hit_rate", "mrr", "average_precision", "discovery"):
         assert value(getattr(metrics, name)(best, 10)) == 1.0
 
 

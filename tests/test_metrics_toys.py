@@ -6,6 +6,8 @@ from scipy import sparse
 
 from recsys import metrics
 from recsys.maths import deficit
+from recsys.maths.binomials import binomial_diversity
+from recsys.maths.spectra import vendi
 from recsys.types import Evaluation, Items, PerCatalogue, Split, Yardstick
 
 ITEMS = "abcdefgh"
@@ -67,10 +69,44 @@ def four_users():
         ("calibration_kl", 2.4923),  # Steck, alpha = .01, nats
         ("coverage", 0.625),  # RecTools
         ("gini", 0.5139),  # LensKit, irspack
+        ("average_precision", 0.5833),  # implicit
+        ("epc", 0.3712),  # RankSys, by rank and hits
+        ("arp", 0.8889),  # RecTools
+        ("calibration_js", 0.5383),
+        ("evenness", 1 - 0.5139),
+        ("shannon_entropy", 2.1972),  # RankSys, Elliot, Microsoft Recommenders
+        ("never_shown", 0.375),
     ],
 )
 def test_four_users(four_users, metric, expected):
     assert value(getattr(metrics, metric)(four_users, 3)) == pytest.approx(expected, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("eild_features", 0.4975),  # RankSys
+        ("alpha_ndcg", 0.7652),
+        ("epc", 0.4949),  # Elliot
+        ("serendipity_popularity", 0.1528),  # RecTools
+    ],
+)
+def test_users_with_a_list(four_users, metric, expected):
+    """Elsewhere the mean is over these; here the fourth, who has held-out positives, counts 0."""
+    values = getattr(metrics, metric)(four_users, 3).values
+    assert values[:3].mean() == pytest.approx(expected, abs=5e-5) and values[3] == 0
+
+
+def test_alpha_ndcg_of_each_user(four_users):
+    assert metrics.alpha_ndcg(four_users, 3).values == pytest.approx([0.9197, 0.6309, 0.7449, 0], abs=5e-5)
+
+
+def test_slates_of_the_documentation_of_rectools():
+    test = rows(["ab", "bc", "b", "b"])[:, :4]
+    train = rows(["ab", "ab", "a", ""])[:, :4]
+    evaluation = Evaluation(slates(["ab", "bc", "c", "bc"], 2), Yardstick(make_split(train, test, np.ones((4, 1)))))
+    assert metrics.serendipity_popularity(evaluation, 1).values.tolist() == [0, 0.25, 0, 0.25]
+    assert metrics.serendipity_popularity(evaluation, 2).values.tolist() == [0, 0.5, 0, 0.125]
 
 
 @pytest.mark.parametrize("metric", ["ild_features", "self_information", "calibration_kl"])
@@ -93,6 +129,18 @@ RERANKED = {  # slate: intra-list distance, calibration KL, deficit
     "aehg": (0.6329, 0.3192, 0.1899),  # DPP
     "aceb": (0.4495, 0.3699, 0.1899),  # negative space
     "acgf": (0.4128, 0.0713, 0.0823),  # negative space alone
+}
+
+
+BINOMIAL = {
+    "aehc": 0.7130,
+    "aebh": 0.9248,
+    "abcd": 0.2487,
+    "cabf": 0.4570,
+    "cabh": 0.7415,
+    "aehg": 0.4718,
+    "aceb": 0.3481,
+    "acgf": 0.3498,
 }
 
 
@@ -121,3 +169,17 @@ def test_reranked_slates_have_their_deficit():
     exposure = SHARES[slates(RERANKED, 4)].mean(axis=1)
     found = deficit(np.broadcast_to(OWED, exposure.shape), exposure, PLAUSIBLE)
     assert found == pytest.approx([owed for _, _, owed in RERANKED.values()], abs=5e-5)
+
+
+def test_reranked_slates_have_their_binomial_diversity():
+    own, everybody = np.array([0.6, 0.3, 0.1]), np.array([0.5, 0.3, 0.2])
+    counts = np.array([(SHARES[row] > 0).sum(axis=0) for row in slates(BINOMIAL, 4)])
+    p = np.broadcast_to((own + everybody) / 2, counts.shape)
+    assert binomial_diversity(counts, p, 4) == pytest.approx(list(BINOMIAL.values()), abs=5e-5)
+
+
+def test_slates_have_their_vendi_score_under_squared_cosines():
+    vectors = np.array(VECTORS) / np.linalg.norm(VECTORS, axis=1, keepdims=True)
+    squared = np.einsum("ia,ib->iab", vectors, vectors).reshape(8, 9)  # their dot product is the squared cosine
+    found = vendi(squared[slates(["abcd", "aehg"], 4)], np.array([4, 4]))
+    assert found == pytest.approx([1.6285, 3.2732], abs=5e-5)

@@ -14,10 +14,10 @@ from recsys import cli, data
 from recsys.data import from_frame
 from recsys.data.releases import read_lists, read_ratings
 from recsys.experiments.protocols import make_trial
-from recsys.experiments.recipes import Protocol, read_recipe, recipes
+from recsys.experiments.recipes import FULL, Protocol, read_recipe, recipes
 from recsys.experiments.reproductions import Check, prepare_trial, reproduce
 from recsys.experiments.trials import widened
-from recsys.metrics import sampled, variants
+from recsys.metrics import sampled
 from recsys.metrics.sampled import Ranks, draw_negatives, rank_sampled
 from recsys.types import Evaluation, Negatives, PerUser, RecsysError, Yardstick
 
@@ -181,7 +181,7 @@ def test_a_variant_is_its_definition(name, k):
     rng = np.random.default_rng(k)
     items = np.argsort(rng.random((60, 40)) - 0.4 * split.test.toarray(), axis=1)[:, :12].astype(np.int32)
     items[0] = -1
-    answer = getattr(variants, name)(Evaluation(items, Yardstick(split)), k)
+    answer = FULL[name](Evaluation(items, Yardstick(split)), k)
     assert isinstance(answer, PerUser)
     for user in range(60):
         test = set(split.test[[user]].indices.tolist())
@@ -204,7 +204,7 @@ def test_shares_of_the_picks_against_every_pair_of_users():
         "shannon_entropy": -sum(share * math.log2(share) for share in p if share),
     }
     for name, value in expected.items():
-        answer = getattr(variants, name)(evaluation, 6)
+        answer = FULL[name](evaluation, 6)
         assert answer.statistic(counts) == pytest.approx(value), name
         assert answer.statistic(np.stack([counts, counts])) == pytest.approx([value, value])
 
@@ -212,8 +212,8 @@ def test_shares_of_the_picks_against_every_pair_of_users():
 def test_an_even_catalogue_has_the_largest_entropy_and_evenness():
     even = np.ones(3883)
     evaluation = Evaluation(np.zeros((1, 1), np.int32), Yardstick(make_split()))
-    assert variants.shannon_entropy(evaluation, 1).statistic(even) == pytest.approx(math.log2(3883))
-    assert variants.gini_diversity(evaluation, 1).statistic(even) == pytest.approx(1.0)
+    assert FULL["shannon_entropy"](evaluation, 1).statistic(even) == pytest.approx(math.log2(3883))
+    assert FULL["gini_diversity"](evaluation, 1).statistic(even) == pytest.approx(1.0)
 
 
 # Protocols.

@@ -7,6 +7,8 @@ from recsys.maths.popularity import counts
 from recsys.types.arrays import Csr, Doubles, Floats, Ints, Longs
 
 CELLS = 1 << 22  # numbers at a time: memory does not grow with the catalogue or with a history
+ITEMS = 64  # at a time: a row of the whole catalogue for each
+PAIRS = 2**20  # of an item and one of a history, at a time, more or less
 
 
 def npmi_shares(train: Csr) -> Csr:
@@ -18,18 +20,44 @@ def npmi_shares(train: Csr) -> Csr:
     """
     n = counts(train)
     total = max(float((np.diff(train.indptr) > 0).sum()), 1.0)
-    alone = np.log(np.maximum(n, 1.0) / total)
     of_item, step = Csr(train.T), max(1, CELLS // max(train.shape[1], 1))
     blocks = []
     for start in range(0, train.shape[1], step):
         together = sparse.csr_array(of_item[start : start + step] @ train)
-        pair = np.log(together.data.astype(np.float64) / total)
-        first = alone[start + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))]
-        unsure = pair < 0
-        npmi = np.where(unsure, (pair - first - alone[together.indices]) / np.where(unsure, -pair, 1.0), 1.0)
+        first = n[start + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))]
+        npmi = _npmi(together.data.astype(np.float64), first, n[together.indices], total)
         shares = ((1.0 + npmi) / 2.0).astype(np.float32)
         blocks.append(Csr((shares, together.indices, together.indptr), shape=together.shape))
     return Csr(sparse.vstack([Csr((0, train.shape[1]), dtype=np.float32), *blocks], format="csr"))
+
+
+def cooccurrence_surprise(train: Csr, users: Longs, items: Longs) -> Doubles:
+    """Return min over j in the history of (1 - nPMI(i, j)) / 2 for each pair of user and item, (E,), in [0, 1].
+
+    nPMI(i, j) = log(p_ij / (p_i p_j)) / -log p_ij with shares of the users who have a history: -1 for items that
+    nobody has together, 1 for items that only come together (Kaminskas and Bridge 2017). NaN without a history.
+    """
+    liked = sparse.csr_array((np.ones(train.nnz), train.indices, train.indptr), shape=train.shape)
+    by_item = sparse.csr_array(liked.T)
+    n, sizes = counts(train), np.diff(train.indptr).astype(np.int64)
+    n_users = float(np.count_nonzero(sizes))
+    surprise = np.full(len(users), np.nan)
+    order = np.argsort(items, kind="stable")
+    order = order[sizes[users[order]] > 0]
+    wanted, first = np.unique(items[order], return_index=True)
+    ends = np.append(first, len(order))
+    for start in range(0, len(wanted), ITEMS):
+        some = wanted[start : start + ITEMS]
+        together = (by_item[some] @ liked).toarray()
+        entries = order[ends[start] : ends[start + len(some)]]
+        for part in np.array_split(entries, int(sizes[users[entries]].sum()) // PAIRS + 1):
+            many = sizes[users[part]]
+            starts = np.concatenate([[0], np.cumsum(many)])
+            history = train.indices[np.repeat(train.indptr[users[part]] - starts[:-1], many) + np.arange(starts[-1])]
+            item = np.repeat(items[part], many)
+            near = _npmi(together[np.searchsorted(some, item), history], n[item], n[history], n_users)
+            surprise[part] = (1.0 - np.maximum.reduceat(near, starts[:-1])) / 2.0
+    return surprise
 
 
 def largest_in_profile(table: Csr, train: Csr, users: Ints, items: Longs) -> Doubles:
@@ -91,3 +119,10 @@ def usual_distances(vectors: Floats, train: Csr, strength: float) -> tuple[Doubl
     mean = (np.bincount(user, distance, len(sizes)) + strength * distance.mean()) / (told + strength)
     square = np.bincount(user, (distance - mean[user]) ** 2, len(sizes))
     return mean, np.sqrt((square + strength * distance.var()) / (told + strength))
+
+
+def _npmi(both: Doubles, one: Doubles, other: Doubles, n: float) -> Doubles:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = np.log(both * n / (one * other)) / -np.log(both / n)
+    value = np.where(both > 0, value, -1.0)
+    return np.asarray(np.clip(np.where(both < n, value, 1.0), -1.0, 1.0))

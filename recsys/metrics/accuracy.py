@@ -6,51 +6,118 @@ positives are NaN (left out of the mean).
 
 import numpy as np
 
-from recsys.metrics.picks import divide, hit_matrix, n_test
+from recsys.metrics.picks import discounts, divide, hit_matrix, n_test, tested
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Doubles
+
+PERSISTENCE = 0.8  # of `rbp`: five places are looked at on average
 
 _WHO = "mean over users with held-out positives, an empty slate counts 0"
 
 
 def ndcg(evaluation: Evaluation, k: int) -> PerUser:
-    """Discounted gain of the hits over the best there could be (Järvelin and Kekäläinen 2002), in [0, 1].
+    """Discounted gain of the hits over the best there could be.
 
     Gains are 0 or 1, rank r is worth 1 / log2(r + 1), and the ideal slate has min(k, positives) hits.
+
+    :Formula: sum over hits of 1 / log2(r + 1), over the same sum of r = 1 .. min(k, positives)
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U k
+    :Source: Järvelin and Kekäläinen 2002
     """
-    worth = 1.0 / np.log2(np.arange(k) + 2.0)
-    best = np.concatenate([[0.0], np.cumsum(worth)])
-    values = divide(hit_matrix(evaluation, k) @ worth, best[np.minimum(n_test(evaluation), k)])
+    best = np.concatenate([[0.0], np.cumsum(discounts(k))])
+    values = divide(hit_matrix(evaluation, k) @ discounts(k), best[np.minimum(n_test(evaluation), k)])
     return PerUser(values, f"binary gain, 1/log2(rank + 1), ideal of min(k, positives) hits; {_WHO}", 1)
 
 
 def recall(evaluation: Evaluation, k: int) -> PerUser:
-    """Hits over the number of held-out positives, in [0, 1]."""
+    """Hits over the number of held-out positives.
+
+    :Formula: hits / positives
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U k
+    :Source: information retrieval
+    """
     values = divide(_count(evaluation, k), n_test(evaluation))
     return PerUser(values, f"hits / all held-out positives; {_WHO}", 1)
 
 
 def precision(evaluation: Evaluation, k: int) -> PerUser:
-    """Hits over k, however short the slate, in [0, 1]."""
-    return PerUser(_tested(evaluation, np.asarray(_count(evaluation, k) / k)), f"hits / k; {_WHO}", 1)
+    """Hits over k, however short the slate.
+
+    :Formula: hits / k
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U k
+    :Source: information retrieval
+    """
+    return PerUser(tested(evaluation, np.asarray(_count(evaluation, k) / k)), f"hits / k; {_WHO}", 1)
 
 
 def hit_rate(evaluation: Evaluation, k: int) -> PerUser:
-    """1 for users with a hit, 0 for those without."""
+    """1 for users with a hit, 0 for those without.
+
+    :Formula: 1 if hits > 0, else 0
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U k
+    :Source: information retrieval
+    """
     found = np.asarray(hit_matrix(evaluation, k).any(axis=1), dtype=np.float64)
-    return PerUser(_tested(evaluation, found), f"1 with at least one hit, else 0; {_WHO}", 1)
+    return PerUser(tested(evaluation, found), f"1 with at least one hit, else 0; {_WHO}", 1)
 
 
 def mrr(evaluation: Evaluation, k: int) -> PerUser:
-    """1 over the rank of the first hit within k, 0 without one (mean reciprocal rank), in [0, 1]."""
+    """1 over the rank of the first hit within k, 0 without one (mean reciprocal rank).
+
+    :Formula: 1 / r of the first hit
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U k
+    :Source: Voorhees 1999
+    """
     found = hit_matrix(evaluation, k)
     values = np.where(found.any(axis=1), 1.0 / (found.argmax(axis=1) + 1.0), 0.0)
-    return PerUser(_tested(evaluation, values), f"1 / rank of the first hit within k, 0 without one; {_WHO}", 1)
+    return PerUser(tested(evaluation, values), f"1 / rank of the first hit within k, 0 without one; {_WHO}", 1)
+
+
+def average_precision(evaluation: Evaluation, k: int) -> PerUser:
+    """Precision at each hit, summed, over the hits there could be: the mean over users is MAP.
+
+    Others divide by all held-out positives, or by k: `recsys.metrics.presets` has these.
+
+    :Formula: sum over hits of (hits up to r) / r, over min(k, positives)
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U k
+    :Source: information retrieval
+    """
+    values = divide(precisions(evaluation, k), np.minimum(n_test(evaluation), k))
+    return PerUser(values, f"sum of the precisions at hits / min(k, held-out positives); {_WHO}", 1)
+
+
+def rbp(evaluation: Evaluation, k: int) -> PerUser:
+    """Rank-biased precision: the share of hits met by somebody who goes on to the next place with chance p = 0.8.
+
+    There is no ideal slate: k hits are worth 1 - p^k. What lies beyond k could add p^k at most.
+
+    :Formula: (1 - p) sum over hits of p^(r - 1), p = 0.8
+    :Range: [0, 1 - 0.8**k]
+    :Better: more
+    :Cost: U k
+    :Source: Moffat and Zobel 2008
+    """
+    values = hit_matrix(evaluation, k) @ ((1.0 - PERSISTENCE) * PERSISTENCE ** np.arange(k))
+    return PerUser(tested(evaluation, values), f"(1 - p) p^(rank - 1) summed over hits, p = {PERSISTENCE}; {_WHO}", 1)
+
+
+def precisions(evaluation: Evaluation, k: int) -> Doubles:
+    """Return the sum of the precisions at the hits, (U,)."""
+    hits = hit_matrix(evaluation, k)
+    return np.asarray((hits * np.cumsum(hits, axis=1) / (np.arange(k) + 1.0)).sum(axis=1))
 
 
 def _count(evaluation: Evaluation, k: int) -> Doubles:
     return np.asarray(hit_matrix(evaluation, k).sum(axis=1), dtype=np.float64)
-
-
-def _tested(evaluation: Evaluation, values: Doubles) -> Doubles:
-    return np.asarray(np.where(n_test(evaluation) > 0, values, np.nan))

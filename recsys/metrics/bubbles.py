@@ -21,41 +21,81 @@ _SAID = {"audit_maps": "audit maps", "own_maps": "own maps", "content_maps": "co
 
 
 def discovery(evaluation: Evaluation, k: int) -> PerMap:
-    """Recall of held-out positives in untouched regions: hits / min(k, their number), in [0, 1]; audit maps.
+    """Recall of held-out positives in untouched regions: hits / min(k, their number); audit maps.
 
     NaN for users without such positives. `counts`, means over maps: `users` that have some, `held_out` such
     positives, `hits` among them.
     Positives outside the bubble are only in the log where something exposed the user to them: a lower bound.
+
+    :Formula: hits in untouched regions / min(k, held-out positives there), mean over maps
+    :Range: [0, 1]
+    :Better: more
+    :Cost: M U T, M maps, T held-out positives
+    :Source: this project
     """
     return _discovery(evaluation, k, "audit_maps")
 
 
 def discovery_own(evaluation: Evaluation, k: int) -> PerMap:
-    """`discovery` on the objectives' own maps: circular for an objective that aims at them."""
+    """`discovery` on the objectives' own maps: circular for an objective that aims at them.
+
+    :Formula: hits in untouched regions / min(k, held-out positives there), mean over maps
+    :Range: [0, 1]
+    :Better: more
+    :Cost: M U T, M maps, T held-out positives
+    :Source: this project
+    """
     return _discovery(evaluation, k, "own_maps")
 
 
 def discovery_content(evaluation: Evaluation, k: int) -> PerMap:
-    """`discovery` on maps by what items are."""
+    """`discovery` on maps by what items are.
+
+    :Formula: hits in untouched regions / min(k, held-out positives there), mean over maps
+    :Range: [0, 1]
+    :Better: more
+    :Cost: M U T, M maps, T held-out positives
+    :Source: this project
+    """
     return _discovery(evaluation, k, "content_maps")
 
 
 def untouched_share(evaluation: Evaluation, k: int) -> PerMap:
-    """Share of the shown items that lie in untouched regions, in [0, 1]; audit maps.
+    """Share of the shown items that lie in untouched regions; audit maps.
 
     Neither more nor less is better: `counts["held_out"]` is the same share of the held-out positives, the mean
     over users, then maps.
+
+    :Formula: shown items in untouched regions / shown items that the map knows, mean over maps
+    :Range: [0, 1]
+    :Better: neither
+    :Cost: M U k, M maps
+    :Source: this project
     """
     return _untouched_share(evaluation, k, "audit_maps")
 
 
 def untouched_share_own(evaluation: Evaluation, k: int) -> PerMap:
-    """`untouched_share` on the objectives' own maps."""
+    """`untouched_share` on the objectives' own maps.
+
+    :Formula: shown items in untouched regions / shown items that the map knows, mean over maps
+    :Range: [0, 1]
+    :Better: neither
+    :Cost: M U k, M maps
+    :Source: this project
+    """
     return _untouched_share(evaluation, k, "own_maps")
 
 
 def untouched_share_content(evaluation: Evaluation, k: int) -> PerMap:
-    """`untouched_share` on maps by what items are."""
+    """`untouched_share` on maps by what items are.
+
+    :Formula: shown items in untouched regions / shown items that the map knows, mean over maps
+    :Range: [0, 1]
+    :Better: neither
+    :Cost: M U k, M maps
+    :Source: this project
+    """
     return _untouched_share(evaluation, k, "content_maps")
 
 

@@ -1,41 +1,127 @@
-"""How far the features of a slate are from those of the user's history."""
+"""How far the features of a slate are from those of the user's history.
+
+p and q are the feature mixes of the training positives and of the slate; an item's weight is split evenly over its
+features, and items without any are left out. NaN where either mix is empty.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 
 from recsys import maths
-from recsys.metrics.picks import blocks, picks
-from recsys.types import Evaluation, Items, PerUser
+from recsys.maths.divergences import hellinger, jensen_shannon, total_variation
+from recsys.metrics.picks import blocks, discounts, even_features, picks, weighted_picks
+from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Csr, Doubles
 
 ALPHA = 0.01
+BOTH = 0.001  # of either mix in the other, in `calibration_radio`
+
+_WHO = "mean over users with featured history and slate"
+_EVEN = f"features split evenly, no rank weights; {_WHO}"
 
 
 def calibration_kl(evaluation: Evaluation, k: int) -> PerUser:
-    """KL(p || (1 - alpha) q + alpha p) in nats, alpha = 0.01, from 0 to log 100 (Steck 2018): less is nearer.
+    """KL divergence of the slate's features from the history's, smoothed, in nats: what is missing weighs most.
 
-    p and q are the feature mixes of the training positives and of the slate; an item's weight is split evenly
-    over its features, and items without any are left out. NaN where either mix is empty.
+    :Formula: KL(p || (1 - a) q + a p), a = 0.01
+    :Range: [0, log(100)] nats
+    :Better: less
+    :Cost: U (k + h) f + U F, h history, f features of an item
+    :Source: Steck 2018
     """
-    split = evaluation.yardstick.split
-    even = evaluation.yardstick.tables.get("even_features", lambda: _even(split.items))
-    shown = picks(evaluation, k)
-    parts = [_divergence(split.train[b], shown[b], even) for b in blocks(shown.shape[0])]
+    convention = f"KL(history || slate) in nats, slate smoothed by {ALPHA} of the history, {_EVEN}"
+    return PerUser(compare_mixes(evaluation, picks(evaluation, k), _steck), convention, -1)
+
+
+def calibration_kl_ranked(evaluation: Evaluation, k: int) -> PerUser:
+    """`calibration_kl` with ranks: an item adds 1 / log2(r + 1) to the mix of the slate.
+
+    :Formula: KL(p || (1 - a) q + a p), a = 0.01, q = sum of disc(r) p(g | item) / sum of disc(r)
+    :Range: [0, log(100)] nats
+    :Better: less
+    :Cost: U (k + h) f + U F, h history, f features of an item
+    :Source: Steck 2018
+    """
+    shown = weighted_picks(evaluation, discounts(k))
     convention = (
-        "KL(history || slate) in nats, slate smoothed by 0.01 of the history, features split evenly, "
-        "no rank weights; mean over users with featured history and slate"
+        f"KL(history || slate) in nats, slate smoothed by {ALPHA} of the history, features split evenly, items by "
+        f"1/log2(rank + 1); {_WHO}"
     )
-    return PerUser(np.concatenate(parts), convention, -1)
+    return PerUser(compare_mixes(evaluation, shown, _steck), convention, -1)
 
 
-def _even(items: Items) -> Csr:
-    sizes = np.diff(items.features.indptr)
-    return Csr(
-        (1.0 / np.repeat(sizes, sizes), items.features.indices, items.features.indptr), shape=items.features.shape
+def calibration_js(evaluation: Evaluation, k: int) -> PerUser:
+    """Jensen-Shannon divergence between the features of history and slate, in bits.
+
+    :Formula: (KL(p || m) + KL(q || m)) / 2, m = (p + q) / 2
+    :Range: [0, 1] bits
+    :Better: less
+    :Cost: U (k + h) f + U F, h history, f features of an item
+    :Source: Lin 1991
+    """
+    convention = f"Jensen-Shannon in bits, no square root, no smoothing, {_EVEN}"
+    return PerUser(compare_mixes(evaluation, picks(evaluation, k), jensen_shannon), convention, -1)
+
+
+def calibration_hellinger(evaluation: Evaluation, k: int) -> PerUser:
+    """Hellinger distance between the features of history and slate.
+
+    :Formula: sqrt(sum over features of (sqrt p - sqrt q)^2 / 2)
+    :Range: [0, 1]
+    :Better: less
+    :Cost: U (k + h) f + U F, h history, f features of an item
+    :Source: Hellinger 1909
+    """
+    convention = f"Hellinger distance, no smoothing, {_EVEN}"
+    return PerUser(compare_mixes(evaluation, picks(evaluation, k), hellinger), convention, -1)
+
+
+def calibration_tv(evaluation: Evaluation, k: int) -> PerUser:
+    """Total variation between the features of history and slate: the share of the slate that would have to change.
+
+    :Formula: sum over features of |p - q| / 2
+    :Range: [0, 1]
+    :Better: less
+    :Cost: U (k + h) f + U F, h history, f features of an item
+    :Source: Abdollahpouri et al. 2023
+    """
+    convention = f"total variation, no smoothing, {_EVEN}"
+    return PerUser(compare_mixes(evaluation, picks(evaluation, k), total_variation), convention, -1)
+
+
+def calibration_radio(evaluation: Evaluation, k: int) -> PerUser:
+    """Rank-aware Jensen-Shannon distance of RADio between the features of history and slate: a square root.
+
+    An item adds 1 / r to the mix of the slate; either mix is smoothed by 0.001 of the other. The history has no ranks.
+
+    :Formula: sqrt(JS(0.999 p + 0.001 q, 0.999 q + 0.001 p)), base 2, q = sum of (1/r) p(g | item) / sum of 1/r
+    :Range: [0, 1]
+    :Better: less
+    :Cost: U (k + h) f + U F, h history, f features of an item
+    :Source: Vrijenhoek et al. 2022
+    """
+    shown = weighted_picks(evaluation, np.asarray(1.0 / (np.arange(k) + 1.0)))
+    convention = (
+        f"square root of Jensen-Shannon in bits, both mixes smoothed by {BOTH}, features split evenly, items by "
+        f"1/rank; {_WHO}"
     )
+    return PerUser(compare_mixes(evaluation, shown, _radio), convention, -1)
 
 
-def _divergence(train: Csr, shown: Csr, even: Csr) -> Doubles:
-    p = maths.user_mixes(train, even)
-    q = maths.user_mixes(shown, even)
-    values = np.maximum(maths.kl(p, (1.0 - ALPHA) * q + ALPHA * p), 0.0)
-    return np.where(p.any(axis=1) & q.any(axis=1), values, np.nan)
+def compare_mixes(evaluation: Evaluation, shown: Csr, distance: Callable[[Doubles, Doubles], Doubles]) -> Doubles:
+    """Return the distance of each history's feature mix to that of what is shown, (U,); NaN where one is empty."""
+    split, even = evaluation.yardstick.split, even_features(evaluation.yardstick)
+    values = np.empty(shown.shape[0])
+    for b in blocks(shown.shape[0]):
+        p, q = maths.user_mixes(split.train[b], even), maths.user_mixes(shown[b], even)
+        values[b] = np.where(p.any(axis=1) & q.any(axis=1), distance(p, q), np.nan)
+    return values
+
+
+def _steck(p: Doubles, q: Doubles) -> Doubles:
+    return np.maximum(maths.kl(p, (1.0 - ALPHA) * q + ALPHA * p), 0.0)
+
+
+def _radio(p: Doubles, q: Doubles) -> Doubles:
+    return np.sqrt(jensen_shannon((1.0 - BOTH) * p + BOTH * q, (1.0 - BOTH) * q + BOTH * p))

@@ -1,38 +1,182 @@
-"""How the attention of all users is spread over the catalogue."""
+"""How the attention of all users is spread over the catalogue.
 
-from collections.abc import Callable
+Everything is a statistic of how often each item is shown, and depends on the number of users: compare runs over the
+same users.
+"""
 
 import numpy as np
 
 from recsys import maths
+from recsys.maths import concentrations
+from recsys.metrics.picks import divide, of_counts, popularity
 from recsys.types import Evaluation, PerCatalogue
 from recsys.types.arrays import Doubles
-from recsys.types.evaluations import Direction
 
 
 def coverage(evaluation: Evaluation, k: int) -> PerCatalogue:
-    """Share of the catalogue that is shown to at least one user, in [0, 1]. It grows with the number of users."""
-    return _of_counts(evaluation, k, _reached, "items shown to anybody / all items of the split", 1)
+    """Share of the catalogue that is shown to at least one user. It grows with the number of users.
+
+    :Formula: items shown to anybody / I
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U k + I
+    :Source: Ge, Delgado-Battenfeld and Jannach 2010
+    """
+    return of_counts(evaluation, k, _reached, "items shown to anybody / all items of the split", 1)
+
+
+def never_shown(evaluation: Evaluation, k: int) -> PerCatalogue:
+    """Share of the catalogue that is shown to nobody: 1 - coverage.
+
+    :Formula: items shown to nobody / I
+    :Range: [0, 1]
+    :Better: less
+    :Cost: U k + I
+    :Source: Ge, Delgado-Battenfeld and Jannach 2010
+    """
+    return of_counts(evaluation, k, _missed, "items shown to nobody / all items of the split", -1)
 
 
 def gini(evaluation: Evaluation, k: int) -> PerCatalogue:
-    """Gini index of how often each item is shown, in [0, 1): less is more even.
+    """Gini index of how often each item is shown: 0 where all are shown equally often.
 
     Over all I items, never-shown ones included, with denominator I (`recsys.maths.gini`).
+
+    :Formula: sum over j of (2 j - I - 1) x_(j) / (I sum x), x ascending
+    :Range: [0, 1]
+    :Better: less
+    :Cost: U k + I log I
+    :Source: Gini 1912
     """
-    return _of_counts(evaluation, k, maths.gini, "Gini index over all items of the split, denominator I", -1)
+    return of_counts(evaluation, k, maths.gini, "Gini index over all items of the split, denominator I", -1)
 
 
-def _of_counts(
-    evaluation: Evaluation,
-    k: int,
-    statistic: Callable[[Doubles], Doubles],
-    convention: str,
-    direction: Direction,
-) -> PerCatalogue:
-    n_items = evaluation.yardstick.split.train.shape[1]
-    return PerCatalogue(evaluation.top(k), n_items, statistic, convention, direction, span=(0.0, 1.0))
+def evenness(evaluation: Evaluation, k: int) -> PerCatalogue:
+    """1 - Gini index: 1 where all items are shown equally often. Some libraries call this Gini.
+
+    :Formula: 1 - sum over j of (2 j - I - 1) x_(j) / (I sum x), x ascending
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U k + I log I
+    :Source: Vargas and Castells 2014
+    """
+    return of_counts(evaluation, k, _evenness, "1 - Gini index over all items of the split, denominator I", 1)
+
+
+def shannon_entropy(evaluation: Evaluation, k: int) -> PerCatalogue:
+    """Entropy of the shares of the picks over all items, in bits.
+
+    :Formula: -sum over items of p log2 p
+    :Range: [0, log2(I)] bits
+    :Better: more
+    :Cost: U k + I
+    :Source: Shannon 1948
+    """
+    return of_counts(evaluation, k, concentrations.entropy, "-sum p log2 p over items", 1, (0.0, np.inf))
+
+
+def effective_catalogue(evaluation: Evaluation, k: int) -> PerCatalogue:
+    """How many items, all shown equally often, would have the same entropy.
+
+    :Formula: 2^H, H = -sum over items of p log2 p
+    :Range: [1, I] items
+    :Better: more
+    :Cost: U k + I
+    :Source: Hill 1973
+    """
+    span = (1.0, float(evaluation.yardstick.split.train.shape[1]))
+    return of_counts(evaluation, k, _effective, "2^H, H the entropy of the picks in bits", 1, span)
+
+
+def herfindahl(evaluation: Evaluation, k: int) -> PerCatalogue:
+    """1 - the Herfindahl-Hirschman index (Gini-Simpson): the chance that two picks are of different items.
+
+    :Formula: 1 - sum over items of p^2
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U k + I
+    :Source: Simpson 1949
+    """
+    return of_counts(evaluation, k, _different, "1 - sum of squared shares of the picks", 1)
+
+
+def mean_inter_list(evaluation: Evaluation, k: int) -> PerCatalogue:
+    """1 - the share of items that two users' slates have in common, mean over pairs of users (personalisation).
+
+    From item counts alone, in the time of one pass: exact where every slate has k items; U is the number of picks
+    over k.
+
+    :Formula: 1 - (sum over items of c_i^2 - U k) / (k U (U - 1)), c_i users who are shown i
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U k + I
+    :Source: Zhou et al. 2010
+    """
+
+    def statistic(counts: Doubles) -> Doubles:
+        shown = counts.sum(axis=-1)
+        return 1.0 - divide((counts**2).sum(axis=-1) - shown, shown * (shown / k - 1.0))
+
+    return of_counts(evaluation, k, statistic, "1 - items in common / k, mean over pairs of users", 1)
+
+
+def crowd_out(evaluation: Evaluation, k: int) -> PerCatalogue:
+    """How much of the exposure that an item would have if slates followed consumption goes to others.
+
+    The counterfactual gives every item the share of all picks that it has of the training positives. Mean over the
+    items with training positives: an item that is shown more than that counts 0.
+
+    :Formula: mean over items of max(0, E_i - c_i) / E_i, E_i = picks n_i / sum n
+    :Range: [0, 1]
+    :Better: less
+    :Cost: U k + I
+    :Source: this project
+    """
+    counts = popularity(evaluation.yardstick)
+    known = counts > 0
+    owed = counts[known] / max(counts.sum(), 1.0)
+
+    def statistic(shown: Doubles) -> Doubles:
+        expected = shown.sum(axis=-1, keepdims=True) * owed
+        lost = divide(np.maximum(expected - shown[..., known], 0.0), expected)
+        return divide(lost.sum(axis=-1), np.full(shown.shape[:-1], known.sum()))
+
+    convention = "max(0, E - shown) / E, E in proportion to train, mean over items of train"
+    return of_counts(evaluation, k, statistic, convention, -1)
+
+
+def exposure_desert(evaluation: Evaluation, k: int) -> PerCatalogue:
+    """Share of the items with training positives that are shown to nobody.
+
+    :Formula: items with n_i > 0 and c_i = 0 / items with n_i > 0
+    :Range: [0, 1]
+    :Better: less
+    :Cost: U k + I
+    :Source: this project
+    """
+    known = popularity(evaluation.yardstick) > 0
+
+    def statistic(counts: Doubles) -> Doubles:
+        return divide((counts[..., known] == 0).sum(axis=-1), np.full(counts.shape[:-1], known.sum()))
+
+    return of_counts(evaluation, k, statistic, "items of train shown to nobody / items of train", -1)
 
 
 def _reached(shown: Doubles) -> Doubles:
     return np.asarray((shown > 0).mean(axis=-1))
+
+
+def _missed(shown: Doubles) -> Doubles:
+    return np.asarray((shown == 0).mean(axis=-1))
+
+
+def _evenness(shown: Doubles) -> Doubles:
+    return np.asarray(1.0 - maths.gini(shown))
+
+
+def _effective(shown: Doubles) -> Doubles:
+    return np.asarray(2.0 ** concentrations.entropy(shown))
+
+
+def _different(shown: Doubles) -> Doubles:
+    return np.asarray(1.0 - concentrations.herfindahl(shown))

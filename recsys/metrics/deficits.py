@@ -1,44 +1,97 @@
-"""What nearby communities consume and the slate does not show."""
+"""What nearby other communities consume and the slate does not show, and what it finds there."""
 
 import numpy as np
 
 from recsys import maths, seeds
-from recsys.metrics.picks import blocks, picks
-from recsys.types import Evaluation, PerMap, Yardstick
-from recsys.types.arrays import Csr, Doubles, Ints
+from recsys.metrics.picks import blocks, divide, hit_places, picks, test_users
+from recsys.types import Evaluation, PerMap, TasteMap, Yardstick
+from recsys.types.arrays import Bools, Doubles, Ints
 
 _WHO = "w = 1, uniform slots of 1/k; mean over users to whom something is owed, then over maps"
 
 
 def deficit(evaluation: Evaluation, k: int) -> PerMap:
-    """Share of what nearby other communities consume that the slate does not show, in [0, 1]; audit maps.
+    """Share of what nearby other communities consume that the slate does not show; audit maps.
 
-    `recsys.maths.deficit` with q of `recsys.maths.near_mixes` and the slate's exposure with slot weights 1/k,
-    so that a short slate leaves exposure unused. Less is better.
+    `recsys.maths.deficit` with q of `recsys.maths.near_mixes` and the slate's exposure e with slot weights 1/k, so that
+    a short slate leaves exposure unused.
+
+    :Formula: sum over regions of max(0, q - e) / sum of q, mean over maps
+    :Range: [0, 1]
+    :Better: less
+    :Cost: M U (k + Z), M maps of Z regions
+    :Source: this project
     """
     return PerMap(_deficits(evaluation, k, "audit_maps"), f"q of near other communities, audit maps, {_WHO}", -1)
 
 
 def deficit_own(evaluation: Evaluation, k: int) -> PerMap:
-    """`deficit` on the objectives' own maps: circular for an objective that aims at them."""
+    """`deficit` on the objectives' own maps: circular for an objective that aims at them.
+
+    :Formula: sum over regions of max(0, q - e) / sum of q, mean over maps
+    :Range: [0, 1]
+    :Better: less
+    :Cost: M U (k + Z), M maps of Z regions
+    :Source: this project
+    """
     return PerMap(_deficits(evaluation, k, "own_maps"), f"q of near other communities, own maps, {_WHO}", -1)
+
+
+def out_of_bubble_recall(evaluation: Evaluation, k: int) -> PerMap:
+    """Recall of the held-out positives that lie in regions nearby other communities consume more of; audit maps.
+
+    A region lies outside of a user's bubble where their history has a smaller share of it than q, the mix of
+    `recsys.maths.near_mixes`; NaN for users without history or without such positives. `counts`, means over maps:
+    `users`, `held_out` such positives, `hits` among them.
+
+    :Formula: hits in regions with p < q / held-out positives there, mean over maps
+    :Range: [0, 1]
+    :Better: more
+    :Cost: M U (T + Z), M maps of Z regions, T held-out positives
+    :Source: this project
+    """
+    yardstick, n_users = evaluation.yardstick, len(evaluation.items)
+    outside = yardstick.tables.get("outside_bubble", lambda: [_outside(yardstick, m) for m in yardstick.audit_maps])
+    user, rank, place = hit_places(evaluation)
+    user, place = user[rank < k], place[rank < k]
+    found, wanted = (np.zeros((len(outside), n_users)) for _ in range(2))
+    for m, out in enumerate(outside):
+        found[m] = np.bincount(user[out[place]], minlength=n_users)
+        wanted[m] = np.bincount(test_users(yardstick)[out], minlength=n_users)
+    convention = (
+        "hits / all held-out positives in regions with less of the history than of near other communities, audit maps; "
+        "mean over users with a history and such positives, then over maps, an empty slate counts 0"
+    )
+    sums = {"users": (wanted > 0).sum(), "hits": found.sum(), "held_out": wanted.sum()}
+    behind = {name: float(total) / max(len(outside), 1) for name, total in sums.items()}
+    return PerMap(divide(found, wanted), convention, 1, behind)
+
+
+def owed(yardstick: Yardstick, taste_map: TasteMap) -> Doubles:
+    """Return what nearby other communities consume of each region, (U, Z)."""
+    train = yardstick.split.train
+    return maths.near_mixes(maths.user_mixes(train, taste_map.assignment), _communities(yardstick))
 
 
 def _deficits(evaluation: Evaluation, k: int, family: str) -> Doubles:
     yardstick = evaluation.yardstick
     maps = getattr(yardstick, family)
-    owed = yardstick.tables.get(f"owed.{family}", lambda: [_owed(yardstick, m.assignment) for m in maps])
+    mixes = yardstick.tables.get(f"owed.{family}", lambda: [owed(yardstick, m) for m in maps])
     shown = picks(evaluation, k)
     values = np.empty((len(maps), shown.shape[0]))
-    for m, (taste_map, q) in enumerate(zip(maps, owed, strict=True)):
+    for m, (taste_map, q) in enumerate(zip(maps, mixes, strict=True)):
         for b in blocks(shown.shape[0]):
             values[m, b] = maths.deficit(q[b], (shown[b] @ taste_map.assignment).toarray() / k)
     return values
 
 
-def _owed(yardstick: Yardstick, assignment: Csr) -> Doubles:
-    train = yardstick.split.train
-    return maths.near_mixes(maths.user_mixes(train, assignment), _communities(yardstick))
+def _outside(yardstick: Yardstick, taste_map: TasteMap) -> Bools:
+    """Return which held-out positives lie outside of their user's bubble, in the order of the test."""
+    split, users = yardstick.split, test_users(yardstick)
+    beyond = maths.user_mixes(split.train, taste_map.assignment) < owed(yardstick, taste_map)
+    region = taste_map.hard[split.test.indices]
+    history = np.diff(split.train.indptr)[users] > 0
+    return np.asarray(beyond[users, region] & (region >= 0) & history)
 
 
 def _communities(yardstick: Yardstick) -> Ints:

@@ -5,33 +5,123 @@ from collections.abc import Callable
 import numpy as np
 
 from recsys import maths
-from recsys.metrics.picks import blocks, divide, picks
-from recsys.types import Evaluation, PerUser, Split
-from recsys.types.arrays import Doubles, Floats
+from recsys.maths.spectra import vendi
+from recsys.metrics.picks import blocks, discounts, divide, hit_matrix, picks, tested
+from recsys.types import Evaluation, PerUser, Split, Yardstick
+from recsys.types.arrays import Bools, Doubles, Floats
+
+PAIRS = 512  # users at a time where every pair of items of a slate is looked at
 
 _WHO = (
     "mean of 1 - cosine over pairs of shown items, pairs without {} skipped; mean over users with at least 2 such items"
 )
+_EXPECTED = (
+    "pairs of hits, weights 1/log2(rank + 1) and, within a pair, of max(0, j - i - 1); pairs without {} skipped; "
+    "mean over users with held-out positives"
+)
+_VENDI = "cosine kernel, items without {} skipped; mean over users with at least one such item"
 
 
 def ild_features(evaluation: Evaluation, k: int) -> PerUser:
-    """Intra-list distance by item features: mean of 1 - cosine over the pairs of a slate, in [0, 1]."""
-    values = _distance(evaluation, k, "features", lambda split: maths.feature_vectors(split.items))
-    return PerUser(values, "item features: " + _WHO.format("features"), 1)
+    """Intra-list distance by item features: mean of 1 - cosine over the pairs of a slate.
+
+    :Formula: 2 / (n (n - 1)) sum over i < j of 1 - cos(i, j)
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U k F, F features
+    :Source: Ziegler et al. 2005
+    """
+    return PerUser(_distance(evaluation, k, "features"), "item features: " + _WHO.format("features"), 1)
 
 
 def ild_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
-    """Intra-list distance by shared users: mean of 1 - cosine over the pairs of a slate, in [0, 2].
+    """Intra-list distance by shared users: mean of 1 - cosine over the pairs of a slate.
 
     The space is `recsys.maths.cooccurrence_vectors` of the training positives, whatever model made the slate.
+
+    :Formula: 2 / (n (n - 1)) sum over i < j of 1 - cos(i, j)
+    :Range: [0, 2]
+    :Better: more
+    :Cost: U k d, d = 64
+    :Source: Ziegler et al. 2005
     """
-    values = _distance(evaluation, k, "cooccurrence", lambda split: maths.cooccurrence_vectors(split.train))
+    values = _distance(evaluation, k, "cooccurrence")
     return PerUser(values, "co-occurrence in train: " + _WHO.format("training users"), 1)
 
 
-def _distance(evaluation: Evaluation, k: int, space: str, make: Callable[[Split], Floats]) -> Doubles:
-    yardstick = evaluation.yardstick
-    vectors = yardstick.tables.get(space, lambda: make(yardstick.split)).astype(np.float64)
+def eild_features(evaluation: Evaluation, k: int) -> PerUser:
+    """Expected intra-list distance of the hits, by item features and ranks.
+
+    disc(r) = 1 / log2(r + 2) with ranks i and j from 0; d = 1 - cosine. A single hit has no distance and adds 0.
+    NaN where no item has features.
+
+    :Formula: sum over hits i of disc(i) (mean over hits j of d(i, j), by disc(max(0, j - i - 1))) / sum of disc
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U k^2 F, over users with two hits
+    :Source: Vargas and Castells 2011
+    """
+    values = _expected(evaluation, k, "features")
+    return PerUser(values, "item features: " + _EXPECTED.format("features"), 1)
+
+
+def eild_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
+    """Expected intra-list distance of the hits, by shared users and ranks: `eild_features` in the other space.
+
+    :Formula: sum over hits i of disc(i) (mean over hits j of d(i, j), by disc(max(0, j - i - 1))) / sum of disc
+    :Range: [0, 2]
+    :Better: more
+    :Cost: U k^2 d, d = 64, over users with two hits
+    :Source: Vargas and Castells 2011
+    """
+    values = _expected(evaluation, k, "cooccurrence")
+    return PerUser(values, "co-occurrence in train: " + _EXPECTED.format("training users"), 1)
+
+
+def vendi_features(evaluation: Evaluation, k: int) -> PerUser:
+    """Vendi score by item features: the effective number of different items shown.
+
+    1 for n items alike, n for n items that share nothing.
+
+    :Formula: exp(-sum l log l) over the eigenvalues l of K / n, K the cosines of the n items
+    :Range: [1, k] items
+    :Better: more
+    :Cost: U (k F m + m^3), m = min(k, F)
+    :Source: Friedman and Dieng 2023
+    """
+    values = _vendi(evaluation, k, "features")
+    return PerUser(values, "item features: " + _VENDI.format("features"), 1)
+
+
+def vendi_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
+    """Vendi score by shared users: the effective number of different items shown.
+
+    :Formula: exp(-sum l log l) over the eigenvalues l of K / n, K the cosines of the n items
+    :Range: [1, k] items
+    :Better: more
+    :Cost: U (k d m + m^3), m = min(k, d), d = 64
+    :Source: Friedman and Dieng 2023
+    """
+    values = _vendi(evaluation, k, "cooccurrence")
+    return PerUser(values, "co-occurrence in train: " + _VENDI.format("training users"), 1)
+
+
+_SPACES: dict[str, Callable[[Split], Floats]] = {
+    "features": lambda split: maths.feature_vectors(split.items),
+    "cooccurrence": lambda split: maths.cooccurrence_vectors(split.train),
+}
+
+
+def _vectors(yardstick: Yardstick, space: str) -> Doubles:
+    return yardstick.tables.get(space, lambda: _SPACES[space](yardstick.split)).astype(np.float64)
+
+
+def _known(vectors: Doubles) -> Bools:
+    return np.asarray(vectors.any(axis=1))
+
+
+def _distance(evaluation: Evaluation, k: int, space: str) -> Doubles:
+    vectors = _vectors(evaluation.yardstick, space)
     lengths = (vectors**2).sum(axis=1)
     shown = picks(evaluation, k)
     usable = shown @ (lengths > 0).astype(np.float64)
@@ -39,3 +129,35 @@ def _distance(evaluation: Evaluation, k: int, space: str, make: Callable[[Split]
     squared = np.concatenate([((shown[b] @ vectors) ** 2).sum(axis=1) for b in blocks(shown.shape[0])])
     cosine = divide(squared - shown @ lengths, usable * (usable - 1.0))
     return np.asarray(np.clip(1.0 - cosine, 0.0, 2.0))
+
+
+def _expected(evaluation: Evaluation, k: int, space: str) -> Doubles:
+    vectors = _vectors(evaluation.yardstick, space)
+    top, worth = evaluation.top(k), discounts(k)
+    usable = hit_matrix(evaluation, k) & _known(vectors)[top]
+    ranks = np.arange(k)
+    within = np.where(ranks[:, None] == ranks, 0.0, worth[np.maximum(ranks - ranks[:, None] - 1, 0)])
+    values = np.zeros(len(top))
+    several = np.flatnonzero(usable.sum(axis=1) > 1)
+    for b in blocks(len(several), PAIRS):
+        rows = several[b]
+        hits = usable[rows]
+        some = np.where(hits[:, :, None], vectors[top[rows]], 0.0)
+        far = 1.0 - some @ some.swapaxes(1, 2)
+        weights = within * hits[:, None, :] * hits[:, :, None]
+        mean = (weights * far).sum(axis=2) / np.where(hits, weights.sum(axis=2), 1.0)
+        values[rows] = mean @ worth / worth.sum()
+    return tested(evaluation, np.clip(values, 0.0, 2.0) if vectors.any() else np.full(len(top), np.nan))
+
+
+def _vendi(evaluation: Evaluation, k: int, space: str) -> Doubles:
+    vectors = _vectors(evaluation.yardstick, space)
+    top = evaluation.top(k)
+    usable = (top >= 0) & _known(vectors)[top]
+    n = usable.sum(axis=1)
+    values = np.full(len(top), np.nan)
+    some = np.flatnonzero(n > 0)
+    for b in blocks(len(some), PAIRS):
+        rows = some[b]
+        values[rows] = vendi(np.where(usable[rows][:, :, None], vectors[top[rows]], 0.0), n[rows])
+    return values

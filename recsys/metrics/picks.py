@@ -1,12 +1,14 @@
 """Tables that several metrics of one run share: what is shown to whom, and which of it is a hit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from recsys.types import Evaluation, Yardstick
+from recsys import maths
+from recsys.types import Evaluation, PerCatalogue, Yardstick
 from recsys.types.arrays import Bools, Csr, Doubles, Longs
+from recsys.types.evaluations import Direction
 
 BLOCK = 4096  # users at a time where a table of users and features would otherwise grow with the users
 
@@ -21,15 +23,21 @@ class Hits(NamedTuple):
 
 def picks(evaluation: Evaluation, k: int) -> Csr:
     """Return 1 where an item is among the first k of a user's slate, (U, I) float64."""
-    return evaluation.tables.get(f"picks@{k}", lambda: _picks(evaluation, k))
+    return evaluation.tables.get(f"picks@{k}", lambda: weighted_picks(evaluation, np.ones(k)))
 
 
-def _picks(evaluation: Evaluation, k: int) -> Csr:
-    top = evaluation.top(k)
+def weighted_picks(evaluation: Evaluation, weights: Doubles) -> Csr:
+    """Return the weight (k,) of the rank at which an item is shown to a user, (U, I) float64."""
+    top = evaluation.top(len(weights))
     shown = top >= 0
     indptr = np.concatenate([[0], np.cumsum(shown.sum(axis=1))])
-    items = top[shown]
-    return Csr((np.ones(len(items)), items, indptr), shape=(len(top), evaluation.yardstick.split.train.shape[1]))
+    shape = (len(top), evaluation.yardstick.split.train.shape[1])
+    return Csr((np.broadcast_to(weights, top.shape)[shown], top[shown], indptr), shape=shape)
+
+
+def discounts(k: int) -> Doubles:
+    """Return what each of k ranks is worth: 1 / log2(rank + 1), ranks from 1."""
+    return np.asarray(1.0 / np.log2(np.arange(k) + 2.0))
 
 
 def hit_matrix(evaluation: Evaluation, k: int) -> Bools:
@@ -52,6 +60,22 @@ def _hit_places(evaluation: Evaluation) -> Hits:
     return Hits(user, rank, order[np.searchsorted(keys[order], wanted)])
 
 
+def over_hits(evaluation: Evaluation, worth: Doubles, weights: Doubles) -> Doubles:
+    """Return the sum over a user's hits of the worth of the positive times the weight of its rank, (U,).
+
+    `worth` follows `split.test.indices`, `weights` (k,) are those of the ranks.
+    """
+    user, rank, place = hit_places(evaluation)
+    inside = rank < len(weights)
+    user, rank, place = user[inside], rank[inside], place[inside]
+    return np.asarray(np.bincount(user, weights[rank] * worth[place], len(evaluation.items)), dtype=np.float64)
+
+
+def tested(evaluation: Evaluation, values: Doubles) -> Doubles:
+    """Return the values (U,), NaN for users without held-out positives."""
+    return np.asarray(np.where(n_test(evaluation) > 0, values, np.nan))
+
+
 def test_users(yardstick: Yardstick) -> Longs:
     """Return the user of every held-out positive, in the order of `split.test.indices`."""
     return yardstick.tables.get("test_users", lambda: owners(yardstick.split.test))
@@ -67,13 +91,46 @@ def n_test(evaluation: Evaluation) -> Longs:
     return np.diff(evaluation.yardstick.split.test.indptr).astype(np.int64)
 
 
+def n_train(evaluation: Evaluation) -> Longs:
+    """Return how many training positives each user has, (U,)."""
+    return np.diff(evaluation.yardstick.split.train.indptr).astype(np.int64)
+
+
+def popularity(yardstick: Yardstick) -> Doubles:
+    """Return how many users have each item among their training positives, (I,)."""
+    return yardstick.tables.get("counts", lambda: maths.counts(yardstick.split.train))
+
+
+def even_features(yardstick: Yardstick) -> Csr:
+    """Return each item's weight of 1 split evenly over its features, (I, F); nothing for an item without any."""
+    return yardstick.tables.get("even_features", lambda: _even(yardstick.split.items.features))
+
+
+def _even(features: Csr) -> Csr:
+    sizes = np.diff(features.indptr)
+    return Csr((1.0 / np.repeat(sizes, sizes), features.indices, features.indptr), shape=features.shape)
+
+
+def of_counts(
+    evaluation: Evaluation,
+    k: int,
+    statistic: Callable[[Doubles], Doubles],
+    convention: str,
+    direction: Direction,
+    span: tuple[float, float] = (0.0, 1.0),
+) -> PerCatalogue:
+    """Return a statistic of how often each item of the split is shown."""
+    n_items = evaluation.yardstick.split.train.shape[1]
+    return PerCatalogue(evaluation.top(k), n_items, statistic, convention, direction, span)
+
+
 def divide(numerator: Doubles | Longs, denominator: Doubles | Longs) -> Doubles:
     """Return the quotient, NaN where the denominator is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(denominator > 0, numerator / denominator, np.nan), dtype=np.float64)
 
 
-def blocks(n: int) -> Iterator[slice]:
-    """Yield slices that cover n rows, `BLOCK` at a time."""
-    for start in range(0, n, BLOCK):
-        yield slice(start, min(start + BLOCK, n))
+def blocks(n: int, size: int = BLOCK) -> Iterator[slice]:
+    """Yield slices that cover n rows, `size` at a time."""
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))

@@ -1,35 +1,130 @@
-"""Relevant, and far from all that the user has met."""
+"""Relevant, and not what was to be expected: far from the history, new in kind, or not popular.
+
+Unexpectedness without relevance counts nothing (Adamopoulos and Tuzhilin 2014 ask for both): everywhere, hits are
+weighed by a surprise from 0 to 1 and summed over k slots, so that misses and short slates add 0.
+"""
 
 import numpy as np
 
 from recsys import maths
-from recsys.metrics.picks import hit_places, n_test
-from recsys.types import Evaluation, PerUser, Split
-from recsys.types.arrays import Doubles, Floats
+from recsys.maths.surprises import cooccurrence_surprise
+from recsys.metrics.picks import (
+    blocks,
+    hit_places,
+    n_test,
+    n_train,
+    over_hits,
+    popularity,
+    test_users,
+    tested,
+)
+from recsys.types import Evaluation, PerUser, Split, Yardstick
+from recsys.types.arrays import Bools, Doubles, Floats, Longs
 
 TOGETHER = 256  # users at a time, sorted by how many held-out positives they have: little is padded
 
+_BOTH = "mean over users with held-out positives and a history, an empty slate counts 0"
+_TESTED = "mean over users with held-out positives, an empty slate counts 0"
+
 
 def serendipity(evaluation: Evaluation, k: int) -> PerUser:
-    """Mean over the k slots of hit * (1 - nearest), in [0, 1]: hits that nothing in the history announced.
+    """Hits that nothing in the history announced: mean over the k slots of hit * (1 - nearest).
 
     `nearest` is the largest cosine, at least 0, between the item and the user's training positives in the
-    co-occurrence space (`recsys.maths.nearest_in_profile`). Unexpectedness without relevance counts nothing
-    (Adamopoulos and Tuzhilin 2014 ask for both).
+    co-occurrence space (`recsys.maths.nearest_in_profile`).
+
+    :Formula: sum over hits of 1 - max(0, max over history j of cos(i, j)), over k
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U T h d once, T held-out positives, h history
+    :Source: Adamopoulos and Tuzhilin 2014
     """
     yardstick = evaluation.yardstick
     split = yardstick.split
     vectors = yardstick.tables.get("cooccurrence", lambda: maths.cooccurrence_vectors(split.train))
-    surprise = yardstick.tables.get("surprise", lambda: _surprise(split, vectors))
+    worth = yardstick.tables.get("surprise", lambda: _surprise(split, vectors))
+    convention = f"hit * (1 - largest co-occurrence cosine to the history) summed / k; {_BOTH}"
+    return PerUser(_with_history(evaluation, k, worth), convention, 1)
+
+
+def surprise(evaluation: Evaluation, k: int) -> PerUser:
+    """Hits that people with the same history do not have: surprise by mutual information, mean over the k slots.
+
+    :Formula: sum over hits of min over history j of (1 - nPMI(i, j)) / 2, over k
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U T h once, T held-out positives, h history, and the co-occurrences of the items held out
+    :Source: Kaminskas and Bridge 2017
+    """
+    yardstick = evaluation.yardstick
+    split, users = yardstick.split, test_users(yardstick)
+    items = split.test.indices.astype(np.int64)
+    worth = yardstick.tables.get("npmi_surprise", lambda: cooccurrence_surprise(split.train, users, items))
+    convention = f"hit * (1 - largest nPMI to the history) / 2 summed / k; {_BOTH}"
+    return PerUser(_with_history(evaluation, k, np.nan_to_num(worth)), convention, 1)
+
+
+def topic_serendipity(evaluation: Evaluation, k: int) -> PerUser:
+    """Hits with a feature that nothing in the history has, over k.
+
+    :Formula: hits with a feature outside of the history / k
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U F + U (T + h) f once, T held-out positives, h history, f features of an item
+    :Source: Chen et al. 2021
+    """
+    yardstick = evaluation.yardstick
+    worth = yardstick.tables.get("new_feature", lambda: _new_feature(yardstick).astype(np.float64))
+    convention = f"hits with a feature that no training positive has / k; {_BOTH}"
+    values = _with_history(evaluation, k, worth)
+    return PerUser(values if yardstick.split.items.features.nnz else np.full_like(values, np.nan), convention, 1)
+
+
+def serendipity_ge(evaluation: Evaluation, k: int) -> PerUser:
+    """Hits that a primitive recommender would not have shown, over k.
+
+    The primitive one shows each user the k most popular items that they have not met (of equals the first by item id).
+    The source divides by the number of unexpected items, which a slate raises by showing expected ones.
+
+    :Formula: hits outside of the k most popular items not met / k
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U (T + h) log, T held-out positives, h history
+    :Source: Ge, Delgado-Battenfeld and Jannach 2010
+    """
+    yardstick = evaluation.yardstick
+    standing = yardstick.tables.get("standing", lambda: _standing(yardstick))
+    values = over_hits(evaluation, (standing >= k).astype(np.float64), np.ones(k)) / k
+    convention = f"hits outside of the k most popular items that the user has not met / k; {_TESTED}"
+    return PerUser(tested(evaluation, values), convention, 1)
+
+
+def serendipity_popularity(evaluation: Evaluation, k: int) -> PerUser:
+    """Hits ranked higher than their popularity: what of the rank popularity does not explain, mean over the k slots.
+
+    Items of equal popularity share a rank, the next ones have the next whole number; an item without training positives
+    has no chance of being popular.
+
+    :Formula: sum over hits of max(0, (I + 1 - r) / I - (I + 1 - popularity rank) / I), over k
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U k + I log I
+    :Source: after Murakami, Mori and Orihara 2008, without their factor of ranks
+    """
+    yardstick = evaluation.yardstick
+    usual = yardstick.tables.get("popular_chance", lambda: _popular_chance(popularity(yardstick)))
     user, rank, place = hit_places(evaluation)
-    inside = rank < k
-    total = np.bincount(user[inside], surprise[place[inside]], minlength=len(evaluation.items))
-    defined = (n_test(evaluation) > 0) & (np.diff(split.train.indptr) > 0)
-    convention = (
-        "hit * (1 - largest co-occurrence cosine to the history) summed / k; "
-        "mean over users with held-out positives and a history, an empty slate counts 0"
-    )
-    return PerUser(np.where(defined, total / k, np.nan), convention, 1)
+    user, rank, place = (part[rank < k] for part in (user, rank, place))
+    n_items = len(usual)
+    more = np.maximum((n_items - rank) / n_items - usual[yardstick.split.test.indices[place]], 0.0)
+    values = np.bincount(user, more, minlength=len(evaluation.items)) / k
+    convention = f"hit * max(0, chance by rank - chance by popularity rank, dense) summed / k; {_TESTED}"
+    return PerUser(tested(evaluation, values), convention, 1)
+
+
+def _with_history(evaluation: Evaluation, k: int, worth: Doubles) -> Doubles:
+    defined = (n_test(evaluation) > 0) & (n_train(evaluation) > 0)
+    return np.where(defined, over_hits(evaluation, worth, np.ones(k)) / k, np.nan)
 
 
 def _surprise(split: Split, vectors: Floats) -> Doubles:
@@ -46,3 +141,39 @@ def _surprise(split: Split, vectors: Floats) -> Doubles:
             near = maths.nearest_in_profile(vectors, split.train, users, split.test.indices[place].astype(np.int64))
             surprise[place[real]] = 1.0 - near[real]
     return surprise
+
+
+def _new_feature(yardstick: Yardstick) -> Bools:
+    """Return which held-out positives have a feature that their user's history has not, in the order of the test."""
+    split = yardstick.split
+    features = split.items.features
+    new = np.zeros(split.test.nnz, dtype=bool)
+    for b in blocks(split.test.shape[0]):
+        place = slice(split.test.indptr[b.start], split.test.indptr[b.stop])
+        found = features[split.test.indices[place]]
+        sizes = np.diff(found.indptr)
+        known = (split.train[b] @ features).toarray() > 0
+        entry = np.repeat(np.arange(len(sizes)), sizes)
+        fresh = ~known[test_users(yardstick)[place][entry] - b.start, found.indices]
+        new[place] = np.bincount(entry[fresh], minlength=len(sizes)) > 0
+    return new
+
+
+def _standing(yardstick: Yardstick) -> Longs:
+    """Return how many items that the user has not met are more popular, for every held-out positive."""
+    split, users = yardstick.split, test_users(yardstick)
+    n_items = split.shape[1]
+    place = np.empty(n_items, dtype=np.int64)
+    place[np.lexsort((split.item_ids, -popularity(yardstick)))] = np.arange(n_items)
+    met = split.met
+    rows = np.repeat(np.arange(met.shape[0]), np.diff(met.indptr))
+    keys = np.sort(rows * n_items + place[met.indices])
+    mine = place[split.test.indices]
+    return mine - (np.searchsorted(keys, users * n_items + mine) - np.searchsorted(keys, users * n_items))
+
+
+def _popular_chance(counts: Doubles) -> Doubles:
+    """Return (I + 1 - rank) / I of every item by popularity, 0 without training positives, (I,)."""
+    levels = np.unique(counts[counts > 0])
+    rank = len(levels) - np.searchsorted(levels, counts)
+    return np.where(counts > 0, (len(counts) + 1.0 - rank) / len(counts), 0.0)

@@ -1,0 +1,27 @@
+"""How concentrated counts (..., I) are; NaN where nothing is counted."""
+
+import numpy as np
+
+from recsys.types.arrays import Doubles
+
+
+def shares(counts: Doubles) -> Doubles:
+    """Return counts over their sum, (..., I)."""
+    total = counts.sum(axis=-1, keepdims=True)
+    return np.asarray(counts / np.where(total > 0, total, np.nan))
+
+
+def entropy(counts: Doubles) -> Doubles:
+    """Return -sum p log2 p of the shares, in bits, from 0 to log2 I.
+
+    >>> float(entropy(np.array([1.0, 1.0, 1.0, 1.0, 0.0])))
+    2.0
+    """
+    p = shares(counts)
+    # Not -sum: one share of 1 has entropy 0, not -0.
+    return np.asarray((p * np.log2(1.0 / np.where(p == 0, 1.0, p))).sum(axis=-1))
+
+
+def herfindahl(counts: Doubles) -> Doubles:
+    """Return sum p^2 of the shares (Herfindahl and Hirschman), from 1 / I to 1."""
+    return np.asarray((shares(counts) ** 2).sum(axis=-1))

@@ -1,0 +1,21 @@
+"""How many different items a slate holds, from the eigenvalues of its similarities."""
+
+import numpy as np
+
+from recsys.types.arrays import Doubles, Longs
+
+
+def vendi(vectors: Doubles, n: Longs) -> Doubles:
+    """Return exp(-sum l log l) over the eigenvalues l of K / n, (B,), from 1 to n (Friedman and Dieng 2023).
+
+    `vectors` (B, k, d) has n unit rows per slate, the other rows 0; K holds their dot products, and the smaller of
+    the two Gram matrices, k by k or d by d, has its non-zero eigenvalues. n must be positive.
+
+    >>> vendi(np.array([[[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]]), np.array([2])).round(12).tolist()
+    [2.0]
+    """
+    turned = np.swapaxes(vectors, -1, -2)
+    gram = turned @ vectors if vectors.shape[-1] < vectors.shape[-2] else vectors @ turned
+    values = np.maximum(np.linalg.eigvalsh(gram / n[:, None, None]), 0.0)
+    entropy = -(values * np.log(np.where(values > 0, values, 1.0))).sum(axis=-1)
+    return np.asarray(np.clip(np.exp(entropy), 1.0, n))

@@ -1,0 +1,112 @@
+"""How popular the shown items are, and whether more so than what the user chose.
+
+Popularity n_i counts training positives. Items of equal popularity are on the same side of every border.
+"""
+
+import numpy as np
+
+from recsys import maths
+from recsys.maths import in_tail, popularity_groups
+from recsys.maths.divergences import jensen_shannon
+from recsys.metrics.picks import blocks, divide, n_train, picks, popularity
+from recsys.types import Evaluation, PerUser
+from recsys.types.arrays import Doubles
+
+_SLATE = "mean over users with a slate"
+_BOTH = "mean over users with a history and a slate"
+_TAIL = "tail: items outside of the smallest head with 80 % of the training positives, ties in the head"
+
+
+def arp(evaluation: Evaluation, k: int) -> PerUser:
+    """Average recommendation popularity: the mean number of training positives of the items shown.
+
+    :Formula: mean over shown items of n_i
+    :Range: [0, U] users
+    :Better: less
+    :Cost: U k
+    :Source: Yin et al. 2012
+    """
+    return PerUser(_shown_mean(evaluation, k, popularity(evaluation.yardstick)), f"count, unseen items 0; {_SLATE}", -1)
+
+
+def aplt(evaluation: Evaluation, k: int) -> PerUser:
+    """Share of the shown items that lie in the long tail.
+
+    The head is the smallest set of most popular items with 80 % of the training positives, and all items as popular as
+    its last one; the tail is the rest.
+
+    :Formula: shown items in the tail / shown items
+    :Range: [0, 1]
+    :Better: more
+    :Cost: U k
+    :Source: Abdollahpouri, Burke and Mobasher 2019
+    """
+    return PerUser(_shown_mean(evaluation, k, _tail(evaluation)), f"share of shown items; {_TAIL}; {_SLATE}", 1)
+
+
+def aclt(evaluation: Evaluation, k: int) -> PerUser:
+    """Number of shown items that lie in the long tail of `aplt`.
+
+    :Formula: shown items in the tail
+    :Range: [0, k] items
+    :Better: more
+    :Cost: U k
+    :Source: Abdollahpouri, Burke and Mobasher 2019
+    """
+    shown = picks(evaluation, k)
+    values = np.where(np.diff(shown.indptr) > 0, shown @ _tail(evaluation), np.nan)
+    return PerUser(values, f"number of shown items; {_TAIL}; {_SLATE}", 1)
+
+
+def popularity_lift(evaluation: Evaluation, k: int) -> PerUser:
+    """How much more popular slates are than histories, relative to histories; 0 is no amplification.
+
+    A user's value is the difference of the two means over the mean of all users' histories, so that the mean over users
+    is the lift of the group of all users.
+
+    :Formula: (mean of n_i over the slate - the same over the history) / mean over users of the latter
+    :Range: (-inf, inf)
+    :Better: neither
+    :Cost: U (k + h), h history of a user
+    :Source: Abdollahpouri et al. 2019
+    """
+    counts, train = popularity(evaluation.yardstick), evaluation.yardstick.split.train
+    own = divide(train @ counts, n_train(evaluation))
+    more = _shown_mean(evaluation, k, counts) - own
+    usual = np.where(np.isnan(more), 0.0, own).sum() / max(np.count_nonzero(~np.isnan(more)), 1)
+    convention = f"(mean count of the slate - of the history) / mean of the latter over users, one group; {_BOTH}"
+    return PerUser(more / max(usual, 1.0), convention, 0)  # whoever has a history has items with a count of 1 or more
+
+
+def upd(evaluation: Evaluation, k: int) -> PerUser:
+    """User popularity deviation: how far the slate's mix of head, middle and tail is from the history's, in bits.
+
+    The head has the first 20 % of the training positives, the tail the last 20 %. All users are one group; the
+    source takes the mean over groups of users, which segments show one by one.
+
+    :Formula: JS(history || slate) over {head, middle, tail}
+    :Range: [0, 1] bits
+    :Better: less
+    :Cost: U (k + h), h history of a user
+    :Source: Abdollahpouri et al. 2021
+    """
+    yardstick, shown = evaluation.yardstick, picks(evaluation, k)
+    train = yardstick.split.train
+    groups = yardstick.tables.get("popularity_groups", lambda: popularity_groups(popularity(yardstick)))
+    parts = [
+        jensen_shannon(maths.user_mixes(train[b], groups), maths.user_mixes(shown[b], groups))
+        for b in blocks(shown.shape[0])
+    ]
+    defined = (n_train(evaluation) > 0) & (np.diff(shown.indptr) > 0)
+    convention = f"Jensen-Shannon in bits between the mixes of head (20 %), middle and tail (20 %), one group; {_BOTH}"
+    return PerUser(np.where(defined, np.concatenate(parts), np.nan), convention, -1)
+
+
+def _tail(evaluation: Evaluation) -> Doubles:
+    yardstick = evaluation.yardstick
+    return yardstick.tables.get("tail", lambda: in_tail(popularity(yardstick)).astype(np.float64))
+
+
+def _shown_mean(evaluation: Evaluation, k: int, of_item: Doubles) -> Doubles:
+    shown = picks(evaluation, k)
+    return divide(shown @ of_item, np.diff(shown.indptr))

@@ -1,0 +1,197 @@
+"""Metrics in the conventions of other libraries: from the name there to a function of an evaluation and k here.
+
+Only what was held against a worked example whose value in that library is known (`tests/test_metrics_presets.py`).
+Libraries differ in who is averaged, in denominators, logarithms and items unseen in train; the convention of each
+answer says which.
+
+>>> sorted(lenskit)
+['Gini', 'NDCG']
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from recsys import maths, metrics
+from recsys.maths import concentrations
+from recsys.metrics.accuracy import precisions
+from recsys.metrics.ideals import ALPHA, ideal_gains
+from recsys.metrics.novelty import n_histories
+from recsys.metrics.picks import blocks, discounts, divide, hit_matrix, n_test, of_counts, picks, popularity, tested
+from recsys.types import Answer, Evaluation, PerCatalogue, PerUser
+from recsys.types.arrays import Doubles
+
+Metric = Callable[[Evaluation, int], Answer]
+PerUserMetric = Callable[[Evaluation, int], PerUser]
+
+
+def of_listed(metric: PerUserMetric, evaluation: Evaluation, k: int) -> PerUser:
+    """Return a metric over the users who have a slate: nobody else is averaged."""
+    answer = metric(evaluation, k)
+    listed = (evaluation.top(k) >= 0).any(axis=1)
+    said = f"{answer.convention}; users without a slate left out"
+    return replace(answer, values=np.where(listed, answer.values, np.nan), convention=said)
+
+
+def ndcg_of_k(evaluation: Evaluation, k: int) -> PerUser:
+    """Return nDCG whose ideal has k hits, however few held-out positives there are."""
+    values = hit_matrix(evaluation, k) @ discounts(k) / discounts(k).sum()
+    said = "binary gain, 1/log2(rank + 1), ideal of k hits; mean over tested users"
+    return PerUser(tested(evaluation, values), said, 1)
+
+
+def ndcg_clipped(evaluation: Evaluation, k: int) -> PerUser:
+    """Return nDCG with a discount of 1 / log2(max(rank, 2)): the first two places weigh the same."""
+    worth = 1.0 / np.log2(np.maximum(np.arange(k) + 1.0, 2.0))
+    best = np.concatenate([[0.0], np.cumsum(worth)])
+    values = divide(hit_matrix(evaluation, k) @ worth, best[np.minimum(n_test(evaluation), k)])
+    return PerUser(values, "binary gain, 1/log2(max(rank, 2)), ideal of min(k, positives); mean over tested users", 1)
+
+
+def average_precision_of_all(evaluation: Evaluation, k: int) -> PerUser:
+    """Return average precision over all held-out positives."""
+    values = divide(precisions(evaluation, k), n_test(evaluation))
+    return PerUser(values, "sum of the precisions at hits / held-out positives; mean over tested users", 1)
+
+
+def average_precision_of_k(evaluation: Evaluation, k: int) -> PerUser:
+    """Return average precision over k."""
+    values = tested(evaluation, precisions(evaluation, k) / k)
+    return PerUser(values, "sum of the precisions at hits / k; mean over tested users", 1)
+
+
+def inverse_user_frequency(evaluation: Evaluation, k: int) -> PerUser:
+    """Return the mean of -log2(users / all users) over the items shown, unseen items as seen once."""
+    users = np.maximum(popularity(evaluation.yardstick), 1.0)
+    shown = picks(evaluation, k)
+    values = divide(shown @ np.log2(n_histories(evaluation) / users), np.diff(shown.indptr))
+    return PerUser(values, "-log2(users / users with a history), unseen items as seen once; mean over shown items", 1)
+
+
+def self_information_of_seen(evaluation: Evaluation, k: int) -> PerUser:
+    """Return self-information in bits, unseen items adding 0: per user, as slates of one length make it one mean."""
+    counts = popularity(evaluation.yardstick)
+    bits = np.where(counts > 0, maths.self_information(evaluation.yardstick.split.train), 0.0)
+    shown = picks(evaluation, k)
+    values = divide(shown @ bits, np.diff(shown.indptr))
+    return PerUser(values, "-log2(count / sum of counts) in bits, unseen items 0; mean over shown items", 1)
+
+
+def ild_hamming(evaluation: Evaluation, k: int) -> PerUser:
+    """Return the mean number of features in which two shown items differ; 0 for a single item."""
+    features, shown = evaluation.yardstick.split.items.features, picks(evaluation, k)
+    n = np.diff(shown.indptr).astype(np.float64)
+    apart = np.empty(len(n))
+    for b in blocks(len(n)):
+        having = (shown[b] @ features).toarray()
+        apart[b] = (having * (n[b, None] - having)).sum(axis=1)  # c of n items tell c (n - c) pairs apart
+    values = np.where(n == 1, 0.0, divide(apart, n * (n - 1.0) / 2.0))
+    return PerUser(values, "differing features, mean over pairs, 0 for one item; mean over users with a slate", 1)
+
+
+def alpha_ndcg_of_more(evaluation: Evaluation, k: int) -> PerUser:
+    """Return alpha-nDCG whose ideal slate has k + 1 places: with more than k positives nobody reaches 1."""
+    answer = metrics.alpha_ndcg(evaluation, k)
+    worth = ideal_gains(evaluation.yardstick, k + 1) * discounts(k + 1)
+    values = answer.values * divide(worth[:, :k].sum(axis=1), worth.sum(axis=1))
+    said = f"alpha = {ALPHA}, hits alone, 1/log2(rank + 1), greedy ideal of k + 1 places; mean over tested users"
+    return PerUser(values, said, 1)
+
+
+def reached_of_seen(evaluation: Evaluation, k: int) -> PerCatalogue:
+    """Return distinct items shown over the items of train: above 1 where unseen items are shown."""
+    n_seen = max(int(np.count_nonzero(popularity(evaluation.yardstick))), 1)
+
+    def statistic(shown: Doubles) -> Doubles:
+        return np.asarray((shown > 0).sum(axis=-1) / n_seen)
+
+    return of_counts(evaluation, k, statistic, "items shown to anybody / items of train", 1, (0.0, np.inf))
+
+
+def distinct(evaluation: Evaluation, k: int) -> PerCatalogue:
+    """Return how many different items are shown."""
+    return of_counts(evaluation, k, _distinct, "number of different items shown", 1, (0.0, np.inf))
+
+
+def evenness_of_others(evaluation: Evaluation, k: int) -> PerCatalogue:
+    """Return 1 - the Gini index with denominator I - 1, in [0, 1]."""
+    return of_counts(evaluation, k, _evenness, "1 - Gini index, denominator I - 1", 1)
+
+
+def gini_padded(evaluation: Evaluation, k: int) -> PerCatalogue:
+    """Return the Gini index over the catalogue and one more item that is never shown, in [0, 1]."""
+    return of_counts(evaluation, k, _padded, "Gini index over I + 1 items, denominator I + 1", -1)
+
+
+def entropy_per_item(evaluation: Evaluation, k: int) -> PerCatalogue:
+    """Return the entropy of the picks in nats over the number of different items shown."""
+    return of_counts(evaluation, k, _entropy_per_item, "-sum p ln p / different items shown", 1, (0.0, np.inf))
+
+
+def _distinct(shown: Doubles) -> Doubles:
+    return np.asarray((shown > 0).sum(axis=-1), dtype=np.float64)
+
+
+def _evenness(shown: Doubles) -> Doubles:
+    n = shown.shape[-1]
+    return np.asarray(1.0 - maths.gini(shown) * n / (n - 1.0))
+
+
+def _padded(shown: Doubles) -> Doubles:
+    return maths.gini(np.concatenate([shown, np.zeros((*shown.shape[:-1], 1))], axis=-1))
+
+
+def _entropy_per_item(shown: Doubles) -> Doubles:
+    return divide(concentrations.entropy(shown) * np.log(2.0), _distinct(shown))
+
+
+ranksys: Mapping[str, Metric] = {
+    "NDCG": metrics.ndcg,
+    "Precision": metrics.precision,
+    "EPC": metrics.epc,
+    "EFD": metrics.self_information,  # without relevance and discount
+    "EILD": partial(of_listed, metrics.eild_features),
+    "AlphaNDCG": partial(of_listed, alpha_ndcg_of_more),
+    "AggregateDiversity": distinct,
+    "GiniIndex": evenness_of_others,
+    "Entropy": metrics.shannon_entropy,
+}
+rectools: Mapping[str, Metric] = {
+    "NDCG": ndcg_of_k,
+    "NDCG(divide_by_achievable=True)": metrics.ndcg,
+    "Precision": metrics.precision,
+    "Recall": metrics.recall,
+    "MAP": average_precision_of_all,
+    "MAP(divide_by_k=True)": average_precision_of_k,
+    "MeanInvUserFreq": inverse_user_frequency,
+    "IntraListDiversity": ild_hamming,
+    "Serendipity": partial(of_listed, metrics.serendipity_popularity),
+    "AvgRecPopularity": metrics.arp,
+    "CatalogCoverage": distinct,
+    "CatalogCoverage(normalize=True)": metrics.coverage,
+}
+recbole: Mapping[str, Metric] = {
+    "ndcg": metrics.ndcg,
+    "giniindex": gini_padded,
+    "shannonentropy": entropy_per_item,
+}
+lenskit: Mapping[str, Metric] = {
+    "NDCG": ndcg_clipped,  # users without a slate as 0
+    "Gini": metrics.gini,
+}
+elliot: Mapping[str, Metric] = {
+    "EPC": partial(of_listed, metrics.epc),
+    "Gini": evenness_of_others,
+    "SEntropy": metrics.shannon_entropy,
+}
+recommenders: Mapping[str, Metric] = {
+    "ndcg_at_k": metrics.ndcg,
+    "precision_at_k": partial(of_listed, metrics.precision),
+    "recall_at_k": partial(of_listed, metrics.recall),
+    "map_at_k": partial(of_listed, metrics.average_precision),
+    "novelty": self_information_of_seen,
+    "catalog_coverage": reached_of_seen,
+    "distributional_coverage": metrics.shannon_entropy,
+}

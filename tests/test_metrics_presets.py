@@ -1,0 +1,121 @@
+"""Conventions of other libraries, on the worked example whose values these libraries were seen to give."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from slowly import Slow, make_evaluation
+from test_metrics_toys import four_users, value  # noqa: F401
+
+from recsys.metrics import picks, presets
+from recsys.types import PerUser
+
+VALUES = {
+    "ranksys": {
+        "NDCG": 0.6377, "Precision": 0.5, "EPC": 0.3712, "EFD": 3.2108, "EILD": 0.4975, "AlphaNDCG": 0.7495,
+        "AggregateDiversity": 5, "GiniIndex": 0.4127, "Entropy": 2.1972,
+    },
+    "rectools": {
+        "NDCG": 0.5, "NDCG(divide_by_achievable=True)": 0.6377, "Precision": 0.5, "Recall": 0.6875, "MAP": 0.5208,
+        "MAP(divide_by_k=True)": 0.4306, "MeanInvUserFreq": 1.8889, "IntraListDiversity": 2.0, "Serendipity": 0.1528,
+        "AvgRecPopularity": 0.8889, "CatalogCoverage": 5, "CatalogCoverage(normalize=True)": 0.625,
+    },
+    "recbole": {"ndcg": 0.6377, "giniindex": 0.5679, "shannonentropy": 0.3046},
+    "lenskit": {"NDCG": 0.7039, "Gini": 0.5139},
+    "elliot": {"EPC": 0.4949, "Gini": 0.4127, "SEntropy": 2.1972},
+    "recommenders": {
+        "ndcg_at_k": 0.6377, "precision_at_k": 0.6667, "recall_at_k": 0.9167, "map_at_k": 0.7778, "novelty": 2.4726,
+        "catalog_coverage": 0.8333, "distributional_coverage": 2.1972,
+    },
+}  # fmt: skip
+CASES = [(library, name, expected) for library, known in VALUES.items() for name, expected in known.items()]
+
+
+@pytest.mark.parametrize(("library", "name", "expected"), CASES)
+def test_it_gives_the_value_of_that_library(four_users, library, name, expected):  # noqa: F811
+    answer = getattr(presets, library)[name](four_users, 3)
+    assert value(answer) == pytest.approx(expected, abs=5e-5)
+    assert len(answer.convention) > 15
+    if isinstance(answer, PerUser):
+        assert answer.values.dtype == np.float64 and len(answer.values) == 4
+
+
+@pytest.mark.parametrize("library", VALUES)
+def test_no_preset_is_without_a_known_value(library):
+    assert set(getattr(presets, library)) == set(VALUES[library])
+
+
+class Theirs(Slow):
+    """What the presets restate, from sets and loops."""
+
+    def gain(self, worth, ideal):
+        found = (worth(r) for i, r in self.ranked.items() if i in self.test)
+        return self.accuracy(lambda: sum(found) / sum(worth(r) for r in range(1, ideal + 1)))
+
+    def ndcg_of_k(self):
+        return self.gain(lambda r: 1 / math.log2(r + 1), self.k)
+
+    def ndcg_clipped(self):
+        return self.gain(lambda r: 1 / math.log2(max(r, 2)), min(self.k, len(self.test)))
+
+    def average_precision_of_all(self):
+        return self.average_precision() * min(self.k, len(self.test)) / max(len(self.test), 1)
+
+    def average_precision_of_k(self):
+        return self.average_precision() * min(self.k, len(self.test)) / self.k
+
+    def shown_mean(self, of_item):
+        return sum(of_item(i) for i in self.slate) / len(self.slate) if self.slate else math.nan
+
+    def inverse_user_frequency(self):
+        readers = sum(row.any() for row in self.split.train.toarray())
+        return self.shown_mean(lambda i: math.log2(readers / max(self.popular()[i], 1)))
+
+    def self_information_of_seen(self):
+        counts = self.popular()
+        return self.shown_mean(lambda i: -math.log2(counts[i] / counts.sum()) if counts[i] else 0.0)
+
+    def ild_hamming(self):
+        far = [len(self.features(i) ^ self.features(j)) for i, j in itertools.combinations(self.slate, 2)]
+        return sum(far) / len(far) if far else 0.0 if self.slate else math.nan
+
+    def alpha_ndcg_of_more(self):
+        longer = Slow(self.evaluation, self.user, self.k + 1)
+        longer.ranked = self.ranked
+        return longer.alpha_ndcg()
+
+
+OURS = [name for name in vars(Theirs) if name[0] != "_" and hasattr(presets, name)]
+
+
+@pytest.mark.parametrize("k", [1, 5, 12])
+@pytest.mark.parametrize("name", OURS)
+def test_it_is_its_definition(monkeypatch, name, k):
+    monkeypatch.setattr(picks.blocks, "__defaults__", (7,))
+    evaluation = make_evaluation(seed=k)
+    expected = [getattr(Theirs(evaluation, user, k), name)() for user in range(30)]
+    found = getattr(presets, name)(evaluation, k)
+    assert found.values == pytest.approx(expected, nan_ok=True) and len(OURS) == 8
+    listed = np.where((evaluation.top(k) >= 0).any(axis=1), found.values, np.nan)
+    assert presets.of_listed(getattr(presets, name), evaluation, k).values == pytest.approx(listed, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["reached_of_seen", "distinct", "evenness_of_others", "gini_padded", "entropy_per_item"]
+)
+def test_a_statistic_is_its_definition(name):
+    evaluation = make_evaluation()
+    times = np.bincount(evaluation.items[evaluation.items >= 0], minlength=40)
+    some, p = np.count_nonzero(times), times[times > 0] / times.sum()
+    apart = np.abs(times[:, None] - times).sum() / (2 * times.sum())  # I times the Gini index: mean difference
+    expected = {
+        "reached_of_seen": some / evaluation.yardstick.split.train.toarray().any(axis=0).sum(),
+        "distinct": some,
+        "evenness_of_others": 1 - apart / 39,
+        "gini_padded": (apart + 1) / 41,
+        "entropy_per_item": -sum(p * np.log(p)) / some,
+    }[name]
+    answer = getattr(presets, name)(evaluation, 8)
+    assert value(answer) == pytest.approx(expected)
+    assert answer.statistic(np.stack([times, times]).astype(float)) == pytest.approx([expected, expected])
