@@ -236,3 +236,9 @@ def test_tau_zero_keeps_to_the_users_own_regions():
     assert far.cap is not None
     assert (own.cap[fresh] == 0).all()
     assert far.cap[fresh].sum() > 0
+
+
+@pytest.mark.parametrize("name", ["untouched", "negative_space"])
+def test_a_pool_without_maps_is_one_line(split, model, name):
+    with pytest.raises(RecsysError, match="needs taste maps: make the pool with a split, or give it maps="):
+        rerank(candidates(model, split, n=20, maps=()), {name: 1.0}, k=K)

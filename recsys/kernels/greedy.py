@@ -99,6 +99,19 @@ def _add_steps(phi, weight, c, cap, slot, share, n, gain):
 
 
 @_compiled
+def _move_steps(phi, weight, before, after, cap, slot, share, n, gain):
+    """Take what candidates gained from `before` back, and add what they gain from `after`."""
+    if phi == LINEAR:
+        less = min(after, cap) - before
+        for i in range(n):
+            gain[i] += weight * (min(after + slot * share[i], cap) - min(before + slot * share[i], cap) - less)
+    else:
+        for i in range(n):
+            if share[i] != 0.0:
+                gain[i] += weight * (_step(phi, after, slot * share[i]) - _step(phi, before, slot * share[i]))
+
+
+@_compiled
 def _cover_gain(phi, lines, region, share, slot, need, cap, covered, n, gain):
     gain[:n] = 0.0
     for r in range(lines[0], lines[1]):
@@ -117,8 +130,7 @@ def _cover_update(settings, rows, pointers, regions, values, line, share, slot, 
         after = max(before, slot * values[e]) if phi > SQRT else before + slot * values[e]
         covered[z] = after
         if need[z] != 0.0 and before < cap[z]:
-            _add_steps(phi, need[z], after, cap[z], slot, share[line[z]], n, gain)
-            _add_steps(phi, -need[z], before, cap[z], slot, share[line[z]], n, gain)
+            _move_steps(phi, need[z], before, after, cap[z], slot, share[line[z]], n, gain)
 
 
 @_compiled

@@ -7,7 +7,7 @@ from recsys.maths import acceptance, communities, near_mixes, touched, user_mixe
 from recsys.objectives._beliefs import liking
 from recsys.objectives._candidates import check_strength, rows
 from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
-from recsys.types.arrays import Bools, Csr, Doubles, Ints, empty
+from recsys.types.arrays import Bools, Csr, Doubles, Ints, Longs, empty
 
 
 def negative_space(
@@ -45,21 +45,18 @@ def negative_space(
     check_strength("negative_space", strength)
     context = pool.context
     joined = context.tables.get("joined maps", lambda: _join(context.maps))
-    offered = _best_in_regions(pool, liking(pool, "negative_space", belief, threshold, noise), best)
-    needs, caps = [], []
-    for m in range(len(context.maps)):
-        own, near = _mixes(context, m)
-        q = (1 - tau) * own[pool.users] + tau * near[pool.users]
-        w = offered[m] * _acceptance(context, m, strength)[pool.users]
-        owed = (w * q).sum(axis=1, keepdims=True) * len(context.maps)
-        needs.append(w / np.where(owed > 0, owed, 1.0))
-        caps.append(q)
+    own, near = (mixes[pool.users] for mixes in context.tables.get("mixes", lambda: _mixes(context)))
+    q = (1 - tau) * own + tau * near
+    w = _best_in_regions(pool, liking(pool, "negative_space", belief, threshold, noise), best)
+    w *= _acceptance(context, strength)[pool.users]
+    sizes, starts = _layout(context)
+    owed = np.repeat(np.add.reduceat(w * q, starts, axis=1) * len(sizes), sizes, axis=1)
     return Coverage(
         joined,
         rows(pool),
-        need=np.concatenate(needs, axis=1),
+        need=w / np.where(owed > 0, owed, 1.0),
         phi="linear",
-        cap=np.concatenate(caps, axis=1),
+        cap=q,
         slots=np.full(k, 1.0 / k),
     )
 
@@ -84,14 +81,14 @@ def untouched(
     check_strength("untouched", strength)
     context = pool.context
     context.need_train("untouched")
-    share = np.zeros(pool.items.shape)
-    for m in range(len(context.maps)):
-        known = _touched(context, m)
+    share, accepted = np.zeros(pool.items.shape), _acceptance(context, strength)
+    for m, start in enumerate(_layout(context)[1]):
         region = _hard(context, m)[rows(pool)]
-        place = (pool.users[:, None], np.maximum(region, 0))
-        share += np.where((region >= 0) & ~known[place], _acceptance(context, m, strength)[place], 0.0)
+        user, place = pool.users[:, None], np.maximum(region, 0)
+        new = (region >= 0) & ~_touched(context, m)[user, place]
+        share += np.where(new, accepted[user, start + place], 0.0)
     plausible = liking(pool, "untouched", belief, threshold, noise)
-    return Modular((plausible * share / max(len(context.maps), 1)).astype(np.float32))
+    return Modular((plausible * share / len(context.maps)).astype(np.float32))
 
 
 def _join(maps: tuple[TasteMap, ...]) -> Csr:
@@ -106,37 +103,44 @@ def _touched(context: Context, m: int) -> Bools:
     return context.tables.get(f"touched {m}", lambda: touched(context.need_train("untouched"), context.maps[m]))
 
 
-def _acceptance(context: Context, m: int, strength: float) -> Doubles:
-    """Return how readily users take what they met of each region of map m, (users, Z): 1 without known dislikes."""
-    train, assignment = context.need_train("acceptance"), context.maps[m].assignment
-    dislikes = empty(train.shape) if context.dislikes is None else context.dislikes
-    return context.tables.get(f"acceptance {strength} {m}", lambda: acceptance(train, dislikes, assignment, strength))
+def _acceptance(context: Context, strength: float) -> Doubles:
+    """Return how readily users take what they met of each region of all maps, (users, Z): 1 without known dislikes."""
+
+    def make() -> Doubles:
+        train = context.need_train("acceptance")
+        dislikes = empty(train.shape) if context.dislikes is None else context.dislikes
+        parts = [acceptance(train, dislikes, taste_map.assignment, strength) for taste_map in context.maps]
+        return np.concatenate(parts, axis=1)
+
+    return context.tables.get(f"acceptance {strength}", make)
 
 
-def _mixes(context: Context, m: int) -> tuple[Doubles, Doubles]:
-    """Return each user's own mix over the regions of map m, and that of nearby other communities."""
+def _mixes(context: Context) -> tuple[Doubles, Doubles]:
+    """Return each user's own mix over the regions of all maps, (users, Z), and that of nearby other communities."""
     train = context.need_train("negative_space")
-    label = context.tables.get("communities", lambda: communities(train, context.seed))
-
-    def make() -> tuple[Doubles, Doubles]:
-        own = user_mixes(train, context.maps[m].assignment)
-        return own, near_mixes(own, label)
-
-    return context.tables.get(f"mixes map {m}", make)
+    label = communities(train, context.seed)
+    own = [user_mixes(train, taste_map.assignment) for taste_map in context.maps]
+    return np.concatenate(own, axis=1), np.concatenate([near_mixes(mix, label) for mix in own], axis=1)
 
 
-def _best_in_regions(pool: Pool, worth: Doubles, best: int) -> list[Doubles]:
-    """Return the mean `worth` (U, N) of the `best` best candidates of each region, (U, Z), for each map."""
+def _layout(context: Context) -> tuple[Longs, Longs]:
+    """Return how many regions each map has, and the first of them when all stand end to end."""
+    sizes = np.array([taste_map.assignment.shape[1] for taste_map in context.maps])
+    return sizes, np.cumsum(sizes) - sizes
+
+
+def _best_in_regions(pool: Pool, worth: Doubles, best: int) -> Doubles:
+    """Return the mean `worth` (U, N) of the `best` best candidates of each region of all maps, (U, Z)."""
     from recsys.kernels.regions import sum_best
 
     context = pool.context
-    sizes = [taste_map.assignment.shape[1] for taste_map in context.maps]
+    sizes, starts = _layout(context)
     regions = context.tables.get(
         "hard maps", lambda: np.stack([_hard(context, m) for m in range(len(sizes))]).astype(np.int32)
     )
-    starts = np.cumsum([0, *sizes])
-    total = np.zeros((len(pool.users), starts[-1]))
-    order = np.argsort(-worth, axis=1, kind="stable")
-    items, worth = np.take_along_axis(pool.items, order, axis=1), np.take_along_axis(worth, order, axis=1)
+    total, items = np.zeros((len(pool.users), sizes.sum())), pool.items
+    if (np.diff(worth, axis=1) > 0).any():  # they are not in its order already
+        order = np.argsort(-worth, axis=1, kind="stable")
+        items, worth = np.take_along_axis(items, order, axis=1), np.take_along_axis(worth, order, axis=1)
     sum_best(items, worth, regions, starts, best, total)
-    return np.split(total / best, starts[1:-1], axis=1)
+    return total / best

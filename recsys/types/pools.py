@@ -60,9 +60,10 @@ class Context:
     @property
     def maps(self) -> tuple[TasteMap, ...]:
         """The objectives' own maps."""
-        if self.make_maps is None:
+        made = () if self.make_maps is None else self.tables.get("maps", lambda: tuple(self.make_maps()))  # type: ignore[misc]
+        if not made:
             raise RecsysError("this objective needs taste maps: make the pool with a split, or give it maps=")
-        return self.tables.get("maps", lambda: tuple(self.make_maps()))  # type: ignore[misc]
+        return made
 
     def need_train(self, who: str) -> Csr:
         """Return the training positives, or say that `who` cannot do without them."""
