@@ -19,7 +19,7 @@ def members(context: Context, to: str, who: str) -> Csr:
     """
     if to not in TO:
         raise RecsysError(f"{who}: to is '{to}', expected one of {', '.join(TO)}")
-    return context.maps[0].assignment if to == "map" else context.need_items(who).features
+    return context.need_maps()[0].assignment if to == "map" else context.need_items(who).features
 
 
 def shares(context: Context, to: str, who: str) -> Csr:

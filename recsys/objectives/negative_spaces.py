@@ -44,7 +44,7 @@ def negative_space(
         raise RecsysError(f"negative_space: best is {best}, expected a whole number of at least 1")
     check_strength("negative_space", strength)
     context = pool.context
-    joined = context.tables.get("joined maps", lambda: _join(context.maps))
+    joined = context.tables.get("joined maps", lambda: _join(context.need_maps()))
     own, near = (mixes[pool.users] for mixes in context.tables.get("mixes", lambda: _mixes(context)))
     q = (1 - tau) * own + tau * near
     w = _best_in_regions(pool, liking(pool, "negative_space", belief, threshold, noise), best)
@@ -88,7 +88,7 @@ def untouched(
         new = (region >= 0) & ~_touched(context, m)[user, place]
         share += np.where(new, accepted[user, start + place], 0.0)
     plausible = liking(pool, "untouched", belief, threshold, noise)
-    return Modular((plausible * share / len(context.maps)).astype(np.float32))
+    return Modular((plausible * share / len(context.need_maps())).astype(np.float32))
 
 
 def _join(maps: tuple[TasteMap, ...]) -> Csr:
@@ -96,11 +96,11 @@ def _join(maps: tuple[TasteMap, ...]) -> Csr:
 
 
 def _hard(context: Context, m: int) -> Ints:
-    return context.tables.get(f"hard {m}", lambda: context.maps[m].hard)
+    return context.tables.get(f"hard {m}", lambda: context.need_maps()[m].hard)
 
 
 def _touched(context: Context, m: int) -> Bools:
-    return context.tables.get(f"touched {m}", lambda: touched(context.need_train("untouched"), context.maps[m]))
+    return context.tables.get(f"touched {m}", lambda: touched(context.need_train("untouched"), context.need_maps()[m]))
 
 
 def _acceptance(context: Context, strength: float) -> Doubles:
@@ -109,7 +109,7 @@ def _acceptance(context: Context, strength: float) -> Doubles:
     def make() -> Doubles:
         train = context.need_train("acceptance")
         dislikes = empty(train.shape) if context.dislikes is None else context.dislikes
-        parts = [acceptance(train, dislikes, taste_map.assignment, strength) for taste_map in context.maps]
+        parts = [acceptance(train, dislikes, taste_map.assignment, strength) for taste_map in context.need_maps()]
         return np.concatenate(parts, axis=1)
 
     return context.tables.get(f"acceptance {strength}", make)
@@ -119,13 +119,13 @@ def _mixes(context: Context) -> tuple[Doubles, Doubles]:
     """Return each user's own mix over the regions of all maps, (users, Z), and that of nearby other communities."""
     train = context.need_train("negative_space")
     label = communities(train, context.seed)
-    own = [user_mixes(train, taste_map.assignment) for taste_map in context.maps]
+    own = [user_mixes(train, taste_map.assignment) for taste_map in context.need_maps()]
     return np.concatenate(own, axis=1), np.concatenate([near_mixes(mix, label) for mix in own], axis=1)
 
 
 def _layout(context: Context) -> tuple[Longs, Longs]:
     """Return how many regions each map has, and the first of them when all stand end to end."""
-    sizes = np.array([taste_map.assignment.shape[1] for taste_map in context.maps])
+    sizes = np.array([taste_map.assignment.shape[1] for taste_map in context.need_maps()])
     return sizes, np.cumsum(sizes) - sizes
 
 

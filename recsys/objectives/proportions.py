@@ -68,7 +68,7 @@ def binomial_diversity(pool: Pool, k: int, *, to: str = "features", alpha: float
 
 def _hard(context: Context, to: str) -> Csr:
     belongs = members(context, to, "binomial_diversity")
-    return belongs if to == "features" else hard_members(context.maps[0])
+    return belongs if to == "features" else hard_members(context.need_maps()[0])
 
 
 def _chances(pool: Pool, belongs: Csr, alpha: float, to: str) -> Doubles:

@@ -15,6 +15,7 @@ from recsys.types.maps import TasteMap
 from recsys.types.models import Factors
 
 T = TypeVar("T")
+NO_MAPS = "this objective needs taste maps: make the pool with a split, or give it maps="
 
 
 class Tables:
@@ -60,10 +61,15 @@ class Context:
     @property
     def maps(self) -> tuple[TasteMap, ...]:
         """The objectives' own maps."""
-        made = () if self.make_maps is None else self.tables.get("maps", lambda: tuple(self.make_maps()))  # type: ignore[misc]
-        if not made:
-            raise RecsysError("this objective needs taste maps: make the pool with a split, or give it maps=")
-        return made
+        if self.make_maps is None:
+            raise RecsysError(NO_MAPS)
+        return self.tables.get("maps", lambda: tuple(self.make_maps()))  # type: ignore[misc]
+
+    def need_maps(self) -> tuple[TasteMap, ...]:
+        """Return the own maps, or say that there are none."""
+        if not self.maps:
+            raise RecsysError(NO_MAPS)
+        return self.maps
 
     def need_train(self, who: str) -> Csr:
         """Return the training positives, or say that `who` cannot do without them."""
