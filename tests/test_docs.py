@@ -128,4 +128,7 @@ def test_an_objective_shows_the_shape_and_the_settings_of_its_signature() -> Non
     )
     for name in objectives.__all__:
         row = next(line for line in table.splitlines() if line.startswith(f"| `{name}` |"))
-        assert re.search(r"\| `(Modular|Spread|Coverage|Volume)` \|", row) and len(re.findall(r"(?<!\\)\|", row)) == 6
+        assert (
+            re.search(r"\| `(Modular|Spread|Coverage|Volume|Seats|Counts)` \|", row)
+            and len(re.findall(r"(?<!\\)\|", row)) == 6
+        )
