@@ -139,8 +139,8 @@ def test_every_form_alone_gives_the_pools_order(pool, settings, scale):
         ({"form": "probability"}, "relevance: slope is 0.0 and offset 0.0, expected a slope above 0"),
         ({"form": "probability", "slope": -1.0}, "expected a slope above 0"),
         ({"form": "probability", "slope": 1.0, "offset": np.nan}, "offset nan, expected"),
-        ({"slope": 1.0}, "slope 1.0 and offset 0.0 with form 'score', expected form 'probability'"),
-        ({"form": "rank", "offset": 0.5}, "with form 'rank', expected form 'probability'"),
+        ({"slope": 1.0}, "slope 1.0 and offset 0.0 with form 'score', expected form probability or posterior"),
+        ({"form": "rank", "offset": 0.5}, "with form 'rank', expected form probability or posterior"),
     ],
 )
 def test_bad_forms_are_refused(pool, settings, message):

@@ -155,7 +155,7 @@ def likely(split, factors, pool, user, threshold, noise):
 
 
 def test_plausible_may_be_the_probability_of_a_like(split, model, pool, maps):
-    settings = {"belief": "posterior", "threshold": 1.2, "noise": 0.8}
+    settings = {"form": "posterior", "slope": 1 / 0.8, "offset": -1.2 / 0.8}
     gain, plain = objectives.untouched(pool, K, **settings).gain, objectives.untouched(pool, K).gain
     share = plausibility(pool)
     for u in (3, 13):
@@ -168,7 +168,7 @@ def test_plausible_may_be_the_probability_of_a_like(split, model, pool, maps):
 
 def test_a_region_is_as_plausible_as_the_likeliest_of_it(split, model, pool, maps):
     """The best by probability need not be the best by score: uncertainty reorders."""
-    term = objectives.negative_space(pool, K, best=2, belief="posterior", threshold=1.2, noise=0.8)
+    term = objectives.negative_space(pool, K, best=2, form="posterior", slope=1 / 0.8, offset=-1.2 / 0.8)
     label, reordered = communities(split.train, pool.context.seed), 0
     for u in range(8):
         chance, expected = likely(split, model.factors, pool, u, 1.2, 0.8), []
@@ -187,12 +187,13 @@ def test_a_region_is_as_plausible_as_the_likeliest_of_it(split, model, pool, map
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
-        ({"belief": "hope"}, "belief is 'hope', expected score or posterior"),
-        ({"belief": "posterior", "noise": 0.0}, "threshold is 0.5 and noise is 0.0, expected a finite number and one"),
-        ({"belief": "posterior", "threshold": float("nan")}, "threshold is nan and noise is 0.5"),
+        ({"form": "hope"}, "unknown form 'hope'"),
+        ({"form": "posterior"}, "slope is 0.0 and offset 0.0, expected a slope above 0 and a number"),
+        ({"form": "posterior", "slope": 1.0, "offset": float("nan")}, "slope is 1.0 and offset nan"),
+        ({"slope": 1.0}, "slope 1.0 and offset 0.0 with form 'range', expected form probability or posterior"),
     ],
 )
-def test_beliefs_that_cannot_be_are_one_line(pool, name, wrong, line):
+def test_forms_that_cannot_be_are_one_line(pool, name, wrong, line):
     with pytest.raises(RecsysError, match=f"^{name}: {line}"):
         getattr(objectives, name)(pool, K, **wrong)
 
@@ -200,7 +201,7 @@ def test_beliefs_that_cannot_be_are_one_line(pool, name, wrong, line):
 def test_a_posterior_needs_factors(pool):
     bare = replace(pool, context=replace(pool.context, factors=None))
     with pytest.raises(RecsysError, match=r"^untouched needs a factor model"):
-        objectives.untouched(bare, K, belief="posterior")
+        objectives.untouched(bare, K, form="posterior", slope=1.0)
 
 
 def test_acceptance_is_the_posterior_share_of_likes(split, maps):

@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from recsys.maths import cooccurrence_vectors, feature_vectors, logistic, unit
+from recsys.maths import cooccurrence_vectors, feature_vectors, unit
 from recsys.types import Context, Pool, RecsysError, unknown
 from recsys.types.arrays import Bools, Doubles, Floats, Longs
 
 SPACES = ("cooccurrence", "factors", "features")
-FORMS = ("range", "rank", "probability")
 
 
 def rows(pool: Pool) -> Longs:
@@ -32,35 +31,6 @@ def plausibility(pool: Pool) -> Doubles:
     width = np.where(high > low, high - low, 1.0)
     share = np.where(high > low, (scores - low) / width, 1.0)
     return np.where(here, share, 0.0)
-
-
-def check_form(form: str, slope: float, offset: float, known: tuple[str, ...], who: str) -> None:
-    """Refuse an unknown form of a score, "probability" without a curve, and a curve with another form."""
-    if form not in known:
-        raise unknown("form", form, known, where=who)
-    if form != "probability" and (slope or offset):
-        raise RecsysError(f"{who}: slope {slope} and offset {offset} with form '{form}', expected form 'probability'")
-    if form == "probability" and not (0 < slope < np.inf and np.isfinite(offset)):
-        found = f"{who}: slope is {slope} and offset {offset}"
-        raise RecsysError(f"{found}, expected a slope above 0 and a number: recsys.likes.fit_likes fits both")
-
-
-def worth(pool: Pool, form: str, slope: float, offset: float, who: str) -> Doubles:
-    """Return what each candidate's score is worth on [0, 1], (U, N), 0 where there is none.
-
-    "range" is `plausibility`; "rank" is 1 - (r - 1) / n for the r-th of a user's n candidates; "probability" is
-    logistic(slope score + offset), with what `recsys.likes.fit_likes` returns.
-
-    Raises:
-        RecsysError: as `check_form` does.
-    """
-    check_form(form, slope, offset, FORMS, who)
-    makers = {
-        "range": lambda: plausibility(pool),
-        "rank": lambda: 1.0 - np.arange(pool.items.shape[1]) / np.maximum(pool.lengths, 1)[:, None],
-        "probability": lambda: logistic(slope * pool.scores.astype(np.float64) + offset),
-    }
-    return np.where(present(pool), makers[form](), 0.0)
 
 
 def vectors(context: Context, space: str, who: str) -> Floats:

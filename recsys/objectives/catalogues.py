@@ -3,7 +3,8 @@
 import numpy as np
 
 from recsys.maths import counts
-from recsys.objectives._candidates import rows, worth
+from recsys.objectives._candidates import rows
+from recsys.objectives._worths import worth
 from recsys.types import Context, Factors, Modular, Pool, RecsysError
 from recsys.types.arrays import Csr, Doubles, Floats
 

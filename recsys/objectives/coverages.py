@@ -5,7 +5,8 @@ from scipy import sparse
 
 from recsys.maths import nearest_in_profile
 from recsys.objectives._aspects import members, of_candidates, shares, tastes
-from recsys.objectives._candidates import present, rows, vectors, worth
+from recsys.objectives._candidates import present, rows, vectors
+from recsys.objectives._worths import worth
 from recsys.types import Coverage, Pool, RecsysError, unknown
 from recsys.types.arrays import Csr, Doubles, Longs
 from recsys.types.numbers import whole

@@ -4,8 +4,8 @@ import numpy as np
 import scipy
 
 from recsys import seeds
-from recsys.objectives._beliefs import deviations, roots
 from recsys.objectives._candidates import rows
+from recsys.objectives._worths import deviations, roots
 from recsys.types import Modular, Pool
 
 

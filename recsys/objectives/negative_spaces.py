@@ -4,8 +4,8 @@ import numpy as np
 from scipy import sparse
 
 from recsys.maths import acceptance, communities, near_mixes, touched, user_mixes
-from recsys.objectives._beliefs import liking
 from recsys.objectives._candidates import check_strength, rows
+from recsys.objectives._worths import worth
 from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
 from recsys.types.arrays import Bools, Csr, Doubles, Ints, Longs, empty
 
@@ -17,9 +17,9 @@ def negative_space(
     tau: float = 1.0,
     best: int = 5,
     strength: float = 5.0,
-    belief: str = "score",
-    threshold: float = 0.5,
-    noise: float = 0.5,
+    form: str = "range",
+    slope: float = 0.0,
+    offset: float = 0.0,
 ) -> Coverage:
     """Return the gain in sum_z w min(q, e): the exposure owed to regions and given, averaged over the own maps.
 
@@ -29,11 +29,11 @@ def negative_space(
     `strength`). Exposure e has constant slot weights 1/k, so the objective is monotone submodular and equals
     1 - deficit, map by map. Its greedy slate is at least (1 - 1/e) of the optimum.
 
-    A candidate's plausibility is its score within the user's pool. With `belief="posterior"` (factor models) it is
-    the probability that the user likes it, Phi((score - threshold) / sqrt(s^2 + noise^2)), s = noise * `ucb`: what
-    the model is unsure about is nearer to 1/2. The defaults are the middle of the 0 and 1 that factors are fitted to,
-    and the largest deviation that a 0 or 1 can have. Every cell without an interaction counts as evidence, so s is
-    too small, and where `noise` belongs is for held-out data to say.
+    A candidate's plausibility is what its score is worth on [0, 1], as `form` says: as for `relevance`, or "posterior"
+    (factor models), the probability of a like Phi((slope s + offset) / sqrt(v + 1)), v the square of `ucb`: what the
+    model is unsure about is nearer to 1/2. So 1 / slope is the noise of a like and -offset / slope the score at
+    which it is as likely as not. Every cell without an interaction counts as evidence, so v is too small, and which
+    constants are right is for held-out data to say.
 
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without history, maps or, where asked for, factors.
@@ -47,7 +47,7 @@ def negative_space(
     joined = context.tables.get("joined maps", lambda: _join(context.need_maps()))
     own, near = (mixes[pool.users] for mixes in context.tables.get("mixes", lambda: _mixes(context)))
     q = (1 - tau) * own + tau * near
-    w = _best_in_regions(pool, liking(pool, "negative_space", belief, threshold, noise), best)
+    w = _best_in_regions(pool, worth(pool, form, slope, offset, "negative_space"), best)
     w *= _acceptance(context, strength)[pool.users]
     sizes, starts = _layout(context)
     owed = np.repeat(np.add.reduceat(w * q, starts, axis=1) * len(sizes), sizes, axis=1)
@@ -66,14 +66,14 @@ def untouched(
     k: int,
     *,
     strength: float = 5.0,
-    belief: str = "score",
-    threshold: float = 0.5,
-    noise: float = 0.5,
+    form: str = "range",
+    slope: float = 0.0,
+    offset: float = 0.0,
 ) -> Modular:
     """Return plausibility * the share of own maps in which the user's history never touched the item's region.
 
-    A region that the user met and declined counts less (`recsys.maths.acceptance` with `strength`). `belief`,
-    `threshold` and `noise` say what plausibility is, as in `negative_space`.
+    A region that the user met and declined counts less (`recsys.maths.acceptance` with `strength`). `form`, `slope`
+    and `offset` say what plausibility is, as in `negative_space`.
 
     Raises:
         RecsysError: as `negative_space` does.
@@ -87,7 +87,7 @@ def untouched(
         user, place = pool.users[:, None], np.maximum(region, 0)
         new = (region >= 0) & ~_touched(context, m)[user, place]
         share += np.where(new, accepted[user, start + place], 0.0)
-    plausible = liking(pool, "untouched", belief, threshold, noise)
+    plausible = worth(pool, form, slope, offset, "untouched")
     return Modular((plausible * share / len(context.need_maps())).astype(np.float32))
 
 
@@ -129,8 +129,8 @@ def _layout(context: Context) -> tuple[Longs, Longs]:
     return sizes, np.cumsum(sizes) - sizes
 
 
-def _best_in_regions(pool: Pool, worth: Doubles, best: int) -> Doubles:
-    """Return the mean `worth` (U, N) of the `best` best candidates of each region of all maps, (U, Z)."""
+def _best_in_regions(pool: Pool, plausible: Doubles, best: int) -> Doubles:
+    """Return the mean of `plausible` (U, N) over the `best` best candidates of each region of all maps, (U, Z)."""
     from recsys.kernels.regions import sum_best
 
     context = pool.context
@@ -139,8 +139,9 @@ def _best_in_regions(pool: Pool, worth: Doubles, best: int) -> Doubles:
         "hard maps", lambda: np.stack([_hard(context, m) for m in range(len(sizes))]).astype(np.int32)
     )
     total, items = np.zeros((len(pool.users), sizes.sum())), pool.items
-    if (np.diff(worth, axis=1) > 0).any():  # they are not in its order already
-        order = np.argsort(-worth, axis=1, kind="stable")
-        items, worth = np.take_along_axis(items, order, axis=1), np.take_along_axis(worth, order, axis=1)
-    sum_best(items, worth, regions, starts, best, total)
+    if (np.diff(plausible, axis=1) > 0).any():  # they are not in its order already
+        order = np.argsort(-plausible, axis=1, kind="stable")
+        items = np.take_along_axis(items, order, axis=1)
+        plausible = np.take_along_axis(plausible, order, axis=1)
+    sum_best(items, plausible, regions, starts, best, total)
     return total / best

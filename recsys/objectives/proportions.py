@@ -4,7 +4,8 @@ import numpy as np
 
 from recsys.maths import hard_members
 from recsys.objectives._aspects import members, of_candidates, tastes
-from recsys.objectives._candidates import rows, worth
+from recsys.objectives._candidates import rows
+from recsys.objectives._worths import worth
 from recsys.types import Context, Counts, Pool, RecsysError, Seats
 from recsys.types.arrays import Csr, Doubles
 

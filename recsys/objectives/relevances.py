@@ -3,7 +3,8 @@
 import numpy as np
 
 from recsys import seeds
-from recsys.objectives._candidates import FORMS, check_form, rows, worth
+from recsys.objectives._candidates import rows
+from recsys.objectives._worths import FORMS, check_form, worth
 from recsys.types import Modular, Pool
 
 
@@ -13,8 +14,8 @@ def relevance(pool: Pool, k: int, *, form: str = "score", slope: float = 0.0, of
     "score" is the score as it is; "range" is (s - min) / (max - min) over the user's pool, 1 where all are equal;
     "rank" is 1 - (r - 1) / n for the r-th of n candidates, ties in the pool's order; "probability" is that of a like,
     1 / (1 + exp(-(slope s + offset))) (Platt 1999), with constants that `recsys.likes.fit_likes` fits to likes held
-    out for choosing. Each form alone gives the pool's order: forms differ in what relevance is worth beside another
-    objective.
+    out for choosing; "posterior" is the same with the uncertainty of the user's factor in it (`negative_space`). Each
+    form but the last gives the pool's order alone: forms differ in what relevance is worth beside another objective.
 
     Raises:
         RecsysError: for an unknown form, a probability without a slope above 0, or a slope with another form.
