@@ -40,10 +40,11 @@ def test_groups_begin_at_a_fifth_and_at_four_fifths():
     assert groups.argmax(axis=1).tolist() == [0, 1, 1, 1, 1, 2, 2, 2] and (groups.sum(axis=1) == 1).all()
 
 
-def test_a_feature_that_nobody_has_may_be_shown_once():
+def test_a_feature_that_nobody_has_does_not_count():
     never = np.array([[0.0, 0.5]])
     assert binomial_diversity(np.array([[1, 1]]), never, 2)[0] == pytest.approx(1.0)
-    assert binomial_diversity(np.array([[2, 1]]), never, 2)[0] == 0
+    assert binomial_diversity(np.array([[2, 1]]), never, 2)[0] == pytest.approx(1.0)
+    assert binomial_diversity(np.array([[2, 0]]), never, 2)[0] == pytest.approx(0.25)
     assert binomial_diversity(np.array([[0, 1]]), never, 2)[0] == pytest.approx(1.0)  # nobody misses it
 
 

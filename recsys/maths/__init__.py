@@ -6,6 +6,7 @@ from recsys.maths.mixes import (
     communities,
     deficit,
     entropy,
+    even_shares,
     hard_members,
     kl,
     mostly_untouched,
@@ -13,7 +14,7 @@ from recsys.maths.mixes import (
     touched,
     user_mixes,
 )
-from recsys.maths.popularity import counts, gini, in_tail, mass_above, popularity_groups, self_information
+from recsys.maths.popularity import counts, gini, in_tail, mass_above, popularity_groups, self_information, standing
 from recsys.maths.posteriors import fold, gram, root
 from recsys.maths.recencies import DAY, faded, moments
 from recsys.maths.spaces import (
@@ -21,6 +22,7 @@ from recsys.maths.spaces import (
     feature_vectors,
     leading_vectors,
     mean_in_profile,
+    mean_profiles,
     nearest_in_profile,
     singular_vectors,
     unit,
@@ -30,8 +32,9 @@ from recsys.maths.tops import NEVER, reached, top
 
 __all__ = [
     "DAY", "NEVER", "acceptance", "communities", "cooccurrence_vectors", "counts", "deficit", "entropy",
-    "faded", "feature_vectors", "fold", "gini", "gram", "hard_members", "in_tail", "kl", "largest_in_profile",
-    "leading_vectors", "logistic", "mass_above", "mean_in_profile", "moments", "mostly_untouched", "near_mixes",
-    "nearest_in_profile", "nearest_in_rest", "npmi_shares", "platt", "popularity_groups", "reached", "root",
-    "self_information", "singular_vectors", "top", "touched", "unit", "user_mixes", "usual_distances",
+    "even_shares", "faded", "feature_vectors", "fold", "gini", "gram", "hard_members", "in_tail", "kl",
+    "largest_in_profile", "leading_vectors", "logistic", "mass_above", "mean_in_profile", "mean_profiles",
+    "moments", "mostly_untouched", "near_mixes", "nearest_in_profile", "nearest_in_rest", "npmi_shares", "platt",
+    "popularity_groups", "reached", "root", "self_information", "singular_vectors", "standing", "top", "touched",
+    "unit", "user_mixes", "usual_distances",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from recsys.maths import mixes
 from recsys.types.arrays import Doubles
 
 
@@ -18,8 +19,7 @@ def entropy(counts: Doubles) -> Doubles:
     2.0
     """
     p = shares(counts)
-    # Not -sum: one share of 1 has entropy 0, not -0.
-    return np.asarray((p * np.log2(1.0 / np.where(p == 0, 1.0, p))).sum(axis=-1))
+    return np.asarray(np.where(np.isnan(p).any(axis=-1), np.nan, mixes.entropy(p) / np.log(2.0)))
 
 
 def herfindahl(counts: Doubles) -> Doubles:

@@ -20,6 +20,12 @@ def user_mixes(train: Csr, assignment: Csr) -> Doubles:
     return np.asarray(mass / np.where(total > 0, total, 1.0))
 
 
+def even_shares(features: Csr) -> Csr:
+    """Return each item's weight of 1 split evenly over its features, (I, F); nothing for an item without any."""
+    sizes = np.diff(features.indptr)
+    return Csr((1.0 / np.repeat(sizes, sizes), features.indices, features.indptr), shape=features.shape)
+
+
 def touched(train: Csr, taste_map: TasteMap) -> Bools:
     """Return whether some positive of the user lies in the (hard) region, (U, Z)."""
     return np.asarray((train @ hard_members(taste_map)).toarray() > 0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recsys.types.arrays import Bools, Csr, Doubles
+from recsys.types.arrays import Bools, Csr, Doubles, Ints, Longs
 
 ROUNDING = 1e-12  # of a share of interactions
 
@@ -47,6 +47,20 @@ def popularity_groups(n: Doubles, head: float = 0.2, tail: float = 0.2) -> Csr:
     group = np.where(in_tail(n, 1.0 - tail), 2, np.where(in_tail(n, head), 1, 0))
     entries = (np.ones(len(n), np.float32), group, np.arange(len(n) + 1))
     return Csr(entries, shape=(len(n), 3))
+
+
+def standing(place: Longs, met: Csr, users: Longs, items: Longs | Ints) -> tuple[Longs, Bools]:
+    """Return how many items that a user has not met stand before an item, and whether they have met it.
+
+    `place` (I,) is the place of each item in a list of all, `users` and `items` (of one shape, or that of both
+    together) are rows and columns of `met` (U, I).
+    """
+    n = len(place)
+    keys = np.sort(np.repeat(np.arange(met.shape[0]), np.diff(met.indptr)) * n + place[met.indices])
+    wanted = users * n + place[items]
+    before = np.searchsorted(keys, wanted)
+    known = np.searchsorted(keys, wanted, side="right") > before
+    return place[items] - (before - np.searchsorted(keys, users * n)), np.asarray(known)
 
 
 def self_information(train: Csr) -> Doubles:

@@ -97,13 +97,17 @@ def nearest_in_profile(vectors: Floats, train: Csr, users: Ints, items: Longs) -
     return np.minimum(near, 1.0)
 
 
+def mean_profiles(vectors: Floats, train: Csr, users: Ints | Longs) -> Doubles:
+    """Return the mean vector of each user's history, (B, d), 0 without history; `users` (B,) are rows of `train`."""
+    profiles = train[users]
+    sizes = np.maximum(np.diff(profiles.indptr), 1)[:, None]
+    return np.asarray(profiles @ vectors.astype(np.float64)) / sizes
+
+
 def mean_in_profile(vectors: Floats, train: Csr, users: Ints, items: Longs) -> Doubles:
     """Return the mean cosine of each of `items` (B, N) to the history of its user, (B, N).
 
     0 for a user without history. `users` (B,) are rows of `train`, `vectors` (I, d) has unit rows. Linear in the
     histories and the candidates: the mean of cosines is the cosine to the mean.
     """
-    profiles = train[users]
-    sizes = np.maximum(np.diff(profiles.indptr), 1)[:, None]
-    means = np.asarray(profiles @ vectors.astype(np.float64)) / sizes
-    return np.asarray(np.einsum("bnd,bd->bn", vectors[items], means))
+    return np.asarray(np.einsum("bnd,bd->bn", vectors[items], mean_profiles(vectors, train, users)))

@@ -136,7 +136,7 @@ def binomial_diversity(evaluation: Evaluation, k: int) -> PerUser:
     values = np.full(shown.shape[0], np.nan)
     for b in blocks(shown.shape[0] if features.shape[1] else 0):
         p = OWN * _own_shares(split.train[b], features) + (1.0 - OWN) * everybody
-        values[b] = chance((shown[b] @ features).toarray(), p, k)
+        values[b] = chance((shown[b] @ features).toarray().astype(np.int64), p, k)
     defined = (n_train(evaluation) > 0) & (np.diff(shown.indptr) > 0)
     convention = (
         f"chances {OWN} of the history's and {1 - OWN} of everybody's shares, k draws; mean over users with a history "

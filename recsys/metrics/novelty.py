@@ -109,11 +109,10 @@ def _expected(evaluation: Evaluation, k: int, of_item: Doubles) -> Doubles:
 def _profile_distance(yardstick: Yardstick) -> Doubles:
     """Return the mean distance of every held-out positive to its user's history, in the order of the test."""
     split, users = yardstick.split, test_users(yardstick)
-    vectors = yardstick.tables.get("cooccurrence", lambda: maths.cooccurrence_vectors(split.train)).astype(np.float64)
-    sizes = np.maximum(np.diff(split.train.indptr), 1)
+    vectors = yardstick.tables.get("cooccurrence", lambda: maths.cooccurrence_vectors(split.train))
     far = np.empty(len(users))
     for b in blocks(len(users)):
         owner, row = np.unique(users[b], return_inverse=True)
-        profile = (split.train[owner] @ vectors) / sizes[owner, None]
+        profile = maths.mean_profiles(vectors, split.train, owner)
         far[b] = 1.0 - (profile[row] * vectors[split.test.indices[b]]).sum(axis=1)
     return np.clip(far, 0.0, 2.0)

@@ -103,12 +103,7 @@ def popularity(yardstick: Yardstick) -> Doubles:
 
 def even_features(yardstick: Yardstick) -> Csr:
     """Return each item's weight of 1 split evenly over its features, (I, F); nothing for an item without any."""
-    return yardstick.tables.get("even_features", lambda: _even(yardstick.split.items.features))
-
-
-def _even(features: Csr) -> Csr:
-    sizes = np.diff(features.indptr)
-    return Csr((1.0 / np.repeat(sizes, sizes), features.indices, features.indptr), shape=features.shape)
+    return yardstick.tables.get("even_features", lambda: maths.even_shares(yardstick.split.items.features))
 
 
 def of_counts(

@@ -165,11 +165,7 @@ def _standing(yardstick: Yardstick) -> Longs:
     n_items = split.shape[1]
     place = np.empty(n_items, dtype=np.int64)
     place[np.lexsort((split.item_ids, -popularity(yardstick)))] = np.arange(n_items)
-    met = split.met
-    rows = np.repeat(np.arange(met.shape[0]), np.diff(met.indptr))
-    keys = np.sort(rows * n_items + place[met.indices])
-    mine = place[split.test.indices]
-    return mine - (np.searchsorted(keys, users * n_items + mine) - np.searchsorted(keys, users * n_items))
+    return maths.standing(place, split.met, users, split.test.indices)[0]
 
 
 def _popular_chance(counts: Doubles) -> Doubles:

@@ -1,9 +1,8 @@
 """Aspects of items: their features, or the regions of the first own map; and whom they matter to."""
 
 import numpy as np
-from scipy import sparse
 
-from recsys.maths import user_mixes
+from recsys.maths import even_shares, user_mixes
 from recsys.objectives._candidates import rows
 from recsys.types import Context, Pool, RecsysError
 from recsys.types.arrays import Csr, Doubles, Longs
@@ -29,8 +28,7 @@ def shares(context: Context, to: str, who: str) -> Csr:
         belongs = members(context, to, who)
         if to == "map":
             return belongs
-        totals = np.asarray(belongs.sum(axis=1)).ravel()
-        return sparse.csr_array(sparse.diags_array(1.0 / np.maximum(totals, 1.0)) @ belongs).astype(np.float32)
+        return even_shares(belongs).astype(np.float32)
 
     return context.tables.get(f"shares {to}", make)
 

@@ -2,16 +2,15 @@
 
 import numpy as np
 
-from recsys.maths import counts
+from recsys.maths import NEVER, counts, top
 from recsys.objectives._candidates import rows
 from recsys.objectives._worths import worth
-from recsys.types import Context, Factors, Modular, Pool, RecsysError
+from recsys.types import Factors, Modular, Pool, RecsysError
 from recsys.types.arrays import Csr, Doubles, Floats
 
 BLOCK = 256  # users scored at once
 SAMPLE = 4096  # users whose slates are counted
 FAINT = 1e-9  # slots: what rounding leaves of an item that everybody has met
-NEVER = np.float32(-3.0e38)  # finite, below every score
 
 
 def popularity_discount(
@@ -50,14 +49,10 @@ def under_exposed(pool: Pool, k: int) -> Modular:
     """
     context = pool.context
     factors, train = context.need_factors("under_exposed"), context.need_train("under_exposed")
-    denied = context.tables.get(f"under-exposed {k}", lambda: _denied(factors, train, _met(context, train), k))
+    denied = context.tables.get(
+        f"under-exposed {k}", lambda: _denied(factors, train, context.need_met("under_exposed"), k)
+    )
     return Modular(denied[rows(pool)].astype(np.float32))
-
-
-def _met(context: Context, train: Csr) -> Csr:
-    """Return everything that each user has met, (users, I), 1 where met."""
-    met = train if context.dislikes is None else Csr(train + abs(context.dislikes))
-    return Csr((np.ones(met.nnz), met.indices, met.indptr), shape=met.shape)
 
 
 def _denied(factors: Factors, train: Csr, met: Csr, k: int) -> Doubles:
@@ -67,18 +62,18 @@ def _denied(factors: Factors, train: Csr, met: Csr, k: int) -> Doubles:
     left = likes.sum() - sample @ likes
     rate = np.where(left > 0, slots / np.maximum(left, 1.0), 0.0)  # slots for each like that the user has not met
     owed = likes * (rate.sum() - sample.T @ rate)
-    shown = _shown(factors.user_factors[::step], factors.item_factors, sample, slots)
+    shown = _shown(factors.user_factors[::step], factors.item_factors, sample, k)
     due = owed > FAINT
     return np.where(due, np.maximum(owed - shown, 0.0) / np.where(due, owed, 1.0), 0.0)
 
 
-def _shown(users: Floats, items: Floats, met: Csr, slots: Doubles) -> Doubles:
-    """Return how often each item is among the `slots` items with the largest scores that a user has not met, (I,)."""
-    shown = np.zeros(len(items))
+def _shown(users: Floats, items: Floats, met: Csr, k: int) -> Doubles:
+    """Return how often each item is among the k with the largest scores of those that a user has not met, (I,)."""
+    shown, ties = np.zeros(len(items)), np.arange(len(items))
     for start in range(0, len(users), BLOCK):
         scores = users[start : start + BLOCK] @ items.T
         part = met[start : start + BLOCK].tocoo()
         scores[part.row, part.col] = NEVER
-        for row, n in zip(scores, slots[start : start + BLOCK], strict=True):
-            shown[np.argpartition(-row, n - 1)[:n]] += 1
+        best = top(scores, min(k, len(items)), ties)[0]
+        shown += np.bincount(best[best >= 0], minlength=len(items))
     return shown

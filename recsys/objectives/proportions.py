@@ -3,13 +3,12 @@
 import numpy as np
 
 from recsys.maths import hard_members
+from recsys.maths.binomials import log_none, log_patience
 from recsys.objectives._aspects import members, of_candidates, tastes
 from recsys.objectives._candidates import rows
 from recsys.objectives._worths import worth
 from recsys.types import Context, Counts, Pool, RecsysError, Seats
 from recsys.types.arrays import Csr, Doubles
-
-CERTAIN = -1e6  # log of a chance of 0: finite, and 0 again whatever root is taken of it
 
 
 def pm2(
@@ -64,7 +63,8 @@ def binomial_diversity(pool: Pool, k: int, *, to: str = "features", alpha: float
     belongs = context.tables.get(f"hard members {to}", lambda: _hard(context, to))
     p = _chances(pool, belongs, alpha, to)
     some = np.maximum((p > 0).sum(axis=1, keepdims=True), 1)
-    return Counts(belongs, rows(pool), -_log_none(p, k) / some, _log_patience(p, k))
+    patience = log_patience(p[:, :, None], k, np.arange(k + 1))
+    return Counts(belongs, rows(pool), -log_none(p, k) / some, patience)
 
 
 def _hard(context: Context, to: str) -> Csr:
@@ -81,18 +81,3 @@ def _chances(pool: Pool, belongs: Csr, alpha: float, to: str) -> Doubles:
     sizes = np.diff(histories.indptr)[:, None]
     own = np.where(sizes > 0, (histories @ belongs).toarray() / np.maximum(sizes, 1), of_all)
     return np.asarray(alpha * own + (1 - alpha) * of_all, dtype=np.float64)
-
-
-def _log_none(p: Doubles, k: int) -> Doubles:
-    """Return log P(X = 0), (U, G)."""
-    return np.where(p < 1, k * np.log1p(-np.where(p < 1, p, 0.0)), CERTAIN * k)
-
-
-def _log_patience(p: Doubles, k: int) -> Doubles:
-    """Return log P(X >= c | X >= 1) for c from 0 to k, (U, G, k + 1): 0 for c = 0, and where p is 0."""
-    from scipy.special import bdtrc  # here: it is slow to load, and few need it
-
-    at_least = bdtrc(np.arange(1, k), k, p[:, :, None])  # for c from 2
-    some = -np.expm1(_log_none(p, k))[:, :, None]
-    told = np.where(some > 0, at_least / np.where(some > 0, some, 1.0), 1.0)
-    return np.pad(np.log(np.clip(told, 1e-300, 1.0)), ((0, 0), (0, 0), (2, 0)))

@@ -3,10 +3,10 @@
 import numpy as np
 
 from recsys import seeds
-from recsys.maths import counts, largest_in_profile, nearest_in_profile, npmi_shares, usual_distances
+from recsys.maths import counts, largest_in_profile, nearest_in_profile, npmi_shares, standing, usual_distances
 from recsys.objectives._candidates import check_strength, plausibility, rows, vectors
 from recsys.types import Context, Modular, Pool
-from recsys.types.arrays import Bools, Longs
+from recsys.types.arrays import Longs
 from recsys.types.numbers import whole
 
 
@@ -64,8 +64,9 @@ def unexpected(pool: Pool, k: int, *, top: int = 100) -> Modular:
     and so does what the user has met.
     """
     top = whole("unexpected: top", top, 1)
-    known, better = _known(pool)
-    outside = ~known & (_ranks(pool.context)[rows(pool)] - better >= top)
+    met, users = pool.context.need_met("unexpected")[pool.users], np.arange(len(pool.users))[:, None]
+    before, known = standing(_ranks(pool.context), met, users, rows(pool))
+    outside = ~known & (before >= top)
     return Modular((plausibility(pool) * outside).astype(np.float32))
 
 
@@ -78,16 +79,3 @@ def _ranks(context: Context) -> Longs:
         return np.argsort(np.lexsort((ties, -n)))
 
     return context.tables.get("popular ranks", make)
-
-
-def _known(pool: Pool) -> tuple[Bools, Longs]:
-    """Return whether the user has met each candidate, and how many more popular items they have met, (U, N) each."""
-    context, ranks = pool.context, _ranks(pool.context)
-    met = [context.need_train("unexpected"), *([] if context.dislikes is None else [context.dislikes])]
-    first = np.arange(len(pool.users)) * len(ranks)
-    parts = [part[pool.users] for part in met]
-    keys = np.unique(np.concatenate([np.repeat(first, np.diff(p.indptr)) + ranks[p.indices] for p in parts]))
-    wanted = first[:, None] + ranks[rows(pool)]
-    better = np.searchsorted(keys, wanted)
-    known = np.searchsorted(keys, wanted, side="right") > better
-    return known, better - np.searchsorted(keys, first)[:, None]

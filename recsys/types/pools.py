@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from recsys.types.arrays import Csr, Floats, Ints, Strings
+from recsys.types.arrays import Csr, Floats, Ints, Strings, either
 from recsys.types.datasets import Items
 from recsys.types.errors import RecsysError
 from recsys.types.maps import TasteMap
@@ -70,6 +70,11 @@ class Context:
         if not self.maps:
             raise RecsysError(NO_MAPS)
         return self.maps
+
+    def need_met(self, who: str) -> Csr:
+        """Return everything that each user has met, whatever the rating, (users, I), or say as `need_train` does."""
+        train, dislikes = self.need_train(who), self.dislikes
+        return train if dislikes is None else self.tables.get("met", lambda: either(train, dislikes))
 
     def need_train(self, who: str) -> Csr:
         """Return the training positives, or say that `who` cannot do without them."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import sparse
 
-from recsys.types.arrays import Bools, Csr, Strings, empty
+from recsys.types.arrays import Bools, Csr, Strings, either, empty
 from recsys.types.datasets import Items
 from recsys.types.models import Side
 
@@ -53,9 +53,7 @@ class Split:
     @property
     def met(self) -> Csr:
         """Everything each user has met before the cut, whatever the rating: (U, I), non-zero where met."""
-        met = sparse.csr_array(self.train + abs(self.train_other))
-        met.data = np.ones_like(met.data)
-        return met
+        return either(self.train, self.train_other)
 
     @property
     def available(self) -> Bools:
