@@ -12,7 +12,7 @@ ALS .1630, iALS .1615, EASE .1647). A second search, of 48 trials, had the same 
 and so none of their points; the ranges are those of the second, for all models.
 
 `--trials 256 --data ml-latest-small --models ials ease --suffix=-256` asks whether a larger budget closes the distance
-that is left there; no config takes its settings from that search.
+that is left there; no config takes its settings from that search. `--data` takes configs' files too.
 """
 
 import argparse
@@ -194,6 +194,7 @@ def main() -> None:
     spaces = {kind: SPACES[kind] for kind in wanted.models}
     for name in wanted.data:
         config = configs.read(name)
+        name = config.name
         try:
             split = preparations.split(config, preparations.load(config)).for_choosing()
         except RecsysError as error:

@@ -93,10 +93,11 @@ class PoolSection(Section):
 
 
 class SlateSection(Section):
-    """The slate lengths that are judged, how gains are scaled, and how the picks of blends are drawn."""
+    """The slate lengths that are judged, how gains are scaled, and how the picks of blends are drawn and ordered."""
 
     k: list[int] = Field(default=[5, 10, 20], min_length=1)
     scale: Literal["fitted", "none"] = "fitted"
+    order: Literal["gain", "relevance"] = "gain"  # how the picks of blends stand: as picked, or as in the pool
     temperature: float = Field(0.0, ge=0, allow_inf_nan=False)  # of the softmax over gains; 0 picks the largest
     epsilon: float = Field(0.0, ge=0, le=1)  # the share of slots that may show any candidate
 
@@ -106,6 +107,12 @@ class SlateSection(Section):
         if min(value) < 1 or len(set(value)) < len(value):
             raise ValueError(f"is {value}, expected different whole numbers of at least 1")
         return value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "SlateSection":
+        if self.order == "relevance" and (self.temperature or self.epsilon):
+            raise ValueError("has order 'relevance' beside temperature or epsilon: picks that are drawn stand as drawn")
+        return self
 
 
 class Judge(Section):
@@ -180,9 +187,9 @@ class Config(Section):
         return sorted({*self.slate.k, *(want.k for want in wanted(self.judge.metrics, self.slate.k))})
 
     def policy(self, run: "RunSpec") -> dict[str, Any]:
-        """Return how the picks of a run are drawn: only those of blends are, the base stays the pool's order."""
-        drawn = run.kind == "blend"
-        return {name: getattr(self.slate, name) if drawn else 0.0 for name in ("temperature", "epsilon")}
+        """Return how the picks of a run are drawn and ordered: only those of blends are, the base stays the pool."""
+        of = self.slate if run.kind == "blend" else SlateSection()
+        return {name: getattr(of, name) for name in ("order", "temperature", "epsilon")}
 
     @property
     def headline(self) -> int:

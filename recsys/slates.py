@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -17,6 +17,7 @@ SAMPLE = 2048  # users from whom scale constants are fitted
 FLAT = 1e-7  # a standard deviation below it is none: the term cannot tell candidates apart
 
 Scale = Literal["fitted"] | Mapping[str, float] | None
+Order = Literal["gain", "relevance"]
 
 
 def rerank(
@@ -25,6 +26,7 @@ def rerank(
     k: int = 10,
     *,
     scale: Scale = "fitted",
+    order: Order = "gain",
     temperature: float = 0.0,
     epsilon: float = 0.0,
     seed: int = 0,
@@ -41,6 +43,9 @@ def rerank(
     gives a slate that ends in -1. `terms` (of this pool) keeps what objectives computed, for further calls with
     other weights.
 
+    Picks stand in the order in which they were picked, or with `order="relevance"` in that of the pool: the same items,
+    the likeliest first. What a user sees first then costs no accuracy for the sake of what the slate as a whole is for.
+
     With `temperature` > 0 each pick is drawn from the softmax of the blended gain / temperature over what is left.
     Where all objectives are `Modular` this is the Plackett-Luce model: P(S) = prod over r of exp(g_r / T) / sum over
     j not before r of exp(g_j / T), g the blended gains (Plackett 1975); with others, gains follow the slate. With
@@ -50,8 +55,9 @@ def rerank(
 
     Raises:
         RecsysError: if k is larger than the pool, for a seed or threads that are no whole numbers, a temperature
-            below 0, an epsilon that is not from 0 to 1, an unknown objective or setting, a bad weight, terms of
-            another pool, or an objective that needs what the pool does not have.
+            below 0, an epsilon that is not from 0 to 1, an unknown order, or one by relevance for picks that are drawn,
+            an unknown objective or setting, a bad weight, terms of another pool, or an objective that needs what the
+            pool does not have.
     """
     k = whole("slate: k", k, 1, _size(pool), "the pool's size")
     seed = whole("slate: seed", seed)
@@ -60,6 +66,11 @@ def rerank(
         raise RecsysError(f"slate: temperature is {temperature!r}, expected a number from 0 on")
     if not isinstance(epsilon, Real) or isinstance(epsilon, bool) or not 0 <= epsilon <= 1:
         raise RecsysError(f"slate: epsilon is {epsilon!r}, expected a number from 0 to 1")
+    drawn = temperature > 0 or epsilon > 0
+    if order not in get_args(Order):
+        raise unknown("order", order, get_args(Order), where="slate")
+    if order == "relevance" and drawn:
+        raise RecsysError("slate: order is 'relevance' where picks are drawn, expected 'gain': chances are by slot")
     if scale is not None and not isinstance(scale, str | Mapping):
         raise RecsysError(f"slate: scale is {scale!r}, expected 'fitted', a factor per objective, or None")
     parts = read(blend)
@@ -67,13 +78,17 @@ def rerank(
     factors = _factors(pool, parts, k, scale, terms)
     weight = weights(parts, pool) * [factors[p.name] for p in parts]
     out = select(terms, parts, weight, k, temperature=temperature, epsilon=epsilon, seed=seed, threads=threads)
-    picks, drawn = out["picks"], temperature > 0 or epsilon > 0
+    picks, contributions = out["picks"], out["contributions"]
+    if order == "relevance":
+        places = np.argsort(np.where(picks >= 0, picks, pool.items.shape[1]), axis=1, kind="stable")
+        picks = np.take_along_axis(picks, places, axis=1)
+        contributions = np.take_along_axis(contributions, places[:, :, None], axis=1)
     chosen = np.take_along_axis(pool.items, np.maximum(picks, 0), axis=1)
     return Slates(
         users=pool.users,
         items=np.where(picks >= 0, chosen, np.int32(-1)),
-        scores=out["contributions"].sum(axis=2),
-        contributions=out["contributions"],
+        scores=contributions.sum(axis=2),
+        contributions=contributions,
         objectives=tuple(p.name for p in parts),
         user_ids=pool.context.user_ids,
         item_ids=pool.context.item_ids,

@@ -97,6 +97,7 @@ def test_paths_start_at_the_config_file(tmp_path):
         ({**SMALL, "blends": {"x": {"novelty": {"weight": 1, "by": "age"}}}}, "blend: novelty: by is 'age', expected entropy"),
         ({**SMALL, "slate": {"temperature": -1}}, "[slate] temperature is -1: input should be greater than or equal to 0"),
         ({**SMALL, "slate": {"temperature": float("inf")}}, "[slate] temperature is inf: input should be a finite number"),
+        ({**SMALL, "slate": {"order": "relevance", "epsilon": 0.1}}, "slate has order 'relevance' beside temperature"),
         ({**SMALL, "slate": {"epsilon": 1.1}}, "[slate] epsilon is 1.1: input should be less than or equal to 1"),
         ({**SMALL, "blends": {"x": {"relevence": 1}}}, "[blends.x] blend: unknown objective 'relevence': did you mean"),
         ({**SMALL, "blends": {"x": {"negative_space": {"weight": 1, "tua": 1}}}}, "unknown setting 'tua': did you mean 'tau'"),

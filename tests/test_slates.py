@@ -155,6 +155,28 @@ def test_epsilon_greedy_keeps_the_greedy_pick_or_takes_any(pool):
     np.testing.assert_allclose(certain.log_propensity, 0, atol=1e-6)
 
 
+def test_order_by_relevance_shows_the_same_picks_the_likeliest_first(pool):
+    blend = {"relevance": 1.0, "diversity": 0.5, "noise": 1.0}
+    picked, shown = (rerank(pool, blend, k=5, order=order) for order in ("gain", "relevance"))
+    assert (picked.items != shown.items).any()
+    for u in range(30):
+        places = {item: place for place, item in enumerate(pool.items[u].tolist())}
+        assert shown.items[u].tolist() == sorted(picked.items[u].tolist(), key=places.get)
+        told = dict(zip(picked.items[u].tolist(), picked.contributions[u].tolist(), strict=True))
+        assert shown.contributions[u].tolist() == [told[item] for item in shown.items[u].tolist()]
+    np.testing.assert_allclose(shown.scores, shown.contributions.sum(axis=2), rtol=1e-6)
+    alone = {"relevance": 1.0}
+    assert (rerank(pool, alone, k=5, order="relevance").items == rerank(pool, alone, k=5).items).all()
+
+
+def test_order_by_relevance_leaves_the_end_of_a_short_slate_empty(split, model):
+    whole = candidates(model, split, n=6)
+    items = np.where(np.arange(6) < 3, whole.items, -1)
+    short = Pool(whole.users, items, np.where(items >= 0, whole.scores, 0), whole.context)
+    shown = rerank(short, {"relevance": 1.0, "noise": 3.0}, k=5, order="relevance")
+    assert (shown.items[:, :3] == items[:, :3]).all() and (shown.items[:, 3:] == -1).all()
+
+
 def test_thompson_has_no_propensity_even_when_sampled(pool):
     assert rerank(pool, {"relevance": 1.0, "thompson": 0.5}, k=5, temperature=0.5).log_propensity is None
     assert rerank(pool, {"relevance": 1.0, "thompson": 0.5}, k=5, epsilon=0.5).log_propensity is None
@@ -213,6 +235,8 @@ def test_a_short_pool_gives_a_short_slate(split, model):
         ({"relevance": 1.0}, 5, {"temperature": -1.0}, "temperature is -1.0"),
         ({"relevance": 1.0}, 5, {"epsilon": 1.5}, "slate: epsilon is 1.5, expected a number from 0 to 1"),
         ({"relevance": 1.0}, 5, {"epsilon": True}, "slate: epsilon is True, expected a number from 0 to 1"),
+        ({"relevance": 1.0}, 5, {"order": "relevence"}, "slate: unknown order 'relevence': did you mean 'relevance'"),
+        ({"relevance": 1.0}, 5, {"order": "relevance", "epsilon": 0.1}, "order is 'relevance' where picks are drawn"),
         ({"relevance": 1.0}, 5, {"scale": "fited"}, "scale is 'fited'"),
         ({"relevance": 1.0}, 5, {"scale": {"novelty": 1.0}}, "unknown scale of an objective 'relevance'"),
         ({"nowhere:nothing": 1.0}, 5, {}, "cannot be imported"),
