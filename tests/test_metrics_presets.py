@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 from slowly import Slow, make_evaluation
-from test_metrics_toys import four_users, value  # noqa: F401
+from test_metrics_toys import four_users, make_split, rows, slates, value  # noqa: F401
 
 from recsys.metrics import picks, presets
-from recsys.types import PerUser
+from recsys.types import Evaluation, PerUser, Yardstick
 
 VALUES = {
     "ranksys": {
@@ -19,7 +19,8 @@ VALUES = {
     "rectools": {
         "NDCG": 0.5, "NDCG(divide_by_achievable=True)": 0.6377, "Precision": 0.5, "Recall": 0.6875, "MAP": 0.5208,
         "MAP(divide_by_k=True)": 0.4306, "MeanInvUserFreq": 1.8889, "IntraListDiversity": 2.0, "Serendipity": 0.1528,
-        "AvgRecPopularity": 0.8889, "CatalogCoverage": 5, "CatalogCoverage(normalize=True)": 0.625,
+        "AvgRecPopularity": 0.8889, "CatalogCoverage": 5, "CatalogCoverage(normalize=True)": 0.625, "HitRate": 0.75,
+        "MRR": 0.625, "Precision(r_precision=True)": 0.75,
     },
     "recbole": {"ndcg": 0.6377, "giniindex": 0.5679, "shannonentropy": 0.3046},
     "lenskit": {"NDCG": 0.7039, "Gini": 0.5139},
@@ -44,6 +45,14 @@ def test_it_gives_the_value_of_that_library(four_users, library, name, expected)
 @pytest.mark.parametrize("library", VALUES)
 def test_no_preset_is_without_a_known_value(library):
     assert set(getattr(presets, library)) == set(VALUES[library])
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_serendipity_of_rectools_is_a_mean_over_what_is_shown(k):
+    """Values of RecTools 0.19.0: short slates are not filled up, and users without held-out positives count 0."""
+    split = make_split(rows(["ab", "ac", "abd", "aef"]), rows(["ce", "b", "", "g"]), np.ones((8, 1)))
+    answer = presets.rectools["Serendipity"](Evaluation(slates(["ch", "db", "ceh", "g"], 3), Yardstick(split)), k)
+    assert answer.values == pytest.approx([0.125, 0, 0, 1])
 
 
 class Theirs(Slow):
@@ -80,6 +89,10 @@ class Theirs(Slow):
         far = [len(self.features(i) ^ self.features(j)) for i, j in itertools.combinations(self.slate, 2)]
         return sum(far) / len(far) if far else 0.0 if self.slate else math.nan
 
+    def serendipity_of_shown(self):
+        total = self.serendipity_popularity() * self.k if self.test else 0.0
+        return total / len(self.slate) if self.slate else math.nan
+
     def alpha_ndcg_of_more(self):
         longer = Slow(self.evaluation, self.user, self.k + 1)
         longer.ranked = self.ranked
@@ -96,7 +109,7 @@ def test_it_is_its_definition(monkeypatch, name, k):
     evaluation = make_evaluation(seed=k)
     expected = [getattr(Theirs(evaluation, user, k), name)() for user in range(30)]
     found = getattr(presets, name)(evaluation, k)
-    assert found.values == pytest.approx(expected, nan_ok=True) and len(OURS) == 8
+    assert found.values == pytest.approx(expected, nan_ok=True) and len(OURS) == 9
     listed = np.where((evaluation.top(k) >= 0).any(axis=1), found.values, np.nan)
     assert presets.of_listed(getattr(presets, name), evaluation, k).values == pytest.approx(listed, nan_ok=True)
 

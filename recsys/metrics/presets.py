@@ -20,6 +20,7 @@ from recsys.metrics.accuracy import precisions
 from recsys.metrics.ideals import ALPHA, ideal_gains
 from recsys.metrics.novelty import n_histories
 from recsys.metrics.picks import blocks, discounts, divide, hit_matrix, n_test, of_counts, picks, popularity, tested
+from recsys.metrics.variants import recall_capped
 from recsys.types import Answer, Evaluation, PerCatalogue, PerUser
 from recsys.types.arrays import Doubles
 
@@ -91,6 +92,14 @@ def ild_hamming(evaluation: Evaluation, k: int) -> PerUser:
     return PerUser(values, "differing features, mean over pairs, 0 for one item; mean over users with a slate", 1)
 
 
+def serendipity_of_shown(evaluation: Evaluation, k: int) -> PerUser:
+    """Return `serendipity_popularity` as a mean over the items shown, 0 for users without held-out positives."""
+    total = np.nan_to_num(metrics.serendipity_popularity(evaluation, k).values) * k
+    values = divide(total, (evaluation.top(k) >= 0).sum(axis=1))
+    said = "hit * max(0, chance by rank - chance by popularity rank, dense), mean over shown items"
+    return PerUser(values, f"{said}; mean over users with a slate, held-out positives or not", 1)
+
+
 def alpha_ndcg_of_more(evaluation: Evaluation, k: int) -> PerUser:
     """Return alpha-nDCG whose ideal slate has k + 1 places: with more than k positives nobody reaches 1."""
     answer = metrics.alpha_ndcg(evaluation, k)
@@ -159,15 +168,18 @@ ranksys: Mapping[str, Metric] = {
     "Entropy": metrics.shannon_entropy,
 }
 rectools: Mapping[str, Metric] = {
+    "HitRate": metrics.hit_rate,
+    "MRR": metrics.mrr,
     "NDCG": ndcg_of_k,
     "NDCG(divide_by_achievable=True)": metrics.ndcg,
     "Precision": metrics.precision,
+    "Precision(r_precision=True)": recall_capped,
     "Recall": metrics.recall,
     "MAP": average_precision_of_all,
     "MAP(divide_by_k=True)": average_precision_of_k,
     "MeanInvUserFreq": inverse_user_frequency,
     "IntraListDiversity": ild_hamming,
-    "Serendipity": partial(of_listed, metrics.serendipity_popularity),
+    "Serendipity": serendipity_of_shown,
     "AvgRecPopularity": metrics.arp,
     "CatalogCoverage": distinct,
     "CatalogCoverage(normalize=True)": metrics.coverage,
