@@ -2,8 +2,10 @@
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from slowly import Slow, make_evaluation
 from test_metrics_toys import four_users, make_split, rows, slates, value  # noqa: F401
@@ -53,6 +55,39 @@ def test_serendipity_of_rectools_is_a_mean_over_what_is_shown(k):
     split = make_split(rows(["ab", "ac", "abd", "aef"]), rows(["ce", "b", "", "g"]), np.ones((8, 1)))
     answer = presets.rectools["Serendipity"](Evaluation(slates(["ch", "db", "ceh", "g"], 3), Yardstick(split)), k)
     assert answer.values == pytest.approx([0.125, 0, 0, 1])
+
+
+RANKED = ["gh", "ab", "abcd", "abc"], ["ab", "a", "acd", "abc"], [""] * 4  # slates, test, train
+FIRST = ["gh", "ab", "bacd", "ghc"], ["ab", "a", "acd", "abc"], [""] * 4
+FREQUENT = ["c", "bc", "ab"], [""] * 3, ["ab", "a", "a"]
+POPULAR = ["ab", "cab", "cb"], [""] * 3, ["ab", "ac", "ab"]
+APART = ["abc", "ad"], [""] * 2, [""] * 2
+DOCUMENTED = [
+    ("MAP", RANKED, {1: [0, 1, 1 / 3, 1 / 3], 3: [0, 1, 5 / 9, 1]}),
+    ("MAP(divide_by_k=True)", RANKED, {1: [0, 1, 1, 1], 3: [0, 1 / 3, 5 / 9, 1]}),
+    ("NDCG", RANKED, {1: [0, 1, 1, 1], 3: [0, 0.46927873, 0.70391809, 1]}),
+    ("MRR", FIRST, {1: [0, 1, 0, 0], 3: [0, 1, 1 / 2, 1 / 3]}),
+    ("MeanInvUserFreq", FREQUENT, {1: [1.5849625, 1.5849625, 0], 3: [1.5849625, 1.5849625, 0.79248125]}),
+    ("AvgRecPopularity", POPULAR, {1: [3, 1, 1], 3: [2.5, 2, 1.5]}),
+    ("IntraListDiversity", APART, {1: [0, 0], 2: [1, 0], 3: [4 / 3, 0]}),
+]
+
+
+@pytest.mark.parametrize(("name", "world", "expected"), DOCUMENTED)
+def test_it_gives_what_the_documentation_of_rectools_shows(name, world, expected):
+    shown, test, train = world
+    features = [[0, 0], [0, 1], [1, 1], *[[0, 0]] * 5]
+    evaluation = Evaluation(slates(shown, 4), Yardstick(make_split(rows(train), rows(test), features)))
+    for k, values in expected.items():
+        assert presets.rectools[name](evaluation, k).values == pytest.approx(values)
+
+
+def test_what_is_defined_alike_agreed_with_the_packages():
+    """The kept results of `benchmarks/agreement.py`: every preset of RecTools is among them."""
+    table = pd.read_csv(Path(__file__).parents[1] / "benchmarks" / "results" / "agreement.csv")
+    alike = table[table.definition == "same"]
+    assert (alike.agrees == "yes").all() and set(table.peer) == {"rectools", "pyversity"}
+    assert {f"{name} | presets.rectools['{name}']" for name in presets.rectools} <= set(alike.what)
 
 
 class Theirs(Slow):

@@ -79,6 +79,27 @@ def test_pm2_gives_its_published_slate():
     assert made.scores[0, 3] == pytest.approx(0.05, rel=1e-5)
 
 
+KNOBS = (0.2, 0.5, 0.8)
+STRATEGIES = {  # of pyversity 0.2.0, for diversity = KNOBS: blend, relevance
+    "mmr": (lambda d: ({"diversity": {"weight": d, **FACTORS}}, 1 - d), ("acbd", "aehc", "aehc")),
+    "msd": (lambda d: ({"diversity": {"weight": d, "agg": "sum", **FACTORS}}, 1 - d), ("aceb", "aehb", "aehb")),
+    "dpp": (  # of three dimensions: a fourth pick has no volume to add
+        lambda d: ({"volume": {"weight": 1.0, "ridge": 0.0, **FACTORS}}, 2 * (1 - d) / REL.std()), ("acf", "acf", "aeh"),
+    ),
+    "ssd": (  # append_bias=False, normalize_scores=False
+        lambda d: ({"ssd": {"weight": d, **FACTORS}}, 1 - d), ("acbd", "aehb", "aehb"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_strategy_gives_the_slates_of_pyversity(strategy):
+    """What its package gives on this fixture; `benchmarks/agreement.py` runs it on two worlds."""
+    blend, expected = STRATEGIES[strategy]
+    found = [slate(*blend(d))[: len(picks)] for d, picks in zip(KNOBS, expected, strict=True)]
+    assert tuple(found) == expected
+
+
 def naive(value):
     """Return the slate that adds the candidate with the largest value(i, picks before it)."""
     picks = []
