@@ -1,25 +1,24 @@
 """Families of maps by co-occurrence: what the same users like lies in the same region."""
 
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from recsys import seeds, shipped
+from recsys import seeds
 from recsys.maps import regions
+from recsys.maps.assignments import hard, scaled, spread
 from recsys.maps.graphs import neighbour_graph
+from recsys.maps.protocols import drawn, one_thread, protocol
 from recsys.maths import cooccurrence_vectors, unit
-from recsys.types.arrays import Bools, Csr, Floats, Ints
+from recsys.types.arrays import Csr, Floats
 from recsys.types.extras import needs_extra
 from recsys.types.maps import TasteMap
 
 OWN_SIZES = (8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
 OWN_NEIGHBOURS = 20
-ITEMS_PER_REGION = 4
 HALVED = 100  # users from whom on the two families share none
 LEAST = 3  # users with several positives, and items that they have, below which there is nothing to map
 
@@ -44,44 +43,43 @@ def audit(train: Csr, seed: int = 0, half: int = 1) -> tuple[TasteMap, ...]:
     empty row. () where fewer than three users have several positives. Ward's tree needs memory for all pairs of
     items.
     """
-    protocol = tomllib.loads((shipped.folder("configs") / "audit.toml").read_text(encoding="utf-8"))
-    return _family(_half(train, half), lambda known: _audit(known, protocol, seed))
+    return _family(_half(train, half), lambda known: _audit(known, protocol(), seed))
 
 
 def _own(train: Csr, seed: int) -> Iterator[TasteMap]:
     for n in _sizes(OWN_SIZES, train):
-        number = _number(seed, "own", "nmf", n)
+        number = drawn(seed, "own", "nmf", n)
         yield TasteMap(f"nmf-{n}", Csr(regions.components(train, n, number).astype(np.float32)), "nmf", number)
     sizes = _sizes(OWN_SIZES, train)
     labels = regions.spectral(neighbour_graph(train, OWN_NEIGHBOURS), sizes)
     for n, label in zip(sizes, labels, strict=True):
-        yield TasteMap(f"spectral-{n}", _hard(label), "spectral")
+        yield TasteMap(f"spectral-{n}", hard(label), "spectral")
 
 
-def _audit(train: Csr, protocol: Mapping[str, Any], seed: int) -> Iterator[TasteMap]:
-    yield from _kmeans(train, protocol["kmeans"], seed)
-    for d, vectors in _spaces(train, protocol["ward"]["dimensions"]):
-        sizes = _sizes(protocol["ward"]["regions"], train)
+def _audit(train: Csr, settings: Mapping[str, Any], seed: int) -> Iterator[TasteMap]:
+    yield from _kmeans(train, settings["kmeans"], seed)
+    for d, vectors in _spaces(train, settings["ward"]["dimensions"]):
+        sizes = _sizes(settings["ward"]["regions"], train)
         for n, label in zip(sizes, regions.ward(vectors, sizes), strict=True):
-            yield TasteMap(f"ward-{n}-svd{d}", _hard(label), "ward")
-    yield from _louvain(train, protocol["louvain"], seed)
+            yield TasteMap(f"ward-{n}-svd{d}", hard(label), "ward")
+    yield from _louvain(train, settings["louvain"], seed)
 
 
 def _kmeans(train: Csr, settings: Mapping[str, Any], seed: int) -> Iterator[TasteMap]:
     for d, vectors in _spaces(train, settings["dimensions"]):
         for n, s in product(_sizes(settings["regions"], train), settings["seeds"]):
-            number = _number(seed, "audit", "kmeans", s)
+            number = drawn(seed, "audit", "kmeans", s)
             label = regions.kmeans(vectors, n, settings["starts"], number)
-            yield TasteMap(f"kmeans-{n}-svd{d}-seed{s}", _hard(label), "kmeans", number)
+            yield TasteMap(f"kmeans-{n}-svd{d}-seed{s}", hard(label), "kmeans", number)
 
 
 def _louvain(train: Csr, settings: Mapping[str, Any], seed: int) -> Iterator[TasteMap]:
     graph = neighbour_graph(train, settings["neighbours"])
     runs = list(product(settings["resolutions"], settings["seeds"]))
-    numbers = [_number(seed, "audit", "louvain", s) for _, s in runs]
+    numbers = [drawn(seed, "audit", "louvain", s) for _, s in runs]
     labels = regions.louvain(graph, [resolution for resolution, _ in runs], numbers)
     for (resolution, s), number, label in zip(runs, numbers, labels, strict=True):
-        yield TasteMap(f"louvain-{resolution}-seed{s}", _hard(label), "louvain", number)
+        yield TasteMap(f"louvain-{resolution}-seed{s}", hard(label), "louvain", number)
 
 
 def _half(train: Csr, half: int) -> Csr:
@@ -102,28 +100,13 @@ def _family(train: Csr, make: Callable[[Csr], Iterable[TasteMap]]) -> tuple[Tast
     known = np.bincount(several.indices, minlength=train.shape[1]) > 0
     if several.shape[0] < LEAST or known.sum() < LEAST:
         return ()
-    with _one_thread():
+    with one_thread():
         made = tuple(make(several[:, np.flatnonzero(known)]))
-    return tuple(replace(m, assignment=_spread(m.assignment, known)) for m in made)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Limit every pool to one thread: how sums are shared among threads changes their last bits."""
-    import sklearn.cluster
-    import sklearn.decomposition  # noqa: F401  a pool can only be limited once it is loaded
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
-        yield
+    return tuple(replace(m, assignment=spread(m.assignment, known)) for m in made)
 
 
 def _sizes(wanted: Iterable[int], train: Csr) -> list[int]:
-    """Return numbers of regions, scaled down together until the finest has `ITEMS_PER_REGION`; none twice."""
-    sizes = sorted(wanted)
-    most = max(min(train.shape[1] // ITEMS_PER_REGION, train.shape[0]), 2)
-    factor = min(1.0, most / sizes[-1])
-    return sorted({max(2, round(factor * n)) for n in sizes})
+    return scaled(wanted, train.shape[1], train.shape[0])
 
 
 def _spaces(train: Csr, dimensions: Iterable[int]) -> Iterator[tuple[int, Floats]]:
@@ -132,19 +115,3 @@ def _spaces(train: Csr, dimensions: Iterable[int]) -> Iterator[tuple[int, Floats
     vectors = cooccurrence_vectors(train, wanted[-1])
     for d in wanted:
         yield d, unit(vectors[:, :d])
-
-
-def _number(seed: int, *names: str | int) -> int:
-    return seeds.derive(seed, "maps", *names) % 2**32  # what scikit-learn takes
-
-
-def _hard(label: Ints) -> Csr:
-    items = np.arange(len(label))
-    return Csr((np.ones(len(label), np.float32), (items, label)), shape=(len(label), int(label.max()) + 1))
-
-
-def _spread(assignment: Csr, known: Bools) -> Csr:
-    lengths = np.zeros(len(known), dtype=np.int64)
-    lengths[known] = np.diff(assignment.indptr)
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return Csr((assignment.data, assignment.indices, starts), shape=(len(known), assignment.shape[1]))

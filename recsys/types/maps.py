@@ -19,5 +19,11 @@ class TasteMap:
     @property
     def hard(self) -> Ints:
         """The region of each item, (I,): its largest entry, the first of equals; -1 where it has none."""
-        dense = self.assignment.toarray()
-        return np.where(dense.any(axis=1), dense.argmax(axis=1), -1).astype(np.int32)
+        of = self.assignment.sorted_indices()
+        row = np.repeat(np.arange(of.shape[0]), np.diff(of.indptr))
+        largest = np.zeros(of.shape[0], dtype=of.dtype)
+        np.maximum.at(largest, row, of.data)
+        best = np.flatnonzero((of.data == largest[row]) & (of.data > 0))[::-1]  # of equals the first is written last
+        region = np.full(of.shape[0], -1, dtype=np.int32)
+        region[row[best]] = of.indices[best]
+        return region
