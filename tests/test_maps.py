@@ -13,7 +13,7 @@ from scipy import sparse
 from recsys import maps, seeds, shipped
 from recsys.maps import regions
 from recsys.maps.graphs import neighbour_graph
-from recsys.types import Items
+from recsys.types import Items, TasteMap
 
 FAMILIES = {"own": maps.own, "audit": maps.audit}
 
@@ -83,9 +83,12 @@ def test_same_seed_same_bits(name):
 PRINT_BITS = """
 import hashlib, numpy as np
 from scipy import sparse
-from recsys.maps import audit, own
+from recsys.maps import audit, content, own
+from recsys.types import Items
 train = sparse.csr_array((np.random.default_rng(0).random((300, 300)) < 0.05).astype(np.float32))
-print(hashlib.sha256(b"".join(m.assignment.toarray().tobytes() for m in own(train) + audit(train))).hexdigest())
+ids = np.arange(300).astype(str)
+made = own(train) + audit(train) + content(Items(ids, ids, train, tuple(ids), 1900 + np.arange(300, dtype=np.int32) % 99))
+print(hashlib.sha256(b"".join(m.assignment.toarray().tobytes() for m in made)).hexdigest())
 """
 
 
@@ -146,7 +149,7 @@ def test_the_audit_protocol_gives_a_reason_for_every_line():
     text = (shipped.folder("configs") / "audit.toml").read_text(encoding="utf-8")
     protocol = tomllib.loads(text)
     kmeans, ward, louvain = (protocol[method] for method in ("kmeans", "ward", "louvain"))
-    assert set(protocol) == {m.method for m in family("audit")}
+    assert set(protocol) == {m.method for m in family("audit")} | {"content"}
     wanted = {
         f"kmeans-{n}-svd{d}-seed{s}" for n in kmeans["regions"] for d in kmeans["dimensions"] for s in kmeans["seeds"]
     }
@@ -154,7 +157,7 @@ def test_the_audit_protocol_gives_a_reason_for_every_line():
     wanted |= {f"louvain-{r}-seed{s}" for r in louvain["resolutions"] for s in louvain["seeds"]}
     assert {m.name for m in family("audit")} == wanted
     decisions = [line for line in text.splitlines() if "=" in line.partition("#")[0] or line.startswith("[")]
-    assert len(decisions) == 12
+    assert len(decisions) == 18
     for line in decisions:
         assert len(line.partition("#")[2].split()) >= 3, line
 
@@ -199,21 +202,37 @@ def test_ward_cuts_one_tree():
 
 
 def catalogue(features, years) -> Items:
-    count = len(years)
+    count, width = np.shape(features)
     ids = np.array([str(n) for n in range(count)])
-    names = tuple("abc"[: np.shape(features)[1]])
-    return Items(ids, ids, csr(features), names, np.array(years, dtype=np.int32))
+    return Items(ids, ids, csr(features), tuple(f"f{n:03}" for n in range(width)), np.array(years, dtype=np.int32))
+
+
+def shops(items: int = 400, groups: int = 5, width: int = 90, seed: int = 0) -> tuple[Items, np.ndarray]:
+    """Groups of items of which each has words of its own, beside words that all share; some without any, or a year."""
+    rng = np.random.default_rng(seed)
+    group = rng.integers(0, groups, items)
+    own = (np.arange(width) % (groups + 1))[None] == group[:, None]
+    features = rng.random((items, width)) < np.where(
+        own, 0.4, np.where(np.arange(width) % (groups + 1) == groups, 0.1, 0)
+    )
+    features[:3] = False
+    years = rng.integers(1960, 2020, items)
+    years[3:6] = 0
+    return catalogue(features, years), np.where(features.any(axis=1), group, -1)
 
 
 def test_content_is_shared_among_features_and_decades():
     items = catalogue([[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 0, 0], [1, 0, 0]], [1994, 2001, 1990, 1989, 0])
-    features, decades = maps.content(items)
+    features, decades, *_ = maps.content(items)
     assert (features.name, decades.name) == ("features", "features-decade")
-    assert features.assignment.toarray().tolist() == [[0.5, 0, 0.5], [0, 1, 0], [0, 0, 0], [1, 0, 0], [1, 0, 0]]
-    assert features.hard.tolist() == [0, 1, -1, 0, 0]
+    a, c = np.log(1 + 5 / 3), np.log(1 + 5 / 1)  # three items of five have a, one has c
+    wanted = [[a / (a + c), 0, c / (a + c)], [0, 1, 0], [0, 0, 0], [1, 0, 0], [1, 0, 0]]
+    np.testing.assert_allclose(features.assignment.toarray(), wanted, atol=1e-7)
+    assert features.hard.tolist() == [2, 1, -1, 0, 0]  # the rarer of two
     # Regions: a in the 1980s, a in the 1990s, b in the 2000s, c in the 1990s.
     wanted = [[0, 0.5, 0, 0.5], [0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
     assert decades.assignment.toarray().tolist() == wanted
+    assert decades.hard.tolist() == [1, 2, -1, 0, -1]  # of equals the first
     assert decades.assignment.dtype == np.float32
 
 
@@ -222,6 +241,76 @@ def test_content_maps_need_features_and_years():
     assert maps.content(catalogue(np.zeros((2, 0)), [1990, 1991])) == ()
     (only,) = maps.content(catalogue([[1], [1]], [0, 0]))
     assert only.name == "features"
+
+
+def test_content_is_up_to_six_maps_of_which_sets_are_of_alike_items():
+    items, group = shops()
+    made = {m.name: m for m in maps.content(items)}
+    sizes = [f"sets-{n}" for n in (12, 24, 48)]
+    assert list(made) == ["features", "features-decade", *sizes, "sets-12-decade"]
+    for name in sizes:
+        m = made[name]
+        assert m.hard.max() + 1 == m.assignment.shape[1] == int(name.removeprefix("sets-"))
+        assert ((m.hard >= 0) == (group >= 0)).all()
+        members = np.zeros((m.assignment.shape[1], 5))
+        np.add.at(members, (m.hard[group >= 0], group[group >= 0]), 1)
+        assert members.max(axis=1).sum() > 0.95 * (group >= 0).sum()
+    undated = [m.name for m in maps.content(catalogue(items.features.toarray(), np.zeros(400)))]
+    assert undated == ["features", *sizes]
+
+
+def test_content_has_the_same_bits_again_and_leaves_items_alone():
+    items, _ = shops()
+    before = items.features.copy()
+    for one, two in zip(maps.content(items), maps.content(items), strict=True):
+        assert (one.name, one.method, one.seed) == (two.name, two.method, two.seed)
+        for part in ("data", "indices", "indptr"):
+            assert (getattr(one.assignment, part) == getattr(two.assignment, part)).all()
+    assert (items.features != before).nnz == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 30), st.integers(0, 9), st.floats(0, 1), st.integers(0, 99))
+def test_the_region_by_content_is_the_rarest_feature(count, width, density, seed):
+    rng = np.random.default_rng(seed)
+    dense = rng.random((count, width)) < density
+    items = catalogue(dense, rng.choice([0, 1950, 1987, 1991, 2004], count))
+    made = maps.content(items)
+    assert bool(made) == dense.any()
+    n = dense.sum(axis=0)
+    for m in made:
+        total = np.asarray(m.assignment.sum(axis=1)).ravel()
+        known = dense.any(axis=1) & (items.years > 0 if m.name.endswith("-decade") else True)
+        np.testing.assert_allclose(total, known, atol=1e-6)
+        assert ((m.hard >= 0) == known).all()
+    for item in np.flatnonzero(dense.any(axis=1)):
+        mine = np.flatnonzero(dense[item])
+        region = np.cumsum(n > 0)[mine[n[mine].argmin()]] - 1
+        assert made[0].hard[item] == region
+
+
+def test_few_items_are_no_feature_and_go_with_the_nearest_decade():
+    # Of 1,000 items five make a region. Feature 1 is of four items; feature 0 has four items of the 1920s, six of the
+    # 1950s, two of the 1970s, six of the 1980s.
+    features, years = np.zeros((1000, 2)), np.zeros(1000)
+    features[:20, 0] = features[18:22, 1] = 1
+    years[:18] = np.repeat([1925, 1950, 1975, 1985], [4, 6, 2, 6])
+    made = {m.name: m for m in maps.content(catalogue(features, years))}
+    assert made["features"].assignment.shape == (1000, 1)
+    assert made["features"].hard[:23].tolist() == [0] * 20 + [-1] * 3
+    decades = made["features-decade"]
+    assert decades.hard[:20].tolist() == [0] * 10 + [1] * 8 + [-1] * 2
+    years[:18] = np.repeat([1925, 1950, 1975, 1985], [4, 4, 3, 4])[:15].tolist() + [0] * 3  # none has five
+    alone = {m.name: m for m in maps.content(catalogue(features, years))}["features-decade"]
+    assert alone.hard[:18].tolist() == [0] * 15 + [-1] * 3
+
+
+def test_the_hard_region_is_the_largest_entry_the_first_of_equals():
+    dense = np.random.default_rng(3).integers(0, 3, (200, 6)).astype(np.float32)
+    wanted = np.where(dense.any(axis=1), dense.argmax(axis=1), -1)
+    rows, columns = np.indices(dense.shape).reshape(2, -1)[:, ::-1]  # columns from the last, and zeros that are stored
+    stored = sparse.csr_array((dense[rows, columns], columns, np.arange(0, 1201, 6)), shape=(200, 6))[::-1]
+    assert TasteMap("any", stored, "any").hard.tolist() == wanted.tolist()
 
 
 def test_the_two_families_share_no_user():

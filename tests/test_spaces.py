@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys.maths import leading_vectors, singular_vectors, spaces
+from recsys.maths import leading_vectors, rarity, rarity_vectors, singular_vectors, spaces
 
 DEGENERATE = {
     "identity": np.eye(20),
@@ -45,3 +45,24 @@ def test_leading_vectors_are_the_largest_not_the_largest_in_size():
     values, vectors = leading_vectors(sparse.csr_array(np.diag([1.0, -9.0, 3.0])), 2)
     assert values.tolist() == [3, 1]
     assert np.abs(vectors).tolist() == [[0, 1], [0, 0], [1, 0]]
+
+
+def test_rare_features_say_more():
+    dense = np.array([[1, 1, 0], [1, 0, 0], [1, 0, 1], [0, 0, 0]])
+    weights = np.log([1 + 4 / 3, 1 + 4 / 1, 1 + 4 / 1])
+    np.testing.assert_allclose(rarity(sparse.csr_array(dense)), weights)
+    wanted = dense * weights
+    wanted[:3] /= np.linalg.norm(wanted[:3], axis=1, keepdims=True)
+    np.testing.assert_allclose(rarity_vectors(sparse.csr_array(dense)), wanted, rtol=1e-6)
+    assert rarity(sparse.csr_array(np.zeros((3, 2)))).tolist() == [0, 0]
+
+
+def test_many_features_are_reduced_and_what_is_lost_is_zero():
+    dense = np.zeros((9, 6))
+    dense[:4, 0] = dense[4:8, 1] = dense[2, 2] = dense[8, 3] = 1  # the last item shares nothing with any other
+    vectors = rarity_vectors(sparse.csr_array(dense), 2)
+    assert vectors.shape == (9, 2)
+    cosine = vectors @ vectors.T
+    np.testing.assert_allclose(cosine[np.ix_([0, 1, 3], [0, 1, 3])], 1, atol=1e-6)
+    np.testing.assert_allclose(cosine[:4, 4:], 0, atol=1e-6)
+    assert not vectors[8].any()

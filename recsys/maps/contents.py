@@ -1,36 +1,90 @@
-"""Maps by what items are."""
+"""Maps by what items are: genres, tags, words of descriptions, decades."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from recsys.types.arrays import Anys, Csr
+from recsys.maps import regions
+from recsys.maps.assignments import hard, scaled, spread
+from recsys.maps.protocols import drawn, one_thread, protocol
+from recsys.maths import rarity, rarity_vectors
+from recsys.types.arrays import Anys, Csr, Doubles, Ints, Longs
 from recsys.types.datasets import Items
+from recsys.types.extras import needs_extra
 from recsys.types.maps import TasteMap
 
 
+@needs_extra("recsys.maps.content")
 def content(items: Items) -> tuple[TasteMap, ...]:
-    """Return the map of features (such as genres), and that of feature and decade where years are known.
+    """Return the maps by features (such as genres, tags, words), by sets of features, and by both with the decade.
 
-    An item with g features lies in each with share 1 / g; its hard region is the first of them. In the second
-    map, regions are the pairs of feature and decade that some item has. Items without features, and in the second
-    map those without a year, are empty rows. () where no item has features.
+    "features": an item lies in each of its features with a share in proportion to log(1 + I / items with it); its hard
+    region is the rarest, the first of equals. "sets-12" and so on: clusters of items whose features are alike, rare
+    features counting more. "-decade": the pairs of feature, or of the broadest sets, and decade, where years are known.
+    Sizes, the seed and the smallest region are those of `configs/audit.toml`: fewer items are no feature, and with a
+    decade they go with the nearest one. What a map cannot place (no feature, no year) is an empty row. () where no item
+    has features.
     """
-    item, feature = items.features.nonzero()
-    if not len(item):
-        return ()
-    decade = (items.years // 10)[item]
-    maps = [_shared("features", item, feature, len(items.ids))]
-    if decade.any():
-        dated = decade > 0
-        pair = feature[dated].astype(np.int64) * (int(decade.max()) + 1) + decade[dated]
-        maps.append(_shared("features-decade", item[dated], pair, len(items.ids)))
-    return tuple(maps)
+    settings = protocol()["content"]
+    least = int(np.ceil(settings["smallest"] * len(items.ids)))
+    return tuple(made for made in _maps(items, settings, least) if made.assignment.shape[1])
 
 
-def _shared(name: str, item: Anys, region: Anys, n_items: int) -> TasteMap:
-    """Return the map in which every item lies in its regions with equal shares; regions keep their order."""
-    share = 1.0 / np.bincount(item, minlength=n_items)[item]
-    _, region = np.unique(region, return_inverse=True)
-    shape = (n_items, int(region.max()) + 1)
-    assignment = sparse.coo_array((share.astype(np.float32), (item, region)), shape=shape)
-    return TasteMap(name, Csr(assignment.tocsr()), "content")
+def _maps(items: Items, settings: Mapping[str, Any], least: int) -> Iterator[TasteMap]:
+    """Yield the maps by single features and by sets; those without years have no region with a decade."""
+    decade = items.years // 10
+    item, feature = (codes.astype(np.int64) for codes in items.features.nonzero())
+    usual = (np.bincount(feature) >= least)[feature]
+    item, feature = item[usual], feature[usual]
+    yield _shared("features", item, feature, len(items.ids))
+    yield _shared("features-decade", *_dated(item, feature, decade, least), len(items.ids))
+    known = np.diff(items.features.indptr) > 0
+    seed = drawn(settings["seed"], "content", "kmeans")
+    sets = _sets(items.features[np.flatnonzero(known)], settings, seed)
+    for n, label in sets.items():
+        yield TasteMap(f"sets-{n}", spread(hard(label), known), "kmeans", seed)
+    for n in sorted(sets)[:1]:
+        pairs = _dated(np.flatnonzero(known), sets[n], decade, least)
+        yield _shared(f"sets-{n}-decade", *pairs, len(items.ids), "kmeans", seed)
+
+
+def _sets(features: Csr, settings: Mapping[str, Any], seed: int) -> dict[int, Ints]:
+    """Return the regions of items, all of them with features, for each size, by spherical k-means."""
+    distinct = len({row.tobytes() for row in np.split(features.indices, features.indptr[1:-1])})
+    if distinct < 2:
+        return {}
+    with one_thread():
+        vectors = rarity_vectors(features, settings["dimensions"])
+        sizes = scaled(settings["regions"], len(vectors), distinct)
+        return {n: regions.kmeans(vectors, n, settings["starts"], seed) for n in sizes}
+
+
+def _dated(item: Longs, group: Anys, decade: Ints, least: int) -> tuple[Longs, Longs]:
+    """Return the items with a year, and the pair of group and decade in which each is.
+
+    A pair of fewer than `least` goes with the nearest decade of its group that has as many, the earlier of equals; if
+    none has, with the group's most frequent.
+    """
+    there = decade[item] > 0
+    item, when = item[there], decade[item[there]].astype(np.int64)
+    base = int(when.max(initial=0)) + 1
+    pairs, place, n = np.unique(group[there] * np.int64(base) + when, return_inverse=True, return_counts=True)
+    goes = np.arange(len(pairs))
+    for small in np.flatnonzero(n < least):
+        same = np.flatnonzero(pairs // base == pairs[small] // base)
+        wide = same[n[same] >= least]
+        far = np.abs(pairs[wide] - pairs[small])
+        goes[small] = wide[far.argmin()] if len(wide) else same[n[same].argmax()]
+    return item, pairs[goes[place]]
+
+
+def _shared(name: str, item: Longs, region: Anys, n_items: int, method: str = "content", seed: int = 0) -> TasteMap:
+    """Return the map in which items lie in regions by their rarity; regions keep their order."""
+    kept, place = np.unique(region, return_inverse=True)
+    lies = Csr((np.ones(len(item)), (item, place)), shape=(n_items, len(kept)))
+    weight = lies @ sparse.diags_array(rarity(lies))
+    total: Doubles = np.asarray(weight.sum(axis=1)).ravel()
+    share = sparse.diags_array(1.0 / np.where(total > 0, total, 1.0)) @ weight
+    return TasteMap(name, Csr(share.astype(np.float32)), method, seed)

@@ -24,6 +24,8 @@ from recsys.maths.spaces import (
     mean_in_profile,
     mean_profiles,
     nearest_in_profile,
+    rarity,
+    rarity_vectors,
     singular_vectors,
     unit,
 )
@@ -35,6 +37,6 @@ __all__ = [
     "even_shares", "faded", "feature_vectors", "fold", "gini", "gram", "hard_members", "in_tail", "kl",
     "largest_in_profile", "leading_vectors", "logistic", "mass_above", "mean_in_profile", "mean_profiles",
     "moments", "mostly_untouched", "near_mixes", "nearest_in_profile", "nearest_in_rest", "npmi_shares", "platt",
-    "popularity_groups", "reached", "root", "self_information", "singular_vectors", "standing", "top", "touched",
-    "unit", "user_mixes", "usual_distances",
+    "popularity_groups", "rarity", "rarity_vectors", "reached", "root", "self_information", "singular_vectors",
+    "standing", "top", "touched", "unit", "user_mixes", "usual_distances",
 ]  # fmt: skip

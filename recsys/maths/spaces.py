@@ -84,6 +84,28 @@ def feature_vectors(items: Items, d: int = 256) -> Floats:
     return unit(vectors)
 
 
+def rarity(features: Csr) -> Doubles:
+    """Return the weight of each feature of (I, F), (F,): log(1 + I / items with it), 0 where no item has it."""
+    n = np.bincount(features.indices, minlength=features.shape[1])
+    return np.log1p(np.divide(features.shape[0], n, out=np.zeros(len(n)), where=n > 0))
+
+
+def rarity_vectors(features: Csr, d: int = 256) -> Floats:
+    """Return item vectors (I, min(F, d)) of features weighted by `rarity`, so that rare ones say more than usual ones.
+
+    More than d features are reduced to d, and an item of which that leaves nothing is a zero row.
+    """
+    scale = rarity(features)
+    lengths = np.sqrt(features @ scale**2)  # features are 0 or 1
+    weighted = sparse.diags_array(1.0 / np.where(lengths > 0, lengths, 1.0)) @ features @ sparse.diags_array(scale)
+    if features.shape[1] <= d:
+        return unit(weighted.toarray())
+    _, values, right = singular_vectors(sparse.csr_array(weighted.T), d)
+    vectors = right * values
+    vectors[np.linalg.norm(vectors, axis=1) < 1e-6] = 0.0  # what is left are the last bits
+    return unit(vectors)
+
+
 def nearest_in_profile(vectors: Floats, train: Csr, users: Ints, items: Longs) -> Doubles:
     """Return the largest cosine, at least 0, of each of `items` (B, N) to the history of its user, (B, N).
 

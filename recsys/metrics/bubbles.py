@@ -2,7 +2,8 @@
 
 A region of a map is touched when some training positive of the user lies in it. Items that a map does not know
 are neither touched nor untouched: they do not count. The plain names use the audit maps; `_own` the maps that
-objectives use, `_content` the maps by what items are.
+objectives use, `_content` the maps by what items are (`recsys.maps.content`): their rarest feature, such as a genre
+or a tag, sets of features, and both with the decade.
 """
 
 from typing import Literal
@@ -49,7 +50,7 @@ def discovery_own(evaluation: Evaluation, k: int) -> PerMap:
 
 
 def discovery_content(evaluation: Evaluation, k: int) -> PerMap:
-    """`discovery` on maps by what items are.
+    """`discovery` on maps by what items are: features, sets of features, decades.
 
     :Formula: hits in untouched regions / min(k, held-out positives there), mean over maps
     :Range: [0, 1]
@@ -88,7 +89,7 @@ def untouched_share_own(evaluation: Evaluation, k: int) -> PerMap:
 
 
 def untouched_share_content(evaluation: Evaluation, k: int) -> PerMap:
-    """`untouched_share` on maps by what items are.
+    """`untouched_share` on maps by what items are: features, sets of features, decades.
 
     :Formula: shown items in untouched regions / shown items that the map knows, mean over maps
     :Range: [0, 1]
