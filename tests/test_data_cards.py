@@ -70,6 +70,16 @@ def test_published_counts() -> None:
     assert counts["online-retail-ii"].rows == 525_461
 
 
+def test_tags_are_of_the_cards_whose_archives_hold_them() -> None:
+    tagged = {name: card for name in NAMES if (card := data.card(name)).layouts["official"].tags is not None}
+    assert set(tagged) == {"ml-20m", "ml-25m", "ml-latest-small"}
+    for name, card in tagged.items():
+        tags = card.layouts["official"].tags
+        assert tags.file == f"{name}/tags.csv"
+        assert dict(tags.columns) == {"user_id": "userId", "item_id": "movieId", "features": "tag"}
+        assert card.rules.tags.min_users == 2
+
+
 def test_the_default_dataset_has_a_source_on_the_package_index() -> None:
     packages = [source for source in data.card("ml-100k").sources if isinstance(source, Package)]
     assert [(one.name, one.version) for one in packages] == [("recbole", "1.2.1")]
@@ -102,6 +112,7 @@ def test_a_card_may_be_this_small() -> None:
         ("sources.0.file", "x", "tiny.toml: sources.1: unknown key 'file': did you mean 'files'"),
         ("sources.0.kind", "locale", "tiny.toml: sources.1: unknown kind 'locale': did you mean 'local'"),
         ("sources.0.layout", "onl", "tiny.toml: unknown layout 'onl': did you mean 'only'"),
+        ("rules", {"tags": {"min_item": 3}}, "tiny.toml: rules.tags: unknown key 'min_item': did you mean 'min_items'"),
         ("sources", [], "tiny.toml: expected at least one [[sources]]"),
         ("expected.users", "many", "tiny.toml: expected.users: Input should be a valid integer"),
         ("layouts.only.interactions.format", "csv", "tiny.toml: layouts.only.interactions.format: Input should be"),

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.data import from_frame, read
-from recsys.data.cards import Rules, Words
-from recsys.data.catalogues import build_items
+from recsys.data.cards import Rules, Tags, Words
+from recsys.data.catalogues import add_tags, build_items
 from recsys.data.columns import CATALOGUE, LOG
 from recsys.data.identifiers import strings
 from recsys.data.logs import build_log
@@ -208,6 +208,48 @@ def test_words_and_missing_titles() -> None:
     assert items.feature_names == ("cup", "red")
     assert items.features.toarray().tolist() == [[0, 1], [1, 1], [1, 0], [0, 0]]
     assert items.titles.tolist() == ["RED the mug", "red CUP", "cup of the sea", ""]
+
+
+def test_tags_of_enough_items_and_users_are_features() -> None:
+    data = from_frame(
+        {"user": [1, 1, 1, 1], "item": ["a", "b", "c", "d"]}, items={"item": ["a", "b"], "genres": ["Sci-Fi", "War"]}
+    )
+    given = {
+        "item": ["a", "b", "a", "b", "c", "c", "a", "d", "z", "z", "b", "c"],
+        "user": ["1", "2", "1", "1", "2", "1", "1", "1", "1", "2", None, "2"],
+        "tag": [
+            "dark",
+            "Dark ",
+            "mine",
+            "mine",
+            "sci-fi",
+            "odd  One",
+            None,
+            "unknown",
+            "mine",
+            "odd one",
+            "",
+            "odd one",
+        ],
+    }
+    sheet = from_table(given, {**LOG, "features": ("tag",)}, NEEDED, "x")
+    everything, none = add_tags(data.items, sheet, Tags())
+    assert everything.feature_names == ("Sci-Fi", "War", "dark", "mine", "odd one")
+    assert none == []
+    for rule, kept, left_out in (
+        (Tags(min_items=2), ("dark", "mine"), 1),
+        (Tags(min_users=2), ("dark", "odd one"), 1),
+        (Tags(2, 2), ("dark",), 2),
+        (Tags(3), (), 3),
+    ):
+        items, notes = add_tags(data.items, sheet, rule)
+        assert items.feature_names == ("Sci-Fi", "War", *kept)
+        few = f"that fewer than {rule.min_items} items have or {rule.min_users} users gave"
+        assert notes == [f"{left_out} tags {few}: left out"]
+    items, _ = add_tags(data.items, sheet, Tags(2, 2))
+    assert items.features.toarray().tolist() == [[1, 0, 1], [0, 1, 1], [1, 0, 0], [0, 0, 0]]
+    assert items.features.dtype == np.float32
+    assert items.ids is data.items.ids
 
 
 def test_items_need_an_id(tmp_path: Path) -> None:

@@ -35,6 +35,14 @@ def archive(path: Path, folder: str = "tiny/", **changes: str) -> bytes:
     return path.read_bytes()
 
 
+TAGS = "userId,movieId,tag,timestamp\n1,50, Slow  Burn,1\n2,50,slow burn,2\n2,7,SLOW burn,3\n2,7,drama,4\n9,99,slow,5\n"
+TAGGED = """
+    [layouts.official.tags]
+    file = "tiny/tags.csv"
+    columns = { item_id = "movieId", features = "tag" }
+    """
+
+
 class World:
     """A folder of cards, a data folder, and a server on this machine."""
 
@@ -141,6 +149,45 @@ def test_an_archive_is_fetched_and_loaded(world: World, capsys: pytest.CaptureFi
     assert loaded.notes == ("1 items of the catalogue have no interactions: left out",)
     assert loaded.card["source"] == f"{world.url}tiny.zip"
     assert loaded.card["licence"] == "MIT"
+
+
+def test_tags_are_features_from_any_kind_of_source(world: World, tmp_path: Path) -> None:
+    world.card(world.archive("tiny.zip"))
+    plain = world.load()
+    world.content = archive(world.folder / "tagged.zip", **{"tags.csv": TAGS})
+    world.card(world.archive("tiny.zip"), TAGGED)
+    tagged = world.load()  # what was there lacks a file: fetched again
+    assert "tiny/tags.csv" in world.left_over()
+    assert tagged.items.feature_names == ("Crime", "Thriller", "drama", "slow burn")
+    assert tagged.items.features.toarray().tolist() == [[1, 1, 1, 1], [0, 0, 0, 1]]
+    assert tagged.items.titles.tolist() == plain.items.titles.tolist()
+    assert tagged.items.years.tolist() == plain.items.years.tolist()
+    assert tagged.notes == plain.notes
+    assert tagged.fingerprint != plain.fingerprint
+    assert set(tagged.card["checksums"]) == {"ratings.csv", "movies.csv", "tags.csv"}
+    with zipfile.ZipFile(world.folder / "tagged.zip") as file:
+        file.extractall(world.folder)
+    for path in ("tagged.zip", "tiny"):
+        data.fetch("tiny", tmp_path / "copies" / path, path=world.folder / path)
+        assert data.load("tiny", tmp_path / "copies" / path).fingerprint == tagged.fingerprint
+
+
+def test_a_rule_of_tags_is_counted_and_is_part_of_the_copy(world: World) -> None:
+    world.content = archive(world.folder / "tagged.zip", **{"tags.csv": TAGS})
+    world.card(world.archive("tiny.zip"), TAGGED)
+    both = world.load()
+    world.card(world.archive("tiny.zip"), TAGGED, extra="rules = { tags = { min_items = 2 } }")
+    one = world.load()
+    assert one.items.feature_names == ("Crime", "Thriller", "slow burn")
+    assert one.notes == (*both.notes, "1 tags that fewer than 2 items have or 1 users gave: left out")
+    assert world.load().notes == one.notes
+    assert one.fingerprint != both.fingerprint
+
+
+def test_an_archive_without_its_tags_is_refused(world: World) -> None:
+    world.card(world.archive("tiny.zip"), TAGGED)
+    with pytest.raises(RecsysError, match=r"no members called tags\.csv in it"):
+        world.load()
 
 
 def test_what_is_there_is_not_fetched_again(world: World) -> None:

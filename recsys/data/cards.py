@@ -91,11 +91,14 @@ class Layout(_Strict):
 
     interactions: File
     items: File | None = None
+    tags: File | None = (
+        None  # further features of items, such as the tags that users gave: one row for each; with user_id
+    )
 
     @property
     def files(self) -> tuple[File, ...]:
-        """The one or two files."""
-        return (self.interactions,) if self.items is None else (self.interactions, self.items)
+        """The one to three files."""
+        return tuple(file for file in (self.interactions, self.items, self.tags) if file is not None)
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,14 @@ class Words(_Strict):
 
 
 @dataclass(frozen=True)
+class Tags(_Strict):
+    """Which of a layout's tags are features: those of so many items with interactions, given by so many users."""
+
+    min_items: int = 1
+    min_users: int = 1
+
+
+@dataclass(frozen=True)
 class Rules(_Strict):
     """What is done with rows and items that are untidy."""
 
@@ -114,6 +125,7 @@ class Rules(_Strict):
     keep_items: str | None = None  # a regular expression that the ids of proper items match
     without_title: tuple[str, ...] = ()  # what stands in the title where there is none
     words: Words | None = None
+    tags: Tags = field(default_factory=Tags)
 
 
 @dataclass(frozen=True)

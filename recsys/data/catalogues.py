@@ -3,11 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.data.cards import Rules
+from recsys.data.cards import Rules, Tags
 from recsys.data.identifiers import coded, strings
 from recsys.data.sheets import Sheet
 from recsys.types import Items
@@ -39,6 +40,41 @@ def build_items(sheet: Sheet | None, item_ids: Strings, rules: Rules) -> tuple[I
     if rules.words is not None:
         features = _words(titles, rules.words.min_items, rules.words.leave_out)
     return _items(item_ids, titles, years, features), notes
+
+
+def add_tags(items: Items, sheet: Sheet, rule: Tags) -> tuple[Items, list[str]]:
+    """Return `items` with the tags in `sheet` as further features, and notes.
+
+    Tags are in lower case, with single spaces; one that is called as a feature of the catalogue, whatever the case, is
+    that feature. Of the other tags of these items, those of fewer items or users than the `rule` says are left out.
+    """
+    codes, _ = _codes(sheet, items.ids)
+    known = {name.lower(): name for name in items.feature_names}
+    given = {code: {known.get(tag, tag) for tag in map(_plain, tags)} for code, tags in _features(sheet, codes).items()}
+    shared = Counter(tag for tags in given.values() for tag in tags)
+    rare = {tag for tag, n in shared.items() if n < rule.min_items} | _of_few(sheet, codes, rule.min_users)
+    left_out = (rare & set(shared)).difference(items.feature_names)
+    names = np.asarray(items.feature_names, dtype=object)
+    rows = np.split(names[items.features.indices], items.features.indptr[1:-1])
+    features = {code: {*row, *given.get(code, ())} - left_out for code, row in enumerate(rows)}
+    named = _items(items.ids, {}, {}, features)
+    few = f"that fewer than {rule.min_items} items have or {rule.min_users} users gave"
+    notes = [f"{len(left_out):,} tags {few}: left out"] if left_out else []
+    return replace(items, features=named.features, feature_names=named.feature_names), notes
+
+
+def _of_few(sheet: Sheet, codes: Ints, min_users: int) -> set[str]:
+    """Return the tags that fewer than `min_users` gave to items of the catalogue."""
+    if "user_id" not in sheet.columns:
+        return set()
+    users, _ = coded(sheet.frame[sheet.columns["user_id"]])
+    given = _features(sheet, np.where(codes >= 0, users, -1).astype(np.int32))
+    shared = Counter(tag for tags in given.values() for tag in set(map(_plain, tags)))
+    return {tag for tag, n in shared.items() if n < min_users}
+
+
+def _plain(tag: str) -> str:
+    return " ".join(tag.lower().split())
 
 
 def _codes(sheet: Sheet, item_ids: Strings) -> tuple[Ints, list[str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsys.data.cards import Card, Rules, card
-from recsys.data.catalogues import build_items
+from recsys.data.catalogues import add_tags, build_items
 from recsys.data.columns import CATALOGUE, LOG
 from recsys.data.fingerprints import fingerprint
 from recsys.data.logs import build_log
@@ -40,8 +40,8 @@ def load(name: str, data_dir: str | Path | None = None, quiet: bool = False) -> 
     kept = restore(store, about)
     if kept is not None:
         return kept
-    log, items = from_layout(folder, wanted.layouts[there.layout])
-    made = _built(name, log, items, wanted.rules, about)
+    log, items, tags = from_layout(folder, wanted.layouts[there.layout])
+    made = _built(name, log, items, wanted.rules, about, tags)
     _check(made, len(log.frame), wanted, folder)
     with suppress(RecsysError):  # a folder that cannot be written costs time, not the dataset
         save(made, store)
@@ -100,14 +100,22 @@ def from_frame(
 
 
 def _built(
-    name: str, log: Sheet, items: Sheet | None, rules: Rules | None = None, about: Mapping[str, Any] | None = None
+    name: str,
+    log: Sheet,
+    items: Sheet | None,
+    rules: Rules | None = None,
+    about: Mapping[str, Any] | None = None,
+    tags: Sheet | None = None,
 ) -> Dataset:
     rules = rules or Rules()
     interactions, notes = build_log(log, rules)
     described = items if items is not None else log if _describes_items(log) else None
     catalogue, more = build_items(described, interactions.item_ids, rules)
-    every = (*log.notes, *(items.notes if items is not None else ()), *notes, *(more if items is not None else ()))
-    return Dataset(name, interactions, catalogue, fingerprint(interactions, catalogue), about or {}, every)
+    every = [*log.notes, *(items.notes if items is not None else ()), *notes, *(more if items is not None else ())]
+    if tags is not None:
+        catalogue, more = add_tags(catalogue, tags, rules.tags)
+        every += more
+    return Dataset(name, interactions, catalogue, fingerprint(interactions, catalogue), about or {}, tuple(every))
 
 
 def _describes_items(log: Sheet) -> bool:

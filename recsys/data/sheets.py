@@ -87,10 +87,11 @@ def _refuse_lists(values: "Series[Any]", place: str) -> None:
         raise RecsysError(f"{place}: {values.name} holds lists, expected one value in each row")
 
 
-def from_layout(folder: Path, layout: Layout) -> tuple[Sheet, Sheet | None]:
-    """Return the log and the catalogue of a card's layout, None if it has no file of items."""
+def from_layout(folder: Path, layout: Layout) -> tuple[Sheet, Sheet | None, Sheet | None]:
+    """Return the log, the catalogue and the tags of a card's layout, None for a file that it does not have."""
     log = _from_card(folder, layout.interactions, LOG)
-    return log, None if layout.items is None else _from_card(folder, layout.items, CATALOGUE)
+    items = None if layout.items is None else _from_card(folder, layout.items, CATALOGUE)
+    return log, items, None if layout.tags is None else _from_card(folder, layout.tags, LOG)
 
 
 def _from_card(folder: Path, file: File, fields: Mapping[str, Sequence[str]]) -> Sheet:

@@ -133,9 +133,9 @@ def _files(path: Path, layout: Layout, temporary: Path) -> dict[str, Path]:
         members = [_member(one.file, inside) for one in layout.files]
         return dict(zip((one.name for one in layout.files), extract(path, members, temporary), strict=True))
     suffix = Path(layout.interactions.name).suffix
-    if layout.items is not None or path.suffix.lower() != suffix:
+    if len(layout.files) > 1 or path.suffix.lower() != suffix:
         expected = "an archive or a folder with " + ", ".join(one.name for one in layout.files)
-        raise RecsysError(f"expected {expected}" + ("" if layout.items else f", or a {suffix} file"))
+        raise RecsysError(f"expected {expected}" + ("" if len(layout.files) > 1 else f", or a {suffix} file"))
     return {layout.interactions.name: path}
 
 
