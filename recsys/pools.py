@@ -146,7 +146,7 @@ def context(
             return maps
         from recsys.maps import own
 
-        made: Sequence[TasteMap] = own(split.train, seed=seed)
+        made: Sequence[TasteMap] = own(split.train)
         return made
 
     return Context(

@@ -84,7 +84,7 @@ def prepare(config: Config, *, data_dir: Path | None = None, quiet: bool = False
     say(f"split: {judged.train.nnz:,} positives to fit on, {judged.test.nnz:,} to judge on")
     key = [judged.fingerprint, config.judge.on, config.seed]
     made = {
-        "own": _maps(cache, ["own", *key], lambda: maps.own(judged.train, seed=config.seed)),
+        "own": _maps(cache, ["own", *key], lambda: maps.own(judged.train)),
         "audit": _maps(cache, ["audit", *key], lambda: maps.audit(judged.train, seed=config.seed)),
         "content": maps.content(judged.items),
     }

@@ -58,25 +58,6 @@ def spectral(graph: Csr, sizes: Sequence[int]) -> Iterator[Ints]:
         yield _without_gaps(_assign(vectors[:, :n]))
 
 
-def components(train: Csr, n: int, seed: int) -> Doubles:
-    """Return the share of each of n components in each item of (U, I), (I, n), by non-negative factorisation.
-
-    With train about W H, the share of component z in item i is sum_u W[u, z] H[z, i] over its sum over z. Rows sum
-    to 1; an item that the factorisation leaves without any component is a row of 0.
-    """
-    from sklearn.decomposition import NMF
-    from sklearn.exceptions import ConvergenceWarning
-
-    model = NMF(n, init="nndsvda", max_iter=50, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # shares settle long before the loss does
-        warnings.simplefilter("ignore", RuntimeWarning)  # a loss that rounds below 0 has no root in older versions
-        users = model.fit_transform(train.astype(np.float64))
-    mass = (model.components_ * users.sum(axis=0)[:, None]).T
-    total = mass.sum(axis=1, keepdims=True)
-    return np.asarray(np.divide(mass, total, out=np.zeros_like(mass), where=total > 0), dtype=np.float64)
-
-
 def _assign(vectors: Doubles) -> Ints:
     """Return the column of each row after the rotation that brings the most independent rows to the axes."""
     n = vectors.shape[1]

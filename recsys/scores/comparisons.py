@@ -123,7 +123,7 @@ def _make(family: str, split: Split, seed: int, names: set[str]) -> tuple[TasteM
 
     makers: dict[str, Callable[[], tuple[TasteMap, ...]]] = {
         "audit": lambda: maps.audit(split.train, seed=seed),
-        "own": lambda: maps.own(split.train, seed=seed),
+        "own": lambda: maps.own(split.train),
         "content": lambda: maps.content(split.items),
     }
     return tuple(makers[family]())
