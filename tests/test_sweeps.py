@@ -345,6 +345,14 @@ def test_a_sweep_that_cannot_be_is_one_line(home, capsys, old, new, line):
     assert said.count("\n") == 1
 
 
+def test_points_of_a_sobol_sequence_are_spread_evenly(home):
+    text = SWEEP.replace("trials = 6", 'trials = 9\nsampler = "qmc"')
+    (home / "search.toml").write_text(text, encoding="utf-8")
+    trials = sweep(home / "search.toml", out=home / "runs", quiet=True).trials
+    places = np.log(trials["blends.novel.novelty"].to_numpy() / 0.01) / np.log(100)
+    assert sorted(np.floor(places[1:] * 8).astype(int)) == list(range(8))  # the first has no space to be spread in
+
+
 def test_the_scale_of_gains_can_be_searched(home):
     file = home / "scales.toml"
     one = SWEEP[: SWEEP.index("[blends.")] + '[slate]\nk = [5, 8]\nscale = { choice = ["none", "fitted"] }\n'

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -166,7 +167,7 @@ def _found(trial: "FrozenTrial") -> Found:
 
 
 def _sampler(plan: Plan, method: Method, number: int) -> "BaseSampler":
-    from optuna import samplers
+    from optuna import exceptions, samplers
 
     seed = seeds.derive(plan.settings.seed, "sweep", method.name, number) % 2**32
     first = seeds.derive(plan.settings.seed, "sweep", method.name) % 2**32
@@ -176,7 +177,11 @@ def _sampler(plan: Plan, method: Method, number: int) -> "BaseSampler":
         "qmc": lambda: samplers.QMCSampler(seed=first, scramble=True, warn_independent_sampling=False),
         "random": lambda: samplers.RandomSampler(seed=seed),
     }
-    return makers[plan.settings.sampler]()
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", exceptions.ExperimentalWarning
+        )  # of "qmc"
+        return makers[plan.settings.sampler]()
 
 
 def _fail_the_dead(study: "Study") -> None:
