@@ -116,6 +116,13 @@ def communities(train: Csr, seed: int, n: int = COMMUNITIES) -> Ints:
     return np.asarray(label, dtype=np.int32)
 
 
+def squared_distances(mixes: Doubles, others: Doubles) -> Doubles:
+    """Return |p - p'|^2 between the rows of two tables of shares, (B, Z) and (A, Z): (B, A)."""
+    from scipy.spatial.distance import cdist  # here: it is slow to load, and few need it
+
+    return np.asarray(cdist(mixes, others, "sqeuclidean"), dtype=np.float64)
+
+
 def near_mixes(own: Doubles, community: Ints) -> Doubles:
     """Return what nearby *other* communities consume, (U, Z), from the users' own mixes (U, Z).
 
@@ -124,7 +131,7 @@ def near_mixes(own: Doubles, community: Ints) -> Doubles:
     """
     labels = np.unique(community)
     centres = np.stack([own[community == c].mean(axis=0) for c in labels])
-    distance = np.stack([((own - centre) ** 2).sum(axis=1) for centre in centres], axis=1)
+    distance = squared_distances(own, centres)
     other = community[:, None] != labels
     if not other.any():
         return np.broadcast_to(centres[0], own.shape).copy()

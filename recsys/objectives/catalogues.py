@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from recsys.maths import NEVER, counts, top
+from recsys.maths import counts
 from recsys.objectives._candidates import rows
+from recsys.objectives._shelves import shelves
 from recsys.objectives._worths import worth
 from recsys.types import Factors, Modular, Pool, RecsysError
-from recsys.types.arrays import Csr, Doubles, Floats
+from recsys.types.arrays import Csr, Doubles
 
-BLOCK = 256  # users scored at once
 SAMPLE = 4096  # users whose slates are counted
 FAINT = 1e-9  # slots: what rounding leaves of an item that everybody has met
 
@@ -62,18 +62,7 @@ def _denied(factors: Factors, train: Csr, met: Csr, k: int) -> Doubles:
     left = likes.sum() - sample @ likes
     rate = np.where(left > 0, slots / np.maximum(left, 1.0), 0.0)  # slots for each like that the user has not met
     owed = likes * (rate.sum() - sample.T @ rate)
-    shown = _shown(factors.user_factors[::step], factors.item_factors, sample, k)
+    best = shelves(factors.user_factors[::step], factors.item_factors, sample, k)
+    shown = np.bincount(best[best >= 0], minlength=met.shape[1])
     due = owed > FAINT
     return np.where(due, np.maximum(owed - shown, 0.0) / np.where(due, owed, 1.0), 0.0)
-
-
-def _shown(users: Floats, items: Floats, met: Csr, k: int) -> Doubles:
-    """Return how often each item is among the k with the largest scores of those that a user has not met, (I,)."""
-    shown, ties = np.zeros(len(items)), np.arange(len(items))
-    for start in range(0, len(users), BLOCK):
-        scores = users[start : start + BLOCK] @ items.T
-        part = met[start : start + BLOCK].tocoo()
-        scores[part.row, part.col] = NEVER
-        best = top(scores, min(k, len(items)), ties)[0]
-        shown += np.bincount(best[best >= 0], minlength=len(items))
-    return shown

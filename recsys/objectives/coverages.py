@@ -4,15 +4,13 @@ import numpy as np
 from scipy import sparse
 
 from recsys.maths import nearest_in_profile
-from recsys.objectives._aspects import members, of_candidates, shares, tastes
+from recsys.objectives._aspects import at_least_one, members, of_candidates, shares, tastes
 from recsys.objectives._candidates import present, rows, vectors
 from recsys.objectives._worths import worth
 from recsys.types import Coverage, Pool, RecsysError, unknown
-from recsys.types.arrays import Csr, Doubles, Longs
 from recsys.types.numbers import whole
 
 PHIS = {"cap": "linear", "log": "log", "sqrt": "sqrt"}
-CERTAIN = 1.0 - 1e-12  # the largest probability whose complement has a finite logarithm worth having
 
 
 def feature_coverage(
@@ -74,7 +72,7 @@ def xquad(
     place = of_user * share.shape[1] + share.indices
     total = np.bincount(place, share.data, minlength=len(pool.users) * share.shape[1])[place]
     share.data = np.where(total > 0, share.data / np.where(total > 0, total, 1.0), 0.0)
-    return _at_least_one(share, at, tastes(pool, to, "xquad"), alpha, "xquad")
+    return at_least_one(share, at, tastes(pool, to, "xquad"), alpha, "xquad")
 
 
 def rxquad(
@@ -100,16 +98,7 @@ def rxquad(
     """
     r = worth(pool, form, slope, offset, "rxquad")
     liked, at = of_candidates(pool, members(pool.context, to, "rxquad"), r)
-    return _at_least_one(liked, at, tastes(pool, to, "rxquad"), alpha, "rxquad")
-
-
-def _at_least_one(probability: Csr, at: Longs, need: Doubles, alpha: float, who: str) -> Coverage:
-    """Return the gain in sum_g need (1 - prod(1 - alpha p)) / alpha; -log of the product is what picks add up to."""
-    if not 0 < alpha <= 1:
-        raise RecsysError(f"{who}: alpha is {alpha}, expected a number above 0, at most 1")
-    covered = probability.copy()
-    covered.data = -np.log1p(-np.minimum(alpha * probability.data, CERTAIN))
-    return Coverage(covered.astype(np.float32), at, need / alpha, "exp")
+    return at_least_one(liked, at, tastes(pool, to, "rxquad"), alpha, "rxquad")
 
 
 def facility_location(

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import sparse
 
-from recsys.maths import acceptance, communities, near_mixes, touched, user_mixes
+from recsys.maths import acceptance, communities, near_mixes, touched
+from recsys.objectives._aspects import own_mixes
 from recsys.objectives._candidates import check_strength, rows
 from recsys.objectives._worths import worth
 from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
@@ -119,8 +120,8 @@ def _mixes(context: Context) -> tuple[Doubles, Doubles]:
     """Return each user's own mix over the regions of all maps, (users, Z), and that of nearby other communities."""
     train = context.need_train("negative_space")
     label = communities(train, context.seed)
-    own = [user_mixes(train, taste_map.assignment) for taste_map in context.need_maps()]
-    return np.concatenate(own, axis=1), np.concatenate([near_mixes(mix, label) for mix in own], axis=1)
+    own, starts = own_mixes(context, "negative_space"), _layout(context)[1]
+    return own, np.concatenate([near_mixes(mix, label) for mix in np.split(own, starts[1:], axis=1)], axis=1)
 
 
 def _layout(context: Context) -> tuple[Longs, Longs]:
