@@ -356,6 +356,12 @@ class Slow:
 
         return self.hits_worth(more, history=False)
 
+    def account_gap(self):
+        others = [row[: self.k] for v, row in enumerate(self.evaluation.items) if v != self.user]
+        slates = [{int(i) for i in row if i >= 0} for row in others if (row >= 0).any()]
+        missed = [len((slate & self.test) - set(self.slate)) / self.k for slate in slates]
+        return self.accuracy(lambda: sum(missed) / len(missed))
+
     def out_of_bubble_recall(self):
         label = communities(self.split.train, seeds.derive(self.split.seed, "judge"))
         values = []

@@ -23,7 +23,7 @@ BUBBLES = ("discovery", "untouched_share")
 HITS = ("epc", "efd", "epd", "eild_features", "eild_cooccurrence", "alpha_ndcg", "err_ia")
 SERENDIPITIES = ("serendipity", "serendipity_ge", "serendipity_popularity", "surprise", "topic_serendipity")
 FOUND = ("discovery", "discovery_own", "discovery_content", "out_of_bubble_recall")
-TESTED = (*ACCURACY, *HITS, *SERENDIPITIES, *FOUND)
+TESTED = (*ACCURACY, *HITS, *SERENDIPITIES, *FOUND, "account_gap")
 FEATURED = ("alpha_ndcg", "err_ia", "subtopic_recall", "cpr", "binomial_diversity", "topic_serendipity")
 HISTORY = (
     "ild_cooccurrence", "eild_cooccurrence", "vendi_cooccurrence", "serendipity", "surprise", "topic_serendipity", "epd",
@@ -33,6 +33,7 @@ HISTORY = (
 SHOWN = (
     "self_information", "arp", "aplt", "aclt", "popularity_lift", "upd", "subtopic_recall", "cpr", "binomial_diversity",
     "gini", "evenness", "shannon_entropy", "effective_catalogue", "herfindahl", "mean_inter_list", "crowd_out",
+    "account_gap",
 )  # fmt: skip
 COMMUNITIES = ("deficit", "deficit_own", "out_of_bubble_recall")  # these are found from a random start
 CATALOGUE = [name for name in metrics.__all__ if getattr(metrics, name).__module__ == "recsys.metrics.catalogue"]

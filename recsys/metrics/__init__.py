@@ -1,5 +1,6 @@
 """Metrics: a function of an evaluation and a cut-off k; what is in `__all__` can be named in a config."""
 
+from recsys.metrics.accounts import account_gap
 from recsys.metrics.accuracy import average_precision, hit_rate, mrr, ndcg, precision, rbp, recall
 from recsys.metrics.aspects import alpha_ndcg, binomial_diversity, cpr, err_ia, subtopic_recall
 from recsys.metrics.bubbles import (
@@ -57,13 +58,13 @@ STANDARD = [
 ]  # fmt: skip
 
 __all__ = [
-    "aclt", "alpha_ndcg", "aplt", "arp", "average_precision", "binomial_diversity", "calibration_hellinger",
-    "calibration_js", "calibration_kl", "calibration_kl_ranked", "calibration_radio", "calibration_tv", "coverage",
-    "cpr", "crowd_out", "deficit", "deficit_own", "discovery", "discovery_content", "discovery_own", "efd",
-    "effective_catalogue", "eild_cooccurrence", "eild_features", "epc", "epd", "err_ia", "evenness", "exposure_desert",
-    "gini", "herfindahl", "hit_rate", "ild_cooccurrence", "ild_features", "mean_inter_list", "mrr", "ndcg",
-    "never_shown", "out_of_bubble_recall", "popularity_lift", "precision", "rbp", "recall", "self_information",
-    "serendipity", "serendipity_ge", "serendipity_popularity", "shannon_entropy", "subtopic_recall", "surprise",
-    "topic_serendipity", "untouched_share", "untouched_share_content", "untouched_share_own", "upd",
-    "vendi_cooccurrence", "vendi_features",
+    "account_gap", "aclt", "alpha_ndcg", "aplt", "arp", "average_precision", "binomial_diversity",
+    "calibration_hellinger", "calibration_js", "calibration_kl", "calibration_kl_ranked", "calibration_radio",
+    "calibration_tv", "coverage", "cpr", "crowd_out", "deficit", "deficit_own", "discovery", "discovery_content",
+    "discovery_own", "efd", "effective_catalogue", "eild_cooccurrence", "eild_features", "epc", "epd", "err_ia",
+    "evenness", "exposure_desert", "gini", "herfindahl", "hit_rate", "ild_cooccurrence", "ild_features",
+    "mean_inter_list", "mrr", "ndcg", "never_shown", "out_of_bubble_recall", "popularity_lift", "precision", "rbp",
+    "recall", "self_information", "serendipity", "serendipity_ge", "serendipity_popularity", "shannon_entropy",
+    "subtopic_recall", "surprise", "topic_serendipity", "untouched_share", "untouched_share_content",
+    "untouched_share_own", "upd", "vendi_cooccurrence", "vendi_features",
 ]  # fmt: skip
