@@ -362,6 +362,27 @@ class Slow:
         missed = [len((slate & self.test) - set(self.slate)) / self.k for slate in slates]
         return self.accuracy(lambda: sum(missed) / len(missed))
 
+    def slate_regret(self, vectors):
+        if not self.test or not vectors.any():
+            return math.nan
+        unit = [v / math.sqrt(v @ v) if v.any() else v for v in vectors]
+
+        def stands_for(slate):
+            by = [*slate, *self.train]
+            return sum(max((1 if i == j else max(0, unit[i] @ unit[j]) ** 2 for i in by), default=0) for j in self.test)
+
+        greedy, met = [], self.split.met.toarray()[self.user]
+        left = sorted(np.flatnonzero(met == 0), key=lambda i: self.split.items.ids[i])
+        for _ in range(min(self.k, len(left))):
+            greedy.append(max((i for i in left if i not in greedy), key=lambda i: round(stands_for([*greedy, i]), 9)))
+        return 1 - stands_for(self.slate) / stands_for(greedy)
+
+    def slate_regret_features(self):
+        return self.slate_regret(self.split.items.features.toarray().astype(float))
+
+    def slate_regret_cooccurrence(self):
+        return self.slate_regret(cooccurrence_vectors(self.split.train).astype(float))
+
     def out_of_bubble_recall(self):
         label = communities(self.split.train, seeds.derive(self.split.seed, "judge"))
         values = []

@@ -23,12 +23,13 @@ BUBBLES = ("discovery", "untouched_share")
 HITS = ("epc", "efd", "epd", "eild_features", "eild_cooccurrence", "alpha_ndcg", "err_ia")
 SERENDIPITIES = ("serendipity", "serendipity_ge", "serendipity_popularity", "surprise", "topic_serendipity")
 FOUND = ("discovery", "discovery_own", "discovery_content", "out_of_bubble_recall")
-TESTED = (*ACCURACY, *HITS, *SERENDIPITIES, *FOUND, "account_gap")
+REGRETS = ("slate_regret_features", "slate_regret_cooccurrence")
+TESTED = (*ACCURACY, *HITS, *SERENDIPITIES, *FOUND, *REGRETS, "account_gap")
 FEATURED = ("alpha_ndcg", "err_ia", "subtopic_recall", "cpr", "binomial_diversity", "topic_serendipity")
 HISTORY = (
     "ild_cooccurrence", "eild_cooccurrence", "vendi_cooccurrence", "serendipity", "surprise", "topic_serendipity", "epd",
     "popularity_lift", "upd", "err_ia", "cpr", "binomial_diversity", "out_of_bubble_recall", "crowd_out",
-    "exposure_desert",
+    "exposure_desert", "slate_regret_cooccurrence",
 )  # fmt: skip
 SHOWN = (
     "self_information", "arp", "aplt", "aclt", "popularity_lift", "upd", "subtopic_recall", "cpr", "binomial_diversity",
@@ -197,7 +198,7 @@ def test_items_and_regions_may_have_other_numbers():
         return replace(taste_map, assignment=sparse.csr_array(taste_map.assignment[order][:, columns]))
 
     items = replace(split.items, ids=split.items.ids[order], features=split.items.features[order])
-    parts = {part: sparse.csr_array(getattr(split, part)[:, order]) for part in ("train", "test")}
+    parts = {part: sparse.csr_array(getattr(split, part)[:, order]) for part in ("train", "test", "train_other")}
     families = ([moved(m) for m in maps] for maps in (y.own_maps, y.audit_maps, y.content_maps))
     other = Evaluation(new[evaluation.items], Yardstick(replace(split, items=items, **parts), *families))
     for name in metrics.__all__:

@@ -42,6 +42,7 @@ from recsys.metrics.diversity import (
 )
 from recsys.metrics.novelty import efd, epc, epd, self_information
 from recsys.metrics.popularity import aclt, aplt, arp, popularity_lift, upd
+from recsys.metrics.regrets import slate_regret_cooccurrence, slate_regret_features
 from recsys.metrics.serendipities import (
     serendipity,
     serendipity_ge,
@@ -65,6 +66,6 @@ __all__ = [
     "evenness", "exposure_desert", "gini", "herfindahl", "hit_rate", "ild_cooccurrence", "ild_features",
     "mean_inter_list", "mrr", "ndcg", "never_shown", "out_of_bubble_recall", "popularity_lift", "precision", "rbp",
     "recall", "self_information", "serendipity", "serendipity_ge", "serendipity_popularity", "shannon_entropy",
-    "subtopic_recall", "surprise", "topic_serendipity", "untouched_share", "untouched_share_content",
-    "untouched_share_own", "upd", "vendi_cooccurrence", "vendi_features",
+    "slate_regret_cooccurrence", "slate_regret_features", "subtopic_recall", "surprise", "topic_serendipity",
+    "untouched_share", "untouched_share_content", "untouched_share_own", "upd", "vendi_cooccurrence", "vendi_features",
 ]  # fmt: skip

@@ -1,14 +1,11 @@
 """How unlike each other the items of one slate are."""
 
-from collections.abc import Callable
-
 import numpy as np
 
-from recsys import maths
 from recsys.maths.spectra import vendi
-from recsys.metrics.picks import blocks, discounts, divide, hit_matrix, picks, tested
-from recsys.types import Evaluation, PerUser, Split, Yardstick
-from recsys.types.arrays import Bools, Doubles, Floats
+from recsys.metrics.picks import blocks, discounts, divide, hit_matrix, picks, tested, vectors_of
+from recsys.types import Evaluation, PerUser
+from recsys.types.arrays import Bools, Doubles
 
 PAIRS = 512  # users at a time where every pair of items of a slate is looked at
 
@@ -106,22 +103,12 @@ def vendi_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
     return PerUser(values, "co-occurrence in train: " + _VENDI.format("training users"), 1)
 
 
-_SPACES: dict[str, Callable[[Split], Floats]] = {
-    "features": lambda split: maths.feature_vectors(split.items),
-    "cooccurrence": lambda split: maths.cooccurrence_vectors(split.train),
-}
-
-
-def _vectors(yardstick: Yardstick, space: str) -> Doubles:
-    return yardstick.tables.get(space, lambda: _SPACES[space](yardstick.split)).astype(np.float64)
-
-
 def _known(vectors: Doubles) -> Bools:
     return np.asarray(vectors.any(axis=1))
 
 
 def _distance(evaluation: Evaluation, k: int, space: str) -> Doubles:
-    vectors = _vectors(evaluation.yardstick, space)
+    vectors = vectors_of(evaluation.yardstick, space)
     lengths = (vectors**2).sum(axis=1)
     shown = picks(evaluation, k)
     usable = shown @ (lengths > 0).astype(np.float64)
@@ -132,7 +119,7 @@ def _distance(evaluation: Evaluation, k: int, space: str) -> Doubles:
 
 
 def _expected(evaluation: Evaluation, k: int, space: str) -> Doubles:
-    vectors = _vectors(evaluation.yardstick, space)
+    vectors = vectors_of(evaluation.yardstick, space)
     top, worth = evaluation.top(k), discounts(k)
     usable = hit_matrix(evaluation, k) & _known(vectors)[top]
     ranks = np.arange(k)
@@ -151,7 +138,7 @@ def _expected(evaluation: Evaluation, k: int, space: str) -> Doubles:
 
 
 def _vendi(evaluation: Evaluation, k: int, space: str) -> Doubles:
-    vectors = _vectors(evaluation.yardstick, space)
+    vectors = vectors_of(evaluation.yardstick, space)
     top = evaluation.top(k)
     usable = (top >= 0) & _known(vectors)[top]
     n = usable.sum(axis=1)
