@@ -407,6 +407,7 @@ def catalogue(name, evaluation, k):
     ascending = sorted(p)
     gini = sum((2 * j - n - 1) * x for j, x in enumerate(ascending, 1)) / n
     users = len(shown) / k
+    near = owed_near(evaluation, k) if name.endswith("_near") else owed
     return {
         "coverage": len(times) / n,
         "never_shown": 1 - len(times) / n,
@@ -417,8 +418,36 @@ def catalogue(name, evaluation, k):
         "herfindahl": 1 - sum(x * x for x in p),
         "mean_inter_list": 1 - sum(c * (c - 1) for c in times.values()) / (k * users * (users - 1)),
         "crowd_out": np.mean([max(0.0, owed[i] - times[i]) / owed[i] for i in known]),
+        "crowd_out_near": np.mean([max(0.0, e - times[i]) / e for i, e in near.items() if e > 0]),
+        "amplification": np.mean([max(0.0, c - owed.get(i, 0)) / c for i, c in times.items()]),
+        "amplification_near": np.mean([max(0.0, c - near.get(i, 0)) / c for i, c in times.items()]),
         "exposure_desert": np.mean([times[i] == 0 for i in known]),
     }[name]
+
+
+def owed_near(evaluation, k, shelf=None):
+    """How often each item would be shown if all slots went to what is on the shelves of near other communities."""
+    split, maps = evaluation.yardstick.split, evaluation.yardstick.audit_maps
+    label = communities(split.train, seeds.derive(split.seed, "judge"))
+    names, items = sorted(set(label)), range(split.train.shape[1])
+    shelves = [set(np.flatnonzero(row)) for row in split.train.toarray()] if shelf is None else shelf
+    consumed = {}
+    for c in names:
+        members = [shelves[v] for v in range(len(label)) if label[v] == c and shelves[v]]
+        consumed[c] = [sum((i in s) / len(s) for s in members) / max(len(members), 1) for i in items]
+    owed = Counter()
+    for taste_map in maps:
+        own = user_mixes(split.train, taste_map.assignment)
+        centre = {c: own[label == c].mean(axis=0) for c in names}
+        far = {(u, c): ((own[u] - centre[c]) ** 2).sum() for u in range(len(label)) for c in names if c != label[u]}
+        for u in range(len(label)):
+            near = {c: math.exp(-far[u, c] / np.median([*far.values()])) for c in names if c != label[u]}
+            slots = sum(i >= 0 for i in evaluation.items[u, :k])
+            for c, w in near.items():
+                for i in items:
+                    owed[i] += slots * w / sum(near.values()) * consumed[c][i] / len(maps)
+    picks = sum(i >= 0 for row in evaluation.items[:, :k] for i in row)
+    return {i: picks * e / sum(owed.values()) for i, e in owed.items()}
 
 
 def slow(name, evaluation, k):

@@ -21,15 +21,20 @@ from recsys.metrics.calibration import (
 )
 from recsys.metrics.catalogue import (
     coverage,
-    crowd_out,
     effective_catalogue,
     evenness,
-    exposure_desert,
     gini,
     herfindahl,
     mean_inter_list,
     never_shown,
     shannon_entropy,
+)
+from recsys.metrics.crowdings import (
+    amplification,
+    amplification_near,
+    crowd_out,
+    crowd_out_near,
+    exposure_desert,
 )
 from recsys.metrics.deficits import deficit, deficit_own, out_of_bubble_recall
 from recsys.metrics.diversity import (
@@ -59,13 +64,14 @@ STANDARD = [
 ]  # fmt: skip
 
 __all__ = [
-    "account_gap", "aclt", "alpha_ndcg", "aplt", "arp", "average_precision", "binomial_diversity",
-    "calibration_hellinger", "calibration_js", "calibration_kl", "calibration_kl_ranked", "calibration_radio",
-    "calibration_tv", "coverage", "cpr", "crowd_out", "deficit", "deficit_own", "discovery", "discovery_content",
-    "discovery_own", "efd", "effective_catalogue", "eild_cooccurrence", "eild_features", "epc", "epd", "err_ia",
-    "evenness", "exposure_desert", "gini", "herfindahl", "hit_rate", "ild_cooccurrence", "ild_features",
-    "mean_inter_list", "mrr", "ndcg", "never_shown", "out_of_bubble_recall", "popularity_lift", "precision", "rbp",
-    "recall", "self_information", "serendipity", "serendipity_ge", "serendipity_popularity", "shannon_entropy",
-    "slate_regret_cooccurrence", "slate_regret_features", "subtopic_recall", "surprise", "topic_serendipity",
-    "untouched_share", "untouched_share_content", "untouched_share_own", "upd", "vendi_cooccurrence", "vendi_features",
+    "account_gap", "aclt", "alpha_ndcg", "amplification", "amplification_near", "aplt", "arp", "average_precision",
+    "binomial_diversity", "calibration_hellinger", "calibration_js", "calibration_kl", "calibration_kl_ranked",
+    "calibration_radio", "calibration_tv", "coverage", "cpr", "crowd_out", "crowd_out_near", "deficit", "deficit_own",
+    "discovery", "discovery_content", "discovery_own", "efd", "effective_catalogue", "eild_cooccurrence",
+    "eild_features", "epc", "epd", "err_ia", "evenness", "exposure_desert", "gini", "herfindahl", "hit_rate",
+    "ild_cooccurrence", "ild_features", "mean_inter_list", "mrr", "ndcg", "never_shown", "out_of_bubble_recall",
+    "popularity_lift", "precision", "rbp", "recall", "self_information", "serendipity", "serendipity_ge",
+    "serendipity_popularity", "shannon_entropy", "slate_regret_cooccurrence", "slate_regret_features",
+    "subtopic_recall", "surprise", "topic_serendipity", "untouched_share", "untouched_share_content",
+    "untouched_share_own", "upd", "vendi_cooccurrence", "vendi_features",
 ]  # fmt: skip
