@@ -11,7 +11,7 @@ import numpy as np
 from recsys import maths
 from recsys.metrics.picks import divide, n_test, vectors_of
 from recsys.types import Evaluation, PerUser, Yardstick
-from recsys.types.arrays import Doubles, Ints, Longs
+from recsys.types.arrays import Csr, Doubles, Ints, Longs
 
 DIGITS = 9  # gains alike up to it are equal: the item that comes first by its id is taken
 
@@ -54,7 +54,7 @@ def slate_regret_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
 
 def _regrets(evaluation: Evaluation, k: int, space: str) -> Doubles:
     yardstick = evaluation.yardstick
-    table, test, top = vectors_of(yardstick, space), yardstick.split.test, evaluation.top(k)
+    table, test, top = vectors_of(yardstick, space), _targets(yardstick), evaluation.top(k)
     if not table.any():
         return np.full(len(top), np.nan)
     known = yardstick.tables.get(f"known {space}", lambda: _stood_for(yardstick, table))
@@ -68,21 +68,26 @@ def _regrets(evaluation: Evaluation, k: int, space: str) -> Doubles:
     return 1.0 - divide(found, best)
 
 
+def _targets(yardstick: Yardstick) -> Csr:
+    """Return the held-out positives, each user's in the order of the catalogue: sums do not depend on how they came."""
+    return yardstick.tables.get("targets", lambda: Csr(yardstick.split.test.sorted_indices()))
+
+
 def _stood_for(yardstick: Yardstick, table: Doubles) -> Doubles:
-    """Return how well each held-out positive is stood for by the history of its user, in the order of the test."""
-    split, known = yardstick.split, np.zeros(yardstick.split.test.nnz)
-    single = table.astype(np.float32)
-    for u in np.flatnonzero(np.diff(split.test.indptr)):
-        place = slice(split.test.indptr[u], split.test.indptr[u + 1])
-        targets = split.test.indices[place].astype(np.int64)
-        known[place] = maths.nearest_in_profile(single, split.train, np.array([u]), targets[None])[0] ** 2
+    """Return how well each held-out positive is stood for by the history of its user, in the order of `_targets`."""
+    train, test, single = yardstick.split.train, _targets(yardstick), table.astype(np.float32)
+    known = np.zeros(test.nnz)
+    for u in np.flatnonzero(np.diff(test.indptr)):
+        place = slice(test.indptr[u], test.indptr[u + 1])
+        targets = test.indices[place].astype(np.int64)
+        known[place] = maths.nearest_in_profile(single, train, np.array([u]), targets[None])[0] ** 2
     return known
 
 
 def _greedy_values(yardstick: Yardstick, table: Doubles, known: Doubles, k: int) -> Doubles:
     """Return F of each user's greedy slate, (U,); 0 without held-out positives."""
-    split = yardstick.split
-    order, test, met = np.argsort(split.item_ids, kind="stable"), split.test, split.met
+    split, test = yardstick.split, _targets(yardstick)
+    order, met = np.argsort(split.item_ids, kind="stable"), split.met
     free, values = split.available[order], np.zeros(len(split.user_ids))
     for u in np.flatnonzero(np.diff(test.indptr)):
         place = slice(test.indptr[u], test.indptr[u + 1])
