@@ -321,6 +321,20 @@ class Slow:
             lambda p, q: math.sqrt(self.js(0.999 * p + 0.001 * q, 0.999 * q + 0.001 * p)), lambda r: 1 / r
         )
 
+    def shown_mix(self, user):
+        features = self.split.items.features.toarray().astype(float)
+        row = [(r, int(i)) for r, i in enumerate(self.evaluation.items[user, : self.k], 1) if i >= 0]
+        known = [(1 / r, features[i] / features[i].sum()) for r, i in row if features[i].any()]
+        return sum(w * mix for w, mix in known) / sum(w for w, _ in known) if known else None
+
+    def fragmentation(self, others=None):
+        q, far = self.shown_mix(self.user), []
+        for v in range(len(self.evaluation.items)) if others is None else others:
+            p = self.shown_mix(v)
+            if v != self.user and p is not None and q is not None:
+                far.append(math.sqrt(self.js(0.999 * p + 0.001 * q, 0.999 * q + 0.001 * p)))
+        return sum(far) / len(far) if far else math.nan
+
     def hits_worth(self, worth, history=True):
         if not self.test or (history and not self.train):
             return math.nan

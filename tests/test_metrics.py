@@ -16,6 +16,7 @@ from worlds import make_maps, make_split
 
 from recsys import metrics
 from recsys.metrics import picks
+from recsys.seeds import derive
 from recsys.types import Evaluation, PerCatalogue, PerMap, PerUser, Tables, Yardstick
 
 ACCURACY = ("ndcg", "recall", "precision", "hit_rate", "mrr", "average_precision", "rbp")
@@ -25,7 +26,15 @@ SERENDIPITIES = ("serendipity", "serendipity_ge", "serendipity_popularity", "sur
 FOUND = ("discovery", "discovery_own", "discovery_content", "out_of_bubble_recall")
 REGRETS = ("slate_regret_features", "slate_regret_cooccurrence")
 TESTED = (*ACCURACY, *HITS, *SERENDIPITIES, *FOUND, *REGRETS, "account_gap")
-FEATURED = ("alpha_ndcg", "err_ia", "subtopic_recall", "cpr", "binomial_diversity", "topic_serendipity")
+FEATURED = (
+    "alpha_ndcg",
+    "err_ia",
+    "subtopic_recall",
+    "cpr",
+    "binomial_diversity",
+    "topic_serendipity",
+    "fragmentation",
+)
 HISTORY = (
     "ild_cooccurrence", "eild_cooccurrence", "vendi_cooccurrence", "serendipity", "surprise", "topic_serendipity", "epd",
     "popularity_lift", "upd", "err_ia", "cpr", "binomial_diversity", "out_of_bubble_recall", "crowd_out",
@@ -34,7 +43,7 @@ HISTORY = (
 SHOWN = (
     "self_information", "arp", "aplt", "aclt", "popularity_lift", "upd", "subtopic_recall", "cpr", "binomial_diversity",
     "gini", "evenness", "shannon_entropy", "effective_catalogue", "herfindahl", "mean_inter_list", "crowd_out",
-    "account_gap", "amplification", "crowd_out_near", "amplification_near",
+    "account_gap", "amplification", "crowd_out_near", "amplification_near", "fragmentation",
 )  # fmt: skip
 NEAR = ("crowd_out_near", "amplification_near")
 COMMUNITIES = ("deficit", "deficit_own", "out_of_bubble_recall", *NEAR)  # these are found from a random start
@@ -299,3 +308,26 @@ def test_a_map_that_knows_no_item_defines_nothing():
     unknown = Evaluation(evaluation.items, replace(evaluation.yardstick, audit_maps=(blank,), tables=Tables()))
     for name in (*BUBBLES, "deficit"):
         assert np.isnan(getattr(metrics, name)(unknown, 5).values).all()
+
+
+def test_slates_are_compared_with_the_same_few_others_whoever_comes_first(monkeypatch):
+    monkeypatch.setattr("recsys.metrics.fragmentations.OTHERS", 7)
+    evaluation, order = make_evaluation(), np.random.default_rng(0).permutation(30)
+    ids = evaluation.yardstick.split.user_ids
+    drawn = sorted(range(30), key=lambda u: derive(0, "others", str(ids[u])))
+    others = [u for u in drawn if Slow(evaluation, u, 5).shown_mix(u) is not None][:7]
+    expected = np.array([Slow(evaluation, u, 5).fragmentation(others) for u in range(30)])
+    assert metrics.fragmentation(evaluation, 5).values == pytest.approx(expected, nan_ok=True)
+    turned = metrics.fragmentation(reordered(evaluation, order), 5).values
+    assert turned == pytest.approx(expected[order], nan_ok=True)
+
+
+def test_slates_that_are_all_alike_are_not_fragmented_and_strangers_are_apart():
+    evaluation = make_evaluation()
+    same = Evaluation(np.tile(np.arange(5, dtype=np.int32), (30, 1)), evaluation.yardstick)
+    assert metrics.fragmentation(same, 5).values == pytest.approx(0, abs=1e-6)
+    split = evaluation.yardstick.split
+    own = replace(split.items, features=sparse.csr_array(np.eye(40, dtype=np.float32)))
+    apart = Evaluation(np.arange(30, dtype=np.int32)[:, None], Yardstick(replace(split, items=own)))
+    assert metrics.fragmentation(apart, 1).values == pytest.approx(metrics.fragmentation(apart, 1).values[0])
+    assert 0.99 < metrics.fragmentation(apart, 1).values[0] < 1

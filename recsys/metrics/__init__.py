@@ -45,6 +45,7 @@ from recsys.metrics.diversity import (
     vendi_cooccurrence,
     vendi_features,
 )
+from recsys.metrics.fragmentations import fragmentation
 from recsys.metrics.novelty import efd, epc, epd, self_information
 from recsys.metrics.popularity import aclt, aplt, arp, popularity_lift, upd
 from recsys.metrics.regrets import slate_regret_cooccurrence, slate_regret_features
@@ -68,10 +69,10 @@ __all__ = [
     "binomial_diversity", "calibration_hellinger", "calibration_js", "calibration_kl", "calibration_kl_ranked",
     "calibration_radio", "calibration_tv", "coverage", "cpr", "crowd_out", "crowd_out_near", "deficit", "deficit_own",
     "discovery", "discovery_content", "discovery_own", "efd", "effective_catalogue", "eild_cooccurrence",
-    "eild_features", "epc", "epd", "err_ia", "evenness", "exposure_desert", "gini", "herfindahl", "hit_rate",
-    "ild_cooccurrence", "ild_features", "mean_inter_list", "mrr", "ndcg", "never_shown", "out_of_bubble_recall",
-    "popularity_lift", "precision", "rbp", "recall", "self_information", "serendipity", "serendipity_ge",
-    "serendipity_popularity", "shannon_entropy", "slate_regret_cooccurrence", "slate_regret_features",
+    "eild_features", "epc", "epd", "err_ia", "evenness", "exposure_desert", "fragmentation", "gini", "herfindahl",
+    "hit_rate", "ild_cooccurrence", "ild_features", "mean_inter_list", "mrr", "ndcg", "never_shown",
+    "out_of_bubble_recall", "popularity_lift", "precision", "rbp", "recall", "self_information", "serendipity",
+    "serendipity_ge", "serendipity_popularity", "shannon_entropy", "slate_regret_cooccurrence", "slate_regret_features",
     "subtopic_recall", "surprise", "topic_serendipity", "untouched_share", "untouched_share_content",
     "untouched_share_own", "upd", "vendi_cooccurrence", "vendi_features",
 ]  # fmt: skip
