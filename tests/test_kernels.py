@@ -1,6 +1,7 @@
 """The compiled kernel against the slow statement of the same rules."""
 
 import itertools
+import re
 from dataclasses import fields
 
 import numpy as np
@@ -26,6 +27,8 @@ def world(seed):
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     cover = sparse.csr_array((rng.random((M, Z)) * (rng.random((M, Z)) < 0.5)).astype(np.float32))
     terms = {"modular": Modular(rng.normal(size=(B, N)).astype(np.float32))}
+    by_slot = np.random.default_rng([seed, 1]).normal(size=(B, K, N))
+    terms["modular by slot"] = Modular(by_slot.astype(np.float32))
     for agg in ("max", "mean", "sum"):
         terms[f"spread {agg}"] = Spread(vectors, rows, agg, empty=0.3)
         start = rng.random((B, N)).astype(np.float32)
@@ -227,6 +230,31 @@ def test_a_gain_that_is_not_finite_is_refused(bad):
 def test_an_array_of_the_wrong_shape_is_refused():
     with pytest.raises(RecsysError, match=r"gain has shape \(3, 11\), expected \(3, 12\)"):
         plan([Modular(np.zeros((B, N - 1), np.float32))], B, N, K, Tables())
+
+
+@pytest.mark.parametrize("shape", [(B, K - 1, N), (B, K + 1, N), (B, K, N - 1)])
+def test_gains_by_slot_are_of_all_slots_and_candidates(shape):
+    with pytest.raises(RecsysError, match=re.escape(f"a Modular term's gain has shape {shape}, expected (3, 6, 12)")):
+        plan([Modular(np.zeros(shape, np.float32))], B, N, K, Tables())
+
+
+def test_each_slot_goes_by_its_own_gains():
+    gain = world(0)["modular by slot"].gain
+    picks, contributions, _, _ = run([Modular(gain)], np.full((B, 1), 2.0))
+    for b in range(B):
+        left = list(range(LENGTHS[b]))
+        for r in range(min(K, LENGTHS[b])):
+            assert picks[b, r] == max(left, key=lambda n: gain[b, r, n])
+            assert contributions[b, r, 0] == pytest.approx(2 * gain[b, r, picks[b, r]])
+            left.remove(picks[b, r])
+
+
+def test_the_same_gains_in_every_slot_are_gains_of_the_slate():
+    terms = world(5)
+    whole = [terms["modular"], terms["spread max"], terms["coverage linear"]]
+    slots = [Modular(np.repeat(whole[0].gain[:, None], K, axis=1)), *whole[1:]]
+    for one, same in zip(run(whole, np.ones((B, 3))), run(slots, np.ones((B, 3))), strict=True):
+        np.testing.assert_array_equal(one, same)
 
 
 def test_a_logarithm_from_zero_is_refused():

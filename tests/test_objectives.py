@@ -114,6 +114,22 @@ def test_thompson_draws_have_the_posterior_covariance(split, model, pool):
     np.testing.assert_allclose(np.cov(draws.T), expected, atol=0.12 * expected.max())
 
 
+def test_thompson_by_slot_draws_from_the_posterior_anew_for_each(split, model, pool):
+    one = pool.block(3, 4)
+    draws = np.stack([objectives.thompson(one, 2, seed=s, per="slot").gain[0] for s in range(4000)])
+    vectors = model.factors.item_factors[one.items[0]].astype(float)
+    expected = vectors @ posterior(split, model.factors, 3) @ vectors.T
+    both = np.cov(draws.reshape(4000, -1).T)
+    n = len(vectors)
+    for part in (both[:n, :n], both[n:, n:]):
+        np.testing.assert_allclose(part, expected, atol=0.12 * expected.max())
+    np.testing.assert_allclose(both[:n, n:], 0, atol=0.12 * expected.max())
+    longer = objectives.thompson(one, 5, per="slot").gain
+    assert (longer[:, :2] == objectives.thompson(one, 2, per="slot").gain).all()  # whatever comes after
+    with pytest.raises(RecsysError, match=r"^thompson: unknown per 'whim'"):
+        objectives.thompson(one, 2, per="whim")
+
+
 def test_negative_space_is_one_minus_the_deficit_averaged_over_maps(split, pool, maps):
     term = objectives.negative_space(pool, K, tau=0.7, best=2)
     label = communities(split.train, pool.context.seed)

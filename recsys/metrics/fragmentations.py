@@ -39,8 +39,8 @@ def fragmentation(evaluation: Evaluation, k: int) -> PerUser:
             total += np.where(users == other, 0.0, radio(mixes, mix))
         values[b] = divide(total, len(others) - np.isin(users, others))
     convention = (
-        f"square root of Jensen-Shannon in bits, either mix smoothed by {BOTH}, features split evenly, items by 1/rank; "
-        f"mean over at most {OTHERS} other users, then over users with featured slates"
+        f"square root of Jensen-Shannon in bits, both mixes smoothed by {BOTH}, features split evenly, items by "
+        f"1/rank; mean over at most {OTHERS} other users, then over users with featured slates"
     )
     return PerUser(np.where(featured, values, np.nan), convention, 0)
 
