@@ -1,10 +1,13 @@
 """Contracts that every objective keeps, and each one against its definition."""
 
 import inspect
+import math
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from pages import conf
 from scipy.stats import norm
 from worlds import FactorWorld, make_maps, make_split
 
@@ -58,6 +61,21 @@ class TestContract:
         slates = rerank(Pool(pool.users, items, scores, pool.context), {name: 1.0}, k=K)
         assert set(slates.items[0]) == {*items[0, :3], -1}
         assert (slates.items[1] == -1).all()
+
+
+@pytest.mark.parametrize("name", objectives.__all__)
+def test_gains_stay_in_the_range_that_its_page_says(name):
+    said = conf.fields(getattr(objectives, name))
+    known = {"inf": math.inf, "log": math.log, "alpha": 0.01}
+    low, high = (eval(end, known) for end in re.match(r"[\[(](.*), (.*)[\])]", said["Range"]).groups())
+    for seed in range(3):
+        split = make_split(seed)
+        pool = candidates(FactorWorld(split, seed=seed), split, n=12, maps=make_maps(split, seed=seed))
+        term = getattr(objectives, name)(pool, K)
+        for u, slate in ((0, []), (5, [3]), (9, [0, 1, 2, 3]), (21, [11, 4])):
+            left = [n for n in range(12) if n not in slate]
+            found = gains(term, u, slate, 12)[left]
+            assert (found >= low - 1e-6).all() and (found <= high + 1e-6).all()
 
 
 def test_novelty_is_the_self_information_of_training(split, pool):

@@ -22,6 +22,12 @@ def popularity_discount(
     more of it the plausible among the rarely seen come first; `novelty` does not look at the score. n_i counts
     training positives, an item without any as one. What r is on [0, 1] says `form`, as for `relevance`.
 
+    :Formula: r(n) / n_i^beta
+    :Range: [0, 1]
+    :More: the plausible among what is rarely seen
+    :Cost: U N
+    :Source: Paudel et al. 2017
+
     Raises:
         RecsysError: for a beta below 0, a form or curve that `relevance` would refuse (or "score", which has no zero
             to be a share of), or a pool without histories.
@@ -43,6 +49,12 @@ def under_exposed(pool: Pool, k: int) -> Modular:
     2018). Both are of the users of the split, of at most 4,096 of them evenly spaced, whoever is in the pool: with
     fewer users than items / k, an item is mostly shown never (1) or too often (0). Costs that many users' scores of
     all items, once for each k.
+
+    :Formula: max(0, owed - shown) / owed
+    :Range: [0, 1]
+    :More: items whose likes would earn them more exposure
+    :Cost: U N; 4,096 I d once for each k
+    :Source: this project; exposure by merit after Singh and Joachims 2018
 
     Raises:
         RecsysError: for a pool without histories, or whose scores come from no factor model.

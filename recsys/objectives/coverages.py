@@ -31,6 +31,12 @@ def feature_coverage(
     regions of the first own map (`to="map"`); r on [0, 1] is as `form` says, as for `relevance`. phi is "sqrt",
     "log" (of 1 + x) or "cap" (of x and `cap` the smaller). Monotone submodular, at least 0.
 
+    :Formula: sum_g p(g|u) (phi(c_g + p(g|n) r(n)) - phi(c_g))
+    :Range: [0, 1]
+    :More: features of the history that the slate has little of
+    :Cost: U N k g, g features of an item
+    :Source: Lin and Bilmes 2011
+
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without histories or features.
     """
@@ -63,6 +69,12 @@ def xquad(
     the gain is nearly modular: `rxquad` does not divide by the pool. Monotone submodular, from 0 to 1 over a slate
     where alpha is 1. A probability of 1 counts as 1 - 1e-12.
 
+    :Formula: sum_g p(g|u) p(n|g) prod over j in S of (1 - alpha p(j|g))
+    :Range: [0, 1]
+    :More: features of the history that no pick speaks for
+    :Cost: U N k g, g features of an item
+    :Source: Santos, Macdonald and Ounis 2010
+
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without histories or features.
     """
@@ -93,6 +105,12 @@ def rxquad(
     be liked ends its aspects for good, and by range the best candidate is sure; 0.5, the usual of alpha-nDCG,
     leaves half. Monotone submodular. A probability of 1 counts as 1 - 1e-12.
 
+    :Formula: sum_g p(g|u) p(n, g) prod over j in S of (1 - alpha p(j, g))
+    :Range: [0, 1]
+    :More: features of the history in which nothing is liked yet
+    :Cost: U N k g, g features of an item
+    :Source: Vargas, Castells and Vallet 2012
+
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without histories or features.
     """
@@ -118,6 +136,12 @@ def facility_location(
     above 0 (1 of a target to itself); r on [0, 1] is as `form` says, as for `relevance`. With `history`, the maximum
     begins with what the user's history already stands for. Monotone submodular (facility location: Krause and
     Golovin 2014). Takes 8 bytes and a step of each pick for every user, candidate and target.
+
+    :Formula: sum_j r(j) max(0, sim(n, j) - c_j) / sum_j r(j), c_j the largest in S
+    :Range: [0, 1]
+    :More: picks that stand for plausible candidates
+    :Cost: U N T (d + k), T targets
+    :Source: Krause and Golovin 2014
 
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool that does not have the space, or no histories.

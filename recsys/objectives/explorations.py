@@ -19,6 +19,12 @@ def ucb(pool: Pool, k: int) -> Modular:
     relevance + beta * ucb is the upper confidence bound (LinUCB, Li et al. 2010). A is the matrix of the normal
     equations that the user's factor solves (`recsys.types.Factors`): every cell without an interaction counts
     as evidence, so the deviations are too small by a common factor, which the weight absorbs.
+
+    :Formula: sqrt(y' A^-1 y)
+    :Range: [0, inf)
+    :More: what the model is unsure about
+    :Cost: U (d^3 + (h + N) d^2), h history
+    :Source: Li et al. 2010
     """
     return Modular(deviations(pool, "ucb").astype(np.float32))
 
@@ -29,6 +35,12 @@ def thompson(pool: Pool, k: int, *, seed: int = 0, per: Literal["slate", "slot"]
     relevance + sigma * thompson, unscaled, is Thompson sampling with noise sigma. With `per="slate"` a slate is
     coherent: all of it follows one w. With `per="slot"` each pick follows a w of its own, which is more varied. Draws
     depend on the seed, the user and, there, the slot alone; the policy has no closed-form propensity.
+
+    :Formula: y'(w - x), w drawn from N(x, A^-1)
+    :Range: (-inf, inf)
+    :More: what a draw of the user's taste likes
+    :Cost: U (d^3 + h d^2 + N d), h history; per slot k times the last
+    :Source: Thompson 1933
 
     Raises:
         RecsysError: for another `per`, or a pool whose scores come from no factor model.

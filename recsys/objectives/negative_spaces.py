@@ -36,6 +36,12 @@ def negative_space(
     which it is as likely as not. Every cell without an interaction counts as evidence, so v is too small, and which
     constants are right is for held-out data to say.
 
+    :Formula: mean over maps of sum_z w (min(q, e + a(n, z) / k) - min(q, e)) / sum_z w q
+    :Range: [0, 1]
+    :More: plausible regions that are owed and not shown
+    :Cost: U N M k, M maps
+    :Source: this project
+
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without history, maps or, where asked for, factors.
     """
@@ -75,6 +81,12 @@ def untouched(
 
     A region that the user met and declined counts less (`recsys.maths.acceptance` with `strength`). `form`, `slope`
     and `offset` say what plausibility is, as in `negative_space`.
+
+    :Formula: r(n) mean over maps of accepted(z), z the region of n, 0 where it is touched
+    :Range: [0, 1]
+    :More: regions that the history never touched
+    :Cost: U N M, M maps
+    :Source: this project
 
     Raises:
         RecsysError: as `negative_space` does.
