@@ -13,6 +13,7 @@ from scipy import sparse
 from recsys.kernels import references
 from recsys.kernels.greedy import greedy
 from recsys.kernels.plans import plan
+from recsys.kernels.spectra import spectra
 from recsys.types import Counts, Coverage, Modular, RecsysError, Seats, Spread, Tables, Volume
 
 B, N, M, D, Z, K = 3, 12, 30, 5, 6, 6
@@ -275,3 +276,33 @@ def test_without_a_place_for_compiled_code_it_is_compiled_all_the_same(monkeypat
 
     monkeypatch.setattr(compiled, "njit", nowhere)
     assert compiled.compiled(fastmath=False)(lambda x: 2 * x)(21) == 42
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 12), d=st.integers(1, 12), users=st.integers(0, 19))
+def test_spectra_are_the_eigenvalues_of_similarities(seed, k, d, users):
+    """Rows that are missing, zero, or the same again; more or fewer of them than dimensions; any number of sets."""
+    rng = np.random.default_rng(seed)
+    table = rng.normal(size=(15, d)) * (rng.random((15, 1)) < 0.9)
+    table[9:] = table[3] * rng.choice([1, -1], (6, 1))
+    rows = np.where(rng.random((users, k)) < 0.8, rng.integers(0, 15, (users, k)), -1)
+    found = np.full((users, min(k, d)), 7.0)
+    spectra(table, rows, found)
+    for b in range(users):
+        some = table[rows[b][rows[b] >= 0]]
+        values = np.linalg.eigvalsh(some.T @ some / max(len(some), 1))[::-1]
+        expected = np.append(values, np.zeros(k))[: min(k, d)]
+        np.testing.assert_allclose(np.sort(found[b])[::-1], expected, atol=1e-12 * max(1, expected.max()))
+    alone = np.empty((users, min(k, d)))
+    for b in range(users):
+        spectra(table, rows[b : b + 1], alone[b : b + 1])
+    np.testing.assert_array_equal(alone, found)  # who stands beside a set changes nothing
+
+
+@pytest.mark.parametrize("m", [50, 64, 150])
+def test_spectra_of_large_sets_are_exact(m):
+    table = np.random.default_rng(m).normal(size=(m, 64))
+    found = np.empty((1, min(m, 64)))
+    spectra(table, np.arange(m)[None], found)
+    values = np.linalg.eigvalsh(table.T @ table / m)[-min(m, 64) :]
+    np.testing.assert_allclose(np.sort(found[0]), values, atol=1e-12)

@@ -1,8 +1,12 @@
 """How unlike each other the items of one slate are."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 
-from recsys.maths.spectra import vendi
+from recsys.maths.spectra import effective_number
 from recsys.metrics.picks import blocks, discounts, divide, hit_matrix, picks, tested, vectors_of
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Bools, Doubles
@@ -83,7 +87,7 @@ def vendi_features(evaluation: Evaluation, k: int) -> PerUser:
     :Formula: exp(-sum l log l) over the eigenvalues l of K / n, K the cosines of the n items
     :Range: [1, k] items
     :Better: more
-    :Cost: U (k F m + m^3), m = min(k, F)
+    :Cost: U (k F m + m^3), m = min(k, F), on all cores
     :Source: Friedman and Dieng 2023
     """
     values = _vendi(evaluation, k, "features")
@@ -96,7 +100,7 @@ def vendi_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
     :Formula: exp(-sum l log l) over the eigenvalues l of K / n, K the cosines of the n items
     :Range: [1, k] items
     :Better: more
-    :Cost: U (k d m + m^3), m = min(k, d), d = 64
+    :Cost: U (k d m + m^3), m = min(k, d), d = 64, on all cores
     :Source: Friedman and Dieng 2023
     """
     values = _vendi(evaluation, k, "cooccurrence")
@@ -138,13 +142,14 @@ def _expected(evaluation: Evaluation, k: int, space: str) -> Doubles:
 
 
 def _vendi(evaluation: Evaluation, k: int, space: str) -> Doubles:
+    from recsys.kernels import spectra  # compiled: it is slow to load, and few need it
+
+    fill: Any = spectra.spectra  # it has no signature that a checker could read
     vectors = vectors_of(evaluation.yardstick, space)
     top = evaluation.top(k)
     usable = (top >= 0) & _known(vectors)[top]
-    n = usable.sum(axis=1)
-    values = np.full(len(top), np.nan)
-    some = np.flatnonzero(n > 0)
-    for b in blocks(len(some), PAIRS):
-        rows = some[b]
-        values[rows] = vendi(np.where(usable[rows][:, :, None], vectors[top[rows]], 0.0), n[rows])
-    return values
+    n, rows = usable.sum(axis=1), np.where(usable, top, -1).astype(np.int64)
+    found = np.empty((len(top), min(k, vectors.shape[1])))
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        list(workers.map(lambda b: fill(vectors, rows[b], found[b]), blocks(len(top), PAIRS)))
+    return np.where(n > 0, effective_number(found, n), np.nan)
