@@ -11,7 +11,7 @@ from worlds import FactorWorld, make_maps, make_split
 
 from recsys import metrics, objectives
 from recsys.kernels.references import gains
-from recsys.maths import deficit, user_mixes
+from recsys.maths import deficit, near_mixes, near_weights, user_mixes
 from recsys.maths.divergences import total_variation
 from recsys.pools import candidates
 from recsys.slates import rerank
@@ -82,6 +82,15 @@ def test_whatever_is_shown_besides_never_adds_to_it(seed, z):
     rng, q, e, w = owed(seed, z)
     more = e * 0.7 + rng.dirichlet(np.full(z, 0.4), 20) / 10
     assert (deficit(q, more, w) <= deficit(q, e * 0.7, w) + 1e-12).all()
+
+
+def test_however_far_the_other_communities_are_one_of_them_is_the_nearest():
+    """Most users are alike, so that the usual distance is tiny: the far one still has a reference."""
+    own = np.vstack([np.tile([1.0, 0.0, 0.0], (9, 1)), [[0.0, 0.6, 0.4]]])
+    label = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3], dtype=np.int32)
+    found = near_mixes(own, label)
+    assert found[9] == pytest.approx([1, 0, 0])
+    assert near_weights(own, label).sum(axis=1) == pytest.approx(1)
 
 
 def test_items_that_lie_in_the_same_regions_stand_for_each_other():

@@ -14,7 +14,7 @@ LANES = 8
 ROUNDS = 60  # at most for each eigenvalue; QL takes two or three
 EPS = 2.0**-52
 
-_compiled = compiled(fastmath=True)
+_compiled = compiled(fastmath=False)  # where arrays lie may decide which instructions are used: bits would differ
 
 
 @_compiled
@@ -43,15 +43,21 @@ def spectra(table, rows, values):
     _ql(values, off)
 
 
+@compiled(fastmath={"reassoc"})
+def _dot(one, other, n):
+    """The sum in any order: nothing is written, so it is the same one wherever arrays lie."""
+    total = 0.0
+    for c in range(n):
+        total += one[c] * other[c]
+    return total
+
+
 @_compiled
 def _inner(some, n, gram):
     """Dot products of the rows, over their number."""
     for i in range(n):
         for j in range(i + 1):
-            one, other, total = some[i], some[j], 0.0
-            for c in range(len(one)):
-                total += one[c] * other[c]
-            gram[i, j] = gram[j, i] = total / n
+            gram[i, j] = gram[j, i] = _dot(some[i], some[j], some.shape[1]) / n
 
 
 @_compiled
@@ -71,10 +77,7 @@ def _three_diagonals(a, m, diagonal, off, v, w):
     """Reflect the first m rows and columns of `a` to the diagonal and what stands beside it; `a` is lost."""
     for j in range(m - 2):
         n, row = m - j - 1, a[j, j + 1 : m]
-        square = 0.0
-        for c in range(n):
-            square += row[c] * row[c]
-        length = np.sqrt(square)
+        length = np.sqrt(_dot(row, row, n))
         off[j] = -length if row[0] > 0.0 else length
         if length > 0.0:
             for c in range(n):
@@ -90,19 +93,13 @@ def _three_diagonals(a, m, diagonal, off, v, w):
 @_compiled
 def _reflect(a, start, end, v, w):
     """Reflect the rows and columns of `a` from `start` to `end` at `v`: take v w' + w v' from them."""
-    n, square, inner = end - start, 0.0, 0.0
-    for c in range(n):
-        square += v[c] * v[c]
-        w[c] = 0.0
+    n = end - start
+    square = _dot(v, v, n)
     for r in range(n):
-        row, x = a[start + r, start:end], v[r]
-        for c in range(n):
-            w[c] += x * row[c]
+        w[r] = _dot(a[start + r, start:end], v, n) * (2.0 / square)
+    half = _dot(w, v, n) / square
     for c in range(n):
-        w[c] *= 2.0 / square
-        inner += w[c] * v[c]
-    for c in range(n):
-        w[c] -= inner / square * v[c]
+        w[c] -= half * v[c]
     for r in range(n):
         row, x, y = a[start + r, start:end], v[r], w[r]
         for c in range(n):
@@ -155,7 +152,8 @@ def _ql_lanes(d, e):
                         f, b = s[lane] * e[i, lane], c[lane] * e[i, lane]
                         r = np.sqrt(f * f + g[lane] * g[lane])
                         e[i + 1, lane] = r
-                        s[lane], c[lane] = (f / r, g[lane] / r) if r > 0.0 else (0.0, 1.0)
+                        over = 1.0 / r if r > 0.0 else 0.0
+                        s[lane], c[lane] = f * over, g[lane] * over if r > 0.0 else 1.0
                         after = d[i + 1, lane] - p[lane]
                         turned = (d[i, lane] - after) * s[lane] + 2.0 * c[lane] * b
                         p[lane] = s[lane] * turned

@@ -142,7 +142,9 @@ def near_weights(own: Doubles, community: Ints) -> Doubles:
     other = community[:, None] != np.unique(community)
     if not other.any():
         return np.ones(other.shape)
-    weight = np.where(other, np.exp(-distance / max(float(np.median(distance[other])), 1e-12)), 0.0)
+    usual = max(float(np.median(distance[other])), 1e-12)
+    nearest = np.where(other, distance, np.inf).min(axis=1, keepdims=True)  # weight 1: however far, somebody is nearest
+    weight = np.where(other, np.exp(-np.maximum(distance - nearest, 0.0) / usual), 0.0)
     return np.asarray(weight / weight.sum(axis=1, keepdims=True))
 
 
