@@ -88,20 +88,28 @@ def _greedy_values(yardstick: Yardstick, table: Doubles, known: Doubles, k: int)
     """Return F of each user's greedy slate, (U,); 0 without held-out positives."""
     split, test = yardstick.split, _targets(yardstick)
     order, met = np.argsort(split.item_ids, kind="stable"), split.met
-    free, values = split.available[order], np.zeros(len(split.user_ids))
+    place, ordered, values = np.argsort(order), table[order], np.zeros(len(split.user_ids))
     for u in np.flatnonzero(np.diff(test.indptr)):
-        place = slice(test.indptr[u], test.indptr[u + 1])
-        left = free.copy()
-        left[np.isin(order, met.indices[met.indptr[u] : met.indptr[u + 1]])] = False
-        values[u] = _greedy_value(_kappa(table, order[left], test.indices[place]), known[place], k)
+        part = slice(test.indptr[u], test.indptr[u + 1])
+        kappa = _kappa(ordered, np.arange(len(order)), place[test.indices[part]])
+        kappa[~split.available[order]] = 0.0
+        kappa[place[met.indices[met.indptr[u] : met.indptr[u + 1]]]] = 0.0
+        values[u] = _greedy_value(kappa, known[part], k)
     return values
 
 
 def _greedy_value(kappa: Doubles, covered: Doubles, k: int) -> float:
-    """Return F of k greedy picks from the rows of `kappa` (N, T), with targets `covered` (T,) to begin with."""
+    """Return F of k greedy picks from the rows of `kappa` (N, T), with targets `covered` (T,) to begin with.
+
+    Gains only fall: an old one is a bound, and whoever is first and keeps it when asked again is the best.
+    """
+    bounds = np.maximum(kappa - covered, 0.0).sum(axis=1).round(DIGITS)
     for _ in range(min(k, len(kappa))):
-        gains = np.maximum(kappa - covered, 0.0).sum(axis=1).round(DIGITS)
-        covered = np.maximum(covered, kappa[gains.argmax()])
+        pick = bounds.argmax()
+        while (gain := np.maximum(kappa[pick] - covered, 0.0).sum().round(DIGITS)) < bounds[pick]:
+            bounds[pick] = gain
+            pick = bounds.argmax()
+        covered = np.maximum(covered, kappa[pick])
     return float(covered.sum())
 
 
