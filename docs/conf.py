@@ -23,8 +23,9 @@ MODULES = (
 TABLES = ("splits", "models")
 # What the docstring of a metric says beside its text, in the order of the columns.
 FIELDS = ("Formula", "Range", "Better", "Cost", "Source")
+# And that of an objective, whose gains are always oriented so that more is better: what more of it shows.
+OBJECTIVE_FIELDS = ("Formula", "Range", "More", "Cost", "Source")
 FIELD = re.compile(r"^:(\w+): (.*(?:\n {4}.*)*)", re.MULTILINE)
-CITED = re.compile(r"\(([^()]*[A-Z][^()]*\b(?:19|20)\d\d)\b[^()]*\)")
 
 # Arrays are shown by the names that the source gives them.
 ARRAY = re.compile(r"~?numpy\.ndarray\[tuple\[~?typing\.Any, \.\.\.\], ~?numpy\.dtype\[~?(?:numpy|typing)\.(\w+)\]\]")
@@ -128,17 +129,21 @@ def _metrics() -> str:
 
 
 def _objectives() -> str:
-    """Return a table of the objectives, with their shapes and settings from their signatures, and their sources."""
+    """Return a table of the objectives: what docstrings say in fields, shapes and settings from their signatures."""
     from recsys import objectives
 
-    rows = ["| name | what it is | shape | settings | source |", "|---|---|---|---|---|"]
+    rows = [
+        "| name | what it is | formula | range | more of it shows | cost | shape | settings | source |",
+        "|---" * 9 + "|",
+    ]
     for name in sorted(objectives.__all__):
         found = getattr(objectives, name)
-        said = inspect.signature(found)
-        settings = [f"`{p.name} = {p.default!r}`" for p in said.parameters.values() if p.kind is p.KEYWORD_ONLY]
-        cited = "; ".join(CITED.findall(re.sub(r"\s+", " ", inspect.getdoc(found) or "")))
-        shape = getattr(said.return_annotation, "__name__", str(said.return_annotation))
-        rows.append(f"| `{name}` | {_first_line(found)} | `{shape}` | {', '.join(settings)} | {_prose(cited)} |")
+        signature, said = inspect.signature(found), fields(found)
+        settings = [f"`{p.name} = {p.default!r}`" for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+        shape = getattr(signature.return_annotation, "__name__", str(signature.return_annotation))
+        *cells, source = (_prose(said[field]) for field in OBJECTIVE_FIELDS)
+        parts = [f"`{name}`", _first_line(found), *cells, f"`{shape}`", ", ".join(settings), source]
+        rows.append(f"| {' | '.join(parts)} |")
     return "\n".join(rows) + "\n"
 
 

@@ -321,6 +321,20 @@ class Slow:
             lambda p, q: math.sqrt(self.js(0.999 * p + 0.001 * q, 0.999 * q + 0.001 * p)), lambda r: 1 / r
         )
 
+    def shown_mix(self, user):
+        features = self.split.items.features.toarray().astype(float)
+        row = [(r, int(i)) for r, i in enumerate(self.evaluation.items[user, : self.k], 1) if i >= 0]
+        known = [(1 / r, features[i] / features[i].sum()) for r, i in row if features[i].any()]
+        return sum(w * mix for w, mix in known) / sum(w for w, _ in known) if known else None
+
+    def fragmentation(self, others=None):
+        q, far = self.shown_mix(self.user), []
+        for v in range(len(self.evaluation.items)) if others is None else others:
+            p = self.shown_mix(v)
+            if v != self.user and p is not None and q is not None:
+                far.append(math.sqrt(self.js(0.999 * p + 0.001 * q, 0.999 * q + 0.001 * p)))
+        return sum(far) / len(far) if far else math.nan
+
     def hits_worth(self, worth, history=True):
         if not self.test or (history and not self.train):
             return math.nan
@@ -356,6 +370,33 @@ class Slow:
 
         return self.hits_worth(more, history=False)
 
+    def account_gap(self):
+        others = [row[: self.k] for v, row in enumerate(self.evaluation.items) if v != self.user]
+        slates = [{int(i) for i in row if i >= 0} for row in others if (row >= 0).any()]
+        missed = [len((slate & self.test) - set(self.slate)) / self.k for slate in slates]
+        return self.accuracy(lambda: sum(missed) / len(missed))
+
+    def slate_regret(self, vectors):
+        if not self.test or not vectors.any():
+            return math.nan
+        unit = [v / math.sqrt(v @ v) if v.any() else v for v in vectors]
+
+        def stands_for(slate):
+            by = [*slate, *self.train]
+            return sum(max((1 if i == j else max(0, unit[i] @ unit[j]) ** 2 for i in by), default=0) for j in self.test)
+
+        greedy, met = [], self.split.met.toarray()[self.user]
+        left = sorted(np.flatnonzero(met == 0), key=lambda i: self.split.items.ids[i])
+        for _ in range(min(self.k, len(left))):
+            greedy.append(max((i for i in left if i not in greedy), key=lambda i: round(stands_for([*greedy, i]), 9)))
+        return 1 - stands_for(self.slate) / stands_for(greedy)
+
+    def slate_regret_features(self):
+        return self.slate_regret(self.split.items.features.toarray().astype(float))
+
+    def slate_regret_cooccurrence(self):
+        return self.slate_regret(cooccurrence_vectors(self.split.train).astype(float))
+
     def out_of_bubble_recall(self):
         label = communities(self.split.train, seeds.derive(self.split.seed, "judge"))
         values = []
@@ -380,6 +421,7 @@ def catalogue(name, evaluation, k):
     ascending = sorted(p)
     gini = sum((2 * j - n - 1) * x for j, x in enumerate(ascending, 1)) / n
     users = len(shown) / k
+    near = owed_near(evaluation, k) if name.endswith("_near") else owed
     return {
         "coverage": len(times) / n,
         "never_shown": 1 - len(times) / n,
@@ -390,8 +432,36 @@ def catalogue(name, evaluation, k):
         "herfindahl": 1 - sum(x * x for x in p),
         "mean_inter_list": 1 - sum(c * (c - 1) for c in times.values()) / (k * users * (users - 1)),
         "crowd_out": np.mean([max(0.0, owed[i] - times[i]) / owed[i] for i in known]),
+        "crowd_out_near": np.mean([max(0.0, e - times[i]) / e for i, e in near.items() if e > 0]),
+        "amplification": np.mean([max(0.0, c - owed.get(i, 0)) / c for i, c in times.items()]),
+        "amplification_near": np.mean([max(0.0, c - near.get(i, 0)) / c for i, c in times.items()]),
         "exposure_desert": np.mean([times[i] == 0 for i in known]),
     }[name]
+
+
+def owed_near(evaluation, k, shelf=None):
+    """How often each item would be shown if all slots went to what is on the shelves of near other communities."""
+    split, maps = evaluation.yardstick.split, evaluation.yardstick.audit_maps
+    label = communities(split.train, seeds.derive(split.seed, "judge"))
+    names, items = sorted(set(label)), range(split.train.shape[1])
+    shelves = [set(np.flatnonzero(row)) for row in split.train.toarray()] if shelf is None else shelf
+    consumed = {}
+    for c in names:
+        members = [shelves[v] for v in range(len(label)) if label[v] == c and shelves[v]]
+        consumed[c] = [sum((i in s) / len(s) for s in members) / max(len(members), 1) for i in items]
+    owed = Counter()
+    for taste_map in maps:
+        own = user_mixes(split.train, taste_map.assignment)
+        centre = {c: own[label == c].mean(axis=0) for c in names}
+        far = {(u, c): ((own[u] - centre[c]) ** 2).sum() for u in range(len(label)) for c in names if c != label[u]}
+        for u in range(len(label)):
+            near = {c: math.exp(-far[u, c] / np.median([*far.values()])) for c in names if c != label[u]}
+            slots = sum(i >= 0 for i in evaluation.items[u, :k])
+            for c, w in near.items():
+                for i in items:
+                    owed[i] += slots * w / sum(near.values()) * consumed[c][i] / len(maps)
+    picks = sum(i >= 0 for row in evaluation.items[:, :k] for i in row)
+    return {i: picks * e / sum(owed.values()) for i, e in owed.items()}
 
 
 def slow(name, evaluation, k):

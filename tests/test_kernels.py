@@ -1,6 +1,7 @@
 """The compiled kernel against the slow statement of the same rules."""
 
 import itertools
+import re
 from dataclasses import fields
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import sparse
 from recsys.kernels import references
 from recsys.kernels.greedy import greedy
 from recsys.kernels.plans import plan
+from recsys.kernels.spectra import spectra
 from recsys.types import Counts, Coverage, Modular, RecsysError, Seats, Spread, Tables, Volume
 
 B, N, M, D, Z, K = 3, 12, 30, 5, 6, 6
@@ -26,6 +28,8 @@ def world(seed):
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     cover = sparse.csr_array((rng.random((M, Z)) * (rng.random((M, Z)) < 0.5)).astype(np.float32))
     terms = {"modular": Modular(rng.normal(size=(B, N)).astype(np.float32))}
+    by_slot = np.random.default_rng([seed, 1]).normal(size=(B, K, N))
+    terms["modular by slot"] = Modular(by_slot.astype(np.float32))
     for agg in ("max", "mean", "sum"):
         terms[f"spread {agg}"] = Spread(vectors, rows, agg, empty=0.3)
         start = rng.random((B, N)).astype(np.float32)
@@ -229,6 +233,31 @@ def test_an_array_of_the_wrong_shape_is_refused():
         plan([Modular(np.zeros((B, N - 1), np.float32))], B, N, K, Tables())
 
 
+@pytest.mark.parametrize("shape", [(B, K - 1, N), (B, K + 1, N), (B, K, N - 1)])
+def test_gains_by_slot_are_of_all_slots_and_candidates(shape):
+    with pytest.raises(RecsysError, match=re.escape(f"a Modular term's gain has shape {shape}, expected (3, 6, 12)")):
+        plan([Modular(np.zeros(shape, np.float32))], B, N, K, Tables())
+
+
+def test_each_slot_goes_by_its_own_gains():
+    gain = world(0)["modular by slot"].gain
+    picks, contributions, _, _ = run([Modular(gain)], np.full((B, 1), 2.0))
+    for b in range(B):
+        left = list(range(LENGTHS[b]))
+        for r in range(min(K, LENGTHS[b])):
+            assert picks[b, r] == max(left, key=lambda n: gain[b, r, n])
+            assert contributions[b, r, 0] == pytest.approx(2 * gain[b, r, picks[b, r]])
+            left.remove(picks[b, r])
+
+
+def test_the_same_gains_in_every_slot_are_gains_of_the_slate():
+    terms = world(5)
+    whole = [terms["modular"], terms["spread max"], terms["coverage linear"]]
+    slots = [Modular(np.repeat(whole[0].gain[:, None], K, axis=1)), *whole[1:]]
+    for one, same in zip(run(whole, np.ones((B, 3))), run(slots, np.ones((B, 3))), strict=True):
+        np.testing.assert_array_equal(one, same)
+
+
 def test_a_logarithm_from_zero_is_refused():
     cover = sparse.csr_array(np.eye(3, dtype=np.float32))
     with pytest.raises(ValueError, match="needs start > 0"):
@@ -247,3 +276,33 @@ def test_without_a_place_for_compiled_code_it_is_compiled_all_the_same(monkeypat
 
     monkeypatch.setattr(compiled, "njit", nowhere)
     assert compiled.compiled(fastmath=False)(lambda x: 2 * x)(21) == 42
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 12), d=st.integers(1, 12), users=st.integers(0, 19))
+def test_spectra_are_the_eigenvalues_of_similarities(seed, k, d, users):
+    """Rows that are missing, zero, or the same again; more or fewer of them than dimensions; any number of sets."""
+    rng = np.random.default_rng(seed)
+    table = rng.normal(size=(15, d)) * (rng.random((15, 1)) < 0.9)
+    table[9:] = table[3] * rng.choice([1, -1], (6, 1))
+    rows = np.where(rng.random((users, k)) < 0.8, rng.integers(0, 15, (users, k)), -1)
+    found = np.full((users, min(k, d)), 7.0)
+    spectra(table, rows, found)
+    for b in range(users):
+        some = table[rows[b][rows[b] >= 0]]
+        values = np.linalg.eigvalsh(some.T @ some / max(len(some), 1))[::-1]
+        expected = np.append(values, np.zeros(k))[: min(k, d)]
+        np.testing.assert_allclose(np.sort(found[b])[::-1], expected, atol=1e-12 * max(1, expected.max()))
+    alone = np.empty((users, min(k, d)))
+    for b in range(users):
+        spectra(table, rows[b : b + 1], alone[b : b + 1])
+    np.testing.assert_array_equal(alone, found)  # who stands beside a set changes nothing
+
+
+@pytest.mark.parametrize("m", [50, 64, 150])
+def test_spectra_of_large_sets_are_exact(m):
+    table = np.random.default_rng(m).normal(size=(m, 64))
+    found = np.empty((1, min(m, 64)))
+    spectra(table, np.arange(m)[None], found)
+    values = np.linalg.eigvalsh(table.T @ table / m)[-min(m, 64) :]
+    np.testing.assert_allclose(np.sort(found[0]), values, atol=1e-12)

@@ -16,6 +16,7 @@ from worlds import make_maps, make_split
 
 from recsys import metrics
 from recsys.metrics import picks
+from recsys.seeds import derive
 from recsys.types import Evaluation, PerCatalogue, PerMap, PerUser, Tables, Yardstick
 
 ACCURACY = ("ndcg", "recall", "precision", "hit_rate", "mrr", "average_precision", "rbp")
@@ -23,19 +24,31 @@ BUBBLES = ("discovery", "untouched_share")
 HITS = ("epc", "efd", "epd", "eild_features", "eild_cooccurrence", "alpha_ndcg", "err_ia")
 SERENDIPITIES = ("serendipity", "serendipity_ge", "serendipity_popularity", "surprise", "topic_serendipity")
 FOUND = ("discovery", "discovery_own", "discovery_content", "out_of_bubble_recall")
-TESTED = (*ACCURACY, *HITS, *SERENDIPITIES, *FOUND)
-FEATURED = ("alpha_ndcg", "err_ia", "subtopic_recall", "cpr", "binomial_diversity", "topic_serendipity")
+REGRETS = ("slate_regret_features", "slate_regret_cooccurrence")
+TESTED = (*ACCURACY, *HITS, *SERENDIPITIES, *FOUND, *REGRETS, "account_gap")
+FEATURED = (
+    "alpha_ndcg",
+    "err_ia",
+    "subtopic_recall",
+    "cpr",
+    "binomial_diversity",
+    "topic_serendipity",
+    "fragmentation",
+)
 HISTORY = (
     "ild_cooccurrence", "eild_cooccurrence", "vendi_cooccurrence", "serendipity", "surprise", "topic_serendipity", "epd",
     "popularity_lift", "upd", "err_ia", "cpr", "binomial_diversity", "out_of_bubble_recall", "crowd_out",
-    "exposure_desert",
+    "exposure_desert", "slate_regret_cooccurrence", "amplification", "crowd_out_near", "amplification_near",
 )  # fmt: skip
 SHOWN = (
     "self_information", "arp", "aplt", "aclt", "popularity_lift", "upd", "subtopic_recall", "cpr", "binomial_diversity",
     "gini", "evenness", "shannon_entropy", "effective_catalogue", "herfindahl", "mean_inter_list", "crowd_out",
+    "account_gap", "amplification", "crowd_out_near", "amplification_near", "fragmentation",
 )  # fmt: skip
-COMMUNITIES = ("deficit", "deficit_own", "out_of_bubble_recall")  # these are found from a random start
-CATALOGUE = [name for name in metrics.__all__ if getattr(metrics, name).__module__ == "recsys.metrics.catalogue"]
+NEAR = ("crowd_out_near", "amplification_near")
+COMMUNITIES = ("deficit", "deficit_own", "out_of_bubble_recall", *NEAR)  # these are found from a random start
+HOMES = ("recsys.metrics.catalogue", "recsys.metrics.crowdings")
+CATALOGUE = [name for name in metrics.__all__ if getattr(metrics, name).__module__ in HOMES]
 
 
 def reordered(evaluation, users):
@@ -126,7 +139,7 @@ def test_it_is_its_definition(name, k):
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_of_the_catalogue_it_is_its_definition(name, k):
     evaluation = make_evaluation(seed=k)
-    if name in ("crowd_out", "exposure_desert"):  # and an item that nobody has
+    if name in ("crowd_out", "exposure_desert", *NEAR):  # and an item that nobody has
         train = evaluation.yardstick.split.train.toarray()
         train[:, 3] = 0
         evaluation = with_train(evaluation, train)
@@ -196,14 +209,16 @@ def test_items_and_regions_may_have_other_numbers():
         return replace(taste_map, assignment=sparse.csr_array(taste_map.assignment[order][:, columns]))
 
     items = replace(split.items, ids=split.items.ids[order], features=split.items.features[order])
-    parts = {part: sparse.csr_array(getattr(split, part)[:, order]) for part in ("train", "test")}
+    parts = {part: sparse.csr_array(getattr(split, part)[:, order]) for part in ("train", "test", "train_other")}
     families = ([moved(m) for m in maps] for maps in (y.own_maps, y.audit_maps, y.content_maps))
     other = Evaluation(new[evaluation.items], Yardstick(replace(split, items=items, **parts), *families))
     for name in metrics.__all__:
+        if name in COMMUNITIES:
+            continue
         before, after = (getattr(metrics, name)(e, 5) for e in (evaluation, other))
         if isinstance(before, PerCatalogue):
             assert value(after) == pytest.approx(value(before))
-        elif name not in COMMUNITIES:
+        else:
             assert after.values == pytest.approx(before.values, abs=1e-5, nan_ok=True), name
 
 
@@ -293,3 +308,26 @@ def test_a_map_that_knows_no_item_defines_nothing():
     unknown = Evaluation(evaluation.items, replace(evaluation.yardstick, audit_maps=(blank,), tables=Tables()))
     for name in (*BUBBLES, "deficit"):
         assert np.isnan(getattr(metrics, name)(unknown, 5).values).all()
+
+
+def test_slates_are_compared_with_the_same_few_others_whoever_comes_first(monkeypatch):
+    monkeypatch.setattr("recsys.metrics.fragmentations.OTHERS", 7)
+    evaluation, order = make_evaluation(), np.random.default_rng(0).permutation(30)
+    ids = evaluation.yardstick.split.user_ids
+    drawn = sorted(range(30), key=lambda u: derive(0, "others", str(ids[u])))
+    others = [u for u in drawn if Slow(evaluation, u, 5).shown_mix(u) is not None][:7]
+    expected = np.array([Slow(evaluation, u, 5).fragmentation(others) for u in range(30)])
+    assert metrics.fragmentation(evaluation, 5).values == pytest.approx(expected, nan_ok=True)
+    turned = metrics.fragmentation(reordered(evaluation, order), 5).values
+    assert turned == pytest.approx(expected[order], nan_ok=True)
+
+
+def test_slates_that_are_all_alike_are_not_fragmented_and_strangers_are_apart():
+    evaluation = make_evaluation()
+    same = Evaluation(np.tile(np.arange(5, dtype=np.int32), (30, 1)), evaluation.yardstick)
+    assert metrics.fragmentation(same, 5).values == pytest.approx(0, abs=1e-6)
+    split = evaluation.yardstick.split
+    own = replace(split.items, features=sparse.csr_array(np.eye(40, dtype=np.float32)))
+    apart = Evaluation(np.arange(30, dtype=np.int32)[:, None], Yardstick(replace(split, items=own)))
+    assert metrics.fragmentation(apart, 1).values == pytest.approx(metrics.fragmentation(apart, 1).values[0])
+    assert 0.99 < metrics.fragmentation(apart, 1).values[0] < 1

@@ -1,10 +1,13 @@
 """Contracts that every objective keeps, and each one against its definition."""
 
 import inspect
+import math
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from pages import conf
 from scipy.stats import norm
 from worlds import FactorWorld, make_maps, make_split
 
@@ -60,6 +63,21 @@ class TestContract:
         assert (slates.items[1] == -1).all()
 
 
+@pytest.mark.parametrize("name", objectives.__all__)
+def test_gains_stay_in_the_range_that_its_page_says(name):
+    said = conf.fields(getattr(objectives, name))
+    known = {"inf": math.inf, "log": math.log, "alpha": 0.01}
+    low, high = (eval(end, known) for end in re.match(r"[\[(](.*), (.*)[\])]", said["Range"]).groups())
+    for seed in range(3):
+        split = make_split(seed)
+        pool = candidates(FactorWorld(split, seed=seed), split, n=12, maps=make_maps(split, seed=seed))
+        term = getattr(objectives, name)(pool, K)
+        for u, slate in ((0, []), (5, [3]), (9, [0, 1, 2, 3]), (21, [11, 4])):
+            left = [n for n in range(12) if n not in slate]
+            found = gains(term, u, slate, 12)[left]
+            assert (found >= low - 1e-6).all() and (found <= high + 1e-6).all()
+
+
 def test_novelty_is_the_self_information_of_training(split, pool):
     expected = self_information(split.train)[pool.items]
     np.testing.assert_allclose(objectives.novelty(pool, K).gain[pool.items >= 0], expected[pool.items >= 0], rtol=1e-6)
@@ -112,6 +130,22 @@ def test_thompson_draws_have_the_posterior_covariance(split, model, pool):
     expected = vectors @ posterior(split, model.factors, 3) @ vectors.T
     np.testing.assert_allclose(draws.mean(axis=0), 0, atol=5 * np.sqrt(expected.max() / 4000))
     np.testing.assert_allclose(np.cov(draws.T), expected, atol=0.12 * expected.max())
+
+
+def test_thompson_by_slot_draws_from_the_posterior_anew_for_each(split, model, pool):
+    one = pool.block(3, 4)
+    draws = np.stack([objectives.thompson(one, 2, seed=s, per="slot").gain[0] for s in range(4000)])
+    vectors = model.factors.item_factors[one.items[0]].astype(float)
+    expected = vectors @ posterior(split, model.factors, 3) @ vectors.T
+    both = np.cov(draws.reshape(4000, -1).T)
+    n = len(vectors)
+    for part in (both[:n, :n], both[n:, n:]):
+        np.testing.assert_allclose(part, expected, atol=0.12 * expected.max())
+    np.testing.assert_allclose(both[:n, n:], 0, atol=0.12 * expected.max())
+    longer = objectives.thompson(one, 5, per="slot").gain
+    assert (longer[:, :2] == objectives.thompson(one, 2, per="slot").gain).all()  # whatever comes after
+    with pytest.raises(RecsysError, match=r"^thompson: unknown per 'whim'"):
+        objectives.thompson(one, 2, per="whim")
 
 
 def test_negative_space_is_one_minus_the_deficit_averaged_over_maps(split, pool, maps):

@@ -6,7 +6,7 @@ from worlds import FactorWorld, make_split
 
 from recsys import objectives
 from recsys.maths import cooccurrence_vectors, in_tail, mean_in_profile, unit
-from recsys.objectives import catalogues
+from recsys.objectives import _shelves, catalogues
 from recsys.pools import Pool, candidates
 from recsys.slates import rerank
 from recsys.types import RecsysError
@@ -101,7 +101,7 @@ def test_under_exposed_is_what_likes_would_earn_and_slates_deny(split, model, po
 
 def test_under_exposed_looks_at_no_more_users_than_it_says(split, model, pool, monkeypatch):
     monkeypatch.setattr(catalogues, "SAMPLE", 11)  # of 30: every third
-    monkeypatch.setattr(catalogues, "BLOCK", 4)
+    monkeypatch.setattr(_shelves, "BLOCK", 4)
     found = objectives.under_exposed(pool, K).gain
     assert (found != denied(split, model, K)[pool.items].astype(np.float32)).any()
     assert ((found >= 0) & (found <= 1)).all()

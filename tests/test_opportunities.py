@@ -20,6 +20,7 @@ BLENDS = {
     "coverage": {"relevance": 0.3, "negative_space": 1.0, "calibration": 0.2},
     "spread": {"relevance": 1.0, "diversity": 0.7},
     "volume": {"relevance": 1.0, "volume": {"weight": 0.5, "window": 2}},
+    "by slot": {"relevance": 1.0, "thompson": {"weight": 0.5, "per": "slot"}},
     "per user": {"relevance": 1.0, "untouched": np.linspace(-1, 1, 30)},
 }
 

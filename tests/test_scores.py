@@ -17,7 +17,8 @@ from recsys.scores import Scores, compare, differences, per_user, score, summary
 from recsys.types import Evaluation, PerCatalogue, PerMap, PerUser, RecsysError, Slates, TasteMap, Yardstick
 
 USERS, ITEMS = 30, 40
-CATALOGUE = [name for name in metrics.__all__ if getattr(metrics, name).__module__ == "recsys.metrics.catalogue"]
+HOMES = ("recsys.metrics.catalogue", "recsys.metrics.crowdings")
+CATALOGUE = [name for name in metrics.__all__ if getattr(metrics, name).__module__ in HOMES]
 
 
 def random_slates(seed, users=USERS, k=8):

@@ -182,6 +182,29 @@ def test_thompson_has_no_propensity_even_when_sampled(pool):
     assert rerank(pool, {"relevance": 1.0, "thompson": 0.5}, k=5, epsilon=0.5).log_propensity is None
 
 
+def test_thompson_by_slot_is_a_slate_of_picks_each_by_a_whim_of_its_own(pool):
+    blend = {"relevance": 1.0, "thompson": {"weight": 0.5, "per": "slot"}}
+    slates, scales = rerank(pool, blend, k=6), fit_scales(pool, blend, 6)
+    assert slates.scales == scales
+    assert slates.log_propensity is None
+    assert rerank(pool, blend, k=6, temperature=0.5).log_propensity is None
+    gain = pool.scores[:, None] * scales["relevance"]
+    gain = gain + 0.5 * scales["thompson"] * objectives.thompson(pool, 6, per="slot").gain
+    for u, n in enumerate(pool.lengths):
+        left = list(range(n))
+        for r in range(6):
+            best = max(left, key=lambda i: gain[u, r, i])
+            assert slates.items[u, r] == pool.items[u, best]
+            left.remove(best)
+
+
+def test_scales_of_gains_by_slot_are_of_the_spread_in_each_slot(pool):
+    drawn = objectives.thompson(pool, 5, per="slot").gain
+    spread = np.mean([[drawn[u, s, s:n].std() for s in range(5)] for u, n in enumerate(pool.lengths)])
+    scales = fit_scales(pool, {"thompson": {"weight": 1.0, "per": "slot"}}, 5)
+    assert scales["thompson"] == pytest.approx(1 / spread, rel=1e-5)
+
+
 def test_a_short_pool_gives_a_short_slate(split, model):
     crowded = Pool(
         np.array([0, 1], np.int32),

@@ -8,8 +8,10 @@ from numba import njit
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def compiled(fastmath: bool) -> Callable[[F], F]:
+def compiled(fastmath: bool | set[str]) -> Callable[[F], F]:
     """Return a decorator that compiles a function, which then runs without the interpreter lock.
+
+    `fastmath` is Numba's: all of it, none, or the names of what may be done to floating-point numbers.
 
     Numba keeps compiled code beside the source, or in the user's cache folder. Where it can write to neither (a
     read-only installation, a user without a home), each process compiles anew.

@@ -9,7 +9,7 @@ import numpy as np
 
 from recsys.kernels.compiled import compiled
 
-MODULAR, SPREAD, COVERAGE, VOLUME, SEATS, COUNTS = 0, 1, 2, 3, 4, 5
+MODULAR, SPREAD, COVERAGE, VOLUME, SEATS, COUNTS, BY_SLOT = 0, 1, 2, 3, 4, 5, 6
 MAX, MEAN = 0, 1
 LINEAR, LOG, EXP, SQRT = 0, 1, 2, 3
 NEARLY = 1.0 - 1e-6  # quotients of whole numbers are often equal: rounding is not to choose
@@ -305,8 +305,8 @@ def _deviation(gain, alive, n):
 
 @_compiled
 def greedy(
-    lengths, weights, shape, place, modular, tables, spread, spread_empty, spread_rows, spread_start, cover, seats,
-    patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start, volume,
+    lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start, cover,
+    seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start, volume,
     volume_ridge, volume_rows, volume_quality, k, temperature, epsilon, uniforms, follow, picks, contributions,
     log_propensity, deviations,
 ):  # fmt: skip
@@ -370,6 +370,9 @@ def greedy(
                     )  # fmt: skip
                 elif shape[t] == VOLUME:
                     _volume_gain(volume[p], volume_quality[p, b], residual[p], n, gain[t])
+                elif shape[t] == BY_SLOT:
+                    for i in range(n):
+                        gain[t, i] = by_slot[p, b, step, i]
                 for i in range(n):
                     total[i] += weights[b, t] * gain[t, i]
             if follow:

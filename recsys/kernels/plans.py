@@ -12,6 +12,7 @@ from recsys.types.arrays import Anys, Doubles, Floats, Ints, Longs
 T = TypeVar("T")
 
 SHAPES = (Modular, Spread, Coverage, Volume, Seats, Counts)
+BY_SLOT = len(SHAPES)  # a Modular term with gains for each slot: to the kernel a shape of its own
 AGGREGATES = {"max": 0, "mean": 1, "sum": 2}
 PHIS = {"linear": 0, "log": 1, "exp": 2, "sqrt": 3, "max": 4}
 FORMS = {"log": 0, "norm": 1}
@@ -20,14 +21,15 @@ NO_CAP = 1e30  # finite: the kernel is compiled with fastmath
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """B users, N candidates, T terms; Tm, Ts, Tc, Tv of them by shape, in the order in which they came.
+    """B users, N candidates, T terms; Tm, Tb, Ts, Tc, Tv of them by shape, in the order in which they came.
 
-    Seats and Counts are laid out among the Coverage terms.
+    Seats and Counts are laid out among the Coverage terms; Tb are the Modular ones with gains for each slot.
     """
 
-    shape: Longs  # (T,) index into SHAPES
+    shape: Longs  # (T,) index into SHAPES, or BY_SLOT
     place: Longs  # (T,) index among the terms that are laid out together
     modular: Floats  # (Tm, B, N)
+    by_slot: Floats  # (Tb, B, k, N)
     tables: Floats  # vectors of all Spread and Volume terms, end to end
     spread: Longs  # (Ts, 4) offset in tables, d, aggregate, whether it has a start
     spread_empty: Doubles  # (Ts,)
@@ -58,7 +60,7 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
     """
     for term in terms:
         _check(term, users, n, k)
-    modular = [t for t in terms if isinstance(t, Modular)]
+    modular = [t.gain for t in terms if isinstance(t, Modular)]
     spread = [t for t in terms if isinstance(t, Spread)]
     by_aspect = [t for t in terms if isinstance(t, Coverage | Seats | Counts)]
     cover = [t if isinstance(t, Coverage) else Coverage(t.coverage, t.rows, t.need, "linear") for t in by_aspect]
@@ -67,15 +69,16 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
     tables, offsets = _once(memo, "tables", vectors, _end_to_end)
     pointers, regions, values, heads = _once(memo, "cover", [t.coverage for t in cover], _join)
     ends = np.cumsum([t.need.shape[1] for t in cover], dtype=np.int64)
-    shape = np.array([next(i for i, kind in enumerate(SHAPES) if isinstance(t, kind)) for t in terms], np.int64)
-    group = np.where(shape > SHAPES.index(Volume), SHAPES.index(Coverage), shape)
+    shape = np.array([_shape(t) for t in terms], np.int64)
+    group = np.where((shape > SHAPES.index(Volume)) & (shape < BY_SLOT), SHAPES.index(Coverage), shape)
     widths = [t.need.shape[1] for t in by_aspect]
     counted = np.cumsum([width * isinstance(t, Counts) for t, width in zip(by_aspect, widths, strict=True)])
     block = (users, n)
     return Plan(
         shape=shape,
         place=np.array([int((group[:t] == group[t]).sum()) for t in range(len(terms))], np.int64),
-        modular=_stack([t.gain for t in modular], block, np.float32),
+        modular=_stack([gain for gain in modular if gain.ndim == 2], block, np.float32),
+        by_slot=_stack([gain for gain in modular if gain.ndim == 3], (users, k, n), np.float32),
         tables=tables,
         spread=np.array(
             [(offsets[i], t.vectors.shape[1], AGGREGATES[t.agg], t.start is not None) for i, t in enumerate(spread)],
@@ -112,6 +115,12 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
     )
 
 
+def _shape(term: Term) -> int:
+    if isinstance(term, Modular) and term.gain.ndim == 3:
+        return BY_SLOT
+    return next(i for i, kind in enumerate(SHAPES) if isinstance(term, kind))
+
+
 def _check(term: Term, users: int, n: int, k: int) -> None:
     kind = type(term).__name__
     per_candidate = {name: getattr(term, name) for name in ("gain", "rows", "start", "quality") if hasattr(term, name)}
@@ -121,6 +130,8 @@ def _check(term: Term, users: int, n: int, k: int) -> None:
         per_candidate.pop("start", None)
         for name in ("need", "cap", "start"):
             _finite(kind, name, getattr(term, name, None), (users, term.coverage.shape[1]))
+    if _shape(term) == BY_SLOT:
+        _finite(kind, "gain", per_candidate.pop("gain"), (users, k, n))
     for name, array in per_candidate.items():
         _finite(kind, name, array, (users, n))
 

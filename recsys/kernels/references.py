@@ -18,7 +18,8 @@ NEARLY = 1 - 1e-6
 def gains(term: Term, user: int, slate: Sequence[int], n: int) -> Doubles:
     """Return the marginal gain of each of the n candidates of `user`, given the positions in `slate`."""
     if isinstance(term, Modular):
-        return term.gain[user, :n].astype(np.float64)
+        gain = term.gain[user] if term.gain.ndim == 2 else term.gain[user, len(slate)]
+        return np.asarray(gain[:n], dtype=np.float64)
     if isinstance(term, Spread):
         return np.array([_spread(term, user, slate, i) for i in range(n)])
     if isinstance(term, Coverage):

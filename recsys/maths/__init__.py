@@ -11,6 +11,8 @@ from recsys.maths.mixes import (
     kl,
     mostly_untouched,
     near_mixes,
+    near_weights,
+    squared_distances,
     touched,
     user_mixes,
 )
@@ -36,7 +38,7 @@ __all__ = [
     "DAY", "NEVER", "acceptance", "communities", "cooccurrence_vectors", "counts", "deficit", "entropy",
     "even_shares", "faded", "feature_vectors", "fold", "gini", "gram", "hard_members", "in_tail", "kl",
     "largest_in_profile", "leading_vectors", "logistic", "mass_above", "mean_in_profile", "mean_profiles",
-    "moments", "mostly_untouched", "near_mixes", "nearest_in_profile", "nearest_in_rest", "npmi_shares", "platt",
-    "popularity_groups", "rarity", "rarity_vectors", "reached", "root", "self_information", "singular_vectors",
-    "standing", "top", "touched", "unit", "user_mixes", "usual_distances",
+    "moments", "mostly_untouched", "near_mixes", "near_weights", "nearest_in_profile", "nearest_in_rest",
+    "npmi_shares", "platt", "popularity_groups", "rarity", "rarity_vectors", "reached", "root", "self_information",
+    "singular_vectors", "squared_distances", "standing", "top", "touched", "unit", "user_mixes", "usual_distances",
 ]  # fmt: skip

@@ -116,17 +116,37 @@ def communities(train: Csr, seed: int, n: int = COMMUNITIES) -> Ints:
     return np.asarray(label, dtype=np.int32)
 
 
+def squared_distances(mixes: Doubles, others: Doubles) -> Doubles:
+    """Return |p - p'|^2 between the rows of two tables of shares, (B, Z) and (A, Z): (B, A)."""
+    from scipy.spatial.distance import cdist  # here: it is slow to load, and few need it
+
+    return np.asarray(cdist(mixes, others, "sqeuclidean"), dtype=np.float64)
+
+
 def near_mixes(own: Doubles, community: Ints) -> Doubles:
     """Return what nearby *other* communities consume, (U, Z), from the users' own mixes (U, Z).
 
-    q_u = sum over c != c(u) of pi_u(c) p_c, with p_c the mean mix of community c and pi_u(c) proportional to
-    exp(-|p_u - p_c|^2 / h), h the median of the squared distances between users and other communities.
+    q_u = sum over c != c(u) of pi_u(c) p_c, with p_c the mean mix of community c and pi_u(c) that of `near_weights`.
     """
-    labels = np.unique(community)
-    centres = np.stack([own[community == c].mean(axis=0) for c in labels])
-    distance = np.stack([((own - centre) ** 2).sum(axis=1) for centre in centres], axis=1)
-    other = community[:, None] != labels
+    return np.asarray(near_weights(own, community) @ _centres(own, community))
+
+
+def near_weights(own: Doubles, community: Ints) -> Doubles:
+    """Return how near each community is to each user, pi_u(c) (U, C), by the users' own mixes (U, Z): rows sum to 1.
+
+    0 for the user's own, and for the others proportional to exp(-|p_u - p_c|^2 / h), p_c the mean mix of community c,
+    h the median of the squared distances between users and other communities. Columns follow the sorted labels; where
+    there is one community, it is everybody's.
+    """
+    distance = squared_distances(own, _centres(own, community))
+    other = community[:, None] != np.unique(community)
     if not other.any():
-        return np.broadcast_to(centres[0], own.shape).copy()
-    weight = np.where(other, np.exp(-distance / max(float(np.median(distance[other])), 1e-12)), 0.0)
-    return np.asarray(weight @ centres / weight.sum(axis=1, keepdims=True))
+        return np.ones(other.shape)
+    usual = max(float(np.median(distance[other])), 1e-12)
+    nearest = np.where(other, distance, np.inf).min(axis=1, keepdims=True)  # weight 1: however far, somebody is nearest
+    weight = np.where(other, np.exp(-np.maximum(distance - nearest, 0.0) / usual), 0.0)
+    return np.asarray(weight / weight.sum(axis=1, keepdims=True))
+
+
+def _centres(own: Doubles, community: Ints) -> Doubles:
+    return np.stack([own[community == c].mean(axis=0) for c in np.unique(community)])

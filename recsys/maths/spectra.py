@@ -16,6 +16,11 @@ def vendi(vectors: Doubles, n: Longs) -> Doubles:
     """
     turned = np.swapaxes(vectors, -1, -2)
     gram = turned @ vectors if vectors.shape[-1] < vectors.shape[-2] else vectors @ turned
-    values = np.maximum(np.linalg.eigvalsh(gram / n[:, None, None]), 0.0)
+    return effective_number(np.asarray(np.linalg.eigvalsh(gram / n[:, None, None]), dtype=np.float64), n)
+
+
+def effective_number(values: Doubles, n: Longs) -> Doubles:
+    """Return exp(-sum l log l) over eigenvalues l (B, m) that sum to 1, (B,): of n items, from 1 to n."""
+    values = np.maximum(values, 0.0)
     entropy = -(values * np.log(np.where(values > 0, values, 1.0))).sum(axis=-1)
     return np.asarray(np.clip(np.exp(entropy), 1.0, n))

@@ -106,7 +106,7 @@ def calibration_radio(evaluation: Evaluation, k: int) -> PerUser:
         f"square root of Jensen-Shannon in bits, both mixes smoothed by {BOTH}, features split evenly, items by "
         f"1/rank; {_WHO}"
     )
-    return PerUser(compare_mixes(evaluation, shown, _radio), convention, -1)
+    return PerUser(compare_mixes(evaluation, shown, radio), convention, -1)
 
 
 def compare_mixes(evaluation: Evaluation, shown: Csr, distance: Callable[[Doubles, Doubles], Doubles]) -> Doubles:
@@ -123,5 +123,6 @@ def _steck(p: Doubles, q: Doubles) -> Doubles:
     return np.maximum(maths.kl(p, (1.0 - ALPHA) * q + ALPHA * p), 0.0)
 
 
-def _radio(p: Doubles, q: Doubles) -> Doubles:
+def radio(p: Doubles, q: Doubles) -> Doubles:
+    """Return the Jensen-Shannon distance over the last axis, each mix smoothed by 0.001 of the other, in [0, 1]."""
     return np.sqrt(jensen_shannon((1.0 - BOTH) * p + BOTH * q, (1.0 - BOTH) * q + BOTH * p))

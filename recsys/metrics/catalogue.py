@@ -8,7 +8,7 @@ import numpy as np
 
 from recsys import maths
 from recsys.maths import concentrations
-from recsys.metrics.picks import divide, of_counts, popularity
+from recsys.metrics.picks import divide, of_counts
 from recsys.types import Evaluation, PerCatalogue
 from recsys.types.arrays import Doubles
 
@@ -118,48 +118,6 @@ def mean_inter_list(evaluation: Evaluation, k: int) -> PerCatalogue:
         return 1.0 - divide((counts**2).sum(axis=-1) - shown, shown * (shown / k - 1.0))
 
     return of_counts(evaluation, k, statistic, "1 - items in common / k, mean over pairs of users", 1)
-
-
-def crowd_out(evaluation: Evaluation, k: int) -> PerCatalogue:
-    """How much of the exposure that an item would have if slates followed consumption goes to others.
-
-    The counterfactual gives every item the share of all picks that it has of the training positives. Mean over the
-    items with training positives: an item that is shown more than that counts 0.
-
-    :Formula: mean over items of max(0, E_i - c_i) / E_i, E_i = picks n_i / sum n
-    :Range: [0, 1]
-    :Better: less
-    :Cost: U k + I
-    :Source: this project
-    """
-    counts = popularity(evaluation.yardstick)
-    known = counts > 0
-    owed = counts[known] / max(counts.sum(), 1.0)
-
-    def statistic(shown: Doubles) -> Doubles:
-        expected = shown.sum(axis=-1, keepdims=True) * owed
-        lost = divide(np.maximum(expected - shown[..., known], 0.0), expected)
-        return divide(lost.sum(axis=-1), np.full(shown.shape[:-1], known.sum()))
-
-    convention = "max(0, E - shown) / E, E in proportion to train, mean over items of train"
-    return of_counts(evaluation, k, statistic, convention, -1)
-
-
-def exposure_desert(evaluation: Evaluation, k: int) -> PerCatalogue:
-    """Share of the items with training positives that are shown to nobody.
-
-    :Formula: items with n_i > 0 and c_i = 0 / items with n_i > 0
-    :Range: [0, 1]
-    :Better: less
-    :Cost: U k + I
-    :Source: this project
-    """
-    known = popularity(evaluation.yardstick) > 0
-
-    def statistic(counts: Doubles) -> Doubles:
-        return divide((counts[..., known] == 0).sum(axis=-1), np.full(counts.shape[:-1], known.sum()))
-
-    return of_counts(evaluation, k, statistic, "items of train shown to nobody / items of train", -1)
 
 
 def _reached(shown: Doubles) -> Doubles:

@@ -70,7 +70,7 @@ def out_of_bubble_recall(evaluation: Evaluation, k: int) -> PerMap:
 def owed(yardstick: Yardstick, taste_map: TasteMap) -> Doubles:
     """Return what nearby other communities consume of each region, (U, Z)."""
     train = yardstick.split.train
-    return maths.near_mixes(maths.user_mixes(train, taste_map.assignment), _communities(yardstick))
+    return maths.near_mixes(maths.user_mixes(train, taste_map.assignment), communities(yardstick))
 
 
 def _deficits(evaluation: Evaluation, k: int, family: str) -> Doubles:
@@ -94,7 +94,8 @@ def _outside(yardstick: Yardstick, taste_map: TasteMap) -> Bools:
     return np.asarray(beyond[users, region] & (region >= 0) & history)
 
 
-def _communities(yardstick: Yardstick) -> Ints:
+def communities(yardstick: Yardstick) -> Ints:
+    """Return the community of each user, (U,), of the metrics' own seed."""
     split = yardstick.split
     # A seed of their own: an objective that aims at such a mix must not be judged by its own communities.
     seed = seeds.derive(split.seed, "judge")

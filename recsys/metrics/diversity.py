@@ -1,14 +1,15 @@
 """How unlike each other the items of one slate are."""
 
-from collections.abc import Callable
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
-from recsys import maths
-from recsys.maths.spectra import vendi
-from recsys.metrics.picks import blocks, discounts, divide, hit_matrix, picks, tested
-from recsys.types import Evaluation, PerUser, Split, Yardstick
-from recsys.types.arrays import Bools, Doubles, Floats
+from recsys.maths.spectra import effective_number
+from recsys.metrics.picks import blocks, discounts, divide, hit_matrix, picks, tested, vectors_of
+from recsys.types import Evaluation, PerUser
+from recsys.types.arrays import Bools, Doubles
 
 PAIRS = 512  # users at a time where every pair of items of a slate is looked at
 
@@ -86,7 +87,7 @@ def vendi_features(evaluation: Evaluation, k: int) -> PerUser:
     :Formula: exp(-sum l log l) over the eigenvalues l of K / n, K the cosines of the n items
     :Range: [1, k] items
     :Better: more
-    :Cost: U (k F m + m^3), m = min(k, F)
+    :Cost: U (k F m + m^3), m = min(k, F), on all cores
     :Source: Friedman and Dieng 2023
     """
     values = _vendi(evaluation, k, "features")
@@ -99,21 +100,11 @@ def vendi_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
     :Formula: exp(-sum l log l) over the eigenvalues l of K / n, K the cosines of the n items
     :Range: [1, k] items
     :Better: more
-    :Cost: U (k d m + m^3), m = min(k, d), d = 64
+    :Cost: U (k d m + m^3), m = min(k, d), d = 64, on all cores
     :Source: Friedman and Dieng 2023
     """
     values = _vendi(evaluation, k, "cooccurrence")
     return PerUser(values, "co-occurrence in train: " + _VENDI.format("training users"), 1)
-
-
-_SPACES: dict[str, Callable[[Split], Floats]] = {
-    "features": lambda split: maths.feature_vectors(split.items),
-    "cooccurrence": lambda split: maths.cooccurrence_vectors(split.train),
-}
-
-
-def _vectors(yardstick: Yardstick, space: str) -> Doubles:
-    return yardstick.tables.get(space, lambda: _SPACES[space](yardstick.split)).astype(np.float64)
 
 
 def _known(vectors: Doubles) -> Bools:
@@ -121,7 +112,7 @@ def _known(vectors: Doubles) -> Bools:
 
 
 def _distance(evaluation: Evaluation, k: int, space: str) -> Doubles:
-    vectors = _vectors(evaluation.yardstick, space)
+    vectors = vectors_of(evaluation.yardstick, space)
     lengths = (vectors**2).sum(axis=1)
     shown = picks(evaluation, k)
     usable = shown @ (lengths > 0).astype(np.float64)
@@ -132,7 +123,7 @@ def _distance(evaluation: Evaluation, k: int, space: str) -> Doubles:
 
 
 def _expected(evaluation: Evaluation, k: int, space: str) -> Doubles:
-    vectors = _vectors(evaluation.yardstick, space)
+    vectors = vectors_of(evaluation.yardstick, space)
     top, worth = evaluation.top(k), discounts(k)
     usable = hit_matrix(evaluation, k) & _known(vectors)[top]
     ranks = np.arange(k)
@@ -151,13 +142,14 @@ def _expected(evaluation: Evaluation, k: int, space: str) -> Doubles:
 
 
 def _vendi(evaluation: Evaluation, k: int, space: str) -> Doubles:
-    vectors = _vectors(evaluation.yardstick, space)
+    from recsys.kernels import spectra  # compiled: it is slow to load, and few need it
+
+    fill: Any = spectra.spectra  # it has no signature that a checker could read
+    vectors = vectors_of(evaluation.yardstick, space)
     top = evaluation.top(k)
     usable = (top >= 0) & _known(vectors)[top]
-    n = usable.sum(axis=1)
-    values = np.full(len(top), np.nan)
-    some = np.flatnonzero(n > 0)
-    for b in blocks(len(some), PAIRS):
-        rows = some[b]
-        values[rows] = vendi(np.where(usable[rows][:, :, None], vectors[top[rows]], 0.0), n[rows])
-    return values
+    n, rows = usable.sum(axis=1), np.where(usable, top, -1).astype(np.int64)
+    found = np.empty((len(top), min(k, vectors.shape[1])))
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        list(workers.map(lambda b: fill(vectors, rows[b], found[b]), blocks(len(top), PAIRS)))
+    return np.where(n > 0, effective_number(found, n), np.nan)

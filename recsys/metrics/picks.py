@@ -106,6 +106,16 @@ def even_features(yardstick: Yardstick) -> Csr:
     return yardstick.tables.get("even_features", lambda: maths.even_shares(yardstick.split.items.features))
 
 
+def vectors_of(yardstick: Yardstick, space: str) -> Doubles:
+    """Return unit item vectors (I, d), 0 of an item that the space does not know: by "features" or "cooccurrence"."""
+    split = yardstick.split
+    makers = {
+        "features": lambda: maths.feature_vectors(split.items),
+        "cooccurrence": lambda: maths.cooccurrence_vectors(split.train),
+    }
+    return yardstick.tables.get(space, makers[space]).astype(np.float64)
+
+
 def of_counts(
     evaluation: Evaluation,
     k: int,

@@ -3,6 +3,7 @@
 The namespace is the registry: a name in a blend is a name in `__all__`, or `package.module:function`.
 """
 
+from recsys.objectives.accounts import account_gap
 from recsys.objectives.calibrations import calibration, popularity_calibration
 from recsys.objectives.catalogues import popularity_discount, under_exposed
 from recsys.objectives.coverages import facility_location, feature_coverage, rxquad, xquad
@@ -15,8 +16,8 @@ from recsys.objectives.relevances import noise, relevance
 from recsys.objectives.serendipities import npmi_surprise, serendipity, unexpected, unimodal_serendipity
 
 __all__ = [
-    "binomial_diversity", "calibration", "diversity", "facility_location", "feature_coverage", "long_tail",
-    "negative_space", "noise", "novelty", "npmi_surprise", "pm2", "popularity_calibration", "popularity_discount",
-    "profile_distance", "relevance", "rxquad", "serendipity", "ssd", "thompson", "ucb", "under_exposed", "unexpected",
-    "unimodal_serendipity", "untouched", "volume", "xquad",
+    "account_gap", "binomial_diversity", "calibration", "diversity", "facility_location", "feature_coverage",
+    "long_tail", "negative_space", "noise", "novelty", "npmi_surprise", "pm2", "popularity_calibration",
+    "popularity_discount", "profile_distance", "relevance", "rxquad", "serendipity", "ssd", "thompson", "ucb",
+    "under_exposed", "unexpected", "unimodal_serendipity", "untouched", "volume", "xquad",
 ]  # fmt: skip

@@ -4,10 +4,11 @@ import numpy as np
 
 from recsys.maths import even_shares, user_mixes
 from recsys.objectives._candidates import rows
-from recsys.types import Context, Pool, RecsysError
+from recsys.types import Context, Coverage, Pool, RecsysError
 from recsys.types.arrays import Csr, Doubles, Longs
 
 TO = ("features", "map")
+CERTAIN = 1.0 - 1e-12  # the largest probability whose complement has a finite logarithm worth having
 
 
 def members(context: Context, to: str, who: str) -> Csr:
@@ -41,6 +42,15 @@ def tastes(pool: Pool, to: str, who: str) -> Doubles:
     return mixes[pool.users]
 
 
+def own_mixes(context: Context, who: str) -> Doubles:
+    """Return the mix of each user's history over the regions of all own maps end to end, (users, Z)."""
+    train = context.need_train(who)
+    return context.tables.get(
+        "own mixes",
+        lambda: np.concatenate([user_mixes(train, taste_map.assignment) for taste_map in context.need_maps()], axis=1),
+    )
+
+
 def of_candidates(pool: Pool, aspects: Csr, weight: Doubles) -> tuple[Csr, Longs]:
     """Return the row of `aspects` (I, G) of each candidate times its `weight` (U, N), and which row is whose.
 
@@ -49,3 +59,12 @@ def of_candidates(pool: Pool, aspects: Csr, weight: Doubles) -> tuple[Csr, Longs
     taken: Csr = aspects[rows(pool).ravel()].astype(np.float64)
     taken.data *= np.repeat(weight.ravel(), np.diff(taken.indptr))
     return taken, np.arange(weight.size, dtype=np.int64).reshape(weight.shape)
+
+
+def at_least_one(probability: Csr, at: Longs, need: Doubles, alpha: float, who: str) -> Coverage:
+    """Return the gain in sum_g need (1 - prod(1 - alpha p)) / alpha; -log of the product is what picks add up to."""
+    if not 0 < alpha <= 1:
+        raise RecsysError(f"{who}: alpha is {alpha}, expected a number above 0, at most 1")
+    covered = probability.copy()
+    covered.data = -np.log1p(-np.minimum(alpha * probability.data, CERTAIN))
+    return Coverage(covered.astype(np.float32), at, need / alpha, "exp")

@@ -22,6 +22,12 @@ def calibration(pool: Pool, k: int, *, to: str = "features", alpha: float = 0.01
     user's own last one: p is what they like of late (taste distortion: Zhao et al. 2021). By default all weigh the
     same.
 
+    :Formula: sum_g p_g (log(c_g + (1 - alpha) p(g|n) / k) - log c_g), c from alpha p on
+    :Range: [0, log(1 / alpha)] nats
+    :More: the features of the history, in its proportions
+    :Cost: U N k g, g features of an item
+    :Source: Steck 2018
+
     Raises:
         RecsysError: for a setting that cannot be meant, features that the data does not have, or a `half_life` where
             it has no times.
@@ -41,6 +47,12 @@ def popularity_calibration(
     Abdollahpouri et al. (2021) subtract the Jensen-Shannon divergence of p and a q that is normalised to the
     slate's length at every step. That is neither monotone nor submodular, so that greedy selection guarantees
     nothing. In this form, the one of `calibration`, it is at least (1 - 1/e) of the optimum.
+
+    :Formula: sum_g p_g (log(c_g + (1 - alpha) 1{n in g} / k) - log c_g), c from alpha p on
+    :Range: [0, log(1 / alpha)] nats
+    :More: popular and rare items in the history's proportions
+    :Cost: U N k
+    :Source: after Abdollahpouri et al. 2021, in the form of Steck 2018
 
     Raises:
         RecsysError: for a setting that cannot be meant, or a `half_life` where the data has no times.

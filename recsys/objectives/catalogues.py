@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from recsys.maths import NEVER, counts, top
+from recsys.maths import counts
 from recsys.objectives._candidates import rows
+from recsys.objectives._shelves import shelves
 from recsys.objectives._worths import worth
 from recsys.types import Factors, Modular, Pool, RecsysError
-from recsys.types.arrays import Csr, Doubles, Floats
+from recsys.types.arrays import Csr, Doubles
 
-BLOCK = 256  # users scored at once
 SAMPLE = 4096  # users whose slates are counted
 FAINT = 1e-9  # slots: what rounding leaves of an item that everybody has met
 
@@ -21,6 +21,12 @@ def popularity_discount(
     The discount of RP3beta (Paudel et al. 2017), for the scores of any model: beta = 0 is relevance alone, and with
     more of it the plausible among the rarely seen come first; `novelty` does not look at the score. n_i counts
     training positives, an item without any as one. What r is on [0, 1] says `form`, as for `relevance`.
+
+    :Formula: r(n) / n_i^beta
+    :Range: [0, 1]
+    :More: the plausible among what is rarely seen
+    :Cost: U N
+    :Source: Paudel et al. 2017
 
     Raises:
         RecsysError: for a beta below 0, a form or curve that `relevance` would refuse (or "score", which has no zero
@@ -44,6 +50,12 @@ def under_exposed(pool: Pool, k: int) -> Modular:
     fewer users than items / k, an item is mostly shown never (1) or too often (0). Costs that many users' scores of
     all items, once for each k.
 
+    :Formula: max(0, owed - shown) / owed
+    :Range: [0, 1]
+    :More: items whose likes would earn them more exposure
+    :Cost: U N; 4,096 I d once for each k
+    :Source: this project; exposure by merit after Singh and Joachims 2018
+
     Raises:
         RecsysError: for a pool without histories, or whose scores come from no factor model.
     """
@@ -62,18 +74,7 @@ def _denied(factors: Factors, train: Csr, met: Csr, k: int) -> Doubles:
     left = likes.sum() - sample @ likes
     rate = np.where(left > 0, slots / np.maximum(left, 1.0), 0.0)  # slots for each like that the user has not met
     owed = likes * (rate.sum() - sample.T @ rate)
-    shown = _shown(factors.user_factors[::step], factors.item_factors, sample, k)
+    best = shelves(factors.user_factors[::step], factors.item_factors, sample, k)
+    shown = np.bincount(best[best >= 0], minlength=met.shape[1])
     due = owed > FAINT
     return np.where(due, np.maximum(owed - shown, 0.0) / np.where(due, owed, 1.0), 0.0)
-
-
-def _shown(users: Floats, items: Floats, met: Csr, k: int) -> Doubles:
-    """Return how often each item is among the k with the largest scores of those that a user has not met, (I,)."""
-    shown, ties = np.zeros(len(items)), np.arange(len(items))
-    for start in range(0, len(users), BLOCK):
-        scores = users[start : start + BLOCK] @ items.T
-        part = met[start : start + BLOCK].tocoo()
-        scores[part.row, part.col] = NEVER
-        best = top(scores, min(k, len(items)), ties)[0]
-        shown += np.bincount(best[best >= 0], minlength=len(items))
-    return shown

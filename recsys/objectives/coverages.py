@@ -4,15 +4,13 @@ import numpy as np
 from scipy import sparse
 
 from recsys.maths import nearest_in_profile
-from recsys.objectives._aspects import members, of_candidates, shares, tastes
+from recsys.objectives._aspects import at_least_one, members, of_candidates, shares, tastes
 from recsys.objectives._candidates import present, rows, vectors
 from recsys.objectives._worths import worth
 from recsys.types import Coverage, Pool, RecsysError, unknown
-from recsys.types.arrays import Csr, Doubles, Longs
 from recsys.types.numbers import whole
 
 PHIS = {"cap": "linear", "log": "log", "sqrt": "sqrt"}
-CERTAIN = 1.0 - 1e-12  # the largest probability whose complement has a finite logarithm worth having
 
 
 def feature_coverage(
@@ -32,6 +30,12 @@ def feature_coverage(
     pass over the items by relevance). p(g|i) and p(g|u) are an item's and the history's mix of features, or of the
     regions of the first own map (`to="map"`); r on [0, 1] is as `form` says, as for `relevance`. phi is "sqrt",
     "log" (of 1 + x) or "cap" (of x and `cap` the smaller). Monotone submodular, at least 0.
+
+    :Formula: sum_g p(g|u) (phi(c_g + p(g|n) r(n)) - phi(c_g))
+    :Range: [0, 1]
+    :More: features of the history that the slate has little of
+    :Cost: U N k g, g features of an item
+    :Source: Lin and Bilmes 2011
 
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without histories or features.
@@ -65,6 +69,12 @@ def xquad(
     the gain is nearly modular: `rxquad` does not divide by the pool. Monotone submodular, from 0 to 1 over a slate
     where alpha is 1. A probability of 1 counts as 1 - 1e-12.
 
+    :Formula: sum_g p(g|u) p(n|g) prod over j in S of (1 - alpha p(j|g))
+    :Range: [0, 1]
+    :More: features of the history that no pick speaks for
+    :Cost: U N k g, g features of an item
+    :Source: Santos, Macdonald and Ounis 2010
+
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without histories or features.
     """
@@ -74,7 +84,7 @@ def xquad(
     place = of_user * share.shape[1] + share.indices
     total = np.bincount(place, share.data, minlength=len(pool.users) * share.shape[1])[place]
     share.data = np.where(total > 0, share.data / np.where(total > 0, total, 1.0), 0.0)
-    return _at_least_one(share, at, tastes(pool, to, "xquad"), alpha, "xquad")
+    return at_least_one(share, at, tastes(pool, to, "xquad"), alpha, "xquad")
 
 
 def rxquad(
@@ -95,21 +105,18 @@ def rxquad(
     be liked ends its aspects for good, and by range the best candidate is sure; 0.5, the usual of alpha-nDCG,
     leaves half. Monotone submodular. A probability of 1 counts as 1 - 1e-12.
 
+    :Formula: sum_g p(g|u) p(n, g) prod over j in S of (1 - alpha p(j, g))
+    :Range: [0, 1]
+    :More: features of the history in which nothing is liked yet
+    :Cost: U N k g, g features of an item
+    :Source: Vargas, Castells and Vallet 2012
+
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without histories or features.
     """
     r = worth(pool, form, slope, offset, "rxquad")
     liked, at = of_candidates(pool, members(pool.context, to, "rxquad"), r)
-    return _at_least_one(liked, at, tastes(pool, to, "rxquad"), alpha, "rxquad")
-
-
-def _at_least_one(probability: Csr, at: Longs, need: Doubles, alpha: float, who: str) -> Coverage:
-    """Return the gain in sum_g need (1 - prod(1 - alpha p)) / alpha; -log of the product is what picks add up to."""
-    if not 0 < alpha <= 1:
-        raise RecsysError(f"{who}: alpha is {alpha}, expected a number above 0, at most 1")
-    covered = probability.copy()
-    covered.data = -np.log1p(-np.minimum(alpha * probability.data, CERTAIN))
-    return Coverage(covered.astype(np.float32), at, need / alpha, "exp")
+    return at_least_one(liked, at, tastes(pool, to, "rxquad"), alpha, "rxquad")
 
 
 def facility_location(
@@ -129,6 +136,12 @@ def facility_location(
     above 0 (1 of a target to itself); r on [0, 1] is as `form` says, as for `relevance`. With `history`, the maximum
     begins with what the user's history already stands for. Monotone submodular (facility location: Krause and
     Golovin 2014). Takes 8 bytes and a step of each pick for every user, candidate and target.
+
+    :Formula: sum_j r(j) max(0, sim(n, j) - c_j) / sum_j r(j), c_j the largest in S
+    :Range: [0, 1]
+    :More: picks that stand for plausible candidates
+    :Cost: U N T (d + k), T targets
+    :Source: Krause and Golovin 2014
 
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool that does not have the space, or no histories.

@@ -18,6 +18,12 @@ def diversity(
     """Return 1 - the largest similarity to the slate (MMR, Carbonell and Goldstein 1998); mean or sum with `agg`.
 
     `space` is "cooccurrence", "factors" or "features". The empty slate gives 0 to everyone.
+
+    :Formula: 1 - max over j in S of cos(n, j)
+    :Range: [0, 2]
+    :More: picks unlike those before them
+    :Cost: U N k d
+    :Source: Carbonell and Goldstein 1998
     """
     if agg not in ("max", "mean", "sum"):
         raise RecsysError(f"diversity: agg is '{agg}', expected max, mean or sum")
@@ -37,6 +43,12 @@ def volume(
     The kernel is K = (1 - ridge) V V' + ridge I on unit vectors; relevance is a term of its own. An item without
     a vector is orthogonal to all others. `window` keeps only the last picks in the determinant: as many as are
     named, beside the candidate (the paper's window w counts the candidate too: `window` = w - 1).
+
+    :Formula: log of the squared residual of n after projecting S out
+    :Range: [log(1e-6), 0]
+    :More: picks that no others together can replace
+    :Cost: U N k (d + k)
+    :Source: Chen, Zhang and Zhou 2018
     """
     if not 0 <= ridge <= 1:
         raise RecsysError(f"volume: ridge is {ridge}, expected a number from 0 to 1")
@@ -55,6 +67,12 @@ def ssd(pool: Pool, k: int, *, space: str = "cooccurrence", window: int | None =
     The length of the residual after projecting out the last `window` picks, or all of them: what a pick multiplies
     the slate's volume by (SSD, Huang et al. 2021, whose gamma is the weight). `volume` adds the logarithm of its
     square. Vectors are as they are in `space`, without the paper's appended constant; an item without one gives 0.
+
+    :Formula: length of the residual of n after projecting S out
+    :Range: [0, 1]
+    :More: picks that no others together can replace
+    :Cost: U N k (d + k)
+    :Source: Huang et al. 2021
 
     Raises:
         RecsysError: if there is no such space, or the pool does not have what it is made of, or a window below 1.

@@ -1,12 +1,16 @@
 """What the model is unsure about: the posterior of the user's factor, given the item factors."""
 
+from typing import Literal
+
 import numpy as np
 import scipy
 
 from recsys import seeds
 from recsys.objectives._candidates import rows
 from recsys.objectives._worths import deviations, roots
-from recsys.types import Modular, Pool
+from recsys.types import Modular, Pool, unknown
+
+PER = ("slate", "slot")
 
 
 def ucb(pool: Pool, k: int) -> Modular:
@@ -15,20 +19,42 @@ def ucb(pool: Pool, k: int) -> Modular:
     relevance + beta * ucb is the upper confidence bound (LinUCB, Li et al. 2010). A is the matrix of the normal
     equations that the user's factor solves (`recsys.types.Factors`): every cell without an interaction counts
     as evidence, so the deviations are too small by a common factor, which the weight absorbs.
+
+    :Formula: sqrt(y' A^-1 y)
+    :Range: [0, inf)
+    :More: what the model is unsure about
+    :Cost: U (d^3 + (h + N) d^2), h history
+    :Source: Li et al. 2010
     """
     return Modular(deviations(pool, "ucb").astype(np.float32))
 
 
-def thompson(pool: Pool, k: int, *, seed: int = 0) -> Modular:
-    """Return y'(w - x) for one draw w per user from N(x, A^-1), x the user's factor: one coherent whim per slate.
+def thompson(pool: Pool, k: int, *, seed: int = 0, per: Literal["slate", "slot"] = "slate") -> Modular:
+    """Return y'(w - x) for draws w from N(x, A^-1), x the user's factor: one whim per slate, or one for each slot.
 
-    relevance + sigma * thompson, unscaled, is Thompson sampling with noise sigma. Draws depend on the seed and
-    the user alone; the policy has no closed-form propensity.
+    relevance + sigma * thompson, unscaled, is Thompson sampling with noise sigma. With `per="slate"` a slate is
+    coherent: all of it follows one w. With `per="slot"` each pick follows a w of its own, which is more varied. Draws
+    depend on the seed, the user and, there, the slot alone; the policy has no closed-form propensity.
+
+    :Formula: y'(w - x), w drawn from N(x, A^-1)
+    :Range: (-inf, inf)
+    :More: what a draw of the user's taste likes
+    :Cost: U (d^3 + h d^2 + N d), h history; per slot k times the last
+    :Source: Thompson 1933
+
+    Raises:
+        RecsysError: for another `per`, or a pool whose scores come from no factor model.
     """
+    if per not in PER:
+        raise unknown("per", per, PER, where="thompson")
     items = pool.context.need_factors("thompson").item_factors
-    whims = seeds.normals(seed + pool.context.seed, "thompson", pool.users[:, None], np.arange(items.shape[1]))
+    user, part = pool.users[:, None, None], np.arange(items.shape[1])[:, None]
+    slots = np.arange(k if per == "slot" else 1)
+    keys = (user, part, slots) if per == "slot" else (user, part)
+    whims = seeds.normals(seed + pool.context.seed, "thompson", *keys)
     gains = [
-        items[at] @ scipy.linalg.solve_triangular(lower, z, lower=True, trans="T")
+        scipy.linalg.solve_triangular(lower, z, lower=True, trans="T").T @ items[at].T
         for lower, at, z in zip(roots(pool, "thompson"), rows(pool), whims, strict=True)
     ]
-    return Modular(np.array(gains, np.float32).reshape(pool.items.shape))
+    drawn = np.array(gains, np.float32).reshape(len(pool.users), len(slots), pool.items.shape[1])
+    return Modular(drawn if per == "slot" else drawn[:, 0])

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import sparse
 
-from recsys.maths import acceptance, communities, near_mixes, touched, user_mixes
+from recsys.maths import acceptance, communities, near_mixes, touched
+from recsys.objectives._aspects import own_mixes
 from recsys.objectives._candidates import check_strength, rows
 from recsys.objectives._worths import worth
 from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
@@ -34,6 +35,12 @@ def negative_space(
     model is unsure about is nearer to 1/2. So 1 / slope is the noise of a like and -offset / slope the score at
     which it is as likely as not. Every cell without an interaction counts as evidence, so v is too small, and which
     constants are right is for held-out data to say.
+
+    :Formula: mean over maps of sum_z w (min(q, e + a(n, z) / k) - min(q, e)) / sum_z w q
+    :Range: [0, 1]
+    :More: plausible regions that are owed and not shown
+    :Cost: U N M k, M maps
+    :Source: this project
 
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without history, maps or, where asked for, factors.
@@ -74,6 +81,12 @@ def untouched(
 
     A region that the user met and declined counts less (`recsys.maths.acceptance` with `strength`). `form`, `slope`
     and `offset` say what plausibility is, as in `negative_space`.
+
+    :Formula: r(n) mean over maps of accepted(z), z the region of n, 0 where it is touched
+    :Range: [0, 1]
+    :More: regions that the history never touched
+    :Cost: U N M, M maps
+    :Source: this project
 
     Raises:
         RecsysError: as `negative_space` does.
@@ -119,8 +132,8 @@ def _mixes(context: Context) -> tuple[Doubles, Doubles]:
     """Return each user's own mix over the regions of all maps, (users, Z), and that of nearby other communities."""
     train = context.need_train("negative_space")
     label = communities(train, context.seed)
-    own = [user_mixes(train, taste_map.assignment) for taste_map in context.need_maps()]
-    return np.concatenate(own, axis=1), np.concatenate([near_mixes(mix, label) for mix in own], axis=1)
+    own, starts = own_mixes(context, "negative_space"), _layout(context)[1]
+    return own, np.concatenate([near_mixes(mix, label) for mix in np.split(own, starts[1:], axis=1)], axis=1)
 
 
 def _layout(context: Context) -> tuple[Longs, Longs]:

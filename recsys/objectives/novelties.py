@@ -8,7 +8,14 @@ from recsys.types import Modular, Pool, RecsysError
 
 
 def novelty(pool: Pool, k: int) -> Modular:
-    """Return the self-information of each candidate, -log2(n_i / sum n), in bits (Vargas and Castells 2011)."""
+    """Return the self-information of each candidate, -log2(n_i / sum n), in bits (Vargas and Castells 2011).
+
+    :Formula: -log2(n_i / sum n)
+    :Range: [0, inf) bits
+    :More: items that few people know
+    :Cost: U N
+    :Source: Vargas and Castells 2011
+    """
     context = pool.context
     bits = context.tables.get("self-information", lambda: self_information(context.need_train("novelty")))
     return Modular(bits[rows(pool)].astype(np.float32))
@@ -20,6 +27,12 @@ def long_tail(pool: Pool, k: int, *, head: float = 0.8) -> Modular:
     The head is the fewest items that take the share `head` of all training positives (`recsys.maths.in_tail`), 80 % as
     in Abdollahpouri, Burke and Mobasher 2019: the mean over a slate is its share of tail items, which is averaged
     over users as APLT.
+
+    :Formula: 1 where the items with more users have the share `head` of all positives, else 0
+    :Range: [0, 1]
+    :More: items outside of the head
+    :Cost: U N
+    :Source: Abdollahpouri, Burke and Mobasher 2019
 
     Raises:
         RecsysError: for a head that is not above 0 and below 1, or a pool without histories.
@@ -37,6 +50,12 @@ def profile_distance(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modu
     Vargas and Castells 2011 (expected profile distance, before relevance and rank). Where `serendipity` looks at the
     nearest item of the history, this looks at all of them. `space` is "cooccurrence", "factors" or "features"; a user
     without history is at distance 1 from everything.
+
+    :Formula: mean over history j of 1 - cos(n, j)
+    :Range: [0, 2]
+    :More: items unlike the history as a whole
+    :Cost: U (h + N) d, h history
+    :Source: Vargas and Castells 2011
 
     Raises:
         RecsysError: if there is no such space, or the pool does not have what it is made of, or no histories.

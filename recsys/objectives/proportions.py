@@ -33,6 +33,12 @@ def pm2(
     Relevance is part of it: the paper's rule is this objective alone. From 0 to 1; it is no gain in the value of a
     set, so greedy selection has no guarantee.
 
+    :Formula: focus q_y p(n, y) + (1 - focus) sum over g != y of q_g p(n, g)
+    :Range: [0, 1]
+    :More: features of the history by seats, in its proportions
+    :Cost: U N k G, G features
+    :Source: Dang and Croft 2012
+
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without histories or features.
     """
@@ -53,6 +59,12 @@ def binomial_diversity(pool: Pool, k: int, *, to: str = "features", alpha: float
     number of aspects with p_g > 0, the only ones that count; NonRed = prod over the |G(S)| aspects in S of
     P(X_g >= c_g | X_g >= 1)^(1/|G(S)|), c_g the number of items of S with g. A user without history has p_global.
     Not submodular: greedy selection has no guarantee. Takes k numbers for every user and aspect.
+
+    :Formula: change of prod over g not in S of P(X = 0)^(1/G) prod over g in S of P(X >= c | X >= 1)^(1/G(S))
+    :Range: [-1, 1]
+    :More: features as often as in draws from the history
+    :Cost: U k (N g + G), g features of an item, G of all
+    :Source: Vargas et al. 2014
 
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without histories or features.

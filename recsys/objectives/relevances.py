@@ -17,6 +17,12 @@ def relevance(pool: Pool, k: int, *, form: str = "score", slope: float = 0.0, of
     out for choosing; "posterior" is the same with the uncertainty of the user's factor in it (`negative_space`). Each
     form but the last gives the pool's order alone: forms differ in what relevance is worth beside another objective.
 
+    :Formula: s(u, n), or with `form` what it is worth
+    :Range: (-inf, inf)
+    :More: what the model scores highest
+    :Cost: U N
+    :Source: the model; for probability Platt 1999
+
     Raises:
         RecsysError: for an unknown form, a probability without a slope above 0, or a slope with another form.
     """
@@ -27,6 +33,13 @@ def relevance(pool: Pool, k: int, *, form: str = "score", slope: float = 0.0, of
 
 
 def noise(pool: Pool, k: int, *, seed: int = 0) -> Modular:
-    """Return a standard normal number per user and item: the control that every other gain is held against."""
+    """Return a standard normal number per user and item: the control that every other gain is held against.
+
+    :Formula: z(u, n), standard normal
+    :Range: (-inf, inf)
+    :More: nothing: it forgets the order
+    :Cost: U N
+    :Source: this project
+    """
     drawn = seeds.normals(seed + pool.context.seed, "noise", pool.users[:, None], rows(pool))
     return Modular(drawn.astype(np.float32))

@@ -14,6 +14,12 @@ def serendipity(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modular:
     """Return plausibility * (1 - the largest similarity to the user's history), each in [0, 1].
 
     Plausibility is the score within the user's pool; a user without history is near nothing.
+
+    :Formula: r(n) (1 - max(0, max over history j of cos(n, j)))
+    :Range: [0, 1]
+    :More: plausible items that are near nothing in the history
+    :Cost: U h N d, h history
+    :Source: after Adamopoulos and Tuzhilin 2014
     """
     train = pool.context.need_train("serendipity")
     near = nearest_in_profile(vectors(pool.context, space, "serendipity"), train, pool.users, rows(pool))
@@ -24,9 +30,15 @@ def npmi_surprise(pool: Pool, k: int) -> Modular:
     """Return plausibility * the smallest (1 - nPMI) / 2 to the user's history, each in [0, 1].
 
     nPMI is the normalised pointwise mutual information of two items over training users
-    (`recsys.maths.npmi_shares`): the surprise by co-occurrence of Kaminskas and Bridge (2016), 1 where nobody has
+    (`recsys.maths.npmi_shares`): the surprise by co-occurrence of Kaminskas and Bridge (2017), 1 where nobody has
     the item together with one of the history, 0 where everybody who has either has both. A user without history is
     near nothing. It needs memory for every pair of items that share a user.
+
+    :Formula: r(n) min over history j of (1 - nPMI(n, j)) / 2
+    :Range: [0, 1]
+    :More: plausible items that people with that history do not have
+    :Cost: U h N, h history; pairs of items that share a user once
+    :Source: Kaminskas and Bridge 2017
     """
     context = pool.context
     train = context.need_train("npmi_surprise")
@@ -44,6 +56,12 @@ def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", str
     further: unexpectedness within the range that the user tolerates (Adamopoulos and Tuzhilin 2014, who add a term
     that falls with |d - m| to one of quality; as a product it counts nothing where the user would not like it).
     Time is quadratic in the length of a history, once per pool.
+
+    :Formula: r(n) exp(-((d - m) / s)^2 / 2), d = 1 - max over history j of cos(n, j)
+    :Range: [0, 1]
+    :More: plausible items as far off as the user is used to
+    :Cost: U h N d, h history; U h^2 d once
+    :Source: Adamopoulos and Tuzhilin 2014
     """
     check_strength("unimodal_serendipity", strength)
     context, who = pool.context, "unimodal_serendipity"
@@ -62,6 +80,12 @@ def unexpected(pool: Pool, k: int, *, top: int = 100) -> Modular:
     That list, by number of training users, equal ones in an order drawn by the pool's seed, is the primitive
     recommender that Ge, Delgado-Battenfeld and Jannach (2010) measure unexpectedness against; what is in it gives 0,
     and so does what the user has met.
+
+    :Formula: r(n) where at least `top` items not met are more popular, else 0
+    :Range: [0, 1]
+    :More: plausible items that are not popular
+    :Cost: U N log h, h history
+    :Source: Ge, Delgado-Battenfeld and Jannach 2010
     """
     top = whole("unexpected: top", top, 1)
     met, users = pool.context.need_met("unexpected")[pool.users], np.arange(len(pool.users))[:, None]

@@ -13,9 +13,9 @@ from recsys.types.arrays import Csr, Doubles, Floats, Longs
 
 @dataclass(frozen=True, eq=False)
 class Modular:
-    """The gain of a candidate does not depend on the slate: g[u, n]."""
+    """The gain of a candidate does not depend on the slate: g[u, n], or g[u, r, n] where each slot r has its own."""
 
-    gain: Floats  # (B, N)
+    gain: Floats  # (B, N), or (B, k, N)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,51 @@
+"""How different the slates of different users are."""
+
+import numpy as np
+
+from recsys import maths, seeds
+from recsys.metrics.calibration import BOTH, radio
+from recsys.metrics.picks import blocks, divide, even_features, weighted_picks
+from recsys.types import Evaluation, PerUser
+from recsys.types.arrays import Longs, Strings
+
+OTHERS = 100  # at most, whose slates everybody's are compared with
+
+
+def fragmentation(evaluation: Evaluation, k: int) -> PerUser:
+    """Rank-aware Jensen-Shannon distance of RADio between the features of a user's slate and those of other slates.
+
+    As `calibration_radio`, with the slate of another user in the place of the history, ranks on both sides. Its stories
+    are features here. The mean over at most 100 others, the same for everybody and oneself left out: of the users with
+    featured slates, the first by an order drawn from their ids and the seed of the split. Up to 101 such users it is
+    the mean over all pairs; with more, an interval is for other users against these others.
+
+    :Formula: mean over others v of sqrt(JS(0.999 q_u + 0.001 q_v, 0.999 q_v + 0.001 q_u)), base 2, q as there
+    :Range: [0, 1]
+    :Better: neither
+    :Cost: U (k f + V F), V others, f features of an item, F of all
+    :Source: Vrijenhoek et al. 2022
+    """
+    yardstick, shown = evaluation.yardstick, weighted_picks(evaluation, np.asarray(1.0 / (np.arange(k) + 1.0)))
+    even = even_features(yardstick)
+    featured = (shown @ even).sum(axis=1) > 0
+    order = yardstick.tables.get("order of others", lambda: _order(yardstick.split.seed, yardstick.split.user_ids))
+    others = order[featured[order]][:OTHERS]
+    theirs = maths.user_mixes(shown[others], even)
+    values = np.empty(shown.shape[0])
+    for b in blocks(shown.shape[0]):
+        mixes, users = maths.user_mixes(shown[b], even), np.arange(b.start, b.stop)
+        total = np.zeros(len(users))
+        for other, mix in zip(others, theirs, strict=True):
+            total += np.where(users == other, 0.0, radio(mixes, mix))
+        values[b] = divide(total, len(others) - np.isin(users, others))
+    convention = (
+        f"square root of Jensen-Shannon in bits, both mixes smoothed by {BOTH}, features split evenly, items by "
+        f"1/rank; mean over at most {OTHERS} other users, then over users with featured slates"
+    )
+    return PerUser(np.where(featured, values, np.nan), convention, 0)
+
+
+def _order(seed: int, user_ids: Strings) -> Longs:
+    """Return the users in an order that depends on the seed and on their ids alone, (U,)."""
+    keys = np.array([seeds.derive(seed, "others", str(user)) for user in user_ids], dtype=np.uint64)
+    return np.argsort(keys, kind="stable")
