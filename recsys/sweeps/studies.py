@@ -178,9 +178,7 @@ def _sampler(plan: Plan, method: Method, number: int) -> "BaseSampler":
         "random": lambda: samplers.RandomSampler(seed=seed),
     }
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", exceptions.ExperimentalWarning
-        )  # of "qmc"
+        warnings.simplefilter("ignore", exceptions.ExperimentalWarning)  # of "qmc"
         return makers[plan.settings.sampler]()
 
 
