@@ -426,7 +426,7 @@ class TestCompare:
         split = make_split(2, users=60, items=ITEMS)
         made = {"audit": make_maps(split, 2, seed=1), "own": make_maps(split, 3, seed=2)}
         monkeypatch.setattr(maps, "audit", lambda train, seed: made["audit"])
-        monkeypatch.setattr(maps, "own", lambda train, seed: made["own"])
+        monkeypatch.setattr(maps, "own", lambda train: made["own"])
         monkeypatch.setattr(maps, "content", lambda items: pytest.fail("nobody asked for content maps"))
         runs = {"a": random_slates(1, 60), "b": random_slates(2, 60)}
         found = compare(runs, split, ["discovery", "deficit_own", "ndcg"], "a", ks=(5,), draws=20).summary
