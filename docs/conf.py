@@ -6,12 +6,16 @@ import importlib
 import importlib.util
 import inspect
 import re
+import sys
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent / "paper"))
+import facts  # noqa: E402  (what the results say, by name)
+
 API = HERE / "api"  # written anew by every build, never committed
 
 # In the order of the flow. Each gets a page.
@@ -47,6 +51,9 @@ html_theme = "furo"
 html_title = f"recsys {release}"
 html_static_path = [name for name in ("_static",) if (HERE / name).is_dir()]
 myst_heading_anchors = 3
+myst_enable_extensions = ["substitution"]
+_FACTS = facts.facts()
+myst_substitutions = {name: fact for name, fact in _FACTS.items() if isinstance(fact, str)}
 smartquotes = False  # y' is a transpose
 add_module_names = False
 autodoc_member_order = "groupwise"
@@ -77,6 +84,8 @@ def write_api(app: Any) -> None:
     _write(API / "tables" / "keys.md", _keys())
     _write(API / "tables" / "metrics.md", _metrics())
     _write(API / "tables" / "objectives.md", _objectives())
+    for name, table in _FACTS["tables"].items():
+        _write(API / "tables" / f"discovery-{name}.md", facts.markdown(table))
 
 
 def shorten(app: Any, what: str, name: str, found: Any, options: Any, signature: Any, returns: Any) -> Any:

@@ -1,0 +1,36 @@
+"""Make the paper from the results: `python paper/make.py` (or `make paper`).
+
+Numbers, figures, the check of the text, then `paper/paper.pdf`. Typst comes from the extra [paper]; fonts are those
+that it brings, and nothing is fetched.
+"""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import checks
+import facts
+import figures
+
+from recsys.files import replacing
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    try:
+        import typst
+    except ImportError:
+        sys.exit('paper: typst is missing, pip install -e ".[paper]"')
+    facts.main()
+    figures.main()
+    checks.main()
+    epoch = datetime.fromtimestamp(0, UTC)  # the same results make the same file
+    made = typst.compile(HERE / "paper.typ", ignore_system_fonts=True, timestamp=epoch)
+    with replacing(HERE / "paper.pdf") as temporary:
+        temporary.write_bytes(made)
+    print(f"{HERE / 'paper.pdf'}: {len(made) // 1024} KB")
+
+
+if __name__ == "__main__":
+    main()

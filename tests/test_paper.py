@@ -1,0 +1,170 @@
+"""The paper says what the results say: its numbers, its verdicts, and that what is missing is said to be missing."""
+
+import doctest
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "paper"))
+
+import checks  # noqa: E402
+import facts  # noqa: E402
+import overviews  # noqa: E402
+import phrases  # noqa: E402
+import readings  # noqa: E402
+import sentences  # noqa: E402
+
+RUN = "ml-1m-likes"
+
+
+def row(method: str, role: str, gain: float, behind: tuple[float, float, float], **more: object) -> dict[str, object]:
+    """Return a row of discovery.csv, with an interval of a tenth to both sides."""
+    return {
+        "run": RUN, "role": role, "method": method, "metric": "discovery@10", "gain": gain, "ci_low": gain - 0.1,
+        "ci_high": gain + 0.1, "reached": 1.0, "points": 3, "gain_on_validation": gain, "fixed_loss": 0.01,
+        "fixed_loss_low": 0.0, "fixed_loss_high": 0.02, "fixed_gain": gain, "fixed_gain_low": gain - 0.1,
+        "fixed_gain_high": gain + 0.1, "behind": behind[0], "behind_low": behind[1], "behind_high": behind[2], **more,
+    }  # fmt: skip
+
+
+def results(tmp_path: Path, rows: list[dict[str, object]]) -> readings.Results:
+    """Return results with these rows of the headline, at both losses, and nothing else."""
+    pd.concat(pd.DataFrame(rows).assign(loss=loss) for loss in (0.01, 0.02)).to_csv(tmp_path / "discovery.csv")
+    about = dict.fromkeys(readings.COLUMNS["discovery-data"].split(), 1) | {"run": RUN, "base": "als+ease"}
+    pd.DataFrame([about]).to_csv(tmp_path / "discovery-data.csv")
+    return readings.read(tmp_path)
+
+
+NOWHERE = (float("nan"),) * 3
+
+
+def problems(text: str, kind: str = ".typ") -> list[str]:
+    return list(checks.problems(text, kind, {"claim", "k"}))
+
+
+def test_the_examples_of_how_numbers_are_written() -> None:
+    assert doctest.testmod(phrases).attempted > 0 and doctest.testmod(phrases).failed == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'It gains #n("claim") at nDCG\\@#n("k") @steck2018calibrated, see @fig:one. // 5 %',
+        "With $tau in [0, 1]$ it is $1 - 1 \\/ e$ of MovieLens 100K <eq2>.",
+        "Made from one half of the\nusers.",
+    ],
+)
+def test_a_text_without_numbers_of_its_own_passes(text: str) -> None:
+    assert problems(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('It gains #n("clam").', '"clam"'),
+        ("It gains 45 % here.", '"45"'),
+        ("It gains $45 %$ here.", "45"),
+        ("A share of $0.1$.", "0.1"),
+        ("nDCG\\@10", "10"),
+        ("It gains twice as much.", '"twice"'),
+        ("About half of it.", '"half"'),
+        ("It outperforms MMR.", '"outperforms"'),
+        ("It is ahead of MMR.", '"ahead of"'),
+    ],
+)
+def test_a_number_or_a_verdict_that_is_written_down_is_refused(text: str, what: str) -> None:
+    assert any(what in problem for problem in problems("A line.\n" + text))
+
+
+def test_a_page_is_checked_too() -> None:
+    assert problems("{{ claim }} see [Sweeps](sweeps.md#2) and `ml-100k`", ".md") == []
+    assert len(problems("{{ clam }} gains 5 % and `+7 %`", ".md")) == 3
+
+
+def test_the_texts_hold_nothing_that_the_results_do_not_say() -> None:
+    told = facts.facts()
+    known = {name for name, fact in told.items() if isinstance(fact, str)}
+    used = set()
+    for page in checks.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert list(checks.problems(text, page.suffix, known)) == []
+        used |= set(checks.keys(text, page.suffix))
+    assert known - used == set()  # nothing is computed for nobody
+
+
+def test_a_verdict_is_that_of_the_limits(tmp_path: Path) -> None:
+    rows = [row("untouched", "ours", 0.5, NOWHERE), row("mmr", "other", 0.2, (0.3, 0.1, 0.5))]
+    told = results(tmp_path, [*rows, row("noise", "control", 0.05, (0.45, -0.1, 0.9))])
+    assert "“untouched”, the method that gains most on validation" in sentences.claim(told, RUN, 0.02)
+    assert "+50\xa0% [+40\xa0%, +60\xa0%]." in sentences.claim(told, RUN, 0.02)
+    assert "is ahead of every other method" in sentences.standing(told, RUN, 0.02, "other")
+    assert "cannot be told apart from any control" in sentences.standing(told, RUN, 0.02, "control")
+    assert "[\N{MINUS SIGN}5.0\xa0%, +15\xa0%], not told from zero" in sentences.controls(told, RUN, 0.02)
+
+
+def test_the_same_gain_within_wider_limits_is_no_lead(tmp_path: Path) -> None:
+    rows = [row("untouched", "ours", 0.5, NOWHERE), row("mmr", "other", 0.2, (0.3, -0.1, 0.7))]
+    told = sentences.standing(results(tmp_path, rows), RUN, 0.02, "other")
+    assert "ahead" not in told and "cannot be told apart from any other method" in told
+
+
+def test_another_method_that_gains_more_is_said_to(tmp_path: Path) -> None:
+    rows = [row("untouched", "ours", 0.2, (0.3, 0.1, 0.5)), row("mmr", "other", 0.5, NOWHERE)]
+    told = results(tmp_path, [*rows, row("dpp", "other", 0.1, (0.4, 0.2, 0.6))])
+    assert "“MMR”, none of ours" in sentences.claim(told, RUN, 0.02) and "so it is ahead" in sentences.claim(
+        told, RUN, 0.02
+    )
+    assert sentences.standing(told, RUN, 0.02, "other").startswith("“MMR” is ahead")
+    few = results(tmp_path, [row("untouched", "ours", 0.2, NOWHERE, ci_low=None, ci_high=None), rows[1]])
+    assert "too few users differ" in sentences.claim(few, RUN, 0.02)
+
+
+def test_splits_that_say_other_things_are_said_to(tmp_path: Path) -> None:
+    one, other = (row("untouched", "ours", gain, NOWHERE) for gain in (0.9, 0.4))
+    both = [one, other | {"run": f"{RUN}, second split"}]
+    told = results(tmp_path, both)
+    assert "has been run: what another split changes is not known" in overviews.splits(told, 0.02)
+    told.tables["discovery-data"] = pd.concat([told.tables["discovery-data"]] * 2).assign(
+        run=[each["run"] for each in both]
+    )
+    assert "+65\xa0% on average; 1 of 1 pairs of intervals do not overlap" in overviews.splits(told, 0.02)
+
+
+def test_what_has_not_been_run_is_said_to(tmp_path: Path) -> None:
+    told = facts.facts(readings.read(tmp_path))
+    assert set(told) == set(facts.facts())
+    assert "has not been run" in told["claim_high"] and "has not been run" in told["content"]
+    assert "of which none have been made" in told["elsewhere"] and "Not run:" in told["elsewhere"]
+    assert {line[1] for line in told["tables"]["runs"][1:]} == {"not run"}
+
+
+def test_results_that_lack_a_column_are_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"run": ["a"]}).to_csv(tmp_path / "discovery.csv")
+    with pytest.raises(SystemExit, match=r"discovery\.csv lacks"):
+        readings.read(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("there", [True, False], ids=["results", "no results"])
+def test_the_paper_is_built(there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("typst")
+    import figures
+    import make
+
+    shutil.copytree(ROOT / "paper", tmp_path / "paper", ignore=shutil.ignore_patterns("build", "*.pdf"))
+    for module in (checks, facts, figures, make):
+        for name in ("HERE", "BUILD"):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, tmp_path / "paper" / ("build" if name == "BUILD" else ""))
+    if not there:
+        empty = readings.read(tmp_path)
+        monkeypatch.setattr(figures, "read", lambda: empty)
+        monkeypatch.setattr(facts, "read", lambda: empty)
+    make.main()
+    assert (tmp_path / "paper" / "paper.pdf").read_bytes().startswith(b"%PDF")
+    assert json.loads((tmp_path / "paper" / "build" / "numbers.json").read_text(encoding="utf-8"))["k"] == "10"
