@@ -35,10 +35,10 @@ def own(train: Csr, half: int = 0) -> tuple[TasteMap, ...]:
 
 
 @needs_extra("recsys.maps.audit")
-def audit(train: Csr, seed: int = 0, half: int = 1) -> tuple[TasteMap, ...]:
+def audit(train: Csr, seed: int = 0, half: int | None = 1) -> tuple[TasteMap, ...]:
     """Return the audit family of the training positives, (U, I): 24 maps, fewer for small catalogues.
 
-    Made from the half of the users (0 or 1) that `own` does not see.
+    Made from the half of the users (0 or 1) that `own` does not see, or from all of them (None: of another log).
     Methods, sizes and seeds are those of `configs/audit.toml`. An item that shares no user with another has an
     empty row. () where fewer than three users have several positives. Ward's tree needs memory for all pairs of
     items.
@@ -80,13 +80,13 @@ def _louvain(train: Csr, settings: Mapping[str, Any], seed: int) -> Iterator[Tas
         yield TasteMap(f"louvain-{resolution}-seed{s}", hard(label), "louvain", number)
 
 
-def _half(train: Csr, half: int) -> Csr:
+def _half(train: Csr, half: int | None) -> Csr:
     """Return the rows of one half of the users, drawn once for all seeds: the other family never sees them.
 
     Families made from the same users share the noise of those users, and what an objective gains on one it then
     gains on the other, by method and seed apart or not. A log of fewer than 100 users is not halved.
     """
-    if train.shape[0] < HALVED:
+    if half is None or train.shape[0] < HALVED:
         return train
     users = np.arange(train.shape[0])
     return train[np.flatnonzero((seeds.uniforms(0, "map halves", users) < 0.5) == (half == 0))]

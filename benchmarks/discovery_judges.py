@@ -1,0 +1,175 @@
+"""The claim by other judges, and over its splits: `python benchmarks/discovery_judges.py`, after
+`benchmarks/discovery.py`.
+
+Both tables are about the points that were fixed on validation for a loss of 2 %, beside what they lose on test.
+
+`results/discovery-judges.csv`: discovery@10 of the headline by each method of the audit family apart, by the same
+maps made from 600 users of the same half, and by the same maps made from other logs (likes of MovieLens latest-small,
+whose ids are the same, and of MovieLens 100K, by title and year): what regions are worth that were not cut from this
+log.
+
+`results/discovery-splits.csv`: the mean over the splits of the headline, with limits of the two-level bootstrap of
+`recsys.scores.replicates`: splits, and users, who are the same in all of them.
+"""
+
+import argparse
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from discovery import ACCURACY, GAIN, HERE, OTHERS, K, Run, change_of, fixed, named, write
+from scipy import sparse
+
+import recsys
+from recsys import configs, seeds
+from recsys.experiments.preparations import Preparation, prepare
+from recsys.scores import Scores, score
+from recsys.scores.replicates import pool_replicates, two_level
+from recsys.sweeps.studies import Found
+from recsys.types import Split, TasteMap, Yardstick
+from recsys.types.arrays import Csr, Ints
+
+SPLITS = ("ml-1m-likes", "ml-1m-likes, second split", "ml-1m-likes, third split")
+LOSS = 0.02
+FEW = 600
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One run of the protocol, as its sweep has left it in a folder."""
+
+    run: Run
+    folder: Path
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        config = configs.read(self.folder / "base.toml")
+        return prepare(config, quiet=True, say=lambda line: None)
+
+    @cached_property
+    def sweep(self) -> Path:
+        (found,) = self.folder.glob("sweep-*")
+        return found
+
+    @property
+    def base(self) -> str:
+        return self.preparation.config.base
+
+    def points(self, methods: Mapping[str, object]) -> dict[str, str]:
+        """Return the run of the point that was fixed for each method, and that of the base."""
+        trials = pd.read_parquet(self.sweep / "trials.parquet")
+        judged = set(pd.read_csv(self.sweep / "judged" / "summary.csv").run)
+        chosen = {"base": self.base}
+        for method in methods:
+            rows = trials[trials.method == method].to_dict("records")
+            curve = [found(row) for row in rows if f"{method}-{row['trial']}" in judged]
+            chosen[method] = fixed(method, curve, LOSS, self.base).run
+        return chosen
+
+    def slates(self, methods: Mapping[str, object]) -> dict[str, Ints]:
+        """Return what was shown by the base and by the fixed point of each method, (U, K)."""
+        split, points = self.preparation.split, self.points(methods)
+        path, wanted = self.sweep / "judged" / "slates.parquet", [("run", "in", [*set(points.values())])]
+        table = pd.read_parquet(path, filters=wanted, columns=["run", "k", "user_id", "rank", "item_id"])
+        table = table[table.k == K]
+        made = {}
+        for run, rows in table.groupby("run"):
+            items = np.full((split.shape[0], K), -1, dtype=np.int32)
+            places = np.searchsorted(split.user_ids, rows.user_id.to_numpy(dtype=str)), rows["rank"].to_numpy() - 1
+            items[places] = np.searchsorted(split.item_ids, rows.item_id.to_numpy(dtype=str))
+            made[run] = items
+        return {method: made[run] for method, run in points.items()}
+
+
+def found(row: Mapping[str, float]) -> Found:
+    values = {metric: row[metric] for metric in (ACCURACY, GAIN)}
+    return Found(int(row["trial"]), {}, values, {name: row[f"base {name}"] for name in values}, True, 0.0)
+
+
+def elsewhere(split: Split, name: str, by_id: bool) -> Csr:
+    """Return the likes of another log over the items of `split`, (users, I): items by their id, or title and year."""
+    data = recsys.load(name)
+    log, theirs, ours = data.interactions, data.items, split.items
+    mine = ours.ids if by_id else np.char.add(ours.titles.astype(str), ours.years.astype(str))
+    keys = theirs.ids if by_id else np.char.add(theirs.titles.astype(str), theirs.years.astype(str))
+    place = dict(zip(mine.tolist(), range(len(mine)), strict=True))
+    code = np.array([place.get(key, -1) for key in keys.tolist()])
+    names = np.array([place.get(item, -1) for item in log.item_ids.tolist()]) if by_id else None
+    row_of = dict(zip(theirs.ids.tolist(), code.tolist(), strict=True))
+    item = names[log.item] if names is not None else np.array([row_of[i] for i in log.item_ids.tolist()])[log.item]
+    liked = (log.weight >= 4) & (item >= 0)
+    ones = np.ones(liked.sum(), np.float32)
+    return Csr(sparse.csr_array((ones, (log.user[liked], item[liked])), shape=(len(log.user_ids), split.shape[1])))
+
+
+def judges(preparation: Preparation) -> Iterator[tuple[str, tuple[TasteMap, ...]]]:
+    """Yield the families of maps by which the headline is judged."""
+    split, audit = preparation.split, preparation.audit
+    yield "the audit family", audit
+    for method in dict.fromkeys(one.method for one in audit):
+        yield f"{method} alone", tuple(one for one in audit if one.method == method)
+    users = np.flatnonzero(seeds.uniforms(0, "map halves", np.arange(split.shape[0])) >= 0.5)
+    few = np.random.default_rng(0).choice(users, FEW, replace=False)
+    yield f"{FEW} users of the same half", recsys.maps.audit(split.train[np.sort(few)], half=None)
+    yield "likes of ml-latest-small", recsys.maps.audit(elsewhere(split, "ml-latest-small", True), half=None)
+    yield "likes of ml-100k", recsys.maps.audit(elsewhere(split, "ml-100k", False), half=None)
+
+
+def by_judges(judged: Judged, methods: Mapping[str, object]) -> Iterator[dict[str, object]]:
+    preparation, slates = judged.preparation, judged.slates(methods)
+    for judge, family in judges(preparation):
+        yardstick = Yardstick(preparation.split, preparation.own, family, preparation.content)
+        scores = score(slates, yardstick, [ACCURACY, GAIN], [K], seed=judged.run.seed)
+        cells = {(cell.run, f"{cell.metric}@{cell.k}"): cell for cell in scores.cells}
+        for method in slates:
+            lost, won = (change_of(cells[method, metric], cells["base", metric]) for metric in (ACCURACY, GAIN))
+            counts = cells[method, GAIN].counts
+            yield {
+                "run": judged.run.name, "judge": judge, "maps": len(family), "method": method, "loss": -lost[0],
+                **named("gain", won), "held_out": counts["held_out"], "hits": counts["hits"],
+            }  # fmt: skip
+
+
+def pooled(splits: list[Judged], methods: Mapping[str, object]) -> Iterator[dict[str, object]]:
+    """Yield the change of each method from the base, over all splits, and in each of them."""
+    replicates = [scored(one, methods) for one in splits]
+    together = pool_replicates(replicates)
+    cells = {(cell.run, f"{cell.metric}@{cell.k}"): cell for cell in together.cells}
+    n, users = len(splits), len(together.users)
+    for metric in (ACCURACY, GAIN, OTHERS[0]):
+        base = cells["base", metric]
+        for method in methods:
+            cell = cells[method, metric]
+            value, draws = cell.value / base.value - 1.0, cell.draws / base.draws - 1.0
+            limits = two_level(value, draws, n, users)
+            each = {f"split_{i}": float(change) for i, change in enumerate(draws[-n:], 1)}
+            yield {
+                "run": SPLITS[0], "splits": n, "method": method, "metric": metric,
+                **named("change", (value, limits.low, limits.high)), **each,
+            }  # fmt: skip
+
+
+def scored(judged: Judged, methods: Mapping[str, object]) -> Scores:
+    preparation = judged.preparation
+    yardstick = Yardstick(preparation.split, preparation.own, preparation.audit, preparation.content)
+    return score(judged.slates(methods), yardstick, [ACCURACY, GAIN, OTHERS[0]], [K], seed=judged.run.seed)
+
+
+def main() -> None:
+    """Judge and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("runs/discovery"), help="where the sweeps were kept")
+    work = parser.parse_args().work
+    protocol = tomllib.loads((HERE / "discovery.toml").read_text(encoding="utf-8"))
+    runs = {run.name: run for run in (Run(**tables) for tables in protocol["runs"])}
+    splits = [Judged(runs[name], work / runs[name].slug) for name in SPLITS]
+    write("discovery-judges", list(by_judges(splits[0], protocol["methods"])))
+    write("discovery-splits", list(pooled(splits, protocol["methods"])))
+
+
+if __name__ == "__main__":
+    main()
