@@ -31,7 +31,7 @@ from recsys.scores import Scores, score
 from recsys.scores.replicates import pool_replicates, two_level
 from recsys.sweeps.studies import Found
 from recsys.types import Split, TasteMap, Yardstick
-from recsys.types.arrays import Csr, Ints
+from recsys.types.arrays import Csr, Ints, Strings
 
 SPLITS = ("ml-1m-likes", "ml-1m-likes, second split", "ml-1m-likes, third split")
 LOSS = 0.02
@@ -79,10 +79,17 @@ class Judged:
         made = {}
         for run, rows in table.groupby("run"):
             items = np.full((split.shape[0], K), -1, dtype=np.int32)
-            places = np.searchsorted(split.user_ids, rows.user_id.to_numpy(dtype=str)), rows["rank"].to_numpy() - 1
-            items[places] = np.searchsorted(split.item_ids, rows.item_id.to_numpy(dtype=str))
+            user, item = (
+                codes(ids, rows[name]) for name, ids in (("user_id", split.user_ids), ("item_id", split.item_ids))
+            )
+            items[user, rows["rank"].to_numpy() - 1] = item
             made[run] = items
         return {method: made[run] for method, run in points.items()}
+
+
+def codes(ids: Strings, names: pd.Series) -> Ints:
+    """Return the place of each name among ids."""
+    return pd.Index(ids.astype(str)).get_indexer(names.astype(str)).astype(np.int32)
 
 
 def found(row: Mapping[str, float]) -> Found:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import grounds
+import judges
 import overviews
 import sentences
 from phrases import NONE, count, known, listed, method, percent, points, run
@@ -98,6 +99,8 @@ def said(results: Results) -> dict[str, str]:
         "elsewhere": " ".join(overviews.elsewhere(results, high)),
         "briefly": overviews.briefly(results, high),
         "splits": overviews.splits(results, high),
+        "judges": judges.judges(results, headline, high),
+        "together": judges.together(results, headline, high),
         "cut": overviews.cut(results, high),
         "halves": grounds.halves(results),
         "own_maps": grounds.own_maps(results, high),

@@ -20,6 +20,8 @@ COLUMNS = {
     "discovery-data": "run base users items fitted_on judged_on ndcg discovery users_per_map held_out_per_map "
     "hits_per_map content_maps content_held_out_per_map content_hits_per_map detectable",
     "discovery-strata": "run stratum items method held_out hits discovery change ci_low ci_high",
+    "discovery-judges": "run judge maps method loss gain gain_low gain_high held_out hits",
+    "discovery-splits": "run splits method metric change change_low change_high",
     "own-maps": "data family loss gain ci_low ci_high",
     "halves": "run metric relative own_half audit_maps_from commit",
     "errors": "world test kind samples errors as_it_must_be",

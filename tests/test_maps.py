@@ -314,3 +314,14 @@ def test_the_two_families_share_no_user():
     assert all(same)
     before, after = maps.own(train)[0].assignment, maps.own(csr(changed))[0].assignment
     assert before.shape != after.shape or (before != after).nnz > 0
+
+
+def test_an_audit_family_of_another_log_sees_all_of_its_users():
+    train = csr((np.random.default_rng(0).random((300, 40)) < 0.2).astype(float))
+    changed = train.toarray()
+    half = seeds.uniforms(0, "map halves", np.arange(300)) < 0.5
+    changed[half] = (
+        np.random.default_rng(1).random((half.sum(), 40)) < 0.2
+    )  # what the family beside own maps does not see
+    seen = [maps.audit(train, half=None)[0].assignment, maps.audit(csr(changed), half=None)[0].assignment]
+    assert seen[0].shape != seen[1].shape or (seen[0] != seen[1]).nnz > 0

@@ -1,0 +1,78 @@
+"""What other judges, and all splits of the headline's data together, say of the points fixed on validation."""
+
+from collections.abc import Sequence
+
+from phrases import SPACE, listed, method, percent, quoted, run
+from readings import CONTENT, GAIN, Results, Row, first
+from sentences import change, sided
+
+ACCURACY = "ndcg@10"
+DATA = {"likes of ml-latest-small": "ml-latest-small", "likes of ml-100k": "ml-100k"}
+
+
+def judges(results: Results, name: str, loss: float) -> str:
+    """Return discovery by each judge: of the chosen method of ours, and of the other that gains most by that judge."""
+    table, rows = results.tables["discovery-judges"], results.rows(name, loss)
+    table = table[table.run == name]
+    if table.empty or not rows:
+        return "Other judges than the audit family have not been asked."
+    ours, others = first(rows, "ours").method, [row.method for row in rows if row.role == "other"]
+    told, mine, ahead = [], {}, []
+    for judge, found in table.groupby("judge", sort=False):
+        own = next(found[found.method == ours].itertuples())
+        most = max(found[found.method.isin(others)].itertuples(), key=lambda row: row.gain)
+        mine[judge] = sided(own.gain_low, own.gain_high)
+        ahead += [judge] if most.gain >= own.gain else []
+        told.append(f"{_judge(judge)} {_limits(own)} ({method(most.method)}: {_limits(most)})")
+    lost = next(table[table.method == ours].itertuples()).loss
+    sides = {side: [_judge(judge) for judge, found in mine.items() if found == side] for side in ("around", "below")}
+    text = (
+        f"The point of “{method(ours)}” fixed on validation, which loses {percent(lost, False)} of nDCG@10 on test, "
+        f"changes discovery by each judge so, and beside it the one of the others' fixed points that gains most by "
+        f"that judge, whatever it loses: {'; '.join(told)}. "
+    )
+    holds = f"Its interval holds zero by {quoted(sides['around'])}" if sides["around"] else "No interval holds zero"
+    text += holds + (f" and lies below it by {quoted(sides['below'])}. " if sides["below"] else ". ")
+    if ahead:
+        return text + f"Another method gains as much or more by {quoted([_judge(one) for one in ahead])}."
+    return text + "No other method gains as much by any of them."
+
+
+def _judge(name: str) -> str:
+    return f"likes of {run(DATA[name])}" if name in DATA else name.replace("kmeans", "k-means")
+
+
+def _limits(row: Row) -> str:
+    return f"{percent(row.gain)} [{percent(row.gain_low)}, {percent(row.gain_high)}]"
+
+
+def together(results: Results, name: str, loss: float) -> str:
+    """Return what the fixed points lose and gain over all splits of the headline's data together."""
+    table, rows = results.tables["discovery-splits"], results.rows(name, loss)
+    table = table[table.run == name]
+    if table.empty or not rows:
+        return "The splits of the headline's data have not been put together."
+    ours = first(rows, "ours").method
+    gains = table[table.metric == GAIN]
+    others = gains[gains.method.isin([row.method for row in rows if row.role == "other"])]
+    most = others.loc[others.change.idxmax()].method
+    n = int(table.splits.iloc[0])
+    return (
+        f"Over {n} random splits together (two-level intervals: splits, and users who are the same in all), the points "
+        f"fixed on validation for a loss of at most {percent(loss, False)} change nDCG@10, audited discovery and "
+        f"discovery by content maps: {_each(table, ours)}; and of the others “{method(most)}”, which gains most, "
+        f"{_each(table, most)}. In the splits one by one, audited discovery changes by "
+        f"{listed([percent(value) for value in _splits(gains, ours, n)])}."
+    )
+
+
+def _each(table: object, name: str) -> str:
+    cells = {row.metric: row for row in table[table.method == name].itertuples()}
+    told = [cells[metric] for metric in (ACCURACY, GAIN, CONTENT)]
+    parts = [change(row.change, row.change_low, row.change_high) for row in told]
+    return f"“{method(name)}”{SPACE}by {listed(parts)}"
+
+
+def _splits(gains: object, name: str, n: int) -> Sequence[float]:
+    row = gains[gains.method == name].iloc[0]
+    return [float(row[f"split_{i}"]) for i in range(1, n + 1)]
