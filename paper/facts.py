@@ -100,6 +100,7 @@ def said(results: Results) -> dict[str, str]:
         "briefly": overviews.briefly(results, high),
         "splits": overviews.splits(results, high),
         "judges": judges.judges(results, headline, high),
+        "elsewhere_drawn": judges.briefly(results, headline, high),
         "together": judges.together(results, headline, high),
         "cut": overviews.cut(results, high),
         "halves": grounds.halves(results),

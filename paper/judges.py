@@ -7,6 +7,7 @@ from readings import CONTENT, GAIN, Results, Row, first
 from sentences import change, sided
 
 ACCURACY = "ndcg@10"
+NAMES = {"kmeans alone": "k-means alone", "ward alone": "Ward alone", "louvain alone": "Louvain alone"}
 DATA = {"likes of ml-latest-small": "ml-latest-small", "likes of ml-100k": "ml-100k"}
 
 
@@ -38,8 +39,23 @@ def judges(results: Results, name: str, loss: float) -> str:
     return text + "No other method gains as much by any of them."
 
 
+def briefly(results: Results, name: str, loss: float) -> str:
+    """Return what maps of other logs say, in short."""
+    table, rows = results.tables["discovery-judges"], results.rows(name, loss)
+    table = table[(table.run == name) & table.judge.isin(DATA)]
+    if table.empty or not rows:
+        return "By maps of other logs it has not been judged."
+    ours, others = first(rows, "ours").method, [row.method for row in rows if row.role == "other"]
+    told = []
+    for judge, found in table.groupby("judge", sort=False):
+        own = next(found[found.method == ours].itertuples())
+        most = max(found[found.method.isin(others)].itertuples(), key=lambda row: row.gain)
+        told.append(f"{_limits(own)} by {_judge(judge)} ({method(most.method)} {_limits(most)})")
+    return f"By maps of other people's likes its fixed point changes discovery by {listed(told)}."
+
+
 def _judge(name: str) -> str:
-    return f"likes of {run(DATA[name])}" if name in DATA else name.replace("kmeans", "k-means")
+    return f"likes of {run(DATA[name])}" if name in DATA else NAMES.get(name, name)
 
 
 def _limits(row: Row) -> str:
