@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from phrases import SPACE, listed, method, percent, quoted, run
+from phrases import listed, method, percent, quoted, run
 from readings import CONTENT, GAIN, Results, Row, first
 from sentences import change, sided
 
@@ -76,8 +76,8 @@ def together(results: Results, name: str, loss: float) -> str:
     return (
         f"Over {n} random splits together (two-level intervals: splits, and users who are the same in all), the points "
         f"fixed on validation for a loss of at most {percent(loss, False)} change nDCG@10, audited discovery and "
-        f"discovery by content maps: {_each(table, ours)}; and of the others “{method(most)}”, which gains most, "
-        f"{_each(table, most)}. In the splits one by one, audited discovery changes by "
+        f"discovery by content maps: “{method(ours)}” by {_each(table, ours)}; and of the others “{method(most)}”, "
+        f"which gains most, by {_each(table, most)}. In the splits one by one, audited discovery changes by "
         f"{listed([percent(value) for value in _splits(gains, ours, n)])}."
     )
 
@@ -85,8 +85,7 @@ def together(results: Results, name: str, loss: float) -> str:
 def _each(table: object, name: str) -> str:
     cells = {row.metric: row for row in table[table.method == name].itertuples()}
     told = [cells[metric] for metric in (ACCURACY, GAIN, CONTENT)]
-    parts = [change(row.change, row.change_low, row.change_high) for row in told]
-    return f"“{method(name)}”{SPACE}by {listed(parts)}"
+    return listed([change(row.change, row.change_low, row.change_high) for row in told])
 
 
 def _splits(gains: object, name: str, n: int) -> Sequence[float]:

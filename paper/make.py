@@ -1,9 +1,10 @@
 """Make the paper from the results: `python paper/make.py` (or `make paper`).
 
-Numbers, figures, the check of the text, then `paper/paper.pdf`. Typst comes from the extra [paper]; fonts are those
-that it brings, and nothing is fetched.
+Numbers, figures (one of them for the documentation too), the check of the text, then `paper/paper.pdf`. Typst comes from
+the extra [paper]; fonts are those that it brings, and nothing is fetched.
 """
 
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,10 @@ def main() -> None:
         sys.exit('paper: typst is missing, pip install -e ".[paper]"')
     facts.main()
     figures.main()
+    picture = HERE.parent / "docs" / "_static" / "discovery.svg"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(picture) as temporary:
+        shutil.copyfile(facts.BUILD / "headline.svg", temporary)
     checks.main()
     epoch = datetime.fromtimestamp(0, UTC)  # the same results make the same file
     made = typst.compile(HERE / "paper.typ", ignore_system_fonts=True, timestamp=epoch)

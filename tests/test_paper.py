@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ sys.path.append(str(ROOT / "paper"))
 
 import checks  # noqa: E402
 import facts  # noqa: E402
+import judges  # noqa: E402
 import overviews  # noqa: E402
 import phrases  # noqa: E402
 import readings  # noqa: E402
@@ -133,6 +135,50 @@ def test_splits_that_say_other_things_are_said_to(tmp_path: Path) -> None:
         run=[each["run"] for each in both]
     )
     assert "+65\xa0% on average; 1 of 1 pairs of intervals do not overlap" in overviews.splits(told, 0.02)
+
+
+def test_another_judge_may_prefer_another_method(tmp_path: Path) -> None:
+    told = results(tmp_path, [row("untouched", "ours", 0.9, NOWHERE), row("mmr", "other", 0.2, (0.7, 0.5, 0.9))])
+    assert "have not been asked" in judges.judges(told, RUN, 0.02)
+    asked = [
+        {"run": RUN, "judge": judge, "method": name, "loss": 0.01, "gain": gain, "gain_low": gain - 0.1, "gain_high": gain + 0.1}
+        for judge, gains in {"the audit family": (0.9, 0.2), "likes of ml-100k": (0.05, 0.3)}.items()
+        for name, gain in zip(("untouched", "mmr"), gains, strict=True)
+    ]  # fmt: skip
+    told.tables["discovery-judges"] = pd.DataFrame(asked)
+    said = judges.judges(told, RUN, 0.02)
+    assert "the audit family +90\xa0% [+80\xa0%, +100\xa0%] (MMR: +20\xa0% [+10\xa0%, +30\xa0%])" in said
+    assert "Its interval holds zero by “likes of MovieLens 100K”." in said
+    assert "Another method gains as much or more by “likes of MovieLens 100K”." in said
+    assert "+5.0\xa0%" in judges.briefly(told, RUN, 0.02) and "MMR +30\xa0%" in judges.briefly(told, RUN, 0.02)
+
+
+def test_splits_together_are_told_with_their_limits(tmp_path: Path) -> None:
+    told = results(tmp_path, [row("untouched", "ours", 0.9, NOWHERE), row("mmr", "other", 0.2, (0.7, 0.5, 0.9))])
+    assert "have not been put together" in judges.together(told, RUN, 0.02)
+    changes = {"ndcg@10": (-0.01, -0.02), "discovery@10": (0.6, 0.2), "discovery_content@10": (0.02, -0.3)}
+    told.tables["discovery-splits"] = pd.DataFrame(
+        {"run": RUN, "splits": 2, "method": name, "metric": metric, "change": change, "change_low": change - 0.05,
+         "change_high": change + 0.05, "split_1": change - 0.1, "split_2": change + 0.1}
+        for metric, both in changes.items() for name, change in zip(("untouched", "mmr"), both, strict=True)
+    )  # fmt: skip
+    said = judges.together(told, RUN, 0.02)
+    assert "+60\xa0% [+55\xa0%, +65\xa0%]" in said and "of the others “MMR”" in said
+    assert "[\N{MINUS SIGN}35\xa0%, \N{MINUS SIGN}25\xa0%], a loss" in said
+    assert said.endswith("changes by +50\xa0% and +70\xa0%.")
+
+
+def test_the_readme_says_of_the_claim_what_the_results_say() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (told,) = [part for part in text.split("\n\n") if part.startswith("The larger experiment")]
+    found = readings.read().tables
+    known = {
+        phrases.percent(value).replace("\xa0", " ").replace("\N{MINUS SIGN}", "-")
+        for name in ("discovery-splits", "discovery-judges")
+        for value in found[name].select_dtypes("number").to_numpy().ravel()
+    }
+    numbers = re.findall(r"[+-][\d.]+ %", " ".join(told.split()))
+    assert len(numbers) > 8 and set(numbers) <= known
 
 
 def test_what_has_not_been_run_is_said_to(tmp_path: Path) -> None:
