@@ -1,7 +1,7 @@
 """Make the paper from the results: `python paper/make.py` (or `make paper`).
 
-Numbers, figures (one of them for the documentation too), the check of the text, then `paper/paper.pdf`. Typst comes from
-the extra [paper]; fonts are those that it brings, and nothing is fetched.
+Numbers, figures (one is for the documentation too), the check of the text, then `paper/paper.pdf`. Typst comes from the
+extra [paper]; fonts are those that it brings, and nothing is fetched.
 """
 
 import shutil
