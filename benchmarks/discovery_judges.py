@@ -1,7 +1,7 @@
-"""The claim by other judges, and over its splits: `python benchmarks/discovery_judges.py`, after
-`benchmarks/discovery.py`.
+"""The claim by other judges, over its splits, and beside the plainest controls: `python benchmarks/discovery_judges.py`,
+after `benchmarks/discovery.py`.
 
-Both tables are about the points that were fixed on validation for a loss of 2 %, beside what they lose on test.
+Two of its tables are about the points that were fixed on validation for a loss of 2 %, beside what they lose on test.
 
 `results/discovery-judges.csv`: discovery@10 of the headline by each method of the audit family apart, by the same
 maps made from 600 users of the same half, and by the same maps made from other logs (likes of MovieLens latest-small,
@@ -10,6 +10,9 @@ log.
 
 `results/discovery-splits.csv`: the mean over the splits of the headline, with limits of the two-level bootstrap of
 `recsys.scores.replicates`: splits, and users, who are the same in all of them.
+
+`results/discovery-controls.csv`: the most popular items, random items and the base's pool in a random order, in every
+run.
 """
 
 import argparse
@@ -35,6 +38,7 @@ from recsys.types.arrays import Csr, Ints, Strings
 
 SPLITS = ("ml-1m-likes", "ml-1m-likes, second split", "ml-1m-likes, third split")
 LOSS = 0.02
+CONTROLS = ("most_popular", "random", "random_rerank")
 FEW = 600
 
 
@@ -57,7 +61,7 @@ class Judged:
 
     @property
     def base(self) -> str:
-        return self.preparation.config.base
+        return configs.read(self.folder / "base.toml").base
 
     def points(self, methods: Mapping[str, object]) -> dict[str, str]:
         """Return the run of the point that was fixed for each method, and that of the base."""
@@ -160,6 +164,17 @@ def pooled(splits: list[Judged], methods: Mapping[str, object]) -> Iterator[dict
             }  # fmt: skip
 
 
+def controls(judged: Judged) -> Iterator[dict[str, object]]:
+    """Yield what lists that nobody would serve get, and the change from the base: no loss is matched here."""
+    table = pd.read_csv(judged.sweep / "judged" / "summary.csv")
+    table = table[table.k == K].assign(metric=lambda rows: rows.metric + f"@{K}").set_index(["run", "metric"])
+    for control in CONTROLS:
+        for metric in (ACCURACY, GAIN):
+            value = table.loc[(control, metric), "value"]
+            change = value / table.loc[(judged.base, metric), "value"] - 1.0
+            yield {"run": judged.run.name, "control": control, "metric": metric, "value": value, "change": change}
+
+
 def scored(judged: Judged, methods: Mapping[str, object]) -> Scores:
     preparation = judged.preparation
     yardstick = Yardstick(preparation.split, preparation.own, preparation.audit, preparation.content)
@@ -174,6 +189,8 @@ def main() -> None:
     protocol = tomllib.loads((HERE / "discovery.toml").read_text(encoding="utf-8"))
     runs = {run.name: run for run in (Run(**tables) for tables in protocol["runs"])}
     splits = [Judged(runs[name], work / runs[name].slug) for name in SPLITS]
+    made = [Judged(run, work / run.slug) for run in runs.values() if (work / run.slug).exists()]
+    write("discovery-controls", [row for one in made for row in controls(one)])
     write("discovery-judges", list(by_judges(splits[0], protocol["methods"])))
     write("discovery-splits", list(pooled(splits, protocol["methods"])))
 

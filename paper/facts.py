@@ -90,6 +90,7 @@ def said(results: Results) -> dict[str, str]:
         "others_low": sentences.standing(results, headline, low, "other"),
         "others_high": sentences.standing(results, headline, high, "other"),
         "controls": sentences.controls(results, headline, high),
+        "plainest": sentences.plainest(results, headline),
         "ours": sentences.within(results, headline, high),
         "fixed": sentences.fixed(results, headline, high),
         "short": sentences.short(results, headline, high),

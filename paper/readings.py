@@ -21,6 +21,7 @@ COLUMNS = {
     "hits_per_map content_maps content_held_out_per_map content_hits_per_map detectable",
     "discovery-strata": "run stratum items method held_out hits discovery change ci_low ci_high",
     "discovery-judges": "run judge maps method loss gain gain_low gain_high held_out hits",
+    "discovery-controls": "run control metric value change",
     "discovery-splits": "run splits method metric change change_low change_high",
     "own-maps": "data family loss gain ci_low ci_high",
     "halves": "run metric relative own_half audit_maps_from commit",

@@ -4,10 +4,15 @@ from collections.abc import Sequence
 
 from phrases import SPACE, count, known, listed, method, percent, points, quoted, run, value
 from phrases import base as base_name
-from readings import CONTENT, NOVELTY, OWN, Results, Row, first, nearest
+from readings import CONTENT, GAIN, NOVELTY, OWN, Results, Row, first, nearest
 
 FEW = 5  # hits of the base below which a relative change says nothing
 OFTEN = 0.95  # of the draws: a curve that loses as much less often is said to
+PLAINEST = {
+    "most_popular": "the most popular items",
+    "random": "random items",
+    "random_rerank": "the pool in random order",
+}
 GROUPS = {"other": "other method", "control": "control"}
 
 
@@ -144,6 +149,20 @@ def controls(results: Results, name: str, loss: float) -> str:
         return missing(name)
     told = [f"“{method(row.method)}” {change(row.gain, row.ci_low, row.ci_high)}" for row in rows]
     return f"The controls at the same loss: {listed(told)}."
+
+
+def plainest(results: Results, name: str) -> str:
+    """Return what lists that nobody would serve get: changes of accuracy and of discovery, at no matched loss."""
+    table = results.tables["discovery-controls"]
+    table = table[table.run == name]
+    if table.empty:
+        return "Lists of popular and of random items have not been judged."
+    wide = table.pivot(index="control", columns="metric", values="change")
+    told = [
+        f"{PLAINEST[control]} {percent(row[GAIN])} for {percent(row['ndcg@10'])}"
+        for control, row in wide.loc[[one for one in PLAINEST if one in wide.index]].iterrows()
+    ]
+    return f"What nobody would serve changes audited discovery, for a change of nDCG@10, so: {listed(told)}."
 
 
 def fixed(results: Results, name: str, loss: float) -> str:
