@@ -1,4 +1,4 @@
-"""The claim by other judges, over its splits, and beside the plainest controls: `python benchmarks/discovery_judges.py`,
+"""The claim by other judges, over all its splits and beside plain controls: `python benchmarks/discovery_judges.py`,
 after `benchmarks/discovery.py`.
 
 Two of its tables are about the points that were fixed on validation for a loss of 2 %, beside what they lose on test.
