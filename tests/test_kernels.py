@@ -13,6 +13,7 @@ from scipy import sparse
 from recsys.kernels import references
 from recsys.kernels.greedy import greedy
 from recsys.kernels.plans import plan
+from recsys.kernels.rules import NONE
 from recsys.kernels.spectra import spectra
 from recsys.types import Counts, Coverage, Modular, RecsysError, Seats, Spread, Tables, Volume
 
@@ -55,7 +56,9 @@ def world(seed, N=N, M=M, D=D):
     return terms
 
 
-def run(terms, weights, *, temperature=0.0, epsilon=0.0, uniforms=None, follow=False, lengths=LENGTHS, moved=0):
+def run(
+    terms, weights, *, temperature=0.0, epsilon=0.0, uniforms=None, follow=False, lengths=LENGTHS, moved=0, rules=NONE
+):
     """Run the kernel; with `moved`, on arrays that lie so many elements behind where NumPy put them."""
     laid = plan(terms, B, terms[0].gain.shape[-1] if hasattr(terms[0], "gain") else terms[0].rows.shape[1], K, Tables())
     out = (
@@ -66,7 +69,7 @@ def run(terms, weights, *, temperature=0.0, epsilon=0.0, uniforms=None, follow=F
     )
     flat = [elsewhere(getattr(laid, f.name), moved) for f in fields(laid)]
     uniforms = np.zeros((B, K)) if uniforms is None else uniforms
-    greedy(lengths, weights, *flat, K, temperature, epsilon, uniforms, follow, *out)
+    greedy(lengths, weights, *flat, rules.arrays(), K, temperature, epsilon, uniforms, follow, *out)
     return out
 
 

@@ -311,6 +311,12 @@ def _renew(terms, near, spanned, weight, slate, step, gain, total, i):
 
 
 @_compiled
+def _look_again(terms, near, spanned, weight, slate, step, gain, total, i):
+    """`_renew`, by a call: it is rare."""
+    _renew(terms, near, spanned, weight, slate, step, gain, total, i)
+
+
+@_compiled
 def _best_by_bounds(terms, near, spanned, weight, slate, step, gain, total, tops, n):
     """Return the best candidate where totals are the most that each can have: only those above it are looked at."""
     slack = 0.0
@@ -372,18 +378,103 @@ def _deviation(gain, alive, n):
 
 
 @_compiled
+def _count(rules, b, i, counts):
+    """Count candidate i in its groups."""
+    codes, _, _, pointers, groups, _, _ = rules
+    for e in range(pointers[codes[b, i]], pointers[codes[b, i] + 1]):
+        counts[groups[e]] += 1
+
+
+@_compiled
+def _close(rules, b, n, alive, kept, counts):
+    """Take who may not be shown out of the race, keep slots for who is pinned, and count these: they will be there."""
+    _, closed, pins, _, _, _, _ = rules
+    for g in range(len(counts)):
+        counts[g] = 0
+    for i in range(n):
+        alive[i], kept[i] = not closed[b, i], False
+    for r in range(pins.shape[1]):
+        if pins[b, r] >= 0:
+            kept[pins[b, r]] = True
+            _count(rules, b, pins[b, r], counts)
+
+
+@_compiled
+def _pinned(rules, b, slot, alive):
+    """Return who the slot is kept for, -1 = nobody who is left."""
+    pin = rules[2][b, slot]
+    return pin if pin >= 0 and alive[pin] else -1
+
+
+@_compiled
+def _next_pinned(rules, b, slot, alive):
+    for r in range(slot, rules[2].shape[1]):
+        if _pinned(rules, b, r, alive) >= 0:
+            return _pinned(rules, b, r, alive)
+    return -1
+
+
+@_compiled
+def _serves(rules, b, i, lacks):
+    """Return how many groups that lack picks candidate i belongs to."""
+    codes, _, _, pointers, groups, _, _ = rules
+    served = 0
+    for e in range(pointers[codes[b, i]], pointers[codes[b, i] + 1]):
+        served += lacks[groups[e]] > 0
+    return served
+
+
+@_compiled
+def _admit(rules, b, slot, n, alive, kept, counts, lacks, free):
+    """Say who may take a slot: free[i]; and return whether anybody may.
+
+    Nobody of a group that is full; and only who serves groups that lack picks, where as many are lacking as slots are
+    left: each pick serves as many as it takes for all to come out, or as anybody can.
+    """
+    codes, _, _, pointers, groups, least, most = rules
+    for g in range(len(counts)):
+        lacks[g] = 0
+    some = False
+    for i in range(n):
+        free[i] = alive[i] and not kept[i]
+        for e in range(pointers[codes[b, i]], pointers[codes[b, i] + 1]):
+            free[i] = free[i] and counts[groups[e]] < most[groups[e]]
+        some = some or free[i]
+        if free[i]:
+            for e in range(pointers[codes[b, i]], pointers[codes[b, i] + 1]):
+                lacks[groups[e]] += 1  # how many there are to be had
+    lacking, left, best = 0, 0, 0
+    for g in range(len(counts)):
+        lacks[g] = max(0, min(lacks[g], least[g] - counts[g]))
+        lacking += lacks[g]
+    for r in range(slot, rules[2].shape[1]):
+        left += _pinned(rules, b, r, alive) < 0
+    if lacking < left:
+        return some
+    for i in range(n):
+        if free[i]:
+            best = max(best, _serves(rules, b, i, lacks))
+    wanted = min(best, (lacking + left - 1) // left)
+    for i in range(n):
+        free[i] = free[i] and _serves(rules, b, i, lacks) >= wanted
+    return some
+
+
+@_compiled
 def _pick_all(
     lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start,
     cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
-    volume, volume_ridge, volume_rows, volume_quality, k, temperature, epsilon, uniforms, follow, picks,
-    contributions, log_propensity, deviations, gain, total, tops, alive, covered, states, met, own, residual, projected,
-    basis, held, squares, bounded, lines, line, region, share,
+    volume, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow, picks,
+    contributions, log_propensity, deviations, kept, counts, lacks, free, gain, total, tops, alive, covered, states,
+    met, own, residual, projected, basis, held, squares, bounded, lines, line, region, share,
 ):  # fmt: skip
     """`greedy`, in arrays that it has made."""
-    terms = len(shape)
+    terms, guarded = len(shape), len(rules[0]) > 0
     for b in range(len(lengths)):
         n = lengths[b]
         alive[:n] = True
+        if guarded:
+            _close(rules, b, n, alive, kept, counts)
         for z in range(len(covered)):
             covered[z] = start[b, z]
         _cover_lay(
@@ -410,10 +501,17 @@ def _pick_all(
             elif shape[t] == VOLUME:
                 bounded[t] = not every and weight[t] >= 0.0 and volume[p, 3] >= min(k, n)
                 _volume_start(spanned, p, n)
-        some, same = bounded.any(), not every
+        some, same = bounded.any(), not every and not guarded
         for t in range(terms):
             same = same and (bounded[t] or shape[t] == MODULAR)
         for step in range(min(k, n)):
+            pin = -1
+            if guarded:
+                pin = _pinned(rules, b, step, alive)
+                if pin < 0 and not _admit(rules, b, step, n, alive, kept, counts, lacks, free):
+                    pin = _next_pinned(rules, b, step, alive)
+                    if pin < 0:
+                        break
             anew = step <= 1 or not same  # else totals are what they were, but for those looked at again
             if anew:
                 for i in range(n):
@@ -452,21 +550,32 @@ def _pick_all(
             for s in range(0 if anew else step - 1, step):
                 total[slate[s]] = TAKEN
                 _top(total, tops, slate[s] // STRETCH, n)
+            if guarded:
+                for i in range(n):
+                    if not free[i]:
+                        total[i] = TAKEN
             if anew:
                 for stretch in range((n + STRETCH - 1) // STRETCH):
                     _top(total, tops, stretch, n)
-            if follow:
+            if pin >= 0:
+                pick = pin
+                _look_again((shape, place), near, spanned, weight, slate, step, gain, total, pick)
+            elif follow:
                 pick = step
                 for t in range(terms):
                     deviations[b, t] += _deviation(gain[t], alive, n) / min(k, n)
             elif temperature > 0.0 or epsilon > 0.0:
-                pick, log_propensity[b, step] = _drawn(total, tops, alive, n, temperature, epsilon, uniforms[b, step])
+                pick, log_propensity[b, step] = _drawn(
+                    total, tops, free if guarded else alive, n, temperature, epsilon, uniforms[b, step]
+                )
             elif some:
                 pick = _best_by_bounds((shape, place), near, spanned, weight, slate, step, gain, total, tops, n)
             else:
                 pick = _best(total, tops, n)
             slate[step] = pick
             alive[pick] = False
+            if guarded and not kept[pick]:
+                _count(rules, b, pick, counts)
             for t in range(terms):
                 p = place[t]
                 contributions[b, step, t] = weight[t] * gain[t, pick]
@@ -485,15 +594,15 @@ def _pick_all(
 
 @compiled(fastmath=EXACT)
 def greedy(
-    lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start, cover,
-    seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start, volume,
-    volume_ridge, volume_rows, volume_quality, k, temperature, epsilon, uniforms, follow, picks, contributions,
-    log_propensity, deviations,
+    lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start,
+    cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
+    volume, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow, picks,
+    contributions, log_propensity, deviations,
 ):  # fmt: skip
     """Fill `picks` (B, k), `contributions` (B, k, T), `log_propensity` (B, k) and `deviations` (B, T).
 
-    `weights` is (B, T), the rest is a `Plan`'s. With `temperature` or `epsilon` > 0 every pick is drawn with
-    `uniforms` (B, k).
+    `weights` is (B, T), `rules` are the arrays of a `Rules`, the rest is a `Plan`'s. With `temperature` or `epsilon`
+    > 0 every pick that is not pinned is drawn with `uniforms` (B, k).
     With `follow` the picks are the candidates in their own order, and `deviations` is the standard deviation of
     each term's gain over the candidates left, averaged over the steps.
     """
@@ -503,7 +612,8 @@ def greedy(
         width = max(width, lengths[b])
     gain = np.zeros((terms, width))
     total, tops = np.zeros(width), np.zeros(width // STRETCH + 1)
-    alive = np.zeros(width, dtype=np.bool_)
+    alive, kept, free = np.zeros(width, np.bool_), np.zeros(width, np.bool_), np.zeros(width, np.bool_)
+    counts, lacks = np.zeros(len(rules[5]), dtype=np.int64), np.zeros(len(rules[5]), dtype=np.int64)
     covered = np.zeros(need.shape[1])
     states = np.zeros((len(spread), width))
     met = np.zeros((len(spread), width), dtype=np.int64)
@@ -520,8 +630,8 @@ def greedy(
     _pick_all(
         lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows,
         spread_start, cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values,
-        cover_slots, need, cap, start, volume, volume_ridge, volume_rows, volume_quality, k, temperature,
-        epsilon, uniforms, follow, picks, contributions, log_propensity, deviations, gain, total, tops, alive,
-        covered, states, met, own, residual, projected, basis, held, squares, bounded, lines, line, region,
-        share,
+        cover_slots, need, cap, start, volume, volume_ridge, volume_rows, volume_quality, rules, k, temperature,
+        epsilon, uniforms, follow, picks, contributions, log_propensity, deviations, kept, counts, lacks, free,
+        gain, total, tops, alive, covered, states, met, own, residual, projected, basis, held, squares, bounded,
+        lines, line, region, share,
     )  # fmt: skip
