@@ -18,7 +18,7 @@ MODULAR, SPREAD, COVERAGE, VOLUME, SEATS, COUNTS, BY_SLOT = 0, 1, 2, 3, 4, 5, 6
 MAX, MEAN = 0, 1
 LINEAR, LOG, EXP, SQRT, LARGEST = 0, 1, 2, 3, 4
 NEARLY = 1.0 - 1e-6  # quotients of whole numbers are often equal: rounding is not to choose
-TAKEN = -1e300  # the total of a pick: finite, and below every other
+NONE = -1e300  # the largest of nothing, and the total of who may not be picked: finite, and below every other
 STRETCH = 32  # candidates of whom only the largest total is looked at where none can win
 FLOOR = 1e-6  # a squared residual below it is no volume: vectors are float32
 SLACK = 1e-12  # of a gain, by which a bound may fall short: logarithms need not be monotone to the last bit
@@ -48,12 +48,12 @@ def _spread_gain(near, p, picks, step, i):
     tables, settings, empty, rows, states, met = near
     offset, d, agg, members = settings[p, 0], settings[p, 1], settings[p, 2], step + settings[p, 3]
     row, state = offset + rows[p, i] * d, states[p, i]
-    for s in range(met[p, i], step):
-        sim = np.float64(_dot(tables, offset + rows[p, picks[s]] * d, row, d))
-        if agg != MAX:
-            state += sim
-        elif s + settings[p, 3] == 0 or sim > state:
-            state = sim
+    if agg == MAX:
+        for s in range(met[p, i], step):
+            state = max(state, np.float64(_dot(tables, offset + rows[p, picks[s]] * d, row, d)))
+    else:
+        for s in range(met[p, i], step):
+            state += _dot(tables, offset + rows[p, picks[s]] * d, row, d)
     states[p, i], met[p, i] = state, step
     if members == 0:
         return empty[p]
@@ -252,7 +252,7 @@ def _project(spanned, p, last, i):
     residual[p, i], met[p, i] = left, last
 
 
-@_compiled
+@_inlined
 def _hold(spanned, p, picks, step, n):
     """Hold the last `window` picks; where one of them has just left, everybody's projection begins anew."""
     _, settings, _, _, _, own, residual, met, _, held, squares = spanned
@@ -278,13 +278,13 @@ def _volume_gain(spanned, p, step, i):
 @_inlined
 def _top(total, tops, stretch, n):
     """Set the largest total of a stretch of candidates."""
-    most = TAKEN
+    most = NONE
     for i in range(stretch * STRETCH, min((stretch + 1) * STRETCH, n)):
         most = max(most, total[i])
     tops[stretch] = most
 
 
-@_compiled
+@_inlined
 def _best(total, tops, n):
     """Return the first of the largest."""
     best = 0
@@ -316,7 +316,7 @@ def _look_again(terms, near, spanned, weight, slate, step, gain, total, i):
     _renew(terms, near, spanned, weight, slate, step, gain, total, i)
 
 
-@_compiled
+@_inlined
 def _best_by_bounds(terms, near, spanned, weight, slate, step, gain, total, tops, n):
     """Return the best candidate where totals are the most that each can have: only those above it are looked at."""
     slack = 0.0
@@ -497,7 +497,10 @@ def _pick_all(
                 bounded[t] = not every and weight[t] >= 0.0 and spread[p, 2] == MAX
                 met[p, :n] = 0
                 for i in range(n):
-                    states[p, i] = spread_start[p, b, i] if spread[p, 3] else 0.0
+                    states[p, i] = NONE if spread[p, 2] == MAX else 0.0  # the largest of nothing, or its sum
+                if spread[p, 3]:
+                    for i in range(n):
+                        states[p, i] = spread_start[p, b, i]
             elif shape[t] == VOLUME:
                 bounded[t] = not every and weight[t] >= 0.0 and volume[p, 3] >= min(k, n)
                 _volume_start(spanned, p, n)
@@ -548,12 +551,12 @@ def _pick_all(
                     for i in range(n):
                         total[i] += weight[t] * gain[t, i]
             for s in range(0 if anew else step - 1, step):
-                total[slate[s]] = TAKEN
+                total[slate[s]] = NONE
                 _top(total, tops, slate[s] // STRETCH, n)
             if guarded:
                 for i in range(n):
                     if not free[i]:
-                        total[i] = TAKEN
+                        total[i] = NONE
             if anew:
                 for stretch in range((n + STRETCH - 1) // STRETCH):
                     _top(total, tops, stretch, n)
