@@ -42,6 +42,16 @@ def _dot(table, a, b, d):
     return total
 
 
+@compiled(fastmath={*EXACT, "reassoc", "contract"}, counted=False, inline=True)
+def _inner(basis, a, b, s):
+    """`_dot` of what is kept in double precision."""
+    total, a, b = 0.0, np.uintp(a), np.uintp(b)
+    for j in range(s):
+        r = np.uintp(j)
+        total += basis[a + r] * basis[b + r]
+    return total
+
+
 @_inlined
 def _spread_gain(near, p, picks, step, i):
     """Look at the picks that candidate i has not met yet, and return its gain."""
@@ -239,16 +249,17 @@ def _project(spanned, p, last, i):
     """Project what is held out of candidate i: more of its row of the Cholesky factor (Chen et al. 2018)."""
     tables, settings, ridge, rows, _, _, residual, met, basis, held, squares = spanned
     offset, d = settings[p, 0], settings[p, 1]
-    row, left = offset + rows[p, i] * d, residual[p, i]
+    row, left, most = offset + rows[p, i] * d, residual[p, i], held.shape[1]
+    mine = (p * residual.shape[1] + i) * most
     for s in range(met[p, i], last):
-        basis[p, i, s] = 0.0
+        part = 0.0
         if squares[p, s] > FLOOR:
             pick = held[p, s]
-            inner = (1.0 - ridge[p]) * _dot(tables, offset + rows[p, pick] * d, row, d)
-            for r in range(s):
-                inner -= basis[p, pick, r] * basis[p, i, r]
-            basis[p, i, s] = inner / np.sqrt(squares[p, s])
-            left -= basis[p, i, s] ** 2
+            part = (1.0 - ridge[p]) * _dot(tables, offset + rows[p, pick] * d, row, d)
+            part -= _inner(basis, (p * residual.shape[1] + pick) * most, mine, s)
+            part /= np.sqrt(squares[p, s])
+        basis[mine + s] = part
+        left -= part * part
     residual[p, i], met[p, i] = left, last
 
 
@@ -273,6 +284,15 @@ def _volume_gain(spanned, p, step, i):
     if settings[p, 2] == 0:
         return quality[p, i] + np.log(max(residual[p, i], FLOOR))
     return quality[p, i] * np.sqrt(max(residual[p, i], 0.0))
+
+
+@_inlined
+def _volume_bound(spanned, p, i):
+    """The most that candidate i can gain: log x is at most x - 1, and near it for what is nearly a unit vector."""
+    _, settings, _, _, quality, own, _, _, _, _, _ = spanned
+    if settings[p, 2] == 0:
+        return quality[p, i] + (own[p, i] - 1.0)
+    return quality[p, i] * np.sqrt(max(own[p, i], 0.0))
 
 
 @_inlined
@@ -528,10 +548,13 @@ def _pick_all(
                                 gain[t, i] = _spread_gain(near, p, slate, step, i)
                 elif shape[t] == VOLUME:
                     _hold(spanned, p, slate, step, n)
-                    if not bounded[t] or step == 0:
+                    if not bounded[t]:
                         for i in range(n):
                             if alive[i]:
                                 gain[t, i] = _volume_gain(spanned, p, step, i)
+                    elif step == 0:
+                        for i in range(n):
+                            gain[t, i] = _volume_bound(spanned, p, i)
                 elif shape[t] == COVERAGE and (step == 0 or cover_slots[p, step] != cover_slots[p, step - 1]):
                     _cover_gain(
                         cover[p, 1], lines[p : p + 2], region, share, cover_slots[p, step], need[b], cap[b], covered, n,
@@ -622,7 +645,7 @@ def greedy(
     met = np.zeros((len(spread), width), dtype=np.int64)
     own, residual = np.zeros((len(volume), width)), np.zeros((len(volume), width))
     projected = np.zeros((len(volume), width), dtype=np.int64)
-    basis = np.zeros((len(volume), width, max(most, 1)))
+    basis = np.zeros(len(volume) * width * max(most, 1))
     held = np.zeros((len(volume), max(most, 1)), dtype=np.int64)
     squares = np.zeros((len(volume), max(most, 1)))
     bounded = np.zeros(terms, dtype=np.bool_)
