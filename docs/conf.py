@@ -20,11 +20,11 @@ API = HERE / "api"  # written anew by every build, never committed
 
 # In the order of the flow. Each gets a page.
 MODULES = (
-    "data", "splits", "models", "pools", "likes", "objectives", "dials", "slates", "opportunities", "maps", "metrics",
-    "scores", "configs", "experiments", "sweeps", "types",
+    "data", "splits", "models", "pools", "likes", "objectives", "dials", "guards", "slates", "opportunities", "maps",
+    "metrics", "scores", "configs", "experiments", "sweeps", "types",
 )  # fmt: skip
 # Each gets a table of its names and what they are, for the pages that include it.
-TABLES = ("splits", "models")
+TABLES = ("splits", "models", "guards")
 # What the docstring of a metric says beside its text, in the order of the columns.
 FIELDS = ("Formula", "Range", "Better", "Cost", "Source")
 # And that of an objective, whose gains are always oriented so that more is better: what more of it shows.

@@ -6,7 +6,7 @@ Every name is imported when it is first asked for: a server that only re-ranks l
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recsys import data, maps, metrics, models, objectives, splits
+    from recsys import data, guards, maps, metrics, models, objectives, splits
     from recsys.data import load, read
     from recsys.dials import entropy_weights
     from recsys.experiments import bench
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Dataset,
         Evaluation,
         Factors,
+        Guard,
         Interactions,
         Items,
         Model,
@@ -69,8 +70,8 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
 
 
 __all__ = [
-    "Context", "Counts", "Coverage", "Dataset", "Evaluation", "Factors", "Interactions", "Items", "Model", "Modular",
-    "Pool", "RecsysError", "Scorer", "Seats", "Slates", "Split", "Spread", "TasteMap", "Volume", "Yardstick",
-    "__version__", "bench", "candidates", "compare", "data", "entropy_weights", "load", "maps", "metrics", "models",
-    "objectives", "opportunity_costs", "read", "rerank", "score", "splits",
+    "Context", "Counts", "Coverage", "Dataset", "Evaluation", "Factors", "Guard", "Interactions", "Items", "Model",
+    "Modular", "Pool", "RecsysError", "Scorer", "Seats", "Slates", "Split", "Spread", "TasteMap", "Volume", "Yardstick",
+    "__version__", "bench", "candidates", "compare", "data", "entropy_weights", "guards", "load", "maps", "metrics",
+    "models", "objectives", "opportunity_costs", "read", "rerank", "score", "splits",
 ]  # fmt: skip

@@ -11,10 +11,10 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from recsys import blends, metrics, models
+from recsys import blends, guards, metrics, models
 from recsys.scores.names import wanted
 from recsys.shipped import folder
-from recsys.types import Model, RecsysError, unknown
+from recsys.types import Guard, Model, RecsysError, unknown
 
 Weight = float | list[float]
 
@@ -145,6 +145,7 @@ class Config(Section):
     pool: PoolSection = PoolSection()
     slate: SlateSection = SlateSection()
     judge: Judge = Judge()
+    guards: dict[str, Any] = Field(default_factory=dict)  # of every run: settings by a guard's name, or lists of them
     blends: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -161,7 +162,17 @@ class Config(Section):
         for run in self.runs():
             if run.blend is not None:
                 _blend(run)
+        pinned = any(guard.name == "pin" for guard in self.rules())
+        if pinned and self.slate.order == "relevance":
+            raise RecsysError("[guards] pin beside [slate] order = 'relevance': a pin says where an item stands")
         return self
+
+    def rules(self) -> list[Guard]:
+        """Return the guards of every run."""
+        try:
+            return guards.read(self.guards)
+        except RecsysError as error:
+            raise RecsysError(f"[guards] {error}") from None
 
     def runs(self) -> list["RunSpec"]:
         """Return every run: controls, models, the base, and each blend at each of its weights."""

@@ -28,7 +28,9 @@ def opportunity_costs(pool: Pool, slates: Slates, blend: Blend) -> OpportunityCo
     S are the slates, S_r the pick of slot r and S - S_r the other picks in their order, to which one more is added
     last; gains are those of `blend`, with the scales of the slates. Units are those of `Slates.scores`. Costs at or
     below 0 say that no single exchange would improve the slate; a cost near 0 that it hardly matters which of the two
-    is shown; above 0, what a greedy, sampled or other slate gave away. It takes 2 k re-rankings of the pool.
+    is shown; above 0, what a greedy, sampled or other slate gave away. Guards
+    are not asked: what a pick displaces may be an item that they exclude, and the cost is then what the guard takes. It
+    takes 2 k re-rankings of the pool.
 
     Raises:
         RecsysError: if the slates are not of this pool or of another blend, or as `recsys.rerank` does.

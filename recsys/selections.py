@@ -12,6 +12,7 @@ import numpy as np
 from recsys import seeds
 from recsys.blends import Part
 from recsys.kernels.plans import Plan, plan
+from recsys.kernels.rules import NONE, Rules
 from recsys.terms import Terms
 from recsys.types import Pool, Tables
 from recsys.types.arrays import Doubles
@@ -30,6 +31,7 @@ def select(
     seed: int = 0,
     threads: int | None = None,
     follow: bool = False,
+    rules: Rules = NONE,
 ) -> dict[str, Any]:
     """Run the kernel over blocks of users on threads; what it fills has a row per user.
 
@@ -54,8 +56,17 @@ def select(
             made = [terms.get(p, block.start, block.stop, k) for p in parts]
             laid = plan(made, len(part.users), pool.items.shape[1], k, memo)
             filled = [array[block] for array in out.values()]
-            uniforms = seeds.uniforms(seed, "slots", part.users[:, None], np.arange(k))
-            settings = (k, float(temperature), float(epsilon), uniforms, follow)
+            uniforms = np.zeros((0, k))
+            if temperature > 0 or epsilon > 0:
+                uniforms = seeds.uniforms(seed, "slots", part.users[:, None], np.arange(k))
+            settings = (
+                rules.block(block.start, block.stop).arrays(),
+                k,
+                float(temperature),
+                float(epsilon),
+                uniforms,
+                follow,
+            )
             running.append(workers.submit(_fill, part, weight[block], laid, settings, filled))
             if len(running) > count:
                 running.popleft().result()

@@ -8,9 +8,10 @@ import numpy as np
 
 from recsys import objectives
 from recsys.blends import Blend, Part, read, weights
+from recsys.kernels import rules
 from recsys.selections import select
 from recsys.terms import Terms
-from recsys.types import Pool, RecsysError, Slates, unknown
+from recsys.types import Guard, Pool, RecsysError, Slates, unknown
 from recsys.types.numbers import whole
 
 SAMPLE = 2048  # users from whom scale constants are fitted
@@ -26,6 +27,7 @@ def rerank(
     k: int = 10,
     *,
     scale: Scale = "fitted",
+    guards: Sequence[Guard] = (),
     order: Order = "gain",
     temperature: float = 0.0,
     epsilon: float = 0.0,
@@ -42,6 +44,10 @@ def rerank(
     factors fitted before; None uses raw gains. The result does not depend on `threads`. A pool shorter than k
     gives a slate that ends in -1. `terms` (of this pool) keeps what objectives computed, for further calls with
     other weights.
+
+    `guards` (`recsys.guards`) are hard rules: what may not, must, or may only so often be in a slate. No gain outweighs
+    them, chances are over what they allow, and scales are those of the pool without them. What cannot be met
+    is met in the order that `recsys.guards` says, and counted for each user and guard in `Slates.unmet`.
 
     Picks stand in the order in which they were picked, or with `order="relevance"` in that of the pool: the same items,
     the likeliest first. What a user sees first then costs no accuracy for the sake of what the slate as a whole is for.
@@ -74,19 +80,26 @@ def rerank(
     if scale is not None and not isinstance(scale, str | Mapping):
         raise RecsysError(f"slate: scale is {scale!r}, expected 'fitted', a factor per objective, or None")
     parts = read(blend)
+    asked = rules.read(guards, pool, k)
+    if order == "relevance" and any(rule.pins is not None for rule in asked):
+        raise RecsysError(
+            "slate: order is 'relevance' beside a pinned item, expected 'gain': a pin says where it stands"
+        )
     terms = _terms(pool, terms)
     factors = _factors(pool, parts, k, scale, terms)
     weight = weights(parts, pool) * [factors[p.name] for p in parts]
-    out = select(terms, parts, weight, k, temperature=temperature, epsilon=epsilon, seed=seed, threads=threads)
+    drawing = {"temperature": temperature, "epsilon": epsilon, "seed": seed, "threads": threads}
+    out = select(terms, parts, weight, k, rules=rules.lay(asked, pool, k), **drawing)
     picks, contributions = out["picks"], out["contributions"]
     if order == "relevance":
         places = np.argsort(np.where(picks >= 0, picks, pool.items.shape[1]), axis=1, kind="stable")
         picks = np.take_along_axis(picks, places, axis=1)
         contributions = np.take_along_axis(contributions, places[:, :, None], axis=1)
     chosen = np.take_along_axis(pool.items, np.maximum(picks, 0), axis=1)
+    items = np.where(picks >= 0, chosen, np.int32(-1))
     return Slates(
         users=pool.users,
-        items=np.where(picks >= 0, chosen, np.int32(-1)),
+        items=items,
         scores=contributions.sum(axis=2),
         contributions=contributions,
         objectives=tuple(p.name for p in parts),
@@ -94,6 +107,8 @@ def rerank(
         item_ids=pool.context.item_ids,
         log_propensity=out["log_propensity"] if drawn and _closed_form(parts) else None,
         scales=factors,
+        guards=tuple(guard.name for guard in guards),
+        unmet=rules.unmet(asked, pool, items) if guards else None,
     )
 
 

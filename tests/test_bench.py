@@ -16,6 +16,7 @@ import pytest
 from worlds import write_tables
 
 from recsys.cli import main
+from recsys.configs import parse
 from recsys.experiments import bench
 from recsys.experiments.preparations import fitted, pool
 from recsys.experiments.recommendations import recommend
@@ -300,6 +301,30 @@ def test_picks_of_blends_are_drawn_by_the_policy_of_the_config_and_the_base_is_n
     assert (trial.items == wider.items).all()
     recommend(config, home / "drawn.csv", blend="wider", quiet=True)
     assert pd.read_csv(home / "drawn.csv").log_propensity.notna().all()
+
+
+def test_guards_of_the_config_hold_in_every_run(home, first):
+    config = {**tomllib.loads((home / "mine.toml").read_text(encoding="utf-8")), "name": "guarded"}
+    config |= {
+        "slate": {"k": [5]},
+        "guards": {"at_most": {"m": 1, "features": ["Comedy"]}, "exclude": {"items": ["3"]}},
+    }
+    done, again = (bench(config, out=home / "runs", quiet=True) for _ in range(2))
+    comedy = done.preparation.split.items.features[:, [done.preparation.split.items.feature_names.index("Comedy")]]
+    for name, slates in done.slates[5].items():
+        shown = np.where(slates.items >= 0, comedy.toarray()[slates.items, 0], 0)
+        assert (shown.sum(axis=1) <= 1).all(), name
+        assert slates.guards == ("at_most", "exclude") and not slates.unmet.any()
+        assert (slates.item_ids[slates.items[slates.items >= 0]] != "3").all()
+        assert (again.slates[5][name].unmet == slates.unmet).all()
+    assert (done.slates[5]["als"].items != first.slates[5]["als"].items).any()
+    one = parse({**config, "blends": {"wider": {"relevance": 1.0, "negative_space": 0.5}}}, home=home)
+    trial = workshop(done.preparation, ["ndcg@5"]).slates(one)[5]
+    assert (trial.items == done.slates[5]["wider-0.5"].items).all()
+    assert trial.guards == ("at_most", "exclude")
+    config["guards"] = {"at_least": {"m": 4, "features": ["Comedy", "War"]}}
+    done = bench(config, out=home / "runs", quiet=True)
+    assert ", not met: at_least in " in (done.folder / "log.txt").read_text(encoding="utf-8")
 
 
 def test_recommendations_are_written_for_users_of_the_data(home, capsys):

@@ -110,6 +110,13 @@ def test_paths_start_at_the_config_file(tmp_path):
         ({**SMALL, "judge": {"metrics": ["math:pi"]}}, "metric 'math:pi': found a float, expected a function"),
         ({**SMALL, "model": {"kind": "als", "factors": 2.5}}, "als: factors: found 2.5, expected a whole number from 1 on"),
         ({**SMALL, "blends": {"als": {"novelty": 1}}}, "two runs are called 'als'"),
+        ({**SMALL, "guards": {"exlude": {}}}, "[guards] unknown guard 'exlude': did you mean 'exclude'?"),
+        ({**SMALL, "guards": {"exclude": {"item": ["1"]}}}, "[guards] exclude: unknown setting 'item': did you mean 'items'?"),
+        ({**SMALL, "guards": {"at_most": [{"m": -1}]}}, "[guards] at_most: m is -1, expected a whole number from 0 on"),
+        ({**SMALL, "guards": {"at_most": {}}}, "[guards] at_most has no m, expected one"),
+        ({**SMALL, "guards": {"at_most": 2}}, "[guards] at_most is 2, expected a table of settings"),
+        ({**SMALL, "guards": {"nowhere:x": {}}}, "[guards] 'nowhere:x' cannot be imported"),
+        ({**SMALL, "guards": {"pin": {"slot": 1, "item": "5"}}, "slate": {"order": "relevance"}}, "[guards] pin beside [slate] order"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(content, line):
@@ -117,6 +124,14 @@ def test_what_cannot_be_is_one_line(content, line):
         parse(content)
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_guards_are_tables_of_settings_or_lists_of_them():
+    table = {"exclude": {"features": ["Horror"]}, "at_most": [{"m": 2}, {"m": 1, "groups": {"50": "Lucas"}}]}
+    config = parse({**SMALL, "guards": table})
+    assert [guard.name for guard in config.rules()] == ["exclude", "at_most", "at_most"]
+    assert config.digest() != parse(SMALL).digest()
+    assert parse(SMALL).rules() == []
 
 
 def test_a_missing_file_names_the_nearest(tmp_path):

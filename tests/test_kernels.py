@@ -13,6 +13,7 @@ from scipy import sparse
 from recsys.kernels import references
 from recsys.kernels.greedy import greedy
 from recsys.kernels.plans import plan
+from recsys.kernels.rules import NONE
 from recsys.kernels.spectra import spectra
 from recsys.types import Counts, Coverage, Modular, RecsysError, Seats, Spread, Tables, Volume
 
@@ -20,7 +21,7 @@ B, N, M, D, Z, K = 3, 12, 30, 5, 6, 6
 LENGTHS = np.array([N, N - 3, 4])
 
 
-def world(seed):
+def world(seed, N=N, M=M, D=D):
     """One term of every shape with every parameter, over random candidates."""
     rng = np.random.default_rng(seed)
     rows = np.stack([rng.permutation(M)[:N] for _ in range(B)]).astype(np.int64)
@@ -55,18 +56,30 @@ def world(seed):
     return terms
 
 
-def run(terms, weights, *, temperature=0.0, epsilon=0.0, uniforms=None, follow=False):
-    laid = plan(terms, B, N, K, Tables())
+def run(
+    terms, weights, *, temperature=0.0, epsilon=0.0, uniforms=None, follow=False, lengths=LENGTHS, moved=0, rules=NONE
+):
+    """Run the kernel; with `moved`, on arrays that lie so many elements behind where NumPy put them."""
+    laid = plan(terms, B, terms[0].gain.shape[-1] if hasattr(terms[0], "gain") else terms[0].rows.shape[1], K, Tables())
     out = (
         np.full((B, K), -1, np.int64),
         np.zeros((B, K, len(terms)), np.float32),
         np.zeros((B, K), np.float32),
         np.zeros((B, len(terms))),
     )
-    flat = (getattr(laid, f.name) for f in fields(laid))
+    flat = [elsewhere(getattr(laid, f.name), moved) for f in fields(laid)]
     uniforms = np.zeros((B, K)) if uniforms is None else uniforms
-    greedy(LENGTHS, weights, *flat, K, temperature, epsilon, uniforms, follow, *out)
+    greedy(lengths, weights, *flat, rules.arrays(), K, temperature, epsilon, uniforms, follow, *out)
     return out
+
+
+def elsewhere(array, moved):
+    """Return a copy of the array that starts `moved` elements behind the start of a buffer."""
+    if not moved:
+        return array
+    place = np.empty(array.size + moved, array.dtype)[moved:].reshape(array.shape)
+    place[...] = array
+    return place
 
 
 @pytest.mark.parametrize("name", world(0))
@@ -102,6 +115,36 @@ def test_any_blend_picks_and_contributes_what_the_reference_says(seed, data):
             total[slate[:step]] = -np.inf
             assert total[pick] >= total.max() - 1e-4
             np.testing.assert_allclose(contributions[b, step], weights[b] * gains[:, pick], atol=2e-4, rtol=2e-4)
+
+
+LARGE = {"N": 150, "M": 200, "D": 67}
+MANY = np.array([150, 97, 33])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.data())
+def test_what_bounds_pass_over_is_bit_for_bit_what_looking_at_everybody_gives(seed, data):
+    everything = world(seed, **LARGE)
+    chosen = data.draw(st.lists(st.sampled_from(sorted(everything)), min_size=1, max_size=5, unique=True))
+    terms, rng = [everything[name] for name in chosen], np.random.default_rng(seed)
+    weights = rng.normal(size=(B, len(terms))) * data.draw(st.sampled_from([1, 10]))  # some below 0
+    by_bounds = run(terms, weights, lengths=MANY)
+    everybody = run(terms, weights, lengths=MANY, epsilon=1e-200, uniforms=np.full((B, K), 0.5))
+    assert (by_bounds[0] == everybody[0]).all()
+    assert (by_bounds[1] == everybody[1]).all()
+
+
+@pytest.mark.parametrize("drawn", [{}, {"temperature": 0.5, "epsilon": 0.1}, {"follow": True}])
+def test_bits_do_not_depend_on_where_arrays_lie(drawn):
+    terms = list(world(0, **LARGE).values())
+    weights = np.random.default_rng(0).random((B, len(terms)))
+    uniforms = np.random.default_rng(1).random((B, K))
+    first = run(terms, weights, uniforms=uniforms, lengths=MANY, **drawn)
+    for moved in range(1, 18):
+        for one, same in zip(
+            first, run(terms, weights, uniforms=uniforms, lengths=MANY, moved=moved, **drawn), strict=True
+        ):
+            np.testing.assert_array_equal(one, same)
 
 
 def test_entries_of_the_same_item_and_region_add_up():

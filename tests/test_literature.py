@@ -12,6 +12,7 @@ from scipy import sparse
 
 from recsys.kernels.greedy import greedy
 from recsys.kernels.plans import plan
+from recsys.kernels.rules import NONE
 from recsys.types import Coverage, Modular, Spread, Tables, Volume
 
 K, N = 4, 8
@@ -82,7 +83,7 @@ def test_rule_gives_its_published_slate(rule):
     laid = plan(terms, 1, N, K, Tables())
     picks = np.full((1, K), -1, np.int64)
     greedy(
-        np.array([N]), np.array([weights]), *(getattr(laid, f.name) for f in fields(laid)), K, 0.0, 0.0,
+        np.array([N]), np.array([weights]), *(getattr(laid, f.name) for f in fields(laid)), NONE.arrays(), K, 0.0, 0.0,
         np.zeros((1, K)), False, picks, np.zeros((1, K, len(terms)), np.float32), np.zeros((1, K), np.float32),
         np.zeros((1, len(terms))),
     )  # fmt: skip

@@ -64,7 +64,7 @@ def recommend(
     pool = candidates(fitted, data, seed=settings.seed, **asked)
     scale: Any = "fitted" if settings.slate.scale == "fitted" else None
     k = settings.headline if k is None else k
-    policy = settings.policy(spec)
+    policy = {**settings.policy(spec), "guards": settings.rules()}
     slates = rerank(pool, spec.blend or {"relevance": 1.0}, k, scale=scale, seed=settings.seed, **policy)
     chosen = _users(users, data.user_ids.tolist())
     frame = slates_frame({k: {spec.name: slates}}).drop(columns=["run", "k"])

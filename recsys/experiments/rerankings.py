@@ -39,9 +39,18 @@ def run_slates(
                     raise RecsysError(f"run '{spec.name}': {error}") from None
                 if k == config.headline:
                     seconds[spec.name] = took + (fitting if spec.kind == "base" else 0.0)
-            say(f"run: {spec.name}, {seconds[spec.name]:.2f} s")
+            say(f"run: {spec.name}, {seconds[spec.name]:.2f} s{_unmet(slates[config.headline][spec.name])}")
             bars.advance(task)
     return slates, seconds
+
+
+def _unmet(slates: Slates) -> str:
+    """Return how many slates do not meet each guard, where some do not."""
+    if slates.unmet is None:
+        return ""
+    counts = zip(slates.guards, (slates.unmet > 0).sum(axis=0).tolist(), strict=True)
+    found = [f"{name} in {count:,} of {len(slates.users):,} slates" for name, count in counts if count]
+    return f", not met: {', '.join(found)}" if found else ""
 
 
 def _run(preparation: Preparation, spec: RunSpec, base: Pool, k: int) -> tuple[Slates, float]:
@@ -51,25 +60,28 @@ def _run(preparation: Preparation, spec: RunSpec, base: Pool, k: int) -> tuple[S
     model, wanted = spec.model or config.model, spec.pool or config.pool
     if spec.model is not None or spec.pool is not None:
         candidates, fitting = pool(preparation, model, wanted)
-    policy = config.policy(spec)
+    policy, guards = config.policy(spec), config.rules()
     source = [*preparation.key, model.model_dump(), wanted.model_dump(), k]
 
     def make() -> Cell:
         rerank(candidates.block(0, 1), {"relevance": 1.0}, 1)  # the kernel is compiled before the clock starts
         scale = None if config.slate.scale == "none" else _scales(preparation, source, candidates, blend, k)
         start = time.perf_counter()
-        made = rerank(candidates, blend, k, scale=scale, seed=config.seed, **policy)
+        made = rerank(candidates, blend, k, scale=scale, guards=guards, seed=config.seed, **policy)
         took = time.perf_counter() - start
         arrays = {name: getattr(made, name) for name in ("users", "items", "scores", "contributions")}
         factors = {f"scale.{name}": np.array(value) for name, value in made.scales.items()}
         if made.log_propensity is not None:
             arrays["log_propensity"] = made.log_propensity
+        if made.unmet is not None:
+            arrays |= {"guards": np.array(made.guards), "unmet": made.unmet}
         return Cell({**arrays, "objectives": np.array(made.objectives), **factors}, took)
 
-    if any(":" in name for name in blend):  # somebody's own objective: its source is not in the key
+    if any(":" in name for name in (*blend, *config.guards)):  # somebody's own: its source is not in the key
         made = make()
         return _restore(made, candidates), fitting + made.seconds
-    cell = preparation.cache.cell("slates", [*source, config.slate.scale, blend, policy], make)
+    guarded = [config.guards] if config.guards else []
+    cell = preparation.cache.cell("slates", [*source, config.slate.scale, blend, policy, *guarded], make)
     return _restore(cell, candidates), fitting + cell.seconds
 
 
@@ -105,4 +117,6 @@ def _restore(cell: Cell, candidates: Pool) -> Slates:
         item_ids=candidates.context.item_ids,
         log_propensity=arrays.get("log_propensity"),
         scales={name[6:]: float(value) for name, value in arrays.items() if name.startswith("scale.")},
+        guards=tuple(str(name) for name in arrays.get("guards", ())),
+        unmet=arrays.get("unmet"),
     )

@@ -8,23 +8,29 @@ from numba import njit
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def compiled(fastmath: bool | set[str]) -> Callable[[F], F]:
+def compiled(fastmath: bool | set[str], counted: bool = True, inline: bool = False) -> Callable[[F], F]:
     """Return a decorator that compiles a function, which then runs without the interpreter lock.
 
-    `fastmath` is Numba's: all of it, none, or the names of what may be done to floating-point numbers.
+    `fastmath` is Numba's: all of it, none, or the names of what may be done to floating-point numbers. A function that
+    is not `counted` counts no references to arrays, and can make none: counting takes a locked instruction for each
+    array that a function is given, and what is called for each candidate takes no longer than that. With `inline` it is
+    written out wherever it is called.
 
     Numba keeps compiled code beside the source, or in the user's cache folder. Where it can write to neither (a
     read-only installation, a user without a home), each process compiles anew.
     """
     make: Any = njit
+    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
+    options |= {} if counted else {"_nrt": False}
+    options |= {"forceinline": True} if inline else {}
 
     def compile_(function: F) -> F:
         try:
-            result: F = make(cache=True, nogil=True, fastmath=fastmath, error_model="numpy")(function)
+            result: F = make(cache=True, **options)(function)
         except RuntimeError as error:
             if "no locator" not in str(error):
                 raise
-            result = make(nogil=True, fastmath=fastmath, error_model="numpy")(function)
+            result = make(**options)(function)
         return result
 
     return compile_

@@ -3,6 +3,11 @@
 One compiled loop serves every blend of the shapes. It is serial, without the interpreter lock and without
 allocation inside the loop over users; `recsys.selections` runs it over blocks of users on threads. The slow
 statement of the same rules is `recsys.kernels.references`.
+
+What is far from the slate takes a dot product for each candidate and pick. The largest similarity only grows with the
+slate, and a residual only shrinks: what a candidate gained when it was last looked at is the most that it can gain now.
+Candidates are therefore looked at again only where that much would win the slot; with picks that are drawn, weights
+below 0, means, sums or windows, all are.
 """
 
 import numpy as np
@@ -11,43 +16,60 @@ from recsys.kernels.compiled import compiled
 
 MODULAR, SPREAD, COVERAGE, VOLUME, SEATS, COUNTS, BY_SLOT = 0, 1, 2, 3, 4, 5, 6
 MAX, MEAN = 0, 1
-LINEAR, LOG, EXP, SQRT = 0, 1, 2, 3
+LINEAR, LOG, EXP, SQRT, LARGEST = 0, 1, 2, 3, 4
 NEARLY = 1.0 - 1e-6  # quotients of whole numbers are often equal: rounding is not to choose
+NONE = -1e300  # the largest of nothing, and the total of who may not be picked: finite, and below every other
+STRETCH = 32  # candidates of whom only the largest total is looked at where none can win
 FLOOR = 1e-6  # a squared residual below it is no volume: vectors are float32
+SLACK = 1e-12  # of a gain, by which a bound may fall short: logarithms need not be monotone to the last bit
 
-_compiled = compiled(fastmath=True)
+# No rounding but that which is written: where arrays lie may decide which instructions are used.
+EXACT = {"nnan", "ninf", "nsz"}
+_compiled = compiled(fastmath=EXACT, counted=False)
+_inlined = compiled(fastmath=EXACT, counted=False, inline=True)
 
 
-@_compiled
+@compiled(fastmath={*EXACT, "reassoc", "contract"}, counted=False, inline=True)
 def _dot(table, a, b, d):
-    total = np.float32(0.0)
-    for i in range(d):
+    """In any order: nothing is written, so it is the same one wherever arrays lie.
+
+    Of an index that could be negative a compiler makes no vector instructions.
+    """
+    total, a, b = np.float32(0.0), np.uintp(a), np.uintp(b)
+    for j in range(d):
+        i = np.uintp(j)
         total += table[a + i] * table[b + i]
     return total
 
 
-@_compiled
-def _spread_gain(settings, empty, state, members, n, gain):
-    if members == 0:
-        gain[:n] = empty
-    elif settings[2] == MAX:
-        gain[:n] = 1.0 - state[:n]
-    elif settings[2] == MEAN:
-        gain[:n] = 1.0 - state[:n] / members
+@compiled(fastmath={*EXACT, "reassoc", "contract"}, counted=False, inline=True)
+def _inner(basis, a, b, s):
+    """`_dot` of what is kept in double precision."""
+    total, a, b = 0.0, np.uintp(a), np.uintp(b)
+    for j in range(s):
+        r = np.uintp(j)
+        total += basis[a + r] * basis[b + r]
+    return total
+
+
+@_inlined
+def _spread_gain(near, p, picks, step, i):
+    """Look at the picks that candidate i has not met yet, and return its gain."""
+    tables, settings, empty, rows, states, met = near
+    offset, d, agg, members = settings[p, 0], settings[p, 1], settings[p, 2], step + settings[p, 3]
+    row, state = offset + rows[p, i] * d, states[p, i]
+    if agg == MAX:
+        for s in range(met[p, i], step):
+            state = max(state, np.float64(_dot(tables, offset + rows[p, picks[s]] * d, row, d)))
     else:
-        gain[:n] = members - state[:n]
-
-
-@_compiled
-def _spread_update(settings, table, rows, state, members, pick, n):
-    offset, d = settings[0], settings[1]
-    chosen = offset + rows[pick] * d
-    for i in range(n):
-        sim = _dot(table, chosen, offset + rows[i] * d, d)
-        if settings[2] != MAX:
-            state[i] += sim
-        elif members == 0 or sim > state[i]:
-            state[i] = sim
+        for s in range(met[p, i], step):
+            state += _dot(tables, offset + rows[p, picks[s]] * d, row, d)
+    states[p, i], met[p, i] = state, step
+    if members == 0:
+        return empty[p]
+    if agg == MAX:
+        return 1.0 - state
+    return 1.0 - state / members if agg == MEAN else members - state
 
 
 @_compiled
@@ -56,9 +78,7 @@ def _step(phi, c, a):
         return np.log(c + a) - np.log(c)
     if phi == EXP:
         return np.exp(-c) - np.exp(-(c + a))
-    if phi == SQRT:
-        return np.sqrt(c + a) - np.sqrt(c)
-    return max(0.0, a - c)
+    return np.sqrt(c + a) - np.sqrt(c)
 
 
 @_compiled
@@ -92,6 +112,9 @@ def _add_steps(phi, weight, c, cap, slot, share, n, gain):
         reached = min(c, cap)
         for i in range(n):
             gain[i] += weight * (min(c + slot * share[i], cap) - reached)
+    elif phi == LARGEST:
+        for i in range(n):
+            gain[i] += weight * max(0.0, slot * share[i] - c)
     else:
         for i in range(n):
             if share[i] != 0.0:
@@ -105,6 +128,9 @@ def _move_steps(phi, weight, before, after, cap, slot, share, n, gain):
         less = min(after, cap) - before
         for i in range(n):
             gain[i] += weight * (min(after + slot * share[i], cap) - min(before + slot * share[i], cap) - less)
+    elif phi == LARGEST:
+        for i in range(n):
+            gain[i] += weight * (max(0.0, slot * share[i] - after) - max(0.0, slot * share[i] - before))
     else:
         for i in range(n):
             if share[i] != 0.0:
@@ -127,9 +153,9 @@ def _cover_update(settings, rows, pointers, regions, values, line, share, slot, 
     for e in range(pointers[row], pointers[row + 1]):
         z = regions[e]
         before = covered[z]
-        after = max(before, slot * values[e]) if phi > SQRT else before + slot * values[e]
+        after = max(before, slot * values[e]) if phi == LARGEST else before + slot * values[e]
         covered[z] = after
-        if need[z] != 0.0 and before < cap[z]:
+        if need[z] != 0.0 and before < cap[z] and after != before:
             _move_steps(phi, need[z], before, after, cap[z], slot, share[line[z]], n, gain)
 
 
@@ -209,57 +235,125 @@ def _most_needed(need):
 
 
 @_compiled
-def _volume_gain(settings, quality, residual, n, gain):
+def _volume_start(spanned, p, n):
+    tables, settings, ridge, rows, _, own, residual, met, _, _, _ = spanned
+    offset, d = settings[p, 0], settings[p, 1]
     for i in range(n):
-        if settings[2] == 0:
-            gain[i] = 2.0 * np.log(quality[i]) + np.log(max(residual[i], FLOOR))
-        else:
-            gain[i] = quality[i] * np.sqrt(max(residual[i], 0.0))
+        row = offset + rows[p, i] * d
+        own[p, i] = (1.0 - ridge[p]) * _dot(tables, row, row, d) + ridge[p]
+        residual[p, i], met[p, i] = own[p, i], 0
+
+
+@_inlined
+def _project(spanned, p, last, i):
+    """Project what is held out of candidate i: more of its row of the Cholesky factor (Chen et al. 2018)."""
+    tables, settings, ridge, rows, _, _, residual, met, basis, held, squares = spanned
+    offset, d = settings[p, 0], settings[p, 1]
+    row, left, most = offset + rows[p, i] * d, residual[p, i], held.shape[1]
+    mine = (p * residual.shape[1] + i) * most
+    for s in range(met[p, i], last):
+        part = 0.0
+        if squares[p, s] > FLOOR:
+            pick = held[p, s]
+            part = (1.0 - ridge[p]) * _dot(tables, offset + rows[p, pick] * d, row, d)
+            part -= _inner(basis, (p * residual.shape[1] + pick) * most, mine, s)
+            part /= np.sqrt(squares[p, s])
+        basis[mine + s] = part
+        left -= part * part
+    residual[p, i], met[p, i] = left, last
+
+
+@_inlined
+def _hold(spanned, p, picks, step, n):
+    """Hold the last `window` picks; where one of them has just left, everybody's projection begins anew."""
+    _, settings, _, _, _, own, residual, met, _, held, squares = spanned
+    first = max(0, step - settings[p, 3])
+    if first > 0:
+        for i in range(n):
+            residual[p, i], met[p, i] = own[p, i], 0
+    for s in range(0 if first > 0 else max(0, step - 1), step - first):
+        held[p, s] = picks[first + s]
+        _project(spanned, p, s, held[p, s])
+        squares[p, s] = residual[p, held[p, s]]
+
+
+@_inlined
+def _volume_gain(spanned, p, step, i):
+    _, settings, _, _, quality, _, residual, _, _, _, _ = spanned
+    _project(spanned, p, min(step, settings[p, 3]), i)
+    if settings[p, 2] == 0:
+        return quality[p, i] + np.log(max(residual[p, i], FLOOR))
+    return quality[p, i] * np.sqrt(max(residual[p, i], 0.0))
+
+
+@_inlined
+def _volume_bound(spanned, p, i):
+    """The most that candidate i can gain: log x is at most x - 1, and near it for what is nearly a unit vector."""
+    _, settings, _, _, quality, own, _, _, _, _, _ = spanned
+    if settings[p, 2] == 0:
+        return quality[p, i] + (own[p, i] - 1.0)
+    return quality[p, i] * np.sqrt(max(own[p, i], 0.0))
+
+
+@_inlined
+def _top(total, tops, stretch, n):
+    """Set the largest total of a stretch of candidates."""
+    most = NONE
+    for i in range(stretch * STRETCH, min((stretch + 1) * STRETCH, n)):
+        most = max(most, total[i])
+    tops[stretch] = most
+
+
+@_inlined
+def _best(total, tops, n):
+    """Return the first of the largest."""
+    best = 0
+    for stretch in range(1, (n + STRETCH - 1) // STRETCH):
+        if tops[stretch] > tops[best]:
+            best = stretch
+    for i in range(best * STRETCH, n):
+        if total[i] == tops[best]:
+            return i
+    return 0
+
+
+@_inlined
+def _renew(terms, near, spanned, weight, slate, step, gain, total, i):
+    """Look at candidate i again: its gains by what takes dot products, and the sum of all its gains."""
+    shape, place = terms
+    total[i] = 0.0
+    for t in range(len(shape)):
+        if shape[t] == SPREAD:
+            gain[t, i] = _spread_gain(near, place[t], slate, step, i)
+        elif shape[t] == VOLUME:
+            gain[t, i] = _volume_gain(spanned, place[t], step, i)
+        total[i] += weight[t] * gain[t, i]
 
 
 @_compiled
-def _volume_update(settings, ridge, table, rows, basis, residual, pick, step, n):
-    """Project the pick out of every candidate: one more row of the Cholesky factor (Chen et al. 2018)."""
-    offset, d = settings[0], settings[1]
-    length = residual[pick]
-    if length <= FLOOR:
-        basis[step, :n] = 0.0
-        return
-    chosen = offset + rows[pick] * d
-    for i in range(n):
-        inner = (1.0 - ridge) * _dot(table, chosen, offset + rows[i] * d, d)
-        for s in range(step):
-            inner -= basis[s, pick] * basis[s, i]
-        basis[step, i] = inner / np.sqrt(length)
-    for i in range(n):
-        residual[i] -= basis[step, i] ** 2
+def _look_again(terms, near, spanned, weight, slate, step, gain, total, i):
+    """`_renew`, by a call: it is rare."""
+    _renew(terms, near, spanned, weight, slate, step, gain, total, i)
 
 
-@_compiled
-def _windowed_update(settings, ridge, table, rows, basis, residual, picks, step, n):
-    """Project the last `window` picks out of every candidate, from nothing: one of them has just left."""
-    window = settings[3]
-    _volume_start(settings, ridge, table, rows, residual, n)
-    for s in range(window):
-        basis[s, :n] = 0.0
-    for s in range(window):
-        _volume_update(settings, ridge, table, rows, basis, residual, picks[step - window + 1 + s], s, n)
-
-
-@_compiled
-def _volume_start(settings, ridge, table, rows, residual, n):
-    offset, d = settings[0], settings[1]
-    for i in range(n):
-        row = offset + rows[i] * d
-        residual[i] = (1.0 - ridge) * _dot(table, row, row, d) + ridge
-
-
-@_compiled
-def _best(total, alive, n):
-    pick = -1
-    for i in range(n):
-        if alive[i] and (pick < 0 or total[i] > total[pick]):
-            pick = i
+@_inlined
+def _best_by_bounds(terms, near, spanned, weight, slate, step, gain, total, tops, n):
+    """Return the best candidate where totals are the most that each can have: only those above it are looked at."""
+    slack = 0.0
+    for t in range(len(weight)):
+        slack += SLACK * abs(weight[t])
+    first = _best(total, tops, n)
+    _renew(terms, near, spanned, weight, slate, step, gain, total, first)
+    pick, least = first, total[first] - SLACK * abs(total[first]) - slack
+    for stretch in range((n + STRETCH - 1) // STRETCH):
+        if tops[stretch] < least:
+            continue
+        for i in range(stretch * STRETCH, min((stretch + 1) * STRETCH, n)):
+            if total[i] >= least and i != first:
+                _renew(terms, near, spanned, weight, slate, step, gain, total, i)
+                if total[i] > total[pick] or (total[i] == total[pick] and i < pick):
+                    pick, least = i, total[i] - SLACK * abs(total[i]) - slack
+        _top(total, tops, stretch, n)
     return pick
 
 
@@ -271,12 +365,12 @@ def _pull(total, i, best, temperature):
 
 
 @_compiled
-def _drawn(total, alive, n, temperature, epsilon, uniform):
+def _drawn(total, tops, alive, n, temperature, epsilon, uniform):
     """Return a draw from what is left, and its log-probability.
 
     With probability `epsilon` any of it, else one from the softmax of total / temperature: the best at temperature 0.
     """
-    best, mass, count = _best(total, alive, n), 0.0, 0
+    best, mass, count = _best(total, tops, n), 0.0, 0
     for i in range(n):
         if alive[i]:
             count += 1
@@ -304,58 +398,163 @@ def _deviation(gain, alive, n):
 
 
 @_compiled
-def greedy(
-    lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start, cover,
-    seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start, volume,
-    volume_ridge, volume_rows, volume_quality, k, temperature, epsilon, uniforms, follow, picks, contributions,
-    log_propensity, deviations,
-):  # fmt: skip
-    """Fill `picks` (B, k), `contributions` (B, k, T), `log_propensity` (B, k) and `deviations` (B, T).
+def _count(rules, b, i, counts):
+    """Count candidate i in its groups."""
+    codes, _, _, pointers, groups, _, _ = rules
+    for e in range(pointers[codes[b, i]], pointers[codes[b, i] + 1]):
+        counts[groups[e]] += 1
 
-    `weights` is (B, T), the rest is a `Plan`'s. With `temperature` or `epsilon` > 0 every pick is drawn with
-    `uniforms` (B, k).
-    With `follow` the picks are the candidates in their own order, and `deviations` is the standard deviation of
-    each term's gain over the candidates left, averaged over the steps.
+
+@_compiled
+def _close(rules, b, n, alive, kept, counts):
+    """Take who may not be shown out of the race, keep slots for who is pinned, and count these: they will be there."""
+    _, closed, pins, _, _, _, _ = rules
+    for g in range(len(counts)):
+        counts[g] = 0
+    for i in range(n):
+        alive[i], kept[i] = not closed[b, i], False
+    for r in range(pins.shape[1]):
+        if pins[b, r] >= 0:
+            kept[pins[b, r]] = True
+            _count(rules, b, pins[b, r], counts)
+
+
+@_compiled
+def _pinned(rules, b, slot, alive):
+    """Return who the slot is kept for, -1 = nobody who is left."""
+    pin = rules[2][b, slot]
+    return pin if pin >= 0 and alive[pin] else -1
+
+
+@_compiled
+def _next_pinned(rules, b, slot, alive):
+    for r in range(slot, rules[2].shape[1]):
+        if _pinned(rules, b, r, alive) >= 0:
+            return _pinned(rules, b, r, alive)
+    return -1
+
+
+@_compiled
+def _serves(rules, b, i, lacks):
+    """Return how many groups that lack picks candidate i belongs to."""
+    codes, _, _, pointers, groups, _, _ = rules
+    served = 0
+    for e in range(pointers[codes[b, i]], pointers[codes[b, i] + 1]):
+        served += lacks[groups[e]] > 0
+    return served
+
+
+@_compiled
+def _admit(rules, b, slot, n, alive, kept, counts, lacks, free):
+    """Say who may take a slot: free[i]; and return whether anybody may.
+
+    Nobody of a group that is full; and only who serves groups that lack picks, where as many are lacking as slots are
+    left: each pick serves as many as it takes for all to come out, or as anybody can.
     """
-    terms, most = len(shape), picks.shape[1]
-    width = 0
-    for b in range(len(lengths)):
-        width = max(width, lengths[b])
-    gain = np.zeros((terms, width))
-    total = np.zeros(width)
-    alive = np.zeros(width, dtype=np.bool_)
-    states = np.zeros((len(spread), width))
-    covered = np.zeros(need.shape[1])
-    basis = np.zeros((len(volume), max(most, 1), width))
-    residual = np.zeros((len(volume), width))
-    lines = np.zeros(len(cover) + 1, dtype=np.int64)
-    line = np.zeros(need.shape[1], dtype=np.int64)
-    region = np.zeros(1 + _most_needed(need), dtype=np.int64)
-    share = np.zeros((len(region), width), dtype=np.float32)
+    codes, _, _, pointers, groups, least, most = rules
+    for g in range(len(counts)):
+        lacks[g] = 0
+    some = False
+    for i in range(n):
+        free[i] = alive[i] and not kept[i]
+        for e in range(pointers[codes[b, i]], pointers[codes[b, i] + 1]):
+            free[i] = free[i] and counts[groups[e]] < most[groups[e]]
+        some = some or free[i]
+        if free[i]:
+            for e in range(pointers[codes[b, i]], pointers[codes[b, i] + 1]):
+                lacks[groups[e]] += 1  # how many there are to be had
+    lacking, left, best = 0, 0, 0
+    for g in range(len(counts)):
+        lacks[g] = max(0, min(lacks[g], least[g] - counts[g]))
+        lacking += lacks[g]
+    for r in range(slot, rules[2].shape[1]):
+        left += _pinned(rules, b, r, alive) < 0
+    if lacking < left:
+        return some
+    for i in range(n):
+        if free[i]:
+            best = max(best, _serves(rules, b, i, lacks))
+    wanted = min(best, (lacking + left - 1) // left)
+    for i in range(n):
+        free[i] = free[i] and _serves(rules, b, i, lacks) >= wanted
+    return some
+
+
+@_compiled
+def _pick_all(
+    lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start,
+    cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
+    volume, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow, picks,
+    contributions, log_propensity, deviations, kept, counts, lacks, free, gain, total, tops, alive, covered, states,
+    met, own, residual, projected, basis, held, squares, bounded, lines, line, region, share,
+):  # fmt: skip
+    """`greedy`, in arrays that it has made."""
+    terms, guarded = len(shape), len(rules[0]) > 0
     for b in range(len(lengths)):
         n = lengths[b]
         alive[:n] = True
-        covered[:] = start[b]
+        if guarded:
+            _close(rules, b, n, alive, kept, counts)
+        for z in range(len(covered)):
+            covered[z] = start[b, z]
         _cover_lay(
             cover, cover_rows[:, b], cover_pointers, cover_regions, cover_values, need[b], n, lines, region, line, share
         )
+        slate, weight = picks[b], weights[b]
+        near = (tables, spread, spread_empty, spread_rows[:, b], states, met)
+        spanned = (
+            tables, volume, volume_ridge, volume_rows[:, b], volume_quality[:, b], own, residual, projected, basis,
+            held, squares,
+        )  # fmt: skip
+        every = follow or temperature > 0.0 or epsilon > 0.0
         for t in range(terms):
             p = place[t]
+            bounded[t] = False
             if shape[t] == MODULAR:
                 for i in range(n):
                     gain[t, i] = modular[p, b, i]
             elif shape[t] == SPREAD:
+                bounded[t] = not every and weight[t] >= 0.0 and spread[p, 2] == MAX
+                met[p, :n] = 0
                 for i in range(n):
-                    states[p, i] = spread_start[p, b, i]
+                    states[p, i] = NONE if spread[p, 2] == MAX else 0.0  # the largest of nothing, or its sum
+                if spread[p, 3]:
+                    for i in range(n):
+                        states[p, i] = spread_start[p, b, i]
             elif shape[t] == VOLUME:
-                _volume_start(volume[p], volume_ridge[p], tables, volume_rows[p, b], residual[p], n)
+                bounded[t] = not every and weight[t] >= 0.0 and volume[p, 3] >= min(k, n)
+                _volume_start(spanned, p, n)
+        some, same = bounded.any(), not every and not guarded
+        for t in range(terms):
+            same = same and (bounded[t] or shape[t] == MODULAR)
         for step in range(min(k, n)):
-            total[:n] = 0.0
+            pin = -1
+            if guarded:
+                pin = _pinned(rules, b, step, alive)
+                if pin < 0 and not _admit(rules, b, step, n, alive, kept, counts, lacks, free):
+                    pin = _next_pinned(rules, b, step, alive)
+                    if pin < 0:
+                        break
+            anew = step <= 1 or not same  # else totals are what they were, but for those looked at again
+            if anew:
+                for i in range(n):
+                    total[i] = 0.0
             for t in range(terms):
                 p = place[t]
                 if shape[t] == SPREAD:
-                    members = step + spread[p, 3]
-                    _spread_gain(spread[p], spread_empty[p], states[p], members, n, gain[t])
+                    if not bounded[t] or step + spread[p, 3] <= 1:  # the gain of an empty slate bounds nothing
+                        for i in range(n):
+                            if alive[i]:
+                                gain[t, i] = _spread_gain(near, p, slate, step, i)
+                elif shape[t] == VOLUME:
+                    _hold(spanned, p, slate, step, n)
+                    if not bounded[t]:
+                        for i in range(n):
+                            if alive[i]:
+                                gain[t, i] = _volume_gain(spanned, p, step, i)
+                    elif step == 0:
+                        for i in range(n):
+                            gain[t, i] = _volume_bound(spanned, p, i)
                 elif shape[t] == COVERAGE and (step == 0 or cover_slots[p, step] != cover_slots[p, step - 1]):
                     _cover_gain(
                         cover[p, 1], lines[p : p + 2], region, share, cover_slots[p, step], need[b], cap[b], covered, n,
@@ -368,30 +567,45 @@ def greedy(
                         cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, lines[p : p + 2],
                         region, need[b], patience[b], covered, n, gain[t],
                     )  # fmt: skip
-                elif shape[t] == VOLUME:
-                    _volume_gain(volume[p], volume_quality[p, b], residual[p], n, gain[t])
                 elif shape[t] == BY_SLOT:
                     for i in range(n):
                         gain[t, i] = by_slot[p, b, step, i]
+                if anew:
+                    for i in range(n):
+                        total[i] += weight[t] * gain[t, i]
+            for s in range(0 if anew else step - 1, step):
+                total[slate[s]] = NONE
+                _top(total, tops, slate[s] // STRETCH, n)
+            if guarded:
                 for i in range(n):
-                    total[i] += weights[b, t] * gain[t, i]
-            if follow:
+                    if not free[i]:
+                        total[i] = NONE
+            if anew:
+                for stretch in range((n + STRETCH - 1) // STRETCH):
+                    _top(total, tops, stretch, n)
+            if pin >= 0:
+                pick = pin
+                _look_again((shape, place), near, spanned, weight, slate, step, gain, total, pick)
+            elif follow:
                 pick = step
                 for t in range(terms):
                     deviations[b, t] += _deviation(gain[t], alive, n) / min(k, n)
             elif temperature > 0.0 or epsilon > 0.0:
-                pick, log_propensity[b, step] = _drawn(total, alive, n, temperature, epsilon, uniforms[b, step])
+                pick, log_propensity[b, step] = _drawn(
+                    total, tops, free if guarded else alive, n, temperature, epsilon, uniforms[b, step]
+                )
+            elif some:
+                pick = _best_by_bounds((shape, place), near, spanned, weight, slate, step, gain, total, tops, n)
             else:
-                pick = _best(total, alive, n)
-            picks[b, step] = pick
+                pick = _best(total, tops, n)
+            slate[step] = pick
             alive[pick] = False
+            if guarded and not kept[pick]:
+                _count(rules, b, pick, counts)
             for t in range(terms):
                 p = place[t]
-                contributions[b, step, t] = weights[b, t] * gain[t, pick]
-                if shape[t] == SPREAD:
-                    members = step + spread[p, 3]
-                    _spread_update(spread[p], tables, spread_rows[p, b], states[p], members, pick, n)
-                elif shape[t] == COVERAGE:
+                contributions[b, step, t] = weight[t] * gain[t, pick]
+                if shape[t] == COVERAGE:
                     _cover_update(
                         cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, line, share,
                         cover_slots[p, step], need[b], cap[b], covered, pick, n, gain[t],
@@ -402,11 +616,48 @@ def greedy(
                     _count_update(
                         cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, covered, pick
                     )
-                elif shape[t] == VOLUME and step < volume[p, 3]:
-                    _volume_update(
-                        volume[p], volume_ridge[p], tables, volume_rows[p, b], basis[p], residual[p], pick, step, n
-                    )
-                elif shape[t] == VOLUME:
-                    _windowed_update(
-                        volume[p], volume_ridge[p], tables, volume_rows[p, b], basis[p], residual[p], picks[b], step, n
-                    )
+
+
+@compiled(fastmath=EXACT)
+def greedy(
+    lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start,
+    cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
+    volume, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow, picks,
+    contributions, log_propensity, deviations,
+):  # fmt: skip
+    """Fill `picks` (B, k), `contributions` (B, k, T), `log_propensity` (B, k) and `deviations` (B, T).
+
+    `weights` is (B, T), `rules` are the arrays of a `Rules`, the rest is a `Plan`'s. With `temperature` or `epsilon`
+    > 0 every pick that is not pinned is drawn with `uniforms` (B, k).
+    With `follow` the picks are the candidates in their own order, and `deviations` is the standard deviation of
+    each term's gain over the candidates left, averaged over the steps.
+    """
+    terms, most = len(shape), picks.shape[1]
+    width = 0
+    for b in range(len(lengths)):
+        width = max(width, lengths[b])
+    gain = np.zeros((terms, width))
+    total, tops = np.zeros(width), np.zeros(width // STRETCH + 1)
+    alive, kept, free = np.zeros(width, np.bool_), np.zeros(width, np.bool_), np.zeros(width, np.bool_)
+    counts, lacks = np.zeros(len(rules[5]), dtype=np.int64), np.zeros(len(rules[5]), dtype=np.int64)
+    covered = np.zeros(need.shape[1])
+    states = np.zeros((len(spread), width))
+    met = np.zeros((len(spread), width), dtype=np.int64)
+    own, residual = np.zeros((len(volume), width)), np.zeros((len(volume), width))
+    projected = np.zeros((len(volume), width), dtype=np.int64)
+    basis = np.zeros(len(volume) * width * max(most, 1))
+    held = np.zeros((len(volume), max(most, 1)), dtype=np.int64)
+    squares = np.zeros((len(volume), max(most, 1)))
+    bounded = np.zeros(terms, dtype=np.bool_)
+    lines = np.zeros(len(cover) + 1, dtype=np.int64)
+    line = np.zeros(need.shape[1], dtype=np.int64)
+    region = np.zeros(1 + _most_needed(need), dtype=np.int64)
+    share = np.zeros((len(region), width), dtype=np.float32)
+    _pick_all(
+        lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows,
+        spread_start, cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values,
+        cover_slots, need, cap, start, volume, volume_ridge, volume_rows, volume_quality, rules, k, temperature,
+        epsilon, uniforms, follow, picks, contributions, log_propensity, deviations, kept, counts, lacks, free,
+        gain, total, tops, alive, covered, states, met, own, residual, projected, basis, held, squares, bounded,
+        lines, line, region, share,
+    )  # fmt: skip

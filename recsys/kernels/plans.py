@@ -49,7 +49,7 @@ class Plan:
     volume: Longs  # (Tv, 4) offset in tables, d, form, window
     volume_ridge: Doubles  # (Tv,)
     volume_rows: Longs  # (Tv, B, N)
-    volume_quality: Doubles  # (Tv, B, N), positive
+    volume_quality: Doubles  # (Tv, B, N), of form "log" 2 log of it
 
 
 def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Plan:
@@ -86,7 +86,7 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
         ).reshape(-1, 4),
         spread_empty=np.array([t.empty for t in spread], np.float64),
         spread_rows=_stack([t.rows for t in spread], block, np.int64),
-        spread_start=_stack([np.zeros(block) if t.start is None else t.start for t in spread], block, np.float32),
+        spread_start=_starts([t.start for t in spread], block),
         cover=np.array(
             [(heads[i], PHIS[t.phi], ends[i], ends[i] - counted[i]) for i, t in enumerate(cover)], np.int64
         ).reshape(-1, 4),
@@ -111,8 +111,15 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
         ).reshape(-1, 4),
         volume_ridge=np.array([t.ridge for t in volume], np.float64),
         volume_rows=_stack([t.rows for t in volume], block, np.int64),
-        volume_quality=_stack([np.ones(block) if t.quality is None else t.quality for t in volume], block, np.float64),
+        volume_quality=_stack([_quality(t, block) for t in volume], block, np.float64),
     )
+
+
+def _quality(term: Volume, block: tuple[int, int]) -> Doubles:
+    if term.quality is None:
+        return np.full(block, 0.0 if term.form == "log" else 1.0)
+    quality = term.quality.astype(np.float64)
+    return 2.0 * np.log(quality) if term.form == "log" else quality
 
 
 def _shape(term: Term) -> int:
@@ -141,7 +148,7 @@ def _finite(kind: str, name: str, array: Anys | None, expected: tuple[int, ...])
         return
     if array.shape != expected:
         raise RecsysError(f"a {kind} term's {name} has shape {array.shape}, expected {expected}")
-    if not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise RecsysError(f"a {kind} term's {name} holds NaN or infinity, expected finite numbers")
 
 
@@ -163,7 +170,8 @@ def _end_to_end(vectors: Sequence[Floats]) -> tuple[Floats, list[int]]:
 
 def _join(matrices: Sequence[Any]) -> tuple[Longs, Ints, Floats, list[int]]:
     """Return the rows of several CSR matrices as one, columns end to end, and where each one's rows begin."""
-    pointers, regions, values, heads = [], [], [], []
+    pointers, regions, values = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)], [np.zeros(0, np.float32)]
+    heads: list[int] = []
     rows = entries = columns = 0
     for given in matrices:
         matrix = given
@@ -172,24 +180,29 @@ def _join(matrices: Sequence[Any]) -> tuple[Longs, Ints, Floats, list[int]]:
             matrix.sum_duplicates()
         heads.append(rows)
         pointers.append(matrix.indptr.astype(np.int64) + entries)
-        regions.append((matrix.indices + columns).astype(np.int32))
-        values.append(matrix.data.astype(np.float32))
+        regions.append((matrix.indices + columns if columns else matrix.indices).astype(np.int32, copy=False))
+        values.append(matrix.data.astype(np.float32, copy=False))
         rows += len(matrix.indptr)
         entries += matrix.nnz
         columns += matrix.shape[1]
-    none = np.zeros(0, np.int64)
-    return (
-        np.concatenate([none, *pointers]),
-        np.concatenate([np.zeros(0, np.int32), *regions]),
-        np.concatenate([np.zeros(0, np.float32), *values]),
-        heads,
-    )
+    return _ends(pointers), _ends(regions), _ends(values), heads
+
+
+def _ends(arrays: list[Any]) -> Any:
+    """Return the arrays end to end; the only one after the first, which is empty, as it is."""
+    return np.ascontiguousarray(arrays[1]) if len(arrays) == 2 else np.concatenate(arrays)
 
 
 def _stack(arrays: Sequence[Anys], shape: tuple[int, ...], dtype: Any) -> Any:
     if not arrays:
         return np.zeros((0, *shape), dtype)
     return np.stack([np.asarray(a, dtype=dtype) for a in arrays])
+
+
+def _starts(starts: Sequence[Floats | None], block: tuple[int, int]) -> Floats:
+    if all(start is None for start in starts):
+        return np.zeros((len(starts), 0, 0), np.float32)
+    return np.stack([np.zeros(block, np.float32) if s is None else s.astype(np.float32) for s in starts])
 
 
 def _beside(arrays: Sequence[Doubles], users: int) -> Doubles:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from recsys.kernels.plans import NO_CAP
-from recsys.types import Counts, Coverage, Modular, Seats, Spread, Term
+from recsys.types import Counts, Coverage, Modular, Pool, Rule, Seats, Spread, Term
 from recsys.types.arrays import Anys, Doubles
 
 FLOOR = 1e-6
@@ -48,6 +48,38 @@ def greedy(terms: Sequence[Term], weights: Sequence[float], user: int, n: int, k
         total = np.where(np.isin(np.arange(n), slate), -np.inf, total)
         slate.append(int(np.argmax(total)))
     return slate
+
+
+def allowed(rules: Sequence[Rule], pool: Pool, user: int, slate: Sequence[int], k: int) -> list[int]:
+    """Return which candidates of `user` may take the next slot of k, given the positions in `slate`."""
+    items = [int(item) for item in pool.items[user] if item >= 0]
+    shut = {i for i, item in enumerate(items) if any(r.closed is not None and r.closed[item] for r in rules)}
+    pins = {}
+    for rule in rules:
+        for r, item in enumerate([] if rule.pins is None else rule.pins[user].tolist()):
+            if item in items and items.index(item) not in shut:
+                pins[r] = items.index(item)
+    waiting = {r: i for r, i in sorted(pins.items()) if i not in slate}
+    if len(slate) in waiting:
+        return [waiting[len(slate)]]
+    groups = [(r, g) for r in rules if r.groups is not None for g in range(r.groups.shape[1])]
+    members = [{i for i, item in enumerate(items) if r.groups[item, g] > 0} for r, g in groups]  # type: ignore[index]
+    counts = [len(who & {*slate, *pins.values()}) for who in members]
+    full = {
+        i for (r, g), who, n in zip(groups, members, counts, strict=True) for i in who
+        if r.most is not None and n >= r.most[g]
+    }  # fmt: skip
+    free = [i for i in range(len(items)) if i not in {*slate, *shut, *pins.values(), *full}]
+    if not free:
+        return list(waiting.values())[:1]
+    needs = [0 if r.least is None else int(r.least[g]) - n for (r, g), n in zip(groups, counts, strict=True)]
+    lacks = [max(0, min(need, len(who & set(free)))) for need, who in zip(needs, members, strict=True)]
+    left = sum(r not in waiting for r in range(len(slate), k))
+    if sum(lacks) < left:
+        return free
+    serves = {i: sum(i in who for who, lack in zip(members, lacks, strict=True) if lack) for i in free}
+    wanted = min(max(serves.values()), -(-sum(lacks) // left))
+    return [i for i in free if serves[i] >= wanted]
 
 
 def _spread(term: Spread, user: int, slate: Sequence[int], i: int) -> float:

@@ -150,17 +150,20 @@ def facility_location(
     table, at = vectors(pool.context, space, "facility_location"), rows(pool)
     weight = worth(pool, form, slope, offset, "facility_location")[:, of]
     total = weight.sum(axis=1, keepdims=True)
-    sims = np.maximum(table[at] @ table[at[:, of]].transpose(0, 2, 1), 0.0) ** 2
+    sims = table[at] @ table[at[:, of]].transpose(0, 2, 1)
+    np.square(np.maximum(sims, 0.0, out=sims), out=sims)
     themselves = np.arange(weight.shape[1], dtype=np.int32)
     sims[:, themselves, themselves] = present(pool)[:, of]
-    pointers = np.arange(at.size + 1) * weight.shape[1]
+    pointers = np.arange(at.size + 1, dtype=np.int32 if sims.size < 2**31 else np.int64) * weight.shape[1]
     columns = np.tile(themselves, at.size)
     start = None
     if history:
         train = pool.context.need_train("facility_location")
         start = nearest_in_profile(table, train, pool.users, at[:, of]) ** 2
+    standing = sparse.csr_array((sims.ravel(), columns, pointers), shape=(at.size, weight.shape[1]))
+    standing.has_canonical_format = True  # as it is made: to look would take as long as to make it
     return Coverage(
-        sparse.csr_array((sims.ravel(), columns, pointers), shape=(at.size, weight.shape[1])),
+        standing,
         np.arange(at.size, dtype=np.int64).reshape(at.shape),
         weight / np.where(total > 0, total, 1.0),
         "max",

@@ -35,6 +35,7 @@ class Workshop:
         made = self.pools.get(key, lambda: Terms(pool(self.preparation, config.model, config.pool)[0]))
         blend = next(iter(config.blends.values()), {"relevance": 1.0})
         policy: dict[str, Any] = {**config.policy(config.runs()[-1]), "seed": config.seed, "terms": made}
+        policy["guards"] = config.rules()
         return {
             k: rerank(made.pool, blend, k, scale=self._scales(config, key, made, blend, k), **policy)
             for k in sorted({int(metric.partition("@")[2]) for metric in self.metrics})

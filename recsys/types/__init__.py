@@ -3,6 +3,7 @@
 from recsys.types.datasets import Dataset, Interactions, Items
 from recsys.types.errors import RecsysError, unknown
 from recsys.types.evaluations import Answer, Evaluation, PerCatalogue, PerMap, PerUser, Yardstick
+from recsys.types.guards import Guard, Rule
 from recsys.types.maps import TasteMap
 from recsys.types.models import Factors, Model, Scorer, Side
 from recsys.types.negatives import Negatives
@@ -12,7 +13,7 @@ from recsys.types.splits import Split
 from recsys.types.terms import Counts, Coverage, Modular, Seats, Spread, Term, Volume
 
 __all__ = [
-    "Answer", "Context", "Counts", "Coverage", "Dataset", "Evaluation", "Factors", "Interactions", "Items", "Model",
-    "Modular", "Negatives", "PerCatalogue", "PerMap", "PerUser", "Pool", "RecsysError", "Scorer", "Seats", "Side",
-    "Slates", "Split", "Spread", "Tables", "TasteMap", "Term", "Volume", "Yardstick", "unknown",
+    "Answer", "Context", "Counts", "Coverage", "Dataset", "Evaluation", "Factors", "Guard", "Interactions", "Items",
+    "Model", "Modular", "Negatives", "PerCatalogue", "PerMap", "PerUser", "Pool", "RecsysError", "Rule", "Scorer",
+    "Seats", "Side", "Slates", "Split", "Spread", "Tables", "TasteMap", "Term", "Volume", "Yardstick", "unknown",
 ]  # fmt: skip

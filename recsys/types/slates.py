@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from recsys.types.arrays import Floats, Ints, Strings
+from recsys.types.arrays import Floats, Ints, Longs, Strings
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,3 +19,5 @@ class Slates:
     item_ids: Strings
     log_propensity: Floats | None = None  # (U, k) log-probability of each pick given those before it
     scales: Mapping[str, float] = field(default_factory=dict)  # what each objective's gain was multiplied by
+    guards: tuple[str, ...] = ()  # Q names of the hard rules, in the order in which they were given
+    unmet: Longs | None = None  # (U, Q) by how many picks or slots each is not met; None without guards

@@ -1,0 +1,218 @@
+"""How fast slates are made, beside pyversity: `python benchmarks/slates.py`.
+
+pyversity is installed from its package into an environment that is removed at the end, and both sides re-rank the same
+made-up pools: the best items of users and items with tastes, in 64 dimensions. Figures are processor time of one core
+(BLAS has one thread), medians over rounds that alternate, means over settings of the knob: ours is the whole of
+`rerank` for a batch of users, theirs one call for each user. Unit vectors of items are at hand on our side and made by
+each call on theirs.
+
+In the same run every slate is compared where both sides define the same, pick by pick, but for candidates whose gains
+are less than 1e-6 apart, as pyversity computes in single precision (1e-4 for COVER, whose gains are sums of 200 roots):
+if they differ, the exit code is 1. `floor` is what a user takes at least where all candidates are looked at for each
+pick: bytes of vectors, and multiplications with an addition; bounds make it fewer. The blend of five objectives of all
+shapes is held against the sum of its single runs, and two threads against one by wall time. Writes
+`benchmarks/results/slates.csv`.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from agreement import VERSIONS, environment
+from agreement_slates import FACTORS, PLAIN, TOLERANCE, Blend, dpp, lacking, of
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from recsys import rerank, seeds
+from recsys.files import replacing
+from recsys.runs import environment as around
+from recsys.types import Context, Factors, Pool, TasteMap
+from recsys.types.arrays import Ints
+
+RESULTS = Path(__file__).parent / "results" / "slates.csv"
+PEER_SIDE = Path(__file__).parent / "peers" / "speed_of_pyversity.py"
+ITEMS, TASTES, D = 4000, 20, 64
+KNOBS = (0.3, 0.5, 0.7)
+COLUMNS = ("what", "ours", "theirs", "unit", "ratio", "target", "direction", "floor", "machine", "versions", "commit")
+FIVE: Blend = {
+    "relevance": 1.0,
+    "novelty": 0.1,
+    "diversity": {"weight": 0.3, **FACTORS},
+    "volume": {"weight": 0.1, **FACTORS},
+    "negative_space": 0.3,
+}
+
+
+class Case(NamedTuple):
+    """A strategy on pools of n, and the blend that is the same or the nearest."""
+
+    what: str
+    n: int
+    k: int
+    strategy: str
+    blend: Callable[[Pool, float], Blend]
+    target: float | None
+    floor: tuple[int, int]  # rows of vectors that are read, multiplications with an addition
+    same: bool = True
+    settings: dict[str, Any] = {}  # noqa: RUF012
+    tolerance: float = TOLERANCE
+
+    @property
+    def users(self) -> int:
+        return 204_800 // self.n
+
+
+def volume(n: int, k: int) -> tuple[int, int]:
+    """Return the floor of a determinant: a product with each pick, and with each row of the factor so far."""
+    return n, n * D + n * (k - 1) * D + n * (k - 1) * (k - 2) // 2
+
+
+MMR, SSD = of("agreement_slates:clipped"), of("ssd", **FACTORS)
+CASES = [
+    Case("MMR, 100 candidates, k = 10", 100, 10, "mmr", MMR, 20, (100, 100 * 9 * D)),
+    Case("DPP, 100 candidates, k = 10", 100, 10, "dpp", dpp(0.0), 20, volume(100, 10)),
+    Case("MMR, 1,000 candidates, k = 20", 1000, 20, "mmr", MMR, 8, (1000, 1000 * 19 * D)),
+    Case("DPP, 1,000 candidates, k = 20", 1000, 20, "dpp", dpp(0.0), 8, volume(1000, 20)),
+    Case("SSD, 200 candidates, k = 10", 200, 10, "ssd", SSD, 20, volume(200, 10), True, PLAIN),
+    Case(
+        "facility location (50 targets; theirs COVER, a root of sums over all), 200 candidates, k = 10", 200, 10,
+        "cover", of("facility_location", **FACTORS), 20, (200, 200 * 50 * (D + 2)), False,
+    ),
+    Case(
+        "COVER (Coverage, phi = sqrt, 200 targets), 200 candidates, k = 10", 200, 10, "cover",
+        of("agreement_slates:cover"), None, (200, 200 * 200 * (D + 10)), True, {}, 1e-4,  # sums of 200 roots
+    ),
+]  # fmt: skip
+
+
+def world(n: int, users: int) -> Pool:
+    """Return the n best items of users with a few tastes each; scores have a deviation of 1 over all items."""
+    rng = seeds.generator(0, "benchmark", "slates")
+    taste = rng.integers(0, TASTES, ITEMS)
+    centres = rng.standard_normal((TASTES, D))
+    item = centres[taste] + rng.standard_normal((ITEMS, D))
+    user = rng.dirichlet(np.full(TASTES, 0.3), users) @ centres + 0.3 * rng.standard_normal((users, D))
+    scores = user @ item.T
+    scores = ((scores - scores.mean(axis=1, keepdims=True)) / scores.std(axis=1, keepdims=True)).astype(np.float32)
+    items = np.argsort(-scores, axis=1, kind="stable")[:, :n].astype(np.int32)
+    train = sparse.csr_array((rng.random((users, ITEMS)) < 0.02).astype(np.float32))
+    hard = sparse.csr_array((np.ones(ITEMS, np.float32), (np.arange(ITEMS), taste)), shape=(ITEMS, TASTES))
+    vectors = item.astype(np.float32)
+    factors = Factors(user.astype(np.float32), vectors, vectors[0], 1.0, 1.0, 1.0, 0.0, 1.0, 0.0)
+    context = Context(
+        np.arange(users).astype(str), np.arange(ITEMS).astype(str), train=train, factors=factors,
+        make_maps=lambda: (TasteMap("tastes", hard, "made up", 0),),
+    )  # fmt: skip
+    return Pool(np.arange(users, dtype=np.int32), items, np.take_along_axis(scores, items, axis=1), context)
+
+
+def theirs(python: Path, case: Case, pool: Pool) -> tuple[float, list[Ints]]:
+    """Return the processor seconds of all settings of the knob, and the picks of each."""
+    told = [(case.k, {"strategy": case.strategy, "diversity": d, **case.settings}) for d in KNOBS]
+    one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        vectors = pool.context.need_factors("this").item_factors
+        np.savez(folder / "pools.npz", items=pool.items, scores=pool.scores, vectors=vectors)
+        (folder / "cases.json").write_text(json.dumps(told), encoding="utf-8")
+        subprocess.run([python, "-I", PEER_SIDE, folder], check=True, env={**os.environ, **one})
+        with np.load(folder / "theirs.npz") as stored:
+            seconds = sum(float(stored[f"seconds {number}"]) for number in range(len(told)))
+            return seconds, [stored[f"picks {number}"] for number in range(len(told))]
+
+
+def ours(case: Case, pool: Pool) -> tuple[float, list[Ints]]:
+    """The same of ours."""
+    seconds, picks = 0.0, []
+    for blend in [case.blend(pool, d) for d in KNOBS]:
+        took, slates = timed(time.process_time, pool, blend, case.k)
+        seconds += took
+        picks.append((pool.items[:, None, :] == slates[:, :, None]).argmax(axis=2))
+    return seconds, picks
+
+
+def timed(clock: Callable[[], float], pool: Pool, blend: Blend, k: int, threads: int = 1) -> tuple[float, Ints]:
+    start = clock()
+    slates = rerank(pool, blend, k, scale=None, threads=threads)
+    return clock() - start, slates.items
+
+
+def beside(python: Path, case: Case, rounds: int) -> tuple[list[object], float]:
+    """Return the row of a case, and by how much the worth of picks that differ is apart."""
+    pool = world(case.n, case.users)
+    ours(case, pool)
+    pairs = [(ours(case, pool), theirs(python, case, pool)) for _ in range(rounds)]
+    mine, their = (1e6 * np.median([pair[s][0] for pair in pairs]) / case.users / len(KNOBS) for s in (0, 1))
+    gaps = [0.0]
+    for d, one, other in zip(KNOBS, pairs[-1][0][1], pairs[-1][1][1], strict=True):
+        gaps += lacking(pool, case.blend(pool, d), one, other) if case.same else []
+    floor = f"{4 * D * case.floor[0]:,} B, {case.floor[1]:,} multiply-adds"
+    return row(case.what, mine, their, "us per user", their / mine, case.target, "min", floor), max(gaps)
+
+
+def of_ourselves(rounds: int) -> Iterator[list[object]]:
+    """Yield the row of a blend against its parts, and that of two threads against one."""
+    pool, k = world(200, 2048), 10
+    single = [{name: value} for name, value in FIVE.items()]
+    for blend in (FIVE, *single):
+        timed(time.process_time, pool, blend, k)
+    whole, parts = [], []
+    for _ in range(rounds):
+        whole.append(timed(time.process_time, pool, FIVE, k)[0])
+        parts.append(sum(timed(time.process_time, pool, blend, k)[0] for blend in single))
+    per_user = 1e6 / len(pool.users)
+    blended, apart = np.median(whole) * per_user, np.median(parts) * per_user
+    what = f"blend of {', '.join(FIVE)}, 200 candidates, k = 10; theirs is the sum of its single runs"
+    yield row(what, blended, apart, "us per user", blended / apart, 1.2, "max", "")
+    times = [[timed(time.perf_counter, pool, FIVE, k, threads)[0] for threads in (1, 2)] for _ in range(3 * rounds)]
+    one, two = np.median(times, axis=0) * per_user
+    yield row("the blend on two threads; theirs is one, wall time", two, one, "us per user", one / two, 1.7, "min", "")
+
+
+def row(
+    what: str, mine: float, their: float, unit: str, ratio: float, target: float | None, direction: str, floor: str
+) -> list[object]:
+    wanted = "" if target is None else target
+    return [what, f"{mine:.4g}", f"{their:.4g}", unit, f"{ratio:.3f}", wanted, direction, floor]
+
+
+def main() -> None:
+    """Measure, compare, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    settings = parser.parse_args()
+    rows, apart = [], []
+    with threadpool_limits(1, user_api="blas"), environment(f"pyversity=={VERSIONS['pyversity']}") as python:
+        for case in CASES:
+            found, gap = beside(python, case, settings.rounds)
+            rows.append(found)
+            print(*found, sep="\t", flush=True)
+            apart += [f"{case.what}: {gap:.3g}"] if gap > case.tolerance else []
+        for found in of_ourselves(settings.rounds):
+            rows.append(found)
+            print(*found, sep="\t", flush=True)
+    packages = ("numba", "numpy", "recsys-negspace", "scipy")
+    versions = " ".join([*(f"{name} {version(name)}" for name in packages), f"pyversity {VERSIONS['pyversity']}"])
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    end = (machine, versions, around(0, "")["git_commit"])
+    with replacing(settings.out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        table.writerows((*found, *end) for found in rows)
+    if apart:
+        raise SystemExit("\n".join(["defined alike, and not the same slates:", *apart]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Rules of several guards, laid out flat for the kernel; and how far finished slates are from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from scipy import sparse
+
+from recsys.types import Guard, Pool, RecsysError, Rule
+from recsys.types.arrays import Bools, Ints, Longs
+
+NO_LIMIT = 2**40
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """U users, N candidates, G groups of all guards end to end; without guards U, N and G are 0."""
+
+    codes: Ints  # (U, N) row of each candidate in the groups
+    closed: Bools  # (U, N) who may not be shown
+    pins: Longs  # (U, k) candidate that a slot is kept for, -1 = none
+    pointers: Longs  # (I + 1,) rows of the groups
+    groups: Ints
+    least: Longs  # (G,)
+    most: Longs  # (G,)
+
+    def block(self, start: int, stop: int) -> "Rules":
+        """Return those of the users from `start` to `stop`."""
+        per_user = {name: getattr(self, name)[start:stop] for name in ("codes", "closed", "pins")}
+        return replace(self, **per_user)
+
+    def arrays(self) -> tuple[object, ...]:
+        """Return all of them, in order."""
+        return tuple(getattr(self, f.name) for f in fields(self))
+
+
+NONE = Rules(
+    np.zeros((0, 0), np.int32), np.zeros((0, 0), bool), np.zeros((0, 0), np.int64), np.zeros(1, np.int64),
+    np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64),
+)  # fmt: skip
+
+
+def read(guards: Sequence[Guard], pool: Pool, k: int) -> list[Rule]:
+    """Return what each guard comes to.
+
+    Raises:
+        RecsysError: if one is no guard, or as it says.
+    """
+    if isinstance(guards, Guard) or not isinstance(guards, Sequence) or not all(isinstance(g, Guard) for g in guards):
+        found = " ".join(repr(guards).split())[:60]
+        raise RecsysError(f"slate: guards is {found}, expected a list such as [recsys.guards.exclude(items=[...])]")
+    return [guard.rule(pool, k) for guard in guards]
+
+
+def lay(rules: Sequence[Rule], pool: Pool, k: int) -> Rules:
+    """Lay out the rules for the users of a pool.
+
+    Raises:
+        RecsysError: if a slot is kept for two items, or an item has two slots.
+    """
+    if not rules:
+        return NONE
+    codes = np.maximum(pool.items, 0).astype(np.int32)
+    closed = pool.items < 0
+    for rule in rules:
+        if rule.closed is not None:
+            closed = closed | rule.closed[codes]
+    tables = [rule.groups for rule in rules if rule.groups is not None]
+    joined = sparse.csr_array((len(pool.context.item_ids), 0)) if not tables else sparse.hstack(tables, format="csr")
+    joined.eliminate_zeros()
+    return Rules(
+        codes=codes,
+        closed=closed,
+        pins=_places([rule.pins for rule in rules if rule.pins is not None], pool, closed, k),
+        pointers=joined.indptr.astype(np.int64),
+        groups=joined.indices.astype(np.int32),
+        least=_limits(rules, "least", 0),
+        most=_limits(rules, "most", NO_LIMIT),
+    )
+
+
+def unmet(rules: Sequence[Rule], pool: Pool, slates: Ints) -> Longs:
+    """Return how far each user's slate (U, k) is from each rule, (U, rules), 0 where it is met.
+
+    Counted are picks that may not be shown, picks that groups have too many and picks that they lack, and slots that
+    are kept for an item and do not show it.
+    """
+    here = slates >= 0
+    far = np.zeros((len(slates), len(rules)), dtype=np.int64)
+    for g, rule in enumerate(rules):
+        if rule.closed is not None:
+            far[:, g] += (rule.closed[np.maximum(slates, 0)] & here).sum(axis=1)
+        if rule.groups is not None:
+            rows, columns = np.nonzero(here)
+            shown = sparse.csr_array(
+                (np.ones(len(rows)), (rows, slates[rows, columns])), shape=(len(slates), rule.groups.shape[0])
+            )
+            counts = (shown @ rule.groups.astype(bool).astype(np.float64)).toarray().astype(np.int64)
+            if rule.least is not None:
+                far[:, g] += np.maximum(rule.least - counts, 0).sum(axis=1)
+            if rule.most is not None:
+                far[:, g] += np.maximum(counts - rule.most, 0).sum(axis=1)
+        if rule.pins is not None:
+            far[:, g] += ((rule.pins >= 0) & (rule.pins != slates)).sum(axis=1)
+    return far
+
+
+def _limits(rules: Sequence[Rule], name: str, default: int) -> Longs:
+    every = [np.zeros(0, np.int64)]
+    for rule in rules:
+        if rule.groups is not None:
+            given = getattr(rule, name)
+            every.append(np.full(rule.groups.shape[1], default, dtype=np.int64) if given is None else given)
+    return np.concatenate(every)
+
+
+def _places(pins: Sequence[Longs], pool: Pool, closed: Bools, k: int) -> Longs:
+    """Return the candidate that each slot is kept for, (U, k), -1 where it is none, or one that may not be shown."""
+    codes = np.full((len(pool.users), k), -1, dtype=np.int64)
+    for given in pins:
+        if ((codes >= 0) & (given >= 0) & (codes != given)).any():
+            twice = int(np.argwhere((codes >= 0) & (given >= 0) & (codes != given))[0, 1])
+            raise RecsysError(f"pin: slot {twice + 1} is kept for two items, expected one")
+        codes = np.where(given >= 0, given, codes)
+    places = np.full(codes.shape, -1, dtype=np.int64)
+    for slot in np.flatnonzero((codes >= 0).any(axis=0)).tolist():
+        same = (pool.items == codes[:, slot, None]) & (codes[:, slot, None] >= 0) & ~closed
+        places[:, slot] = np.where(same.any(axis=1), same.argmax(axis=1), -1)
+    ranked = np.sort(places, axis=1)
+    if ((ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] >= 0)).any():
+        raise RecsysError("pin: an item has two slots, expected one")
+    return places

@@ -1,0 +1,26 @@
+"""Hard rules of a slate: what may not, must, or may only so often be in it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from recsys.types.arrays import Bools, Csr, Longs
+from recsys.types.pools import Pool
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """What one guard comes to for a pool of U users, I items in its catalogue and slates of k; None is nothing."""
+
+    closed: Bools | None = None  # (I,) items that may not be shown
+    groups: Csr | None = None  # (I, G) above 0 where an item belongs to a group
+    least: Longs | None = None  # (G,) how many picks each group needs; None is 0
+    most: Longs | None = None  # (G,) how many it may have; None is as many as there are slots
+    pins: Longs | None = None  # (U, k) the item that a slot is kept for, -1 = none
+
+
+@dataclass(frozen=True, eq=False)
+class Guard:
+    """A hard rule by its name: what it comes to is known where there is a pool."""
+
+    name: str
+    rule: Callable[[Pool, int], Rule]  # of a pool and k
