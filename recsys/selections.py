@@ -54,7 +54,7 @@ def select(
             made = [terms.get(p, block.start, block.stop, k) for p in parts]
             laid = plan(made, len(part.users), pool.items.shape[1], k, memo)
             filled = [array[block] for array in out.values()]
-            uniforms = seeds.uniforms(seed, "slots", part.users[:, None], np.arange(k))
+            uniforms = seeds.uniforms(seed, "slots", part.keys[:, None], np.arange(k))
             settings = (k, float(temperature), float(epsilon), uniforms, follow)
             running.append(workers.submit(_fill, part, weight[block], laid, settings, filled))
             if len(running) > count:
