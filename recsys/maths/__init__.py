@@ -45,6 +45,6 @@ __all__ = [
     "in_tail", "kl", "largest_in_profile", "leading_vectors", "logistic", "mass_above", "mean_in_profile",
     "mean_profiles", "moments", "mostly_untouched", "near_mixes", "near_weights", "nearest_in_profile",
     "nearest_in_rest", "npmi_shares", "platt", "popularity_groups", "rarity", "rarity_vectors", "reached", "root",
-    "self_information", "share_of_likes", "singular_vectors", "squared_distances", "standing", "top", "touched", "typical_distances",
-    "unit", "user_mixes", "usual_distance", "usual_distances", "weights_of_near",
+    "self_information", "share_of_likes", "singular_vectors", "squared_distances", "standing", "top", "touched",
+    "typical_distances", "unit", "user_mixes", "usual_distance", "usual_distances", "weights_of_near",
 ]  # fmt: skip

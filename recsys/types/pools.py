@@ -31,6 +31,11 @@ class Tables:
         """How many are kept."""
         return len(self._made)
 
+    def items(self) -> tuple[tuple[str, Any], ...]:
+        """Return the tables that are there, by name."""
+        with self._lock:
+            return tuple(self._made.items())
+
     def get(self, key: str, make: Callable[[], T]) -> T:
         """Return the table called `key`, made by `make` at the first call."""
         if self._most is None and key in self._made:  # nothing is ever dropped: no lock, which a fork could inherit
