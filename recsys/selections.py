@@ -44,7 +44,7 @@ def select(
         "log_propensity": np.zeros((users, k), np.float32),
         "deviations": np.zeros((users, len(parts))),
     }
-    memo, count = Tables(2), threads or os.cpu_count() or 1
+    memo, count = pool.context.everybody.tables.get("laid out", lambda: Tables(2)), threads or os.cpu_count() or 1
     running: deque[Future[None]] = deque()
     with ThreadPoolExecutor(max_workers=count) as workers:
         for start in range(0, users, BLOCK):

@@ -172,11 +172,13 @@ def _join(matrices: Sequence[Any]) -> tuple[Longs, Ints, Floats, list[int]]:
             matrix.sum_duplicates()
         heads.append(rows)
         pointers.append(matrix.indptr.astype(np.int64) + entries)
-        regions.append((matrix.indices + columns).astype(np.int32))
-        values.append(matrix.data.astype(np.float32))
+        regions.append((matrix.indices + columns if columns else matrix.indices).astype(np.int32, copy=False))
+        values.append(matrix.data.astype(np.float32, copy=False))
         rows += len(matrix.indptr)
         entries += matrix.nnz
         columns += matrix.shape[1]
+    if len(matrices) == 1:  # without a copy: it may be mapped from a file
+        return pointers[0], regions[0], values[0], heads
     none = np.zeros(0, np.int64)
     return (
         np.concatenate([none, *pointers]),

@@ -16,15 +16,18 @@ class Answer:
     objectives: tuple[str, ...]  # O names
     relevance: Floats  # (k,) the score with which each came: the caller's, or the model's
     places: Longs  # (k,) its rank by relevance alone, from 1
-    displaced: tuple[
-        str, ...
-    ]  # (k,) what would stand in the slate instead by relevance alone; "" for what would anyway
     log_propensity: Floats | None  # (k,) log-probability of each pick given those before it, where picks are drawn
     seed: int  # of the draws
     policy: str  # names model, data, blend, scales and settings: equal names, equal policies
     unknown_items: tuple[str, ...]  # ids that the ranker does not know: left out of the ranking,
     unknown_history: tuple[str, ...]  # or of the history
+    name_at: Callable[[int], str] = field(repr=False)  # the id of the candidate of a rank
     explain: Callable[[], tuple[str, ...]] = field(repr=False)
+
+    @property
+    def displaced(self) -> tuple[str, ...]:
+        """What would stand in the slate instead of each pick by relevance alone, (k,); "" for what would anyway."""
+        return displaced_by(self.places, self.name_at)
 
     def sentences(self) -> tuple[str, ...]:
         """Return a plain sentence or two about each pick: the nearest liked item, and what is new to the user."""

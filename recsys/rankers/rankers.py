@@ -11,8 +11,9 @@ import numpy as np
 
 from recsys.blends import Blend
 from recsys.rankers import fits, stores
-from recsys.rankers.answers import Answer, displaced_by
+from recsys.rankers.answers import Answer
 from recsys.rankers.explanations import sentences
+from recsys.rankers.express import Express, express
 from recsys.rankers.picks import pick
 from recsys.rankers.policies import Policy
 from recsys.rankers.records import name_policy, parts_of
@@ -41,6 +42,7 @@ class Ranker:
     name: str  # of the policy: sixteen characters
     _items: Ids = field(init=False, repr=False)
     _users: Ids = field(init=False, repr=False)
+    _express: Express | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Make what every request needs, so that none of them waits for it."""
@@ -49,6 +51,7 @@ class Ranker:
         object.__setattr__(self, "_items", Ids(self.context.item_ids))
         object.__setattr__(self, "_users", Ids(self.context.user_ids))
         ties(self.context, self.policy)
+        object.__setattr__(self, "_express", express(self.context, self.blend, self.scales, self.policy))
         self._touch()
 
     @classmethod
@@ -208,7 +211,10 @@ class Ranker:
         seed = self.policy.seed if seed is None else whole("ranker: seed", seed)
         if not len(found.items):
             return self._empty(asks, found, seed)
-        picked = pick(self.context, self.blend, self.scales, self.policy, asks, found, k, seed)
+        if self._express is not None:
+            picked = self._express.pick(asks, found, k, seed)
+        else:
+            picked = pick(self.context, self.blend, self.scales, self.policy, asks, found, k, seed)
         codes, names = found.items[picked.places], self._items.names
         contributions = picked.contributions
         return Answer(
@@ -218,12 +224,12 @@ class Ranker:
             objectives=picked.objectives,
             relevance=found.scores[picked.places],
             places=picked.places + 1,
-            displaced=displaced_by(picked.places + 1, lambda rank: names[found.items[rank - 1]]),
             log_propensity=picked.log_propensity,
             seed=seed,
             policy=self.name,
             unknown_items=found.unknown,
             unknown_history=asks.unknown,
+            name_at=lambda rank: names[found.items[rank - 1]],
             explain=partial(sentences, self.context, codes, asks.history, contributions, picked.objectives),
         )
 
@@ -233,8 +239,8 @@ class Ranker:
         none = np.zeros(0, np.float32)
         return Answer(
             items=(), scores=none, contributions=np.zeros((0, len(objectives)), np.float32), objectives=objectives,
-            relevance=none, places=np.zeros(0, np.int64), displaced=(), log_propensity=None, seed=seed,
-            policy=self.name, unknown_items=found.unknown, unknown_history=asks.unknown, explain=tuple,
+            relevance=none, places=np.zeros(0, np.int64), log_propensity=None, seed=seed,
+            policy=self.name, unknown_items=found.unknown, unknown_history=asks.unknown, name_at=str, explain=tuple,
         )  # fmt: skip
 
     def _touch(self) -> None:

@@ -12,6 +12,7 @@ from recsys.types import Context, RecsysError
 from recsys.types.arrays import Csr, Floats, Ints, Longs
 
 Id = str | int | float
+NOTHING = np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,23 +41,15 @@ class Ids:
         self.names: list[str] = np.asarray(ids).tolist()
         self.codes: dict[str, int] = dict(zip(self.names, range(len(self.names)), strict=True))
 
-    def look_up(self, given: Iterable[Id]) -> tuple[list[int], list[str]]:
+    def look_up(self, given: Iterable[Id]) -> tuple[Ints, list[str]]:
         """Return the codes of the ids that are known, in their order, and the names of those that are not."""
         names = given.tolist() if isinstance(given, np.ndarray) else list(given)
         try:
-            found: list[Any] = list(map(self.codes.get, names))
-        except TypeError:  # something that has no hash: no id
-            found = [None] * len(names)
-        if None not in found:
-            return found, []
-        known, unknown = [], []
-        for name, code in zip(names, found, strict=True):
-            place = self.codes.get(name_of(name)) if code is None else code
-            if place is None:
-                unknown.append(name_of(name))
-            else:
-                known.append(place)
-        return known, unknown
+            return np.fromiter(map(self.codes.get, names), np.int32, len(names)), []
+        except TypeError:  # None among them, or something that has no hash
+            found = [self.codes.get(name_of(name)) for name in names]
+        unknown = [name_of(name) for name, code in zip(names, found, strict=True) if code is None]
+        return np.array([code for code in found if code is not None], dtype=np.int32), unknown
 
 
 def asker(context: Context, users: Ids, items: Ids, user: Id | None, history: Iterable[Id] | None) -> Asker:
@@ -68,8 +61,8 @@ def asker(context: Context, users: Ids, items: Ids, user: Id | None, history: It
     if user is not None and history is not None:
         raise RecsysError("ranker: found user and history, expected one of them: a known user has a history")
     if user is None:
-        codes, unknown = ([], []) if history is None else items.look_up(history)
-        return Asker(-1, np.unique(np.array(codes, dtype=np.int32)), tuple(unknown))
+        codes, unknown = (NOTHING, []) if history is None else items.look_up(history)
+        return Asker(-1, np.unique(codes), tuple(unknown))
     code = users.codes.get(user) if isinstance(user, str) else None
     code = users.codes.get(name_of(user)) if code is None else code
     if code is None:
@@ -92,8 +85,10 @@ def candidates(ids: Ids, items: Sequence[Id], scores: Any) -> Candidates:
     Raises:
         RecsysError: for lists of unequal length, scores that are no finite numbers, or an item that is there twice.
     """
+    from recsys.kernels.requests import ENDLESS, TWICE, UNORDERED, check
+
     try:
-        given = np.asarray(scores, dtype=np.float32)
+        given = np.array(scores, dtype=np.float32)  # a copy: compiled code tells arrays that may be written apart
     except (TypeError, ValueError):
         raise RecsysError(
             "ranker: scores: found something that is no number, expected a number for each item"
@@ -105,16 +100,17 @@ def candidates(ids: Ids, items: Sequence[Id], scores: Any) -> Candidates:
     if unknown:
         missing = set(unknown)
         given = given[[name_of(item) not in missing for item in items]]
-    if len(set(codes)) < len(codes):
-        twice = next(ids.names[code] for place, code in enumerate(codes) if code in codes[:place])
-        raise RecsysError(f"ranker: item '{twice}' is there twice, expected each once")
-    if not np.isfinite(given).all():
+    kernel: Any = check
+    wrong = kernel(codes, given)
+    if wrong & TWICE:
+        place = next(n for n, code in enumerate(codes) if code in codes[:n])
+        raise RecsysError(f"ranker: item '{ids.names[codes[place]]}' is there twice, expected each once")
+    if wrong & ENDLESS:
         raise RecsysError("ranker: scores hold NaN or infinity, expected finite numbers")
-    known = np.array(codes, dtype=np.int32)
-    if len(given) > 1 and (given[1:] > given[:-1]).any():
+    if wrong & UNORDERED:
         order = np.argsort(-given, kind="stable")
-        known, given = known[order], given[order]
-    return Candidates(known, given, tuple(unknown))
+        codes, given = codes[order], given[order]
+    return Candidates(codes, given, tuple(unknown))
 
 
 def context_for(context: Context, asker: Asker, seed: int | None = None) -> Context:

@@ -1,13 +1,15 @@
 """The first step of `Ranker.rank`: the best of the whole catalogue for one user."""
 
+from typing import Any
+
 import numpy as np
 
 from recsys import seeds
-from recsys.maths import NEVER, fold, gram, mostly_untouched, reached, top
+from recsys.maths import NEVER, gram, mostly_untouched, reached, top
 from recsys.models.by_factors import ByFactors
 from recsys.rankers.policies import Policy
 from recsys.rankers.requests import Asker, Candidates, row_of
-from recsys.types import Context, Scorer
+from recsys.types import Context, Factors, Scorer
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
 
 
@@ -36,14 +38,37 @@ def retrieve(
 
 
 def scores_of(model: Scorer, context: Context, asker: Asker, histories: Csr) -> Floats:
-    """Return the model's scores of all items for one user, (I,): a new history is folded in exactly."""
+    """Return the model's scores of all items for one user, (I,): a new history is folded in exactly.
+
+    Least squares go by compiled code of one thread: for a single user, threads of BLAS wait more than they compute.
+    """
+    if isinstance(model, ByFactors):
+        from recsys.kernels.requests import score_all
+
+        kernel: Any = score_all
+        items = np.asarray(model.factors.item_factors)
+        scores = np.empty(len(items), np.float32)
+        kernel(items, _factor(model.factors, context, asker), scores)
+        return scores
     if asker.code >= 0:
         return np.array(model.score(np.array([asker.code], dtype=np.int32))[0])
-    factors = model.factors
-    if isinstance(model, ByFactors) and factors is not None:
-        common = context.tables.get("gram of all", lambda: gram(factors))
-        return np.asarray(factors.item_factors @ fold(factors, histories, common=common)[0], dtype=np.float32)
     return np.array(model.fold(histories)[0])
+
+
+def _factor(factors: Factors, context: Context, asker: Asker) -> Floats:
+    """Return the factor of one user, (d,): as it was fitted, or as `recsys.maths.fold` finds it for the history."""
+    from recsys.kernels.requests import fold_in
+
+    if asker.code >= 0:
+        return np.array(factors.user_factors[asker.code])
+    if not len(asker.history):
+        return np.array(factors.typical)
+    kernel: Any = fold_in
+    items, common = np.asarray(factors.item_factors), context.tables.get("gram of all", lambda: gram(factors))
+    ridge = factors.regularization * (len(asker.history) + factors.everywhere * len(items)) ** factors.nu
+    found = np.empty(items.shape[1], np.float32)
+    kernel(np.asarray(common), items, asker.history, factors.observed, factors.pull, ridge, found)
+    return found
 
 
 def hard_region(context: Context, m: int) -> Ints:

@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -38,8 +39,11 @@ class Tables:
 
     def get(self, key: str, make: Callable[[], T]) -> T:
         """Return the table called `key`, made by `make` at the first call."""
-        if self._most is None and key in self._made:  # nothing is ever dropped: no lock, which a fork could inherit
-            there: T = self._made[key]
+        there: T | None = self._made.get(key)  # without the lock: a fork could inherit it from another thread
+        if there is not None:
+            if self._most is not None:
+                with suppress(KeyError):  # another thread may just have dropped it
+                    self._made.move_to_end(key)
             return there
         with self._lock:
             if key not in self._made:

@@ -1,0 +1,179 @@
+"""What one request needs and no product of large matrices does well: small, serial, without the interpreter lock.
+
+The slow statements of the same rules are `recsys.maths.fold`, `recsys.objectives.negative_space` and plain NumPy.
+"""
+
+import numpy as np
+
+from recsys.kernels.compiled import compiled
+
+UNORDERED, TWICE, ENDLESS = 1, 2, 4
+
+
+@compiled(fastmath=False)
+def check(codes, scores):
+    """Return 0 for distinct codes (N,) whose finite scores (N,) never grow, or the sum of what is wrong with them."""
+    size = 16
+    while size < 2 * len(codes):
+        size *= 2
+    seen = np.full(size, -1, np.int64)
+    wrong = 0
+    for n in range(len(codes)):
+        if not np.isfinite(scores[n]):
+            wrong |= ENDLESS
+        if n > 0 and scores[n] > scores[n - 1]:
+            wrong |= UNORDERED
+        place = (codes[n] * 40503) & (size - 1)
+        while seen[place] >= 0 and seen[place] != codes[n]:
+            place = (place + 1) & (size - 1)
+        if seen[place] == codes[n]:
+            wrong |= TWICE
+        seen[place] = codes[n]
+    return wrong
+
+
+@compiled(fastmath=True)
+def fold_in(common, items, history, observed, pull, ridge, factor):
+    """Fill `factor` (d,) with the solution of (common + observed sum y y' + ridge I) x = pull sum y, y over `history`.
+
+    `common` (d, d), `items` (I, d). By Cholesky's decomposition, in float64.
+    """
+    d = len(common)
+    lower = common.copy()
+    x = np.zeros(d)
+    y = np.empty(d)
+    for h in range(len(history)):
+        item = history[h]
+        for a in range(d):
+            y[a] = items[item, a]
+            x[a] += pull * y[a]
+        for a in range(d):
+            scaled = observed * y[a]
+            for b in range(a + 1):
+                lower[a, b] += scaled * y[b]
+    for a in range(d):
+        lower[a, a] += ridge
+        for b in range(a + 1):
+            left = lower[a, b]
+            for c in range(b):
+                left -= lower[a, c] * lower[b, c]
+            lower[a, b] = np.sqrt(left) if a == b else left / lower[b, b]
+    for a in range(d):
+        left = x[a]
+        for b in range(a):
+            left -= lower[a, b] * x[b]
+        x[a] = left / lower[a, a]
+    for a in range(d - 1, -1, -1):
+        x[a] /= lower[a, a]
+        for b in range(a):
+            x[b] -= lower[a, b] * x[a]
+    for a in range(d):
+        factor[a] = x[a]
+
+
+@compiled(fastmath=True)
+def score_all(items, factor, scores):
+    """Fill `scores` (I,) with the dot products of `items` (I, d) and `factor` (d,)."""
+    d = len(factor)
+    for i in range(len(items)):
+        total = np.float32(0.0)
+        for a in range(d):
+            total += items[i, a] * factor[a]
+        scores[i] = total
+
+
+@compiled(fastmath=False)
+def _masses(history, pointers, regions, values, mass):
+    for h in range(len(history)):
+        for e in range(pointers[history[h]], pointers[history[h] + 1]):
+            mass[regions[e]] += values[e]
+
+
+@compiled(fastmath=False)
+def _nearest(history, axes, places):
+    """Return the community whose place (C, 32) is nearest to the history's direction on the `axes` (I, 32)."""
+    stand = np.zeros(axes.shape[1])
+    for h in range(len(history)):
+        stand += axes[history[h]]
+    length = np.sqrt((stand * stand).sum())
+    if length > 0.0:
+        stand /= length
+    best, least = 0, np.inf
+    for c in range(len(places)):
+        apart = ((np.float32(1.0) * stand.astype(np.float32) - places[c]) ** 2).sum()
+        if apart < least:
+            best, least = c, apart
+    return best
+
+
+@compiled(fastmath=False)
+def _near(own, centres, usual, label, first, last, weight, near):
+    """Fill the shares of one map, first:last, of what nearby other communities consume."""
+    closest, total = np.inf, 0.0
+    for c in range(len(centres)):
+        weight[c] = 0.0
+        for z in range(first, last):
+            weight[c] += (own[z] - centres[c, z]) ** 2
+        if c != label and weight[c] < closest:
+            closest = weight[c]
+    for c in range(len(centres)):
+        if len(centres) == 1:
+            weight[c] = 1.0
+        elif c == label:
+            weight[c] = 0.0
+        else:
+            weight[c] = np.exp(-max(weight[c] - closest, 0.0) / usual)
+        total += weight[c]
+    near[first:last] = 0.0
+    for c in range(len(centres)):
+        for z in range(first, last):
+            near[z] += weight[c] / total * centres[c, z]
+
+
+@compiled(fastmath=False)
+def owe(
+    codes, scores, history, dislikes, pointers, regions, values, hard, starts, axes, places, centres, usual, label,
+    tau, best, strength, likes_share, need, cap,
+):  # fmt: skip
+    """Fill `need` and `cap` (Z,) of `recsys.objectives.negative_space` for one user.
+
+    `codes` and `scores` (N,) are candidates, best first; `history` and `dislikes` items; `pointers`, `regions`,
+    `values` the shares of items over the regions of all M maps end to end; `hard` (M, I) the region of each item within
+    its map, -1 = none, `starts` (M,) each map's first. The rest is of `recsys.objectives._neighbours`; a `label` of -1
+    is the nearest community's.
+    """
+    size, maps = len(need), len(starts)
+    likes = np.zeros(size)
+    refusals = np.zeros(size)
+    own = np.zeros(size)
+    near = np.zeros(size)
+    counted = np.zeros(size, np.int64)
+    weight = np.zeros(len(centres))
+    _masses(history, pointers, regions, values, likes)
+    _masses(dislikes, pointers, regions, values, refusals)
+    if label < 0:
+        label = _nearest(history, axes, places)
+    need[:] = 0.0
+    width = np.float64(scores[0]) - np.float64(scores[-1])
+    for n in range(len(codes)):
+        worth = (np.float64(scores[n]) - np.float64(scores[-1])) / width if width > 0.0 else 1.0
+        for m in range(maps):
+            region = hard[m, codes[n]]
+            if region >= 0 and counted[starts[m] + region] < best:
+                counted[starts[m] + region] += 1
+                need[starts[m] + region] += worth
+    for m in range(maps):
+        first, last = starts[m], size if m + 1 == maps else starts[m + 1]
+        total, owed = 0.0, 0.0
+        for z in range(first, last):
+            total += likes[z]
+        for z in range(first, last):
+            own[z] = likes[z] / total if total > 0.0 else 0.0
+        _near(own, centres, usual[m], label, first, last, weight, near)
+        for z in range(first, last):
+            mean = (strength * likes_share + likes[z]) / (strength + likes[z] + refusals[z])
+            need[z] *= min(mean / max(likes_share, 1e-12), 1.0) / best
+            cap[z] = (1.0 - tau) * own[z] + tau * near[z]
+            owed += need[z] * cap[z]
+        for z in range(first, last):
+            need[z] /= owed * maps if owed > 0.0 else 1.0
