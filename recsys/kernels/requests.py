@@ -8,6 +8,7 @@ import numpy as np
 from recsys.kernels.compiled import compiled
 
 UNORDERED, TWICE, ENDLESS = 1, 2, 4
+FAR = 1e300  # finite: fastmath knows no infinities
 
 
 @compiled(fastmath=False)
@@ -82,14 +83,14 @@ def score_all(items, factor, scores):
         scores[i] = total
 
 
-@compiled(fastmath=False)
+@compiled(fastmath=True)
 def _masses(history, pointers, regions, values, mass):
     for h in range(len(history)):
         for e in range(pointers[history[h]], pointers[history[h] + 1]):
             mass[regions[e]] += values[e]
 
 
-@compiled(fastmath=False)
+@compiled(fastmath=True)
 def _nearest(history, axes, places):
     """Return the community whose place (C, 32) is nearest to the history's direction on the `axes` (I, 32)."""
     stand = np.zeros(axes.shape[1])
@@ -98,7 +99,7 @@ def _nearest(history, axes, places):
     length = np.sqrt((stand * stand).sum())
     if length > 0.0:
         stand /= length
-    best, least = 0, np.inf
+    best, least = 0, FAR
     for c in range(len(places)):
         apart = ((np.float32(1.0) * stand.astype(np.float32) - places[c]) ** 2).sum()
         if apart < least:
@@ -106,16 +107,17 @@ def _nearest(history, axes, places):
     return best
 
 
-@compiled(fastmath=False)
+@compiled(fastmath=True)
 def _near(own, centres, usual, label, first, last, weight, near):
     """Fill the shares of one map, first:last, of what nearby other communities consume."""
-    closest, total = np.inf, 0.0
+    closest, total = FAR, 0.0
     for c in range(len(centres)):
-        weight[c] = 0.0
+        apart = 0.0
         for z in range(first, last):
-            weight[c] += (own[z] - centres[c, z]) ** 2
-        if c != label and weight[c] < closest:
-            closest = weight[c]
+            apart += (own[z] - centres[c, z]) ** 2
+        weight[c] = apart
+        if c != label and apart < closest:
+            closest = apart
     for c in range(len(centres)):
         if len(centres) == 1:
             weight[c] = 1.0
@@ -126,11 +128,12 @@ def _near(own, centres, usual, label, first, last, weight, near):
         total += weight[c]
     near[first:last] = 0.0
     for c in range(len(centres)):
+        share = weight[c] / total
         for z in range(first, last):
-            near[z] += weight[c] / total * centres[c, z]
+            near[z] += share * centres[c, z]
 
 
-@compiled(fastmath=False)
+@compiled(fastmath=True)
 def owe(
     codes, scores, history, dislikes, pointers, regions, values, hard, starts, axes, places, centres, usual, label,
     tau, best, strength, likes_share, need, cap,
@@ -138,7 +141,7 @@ def owe(
     """Fill `need` and `cap` (Z,) of `recsys.objectives.negative_space` for one user.
 
     `codes` and `scores` (N,) are candidates, best first; `history` and `dislikes` items; `pointers`, `regions`,
-    `values` the shares of items over the regions of all M maps end to end; `hard` (M, I) the region of each item within
+    `values` the shares of items over the regions of all M maps end to end; `hard` (I, M) the region of each item within
     its map, -1 = none, `starts` (M,) each map's first. The rest is of `recsys.objectives._neighbours`; a `label` of -1
     is the nearest community's.
     """
@@ -158,7 +161,7 @@ def owe(
     for n in range(len(codes)):
         worth = (np.float64(scores[n]) - np.float64(scores[-1])) / width if width > 0.0 else 1.0
         for m in range(maps):
-            region = hard[m, codes[n]]
+            region = hard[codes[n], m]
             if region >= 0 and counted[starts[m] + region] < best:
                 counted[starts[m] + region] += 1
                 need[starts[m] + region] += worth

@@ -129,7 +129,8 @@ def _negative_space(context: Context, parts: tuple[Part, ...]) -> Want | None:
     kept = context.tables.get
     settings = {"tau": 1.0, "best": 5, "strength": 5.0, **found[0].settings}
     joined: Csr = kept("joined maps", _missing)
-    hard, starts = _plain(kept("hard maps", _missing)), _plain(kept("layout", _missing)[1])
+    hard = _plain(kept("regions by item", lambda: np.ascontiguousarray(kept("hard maps", _missing).T)))
+    starts = _plain(kept("layout", _missing)[1])
     label, axes, places, centres, usual = map(_plain, kept("neighbourhood", _missing))
     shares = [_plain(joined.indptr).astype(np.int64), _plain(joined.indices), _plain(joined.data)]
     around = [hard, starts, np.ascontiguousarray(axes), np.ascontiguousarray(places), centres, usual]
