@@ -1,17 +1,24 @@
 """Rankers: what the library gives for the same pool, one request at a time."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
+from importlib import metadata
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import sparse
-from worlds import make_maps, make_split
+from worlds import make_maps, make_split, write_tables
 
 import recsys as rs
+from recsys.cli import main
 from recsys.models.stores import FORMAT
 from recsys.rankers import Ranker
 from recsys.types import Items, RecsysError
@@ -453,3 +460,119 @@ def _hold(ranker):
 
 def _asked(_):
     return asked(globals()["held"])
+
+
+def test_what_is_exported_is_the_ranker_of_all_of_the_data(tmp_path, monkeypatch, capsys):
+    write_tables(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    config = """
+        seed = 3
+        data = { path = "ratings.csv", items = "items.csv" }
+        filter = { positive = "rating >= 3", min_user = 3, min_item = 2 }
+        model = { kind = "als", factors = 4, iterations = 3 }
+        pool = { n = 15 }
+        slate = { k = [5], epsilon = 0.1 }
+        [blends.wider]
+        relevance = 1.0
+        negative_space = { weight = WEIGHT, tau = 0.8 }
+    """
+    (tmp_path / "winner.toml").write_text(config.replace("WEIGHT", "0.4"))
+    assert run_cli("export", "winner.toml", "--out", "made", "--quiet") == 0
+    out = capsys.readouterr().out
+    assert run_cli("warmup", "made") == 0
+    made = Ranker.load("made")
+    assert f"policy {made.name}" in out and f"made is whole, policy {made.name}" in capsys.readouterr().out
+    data = rs.splits.whole(
+        rs.read("ratings.csv", items="items.csv"), positive="rating >= 3", min_user=3, min_item=2, seed=3
+    )
+    model = rs.models.ALS(factors=4, iterations=3, seed=0).fit(data.train, data.side)
+    blend = {"relevance": 1.0, "negative_space": {"weight": 0.4, "tau": 0.8}}
+    same_ = Ranker.fit(model, data, blend, k=5, n=15, epsilon=0.1, seed=3)
+    assert made.scales == pytest.approx(same_.scales)
+    for user in data.user_ids[:9]:
+        assert made.rank(user=user).items == same_.rank(user=user).items
+    (tmp_path / "several.toml").write_text(config.replace("WEIGHT", "[0.1, 0.4]"))
+    assert run_cli("export", "several.toml", "--out", "many", "--quiet") == 2
+    assert "has the blends wider-0.1, wider-0.4, expected the name of one" in capsys.readouterr().err
+    assert run_cli("export", "several.toml", "--out", "many", "--blend", "wider-0.4", "--quiet") == 0
+    assert Ranker.load("many").name == made.name
+    assert run_cli("export", "several.toml", "--out", "base", "--blend", "als", "--quiet") == 0
+    assert dict(Ranker.load("base").blend) == {"relevance": 1.0} and not Ranker.load("base").policy.drawn
+    assert run_cli("export", "several.toml", "--out", "x", "--blend", "widr", "--quiet") == 2
+    assert "unknown run 'widr'" in capsys.readouterr().err
+    assert run_cli("warmup", "nowhere") == 2
+    assert "nowhere is no saved ranker" in capsys.readouterr().err
+    assert run_cli("warmup") == 0
+
+
+def run_cli(*arguments):
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+SERVE = """
+import sys
+sys.modules.update(dict.fromkeys({without}))
+import recsys
+ranker = recsys.Ranker.load({folder!r})
+answers = [ranker.rank(user="u1"), ranker.rank(history=["i1", "i2"]), ranker.rerank(["i8", "i9"], [1, 2], history=["i1"])]
+print([answer.items for answer in answers])
+"""
+
+
+def serve(folder, *without):
+    """Answer requests in a new interpreter that has none of the modules installed here but these distributions'."""
+    there = {"numpy", "scipy", "numba", "llvmlite", "recsys-negspace"} - {*without}
+    modules = [name for name, owners in metadata.packages_distributions().items() if not there & {*owners}]
+    script = SERVE.format(without=sorted({*modules, *without} - {"recsys"}), folder=str(folder))
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("blend", [BLEND, OTHER], ids=["blend", "other"])
+def test_a_server_needs_numpy_scipy_and_numba_alone(world, taste_maps, fitted, tmp_path, blend):
+    made = Ranker.fit(fitted, world, blend, maps=taste_maps, n=25)
+    folder = made.save(tmp_path / "r")
+    done = serve(folder)
+    assert done.returncode == 0, done.stderr
+    answers = [made.rank(user="u1"), made.rank(history=["i1", "i2"]), made.rerank(["i8", "i9"], [1, 2], history=["i1"])]
+    assert done.stdout == f"{[answer.items for answer in answers]}\n"
+
+
+@pytest.mark.parametrize("missing", ["scipy", "numba"])
+def test_what_a_server_cannot_do_without_is_missed(ranker, tmp_path, missing):
+    """The test above can fail: what is taken away is not there."""
+    done = serve(ranker.save(tmp_path / "r"), missing)
+    assert done.returncode == 1
+    assert f"import of {missing} halted" in done.stderr or f"No module named '{missing}" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_read_only_installation_keeps_compiled_code_elsewhere(ranker, tmp_path):
+    package, cache = tmp_path / "site" / "recsys", tmp_path / "cache"
+    shutil.copytree(Path(rs.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in [package, *(path for path in package.rglob("*") if path.is_dir())]:
+        (folder / "__pycache__").write_text("")  # no folder can be made here, whoever tries
+        folder.chmod(0o555)
+    folder = ranker.save(tmp_path / "r")
+    script = (
+        "import recsys; from recsys.rankers import warmup; "
+        f"print(recsys.__file__, warmup({str(folder)!r}).compiled, recsys.Ranker.load({str(folder)!r}).rank(user='u1').items, sep='|')"
+    )
+    around = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(package.parent),
+        "HOME": str(cache),
+        "XDG_CACHE_HOME": str(cache),
+    }
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=around)
+        assert done.returncode == 0, done.stderr
+        where, compiled, items = done.stdout.strip().split("|")
+        assert Path(where).is_relative_to(package) and Path(compiled).is_relative_to(cache)
+        assert items == str(ranker.rank(user="u1").items)
+        kept = sorted((path, path.stat().st_mtime_ns) for path in cache.rglob("*.nbc"))
+        assert kept
+    assert not list(package.rglob("*.nbc")) + list(package.rglob("*.pyc"))
