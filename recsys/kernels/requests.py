@@ -108,29 +108,27 @@ def _nearest(history, axes, places):
 
 
 @compiled(fastmath=True)
-def _near(own, centres, usual, label, first, last, weight, near):
-    """Fill the shares of one map, first:last, of what nearby other communities consume."""
+def _near(own, centres, usual, label, weight, near):
+    """Fill `near` (Z,) with the shares of one map that nearby other communities consume, for the mix `own` (Z,)."""
     closest, total = FAR, 0.0
     for c in range(len(centres)):
-        apart = 0.0
-        for z in range(first, last):
-            apart += (own[z] - centres[c, z]) ** 2
+        centre, apart = centres[c], 0.0
+        for z in range(len(own)):
+            apart += (own[z] - centre[z]) ** 2
         weight[c] = apart
-        if c != label and apart < closest:
-            closest = apart
+        if c != label:
+            closest = min(closest, apart)
     for c in range(len(centres)):
         if len(centres) == 1:
             weight[c] = 1.0
-        elif c == label:
-            weight[c] = 0.0
         else:
-            weight[c] = np.exp(-max(weight[c] - closest, 0.0) / usual)
+            weight[c] = 0.0 if c == label else np.exp((closest - weight[c]) / usual)
         total += weight[c]
-    near[first:last] = 0.0
+    near[:] = 0.0
     for c in range(len(centres)):
-        share = weight[c] / total
-        for z in range(first, last):
-            near[z] += share * centres[c, z]
+        centre, share = centres[c], weight[c] / total
+        for z in range(len(own)):
+            near[z] += share * centre[z]
 
 
 @compiled(fastmath=True)
@@ -149,7 +147,6 @@ def owe(
     likes = np.zeros(size)
     refusals = np.zeros(size)
     own = np.zeros(size)
-    near = np.zeros(size)
     counted = np.zeros(size, np.int64)
     weight = np.zeros(len(centres))
     _masses(history, pointers, regions, values, likes)
@@ -165,18 +162,29 @@ def owe(
             if region >= 0 and counted[starts[m] + region] < best:
                 counted[starts[m] + region] += 1
                 need[starts[m] + region] += worth
+    base = strength * likes_share
+    scale = 1.0 / (max(likes_share, 1e-12) * best)
     for m in range(maps):
         first, last = starts[m], size if m + 1 == maps else starts[m + 1]
+        mix, liked, refused, asked, most = (
+            own[first:last],
+            likes[first:last],
+            refusals[first:last],
+            need[first:last],
+            cap[first:last],
+        )
         total, owed = 0.0, 0.0
-        for z in range(first, last):
-            total += likes[z]
-        for z in range(first, last):
-            own[z] = likes[z] / total if total > 0.0 else 0.0
-        _near(own, centres, usual[m], label, first, last, weight, near)
-        for z in range(first, last):
-            mean = (strength * likes_share + likes[z]) / (strength + likes[z] + refusals[z])
-            need[z] *= min(mean / max(likes_share, 1e-12), 1.0) / best
-            cap[z] = (1.0 - tau) * own[z] + tau * near[z]
-            owed += need[z] * cap[z]
-        for z in range(first, last):
-            need[z] /= owed * maps if owed > 0.0 else 1.0
+        for z in range(len(mix)):
+            total += liked[z]
+        share = 1.0 / total if total > 0.0 else 0.0
+        for z in range(len(mix)):
+            mix[z] = liked[z] * share
+        _near(mix, centres[:, first:last], usual[m], label, weight, most)
+        for z in range(len(mix)):
+            mean = (base + liked[z]) / (strength + liked[z] + refused[z])
+            asked[z] *= min(mean * scale, 1.0 / best)
+            most[z] = (1.0 - tau) * mix[z] + tau * most[z]
+            owed += asked[z] * most[z]
+        share = 1.0 / (owed * maps) if owed > 0.0 else 1.0
+        for z in range(len(mix)):
+            asked[z] *= share
