@@ -208,6 +208,11 @@ def test_ids_are_names_in_whatever_form(world, fitted, taste_maps):
     for given in (number, number.tolist(), number.astype(str), number.astype(float), [str(n) for n in number]):
         answer = ranker.rerank(given, np.arange(40.0), history=given[:3])
         assert len(answer.items) == 10 and not answer.unknown_items + answer.unknown_history
+    known = ranker.rerank(number, np.arange(40.0), history=number[:3])
+    for odd in (np.array([5, 99, 7]), np.array([5, -3, 7]), np.array([5, 41, 7], np.uint64)):
+        part = ranker.rerank(odd, [3, 2, 1], history=odd)
+        assert set(part.items) == {"5", "7"} and part.unknown_items == part.unknown_history == (str(odd[1]),)
+    assert same(known, ranker.rerank(number.astype(str).tolist(), np.arange(40.0), history=["0", "1", "2"]))
     assert ranker.rank(user=7).items == ranker.rank(user="7").items == ranker.rank(user=7.0).items
 
 

@@ -33,6 +33,16 @@ def check(codes, scores):
     return wrong
 
 
+@compiled(fastmath=False)
+def find(by_number, numbers, codes):
+    """Fill `codes` (N,) with by_number[numbers], and return whether all of them are known: from 0 on."""
+    known = True
+    for n in range(len(numbers)):
+        codes[n] = by_number[numbers[n]] if 0 <= numbers[n] < len(by_number) else -1
+        known &= codes[n] >= 0
+    return known
+
+
 @compiled(fastmath=True)
 def fold_in(common, items, history, observed, pull, ridge, factor):
     """Fill `factor` (d,) with the solution of (common + observed sum y y' + ridge I) x = pull sum y, y over `history`.

@@ -1,9 +1,9 @@
 """What a ranker answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from recsys.types.arrays import Bools, Floats, Longs
+from recsys.types.arrays import Floats, Longs
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,24 +27,22 @@ class Answer:
     @property
     def displaced(self) -> tuple[str, ...]:
         """What would stand in the slate instead of each pick by relevance alone, (k,); "" for what would anyway."""
-        return displaced_by(self.places, self.name_at)
+        return displaced_by(self.places.tolist(), self.name_at)
 
     def sentences(self) -> tuple[str, ...]:
         """Return a plain sentence or two about each pick: the nearest liked item, and what is new to the user."""
         return self.explain()
 
 
-def displaced_by(places: Longs, names: Callable[[int], str]) -> tuple[str, ...]:
+def displaced_by(places: Sequence[int], names: Callable[[int], str]) -> tuple[str, ...]:
     """Return what each pick displaces, (k,), from the ranks of the picks by relevance alone, from 1.
 
     A pick whose rank is within the first k stands there by relevance too: "". The others, in their order, take the
     places of the first k that are not shown, the most relevant first; `names` gives the id of a rank.
 
-    >>> displaced_by(np.array([1, 7, 3, 5]), str)
+    >>> displaced_by([1, 7, 3, 5], str)
     ('', '2', '', '4')
     """
     k = len(places)
-    kept: Bools = places <= k
-    shown = set(places[kept].tolist())
-    lost = iter([rank for rank in range(1, k + 1) if rank not in shown])
-    return tuple("" if there else names(next(lost)) for there in kept.tolist())
+    lost = iter([rank for rank in range(1, k + 1) if rank not in places])
+    return tuple("" if place <= k else names(next(lost)) for place in places)

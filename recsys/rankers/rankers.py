@@ -17,7 +17,7 @@ from recsys.rankers.express import Express, express
 from recsys.rankers.picks import pick
 from recsys.rankers.policies import Policy
 from recsys.rankers.records import name_policy, parts_of
-from recsys.rankers.requests import Asker, Candidates, Id, Ids, asker, candidates, context_for
+from recsys.rankers.requests import Asker, Candidates, Id, Ids, asker, candidates, codes_by_number, context_for
 from recsys.rankers.retrievals import retrieve, ties
 from recsys.slates import Scale
 from recsys.types import Context, Pool, RecsysError, Scorer, Split, TasteMap
@@ -48,7 +48,9 @@ class Ranker:
         """Make what every request needs, so that none of them waits for it."""
         object.__setattr__(self, "blend", MappingProxyType(dict(self.blend)))
         object.__setattr__(self, "scales", MappingProxyType(dict(self.scales)))
-        object.__setattr__(self, "_items", Ids(self.context.item_ids))
+        ids = self.context.item_ids
+        by_number = self.context.tables.get("codes by number", lambda: codes_by_number(ids))
+        object.__setattr__(self, "_items", Ids(ids, by_number))
         object.__setattr__(self, "_users", Ids(self.context.user_ids))
         ties(self.context, self.policy)
         object.__setattr__(self, "_express", express(self.context, self.blend, self.scales, self.policy))
@@ -251,6 +253,7 @@ class Ranker:
             return
         for who in ({}, {"history": names[:1]}, *([{"user": self._users.names[0]}] if self._users.names else [])):
             self.rerank(items, worth, **who).sentences()  # type: ignore[arg-type]
+        self._items.look_up(np.arange(1))
 
 
 def _who(count: int, users: Sequence[Id] | None, histories: Sequence[Iterable[Id]] | None) -> list[dict[str, Any]]:

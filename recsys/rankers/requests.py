@@ -13,6 +13,7 @@ from recsys.types.arrays import Csr, Floats, Ints, Longs
 
 Id = str | int | float
 NOTHING = np.zeros(0, np.int32)
+SPARSE = 64  # numbers for each id: with more, a table of them is not worth its memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +37,21 @@ class Candidates:
 class Ids:
     """Ids and their codes. Ids are names, as in data that is read: 50, 50.0 and "50" are one."""
 
-    def __init__(self, ids: Any) -> None:
-        """Read ids (I,) once: requests look them up in a dictionary."""
+    def __init__(self, ids: Any, by_number: Ints = NOTHING) -> None:
+        """Read ids (I,) once: requests look them up in a dictionary, or arrays of numbers in `codes_by_number`."""
         self.names: list[str] = np.asarray(ids).tolist()
         self.codes: dict[str, int] = dict(zip(self.names, range(len(self.names)), strict=True))
+        self.by_number = np.asarray(by_number)
 
     def look_up(self, given: Iterable[Id]) -> tuple[Ints, list[str]]:
         """Return the codes of the ids that are known, in their order, and the names of those that are not."""
+        if isinstance(given, np.ndarray) and given.dtype.kind in "iu" and given.ndim == 1 and len(self.by_number):
+            from recsys.kernels.requests import find
+
+            kernel: Any = find
+            codes = np.empty(len(given), np.int32)
+            if kernel(self.by_number, given.astype(np.int64), codes):
+                return codes, []
         names = given.tolist() if isinstance(given, np.ndarray) else list(given)
         try:
             return np.fromiter(map(self.codes.get, names), np.int32, len(names)), []
@@ -50,6 +59,28 @@ class Ids:
             found = [self.codes.get(name_of(name)) for name in names]
         unknown = [name_of(name) for name, code in zip(names, found, strict=True) if code is None]
         return np.array([code for code in found if code is not None], dtype=np.int32), unknown
+
+
+def codes_by_number(ids: Any) -> Ints:
+    """Return the code of each number where all ids are whole numbers and not too far apart, () where they are not.
+
+    A number that is no id has -1.
+
+    >>> codes_by_number(np.array(["3", "0"])).tolist(), codes_by_number(np.array(["3", "03"])).tolist()
+    ([1, -1, -1, 0], [])
+    """
+    names = np.asarray(ids)
+    try:
+        numbers = names.astype(np.int64)
+    except (ValueError, OverflowError):
+        return NOTHING
+    if not len(numbers) or numbers.min() < 0 or numbers.max() >= SPARSE * len(numbers):
+        return NOTHING
+    if (numbers.astype(np.str_) != names).any():
+        return NOTHING
+    codes = np.full(int(numbers.max()) + 1, -1, np.int32)
+    codes[numbers] = np.arange(len(numbers))
+    return codes
 
 
 def asker(context: Context, users: Ids, items: Ids, user: Id | None, history: Iterable[Id] | None) -> Asker:
