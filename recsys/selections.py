@@ -56,6 +56,9 @@ def select(
             filled = [array[block] for array in out.values()]
             uniforms = seeds.uniforms(seed, "slots", part.keys[:, None], np.arange(k))
             settings = (k, float(temperature), float(epsilon), uniforms, follow)
+            if count == 1:  # here and now: a thread costs more than the slate of one request
+                _fill(part, weight[block], laid, settings, filled)
+                continue
             running.append(workers.submit(_fill, part, weight[block], laid, settings, filled))
             if len(running) > count:
                 running.popleft().result()

@@ -334,6 +334,8 @@ def test_a_damaged_folder_is_one_line(ranker, tmp_path):
     path.unlink()
     assert "cannot be read: No such file" in refused(folder)
     path.write_bytes(whole)
+    manifest.write_text(json.dumps({**told, "settings": {**told["settings"], "blend": {**BLEND, "diversity": 0.3}}}))
+    assert f"it is not the policy {ranker.name} that manifest.json says" in refused(folder, verify=True)
     for settings, message in [
         (None, "manifest.json is not one of a saved ranker"),
         ({**told["settings"], "scales": {}}, "has no scale for an objective"),

@@ -1,13 +1,14 @@
 """Rankers on disk: folders of memory-mapped arrays, as fitted models are."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from recsys import blends
 from recsys.models import fitted_kinds, stores
 from recsys.rankers.policies import Policy
-from recsys.rankers.records import Parts, context_of, kinds
+from recsys.rankers.records import Parts, context_of, kinds, name_policy
 from recsys.records import flatten
 from recsys.types import Context, RecsysError, Scorer, unknown
 from recsys.types.arrays import Bools
@@ -48,6 +49,8 @@ def load(folder: Path, verify: bool, own: Collection[str]) -> tuple[Scorer | Non
     except TypeError:
         raise RecsysError(f"{folder}: manifest.json: policy has other settings than that of a ranker") from None
     parts = stores.restored(stored, Parts, kinds())
+    if verify and name_policy(parts, {**settings, "policy": asdict(settings["policy"])}) != name:
+        raise RecsysError(f"{folder}: is damaged: it is not the policy {name} that manifest.json says")
     return (parts.models[0] if parts.models else None), context_of(parts), parts.available, settings, name
 
 

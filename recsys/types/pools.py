@@ -1,5 +1,6 @@
 """Candidates of some users, and the context that objectives look at."""
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ class Tables:
         """Start without any."""
         self._made: OrderedDict[str, Any] = OrderedDict()
         self._most = most
-        self._lock = threading.RLock()
+        self._lock, self._process = threading.RLock(), os.getpid()
 
     def __len__(self) -> int:
         """How many are kept."""
@@ -34,17 +35,18 @@ class Tables:
 
     def items(self) -> tuple[tuple[str, Any], ...]:
         """Return the tables that are there, by name."""
-        with self._lock:
-            return tuple(self._made.items())
+        return tuple(self._made.items())
 
     def get(self, key: str, make: Callable[[], T]) -> T:
         """Return the table called `key`, made by `make` at the first call."""
-        there: T | None = self._made.get(key)  # without the lock: a fork could inherit it from another thread
+        there: T | None = self._made.get(key)
         if there is not None:
             if self._most is not None:
                 with suppress(KeyError):  # another thread may just have dropped it
                     self._made.move_to_end(key)
             return there
+        if self._process != os.getpid():  # forked: another thread of the parent may hold the lock for good
+            self._lock, self._process = threading.RLock(), os.getpid()
         with self._lock:
             if key not in self._made:
                 self._made[key] = make()
