@@ -1,5 +1,7 @@
 """What the user would like and is never shown."""
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
@@ -106,7 +108,9 @@ def untouched(
 
 
 def _join(maps: tuple[TasteMap, ...]) -> Csr:
-    return sparse.csr_array(sparse.hstack([m.assignment for m in maps])).astype(np.float32)
+    joined = Csr(sparse.hstack([m.assignment for m in maps])).astype(np.float32)
+    narrow: Any = Csr((joined.data, joined.indices.astype(np.int32), joined.indptr), shape=joined.shape)
+    return Csr(narrow)
 
 
 def _hard(context: Context, m: int) -> Ints:
