@@ -1,9 +1,9 @@
 """How long a ranker takes for one request, and to load: written to results/serving.csv.
 
-A made-up log: users with 100 likes each, drawn with a heavy tail, and 20 random maps of 24 regions, whose candidates lie
-in all regions (the dearest case for negative space). Requests differ from each other, and so do users, as they do on a
-server; times are of one thread, medians and 90th percentiles. `python benchmarks/serving.py` takes two minutes and 2 GB
-of memory and of disk.
+A made-up log: users with 100 likes each, drawn with a heavy tail, and 20 random maps of 24 regions, whose candidates
+lie in all regions (the dearest case for negative space). Requests differ from each other, and so do users, as they do
+on a server; times are of one thread, medians and 90th percentiles. `python benchmarks/serving.py` takes two minutes
+and 2 GB of memory and of disk.
 """
 
 import csv

@@ -54,6 +54,8 @@ def requests(seed, sizes=(25, 25, 7, 1)):
         {"relevance": 0.01, "negative_space": 1.0},
         {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.3},
         {"relevance": 0.5, "negative_space": {"weight": 0.9, "tau": 0.3, "best": 2, "strength": 1.5, "form": "range"}},
+        {"relevance": 1.0, "untouched": 0.5},
+        {"relevance": 1.0, "untouched": {"weight": 2.0, "strength": 0.5}, "diversity": 0.3, "negative_space": 0.2},
         {"relevance": 1.0, "diversity": {"weight": 0.4, "agg": "mean", "space": "features"}},
         {"relevance": {"weight": 1.0, "form": "score"}, "diversity": {"weight": 0.4, "agg": "sum", "space": "factors"}},
     ],

@@ -142,6 +142,43 @@ def _near(own, centres, usual, label, weight, near):
 
 
 @compiled(fastmath=True)
+def _worth(scores, n):
+    """Return where a score lies in the range of all, which are best first: 1 where they are equal."""
+    width = np.float64(scores[0]) - np.float64(scores[-1])
+    return (np.float64(scores[n]) - np.float64(scores[-1])) / width if width > 0.0 else 1.0
+
+
+@compiled(fastmath=True)
+def leave(
+    codes, scores, history, dislikes, pointers, regions, values, hard, starts, size, strength, likes_share, gain
+):  # fmt: skip
+    """Fill `gain` (N,) of `recsys.objectives.untouched` for one user; arguments are those of `owe`, Z = `size`."""
+    maps = len(starts)
+    touched = np.zeros(size, np.bool_)
+    accepted = np.ones(size)
+    for h in range(len(history)):
+        for m in range(maps):
+            region = hard[history[h], m]
+            if region >= 0:
+                touched[starts[m] + region] = True
+    if len(dislikes) > 0:
+        likes = np.zeros(size)
+        refusals = np.zeros(size)
+        _masses(history, pointers, regions, values, likes)
+        _masses(dislikes, pointers, regions, values, refusals)
+        for z in range(size):
+            mean = (strength * likes_share + likes[z]) / (strength + likes[z] + refusals[z])
+            accepted[z] = min(mean / max(likes_share, 1e-12), 1.0)
+    for n in range(len(codes)):
+        new = 0.0
+        for m in range(maps):
+            region = hard[codes[n], m]
+            if region >= 0 and not touched[starts[m] + region]:
+                new += accepted[starts[m] + region]
+        gain[n] = _worth(scores, n) * new / maps
+
+
+@compiled(fastmath=True)
 def owe(
     codes, scores, history, dislikes, pointers, regions, values, hard, starts, axes, places, centres, usual, label,
     tau, best, strength, likes_share, need, cap,
@@ -164,9 +201,8 @@ def owe(
     if label < 0:
         label = _nearest(history, axes, places)
     need[:] = 0.0
-    width = np.float64(scores[0]) - np.float64(scores[-1])
     for n in range(len(codes)):
-        worth = (np.float64(scores[n]) - np.float64(scores[-1])) / width if width > 0.0 else 1.0
+        worth = _worth(scores, n)
         for m in range(maps):
             region = hard[codes[n], m]
             if region >= 0 and counted[starts[m] + region] < best:

@@ -54,7 +54,7 @@ def negative_space(
         raise RecsysError(f"negative_space: best is {best}, expected a whole number of at least 1")
     check_strength("negative_space", strength)
     context = pool.context
-    joined = context.everybody.tables.get("joined maps", lambda: _join(context.need_maps()))
+    joined = context.everybody.tables.get("joined maps", lambda: join(context.need_maps()))
     own, near = (mixes[pool.users] for mixes in context.tables.get("mixes", lambda: _mixes(context)))
     q = (1 - tau) * own + tau * near
     w = _best_in_regions(pool, worth(pool, form, slope, offset, "negative_space"), best)
@@ -107,7 +107,8 @@ def untouched(
     return Modular((plausible * share / len(context.need_maps())).astype(np.float32))
 
 
-def _join(maps: tuple[TasteMap, ...]) -> Csr:
+def join(maps: tuple[TasteMap, ...]) -> Csr:
+    """Return the shares of items over the regions of all maps end to end, (I, Z)."""
     joined = Csr(sparse.hstack([m.assignment for m in maps])).astype(np.float32)
     narrow: Any = Csr((joined.data, joined.indices.astype(np.int32), joined.indptr), shape=joined.shape)
     return Csr(narrow)

@@ -12,19 +12,21 @@ import numpy as np
 from recsys import seeds
 from recsys.blends import Part, read
 from recsys.kernels.plans import Plan, plan
-from recsys.objectives.negative_spaces import negative_space
+from recsys.objectives.negative_spaces import join, negative_space
 from recsys.rankers.picks import Picks
 from recsys.rankers.policies import Policy
 from recsys.rankers.requests import Asker, Candidates, context_for, key_of, row_of
+from recsys.rankers.retrievals import hard_region
 from recsys.types import Context, Coverage, Modular, Pool, Spread, Tables, Term
-from recsys.types.arrays import Anys, Csr, Doubles
+from recsys.types.arrays import Anys, Csr, Doubles, Floats, Ints
 
-SERVED = ("relevance", "diversity", "negative_space")
+SERVED = ("relevance", "diversity", "negative_space", "untouched")
 LAID = 64  # layouts that are kept, one for each number of candidates and picks
 NAMES = [field.name for field in fields(Plan)]
 NOBODY = np.zeros(0, np.int32)
 
 Want = Callable[[Asker, Candidates, Doubles, Doubles], None]  # fills need and cap of a Coverage term
+Gain = Callable[[Asker, Candidates, Floats], None]  # fills the gains of a Modular term
 
 
 class Express:
@@ -41,6 +43,7 @@ class Express:
         self.laid: dict[tuple[int, int], list[Any]] = {}
         self._lay(1, policy.k)  # first: objectives make their tables
         self.want = _negative_space(context, self.parts)
+        self.gains = _gains(context, self.parts)
 
     def pick(self, asker: Asker, candidates: Candidates, k: int, seed: int) -> Picks:
         """Return what `recsys.rankers.picks.pick` returns."""
@@ -50,7 +53,9 @@ class Express:
         policy, n, k = self.policy, len(candidates.items), min(k, len(candidates.items))
         laid = list(self.laid.get((n, k)) or self._lay(n, k))
         rows = candidates.items.astype(np.int64)[None, None]
-        laid[MODULAR] = candidates.scores[None, None]
+        laid[MODULAR] = gains = np.empty((len(self.gains), 1, n), np.float32)
+        for row, fill in enumerate(self.gains):
+            fill(asker, candidates, gains[row, 0])
         laid[SPREAD_ROWS], laid[COVER_ROWS] = rows[: len(laid[SPREAD_ROWS])], rows[: len(laid[COVER_ROWS])]
         if self.want is not None:
             need, cap = np.empty((2, 1, laid[NEED].shape[1]))
@@ -110,12 +115,44 @@ def _widened(part: Part, pool: Pool) -> Callable[[int, int], Term]:
         term = of_one.get(k) or part.term(pool, k)
         of_one[k] = term
         rows = np.zeros((1, n), np.int64)
+        if isinstance(term, Modular):
+            return Modular(np.zeros((1, n), np.float32))
         if isinstance(term, Spread):
             return Spread(term.vectors, rows, term.agg, term.empty)
         assert isinstance(term, Coverage)
         return Coverage(term.coverage, rows, term.need, term.phi, term.cap, term.start, term.slots)
 
     return make
+
+
+def _gains(context: Context, parts: tuple[Part, ...]) -> list[Gain]:
+    """Return what fills the gains of each part whose gains do not depend on the slate, in their order."""
+    made: list[Gain] = []
+    for part in parts:
+        if part.name == "relevance":
+            made.append(_relevance)
+        elif part.name == "untouched":
+            made.append(_untouched(context, part))
+    return made
+
+
+def _relevance(asker: Asker, candidates: Candidates, gain: Floats) -> None:
+    gain[:] = candidates.scores
+
+
+def _untouched(context: Context, part: Part) -> Gain:
+    from recsys.kernels.requests import leave
+
+    kernel: Any = leave
+    shares, (hard, starts), usual = _regions(context)
+    sizes = context.tables.get("layout", _missing)[0]
+    numbers = [int(sizes.sum()), float({"strength": 5.0, **part.settings}["strength"]), usual]
+
+    def gain(asker: Asker, candidates: Candidates, gain: Floats) -> None:
+        declined = _declined(context, asker)
+        kernel(candidates.items, candidates.scores, asker.history, declined, *shares, hard, starts, *numbers, gain)
+
+    return gain
 
 
 def _negative_space(context: Context, parts: tuple[Part, ...]) -> Want | None:
@@ -126,32 +163,37 @@ def _negative_space(context: Context, parts: tuple[Part, ...]) -> Want | None:
     from recsys.kernels.requests import owe
 
     kernel: Any = owe
-    kept = context.tables.get
     settings = {"tau": 1.0, "best": 5, "strength": 5.0, **found[0].settings}
-    joined: Csr = kept("joined maps", _missing)
-    hard = _plain(kept("regions by item", lambda: np.ascontiguousarray(kept("hard maps", _missing).T)))
-    starts = _plain(kept("layout", _missing)[1])
-    label, axes, places, centres, usual = map(_plain, kept("neighbourhood", _missing))
-    shares = [_plain(joined.indptr).astype(np.int64), _plain(joined.indices), _plain(joined.data)]
-    around = [hard, starts, np.ascontiguousarray(axes), np.ascontiguousarray(places), centres, usual]
-    numbers = [
-        float(settings["tau"]),
-        int(settings["best"]),
-        float(settings["strength"]),
-        float(kept("usual", _missing)),
-    ]
+    shares, places_of, usual_share = _regions(context)
+    label, axes, places, centres, usual = map(_plain, context.tables.get("neighbourhood", _missing))
+    around = [*places_of, np.ascontiguousarray(axes), np.ascontiguousarray(places), centres, usual]
+    numbers = [float(settings["tau"]), int(settings["best"]), float(settings["strength"]), usual_share]
 
     def want(asker: Asker, candidates: Candidates, need: Doubles, cap: Doubles) -> None:
-        declined, community = NOBODY, -1
-        if asker.code >= 0:
-            declined = NOBODY if context.dislikes is None else row_of(context.dislikes, asker.code)
-            community = int(label[asker.code])
+        community = int(label[asker.code]) if asker.code >= 0 else -1
         kernel(
-            candidates.items, candidates.scores, asker.history, declined, *shares, *around, community, *numbers, need,
-            cap,
+            candidates.items, candidates.scores, asker.history, _declined(context, asker), *shares, *around, community,
+            *numbers, need, cap,
         )  # fmt: skip
 
     return want
+
+
+def _regions(context: Context) -> tuple[list[Anys], tuple[Anys, Anys], float]:
+    """Return the shares of items over regions as three arrays, the region of items by map and their starts, and
+    everybody's share of likes."""
+    kept = context.tables.get
+    joined: Csr = kept("joined maps", lambda: join(context.need_maps()))
+    shares = [_plain(joined.indptr).astype(np.int64), _plain(joined.indices), _plain(joined.data)]
+    hard = kept(
+        "regions by item",
+        lambda: np.stack([hard_region(context, m) for m in range(len(context.maps))], axis=1).astype(np.int32),
+    )
+    return shares, (_plain(hard), _plain(kept("layout", _missing)[1])), float(kept("usual", _missing))
+
+
+def _declined(context: Context, asker: Asker) -> Ints:
+    return NOBODY if asker.code < 0 or context.dislikes is None else row_of(context.dislikes, asker.code)
 
 
 def _plain(array: Anys) -> Anys:
