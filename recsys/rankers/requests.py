@@ -44,7 +44,11 @@ class Ids:
         self.by_number = np.asarray(by_number)
 
     def look_up(self, given: Iterable[Id]) -> tuple[Ints, list[str]]:
-        """Return the codes of the ids that are known, in their order, and the names of those that are not."""
+        """Return the codes of the ids that are known, in their order, and the names of those that are not.
+
+        Raises:
+            RecsysError: if there is no list of ids.
+        """
         if isinstance(given, np.ndarray) and given.dtype.kind in "iu" and given.ndim == 1 and len(self.by_number):
             from recsys.kernels.requests import find
 
@@ -52,6 +56,8 @@ class Ids:
             codes = np.empty(len(given), np.int32)
             if kernel(self.by_number, given.astype(np.int64), codes):
                 return codes, []
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise RecsysError(f"ranker: found {given!r} for items, expected a list of ids")
         names = given.tolist() if isinstance(given, np.ndarray) else list(given)
         try:
             return np.fromiter(map(self.codes.get, names), np.int32, len(names)), []
