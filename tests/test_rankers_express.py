@@ -17,7 +17,7 @@ from recsys.rankers.express import Express, express
 from recsys.rankers.picks import pick
 from recsys.rankers.policies import Policy
 from recsys.rankers.requests import Asker, Candidates, context_for, row_of
-from recsys.types import Factors, Pool, TasteMap
+from recsys.types import Factors, Pool, Tables, TasteMap
 from recsys.types.arrays import Csr
 
 SPLIT = make_split(users=50, seed=6)
@@ -104,6 +104,21 @@ def test_what_is_owed_is_what_the_objective_says(seed, tau, best, strength):
             short.want(asker, found, need, cap)
             np.testing.assert_allclose(need, term.need[0], rtol=1e-6, atol=1e-9)
             np.testing.assert_allclose(cap, term.cap[0], rtol=1e-6, atol=1e-9)
+
+
+def test_what_known_users_expect_is_made_anew_where_a_table_would_be_too_large(monkeypatch):
+    blend, scales = {"negative_space": {"weight": 1.0, "tau": 0.123}}, {"negative_space": 1.0}
+    kept = express(AROUND, blend, scales, Policy(k=5))
+    assert AROUND.tables.get("expected 0.123 5.0", list).shape == (2, 50, 15)
+    monkeypatch.setattr("recsys.rankers.express.MOST", 50 * 15 * 8 - 1)
+    fresh = replace(AROUND, tables=Tables())
+    anew = express(fresh, blend, scales, Policy(k=5))
+    assert fresh.tables.get("expected 0.123 5.0", list).shape == (2, 0, 15)
+    for asker, found in requests(3):
+        pairs = [np.empty((2, 15)) for _ in range(2)]
+        for one, pair in zip((kept, anew), pairs, strict=True):
+            one.want(asker, found, *pair)
+        np.testing.assert_allclose(*pairs, rtol=1e-6)
 
 
 def test_one_community_is_everybodys():

@@ -152,7 +152,10 @@ def _worth(scores, n):
 def leave(
     codes, scores, history, dislikes, pointers, regions, values, hard, starts, size, strength, likes_share, gain
 ):  # fmt: skip
-    """Fill `gain` (N,) of `recsys.objectives.untouched` for one user; arguments are those of `owe`, Z = `size`."""
+    """Fill `gain` (N,) of `recsys.objectives.untouched` for one user.
+
+    Arguments are those of `expect` and `offer`, Z = `size`.
+    """
     maps = len(starts)
     touched = np.zeros(size, np.bool_)
     accepted = np.ones(size)
@@ -179,27 +182,53 @@ def leave(
 
 
 @compiled(fastmath=True)
-def owe(
-    codes, scores, history, dislikes, pointers, regions, values, hard, starts, axes, places, centres, usual, label,
-    tau, best, strength, likes_share, need, cap,
+def expect(
+    history, dislikes, pointers, regions, values, starts, axes, places, centres, usual, label, tau, strength,
+    likes_share, accepted, cap,
 ):  # fmt: skip
-    """Fill `need` and `cap` (Z,) of `recsys.objectives.negative_space` for one user.
+    """Fill what `recsys.objectives.negative_space` expects of one user, whatever the candidates: (Z,) twice.
 
-    `codes` and `scores` (N,) are candidates, best first; `history` and `dislikes` items; `pointers`, `regions`,
-    `values` the shares of items over the regions of all M maps end to end; `hard` (I, M) the region of each item within
-    its map, -1 = none, `starts` (M,) each map's first. The rest is of `recsys.objectives._neighbours`; a `label` of -1
-    is the nearest community's.
+    `accepted` is how readily they take what they met of each region, `cap` the exposure that each is owed. `history`
+    and `dislikes` are items; `pointers`, `regions`, `values` the shares of items over the regions of all M maps end to
+    end, `starts` (M,) each map's first. The rest is of `recsys.objectives._neighbours`; a `label` of -1 is the nearest
+    community's.
     """
-    size, maps = len(need), len(starts)
+    size, maps = len(cap), len(starts)
     likes = np.zeros(size)
     refusals = np.zeros(size)
     own = np.zeros(size)
-    counted = np.zeros(size, np.int64)
     weight = np.zeros(len(centres))
     _masses(history, pointers, regions, values, likes)
     _masses(dislikes, pointers, regions, values, refusals)
     if label < 0:
         label = _nearest(history, axes, places)
+    least = 1.0 / max(likes_share, 1e-12)
+    for z in range(size):
+        mean = (strength * likes_share + likes[z]) / (strength + likes[z] + refusals[z])
+        accepted[z] = min(mean * least, 1.0)
+    for m in range(maps):
+        first, last = starts[m], size if m + 1 == maps else starts[m + 1]
+        liked, mix, near = likes[first:last], own[first:last], cap[first:last]
+        total = 0.0
+        for z in range(len(mix)):
+            total += liked[z]
+        share = 1.0 / total if total > 0.0 else 0.0
+        for z in range(len(mix)):
+            mix[z] = liked[z] * share
+        _near(mix, centres[:, first:last], usual[m], label, weight, near)
+        for z in range(len(mix)):
+            near[z] = (1.0 - tau) * mix[z] + tau * near[z]
+
+
+@compiled(fastmath=True)
+def offer(codes, scores, hard, starts, best, accepted, cap, need):
+    """Fill `need` (Z,) of `recsys.objectives.negative_space` for one user, of whom `expect` says what it expects.
+
+    `codes` and `scores` (N,) are candidates, best first; `hard` (I, M) is the region of each item within each map, -1 =
+    none.
+    """
+    size, maps = len(need), len(starts)
+    counted = np.zeros(size, np.int64)
     need[:] = 0.0
     for n in range(len(codes)):
         worth = _worth(scores, n)
@@ -208,29 +237,13 @@ def owe(
             if region >= 0 and counted[starts[m] + region] < best:
                 counted[starts[m] + region] += 1
                 need[starts[m] + region] += worth
-    base = strength * likes_share
-    scale = 1.0 / (max(likes_share, 1e-12) * best)
     for m in range(maps):
         first, last = starts[m], size if m + 1 == maps else starts[m + 1]
-        mix, liked, refused, asked, most = (
-            own[first:last],
-            likes[first:last],
-            refusals[first:last],
-            need[first:last],
-            cap[first:last],
-        )
-        total, owed = 0.0, 0.0
-        for z in range(len(mix)):
-            total += liked[z]
-        share = 1.0 / total if total > 0.0 else 0.0
-        for z in range(len(mix)):
-            mix[z] = liked[z] * share
-        _near(mix, centres[:, first:last], usual[m], label, weight, most)
-        for z in range(len(mix)):
-            mean = (base + liked[z]) / (strength + liked[z] + refused[z])
-            asked[z] *= min(mean * scale, 1.0 / best)
-            most[z] = (1.0 - tau) * mix[z] + tau * most[z]
+        asked, taken, most = need[first:last], accepted[first:last], cap[first:last]
+        owed = 0.0
+        for z in range(len(asked)):
+            asked[z] *= taken[z] / best
             owed += asked[z] * most[z]
         share = 1.0 / (owed * maps) if owed > 0.0 else 1.0
-        for z in range(len(mix)):
+        for z in range(len(asked)):
             asked[z] *= share

@@ -5,7 +5,7 @@ It serves blends of the objectives below; `recsys.rankers.picks` serves all, and
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,11 +21,13 @@ from recsys.types import Context, Coverage, Modular, Pool, Spread, Tables, Term
 from recsys.types.arrays import Anys, Csr, Doubles, Floats, Ints
 
 SERVED = ("relevance", "diversity", "negative_space", "untouched")
+MOST = 2**28  # bytes of what is expected of known users
 LAID = 64  # layouts that are kept, one for each number of candidates and picks
 NAMES = [field.name for field in fields(Plan)]
 NOBODY = np.zeros(0, np.int32)
 
 Want = Callable[[Asker, Candidates, Doubles, Doubles], None]  # fills need and cap of a Coverage term
+Expectation = Callable[[Asker, Doubles, Doubles], None]  # fills what negative space expects: accepted and cap
 Gain = Callable[[Asker, Candidates, Floats], None]  # fills the gains of a Modular term
 
 
@@ -160,23 +162,55 @@ def _negative_space(context: Context, parts: tuple[Part, ...]) -> Want | None:
     found = [part for part in parts if part.objective is negative_space]
     if not found:
         return None
-    from recsys.kernels.requests import owe
+    from recsys.kernels.requests import offer
 
-    kernel: Any = owe
+    kernel: Any = offer
     settings = {"tau": 1.0, "best": 5, "strength": 5.0, **found[0].settings}
-    shares, places_of, usual_share = _regions(context)
-    label, axes, places, centres, usual = map(_plain, context.tables.get("neighbourhood", _missing))
-    around = [*places_of, np.ascontiguousarray(axes), np.ascontiguousarray(places), centres, usual]
-    numbers = [float(settings["tau"]), int(settings["best"]), float(settings["strength"]), usual_share]
+    expected = _expected(context, float(settings["tau"]), float(settings["strength"]))
+    hard, starts = _regions(context)[1]
+    best = int(settings["best"])
 
     def want(asker: Asker, candidates: Candidates, need: Doubles, cap: Doubles) -> None:
-        community = int(label[asker.code]) if asker.code >= 0 else -1
-        kernel(
-            candidates.items, candidates.scores, asker.history, _declined(context, asker), *shares, *around, community,
-            *numbers, need, cap,
-        )  # fmt: skip
+        accepted = np.empty(len(cap))
+        expected(asker, accepted, cap)
+        kernel(candidates.items, candidates.scores, hard, starts, best, accepted, cap, need)
 
     return want
+
+
+def _expected(context: Context, tau: float, strength: float) -> Expectation:
+    """Return what fills what is expected of who asks; that of known users is made once where it takes little memory."""
+    from recsys.kernels.requests import expect
+
+    kernel: Any = expect
+    shares, (_, starts), usual_share = _regions(context)
+    label, axes, places, centres, usual = map(_plain, context.tables.get("neighbourhood", _missing))
+    around = [starts, np.ascontiguousarray(axes), np.ascontiguousarray(places), centres, usual]
+    users, size = len(context.user_ids), centres.shape[1]
+
+    def expected(asker: Asker, accepted: Doubles, cap: Doubles) -> None:
+        community = int(label[asker.code]) if asker.code >= 0 else -1
+        declined = _declined(context, asker)
+        kernel(asker.history, declined, *shares, *around, community, tau, strength, usual_share, accepted, cap)
+
+    def of_all() -> Floats:
+        if 8 * users * size > MOST:
+            return np.zeros((2, 0, size), np.float32)
+        table, train, (accepted, cap) = np.empty((2, users, size), np.float32), context.train, np.empty((2, size))
+        for code in range(users):
+            expected(Asker(code, row_of(cast(Csr, train), code)), accepted, cap)
+            table[:, code] = accepted, cap
+        return table
+
+    known = _plain(context.tables.get(f"expected {tau} {strength}", of_all))
+
+    def looked_up(asker: Asker, accepted: Doubles, cap: Doubles) -> None:
+        if 0 <= asker.code < known.shape[1]:
+            accepted[:], cap[:] = known[0, asker.code], known[1, asker.code]
+        else:
+            expected(asker, accepted, cap)
+
+    return looked_up
 
 
 def _regions(context: Context) -> tuple[list[Anys], tuple[Anys, Anys], float]:
