@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from recsys.experiments import bench
     from recsys.opportunities import opportunity_costs
     from recsys.pools import Pool, candidates
+    from recsys.rankers import Ranker
     from recsys.scores import compare, score
     from recsys.slates import rerank
     from recsys.types import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 else:  # hidden from type checkers, for which a module with __getattr__ has every name
     _HOMES = {
         "Pool": "recsys.pools",
+        "Ranker": "recsys.rankers",
         "bench": "recsys.experiments",
         "candidates": "recsys.pools",
         "compare": "recsys.scores",
@@ -71,7 +73,7 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
 
 __all__ = [
     "Context", "Counts", "Coverage", "Dataset", "Evaluation", "Factors", "Guard", "Interactions", "Items", "Model",
-    "Modular", "Pool", "RecsysError", "Scorer", "Seats", "Slates", "Split", "Spread", "TasteMap", "Volume", "Yardstick",
-    "__version__", "bench", "candidates", "compare", "data", "entropy_weights", "guards", "load", "maps", "metrics",
-    "models", "objectives", "opportunity_costs", "read", "rerank", "score", "splits",
+    "Modular", "Pool", "Ranker", "RecsysError", "Scorer", "Seats", "Slates", "Split", "Spread", "TasteMap", "Volume",
+    "Yardstick", "__version__", "bench", "candidates", "compare", "data", "entropy_weights", "guards", "load", "maps",
+    "metrics", "models", "objectives", "opportunity_costs", "read", "rerank", "score", "splits",
 ]  # fmt: skip

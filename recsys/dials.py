@@ -31,13 +31,23 @@ def entropy_weights(pool: Pool, weight: float = 1.0, *, strength: float = 5.0, l
 
 def _variety(context: Context, strength: float) -> Doubles:
     """Return h_u of every user of the context, (users,)."""
+    n = np.diff(context.need_train("entropy_weights").indptr)
+    own, usual = _entropies(context), context.everybody.tables.get("usual variety", lambda: _usual(context.everybody))
+    if not len(usual):
+        return np.ones(len(n))
+    return np.asarray(((n * own + strength * usual[:, None]) / (n + strength)).sum(axis=0) / len(usual))
+
+
+def _entropies(context: Context) -> Doubles:
+    """Return the entropy of each user's mix over each map of several regions, a share of the largest, (M, users)."""
     train = context.need_train("entropy_weights")
-    n = np.diff(train.indptr)
-    total, counted = np.zeros(len(n)), 0
-    for taste_map in context.maps:
-        regions = taste_map.assignment.shape[1]
-        if regions > 1:
-            own = entropy(user_mixes(train, taste_map.assignment)) / np.log(regions)
-            usual = own[n > 0].mean() if n.any() else 0.0
-            total, counted = total + (n * own + strength * usual) / (n + strength), counted + 1
-    return total / counted if counted else np.ones(len(n))
+    several = [m.assignment for m in context.maps if m.assignment.shape[1] > 1]
+    parts = [entropy(user_mixes(train, assignment)) / np.log(assignment.shape[1]) for assignment in several]
+    return np.stack(parts) if parts else np.zeros((0, train.shape[0]))
+
+
+def _usual(context: Context) -> Doubles:
+    """Return the mean of these over the users with a history, for each map, (M,)."""
+    told = np.diff(context.need_train("entropy_weights").indptr) > 0
+    own = _entropies(context)
+    return np.asarray(own[:, told].mean(axis=1) if told.any() else np.zeros(len(own)))

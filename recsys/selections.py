@@ -46,7 +46,7 @@ def select(
         "log_propensity": np.zeros((users, k), np.float32),
         "deviations": np.zeros((users, len(parts))),
     }
-    memo, count = Tables(2), threads or os.cpu_count() or 1
+    memo, count = pool.context.everybody.tables.get("laid out", lambda: Tables(2)), threads or os.cpu_count() or 1
     running: deque[Future[None]] = deque()
     with ThreadPoolExecutor(max_workers=count) as workers:
         for start in range(0, users, BLOCK):
@@ -58,7 +58,7 @@ def select(
             filled = [array[block] for array in out.values()]
             uniforms = np.zeros((0, k))
             if temperature > 0 or epsilon > 0:
-                uniforms = seeds.uniforms(seed, "slots", part.users[:, None], np.arange(k))
+                uniforms = seeds.uniforms(seed, "slots", part.keys[:, None], np.arange(k))
             settings = (
                 rules.block(block.start, block.stop).arrays(),
                 k,
@@ -67,6 +67,9 @@ def select(
                 uniforms,
                 follow,
             )
+            if count == 1:  # here and now: a thread costs more than the slate of one request
+                _fill(part, weight[block], laid, settings, filled)
+                continue
             running.append(workers.submit(_fill, part, weight[block], laid, settings, filled))
             if len(running) > count:
                 running.popleft().result()

@@ -1,4 +1,4 @@
-"""The command line: `recsys bench | evaluate | compare | recommend | sweep | reproduce | data | cache`."""
+"""The command line: `recsys bench | evaluate | compare | recommend | sweep | export | warmup | data | cache | ...`."""
 
 import os
 import sys
@@ -12,6 +12,7 @@ from recsys.cli import options
 from recsys.cli.cache import cache
 from recsys.cli.compare import compare
 from recsys.cli.data import data
+from recsys.cli.rankers import export, warmup
 from recsys.cli.reproduce import reproduce
 from recsys.cli.sweep import sweep
 from recsys.cli.tables import headline
@@ -76,6 +77,8 @@ cli.add_command(data)
 cli.add_command(cache)
 cli.add_command(reproduce)
 cli.add_command(sweep)
+cli.add_command(export)
+cli.add_command(warmup)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,6 +4,8 @@ from recsys.maths.curves import logistic, platt
 from recsys.maths.mixes import (
     acceptance,
     communities,
+    community_axes,
+    community_mixes,
     deficit,
     entropy,
     even_shares,
@@ -12,9 +14,12 @@ from recsys.maths.mixes import (
     mostly_untouched,
     near_mixes,
     near_weights,
+    share_of_likes,
     squared_distances,
     touched,
     user_mixes,
+    usual_distance,
+    weights_of_near,
 )
 from recsys.maths.popularity import counts, gini, in_tail, mass_above, popularity_groups, self_information, standing
 from recsys.maths.posteriors import fold, gram, root
@@ -31,14 +36,15 @@ from recsys.maths.spaces import (
     singular_vectors,
     unit,
 )
-from recsys.maths.surprises import largest_in_profile, nearest_in_rest, npmi_shares, usual_distances
+from recsys.maths.surprises import largest_in_profile, nearest_in_rest, npmi_shares, typical_distances, usual_distances
 from recsys.maths.tops import NEVER, reached, top
 
 __all__ = [
-    "DAY", "NEVER", "acceptance", "communities", "cooccurrence_vectors", "counts", "deficit", "entropy",
-    "even_shares", "faded", "feature_vectors", "fold", "gini", "gram", "hard_members", "in_tail", "kl",
-    "largest_in_profile", "leading_vectors", "logistic", "mass_above", "mean_in_profile", "mean_profiles",
-    "moments", "mostly_untouched", "near_mixes", "near_weights", "nearest_in_profile", "nearest_in_rest",
-    "npmi_shares", "platt", "popularity_groups", "rarity", "rarity_vectors", "reached", "root", "self_information",
-    "singular_vectors", "squared_distances", "standing", "top", "touched", "unit", "user_mixes", "usual_distances",
+    "DAY", "NEVER", "acceptance", "communities", "community_axes", "community_mixes", "cooccurrence_vectors",
+    "counts", "deficit", "entropy", "even_shares", "faded", "feature_vectors", "fold", "gini", "gram", "hard_members",
+    "in_tail", "kl", "largest_in_profile", "leading_vectors", "logistic", "mass_above", "mean_in_profile",
+    "mean_profiles", "moments", "mostly_untouched", "near_mixes", "near_weights", "nearest_in_profile",
+    "nearest_in_rest", "npmi_shares", "platt", "popularity_groups", "rarity", "rarity_vectors", "reached", "root",
+    "self_information", "share_of_likes", "singular_vectors", "squared_distances", "standing", "top", "touched",
+    "typical_distances", "unit", "user_mixes", "usual_distance", "usual_distances", "weights_of_near",
 ]  # fmt: skip

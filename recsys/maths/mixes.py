@@ -57,12 +57,13 @@ def mostly_untouched(histories: Csr, regions: Sequence[Ints]) -> Bools:
     return np.asarray((2 * outside >= known) & (known > 0))
 
 
-def acceptance(train: Csr, dislikes: Csr, assignment: Csr, strength: float) -> Doubles:
+def acceptance(train: Csr, dislikes: Csr, assignment: Csr, strength: float, usual: float | None = None) -> Doubles:
     """Return how readily each user takes what they met of each region, against everyone, (U, Z) in [0, 1].
 
     The posterior mean of the share of likes under a beta prior with the mean of all users and `strength`
     pseudo-observations, over that mean, at most 1: a region of which a user met nothing has 1, one whose items
-    they declined has less (`strength` = 0 is refused: it has no mean where nothing was met).
+    they declined has less (`strength` = 0 is refused: it has no mean where nothing was met). `usual` is the mean share
+    of likes, where it is that of other users (`share_of_likes`).
     """
     if not strength > 0:
         raise ValueError(f"strength is {strength}, expected a number above 0")
@@ -70,9 +71,14 @@ def acceptance(train: Csr, dislikes: Csr, assignment: Csr, strength: float) -> D
     declined = dislikes.copy()
     declined.data = np.ones_like(declined.data)
     refusals = np.asarray((declined @ assignment).toarray(), dtype=np.float64)
-    usual = train.nnz / max(train.nnz + dislikes.nnz, 1)
+    usual = share_of_likes(train, dislikes) if usual is None else usual
     mean = (strength * usual + likes) / (strength + likes + refusals)
     return np.asarray(np.minimum(mean / max(usual, 1e-12), 1.0))
+
+
+def share_of_likes(train: Csr, dislikes: Csr) -> float:
+    """Return how much of what all users met they like, in [0, 1]."""
+    return train.nnz / max(train.nnz + dislikes.nnz, 1)
 
 
 def kl(p: Doubles, q: Doubles) -> Doubles:
@@ -105,15 +111,23 @@ def communities(train: Csr, seed: int, n: int = COMMUNITIES) -> Ints:
 
     There are at most n of them, and never more than users that differ.
     """
+    return community_axes(train, seed, n)[0]
+
+
+def community_axes(train: Csr, seed: int, n: int = COMMUNITIES) -> tuple[Ints, Doubles]:
+    """Return the `communities` of the users, (U,), and the axes (I, 32) on which they were told apart.
+
+    Unit rows of `train` @ axes are where users stand.
+    """
     from scipy.cluster.vq import kmeans2  # here: it is slow to load, and few need it
 
-    left, values, _ = singular_vectors(train, 32)
+    left, values, right = singular_vectors(train, 32)
     vectors = unit(left * values).astype(np.float64)
     n = min(n, len(np.unique(vectors.round(5), axis=0)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a cluster may stay empty: its label is just not given
         _, label = kmeans2(vectors, n, minit="++", rng=seeds.generator(seed, "communities"), missing="warn")
-    return np.asarray(label, dtype=np.int32)
+    return np.asarray(label, dtype=np.int32), right
 
 
 def squared_distances(mixes: Doubles, others: Doubles) -> Doubles:
@@ -128,7 +142,7 @@ def near_mixes(own: Doubles, community: Ints) -> Doubles:
 
     q_u = sum over c != c(u) of pi_u(c) p_c, with p_c the mean mix of community c and pi_u(c) that of `near_weights`.
     """
-    return np.asarray(near_weights(own, community) @ _centres(own, community))
+    return np.asarray(near_weights(own, community) @ community_mixes(own, community))
 
 
 def near_weights(own: Doubles, community: Ints) -> Doubles:
@@ -138,15 +152,29 @@ def near_weights(own: Doubles, community: Ints) -> Doubles:
     h the median of the squared distances between users and other communities. Columns follow the sorted labels; where
     there is one community, it is everybody's.
     """
-    distance = squared_distances(own, _centres(own, community))
+    centres = community_mixes(own, community)
     other = community[:, None] != np.unique(community)
+    return weights_of_near(own, centres, other, usual_distance(own, centres, other))
+
+
+def usual_distance(own: Doubles, centres: Doubles, other: Bools) -> float:
+    """Return the median of the squared distances of mixes (U, Z) to the `centres` (C, Z) that are `other`, (U, C)."""
+    return max(float(np.median(squared_distances(own, centres)[other])), 1e-12) if other.any() else 1.0
+
+
+def weights_of_near(own: Doubles, centres: Doubles, other: Bools, usual: float) -> Doubles:
+    """Return how near the communities at `centres` (C, Z) are to mixes (B, Z), (B, C), as `near_weights` says.
+
+    `other` (B, C) says which are not the user's own, `usual` is the `usual_distance` of everybody.
+    """
     if not other.any():
         return np.ones(other.shape)
-    usual = max(float(np.median(distance[other])), 1e-12)
+    distance = squared_distances(own, centres)
     nearest = np.where(other, distance, np.inf).min(axis=1, keepdims=True)  # weight 1: however far, somebody is nearest
     weight = np.where(other, np.exp(-np.maximum(distance - nearest, 0.0) / usual), 0.0)
     return np.asarray(weight / weight.sum(axis=1, keepdims=True))
 
 
-def _centres(own: Doubles, community: Ints) -> Doubles:
+def community_mixes(own: Doubles, community: Ints) -> Doubles:
+    """Return the mean of the mixes (U, Z) of each community's users, (C, Z), by the sorted labels."""
     return np.stack([own[community == c].mean(axis=0) for c in np.unique(community)])

@@ -21,9 +21,13 @@ def root(factors: Factors, common: Doubles, likes: Csr, user: int, dislikes: Csr
     return np.asarray(scipy.linalg.cholesky(_matrix(factors, common, likes, user, dislikes), lower=True))
 
 
-def fold(factors: Factors, likes: Csr, dislikes: Csr | None = None) -> Floats:
-    """Return the factor of each row of `likes` (B, I), (B, d), exactly; `typical` for a row without any."""
-    common, found = gram(factors), np.empty((likes.shape[0], factors.item_factors.shape[1]), np.float32)
+def fold(factors: Factors, likes: Csr, dislikes: Csr | None = None, common: Doubles | None = None) -> Floats:
+    """Return the factor of each row of `likes` (B, I), (B, d), exactly; `typical` for a row without any.
+
+    `common` is the `gram` of the factors, where it is at hand.
+    """
+    common = gram(factors) if common is None else common
+    found = np.empty((likes.shape[0], factors.item_factors.shape[1]), np.float32)
     for user in range(likes.shape[0]):
         liked = _rows(factors, likes, user)
         if not len(liked):

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.maths.popularity import counts
-from recsys.types.arrays import Csr, Doubles, Floats, Ints, Longs
+from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints, Longs
 
 CELLS = 1 << 22  # numbers at a time: memory does not grow with the catalogue or with a history
 ITEMS = 64  # at a time: a row of the whole catalogue for each
@@ -102,23 +102,39 @@ def nearest_in_rest(vectors: Floats, train: Csr) -> Doubles:
     return np.clip(near, 0.0, 1.0)
 
 
-def usual_distances(vectors: Floats, train: Csr, strength: float) -> tuple[Doubles, Doubles]:
+def typical_distances(vectors: Floats, train: Csr) -> tuple[float, float]:
+    """Return the mean and the variance of how far positives are from the others of their user, 0 and inf if none is."""
+    distance = 1.0 - nearest_in_rest(vectors, train)[_of_several(train)]
+    return (float(distance.mean()), float(distance.var())) if len(distance) else (0.0, np.inf)
+
+
+def usual_distances(
+    vectors: Floats, train: Csr, strength: float, typical: tuple[float, float] | None = None
+) -> tuple[Doubles, Doubles]:
     """Return the mean and the standard deviation of how far each user's positives are from their others, (U,) twice.
 
     The distance of a positive is 1 - its largest cosine to the other positives of its user. Both are shrunk to
     those of all positives with `strength` pseudo-observations: who has one positive, or none, gets these. Where
-    nobody has two, means are 0 and deviations infinite.
+    nobody has two, means are 0 and deviations infinite. `typical` are the mean and the variance to shrink to, where
+    they are those of other users (`typical_distances`).
     """
     sizes = np.diff(train.indptr)
     told = np.where(sizes > 1, sizes, 0)
-    user = np.repeat(np.arange(len(sizes)), sizes)
-    counted = told[user] > 0
-    user, distance = user[counted], 1.0 - nearest_in_rest(vectors, train)[counted]
-    if not len(distance):
+    counted = _of_several(train)
+    user, distance = np.repeat(np.arange(len(sizes)), sizes)[counted], 1.0 - nearest_in_rest(vectors, train)[counted]
+    if typical is None:
+        typical = (float(distance.mean()), float(distance.var())) if len(distance) else (0.0, np.inf)
+    if np.isinf(typical[1]):
         return np.zeros(len(sizes)), np.full(len(sizes), np.inf)
-    mean = (np.bincount(user, distance, len(sizes)) + strength * distance.mean()) / (told + strength)
+    mean = (np.bincount(user, distance, len(sizes)) + strength * typical[0]) / (told + strength)
     square = np.bincount(user, (distance - mean[user]) ** 2, len(sizes))
-    return mean, np.sqrt((square + strength * distance.var()) / (told + strength))
+    return mean, np.sqrt((square + strength * typical[1]) / (told + strength))
+
+
+def _of_several(train: Csr) -> Bools:
+    """Return which positives have others of their user beside them, in the order of `train`."""
+    sizes = np.diff(train.indptr)
+    return np.asarray(np.repeat(sizes > 1, sizes))
 
 
 def _npmi(both: Doubles, one: Doubles, other: Doubles, n: float) -> Doubles:

@@ -1,14 +1,17 @@
-"""Fitted models on disk: a folder with a manifest and one .npy file per array. Nothing in it is pickled."""
+"""Fitted models on disk: a folder with a manifest and one .npy file per array. Nothing in it is pickled.
+
+`write` and `read` are the same for other records, which say what they call themselves.
+"""
 
 import json
 import platform
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
 from hashlib import file_digest
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 
@@ -18,6 +21,7 @@ from recsys.types.arrays import Anys
 from recsys.types.errors import RecsysError, unknown
 from recsys.types.models import Model, Scorer
 
+R = TypeVar("R")
 FORMAT = 1  # raise it when a folder of this version cannot be read by an older one
 _MANIFEST = "manifest.json"
 _PACKAGES = {"recsys": "recsys-negspace", "numpy": "numpy", "scipy": "scipy", "implicit": "implicit"}
@@ -36,19 +40,7 @@ def save(fitted: Scorer, folder: str | Path, settings: Model | None = None) -> P
     for name in [kind, *(type(part).__name__ for part in getattr(fitted, "parts", ()))]:
         if name not in kinds:
             raise unknown("fitted model", name, kinds, where=f"cannot save to {target}")
-    if target.exists() and not (target / _MANIFEST).is_file():
-        raise RecsysError(f"cannot save to {target}: it is there already and no saved model, expected a new folder")
-    with replacing_folder(target) as made:
-        described = {name: _write(made, name, array) for name, array in flatten(fitted).items()}
-        manifest = {
-            "format": FORMAT,
-            "kind": kind,
-            "settings": _described(settings),
-            "versions": _versions(),
-            "arrays": described,
-        }
-        (made / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    return target
+    return write(target, kind, _described(settings), flatten(fitted), "model")
 
 
 def load(folder: str | Path, *, verify: bool = True) -> Scorer:
@@ -59,20 +51,64 @@ def load(folder: str | Path, *, verify: bool = True) -> Scorer:
     Raises:
         RecsysError: if the folder is damaged, of a newer format, or no saved model.
     """
-    source = Path(folder)
-    manifest, kinds = _manifest(source), _kinds()
+    kinds = _kinds()
+    stored = read(Path(folder), kinds, "model", verify)
+    return cast(Scorer, restored(stored, kinds[stored.kind], kinds))
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """What a folder holds."""
+
+    folder: Path
+    kind: str
+    settings: Any  # as JSON can say them
+    arrays: Mapping[str, Anys]  # mapped from the files
+
+
+def write(target: Path, kind: str, settings: Any, arrays: Mapping[str, Anys], noun: str) -> Path:
+    """Write `arrays` and a manifest that tells their checksums to a folder, whole or not at all.
+
+    Raises:
+        RecsysError: if the folder cannot be written, or is there already and no saved `noun`.
+    """
+    if target.exists() and not (target / _MANIFEST).is_file():
+        raise RecsysError(f"cannot save to {target}: it is there already and no saved {noun}, expected a new folder")
+    with replacing_folder(target) as made:
+        described = {name: _write(made, name, array) for name, array in arrays.items()}
+        manifest = {"format": FORMAT, "kind": kind, "settings": settings, "versions": _versions(), "arrays": described}
+        (made / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    return target
+
+
+def read(folder: Path, kinds: Collection[str], noun: str, verify: bool, mode: Literal["r", "c"] = "r") -> Stored:
+    """Return what `write` wrote, one of `kinds`. What is written to arrays of mode "c" stays in this process.
+
+    Raises:
+        RecsysError: if the folder is damaged, of a newer format, or no saved `noun`.
+    """
+    manifest = _manifest(folder, noun)
     try:
         described = {str(name): dict(about) for name, about in manifest["arrays"].items()}
         kind = str(manifest["kind"])
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise RecsysError(f"{source}: {_MANIFEST} is not one of a saved model") from None
+        raise RecsysError(f"{folder}: {_MANIFEST} is not one of a saved {noun}") from None
     if kind not in kinds:
-        raise unknown("fitted model", kind, kinds, where=str(source))
-    arrays = {name: _read(source, name, about, verify) for name, about in described.items()}
+        raise unknown(f"fitted {noun}" if noun == "model" else f"saved {noun}", kind, kinds, where=str(folder))
+    arrays = {name: _read(folder, name, about, verify, mode) for name, about in described.items()}
+    return Stored(folder, kind, manifest.get("settings"), arrays)
+
+
+def restored(stored: Stored, kind: type[R], kinds: Mapping[str, type[Any]]) -> R:
+    """Return the record of class `kind` that a folder holds.
+
+    Raises:
+        RecsysError: if its arrays are not those of such a record.
+    """
     try:
-        return cast(Scorer, restore(kinds[kind], _whole(arrays), kinds=kinds))
+        return restore(kind, _whole(dict(stored.arrays)), kinds=kinds)
     except (ValueError, TypeError) as error:
-        raise RecsysError(f"{source}: is damaged: {error}") from None
+        raise RecsysError(f"{stored.folder}: is damaged: {error}") from None
 
 
 def _kinds() -> dict[str, type[Any]]:
@@ -87,14 +123,14 @@ def _write(folder: Path, name: str, array: Anys) -> dict[str, Any]:
     return {"shape": list(array.shape), "dtype": array.dtype.str, "sha256": _sha256(path)}
 
 
-def _read(folder: Path, name: str, about: Mapping[str, Any], verify: bool) -> Anys:
+def _read(folder: Path, name: str, about: Mapping[str, Any], verify: bool, mode: Literal["r", "c"]) -> Anys:
     if not _NAME.fullmatch(name):
         raise RecsysError(f"{folder}: {_MANIFEST} names an array '{name[:40]}', expected letters, digits, _ and dots")
     path = folder / f"{name}.npy"
     try:
         if verify and _sha256(path) != about.get("sha256"):
             raise RecsysError(f"{path}: is damaged: its sha256 is not the one in {_MANIFEST}")
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode=mode, allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("no .npy file")
     except OSError as error:
@@ -119,17 +155,17 @@ def _whole(arrays: dict[str, Anys]) -> dict[str, Anys]:
     return arrays
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def _manifest(folder: Path, noun: str) -> dict[str, Any]:
     path = folder / _MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecsysError(f"{folder} is no saved model: {_MANIFEST}: {error.strerror or error}") from None
+        raise RecsysError(f"{folder} is no saved {noun}: {_MANIFEST}: {error.strerror or error}") from None
     except ValueError:
         raise RecsysError(f"{folder}: {_MANIFEST} is damaged: it is not JSON") from None
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if not isinstance(found, int) or isinstance(found, bool):
-        raise RecsysError(f"{folder}: {_MANIFEST} is not one of a saved model")
+        raise RecsysError(f"{folder}: {_MANIFEST} is not one of a saved {noun}")
     if not 1 <= found <= FORMAT:
         raise RecsysError(f"{folder}: format {found}, expected at most {FORMAT}: it was saved by a newer version")
     return cast(dict[str, Any], manifest)

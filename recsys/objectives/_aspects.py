@@ -1,10 +1,12 @@
 """Aspects of items: their features, or the regions of the first own map; and whom they matter to."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from recsys.maths import even_shares, user_mixes
 from recsys.objectives._candidates import rows
-from recsys.types import Context, Coverage, Pool, RecsysError
+from recsys.types import Context, Coverage, Pool, RecsysError, TasteMap
 from recsys.types.arrays import Csr, Doubles, Longs
 
 TO = ("features", "map")
@@ -31,7 +33,7 @@ def shares(context: Context, to: str, who: str) -> Csr:
             return belongs
         return even_shares(belongs).astype(np.float32)
 
-    return context.tables.get(f"shares {to}", make)
+    return context.everybody.tables.get(f"shares {to}", make)
 
 
 def tastes(pool: Pool, to: str, who: str) -> Doubles:
@@ -45,10 +47,12 @@ def tastes(pool: Pool, to: str, who: str) -> Doubles:
 def own_mixes(context: Context, who: str) -> Doubles:
     """Return the mix of each user's history over the regions of all own maps end to end, (users, Z)."""
     train = context.need_train(who)
-    return context.tables.get(
-        "own mixes",
-        lambda: np.concatenate([user_mixes(train, taste_map.assignment) for taste_map in context.need_maps()], axis=1),
-    )
+    return context.tables.get("own mixes", lambda: mixes_of(train, context.need_maps()))
+
+
+def mixes_of(histories: Csr, maps: Sequence[TasteMap]) -> Doubles:
+    """Return the mix of each history (B, I) over the regions of all `maps` end to end, (B, Z)."""
+    return np.concatenate([user_mixes(histories, taste_map.assignment) for taste_map in maps], axis=1)
 
 
 def of_candidates(pool: Pool, aspects: Csr, weight: Doubles) -> tuple[Csr, Longs]:

@@ -34,11 +34,12 @@ def plausibility(pool: Pool) -> Doubles:
 
 
 def vectors(context: Context, space: str, who: str) -> Floats:
-    """Return unit item vectors (I, d) of a named space, made once per context.
+    """Return unit item vectors (I, d) of a named space, made once for everybody.
 
     Raises:
         RecsysError: if there is no such space, or the pool does not have what it is made of.
     """
+    context = context.everybody
     makers = {
         "cooccurrence": lambda: cooccurrence_vectors(context.need_train(who)),
         "factors": lambda: unit(context.need_factors(who).item_factors),

@@ -50,7 +50,7 @@ def roots(pool: Pool, who: str) -> list[Doubles]:
     """Return the lower Cholesky factor of the matrix that each user's factor solves, (d, d)."""
     context = pool.context
     factors, train = context.need_factors(who), context.need_train(who)
-    common = context.tables.get("gram", lambda: gram(factors))
+    common = context.everybody.tables.get("gram", lambda: gram(factors))
     return [root(factors, common, train, int(user), context.dislikes) for user in pool.users]
 
 

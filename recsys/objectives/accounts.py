@@ -4,7 +4,7 @@ import numpy as np
 
 from recsys import seeds
 from recsys.maths import squared_distances
-from recsys.objectives._aspects import at_least_one, of_candidates, own_mixes
+from recsys.objectives._aspects import at_least_one, mixes_of, of_candidates, own_mixes
 from recsys.objectives._shelves import shelves
 from recsys.objectives._worths import worth
 from recsys.types import Context, Coverage, Factors, Pool, RecsysError
@@ -47,13 +47,14 @@ def account_gap(
     accounts = whole("account_gap: accounts", accounts, 1)
     if not 0 <= beta < np.inf:
         raise RecsysError(f"account_gap: beta is {beta}, expected a number from 0 on")
-    context = pool.context
-    train, factors = context.need_train("account_gap"), context.need_factors("account_gap")
-    mixes, drawn = own_mixes(context, "account_gap"), _drawn(context, train, accounts, seed)
-    on_shelf = context.tables.get(f"shelves {accounts} {seed} {k}", lambda: _on_shelves(context, factors, drawn, k))
-    spread = context.tables.get(f"account distances {accounts} {seed}", lambda: _usual_distance(mixes[drawn]))
+    mixes, all_ = own_mixes(pool.context, "account_gap"), pool.context.everybody
+    train, factors = all_.need_train("account_gap"), all_.need_factors("account_gap")
+    drawn, name = _drawn(all_, train, accounts, seed), f"{accounts} {seed}"
+    theirs = all_.tables.get(f"account mixes {name}", lambda: mixes_of(Csr(train[drawn]), all_.need_maps()))
+    on_shelf = all_.tables.get(f"shelves {name} {k}", lambda: _on_shelves(all_, factors, drawn, k))
+    spread = all_.tables.get(f"account distances {name}", lambda: _usual_distance(theirs))
     liked, at = of_candidates(pool, on_shelf, worth(pool, form, slope, offset, "account_gap"))
-    rho = _weights(mixes[pool.users], mixes[drawn], beta / spread, pool.users[:, None] == drawn)
+    rho = _weights(mixes[pool.users], theirs, beta / spread, pool.codes[:, None] == drawn)
     return at_least_one(liked, at, rho, 1.0, "account_gap")
 
 

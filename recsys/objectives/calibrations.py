@@ -61,8 +61,9 @@ def popularity_calibration(
         raise RecsysError(
             f"popularity_calibration: head is {head} and tail is {tail}, expected shares above 0, together at most 1"
         )
-    train, name = pool.context.need_train("popularity_calibration"), f"groups {head} {tail}"
-    groups = pool.context.tables.get(name, lambda: popularity_groups(counts(train), head, tail))
+    context, name = pool.context.everybody, f"groups {head} {tail}"
+    train = context.need_train("popularity_calibration")
+    groups = context.tables.get(name, lambda: popularity_groups(counts(train), head, tail))
     return _towards(pool, k, "popularity_calibration", name, groups, alpha, half_life)
 
 

@@ -34,7 +34,7 @@ def popularity_discount(
     """
     if not 0 <= beta < np.inf:
         raise RecsysError(f"popularity_discount: beta is {beta}, expected a number from 0 on")
-    context = pool.context
+    context = pool.context.everybody
     n = context.tables.get("counts", lambda: counts(context.need_train("popularity_discount")))
     gain = worth(pool, form, slope, offset, "popularity_discount") / np.maximum(n, 1.0)[rows(pool)] ** beta
     return Modular(gain.astype(np.float32))
@@ -59,7 +59,7 @@ def under_exposed(pool: Pool, k: int) -> Modular:
     Raises:
         RecsysError: for a pool without histories, or whose scores come from no factor model.
     """
-    context = pool.context
+    context = pool.context.everybody
     factors, train = context.need_factors("under_exposed"), context.need_train("under_exposed")
     denied = context.tables.get(
         f"under-exposed {k}", lambda: _denied(factors, train, context.need_met("under_exposed"), k)

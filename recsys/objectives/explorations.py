@@ -48,7 +48,7 @@ def thompson(pool: Pool, k: int, *, seed: int = 0, per: Literal["slate", "slot"]
     if per not in PER:
         raise unknown("per", per, PER, where="thompson")
     items = pool.context.need_factors("thompson").item_factors
-    user, part = pool.users[:, None, None], np.arange(items.shape[1])[:, None]
+    user, part = pool.keys[:, None, None], np.arange(items.shape[1])[:, None]
     slots = np.arange(k if per == "slot" else 1)
     keys = (user, part, slots) if per == "slot" else (user, part)
     whims = seeds.normals(seed + pool.context.seed, "thompson", *keys)

@@ -1,14 +1,17 @@
 """What the user would like and is never shown."""
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
-from recsys.maths import acceptance, communities, near_mixes, touched
+from recsys.maths import acceptance, communities, near_mixes, share_of_likes, touched
 from recsys.objectives._aspects import own_mixes
 from recsys.objectives._candidates import check_strength, rows
+from recsys.objectives._neighbours import layout, near, neighbourhood, neighbours
 from recsys.objectives._worths import worth
 from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
-from recsys.types.arrays import Bools, Csr, Doubles, Ints, Longs, empty
+from recsys.types.arrays import Bools, Csr, Doubles, Ints, empty
 
 
 def negative_space(
@@ -51,12 +54,12 @@ def negative_space(
         raise RecsysError(f"negative_space: best is {best}, expected a whole number of at least 1")
     check_strength("negative_space", strength)
     context = pool.context
-    joined = context.tables.get("joined maps", lambda: _join(context.need_maps()))
+    joined = context.everybody.tables.get("joined maps", lambda: join(context.need_maps()))
     own, near = (mixes[pool.users] for mixes in context.tables.get("mixes", lambda: _mixes(context)))
     q = (1 - tau) * own + tau * near
     w = _best_in_regions(pool, worth(pool, form, slope, offset, "negative_space"), best)
     w *= _acceptance(context, strength)[pool.users]
-    sizes, starts = _layout(context)
+    sizes, starts = layout(context)
     owed = np.repeat(np.add.reduceat(w * q, starts, axis=1) * len(sizes), sizes, axis=1)
     return Coverage(
         joined,
@@ -95,7 +98,7 @@ def untouched(
     context = pool.context
     context.need_train("untouched")
     share, accepted = np.zeros(pool.items.shape), _acceptance(context, strength)
-    for m, start in enumerate(_layout(context)[1]):
+    for m, start in enumerate(layout(context)[1]):
         region = _hard(context, m)[rows(pool)]
         user, place = pool.users[:, None], np.maximum(region, 0)
         new = (region >= 0) & ~_touched(context, m)[user, place]
@@ -104,12 +107,15 @@ def untouched(
     return Modular((plausible * share / len(context.need_maps())).astype(np.float32))
 
 
-def _join(maps: tuple[TasteMap, ...]) -> Csr:
-    return sparse.csr_array(sparse.hstack([m.assignment for m in maps])).astype(np.float32)
+def join(maps: tuple[TasteMap, ...]) -> Csr:
+    """Return the shares of items over the regions of all maps end to end, (I, Z)."""
+    joined = Csr(sparse.hstack([m.assignment for m in maps])).astype(np.float32)
+    narrow: Any = Csr((joined.data, joined.indices.astype(np.int32), joined.indptr), shape=joined.shape)
+    return Csr(narrow)
 
 
 def _hard(context: Context, m: int) -> Ints:
-    return context.tables.get(f"hard {m}", lambda: context.need_maps()[m].hard)
+    return context.everybody.tables.get(f"hard {m}", lambda: context.need_maps()[m].hard)
 
 
 def _touched(context: Context, m: int) -> Bools:
@@ -120,26 +126,27 @@ def _acceptance(context: Context, strength: float) -> Doubles:
     """Return how readily users take what they met of each region of all maps, (users, Z): 1 without known dislikes."""
 
     def make() -> Doubles:
-        train = context.need_train("acceptance")
-        dislikes = empty(train.shape) if context.dislikes is None else context.dislikes
-        parts = [acceptance(train, dislikes, taste_map.assignment, strength) for taste_map in context.need_maps()]
-        return np.concatenate(parts, axis=1)
+        train, dislikes = _liked_and_not(context)
+        usual = context.everybody.tables.get("usual", lambda: share_of_likes(*_liked_and_not(context.everybody)))
+        maps = context.need_maps()
+        return np.concatenate([acceptance(train, dislikes, m.assignment, strength, usual) for m in maps], axis=1)
 
     return context.tables.get(f"acceptance {strength}", make)
+
+
+def _liked_and_not(context: Context) -> tuple[Csr, Csr]:
+    train = context.need_train("acceptance")
+    return train, empty(train.shape) if context.dislikes is None else context.dislikes
 
 
 def _mixes(context: Context) -> tuple[Doubles, Doubles]:
     """Return each user's own mix over the regions of all maps, (users, Z), and that of nearby other communities."""
     train = context.need_train("negative_space")
+    own, starts = own_mixes(context, "negative_space"), layout(context)[1]
+    if context.everybody is not context:
+        return own, near(neighbourhood(context.everybody), own, neighbours(context), starts)
     label = communities(train, context.seed)
-    own, starts = own_mixes(context, "negative_space"), _layout(context)[1]
     return own, np.concatenate([near_mixes(mix, label) for mix in np.split(own, starts[1:], axis=1)], axis=1)
-
-
-def _layout(context: Context) -> tuple[Longs, Longs]:
-    """Return how many regions each map has, and the first of them when all stand end to end."""
-    sizes = np.array([taste_map.assignment.shape[1] for taste_map in context.need_maps()])
-    return sizes, np.cumsum(sizes) - sizes
 
 
 def _best_in_regions(pool: Pool, plausible: Doubles, best: int) -> Doubles:
@@ -147,8 +154,8 @@ def _best_in_regions(pool: Pool, plausible: Doubles, best: int) -> Doubles:
     from recsys.kernels.regions import sum_best
 
     context = pool.context
-    sizes, starts = _layout(context)
-    regions = context.tables.get(
+    sizes, starts = layout(context)
+    regions = context.everybody.tables.get(
         "hard maps", lambda: np.stack([_hard(context, m) for m in range(len(sizes))]).astype(np.int32)
     )
     total, items = np.zeros((len(pool.users), sizes.sum())), pool.items

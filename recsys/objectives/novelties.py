@@ -16,7 +16,7 @@ def novelty(pool: Pool, k: int) -> Modular:
     :Cost: U N
     :Source: Vargas and Castells 2011
     """
-    context = pool.context
+    context = pool.context.everybody
     bits = context.tables.get("self-information", lambda: self_information(context.need_train("novelty")))
     return Modular(bits[rows(pool)].astype(np.float32))
 
@@ -39,7 +39,7 @@ def long_tail(pool: Pool, k: int, *, head: float = 0.8) -> Modular:
     """
     if not 0 < head < 1:
         raise RecsysError(f"long_tail: head is {head}, expected a number above 0 and below 1")
-    context = pool.context
+    context = pool.context.everybody
     tail = context.tables.get(f"tail {head}", lambda: in_tail(counts(context.need_train("long_tail")), head))
     return Modular(tail[rows(pool)].astype(np.float32))
 

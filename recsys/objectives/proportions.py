@@ -72,7 +72,7 @@ def binomial_diversity(pool: Pool, k: int, *, to: str = "features", alpha: float
     if not 0 <= alpha <= 1:
         raise RecsysError(f"binomial_diversity: alpha is {alpha}, expected a number from 0 to 1")
     context = pool.context
-    belongs = context.tables.get(f"hard members {to}", lambda: _hard(context, to))
+    belongs = context.everybody.tables.get(f"hard members {to}", lambda: _hard(context, to))
     p = _chances(pool, belongs, alpha, to)
     some = np.maximum((p > 0).sum(axis=1, keepdims=True), 1)
     patience = log_patience(p[:, :, None], k, np.arange(k + 1))
@@ -86,10 +86,14 @@ def _hard(context: Context, to: str) -> Csr:
 
 def _chances(pool: Pool, belongs: Csr, alpha: float, to: str) -> Doubles:
     """Return p_g of each user, (U, G)."""
-    context = pool.context
-    train = context.need_train("binomial_diversity")
-    of_all = context.tables.get(f"chances {to}", lambda: np.asarray((train @ belongs).sum(axis=0)) / max(train.nnz, 1))
-    histories = train[pool.users]
+    all_ = pool.context.everybody
+    of_all = all_.tables.get(f"chances {to}", lambda: _shares_of_all(all_.need_train("binomial_diversity"), belongs))
+    histories = pool.context.need_train("binomial_diversity")[pool.users]
     sizes = np.diff(histories.indptr)[:, None]
     own = np.where(sizes > 0, (histories @ belongs).toarray() / np.maximum(sizes, 1), of_all)
     return np.asarray(alpha * own + (1 - alpha) * of_all, dtype=np.float64)
+
+
+def _shares_of_all(train: Csr, belongs: Csr) -> Doubles:
+    """Return the share of all training positives that have each aspect, (G,)."""
+    return np.asarray((train @ belongs).sum(axis=0)) / max(train.nnz, 1)

@@ -41,5 +41,5 @@ def noise(pool: Pool, k: int, *, seed: int = 0) -> Modular:
     :Cost: U N
     :Source: this project
     """
-    drawn = seeds.normals(seed + pool.context.seed, "noise", pool.users[:, None], rows(pool))
+    drawn = seeds.normals(seed + pool.context.seed, "noise", pool.keys[:, None], rows(pool))
     return Modular(drawn.astype(np.float32))

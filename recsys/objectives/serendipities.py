@@ -3,7 +3,15 @@
 import numpy as np
 
 from recsys import seeds
-from recsys.maths import counts, largest_in_profile, nearest_in_profile, npmi_shares, standing, usual_distances
+from recsys.maths import (
+    counts,
+    largest_in_profile,
+    nearest_in_profile,
+    npmi_shares,
+    standing,
+    typical_distances,
+    usual_distances,
+)
 from recsys.objectives._candidates import check_strength, plausibility, rows, vectors
 from recsys.types import Context, Modular, Pool
 from recsys.types.arrays import Longs
@@ -40,9 +48,8 @@ def npmi_surprise(pool: Pool, k: int) -> Modular:
     :Cost: U h N, h history; pairs of items that share a user once
     :Source: Kaminskas and Bridge 2017
     """
-    context = pool.context
-    train = context.need_train("npmi_surprise")
-    table = context.tables.get("npmi shares", lambda: npmi_shares(train))
+    train, all_ = pool.context.need_train("npmi_surprise"), pool.context.everybody
+    table = all_.tables.get("npmi shares", lambda: npmi_shares(all_.need_train("npmi_surprise")))
     near = largest_in_profile(table, train, pool.users, rows(pool))
     return Modular((plausibility(pool) * (1.0 - near)).astype(np.float32))
 
@@ -67,7 +74,8 @@ def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", str
     context, who = pool.context, "unimodal_serendipity"
     train, table = context.need_train(who), vectors(context, space, who)
     mean, deviation = context.tables.get(
-        f"usual distances {space} {strength}", lambda: usual_distances(table, train, strength)
+        f"usual distances {space} {strength}",
+        lambda: usual_distances(table, train, strength, _typical(context, space)),
     )
     away = 1.0 - nearest_in_profile(table, train, pool.users, rows(pool))
     off = (away - mean[pool.users, None]) / np.maximum(deviation[pool.users, None], 1e-6)
@@ -89,9 +97,18 @@ def unexpected(pool: Pool, k: int, *, top: int = 100) -> Modular:
     """
     top = whole("unexpected: top", top, 1)
     met, users = pool.context.need_met("unexpected")[pool.users], np.arange(len(pool.users))[:, None]
-    before, known = standing(_ranks(pool.context), met, users, rows(pool))
+    before, known = standing(_ranks(pool.context.everybody), met, users, rows(pool))
     outside = ~known & (before >= top)
     return Modular((plausibility(pool) * outside).astype(np.float32))
+
+
+def _typical(context: Context, space: str) -> tuple[float, float] | None:
+    """Return the mean and the variance of such distances of everybody, None where everybody is who is asked about."""
+    all_ = context.everybody
+    if all_ is context:
+        return None
+    train, table = all_.need_train("unimodal_serendipity"), vectors(all_, space, "unimodal_serendipity")
+    return all_.tables.get(f"typical distances {space}", lambda: typical_distances(table, train))
 
 
 def _ranks(context: Context) -> Longs:

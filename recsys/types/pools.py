@@ -1,14 +1,16 @@
 """Candidates of some users, and the context that objectives look at."""
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
-from recsys.types.arrays import Csr, Floats, Ints, Strings, either
+from recsys.types.arrays import Anys, Csr, Floats, Ints, Longs, Strings, either
 from recsys.types.datasets import Items
 from recsys.types.errors import RecsysError
 from recsys.types.maps import TasteMap
@@ -25,14 +27,26 @@ class Tables:
         """Start without any."""
         self._made: OrderedDict[str, Any] = OrderedDict()
         self._most = most
-        self._lock = threading.RLock()
+        self._lock, self._process = threading.RLock(), os.getpid()
 
     def __len__(self) -> int:
         """How many are kept."""
         return len(self._made)
 
+    def items(self) -> tuple[tuple[str, Any], ...]:
+        """Return the tables that are there, by name."""
+        return tuple(self._made.items())
+
     def get(self, key: str, make: Callable[[], T]) -> T:
         """Return the table called `key`, made by `make` at the first call."""
+        there: T | None = self._made.get(key)
+        if there is not None:
+            if self._most is not None:
+                with suppress(KeyError):  # another thread may just have dropped it
+                    self._made.move_to_end(key)
+            return there
+        if self._process != os.getpid():  # forked: another thread of the parent may hold the lock for good
+            self._lock, self._process = threading.RLock(), os.getpid()
         with self._lock:
             if key not in self._made:
                 self._made[key] = make()
@@ -45,7 +59,11 @@ class Tables:
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What is known beside the candidates. Absent parts are None; an objective that needs one says so."""
+    """What is known beside the candidates. Absent parts are None; an objective that needs one says so.
+
+    With `among`, the users here are others than those whose numbers speak for everybody: what is popular, near or
+    usual is told by the users of that context, and only what a user's own history says by the rows of this one.
+    """
 
     user_ids: Strings  # (users,)
     item_ids: Strings  # (I,)
@@ -57,10 +75,20 @@ class Context:
     make_maps: Callable[[], Sequence[TasteMap]] | None = None  # own maps, made when first asked for
     seed: int = 0
     tables: Tables = field(default_factory=Tables)
+    among: "Context | None" = None
+    known: Longs | None = None  # (users,) with `among`: their codes there, -1 for who is new to it
+    keys: Anys | None = None  # (users,) whole numbers by which draws are told apart; None: the codes of users
+
+    @property
+    def everybody(self) -> "Context":
+        """The context whose users speak for all: this one, unless it is `among` another."""
+        return self if self.among is None else self.among
 
     @property
     def maps(self) -> tuple[TasteMap, ...]:
         """The objectives' own maps."""
+        if self.among is not None:
+            return self.among.maps
         if self.make_maps is None:
             raise RecsysError(NO_MAPS)
         return self.tables.get("maps", lambda: tuple(self.make_maps()))  # type: ignore[misc]
@@ -114,6 +142,16 @@ class Pool:
     def lengths(self) -> Ints:
         """How many candidates each user has, (U,)."""
         return np.asarray((self.items >= 0).sum(axis=1), dtype=np.int32)
+
+    @property
+    def codes(self) -> Ints | Longs:
+        """The code of each user among everybody, (U,), -1 for who is new there."""
+        return self.users if self.context.known is None else self.context.known[self.users]
+
+    @property
+    def keys(self) -> Anys:
+        """What tells each user's draws from those of others, (U,)."""
+        return self.users if self.context.keys is None else self.context.keys[self.users]
 
     def block(self, start: int, stop: int) -> "Pool":
         """Return the users from `start` to `stop`, sharing the context."""

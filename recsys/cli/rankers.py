@@ -1,0 +1,35 @@
+"""`recsys export` and `recsys warmup`: a ranker for production, written and made ready."""
+
+from pathlib import Path
+
+import click
+
+from recsys.cli import options
+
+
+@click.command()
+@click.argument("config")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option("--blend", help="Which of the config's runs (default: its only blend, or its model's own order).")
+@options.data_dir
+@options.quiet
+def export(config: str, out: Path, blend: str | None, data_dir: Path | None, quiet: bool) -> None:
+    """Write the ranker of CONFIG, such as the winner.toml of a sweep, fitted to all of the data."""
+    from recsys.experiments import export as run
+
+    done = run(config, out, blend=blend, quiet=quiet, data_dir=data_dir)
+    click.echo(f"{done.run}: {done.users:,} users, {done.items:,} items, policy {done.policy}")
+    click.echo(f"ranker: {done.folder}")
+
+
+@click.command()
+@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
+def warmup(folder: Path | None) -> None:
+    """Compile what requests run, for processes to come; check the ranker in DIR, every file of it."""
+    from recsys.rankers import warmup as run
+
+    done = run(folder)
+    if folder is not None:
+        click.echo(f"ranker: {folder} is whole, policy {done.policy}")
+    kept = "nowhere: each process compiles anew" if done.compiled is None else str(done.compiled)
+    click.echo(f"compiled code: {kept} ({done.seconds:.1f} s)")

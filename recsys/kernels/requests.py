@@ -1,0 +1,249 @@
+"""What one request needs and no product of large matrices does well: small, serial, without the interpreter lock.
+
+The slow statements of the same rules are `recsys.maths.fold`, `recsys.objectives.negative_space` and plain NumPy.
+"""
+
+import numpy as np
+
+from recsys.kernels.compiled import compiled
+
+UNORDERED, TWICE, ENDLESS = 1, 2, 4
+FAR = 1e300  # finite: fastmath knows no infinities
+
+
+@compiled(fastmath=False)
+def check(codes, scores):
+    """Return 0 for distinct codes (N,) whose finite scores (N,) never grow, or the sum of what is wrong with them."""
+    size = 16
+    while size < 2 * len(codes):
+        size *= 2
+    seen = np.full(size, -1, np.int64)
+    wrong = 0
+    for n in range(len(codes)):
+        if not np.isfinite(scores[n]):
+            wrong |= ENDLESS
+        if n > 0 and scores[n] > scores[n - 1]:
+            wrong |= UNORDERED
+        place = (codes[n] * 40503) & (size - 1)
+        while seen[place] >= 0 and seen[place] != codes[n]:
+            place = (place + 1) & (size - 1)
+        if seen[place] == codes[n]:
+            wrong |= TWICE
+        seen[place] = codes[n]
+    return wrong
+
+
+@compiled(fastmath=False)
+def find(by_number, numbers, codes):
+    """Fill `codes` (N,) with by_number[numbers], and return whether all of them are known: from 0 on."""
+    known = True
+    for n in range(len(numbers)):
+        codes[n] = by_number[numbers[n]] if 0 <= numbers[n] < len(by_number) else -1
+        known &= codes[n] >= 0
+    return known
+
+
+@compiled(fastmath=True)
+def fold_in(common, items, history, observed, pull, ridge, factor):
+    """Fill `factor` (d,) with the solution of (common + observed sum y y' + ridge I) x = pull sum y, y over `history`.
+
+    `common` (d, d), `items` (I, d). By Cholesky's decomposition, in float64.
+    """
+    d = len(common)
+    lower = common.copy()
+    x = np.zeros(d)
+    y = np.empty(d)
+    for h in range(len(history)):
+        item = history[h]
+        for a in range(d):
+            y[a] = items[item, a]
+            x[a] += pull * y[a]
+        for a in range(d):
+            scaled = observed * y[a]
+            for b in range(a + 1):
+                lower[a, b] += scaled * y[b]
+    for a in range(d):
+        lower[a, a] += ridge
+        for b in range(a + 1):
+            left = lower[a, b]
+            for c in range(b):
+                left -= lower[a, c] * lower[b, c]
+            lower[a, b] = np.sqrt(left) if a == b else left / lower[b, b]
+    for a in range(d):
+        left = x[a]
+        for b in range(a):
+            left -= lower[a, b] * x[b]
+        x[a] = left / lower[a, a]
+    for a in range(d - 1, -1, -1):
+        x[a] /= lower[a, a]
+        for b in range(a):
+            x[b] -= lower[a, b] * x[a]
+    for a in range(d):
+        factor[a] = x[a]
+
+
+@compiled(fastmath=True)
+def score_all(items, factor, scores):
+    """Fill `scores` (I,) with the dot products of `items` (I, d) and `factor` (d,)."""
+    d = len(factor)
+    for i in range(len(items)):
+        total = np.float32(0.0)
+        for a in range(d):
+            total += items[i, a] * factor[a]
+        scores[i] = total
+
+
+@compiled(fastmath=True)
+def _masses(history, pointers, regions, values, mass):
+    for h in range(len(history)):
+        for e in range(pointers[history[h]], pointers[history[h] + 1]):
+            mass[regions[e]] += values[e]
+
+
+@compiled(fastmath=True)
+def _nearest(history, axes, places):
+    """Return the community whose place (C, 32) is nearest to the history's direction on the `axes` (I, 32)."""
+    stand = np.zeros(axes.shape[1])
+    for h in range(len(history)):
+        stand += axes[history[h]]
+    length = np.sqrt((stand * stand).sum())
+    if length > 0.0:
+        stand /= length
+    best, least = 0, FAR
+    for c in range(len(places)):
+        apart = ((np.float32(1.0) * stand.astype(np.float32) - places[c]) ** 2).sum()
+        if apart < least:
+            best, least = c, apart
+    return best
+
+
+@compiled(fastmath=True)
+def _near(own, centres, usual, label, weight, near):
+    """Fill `near` (Z,) with the shares of one map that nearby other communities consume, for the mix `own` (Z,)."""
+    closest, total = FAR, 0.0
+    for c in range(len(centres)):
+        centre, apart = centres[c], 0.0
+        for z in range(len(own)):
+            apart += (own[z] - centre[z]) ** 2
+        weight[c] = apart
+        if c != label:
+            closest = min(closest, apart)
+    for c in range(len(centres)):
+        if len(centres) == 1:
+            weight[c] = 1.0
+        else:
+            weight[c] = 0.0 if c == label else np.exp((closest - weight[c]) / usual)
+        total += weight[c]
+    near[:] = 0.0
+    for c in range(len(centres)):
+        centre, share = centres[c], weight[c] / total
+        for z in range(len(own)):
+            near[z] += share * centre[z]
+
+
+@compiled(fastmath=True)
+def _worth(scores, n):
+    """Return where a score lies in the range of all, which are best first: 1 where they are equal."""
+    width = np.float64(scores[0]) - np.float64(scores[-1])
+    return (np.float64(scores[n]) - np.float64(scores[-1])) / width if width > 0.0 else 1.0
+
+
+@compiled(fastmath=True)
+def leave(
+    codes, scores, history, dislikes, pointers, regions, values, hard, starts, size, strength, likes_share, gain
+):  # fmt: skip
+    """Fill `gain` (N,) of `recsys.objectives.untouched` for one user.
+
+    Arguments are those of `expect` and `offer`, Z = `size`.
+    """
+    maps = len(starts)
+    touched = np.zeros(size, np.bool_)
+    accepted = np.ones(size)
+    for h in range(len(history)):
+        for m in range(maps):
+            region = hard[history[h], m]
+            if region >= 0:
+                touched[starts[m] + region] = True
+    if len(dislikes) > 0:
+        likes = np.zeros(size)
+        refusals = np.zeros(size)
+        _masses(history, pointers, regions, values, likes)
+        _masses(dislikes, pointers, regions, values, refusals)
+        for z in range(size):
+            mean = (strength * likes_share + likes[z]) / (strength + likes[z] + refusals[z])
+            accepted[z] = min(mean / max(likes_share, 1e-12), 1.0)
+    for n in range(len(codes)):
+        new = 0.0
+        for m in range(maps):
+            region = hard[codes[n], m]
+            if region >= 0 and not touched[starts[m] + region]:
+                new += accepted[starts[m] + region]
+        gain[n] = _worth(scores, n) * new / maps
+
+
+@compiled(fastmath=True)
+def expect(
+    history, dislikes, pointers, regions, values, starts, axes, places, centres, usual, label, tau, strength,
+    likes_share, accepted, cap,
+):  # fmt: skip
+    """Fill what `recsys.objectives.negative_space` expects of one user, whatever the candidates: (Z,) twice.
+
+    `accepted` is how readily they take what they met of each region, `cap` the exposure that each is owed. `history`
+    and `dislikes` are items; `pointers`, `regions`, `values` the shares of items over the regions of all M maps end to
+    end, `starts` (M,) each map's first. The rest is of `recsys.objectives._neighbours`; a `label` of -1 is the nearest
+    community's.
+    """
+    size, maps = len(cap), len(starts)
+    likes = np.zeros(size)
+    refusals = np.zeros(size)
+    own = np.zeros(size)
+    weight = np.zeros(len(centres))
+    _masses(history, pointers, regions, values, likes)
+    _masses(dislikes, pointers, regions, values, refusals)
+    if label < 0:
+        label = _nearest(history, axes, places)
+    least = 1.0 / max(likes_share, 1e-12)
+    for z in range(size):
+        mean = (strength * likes_share + likes[z]) / (strength + likes[z] + refusals[z])
+        accepted[z] = min(mean * least, 1.0)
+    for m in range(maps):
+        first, last = starts[m], size if m + 1 == maps else starts[m + 1]
+        liked, mix, near = likes[first:last], own[first:last], cap[first:last]
+        total = 0.0
+        for z in range(len(mix)):
+            total += liked[z]
+        share = 1.0 / total if total > 0.0 else 0.0
+        for z in range(len(mix)):
+            mix[z] = liked[z] * share
+        _near(mix, centres[:, first:last], usual[m], label, weight, near)
+        for z in range(len(mix)):
+            near[z] = (1.0 - tau) * mix[z] + tau * near[z]
+
+
+@compiled(fastmath=True)
+def offer(codes, scores, hard, starts, best, accepted, cap, need):
+    """Fill `need` (Z,) of `recsys.objectives.negative_space` for one user, of whom `expect` says what it expects.
+
+    `codes` and `scores` (N,) are candidates, best first; `hard` (I, M) is the region of each item within each map, -1 =
+    none.
+    """
+    size, maps = len(need), len(starts)
+    counted = np.zeros(size, np.int64)
+    need[:] = 0.0
+    for n in range(len(codes)):
+        worth = _worth(scores, n)
+        for m in range(maps):
+            region = hard[codes[n], m]
+            if region >= 0 and counted[starts[m] + region] < best:
+                counted[starts[m] + region] += 1
+                need[starts[m] + region] += worth
+    for m in range(maps):
+        first, last = starts[m], size if m + 1 == maps else starts[m + 1]
+        asked, taken, most = need[first:last], accepted[first:last], cap[first:last]
+        owed = 0.0
+        for z in range(len(asked)):
+            asked[z] *= taken[z] / best
+            owed += asked[z] * most[z]
+        share = 1.0 / (owed * maps) if owed > 0.0 else 1.0
+        for z in range(len(asked)):
+            asked[z] *= share

@@ -1,0 +1,92 @@
+"""Why a pick is there, in plain words that are true."""
+
+import numpy as np
+
+from recsys.maths import cooccurrence_vectors, mostly_untouched
+from recsys.rankers.retrievals import hard_region
+from recsys.types import Context
+from recsys.types.arrays import Bools, Csr, Floats, Ints
+
+LEAST = 1e-6  # a cosine below it is none
+
+
+def sentences(
+    context: Context, picks: Ints, history: Ints, contributions: Floats, objectives: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return a text for each of `picks` (k,), codes as those of `history` (h,).
+
+    "Because you liked X.": X is the item of the history that is nearest to the pick by co-occurrence (the first of
+    equals), if any is near at all. "From F, new to you.": F is the feature of the pick that the fewest items have of
+    those that no item of the history has; where items have no features, or the pick no new one, "From a part of the
+    catalogue that is new to you." if most own maps have the pick in a region that the history never touched. Where
+    neither can be said, the objective that added most.
+    """
+    near = _nearest(context, picks, history)
+    new = _new(context, picks, history)
+    said = []
+    for r in range(len(picks)):
+        parts = [part for part in (near[r], new[r]) if part]
+        if not parts:
+            parts = [f"Chosen mostly for {objectives[int(contributions[r].argmax())].replace('_', ' ')}."]
+        said.append(" ".join(parts))
+    return tuple(said)
+
+
+def _nearest(context: Context, picks: Ints, history: Ints) -> list[str]:
+    if not len(history):
+        return [""] * len(picks)
+    table = vectors_of(context)
+    near = table[picks] @ table[history].T
+    best = near.argmax(axis=1)
+    there = near[np.arange(len(picks)), best] > LEAST
+    return [f"Because you liked {_title(context, history[b])}." if t else "" for b, t in zip(best, there, strict=True)]
+
+
+def _new(context: Context, picks: Ints, history: Ints) -> list[str]:
+    """Return what is new about each pick to somebody with a history: to others everything is."""
+    if not len(history):
+        return [""] * len(picks)
+    outside = _outside(context, picks, history)
+    said = []
+    for r, pick in enumerate(picks.tolist()):
+        feature = _new_feature(context, pick, history)
+        if feature:
+            said.append(f"From {feature}, new to you.")
+        else:
+            said.append("From a part of the catalogue that is new to you." if outside[r] else "")
+    return said
+
+
+def _new_feature(context: Context, pick: int, history: Ints) -> str:
+    items = context.items
+    if items is None:
+        return ""
+    features: Csr = items.features
+    own = features.indices[features.indptr[pick] : features.indptr[pick + 1]]
+    met = np.concatenate([features.indices[features.indptr[i] : features.indptr[i + 1]] for i in history.tolist()])
+    new = np.setdiff1d(own, met)
+    if not len(new):
+        return ""
+    sizes = context.tables.get("feature sizes", lambda: np.bincount(features.indices, minlength=features.shape[1]))
+    return items.feature_names[int(new[sizes[new].argmin()])]
+
+
+def _outside(context: Context, picks: Ints, history: Ints) -> Bools:
+    maps = range(len(context.maps))
+    if not maps:
+        return np.zeros(len(picks), dtype=bool)
+    both = np.concatenate([picks, history])  # of the catalogue, only what is asked about
+    regions = [hard_region(context, m)[both] for m in maps]
+    own = np.arange(len(picks), len(both), dtype=np.int32)
+    row = Csr((np.ones(len(own), np.float32), own, np.array([0, len(own)])), shape=(1, len(both)))
+    return mostly_untouched(row, regions)[0, : len(picks)]
+
+
+def _title(context: Context, item: int) -> str:
+    title = "" if context.items is None else str(context.items.titles[item])
+    return title or str(context.item_ids[item])
+
+
+def vectors_of(context: Context) -> Floats:
+    """Return the unit vectors of all items by co-occurrence, (I, d): those of the objectives."""
+    return context.tables.get("vectors cooccurrence", lambda: cooccurrence_vectors(context.need_train("sentences")))

@@ -1,0 +1,59 @@
+"""How a ranker picks, beside what its blend says."""
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, get_args
+
+import numpy as np
+
+from recsys.slates import Order
+from recsys.types import RecsysError, unknown
+from recsys.types.numbers import whole
+
+HISTORIES = ("exclude", "keep")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Settings of a ranker that are those of `recsys.rerank` and `recsys.candidates`.
+
+    Raises:
+        RecsysError: if one of them cannot be meant.
+    """
+
+    k: int = 10  # picks of a slate, where a request does not say
+    n: int = 200  # candidates that `Ranker.rank` retrieves
+    order: str = "gain"  # how picks stand: as picked, or by "relevance"
+    temperature: float = 0.0  # of the softmax over gains; 0 picks the largest
+    epsilon: float = 0.0  # the share of slots that may show any candidate
+    seed: int = 0  # of draws, where a request does not say
+    history: str = "exclude"  # whether `Ranker.rank` may retrieve what was met: "keep"
+    reach: float = 0.0  # the share of retrieval that is kept for regions the history never touched
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        for name, least in (("k", 1), ("n", 1), ("seed", None)):
+            whole(f"ranker: {name}", getattr(self, name), least)
+        for name, most in (("temperature", np.inf), ("epsilon", 1.0), ("reach", 1.0)):
+            found: Any = getattr(self, name)
+            if (
+                not isinstance(found, Real)
+                or isinstance(found, bool)
+                or not 0 <= float(found) <= most
+                or found == np.inf
+            ):
+                expected = "from 0 on" if most == np.inf else "from 0 to 1"
+                raise RecsysError(f"ranker: {name} is {found!r}, expected a number {expected}")
+        if self.order not in get_args(Order):
+            raise unknown("order", str(self.order), get_args(Order), where="ranker")
+        if self.order == "relevance" and self.drawn:
+            raise RecsysError(
+                "ranker: order is 'relevance' where picks are drawn, expected 'gain': chances are by slot"
+            )
+        if self.history not in HISTORIES:
+            raise unknown("history", str(self.history), HISTORIES, where="ranker")
+
+    @property
+    def drawn(self) -> bool:
+        """Whether picks are drawn."""
+        return self.temperature > 0 or self.epsilon > 0

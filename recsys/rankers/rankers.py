@@ -1,0 +1,268 @@
+"""The ranker: what production imports."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from recsys.blends import Blend
+from recsys.rankers import fits, stores
+from recsys.rankers.answers import Answer
+from recsys.rankers.explanations import sentences
+from recsys.rankers.express import Express, express
+from recsys.rankers.picks import pick
+from recsys.rankers.policies import Policy
+from recsys.rankers.records import name_policy, parts_of
+from recsys.rankers.requests import Asker, Candidates, Id, Ids, asker, candidates, codes_by_number, context_for
+from recsys.rankers.retrievals import retrieve, ties
+from recsys.slates import Scale
+from recsys.types import Context, Pool, RecsysError, Scorer, Split, TasteMap
+from recsys.types.arrays import Bools
+from recsys.types.numbers import whole
+
+
+@dataclass(frozen=True, eq=False)
+class Ranker:
+    """A model, a blend with its scale constants, maps and item table: what answers requests, and never changes.
+
+    `Ranker.fit` makes one, `Ranker.load` reads one; requests may come from any number of threads, and from workers
+    forked after either. Ids are the caller's: those of the data it was fitted to.
+    """
+
+    model: Scorer | None = field(repr=False)  # None: it only re-ranks
+    context: Context = field(repr=False)  # everybody whom it was fitted to, the catalogue, maps, derived tables
+    blend: Mapping[str, Any]
+    scales: Mapping[str, float]
+    policy: Policy
+    available: Bools = field(repr=False)  # (I,) what may be retrieved
+    name: str  # of the policy: sixteen characters
+    _items: Ids = field(init=False, repr=False)
+    _users: Ids = field(init=False, repr=False)
+    _express: Express | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Make what every request needs, so that none of them waits for it."""
+        object.__setattr__(self, "blend", MappingProxyType(dict(self.blend)))
+        object.__setattr__(self, "scales", MappingProxyType(dict(self.scales)))
+        ids = self.context.item_ids
+        by_number = self.context.tables.get("codes by number", lambda: codes_by_number(ids))
+        object.__setattr__(self, "_items", Ids(ids, by_number))
+        object.__setattr__(self, "_users", Ids(self.context.user_ids))
+        ties(self.context, self.policy)
+        object.__setattr__(self, "_express", express(self.context, self.blend, self.scales, self.policy))
+        self._touch()
+
+    @classmethod
+    def fit(
+        cls,
+        model: Scorer | None,
+        split: Split,
+        blend: Blend,
+        *,
+        pool: Pool | None = None,
+        maps: Sequence[TasteMap] | None = None,
+        scale: Scale = "fitted",
+        k: int = 10,
+        n: int = 200,
+        order: str = "gain",
+        temperature: float = 0.0,
+        epsilon: float = 0.0,
+        seed: int = 0,
+        history: str = "exclude",
+        reach: float = 0.0,
+    ) -> "Ranker":
+        """Return the ranker of a fitted model and a blend, for the users and items of `split`.
+
+        What users met is what stands in `split.train`: to serve, fit the model to everything
+        (`recsys.splits.whole`) and give that split. Scale constants are fitted on the candidates of at most 2,048
+        evenly spaced users: the model's n best, or those of `pool`, made of a sample of scores with
+        `Pool.from_frame(..., split=split)`. Scores that come with requests are on that scale; with `pool`, a model is
+        not needed, and a ranker without one only re-ranks.
+
+        Raises:
+            RecsysError: for whatever `recsys.rerank` or `recsys.candidates` would refuse, weights per user, a pool of
+                another split, or neither a model nor a pool.
+        """
+        policy = Policy(k, n, order, temperature, epsilon, seed, history, reach)
+        told = fits.plain(blend)
+        if not isinstance(split, Split):
+            raise RecsysError(
+                f"ranker: found a {type(split).__name__}, expected a Split: recsys.splits.whole makes one"
+            )
+        around = fits.surroundings(split, model, maps, seed)
+        scales = fits.scales_of(around, split, model, pool, told, scale, policy)
+        fits.prime(around, model)
+        settings = {"blend": told, "scales": scales, "policy": asdict(policy)}
+        name = name_policy(parts_of(model, around, split.available), settings)
+        return cls(model, around, told, scales, policy, split.available, name)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the ranker to `folder`, whole or not at all; one that is there already is replaced. No pickles.
+
+        Raises:
+            RecsysError: if the model is of no class of this library, or `folder` is something else than a saved ranker.
+        """
+        settings = {"blend": dict(self.blend), "scales": dict(self.scales), "policy": asdict(self.policy)}
+        return stores.save(parts_of(self.model, self.context, self.available), settings, self.name, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path, *, verify: bool = False, own: Collection[str] = ()) -> "Ranker":
+        """Return the ranker that `save` wrote to `folder`, ready for requests: what it compiles is compiled.
+
+        Its arrays are mapped from the files, so that processes share them. With `verify` every file is read and
+        held against its checksum (`recsys warmup` does so); without, only its header and size are. Objectives of
+        somebody's own ("package.module:function") are imported only if `own` names them: a folder cannot run code.
+
+        Raises:
+            RecsysError: if the folder is damaged, of a newer format, no saved ranker, or names other objectives.
+        """
+        model, context, available, settings, name = stores.load(Path(folder), verify, own)
+        return cls(model, context, settings["blend"], settings["scales"], settings["policy"], available, name)
+
+    def rerank(
+        self,
+        items: Sequence[Id],
+        scores: Any,
+        *,
+        user: Id | None = None,
+        history: Iterable[Id] | None = None,
+        k: int | None = None,
+        seed: int | None = None,
+    ) -> Answer:
+        """Return the slate of one request whose candidates and scores are the caller's; more is better.
+
+        Who asks is a `user` whom it knows, or anybody with a `history` of liked items, or with neither somebody of
+        whom nothing is known. Candidates may come in any order; equal scores keep theirs. Items that it does not know
+        are left out and reported (`Answer.unknown_items`). `{"relevance": 1}` gives the order of the scores.
+
+        Raises:
+            RecsysError: for an unknown user, both user and history, scores that do not go with the items, an item that
+                is there twice, or a k below 1.
+        """
+        asks = asker(self.context, self._users, self._items, user, history)
+        return self._answer(asks, candidates(self._items, items, scores), k, seed)
+
+    def rank(
+        self,
+        *,
+        user: Id | None = None,
+        history: Iterable[Id] | None = None,
+        k: int | None = None,
+        seed: int | None = None,
+    ) -> Answer:
+        """Return the slate of one request, from retrieval on: the model's n best of what was not met, re-ranked.
+
+        A new history is folded in exactly: the history of a user of the training data gets that user's scores.
+
+        Raises:
+            RecsysError: as `rerank` does, and if the ranker has no model.
+        """
+        if self.model is None:
+            raise RecsysError("ranker: it has no model to rank with, expected items and scores: Ranker.rerank")
+        asks = asker(self.context, self._users, self._items, user, history)
+        own = context_for(self.context, asks).need_train("a ranker")
+        return self._answer(asks, retrieve(self.model, self.context, self.available, self.policy, asks, own), k, seed)
+
+    def rerank_many(
+        self,
+        items: Sequence[Sequence[Id]],
+        scores: Sequence[Any],
+        *,
+        users: Sequence[Id] | None = None,
+        histories: Sequence[Iterable[Id]] | None = None,
+        k: int | None = None,
+        seed: int | None = None,
+    ) -> tuple[Answer, ...]:
+        """Return the slates of several requests: each is that of `rerank`, whoever else is asked for.
+
+        Raises:
+            RecsysError: as `rerank` does, and for lists of unequal length.
+        """
+        who = _who(len(items), users, histories)
+        if len(scores) != len(items):
+            raise RecsysError(
+                f"ranker: found {len(items)} lists of items and {len(scores)} of scores, expected as many"
+            )
+        both = zip(items, scores, who, strict=True)
+        return tuple(self.rerank(one, worth, k=k, seed=seed, **asks) for one, worth, asks in both)
+
+    def rank_many(
+        self,
+        *,
+        users: Sequence[Id] | None = None,
+        histories: Sequence[Iterable[Id]] | None = None,
+        k: int | None = None,
+        seed: int | None = None,
+    ) -> tuple[Answer, ...]:
+        """Return the slates of several requests: each is that of `rank`, whoever else is asked for.
+
+        Raises:
+            RecsysError: as `rank` does, and for neither users nor histories.
+        """
+        given = users if users is not None else histories
+        if given is None:
+            raise RecsysError("ranker: found neither users nor histories, expected one of them")
+        return tuple(self.rank(k=k, seed=seed, **asks) for asks in _who(len(given), users, histories))
+
+    def _answer(self, asks: Asker, found: Candidates, k: int | None, seed: int | None) -> Answer:
+        k = self.policy.k if k is None else whole("ranker: k", k, 1)
+        seed = self.policy.seed if seed is None else whole("ranker: seed", seed)
+        if not len(found.items):
+            return self._empty(asks, found, seed)
+        if self._express is not None:
+            picked = self._express.pick(asks, found, k, seed)
+        else:
+            picked = pick(self.context, self.blend, self.scales, self.policy, asks, found, k, seed)
+        codes, names = found.items[picked.places], self._items.names
+        contributions = picked.contributions
+        return Answer(
+            items=tuple([names[code] for code in codes.tolist()]),
+            scores=contributions.sum(axis=1),
+            contributions=contributions,
+            objectives=picked.objectives,
+            relevance=found.scores[picked.places],
+            places=picked.places + 1,
+            log_propensity=picked.log_propensity,
+            seed=seed,
+            policy=self.name,
+            unknown_items=found.unknown,
+            unknown_history=asks.unknown,
+            name_at=lambda rank: names[found.items[rank - 1]],
+            explain=partial(sentences, self.context, codes, asks.history, contributions, picked.objectives),
+        )
+
+    def _empty(self, asks: Asker, found: Candidates, seed: int) -> Answer:
+        """Return the answer where there is nothing to rank."""
+        objectives = tuple(sorted(self.blend))
+        none = np.zeros(0, np.float32)
+        return Answer(
+            items=(), scores=none, contributions=np.zeros((0, len(objectives)), np.float32), objectives=objectives,
+            relevance=none, places=np.zeros(0, np.int64), log_propensity=None, seed=seed,
+            policy=self.name, unknown_items=found.unknown, unknown_history=asks.unknown, name_at=str, explain=tuple,
+        )  # fmt: skip
+
+    def _touch(self) -> None:
+        """Answer a request of each kind, so that what is compiled, or made when first asked for, is there."""
+        names, n = self._items.names, min(self.policy.n, len(self._items.names))
+        items, worth = names[:n], np.linspace(1.0, 0.0, n, dtype=np.float32)
+        if not names:
+            return
+        for who in ({}, {"history": names[:1]}, *([{"user": self._users.names[0]}] if self._users.names else [])):
+            self.rerank(items, worth, **who).sentences()  # type: ignore[arg-type]
+        self._items.look_up(np.arange(1))
+
+
+def _who(count: int, users: Sequence[Id] | None, histories: Sequence[Iterable[Id]] | None) -> list[dict[str, Any]]:
+    """Return who asks in each of `count` requests, as keywords of one request."""
+    if users is not None and histories is not None:
+        raise RecsysError("ranker: found users and histories, expected one of them")
+    given: Sequence[Any] | None = users if users is not None else histories
+    if given is None:
+        return [{} for _ in range(count)]
+    if isinstance(given, str) or len(given) != count:
+        raise RecsysError(f"ranker: found {len(given)} of whom asks, expected {count}: one for each request")
+    return [{"user" if users is not None else "history": one} for one in given]

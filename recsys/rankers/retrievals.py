@@ -1,0 +1,83 @@
+"""The first step of `Ranker.rank`: the best of the whole catalogue for one user."""
+
+from typing import Any
+
+import numpy as np
+
+from recsys import seeds
+from recsys.maths import NEVER, gram, mostly_untouched, reached, top
+from recsys.models.by_factors import ByFactors
+from recsys.rankers.policies import Policy
+from recsys.rankers.requests import Asker, Candidates, row_of
+from recsys.types import Context, Factors, Scorer
+from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
+
+
+def retrieve(
+    model: Scorer, context: Context, available: Bools, policy: Policy, asker: Asker, histories: Csr
+) -> Candidates:
+    """Return the n best items for one user, as `recsys.candidates` does; `histories` (1, I) is the user's own.
+
+    Met items are left out: of a known user everything met, of somebody new the history.
+    """
+    scores = scores_of(model, context, asker, histories)
+    scores[~available] = NEVER
+    if policy.history == "exclude":
+        scores[asker.history] = NEVER
+        if asker.code >= 0 and context.dislikes is not None:
+            scores[row_of(context.dislikes, asker.code)] = NEVER
+    n, block = min(policy.n, len(scores)), scores[None]
+    reserved = int(np.ceil(policy.reach * n - 1e-9))
+    if reserved:
+        regions = [hard_region(context, m) for m in range(len(context.maps))]
+        items, best = reached(block, mostly_untouched(histories, regions), n, reserved, ties(context, policy))
+    else:
+        items, best = top(block, n, ties(context, policy))
+    found = items[0] >= 0
+    return Candidates(items[0][found], best[0][found])
+
+
+def scores_of(model: Scorer, context: Context, asker: Asker, histories: Csr) -> Floats:
+    """Return the model's scores of all items for one user, (I,): a new history is folded in exactly.
+
+    Least squares go by compiled code of one thread: for a single user, threads of BLAS wait more than they compute.
+    """
+    if isinstance(model, ByFactors):
+        from recsys.kernels.requests import score_all
+
+        kernel: Any = score_all
+        items = np.asarray(model.factors.item_factors)
+        scores = np.empty(len(items), np.float32)
+        kernel(items, _factor(model.factors, context, asker), scores)
+        return scores
+    if asker.code >= 0:
+        return np.array(model.score(np.array([asker.code], dtype=np.int32))[0])
+    return np.array(model.fold(histories)[0])
+
+
+def _factor(factors: Factors, context: Context, asker: Asker) -> Floats:
+    """Return the factor of one user, (d,): as it was fitted, or as `recsys.maths.fold` finds it for the history."""
+    from recsys.kernels.requests import fold_in
+
+    if asker.code >= 0:
+        return np.array(factors.user_factors[asker.code])
+    if not len(asker.history):
+        return np.array(factors.typical)
+    kernel: Any = fold_in
+    items, common = np.asarray(factors.item_factors), context.tables.get("gram of all", lambda: gram(factors))
+    ridge = factors.regularization * (len(asker.history) + factors.everywhere * len(items)) ** factors.nu
+    found = np.empty(items.shape[1], np.float32)
+    kernel(np.asarray(common), items, asker.history, factors.observed, factors.pull, ridge, found)
+    return found
+
+
+def hard_region(context: Context, m: int) -> Ints:
+    """Return the region of each item by map m, (I,)."""
+    regions: Ints = context.tables.get(f"hard {m}", lambda: context.maps[m].hard)
+    return regions
+
+
+def ties(context: Context, policy: Policy) -> Longs:
+    """Return the order of items whose scores are equal, (I,): that of `recsys.candidates`."""
+    size = len(context.item_ids)
+    return context.tables.get(f"ties {policy.seed}", lambda: seeds.generator(policy.seed, "ties").permutation(size))

@@ -1,0 +1,99 @@
+"""Users among others: what an objective says of them is what it says of the same users at home."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from scipy import sparse
+from worlds import FactorWorld, make_maps, make_split
+
+from recsys import objectives
+from recsys.blends import read, weights
+from recsys.pools import candidates
+from recsys.types import Context, Pool, Tables
+
+SOME = np.array([7, 3, 19, 3])
+SETTINGS = {
+    "negative_space": {"tau": 0.4},
+    "facility_location": {"history": True},
+    "calibration": {"to": "map"},
+    "xquad": {"to": "map"},
+    "thompson": {"per": "slot"},
+}
+
+
+def at_home() -> Pool:
+    split = make_split()
+    return candidates(FactorWorld(split), split, n=12, maps=make_maps(split))
+
+
+def among(pool: Pool, users: np.ndarray, known: bool = True) -> Pool:
+    """The same candidates for users in a context of their own; `known` or as if new."""
+    home = pool.context
+    context = Context(
+        user_ids=home.user_ids[users],
+        item_ids=home.item_ids,
+        train=sparse.csr_array(home.train[users]),
+        dislikes=sparse.csr_array(home.dislikes[users]),
+        items=home.items,
+        factors=home.factors,
+        seed=home.seed,
+        among=replace(home, tables=Tables()),
+        known=users.astype(np.int64) if known else np.full(len(users), -1),
+        keys=users,
+    )
+    return Pool(np.arange(len(users), dtype=np.int32), pool.items[users], pool.scores[users], context)
+
+
+@pytest.mark.parametrize("settings", [{}, SETTINGS], ids=["plain", "set"])
+@pytest.mark.parametrize("name", objectives.__all__)
+def test_users_among_others_get_what_they_get_at_home(name, settings):
+    if settings and name not in settings:
+        pytest.skip("has no other settings here")
+    home = at_home()
+    here = among(home, SOME)
+    term = getattr(objectives, name)(here, 5, **settings.get(name, {}))
+    whole = getattr(objectives, name)(home, 5, **settings.get(name, {}))
+    for field in fields(term):
+        got, expected = getattr(term, field.name), getattr(whole, field.name)
+        if field.name == "coverage" and got.shape[0] == term.rows.size:  # a row for each user and candidate
+            expected = expected[whole.rows[SOME].ravel()]
+            np.testing.assert_allclose(got.toarray(), expected.toarray(), rtol=1e-5)
+        elif field.name == "rows" and "coverage" in vars(term) and term.coverage.shape[0] == term.rows.size:
+            continue
+        elif isinstance(got, np.ndarray) and got.ndim > 1 and field.name != "vectors":
+            np.testing.assert_allclose(got, expected[SOME], rtol=1e-5, atol=1e-7)
+        elif isinstance(got, np.ndarray):
+            np.testing.assert_allclose(got, expected)
+        elif sparse.issparse(got):
+            np.testing.assert_allclose(got.toarray(), expected.toarray())
+        else:
+            assert got == expected
+
+
+def test_weights_by_entropy_are_those_at_home():
+    home, parts = at_home(), read({"relevance": 1.0, "novelty": {"weight": 0.3, "by": "entropy"}})
+    np.testing.assert_allclose(weights(parts, among(home, SOME)), weights(parts, home)[SOME], rtol=1e-12)
+
+
+def test_what_is_said_of_all_is_kept_with_them():
+    """However many users come, what is made of everybody is made once, and nothing of a user is kept there."""
+    home, kept = at_home(), None
+    for users in (SOME, np.array([0]), np.arange(30)):
+        here = among(home, users)
+        here = replace(here, context=replace(here.context, among=home.context))
+        for name in objectives.__all__:
+            getattr(objectives, name)(here, 5)
+        kept = kept or len(home.context.tables)
+        assert len(home.context.tables) == kept
+    for key in home.context.tables._made:
+        assert not key.startswith(("own mixes", "mixes", "touched", "acceptance", "history", "variety"))
+
+
+def test_who_is_new_belongs_to_the_nearest_community():
+    home = at_home()
+    known, new = (among(home, np.arange(30), known) for known in (True, False))
+    same = objectives.negative_space(known, 5).cap == objectives.negative_space(new, 5).cap
+    assert same.all(axis=1).mean() > 0.8  # of the same history, and most stand where they were counted
+    again = objectives.account_gap(new, 5)
+    assert (again.need >= objectives.account_gap(known, 5).need - 1e-12).any()  # nobody is their own neighbour
