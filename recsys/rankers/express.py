@@ -11,6 +11,7 @@ import numpy as np
 
 from recsys import seeds
 from recsys.blends import Part, read
+from recsys.kernels import rules
 from recsys.kernels.plans import Plan, plan
 from recsys.objectives.negative_spaces import join, negative_space
 from recsys.rankers.picks import Picks
@@ -25,6 +26,7 @@ MOST = 2**28  # bytes of what is expected of known users
 LAID = 64  # layouts that are kept, one for each number of candidates and picks
 NAMES = [field.name for field in fields(Plan)]
 NOBODY = np.zeros(0, np.int32)
+FREE = rules.NONE.block(0, 1).arrays()  # no guards
 
 Want = Callable[[Asker, Candidates, Doubles, Doubles], None]  # fills need and cap of a Coverage term
 Expectation = Callable[[Asker, Doubles, Doubles], None]  # fills what negative space expects: accepted and cap
@@ -69,7 +71,7 @@ class Express:
         picks, contributions = np.full((1, k), -1), np.zeros((1, k, len(self.parts)), np.float32)
         chances = np.zeros((1, k), np.float32)
         kernel(
-            np.array([n]), self.weight, *laid, k, float(policy.temperature), float(policy.epsilon), uniforms, False,
+            np.array([n]), self.weight, *laid, FREE, k, float(policy.temperature), float(policy.epsilon), uniforms, False,
             picks, contributions, chances, np.zeros(self.weight.shape),
         )  # fmt: skip
         places, parts = picks[0], contributions[0]
