@@ -71,8 +71,8 @@ class Express:
         picks, contributions = np.full((1, k), -1), np.zeros((1, k, len(self.parts)), np.float32)
         chances = np.zeros((1, k), np.float32)
         kernel(
-            np.array([n]), self.weight, *laid, FREE, k, float(policy.temperature), float(policy.epsilon), uniforms, False,
-            picks, contributions, chances, np.zeros(self.weight.shape),
+            np.array([n]), self.weight, *laid, FREE, k, float(policy.temperature), float(policy.epsilon), uniforms,
+            False, picks, contributions, chances, np.zeros(self.weight.shape),
         )  # fmt: skip
         places, parts = picks[0], contributions[0]
         if policy.order == "relevance":
