@@ -29,7 +29,7 @@ from recsys.types import Pool, Yardstick
 HERE = Path(__file__).parent
 RESULTS, CHARTS = HERE / "results" / "growth.csv", HERE / "charts"
 USERS, ITEMS, N, K, D, DRAWS = 2000, 2000, 100, 10, 32, 200
-SOME = 5000  # users whose memory is measured: more than a block of any step
+SOME = 4096  # users whose memory is measured: a block of the largest step
 TIMES = (1.0, 10**0.5, 10.0)
 BLEND = {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.2}
 METRICS = [name for name in metrics.STANDARD if name != "ild_cooccurrence"]  # its space is made once for all runs

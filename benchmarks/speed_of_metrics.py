@@ -1,11 +1,11 @@
-"""How fast metrics are, beside RecTools, and their intervals: `python benchmarks/speed_of_metrics.py`.
+"""How fast metrics are, beside RecTools: `python benchmarks/speed_of_metrics.py`.
 
 RecTools is installed from its package into an environment that is removed at the end, and gets the same slates as data
 frames that are there already; its time is that of `calc_metrics`, ours that of `recsys.scores.values`, checks of the
 slates included. Values have to agree to 1e-9 in the same run, else there is no ratio and the exit code is 1. Metrics
 are those of the default benchmark that both define alike (k = 10), and the mean number of features in which items of a
-slate differ (k = 50, fewer users: every pair of items is a row of a data frame there). Intervals are what `score` takes
-beyond the metrics themselves, 1,000 draws of every metric there is. Writes `benchmarks/results/speed_of_metrics.csv`.
+slate differ (k = 50, fewer users: every pair of items is a row of a data frame there). Writes
+`benchmarks/results/speed_of_metrics.csv`.
 """
 
 import argparse
@@ -21,15 +21,14 @@ import speeds
 from agreement import VERSIONS, environment
 from speeds import Row, beside, seconds, tell
 
-from recsys import metrics
 from recsys.metrics import presets
-from recsys.scores import score, values
+from recsys.scores import values
 from recsys.types import Evaluation, Split, Yardstick
 from recsys.types.arrays import Ints
 
 RESULTS = Path(__file__).parent / "results" / "speed_of_metrics.csv"
 PEER_SIDE = Path(__file__).parent / "peers" / "speed_of_rectools.py"
-USERS, FEW, ITEMS, DRAWS = 100_000, 2_000, 5_000, 1000
+USERS, FEW, ITEMS = 100_000, 2_000, 5_000
 TOLERANCE = 1e-9
 BOTH = {
     "hit_rate": "HitRate",
@@ -103,20 +102,6 @@ def diversity(python: Path, rounds: int) -> Row:
     return compared(python, "diversity", what, split, 50, ours, 100.0, rounds, floor)
 
 
-def intervals() -> Iterator[Row]:
-    """Yield what intervals of every metric take, and what the metrics take once spaces are made."""
-    split = speeds.world(USERS, ITEMS)
-    slates, maps = speeds.slates(split, 10), [speeds.maps(ITEMS, n, 24) for n in (8, 8, 3)]
-    yardstick = Yardstick(split, *maps)
-    values(slates, yardstick, metrics.__all__, [10])  # what is made once for all runs
-    bare = seconds(lambda: values(slates, yardstick, metrics.__all__, [10]))
-    whole = seconds(lambda: score({"run": slates}, yardstick, metrics.__all__, [10], draws=DRAWS))
-    what = f"of {len(metrics.__all__)} metrics, {USERS:,} users, 19 maps, k = 10"
-    floor = f"{DRAWS * USERS:,} weights drawn"
-    yield Row(f"intervals, {DRAWS:,} draws {what}", whole - bare, None, "s", whole - bare, 30.0, "max", floor)
-    yield Row(f"values {what}", bare, None, "s", bare, None, "max")
-
-
 def main() -> None:
     """Measure, compare, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -126,7 +111,6 @@ def main() -> None:
     print(speeds.NOTE)
     with environment(f"rectools=={VERSIONS['rectools']}") as python:
         found = [tell(side(python, settings.rounds)) for side in (accuracy, diversity)]
-    found += [tell(row) for row in intervals()]
     speeds.write(found, settings.out, f"rectools {VERSIONS['rectools']}")
 
 
