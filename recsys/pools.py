@@ -1,6 +1,9 @@
 """Pools: the candidates of each user, best first, from a model or from scores made elsewhere."""
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from numbers import Real
 from typing import Literal
 
@@ -15,6 +18,7 @@ from recsys.types.arrays import Csr, Floats, Ints, Longs
 from recsys.types.numbers import whole
 
 BLOCK = 256  # users scored at once
+CELLS = 2**19  # scores looked through at once: they are still in the cache when they are looked at again
 
 
 class Pool(records.Pool):
@@ -125,14 +129,23 @@ def candidates(
     around = context(split, model, maps=maps, seed=seed)
     reserved = int(np.ceil(reach * n - 1e-9))
     regions = [taste_map.hard for taste_map in around.maps] if reserved else []
-    for places, block in _scored(model, rows, split.shape):
-        block[:, gone] = NEVER
-        _forget(block, met, rows[places])
+
+    def fill(places: Longs, made: Floats) -> None:
+        made = made[rows[places] % BLOCK]
+        if gone.any():
+            made[:, gone] = NEVER
+        _forget(made, met, rows[places])
         if reserved:
             outside = mostly_untouched(split.train[rows[places]], regions)
-            items[places], scores[places] = reached(block, outside, n, reserved, ties)
+            items[places], scores[places] = reached(made, outside, n, reserved, ties)
         else:
-            items[places], scores[places] = top(block, n, ties)
+            items[places], scores[places] = top(made, n, ties)
+
+    step = max(1, CELLS // count)
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        for places, made in _scored(model, rows, split.shape):
+            pieces = [places[start : start + step] for start in range(0, len(places), step)]
+            list(workers.map(fill, pieces, repeat(made)))
     return Pool(rows, items, scores, around)
 
 
@@ -173,7 +186,7 @@ def _rows(users: Ints, total: int) -> Ints:
 
 
 def _scored(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iterator[tuple[Longs, Floats]]:
-    """Yield positions in `rows` and their scores, over fixed blocks of all users of the split, (U, I) = `shape`.
+    """Yield positions in `rows` and the scores of their blocks, fixed ones of all users of the split, (U, I) = `shape`.
 
     The last bits of a matrix product depend on where a row stands in it, so a user always stands in the same
     place of the same block, whoever else is asked for.
@@ -192,7 +205,7 @@ def _scored(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iterator[tuple
             raise _misfit(model, f"fewer users ({error})", shape) from error
         if scores.shape != (BLOCK, count):
             raise _misfit(model, f"{scores.shape[-1]} items", shape)
-        yield places, scores[rows[places] - block * BLOCK]
+        yield places, scores
 
 
 def _misfit(model: Scorer, found: str, shape: tuple[int, int]) -> RecsysError:
@@ -203,5 +216,8 @@ def _misfit(model: Scorer, found: str, shape: tuple[int, int]) -> RecsysError:
 def _forget(scores: Floats, met: Sequence[Csr], users: Ints) -> None:
     """Put NEVER where a user has met an item."""
     for matrix in met:
-        part = matrix[users].tocoo()
-        scores[part.row, part.col] = NEVER
+        starts = matrix.indptr[users].astype(np.int64)
+        lengths = matrix.indptr[users + 1] - starts
+        row = np.repeat(np.arange(len(users)), lengths)
+        place = np.arange(len(row)) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
+        scores[row, matrix.indices[place]] = NEVER

@@ -11,6 +11,7 @@ from recsys.types.maps import TasteMap
 from recsys.types.pools import Tables
 from recsys.types.splits import Split
 
+_CELLS = 2**20  # users times items whose positives are looked up at once
 Direction = Literal[-1, 0, 1]  # less is better, neither, more is better
 
 
@@ -48,12 +49,16 @@ class Evaluation:
     def _hits(self) -> Bools:
         test = self.yardstick.split.test
         found = np.zeros(self.items.shape, dtype=bool)
-        wanted = np.zeros(test.shape[1] + 1, dtype=bool)  # the last cell answers for -1
-        for u in range(len(self.items)):
-            positives = test.indices[test.indptr[u] : test.indptr[u + 1]]
-            wanted[positives] = True
-            found[u] = wanted[self.items[u]]
-            wanted[positives] = False
+        step = max(1, _CELLS // (test.shape[1] + 1))
+        wanted = np.zeros((step, test.shape[1] + 1), dtype=bool)  # the last column answers for -1
+        for start in range(0, len(self.items), step):
+            items = self.items[start : start + step]
+            ends = test.indptr[start : start + len(items) + 1]
+            positives = test.indices[ends[0] : ends[-1]]
+            owner = np.repeat(np.arange(len(items)), np.diff(ends))
+            wanted[owner, positives] = True
+            found[start : start + step] = wanted[np.arange(len(items))[:, None], items]
+            wanted[owner, positives] = False
         return found
 
 
