@@ -89,9 +89,6 @@ CALLS = {
     "rs.models.ALS().fit(train)": "als needs implicit",
     "rs.models.BPR().fit(train)": "bpr needs implicit",
     "rs.models.LMF().fit(train)": "lmf needs implicit",
-    "rs.models.EASE().fit(train)": "ease needs threadpoolctl",
-    "rs.models.IALS().fit(train)": "ials needs threadpoolctl",
-    "rs.models.PureSVD().fit(train)": "pure_svd needs threadpoolctl",
 }
 
 
@@ -108,6 +105,13 @@ for call in {list(CALLS)}:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stderr == ""
     assert done.stdout.splitlines() == [f'{line}: pip install "recsys-negspace[bench]"' for line in CALLS.values()]
+
+
+@pytest.mark.parametrize("kind", ["EASE", "IALS", "PureSVD"])
+def test_the_core_fits_without_the_extra(kind: str) -> None:
+    script = f"{WITHOUT}{WORLD}print(rs.models.{kind}().fit(train).score(np.arange(2)).shape)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.stderr, done.stdout) == ("", "(2, 8)\n")
 
 
 def test_the_core_ranks_without_the_extra() -> None:

@@ -9,7 +9,6 @@ from recsys.models.checks import Need, above_zero, enough_memory
 from recsys.models.neighbours import or_popularity
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.errors import RecsysError
-from recsys.types.extras import needs_extra
 from recsys.types.models import Side
 
 _BYTES_PER_CELL = 20  # at the peak: the co-occurrence counts, sparse (12) and dense (8)
@@ -55,7 +54,6 @@ class EASE:
         cells = train.shape[1] ** 2
         return Need(_BYTES_PER_CELL * cells, 4 * cells, f"{train.shape[1]:,} items", _INSTEAD)
 
-    @needs_extra("ease")
     def fit(self, train: Csr, side: Side | None = None) -> ByItems:
         """Fit to the positives, (U, I), with one BLAS thread: its number changes the last bits.
 

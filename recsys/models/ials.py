@@ -24,7 +24,6 @@ from recsys.models.checks import (
 from recsys.progress import rounds
 from recsys.types.arrays import Csr, Floats, empty
 from recsys.types.errors import RecsysError
-from recsys.types.extras import needs_extra
 from recsys.types.models import Factors, Scorer, Side
 
 _BYTES_PER_FACTOR = 40  # of the exact half step: a side as it is and turned, in float64 and float32, and what it gives
@@ -76,7 +75,6 @@ class IALS:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
         return for_factors(train, self.factors, _BYTES_PER_FACTOR)
 
-    @needs_extra("ials")
     def fit(
         self,
         train: Csr,

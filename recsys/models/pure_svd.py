@@ -8,7 +8,6 @@ from recsys.maths import singular_vectors
 from recsys.models.by_factors import ByFactors
 from recsys.models.checks import Need, at_least_one, enough_memory, for_factors, some_positives
 from recsys.types.arrays import Csr
-from recsys.types.extras import needs_extra
 from recsys.types.models import Factors, Side
 
 _BYTES_PER_FACTOR = 48  # Lanczos vectors (16), both sides' vectors and their products (24), ours (4), and some air
@@ -37,7 +36,6 @@ class PureSVD:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
         return for_factors(train, self.factors, _BYTES_PER_FACTOR)
 
-    @needs_extra("pure_svd")
     def fit(self, train: Csr, side: Side | None = None) -> ByFactors:
         """Fit to the positives, (U, I), with one BLAS thread: its number changes the last bits.
 

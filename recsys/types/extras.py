@@ -7,7 +7,7 @@ from recsys.types.errors import RecsysError
 
 MODULES = {
     "altair", "click", "implicit", "networkx", "optuna", "pandas", "platformdirs", "pooch", "pyarrow", "pydantic",
-    "rich", "sklearn", "statsmodels", "threadpoolctl", "tomli_w", "vl_convert",
+    "rich", "sklearn", "statsmodels", "tomli_w", "vl_convert",
 }  # fmt: skip
 
 
