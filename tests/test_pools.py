@@ -76,13 +76,13 @@ def test_reach_reserves_a_share_for_the_best_of_untouched_regions(seed, n, level
     maps = make_maps(split, n=4, regions=9, seed=seed)
     pool = candidates(model, split, n=n, maps=maps, seed=seed, reach=reach)
     everything = candidates(model, split, n=40, maps=maps, seed=seed)  # everyone's whole order, ties and all
-    reserved = math.ceil(reach * n)
+    reserved, hard = math.ceil(reach * n), [m.hard for m in maps]
     for u in range(30):
         order = everything.items[u, : everything.lengths[u]].tolist()
         history = set(np.flatnonzero(split.train.toarray()[u]))
         outside = []
         for item in order:
-            votes = [not any(m.hard[j] == m.hard[item] for j in history) for m in maps if m.hard[item] >= 0]
+            votes = [not any(h[j] == h[item] for j in history) for h in hard if h[item] >= 0]
             if votes and sum(votes) * 2 >= len(votes):
                 outside.append(item)
         kept = outside[:reserved]
