@@ -3,7 +3,8 @@
 Both sides get the same factors and the same histories to leave out, and make the 200 best of all items for each of
 2,048 users on all cores. implicit's `recommend` has BLAS at as many threads as it likes better, one or all of them; its
 items must be ours, but where two scores are less than 1e-5 apart. The rate of matrix multiplication is that of the
-products alone, into an array that is there already, in blocks as large as ours. Writes `benchmarks/results/pools.csv`.
+products alone, into an array that is there already, of as many users at once as ours. Writes
+`benchmarks/results/pools.csv`.
 """
 
 import argparse

@@ -1,21 +1,26 @@
 """Pools: the candidates of each user, best first, from a model or from scores made elsewhere."""
 
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import repeat
 from numbers import Real
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from recsys import seeds
-from recsys.maths import NEVER, mostly_untouched, reached, top
+from recsys.leaders import gather, hide
+from recsys.maths import mostly_untouched, reached
+from recsys.models.by_factors import ByFactors
 from recsys.types import Context, RecsysError, Scorer, Split, TasteMap
 from recsys.types import pools as records
-from recsys.types.arrays import Csr, Floats, Ints, Longs
+from recsys.types.arrays import Floats, Ints, Longs
 from recsys.types.numbers import whole
+
+Job = TypeVar("Job")
 
 BLOCK = 256  # users scored at once
 CELLS = 2**19  # scores looked through at once: they are still in the cache when they are looked at again
@@ -99,7 +104,8 @@ def candidates(
     not exist yet are left out; `history="keep"` keeps the met ones, for repeat consumption. A user with fewer
     than n items left gets a row that ends in -1. `users` are codes into `split.user_ids`; all by default.
     `maps` are the objectives' own maps; by default `recsys.maps.own` makes them when an objective asks.
-    Memory beyond the result does not grow with the number of users.
+    Memory beyond the result does not grow with the number of users. Factor models are scored on all cores with one
+    BLAS thread each (the whole process has no more meanwhile): no bit depends on how many there are.
 
     With `reach`, a share from 0 to 1, the best ceil(reach * n) items from regions that the user never touched are
     among the n, whatever their place; the others are the best of the rest, and all stand in the order of their scores.
@@ -124,28 +130,37 @@ def candidates(
     items = np.full((len(rows), n), -1, dtype=np.int32)
     scores = np.zeros((len(rows), n), dtype=np.float32)
     ties = seeds.generator(seed, "ties").permutation(count)
-    met = (split.train, split.train_other) if history == "exclude" else ()
-    gone = ~split.available
+    without = hide(split, met=history == "exclude")
     around = context(split, model, maps=maps, seed=seed)
     reserved = int(np.ceil(reach * n - 1e-9))
     regions = [taste_map.hard for taste_map in around.maps] if reserved else []
 
-    def fill(places: Longs, made: Floats) -> None:
-        made = made[rows[places] % BLOCK]
-        if gone.any():
-            made[:, gone] = NEVER
-        _forget(made, met, rows[places])
+    def in_stretches(block: tuple[Longs, Ints]) -> None:
+        places, users = block
+        own = rows[places]
+        items[places], scores[places] = gather(model.stretches(users), own % BLOCK, own, n, ties, without)
+
+    def at_once(places: Longs, made: Floats) -> None:
+        own, at = rows[places], np.arange(len(places), dtype=np.int32)
+        made = made.take(own % BLOCK, axis=0)
         if reserved:
-            outside = mostly_untouched(split.train[rows[places]], regions)
+            without.cover(made, at, own, 0)
+            outside = mostly_untouched(split.train[own], regions)
             items[places], scores[places] = reached(made, outside, n, reserved, ties)
         else:
-            items[places], scores[places] = top(made, n, ties)
+            items[places], scores[places] = gather([(0, made)], at, own, n, ties, without)
 
-    step = max(1, CELLS // count)
     with ThreadPoolExecutor(os.cpu_count()) as workers:
-        for places, made in _scored(model, rows, split.shape):
-            pieces = [places[start : start + step] for start in range(0, len(places), step)]
-            list(workers.map(fill, pieces, repeat(made)))
+        if isinstance(model, ByFactors) and not reserved:
+            from threadpoolctl import threadpool_limits
+
+            with threadpool_limits(1, user_api="blas"):
+                _spread(in_stretches, _blocks(model, rows, split.shape), workers)
+        else:
+            step = max(1, CELLS // count)
+            for places, made in _scored(model, rows, split.shape):
+                pieces = [places[start : start + step] for start in range(0, len(places), step)]
+                list(workers.map(at_once, pieces, repeat(made)))
     return Pool(rows, items, scores, around)
 
 
@@ -185,25 +200,41 @@ def _rows(users: Ints, total: int) -> Ints:
     return rows.astype(np.int32)
 
 
-def _scored(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iterator[tuple[Longs, Floats]]:
-    """Yield positions in `rows` and the scores of their blocks, fixed ones of all users of the split, (U, I) = `shape`.
+def _spread(work: Callable[[Job], None], jobs: Iterable[Job], workers: ThreadPoolExecutor) -> None:
+    """Do the jobs, few of which are there at once, however many there are."""
+    running: deque[Future[None]] = deque()
+    for job in jobs:
+        running.append(workers.submit(work, job))
+        if len(running) > 2 * (os.cpu_count() or 1):
+            running.popleft().result()
+    for left in running:
+        left.result()
+
+
+def _blocks(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iterator[tuple[Longs, Ints]]:
+    """Yield positions in `rows` and all users of their blocks, fixed ones of the users of the split, (U, I) = `shape`.
 
     The last bits of a matrix product depend on where a row stands in it, so a user always stands in the same
     place of the same block, whoever else is asked for.
     """
-    total, count = shape
-    known = None if model.factors is None else len(model.factors.user_factors)
-    if known not in (None, total):
-        raise _misfit(model, f"{known} users", shape)
+    if model.factors is not None:
+        users, items = (len(side) for side in (model.factors.user_factors, model.factors.item_factors))
+        if (users, items) != shape:
+            raise _misfit(model, f"{users} users" if users != shape[0] else f"{items} items", shape)
     order = np.argsort(rows // BLOCK, kind="stable")
     blocks, starts = np.unique(rows[order] // BLOCK, return_index=True)
     for block, places in zip(blocks, np.split(order, starts[1:]), strict=False):  # nobody: no block, one part
-        users = np.minimum(np.arange(block * BLOCK, (block + 1) * BLOCK), total - 1).astype(np.int32)
+        yield places, np.minimum(np.arange(block * BLOCK, (block + 1) * BLOCK), shape[0] - 1).astype(np.int32)
+
+
+def _scored(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iterator[tuple[Longs, Floats]]:
+    """Yield positions in `rows` and the scores of their blocks, (BLOCK, I)."""
+    for places, users in _blocks(model, rows, shape):
         try:
             scores = np.asarray(model.score(users), dtype=np.float32)
         except IndexError as error:
             raise _misfit(model, f"fewer users ({error})", shape) from error
-        if scores.shape != (BLOCK, count):
+        if scores.shape != (BLOCK, shape[1]):
             raise _misfit(model, f"{scores.shape[-1]} items", shape)
         yield places, scores
 
@@ -211,13 +242,3 @@ def _scored(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iterator[tuple
 def _misfit(model: Scorer, found: str, shape: tuple[int, int]) -> RecsysError:
     expected = f"expected one that was fitted to this split: {shape[0]} users and {shape[1]} items"
     return RecsysError(f"pool: the {type(model).__name__} is of {found}, {expected}")
-
-
-def _forget(scores: Floats, met: Sequence[Csr], users: Ints) -> None:
-    """Put NEVER where a user has met an item."""
-    for matrix in met:
-        starts = matrix.indptr[users].astype(np.int64)
-        lengths = matrix.indptr[users + 1] - starts
-        row = np.repeat(np.arange(len(users)), lengths)
-        place = np.arange(len(row)) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
-        scores[row, matrix.indices[place]] = NEVER

@@ -37,12 +37,12 @@ from recsys.maths.spaces import (
     unit,
 )
 from recsys.maths.surprises import largest_in_profile, nearest_in_rest, npmi_shares, typical_distances, usual_distances
-from recsys.maths.tops import NEVER, reached, top
+from recsys.maths.tops import NEVER, in_order, reached, top
 
 __all__ = [
     "DAY", "NEVER", "acceptance", "communities", "community_axes", "community_mixes", "cooccurrence_vectors",
     "counts", "deficit", "entropy", "even_shares", "faded", "feature_vectors", "fold", "gini", "gram", "hard_members",
-    "in_tail", "kl", "largest_in_profile", "leading_vectors", "logistic", "mass_above", "mean_in_profile",
+    "in_order", "in_tail", "kl", "largest_in_profile", "leading_vectors", "logistic", "mass_above", "mean_in_profile",
     "mean_profiles", "moments", "mostly_untouched", "near_mixes", "near_weights", "nearest_in_profile",
     "nearest_in_rest", "npmi_shares", "platt", "popularity_groups", "rarity", "rarity_vectors", "reached", "root",
     "self_information", "share_of_likes", "singular_vectors", "squared_distances", "standing", "top", "touched",

@@ -28,7 +28,7 @@ def top(scores: Floats, n: int, ties: Longs) -> tuple[Ints, Floats]:
     columns = np.zeros((len(scores), width), dtype=np.int64)
     found = np.full((len(scores), width), NEVER, dtype=scores.dtype)
     columns[row, slot], found[row, slot] = column, scores[row, column]
-    items, found = _in_order(columns, found, ties)
+    items, found = in_order(columns, found, ties)
     items, found = items[:, :n], found[:, :n]
     if not fits.all():
         items[~fits], found[~fits] = _partitioned(scores[~fits], n, ties)
@@ -53,7 +53,7 @@ def _partitioned(scores: Floats, n: int, ties: Longs) -> tuple[Ints, Floats]:
     for row in np.flatnonzero(tied & (edge > NEVER)):
         reach = np.flatnonzero(scores[row] >= edge[row])
         best[row] = reach[np.lexsort((ties[reach], -scores[row, reach]))[:n]]
-    return _in_order(best, np.take_along_axis(scores, best, axis=1), ties)
+    return in_order(best, np.take_along_axis(scores, best, axis=1), ties)
 
 
 def reached(scores: Floats, outside: Bools, n: int, reserved: int, ties: Longs) -> tuple[Ints, Floats]:
@@ -65,11 +65,12 @@ def reached(scores: Floats, outside: Bools, n: int, reserved: int, ties: Longs) 
     free = n - there.sum(axis=1, keepdims=True)
     both = np.concatenate([kept, np.where(np.arange(n) < free, more, -1)], axis=1)
     found = np.where(both >= 0, np.take_along_axis(scores, both, axis=1), NEVER)
-    items, found = _in_order(both, found, ties)
+    items, found = in_order(both, found, ties)
     return items[:, :n], found[:, :n]
 
 
-def _in_order(columns: Longs, found: Floats, ties: Longs) -> tuple[Ints, Floats]:
+def in_order(columns: Ints | Longs, found: Floats, ties: Longs) -> tuple[Ints, Floats]:
+    """Return each row of columns and scores best first, ties by `ties`; -1 and 0 where the score is NEVER."""
     order = np.argsort(-found, axis=1)
     after = np.take_along_axis(found, order, axis=1)
     tied = ((after[:, 1:] == after[:, :-1]) & (after[:, 1:] > NEVER)).any(axis=1)

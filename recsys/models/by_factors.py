@@ -1,5 +1,6 @@
 """A fitted factor model, and the loss that its factors leave."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.models import Factors, Side
 
 _ROWS = 256  # users whose scores are made at once
+_WIDTH = 4096  # items of a stretch: scores of a block of users that stay in the cache
 
 
 class Loss(NamedTuple):
@@ -35,6 +37,18 @@ class ByFactors:
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I)."""
         return np.asarray(self.factors.user_factors[users] @ self.factors.item_factors.T, dtype=np.float32)
+
+    def stretches(self, users: Ints) -> Iterator[tuple[int, Floats]]:
+        """Yield the scores of B users, (B, W), against W items after the other, and the first item of each stretch.
+
+        All stretches have the same place in memory: the scores of one are gone when the next is asked for.
+        """
+        own, items = self.factors.user_factors[users], self.factors.item_factors
+        room = np.empty(len(own) * min(_WIDTH, len(items)), dtype=np.float32)
+        for first in range(0, len(items), _WIDTH):
+            part = items[first : first + _WIDTH]
+            scores = room[: len(own) * len(part)].reshape(len(own), len(part))
+            yield first, np.matmul(own, part.T, out=scores, casting="same_kind")
 
     def fold(self, histories: Csr) -> Floats:
         """Return the scores of B histories (B, I), (B, I): each one's exact factor, the mean one if empty."""
