@@ -4,10 +4,11 @@ One compiled loop serves every blend of the shapes. It is serial, without the in
 allocation inside the loop over users; `recsys.selections` runs it over blocks of users on threads. The slow
 statement of the same rules is `recsys.kernels.references`.
 
-What is far from the slate takes a dot product for each candidate and pick. The largest similarity only grows with the
-slate, and a residual only shrinks: what a candidate gained when it was last looked at is the most that it can gain now.
-Candidates are therefore looked at again only where that much would win the slot; with picks that are drawn, weights
-below 0, means, sums or windows, all are.
+What is far from the slate takes a dot product for each candidate and pick, what covers regions a walk over them. The
+largest similarity and what is covered only grow with the slate, and a residual only shrinks: what a candidate gained
+when it was last looked at is the most that it can gain now. Candidates are therefore looked at again only where that
+much would win the slot; with picks that are drawn, weights below 0, means, sums, windows or slots that weigh more and
+more, all are.
 """
 
 import numpy as np
@@ -81,16 +82,49 @@ def _step(phi, c, a):
     return np.sqrt(c + a) - np.sqrt(c)
 
 
-@_compiled
-def _cover_lay(cover, rows, pointers, regions, values, need, n, lines, region, line, share):
-    """Lay out how much each candidate covers of each region that is needed: share[line, candidate].
+@_inlined
+def _cover_gain(covers, p, step, i):
+    """Return what candidate i gains by the regions that it covers."""
+    cover, rows, pointers, regions, values, slots, need, cap, covered = covers
+    phi, row, slot, gain = cover[p, 1], cover[p, 0] + rows[p, i], slots[p, step], 0.0
+    if phi == LINEAR:
+        for e in range(pointers[row], pointers[row + 1]):
+            z = regions[e]
+            gain += need[z] * (min(covered[z] + slot * values[e], cap[z]) - min(covered[z], cap[z]))
+    elif phi == LARGEST:
+        for e in range(pointers[row], pointers[row + 1]):
+            z = regions[e]
+            gain += need[z] * max(0.0, slot * values[e] - covered[z])
+    else:
+        for e in range(pointers[row], pointers[row + 1]):
+            z = regions[e]
+            if need[z] != 0.0 and values[e] != 0.0:
+                gain += need[z] * _step(phi, covered[z], slot * values[e])
+    return gain
 
-    The lines of term p are lines[p]:lines[p + 1], and line r is about region[r]; line[z] is where region z lies. Line 0
-    takes what nobody needs: a branch costs more.
+
+@_compiled
+def _cover(settings, row, pointers, regions, values, slot, covered):
+    """Cover the regions of a pick."""
+    row += settings[0]
+    for e in range(pointers[row], pointers[row + 1]):
+        z, share = regions[e], slot * values[e]
+        covered[z] = max(covered[z], share) if settings[1] == LARGEST else covered[z] + share
+
+
+@_compiled
+def _lay(cover, aspects, rows, pointers, regions, values, need, n, lines, region, line, share):
+    """Lay out how much each candidate has of each aspect that is needed: share[line, candidate].
+
+    The lines of term p are lines[p]:lines[p + 1], none but for `aspects`, and line r is about region[r]; line[z] is
+    where aspect z lies. Line 0 takes what nobody needs: a branch costs more.
     """
     last, z = 1, 0
     for p in range(len(cover)):
         lines[p] = last
+        if not aspects[p]:
+            z = cover[p, 2]
+            continue
         while z < cover[p, 2]:
             line[z] = 0
             if need[z] != 0.0:
@@ -104,59 +138,6 @@ def _cover_lay(cover, rows, pointers, regions, values, need, n, lines, region, l
             for e in range(pointers[row], pointers[row + 1]):
                 share[line[regions[e]], i] = values[e]
     lines[len(cover)] = last
-
-
-@_compiled
-def _add_steps(phi, weight, c, cap, slot, share, n, gain):
-    if phi == LINEAR:
-        reached = min(c, cap)
-        for i in range(n):
-            gain[i] += weight * (min(c + slot * share[i], cap) - reached)
-    elif phi == LARGEST:
-        for i in range(n):
-            gain[i] += weight * max(0.0, slot * share[i] - c)
-    else:
-        for i in range(n):
-            if share[i] != 0.0:
-                gain[i] += weight * _step(phi, c, slot * share[i])
-
-
-@_compiled
-def _move_steps(phi, weight, before, after, cap, slot, share, n, gain):
-    """Take what candidates gained from `before` back, and add what they gain from `after`."""
-    if phi == LINEAR:
-        less = min(after, cap) - before
-        for i in range(n):
-            gain[i] += weight * (min(after + slot * share[i], cap) - min(before + slot * share[i], cap) - less)
-    elif phi == LARGEST:
-        for i in range(n):
-            gain[i] += weight * (max(0.0, slot * share[i] - after) - max(0.0, slot * share[i] - before))
-    else:
-        for i in range(n):
-            if share[i] != 0.0:
-                gain[i] += weight * (_step(phi, after, slot * share[i]) - _step(phi, before, slot * share[i]))
-
-
-@_compiled
-def _cover_gain(phi, lines, region, share, slot, need, cap, covered, n, gain):
-    gain[:n] = 0.0
-    for r in range(lines[0], lines[1]):
-        z = region[r]
-        _add_steps(phi, need[z], covered[z], cap[z], slot, share[r], n, gain)
-
-
-@_compiled
-def _cover_update(settings, rows, pointers, regions, values, line, share, slot, need, cap, covered, pick, n, gain):
-    """Cover the regions of the pick, and correct the gains of all candidates for the same slot weight."""
-    phi = settings[1]
-    row = settings[0] + rows[pick]
-    for e in range(pointers[row], pointers[row + 1]):
-        z = regions[e]
-        before = covered[z]
-        after = max(before, slot * values[e]) if phi == LARGEST else before + slot * values[e]
-        covered[z] = after
-        if need[z] != 0.0 and before < cap[z] and after != before:
-            _move_steps(phi, need[z], before, after, cap[z], slot, share[line[z]], n, gain)
 
 
 @_compiled
@@ -224,14 +205,25 @@ def _count_update(settings, rows, pointers, regions, values, counts, pick):
 
 
 @_compiled
-def _most_needed(need):
+def _most_lines(cover, aspects, need):
+    """Return how many lines `_lay` takes at most."""
     most = 0
     for b in range(len(need)):
-        needed = 0
-        for z in range(need.shape[1]):
-            needed += need[b, z] != 0.0
-        most = max(most, needed)
+        lines, z = 1, 0
+        for p in range(len(cover)):
+            while z < cover[p, 2]:
+                lines += aspects[p] and need[b, z] != 0.0
+                z += 1
+        most = max(most, lines)
     return most
+
+
+@_compiled
+def _fall(slots, k):
+    for r in range(1, k):
+        if slots[r] > slots[r - 1]:
+            return False
+    return True
 
 
 @_compiled
@@ -318,39 +310,41 @@ def _best(total, tops, n):
 
 
 @_inlined
-def _renew(terms, near, spanned, weight, slate, step, gain, total, i):
-    """Look at candidate i again: its gains by what takes dot products, and the sum of all its gains."""
-    shape, place = terms
+def _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i):
+    """Look at candidate i again: its gains where they are bounded, and the sum of all its gains."""
+    shape, place, bounded = terms
     total[i] = 0.0
     for t in range(len(shape)):
         if shape[t] == SPREAD:
             gain[t, i] = _spread_gain(near, place[t], slate, step, i)
         elif shape[t] == VOLUME:
             gain[t, i] = _volume_gain(spanned, place[t], step, i)
+        elif shape[t] == COVERAGE and bounded[t]:
+            gain[t, i] = _cover_gain(covers, place[t], step, i)
         total[i] += weight[t] * gain[t, i]
 
 
 @_compiled
-def _look_again(terms, near, spanned, weight, slate, step, gain, total, i):
+def _look_again(terms, near, covers, spanned, weight, slate, step, gain, total, i):
     """`_renew`, by a call: it is rare."""
-    _renew(terms, near, spanned, weight, slate, step, gain, total, i)
+    _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i)
 
 
 @_inlined
-def _best_by_bounds(terms, near, spanned, weight, slate, step, gain, total, tops, n):
+def _best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain, total, tops, n):
     """Return the best candidate where totals are the most that each can have: only those above it are looked at."""
     slack = 0.0
     for t in range(len(weight)):
         slack += SLACK * abs(weight[t])
     first = _best(total, tops, n)
-    _renew(terms, near, spanned, weight, slate, step, gain, total, first)
+    _renew(terms, near, covers, spanned, weight, slate, step, gain, total, first)
     pick, least = first, total[first] - SLACK * abs(total[first]) - slack
     for stretch in range((n + STRETCH - 1) // STRETCH):
         if tops[stretch] < least:
             continue
         for i in range(stretch * STRETCH, min((stretch + 1) * STRETCH, n)):
             if total[i] >= least and i != first:
-                _renew(terms, near, spanned, weight, slate, step, gain, total, i)
+                _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i)
                 if total[i] > total[pick] or (total[i] == total[pick] and i < pick):
                     pick, least = i, total[i] - SLACK * abs(total[i]) - slack
         _top(total, tops, stretch, n)
@@ -486,7 +480,7 @@ def _pick_all(
     cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
     volume, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow, picks,
     contributions, log_propensity, deviations, kept, counts, lacks, free, gain, total, tops, alive, covered, states,
-    met, own, residual, projected, basis, held, squares, bounded, lines, line, region, share,
+    met, own, residual, projected, basis, held, squares, bounded, aspects, lines, line, region, share,
 ):  # fmt: skip
     """`greedy`, in arrays that it has made."""
     terms, guarded = len(shape), len(rules[0]) > 0
@@ -497,15 +491,27 @@ def _pick_all(
             _close(rules, b, n, alive, kept, counts)
         for z in range(len(covered)):
             covered[z] = start[b, z]
-        _cover_lay(
-            cover, cover_rows[:, b], cover_pointers, cover_regions, cover_values, need[b], n, lines, region, line, share
-        )
+        _lay(
+            cover, aspects, cover_rows[:, b], cover_pointers, cover_regions, cover_values, need[b], n, lines, region,
+            line, share,
+        )  # fmt: skip
         slate, weight = picks[b], weights[b]
         near = (tables, spread, spread_empty, spread_rows[:, b], states, met)
         spanned = (
             tables, volume, volume_ridge, volume_rows[:, b], volume_quality[:, b], own, residual, projected, basis,
             held, squares,
         )  # fmt: skip
+        covers = (
+            cover,
+            cover_rows[:, b],
+            cover_pointers,
+            cover_regions,
+            cover_values,
+            cover_slots,
+            need[b],
+            cap[b],
+            covered,
+        )
         every = follow or temperature > 0.0 or epsilon > 0.0
         for t in range(terms):
             p = place[t]
@@ -521,6 +527,8 @@ def _pick_all(
                 if spread[p, 3]:
                     for i in range(n):
                         states[p, i] = spread_start[p, b, i]
+            elif shape[t] == COVERAGE:
+                bounded[t] = not every and weight[t] >= 0.0 and _fall(cover_slots[p], k)
             elif shape[t] == VOLUME:
                 bounded[t] = not every and weight[t] >= 0.0 and volume[p, 3] >= min(k, n)
                 _volume_start(spanned, p, n)
@@ -555,11 +563,11 @@ def _pick_all(
                     elif step == 0:
                         for i in range(n):
                             gain[t, i] = _volume_bound(spanned, p, i)
-                elif shape[t] == COVERAGE and (step == 0 or cover_slots[p, step] != cover_slots[p, step - 1]):
-                    _cover_gain(
-                        cover[p, 1], lines[p : p + 2], region, share, cover_slots[p, step], need[b], cap[b], covered, n,
-                        gain[t],
-                    )  # fmt: skip
+                elif shape[t] == COVERAGE:
+                    if not bounded[t] or step == 0:
+                        for i in range(n):
+                            if alive[i]:
+                                gain[t, i] = _cover_gain(covers, p, step, i)
                 elif shape[t] == SEATS:
                     _seat_gain(lines[p : p + 2], region, share, seats[p, 0], seats[p, 1], need[b], covered, n, gain[t])
                 elif shape[t] == COUNTS:
@@ -585,7 +593,7 @@ def _pick_all(
                     _top(total, tops, stretch, n)
             if pin >= 0:
                 pick = pin
-                _look_again((shape, place), near, spanned, weight, slate, step, gain, total, pick)
+                _look_again((shape, place, bounded), near, covers, spanned, weight, slate, step, gain, total, pick)
             elif follow:
                 pick = step
                 for t in range(terms):
@@ -595,7 +603,9 @@ def _pick_all(
                     total, tops, free if guarded else alive, n, temperature, epsilon, uniforms[b, step]
                 )
             elif some:
-                pick = _best_by_bounds((shape, place), near, spanned, weight, slate, step, gain, total, tops, n)
+                pick = _best_by_bounds(
+                    (shape, place, bounded), near, covers, spanned, weight, slate, step, gain, total, tops, n
+                )
             else:
                 pick = _best(total, tops, n)
             slate[step] = pick
@@ -606,9 +616,9 @@ def _pick_all(
                 p = place[t]
                 contributions[b, step, t] = weight[t] * gain[t, pick]
                 if shape[t] == COVERAGE:
-                    _cover_update(
-                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, line, share,
-                        cover_slots[p, step], need[b], cap[b], covered, pick, n, gain[t],
+                    _cover(
+                        cover[p], cover_rows[p, b, pick], cover_pointers, cover_regions, cover_values,
+                        cover_slots[p, step], covered,
                     )  # fmt: skip
                 elif shape[t] == SEATS:
                     _seat_update(cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, covered, pick)
@@ -648,10 +658,13 @@ def greedy(
     basis = np.zeros(len(volume) * width * max(most, 1))
     held = np.zeros((len(volume), max(most, 1)), dtype=np.int64)
     squares = np.zeros((len(volume), max(most, 1)))
-    bounded = np.zeros(terms, dtype=np.bool_)
+    bounded, aspects = np.zeros(terms, dtype=np.bool_), np.zeros(len(cover), dtype=np.bool_)
+    for t in range(terms):
+        if shape[t] == SEATS or shape[t] == COUNTS:
+            aspects[place[t]] = True
     lines = np.zeros(len(cover) + 1, dtype=np.int64)
     line = np.zeros(need.shape[1], dtype=np.int64)
-    region = np.zeros(1 + _most_needed(need), dtype=np.int64)
+    region = np.zeros(_most_lines(cover, aspects, need), dtype=np.int64)
     share = np.zeros((len(region), width), dtype=np.float32)
     _pick_all(
         lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows,
@@ -659,5 +672,5 @@ def greedy(
         cover_slots, need, cap, start, volume, volume_ridge, volume_rows, volume_quality, rules, k, temperature,
         epsilon, uniforms, follow, picks, contributions, log_propensity, deviations, kept, counts, lacks, free,
         gain, total, tops, alive, covered, states, met, own, residual, projected, basis, held, squares, bounded,
-        lines, line, region, share,
+        aspects, lines, line, region, share,
     )  # fmt: skip

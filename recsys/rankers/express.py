@@ -148,13 +148,13 @@ def _untouched(context: Context, part: Part) -> Gain:
     from recsys.kernels.requests import leave
 
     kernel: Any = leave
-    shares, (hard, starts), usual = _regions(context)
+    shares, (hard, _), usual = _regions(context)
     sizes = context.tables.get("layout", _missing)[0]
     numbers = [int(sizes.sum()), float({"strength": 5.0, **part.settings}["strength"]), usual]
 
     def gain(asker: Asker, candidates: Candidates, gain: Floats) -> None:
         declined = _declined(context, asker)
-        kernel(candidates.items, candidates.scores, asker.history, declined, *shares, hard, starts, *numbers, gain)
+        kernel(candidates.items, candidates.scores, asker.history, declined, *shares, hard, *numbers, gain)
 
     return gain
 
@@ -216,16 +216,19 @@ def _expected(context: Context, tau: float, strength: float) -> Expectation:
 
 
 def _regions(context: Context) -> tuple[list[Anys], tuple[Anys, Anys], float]:
-    """Return the shares of items over regions as three arrays, the region of items by map and their starts, and
-    everybody's share of likes."""
+    """Return the shares of items over regions as three arrays, the region of items by map, counted over all maps end
+    to end, the number of all where they have none, each map's first region, and everybody's share of likes."""
     kept = context.tables.get
     joined: Csr = kept("joined maps", lambda: join(context.need_maps()))
     shares = [_plain(joined.indptr).astype(np.int64), _plain(joined.indices), _plain(joined.data)]
-    hard = kept(
-        "regions by item",
-        lambda: np.stack([hard_region(context, m) for m in range(len(context.maps))], axis=1).astype(np.int32),
-    )
-    return shares, (_plain(hard), _plain(kept("layout", _missing)[1])), float(kept("usual", _missing))
+    sizes, starts = kept("layout", _missing)
+
+    def end_to_end() -> Ints:
+        region = np.stack([hard_region(context, m) for m in range(len(context.maps))], axis=1)
+        return np.where(region < 0, sizes.sum(), starts + region).astype(np.int32)
+
+    hard = kept("regions end to end", end_to_end)
+    return shares, (_plain(hard), _plain(starts)), float(kept("usual", _missing))
 
 
 def _declined(context: Context, asker: Asker) -> Ints:
