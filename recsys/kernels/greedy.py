@@ -87,19 +87,14 @@ def _cover_gain(covers, p, step, i):
     """Return what candidate i gains by the regions that it covers."""
     cover, rows, pointers, regions, values, slots, need, cap, covered = covers
     phi, row, slot, gain = cover[p, 1], cover[p, 0] + rows[p, i], slots[p, step], 0.0
-    if phi == LINEAR:
-        for e in range(pointers[row], pointers[row + 1]):
-            z = regions[e]
-            gain += need[z] * (min(covered[z] + slot * values[e], cap[z]) - min(covered[z], cap[z]))
-    elif phi == LARGEST:
-        for e in range(pointers[row], pointers[row + 1]):
-            z = regions[e]
-            gain += need[z] * max(0.0, slot * values[e] - covered[z])
-    else:
-        for e in range(pointers[row], pointers[row + 1]):
-            z = regions[e]
-            if need[z] != 0.0 and values[e] != 0.0:
-                gain += need[z] * _step(phi, covered[z], slot * values[e])
+    for e in range(np.uintp(pointers[row]), np.uintp(pointers[row + 1])):
+        z, share = np.uintp(regions[e]), slot * values[e]
+        if phi == LINEAR:
+            gain += need[z] * (min(covered[z] + share, cap[z]) - min(covered[z], cap[z]))
+        elif phi == LARGEST:
+            gain += need[z] * max(0.0, share - covered[z])
+        elif need[z] != 0.0 and share != 0.0:
+            gain += need[z] * _step(phi, covered[z], share)
     return gain
 
 
@@ -220,10 +215,11 @@ def _most_lines(cover, aspects, need):
 
 @_compiled
 def _fall(slots, k):
+    """Return whether no slot weighs more than the one before."""
+    falls = True
     for r in range(1, k):
-        if slots[r] > slots[r - 1]:
-            return False
-    return True
+        falls = falls and slots[r] <= slots[r - 1]
+    return falls
 
 
 @_compiled

@@ -176,7 +176,7 @@ def leave(
     for n in range(len(codes)):
         new = 0.0
         for m in range(maps):
-            new += left[hard[codes[n], m]]
+            new += left[np.uintp(hard[np.uintp(codes[n]), np.uintp(m)])]
         gain[n] = _worth(scores, n) * new / maps
 
 
@@ -227,14 +227,14 @@ def offer(codes, scores, hard, starts, best, accepted, cap, need):
     over all maps end to end, Z = none.
     """
     size, maps = len(need), len(starts)
-    left = np.full(size + 1, best)
+    left = np.full(size + 1, np.int32(best))
     offered = np.zeros(size + 1)
     for n in range(len(codes)):
         worth = _worth(scores, n)
         for m in range(maps):
-            z = hard[codes[n], m]
+            z = np.uintp(hard[np.uintp(codes[n]), np.uintp(m)])  # an index that could be negative takes twice as long
             offered[z] += worth if left[z] > 0 else 0.0  # no branch: it could not be foreseen
-            left[z] -= 1
+            left[z] -= np.int32(1)
     need[:] = offered[:size]
     for m in range(maps):
         first, last = starts[m], size if m + 1 == maps else starts[m + 1]

@@ -38,10 +38,14 @@ class Express:
 
     def __init__(self, context: Context, blend: Mapping[str, Any], scales: Mapping[str, float], policy: Policy) -> None:
         """Lay out what does not change from request to request; `express` says whether it can be."""
+        from recsys.kernels.greedy import greedy
+
+        self.kernel: Any = greedy  # compiled: it has no signature that a checker could read
         self.parts = read(blend)
         self.policy = policy
         self.objectives = tuple(part.name for part in self.parts)
         self.weight = np.array([[float(part.weight) * scales[part.name] for part in self.parts]])
+        self.unread = np.zeros(self.weight.shape)  # deviations: nobody asks for them
         self.terms = self._terms(context)
         self.memo = Tables(2)
         self.laid: dict[tuple[int, int], list[Any]] = {}
@@ -51,9 +55,6 @@ class Express:
 
     def pick(self, asker: Asker, candidates: Candidates, k: int, seed: int) -> Picks:
         """Return what `recsys.rankers.picks.pick` returns."""
-        from recsys.kernels.greedy import greedy
-
-        kernel: Any = greedy  # compiled: it has no signature that a checker could read
         policy, n, k = self.policy, len(candidates.items), min(k, len(candidates.items))
         laid = list(self.laid.get((n, k)) or self._lay(n, k))
         rows = candidates.items.astype(np.int64)[None, None]
@@ -68,11 +69,11 @@ class Express:
         uniforms = laid.pop()
         if policy.drawn:
             uniforms = seeds.uniforms(seed, "slots", np.array([[key_of(asker)]], np.uint64), np.arange(k))
-        picks, contributions = np.full((1, k), -1), np.zeros((1, k, len(self.parts)), np.float32)
-        chances = np.zeros((1, k), np.float32)
-        kernel(
+        picks, contributions = np.empty((1, k), np.int64), np.empty((1, k, len(self.parts)), np.float32)
+        chances = np.empty((1, k), np.float32)
+        self.kernel(
             np.array([n]), self.weight, *laid, FREE, k, float(policy.temperature), float(policy.epsilon), uniforms,
-            False, picks, contributions, chances, np.zeros(self.weight.shape),
+            False, picks, contributions, chances, self.unread,
         )  # fmt: skip
         places, parts = picks[0], contributions[0]
         if policy.order == "relevance":
