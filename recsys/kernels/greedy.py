@@ -20,6 +20,7 @@ MAX, MEAN = 0, 1
 LINEAR, LOG, EXP, SQRT, LARGEST = 0, 1, 2, 3, 4
 NEARLY = 1.0 - 1e-6  # quotients of whole numbers are often equal: rounding is not to choose
 NONE = -1e300  # the largest of nothing, and the total of who may not be picked: finite, and below every other
+FEW = 12  # candidates for each pick: so few are all looked at after the first, what is soon done at once
 STRETCH = 32  # candidates of whom only the largest total is looked at where none can win
 FLOOR = 1e-6  # a squared residual below it is no volume: vectors are float32
 SLACK = 1e-12  # of a gain, by which a bound may fall short: logarithms need not be monotone to the last bit
@@ -74,18 +75,14 @@ def _spread_gain(near, p, picks, step, i):
 
 
 @_compiled
-def _step(phi, c, a):
-    if phi == LOG:
-        return np.log(c + a) - np.log(c)
-    if phi == EXP:
-        return np.exp(-c) - np.exp(-(c + a))
-    return np.sqrt(c + a) - np.sqrt(c)
+def _phi(phi, c):
+    return np.log(c) if phi == LOG else -np.exp(-c) if phi == EXP else np.sqrt(c)
 
 
 @_inlined
 def _cover_gain(covers, p, step, i):
     """Return what candidate i gains by the regions that it covers."""
-    cover, rows, pointers, regions, values, slots, need, cap, covered = covers
+    cover, rows, pointers, regions, values, slots, need, cap, covered, worth = covers
     phi, row, slot, gain = cover[p, 1], cover[p, 0] + rows[p, i], slots[p, step], 0.0
     for e in range(np.uintp(pointers[row]), np.uintp(pointers[row + 1])):
         z, share = np.uintp(regions[e]), slot * values[e]
@@ -94,17 +91,28 @@ def _cover_gain(covers, p, step, i):
         elif phi == LARGEST:
             gain += need[z] * max(0.0, share - covered[z])
         elif need[z] != 0.0 and share != 0.0:
-            gain += need[z] * _step(phi, covered[z], share)
+            gain += need[z] * (_phi(phi, covered[z] + share) - worth[z])
     return gain
 
 
 @_compiled
-def _cover(settings, row, pointers, regions, values, slot, covered):
+def _cover_start(cover, p, start, need, covered, worth):
+    """Set what regions are covered by already, and what that is worth where `_cover_gain` looks it up."""
+    for z in range(cover[p - 1, 2] if p > 0 else 0, cover[p, 2]):
+        covered[z] = start[z]
+        if cover[p, 1] != LINEAR and cover[p, 1] != LARGEST and need[z] != 0.0:
+            worth[z] = _phi(cover[p, 1], covered[z])
+
+
+@_compiled
+def _cover(settings, row, pointers, regions, values, slot, need, covered, worth):
     """Cover the regions of a pick."""
-    row += settings[0]
+    phi, row = settings[1], row + settings[0]
     for e in range(pointers[row], pointers[row + 1]):
         z, share = regions[e], slot * values[e]
-        covered[z] = max(covered[z], share) if settings[1] == LARGEST else covered[z] + share
+        covered[z] = max(covered[z], share) if phi == LARGEST else covered[z] + share
+        if phi != LINEAR and phi != LARGEST and need[z] != 0.0:
+            worth[z] = _phi(phi, covered[z])
 
 
 @_compiled
@@ -224,28 +232,26 @@ def _fall(slots, k):
 
 @_compiled
 def _volume_start(spanned, p, n):
-    tables, settings, ridge, rows, _, own, residual, met, _, _, _ = spanned
-    offset, d = settings[p, 0], settings[p, 1]
+    _, settings, lengths, ridge, rows, _, own, residual, met, _, _, _ = spanned
     for i in range(n):
-        row = offset + rows[p, i] * d
-        own[p, i] = (1.0 - ridge[p]) * _dot(tables, row, row, d) + ridge[p]
+        own[p, i] = (1.0 - ridge[p]) * lengths[settings[p, 4] + rows[p, i]] + ridge[p]
         residual[p, i], met[p, i] = own[p, i], 0
 
 
 @_inlined
 def _project(spanned, p, last, i):
     """Project what is held out of candidate i: more of its row of the Cholesky factor (Chen et al. 2018)."""
-    tables, settings, ridge, rows, _, _, residual, met, basis, held, squares = spanned
+    tables, settings, _, ridge, rows, _, _, residual, met, basis, held, roots = spanned
     offset, d = settings[p, 0], settings[p, 1]
     row, left, most = offset + rows[p, i] * d, residual[p, i], held.shape[1]
     mine = (p * residual.shape[1] + i) * most
     for s in range(met[p, i], last):
         part = 0.0
-        if squares[p, s] > FLOOR:
+        if roots[p, s] > 0.0:
             pick = held[p, s]
             part = (1.0 - ridge[p]) * _dot(tables, offset + rows[p, pick] * d, row, d)
             part -= _inner(basis, (p * residual.shape[1] + pick) * most, mine, s)
-            part /= np.sqrt(squares[p, s])
+            part /= roots[p, s]
         basis[mine + s] = part
         left -= part * part
     residual[p, i], met[p, i] = left, last
@@ -254,7 +260,7 @@ def _project(spanned, p, last, i):
 @_inlined
 def _hold(spanned, p, picks, step, n):
     """Hold the last `window` picks; where one of them has just left, everybody's projection begins anew."""
-    _, settings, _, _, _, own, residual, met, _, held, squares = spanned
+    _, settings, _, _, _, _, own, residual, met, _, held, roots = spanned
     first = max(0, step - settings[p, 3])
     if first > 0:
         for i in range(n):
@@ -262,12 +268,13 @@ def _hold(spanned, p, picks, step, n):
     for s in range(0 if first > 0 else max(0, step - 1), step - first):
         held[p, s] = picks[first + s]
         _project(spanned, p, s, held[p, s])
-        squares[p, s] = residual[p, held[p, s]]
+        square = residual[p, held[p, s]]
+        roots[p, s] = np.sqrt(square) if square > FLOOR else 0.0  # no volume: nothing to project out
 
 
 @_inlined
 def _volume_gain(spanned, p, step, i):
-    _, settings, _, _, quality, _, residual, _, _, _, _ = spanned
+    _, settings, _, _, _, quality, _, residual, _, _, _, _ = spanned
     _project(spanned, p, min(step, settings[p, 3]), i)
     if settings[p, 2] == 0:
         return quality[p, i] + np.log(max(residual[p, i], FLOOR))
@@ -277,7 +284,7 @@ def _volume_gain(spanned, p, step, i):
 @_inlined
 def _volume_bound(spanned, p, i):
     """The most that candidate i can gain: log x is at most x - 1, and near it for what is nearly a unit vector."""
-    _, settings, _, _, quality, own, _, _, _, _, _ = spanned
+    _, settings, _, _, _, quality, own, _, _, _, _, _ = spanned
     if settings[p, 2] == 0:
         return quality[p, i] + (own[p, i] - 1.0)
     return quality[p, i] * np.sqrt(max(own[p, i], 0.0))
@@ -328,7 +335,11 @@ def _look_again(terms, near, covers, spanned, weight, slate, step, gain, total, 
 
 @_inlined
 def _best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain, total, tops, n):
-    """Return the best candidate where totals are the most that each can have: only those above it are looked at."""
+    """Return the best candidate where totals are the most that each can have: only those above it are looked at.
+
+    Where many are, as often after the first pick, all are: candidates that do not wait for each other take a fraction
+    of the time.
+    """
     slack = 0.0
     for t in range(len(weight)):
         slack += SLACK * abs(weight[t])
@@ -342,7 +353,8 @@ def _best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain, tot
             if total[i] >= least and i != first:
                 _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i)
                 if total[i] > total[pick] or (total[i] == total[pick] and i < pick):
-                    pick, least = i, total[i] - SLACK * abs(total[i]) - slack
+                    pick = i
+                    least = total[i] - SLACK * abs(total[i]) - slack
         _top(total, tops, stretch, n)
     return pick
 
@@ -474,9 +486,9 @@ def _admit(rules, b, slot, n, alive, kept, counts, lacks, free):
 def _pick_all(
     lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start,
     cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
-    volume, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow, picks,
-    contributions, log_propensity, deviations, kept, counts, lacks, free, gain, total, tops, alive, covered, states,
-    met, own, residual, projected, basis, held, squares, bounded, aspects, lines, line, region, share,
+    volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow,
+    picks, contributions, log_propensity, deviations, kept, counts, lacks, free, gain, total, tops, alive, covered,
+    worth, states, met, own, residual, projected, basis, held, roots, bounded, aspects, lines, line, region, share,
 ):  # fmt: skip
     """`greedy`, in arrays that it has made."""
     terms, guarded = len(shape), len(rules[0]) > 0
@@ -485,8 +497,8 @@ def _pick_all(
         alive[:n] = True
         if guarded:
             _close(rules, b, n, alive, kept, counts)
-        for z in range(len(covered)):
-            covered[z] = start[b, z]
+        for p in range(len(cover)):
+            _cover_start(cover, p, start[b], need[b], covered, worth)
         _lay(
             cover, aspects, cover_rows[:, b], cover_pointers, cover_regions, cover_values, need[b], n, lines, region,
             line, share,
@@ -494,20 +506,13 @@ def _pick_all(
         slate, weight = picks[b], weights[b]
         near = (tables, spread, spread_empty, spread_rows[:, b], states, met)
         spanned = (
-            tables, volume, volume_ridge, volume_rows[:, b], volume_quality[:, b], own, residual, projected, basis,
-            held, squares,
+            tables, volume, volume_squares, volume_ridge, volume_rows[:, b], volume_quality[:, b], own, residual,
+            projected, basis, held, roots,
         )  # fmt: skip
         covers = (
-            cover,
-            cover_rows[:, b],
-            cover_pointers,
-            cover_regions,
-            cover_values,
-            cover_slots,
-            need[b],
-            cap[b],
-            covered,
-        )
+            cover, cover_rows[:, b], cover_pointers, cover_regions, cover_values, cover_slots, need[b], cap[b], covered,
+            worth,
+        )  # fmt: skip
         every = follow or temperature > 0.0 or epsilon > 0.0
         for t in range(terms):
             p = place[t]
@@ -546,7 +551,7 @@ def _pick_all(
             for t in range(terms):
                 p = place[t]
                 if shape[t] == SPREAD:
-                    if not bounded[t] or step + spread[p, 3] <= 1:  # the gain of an empty slate bounds nothing
+                    if not bounded[t] or step == 0 or (step == 1 and (n <= FEW * k or not spread[p, 3])):
                         for i in range(n):
                             if alive[i]:
                                 gain[t, i] = _spread_gain(near, p, slate, step, i)
@@ -600,7 +605,17 @@ def _pick_all(
                 )
             elif some:
                 pick = _best_by_bounds(
-                    (shape, place, bounded), near, covers, spanned, weight, slate, step, gain, total, tops, n
+                    (shape, place, bounded),
+                    near,
+                    covers,
+                    spanned,
+                    weight,
+                    slate,
+                    step,
+                    gain,
+                    total,
+                    tops,
+                    n,
                 )
             else:
                 pick = _best(total, tops, n)
@@ -614,7 +629,7 @@ def _pick_all(
                 if shape[t] == COVERAGE:
                     _cover(
                         cover[p], cover_rows[p, b, pick], cover_pointers, cover_regions, cover_values,
-                        cover_slots[p, step], covered,
+                        cover_slots[p, step], need[b], covered, worth,
                     )  # fmt: skip
                 elif shape[t] == SEATS:
                     _seat_update(cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, covered, pick)
@@ -628,8 +643,8 @@ def _pick_all(
 def greedy(
     lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start,
     cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
-    volume, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow, picks,
-    contributions, log_propensity, deviations,
+    volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow,
+    picks, contributions, log_propensity, deviations,
 ):  # fmt: skip
     """Fill `picks` (B, k), `contributions` (B, k, T), `log_propensity` (B, k) and `deviations` (B, T).
 
@@ -646,14 +661,14 @@ def greedy(
     total, tops = np.zeros(width), np.zeros(width // STRETCH + 1)
     alive, kept, free = np.zeros(width, np.bool_), np.zeros(width, np.bool_), np.zeros(width, np.bool_)
     counts, lacks = np.zeros(len(rules[5]), dtype=np.int64), np.zeros(len(rules[5]), dtype=np.int64)
-    covered = np.zeros(need.shape[1])
+    covered, worth = np.zeros(need.shape[1]), np.zeros(need.shape[1])
     states = np.zeros((len(spread), width))
     met = np.zeros((len(spread), width), dtype=np.int64)
     own, residual = np.zeros((len(volume), width)), np.zeros((len(volume), width))
     projected = np.zeros((len(volume), width), dtype=np.int64)
     basis = np.zeros(len(volume) * width * max(most, 1))
     held = np.zeros((len(volume), max(most, 1)), dtype=np.int64)
-    squares = np.zeros((len(volume), max(most, 1)))
+    roots = np.zeros((len(volume), max(most, 1)))
     bounded, aspects = np.zeros(terms, dtype=np.bool_), np.zeros(len(cover), dtype=np.bool_)
     for t in range(terms):
         if shape[t] == SEATS or shape[t] == COUNTS:
@@ -665,8 +680,8 @@ def greedy(
     _pick_all(
         lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows,
         spread_start, cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values,
-        cover_slots, need, cap, start, volume, volume_ridge, volume_rows, volume_quality, rules, k, temperature,
-        epsilon, uniforms, follow, picks, contributions, log_propensity, deviations, kept, counts, lacks, free,
-        gain, total, tops, alive, covered, states, met, own, residual, projected, basis, held, squares, bounded,
-        aspects, lines, line, region, share,
+        cover_slots, need, cap, start, volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k,
+        temperature, epsilon, uniforms, follow, picks, contributions, log_propensity, deviations, kept, counts, lacks,
+        free, gain, total, tops, alive, covered, worth, states, met, own, residual, projected, basis, held, roots,
+        bounded, aspects, lines, line, region, share,
     )  # fmt: skip
