@@ -226,7 +226,8 @@ def _regions(context: Context) -> tuple[list[Anys], tuple[Anys, Anys], float]:
 
     def end_to_end() -> Ints:
         region = np.stack([hard_region(context, m) for m in range(len(context.maps))], axis=1)
-        return np.where(region < 0, sizes.sum(), starts + region).astype(np.int32)
+        counted: Ints = np.where(region < 0, sizes.sum(), starts + region).astype(np.int32)
+        return counted
 
     hard = kept("regions end to end", end_to_end)
     return shares, (_plain(hard), _plain(starts)), float(kept("usual", _missing))
