@@ -16,7 +16,7 @@ from recsys import maths, rerank
 from recsys.blends import read, weights
 from recsys.kernels import references
 from recsys.types import Coverage, Pool, Spread
-from recsys.types.arrays import Doubles, Floats, Ints
+from recsys.types.arrays import Doubles, Floats, Floats, Ints
 from recsys.types.pools import Tables
 
 LENGTH = 10
@@ -48,17 +48,23 @@ class Case(NamedTuple):
 
 def clipped(pool: Pool, k: int) -> Spread:
     """Return 1 - the largest similarity to the slate, or to something that everybody is at right angles to."""
-    table = maths.unit(pool.context.need_factors("clipped").item_factors)
+    table = _unit(pool)
     return Spread(table, np.maximum(pool.items, 0).astype(np.int64), start=np.zeros(pool.items.shape, np.float32))
 
 
 def cover(pool: Pool, k: int) -> Coverage:
     """Return the gain in the sum over candidates of the root of their similarities, at least 0, to the slate."""
-    table = maths.unit(pool.context.need_factors("cover").item_factors)[pool.items]
+    table = _unit(pool)[pool.items]
     sims = np.clip(table @ table.transpose(0, 2, 1), 0.0, 1.0)
     users, n = pool.items.shape
     which = np.arange(users * n, dtype=np.int64).reshape(users, n)
     return Coverage(sparse.csr_array(sims.reshape(-1, n)), which, np.ones((users, n)), "sqrt")
+
+
+def _unit(pool: Pool) -> Floats:
+    """Return the items' unit vectors, (I, d), made once."""
+    around = pool.context.everybody
+    return around.tables.get("unit vectors", lambda: maths.unit(around.need_factors("slates").item_factors))
 
 
 def of(name: str, **settings: object) -> Callable[[Pool, float], Blend]:

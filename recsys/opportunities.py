@@ -76,10 +76,10 @@ def _costs(led: _Led, parts: Sequence[Part], weight: Doubles, places: Longs) -> 
         for own in (1.0, -1.0):  # first with the pick of slot r in the last place, then without it
             order[r] = own
             led.lead[user, places[user, slot]] = LEAD * order[slot]
-            out = select(led, [*parts, led.part], weight, k, threads=1)
-            added = out["contributions"][:, :, :-1].sum(axis=2)
+            ((_, found),) = select(led, [*parts, led.part], weight, k, threads=1)
+            added = found.contributions[:, :, :-1].sum(axis=2)
             gains.append(np.take_along_axis(added, last, axis=1)[:, 0])
-        instead = np.take_along_axis(out["picks"], last, axis=1)[:, 0]
+        instead = np.take_along_axis(found.picks, last, axis=1)[:, 0]
         there = np.flatnonzero((places[:, r] >= 0) & (instead != places[:, r]))
         items[there, r] = led.pool.items[there, instead[there]]
         amounts[there, r] = (gains[1] - gains[0])[there]

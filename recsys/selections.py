@@ -2,22 +2,31 @@
 
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from recsys import seeds
 from recsys.blends import Part
-from recsys.kernels.plans import Plan, plan
+from recsys.kernels.plans import plan
 from recsys.kernels.rules import NONE, Rules
 from recsys.terms import Terms
-from recsys.types import Pool, Tables
-from recsys.types.arrays import Doubles
+from recsys.types import Tables
+from recsys.types.arrays import Doubles, Floats, Longs
 
 BLOCK = 256  # users per call of the kernel
+
+
+class Selected(NamedTuple):
+    """What the kernel fills for a block of B users, in T terms."""
+
+    picks: Longs  # (B, k) positions in the pool, -1 = none
+    contributions: Floats  # (B, k, T)
+    log_propensity: Floats  # (B, k)
+    deviations: Doubles  # (B, T)
 
 
 def select(
@@ -32,54 +41,57 @@ def select(
     threads: int | None = None,
     follow: bool = False,
     rules: Rules = NONE,
-) -> dict[str, Any]:
-    """Run the kernel over blocks of users on threads; what it fills has a row per user.
+) -> Iterator[tuple[slice, Selected]]:
+    """Run the kernel over blocks of users on threads, and yield what it finds, block by block in their order.
 
-    "picks" (U, k) are positions in the pool, -1 = none; "contributions" (U, k, T), "log_propensity" (U, k) and
-    "deviations" (U, T) are those of `recsys.kernels.greedy`. `weight` is (U, T), scaled.
+    `weight` is (U, T), scaled; the rest is that of `recsys.kernels.greedy`. No more than a block for each thread is
+    ahead of what was yielded: memory does not grow with users.
     """
-    pool = terms.pool
-    users = len(pool.users)
-    out: dict[str, Any] = {
-        "picks": np.full((users, k), -1, np.int64),
-        "contributions": np.zeros((users, k, len(parts)), np.float32),
-        "log_propensity": np.zeros((users, k), np.float32),
-        "deviations": np.zeros((users, len(parts))),
-    }
+    pool, drawn = terms.pool, temperature > 0 or epsilon > 0
     memo, count = pool.context.everybody.tables.get("laid out", lambda: Tables(2)), threads or os.cpu_count() or 1
-    running: deque[Future[None]] = deque()
+
+    def lay(block: slice) -> tuple[Any, ...]:
+        """Return what the kernel is given, up to what it fills."""
+        part = pool.block(block.start, block.stop)
+        made = [terms.get(p, block.start, block.stop, k) for p in parts]
+        laid = plan(made, len(part.users), pool.items.shape[1], k, memo)
+        uniforms = seeds.uniforms(seed, "slots", part.keys[:, None], np.arange(k)) if drawn else np.zeros((0, k))
+        guards = rules.block(block.start, block.stop).arrays()
+        flat = [getattr(laid, field.name) for field in fields(laid)]
+        drawing = (guards, k, float(temperature), float(epsilon), uniforms, follow)
+        return (part.lengths.astype(np.int64), weight[block], *flat, *drawing)
+
+    users = len(pool.users)
+    blocks = [slice(start, min(start + BLOCK, users)) for start in range(0, users, BLOCK)]
+    if count == 1:  # here and now: a thread costs more than the slate of one request
+        for block in blocks:
+            yield block, _run(lay(block), k)
+        return
+    ours = not any(":" in part.name for part in parts)
+    ahead: deque[tuple[slice, Future[Selected]]] = deque()
     with ThreadPoolExecutor(max_workers=count) as workers:
-        for start in range(0, users, BLOCK):
-            block = slice(start, min(start + BLOCK, users))
-            part = pool.block(block.start, block.stop)
-            # Terms are made here, one block after the other: objectives need not be safe for threads.
-            made = [terms.get(p, block.start, block.stop, k) for p in parts]
-            laid = plan(made, len(part.users), pool.items.shape[1], k, memo)
-            filled = [array[block] for array in out.values()]
-            uniforms = np.zeros((0, k))
-            if temperature > 0 or epsilon > 0:
-                uniforms = seeds.uniforms(seed, "slots", part.keys[:, None], np.arange(k))
-            settings = (
-                rules.block(block.start, block.stop).arrays(),
-                k,
-                float(temperature),
-                float(epsilon),
-                uniforms,
-                follow,
-            )
-            if count == 1:  # here and now: a thread costs more than the slate of one request
-                _fill(part, weight[block], laid, settings, filled)
-                continue
-            running.append(workers.submit(_fill, part, weight[block], laid, settings, filled))
-            if len(running) > count:
-                running.popleft().result()
-        for left in running:
-            left.result()
-    return out
+        for block in blocks:
+            if ours:
+                ahead.append((block, workers.submit(lambda block: _run(lay(block), k), block)))
+            else:  # one after the other, here: somebody's own objectives need not be safe for threads
+                ahead.append((block, workers.submit(_run, lay(block), k)))
+            if len(ahead) > count:
+                done, found = ahead.popleft()
+                yield done, found.result()
+        for done, found in ahead:
+            yield done, found.result()
 
 
-def _fill(pool: Pool, weight: Doubles, laid: Plan, settings: tuple[Any, ...], filled: Sequence[Any]) -> None:
+def _run(given: tuple[Any, ...], k: int) -> Selected:
     from recsys.kernels.greedy import greedy
 
     kernel: Any = greedy  # compiled: it has no signature that a checker could read
-    kernel(pool.lengths.astype(np.int64), weight, *(getattr(laid, f.name) for f in fields(laid)), *settings, *filled)
+    users, terms = given[1].shape
+    found = Selected(
+        np.full((users, k), -1, np.int64),
+        np.zeros((users, k, terms), np.float32),
+        np.zeros((users, k), np.float32),
+        np.zeros((users, terms)),
+    )
+    kernel(*given, *found)
+    return found

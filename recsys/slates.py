@@ -89,14 +89,19 @@ def rerank(
     factors = _factors(pool, parts, k, scale, terms)
     weight = weights(parts, pool) * [factors[p.name] for p in parts]
     drawing = {"temperature": temperature, "epsilon": epsilon, "seed": seed, "threads": threads}
-    out = select(terms, parts, weight, k, rules=rules.lay(asked, pool, k), **drawing)
-    picks, contributions = out["picks"], out["contributions"]
-    if order == "relevance":
-        places = np.argsort(np.where(picks >= 0, picks, pool.items.shape[1]), axis=1, kind="stable")
-        picks = np.take_along_axis(picks, places, axis=1)
-        contributions = np.take_along_axis(contributions, places[:, :, None], axis=1)
-    chosen = np.take_along_axis(pool.items, np.maximum(picks, 0), axis=1)
-    items = np.where(picks >= 0, chosen, np.int32(-1))
+    items = np.full((len(pool.users), k), -1, np.int32)
+    contributions = np.zeros((*items.shape, len(parts)), np.float32)
+    chances = np.zeros(items.shape, np.float32) if drawn and _closed_form(parts) else None
+    for block, found in select(terms, parts, weight, k, rules=rules.lay(asked, pool, k), **drawing):
+        picks, added = found.picks, found.contributions
+        if order == "relevance":
+            places = np.argsort(np.where(picks >= 0, picks, pool.items.shape[1]), axis=1, kind="stable")
+            picks = np.take_along_axis(picks, places, axis=1)
+            added = np.take_along_axis(added, places[:, :, None], axis=1)
+        chosen = np.take_along_axis(pool.items[block], np.maximum(picks, 0), axis=1)
+        items[block], contributions[block] = np.where(picks >= 0, chosen, -1), added
+        if chances is not None:
+            chances[block] = found.log_propensity
     return Slates(
         users=pool.users,
         items=items,
@@ -105,7 +110,7 @@ def rerank(
         objectives=tuple(p.name for p in parts),
         user_ids=pool.context.user_ids,
         item_ids=pool.context.item_ids,
-        log_propensity=out["log_propensity"] if drawn and _closed_form(parts) else None,
+        log_propensity=chances,
         scales=factors,
         guards=tuple(guard.name for guard in guards),
         unmet=rules.unmet(asked, pool, items) if guards else None,
@@ -126,9 +131,10 @@ def fit_scales(pool: Pool, blend: Blend, k: int = 10, *, terms: Terms | None = N
     step = max(1, -(-len(pool.users) // SAMPLE))
     sample = Pool(pool.users[::step], pool.items[::step], pool.scores[::step], pool.context)
     weight = np.zeros((len(sample.users), len(parts)))
-    out = select(_terms(pool, terms) if step == 1 else Terms(sample, 0), parts, weight, k, follow=True)
+    found = select(_terms(pool, terms) if step == 1 else Terms(sample, 0), parts, weight, k, follow=True)
+    deviations = np.concatenate([np.zeros((0, len(parts))), *(block.deviations for _, block in found)])
     told = sample.lengths >= 2
-    deviation = out["deviations"][told].mean(axis=0) if told.any() else np.zeros(len(parts))
+    deviation = deviations[told].mean(axis=0) if told.any() else np.zeros(len(parts))
     return {p.name: float(1 / s) if s > FLAT else 0.0 for p, s in zip(parts, deviation, strict=True)}
 
 

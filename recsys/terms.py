@@ -14,13 +14,13 @@ class Terms:
 
     def __init__(self, pool: Pool, most: int = 64) -> None:
         """Start without any."""
-        self.pool = pool
+        self.pool, self.most = pool, most
         self.kept = Tables(most)
 
     def get(self, part: Part, start: int, stop: int, k: int) -> Term:
         """Return the term of one objective for the users from `start` to `stop`."""
         settings = sorted(part.settings.items())
-        if ":" in part.name or not all(isinstance(value, PLAIN) for _, value in settings):
+        if not self.most or ":" in part.name or not all(isinstance(value, PLAIN) for _, value in settings):
             return part.term(self.pool.block(start, stop), k)
         key = repr((part.name, settings, start, stop, k))
         return self.kept.get(key, lambda: part.term(self.pool.block(start, stop), k))

@@ -42,6 +42,8 @@ def world(seed, N=N, M=M, D=D):
         terms[f"coverage {phi}"] = Coverage(cover, rows, need, phi, cap=cap, start=start)
         start, slots = rng.random((B, Z)) + 0.01, rng.random(K)
         terms[f"coverage {phi} with slots"] = Coverage(cover, rows, need, phi, cap=cap, start=start, slots=slots)
+        falling = np.sort(slots)[::-1]
+        terms[f"coverage {phi} falling"] = Coverage(cover, rows, need, phi, cap=cap, start=start, slots=falling)
     for focus, divisor in ((0.5, 2.0), (0.9, 1.0), (0.2, 2.0)):
         need = rng.random((B, Z)) * (rng.random((B, Z)) < 0.8)
         terms[f"seats {focus} {divisor}"] = Seats(cover, rows, need, focus, divisor)

@@ -128,7 +128,7 @@ def test_one_community_is_everybodys():
     blend = {"relevance": 1.0, "negative_space": 0.5}
     short = express(alike, blend, {"relevance": 1.0, "negative_space": 1.0}, Policy(k=6))
     for asker, found in requests(1):
-        asker = replace(asker, history=row_of(train, asker.code) if asker.code >= 0 else asker.history)
+        asker = asker._replace(history=row_of(train, asker.code) if asker.code >= 0 else asker.history)
         other = pick(alike, blend, {"relevance": 1.0, "negative_space": 1.0}, Policy(k=6), asker, found, 6, 0)
         np.testing.assert_array_equal(short.pick(asker, found, 6, 0).places, other.places)
 

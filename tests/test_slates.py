@@ -1,6 +1,8 @@
 """Re-ranking: weights, scales, sampling, threads, and what is refused."""
 
 import re
+import sys
+import threading
 from itertools import permutations
 
 import numpy as np
@@ -60,7 +62,26 @@ def test_threads_and_partition_change_nothing():
     two = rerank(whole, EVERYTHING, scale=scales, threads=2, temperature=0.5, epsilon=0.1, seed=4)
     part = rerank(whole.block(250, 270), EVERYTHING, scale=scales, temperature=0.5, epsilon=0.1, seed=4)
     assert (one.items == two.items).all()
+    assert (one.contributions == two.contributions).all()
     assert (one.items[250:270] == part.items).all()
+
+
+def test_somebodys_own_objective_is_asked_by_the_calling_thread_alone():
+    split = make_split(users=600)
+    whole = candidates(FactorWorld(split), split, n=25)
+    sys.modules.setdefault(__name__, sys.modules[asked.__module__])
+    ASKED.clear()
+    rerank(whole, {"relevance": 1.0, f"{__name__}:asked": 1.0}, scale=None, threads=2)
+    assert [threading.get_ident()] * 3 == ASKED  # blocks of 256 users
+
+
+ASKED: list[int] = []
+
+
+def asked(pool: Pool, k: int) -> Modular:
+    """Say which thread asks."""
+    ASKED.append(threading.get_ident())
+    return Modular(np.zeros(pool.items.shape, np.float32))
 
 
 def test_many_blocks_equal_one_user_at_a_time():
@@ -95,8 +116,6 @@ def test_scales_make_spreads_equal(pool):
 
 def test_a_term_that_cannot_tell_candidates_apart_weighs_nothing(pool):
     name = f"{__name__}:flat"
-    import sys
-
     sys.modules.setdefault(__name__, sys.modules[flat.__module__])
     slates = rerank(pool, {"relevance": 1.0, name: 5.0}, k=5)
     assert slates.scales[name] == 0.0
@@ -104,8 +123,6 @@ def test_a_term_that_cannot_tell_candidates_apart_weighs_nothing(pool):
 
 
 def test_an_objective_of_ones_own_with_settings(pool):
-    import sys
-
     sys.modules.setdefault(__name__, sys.modules[coin.__module__])
     slates = rerank(pool, {f"{__name__}:coin": {"weight": 1.0, "size": 2.0}}, k=5, scale=None)
     assert (slates.items[pool.lengths >= 20] % 2 == 0).all()

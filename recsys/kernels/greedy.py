@@ -4,10 +4,11 @@ One compiled loop serves every blend of the shapes. It is serial, without the in
 allocation inside the loop over users; `recsys.selections` runs it over blocks of users on threads. The slow
 statement of the same rules is `recsys.kernels.references`.
 
-What is far from the slate takes a dot product for each candidate and pick. The largest similarity only grows with the
-slate, and a residual only shrinks: what a candidate gained when it was last looked at is the most that it can gain now.
-Candidates are therefore looked at again only where that much would win the slot; with picks that are drawn, weights
-below 0, means, sums or windows, all are.
+What is far from the slate takes a dot product for each candidate and pick, what covers regions a walk over them. The
+largest similarity and what is covered only grow with the slate, and a residual only shrinks: what a candidate gained
+when it was last looked at is the most that it can gain now. Candidates are therefore looked at again only where that
+much would win the slot; with picks that are drawn, weights below 0, means, sums, windows or slots that weigh more and
+more, all are.
 """
 
 import numpy as np
@@ -19,6 +20,7 @@ MAX, MEAN = 0, 1
 LINEAR, LOG, EXP, SQRT, LARGEST = 0, 1, 2, 3, 4
 NEARLY = 1.0 - 1e-6  # quotients of whole numbers are often equal: rounding is not to choose
 NONE = -1e300  # the largest of nothing, and the total of who may not be picked: finite, and below every other
+FEW = 12  # candidates for each pick: so few are all looked at after the first, what is soon done at once
 STRETCH = 32  # candidates of whom only the largest total is looked at where none can win
 FLOOR = 1e-6  # a squared residual below it is no volume: vectors are float32
 SLACK = 1e-12  # of a gain, by which a bound may fall short: logarithms need not be monotone to the last bit
@@ -73,24 +75,59 @@ def _spread_gain(near, p, picks, step, i):
 
 
 @_compiled
-def _step(phi, c, a):
-    if phi == LOG:
-        return np.log(c + a) - np.log(c)
-    if phi == EXP:
-        return np.exp(-c) - np.exp(-(c + a))
-    return np.sqrt(c + a) - np.sqrt(c)
+def _phi(phi, c):
+    return np.log(c) if phi == LOG else -np.exp(-c) if phi == EXP else np.sqrt(c)
+
+
+@_inlined
+def _cover_gain(covers, p, step, i):
+    """Return what candidate i gains by the regions that it covers."""
+    cover, rows, pointers, regions, values, slots, need, cap, covered, worth = covers
+    phi, row, slot, gain = cover[p, 1], cover[p, 0] + rows[p, i], slots[p, step], 0.0
+    for e in range(np.uintp(pointers[row]), np.uintp(pointers[row + 1])):
+        z, share = np.uintp(regions[e]), slot * values[e]
+        if phi == LINEAR:
+            gain += need[z] * (min(covered[z] + share, cap[z]) - min(covered[z], cap[z]))
+        elif phi == LARGEST:
+            gain += need[z] * max(0.0, share - covered[z])
+        elif need[z] != 0.0 and share != 0.0:
+            gain += need[z] * (_phi(phi, covered[z] + share) - worth[z])
+    return gain
 
 
 @_compiled
-def _cover_lay(cover, rows, pointers, regions, values, need, n, lines, region, line, share):
-    """Lay out how much each candidate covers of each region that is needed: share[line, candidate].
+def _cover_start(cover, p, start, need, covered, worth):
+    """Set what regions are covered by already, and what that is worth where `_cover_gain` looks it up."""
+    for z in range(cover[p - 1, 2] if p > 0 else 0, cover[p, 2]):
+        covered[z] = start[z]
+        if cover[p, 1] != LINEAR and cover[p, 1] != LARGEST and need[z] != 0.0:
+            worth[z] = _phi(cover[p, 1], covered[z])
 
-    The lines of term p are lines[p]:lines[p + 1], and line r is about region[r]; line[z] is where region z lies. Line 0
-    takes what nobody needs: a branch costs more.
+
+@_compiled
+def _cover(settings, row, pointers, regions, values, slot, need, covered, worth):
+    """Cover the regions of a pick."""
+    phi, row = settings[1], row + settings[0]
+    for e in range(pointers[row], pointers[row + 1]):
+        z, share = regions[e], slot * values[e]
+        covered[z] = max(covered[z], share) if phi == LARGEST else covered[z] + share
+        if phi != LINEAR and phi != LARGEST and need[z] != 0.0:
+            worth[z] = _phi(phi, covered[z])
+
+
+@_compiled
+def _lay(cover, aspects, rows, pointers, regions, values, need, n, lines, region, line, share):
+    """Lay out how much each candidate has of each aspect that is needed: share[line, candidate].
+
+    The lines of term p are lines[p]:lines[p + 1], none but for `aspects`, and line r is about region[r]; line[z] is
+    where aspect z lies. Line 0 takes what nobody needs: a branch costs more.
     """
     last, z = 1, 0
     for p in range(len(cover)):
         lines[p] = last
+        if not aspects[p]:
+            z = cover[p, 2]
+            continue
         while z < cover[p, 2]:
             line[z] = 0
             if need[z] != 0.0:
@@ -104,59 +141,6 @@ def _cover_lay(cover, rows, pointers, regions, values, need, n, lines, region, l
             for e in range(pointers[row], pointers[row + 1]):
                 share[line[regions[e]], i] = values[e]
     lines[len(cover)] = last
-
-
-@_compiled
-def _add_steps(phi, weight, c, cap, slot, share, n, gain):
-    if phi == LINEAR:
-        reached = min(c, cap)
-        for i in range(n):
-            gain[i] += weight * (min(c + slot * share[i], cap) - reached)
-    elif phi == LARGEST:
-        for i in range(n):
-            gain[i] += weight * max(0.0, slot * share[i] - c)
-    else:
-        for i in range(n):
-            if share[i] != 0.0:
-                gain[i] += weight * _step(phi, c, slot * share[i])
-
-
-@_compiled
-def _move_steps(phi, weight, before, after, cap, slot, share, n, gain):
-    """Take what candidates gained from `before` back, and add what they gain from `after`."""
-    if phi == LINEAR:
-        less = min(after, cap) - before
-        for i in range(n):
-            gain[i] += weight * (min(after + slot * share[i], cap) - min(before + slot * share[i], cap) - less)
-    elif phi == LARGEST:
-        for i in range(n):
-            gain[i] += weight * (max(0.0, slot * share[i] - after) - max(0.0, slot * share[i] - before))
-    else:
-        for i in range(n):
-            if share[i] != 0.0:
-                gain[i] += weight * (_step(phi, after, slot * share[i]) - _step(phi, before, slot * share[i]))
-
-
-@_compiled
-def _cover_gain(phi, lines, region, share, slot, need, cap, covered, n, gain):
-    gain[:n] = 0.0
-    for r in range(lines[0], lines[1]):
-        z = region[r]
-        _add_steps(phi, need[z], covered[z], cap[z], slot, share[r], n, gain)
-
-
-@_compiled
-def _cover_update(settings, rows, pointers, regions, values, line, share, slot, need, cap, covered, pick, n, gain):
-    """Cover the regions of the pick, and correct the gains of all candidates for the same slot weight."""
-    phi = settings[1]
-    row = settings[0] + rows[pick]
-    for e in range(pointers[row], pointers[row + 1]):
-        z = regions[e]
-        before = covered[z]
-        after = max(before, slot * values[e]) if phi == LARGEST else before + slot * values[e]
-        covered[z] = after
-        if need[z] != 0.0 and before < cap[z] and after != before:
-            _move_steps(phi, need[z], before, after, cap[z], slot, share[line[z]], n, gain)
 
 
 @_compiled
@@ -224,40 +208,50 @@ def _count_update(settings, rows, pointers, regions, values, counts, pick):
 
 
 @_compiled
-def _most_needed(need):
+def _most_lines(cover, aspects, need):
+    """Return how many lines `_lay` takes at most."""
     most = 0
     for b in range(len(need)):
-        needed = 0
-        for z in range(need.shape[1]):
-            needed += need[b, z] != 0.0
-        most = max(most, needed)
+        lines, z = 1, 0
+        for p in range(len(cover)):
+            while z < cover[p, 2]:
+                lines += aspects[p] and need[b, z] != 0.0
+                z += 1
+        most = max(most, lines)
     return most
 
 
 @_compiled
+def _fall(slots, k):
+    """Return whether no slot weighs more than the one before."""
+    falls = True
+    for r in range(1, k):
+        falls = falls and slots[r] <= slots[r - 1]
+    return falls
+
+
+@_compiled
 def _volume_start(spanned, p, n):
-    tables, settings, ridge, rows, _, own, residual, met, _, _, _ = spanned
-    offset, d = settings[p, 0], settings[p, 1]
+    _, settings, lengths, ridge, rows, _, own, residual, met, _, _, _ = spanned
     for i in range(n):
-        row = offset + rows[p, i] * d
-        own[p, i] = (1.0 - ridge[p]) * _dot(tables, row, row, d) + ridge[p]
+        own[p, i] = (1.0 - ridge[p]) * lengths[settings[p, 4] + rows[p, i]] + ridge[p]
         residual[p, i], met[p, i] = own[p, i], 0
 
 
 @_inlined
 def _project(spanned, p, last, i):
     """Project what is held out of candidate i: more of its row of the Cholesky factor (Chen et al. 2018)."""
-    tables, settings, ridge, rows, _, _, residual, met, basis, held, squares = spanned
+    tables, settings, _, ridge, rows, _, _, residual, met, basis, held, roots = spanned
     offset, d = settings[p, 0], settings[p, 1]
     row, left, most = offset + rows[p, i] * d, residual[p, i], held.shape[1]
     mine = (p * residual.shape[1] + i) * most
     for s in range(met[p, i], last):
         part = 0.0
-        if squares[p, s] > FLOOR:
+        if roots[p, s] > 0.0:
             pick = held[p, s]
             part = (1.0 - ridge[p]) * _dot(tables, offset + rows[p, pick] * d, row, d)
             part -= _inner(basis, (p * residual.shape[1] + pick) * most, mine, s)
-            part /= np.sqrt(squares[p, s])
+            part /= roots[p, s]
         basis[mine + s] = part
         left -= part * part
     residual[p, i], met[p, i] = left, last
@@ -266,7 +260,7 @@ def _project(spanned, p, last, i):
 @_inlined
 def _hold(spanned, p, picks, step, n):
     """Hold the last `window` picks; where one of them has just left, everybody's projection begins anew."""
-    _, settings, _, _, _, own, residual, met, _, held, squares = spanned
+    _, settings, _, _, _, _, own, residual, met, _, held, roots = spanned
     first = max(0, step - settings[p, 3])
     if first > 0:
         for i in range(n):
@@ -274,12 +268,13 @@ def _hold(spanned, p, picks, step, n):
     for s in range(0 if first > 0 else max(0, step - 1), step - first):
         held[p, s] = picks[first + s]
         _project(spanned, p, s, held[p, s])
-        squares[p, s] = residual[p, held[p, s]]
+        square = residual[p, held[p, s]]
+        roots[p, s] = np.sqrt(square) if square > FLOOR else 0.0  # no volume: nothing to project out
 
 
 @_inlined
 def _volume_gain(spanned, p, step, i):
-    _, settings, _, _, quality, _, residual, _, _, _, _ = spanned
+    _, settings, _, _, _, quality, _, residual, _, _, _, _ = spanned
     _project(spanned, p, min(step, settings[p, 3]), i)
     if settings[p, 2] == 0:
         return quality[p, i] + np.log(max(residual[p, i], FLOOR))
@@ -289,7 +284,7 @@ def _volume_gain(spanned, p, step, i):
 @_inlined
 def _volume_bound(spanned, p, i):
     """The most that candidate i can gain: log x is at most x - 1, and near it for what is nearly a unit vector."""
-    _, settings, _, _, quality, own, _, _, _, _, _ = spanned
+    _, settings, _, _, _, quality, own, _, _, _, _, _ = spanned
     if settings[p, 2] == 0:
         return quality[p, i] + (own[p, i] - 1.0)
     return quality[p, i] * np.sqrt(max(own[p, i], 0.0))
@@ -318,41 +313,48 @@ def _best(total, tops, n):
 
 
 @_inlined
-def _renew(terms, near, spanned, weight, slate, step, gain, total, i):
-    """Look at candidate i again: its gains by what takes dot products, and the sum of all its gains."""
-    shape, place = terms
+def _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i):
+    """Look at candidate i again: its gains where they are bounded, and the sum of all its gains."""
+    shape, place, bounded = terms
     total[i] = 0.0
     for t in range(len(shape)):
         if shape[t] == SPREAD:
             gain[t, i] = _spread_gain(near, place[t], slate, step, i)
         elif shape[t] == VOLUME:
             gain[t, i] = _volume_gain(spanned, place[t], step, i)
+        elif shape[t] == COVERAGE and bounded[t]:
+            gain[t, i] = _cover_gain(covers, place[t], step, i)
         total[i] += weight[t] * gain[t, i]
 
 
 @_compiled
-def _look_again(terms, near, spanned, weight, slate, step, gain, total, i):
+def _look_again(terms, near, covers, spanned, weight, slate, step, gain, total, i):
     """`_renew`, by a call: it is rare."""
-    _renew(terms, near, spanned, weight, slate, step, gain, total, i)
+    _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i)
 
 
 @_inlined
-def _best_by_bounds(terms, near, spanned, weight, slate, step, gain, total, tops, n):
-    """Return the best candidate where totals are the most that each can have: only those above it are looked at."""
+def _best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain, total, tops, n):
+    """Return the best candidate where totals are the most that each can have: only those above it are looked at.
+
+    Where many are, as often after the first pick, all are: candidates that do not wait for each other take a fraction
+    of the time.
+    """
     slack = 0.0
     for t in range(len(weight)):
         slack += SLACK * abs(weight[t])
     first = _best(total, tops, n)
-    _renew(terms, near, spanned, weight, slate, step, gain, total, first)
+    _renew(terms, near, covers, spanned, weight, slate, step, gain, total, first)
     pick, least = first, total[first] - SLACK * abs(total[first]) - slack
     for stretch in range((n + STRETCH - 1) // STRETCH):
         if tops[stretch] < least:
             continue
         for i in range(stretch * STRETCH, min((stretch + 1) * STRETCH, n)):
             if total[i] >= least and i != first:
-                _renew(terms, near, spanned, weight, slate, step, gain, total, i)
+                _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i)
                 if total[i] > total[pick] or (total[i] == total[pick] and i < pick):
-                    pick, least = i, total[i] - SLACK * abs(total[i]) - slack
+                    pick = i
+                    least = total[i] - SLACK * abs(total[i]) - slack
         _top(total, tops, stretch, n)
     return pick
 
@@ -484,9 +486,9 @@ def _admit(rules, b, slot, n, alive, kept, counts, lacks, free):
 def _pick_all(
     lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start,
     cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
-    volume, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow, picks,
-    contributions, log_propensity, deviations, kept, counts, lacks, free, gain, total, tops, alive, covered, states,
-    met, own, residual, projected, basis, held, squares, bounded, lines, line, region, share,
+    volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow,
+    picks, contributions, log_propensity, deviations, kept, counts, lacks, free, gain, total, tops, alive, covered,
+    worth, states, met, own, residual, projected, basis, held, roots, bounded, aspects, lines, line, region, share,
 ):  # fmt: skip
     """`greedy`, in arrays that it has made."""
     terms, guarded = len(shape), len(rules[0]) > 0
@@ -495,16 +497,21 @@ def _pick_all(
         alive[:n] = True
         if guarded:
             _close(rules, b, n, alive, kept, counts)
-        for z in range(len(covered)):
-            covered[z] = start[b, z]
-        _cover_lay(
-            cover, cover_rows[:, b], cover_pointers, cover_regions, cover_values, need[b], n, lines, region, line, share
-        )
+        for p in range(len(cover)):
+            _cover_start(cover, p, start[b], need[b], covered, worth)
+        _lay(
+            cover, aspects, cover_rows[:, b], cover_pointers, cover_regions, cover_values, need[b], n, lines, region,
+            line, share,
+        )  # fmt: skip
         slate, weight = picks[b], weights[b]
         near = (tables, spread, spread_empty, spread_rows[:, b], states, met)
         spanned = (
-            tables, volume, volume_ridge, volume_rows[:, b], volume_quality[:, b], own, residual, projected, basis,
-            held, squares,
+            tables, volume, volume_squares, volume_ridge, volume_rows[:, b], volume_quality[:, b], own, residual,
+            projected, basis, held, roots,
+        )  # fmt: skip
+        covers = (
+            cover, cover_rows[:, b], cover_pointers, cover_regions, cover_values, cover_slots, need[b], cap[b], covered,
+            worth,
         )  # fmt: skip
         every = follow or temperature > 0.0 or epsilon > 0.0
         for t in range(terms):
@@ -521,6 +528,8 @@ def _pick_all(
                 if spread[p, 3]:
                     for i in range(n):
                         states[p, i] = spread_start[p, b, i]
+            elif shape[t] == COVERAGE:
+                bounded[t] = not every and weight[t] >= 0.0 and _fall(cover_slots[p], k)
             elif shape[t] == VOLUME:
                 bounded[t] = not every and weight[t] >= 0.0 and volume[p, 3] >= min(k, n)
                 _volume_start(spanned, p, n)
@@ -542,7 +551,7 @@ def _pick_all(
             for t in range(terms):
                 p = place[t]
                 if shape[t] == SPREAD:
-                    if not bounded[t] or step + spread[p, 3] <= 1:  # the gain of an empty slate bounds nothing
+                    if not bounded[t] or step == 0 or (step == 1 and (n <= FEW * k or not spread[p, 3])):
                         for i in range(n):
                             if alive[i]:
                                 gain[t, i] = _spread_gain(near, p, slate, step, i)
@@ -555,11 +564,11 @@ def _pick_all(
                     elif step == 0:
                         for i in range(n):
                             gain[t, i] = _volume_bound(spanned, p, i)
-                elif shape[t] == COVERAGE and (step == 0 or cover_slots[p, step] != cover_slots[p, step - 1]):
-                    _cover_gain(
-                        cover[p, 1], lines[p : p + 2], region, share, cover_slots[p, step], need[b], cap[b], covered, n,
-                        gain[t],
-                    )  # fmt: skip
+                elif shape[t] == COVERAGE:
+                    if not bounded[t] or step == 0:
+                        for i in range(n):
+                            if alive[i]:
+                                gain[t, i] = _cover_gain(covers, p, step, i)
                 elif shape[t] == SEATS:
                     _seat_gain(lines[p : p + 2], region, share, seats[p, 0], seats[p, 1], need[b], covered, n, gain[t])
                 elif shape[t] == COUNTS:
@@ -585,7 +594,7 @@ def _pick_all(
                     _top(total, tops, stretch, n)
             if pin >= 0:
                 pick = pin
-                _look_again((shape, place), near, spanned, weight, slate, step, gain, total, pick)
+                _look_again((shape, place, bounded), near, covers, spanned, weight, slate, step, gain, total, pick)
             elif follow:
                 pick = step
                 for t in range(terms):
@@ -595,7 +604,19 @@ def _pick_all(
                     total, tops, free if guarded else alive, n, temperature, epsilon, uniforms[b, step]
                 )
             elif some:
-                pick = _best_by_bounds((shape, place), near, spanned, weight, slate, step, gain, total, tops, n)
+                pick = _best_by_bounds(
+                    (shape, place, bounded),
+                    near,
+                    covers,
+                    spanned,
+                    weight,
+                    slate,
+                    step,
+                    gain,
+                    total,
+                    tops,
+                    n,
+                )
             else:
                 pick = _best(total, tops, n)
             slate[step] = pick
@@ -606,9 +627,9 @@ def _pick_all(
                 p = place[t]
                 contributions[b, step, t] = weight[t] * gain[t, pick]
                 if shape[t] == COVERAGE:
-                    _cover_update(
-                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, line, share,
-                        cover_slots[p, step], need[b], cap[b], covered, pick, n, gain[t],
+                    _cover(
+                        cover[p], cover_rows[p, b, pick], cover_pointers, cover_regions, cover_values,
+                        cover_slots[p, step], need[b], covered, worth,
                     )  # fmt: skip
                 elif shape[t] == SEATS:
                     _seat_update(cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, covered, pick)
@@ -622,8 +643,8 @@ def _pick_all(
 def greedy(
     lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start,
     cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
-    volume, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow, picks,
-    contributions, log_propensity, deviations,
+    volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow,
+    picks, contributions, log_propensity, deviations,
 ):  # fmt: skip
     """Fill `picks` (B, k), `contributions` (B, k, T), `log_propensity` (B, k) and `deviations` (B, T).
 
@@ -640,24 +661,27 @@ def greedy(
     total, tops = np.zeros(width), np.zeros(width // STRETCH + 1)
     alive, kept, free = np.zeros(width, np.bool_), np.zeros(width, np.bool_), np.zeros(width, np.bool_)
     counts, lacks = np.zeros(len(rules[5]), dtype=np.int64), np.zeros(len(rules[5]), dtype=np.int64)
-    covered = np.zeros(need.shape[1])
+    covered, worth = np.zeros(need.shape[1]), np.zeros(need.shape[1])
     states = np.zeros((len(spread), width))
     met = np.zeros((len(spread), width), dtype=np.int64)
     own, residual = np.zeros((len(volume), width)), np.zeros((len(volume), width))
     projected = np.zeros((len(volume), width), dtype=np.int64)
     basis = np.zeros(len(volume) * width * max(most, 1))
     held = np.zeros((len(volume), max(most, 1)), dtype=np.int64)
-    squares = np.zeros((len(volume), max(most, 1)))
-    bounded = np.zeros(terms, dtype=np.bool_)
+    roots = np.zeros((len(volume), max(most, 1)))
+    bounded, aspects = np.zeros(terms, dtype=np.bool_), np.zeros(len(cover), dtype=np.bool_)
+    for t in range(terms):
+        if shape[t] == SEATS or shape[t] == COUNTS:
+            aspects[place[t]] = True
     lines = np.zeros(len(cover) + 1, dtype=np.int64)
     line = np.zeros(need.shape[1], dtype=np.int64)
-    region = np.zeros(1 + _most_needed(need), dtype=np.int64)
+    region = np.zeros(_most_lines(cover, aspects, need), dtype=np.int64)
     share = np.zeros((len(region), width), dtype=np.float32)
     _pick_all(
         lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows,
         spread_start, cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values,
-        cover_slots, need, cap, start, volume, volume_ridge, volume_rows, volume_quality, rules, k, temperature,
-        epsilon, uniforms, follow, picks, contributions, log_propensity, deviations, kept, counts, lacks, free,
-        gain, total, tops, alive, covered, states, met, own, residual, projected, basis, held, squares, bounded,
-        lines, line, region, share,
+        cover_slots, need, cap, start, volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k,
+        temperature, epsilon, uniforms, follow, picks, contributions, log_propensity, deviations, kept, counts, lacks,
+        free, gain, total, tops, alive, covered, worth, states, met, own, residual, projected, basis, held, roots,
+        bounded, aspects, lines, line, region, share,
     )  # fmt: skip

@@ -46,7 +46,8 @@ class Plan:
     need: Doubles  # (B, Z), Z over all terms end to end
     cap: Doubles  # (B, Z)
     start: Doubles  # (B, Z)
-    volume: Longs  # (Tv, 4) offset in tables, d, form, window
+    volume: Longs  # (Tv, 5) offset in tables, d, form, window, offset in `volume_squares`
+    volume_squares: Doubles  # of the length of each vector of Volume terms, end to end
     volume_ridge: Doubles  # (Tv,)
     volume_rows: Longs  # (Tv, B, N)
     volume_quality: Doubles  # (Tv, B, N), of form "log" 2 log of it
@@ -68,6 +69,7 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
     vectors = [*(t.vectors for t in spread), *(t.vectors for t in volume)]
     tables, offsets = _once(memo, "tables", vectors, _end_to_end)
     pointers, regions, values, heads = _once(memo, "cover", [t.coverage for t in cover], _join)
+    squares, firsts = _once(memo, "squares", [t.vectors for t in volume], _squares)
     ends = np.cumsum([t.need.shape[1] for t in cover], dtype=np.int64)
     shape = np.array([_shape(t) for t in terms], np.int64)
     group = np.where((shape > SHAPES.index(Volume)) & (shape < BY_SLOT), SHAPES.index(Coverage), shape)
@@ -104,11 +106,12 @@ def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Pla
         start=_beside([np.zeros(t.need.shape) if t.start is None else t.start for t in cover], users),
         volume=np.array(
             [
-                (offsets[len(spread) + i], t.vectors.shape[1], FORMS[t.form], k if t.window is None else t.window)
-                for i, t in enumerate(volume)
+                (offset, t.vectors.shape[1], FORMS[t.form], k if t.window is None else t.window, first)
+                for t, offset, first in zip(volume, offsets[len(spread) :], firsts, strict=True)
             ],
             np.int64,
-        ).reshape(-1, 4),
+        ).reshape(-1, 5),
+        volume_squares=squares,
         volume_ridge=np.array([t.ridge for t in volume], np.float64),
         volume_rows=_stack([t.rows for t in volume], block, np.int64),
         volume_quality=_stack([_quality(t, block) for t in volume], block, np.float64),
@@ -166,6 +169,13 @@ def _end_to_end(vectors: Sequence[Floats]) -> tuple[Floats, list[int]]:
     flat = [np.ascontiguousarray(v, dtype=np.float32).reshape(-1) for v in distinct]
     tables = flat[0] if len(flat) == 1 else np.concatenate([np.zeros(0, np.float32), *flat])
     return tables, [where[id(v)] for v in vectors]
+
+
+def _squares(vectors: Sequence[Floats]) -> tuple[Doubles, list[int]]:
+    """Return the squared lengths of the rows of all tables end to end, and where each one's begin."""
+    made = [np.einsum("ij,ij->i", v, v, dtype=np.float64) for v in vectors]
+    ends = np.cumsum([0, *(len(m) for m in made)])
+    return np.concatenate([np.zeros(0), *made]), ends[:-1].tolist()
 
 
 def _join(matrices: Sequence[Any]) -> tuple[Longs, Ints, Floats, list[int]]:

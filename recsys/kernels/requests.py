@@ -150,20 +150,19 @@ def _worth(scores, n):
 
 @compiled(fastmath=True)
 def leave(
-    codes, scores, history, dislikes, pointers, regions, values, hard, starts, size, strength, likes_share, gain
+    codes, scores, history, dislikes, pointers, regions, values, hard, size, strength, likes_share, gain
 ):  # fmt: skip
     """Fill `gain` (N,) of `recsys.objectives.untouched` for one user.
 
     Arguments are those of `expect` and `offer`, Z = `size`.
     """
-    maps = len(starts)
-    touched = np.zeros(size, np.bool_)
+    maps = hard.shape[1]
+    left = np.ones(size + 1)  # what each region adds, 0 where it was touched
     accepted = np.ones(size)
     for h in range(len(history)):
         for m in range(maps):
-            region = hard[history[h], m]
-            if region >= 0:
-                touched[starts[m] + region] = True
+            left[hard[history[h], m]] = 0.0
+    left[size] = 0.0
     if len(dislikes) > 0:
         likes = np.zeros(size)
         refusals = np.zeros(size)
@@ -172,12 +171,12 @@ def leave(
         for z in range(size):
             mean = (strength * likes_share + likes[z]) / (strength + likes[z] + refusals[z])
             accepted[z] = min(mean / max(likes_share, 1e-12), 1.0)
+    for z in range(size):
+        left[z] *= accepted[z]
     for n in range(len(codes)):
         new = 0.0
         for m in range(maps):
-            region = hard[codes[n], m]
-            if region >= 0 and not touched[starts[m] + region]:
-                new += accepted[starts[m] + region]
+            new += left[np.uintp(hard[np.uintp(codes[n]), np.uintp(m)])]
         gain[n] = _worth(scores, n) * new / maps
 
 
@@ -224,19 +223,19 @@ def expect(
 def offer(codes, scores, hard, starts, best, accepted, cap, need):
     """Fill `need` (Z,) of `recsys.objectives.negative_space` for one user, of whom `expect` says what it expects.
 
-    `codes` and `scores` (N,) are candidates, best first; `hard` (I, M) is the region of each item within each map, -1 =
-    none.
+    `codes` and `scores` (N,) are candidates, best first; `hard` (I, M) is the region of each item by each map, counted
+    over all maps end to end, Z = none.
     """
     size, maps = len(need), len(starts)
-    counted = np.zeros(size, np.int64)
-    need[:] = 0.0
+    left = np.full(size + 1, np.int32(best))
+    offered = np.zeros(size + 1)
     for n in range(len(codes)):
         worth = _worth(scores, n)
         for m in range(maps):
-            region = hard[codes[n], m]
-            if region >= 0 and counted[starts[m] + region] < best:
-                counted[starts[m] + region] += 1
-                need[starts[m] + region] += worth
+            z = np.uintp(hard[np.uintp(codes[n]), np.uintp(m)])  # an index that could be negative takes twice as long
+            offered[z] += worth if left[z] > 0 else 0.0  # no branch: it could not be foreseen
+            left[z] -= np.int32(1)
+    need[:] = offered[:size]
     for m in range(maps):
         first, last = starts[m], size if m + 1 == maps else starts[m + 1]
         asked, taken, most = need[first:last], accepted[first:last], cap[first:last]

@@ -11,6 +11,7 @@ from recsys.types import Coverage, Pool, RecsysError, unknown
 from recsys.types.numbers import whole
 
 PHIS = {"cap": "linear", "log": "log", "sqrt": "sqrt"}
+FEW = 8  # users whose similarities are made at once: they fit into the cache of a core
 
 
 def feature_coverage(
@@ -150,17 +151,21 @@ def facility_location(
     table, at = vectors(pool.context, space, "facility_location"), rows(pool)
     weight = worth(pool, form, slope, offset, "facility_location")[:, of]
     total = weight.sum(axis=1, keepdims=True)
-    sims = table[at] @ table[at[:, of]].transpose(0, 2, 1)
-    np.square(np.maximum(sims, 0.0, out=sims), out=sims)
+    sims = np.empty((*at.shape, weight.shape[1]), np.float32)
+    for users in (slice(first, first + FEW) for first in range(0, len(at), FEW)):
+        near, some = table[at[users]], sims[users]
+        np.matmul(near, near[:, of].transpose(0, 2, 1), out=some)
+        np.square(np.maximum(some, 0.0, out=some), out=some)
     themselves = np.arange(weight.shape[1], dtype=np.int32)
     sims[:, themselves, themselves] = present(pool)[:, of]
     pointers = np.arange(at.size + 1, dtype=np.int32 if sims.size < 2**31 else np.int64) * weight.shape[1]
-    columns = np.tile(themselves, at.size)
+    columns = np.empty((at.size, weight.shape[1]), np.int32)
+    columns[:] = themselves
     start = None
     if history:
         train = pool.context.need_train("facility_location")
         start = nearest_in_profile(table, train, pool.users, at[:, of]) ** 2
-    standing = sparse.csr_array((sims.ravel(), columns, pointers), shape=(at.size, weight.shape[1]))
+    standing = sparse.csr_array((sims.ravel(), columns.ravel(), pointers), shape=(at.size, weight.shape[1]))
     standing.has_canonical_format = True  # as it is made: to look would take as long as to make it
     return Coverage(
         standing,

@@ -38,10 +38,14 @@ class Express:
 
     def __init__(self, context: Context, blend: Mapping[str, Any], scales: Mapping[str, float], policy: Policy) -> None:
         """Lay out what does not change from request to request; `express` says whether it can be."""
+        from recsys.kernels.greedy import greedy
+
+        self.kernel: Any = greedy  # compiled: it has no signature that a checker could read
         self.parts = read(blend)
         self.policy = policy
         self.objectives = tuple(part.name for part in self.parts)
         self.weight = np.array([[float(part.weight) * scales[part.name] for part in self.parts]])
+        self.unread = np.zeros(self.weight.shape)  # deviations: nobody asks for them
         self.terms = self._terms(context)
         self.memo = Tables(2)
         self.laid: dict[tuple[int, int], list[Any]] = {}
@@ -51,9 +55,6 @@ class Express:
 
     def pick(self, asker: Asker, candidates: Candidates, k: int, seed: int) -> Picks:
         """Return what `recsys.rankers.picks.pick` returns."""
-        from recsys.kernels.greedy import greedy
-
-        kernel: Any = greedy  # compiled: it has no signature that a checker could read
         policy, n, k = self.policy, len(candidates.items), min(k, len(candidates.items))
         laid = list(self.laid.get((n, k)) or self._lay(n, k))
         rows = candidates.items.astype(np.int64)[None, None]
@@ -68,11 +69,11 @@ class Express:
         uniforms = laid.pop()
         if policy.drawn:
             uniforms = seeds.uniforms(seed, "slots", np.array([[key_of(asker)]], np.uint64), np.arange(k))
-        picks, contributions = np.full((1, k), -1), np.zeros((1, k, len(self.parts)), np.float32)
-        chances = np.zeros((1, k), np.float32)
-        kernel(
+        picks, contributions = np.empty((1, k), np.int64), np.empty((1, k, len(self.parts)), np.float32)
+        chances = np.empty((1, k), np.float32)
+        self.kernel(
             np.array([n]), self.weight, *laid, FREE, k, float(policy.temperature), float(policy.epsilon), uniforms,
-            False, picks, contributions, chances, np.zeros(self.weight.shape),
+            False, picks, contributions, chances, self.unread,
         )  # fmt: skip
         places, parts = picks[0], contributions[0]
         if policy.order == "relevance":
@@ -148,13 +149,13 @@ def _untouched(context: Context, part: Part) -> Gain:
     from recsys.kernels.requests import leave
 
     kernel: Any = leave
-    shares, (hard, starts), usual = _regions(context)
+    shares, (hard, _), usual = _regions(context)
     sizes = context.tables.get("layout", _missing)[0]
     numbers = [int(sizes.sum()), float({"strength": 5.0, **part.settings}["strength"]), usual]
 
     def gain(asker: Asker, candidates: Candidates, gain: Floats) -> None:
         declined = _declined(context, asker)
-        kernel(candidates.items, candidates.scores, asker.history, declined, *shares, hard, starts, *numbers, gain)
+        kernel(candidates.items, candidates.scores, asker.history, declined, *shares, hard, *numbers, gain)
 
     return gain
 
@@ -216,16 +217,20 @@ def _expected(context: Context, tau: float, strength: float) -> Expectation:
 
 
 def _regions(context: Context) -> tuple[list[Anys], tuple[Anys, Anys], float]:
-    """Return the shares of items over regions as three arrays, the region of items by map and their starts, and
-    everybody's share of likes."""
+    """Return the shares of items over regions as three arrays, the region of items by map, counted over all maps end
+    to end, the number of all where they have none, each map's first region, and everybody's share of likes."""
     kept = context.tables.get
     joined: Csr = kept("joined maps", lambda: join(context.need_maps()))
     shares = [_plain(joined.indptr).astype(np.int64), _plain(joined.indices), _plain(joined.data)]
-    hard = kept(
-        "regions by item",
-        lambda: np.stack([hard_region(context, m) for m in range(len(context.maps))], axis=1).astype(np.int32),
-    )
-    return shares, (_plain(hard), _plain(kept("layout", _missing)[1])), float(kept("usual", _missing))
+    sizes, starts = kept("layout", _missing)
+
+    def end_to_end() -> Ints:
+        region = np.stack([hard_region(context, m) for m in range(len(context.maps))], axis=1)
+        counted: Ints = np.where(region < 0, sizes.sum(), starts + region).astype(np.int32)
+        return counted
+
+    hard = kept("regions end to end", end_to_end)
+    return shares, (_plain(hard), _plain(starts)), float(kept("usual", _missing))
 
 
 def _declined(context: Context, asker: Asker) -> Ints:

@@ -1,8 +1,8 @@
 """Requests: the caller's ids as codes, and who asks as a context of one user."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,7 @@ NOTHING = np.zeros(0, np.int32)
 SPARSE = 64  # numbers for each id: with more, a table of them is not worth its memory
 
 
-@dataclass(frozen=True, eq=False)
-class Asker:
+class Asker(NamedTuple):
     """Who asks: a user of the ranker, or a history."""
 
     code: int  # among the ranker's users, -1 for who is none of them
@@ -25,8 +24,7 @@ class Asker:
     unknown: tuple[str, ...] = ()  # ids of the history that the ranker does not know
 
 
-@dataclass(frozen=True, eq=False)
-class Candidates:
+class Candidates(NamedTuple):
     """What is to be ranked, best first; equal scores in the order in which they were given."""
 
     items: Ints  # (N,)
@@ -50,11 +48,8 @@ class Ids:
             RecsysError: if there is no list of ids.
         """
         if isinstance(given, np.ndarray) and given.dtype.kind in "iu" and given.ndim == 1 and len(self.by_number):
-            from recsys.kernels.requests import find
-
-            kernel: Any = find
             codes = np.empty(len(given), np.int32)
-            if kernel(self.by_number, given.astype(np.int64), codes):
+            if kernels().find(self.by_number, given.astype(np.int64), codes):
                 return codes, []
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise RecsysError(f"ranker: found {given!r} for items, expected a list of ids")
@@ -65,6 +60,14 @@ class Ids:
             found = [self.codes.get(name_of(name)) for name in names]
         unknown = [name_of(name) for name, code in zip(names, found, strict=True) if code is None]
         return np.array([code for code in found if code is not None], dtype=np.int32), unknown
+
+
+@cache
+def kernels() -> Any:
+    """Return the compiled functions of requests, imported when first asked for: importing Numba takes a while."""
+    from recsys.kernels import requests
+
+    return requests
 
 
 def codes_by_number(ids: Any) -> Ints:
@@ -122,8 +125,6 @@ def candidates(ids: Ids, items: Sequence[Id], scores: Any) -> Candidates:
     Raises:
         RecsysError: for lists of unequal length, scores that are no finite numbers, or an item that is there twice.
     """
-    from recsys.kernels.requests import ENDLESS, TWICE, UNORDERED, check
-
     try:
         given = np.array(scores, dtype=np.float32)  # a copy: compiled code tells arrays that may be written apart
     except (TypeError, ValueError):
@@ -137,14 +138,13 @@ def candidates(ids: Ids, items: Sequence[Id], scores: Any) -> Candidates:
     if unknown:
         missing = set(unknown)
         given = given[[name_of(item) not in missing for item in items]]
-    kernel: Any = check
-    wrong = kernel(codes, given)
-    if wrong & TWICE:
+    wrong = kernels().check(codes, given)
+    if wrong & kernels().TWICE:
         place = next(n for n, code in enumerate(codes) if code in codes[:n])
         raise RecsysError(f"ranker: item '{ids.names[codes[place]]}' is there twice, expected each once")
-    if wrong & ENDLESS:
+    if wrong & kernels().ENDLESS:
         raise RecsysError("ranker: scores hold NaN or infinity, expected finite numbers")
-    if wrong & UNORDERED:
+    if wrong & kernels().UNORDERED:
         order = np.argsort(-given, kind="stable")
         codes, given = codes[order], given[order]
     return Candidates(codes, given, tuple(unknown))
