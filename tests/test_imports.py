@@ -63,6 +63,7 @@ def test_the_extra_is_known_by_its_modules() -> None:
     providers = metadata.packages_distributions()
     provided = {name.lower().replace("_", "-") for module in MODULES for name in providers[module]}
     assert provided == wanted
+    assert set(extras["index"]) < set(extras["bench"])  # so that what needs it is known, and [dev] has it
 
 
 def test_without_the_extra_the_command_line_says_one_line() -> None:

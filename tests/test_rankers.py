@@ -510,6 +510,8 @@ def test_what_is_exported_is_the_ranker_of_all_of_the_data(tmp_path, monkeypatch
     assert dict(Ranker.load("base").blend) == {"relevance": 1.0} and not Ranker.load("base").policy.drawn
     assert run_cli("export", "several.toml", "--out", "x", "--blend", "widr", "--quiet") == 2
     assert "unknown run 'widr'" in capsys.readouterr().err
+    assert run_cli("export", "winner.toml", "--out", "indexed", "--recall", "0.5", "--quiet") == 0
+    assert f"index: {Ranker.load('indexed').index}\n" in capsys.readouterr().out
     assert run_cli("warmup", "nowhere") == 2
     assert "nowhere is no saved ranker" in capsys.readouterr().err
     assert run_cli("warmup") == 0
@@ -541,9 +543,12 @@ def serve(folder, *without):
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("blend", [BLEND, OTHER], ids=["blend", "other"])
-def test_a_server_needs_numpy_scipy_and_numba_alone(world, taste_maps, fitted, tmp_path, blend):
-    made = Ranker.fit(fitted, world, blend, maps=taste_maps, n=25)
+@pytest.mark.parametrize(
+    ("blend", "recall"), [(BLEND, 1.0), (OTHER, 1.0), (BLEND, 0.5)], ids=["blend", "other", "index"]
+)
+def test_a_server_needs_numpy_scipy_and_numba_alone(world, taste_maps, fitted, tmp_path, blend, recall):
+    made = Ranker.fit(fitted, world, blend, maps=taste_maps, n=5, recall=recall)
+    assert (made.index is None) == (recall == 1)
     folder = made.save(tmp_path / "r")
     done = serve(folder)
     assert done.returncode == 0, done.stderr

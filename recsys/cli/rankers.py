@@ -11,14 +11,17 @@ from recsys.cli import options
 @click.argument("config")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
 @click.option("--blend", help="Which of the config's runs (default: its only blend, or its model's own order).")
+@click.option("--recall", type=float, default=1.0, help="Below 1: retrieve by an index that finds this share.")
 @options.data_dir
 @options.quiet
-def export(config: str, out: Path, blend: str | None, data_dir: Path | None, quiet: bool) -> None:
+def export(config: str, out: Path, blend: str | None, recall: float, data_dir: Path | None, quiet: bool) -> None:
     """Write the ranker of CONFIG, such as the winner.toml of a sweep, fitted to all of the data."""
     from recsys.experiments import export as run
 
-    done = run(config, out, blend=blend, quiet=quiet, data_dir=data_dir)
+    done = run(config, out, blend=blend, recall=recall, quiet=quiet, data_dir=data_dir)
     click.echo(f"{done.run}: {done.users:,} users, {done.items:,} items, policy {done.policy}")
+    if done.index is not None:
+        click.echo(f"index: {done.index}")
     click.echo(f"ranker: {done.folder}")
 
 

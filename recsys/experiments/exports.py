@@ -10,7 +10,7 @@ from recsys.configs import Config, RunSpec
 from recsys.experiments.benches import read_config
 from recsys.experiments.preparations import load, one_blas_thread
 from recsys.progress import progress
-from recsys.rankers import Ranker
+from recsys.rankers import Index, Ranker
 from recsys.types import RecsysError, unknown
 
 
@@ -23,6 +23,7 @@ class Exported:
     policy: str  # the name that its answers carry
     users: int
     items: int
+    index: Index | None = None  # None: retrieval is exact
 
 
 def export(
@@ -30,6 +31,7 @@ def export(
     out: str | Path,
     *,
     blend: str | None = None,
+    recall: float = 1.0,
     quiet: bool = False,
     data_dir: str | Path | None = None,
 ) -> Exported:
@@ -38,7 +40,7 @@ def export(
     `config` is what `recsys.bench` takes, such as the config.toml of a run's folder or the winner.toml of a sweep's.
     `blend` names the run; without, it is the only blend that the config has, or the model's own order where it has
     none. Nothing is held out: the model is fitted to all positives of the filtered data, maps are made and scale
-    constants fitted on the candidates that it then gives.
+    constants fitted on the candidates that it then gives. `recall` below 1 makes an index (`recsys.Ranker.fit`).
 
     Raises:
         RecsysError: for an unknown run, several blends and no word which, or whatever is wrong with config, data or
@@ -58,11 +60,12 @@ def export(
             scale="fitted" if settings.slate.scale == "fitted" else None,
             k=settings.headline,
             seed=settings.seed,
+            recall=recall,
             **wanted.model_dump(),
             **settings.policy(spec),
         )
     folder = ranker.save(out)
-    return Exported(folder, spec.name, ranker.name, *data.shape)
+    return Exported(folder, spec.name, ranker.name, *data.shape, ranker.index)
 
 
 def _spec(settings: Config, name: str | None) -> RunSpec:

@@ -14,6 +14,7 @@ from recsys.rankers import fits, stores
 from recsys.rankers.answers import Answer
 from recsys.rankers.explanations import sentences
 from recsys.rankers.express import Express, express
+from recsys.rankers.indexes import Index, index_for, retrieve_by
 from recsys.rankers.picks import pick
 from recsys.rankers.policies import Policy
 from recsys.rankers.records import name_policy, parts_of
@@ -40,6 +41,7 @@ class Ranker:
     policy: Policy
     available: Bools = field(repr=False)  # (I,) what may be retrieved
     name: str  # of the policy: sixteen characters
+    index: Index | None = None  # None: retrieval is exact
     _items: Ids = field(init=False, repr=False)
     _users: Ids = field(init=False, repr=False)
     _express: Express | None = field(init=False, repr=False)
@@ -74,6 +76,7 @@ class Ranker:
         seed: int = 0,
         history: str = "exclude",
         reach: float = 0.0,
+        recall: float = 1.0,
     ) -> "Ranker":
         """Return the ranker of a fitted model and a blend, for the users and items of `split`.
 
@@ -83,9 +86,12 @@ class Ranker:
         `Pool.from_frame(..., split=split)`. Scores that come with requests are on that scale; with `pool`, a model is
         not needed, and a ranker without one only re-ranks.
 
+        With `recall` below 1, `rank` retrieves by an index (extra `index`) that finds this share of the n best, on
+        average over users; `index` of the ranker says what it found of those of 256 users. 1 is exact.
+
         Raises:
             RecsysError: for whatever `recsys.rerank` or `recsys.candidates` would refuse, weights per user, a pool of
-                another split, or neither a model nor a pool.
+                another split, neither a model nor a pool, or an index where there are no factors, or with `reach`.
         """
         policy = Policy(k, n, order, temperature, epsilon, seed, history, reach)
         told = fits.plain(blend)
@@ -94,11 +100,12 @@ class Ranker:
                 f"ranker: found a {type(split).__name__}, expected a Split: recsys.splits.whole makes one"
             )
         around = fits.surroundings(split, model, maps, seed)
+        index = index_for(model, around, split.available, policy, recall)
         scales = fits.scales_of(around, split, model, pool, told, scale, policy)
         fits.prime(around, model)
         settings = {"blend": told, "scales": scales, "policy": asdict(policy)}
-        name = name_policy(parts_of(model, around, split.available), settings)
-        return cls(model, around, told, scales, policy, split.available, name)
+        name = name_policy(parts_of(model, around, split.available, index), settings)
+        return cls(model, around, told, scales, policy, split.available, name, index)
 
     def save(self, folder: str | Path) -> Path:
         """Write the ranker to `folder`, whole or not at all; one that is there already is replaced. No pickles.
@@ -107,7 +114,8 @@ class Ranker:
             RecsysError: if the model is of no class of this library, or `folder` is something else than a saved ranker.
         """
         settings = {"blend": dict(self.blend), "scales": dict(self.scales), "policy": asdict(self.policy)}
-        return stores.save(parts_of(self.model, self.context, self.available), settings, self.name, Path(folder))
+        parts = parts_of(self.model, self.context, self.available, self.index)
+        return stores.save(parts, settings, self.name, Path(folder))
 
     @classmethod
     def load(cls, folder: str | Path, *, verify: bool = False, own: Collection[str] = ()) -> "Ranker":
@@ -120,8 +128,10 @@ class Ranker:
         Raises:
             RecsysError: if the folder is damaged, of a newer format, no saved ranker, or names other objectives.
         """
-        model, context, available, settings, name = stores.load(Path(folder), verify, own)
-        return cls(model, context, settings["blend"], settings["scales"], settings["policy"], available, name)
+        parts, context, settings, name = stores.load(Path(folder), verify, own)
+        model, index = (one[0] if one else None for one in (parts.models, parts.indexes))
+        told = (settings["blend"], settings["scales"], settings["policy"])
+        return cls(model, context, *told, parts.available, name, index)
 
     def rerank(
         self,
@@ -158,6 +168,8 @@ class Ranker:
 
         A new history is folded in exactly: the history of a user of the training data gets that user's scores.
 
+        With an `index`, those of them that it finds.
+
         Raises:
             RecsysError: as `rerank` does, and if the ranker has no model.
         """
@@ -165,7 +177,9 @@ class Ranker:
             raise RecsysError("ranker: it has no model to rank with, expected items and scores: Ranker.rerank")
         asks = asker(self.context, self._users, self._items, user, history)
         own = context_for(self.context, asks).need_train("a ranker")
-        return self._answer(asks, retrieve(self.model, self.context, self.available, self.policy, asks, own), k, seed)
+        among = (self.model, self.context, self.available, self.policy, asks)
+        found = retrieve(*among, own) if self.index is None else retrieve_by(self.index, *among)
+        return self._answer(asks, found, k, seed)
 
     def rerank_many(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.models import fitted_kinds
+from recsys.rankers.indexes import Index
 from recsys.records import flatten
 from recsys.types import Context, Items, Scorer, Tables, TasteMap
 from recsys.types.arrays import Bools, Csr, Ints, Strings
@@ -58,14 +59,15 @@ class Parts:
     years: Ints
     seed: int  # of the context
     tables: tuple[Any, ...] = ()
+    indexes: tuple[Any, ...] = ()  # one or none
 
 
 def kinds() -> dict[str, type[Any]]:
     """Return the classes that may stand in a folder, by name."""
-    return {**fitted_kinds(), **{kind.__name__: kind for kind in (Dense, Sparse, Table, TasteMap)}}
+    return {**fitted_kinds(), **{kind.__name__: kind for kind in (Dense, Sparse, Table, TasteMap, Index)}}
 
 
-def parts_of(model: Scorer | None, context: Context, available: Bools) -> Parts:
+def parts_of(model: Scorer | None, context: Context, available: Bools, index: Index | None = None) -> Parts:
     """Return a model and what requests look at beside it as one record; `context` has a train and items."""
     items = cast(Items, context.items)
     return Parts(
@@ -83,6 +85,7 @@ def parts_of(model: Scorer | None, context: Context, available: Bools) -> Parts:
         years=items.years,
         seed=context.seed,
         tables=tuple(_table(name, value) for name, value in context.tables.items() if _kept(name)),
+        indexes=() if index is None else (index,),
     )
 
 

@@ -8,7 +8,7 @@ from recsys import seeds
 from recsys.maths import NEVER, gram, mostly_untouched, reached, top
 from recsys.models.by_factors import ByFactors
 from recsys.rankers.policies import Policy
-from recsys.rankers.requests import Asker, Candidates, row_of
+from recsys.rankers.requests import NOTHING, Asker, Candidates, row_of
 from recsys.types import Context, Factors, Scorer
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
 
@@ -22,10 +22,7 @@ def retrieve(
     """
     scores = scores_of(model, context, asker, histories)
     scores[~available] = NEVER
-    if policy.history == "exclude":
-        scores[asker.history] = NEVER
-        if asker.code >= 0 and context.dislikes is not None:
-            scores[row_of(context.dislikes, asker.code)] = NEVER
+    scores[met_by(context, policy, asker)] = NEVER
     n, block = min(policy.n, len(scores)), scores[None]
     reserved = int(np.ceil(policy.reach * n - 1e-9))
     if reserved:
@@ -37,25 +34,38 @@ def retrieve(
     return Candidates(items[0][found], best[0][found])
 
 
+def met_by(context: Context, policy: Policy, asker: Asker) -> Ints:
+    """Return the items that are not to be retrieved for one user, since they met them."""
+    if policy.history != "exclude":
+        return NOTHING
+    if asker.code < 0 or context.dislikes is None:
+        return asker.history
+    return np.concatenate([asker.history, row_of(context.dislikes, asker.code)])
+
+
 def scores_of(model: Scorer, context: Context, asker: Asker, histories: Csr) -> Floats:
     """Return the model's scores of all items for one user, (I,): a new history is folded in exactly.
 
     Least squares go by compiled code of one thread: for a single user, threads of BLAS wait more than they compute.
     """
     if isinstance(model, ByFactors):
-        from recsys.kernels.requests import score_all
-
-        kernel: Any = score_all
-        items = np.asarray(model.factors.item_factors)
-        scores = np.empty(len(items), np.float32)
-        kernel(items, _factor(model.factors, context, asker), scores)
-        return scores
+        return score_items(model.factors.item_factors, factor_of(model.factors, context, asker))
     if asker.code >= 0:
         return np.array(model.score(np.array([asker.code], dtype=np.int32))[0])
     return np.array(model.fold(histories)[0])
 
 
-def _factor(factors: Factors, context: Context, asker: Asker) -> Floats:
+def score_items(items: Floats, factor: Floats) -> Floats:
+    """Return the dot products of items (N, d) and a factor (d,), (N,): those of an item do not depend on the others."""
+    from recsys.kernels.requests import score_all
+
+    kernel: Any = score_all
+    scores = np.empty(len(items), np.float32)
+    kernel(np.asarray(items), factor, scores)
+    return scores
+
+
+def factor_of(factors: Factors, context: Context, asker: Asker) -> Floats:
     """Return the factor of one user, (d,): as it was fitted, or as `recsys.maths.fold` finds it for the history."""
     from recsys.kernels.requests import fold_in
 

@@ -10,8 +10,7 @@ from recsys.models import fitted_kinds, stores
 from recsys.rankers.policies import Policy
 from recsys.rankers.records import Parts, context_of, kinds, name_policy
 from recsys.records import flatten
-from recsys.types import Context, RecsysError, Scorer, unknown
-from recsys.types.arrays import Bools
+from recsys.types import Context, RecsysError, unknown
 
 KIND = "Ranker"
 
@@ -30,8 +29,8 @@ def save(parts: Parts, settings: Mapping[str, Any], name: str, folder: Path) -> 
     return stores.write(folder, KIND, {**settings, "name": name}, flatten(parts), "ranker")
 
 
-def load(folder: Path, verify: bool, own: Collection[str]) -> tuple[Scorer | None, Context, Bools, dict[str, Any], str]:
-    """Return model, context, what is available, settings and the name of the policy.
+def load(folder: Path, verify: bool, own: Collection[str]) -> tuple[Parts, Context, dict[str, Any], str]:
+    """Return what it is made of, the context of requests, settings and the name of the policy.
 
     Raises:
         RecsysError: if the folder is damaged, no saved ranker, or its blend names objectives that `own` does not.
@@ -51,7 +50,7 @@ def load(folder: Path, verify: bool, own: Collection[str]) -> tuple[Scorer | Non
     parts = stores.restored(stored, Parts, kinds())
     if verify and name_policy(parts, {**settings, "policy": asdict(settings["policy"])}) != name:
         raise RecsysError(f"{folder}: is damaged: it is not the policy {name} that manifest.json says")
-    return (parts.models[0] if parts.models else None), context_of(parts), parts.available, settings, name
+    return parts, context_of(parts), settings, name
 
 
 def _settings(found: Any, folder: Path) -> tuple[dict[str, Any], str]:

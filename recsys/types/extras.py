@@ -1,4 +1,4 @@
-"""What the extra `bench` installs, and one line that says so where it is missing."""
+"""What the extra `bench` installs (`index` a part of it), and one line that says so where it is missing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ MODULES = {
 
 
 @contextmanager
-def needs_extra(what: str) -> Iterator[None]:
+def needs_extra(what: str, extra: str = "bench") -> Iterator[None]:
     """Say in one line what to install where `what` does not find a module of the extra; a block or a decorator.
 
     Raises:
@@ -24,4 +24,4 @@ def needs_extra(what: str) -> Iterator[None]:
         module = (error.name or "").partition(".")[0]
         if module not in MODULES:
             raise
-        raise RecsysError(f'{what} needs {module}: pip install "recsys-negspace[bench]"') from None
+        raise RecsysError(f'{what} needs {module}: pip install "recsys-negspace[{extra}]"') from None
