@@ -33,6 +33,7 @@ class Index:
     centres: Floats = field(repr=False)  # (L, d) the mean factor of each list
     lists: Csr = field(repr=False)  # (L, I) the items of each
     probes: int  # lists that a request looks at
+    scored: float  # the share of all items that these hold, the mean over `users`
     asked: float  # recall that was asked for
     recall: float  # the share of what exact retrieval finds that the index finds too: the mean over `users`,
     least: float  # and that of the user for whom it is least
@@ -48,8 +49,9 @@ class Index:
     def __str__(self) -> str:
         """Return what it finds, as a line."""
         return (
-            f"looks at {self.probes:,} of {len(self.centres):,} lists and finds {self.recall:.1%} of the {self.n:,} "
-            f"best that exact retrieval finds (mean of {self.users:,} users, {self.least:.1%} for the least)"
+            f"looks at {self.probes:,} of {len(self.centres):,} lists ({self.scored:.2%} of the items), finds "
+            f"{self.recall:.1%} of the {self.n:,} best of exact retrieval (mean of {self.users:,} users; "
+            f"{self.least:.1%} for whom it is least)"
         )
 
 
@@ -80,11 +82,19 @@ def index_for(
     if not min(available.shape[0], len(context.user_ids)):
         raise RecsysError(f"ranker: recall is {recall} where there are no users or no items to measure it on")
     centres, lists = _divide(np.asarray(model.factors.item_factors), policy.seed)
-    found = _found(model, context, available, policy, centres, lists)
+    found, scored = _found(model, context, available, policy, centres, lists)
     probes = min(len(centres), 1 + int(np.searchsorted(found.mean(axis=0), float(recall))))
     shares = found[:, probes - 1]
     return Index(
-        centres, lists, probes, float(recall), float(shares.mean()), float(shares.min()), policy.n, len(shares)
+        centres=centres,
+        lists=lists,
+        probes=probes,
+        scored=float(scored[probes - 1]),
+        asked=float(recall),
+        recall=float(shares.mean()),
+        least=float(shares.min()),
+        n=policy.n,
+        users=len(shares),
     )
 
 
@@ -149,15 +159,16 @@ def _divide(items: Floats, seed: int) -> tuple[Floats, Csr]:
 
 def _found(
     model: ByFactors, context: Context, available: Bools, policy: Policy, centres: Floats, lists: Csr
-) -> Doubles:
+) -> tuple[Doubles, Doubles]:
     """Return the share of what exact retrieval finds that is found too by looking at 1, 2, ... lists, (V, L).
 
-    Of evenly spaced users; 1 where there is nothing to find.
+    Of evenly spaced users; 1 where there is nothing to find. And the share of all items in that many lists, (L,).
     """
     train, count = context.need_train("a ranker"), len(context.user_ids)
     codes = range(0, count, -(-count // SAMPLE))
-    label: Ints = np.empty(lists.shape[1], np.int32)
-    label[lists.indices] = np.repeat(np.arange(len(centres)), np.diff(lists.indptr))
+    label, sizes = np.empty(lists.shape[1], np.int32), np.diff(lists.indptr)
+    label[lists.indices] = np.repeat(np.arange(len(centres)), sizes)
+    scored = np.zeros(len(centres))
     place: Longs = np.empty(len(centres), np.int64)
     shares = np.ones((len(codes), len(centres)))
     for row, code in enumerate(codes):
@@ -169,4 +180,5 @@ def _found(
         places[np.isin(best, _nearest(lists, order, 1, policy.n, available, met_by(context, policy, asks)))] = 0
         if len(best):
             shares[row] = np.bincount(places, minlength=len(order)).cumsum() / len(best)
-    return shares
+        scored += sizes[order].cumsum()
+    return shares, scored / (len(codes) * len(label))
