@@ -108,7 +108,7 @@ def rerank(
         log_propensity=out["log_propensity"] if drawn and _closed_form(parts) else None,
         scales=factors,
         guards=tuple(guard.name for guard in guards),
-        unmet=rules.unmet(asked, pool, items) if guards else None,
+        unmet=rules.unmet(asked, items) if guards else None,
     )
 
 

@@ -49,12 +49,13 @@ class Express:
         self.want = _negative_space(context, self.parts)
         self.gains = _gains(context, self.parts)
 
-    def pick(self, asker: Asker, candidates: Candidates, k: int, seed: int) -> Picks:
-        """Return what `recsys.rankers.picks.pick` returns."""
+    def pick(self, asker: Asker, candidates: Candidates, k: int, seed: int, asked: rules.Rules = rules.NONE) -> Picks:
+        """Return what `recsys.rankers.picks.pick` returns; `asked` is what its guards come to for the candidates."""
         from recsys.kernels.greedy import greedy
 
         kernel: Any = greedy  # compiled: it has no signature that a checker could read
-        policy, n, k = self.policy, len(candidates.items), min(k, len(candidates.items))
+        policy, n, guarded = self.policy, len(candidates.items), asked is not rules.NONE
+        k = k if guarded else min(k, n)
         laid = list(self.laid.get((n, k)) or self._lay(n, k))
         rows = candidates.items.astype(np.int64)[None, None]
         laid[MODULAR] = gains = np.empty((len(self.gains), 1, n), np.float32)
@@ -71,10 +72,12 @@ class Express:
         picks, contributions = np.full((1, k), -1), np.zeros((1, k, len(self.parts)), np.float32)
         chances = np.zeros((1, k), np.float32)
         kernel(
-            np.array([n]), self.weight, *laid, FREE, k, float(policy.temperature), float(policy.epsilon), uniforms,
-            False, picks, contributions, chances, np.zeros(self.weight.shape),
+            np.array([n]), self.weight, *laid, asked.arrays() if guarded else FREE, k, float(policy.temperature),
+            float(policy.epsilon), uniforms, False, picks, contributions, chances, np.zeros(self.weight.shape),
         )  # fmt: skip
         places, parts = picks[0], contributions[0]
+        if guarded and places[-1] < 0:
+            places, parts, chances = places[places >= 0], parts[places >= 0], chances[:, places >= 0]
         if policy.order == "relevance":
             order = np.argsort(places, kind="stable")
             places, parts = places[order], parts[order]

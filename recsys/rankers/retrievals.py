@@ -1,5 +1,6 @@
 """The first step of `Ranker.rank`: the best of the whole catalogue for one user."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,21 +13,31 @@ from recsys.rankers.requests import Asker, Candidates, row_of
 from recsys.types import Context, Factors, Scorer
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
 
+FIRST = np.finfo(np.float32).max  # above all scores
+
 
 def retrieve(
-    model: Scorer, context: Context, available: Bools, policy: Policy, asker: Asker, histories: Csr
-) -> Candidates:
+    model: Scorer, context: Context, available: Bools, policy: Policy, asker: Asker, histories: Csr,
+    closed: Sequence[Bools] = (), pinned: Sequence[int] = (),
+) -> Candidates:  # fmt: skip
     """Return the n best items for one user, as `recsys.candidates` does; `histories` (1, I) is the user's own.
 
-    Met items are left out: of a known user everything met, of somebody new the history.
+    Met items are left out: of a known user everything met, of somebody new the history. So is what is `closed`, (I,)
+    each; what is `pinned` is among the n if it is not left out.
     """
     scores = scores_of(model, context, asker, histories)
     scores[~available] = NEVER
+    for some in closed:
+        scores[some] = NEVER
     if policy.history == "exclude":
         scores[asker.history] = NEVER
         if asker.code >= 0 and context.dislikes is not None:
             scores[row_of(context.dislikes, asker.code)] = NEVER
     n, block = min(policy.n, len(scores)), scores[None]
+    if pinned:
+        kept = np.unique(np.array(pinned)[scores[pinned] > NEVER])
+        block = block.copy()
+        block[0, kept] = FIRST
     reserved = int(np.ceil(policy.reach * n - 1e-9))
     if reserved:
         regions = [hard_region(context, m) for m in range(len(context.maps))]
@@ -34,7 +45,12 @@ def retrieve(
     else:
         items, best = top(block, n, ties(context, policy))
     found = items[0] >= 0
-    return Candidates(items[0][found], best[0][found])
+    codes, worth = items[0][found], best[0][found]
+    if pinned:
+        worth = scores[codes]
+        order = np.lexsort((ties(context, policy)[codes], -worth))
+        codes, worth = codes[order], worth[order]
+    return Candidates(codes, worth)
 
 
 def scores_of(model: Scorer, context: Context, asker: Asker, histories: Csr) -> Floats:
