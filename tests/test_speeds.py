@@ -4,6 +4,7 @@ import csv
 import itertools
 import runpy
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,31 @@ def test_the_table_has_the_columns_of_all_others(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["everything.py"])
     page = runpy.run_path(str(BENCHMARKS / "everything.py"))
     assert "| a, b | 0.3333 |  | us | 2 | at most 60 | yes |  |" in page["page"](page["tables"](tmp_path), [])
+
+
+def test_a_soak_sees_what_differs_what_fails_and_what_grows(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    soak = runpy.run_path(str(BENCHMARKS / "soak.py"))
+    told = soak["Told"]({"good": np.zeros(soak["BINS"], np.int64), "bad": np.zeros(soak["BINS"], np.int64)})
+    asked = [
+        soak["Asked"]("good", lambda: (1,)),
+        soak["Asked"]("good", lambda: (2,)),
+        soak["Asked"]("bad", lambda: 1 / 0),
+    ]
+    soak["serve"](asked, [(1,), (1,), (1,)], time.monotonic() + 0.2, told, 0)
+    total = told.counts["good"].sum()
+    assert 0 < told.wrong < total and not told.counts["bad"].sum() and "bad: ZeroDivisionError" in told.failed[0]
+    noise = np.random.default_rng(0).normal(400.0, 0.5, 600)
+    flat = soak["growth"]([(float(s), float(mib)) for s, mib in enumerate(noise)])
+    grown = soak["growth"]([(float(s), float(mib) + s / 60) for s, mib in enumerate(noise)])
+    assert flat.met and not grown.met and grown.ours == pytest.approx(9, abs=0.2)
+    found = soak["rows"]([told], list(enumerate(noise.tolist())))
+    assert [row.met for row in found[:3]] == [False, False, True]
+    counts = np.zeros(soak["BINS"], np.int64)
+    took = np.arange(1, 1001) * 1e-6
+    np.add.at(counts, (np.log(took / soak["LEAST"]) / soak["WIDTH"]).astype(int), 1)
+    assert soak["quantile"](counts, 0.99) == pytest.approx(990, rel=0.01)
+    assert soak["quantile"](counts, 0.5) == pytest.approx(500, rel=0.01)
 
 
 def test_worlds_are_what_they_say():
