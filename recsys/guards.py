@@ -18,13 +18,12 @@ import numpy as np
 from scipy import sparse
 
 from recsys.data.identifiers import name_of
-from recsys.types import Context, Guard, Pool, RecsysError, Rule, unknown
+from recsys.types import Context, Guard, Items, Pool, RecsysError, Rule, unknown
 from recsys.types.arrays import Csr, Ints
 from recsys.types.numbers import whole
 
 __all__ = ["at_least", "at_most", "exclude", "pin", "require"]
 
-Csc = sparse.csc_array
 Names = Sequence[str | int]
 Groups = Mapping[str | int, str | Sequence[str]]
 
@@ -213,15 +212,19 @@ def _having(context: Context, features: Sequence[str], who: str) -> list[Ints]:
     return [table.indices[part][table.data[part] > 0] for part in parts]
 
 
-def _features(context: Context, features: Sequence[str], who: str) -> Csc:
-    """Return who has these features, (I, F)."""
+def _features(context: Context, features: Sequence[str], who: str) -> Csr:
+    """Return who has these features, (F, I)."""
     items = context.need_items(who)
     known = {name: column for column, name in enumerate(items.feature_names)}
     for name in features:
         if name not in known:
             raise unknown("feature", name, known, where=who)
-    by_column = context.everybody.tables.get("features by column", lambda: sparse.csc_array(items.features))
-    return sparse.csc_array(by_column[:, [known[name] for name in features]])
+    return Csr(items_by_feature(context.everybody, items)[[known[name] for name in features]])
+
+
+def items_by_feature(context: Context, items: Items) -> Csr:
+    """Return the items of each feature, (F, I), made once for everybody."""
+    return context.tables.get("items by feature", lambda: sparse.csr_array(items.features.T))
 
 
 def _grouping(
@@ -232,7 +235,7 @@ def _grouping(
         raise RecsysError(f"{who}: found both features and groups, expected one of them")
     if features is not None:
         named = _names(who, "features", features)
-        return (lambda context: sparse.csr_array(_features(context, named, who))), {"features": named}
+        return (lambda context: sparse.csr_array(_features(context, named, who).T)), {"features": named}
     if groups is None:
         return (lambda context: context.need_items(who).features), {}
     if not isinstance(groups, Mapping):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from worlds import FactorWorld, make_maps, make_split, some_guards
 
 from recsys import guards, objectives
@@ -216,6 +217,18 @@ def test_a_guard_of_ones_own(pool):
     odd = Guard("odd", lambda pool, k: Rule(closed=np.arange(len(pool.context.item_ids)) % 2 == 0))
     slates = rerank(pool, {"relevance": 1.0}, k=3, guards=[odd])
     assert (slates.items[slates.items >= 0] % 2 == 1).all() and slates.guards == ("odd",)
+
+
+def test_a_group_is_of_whom_its_table_has_above_0(pool):
+    table = sparse.csr_array((np.zeros(40, np.float32), (np.arange(40), np.zeros(40, int))), shape=(40, 1))
+    for size in (14, 2):  # as many candidates as items, and fewer
+        part = Pool(pool.users[:4], pool.items[:4, :size], pool.scores[:4, :size], pool.context)
+        for share in (0.0, 0.5):
+            table.data[:] = share
+            limit = Guard("none", lambda pool, k: Rule(groups=table, most=np.zeros(1, np.int64)))
+            slates = rerank(part, {"relevance": 1.0}, k=2, guards=[limit], scale=None)
+            assert (slates.items >= 0).all() == (share == 0) and not slates.unmet.any()
+            assert unmet([limit.rule(part, 2)], part.items[:, :2]).sum() == (0 if share == 0 else 8)
 
 
 def test_rules_without_guards_are_empty(pool):

@@ -286,10 +286,12 @@ def test_guards_are_saved_with_the_ranker(tmp_path, blend):
     assert made.name == fit(blend, guards=SOME).name and fit(blend, guards=()).name == fit(blend).name
     back = Ranker.load(made.save(tmp_path / "r"), verify=True)
     assert back.name == made.name and [guard.told for guard in back.guards] == [guard.told for guard in made.guards]
+    tables = len(back.context.tables)
     for who in ({"user": "u5"}, {"history": ["i1", "i2"]}, {}):
         assert same(back.rank(**who), made.rank(**who))
         assert same(back.rank(**who, guards=SOME[:2]), made.rank(**who, guards=SOME[:2]))
         assert same(back.rerank(IDS, np.arange(40.0), **who), made.rerank(IDS, np.arange(40.0), **who))
+    assert len(back.context.tables) == tables  # no request waits for one to be made
     assert Ranker.load(fit(blend).save(tmp_path / "plain")).guards == ()
     manifest = tmp_path / "r" / "manifest.json"
     told = json.loads(manifest.read_text())

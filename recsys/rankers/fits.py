@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from recsys import blends
+from recsys.guards import items_by_feature
 from recsys.maths import gram
 from recsys.pools import candidates, context
 from recsys.rankers.explanations import vectors_of
@@ -77,8 +78,10 @@ def scales_of(
 
 
 def prime(around: Context, model: Scorer | None) -> None:
-    """Make what requests and sentences need beside what the blend's objectives made already."""
+    """Make what requests, their guards and sentences need beside what the blend's objectives made already."""
     vectors_of(around)
+    if around.items is not None:
+        items_by_feature(around, around.items)
     for m in range(len(around.maps)):
         hard_region(around, m)
     factors = None if model is None else model.factors
