@@ -1,9 +1,10 @@
 """Guards: hard rules of a slate, which no gain outweighs.
 
-Each function returns a guard for `recsys.rerank(..., guards=[...])`; a config names it under `[guards]`. Where not all
-of them can hold, the order is: what is excluded is never shown; then a pinned item stands in its slot; then a group has
-at most as many picks as it may, pinned ones counted, and a slot that nobody may take stays empty; then a group has at
-least as many as it needs. `Slates.unmet` says, for each user, how far each guard is from being met.
+Each function returns a guard for `recsys.rerank(..., guards=[...])` and for `recsys.Ranker`; a config names it under
+`[guards]`. Where not all of them can hold, the order is: what is excluded is never shown; then a pinned item stands in
+its slot; then a group has at most as many picks as it may, pinned ones counted, and a slot that nobody may take stays
+empty; then a group has at least as many as it needs. `Slates.unmet` says, for each user, how far each guard is from
+being met.
 """
 
 import inspect
@@ -36,7 +37,7 @@ def exclude(items: Names = (), features: Sequence[str] = ()) -> Guard:
     Raises:
         RecsysError: where it is used, for an unknown feature.
     """
-    ids, names = _ids("exclude", "items", items), _names("exclude", "features", features)
+    ids, names = _names("exclude", "items", items), _names("exclude", "features", features)
 
     def rule(pool: Pool, k: int) -> Rule:
         codes = _codes(pool.context, ids)
@@ -122,7 +123,7 @@ def pin(slot: int, item: str | int | Names) -> Guard:
     """
     slot = whole("pin: slot", slot, 1)
     each = not isinstance(item, str | Real)
-    items = _ids("pin", "item", item if each else [item])
+    items = _names("pin", "item", item if each else [item])
 
     def rule(pool: Pool, k: int) -> Rule:
         if slot > k:
@@ -190,17 +191,14 @@ def _names(who: str, what: str, given: object) -> list[str]:
     return [str(name) for name in given]
 
 
-def _ids(who: str, what: str, given: object) -> list[str]:
-    return [name_of(one) for one in _names(who, what, given)]
-
-
 def _codes(context: Context, wanted: Sequence[str]) -> Ints:
-    """Return the code of each wanted id, -1 where the catalogue does not have it."""
+    """Return the code of each wanted id, -1 where the catalogue does not have it: 50, 50.0 and "50" are one."""
     ids = context.item_ids
     codes = context.everybody.tables.get(
         "codes of items", lambda: dict(zip(ids.tolist(), range(len(ids)), strict=True))
     )
-    return np.array([codes.get(name, -1) for name in wanted], dtype=np.int32)
+    found = [codes[name] if name in codes else codes.get(name_of(name), -1) for name in wanted]
+    return np.array(found, dtype=np.int32)
 
 
 def _having(context: Context, features: Sequence[str], who: str) -> list[Ints]:
@@ -241,7 +239,7 @@ def _grouping(
     if not isinstance(groups, Mapping):
         raise RecsysError(f"{who}: groups is {groups!r}, expected a table of an item's id and its group")
     several = {i: of if isinstance(of, Sequence) and not isinstance(of, str) else [of] for i, of in groups.items()}
-    told = {name_of(i): [str(g) for g in of] for i, of in several.items()}
+    told = {str(i): [str(g) for g in of] for i, of in several.items()}
     column = {name: at for at, name in enumerate(sorted({name for of in told.values() for name in of}))}
     columns = np.array([column[name] for of in told.values() for name in of], dtype=np.int64)
     ids = [i for i, of in told.items() for _ in of]

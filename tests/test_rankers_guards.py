@@ -134,14 +134,16 @@ def test_what_is_met_by_the_answer_is_met_as_one_counts(seed, some, name):
                 assert answer.items[told["slot"] - 1] == told["item"]
 
 
-def retrieved(ranker, user, closed, pinned):
-    """The n best of what is neither met nor closed, the pinned ones among them, best first: by sorting all."""
+def retrieved(ranker, user, closed, pinned, needed=()):
+    """The n best of what is neither met nor closed, best first: by sorting all. Pinned ones are among them, and so
+    many best of each group that is needed."""
     code = WORLD.user_ids.tolist().index(user)
     scores = MODEL.score(np.array([code], np.int32))[0]
     gone = {*WORLD.train[[code]].indices.tolist(), *WORLD.train_other[[code]].indices.tolist(), *closed}
     there = sorted((item for item in range(40) if item not in gone), key=lambda item: -scores[item])
-    kept = [item for item in there if item in pinned]
-    rest = [item for item in there if item not in pinned][: ranker.policy.n - len(kept)]
+    sure = {*pinned, *(item for group, m in needed for item in [i for i in there if i in group][:m])}
+    kept = [item for item in there if item in sure]
+    rest = [item for item in there if item not in sure][: ranker.policy.n - len(kept)]
     found = sorted(kept + rest, key=lambda item: -scores[item])
     return found, scores[found]
 
@@ -162,6 +164,38 @@ def test_what_may_not_be_shown_takes_no_place_in_retrieval_and_what_is_pinned_ha
             assert not {*answer.items} & {*plain.items}
             np.testing.assert_allclose(answer.scores, given.scores, rtol=1e-4, atol=1e-5)
             assert not answer.unmet
+
+
+@pytest.mark.parametrize("name", ["short", "other, drawn"])
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 59), m=st.integers(0, 3), table=st.dictionaries(st.integers(0, 39), st.sampled_from("abc")),
+    ours=st.booleans(), slot=st.integers(0, 4),
+)  # fmt: skip
+def test_what_a_group_needs_is_retrieved(name, seed, m, table, ours, slot):
+    """However rare it is: of a group with enough items that may be shown, none is lacking."""
+    ranker = replace(RANKERS[name], policy=replace(RANKERS[name].policy, n=10))
+    user = WORLD.user_ids[seed]
+    groups = {f"i{item}": group for item, group in table.items()}
+    some = [g.exclude(features=["f1"]), g.at_least(m, groups=groups), *([g.pin(slot, "i7")] if slot else [])]
+    closed = np.flatnonzero(WORLD.items.features[:, [1]].toarray()).tolist()
+    needed = [([item for item, group in table.items() if group == name], m) for name in "abc"]
+    found, scores = retrieved(ranker, user, closed, [7] if slot else [], needed)
+    expected = ranker.rerank([IDS[item] for item in found], scores, user=user, guards=some)
+    made = replace(ranker, guards=tuple(some)) if ours else ranker
+    answer = made.rank(user=user, guards=() if ours else some)
+    assert answer.items == expected.items and answer.unmet == expected.unmet
+    there = retrieved(replace(ranker, policy=replace(ranker.policy, n=40)), user, closed, [])[0]
+    enough = all(len(set(group) & set(there)) >= m for group, m in needed if group)
+    if enough and sum(m for group, m in needed if group) <= K - bool(slot):
+        assert "at_least" not in answer.unmet
+
+
+def test_more_than_n_are_not_retrieved():
+    ranker = fit(n=8, guards=[g.at_least(5, groups={name: [str(i % 4), "all"] for i, name in enumerate(IDS)})])
+    for user in WORLD.user_ids[:5].tolist():
+        assert max(ranker.rank(user=user).places) <= 8
+        assert len(ranker.rank(user=user, k=20).items) == 8
 
 
 def test_retrieval_that_reaches_keeps_places_for_what_is_pinned():

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +12,7 @@ from recsys import guards as named
 from recsys.kernels import rules
 from recsys.rankers.requests import Candidates
 from recsys.types import Context, Guard, Pool, RecsysError, Rule
-from recsys.types.arrays import Bools, Ints, Longs
+from recsys.types.arrays import Bools, Csr, Ints, Longs
 
 NOBODY = np.zeros(1, np.int32)
 
@@ -32,6 +33,17 @@ class Limits:
     def pinned(self) -> list[int]:
         """Items that slots are kept for."""
         return pinned([rule for rule in self.rules if rule is not None])
+
+    def needed(self, start: int = 0) -> tuple[tuple[Ints, int], ...]:
+        """Return the items of each group that needs picks, and how many it needs, of the rules from `start` on."""
+        found = []
+        for rule in self.rules[start:]:
+            if rule is not None and rule.groups is not None and rule.least is not None and rule.least.any():
+                by_group = Csr(rule.groups.T)
+                for group in np.flatnonzero(rule.least > 0).tolist():
+                    own = slice(by_group.indptr[group], by_group.indptr[group + 1])
+                    found.append((by_group.indices[own][by_group.data[own] != 0], int(rule.least[group])))
+        return tuple(found)
 
     def __add__(self, other: "Limits") -> "Limits":
         """Return both, one after the other."""
@@ -73,7 +85,11 @@ def padded(found: Candidates, k: int, context: Context) -> Pool:
 
 def ready(guards: Sequence[Guard], asked: Sequence[Rule]) -> list[Guard]:
     """Return the guards that come to what is known already."""
-    return [Guard(guard.name, lambda pool, k, rule=rule: rule) for guard, rule in zip(guards, asked, strict=True)]  # type: ignore[misc]
+    return [Guard(guard.name, partial(_known, rule)) for guard, rule in zip(guards, asked, strict=True)]
+
+
+def _known(rule: Rule, pool: Pool, k: int) -> Rule:
+    return rule
 
 
 def told(guards: Sequence[Guard]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from recsys.blends import Blend
 from recsys.kernels import rules
 from recsys.rankers import fits, stores
 from recsys.rankers.answers import Answer
+from recsys.rankers.batches import guards_of_each, who_asks
 from recsys.rankers.explanations import sentences
 from recsys.rankers.express import Express, express
 from recsys.rankers.limits import Limits, best, limit, notes, padded, pinned, ready, told, unmet
@@ -23,7 +24,7 @@ from recsys.rankers.requests import Asker, Candidates, Id, Ids, asker, candidate
 from recsys.rankers.retrievals import retrieve, ties
 from recsys.slates import Scale
 from recsys.types import Context, Guard, Pool, RecsysError, Rule, Scorer, Split, TasteMap
-from recsys.types.arrays import Bools
+from recsys.types.arrays import Bools, Ints
 from recsys.types.numbers import whole
 
 
@@ -45,6 +46,7 @@ class Ranker:
     guards: tuple[Guard, ...] = ()  # of every request
     _limits: Limits = field(init=False, repr=False)
     _open: Bools = field(init=False, repr=False)  # (I,) what is available and not excluded by the guards
+    _needed: tuple[tuple[Ints, int], ...] = field(init=False, repr=False)  # groups, and how many of each they ask for
     _items: Ids = field(init=False, repr=False)
     _users: Ids = field(init=False, repr=False)
     _express: Express | None = field(init=False, repr=False)
@@ -61,6 +63,7 @@ class Ranker:
         object.__setattr__(self, "_limits", limit(self.guards, self.context, self.policy.k))
         closed = self._limits.closed
         object.__setattr__(self, "_open", self.available & ~np.any(closed, axis=0) if closed else self.available)
+        object.__setattr__(self, "_needed", self._limits.needed())
         ties(self.context, self.policy)
         object.__setattr__(self, "_express", express(self.context, self.blend, self.scales, self.policy))
         self._touch()
@@ -175,8 +178,8 @@ class Ranker:
         """Return the slate of one request, from retrieval on: the model's n best of what was not met, re-ranked.
 
         A new history is folded in exactly: the history of a user of the training data gets that user's scores.
-        `guards` are as for `rerank`. What `exclude` and `require` close takes no place among the n, and what is pinned
-        has one, if it is available, not met and not closed; all other guards choose among the n.
+        `guards` are as for `rerank`. What `exclude` and `require` close takes no place among the n. What is pinned has
+        one, and so have the best of a group that `at_least` needs, if they are available, not met and not closed.
 
         Raises:
             RecsysError: as `rerank` does, and if the ranker has no model.
@@ -188,7 +191,8 @@ class Ranker:
         k = self._length(k)
         held = self._held(guards, k)
         closed = held.closed[len(self._limits.closed) :]  # the request's
-        found = retrieve(self.model, self.context, self._open, self.policy, asks, own, closed, held.pinned)
+        needed = self._needed + held.needed(len(self._limits.rules))
+        found = retrieve(self.model, self.context, self._open, self.policy, asks, own, closed, held.pinned, needed)
         return self._answer(asks, found, k, seed, held)
 
     def rerank_many(
@@ -209,12 +213,12 @@ class Ranker:
         Raises:
             RecsysError: as `rerank` does, and for lists of unequal length.
         """
-        who = _who(len(items), users, histories)
+        who = who_asks(len(items), users, histories)
         if len(scores) != len(items):
             raise RecsysError(
                 f"ranker: found {len(items)} lists of items and {len(scores)} of scores, expected as many"
             )
-        each = zip(items, scores, who, _lists(len(items), guards), strict=True)
+        each = zip(items, scores, who, guards_of_each(len(items), guards), strict=True)
         return tuple(self.rerank(one, worth, k=k, seed=seed, guards=own, **asks) for one, worth, asks, own in each)
 
     def rank_many(
@@ -236,7 +240,7 @@ class Ranker:
         given = users if users is not None else histories
         if given is None:
             raise RecsysError("ranker: found neither users nor histories, expected one of them")
-        each = zip(_who(len(given), users, histories), _lists(len(given), guards), strict=True)
+        each = zip(who_asks(len(given), users, histories), guards_of_each(len(given), guards), strict=True)
         return tuple(self.rank(k=k, seed=seed, guards=own, **asks) for asks, own in each)
 
     def _length(self, k: int | None) -> int:
@@ -309,27 +313,6 @@ class Ranker:
         self._items.look_up(np.arange(1))
 
 
-def _who(count: int, users: Sequence[Id] | None, histories: Sequence[Iterable[Id]] | None) -> list[dict[str, Any]]:
-    """Return who asks in each of `count` requests, as keywords of one request."""
-    if users is not None and histories is not None:
-        raise RecsysError("ranker: found users and histories, expected one of them")
-    given: Sequence[Any] | None = users if users is not None else histories
-    if given is None:
-        return [{} for _ in range(count)]
-    if isinstance(given, str) or len(given) != count:
-        raise RecsysError(f"ranker: found {len(given)} of whom asks, expected {count}: one for each request")
-    return [{"user" if users is not None else "history": one} for one in given]
-
-
 def _told(guards: Sequence[Guard]) -> dict[str, Any]:
     """Return guards as settings: none where there are none."""
     return {"guards": told(guards)} if guards else {}
-
-
-def _lists(count: int, guards: Sequence[Sequence[Guard]] | None) -> Sequence[Sequence[Guard]]:
-    """Return the guards of each of `count` requests."""
-    if guards is None:
-        return [()] * count
-    if len(guards) != count or any(isinstance(own, Guard) for own in guards):
-        raise RecsysError(f"ranker: found {len(guards)} for guards, expected {count} lists: one for each request")
-    return guards

@@ -18,12 +18,12 @@ FIRST = np.finfo(np.float32).max  # above all scores
 
 def retrieve(
     model: Scorer, context: Context, available: Bools, policy: Policy, asker: Asker, histories: Csr,
-    closed: Sequence[Bools] = (), pinned: Sequence[int] = (),
+    closed: Sequence[Bools] = (), pinned: Sequence[int] = (), needed: Sequence[tuple[Ints, int]] = (),
 ) -> Candidates:  # fmt: skip
     """Return the n best items for one user, as `recsys.candidates` does; `histories` (1, I) is the user's own.
 
     Met items are left out: of a known user everything met, of somebody new the history. So is what is `closed`, (I,)
-    each; what is `pinned` is among the n if it is not left out.
+    each. Of what is not left out, what is `pinned` is among the n, and of each group that is `needed` so many best.
     """
     scores = scores_of(model, context, asker, histories)
     scores[~available] = NEVER
@@ -34,10 +34,9 @@ def retrieve(
         if asker.code >= 0 and context.dislikes is not None:
             scores[row_of(context.dislikes, asker.code)] = NEVER
     n, block = min(policy.n, len(scores)), scores[None]
-    if pinned:
-        kept = np.unique(np.array(pinned)[scores[pinned] > NEVER])
+    if pinned or needed:
         block = block.copy()
-        block[0, kept] = FIRST
+        block[0, _kept(scores, pinned, needed, ties(context, policy))[:n]] = FIRST
     reserved = int(np.ceil(policy.reach * n - 1e-9))
     if reserved:
         regions = [hard_region(context, m) for m in range(len(context.maps))]
@@ -46,11 +45,24 @@ def retrieve(
         items, best = top(block, n, ties(context, policy))
     found = items[0] >= 0
     codes, worth = items[0][found], best[0][found]
-    if pinned:
+    if pinned or needed:
         worth = scores[codes]
         order = np.lexsort((ties(context, policy)[codes], -worth))
         codes, worth = codes[order], worth[order]
     return Candidates(codes, worth)
+
+
+def _kept(scores: Floats, pinned: Sequence[int], needed: Sequence[tuple[Ints, int]], ties: Longs) -> Longs:
+    """Return the items that have a place for sure, best first: what is pinned, and so many best of each group."""
+    some = [np.array(pinned, dtype=np.int64)]
+    for members, least in needed:
+        if not len(members):
+            continue
+        best = top(scores[members][None], min(least, len(members)), ties[members])[0][0]
+        some.append(members[best[best >= 0]].astype(np.int64))
+    kept = np.unique(np.concatenate(some))
+    kept = kept[scores[kept] > NEVER]
+    return kept[np.argsort(-scores[kept], kind="stable")]
 
 
 def scores_of(model: Scorer, context: Context, asker: Asker, histories: Csr) -> Floats:
