@@ -58,7 +58,7 @@ def bits(answer: Answer, words: bool = False) -> tuple[object, ...]:
     """Everything that an answer says."""
     chances = None if answer.log_propensity is None else answer.log_propensity.tobytes()
     numbers = (answer.scores.tobytes(), answer.contributions.tobytes(), answer.places.tobytes(), chances)
-    said = (answer.sentences(), answer.displaced, answer.notes()) if words else ()
+    said = (answer.sentences(), answer.displaced, answer.notes) if words else ()
     return (answer.items, tuple(answer.unmet.items()), answer.seed, *numbers, *said)
 
 

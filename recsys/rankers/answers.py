@@ -22,9 +22,9 @@ class Answer:
     unknown_items: tuple[str, ...]  # ids that the ranker does not know: left out of the ranking,
     unknown_history: tuple[str, ...]  # or of the history
     unmet: Mapping[str, int]  # guards that are not met, by how many picks or slots; {} if all are
+    notes: tuple[str, ...]  # a plain sentence about each of them
     best: Callable[[], Sequence[str]] = field(repr=False)  # the first k by relevance of all that may be shown
     explain: Callable[[], tuple[str, ...]] = field(repr=False)
-    note: Callable[[], tuple[str, ...]] = field(repr=False)
 
     @property
     def displaced(self) -> tuple[str, ...]:
@@ -34,10 +34,6 @@ class Answer:
     def sentences(self) -> tuple[str, ...]:
         """Return a plain sentence or two about each pick: the nearest liked item, and what is new to the user."""
         return self.explain()
-
-    def notes(self) -> tuple[str, ...]:
-        """Return a plain sentence about each guard that is not met, and one if guards leave slots empty."""
-        return self.note()
 
 
 def displaced_by(picks: Sequence[str], best: Sequence[str]) -> tuple[str, ...]:

@@ -121,13 +121,12 @@ def read(told: Sequence[Mapping[str, Any]]) -> tuple[Guard, ...]:
     return tuple(guard for one in told for guard in named.read(one))
 
 
-def best(names: Sequence[str], items: Ints, k: int, asked: Sequence[Rule]) -> list[str]:
-    """Return the names of the first k of `items` that no guard excludes."""
-    may = np.ones(len(items), dtype=bool)
+def allowed(items: Ints, asked: Sequence[Rule]) -> Ints:
+    """Return those of `items` that no guard excludes."""
     for rule in asked:
         if rule.closed is not None:
-            may &= ~rule.closed[items]
-    return [names[item] for item in items[may][:k].tolist()]
+            items = items[~rule.closed[items]]
+    return items
 
 
 def pinned(asked: Sequence[Rule]) -> list[int]:
@@ -136,40 +135,39 @@ def pinned(asked: Sequence[Rule]) -> list[int]:
     return [item for kept in pins for item in kept[kept >= 0].tolist()]
 
 
-def unmet(guards: Sequence[Guard], asked: Sequence[Rule], picks: Ints, k: int) -> dict[str, int]:
-    """Return how far a slate is from its guards, by the name of each that is not met; `picks` are items, k at most."""
-    far: dict[str, int] = {}
-    for guard, count in zip(guards, _far(asked, picks, k), strict=True):
-        if count:
-            far[guard.name] = far.get(guard.name, 0) + count
-    return far
-
-
-def notes(
-    names: Sequence[str], guards: Sequence[Guard], asked: Sequence[Rule], picks: Ints, k: int, candidates: int
-) -> tuple[str, ...]:
-    """Return a plain sentence about each guard that is not met, and one about slots that guards leave empty."""
-    said = []
-    for guard, rule, count in zip(guards, asked, _far(asked, picks, k), strict=True):
-        if count and rule.pins is not None:
-            kept = [(r + 1, item) for r, item in enumerate(rule.pins[0].tolist()) if item != -1]
-            for slot, item in kept:
-                name = names[item] if item >= 0 else "an item that is not in the catalogue"
-                if item not in picks[slot - 1 : slot]:
-                    said.append(f"Slot {slot} does not show {name}, which is pinned there.")
-        elif count:
-            lack = "lacking" if rule.most is None else "too many" if rule.least is None else "too many or lacking"
-            said.append(f"{guard.name} is not met: {count} {'pick is' if count == 1 else 'picks are'} {lack}.")
-    if len(picks) < min(k, candidates):
-        said.append(f"Guards leave {min(k, candidates) - len(picks)} of {k} slots empty.")
-    return tuple(said)
-
-
-def _far(asked: Sequence[Rule], picks: Ints, k: int) -> list[int]:
-    """Return how far a slate is from each rule."""
+def distances(asked: Sequence[Rule], picks: Ints, k: int) -> list[int]:
+    """Return how far a slate is from each rule, 0 where it is met; `picks` are items, k at most."""
+    if not asked:
+        return []
     slates = np.full((1, k), -1, np.int32)
     slates[0, : len(picks)] = picks
     return cast(list[int], rules.unmet(asked, slates)[0].tolist())
+
+
+def unmet(guards: Sequence[Guard], far: Sequence[int]) -> dict[str, int]:
+    """Return how far a slate is from its guards, by the name of each that is not met."""
+    found: dict[str, int] = {}
+    for guard, count in zip(guards, far, strict=True):
+        if count:
+            found[guard.name] = found.get(guard.name, 0) + count
+    return found
+
+
+def notes(
+    names: Sequence[str], guards: Sequence[Guard], asked: Sequence[Rule], far: Sequence[int], picks: Ints
+) -> tuple[str, ...]:
+    """Return a plain sentence about each guard that is not met."""
+    said: list[str] = []
+    for guard, rule, count in zip(guards, asked, far, strict=True):
+        if count and rule.pins is not None:
+            for slot, item in enumerate(rule.pins[0].tolist()):
+                name = names[item] if item >= 0 else "an item that is not in the catalogue"
+                if item != -1 and item not in picks[slot : slot + 1]:
+                    said.append(f"Slot {slot + 1} does not show {name}, which is pinned there.")
+        elif count:
+            lack = "lacking" if rule.most is None else "too many" if rule.least is None else "too many or lacking"
+            said.append(f"{guard.name} is not met: {count} {'pick is' if count == 1 else 'picks are'} {lack}.")
+    return tuple(said)
 
 
 def _of_length(rule: Rule, k: int) -> Rule:

@@ -16,7 +16,7 @@ from recsys.rankers.answers import Answer
 from recsys.rankers.batches import guards_of_each, who_asks
 from recsys.rankers.explanations import sentences
 from recsys.rankers.express import Express, express
-from recsys.rankers.limits import Limits, best, limit, notes, padded, pinned, ready, told, unmet
+from recsys.rankers.limits import Limits, allowed, distances, limit, notes, padded, pinned, ready, told, unmet
 from recsys.rankers.picks import pick
 from recsys.rankers.policies import Policy
 from recsys.rankers.records import name_policy, parts_of
@@ -267,9 +267,9 @@ class Ranker:
             of_slate = ready(held.guards, asked)
             picked = pick(self.context, self.blend, self.scales, self.policy, asks, found, k, seed, of_slate)
         codes, names = found.items[picked.places], self._items.names
-        contributions = picked.contributions
+        contributions, far = picked.contributions, distances(asked, codes, k)
         return Answer(
-            items=tuple([names[code] for code in codes.tolist()]),
+            items=named(names, codes),
             scores=contributions.sum(axis=1),
             contributions=contributions,
             objectives=picked.objectives,
@@ -280,12 +280,12 @@ class Ranker:
             policy=self.name,
             unknown_items=found.unknown,
             unknown_history=asks.unknown,
-            unmet=unmet(held.guards, asked, codes, k) if asked else {},
-            best=partial(best, names, found.items, k, asked),
+            unmet=unmet(held.guards, far),
+            notes=notes(names, held.guards, asked, far, codes),
+            best=partial(named, names, allowed(found.items, asked)[:k]),
             explain=partial(
                 sentences, self.context, codes, asks.history, contributions, picked.objectives, pinned(asked)
             ),
-            note=partial(notes, names, held.guards, asked, codes, k, len(found.items)),
         )
 
     def _empty(
@@ -293,13 +293,13 @@ class Ranker:
     ) -> Answer:
         """Return the answer where there is nothing to rank."""
         objectives = tuple(sorted(self.blend))
-        none = np.zeros(0, np.float32)
+        none, far = np.zeros(0, np.float32), distances(asked, found.items, k)
         return Answer(
             items=(), scores=none, contributions=np.zeros((0, len(objectives)), np.float32), objectives=objectives,
             relevance=none, places=np.zeros(0, np.int64), log_propensity=None, seed=seed,
             policy=self.name, unknown_items=found.unknown, unknown_history=asks.unknown,
-            unmet=unmet(held.guards, asked, found.items, k), best=tuple, explain=tuple,
-            note=partial(notes, self._items.names, held.guards, asked, found.items, k, 0),
+            unmet=unmet(held.guards, far), notes=notes(self._items.names, held.guards, asked, far, found.items),
+            best=tuple, explain=tuple,
         )  # fmt: skip
 
     def _touch(self) -> None:
@@ -316,3 +316,8 @@ class Ranker:
 def _told(guards: Sequence[Guard]) -> dict[str, Any]:
     """Return guards as settings: none where there are none."""
     return {"guards": told(guards)} if guards else {}
+
+
+def named(names: Sequence[str], codes: Ints) -> tuple[str, ...]:
+    """Return the ids of items, by their codes."""
+    return tuple([names[code] for code in codes.tolist()])
