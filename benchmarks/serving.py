@@ -107,9 +107,9 @@ def asks(ranker: Ranker, given: Requests) -> dict[str, Ask]:
     some = DIFFERENT
     return {
         BLENDED: lambda n: ranker.rerank(pools[n % some], scores[n % some], user=users[n % some]),
-        "the same, ids as text": lambda n: ranker.rerank(named[n % some], scores[n % some], user=users[n % some]),
-        "the same, one request again and again": lambda n: ranker.rerank(pools[0], scores[0], user=users[0]),
-        f"the same, history of {LIKES}": lambda n: ranker.rerank(
+        f"{BLENDED}; ids as text": lambda n: ranker.rerank(named[n % some], scores[n % some], user=users[n % some]),
+        f"{BLENDED}; one request again and again": lambda n: ranker.rerank(pools[0], scores[0], user=users[0]),
+        BLENDED.replace("known user", f"history of {LIKES}"): lambda n: ranker.rerank(
             pools[n % some], scores[n % some], history=histories[n % some]
         ),
         "rank, known user": lambda n: ranker.rank(user=users[n % some]),
@@ -165,7 +165,7 @@ def headline(ranker: Ranker, given: Requests, python: Path, rounds: int) -> Iter
     yield Row(what, one, None, "us", one, 60.0, "max", floor)
     yield Row(f"{what}; theirs is pyversity's MMR alone", one, other, "us", ratio, 2.0, "min", floor)
     slow, usual = at_once(ask)
-    what = f"the same, {THREADS} threads at once, {MANY:,} requests: 99th percentile; theirs is their median"
+    what = f"{what}, {THREADS} threads at once, {MANY:,} requests: 99th percentile; theirs is their median"
     yield Row(what, slow, usual, "us", slow / usual, 5.0, "max")
 
 
@@ -204,7 +204,7 @@ def loads(folder: Path, rounds: int) -> Iterator[Row]:
     yield Row(what, seconds, None, "s", seconds, 1.0, "max", "header and size of each file, a name for each item")
     if SMAPS.exists():
         private, whole = float(np.median([second["private"] for _, second in told])) / 2**20, size / 2**20
-        what = "the same: private memory of a second process beyond its imports; theirs is the folder"
+        what = f"private memory of a second process with {LARGE:,} items x {D}, beyond imports; theirs is the folder"
         yield Row(what, private, whole, "MiB", private / whole, None, "max", "a name and a number for each id")
 
 
