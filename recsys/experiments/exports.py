@@ -58,6 +58,7 @@ def export(
             scale="fitted" if settings.slate.scale == "fitted" else None,
             k=settings.headline,
             seed=settings.seed,
+            guards=settings.rules(),
             **wanted.model_dump(),
             **settings.policy(spec),
         )
