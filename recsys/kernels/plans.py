@@ -54,7 +54,7 @@ class Plan:
 
 
 def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Plan:
-    """Lay out `terms` for a block; `memo` keeps the last tables, which most objectives share from block to block.
+    """Lay out `terms` for a block; `memo` keeps the last three tables, which most objectives share from block to block.
 
     Raises:
         RecsysError: if a term's arrays do not have the shape of the block, or hold NaN or infinity.
@@ -204,8 +204,14 @@ def _ends(arrays: list[Any]) -> Any:
 
 
 def _stack(arrays: Sequence[Anys], shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return the arrays one after the other in memory, (len(arrays), *shape); the only one as it is, where it may be.
+
+    Compiled code takes an array that may not be written to for one of another type.
+    """
     if not arrays:
         return np.zeros((0, *shape), dtype)
+    if len(arrays) == 1 and arrays[0].flags.writeable:
+        return np.ascontiguousarray(arrays[0], dtype=dtype)[None]
     return np.stack([np.asarray(a, dtype=dtype) for a in arrays])
 
 

@@ -47,7 +47,7 @@ class Express:
         self.weight = np.array([[float(part.weight) * scales[part.name] for part in self.parts]])
         self.unread = np.zeros(self.weight.shape)  # deviations: nobody asks for them
         self.terms = self._terms(context)
-        self.memo = Tables(2)
+        self.memo = Tables(3)
         self.laid: dict[tuple[int, int], list[Any]] = {}
         self._lay(1, policy.k)  # first: objectives make their tables
         self.want = _negative_space(context, self.parts)
