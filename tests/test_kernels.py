@@ -303,6 +303,15 @@ def test_the_same_gains_in_every_slot_are_gains_of_the_slate():
         np.testing.assert_array_equal(one, same)
 
 
+@pytest.mark.parametrize("name", ["need", "slots", "coverage"])
+def test_coverage_below_zero_is_refused(name):
+    given = {"need": np.ones((B, Z)), "slots": np.ones(K), "coverage": np.ones((M, Z), np.float32)}
+    given[name].flat[3] = -0.5
+    coverage = sparse.csr_array(given.pop("coverage"))
+    with pytest.raises(RecsysError, match=f"term's {name} holds -0.5, expected numbers from 0 on"):
+        plan([Coverage(coverage, np.zeros((B, N), np.int64), phi="linear", **given)], B, N, K, Tables())
+
+
 def test_a_logarithm_from_zero_is_refused():
     cover = sparse.csr_array(np.eye(3, dtype=np.float32))
     with pytest.raises(ValueError, match="needs start > 0"):

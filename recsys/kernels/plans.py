@@ -140,6 +140,8 @@ def _check(term: Term, users: int, n: int, k: int) -> None:
         per_candidate.pop("start", None)
         for name in ("need", "cap", "start"):
             _finite(kind, name, getattr(term, name, None), (users, term.coverage.shape[1]))
+        for name in ("need", "slots"):
+            _not_below_zero(kind, name, getattr(term, name, None))
     if _shape(term) == BY_SLOT:
         _finite(kind, "gain", per_candidate.pop("gain"), (users, k, n))
     for name, array in per_candidate.items():
@@ -153,6 +155,11 @@ def _finite(kind: str, name: str, array: Anys | None, expected: tuple[int, ...])
         raise RecsysError(f"a {kind} term's {name} has shape {array.shape}, expected {expected}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise RecsysError(f"a {kind} term's {name} holds NaN or infinity, expected finite numbers")
+
+
+def _not_below_zero(kind: str, name: str, array: Anys | None) -> None:
+    if array is not None and array.min(initial=0.0) < 0.0:
+        raise RecsysError(f"a {kind} term's {name} holds {array.min():.6g}, expected numbers from 0 on")
 
 
 def _once(memo: Tables, what: str, arrays: Sequence[Any], make: Callable[[Sequence[Any]], T]) -> T:
@@ -184,6 +191,7 @@ def _join(matrices: Sequence[Any]) -> tuple[Longs, Ints, Floats, list[int]]:
     heads: list[int] = []
     rows = entries = columns = 0
     for given in matrices:
+        _not_below_zero("Coverage, Seats or Counts", "coverage", given.data)
         matrix = given
         if not given.has_canonical_format:  # the kernel reads one entry per row and column
             matrix = given.copy()
