@@ -11,7 +11,7 @@ from scipy import sparse
 from recsys import maths
 from recsys.maths.binomials import binomial_diversity as chance
 from recsys.metrics.ideals import ALPHA, ideal_gains
-from recsys.metrics.picks import blocks, discounts, divide, even_features, hit_places, n_test, n_train, picks
+from recsys.metrics.picks import blocks, discounts, divide, even_features, hits_within, n_test, n_train, picks
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Bools, Csr, Doubles, Ints, Longs
 
@@ -151,11 +151,10 @@ def _aspects(evaluation: Evaluation, k: int) -> Aspects:
 
 def _find_aspects(evaluation: Evaluation, k: int) -> Aspects:
     split = evaluation.yardstick.split
-    user, rank, place = hit_places(evaluation)
-    inside = rank < k
-    found = split.items.features[split.test.indices[place[inside]]]
+    user, rank, place = hits_within(evaluation, k)
+    found = split.items.features[split.test.indices[place]]
     sizes = np.diff(found.indptr)
-    user, rank, feature = np.repeat(user[inside], sizes), np.repeat(rank[inside], sizes), found.indices.astype(np.int64)
+    user, rank, feature = np.repeat(user, sizes), np.repeat(rank, sizes), found.indices.astype(np.int64)
     order = np.lexsort((rank, feature, user))
     user, rank, feature = user[order], rank[order], feature[order]
     new = np.ones(len(user), dtype=bool)

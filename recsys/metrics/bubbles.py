@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys import maths
-from recsys.metrics.picks import divide, hit_places, test_users
+from recsys.metrics.picks import divide, hits_within, test_users
 from recsys.types import Evaluation, PerMap, Yardstick
 from recsys.types.arrays import Bools, Doubles, Ints, Longs
 
@@ -103,8 +103,7 @@ def untouched_share_content(evaluation: Evaluation, k: int) -> PerMap:
 def _discovery(evaluation: Evaluation, k: int, family: Family) -> PerMap:
     yardstick, n_users = evaluation.yardstick, len(evaluation.items)
     untouched = yardstick.tables.get(f"test_places.{family}", lambda: _test_places(yardstick, family)) == 1
-    user, rank, place = hit_places(evaluation)
-    user, place = user[rank < k], place[rank < k]
+    user, _, place = hits_within(evaluation, k)
     found = _by_user([user[new[place]] for new in untouched], n_users)
     wanted = _by_user([test_users(yardstick)[new] for new in untouched], n_users)
     convention = (

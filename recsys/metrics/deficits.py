@@ -3,7 +3,7 @@
 import numpy as np
 
 from recsys import maths, seeds
-from recsys.metrics.picks import blocks, divide, hit_places, picks, test_users
+from recsys.metrics.picks import blocks, divide, hits_within, picks, test_users
 from recsys.types import Evaluation, PerMap, TasteMap, Yardstick
 from recsys.types.arrays import Bools, Doubles, Ints
 
@@ -52,8 +52,7 @@ def out_of_bubble_recall(evaluation: Evaluation, k: int) -> PerMap:
     """
     yardstick, n_users = evaluation.yardstick, len(evaluation.items)
     outside = yardstick.tables.get("outside_bubble", lambda: [_outside(yardstick, m) for m in yardstick.audit_maps])
-    user, rank, place = hit_places(evaluation)
-    user, place = user[rank < k], place[rank < k]
+    user, _, place = hits_within(evaluation, k)
     found, wanted = (np.zeros((len(outside), n_users)) for _ in range(2))
     for m, out in enumerate(outside):
         found[m] = np.bincount(user[out[place]], minlength=n_users)

@@ -64,9 +64,14 @@ def values(
 
 def _value(answer: Answer, users: Ints) -> float:
     if isinstance(answer, PerCatalogue):
-        shown = answer.shown[users]
-        return float(answer.statistic(np.bincount(shown[shown >= 0], minlength=answer.n_items).astype(np.float64)))
+        places = _shown(answer, users) + 1  # -1 has a place of its own, before all items
+        counts = np.bincount(places.ravel(), minlength=answer.n_items + 1)[1:]
+        return float(answer.statistic(counts.astype(np.float64)))
     return _mean(table(answer, users))
+
+
+def _shown(answer: PerCatalogue, users: Ints) -> Ints:
+    return answer.shown if len(users) == len(answer.shown) else answer.shown[users]
 
 
 def _mean(values: Doubles) -> float:
@@ -101,8 +106,10 @@ def _answer(want: Wanted, evaluation: Evaluation) -> Answer:
 
 def table(answer: PerUser | PerMap, users: Ints) -> Doubles:
     """Return the values of `users`, (maps, U): one row for a metric without maps; maps that define nobody are out."""
-    values = np.atleast_2d(answer.values)[:, users]
-    return values[~np.isnan(values).all(axis=1)]
+    values = np.atleast_2d(answer.values)
+    values = values if len(users) == values.shape[1] else values[:, users]
+    defined = ~np.isnan(values).all(axis=1)
+    return values if defined.all() else values[defined]
 
 
 def of_table(run: str, metric: str, k: int, answer: PerUser | PerMap, values: Doubles, drawn: Doubles) -> Score:
@@ -137,7 +144,7 @@ def of_table(run: str, metric: str, k: int, answer: PerUser | PerMap, values: Do
 def of_catalogue(run: str, metric: str, k: int, answer: PerCatalogue, users: Ints, seed: int) -> Score:
     """Return the score of a statistic of the whole catalogue, over the slates of `users`."""
     value = _value(answer, users)
-    replicates = subsamples(answer.shown[users], answer.n_items, answer.statistic, users, seed)
+    replicates = subsamples(_shown(answer, users), answer.n_items, answer.statistic, users, seed)
     spread = partial(curved, n_users=len(users))
     low, high, error = spread(value, replicates)
     low, high = (float(limit) for limit in np.clip((low, high), *answer.span))
