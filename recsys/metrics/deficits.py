@@ -3,7 +3,7 @@
 import numpy as np
 
 from recsys import maths, seeds
-from recsys.metrics.picks import blocks, divide, hits_within, picks, test_users
+from recsys.metrics.picks import blocks, picks, recall_by_map, test_users
 from recsys.types import Evaluation, PerMap, TasteMap, Yardstick
 from recsys.types.arrays import Bools, Doubles, Ints
 
@@ -50,20 +50,14 @@ def out_of_bubble_recall(evaluation: Evaluation, k: int) -> PerMap:
     :Cost: M U (T + Z), M maps of Z regions, T held-out positives
     :Source: this project
     """
-    yardstick, n_users = evaluation.yardstick, len(evaluation.items)
+    yardstick = evaluation.yardstick
     outside = yardstick.tables.get("outside_bubble", lambda: [_outside(yardstick, m) for m in yardstick.audit_maps])
-    user, _, place = hits_within(evaluation, k)
-    found, wanted = (np.zeros((len(outside), n_users)) for _ in range(2))
-    for m, out in enumerate(outside):
-        found[m] = np.bincount(user[out[place]], minlength=n_users)
-        wanted[m] = np.bincount(test_users(yardstick)[out], minlength=n_users)
+    values, behind = recall_by_map(evaluation, k, outside, np.inf)
     convention = (
         "hits / all held-out positives in regions with less of the history than of near other communities, audit maps; "
         "mean over users with a history and such positives, then over maps, an empty slate counts 0"
     )
-    sums = {"users": (wanted > 0).sum(), "hits": found.sum(), "held_out": wanted.sum()}
-    behind = {name: float(total) / max(len(outside), 1) for name, total in sums.items()}
-    return PerMap(divide(found, wanted), convention, 1, behind)
+    return PerMap(values, convention, 1, behind)
 
 
 def owed(yardstick: Yardstick, taste_map: TasteMap) -> Doubles:

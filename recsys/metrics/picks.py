@@ -1,6 +1,6 @@
 """Tables that several metrics of one run share: what is shown to whom, and which of it is a hit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -82,6 +82,26 @@ def _hit_places(evaluation: Evaluation) -> Hits:
     room = [np.empty(most, dtype=np.int64) for _ in Hits._fields]
     n = lookups.find_hits(items, test.indptr, test.indices, seen, *room)
     return Hits(*(part[:n].copy() for part in room))
+
+
+def recall_by_map(
+    evaluation: Evaluation, k: int, marked: Sequence[Bools], most: float
+) -> tuple[Doubles, dict[str, float]]:
+    """Return hits over held-out positives, at most `most` of these, among those that each of M maps marks, (M, U).
+
+    `marked` follow `split.test.indices`. Beside it, means over maps: `users` that have some, `held_out` such positives,
+    `hits` among them.
+    """
+    user, _, place = hits_within(evaluation, k)
+    n_users, owner = len(evaluation.items), test_users(evaluation.yardstick)
+    values, sums = np.empty((len(marked), n_users)), np.zeros(3)
+    for m, some in enumerate(marked):
+        found = np.bincount(user[some[place]], minlength=n_users)
+        wanted = np.bincount(owner[some], minlength=n_users)
+        values[m] = divide(found, np.minimum(wanted, most))
+        sums += (wanted > 0).sum(), found.sum(), wanted.sum()
+    behind = (sums / max(len(marked), 1)).tolist()
+    return values, dict(zip(("users", "hits", "held_out"), behind, strict=True))
 
 
 def over_hits(evaluation: Evaluation, worth: Doubles, weights: Doubles) -> Doubles:
