@@ -11,6 +11,7 @@ from recsys.maths.mixes import (
     even_shares,
     hard_members,
     kl,
+    masses,
     mostly_untouched,
     near_mixes,
     near_weights,
@@ -43,9 +44,10 @@ from recsys.maths.tops import NEVER, reached, top
 __all__ = [
     "DAY", "NEVER", "acceptance", "communities", "community_axes", "community_mixes", "cooccurrence_vectors", "counts",
     "deficit", "entropy", "even_shares", "faded", "feature_vectors", "fold", "gini", "gram", "hard_members", "in_tail",
-    "kl", "largest_in_profile", "leading_vectors", "logistic", "mass_above", "mean_in_profile", "mean_profiles",
-    "moments", "mostly_untouched", "near_mixes", "near_weights", "nearest_in_profile", "nearest_in_rest", "npmi_shares",
-    "platt", "popularity_groups", "rarity", "rarity_vectors", "reached", "right_singular_vectors", "root",
-    "self_information", "share_of_likes", "singular_vectors", "squared_distances", "standing", "top", "touched",
-    "typical_distances", "unit", "user_mixes", "usual_distance", "usual_distances", "weights_of_near",
+    "kl", "largest_in_profile", "leading_vectors", "logistic", "mass_above", "masses", "mean_in_profile",
+    "mean_profiles", "moments", "mostly_untouched", "near_mixes", "near_weights", "nearest_in_profile",
+    "nearest_in_rest", "npmi_shares", "platt", "popularity_groups", "rarity", "rarity_vectors", "reached",
+    "right_singular_vectors", "root", "self_information", "share_of_likes", "singular_vectors", "squared_distances",
+    "standing", "top", "touched", "typical_distances", "unit", "user_mixes", "usual_distance", "usual_distances",
+    "weights_of_near",
 ]  # fmt: skip

@@ -136,7 +136,7 @@ def binomial_diversity(evaluation: Evaluation, k: int) -> PerUser:
     values = np.full(shown.shape[0], np.nan)
     for b in blocks(shown.shape[0] if features.shape[1] else 0):
         p = OWN * _own_shares(split.train[b], features) + (1.0 - OWN) * everybody
-        values[b] = chance((shown[b] @ features).toarray().astype(np.int64), p, k)
+        values[b] = chance(maths.masses(shown[b], features).astype(np.int64), p, k)
     defined = (n_train(evaluation) > 0) & (np.diff(shown.indptr) > 0)
     convention = (
         f"chances {OWN} of the history's and {1 - OWN} of everybody's shares, k draws; mean over users with a history "
@@ -178,7 +178,7 @@ def _proportionality(top: Ints, share: Doubles, table: Csr) -> Doubles:
 def _own_shares(train: Csr, features: Csr) -> Doubles:
     """Return the share of each user's positives that have each feature, (B, F)."""
     sizes = np.maximum(np.diff(train.indptr), 1)
-    return np.asarray((train @ features).toarray() / sizes[:, None], dtype=np.float64)
+    return np.asarray(maths.masses(train, features) / sizes[:, None], dtype=np.float64)
 
 
 def _featured(train: Csr, features: Csr) -> Bools:

@@ -86,7 +86,7 @@ def ild_hamming(evaluation: Evaluation, k: int) -> PerUser:
     n = np.diff(shown.indptr).astype(np.float64)
     apart = np.empty(len(n))
     for b in blocks(len(n)):
-        having = (shown[b] @ features).toarray()
+        having = maths.masses(shown[b], features)
         apart[b] = (having * (n[b, None] - having)).sum(axis=1)  # c of n items tell c (n - c) pairs apart
     values = np.where(n == 1, 0.0, divide(apart, n * (n - 1.0) / 2.0))
     return PerUser(values, "differing features, mean over pairs, 0 for one item; mean over users with a slate", 1)

@@ -151,7 +151,7 @@ def _new_feature(yardstick: Yardstick) -> Bools:
         place = slice(split.test.indptr[b.start], split.test.indptr[b.stop])
         found = features[split.test.indices[place]]
         sizes = np.diff(found.indptr)
-        known = (split.train[b] @ features).toarray() > 0
+        known = maths.masses(split.train[b], features) > 0
         entry = np.repeat(np.arange(len(sizes)), sizes)
         fresh = ~known[test_users(yardstick)[place][entry] - b.start, found.indices]
         new[place] = np.bincount(entry[fresh], minlength=len(sizes)) > 0
