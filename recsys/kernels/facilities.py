@@ -8,7 +8,7 @@ import numpy as np
 from recsys.kernels.compiled import compiled
 
 SAME = 1e9  # gains alike up to one part of it are equal
-TILE = 256  # items at a time
+TILE = 512  # items at a time
 
 
 @compiled(fastmath={"reassoc"})
@@ -18,6 +18,12 @@ def _dot(one, other, n):
     for c in range(n):
         total += one[c] * other[c]
     return total
+
+
+@compiled(fastmath=False)
+def _near(table, item, target):
+    cosine = min(max(_dot(table[item], table[target], table.shape[1]), 0.0), 1.0)
+    return 1.0 if item == target else cosine * cosine
 
 
 @compiled(fastmath=False)
@@ -34,9 +40,7 @@ def of_slates(table, slates, starts, targets, known, values):
             for r in range(slates.shape[1]):
                 item = slates[u, r]
                 if item >= 0:
-                    cosine = _dot(table[item], table[targets[t]], table.shape[1])
-                    near = 1.0 if item == targets[t] else min(max(cosine, 0.0), 1.0) ** 2
-                    best = max(best, near)
+                    best = max(best, _near(table, item, targets[t]))
             total += best
         values[u] = total
 
@@ -46,75 +50,74 @@ def of_greedy(table, columns, starts, targets, known, barred, met_starts, met, k
     """Fill `values` (B,) with what k greedy picks of each of B users stand for; of equal gains the first item is taken.
 
     `table` (I, d) and `starts` (B + 1,), `targets` and `known` as in `of_slates`, `columns` is `table` the other way
-    round, (d, I); `barred` (I,) are in no slate, nor are those of `met` from `met_starts` (B + 1,) [u] on. Gains only
-    fall: an old one is a bound, and whoever's is not above the best so far is passed over.
+    round, (d, I) float32; `barred` (I,) are in no slate, nor are those of `met` from `met_starts` (B + 1,) [u] on.
+
+    The first gains are made in single precision, and raised by all that this can be off. Gains only fall: these and old
+    ones are bounds, and whoever's is not above the best so far is passed over.
     """
-    gains, taken = np.empty(len(table)), np.zeros(len(table), np.int64)
-    some, near = np.empty((1, table.shape[1])), np.empty((1, TILE))
+    rough, gains, taken = np.empty(len(table), np.float32), np.empty(len(table)), np.zeros(len(table), np.int64)
+    some, near = np.empty((1, table.shape[1]), np.float32), np.empty((1, TILE), np.float32)
     for u in range(len(values)):
         mine, covered = targets[starts[u] : starts[u + 1]], known[starts[u] : starts[u + 1]].copy()
         n = len(mine)
         if n > len(some):
-            some, near = np.empty((n, table.shape[1])), np.empty((n, TILE))
+            some, near = np.empty((n, table.shape[1]), np.float32), np.empty((n, TILE), np.float32)
         for t in range(n):
-            some[t] = table[mine[t]]
+            for c in range(table.shape[1]):
+                some[t, c] = table[mine[t], c]
         for m in range(met_starts[u], met_starts[u + 1]):
             taken[met[m]] = u + 1
-        _first_gains(some[:n], columns, mine, covered, near, gains)
+        _first_gains(some[:n], columns, mine, covered, near, rough)
+        off = n * (2 * table.shape[1] + n + 8) * 2.0**-23  # twice what roundings can add up to
         for i in range(len(gains)):
-            gains[i] = 0.0 if barred[i] or taken[i] == u + 1 else np.rint(gains[i] * SAME)
+            gains[i] = 0.0 if barred[i] or taken[i] == u + 1 else np.rint((rough[i] + off) * SAME)
         for _ in range(k if n > 0 else 0):
             pick, best = 0, -1.0
             for i in range(len(gains)):
                 if gains[i] > best:
                     if gains[i] > 0.0:
-                        gains[i] = np.rint(_gain(table[i], i, some, mine, covered) * SAME)
+                        gains[i] = np.rint(_gain(table, i, mine, covered) * SAME)
                     if gains[i] > best:
                         pick, best = i, gains[i]
             if not barred[pick] and taken[pick] != u + 1:
                 for t in range(n):
-                    covered[t] = max(covered[t], _near(table[pick], pick, some[t], mine[t]))
+                    covered[t] = max(covered[t], _near(table, pick, mine[t]))
             if best <= 0.0 or covered.min() >= 1.0:  # the same item would be picked again, or nothing is left to gain
                 break
         values[u] = covered.sum()
 
 
 @compiled(fastmath=False)
-def _near(row, item, other, target):
-    cosine = min(max(_dot(row, other, len(row)), 0.0), 1.0)
-    return 1.0 if item == target else cosine * cosine
-
-
-@compiled(fastmath=False)
-def _gain(row, item, some, targets, covered):
+def _gain(table, item, targets, covered):
     total = 0.0
     for t in range(len(targets)):
-        total += max(_near(row, item, some[t], targets[t]) - covered[t], 0.0)
+        total += max(_near(table, item, targets[t]) - covered[t], 0.0)
     return total
 
 
 @compiled(fastmath=False)
 def _first_gains(some, columns, targets, covered, near, gains):
     """Fill `gains` (I,) with what each item adds to `covered` (T,), a few items at a time: they stay in the cache."""
+    one, none = np.float32(1.0), np.float32(0.0)
     for first in range(0, len(gains), TILE):
         n = min(TILE, len(gains) - first)
         part = gains[first : first + n]
-        part[:] = 0.0
+        part[:] = none
         _products(some, columns, first, near, n)
         for t in range(len(targets)):
-            row, have = near[t], covered[t]
+            row, have = near[t], np.float32(covered[t])
             if first <= targets[t] < first + n:
-                row[targets[t] - first] = 1.0
+                row[targets[t] - first] = one
             for i in range(n):
-                cosine = min(max(row[i], 0.0), 1.0)
-                part[i] += max(cosine * cosine - have, 0.0)
+                cosine = min(max(row[i], none), one)
+                part[i] += max(cosine * cosine - have, none)
 
 
 @compiled(fastmath={"reassoc", "contract"})
 def _products(some, columns, first, near, n):
     """Fill the first n of each row of `near` with the dot products of `some` (T, d) with n of `columns` (d, I)."""
     for t in range(len(some)):
-        near[t, :n] = 0.0
+        near[t, :n] = np.float32(0.0)
     whole = len(columns) // 4 * 4
     for c in range(0, whole, 4):
         a, b = columns[c, first : first + n], columns[c + 1, first : first + n]

@@ -95,7 +95,11 @@ def _greedy_values(yardstick: Yardstick, table: Doubles, known: Doubles, k: int)
     split, test = yardstick.split, _targets(yardstick)
     order, met = np.argsort(split.item_ids, kind="stable"), split.met
     place, ordered, barred = np.argsort(order), table[order], ~split.available[order]
-    targets, met_places, columns = place[test.indices], place[met.indices], np.ascontiguousarray(ordered.T)
+    targets, met_places, columns = (
+        place[test.indices],
+        place[met.indices],
+        np.ascontiguousarray(ordered.T, dtype=np.float32),
+    )
     values = np.empty(test.shape[0])
 
     def work(b: slice) -> None:
