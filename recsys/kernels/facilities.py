@@ -52,16 +52,16 @@ def of_greedy(table, columns, starts, targets, known, barred, met_starts, met, k
     `table` (I, d) and `starts` (B + 1,), `targets` and `known` as in `of_slates`, `columns` is `table` the other way
     round, (d, I) float32; `barred` (I,) are in no slate, nor are those of `met` from `met_starts` (B + 1,) [u] on.
 
-    The first gains are made in single precision, and raised by all that this can be off. Gains only fall: these and old
-    ones are bounds, and whoever's is not above the best so far is passed over.
+    Gains only fall, so that old ones are bounds: whoever's is not above the best so far is passed over, then whoever's
+    gain in single precision is not, raised by all that this can be off. Only the others are looked at exactly.
     """
     rough, gains, taken = np.empty(len(table), np.float32), np.empty(len(table)), np.zeros(len(table), np.int64)
-    some, near = np.empty((1, table.shape[1]), np.float32), np.empty((1, TILE), np.float32)
+    some, near = np.empty((1, table.shape[1]), np.float32), np.empty((1, len(table)), np.float32)
     for u in range(len(values)):
         mine, covered = targets[starts[u] : starts[u + 1]], known[starts[u] : starts[u + 1]].copy()
         n = len(mine)
         if n > len(some):
-            some, near = np.empty((n, table.shape[1]), np.float32), np.empty((n, TILE), np.float32)
+            some, near = np.empty((n, table.shape[1]), np.float32), np.empty((n, len(table)), np.float32)
         for t in range(n):
             for c in range(table.shape[1]):
                 some[t, c] = table[mine[t], c]
@@ -76,6 +76,8 @@ def of_greedy(table, columns, starts, targets, known, barred, met_starts, met, k
             for i in range(len(gains)):
                 if gains[i] > best:
                     if gains[i] > 0.0:
+                        gains[i] = min(gains[i], np.rint((_rough_gain(near, i, n, covered) + off) * SAME))
+                    if gains[i] > best and gains[i] > 0.0:
                         gains[i] = np.rint(_gain(table, i, mine, covered) * SAME)
                     if gains[i] > best:
                         pick, best = i, gains[i]
@@ -96,8 +98,19 @@ def _gain(table, item, targets, covered):
 
 
 @compiled(fastmath=False)
+def _rough_gain(near, item, n, covered):
+    total = 0.0
+    for t in range(n):
+        total += max(near[t, item] - covered[t], 0.0)
+    return total
+
+
+@compiled(fastmath=False)
 def _first_gains(some, columns, targets, covered, near, gains):
-    """Fill `gains` (I,) with what each item adds to `covered` (T,), a few items at a time: they stay in the cache."""
+    """Fill `near` (T, I) with kappa, and `gains` (I,) with what each item adds to `covered` (T,).
+
+    A few items at a time: they stay in the cache.
+    """
     one, none = np.float32(1.0), np.float32(0.0)
     for first in range(0, len(gains), TILE):
         n = min(TILE, len(gains) - first)
@@ -105,30 +118,32 @@ def _first_gains(some, columns, targets, covered, near, gains):
         part[:] = none
         _products(some, columns, first, near, n)
         for t in range(len(targets)):
-            row, have = near[t], np.float32(covered[t])
+            row, have = near[t, first : first + n], np.float32(covered[t])
             if first <= targets[t] < first + n:
                 row[targets[t] - first] = one
             for i in range(n):
                 cosine = min(max(row[i], none), one)
-                part[i] += max(cosine * cosine - have, none)
+                row[i] = cosine * cosine
+                part[i] += max(row[i] - have, none)
 
 
 @compiled(fastmath={"reassoc", "contract"})
 def _products(some, columns, first, near, n):
-    """Fill the first n of each row of `near` with the dot products of `some` (T, d) with n of `columns` (d, I)."""
+    """Fill n of each row of `near` (T, I) with the dot products of `some` (T, d) with `columns` (d, I)."""
     for t in range(len(some)):
-        near[t, :n] = np.float32(0.0)
+        near[t, first : first + n] = np.float32(0.0)
     whole = len(columns) // 4 * 4
     for c in range(0, whole, 4):
         a, b = columns[c, first : first + n], columns[c + 1, first : first + n]
         e, f = columns[c + 2, first : first + n], columns[c + 3, first : first + n]
         for t in range(len(some)):
-            row, p, q, r, s = near[t], some[t, c], some[t, c + 1], some[t, c + 2], some[t, c + 3]
+            row = near[t, first : first + n]
+            p, q, r, s = some[t, c], some[t, c + 1], some[t, c + 2], some[t, c + 3]
             for i in range(n):
                 row[i] += p * a[i] + q * b[i] + r * e[i] + s * f[i]
     for c in range(whole, len(columns)):
         a = columns[c, first : first + n]
         for t in range(len(some)):
-            row, p = near[t], some[t, c]
+            row, p = near[t, first : first + n], some[t, c]
             for i in range(n):
                 row[i] += p * a[i]
