@@ -36,7 +36,7 @@ def slate_regret_features(evaluation: Evaluation, k: int) -> PerUser:
     :Formula: 1 - F(S) / F(S_greedy), F(S) = sum over j held out of max(m_j, max over i in S of kappa(i, j))
     :Range: [1 - 1 / (1 - 1/e), 1]
     :Better: less
-    :Cost: U T I (F + k) once, T held-out positives, F features
+    :Cost: U T I (F + k) once, T held-out positives, F features, on all cores
     :Source: this project; after Nemhauser, Wolsey and Fisher 1978
     """
     return PerUser(_regrets(evaluation, k, "features"), f"item features: {_WHO}", -1)
@@ -50,7 +50,7 @@ def slate_regret_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
     :Formula: 1 - F(S) / F(S_greedy), F(S) = sum over j held out of max(m_j, max over i in S of kappa(i, j))
     :Range: [1 - 1 / (1 - 1/e), 1]
     :Better: less
-    :Cost: U T I (d + k) once, T held-out positives, d = 64
+    :Cost: U T I (d + k) once, T held-out positives, d = 64, on all cores
     :Source: this project; after Nemhauser, Wolsey and Fisher 1978
     """
     return PerUser(_regrets(evaluation, k, "cooccurrence"), f"co-occurrence in train: {_WHO}", -1)
