@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recsys import maths
 from recsys.metrics.picks import blocks, divide, recall_by_map, test_users
 from recsys.types import Evaluation, PerMap, Yardstick
-from recsys.types.arrays import Bools, Doubles, Ints, Longs
+from recsys.types.arrays import Bools, Ints, Longs
 
 Bytes = NDArray[np.int8]
 Family = Literal["audit_maps", "own_maps", "content_maps"]
@@ -130,11 +130,11 @@ def _untouched_share(evaluation: Evaluation, k: int, family: Family) -> PerMap:
 def _held_out_share(yardstick: Yardstick, family: Family) -> float:
     places = yardstick.tables.get(f"test_places.{family}", lambda: _test_places(yardstick, family))
     users, n_users = test_users(yardstick), yardstick.split.test.shape[0]
-    share = divide(
-        _by_user([users[row == 1] for row in places], n_users),
-        _by_user([users[row >= 0] for row in places], n_users),
-    )
-    means = [float(np.nanmean(row)) for row in share if not np.isnan(row).all()]
+    means = []
+    for row in places:
+        new, known = (np.bincount(users[some], minlength=n_users) for some in (row == 1, row >= 0))
+        if known.any():
+            means.append(float(np.nanmean(divide(new, known))))
     return float(np.mean(means)) if means else float("nan")
 
 
@@ -155,8 +155,3 @@ def _regions(yardstick: Yardstick, family: Family) -> list[tuple[Bools, Ints]]:
     train = yardstick.split.train
     maps = getattr(yardstick, family)
     return yardstick.tables.get(f"regions.{family}", lambda: [(maths.touched(train, m), m.hard) for m in maps])
-
-
-def _by_user(users: list[Longs], n_users: int) -> Doubles:
-    counts = [np.bincount(row, minlength=n_users) for row in users]
-    return np.array(counts, dtype=np.float64).reshape(len(counts), n_users)

@@ -38,7 +38,8 @@ def divide_users(yardstick: Yardstick, users: Ints) -> dict[str, Ints]:
     popularity = train @ maths.counts(train) / np.maximum(n, 1.0)
     values = {"activity": n, "mainstreamness": np.asarray(popularity), "taste entropy": _entropies(yardstick)}
     coded = {name: _quarters(value, users) for name, value in values.items() if value is not None}
-    coded["cold"] = np.where(np.isin(np.arange(len(n)), users), (n > COLD).astype(np.int32), -1).astype(np.int32)
+    coded["cold"] = np.full(len(n), -1, dtype=np.int32)
+    coded["cold"][users] = n[users] > COLD
     return {name: codes for name, codes in coded.items() if len(np.unique(codes[users])) > 1}
 
 
