@@ -52,10 +52,10 @@ def of_greedy(table, columns, starts, targets, known, barred, met_starts, met, k
     `table` (I, d) and `starts` (B + 1,), `targets` and `known` as in `of_slates`, `columns` is `table` the other way
     round, (d, I) float32; `barred` (I,) are in no slate, nor are those of `met` from `met_starts` (B + 1,) [u] on.
 
-    Gains only fall, so that old ones are bounds: whoever's is not above the best so far is passed over, then whoever's
-    gain in single precision is not, raised by all that this can be off. Only the others are looked at exactly.
+    Gains are made in single precision. Whoever's is not above the best so far, raised by all that it can be off, is
+    passed over; only the others are looked at exactly.
     """
-    rough, gains, taken = np.empty(len(table), np.float32), np.empty(len(table)), np.zeros(len(table), np.int64)
+    rough, taken = np.empty(len(table), np.float32), np.zeros(len(table), np.int64)
     some, near = np.empty((1, table.shape[1]), np.float32), np.empty((1, len(table)), np.float32)
     for u in range(len(values)):
         mine, covered = targets[starts[u] : starts[u + 1]], known[starts[u] : starts[u + 1]].copy()
@@ -67,20 +67,17 @@ def of_greedy(table, columns, starts, targets, known, barred, met_starts, met, k
                 some[t, c] = table[mine[t], c]
         for m in range(met_starts[u], met_starts[u + 1]):
             taken[met[m]] = u + 1
-        _first_gains(some[:n], columns, mine, covered, near, rough)
-        off = n * (2 * table.shape[1] + n + 8) * 2.0**-23  # twice what roundings can add up to
-        for i in range(len(gains)):
-            gains[i] = 0.0 if barred[i] or taken[i] == u + 1 else np.rint((rough[i] + off) * SAME)
+        _kappas(some[:n], columns, mine, near)
+        off = n * (2 * table.shape[1] + n + 16) * 2.0**-23  # twice what roundings can add up to
         for _ in range(k if n > 0 else 0):
-            pick, best = 0, -1.0
-            for i in range(len(gains)):
-                if gains[i] > best:
-                    if gains[i] > 0.0:
-                        gains[i] = min(gains[i], np.rint((_rough_gain(near, i, n, covered) + off) * SAME))
-                    if gains[i] > best and gains[i] > 0.0:
-                        gains[i] = np.rint(_gain(table, i, mine, covered) * SAME)
-                    if gains[i] > best:
-                        pick, best = i, gains[i]
+            _rough_gains(near[:n], covered, rough)
+            pick, best, bound = 0, -1.0, np.float32(-1.0)
+            for i in range(len(rough)):
+                if rough[i] >= bound:
+                    free = not barred[i] and taken[i] != u + 1
+                    gain = np.rint(_gain(table, i, mine, covered) * SAME) if free else 0.0
+                    if gain > best:
+                        pick, best, bound = i, gain, np.float32(gain / SAME - off)
             if not barred[pick] and taken[pick] != u + 1:
                 for t in range(n):
                     covered[t] = max(covered[t], _near(table, pick, mine[t]))
@@ -98,32 +95,32 @@ def _gain(table, item, targets, covered):
 
 
 @compiled(fastmath=False)
-def _rough_gain(near, item, n, covered):
-    total = 0.0
-    for t in range(n):
-        total += max(near[t, item] - covered[t], 0.0)
-    return total
+def _kappas(some, columns, targets, near):
+    """Fill `near` (T, I) with kappa of all targets and items, a few items at a time: they stay in the cache."""
+    one, none = np.float32(1.0), np.float32(0.0)
+    for first in range(0, near.shape[1], TILE):
+        n = min(TILE, near.shape[1] - first)
+        _products(some, columns, first, near, n)
+        for t in range(len(targets)):
+            row = near[t, first : first + n]
+            for i in range(n):
+                cosine = min(max(row[i], none), one)
+                row[i] = cosine * cosine
+    for t in range(len(targets)):
+        near[t, targets[t]] = one
 
 
 @compiled(fastmath=False)
-def _first_gains(some, columns, targets, covered, near, gains):
-    """Fill `near` (T, I) with kappa, and `gains` (I,) with what each item adds to `covered` (T,).
-
-    A few items at a time: they stay in the cache.
-    """
-    one, none = np.float32(1.0), np.float32(0.0)
+def _rough_gains(near, covered, gains):
+    """Fill `gains` (I,) with what each item adds to `covered` (T,), by `near` (T, I)."""
+    none = np.float32(0.0)
     for first in range(0, len(gains), TILE):
         n = min(TILE, len(gains) - first)
         part = gains[first : first + n]
         part[:] = none
-        _products(some, columns, first, near, n)
-        for t in range(len(targets)):
+        for t in range(len(near)):
             row, have = near[t, first : first + n], np.float32(covered[t])
-            if first <= targets[t] < first + n:
-                row[targets[t] - first] = one
             for i in range(n):
-                cosine = min(max(row[i], none), one)
-                row[i] = cosine * cosine
                 part[i] += max(row[i] - have, none)
 
 
