@@ -26,7 +26,7 @@ def find_hits(
 ) -> int:
     """Fill `user`, `rank` and `place` in `indices` with the picks (U, K) that are positives, and return their number.
 
-    Rows `indptr` (U + 1,), `indices` are positives; `seen` (I,) is 0, and is lost. What is filled has room for all.
+    Rows `indptr` (U + 1,), `indices` are positives; `seen` (I,) is 0, and is lost. What is filled has room for all picks.
     """
     n = 0
     for u in range(len(slates)):
@@ -35,7 +35,7 @@ def find_hits(
             seen[indices[p]] = p + 1
         for r in range(slates.shape[1]):
             item = slates[u, r]
-            if item >= 0 and seen[item] > first:
+            if 0 <= item < len(seen) and seen[item] > first:
                 user[n], rank[n], place[n] = u, r, seen[item] - 1
                 n += 1
     return n

@@ -78,8 +78,7 @@ def _hit_places(evaluation: Evaluation) -> Hits:
     from recsys.kernels import lookups  # compiled: it is slow to load
 
     items, test = np.ascontiguousarray(evaluation.items, dtype=np.int32), evaluation.yardstick.split.test
-    most, seen = min(items.size, test.nnz), np.zeros(test.shape[1], dtype=np.int64)
-    room = [np.empty(most, dtype=np.int64) for _ in Hits._fields]
+    seen, room = np.zeros(test.shape[1], dtype=np.int64), [np.empty(items.size, dtype=np.int64) for _ in Hits._fields]
     n = lookups.find_hits(items, test.indptr, test.indices, seen, *room)
     return Hits(*(part[:n].copy() for part in room))
 
