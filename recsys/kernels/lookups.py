@@ -26,7 +26,7 @@ def find_hits(
 ) -> int:
     """Fill `user`, `rank` and `place` in `indices` with the picks (U, K) that are positives, and return their number.
 
-    Rows `indptr` (U + 1,), `indices` are positives; `seen` (I,) is 0, and is lost. What is filled has room for all picks.
+    Rows `indptr` (U + 1,), `indices` are positives; `seen` (I,) is 0, and is lost. The others have room for every pick.
     """
     n = 0
     for u in range(len(slates)):
