@@ -12,6 +12,7 @@ from scipy import sparse
 
 from recsys.kernels import references
 from recsys.kernels.greedy import greedy
+from recsys.kernels.lookups import find_hits, repeated
 from recsys.kernels.plans import plan
 from recsys.kernels.rules import NONE
 from recsys.kernels.spectra import spectra
@@ -360,3 +361,23 @@ def test_spectra_of_large_sets_are_exact(m):
     spectra(table, np.arange(m)[None], found)
     values = np.linalg.eigvalsh(table.T @ table / m)[-min(m, 64) :]
     np.testing.assert_allclose(np.sort(found[0]), values, atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), users=st.integers(0, 9), k=st.integers(0, 6), items=st.integers(1, 12))
+def test_hits_and_repeated_items_are_what_a_loop_finds(seed, users, k, items):
+    rng = np.random.default_rng(seed)
+    slates = rng.integers(-1, items, (users, k)).astype(np.int32)
+    liked = sparse.csr_array(rng.random((users, items)) < 0.3)
+    room = [np.full(slates.size, -7) for _ in range(3)]
+    n = find_hits(slates, liked.indptr, liked.indices, np.zeros(items, np.int64), *room)
+    wanted = [
+        (u, r, p)
+        for u in range(users)
+        for r in range(k)
+        for p in range(liked.indptr[u], liked.indptr[u + 1])
+        if slates[u, r] == liked.indices[p]
+    ]
+    assert [tuple(hit) for hit in np.transpose(room)[:n]] == wanted
+    twice = [u for u, row in enumerate(slates) if len(shown := row[row >= 0]) > len(set(shown))]
+    assert repeated(slates, np.zeros(items, np.int64)) == (twice[0] if twice else -1)
