@@ -62,15 +62,17 @@ def leading_vectors(matrix: "Csr | LinearOperator", n: int) -> tuple[Doubles, Do
 
     Up to 1,500 rows by a dense solver: ARPACK starts again at random where few eigenvalues are distinct.
     """
+    from scipy.sparse.linalg import eigsh
+    from threadpoolctl import threadpool_limits
+
     size = matrix.shape[0]
     n = min(n, size)
-    if size <= _DENSE and isinstance(matrix, Csr):
-        values, vectors = scipy.linalg.eigh(matrix.toarray(), subset_by_index=(size - n, size - 1))
-    else:
-        from scipy.sparse.linalg import eigsh
-
-        start = seeds.generator(0, "leading_vectors").standard_normal(size)
-        values, vectors = eigsh(matrix, k=n, which="LA", v0=start)
+    with threadpool_limits(1, user_api="blas"):  # the last bits do not depend on how many cores there are
+        if size <= _DENSE and isinstance(matrix, Csr):
+            values, vectors = scipy.linalg.eigh(matrix.toarray(), subset_by_index=(size - n, size - 1))
+        else:
+            start = seeds.generator(0, "leading_vectors").standard_normal(size)
+            values, vectors = eigsh(matrix, k=n, which="LA", v0=start)
     order = np.argsort(-values, kind="stable")
     return values[order], vectors[:, order]
 
