@@ -9,6 +9,8 @@ pyversity is installed from its package into an environment that is removed at t
 MMR alone on the same candidates, with the vectors that our diversity looks at, gathered before the clock starts. A
 load is the first of a new process, without its imports; private memory is what the second of two such processes has
 that is its own (`/proc/PID/smaps_rollup`) after it has answered a request, less what it had when all was imported.
+Threads that ask without a pause are more than the cores of a small machine: what the slices of its scheduler alone
+make of the 99th percentile is told by a loop that takes as long as a request, needs no lock and reads no memory.
 `floor` is what a request has to read at least, and multiply and add. Takes some minutes and 2 GB of memory and of disk.
 Writes `benchmarks/results/serving.csv`.
 """
@@ -23,11 +25,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import speeds
 from agreement import VERSIONS, environment
+from numba import njit
 from speeds import Row, beside, tell
 from threadpoolctl import threadpool_limits
 
@@ -167,6 +170,25 @@ def headline(ranker: Ranker, given: Requests, python: Path, rounds: int) -> Iter
     slow, usual = at_once(ask)
     what = f"{what}, {THREADS} threads at once, {MANY:,} requests: 99th percentile; theirs is their median"
     yield Row(what, slow, usual, "us", slow / usual, 5.0, "max")
+    slow, usual = at_once(busy(one))
+    what = f"a compiled loop without the lock that takes as long, {THREADS} threads at once: as above"
+    yield Row(what, slow, usual, "us", slow / usual, None, "max", "slices of the scheduler, where cores are fewer")
+
+
+def busy(microseconds: float) -> Ask:
+    """What does nothing for so long, and holds nobody up: what is left are the slices of the operating system."""
+    loop: Any = spin
+    some = 100_000
+    rounds = int(some * microseconds / (1e6 * median(lambda _: loop(some), 20)))
+    return lambda _: loop(rounds)
+
+
+@njit(nogil=True)
+def spin(rounds: int) -> float:
+    total = 1.0
+    for _ in range(rounds):
+        total = total * 1.0000001 + 1e-9
+    return total
 
 
 def at_once(ask: Ask) -> tuple[float, float]:
