@@ -17,7 +17,7 @@ from recsys.terms import Terms
 from recsys.types import Tables
 from recsys.types.arrays import Doubles, Floats, Longs
 
-BLOCK = 256  # users per call of the kernel
+BLOCK = 512  # users per call of the kernel
 
 
 class Selected(NamedTuple):
