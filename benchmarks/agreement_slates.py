@@ -16,7 +16,7 @@ from recsys import maths, rerank
 from recsys.blends import read, weights
 from recsys.kernels import references
 from recsys.types import Coverage, Pool, Spread
-from recsys.types.arrays import Doubles, Floats, Floats, Ints
+from recsys.types.arrays import Doubles, Floats, Ints
 from recsys.types.pools import Tables
 
 LENGTH = 10

@@ -16,7 +16,7 @@ from scipy.stats import binom
 
 from recsys import seeds
 from recsys.maths import gini
-from recsys.scores.intervals import means
+from recsys.scores.intervals import group_counts, means
 from recsys.scores.joints import simultaneous
 from recsys.scores.records import Score, Scores
 from recsys.scores.replicates import pool_replicates
@@ -157,7 +157,14 @@ def catalogue_scores(
 ) -> list[Score]:
     users = np.arange(USERS, dtype=np.int32)
     return [
-        of_catalogue(run, name, 10, PerCatalogue(s, 1000, statistic, "", DIRECTIONS[name]), users, seed)
+        of_catalogue(
+            run,
+            name,
+            10,
+            PerCatalogue(s, 1000, statistic, "", DIRECTIONS[name]),
+            group_counts(s, 1000, users, seed),
+            USERS,
+        )
         for run, s in zip("ab", shown, strict=True)
     ]
 

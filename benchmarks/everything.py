@@ -13,7 +13,10 @@ from pathlib import Path
 from recsys.files import replacing
 
 HERE = Path(__file__).parent
-SCRIPTS = ("pools", "slates", "speed_of_metrics", "serving", "index", "growth", "ials", "main_job")
+SCRIPTS = (
+    "pools", "slates", "speed_of_metrics", "speed_of_intervals", "serving", "index", "soak", "growth", "ials",
+    "main_job",
+)  # fmt: skip
 NEEDED = {"what", "ours", "theirs", "unit", "ratio", "target", "direction"}
 HEAD = """\
 # How fast it is

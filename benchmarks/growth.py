@@ -19,7 +19,7 @@ import numpy as np
 import speeds
 from speeds import Row, in_turns, seconds, tell
 
-from recsys import metrics, rerank
+from recsys import maths, metrics, rerank
 from recsys.files import replacing
 from recsys.pools import candidates
 from recsys.reports import themes
@@ -32,7 +32,6 @@ USERS, ITEMS, N, K, D, DRAWS = 2000, 2000, 100, 10, 32, 200
 SOME = 4096  # users whose memory is measured: a block of the largest step
 TIMES = (1.0, 10**0.5, 10.0)
 BLEND = {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.2}
-METRICS = [name for name in metrics.STANDARD if name != "ild_cooccurrence"]  # its space is made once for all runs
 NOISE = 1.05
 Work = Callable[[], object]
 
@@ -63,6 +62,7 @@ def sized(users: int = USERS, items: int = ITEMS, n: int = N) -> Sized:
     split = speeds.world(users, items)
     model, maps = speeds.factors(split, D), speeds.maps(items, 4, 24)
     yardstick = Yardstick(split, maps, maps, maps)
+    yardstick.tables.get("cooccurrence", lambda: maths.cooccurrence_vectors(split.train))
 
     def pool() -> Pool:
         return candidates(model, split, n=n, maps=maps)
@@ -71,7 +71,7 @@ def sized(users: int = USERS, items: int = ITEMS, n: int = N) -> Sized:
     slates = rerank(made, BLEND, k=K)
 
     def scores() -> object:
-        return score({"run": slates}, yardstick, METRICS, [K], draws=DRAWS)
+        return score({"run": slates}, yardstick, metrics.STANDARD, [K], draws=DRAWS)
 
     return Sized(pool, lambda: rerank(made, BLEND, k=K), scores)
 

@@ -1,19 +1,38 @@
-"""How long a ranker takes for one request, and to load: written to results/serving.csv.
+"""How long a ranker takes for one request and to load, beside pyversity: `python benchmarks/serving.py`.
 
-A made-up log: users with 100 likes each, drawn with a heavy tail, and 20 random maps of 24 regions, whose candidates
-lie in all regions (the dearest case for negative space). Requests differ from each other, and so do users, as they do
-on a server; times are of one thread, medians and 90th percentiles. `python benchmarks/serving.py` takes two minutes
-and 2 GB of memory and of disk.
+A made-up log: users with 100 likes each, drawn with a heavy tail, and 20 random hard maps of 24 regions, whose
+candidates lie in all regions (the dearest case for negative space). Where nothing else is said, requests differ from
+one to the next, over 50 users and pools, as they do on a server, come one at a time from one thread, and name items by
+arrays of integers; a figure is the median over requests, in wall time.
+
+pyversity is installed from its package into an environment that is removed at the end, and both sides take turns: its
+MMR alone on the same candidates, with the vectors that our diversity looks at, gathered before the clock starts. A
+load is the first of a new process, without its imports; private memory is what the second of two such processes has
+that is its own (`/proc/PID/smaps_rollup`) after it has answered a request, less what it had when all was imported.
+Threads that ask without a pause are more than the cores of a small machine: what the slices of its scheduler alone
+make of the 99th percentile is told by a loop that takes as long as a request, needs no lock and reads no memory.
+`floor` is what a request has to read at least, and multiply and add. Takes some minutes and 2 GB of memory and of disk.
+Writes `benchmarks/results/serving.csv`.
 """
 
-import csv
+import argparse
+import json
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import speeds
+from agreement import VERSIONS, environment
+from numba import njit
+from speeds import Row, beside, tell
+from threadpoolctl import threadpool_limits
 
 import recsys.kernels.greedy  # noqa: F401  what loading a ranker takes, without what importing Numba takes
 from recsys.models.by_factors import ByFactors
@@ -22,8 +41,14 @@ from recsys.types import Factors, Items, Split, TasteMap
 from recsys.types.arrays import Csr, empty
 
 RESULTS = Path(__file__).parent / "results" / "serving.csv"
+PEER_SIDE = Path(__file__).parent / "peers" / "serving_of_pyversity.py"
+SMAPS = Path("/proc/self/smaps_rollup")
 BLEND = {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.2}
-MAPS, REGIONS, LIKES, N, K = 20, 24, 100, 200, 10
+MAPS, REGIONS, LIKES, N, K, DIFFERENT = 20, 24, 100, 200, 10, 50
+SMALL, LARGE, D = 20_000, 1_000_000, 128
+THREADS, MANY = 4, 100_000
+BLENDED = f"rerank of {', '.join(BLEND)}, known user, {N} candidates, k = {K}"
+Ask = Callable[[int], object]
 
 
 def rows(rng: np.random.Generator, columns: list[np.ndarray], width: int) -> Csr:
@@ -56,55 +81,212 @@ def _hard(region: np.ndarray) -> Csr:
     return Csr((np.ones(len(region), np.float32), region.astype(np.int32), pointers), shape=(len(region), REGIONS))
 
 
-def clock(ask: Callable[[int], object], times: int) -> tuple[float, float]:
-    """The median and the 90th percentile of what `ask` takes, in milliseconds."""
+class Requests(NamedTuple):
+    """What is asked."""
+
+    pools: list[np.ndarray]
+    named: list[list[str]]  # the same as text
+    scores: list[np.ndarray]
+    histories: list[np.ndarray]
+    users: list[str]
+
+
+def made_requests(ranker: Ranker) -> Requests:
+    """Requests that differ from each other."""
+    rng, ids = np.random.default_rng(1), ranker.context.item_ids
+    pools = [rng.permutation(len(ids))[:N] for _ in range(DIFFERENT)]
+    return Requests(
+        pools,
+        [ids[pool].tolist() for pool in pools],
+        [-np.sort(-rng.normal(size=N)).astype(np.float32) for _ in pools],
+        [rng.permutation(len(ids))[:LIKES] for _ in pools],
+        [str(user) for user in rng.integers(0, len(ranker.context.user_ids), DIFFERENT)],
+    )
+
+
+def asks(ranker: Ranker, given: Requests) -> dict[str, Ask]:
+    """What answers the n-th request of each kind."""
+    pools, named, scores, histories, users = given
+    some = DIFFERENT
+    return {
+        BLENDED: lambda n: ranker.rerank(pools[n % some], scores[n % some], user=users[n % some]),
+        f"{BLENDED}; ids as text": lambda n: ranker.rerank(named[n % some], scores[n % some], user=users[n % some]),
+        f"{BLENDED}; one request again and again": lambda n: ranker.rerank(pools[0], scores[0], user=users[0]),
+        BLENDED.replace("known user", f"history of {LIKES}"): lambda n: ranker.rerank(
+            pools[n % some], scores[n % some], history=histories[n % some]
+        ),
+        "rank, known user": lambda n: ranker.rank(user=users[n % some]),
+        f"rank, history of {LIKES} folded in": lambda n: ranker.rank(history=histories[n % some]),
+    }
+
+
+def clock(ask: Ask, times: int) -> list[float]:
+    """The seconds of each request, after some that are not counted."""
     took = []
     for n in range(times + 10):
         start = time.perf_counter()
         ask(n)
-        took.append(1000 * (time.perf_counter() - start))
-    return float(np.median(took[10:])), float(np.percentile(took[10:], 90))
+        took.append(time.perf_counter() - start)
+    return took[10:]
 
 
-def requests(ranker: Ranker) -> dict[str, tuple[float, float]]:
-    """What requests take."""
-    rng, ids = np.random.default_rng(1), ranker.context.item_ids
-    pools = [rng.permutation(len(ids))[:N] for _ in range(50)]
-    named = [ids[pool].tolist() for pool in pools]
-    scores = [-np.sort(-rng.normal(size=N)).astype(np.float32) for _ in range(50)]
-    histories = [rng.permutation(len(ids))[:LIKES] for _ in range(50)]
-    users = [str(user) for user in rng.integers(0, len(ranker.context.user_ids), 50)]
-    return {
-        "rerank, known user, ids as integers": clock(
-            lambda n: ranker.rerank(pools[n % 50], scores[n % 50], user=users[n % 50]), 2000
-        ),
-        "rerank, known user, ids as text": clock(
-            lambda n: ranker.rerank(named[n % 50], scores[n % 50], user=users[n % 50]), 2000
-        ),
-        "rerank, the same request again": clock(lambda n: ranker.rerank(pools[0], scores[0], user=users[0]), 2000),
-        "rerank, history": clock(
-            lambda n: ranker.rerank(pools[n % 50], scores[n % 50], history=histories[n % 50]), 2000
-        ),
-        "rank, known user": clock(lambda n: ranker.rank(user=users[n % 50]), 300),
-        "rank, history": clock(lambda n: ranker.rank(history=histories[n % 50]), 300),
-    }
+def median(ask: Ask, times: int) -> float:
+    return float(np.median(clock(ask, times)))
+
+
+@contextmanager
+def peer(python: Path, ranker: Ranker, given: Requests) -> Iterator[Callable[[int], float]]:
+    """Yield a function that asks pyversity for so many slates, and returns the median of their seconds."""
+    table = np.asarray(ranker.context.tables.get("vectors cooccurrence", _missing))
+    with tempfile.TemporaryDirectory() as name:
+        told = Path(name) / "given.npz"
+        np.savez(told, vectors=[table[pool] for pool in given.pools], scores=given.scores, k=K)
+        command = [python, "-I", PEER_SIDE, told]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+            def ask(times: int) -> float:
+                print(times, file=process.stdin, flush=True)
+                return float(process.stdout.readline())
+
+            yield ask
+            process.stdin.close()
+
+
+def _missing() -> object:
+    raise KeyError("the vectors of diversity")
+
+
+def headline(ranker: Ranker, given: Requests, python: Path, rounds: int) -> Iterator[Row]:
+    """Yield the rows of one thread and of several."""
+    ask = asks(ranker, given)[BLENDED]
+    d = ranker.context.tables.get("vectors cooccurrence", _missing).shape[1]
+    floor = f"{4 * d * N:,} B of vectors, {N * (K - 1) * d:,} multiply-adds without bounds"
+    with peer(python, ranker, given) as theirs:
+        one, other, ratio = beside(lambda: median(ask, 500), lambda: theirs(100), rounds)
+    one, other = 1e6 * one, 1e6 * other
+    what = f"{BLENDED}, {SMALL:,} items x {D}"
+    yield Row(what, one, None, "us", one, 60.0, "max", floor)
+    yield Row(f"{what}; theirs is pyversity's MMR alone", one, other, "us", ratio, 2.0, "min", floor)
+    slow, usual = at_once(ask)
+    what = f"{what}, {THREADS} threads at once, {MANY:,} requests: 99th percentile; theirs is their median"
+    yield Row(what, slow, usual, "us", slow / usual, 5.0, "max")
+    slow, usual = at_once(busy(one))
+    what = f"a compiled loop without the lock that takes as long, {THREADS} threads at once: as above"
+    yield Row(what, slow, usual, "us", slow / usual, None, "max", "slices of the scheduler, where cores are fewer")
+
+
+def busy(microseconds: float) -> Ask:
+    """What does nothing for so long, and holds nobody up: what is left are the slices of the operating system."""
+    loop: Any = spin
+    some = 100_000
+    rounds = int(some * microseconds / (1e6 * median(lambda _: loop(some), 20)))
+    return lambda _: loop(rounds)
+
+
+@njit(nogil=True)
+def spin(rounds: int) -> float:
+    total = 1.0
+    for _ in range(rounds):
+        total = total * 1.0000001 + 1e-9
+    return total
+
+
+def at_once(ask: Ask) -> tuple[float, float]:
+    """The 99th percentile and the median of the microseconds of requests that several threads ask at once."""
+
+    def several(thread: int) -> list[float]:
+        return clock(lambda n: ask(n + thread), MANY // THREADS)
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        took = 1e6 * np.concatenate(list(threads.map(several, range(THREADS))))
+    return float(np.percentile(took, 99)), float(np.median(took))
+
+
+def kinds(ranker: Ranker, given: Requests, targets: dict[str, float]) -> Iterator[Row]:
+    """Yield a row for each kind of request, but the one of the headline."""
+    items = len(ranker.context.item_ids)
+    for what, ask in asks(ranker, given).items():
+        if what == BLENDED and items == SMALL:
+            continue
+        unit, times, count = ("ms", 1e3, 300) if what.startswith("rank,") else ("us", 1e6, 2000)
+        took = times * median(ask, count)
+        floor = f"{4 * D * items:,} B of factors" if unit == "ms" else ""
+        yield Row(f"{what}, {items:,} items x {D}", took, None, unit, took, targets.get(what), "max", floor)
+
+
+def loads(folder: Path, rounds: int) -> Iterator[Row]:
+    """Yield the row of loading, and that of memory: the first of two processes stays while the second loads."""
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    told = []
+    for _ in range(rounds):
+        with ExitStack() as together:
+            told.append([together.enter_context(worker(folder)) for _ in range(2)])
+    seconds = float(np.median([one["seconds"] for both in told for one in both]))
+    what = f"load, {LARGE:,} items x {D}: the first of a process"
+    yield Row(what, seconds, None, "s", seconds, 1.0, "max", "header and size of each file, a name for each item")
+    if SMAPS.exists():
+        private, whole = float(np.median([second["private"] for _, second in told])) / 2**20, size / 2**20
+        what = f"private memory of a second process with {LARGE:,} items x {D}, beyond imports; theirs is the folder"
+        yield Row(what, private, whole, "MiB", private / whole, None, "max", "a name and a number for each id")
+
+
+@contextmanager
+def worker(folder: Path) -> Iterator[dict[str, float]]:
+    """Yield what a process tells that has loaded a ranker and answered a request, while it is there."""
+    command = [sys.executable, __file__, "--worker", folder]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield json.loads(process.stdout.readline())
+        process.stdin.close()
+
+
+def work(folder: Path) -> None:
+    """Load a ranker, answer requests, tell seconds and bytes, and wait."""
+    before, start = private(), time.perf_counter()
+    ranker = Ranker.load(folder)
+    took = time.perf_counter() - start
+    ranker.rank(user=ranker.context.user_ids[0])
+    ranker.rank(history=ranker.context.item_ids[:LIKES])
+    print(json.dumps({"seconds": took, "private": private() - before}), flush=True)
+    sys.stdin.read()
+
+
+def private() -> int:
+    """The bytes of memory that no other process shares."""
+    told = SMAPS.read_text().splitlines()[1:] if SMAPS.exists() else []
+    return sum(1024 * int(line.split()[1]) for line in told if line.startswith("Private_"))
+
+
+def measured(python: Path, rounds: int) -> Iterator[Row]:
+    """Yield all rows."""
+    for items, users in ((SMALL, 5_000), (LARGE, 1_400)):
+        with tempfile.TemporaryDirectory() as place:
+            folder = made_up(items, users, D).save(Path(place) / "ranker")
+            ranker = Ranker.load(folder)
+            given = made_requests(ranker)
+            if items == SMALL:
+                yield from headline(ranker, given, python, rounds)
+                yield from kinds(ranker, given, {f"rank, history of {LIKES} folded in": 3.0})
+            else:
+                yield from kinds(ranker, given, {})
+                del ranker
+                yield from loads(folder, rounds)
 
 
 def main() -> None:
-    """Measure and write."""
-    told, turn = [], count()
-    for items, users, d in ((20_000, 5_000, 128), (1_000_000, 1_400, 128)):
-        with tempfile.TemporaryDirectory() as place:
-            folder = made_up(items, users, d).save(Path(place) / str(next(turn)))
-            found = {"load": clock(lambda n, folder=folder: Ranker.load(folder), 5)}
-            found |= requests(Ranker.load(folder))
-        told += [{"items": items, "what": what, "median_ms": m, "p90_ms": p} for what, (m, p) in found.items()]
-    with RESULTS.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["items", "what", "median_ms", "p90_ms"])
-        writer.writeheader()
-        for row in told:
-            writer.writerow(row | {name: f"{row[name]:.3f}" for name in ("median_ms", "p90_ms")})
-            print(f"{row['items']:>9,}  {row['what']:40} {row['median_ms']:9.3f} ms  {row['p90_ms']:9.3f} ms")
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    settings = parser.parse_args()
+    if settings.worker:
+        work(settings.worker)
+        return
+    print(speeds.NOTE)
+    pyversity = f"pyversity=={VERSIONS['pyversity']}"
+    with threadpool_limits(1, user_api="blas"), environment(pyversity) as python:
+        found = [tell(row) for row in measured(python, settings.rounds)]
+    speeds.write(found, settings.out, pyversity.replace("==", " "))
 
 
 if __name__ == "__main__":

@@ -1,20 +1,26 @@
 """Guards: hard rules of a slate, which no gain outweighs.
 
-Each function returns a guard for `recsys.rerank(..., guards=[...])`; a config names it under `[guards]`. Where not all
-of them can hold, the order is: what is excluded is never shown; then a pinned item stands in its slot; then a group has
-at most as many picks as it may, pinned ones counted, and a slot that nobody may take stays empty; then a group has at
-least as many as it needs. `Slates.unmet` says, for each user, how far each guard is from being met.
+Each function returns a guard for `recsys.rerank(..., guards=[...])` and for `recsys.Ranker`; a config names it under
+`[guards]`. Where not all of them can hold, the order is: what is excluded is never shown; then a pinned item stands in
+its slot; then a group has at most as many picks as it may, pinned ones counted, and a slot that nobody may take stays
+empty; then a group has at least as many as it needs. `Slates.unmet` says, for each user, how far each guard is from
+being met.
 """
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
+from itertools import pairwise
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from recsys.types import Context, Guard, Pool, RecsysError, Rule, unknown
-from recsys.types.arrays import Bools, Csr, Ints, Strings
+from recsys.data.identifiers import name_of
+from recsys.types import Context, Guard, Items, Pool, RecsysError, Rule, unknown
+from recsys.types.arrays import Csr, Ints
 from recsys.types.numbers import whole
 
 __all__ = ["at_least", "at_most", "exclude", "pin", "require"]
@@ -34,10 +40,14 @@ def exclude(items: Names = (), features: Sequence[str] = ()) -> Guard:
     ids, names = _names("exclude", "items", items), _names("exclude", "features", features)
 
     def rule(pool: Pool, k: int) -> Rule:
-        having = _having(pool.context, names, "exclude")
-        return Rule(closed=np.isin(pool.context.item_ids, ids) | having.any(axis=1))
+        codes = _codes(pool.context, ids)
+        closed = np.zeros(len(pool.context.item_ids), dtype=bool)
+        closed[codes[codes >= 0]] = True
+        for having in _having(pool.context, names, "exclude"):
+            closed[having] = True
+        return Rule(closed=closed)
 
-    return Guard("exclude", rule)
+    return _guard("exclude", rule, items=ids, features=names)
 
 
 def require(features: Sequence[str]) -> Guard:
@@ -49,10 +59,14 @@ def require(features: Sequence[str]) -> Guard:
     names = _names("require", "features", features)
 
     def rule(pool: Pool, k: int) -> Rule:
-        having = _having(pool.context, names, "require")
-        return Rule(closed=np.asarray(~having.all(axis=1)))
+        closed = np.zeros(len(pool.context.item_ids), dtype=bool)
+        for having in _having(pool.context, names, "require"):
+            lacking = np.ones(len(closed), dtype=bool)
+            lacking[having] = False
+            closed |= lacking
+        return Rule(closed=closed)
 
-    return Guard("require", rule)
+    return _guard("require", rule, features=names)
 
 
 def at_most(m: int, *, features: Sequence[str] | None = None, groups: Groups | None = None) -> Guard:
@@ -65,13 +79,13 @@ def at_most(m: int, *, features: Sequence[str] | None = None, groups: Groups | N
         RecsysError: for an m below 0, or features beside groups; where it is used, for an unknown feature.
     """
     m = whole("at_most: m", m, 0)
-    belongs = _grouping("at_most", features, groups)
+    belongs, told = _grouping("at_most", features, groups)
 
     def rule(pool: Pool, k: int) -> Rule:
         table = belongs(pool.context)
         return Rule(groups=table, most=np.full(table.shape[1], m, dtype=np.int64))
 
-    return Guard("at_most", rule)
+    return _guard("at_most", rule, m=m, **told)
 
 
 def at_least(m: int, *, features: Sequence[str] | None = None, groups: Groups | None = None) -> Guard:
@@ -88,27 +102,28 @@ def at_least(m: int, *, features: Sequence[str] | None = None, groups: Groups | 
     m = whole("at_least: m", m, 0)
     if features is None and groups is None:
         raise RecsysError("at_least: found neither features nor groups, expected one of them")
-    belongs = _grouping("at_least", features, groups)
+    belongs, told = _grouping("at_least", features, groups)
 
     def rule(pool: Pool, k: int) -> Rule:
         table = belongs(pool.context)
         return Rule(groups=table, least=np.full(table.shape[1], m, dtype=np.int64))
 
-    return Guard("at_least", rule)
+    return _guard("at_least", rule, m=m, **told)
 
 
 def pin(slot: int, item: str | int | Names) -> Guard:
     """Return the guard that keeps a slot, counted from 1, for an item: the same for everybody, or one for each user.
 
     Each user of the pool has one in the order of the pool, "" is none. It stands there for whom it is a candidate that
-    is not excluded; nobody else has the slot kept. Where too few others are left, it moves up.
+    is not excluded; nobody else has the slot kept. Where too few others are left, it moves up. An item that the
+    catalogue does not have is a pin that is not met.
 
     Raises:
         RecsysError: for a slot below 1; where it is used, for a slot behind k, or another number of items than users.
     """
     slot = whole("pin: slot", slot, 1)
-    each = not isinstance(item, str | int)
-    items = _names("pin", "item", item) if not isinstance(item, str | int) else np.array([str(item)])
+    each = not isinstance(item, str | Real)
+    items = _names("pin", "item", item if each else [item])
 
     def rule(pool: Pool, k: int) -> Rule:
         if slot > k:
@@ -116,16 +131,18 @@ def pin(slot: int, item: str | int | Names) -> Guard:
         if each and len(items) != len(pool.users):
             raise RecsysError(f"pin: found {len(items)} items, expected one, or {len(pool.users)}: one per user")
         pins = np.full((len(pool.users), k), -1, dtype=np.int64)
-        pins[:, slot - 1] = _codes(pool.context.item_ids, items)
+        codes = _codes(pool.context, items)
+        pins[:, slot - 1] = np.where((codes < 0) & (np.array(items) != ""), -2, codes)
         return Rule(pins=pins)
 
-    return Guard("pin", rule)
+    return _guard("pin", rule, fixed=not each, slot=slot, item=items if each else items[0])
 
 
 def read(content: Mapping[str, object]) -> list[Guard]:
     """Return the guards that a config's table says: settings by a guard's name, or a list of such settings.
 
-    Names are those of this module; "package.module:function" is one of somebody's own.
+    Names are those of this module; "package.module:function" is one of somebody's own. What it returns knows how a
+    config says it (`Guard.told`).
 
     Raises:
         RecsysError: for an unknown guard or setting, or as the guard says.
@@ -143,8 +160,15 @@ def read(content: Mapping[str, object]) -> list[Guard]:
             lacking = [s for s, p in known.items() if p.default is p.empty and s not in settings]
             if lacking:
                 raise RecsysError(f"{name} has no {lacking[0]}, expected one")
-            made.append(make(**settings))
+            guard = make(**settings)
+            if not isinstance(guard, Guard):
+                raise RecsysError(f"{name} returns {type(guard).__name__}, expected a recsys.Guard")
+            made.append(replace(guard, told={name: dict(settings)}) if ":" in name else guard)
     return made
+
+
+def _guard(name: str, rule: Callable[[Pool, int], Rule], *, fixed: bool = True, **settings: Any) -> Guard:
+    return Guard(name, rule, {name: settings}, fixed)
 
 
 def _named(name: str) -> Callable[..., Guard]:
@@ -161,56 +185,69 @@ def _named(name: str) -> Callable[..., Guard]:
     return found
 
 
-def _names(who: str, what: str, given: object) -> Strings:
+def _names(who: str, what: str, given: object) -> list[str]:
     if isinstance(given, str) or not isinstance(given, Sequence | np.ndarray):
         raise RecsysError(f"{who}: {what} is {given!r}, expected a list")
-    return np.array([str(name) for name in given], dtype=np.str_)
+    return [str(name) for name in given]
 
 
-def _codes(ids: Strings, wanted: Strings) -> Ints:
-    """Return the code of each wanted id, -1 where the catalogue does not have it."""
-    order = np.argsort(ids)
-    place = np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)
-    found = order[place]
-    return np.where(ids[found] == wanted, found, -1).astype(np.int32)
+def _codes(context: Context, wanted: Sequence[str]) -> Ints:
+    """Return the code of each wanted id, -1 where the catalogue does not have it: 50, 50.0 and "50" are one."""
+    ids = context.item_ids
+    codes = context.everybody.tables.get(
+        "codes of items", lambda: dict(zip(ids.tolist(), range(len(ids)), strict=True))
+    )
+    found = [codes[name] if name in codes else codes.get(name_of(name), -1) for name in wanted]
+    return np.array(found, dtype=np.int32)
 
 
-def _having(context: Context, features: Strings, who: str) -> Bools:
-    """Return which items have which of these features, (I, F)."""
-    if not len(features):
-        return np.zeros((len(context.item_ids), 0), dtype=bool)
-    return np.asarray(_features(context, features, who).toarray() > 0)
+def _having(context: Context, features: Sequence[str], who: str) -> list[Ints]:
+    """Return the items that have each of these features."""
+    if not features:
+        return []
+    table = _features(context, features, who)
+    parts = [slice(start, stop) for start, stop in pairwise(table.indptr.tolist())]
+    return [table.indices[part][table.data[part] > 0] for part in parts]
 
 
-def _features(context: Context, features: Strings | None, who: str) -> Csr:
+def _features(context: Context, features: Sequence[str], who: str) -> Csr:
+    """Return who has these features, (F, I)."""
     items = context.need_items(who)
-    if features is None:
-        return items.features
     known = {name: column for column, name in enumerate(items.feature_names)}
     for name in features:
         if name not in known:
-            raise unknown("feature", str(name), known, where=who)
-    return sparse.csr_array(items.features[:, [known[name] for name in features]])
+            raise unknown("feature", name, known, where=who)
+    return Csr(items_by_feature(context.everybody, items)[[known[name] for name in features]])
 
 
-def _grouping(who: str, features: Sequence[str] | None, groups: Groups | None) -> Callable[[Context], Csr]:
-    """Return what makes the groups of a catalogue, (I, G)."""
+def items_by_feature(context: Context, items: Items) -> Csr:
+    """Return the items of each feature, (F, I), made once for everybody."""
+    return context.tables.get("items by feature", lambda: sparse.csr_array(items.features.T))
+
+
+def _grouping(
+    who: str, features: Sequence[str] | None, groups: Groups | None
+) -> tuple[Callable[[Context], Csr], dict[str, Any]]:
+    """Return what makes the groups of a catalogue, (I, G), and the settings that say which they are."""
     if features is not None and groups is not None:
         raise RecsysError(f"{who}: found both features and groups, expected one of them")
+    if features is not None:
+        named = _names(who, "features", features)
+        return (lambda context: sparse.csr_array(_features(context, named, who).T)), {"features": named}
     if groups is None:
-        named = None if features is None else _names(who, "features", features)
-        return lambda context: _features(context, named, who)
+        return (lambda context: context.need_items(who).features), {}
     if not isinstance(groups, Mapping):
         raise RecsysError(f"{who}: groups is {groups!r}, expected a table of an item's id and its group")
-    pairs = [(str(i), str(g)) for i, of in groups.items() for g in ([of] if isinstance(of, str | int) else of)]
-    names = sorted({group for _, group in pairs})
-    columns = np.array([names.index(group) for _, group in pairs], dtype=np.int64)
-    ids = np.array([item for item, _ in pairs], dtype=np.str_)
+    several = {i: of if isinstance(of, Sequence) and not isinstance(of, str) else [of] for i, of in groups.items()}
+    told = {str(i): [str(g) for g in of] for i, of in several.items()}
+    column = {name: at for at, name in enumerate(sorted({name for of in told.values() for name in of}))}
+    columns = np.array([column[name] for of in told.values() for name in of], dtype=np.int64)
+    ids = [i for i, of in told.items() for _ in of]
 
     def table(context: Context) -> Csr:
-        rows = _codes(context.item_ids, ids)
+        rows = _codes(context, ids)
         kept = rows >= 0
-        shape = (len(context.item_ids), len(names))
+        shape = (len(context.item_ids), len(column))
         return sparse.csr_array((np.ones(kept.sum(), np.float32), (rows[kept], columns[kept])), shape=shape)
 
-    return table
+    return table, {"groups": told}

@@ -17,7 +17,7 @@ from recsys.terms import Terms
 from recsys.types import Tables
 from recsys.types.arrays import Doubles, Floats, Longs
 
-BLOCK = 256  # users per call of the kernel
+BLOCK = 512  # users per call of the kernel
 
 
 class Selected(NamedTuple):
@@ -48,7 +48,7 @@ def select(
     ahead of what was yielded: memory does not grow with users.
     """
     pool, drawn = terms.pool, temperature > 0 or epsilon > 0
-    memo, count = pool.context.everybody.tables.get("laid out", lambda: Tables(2)), threads or os.cpu_count() or 1
+    memo, count = pool.context.everybody.tables.get("laid out", lambda: Tables(3)), threads or os.cpu_count() or 1
 
     def lay(block: slice) -> tuple[Any, ...]:
         """Return what the kernel is given, up to what it fills."""

@@ -113,7 +113,7 @@ def rerank(
         log_propensity=chances,
         scales=factors,
         guards=tuple(guard.name for guard in guards),
-        unmet=rules.unmet(asked, pool, items) if guards else None,
+        unmet=rules.unmet(asked, items) if guards else None,
     )
 
 

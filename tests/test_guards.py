@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import FactorWorld, make_maps, make_split
+from scipy import sparse
+from worlds import FactorWorld, make_maps, make_split, some_guards
 
 from recsys import guards, objectives
 from recsys.kernels import references, rules
@@ -38,32 +39,8 @@ def ids(row):
     return [f"i{item}" for item in row if item >= 0]
 
 
-@st.composite
-def some_guards(draw):
-    """A few guards of any kind, some of which cannot be met."""
-    feature, item = st.sampled_from([f"f{f}" for f in range(5)]), st.integers(0, 39).map("i{}".format)
-    table = st.dictionaries(item, st.sampled_from("abc"), min_size=10, max_size=40)
-    some = []
-    if draw(st.booleans()):
-        some.append(
-            guards.exclude(items=draw(st.lists(item, max_size=8)), features=draw(st.lists(feature, max_size=1)))
-        )
-    if draw(st.integers(0, 5)) == 0:
-        some.append(guards.require([draw(feature)]))
-    for make in (guards.at_most, guards.at_least):
-        if draw(st.booleans()):
-            some.append(
-                make(draw(st.integers(0, 3)), features=draw(st.lists(feature, min_size=1, max_size=3, unique=True)))
-            )
-        if draw(st.booleans()):
-            some.append(make(draw(st.integers(0, 3)), groups=draw(table)))
-    pinned = draw(st.lists(item, max_size=3, unique=True))
-    slots = draw(st.lists(st.integers(1, K), min_size=len(pinned), max_size=len(pinned), unique=True))
-    return some + [guards.pin(slot, it) for slot, it in zip(slots, pinned, strict=True)]
-
-
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 20), some=some_guards(), data=st.data())
+@given(seed=st.integers(0, 20), some=some_guards(K), data=st.data())
 def test_each_pick_is_the_best_of_those_that_the_reference_allows(seed, some, data):
     pool = make_pool(seed, users=5)
     names = data.draw(st.lists(st.sampled_from(sorted(BLEND)), min_size=1, max_size=4, unique=True))
@@ -116,7 +93,7 @@ def test_over_a_partition_all_is_met_wherever_any_slate_meets_it(seed, table, da
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 20), some=some_guards())
+@given(seed=st.integers(0, 20), some=some_guards(K))
 def test_what_is_not_met_is_counted_as_one_counts(seed, some):
     pool = make_pool(seed, users=5)
     slates = rerank(pool, {"relevance": 1.0, "noise": 1.0}, k=K, guards=some)
@@ -242,9 +219,21 @@ def test_a_guard_of_ones_own(pool):
     assert (slates.items[slates.items >= 0] % 2 == 1).all() and slates.guards == ("odd",)
 
 
+def test_a_group_is_of_whom_its_table_has_above_0(pool):
+    table = sparse.csr_array((np.zeros(40, np.float32), (np.arange(40), np.zeros(40, int))), shape=(40, 1))
+    for size in (14, 2):  # as many candidates as items, and fewer
+        part = Pool(pool.users[:4], pool.items[:4, :size], pool.scores[:4, :size], pool.context)
+        for share in (0.0, 0.5):
+            table.data[:] = share
+            limit = Guard("none", lambda pool, k: Rule(groups=table, most=np.zeros(1, np.int64)))
+            slates = rerank(part, {"relevance": 1.0}, k=2, guards=[limit], scale=None)
+            assert (slates.items >= 0).all() == (share == 0) and not slates.unmet.any()
+            assert unmet([limit.rule(part, 2)], part.items[:, :2]).sum() == (0 if share == 0 else 8)
+
+
 def test_rules_without_guards_are_empty(pool):
     assert lay([], pool, K) is rules.NONE
-    assert unmet([], pool, pool.items[:, :K]).shape == (12, 0)
+    assert unmet([], pool.items[:, :K]).shape == (12, 0)
 
 
 def test_exclusion_by_hand(pool):

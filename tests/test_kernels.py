@@ -12,6 +12,7 @@ from scipy import sparse
 
 from recsys.kernels import references
 from recsys.kernels.greedy import greedy
+from recsys.kernels.lookups import find_hits, repeated
 from recsys.kernels.plans import plan
 from recsys.kernels.rules import NONE
 from recsys.kernels.spectra import spectra
@@ -303,6 +304,15 @@ def test_the_same_gains_in_every_slot_are_gains_of_the_slate():
         np.testing.assert_array_equal(one, same)
 
 
+@pytest.mark.parametrize("name", ["need", "slots", "coverage"])
+def test_coverage_below_zero_is_refused(name):
+    given = {"need": np.ones((B, Z)), "slots": np.ones(K), "coverage": np.ones((M, Z), np.float32)}
+    given[name].flat[3] = -0.5
+    coverage = sparse.csr_array(given.pop("coverage"))
+    with pytest.raises(RecsysError, match=f"term's {name} holds -0.5, expected numbers from 0 on"):
+        plan([Coverage(coverage, np.zeros((B, N), np.int64), phi="linear", **given)], B, N, K, Tables())
+
+
 def test_a_logarithm_from_zero_is_refused():
     cover = sparse.csr_array(np.eye(3, dtype=np.float32))
     with pytest.raises(ValueError, match="needs start > 0"):
@@ -351,3 +361,23 @@ def test_spectra_of_large_sets_are_exact(m):
     spectra(table, np.arange(m)[None], found)
     values = np.linalg.eigvalsh(table.T @ table / m)[-min(m, 64) :]
     np.testing.assert_allclose(np.sort(found[0]), values, atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), users=st.integers(0, 9), k=st.integers(0, 6), items=st.integers(1, 12))
+def test_hits_and_repeated_items_are_what_a_loop_finds(seed, users, k, items):
+    rng = np.random.default_rng(seed)
+    slates = rng.integers(-1, items, (users, k)).astype(np.int32)
+    liked = sparse.csr_array(rng.random((users, items)) < 0.3)
+    room = [np.full(slates.size, -7) for _ in range(3)]
+    n = find_hits(slates, liked.indptr, liked.indices, np.zeros(items, np.int64), *room)
+    wanted = [
+        (u, r, p)
+        for u in range(users)
+        for r in range(k)
+        for p in range(liked.indptr[u], liked.indptr[u + 1])
+        if slates[u, r] == liked.indices[p]
+    ]
+    assert [tuple(hit) for hit in np.transpose(room)[:n]] == wanted
+    twice = [u for u, row in enumerate(slates) if len(shown := row[row >= 0]) > len(set(shown))]
+    assert repeated(slates, np.zeros(items, np.int64)) == (twice[0] if twice else -1)

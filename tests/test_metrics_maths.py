@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.spatial.distance import jensenshannon
 
-from recsys.maths import concentrations, in_tail, popularity_groups
+from recsys.maths import concentrations, in_tail, masses, popularity_groups
 from recsys.maths.binomials import binomial_diversity
 from recsys.maths.divergences import hellinger, jensen_shannon, total_variation
 from recsys.maths.spectra import vendi
@@ -82,3 +82,12 @@ def test_nothing_shown_is_not_concentrated_anyhow():
     counts = np.array([[0.0, 0.0], [3.0, 0.0], [1.0, 1.0]])
     assert concentrations.entropy(counts) == pytest.approx([np.nan, 0, 1], nan_ok=True)
     assert concentrations.herfindahl(counts) == pytest.approx([np.nan, 1, 0.5], nan_ok=True)
+
+
+@pytest.mark.parametrize("regions", [1, 64, 65])
+def test_masses_are_the_same_bits_however_they_are_made(regions):
+    rng = np.random.default_rng(regions)
+    shelves = sparse.csr_array((rng.random((30, 20)) < 0.4).astype(np.float32))
+    shares = sparse.csr_array(rng.random((20, regions), dtype=np.float32) * (rng.random((20, regions)) < 0.3))
+    for some in (shelves, shelves[:1]):  # few shelves are not worth a table
+        np.testing.assert_array_equal(masses(some, shares), (some @ shares).toarray())

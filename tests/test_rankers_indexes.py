@@ -184,6 +184,39 @@ def test_met_items_may_stay(fitted, world, taste_maps):
     assert {*probing(kept[1], 49).rank(user="u0").items} & {*met}
 
 
+def guarded(world):
+    """Guards of a ranker and of its requests: a tenth is closed, another tenth later, of 12 items two are needed."""
+    ids = world.item_ids
+    rare = dict.fromkeys(ids[[4, 60, 111, 160, 222, 260, 334, 360, 444, 480, 555, 590]], "rare")
+    own = [rs.guards.exclude(items=ids[7::10].tolist()), rs.guards.at_least(2, groups=rare)]
+    return own, [rs.guards.exclude(items=ids[8::10].tolist()), rs.guards.pin(2, ids[599])], rare
+
+
+def test_guards_hold_and_with_every_list_are_those_of_exact_retrieval(fitted, world, taste_maps):
+    own, asked, rare = guarded(world)
+    whole, ranker = (make(fitted, world, taste_maps, recall, BLEND, guards=own) for recall in (1.0, 0.9))
+    everywhere, one, gained = probing(ranker, 49), probing(ranker, 1), 0
+    for asks in everybody(world)[::3]:
+        for guards in ((), asked):
+            assert same(everywhere.rank(**asks, guards=guards), whole.rank(**asks, guards=guards))
+        free, held = one.rank(**asks), one.rank(**asks, guards=asked)
+        assert not {*held.items} & {*world.item_ids[7::10], *world.item_ids[8::10]} and len(held.items) == N
+        assert not {*free.items} & {*world.item_ids[7::10]}
+        assert min(len({*answer.items} & {*rare}) for answer in (free, held)) >= 2
+        if "user" not in asks or not world.met[[int(asks["user"][1:])], 599].sum():
+            assert held.items[1] == "i599" and not held.unmet
+        near = replace(one, guards=()).rank(**asks)
+        gained += len({*near.items} & {*rare}) < 2
+    assert gained > 50  # or groups were found anyway
+
+
+def test_recall_is_of_what_the_own_guards_leave(fitted, world, taste_maps):
+    closing = guarded(world)[0][:1]
+    whole, ranker = (make(fitted, world, taste_maps, recall, guards=closing) for recall in (1.0, 0.9))
+    assert np.mean(recount(whole, ranker, world)) == pytest.approx(ranker.index.recall)
+    assert np.mean(recount(whole, probing(ranker, ranker.index.probes - 1), world)) < 0.9
+
+
 def test_what_is_loaded_answers_bit_for_bit_under_a_name_of_its_own(
     fitted, world, taste_maps, exact, indexed, tmp_path
 ):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from worlds import FactorWorld, make_maps, make_split
 
-from recsys import objectives
+from recsys import objectives, selections
 from recsys.pools import candidates
 from recsys.slates import fit_scales, rerank
 from recsys.terms import Terms
@@ -54,7 +54,8 @@ def test_contributions_sum_to_scores_and_picks_are_distinct_candidates(pool):
         assert set(shown) <= set(pool.items[u])
 
 
-def test_threads_and_partition_change_nothing():
+def test_threads_and_partition_change_nothing(monkeypatch):
+    monkeypatch.setattr(selections, "BLOCK", 100)
     split = make_split(users=600)
     whole = candidates(FactorWorld(split), split, n=25, maps=make_maps(split))
     scales = fit_scales(whole, EVERYTHING)
@@ -66,13 +67,14 @@ def test_threads_and_partition_change_nothing():
     assert (one.items[250:270] == part.items).all()
 
 
-def test_somebodys_own_objective_is_asked_by_the_calling_thread_alone():
+def test_somebodys_own_objective_is_asked_by_the_calling_thread_alone(monkeypatch):
+    monkeypatch.setattr(selections, "BLOCK", 100)
     split = make_split(users=600)
     whole = candidates(FactorWorld(split), split, n=25)
     sys.modules.setdefault(__name__, sys.modules[asked.__module__])
     ASKED.clear()
     rerank(whole, {"relevance": 1.0, f"{__name__}:asked": 1.0}, scale=None, threads=2)
-    assert [threading.get_ident()] * 3 == ASKED  # blocks of 256 users
+    assert [threading.get_ident()] * -(-len(whole.users) // 100) == ASKED
 
 
 ASKED: list[int] = []
@@ -84,7 +86,8 @@ def asked(pool: Pool, k: int) -> Modular:
     return Modular(np.zeros(pool.items.shape, np.float32))
 
 
-def test_many_blocks_equal_one_user_at_a_time():
+def test_many_blocks_equal_one_user_at_a_time(monkeypatch):
+    monkeypatch.setattr(selections, "BLOCK", 100)
     split = make_split(users=600, items=30)
     pool = candidates(FactorWorld(split), split, n=12, maps=make_maps(split))
     blend = {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.4}
@@ -311,8 +314,6 @@ def test_kept_terms_change_nothing_and_stay_few(pool):
 
 
 def test_kept_terms_are_not_computed_again(pool, monkeypatch):
-    from recsys import objectives
-
     calls = []
     plain = objectives.novelty
     monkeypatch.setattr(objectives, "novelty", lambda pool, k: calls.append(k) or plain(pool, k))

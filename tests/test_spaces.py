@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys.maths import leading_vectors, rarity, rarity_vectors, singular_vectors, spaces
+from recsys.maths import leading_vectors, rarity, rarity_vectors, right_singular_vectors, singular_vectors, spaces
 
 DEGENERATE = {
     "identity": np.eye(20),
@@ -19,6 +19,8 @@ def test_singular_vectors_are_those_of_the_dense_decomposition(shape):
     U, s, V = np.linalg.svd(dense)
     np.testing.assert_allclose(values, s[:5])
     np.testing.assert_allclose(left * values @ right.T, U[:, :5] * s[:5] @ V[:5], atol=1e-9)
+    for one, same in zip(right_singular_vectors(sparse.csr_array(dense), 5), (values, right), strict=True):
+        np.testing.assert_array_equal(one, same)
 
 
 def test_large_and_small_matrices_are_treated_alike(monkeypatch):

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pandas as pd
+from hypothesis import strategies as st
 from scipy import sparse
 
+from recsys import guards
 from recsys.types import Factors, Items, Split, TasteMap
 from recsys.types.arrays import Csr
 
@@ -77,3 +79,27 @@ def write_tables(folder):
     catalogue["genres"] = ["Drama|War" if i < 20 else "Comedy" for i in range(40)]
     catalogue["year"] = [1950 + i for i in range(40)]
     catalogue.to_csv(folder / "items.csv", index=False)
+
+
+@st.composite
+def some_guards(draw, k):
+    """A few guards of any kind for slates of k, some of which cannot be met."""
+    feature, item = st.sampled_from([f"f{f}" for f in range(5)]), st.integers(0, 39).map("i{}".format)
+    table = st.dictionaries(item, st.sampled_from("abc"), min_size=10, max_size=40)
+    some = []
+    if draw(st.booleans()):
+        some.append(
+            guards.exclude(items=draw(st.lists(item, max_size=8)), features=draw(st.lists(feature, max_size=1)))
+        )
+    if draw(st.integers(0, 5)) == 0:
+        some.append(guards.require([draw(feature)]))
+    for make in (guards.at_most, guards.at_least):
+        if draw(st.booleans()):
+            some.append(
+                make(draw(st.integers(0, 3)), features=draw(st.lists(feature, min_size=1, max_size=3, unique=True)))
+            )
+        if draw(st.booleans()):
+            some.append(make(draw(st.integers(0, 3)), groups=draw(table)))
+    pinned = draw(st.lists(item, max_size=3, unique=True))
+    slots = draw(st.lists(st.integers(1, k), min_size=len(pinned), max_size=len(pinned), unique=True))
+    return some + [guards.pin(slot, it) for slot, it in zip(slots, pinned, strict=True)]

@@ -61,6 +61,7 @@ def export(
             k=settings.headline,
             seed=settings.seed,
             recall=recall,
+            guards=settings.rules(),
             **wanted.model_dump(),
             **settings.policy(spec),
         )

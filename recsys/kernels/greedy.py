@@ -291,22 +291,22 @@ def _volume_bound(spanned, p, i):
 
 
 @_inlined
-def _top(total, tops, stretch, n):
+def _top(total, tops, stretch):
     """Set the largest total of a stretch of candidates."""
-    most = NONE
-    for i in range(stretch * STRETCH, min((stretch + 1) * STRETCH, n)):
-        most = max(most, total[i])
+    most, first = NONE, np.uintp(stretch * STRETCH)
+    for j in range(STRETCH):
+        most = max(most, total[first + np.uintp(j)])
     tops[stretch] = most
 
 
 @_inlined
-def _best(total, tops, n):
+def _best(total, tops, stretches):
     """Return the first of the largest."""
     best = 0
-    for stretch in range(1, (n + STRETCH - 1) // STRETCH):
+    for stretch in range(1, stretches):
         if tops[stretch] > tops[best]:
             best = stretch
-    for i in range(best * STRETCH, n):
+    for i in range(best * STRETCH, (best + 1) * STRETCH):
         if total[i] == tops[best]:
             return i
     return 0
@@ -334,28 +334,24 @@ def _look_again(terms, near, covers, spanned, weight, slate, step, gain, total, 
 
 
 @_inlined
-def _best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain, total, tops, n):
-    """Return the best candidate where totals are the most that each can have: only those above it are looked at.
-
-    Where many are, as often after the first pick, all are: candidates that do not wait for each other take a fraction
-    of the time.
-    """
+def _best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain, total, tops, stretches):
+    """Return the best candidate where totals are the most that each can have: only those above it are looked at."""
     slack = 0.0
     for t in range(len(weight)):
         slack += SLACK * abs(weight[t])
-    first = _best(total, tops, n)
+    first = _best(total, tops, stretches)
     _renew(terms, near, covers, spanned, weight, slate, step, gain, total, first)
     pick, least = first, total[first] - SLACK * abs(total[first]) - slack
-    for stretch in range((n + STRETCH - 1) // STRETCH):
+    for stretch in range(stretches):
         if tops[stretch] < least:
             continue
-        for i in range(stretch * STRETCH, min((stretch + 1) * STRETCH, n)):
+        for j in range(STRETCH):
+            i = stretch * STRETCH + j
             if total[i] >= least and i != first:
                 _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i)
                 if total[i] > total[pick] or (total[i] == total[pick] and i < pick):
-                    pick = i
-                    least = total[i] - SLACK * abs(total[i]) - slack
-        _top(total, tops, stretch, n)
+                    pick, least = i, total[i] - SLACK * abs(total[i]) - slack
+        _top(total, tops, stretch)
     return pick
 
 
@@ -372,7 +368,7 @@ def _drawn(total, tops, alive, n, temperature, epsilon, uniform):
 
     With probability `epsilon` any of it, else one from the softmax of total / temperature: the best at temperature 0.
     """
-    best, mass, count = _best(total, tops, n), 0.0, 0
+    best, mass, count = _best(total, tops, (n + STRETCH - 1) // STRETCH), 0.0, 0
     for i in range(n):
         if alive[i]:
             count += 1
@@ -494,7 +490,8 @@ def _pick_all(
     terms, guarded = len(shape), len(rules[0]) > 0
     for b in range(len(lengths)):
         n = lengths[b]
-        alive[:n] = True
+        stretches = (n + STRETCH - 1) // STRETCH
+        alive[:n], total[n : stretches * STRETCH] = True, NONE
         if guarded:
             _close(rules, b, n, alive, kept, counts)
         for p in range(len(cover)):
@@ -584,14 +581,14 @@ def _pick_all(
                         total[i] += weight[t] * gain[t, i]
             for s in range(0 if anew else step - 1, step):
                 total[slate[s]] = NONE
-                _top(total, tops, slate[s] // STRETCH, n)
+                _top(total, tops, slate[s] // STRETCH)
             if guarded:
                 for i in range(n):
                     if not free[i]:
                         total[i] = NONE
             if anew:
-                for stretch in range((n + STRETCH - 1) // STRETCH):
-                    _top(total, tops, stretch, n)
+                for stretch in range(stretches):
+                    _top(total, tops, stretch)
             if pin >= 0:
                 pick = pin
                 _look_again((shape, place, bounded), near, covers, spanned, weight, slate, step, gain, total, pick)
@@ -605,20 +602,10 @@ def _pick_all(
                 )
             elif some:
                 pick = _best_by_bounds(
-                    (shape, place, bounded),
-                    near,
-                    covers,
-                    spanned,
-                    weight,
-                    slate,
-                    step,
-                    gain,
-                    total,
-                    tops,
-                    n,
+                    (shape, place, bounded), near, covers, spanned, weight, slate, step, gain, total, tops, stretches
                 )
             else:
-                pick = _best(total, tops, n)
+                pick = _best(total, tops, stretches)
             slate[step] = pick
             alive[pick] = False
             if guarded and not kept[pick]:
@@ -658,7 +645,8 @@ def greedy(
     for b in range(len(lengths)):
         width = max(width, lengths[b])
     gain = np.zeros((terms, width))
-    total, tops = np.zeros(width), np.zeros(width // STRETCH + 1)
+    stretches = (width + STRETCH - 1) // STRETCH
+    total, tops = np.zeros(stretches * STRETCH), np.zeros(stretches)  # the last stretch is filled up with NONE
     alive, kept, free = np.zeros(width, np.bool_), np.zeros(width, np.bool_), np.zeros(width, np.bool_)
     counts, lacks = np.zeros(len(rules[5]), dtype=np.int64), np.zeros(len(rules[5]), dtype=np.int64)
     covered, worth = np.zeros(need.shape[1]), np.zeros(need.shape[1])

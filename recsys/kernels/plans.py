@@ -54,7 +54,7 @@ class Plan:
 
 
 def plan(terms: Sequence[Term], users: int, n: int, k: int, memo: Tables) -> Plan:
-    """Lay out `terms` for a block; `memo` keeps the last tables, which most objectives share from block to block.
+    """Lay out `terms` for a block; `memo` keeps the last three tables, which most objectives share from block to block.
 
     Raises:
         RecsysError: if a term's arrays do not have the shape of the block, or hold NaN or infinity.
@@ -140,6 +140,8 @@ def _check(term: Term, users: int, n: int, k: int) -> None:
         per_candidate.pop("start", None)
         for name in ("need", "cap", "start"):
             _finite(kind, name, getattr(term, name, None), (users, term.coverage.shape[1]))
+        for name in ("need", "slots"):
+            _not_below_zero(kind, name, getattr(term, name, None))
     if _shape(term) == BY_SLOT:
         _finite(kind, "gain", per_candidate.pop("gain"), (users, k, n))
     for name, array in per_candidate.items():
@@ -153,6 +155,11 @@ def _finite(kind: str, name: str, array: Anys | None, expected: tuple[int, ...])
         raise RecsysError(f"a {kind} term's {name} has shape {array.shape}, expected {expected}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise RecsysError(f"a {kind} term's {name} holds NaN or infinity, expected finite numbers")
+
+
+def _not_below_zero(kind: str, name: str, array: Anys | None) -> None:
+    if array is not None and array.min(initial=0.0) < 0.0:
+        raise RecsysError(f"a {kind} term's {name} holds {array.min():.6g}, expected numbers from 0 on")
 
 
 def _once(memo: Tables, what: str, arrays: Sequence[Any], make: Callable[[Sequence[Any]], T]) -> T:
@@ -184,6 +191,7 @@ def _join(matrices: Sequence[Any]) -> tuple[Longs, Ints, Floats, list[int]]:
     heads: list[int] = []
     rows = entries = columns = 0
     for given in matrices:
+        _not_below_zero("Coverage, Seats or Counts", "coverage", given.data)
         matrix = given
         if not given.has_canonical_format:  # the kernel reads one entry per row and column
             matrix = given.copy()
@@ -204,8 +212,14 @@ def _ends(arrays: list[Any]) -> Any:
 
 
 def _stack(arrays: Sequence[Anys], shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return the arrays one after the other in memory, (len(arrays), *shape); the only one as it is, where it may be.
+
+    Compiled code takes an array that may not be written to for one of another type.
+    """
     if not arrays:
         return np.zeros((0, *shape), dtype)
+    if len(arrays) == 1 and arrays[0].flags.writeable:
+        return np.ascontiguousarray(arrays[0], dtype=dtype)[None]
     return np.stack([np.asarray(a, dtype=dtype) for a in arrays])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.types import Guard, Pool, RecsysError, Rule
-from recsys.types.arrays import Bools, Ints, Longs
+from recsys.types.arrays import Bools, Csr, Ints, Longs
 
 NO_LIMIT = 2**40
 
@@ -16,10 +16,10 @@ NO_LIMIT = 2**40
 class Rules:
     """U users, N candidates, G groups of all guards end to end; without guards U, N and G are 0."""
 
-    codes: Ints  # (U, N) row of each candidate in the groups
+    codes: Ints  # (U, N) row of each candidate in the groups: R of items, or of candidates where these are fewer
     closed: Bools  # (U, N) who may not be shown
     pins: Longs  # (U, k) candidate that a slot is kept for, -1 = none
-    pointers: Longs  # (I + 1,) rows of the groups
+    pointers: Longs  # (R + 1,) rows of the groups
     groups: Ints
     least: Longs  # (G,)
     most: Longs  # (G,)
@@ -46,10 +46,19 @@ def read(guards: Sequence[Guard], pool: Pool, k: int) -> list[Rule]:
     Raises:
         RecsysError: if one is no guard, or as it says.
     """
+    check("slate", guards)
+    return [guard.rule(pool, k) for guard in guards]
+
+
+def check(who: str, guards: Sequence[Guard]) -> None:
+    """Refuse what is no list of guards.
+
+    Raises:
+        RecsysError: if it is none.
+    """
     if isinstance(guards, Guard) or not isinstance(guards, Sequence) or not all(isinstance(g, Guard) for g in guards):
         found = " ".join(repr(guards).split())[:60]
-        raise RecsysError(f"slate: guards is {found}, expected a list such as [recsys.guards.exclude(items=[...])]")
-    return [guard.rule(pool, k) for guard in guards]
+        raise RecsysError(f"{who}: guards is {found}, expected a list such as [recsys.guards.exclude(items=[...])]")
 
 
 def lay(rules: Sequence[Rule], pool: Pool, k: int) -> Rules:
@@ -66,20 +75,22 @@ def lay(rules: Sequence[Rule], pool: Pool, k: int) -> Rules:
         if rule.closed is not None:
             closed = closed | rule.closed[codes]
     tables = [rule.groups for rule in rules if rule.groups is not None]
-    joined = sparse.csr_array((len(pool.context.item_ids), 0)) if not tables else sparse.hstack(tables, format="csr")
-    joined.eliminate_zeros()
+    if codes.size < len(pool.context.item_ids):
+        tables = [Csr(table[codes.ravel()]) for table in tables]
+        codes = np.arange(codes.size, dtype=np.int32).reshape(codes.shape)
+    pointers, groups = _beside(tables, int(codes.max(initial=0)) + 1)
     return Rules(
         codes=codes,
         closed=closed,
         pins=_places([rule.pins for rule in rules if rule.pins is not None], pool, closed, k),
-        pointers=joined.indptr.astype(np.int64),
-        groups=joined.indices.astype(np.int32),
+        pointers=pointers,
+        groups=groups,
         least=_limits(rules, "least", 0),
         most=_limits(rules, "most", NO_LIMIT),
     )
 
 
-def unmet(rules: Sequence[Rule], pool: Pool, slates: Ints) -> Longs:
+def unmet(rules: Sequence[Rule], slates: Ints) -> Longs:
     """Return how far each user's slate (U, k) is from each rule, (U, rules), 0 where it is met.
 
     Counted are picks that may not be shown, picks that groups have too many and picks that they lack, and slots that
@@ -91,18 +102,34 @@ def unmet(rules: Sequence[Rule], pool: Pool, slates: Ints) -> Longs:
         if rule.closed is not None:
             far[:, g] += (rule.closed[np.maximum(slates, 0)] & here).sum(axis=1)
         if rule.groups is not None:
-            rows, columns = np.nonzero(here)
-            shown = sparse.csr_array(
-                (np.ones(len(rows)), (rows, slates[rows, columns])), shape=(len(slates), rule.groups.shape[0])
-            )
-            counts = (shown @ rule.groups.astype(bool).astype(np.float64)).toarray().astype(np.int64)
+            counts = _counts(rule.groups, slates, here)
             if rule.least is not None:
                 far[:, g] += np.maximum(rule.least - counts, 0).sum(axis=1)
             if rule.most is not None:
                 far[:, g] += np.maximum(counts - rule.most, 0).sum(axis=1)
         if rule.pins is not None:
-            far[:, g] += ((rule.pins >= 0) & (rule.pins != slates)).sum(axis=1)
+            far[:, g] += ((rule.pins != -1) & (rule.pins != slates)).sum(axis=1)
     return far
+
+
+def _counts(groups: Csr, slates: Ints, here: Bools) -> Longs:
+    """Return how many picks of each slate are in each group, (U, G)."""
+    users, columns = np.nonzero(here)
+    shown = Csr(groups[slates[users, columns]])
+    size = (len(slates), groups.shape[1])
+    cells = np.repeat(users, np.diff(shown.indptr)) * size[1] + shown.indices
+    return np.bincount(cells[shown.data != 0], minlength=size[0] * size[1]).reshape(size)
+
+
+def _beside(tables: Sequence[Csr], rows: int) -> tuple[Longs, Ints]:
+    """Return the groups of each row of several tables, numbered end to end, and where those of each row begin."""
+    if not tables:
+        return np.zeros(rows + 1, np.int64), np.zeros(0, np.int32)
+    joined = tables[0] if len(tables) == 1 else sparse.hstack(tables, format="csr")
+    if not joined.data.all():
+        joined = joined.copy()
+        joined.eliminate_zeros()
+    return joined.indptr.astype(np.int64), joined.indices.astype(np.int32)
 
 
 def _limits(rules: Sequence[Rule], name: str, default: int) -> Longs:

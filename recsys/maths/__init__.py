@@ -11,6 +11,7 @@ from recsys.maths.mixes import (
     even_shares,
     hard_members,
     kl,
+    masses,
     mostly_untouched,
     near_mixes,
     near_weights,
@@ -33,6 +34,7 @@ from recsys.maths.spaces import (
     nearest_in_profile,
     rarity,
     rarity_vectors,
+    right_singular_vectors,
     singular_vectors,
     unit,
 )
@@ -40,11 +42,12 @@ from recsys.maths.surprises import largest_in_profile, nearest_in_rest, npmi_sha
 from recsys.maths.tops import NEVER, in_order, reached, top
 
 __all__ = [
-    "DAY", "NEVER", "acceptance", "communities", "community_axes", "community_mixes", "cooccurrence_vectors",
-    "counts", "deficit", "entropy", "even_shares", "faded", "feature_vectors", "fold", "gini", "gram", "hard_members",
-    "in_order", "in_tail", "kl", "largest_in_profile", "leading_vectors", "logistic", "mass_above", "mean_in_profile",
-    "mean_profiles", "moments", "mostly_untouched", "near_mixes", "near_weights", "nearest_in_profile",
-    "nearest_in_rest", "npmi_shares", "platt", "popularity_groups", "rarity", "rarity_vectors", "reached", "root",
-    "self_information", "share_of_likes", "singular_vectors", "squared_distances", "standing", "top", "touched",
-    "typical_distances", "unit", "user_mixes", "usual_distance", "usual_distances", "weights_of_near",
+    "DAY", "NEVER", "acceptance", "communities", "community_axes", "community_mixes", "cooccurrence_vectors", "counts",
+    "deficit", "entropy", "even_shares", "faded", "feature_vectors", "fold", "gini", "gram", "hard_members",
+    "in_order", "in_tail", "kl", "largest_in_profile", "leading_vectors", "logistic", "mass_above", "masses",
+    "mean_in_profile", "mean_profiles", "moments", "mostly_untouched", "near_mixes", "near_weights",
+    "nearest_in_profile", "nearest_in_rest", "npmi_shares", "platt", "popularity_groups", "rarity", "rarity_vectors",
+    "reached", "right_singular_vectors", "root", "self_information", "share_of_likes", "singular_vectors",
+    "squared_distances", "standing", "top", "touched", "typical_distances", "unit", "user_mixes", "usual_distance",
+    "usual_distances", "weights_of_near",
 ]  # fmt: skip

@@ -7,15 +7,26 @@ import numpy as np
 
 from recsys import seeds
 from recsys.maths.spaces import singular_vectors, unit
-from recsys.types.arrays import Bools, Csr, Doubles, Ints
+from recsys.types.arrays import Anys, Bools, Csr, Doubles, Ints
 from recsys.types.maps import TasteMap
 
 COMMUNITIES = 12
+NARROW = 64  # regions
+
+
+def masses(shelves: Csr, assignment: Csr) -> Anys:
+    """Return how much of each region is on each shelf, `shelves` @ `assignment` as a table, (U, Z).
+
+    Where there are few regions and many shelves by a table of the assignment: the same sums in the same order, sooner.
+    """
+    if assignment.shape[1] <= NARROW and shelves.nnz >= assignment.shape[0]:
+        return np.asarray(shelves @ assignment.toarray())
+    return np.asarray((shelves @ assignment).toarray())
 
 
 def user_mixes(train: Csr, assignment: Csr) -> Doubles:
     """Return the share of each region in each user's history, (U, Z): rows sum to 1, or are 0 without history."""
-    mass = np.asarray((train @ assignment).toarray(), dtype=np.float64)
+    mass = np.asarray(masses(train, assignment), dtype=np.float64)
     total = mass.sum(axis=1, keepdims=True)
     return np.asarray(mass / np.where(total > 0, total, 1.0))
 
@@ -28,7 +39,7 @@ def even_shares(features: Csr) -> Csr:
 
 def touched(train: Csr, taste_map: TasteMap) -> Bools:
     """Return whether some positive of the user lies in the (hard) region, (U, Z)."""
-    return np.asarray((train @ hard_members(taste_map)).toarray() > 0)
+    return np.asarray(masses(train, hard_members(taste_map)) > 0)
 
 
 def hard_members(taste_map: TasteMap) -> Csr:
@@ -67,10 +78,10 @@ def acceptance(train: Csr, dislikes: Csr, assignment: Csr, strength: float, usua
     """
     if not strength > 0:
         raise ValueError(f"strength is {strength}, expected a number above 0")
-    likes = np.asarray((train @ assignment).toarray(), dtype=np.float64)
+    likes = np.asarray(masses(train, assignment), dtype=np.float64)
     declined = dislikes.copy()
     declined.data = np.ones_like(declined.data)
-    refusals = np.asarray((declined @ assignment).toarray(), dtype=np.float64)
+    refusals = np.asarray(masses(declined, assignment), dtype=np.float64)
     usual = share_of_likes(train, dislikes) if usual is None else usual
     mean = (strength * usual + likes) / (strength + likes + refusals)
     return np.asarray(np.minimum(mean / max(usual, 1e-12), 1.0))

@@ -28,6 +28,19 @@ def singular_vectors(matrix: Csr, d: int) -> tuple[Doubles, Doubles, Doubles]:
 
     Where the singular value is 0 to working precision, it is 0, and so is one of its two vectors.
     """
+    wide, far, values, vectors = _singular(matrix, d)
+    others = _other_side(far, values, vectors)
+    return (vectors, values, others) if wide else (others, values, vectors)
+
+
+def right_singular_vectors(matrix: Csr, d: int) -> tuple[Doubles, Doubles]:
+    """Return what `singular_vectors` does without the left ones: (d,), (I, d)."""
+    wide, far, values, vectors = _singular(matrix, d)
+    return values, _other_side(far, values, vectors) if wide else vectors
+
+
+def _singular(matrix: Csr, d: int) -> tuple[bool, Csr, Doubles, Doubles]:
+    """Return whether rows are the fewer side, the matrix from the other side to it, values and that side's vectors."""
     from scipy.sparse.linalg import aslinearoperator
 
     wide = matrix.shape[0] <= matrix.shape[1]
@@ -37,8 +50,11 @@ def singular_vectors(matrix: Csr, d: int) -> tuple[Doubles, Doubles, Doubles]:
     squares, vectors = leading_vectors(near @ far if small else aslinearoperator(near) @ aslinearoperator(far), d)
     values = np.sqrt(np.maximum(squares, 0.0))
     values[values < 1e-7 * values.max(initial=0.0)] = 0.0
-    others = far @ vectors / np.where(values > 0, values, np.inf)
-    return (vectors, values, others) if wide else (others, values, vectors)
+    return wide, far, values, vectors
+
+
+def _other_side(far: Csr, values: Doubles, vectors: Doubles) -> Doubles:
+    return np.asarray(far @ vectors / np.where(values > 0, values, np.inf))
 
 
 def leading_vectors(matrix: "Csr | LinearOperator", n: int) -> tuple[Doubles, Doubles]:
@@ -46,15 +62,17 @@ def leading_vectors(matrix: "Csr | LinearOperator", n: int) -> tuple[Doubles, Do
 
     Up to 1,500 rows by a dense solver: ARPACK starts again at random where few eigenvalues are distinct.
     """
+    from scipy.sparse.linalg import eigsh
+    from threadpoolctl import threadpool_limits
+
     size = matrix.shape[0]
     n = min(n, size)
-    if size <= _DENSE and isinstance(matrix, Csr):
-        values, vectors = scipy.linalg.eigh(matrix.toarray(), subset_by_index=(size - n, size - 1))
-    else:
-        from scipy.sparse.linalg import eigsh
-
-        start = seeds.generator(0, "leading_vectors").standard_normal(size)
-        values, vectors = eigsh(matrix, k=n, which="LA", v0=start)
+    with threadpool_limits(1, user_api="blas"):  # the last bits do not depend on how many cores there are
+        if size <= _DENSE and isinstance(matrix, Csr):
+            values, vectors = scipy.linalg.eigh(matrix.toarray(), subset_by_index=(size - n, size - 1))
+        else:
+            start = seeds.generator(0, "leading_vectors").standard_normal(size)
+            values, vectors = eigsh(matrix, k=n, which="LA", v0=start)
     order = np.argsort(-values, kind="stable")
     return values[order], vectors[:, order]
 
@@ -68,7 +86,7 @@ def cooccurrence_vectors(train: Csr, d: int = DIMENSIONS) -> Floats:
     """
     sizes = np.asarray(train.sum(axis=0)).ravel()
     scaled = train @ sparse.diags_array(1.0 / np.sqrt(np.maximum(sizes, 1.0)))
-    _, values, right = singular_vectors(sparse.csr_array(scaled), d)
+    values, right = right_singular_vectors(sparse.csr_array(scaled), d)
     vectors = right * values
     vectors[sizes == 0] = 0.0
     return unit(vectors)
@@ -78,7 +96,7 @@ def feature_vectors(items: Items, d: int = 256) -> Floats:
     """Return item vectors (I, min(F, d)): features scaled to length 1; more than d features are reduced to d."""
     if items.features.shape[1] <= d:
         return unit(items.features.toarray())
-    _, values, right = singular_vectors(sparse.csr_array(items.features.T), d)
+    values, right = right_singular_vectors(sparse.csr_array(items.features.T), d)
     vectors = right * values
     vectors[np.diff(items.features.indptr) == 0] = 0.0
     return unit(vectors)
@@ -100,7 +118,7 @@ def rarity_vectors(features: Csr, d: int = 256) -> Floats:
     weighted = sparse.diags_array(1.0 / np.where(lengths > 0, lengths, 1.0)) @ features @ sparse.diags_array(scale)
     if features.shape[1] <= d:
         return unit(weighted.toarray())
-    _, values, right = singular_vectors(sparse.csr_array(weighted.T), d)
+    values, right = right_singular_vectors(sparse.csr_array(weighted.T), d)
     vectors = right * values
     vectors[np.linalg.norm(vectors, axis=1) < 1e-6] = 0.0  # what is left are the last bits
     return unit(vectors)

@@ -6,7 +6,7 @@ positives are NaN (left out of the mean).
 
 import numpy as np
 
-from recsys.metrics.picks import discounts, divide, hit_matrix, n_test, tested
+from recsys.metrics.picks import discounts, divide, hit_counts, hit_worth, hits_within, n_test, tested
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Doubles
 
@@ -27,7 +27,7 @@ def ndcg(evaluation: Evaluation, k: int) -> PerUser:
     :Source: Järvelin and Kekäläinen 2002
     """
     best = np.concatenate([[0.0], np.cumsum(discounts(k))])
-    values = divide(hit_matrix(evaluation, k) @ discounts(k), best[np.minimum(n_test(evaluation), k)])
+    values = divide(hit_worth(evaluation, discounts(k)), best[np.minimum(n_test(evaluation), k)])
     return PerUser(values, f"binary gain, 1/log2(rank + 1), ideal of min(k, positives) hits; {_WHO}", 1)
 
 
@@ -40,7 +40,7 @@ def recall(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: information retrieval
     """
-    values = divide(_count(evaluation, k), n_test(evaluation))
+    values = divide(hit_counts(evaluation, k), n_test(evaluation))
     return PerUser(values, f"hits / all held-out positives; {_WHO}", 1)
 
 
@@ -53,7 +53,7 @@ def precision(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: information retrieval
     """
-    return PerUser(tested(evaluation, np.asarray(_count(evaluation, k) / k)), f"hits / k; {_WHO}", 1)
+    return PerUser(tested(evaluation, hit_counts(evaluation, k) / k), f"hits / k; {_WHO}", 1)
 
 
 def hit_rate(evaluation: Evaluation, k: int) -> PerUser:
@@ -65,7 +65,7 @@ def hit_rate(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: information retrieval
     """
-    found = np.asarray(hit_matrix(evaluation, k).any(axis=1), dtype=np.float64)
+    found = (hit_counts(evaluation, k) > 0).astype(np.float64)
     return PerUser(tested(evaluation, found), f"1 with at least one hit, else 0; {_WHO}", 1)
 
 
@@ -78,8 +78,9 @@ def mrr(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: Voorhees 1999
     """
-    found = hit_matrix(evaluation, k)
-    values = np.where(found.any(axis=1), 1.0 / (found.argmax(axis=1) + 1.0), 0.0)
+    user, rank, _ = hits_within(evaluation, k)
+    values = np.zeros(len(evaluation.items))
+    values[user[::-1]] = 1.0 / (rank[::-1] + 1.0)  # the first hit of a user is written last
     return PerUser(tested(evaluation, values), f"1 / rank of the first hit within k, 0 without one; {_WHO}", 1)
 
 
@@ -109,15 +110,12 @@ def rbp(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: Moffat and Zobel 2008
     """
-    values = hit_matrix(evaluation, k) @ ((1.0 - PERSISTENCE) * PERSISTENCE ** np.arange(k))
+    values = hit_worth(evaluation, (1.0 - PERSISTENCE) * PERSISTENCE ** np.arange(k, dtype=np.float64))
     return PerUser(tested(evaluation, values), f"(1 - p) p^(rank - 1) summed over hits, p = {PERSISTENCE}; {_WHO}", 1)
 
 
 def precisions(evaluation: Evaluation, k: int) -> Doubles:
     """Return the sum of the precisions at the hits, (U,)."""
-    hits = hit_matrix(evaluation, k)
-    return np.asarray((hits * np.cumsum(hits, axis=1) / (np.arange(k) + 1.0)).sum(axis=1))
-
-
-def _count(evaluation: Evaluation, k: int) -> Doubles:
-    return np.asarray(hit_matrix(evaluation, k).sum(axis=1), dtype=np.float64)
+    user, rank, _ = hits_within(evaluation, k)
+    so_far = np.arange(len(user)) - np.searchsorted(user, user) + 1
+    return np.asarray(np.bincount(user, so_far / (rank + 1.0), len(evaluation.items)), dtype=np.float64)

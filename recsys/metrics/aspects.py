@@ -11,7 +11,7 @@ from scipy import sparse
 from recsys import maths
 from recsys.maths.binomials import binomial_diversity as chance
 from recsys.metrics.ideals import ALPHA, ideal_gains
-from recsys.metrics.picks import blocks, discounts, divide, even_features, hit_places, n_test, n_train, picks
+from recsys.metrics.picks import blocks, discounts, divide, even_features, hits_within, n_test, n_train, picks
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Bools, Csr, Doubles, Ints, Longs
 
@@ -136,7 +136,7 @@ def binomial_diversity(evaluation: Evaluation, k: int) -> PerUser:
     values = np.full(shown.shape[0], np.nan)
     for b in blocks(shown.shape[0] if features.shape[1] else 0):
         p = OWN * _own_shares(split.train[b], features) + (1.0 - OWN) * everybody
-        values[b] = chance((shown[b] @ features).toarray().astype(np.int64), p, k)
+        values[b] = chance(maths.masses(shown[b], features).astype(np.int64), p, k)
     defined = (n_train(evaluation) > 0) & (np.diff(shown.indptr) > 0)
     convention = (
         f"chances {OWN} of the history's and {1 - OWN} of everybody's shares, k draws; mean over users with a history "
@@ -151,11 +151,10 @@ def _aspects(evaluation: Evaluation, k: int) -> Aspects:
 
 def _find_aspects(evaluation: Evaluation, k: int) -> Aspects:
     split = evaluation.yardstick.split
-    user, rank, place = hit_places(evaluation)
-    inside = rank < k
-    found = split.items.features[split.test.indices[place[inside]]]
+    user, rank, place = hits_within(evaluation, k)
+    found = split.items.features[split.test.indices[place]]
     sizes = np.diff(found.indptr)
-    user, rank, feature = np.repeat(user[inside], sizes), np.repeat(rank[inside], sizes), found.indices.astype(np.int64)
+    user, rank, feature = np.repeat(user, sizes), np.repeat(rank, sizes), found.indices.astype(np.int64)
     order = np.lexsort((rank, feature, user))
     user, rank, feature = user[order], rank[order], feature[order]
     new = np.ones(len(user), dtype=bool)
@@ -179,7 +178,7 @@ def _proportionality(top: Ints, share: Doubles, table: Csr) -> Doubles:
 def _own_shares(train: Csr, features: Csr) -> Doubles:
     """Return the share of each user's positives that have each feature, (B, F)."""
     sizes = np.maximum(np.diff(train.indptr), 1)
-    return np.asarray((train @ features).toarray() / sizes[:, None], dtype=np.float64)
+    return np.asarray(maths.masses(train, features) / sizes[:, None], dtype=np.float64)
 
 
 def _featured(train: Csr, features: Csr) -> Bools:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys import maths
-from recsys.metrics.picks import divide, hit_places, test_users
+from recsys.metrics.picks import blocks, divide, recall_by_map, test_users
 from recsys.types import Evaluation, PerMap, Yardstick
-from recsys.types.arrays import Bools, Doubles, Ints, Longs
+from recsys.types.arrays import Bools, Ints, Longs
 
 Bytes = NDArray[np.int8]
 Family = Literal["audit_maps", "own_maps", "content_maps"]
@@ -101,26 +101,24 @@ def untouched_share_content(evaluation: Evaluation, k: int) -> PerMap:
 
 
 def _discovery(evaluation: Evaluation, k: int, family: Family) -> PerMap:
-    yardstick, n_users = evaluation.yardstick, len(evaluation.items)
-    untouched = yardstick.tables.get(f"test_places.{family}", lambda: _test_places(yardstick, family)) == 1
-    user, rank, place = hit_places(evaluation)
-    user, place = user[rank < k], place[rank < k]
-    found = _by_user([user[new[place]] for new in untouched], n_users)
-    wanted = _by_user([test_users(yardstick)[new] for new in untouched], n_users)
+    yardstick = evaluation.yardstick
+    places = yardstick.tables.get(f"test_places.{family}", lambda: _test_places(yardstick, family))
+    values, behind = recall_by_map(evaluation, k, places == 1, k)
     convention = (
         f"hits in regions untouched by train / min(k, held-out positives there), {_SAID[family]}; mean over "
         "users with such positives, then over maps, an empty slate counts 0"
     )
-    n_maps = max(len(wanted), 1)
-    sums = {"users": (wanted > 0).sum(), "hits": found.sum(), "held_out": wanted.sum()}
-    behind = {name: float(total) / n_maps for name, total in sums.items()}
-    return PerMap(divide(found, np.minimum(wanted, k)), convention, 1, behind)
+    return PerMap(values, convention, 1, behind)
 
 
 def _untouched_share(evaluation: Evaluation, k: int, family: Family) -> PerMap:
     yardstick = evaluation.yardstick
-    shown = evaluation.tables.get(f"shown_places.{family}", lambda: _shown_places(evaluation, family))[:, :, :k]
-    values = divide((shown == 1).sum(axis=2), (shown >= 0).sum(axis=2))
+    regions, top = _regions(yardstick, family), evaluation.top(k)
+    values = np.empty((len(regions), len(top)))
+    for m, (touched, hard) in enumerate(regions):
+        for b in blocks(len(top)):
+            shown = np.where(top[b] >= 0, _place(touched[b], hard, np.arange(len(top[b]))[:, None], top[b]), -1)
+            values[m, b] = divide((shown == 1).sum(axis=1), (shown >= 0).sum(axis=1))
     convention = (
         f"shown items in regions untouched by train / shown items that the map knows, {_SAID[family]}; "
         "mean over users with such items, then over maps"
@@ -132,11 +130,11 @@ def _untouched_share(evaluation: Evaluation, k: int, family: Family) -> PerMap:
 def _held_out_share(yardstick: Yardstick, family: Family) -> float:
     places = yardstick.tables.get(f"test_places.{family}", lambda: _test_places(yardstick, family))
     users, n_users = test_users(yardstick), yardstick.split.test.shape[0]
-    share = divide(
-        _by_user([users[row == 1] for row in places], n_users),
-        _by_user([users[row >= 0] for row in places], n_users),
-    )
-    means = [float(np.nanmean(row)) for row in share if not np.isnan(row).all()]
+    means = []
+    for row in places:
+        new, known = (np.bincount(users[some], minlength=n_users) for some in (row == 1, row >= 0))
+        if known.any():
+            means.append(float(np.nanmean(divide(new, known))))
     return float(np.mean(means)) if means else float("nan")
 
 
@@ -145,15 +143,6 @@ def _test_places(yardstick: Yardstick, family: Family) -> Bytes:
     users, items = test_users(yardstick), yardstick.split.test.indices
     places = [_place(touched, hard, users, items) for touched, hard in _regions(yardstick, family)]
     return np.array(places, dtype=np.int8).reshape(len(places), len(items))
-
-
-def _shown_places(evaluation: Evaluation, family: Family) -> Bytes:
-    """Return (M, U, K): 1 in an untouched region, 0 in a touched one, -1 unknown to the map or no item."""
-    items = evaluation.items
-    users = np.arange(len(items))[:, None]
-    regions = _regions(evaluation.yardstick, family)
-    places = [np.where(items >= 0, _place(touched, hard, users, items), -1) for touched, hard in regions]
-    return np.array(places, dtype=np.int8).reshape(len(places), *items.shape)
 
 
 def _place(touched: Bools, hard: Ints, users: Longs, items: Ints) -> Bytes:
@@ -166,8 +155,3 @@ def _regions(yardstick: Yardstick, family: Family) -> list[tuple[Bools, Ints]]:
     train = yardstick.split.train
     maps = getattr(yardstick, family)
     return yardstick.tables.get(f"regions.{family}", lambda: [(maths.touched(train, m), m.hard) for m in maps])
-
-
-def _by_user(users: list[Longs], n_users: int) -> Doubles:
-    counts = [np.bincount(row, minlength=n_users) for row in users]
-    return np.array(counts, dtype=np.float64).reshape(len(counts), n_users)

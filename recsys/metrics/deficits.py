@@ -3,7 +3,7 @@
 import numpy as np
 
 from recsys import maths, seeds
-from recsys.metrics.picks import blocks, divide, hit_places, picks, test_users
+from recsys.metrics.picks import blocks, picks, recall_by_map, test_users
 from recsys.types import Evaluation, PerMap, TasteMap, Yardstick
 from recsys.types.arrays import Bools, Doubles, Ints
 
@@ -50,21 +50,14 @@ def out_of_bubble_recall(evaluation: Evaluation, k: int) -> PerMap:
     :Cost: M U (T + Z), M maps of Z regions, T held-out positives
     :Source: this project
     """
-    yardstick, n_users = evaluation.yardstick, len(evaluation.items)
-    outside = yardstick.tables.get("outside_bubble", lambda: [_outside(yardstick, m) for m in yardstick.audit_maps])
-    user, rank, place = hit_places(evaluation)
-    user, place = user[rank < k], place[rank < k]
-    found, wanted = (np.zeros((len(outside), n_users)) for _ in range(2))
-    for m, out in enumerate(outside):
-        found[m] = np.bincount(user[out[place]], minlength=n_users)
-        wanted[m] = np.bincount(test_users(yardstick)[out], minlength=n_users)
+    yardstick = evaluation.yardstick
+    outside = yardstick.tables.get("outside_bubble", lambda: _outside(yardstick))
+    values, behind = recall_by_map(evaluation, k, outside, np.inf)
     convention = (
         "hits / all held-out positives in regions with less of the history than of near other communities, audit maps; "
         "mean over users with a history and such positives, then over maps, an empty slate counts 0"
     )
-    sums = {"users": (wanted > 0).sum(), "hits": found.sum(), "held_out": wanted.sum()}
-    behind = {name: float(total) / max(len(outside), 1) for name, total in sums.items()}
-    return PerMap(divide(found, wanted), convention, 1, behind)
+    return PerMap(values, convention, 1, behind)
 
 
 def owed(yardstick: Yardstick, taste_map: TasteMap) -> Doubles:
@@ -76,22 +69,29 @@ def owed(yardstick: Yardstick, taste_map: TasteMap) -> Doubles:
 def _deficits(evaluation: Evaluation, k: int, family: str) -> Doubles:
     yardstick = evaluation.yardstick
     maps = getattr(yardstick, family)
-    mixes = yardstick.tables.get(f"owed.{family}", lambda: [owed(yardstick, m) for m in maps])
+    mixes = _owed_by(yardstick, family)
     shown = picks(evaluation, k)
     values = np.empty((len(maps), shown.shape[0]))
     for m, (taste_map, q) in enumerate(zip(maps, mixes, strict=True)):
         for b in blocks(shown.shape[0]):
-            values[m, b] = maths.deficit(q[b], (shown[b] @ taste_map.assignment).toarray() / k)
+            values[m, b] = maths.deficit(q[b], maths.masses(shown[b], taste_map.assignment) / k)
     return values
 
 
-def _outside(yardstick: Yardstick, taste_map: TasteMap) -> Bools:
-    """Return which held-out positives lie outside of their user's bubble, in the order of the test."""
+def _owed_by(yardstick: Yardstick, family: str) -> list[Doubles]:
+    """Return `owed` by each of a family of maps."""
+    return yardstick.tables.get(f"owed.{family}", lambda: [owed(yardstick, m) for m in getattr(yardstick, family)])
+
+
+def _outside(yardstick: Yardstick) -> list[Bools]:
+    """Return which held-out positives lie outside of their user's bubble, by each audit map, in the test's order."""
     split, users = yardstick.split, test_users(yardstick)
-    beyond = maths.user_mixes(split.train, taste_map.assignment) < owed(yardstick, taste_map)
-    region = taste_map.hard[split.test.indices]
-    history = np.diff(split.train.indptr)[users] > 0
-    return np.asarray(beyond[users, region] & (region >= 0) & history)
+    history, found = np.diff(split.train.indptr)[users] > 0, []
+    for taste_map, due in zip(yardstick.audit_maps, _owed_by(yardstick, "audit_maps"), strict=True):
+        beyond = maths.user_mixes(split.train, taste_map.assignment) < due
+        region = taste_map.hard[split.test.indices]
+        found.append(np.asarray(beyond[users, region] & (region >= 0) & history))
+    return found
 
 
 def communities(yardstick: Yardstick) -> Ints:

@@ -145,11 +145,15 @@ def _vendi(evaluation: Evaluation, k: int, space: str) -> Doubles:
     from recsys.kernels import spectra  # compiled: it is slow to load, and few need it
 
     fill: Any = spectra.spectra  # it has no signature that a checker could read
-    vectors = vectors_of(evaluation.yardstick, space)
-    top = evaluation.top(k)
-    usable = (top >= 0) & _known(vectors)[top]
-    n, rows = usable.sum(axis=1), np.where(usable, top, -1).astype(np.int64)
-    found = np.empty((len(top), min(k, vectors.shape[1])))
+    vectors, top = vectors_of(evaluation.yardstick, space), evaluation.top(k)
+    known, values = _known(vectors), np.empty(len(top))
+
+    def work(b: slice) -> None:
+        usable = (top[b] >= 0) & known[top[b]]
+        n, found = usable.sum(axis=1), np.empty((len(usable), min(k, vectors.shape[1])))
+        fill(vectors, np.where(usable, top[b], -1).astype(np.int64), found)
+        values[b] = np.where(n > 0, effective_number(found, n), np.nan)
+
     with ThreadPoolExecutor(os.cpu_count()) as workers:
-        list(workers.map(lambda b: fill(vectors, rows[b], found[b]), blocks(len(top), PAIRS)))
-    return np.where(n > 0, effective_number(found, n), np.nan)
+        list(workers.map(work, blocks(len(top), PAIRS)))
+    return values

@@ -1,5 +1,8 @@
 """How different the slates of different users are."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from recsys import maths, seeds
@@ -8,6 +11,7 @@ from recsys.metrics.picks import blocks, divide, even_features, weighted_picks
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Longs, Strings
 
+TOGETHER = 1024  # users
 OTHERS = 100  # at most, whose slates everybody's are compared with
 
 
@@ -22,22 +26,26 @@ def fragmentation(evaluation: Evaluation, k: int) -> PerUser:
     :Formula: mean over others v of sqrt(JS(0.999 q_u + 0.001 q_v, 0.999 q_v + 0.001 q_u)), base 2, q as there
     :Range: [0, 1]
     :Better: neither
-    :Cost: U (k f + V F), V others, f features of an item, F of all
+    :Cost: U (k f + V F), V others, f features of an item, F of all, on all cores
     :Source: Vrijenhoek et al. 2022
     """
     yardstick, shown = evaluation.yardstick, weighted_picks(evaluation, np.asarray(1.0 / (np.arange(k) + 1.0)))
     even = even_features(yardstick)
-    featured = (shown @ even).sum(axis=1) > 0
+    featured = shown @ (np.diff(even.indptr) > 0).astype(np.float64) > 0
     order = yardstick.tables.get("order of others", lambda: _order(yardstick.split.seed, yardstick.split.user_ids))
     others = order[featured[order]][:OTHERS]
     theirs = maths.user_mixes(shown[others], even)
     values = np.empty(shown.shape[0])
-    for b in blocks(shown.shape[0]):
+
+    def work(b: slice) -> None:
         mixes, users = maths.user_mixes(shown[b], even), np.arange(b.start, b.stop)
         total = np.zeros(len(users))
         for other, mix in zip(others, theirs, strict=True):
             total += np.where(users == other, 0.0, radio(mixes, mix))
         values[b] = divide(total, len(others) - np.isin(users, others))
+
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        list(workers.map(work, blocks(shown.shape[0], TOGETHER)))
     convention = (
         f"square root of Jensen-Shannon in bits, both mixes smoothed by {BOTH}, features split evenly, items by "
         f"1/rank; mean over at most {OTHERS} other users, then over users with featured slates"

@@ -1,6 +1,6 @@
 """Tables that several metrics of one run share: what is shown to whom, and which of it is a hit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,24 +40,67 @@ def discounts(k: int) -> Doubles:
     return np.asarray(1.0 / np.log2(np.arange(k) + 2.0))
 
 
-def hit_matrix(evaluation: Evaluation, k: int) -> Bools:
-    """Return which of the first k picks are held-out positives, (U, k); slots beyond the slate are misses."""
-    found = evaluation.hits[:, :k]
-    return np.pad(found, ((0, 0), (0, k - found.shape[1])))
-
-
 def hit_places(evaluation: Evaluation) -> Hits:
-    """Return the hits of the whole slates, one by one."""
+    """Return the hits of the whole slates, one by one, by user and rank."""
     return evaluation.tables.get("hit_places", lambda: _hit_places(evaluation))
 
 
+def hits_within(evaluation: Evaluation, k: int) -> Hits:
+    """Return the hits among the first k of each slate, one by one, by user and rank."""
+    found = hit_places(evaluation)
+    if k >= evaluation.items.shape[1]:
+        return found
+    return evaluation.tables.get(f"hits@{k}", lambda: Hits(*(part[found.rank < k] for part in found)))
+
+
+def hit_matrix(evaluation: Evaluation, k: int) -> Bools:
+    """Return which of the first k picks are held-out positives, (U, k); slots beyond the slate are misses."""
+    found, (user, rank, _) = np.zeros((len(evaluation.items), k), dtype=bool), hits_within(evaluation, k)
+    found[user, rank] = True
+    return found
+
+
+def hit_counts(evaluation: Evaluation, k: int) -> Longs:
+    """Return how many of the first k picks are held-out positives, (U,)."""
+    users = len(evaluation.items)
+    return evaluation.tables.get(
+        f"hit_counts@{k}", lambda: np.bincount(hits_within(evaluation, k).user, minlength=users)
+    )
+
+
+def hit_worth(evaluation: Evaluation, weights: Doubles) -> Doubles:
+    """Return the sum of the weights (k,) of the ranks at which a user has hits, first to last, (U,)."""
+    user, rank, _ = hits_within(evaluation, len(weights))
+    return np.asarray(np.bincount(user, weights[rank], len(evaluation.items)), dtype=np.float64)
+
+
 def _hit_places(evaluation: Evaluation) -> Hits:
-    user, rank = np.nonzero(evaluation.hits)
-    test = evaluation.yardstick.split.test
-    keys = test_users(evaluation.yardstick) * test.shape[1] + test.indices
-    order = np.argsort(keys, kind="stable")
-    wanted = user * test.shape[1] + evaluation.items[user, rank]
-    return Hits(user, rank, order[np.searchsorted(keys[order], wanted)])
+    from recsys.kernels import lookups  # compiled: it is slow to load
+
+    items, test = np.ascontiguousarray(evaluation.items, dtype=np.int32), evaluation.yardstick.split.test
+    seen, room = np.zeros(test.shape[1], dtype=np.int64), [np.empty(items.size, dtype=np.int64) for _ in Hits._fields]
+    n = lookups.find_hits(items, test.indptr, test.indices, seen, *room)
+    return Hits(*(part[:n].copy() for part in room))
+
+
+def recall_by_map(
+    evaluation: Evaluation, k: int, marked: Sequence[Bools], most: float
+) -> tuple[Doubles, dict[str, float]]:
+    """Return hits over held-out positives, at most `most` of these, among those that each of M maps marks, (M, U).
+
+    `marked` follow `split.test.indices`. Beside it, means over maps: `users` that have some, `held_out` such positives,
+    `hits` among them.
+    """
+    user, _, place = hits_within(evaluation, k)
+    n_users, owner = len(evaluation.items), test_users(evaluation.yardstick)
+    values, sums = np.empty((len(marked), n_users)), np.zeros(3)
+    for m, some in enumerate(marked):
+        found = np.bincount(user[some[place]], minlength=n_users)
+        wanted = np.bincount(owner[some], minlength=n_users)
+        values[m] = divide(found, np.minimum(wanted, most))
+        sums += (wanted > 0).sum(), found.sum(), wanted.sum()
+    behind = (sums / max(len(marked), 1)).tolist()
+    return values, dict(zip(("users", "hits", "held_out"), behind, strict=True))
 
 
 def over_hits(evaluation: Evaluation, worth: Doubles, weights: Doubles) -> Doubles:
@@ -65,9 +108,7 @@ def over_hits(evaluation: Evaluation, worth: Doubles, weights: Doubles) -> Doubl
 
     `worth` follows `split.test.indices`, `weights` (k,) are those of the ranks.
     """
-    user, rank, place = hit_places(evaluation)
-    inside = rank < len(weights)
-    user, rank, place = user[inside], rank[inside], place[inside]
+    user, rank, place = hits_within(evaluation, len(weights))
     return np.asarray(np.bincount(user, weights[rank] * worth[place], len(evaluation.items)), dtype=np.float64)
 
 
@@ -88,12 +129,14 @@ def owners(matrix: Csr) -> Longs:
 
 def n_test(evaluation: Evaluation) -> Longs:
     """Return how many held-out positives each user has, (U,)."""
-    return np.diff(evaluation.yardstick.split.test.indptr).astype(np.int64)
+    yardstick = evaluation.yardstick
+    return yardstick.tables.get("n_test", lambda: np.diff(yardstick.split.test.indptr).astype(np.int64))
 
 
 def n_train(evaluation: Evaluation) -> Longs:
     """Return how many training positives each user has, (U,)."""
-    return np.diff(evaluation.yardstick.split.train.indptr).astype(np.int64)
+    yardstick = evaluation.yardstick
+    return yardstick.tables.get("n_train", lambda: np.diff(yardstick.split.train.indptr).astype(np.int64))
 
 
 def popularity(yardstick: Yardstick) -> Doubles:

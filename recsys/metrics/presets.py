@@ -19,7 +19,7 @@ from recsys.maths import concentrations
 from recsys.metrics.accuracy import precisions
 from recsys.metrics.ideals import ALPHA, ideal_gains
 from recsys.metrics.novelty import n_histories
-from recsys.metrics.picks import blocks, discounts, divide, hit_matrix, n_test, of_counts, picks, popularity, tested
+from recsys.metrics.picks import blocks, discounts, divide, hit_worth, n_test, of_counts, picks, popularity, tested
 from recsys.metrics.variants import recall_capped
 from recsys.types import Answer, Evaluation, PerCatalogue, PerUser
 from recsys.types.arrays import Doubles
@@ -38,7 +38,7 @@ def of_listed(metric: PerUserMetric, evaluation: Evaluation, k: int) -> PerUser:
 
 def ndcg_of_k(evaluation: Evaluation, k: int) -> PerUser:
     """Return nDCG whose ideal has k hits, however few held-out positives there are."""
-    values = hit_matrix(evaluation, k) @ discounts(k) / discounts(k).sum()
+    values = hit_worth(evaluation, discounts(k)) / discounts(k).sum()
     said = "binary gain, 1/log2(rank + 1), ideal of k hits; mean over tested users"
     return PerUser(tested(evaluation, values), said, 1)
 
@@ -47,7 +47,7 @@ def ndcg_clipped(evaluation: Evaluation, k: int) -> PerUser:
     """Return nDCG with a discount of 1 / log2(max(rank, 2)): the first two places weigh the same."""
     worth = 1.0 / np.log2(np.maximum(np.arange(k) + 1.0, 2.0))
     best = np.concatenate([[0.0], np.cumsum(worth)])
-    values = divide(hit_matrix(evaluation, k) @ worth, best[np.minimum(n_test(evaluation), k)])
+    values = divide(hit_worth(evaluation, worth), best[np.minimum(n_test(evaluation), k)])
     return PerUser(values, "binary gain, 1/log2(max(rank, 2)), ideal of min(k, positives); mean over tested users", 1)
 
 
@@ -86,7 +86,7 @@ def ild_hamming(evaluation: Evaluation, k: int) -> PerUser:
     n = np.diff(shown.indptr).astype(np.float64)
     apart = np.empty(len(n))
     for b in blocks(len(n)):
-        having = (shown[b] @ features).toarray()
+        having = maths.masses(shown[b], features)
         apart[b] = (having * (n[b, None] - having)).sum(axis=1)  # c of n items tell c (n - c) pairs apart
     values = np.where(n == 1, 0.0, divide(apart, n * (n - 1.0) / 2.0))
     return PerUser(values, "differing features, mean over pairs, 0 for one item; mean over users with a slate", 1)

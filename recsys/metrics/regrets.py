@@ -6,14 +6,18 @@ where that is above 0 (1 of an item to itself), and m_j the largest kappa of the
 never a model's own factors: by those, a model may be nearly the best there is whatever it shows.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 
 from recsys import maths
-from recsys.metrics.picks import divide, n_test, vectors_of
+from recsys.metrics.picks import blocks, divide, n_test, vectors_of
 from recsys.types import Evaluation, PerUser, Yardstick
-from recsys.types.arrays import Csr, Doubles, Ints, Longs
+from recsys.types.arrays import Csr, Doubles
 
-DIGITS = 9  # gains alike up to it are equal: the item that comes first by its id is taken
+TOGETHER = 256  # users
 
 _WHO = (
     "1 - F / F of the greedy slate, targets are held-out positives, kappa = squared positive cosine, with what the "
@@ -32,7 +36,7 @@ def slate_regret_features(evaluation: Evaluation, k: int) -> PerUser:
     :Formula: 1 - F(S) / F(S_greedy), F(S) = sum over j held out of max(m_j, max over i in S of kappa(i, j))
     :Range: [1 - 1 / (1 - 1/e), 1]
     :Better: less
-    :Cost: U T I (F + k) once, T held-out positives, F features
+    :Cost: U T I (F + k) once, T held-out positives, F features, on all cores
     :Source: this project; after Nemhauser, Wolsey and Fisher 1978
     """
     return PerUser(_regrets(evaluation, k, "features"), f"item features: {_WHO}", -1)
@@ -46,26 +50,25 @@ def slate_regret_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
     :Formula: 1 - F(S) / F(S_greedy), F(S) = sum over j held out of max(m_j, max over i in S of kappa(i, j))
     :Range: [1 - 1 / (1 - 1/e), 1]
     :Better: less
-    :Cost: U T I (d + k) once, T held-out positives, d = 64
+    :Cost: U T I (d + k) once, T held-out positives, d = 64, on all cores
     :Source: this project; after Nemhauser, Wolsey and Fisher 1978
     """
     return PerUser(_regrets(evaluation, k, "cooccurrence"), f"co-occurrence in train: {_WHO}", -1)
 
 
 def _regrets(evaluation: Evaluation, k: int, space: str) -> Doubles:
+    from recsys.kernels import facilities  # compiled: it is slow to load, and few need it
+
+    fill: Any = facilities.of_slates  # it has no signature that a checker could read
     yardstick = evaluation.yardstick
     table, test, top = vectors_of(yardstick, space), _targets(yardstick), evaluation.top(k)
     if not table.any():
         return np.full(len(top), np.nan)
     known = yardstick.tables.get(f"known {space}", lambda: _stood_for(yardstick, table))
     best = yardstick.tables.get(f"greedy {space}@{k}", lambda: _greedy_values(yardstick, table, known, k))
-    found = np.full(len(top), np.nan)
-    for u in np.flatnonzero(n_test(evaluation)):
-        place = slice(test.indptr[u], test.indptr[u + 1])
-        shown = top[u][top[u] >= 0]
-        near = _kappa(table, shown, test.indices[place]).max(axis=0, initial=0.0)
-        found[u] = np.maximum(known[place], near).sum()
-    return 1.0 - divide(found, best)
+    found = np.empty(len(top))
+    fill(table, np.ascontiguousarray(top), test.indptr, test.indices, known, found)
+    return 1.0 - divide(np.where(n_test(evaluation) > 0, found, np.nan), best)
 
 
 def _targets(yardstick: Yardstick) -> Csr:
@@ -86,34 +89,23 @@ def _stood_for(yardstick: Yardstick, table: Doubles) -> Doubles:
 
 def _greedy_values(yardstick: Yardstick, table: Doubles, known: Doubles, k: int) -> Doubles:
     """Return F of each user's greedy slate, (U,); 0 without held-out positives."""
+    from recsys.kernels import facilities
+
+    fill: Any = facilities.of_greedy
     split, test = yardstick.split, _targets(yardstick)
     order, met = np.argsort(split.item_ids, kind="stable"), split.met
-    place, ordered, values = np.argsort(order), table[order], np.zeros(len(split.user_ids))
-    for u in np.flatnonzero(np.diff(test.indptr)):
-        part = slice(test.indptr[u], test.indptr[u + 1])
-        kappa = _kappa(ordered, np.arange(len(order)), place[test.indices[part]])
-        kappa[~split.available[order]] = 0.0
-        kappa[place[met.indices[met.indptr[u] : met.indptr[u + 1]]]] = 0.0
-        values[u] = _greedy_value(kappa, known[part], k)
+    place, ordered, barred = np.argsort(order), table[order], ~split.available[order]
+    targets, met_places, columns = (
+        place[test.indices],
+        place[met.indices],
+        np.ascontiguousarray(ordered.T, dtype=np.float32),
+    )
+    values = np.empty(test.shape[0])
+
+    def work(b: slice) -> None:
+        starts, met_starts = (m.indptr[b.start : b.stop + 1] for m in (test, met))
+        fill(ordered, columns, starts, targets, known, barred, met_starts, met_places, k, values[b])
+
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        list(workers.map(work, blocks(len(values), TOGETHER)))
     return values
-
-
-def _greedy_value(kappa: Doubles, covered: Doubles, k: int) -> float:
-    """Return F of k greedy picks from the rows of `kappa` (N, T), with targets `covered` (T,) to begin with.
-
-    Gains only fall: an old one is a bound, and whoever is first and keeps it when asked again is the best.
-    """
-    bounds = np.maximum(kappa - covered, 0.0).sum(axis=1).round(DIGITS)
-    for _ in range(min(k, len(kappa))):
-        pick = bounds.argmax()
-        while (gain := np.maximum(kappa[pick] - covered, 0.0).sum().round(DIGITS)) < bounds[pick]:
-            bounds[pick] = gain
-            pick = bounds.argmax()
-        covered = np.maximum(covered, kappa[pick])
-    return float(covered.sum())
-
-
-def _kappa(table: Doubles, items: Ints | Longs, targets: Ints | Longs) -> Doubles:
-    near = np.clip(table[items] @ table[targets].T, 0.0, 1.0) ** 2
-    near[items[:, None] == targets] = 1.0
-    return near

@@ -10,7 +10,7 @@ from recsys import maths
 from recsys.maths.surprises import cooccurrence_surprise
 from recsys.metrics.picks import (
     blocks,
-    hit_places,
+    hits_within,
     n_test,
     n_train,
     over_hits,
@@ -113,8 +113,7 @@ def serendipity_popularity(evaluation: Evaluation, k: int) -> PerUser:
     """
     yardstick = evaluation.yardstick
     usual = yardstick.tables.get("popular_chance", lambda: _popular_chance(popularity(yardstick)))
-    user, rank, place = hit_places(evaluation)
-    user, rank, place = (part[rank < k] for part in (user, rank, place))
+    user, rank, place = hits_within(evaluation, k)
     n_items = len(usual)
     more = np.maximum((n_items - rank) / n_items - usual[yardstick.split.test.indices[place]], 0.0)
     values = np.bincount(user, more, minlength=len(evaluation.items)) / k
@@ -152,7 +151,7 @@ def _new_feature(yardstick: Yardstick) -> Bools:
         place = slice(split.test.indptr[b.start], split.test.indptr[b.stop])
         found = features[split.test.indices[place]]
         sizes = np.diff(found.indptr)
-        known = (split.train[b] @ features).toarray() > 0
+        known = maths.masses(split.train[b], features) > 0
         entry = np.repeat(np.arange(len(sizes)), sizes)
         fresh = ~known[test_users(yardstick)[place][entry] - b.start, found.indices]
         new[place] = np.bincount(entry[fresh], minlength=len(sizes)) > 0

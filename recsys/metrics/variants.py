@@ -6,7 +6,7 @@ A config names them by their place, `recsys.metrics.variants:recall_capped`; a r
 import numpy as np
 
 from recsys.maths import concentrations
-from recsys.metrics.picks import discounts, divide, hit_matrix, n_test, of_counts
+from recsys.metrics.picks import discounts, divide, hit_counts, hit_worth, n_test, of_counts
 from recsys.types import Evaluation, PerCatalogue, PerUser
 from recsys.types.arrays import Doubles
 
@@ -22,13 +22,13 @@ def ndcg_full_ideal(evaluation: Evaluation, k: int) -> PerUser:
     """
     positives = n_test(evaluation)
     best = np.concatenate([[0.0], np.cumsum(1.0 / np.log2(np.arange(positives.max(initial=0)) + 2.0))])
-    values = divide(hit_matrix(evaluation, k) @ discounts(k), best[positives])
+    values = divide(hit_worth(evaluation, discounts(k)), best[positives])
     return PerUser(values, f"binary gain, 1/log2(rank + 1), ideal of all held-out positives; {_WHO}", 1)
 
 
 def recall_capped(evaluation: Evaluation, k: int) -> PerUser:
     """Hits over min(k, held-out positives), in [0, 1] (Liang et al. 2018)."""
-    values = divide(hit_matrix(evaluation, k).sum(axis=1), np.minimum(n_test(evaluation), k))
+    values = divide(hit_counts(evaluation, k), np.minimum(n_test(evaluation), k))
     return PerUser(values, f"hits / min(k, held-out positives); {_WHO}", 1)
 
 

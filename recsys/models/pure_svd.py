@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.maths import singular_vectors
+from recsys.maths import right_singular_vectors
 from recsys.models.by_factors import ByFactors
 from recsys.models.checks import Need, at_least_one, enough_memory, for_factors, some_positives
 from recsys.types.arrays import Csr
@@ -37,19 +37,16 @@ class PureSVD:
         return for_factors(train, self.factors, _BYTES_PER_FACTOR)
 
     def fit(self, train: Csr, side: Side | None = None) -> ByFactors:
-        """Fit to the positives, (U, I), with one BLAS thread: its number changes the last bits.
+        """Fit to the positives, (U, I), the same bits on any number of cores.
 
         Raises:
             RecsysError: if there are no positives, or the factors are too large for the memory of this machine.
         """
-        from threadpoolctl import threadpool_limits
-
         some_positives("pure_svd", train)
         enough_memory("pure_svd", self.need(train))
-        with threadpool_limits(1, user_api="blas"):
-            _, values, right = singular_vectors(train, min(self.factors, min(train.shape)))
-            items = np.ascontiguousarray(right[:, values > 0], dtype=np.float32)
-            users = np.asarray(train.astype(np.float64) @ items)
+        values, right = right_singular_vectors(train, min(self.factors, min(train.shape)))
+        items = np.ascontiguousarray(right[:, values > 0], dtype=np.float32)
+        users = np.asarray(train.astype(np.float64) @ items)
         liked = np.diff(train.indptr) > 0
         users[~liked] = typical = users[liked].mean(axis=0)
         return ByFactors(

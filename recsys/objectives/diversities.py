@@ -57,7 +57,7 @@ def volume(
     at = rows(pool)
     # A zero row would have K = ridge on the diagonal: its quality lifts that to 1, like everyone's.
     lone = pool.context.everybody.tables.get(f"lone {space}", lambda: np.asarray(~table.any(axis=1)))
-    lift = np.where(lone[at], 1.0 / np.sqrt(max(ridge, 1e-6)), 1.0).astype(np.float32)
+    lift = np.where(lone[at], 1.0 / np.sqrt(max(ridge, 1e-6)), 1.0).astype(np.float32) if lone.any() else None
     return Volume(table, at, "log", quality=lift, ridge=ridge, window=window)
 
 

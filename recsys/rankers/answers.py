@@ -1,6 +1,6 @@
 """What a ranker answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recsys.types.arrays import Floats, Longs
@@ -21,28 +21,30 @@ class Answer:
     policy: str  # names model, data, blend, scales and settings: equal names, equal policies
     unknown_items: tuple[str, ...]  # ids that the ranker does not know: left out of the ranking,
     unknown_history: tuple[str, ...]  # or of the history
-    name_at: Callable[[int], str] = field(repr=False)  # the id of the candidate of a rank
+    unmet: Mapping[str, int]  # guards that are not met, by how many picks or slots; {} if all are
+    notes: tuple[str, ...]  # a plain sentence about each of them
+    best: Callable[[], Sequence[str]] = field(repr=False)  # the first k by relevance of all that may be shown
     explain: Callable[[], tuple[str, ...]] = field(repr=False)
 
     @property
     def displaced(self) -> tuple[str, ...]:
-        """What would stand in the slate instead of each pick by relevance alone, (k,); "" for what would anyway."""
-        return displaced_by(self.places.tolist(), self.name_at)
+        """What each pick keeps out of the slate that relevance alone would make, (k,); "" for what stands in both."""
+        return displaced_by(self.items, self.best())
 
     def sentences(self) -> tuple[str, ...]:
         """Return a plain sentence or two about each pick: the nearest liked item, and what is new to the user."""
         return self.explain()
 
 
-def displaced_by(places: Sequence[int], names: Callable[[int], str]) -> tuple[str, ...]:
-    """Return what each pick displaces, (k,), from the ranks of the picks by relevance alone, from 1.
+def displaced_by(picks: Sequence[str], best: Sequence[str]) -> tuple[str, ...]:
+    """Return what each pick displaces, (k,): `best` is the slate by relevance alone, of what may be shown at all.
 
-    A pick whose rank is within the first k stands there by relevance too: "". The others, in their order, take the
-    places of the first k that are not shown, the most relevant first; `names` gives the id of a rank.
+    A pick that is among them displaces nothing: "". Each of the others has one of those that are not shown. Which one
+    is a matter of order: the first of these picks has the most relevant of them, which was there to be picked and
+    passed over, and never came later.
 
-    >>> displaced_by([1, 7, 3, 5], str)
-    ('', '2', '', '4')
+    >>> displaced_by(["a", "g", "c", "e"], ["a", "b", "c", "d"])
+    ('', 'b', '', 'd')
     """
-    k = len(places)
-    lost = iter([rank for rank in range(1, k + 1) if rank not in places])
-    return tuple("" if place <= k else names(next(lost)) for place in places)
+    lost = iter([item for item in best if item not in picks])
+    return tuple("" if pick in best else next(lost) for pick in picks)

@@ -1,5 +1,7 @@
 """Why a pick is there, in plain words that are true."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from recsys.maths import cooccurrence_vectors, mostly_untouched
@@ -11,21 +13,24 @@ LEAST = 1e-6  # a cosine below it is none
 
 
 def sentences(
-    context: Context, picks: Ints, history: Ints, contributions: Floats, objectives: tuple[str, ...]
-) -> tuple[str, ...]:
+    context: Context, picks: Ints, history: Ints, contributions: Floats, objectives: tuple[str, ...],
+    pinned: Collection[int] = (),
+) -> tuple[str, ...]:  # fmt: skip
     """Return a text for each of `picks` (k,), codes as those of `history` (h,).
 
     "Because you liked X.": X is the item of the history that is nearest to the pick by co-occurrence (the first of
     equals), if any is near at all. "From F, new to you.": F is the feature of the pick that the fewest items have of
     those that no item of the history has; where items have no features, or the pick no new one, "From a part of the
     catalogue that is new to you." if most own maps have the pick in a region that the history never touched. Where
-    neither can be said, the objective that added most.
+    neither can be said, the objective that added most. Of what is `pinned` (items) no liking is the reason, but "Its
+    place is kept for it.".
     """
     near = _nearest(context, picks, history)
     new = _new(context, picks, history)
     said = []
     for r in range(len(picks)):
-        parts = [part for part in (near[r], new[r]) if part]
+        first = "Its place is kept for it." if picks[r] in pinned else near[r]
+        parts = [part for part in (first, new[r]) if part]
         if not parts:
             parts = [f"Chosen mostly for {objectives[int(contributions[r].argmax())].replace('_', ' ')}."]
         said.append(" ".join(parts))

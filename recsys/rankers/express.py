@@ -47,15 +47,16 @@ class Express:
         self.weight = np.array([[float(part.weight) * scales[part.name] for part in self.parts]])
         self.unread = np.zeros(self.weight.shape)  # deviations: nobody asks for them
         self.terms = self._terms(context)
-        self.memo = Tables(2)
+        self.memo = Tables(3)
         self.laid: dict[tuple[int, int], list[Any]] = {}
         self._lay(1, policy.k)  # first: objectives make their tables
         self.want = _negative_space(context, self.parts)
         self.gains = _gains(context, self.parts)
 
-    def pick(self, asker: Asker, candidates: Candidates, k: int, seed: int) -> Picks:
-        """Return what `recsys.rankers.picks.pick` returns."""
-        policy, n, k = self.policy, len(candidates.items), min(k, len(candidates.items))
+    def pick(self, asker: Asker, candidates: Candidates, k: int, seed: int, asked: rules.Rules = rules.NONE) -> Picks:
+        """Return what `recsys.rankers.picks.pick` returns; `asked` is what its guards come to for the candidates."""
+        policy, n, guarded = self.policy, len(candidates.items), asked is not rules.NONE
+        k = k if guarded else min(k, n)
         laid = list(self.laid.get((n, k)) or self._lay(n, k))
         rows = candidates.items.astype(np.int64)[None, None]
         laid[MODULAR] = gains = np.empty((len(self.gains), 1, n), np.float32)
@@ -71,11 +72,15 @@ class Express:
             uniforms = seeds.uniforms(seed, "slots", np.array([[key_of(asker)]], np.uint64), np.arange(k))
         picks, contributions = np.empty((1, k), np.int64), np.empty((1, k, len(self.parts)), np.float32)
         chances = np.empty((1, k), np.float32)
+        if guarded:
+            picks[:], chances[:] = -1, 0.0  # slots that nobody may take, and chances of pinned picks, are not written
         self.kernel(
-            np.array([n]), self.weight, *laid, FREE, k, float(policy.temperature), float(policy.epsilon), uniforms,
-            False, picks, contributions, chances, self.unread,
+            np.array([n]), self.weight, *laid, asked.arrays() if guarded else FREE, k, float(policy.temperature),
+            float(policy.epsilon), uniforms, False, picks, contributions, chances, self.unread,
         )  # fmt: skip
         places, parts = picks[0], contributions[0]
+        if guarded and places[-1] < 0:
+            places, parts, chances = places[places >= 0], parts[places >= 0], chances[:, places >= 0]
         if policy.order == "relevance":
             order = np.argsort(places, kind="stable")
             places, parts = places[order], parts[order]

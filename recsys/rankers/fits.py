@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 
 from recsys import blends
+from recsys.guards import items_by_feature
 from recsys.maths import gram
 from recsys.pools import candidates, context
 from recsys.rankers.explanations import vectors_of
+from recsys.rankers.limits import limit
 from recsys.rankers.policies import Policy
 from recsys.rankers.requests import context_among
 from recsys.rankers.retrievals import hard_region
 from recsys.slates import SAMPLE, Scale, fit_scales
-from recsys.types import Context, Pool, RecsysError, Scorer, Split, TasteMap
+from recsys.types import Context, Guard, Pool, RecsysError, Scorer, Split, TasteMap
 
 
 def plain(blend: blends.Blend) -> dict[str, Any]:
@@ -36,9 +38,16 @@ def plain(blend: blends.Blend) -> dict[str, Any]:
     return told
 
 
-def surroundings(split: Split, model: Scorer | None, maps: Sequence[TasteMap] | None, seed: int) -> Context:
-    """Return the context that requests are among, its maps made."""
+def surroundings(
+    split: Split, model: Scorer | None, maps: Sequence[TasteMap] | None, seed: int, guards: Sequence[Guard], k: int
+) -> Context:
+    """Return the context that requests are among, its maps made; but first see whether guards can hold in it.
+
+    Raises:
+        RecsysError: as a guard says.
+    """
     around = context(split, model, maps=maps, seed=seed)
+    limit(guards, around, k)
     _ = around.maps
     return around
 
@@ -69,8 +78,10 @@ def scales_of(
 
 
 def prime(around: Context, model: Scorer | None) -> None:
-    """Make what requests and sentences need beside what the blend's objectives made already."""
+    """Make what requests, their guards and sentences need beside what the blend's objectives made already."""
     vectors_of(around)
+    if around.items is not None:
+        items_by_feature(around, around.items)
     for m in range(len(around.maps)):
         hard_region(around, m)
     factors = None if model is None else model.factors

@@ -6,17 +6,19 @@ approximate, and how much of it is measured.
 """
 
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Real
 
 import numpy as np
 
 from recsys import seeds
-from recsys.maths import top
+from recsys.maths import NEVER, top
 from recsys.models.by_factors import ByFactors
 from recsys.rankers.policies import Policy
 from recsys.rankers.requests import Asker, Candidates, row_of
-from recsys.rankers.retrievals import factor_of, met_by, retrieve, score_items, ties
+from recsys.rankers.retrievals import best_of, factor_of, met_by, retrieve, score_items, ties
 from recsys.types import Context, RecsysError, Scorer
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints, Longs
 from recsys.types.extras import needs_extra
@@ -99,18 +101,28 @@ def index_for(
 
 
 def retrieve_by(
-    index: Index, model: Scorer, context: Context, available: Bools, policy: Policy, asker: Asker
-) -> Candidates:
-    """Return what `retrieve` returns of the items that the index finds."""
+    index: Index, model: Scorer, context: Context, available: Bools, policy: Policy, asker: Asker, histories: Csr,
+    closed: Sequence[Bools] = (), pinned: Sequence[int] = (), needed: Sequence[tuple[Ints, int]] = (),
+) -> Candidates:  # fmt: skip
+    """Return what `retrieve` returns of the items that the index finds.
+
+    What is pinned is found for sure, and so is all of a group of which less is found than is needed.
+    """
     assert isinstance(model, ByFactors)
-    factor = factor_of(model.factors, context, asker)
-    order, met = _order(index.centres, factor), met_by(context, policy, asker)
-    codes = _nearest(index.lists, order, index.probes, policy.n, available, met)
+    factor, items = factor_of(model.factors, context, asker), np.asarray(model.factors.item_factors)
+    may = partial(_may, available, closed, met_by(context, policy, asker))
+    codes = _nearest(index.lists, _order(index.centres, factor), index.probes, policy.n, may)
+    if pinned or needed:
+        few = [members for members, least in needed if np.isin(codes, members).sum() < least]
+        more = np.concatenate([np.array(pinned, np.int32), *few])
+        codes = np.union1d(codes, more[may(more)])
+        scores = np.full(len(items), NEVER)
+        scores[codes] = score_items(items[codes], factor)
+        return best_of(scores, context, policy, histories, pinned, needed)
     n = min(policy.n, len(codes))
     if not n:
         return Candidates(codes, np.zeros(0, np.float32))
-    scores = score_items(np.asarray(model.factors.item_factors)[codes], factor)
-    found, best = top(scores[None], n, ties(context, policy)[codes])
+    found, best = top(score_items(items[codes], factor)[None], n, ties(context, policy)[codes])
     return Candidates(codes[found[0]], best[0])
 
 
@@ -119,18 +131,26 @@ def _order(centres: Floats, factor: Floats) -> Longs:
     return np.argsort(-score_items(centres, factor))
 
 
-def _nearest(lists: Csr, order: Longs, probes: int, n: int, available: Bools, met: Ints) -> Ints:
+def _may(available: Bools, closed: Sequence[Bools], met: Ints, codes: Ints) -> Bools:
+    """Return which of the codes are available, not closed, (I,) each, and not met."""
+    may = available[codes] & ~np.isin(codes, met)
+    for some in closed:
+        may &= ~some[codes]
+    return may
+
+
+def _nearest(lists: Csr, order: Longs, probes: int, n: int, may: Callable[[Ints], Bools]) -> Ints:
     """Return what may be retrieved of the first `probes` lists in that order, and of further ones until it is n items.
 
     Of all of them where less is left: that is exact retrieval.
     """
     codes = np.concatenate([row_of(lists, row) for row in order[:probes].tolist()])
-    codes = codes[available[codes] & ~np.isin(codes, met)]
+    codes = codes[may(codes)]
     for row in order[probes:].tolist():
         if len(codes) >= n:
             break
         more = row_of(lists, row)
-        codes = np.concatenate([codes, more[available[more] & ~np.isin(more, met)]])
+        codes = np.concatenate([codes, more[may(more)]])
     return codes
 
 
@@ -177,7 +197,8 @@ def _found(
         order = _order(centres, factor_of(model.factors, context, asks))
         place[order] = np.arange(len(order))
         places = place[label[best]]
-        places[np.isin(best, _nearest(lists, order, 1, policy.n, available, met_by(context, policy, asks)))] = 0
+        may = partial(_may, available, (), met_by(context, policy, asks))
+        places[np.isin(best, _nearest(lists, order, 1, policy.n, may))] = 0
         if len(best):
             shares[row] = np.bincount(places, minlength=len(order)).cumsum() / len(best)
         scored += sizes[order].cumsum()

@@ -1,14 +1,15 @@
 """The slate of one request, by the library's own re-ranking: any blend of any objectives."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from recsys.rankers.limits import padded
 from recsys.rankers.policies import Policy
 from recsys.rankers.requests import Asker, Candidates, context_for
 from recsys.slates import rerank
-from recsys.types import Context, Pool
+from recsys.types import Context, Guard
 from recsys.types.arrays import Floats, Longs
 
 
@@ -23,16 +24,19 @@ class Picks(NamedTuple):
 
 def pick(
     context: Context, blend: Mapping[str, Any], scales: Mapping[str, float] | None, policy: Policy,
-    asker: Asker, candidates: Candidates, k: int, seed: int,
+    asker: Asker, candidates: Candidates, k: int, seed: int, guards: Sequence[Guard] = (),
 ) -> Picks:  # fmt: skip
-    """Return what `recsys.rerank` picks for one user of `candidates`: k of them at most."""
+    """Return what `recsys.rerank` picks for one user of `candidates`: k of them at most.
+
+    With guards, slots are k, as in a pool with a user of fewer candidates; without, no more than there are candidates.
+    """
     around = context_for(context, asker, context.seed + seed - policy.seed)
-    pool = Pool(np.zeros(1, np.int32), candidates.items[None], candidates.scores[None], around)
+    pool = padded(candidates, k if guards else 0, around)
     slates = rerank(
-        pool, blend, min(k, len(candidates.items)), scale=scales, order=policy.order,  # type: ignore[arg-type]
+        pool, blend, min(k, pool.items.shape[1]), scale=scales, guards=guards, order=policy.order,  # type: ignore[arg-type]
         temperature=policy.temperature, epsilon=policy.epsilon, seed=seed, threads=1,
     )  # fmt: skip
     place = {code: at for at, code in enumerate(candidates.items.tolist())}
-    places = np.array([place[code] for code in slates.items[0].tolist()], dtype=np.int64)
-    chances = None if slates.log_propensity is None else slates.log_propensity[0]
-    return Picks(places, slates.contributions[0], slates.objectives, chances)
+    places = np.array([place[code] for code in slates.items[0].tolist() if code >= 0], dtype=np.int64)
+    chances = None if slates.log_propensity is None else slates.log_propensity[0, : len(places)]
+    return Picks(places, slates.contributions[0, : len(places)], slates.objectives, chances)

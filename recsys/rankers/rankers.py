@@ -10,19 +10,22 @@ from typing import Any
 import numpy as np
 
 from recsys.blends import Blend
+from recsys.kernels import rules
 from recsys.rankers import fits, stores
 from recsys.rankers.answers import Answer
+from recsys.rankers.batches import guards_of_each, who_asks
 from recsys.rankers.explanations import sentences
 from recsys.rankers.express import Express, express
 from recsys.rankers.indexes import Index, index_for, retrieve_by
+from recsys.rankers.limits import Limits, allowed, distances, limit, notes, padded, pinned, ready, told, unmet
 from recsys.rankers.picks import pick
 from recsys.rankers.policies import Policy
 from recsys.rankers.records import name_policy, parts_of
 from recsys.rankers.requests import Asker, Candidates, Id, Ids, asker, candidates, codes_by_number, context_for
 from recsys.rankers.retrievals import retrieve, ties
 from recsys.slates import Scale
-from recsys.types import Context, Pool, RecsysError, Scorer, Split, TasteMap
-from recsys.types.arrays import Bools
+from recsys.types import Context, Guard, Pool, RecsysError, Rule, Scorer, Split, TasteMap
+from recsys.types.arrays import Bools, Ints
 from recsys.types.numbers import whole
 
 
@@ -41,7 +44,11 @@ class Ranker:
     policy: Policy
     available: Bools = field(repr=False)  # (I,) what may be retrieved
     name: str  # of the policy: sixteen characters
+    guards: tuple[Guard, ...] = ()  # of every request
     index: Index | None = None  # None: retrieval is exact
+    _limits: Limits = field(init=False, repr=False)
+    _open: Bools = field(init=False, repr=False)  # (I,) what is available and not excluded by the guards
+    _needed: tuple[tuple[Ints, int], ...] = field(init=False, repr=False)  # groups, and how many of each they ask for
     _items: Ids = field(init=False, repr=False)
     _users: Ids = field(init=False, repr=False)
     _express: Express | None = field(init=False, repr=False)
@@ -54,6 +61,10 @@ class Ranker:
         by_number = self.context.tables.get("codes by number", lambda: codes_by_number(ids))
         object.__setattr__(self, "_items", Ids(ids, by_number))
         object.__setattr__(self, "_users", Ids(self.context.user_ids))
+        self.context.tables.get("codes of items", lambda: self._items.codes)
+        object.__setattr__(self, "_limits", limit(self.guards, self.context, self.policy.k))
+        object.__setattr__(self, "_open", self._limits.opened(self.available))
+        object.__setattr__(self, "_needed", self._limits.needed())
         ties(self.context, self.policy)
         object.__setattr__(self, "_express", express(self.context, self.blend, self.scales, self.policy))
         self._touch()
@@ -76,6 +87,7 @@ class Ranker:
         seed: int = 0,
         history: str = "exclude",
         reach: float = 0.0,
+        guards: Sequence[Guard] = (),
         recall: float = 1.0,
     ) -> "Ranker":
         """Return the ranker of a fitted model and a blend, for the users and items of `split`.
@@ -84,28 +96,29 @@ class Ranker:
         (`recsys.splits.whole`) and give that split. Scale constants are fitted on the candidates of at most 2,048
         evenly spaced users: the model's n best, or those of `pool`, made of a sample of scores with
         `Pool.from_frame(..., split=split)`. Scores that come with requests are on that scale; with `pool`, a model is
-        not needed, and a ranker without one only re-ranks.
+        not needed, and a ranker without one only re-ranks. `guards` (`recsys.guards`) hold for every request; a slot
+        that is kept for an item is not there where a request asks for a shorter slate.
 
         With `recall` below 1, `rank` retrieves by an index (extra `index`) that finds this share of the n best, on
         average over users; `index` of the ranker says what it found of those of 256 users. 1 is exact.
 
         Raises:
-            RecsysError: for whatever `recsys.rerank` or `recsys.candidates` would refuse, weights per user, a pool of
-                another split, neither a model nor a pool, or an index where there are no factors, or with `reach`.
+            RecsysError: for whatever `recsys.rerank` or `recsys.candidates` would refuse, weights per user, a guard
+                that no config could name, a pool of another split, neither a model nor a pool, or an index where
+                there are no factors, or with `reach`.
         """
         policy = Policy(k, n, order, temperature, epsilon, seed, history, reach)
-        told = fits.plain(blend)
+        settings = {"blend": fits.plain(blend), "policy": asdict(policy), **_told(guards)}
         if not isinstance(split, Split):
             raise RecsysError(
                 f"ranker: found a {type(split).__name__}, expected a Split: recsys.splits.whole makes one"
             )
-        around = fits.surroundings(split, model, maps, seed)
-        index = index_for(model, around, split.available, policy, recall)
-        scales = fits.scales_of(around, split, model, pool, told, scale, policy)
+        around = fits.surroundings(split, model, maps, seed, guards, k)
+        index = index_for(model, around, limit(guards, around, k).opened(split.available), policy, recall)
+        scales = fits.scales_of(around, split, model, pool, settings["blend"], scale, policy)
         fits.prime(around, model)
-        settings = {"blend": told, "scales": scales, "policy": asdict(policy)}
-        name = name_policy(parts_of(model, around, split.available, index), settings)
-        return cls(model, around, told, scales, policy, split.available, name, index)
+        name = name_policy(parts_of(model, around, split.available, index), {**settings, "scales": scales})
+        return cls(model, around, settings["blend"], scales, policy, split.available, name, tuple(guards), index)
 
     def save(self, folder: str | Path) -> Path:
         """Write the ranker to `folder`, whole or not at all; one that is there already is replaced. No pickles.
@@ -114,6 +127,7 @@ class Ranker:
             RecsysError: if the model is of no class of this library, or `folder` is something else than a saved ranker.
         """
         settings = {"blend": dict(self.blend), "scales": dict(self.scales), "policy": asdict(self.policy)}
+        settings |= _told(self.guards)
         parts = parts_of(self.model, self.context, self.available, self.index)
         return stores.save(parts, settings, self.name, Path(folder))
 
@@ -122,16 +136,17 @@ class Ranker:
         """Return the ranker that `save` wrote to `folder`, ready for requests: what it compiles is compiled.
 
         Its arrays are mapped from the files, so that processes share them. With `verify` every file is read and
-        held against its checksum (`recsys warmup` does so); without, only its header and size are. Objectives of
-        somebody's own ("package.module:function") are imported only if `own` names them: a folder cannot run code.
+        held against its checksum (`recsys warmup` does so); without, only its header and size are. Objectives and
+        guards of somebody's own ("package.module:function") are imported only if `own` names them: a folder cannot
+        run code.
 
         Raises:
-            RecsysError: if the folder is damaged, of a newer format, no saved ranker, or names other objectives.
+            RecsysError: if the folder is damaged, of a newer format, no saved ranker, or names others of these.
         """
         parts, context, settings, name = stores.load(Path(folder), verify, own)
         model, index = (one[0] if one else None for one in (parts.models, parts.indexes))
-        told = (settings["blend"], settings["scales"], settings["policy"])
-        return cls(model, context, *told, parts.available, name, index)
+        decided = (settings["blend"], settings["scales"], settings["policy"])
+        return cls(model, context, *decided, parts.available, name, settings["guards"], index)
 
     def rerank(
         self,
@@ -142,19 +157,23 @@ class Ranker:
         history: Iterable[Id] | None = None,
         k: int | None = None,
         seed: int | None = None,
+        guards: Sequence[Guard] = (),
     ) -> Answer:
         """Return the slate of one request whose candidates and scores are the caller's; more is better.
 
         Who asks is a `user` whom it knows, or anybody with a `history` of liked items, or with neither somebody of
         whom nothing is known. Candidates may come in any order; equal scores keep theirs. Items that it does not know
         are left out and reported (`Answer.unknown_items`). `{"relevance": 1}` gives the order of the scores.
+        `guards` hold for this request, beside those of the ranker; what cannot be met is met in the order that
+        `recsys.guards` says, and told (`Answer.unmet`).
 
         Raises:
             RecsysError: for an unknown user, both user and history, scores that do not go with the items, an item that
-                is there twice, or a k below 1.
+                is there twice, a k below 1, or as a guard says.
         """
         asks = asker(self.context, self._users, self._items, user, history)
-        return self._answer(asks, candidates(self._items, items, scores), k, seed)
+        k = self._length(k)
+        return self._answer(asks, candidates(self._items, items, scores), k, seed, self._held(guards, k))
 
     def rank(
         self,
@@ -163,12 +182,15 @@ class Ranker:
         history: Iterable[Id] | None = None,
         k: int | None = None,
         seed: int | None = None,
+        guards: Sequence[Guard] = (),
     ) -> Answer:
         """Return the slate of one request, from retrieval on: the model's n best of what was not met, re-ranked.
 
         A new history is folded in exactly: the history of a user of the training data gets that user's scores.
+        `guards` are as for `rerank`. What `exclude` and `require` close takes no place among the n. What is pinned has
+        one, and so have the best of a group that `at_least` needs, if they are available, not met and not closed.
 
-        With an `index`, those of them that it finds.
+        With an `index`, those of them that it finds; all that is pinned, and as many of a group as it needs.
 
         Raises:
             RecsysError: as `rerank` does, and if the ranker has no model.
@@ -177,9 +199,13 @@ class Ranker:
             raise RecsysError("ranker: it has no model to rank with, expected items and scores: Ranker.rerank")
         asks = asker(self.context, self._users, self._items, user, history)
         own = context_for(self.context, asks).need_train("a ranker")
-        among = (self.model, self.context, self.available, self.policy, asks)
-        found = retrieve(*among, own) if self.index is None else retrieve_by(self.index, *among)
-        return self._answer(asks, found, k, seed)
+        k = self._length(k)
+        held = self._held(guards, k)
+        closed = held.closed[len(self._limits.closed) :]  # the request's
+        needed = self._needed + held.needed(len(self._limits.rules))
+        among = (self.model, self.context, self._open, self.policy, asks, own, closed, held.pinned, needed)
+        found = retrieve(*among) if self.index is None else retrieve_by(self.index, *among)
+        return self._answer(asks, found, k, seed, held)
 
     def rerank_many(
         self,
@@ -190,19 +216,22 @@ class Ranker:
         histories: Sequence[Iterable[Id]] | None = None,
         k: int | None = None,
         seed: int | None = None,
+        guards: Sequence[Sequence[Guard]] | None = None,
     ) -> tuple[Answer, ...]:
         """Return the slates of several requests: each is that of `rerank`, whoever else is asked for.
+
+        `guards` has a list for each request.
 
         Raises:
             RecsysError: as `rerank` does, and for lists of unequal length.
         """
-        who = _who(len(items), users, histories)
+        who = who_asks(len(items), users, histories)
         if len(scores) != len(items):
             raise RecsysError(
                 f"ranker: found {len(items)} lists of items and {len(scores)} of scores, expected as many"
             )
-        both = zip(items, scores, who, strict=True)
-        return tuple(self.rerank(one, worth, k=k, seed=seed, **asks) for one, worth, asks in both)
+        each = zip(items, scores, who, guards_of_each(len(items), guards), strict=True)
+        return tuple(self.rerank(one, worth, k=k, seed=seed, guards=own, **asks) for one, worth, asks, own in each)
 
     def rank_many(
         self,
@@ -211,8 +240,11 @@ class Ranker:
         histories: Sequence[Iterable[Id]] | None = None,
         k: int | None = None,
         seed: int | None = None,
+        guards: Sequence[Sequence[Guard]] | None = None,
     ) -> tuple[Answer, ...]:
         """Return the slates of several requests: each is that of `rank`, whoever else is asked for.
+
+        `guards` has a list for each request.
 
         Raises:
             RecsysError: as `rank` does, and for neither users nor histories.
@@ -220,21 +252,36 @@ class Ranker:
         given = users if users is not None else histories
         if given is None:
             raise RecsysError("ranker: found neither users nor histories, expected one of them")
-        return tuple(self.rank(k=k, seed=seed, **asks) for asks in _who(len(given), users, histories))
+        each = zip(who_asks(len(given), users, histories), guards_of_each(len(given), guards), strict=True)
+        return tuple(self.rank(k=k, seed=seed, guards=own, **asks) for asks, own in each)
 
-    def _answer(self, asks: Asker, found: Candidates, k: int | None, seed: int | None) -> Answer:
-        k = self.policy.k if k is None else whole("ranker: k", k, 1)
+    def _length(self, k: int | None) -> int:
+        return self.policy.k if k is None else whole("ranker: k", k, 1)
+
+    def _held(self, guards: Sequence[Guard], k: int) -> Limits:
+        """Return the limits of a request, the ranker's own first."""
+        return self._limits if not guards else self._limits + limit(guards, self.context, k)
+
+    def _answer(self, asks: Asker, found: Candidates, k: int, seed: int | None, held: Limits) -> Answer:
         seed = self.policy.seed if seed is None else whole("ranker: seed", seed)
+        asked: tuple[Rule, ...] = ()
+        pool = None
+        if held.guards:
+            around = self.context if None not in held.rules else context_for(self.context, asks)
+            pool = padded(found, k, around)
+            asked = held.of(pool, k, self.policy.order)
         if not len(found.items):
-            return self._empty(asks, found, seed)
+            return self._empty(asks, found, k, seed, held, asked)
         if self._express is not None:
-            picked = self._express.pick(asks, found, k, seed)
+            laid = rules.NONE if pool is None else rules.lay(asked, pool, k)
+            picked = self._express.pick(asks, found, k, seed, laid)
         else:
-            picked = pick(self.context, self.blend, self.scales, self.policy, asks, found, k, seed)
+            of_slate = ready(held.guards, asked)
+            picked = pick(self.context, self.blend, self.scales, self.policy, asks, found, k, seed, of_slate)
         codes, names = found.items[picked.places], self._items.names
-        contributions = picked.contributions
+        contributions, far = picked.contributions, distances(asked, codes, k)
         return Answer(
-            items=tuple([names[code] for code in codes.tolist()]),
+            items=named(names, codes),
             scores=contributions.sum(axis=1),
             contributions=contributions,
             objectives=picked.objectives,
@@ -245,18 +292,26 @@ class Ranker:
             policy=self.name,
             unknown_items=found.unknown,
             unknown_history=asks.unknown,
-            name_at=lambda rank: names[found.items[rank - 1]],
-            explain=partial(sentences, self.context, codes, asks.history, contributions, picked.objectives),
+            unmet=unmet(held.guards, far),
+            notes=notes(names, held.guards, asked, far, codes),
+            best=partial(named, names, allowed(found.items, asked)[:k]),
+            explain=partial(
+                sentences, self.context, codes, asks.history, contributions, picked.objectives, pinned(asked)
+            ),
         )
 
-    def _empty(self, asks: Asker, found: Candidates, seed: int) -> Answer:
+    def _empty(
+        self, asks: Asker, found: Candidates, k: int, seed: int, held: Limits, asked: tuple[Rule, ...]
+    ) -> Answer:
         """Return the answer where there is nothing to rank."""
         objectives = tuple(sorted(self.blend))
-        none = np.zeros(0, np.float32)
+        none, far = np.zeros(0, np.float32), distances(asked, found.items, k)
         return Answer(
             items=(), scores=none, contributions=np.zeros((0, len(objectives)), np.float32), objectives=objectives,
             relevance=none, places=np.zeros(0, np.int64), log_propensity=None, seed=seed,
-            policy=self.name, unknown_items=found.unknown, unknown_history=asks.unknown, name_at=str, explain=tuple,
+            policy=self.name, unknown_items=found.unknown, unknown_history=asks.unknown,
+            unmet=unmet(held.guards, far), notes=notes(self._items.names, held.guards, asked, far, found.items),
+            best=tuple, explain=tuple,
         )  # fmt: skip
 
     def _touch(self) -> None:
@@ -270,13 +325,11 @@ class Ranker:
         self._items.look_up(np.arange(1))
 
 
-def _who(count: int, users: Sequence[Id] | None, histories: Sequence[Iterable[Id]] | None) -> list[dict[str, Any]]:
-    """Return who asks in each of `count` requests, as keywords of one request."""
-    if users is not None and histories is not None:
-        raise RecsysError("ranker: found users and histories, expected one of them")
-    given: Sequence[Any] | None = users if users is not None else histories
-    if given is None:
-        return [{} for _ in range(count)]
-    if isinstance(given, str) or len(given) != count:
-        raise RecsysError(f"ranker: found {len(given)} of whom asks, expected {count}: one for each request")
-    return [{"user" if users is not None else "history": one} for one in given]
+def _told(guards: Sequence[Guard]) -> dict[str, Any]:
+    """Return guards as settings: none where there are none."""
+    return {"guards": told(guards)} if guards else {}
+
+
+def named(names: Sequence[str], codes: Ints) -> tuple[str, ...]:
+    """Return the ids of items, by their codes."""
+    return tuple([names[code] for code in codes.tolist()])

@@ -15,7 +15,7 @@ from recsys.records import flatten
 from recsys.types import Context, Items, Scorer, Tables, TasteMap
 from recsys.types.arrays import Bools, Csr, Ints, Strings
 
-UNKEPT = ("maps", "met", "ties", "laid out")  # tables that are there anyway, or quickly made
+UNKEPT = ("maps", "met", "ties", "laid out", "codes of items")  # tables that are there anyway, or quickly made
 
 
 @dataclass(frozen=True, eq=False)

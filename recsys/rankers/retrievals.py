@@ -1,5 +1,6 @@
 """The first step of `Ranker.rank`: the best of the whole catalogue for one user."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,34 @@ from recsys.rankers.requests import NOTHING, Asker, Candidates, row_of
 from recsys.types import Context, Factors, Scorer
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
 
+FIRST = np.finfo(np.float32).max  # above all scores
+
 
 def retrieve(
-    model: Scorer, context: Context, available: Bools, policy: Policy, asker: Asker, histories: Csr
-) -> Candidates:
+    model: Scorer, context: Context, available: Bools, policy: Policy, asker: Asker, histories: Csr,
+    closed: Sequence[Bools] = (), pinned: Sequence[int] = (), needed: Sequence[tuple[Ints, int]] = (),
+) -> Candidates:  # fmt: skip
     """Return the n best items for one user, as `recsys.candidates` does; `histories` (1, I) is the user's own.
 
-    Met items are left out: of a known user everything met, of somebody new the history.
+    Met items are left out: of a known user everything met, of somebody new the history. So is what is `closed`, (I,)
+    each. Of what is not left out, what is `pinned` is among the n, and of each group that is `needed` so many best.
     """
     scores = scores_of(model, context, asker, histories)
     scores[~available] = NEVER
-    scores[met_by(context, policy, asker)] = NEVER
+    for some in (*closed, met_by(context, policy, asker)):
+        scores[some] = NEVER
+    return best_of(scores, context, policy, histories, pinned, needed)
+
+
+def best_of(
+    scores: Floats, context: Context, policy: Policy, histories: Csr, pinned: Sequence[int],
+    needed: Sequence[tuple[Ints, int]],
+) -> Candidates:  # fmt: skip
+    """Return the n best of the scores of all items, (I,), but those that are NEVER; the rest is as for `retrieve`."""
     n, block = min(policy.n, len(scores)), scores[None]
+    if pinned or needed:
+        block = block.copy()
+        block[0, _kept(scores, pinned, needed, ties(context, policy))[:n]] = FIRST
     reserved = int(np.ceil(policy.reach * n - 1e-9))
     if reserved:
         regions = [hard_region(context, m) for m in range(len(context.maps))]
@@ -31,7 +48,25 @@ def retrieve(
     else:
         items, best = top(block, n, ties(context, policy))
     found = items[0] >= 0
-    return Candidates(items[0][found], best[0][found])
+    codes, worth = items[0][found], best[0][found]
+    if pinned or needed:
+        worth = scores[codes]
+        order = np.lexsort((ties(context, policy)[codes], -worth))
+        codes, worth = codes[order], worth[order]
+    return Candidates(codes, worth)
+
+
+def _kept(scores: Floats, pinned: Sequence[int], needed: Sequence[tuple[Ints, int]], ties: Longs) -> Longs:
+    """Return the items that have a place for sure, best first: what is pinned, and so many best of each group."""
+    some = [np.array(pinned, dtype=np.int64)]
+    for members, least in needed:
+        if not len(members):
+            continue
+        best = top(scores[members][None], min(least, len(members)), ties[members])[0][0]
+        some.append(members[best[best >= 0]].astype(np.int64))
+    kept = np.unique(np.concatenate(some))
+    kept = kept[scores[kept] > NEVER]
+    return kept[np.argsort(-scores[kept], kind="stable")]
 
 
 def met_by(context: Context, policy: Policy, asker: Asker) -> Ints:

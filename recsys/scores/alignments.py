@@ -74,14 +74,16 @@ def _place(run: str, slates: Slates | Ints, split: Split) -> tuple[Bools, Ints]:
             f"run '{run}': found an array of shape {picks.shape} and type {picks.dtype}, expected whole numbers "
             f"with a row for each of {len(users)} users"
         )
-    _check_picks(run, picks, split)
-    items = np.full((n_users, picks.shape[1]), -1, dtype=np.int32)
-    items[users] = picks
+    items = _check_picks(run, picks, split)
     judged = np.zeros(n_users, dtype=bool)
     judged[users] = True
     if judged.sum() != len(users):
         raise RecsysError(f"run '{run}': {len(users) - judged.sum()} users have more than one slate, expected one each")
-    return judged, items
+    if np.array_equal(users, np.arange(n_users)):
+        return judged, items
+    placed = np.full((n_users, items.shape[1]), -1, dtype=np.int32)
+    placed[users] = items
+    return judged, placed
 
 
 def _array(run: str, picks: Ints) -> Ints:
@@ -103,16 +105,20 @@ def _check_ids(run: str, slates: Slates, split: Split) -> None:
             )
 
 
-def _check_picks(run: str, picks: Ints, split: Split) -> None:
+def _check_picks(run: str, picks: Ints, split: Split) -> Ints:
+    """Return the picks as they are looked up: int32, row after row."""
+    from recsys.kernels import lookups  # compiled: it is slow to load
+
     n_items = split.train.shape[1]
     if picks.size and (picks.min() < -1 or picks.max() >= n_items):
         raise RecsysError(f"run '{run}': found item codes {picks.min()} to {picks.max()}, expected -1 to {n_items - 1}")
-    ordered = np.sort(picks, axis=1)
-    twice = (np.diff(ordered, axis=1) == 0) & (ordered[:, 1:] >= 0)
-    if twice.any():
-        row = int(twice.any(axis=1).argmax())
-        item = split.item_ids[ordered[row, 1:][twice[row]][0]]
+    picks = np.ascontiguousarray(picks, dtype=np.int32)
+    row = lookups.repeated(picks, np.zeros(n_items, dtype=np.int64))
+    if row >= 0:
+        shown, times = np.unique(picks[row][picks[row] >= 0], return_counts=True)
+        item = split.item_ids[shown[times > 1][0]]
         raise RecsysError(f"run '{run}': row {row} shows item '{item}' twice, expected each item once")
+    return picks
 
 
 def _check_map(taste_map: TasteMap, split: Split) -> None:

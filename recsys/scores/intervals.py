@@ -18,6 +18,7 @@ from recsys import seeds
 from recsys.types.arrays import Bools, Doubles, Ints, Longs
 
 USERS = 1024  # users at a time
+DEALT = 16 * USERS  # users at a time where each of them is looked at once
 MANY = 256  # users from here on are dealt into 64 groups, fewer into 16
 LEAST = 16  # fewer users have no subsamples
 FREEDOM = 15  # degrees of freedom of the corrected error; its variance says 7 to 34, by world and statistic
@@ -53,16 +54,15 @@ def means(tables: Sequence[Doubles], users: Ints, seed: int, n: int) -> list[Dou
     depend on the seed, the draw and the user alone (Hanley and MacGibbon 2006), so all tables of all runs share
     the draws; maps are drawn with replacement beside them (Owen 2007, "the pigeonhole bootstrap").
     """
-    stacked = np.concatenate([*tables, np.empty((0, len(users)))])
-    total, weight = np.zeros((n, len(stacked))), np.zeros((n, len(stacked)))
-    for first in range(0, len(users), USERS):
+    ends = np.cumsum([len(table) for table in tables], dtype=np.int64)
+    total, weight = np.zeros((2, n, ends[-1] if len(ends) else 0))
+    for first in range(0, len(users) if len(ends) else 0, USERS):
         drawn = users[first : first + USERS]
-        table = stacked[:, first : first + USERS]
+        table = np.concatenate([table[:, first : first + USERS] for table in tables])
         times = np.searchsorted(_POISSON, seeds.uniforms(seed, "users", np.arange(n)[:, None], drawn)).astype(float)
         total += times @ np.nan_to_num(table).T
         weight += times @ (~np.isnan(table)).T.astype(float)
     ratios = _divide(total, weight)
-    ends = np.cumsum([len(table) for table in tables])
     return [_over_maps(ratios[:, end - len(table) : end], seed) for table, end in zip(tables, ends, strict=True)]
 
 
@@ -87,10 +87,25 @@ def subsamples(shown: Ints, n_items: int, statistic: Callable[[Doubles], Doubles
 
     Users (the rows of `shown`) are dealt into groups at random; a subsample is a set of groups.
     """
-    n_groups = _groups(len(users))
-    if not n_groups:
+    return over_sets(group_counts(shown, n_items, users, seed), statistic)
+
+
+def group_counts(shown: Ints, n_items: int, users: Ints, seed: int) -> Doubles:
+    """Return how often each item is shown to each group of users, (groups, I); one group where users are too few."""
+    n_groups = max(_groups(len(users)), 1)
+    group, counts = np.empty(len(users), dtype=np.int64), np.zeros(n_groups * (n_items + 1))
+    group[np.argsort(seeds.uniforms(seed, "groups", users), kind="stable")] = np.arange(len(users)) % n_groups
+    for first in range(0, len(users), DEALT):
+        cell = group[first : first + DEALT, None] * (n_items + 1) + shown[first : first + DEALT] + 1  # -1 comes first
+        counts += np.bincount(cell.ravel(), minlength=len(counts))
+    return counts.reshape(n_groups, n_items + 1)[:, 1:]
+
+
+def over_sets(counts: Doubles, statistic: Callable[[Doubles], Doubles]) -> Doubles:
+    """Return a statistic of `group_counts` on sets of groups, (R,); none where there is one group."""
+    n_groups, n_items = counts.shape
+    if n_groups < LEAST:
         return np.empty(0)
-    counts = _group_counts(shown, n_items, seeds.uniforms(seed, "groups", users), n_groups)
     chosen = np.concatenate([part.reshape(-1, n_groups) for part in _sets(n_groups)]).astype(float)
     step = max(1, CELLS // n_items)
     return np.concatenate([statistic(chosen[i : i + step] @ counts) for i in range(0, len(chosen), step)])
@@ -130,13 +145,6 @@ def _jackknife(deletions: Doubles) -> float:
 
 def _groups(n_users: int) -> int:
     return 64 if n_users >= MANY else 16 if n_users >= LEAST else 0
-
-
-def _group_counts(shown: Ints, n_items: int, key: Doubles, n_groups: int) -> Doubles:
-    group = np.empty(len(shown), dtype=np.int64)
-    group[np.argsort(key, kind="stable")] = np.arange(len(shown)) % n_groups
-    cell: Longs = group[:, None] * n_items + shown
-    return np.bincount(cell[shown >= 0], minlength=n_groups * n_items).reshape(n_groups, n_items).astype(float)
 
 
 @cache

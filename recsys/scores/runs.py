@@ -1,12 +1,12 @@
 """Scoring: slates and metrics in, values with intervals out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 
 from recsys.scores.alignments import align, narrow
-from recsys.scores.intervals import FREEDOM, NOWHERE, Limits, curved, means, percentile, subsamples
+from recsys.scores.intervals import FREEDOM, NOWHERE, Limits, curved, group_counts, means, over_sets, percentile
 from recsys.scores.names import Wanted, wanted
 from recsys.scores.records import Score, Scores
 from recsys.scores.segments import divide_users
@@ -41,7 +41,7 @@ def score(
     cells = [
         cell
         for run, items in picks.items()
-        for cell in _score_run(run, Evaluation(items, judged), asked, users, seed, draws)
+        for cell in of_answers(run, _answers(asked, Evaluation(items, judged)), users, seed, draws)
     ]
     parts = judged.tables.get("segments", lambda: divide_users(judged, users))
     segments = {name: codes[users] for name, codes in parts.items()}
@@ -64,9 +64,14 @@ def values(
 
 def _value(answer: Answer, users: Ints) -> float:
     if isinstance(answer, PerCatalogue):
-        shown = answer.shown[users]
-        return float(answer.statistic(np.bincount(shown[shown >= 0], minlength=answer.n_items).astype(np.float64)))
+        places = _shown(answer, users) + 1  # -1 has a place of its own, before all items
+        counts = np.bincount(places.ravel(), minlength=answer.n_items + 1)[1:]
+        return float(answer.statistic(counts.astype(np.float64)))
     return _mean(table(answer, users))
+
+
+def _shown(answer: PerCatalogue, users: Ints) -> Ints:
+    return answer.shown if len(users) == len(answer.shown) else answer.shown[users]
 
 
 def _mean(values: Doubles) -> float:
@@ -76,18 +81,35 @@ def _mean(values: Doubles) -> float:
     return float((sums / known.sum(axis=1)).mean()) if len(values) else float("nan")
 
 
-def _score_run(
-    run: str, evaluation: Evaluation, asked: list[Wanted], users: Ints, seed: int, draws: int
-) -> list[Score]:
-    answers = {(want.name, want.k): _answer(want, evaluation) for want in asked}
-    tables = {key: table(answer, users) for key, answer in answers.items() if not isinstance(answer, PerCatalogue)}
+def of_answers(run: str, answers: Mapping[tuple[str, int], Answer], users: Ints, seed: int, draws: int) -> list[Score]:
+    """Return the score of each answer, by its name and k, with the same draws for all of them."""
+    left = dict(answers)
+    del answers  # what has become a score need not be kept
+    tables = {key: table(answer, users) for key, answer in left.items() if not isinstance(answer, PerCatalogue)}
     drawn = dict(zip(tables, means(list(tables.values()), users, seed, draws), strict=True))
-    return [
-        of_catalogue(run, *key, answer, users, seed)
-        if isinstance(answer, PerCatalogue)
-        else of_table(run, *key, answer, tables[key], drawn[key])
-        for key, answer in answers.items()
-    ]
+    counted = _counted([answer for answer in left.values() if isinstance(answer, PerCatalogue)], users, seed)
+    scores = []
+    for key in list(left):
+        answer = left.pop(key)
+        if isinstance(answer, PerCatalogue):
+            scores.append(of_catalogue(run, *key, answer, next(counted), len(users)))
+        else:
+            scores.append(of_table(run, *key, answer, tables.pop(key), drawn[key]))
+    return scores
+
+
+def _counted(answers: list[PerCatalogue], users: Ints, seed: int) -> Iterator[Doubles]:
+    """Yield the counts by groups of each answer, made once for those that are of the same picks."""
+    made: dict[tuple[int, int], Doubles] = {}
+    for answer in answers:
+        key = (id(answer.shown), answer.n_items)  # all of them are kept meanwhile: no other array gets the number
+        if key not in made:
+            made[key] = group_counts(_shown(answer, users), answer.n_items, users, seed)
+        yield made[key]
+
+
+def _answers(asked: list[Wanted], evaluation: Evaluation) -> dict[tuple[str, int], Answer]:
+    return {(want.name, want.k): _answer(want, evaluation) for want in asked}
 
 
 def _answer(want: Wanted, evaluation: Evaluation) -> Answer:
@@ -101,8 +123,10 @@ def _answer(want: Wanted, evaluation: Evaluation) -> Answer:
 
 def table(answer: PerUser | PerMap, users: Ints) -> Doubles:
     """Return the values of `users`, (maps, U): one row for a metric without maps; maps that define nobody are out."""
-    values = np.atleast_2d(answer.values)[:, users]
-    return values[~np.isnan(values).all(axis=1)]
+    values = np.atleast_2d(answer.values)
+    values = values if len(users) == values.shape[1] else values[:, users]
+    defined = ~np.isnan(values).all(axis=1)
+    return values if defined.all() else values[defined]
 
 
 def of_table(run: str, metric: str, k: int, answer: PerUser | PerMap, values: Doubles, drawn: Doubles) -> Score:
@@ -134,14 +158,13 @@ def of_table(run: str, metric: str, k: int, answer: PerUser | PerMap, values: Do
     )
 
 
-def of_catalogue(run: str, metric: str, k: int, answer: PerCatalogue, users: Ints, seed: int) -> Score:
-    """Return the score of a statistic of the whole catalogue, over the slates of `users`."""
-    value = _value(answer, users)
-    replicates = subsamples(answer.shown[users], answer.n_items, answer.statistic, users, seed)
-    spread = partial(curved, n_users=len(users))
+def of_catalogue(run: str, metric: str, k: int, answer: PerCatalogue, counts: Doubles, n_judged: int) -> Score:
+    """Return the score of a statistic of the whole catalogue, over the slates of those judged: their `group_counts`."""
+    value, replicates = float(answer.statistic(counts.sum(axis=0))), over_sets(counts, answer.statistic)
+    spread = partial(curved, n_users=n_judged)
     low, high, error = spread(value, replicates)
     low, high = (float(limit) for limit in np.clip((low, high), *answer.span))
-    n_users = 0 if np.isnan(value) else len(users)
+    n_users = 0 if np.isnan(value) else n_judged
     return Score(
         run,
         metric,

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys import maths
-from recsys.scores.intervals import means
+from recsys.scores.intervals import USERS, means
 from recsys.scores.joints import simultaneous
 from recsys.scores.records import Score, Scores
 from recsys.scores.verdicts import changes, differing, enough
@@ -38,7 +38,8 @@ def divide_users(yardstick: Yardstick, users: Ints) -> dict[str, Ints]:
     popularity = train @ maths.counts(train) / np.maximum(n, 1.0)
     values = {"activity": n, "mainstreamness": np.asarray(popularity), "taste entropy": _entropies(yardstick)}
     coded = {name: _quarters(value, users) for name, value in values.items() if value is not None}
-    coded["cold"] = np.where(np.isin(np.arange(len(n)), users), (n > COLD).astype(np.int32), -1).astype(np.int32)
+    coded["cold"] = np.full(len(n), -1, dtype=np.int32)
+    coded["cold"][users] = n[users] > COLD
     return {name: codes for name, codes in coded.items() if len(np.unique(codes[users])) > 1}
 
 
@@ -63,11 +64,14 @@ def _entropies(yardstick: Yardstick) -> Doubles | None:
         if not maps:
             return None
         kinds = maps[0].assignment
-    mass = sparse.csr_array(split.train @ kinds)
-    row = np.repeat(np.arange(mass.shape[0]), np.diff(mass.indptr))
-    total = np.bincount(row, mass.data, minlength=mass.shape[0])
-    share = mass.data[mass.data > 0] / total[row[mass.data > 0]]
-    return np.bincount(row[mass.data > 0], -share * np.log2(share), minlength=mass.shape[0]).astype(np.float64)
+    entropies = np.empty(split.train.shape[0])
+    for first in range(0, len(entropies), USERS):
+        mass = sparse.csr_array(split.train[first : first + USERS] @ kinds)
+        row = np.repeat(np.arange(mass.shape[0]), np.diff(mass.indptr))[mass.data > 0]
+        mixed = mass.data[mass.data > 0]
+        share = mixed / np.bincount(row, mixed, minlength=mass.shape[0])[row]
+        entropies[first : first + USERS] = np.bincount(row, -share * np.log2(share), minlength=mass.shape[0])
+    return entropies
 
 
 def _quarters(values: Doubles, users: Ints) -> Ints:

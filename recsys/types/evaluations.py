@@ -6,12 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from recsys.types.arrays import Bools, Doubles, Ints
+from recsys.types.arrays import Doubles, Ints
 from recsys.types.maps import TasteMap
 from recsys.types.pools import Tables
 from recsys.types.splits import Split
 
-_CELLS = 2**20  # users times items whose positives are looked up at once
 Direction = Literal[-1, 0, 1]  # less is better, neither, more is better
 
 
@@ -35,31 +34,12 @@ class Evaluation:
     tables: Tables = field(default_factory=Tables)
 
     def top(self, k: int) -> Ints:
-        """Return the first k picks, (U, k); slates shorter than k are filled with -1."""
-        have = self.items[:, :k]
-        if have.shape[1] == k:
-            return have
-        return np.pad(have, ((0, 0), (0, k - have.shape[1])), constant_values=-1)
+        """Return the first k picks, (U, k), the same array at each call; slates shorter than k are filled with -1."""
+        return self.tables.get(f"top@{k}", lambda: self._top(k))
 
-    @property
-    def hits(self) -> Bools:
-        """Which picks are held-out positives, (U, K)."""
-        return self.tables.get("hits", self._hits)
-
-    def _hits(self) -> Bools:
-        test = self.yardstick.split.test
-        found = np.zeros(self.items.shape, dtype=bool)
-        step = max(1, _CELLS // (test.shape[1] + 1))
-        wanted = np.zeros((step, test.shape[1] + 1), dtype=bool)  # the last column answers for -1
-        for start in range(0, len(self.items), step):
-            items = self.items[start : start + step]
-            ends = test.indptr[start : start + len(items) + 1]
-            positives = test.indices[ends[0] : ends[-1]]
-            owner = np.repeat(np.arange(len(items)), np.diff(ends))
-            wanted[owner, positives] = True
-            found[start : start + step] = wanted[np.arange(len(items))[:, None], items]
-            wanted[owner, positives] = False
-        return found
+    def _top(self, k: int) -> Ints:
+        missing = max(k - self.items.shape[1], 0)
+        return np.pad(self.items, ((0, 0), (0, missing)), constant_values=-1) if missing else self.items[:, :k]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 """Hard rules of a slate: what may not, must, or may only so often be in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from recsys.types.arrays import Bools, Csr, Longs
 from recsys.types.pools import Pool
@@ -15,7 +16,9 @@ class Rule:
     groups: Csr | None = None  # (I, G) above 0 where an item belongs to a group
     least: Longs | None = None  # (G,) how many picks each group needs; None is 0
     most: Longs | None = None  # (G,) how many it may have; None is as many as there are slots
-    pins: Longs | None = None  # (U, k) the item that a slot is kept for, -1 = none
+    pins: Longs | None = (
+        None  # (U, k) the item that a slot is kept for, -1 = none, -2 = one that is not in the catalogue
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,3 +27,5 @@ class Guard:
 
     name: str
     rule: Callable[[Pool, int], Rule]  # of a pool and k
+    told: Mapping[str, Mapping[str, Any]] | None = None  # as a config says it: its settings by its name there
+    fixed: bool = False  # the rule is the same whoever asks and whatever the candidates: the catalogue says it

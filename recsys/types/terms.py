@@ -49,7 +49,7 @@ class Coverage:
     phi: Literal["linear", "log", "exp", "sqrt", "max"]
     cap: Doubles | None = None  # (B, Z), for "linear"; None means no cap
     start: Doubles | None = None  # (B, Z); None means 0
-    slots: Doubles | None = None  # (k,) or longer
+    slots: Doubles | None = None  # (k,) or longer, non-negative
 
     def __post_init__(self) -> None:
         """Refuse a logarithm that starts at zero."""

@@ -1,0 +1,36 @@
+"""Requests of a batch: who asks in each, and with which guards."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from recsys.rankers.requests import Id
+from recsys.types import Guard, RecsysError
+
+
+def who_asks(count: int, users: Sequence[Id] | None, histories: Sequence[Iterable[Id]] | None) -> list[dict[str, Any]]:
+    """Return who asks in each of `count` requests, as keywords of one request.
+
+    Raises:
+        RecsysError: for users and histories, or another number of them.
+    """
+    if users is not None and histories is not None:
+        raise RecsysError("ranker: found users and histories, expected one of them")
+    given: Sequence[Any] | None = users if users is not None else histories
+    if given is None:
+        return [{} for _ in range(count)]
+    if isinstance(given, str) or len(given) != count:
+        raise RecsysError(f"ranker: found {len(given)} of whom asks, expected {count}: one for each request")
+    return [{"user" if users is not None else "history": one} for one in given]
+
+
+def guards_of_each(count: int, guards: Sequence[Sequence[Guard]] | None) -> Sequence[Sequence[Guard]]:
+    """Return the guards of each of `count` requests.
+
+    Raises:
+        RecsysError: for another number of lists, or guards in the place of lists.
+    """
+    if guards is None:
+        return [()] * count
+    if len(guards) != count or any(isinstance(own, Guard) for own in guards):
+        raise RecsysError(f"ranker: found {len(guards)} for guards, expected {count} lists: one for each request")
+    return guards
