@@ -78,6 +78,12 @@ def test_the_short_way_picks_what_the_library_picks(around, blend, policy):
             np.testing.assert_allclose(one.log_propensity, other.log_propensity, atol=1e-5)
 
 
+def test_regions_of_hard_maps_lie_side_by_side_and_of_others_do_not():
+    blend = {"relevance": 1.0, "negative_space": 0.2}
+    hard, soft = (express(around, blend, dict.fromkeys(blend, 1.0), Policy(k=6)) for around in (AROUND, SOFT))
+    assert (hard.regions, soft.regions) == (3, 0)
+
+
 @pytest.mark.parametrize(
     "blend",
     [
@@ -101,7 +107,7 @@ def test_what_is_owed_is_what_the_objective_says(seed, tau, best, strength):
             pool = Pool(np.zeros(1, np.int32), found.items[None], found.scores[None], context_for(around, asker))
             term = negative_space(pool, 5, tau=tau, best=best, strength=strength)
             need, cap = np.empty((2, term.need.shape[1]))
-            short.want(asker, found, need, cap)
+            short.want(asker, found, need, cap, np.zeros(0, np.int32))
             np.testing.assert_allclose(need, term.need[0], rtol=1e-6, atol=1e-9)
             np.testing.assert_allclose(cap, term.cap[0], rtol=1e-6, atol=1e-9)
 
@@ -117,7 +123,7 @@ def test_what_known_users_expect_is_made_anew_where_a_table_would_be_too_large(m
     for asker, found in requests(3):
         pairs = [np.empty((2, 15)) for _ in range(2)]
         for one, pair in zip((kept, anew), pairs, strict=True):
-            one.want(asker, found, *pair)
+            one.want(asker, found, *pair, np.zeros(0, np.int32))
         np.testing.assert_allclose(*pairs, rtol=1e-6)
 
 

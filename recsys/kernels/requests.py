@@ -220,11 +220,11 @@ def expect(
 
 
 @compiled(fastmath=True)
-def offer(codes, scores, hard, starts, best, accepted, cap, need):
+def offer(codes, scores, hard, starts, best, accepted, cap, need, regions):
     """Fill `need` (Z,) of `recsys.objectives.negative_space` for one user, of whom `expect` says what it expects.
 
     `codes` and `scores` (N,) are candidates, best first; `hard` (I, M) is the region of each item by each map, counted
-    over all maps end to end, Z = none.
+    over all maps end to end, Z = none; what `codes` have of it is laid into `regions` (N M,), if there is room.
     """
     size, maps = len(need), len(starts)
     left = np.full(size + 1, np.int32(best))
@@ -233,6 +233,8 @@ def offer(codes, scores, hard, starts, best, accepted, cap, need):
         worth = _worth(scores, n)
         for m in range(maps):
             z = np.uintp(hard[np.uintp(codes[n]), np.uintp(m)])  # an index that could be negative takes twice as long
+            if len(regions) > 0:
+                regions[np.uintp(n * maps + m)] = z
             offered[z] += worth if left[z] > 0 else 0.0  # no branch: it could not be foreseen
             left[z] -= np.int32(1)
     need[:] = offered[:size]

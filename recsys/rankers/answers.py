@@ -11,8 +11,7 @@ class Answer:
     """A slate for one request: k picks, fewer where there are not as many candidates, and why they are there."""
 
     items: tuple[str, ...]  # (k,) the ids of the picks, in the order in which they are to be shown
-    scores: Floats  # (k,) blended gain of each at the moment of its pick
-    contributions: Floats  # (k, O) what each objective added to that
+    contributions: Floats  # (k, O) what each objective added to its blended gain at the moment of its pick
     objectives: tuple[str, ...]  # O names
     relevance: Floats  # (k,) the score with which each came: the caller's, or the model's
     places: Longs  # (k,) its rank by relevance alone, from 1
@@ -25,6 +24,12 @@ class Answer:
     notes: tuple[str, ...]  # a plain sentence about each of them
     best: Callable[[], Sequence[str]] = field(repr=False)  # the first k by relevance of all that may be shown
     explain: Callable[[], tuple[str, ...]] = field(repr=False)
+
+    @property
+    def scores(self) -> Floats:
+        """The blended gain of each pick at the moment of its pick, (k,): the sum of its contributions."""
+        total: Floats = self.contributions.sum(axis=1)
+        return total
 
     @property
     def displaced(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ It serves blends of the objectives below; `recsys.rankers.picks` serves all, and
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, cast
 
 import numpy as np
@@ -28,7 +28,7 @@ NAMES = [field.name for field in fields(Plan)]
 NOBODY = np.zeros(0, np.int32)
 FREE = rules.NONE.block(0, 1).arrays()  # no guards
 
-Want = Callable[[Asker, Candidates, Doubles, Doubles], None]  # fills need and cap of a Coverage term
+Want = Callable[[Asker, Candidates, Doubles, Doubles, Ints], None]  # fills need, cap and regions of a Coverage term
 Expectation = Callable[[Asker, Doubles, Doubles], None]  # fills what negative space expects: accepted and cap
 Gain = Callable[[Asker, Candidates, Floats], None]  # fills the gains of a Modular term
 
@@ -49,8 +49,11 @@ class Express:
         self.terms = self._terms(context)
         self.memo = Tables(3)
         self.laid: dict[tuple[int, int], list[Any]] = {}
+        self.regions = 0  # of each candidate, where they can be laid side by side
         self._lay(1, policy.k)  # first: objectives make their tables
         self.want = _negative_space(context, self.parts)
+        if self.want is not None and _one_each(context):
+            self.regions, self.laid = len(context.maps), {}
         self.gains = _gains(context, self.parts)
 
     def pick(self, asker: Asker, candidates: Candidates, k: int, seed: int, asked: rules.Rules = rules.NONE) -> Picks:
@@ -62,11 +65,16 @@ class Express:
         laid[MODULAR] = gains = np.empty((len(self.gains), 1, n), np.float32)
         for row, fill in enumerate(self.gains):
             fill(asker, candidates, gains[row, 0])
-        laid[SPREAD_ROWS], laid[COVER_ROWS] = rows[: len(laid[SPREAD_ROWS])], rows[: len(laid[COVER_ROWS])]
+        laid[SPREAD_ROWS] = rows[: len(laid[SPREAD_ROWS])]
         if self.want is not None:
-            need, cap = np.empty((2, 1, laid[NEED].shape[1]))
-            self.want(asker, candidates, need[0], cap[0])
+            need, cap = np.zeros((2, 1, laid[NEED].shape[1]))
+            regions, size = np.empty(n * self.regions, np.int32), need.shape[1] - (self.regions > 0)
+            self.want(asker, candidates, need[0, :size], cap[0, :size], regions)
             laid[NEED], laid[CAP] = need, cap
+            if self.regions:
+                laid[COVER_REGIONS] = regions
+            else:
+                laid[COVER_ROWS] = rows
         uniforms = laid.pop()
         if policy.drawn:
             uniforms = seeds.uniforms(seed, "slots", np.array([[key_of(asker)]], np.uint64), np.arange(k))
@@ -89,6 +97,8 @@ class Express:
     def _lay(self, n: int, k: int) -> list[Any]:
         """Return the arrays of a plan for n candidates and k picks, and draws that no greedy pick reads."""
         made = plan([term(n, k) for term in self.terms], 1, n, k, self.memo)
+        if self.regions:
+            made = _side_by_side(made, n, self.regions)
         laid = [*(getattr(made, name) for name in NAMES), np.zeros((1, k))]
         if len(self.laid) >= LAID:
             self.laid = {}
@@ -135,6 +145,30 @@ def _widened(part: Part, pool: Pool) -> Callable[[int, int], Term]:
     return make
 
 
+def _one_each(context: Context) -> bool:
+    """Return whether each item lies in one region of each map at most, and wholly: then its row is a line of codes."""
+    (_, _, shares), (hard, _), _ = _regions(context)
+    sizes = context.tables.get("layout", _missing)[0]
+    return bool((shares == 1.0).all() and (hard < sizes.sum()).sum() == len(shares))
+
+
+def _side_by_side(made: Plan, n: int, maps: int) -> Plan:
+    """Return the plan for the regions (n maps,) of n candidates side by side, which lie near in memory: the row of each
+    candidate is its own. A region more, that nobody needs, is of who has none."""
+    cover, more = made.cover.copy(), [(0, 0), (0, 1)]
+    cover[0, 0], cover[0, 2] = 0, cover[0, 2] + 1
+    return replace(
+        made,
+        cover=cover,
+        cover_rows=np.arange(n)[None, None],
+        cover_pointers=maps * np.arange(n + 1),
+        cover_values=np.ones(n * maps, np.float32),
+        need=np.pad(made.need, more),
+        cap=np.pad(made.cap, more),
+        start=np.pad(made.start, more),
+    )
+
+
 def _gains(context: Context, parts: tuple[Part, ...]) -> list[Gain]:
     """Return what fills the gains of each part whose gains do not depend on the slate, in their order."""
     made: list[Gain] = []
@@ -178,10 +212,10 @@ def _negative_space(context: Context, parts: tuple[Part, ...]) -> Want | None:
     hard, starts = _regions(context)[1]
     best = int(settings["best"])
 
-    def want(asker: Asker, candidates: Candidates, need: Doubles, cap: Doubles) -> None:
+    def want(asker: Asker, candidates: Candidates, need: Doubles, cap: Doubles, regions: Ints) -> None:
         accepted = np.empty(len(cap))
         expected(asker, accepted, cap)
-        kernel(candidates.items, candidates.scores, hard, starts, best, accepted, cap, need)
+        kernel(candidates.items, candidates.scores, hard, starts, best, accepted, cap, need, regions)
 
     return want
 
@@ -252,4 +286,5 @@ def _missing() -> Any:
 
 
 MODULAR, SPREAD_ROWS, COVER_ROWS = NAMES.index("modular"), NAMES.index("spread_rows"), NAMES.index("cover_rows")
+COVER_REGIONS = NAMES.index("cover_regions")
 NEED, CAP = NAMES.index("need"), NAMES.index("cap")

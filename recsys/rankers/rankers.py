@@ -279,10 +279,15 @@ class Ranker:
             of_slate = ready(held.guards, asked)
             picked = pick(self.context, self.blend, self.scales, self.policy, asks, found, k, seed, of_slate)
         codes, names = found.items[picked.places], self._items.names
-        contributions, far = picked.contributions, distances(asked, codes, k)
+        contributions, shown = picked.contributions, found.items
+        far: dict[str, int] = {}
+        lacking: tuple[str, ...] = ()
+        if asked:
+            distance = distances(asked, codes, k)
+            far, lacking = unmet(held.guards, distance), notes(names, held.guards, asked, distance, codes)
+            shown = allowed(shown, asked)
         return Answer(
             items=named(names, codes),
-            scores=contributions.sum(axis=1),
             contributions=contributions,
             objectives=picked.objectives,
             relevance=found.scores[picked.places],
@@ -292,9 +297,9 @@ class Ranker:
             policy=self.name,
             unknown_items=found.unknown,
             unknown_history=asks.unknown,
-            unmet=unmet(held.guards, far),
-            notes=notes(names, held.guards, asked, far, codes),
-            best=partial(named, names, allowed(found.items, asked)[:k]),
+            unmet=far,
+            notes=lacking,
+            best=partial(named, names, shown[:k]),
             explain=partial(
                 sentences, self.context, codes, asks.history, contributions, picked.objectives, pinned(asked)
             ),
@@ -307,7 +312,7 @@ class Ranker:
         objectives = tuple(sorted(self.blend))
         none, far = np.zeros(0, np.float32), distances(asked, found.items, k)
         return Answer(
-            items=(), scores=none, contributions=np.zeros((0, len(objectives)), np.float32), objectives=objectives,
+            items=(), contributions=np.zeros((0, len(objectives)), np.float32), objectives=objectives,
             relevance=none, places=np.zeros(0, np.int64), log_propensity=None, seed=seed,
             policy=self.name, unknown_items=found.unknown, unknown_history=asks.unknown,
             unmet=unmet(held.guards, far), notes=notes(self._items.names, held.guards, asked, far, found.items),
