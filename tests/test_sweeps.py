@@ -5,6 +5,7 @@ import itertools
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from worlds import write_tables
 from recsys.cli import main
 from recsys.experiments import bench
 from recsys.scores.joints import simultaneous
-from recsys.sweeps import sweep
+from recsys.sweeps import studies, sweep
 from recsys.sweeps.fronts import front, hypervolume, hypervolumes, thinned, undominated
 from recsys.sweeps.goals import Goal, bound
 from recsys.sweeps.matches import Reading, ahead, read_curves
@@ -151,6 +152,28 @@ def test_a_second_start_goes_on_to_the_total_and_equals_one_that_was_not_stopped
     same = [name for name in first.trials if name != "seconds"]
     pd.testing.assert_frame_equal(done.trials[same], first.trials[same])
     assert len(sweep("search.toml", trials=4, out="runs", quiet=True).trials) == 4
+
+
+def test_a_trial_of_the_dead_that_another_process_closes_first_is_closed(tmp_path, monkeypatch):
+    import optuna
+
+    journals = [
+        optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal")))
+        for _ in range(2)
+    ]
+    ours, theirs = (optuna.create_study(storage=journal, study_name="one", load_if_exists=True) for journal in journals)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    ours.ask().set_user_attr(studies.WORKER, [socket.gethostname(), dead.pid])
+    close = journals[0].set_trial_state_values
+
+    def late(*given):
+        theirs.tell(0, state=optuna.trial.TrialState.FAIL)
+        return close(*given)
+
+    monkeypatch.setattr(ours._storage, "set_trial_state_values", late)
+    studies._fail_the_dead(ours)
+    assert [trial.state for trial in ours.trials] == [optuna.trial.TrialState.FAIL]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import os
 import socket
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -189,7 +190,8 @@ def _fail_the_dead(study: "Study") -> None:
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         worker: Sequence[Any] = trial.user_attrs.get(WORKER, ("", 0))
         if worker[0] == socket.gethostname() and not _alive(int(worker[1])):
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            with suppress(optuna.exceptions.UpdateFinishedTrialError):  # another process has just closed it
+                study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
 
 
 def _alive(process: int) -> bool:
