@@ -69,7 +69,7 @@ class Case(NamedTuple):
 
     @property
     def users(self) -> int:
-        return 204_800 // self.n
+        return 819_200 // self.n
 
 
 def volume(n: int, k: int) -> tuple[int, int]:
