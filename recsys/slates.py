@@ -13,6 +13,7 @@ from recsys.selections import select
 from recsys.terms import Terms
 from recsys.types import Guard, Pool, RecsysError, Slates, unknown
 from recsys.types.numbers import whole
+from recsys.types.slates import blended
 
 SAMPLE = 2048  # users from whom scale constants are fitted
 FLAT = 1e-7  # a standard deviation below it is none: the term cannot tell candidates apart
@@ -105,7 +106,7 @@ def rerank(
     return Slates(
         users=pool.users,
         items=items,
-        scores=contributions.sum(axis=2),
+        scores=blended(contributions),
         contributions=contributions,
         objectives=tuple(p.name for p in parts),
         user_ids=pool.context.user_ids,

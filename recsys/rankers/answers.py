@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recsys.types.arrays import Floats, Longs
+from recsys.types.slates import blended
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +29,7 @@ class Answer:
     @property
     def scores(self) -> Floats:
         """The blended gain of each pick at the moment of its pick, (k,): the sum of its contributions."""
-        total: Floats = self.contributions.sum(axis=1)
-        return total
+        return blended(self.contributions)
 
     @property
     def displaced(self) -> tuple[str, ...]:

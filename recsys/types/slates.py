@@ -21,3 +21,11 @@ class Slates:
     scales: Mapping[str, float] = field(default_factory=dict)  # what each objective's gain was multiplied by
     guards: tuple[str, ...] = ()  # Q names of the hard rules, in the order in which they were given
     unmet: Longs | None = None  # (U, Q) by how many picks or slots each is not met; None without guards
+
+
+def blended(contributions: Floats) -> Floats:
+    """Return the blended gain of each pick, (...): the sum of what each objective added, (..., T), first to last."""
+    total: Floats = contributions[..., 0].copy()
+    for t in range(1, contributions.shape[-1]):
+        total += contributions[..., t]
+    return total
