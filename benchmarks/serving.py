@@ -17,6 +17,7 @@ Writes `benchmarks/results/serving.csv`.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -142,7 +143,9 @@ def peer(python: Path, ranker: Ranker, given: Requests) -> Iterator[Callable[[in
         told = Path(name) / "given.npz"
         np.savez(told, vectors=[table[pool] for pool in given.pools], scores=given.scores, k=K)
         command = [python, "-I", PEER_SIDE, told]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": {**os.environ, **one}}
+        with subprocess.Popen(command, **pipes, text=True) as process:
 
             def ask(times: int) -> float:
                 print(times, file=process.stdin, flush=True)
@@ -162,7 +165,7 @@ def headline(ranker: Ranker, given: Requests, python: Path, rounds: int) -> Iter
     d = ranker.context.tables.get("vectors cooccurrence", _missing).shape[1]
     floor = f"{4 * d * N:,} B of vectors, {N * (K - 1) * d:,} multiply-adds without bounds"
     with peer(python, ranker, given) as theirs:
-        one, other, ratio = beside(lambda: median(ask, 500), lambda: theirs(100), rounds)
+        one, other, ratio = beside(lambda: median(ask, 500), lambda: theirs(100), 3 * rounds)
     one, other = 1e6 * one, 1e6 * other
     what = f"{BLENDED}, {SMALL:,} items x {D}"
     yield Row(what, one, None, "us", one, 60.0, "max", floor)

@@ -26,6 +26,7 @@ from recsys.types.arrays import Csr, Ints
 
 COLUMNS = ("what", "ours", "theirs", "unit", "ratio", "target", "direction", "floor", "machine", "versions", "commit")
 PACKAGES = ("numba", "numpy", "recsys-negspace", "scipy")
+PAUSE = 0.2  # seconds
 NOTE = "other work may share the machine: ratios of one run are what counts"
 
 
@@ -55,8 +56,16 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def in_turns(works: Sequence[Callable[[], float]], rounds: int) -> np.ndarray:
-    """Return the seconds of each round and work, (R, W), after a round that is not counted; works take turns."""
-    return np.array([[work() for work in works] for _ in range(rounds + 1)])[1:]
+    """Return the seconds of each round and work, (R, W), after a round that is not counted; works take turns.
+
+    Each begins after a pause: threads of BLAS and OpenMP that have nothing more to do keep a core busy for a while.
+    """
+    return np.array([[_rested(work) for work in works] for _ in range(rounds + 1)])[1:]
+
+
+def _rested(work: Callable[[], float]) -> float:
+    time.sleep(PAUSE)
+    return work()
 
 
 def beside(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> tuple[float, float, float]:
