@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -174,6 +175,21 @@ def test_a_trial_of_the_dead_that_another_process_closes_first_is_closed(tmp_pat
     monkeypatch.setattr(ours._storage, "set_trial_state_values", late)
     studies._fail_the_dead(ours)
     assert [trial.state for trial in ours.trials] == [optuna.trial.TrialState.FAIL]
+
+
+def test_the_lock_of_a_search_that_was_killed_can_be_seen_to_be_old(tmp_path, monkeypatch):
+    seen, link = [], os.symlink
+
+    def looked_at(target, lock):
+        link(target, lock)
+        seen.append(Path(lock).exists())  # a link that leads nowhere has no age: others would wait for good
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "symlink", looked_at)
+    (tmp_path / "runs").mkdir()
+    studies._storage("runs/study.journal")._write_log(2, {})
+    assert seen
+    assert all(seen)
 
 
 @pytest.mark.slow

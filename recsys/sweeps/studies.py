@@ -80,7 +80,8 @@ def _storage(where: str) -> "BaseStorage":
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".db":
         return RDBStorage(f"sqlite:///{path.resolve()}")
-    return JournalStorage(JournalFileBackend(str(path)))
+    # Its lock is a link to this path: only where that can be followed from anywhere is a dead one seen to be old.
+    return JournalStorage(JournalFileBackend(str(path.absolute())))
 
 
 def search(
