@@ -15,27 +15,24 @@ shapes is held against the sum of its single runs, and two threads against one b
 """
 
 import argparse
-import csv
 import json
 import os
-import platform
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import speeds
 from agreement import VERSIONS, environment
 from agreement_slates import FACTORS, PLAIN, TOLERANCE, Blend, dpp, lacking, of
 from scipy import sparse
+from speeds import Row
 from threadpoolctl import threadpool_limits
 
 from recsys import rerank, seeds
-from recsys.files import replacing
-from recsys.runs import environment as around
 from recsys.types import Context, Factors, Pool, TasteMap
 from recsys.types.arrays import Ints
 
@@ -43,7 +40,6 @@ RESULTS = Path(__file__).parent / "results" / "slates.csv"
 PEER_SIDE = Path(__file__).parent / "peers" / "speed_of_pyversity.py"
 ITEMS, TASTES, D = 4000, 20, 64
 KNOBS = (0.3, 0.5, 0.7)
-COLUMNS = ("what", "ours", "theirs", "unit", "ratio", "target", "direction", "floor", "machine", "versions", "commit")
 FIVE: Blend = {
     "relevance": 1.0,
     "novelty": 0.1,
@@ -202,14 +198,7 @@ def main() -> None:
         for found in of_ourselves(settings.rounds):
             rows.append(found)
             print(*found, sep="\t", flush=True)
-    packages = ("numba", "numpy", "recsys-negspace", "scipy")
-    versions = " ".join([*(f"{name} {version(name)}" for name in packages), f"pyversity {VERSIONS['pyversity']}"])
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    end = (machine, versions, around(0, "")["git_commit"])
-    with replacing(settings.out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(COLUMNS)
-        table.writerows((*found, *end) for found in rows)
+    speeds.write([Row(*found) for found in rows], settings.out, f"pyversity {VERSIONS['pyversity']}")
     if apart:
         raise SystemExit("\n".join(["defined alike, and not the same slates:", *apart]))
 
