@@ -12,7 +12,9 @@ from recsys.kernels.compiled import compiled
 
 PIECE = 2048  # scores looked through at once
 GROUPS = 4  # of scores for each of the n best, whose peaks are the first to be counted
-SPARE = 8  # room that is written to before it is known whether a score goes in
+SPARE = 8  # room for a word of scores, before it is looked whether the room is full
+# The product with a word, little-endian, that has one byte of 1 and else 0 has that byte's place in its highest byte.
+PLACES = np.uint64(0x0001020304050607)
 
 _compiled = compiled(fastmath=False)
 
@@ -121,16 +123,16 @@ def lead(scores, at, first, n, ties, bounds, edges, counts, found, items):
             piece = row[start : start + PIECE]
             for j in range(len(piece)):
                 flags[j] = piece[j] >= bound
-            for word in range((len(piece) + 7) // 8):  # behind a shorter last piece lie old flags: they cost a look
-                if words[word] == 0:
-                    continue
-                for j in range(8 * word, min(8 * word + 8, len(piece))):
+            flags[len(piece) :] = 0
+            for w in range((len(piece) + 7) // 8):
+                word = words[w]
+                while word != 0:
+                    lowest = word & (~word + np.uint64(1))
+                    word ^= lowest
+                    j = 8 * w + np.int64((lowest * PLACES) >> np.uint64(56))
                     item = first + start + j
                     best[count], which[count] = piece[j], item
-                    if edge == len(ties):
-                        count += flags[j]
-                    else:
-                        count += piece[j] > bound or (piece[j] == bound and ties[item] <= edge)
+                    count += edge == len(ties) or piece[j] > bound or (piece[j] == bound and ties[item] <= edge)
                 if count >= full:
                     count, bound, edge = _raise(best, which, count, n, slack, ties)
         bounds[p], edges[p], counts[p] = bound, edge, count

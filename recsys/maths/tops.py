@@ -76,9 +76,8 @@ def in_order(columns: Ints | Longs, found: Floats, ties: Longs) -> tuple[Ints, F
     tied = ((after[:, 1:] == after[:, :-1]) & (after[:, 1:] > NEVER)).any(axis=1)
     order[tied] = np.lexsort((ties[columns[tied]], -found[tied]), axis=1)
     items = np.take_along_axis(columns, order, axis=1).astype(np.int32)
-    found = np.take_along_axis(found, order, axis=1)
-    nobody: Bools = found <= NEVER
-    return np.where(nobody, np.int32(-1), items), np.where(nobody, np.float32(0), found)
+    nobody: Bools = after <= NEVER
+    return np.where(nobody, np.int32(-1), items), np.where(nobody, np.float32(0), after)
 
 
 def _all_columns(scores: Floats) -> Longs:
