@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.blends import Blend, Part, read, weights
-from recsys.selections import BLOCK, select
+from recsys.selections import blocks, select
 from recsys.terms import Terms
 from recsys.types import Modular, Pool, RecsysError, Slates, Term
 from recsys.types.arrays import Doubles, Floats, Ints, Longs
@@ -43,9 +43,8 @@ def opportunity_costs(pool: Pool, slates: Slates, blend: Blend) -> OpportunityCo
             raise RecsysError(f"opportunity_costs: the slates have no '{part.name}', expected the blend they are of")
     weight = weights(parts, pool) * [slates.scales[part.name] for part in parts]
     items, amounts = np.full(slates.items.shape, -1, np.int32), np.full(slates.items.shape, np.nan, np.float32)
-    for start in range(0, len(pool.users), BLOCK):
-        block = slice(start, start + BLOCK)
-        led = _Led(pool.block(start, start + BLOCK))
+    for block in blocks(pool):
+        led = _Led(pool.block(block.start, block.stop))
         places = _places(led.pool, slates, block)
         items[block], amounts[block] = _costs(led, parts, weight[block], places)
     return OpportunityCosts(items, amounts)

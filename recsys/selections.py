@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +15,10 @@ from recsys.blends import Part
 from recsys.kernels.plans import plan
 from recsys.kernels.rules import NONE, Rules
 from recsys.terms import Terms
-from recsys.types import Tables
+from recsys.types import Pool, Tables
 from recsys.types.arrays import Doubles, Floats, Longs
 
-BLOCK = 512  # users per call of the kernel
+CELLS = 2**17  # candidates per call of the kernel: what is laid out for them takes some MB, whatever the pool
 
 
 class Selected(NamedTuple):
@@ -61,25 +62,38 @@ def select(
         drawing = (guards, k, float(temperature), float(epsilon), uniforms, follow)
         return (part.lengths.astype(np.int64), weight[block], *flat, *drawing)
 
-    users = len(pool.users)
-    blocks = [slice(start, min(start + BLOCK, users)) for start in range(0, users, BLOCK)]
-    if count == 1:  # here and now: a thread costs more than the slate of one request
-        for block in blocks:
+    everybody, turn = blocks(pool), Lock()
+    if count == 1 or len(everybody) == 1:  # here and now: threads cost more than the slate of one request
+        for block in everybody:
             yield block, _run(lay(block), k)
         return
+
+    def work(block: slice) -> Selected:
+        with turn:  # side by side, threads would wait for the interpreter at every other step
+            given = lay(block)
+        return _run(given, k)
+
     ours = not any(":" in part.name for part in parts)
     ahead: deque[tuple[slice, Future[Selected]]] = deque()
     with ThreadPoolExecutor(max_workers=count) as workers:
-        for block in blocks:
+        for block in everybody:
             if ours:
-                ahead.append((block, workers.submit(lambda block: _run(lay(block), k), block)))
-            else:  # one after the other, here: somebody's own objectives need not be safe for threads
+                ahead.append((block, workers.submit(work, block)))
+            else:  # here: somebody's own objectives need not be safe for threads
                 ahead.append((block, workers.submit(_run, lay(block), k)))
             if len(ahead) > count:
                 done, found = ahead.popleft()
                 yield done, found.result()
         for done, found in ahead:
             yield done, found.result()
+
+
+def blocks(pool: Pool) -> list[slice]:
+    """Return the users of a pool in blocks of about equal size, of no more than CELLS candidates each."""
+    users, n = pool.items.shape
+    count = -(-users // max(1, CELLS // n))
+    size = -(-users // max(1, count))
+    return [slice(start, min(start + size, users)) for start in range(0, users, max(1, size))]
 
 
 def _run(given: tuple[Any, ...], k: int) -> Selected:

@@ -162,7 +162,7 @@ def test_slates_do_not_depend_on_the_blocks_of_users(pool, name, monkeypatch):
     """What a candidate covers is laid out anew for each block, beside what items cover for everybody."""
     blend = {"relevance": 1.0, name: 1.0, "calibration": 0.3, "negative_space": 0.3}
     whole = rerank(pool, blend, k=K)
-    monkeypatch.setattr(selections, "BLOCK", 3)
+    monkeypatch.setattr(selections, "CELLS", 3 * pool.items.shape[1])
     blocks = rerank(pool, blend, k=K, scale=whole.scales)
     np.testing.assert_array_equal(whole.items, blocks.items)
     np.testing.assert_allclose(whole.contributions, blocks.contributions, atol=1e-6)

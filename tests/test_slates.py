@@ -3,6 +3,7 @@
 import re
 import sys
 import threading
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -55,7 +56,7 @@ def test_contributions_sum_to_scores_and_picks_are_distinct_candidates(pool):
 
 
 def test_threads_and_partition_change_nothing(monkeypatch):
-    monkeypatch.setattr(selections, "BLOCK", 100)
+    monkeypatch.setattr(selections, "CELLS", 100 * 25)
     split = make_split(users=600)
     whole = candidates(FactorWorld(split), split, n=25, maps=make_maps(split))
     scales = fit_scales(whole, EVERYTHING)
@@ -68,7 +69,7 @@ def test_threads_and_partition_change_nothing(monkeypatch):
 
 
 def test_somebodys_own_objective_is_asked_by_the_calling_thread_alone(monkeypatch):
-    monkeypatch.setattr(selections, "BLOCK", 100)
+    monkeypatch.setattr(selections, "CELLS", 100 * 25)
     split = make_split(users=600)
     whole = candidates(FactorWorld(split), split, n=25)
     sys.modules.setdefault(__name__, sys.modules[asked.__module__])
@@ -86,8 +87,19 @@ def asked(pool: Pool, k: int) -> Modular:
     return Modular(np.zeros(pool.items.shape, np.float32))
 
 
+@pytest.mark.parametrize("users", [0, 1, 9, 10, 11, 25])
+@pytest.mark.parametrize("n", [1, 5, 60])
+def test_blocks_hold_everybody_once_and_no_more_than_so_many_candidates(pool, monkeypatch, users, n):
+    monkeypatch.setattr(selections, "CELLS", 50)
+    some = replace(pool, users=np.zeros(users, np.int32), items=np.zeros((users, n), np.int32))
+    found = selections.blocks(some)
+    assert [u for block in found for u in range(block.start, block.stop)] == list(range(users))
+    assert all(block.stop - block.start in range(1, max(1, 50 // n) + 1) for block in found)
+    assert len(found) == -(-users // max(1, 50 // n))
+
+
 def test_many_blocks_equal_one_user_at_a_time(monkeypatch):
-    monkeypatch.setattr(selections, "BLOCK", 100)
+    monkeypatch.setattr(selections, "CELLS", 100 * 12)
     split = make_split(users=600, items=30)
     pool = candidates(FactorWorld(split), split, n=12, maps=make_maps(split))
     blend = {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.4}

@@ -36,12 +36,15 @@ def worth(pool: Pool, form: str, slope: float, offset: float, who: str) -> Doubl
         RecsysError: as `check_form` does, and for "posterior" if the pool has no factors.
     """
     check_form(form, slope, offset, FORMS, who)
-    curve = slope * pool.scores.astype(np.float64) + offset
+
+    def curve() -> Doubles:
+        return slope * pool.scores.astype(np.float64) + offset
+
     makers = {
         "range": lambda: plausibility(pool),
         "rank": lambda: 1.0 - np.arange(pool.items.shape[1]) / np.maximum(pool.lengths, 1)[:, None],
-        "probability": lambda: logistic(curve),
-        "posterior": lambda: scipy.special.ndtr(curve / np.sqrt(deviations(pool, who) ** 2 + 1.0)),
+        "probability": lambda: logistic(curve()),
+        "posterior": lambda: scipy.special.ndtr(curve() / np.sqrt(deviations(pool, who) ** 2 + 1.0)),
     }
     return np.where(present(pool), makers[form](), 0.0)
 

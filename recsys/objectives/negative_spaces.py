@@ -159,7 +159,7 @@ def _best_in_regions(pool: Pool, plausible: Doubles, best: int) -> Doubles:
         "hard maps", lambda: np.stack([_hard(context, m) for m in range(len(sizes))]).astype(np.int32)
     )
     total, items = np.zeros((len(pool.users), sizes.sum())), pool.items
-    if (np.diff(plausible, axis=1) > 0).any():  # they are not in its order already
+    if (plausible[:, 1:] > plausible[:, :-1]).any():  # they are not in its order already
         order = np.argsort(-plausible, axis=1, kind="stable")
         items = np.take_along_axis(items, order, axis=1)
         plausible = np.take_along_axis(plausible, order, axis=1)

@@ -17,8 +17,10 @@ def novelty(pool: Pool, k: int) -> Modular:
     :Source: Vargas and Castells 2011
     """
     context = pool.context.everybody
-    bits = context.tables.get("self-information", lambda: self_information(context.need_train("novelty")))
-    return Modular(bits[rows(pool)].astype(np.float32))
+    bits = context.tables.get(
+        "self-information", lambda: self_information(context.need_train("novelty")).astype(np.float32)
+    )
+    return Modular(bits[rows(pool)])
 
 
 def long_tail(pool: Pool, k: int, *, head: float = 0.8) -> Modular:
