@@ -10,7 +10,8 @@ In the same run every slate is compared where both sides define the same, pick b
 are less than 1e-6 apart, as pyversity computes in single precision (1e-4 for COVER, whose gains are sums of 200 roots):
 if they differ, the exit code is 1. `floor` is what a user takes at least where all candidates are looked at for each
 pick: bytes of vectors, and multiplications with an addition; bounds make it fewer. The blend of five objectives of all
-shapes is held against the sum of its single runs, and two threads against one by wall time. Writes
+shapes is held against the sum of its single runs, and two threads against one by wall time, beside what two cores of
+the machine gain where nothing is shared: they may be those of a host that others use too. Writes
 `benchmarks/results/slates.csv`.
 """
 
@@ -21,6 +22,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,17 +30,20 @@ import numpy as np
 import speeds
 from agreement import VERSIONS, environment
 from agreement_slates import FACTORS, PLAIN, TOLERANCE, Blend, dpp, lacking, of
+from numba import njit
 from scipy import sparse
 from speeds import Row
 from threadpoolctl import threadpool_limits
 
 from recsys import rerank, seeds
 from recsys.types import Context, Factors, Pool, TasteMap
-from recsys.types.arrays import Ints
+from recsys.types.arrays import Floats, Ints
 
 RESULTS = Path(__file__).parent / "results" / "slates.csv"
 PEER_SIDE = Path(__file__).parent / "peers" / "speed_of_pyversity.py"
 ITEMS, TASTES, D = 4000, 20, 64
+CELLS = 819_200  # candidates of all users of a batch
+LOOPS = 800_000  # of multiplications: about as long as the blend
 KNOBS = (0.3, 0.5, 0.7)
 FIVE: Blend = {
     "relevance": 1.0,
@@ -65,7 +70,7 @@ class Case(NamedTuple):
 
     @property
     def users(self) -> int:
-        return 819_200 // self.n
+        return CELLS // self.n
 
 
 def volume(n: int, k: int) -> tuple[int, int]:
@@ -158,7 +163,7 @@ def beside(python: Path, case: Case, rounds: int) -> tuple[list[object], float]:
 
 def of_ourselves(rounds: int) -> Iterator[list[object]]:
     """Yield the row of a blend against its parts, and that of two threads against one."""
-    pool, k = world(200, 2048), 10
+    pool, k = world(200, CELLS // 200), 10
     single = [{name: value} for name, value in FIVE.items()]
     for blend in (FIVE, *single):
         timed(time.process_time, pool, blend, k)
@@ -170,9 +175,36 @@ def of_ourselves(rounds: int) -> Iterator[list[object]]:
     blended, apart = np.median(whole) * per_user, np.median(parts) * per_user
     what = f"blend of {', '.join(FIVE)}, 200 candidates, k = 10; theirs is the sum of its single runs"
     yield row(what, blended, apart, "us per user", blended / apart, 1.2, "max", "")
-    times = [[timed(time.perf_counter, pool, FIVE, k, threads)[0] for threads in (1, 2)] for _ in range(3 * rounds)]
-    one, two = np.median(times, axis=0) * per_user
-    yield row("the blend on two threads; theirs is one, wall time", two, one, "us per user", one / two, 1.7, "min", "")
+    many = Pool(np.tile(pool.users, 8), np.tile(pool.items, (8, 1)), np.tile(pool.scores, (8, 1)), pool.context)
+    table = np.ones(8192, np.float32)  # in the nearest cache
+    multiplied(table, 1)
+
+    def blended(threads: int) -> float:
+        return timed(time.perf_counter, many, FIVE, k, threads)[0]
+
+    def bare(threads: int) -> float:
+        start = time.perf_counter()
+        with ThreadPoolExecutor(threads) as workers:
+            list(workers.map(multiplied, [table.copy(), table.copy()], [LOOPS, LOOPS]))
+        return time.perf_counter() - start
+
+    times = np.array([(blended(1), blended(2), bare(1), bare(2)) for _ in range(3 * rounds)])
+    one, two, alone, both = np.median(times, axis=0)
+    what = f"the blend on two threads, {len(many.users):,} users; theirs is one, wall time"
+    faster, bound = (float(np.median(times[:, w] / times[:, w + 1])) for w in (0, 2))
+    per_user = 1e6 / len(many.users)
+    yield row(what, two * per_user, one * per_user, "us per user", faster, 1.7, "min", "")
+    what = "multiplications in the nearest cache on two threads that share nothing; theirs is one, wall time"
+    yield row(what, both, alone, "s", bound, None, "min", "what two cores of this machine gain at most")
+
+
+@njit(nogil=True, fastmath=True)
+def multiplied(table: Floats, loops: int) -> float:
+    total = np.float32(0.0)
+    for _ in range(loops):
+        for j in range(len(table)):
+            total += table[j] * table[j]
+    return total
 
 
 def row(

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
+from itertools import pairwise
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -62,8 +63,8 @@ def select(
         drawing = (guards, k, float(temperature), float(epsilon), uniforms, follow)
         return (part.lengths.astype(np.int64), weight[block], *flat, *drawing)
 
-    everybody, turn = blocks(pool), Lock()
-    if count == 1 or len(everybody) == 1:  # here and now: threads cost more than the slate of one request
+    everybody, turn = blocks(pool, count), Lock()
+    if count == 1 or len(everybody) <= 1:  # here and now: threads cost more than the slate of one request
         for block in everybody:
             yield block, _run(lay(block), k)
         return
@@ -88,12 +89,17 @@ def select(
             yield done, found.result()
 
 
-def blocks(pool: Pool) -> list[slice]:
-    """Return the users of a pool in blocks of about equal size, of no more than CELLS candidates each."""
+def blocks(pool: Pool, threads: int = 1) -> list[slice]:
+    """Return the users of a pool in blocks of equal size, of no more than CELLS candidates each.
+
+    Where one is not enough, each thread gets as many of them as any other.
+    """
     users, n = pool.items.shape
     count = -(-users // max(1, CELLS // n))
-    size = -(-users // max(1, count))
-    return [slice(start, min(start + size, users)) for start in range(0, users, max(1, size))]
+    if count > 1:
+        count = -(-count // threads) * threads
+    edges = np.arange(count + 1) * users // max(1, count)
+    return [slice(int(start), int(stop)) for start, stop in pairwise(edges) if start < stop]
 
 
 def _run(given: tuple[Any, ...], k: int) -> Selected:

@@ -89,13 +89,17 @@ def asked(pool: Pool, k: int) -> Modular:
 
 @pytest.mark.parametrize("users", [0, 1, 9, 10, 11, 25])
 @pytest.mark.parametrize("n", [1, 5, 60])
-def test_blocks_hold_everybody_once_and_no_more_than_so_many_candidates(pool, monkeypatch, users, n):
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_blocks_hold_everybody_once_and_no_more_than_so_many_candidates(pool, monkeypatch, users, n, threads):
     monkeypatch.setattr(selections, "CELLS", 50)
     some = replace(pool, users=np.zeros(users, np.int32), items=np.zeros((users, n), np.int32))
-    found = selections.blocks(some)
+    found = selections.blocks(some, threads)
+    sizes = [block.stop - block.start for block in found]
     assert [u for block in found for u in range(block.start, block.stop)] == list(range(users))
-    assert all(block.stop - block.start in range(1, max(1, 50 // n) + 1) for block in found)
-    assert len(found) == -(-users // max(1, 50 // n))
+    assert all(size in range(1, max(1, 50 // n) + 1) for size in sizes)
+    assert max(sizes, default=1) - min(sizes, default=1) <= 1
+    least = -(-users // max(1, 50 // n))
+    assert len(found) == (least if least <= 1 else min(users, -(-least // threads) * threads))
 
 
 def test_many_blocks_equal_one_user_at_a_time(monkeypatch):
