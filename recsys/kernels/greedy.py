@@ -56,22 +56,35 @@ def _inner(basis, a, b, s):
 
 @_inlined
 def _spread_gain(near, p, picks, step, i):
-    """Look at the picks that candidate i has not met yet, and return its gain."""
+    """Look at the picks that candidate i has not met yet, and return its gain by the most similar one."""
+    tables, settings, _, rows, states, met = near
+    offset, d = settings[p, 0], settings[p, 1]
+    row, state = offset + rows[p, i] * d, states[p, i]
+    for s in range(met[p, i], step):
+        state = max(state, np.float64(_dot(tables, offset + rows[p, picks[s]] * d, row, d)))
+    states[p, i], met[p, i] = state, step
+    return 1.0 - state
+
+
+@_compiled
+def _spread_gains(near, p, picks, step, n, gain):
+    """Set the gains of all candidates, who have met all picks but the last."""
     tables, settings, empty, rows, states, met = near
     offset, d, agg, members = settings[p, 0], settings[p, 1], settings[p, 2], step + settings[p, 3]
-    row, state = offset + rows[p, i] * d, states[p, i]
-    if agg == MAX:
-        for s in range(met[p, i], step):
-            state = max(state, np.float64(_dot(tables, offset + rows[p, picks[s]] * d, row, d)))
-    else:
-        for s in range(met[p, i], step):
-            state += _dot(tables, offset + rows[p, picks[s]] * d, row, d)
-    states[p, i], met[p, i] = state, step
+    if step > 0:
+        pick = offset + rows[p, picks[step - 1]] * d
+        for i in range(n):
+            similar = np.float64(_dot(tables, pick, offset + rows[p, i] * d, d))
+            states[p, i] = max(states[p, i], similar) if agg == MAX else states[p, i] + similar
+            met[p, i] = step
     if members == 0:
-        return empty[p]
-    if agg == MAX:
-        return 1.0 - state
-    return 1.0 - state / members if agg == MEAN else members - state
+        gain[:n] = empty[p]
+    elif agg == MAX:
+        for i in range(n):
+            gain[i] = 1.0 - states[p, i]
+    else:
+        for i in range(n):
+            gain[i] = 1.0 - states[p, i] / members if agg == MEAN else members - states[p, i]
 
 
 @_compiled
@@ -281,13 +294,16 @@ def _volume_gain(spanned, p, step, i):
     return quality[p, i] * np.sqrt(max(residual[p, i], 0.0))
 
 
-@_inlined
-def _volume_bound(spanned, p, i):
-    """The most that candidate i can gain: log x is at most x - 1, and near it for what is nearly a unit vector."""
+@_compiled
+def _volume_bounds(spanned, p, n, gain):
+    """Set the most that each can gain: log x is at most x - 1, and near it for what is nearly a unit vector."""
     _, settings, _, _, _, quality, own, _, _, _, _, _ = spanned
     if settings[p, 2] == 0:
-        return quality[p, i] + (own[p, i] - 1.0)
-    return quality[p, i] * np.sqrt(max(own[p, i], 0.0))
+        for i in range(n):
+            gain[i] = quality[p, i] + (own[p, i] - 1.0)
+    else:
+        for i in range(n):
+            gain[i] = quality[p, i] * np.sqrt(max(own[p, i], 0.0))
 
 
 @_inlined
@@ -318,7 +334,7 @@ def _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i):
     shape, place, bounded = terms
     total[i] = 0.0
     for t in range(len(shape)):
-        if shape[t] == SPREAD:
+        if shape[t] == SPREAD and bounded[t] and step > 0:
             gain[t, i] = _spread_gain(near, place[t], slate, step, i)
         elif shape[t] == VOLUME:
             gain[t, i] = _volume_gain(spanned, place[t], step, i)
@@ -549,9 +565,7 @@ def _pick_all(
                 p = place[t]
                 if shape[t] == SPREAD:
                     if not bounded[t] or step == 0 or (step == 1 and (n <= FEW * k or not spread[p, 3])):
-                        for i in range(n):
-                            if alive[i]:
-                                gain[t, i] = _spread_gain(near, p, slate, step, i)
+                        _spread_gains(near, p, slate, step, n, gain[t])
                 elif shape[t] == VOLUME:
                     _hold(spanned, p, slate, step, n)
                     if not bounded[t]:
@@ -559,8 +573,7 @@ def _pick_all(
                             if alive[i]:
                                 gain[t, i] = _volume_gain(spanned, p, step, i)
                     elif step == 0:
-                        for i in range(n):
-                            gain[t, i] = _volume_bound(spanned, p, i)
+                        _volume_bounds(spanned, p, n, gain[t])
                 elif shape[t] == COVERAGE:
                     if not bounded[t] or step == 0:
                         for i in range(n):
