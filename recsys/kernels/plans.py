@@ -223,10 +223,10 @@ def _stack(arrays: Sequence[Anys], shape: tuple[int, ...], dtype: Any) -> Any:
     return np.stack([np.asarray(a, dtype=dtype) for a in arrays])
 
 
-def _starts(starts: Sequence[Floats | None], block: tuple[int, int]) -> Floats:
+def _starts(starts: Sequence[Floats | None], block: tuple[int, int]) -> Any:
     if all(start is None for start in starts):
         return np.zeros((len(starts), 0, 0), np.float32)
-    return np.stack([np.zeros(block, np.float32) if s is None else s.astype(np.float32) for s in starts])
+    return _stack([np.zeros(block, np.float32) if start is None else start for start in starts], block, np.float32)
 
 
 def _beside(arrays: Sequence[Doubles], users: int) -> Doubles:

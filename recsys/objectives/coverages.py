@@ -147,20 +147,19 @@ def facility_location(
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool that does not have the space, or no histories.
     """
+    from recsys.kernels.standings import stand
+
     of = slice(0, whole("facility_location: targets", targets, 1))
     table, at = vectors(pool.context, space, "facility_location"), rows(pool)
     weight = worth(pool, form, slope, offset, "facility_location")[:, of]
     total = weight.sum(axis=1, keepdims=True)
-    sims = np.empty((*at.shape, weight.shape[1]), np.float32)
+    sims, there = np.empty((*at.shape, weight.shape[1]), np.float32), present(pool)[:, of]
+    columns = np.empty(sims.shape, np.int32)
     for users in (slice(first, first + FEW) for first in range(0, len(at), FEW)):
-        near, some = table[at[users]], sims[users]
-        np.matmul(near, near[:, of].transpose(0, 2, 1), out=some)
-        np.square(np.maximum(some, 0.0, out=some), out=some)
-    themselves = np.arange(weight.shape[1], dtype=np.int32)
-    sims[:, themselves, themselves] = present(pool)[:, of]
+        near = table[at[users]]
+        np.matmul(near, near[:, of].transpose(0, 2, 1), out=sims[users])
+        stand(sims[users], there[users], columns[users])
     pointers = np.arange(at.size + 1, dtype=np.int32 if sims.size < 2**31 else np.int64) * weight.shape[1]
-    columns = np.empty((at.size, weight.shape[1]), np.int32)
-    columns[:] = themselves
     start = None
     if history:
         train = pool.context.need_train("facility_location")
