@@ -92,10 +92,12 @@ def select(
 def blocks(pool: Pool, threads: int = 1) -> list[slice]:
     """Return the users of a pool in blocks of equal size, of no more than CELLS candidates each.
 
-    Where one is not enough, each thread gets as many of them as any other.
+    They have no more users than the largest power of two that fits. Where one block is not enough, each thread gets as
+    many of them as any other.
     """
     users, n = pool.items.shape
-    count = -(-users // max(1, CELLS // n))
+    most = 2 ** max(0, (CELLS // n).bit_length() - 1)
+    count = -(-users // most)
     if count > 1:
         count = -(-count // threads) * threads
     edges = np.arange(count + 1) * users // max(1, count)
