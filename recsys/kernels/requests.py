@@ -229,12 +229,14 @@ def offer(codes, scores, hard, starts, best, accepted, cap, need, regions):
     size, maps = len(need), len(starts)
     left = np.full(size + 1, np.int32(best))
     offered = np.zeros(size + 1)
+    there = regions if len(regions) > 0 else np.empty(len(codes) * maps, np.int32)
+    for n in range(len(codes)):  # first, and nothing else: what is not in the cache is then waited for all at once
+        for m in range(maps):
+            there[np.uintp(n * maps + m)] = hard[np.uintp(codes[n]), np.uintp(m)]
     for n in range(len(codes)):
         worth = _worth(scores, n)
         for m in range(maps):
-            z = np.uintp(hard[np.uintp(codes[n]), np.uintp(m)])  # an index that could be negative takes twice as long
-            if len(regions) > 0:
-                regions[np.uintp(n * maps + m)] = z
+            z = np.uintp(there[np.uintp(n * maps + m)])  # an index that could be negative takes twice as long
             offered[z] += worth if left[z] > 0 else 0.0  # no branch: it could not be foreseen
             left[z] -= np.int32(1)
     need[:] = offered[:size]
