@@ -9,6 +9,7 @@ pyversity is installed from its package into an environment that is removed at t
 MMR alone on the same candidates, with the vectors that our diversity looks at, gathered before the clock starts. A
 load is the first of a new process, without its imports; private memory is what the second of two such processes has
 that is its own (`/proc/PID/smaps_rollup`) after it has answered a request, less what it had when all was imported.
+One thread runs on the core that is the quicker at the moment by a plain loop, as does pyversity.
 Threads that ask without a pause are more than the cores of a small machine: what the slices of its scheduler alone
 make of the 99th percentile is told by a loop that takes as long as a request, needs no lock and reads no memory.
 `floor` is what a request has to read at least, and multiply and add. Takes some minutes and 2 GB of memory and of disk.
@@ -32,7 +33,7 @@ import numpy as np
 import speeds
 from agreement import VERSIONS, environment
 from numba import njit
-from speeds import Row, beside, tell
+from speeds import Row, beside, quieter_core, tell
 from threadpoolctl import threadpool_limits
 
 import recsys.kernels.greedy  # noqa: F401  what loading a ranker takes, without what importing Numba takes
@@ -132,7 +133,8 @@ def clock(ask: Ask, times: int) -> list[float]:
 
 
 def median(ask: Ask, times: int) -> float:
-    return float(np.median(clock(ask, times)))
+    with quieter_core():
+        return float(np.median(clock(ask, times)))
 
 
 @contextmanager
@@ -148,8 +150,9 @@ def peer(python: Path, ranker: Ranker, given: Requests) -> Iterator[Callable[[in
         with subprocess.Popen(command, **pipes, text=True) as process:
 
             def ask(times: int) -> float:
-                print(times, file=process.stdin, flush=True)
-                return float(process.stdout.readline())
+                with quieter_core(process.pid):
+                    print(times, file=process.stdin, flush=True)
+                    return float(process.stdout.readline())
 
             yield ask
             process.stdin.close()

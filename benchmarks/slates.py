@@ -30,14 +30,13 @@ import numpy as np
 import speeds
 from agreement import VERSIONS, environment
 from agreement_slates import FACTORS, PLAIN, TOLERANCE, Blend, dpp, lacking, of
-from numba import njit
 from scipy import sparse
-from speeds import Row
+from speeds import Row, multiplied
 from threadpoolctl import threadpool_limits
 
 from recsys import rerank, seeds
 from recsys.types import Context, Factors, Pool, TasteMap
-from recsys.types.arrays import Floats, Ints
+from recsys.types.arrays import Ints
 
 RESULTS = Path(__file__).parent / "results" / "slates.csv"
 PEER_SIDE = Path(__file__).parent / "peers" / "speed_of_pyversity.py"
@@ -196,15 +195,6 @@ def of_ourselves(rounds: int) -> Iterator[list[object]]:
     yield row(what, two * per_user, one * per_user, "us per user", faster, 1.7, "min", "")
     what = "multiplications in the nearest cache on two threads that share nothing; theirs is one, wall time"
     yield row(what, both, alone, "s", bound, None, "min", "what two cores of this machine gain at most")
-
-
-@njit(nogil=True, fastmath=True)
-def multiplied(table: Floats, loops: int) -> float:
-    total = np.float32(0.0)
-    for _ in range(loops):
-        for j in range(len(table)):
-            total += table[j] * table[j]
-    return total
 
 
 def row(

@@ -8,13 +8,15 @@ import csv
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from scipy import sparse
 
 from recsys import seeds
@@ -22,7 +24,7 @@ from recsys.files import replacing
 from recsys.models.by_factors import ByFactors
 from recsys.runs import environment
 from recsys.types import Factors, Items, Split, TasteMap
-from recsys.types.arrays import Csr, Ints
+from recsys.types.arrays import Csr, Floats, Ints
 
 COLUMNS = ("what", "ours", "theirs", "unit", "ratio", "target", "direction", "floor", "machine", "versions", "commit")
 PACKAGES = ("numba", "numpy", "recsys-negspace", "scipy")
@@ -66,6 +68,38 @@ def in_turns(works: Sequence[Callable[[], float]], rounds: int) -> np.ndarray:
 def _rested(work: Callable[[], float]) -> float:
     time.sleep(PAUSE)
     return work()
+
+
+@njit(nogil=True, fastmath=True)
+def multiplied(table: Floats, loops: int) -> float:
+    """What a core does best: multiplications of what is in its nearest cache."""
+    total = np.float32(0.0)
+    for _ in range(loops):
+        for j in range(len(table)):
+            total += table[j] * table[j]
+    return total
+
+
+@contextmanager
+def quieter_core(process: int = 0) -> Iterator[None]:
+    """Keep a process (0 is this one) on the core that is the quicker at the moment, by a loop of multiplications.
+
+    Cores may be those of a host that others use too: one of them can take twice as long as the other for a while. Where
+    a system does not let processes be kept on a core, nothing is done.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores, table, took = os.sched_getaffinity(0), np.ones(8192, np.float32), {}
+    try:
+        for core in cores:
+            os.sched_setaffinity(0, {core})
+            took[core] = min(seconds(lambda: multiplied(table, 1000)) for _ in range(5))
+        os.sched_setaffinity(0, cores)
+        os.sched_setaffinity(process, {min(took, key=lambda core: took[core])})
+        yield
+    finally:
+        os.sched_setaffinity(process, cores)
 
 
 def beside(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> tuple[float, float, float]:

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import os
 import runpy
 import sys
 import time
@@ -33,6 +34,14 @@ def test_works_take_turns_and_the_first_round_is_not_counted():
     turn = itertools.count()
     took = SPEEDS["in_turns"]([lambda: next(turn), lambda: -next(turn)], 2)
     assert took.tolist() == [[2, -3], [4, -5]]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processes cannot be kept on a core here")
+def test_one_core_is_kept_for_a_while():
+    before = os.sched_getaffinity(0)
+    with SPEEDS["quieter_core"]():
+        assert len(os.sched_getaffinity(0)) == 1
+    assert os.sched_getaffinity(0) == before
 
 
 def test_a_ratio_is_that_of_rounds_not_of_medians():
