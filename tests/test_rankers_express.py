@@ -106,10 +106,10 @@ def test_what_is_owed_is_what_the_objective_says(seed, tau, best, strength):
         for asker, found in requests(seed):
             pool = Pool(np.zeros(1, np.int32), found.items[None], found.scores[None], context_for(around, asker))
             term = negative_space(pool, 5, tau=tau, best=best, strength=strength)
-            need, cap = np.empty((2, term.need.shape[1]))
-            short.want(asker, found, need, cap, np.zeros(0, np.int32))
-            np.testing.assert_allclose(need, term.need[0], rtol=1e-6, atol=1e-9)
-            np.testing.assert_allclose(cap, term.cap[0], rtol=1e-6, atol=1e-9)
+            wanted = np.empty((3, term.need.shape[1]))
+            short.want(asker, found, wanted, np.zeros(0, np.int32))
+            np.testing.assert_allclose(wanted[0], term.need[0], rtol=1e-6, atol=1e-9)
+            np.testing.assert_allclose(wanted[2], term.cap[0], rtol=1e-6, atol=1e-9)
 
 
 def test_what_known_users_expect_is_made_anew_where_a_table_would_be_too_large(monkeypatch):
@@ -121,10 +121,10 @@ def test_what_known_users_expect_is_made_anew_where_a_table_would_be_too_large(m
     anew = express(fresh, blend, scales, Policy(k=5))
     assert fresh.tables.get("expected 0.123 5.0", list).shape == (2, 0, 15)
     for asker, found in requests(3):
-        pairs = [np.empty((2, 15)) for _ in range(2)]
-        for one, pair in zip((kept, anew), pairs, strict=True):
-            one.want(asker, found, *pair, np.zeros(0, np.int32))
-        np.testing.assert_allclose(*pairs, rtol=1e-6)
+        both = [np.empty((3, 15)) for _ in range(2)]
+        for one, wanted in zip((kept, anew), both, strict=True):
+            one.want(asker, found, wanted, np.zeros(0, np.int32))
+        np.testing.assert_allclose(*both, rtol=1e-6)
 
 
 def test_one_community_is_everybodys():

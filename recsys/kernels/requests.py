@@ -220,23 +220,26 @@ def expect(
 
 
 @compiled(fastmath=True)
-def offer(codes, scores, hard, starts, best, accepted, cap, need, regions):
-    """Fill `need` (Z,) of `recsys.objectives.negative_space` for one user, of whom `expect` says what it expects.
+def offer(codes, scores, hard, starts, best, wanted, regions):
+    """Fill the need of `recsys.objectives.negative_space` for one user.
 
+    `wanted` (3, Z) are the need, which is filled, and what is accepted and the cap, which `expect` has filled.
     `codes` and `scores` (N,) are candidates, best first; `hard` (I, M) is the region of each item by each map, counted
     over all maps end to end, Z = none; what `codes` have of it is laid into `regions` (N M,), if there is room.
     """
-    size, maps = len(need), len(starts)
+    size, maps = wanted.shape[1], len(starts)
+    need, accepted, cap = wanted[0], wanted[1], wanted[2]
     left = np.full(size + 1, np.int32(best))
     offered = np.zeros(size + 1)
     there = regions if len(regions) > 0 else np.empty(len(codes) * maps, np.int32)
     for n in range(len(codes)):  # first, and nothing else: what is not in the cache is then waited for all at once
+        row, own = hard[np.uintp(codes[n])], there[n * maps : (n + 1) * maps]
         for m in range(maps):
-            there[np.uintp(n * maps + m)] = hard[np.uintp(codes[n]), np.uintp(m)]
+            own[m] = row[m]
     for n in range(len(codes)):
-        worth = _worth(scores, n)
+        worth, own = _worth(scores, n), there[n * maps : (n + 1) * maps]
         for m in range(maps):
-            z = np.uintp(there[np.uintp(n * maps + m)])  # an index that could be negative takes twice as long
+            z = np.uintp(own[m])  # an index that could be negative takes twice as long
             offered[z] += worth if left[z] > 0 else 0.0  # no branch: it could not be foreseen
             left[z] -= np.int32(1)
     need[:] = offered[:size]

@@ -28,8 +28,8 @@ NAMES = [field.name for field in fields(Plan)]
 NOBODY = np.zeros(0, np.int32)
 FREE = rules.NONE.block(0, 1).arrays()  # no guards
 
-Want = Callable[[Asker, Candidates, Doubles, Doubles, Ints], None]  # fills need, cap and regions of a Coverage term
-Expectation = Callable[[Asker, Doubles, Doubles], None]  # fills what negative space expects: accepted and cap
+Want = Callable[[Asker, Candidates, Doubles, Ints], None]  # fills need, accepted, cap, and regions of a Coverage term
+Expectation = Callable[[Asker, Doubles], None]  # fills what negative space expects: accepted and cap
 Gain = Callable[[Asker, Candidates, Floats], None]  # fills the gains of a Modular term
 
 
@@ -67,10 +67,10 @@ class Express:
             fill(asker, candidates, gains[row, 0])
         laid[SPREAD_ROWS] = rows[: len(laid[SPREAD_ROWS])]
         if self.want is not None:
-            need, cap = np.zeros((2, 1, laid[NEED].shape[1]))
-            regions, size = np.empty(n * self.regions, np.int32), need.shape[1] - (self.regions > 0)
-            self.want(asker, candidates, need[0, :size], cap[0, :size], regions)
-            laid[NEED], laid[CAP] = need, cap
+            width = laid[NEED].shape[1]
+            wanted, regions = np.zeros((3, width)), np.empty(n * self.regions, np.int32)
+            self.want(asker, candidates, wanted[:, : width - (self.regions > 0)], regions)
+            laid[NEED], laid[CAP] = wanted[:1], wanted[2:]
             if self.regions:
                 laid[COVER_REGIONS] = regions
             else:
@@ -212,10 +212,9 @@ def _negative_space(context: Context, parts: tuple[Part, ...]) -> Want | None:
     hard, starts = _regions(context)[1]
     best = int(settings["best"])
 
-    def want(asker: Asker, candidates: Candidates, need: Doubles, cap: Doubles, regions: Ints) -> None:
-        accepted = np.empty(len(cap))
-        expected(asker, accepted, cap)
-        kernel(candidates.items, candidates.scores, hard, starts, best, accepted, cap, need, regions)
+    def want(asker: Asker, candidates: Candidates, wanted: Doubles, regions: Ints) -> None:
+        expected(asker, wanted[1:])
+        kernel(candidates.items, candidates.scores, hard, starts, best, wanted, regions)
 
     return want
 
@@ -230,27 +229,27 @@ def _expected(context: Context, tau: float, strength: float) -> Expectation:
     around = [starts, np.ascontiguousarray(axes), np.ascontiguousarray(places), centres, usual]
     users, size = len(context.user_ids), centres.shape[1]
 
-    def expected(asker: Asker, accepted: Doubles, cap: Doubles) -> None:
+    def expected(asker: Asker, filled: Doubles) -> None:
         community = int(label[asker.code]) if asker.code >= 0 else -1
         declined = _declined(context, asker)
-        kernel(asker.history, declined, *shares, *around, community, tau, strength, usual_share, accepted, cap)
+        kernel(asker.history, declined, *shares, *around, community, tau, strength, usual_share, *filled)
 
     def of_all() -> Floats:
         if 8 * users * size > MOST:
             return np.zeros((2, 0, size), np.float32)
-        table, train, (accepted, cap) = np.empty((2, users, size), np.float32), context.train, np.empty((2, size))
+        table, train, filled = np.empty((2, users, size), np.float32), context.train, np.empty((2, size))
         for code in range(users):
-            expected(Asker(code, row_of(cast(Csr, train), code)), accepted, cap)
-            table[:, code] = accepted, cap
+            expected(Asker(code, row_of(cast(Csr, train), code)), filled)
+            table[:, code] = filled
         return table
 
     known = _plain(context.tables.get(f"expected {tau} {strength}", of_all))
 
-    def looked_up(asker: Asker, accepted: Doubles, cap: Doubles) -> None:
+    def looked_up(asker: Asker, filled: Doubles) -> None:
         if 0 <= asker.code < known.shape[1]:
-            accepted[:], cap[:] = known[0, asker.code], known[1, asker.code]
+            filled[:] = known[:, asker.code]
         else:
-            expected(asker, accepted, cap)
+            expected(asker, filled)
 
     return looked_up
 
