@@ -19,7 +19,7 @@ from recsys.rankers.policies import Policy
 from recsys.rankers.requests import Asker, Candidates, context_for, key_of, row_of
 from recsys.rankers.retrievals import hard_region
 from recsys.types import Context, Coverage, Modular, Pool, Spread, Tables, Term
-from recsys.types.arrays import Anys, Csr, Doubles, Floats, Ints
+from recsys.types.arrays import Anys, Bools, Csr, Doubles, Floats, Ints
 
 SERVED = ("relevance", "diversity", "negative_space", "untouched")
 MOST = 2**28  # bytes of what is expected of known users
@@ -147,9 +147,13 @@ def _widened(part: Part, pool: Pool) -> Callable[[int, int], Term]:
 
 def _one_each(context: Context) -> bool:
     """Return whether each item lies in one region of each map at most, and wholly: then its row is a line of codes."""
-    (_, _, shares), (hard, _), _ = _regions(context)
-    sizes = context.tables.get("layout", _missing)[0]
-    return bool((shares == 1.0).all() and (hard < sizes.sum()).sum() == len(shares))
+
+    def looked_through() -> Bools:
+        (_, _, shares), (hard, _), _ = _regions(context)
+        sizes = context.tables.get("layout", _missing)[0]
+        return np.array([(shares == 1.0).all() and (hard < sizes.sum()).sum() == len(shares)])
+
+    return bool(context.tables.get("one region of each map", looked_through)[0])
 
 
 def _side_by_side(made: Plan, n: int, maps: int) -> Plan:
