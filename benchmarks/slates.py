@@ -194,7 +194,7 @@ def of_ourselves(rounds: int) -> Iterator[list[object]]:
     per_user = 1e6 / len(many.users)
     yield row(what, two * per_user, one * per_user, "us per user", faster, 1.7, "min", "")
     what = "multiplications in the nearest cache on two threads that share nothing; theirs is one, wall time"
-    yield row(what, both, alone, "s", bound, None, "min", "what two cores of this machine gain at most")
+    yield row(what, both, alone, "s", bound, None, "min", "no lock, no memory: what the machine itself gains")
 
 
 def row(
