@@ -6,7 +6,7 @@ from worlds import make_split
 
 from recsys import objectives, selections
 from recsys.kernels.references import gains
-from recsys.maths import cooccurrence_vectors
+from recsys.maths import cooccurrence_vectors, unit
 from recsys.pools import Pool, candidates
 from recsys.slates import rerank
 from recsys.types import RecsysError
@@ -101,9 +101,11 @@ def test_what_is_sure_to_be_liked_ends_its_aspects(split, pool):
 
 @pytest.mark.parametrize("history", [False, True])
 @pytest.mark.parametrize("targets", [6, 50])
-def test_facility_location_is_the_share_of_targets_that_is_stood_for(split, pool, history, targets):
-    vectors = cooccurrence_vectors(split.train).astype(float)
-    term = objectives.facility_location(pool, K, targets=targets, history=history)
+@pytest.mark.parametrize("space", ["cooccurrence", "factors"])  # the second has cosines below 0
+def test_facility_location_is_the_share_of_targets_that_is_stood_for(split, pool, history, targets, space):
+    made = cooccurrence_vectors(split.train) if space == "cooccurrence" else unit(pool.context.factors.item_factors)
+    vectors = made.astype(float)
+    term = objectives.facility_location(pool, K, space=space, targets=targets, history=history)
     for u in (0, 5, 17):
         r, items = worth(pool, u, {})[:targets], pool.items[u]
         met = split.train.indices[split.train.indptr[u] : split.train.indptr[u + 1]]

@@ -3,15 +3,14 @@
 import numpy as np
 
 from recsys.kernels.compiled import compiled
-from recsys.types.arrays import Bools, Floats, Ints
+from recsys.types.arrays import Floats, Ints
 
 
 @compiled(fastmath=False)
-def stand(near: Floats, there: Bools, columns: Ints) -> None:
+def stand(near: Floats, columns: Ints) -> None:
     """Put the square of each cosine of `near` (U, N, T) in its place, 0 of one below 0, and its target into `columns`.
 
-    The targets are the first T of the N candidates, `there` (U, T) where they are any: such a one stands for itself,
-    whatever the cosine, and nobody for one who is not.
+    The targets are the first T of the N candidates, and each stands wholly for itself, whatever the cosine.
     """
     users, n, targets = near.shape
     for u in range(users):
@@ -21,4 +20,4 @@ def stand(near: Floats, there: Bools, columns: Ints) -> None:
                 near[u, i, t] = cosine * cosine
                 columns[u, i, t] = t
         for t in range(targets):
-            near[u, t, t] = 1.0 if there[u, t] else 0.0
+            near[u, t, t] = 1.0

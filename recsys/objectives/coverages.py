@@ -5,7 +5,7 @@ from scipy import sparse
 
 from recsys.maths import nearest_in_profile
 from recsys.objectives._aspects import at_least_one, members, of_candidates, shares, tastes
-from recsys.objectives._candidates import present, rows, vectors
+from recsys.objectives._candidates import rows, vectors
 from recsys.objectives._worths import worth
 from recsys.types import Coverage, Pool, RecsysError, unknown
 from recsys.types.numbers import whole
@@ -153,12 +153,12 @@ def facility_location(
     table, at = vectors(pool.context, space, "facility_location"), rows(pool)
     weight = worth(pool, form, slope, offset, "facility_location")[:, of]
     total = weight.sum(axis=1, keepdims=True)
-    sims, there = np.empty((*at.shape, weight.shape[1]), np.float32), present(pool)[:, of]
+    sims = np.empty((*at.shape, weight.shape[1]), np.float32)
     columns = np.empty(sims.shape, np.int32)
     for users in (slice(first, first + FEW) for first in range(0, len(at), FEW)):
         near = table[at[users]]
         np.matmul(near, near[:, of].transpose(0, 2, 1), out=sims[users])
-        stand(sims[users], there[users], columns[users])
+        stand(sims[users], columns[users])
     pointers = np.arange(at.size + 1, dtype=np.int32 if sims.size < 2**31 else np.int64) * weight.shape[1]
     start = None
     if history:
