@@ -15,7 +15,7 @@ from recsys.models import MostPopular
 from recsys.objectives import npmi_surprise, unexpected, unimodal_serendipity
 from recsys.objectives._candidates import plausibility
 from recsys.pools import candidates
-from recsys.types import RecsysError
+from recsys.types import Context, Pool, RecsysError
 
 K = 5
 
@@ -173,3 +173,12 @@ def test_unexpected_with_known_dislikes_unknown_counts_the_history_alone(split, 
 def test_what_cannot_be_is_one_line(pool, objective, wrong, line):
     with pytest.raises(RecsysError, match=f"^{line}"):
         objective(pool, K, **wrong)
+
+
+def test_plausibility_is_the_place_between_the_least_and_the_largest_score_in_whatever_order():
+    items = np.array([[0, 1, 2, 3], [2, 0, 1, -1], [1, 3, -1, -1], [-1, -1, -1, -1]], np.int32)
+    scores = np.array([[1, 4, 2, 3], [-2, -6, -4, 0], [5, 5, 0, 0], [0, 0, 0, 0]], np.float32)
+    ids = np.arange(4).astype(str)
+    found = plausibility(Pool(np.arange(4, dtype=np.int32), items, scores, Context(ids, ids)))
+    expected = [[0, 1, 1 / 3, 2 / 3], [1, 0, 0.5, 0], [1, 1, 0, 0], [0, 0, 0, 0]]
+    np.testing.assert_allclose(found, expected, rtol=1e-15)

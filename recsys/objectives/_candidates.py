@@ -24,13 +24,14 @@ def plausibility(pool: Pool) -> Doubles:
 
     A pool in which all scores are equal is plausible throughout: 1.
     """
-    share = pool.scores.astype(np.float64)
-    last = np.maximum(pool.lengths[:, None] - 1, 0)
-    low, high = np.take_along_axis(share, last, axis=1), share[:, :1].copy()
-    share -= low
-    share /= np.where(high > low, high - low, 1.0)
-    share[(high <= low).ravel()] = 1.0
-    share[~present(pool)] = 0.0
+    here, share = present(pool), pool.scores.astype(np.float64)
+    low = np.where(here, share, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    high = np.where(here, share, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    wide = high > low
+    share -= np.where(wide, low, 0.0)
+    share /= np.where(wide, high - low, 1.0)
+    share[~wide.ravel()] = 1.0
+    share[~here] = 0.0
     return share
 
 
