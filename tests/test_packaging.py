@@ -1,5 +1,6 @@
 """What is in the wheel, and that it works in an environment that holds nothing else."""
 
+import json
 import os
 import re
 import subprocess
@@ -74,14 +75,39 @@ def test_the_wheel_holds_the_package_cards_and_configs(wheel: Path) -> None:
     assert held == package | shipped | {"recsys/py.typed"}
 
 
+INSTALLED = """
+import importlib.util, json, sys
+from pathlib import Path
+import recsys, recsys.shipped
+from recsys.shipped import folder
+print(json.dumps({
+    "files": [recsys.__file__, recsys.shipped.__file__, str(folder("datasets"))],
+    "seen by checkers": [one for place in sys.path if Path(place, "recsys/py.typed").exists() for one in Path(place).iterdir()],
+    "elsewhere": [name for name in ("datasets", "configs", "tests", "hatch_build") if importlib.util.find_spec(name)],
+}, default=str))
+"""
+
+
 @pytest.mark.slow
-def test_an_editable_install_is_the_checkout_and_no_more(tmp_path: Path) -> None:
-    python = install(tmp_path / "venv", "--no-deps", "editables", "--editable", ROOT) / "python"
-    where = "import recsys; from recsys.shipped import folder; print(recsys.__file__, folder('datasets'), sep='\\n')"
-    assert must([python, "-c", where], cwd=tmp_path) == f"{ROOT / 'recsys' / '__init__.py'}\n{ROOT / 'datasets'}\n"
-    for name in ("datasets", "configs", "tests"):  # other people's packages may have these names
-        shadow = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{name}') is not None)"
-        must([python, "-c", shadow], cwd=tmp_path)
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+def test_an_editable_install_is_the_checkout_and_no_more(installer: str, tmp_path: Path) -> None:
+    if installer == "pip":
+        python = install(tmp_path / "venv", "--no-deps", "--editable", ROOT) / "python"
+    else:
+        uv = install(tmp_path / "uv", "uv") / "uv"
+        must([uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv"], cwd=tmp_path)
+        there = {"VIRTUAL_ENV": str(tmp_path / "venv"), "UV_CACHE_DIR": str(tmp_path / "cache")}
+        must([uv, "pip", "install", "--quiet", "--no-deps", "--editable", ROOT], cwd=tmp_path, **there)
+        python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    (tmp_path / "start" / "recsys").mkdir(parents=True)  # a folder that is no package hides nothing
+    found = json.loads(must([python, "-c", INSTALLED], cwd=tmp_path))
+    assert found["files"] == [str(ROOT / path) for path in ("recsys/__init__.py", "recsys/shipped.py", "datasets")]
+    assert [Path(path).name for path in found["seen by checkers"]] == ["recsys"]
+    assert found["elsewhere"] == []  # other people's packages may have these names
+    where = "import recsys; print(recsys.__file__)"
+    assert must([python, "-c", where], cwd=tmp_path / "start") == f"{ROOT / 'recsys' / '__init__.py'}\n"
+    (tmp_path / "start" / "recsys" / "__init__.py").touch()  # another checkout, say: what stands where Python starts
+    assert must([python, "-c", where], cwd=tmp_path / "start") == f"{tmp_path / 'start' / 'recsys' / '__init__.py'}\n"
 
 
 @pytest.mark.slow
