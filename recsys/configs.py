@@ -15,6 +15,7 @@ from recsys import blends, guards, metrics, models
 from recsys.scores.names import wanted
 from recsys.shipped import folder
 from recsys.types import Guard, Model, RecsysError, unknown
+from recsys.types.names import check_file_name, check_name
 
 Weight = float | list[float]
 
@@ -134,7 +135,7 @@ class Judge(Section):
 class Config(Section):
     """A whole benchmark."""
 
-    name: str = Field("bench", pattern=r"^[\w][\w .-]*$")  # of the run folder
+    name: str = "bench"  # of the run folder
     seed: int = Field(0, ge=0, lt=2**63)
     data: Data
     filter: Filter = Filter()
@@ -147,6 +148,14 @@ class Config(Section):
     judge: Judge = Judge()
     guards: dict[str, Any] = Field(default_factory=dict)  # of every run: settings by a guard's name, or lists of them
     blends: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _named(self) -> "Config":
+        check_file_name("name", self.name)
+        for section, names in (("models", self.models), ("blends", self.blends)):
+            for name in names:
+                check_name(f"[{section}]: a name", name)
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":

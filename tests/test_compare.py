@@ -19,7 +19,7 @@ from recsys.configs import parse
 from recsys.experiments import compare_folders
 from recsys.experiments.comparisons import write_scores
 from recsys.reports.comparisons import grids, notes
-from recsys.reports.renderings import latex, markdown, page
+from recsys.reports.renderings import page, to_latex, to_markdown
 from recsys.scores import Scores, score
 from recsys.scores.comparisons import compare_scores
 from recsys.scores.intervals import means
@@ -464,7 +464,7 @@ class TestText:
 
     def test_markdown_latex_and_html_say_the_same(self, scores):
         found = compare_scores(scores, "base")
-        texts = markdown(found), latex(found), page(found)
+        texts = to_markdown(found), to_latex(found), page(found)
         assert all("self" in text and "worse" in text and "undecided" in text for text in texts)
         assert "| worse | ndcg@5 ↑ |" in texts[0]
         assert r"self\_information@5 $\uparrow$" in texts[1] and r"\toprule" in texts[1] and r"\textbf{" in texts[1]
@@ -475,8 +475,8 @@ class TestText:
         arrays = pack(scores)
         arrays["run"] = np.where(arrays["run"] == "worse", "<b>|&%x", arrays["run"])
         found = compare_scores(unpack(arrays), "base")
-        assert r"\<b\>\|&%x" in markdown(found)
-        assert r"$<$b$>$|\&\%x" in latex(found)
+        assert r"\<b\>\|\&%x" in to_markdown(found)
+        assert r"$<$b$>$$|$\&\%x" in to_latex(found)
         assert "&lt;b&gt;|&amp;%x" in page(found)
 
     def test_notes_say_how_many_comparisons_were_declared(self, scores):

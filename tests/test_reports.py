@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys.html import element
 from recsys.reports import Results, charts, write_charts, write_report
 from recsys.reports.drawings import draw
 from recsys.reports.effects import verdict
-from recsys.reports.elements import element
 from recsys.reports.labels import CHARACTER, HEIGHT, place
 from recsys.reports.scales import Mark, focus
 from recsys.reports.sheets import read

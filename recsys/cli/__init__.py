@@ -16,6 +16,7 @@ from recsys.cli.rankers import export, warmup
 from recsys.cli.reproduce import reproduce
 from recsys.cli.sweep import sweep
 from recsys.cli.tables import headline
+from recsys.escaping import one_line
 from recsys.types import RecsysError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def recommend(
 
     wanted = None if users is None else [name.strip() for name in users.split(",")]
     written = run(config, out, blend=blend, users=wanted, k=k, quiet=quiet, data_dir=data_dir)
-    click.echo(f"{written.rows:,} rows for {written.users:,} users in {out}")
+    options.say(f"{written.rows:,} rows for {written.users:,} users in {out}")
 
 
 cli.add_command(compare)
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _stop(line: str, code: int) -> None:
-    click.echo(f"recsys: {' '.join(line.split())}", err=True)
+    options.say(f"recsys: {one_line(line)}", err=True)
     sys.exit(code)
 
 
@@ -107,6 +108,6 @@ def _show(done: "Bench") -> None:
     config, screen = done.preparation.config, options.console()
     screen.print(headline(done.summary, done.differences, config.base, config.headline, screen.width))
     for note in done.notes:
-        click.echo(f"note: {note}")
-    click.echo(f"report: {done.folder / 'report.html'}")
-    click.echo(f"tables: {done.folder}")
+        options.say(f"note: {note}")
+    options.say(f"report: {done.folder / 'report.html'}")
+    options.say(f"tables: {done.folder}")

@@ -2,6 +2,7 @@
 
 import click
 
+from recsys.cli import options
 from recsys.runs import Cache, default_cache
 
 
@@ -18,11 +19,11 @@ def list_() -> None:
     for path in cells.entries():
         size = path.stat().st_size
         total += size
-        click.echo(f"{size / 1e6:10.2f} MB  {path.name}")
-    click.echo(f"{total / 1e6:10.2f} MB  in {cells.folder}")
+        options.say(f"{size / 1e6:10.2f} MB  {path.name}")
+    options.say(f"{total / 1e6:10.2f} MB  in {cells.folder}")
 
 
 @cache.command()
 def clear() -> None:
     """Remove every cell; datasets stay."""
-    click.echo(f"removed {Cache(default_cache()).clear()} cells")
+    options.say(f"removed {Cache(default_cache()).clear()} cells")

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from recsys.cli import options
+from recsys.escaping import visible
 from recsys.types.numbers import share
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def compare(
     from recsys.experiments import compare_folders
     from recsys.files import replacing_folder
     from recsys.reports.comparisons import grids, notes
-    from recsys.reports.renderings import check_place, latex, markdown, write_comparison
+    from recsys.reports.renderings import check_place, to_latex, to_markdown, write_comparison
 
     if out is not None:
         check_place(out)
@@ -65,13 +66,13 @@ def compare(
         for grid in made[1:2] if explore else made:  # every metric side by side is for a page, not for a screen
             screen.print(_table(grid))
         for line in notes(found):
-            click.echo(f"note: {line}")
+            options.say(f"note: {line}")
         if explore:
-            click.echo("note: Values, joint limits and segments are in what --out and --format write.")
+            options.say("note: Values, joint limits and segments are in what --out and --format write.")
         if out is not None:
-            click.echo(f"report: {out / 'report.html'}")
+            options.say(f"report: {out / 'report.html'}")
     else:
-        click.echo({"markdown": markdown, "latex": latex}[form](found), nl=False)
+        click.echo({"markdown": to_markdown, "latex": to_latex}[form](found), nl=False)
 
 
 def _table(grid: "Grid") -> Table:
@@ -79,5 +80,5 @@ def _table(grid: "Grid") -> Table:
     for i, name in enumerate(grid.head):
         table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
     for i, row in enumerate(grid.rows):
-        table.add_row(*(f"[bold]{escape(t)}[/]" if (i, j) in grid.best else escape(t) for j, t in enumerate(row)))
+        table.add_row(*(Text(visible(t), "bold") if (i, j) in grid.best else t for j, t in enumerate(row)))
     return table

@@ -9,6 +9,7 @@ from recsys.cli import options
 from recsys.data.drawings import draw
 from recsys.data.folders import data_folder
 from recsys.data.sources import landed
+from recsys.escaping import visible
 from recsys.types import Dataset, unknown
 
 
@@ -25,7 +26,6 @@ def list_(data_dir: Path | None, quiet: bool) -> None:
     if quiet:
         click.echo("\n".join(datasets.names()))
         return
-    from rich.console import Console
     from rich.table import Table
 
     root = data_folder(data_dir)
@@ -37,9 +37,8 @@ def list_(data_dir: Path | None, quiet: bool) -> None:
         counts = (one.expected.users, one.expected.items, one.expected.interactions)
         here = landed(one, root / name) is not None
         table.add_row(name, *(f"{count:,}" for count in counts), one.licence, "yes" if here else "no")
-    console = Console()
-    console.print(table)
-    console.print(f"data folder: {root}", markup=False, highlight=False, soft_wrap=True)
+    options.console().print(table)
+    options.say(f"data folder: {root}")
 
 
 @data.command("fetch")
@@ -49,7 +48,7 @@ def list_(data_dir: Path | None, quiet: bool) -> None:
 @options.quiet
 def fetch_(name: str, path: Path | None, data_dir: Path | None, quiet: bool) -> None:
     """Fetch dataset NAME and check it; print the folder where it is."""
-    click.echo(datasets.fetch(name, data_dir, quiet, path))
+    options.say(datasets.fetch(name, data_dir, quiet, path))
 
 
 @data.command("describe")
@@ -62,7 +61,7 @@ def describe_(
     name_or_path: str, columns: tuple[str, ...], items: Path | None, data_dir: Path | None, quiet: bool
 ) -> None:
     """Show the numbers of a dataset, by its name, or of a CSV, TSV or Parquet file of your own."""
-    draw(datasets.describe(_named(name_or_path, columns, items, data_dir, quiet)))
+    draw(datasets.describe(_named(name_or_path, columns, items, data_dir, quiet)), options.console(80))
 
 
 @data.command("cite")
@@ -70,8 +69,8 @@ def describe_(
 def cite_(name: str) -> None:
     """Print what to cite when you use dataset NAME, as BibTeX, and its terms."""
     one = datasets.card(name)
-    click.echo(one.citation.strip())
-    click.echo(f"\n{one.title}: {one.licence}\n{one.terms.strip()}")
+    click.echo(visible(one.citation.strip(), keep="\n"))
+    click.echo(visible(f"\n{one.title}: {one.licence}\n{one.terms.strip()}", keep="\n"))
 
 
 def _named(

@@ -19,10 +19,10 @@ def export(config: str, out: Path, blend: str | None, recall: float, data_dir: P
     from recsys.experiments import export as run
 
     done = run(config, out, blend=blend, recall=recall, quiet=quiet, data_dir=data_dir)
-    click.echo(f"{done.run}: {done.users:,} users, {done.items:,} items, policy {done.policy}")
+    options.say(f"{done.run}: {done.users:,} users, {done.items:,} items, policy {done.policy}")
     if done.index is not None:
-        click.echo(f"index: {done.index}")
-    click.echo(f"ranker: {done.folder}")
+        options.say(f"index: {done.index}")
+    options.say(f"ranker: {done.folder}")
 
 
 @click.command()
@@ -33,6 +33,6 @@ def warmup(folder: Path | None) -> None:
 
     done = run(folder)
     if folder is not None:
-        click.echo(f"ranker: {folder} is whole, policy {done.policy}")
+        options.say(f"ranker: {folder} is whole, policy {done.policy}")
     kept = "nowhere: each process compiles anew" if done.compiled is None else str(done.compiled)
-    click.echo(f"compiled code: {kept} ({done.seconds:.1f} s)")
+    options.say(f"compiled code: {kept} ({done.seconds:.1f} s)")

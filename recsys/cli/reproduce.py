@@ -36,9 +36,9 @@ def reproduce(name: str | None, data_dir: Path | None, quiet: bool) -> None:
     done = run(name, data_dir=data_dir, quiet=quiet)
     options.console().print(_table(done))
     for note in done.notes:
-        click.echo(f"note: {note}")
+        options.say(f"note: {note}")
     passed = sum(check.passed for check in done.checks)
-    click.echo(f"{passed} of {len(done.checks)} values within tolerance")
+    options.say(f"{passed} of {len(done.checks)} values within tolerance")
     if not done.passed:
         sys.exit(1)
 
@@ -47,7 +47,7 @@ def _list() -> None:
     from recsys.experiments.recipes import read_recipe, recipes
 
     for name in recipes():
-        click.echo(f"{name:20} {read_recipe(name).title}")
+        options.say(f"{name:20} {read_recipe(name).title}")
 
 
 def _table(done: "Reproduction") -> Table:

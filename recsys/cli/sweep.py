@@ -20,7 +20,7 @@ def sweep(file: Path, trials: int | None, spend: str | None, out: Path, data_dir
 
     done = run(file, trials=trials, spend=spend, out=out, quiet=quiet, data_dir=data_dir)
     for line in done.lines:
-        click.echo(line)
-    click.echo(f"winner: {done.folder / 'winner.toml'}")
-    click.echo(f"report: {done.folder / 'report.html'}")
-    click.echo(f"tables: {done.folder}")
+        options.say(line)
+    options.say(f"winner: {done.folder / 'winner.toml'}")
+    options.say(f"report: {done.folder / 'report.html'}")
+    options.say(f"tables: {done.folder}")

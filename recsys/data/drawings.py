@@ -16,16 +16,13 @@ PLAIN = " .:-=+*#@"  # where the terminal knows no block characters
 FEATURES = 20
 
 
-def draw(description: Description, console: "Console | None" = None) -> None:
+def draw(description: Description, console: "Console") -> None:
     """Print a description: counts, pictures of how they are spread, features, notes."""
-    from rich.console import Console
-
-    console = console or Console()
     levels = BLOCKS if console.encoding.lower().startswith("utf") else PLAIN
     for part in (_numbers(description), _pictures(description, levels), _features(description)):
         console.print(part)
     for note in description.notes:
-        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"note: {note}", soft_wrap=True)
 
 
 def sparkline(values: Sequence[float], levels: str = BLOCKS) -> str:
@@ -122,7 +119,7 @@ def _features(d: Description) -> "RenderableType":
     rest = f", the first {FEATURES} of {len(d.features)}" if len(d.features) > FEATURES else ""
     table = _table(f"features of items{rest}", "feature", "items", "share of interactions", right=True)
     for feature in shown:
-        table.add_row(Text(feature.name), f"{feature.items:,}", f"{feature.share:.1%}")
+        table.add_row(feature.name, f"{feature.items:,}", f"{feature.share:.1%}")
     return table
 
 

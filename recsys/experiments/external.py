@@ -10,12 +10,14 @@ import numpy as np
 
 from recsys.configs import RunSpec
 from recsys.data.identifiers import places
+from recsys.escaping import unmarked
 from recsys.experiments.benches import Bench, judge, name_of, read_config
 from recsys.experiments.folders import Folder
 from recsys.experiments.preparations import one_blas_thread, prepare
 from recsys.experiments.rerankings import run_slates
 from recsys.types import RecsysError, Slates, Split
 from recsys.types.arrays import Floats
+from recsys.types.names import check_file_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +48,7 @@ def evaluate(
         RecsysError: for whatever is wrong with the file, the config, the data or the folder, in one line.
     """
     settings, path = read_config(config), Path(file)
+    check_file_name(f"{path.parent}: a file's name", path.stem)
     table = _table(path)
     folder = Folder(Path(out))
     start = time.perf_counter()
@@ -76,6 +79,7 @@ def _table(path: Path) -> "pd.DataFrame":
 
     from recsys.data.identifiers import coded
     from recsys.data.sheets import from_file
+    from recsys.data.tables import TEXT
     from recsys.data.values import refuse
 
     sheet = from_file(path, FIELDS, ["user_id", "item_id"])
@@ -94,7 +98,7 @@ def _table(path: Path) -> "pd.DataFrame":
     for name in ("user_id", "item_id"):
         codes, ids = coded(frame[columns[name]])
         refuse(codes < 0, frame[columns[name]], rows, str(path), "an id")
-        table[name] = ids[codes]
+        table[name] = (unmarked(ids) if path.suffix.lower() in TEXT else ids)[codes]
     return table
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import tomli_w
 
 from recsys import reports
+from recsys.escaping import csv_frame, visible
 from recsys.experiments.comparisons import write_scores
 from recsys.files import replacing_folder, write_text
 from recsys.runs import environment, require_room
@@ -35,7 +36,7 @@ class Folder:
 
     def say(self, line: str) -> None:
         """Add a line to the log."""
-        self._lines.append(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}")
+        self._lines.append(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {visible(line)}")
 
     def write(self, bench: "Bench", seconds: float) -> None:
         """Write config, environment, tables, charts, report and log to `bench.folder`, in the place of one there."""
@@ -44,8 +45,8 @@ class Folder:
         with replacing_folder(bench.folder) as folder:
             write_text(folder / "config.toml", tomli_w.dumps(config.resolved()))
             write_text(folder / "environment.json", json.dumps(around, indent=2) + "\n")
-            bench.summary.to_csv(folder / "summary.csv", index=False)
-            bench.differences.to_csv(folder / "significance.csv", index=False)
+            csv_frame(bench.summary).to_csv(folder / "summary.csv", index=False)
+            csv_frame(bench.differences).to_csv(folder / "significance.csv", index=False)
             write_scores(bench.scores, folder)
             per_user(bench.scores).to_parquet(folder / "per_user.parquet", index=False)
             slates_frame(bench.slates).to_parquet(folder / "slates.parquet", index=False)

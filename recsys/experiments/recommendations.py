@@ -9,6 +9,7 @@ import numpy as np
 
 from recsys import splits
 from recsys.configs import Config, RunSpec
+from recsys.escaping import csv_frame
 from recsys.experiments.benches import read_config
 from recsys.experiments.folders import slates_frame
 from recsys.experiments.preparations import load
@@ -73,7 +74,7 @@ def recommend(
     frame = frame[frame["user_id"].isin(data.user_ids[chosen])]
     with replacing(path) as temporary:
         if path.suffix == ".csv":
-            frame.to_csv(temporary, index=False)
+            csv_frame(frame).to_csv(temporary, index=False)
         else:
             frame.to_parquet(temporary, index=False)
     return Written(len(frame), len(chosen))

@@ -1,8 +1,8 @@
 """The table of all runs against the base: every metric with its interval, seconds, sortable by a click."""
 
+from recsys.html import Html, element, join
 from recsys.reports.caveats import EXPOSURE, MARK, marked, of_discovery
 from recsys.reports.effects import FEWER, RULE, UNDEFINED, UNDETECTED, verdict
-from recsys.reports.elements import Html, element, join
 from recsys.reports.formats import BETTER, MISSING, arrow, duration, interval, interval_percent, number, percent
 from recsys.reports.legends import swatch
 from recsys.reports.sheets import Row, Series, Sheet

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import altair as alt
 import vl_convert
 
+from recsys.escaping import all_visible
 from recsys.files import write_text
 from recsys.reports import themes
 from recsys.reports.encodings import Spec
@@ -62,7 +63,9 @@ def save(specs: Mapping[str, Spec], folder: Path) -> list[Path]:
     """Write specifications as `folder`/charts/NAME.svg and return the paths."""
     paths = [folder / "charts" / f"{name}.svg" for name in specs]
     for path, spec in zip(paths, specs.values(), strict=True):
-        write_text(path, _renumbered(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])))
+        # A control character would end the process.
+        svg = vl_convert.vegalite_to_svg(all_visible(spec), allowed_base_urls=[])
+        write_text(path, _renumbered(svg))
     return paths
 
 
@@ -75,9 +78,9 @@ def _renumbered(svg: str) -> str:
 def _chart(spec: Spec) -> Chart:
     large = ("datasets", "config")  # resolving these against the schema takes most of the time
     made = (alt.LayerChart if "layer" in spec else alt.ConcatChart).from_dict(
-        {name: part for name, part in spec.items() if name not in large}
+        {name: part for name, part in all_visible(spec).items() if name not in large}
     )
-    made.datasets, made.config = (spec[name] for name in large)
+    made.datasets, made.config = (all_visible(spec[name]) for name in large)
     return made
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from recsys.html import Html, element, join
 from recsys.reports.caveats import EXPOSURE, marked, of_discovery
-from recsys.reports.elements import Html, element, join
 from recsys.reports.formats import MISSING, number, percent, plural
 from recsys.reports.sheets import Sheet
 from recsys.scores.verdicts import FEW

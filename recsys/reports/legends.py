@@ -1,7 +1,7 @@
 """The legend of a page: one button per series, for all charts and the table."""
 
+from recsys.html import Html, element
 from recsys.reports import themes
-from recsys.reports.elements import Html, element
 from recsys.reports.sheets import Series, Sheet
 
 

@@ -1,6 +1,5 @@
 """The report: one page that holds all it needs and asks no network for anything."""
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -8,12 +7,13 @@ from typing import Any
 
 import vl_convert
 
+from recsys.escaping import json_script
 from recsys.files import write_text
+from recsys.html import Html, element
 from recsys.reports import themes
 from recsys.reports.differences import differences
 from recsys.reports.drawings import TRADEOFFS, accuracy, draw, save
 from recsys.reports.effects import UNDEFINED, effects
-from recsys.reports.elements import Html, element
 from recsys.reports.encodings import Spec
 from recsys.reports.facts import conventions, facts
 from recsys.reports.findings import findings
@@ -124,9 +124,8 @@ def _scripts(sheet: Sheet, specs: Mapping[str, Spec]) -> list[Html]:
         "config": themes.config(theme, [series.colour(theme) for series in sheet.series], legend=False),
         "series": [series.name for series in sheet.series],
     }
-    written = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     return [
-        element("script", Html(written), type="application/json", id="charts"),
+        element("script", Html(json_script(data)), type="application/json", id="charts"),
         element("script", Html(f"(() => {{{libraries()}}})();")),
         element("script", Html(SCRIPT)),
     ]

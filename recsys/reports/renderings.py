@@ -1,33 +1,27 @@
 """Tables of text as Markdown, as LaTeX (booktabs), and as a page of their own."""
 
-import re
 from pathlib import Path
 
+from recsys.escaping import csv_frame, latex, markdown, visible
 from recsys.files import write_text
-from recsys.reports.comparisons import STAR, Grid, grids, notes
-from recsys.reports.elements import Html, element
-from recsys.reports.formats import ARROWS, MINUS, MISSING
+from recsys.html import Html, element
+from recsys.reports.comparisons import Grid, grids, notes
 from recsys.reports.styles import style_sheet
 from recsys.scores import Comparison
 from recsys.types import RecsysError
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-SPECIAL = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$", STAR: r"$^{*}$", MINUS: "$-$",
-    MISSING: "--", ARROWS[1]: r"$\uparrow$", ARROWS[-1]: r"$\downarrow$", ARROWS[0]: r"$\leftrightarrow$",
-}  # fmt: skip
 
 
-def markdown(found: Comparison) -> str:
+def to_markdown(found: Comparison) -> str:
     """Return the tables of a comparison as Markdown, with the notes below them."""
-    tables = "\n\n".join(f"### {grid.title}\n\n{_markdown(grid)}" for grid in grids(found))
-    return tables + "\n\n" + "\n".join(f"- {_quoted(line)}" for line in notes(found)) + "\n"
+    tables = "\n\n".join(f"### {markdown(grid.title)}\n\n{_markdown(grid)}" for grid in grids(found))
+    return tables + "\n\n" + "\n".join(f"- {markdown(line)}" for line in notes(found)) + "\n"
 
 
-def latex(found: Comparison) -> str:
+def to_latex(found: Comparison) -> str:
     """Return the tables of a comparison as LaTeX: each a `table` that needs the package booktabs."""
-    comments = "\n".join(f"% {line}" for line in notes(found))
+    comments = "\n".join(f"% {visible(line)}" for line in notes(found))
     return f"{comments}\n" + "\n".join(_latex(grid) for grid in grids(found))
 
 
@@ -70,36 +64,33 @@ def write_comparison(found: Comparison, folder: Path) -> None:
     """Write report.html, tables.md, tables.tex and the long tables as CSV into `folder`."""
     long = {"summary": found.summary, "differences": found.differences, "joint": found.joint}
     for name, table in {**long, "segments": found.segments}.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
-    for name, text in (("report.html", page(found)), ("tables.md", markdown(found)), ("tables.tex", latex(found))):
+        csv_frame(table).to_csv(folder / f"{name}.csv", index=False)
+    texts = {"report.html": page(found), "tables.md": to_markdown(found), "tables.tex": to_latex(found)}
+    for name, text in texts.items():
         write_text(folder / name, text)
 
 
 def _markdown(grid: Grid) -> str:
     rows = [
-        [f"**{_quoted(text)}**" if (i, j) in grid.best else _quoted(text) for j, text in enumerate(row)]
+        [f"**{markdown(text)}**" if (i, j) in grid.best else markdown(text) for j, text in enumerate(row)]
         for i, row in enumerate(grid.rows)
     ]
-    lines = [[_quoted(name) for name in grid.head], ["---"] * len(grid.head), *rows]
+    lines = [[markdown(name) for name in grid.head], ["---"] * len(grid.head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _quoted(text: str) -> str:
-    return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", text)
 
 
 def _latex(grid: Grid) -> str:
     rows = [
-        " & ".join(rf"\textbf{{{_escaped(t)}}}" if (i, j) in grid.best else _escaped(t) for j, t in enumerate(row))
+        " & ".join(rf"\textbf{{{latex(t)}}}" if (i, j) in grid.best else latex(t) for j, t in enumerate(row))
         for i, row in enumerate(grid.rows)
     ]
     return "\n".join(
         [
             r"\begin{table}",
-            rf"\caption{{{_escaped(grid.title)}}}",
+            rf"\caption{{{latex(grid.title)}}}",
             rf"\begin{{tabular}}{{l{'r' * (len(grid.head) - 1)}}}",
             r"\toprule",
-            " & ".join(map(_escaped, grid.head)) + r" \\",
+            " & ".join(map(latex, grid.head)) + r" \\",
             r"\midrule",
             *(rf"{row} \\" for row in rows),
             r"\bottomrule",
@@ -108,10 +99,6 @@ def _latex(grid: Grid) -> str:
             "",
         ]
     )
-
-
-def _escaped(text: str) -> str:
-    return "".join(SPECIAL.get(character, character) for character in text)
 
 
 def _html(grid: Grid) -> Html:

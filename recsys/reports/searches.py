@@ -1,6 +1,5 @@
 """The page of a sweep: its trials and their front, what was chosen and bought, how the search went."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from recsys.escaping import json_script
 from recsys.files import write_text
+from recsys.html import Html, element
 from recsys.reports import themes
 from recsys.reports.drawings import save
-from recsys.reports.elements import Html, element
 from recsys.reports.encodings import Spec
 from recsys.reports.formats import number, percent
 from recsys.reports.pages import POLICY, libraries
@@ -95,12 +95,11 @@ def _page(search: Search, specs: Mapping[str, Spec], methods: Sequence[str]) -> 
         *(element("section", _figure(spec, name), id=name) for name, spec in specs.items()),
         element("section", element("h2", "The front"), _table(search.front), id="points"),
     ]
-    written = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     body = element(
         "body",
         element("header", element("h1", search.title), element("p", _lead(search), class_="lead")),
         element("main", *sections),
-        element("script", Html(written), type="application/json", id="charts"),
+        element("script", Html(json_script(data)), type="application/json", id="charts"),
         element("script", Html(f"(() => {{{libraries()}}})();")),
         element("script", Html(SCRIPT)),
     )

@@ -8,6 +8,7 @@ from scipy import sparse
 
 from recsys.types import RecsysError, Slates, Split, TasteMap, Yardstick
 from recsys.types.arrays import Bools, Csr, Ints
+from recsys.types.names import check_name
 from recsys.types.pools import Tables
 
 
@@ -42,6 +43,8 @@ def check_names(runs: Mapping[str, Slates | Ints]) -> None:
         raise RecsysError(f'runs: found {found}, expected slates by name such as {{"als": slates}}')
     if not runs:
         raise RecsysError("nothing to score: found no run, expected at least one")
+    for run in runs:
+        check_name("runs: a name", run)
 
 
 def narrow(yardstick: Yardstick, users: Ints) -> Yardstick:

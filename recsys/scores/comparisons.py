@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recsys.escaping import visible
+from recsys.html import element
 from recsys.scores.alignments import align, check_names
 from recsys.scores.claims import claims
 from recsys.scores.joints import joint_table
@@ -43,11 +45,11 @@ class Comparison:
     def __str__(self) -> str:
         """Return both tables, short: values with intervals, then relative differences with theirs."""
         values, changes = self.tables()
-        return f"{values.to_string()}\n\nagainst {self.against}\n{changes.to_string()}"
+        return visible(f"{values.to_string()}\n\nagainst {self.against}\n{changes.to_string()}", keep="\n")
 
     def _repr_html_(self) -> str:
         values, changes = self.tables()
-        return f"{values.to_html()}<p>against {self.against}</p>{changes.to_html()}"
+        return f"{values.to_html()}{element('p', f'against {self.against}')}{changes.to_html()}"
 
     def tables(self) -> tuple["pd.DataFrame", "pd.DataFrame"]:
         """Return a row per run and a column per metric: values as text, and differences in per cent as text."""

@@ -7,6 +7,7 @@ from typing import NamedTuple, cast
 
 from recsys import metrics
 from recsys.types import Answer, Evaluation, RecsysError, unknown
+from recsys.types.names import check_name
 from recsys.types.numbers import whole
 
 Metric = Callable[[Evaluation, int], Answer]
@@ -40,6 +41,7 @@ def wanted(names: Sequence[str], ks: Sequence[int]) -> list[Wanted]:
     for name in names:
         if not isinstance(name, str):
             raise RecsysError(f"metrics: found {name!r}, expected a name such as 'ndcg'")
+        check_name("metrics: a name", name)
         bare, at, k = name.partition("@")
         metric = _metric(bare)
         for length in [_length(name, k)] if at else lengths:

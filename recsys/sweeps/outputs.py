@@ -10,6 +10,7 @@ import numpy as np
 import tomli_w
 
 from recsys.configs import Config
+from recsys.escaping import csv_frame, visible
 from recsys.experiments.benches import Bench
 from recsys.files import replacing, write_text
 from recsys.reports import Search, write_search
@@ -91,8 +92,9 @@ def write(plan: Plan, made: Tables, winner: Config, lines: Sequence[str], folder
         made.trials.to_parquet(temporary, index=False)
     for name in ("front", "bought", "matched", "ahead", "hypervolume", "importance"):
         with replacing(folder / f"{name}.csv") as temporary:
-            getattr(made, name).to_csv(temporary, index=False)
-    write_text(folder / "winner.toml", "".join(f"# {line}\n" for line in lines) + tomli_w.dumps(winner.resolved()))
+            csv_frame(getattr(made, name)).to_csv(temporary, index=False)
+    said = "".join(f"# {visible(line)}\n" for line in lines)
+    write_text(folder / "winner.toml", said + tomli_w.dumps(winner.resolved()))
     write_search(
         Search(
             title=f"recsys sweep: {plan.name}",

@@ -18,6 +18,7 @@ from recsys.shipped import folder
 from recsys.sweeps.goals import Bound, Goal, bound, goal
 from recsys.sweeps.ranges import Range, Value, fill, find
 from recsys.types import RecsysError
+from recsys.types.names import check_file_name
 from recsys.types.numbers import share
 
 SEARCHED = ("model", "pool", "slate", "blends")  # sections that change what is shown, not how it is measured
@@ -117,6 +118,7 @@ def read(path: str | Path, **changes: Any) -> Plan:
 
 
 def _plan(content: dict[str, Any], file: Path, changes: Mapping[str, Any]) -> Plan:
+    check_file_name("the file's name", file.stem)
     for key in ("extends", "sweep"):
         if key not in content:
             said = "the config that is searched" if key == "extends" else "a section that says what the search is after"

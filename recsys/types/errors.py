@@ -3,12 +3,18 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from recsys.escaping import one_line
+
 
 class RecsysError(ValueError):
     """What a user got wrong, in one line: the place, what was found, what was expected.
 
-    The command line prints the line and exits with code 2.
+    The command line prints the line and exits with code 2. Hidden characters of foreign text in it are written out.
     """
+
+    def __init__(self, line: str) -> None:
+        """Keep the line."""
+        super().__init__(one_line(line))
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> RecsysError:

@@ -1,6 +1,6 @@
-"""Markup in which every text is escaped unless it was made here."""
+"""HTML in which every text is escaped unless it was made here."""
 
-from html import escape
+from recsys.escaping import html
 
 VOID = ("br", "col", "meta")
 
@@ -26,11 +26,11 @@ def element(tag: str, *children: str, **attributes: str | int | bool | None) -> 
 
 def join(*children: str) -> Html:
     """Return children one after the other, escaped where they are not `Html`."""
-    return Html("".join(child if isinstance(child, Html) else escape(child) for child in children))
+    return Html("".join(child if isinstance(child, Html) else html(child) for child in children))
 
 
 def _attribute(name: str, value: str | int | bool | None) -> str:
     if value is None or value is False:
         return ""
     shown = name.rstrip("_").replace("_", "-")
-    return f" {shown}" if value is True else f' {shown}="{escape(str(value))}"'
+    return f" {shown}" if value is True else f' {shown}="{html(str(value))}"'
