@@ -1,18 +1,19 @@
 """A linear model from items to items, in closed form."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import lapack
 
 from recsys.models.checks import Need, above_zero, enough_memory
-from recsys.models.neighbours import or_popularity
-from recsys.types.arrays import Csr, Doubles, Floats, Ints
-from recsys.types.errors import RecsysError
+from recsys.models.neighbours import block_cells, blocks, or_popularity
+from recsys.types.arrays import Anys, Csr, Floats, Ints
+from recsys.types.errors import RecsysError, unknown
 from recsys.types.models import Side
 
-_BYTES_PER_CELL = 20  # at the peak: the co-occurrence counts, sparse (12) and dense (8)
-_INSTEAD = "filter items with a larger min_item, or use als"
+_BYTES = {"float64": 8, "float32": 4}
+_ROWS = 512  # of a block of the square matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,23 +37,39 @@ class ByItems:
 class EASE:
     """Embarrassingly shallow autoencoder (Steck 2019): least squares from a user's items to each item, less itself.
 
-    B = I - P diag(1 / diag P) with P = (X'X + l2 I)^-1, so that the diagonal of B is 0. Needs memory for dense
-    (I, I) matrices. The default is the best of a small search on the validation part of ML-100K.
+    B = I - P diag(1 / diag P) with P = (X'X + l2 I)^-1, so that the diagonal of B is 0. One dense (I, I) matrix is
+    computed in place: 8 bytes per cell with `dtype` "float64", 4 with "float32", which also takes about half the time.
+    B is float32 in both cases; docs/models.md has the measured difference. The default of `l2` is the best of a small
+    search on the validation part of ML-100K.
 
     Raises:
         RecsysError: if a setting cannot be meant.
     """
 
     l2: float = 300.0
+    dtype: str = "float64"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         above_zero("ease", l2=self.l2)
+        if self.dtype not in _BYTES:
+            raise unknown("dtype", str(self.dtype), _BYTES, where="ease")
 
     def need(self, train: Csr) -> Need:
-        """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
-        cells = train.shape[1] ** 2
-        return Need(_BYTES_PER_CELL * cells, 4 * cells, f"{train.shape[1]:,} items", _INSTEAD)
+        """Return the bytes that fitting to the positives, (U, I), takes and keeps.
+
+        Beside the dense matrix that is the positives by users, by items and as a block of items, and one block of X'X
+        in sparse form, as if it were full.
+        """
+        n = train.shape[1]
+        needs = {
+            dtype: size * n**2 + (size + train.indices.itemsize) * (3 * train.nnz + block_cells(n, n))
+            for dtype, size in _BYTES.items()
+        }
+        instead = "filter items with a larger min_item, or use als"
+        if self.dtype == "float64":
+            instead = f'use dtype = "float32", which needs {needs["float32"]:,} bytes, {instead}'
+        return Need(needs[self.dtype], 4 * n**2, f"{n:,} items", instead)
 
     def fit(self, train: Csr, side: Side | None = None) -> ByItems:
         """Fit to the positives, (U, I), with one BLAS thread: its number changes the last bits.
@@ -63,21 +80,59 @@ class EASE:
         from threadpoolctl import threadpool_limits
 
         enough_memory("ease", self.need(train))
-        gram = (train.T.astype(np.float64) @ train).toarray(order="F")
-        gram[np.diag_indices_from(gram)] += self.l2
+        n = train.shape[1]
+        cells = np.empty(n * n, dtype=self.dtype)
+        matrix = cells.reshape(n, n)
+        _fill_gram(matrix, train)
+        matrix[np.diag_indices(n)] += self.l2
         with threadpool_limits(1, user_api="blas"):
-            weights = _inverse(gram)
-        weights /= -np.diag(weights)
-        np.fill_diagonal(weights, 0.0)
-        return ByItems(train, np.ascontiguousarray(weights, dtype=np.float32))
+            _invert(matrix)
+        matrix /= -np.diag(matrix)
+        np.fill_diagonal(matrix, 0.0)
+        del matrix
+        return ByItems(train, _narrow(cells).reshape(n, n))
 
 
-def _inverse(matrix: Doubles) -> Doubles:
-    """Return the inverse of a positive definite matrix in Fortran order, in its place."""
-    factor, failed = lapack.dpotrf(matrix, lower=True, overwrite_a=True)
-    inverse, failed_too = lapack.dpotri(factor, lower=True, overwrite_c=True)
+def _fill_gram(matrix: Anys, train: Csr) -> None:
+    """Write X'X into `matrix`, (I, I), in blocks: the whole of it in sparse form can be larger than the dense one."""
+    rows = train.astype(matrix.dtype)
+    items = Csr(rows.T)
+    for part in blocks(*matrix.shape):
+        (items[part] @ rows).toarray(out=matrix[part])
+
+
+def _invert(matrix: Anys) -> None:
+    """Replace a symmetric positive definite matrix in C order by its inverse."""
+    double = matrix.dtype == np.float64
+    factorise, invert = (lapack.dpotrf, lapack.dpotri) if double else (lapack.spotrf, lapack.spotri)
+    fortran = matrix.T  # the same numbers in the order of LAPACK, which writes into them
+    factor, failed = factorise(fortran, lower=True, overwrite_a=True, clean=False)
+    inverse, failed_too = invert(factor, lower=True, overwrite_c=True)
     if failed or failed_too:
-        raise RecsysError("ease: the co-occurrence matrix is singular to working precision: use a larger l2")
-    for column in range(len(inverse) - 1):  # LAPACK fills the lower triangle only
-        inverse[column, column + 1 :] = inverse[column + 1 :, column]
-    return np.asarray(inverse, dtype=np.float64)
+        precise = "" if double else ', or dtype = "float64"'
+        raise RecsysError(f"ease: the co-occurrence matrix is singular to working precision: use a larger l2{precise}")
+    if not np.may_share_memory(inverse, matrix):  # a LAPACK that wrote elsewhere
+        fortran[...] = inverse
+    _mirror(matrix)
+
+
+def _mirror(matrix: Anys) -> None:
+    """Copy the upper triangle of a square matrix in C order over the lower one."""
+    for start in range(0, len(matrix), _ROWS):
+        stop = min(start + _ROWS, len(matrix))
+        matrix[start:stop, :start] = matrix[:start, start:stop].T
+        corner = matrix[start:stop, start:stop]
+        corner[...] = np.triu(corner) + np.triu(corner, 1).T
+
+
+def _narrow(cells: Any) -> Floats:
+    """Return an array of numbers as float32, in the memory that it has: the rest of float64 is given back."""
+    if cells.dtype == np.float64:
+        narrow, n = cells.view(np.float32), len(cells)
+        for start in range(0, n, _ROWS**2):
+            stop = min(start + _ROWS**2, n)
+            narrow[start:stop] = cells[start:stop].astype(np.float32)
+        del narrow
+        cells.resize((n + 1) // 2, refcheck=False)  # no other view of it is left
+        return np.asarray(cells.view(np.float32)[:n])
+    return np.asarray(cells, dtype=np.float32)

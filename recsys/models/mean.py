@@ -40,7 +40,7 @@ class Mean:
     none is given, it gets this one. A part that scores all items of a user the same has no say for that user.
 
     >>> Mean(["most_popular", {"kind": "ease", "l2": 50.0}]).models
-    (MostPopular(half_life=None), EASE(l2=50.0))
+    (MostPopular(half_life=None), EASE(l2=50.0, dtype='float64'))
 
     Raises:
         RecsysError: if there are no models, or one of them is not known or has settings that cannot be meant.

@@ -44,10 +44,15 @@ def blocks(rows: int, columns: int) -> Iterator[slice]:
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
 
+def block_cells(rows: int, columns: int) -> int:
+    """Return the cells of the largest of these blocks."""
+    return min(max(_CELLS, columns), rows * columns)
+
+
 def for_links(train: Csr, k: int) -> Need:
     """Return what k links of every item of `train` need."""
     n_items = train.shape[1]
     kept = 12 * n_items * min(k, n_items)  # values and indices
-    peak = 2 * kept + 5 * 8 * min(max(_CELLS, n_items), n_items**2)  # both directions, a block, its working copies
+    peak = 2 * kept + 5 * 8 * block_cells(n_items, n_items)  # both directions, a block, its working copies
     instead = "use a smaller k, or filter items with a larger min_item"
     return Need(peak, kept, f"{k} links of {n_items:,} items", instead)
