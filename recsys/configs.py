@@ -16,6 +16,7 @@ from recsys.scores.names import wanted
 from recsys.shipped import folder
 from recsys.types import Guard, Model, RecsysError, unknown
 from recsys.types.names import check_file_name, check_name
+from recsys.types.numbers import plain_table
 
 Weight = float | list[float]
 
@@ -44,9 +45,10 @@ class Data(Section):
 
 
 class Filter(Section):
-    """What counts as a positive, and how many of them a user and an item must have (iterated k-core)."""
+    """Which rows are used, what counts as a positive, and how many a user and an item must have (iterated k-core)."""
 
-    positive: str | None = None  # such as "rating >= 4"; every row where absent
+    positive: str | None = None  # such as "rating >= 4", or by the table's own name; every row where absent
+    sources: list[str] | None = Field(None, min_length=1)  # whose rows are used, where the table has a source
     min_user: int = Field(0, ge=0)
     min_item: int = Field(0, ge=0)
 
@@ -264,7 +266,7 @@ def parse(content: Mapping[str, Any], *, where: str = "config", home: Path | Non
         RecsysError: for an unknown key, objective, metric, model or setting, or a value that cannot be.
     """
     try:
-        config = Config.model_validate(content)
+        config = Config.model_validate(plain_table(content))
     except RecsysError as error:
         raise RecsysError(f"{where}: {error}") from None
     except ValidationError as error:

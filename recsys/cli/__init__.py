@@ -70,6 +70,8 @@ def recommend(
 
     wanted = None if users is None else [name.strip() for name in users.split(",")]
     written = run(config, out, blend=blend, users=wanted, k=k, quiet=quiet, data_dir=data_dir)
+    for note in written.notes:
+        options.say(f"note: {note}")
     options.say(f"{written.rows:,} rows for {written.users:,} users in {out}")
 
 

@@ -12,7 +12,7 @@ from recsys.data.cards import Card, Rules, card
 from recsys.data.catalogues import add_tags, build_items
 from recsys.data.columns import CATALOGUE, LOG
 from recsys.data.fingerprints import fingerprint
-from recsys.data.logs import build_log
+from recsys.data.logs import build_log, with_consent
 from recsys.data.sheets import NEEDED, Sheet, from_file, from_layout, from_table
 from recsys.data.sources import Landed, fetch, landed
 from recsys.data.stores import FORMAT, restore, save
@@ -109,13 +109,14 @@ def _built(
 ) -> Dataset:
     rules = rules or Rules()
     interactions, notes = build_log(log, rules)
-    described = items if items is not None else log if _describes_items(log) else None
+    described = items if items is not None else with_consent(log) if _describes_items(log) else None
     catalogue, more = build_items(described, interactions.item_ids, rules)
     every = [*log.notes, *(items.notes if items is not None else ()), *notes, *(more if items is not None else ())]
     if tags is not None:
         catalogue, more = add_tags(catalogue, tags, rules.tags)
         every += more
-    return Dataset(name, interactions, catalogue, fingerprint(interactions, catalogue), about or {}, tuple(every))
+    made = fingerprint(interactions, catalogue)
+    return Dataset(name, interactions, catalogue, made, about or {}, tuple(every), dict(log.columns))
 
 
 def _describes_items(log: Sheet) -> bool:

@@ -106,7 +106,7 @@ def describe(dataset: Dataset) -> Description:
         items_without_features=int((np.diff(items.features.indptr) == 0).sum()),
         items_without_title=int((items.titles == "").sum()),
         items_without_year=int((items.years == 0).sum()),
-        notes=dataset.notes,
+        notes=(*dataset.notes, *_permissions(log)),
     )
 
 
@@ -157,6 +157,21 @@ def _times(log: Interactions) -> Times | None:
         tied_users=float(tied[last].mean()),
         tied_rows=float(tied.mean()),
     )
+
+
+def _permissions(log: Interactions) -> list[str]:
+    """Return what splits will leave out of these numbers, or can be told to."""
+    said = []
+    if log.consent is not None:
+        said.append(
+            f"{int((~log.consent).sum()):,} of {len(log):,} rows without consent: in these numbers, in no split"
+        )
+    if log.source is not None:
+        names, rows = np.unique(log.source, return_counts=True)
+        most = np.argsort(-rows, kind="stable")[:10]
+        told = ", ".join(f"{names[i] or 'none'} {rows[i]:,}" for i in most) + (", ..." if len(names) > 10 else "")
+        said.append(f"rows by source: {told}")
+    return said
 
 
 def _features(items: Items, per_item: Longs) -> tuple[Feature, ...]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.types.arrays import Bools, Ints, Longs, Strings
+from recsys.types.identifiers import ordered
 
 if TYPE_CHECKING:
     from pandas import Series
 
 _WHOLE = re.compile(r"(-?\d+)\.0+")
-_INTEGER = re.compile(r"-?\d{1,18}")
 
 
 def name_of(value: Any) -> str:
@@ -29,18 +29,6 @@ def name_of(value: Any) -> str:
     text = str(value).replace("\0", "").strip()
     whole = _WHOLE.fullmatch(text)
     return whole.group(1) if whole else text
-
-
-def ordered(ids: Iterable[str]) -> list[str]:
-    """Return distinct ids in order: by number if all are whole numbers, else by code points.
-
-    >>> ordered(["10", "9", "10"]), ordered(["10", "9", "a"])
-    (['9', '10'], ['10', '9', 'a'])
-    """
-    distinct = set(ids)
-    if all(_INTEGER.fullmatch(one) for one in distinct):
-        return sorted(distinct, key=lambda one: (int(one), one))
-    return sorted(distinct)
 
 
 def coded(values: "Series[Any]") -> tuple[Ints, Strings]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +52,14 @@ def build_log(sheet: Sheet, rules: Rules) -> tuple[Interactions, list[str]]:
         raise RecsysError(f"{sheet.place}: no rows are left ({'; '.join(notes)})")
     log = _log(columns, user_ids, item_ids)
     return log, [*notes, *_repeated(log)]
+
+
+def with_consent(sheet: Sheet) -> Sheet:
+    """Return the sheet of the rows with consent: others do not say what an item is, either."""
+    if "consent" not in sheet.columns:
+        return sheet
+    allowed = consents(sheet.frame[sheet.columns["consent"]], np.arange(len(sheet.frame)), sheet.place)
+    return replace(sheet, frame=sheet.frame[allowed])
 
 
 def _ids(sheet: Sheet) -> tuple[Columns, Strings, Strings]:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.data.checksums import verify
-from recsys.data.identifiers import ordered, strings
+from recsys.data.identifiers import strings
 from recsys.types import Items, Negatives, RecsysError, Split
 from recsys.types.arrays import Csr, Ints, Longs, Strings, empty
+from recsys.types.identifiers import ordered
 
 _WHOLE = re.compile(r"\d{1,18}")
 

@@ -13,7 +13,7 @@ from recsys.files import replacing
 from recsys.types import Dataset, Interactions, Items
 from recsys.types.arrays import Anys, Csr
 
-FORMAT = 1  # part of the key: raise it when the same files would give another dataset
+FORMAT = 2  # part of the key: raise it when the same files would give another dataset
 
 
 def save(dataset: Dataset, path: Path) -> None:
@@ -23,6 +23,7 @@ def save(dataset: Dataset, path: Path) -> None:
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,
         "notes": dataset.notes,
+        "columns": dict(dataset.columns),
         "user_ids": log.user_ids.tolist(),
         "item_ids": log.item_ids.tolist(),
         "titles": items.titles.tolist(),
@@ -70,4 +71,4 @@ def _dataset(arrays: Mapping[str, Anys], texts: Mapping[str, Any], card: Mapping
         consent=arrays.get("consent"),
     )
     items = Items(item_ids, strings(texts["titles"]), features, names, arrays["years"])
-    return Dataset(texts["name"], log, items, texts["fingerprint"], card, tuple(texts["notes"]))
+    return Dataset(texts["name"], log, items, texts["fingerprint"], card, tuple(texts["notes"]), texts["columns"])

@@ -69,6 +69,7 @@ def split(config: Config, dataset: Dataset) -> Split:
         min_user=config.filter.min_user,
         min_item=config.filter.min_item,
         unseen=section.unseen,
+        sources=config.filter.sources,
         seed=config.seed,
     )
     return made

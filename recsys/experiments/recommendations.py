@@ -27,6 +27,7 @@ class Written:
 
     rows: int
     users: int
+    notes: tuple[str, ...] = ()  # of the data, and rows that may not be used
 
 
 def recommend(
@@ -77,7 +78,7 @@ def recommend(
             csv_frame(frame).to_csv(temporary, index=False)
         else:
             frame.to_parquet(temporary, index=False)
-    return Written(len(frame), len(chosen))
+    return Written(len(frame), len(chosen), (*dataset.notes, *data.notes))
 
 
 def _spec(settings: Config, name: str | None) -> RunSpec:

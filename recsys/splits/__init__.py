@@ -2,7 +2,10 @@
 
 Every rule takes a `Dataset` and returns a `Split`:
 
-* `positive` says which rows are positives: "rating >= 4" (NAME OP NUMBER), or None for every row;
+* rows without consent are left out before anything else, as if the data did not have them, where it has the column
+  `consent`; `sources` names those whose rows are used, where it has the column `source` (None: all of them);
+* `positive` says which rows are positives: "rating >= 4" (NAME OP NUMBER), or None for every row; NAME is rating,
+  weight, or what the table itself calls the column;
 * users with fewer than `min_user` and items with fewer than `min_item` positives are taken out until none is
   left to take out (the iterated k-core); 0 keeps also those without any positive;
 * a pair (user, item) counts once, at the time of its first positive row, or of its first row where none is

@@ -1,5 +1,7 @@
 """The four kinds of split."""
 
+from collections.abc import Sequence
+
 from recsys.splits import parts
 from recsys.splits.pairs import Pairs, filter_pairs
 from recsys.splits.records import split_of
@@ -18,6 +20,7 @@ def global_time(
     min_user: int = 0,
     min_item: int = 0,
     unseen: str = "drop",
+    sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Split:
     """Return the split at two points in time, the same for all users: no training data is later than test data.
@@ -28,7 +31,7 @@ def global_time(
     Raises:
         RecsysError: if a setting cannot be meant, the data has no datetime, or a part is empty.
     """
-    settings = Settings("global_time", test, validation, positive, min_user, min_item, unseen, seed)
+    settings = Settings("global_time", test, validation, positive, min_user, min_item, unseen, seed, sources)
     pairs = _timed(dataset, settings)
     part, test_from = parts.by_time(pairs, settings)
     return split_of(dataset, pairs, part, settings, test_from)
@@ -43,6 +46,7 @@ def per_user_time(
     min_user: int = 0,
     min_item: int = 0,
     unseen: str = "drop",
+    sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Split:
     """Return the split by each user's time: the last share of the positives is test, the one before validation.
@@ -52,7 +56,7 @@ def per_user_time(
     Raises:
         RecsysError: if a setting cannot be meant, the data has no datetime, or a part is empty.
     """
-    settings = Settings("per_user_time", test, validation, positive, min_user, min_item, unseen, seed)
+    settings = Settings("per_user_time", test, validation, positive, min_user, min_item, unseen, seed, sources)
     pairs = _timed(dataset, settings)
     return split_of(dataset, pairs, parts.by_user(pairs, settings, timed=True), settings)
 
@@ -66,6 +70,7 @@ def leave_last(
     min_user: int = 0,
     min_item: int = 0,
     unseen: str = "drop",
+    sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Split:
     """Return the split that tests on each user's last `test` positives; `validation` (0 or 1) is what is before.
@@ -75,7 +80,7 @@ def leave_last(
     Raises:
         RecsysError: if a setting cannot be meant, the data has no datetime, or a part is empty.
     """
-    settings = Settings("leave_last", test, validation, positive, min_user, min_item, unseen, seed)
+    settings = Settings("leave_last", test, validation, positive, min_user, min_item, unseen, seed, sources)
     pairs = _timed(dataset, settings)
     return split_of(dataset, pairs, parts.by_user(pairs, settings, timed=True), settings)
 
@@ -89,6 +94,7 @@ def random(
     min_user: int = 0,
     min_item: int = 0,
     unseen: str = "drop",
+    sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Split:
     """Return the split of each user's positives at random: `per_user_time` with random numbers as times.
@@ -98,7 +104,7 @@ def random(
     Raises:
         RecsysError: if a setting cannot be meant, or a part is empty.
     """
-    settings = Settings("random", test, validation, positive, min_user, min_item, unseen, seed)
+    settings = Settings("random", test, validation, positive, min_user, min_item, unseen, seed, sources)
     pairs = filter_pairs(dataset, settings)
     return split_of(dataset, pairs, parts.by_user(pairs, settings, timed=False), settings)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys import seeds
+from recsys.splits.permissions import select_permitted
 from recsys.splits.settings import Settings, are_positive
 from recsys.types.arrays import Anys, Bools, Doubles, Floats, Ints, Longs, Strings
 from recsys.types.datasets import Dataset, Interactions, Items
@@ -31,14 +32,15 @@ class Pairs:
 
 
 def filter_pairs(dataset: Dataset, settings: Settings) -> Pairs:
-    """Return the distinct pairs of the users and items that have enough positives.
+    """Return the distinct pairs of rows that may be used, of the users and items that have enough positives.
 
     Raises:
         RecsysError: if nobody is left.
     """
+    dataset, left_out = select_permitted(dataset, settings.sources)
     log = dataset.interactions
     n_items = len(log.item_ids)
-    positive = are_positive(log.weight, settings.positive)
+    positive = are_positive(log.weight, settings.positive, dataset.columns)
     key = log.user.astype(np.int64) * n_items + log.item
     user, item = np.divmod(np.unique(key[positive]), max(n_items, 1))
     users, items = _core(user, item, settings, (len(log.user_ids), n_items))
@@ -57,6 +59,7 @@ def filter_pairs(dataset: Dataset, settings: Settings) -> Pairs:
         items=_take(dataset.items, items),
         counts={
             "rows": len(log),
+            **left_out,
             "filtered_users": int((~users).sum()),
             "filtered_items": int((~items).sum()),
             **_count(positive[rows], starts),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from recsys.splits.pairs import Pairs
+from recsys.splits.permissions import describe_permissions
 from recsys.splits.settings import Settings
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints
 from recsys.types.datasets import Dataset
@@ -44,7 +45,7 @@ def split_of(dataset: Dataset, pairs: Pairs, part: Ints, settings: Settings, tes
         validation_new=matrix(pairs, dropped & (part == 1), ones),
         train_times=_times(pairs, kept & (part == 0)),
         validation_times=_times(pairs, pairs.positive & (part == 1)),
-        fingerprint=settings.fingerprint(dataset.fingerprint),
+        fingerprint=settings.fingerprint(dataset),
     )
     _check_parts(split, dataset, settings)
     counts = pairs.counts | _count(split, pairs, unseen, part)
@@ -107,6 +108,7 @@ def _count(split: Split, pairs: Pairs, unseen: Bools, part: Ints) -> dict[str, i
 def _notes(counts: dict[str, int], settings: Settings, test_from: int | None) -> tuple[str, ...]:
     which = settings.positive or "every interaction is one"
     said = [
+        *describe_permissions(counts, settings.sources),
         f"positives: {which}; {counts['filtered_users']} users with fewer than {settings.min_user} and "
         f"{counts['filtered_items']} items with fewer than {settings.min_item} of them are filtered out",
         f"{settings.kind}: {_leakage(counts, settings, test_from)}",

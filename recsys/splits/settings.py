@@ -4,19 +4,21 @@ import hashlib
 import json
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from recsys.types.arrays import Bools, Floats
+from recsys.types.datasets import Dataset
 from recsys.types.errors import RecsysError, unknown
+from recsys.types.numbers import make_plain
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge, ">": operator.gt, "==": operator.eq, "<=": operator.le, "<": operator.lt,
 }  # fmt: skip
-_EXPRESSION = re.compile(r"\s*([A-Za-z_]\w*)\s*(>=|<=|==|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+_EXPRESSION = re.compile(r"\s*([^<>=]*[^<>=\s])\s*(>=|<=|==|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 _WEIGHT_NAMES = ("rating", "weight")
 
 
@@ -32,9 +34,12 @@ class Settings:
     min_item: int
     unseen: str
     seed: int
+    sources: Sequence[str] | None = None  # a tuple, once made
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        make_plain(self)
+        object.__setattr__(self, "sources", _named(self.sources))
         if self.kind == "leave_last":
             _check_counts(self.test, self.validation)
         else:
@@ -46,16 +51,21 @@ class Settings:
         if self.unseen not in ("drop", "keep"):
             raise unknown("choice", str(self.unseen), ["drop", "keep"], where="unseen")
 
-    def fingerprint(self, data: str) -> str:
-        """Return the sha256 of the data's fingerprint and of every setting."""
-        text = json.dumps({"data": data, **asdict(self)}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def fingerprint(self, dataset: Dataset, prefix: str = "") -> str:
+        """Return the sha256 of the data's fingerprint, of which rows may be used, and of every setting."""
+        told: dict[str, Any] = {"data": prefix + dataset.fingerprint, **asdict(self)}
+        if self.sources is None:
+            del told["sources"]
+        if dataset.interactions.consent is not None:
+            told["consent"] = True
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def are_positive(weight: Floats, expression: str | None) -> Bools:
+def are_positive(weight: Floats, expression: str | None, columns: Mapping[str, str] | None = None) -> Bools:
     """Return which weights satisfy "NAME OP NUMBER"; all of them where there is no expression.
 
-    NAME is rating or weight, OP one of >=, >, ==, <=, <.
+    NAME is rating, weight, or what the table calls the column (`columns`: field -> column; quotes may stand around it,
+    and case, spaces and underscores do not count), OP one of >=, >, ==, <=, <.
 
     >>> are_positive(np.array([3.5, 4, 5], np.float32), "rating >= 4").tolist()
     [False, True, True]
@@ -70,12 +80,32 @@ def are_positive(weight: Floats, expression: str | None) -> Bools:
         operators = ", ".join(_COMPARE)
         raise RecsysError(f"positive: found {expression!r}, expected such as 'rating >= 4' (or {operators})")
     name, compare, number = match.groups()
-    if name not in _WEIGHT_NAMES:
-        raise unknown("column", name, _WEIGHT_NAMES, where="positive")
+    known = dict.fromkeys([*_WEIGHT_NAMES, *_own_names(columns or {})])
+    if _folded(name) not in map(_folded, known):
+        raise unknown("column", name, known, where="positive")
     # Weights are float32: 3.7 must be compared as the float32 that a rating of 3.7 is.
     with np.errstate(over="ignore"):
         bound = np.float32(number)
     return np.asarray(_COMPARE[compare](weight, bound), dtype=bool)
+
+
+def _own_names(columns: Mapping[str, str]) -> list[str]:
+    """Return what the table, and this library, call the column that weights were read from."""
+    field = next((one for one in ("weight", "quantity") if one in columns), None)
+    return [] if field is None else [columns[field], field]
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[\s_]+", "", name.strip().strip("'\"`").casefold())
+
+
+def _named(sources: object) -> tuple[str, ...] | None:
+    if sources is None:
+        return None
+    names = [sources] if isinstance(sources, str) else list(sources) if isinstance(sources, Iterable) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise RecsysError(f"sources: found {sources!r}, expected a list of names such as ['search']")
+    return tuple(sorted({str(name) for name in names}))
 
 
 def _is_count(found: object) -> bool:

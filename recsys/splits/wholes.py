@@ -1,8 +1,11 @@
 """Nothing held out: what a model for production is fitted to."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from recsys.splits.pairs import filter_pairs
+from recsys.splits.permissions import describe_permissions
 from recsys.splits.records import matrix
 from recsys.splits.settings import Settings
 from recsys.types.arrays import empty
@@ -11,20 +14,26 @@ from recsys.types.splits import Split
 
 
 def whole(
-    dataset: Dataset, *, positive: str | None = None, min_user: int = 0, min_item: int = 0, seed: int = 0
+    dataset: Dataset,
+    *,
+    positive: str | None = None,
+    min_user: int = 0,
+    min_item: int = 0,
+    sources: Sequence[str] | None = None,
+    seed: int = 0,
 ) -> Split:
     """Return the filtered data with every positive in train, by the rules of the other splits.
 
     Raises:
         RecsysError: if a setting cannot be meant, or nobody is left.
     """
-    settings = Settings("random", 0.5, 0.0, positive, min_user, min_item, "keep", seed)
+    settings = Settings("random", 0.5, 0.0, positive, min_user, min_item, "keep", seed, sources)
     pairs = filter_pairs(dataset, settings)
     ones = np.ones(len(pairs.user), dtype=np.float32)
     none = empty((len(pairs.user_ids), len(pairs.items.ids)))
     return Split(
         kind="whole",
-        seed=seed,
+        seed=settings.seed,
         user_ids=pairs.user_ids,
         items=pairs.items,
         train=matrix(pairs, pairs.positive, ones),
@@ -35,6 +44,7 @@ def whole(
         train_times=None
         if pairs.datetime is None
         else matrix(pairs, pairs.positive, pairs.datetime.astype(np.float64)),
-        fingerprint=settings.fingerprint(f"whole {dataset.fingerprint}"),
+        fingerprint=settings.fingerprint(dataset, "whole "),
         counts=pairs.counts,
+        notes=tuple(describe_permissions(pairs.counts, settings.sources)),
     )

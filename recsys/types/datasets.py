@@ -49,3 +49,4 @@ class Dataset:
     fingerprint: str  # sha256 of the validated content: two equal datasets have equal fingerprints
     card: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what was untidy and by which rule it was handled, one line each
+    columns: Mapping[str, str] = field(default_factory=dict)  # field (user_id, weight, ...) -> column of the table

@@ -1,0 +1,101 @@
+"""Which rows of a log may be used: the one place that every split, and all that is made from one, goes through."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from recsys.types.arrays import Anys, Bools, Csr, Ints, Strings
+from recsys.types.datasets import Dataset, Interactions, Items
+from recsys.types.errors import RecsysError, unknown
+from recsys.types.identifiers import ordered
+
+
+def select_permitted(dataset: Dataset, sources: Collection[str] | None) -> tuple[Dataset, dict[str, int]]:
+    """Return the dataset of the rows that may be used, and how many may not, by reason.
+
+    Rows without consent (false, or nothing said where the table has the column) may not, nor, where `sources` are
+    named, rows of others. The result is that of a table without these rows: users, items and features that no row is
+    left of are gone, and ids are in the order of those that are left. Nothing that is made of it can know the others.
+
+    Raises:
+        RecsysError: if no row has consent, or for a source that the data does not have.
+    """
+    log = dataset.interactions
+    every = np.ones(len(log), dtype=bool)
+    consented = every if log.consent is None else np.asarray(log.consent, dtype=bool)
+    if len(log) and not consented.any():
+        raise RecsysError(f"{dataset.name}: none of {len(log):,} rows has consent, expected some that may be used")
+    chosen = every if sources is None else _are_from(dataset, sources)
+    kept = consented & chosen
+    counts = {
+        "rows_without_consent": int((~consented).sum()),
+        "rows_of_other_sources": int((consented & ~chosen).sum()),
+    }
+    return (dataset if kept.all() else _take_rows(dataset, kept)), counts
+
+
+def describe_permissions(counts: dict[str, int], sources: Sequence[str] | None) -> list[str]:
+    """Return what has to be said of the rows that were left out: nothing where there are none."""
+    said = []
+    if counts["rows_without_consent"]:
+        said.append(f"{counts['rows_without_consent']:,} rows without consent: left out")
+    if sources is not None:
+        said.append(f"sources: {', '.join(sources)}; {counts['rows_of_other_sources']:,} rows of others: left out")
+    return said
+
+
+def _are_from(dataset: Dataset, sources: Collection[str]) -> Bools:
+    of_rows = dataset.interactions.source
+    if of_rows is None:
+        raise RecsysError(f"{dataset.name}: has no column source, expected one where sources are chosen")
+    known = np.unique(of_rows).tolist()
+    for name in sources:
+        if name not in known:
+            raise unknown("source", name, known, where=f"{dataset.name}: sources")
+    return np.isin(of_rows, list(sources))
+
+
+def _take_rows(dataset: Dataset, kept: Bools) -> Dataset:
+    log = dataset.interactions
+    user, users = _pack(log.user[kept], log.user_ids)
+    item, items = _pack(log.item[kept], log.item_ids)
+
+    def rows(values: Anys | None) -> Anys | None:
+        return None if values is None else values[kept]
+
+    left = Interactions(
+        user=user,
+        item=item,
+        weight=log.weight[kept],
+        datetime=rows(log.datetime),
+        user_ids=_narrow(log.user_ids[users]),
+        item_ids=_narrow(log.item_ids[items]),
+        source=rows(log.source),
+        consent=rows(log.consent),
+    )
+    return replace(dataset, interactions=left, items=_take_items(dataset.items, items))
+
+
+def _pack(codes: Ints, ids: Strings) -> tuple[Ints, Ints]:
+    """Return new codes, and which of the old ones each of them was."""
+    there = np.unique(codes)
+    place = {name: code for code, name in enumerate(ordered(ids[there].tolist()))}
+    new = np.zeros(len(ids), dtype=np.int32)
+    new[there] = [place[name] for name in ids[there].tolist()]
+    old = np.zeros(len(there), dtype=np.int32)
+    old[new[there]] = there
+    return new[codes], old
+
+
+def _take_items(items: Items, rows: Ints) -> Items:
+    features = items.features[rows]
+    held = np.unique(features.indices)
+    names = tuple(items.feature_names[column] for column in held)
+    ids, titles = _narrow(items.ids[rows]), _narrow(items.titles[rows])
+    return Items(ids, titles, Csr(features[:, held]), names, items.years[rows])
+
+
+def _narrow(texts: Strings) -> Strings:
+    """Return the texts as wide as the longest that is left: the width of an array is in what is made of it."""
+    return np.asarray(texts.tolist(), dtype=np.str_)
