@@ -13,6 +13,7 @@ from recsys import objectives
 from recsys.dials import entropy_weights
 from recsys.types import Pool, RecsysError, Term, unknown
 from recsys.types.arrays import Doubles
+from recsys.types.numbers import plain
 
 Objective = Callable[..., Term]
 Blend = Mapping[str, Any]  # objective -> weight, or {"weight": ..., setting: ...}; a weight per user is an array
@@ -60,6 +61,7 @@ def _part(name: str, value: Any) -> Part:
     if by is not None and by not in BY:
         raise RecsysError(f"blend: {name}: by is {by!r}, expected {' or '.join(BY)}")
     known = dict(list(inspect.signature(objective).parameters.items())[2:])
+    settings = {setting: plain(value) for setting, value in settings.items()}
     for setting, value in settings.items():
         if setting not in known:
             raise unknown("setting", setting, [*known, "weight", "by"], where=f"blend: {name}")

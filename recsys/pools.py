@@ -5,8 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import repeat
-from numbers import Real
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +17,7 @@ from recsys.models.by_factors import ByFactors
 from recsys.types import Context, RecsysError, Scorer, Split, TasteMap
 from recsys.types import pools as records
 from recsys.types.arrays import Floats, Ints, Longs
-from recsys.types.numbers import whole
+from recsys.types.numbers import number, whole
 
 Job = TypeVar("Job")
 
@@ -124,8 +123,7 @@ def candidates(
         raise RecsysError(f"pool: the {type(model).__name__} is not fitted, expected what its fit(split.train) returns")
     n = whole("pool: n", n, 1, count, "the items of the catalogue")
     seed = whole("pool: seed", seed)
-    if not isinstance(reach, Real) or isinstance(reach, bool) or not 0 <= reach <= 1:
-        raise RecsysError(f"pool: reach is {reach!r}, expected a number from 0 to 1")
+    reach = number("pool: reach", reach, most=1.0)
     rows = np.arange(total, dtype=np.int32) if users is None else _rows(users, total)
     items = np.full((len(rows), n), -1, dtype=np.int32)
     scores = np.zeros((len(rows), n), dtype=np.float32)
@@ -138,7 +136,8 @@ def candidates(
     def in_stretches(block: tuple[Longs, Ints]) -> None:
         places, users = block
         own = rows[places]
-        items[places], scores[places] = gather(model.stretches(users), own % BLOCK, own, n, ties, without)
+        stretches = cast(ByFactors, model).stretches(users)
+        items[places], scores[places] = gather(stretches, own % BLOCK, own, n, ties, without)
 
     def at_once(places: Longs, made: Floats) -> None:
         own, at = rows[places], np.arange(len(places), dtype=np.int32)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from recsys.kernels import rules
 from recsys.selections import select
 from recsys.terms import Terms
 from recsys.types import Guard, Pool, RecsysError, Slates, unknown
-from recsys.types.numbers import whole
+from recsys.types.numbers import number, whole
 from recsys.types.slates import blended
 
 SAMPLE = 2048  # users from whom scale constants are fitted
@@ -69,10 +69,8 @@ def rerank(
     k = whole("slate: k", k, 1, _size(pool), "the pool's size")
     seed = whole("slate: seed", seed)
     threads = None if threads is None else whole("slate: threads", threads, 1)
-    if not isinstance(temperature, Real) or isinstance(temperature, bool) or not 0 <= temperature < np.inf:
-        raise RecsysError(f"slate: temperature is {temperature!r}, expected a number from 0 on")
-    if not isinstance(epsilon, Real) or isinstance(epsilon, bool) or not 0 <= epsilon <= 1:
-        raise RecsysError(f"slate: epsilon is {epsilon!r}, expected a number from 0 to 1")
+    temperature = number("slate: temperature", temperature)
+    epsilon = number("slate: epsilon", epsilon, most=1.0)
     drawn = temperature > 0 or epsilon > 0
     if order not in get_args(Order):
         raise unknown("order", order, get_args(Order), where="slate")
@@ -89,7 +87,7 @@ def rerank(
     terms = _terms(pool, terms)
     factors = _factors(pool, parts, k, scale, terms)
     weight = weights(parts, pool) * [factors[p.name] for p in parts]
-    drawing = {"temperature": temperature, "epsilon": epsilon, "seed": seed, "threads": threads}
+    drawing: dict[str, Any] = {"temperature": temperature, "epsilon": epsilon, "seed": seed, "threads": threads}
     items = np.full((len(pool.users), k), -1, np.int32)
     contributions = np.zeros((*items.shape, len(parts)), np.float32)
     chances = np.zeros(items.shape, np.float32) if drawn and _closed_form(parts) else None

@@ -21,6 +21,7 @@ from recsys.progress import rounds
 from recsys.types.arrays import Csr
 from recsys.types.extras import needs_extra
 from recsys.types.models import Factors, Side
+from recsys.types.numbers import make_plain
 
 _BYTES_PER_FACTOR = 24  # the library's (4), those of the exact users' side (8 + 8), ours (4)
 
@@ -50,6 +51,7 @@ class ALS:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        make_plain(self)
         at_least_one("als", factors=self.factors, iterations=self.iterations)
         whole_numbers("als", seed=self.seed)
         above_zero("als", regularization=self.regularization, alpha=self.alpha)

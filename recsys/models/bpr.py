@@ -21,6 +21,7 @@ from recsys.models.libraries import lowest_elsewhere, sides
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.extras import needs_extra
 from recsys.types.models import Side
+from recsys.types.numbers import make_plain
 
 _BYTES_PER_FACTOR = 16  # the library's (4), ours (4), and their copies while they are read
 _PASSES = 20  # over a history, when a user's factor is found
@@ -99,6 +100,7 @@ class BPR:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        make_plain(self)
         at_least_one("bpr", factors=self.factors, iterations=self.iterations)
         whole_numbers("bpr", seed=self.seed)
         above_zero("bpr", learning_rate=self.learning_rate)

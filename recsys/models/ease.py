@@ -11,6 +11,7 @@ from recsys.models.neighbours import block_cells, blocks, or_popularity
 from recsys.types.arrays import Anys, Csr, Floats, Ints
 from recsys.types.errors import RecsysError, unknown
 from recsys.types.models import Side
+from recsys.types.numbers import make_plain
 
 _BYTES = {"float64": 8, "float32": 4}
 _ROWS = 512  # of a block of the square matrix
@@ -51,6 +52,7 @@ class EASE:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        make_plain(self)
         above_zero("ease", l2=self.l2)
         if self.dtype not in _BYTES:
             raise unknown("dtype", str(self.dtype), _BYTES, where="ease")

@@ -25,6 +25,7 @@ from recsys.progress import rounds
 from recsys.types.arrays import Csr, Floats, empty
 from recsys.types.errors import RecsysError
 from recsys.types.models import Factors, Scorer, Side
+from recsys.types.numbers import make_plain
 
 _BYTES_PER_FACTOR = 40  # of the exact half step: a side as it is and turned, in float64 and float32, and what it gives
 
@@ -66,6 +67,7 @@ class IALS:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        make_plain(self)
         at_least_one("ials", factors=self.factors, iterations=self.iterations)
         whole_numbers("ials", patience=self.patience, seed=self.seed)
         above_zero("ials", unobserved=self.unobserved, regularization=self.regularization, init=self.init)

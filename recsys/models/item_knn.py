@@ -8,6 +8,7 @@ from recsys.models.neighbours import for_links
 from recsys.models.weightings import known_similarity, lengths, nearest_rows, rarities, weighted
 from recsys.types.arrays import Csr
 from recsys.types.models import Side
+from recsys.types.numbers import make_plain
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class ItemKNN:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        make_plain(self)
         at_least_one("item_knn", k=self.k)
         from_zero("item_knn", shrink=self.shrink)
         known_similarity("item_knn", self.similarity)

@@ -22,6 +22,7 @@ from recsys.models.libraries import lowest_elsewhere, sides
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.extras import needs_extra
 from recsys.types.models import Side
+from recsys.types.numbers import make_plain
 
 _BYTES_PER_FACTOR = 24  # the library's (4) with its sums of squares (4), ours (4), float64 while they are solved (8)
 _STEPS = 100
@@ -91,6 +92,7 @@ class LMF:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        make_plain(self)
         at_least_one("lmf", factors=self.factors, iterations=self.iterations, negatives=self.negatives)
         whole_numbers("lmf", seed=self.seed)
         above_zero("lmf", learning_rate=self.learning_rate, regularization=self.regularization)

@@ -11,6 +11,7 @@ from recsys.models.checks import Need, enough_memory, whole_numbers
 from recsys.types.arrays import Csr, Floats, Ints
 from recsys.types.errors import RecsysError, unknown
 from recsys.types.models import Model, Scorer, Side
+from recsys.types.numbers import make_plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,7 @@ class Mean:
 
     def __post_init__(self) -> None:
         """Turn names and tables into settings."""
+        make_plain(self)
         whole_numbers("mean", seed=self.seed)
         if not isinstance(self.models, list | tuple) or not self.models:
             raise RecsysError(f"mean: models: found {self.models!r}, expected a list of at least one model")

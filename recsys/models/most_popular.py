@@ -9,6 +9,7 @@ from recsys.models.checks import above_zero
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.errors import RecsysError
 from recsys.types.models import Side
+from recsys.types.numbers import make_plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,7 @@ class MostPopular:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        make_plain(self)
         if self.half_life is not None:
             above_zero("most_popular", half_life=self.half_life)
 

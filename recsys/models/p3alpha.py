@@ -9,6 +9,7 @@ from recsys.models.walks import walk_links
 from recsys.models.weightings import lengths
 from recsys.types.arrays import Csr
 from recsys.types.models import Side
+from recsys.types.numbers import make_plain
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class P3alpha:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        make_plain(self)
         at_least_one("p3alpha", k=self.k)
         from_zero("p3alpha", alpha=self.alpha)
         yes_or_no("p3alpha", normalize=self.normalize)

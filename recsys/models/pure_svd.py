@@ -9,6 +9,7 @@ from recsys.models.by_factors import ByFactors
 from recsys.models.checks import Need, at_least_one, enough_memory, for_factors, some_positives
 from recsys.types.arrays import Csr
 from recsys.types.models import Factors, Side
+from recsys.types.numbers import make_plain
 
 _BYTES_PER_FACTOR = 48  # Lanczos vectors (16), both sides' vectors and their products (24), ours (4), and some air
 
@@ -30,6 +31,7 @@ class PureSVD:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        make_plain(self)
         at_least_one("pure_svd", factors=self.factors)
 
     def need(self, train: Csr) -> Need:

@@ -8,6 +8,7 @@ from recsys import seeds
 from recsys.models.checks import whole_numbers
 from recsys.types.arrays import Csr, Floats, Ints
 from recsys.types.models import Side
+from recsys.types.numbers import make_plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,7 @@ class Random:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        make_plain(self)
         whole_numbers("random", seed=self.seed)
 
     def fit(self, train: Csr, side: Side | None = None) -> ByChance:

@@ -9,6 +9,7 @@ from recsys.models.walks import walk_links
 from recsys.models.weightings import lengths
 from recsys.types.arrays import Csr
 from recsys.types.models import Side
+from recsys.types.numbers import make_plain
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class RP3beta:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        make_plain(self)
         at_least_one("rp3beta", k=self.k)
         from_zero("rp3beta", alpha=self.alpha, beta=self.beta)
         yes_or_no("rp3beta", normalize=self.normalize)

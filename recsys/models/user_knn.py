@@ -9,6 +9,7 @@ from recsys.models.neighbours import blocks, or_popularity, strongest
 from recsys.models.weightings import cosines, known_similarity, rarities, sums, weighted
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints
 from recsys.types.models import Side
+from recsys.types.numbers import make_plain
 
 _BYTES_PER_POSITIVE = 32  # its value, the length of its row, the rarity of its column, and what it says, as float64
 
@@ -71,6 +72,7 @@ class UserKNN:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        make_plain(self)
         at_least_one("user_knn", k=self.k)
         from_zero("user_knn", shrink=self.shrink)
         known_similarity("user_knn", self.similarity)

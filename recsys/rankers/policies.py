@@ -1,14 +1,12 @@
 """How a ranker picks, beside what its blend says."""
 
+import math
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any, get_args
-
-import numpy as np
+from typing import get_args
 
 from recsys.slates import Order
 from recsys.types import RecsysError, unknown
-from recsys.types.numbers import whole
+from recsys.types.numbers import make_plain, number, whole
 
 HISTORIES = ("exclude", "keep")
 
@@ -32,18 +30,11 @@ class Policy:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        make_plain(self)
         for name, least in (("k", 1), ("n", 1), ("seed", None)):
             whole(f"ranker: {name}", getattr(self, name), least)
-        for name, most in (("temperature", np.inf), ("epsilon", 1.0), ("reach", 1.0)):
-            found: Any = getattr(self, name)
-            if (
-                not isinstance(found, Real)
-                or isinstance(found, bool)
-                or not 0 <= float(found) <= most
-                or found == np.inf
-            ):
-                expected = "from 0 on" if most == np.inf else "from 0 to 1"
-                raise RecsysError(f"ranker: {name} is {found!r}, expected a number {expected}")
+        for name, most in (("temperature", math.inf), ("epsilon", 1.0), ("reach", 1.0)):
+            number(f"ranker: {name}", getattr(self, name), most=most)
         if self.order not in get_args(Order):
             raise unknown("order", str(self.order), get_args(Order), where="ranker")
         if self.order == "relevance" and self.drawn:
