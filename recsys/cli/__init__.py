@@ -18,6 +18,7 @@ from recsys.cli.sweep import sweep
 from recsys.cli.tables import headline
 from recsys.escaping import one_line
 from recsys.types import RecsysError
+from recsys.types.secrets import mask_url_secrets
 
 if TYPE_CHECKING:
     from recsys.experiments import Bench
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _stop(line: str, code: int) -> None:
-    options.say(f"recsys: {one_line(line)}", err=True)
+    options.say(f"recsys: {mask_url_secrets(one_line(line))}", err=True)
     sys.exit(code)
 
 

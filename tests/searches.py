@@ -1,0 +1,39 @@
+"""A small search: the texts of its config and of its sweep file."""
+
+CONFIG = """
+[data]
+path = "ratings.csv"
+
+[filter]
+positive = "rating >= 3"
+
+[split]
+validation = 0.3
+test = 0.3
+
+[model]
+kind = "ease"
+
+[pool]
+n = 15
+
+[slate]
+k = [5]
+
+[judge]
+metrics = ["ndcg", "recall", "self_information", "coverage"]
+draws = 100
+"""
+SWEEP = """
+extends = "small.toml"
+
+[sweep]
+maximize = ["ndcg@5", "self_information@5"]
+trials = 6
+spend = "60%"
+
+[blends.novel]
+relevance = 1.0
+novelty = { float = [0.01, 1.0], log = true }
+diversity = { weight = { float = [0.0, 0.5] }, agg = { choice = ["max", "mean"] } }
+"""
