@@ -46,7 +46,7 @@ from recsys.scores.intervals import percentile
 from recsys.sweeps.goals import Goal
 from recsys.sweeps.matches import Reading, ahead, matched, readings
 from recsys.sweeps.plans import Plan
-from recsys.sweeps.studies import Found
+from recsys.sweeps.trials import Found
 from recsys.types import RecsysError, Yardstick
 
 HERE = Path(__file__).parent

@@ -32,7 +32,7 @@ from recsys import configs, seeds
 from recsys.experiments.preparations import Preparation, prepare
 from recsys.scores import Scores, score
 from recsys.scores.replicates import pool_replicates, two_level
-from recsys.sweeps.studies import Found
+from recsys.sweeps.trials import Found
 from recsys.types import Split, TasteMap, Yardstick
 from recsys.types.arrays import Csr, Ints, Strings
 

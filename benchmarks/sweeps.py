@@ -43,14 +43,16 @@ def measure(blend: str, trials: int, folder: Path) -> tuple[float, int, int]:
         (method,) = first.methods
         shop = workshop(prepare(first.base(), quiet=True, say=lambda line: None), first.metrics)
         judge, base = judge_of(method, shop), shop.judge(first.base())
-        (study,) = studies.open_studies(str(folder / "study.journal"), first, "benchmark").values()
-        studies.search(study, first, method, judge, base, lambda completed: None)
-        start = time.perf_counter()
-        for total in (trials // 10, trials):
-            plan = plans.read(file, trials=total)
-            studies.search(study, plan, method, judge, base, lambda completed: None)
-            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
-    return time.perf_counter() - start, peaks[0], peaks[1]
+        with studies.open_studies(str(folder / "study.journal"), first, "benchmark") as opened:
+            (study,) = opened.values()
+            studies.search(study, first, method, judge, base, lambda completed: None)
+            start = time.perf_counter()
+            for total in (trials // 10, trials):
+                plan = plans.read(file, trials=total)
+                studies.search(study, plan, method, judge, base, lambda completed: None)
+                peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+            seconds = time.perf_counter() - start
+    return seconds, peaks[0], peaks[1]
 
 
 def main() -> None:

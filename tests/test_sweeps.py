@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,58 +18,22 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from searches import CONFIG, SWEEP
 from worlds import write_tables
 
 from recsys.cli import main
 from recsys.experiments import bench
 from recsys.scores.joints import simultaneous
-from recsys.sweeps import studies, sweep
+from recsys.sweeps import studies, sweep, sweeps
 from recsys.sweeps.fronts import front, hypervolume, hypervolumes, thinned, undominated
 from recsys.sweeps.goals import Goal, bound
 from recsys.sweeps.matches import Reading, ahead, read_curves
 from recsys.sweeps.plans import read
 from recsys.sweeps.ranges import fill, find
-from recsys.sweeps.studies import Found
+from recsys.sweeps.storages import open_storage
+from recsys.sweeps.trials import Found
 from recsys.types import RecsysError
 from recsys.types.numbers import share
-
-CONFIG = """
-[data]
-path = "ratings.csv"
-
-[filter]
-positive = "rating >= 3"
-
-[split]
-validation = 0.3
-test = 0.3
-
-[model]
-kind = "ease"
-
-[pool]
-n = 15
-
-[slate]
-k = [5]
-
-[judge]
-metrics = ["ndcg", "recall", "self_information", "coverage"]
-draws = 100
-"""
-SWEEP = """
-extends = "small.toml"
-
-[sweep]
-maximize = ["ndcg@5", "self_information@5"]
-trials = 6
-spend = "60%"
-
-[blends.novel]
-relevance = 1.0
-novelty = { float = [0.01, 1.0], log = true }
-diversity = { weight = { float = [0.0, 0.5] }, agg = { choice = ["max", "mean"] } }
-"""
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +153,8 @@ def test_the_lock_of_a_search_that_was_killed_can_be_seen_to_be_old(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "symlink", looked_at)
     (tmp_path / "runs").mkdir()
-    studies._storage("runs/study.journal")._write_log(2, {})
+    with open_storage("runs/study.journal", print) as storage:
+        storage._write_log(2, {})
     assert seen
     assert all(seen)
 
@@ -267,7 +234,7 @@ def test_every_look_at_test_is_counted(home):
     assert pd.read_csv(again.folder / "judgements.csv").spend.tolist() == [0.6, 0.7]
 
 
-def test_a_failed_trial_does_not_change_the_others(home, first, monkeypatch):
+def test_an_interrupted_trial_does_not_change_the_others(home, first, monkeypatch):
     from recsys.sweeps import sweeps
 
     plain, calls = sweeps.judge_of, []
@@ -282,6 +249,211 @@ def test_a_failed_trial_does_not_change_the_others(home, first, monkeypatch):
     done = sweep("search.toml", out="runs", quiet=True)
     same = [name for name in first.trials if name not in ("seconds", "trial")]
     pd.testing.assert_frame_equal(done.trials[same], first.trials[same])
+
+
+def looks(done):
+    return pd.read_csv(done.folder / "judgements.csv").chosen.tolist()
+
+
+def written(folder):
+    """What a sweep says, as bytes."""
+    names = ("winner.toml", "report.html", "judgements.csv", "front.csv", "bought.csv", "matched.csv", "trials.parquet")
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def test_a_finished_sweep_that_is_started_again_is_no_other_look_at_test(home):
+    one = sweep("search.toml", trials=3, out="runs", quiet=True)
+    before = written(one.folder)
+    for _ in range(2):
+        again = sweep("search.toml", trials=3, out="runs", quiet=True)
+        assert again.lines == one.lines
+        assert written(one.folder) == before
+    assert one.lines[-1] == "test was judged once"
+    assert len(looks(one)) == 1
+
+
+def test_the_judgement_of_each_choice_is_kept_with_it(home):
+    lines = {}
+    for spend in ("60%", "70%", "70%", "60%", "70%"):
+        done = sweep("search.toml", trials=3, spend=spend, out="runs", quiet=True)
+        lines.setdefault(spend, []).append(done.lines)
+    assert len(looks(done)) == 2
+    assert lines["60%"][0][-1] == "test was judged once"
+    assert lines["60%"][1][:-1] == lines["60%"][0][:-1]
+    assert lines["60%"][1][-1].startswith("test was judged 2 times: this was chosen before the first look")
+    assert {said[-1] for said in lines["70%"]} == {
+        "test was judged 2 times: what was chosen after the first look at it is no fair test"
+    }
+    assert len(looks(sweep("search.toml", trials=4, out="runs", quiet=True))) == 3
+
+
+def test_another_study_of_the_same_length_is_another_look(home):
+    one = sweep("search.toml", trials=2, out="runs", quiet=True)
+    (one.folder / "study.journal").unlink()
+    assert len(looks(sweep("search.toml", trials=2, out="runs", quiet=True))) == 1  # the same seed, the same trials
+    text = (one.folder / "judgements.csv").read_text()
+    (one.folder / "judgements.csv").write_text(text.replace(text.split(",")[-1], "0123456789\n"))
+    assert len(looks(sweep("search.toml", trials=2, out="runs", quiet=True))) == 2
+
+
+def test_looks_that_an_older_version_counted_are_known(home):
+    one = sweep("search.toml", trials=2, out="runs", quiet=True)
+    table = pd.read_csv(one.folder / "judgements.csv")
+    table.drop(columns="digest").to_csv(one.folder / "judgements.csv", index=False)
+    assert sweep("search.toml", trials=2, out="runs", quiet=True).lines == one.lines
+    assert sweep("search.toml", trials=3, out="runs", quiet=True).lines[-1].startswith("test was judged 2 times")
+    for damage in (b"\xff\xfe\0", b"a,b\n1,2\n", b""):
+        (one.folder / "judgements.csv").write_bytes(damage)
+        with pytest.raises(RecsysError, match=r"judgements.csv: .*expected the columns when, trials"):
+            sweep("search.toml", trials=2, out="runs", quiet=True)
+
+
+def test_trials_that_fail_are_kept_and_the_search_goes_on(home, capsys):
+    text = SWEEP.replace('["max", "mean"]', '["max", "least"]')
+    (home / "fails.toml").write_text(text)
+    main(["sweep", "fails.toml", "--out", "runs", "--quiet"])
+    out = capsys.readouterr().out
+    (folder,) = (home / "runs").glob("fails-*")
+    failed, trials = pd.read_csv(folder / "failed.csv"), pd.read_parquet(folder / "trials.parquet")
+    assert len(trials) == 6
+    assert set(trials["blends.novel.diversity.agg"]) == {"max"}
+    assert set(failed["blends.novel.diversity.agg"]) == {"least"}
+    assert failed.reason.str.contains("agg is 'least'").all()
+    assert not set(failed.trial) & set(trials.trial)
+    line = f"novel: {len(failed)} failed trials do not count: {len(failed)} x '"
+    assert line in out
+    assert line in html.unescape((folder / "report.html").read_text())
+    assert line in (folder / "winner.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("model", "kept"),
+    [
+        ('kind = "ease"\nl2 = { float = [-400, 500] }', lambda t: t["model.l2"] > 0),
+        ('kind = "ials"\nfactors = { choice = [4, 2.5] }', lambda t: t["model.factors"] == 4),
+        ('kind = "ease"\n[pool]\nn = { int = [20, 60] }', lambda t: t["pool.n"] <= 40),
+    ],
+)
+def test_settings_that_a_model_or_a_pool_refuses_are_failed_trials(home, model, kept):
+    (home / "model.toml").write_text(
+        f'extends = "small.toml"\n[sweep]\nmaximize = ["ndcg@5"]\ntrials = 4\n[model]\n{model}\n'
+    )
+    done = sweep("model.toml", out="runs", quiet=True)
+    assert len(done.trials) == 4
+    assert kept(done.trials).all()
+    assert len(done.failed)
+    assert not kept(done.failed).any()
+    assert (done.failed.reason.str.len() > 10).all()
+
+
+class Judging:
+    """A judge that counts how often it is asked, and fails where it is told to."""
+
+    def __init__(self, monkeypatch, fails, error=lambda: ValueError("no\nuse")):
+        self.asked, self.fails, self.error = [], fails, error
+        plain = sweeps.judge_of
+        monkeypatch.setattr(sweeps, "judge_of", lambda method, shop: partial(self.judge, plain(method, shop)))
+
+    def judge(self, judge, values):
+        self.asked.append(dict(values))
+        if self.fails(len(self.asked), values):
+            raise self.error()
+        return judge(values)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (lambda: ValueError("no\nuse\x1b[31m"), "ValueError: no use\\x1b[31m"),
+        (MemoryError, "MemoryError"),
+        (lambda: np.linalg.LinAlgError("singular"), "LinAlgError: singular"),
+        (lambda: RecsysError("bpr: learning_rate is 9"), "bpr: learning_rate is 9"),
+        (lambda: OSError("cannot reach postgresql://me:s3cret@host"), "OSError: cannot reach postgresql://me:***@host"),
+        (AssertionError, "AssertionError"),
+        (lambda: RuntimeError("long " * 1000), "RuntimeError: long long"),
+    ],
+)
+def test_whatever_is_raised_in_a_trial_is_its_reason_in_one_line(home, monkeypatch, error, reason):
+    judging = Judging(monkeypatch, lambda asked, values: asked in (2, 3), error)
+    done = sweep("search.toml", trials=3, out="runs", quiet=True)
+    assert done.failed.trial.tolist() == [1, 2]
+    assert done.failed.reason.str.startswith(reason).all()
+    assert done.failed.reason.str.len().max() <= 500
+    assert len(judging.asked) == 5
+    drawn = [one["blends.novel.novelty"] for one in judging.asked]
+    assert len({*drawn}) == 5
+    tomllib.loads((done.folder / "winner.toml").read_text())
+
+
+def test_the_next_start_after_a_failure_draws_other_settings(home, monkeypatch):
+    judging = Judging(monkeypatch, lambda asked, values: True)
+    (home / "search.toml").write_text(SWEEP.replace("trials = 6", "trials = 6\nmax_failures = 0"))
+    for count in (1, 2, 3):
+        with pytest.raises(
+            RecsysError, match="novel: no trial succeeds, 1 failed, the last because: ValueError: no use"
+        ):
+            sweep("search.toml", out="runs", quiet=True)
+        assert len({one["blends.novel.novelty"] for one in judging.asked}) == count
+    judging.fails = lambda asked, values: False
+    assert len(sweep("search.toml", out="runs", quiet=True).trials) == 6
+
+
+def test_a_search_in_which_nothing_succeeds_ends_after_ten_trials(home, monkeypatch, capsys):
+    judging = Judging(monkeypatch, lambda asked, values: True)
+    with pytest.raises(SystemExit) as stop:
+        main(["sweep", "search.toml", "--out", "runs", "--quiet"])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert said.count("\n") == 1
+    assert "novel: no trial succeeds, 10 failed, the last because: ValueError: no use; expected ranges" in said
+    assert len(judging.asked) == 10
+
+
+def test_more_failures_than_allowed_end_a_search(home, monkeypatch):
+    judging = Judging(monkeypatch, lambda asked, values: asked > 1)
+    (home / "search.toml").write_text(SWEEP.replace("trials = 6", "trials = 6\nmax_failures = 3"))
+    with pytest.raises(RecsysError, match=r"novel: 4 trials failed, .*expected at most \[sweep\] max_failures = 3"):
+        sweep("search.toml", out="runs", quiet=True)
+    assert len(judging.asked) == 5
+    judging.fails = lambda asked, values: False
+    done = sweep("search.toml", out="runs", quiet=True)
+    assert (len(done.trials), len(done.failed)) == (6, 4)
+
+
+def test_a_choice_that_failed_is_not_tried_again_in_the_same_start(home, monkeypatch):
+    text = SWEEP.replace("novelty = { float = [0.01, 1.0], log = true }", "novelty = { choice = [0.1, 0.2, 0.3] }")
+    text = text.replace('diversity = { weight = { float = [0.0, 0.5] }, agg = { choice = ["max", "mean"] } }', "")
+    (home / "few.toml").write_text(text.replace("trials = 6", 'trials = 12\nsampler = "random"'))
+    judging = Judging(monkeypatch, lambda asked, values: values["blends.novel.novelty"] == 0.2)
+    done = sweep("few.toml", out="runs", quiet=True)
+    assert len(done.trials) == 12
+    assert len(done.failed) > 1
+    assert sum(one["blends.novel.novelty"] == 0.2 for one in judging.asked) == 1
+
+
+def test_stopping_by_hand_stops(home, monkeypatch):
+    Judging(monkeypatch, lambda asked, values: asked == 2, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        sweep("search.toml", trials=3, out="runs", quiet=True)
+    assert sweep("search.toml", trials=3, out="runs", quiet=True).failed.empty
+
+
+def test_a_point_that_cannot_be_judged_on_test_is_left_out_and_named(home, monkeypatch):
+    from recsys.experiments import rerankings
+
+    plain = rerankings._run
+
+    def refusing(preparation, spec, base, k):
+        if spec.name.startswith("novel-") and preparation.config.judge.on == "test":
+            raise MemoryError
+        return plain(preparation, spec, base, k)
+
+    monkeypatch.setattr(rerankings, "_run", refusing)
+    done = sweep("search.toml", trials=3, out="runs", quiet=True)
+    assert "on test it cannot be judged" in done.lines[0]
+    assert any(note.endswith("is not judged on test: MemoryError") for note in done.notes)
+    assert "novel-0" not in set(done.judged.summary.run)
+    assert "ease" in set(done.judged.summary.run)
 
 
 def test_constraints_that_nothing_keeps_are_said(home):
@@ -362,11 +534,11 @@ def test_models_are_searched_against_the_model_that_is_extended(home):
         ("novelty =", "novelti =", "did you mean 'novelty'?"),
         ("[0.01, 1.0], log", "[1.0, 0.01], log", "expected two numbers, the smaller first"),
         ("[0.01, 1.0], log", "[0.0, 1.0], log", "the first above 0"),
-        ('choice = ["max", "mean"]', 'choice = ["max", "least"]', "agg is 'least'"),
         ('choice = ["max", "mean"]', 'choice = ["max"]', "a list of at least two different values"),
         ("{ float = [0.01, 1.0], log = true }", "{ float = [0.01, 1.0], logs = true }", "expected one of int, float and choice"),
         ("[blends.novel]", "[split]\ntest = { float = [0.1, 0.3] }\n[blends.novel]", "would change what is measured"),
         ("{ float = [0.01, 1.0], log = true }", "{ flaot = [0.01, 1.0] }", "unknown kind of range 'flaot': did you mean 'float'?"),
+        ("[blends.novel]", "[model]\nl2 = { float = [-9, -1] }\n[blends.novel]", "ease: l2: found -9, expected a number above 0"),
         ("[blends.novel]", "[slate]\nk = { int = [5, 10] }\n[blends.novel]", "would change what is measured"),
         ("trials = 6", "trials = 6\nseed = -1", "[sweep] seed is -1"),
         ("[blends.novel]", "[split]\nvalidation = 0\n[blends.novel]", "[split] validation is 0, expected a share"),

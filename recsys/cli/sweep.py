@@ -21,6 +21,8 @@ def sweep(file: Path, trials: int | None, spend: str | None, out: Path, data_dir
     done = run(file, trials=trials, spend=spend, out=out, quiet=quiet, data_dir=data_dir)
     for line in done.lines:
         options.say(line)
+    for note in done.notes:
+        options.say(f"note: {note}")
     options.say(f"winner: {done.folder / 'winner.toml'}")
     options.say(f"report: {done.folder / 'report.html'}")
     options.say(f"tables: {done.folder}")

@@ -13,16 +13,22 @@ from recsys.progress import progress
 from recsys.runs import Cell
 from recsys.slates import fit_scales, rerank
 from recsys.types import Pool, RecsysError, Slates
+from recsys.types.errors import reason_of
 
 ByLength = dict[int, dict[str, Slates]]
 
 
 def run_slates(
-    preparation: Preparation, specs: tuple[RunSpec, ...], quiet: bool, say: Say
+    preparation: Preparation,
+    specs: tuple[RunSpec, ...],
+    quiet: bool,
+    say: Say,
+    refused: dict[str, str] | None = None,
 ) -> tuple[ByLength, dict[str, float]]:
     """Return each run's slates of every length, and the seconds that those of the headline's took.
 
-    Seconds are with fitting and retrieval where a model is judged.
+    Seconds are with fitting and retrieval where a model is judged. Models and blends that cannot be judged are left out
+    and added to `refused`, with the reason; without it the first of them ends the work.
     """
     config = preparation.config
     base, fitting = pool(preparation, config.model, config.pool)
@@ -32,11 +38,17 @@ def run_slates(
         task = bars.add_task("runs", total=len(specs))
         for spec in specs:
             bars.update(task, description=spec.name)
-            for k in config.lengths:
-                try:
-                    slates[k][spec.name], took = _run(preparation, spec, base, k)
-                except RecsysError as error:
+            try:
+                made = {k: _run(preparation, spec, base, k) for k in config.lengths}
+            except Exception as error:
+                if refused is not None and spec.kind in ("blend", "model"):
+                    refused[spec.name] = reason_of(error)
+                    continue
+                if isinstance(error, RecsysError):
                     raise RecsysError(f"run '{spec.name}': {error}") from None
+                raise
+            for k, (found, took) in made.items():
+                slates[k][spec.name] = found
                 if k == config.headline:
                     seconds[spec.name] = took + (fitting if spec.kind == "base" else 0.0)
             say(f"run: {spec.name}, {seconds[spec.name]:.2f} s{_unmet(slates[config.headline][spec.name])}")

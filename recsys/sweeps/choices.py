@@ -9,7 +9,7 @@ from recsys.scores import score
 from recsys.scores.joints import simultaneous
 from recsys.scores.records import Score
 from recsys.sweeps.plans import Method, Plan
-from recsys.sweeps.studies import Found
+from recsys.sweeps.trials import Found
 from recsys.sweeps.workshops import Workshop
 from recsys.types import RecsysError, Slates
 from recsys.types.arrays import Doubles

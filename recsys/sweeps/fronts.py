@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from recsys.sweeps.goals import Goal
-from recsys.sweeps.studies import Found
+from recsys.sweeps.trials import Found
 from recsys.types.arrays import Bools, Doubles
 
 

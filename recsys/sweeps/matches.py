@@ -12,7 +12,7 @@ from recsys.scores.joints import simultaneous
 from recsys.scores.verdicts import differing, enough
 from recsys.sweeps.goals import Goal
 from recsys.sweeps.plans import Plan
-from recsys.sweeps.studies import Found
+from recsys.sweeps.trials import Found
 from recsys.types.arrays import Doubles
 
 LOSSES = (0.01, 0.02)

@@ -1,6 +1,5 @@
 """What a sweep leaves: tables of trials and fronts, a config to run, a page to look at."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from recsys.sweeps.choices import Choice
 from recsys.sweeps.fronts import hypervolumes, losses
 from recsys.sweeps.matches import AHEAD, COLUMNS, ahead, matched, readings
 from recsys.sweeps.plans import Plan
-from recsys.sweeps.studies import Found
+from recsys.sweeps.trials import Failure, Found
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 WORSE = 0.2  # the reference of the hypervolume: fixed, so that searches and starts can be held against each other
 TEST = ("value", "ci_low", "ci_high")
 CHANGES = ("relative", "relative_low", "relative_high")
+SHOWN = 3  # reasons of failed trials in a sentence
 BOUGHT = ["method", "trial", "metric", "validation", "bound", *CHANGES]
 
 
@@ -41,6 +41,7 @@ class Tables:
     ahead: "pd.DataFrame"  # metric, loss, rival: how far the best method on validation is ahead on test
     hypervolume: "pd.DataFrame"  # method, trial, hypervolume
     importance: "pd.DataFrame"  # method, metric, setting, importance
+    failed: "pd.DataFrame"  # method, trial, reason, settings: trials that could not be judged
 
 
 def tables(
@@ -51,6 +52,7 @@ def tables(
     choices: Sequence[Choice],
     shares: Mapping[str, list[dict[str, Any]]],
     judged: Bench,
+    failures: Mapping[str, Sequence[Failure]],
 ) -> Tables:
     """Return the tables of what was found."""
     import pandas as pd
@@ -83,6 +85,7 @@ def tables(
             [{"method": name, **row} for name, rows in shares.items() for row in rows],
             columns=["method", "metric", "setting", "importance"],
         ),
+        failed=_failed(failures),
     )
 
 
@@ -90,7 +93,7 @@ def write(plan: Plan, made: Tables, winner: Config, lines: Sequence[str], folder
     """Write the tables, winner.toml and report.html, each whole or not at all."""
     with replacing(folder / "trials.parquet") as temporary:
         made.trials.to_parquet(temporary, index=False)
-    for name in ("front", "bought", "matched", "ahead", "hypervolume", "importance"):
+    for name in ("front", "bought", "matched", "ahead", "hypervolume", "importance", "failed"):
         with replacing(folder / f"{name}.csv") as temporary:
             csv_frame(getattr(made, name)).to_csv(temporary, index=False)
     said = "".join(f"# {visible(line)}\n" for line in lines)
@@ -112,7 +115,7 @@ def write(plan: Plan, made: Tables, winner: Config, lines: Sequence[str], folder
     )
 
 
-def lines(plan: Plan, choices: Sequence[Choice], made: Tables) -> tuple[str, ...]:
+def lines(plan: Plan, choices: Sequence[Choice], made: Tables, judged: Bench) -> tuple[str, ...]:
     """Return a sentence per method: what was chosen on validation, and what that bought on test."""
     said = []
     for choice in choices:
@@ -128,6 +131,8 @@ def lines(plan: Plan, choices: Sequence[Choice], made: Tables) -> tuple[str, ...
             continue
         rows = made.bought[(made.bought.method == choice.method.name)].set_index("metric")
         changes = [f"{metric} {_change(row)}" for metric, row in rows.iterrows()]
+        if f"{choice.method.name}-{choice.trial.number}" not in judged.scores.runs:
+            changes = ["it cannot be judged"]
         said.append(
             f"{choice.method.name}: trial {choice.trial.number} was chosen on validation ({plan.accuracy.metric} "
             f"{percent(choice.change)}, surely above {percent(choice.bound)}; up to "
@@ -136,26 +141,26 @@ def lines(plan: Plan, choices: Sequence[Choice], made: Tables) -> tuple[str, ...
     return tuple(said)
 
 
-def record(plan: Plan, choices: Sequence[Choice], folder: Path) -> str:
-    """Add this judgement to `folder`/judgements.csv; return how often the test part has been looked at, in words."""
+def failure_lines(failed: "pd.DataFrame") -> list[str]:
+    """Return a sentence per method whose trials failed: how many, and the most frequent reasons."""
+    said = []
+    for method, rows in failed.groupby("method", sort=False):
+        counts = rows["reason"].value_counts()
+        reasons = [f"{count} x '{reason}'" for reason, count in counts[:SHOWN].items()]
+        more = f" and {len(counts) - SHOWN} other reasons" if len(counts) > SHOWN else ""
+        said.append(f"{method}: {len(rows)} failed trials do not count: {', '.join(reasons)}{more}; see failed.csv")
+    return said
+
+
+def _failed(failures: Mapping[str, Sequence[Failure]]) -> "pd.DataFrame":
     import pandas as pd
 
-    path = folder / "judgements.csv"
-    chosen = " ".join(f"{one.method.name}-{one.trial.number}" for one in choices if one.trial is not None)
-    now = {
-        "when": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "trials": plan.settings.trials,
-        "spend": plan.spend,
-        "chosen": chosen,
-    }
-    before = pd.read_csv(path, keep_default_na=False) if path.exists() else pd.DataFrame(columns=list(now))
-    rows = pd.DataFrame([*before.to_dict("records"), now])
-    with replacing(path) as temporary:
-        rows.to_csv(temporary, index=False)
-    times = (
-        "once" if len(rows) == 1 else f"{len(rows)} times: what was chosen after the first look at it is no fair test"
-    )
-    return f"test was judged {times}"
+    rows = [
+        {"method": name, "trial": one.number, "reason": one.reason, **one.settings}
+        for name, trials in failures.items()
+        for one in trials
+    ]
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["method", "trial", "reason"])
 
 
 def _change(row: Any) -> str:

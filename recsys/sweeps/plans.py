@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -35,7 +35,10 @@ class SweepSection(Section):
     trials: int = Field(100, ge=1)  # of each blend, in all: a second start goes on to it
     seed: int = Field(0, ge=0, lt=2**63)
     sampler: Literal["tpe", "nsga2", "qmc", "random"] = "tpe"
-    storage: str | None = None  # a .journal or .db file, or the URL of a database; beside the results where absent
+    max_failures: int = Field(100, ge=0)  # of each blend in one start: with more trials that fail, the search ends
+    storage: str | None = Field(
+        None, repr=False
+    )  # a .journal or .db file, or the URL of a database; beside the results where absent
     front: int = Field(20, ge=1)  # of each blend: the most points of its front that are judged on test
 
 
@@ -89,7 +92,7 @@ class Plan:
 
     def digest(self) -> str:
         """Return ten characters that name the search itself, however many trials it is to have."""
-        kept = self.settings.model_dump(exclude={"trials", "storage", "spend", "front"})
+        kept = self.settings.model_dump(exclude={"trials", "max_failures", "storage", "spend", "front"})
         made = [kept, [(one.name, one.tables) for one in self.methods]]
         return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:10]
 
@@ -215,27 +218,46 @@ def _methods(tables: Mapping[str, Any], blends: Mapping[str, Any]) -> tuple[Meth
     return tuple(methods)
 
 
-def _low(method: Method) -> dict[str, Value]:
-    return {one.name: one.ends[0] for one in method.ranges}
+def _corners(method: Method) -> Iterator[dict[str, Value]]:
+    """Yield settings at the ends of all ranges, and with each value of each range between them."""
+    ends: list[dict[str, Value]] = [{one.name: one.ends[end] for one in method.ranges} for end in (0, 1)]
+    yield from ends
+    for one in method.ranges:
+        yield from ({**end, one.name: value} for end in ends for value in one.values)
+
+
+def _possible(method: Method) -> list[Config]:
+    """Return the configs at the corners of a method's ranges that are configs at all.
+
+    A trial that lands elsewhere fails, and the search goes on; where there is no such config, it would have no trial.
+
+    Raises:
+        RecsysError: if there are none.
+    """
+    made, refused = [], []
+    for values in _corners(method):
+        try:
+            made.append(method.config(values))
+        except RecsysError as error:
+            refused.append(error)
+    if not made:
+        raise refused[0]
+    return made
 
 
 def _check(plan: Plan) -> None:
-    """Try the ends of every range before anything is computed."""
+    """Refuse a search that cannot have a trial, before anything is computed."""
     metrics = [one.metric for one in plan.goals]
     twice = sorted({metric for metric in metrics if metrics.count(metric) > 1})
     if twice:
         raise RecsysError(f"[sweep] {twice[0]} is a goal twice, expected it once")
     if Goal(plan.accuracy.metric, maximize=False) in plan.goals:
         raise RecsysError(f"[sweep] accuracy {plan.accuracy.metric} is minimized, expected it among what is maximized")
+    longest = max(int(metric.partition("@")[2]) for metric in plan.metrics)
     for method in plan.methods:
-        for end in (0, 1):
-            config = method.config({one.name: one.ends[end] for one in method.ranges})
-        if sum(one.kind == "blend" for one in config.runs()) > 1:
+        configs = _possible(method)
+        if sum(one.kind == "blend" for one in configs[0].runs()) > 1:
             raise RecsysError(f"[blends.{method.name}] has a list of weights, expected a number or a range")
-        for one in method.ranges:
-            for value in one.values if one.kind == "choice" else ():
-                method.config({**_low(method), one.name: value})
-        longest = max(int(metric.partition("@")[2]) for metric in plan.metrics)
-        config = method.config(_low(method))
-        if longest > config.pool.n:
-            raise RecsysError(f"[sweep] a metric at k = {longest}, expected at most [pool] n = {config.pool.n}")
+        n = max(config.pool.n for config in configs)
+        if longest > n:
+            raise RecsysError(f"[sweep] a metric at k = {longest}, expected at most [pool] n = {n}")

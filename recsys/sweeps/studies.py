@@ -3,126 +3,111 @@
 import os
 import socket
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsys import seeds
 from recsys.sweeps.plans import Method, Plan
 from recsys.sweeps.ranges import Value
+from recsys.sweeps.storages import Say, checked_reading, open_storage
+from recsys.sweeps.trials import FAILURE, Failure, Found, check, completed, found, in_state, tell, tell_failure
 from recsys.types import RecsysError
+from recsys.types.errors import reason_of
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.samplers import BaseSampler
-    from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial, Trial
+    from optuna.trial import FrozenTrial
 
-WORKER, FOUND = "worker", "found"
-
-
-@dataclass(frozen=True)
-class Found:
-    """One trial that was completed."""
-
-    number: int
-    settings: Mapping[str, Value]
-    values: Mapping[str, float]  # metric -> value, on validation
-    base: Mapping[str, float]  # the same of the pool in its own order
-    feasible: bool
-    seconds: float
-
+WORKER = "worker"
+FIRST = 10  # trials that fail before any succeeds end a search
 
 Judge = Callable[[Mapping[str, Value]], dict[str, float]]
 
 
-def open_studies(where: str, plan: Plan, data: str) -> dict[str, "Study"]:
-    """Return the study of each method on `data` (a fingerprint), with the trials that it has.
+@contextmanager
+def open_studies(where: str, plan: Plan, data: str, say: Say = print) -> Iterator[dict[str, "Study"]]:
+    """Yield the study of each method on `data` (a fingerprint), with the trials that it has; close them at the end.
 
     They are in a .journal or .db file, or at the URL of a database.
 
     Raises:
-        RecsysError: if there is no such kind of storage, or it cannot be opened.
+        RecsysError: if there is no such kind of storage, it cannot be opened or used, or it is damaged.
     """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        storage = _storage(where)
-        return {
-            method.name: optuna.create_study(
-                storage=storage,
-                study_name=f"{plan.name}/{method.name}/{plan.digest()}/{data[:10]}",
-                directions=["maximize" if one.maximize else "minimize" for one in plan.goals],
-                load_if_exists=True,
-            )
-            for method in plan.methods
-        }
-    except RecsysError:
-        raise
-    except Exception as error:  # each database has errors of its own
-        reason = str(error).strip().partition("\n")[0]
-        raise RecsysError(f"storage {where}: {reason}, expected one that sweeps made, or none yet") from None
-
-
-def _storage(where: str) -> "BaseStorage":
-    from optuna.storages import JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    path = Path(where)
-    if "://" in where:
-        return RDBStorage(where)
-    if path.suffix not in (".journal", ".db"):
-        raise RecsysError(f"storage is '{where}', expected a .journal or .db file, or the URL of a database")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".db":
-        return RDBStorage(f"sqlite:///{path.resolve()}")
-    # Its lock is a link to this path: only where that can be followed from anywhere is a dead one seen to be old.
-    return JournalStorage(JournalFileBackend(str(path.absolute())))
+    with open_storage(where, say) as storage:
+        with checked_reading(where):
+            studies = {
+                method.name: optuna.create_study(
+                    storage=storage,
+                    study_name=f"{plan.name}/{method.name}/{plan.digest()}/{data[:10]}",
+                    directions=["maximize" if one.maximize else "minimize" for one in plan.goals],
+                    load_if_exists=True,
+                )
+                for method in plan.methods
+            }
+            for study in studies.values():
+                check(study, plan)
+        yield studies
 
 
 def search(
     study: "Study", plan: Plan, method: Method, judge: Judge, base: Mapping[str, float], tick: Callable[..., None]
 ) -> list[Found]:
-    """Add trials until there are as many completed ones as the plan wants; return those, by number."""
-    import optuna
+    """Add trials until there are as many completed ones as the plan wants; return those, by number.
 
+    A trial whose settings cannot be judged is kept as failed, and does not count; the next one draws other settings.
+
+    Raises:
+        RecsysError: if the first trials all fail, or more than the plan allows.
+    """
     _fail_the_dead(study)
-    wanted = plan.settings.trials
-    while (done := _completed(study)) < wanted:
+    wanted, failures = plan.settings.trials, list[Failure]()
+    while (done := len(completed(study))) < wanted:
         tick(completed=done)
         # A sampler of its own for each trial: a search that was interrupted goes on as if it had not been.
-        study.sampler = _sampler(plan, method, done + _running(study))
+        study.sampler = _sampler(plan, method, _drawn(study))
         trial = study.ask()
         trial.set_user_attr(WORKER, [socket.gethostname(), os.getpid()])
+        drawn = {one.name: one.suggest(trial) for one in method.ranges}
         try:
-            values = judge({one.name: one.suggest(trial) for one in method.ranges})
+            values = _judged(judge, drawn, failures)
+        except Exception as error:  # of a model, an objective or somebody's own function
+            failures.append(Failure(trial.number, drawn, reason_of(error)))
+            tell_failure(study, trial, failures[-1].reason)
+            _check_failures(failures, done, plan, method)
         except BaseException:
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            tell_failure(study, trial)
             raise
-        _tell(study, trial, plan, values, base)
+        else:
+            tell(study, trial, plan, values, base)
     tick(completed=wanted)
     return found(study)[:wanted]
 
 
-def _tell(study: "Study", trial: "Trial", plan: Plan, values: Mapping[str, float], base: Mapping[str, float]) -> None:
-    for one in plan.bounds:
-        trial.set_constraint(one.text, one.excess(values, base))
-    feasible = all(one.excess(values, base) <= 0 for one in plan.bounds)
-    trial.set_user_attr(FOUND, {"values": values, "base": base, "feasible": feasible})
-    study.tell(trial, [values[one.metric] for one in plan.goals])
+def _judged(judge: Judge, drawn: Mapping[str, Value], failures: Sequence[Failure]) -> dict[str, float]:
+    """Return the values of drawn settings; those that failed before fail again without being tried."""
+    for one in failures:
+        if one.settings == drawn:
+            raise RecsysError(one.reason)
+    return judge(drawn)
 
 
-def found(study: "Study") -> list[Found]:
-    """Return the completed trials of a study, by number."""
-    import optuna
-
-    complete = (optuna.trial.TrialState.COMPLETE,)
-    trials = sorted(study.get_trials(deepcopy=False, states=complete), key=lambda trial: trial.number)
-    return [_found(trial) for trial in trials]
+def _check_failures(failures: Sequence[Failure], done: int, plan: Plan, method: Method) -> None:
+    """Refuse to go on where nothing succeeds, or too little does."""
+    most, last = plan.settings.max_failures, f"the last because: {failures[-1].reason}"
+    if not done and len(failures) >= min(FIRST, most + 1):
+        raise RecsysError(
+            f"{method.name}: no trial succeeds, {len(failures)} failed, {last}; expected ranges of settings that work"
+        )
+    if len(failures) > most:
+        raise RecsysError(
+            f"{method.name}: {len(failures)} trials failed, {last}; expected at most [sweep] max_failures = {most} in "
+            "one start: narrow the ranges, or allow more"
+        )
 
 
 def importances(study: "Study", plan: Plan) -> list[dict[str, Any]]:
@@ -150,22 +135,14 @@ def _goal(i: int, trial: "FrozenTrial") -> float:
     return float(trial.values[i])
 
 
-def _running(study: "Study") -> int:
+def _drawn(study: "Study") -> int:
+    """Return how many trials were drawn; one that was interrupted does not count, and is drawn again."""
     import optuna
 
-    return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)))
-
-
-def _completed(study: "Study") -> int:
-    import optuna
-
-    return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
-
-
-def _found(trial: "FrozenTrial") -> Found:
-    kept = trial.user_attrs[FOUND]
-    seconds = trial.duration.total_seconds() if trial.duration else 0.0
-    return Found(trial.number, trial.params, kept["values"], kept["base"], kept["feasible"], seconds)
+    state = optuna.trial.TrialState
+    trials = in_state(study, state.RUNNING, state.FAIL)
+    running = sum(trial.state == state.RUNNING and WORKER in trial.user_attrs for trial in trials)
+    return len(completed(study)) + running + sum(FAILURE in trial.user_attrs for trial in trials)
 
 
 def _sampler(plan: Plan, method: Method, number: int) -> "BaseSampler":

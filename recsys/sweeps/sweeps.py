@@ -18,10 +18,12 @@ from recsys.progress import progress
 from recsys.sweeps import outputs
 from recsys.sweeps.choices import Choice, best_of, choose
 from recsys.sweeps.fronts import front, thinned
+from recsys.sweeps.judgements import read_judgements, record
 from recsys.sweeps.matches import continued
 from recsys.sweeps.plans import Method, Plan, read
 from recsys.sweeps.ranges import Value
-from recsys.sweeps.studies import Found, Judge, importances, open_studies, search
+from recsys.sweeps.studies import Judge, importances, open_studies, search
+from recsys.sweeps.trials import Found, failed
 from recsys.sweeps.workshops import Workshop, workshop
 from recsys.types import RecsysError
 
@@ -42,6 +44,8 @@ class Sweep:
     winner: Config
     lines: tuple[str, ...]  # what was chosen and what it bought, in words
     folder: Path
+    failed: "pd.DataFrame"  # the trials that could not be judged: method, trial, reason, settings
+    notes: tuple[str, ...] = ()  # what was repaired, and what could not be judged on test
 
 
 def sweep(
@@ -62,27 +66,35 @@ def sweep(
         RecsysError: for whatever is wrong with the file, the data, the storage or the folder, in one line.
     """
     plan = read(file, trials=trials, spend=spend)
-    folder = Folder(Path(out))
+    folder, notes = Folder(Path(out)), list[str]()
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
     with one_blas_thread():
         shop = workshop(prepare(plan.base(), data_dir=home, quiet=quiet, say=folder.say), plan.metrics)
         data = shop.preparation.split.fingerprint
         path = Path(out) / f"{plan.name}-{name_of(plan.digest(), data)}"
-        studies = open_studies(plan.settings.storage or str(path / "study.journal"), plan, data)
-        found = _search(plan, studies, shop, quiet)
+        read_judgements(path)  # a table that cannot be read is said before the search
+        where = plan.settings.storage or str(path / "study.journal")
+        with open_studies(where, plan, data, notes.append) as studies:
+            found = _search(plan, studies, shop, quiet)
+            failures = {name: failed(study) for name, study in studies.items()}
+            shares = {name: importances(study, plan) for name, study in studies.items()}
         fronts = {name: front(trials, plan.weighed) for name, trials in found.items()}
         points = {name: thinned(kept, plan.weighed, plan.settings.front) for name, kept in fronts.items()}
         choices = choose(plan, points, shop)
         curves = {name: continued(plan, kept, found[name]) for name, kept in points.items()}
-        judged = _judge_on_test(plan, curves, path, quiet, home, folder)
+        judged = _judge_on_test(plan, curves, path, quiet, home, folder, notes)
+        tables = outputs.tables(plan, found, fronts, curves, choices, shares, judged, failures)
     winner = _winner(plan, best_of(plan, choices))
+    for note in notes:
+        folder.say(note)
     folder.write(judged, time.perf_counter() - start)
-    shares = {name: importances(study, plan) for name, study in studies.items()}
-    tables = outputs.tables(plan, found, fronts, curves, choices, shares, judged)
-    lines = (*outputs.lines(plan, choices, tables), outputs.record(plan, choices, path))
+    said = outputs.lines(plan, choices, tables, judged)
+    lines = (*said, *outputs.failure_lines(tables.failed), record(plan, choices, found, said, path))
     outputs.write(plan, tables, winner, lines, path)
-    return Sweep(plan, tables.trials, tables.front, tables.bought, judged, winner, lines, path)
+    return Sweep(
+        plan, tables.trials, tables.front, tables.bought, judged, winner, lines, path, tables.failed, tuple(notes)
+    )
 
 
 def _search(plan: Plan, studies: Mapping[str, "Study"], shop: Workshop, quiet: bool) -> dict[str, list[Found]]:
@@ -109,15 +121,27 @@ def judge_of(method: Method, shop: Workshop) -> Judge:
 
 
 def _judge_on_test(
-    plan: Plan, curves: Mapping[str, list[Found]], path: Path, quiet: bool, home: Path | None, folder: Folder
+    plan: Plan,
+    curves: Mapping[str, list[Found]],
+    path: Path,
+    quiet: bool,
+    home: Path | None,
+    folder: Folder,
+    notes: list[str],
 ) -> Bench:
-    """Fit on train and validation, and judge the curves' points, beside the base, its models and the controls."""
+    """Fit on train and validation, and judge the curves' points, beside the base, its models and the controls.
+
+    A point that cannot be judged there, such as one whose model does not fit in memory with more data, is left out.
+    """
     config = plan.base("test")
     preparation = prepare(config, data_dir=home, quiet=quiet, say=folder.say)
     points = [(method, one) for method in plan.methods for one in curves[method.name]]
     specs = (*config.runs(), *(_spec(method, one, config) for method, one in points))
-    slates, seconds = run_slates(preparation, specs, quiet, folder.say)
-    return judge(preparation, specs, slates, seconds, path / "judged", quiet)
+    refused: dict[str, str] = {}
+    slates, seconds = run_slates(preparation, specs, quiet, folder.say, refused)
+    notes += [f"{name} is not judged on test: {reason}" for name, reason in refused.items()]
+    specs = tuple(spec for spec in specs if spec.name not in refused)
+    return judge(preparation, specs, slates, seconds, path / "judged", quiet, tuple(notes))
 
 
 def _spec(method: Method, point: Found, base: Config) -> RunSpec:

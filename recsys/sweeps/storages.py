@@ -1,0 +1,117 @@
+"""Where studies are kept: a journal, an SQLite file or a server's database; opened, checked, and closed again."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recsys.types import RecsysError
+from recsys.types.secrets import mask_url_secrets
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage, RDBStorage
+    from sqlalchemy import Engine
+
+Say = Callable[[str], None]
+PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between tries, where another process makes the same tables
+RACES = (
+    "already exists",
+    "locked",
+    "unique",
+    "duplicate",
+)  # said of tables and rows that another process has just made
+PATIENCE = 60  # seconds that a trial waits for a write of another process to an SQLite file
+
+
+@contextmanager
+def open_storage(where: str, say: Say) -> Iterator["BaseStorage"]:
+    """Yield the storage in a .journal or .db file, or at the URL of a database; close it at the end.
+
+    A line of a journal that was cut is dropped, and `say` is told.
+
+    Raises:
+        RecsysError: in one line, without passwords, for a storage that cannot be opened or used, or that is damaged.
+    """
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with _one_line(where, Exception):  # each database has errors of its own
+        storage = _storage(where, say)
+    try:
+        with _one_line(where, SQLAlchemyError, optuna.exceptions.OptunaError):
+            yield storage
+    finally:
+        storage.remove_session()
+        if isinstance(storage, optuna.storages.RDBStorage):
+            storage.engine.dispose()
+
+
+@contextmanager
+def checked_reading(where: str) -> Iterator[None]:
+    """Turn whatever a damaged storage does to its reader into one line."""
+    with _one_line(where, Exception):
+        yield
+
+
+@contextmanager
+def _one_line(where: str, *errors: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except RecsysError:
+        raise
+    except errors as error:
+        said = mask_url_secrets(str(error).strip().partition("\n")[0] or type(error).__name__, url=where)
+        raise RecsysError(f"storage {where}: {said}, expected one that sweeps made, or none yet") from None
+
+
+def _storage(where: str, say: Say) -> "BaseStorage":
+    from optuna.storages import JournalStorage
+
+    from recsys.sweeps.journals import Journal
+
+    path = Path(where)
+    if "://" in where:
+        return _database(where)
+    if path.suffix not in (".journal", ".db"):
+        raise RecsysError(f"storage is '{where}', expected a .journal or .db file, or the URL of a database")
+    if path.exists() and not path.is_file():
+        raise RecsysError(f"storage {where}: is no file, expected one that sweeps made, or none yet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".db":
+        return _database(f"sqlite:///{path.resolve()}")
+    journal = Journal(path)
+    dropped = journal.repair()
+    if dropped:
+        say(dropped)
+    return JournalStorage(journal)
+
+
+def _database(url: str) -> "RDBStorage":
+    """Return the database at a URL. Where another process is making its tables, try again."""
+    from optuna.storages import RDBStorage
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import NullPool
+
+    sqlite = url.startswith("sqlite")  # no pool of connections: whatever fails, each is closed when it has been used
+    settings: dict[str, Any] = {"connect_args": {"timeout": PATIENCE}, "poolclass": NullPool} if sqlite else {}
+    if sqlite:
+        _check_sqlite(create_engine(url, **settings))
+    for pause in PAUSES:
+        try:
+            return RDBStorage(url, engine_kwargs=settings)
+        except (SQLAlchemyError, AssertionError) as error:  # asserted: what another process is about to add
+            if str(error) and not any(word in str(error).lower() for word in RACES):
+                raise
+            time.sleep(pause)
+    return RDBStorage(url, engine_kwargs=settings)
+
+
+def _check_sqlite(engine: "Engine") -> None:
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+        strays = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if found != "ok" or strays:
+        raise ValueError(f"damaged: {found if found != 'ok' else 'it has rows of trials that are none'}")

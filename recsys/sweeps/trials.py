@@ -1,0 +1,112 @@
+"""What trials found, and why others failed, as a study keeps it."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from recsys.sweeps.plans import Plan
+from recsys.sweeps.ranges import Value
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial, Trial
+
+FOUND, FAILURE = "found", "failure"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One trial that was completed."""
+
+    number: int
+    settings: Mapping[str, Value]
+    values: Mapping[str, float]  # metric -> value, on validation
+    base: Mapping[str, float]  # the same of the pool in its own order
+    feasible: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One trial that could not be judged."""
+
+    number: int
+    settings: Mapping[str, Value]
+    reason: str
+
+
+def tell(study: "Study", trial: "Trial", plan: Plan, values: Mapping[str, float], base: Mapping[str, float]) -> None:
+    """Keep what a trial found, and that it is completed."""
+    for one in plan.bounds:
+        trial.set_constraint(one.text, one.excess(values, base))
+    feasible = all(one.excess(values, base) <= 0 for one in plan.bounds)
+    kept = {"values": values, "base": base, "feasible": feasible}
+    trial.set_user_attr(FOUND, {**kept, "crc": _crc(trial.params, kept)})
+    study.tell(trial, [values[one.metric] for one in plan.goals])
+
+
+def tell_failure(study: "Study", trial: "Trial", reason: str = "") -> None:
+    """Keep that a trial failed, and why; without a reason it was interrupted."""
+    import optuna
+
+    if reason:
+        trial.set_user_attr(FAILURE, reason)
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+
+
+def found(study: "Study") -> list[Found]:
+    """Return the completed trials of a study, by number."""
+    return [_found(trial) for trial in completed(study)]
+
+
+def failed(study: "Study") -> list[Failure]:
+    """Return the trials of a study that could not be judged, of all starts, by number."""
+    import optuna
+
+    trials = in_state(study, optuna.trial.TrialState.FAIL)
+    return [
+        Failure(trial.number, trial.params, str(trial.user_attrs[FAILURE]))
+        for trial in trials
+        if FAILURE in trial.user_attrs  # others were interrupted
+    ]
+
+
+def check(study: "Study", plan: Plan) -> None:
+    """Refuse a study that does not say of each of its trials what the trial found."""
+    numbers = [trial.number for trial in study.get_trials(deepcopy=False)]
+    if sorted(numbers) != [*range(len(numbers))]:
+        raise ValueError(f"{study.study_name} has no trial {min({*range(len(numbers) + 1)} - {*numbers})}")
+    for trial in completed(study):
+        kept = _found(trial)
+        if [kept.values[one.metric] for one in plan.goals] != trial.values or {*plan.metrics} - {*kept.base}:
+            raise ValueError(f"the values of trial {trial.number} do not agree with what it found")
+
+
+def in_state(study: "Study", *states: Any) -> list["FrozenTrial"]:
+    """Return the trials of a study that are in one of these states, by number."""
+    return sorted(study.get_trials(deepcopy=False, states=states), key=lambda trial: trial.number)
+
+
+def completed(study: "Study") -> list["FrozenTrial"]:
+    """Return the trials that are completed, by number."""
+    import optuna
+
+    return in_state(study, optuna.trial.TrialState.COMPLETE)
+
+
+def _found(trial: "FrozenTrial") -> Found:
+    if FOUND not in trial.user_attrs:
+        raise ValueError(f"trial {trial.number} does not say what it found")
+    kept = dict(trial.user_attrs[FOUND])
+    crc = kept.pop("crc", None)
+    if crc is not None and crc != _crc(trial.params, kept):
+        raise ValueError(f"what trial {trial.number} found was changed")
+    seconds = trial.duration.total_seconds() if trial.duration else 0.0
+    return Found(trial.number, trial.params, kept["values"], kept["base"], kept["feasible"], seconds)
+
+
+def _crc(settings: Mapping[str, Value], kept: Mapping[str, Any]) -> int:
+    """Return the CRC-32 of what a trial found: a database does not notice a changed digit by itself."""
+    return zlib.crc32(json.dumps([settings, kept], sort_keys=True).encode())
