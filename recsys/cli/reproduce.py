@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     "data_dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The folder with its files (default: the folder of datasets, RECSYS_DATA).",
+    type=click.Path(path_type=Path),
+    help="A folder or a zip archive with its files (default: the folder of datasets, RECSYS_DATA).",
 )
 @options.quiet
 def reproduce(name: str | None, data_dir: Path | None, quiet: bool) -> None:
@@ -37,8 +37,8 @@ def reproduce(name: str | None, data_dir: Path | None, quiet: bool) -> None:
     options.console().print(_table(done))
     for note in done.notes:
         options.say(f"note: {note}")
-    passed = sum(check.passed for check in done.checks)
-    options.say(f"{passed} of {len(done.checks)} values within tolerance")
+    passed, missing = (sum(check.status == status for check in done.checks) for status in ("pass", "not run"))
+    options.say(f"{passed} of {len(done.checks)} values within tolerance" + (f", {missing} not run" if missing else ""))
     if not done.passed:
         sys.exit(1)
 
@@ -56,7 +56,7 @@ def _table(done: "Reproduction") -> Table:
         table.add_column(column, no_wrap=True)
     for column in ("published", "ours", "± s.e.", "difference", "tolerance"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table.add_column("status", no_wrap=True)
     table.add_column("reason", overflow="fold")
     said: set[tuple[str, str]] = set()
     last = ""
@@ -71,7 +71,7 @@ def _table(done: "Reproduction") -> Table:
             _number(check.error),
             "" if math.isnan(check.ours) else f"{check.difference:+.4f}",
             f"{check.tolerance:g}",
-            "pass" if check.passed else "fail",
+            check.status,
             reason,
             style=None if check.passed else "bold",
         )

@@ -130,6 +130,7 @@ def _about(wanted: Card, there: Landed) -> dict[str, Any]:
         "expected": dataclasses.asdict(wanted.expected),
         "source": there.source,
         "checksums": dict(there.checksums),
+        "checked": there.checked,
     }
 
 

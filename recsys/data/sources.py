@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from recsys.data.archives import extract, inspect
 from recsys.data.cards import Archive, Card, Layout, Local, Package, Source, card
-from recsys.data.checksums import verify
+from recsys.data.checksums import sha256, verify
 from recsys.data.downloads import download_archive, download_wheel, file_name
 from recsys.data.folders import data_folder
+from recsys.data.locations import locate
 from recsys.files import replacing, write_text
 from recsys.types import RecsysError
 from recsys.types.extras import needs_extra
@@ -29,6 +29,7 @@ class Landed:
     source: str
     layout: str
     checksums: Mapping[str, str]  # file name -> sha256
+    checked: str = ""  # in words: which checksums were compared with those of the card
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,17 @@ def fetch(name: str, data_dir: str | Path | None = None, quiet: bool = False, pa
         layout = wanted.layouts[attempt.layout]
         with _workplace(root) as temporary:
             try:
-                files = _files(attempt.get(temporary), layout, temporary)
+                there = attempt.get(temporary)
+                files = _files(there, name, layout, temporary)
                 checksums = {one.name: verify(files[one.name], one.sha256) for one in layout.files}
+                checked = _checked(there, wanted, layout)
             except RecsysError as error:
                 reasons.append(f"{attempt.label}: {error}")
                 continue
-            _land(files, folder, Landed(attempt.label, attempt.layout, checksums), temporary)
+            _land(files, folder, Landed(attempt.label, attempt.layout, checksums, checked), temporary)
         for reason in reasons if path is None else ():
             _say(f"{name}: {reason}", quiet)
-        _say(f"{name}: from {attempt.label}, checked, now in {folder}", quiet)
+        _say(f"{name}: from {attempt.label}, {checked}, now in {folder}", quiet)
         return folder
     raise RecsysError(f"cannot fetch {name}: " + "; ".join(reasons))
 
@@ -76,7 +79,9 @@ def landed(wanted: Card, folder: Path) -> Landed | None:
     """Return what is in `folder`; None unless all files of one of the card's layouts are there."""
     try:
         content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        there = Landed(str(content["source"]), str(content["layout"]), dict(content["checksums"]))
+        there = Landed(
+            str(content["source"]), str(content["layout"]), dict(content["checksums"]), str(content.get("checked", ""))
+        )
         files = wanted.layouts[there.layout].files
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -110,7 +115,7 @@ def _put_by_hand(wanted: Card, source: Source, root: Path) -> list[Path]:
         return []
     names = source.files if isinstance(source, Local) else (file_name(source),)
     places = [folder / name for name in names for folder in (root, root / wanted.name)]
-    return [path for path in places if path.is_file() or _unpacked(path, wanted.layouts[source.layout]) is not None]
+    return [path for path in places if path.is_file() or _unpacked(path, wanted.layouts[source.layout])]
 
 
 def _there(path: Path, temporary: Path) -> Path:
@@ -121,17 +126,11 @@ def _absent(root: Path, temporary: Path) -> Path:
     raise RecsysError(f"not in {root}")
 
 
-def _files(path: Path, layout: Layout, temporary: Path) -> dict[str, Path]:
+def _files(path: Path, name: str, layout: Layout, temporary: Path) -> dict[str, Path]:
     """Return where each file of the layout is, by its name, unpacked if need be."""
-    if path.is_dir():
-        unpacked = _unpacked(path, layout)
-        if unpacked is None:
-            raise RecsysError("not all of " + ", ".join(one.name for one in layout.files) + " in it")
-        return unpacked
-    if path.suffix.lower() in (".zip", ".whl"):
-        inside = inspect(path)
-        members = [_member(one.file, inside) for one in layout.files]
-        return dict(zip((one.name for one in layout.files), extract(path, members, temporary), strict=True))
+    if path.is_dir() or path.suffix.lower() in (".zip", ".whl"):
+        folder = locate(path, name, [one.file for one in layout.files], temporary)
+        return {one.name: folder / one.name for one in layout.files}
     suffix = Path(layout.interactions.name).suffix
     if len(layout.files) > 1 or path.suffix.lower() != suffix:
         expected = "an archive or a folder with " + ", ".join(one.name for one in layout.files)
@@ -139,19 +138,20 @@ def _files(path: Path, layout: Layout, temporary: Path) -> dict[str, Path]:
     return {layout.interactions.name: path}
 
 
-def _unpacked(path: Path, layout: Layout) -> dict[str, Path] | None:
-    found = {one.name: path / one.name for one in layout.files}
-    return found if all(file.is_file() for file in found.values()) else None
+def _checked(path: Path, wanted: Card, layout: Layout) -> str:
+    """Return what is known of files in `path` that were taken, in words."""
+    archives = [one.sha256 for one in wanted.sources if not isinstance(one, Local)]
+    if path.is_file() and sha256(path) in archives:
+        return f"checked: sha256 of {path.name}"
+    known = [one.name for one in layout.files if one.sha256]
+    others = [one.name for one in layout.files if not one.sha256]
+    if not known:
+        return "not checked: the card has no sha256 of these files; their counts are compared when they are loaded"
+    return f"checked: sha256 of {', '.join(known)}" + (f"; not of {', '.join(others)}" if others else "")
 
 
-def _member(wanted: str, inside: list[str]) -> str:
-    if wanted in inside:
-        return wanted
-    name = PurePosixPath(wanted).name
-    same = [member for member in inside if PurePosixPath(member).name == name]
-    if len(same) != 1:
-        raise RecsysError(f"{len(same) or 'no'} members called {name} in it, expected one")
-    return same[0]
+def _unpacked(path: Path, layout: Layout) -> bool:
+    return all((path / one.name).is_file() for one in layout.files)
 
 
 def _land(files: Mapping[str, Path], folder: Path, what: Landed, workplace: Path) -> None:
@@ -165,7 +165,7 @@ def _land(files: Mapping[str, Path], folder: Path, what: Landed, workplace: Path
                 path.replace(temporary)
             else:
                 shutil.copyfile(path, temporary)
-    content = {"source": what.source, "layout": what.layout, "checksums": what.checksums}
+    content = {"source": what.source, "layout": what.layout, "checksums": what.checksums, "checked": what.checked}
     write_text(folder / RECORD, json.dumps(content, indent=1) + "\n")
 
 

@@ -20,12 +20,29 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Size(_Part):
+    """How much there is in the files of a published split."""
+
+    users: int
+    items: int
+    pairs: int  # of both files together
+
+
 class Source(_Part):
     """Where the data is: the card of a dataset, or files of a published split."""
 
     format: Literal["card", "lists", "ratings"]  # lists: train.txt and test.txt; ratings: NAME.train.rating and others
     name: str
     get: str = ""  # where the files come from, for whoever has not got them
+    size: Size | None = None
+    objects: dict[str, str] = {}  # file -> its git object id in the repository that it is published in
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files; none for a card."""
+        parts = ("train.rating", "test.rating", "test.negative")
+        named = tuple(f"{self.name}.{part}" for part in parts)
+        return {"card": (), "lists": ("train.txt", "test.txt"), "ratings": named}[self.format]
 
 
 class Negative(_Part):
@@ -57,6 +74,7 @@ class Row(_Part):
     values: Literal["ones", "ratings"] = "ones"  # what it is fitted to
     note: str = ""  # what our settings mean beside the published ones
     reason: str = ""  # why ours differ by more than the tolerance, measured
+    tolerance: dict[str, float] = {}  # where it is another than that of the table
     published: dict[str, float]
 
     def build(self, where: str) -> Model:
@@ -90,6 +108,9 @@ class Recipe(_Part):
                     raise unknown("metric", metric, [f"{one}@10" for one in known], where=f"[models.{name}]")
                 if metric not in self.tolerance:
                     raise RecsysError(f"[models.{name}]: {metric} has no tolerance, expected one in [tolerance]")
+            for metric in row.tolerance:
+                if metric not in row.published:
+                    raise unknown("metric", metric, row.published, where=f"[models.{name}] tolerance")
         return self
 
     @property
@@ -131,7 +152,7 @@ def _first(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         sections: dict[str, type[_Part]] = {"data": Source, "protocol": Protocol, "models": Row}
         section = sections[path[0]] if len(path) > 1 else Recipe
-        section = Negative if "negatives" in path[:-1] else section
+        section = Negative if "negatives" in path[:-1] else Size if path[:-1] == ["data", "size"] else section
         return str(unknown("key", path[-1], section.model_fields, where=".".join(path[:-1])))
     raised = problem.get("ctx", {}).get("error")
     message = str(raised or problem["msg"])

@@ -1,20 +1,24 @@
 """Published tables, run again: ours beside theirs."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from recsys import data, pools
 from recsys.data.folders import data_folder
+from recsys.data.locations import locate
 from recsys.data.releases import read_lists, read_ratings
+from recsys.data.sources import landed
+from recsys.experiments.origins import describe_dataset, describe_files
 from recsys.experiments.protocols import make_trial
 from recsys.experiments.recipes import FULL, SAMPLED, Recipe, Row, Source, read_recipe
 from recsys.experiments.trials import Trial, against, widened
 from recsys.metrics.sampled import rank_sampled
 from recsys.progress import progress
-from recsys.types import Answer, Evaluation, PerCatalogue, RecsysError, Scorer, Yardstick
+from recsys.types import Answer, Dataset, Evaluation, PerCatalogue, RecsysError, Scorer, Yardstick
 from recsys.types.arrays import Doubles
 
 
@@ -40,6 +44,11 @@ class Check:
         """Whether ours is within the tolerance, which is a distance and includes its ends."""
         return abs(self.difference) <= self.tolerance + 1e-12
 
+    @property
+    def status(self) -> str:
+        """One of "pass", "fail" and "not run"."""
+        return "not run" if math.isnan(self.ours) else "pass" if self.passed else "fail"
+
 
 @dataclass(frozen=True, eq=False)
 class Reproduction:
@@ -59,7 +68,8 @@ class Reproduction:
 def reproduce(name: str | Path, data_dir: str | Path | None = None, quiet: bool = False) -> Reproduction:
     """Run the reproduction `name`, a shipped one or a TOML file, on the files in `data_dir`.
 
-    A model that cannot be run here (memory) fails with that reason; the others go on.
+    `data_dir` is a folder or a zip archive, see `recsys.data.locations.locate`. A model that cannot be run here
+    (memory) is not run, with that reason; the others go on.
 
     Raises:
         RecsysError: if there is none of that name, or its data is not there or of another form.
@@ -78,23 +88,68 @@ def reproduce(name: str | Path, data_dir: str | Path | None = None, quiet: bool 
     return Reproduction(Path(name).stem, recipe, tuple(checks), _notes(recipe, trial))
 
 
-def prepare_trial(recipe: Recipe, folder: Path | None = None, quiet: bool = False) -> Trial:
-    """Return the trial of a reproduction; `folder` holds its files.
+def prepare_trial(recipe: Recipe, place: Path | None = None, quiet: bool = False) -> Trial:
+    """Return the trial of a reproduction; `place`, a folder or a zip archive, holds its files.
 
     Raises:
         RecsysError: if the data is not there, is of another form, or leaves nobody to judge.
     """
     if recipe.data.format == "card":
-        dataset = data.load(recipe.data.name, data_dir=folder, quiet=quiet)
-        return make_trial(dataset, recipe.protocol, recipe.seed)
-    where = folder or data_folder() / recipe.data.name
-    if not where.is_dir():
-        raise RecsysError(f"{where}: no such folder, expected one with {_files(recipe.data)}; --data names another")
+        dataset = _dataset(recipe.data.name, place, quiet)
+        trial = make_trial(dataset, recipe.protocol, recipe.seed)
+        return _with_note(trial, describe_dataset(dataset))
+    with TemporaryDirectory(prefix="recsys-") as workplace:
+        folder = _folder(recipe.data, place, Path(workplace))
+        trial = _published(recipe, folder)
+        return _with_note(trial, describe_files(recipe.data, folder, trial.split))
+
+
+def _dataset(name: str, place: Path | None, quiet: bool) -> Dataset:
+    """Return the dataset of a card, from the files in `place` where they are there: nothing is written into it then."""
+    if place is None or landed(data.card(name), place / name):
+        return data.load(name, data_dir=place, quiet=quiet)
+    with TemporaryDirectory(prefix="recsys-") as workplace:
+        try:
+            data.fetch(name, workplace, quiet=True, path=place)
+        except RecsysError as error:
+            return _fetched(name, place, quiet, error)
+        return data.load(name, data_dir=workplace, quiet=quiet)
+
+
+def _fetched(name: str, place: Path, quiet: bool, why: RecsysError) -> Dataset:
+    """Return the dataset, fetched into the folder `place`, which does not have it."""
+    if not place.is_dir():
+        raise why
+    try:
+        return data.load(name, data_dir=place, quiet=quiet)
+    except RecsysError as error:
+        raise RecsysError(f"{why}; {error}") from None
+
+
+def _folder(source: Source, place: Path | None, workplace: Path) -> Path:
+    """Return the folder with the files of a published split, found in `place`, else in the folder of datasets."""
+    try:
+        return locate(place or data_folder(), source.name, source.files, workplace, named=place is None)
+    except RecsysError as error:
+        own, found = data_folder() / source.name, str(error)
+        if place is None and not own.exists():
+            found = "no such folder"
+        files = " and ".join([", ".join(source.files[:-1]), source.files[-1]])
+        get = f" ({source.get})" if source.get else ""
+        raise RecsysError(f"{place or own}: {found}, expected one with {files}{get}; --data names another") from None
+
+
+def _published(recipe: Recipe, folder: Path) -> Trial:
     if recipe.data.format == "lists":
-        split = widened(read_lists(where), recipe.protocol.catalogue)
+        split = widened(read_lists(folder), recipe.protocol.catalogue)
         return Trial(split.train, None, split, against(split, recipe.protocol, recipe.seed))
-    split, negatives = read_ratings(where, recipe.data.name)
+    split, negatives = read_ratings(folder, recipe.data.name)
     return Trial(split.train, None, split, (negatives,))
+
+
+def _with_note(trial: Trial, note: str) -> Trial:
+    split = trial.split
+    return replace(trial, split=replace(split, notes=(note, *split.notes))) if note else trial
 
 
 def check(name: str, row: Row, recipe: Recipe, trial: Trial) -> list[Check]:
@@ -105,10 +160,8 @@ def check(name: str, row: Row, recipe: Recipe, trial: Trial) -> list[Check]:
         values = _values(row, trial, names, f"[models.{name}]", recipe.seed)
     except RecsysError as error:
         values, reason = dict.fromkeys(names, (math.nan, math.nan)), f"not run: {error}"
-    return [
-        Check(name, metric, row.published[metric], *values[metric], recipe.tolerance[metric], reason)
-        for metric in names
-    ]
+    tolerance = {**recipe.tolerance, **row.tolerance}
+    return [Check(name, metric, row.published[metric], *values[metric], tolerance[metric], reason) for metric in names]
 
 
 def _values(row: Row, trial: Trial, names: list[str], where: str, seed: int) -> dict[str, tuple[float, float]]:
@@ -172,11 +225,3 @@ def _notes(recipe: Recipe, trial: Trial) -> tuple[str, ...]:
     models = recipe.models.items()
     said += [f"{name}: fitted to the ratings as values" for name, row in models if row.values == "ratings"]
     return (*said, *split.notes, *(f"{name}: {row.note}" for name, row in models if row.note))
-
-
-def _files(source: Source) -> str:
-    names = {
-        "lists": "train.txt and test.txt",
-        "ratings": ", ".join(f"{source.name}.{part}" for part in ("train.rating", "test.rating", "test.negative")),
-    }[source.format]
-    return f"{names} ({source.get})" if source.get else names

@@ -1,0 +1,89 @@
+"""Where the files of a dataset are in what a user has: a folder, one further down, or a zip archive."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from recsys.data.archives import extract, inspect
+from recsys.types import RecsysError
+
+DEPTH = 3  # how many folders down is looked
+
+
+def locate(place: Path, name: str, wanted: Sequence[str], workplace: Path, *, named: bool = False) -> Path:
+    """Return the folder that holds the files `wanted` of dataset `name`: bare names, or paths as they are published.
+
+    `place` is a folder or a zip archive. Its files stand together: at the paths given, in a folder called `name`,
+    in `place` itself, or somewhere else if there is one file of each name. A folder without them can have them in a zip
+    archive, `name`.zip or the only one, there or in a folder called `name`. Those of an archive are unpacked into
+    `workplace`. With `named`, for a place of many datasets, a folder or archive of another name does not do.
+
+    Raises:
+        RecsysError: if the files are not there, or more than once, or if an archive is damaged; without `place`.
+    """
+    if not place.exists():
+        raise RecsysError("no such folder or archive")
+    if not place.is_dir():
+        return _unpacked(place, name, wanted, workplace)
+    found = _choose(_inside(place, wanted), name, wanted, "files", named)
+    parents = {place / path.parent for path in found}
+    if len(parents) == 1:
+        return parents.pop()
+    archives = sorted(path for folder in (place, place / name) for path in folder.glob("*.[zZ][iI][pP]"))
+    best = [path for path in archives if path.stem.casefold() == name.casefold()] or ([] if named else archives)
+    if not found and len(best) == 1:
+        return _unpacked(best[0], name, wanted, workplace)
+    files = ", ".join(PurePosixPath(one).name for one in wanted)
+    raise RecsysError(f"not all of {files} in it, in one folder of it, or in {name}.zip")
+
+
+def _unpacked(path: Path, name: str, wanted: Sequence[str], workplace: Path) -> Path:
+    inside = [PurePosixPath(one) for one in inspect(path)]
+    found = _choose(inside, name, wanted, "members")
+    if not found:
+        missing = next(one for one in map(PurePosixPath, wanted) if not _called(one.name, inside))
+        raise RecsysError(f"no members called {missing.name} in it, expected one")
+    extract(path, [str(one) for one in found], workplace)
+    return workplace
+
+
+def _choose(
+    inside: Sequence[PurePosixPath], name: str, wanted: Sequence[str], what: str, named: bool = False
+) -> list[PurePosixPath]:
+    """Return which of the paths `inside` are the files wanted; none of them where one is not there."""
+    files = [PurePosixPath(one).name for one in wanted]
+    places = {file: _called(file, inside) for file in files}
+    whole = set.intersection(*({path.parent for path in paths} for paths in places.values()))
+    published = {
+        one for one in whole if one.parts and all(str(one / PurePosixPath(file).name) == file for file in wanted)
+    }
+    called = {one for one in whole if one.name.casefold() == name.casefold()}
+    top = whole & {PurePosixPath()}
+    for group in (published, called, top):
+        if len(group) > 1:
+            raise RecsysError(f"{len(group)} folders called {name} with {', '.join(files)} in it, expected one")
+        if group:
+            return [one / file for one in group for file in files]
+    if named or not all(places.values()):
+        return []
+    twice = [(file, len(paths)) for file, paths in places.items() if len(paths) > 1]
+    if twice:
+        raise RecsysError(f"{twice[0][1]} {what} called {twice[0][0]} in it, expected one, or a folder called {name}")
+    return [paths[0] for paths in places.values()]
+
+
+def _called(name: str, inside: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+    return [path for path in inside if path.name == name]
+
+
+def _inside(place: Path, wanted: Sequence[str]) -> list[PurePosixPath]:
+    """Return the paths below `place` of files with a name that is wanted."""
+    names = {PurePosixPath(one).name for one in wanted}
+    return [folder / name for folder, files in _walk(place) for name in sorted(names & set(files))]
+
+
+def _walk(place: Path) -> Iterator[tuple[PurePosixPath, list[str]]]:
+    for root, folders, files in os.walk(place, followlinks=True):
+        below = PurePosixPath(Path(root).relative_to(place).as_posix())
+        folders[:] = [one for one in folders if not one.startswith(".") and len(below.parts) < DEPTH]
+        yield below, files
