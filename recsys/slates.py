@@ -113,6 +113,7 @@ def rerank(
         scales=factors,
         guards=tuple(guard.name for guard in guards),
         unmet=rules.unmet(asked, items) if guards else None,
+        titles=None if pool.context.items is None else pool.context.items.titles,
     )
 
 

@@ -56,28 +56,14 @@ class Folder:
 
 
 def slates_frame(by_length: Mapping[int, Mapping[str, Slates]]) -> "pd.DataFrame":
-    """Return one row per pick: run, k, user_id, rank (from 1), item_id, score, each objective's contribution,
-    and the log-probability of the pick where one of the runs is drawn.
-    """
+    """Return the rows of `Slates.to_frame` of every run at every length, with run and k, without titles."""
     import pandas as pd
 
     frames = []
     for k, run, slates in ((k, run, slates) for k, runs in by_length.items() for run, slates in runs.items()):
-        row, rank = np.nonzero(slates.items >= 0)
-        frame = pd.DataFrame(
-            {
-                "run": pd.Categorical([run]).repeat(len(row)),
-                "k": np.full(len(row), k, dtype=np.int16),
-                "user_id": slates.user_ids[slates.users[row]],
-                "rank": (rank + 1).astype(np.int16),
-                "item_id": slates.item_ids[slates.items[row, rank]],
-                "score": slates.scores[row, rank],
-            }
-        )
-        for o, name in enumerate(slates.objectives):
-            frame[f"contribution_{name}"] = slates.contributions[row, rank, o]
-        if slates.log_propensity is not None:
-            frame["log_propensity"] = slates.log_propensity[row, rank]
+        frame = slates.to_frame().drop(columns="title", errors="ignore")
+        frame.insert(0, "run", pd.Series(pd.Categorical([run]).repeat(len(frame))))
+        frame.insert(1, "k", np.full(len(frame), k, dtype=np.int16))
         frames.append(frame.astype({"user_id": "category", "item_id": "category"}))
     whole = pd.concat(frames, ignore_index=True)
     return whole.astype(dict.fromkeys(("run", "user_id", "item_id"), "category"))

@@ -11,7 +11,6 @@ from recsys import splits
 from recsys.configs import Config, RunSpec
 from recsys.escaping import csv_frame
 from recsys.experiments.benches import read_config
-from recsys.experiments.folders import slates_frame
 from recsys.experiments.preparations import load
 from recsys.files import replacing
 from recsys.pools import candidates
@@ -69,9 +68,7 @@ def recommend(
     policy = {**settings.policy(spec), "guards": settings.rules()}
     slates = rerank(pool, spec.blend or {"relevance": 1.0}, k, scale=scale, seed=settings.seed, **policy)
     chosen = _users(users, data.user_ids.tolist())
-    frame = slates_frame({k: {spec.name: slates}}).drop(columns=["run", "k"])
-    titles = dict(zip(data.item_ids.tolist(), data.items.titles.tolist(), strict=True))
-    frame.insert(3, "title", frame["item_id"].astype(str).map(titles))
+    frame = slates.to_frame()
     frame = frame[frame["user_id"].isin(data.user_ids[chosen])]
     with replacing(path) as temporary:
         if path.suffix == ".csv":

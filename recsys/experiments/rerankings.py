@@ -131,4 +131,5 @@ def _restore(cell: Cell, candidates: Pool) -> Slates:
         scales={name[6:]: float(value) for name, value in arrays.items() if name.startswith("scale.")},
         guards=tuple(str(name) for name in arrays.get("guards", ())),
         unmet=arrays.get("unmet"),
+        titles=None if candidates.context.items is None else candidates.context.items.titles,
     )

@@ -50,3 +50,20 @@ class Dataset:
     card: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what was untidy and by which rule it was handled, one line each
     columns: Mapping[str, str] = field(default_factory=dict)  # field (user_id, weight, ...) -> column of the table
+
+    def _repr_html_(self) -> str:
+        from recsys.types import notebooks
+
+        log = self.interactions
+        counts = [notebooks.count(len(log.user_ids), "user"), notebooks.count(len(log.item_ids), "item")]
+        counts.append(notebooks.count(len(log), "interaction"))
+        if log.datetime is not None and len(log):
+            counts.append(f"{notebooks.day(log.datetime.min())} to {notebooks.day(log.datetime.max())}")
+        counts.append(f"fingerprint {self.fingerprint[:12]}")
+        rows = []
+        for row in range(min(len(log), notebooks.ROWS)):
+            (title,) = notebooks.labels(log.item_ids, self.items.titles, log.item[row : row + 1])
+            time = "" if log.datetime is None else notebooks.day(log.datetime[row])
+            rows.append([log.user_ids[log.user[row]], log.item_ids[log.item[row]], title, f"{log.weight[row]:g}", time])
+        head = ["user_id", "item_id", "title", "weight", "day"]
+        return notebooks.form(f"Dataset {self.name}", counts, head, rows, *self.notes)

@@ -153,6 +153,20 @@ class Pool:
         """What tells each user's draws from those of others, (U,)."""
         return self.users if self.context.keys is None else self.context.keys[self.users]
 
+    def _repr_html_(self) -> str:
+        from recsys.types import notebooks
+
+        users, n = self.items.shape
+        of = self.context
+        counts = [notebooks.count(users, "user"), f"up to {notebooks.count(n, 'candidate')} each"]
+        counts.append(f"of {notebooks.count(len(of.item_ids), 'item')}")
+        titles, rows = None if of.items is None else of.items.titles, []
+        for u, length in enumerate(self.lengths[: notebooks.ROWS].tolist()):
+            shown = notebooks.labels(of.item_ids, titles, self.items[u, : notebooks.PICKS])
+            rows.append([of.user_ids[self.users[u]], f"{length:,}", *shown])
+        places = map(str, range(1, min(n, notebooks.PICKS) + 1))
+        return notebooks.form("Pool", counts, ["user", "candidates", *places], rows)
+
     def block(self, start: int, stop: int) -> "Pool":
         """Return the users from `start` to `stop`, sharing the context."""
         part = slice(start, stop)

@@ -2,8 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from recsys.types.arrays import Floats, Ints, Longs, Strings
+from recsys.types.extras import needs_extra
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +28,41 @@ class Slates:
     scales: Mapping[str, float] = field(default_factory=dict)  # what each objective's gain was multiplied by
     guards: tuple[str, ...] = ()  # Q names of the hard rules, in the order in which they were given
     unmet: Longs | None = None  # (U, Q) by how many picks or slots each is not met; None without guards
+    titles: Strings | None = None  # of the items, "" where unknown; None where there is no catalogue
+
+    @needs_extra("recsys.Slates.to_frame")
+    def to_frame(self) -> "pd.DataFrame":
+        """Return one row per pick: user_id, rank (from 1), item_id, title (where there is a catalogue), score,
+        `contribution_<objective>` for each objective, and log_propensity where picks are drawn.
+
+        Raises:
+            RecsysError: if pandas is not installed.
+        """
+        import pandas as pd
+
+        row, rank = np.nonzero(self.items >= 0)
+        item = self.items[row, rank]
+        columns = {"user_id": self.user_ids[self.users[row]], "rank": (rank + 1).astype(np.int16)}
+        columns["item_id"] = self.item_ids[item]
+        if self.titles is not None:
+            columns["title"] = self.titles[item]
+        columns["score"] = self.scores[row, rank]
+        for o, name in enumerate(self.objectives):
+            columns[f"contribution_{name}"] = self.contributions[row, rank, o]
+        if self.log_propensity is not None:
+            columns["log_propensity"] = self.log_propensity[row, rank]
+        return pd.DataFrame(columns)
+
+    def _repr_html_(self) -> str:
+        from recsys.types import notebooks
+
+        users, k = self.items.shape
+        counts = [notebooks.count(users, "user"), notebooks.count(k, "pick") + " each", " + ".join(self.objectives)]
+        counts += [f"guards {', '.join(self.guards)}"] if self.guards else []
+        first = range(min(users, notebooks.ROWS))
+        picks = [notebooks.labels(self.item_ids, self.titles, self.items[u, : notebooks.PICKS]) for u in first]
+        rows = [[self.user_ids[self.users[u]], *shown] for u, shown in zip(first, picks, strict=True)]
+        return notebooks.form("Slates", counts, ["user", *map(str, range(1, min(k, notebooks.PICKS) + 1))], rows)
 
 
 def blended(contributions: Floats) -> Floats:

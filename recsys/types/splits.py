@@ -65,6 +65,20 @@ class Split:
         there[self.train_other.indices] = True
         return there
 
+    def _repr_html_(self) -> str:
+        from recsys.types import notebooks
+
+        (users, items), parts = self.shape, {part: getattr(self, part) for part in ("train", "validation", "test")}
+        counts = [notebooks.count(users, "user"), notebooks.count(items, "item")]
+        counts += [f"{part} {notebooks.count(matrix.nnz, 'positive')}" for part, matrix in parts.items()]
+        rows = []
+        for user in range(min(users, notebooks.ROWS)):
+            row = {part: matrix.indices[slice(*matrix.indptr[user : user + 2])] for part, matrix in parts.items()}
+            held_out = notebooks.labels(self.items.ids, self.items.titles, row["test"][: notebooks.PICKS])
+            rows.append([self.user_ids[user], *(f"{len(codes):,}" for codes in row.values()), "; ".join(held_out)])
+        head = ["user", *parts, "in test"]
+        return notebooks.form(f"Split {self.kind}, seed {self.seed}", counts, head, rows, *self.notes)
+
     def for_choosing(self) -> "Split":
         """Return the split on which choices are made: fit on train, judge on validation."""
         return replace(
