@@ -11,12 +11,14 @@ from numpy.typing import ArrayLike
 
 from recsys import objectives
 from recsys.dials import entropy_weights
+from recsys.kernels.plans import check_term
 from recsys.types import Pool, RecsysError, Term, unknown
 from recsys.types.arrays import Doubles
 from recsys.types.numbers import plain
 
 Objective = Callable[..., Term]
 Blend = Mapping[str, Any]  # objective -> weight, or {"weight": ..., setting: ...}; a weight per user is an array
+LARGEST = 1e30  # in size: gains are added up in 32 bits
 BY = {"entropy": entropy_weights}  # what "by" beside a weight may be
 
 
@@ -31,15 +33,23 @@ class Part:
     by: str | None = None  # what each user's weight follows: a name in BY
 
     def term(self, pool: Pool, k: int) -> Term:
-        """Return the objective's term for the users of `pool`."""
-        return self.objective(pool, k, **self.settings)
+        """Return the objective's term for the users of `pool`.
+
+        Raises:
+            RecsysError: if an objective of somebody's own returns what the kernel cannot read.
+        """
+        term = self.objective(pool, k, **self.settings)
+        if ":" in self.name:  # somebody's own: compiled code looks at no bounds
+            check_term(self.name, term, len(pool.users), pool.items.shape[1], k)
+        return term
 
 
 def read(blend: Blend) -> tuple[Part, ...]:
     """Return the parts of `blend` whose weight is not 0, in the order of their names.
 
     Raises:
-        RecsysError: if it is no mapping, for an unknown objective or setting, or a weight that is not a finite number.
+        RecsysError: if it is no mapping, for an unknown objective or setting, a weight that is not a finite number, or
+            one above 1e30 in size.
     """
     if not isinstance(blend, Mapping) or not all(isinstance(name, str) for name in blend):
         found = " ".join(repr(blend).split())[:60]
@@ -62,10 +72,12 @@ def _part(name: str, value: Any) -> Part:
         raise RecsysError(f"blend: {name}: by is {by!r}, expected {' or '.join(BY)}")
     known = dict(list(inspect.signature(objective).parameters.items())[2:])
     settings = {setting: plain(value) for setting, value in settings.items()}
-    for setting, value in settings.items():
+    for setting, value in [*settings.items()]:
         if setting not in known:
             raise unknown("setting", setting, [*known, "weight", "by"], where=f"blend: {name}")
         _check_type(name, setting, value, known[setting].default)
+        if isinstance(value, int) and isinstance(known[setting].default, float):
+            settings[setting] = float(value)  # NumPy would have to fit a whole number into that of its arrays
     return Part(name, objective, weight, settings, by)
 
 
@@ -78,7 +90,15 @@ def _weight(name: str, value: ArrayLike) -> Doubles:
         raise RecsysError(f"blend: the weight of '{name}' is {value!r}, expected a number") from None
     if weight.ndim > 1 or not weight.size or not np.isfinite(weight).all():
         raise RecsysError(f"blend: the weight of '{name}' is {value!r}, expected a finite number, or one per user")
+    _check_size(f"the weight of '{name}'", weight)
     return weight
+
+
+def _check_size(what: str, weight: Doubles) -> None:
+    """Refuse a weight that no gain could be multiplied by and added up; not even infinity gets through."""
+    largest = np.abs(weight).max(initial=0.0)
+    if not largest <= LARGEST:
+        raise RecsysError(f"blend: {what} is {largest:.6g}, expected at most {LARGEST:g} in size")
 
 
 def _check_type(name: str, setting: str, value: Any, default: Any) -> None:
@@ -90,6 +110,11 @@ def _check_type(name: str, setting: str, value: Any, default: Any) -> None:
         if wrong:
             expected = "text" if kinds == (str,) else "a whole number" if kinds == (int,) else "a number"
             raise RecsysError(f"blend: {name}: {setting} is {value!r}, expected {expected}")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise RecsysError(f"blend: {name}: {setting} is {value}, expected a whole number of 64 bits")
+    if isinstance(value, float) and value != default and value and not 1 / LARGEST <= abs(value) <= LARGEST:
+        expected = f"0, or a number from {1 / LARGEST:g} to {LARGEST:g} in size"
+        raise RecsysError(f"blend: {name}: {setting} is {value}, expected {expected}")
 
 
 def _objective(name: str) -> Objective:
@@ -109,12 +134,12 @@ def _objective(name: str) -> Objective:
     return found
 
 
-def weights(parts: Sequence[Part], pool: Pool) -> Doubles:
-    """Return the weight of each part for each user of `pool`, (U, T).
+def weights(parts: Sequence[Part], pool: Pool, scales: Mapping[str, float] | None = None) -> Doubles:
+    """Return the weight of each part for each user of `pool`, times the part's scale if there are some, (U, T).
 
     Raises:
-        RecsysError: if a weight per user has another length than there are users, or weights follow what the pool
-            does not have.
+        RecsysError: if a weight per user has another length than there are users, weights follow what the pool does
+            not have, or one is above 1e30 in size with its scale.
     """
     users, columns = len(pool.users), []
     for part in parts:
@@ -122,5 +147,19 @@ def weights(parts: Sequence[Part], pool: Pool) -> Doubles:
             raise RecsysError(
                 f"blend: '{part.name}' has {len(part.weight)} weights, expected one, or {users}: one per user"
             )
-        columns.append(np.broadcast_to(part.weight, users) * (1.0 if part.by is None else BY[part.by](pool)))
+        by = 1.0 if part.by is None else BY[part.by](pool)
+        weight = part.weight if scales is None else scaled(part.name, part.weight, scales[part.name])
+        columns.append(np.broadcast_to(weight, users) * by)
     return np.stack(columns, axis=1).astype(np.float64)
+
+
+def scaled(name: str, weight: Doubles, scale: float) -> Doubles:
+    """Return weight times scale.
+
+    Raises:
+        RecsysError: if it is above 1e30 in size.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = np.asarray(weight * scale, dtype=np.float64)
+    _check_size(f"the weight of '{name}' times its scale {scale:.6g}", product)
+    return product

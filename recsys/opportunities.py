@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.blends import Blend, Part, read, weights
+from recsys.kernels.checks import check_pool
 from recsys.selections import blocks, select
 from recsys.terms import Terms
 from recsys.types import Modular, Pool, RecsysError, Slates, Term
@@ -35,13 +36,14 @@ def opportunity_costs(pool: Pool, slates: Slates, blend: Blend) -> OpportunityCo
     Raises:
         RecsysError: if the slates are not of this pool or of another blend, or as `recsys.rerank` does.
     """
+    check_pool(pool)
     parts = read(blend)
     if not np.array_equal(slates.users, pool.users):
         raise RecsysError("opportunity_costs: the slates are of other users, expected slates of this pool")
     for part in parts:
         if part.name not in slates.scales:
             raise RecsysError(f"opportunity_costs: the slates have no '{part.name}', expected the blend they are of")
-    weight = weights(parts, pool) * [slates.scales[part.name] for part in parts]
+    weight = weights(parts, pool, slates.scales)
     items, amounts = np.full(slates.items.shape, -1, np.int32), np.full(slates.items.shape, np.nan, np.float32)
     for block in blocks(pool):
         led = _Led(pool.block(block.start, block.stop))

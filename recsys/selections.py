@@ -16,9 +16,10 @@ from recsys.blends import Part
 from recsys.kernels.plans import plan
 from recsys.kernels.rules import NONE, Rules
 from recsys.terms import Terms
-from recsys.types import Pool, Tables
+from recsys.types import Pool, RecsysError, Tables
 from recsys.types.arrays import Doubles, Floats, Longs
 
+TOO_LARGE = "slate: gains are too large to be added up in 32 bits, expected smaller weights, scales or scores"
 CELLS = 2**17  # candidates per call of the kernel: what is laid out for them takes some MB, whatever the pool
 
 
@@ -115,5 +116,6 @@ def _run(given: tuple[Any, ...], k: int) -> Selected:
         np.zeros((users, k), np.float32),
         np.zeros((users, terms)),
     )
-    kernel(*given, *found)
+    if not kernel(*given, *found):
+        raise RecsysError(TOO_LARGE)
     return found

@@ -9,6 +9,7 @@ import numpy as np
 from recsys import objectives
 from recsys.blends import Blend, Part, read, weights
 from recsys.kernels import rules
+from recsys.kernels.checks import check_pool
 from recsys.selections import select
 from recsys.terms import Terms
 from recsys.types import Guard, Pool, RecsysError, Slates, unknown
@@ -63,8 +64,8 @@ def rerank(
     Raises:
         RecsysError: if k is larger than the pool, for a seed or threads that are no whole numbers, a temperature
             below 0, an epsilon that is not from 0 to 1, an unknown order, or one by relevance for picks that are drawn,
-            an unknown objective or setting, a bad weight, terms of another pool, or an objective that needs what the
-            pool does not have.
+            an unknown objective or setting, a bad weight, terms of another pool, a pool whose rows are not candidates
+            best first, an objective that needs what the pool does not have, or gains that are no numbers.
     """
     k = whole("slate: k", k, 1, _size(pool), "the pool's size")
     seed = whole("slate: seed", seed)
@@ -86,7 +87,7 @@ def rerank(
         )
     terms = _terms(pool, terms)
     factors = _factors(pool, parts, k, scale, terms)
-    weight = weights(parts, pool) * [factors[p.name] for p in parts]
+    weight = weights(parts, pool, factors)
     drawing: dict[str, Any] = {"temperature": temperature, "epsilon": epsilon, "seed": seed, "threads": threads}
     items = np.full((len(pool.users), k), -1, np.int32)
     contributions = np.zeros((*items.shape, len(parts)), np.float32)
@@ -145,8 +146,10 @@ def _terms(pool: Pool, terms: Terms | None) -> Terms:
 
 
 def _size(pool: Pool) -> int:
+    """Return how many candidates the pool has room for, once it is seen to be one."""
     if not isinstance(pool, Pool):
         raise RecsysError(f"slate: found a {type(pool).__name__}, expected a Pool: recsys.candidates makes one")
+    check_pool(pool)
     return int(pool.items.shape[1])
 
 

@@ -186,7 +186,7 @@ def test_slates_do_not_depend_on_the_blocks_of_users(pool, name, monkeypatch):
         ("binomial_diversity", {"to": "x"}, "binomial_diversity: to is 'x', expected one of features, map"),
         ("pm2", {"focus": 1.5}, "pm2: focus is 1.5, expected a number from 0 to 1"),
         ("pm2", {"divisor": 0.0}, "pm2: divisor is 0.0, expected a number above 0"),
-        ("ssd", {"window": 0}, "ssd: window is 0, expected a whole number of at least 1"),
+        ("ssd", {"window": 0}, "ssd: window is 0, expected a whole number from 1 on"),
     ],
 )
 def test_bad_settings_are_refused(pool, name, settings, message):

@@ -14,7 +14,7 @@ from recsys import objectives, selections
 from recsys.pools import candidates
 from recsys.slates import fit_scales, rerank
 from recsys.terms import Terms
-from recsys.types import Modular, Pool, RecsysError
+from recsys.types import Context, Modular, Pool, RecsysError
 
 EVERYTHING = dict.fromkeys(objectives.__all__, 0.3)
 
@@ -92,7 +92,8 @@ def asked(pool: Pool, k: int) -> Modular:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_blocks_hold_everybody_once_and_no_more_than_so_many_candidates(pool, monkeypatch, users, n, threads):
     monkeypatch.setattr(selections, "CELLS", 50)
-    some = replace(pool, users=np.zeros(users, np.int32), items=np.zeros((users, n), np.int32))
+    items, scores = np.zeros((users, n), np.int32), np.zeros((users, n), np.float32)
+    some = replace(pool, users=np.zeros(users, np.int32), items=items, scores=scores)
     found = selections.blocks(some, threads)
     sizes = [block.stop - block.start for block in found]
     assert [u for block in found for u in range(block.start, block.stop)] == list(range(users))
@@ -160,7 +161,8 @@ def test_draws_from_modular_blends_are_plackett_luce(split, model):
     """All 24 orders of four candidates, each as often as the closed form says; and their log-probabilities are its."""
     whole, blend, draws = candidates(model, split, n=4), {"relevance": 1.0, "novelty": 0.5}, 8000
     items, scores = (np.repeat(a[5:6], draws, axis=0) for a in (whole.items, whole.scores))
-    pool = Pool(np.arange(draws, dtype=np.int32), items, scores, whole.context)  # one pool, as seen by many
+    many = Context(np.arange(draws).astype(str), whole.context.item_ids, among=whole.context)
+    pool = Pool(np.arange(draws, dtype=np.int32), items, scores, many)  # one pool, as seen by many
     scales = fit_scales(whole, blend, 4)
     slates = rerank(pool, blend, 4, scale=scales, temperature=0.8)
     novelty = objectives.novelty(pool, 4).gain[0]

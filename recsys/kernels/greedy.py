@@ -22,7 +22,9 @@ NEARLY = 1.0 - 1e-6  # quotients of whole numbers are often equal: rounding is n
 NONE = -1e300  # the largest of nothing, and the total of who may not be picked: finite, and below every other
 FEW = 12  # candidates for each pick: so few are all looked at after the first, what is soon done at once
 STRETCH = 32  # candidates of whom only the largest total is looked at where none can win
-FLOOR = 1e-6  # a squared residual below it is no volume: vectors are float32
+FLOOR = 1e-6  # the least squared residual whose logarithm is a gain
+NO_VOLUME = 1e-12  # a squared residual below it is that of the rounding of vectors: nothing to project out
+NEARLY_NONE = 1e-3  # a squared residual below it is made anew from dot products in double precision
 SLACK = 1e-12  # of a gain, by which a bound may fall short: logarithms need not be monotone to the last bit
 
 # No rounding but that which is written: where arrays lie may decide which instructions are used.
@@ -51,6 +53,14 @@ def _inner(basis, a, b, s):
     for j in range(s):
         r = np.uintp(j)
         total += basis[a + r] * basis[b + r]
+    return total
+
+
+@compiled(fastmath={*EXACT, "reassoc", "contract"}, counted=False)
+def _dot_in_double(table, a, b, d):
+    total = 0.0
+    for j in range(d):
+        total += np.float64(table[a + j]) * np.float64(table[b + j])
     return total
 
 
@@ -245,16 +255,56 @@ def _fall(slots, k):
 
 @_compiled
 def _volume_start(spanned, p, n):
-    _, settings, lengths, ridge, rows, _, own, residual, met, _, _, _ = spanned
+    _, settings, lengths, ridge, rows, _, own, residual, met, _, _, _, exact = spanned
     for i in range(n):
         own[p, i] = (1.0 - ridge[p]) * lengths[settings[p, 4] + rows[p, i]] + ridge[p]
-        residual[p, i], met[p, i] = own[p, i], 0
+        residual[p, i], met[p, i], exact[p, i] = own[p, i], 0, False
+
+
+@_compiled
+def _project_in_double(spanned, p, last, i):
+    """`_project`, with dot products in double precision."""
+    tables, settings, _, ridge, rows, _, _, residual, met, basis, held, roots, _ = spanned
+    offset, d = settings[p, 0], settings[p, 1]
+    row, left, most = offset + rows[p, i] * d, residual[p, i], held.shape[1]
+    mine = (p * residual.shape[1] + i) * most
+    for s in range(met[p, i], last):
+        part = 0.0
+        if roots[p, s] > 0.0:
+            pick = held[p, s]
+            part = (1.0 - ridge[p]) * _dot_in_double(tables, offset + rows[p, pick] * d, row, d)
+            part -= _inner(basis, (p * residual.shape[1] + pick) * most, mine, s)
+            part /= roots[p, s]
+        basis[mine + s] = part
+        left -= part * part
+    residual[p, i], met[p, i] = left, last
+
+
+@_compiled
+def _project_anew(spanned, p, last, i):
+    """Project what is held out of candidate i from the start, with the exact rows of what is held.
+
+    A dot product in single precision is off by some 1e-7, and over the root of a small residual by a thousand times
+    that: what is left of a candidate that the slate spans would be that error.
+    """
+    _, _, _, _, _, _, own, residual, met, _, held, roots, exact = spanned
+    for s in range(last):
+        pick = held[p, s]
+        if not exact[p, pick]:
+            exact[p, pick], residual[p, pick], met[p, pick] = True, own[p, pick], 0
+            _project_in_double(spanned, p, s, pick)
+            roots[p, s] = np.sqrt(residual[p, pick]) if residual[p, pick] > NO_VOLUME else 0.0
+    exact[p, i], residual[p, i], met[p, i] = True, own[p, i], 0
+    _project_in_double(spanned, p, last, i)
 
 
 @_inlined
 def _project(spanned, p, last, i):
     """Project what is held out of candidate i: more of its row of the Cholesky factor (Chen et al. 2018)."""
-    tables, settings, _, ridge, rows, _, _, residual, met, basis, held, roots = spanned
+    tables, settings, _, ridge, rows, _, _, residual, met, basis, held, roots, exact = spanned
+    if exact[p, i]:
+        _project_in_double(spanned, p, last, i)
+        return
     offset, d = settings[p, 0], settings[p, 1]
     row, left, most = offset + rows[p, i] * d, residual[p, i], held.shape[1]
     mine = (p * residual.shape[1] + i) * most
@@ -268,26 +318,30 @@ def _project(spanned, p, last, i):
         basis[mine + s] = part
         left -= part * part
     residual[p, i], met[p, i] = left, last
+    if left < NEARLY_NONE and last > 0:
+        _project_anew(spanned, p, last, i)
 
 
 @_inlined
 def _hold(spanned, p, picks, step, n):
     """Hold the last `window` picks; where one of them has just left, everybody's projection begins anew."""
-    _, settings, _, _, _, _, own, residual, met, _, held, roots = spanned
+    _, settings, _, _, _, _, own, residual, met, _, held, roots, exact = spanned
     first = max(0, step - settings[p, 3])
     if first > 0:
         for i in range(n):
-            residual[p, i], met[p, i] = own[p, i], 0
+            residual[p, i], met[p, i], exact[p, i] = own[p, i], 0, False
     for s in range(0 if first > 0 else max(0, step - 1), step - first):
         held[p, s] = picks[first + s]
         _project(spanned, p, s, held[p, s])
+        if s > 0 and exact[p, held[p, s - 1]] and not exact[p, held[p, s]]:
+            _project_anew(spanned, p, s, held[p, s])
         square = residual[p, held[p, s]]
-        roots[p, s] = np.sqrt(square) if square > FLOOR else 0.0  # no volume: nothing to project out
+        roots[p, s] = np.sqrt(square) if square > NO_VOLUME else 0.0
 
 
 @_inlined
 def _volume_gain(spanned, p, step, i):
-    _, settings, _, _, _, quality, _, residual, _, _, _, _ = spanned
+    _, settings, _, _, _, quality, _, residual, _, _, _, _, _ = spanned
     _project(spanned, p, min(step, settings[p, 3]), i)
     if settings[p, 2] == 0:
         return quality[p, i] + np.log(max(residual[p, i], FLOOR))
@@ -297,7 +351,7 @@ def _volume_gain(spanned, p, step, i):
 @_compiled
 def _volume_bounds(spanned, p, n, gain):
     """Set the most that each can gain: log x is at most x - 1, and near it for what is nearly a unit vector."""
-    _, settings, _, _, _, quality, own, _, _, _, _, _ = spanned
+    _, settings, _, _, _, quality, own, _, _, _, _, _, _ = spanned
     if settings[p, 2] == 0:
         for i in range(n):
             gain[i] = quality[p, i] + (own[p, i] - 1.0)
@@ -316,13 +370,13 @@ def _top(total, tops, stretch):
 
 
 @_inlined
-def _best(total, tops, stretches):
-    """Return the first of the largest."""
+def _best(total, tops, stretches, n):
+    """Return the first of the largest of n totals, always one of these: numbers that are none compare as they like."""
     best = 0
     for stretch in range(1, stretches):
         if tops[stretch] > tops[best]:
             best = stretch
-    for i in range(best * STRETCH, (best + 1) * STRETCH):
+    for i in range(best * STRETCH, min((best + 1) * STRETCH, n)):
         if total[i] == tops[best]:
             return i
     return 0
@@ -350,24 +404,33 @@ def _look_again(terms, near, covers, spanned, weight, slate, step, gain, total, 
 
 
 @_inlined
-def _best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain, total, tops, stretches):
+def _best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain, total, tops, stretches, n):
     """Return the best candidate where totals are the most that each can have: only those above it are looked at."""
     slack = 0.0
     for t in range(len(weight)):
         slack += SLACK * abs(weight[t])
-    first = _best(total, tops, stretches)
+    first = _best(total, tops, stretches, n)
     _renew(terms, near, covers, spanned, weight, slate, step, gain, total, first)
     pick, least = first, total[first] - SLACK * abs(total[first]) - slack
     for stretch in range(stretches):
         if tops[stretch] < least:
             continue
-        for j in range(STRETCH):
-            i = stretch * STRETCH + j
+        for i in range(stretch * STRETCH, min((stretch + 1) * STRETCH, n)):
             if total[i] >= least and i != first:
                 _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i)
                 if total[i] > total[pick] or (total[i] == total[pick] and i < pick):
                     pick, least = i, total[i] - SLACK * abs(total[i]) - slack
         _top(total, tops, stretch)
+    return pick
+
+
+@_compiled
+def _left(pick, alive, n):
+    """Return the pick, or the first who is left where it is none of these: gains that are no numbers choose nobody."""
+    if pick < 0 or not alive[pick]:
+        for i in range(n):
+            if alive[i]:
+                return i
     return pick
 
 
@@ -384,7 +447,7 @@ def _drawn(total, tops, alive, n, temperature, epsilon, uniform):
 
     With probability `epsilon` any of it, else one from the softmax of total / temperature: the best at temperature 0.
     """
-    best, mass, count = _best(total, tops, (n + STRETCH - 1) // STRETCH), 0.0, 0
+    best, mass, count = _best(total, tops, (n + STRETCH - 1) // STRETCH, n), 0.0, 0
     for i in range(n):
         if alive[i]:
             count += 1
@@ -500,7 +563,8 @@ def _pick_all(
     cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
     volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow,
     picks, contributions, log_propensity, deviations, kept, counts, lacks, free, gain, total, tops, alive, covered,
-    worth, states, met, own, residual, projected, basis, held, roots, bounded, aspects, lines, line, region, share,
+    worth, states, met, own, residual, projected, basis, held, roots, exact, bounded, aspects, lines, line, region,
+    share,
 ):  # fmt: skip
     """`greedy`, in arrays that it has made."""
     terms, guarded = len(shape), len(rules[0]) > 0
@@ -520,7 +584,7 @@ def _pick_all(
         near = (tables, spread, spread_empty, spread_rows[:, b], states, met)
         spanned = (
             tables, volume, volume_squares, volume_ridge, volume_rows[:, b], volume_quality[:, b], own, residual,
-            projected, basis, held, roots,
+            projected, basis, held, roots, exact,
         )  # fmt: skip
         covers = (
             cover, cover_rows[:, b], cover_pointers, cover_regions, cover_values, cover_slots, need[b], cap[b], covered,
@@ -615,10 +679,12 @@ def _pick_all(
                 )
             elif some:
                 pick = _best_by_bounds(
-                    (shape, place, bounded), near, covers, spanned, weight, slate, step, gain, total, tops, stretches
-                )
+                    (shape, place, bounded), near, covers, spanned, weight, slate, step, gain, total, tops, stretches,
+                    n,
+                )  # fmt: skip
             else:
-                pick = _best(total, tops, stretches)
+                pick = _best(total, tops, stretches, n)
+            pick = _left(pick, free if guarded and pin < 0 else alive, n)
             slate[step] = pick
             alive[pick] = False
             if guarded and not kept[pick]:
@@ -639,6 +705,19 @@ def _pick_all(
                     )
 
 
+@compiled(fastmath=False, counted=False)
+def _finite(contributions):
+    """Return whether what the terms add to each pick, (B, k, T), and its sum are finite in single precision."""
+    sound = True
+    for b in range(len(contributions)):
+        for r in range(contributions.shape[1]):
+            total = np.float32(0.0)
+            for t in range(contributions.shape[2]):
+                total += contributions[b, r, t]
+            sound = sound and np.isfinite(total)
+    return sound
+
+
 @compiled(fastmath=EXACT)
 def greedy(
     lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start,
@@ -648,6 +727,7 @@ def greedy(
 ):  # fmt: skip
     """Fill `picks` (B, k), `contributions` (B, k, T), `log_propensity` (B, k) and `deviations` (B, T).
 
+    Return whether all gains are finite. Picks are candidates, each once, even where they are not.
     `weights` is (B, T), `rules` are the arrays of a `Rules`, the rest is a `Plan`'s. With `temperature` or `epsilon`
     > 0 every pick that is not pinned is drawn with `uniforms` (B, k).
     With `follow` the picks are the candidates in their own order, and `deviations` is the standard deviation of
@@ -670,6 +750,7 @@ def greedy(
     basis = np.zeros(len(volume) * width * max(most, 1))
     held = np.zeros((len(volume), max(most, 1)), dtype=np.int64)
     roots = np.zeros((len(volume), max(most, 1)))
+    exact = np.zeros((len(volume), width), dtype=np.bool_)
     bounded, aspects = np.zeros(terms, dtype=np.bool_), np.zeros(len(cover), dtype=np.bool_)
     for t in range(terms):
         if shape[t] == SEATS or shape[t] == COUNTS:
@@ -684,5 +765,6 @@ def greedy(
         cover_slots, need, cap, start, volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k,
         temperature, epsilon, uniforms, follow, picks, contributions, log_propensity, deviations, kept, counts, lacks,
         free, gain, total, tops, alive, covered, worth, states, met, own, residual, projected, basis, held, roots,
-        bounded, aspects, lines, line, region, share,
+        exact, bounded, aspects, lines, line, region, share,
     )  # fmt: skip
+    return _finite(contributions)

@@ -1,10 +1,12 @@
-"""Items of slates looked up, user by user: which are shown twice, and which are held-out positives.
+"""Items of slates and pools looked up, user by user: which are there twice, and which are held-out positives.
 
 A table of items says where each was last seen; places only grow, so nothing is cleared from user to user.
 """
 
+import numpy as np
+
 from recsys.kernels.compiled import compiled
-from recsys.types.arrays import Ints, Longs
+from recsys.types.arrays import Floats, Ints, Longs
 
 
 @compiled(fastmath=False)
@@ -39,3 +41,24 @@ def find_hits(
                 user[n], rank[n], place[n] = u, r, seen[item] - 1
                 n += 1
     return n
+
+
+@compiled(fastmath=False)
+def find_fault(items: Ints, scores: Floats, count: int, seen: Ints) -> int:
+    """Return the first row of a pool (U, N) that is not one of candidates best first, -1 if there is none.
+
+    A row has distinct codes from 0 to `count` - 1 with finite scores that never grow, then -1 to its end. `seen`
+    (count,) is 0, and is lost.
+    """
+    for u in range(len(items)):
+        last, end = np.float32(np.inf), False
+        for n in range(items.shape[1]):
+            item, score = items[u, n], scores[u, n]
+            if item == -1:
+                end = True
+            elif end or item < 0 or item >= count or seen[item] == u + 1 or not np.isfinite(score) or score > last:
+                return u
+            else:
+                seen[item] = u + 1
+                last = score
+    return -1

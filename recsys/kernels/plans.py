@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeVar
 
 import numpy as np
 
-from recsys.types import Counts, Coverage, Modular, RecsysError, Seats, Spread, Tables, Term, Volume
+from recsys.types import Counts, Coverage, Modular, RecsysError, Seats, Spread, Tables, Term, Volume, unknown
 from recsys.types.arrays import Anys, Doubles, Floats, Ints, Longs
+from recsys.types.checks import check_array, check_codes, check_finite, check_matrix
+from recsys.types.numbers import whole
 
 T = TypeVar("T")
 
@@ -129,6 +132,52 @@ def _shape(term: Term) -> int:
     if isinstance(term, Modular) and term.gain.ndim == 3:
         return BY_SLOT
     return next(i for i, kind in enumerate(SHAPES) if isinstance(term, kind))
+
+
+def check_term(name: str, term: object, users: int, n: int, k: int) -> None:
+    """Refuse what the objective `name`, somebody's own, returns and compiled code could not read, or not add up.
+
+    Raises:
+        RecsysError: naming the objective and the array.
+    """
+    if not isinstance(term, SHAPES):
+        shapes = ", ".join(kind.__name__ for kind in SHAPES)
+        raise RecsysError(f"objective '{name}' returns a {type(term).__name__}, expected one of {shapes}")
+    place = f"objective '{name}': {type(term).__name__}"
+    for field in ("gain", "quality", "rows", "need", "cap", "start", "slots", "patience"):
+        array = getattr(term, field, None)
+        if array is not None:
+            check_array(f"{place}: {field}", array, (None,) * np.ndim(array), "iu" if field == "rows" else "f")
+            check_finite(f"{place}: {field}", array)
+    for choices, field in ((AGGREGATES, "agg"), (PHIS, "phi"), (FORMS, "form")):
+        if hasattr(term, field) and getattr(term, field) not in choices:
+            raise unknown(field, str(getattr(term, field)), choices, where=place)
+    for field in ("empty", "ridge", "focus", "divisor"):
+        number = getattr(term, field, 0.0)
+        if not isinstance(number, Real) or not np.isfinite(float(number)):
+            raise RecsysError(f"{place}: {field} is {number!r}, expected a finite number")
+    if isinstance(term, Modular):
+        _check(term, users, n, k)
+    elif isinstance(term, Spread | Volume):
+        _check_vectors(place, term)
+    else:
+        check_matrix(f"{place}: coverage", term.coverage, (None, None))
+        if isinstance(term, Coverage) and term.slots is not None and (term.slots.ndim != 1 or len(term.slots) < k):
+            raise RecsysError(f"{place}: slots has shape {term.slots.shape}, expected {k} or more: one for each pick")
+    if not isinstance(term, Modular):
+        _check(term, users, n, k)
+        size = len(term.vectors) if isinstance(term, Spread | Volume) else term.coverage.shape[0]
+        check_codes(f"{place}: rows", term.rows, 0, size)
+
+
+def _check_vectors(place: str, term: Spread | Volume) -> None:
+    check_array(f"{place}: vectors", term.vectors, (None, None))
+    check_finite(f"{place}: vectors", term.vectors)
+    if isinstance(term, Volume):
+        whole(f"{place}: window", 1 if term.window is None else term.window, 1, 2**31 - 1)
+        least = 0.0 if term.form == "norm" else np.nextafter(np.float32(0), np.float32(1))
+        if term.quality is not None and term.quality.min(initial=1.0) < least:
+            raise RecsysError(f"{place}: quality holds {term.quality.min():.6g}, expected numbers above 0")
 
 
 def _check(term: Term, users: int, n: int, k: int) -> None:

@@ -12,6 +12,7 @@ from recsys.types import Counts, Coverage, Modular, Pool, Rule, Seats, Spread, T
 from recsys.types.arrays import Anys, Doubles
 
 FLOOR = 1e-6
+NO_VOLUME = 1e-12
 NEARLY = 1 - 1e-6
 
 
@@ -148,5 +149,5 @@ def _residual(kernel: Doubles, slate: Sequence[int], i: int) -> float:
     """Return K_ii - K_iS K_SS^-1 K_Si: the squared residual of i after projecting the slate out."""
     if not slate:
         return float(kernel[i, i])
-    inverse = np.linalg.pinv(kernel[np.ix_(slate, slate)], rcond=FLOOR)
+    inverse = np.linalg.pinv(kernel[np.ix_(slate, slate)], rcond=NO_VOLUME)
     return float(kernel[i, i] - kernel[i, slate] @ inverse @ kernel[slate, i])

@@ -8,6 +8,7 @@ from scipy import sparse
 
 from recsys.types import Guard, Pool, RecsysError, Rule
 from recsys.types.arrays import Bools, Csr, Ints, Longs
+from recsys.types.checks import check_array, check_codes, check_matrix
 
 NO_LIMIT = 2**40
 
@@ -47,7 +48,33 @@ def read(guards: Sequence[Guard], pool: Pool, k: int) -> list[Rule]:
         RecsysError: if one is no guard, or as it says.
     """
     check("slate", guards)
-    return [guard.rule(pool, k) for guard in guards]
+    return [rule_of(guard, pool, k) for guard in guards]
+
+
+def rule_of(guard: Guard, pool: Pool, k: int) -> Rule:
+    """Return what a guard comes to, once it is seen that compiled code and NumPy may index by it.
+
+    Raises:
+        RecsysError: as the guard says, or if its rule is not for this catalogue, these users and slates of k.
+    """
+    rule = guard.rule(pool, k)
+    place, items = f"guard '{guard.name}'", len(pool.context.item_ids)
+    if not isinstance(rule, Rule):
+        raise RecsysError(f"{place} returns a {type(rule).__name__}, expected a recsys.types.Rule")
+    if rule.closed is not None:
+        check_array(f"{place}: closed", rule.closed, (items,), "b")
+    if rule.groups is not None:
+        check_matrix(f"{place}: groups", rule.groups, (items, None))
+    for name in ("least", "most"):
+        limits = getattr(rule, name)
+        if limits is not None:
+            if rule.groups is None:
+                raise RecsysError(f"{place}: {name} without groups, expected both")
+            check_array(f"{place}: {name}", limits, (rule.groups.shape[1],), "iu")
+    if rule.pins is not None:
+        check_array(f"{place}: pins", rule.pins, (len(pool.users), k), "i")
+        check_codes(f"{place}: pins", rule.pins, -2, items)
+    return rule
 
 
 def check(who: str, guards: Sequence[Guard]) -> None:

@@ -36,7 +36,9 @@ def popularity_discount(
         raise RecsysError(f"popularity_discount: beta is {beta}, expected a number from 0 on")
     context = pool.context.everybody
     n = context.tables.get("counts", lambda: counts(context.need_train("popularity_discount")))
-    gain = worth(pool, form, slope, offset, "popularity_discount") / np.maximum(n, 1.0)[rows(pool)] ** beta
+    with np.errstate(over="ignore"):  # what is divided by infinity is 0
+        divisor = np.maximum(n, 1.0) ** beta
+    gain = worth(pool, form, slope, offset, "popularity_discount") / divisor[rows(pool)]
     return Modular(gain.astype(np.float32))
 
 

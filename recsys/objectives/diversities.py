@@ -6,6 +6,7 @@ import numpy as np
 
 from recsys.objectives._candidates import rows, vectors
 from recsys.types import Pool, RecsysError, Spread, Volume
+from recsys.types.numbers import whole
 
 
 def diversity(
@@ -40,7 +41,9 @@ def volume(
 ) -> Volume:
     """Return the marginal log-determinant of a DPP's kernel (greedy MAP, Chen, Zhang and Zhou 2018).
 
-    The kernel is K = (1 - ridge) V V' + ridge I on unit vectors; relevance is a term of its own. An item without
+    The kernel is K = (1 - ridge) V V' + ridge I on unit vectors; relevance is a term of its own. With `ridge` 0, what
+    the slate spans (with more picks than dimensions: everything) has no volume, whose logarithm is -inf: a squared
+    residual counts as 1e-6 at least, so that such picks take -13.8 each. An item without
     a vector is orthogonal to all others. `window` keeps only the last picks in the determinant: as many as are
     named, beside the candidate (the paper's window w counts the candidate too: `window` = w - 1).
 
@@ -82,5 +85,5 @@ def ssd(pool: Pool, k: int, *, space: str = "cooccurrence", window: int | None =
 
 
 def _check_window(who: str, window: int | None) -> None:
-    if window is not None and window < 1:
-        raise RecsysError(f"{who}: window is {window}, expected a whole number of at least 1")
+    if window is not None:
+        whole(f"{who}: window", window, 1)

@@ -12,6 +12,7 @@ from recsys.objectives._neighbours import layout, near, neighbourhood, neighbour
 from recsys.objectives._worths import worth
 from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
 from recsys.types.arrays import Bools, Csr, Doubles, Ints, empty
+from recsys.types.numbers import whole
 
 
 def negative_space(
@@ -50,8 +51,7 @@ def negative_space(
     """
     if not 0 <= tau <= 1:
         raise RecsysError(f"negative_space: tau is {tau}, expected a number from 0 to 1")
-    if best < 1:
-        raise RecsysError(f"negative_space: best is {best}, expected a whole number of at least 1")
+    best = whole("negative_space: best", best, 1, 2**31 - 1)
     check_strength("negative_space", strength)
     context = pool.context
     joined = context.everybody.tables.get("joined maps", lambda: join(context.need_maps()))

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from recsys import seeds
-from recsys.blends import Part, read
+from recsys.blends import Part, read, scaled
 from recsys.kernels import rules
 from recsys.kernels.plans import Plan, plan
 from recsys.objectives.negative_spaces import join, negative_space
@@ -18,7 +18,8 @@ from recsys.rankers.picks import Picks
 from recsys.rankers.policies import Policy
 from recsys.rankers.requests import Asker, Candidates, context_for, key_of, row_of
 from recsys.rankers.retrievals import hard_region
-from recsys.types import Context, Coverage, Modular, Pool, Spread, Tables, Term
+from recsys.selections import TOO_LARGE
+from recsys.types import Context, Coverage, Modular, Pool, RecsysError, Spread, Tables, Term
 from recsys.types.arrays import Anys, Bools, Csr, Doubles, Floats, Ints
 
 SERVED = ("relevance", "diversity", "negative_space", "untouched")
@@ -44,7 +45,7 @@ class Express:
         self.parts = read(blend)
         self.policy = policy
         self.objectives = tuple(part.name for part in self.parts)
-        self.weight = np.array([[float(part.weight) * scales[part.name] for part in self.parts]])
+        self.weight = np.array([[float(scaled(p.name, p.weight, scales[p.name])) for p in self.parts]])
         self.unread = np.zeros(self.weight.shape)  # deviations: nobody asks for them
         self.terms = self._terms(context)
         self.memo = Tables(3)
@@ -81,11 +82,13 @@ class Express:
         picks, contributions = np.empty((1, k), np.int64), np.empty((1, k, len(self.parts)), np.float32)
         chances = np.empty((1, k), np.float32)
         if guarded:
-            picks[:], chances[:] = -1, 0.0  # slots that nobody may take, and chances of pinned picks, are not written
-        self.kernel(
+            picks[:], contributions[:], chances[:] = -1, 0.0, 0.0  # what nobody may take, or is pinned, is not written
+        finite = self.kernel(
             np.array([n]), self.weight, *laid, asked.arrays() if guarded else FREE, k, float(policy.temperature),
             float(policy.epsilon), uniforms, False, picks, contributions, chances, self.unread,
         )  # fmt: skip
+        if not finite:
+            raise RecsysError(TOO_LARGE)
         places, parts = picks[0], contributions[0]
         if guarded and places[-1] < 0:
             places, parts, chances = places[places >= 0], parts[places >= 0], chances[:, places >= 0]

@@ -61,7 +61,7 @@ class Limits:
             RecsysError: as a guard says, or if one pins an item where picks stand by relevance.
         """
         pairs = zip(self.guards, self.rules, strict=True)
-        asked = tuple(guard.rule(pool, k) if rule is None else _of_length(rule, k) for guard, rule in pairs)
+        asked = tuple(rules.rule_of(guard, pool, k) if rule is None else _of_length(rule, k) for guard, rule in pairs)
         if order == "relevance" and any(rule.pins is not None for rule in asked):
             raise RecsysError(
                 "ranker: order is 'relevance' beside a pinned item, expected 'gain': a pin says where it stands"
@@ -77,7 +77,7 @@ def limit(guards: Sequence[Guard], context: Context, k: int) -> Limits:
     """
     rules.check("ranker", guards)
     pool = padded(Candidates(NOBODY[:0], NOBODY[:0].astype(np.float32)), k, context)
-    return Limits(tuple(guards), tuple(guard.rule(pool, k) if guard.fixed else None for guard in guards))
+    return Limits(tuple(guards), tuple(rules.rule_of(guard, pool, k) if guard.fixed else None for guard in guards))
 
 
 def padded(found: Candidates, k: int, context: Context) -> Pool:

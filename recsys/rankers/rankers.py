@@ -20,7 +20,7 @@ from recsys.rankers.indexes import Index, index_for, retrieve_by
 from recsys.rankers.limits import Limits, allowed, distances, limit, notes, padded, pinned, ready, told, unmet
 from recsys.rankers.picks import pick
 from recsys.rankers.policies import Policy
-from recsys.rankers.records import name_policy, parts_of
+from recsys.rankers.records import Parts, check_parts, name_policy, parts_of, stored_tables
 from recsys.rankers.requests import Asker, Candidates, Id, Ids, asker, candidates, codes_by_number, context_for
 from recsys.rankers.retrievals import retrieve, ties
 from recsys.slates import Scale
@@ -43,7 +43,7 @@ class Ranker:
     scales: Mapping[str, float]
     policy: Policy
     available: Bools = field(repr=False)  # (I,) what may be retrieved
-    name: str  # of the policy: sixteen characters
+    name: str = ""  # of the policy: sixteen characters; made of all that decides where it is not given
     guards: tuple[Guard, ...] = ()  # of every request
     index: Index | None = None  # None: retrieval is exact
     _limits: Limits = field(init=False, repr=False)
@@ -52,6 +52,7 @@ class Ranker:
     _items: Ids = field(init=False, repr=False)
     _users: Ids = field(init=False, repr=False)
     _express: Express | None = field(init=False, repr=False)
+    _tables: tuple[str, ...] = field(init=False, repr=False)  # derived, which are saved and named
 
     def __post_init__(self) -> None:
         """Make what every request needs, so that none of them waits for it."""
@@ -68,6 +69,9 @@ class Ranker:
         ties(self.context, self.policy)
         object.__setattr__(self, "_express", express(self.context, self.blend, self.scales, self.policy))
         self._touch()
+        object.__setattr__(self, "_tables", stored_tables(self.context))
+        if not self.name:
+            object.__setattr__(self, "name", name_policy(self._parts(), self._settings()))
 
     @classmethod
     def fit(
@@ -108,17 +112,16 @@ class Ranker:
                 there are no factors, or with `reach`.
         """
         policy = Policy(k, n, order, temperature, epsilon, seed, history, reach)
-        settings = {"blend": fits.plain(blend), "policy": asdict(policy), **_told(guards)}
+        plain, _ = fits.plain(blend), told(guards)
         if not isinstance(split, Split):
             raise RecsysError(
                 f"ranker: found a {type(split).__name__}, expected a Split: recsys.splits.whole makes one"
             )
         around = fits.surroundings(split, model, maps, seed, guards, k)
         index = index_for(model, around, limit(guards, around, k).opened(split.available), policy, recall)
-        scales = fits.scales_of(around, split, model, pool, settings["blend"], scale, policy)
+        scales = fits.scales_of(around, split, model, pool, plain, scale, policy)
         fits.prime(around, model)
-        name = name_policy(parts_of(model, around, split.available, index), {**settings, "scales": scales})
-        return cls(model, around, settings["blend"], scales, policy, split.available, name, tuple(guards), index)
+        return cls(model, around, plain, scales, policy, split.available, "", tuple(guards), index)
 
     def save(self, folder: str | Path) -> Path:
         """Write the ranker to `folder`, whole or not at all; one that is there already is replaced. No pickles.
@@ -126,17 +129,15 @@ class Ranker:
         Raises:
             RecsysError: if the model is of no class of this library, or `folder` is something else than a saved ranker.
         """
-        settings = {"blend": dict(self.blend), "scales": dict(self.scales), "policy": asdict(self.policy)}
-        settings |= _told(self.guards)
-        parts = parts_of(self.model, self.context, self.available, self.index)
-        return stores.save(parts, settings, self.name, Path(folder))
+        return stores.save(self._parts(), self._settings(), self.name, Path(folder))
 
     @classmethod
     def load(cls, folder: str | Path, *, verify: bool = False, own: Collection[str] = ()) -> "Ranker":
         """Return the ranker that `save` wrote to `folder`, ready for requests: what it compiles is compiled.
 
-        Its arrays are mapped from the files, so that processes share them. With `verify` every file is read and
-        held against its checksum (`recsys warmup` does so); without, only its header and size are. Objectives and
+        Its arrays are mapped from the files, so that processes share them, and looked through once: their shapes and
+        types, whether numbers are finite, and whether codes are those of users, items and regions that there are. With
+        `verify` every file is held against its checksum too (`recsys warmup` does so). Objectives and
         guards of somebody's own ("package.module:function") are imported only if `own` names them: a folder cannot
         run code.
 
@@ -146,7 +147,12 @@ class Ranker:
         parts, context, settings, name = stores.load(Path(folder), verify, own)
         model, index = (one[0] if one else None for one in (parts.models, parts.indexes))
         decided = (settings["blend"], settings["scales"], settings["policy"])
-        return cls(model, context, *decided, parts.available, name, settings["guards"], index)
+        try:
+            check_parts(parts, context)
+            fits.prime(context, model)
+            return cls(model, context, *decided, parts.available, name, settings["guards"], index)
+        except RecsysError as error:
+            raise RecsysError(f"{folder}: is damaged: {error}") from None
 
     def rerank(
         self,
@@ -254,6 +260,14 @@ class Ranker:
             raise RecsysError("ranker: found neither users nor histories, expected one of them")
         each = zip(who_asks(len(given), users, histories), guards_of_each(len(given), guards), strict=True)
         return tuple(self.rank(k=k, seed=seed, guards=own, **asks) for asks, own in each)
+
+    def _parts(self) -> Parts:
+        return parts_of(self.model, self.context, self.available, self.index, self._tables)
+
+    def _settings(self) -> dict[str, Any]:
+        """Return how it decides, as JSON can say it."""
+        settings = {"blend": dict(self.blend), "scales": dict(self.scales), "policy": asdict(self.policy)}
+        return settings | _told(self.guards)
 
     def _length(self, k: int | None) -> int:
         return self.policy.k if k is None else whole("ranker: k", k, 1)

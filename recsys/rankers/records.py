@@ -10,12 +10,13 @@ import numpy as np
 from scipy import sparse
 
 from recsys.models import fitted_kinds
+from recsys.models.by_factors import ByFactors
 from recsys.rankers.indexes import Index
+from recsys.rankers.tables import check_tables, rule_for
 from recsys.records import flatten
-from recsys.types import Context, Items, Scorer, Tables, TasteMap
-from recsys.types.arrays import Bools, Csr, Ints, Strings
-
-UNKEPT = ("maps", "met", "ties", "laid out", "codes of items")  # tables that are there anyway, or quickly made
+from recsys.types import Context, Items, RecsysError, Scorer, Tables, TasteMap
+from recsys.types.arrays import Bools, Csr, Ints, Strings, empty
+from recsys.types.checks import check_array, check_finite, check_matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +68,13 @@ def kinds() -> dict[str, type[Any]]:
     return {**fitted_kinds(), **{kind.__name__: kind for kind in (Dense, Sparse, Table, TasteMap, Index)}}
 
 
-def parts_of(model: Scorer | None, context: Context, available: Bools, index: Index | None = None) -> Parts:
-    """Return a model and what requests look at beside it as one record; `context` has a train and items."""
+def parts_of(
+    model: Scorer | None, context: Context, available: Bools, index: Index | None, tables: Sequence[str]
+) -> Parts:
+    """Return a model and what requests look at beside it as one record; `context` has a train and items.
+
+    `tables` are the names of the derived tables that it has.
+    """
     items = cast(Items, context.items)
     return Parts(
         models=() if model is None else (model,),
@@ -84,9 +90,14 @@ def parts_of(model: Scorer | None, context: Context, available: Bools, index: In
         feature_names=np.asarray(items.feature_names, dtype=np.str_),
         years=items.years,
         seed=context.seed,
-        tables=tuple(_table(name, value) for name, value in context.tables.items() if _kept(name)),
+        tables=tuple(_table(name, value) for name, value in sorted(context.tables.items()) if name in tables),
         indexes=() if index is None else (index,),
     )
+
+
+def stored_tables(context: Context) -> tuple[str, ...]:
+    """Return the names of the tables of a context that a ranker stores, of those that are there."""
+    return tuple(sorted(name for name, _ in context.tables.items() if rule_for(name) is not None))
 
 
 def context_of(parts: Parts) -> Context:
@@ -112,14 +123,14 @@ def context_of(parts: Parts) -> Context:
 
 
 def name_policy(parts: Parts, settings: Mapping[str, Any]) -> str:
-    """Return sixteen characters that name what decides: every array but derived tables, and the settings.
+    """Return sixteen characters that name what decides: every array, and the settings.
 
     Of a model of somebody's own that is no dataclass, only the name of its class is told.
     """
     told = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     told.update(" ".join(type(model).__name__ for model in parts.models).encode())
     models = tuple(model for model in parts.models if is_dataclass(model))
-    arrays = flatten(replace(parts, models=models, tables=()))
+    arrays = flatten(replace(parts, models=models))
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         told.update(f"{name} {array.dtype.str} {array.shape}".encode())
@@ -127,12 +138,56 @@ def name_policy(parts: Parts, settings: Mapping[str, Any]) -> str:
     return told.hexdigest()[:16]
 
 
+def check_parts(parts: Parts, context: Context) -> None:
+    """Refuse arrays, read from a file, by which compiled code or NumPy would read what is not there.
+
+    All are looked at once: what is stored has the shapes and types of what is fitted, every number is finite, and
+    whatever says where something lies says a place that there is.
+
+    Raises:
+        RecsysError: naming the array.
+    """
+    users, items = len(parts.user_ids), len(parts.item_ids)
+    for name, size in (("user_ids", users), ("item_ids", items), ("titles", items), ("feature_names", None)):
+        check_array(name, getattr(parts, name), (size,), "U")
+    check_array("available", parts.available, (items,), "b")
+    check_array("years", parts.years, (items,), "i")
+    if not isinstance(parts.seed, int) or isinstance(parts.seed, bool):
+        raise RecsysError(f"seed is {parts.seed!r}, expected a whole number")
+    for taste_map in parts.maps:
+        if not isinstance(taste_map, TasteMap):
+            raise RecsysError(f"maps hold a {type(taste_map).__name__}, expected a TasteMap")
+    context.check()
+    check_tables(context)
+    for model in parts.models:
+        _check_model(model, users, items)
+    for index in parts.indexes:
+        if not isinstance(index, Index) or not isinstance(parts.models[0], ByFactors):
+            raise RecsysError(f"found a {type(index).__name__} for an index of a factor model")
+        check_array("index: centres", index.centres, (None, parts.models[0].factors.item_factors.shape[1]))
+        check_finite("index: centres", index.centres)
+        check_matrix("index: lists", index.lists, (len(index.centres), items))
+        if not np.array_equal(np.sort(index.lists.indices), np.arange(items)):
+            raise RecsysError("index: lists do not hold each item once")
+
+
+def _check_model(model: Any, users: int, items: int) -> None:
+    """Refuse a model with numbers that are none, or of other users and items."""
+    for name, array in flatten(model).items():
+        check_finite(f"model: {name}", array)
+    expected, last = f"expected scores of {users} users and {items} items", np.arange(users, dtype=np.int32)[-1:]
+    try:
+        found = [np.asarray(model.score(last)), np.asarray(model.fold(empty((1, items))))]
+    except (ValueError, IndexError, TypeError, AttributeError, ArithmeticError) as error:
+        raise RecsysError(f"model: {' '.join(str(error).split())}, {expected}") from None
+    for scores, rows in zip(found, (len(last), 1), strict=True):
+        if scores.shape != (rows, items):
+            raise RecsysError(f"model: found scores of shape {scores.shape}, {expected}")
+        check_finite("model: scores", scores)
+
+
 def _given(value: Any) -> Callable[[], Any]:
     return lambda: value
-
-
-def _kept(name: str) -> bool:
-    return not name.startswith(UNKEPT)
 
 
 def _table(name: str, value: Any) -> Table:

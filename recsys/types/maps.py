@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.types.arrays import Csr, Ints
+from recsys.types.checks import check_matrix
+from recsys.types.errors import RecsysError
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,6 +17,17 @@ class TasteMap:
     assignment: Csr  # (I, Z) float32
     method: str
     seed: int = 0
+
+    def check(self, items: int) -> None:
+        """Refuse an assignment that is not of so many items, or no matrix of finite shares from 0 on.
+
+        Raises:
+            RecsysError: naming the map.
+        """
+        place = f"map '{self.name}'"
+        check_matrix(place, self.assignment, (items, None))
+        if self.assignment.nnz and self.assignment.data.min() < 0:
+            raise RecsysError(f"{place} has a share of {self.assignment.data.min():.6g}, expected shares from 0 on")
 
     @property
     def hard(self) -> Ints:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from recsys.types.arrays import Csr, Floats, Ints
+from recsys.types.checks import check_array, check_finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,20 @@ class Factors:
     disliked: float
     regularization: float
     nu: float
+
+    def check(self, place: str, shape: tuple[int, int]) -> None:
+        """Refuse factors that are not of so many users and items, or no finite numbers.
+
+        Raises:
+            RecsysError: naming `place`.
+        """
+        for name, size in (("user_factors", shape[0]), ("item_factors", shape[1])):
+            check_array(f"{place}: {name}", getattr(self, name), (size, None))
+            check_finite(f"{place}: {name}", getattr(self, name))
+        width = self.item_factors.shape[1]
+        check_array(f"{place}: user_factors", self.user_factors, (shape[0], width))
+        check_array(f"{place}: typical", self.typical, (width,))
+        check_finite(f"{place}: typical", self.typical)
 
 
 class Scorer(Protocol):

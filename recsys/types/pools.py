@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from recsys.types.arrays import Anys, Csr, Floats, Ints, Longs, Strings, either
+from recsys.types.checks import as_codes, check_array, check_codes, check_matrix
 from recsys.types.datasets import Items
 from recsys.types.errors import RecsysError
 from recsys.types.maps import TasteMap
@@ -78,6 +79,34 @@ class Context:
     among: "Context | None" = None
     known: Longs | None = None  # (users,) with `among`: their codes there, -1 for who is new to it
     keys: Anys | None = None  # (users,) whole numbers by which draws are told apart; None: the codes of users
+    checked: bool = field(default=False, init=False, repr=False)
+
+    def check(self) -> None:
+        """Refuse, once, arrays by which compiled code would read what is not there, and numbers that are none.
+
+        Raises:
+            RecsysError: naming the array.
+        """
+        if self.checked:
+            return
+        size = (len(self.user_ids), len(self.item_ids))
+        for name in ("train", "dislikes", "times"):
+            if getattr(self, name) is not None:
+                check_matrix(f"context: {name}", getattr(self, name), size)
+        if self.items is not None:
+            check_matrix("context: items: features", self.items.features, (size[1], len(self.items.feature_names)))
+        if self.factors is not None:
+            self.factors.check("context: factors", (len(self.everybody.user_ids), size[1]))
+        if self.among is not None:
+            self.among.check()
+            if len(self.among.item_ids) != size[1]:
+                raise RecsysError(f"context: {size[1]} items among {len(self.among.item_ids)}, expected as many")
+        if self.known is not None:
+            check_array("context: known", self.known, size[:1], "i")
+            check_codes("context: known", self.known, -1, len(self.everybody.user_ids))
+        if self.keys is not None:
+            check_array("context: keys", self.keys, size[:1], "iu")
+        object.__setattr__(self, "checked", True)
 
     @property
     def everybody(self) -> "Context":
@@ -91,7 +120,15 @@ class Context:
             return self.among.maps
         if self.make_maps is None:
             raise RecsysError(NO_MAPS)
-        return self.tables.get("maps", lambda: tuple(self.make_maps()))  # type: ignore[misc]
+        return self.tables.get("maps", self._made_maps)
+
+    def _made_maps(self) -> tuple[TasteMap, ...]:
+        maps = tuple(self.make_maps())  # type: ignore[misc]
+        for taste_map in maps:
+            if not isinstance(taste_map, TasteMap):
+                raise RecsysError(f"maps: found a {type(taste_map).__name__}, expected a TasteMap: recsys.maps.own")
+            taste_map.check(len(self.item_ids))
+        return maps
 
     def need_maps(self) -> tuple[TasteMap, ...]:
         """Return the own maps, or say that there are none."""
@@ -137,6 +174,26 @@ class Pool:
     items: Ints  # (U, N) codes into context.item_ids, -1 = none
     scores: Floats  # (U, N), finite where there is an item, 0 elsewhere
     context: Context
+    checked: bool = field(default=False, init=False, repr=False)  # by `recsys.kernels.checks`
+
+    def __post_init__(self) -> None:
+        """Take whole numbers and scores of any width; refuse arrays that do not go together.
+
+        Raises:
+            RecsysError: naming the array.
+        """
+        users, items = as_codes("pool: users", self.users), as_codes("pool: items", self.items)
+        scores = np.asarray(self.scores)
+        if scores.dtype != np.float32 or not scores.flags.c_contiguous:
+            check_array("pool: scores", scores, (None, None), "fiu")
+            with np.errstate(over="ignore"):
+                scores = np.ascontiguousarray(scores, dtype=np.float32)
+        if users.ndim != 1 or items.ndim != 2 or len(items) != len(users) or scores.shape != items.shape:
+            found = f"users {users.shape}, items {items.shape} and scores {scores.shape}"
+            raise RecsysError(f"pool: found {found}, expected U, U x N and U x N")
+        for name, array in (("users", users), ("items", items), ("scores", scores)):
+            if array is not getattr(self, name):
+                object.__setattr__(self, name, array)
 
     @property
     def lengths(self) -> Ints:

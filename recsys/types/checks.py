@@ -1,0 +1,94 @@
+"""Checks of records that a user makes by hand or reads from a file: compiled code looks at no bounds.
+
+Each function refuses, in one line, an array by which compiled code or NumPy would index wrongly, and numbers that are
+not finite. `recsys.kernels.plans` checks terms, `recsys.kernels.rules` what guards come to.
+"""
+
+from typing import Any, cast
+
+import numpy as np
+from scipy import sparse
+
+from recsys.types.arrays import Anys, Csr, Ints
+from recsys.types.errors import RecsysError
+
+CHUNK = 2**18  # numbers looked at once: they stay in the cache
+
+
+def check_array(place: str, array: object, shape: tuple[int | None, ...], kinds: str = "f") -> None:
+    """Refuse what is no array of this shape (None is any length) whose type is of one of NumPy's `kinds`.
+
+    Raises:
+        RecsysError: naming `place`.
+    """
+    if not isinstance(array, np.ndarray):
+        raise RecsysError(f"{place} is a {type(array).__name__}, expected an array")
+    expected = " x ".join("n" if size is None else f"{size}" for size in shape)
+    if array.ndim != len(shape) or any(size not in (None, n) for size, n in zip(shape, array.shape, strict=True)):
+        raise RecsysError(f"{place} has shape {array.shape}, expected {expected}")
+    if array.dtype.kind not in kinds:
+        raise RecsysError(f"{place} is of type {array.dtype}, expected {_NAMES[kinds[0]]}")
+
+
+def check_codes(place: str, codes: Anys, least: int, end: int) -> None:
+    """Refuse codes, an array of whole numbers, below `least` or not below `end`.
+
+    Raises:
+        RecsysError: naming `place`.
+    """
+    if codes.size and not (least <= int(codes.min()) and int(codes.max()) < end):
+        found = f"{int(codes.min())} to {int(codes.max())}"
+        raise RecsysError(f"{place} holds {found}, expected whole numbers from {least} to {end - 1}")
+
+
+def check_finite(place: str, numbers: Anys) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        RecsysError: naming `place`.
+    """
+    if numbers.dtype.kind == "f":
+        flat = np.asarray(numbers).reshape(-1)
+        if not all(np.isfinite(flat[start : start + CHUNK]).all() for start in range(0, flat.size, CHUNK)):
+            raise RecsysError(f"{place} holds NaN or infinity, expected finite numbers")
+
+
+def check_matrix(place: str, matrix: object, shape: tuple[int | None, int | None]) -> None:
+    """Refuse what is no CSR matrix of this shape (None is any) with entries inside it that are finite numbers.
+
+    Raises:
+        RecsysError: naming `place`.
+    """
+    if not sparse.issparse(matrix) or cast(Any, matrix).format != "csr":
+        raise RecsysError(f"{place} is a {type(matrix).__name__}, expected a CSR matrix: scipy.sparse.csr_array")
+    matrix = cast(Csr, matrix)
+    expected = " x ".join("n" if size is None else f"{size}" for size in shape)
+    if any(size not in (None, n) for size, n in zip(shape, matrix.shape, strict=True)):
+        raise RecsysError(f"{place} has shape {matrix.shape}, expected {expected}")
+    for name, kinds in (("indptr", "iu"), ("indices", "iu"), ("data", "fiub")):
+        check_array(f"{place}: {name}", getattr(matrix, name), (None,), kinds)
+    pointers = np.asarray(matrix.indptr)
+    ends = len(pointers) == matrix.shape[0] + 1 and pointers[0] == 0 and pointers[-1] == len(matrix.indices)
+    if not ends or len(matrix.data) != len(matrix.indices) or (pointers[1:] < pointers[:-1]).any():
+        raise RecsysError(f"{place}: its entries are not those of a matrix of shape {matrix.shape}")
+    check_codes(f"{place}: indices", matrix.indices, 0, matrix.shape[1])
+    check_finite(place, matrix.data)
+
+
+def as_codes(place: str, codes: object) -> Ints:
+    """Return whole numbers as an array of 32 bits, C-contiguous.
+
+    Raises:
+        RecsysError: if they are none, or need more bits.
+    """
+    array = np.asarray(codes)
+    if array.dtype == np.int32 and array.flags.c_contiguous:
+        return array
+    if array.dtype.kind not in "iu" and array.size:
+        raise RecsysError(f"{place} is of type {array.dtype}, expected whole numbers")
+    if array.size and array.dtype.itemsize >= 4:
+        check_codes(place, array, -(2**31), 2**31)
+    return np.ascontiguousarray(array, dtype=np.int32)
+
+
+_NAMES = {"f": "numbers", "i": "whole numbers", "b": "true or false", "U": "text"}
