@@ -1,13 +1,35 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all, even if a run is killed.
 
+A file or folder is written under a temporary name beside its target, and the writing process holds a lock on it. The
+lock ends with the process: whoever writes to the same place next removes temporary files that nobody has locked.
+Those of other machines, and on file systems without locks, are removed after a day.
+"""
+
+import ctypes
+import errno
 import os
+import secrets
 import shutil
-import tempfile
+import stat
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from recsys.types.errors import RecsysError
+
+if sys.platform != "win32":
+    import fcntl
+
+PART = ".part-"  # of temporary names
+REPLACED = ".replaced-"  # of a folder that is being replaced, where the system cannot exchange two folders at once
+_LOCK = "lock"
+_DAY = 86_400.0
+_TRIES = 100  # of two processes that replace the same folder at once, one may have to go after the other
 
 
 @contextmanager
@@ -19,21 +41,15 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         RecsysError: if the folder cannot be written.
     """
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        remove_leftovers(path.parent)
+        with _temporary_file(path.parent, path.suffix) as temporary:
+            yield temporary
+            temporary.chmod(0o644)
+            temporary.replace(path)
     except OSError as error:
         raise RecsysError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -44,30 +60,209 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; rename it to `path`, in the place of one there, when the block ends well.
+    """Yield a temporary folder beside `path`; put it in the place of `path` when the block ends well.
 
-    When the block fails, `path` is as it was.
+    An existing folder is exchanged for the new one in one step where the system can (Linux, macOS): at each moment
+    `path` is a whole folder. Elsewhere the existing folder has another name for a moment, from which `recover` brings
+    it back. When the block fails, `path` is as it was.
 
     Raises:
         RecsysError: if the parent folder cannot be written.
     """
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=".part-"))
-        made = temporary / "new"
-        made.mkdir()
-        yield made
-        if path.exists():
-            path.rename(temporary / "old")
-        try:
-            made.rename(path)
-        except OSError:
-            if (temporary / "old").exists():
-                (temporary / "old").rename(path)
-            raise
+        recover(path)
+        with temporary_folder(path.parent) as temporary:
+            made = temporary / "new"
+            made.mkdir()
+            yield made
+            _put(made, path)
     except OSError as error:
         raise RecsysError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """Yield a new folder in `parent`, removed at the end, or by the next run if this one is killed."""
+    remove_leftovers(parent)
+    made, lock = _locked_folder(parent)
+    try:
+        yield made
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):
+            _remove(made)
+        if lock is not None:
+            os.close(lock)
+
+
+def recover(path: Path) -> None:
+    """Bring back the folder `path` if a process was killed while it replaced it."""
+    aside = _aside(path)
+    with suppress(OSError):
+        there = aside.lstat()
+        if os.path.lexists(path):
+            _remove(aside, stat.S_ISDIR(there.st_mode))
+        else:
+            aside.rename(path)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes were writing to `folder`; what living ones write stays."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in [entry for entry in entries if entry.name.startswith(PART)]:
+            with suppress(OSError):
+                _remove_if_left(Path(entry.path))
+
+
+def _put(made: Path, path: Path) -> None:
+    """Give a folder its name, in the place of one that has it already."""
+    for left in reversed(range(_TRIES)):
+        try:
+            if not os.path.lexists(path):
+                made.rename(path)
+                return
+            if _exchange(made, path):
+                return
+            recover(path)
+            path.rename(_aside(path))
+            made.rename(path)
+            recover(path)
+            return
+        except OSError:
+            recover(path)
+            if not left:
+                raise
+            time.sleep(0.001)
+
+
+def _aside(path: Path) -> Path:
+    return path.parent / f"{REPLACED}{sha256(path.name.encode()).hexdigest()[:16]}"
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange the names of two files or folders in one step; return False where the system cannot."""
+    call, flag = _exchanger()
+    if call is None:
+        return False
+    if call(os.fsencode(one), os.fsencode(other), flag) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM):
+        return False  # the file system, or an older kernel
+    raise OSError(number, os.strerror(number))
+
+
+@cache
+def _exchanger() -> tuple[Any, int]:
+    """Return what exchanges two paths, and its flag; None where there is nothing that does."""
+    with suppress(OSError, AttributeError, TypeError):
+        library = ctypes.CDLL(None, use_errno=True)
+        if sys.platform == "linux":
+            rename, here = library.renameat2, -100  # AT_FDCWD
+            rename.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+            return lambda one, other, flag: rename(here, one, here, other, flag), 2  # RENAME_EXCHANGE
+        if sys.platform == "darwin":
+            rename = library.renamex_np
+            rename.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_uint)
+            return rename, 2  # RENAME_SWAP
+    return None, 0
+
+
+@contextmanager
+def _temporary_file(parent: Path, suffix: str) -> Iterator[Path]:
+    while True:
+        path = parent / f"{_prefix()}{secrets.token_hex(6)}{suffix}"
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+        held = _lock(number)
+        if not held:
+            os.close(number)  # Windows lets nobody rename what is open
+        if path.exists():
+            break
+        if held:
+            os.close(number)
+    try:
+        yield path
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        if held:
+            os.close(number)
+
+
+def _locked_folder(parent: Path) -> tuple[Path, int | None]:
+    """Return a new folder and the handle of the file in it that is locked, None where there are no locks."""
+    while True:
+        made = parent / f"{_prefix()}{secrets.token_hex(6)}"
+        made.mkdir(0o700)
+        try:
+            number = os.open(made / _LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        except FileNotFoundError:
+            continue  # removed as a leftover before it was locked
+        if not _lock(number):
+            os.close(number)
+            return made, None
+        if (made / _LOCK).exists():
+            return made, number
+        os.close(number)
+
+
+def _remove_if_left(path: Path) -> None:
+    """Remove a file or folder of this module if the process that wrote it is gone."""
+    there = path.lstat()
+    folder = stat.S_ISDIR(there.st_mode)
+    if sys.platform != "win32" and path.name.startswith(_prefix()):
+        try:
+            number = os.open(path / _LOCK if folder else path, os.O_RDWR)
+        except FileNotFoundError:
+            with suppress(OSError):
+                path.rmdir()  # it has no lock yet, or no longer: then it is empty
+        else:
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(path, folder)
+                return
+            except BlockingIOError:
+                return  # it is being written
+            except OSError:
+                pass  # a file system without locks
+            finally:
+                os.close(number)
+    if time.time() - there.st_mtime > _DAY:
+        _remove(path, folder)
+
+
+def _remove(path: Path, folder: bool = True) -> None:
+    """Remove a file or folder, its lock last: what a killed process leaves of it can be removed later."""
+    if not folder:
+        path.unlink(missing_ok=True)
+        return
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            elif entry.name != _LOCK:
+                Path(entry.path).unlink(missing_ok=True)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _lock(number: int) -> bool:
+    """Lock an opened file until it is closed, or its process ends; return False where there are no locks."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+    except OSError:
+        return False
+    return True
+
+
+@cache
+def _prefix() -> str:
+    """Return how names of temporary files begin on this machine, until it is started anew: its locks are seen here."""
+    try:
+        told = Path("/proc/sys/kernel/random/boot_id").read_bytes()
+    except OSError:
+        import platform
+
+        told = platform.node().encode()
+    return f"{PART}{sha256(told).hexdigest()[:8]}-"

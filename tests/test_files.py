@@ -1,0 +1,297 @@
+"""Files and folders are there whole or not at all, whenever a process is killed; what killed ones leave is removed."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from recsys import files
+from recsys.files import recover, remove_leftovers, replacing, replacing_folder, temporary_folder, write_text
+from recsys.types import RecsysError
+
+EXCHANGES = files._exchanger()[0] is not None
+
+
+@pytest.fixture(params=["exchanged", "renamed twice"])
+def way(request, monkeypatch):
+    """Both ways to replace a folder: in one step, and where the system cannot."""
+    if request.param == "renamed twice":
+        monkeypatch.setattr(files, "_exchanger", lambda: (None, 0))
+    return request.param
+
+
+def fill(folder, content):
+    with replacing_folder(folder) as made:
+        for name in ("a", "b"):
+            (made / name).write_text(content)
+
+
+def content(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def hidden(folder):
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_folder_is_replaced_whole(way, tmp_path):
+    target = tmp_path / "deep" / "r"
+    for text in ("1", "2", "3"):
+        fill(target, text)
+        assert content(target) == {"a": text, "b": text}
+        assert [path.name for path in target.parent.iterdir()] == ["r"]
+    with pytest.raises(KeyError), replacing_folder(target) as made:
+        (made / "a").write_text("half")
+        raise KeyError
+    assert content(target) == {"a": "3", "b": "3"}
+    assert [path.name for path in target.parent.iterdir()] == ["r"]
+
+
+@pytest.mark.parametrize("there", ["file", "empty folder", "link to a folder", "dangling link"])
+def test_whatever_has_the_name_is_replaced(way, tmp_path, there):
+    target, other = tmp_path / "r", tmp_path / "other"
+    if there == "file":
+        target.write_text("mine")
+    elif there == "empty folder":
+        target.mkdir()
+    else:
+        if there == "link to a folder":
+            other.mkdir()
+            (other / "kept").write_text("kept")
+        target.symlink_to(other)
+    fill(target, "1")
+    assert content(target) == {"a": "1", "b": "1"} and not target.is_symlink()
+    assert not hidden(tmp_path)
+    assert not other.exists() or content(other) == {"kept": "kept"}
+
+
+def test_a_long_name_is_one_line_or_works(way, tmp_path):
+    fill(tmp_path / ("n" * 255), "1")
+    fill(tmp_path / ("n" * 255), "2")
+    with pytest.raises(RecsysError, match=r"cannot write .*name too long"):
+        fill(tmp_path / ("n" * 300), "1")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the flag is that of Linux")
+def test_folders_are_exchanged_in_one_step_here(tmp_path):
+    assert EXCHANGES
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").write_text("b")
+    assert files._exchange(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "a").read_text() == "b" and (tmp_path / "b").is_dir()
+    with pytest.raises(FileNotFoundError):
+        files._exchange(tmp_path / "a", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("number", ["EINVAL", "ENOSYS", "EOPNOTSUPP", "EPERM"])
+def test_a_file_system_that_cannot_exchange_is_one_that_renames_twice(tmp_path, monkeypatch, number):
+    import errno
+
+    def call(*_):
+        ctypes.set_errno(getattr(errno, number))
+        return -1
+
+    monkeypatch.setattr(files, "_exchanger", lambda: (call, 2))
+    fill(tmp_path / "r", "1")
+    fill(tmp_path / "r", "2")
+    assert content(tmp_path / "r") == {"a": "2", "b": "2"} and not hidden(tmp_path)
+
+
+def test_a_folder_between_two_names_is_brought_back(tmp_path):
+    target = tmp_path / "r"
+    fill(target, "1")
+    target.rename(files._aside(target))  # killed between the two renames
+    recover(target)
+    assert content(target) == {"a": "1", "b": "1"} and not hidden(tmp_path)
+    fill(target, "2")
+    target.rename(files._aside(target))
+    fill(target, "3")
+    assert content(target) == {"a": "3", "b": "3"} and not hidden(tmp_path)
+    fill(tmp_path / "old", "1")
+    (tmp_path / "old").rename(files._aside(target))  # killed after both
+    recover(target)
+    assert content(target) == {"a": "3", "b": "3"} and not hidden(tmp_path)
+    recover(tmp_path / "nowhere" / "r")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from recsys.files import replacing, replacing_folder, temporary_folder
+folder = Path(sys.argv[1])
+with replacing(folder / "one.npz") as one, replacing_folder(folder / "two") as two, temporary_folder(folder) as three:
+    one.write_text("half"); (two / "half").write_text("half"); (three / "half").write_text("half")
+    print("there", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that is writing a file, a folder, and to a temporary folder."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "there\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_what_a_living_process_writes_stays_and_what_a_killed_one_wrote_goes(tmp_path, holder):
+    assert len(hidden(tmp_path)) == 3
+    write_text(tmp_path / "mine", "1")
+    fill(tmp_path / "folder", "1")
+    assert len(hidden(tmp_path)) == 3
+    os.kill(holder.pid, signal.SIGSTOP)  # a process that is stopped is a living one
+    write_text(tmp_path / "mine", "2")
+    assert len(hidden(tmp_path)) == 3
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    write_text(tmp_path / "mine", "3")
+    assert not hidden(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "mine"]
+
+
+def test_leftovers_of_other_machines_go_after_a_day(tmp_path):
+    here = files._prefix()
+    for name, age in [(".part-0000aaaa-1.npz", 0), (".part-0000aaaa-2.npz", 2), (".part-old", 2), (f"{here}x.csv", 0)]:
+        (tmp_path / name).write_text("half")
+        os.utime(tmp_path / name, (time.time() - age * 86_400,) * 2)
+    for name, age in [(".part-0000aaaa-3", 0), (".part-0000aaaa-4", 2), (f"{here}y", 0), (f"{here}z", 2)]:
+        (tmp_path / name / "new").mkdir(parents=True)
+        os.utime(tmp_path / name, (time.time() - age * 86_400,) * 2)
+    for name in (".parting", "part-1", ".part", ".replaced-0000"):
+        (tmp_path / name).write_text("mine")
+    remove_leftovers(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {
+        ".part-0000aaaa-1.npz",
+        ".part-0000aaaa-3",
+        f"{here}y",
+        ".parting",
+        "part-1",
+        ".part",
+        ".replaced-0000",
+    }
+
+
+def test_without_locks_leftovers_go_after_a_day(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(files.fcntl, "flock", none)
+    fill(tmp_path / "r", "1")
+    write_text(tmp_path / "x", "1")
+    assert not hidden(tmp_path)
+    for name, age in (("new", 0), ("old", 2)):
+        path = tmp_path / f"{files._prefix()}{name}"
+        path.write_text("half")
+        os.utime(path, (time.time() - age * 86_400,) * 2)
+    write_text(tmp_path / "x", "2")
+    assert hidden(tmp_path) == [f"{files._prefix()}new"]
+
+
+def test_a_file_that_is_removed_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    lock, removed = files._lock, []
+
+    def late(number):
+        if len(removed) < 2:
+            removed.append(1)
+            remove_leftovers(tmp_path)
+        return lock(number)
+
+    monkeypatch.setattr(files, "_lock", late)
+    with replacing(tmp_path / "x") as temporary:
+        temporary.write_text("1")
+    assert (tmp_path / "x").read_text() == "1" and not hidden(tmp_path)
+    removed.clear()
+    with temporary_folder(tmp_path) as folder:
+        assert (folder / "lock").exists()
+    assert not hidden(tmp_path)
+
+
+def test_two_processes_that_replace_one_folder_leave_it_whole(tmp_path):
+    script = KILLED.split("# kills")[0] + "\nfor _ in range(100): save()\n"
+    fill(tmp_path / "r", "1")
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, str(tmp_path), way]) for way in ("exchange", "rename") * 2
+    ]
+    try:
+        while any(process.poll() is None for process in processes):
+            assert_whole(tmp_path)
+    finally:
+        for process in processes:
+            process.wait()
+    assert [process.wait() for process in processes] == [0] * 4
+    assert_whole(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r"]
+
+
+def assert_whole(folder):
+    for _ in range(1000):
+        recover(folder / "r")
+        try:
+            return [(folder / "r" / name).read_text() for name in ("a", "b")]
+        except FileNotFoundError:  # replaced meanwhile
+            continue
+    raise AssertionError("never whole")
+
+
+KILLED = """
+import os, random, signal, sys, time
+from pathlib import Path
+from recsys import files
+from recsys.files import recover, replacing, replacing_folder
+folder = Path(sys.argv[1])
+if sys.argv[2] == "rename":
+    files._exchanger = lambda: (None, 0)
+
+def save():
+    text = str(time.monotonic_ns())
+    with replacing_folder(folder / "r") as made:
+        for name in "ab":
+            (made / name).write_text(text)
+
+def check():
+    recover(folder / "r")
+    one, two = ((folder / "r" / name).read_text() for name in "ab")
+    assert one == two and one
+
+# kills
+save()
+draws, left = random.Random(0), 0
+for kill in range(int(sys.argv[3])):
+    child = os.fork()
+    if not child:
+        while True:
+            save()
+            with replacing(folder / "table.csv") as temporary:
+                temporary.write_text("x")
+    time.sleep(draws.random() * 0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    left += any(path.name.startswith(".") for path in folder.iterdir())
+    check()
+    if kill % 2:
+        save()
+save()
+print(left, *sorted(path.name for path in folder.iterdir()))
+"""
+
+
+@pytest.mark.parametrize("kills", [60, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("way", ["exchange", "rename"])
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_kills_at_random_moments_lose_nothing_and_leave_nothing(tmp_path, way, kills):
+    script = [sys.executable, "-c", KILLED, str(tmp_path), way, str(kills)]
+    done = subprocess.run(script, capture_output=True, text=True, check=True, timeout=300)
+    left, *names = done.stdout.split()
+    assert int(left) > kills / 10  # there was something to remove
+    assert set(names) <= {"r", "table.csv"}, names
+    assert done.stderr == ""
+    assert Path(tmp_path / "r" / "a").read_text()
