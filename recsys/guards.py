@@ -10,17 +10,18 @@ being met.
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from itertools import pairwise
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
 
 from recsys.data.identifiers import name_of
 from recsys.types import Context, Guard, Items, Pool, RecsysError, Rule, unknown
-from recsys.types.arrays import Csr, Ints
+from recsys.types.arrays import Csr, Ints, Longs
 from recsys.types.numbers import whole
 
 __all__ = ["at_least", "at_most", "exclude", "pin", "require"]
@@ -38,16 +39,7 @@ def exclude(items: Names = (), features: Sequence[str] = ()) -> Guard:
         RecsysError: where it is used, for an unknown feature.
     """
     ids, names = _names("exclude", "items", items), _names("exclude", "features", features)
-
-    def rule(pool: Pool, k: int) -> Rule:
-        codes = _codes(pool.context, ids)
-        closed = np.zeros(len(pool.context.item_ids), dtype=bool)
-        closed[codes[codes >= 0]] = True
-        for having in _having(pool.context, names, "exclude"):
-            closed[having] = True
-        return Rule(closed=closed)
-
-    return _guard("exclude", rule, items=ids, features=names)
+    return _guard("exclude", partial(_excluded, ids, names), items=ids, features=names)
 
 
 def require(features: Sequence[str]) -> Guard:
@@ -57,16 +49,7 @@ def require(features: Sequence[str]) -> Guard:
         RecsysError: where it is used, for an unknown feature.
     """
     names = _names("require", "features", features)
-
-    def rule(pool: Pool, k: int) -> Rule:
-        closed = np.zeros(len(pool.context.item_ids), dtype=bool)
-        for having in _having(pool.context, names, "require"):
-            lacking = np.ones(len(closed), dtype=bool)
-            lacking[having] = False
-            closed |= lacking
-        return Rule(closed=closed)
-
-    return _guard("require", rule, features=names)
+    return _guard("require", partial(_required, names), features=names)
 
 
 def at_most(m: int, *, features: Sequence[str] | None = None, groups: Groups | None = None) -> Guard:
@@ -80,12 +63,7 @@ def at_most(m: int, *, features: Sequence[str] | None = None, groups: Groups | N
     """
     m = whole("at_most: m", m, 0)
     belongs, told = _grouping("at_most", features, groups)
-
-    def rule(pool: Pool, k: int) -> Rule:
-        table = belongs(pool.context)
-        return Rule(groups=table, most=np.full(table.shape[1], m, dtype=np.int64))
-
-    return _guard("at_most", rule, m=m, **told)
+    return _guard("at_most", partial(_counted, belongs, m, "most"), m=m, **told)
 
 
 def at_least(m: int, *, features: Sequence[str] | None = None, groups: Groups | None = None) -> Guard:
@@ -103,12 +81,7 @@ def at_least(m: int, *, features: Sequence[str] | None = None, groups: Groups | 
     if features is None and groups is None:
         raise RecsysError("at_least: found neither features nor groups, expected one of them")
     belongs, told = _grouping("at_least", features, groups)
-
-    def rule(pool: Pool, k: int) -> Rule:
-        table = belongs(pool.context)
-        return Rule(groups=table, least=np.full(table.shape[1], m, dtype=np.int64))
-
-    return _guard("at_least", rule, m=m, **told)
+    return _guard("at_least", partial(_counted, belongs, m, "least"), m=m, **told)
 
 
 def pin(slot: int, item: str | int | Names) -> Guard:
@@ -124,17 +97,7 @@ def pin(slot: int, item: str | int | Names) -> Guard:
     slot = whole("pin: slot", slot, 1)
     each = not isinstance(item, str | Real)
     items = _names("pin", "item", item if each else [item])
-
-    def rule(pool: Pool, k: int) -> Rule:
-        if slot > k:
-            raise RecsysError(f"pin: slot is {slot}, expected one from 1 to {k}, the length of the slate")
-        if each and len(items) != len(pool.users):
-            raise RecsysError(f"pin: found {len(items)} items, expected one, or {len(pool.users)}: one per user")
-        pins = np.full((len(pool.users), k), -1, dtype=np.int64)
-        codes = _codes(pool.context, items)
-        pins[:, slot - 1] = np.where((codes < 0) & (np.array(items) != ""), -2, codes)
-        return Rule(pins=pins)
-
+    rule = partial(_pinned, slot, items, each)
     return _guard("pin", rule, fixed=not each, slot=slot, item=items if each else items[0])
 
 
@@ -165,6 +128,41 @@ def read(content: Mapping[str, object]) -> list[Guard]:
                 raise RecsysError(f"{name} returns {type(guard).__name__}, expected a recsys.Guard")
             made.append(replace(guard, told={name: dict(settings)}) if ":" in name else guard)
     return made
+
+
+def _excluded(ids: Sequence[str], names: Sequence[str], pool: Pool, k: int) -> Rule:
+    codes = _codes(pool.context, ids)
+    closed = np.zeros(len(pool.context.item_ids), dtype=bool)
+    closed[codes[codes >= 0]] = True
+    for having in _having(pool.context, names, "exclude"):
+        closed[having] = True
+    return Rule(closed=closed)
+
+
+def _required(names: Sequence[str], pool: Pool, k: int) -> Rule:
+    closed = np.zeros(len(pool.context.item_ids), dtype=bool)
+    for having in _having(pool.context, names, "require"):
+        lacking = np.ones(len(closed), dtype=bool)
+        lacking[having] = False
+        closed |= lacking
+    return Rule(closed=closed)
+
+
+def _counted(belongs: Callable[[Context], Csr], m: int, bound: Literal["least", "most"], pool: Pool, k: int) -> Rule:
+    table = belongs(pool.context)
+    counts: dict[str, Any] = {bound: np.full(table.shape[1], m, dtype=np.int64)}
+    return Rule(groups=table, **counts)
+
+
+def _pinned(slot: int, items: Sequence[str], each: bool, pool: Pool, k: int) -> Rule:
+    if slot > k:
+        raise RecsysError(f"pin: slot is {slot}, expected one from 1 to {k}, the length of the slate")
+    if each and len(items) != len(pool.users):
+        raise RecsysError(f"pin: found {len(items)} items, expected one, or {len(pool.users)}: one per user")
+    pins = np.full((len(pool.users), k), -1, dtype=np.int64)
+    codes = _codes(pool.context, items)
+    pins[:, slot - 1] = np.where((codes < 0) & (np.array(items) != ""), -2, codes)
+    return Rule(pins=pins)
 
 
 def _guard(name: str, rule: Callable[[Pool, int], Rule], *, fixed: bool = True, **settings: Any) -> Guard:
@@ -233,9 +231,9 @@ def _grouping(
         raise RecsysError(f"{who}: found both features and groups, expected one of them")
     if features is not None:
         named = _names(who, "features", features)
-        return (lambda context: sparse.csr_array(_features(context, named, who).T)), {"features": named}
+        return partial(_by_feature, named, who), {"features": named}
     if groups is None:
-        return (lambda context: context.need_items(who).features), {}
+        return partial(_by_any_feature, who), {}
     if not isinstance(groups, Mapping):
         raise RecsysError(f"{who}: groups is {groups!r}, expected a table of an item's id and its group")
     several = {i: of if isinstance(of, Sequence) and not isinstance(of, str) else [of] for i, of in groups.items()}
@@ -244,10 +242,20 @@ def _grouping(
     columns = np.array([column[name] for of in told.values() for name in of], dtype=np.int64)
     ids = [i for i, of in told.items() for _ in of]
 
-    def table(context: Context) -> Csr:
-        rows = _codes(context, ids)
-        kept = rows >= 0
-        shape = (len(context.item_ids), len(column))
-        return sparse.csr_array((np.ones(kept.sum(), np.float32), (rows[kept], columns[kept])), shape=shape)
+    return partial(_by_group, ids, columns, len(column)), {"groups": told}
 
-    return table, {"groups": told}
+
+def _by_feature(names: Sequence[str], who: str, context: Context) -> Csr:
+    return sparse.csr_array(_features(context, names, who).T)
+
+
+def _by_any_feature(who: str, context: Context) -> Csr:
+    return context.need_items(who).features
+
+
+def _by_group(ids: Sequence[str], columns: Longs, count: int, context: Context) -> Csr:
+    """Return the groups of the items with these ids, (I, count)."""
+    rows = _codes(context, ids)
+    kept = rows >= 0
+    entries = (np.ones(kept.sum(), np.float32), (rows[kept], columns[kept]))
+    return sparse.csr_array(entries, shape=(len(context.item_ids), count))

@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import repeat
 from typing import Literal, TypeVar, cast
 
@@ -16,8 +17,9 @@ from recsys.maths import mostly_untouched, reached
 from recsys.models.by_factors import ByFactors
 from recsys.types import Context, RecsysError, Scorer, Split, TasteMap
 from recsys.types import pools as records
-from recsys.types.arrays import Floats, Ints, Longs
+from recsys.types.arrays import Csr, Floats, Ints, Longs
 from recsys.types.numbers import number, whole
+from recsys.types.pools import Constant
 
 Job = TypeVar("Job")
 
@@ -59,7 +61,7 @@ class Pool(records.Pool):
         if split is None:
             user_ids, users = np.unique(user_names, return_inverse=True)
             item_ids, items = np.unique(item_names, return_inverse=True)
-            where = Context(user_ids, item_ids, seed=seed, make_maps=None if maps is None else lambda: maps)
+            where = Context(user_ids, item_ids, seed=seed, make_maps=None if maps is None else Constant(maps))
             fresh = np.ones(len(values), dtype=bool)
         else:
             users = codes("user_id", user_names, split.user_ids)
@@ -167,15 +169,6 @@ def context(
     split: Split, model: Scorer | None = None, *, maps: Sequence[TasteMap] | None = None, seed: int = 0
 ) -> Context:
     """Return what objectives look at beside the candidates: history, catalogue, factors, own maps."""
-
-    def make_maps() -> Sequence[TasteMap]:
-        if maps is not None:
-            return maps
-        from recsys.maps import own
-
-        made: Sequence[TasteMap] = own(split.train)
-        return made
-
     return Context(
         user_ids=split.user_ids,
         item_ids=split.item_ids,
@@ -184,9 +177,16 @@ def context(
         times=split.train_times,
         items=split.items,
         factors=None if model is None else model.factors,
-        make_maps=make_maps,
+        make_maps=partial(_own_maps, split.train) if maps is None else Constant(maps),
         seed=seed,
     )
+
+
+def _own_maps(train: Csr) -> Sequence[TasteMap]:
+    from recsys.maps import own
+
+    made: Sequence[TasteMap] = own(train)
+    return made
 
 
 def _rows(users: Ints, total: int) -> Ints:

@@ -1,10 +1,12 @@
 import json
+import re
 import shutil
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from scipy import sparse
+from worlds import reseal
 
 from recsys.models import ALS, EASE, ItemKNN, Mean, MostPopular
 from recsys.models.stores import FORMAT, load, save
@@ -26,11 +28,6 @@ def refused(folder, **options):
         load(folder, **options)
     assert "\n" not in str(error.value)
     return str(error.value)
-
-
-def rewrite(folder, **changes):
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, **changes}))
 
 
 def test_the_manifest_says_what_it_is(folder):
@@ -86,13 +83,86 @@ def test_a_failed_save_leaves_the_older_model(train, folder, monkeypatch, tmp_pa
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
-def test_a_flipped_bit_is_found_unless_not_looked_for(folder):
-    path = folder / "links.data.npy"
+def flip(path, at=-1):
     content = bytearray(path.read_bytes())
-    content[-1] ^= 1
+    content[at] ^= 1
     path.write_bytes(content)
-    assert "links.data.npy: is damaged: its sha256" in refused(folder)
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_flipped_bit_is_found(folder, verify):
+    flip(folder / "links.data.npy")
+    assert "links.data.npy: is damaged: its sha256" in refused(folder, verify=verify)
+
+
+def test_only_large_arrays_of_floats_are_not_read_unless_asked_for(train, tmp_path, monkeypatch):
+    folder = save(EASE().fit(train), tmp_path / "m")
+    monkeypatch.setattr("recsys.models.stores.ALWAYS", 300)
+    flip(folder / "weights.npy")  # 9 x 9 floats: 324 bytes
     assert load(folder, verify=False).score(np.arange(3)).shape == (3, 9)
+    assert "weights.npy: is damaged: its sha256" in refused(folder)
+    links = save(ItemKNN(k=3).fit(train), tmp_path / "links")
+    monkeypatch.setattr("recsys.models.stores.ALWAYS", 0)
+    flip(links / "links.indices.npy")
+    assert "links.indices.npy: is damaged: its sha256" in refused(links, verify=False)
+
+
+def test_settings_and_descriptions_of_arrays_are_held_against_the_digest(folder):
+    path = folder / "manifest.json"
+    told = json.loads(path.read_text())
+    arrays = {**told["arrays"], "lengths": {**told["arrays"]["lengths"], "sha256": "0" * 64}}
+    changes = [
+        {"settings": {**told["settings"], "k": 4}},
+        {"settings": None},
+        {"arrays": arrays},
+        {"digest": None},
+        {"digest": 3},
+    ]
+    for change in changes:
+        path.write_text(json.dumps({**told, **change}))
+        assert "manifest.json is damaged: its settings or arrays are not those of its digest" in refused(
+            folder, verify=False
+        )
+    path.write_text(json.dumps({name: told[name] for name in told if name != "digest"}))
+    assert "manifest.json is damaged" in refused(folder, verify=False)
+    path.write_text(json.dumps({**told, "created": "whenever", "git_commit": "f00", "mine": [1]}))
+    assert load(folder).score(np.arange(3)).shape == (3, 9)
+
+
+def test_a_folder_of_a_newer_recsys_is_refused(folder):
+    path = folder / "manifest.json"
+    told = json.loads(path.read_text())
+    for found in ("9.9", "0.99.1", "1.0.0rc1"):
+        path.write_text(json.dumps({**told, "versions": {**told["versions"], "recsys": found}}))
+        assert f"recsys {found} saved it, expected at most {told['versions']['recsys']}" in refused(
+            folder, verify=False
+        )
+    for versions in (None, {}, [], {"recsys": 3}, {"recsys": "new"}):
+        path.write_text(json.dumps({**told, "versions": versions}))
+        assert "names no version of recsys" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("recsys", "0.0.9"), ("numpy", "1.26.4"), ("numba", None), ("scipy", "99.0"), ("python", "3.9.1")],
+)
+def test_other_releases_are_told_in_one_line(folder, name, found):
+    path = folder / "manifest.json"
+    told = json.loads(path.read_text())
+    assert {"recsys", "numpy", "scipy", "numba", "python"} <= set(told["versions"])
+    here = told["versions"][name]
+    path.write_text(json.dumps({**told, "versions": {**told["versions"], name: found}}))
+    with pytest.warns(UserWarning, match=re.escape(f"saved with {name} {found} (here {here}): ")) as told_so:
+        load(folder)
+    assert len(told_so) == 1 and "\n" not in str(told_so[0].message)
+
+
+def test_other_patches_of_a_release_and_other_implicits_are_the_same(folder):
+    path = folder / "manifest.json"
+    told = json.loads(path.read_text())
+    versions = {name: ".".join([*found.split(".")[:2], "999"]) for name, found in told["versions"].items()}
+    path.write_text(json.dumps({**told, "versions": {**versions, "implicit": "0.1"}}))
+    load(folder)
 
 
 @pytest.mark.parametrize("verify", [True, False])
@@ -121,10 +191,10 @@ def test_a_pickle_is_not_opened(folder):
 
 
 def test_a_newer_format_is_refused(folder):
-    rewrite(folder, format=FORMAT + 1)
-    assert (
-        refused(folder) == f"{folder}: format {FORMAT + 1}, expected at most {FORMAT}: it was saved by a newer version"
-    )
+    reseal(folder, format=FORMAT + 1)
+    assert refused(folder) == f"{folder}: format {FORMAT + 1}, expected {FORMAT}: it was saved by a newer version"
+    reseal(folder, format=1)
+    assert refused(folder) == f"{folder}: format 1, expected {FORMAT}: an older version saved it, save it anew"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +206,7 @@ def test_a_newer_format_is_refused(folder):
      ({"kind": "ByFactors"}, "'factors.user_factors' is missing"), ({"kind": "Popen"}, "unknown fitted model 'Popen'")],
 )  # fmt: skip
 def test_a_foreign_manifest_is_refused(folder, changes, message):
-    rewrite(folder, **changes)
+    reseal(folder, **changes)
     assert message in refused(folder)
 
 
@@ -158,15 +228,14 @@ def test_entries_outside_a_matrix_are_refused(folder):
         array = np.load(copy / f"{name}.npy")
         array[at] = value
         np.save(copy / f"{name}.npy", array)
+        reseal(copy)
         assert f"the entries of '{name.split('.')[0]}' are not those of a matrix" in refused(copy, verify=False)
 
 
 def test_parts_of_a_mean_are_fitted_models_and_nothing_else(train, tmp_path):
     made = save(Mean(["ease", "most_popular"]).fit(train), tmp_path / "m")
     np.save(made / "parts.1.__class__.npy", np.asarray("ByWhoever"))
-    rewritten = json.loads((made / "manifest.json").read_text())["arrays"]
-    rewritten["parts.1.__class__"]["dtype"] = "<U9"
-    rewrite(made, arrays=rewritten)
+    reseal(made)
     assert "'ByWhoever'" in refused(made, verify=False)
 
 

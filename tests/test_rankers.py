@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import sparse
-from worlds import make_maps, make_split, write_tables
+from worlds import make_maps, make_split, reseal, write_tables
 
 import recsys as rs
 from recsys.cli import main
@@ -334,7 +334,10 @@ def test_a_damaged_folder_is_one_line(ranker, tmp_path):
     path.unlink()
     assert "cannot be read: No such file" in refused(folder)
     path.write_bytes(whole)
-    manifest.write_text(json.dumps({**told, "settings": {**told["settings"], "blend": {**BLEND, "diversity": 0.3}}}))
+    changed = {**told["settings"], "blend": {**BLEND, "diversity": 0.3}}
+    manifest.write_text(json.dumps({**told, "settings": changed}))
+    assert "manifest.json is damaged: its settings or arrays are not those of its digest" in refused(folder)
+    reseal(folder, settings=changed)
     assert f"it is not the policy {ranker.name} that manifest.json says" in refused(folder, verify=True)
     for settings, message in [
         (None, "manifest.json is not one of a saved ranker"),
@@ -343,7 +346,7 @@ def test_a_damaged_folder_is_one_line(ranker, tmp_path):
         ({**told["settings"], "policy": {"kk": 1}}, "manifest.json: policy"),
         ({**told["settings"], "policy": {"k": 0}}, "ranker: k is 0"),
     ]:
-        manifest.write_text(json.dumps({**told, "settings": settings}))
+        reseal(folder, settings=settings)
         assert message in refused(folder)
     manifest.write_text(json.dumps({**told, "format": FORMAT + 1}))
     assert "it was saved by a newer version" in refused(folder)
@@ -359,7 +362,7 @@ def test_a_folder_runs_no_code(ranker, tmp_path):
     manifest = folder / "manifest.json"
     told = json.loads(manifest.read_text())
     told["settings"] |= {"blend": {"recsys.objectives:novelty": 1.0}, "scales": {"recsys.objectives:novelty": 1.0}}
-    manifest.write_text(json.dumps(told))
+    reseal(folder, settings=told["settings"])
     assert "its blend names 'recsys.objectives:novelty', expected it among own=" in refused(folder)
     assert Ranker.load(folder, own=["recsys.objectives:novelty"]).rank(user="u1").items
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import make_maps, make_split, some_guards, write_tables
+from worlds import make_maps, make_split, reseal, some_guards, write_tables
 
 import recsys as rs
 from recsys.experiments.exports import export
@@ -337,10 +337,10 @@ def test_guards_are_saved_with_the_ranker(tmp_path, blend):
         ({"exclude": {}}, "manifest.json has no list of tables for its guards"),
         ([{"os:system": {}}], "its list of guards names 'os:system', expected it among own=: a folder runs no code"),
     ]:
-        manifest.write_text(json.dumps({**told, "settings": {**told["settings"], "guards": guards}}))
+        reseal(manifest.parent, settings={**told["settings"], "guards": guards})
         assert message in refused(lambda: Ranker.load(tmp_path / "r"))
     settings = {**told["settings"], "guards": told["settings"]["guards"][:-1]}
-    manifest.write_text(json.dumps({**told, "settings": settings}))
+    reseal(manifest.parent, settings=settings)
     assert "it is not the policy" in refused(lambda: Ranker.load(tmp_path / "r", verify=True))
 
 

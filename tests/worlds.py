@@ -1,11 +1,17 @@
 """Small worlds that several tests live in."""
 
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 from scipy import sparse
 
 from recsys import guards
+from recsys.models.manifests import digest
 from recsys.types import Factors, Items, Split, TasteMap
 from recsys.types.arrays import Csr
 
@@ -103,3 +109,17 @@ def some_guards(draw, k):
     pinned = draw(st.lists(item, max_size=3, unique=True))
     slots = draw(st.lists(st.integers(1, k), min_size=len(pinned), max_size=len(pinned), unique=True))
     return some + [guards.pin(slot, it) for slot, it in zip(slots, pinned, strict=True)]
+
+
+def reseal(folder: Path, **changes: Any) -> None:
+    """Change a manifest, and make its checksums and its digest anew: those of the files that are there."""
+    path = folder / "manifest.json"
+    manifest = {**json.loads(path.read_text()), **changes}
+    if isinstance(manifest["arrays"], dict):
+        for name, about in manifest["arrays"].items():
+            file = folder / f"{name}.npy"
+            if isinstance(about, dict) and file.is_file():
+                about["sha256"] = sha256(file.read_bytes()).hexdigest()
+                array = np.load(file, mmap_mode="r")
+                about |= {"shape": list(array.shape), "dtype": array.dtype.str}
+    path.write_text(json.dumps({**manifest, "digest": digest(manifest)}))

@@ -3,29 +3,27 @@
 `write` and `read` are the same for other records, which say what they call themselves.
 """
 
-import json
-import platform
 import re
+import time
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
-from hashlib import file_digest
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 
-from recsys.files import replacing_folder
+from recsys.files import recover, replacing_folder
+from recsys.models.manifests import FORMAT, MANIFEST, compare_versions, describe, digest, read_manifest
 from recsys.records import flatten, restore
+from recsys.stored_arrays import StoredFolder, map_npy, opened_folder, sha256
 from recsys.types.arrays import Anys
 from recsys.types.errors import RecsysError, unknown
 from recsys.types.models import Model, Scorer
 
 R = TypeVar("R")
-FORMAT = 1  # raise it when a folder of this version cannot be read by an older one
-_MANIFEST = "manifest.json"
-_PACKAGES = {"recsys": "recsys-negspace", "numpy": "numpy", "scipy": "scipy", "implicit": "implicit"}
+ALWAYS = 2**20  # bytes: larger floating-point arrays are held against their checksum only where that is asked for
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+_RETRIES = 20  # of a folder that is replaced while it is read
 
 
 def save(fitted: Scorer, folder: str | Path, settings: Model | None = None) -> Path:
@@ -46,10 +44,11 @@ def save(fitted: Scorer, folder: str | Path, settings: Model | None = None) -> P
 def load(folder: str | Path, *, verify: bool = True) -> Scorer:
     """Return the model that `save` wrote to `folder`, its arrays mapped from the files and read-only.
 
-    With `verify` every file is read once and held against its checksum; without, only its header and size are.
+    Settings and the header and size of every file are always verified, and the content of all files but floating-point
+    arrays above 1 MiB; with `verify` that of those too. A warning of one line names packages of other releases.
 
     Raises:
-        RecsysError: if the folder is damaged, of a newer format, or no saved model.
+        RecsysError: if the folder is damaged, of another format, of a newer `recsys`, or no saved model.
     """
     kinds = _kinds()
     stored = read(Path(folder), kinds, "model", verify)
@@ -64,39 +63,78 @@ class Stored:
     kind: str
     settings: Any  # as JSON can say them
     arrays: Mapping[str, Anys]  # mapped from the files
+    checksums: Mapping[str, str] = field(default_factory=dict)  # the SHA-256 of each array's file
+    about: Mapping[str, Any] = field(default_factory=dict)  # what `write` was told beside the settings
 
 
-def write(target: Path, kind: str, settings: Any, arrays: Mapping[str, Anys], noun: str) -> Path:
+def write(
+    target: Path,
+    kind: str,
+    settings: Any,
+    arrays: Mapping[str, Anys],
+    noun: str,
+    about: Mapping[str, Any] | None = None,
+) -> Path:
     """Write `arrays` and a manifest that tells their checksums to a folder, whole or not at all.
+
+    `about` says where the content comes from, as JSON can: it is kept for readers, and not verified.
 
     Raises:
         RecsysError: if the folder cannot be written, or is there already and no saved `noun`.
     """
-    if target.exists() and not (target / _MANIFEST).is_file():
+    recover(target)
+    if target.exists() and not (target / MANIFEST).is_file():
         raise RecsysError(f"cannot save to {target}: it is there already and no saved {noun}, expected a new folder")
     with replacing_folder(target) as made:
         described = {name: _write(made, name, array) for name, array in arrays.items()}
-        manifest = {"format": FORMAT, "kind": kind, "settings": settings, "versions": _versions(), "arrays": described}
-        (made / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        content = {"format": FORMAT, "kind": kind, "settings": settings, "arrays": described}
+        (made / MANIFEST).write_text(describe(content, about or {}), encoding="utf-8")
     return target
 
 
 def read(folder: Path, kinds: Collection[str], noun: str, verify: bool, mode: Literal["r", "c"] = "r") -> Stored:
     """Return what `write` wrote, one of `kinds`. What is written to arrays of mode "c" stays in this process.
 
+    A folder that is replaced meanwhile is read as it was before, or as it is then; never a part of each.
+
     Raises:
-        RecsysError: if the folder is damaged, of a newer format, or no saved `noun`.
+        RecsysError: if the folder is damaged, of another format, of a newer `recsys`, or no saved `noun`.
     """
-    manifest = _manifest(folder, noun)
+    for left in reversed(range(_RETRIES)):
+        recover(folder)
+        try:
+            with opened_folder(folder) as opened:
+                try:
+                    stored = _stored(opened, kinds, noun, verify, mode)
+                    if not opened.mixed:
+                        return stored
+                except RecsysError:
+                    if not left or not opened.replaced:
+                        raise
+        except OSError as error:
+            if not left or not isinstance(error, FileNotFoundError):
+                raise RecsysError(f"{folder} is no saved {noun}: {error.strerror or error}") from None
+            time.sleep(0.001)  # where folders cannot be exchanged, one that is being replaced is gone for a moment
+    raise RecsysError(f"{folder}: was replaced each time that it was read, expected a saved {noun} that stays")
+
+
+def _stored(
+    opened: StoredFolder, kinds: Collection[str], noun: str, verify: bool, mode: Literal["r", "c"]
+) -> Stored:  # fmt: skip
+    folder, manifest = opened.path, read_manifest(opened, noun)
     try:
         described = {str(name): dict(about) for name, about in manifest["arrays"].items()}
-        kind = str(manifest["kind"])
+        kind, about = str(manifest["kind"]), dict(manifest.get("about") or {})
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise RecsysError(f"{folder}: {_MANIFEST} is not one of a saved {noun}") from None
+        raise RecsysError(f"{folder}: {MANIFEST} is not one of a saved {noun}") from None
     if kind not in kinds:
         raise unknown(f"fitted {noun}" if noun == "model" else f"saved {noun}", kind, kinds, where=str(folder))
-    arrays = {name: _read(folder, name, about, verify, mode) for name, about in described.items()}
-    return Stored(folder, kind, manifest.get("settings"), arrays)
+    if manifest.get("digest") != digest(manifest):
+        raise RecsysError(f"{folder}: {MANIFEST} is damaged: its settings or arrays are not those of its digest")
+    compare_versions(folder, manifest.get("versions"))
+    arrays = {name: _read(opened, name, told, verify, mode) for name, told in described.items()}
+    checksums = {name: str(told.get("sha256")) for name, told in described.items()}
+    return Stored(folder, kind, manifest.get("settings"), arrays, checksums, about)
 
 
 def restored(stored: Stored, kind: type[R], kinds: Mapping[str, type[Any]]) -> R:
@@ -107,8 +145,10 @@ def restored(stored: Stored, kind: type[R], kinds: Mapping[str, type[Any]]) -> R
     """
     try:
         return restore(kind, _whole(dict(stored.arrays)), kinds=kinds)
-    except (ValueError, TypeError) as error:
-        raise RecsysError(f"{stored.folder}: is damaged: {error}") from None
+    except RecsysError:
+        raise
+    except Exception as error:  # arrays of other kinds and shapes than a record's: whatever its class raises of them
+        raise RecsysError(f"{stored.folder}: is damaged: {' '.join(str(error).split())[:200]}") from None
 
 
 def _kinds() -> dict[str, type[Any]]:
@@ -120,28 +160,23 @@ def _kinds() -> dict[str, type[Any]]:
 def _write(folder: Path, name: str, array: Anys) -> dict[str, Any]:
     path = folder / f"{name}.npy"
     np.save(path, array, allow_pickle=False)
-    return {"shape": list(array.shape), "dtype": array.dtype.str, "sha256": _sha256(path)}
+    with path.open("rb") as file:
+        return {"shape": list(array.shape), "dtype": array.dtype.str, "sha256": sha256(file)}
 
 
-def _read(folder: Path, name: str, about: Mapping[str, Any], verify: bool, mode: Literal["r", "c"]) -> Anys:
+def _read(opened: StoredFolder, name: str, about: Mapping[str, Any], verify: bool, mode: Literal["r", "c"]) -> Anys:
     if not _NAME.fullmatch(name):
-        raise RecsysError(f"{folder}: {_MANIFEST} names an array '{name[:40]}', expected letters, digits, _ and dots")
-    path = folder / f"{name}.npy"
-    try:
-        if verify and _sha256(path) != about.get("sha256"):
-            raise RecsysError(f"{path}: is damaged: its sha256 is not the one in {_MANIFEST}")
-        array = np.load(path, mmap_mode=mode, allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("no .npy file")
-    except OSError as error:
-        raise RecsysError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError) as error:
-        if isinstance(error, RecsysError):
-            raise
-        raise RecsysError(f"{path}: is damaged: {' '.join(str(error).split())}") from None
-    found = [list(array.shape), array.dtype.str]
-    if found != [about.get("shape"), about.get("dtype")]:
-        raise RecsysError(f"{path}: found {found}, expected {[about.get('shape'), about.get('dtype')]}")
+        raise RecsysError(
+            f"{opened.path}: {MANIFEST} names an array '{name[:40]}', expected letters, digits, _ and dots"
+        )
+    with opened.opened(f"{name}.npy") as file:
+        array = map_npy(file, mode)
+        found = [list(array.shape), array.dtype.str]
+        if found != [about.get("shape"), about.get("dtype")]:
+            path = opened.path / f"{name}.npy"
+            raise RecsysError(f"{path}: found {found}, expected {[about.get('shape'), about.get('dtype')]}")
+        if (verify or array.dtype.kind != "f" or array.nbytes <= ALWAYS) and sha256(file) != about.get("sha256"):
+            raise ValueError(f"its sha256 is not the one in {MANIFEST}")
     return array
 
 
@@ -155,27 +190,6 @@ def _whole(arrays: dict[str, Anys]) -> dict[str, Anys]:
     return arrays
 
 
-def _manifest(folder: Path, noun: str) -> dict[str, Any]:
-    path = folder / _MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecsysError(f"{folder} is no saved {noun}: {_MANIFEST}: {error.strerror or error}") from None
-    except ValueError:
-        raise RecsysError(f"{folder}: {_MANIFEST} is damaged: it is not JSON") from None
-    found = manifest.get("format") if isinstance(manifest, dict) else None
-    if not isinstance(found, int) or isinstance(found, bool):
-        raise RecsysError(f"{folder}: {_MANIFEST} is not one of a saved {noun}")
-    if not 1 <= found <= FORMAT:
-        raise RecsysError(f"{folder}: format {found}, expected at most {FORMAT}: it was saved by a newer version")
-    return cast(dict[str, Any], manifest)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
-
-
 def _described(settings: Any) -> dict[str, Any] | None:
     """Return settings as JSON can say them, with the name of their class."""
     if settings is None:
@@ -184,13 +198,3 @@ def _described(settings: Any) -> dict[str, Any] | None:
     if hasattr(settings, "models"):
         return {**told, "models": [_described(model) for model in settings.models]}
     return told | (asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else {})
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name, distribution in _PACKAGES.items():
-        try:
-            found[name] = version(distribution)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from recsys.types.arrays import Floats, Longs
+from recsys.types.pools import Constant
 from recsys.types.slates import blended
 
 
@@ -25,6 +27,11 @@ class Answer:
     notes: tuple[str, ...]  # a plain sentence about each of them
     best: Callable[[], Sequence[str]] = field(repr=False)  # the first k by relevance of all that may be shown
     explain: Callable[[], tuple[str, ...]] = field(repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled and copied: what the answer says, and nothing of the ranker that gave it."""
+        said = {"best": Constant(tuple(self.best())), "explain": Constant(tuple(self.explain()))}
+        return {**vars(self), **said}
 
     @property
     def scores(self) -> Floats:

@@ -1,7 +1,7 @@
 """The ranker: what production imports."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from recsys.rankers.batches import guards_of_each, who_asks
 from recsys.rankers.explanations import sentences
 from recsys.rankers.express import Express, express
 from recsys.rankers.indexes import Index, index_for, retrieve_by
-from recsys.rankers.limits import Limits, allowed, distances, limit, notes, padded, pinned, ready, told, unmet
+from recsys.rankers.limits import Limits, allowed, distances, limit, notes, padded, pinned, read, ready, told, unmet
 from recsys.rankers.picks import pick
 from recsys.rankers.policies import Policy
 from recsys.rankers.records import Parts, check_parts, name_policy, parts_of, stored_tables
@@ -46,6 +46,7 @@ class Ranker:
     name: str = ""  # of the policy: sixteen characters; made of all that decides where it is not given
     guards: tuple[Guard, ...] = ()  # of every request
     index: Index | None = None  # None: retrieval is exact
+    about: Mapping[str, Any] = field(default_factory=dict, repr=False)  # where it comes from: no part of the policy
     _limits: Limits = field(init=False, repr=False)
     _open: Bools = field(init=False, repr=False)  # (I,) what is available and not excluded by the guards
     _needed: tuple[tuple[Ints, int], ...] = field(init=False, repr=False)  # groups, and how many of each they ask for
@@ -58,6 +59,7 @@ class Ranker:
         """Make what every request needs, so that none of them waits for it."""
         object.__setattr__(self, "blend", MappingProxyType(dict(self.blend)))
         object.__setattr__(self, "scales", MappingProxyType(dict(self.scales)))
+        object.__setattr__(self, "about", MappingProxyType(dict(self.about)))
         ids = self.context.item_ids
         by_number = self.context.tables.get("codes by number", lambda: codes_by_number(ids))
         object.__setattr__(self, "_items", Ids(ids, by_number))
@@ -121,38 +123,51 @@ class Ranker:
         index = index_for(model, around, limit(guards, around, k).opened(split.available), policy, recall)
         scales = fits.scales_of(around, split, model, pool, plain, scale, policy)
         fits.prime(around, model)
-        return cls(model, around, plain, scales, policy, split.available, "", tuple(guards), index)
+        about = {"split_fingerprint": split.fingerprint}
+        return cls(model, around, plain, scales, policy, split.available, "", tuple(guards), index, about)
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, *, about: Mapping[str, Any] | None = None) -> Path:
         """Write the ranker to `folder`, whole or not at all; one that is there already is replaced. No pickles.
+
+        The manifest says when it was saved, with which versions and commit, and the fingerprint of its split; `about`
+        adds to that what JSON can say. None of it is part of the policy's name.
 
         Raises:
             RecsysError: if the model is of no class of this library, or `folder` is something else than a saved ranker.
         """
-        return stores.save(self._parts(), self._settings(), self.name, Path(folder))
+        return stores.save(self._parts(), self._settings(), self.name, Path(folder), {**self.about, **(about or {})})
 
     @classmethod
     def load(cls, folder: str | Path, *, verify: bool = False, own: Collection[str] = ()) -> "Ranker":
         """Return the ranker that `save` wrote to `folder`, ready for requests: what it compiles is compiled.
 
         Its arrays are mapped from the files, so that processes share them, and looked through once: their shapes and
-        types, whether numbers are finite, and whether codes are those of users, items and regions that there are. With
-        `verify` every file is held against its checksum too (`recsys warmup` does so). Objectives and
-        guards of somebody's own ("package.module:function") are imported only if `own` names them: a folder cannot
-        run code.
+        types, whether numbers are finite, and whether codes are those of users, items and regions that there are.
+        Settings and the header and size of every file are always held against the manifest's digest, and so is the
+        content of every file but floating-point arrays above 1 MiB; with `verify` (`recsys warmup`) that of those too.
+        A folder of a newer `recsys` is refused; a warning of one line says where it was saved with other releases of
+        what computes. Objectives and guards of somebody's own ("package.module:function") are imported only if `own`
+        names them: a folder cannot run code.
 
         Raises:
-            RecsysError: if the folder is damaged, of a newer format, no saved ranker, or names others of these.
+            RecsysError: if the folder is damaged, of another format, of a newer `recsys`, no saved ranker, or names
+                others of these.
         """
-        parts, context, settings, name = stores.load(Path(folder), verify, own)
+        parts, context, settings, name, about = stores.load(Path(folder), verify, own)
         model, index = (one[0] if one else None for one in (parts.models, parts.indexes))
         decided = (settings["blend"], settings["scales"], settings["policy"])
         try:
             check_parts(parts, context)
             fits.prime(context, model)
-            return cls(model, context, *decided, parts.available, name, settings["guards"], index)
+            return cls(model, context, *decided, parts.available, name, settings["guards"], index, about)
         except RecsysError as error:
             raise RecsysError(f"{folder}: is damaged: {error}") from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy a ranker as what it is made of: what requests need is made anew. Its arrays are copied."""
+        parts = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
+        plain = {name: dict(parts[name]) for name in ("blend", "scales", "about")}
+        return _remade, ({**parts, **plain, "guards": told(self.guards)},)
 
     def rerank(
         self,
@@ -342,6 +357,11 @@ class Ranker:
         for who in ({}, {"history": names[:1]}, *([{"user": self._users.names[0]}] if self._users.names else [])):
             self.rerank(items, worth, **who).sentences()  # type: ignore[arg-type]
         self._items.look_up(np.arange(1))
+
+
+def _remade(parts: Mapping[str, Any]) -> Ranker:
+    """Return the ranker that was pickled: guards are those that a config says."""
+    return Ranker(**{**parts, "guards": read(parts["guards"])})
 
 
 def _told(guards: Sequence[Guard]) -> dict[str, Any]:

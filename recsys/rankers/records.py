@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from recsys.records import flatten
 from recsys.types import Context, Items, RecsysError, Scorer, Tables, TasteMap
 from recsys.types.arrays import Bools, Csr, Ints, Strings, empty
 from recsys.types.checks import check_array, check_finite, check_matrix
+from recsys.types.pools import Constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ def context_of(parts: Parts) -> Context:
     tables = Tables()
     for table in parts.tables:
         values = [part.values for part in table.parts]
-        tables.get(table.name, _given(tuple(values) if table.several else values[0]))
+        tables.get(table.name, Constant(tuple(values) if table.several else values[0]))
     model = parts.models[0] if parts.models else None
     return Context(
         user_ids=parts.user_ids,
@@ -116,7 +117,7 @@ def context_of(parts: Parts) -> Context:
         times=parts.times,
         items=Items(parts.item_ids, parts.titles, parts.features, names, parts.years),
         factors=None if model is None else model.factors,
-        make_maps=_given(parts.maps),
+        make_maps=Constant(parts.maps),
         seed=parts.seed,
         tables=tables,
     )
@@ -184,10 +185,6 @@ def _check_model(model: Any, users: int, items: int) -> None:
         if scores.shape != (rows, items):
             raise RecsysError(f"model: found scores of shape {scores.shape}, {expected}")
         check_finite("model: scores", scores)
-
-
-def _given(value: Any) -> Callable[[], Any]:
-    return lambda: value
 
 
 def _table(name: str, value: Any) -> Table:

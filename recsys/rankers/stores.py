@@ -1,11 +1,12 @@
 """Rankers on disk: folders of memory-mapped arrays, as fitted models are."""
 
-from collections.abc import Collection, Mapping
+import warnings
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from recsys import blends
+from recsys import blends, provenance
 from recsys.models import fitted_kinds, stores
 from recsys.rankers.limits import read
 from recsys.rankers.policies import Policy
@@ -16,8 +17,18 @@ from recsys.types import Context, RecsysError, unknown
 KIND = "Ranker"
 
 
-def save(parts: Parts, settings: Mapping[str, Any], name: str, folder: Path) -> Path:
-    """Write a ranker to `folder`, whole or not at all.
+class Loaded(NamedTuple):
+    """What a folder holds."""
+
+    parts: Parts
+    context: Context  # of requests
+    settings: dict[str, Any]
+    name: str  # of the policy
+    about: Mapping[str, Any]  # where it comes from
+
+
+def save(parts: Parts, settings: Mapping[str, Any], name: str, folder: Path, about: Mapping[str, Any]) -> Path:
+    """Write a ranker to `folder`, whole or not at all; `about` says where it comes from.
 
     Raises:
         RecsysError: if its model is of no class of this library, or the folder is something else.
@@ -27,25 +38,23 @@ def save(parts: Parts, settings: Mapping[str, Any], name: str, folder: Path) -> 
         for part in [model, *getattr(model, "parts", ())]:
             if type(part).__name__ not in known:
                 raise unknown("fitted model", type(part).__name__, known, where=f"cannot save to {folder}")
-    return stores.write(folder, KIND, {**settings, "name": name}, flatten(parts), "ranker")
+    own = provenance.own_modules(_names(settings))
+    told = {**about, "own_modules": own} if own else about
+    return stores.write(folder, KIND, {**settings, "name": name}, flatten(parts), "ranker", told)
 
 
-def load(folder: Path, verify: bool, own: Collection[str]) -> tuple[Parts, Context, dict[str, Any], str]:
-    """Return what it is made of, the context of requests, settings and the name of the policy.
+def load(folder: Path, verify: bool, own: Collection[str]) -> Loaded:
+    """Return what it is made of, the context of requests, settings, the name of the policy, and where it comes from.
 
     Raises:
         RecsysError: if the folder is damaged, no saved ranker, or names objectives or guards that `own` does not.
     """
     stored = stores.read(folder, [KIND], "ranker", verify, mode="c")
     settings, name = _settings(stored.settings, folder)
-    guards = [names for guard in settings.get("guards", ()) for names in guard]
-    named = {"blend": settings["blend"], "list of guards": guards}
-    for where, names in named.items():
-        for theirs in names:
-            if ":" in theirs and theirs not in own:
-                raise RecsysError(
-                    f"{folder}: its {where} names '{theirs}', expected it among own=: a folder runs no code"
-                )
+    for theirs in _names(settings):
+        if ":" in theirs and theirs not in own:
+            where = "blend" if theirs in settings["blend"] else "list of guards"
+            raise RecsysError(f"{folder}: its {where} names '{theirs}', expected it among own=: a folder runs no code")
     told = dict(settings)
     try:
         blends.read(settings["blend"])
@@ -58,7 +67,23 @@ def load(folder: Path, verify: bool, own: Collection[str]) -> tuple[Parts, Conte
     parts = stores.restored(stored, Parts, kinds())
     if verify and name_policy(parts, {**told, "policy": asdict(settings["policy"])}) != name:
         raise RecsysError(f"{folder}: is damaged: it is not the policy {name} that manifest.json says")
-    return parts, context_of(parts), settings, name
+    _compare_own(folder, told, stored.about)
+    return Loaded(parts, context_of(parts), settings, name, stored.about)
+
+
+def _names(settings: Mapping[str, Any]) -> Iterable[str]:
+    """Return the names of the objectives and guards of a ranker."""
+    return [*settings["blend"], *(name for guard in settings.get("guards", ()) for name in guard)]
+
+
+def _compare_own(folder: Path, settings: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """Warn in one line where code of one's own is no longer that with which the ranker was saved."""
+    saved = about.get("own_modules")
+    now = provenance.own_modules(_names(settings))
+    changed = [name for name, found in now.items() if isinstance(saved, dict) and saved.get(name) != found]
+    if changed:
+        said = f"{folder}: the source of {', '.join(changed)} is not that with which it was saved"
+        warnings.warn(f"{said}: slates may differ under the same policy name", stacklevel=3)
 
 
 def _settings(found: Any, folder: Path) -> tuple[dict[str, Any], str]:

@@ -5,10 +5,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy import sparse
 
 from recsys.types.arrays import Anys, Csr, Floats, Ints, Longs, Strings, either
 from recsys.types.checks import as_codes, check_array, check_codes, check_matrix
@@ -34,6 +35,15 @@ class Tables:
         """How many are kept."""
         return len(self._made)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled and copied: tables of plain values. Others are made anew when they are asked for."""
+        return {"made": [pair for pair in self.items() if _plain(pair[1])], "most": self._most}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Start with these tables, and a lock of this process."""
+        self.__init__(state["most"])  # type: ignore[misc]
+        self._made.update(state["made"])
+
     def items(self) -> tuple[tuple[str, Any], ...]:
         """Return the tables that are there, by name."""
         return tuple(self._made.items())
@@ -56,6 +66,26 @@ class Tables:
             while self._most is not None and len(self._made) > self._most:
                 self._made.popitem(last=False)
             return made
+
+
+def _plain(value: Any) -> bool:
+    """Whether a table is an array, a matrix, a number or text, or a tuple or record of such."""
+    if isinstance(value, tuple):
+        return all(map(_plain, value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return all(_plain(getattr(value, field.name)) for field in fields(value))
+    return value is None or sparse.issparse(value) or isinstance(value, np.ndarray | np.generic | int | float | str)
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A function without arguments that returns one value: unlike a lambda, it can be pickled."""
+
+    value: Any
+
+    def __call__(self) -> Any:
+        """Return the value."""
+        return self.value
 
 
 @dataclass(frozen=True, eq=False)

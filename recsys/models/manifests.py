@@ -1,0 +1,100 @@
+"""What manifest.json says of a saved folder: which arrays it has, what they mean, and what they were made with."""
+
+import hashlib
+import json
+import platform
+import re
+import time
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, cast
+
+from recsys.provenance import git
+from recsys.stored_arrays import StoredFolder, StoreError
+from recsys.types.errors import RecsysError
+
+FORMAT = 2  # raise it when folders of this version and of an older one cannot read each other
+MANIFEST = "manifest.json"
+PACKAGES = {
+    "recsys": "recsys-negspace", "numpy": "numpy", "scipy": "scipy", "numba": "numba", "implicit": "implicit",
+}  # fmt: skip
+COMPARED = ("python", "numpy", "scipy", "numba")  # other releases of these may change the last bits of scores
+_RELEASE = re.compile(r"(\d{1,9})\.(\d{1,9})(?!\d)")
+
+
+def describe(content: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+    """Return the manifest of `content` (format, kind, settings, arrays) as JSON.
+
+    Its digest covers the content. Versions, time, commit and `about` are beside it: equal content has one digest.
+    """
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    plain = json.loads(json.dumps(content))
+    manifest = {**plain, "digest": digest(plain), "versions": versions(), "created": created, **git(), "about": about}
+    return json.dumps(manifest, indent=2) + "\n"
+
+
+def digest(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the parts of a manifest that say what its arrays are, and what they mean."""
+    told = {name: manifest.get(name) for name in ("format", "kind", "settings", "arrays")}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def read_manifest(opened: StoredFolder, noun: str) -> dict[str, Any]:
+    """Return the manifest of a saved `noun`.
+
+    Raises:
+        RecsysError: if there is none that can be read, or one of another format.
+    """
+    try:
+        manifest = opened.read_json(MANIFEST)
+    except StoreError as error:
+        if isinstance(error.__cause__, OSError):
+            said = error.__cause__.strerror or error.__cause__
+            raise RecsysError(f"{opened.path} is no saved {noun}: {MANIFEST}: {said}") from None
+        raise
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise RecsysError(f"{opened.path}: {MANIFEST} is not one of a saved {noun}")
+    if found > FORMAT:
+        raise RecsysError(f"{opened.path}: format {found}, expected {FORMAT}: it was saved by a newer version")
+    if found < FORMAT:
+        raise RecsysError(f"{opened.path}: format {found}, expected {FORMAT}: an older version saved it, save it anew")
+    return cast(dict[str, Any], manifest)
+
+
+def compare_versions(folder: Path, saved: Any) -> None:
+    """Refuse a folder of a newer recsys; warn in one line of an older one, and of other releases of what computes.
+
+    A release is the first two numbers of a version.
+
+    Raises:
+        RecsysError: if a newer recsys saved it, or no version of it is told.
+    """
+    here, saved = versions(), saved if isinstance(saved, dict) else {}
+    ours, theirs = _release(here.get("recsys")), _release(saved.get("recsys"))
+    if ours is not None and theirs is None:
+        raise RecsysError(f"{folder}: {MANIFEST} names no version of recsys, expected the one that saved it")
+    if ours is not None and theirs is not None and theirs > ours:
+        raise RecsysError(f"{folder}: recsys {saved['recsys']} saved it, expected at most {here['recsys']}")
+    other = [name for name in ("recsys", *COMPARED) if _release(saved.get(name)) != _release(here.get(name))]
+    if other:
+        told = ", ".join(f"{name} {saved.get(name)} (here {here.get(name)})" for name in other)
+        warnings.warn(f"{folder}: saved with {told}: the last bits of scores may differ", stacklevel=3)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that fitted models depend on."""
+    found = {"python": platform.python_version()}
+    for name, distribution in PACKAGES.items():
+        try:
+            found[name] = version(distribution)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _release(told: Any) -> tuple[int, int] | None:
+    found = _RELEASE.match(told) if isinstance(told, str) else None
+    return None if found is None else (int(found[1]), int(found[2]))
