@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from recsys import blends, guards, metrics, models
+from recsys.provenance import own_modules
 from recsys.scores.names import wanted
 from recsys.shipped import folder
 from recsys.types import Guard, Model, RecsysError, unknown
@@ -219,9 +220,17 @@ class Config(Section):
         return 10 if 10 in self.slate.k else self.slate.k[0]
 
     def digest(self) -> str:
-        """Return ten characters that name the resolved settings, whatever the config is called."""
-        text = json.dumps(self.model_dump(exclude={"name"}), sort_keys=True)
+        """Return ten characters that name the resolved settings, whatever the config is called, and the source of code
+        of one's own that they name.
+        """
+        own = own_modules(self.own())
+        text = json.dumps({**self.model_dump(exclude={"name"}), **({"own": own} if own else {})}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    def own(self) -> list[str]:
+        """Return the objectives, guards and metrics that are code of one's own: "package.module:function"."""
+        named = [*(name for blend in self.blends.values() for name in blend), *self.guards, *self.judge.metrics]
+        return [name for name in named if ":" in name]
 
     def resolved(self) -> dict[str, Any]:
         """Return every setting, defaults filled in, ready to be written as TOML."""

@@ -6,18 +6,18 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from recsys.files import replacing
+from recsys import provenance
+from recsys.files import remove_leftovers, replacing
+from recsys.stored_arrays import StoreError, read_npz
 from recsys.types import RecsysError
 from recsys.types.arrays import Anys
 
@@ -46,6 +46,10 @@ class Cache:
     folder: Path
     unkept: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Remove what killed runs left of a cell."""
+        remove_leftovers(self.folder)
+
     def cell(self, kind: str, key: Any, make: Callable[[], Cell]) -> Cell:
         """Return the cell of `key` (anything JSON can say), made by `make` where it is not there yet."""
         text = json.dumps([source_hash(), versions(), kind, key], sort_keys=True, default=str)
@@ -66,10 +70,11 @@ class Cache:
         return (path for path in sorted(self.folder.glob("*.npz")) if CELL.fullmatch(path.name))
 
     def clear(self) -> int:
-        """Remove every cell, and what a killed run left of one; return how many cells there were."""
+        """Remove every cell, and what killed runs left of one; return how many cells there were."""
+        remove_leftovers(self.folder)
         paths = list(self.entries())
         try:
-            for path in [*paths, *self.folder.glob(".part-*.npz")]:
+            for path in paths:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise RecsysError(f"cannot clear {self.folder}: {error.strerror}") from None
@@ -100,13 +105,19 @@ def versions() -> dict[str, str]:
 
 
 def environment(seed: int, fingerprint: str) -> dict[str, Any]:
-    """Return versions, seed, git commit, data fingerprint and machine, as `environment.json` keeps them."""
+    """Return what `environment.json` keeps: versions of all packages, BLAS, threads, seed, commit, data, command line.
+
+    The names of user and machine, the home folder and passwords are masked.
+    """
     return {
         "python": platform.python_version(),
-        "packages": versions(),
+        "packages": provenance.packages(),
+        "blas": provenance.blas(),
+        "threads": provenance.threads(),
         "seed": seed,
-        "git_commit": _commit(),
+        **provenance.git(),
         "data_fingerprint": fingerprint,
+        "command_line": provenance.command_line(),
         "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
     }
 
@@ -127,10 +138,9 @@ def require_room(path: Path, size: int) -> None:
 
 def _load(path: Path) -> Cell | None:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = read_npz(path)
         return Cell(arrays, float(arrays.pop("_seconds")))
-    except (OSError, ValueError, KeyError, BadZipFile, EOFError):
+    except (StoreError, KeyError, ValueError, TypeError):
         return None
 
 
@@ -139,15 +149,3 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _commit() -> str | None:
-    """Return the commit of the checkout that the package runs from, None for an installed one."""
-    home = Path(__file__).parents[1]
-    if not (home / ".git").exists():
-        return None
-    try:
-        run = subprocess.run(["git", "rev-parse", "HEAD"], cwd=home, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return run.stdout.strip()

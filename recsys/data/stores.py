@@ -1,7 +1,6 @@
 """Validated datasets on disk, so that files are parsed once. Nothing in them is pickled."""
 
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 
 from recsys.data.identifiers import strings
 from recsys.files import replacing
+from recsys.stored_arrays import read_npz
 from recsys.types import Dataset, Interactions, Items
 from recsys.types.arrays import Anys, Csr
 
@@ -47,13 +47,30 @@ def save(dataset: Dataset, path: Path) -> None:
 
 
 def restore(path: Path, card: Mapping[str, Any]) -> Dataset | None:
-    """Return the dataset that `save` wrote, None if the file is not there or not whole."""
+    """Return the dataset that `save` wrote, None if the file is not there, not whole, or holds something else."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            arrays: dict[str, Anys] = dict(kept)
-        return _dataset(arrays, json.loads(arrays["texts"].tobytes()), card)
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
+        arrays = read_npz(path)
+        made = _dataset(arrays, json.loads(arrays["texts"].tobytes()), card)
+        _check(made)
+    except Exception:  # it cannot be read, or holds something else than `save` writes: whatever NumPy raises of that
         return None
+    return made
+
+
+def _check(made: Dataset) -> None:
+    """Refuse columns of unequal length, and codes of users and items that there are not."""
+    log, items = made.interactions, made.items
+    for codes, ids in ((log.user, log.user_ids), (log.item, log.item_ids)):
+        if (
+            codes.ndim != 1
+            or codes.dtype != np.int32
+            or (len(codes) and not 0 <= codes.min() <= codes.max() < len(ids))
+        ):
+            raise ValueError("codes without an id")
+    columns = (log.user, log.item, log.weight, log.datetime, log.source, log.consent)
+    sizes = {len(column) for column in columns if column is not None}
+    if len(sizes) > 1 or {len(items.titles), len(items.years)} != {len(log.item_ids)}:
+        raise ValueError("columns of unequal length")
 
 
 def _dataset(arrays: Mapping[str, Anys], texts: Mapping[str, Any], card: Mapping[str, Any]) -> Dataset:

@@ -67,13 +67,13 @@ def bench(
     """
     settings = read_config(config)
     folder = Folder(Path(out))
-    start = time.perf_counter()
+    start, digest = time.perf_counter(), settings.digest()  # of code of one's own as it is now, when it is imported
     home = None if data_dir is None else Path(data_dir)
     with one_blas_thread():
         preparation = prepare(settings, data_dir=home, quiet=quiet, say=folder.say)
         specs = tuple(settings.runs())
         slates, seconds = run_slates(preparation, specs, quiet, folder.say)
-    path = Path(out) / f"{settings.name}-{name_of(settings.digest(), preparation.dataset.fingerprint)}"
+    path = Path(out) / f"{settings.name}-{name_of(digest, preparation.dataset.fingerprint)}"
     done = judge(preparation, specs, slates, seconds, path, quiet)
     folder.write(done, time.perf_counter() - start)
     return done

@@ -1,20 +1,20 @@
 """Runs of several folders side by side: what `recsys.compare` does, from files instead of slates."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from recsys.configs import Config, read
+from recsys.files import recover
 from recsys.scores import Scores
 from recsys.scores.comparisons import Comparison, compare_scores
 from recsys.scores.records import Score
 from recsys.scores.replicates import pool_replicates
 from recsys.scores.stores import pack, unpack
+from recsys.stored_arrays import read_json, read_npz
 from recsys.types import RecsysError, unknown
 
 SCORES = "scores.npz"
@@ -84,6 +84,7 @@ def read_folder(name: str) -> Judged:
         RecsysError: if it is no run folder, or a file in it cannot be read.
     """
     folder = Path(name)
+    recover(folder)
     if not folder.is_dir():
         raise RecsysError(f"{name}: no such run folder, expected one that `recsys bench` or `recsys evaluate` wrote")
     for file in ("config.toml", "environment.json", SCORES):
@@ -94,11 +95,10 @@ def read_folder(name: str) -> Judged:
             )
     config = read(folder / "config.toml")
     try:
-        fingerprint = str(json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"])
-        with np.load(folder / SCORES, allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in stored.files}
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
-        raise RecsysError(f"{name}: cannot be read: {error}") from None
+        fingerprint = str(read_json(folder / "environment.json")["data_fingerprint"])
+    except (KeyError, TypeError, IndexError):
+        raise RecsysError(f"{name}: environment.json names no data_fingerprint") from None
+    arrays = read_npz(folder / SCORES)
     try:
         return Judged(name, config, fingerprint, unpack(arrays))
     except RecsysError as error:

@@ -10,6 +10,7 @@ from recsys.configs import Config, RunSpec
 from recsys.experiments.benches import read_config
 from recsys.experiments.preparations import load, one_blas_thread
 from recsys.progress import progress
+from recsys.provenance import mask
 from recsys.rankers import Index, Ranker
 from recsys.types import RecsysError, unknown
 
@@ -65,7 +66,7 @@ def export(
             **wanted.model_dump(),
             **settings.policy(spec),
         )
-    folder = ranker.save(out)
+    folder = ranker.save(out, about={"data_fingerprint": dataset.fingerprint, "config": mask(settings.resolved())})
     return Exported(folder, spec.name, ranker.name, *data.shape, ranker.index)
 
 

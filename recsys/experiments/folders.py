@@ -13,7 +13,7 @@ from recsys import reports
 from recsys.escaping import csv_frame, visible
 from recsys.experiments.comparisons import write_scores
 from recsys.files import replacing_folder, write_text
-from recsys.runs import environment, require_room
+from recsys.runs import environment, require_room, versions
 from recsys.scores import per_user
 from recsys.types import Slates
 
@@ -132,5 +132,5 @@ def _facts(bench: "Bench", around: dict[str, Any], seconds: float) -> dict[str, 
             "content": [m.name for m in preparation.content],
         },
         "run": {"seed": config.seed, "bootstrap draws": config.judge.draws, "seconds": round(seconds, 1)},
-        "environment": around,
+        "environment": {**around, "packages": versions()},
     }

@@ -56,8 +56,8 @@ def unpack(arrays: Mapping[str, Anys]) -> Scores:
             dict(zip(runs, arrays["seconds"].tolist(), strict=True)),
             {name.removeprefix("segment."): codes for name, codes in arrays.items() if name.startswith("segment.")},
         )
-    except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise RecsysError(f"not the scores of a run: {error}") from None
+    except Exception as error:  # other arrays than `pack` makes: whatever NumPy raises of them
+        raise RecsysError(f"not the scores of a run: {' '.join(str(error).split())[:200]}") from None
 
 
 def _rows(rows: list[Doubles], scores: Scores) -> Doubles:

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from recsys import configs
 from recsys.configs import Config, Section
+from recsys.provenance import own_modules
 from recsys.scores.names import wanted
 from recsys.shipped import folder
 from recsys.sweeps.goals import Bound, Goal, bound, goal
@@ -91,10 +92,12 @@ class Plan:
         return tuple(one for one in self.goals if one.metric != self.accuracy.metric)
 
     def digest(self) -> str:
-        """Return ten characters that name the search itself, however many trials it is to have."""
+        """Return ten characters that name the search and its code of one's own, however many trials it is to have."""
         kept = self.settings.model_dump(exclude={"trials", "max_failures", "storage", "spend", "front"})
         made = [kept, [(one.name, one.tables) for one in self.methods]]
-        return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:10]
+        objectives = [name for one in self.methods for blend in one.tables.get("blends", {}).values() for name in blend]
+        own = own_modules([*objectives, *self.base_tables.get("guards", {}), *self.metrics])
+        return hashlib.sha256(json.dumps([*made, own] if own else made, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def read(path: str | Path, **changes: Any) -> Plan:
