@@ -1,6 +1,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from scipy import sparse
 from worlds import reseal
 
-from recsys.models import ALS, EASE, ItemKNN, Mean, MostPopular
+from recsys.models import ALS, EASE, ItemKNN, Mean, MostPopular, stores
 from recsys.models.stores import FORMAT, load, save
 from recsys.types import RecsysError
 
@@ -247,3 +249,40 @@ def test_a_model_of_ones_own_is_not_saved(tmp_path):
     with pytest.raises(RecsysError, match="unknown fitted model 'Mine'"):
         save(Mine(), tmp_path / "mine")
     assert not list(tmp_path.iterdir())
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from recsys import files
+from recsys.models import stores
+if sys.argv[2] == "renamed twice":
+    files._exchanger = lambda: (None, 0)
+for number in range(10**9):
+    arrays = {f"a{i}": np.full(8, number, np.float32) for i in range(8)}
+    stores.write(Path(sys.argv[1]), "Thing", {"number": number}, arrays, "thing")
+"""
+
+
+@pytest.mark.parametrize("loads", [300, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("way", ["exchanged", "renamed twice"])
+def test_a_folder_that_is_replaced_while_it_is_read_is_one_of_both(tmp_path, monkeypatch, way, loads):
+    monkeypatch.setattr(stores, "ALWAYS", 0)  # checksums would tell a mix, too
+    target, seen = tmp_path / "t", set()
+    stores.write(target, "Thing", {"number": 0}, {f"a{i}": np.zeros(8, np.float32) for i in range(8)}, "thing")
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(target), way]) as writer:
+        try:
+            while len(seen) < 2:  # it has begun
+                seen.add(stores.read(target, ["Thing"], "thing", False).settings["number"])
+            for _ in range(loads):
+                back = stores.read(target, ["Thing"], "thing", False)
+                assert {float(value) for array in back.arrays.values() for value in array} == {
+                    float(back.settings["number"])
+                }
+                seen.add(back.settings["number"])
+        finally:
+            writer.kill()
+    assert len(seen) > 10
+    stores.write(target, "Thing", {}, {}, "thing")
+    assert [path.name for path in tmp_path.iterdir()] == ["t"]

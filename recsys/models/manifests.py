@@ -7,8 +7,10 @@ import re
 import time
 import warnings
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 from recsys.provenance import git
@@ -31,8 +33,8 @@ def describe(content: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     """
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     plain = json.loads(json.dumps(content))
-    manifest = {**plain, "digest": digest(plain), "versions": versions(), "created": created, **git(), "about": about}
-    return json.dumps(manifest, indent=2) + "\n"
+    made_with = {"versions": dict(versions()), "created": created, **git(), "about": about}
+    return json.dumps({**plain, "digest": digest(plain), **made_with}, indent=2) + "\n"
 
 
 def digest(manifest: Mapping[str, Any]) -> str:
@@ -84,7 +86,8 @@ def compare_versions(folder: Path, saved: Any) -> None:
         warnings.warn(f"{folder}: saved with {told}: the last bits of scores may differ", stacklevel=3)
 
 
-def versions() -> dict[str, str]:
+@cache
+def versions() -> Mapping[str, str]:
     """Return the versions of Python and of the packages that fitted models depend on."""
     found = {"python": platform.python_version()}
     for name, distribution in PACKAGES.items():
@@ -92,7 +95,7 @@ def versions() -> dict[str, str]:
             found[name] = version(distribution)
         except PackageNotFoundError:
             continue
-    return found
+    return MappingProxyType(found)
 
 
 def _release(told: Any) -> tuple[int, int] | None:
