@@ -1,7 +1,7 @@
 """Files and folders that are there whole or not at all, even if a run is killed.
 
-A file or folder is written under a temporary name beside its target, and the writing process holds a lock on it. The
-lock ends with the process: whoever writes to the same place next removes temporary files that nobody has locked.
+A file or folder is written in a temporary folder beside its target, and the writing process holds a lock on that. The
+lock ends with the process: whoever writes to the same place next removes temporary folders that nobody has locked.
 Those of other machines, and on file systems without locks, are removed after a day.
 """
 
@@ -25,7 +25,7 @@ from recsys.types.errors import RecsysError
 if sys.platform != "win32":
     import fcntl
 
-PART = ".part-"  # of temporary names
+PART = ".part-"  # of temporary folders; earlier versions had files too
 REPLACED = ".replaced-"  # of a folder that is being replaced, where the system cannot exchange two folders at once
 _LOCK = "lock"
 _DAY = 86_400.0
@@ -43,8 +43,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(path.parent)
-        with _temporary_file(path.parent, path.suffix) as temporary:
+        with temporary_folder(path.parent) as folder:
+            temporary = folder / f"new{path.suffix}"
+            temporary.touch()
             yield temporary
             temporary.chmod(0o644)
             temporary.replace(path)
@@ -168,27 +169,6 @@ def _exchanger() -> tuple[Any, int]:
     return None, 0
 
 
-@contextmanager
-def _temporary_file(parent: Path, suffix: str) -> Iterator[Path]:
-    while True:
-        path = parent / f"{_prefix()}{secrets.token_hex(6)}{suffix}"
-        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
-        held = _lock(number)
-        if not held:
-            os.close(number)  # Windows lets nobody rename what is open
-        if path.exists():
-            break
-        if held:
-            os.close(number)
-    try:
-        yield path
-    finally:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        if held:
-            os.close(number)
-
-
 def _locked_folder(parent: Path) -> tuple[Path, int | None]:
     """Return a new folder and the handle of the file in it that is locked, None where there are no locks."""
     while True:
@@ -207,19 +187,19 @@ def _locked_folder(parent: Path) -> tuple[Path, int | None]:
 
 
 def _remove_if_left(path: Path) -> None:
-    """Remove a file or folder of this module if the process that wrote it is gone."""
+    """Remove a temporary folder if the process that wrote it is gone."""
     there = path.lstat()
     folder = stat.S_ISDIR(there.st_mode)
-    if sys.platform != "win32" and path.name.startswith(_prefix()):
+    if folder and sys.platform != "win32" and path.name.startswith(_prefix()):
         try:
-            number = os.open(path / _LOCK if folder else path, os.O_RDWR)
+            number = os.open(path / _LOCK, os.O_RDWR)
         except FileNotFoundError:
             with suppress(OSError):
                 path.rmdir()  # it has no lock yet, or no longer: then it is empty
         else:
             try:
                 fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove(path, folder)
+                _remove(path)
                 return
             except BlockingIOError:
                 return  # it is being written
@@ -258,7 +238,7 @@ def _lock(number: int) -> bool:
 
 @cache
 def _prefix() -> str:
-    """Return how names of temporary files begin on this machine, until it is started anew: its locks are seen here."""
+    """Return how names of temporary folders begin on this machine, until it starts anew: their locks are seen here."""
     try:
         told = Path("/proc/sys/kernel/random/boot_id").read_bytes()
     except OSError:

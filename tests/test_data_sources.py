@@ -455,7 +455,7 @@ def test_a_folder_that_cannot_be_written(world: World, monkeypatch: pytest.Monke
     def refuse(*arguments: Any, **more: Any) -> None:
         raise OSError(number, "Read-only file system")
 
-    monkeypatch.setattr(sources.tempfile, "TemporaryDirectory", refuse)
+    monkeypatch.setattr(sources, "temporary_folder", refuse)
     with pytest.raises(RecsysError, match=f"^cannot write in {world.data}: Read-only file system$"):
         world.fetch()
 

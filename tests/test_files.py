@@ -159,7 +159,7 @@ def test_what_a_living_process_writes_stays_and_what_a_killed_one_wrote_goes(tmp
 
 def test_leftovers_of_other_machines_go_after_a_day(tmp_path):
     here = files._prefix()
-    for name, age in [(".part-0000aaaa-1.npz", 0), (".part-0000aaaa-2.npz", 2), (".part-old", 2), (f"{here}x.csv", 0)]:
+    for name, age in [(".part-0000aaaa-1.npz", 0), (".part-0000aaaa-2.npz", 2), (".part-old", 2), (f"{here}x.csv", 2)]:
         (tmp_path / name).write_text("half")
         os.utime(tmp_path / name, (time.time() - age * 86_400,) * 2)
     for name, age in [(".part-0000aaaa-3", 0), (".part-0000aaaa-4", 2), (f"{here}y", 0), (f"{here}z", 2)]:
@@ -190,7 +190,8 @@ def test_without_locks_leftovers_go_after_a_day(tmp_path, monkeypatch):
     assert not hidden(tmp_path)
     for name, age in (("new", 0), ("old", 2)):
         path = tmp_path / f"{files._prefix()}{name}"
-        path.write_text("half")
+        path.mkdir()
+        (path / "lock").write_text("")
         os.utime(path, (time.time() - age * 86_400,) * 2)
     write_text(tmp_path / "x", "2")
     assert hidden(tmp_path) == [f"{files._prefix()}new"]
@@ -213,6 +214,14 @@ def test_a_file_that_is_removed_before_it_is_locked_is_made_again(tmp_path, monk
     with temporary_folder(tmp_path) as folder:
         assert (folder / "lock").exists()
     assert not hidden(tmp_path)
+
+
+def test_what_a_block_puts_in_the_place_of_its_file_stays(tmp_path):
+    with replacing(tmp_path / "x.csv") as temporary:
+        (tmp_path / "other").write_text("1")
+        (tmp_path / "other").replace(temporary)
+        write_text(tmp_path / "y", "2")  # removes leftovers
+    assert (tmp_path / "x.csv").read_text() == "1" and not hidden(tmp_path)
 
 
 def test_two_processes_that_replace_one_folder_leave_it_whole(tmp_path):
