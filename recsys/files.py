@@ -99,7 +99,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 def recover(path: Path) -> None:
     """Bring back the folder `path` if a process was killed while it replaced it."""
     aside = _aside(path)
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # ValueError: no path has a NUL in it
         there = aside.lstat()
         if os.path.lexists(path):
             _remove(aside, stat.S_ISDIR(there.st_mode))

@@ -26,7 +26,8 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA
 
 def packages() -> dict[str, str]:
     """Return the version of every installed package, by name."""
-    found = {str(one.metadata["Name"]): one.version for one in distributions() if one.metadata["Name"]}
+    told: list[Any] = [one.metadata for one in distributions()]  # None where a file is lacking
+    found = {str(one.get("Name")): str(one.get("Version")) for one in told if one is not None and one.get("Name")}
     return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
 
 
@@ -51,7 +52,7 @@ def git() -> dict[str, Any]:
     where it was installed.
     """
     commit = _git("rev-parse", "HEAD") if (_HOME.parent / ".git").exists() else None
-    changed = None if commit is None else _git("status", "--porcelain", "--untracked-files=no")
+    changed = None if commit is None else _git("--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
     return {"git_commit": commit, "git_dirty": None if changed is None else bool(changed)}
 
 
@@ -80,7 +81,7 @@ def mask(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = _URL.sub("***@", value)
-    home = str(Path.home())
+    home = os.path.expanduser("~")  # noqa: PTH111  where there is none, Path.home() fails
     if len(home) > 1:
         text = re.sub(rf"{re.escape(home)}(?![\w-])", "~", text)
     for name in _names():
@@ -168,7 +169,9 @@ def _names() -> tuple[str, ...]:
 
 def _git(*command: str) -> str | None:
     try:
-        run = subprocess.run(["git", *command], cwd=_HOME.parent, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        run = subprocess.run(
+            ["git", *command], cwd=_HOME.parent, capture_output=True, text=True, check=True, timeout=30
+        )
+    except (OSError, subprocess.SubprocessError):
         return None
-    return run.stdout.strip()
+    return str(run.stdout).strip()

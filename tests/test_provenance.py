@@ -63,6 +63,24 @@ def test_the_environment_says_what_was_installed_and_how_it_ran(monkeypatch):
     assert "filepath" not in text
 
 
+def test_a_process_without_user_home_and_whole_packages_is_told_too(monkeypatch):
+    import os
+
+    def nobody():
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    class Broken:
+        metadata = None
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    monkeypatch.setattr(provenance, "distributions", lambda: [Broken()])
+    provenance._names.cache_clear()
+    assert environment(0, "")["packages"] == {} and mask("~/x") == "~/x"
+    provenance._names.cache_clear()
+
+
 def test_a_changed_checkout_is_dirty(tmp_path, monkeypatch):
     import subprocess
 

@@ -111,9 +111,12 @@ def read(folder: Path, kinds: Collection[str], noun: str, verify: bool, mode: Li
                 except RecsysError:
                     if not left or not opened.replaced:
                         raise
-        except OSError as error:
+        except RecsysError:
+            raise
+        except (OSError, ValueError) as error:
             if not left or not isinstance(error, FileNotFoundError):
-                raise RecsysError(f"{folder} is no saved {noun}: {error.strerror or error}") from None
+                said = getattr(error, "strerror", None) or error
+                raise RecsysError(f"{folder} is no saved {noun}: {said}") from None
             time.sleep(0.001)  # where folders cannot be exchanged, one that is being replaced is gone for a moment
     raise RecsysError(f"{folder}: was replaced each time that it was read, expected a saved {noun} that stays")
 
