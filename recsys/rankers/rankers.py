@@ -160,7 +160,7 @@ class Ranker:
             check_parts(parts, context)
             fits.prime(context, model)
             return cls(model, context, *decided, parts.available, name, settings["guards"], index, about)
-        except RecsysError as error:
+        except (RecsysError, np.linalg.LinAlgError) as error:
             raise RecsysError(f"{folder}: is damaged: {error}") from None
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -159,7 +159,7 @@ def check_parts(parts: Parts, context: Context) -> None:
         if not isinstance(taste_map, TasteMap):
             raise RecsysError(f"maps hold a {type(taste_map).__name__}, expected a TasteMap")
     context.check()
-    check_tables(context)
+    check_tables(context, [table.name for table in parts.tables])
     for model in parts.models:
         _check_model(model, users, items)
     for index in parts.indexes:

@@ -6,6 +6,7 @@ is made anew from maps, histories and the catalogue where a ranker is loaded; so
 """
 
 import re
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,15 +31,9 @@ KEPT = (
     Kept("vectors (cooccurrence|factors|features)", (("items", "*"),)),
     Kept("gram( of all)?", (("factors", "factors"),)),
     Kept("neighbourhood", (("users",), ("items", "*"), ("*", "*"), ("*", "regions"), ("maps",)), types="fi"),
-    Kept("mixes", (("users", "regions"), ("users", "regions"))),
-    Kept("own mixes", (("users", "regions"),)),
-    Kept("mixes .+", (("users", "*"),)),
-    Kept(r"acceptance \S+", (("users", "regions"),)),
     Kept(r"expected \S+ \S+", (("two", "*", "regions"),)),
     Kept("usual", ((),)),
-    Kept(r"variety \S+", (("users",),)),
     Kept("usual variety", (("*",),)),
-    Kept(r"usual distances .+", (("users",), ("users",)), finite=False),
     Kept(r"typical distances .+", ((), ()), finite=False),
     Kept(r"under-exposed \d+", (("items",),)),
     Kept("npmi shares", (("items", "items"),), kind="sparse"),
@@ -51,8 +46,8 @@ def rule_for(name: str) -> Kept | None:
     return next((kept for kept in KEPT if re.fullmatch(kept.name, name)), None)
 
 
-def check_tables(context: Context) -> None:
-    """Refuse tables, read from a file, that are not those of this context.
+def check_tables(context: Context, names: Collection[str]) -> None:
+    """Refuse tables of these names, read from a file, that are not those of this context.
 
     Raises:
         RecsysError: naming the table.
@@ -69,6 +64,8 @@ def check_tables(context: Context) -> None:
         "*": None,
     }
     for name, table in context.tables.items():
+        if name not in names:
+            continue
         kept = rule_for(name)
         if kept is None:
             raise RecsysError(f"table '{name}' is none that a ranker stores")
@@ -79,6 +76,8 @@ def check_tables(context: Context) -> None:
             _check_part(f"table '{name}'", part, tuple(sizes[size] for size in shape), kept)
         if name == "neighbourhood":
             _check_neighbourhood(parts)
+        elif name.startswith("gram"):
+            _check_gram(parts[0])
         elif name.startswith("expected "):
             _check_expected(parts[0], len(context.user_ids))
 
@@ -99,6 +98,14 @@ def _check_neighbourhood(parts: tuple[Anys, ...]) -> None:
     check_array("table 'neighbourhood': communities", label, (None,), "i")
     check_codes("table 'neighbourhood': communities", label, 0, len(centres))
     check_array("table 'neighbourhood': places", places, (len(centres), axes.shape[1]))
+
+
+def _check_gram(gram: Anys) -> None:
+    """Refuse what are no dot products of factors."""
+    try:
+        np.linalg.cholesky(gram + (1e-6 * np.trace(gram) + 1e-30) * np.eye(len(gram)))
+    except np.linalg.LinAlgError:
+        raise RecsysError("table 'gram' holds no dot products of factors") from None
 
 
 def _check_expected(table: Anys, users: int) -> None:

@@ -1,10 +1,14 @@
 """What a fitted model is to the rest: something that scores users against all items."""
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Protocol
+
+import numpy as np
 
 from recsys.types.arrays import Csr, Floats, Ints
 from recsys.types.checks import check_array, check_finite
+from recsys.types.errors import RecsysError
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,10 @@ class Factors:
         check_array(f"{place}: user_factors", self.user_factors, (shape[0], width))
         check_array(f"{place}: typical", self.typical, (width,))
         check_finite(f"{place}: typical", self.typical)
+        for name in ("everywhere", "observed", "pull", "disliked", "regularization", "nu"):
+            number = getattr(self, name)
+            if not isinstance(number, Real) or not np.isfinite(float(number)):
+                raise RecsysError(f"{place}: {name} is {number!r}, expected a finite number")
 
 
 class Scorer(Protocol):
