@@ -13,17 +13,19 @@ from numpy.typing import ArrayLike
 
 from recsys import seeds
 from recsys.leaders import gather, hide
-from recsys.maths import mostly_untouched, reached
+from recsys.maths import NEVER, comparable, mostly_untouched, reached, top
 from recsys.models.by_factors import ByFactors
 from recsys.types import Context, RecsysError, Scorer, Split, TasteMap
 from recsys.types import pools as records
-from recsys.types.arrays import Csr, Floats, Ints, Longs
+from recsys.types.arrays import Anys, Csr, Ints, Longs
 from recsys.types.numbers import number, whole
 from recsys.types.pools import Constant
 
 Job = TypeVar("Job")
 
 BLOCK = 256  # users scored at once
+FINITE = "expected a finite number of 32 bits"
+_ROWS = 4096  # factors looked at at once
 CELLS = 2**19  # scores looked through at once: they are still in the cache when they are looked at again
 
 
@@ -57,7 +59,7 @@ class Pool(records.Pool):
 
         n = None if n is None else whole("candidates: n", n, 1)
         seed = whole("candidates: seed", seed)
-        user_names, item_names, values = columns(user_id, item_id, score)
+        user_names, item_names, keys, values = columns(user_id, item_id, score)
         if split is None:
             user_ids, users = np.unique(user_names, return_inverse=True)
             item_ids, items = np.unique(item_names, return_inverse=True)
@@ -71,12 +73,12 @@ class Pool(records.Pool):
             if not fresh.any():
                 raise RecsysError("candidates: every pair was met in training, expected items new to somebody")
         given = np.unique(users)
-        users, items, values = users[fresh], items[fresh], values[fresh]
+        users, items, keys, values = users[fresh], items[fresh], keys[fresh], values[fresh]
         pairs = users.astype(np.int64) * len(where.item_ids) + items
         if len(np.unique(pairs)) < len(pairs):
             raise RecsysError("candidates: a pair of user_id and item_id is there twice, expected each pair once")
         ties = seeds.generator(seed, "ties").permutation(len(where.item_ids))
-        order = np.lexsort((ties[items], -values, users))
+        order = np.lexsort((ties[items], -keys, users))  # by the scores given: those of 32 bits may be alike
         row = np.searchsorted(given, users[order])
         rank = np.arange(len(order)) - np.searchsorted(row, row)
         n = int(rank.max()) + 1 if n is None else n
@@ -114,9 +116,11 @@ def candidates(
     positive (`recsys.maths.mostly_untouched`). A user who has fewer of them left gets the best of the rest instead.
     It takes a look at each map for every user and item.
 
+    Scores of a model of one's own may be numbers of any kind: they are ordered as they are, and then stored in 32 bits.
+
     Raises:
         RecsysError: if n is not between 1 and the number of items, for a reach that is no share, users that the
-            split does not have, or a model that was fitted on other users and items.
+            split does not have, a model that was fitted on other users and items, or one whose scores are not finite.
     """
     total, count = split.shape
     if history not in ("exclude", "keep"):
@@ -132,6 +136,8 @@ def candidates(
     ties = seeds.generator(seed, "ties").permutation(count)
     without = hide(split, met=history == "exclude")
     around = context(split, model, maps=maps, seed=seed)
+    if isinstance(model, ByFactors):
+        _check_products(model)
     reserved = int(np.ceil(reach * n - 1e-9))
     regions = [taste_map.hard for taste_map in around.maps] if reserved else []
 
@@ -141,15 +147,21 @@ def candidates(
         stretches = cast(ByFactors, model).stretches(users)
         items[places], scores[places] = gather(stretches, own % BLOCK, own, n, ties, without)
 
-    def at_once(places: Longs, made: Floats) -> None:
+    def at_once(places: Longs, given: Anys, keys: Anys) -> None:
         own, at = rows[places], np.arange(len(places), dtype=np.int32)
-        made = made.take(own % BLOCK, axis=0)
-        if reserved:
-            without.cover(made, at, own, 0)
-            outside = mostly_untouched(split.train[own], regions)
-            items[places], scores[places] = reached(made, outside, n, reserved, ties)
-        else:
+        made = keys.take(own % BLOCK, axis=0)
+        if made.dtype == np.float32 and not reserved:
             items[places], scores[places] = gather([(0, made)], at, own, n, ties, without)
+            return
+        without.cover(made, at, own, 0)
+        if reserved:
+            outside = mostly_untouched(split.train[own], regions)
+            found, best = reached(made, outside, n, reserved, ties)
+        else:
+            found, best = top(made, n, ties)
+        if given.dtype != np.float32:  # keys may be places in the order of scores
+            best = np.where(found >= 0, given[own[:, None] % BLOCK, found], 0).astype(np.float64)
+        items[places], scores[places] = found, best
 
     with ThreadPoolExecutor(os.cpu_count()) as workers:
         if isinstance(model, ByFactors) and not reserved:
@@ -159,9 +171,9 @@ def candidates(
                 _spread(in_stretches, _blocks(model, rows, split.shape), workers)
         else:
             step = max(1, CELLS // count)
-            for places, made in _scored(model, rows, split.shape):
+            for places, given, keys in _scored(model, rows, split.shape):
                 pieces = [places[start : start + step] for start in range(0, len(places), step)]
-                list(workers.map(at_once, pieces, repeat(made)))
+                list(workers.map(at_once, pieces, repeat(given), repeat(keys)))
     return Pool(rows, items, scores, around)
 
 
@@ -226,16 +238,31 @@ def _blocks(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iterator[tuple
         yield places, np.minimum(np.arange(block * BLOCK, (block + 1) * BLOCK), shape[0] - 1).astype(np.int32)
 
 
-def _scored(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iterator[tuple[Longs, Floats]]:
-    """Yield positions in `rows` and the scores of their blocks, (BLOCK, I)."""
+def _scored(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iterator[tuple[Longs, Anys, Anys]]:
+    """Yield positions in `rows`, the scores of their blocks, (BLOCK, I), and numbers in their order."""
+
+    def refuse(found: str, place: int) -> RecsysError:
+        where = "" if place < 0 else f" for item code {place % shape[1]}"
+        return RecsysError(f"pool: a score of {type(model).__name__}{where} is {found}, {FINITE}")
+
     for places, users in _blocks(model, rows, shape):
         try:
-            scores = np.asarray(model.score(users), dtype=np.float32)
+            scores = np.asarray(model.score(users))
         except IndexError as error:
             raise _misfit(model, f"fewer users ({error})", shape) from error
         if scores.shape != (BLOCK, shape[1]):
-            raise _misfit(model, f"{scores.shape[-1]} items", shape)
-        yield places, scores
+            raise _misfit(model, f"{scores.shape[-1] if scores.ndim else 0} items", shape)
+        yield places, scores, comparable(scores, refuse)
+
+
+def _check_products(model: ByFactors) -> None:
+    """Refuse factors whose dot products may not be finite: they are looked at stretch by stretch, and never all."""
+    longest = 1.0
+    for side in (model.factors.user_factors, model.factors.item_factors):
+        parts = (side[start : start + _ROWS].astype(np.float64) for start in range(0, len(side), _ROWS))
+        longest *= np.max([0.0, *(np.linalg.norm(part, axis=1).max() for part in parts)])  # NaN stays one
+    if not longest < -NEVER:
+        raise RecsysError(f"pool: a score of {type(model).__name__} may be as large as {longest:.6g}, {FINITE}")
 
 
 def _misfit(model: Scorer, found: str, shape: tuple[int, int]) -> RecsysError:

@@ -251,7 +251,7 @@ def test_n_of_a_frame_is_a_whole_number(n):
         ((["a"], ["x"], [1e300]), "score of row 0 is 1e+300, expected a finite number of 32 bits"),
         ((["a"], ["x", "y"], [1.0]), "have 1, 2 and 1 rows"),
         (([], [], []), "there are no rows"),
-        ((["a"], ["x"], ["good"]), "score is not numeric"),
+        ((["a"], ["x"], ["good"]), "score is something that is no number"),
         ((["a", "a"], ["x", "y"], [1.0, np.nan]), "score of row 1 is nan"),
         ((["a", "a"], ["x", "x"], [1.0, 2.0]), "is there twice"),
     ],

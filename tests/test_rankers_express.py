@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from worlds import FactorWorld, make_maps, make_split
 
-from recsys.kernels.requests import ENDLESS, TWICE, UNORDERED, check, fold_in, score_all
+from recsys.kernels.requests import ENDLESS, LARGE, TWICE, UNORDERED, check, fold_in, score_all
 from recsys.maths import fold, gram
 from recsys.objectives import negative_space
 from recsys.pools import context
@@ -158,11 +158,16 @@ def test_a_history_is_folded_as_the_model_folds_it(seed, d, h, nu):
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=40), st.data())
 def test_what_is_wrong_with_candidates_is_seen(codes, data):
-    values = st.sampled_from([1.0, 2.0, 0.5, np.nan, np.inf, -np.inf])
-    scores = np.array(data.draw(st.lists(values, min_size=len(codes), max_size=len(codes))), np.float32)
+    values = st.sampled_from([1.0, 2.0, 0.5, 2.0**53, 1e39, np.nan, np.inf, -np.inf])
+    scores = np.array(data.draw(st.lists(values, min_size=len(codes), max_size=len(codes))), np.float64)
+    given_ = np.empty(len(codes), np.float32)
     codes = np.array(codes, np.int32) * 16  # which many would put into one place
-    wrong = check(codes, scores)
+    wrong = check(codes, scores, given_)
+    with np.errstate(over="ignore"):
+        rounded = scores.astype(np.float32)
+    assert np.array_equal(given_, rounded, equal_nan=True)
     assert bool(wrong & TWICE) == (len(set(codes.tolist())) < len(codes))
-    assert bool(wrong & ENDLESS) == (not np.isfinite(scores).all())
+    assert bool(wrong & ENDLESS) == (not np.isfinite(rounded).all())
+    assert bool(wrong & LARGE) == bool((np.abs(scores) >= 2.0**53).any())
     if np.isfinite(scores).all():
         assert bool(wrong & UNORDERED) == bool((np.diff(scores) > 0).any())

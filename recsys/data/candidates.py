@@ -4,20 +4,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from recsys.data.identifiers import name_of, places
+from recsys.maths import comparable
 from recsys.types import RecsysError
 from recsys.types.arrays import Anys, Floats, Longs, Strings
 
 
-def columns(user_id: ArrayLike, item_id: ArrayLike, score: ArrayLike) -> tuple[Strings, Strings, Floats]:
-    """Return ids as text and scores, one of each per row.
+def columns(user_id: ArrayLike, item_id: ArrayLike, score: ArrayLike) -> tuple[Strings, Strings, Anys, Floats]:
+    """Return ids as text, numbers in the order of the scores, and scores of 32 bits, one of each per row.
 
     Raises:
         RecsysError: for columns of unequal length or without rows, missing ids, and scores that are not finite.
     """
-    try:
-        scores = np.asarray(score, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise RecsysError(f"candidates: score is not numeric ({error}), expected finite numbers") from None
+    scores = comparable(score, _no_score)
     columns = {"user_id": _cells(user_id), "item_id": _cells(item_id), "score": scores}
     for column, cells in columns.items():
         if cells.ndim != 1:
@@ -30,12 +28,13 @@ def columns(user_id: ArrayLike, item_id: ArrayLike, score: ArrayLike) -> tuple[S
         )
     if not len(scores):
         raise RecsysError("candidates: there are no rows, expected at least one")
-    with np.errstate(over="ignore"):
-        values = scores.astype(np.float32)
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise RecsysError(f"candidates: score of row {row} is {scores[row]}, expected a finite number of 32 bits")
-    return _names("user_id", columns["user_id"]), _names("item_id", columns["item_id"]), values
+    names = (_names(column, columns[column]) for column in ("user_id", "item_id"))
+    return *names, scores, np.asarray(score, dtype=np.float64).astype(np.float32)  # type: ignore[return-value]
+
+
+def _no_score(found: str, row: int) -> RecsysError:
+    where = "score" if row < 0 else f"score of row {row}"
+    return RecsysError(f"candidates: {where} is {found}, expected a finite number of 32 bits")
 
 
 def _cells(values: ArrayLike) -> Anys:

@@ -7,21 +7,28 @@ import numpy as np
 
 from recsys.kernels.compiled import compiled
 
-UNORDERED, TWICE, ENDLESS = 1, 2, 4
+UNORDERED, TWICE, ENDLESS, LARGE = 1, 2, 4, 8
+EXACT = 2.0**53  # whole numbers up to it are numbers of 64 bits
 FAR = 1e300  # finite: fastmath knows no infinities
 
 
 @compiled(fastmath=False)
-def check(codes, scores):
-    """Return 0 for distinct codes (N,) whose finite scores (N,) never grow, or the sum of what is wrong with them."""
+def check(codes, scores, given):
+    """Fill `given` (N,) with scores (N,) of 32 bits, and return the sum of what is wrong with them.
+
+    0 for distinct codes (N,) whose scores never grow, are finite in 32 bits, and small enough to be exact in 64.
+    """
     size = 16
     while size < 2 * len(codes):
         size *= 2
     seen = np.full(size, -1, np.int64)
     wrong = 0
     for n in range(len(codes)):
-        if not np.isfinite(scores[n]):
+        given[n] = np.float32(scores[n])
+        if not np.isfinite(given[n]):
             wrong |= ENDLESS
+        if abs(scores[n]) >= EXACT:
+            wrong |= LARGE
         if n > 0 and scores[n] > scores[n - 1]:
             wrong |= UNORDERED
         place = (codes[n] * 40503) & (size - 1)

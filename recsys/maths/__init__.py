@@ -22,6 +22,7 @@ from recsys.maths.mixes import (
     usual_distance,
     weights_of_near,
 )
+from recsys.maths.orders import best_first, comparable
 from recsys.maths.popularity import counts, gini, in_tail, mass_above, popularity_groups, self_information, standing
 from recsys.maths.posteriors import fold, gram, root
 from recsys.maths.recencies import DAY, faded, moments
@@ -42,7 +43,8 @@ from recsys.maths.surprises import largest_in_profile, nearest_in_rest, npmi_sha
 from recsys.maths.tops import NEVER, in_order, reached, top
 
 __all__ = [
-    "DAY", "NEVER", "acceptance", "communities", "community_axes", "community_mixes", "cooccurrence_vectors", "counts",
+    "DAY", "NEVER", "acceptance", "best_first", "communities", "community_axes", "community_mixes", "comparable",
+    "cooccurrence_vectors", "counts",
     "deficit", "entropy", "even_shares", "faded", "feature_vectors", "fold", "gini", "gram", "hard_members",
     "in_order", "in_tail", "kl", "largest_in_profile", "leading_vectors", "logistic", "mass_above", "masses",
     "mean_in_profile", "mean_profiles", "moments", "mostly_untouched", "near_mixes", "near_weights",

@@ -44,9 +44,10 @@ def surroundings(
     """Return the context that requests are among, its maps made; but first see whether guards can hold in it.
 
     Raises:
-        RecsysError: as a guard says.
+        RecsysError: as a guard says, or for histories or factors that are not of this split, or no numbers.
     """
     around = context(split, model, maps=maps, seed=seed)
+    around.check()
     limit(guards, around, k)
     _ = around.maps
     return around

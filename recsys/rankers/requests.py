@@ -8,6 +8,8 @@ import numpy as np
 
 from recsys import seeds
 from recsys.data.identifiers import name_of
+from recsys.maths import best_first, comparable
+from recsys.maths.orders import KINDS
 from recsys.types import Context, RecsysError
 from recsys.types.arrays import Csr, Floats, Ints, Longs
 
@@ -120,34 +122,49 @@ def row_of(matrix: Csr, row: int) -> Ints:
 
 
 def candidates(ids: Ids, items: Sequence[Id], scores: Any) -> Candidates:
-    """Return what the caller wants ranked, best first.
+    """Return what the caller wants ranked, best first by the scores as they were given, which are then of 32 bits.
 
     Raises:
         RecsysError: for lists of unequal length, scores that are no finite numbers, or an item that is there twice.
     """
     try:
-        given = np.array(scores, dtype=np.float32)  # a copy: compiled code tells arrays that may be written apart
-    except (TypeError, ValueError):
-        raise RecsysError(
-            "ranker: scores: found something that is no number, expected a number for each item"
-        ) from None
+        array = np.asarray(scores)
+    except ValueError:
+        raise _no_score("lists of unequal length", -1) from None
+    if array.dtype.kind not in KINDS:
+        raise _no_score(f"type {array.dtype}", -1)
     codes, unknown = ids.look_up(items)
-    if given.ndim != 1 or len(given) != len(codes) + len(unknown):
-        found = f"{len(codes) + len(unknown)} items and scores of shape {given.shape}"
+    if array.ndim != 1 or len(array) != len(codes) + len(unknown):
+        found = f"{len(codes) + len(unknown)} items and scores of shape {array.shape}"
         raise RecsysError(f"ranker: found {found}, expected a score for each item")
+    known: Any = slice(None)
     if unknown:
         missing = set(unknown)
-        given = given[[name_of(item) not in missing for item in items]]
-    wrong = kernels().check(codes, given)
+        known = np.array([name_of(item) not in missing for item in items], dtype=bool)
+        array = array[known]
+    try:
+        values = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise _no_score("something that is no number", -1) from None
+    given = np.empty(len(values), np.float32)
+    wrong = kernels().check(codes, values, given)
     if wrong & kernels().TWICE:
         place = next(n for n, code in enumerate(codes) if code in codes[:n])
         raise RecsysError(f"ranker: item '{ids.names[codes[place]]}' is there twice, expected each once")
     if wrong & kernels().ENDLESS:
-        raise RecsysError("ranker: scores hold NaN or infinity, expected finite numbers")
+        raise _no_score("NaN, infinity or a larger one", -1)
+    listed = not isinstance(scores, np.ndarray)
+    if array.dtype.kind not in "fiub" or (wrong & kernels().LARGE and (listed or array.dtype.kind != "f")):
+        exact = np.asarray(scores, dtype=object)[known] if listed else array
+        values, wrong = comparable(exact, _no_score), kernels().UNORDERED
     if wrong & kernels().UNORDERED:
-        order = np.argsort(-given, kind="stable")
+        order = best_first(values)
         codes, given = codes[order], given[order]
     return Candidates(codes, given, tuple(unknown))
+
+
+def _no_score(found: str, place: int) -> RecsysError:
+    return RecsysError(f"ranker: scores: found {found}, expected a finite number of 32 bits for each item")
 
 
 def context_for(context: Context, asker: Asker, seed: int | None = None) -> Context:

@@ -1,16 +1,17 @@
 """The first step of `Ranker.rank`: the best of the whole catalogue for one user."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from recsys import seeds
-from recsys.maths import NEVER, gram, mostly_untouched, reached, top
+from recsys.maths import NEVER, comparable, gram, mostly_untouched, reached, top
 from recsys.models.by_factors import ByFactors
 from recsys.rankers.policies import Policy
 from recsys.rankers.requests import NOTHING, Asker, Candidates, row_of
-from recsys.types import Context, Factors, Scorer
+from recsys.types import Context, Factors, RecsysError, Scorer
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
 
 FIRST = np.finfo(np.float32).max  # above all scores
@@ -25,11 +26,17 @@ def retrieve(
     Met items are left out: of a known user everything met, of somebody new the history. So is what is `closed`, (I,)
     each. Of what is not left out, what is `pinned` is among the n, and of each group that is `needed` so many best.
     """
-    scores = scores_of(model, context, asker, histories)
+    given = scores_of(model, context, asker, histories)
+    scores = comparable(given, partial(_no_score, model))
+    if scores.shape != available.shape:
+        raise RecsysError(f"ranker: {type(model).__name__} gives {scores.shape} scores, expected {len(available)}")
     scores[~available] = NEVER
     for some in (*closed, met_by(context, policy, asker)):
         scores[some] = NEVER
-    return best_of(scores, context, policy, histories, pinned, needed)
+    found = best_of(scores, context, policy, histories, pinned, needed)
+    if given.dtype == np.float32:
+        return found
+    return found._replace(scores=given[found.items].astype(np.float64).astype(np.float32))
 
 
 def best_of(
@@ -53,7 +60,14 @@ def best_of(
         worth = scores[codes]
         order = np.lexsort((ties(context, policy)[codes], -worth))
         codes, worth = codes[order], worth[order]
-    return Candidates(codes, worth)
+    return Candidates(codes, worth.astype(np.float32, copy=False))
+
+
+def _no_score(model: Scorer, found: str, item: int) -> RecsysError:
+    where = "" if item < 0 else f" for item code {item}"
+    return RecsysError(
+        f"ranker: a score of {type(model).__name__}{where} is {found}, expected a finite number of 32 bits"
+    )
 
 
 def _kept(scores: Floats, pinned: Sequence[int], needed: Sequence[tuple[Ints, int]], ties: Longs) -> Longs:

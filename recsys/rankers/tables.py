@@ -33,7 +33,7 @@ KEPT = (
     Kept("neighbourhood", (("users",), ("items", "*"), ("*", "*"), ("*", "regions"), ("maps",)), types="fi"),
     Kept(r"expected \S+ \S+", (("two", "*", "regions"),)),
     Kept("usual", ((),)),
-    Kept("usual variety", (("*",),)),
+    Kept("usual variety", (("maps of several regions",),)),
     Kept(r"typical distances .+", ((), ()), finite=False),
     Kept(r"under-exposed \d+", (("items",),)),
     Kept("npmi shares", (("items", "items"),), kind="sparse"),
@@ -60,6 +60,7 @@ def check_tables(context: Context, names: Collection[str]) -> None:
         "regions": sum(regions),
         "maps": len(regions),
         "factors": None if factors is None else factors.item_factors.shape[1],
+        "maps of several regions": sum(count > 1 for count in regions),
         "two": 2,
         "*": None,
     }
