@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from recsys import shipped
+from recsys.data.card_values import refuse_values
 from recsys.data.checks import check
 from recsys.types import RecsysError, unknown
 
@@ -172,7 +173,9 @@ def card(name: str) -> Card:
     path = shipped.folder("datasets") / f"{name}.toml"
     try:
         return parse(tomllib.loads(path.read_text(encoding="utf-8")), place=path.name)
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise RecsysError(f"{path.name}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecsysError(f"{path.name}: not valid TOML: {error}") from error
 
 
@@ -187,7 +190,8 @@ def parse(content: Mapping[str, Any], place: str) -> Card:
         if one.layout not in result.layouts:
             raise unknown("layout", one.layout, result.layouts, place)
     if f"{result.name}.toml" != place:
-        raise RecsysError(f"{place}: name is {result.name!r}, expected the name of the file")
+        raise RecsysError(f"{place}: name is {result.name!r:.60}, expected the name of the file")
+    refuse_values(result, place)
     return result
 
 

@@ -1,0 +1,138 @@
+"""What the values of a card can be, beyond their types."""
+
+import codecs
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from recsys.data.columns import CATALOGUE, LOG
+from recsys.types import RecsysError, unknown
+
+if TYPE_CHECKING:
+    from recsys.data.cards import Card, File, Source
+
+
+def refuse_values(card: "Card", place: str) -> None:
+    """Refuse a card whose values cannot be meant; `place` names it.
+
+    Raises:
+        RecsysError: one line with the first of them.
+    """
+    for where, found, expected in _wrong(card):
+        raise RecsysError(f"{place}: {where}: found {str(found)!r:.60}, expected {expected}")
+    for name, layout in card.layouts.items():
+        for part, file in (("interactions", layout.interactions), ("items", layout.items), ("tags", layout.tags)):
+            if file is not None:
+                _refuse_columns(file, part, f"{place}: layouts.{name}.{part}")
+
+
+def _wrong(card: "Card") -> Iterator[tuple[str, object, str]]:
+    """Yield where a value stands, the value, and what was expected instead."""
+    for what in ("users", "items", "interactions", "rows"):
+        count = getattr(card.expected, what)
+        if count is not None and count < 1:
+            yield f"expected.{what}", count, "1 or more"
+    for number, source in enumerate(card.sources, start=1):
+        for where, found, expected in _wrong_source(source):
+            yield f"sources.{number}.{where}", found, expected
+    for name, layout in card.layouts.items():
+        for file in layout.files:
+            for where, found, expected in _wrong_file(file):
+                yield f"layouts.{name}: {file.file}: {where}", found, expected
+        if len({file.name for file in layout.files}) < len(layout.files):
+            yield f"layouts.{name}", ", ".join(file.file for file in layout.files), "files of different names"
+    rules = card.rules
+    if rules.keep_items is not None and not _is_regular(rules.keep_items):
+        yield "rules.keep_items", rules.keep_items, "a regular expression"
+    least = {"tags.min_items": rules.tags.min_items, "tags.min_users": rules.tags.min_users}
+    for where, value in {**least, **({"words.min_items": rules.words.min_items} if rules.words else {})}.items():
+        if value < 1:
+            yield f"rules.{where}", value, "1 or more"
+
+
+def _wrong_source(source: "Source") -> Iterator[tuple[str, object, str]]:
+    url, sha256, size = (getattr(source, key, None) for key in ("url", "sha256", "bytes"))
+    if url is not None and not _is_url(url):
+        yield "url", url, "an address that begins with http:// or https:// and ends in the name of a file"
+    if sha256 is not None and not _is_sha256(sha256):
+        yield "sha256", sha256, "64 hexadecimal digits in lower case"
+    if size is not None and size < 1:
+        yield "bytes", size, "1 or more"
+    files = getattr(source, "files", None)
+    if files is not None and not files:
+        yield "files", "", "at least one name"
+    for file in files or ():
+        if not _is_below(file):
+            yield "files", file, "names below the data folder"
+    for key in ("name", "version"):
+        value = getattr(source, key, None)
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+!-]*", value):
+            yield key, value, "that of a package"
+
+
+def _wrong_file(file: "File") -> Iterator[tuple[str, object, str]]:
+    if not _is_below(file.file):
+        yield "file", file.file, "a path inside the archive"
+    if file.sha256 is not None and not _is_sha256(file.sha256):
+        yield "sha256", file.sha256, "64 hexadecimal digits in lower case"
+    if not _is_encoding(file.encoding):
+        yield "encoding", file.encoding, "the name of an encoding of text, such as utf-8"
+    for key in ("delimiter", "separator"):
+        value = getattr(file, key)
+        if not value or not value.replace("\t", " ").isprintable():
+            yield key, value, "one or more characters that can be printed, or a tab"
+    if len(set(file.header)) < len(file.header):
+        yield "header", ", ".join(file.header), "different names"
+    for flag in file.flags:
+        if file.header and flag not in file.header:
+            yield "flags", flag, f"names in header: {', '.join(file.header)}"
+
+
+def _refuse_columns(file: "File", part: str, place: str) -> None:
+    needed = {"interactions": ("user_id", "item_id"), "items": ("item_id",), "tags": ("item_id", "features")}[part]
+    fields = LOG if part == "interactions" else {**CATALOGUE, "user_id": ()}
+    for field, column in file.columns.items():
+        if field not in fields:
+            raise unknown("field", field, fields, f"{place}: columns")
+        if file.header and column not in file.header:
+            raise unknown("column", column, file.header, f"{place}: columns.{field}")
+    for field in needed:
+        if field not in file.columns:
+            raise RecsysError(f"{place}: columns: no {field} in it, expected {', '.join(needed)}")
+
+
+def _is_sha256(text: str) -> bool:
+    return re.fullmatch("[0-9a-f]{64}", text) is not None
+
+
+def _is_below(text: str) -> bool:
+    path, windows = PurePosixPath(text), PureWindowsPath(text)
+    outside = path.is_absolute() or windows.drive or windows.is_absolute() or ".." in (*path.parts, *windows.parts)
+    return bool(path.name) and not outside and text.isprintable()
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    name = unquote(parts.path).rsplit("/", 1)[-1]
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and _is_below(name) and text.isprintable()
+
+
+def _is_encoding(text: str) -> bool:
+    try:
+        "a".encode(text)
+        return codecs.lookup(text).name != "idna"
+    except (LookupError, ValueError, TypeError):
+        return False
+
+
+def _is_regular(text: str) -> bool:
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError):
+        return False
+    return True
