@@ -35,13 +35,18 @@ class Data(Section):
     path: str | None = None
     items: str | None = None  # path of a table of the catalogue, for a table of one's own
     columns: dict[str, str] = Field(default_factory=dict)  # our name -> the table's
+    events: dict[str, float] | None = None  # event -> weight of its rows, for such a table; others are left out
+    in_memory: str | None = None  # instead: what a dataset was called that was given as data=
+    fingerprint: str | None = None  # of the data: other data is refused
 
     @model_validator(mode="after")
     def _one(self) -> "Data":
-        if (self.name is None) == (self.path is None):
-            raise ValueError("has both name and path, or neither: expected one of them")
-        if self.path is None and (self.items or self.columns):
-            raise ValueError("has items or columns beside name: they belong to a path")
+        given = [where for where in ("name", "path", "in_memory") if getattr(self, where) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "neither name nor path"
+            raise ValueError(f"has {found}, expected one of name, path and in_memory")
+        if self.path is None and (self.items or self.columns or self.events):
+            raise ValueError(f"has items, columns or events beside {given[0]}: they belong to a path")
         return self
 
 

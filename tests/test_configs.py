@@ -79,7 +79,7 @@ def test_paths_start_at_the_config_file(tmp_path):
     ("content", "line"),
     [
         ({}, "config: data is missing"),
-        ({"data": {}}, "config: data has both name and path, or neither: expected one of them"),
+        ({"data": {}}, "config: data has neither name nor path, expected one of name, path and in_memory"),
         ({"data": {"name": "x", "items": "y"}}, "config: data has items or columns beside name"),
         ({**SMALL, "splitt": {}}, "config: unknown key 'splitt': did you mean 'split'?"),
         ({**SMALL, "split": {"knd": "random"}}, "config: [split]: unknown key 'knd': did you mean 'kind'?"),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from recsys import seeds, splits
+from recsys.data import from_frame
 from recsys.splits.settings import are_positive
 from recsys.types import Dataset, Interactions, Items, RecsysError
 
@@ -393,3 +394,56 @@ def test_a_time_that_no_calendar_of_python_has_is_said_all_the_same(second, said
 
 def test_the_namespace_is_the_four_kinds():
     assert tuple(splits.__all__) == KINDS
+
+
+def named(names, **more):
+    """A log whose weights stand in the last of the columns."""
+    users, items = [1, 1, 1, 2, 2, 2], [1, 2, 3, 1, 2, 3]
+    return from_frame(dict(zip(names, (users, items, [1, 2, 3, 4, 5, 6]), strict=True)), **more)
+
+
+@pytest.mark.parametrize(
+    ("data", "expression"),
+    [
+        (named(["user", "item", "stars"]), "stars >= 4"),
+        (named(["user", "item", "stars"]), "Stars>=4"),
+        (named(["user", "item", "stars"]), "rating >= 4"),
+        (named(["user", "item", "stars"]), "weight >= 4"),
+        (named(["user", "item", "Star Rating"], columns={"weight": "Star Rating"}), "Star Rating >= 4"),
+        (named(["user", "item", "Star Rating"], columns={"weight": "Star Rating"}), "star_rating >= 4"),
+        (named(["user", "item", "review/score"], columns={"rating": "review/score"}), "review/score >= 4"),
+        (named(["user", "item", "Bewertung (1-5)"], columns={"weight": "Bewertung (1-5)"}), "'Bewertung (1-5)' > 3"),
+        (named(["user", "item", "оценка"], columns={"weight": "оценка"}), "Оценка >= 4.0"),
+        (named(["user", "item", "qty"]), "qty >= 4"),
+        (named(["user", "item", "qty"]), "quantity >= 4"),
+        (named(["user:token", "item:token", "rating:float"]), "rating >= 4"),
+    ],
+)
+def test_a_threshold_may_call_the_weight_as_the_table_does(data, expression):
+    split = splits.whole(data, positive=expression)
+    assert split.train.toarray().tolist() == [[0, 0, 0], [1, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "expression", "message"),
+    [
+        (
+            ["user", "item", "stars"],
+            "star >= 4",
+            "positive: unknown column 'star': did you mean 'stars'? (known: rating, stars, weight)",
+        ),
+        (
+            ["user", "item", "qty"],
+            "user >= 4",
+            "positive: unknown column 'user': (known: qty, quantity, rating, weight)",
+        ),
+        (["user", "item", "rating"], "stars >= 4", "positive: unknown column 'stars': (known: rating, weight)"),
+        (["user", "item", "stars"], ">= 4", "positive: found '>= 4', expected such as 'rating >= 4'"),
+        (["user", "item", "stars"], "stars > = 4", "positive: found 'stars > = 4', expected such as"),
+        (["user", "item", "stars"], "2 < stars < 4", "positive: found '2 < stars < 4', expected such as"),
+    ],
+)
+def test_a_threshold_on_another_column_is_one_line(columns, expression, message):
+    with pytest.raises(RecsysError) as error:
+        splits.whole(named(columns), positive=expression)
+    assert str(error.value).startswith(message)

@@ -17,6 +17,11 @@ TIMES = (
     "datetime", "timestamp", "ts", "time", "date", "unix_review_time", "event_time", "created_at", "invoice_date",
 )  # fmt: skip
 
+EVENTS = (
+    "event", "event_type", "event_name", "action", "action_type", "behavior", "behaviour", "behavior_type",
+    "interaction_type",
+)  # fmt: skip
+
 # A log may carry what belongs to its items; there, short names such as "name" or "year" are too ambiguous.
 LOG: Mapping[str, Sequence[str]] = {
     "user_id": USERS,
@@ -24,6 +29,7 @@ LOG: Mapping[str, Sequence[str]] = {
     "weight": WEIGHTS,
     "quantity": QUANTITIES,
     "datetime": TIMES,
+    "event": EVENTS,
     "source": ("source",),
     "consent": ("consent",),
     "title": ("title", "item_title", "item_name", "movie_title", "product_name", "product_title"),

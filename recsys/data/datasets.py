@@ -1,26 +1,29 @@
-"""Datasets from a card, from a user's files, or from a frame: all of them through one builder."""
+"""Datasets from a card, from a user's files, or from memory: all of them through one builder."""
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from scipy import sparse
 
 from recsys.data.cards import Card, Rules, card
 from recsys.data.catalogues import add_tags, build_items
 from recsys.data.columns import CATALOGUE, LOG
 from recsys.data.fingerprints import fingerprint
+from recsys.data.frames import names_of_rows, to_frame
 from recsys.data.logs import build_log, with_consent
+from recsys.data.matrices import columns_of_matrix
 from recsys.data.sheets import NEEDED, Sheet, from_file, from_layout, from_table
 from recsys.data.sources import Landed, fetch, landed
 from recsys.data.stores import FORMAT, restore, save
 from recsys.types import Dataset, RecsysError
 from recsys.types.extras import needs_extra
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 
 @needs_extra("recsys.load")
@@ -50,53 +53,104 @@ def load(name: str, data_dir: str | Path | None = None, quiet: bool = False) -> 
 
 @needs_extra("recsys.read")
 def read(
-    path: str | Path,
+    table: Any,
     columns: Mapping[str, object] | None = None,
     *,
-    items: str | Path | None = None,
+    items: Any = None,
     item_columns: Mapping[str, object] | None = None,
     features: str | Iterable[str] = (),
+    events: Mapping[Any, float] | None = None,
+    user_ids: Sequence[Any] | None = None,
+    item_ids: Sequence[Any] | None = None,
+    name: str | None = None,
 ) -> Dataset:
-    """Return the dataset in a file of your own: CSV, TSV, Parquet or Excel, one interaction per row.
+    """Return the dataset in a table of your own, one interaction per row: a file, or whatever holds a table in memory.
+
+    A file is CSV, TSV, Parquet or Excel. In memory: a pandas, Polars or Arrow table, record batches, a DuckDB relation
+    (anything with Arrow's C stream); columns by name; a list of rows, which are dicts or tuples; a structured array.
+    Rows without names, of two to four values, are user_id, item_id, weight, datetime. A sparse matrix (U, I) has the
+    weights as entries, and `user_ids` and `item_ids` are the names of its rows and columns (numbers from 0 without).
 
     Columns are found by the names that common libraries use; `columns` says otherwise, for instance
     {"user_id": "client", "weight": "stars"}. Fields: user_id, item_id; optionally weight (finite) or quantity (negative
-    is a return), datetime (see `recsys.data.values.seconds`), source, consent, and title, features, year of the item.
-    `items` is a table of the items: item_id, title, features separated by "|", year. `features` names the columns
-    with features, of that table if there is one.
+    is a return), datetime (see `recsys.data.values.seconds`), event, source, consent, and title, features, year of the
+    item. `events` are weights by event, such as {"transaction": 4, "view": 1}: rows of other events are left out.
+    `items` is a table of the items, in any of these forms: item_id, title, features separated by "|", year. `features`
+    names the columns with features, of that table if there is one. `name` is what the dataset is called.
+
+    >>> data = read([{"userId": 1, "movieId": 50, "rating": 4.0}, {"userId": 2, "movieId": 7, "rating": 2.5}])
+    >>> data.interactions.item_ids.tolist(), data.interactions.weight.tolist()
+    (['7', '50'], [4.0, 2.5])
 
     Raises:
         RecsysError: one line with the place, what was found and what was expected.
     """
-    path = Path(path).expanduser()
-    if items is None:
-        log, catalogue = from_file(path, LOG, NEEDED, columns, features), None
-    else:
-        log = from_file(path, LOG, NEEDED, columns)
-        catalogue = from_file(Path(items).expanduser(), CATALOGUE, ("item_id",), item_columns, features)
-    return _built(path.stem, log, catalogue)
+    called = name or (Path(table).stem if _is_path(table) else "table")
+    notes: list[str] = []
+    if sparse.issparse(table):
+        table, notes = columns_of_matrix(table, user_ids, item_ids, called)
+    elif user_ids is not None or item_ids is not None:
+        raise RecsysError(f"{called}: user_ids and item_ids are of a sparse matrix, expected it as the table")
+    made = _read(called, table, columns, items, item_columns, features, events)
+    return replace(made, notes=(*notes, *made.notes))
 
 
 @needs_extra("recsys.data.from_frame")
 def from_frame(
-    frame: "DataFrame | Mapping[str, Any]",
+    frame: Any,
     columns: Mapping[str, object] | None = None,
-    items: "DataFrame | Mapping[str, Any] | None" = None,
+    items: Any = None,
     *,
     item_columns: Mapping[str, object] | None = None,
     features: str | Iterable[str] = (),
+    events: Mapping[Any, float] | None = None,
     name: str = "frame",
 ) -> Dataset:
-    """Return the dataset in a pandas frame, or in a mapping of columns; everything else as in `read`.
+    """Return the dataset in a pandas frame, or in a mapping of columns: what `read` does with these.
 
     >>> data = from_frame({"userId": [1, 1, 2], "movieId": [50, 7, 50], "rating": [4.0, 2.0, 5.0]})
     >>> data.interactions.item_ids.tolist(), data.interactions.item.tolist()
     (['7', '50'], [1, 0, 1])
     """
+    return _read(name, frame, columns, items, item_columns, features, events)
+
+
+def _read(
+    called: str,
+    table: Any,
+    columns: Mapping[str, object] | None,
+    items: Any,
+    item_columns: Mapping[str, object] | None,
+    features: str | Iterable[str],
+    events: Mapping[Any, float] | None,
+) -> Dataset:
+    needed = NEEDED if events is None else (*NEEDED, "event")
     if items is None:
-        return _built(name, from_table(frame, LOG, NEEDED, name, columns, features), None)
-    catalogue = from_table(items, CATALOGUE, ("item_id",), f"{name}: items", item_columns, features)
-    return _built(name, from_table(frame, LOG, NEEDED, name, columns), catalogue)
+        return _built(called, _sheet(table, LOG, needed, called, columns, features), None, events=events)
+    log = _sheet(table, LOG, needed, called, columns)
+    catalogue = _sheet(items, CATALOGUE, ("item_id",), f"{called}: items", item_columns, features)
+    return _built(called, log, catalogue, events=events)
+
+
+def _is_path(table: Any) -> bool:
+    return isinstance(table, str | PathLike)
+
+
+def _sheet(
+    table: Any,
+    fields: Mapping[str, Sequence[str]],
+    needed: Sequence[str],
+    place: str,
+    columns: Mapping[str, object] | None,
+    features: str | Iterable[str] = (),
+) -> Sheet:
+    """Return a table of the user's, from a file or from memory."""
+    if _is_path(table):
+        return from_file(Path(table).expanduser(), fields, needed, columns, features)
+    frame, notes = to_frame(table, place), tuple[str, ...]()
+    if fields is LOG and not columns and (names := names_of_rows(table, frame)):
+        frame, notes = frame.set_axis(names, axis=1), (f"rows without names: read as {', '.join(names)}",)
+    return replace(from_table(frame, fields, needed, place, columns, features), notes=notes)
 
 
 def _built(
@@ -106,9 +160,10 @@ def _built(
     rules: Rules | None = None,
     about: Mapping[str, Any] | None = None,
     tags: Sheet | None = None,
+    events: Mapping[Any, float] | None = None,
 ) -> Dataset:
     rules = rules or Rules()
-    interactions, notes = build_log(log, rules)
+    interactions, notes = build_log(log, rules, events)
     described = items if items is not None else with_consent(log) if _describes_items(log) else None
     catalogue, more = build_items(described, interactions.item_ids, rules)
     every = [*log.notes, *(items.notes if items is not None else ()), *notes, *(more if items is not None else ())]

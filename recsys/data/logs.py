@@ -1,13 +1,14 @@
 """The validated log of a table: ids coded, values checked, untidy rows handled by rule and counted."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recsys.data.cards import Rules
+from recsys.data.events import are_returns, check_events, describe_events, weigh_events, without_strength
 from recsys.data.identifiers import coded, strings
 from recsys.data.sheets import Sheet
 from recsys.data.values import consents, refuse, seconds, texts, weights
@@ -20,15 +21,16 @@ if TYPE_CHECKING:
 Columns = dict[str, Anys]
 
 
-def build_log(sheet: Sheet, rules: Rules) -> tuple[Interactions, list[str]]:
+def build_log(sheet: Sheet, rules: Rules, events: Mapping[Any, float] | None = None) -> tuple[Interactions, list[str]]:
     """Return the log in `sheet` and what was done to it, one note for each rule that met a row.
 
-    In this order: rows without a user are refused, or dropped if the card says so; values are checked; returns
-    (a negative quantity) and rows of items that are none are dropped; of rows alike in every column of the table one
-    is kept. Pairs that occur more than once are kept: they are repeat consumption.
+    In this order: rows of other events than `events` weighs are dropped; rows without a user are refused, or dropped
+    if the card says so; values are checked; returns (a negative quantity) and rows of items that are none are dropped;
+    of rows alike in every column of the table one is kept. Pairs that occur more than once are kept: they are repeat
+    consumption.
     """
     columns, user_ids, item_ids = _ids(sheet)
-    notes: list[str] = []
+    notes = describe_events(sheet) if events is None else []
 
     def drop(bad: Bools, what: str) -> None:
         if bad.any():
@@ -36,12 +38,17 @@ def build_log(sheet: Sheet, rules: Rules) -> tuple[Interactions, list[str]]:
             for name, values in columns.items():
                 columns[name] = values[~bad]
 
-    users = sheet.frame[sheet.columns["user_id"]]
+    if events is not None:
+        columns["weight"], others = weigh_events(sheet, check_events(events, sheet.place))
+        drop(np.isnan(columns["weight"]), f"rows of other events ({others})")
+        drop(are_returns(sheet)[columns["row"]], "returns (negative quantity)")
+        sheet, more = without_strength(sheet)
+        notes += more
     if rules.without_user == "drop":
         drop(columns["user"] < 0, "rows without a user")
-    refuse(columns["user"] < 0, users, columns["row"], sheet.place, "an id")
+    refuse(columns["user"] < 0, _part(sheet, "user_id", columns["row"]), columns["row"], sheet.place, "an id")
     refuse(columns["item"] < 0, _part(sheet, "item_id", columns["row"]), columns["row"], sheet.place, "an id")
-    columns |= _values(sheet, columns["row"])
+    columns = _values(sheet, columns["row"]) | columns
     if _strength(sheet) == "quantity":
         drop(columns["weight"] < 0, "returns (negative quantity)")
     if rules.keep_items is not None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.data.cards import File, Layout
-from recsys.data.columns import CATALOGUE, LOG, resolve, untyped
+from recsys.data.columns import CATALOGUE, LOG, resolve
+from recsys.data.frames import check_cells, to_frame
 from recsys.data.tables import Form, form_of, read_delimited, read_excel, read_parquet, read_table
 from recsys.types import RecsysError, unknown
 
 if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+    from pandas import DataFrame
 
 NEEDED = ("user_id", "item_id")
 _IDS = ("user_id", "item_id")
@@ -59,32 +60,22 @@ def from_table(
     chosen: Mapping[str, object] | None = None,
     features: Iterable[str] = (),
 ) -> Sheet:
-    """Return a pandas frame (or what pandas makes a frame of) with its columns named."""
-    import pandas as pd
-
-    if hasattr(table, "to_pandas"):
-        table = table.to_pandas()
-    frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table)
-    unnamed = all(name is None or name in frame.columns for name in frame.index.names)
-    frame = frame.reset_index(drop=unnamed)
-    frame = frame.set_axis(untyped(frame.columns), axis=1)
+    """Return a table in memory (`recsys.data.frames.to_frame`) with its columns named."""
+    frame = to_frame(table, place)
     if not len(frame.columns):
         raise RecsysError(f"{place}: the table is empty")
     found = resolve(list(frame.columns), fields, needed, place, chosen)
     if not len(frame):
         raise RecsysError(f"{place}: the table is empty")
-    for column in (name for field, name in found.items() if field != "features"):
-        _refuse_lists(frame[column], place)
+    for name in (name for field, name in found.items() if field != "features"):
+        cells = frame[name]
+        checked = check_cells(cells, place)
+        frame = frame if checked is cells else frame.assign(**{name: checked})
     wanted = tuple([features] if isinstance(features, str) else features)
     for column in wanted:
         if column not in frame.columns:
             raise unknown("column", column, frame.columns, place)
     return Sheet(frame, found, place, wanted or tuple(found[key] for key in ("features",) if key in found))
-
-
-def _refuse_lists(values: "Series[Any]", place: str) -> None:
-    if values.dtype == object and values.map(np.ndim).any():
-        raise RecsysError(f"{place}: {values.name} holds lists, expected one value in each row")
 
 
 def from_layout(folder: Path, layout: Layout) -> tuple[Sheet, Sheet | None, Sheet | None]:

@@ -53,7 +53,7 @@ def load(config: Config, data_dir: Path | None = None, quiet: bool = False) -> D
     section = config.data
     if section.name is not None:
         return data.load(section.name, data_dir=data_dir, quiet=quiet)
-    return data.read(str(section.path), columns=section.columns or None, items=section.items)
+    return data.read(str(section.path), columns=section.columns or None, items=section.items, events=section.events)
 
 
 def split(config: Config, dataset: Dataset) -> Split:

@@ -1,0 +1,44 @@
+"""Sparse matrices as tables: an entry is a row."""
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from recsys.data.frames import to_column
+from recsys.types import RecsysError
+from recsys.types.arrays import Anys
+
+
+def columns_of_matrix(matrix: Any, user_ids: Any, item_ids: Any, place: str) -> tuple[dict[str, Anys], list[str]]:
+    """Return the entries of a sparse matrix (U, I) as columns, by the ids of rows and columns, and notes.
+
+    Cells with several entries hold their sum. A stored zero is no entry. Ids are numbers from 0 where none are given.
+
+    Raises:
+        RecsysError: if it has not two dimensions, or not as many different ids.
+    """
+    if matrix.ndim != 2:
+        raise RecsysError(f"{place}: found a matrix of shape {matrix.shape}, expected users x items")
+    users = _names(user_ids, matrix.shape[0], "user_ids", place)
+    items = _names(item_ids, matrix.shape[1], "item_ids", place)
+    cells = sparse.csr_array(matrix, copy=True)
+    cells.sum_duplicates()
+    stored = cells.nnz
+    cells.eliminate_zeros()
+    notes = [f"{stored - cells.nnz:,} stored zeros are no entries: left out"] if stored > cells.nnz else []
+    entries = cells.tocoo()
+    user, item = entries.coords
+    return {"user_id": users[user], "item_id": items[item], "weight": entries.data}, notes
+
+
+def _names(given: Any, n: int, what: str, place: str) -> Anys:
+    if given is None:
+        return np.arange(n)
+    names = to_column(given, what, place)
+    if len(names) != n:
+        raise RecsysError(f"{place}: {what}: found {len(names):,}, expected {n:,}: one for each of the matrix")
+    twice = names[names.duplicated()]
+    if len(twice):
+        raise RecsysError(f"{place}: {what}: {str(twice.iloc[0])!r} is there more than once")
+    return np.asarray(names.to_numpy(dtype=object))
