@@ -29,7 +29,7 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Which data: the name of a card, or the path of a table (from the config file's folder)."""
+    """Which data: the name of a card, or the path of a table (from the config file's folder); absent beside data=."""
 
     name: str | None = None
     path: str | None = None
@@ -255,8 +255,8 @@ class RunSpec:
     blend: Mapping[str, Any] | None = None
 
 
-def read(path: str | Path) -> Config:
-    """Return the config in a TOML file; the name of a shipped one ("ml-100k") does too.
+def read(path: str | Path, data: Mapping[str, Any] | None = None) -> Config:
+    """Return the config in a TOML file; the name of a shipped one ("ml-100k") does too. `data` is [data] without one.
 
     Raises:
         RecsysError: if there is no such file, it is no TOML, or it says something that cannot be.
@@ -270,7 +270,8 @@ def read(path: str | Path) -> Config:
         raise RecsysError(f"config {file}: {error.strerror}{_near(file)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecsysError(f"config {file}: not TOML: {error}") from None
-    return parse({"name": file.stem, **content}, where=str(file), home=file.resolve().parent)
+    told = {} if data is None else {"data": data}
+    return parse({"name": file.stem, **told, **content}, where=str(file), home=file.resolve().parent)
 
 
 def parse(content: Mapping[str, Any], *, where: str = "config", home: Path | None = None) -> Config:

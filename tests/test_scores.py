@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from worlds import make_maps, make_split
 
+import recsys
 from recsys import metrics
 from recsys.metrics import ndcg
 from recsys.scores import Scores, compare, differences, per_user, score, summary
@@ -485,3 +486,32 @@ def test_per_map_answers_of_one_map_are_bootstrapped_over_users(runs, yardstick,
     scores = score(runs, yardstick, ["deficit", "ndcg"], [5], draws=100)
     a, b = cell(scores, "base", "deficit"), cell(scores, "base", "ndcg")
     assert a.value == b.value and a.limits == pytest.approx(b.limits)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda s, runs: recsys.score(runs, s), "score: found a Split, expected what runs are judged against: recsys.Yardstick(split)"),
+        (lambda s, runs: recsys.score(runs, s, ["ndcg"], [3]), "score: found a Split, expected what runs are judged against"),
+        (lambda s, runs: recsys.score(runs, None, ["ndcg"], [3]), "score: found a NoneType, expected"),
+        (lambda s, runs: recsys.score(runs, s.test, ["ndcg"], [3]), "score: found a csr_array, expected"),
+        (lambda s, runs: recsys.score(s, runs, ["ndcg"], [3]), "score: found a dict, expected"),
+        (lambda s, runs: recsys.score(runs, recsys.Yardstick(s)), "nothing to score: expected at least one metric and one k"),
+        (lambda s, runs: recsys.score(runs, recsys.Yardstick(s), ["ndcg"]), "nothing to score: expected at least one metric"),
+        (lambda s, runs: recsys.score({}, recsys.Yardstick(s), ["ndcg"], [3]), "nothing to score: found no run"),
+        (lambda s, runs: recsys.score({"a": None}, recsys.Yardstick(s), ["ndcg"], [3]), "run 'a': found a NoneType, expected a Slates"),
+        (lambda s, runs: recsys.score({"a": pd.DataFrame(runs["a"])}, recsys.Yardstick(s), ["ndcg"], [3]), "run 'a': found a DataFrame"),
+        (lambda s, runs: recsys.score({"a": {0: [1]}}, recsys.Yardstick(s), ["ndcg"], [3]), "run 'a': found a dict, expected a Slates"),
+        (lambda s, runs: recsys.score({"a": "als"}, recsys.Yardstick(s), ["ndcg"], [3]), "run 'a': found a str, expected a Slates"),
+        (lambda s, runs: recsys.compare(runs, s), "nothing to score: expected at least one metric and one k"),
+        (lambda s, runs: recsys.compare(runs, s, ["ndcg"]), "against: unknown run ''"),
+        (lambda s, runs: recsys.compare(runs, recsys.Yardstick(s), ["ndcg"], "a"), "compare: found a Yardstick, expected a Split: .split"),
+        (lambda s, runs: recsys.compare(runs, None), "compare: found a NoneType, expected a Split"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_scored_is_one_line(split, make, message):
+    runs = {"a": np.tile(np.arange(3, dtype=np.int32), (split.shape[0], 1))}
+    with pytest.raises(RecsysError) as error:
+        make(split, runs)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from recsys.experiments.rerankings import ByLength, run_slates
 from recsys.progress import progress
 from recsys.scores import Scores, differences, score, summary
 from recsys.scores.names import wanted
-from recsys.types import Yardstick
+from recsys.types import Dataset, RecsysError, Yardstick
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,21 +57,23 @@ def bench(
     out: str | Path = "runs",
     quiet: bool = False,
     data_dir: str | Path | None = None,
+    data: Dataset | None = None,
 ) -> Bench:
     """Run the benchmark that `config` describes and write its folder, `out/<name>-<hash of config and data>`.
 
-    `config` is a path, the name of a shipped config, nested tables, or a `Config`. Fitted models, maps, pools
-    and slates are cached by the hash of what made them: a run that was killed goes on where it stopped.
+    `config` is a path, the name of a shipped config, nested tables, or a `Config`. With `data`, a dataset in memory,
+    it needs no [data]; the run's config.toml says how the dataset is called and its fingerprint. Fitted models, maps,
+    pools and slates are cached by the hash of what made them: a run that was killed goes on where it stopped.
 
     Raises:
         RecsysError: for whatever is wrong with the config, the data or the folder, in one line.
     """
-    settings = read_config(config)
+    settings = read_config(config, data)
     folder = Folder(Path(out))
     start, digest = time.perf_counter(), settings.digest()  # of code of one's own as it is now, when it is imported
     home = None if data_dir is None else Path(data_dir)
     with one_blas_thread():
-        preparation = prepare(settings, data_dir=home, quiet=quiet, say=folder.say)
+        preparation = prepare(settings, data_dir=home, quiet=quiet, say=folder.say, given=data)
         specs = tuple(settings.runs())
         slates, seconds = run_slates(preparation, specs, quiet, folder.say)
     path = Path(out) / f"{settings.name}-{name_of(digest, preparation.dataset.fingerprint)}"
@@ -104,11 +107,31 @@ def judge(
     return Bench(preparation, specs, slates, scores, summary(scores), against, folder, said)
 
 
-def read_config(config: Config | Mapping[str, Any] | str | Path) -> Config:
-    """Return the config that a path, the name of a shipped config, or nested tables describe."""
+def read_config(config: Config | Mapping[str, Any] | str | Path, data: Dataset | None = None) -> Config:
+    """Return the config that a path, the name of a shipped config, or nested tables describe.
+
+    Where it has no [data], that is `data`, in memory.
+    """
+    told = None if data is None else describe_data(data)
     if isinstance(config, Config):
         return config
-    return parse(config, home=Path.cwd()) if isinstance(config, Mapping) else read(config)
+    if isinstance(config, Mapping):
+        return parse(config if told is None else {"data": told, **config}, home=Path.cwd())
+    if not isinstance(config, str | PathLike):
+        found = f"found a {type(config).__name__}, expected a path, the name of a shipped config, or nested tables"
+        raise RecsysError(f"config: {found}")
+    return read(config, told)
+
+
+def describe_data(data: Any) -> dict[str, str]:
+    """Return the section [data] of a dataset in memory.
+
+    Raises:
+        RecsysError: if it is no dataset.
+    """
+    if not isinstance(data, Dataset):
+        raise RecsysError(f"data: found a {type(data).__name__}, expected a Dataset: recsys.read makes one")
+    return {"in_memory": data.name, "fingerprint": data.fingerprint}
 
 
 def _scores(config: Config, slates: ByLength, yardstick: Yardstick, seconds: Mapping[str, float]) -> Scores:

@@ -12,7 +12,7 @@ from recsys.experiments.preparations import load, one_blas_thread
 from recsys.progress import progress
 from recsys.provenance import mask
 from recsys.rankers import Index, Ranker
-from recsys.types import RecsysError, unknown
+from recsys.types import Dataset, RecsysError, unknown
 
 
 @dataclass(frozen=True)
@@ -35,28 +35,29 @@ def export(
     recall: float = 1.0,
     quiet: bool = False,
     data_dir: str | Path | None = None,
+    data: Dataset | None = None,
 ) -> Exported:
     """Write the ranker of one run of `config` to the folder `out`, whole or not at all.
 
-    `config` is what `recsys.bench` takes, such as the config.toml of a run's folder or the winner.toml of a sweep's.
-    `blend` names the run; without, it is the only blend that the config has, or the model's own order where it has
-    none. Nothing is held out: the model is fitted to all positives of the filtered data, maps are made and scale
+    `config` and `data` are what `recsys.bench` takes, such as the config.toml of a run's folder or the winner.toml of a
+    sweep's. `blend` names the run; without, it is the only blend that the config has, or the model's own order where it
+    has none. Nothing is held out: the model is fitted to all positives of the filtered data, maps are made and scale
     constants fitted on the candidates that it then gives. `recall` below 1 makes an index (`recsys.Ranker.fit`).
 
     Raises:
         RecsysError: for an unknown run, several blends and no word which, or whatever is wrong with config, data or
             folder.
     """
-    settings = read_config(config)
+    settings = read_config(config, data)
     spec = _spec(settings, blend)
-    dataset = load(settings, None if data_dir is None else Path(data_dir), quiet)
-    data = splits.whole(dataset, **settings.filter.model_dump(), seed=settings.seed)
+    dataset = load(settings, None if data_dir is None else Path(data_dir), quiet, data)
+    whole = splits.whole(dataset, **settings.filter.model_dump(), seed=settings.seed)
     section, wanted = spec.model or settings.model, spec.pool or settings.pool
     with one_blas_thread(), progress(quiet):
-        fitted = section.build("[model]").fit(data.train, data.side)
+        fitted = section.build("[model]").fit(whole.train, whole.side)
         ranker = Ranker.fit(
             fitted,
-            data,
+            whole,
             spec.blend or {"relevance": 1.0},
             scale="fitted" if settings.slate.scale == "fitted" else None,
             k=settings.headline,
@@ -67,7 +68,7 @@ def export(
             **settings.policy(spec),
         )
     folder = ranker.save(out, about={"data_fingerprint": dataset.fingerprint, "config": mask(settings.resolved())})
-    return Exported(folder, spec.name, ranker.name, *data.shape, ranker.index)
+    return Exported(folder, spec.name, ranker.name, *whole.shape, ranker.index)
 
 
 def _spec(settings: Config, name: str | None) -> RunSpec:

@@ -15,7 +15,7 @@ from recsys.experiments.benches import Bench, judge, name_of, read_config
 from recsys.experiments.folders import Folder
 from recsys.experiments.preparations import one_blas_thread, prepare
 from recsys.experiments.rerankings import run_slates
-from recsys.types import RecsysError, Slates, Split
+from recsys.types import Dataset, RecsysError, Slates, Split
 from recsys.types.arrays import Floats
 from recsys.types.names import check_file_name
 
@@ -37,24 +37,26 @@ def evaluate(
     out: str | Path = "runs",
     quiet: bool = False,
     data_dir: str | Path | None = None,
+    data: Dataset | None = None,
 ) -> Bench:
     """Judge the lists in `file` on the split of `config`, beside its base and its controls.
 
     `file` is a CSV or Parquet table with user_id, item_id and rank (1 is first) or score (more is better). Rows of
     users and items that the split does not have are left out and counted; a user without a list has an empty
-    one; a pick that the user had met before is judged like any other.
+    one; a pick that the user had met before is judged like any other. `data` is a dataset in memory, as for
+    `recsys.bench`.
 
     Raises:
         RecsysError: for whatever is wrong with the file, the config, the data or the folder, in one line.
     """
-    settings, path = read_config(config), Path(file)
+    settings, path = read_config(config, data), Path(file)
     check_file_name(f"{path.parent}: a file's name", path.stem)
     table = _table(path)
     folder = Folder(Path(out))
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
     with one_blas_thread():
-        preparation = prepare(settings, data_dir=home, quiet=quiet, say=folder.say)
+        preparation = prepare(settings, data_dir=home, quiet=quiet, say=folder.say, given=data)
     beside = tuple(spec for spec in settings.runs() if spec.kind in ("base", "control"))
     if path.stem in {spec.name for spec in beside}:
         raise RecsysError(f"{path}: its name is that of a run of {settings.name}, expected another file name")

@@ -15,7 +15,7 @@ from recsys.pools import candidates, context
 from recsys.progress import progress
 from recsys.records import flatten, restore
 from recsys.runs import Cache, Cell, default_cache
-from recsys.types import Dataset, Pool, Scorer, Split, TasteMap
+from recsys.types import Dataset, Pool, RecsysError, Scorer, Split, TasteMap
 
 Say = Callable[[str], None]
 
@@ -48,12 +48,38 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
-def load(config: Config, data_dir: Path | None = None, quiet: bool = False) -> Dataset:
-    """Return the config's dataset: a card's, or the user's own table."""
+def load(config: Config, data_dir: Path | None = None, quiet: bool = False, given: Dataset | None = None) -> Dataset:
+    """Return the config's dataset: a card's, the user's own table, or the one that is `given`.
+
+    Raises:
+        RecsysError: if there is none, or it is not the one that the config describes.
+    """
+    section, dataset = config.data, given
+    if section.in_memory is None:
+        dataset = _load_named(config, data_dir, quiet, given)
+    if dataset is None:
+        raise RecsysError(f"{config.name}: [data] '{section.in_memory}' was in memory, expected it again: data=")
+    if section.fingerprint not in (None, dataset.fingerprint):
+        found = f"{dataset.name} has the fingerprint {dataset.fingerprint[:12]}"
+        raise RecsysError(f"{config.name}: {found}, expected that of [data], {str(section.fingerprint)[:12]}")
+    return dataset
+
+
+def _load_named(config: Config, data_dir: Path | None, quiet: bool, given: Dataset | None) -> Dataset:
+    """Return the dataset that the config names, which one that is `given` beside it must be equal to."""
     section = config.data
+    other = f"{config.name}: [data] is {section.name or section.path} and data= is another dataset"
+    advice = "expected one of them: leave [data] out"
+    if given is not None and section.name not in (None, given.name):
+        raise RecsysError(f"{other}, {given.name}, {advice}")
     if section.name is not None:
-        return data.load(section.name, data_dir=data_dir, quiet=quiet)
-    return data.read(str(section.path), columns=section.columns or None, items=section.items, events=section.events)
+        dataset = data.load(section.name, data_dir=data_dir, quiet=quiet)
+    else:
+        columns = section.columns or None
+        dataset = data.read(str(section.path), columns=columns, items=section.items, events=section.events)
+    if given is not None and given.fingerprint != dataset.fingerprint:
+        raise RecsysError(f"{other} (fingerprint {given.fingerprint[:12]}), {advice}")
+    return dataset
 
 
 def split(config: Config, dataset: Dataset) -> Split:
@@ -75,10 +101,17 @@ def split(config: Config, dataset: Dataset) -> Split:
     return made
 
 
-def prepare(config: Config, *, data_dir: Path | None = None, quiet: bool = False, say: Say = print) -> Preparation:
+def prepare(
+    config: Config,
+    *,
+    data_dir: Path | None = None,
+    quiet: bool = False,
+    say: Say = print,
+    given: Dataset | None = None,
+) -> Preparation:
     """Return data, split and maps of a config."""
     cache = Cache(default_cache())
-    dataset = load(config, data_dir, quiet)
+    dataset = load(config, data_dir, quiet, given)
     say(f"data: {dataset.name}, {len(dataset.interactions):,} interactions")
     whole = split(config, dataset)
     judged = whole.for_judging() if config.judge.on == "test" else whole.for_choosing()

@@ -16,7 +16,7 @@ from recsys.files import replacing
 from recsys.pools import candidates
 from recsys.progress import progress
 from recsys.slates import rerank
-from recsys.types import RecsysError, unknown
+from recsys.types import Dataset, RecsysError, unknown
 from recsys.types.arrays import Ints
 
 
@@ -38,44 +38,46 @@ def recommend(
     k: int | None = None,
     quiet: bool = False,
     data_dir: str | Path | None = None,
+    data: Dataset | None = None,
 ) -> Written:
     """Write slates of one run of `config` to `out` (.csv or .parquet): user_id, rank, item_id, title, score, and
     what each objective contributed.
 
-    Nothing is held out: the model is fitted to all positives of the filtered data.
+    Nothing is held out: the model is fitted to all positives of the filtered data. `data` is a dataset in memory, as
+    for `recsys.bench`.
 
     Raises:
         RecsysError: for an unknown run or user, a bad k, or whatever is wrong with config, data or file.
     """
-    settings, path = read_config(config), Path(out)
+    settings, path = read_config(config, data), Path(out)
     if path.suffix not in (".csv", ".parquet"):
         raise RecsysError(f"{path}: unknown kind of file '{path.suffix}', expected .csv or .parquet")
     read = [Path(name).resolve() for name in (settings.data.path, settings.data.items) if name]
     if path.resolve() in read:
         raise RecsysError(f"{path}: is the data of {settings.name} itself, expected another file")
     spec = _spec(settings, blend)
-    dataset = load(settings, None if data_dir is None else Path(data_dir), quiet)
+    dataset = load(settings, None if data_dir is None else Path(data_dir), quiet, data)
     rules = settings.filter.model_dump()
-    data = splits.whole(dataset, **rules, seed=settings.seed)
+    whole = splits.whole(dataset, **rules, seed=settings.seed)
     section = spec.model or settings.model
     with progress(quiet):
-        fitted = section.build("[model]").fit(data.train, data.side)
+        fitted = section.build("[model]").fit(whole.train, whole.side)
     wanted = settings.pool
-    asked = {**wanted.model_dump(), "n": min(wanted.n, len(data.item_ids))}
-    pool = candidates(fitted, data, seed=settings.seed, **asked)
+    asked = {**wanted.model_dump(), "n": min(wanted.n, len(whole.item_ids))}
+    pool = candidates(fitted, whole, seed=settings.seed, **asked)
     scale: Any = "fitted" if settings.slate.scale == "fitted" else None
     k = settings.headline if k is None else k
     policy = {**settings.policy(spec), "guards": settings.rules()}
     slates = rerank(pool, spec.blend or {"relevance": 1.0}, k, scale=scale, seed=settings.seed, **policy)
-    chosen = _users(users, data.user_ids.tolist())
+    chosen = _users(users, whole.user_ids.tolist())
     frame = slates.to_frame()
-    frame = frame[frame["user_id"].isin(data.user_ids[chosen])]
+    frame = frame[frame["user_id"].isin(whole.user_ids[chosen])]
     with replacing(path) as temporary:
         if path.suffix == ".csv":
             csv_frame(frame).to_csv(temporary, index=False)
         else:
             frame.to_parquet(temporary, index=False)
-    return Written(len(frame), len(chosen), (*dataset.notes, *data.notes))
+    return Written(len(frame), len(chosen), (*dataset.notes, *whole.notes))
 
 
 def _spec(settings: Config, name: str | None) -> RunSpec:

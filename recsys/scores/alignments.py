@@ -1,6 +1,6 @@
 """Runs brought to one form: a row for every user of the split, and the users that all runs are about."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +47,23 @@ def check_names(runs: Mapping[str, Slates | Ints]) -> None:
         check_name("runs: a name", run)
 
 
+def check_yardstick(found: object) -> None:
+    """Refuse what slates cannot be judged against."""
+    if not isinstance(found, Yardstick):
+        split = "split" if isinstance(found, Split) else "a split"
+        raise RecsysError(
+            f"score: found a {type(found).__name__}, expected what runs are judged against: recsys.Yardstick({split}), "
+            "with maps for metrics that need them"
+        )
+
+
+def check_split(found: object) -> None:
+    """Refuse what is no split."""
+    if not isinstance(found, Split):
+        hint = ": .split of a Yardstick" if isinstance(found, Yardstick) else ": recsys.splits makes one"
+        raise RecsysError(f"compare: found a {type(found).__name__}, expected a Split{hint}")
+
+
 def narrow(yardstick: Yardstick, users: Ints) -> Yardstick:
     """Return the yardstick for `users` alone: nobody else has held-out positives. Histories stay as they are.
 
@@ -90,6 +107,9 @@ def _place(run: str, slates: Slates | Ints, split: Split) -> tuple[Bools, Ints]:
 
 
 def _array(run: str, picks: Ints) -> Ints:
+    if not isinstance(picks, np.ndarray | Sequence) or isinstance(picks, str):
+        expected = "a Slates (recsys.rerank makes one), or an array of item codes"
+        raise RecsysError(f"run '{run}': found a {type(picks).__name__}, expected {expected}")
     try:
         return np.asarray(picks)
     except ValueError:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsys.escaping import visible
 from recsys.html import element
-from recsys.scores.alignments import align, check_names
+from recsys.scores.alignments import align, check_names, check_split
 from recsys.scores.claims import claims
 from recsys.scores.joints import joint_table
 from recsys.scores.names import wanted
@@ -61,8 +61,8 @@ class Comparison:
 def compare(
     runs: Mapping[str, Slates | Ints],
     split: Split,
-    metrics: Sequence[str],
-    against: str,
+    metrics: Sequence[str] = (),
+    against: str = "",
     *,
     ks: Sequence[int] = (10,),
     own_maps: Iterable[TasteMap] = (),
@@ -83,8 +83,9 @@ def compare(
     Raises:
         RecsysError: as `recsys.score` does, if there is no run `against`, or the margin is no share.
     """
-    asked = wanted(metrics, ks)
+    check_split(split)
     check_names(runs)
+    asked = wanted(metrics, ks)
     if against not in tuple(runs):
         raise unknown("run", str(against), runs, "against")
     draws, seed = whole("compare: draws", draws, 2), whole("compare: seed", seed)

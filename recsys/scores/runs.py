@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from recsys.scores.alignments import align, narrow
+from recsys.scores.alignments import align, check_yardstick, narrow
 from recsys.scores.intervals import FREEDOM, NOWHERE, Limits, curved, group_counts, means, over_sets, percentile
 from recsys.scores.names import Wanted, wanted
 from recsys.scores.records import Score, Scores
@@ -18,8 +18,8 @@ from recsys.types.numbers import whole
 def score(
     runs: Mapping[str, Slates | Ints],
     yardstick: Yardstick,
-    metrics: Sequence[str],
-    ks: Sequence[int],
+    metrics: Sequence[str] = (),
+    ks: Sequence[int] = (),
     *,
     seed: int = 0,
     draws: int = 1000,
@@ -32,8 +32,10 @@ def score(
     are for some users only, nobody else is judged.
 
     Raises:
-        RecsysError: if a metric is unknown, a run does not fit the split, or runs are about different users.
+        RecsysError: if there are no metrics, one is unknown, `yardstick` is none, a run does not fit the split, or runs
+            are about different users.
     """
+    check_yardstick(yardstick)
     asked = wanted(metrics, ks)
     draws, seed = whole("score: draws", draws, 2), whole("score: seed", seed)
     users, picks = align(runs, yardstick.split, max(want.k for want in asked))
@@ -56,6 +58,7 @@ def values(
     Raises:
         RecsysError: as `score` does.
     """
+    check_yardstick(yardstick)
     asked = wanted(metrics, ks)
     users, picks = align({"run": run}, yardstick.split, max(want.k for want in asked))
     evaluation = Evaluation(picks["run"], narrow(yardstick, users))

@@ -100,8 +100,10 @@ class Plan:
         return hashlib.sha256(json.dumps([*made, own] if own else made, sort_keys=True).encode()).hexdigest()[:10]
 
 
-def read(path: str | Path, **changes: Any) -> Plan:
+def read(path: str | Path, data: Mapping[str, Any] | None = None, **changes: Any) -> Plan:
     """Return the sweep in a TOML file, or the shipped one of that name; `changes` go before what [sweep] says.
+
+    `data` is the [data] of the config that it extends, where that has none.
 
     Raises:
         RecsysError: if there is no such file, or it says something that cannot be.
@@ -118,19 +120,19 @@ def read(path: str | Path, **changes: Any) -> Plan:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecsysError(f"sweep {file}: not TOML: {error}") from None
     try:
-        return _plan(content, file, {name: value for name, value in changes.items() if value is not None})
+        return _plan(content, file, {name: value for name, value in changes.items() if value is not None}, data)
     except RecsysError as error:
         raise RecsysError(f"{file}: {error}") from None
 
 
-def _plan(content: dict[str, Any], file: Path, changes: Mapping[str, Any]) -> Plan:
+def _plan(content: dict[str, Any], file: Path, changes: Mapping[str, Any], data: Mapping[str, Any] | None) -> Plan:
     check_file_name("the file's name", file.stem)
     for key in ("extends", "sweep"):
         if key not in content:
             said = "the config that is searched" if key == "extends" else "a section that says what the search is after"
             raise RecsysError(f"{key} is missing, expected {said}")
     settings = _settings(content.pop("sweep"), changes)
-    tables = {"name": file.stem, **_extended(content.pop("extends"), file.parent)}
+    tables = {"name": file.stem, **_extended(content.pop("extends"), file.parent, data)}
     extended, tables = tables, _laid_over(tables, content)
     methods = _methods(tables, content.get("blends", {}))
     searched = {one.path[0] for method in methods for one in method.ranges}
@@ -173,10 +175,10 @@ def _settings(section: Any, changes: Mapping[str, Any]) -> SweepSection:
         raise RecsysError(configs.first_problem(error, SweepSection, "sweep")) from None
 
 
-def _extended(name: Any, home: Path) -> dict[str, Any]:
+def _extended(name: Any, home: Path, data: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the resolved tables of the config that a sweep file names, without its blends."""
     beside = home / str(name)
-    config = configs.read(beside if beside.is_file() else str(name))
+    config = configs.read(beside if beside.is_file() else str(name), data)
     return {key: value for key, value in config.resolved().items() if key not in ("name", "blends")}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.configs import Config, RunSpec
-from recsys.experiments.benches import Bench, judge, name_of
+from recsys.experiments.benches import Bench, describe_data, judge, name_of
 from recsys.experiments.folders import Folder
 from recsys.experiments.preparations import one_blas_thread, prepare
 from recsys.experiments.rerankings import run_slates
@@ -25,7 +25,7 @@ from recsys.sweeps.ranges import Value
 from recsys.sweeps.studies import Judge, importances, open_studies, search
 from recsys.sweeps.trials import Found, failed
 from recsys.sweeps.workshops import Workshop, workshop
-from recsys.types import RecsysError
+from recsys.types import Dataset, RecsysError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,26 +56,28 @@ def sweep(
     out: str | Path = "runs",
     quiet: bool = False,
     data_dir: str | Path | None = None,
+    data: Dataset | None = None,
 ) -> Sweep:
     """Search what `file` describes and write its folder, `out/<name>-<hash of the search>`.
 
-    `trials` (for each blend, in all) and `spend` go before what the file says. Trials are kept as they end: a
-    search that was stopped goes on, and processes that are started on one storage share its trials.
+    `trials` (for each blend, in all) and `spend` go before what the file says. `data` is a dataset in memory, as for
+    `recsys.bench`. Trials are kept as they end: a search that was stopped goes on, and processes that are started on
+    one storage share its trials.
 
     Raises:
         RecsysError: for whatever is wrong with the file, the data, the storage or the folder, in one line.
     """
-    plan = read(file, trials=trials, spend=spend)
+    plan = read(file, None if data is None else describe_data(data), trials=trials, spend=spend)
     folder, notes = Folder(Path(out)), list[str]()
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
     with one_blas_thread():
-        shop = workshop(prepare(plan.base(), data_dir=home, quiet=quiet, say=folder.say), plan.metrics)
-        data = shop.preparation.split.fingerprint
-        path = Path(out) / f"{plan.name}-{name_of(plan.digest(), data)}"
+        shop = workshop(prepare(plan.base(), data_dir=home, quiet=quiet, say=folder.say, given=data), plan.metrics)
+        fingerprint = shop.preparation.split.fingerprint
+        path = Path(out) / f"{plan.name}-{name_of(plan.digest(), fingerprint)}"
         read_judgements(path)  # a table that cannot be read is said before the search
         where = plan.settings.storage or str(path / "study.journal")
-        with open_studies(where, plan, data, notes.append) as studies:
+        with open_studies(where, plan, fingerprint, notes.append) as studies:
             found = _search(plan, studies, shop, quiet)
             failures = {name: failed(study) for name, study in studies.items()}
             shares = {name: importances(study, plan) for name, study in studies.items()}
@@ -83,7 +85,7 @@ def sweep(
         points = {name: thinned(kept, plan.weighed, plan.settings.front) for name, kept in fronts.items()}
         choices = choose(plan, points, shop)
         curves = {name: continued(plan, kept, found[name]) for name, kept in points.items()}
-        judged = _judge_on_test(plan, curves, path, quiet, home, folder, notes)
+        judged = _judge_on_test(plan, curves, path, quiet, home, folder, notes, data)
         tables = outputs.tables(plan, found, fronts, curves, choices, shares, judged, failures)
     winner = _winner(plan, best_of(plan, choices))
     for note in notes:
@@ -128,13 +130,14 @@ def _judge_on_test(
     home: Path | None,
     folder: Folder,
     notes: list[str],
+    data: Dataset | None,
 ) -> Bench:
     """Fit on train and validation, and judge the curves' points, beside the base, its models and the controls.
 
     A point that cannot be judged there, such as one whose model does not fit in memory with more data, is left out.
     """
     config = plan.base("test")
-    preparation = prepare(config, data_dir=home, quiet=quiet, say=folder.say)
+    preparation = prepare(config, data_dir=home, quiet=quiet, say=folder.say, given=data)
     points = [(method, one) for method in plan.methods for one in curves[method.name]]
     specs = (*config.runs(), *(_spec(method, one, config) for method, one in points))
     refused: dict[str, str] = {}
