@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from recsys import blends, guards, metrics, models
+from recsys.data.settings import TableSettings
 from recsys.provenance import own_modules
 from recsys.scores.names import wanted
 from recsys.shipped import folder
@@ -20,6 +21,7 @@ from recsys.types.names import check_file_name, check_name
 from recsys.types.numbers import plain_table
 
 Weight = float | list[float]
+READING = tuple(TableSettings.__dataclass_fields__)  # settings of a table of one's own
 
 
 class Section(BaseModel):
@@ -34,10 +36,23 @@ class Data(Section):
     name: str | None = None
     path: str | None = None
     items: str | None = None  # path of a table of the catalogue, for a table of one's own
-    columns: dict[str, str] = Field(default_factory=dict)  # our name -> the table's
+    columns: dict[str, str | int] = Field(default_factory=dict)  # our name -> the table's, or a position from 0
+    item_columns: dict[str, str | int] = Field(default_factory=dict)  # the same for the table of the catalogue
     events: dict[str, float] | None = None  # event -> weight of its rows, for such a table; others are left out
     in_memory: str | None = None  # instead: what a dataset was called that was given as data=
     fingerprint: str | None = None  # of the data: other data is refused
+    header: bool | None = None  # whether the first line holds names; this and what follows is found out where absent
+    delimiter: str | None = None  # between cells; " " is any run of blanks
+    quotes: bool | None = None  # whether " encloses cells
+    decimal: Literal[".", ","] | None = None  # the decimal mark
+    time_unit: str | None = None  # s, ms, us, ns, days, year, yyyymm, yyyymmdd, yyyymmddhhmm or yyyymmddhhmmss
+    time_format: str | None = None  # such as "%d/%m/%Y"
+    lists: bool | None = None  # whether each line is a user and its items
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the table is written, as far as it is said: keywords of `recsys.read`."""
+        return {name: value for name in READING if (value := getattr(self, name)) is not None}
 
     @model_validator(mode="after")
     def _one(self) -> "Data":
@@ -45,8 +60,11 @@ class Data(Section):
         if len(given) != 1:
             found = " and ".join(given) or "neither name nor path"
             raise ValueError(f"has {found}, expected one of name, path and in_memory")
-        if self.path is None and (self.items or self.columns or self.events):
-            raise ValueError(f"has items, columns or events beside {given[0]}: they belong to a path")
+        of_tables = [key for key in ("items", "columns", "item_columns", "events") if getattr(self, key)]
+        of_tables += self.reading
+        if self.path is None and of_tables:
+            raise ValueError(f"has {', '.join(of_tables)} beside {given[0]}: expected a path with them")
+        TableSettings(**self.reading)
         return self
 
 

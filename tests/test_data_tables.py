@@ -233,23 +233,6 @@ def test_times_of_every_kind_are_seconds(values: Any) -> None:
     assert data.interactions.datetime.tolist() == [DAY, DAY + 86400]
 
 
-@pytest.mark.parametrize(
-    ("largest", "per_second"),
-    [
-        (99_999_999_999, 1),
-        (100_000_000_000, 10**3),
-        (99_999_999_999_999, 10**3),
-        (100_000_000_000_000, 10**6),
-        (99_999_999_999_999_000, 10**6),
-        (100_000_000_000_000_000, 10**9),
-    ],
-)
-def test_the_unit_of_a_time_goes_by_the_largest(largest: int, per_second: int) -> None:
-    log = from_frame({"user_id": [1, 2], "item_id": [1, 2], "ts": [largest, 7_000_000_000]}).interactions
-    assert log.datetime is not None
-    assert log.datetime.tolist() == [largest // per_second, 7_000_000_000 // per_second]
-
-
 def test_times_before_1970() -> None:
     data = from_frame({"user_id": [1, 2], "item_id": [1, 2], "datetime": ["1969-12-31", "1969-12-31 23:59:59.5"]})
     assert data.interactions.datetime is not None
@@ -327,14 +310,14 @@ def test_empty_frames(frame: Any) -> None:
     [
         ("log.csv", b"user,item\n1,2\n1,2,3\n"),
         ("log.csv", b"user,item\n1,2,3\n"),
-        ("log.csv", b'user,item\n1,"2\n'),
+        ("log.csv", b'user,item,title\n1,2,"a, b"\n1,3,"c, d\n'),
         ("log.parquet", b"PAR1 this is none"),
         ("log.parquet", b""),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(RecsysError, match=f"{name}: cannot be read: ") as error:
+    with pytest.raises(RecsysError, match=f"{name}: (cannot be read: |line 3: a quote opens)") as error:
         read(tmp_path / name)
     assert "\n" not in str(error.value)
 

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -43,16 +43,30 @@ def bench(config: str, out: Path, data_dir: Path | None, quiet: bool) -> None:
 
 
 @cli.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--config", "config", required=True, help="The benchmark on whose split FILE is judged.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--config", "config", required=True, help="The benchmark on whose split the lists are judged.")
+@options.column
+@options.reading
 @options.out
 @options.data_dir
 @options.quiet
-def evaluate(file: Path, config: str, out: Path, data_dir: Path | None, quiet: bool) -> None:
-    """Score recommendations made elsewhere: FILE has user_id, item_id, and rank or score (CSV or Parquet)."""
+def evaluate(
+    files: tuple[Path, ...],
+    config: str,
+    columns: tuple[str, ...],
+    reading: dict[str, Any],
+    out: Path,
+    data_dir: Path | None,
+    quiet: bool,
+) -> None:
+    """Score recommendations made elsewhere, each FILE a run: tables, TREC runs, or lists of a user and its items.
+
+    A table has user_id, item_id, and rank (1 is first) or score (more is better).
+    """
     from recsys.experiments import evaluate as run
 
-    _show(run(file, config, out=out, quiet=quiet, data_dir=data_dir))
+    named = options.pairs(columns)
+    _show(run(files, config, columns=named, out=out, quiet=quiet, data_dir=data_dir, **reading))
 
 
 @cli.command()

@@ -1,6 +1,7 @@
 """`recsys data`: list, fetch, describe and cite datasets."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,7 +11,7 @@ from recsys.data.drawings import draw
 from recsys.data.folders import data_folder
 from recsys.data.sources import landed
 from recsys.escaping import visible
-from recsys.types import Dataset, unknown
+from recsys.types import unknown
 
 
 @click.group()
@@ -53,15 +54,31 @@ def fetch_(name: str, path: Path | None, data_dir: Path | None, quiet: bool) -> 
 
 @data.command("describe")
 @click.argument("name_or_path")
-@click.option("--column", "columns", multiple=True, metavar="FIELD=COLUMN", help="For a file: which column is what.")
+@options.column
 @click.option("--items", type=click.Path(path_type=Path), help="For a file: the table of its items.")
+@click.option("--item-column", "item_columns", multiple=True, metavar="FIELD=COLUMN", help="The same for --items.")
+@options.reading
 @options.data_dir
 @options.quiet
 def describe_(
-    name_or_path: str, columns: tuple[str, ...], items: Path | None, data_dir: Path | None, quiet: bool
+    name_or_path: str,
+    columns: tuple[str, ...],
+    items: Path | None,
+    item_columns: tuple[str, ...],
+    reading: dict[str, Any],
+    data_dir: Path | None,
+    quiet: bool,
 ) -> None:
-    """Show the numbers of a dataset, by its name, or of a CSV, TSV or Parquet file of your own."""
-    draw(datasets.describe(_named(name_or_path, columns, items, data_dir, quiet)), options.console(80))
+    """Show the numbers of a dataset, by its name, or of a table of your own and which column became what."""
+    if name_or_path in datasets.names():
+        draw(datasets.describe(datasets.load(name_or_path, data_dir, quiet)), options.console(80))
+        return
+    path = Path(name_or_path)
+    if not path.suffix and len(path.parts) == 1 and not path.exists():
+        raise unknown("dataset", name_or_path, datasets.names())
+    named = options.pairs(columns), options.pairs(item_columns, "--item-column")
+    made = datasets.read(path, named[0], items=items, item_columns=named[1], **reading)
+    draw(datasets.describe(made), options.console(80))
 
 
 @data.command("cite")
@@ -71,21 +88,3 @@ def cite_(name: str) -> None:
     one = datasets.card(name)
     click.echo(visible(one.citation.strip(), keep="\n"))
     click.echo(visible(f"\n{one.title}: {one.licence}\n{one.terms.strip()}", keep="\n"))
-
-
-def _named(
-    name_or_path: str, columns: tuple[str, ...], items: Path | None, data_dir: Path | None, quiet: bool
-) -> Dataset:
-    if name_or_path in datasets.names():
-        return datasets.load(name_or_path, data_dir, quiet)
-    path = Path(name_or_path)
-    if not path.suffix and len(path.parts) == 1 and not path.exists():
-        raise unknown("dataset", name_or_path, datasets.names())
-    return datasets.read(path, dict(_pair(one) for one in columns), items=items)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    field, sign, column = text.partition("=")
-    if not sign or not field or not column:
-        raise click.BadParameter(f"'{text}', expected FIELD=COLUMN", param_hint="--column")
-    return field, column

@@ -1,6 +1,8 @@
 """Options that several commands share, and the console that they print on."""
 
 import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,9 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from recsys.data.settings import TableSettings
 from recsys.escaping import visible
+from recsys.types.errors import advising
 
 quiet = click.option("--quiet", is_flag=True, help="Show no progress.")
 data_dir = click.option(
@@ -17,6 +21,42 @@ data_dir = click.option(
     help="Where datasets are kept (default: RECSYS_DATA, or the user's cache folder).",
 )
 out = click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Where run folders go.")
+
+column = click.option("--column", "columns", multiple=True, metavar="FIELD=COLUMN", help="Which column is what.")
+_READING = (
+    click.option("--header/--no-header", default=None, help="Whether the first line holds names."),
+    click.option("--delimiter", help="What separates cells, such as ';', 'tab', '::', 'space'."),
+    click.option("--quotes/--no-quotes", default=None, help='Whether " encloses cells.'),
+    click.option("--decimal", type=click.Choice([".", ","]), help="The decimal mark."),
+    click.option("--time-unit", help="The unit of times: s, ms, us, ns, days, year, yyyymm, yyyymmdd, ..."),
+    click.option("--time-format", help="How times are written, such as '%d/%m/%Y'."),
+    click.option("--lists/--no-lists", default=None, help="Whether each line is a user and its items."),
+)
+
+
+def reading(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the settings of a table as `reading`; errors advise options of the command line."""
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        given = {name: value for name in TableSettings.__dataclass_fields__ if (value := values.pop(name)) is not None}
+        with advising("command"):
+            command(**values, reading=given)
+
+    for option in reversed(_READING):
+        run = option(run)
+    return run
+
+
+def pairs(texts: Sequence[str], hint: str = "--column") -> dict[str, str]:
+    """Return FIELD=COLUMN as a mapping."""
+    made: dict[str, str] = {}
+    for text in texts:
+        field, sign, name = text.partition("=")
+        if not sign or not field or not name:
+            raise click.BadParameter(f"'{text}', expected FIELD=COLUMN", param_hint=hint)
+        made[field] = name
+    return made
 
 
 class Screen(Console):

@@ -14,7 +14,25 @@ RATIO = 100  # how many times its own size an archive may unpack to
 SMALL = 64 * 2**20  # what any archive may unpack to, in bytes
 LARGE = 8 * 2**30  # what no archive may exceed, in bytes
 
+_KINDS = ((stat.S_ISFIFO, "pipe"), (stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"), (stat.S_ISSOCK, "socket"))
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse a pipe, a device and a socket: reading one may never end.
+
+    Raises:
+        RecsysError: for these, and where the path cannot be looked at; a path that does not exist passes.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise RecsysError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), None)
+    if kind is not None:
+        raise RecsysError(f"{path}: is a {kind}, expected a file: write the table to a file first")
 
 
 def inspect(path: Path) -> list[str]:
@@ -24,6 +42,7 @@ def inspect(path: Path) -> list[str]:
         RecsysError: if it is damaged, if a member climbs out of the folder or is a link, or if the sizes that it
             declares are absurd.
     """
+    refuse_special(path)
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -61,8 +80,13 @@ def _refuse_climbing(member: zipfile.ZipInfo, path: Path) -> None:
         raise RecsysError(f"{path.name}: member {member.filename!r} points outside the archive: refused")
 
 
+def allowed(packed: int) -> int:
+    """Return to how many bytes an archive of `packed` bytes may unpack."""
+    return min(max(RATIO * packed, SMALL), LARGE)
+
+
 def _refuse_absurd(size: int, path: Path) -> None:
-    limit = min(max(RATIO * path.stat().st_size, SMALL), LARGE)
+    limit = allowed(path.stat().st_size)
     if size > limit:
         raise RecsysError(f"{path.name}: unpacks to more than {limit:,} bytes: refused")
 

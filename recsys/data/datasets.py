@@ -14,11 +14,13 @@ from scipy import sparse
 
 from recsys.data.cards import Card, Rules, card
 from recsys.data.catalogues import add_tags, build_items
+from recsys.data.checksums import verify
 from recsys.data.columns import CATALOGUE, LOG
 from recsys.data.fingerprints import fingerprint
 from recsys.data.frames import names_of_rows, to_frame
 from recsys.data.logs import build_log, with_consent
 from recsys.data.matrices import columns_of_matrix
+from recsys.data.settings import TableSettings
 from recsys.data.sheets import NEEDED, Sheet, from_file, from_layout, from_table
 from recsys.data.sources import Landed, fetch, landed
 from recsys.data.stores import FORMAT, restore, save
@@ -43,6 +45,8 @@ def load(name: str, data_dir: str | Path | None = None, quiet: bool = False) -> 
     kept = restore(store, about)
     if kept is not None:
         return kept
+    for name_of_file, checksum in there.checksums.items():
+        verify(folder / name_of_file, checksum)
     log, items, tags = from_layout(folder, wanted.layouts[there.layout])
     made = _built(name, log, items, wanted.rules, about, tags)
     _check(made, len(log.frame), wanted, folder)
@@ -63,35 +67,55 @@ def read(
     user_ids: Sequence[Any] | None = None,
     item_ids: Sequence[Any] | None = None,
     name: str | None = None,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    quotes: bool | None = None,
+    decimal: str | None = None,
+    time_unit: str | None = None,
+    time_format: str | None = None,
+    lists: bool | None = None,
 ) -> Dataset:
     """Return the dataset in a table of your own, one interaction per row: a file, or whatever holds a table in memory.
 
-    A file is CSV, TSV, Parquet or Excel. In memory: a pandas, Polars or Arrow table, record batches, a DuckDB relation
-    (anything with Arrow's C stream); columns by name; a list of rows, which are dicts or tuples; a structured array.
-    Rows without names, of two to four values, are user_id, item_id, weight, datetime. A sparse matrix (U, I) has the
-    weights as entries, and `user_ids` and `item_ids` are the names of its rows and columns (numbers from 0 without).
+    A file is delimited text, JSON lines, Parquet or Excel. In memory: a pandas, Polars or Arrow table, record batches,
+    a DuckDB relation (anything with Arrow's C stream); columns by name; a list of rows, which are dicts or tuples; a
+    structured array. Rows without names, of two to four values, are user_id, item_id, weight, datetime. A sparse matrix
+    (U, I) has the weights as entries, and `user_ids` and `item_ids` are the names of its rows and columns (numbers from
+    0 without).
 
     Columns are found by the names that common libraries use; `columns` says otherwise, for instance
-    {"user_id": "client", "weight": "stars"}. Fields: user_id, item_id; optionally weight (finite) or quantity (negative
-    is a return), datetime (see `recsys.data.values.seconds`), event, source, consent, and title, features, year of the
-    item. `events` are weights by event, such as {"transaction": 4, "view": 1}: rows of other events are left out.
-    `items` is a table of the items, in any of these forms: item_id, title, features separated by "|", year. `features`
-    names the columns with features, of that table if there is one. `name` is what the dataset is called.
+    {"user_id": "client", "weight": "stars"}, or by position, {"user_id": 0}. Fields: user_id, item_id; optionally
+    weight (finite) or quantity (negative is a return), datetime (see `recsys.data.times.seconds`), event, source,
+    consent, and title, features, year of the item. `events` are weights by event, such as {"transaction": 4,
+    "view": 1}: rows of other events are left out. `items` is a table of the items, in any of these forms: item_id, title, features
+    separated by "|", year. `features` names the columns with features, of that table if there is one. `name` is what
+    the dataset is called.
+
+    How a text is written is found out, and refused where it cannot be told; `header`, `delimiter` (" " is any run of
+    blanks), `quotes`, `decimal` ("." or ","), `time_unit` ("s", "ms", "us", "ns", "days", "year", "yyyymm", ...) and
+    `time_format` ("%d/%m/%Y") decide, for the log alone. With `lists` each line is a user and its items. Names may end
+    in .gz, .zst or .bz2. Of a table in memory, `decimal`, `time_unit` and `time_format` can be said.
 
     >>> data = read([{"userId": 1, "movieId": 50, "rating": 4.0}, {"userId": 2, "movieId": 7, "rating": 2.5}])
     >>> data.interactions.item_ids.tolist(), data.interactions.weight.tolist()
     (['7', '50'], [4.0, 2.5])
 
+    How a text is written is found out, and refused where it cannot be told; `header`, `delimiter` (" " is any run of
+    blanks), `quotes`, `decimal` ("." or ","), `time_unit` ("s", "ms", "us", "ns", "days", "year", "yyyymm", ...) and
+    `time_format` ("%d/%m/%Y") decide, for the log alone. With `lists` each line is a user and its items. Names may end
+    in .gz, .zst or .bz2.
+
     Raises:
         RecsysError: one line with the place, what was found and what was expected.
     """
     called = name or (Path(table).stem if _is_path(table) else "table")
+    how = TableSettings(header, delimiter, quotes, decimal, time_unit, time_format, lists)
     notes: list[str] = []
     if sparse.issparse(table):
         table, notes = columns_of_matrix(table, user_ids, item_ids, called)
     elif user_ids is not None or item_ids is not None:
         raise RecsysError(f"{called}: user_ids and item_ids are of a sparse matrix, expected it as the table")
-    made = _read(called, table, columns, items, item_columns, features, events)
+    made = _read(called, table, columns, items, item_columns, features, events, how)
     return replace(made, notes=(*notes, *made.notes))
 
 
@@ -112,7 +136,7 @@ def from_frame(
     >>> data.interactions.item_ids.tolist(), data.interactions.item.tolist()
     (['7', '50'], [1, 0, 1])
     """
-    return _read(name, frame, columns, items, item_columns, features, events)
+    return _read(name, frame, columns, items, item_columns, features, events, TableSettings())
 
 
 def _read(
@@ -123,12 +147,14 @@ def _read(
     item_columns: Mapping[str, object] | None,
     features: str | Iterable[str],
     events: Mapping[Any, float] | None,
+    how: TableSettings,
 ) -> Dataset:
     needed = NEEDED if events is None else (*NEEDED, "event")
     if items is None:
-        return _built(called, _sheet(table, LOG, needed, called, columns, features), None, events=events)
-    log = _sheet(table, LOG, needed, called, columns)
-    catalogue = _sheet(items, CATALOGUE, ("item_id",), f"{called}: items", item_columns, features)
+        return _built(called, _sheet(table, LOG, needed, called, columns, features, how), None, events=events)
+    log = _sheet(table, LOG, needed, called, columns, (), how)
+    place = f"{called}: items"
+    catalogue = _sheet(items, CATALOGUE, ("item_id",), place, item_columns, features, TableSettings(), "item_columns")
     return _built(called, log, catalogue, events=events)
 
 
@@ -142,15 +168,21 @@ def _sheet(
     needed: Sequence[str],
     place: str,
     columns: Mapping[str, object] | None,
-    features: str | Iterable[str] = (),
+    features: str | Iterable[str],
+    how: TableSettings,
+    setting: str = "columns",
 ) -> Sheet:
-    """Return a table of the user's, from a file or from memory."""
+    """Return a table of the user's, from a file or from memory; `setting` is where the user names its columns."""
     if _is_path(table):
-        return from_file(Path(table).expanduser(), fields, needed, columns, features)
+        return from_file(Path(table).expanduser(), fields, needed, columns, features, how, setting)
+    for name in ("header", "delimiter", "quotes", "lists"):
+        if getattr(how, name) is not None:
+            raise RecsysError(f"{place}: {name} is a setting of text in a file, found a table in memory")
     frame, notes = to_frame(table, place), tuple[str, ...]()
     if fields is LOG and not columns and (names := names_of_rows(table, frame)):
         frame, notes = frame.set_axis(names, axis=1), (f"rows without names: read as {', '.join(names)}",)
-    return replace(from_table(frame, fields, needed, place, columns, features), notes=notes)
+    sheet = from_table(frame, fields, needed, place, columns, features, how, setting)
+    return replace(sheet, notes=(*notes, *sheet.notes))
 
 
 def _built(
@@ -170,8 +202,15 @@ def _built(
     if tags is not None:
         catalogue, more = add_tags(catalogue, tags, rules.tags)
         every += more
+    about = about or _written(log, items)
     made = fingerprint(interactions, catalogue)
-    return Dataset(name, interactions, catalogue, made, about or {}, tuple(every), dict(log.columns))
+    return Dataset(name, interactions, catalogue, made, about, tuple(every), dict(log.columns))
+
+
+def _written(log: Sheet, items: Sheet | None) -> dict[str, Any]:
+    """Return how a table without a card was read: the columns of its items, and the dialect of its text."""
+    about: dict[str, Any] = {"item_columns": dict(items.columns)} if items else {}
+    return about | ({"dialect": log.dialect} if log.dialect else {})
 
 
 def _describes_items(log: Sheet) -> bool:

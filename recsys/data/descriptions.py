@@ -77,6 +77,9 @@ class Description:
     items_without_title: int
     items_without_year: int
     notes: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...] = ()  # of a table of one's own: field and column
+    item_columns: tuple[tuple[str, str], ...] = ()  # the same of the table of its items
+    dialect: str = ""  # how a text is written
 
 
 def describe(dataset: Dataset) -> Description:
@@ -107,6 +110,9 @@ def describe(dataset: Dataset) -> Description:
         items_without_title=int((items.titles == "").sum()),
         items_without_year=int((items.years == 0).sum()),
         notes=(*dataset.notes, *_permissions(log)),
+        columns=tuple(dataset.columns.items()),
+        item_columns=tuple(dataset.card.get("item_columns", {}).items()),
+        dialect=str(dataset.card.get("dialect", "")),
     )
 
 

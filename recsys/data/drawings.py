@@ -49,10 +49,18 @@ def _table(title: str, *columns: str, right: bool = False) -> "Table":
 
 
 def _numbers(d: Description) -> "RenderableType":
+    from rich.text import Text
+
     table = _table(f"{d.name}  (fingerprint {d.fingerprint[:12]})", "", "")
-    for label, value in _lines(d):
-        table.add_row(label, value)
+    for label, value in (*_lines(d), *_columns(d)):
+        table.add_row(label, Text(value))
     return table
+
+
+def _columns(d: Description) -> list[tuple[str, str]]:
+    said = {"columns": d.columns, "columns of the items": d.item_columns}
+    lines = [(label, "\n".join(f"{field} = {name}" for field, name in pairs)) for label, pairs in said.items() if pairs]
+    return [*lines, *([("written as", d.dialect)] if d.dialect else [])]
 
 
 def _lines(d: Description) -> list[tuple[str, str]]:

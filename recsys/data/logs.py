@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from recsys.data.cards import Rules
 from recsys.data.events import are_returns, check_events, describe_events, weigh_events, without_strength
 from recsys.data.identifiers import coded, strings
 from recsys.data.sheets import Sheet
-from recsys.data.values import consents, refuse, seconds, texts, weights
+from recsys.data.times import seconds
+from recsys.data.values import consents, refuse, texts, weights
 from recsys.types import Interactions, RecsysError
 from recsys.types.arrays import Anys, Bools, Ints, Longs, Strings
 
@@ -48,7 +50,7 @@ def build_log(sheet: Sheet, rules: Rules, events: Mapping[Any, float] | None = N
         drop(columns["user"] < 0, "rows without a user")
     refuse(columns["user"] < 0, _part(sheet, "user_id", columns["row"]), columns["row"], sheet.place, "an id")
     refuse(columns["item"] < 0, _part(sheet, "item_id", columns["row"]), columns["row"], sheet.place, "an id")
-    columns = _values(sheet, columns["row"]) | columns
+    columns = _values(sheet, columns["row"], notes) | columns
     if _strength(sheet) == "quantity":
         drop(columns["weight"] < 0, "returns (negative quantity)")
     if rules.keep_items is not None:
@@ -84,10 +86,10 @@ def _part(sheet: Sheet, field: str, rows: Longs) -> "Series[Any]":
     return values if len(rows) == len(values) else values.iloc[rows]
 
 
-def _values(sheet: Sheet, rows: Longs) -> Columns:
+def _values(sheet: Sheet, rows: Longs, notes: list[str]) -> Columns:
     made: dict[str, tuple[str, Callable[..., Anys]]] = {
         "weight": (_strength(sheet), weights),
-        "datetime": ("datetime", seconds),
+        "datetime": ("datetime", partial(seconds, settings=sheet.settings, notes=notes)),
         "consent": ("consent", consents),
     }
     found: Columns = {

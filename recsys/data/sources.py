@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from recsys.data.archives import refuse_special
 from recsys.data.cards import Archive, Card, Layout, Local, Package, Source, card
 from recsys.data.checksums import sha256, verify
 from recsys.data.downloads import download_archive, download_wheel, file_name
@@ -90,6 +91,7 @@ def landed(wanted: Card, folder: Path) -> Landed | None:
 
 
 def _given(wanted: Card, path: Path) -> list[_Attempt]:
+    refuse_special(path)
     if not path.exists():
         raise RecsysError(f"{path}: no such file")
     return [_Attempt(str(path), layout, partial(_there, path)) for layout in wanted.layouts]

@@ -1,77 +1,103 @@
-"""Tables read from files: delimited text, Parquet, Excel."""
+"""Tables read from files: delimited text, JSON lines, Parquet, Excel."""
 
-import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from io import BytesIO
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from recsys.data.columns import untyped
+from recsys.data.archives import refuse_special
+from recsys.data.contents import COMPRESSED, check_file, decode, read_content, reading
+from recsys.data.delimited import parse
+from recsys.data.dialects import sample_of, settle
+from recsys.data.json_lines import read_json_lines
+from recsys.data.lists import are_blocks, are_lists, melt, read_blocks, read_lists, refuse_wide, wide
+from recsys.data.settings import TableSettings
 from recsys.types import RecsysError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-TEXT = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".item")
-_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
-_DELIMITERS = ("\t", "::", ",", ";", "|")
+TEXT = (
+    ".csv", ".tsv", ".tab", ".psv", ".txt", ".dat", ".data", ".inter", ".item", ".base", ".test", ".train", ".rating",
+    ".ratings", ".list", ".lst", ".edges", ".log", ".trec", ".run", ".res", "",
+)  # fmt: skip
+JSON = (".jsonl", ".ndjson", ".json")
+NUMERIC = ("weight", "quantity", "datetime", "rank", "score")  # fields that hold numbers where they can be read so
+IDS = ("user_id", "item_id")
+
+Resolve = Callable[[Sequence[str]], Mapping[str, str]]  # names of the columns -> field -> column
 
 
-@dataclass(frozen=True)
-class Form:
-    """How a delimited text file is written."""
+class Found(NamedTuple):
+    """A table as it is in a file."""
 
-    names: tuple[str, ...]  # of the columns
-    delimiter: str = ","
-    encoding: str = "utf-8"
-    quotes: bool = True
-    header: bool = True  # whether the first line holds names
-    several: tuple[str, ...] = ()  # columns whose cells hold several values separated by spaces (RecBole)
+    frame: "DataFrame"
+    several: tuple[str, ...] = ()  # columns whose cells hold several values separated by spaces
+    notes: tuple[str, ...] = ()
+    dialect: str = ""  # how a delimited text is written, in words
 
 
-def form_of(path: Path) -> Form:
-    """Return the form of a delimited file, from its first line: the delimiter that gives most columns.
+def read_table(
+    path: Path,
+    resolve: Resolve,
+    fields: Mapping[str, Sequence[str]],
+    settings: TableSettings,
+    called: Sequence[object] = (),
+) -> Found:
+    """Return the table in a user's file; `resolve` says which column is which field, ids stay as written.
 
-    A first line of numbers alone is no header: columns are then called "0", "1", ...
+    Raises:
+        RecsysError: if the file is missing, unreadable, empty, or of a kind that is not understood.
     """
-    import csv
+    refuse_special(path)
+    if path.is_dir():
+        return Found(read_parquet_folder(path))
+    check_file(path)
+    suffix = path.suffix.lower()
+    suffix = Path(path.stem).suffix.lower() if suffix in COMPRESSED else suffix
+    if suffix in (".parquet", ".pq"):
+        return Found(read_parquet(path))
+    if suffix == ".xlsx":
+        return Found(read_excel(path))
+    if suffix not in (*TEXT, *JSON):
+        kinds = ", ".join([*filter(None, TEXT), *JSON, ".parquet", ".pq", ".xlsx"])
+        raise RecsysError(f"{path}: unknown kind of file '{suffix}' (known: {kinds}, packed or not: .gz, .zst, .bz2)")
+    data, notes = decode(read_content(path), str(path))
+    if suffix in JSON:
+        return Found(read_json_lines(data, str(path)), notes=tuple(notes))
+    found = read_text(data, str(path), resolve, fields, settings, called)
+    return found._replace(notes=(*notes, *found.notes))
 
-    with reading(path), path.open("rb") as file:
-        start = file.read(1 << 16)
-    encoding = next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
-    line = next(iter(start.decode(encoding, errors="replace").splitlines()), "")
-    delimiter = max(_DELIMITERS, key=line.count)
-    cells = line.split(delimiter) if len(delimiter) > 1 else next(csv.reader([line], delimiter=delimiter), [])
-    if not any(cell.strip() for cell in cells):
-        raise RecsysError(f"{path}: the file is empty")
-    header = not all(_is_number(cell) for cell in cells)
-    names = untyped(cells if header else range(len(cells)))
-    several = tuple(name for name, cell in zip(names, cells, strict=True) if cell.endswith(":token_seq"))
-    typed = header and names != [cell.strip() for cell in cells]
-    return Form(tuple(names), delimiter, encoding, header=header, several=several, quotes=not typed)
 
-
-def read_delimited(path: Path, form: Form, text: Collection[str] = ()) -> "DataFrame":
-    """Return the table in a delimited file; columns in `text` stay as written (ids such as 007)."""
-    import csv
-
-    import pandas as pd
-
-    delimiter, content = form.delimiter, path.open("rb")
-    with reading(path), content, warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        source: Any = content
-        if len(delimiter) > 1:
-            source = BytesIO(content.read().replace(delimiter.encode(), b"\x1f"))
-            delimiter = "\x1f"
-        return pd.read_csv(
-            source, sep=delimiter, encoding=form.encoding, names=list(form.names), header=0 if form.header else None,
-            dtype=dict.fromkeys(text, str), index_col=False, keep_default_na=False, na_values=[""], low_memory=False,
-            quoting=csv.QUOTE_MINIMAL if form.quotes else csv.QUOTE_NONE, skipinitialspace=True,
-        )  # fmt: skip
+def read_text(
+    data: bytes,
+    place: str,
+    resolve: Resolve,
+    fields: Mapping[str, Sequence[str]],
+    settings: TableSettings,
+    called: Sequence[object] = (),
+) -> Found:
+    """Return the table in a text; its dialect is found out where `settings` do not say it."""
+    sample = sample_of(data)
+    if not sample:
+        raise RecsysError(f"{place}: the file is empty")
+    if settings.lists or (settings.lists is None and are_lists(sample)):
+        frame, notes = read_lists(data, sample, place, settings, fields)
+        return Found(frame, (), tuple(notes), "a user and its items on each line")
+    if are_blocks(sample):
+        frame = read_blocks(data, place)
+        return Found(frame, dialect="blocks of an item and its users")
+    dialect = settle(sample, place, settings, fields, called)
+    if "user_id" in fields and not called and wide(dialect.names):
+        refuse_wide(dialect.names, place, settings, fields)
+        frame, notes = parse(data, dialect, place, settings.quotes, (), ())
+        return Found(melt(frame, place), (), tuple(notes), "a user and its items in each row")
+    found = resolve(dialect.names)
+    ids = {found[field] for field in IDS if field in found}
+    as_written = {"datetime"} if settings.time_format else set()
+    as_written |= {*NUMERIC} - {"datetime"} if settings.decimal == "," else set()
+    numbers = {found[field] for field in NUMERIC if field in found and field not in as_written} - ids
+    frame, notes = parse(data, dialect, place, settings.quotes, ids, sorted(numbers))
+    return Found(frame, dialect.several, tuple(notes), dialect.told)
 
 
 def read_parquet(path: Path) -> "DataFrame":
@@ -80,6 +106,30 @@ def read_parquet(path: Path) -> "DataFrame":
 
     with reading(path):
         return pd.read_parquet(path)
+
+
+def read_parquet_folder(folder: Path) -> "DataFrame":
+    """Return the table in a folder of Parquet files; folders called `name=value` are columns, their values text."""
+    from pyarrow import dataset, schema, string
+
+    files = sorted(one for one in folder.rglob("*") if not _hidden(one, folder) and not one.is_dir())
+    for one in files:
+        refuse_special(one)
+    if not files or any(one.suffix.lower() not in (".parquet", ".pq") for one in files):
+        found = next((one.name for one in files if one.suffix.lower() not in (".parquet", ".pq")), "nothing")
+        raise RecsysError(f"{folder}: is a folder, expected a file or a folder of Parquet files (in it: {found})")
+    named = dict.fromkeys(
+        part.partition("=")[0] for one in files for part in one.relative_to(folder).parts[:-1] if "=" in part
+    )
+    with reading(folder):
+        parts = dataset.HivePartitioning(schema([(name, string()) for name in named]))
+        whole = dataset.dataset([str(one) for one in files], partitioning=parts, format="parquet")
+        frame: DataFrame = whole.to_table().to_pandas()
+        return frame
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
 
 
 def read_excel(path: Path, sheet: str | None = None) -> "DataFrame":
@@ -95,82 +145,3 @@ def read_excel(path: Path, sheet: str | None = None) -> "DataFrame":
     inspect(path)
     with reading(path):
         return pd.read_excel(path, sheet_name=sheet or 0, engine="calamine")
-
-
-def read_table(path: Path, text: Callable[[Sequence[str]], Collection[str]]) -> tuple["DataFrame", Form, list[str]]:
-    """Return the table in a user's file, its form, and notes; `text` says which columns stay as written.
-
-    Raises:
-        RecsysError: if the file is missing, unreadable, empty, or of a kind that is not understood.
-    """
-    if not path.is_file():
-        raise _missing(path)
-    suffix = path.suffix.lower()
-    if suffix in _BINARY:
-        frame = _BINARY[suffix](path)
-        return frame, Form(tuple(map(str, frame.columns))), []
-    if suffix not in TEXT:
-        kinds = ", ".join([*TEXT, *_BINARY])
-        raise RecsysError(f"{path}: unknown kind of file '{suffix}' (known: {kinds})")
-    form = form_of(path)
-    wanted = text(form.names)
-    if form.encoding == "utf-8" and not _is_utf8(path):
-        form = replace(form, encoding="latin-1")
-        return read_delimited(path, form, wanted), form, [f"{path.name} is not UTF-8: read as latin-1"]
-    return read_delimited(path, form, wanted), form, []
-
-
-_BINARY: dict[str, Callable[[Path], "DataFrame"]] = {
-    ".parquet": read_parquet,
-    ".pq": read_parquet,
-    ".xlsx": read_excel,
-}
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong inside the block into one line about `path`."""
-    import pandas as pd
-    import pyarrow as pa
-
-    try:
-        yield
-    except RecsysError:
-        raise
-    except pd.errors.EmptyDataError as error:
-        raise RecsysError(f"{path}: the table is empty") from error
-    except (OSError, ValueError, pa.ArrowException, pd.errors.ParserWarning) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise RecsysError(f"{path}: cannot be read: {reason[:200]}") from error
-
-
-def _missing(path: Path) -> RecsysError:
-    if path.is_dir():
-        return RecsysError(f"{path}: is a folder, expected a file")
-    folder = path.parent
-    beside = [one.name for one in folder.iterdir() if one.is_file()] if folder.is_dir() else []
-    close = get_close_matches(path.name, beside, n=1, cutoff=0.5)
-    hint = f": did you mean '{folder / close[0]}'?" if close else "" if folder.is_dir() else f" (no folder {folder})"
-    return RecsysError(f"{path}: no such file{hint}")
-
-
-def _is_utf8(path: Path) -> bool:
-    import codecs
-
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as file:
-        try:
-            while chunk := file.read(1 << 20):
-                decoder.decode(chunk)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return False
-    return True
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

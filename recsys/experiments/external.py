@@ -2,14 +2,17 @@
 
 import hashlib
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recsys import seeds
 from recsys.configs import RunSpec
 from recsys.data.identifiers import places
+from recsys.data.settings import TableSettings
 from recsys.escaping import unmarked
 from recsys.experiments.benches import Bench, judge, name_of, read_config
 from recsys.experiments.folders import Folder
@@ -17,94 +20,124 @@ from recsys.experiments.preparations import one_blas_thread, prepare
 from recsys.experiments.rerankings import run_slates
 from recsys.types import Dataset, RecsysError, Slates, Split
 from recsys.types.arrays import Floats
+from recsys.types.errors import Setting, SettingError, listed
 from recsys.types.names import check_file_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FIELDS = {
-    "user_id": ("user_id", "user", "uid", "query_id", "customer_id"),
-    "item_id": ("item_id", "item", "iid", "movie_id", "product_id", "doc_id"),
-    "rank": ("rank", "position"),
-    "score": ("score", "prediction", "rating", "weight"),
-}
-
 
 def evaluate(
-    file: str | Path,
+    files: str | Path | Sequence[str | Path],
     config: str | Path,
     *,
+    columns: Mapping[str, object] | None = None,
     out: str | Path = "runs",
     quiet: bool = False,
     data_dir: str | Path | None = None,
     data: Dataset | None = None,
+    **reading: Any,
 ) -> Bench:
-    """Judge the lists in `file` on the split of `config`, beside its base and its controls.
+    """Judge the lists in each of `files` on the split of `config`, beside its base and its controls.
 
-    `file` is a CSV or Parquet table with user_id, item_id and rank (1 is first) or score (more is better). Rows of
-    users and items that the split does not have are left out and counted; a user without a list has an empty
-    one; a pick that the user had met before is judged like any other. `data` is a dataset in memory, as for
+    A file is a table with user_id, item_id and rank (1 is first) or score (more is better), by the names that
+    `recsys.read` knows or those of `columns`; a TREC run (`qid Q0 docid rank score tag`, ordered by score); or, with
+    `lists=True`, a user and its items on each line, best first. `reading` are the settings of `recsys.read`. Equal
+    ranks or scores of a user are ordered by the config's seed, and counted. Rows of users and items that the split does
+    not have are left out and counted; a user without a list has an empty one; a pick that the user had met before is
+    judged like any other. The run is called as the file without its suffixes. `data` is a dataset in memory, as for
     `recsys.bench`.
 
     Raises:
-        RecsysError: for whatever is wrong with the file, the config, the data or the folder, in one line.
+        RecsysError: for whatever is wrong with a file, the config, the data or the folder, in one line.
     """
-    settings, path = read_config(config, data), Path(file)
-    check_file_name(f"{path.parent}: a file's name", path.stem)
-    table = _table(path)
+    settings, how = read_config(config, data), TableSettings(**reading)
+    paths = _named([Path(file) for file in ([files] if isinstance(files, str | Path) else files)])
+    tables = {name: _table(path, columns or {}, how) for name, path in paths.items()}
     folder = Folder(Path(out))
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
     with one_blas_thread():
         preparation = prepare(settings, data_dir=home, quiet=quiet, say=folder.say, given=data)
     beside = tuple(spec for spec in settings.runs() if spec.kind in ("base", "control"))
-    if path.stem in {spec.name for spec in beside}:
-        raise RecsysError(f"{path}: its name is that of a run of {settings.name}, expected another file name")
-    given, notes = _slates(path, table, preparation.split, max(settings.lengths))
+    for name in tables:
+        if name in {spec.name for spec in beside}:
+            raise RecsysError(
+                f"{paths[name]}: its name is that of a run of {settings.name}, expected another file name"
+            )
+    made = {
+        name: _slates(paths[name], table, preparation.split, max(settings.lengths), settings.seed)
+        for name, (table, _) in tables.items()
+    }
     with one_blas_thread():
         slates, seconds = run_slates(preparation, beside, quiet, folder.say)
-    specs = (*beside, RunSpec(path.stem, "model", path.stem))
-    seconds[path.stem] = float("nan")
-    for k, runs in slates.items():
-        shorter = {name: getattr(given, name)[:, :k] for name in ("items", "scores", "contributions")}
-        runs[path.stem] = replace(given, **shorter)
-    lists = hashlib.sha256(path.read_bytes()).hexdigest()
-    named = f"{settings.name}-{path.stem}-{name_of(settings.digest(), preparation.dataset.fingerprint, lists)}"
-    done = judge(preparation, specs, slates, seconds, Path(out) / named, quiet, notes=notes)
+    specs = (*beside, *(RunSpec(name, "model", name) for name in made))
+    for name, (given, _) in made.items():
+        seconds[name] = float("nan")
+        for k, runs in slates.items():
+            shorter = {part: getattr(given, part)[:, :k] for part in ("items", "scores", "contributions")}
+            runs[name] = replace(given, **shorter)
+    told = tuple(
+        line for name in made for line in (*(f"{paths[name].name}: {said}" for said in tables[name][1]), *made[name][1])
+    )
+    lists = [hashlib.sha256(given.items.tobytes()).hexdigest() for given, _ in made.values()]
+    key = name_of(settings.digest(), preparation.dataset.fingerprint, *lists)
+    named = f"{settings.name}-{'-'.join(made)[:80]}-{key}"
+    done = judge(preparation, specs, slates, seconds, Path(out) / named, quiet, notes=told)
     folder.write(done, time.perf_counter() - start)
     return done
 
 
-def _table(path: Path) -> "pd.DataFrame":
-    """Return the file's columns user_id, item_id and order (less is better)."""
+def _named(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return the files by the names of their runs."""
+    from recsys.data.contents import COMPRESSED
+
+    if not paths:
+        raise RecsysError("evaluate: no file is given, expected at least one")
+    named: dict[str, Path] = {}
+    for path in paths:
+        name = Path(path.stem).stem if path.suffix.lower() in COMPRESSED else path.stem
+        check_file_name(f"{path.parent}: a file's name", name)
+        if name in named:
+            raise RecsysError(f"{path}: {named[name]} has the same name, expected files of different names")
+        named[name] = path
+    return named
+
+
+def _table(path: Path, chosen: Mapping[str, object], how: TableSettings) -> tuple["pd.DataFrame", tuple[str, ...]]:
+    """Return the file's columns user_id, item_id and order (less is better), and notes."""
     import pandas as pd
 
+    from recsys.data.columns import LISTS
+    from recsys.data.dialects import TREC_RUN
     from recsys.data.identifiers import coded
     from recsys.data.sheets import from_file
     from recsys.data.tables import TEXT
-    from recsys.data.values import refuse
+    from recsys.data.values import numbers_of, refuse
 
-    sheet = from_file(path, FIELDS, ["user_id", "item_id"])
+    sheet = from_file(path, LISTS, ["user_id", "item_id"], chosen, settings=how)
     frame, columns = sheet.frame, sheet.columns
     if "rank" not in columns and "score" not in columns:
-        there = ", ".join(map(str, frame.columns))
-        raise RecsysError(f"{path}: no column for rank or score, expected one of them (columns: {there})")
+        raise SettingError(
+            f"{path}: no column for rank or score, expected one of them: name it, for instance ",
+            Setting("columns", frame.columns[-1], "rank"), after=f" ({listed('columns', frame.columns, 'rank')})",
+        )  # fmt: skip
     for column in ("run", "k") if "run" in frame.columns else ():  # the slates of a benchmark
         if column in frame.columns and (n := frame[column].nunique()) > 1:
             raise RecsysError(f"{path}: found {n} different {column}, expected one list per user: keep the rows of one")
     by = "rank" if "rank" in columns else "score"
     rows = np.arange(len(frame))
-    values = pd.to_numeric(frame[columns[by]], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    values = numbers_of(frame[columns[by]])
     refuse(~np.isfinite(values), frame[columns[by]], rows, str(path), "a number")
     table = pd.DataFrame({"order": values if by == "rank" else -values})
     for name in ("user_id", "item_id"):
         codes, ids = coded(frame[columns[name]])
         refuse(codes < 0, frame[columns[name]], rows, str(path), "an id")
         table[name] = (unmarked(ids) if path.suffix.lower() in TEXT else ids)[codes]
-    return table
+    return table, (*sheet.notes, f"read as a {sheet.dialect}") if sheet.dialect == TREC_RUN else sheet.notes
 
 
-def _slates(path: Path, table: "pd.DataFrame", split: Split, k: int) -> tuple[Slates, tuple[str, ...]]:
+def _slates(path: Path, table: "pd.DataFrame", split: Split, k: int, seed: int) -> tuple[Slates, tuple[str, ...]]:
     user, known_user = places(table["user_id"].to_numpy(np.str_), split.user_ids)
     item, known_item = places(table["item_id"].to_numpy(np.str_), split.item_ids)
     known = known_user & known_item
@@ -113,8 +146,10 @@ def _slates(path: Path, table: "pd.DataFrame", split: Split, k: int) -> tuple[Sl
     user, item, order = user[known], item[known], table["order"].to_numpy()[known]
     if len(np.unique(user * len(split.item_ids) + item)) < len(user):
         raise RecsysError(f"{path}: a pair of user_id and item_id is there twice, expected each pair once")
-    by = np.lexsort((item, order, user))
-    user, item = user[by], item[by]
+    drawn = seeds.generator(seed, "ties").permutation(len(split.item_ids))
+    by = np.lexsort((drawn[item], order, user))
+    user, item, order = user[by], item[by], order[by]
+    tied = (user[1:] == user[:-1]) & (order[1:] == order[:-1])
     rank = np.arange(len(user)) - np.searchsorted(user, user)
     items = np.full((len(split.user_ids), k), -1, np.int32)
     shown = rank < k
@@ -126,8 +161,13 @@ def _slates(path: Path, table: "pd.DataFrame", split: Split, k: int) -> tuple[Sl
         f"unknown items are left out; {without} of {len(items)} users have no list and {short} fewer than {k} items: "
         f"what is missing counts as a miss; {met} picks were met before",
     ]
+    if tied.any():
+        users = len(np.unique(user[1:][tied]))
+        notes.append(
+            f"{path.name}: {int(tied.sum()):,} picks of {users:,} users tie with the one before: drawn by the seed"
+        )
     if not hit:
         notes.append(f"{path.name}: no pick is a held-out positive: were these lists made from all of the data?")
     scores: Floats = np.where(items >= 0, -np.arange(k), 0).astype(np.float32)
-    users = np.arange(len(items), dtype=np.int32)
-    return Slates(users, items, scores, scores[:, :, None], ("order",), split.user_ids, split.item_ids), tuple(notes)
+    users_of = np.arange(len(items), dtype=np.int32)
+    return Slates(users_of, items, scores, scores[:, :, None], ("order",), split.user_ids, split.item_ids), tuple(notes)

@@ -16,6 +16,7 @@ from recsys.progress import progress
 from recsys.records import flatten, restore
 from recsys.runs import Cache, Cell, default_cache
 from recsys.types import Dataset, Pool, RecsysError, Scorer, Split, TasteMap
+from recsys.types.errors import advising
 
 Say = Callable[[str], None]
 
@@ -75,8 +76,11 @@ def _load_named(config: Config, data_dir: Path | None, quiet: bool, given: Datas
     if section.name is not None:
         dataset = data.load(section.name, data_dir=data_dir, quiet=quiet)
     else:
-        columns = section.columns or None
-        dataset = data.read(str(section.path), columns=columns, items=section.items, events=section.events)
+        with advising("config"):
+            dataset = data.read(
+                str(section.path), section.columns or None, items=section.items,
+                item_columns=section.item_columns or None, events=section.events, **section.reading,
+            )  # fmt: skip
     if given is not None and given.fingerprint != dataset.fingerprint:
         raise RecsysError(f"{other} (fingerprint {given.fingerprint[:12]}), {advice}")
     return dataset

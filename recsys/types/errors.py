@@ -1,10 +1,18 @@
-"""The one error a user of the library meets, and the nearest valid name for a mistyped one."""
+"""The one error a user of the library meets, the nearest valid name, and advice in the caller's own words."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from difflib import SequenceMatcher, get_close_matches
+from typing import Literal, NamedTuple
 
 from recsys.escaping import one_line
 from recsys.types.secrets import mask_url_secrets
+
+WHOLE = 16  # a list of more names than this is cut to the nearest
+NEAREST = 5
+
+Idiom = Literal["python", "config", "command"]
 
 
 class RecsysError(ValueError):
@@ -31,6 +39,59 @@ def reason_of(error: Exception) -> str:
     return mask_url_secrets(said)[:500]
 
 
+class Setting(NamedTuple):
+    """A setting that decides what a reader cannot: its Python name, its value, and the field it is for, if any."""
+
+    name: str
+    value: object
+    field: str = ""
+
+    def told(self, idiom: Idiom) -> str:
+        """Return the setting as somebody writes it in Python, in a config or on the command line.
+
+        >>> one = Setting("columns", "client", "user_id")
+        >>> one.told("python"), one.told("config"), one.told("command")
+        ('columns={"user_id": "client"}', '[data.columns] user_id = "client"', '--column user_id=client')
+        >>> Setting("header", False).told("command"), Setting("time_unit", "ms").told("config")
+        ('--no-header', '[data] time_unit = "ms"')
+        """
+        if idiom == "python":
+            value = f'{{"{self.field}": {_quoted(self.value)}}}' if self.field else _quoted(self.value)
+            return f"{self.name}={value}"
+        if idiom == "config":
+            value = json.dumps(self.value, ensure_ascii=False)
+            return f"[data.{self.name}] {self.field} = {value}" if self.field else f"[data] {self.name} = {value}"
+        option = "--" + (self.name.removesuffix("s") if self.field else self.name).replace("_", "-")
+        if isinstance(self.value, bool):
+            return option if self.value else option.replace("--", "--no-", 1)
+        value = _shell(str(self.value))
+        return f"{option} {self.field}={value}" if self.field else f"{option} {value}"
+
+
+class SettingError(RecsysError):
+    """A RecsysError whose line names settings that decide; `advising` says them in the words of the caller."""
+
+    def __init__(self, before: str, *settings: Setting, after: str = "", idiom: Idiom = "python") -> None:
+        """Say `before`, the settings joined by "or", and `after`."""
+        told = " or ".join(one.told(idiom) for one in settings)
+        super().__init__(f"{before}{told}{after}")
+        self._parts = before, settings, after
+
+    def told(self, idiom: Idiom) -> "SettingError":
+        """Return the same error in another idiom."""
+        before, settings, after = self._parts
+        return SettingError(before, *settings, after=after, idiom=idiom)
+
+
+@contextmanager
+def advising(idiom: Idiom) -> Iterator[None]:
+    """Say settings in errors as the caller writes them: in Python, in a config, or on the command line."""
+    try:
+        yield
+    except SettingError as error:
+        raise error.told(idiom) from error.__cause__
+
+
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> RecsysError:
     """Return the error for a name that does not exist, with the nearest one that does.
 
@@ -41,4 +102,27 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> Recs
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'? " if close else ""
     place = f"{where}: " if where else ""
-    return RecsysError(f"{place}unknown {kind} '{name}': {hint}(known: {', '.join(names)})")
+    return RecsysError(f"{place}unknown {kind} '{name}': {hint}({listed('known', names, name)})")
+
+
+def listed(label: str, names: Iterable[str], near: str) -> str:
+    """Return names for an error: all of a short list in their order, the nearest five of a long one.
+
+    >>> listed("known", ["b", "a"], "x"), listed("columns", (f"c{n}" for n in range(64)), "c7")
+    ('known: b, a', 'columns nearest to it, of 64: c7, c17, c27, c37, c47')
+    """
+    names = list(names)
+    if len(names) <= WHOLE and sum(map(len, names)) <= 400:
+        return f"{label}: {', '.join(names)}"
+    order = sorted(names, key=lambda one: -SequenceMatcher(None, near.lower(), one.lower()).ratio())
+    return f"{label} nearest to it, of {len(names)}: {', '.join(one[:60] for one in order[:NEAREST])}"
+
+
+def _quoted(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def _shell(value: str) -> str:
+    import shlex
+
+    return shlex.quote(value)

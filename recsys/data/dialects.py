@@ -1,0 +1,193 @@
+"""How a delimited text is written: every candidate is tried on its first lines, and the one that fits them all wins."""
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from recsys.data.columns import plain, untyped
+from recsys.data.headers import TYPED, has_header, matches
+from recsys.data.settings import TableSettings
+from recsys.types import RecsysError
+from recsys.types.errors import Setting, SettingError
+
+SAMPLE = 1 << 18  # bytes
+LINES = 2000
+STRONG = ("\t", "\x01", "::")  # hardly ever inside of a cell
+MIDDLE = (",", ";", "|")
+BLANKS = " "  # any run of spaces and tabs
+COMMENTS = ("#", "%")
+TREC_RUN = "TREC run, ordered by score"
+_TREC = ("qid", "q0", "doc_id", "place", "score", "tag")  # the order is that of the score, as trec_eval has it
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What the first lines of a delimited text say of all of it."""
+
+    delimiter: str
+    header: bool  # whether the first line that is no comment holds names
+    names: tuple[str, ...]  # of the columns: those of the header, or their positions
+    several: tuple[str, ...] = ()  # columns whose cells hold several values separated by spaces (RecBole)
+    typed: bool = False  # whether the header holds RecBole's types: such files know no quotes
+    trailing: bool = False  # whether every line but the header ends with a delimiter
+
+    @property
+    def told(self) -> str:
+        """The dialect in a few words."""
+        if self.names == _TREC:
+            return TREC_RUN
+        names = {"\t": "tab", BLANKS: "blanks", "\x01": "control character 01"}
+        return f"{names.get(self.delimiter, self.delimiter)} between cells, {'a' if self.header else 'no'} header line"
+
+
+@dataclass(frozen=True)
+class _Trial:
+    delimiter: str
+    rows: list[list[str]]  # cells of each line of the sample
+
+    @cached_property
+    def width(self) -> int:
+        return Counter(map(len, self.rows)).most_common(1)[0][0]
+
+    @property
+    def fits(self) -> bool:
+        return self.width > 1 and all(len(row) == self.width for row in self.rows)
+
+    @property
+    def share(self) -> float:
+        return sum(len(row) == self.width for row in self.rows) / len(self.rows) if self.width > 1 else 0.0
+
+
+def sample_of(data: bytes) -> list[str]:
+    """Return the first lines of a text in UTF-8 that hold something, without the one that the sample cuts."""
+    start = data[:SAMPLE].decode("utf-8", errors="ignore").split("\n")
+    lines = [line for line in (start[:-1] if len(data) > SAMPLE and len(start) > 1 else start) if line.strip()]
+    return lines[:LINES]
+
+
+def settle(
+    sample: Sequence[str],
+    place: str,
+    settings: TableSettings,
+    fields: Mapping[str, Sequence[str]],
+    called: Sequence[object] = (),
+) -> Dialect:
+    """Return the dialect of a text, from its first lines, what the user says, and the names that fields go by.
+
+    `called` are the names or positions that the user gives to columns.
+
+    Raises:
+        SettingError: where the lines fit several readings or none, with the setting that decides.
+    """
+    known = {plain(alias) for aliases in fields.values() for alias in aliases}
+    lines = [line for line in sample if not line.startswith(COMMENTS)] or list(sample)
+    trial = _chosen(lines, place, settings, known)
+    top, width = trial.rows[0], trial.width
+    trailing = len(top) == width - 1 and all(row[-1].strip() == "" for row in trial.rows[1:] if len(row) == width)
+    if trailing:
+        trial = _Trial(trial.delimiter, [top, *(row[:-1] for row in trial.rows[1:])])
+    elif len(top) != width:
+        raise ragged(place, 1 + sample.index(lines[0]), lines[0], len(top), width, matches(top, known) > 0)
+    rows = [] if trailing else [row for row in _cells(sample, trial.delimiter, settings.quotes) if len(row) == width]
+    rows = rows or [row for row in trial.rows if len(row) == len(top)]
+    while len(rows) > 1 and rows[0][0].startswith("%"):
+        rows = rows[1:]
+    if "rank" in fields and not called and all(len(row) == 6 and row[1].upper() == "Q0" for row in rows):
+        return Dialect(trial.delimiter, False, _TREC)
+    first = [cell.strip() for cell in rows[0]]
+    if first[0].startswith("#") and matches([first[0].lstrip("# "), *first[1:]], known) > 1:
+        first[0] = first[0].lstrip("# ")
+    header = has_header(first, rows[1:], place, settings, known, called)
+    names = untyped(first if header else range(len(first)))
+    names = [name or str(position) for position, name in enumerate(names)]
+    several = tuple(name for name, cell in zip(names, first, strict=True) if cell.endswith(":token_seq"))
+    typed = header and any(TYPED.search(cell) for cell in first)
+    return Dialect(trial.delimiter, header, tuple(names), several, typed, trailing)
+
+
+def ragged(place: str, number: int, line: str, found: int, expected: int, header: bool) -> RecsysError:
+    """Return the error for a line that has another number of fields than the others."""
+    fields = f"{found} field{'s' if found != 1 else ''}"
+    told = f"{place}: cannot be read: line {number:,} has {fields}, expected {expected} as in the others: {line[:60]!r}"
+    if '"' in line:
+        return SettingError(f"{told}: mend it, or ", Setting("quotes", False), after=" reads quotes as text")
+    if header:
+        return RecsysError(told)
+    return SettingError(f"{told}: mend it, or ", Setting("lists", True), after=" reads lines as a user and its items")
+
+
+def _cells(lines: Sequence[str], delimiter: str, quotes: bool | None) -> list[list[str]]:
+    plainly = [line.split() if delimiter == BLANKS else line.split(delimiter) for line in lines]
+    if quotes is False or len(delimiter) > 1 or not any('"' in line for line in lines):
+        return plainly
+    if quotes is None and len(set(map(len, plainly))) == 1 and not _all_quoted(plainly):
+        return plainly
+    try:
+        read = csv.reader((line + "\n" for line in lines), delimiter=delimiter, skipinitialspace=True)
+        return [row for row in read if row]
+    except csv.Error:
+        return plainly
+
+
+def _all_quoted(rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether every cell that starts with a quote ends with one."""
+    return all(len(c) > 1 and c.endswith('"') for row in rows for c in map(str.strip, row) if c.startswith('"'))
+
+
+def _chosen(lines: Sequence[str], place: str, settings: TableSettings, known: set[str]) -> _Trial:
+    if settings.delimiter is not None:
+        return _Trial(settings.delimiter, _cells(lines, settings.delimiter, settings.quotes))
+    trials = [_Trial(mark, _cells(lines, mark, settings.quotes)) for mark in (*STRONG, *MIDDLE, BLANKS)]
+    fitting = [one for one in trials if one.fits]
+    named = [one for one in fitting if matches(one.rows[0], known)]
+    for group in (named, fitting):
+        strong = [one for one in group if one.delimiter in STRONG]
+        middle = [one for one in group if one.delimiter in MIDDLE]
+        if strong or (group and not middle):
+            return (strong or group)[0]
+        if middle:
+            return _against_blanks(_first_in_line(middle, place, lines[0]), trials[-1], place, lines[0])
+    uneven = max(trials, key=lambda one: (matches(one.rows[0], known) > 1, one.share))
+    if uneven.share > 0.5 or matches(uneven.rows[0], known) > 1:
+        return uneven  # the parser says which line does not fit
+    if max(one.width for one in trials) < 2:
+        return _Trial(",", [[line] for line in lines])  # one column
+    raise SettingError(
+        f"{place}: no delimiter gives all lines as many fields (the first is {lines[0][:60]!r}): ",
+        Setting("lists", True),
+        after=" reads each as a user and its items; with a delimiter given, the line to mend is named",
+    )  # fmt: skip
+
+
+def _first_in_line(trials: Sequence[_Trial], place: str, line: str) -> _Trial:
+    """Return the reading whose delimiter comes first in every line: behind it a cell may hold what others split at."""
+    if len(trials) == 1:
+        return trials[0]
+    marks = {one.delimiter for one in trials}
+    first = [one for one in trials if not any(set(row[0]) & marks for row in one.rows)]
+    wider = [one.delimiter for one in trials if len(first) == 1 and one.width > first[0].width]
+    if len(first) == 1 and set(wider) <= {"|"}:
+        return first[0]
+    raise _undecided(trials, place, line)
+
+
+def _against_blanks(trial: _Trial, blanks: _Trial, place: str, line: str) -> _Trial:
+    """Return the reading by blanks where these come first in every line and make more cells."""
+    behind = all(" " in row[0].strip() for row in trial.rows) and not any(
+        set(row[0]) & {*MIDDLE} for row in blanks.rows
+    )
+    if not blanks.fits or not behind or blanks.width < trial.width:
+        return trial
+    if blanks.width == trial.width:
+        raise _undecided((trial, blanks), place, line)
+    return blanks
+
+
+def _undecided(trials: Sequence[_Trial], place: str, line: str) -> SettingError:
+    told = ", ".join(f"{one.width} fields with {one.delimiter!r}" for one in trials)
+    return SettingError(
+        f"{place}: all lines have {told}: ", *(Setting("delimiter", one.delimiter) for one in trials),
+        after=f" decides (the first is {line[:60]!r})",
+    )  # fmt: skip

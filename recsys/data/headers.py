@@ -1,0 +1,74 @@
+"""Whether the first line of a text holds the names of the columns."""
+
+import re
+from collections.abc import Sequence
+
+from recsys.data.columns import plain, untyped
+from recsys.data.settings import TableSettings
+from recsys.types.errors import Setting, SettingError
+
+TYPED = re.compile(r":(?:token|float)(?:_seq)?$")  # the types of RecBole's headers
+_NUMBER = re.compile(r"[+-]?(?:\d[\d.,]*|[.,]\d+)(?:[eE][+-]?\d+)?")
+_MOMENT = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
+
+
+def matches(cells: Sequence[str], known: set[str]) -> int:
+    """Return how many cells are names that fields go by."""
+    return sum(plain(name) in known for name in untyped(cells))
+
+
+def has_header(
+    first: Sequence[str],
+    rest: Sequence[Sequence[str]],
+    place: str,
+    settings: TableSettings,
+    known: set[str],
+    called: Sequence[object],
+) -> bool:
+    """Return whether the first line holds names: they are known, or of another kind than the cells below them.
+
+    Raises:
+        SettingError: where its cells speak for both, or for neither.
+    """
+    if settings.header is not None:
+        return settings.header
+    named = [str(name) for name in called if not str(name).isdigit()]
+    if set(named) & set(untyped(first)) or any(TYPED.search(cell) for cell in first):
+        return True
+    if all(_is_value(cell) for cell in first if cell) and any(first):
+        return False
+    values = sum(_is_value(cell) for cell in first)
+    fields = matches(first, known)
+    if fields > 1 or (fields and not values):
+        return True
+    columns = list(zip(*rest, strict=False))
+    against = [_speaks(cell, column) for cell, column in zip(first, columns, strict=False)]
+    said = {one for one in against if one is not None} | ({False} if values else set()) | ({True} if fields else set())
+    if len(said) == 1:
+        return said.pop()
+    if not said and named:
+        return True  # the error is about the column that is not there
+    raise SettingError(
+        f"{place}: the first line may be names or a row ({', '.join(first)[:60]!r}): ",
+        Setting("header", True), Setting("header", False), after=" decides",
+    )  # fmt: skip
+
+
+def _speaks(cell: str, column: Sequence[str]) -> bool | None:
+    """Return whether a cell of the first line is a name, as the cells below it are of another kind; None: unknown."""
+    below = [one.strip() for one in column if one.strip()]
+    if not cell or not below:
+        return None
+    if all(map(_is_value, below)) and not _is_value(cell):
+        return not any(character.isdigit() for character in cell) or None
+    if cell in below:
+        return False
+    digits = sum(any(character.isdigit() for character in one) for one in below)
+    if digits == len(below):
+        return not any(character.isdigit() for character in cell)
+    return None
+
+
+def _is_value(cell: str) -> bool:
+    cell = cell.strip()
+    return bool(_NUMBER.fullmatch(cell) or _MOMENT.fullmatch(cell)) or cell.lower() in ("nan", "inf", "-inf")

@@ -1,0 +1,52 @@
+"""How a user's table is written, where the reader is told and need not find it out."""
+
+from dataclasses import dataclass
+from typing import get_args, get_type_hints
+
+from recsys.types import RecsysError, unknown
+
+EPOCH = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9, "days": 1 / 86400}  # numbers per second since 1970-01-01 UTC
+CALENDAR = {"year": 4, "yyyymm": 6, "yyyymmdd": 8, "yyyymmddhhmm": 12, "yyyymmddhhmmss": 14}  # digits
+DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";", "pipe": "|"}
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """The settings of `recsys.read` for one table; None is found out from the file.
+
+    Raises:
+        RecsysError: for a value that cannot be.
+    """
+
+    header: bool | None = None  # whether the first line holds the names of the columns
+    delimiter: str | None = None  # between two cells; a space stands for any run of blanks
+    quotes: bool | None = None  # whether a cell that starts with " ends with it and hides what is inside
+    decimal: str | None = None  # "." or ","; the other one may group thousands
+    time_unit: str | None = None  # of `EPOCH`, or of `CALENDAR`
+    time_format: str | None = None  # such as "%d/%m/%Y", as in `datetime.strptime`
+    lists: bool | None = None  # whether each line is a user and its items
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        for name, kind in get_type_hints(TableSettings).items():
+            value, expected = getattr(self, name), get_args(kind)[0]
+            if value is not None and not isinstance(value, expected):
+                words = "True or False" if expected is bool else "text"
+                raise RecsysError(f"{name} is {value!r}, expected {words}")
+        if self.delimiter is not None:
+            object.__setattr__(self, "delimiter", _delimiter(self.delimiter))
+        if self.decimal not in (None, ".", ","):
+            raise RecsysError(f"decimal is {self.decimal!r}, expected '.' or ','")
+        if self.time_unit is not None and self.time_unit not in {**EPOCH, **CALENDAR}:
+            raise unknown("time_unit", self.time_unit, {**EPOCH, **CALENDAR})
+        if self.time_unit is not None and self.time_format is not None:
+            raise RecsysError("found both time_unit and time_format, expected one of them")
+        if self.time_format is not None and "%" not in self.time_format:
+            raise RecsysError(f"time_format is {self.time_format!r}, expected one such as '%d/%m/%Y'")
+
+
+def _delimiter(given: str) -> str:
+    value = DELIMITERS.get(given.lower(), given)
+    if not value or len(value) > 8 or set(value) & set('"\r\n') or (len(value) > 1 and " " in value):
+        raise RecsysError(f"delimiter is {given!r}, expected one to eight characters, no quote or line end")
+    return value

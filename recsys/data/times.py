@@ -1,0 +1,216 @@
+"""Moments in time, read as what all values of a column can be: an epoch in some unit, a calendar, ISO 8601."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.data.settings import CALENDAR, EPOCH, TableSettings
+from recsys.data.values import numbers_of, refuse
+from recsys.types import RecsysError
+from recsys.types.arrays import Anys, Bools, Doubles, Longs
+from recsys.types.errors import Setting, SettingError
+
+if TYPE_CHECKING:
+    from pandas import Series
+
+EARLY, LATE = 315_532_800, 4_102_444_800  # 1980 and 2100, in seconds: times that are plausible
+FIRST, LAST = -62_135_596_800, 253_402_300_800  # the years 1 to 9999
+STEPS = 10_000  # numbers below are steps, not moments: nothing is said of them
+_DAYS = (
+    "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%m %d, %Y", "%d %b %Y",
+    "%b %d, %Y", "%d/%m/%y", "%m/%d/%y",
+)  # fmt: skip
+_HOURS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M")
+_OTHERS = ("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%d/%b/%Y:%H:%M:%S %z")
+FORMATS = (*(day + hour for day in _DAYS for hour in _HOURS), *_OTHERS)  # those that errors advise
+
+
+def seconds(
+    values: "Series[Any]",
+    rows: Longs,
+    place: str,
+    settings: TableSettings | None = None,
+    notes: list[str] | None = None,
+) -> Longs:
+    """Return seconds since 1970-01-01 UTC, fractions cut off; `notes` gets a line where values are unusual.
+
+    Numbers are seconds, ms, us or ns since then: that unit in which they lie from 1980 to 2100. They are years,
+    yyyymm, yyyymmdd, yyyymmddhhmm or yyyymmddhhmmss if all of them are; and steps, kept as seconds, if all lie below
+    1980 in seconds. Text is such a number or ISO 8601. Times without a zone are UTC. `settings` say otherwise
+    (time_unit, time_format).
+
+    Raises:
+        RecsysError: for values that are no times, and where they do not agree on what they are.
+    """
+    import pandas as pd
+
+    settings, notes = settings or TableSettings(), [] if notes is None else notes
+    if isinstance(values.dtype, pd.PeriodDtype):
+        values = values.dt.to_timestamp()
+    if settings.time_format is not None:
+        return _formatted(values, rows, place, settings.time_format)
+    _refuse_others(values, rows, place)
+    if not pd.api.types.is_datetime64_any_dtype(values):
+        numbers = numbers_of(values)
+        usable = np.abs(numbers) < 2.0**63
+        if pd.api.types.is_numeric_dtype(values) or 2 * usable.sum() > len(usable) or settings.time_unit:
+            refuse(~usable, values, rows, place, "a time")
+            return _of_numbers(_exact(values, numbers), values, rows, place, settings.time_unit, notes)
+    moments = _moments(values)
+    bad = moments.isna().to_numpy()
+    if bad.any():
+        _advise(values[bad], rows[bad], place, bool(bad.all()))
+    refuse(bad, values, rows, place, "epoch seconds or an ISO 8601 time")
+    return _whole_seconds(moments)
+
+
+def _refuse_others(values: "Series[Any]", rows: Longs, place: str) -> None:
+    import datetime
+
+    import pandas as pd
+
+    kind = pd.api.types.infer_dtype(values, skipna=True)
+    if kind in ("boolean", "timedelta", "timedelta64", "time") or kind.startswith("mixed"):
+        wrong = (bool, np.bool_, datetime.timedelta, datetime.time)
+        bad = values.map(lambda one: isinstance(one, wrong)).to_numpy(bool)
+        refuse(bad, values, rows, place, "a time (a moment, no truth value and no span)")
+
+
+def _exact(values: "Series[Any]", numbers: Doubles) -> Longs | Doubles:
+    """Return whole numbers as such: in nanoseconds a float is too coarse."""
+    import pandas as pd
+
+    found = pd.to_numeric(values, errors="coerce")
+    if pd.api.types.is_signed_integer_dtype(found.dtype) and not found.isna().any():
+        return np.asarray(found, dtype=np.int64)
+    return numbers
+
+
+def _of_numbers(
+    numbers: Longs | Doubles, values: "Series[Any]", rows: Longs, place: str, unit: str | None, notes: list[str]
+) -> Longs:
+    unit = unit or _unit(numbers, values, rows, place, notes)
+    if unit in CALENDAR:
+        made, valid, _ = _calendar(numbers, unit)
+        refuse(~valid, values, rows, place, f"a time as {unit}")
+        return made
+    per = EPOCH[unit]
+    exact = numbers.dtype.kind == "i" and per >= 1
+    moments = np.asarray(numbers // int(per) if exact else np.floor(numbers / per), dtype=np.float64)
+    bad = (moments < FIRST) | (moments >= LAST)
+    refuse(bad, values, rows, place, f"a time in {unit} since 1970, up to the year 9999")
+    return moments.astype(np.int64)
+
+
+def _unit(numbers: Longs | Doubles, values: "Series[Any]", rows: Longs, place: str, notes: list[str]) -> str:
+    """Return the one unit in which values are plausible times; seconds where they are steps from 0."""
+    for name, digits in CALENDAR.items():
+        if 2 * ((numbers >= 19 * 10 ** (digits - 2)) & (numbers < 2101 * 10 ** (digits - 4))).sum() < len(numbers):
+            continue
+        _, valid, usual = _calendar(numbers, name)
+        if usual.all() or (2 * usual.sum() >= len(usual) and valid.all() and name != "year"):
+            _tell_unusual(~usual, values, rows, notes)
+            notes += [f"{values.name} is read as {name}"] if name != "yyyymmdd" else []
+            return name
+        if 2 * usual.sum() >= len(usual):
+            raise _undecided(values, rows, place, {name: usual, "": ~usual})
+    fits = {unit: (numbers >= EARLY * per) & (numbers < LATE * per) for unit, per in EPOCH.items() if per >= 1}
+    found = {unit: fit for unit, fit in fits.items() if fit.any()}
+    if len(found) > 1:
+        raise _undecided(values, rows, place, found)
+    size = np.abs(numbers).max(initial=0)
+    if found or size < EARLY:
+        unit = next(iter(found), "s")
+        if found:
+            _tell_unusual(~fits[unit], values, rows, notes)
+        elif size >= STEPS:
+            notes.append(
+                f"{values.name} holds no time from 1980 to 2100: read as seconds since 1970 (time_unit decides)"
+            )
+        return unit
+    raise _undecided(values, rows, place, {"": np.abs(numbers) >= EARLY})
+
+
+def _undecided(values: "Series[Any]", rows: Longs, place: str, fits: Mapping[str, Bools]) -> SettingError:
+    """Return the error for values of several units, by the first value of each; "" is that of none."""
+    told = []
+    for unit, fit in list(fits.items())[:2]:
+        first = int(np.flatnonzero(fit)[0])
+        what = (
+            f"a usual time in {unit}" if unit else "no usual time in that unit" if len(fits) > 1 else "none in any unit"
+        )
+        told.append(f"row {int(rows[first]) + 1:,} is {values.iloc[first]}, {what}")
+    units = [unit for unit in fits if unit][:2]
+    units = units if len(units) > 1 else [*units, "s"] if units else ["s", "ms"]
+    settings = (Setting("time_unit", unit) for unit in units)
+    return SettingError(f"{place}: {values.name}: {'; '.join(told)}: ", *settings, after=" decides")
+
+
+def _tell_unusual(unusual: Bools, values: "Series[Any]", rows: Longs, notes: list[str]) -> None:
+    if unusual.any():
+        first = int(np.flatnonzero(unusual)[0])
+        notes.append(
+            f"{int(unusual.sum()):,} values of {values.name} are unusual times "
+            f"(row {int(rows[first]) + 1:,}: {values.iloc[first]}): kept"
+        )
+
+
+def _calendar(numbers: Longs | Doubles, unit: str) -> tuple[Longs, Bools, Bools]:
+    """Return the seconds of numbers whose digits are dates, which of them are dates, and which lie in 1900 to 2100."""
+    whole = np.equal(numbers, np.floor(numbers)) & (numbers > 0) & (numbers < 10 ** CALENDAR[unit])
+    rest = np.where(whole, numbers, 0).astype(np.int64)
+    parts = [np.ones_like(rest), np.ones_like(rest), *(np.zeros_like(rest) for _ in range(3))]
+    for place in reversed(range((CALENDAR[unit] - 4) // 2)):
+        rest, parts[place] = rest // 100, rest % 100
+    month, day, hour, minute, second = parts
+    year, months = rest, (rest - 1970) * 12 + month - 1
+    days: Anys = months.astype("datetime64[M]").astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
+    right = (days.astype("datetime64[M]").astype(np.int64) == months) & (month >= 1) & (month <= 12) & (year >= 1)
+    valid = whole & right & (hour < 24) & (minute < 60) & (second < 60)
+    made = days.astype("datetime64[s]").astype(np.int64) + 3600 * hour + 60 * minute + second
+    return made, valid, valid & (year >= 1900) & (year <= 2100)
+
+
+def _formatted(values: "Series[Any]", rows: Longs, place: str, form: str) -> Longs:
+    import pandas as pd
+
+    written = (
+        values.astype(object).where(values.notna(), None).map(lambda one: one if one is None else str(one).strip())
+    )
+    try:
+        moments = pd.to_datetime(written, format=form, utc=True, errors="coerce")
+    except (ValueError, TypeError) as error:
+        raise RecsysError(f"{place}: time_format {form!r}: {error}") from error
+    refuse(moments.isna().to_numpy(), values, rows, place, f"a time as {form}")
+    return _whole_seconds(moments)
+
+
+def _advise(values: "Series[Any]", rows: Longs, place: str, every: bool) -> None:
+    """Refuse times that are not ISO 8601 with the formats that fit all of the first ones."""
+    import pandas as pd
+
+    some = values[values.notna()].astype(str).str.strip().iloc[:1000]
+    if not every or not len(some):
+        return
+    share = {form: pd.to_datetime(some, format=form, errors="coerce", utc=True).notna().mean() for form in FORMATS}
+    fitting = [form for form in FORMATS if share[form] == max(share.values()) and share[form] >= 0.5]
+    if fitting:
+        raise SettingError(
+            f"{place}: row {int(rows[0]) + 1:,}: {values.name} is {values.iloc[0]!r}, which is no ISO 8601 time: ",
+            *(Setting("time_format", form) for form in fitting[:2]), after=" reads it",
+        )  # fmt: skip
+
+
+def _whole_seconds(moments: "Series[Any]") -> Longs:
+    return np.asarray(moments.dt.as_unit("s").astype("int64").to_numpy(), dtype=np.int64)
+
+
+def _moments(values: "Series[Any]") -> "Series[Any]":
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return values.dt.tz_convert("UTC").dt.tz_localize(None) if values.dt.tz is not None else values
+    if values.dtype == object:
+        values = values.map(lambda one: str(one) if isinstance(one, int | float) else one)
+    return pd.to_datetime(values, format="ISO8601", utc=True, errors="coerce")
