@@ -149,6 +149,26 @@ def test_describe_a_file(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0, result.output
     assert "Drama" in result.output
+    for part in ("user_id = client", "weight = rating", "features = genres", ", between cells, a header line"):
+        assert part in result.output
+
+
+def test_describe_a_file_with_settings(tmp_path: Path) -> None:
+    path = tmp_path / "my.txt"
+    path.write_text("1;2;3,500;01/02/2010\n1;3;4,000;02/02/2010\n")
+    columns = ["user_id=0", "item_id=1", "weight=2", "datetime=3"]
+    arguments = ["describe", str(path), *(part for column in columns for part in ("--column", column))]
+    runner = CliRunner()
+    for option, error in (
+        (["--decimal", ","], "--decimal . or --decimal , decides"),
+        (["--time-format", "%d/%m/%Y"], "--time-format %d/%m/%Y or --time-format %m/%d/%Y reads it"),
+    ):
+        assert error in str(runner.invoke(command, arguments).exception)
+        arguments += option
+    result = runner.invoke(command, [*arguments, "--no-header", "--delimiter", "semicolon", "--no-quotes"])
+    assert result.exit_code == 0, result.output
+    assert "2010-02-01 to 2010-02-02" in result.output
+    assert "; between cells, no header line" in result.output
 
 
 @pytest.mark.parametrize(

@@ -545,6 +545,15 @@ def test_files_are_parsed_once(world: World, monkeypatch: pytest.MonkeyPatch) ->
     assert again.items.feature_names == first.items.feature_names
 
 
+@pytest.mark.parametrize("name", ["ratings.csv", "movies.csv"])
+def test_a_file_that_changed_since_it_was_fetched_is_refused(world: World, name: str) -> None:
+    world.card(world.archive("tiny.zip"))
+    path = world.fetch() / name
+    path.write_text(path.read_text().replace("4.0", "5.0").replace("Fifty", "Fifth"))
+    with pytest.raises(RecsysError, match=rf"tiny: {name}: wrong checksum: .*: changed since it was fetched, remove"):
+        world.load()
+
+
 def test_a_damaged_copy_is_made_again(world: World) -> None:
     world.card(world.archive("tiny.zip"))
     first = world.load()

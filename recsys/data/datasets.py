@@ -14,7 +14,6 @@ from scipy import sparse
 
 from recsys.data.cards import Card, Rules, card
 from recsys.data.catalogues import add_tags, build_items
-from recsys.data.checksums import verify
 from recsys.data.columns import CATALOGUE, LOG
 from recsys.data.fingerprints import fingerprint
 from recsys.data.frames import names_of_rows, to_frame
@@ -22,7 +21,7 @@ from recsys.data.logs import build_log, with_consent
 from recsys.data.matrices import columns_of_matrix
 from recsys.data.settings import TableSettings
 from recsys.data.sheets import NEEDED, Sheet, from_file, from_layout, from_table
-from recsys.data.sources import Landed, fetch, landed
+from recsys.data.sources import Landed, check_unchanged, fetch, landed
 from recsys.data.stores import FORMAT, restore, save
 from recsys.types import Dataset, RecsysError
 from recsys.types.extras import needs_extra
@@ -45,8 +44,7 @@ def load(name: str, data_dir: str | Path | None = None, quiet: bool = False) -> 
     kept = restore(store, about)
     if kept is not None:
         return kept
-    for name_of_file, checksum in there.checksums.items():
-        verify(folder / name_of_file, checksum)
+    check_unchanged(there, folder)
     log, items, tags = from_layout(folder, wanted.layouts[there.layout])
     made = _built(name, log, items, wanted.rules, about, tags)
     _check(made, len(log.frame), wanted, folder)

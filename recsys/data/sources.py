@@ -90,6 +90,19 @@ def landed(wanted: Card, folder: Path) -> Landed | None:
     return there if fits and all((folder / one.name).is_file() for one in files) else None
 
 
+def check_unchanged(there: Landed, folder: Path) -> None:
+    """Hash the files in `folder` again, before they are parsed.
+
+    Raises:
+        RecsysError: if one is not what was fetched.
+    """
+    for name, checksum in there.checksums.items():
+        try:
+            verify(folder / name, checksum)
+        except RecsysError as error:
+            raise RecsysError(f"{folder}: {error}: changed since it was fetched, remove the folder") from error
+
+
 def _given(wanted: Card, path: Path) -> list[_Attempt]:
     refuse_special(path)
     if not path.exists():

@@ -64,7 +64,7 @@ class Setting(NamedTuple):
         option = "--" + (self.name.removesuffix("s") if self.field else self.name).replace("_", "-")
         if isinstance(self.value, bool):
             return option if self.value else option.replace("--", "--no-", 1)
-        value = _shell(str(self.value))
+        value = _shell("tab" if self.value == "\t" else str(self.value))
         return f"{option} {self.field}={value}" if self.field else f"{option} {value}"
 
 

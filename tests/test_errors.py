@@ -1,0 +1,66 @@
+"""The one error: one line, advice in the words of the caller, and the nearest names of a long list."""
+
+import pickle
+
+import pytest
+
+from recsys.types import RecsysError, unknown
+from recsys.types.errors import Setting, SettingError, advising
+
+
+@pytest.mark.parametrize(
+    ("setting", "python", "config", "command"),
+    [
+        (
+            Setting("columns", 'a "b"', "user_id"),
+            'columns={"user_id": "a \\"b\\""}',
+            '[data.columns] user_id = "a \\"b\\""',
+            "--column user_id='a \"b\"'",
+        ),
+        (
+            Setting("columns", 0, "user_id"),
+            'columns={"user_id": 0}',
+            "[data.columns] user_id = 0",
+            "--column user_id=0",
+        ),
+        (
+            Setting("item_columns", "x", "title"),
+            'item_columns={"title": "x"}',
+            '[data.item_columns] title = "x"',
+            "--item-column title=x",
+        ),
+        (Setting("header", False), "header=False", "[data] header = false", "--no-header"),
+        (Setting("lists", True), "lists=True", "[data] lists = true", "--lists"),
+        (Setting("delimiter", "\t"), 'delimiter="\\t"', '[data] delimiter = "\\t"', "--delimiter tab"),
+        (Setting("delimiter", ";"), 'delimiter=";"', '[data] delimiter = ";"', "--delimiter ';'"),
+        (Setting("time_unit", "ms"), 'time_unit="ms"', '[data] time_unit = "ms"', "--time-unit ms"),
+    ],
+)
+def test_settings_in_every_idiom(setting: Setting, python: str, config: str, command: str) -> None:
+    assert str(SettingError("x: ", setting, after=" decides")) == f"x: {python} decides"
+    for idiom, text in (("python", python), ("config", config), ("command", command)):
+        with pytest.raises(SettingError) as error, advising(idiom):  # type: ignore[arg-type]
+            raise SettingError("x: ", setting, after=" decides")
+        assert str(error.value) == f"x: {text} decides"
+
+
+def test_other_errors_pass() -> None:
+    with pytest.raises(RecsysError, match=r"^plain$"), advising("config"):
+        raise RecsysError("plain")
+
+
+def test_an_error_is_one_line_and_survives_a_process() -> None:
+    error = RecsysError("a: found 'x\r\ny\u2028z', expected a number")
+    assert str(error) == "a: found 'x y z', expected a number"
+    told = SettingError("x: ", Setting("header", True))
+    for one in (error, told):
+        assert str(pickle.loads(pickle.dumps(one))) == str(one)
+
+
+def test_short_lists_are_whole_and_long_ones_cut_to_the_nearest() -> None:
+    assert str(unknown("model", "asl", ["als", "ease"])).endswith("did you mean 'als'? (known: als, ease)")
+    names = [f"objective{n:02}" for n in range(60)] + ["novelty"]
+    line = str(unknown("objective", "noveltie", names))
+    assert "did you mean 'novelty'? (known nearest to it, of 61: novelty, objective" in line
+    assert line.count(",") == 5
+    assert len(line) < 200
