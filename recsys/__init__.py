@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Model,
         Modular,
         RecsysError,
+        RecsysWarning,
         Scorer,
         Seats,
         Slates,
@@ -73,7 +74,8 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
 
 __all__ = [
     "Context", "Counts", "Coverage", "Dataset", "Evaluation", "Factors", "Guard", "Interactions", "Items", "Model",
-    "Modular", "Pool", "Ranker", "RecsysError", "Scorer", "Seats", "Slates", "Split", "Spread", "TasteMap", "Volume",
-    "Yardstick", "__version__", "bench", "candidates", "compare", "data", "entropy_weights", "guards", "load", "maps",
-    "metrics", "models", "objectives", "opportunity_costs", "read", "rerank", "score", "splits",
+    "Modular", "Pool", "Ranker", "RecsysError", "RecsysWarning", "Scorer", "Seats", "Slates", "Split", "Spread",
+    "TasteMap", "Volume", "Yardstick", "__version__", "bench", "candidates", "compare", "data", "entropy_weights",
+    "guards", "load", "maps", "metrics", "models", "objectives", "opportunity_costs", "read", "rerank", "score",
+    "splits",
 ]  # fmt: skip

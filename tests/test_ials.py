@@ -102,7 +102,7 @@ def test_loss_parts_are_those_of_the_objective(world):
 
 
 def test_reported_losses_are_those_of_the_epochs(monkeypatch):
-    model, train = IALS(factors=5, iterations=3), log()
+    model, train = IALS(factors=5, unobserved=0.3, regularization=0.02, iterations=3), log()
     caught = []
     exact = halves.Half.exact
 

@@ -306,7 +306,7 @@ def test_most_popular_says_that_times_are_missing(side):
 
 
 def test_random_is_uniform_and_by_seed():
-    train = sparse.csr_array((200, 300), dtype=np.float32)
+    train = sparse.eye_array(200, 300, dtype=np.float32, format="csr")
     scores = everybody(Random(seed=1), train)
     assert abs(scores.mean() - 0.5) < 0.01
     assert abs(np.corrcoef(scores[:-1].ravel(), scores[1:].ravel())[0, 1]) < 0.02

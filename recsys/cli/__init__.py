@@ -2,7 +2,9 @@
 
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from recsys.cli.reproduce import reproduce
 from recsys.cli.sweep import sweep
 from recsys.cli.tables import headline
 from recsys.escaping import one_line
-from recsys.types import RecsysError
+from recsys.types import RecsysError, RecsysWarning
 from recsys.types.secrets import mask_url_secrets
 
 if TYPE_CHECKING:
@@ -102,7 +104,8 @@ cli.add_command(warmup)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: what a user got wrong is one line on standard error and exit code 2."""
     try:
-        cli.main(args=arguments, prog_name="recsys", standalone_mode=False)
+        with _warnings_as_lines():
+            cli.main(args=arguments, prog_name="recsys", standalone_mode=False)
     except RecsysError as error:
         _stop(str(error), 2)
     except click.exceptions.Abort:
@@ -113,6 +116,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         _stop(f"{error.filename or 'files'}: {error.strerror or error}", 2)
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Print what the library warns of as one line on standard error, each once."""
+    show = warnings.showwarning
+
+    def line(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, RecsysWarning):
+            options.say(f"recsys: warning: {message}", err=True)
+        else:
+            show(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("once", RecsysWarning)
+        warnings.showwarning = line
+        yield
 
 
 def _stop(line: str, code: int) -> None:

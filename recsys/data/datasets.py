@@ -85,9 +85,9 @@ def read(
     {"user_id": "client", "weight": "stars"}, or by position, {"user_id": 0}. Fields: user_id, item_id; optionally
     weight (finite) or quantity (negative is a return), datetime (see `recsys.data.times.seconds`), event, source,
     consent, and title, features, year of the item. `events` are weights by event, such as {"transaction": 4,
-    "view": 1}: rows of other events are left out. `items` is a table of the items, in any of these forms: item_id, title, features
-    separated by "|", year. `features` names the columns with features, of that table if there is one. `name` is what
-    the dataset is called.
+    "view": 1}: rows of other events are left out. `items` is a table of the items, in any of these forms: item_id,
+    title, features separated by "|", year. `features` names the columns with features, of that table if there is one.
+    `name` is what the dataset is called.
 
     How a text is written is found out, and refused where it cannot be told; `header`, `delimiter` (" " is any run of
     blanks), `quotes`, `decimal` ("." or ","), `time_unit` ("s", "ms", "us", "ns", "days", "year", "yyyymm", ...) and

@@ -11,6 +11,7 @@ import numpy as np
 
 from recsys import data, maps, models, splits
 from recsys.configs import Config, ModelSection, PoolSection
+from recsys.models.fits import warn_problem
 from recsys.pools import candidates, context
 from recsys.progress import progress
 from recsys.records import flatten, restore
@@ -132,17 +133,23 @@ def prepare(
 
 def fitted(preparation: Preparation, section: ModelSection) -> tuple[Scorer, float]:
     """Return the fitted model, from the cache where it is there, and the seconds that fitting took."""
-    settings = _settings(preparation, section)
+    settings, train = _settings(preparation, section), preparation.split.train
+    fresh = False
 
     def fit() -> Cell:
+        nonlocal fresh
+        fresh = True
         model, start = section.model_copy(update=settings).build("[model]"), time.perf_counter()
         with progress(preparation.quiet):
-            record = model.fit(preparation.split.train, preparation.split.side)
+            record = model.fit(train, preparation.split.side)
         return Cell(flatten(record), time.perf_counter() - start)
 
     cell = preparation.cache.cell("model", [*preparation.key, section.kind, settings], fit)
     kind = get_type_hints(models.named(section.kind).fit)["return"]
-    return restore(kind, cell.arrays, kinds=models.fitted_kinds()), cell.seconds
+    model = restore(kind, cell.arrays, kinds=models.fitted_kinds())
+    if not fresh:  # a fit says so itself
+        warn_problem(section.kind, model, train)
+    return model, cell.seconds
 
 
 def pool(preparation: Preparation, section: ModelSection, wanted: PoolSection) -> tuple[Pool, float]:

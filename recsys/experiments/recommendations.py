@@ -13,6 +13,7 @@ from recsys.escaping import csv_frame
 from recsys.experiments.benches import read_config
 from recsys.experiments.preparations import load
 from recsys.files import replacing
+from recsys.models.fits import refuse_problem
 from recsys.pools import candidates
 from recsys.progress import progress
 from recsys.slates import rerank
@@ -62,6 +63,7 @@ def recommend(
     section = spec.model or settings.model
     with progress(quiet):
         fitted = section.build("[model]").fit(whole.train, whole.side)
+    refuse_problem(section.kind, fitted, whole.train)
     wanted = settings.pool
     asked = {**wanted.model_dump(), "n": min(wanted.n, len(whole.item_ids))}
     pool = candidates(fitted, whole, seed=settings.seed, **asked)

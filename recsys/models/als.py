@@ -1,11 +1,12 @@
 """Matrix factorisation of positives, by alternating least squares."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
 from recsys import seeds
+from recsys.forks import openmp_threads
 from recsys.models.by_factors import ByFactors
 from recsys.models.checks import (
     Need,
@@ -14,15 +15,18 @@ from recsys.models.checks import (
     enough_memory,
     for_factors,
     from_zero,
-    some_positives,
     whole_numbers,
 )
+from recsys.models.fits import checked_fit
+from recsys.models.ridges import density, noise_level
 from recsys.progress import rounds
 from recsys.types.arrays import Csr
 from recsys.types.extras import needs_extra
 from recsys.types.models import Factors, Side
 from recsys.types.numbers import make_plain
 
+_UNOBSERVED = 10.0  # weight of all cells over what the positives weigh more than others
+_REGULARIZATION = 0.65  # over what is noise
 _BYTES_PER_FACTOR = 24  # the library's (4), those of the exact users' side (8 + 8), ours (4)
 
 
@@ -36,15 +40,17 @@ class ALS:
     folding in that user's history gives. A user without positives has the mean factor of
     those who have some.
 
-    The defaults are the best of a small search on the validation part of ML-100K.
+    By default both weights follow from the data, as those of `IALS` do. `alpha` is 1 + 1 / (10 times the share of cells
+    that are positives). `regularization` is 0.65 alpha times the `noise_level` of the positives: from alpha times their
+    largest singular value on, all factors are 0.
 
     Raises:
         RecsysError: if a setting cannot be meant.
     """
 
-    factors: int = 64
-    regularization: float = 20.0
-    alpha: float = 3.0
+    factors: int = 128
+    regularization: float | None = None
+    alpha: float | None = None
     iterations: int = 15
     disliked: float = 0.0
     seed: int = 0
@@ -54,14 +60,24 @@ class ALS:
         make_plain(self)
         at_least_one("als", factors=self.factors, iterations=self.iterations)
         whole_numbers("als", seed=self.seed)
-        above_zero("als", regularization=self.regularization, alpha=self.alpha)
+        given = {"regularization": self.regularization, "alpha": self.alpha}
+        above_zero("als", **{name: value for name, value in given.items() if value is not None})
         from_zero("als", disliked=self.disliked)
 
     def need(self, train: Csr) -> Need:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
         return for_factors(train, self.factors, _BYTES_PER_FACTOR)
 
+    def fill_defaults(self, train: Csr) -> "ALS":
+        """Return the settings with the numbers that the weights get from the positives, (U, I)."""
+        alpha = 1.0 + 1.0 / (_UNOBSERVED * density(train)) if self.alpha is None else self.alpha
+        if self.regularization is not None:
+            return replace(self, alpha=alpha)
+        level = noise_level(train, *(np.ones(n) for n in train.shape))
+        return replace(self, alpha=alpha, regularization=_REGULARIZATION * alpha * level)
+
     @needs_extra("als")
+    @checked_fit("als")
     def fit(self, train: Csr, side: Side | None = None) -> ByFactors:
         """Fit to the positives, (U, I), with one BLAS thread per thread of the library: the same bits everywhere.
 
@@ -70,10 +86,12 @@ class ALS:
         from implicit.als import AlternatingLeastSquares
         from threadpoolctl import threadpool_limits
 
-        some_positives("als", train)
         enough_memory("als", self.need(train))
-        positives = sparse.csr_matrix(self._confidences(train, side), dtype=np.float32)
-        weights = {"regularization": self.regularization, "alpha": 1.0, "use_gpu": False}
+        settings = self.fill_defaults(train)
+        alpha, regularization = float(settings.alpha or 0), float(settings.regularization or 0)
+        positives = sparse.csr_matrix(self._confidences(train, side, alpha), dtype=np.float32)
+        threads = openmp_threads()
+        weights = {"regularization": regularization, "alpha": 1.0, "use_gpu": False, "num_threads": threads}
         with threadpool_limits(1, user_api="blas"), rounds("als", self.iterations) as done:
             # `implicit` goes on from where it stands when it is fitted again: a fresh object each time.
             start = AlternatingLeastSquares(
@@ -91,18 +109,18 @@ class ALS:
                 item_factors=np.ascontiguousarray(start.item_factors, dtype=np.float32),
                 typical=np.asarray(typical, dtype=np.float32),
                 everywhere=1.0,
-                observed=self.alpha - 1.0,
-                pull=float(self.alpha),
+                observed=alpha - 1.0,
+                pull=alpha,
                 disliked=float(self.disliked),
-                regularization=float(self.regularization),
+                regularization=regularization,
                 nu=0.0,
             )
         )
 
-    def _confidences(self, train: Csr, side: Side | None) -> Csr:
+    def _confidences(self, train: Csr, side: Side | None, alpha: float) -> Csr:
         """Return alpha at likes and, the library's sign for dislikes, -(1 + disliked) there."""
         if not self.disliked or side is None or side.dislikes is None:
-            return Csr(train * self.alpha)
+            return Csr(train * alpha)
         marked = side.dislikes.copy()
         marked.data = np.full(marked.nnz, -1.0 - self.disliked, np.float32)
-        return Csr(train * self.alpha + marked)
+        return Csr(train * alpha + marked)

@@ -14,10 +14,11 @@ from recsys.models.checks import (
     enough_memory,
     for_factors,
     from_zero,
-    some_positives,
     whole_numbers,
 )
+from recsys.models.fits import checked_fit
 from recsys.models.libraries import lowest_elsewhere, sides
+from recsys.models.matrices import canonical_histories
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.extras import needs_extra
 from recsys.types.models import Side
@@ -47,7 +48,7 @@ class ByPairs:
 
     def fold(self, histories: Csr) -> Floats:
         """Return the scores of B histories (B, I), (B, I): as training users are, from the items they hold."""
-        return self._scores(self.solve(histories))
+        return self._scores(self.solve(canonical_histories(histories, len(self.biases))))
 
     def solve(self, histories: Csr) -> Floats:
         """Return the factors of B histories (B, I), (B, d); the mean factor for an empty one."""
@@ -56,7 +57,7 @@ class ByPairs:
         found = np.repeat(self.typical[None], histories.shape[0], axis=0)
         start, items, biases = (a.astype(np.float64) for a in (self.typical, self.item_factors, self.biases))
         for row in range(len(found)):
-            history = np.sort(histories.indices[histories.indptr[row] : histories.indptr[row + 1]])
+            history = histories.indices[histories.indptr[row] : histories.indptr[row + 1]]
             liked, other = self._pairs(history)
             if len(liked):
                 found[row] = ascend(start, items, biases, liked, other, self.rate, self.regularization)
@@ -110,6 +111,7 @@ class BPR:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
         return for_factors(train, self.factors + 1, _BYTES_PER_FACTOR)
 
+    @checked_fit("bpr")
     def fit(self, train: Csr, side: Side | None = None) -> ByPairs:
         """Fit to the positives, (U, I).
 
@@ -117,7 +119,6 @@ class BPR:
             RecsysError: if there are no positives, the factors are too large for the memory of this machine, or
                 the steps were so long that they left the range of numbers.
         """
-        some_positives("bpr", train)
         enough_memory("bpr", self.need(train))
         users, items = sides("bpr", self._library(), train)
         popularity, liked = counts(train), np.diff(train.indptr) > 0

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.maths import fold
+from recsys.models.matrices import canonical_histories
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.models import Factors, Side
 
@@ -52,6 +53,7 @@ class ByFactors:
 
     def fold(self, histories: Csr) -> Floats:
         """Return the scores of B histories (B, I), (B, I): each one's exact factor, the mean one if empty."""
+        histories = canonical_histories(histories, len(self.factors.item_factors))
         return np.asarray(fold(self.factors, histories) @ self.factors.item_factors.T, dtype=np.float32)
 
 

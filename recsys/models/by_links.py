@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recsys.models.matrices import canonical_histories
 from recsys.models.neighbours import or_popularity
 from recsys.models.weightings import said
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
@@ -25,6 +26,7 @@ class ByLinks:
 
     def fold(self, histories: Csr) -> Floats:
         """Return the scores of B histories (B, I), (B, I); popularity for one that links to nothing."""
+        histories = canonical_histories(histories, self.links.shape[1])
         worth = said(self.similarity, histories.data, self.lengths[histories.indices])
         rows = Csr((worth, histories.indices, histories.indptr), shape=histories.shape)
         return or_popularity((rows @ self.links).toarray().astype(np.float32), self.train)

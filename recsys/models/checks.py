@@ -53,12 +53,6 @@ def yes_or_no(model: str, **settings: bool) -> None:
             raise RecsysError(f"{model}: {name}: found {found!r}, expected true or false")
 
 
-def some_positives(model: str, train: Csr) -> None:
-    """Refuse training data in which nobody has anything."""
-    if not train.nnz:
-        raise RecsysError(f"{model}: found no positives among {train.shape[0]:,} users, expected at least one")
-
-
 def enough_memory(model: str, need: Need) -> None:
     """Refuse a fit that needs more bytes than this machine can give."""
     found = available()

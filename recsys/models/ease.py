@@ -7,6 +7,8 @@ import numpy as np
 from scipy.linalg import lapack
 
 from recsys.models.checks import Need, above_zero, enough_memory
+from recsys.models.fits import checked_fit
+from recsys.models.matrices import canonical_histories
 from recsys.models.neighbours import block_cells, blocks, or_popularity
 from recsys.types.arrays import Anys, Csr, Floats, Ints
 from recsys.types.errors import RecsysError, unknown
@@ -31,6 +33,7 @@ class ByItems:
 
     def fold(self, histories: Csr) -> Floats:
         """Return the scores of B histories (B, I), (B, I): sums of their items' weights; popularity if all are 0."""
+        histories = canonical_histories(histories, len(self.weights))
         return or_popularity(np.asarray(histories @ self.weights, dtype=np.float32), self.train)
 
 
@@ -47,7 +50,7 @@ class EASE:
         RecsysError: if a setting cannot be meant.
     """
 
-    l2: float = 300.0
+    l2: float = 200.0
     dtype: str = "float64"
 
     def __post_init__(self) -> None:
@@ -73,6 +76,7 @@ class EASE:
             instead = f'use dtype = "float32", which needs {needs["float32"]:,} bytes, {instead}'
         return Need(needs[self.dtype], 4 * n**2, f"{n:,} items", instead)
 
+    @checked_fit("ease")
     def fit(self, train: Csr, side: Side | None = None) -> ByItems:
         """Fit to the positives, (U, I), with one BLAS thread: its number changes the last bits.
 

@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,9 +18,10 @@ from recsys.models.checks import (
     enough_memory,
     for_factors,
     from_zero,
-    some_positives,
     whole_numbers,
 )
+from recsys.models.fits import checked_fit
+from recsys.models.ridges import density, noise_level
 from recsys.progress import rounds
 from recsys.types.arrays import Csr, Floats, empty
 from recsys.types.errors import RecsysError
@@ -28,6 +29,8 @@ from recsys.types.models import Factors, Scorer, Side
 from recsys.types.numbers import make_plain
 
 _BYTES_PER_FACTOR = 40  # of the exact half step: a side as it is and turned, in float64 and float32, and what it gives
+_UNOBSERVED = 10.0  # weight of all cells over that of the positives
+_REGULARIZATION = 0.65  # over what is noise
 
 Judge = Callable[[ByFactors], float]
 
@@ -49,15 +52,19 @@ class IALS:
     Items start at normal factors of deviation init / sqrt(factors). `patience` is the number of epochs without a
     better validation after which training stops; 0 is never.
 
-    The defaults of `unobserved` and `regularization` are the best of twelve pairs on the validation part of ML-100K.
+    By default both weights follow from the data. `unobserved` is 10 times the share of cells that are positives, so
+    that all cells together weigh 10 times as much as the positives. `regularization` is 0.65 of the `noise_level` of
+    the matrix whose entry for a positive is ((|H_u| + unobserved I) (|H_i| + unobserved U))^(-nu / 2): all factors
+    are 0 from the largest singular value of this matrix on, whatever the size of the catalogue, and what chance adds to
+    it has singular values up to the noise level. `python benchmarks/defaults.py` measures what it is worth.
 
     Raises:
         RecsysError: if a setting cannot be meant.
     """
 
-    factors: int = 64
-    unobserved: float = 0.3
-    regularization: float = 0.02
+    factors: int = 128
+    unobserved: float | None = None
+    regularization: float | None = None
     nu: float = 1.0
     iterations: int = 16
     init: float = 0.1
@@ -70,13 +77,28 @@ class IALS:
         make_plain(self)
         at_least_one("ials", factors=self.factors, iterations=self.iterations)
         whole_numbers("ials", patience=self.patience, seed=self.seed)
-        above_zero("ials", unobserved=self.unobserved, regularization=self.regularization, init=self.init)
+        given = {name: getattr(self, name) for name in ("unobserved", "regularization")}
+        above_zero("ials", init=self.init, **{name: value for name, value in given.items() if value is not None})
         from_zero("ials", nu=self.nu, disliked=self.disliked, patience=self.patience)
 
     def need(self, train: Csr) -> Need:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
         return for_factors(train, self.factors, _BYTES_PER_FACTOR)
 
+    def fill_defaults(self, train: Csr) -> "IALS":
+        """Return the settings with the numbers that the weights get from the positives, (U, I)."""
+        unobserved = _UNOBSERVED * density(train) if self.unobserved is None else self.unobserved
+        if self.regularization is not None:
+            return replace(self, unobserved=unobserved)
+        sides = np.diff(train.indptr), np.bincount(train.indices, minlength=train.shape[1])
+        scales = [
+            (count + unobserved * others) ** (-self.nu / 2.0)
+            for count, others in zip(sides, reversed(train.shape), strict=True)
+        ]
+        ones = Csr((np.ones(train.nnz), train.indices, train.indptr), shape=train.shape)
+        return replace(self, unobserved=unobserved, regularization=_REGULARIZATION * noise_level(ones, *scales))
+
+    @checked_fit("ials")
     def fit(
         self,
         train: Csr,
@@ -98,16 +120,19 @@ class IALS:
         """
         from threadpoolctl import threadpool_limits
 
-        some_positives("ials", train)
         enough_memory("ials", self.need(train))
         known = side.dislikes if side is not None and side.dislikes is not None and self.disliked else None
         dislikes = empty(train.shape) if known is None else known
-        weights = (float(self.unobserved), float(self.disliked), float(self.regularization), float(self.nu))
-        users, items = self._first(train, start)
+        settings = self.fill_defaults(train)
+        users, items = settings._first(train, start)
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or os.cpu_count() or 1) as workers:
-            steps = halves.both(train, dislikes, *weights, workers)
+            steps = halves.both(train, dislikes, *settings._weights(), workers)
             with rounds("ials", self.iterations) as done:
-                return self._alternate(users, items, steps, validate, done)
+                return settings._alternate(users, items, steps, validate, done)
+
+    def _weights(self) -> tuple[float, float, float, float]:
+        """Return the weights of what is unobserved and disliked, of the regularisation, and its exponent."""
+        return float(self.unobserved or 0), float(self.disliked), float(self.regularization or 0), float(self.nu)
 
     def _first(self, train: Csr, start: Scorer | None) -> tuple[Floats, Floats]:
         """Return the factors to start from: the users' are found from the items' anyway."""
@@ -153,16 +178,17 @@ class IALS:
         exact, last = step.exact(users, items)
         liked = np.diff(step.likes.indptr) > 0
         exact[~liked] = typical = exact[liked].mean(axis=0)
+        unobserved, disliked, regularization, nu = self._weights()
         factors = Factors(
             user_factors=np.ascontiguousarray(exact, dtype=np.float32),
             item_factors=np.ascontiguousarray(items, dtype=np.float32),
             typical=np.asarray(typical, dtype=np.float32),
-            everywhere=float(self.unobserved),
+            everywhere=unobserved,
             observed=1.0,
             pull=1.0,
-            disliked=float(self.disliked),
-            regularization=float(self.regularization),
-            nu=float(self.nu),
+            disliked=disliked,
+            regularization=regularization,
+            nu=nu,
         )
         return ByFactors(factors, np.array([*losses, last], dtype=np.float64))
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from recsys.models.by_links import ByLinks
-from recsys.models.checks import Need, at_least_one, enough_memory, from_zero, some_positives
+from recsys.models.checks import Need, at_least_one, enough_memory, from_zero
+from recsys.models.fits import checked_fit
 from recsys.models.neighbours import for_links
 from recsys.models.weightings import known_similarity, lengths, nearest_rows, rarities, weighted
 from recsys.types.arrays import Csr
@@ -43,13 +44,13 @@ class ItemKNN:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
         return for_links(train, self.k)
 
+    @checked_fit("item_knn")
     def fit(self, train: Csr, side: Side | None = None) -> ByLinks:
         """Fit to the positives, (U, I): exact, in blocks of items.
 
         Raises:
             RecsysError: if there are no positives, or the links are too large for the memory of this machine.
         """
-        some_positives("item_knn", train)
         enough_memory("item_knn", self.need(train))
         items = Csr(train.T)
         length = lengths(items)

@@ -15,10 +15,11 @@ from recsys.models.checks import (
     at_least_one,
     enough_memory,
     for_factors,
-    some_positives,
     whole_numbers,
 )
+from recsys.models.fits import checked_fit
 from recsys.models.libraries import lowest_elsewhere, sides
+from recsys.models.matrices import canonical_histories
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.extras import needs_extra
 from recsys.types.models import Side
@@ -47,7 +48,7 @@ class ByOdds:
 
     def fold(self, histories: Csr) -> Floats:
         """Return the log-odds of B histories (B, I), (B, I): each one's exact factor; the mean one for an empty one."""
-        return self._scores(self.solve(histories))
+        return self._scores(self.solve(canonical_histories(histories, len(self.biases))))
 
     def solve(self, histories: Csr) -> Floats:
         """Return the factors of B histories (B, I), (B, d + 1); the mean factor for an empty one."""
@@ -101,6 +102,7 @@ class LMF:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
         return for_factors(train, self.factors + 2, _BYTES_PER_FACTOR)
 
+    @checked_fit("lmf")
     def fit(self, train: Csr, side: Side | None = None) -> ByOdds:
         """Fit to the positives, (U, I).
 
@@ -108,7 +110,6 @@ class LMF:
             RecsysError: if there are no positives, the factors are too large for the memory of this machine, or
                 the steps were so long that they left the range of numbers.
         """
-        some_positives("lmf", train)
         enough_memory("lmf", self.need(train))
         _, items = sides("lmf", self._library(), train)
         popularity, liked = counts(train), np.diff(train.indptr) > 0

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from recsys.models.checks import Need, enough_memory, whole_numbers
+from recsys.models.fits import checked_fit
 from recsys.types.arrays import Csr, Floats, Ints
 from recsys.types.errors import RecsysError, unknown
 from recsys.types.models import Model, Scorer, Side
@@ -68,6 +69,7 @@ class Mean:
         peak = max((need.peak + before for need, before in zip(needs, kept, strict=False)), default=0)
         return Need(peak, kept[-1], f"{len(self.models)} models", "use fewer models, or smaller ones")
 
+    @checked_fit("mean")
     def fit(self, train: Csr, side: Side | None = None) -> ByMean:
         """Fit every part to the positives, (U, I).
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from recsys.maths import DAY, counts, moments
 from recsys.models.checks import above_zero
+from recsys.models.fits import checked_fit
+from recsys.models.matrices import canonical_histories
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.errors import RecsysError
 from recsys.types.models import Side
@@ -25,7 +27,7 @@ class ByCounts:
 
     def fold(self, histories: Csr) -> Floats:
         """Return the same list for B histories (B, I), (B, I)."""
-        return np.repeat(self.counts[None], histories.shape[0], axis=0)
+        return np.repeat(self.counts[None], canonical_histories(histories, len(self.counts)).shape[0], axis=0)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class MostPopular:
         if self.half_life is not None:
             above_zero("most_popular", half_life=self.half_life)
 
+    @checked_fit("most_popular")
     def fit(self, train: Csr, side: Side | None = None) -> ByCounts:
         """Count the positives, (U, I).
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from recsys.models.by_links import ByLinks
-from recsys.models.checks import Need, at_least_one, enough_memory, from_zero, some_positives, yes_or_no
+from recsys.models.checks import Need, at_least_one, enough_memory, from_zero, yes_or_no
+from recsys.models.fits import checked_fit
 from recsys.models.neighbours import for_links
 from recsys.models.walks import walk_links
 from recsys.models.weightings import lengths
@@ -42,13 +43,13 @@ class P3alpha:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
         return for_links(train, self.k)
 
+    @checked_fit("p3alpha")
     def fit(self, train: Csr, side: Side | None = None) -> ByLinks:
         """Fit to the positives, (U, I): exact, in blocks of items.
 
         Raises:
             RecsysError: if there are no positives, or the links are too large for the memory of this machine.
         """
-        some_positives("p3alpha", train)
         enough_memory("p3alpha", self.need(train))
         links = walk_links(train, self.alpha, 0.0, self.k, self.normalize)
         return ByLinks(train, links, lengths(Csr(train.T)))

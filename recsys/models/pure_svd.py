@@ -6,7 +6,8 @@ import numpy as np
 
 from recsys.maths import right_singular_vectors
 from recsys.models.by_factors import ByFactors
-from recsys.models.checks import Need, at_least_one, enough_memory, for_factors, some_positives
+from recsys.models.checks import Need, at_least_one, enough_memory, for_factors
+from recsys.models.fits import checked_fit
 from recsys.types.arrays import Csr
 from recsys.types.models import Factors, Side
 from recsys.types.numbers import make_plain
@@ -38,13 +39,13 @@ class PureSVD:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
         return for_factors(train, self.factors, _BYTES_PER_FACTOR)
 
+    @checked_fit("pure_svd")
     def fit(self, train: Csr, side: Side | None = None) -> ByFactors:
         """Fit to the positives, (U, I), the same bits on any number of cores.
 
         Raises:
             RecsysError: if there are no positives, or the factors are too large for the memory of this machine.
         """
-        some_positives("pure_svd", train)
         enough_memory("pure_svd", self.need(train))
         values, right = right_singular_vectors(train, min(self.factors, min(train.shape)))
         items = np.ascontiguousarray(right[:, values > 0], dtype=np.float32)

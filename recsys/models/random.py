@@ -6,6 +6,8 @@ import numpy as np
 
 from recsys import seeds
 from recsys.models.checks import whole_numbers
+from recsys.models.fits import checked_fit
+from recsys.models.matrices import canonical_histories
 from recsys.types.arrays import Csr, Floats, Ints
 from recsys.types.models import Side
 from recsys.types.numbers import make_plain
@@ -26,7 +28,8 @@ class ByChance:
 
     def fold(self, histories: Csr) -> Floats:
         """Return scores of B histories (B, I), (B, I): drawn from the items they hold, so that they stay the same."""
-        keys = [seeds.derive(self.seed, *np.sort(row.indices).tolist()) for row in histories]
+        rows = canonical_histories(histories, self.n_items)
+        keys = [seeds.derive(self.seed, *row.indices.tolist()) for row in rows]
         numbers = seeds.uniforms(self.seed, "fold", np.array(keys, np.uint64)[:, None], np.arange(self.n_items))
         return numbers.astype(np.float32)
 
@@ -46,6 +49,7 @@ class Random:
         make_plain(self)
         whole_numbers("random", seed=self.seed)
 
+    @checked_fit("random")
     def fit(self, train: Csr, side: Side | None = None) -> ByChance:
         """Remember how many items there are."""
         return ByChance(train.shape[1], self.seed)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.models.checks import Need, at_least_one, enough_memory, from_zero, some_positives
+from recsys.models.checks import Need, at_least_one, enough_memory, from_zero
+from recsys.models.fits import checked_fit
+from recsys.models.matrices import canonical_histories
 from recsys.models.neighbours import blocks, or_popularity, strongest
 from recsys.models.weightings import cosines, known_similarity, rarities, sums, weighted
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints
@@ -33,6 +35,7 @@ class ByUsers:
 
     def fold(self, histories: Csr) -> Floats:
         """Return the scores of B histories (B, I), (B, I); popularity for one without neighbours."""
+        histories = canonical_histories(histories, self.train.shape[1])
         scores = np.empty(histories.shape, np.float32)
         for part in blocks(histories.shape[0], max(self.train.shape)):
             rows = weighted(histories[part], self.similarity, self.rarity, sums(histories[part]) / self.average)
@@ -82,13 +85,13 @@ class UserKNN:
         what, instead = f"{train.nnz:,} positives", "filter users with a larger min_user"
         return Need(_BYTES_PER_POSITIVE * train.nnz, 8 * train.nnz, what, instead)
 
+    @checked_fit("user_knn")
     def fit(self, train: Csr, side: Side | None = None) -> ByUsers:
         """Weigh the positives, (U, I); neighbours are looked for when users are scored.
 
         Raises:
             RecsysError: if there are no positives, or they are too many for the memory of this machine.
         """
-        some_positives("user_knn", train)
         enough_memory("user_knn", self.need(train))
         rarity, average = rarities(train, self.similarity), float(sums(train).mean())
         weights = weighted(train, self.similarity, rarity, sums(train) / average)

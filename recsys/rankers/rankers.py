@@ -11,6 +11,7 @@ import numpy as np
 
 from recsys.blends import Blend
 from recsys.kernels import rules
+from recsys.models.fits import refuse_problem
 from recsys.rankers import fits, stores
 from recsys.rankers.answers import Answer
 from recsys.rankers.batches import guards_of_each, who_asks
@@ -111,7 +112,7 @@ class Ranker:
         Raises:
             RecsysError: for whatever `recsys.rerank` or `recsys.candidates` would refuse, weights per user, a guard
                 that no config could name, a pool of another split, neither a model nor a pool, or an index where
-                there are no factors, or with `reach`.
+                there are no factors, or with `reach`, and for a model whose scores are not finite or have no spread.
         """
         policy = Policy(k, n, order, temperature, epsilon, seed, history, reach)
         plain, _ = fits.plain(blend), told(guards)
@@ -119,6 +120,8 @@ class Ranker:
             raise RecsysError(
                 f"ranker: found a {type(split).__name__}, expected a Split: recsys.splits.whole makes one"
             )
+        if model is not None:
+            refuse_problem("ranker", model, split.train)
         around = fits.surroundings(split, model, maps, seed, guards, k)
         index = index_for(model, around, limit(guards, around, k).opened(split.available), policy, recall)
         scales = fits.scales_of(around, split, model, pool, plain, scale, policy)

@@ -92,6 +92,10 @@ def advising(idiom: Idiom) -> Iterator[None]:
         raise error.told(idiom) from error.__cause__
 
 
+class RecsysWarning(UserWarning):
+    """What a user should know of a result, in one line; the command line prints it and goes on."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> RecsysError:
     """Return the error for a name that does not exist, with the nearest one that does.
 

@@ -1,0 +1,79 @@
+"""What every fit of a model does before and after its own work."""
+
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from recsys.models.matrices import canonical_positives, canonical_side
+from recsys.types.arrays import Csr
+from recsys.types.errors import RecsysError, RecsysWarning
+from recsys.types.models import Scorer
+
+Fit = TypeVar("Fit", bound=Callable[..., Any])
+
+_USERS = 64  # whose scores are looked at
+_CELLS = 2**22  # of them at most
+_ROUNDING = float(np.finfo(np.float32).eps)
+
+
+def checked_fit(model: str) -> Callable[[Fit], Fit]:
+    """Return a decorator for the `fit` of `model`: it gets canonical matrices, and a result without spread is said.
+
+    The positives are those of `canonical_positives`, the rest is that of `canonical_side`.
+    """
+
+    def decorate(fit: Fit) -> Fit:
+        @wraps(fit)
+        def checked(self: Any, train: Any, side: Any = None, **settings: Any) -> Scorer:
+            positives = canonical_positives(model, train)
+            fitted: Scorer = fit(self, positives, canonical_side(model, side, positives.shape), **settings)
+            warn_problem(model, fitted, positives)
+            return fitted
+
+        return cast(Fit, checked)
+
+    return decorate
+
+
+def find_problem(fitted: Scorer, train: Csr) -> str:
+    """Return why a fitted model cannot rank the items of `train` (U, I), or "" where it can.
+
+    Scores of up to 64 users with positives are looked at. A model cannot rank if some of them are not finite, or if
+    those of every user have no spread in float32: they differ by less than the rounding error of the largest, or, for
+    a factor model, of the score that a positive is fitted to. A catalogue of one item has nothing to rank.
+    """
+    liked = np.flatnonzero(np.diff(train.indptr))
+    n_users = min(_USERS, max(1, _CELLS // max(train.shape[1], 1)))
+    if not len(liked) or train.shape[1] < 2:
+        return ""
+    scores = fitted.score(liked[:: -(-len(liked) // n_users)].astype(np.int32))
+    if not np.isfinite(scores).all():
+        return "the scores are not finite, expected other settings or data"
+    factors = fitted.factors
+    size = 0.0 if factors is None else factors.pull / (factors.everywhere + factors.observed)
+    low, high = scores.min(axis=1).astype(np.float64), scores.max(axis=1).astype(np.float64)
+    if (high - low > _ROUNDING * np.maximum(np.maximum(-low, high), size)).any():
+        return ""
+    held = " (a regularization that is too large makes all factors 0)" if factors is not None else ""
+    return f"the scores of a user have no spread: those looked at are from {low.min():.3g} to {high.max():.3g}{held}"
+
+
+def refuse_problem(place: str, fitted: Scorer, train: Csr) -> None:
+    """Refuse a fitted model that cannot rank the items of `train` (U, I).
+
+    Raises:
+        RecsysError: as `find_problem` says.
+    """
+    problem = find_problem(fitted, train)
+    if problem:
+        raise RecsysError(f"{place}: the model cannot rank: {problem}")
+
+
+def warn_problem(place: str, fitted: Scorer, train: Csr) -> None:
+    """Warn of a fitted model that cannot rank the items of `train` (U, I), in the caller's caller."""
+    problem = find_problem(fitted, train)
+    if problem:
+        warnings.warn(f"{place}: {problem}", RecsysWarning, stacklevel=3)
