@@ -4,6 +4,7 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from worlds import write_tables
@@ -172,6 +173,20 @@ def test_slates_rankers_and_lists_of_data_in_memory(home, log):
         Path(f"{name}.txt").write_text(f"{made.policy}\n{numbers(judged).replace(name, '').to_csv()}", encoding="utf-8")
     for kind in ("csv", "txt"):
         assert Path(f"memory.{kind}").read_bytes() == Path(f"file.{kind}").read_bytes()
+
+
+@pytest.mark.parametrize("users", ["u12", ["u12"], np.array(["u12"]), pd.Series(["u12"])])
+def test_one_user_is_one_user(home, log, users):
+    written = experiments.recommend(SETTINGS, "slates.csv", users=users, quiet=True, data=log)
+    assert (written.users, set(pd.read_csv("slates.csv").user_id)) == (1, {"u12"})
+
+
+def test_users_by_number(home):
+    numbers = recsys.read(pd.read_csv("ratings.csv").assign(user_id=lambda frame: frame.user_id.str[1:].astype(int)))
+    for users in (12, [12], [np.int64(12)], [12.0], "12"):
+        assert experiments.recommend(SETTINGS, "slates.csv", users=users, quiet=True, data=numbers).users == 1
+    with pytest.raises(RecsysError, match="user '99' is not among the 60 users"):
+        experiments.recommend(SETTINGS, "slates.csv", users=[99], quiet=True, data=numbers)
 
 
 def test_a_sweep_of_data_in_memory(home, log):

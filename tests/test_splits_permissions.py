@@ -176,6 +176,19 @@ def test_rows_are_chosen_by_their_source():
     assert splits.whole(data.from_frame(ROWS), sources="ad").item_ids.tolist() == ["2", "4"]
 
 
+def test_sources_by_number():
+    numbers = data.from_frame({**ROWS, "source": [1, 2, 1.0, "1", 1, 1, None, 2]})
+    made = splits.whole(numbers, sources=[np.int64(1)])
+    assert (made.counts["rows"], made.fingerprint) == (5, splits.whole(numbers, sources="1").fingerprint)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "whole"])
+@pytest.mark.parametrize("given", [None, {"user": [1]}, pd.DataFrame({"user": [1]})])
+def test_splits_of_no_dataset_are_one_line(kind, given):
+    with pytest.raises(RecsysError, match=r"^split: found a \w+, expected a Dataset: recsys.read makes one$"):
+        getattr(splits, kind)(given)
+
+
 def test_the_choice_of_sources_is_in_the_fingerprint():
     frame = data.from_frame(ROWS)
     made = [
@@ -189,7 +202,8 @@ def test_the_choice_of_sources_is_in_the_fingerprint():
     [
         ({}, ["lsit"], "frame: sources: unknown source 'lsit': did you mean 'list'? (known: , ad, list)"),
         ({}, [], "sources: found [], expected a list of names such as ['search']"),
-        ({}, [1], "sources: found [1], expected a list of names such as ['search']"),
+        ({}, [1], "frame: sources: unknown source '1': (known: , ad, list)"),
+        ({}, [None], "sources: found [None], expected a list of names such as ['search']"),
         ({}, 5, "sources: found 5, expected a list of names such as ['search']"),
         ({"source": None}, ["list"], "frame: has no column source, expected one where sources are chosen"),
         ({"consent": [0] * 8}, None, "frame: none of 8 rows has consent, expected some that may be used"),

@@ -169,7 +169,7 @@ def card(name: str) -> Card:
     import tomllib
 
     if name not in names():
-        raise unknown("dataset", name, names())
+        raise unknown("dataset", str(name), names())
     path = shipped.folder("datasets") / f"{name}.toml"
     try:
         return parse(tomllib.loads(path.read_text(encoding="utf-8")), place=path.name)

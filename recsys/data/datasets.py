@@ -171,6 +171,10 @@ def _sheet(
     setting: str = "columns",
 ) -> Sheet:
     """Return a table of the user's, from a file or from memory; `setting` is where the user names its columns."""
+    if columns is not None and not (isinstance(columns, Mapping) and all(isinstance(one, str) for one in columns)):
+        raise RecsysError(f'{place}: {setting}: found {columns!r}, expected such as {{"user_id": "client"}}')
+    if not isinstance(features, Iterable):
+        raise RecsysError(f"{place}: features: found {features!r}, expected names of columns")
     if _is_path(table):
         return from_file(Path(table).expanduser(), fields, needed, columns, features, how, setting)
     for name in ("header", "delimiter", "quotes", "lists"):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.maths import gini
-from recsys.types import Dataset, Interactions, Items
+from recsys.types import Dataset, Interactions, Items, RecsysError
 from recsys.types.arrays import Anys, Longs
 
 BINS = 30
@@ -83,7 +83,13 @@ class Description:
 
 
 def describe(dataset: Dataset) -> Description:
-    """Return the numbers of a dataset; `draw` shows them."""
+    """Return the numbers of a dataset; `draw` shows them.
+
+    Raises:
+        RecsysError: if it is no dataset.
+    """
+    if not isinstance(dataset, Dataset):
+        raise RecsysError(f"describe: found a {type(dataset).__name__}, expected a Dataset: recsys.read makes one")
     log, items = dataset.interactions, dataset.items
     users, catalogue = len(log.user_ids), len(log.item_ids)
     per_user, per_item = np.bincount(log.user, minlength=users), np.bincount(log.item, minlength=catalogue)

@@ -13,7 +13,7 @@ from recsys.data.events import are_returns, check_events, describe_events, weigh
 from recsys.data.identifiers import coded, strings
 from recsys.data.sheets import Sheet
 from recsys.data.times import seconds
-from recsys.data.values import consents, refuse, texts, weights
+from recsys.data.values import consents, refuse, weights
 from recsys.types import Interactions, RecsysError
 from recsys.types.arrays import Anys, Bools, Ints, Longs, Strings
 
@@ -98,7 +98,8 @@ def _values(sheet: Sheet, rows: Longs, notes: list[str]) -> Columns:
         if field in sheet.columns
     }
     if "source" in sheet.columns:
-        found["source"] = strings(texts(_part(sheet, "source", rows)))
+        codes, names = coded(_part(sheet, "source", rows))
+        found["source"] = strings([*names.tolist(), ""])[codes]
     return {"weight": np.ones(len(rows), dtype=np.float32), **found}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from recsys import splits
 from recsys.configs import Config, RunSpec
+from recsys.data.identifiers import name_of
 from recsys.escaping import csv_frame
 from recsys.experiments.benches import read_config
 from recsys.experiments.preparations import load
@@ -35,7 +36,7 @@ def recommend(
     out: str | Path,
     *,
     blend: str | None = None,
-    users: Sequence[str] | None = None,
+    users: Sequence[str | int] | str | int | None = None,
     k: int | None = None,
     quiet: bool = False,
     data_dir: str | Path | None = None,
@@ -90,11 +91,12 @@ def _spec(settings: Config, name: str | None) -> RunSpec:
     return runs[wanted]
 
 
-def _users(names: Sequence[str] | None, known: Sequence[str]) -> Ints:
+def _users(names: Sequence[str | int] | str | int | None, known: Sequence[str]) -> Ints:
     if names is None:
         return np.arange(len(known), dtype=np.int32)
     codes = {name: code for code, name in enumerate(known)}
-    for name in names:
+    wanted = [name_of(name) for name in ([names] if isinstance(names, str | int) else names)]
+    for name in wanted:
         if name not in codes:
             raise RecsysError(f"user '{name}' is not among the {len(known)} users of the filtered data")
-    return np.array([codes[name] for name in names], dtype=np.int32)
+    return np.array([codes[name] for name in wanted], dtype=np.int32)

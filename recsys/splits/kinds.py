@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from recsys.splits import parts
 from recsys.splits.pairs import Pairs, filter_pairs
+from recsys.splits.permissions import check_dataset
 from recsys.splits.records import split_of
 from recsys.splits.settings import Settings
 from recsys.types.datasets import Dataset
@@ -110,6 +111,7 @@ def random(
 
 
 def _timed(dataset: Dataset, settings: Settings) -> Pairs:
+    check_dataset(dataset)
     if dataset.interactions.datetime is None:
         raise RecsysError(f"{settings.kind}: {dataset.name} has no datetime, and this split needs one: use random")
     return filter_pairs(dataset, settings)

@@ -21,6 +21,7 @@ def select_permitted(dataset: Dataset, sources: Collection[str] | None) -> tuple
     Raises:
         RecsysError: if no row has consent, or for a source that the data does not have.
     """
+    check_dataset(dataset)
     log = dataset.interactions
     every = np.ones(len(log), dtype=bool)
     consented = every if log.consent is None else np.asarray(log.consent, dtype=bool)
@@ -33,6 +34,12 @@ def select_permitted(dataset: Dataset, sources: Collection[str] | None) -> tuple
         "rows_of_other_sources": int((consented & ~chosen).sum()),
     }
     return (dataset if kept.all() else _take_rows(dataset, kept)), counts
+
+
+def check_dataset(found: object) -> None:
+    """Refuse what is no dataset."""
+    if not isinstance(found, Dataset):
+        raise RecsysError(f"split: found a {type(found).__name__}, expected a Dataset: recsys.read makes one")
 
 
 def describe_permissions(counts: dict[str, int], sources: Sequence[str] | None) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from recsys.types.arrays import Bools, Floats
 from recsys.types.datasets import Dataset
 from recsys.types.errors import RecsysError, unknown
-from recsys.types.numbers import make_plain
+from recsys.types.numbers import make_plain, plain
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge, ">": operator.gt, "==": operator.eq, "<=": operator.le, "<": operator.lt,
@@ -103,7 +103,8 @@ def _named(sources: object) -> tuple[str, ...] | None:
     if sources is None:
         return None
     names = [sources] if isinstance(sources, str) else list(sources) if isinstance(sources, Iterable) else []
-    if not names or not all(isinstance(name, str) for name in names):
+    names = [plain(name) for name in names]
+    if not names or not all(isinstance(name, str | int) and not isinstance(name, bool) for name in names):
         raise RecsysError(f"sources: found {sources!r}, expected a list of names such as ['search']")
     return tuple(sorted({str(name) for name in names}))
 
