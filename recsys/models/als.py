@@ -18,15 +18,13 @@ from recsys.models.checks import (
     whole_numbers,
 )
 from recsys.models.fits import checked_fit
-from recsys.models.ridges import density, noise_level
+from recsys.models.ridges import default_ridge, default_unobserved
 from recsys.progress import rounds
 from recsys.types.arrays import Csr
 from recsys.types.extras import needs_extra
 from recsys.types.models import Factors, Side
 from recsys.types.numbers import make_plain
 
-_UNOBSERVED = 10.0  # weight of all cells over what the positives weigh more than others
-_REGULARIZATION = 0.65  # over what is noise
 _BYTES_PER_FACTOR = 24  # the library's (4), those of the exact users' side (8 + 8), ours (4)
 
 
@@ -41,8 +39,8 @@ class ALS:
     those who have some.
 
     By default both weights follow from the data, as those of `IALS` do. `alpha` is 1 + 1 / (10 times the share of cells
-    that are positives). `regularization` is 0.65 alpha times the `noise_level` of the positives: from alpha times their
-    largest singular value on, all factors are 0.
+    that are positives). `regularization` is alpha times 0.65 of the `noise_level` of the positives, or of their largest
+    singular value if that is less: all factors are 0 from alpha times the latter on.
 
     Raises:
         RecsysError: if a setting cannot be meant.
@@ -70,11 +68,11 @@ class ALS:
 
     def fill_defaults(self, train: Csr) -> "ALS":
         """Return the settings with the numbers that the weights get from the positives, (U, I)."""
-        alpha = 1.0 + 1.0 / (_UNOBSERVED * density(train)) if self.alpha is None else self.alpha
+        alpha = 1.0 + 1.0 / default_unobserved(train) if self.alpha is None else self.alpha
         if self.regularization is not None:
             return replace(self, alpha=alpha)
-        level = noise_level(train, *(np.ones(n) for n in train.shape))
-        return replace(self, alpha=alpha, regularization=_REGULARIZATION * alpha * level)
+        ridge = default_ridge(train, *(np.ones(n) for n in train.shape))
+        return replace(self, alpha=alpha, regularization=alpha * ridge)
 
     @needs_extra("als")
     @checked_fit("als")

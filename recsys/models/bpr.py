@@ -93,10 +93,10 @@ class BPR:
         RecsysError: if a setting cannot be meant.
     """
 
-    factors: int = 64
-    learning_rate: float = 0.01
-    regularization: float = 0.01
-    iterations: int = 100
+    factors: int = 32
+    learning_rate: float = 0.008
+    regularization: float = 0.015
+    iterations: int = 80
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ from recsys.models.checks import (
     whole_numbers,
 )
 from recsys.models.fits import checked_fit
-from recsys.models.ridges import density, noise_level
+from recsys.models.ridges import default_ridge, default_unobserved
 from recsys.progress import rounds
 from recsys.types.arrays import Csr, Floats, empty
 from recsys.types.errors import RecsysError
@@ -29,9 +29,6 @@ from recsys.types.models import Factors, Scorer, Side
 from recsys.types.numbers import make_plain
 
 _BYTES_PER_FACTOR = 40  # of the exact half step: a side as it is and turned, in float64 and float32, and what it gives
-_UNOBSERVED = 10.0  # weight of all cells over that of the positives
-_REGULARIZATION = 0.65  # over what is noise
-
 Judge = Callable[[ByFactors], float]
 
 
@@ -54,9 +51,10 @@ class IALS:
 
     By default both weights follow from the data. `unobserved` is 10 times the share of cells that are positives, so
     that all cells together weigh 10 times as much as the positives. `regularization` is 0.65 of the `noise_level` of
-    the matrix whose entry for a positive is ((|H_u| + unobserved I) (|H_i| + unobserved U))^(-nu / 2): all factors
-    are 0 from the largest singular value of this matrix on, whatever the size of the catalogue, and what chance adds to
-    it has singular values up to the noise level. `python benchmarks/defaults.py` measures what it is worth.
+    the matrix whose entry for a positive is ((|H_u| + unobserved I) (|H_i| + unobserved U))^(-nu / 2), or of its
+    largest singular value if that is less. Whatever the size of the catalogue, all factors are 0 from this largest
+    singular value on, and what chance adds to the matrix has singular values up to the noise level.
+    `python benchmarks/defaults.py` measures what these defaults are worth.
 
     Raises:
         RecsysError: if a setting cannot be meant.
@@ -87,7 +85,7 @@ class IALS:
 
     def fill_defaults(self, train: Csr) -> "IALS":
         """Return the settings with the numbers that the weights get from the positives, (U, I)."""
-        unobserved = _UNOBSERVED * density(train) if self.unobserved is None else self.unobserved
+        unobserved = default_unobserved(train) if self.unobserved is None else self.unobserved
         if self.regularization is not None:
             return replace(self, unobserved=unobserved)
         sides = np.diff(train.indptr), np.bincount(train.indices, minlength=train.shape[1])
@@ -96,7 +94,7 @@ class IALS:
             for count, others in zip(sides, reversed(train.shape), strict=True)
         ]
         ones = Csr((np.ones(train.nnz), train.indices, train.indptr), shape=train.shape)
-        return replace(self, unobserved=unobserved, regularization=_REGULARIZATION * noise_level(ones, *scales))
+        return replace(self, unobserved=unobserved, regularization=default_ridge(ones, *scales))
 
     @checked_fit("ials")
     def fit(

@@ -29,9 +29,9 @@ class ItemKNN:
         RecsysError: if a setting cannot be meant.
     """
 
-    k: int = 200
+    k: int = 300
     similarity: str = "tfidf"
-    shrink: float = 10.0
+    shrink: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

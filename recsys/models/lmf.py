@@ -84,10 +84,10 @@ class LMF:
         RecsysError: if a setting cannot be meant.
     """
 
-    factors: int = 32
-    learning_rate: float = 0.5
-    regularization: float = 3.0
-    iterations: int = 100
+    factors: int = 56
+    learning_rate: float = 0.66
+    regularization: float = 4.8
+    iterations: int = 30
     negatives: int = 30
     seed: int = 0
 

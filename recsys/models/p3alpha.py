@@ -28,8 +28,8 @@ class P3alpha:
         RecsysError: if a setting cannot be meant.
     """
 
-    alpha: float = 0.5
-    k: int = 50
+    alpha: float = 0.55
+    k: int = 150
     normalize: bool = False
 
     def __post_init__(self) -> None:

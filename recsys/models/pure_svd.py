@@ -28,7 +28,7 @@ class PureSVD:
         RecsysError: if a setting cannot be meant.
     """
 
-    factors: int = 16
+    factors: int = 14
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

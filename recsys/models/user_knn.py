@@ -69,9 +69,9 @@ class UserKNN:
         RecsysError: if a setting cannot be meant.
     """
 
-    k: int = 200
+    k: int = 300
     similarity: str = "tfidf"
-    shrink: float = 0.0
+    shrink: float = 3.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
