@@ -55,4 +55,4 @@ def largest_singular_value(matrix: Csr) -> float:
         vector /= np.linalg.norm(vector)
     squares = Csr((matrix.data**2, matrix.indices, matrix.indptr), shape=matrix.shape)
     longest = max(float(squares.sum(axis=axis).max()) for axis in (0, 1))
-    return max(value, longest**0.5)
+    return max(value, float(np.sqrt(longest)))
