@@ -15,12 +15,13 @@ import time
 from pathlib import Path
 
 import recsys
-from recsys.experiments.preparations import one_blas_thread, prepare
+from recsys.experiments.preparations import prepare
 from recsys.files import replacing
 from recsys.runs import environment
 from recsys.sweeps import plans, studies
 from recsys.sweeps.sweeps import judge_of
 from recsys.sweeps.workshops import workshop
+from recsys.threads import one_blas_thread
 
 RESULTS = Path(__file__).parent / "results" / "sweeps.csv"
 BLENDS = {

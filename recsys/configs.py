@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from recsys import blends, guards, metrics, models
 from recsys.data.settings import TableSettings
 from recsys.provenance import own_modules
+from recsys.scores.intervals import MOST, check_draws
 from recsys.scores.names import wanted
 from recsys.shipped import folder
 from recsys.types import Guard, Model, RecsysError, unknown
@@ -147,7 +148,7 @@ class Judge(Section):
 
     on: Literal["test", "validation"] = "test"
     metrics: list[str] = Field(default_factory=lambda: list(metrics.STANDARD))
-    draws: int = Field(1000, ge=100)
+    draws: int = Field(1000, ge=100, le=MOST)
 
     @field_validator("metrics")
     @classmethod
@@ -197,6 +198,7 @@ class Config(Section):
         for run in self.runs():
             if run.blend is not None:
                 _blend(run)
+        check_draws("[judge] draws", self.judge.draws, len(names) * len(wanted(self.judge.metrics, self.slate.k)))
         pinned = any(guard.name == "pin" for guard in self.rules())
         if pinned and self.slate.order == "relevance":
             raise RecsysError("[guards] pin beside [slate] order = 'relevance': a pin says where an item stands")

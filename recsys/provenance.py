@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys.types.errors import RecsysError
+from recsys.types.secrets import mask_url_secrets
 
 _HOME = Path(__file__).parent
 _SECRET = re.compile(r"(?i)(pass(word|wd)?|secret|token|api[-_]?key|credentials?|auth)[\w-]*")
@@ -80,7 +81,7 @@ def mask(value: Any) -> Any:
         return [mask(one) for one in value]
     if not isinstance(value, str):
         return value
-    text = _URL.sub("***@", value)
+    text = _URL.sub("***@", mask_url_secrets(value))
     home = os.path.expanduser("~")  # noqa: PTH111  where there is none, Path.home() fails
     if len(home) > 1:
         text = re.sub(rf"{re.escape(home)}(?![\w-])", "~", text)

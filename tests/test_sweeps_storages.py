@@ -204,7 +204,7 @@ def test_tables_that_another_process_is_making_are_waited_for(home, monkeypatch)
     import optuna
     from sqlalchemy.exc import IntegrityError, OperationalError
 
-    made, raised = optuna.storages.RDBStorage, []
+    make, raised = optuna.storages.RDBStorage.__init__, []
     errors = [
         OperationalError("CREATE", {}, Exception("table studies already exists")),
         IntegrityError("INSERT", {}, Exception("UNIQUE constraint failed: alembic_version.version_num")),
@@ -216,9 +216,9 @@ def test_tables_that_another_process_is_making_are_waited_for(home, monkeypatch)
         if len(raised) < len(errors):
             raised.append(1)
             raise errors[len(raised) - 1]
-        return made(*given, **named)
+        make(*given, **named)
 
-    monkeypatch.setattr(optuna.storages, "RDBStorage", late)
+    monkeypatch.setattr(optuna.storages.RDBStorage, "__init__", late)
     monkeypatch.setattr(storages, "PAUSES", (0.0,) * 6)
     assert len(go_on("late.db", 2)) == 2
     assert len(raised) == len(errors)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from recsys.configs import Config, RunSpec, parse, read
 from recsys.experiments.folders import Folder
-from recsys.experiments.preparations import Preparation, one_blas_thread, prepare
+from recsys.experiments.preparations import Preparation, prepare
 from recsys.experiments.rerankings import ByLength, run_slates
 from recsys.progress import progress
 from recsys.scores import Scores, differences, score, summary
 from recsys.scores.names import wanted
+from recsys.threads import one_blas_thread
 from recsys.types import Dataset, RecsysError, Yardstick
 
 if TYPE_CHECKING:

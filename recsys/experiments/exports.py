@@ -8,10 +8,11 @@ from typing import Any
 from recsys import splits
 from recsys.configs import Config, RunSpec
 from recsys.experiments.benches import read_config
-from recsys.experiments.preparations import load, one_blas_thread
+from recsys.experiments.preparations import load
 from recsys.progress import progress
 from recsys.provenance import mask
 from recsys.rankers import Index, Ranker
+from recsys.threads import one_blas_thread
 from recsys.types import Dataset, RecsysError, unknown
 
 

@@ -16,8 +16,9 @@ from recsys.data.settings import TableSettings
 from recsys.escaping import unmarked
 from recsys.experiments.benches import Bench, judge, name_of, read_config
 from recsys.experiments.folders import Folder
-from recsys.experiments.preparations import one_blas_thread, prepare
+from recsys.experiments.preparations import prepare
 from recsys.experiments.rerankings import run_slates
+from recsys.threads import one_blas_thread
 from recsys.types import Dataset, RecsysError, Slates, Split
 from recsys.types.arrays import Floats
 from recsys.types.errors import Setting, SettingError, listed

@@ -1,8 +1,7 @@
 """The first half of a benchmark, each piece computed once: data, split, maps, fitted models, pools."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -39,15 +38,6 @@ class Preparation:
     def key(self) -> list[Any]:
         """What made the split: part of every cell's key."""
         return [self.split.fingerprint, self.config.judge.on, self.config.seed]
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Keep BLAS to one thread: small products on several threads wait for each other more than they compute."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, user_api="blas"):
-        yield
 
 
 def load(config: Config, data_dir: Path | None = None, quiet: bool = False, given: Dataset | None = None) -> Dataset:

@@ -18,6 +18,7 @@ from recsys.models.fits import refuse_problem
 from recsys.pools import candidates
 from recsys.progress import progress
 from recsys.slates import rerank
+from recsys.threads import one_blas_thread
 from recsys.types import Dataset, RecsysError, unknown
 from recsys.types.arrays import Ints
 
@@ -31,6 +32,7 @@ class Written:
     notes: tuple[str, ...] = ()  # of the data, and rows that may not be used
 
 
+@one_blas_thread()
 def recommend(
     config: Config | Mapping[str, Any] | str | Path,
     out: str | Path,

@@ -8,6 +8,7 @@ from recsys.escaping import visible
 from recsys.html import element
 from recsys.scores.alignments import align, check_names, check_split
 from recsys.scores.claims import claims
+from recsys.scores.intervals import MOST, check_draws
 from recsys.scores.joints import joint_table
 from recsys.scores.names import wanted
 from recsys.scores.records import Scores
@@ -15,6 +16,7 @@ from recsys.scores.runs import score
 from recsys.scores.segments import segment_table
 from recsys.scores.tables import paired, summary
 from recsys.scores.verdicts import check_margin
+from recsys.threads import one_blas_thread
 from recsys.types import Slates, Split, TasteMap, Yardstick, unknown
 from recsys.types.arrays import Ints
 from recsys.types.numbers import whole
@@ -58,6 +60,7 @@ class Comparison:
         return _wide(values), _wide(changes)
 
 
+@one_blas_thread()
 def compare(
     runs: Mapping[str, Slates | Ints],
     split: Split,
@@ -88,7 +91,7 @@ def compare(
     asked = wanted(metrics, ks)
     if against not in tuple(runs):
         raise unknown("run", str(against), runs, "against")
-    draws, seed = whole("compare: draws", draws, 2), whole("compare: seed", seed)
+    draws, seed = whole("compare: draws", draws, 2, MOST), whole("compare: seed", seed)
     align(runs, split, max(want.k for want in asked))  # what does not fit is said before maps are made
     names = {want.name for want in asked}
     given = {"audit": tuple(audit_maps), "own": tuple(own_maps), "content": tuple(content_maps)}
@@ -98,6 +101,7 @@ def compare(
     return compare_scores(scores, against, margin=margin, explore=explore)
 
 
+@one_blas_thread()
 def compare_scores(scores: Scores, against: str, *, margin: float = 0.02, explore: bool = False) -> Comparison:
     """Return what `compare` does, of scores: of one split, or of `recsys.scores.pool_replicates`.
 
@@ -105,6 +109,7 @@ def compare_scores(scores: Scores, against: str, *, margin: float = 0.02, explor
         RecsysError: if there is no run `against`, or the margin is no share.
     """
     check_margin(margin)
+    check_draws("compare: draws", whole("compare: draws", scores.draws, 2, MOST), len(scores.cells))
     pairs = paired(scores, against)
     alone = pairs if scores.replicates == 1 else []
     return Comparison(

@@ -15,9 +15,13 @@ import numpy as np
 from scipy.special import pdtr, stdtrit
 
 from recsys import seeds
+from recsys.models.checks import available
+from recsys.types import RecsysError
 from recsys.types.arrays import Bools, Doubles, Ints, Longs
 
 USERS = 1024  # users at a time
+DRAWN = 4096  # draws at a time
+MOST = 100_000  # bootstrap draws: the ends of an interval then vary by 0.05 points of its 95 %
 DEALT = 16 * USERS  # users at a time where each of them is looked at once
 MANY = 256  # users from here on are dealt into 64 groups, fewer into 16
 LEAST = 16  # fewer users have no subsamples
@@ -25,6 +29,20 @@ FREEDOM = 15  # degrees of freedom of the corrected error; its variance says 7 t
 INSIDE = 3  # splits whose quarters and halves are jackknifed themselves
 CELLS = 2**22  # counts at a time
 _POISSON = pdtr(np.arange(18), 1.0)
+
+
+def check_draws(place: str, draws: int, n_values: int) -> None:
+    """Refuse more bootstrap draws of so many values than memory holds; `place` says where the number stands.
+
+    Raises:
+        RecsysError: if they do not fit in the memory that is available.
+    """
+    each, found = 16 * n_values, available()
+    if found is not None and draws * each > found:
+        raise RecsysError(
+            f"{place} is {draws}: for {n_values:,} values they take {draws * each:,} bytes of memory, and {found:,} "
+            f"are available: expected at most {found // each:,}"
+        )
 
 
 class Limits(NamedTuple):
@@ -59,9 +77,12 @@ def means(tables: Sequence[Doubles], users: Ints, seed: int, n: int) -> list[Dou
     for first in range(0, len(users) if len(ends) else 0, USERS):
         drawn = users[first : first + USERS]
         table = np.concatenate([table[:, first : first + USERS] for table in tables])
-        times = np.searchsorted(_POISSON, seeds.uniforms(seed, "users", np.arange(n)[:, None], drawn)).astype(float)
-        total += times @ np.nan_to_num(table).T
-        weight += times @ (~np.isnan(table)).T.astype(float)
+        values, known = np.nan_to_num(table).T, (~np.isnan(table)).T.astype(float)
+        for at in range(0, n, DRAWN):
+            draw = np.arange(at, min(at + DRAWN, n))[:, None]
+            times = np.searchsorted(_POISSON, seeds.uniforms(seed, "users", draw, drawn)).astype(float)
+            total[at : at + DRAWN] += times @ values
+            weight[at : at + DRAWN] += times @ known
     ratios = _divide(total, weight)
     return [_over_maps(ratios[:, end - len(table) : end], seed) for table, end in zip(tables, ends, strict=True)]
 

@@ -7,12 +7,15 @@ from functools import partial
 import numpy as np
 from scipy.special import stdtrit
 
-from recsys.scores.intervals import NOWHERE, Limits, means
+from recsys.scores.intervals import MOST, NOWHERE, Limits, check_draws, means
 from recsys.scores.records import Score, Scores
+from recsys.threads import one_blas_thread
 from recsys.types import RecsysError
 from recsys.types.arrays import Doubles, Longs
+from recsys.types.numbers import whole
 
 
+@one_blas_thread()
 def pool_replicates(replicates: Sequence[Scores]) -> Scores:
     """Return scores that are means over replicates, over all users that any of them judged.
 
@@ -27,6 +30,8 @@ def pool_replicates(replicates: Sequence[Scores]) -> Scores:
     if len(replicates) < 2:
         raise RecsysError(f"replicates: found {len(replicates)}, expected at least 2")
     first = replicates[0]
+    draws = whole("replicates: draws", first.draws, 2, MOST)
+    check_draws("replicates: draws", draws, len(replicates) * len(first.cells))
     _check_alike(replicates)
     user_ids = np.unique(np.concatenate([scores.user_ids for scores in replicates]))
     places = [np.searchsorted(user_ids, scores.user_ids) for scores in replicates]
@@ -36,9 +41,9 @@ def pool_replicates(replicates: Sequence[Scores]) -> Scores:
     scattered = [[_scattered(c, p, len(users)) for c, p in zip(stack, places, strict=True)] for stack in stacks]
     meant = [i for i, stack in enumerate(stacks) if stack[0].shape != "catalogue"]
     tables = [np.stack([_table(parts, shares) for parts, shares in scattered[i]]) for i in meant]
-    drawn = dict(zip(meant, means(tables, users, first.seed, first.draws), strict=True))
+    drawn = dict(zip(meant, means(tables, users, first.seed, draws), strict=True))
     cells = tuple(_pooled(stack, scattered[i], drawn.get(i)) for i, stack in enumerate(stacks))
-    return Scores(cells, users, user_ids, first.seed, first.draws, dict(first.seconds), replicates=len(replicates))
+    return Scores(cells, users, user_ids, first.seed, draws, dict(first.seconds), replicates=len(replicates))
 
 
 def _check_alike(replicates: Sequence[Scores]) -> None:

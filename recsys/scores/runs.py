@@ -6,15 +6,28 @@ from functools import partial
 import numpy as np
 
 from recsys.scores.alignments import align, check_yardstick, narrow
-from recsys.scores.intervals import FREEDOM, NOWHERE, Limits, curved, group_counts, means, over_sets, percentile
+from recsys.scores.intervals import (
+    FREEDOM,
+    MOST,
+    NOWHERE,
+    Limits,
+    check_draws,
+    curved,
+    group_counts,
+    means,
+    over_sets,
+    percentile,
+)  # fmt: skip
 from recsys.scores.names import Wanted, wanted
 from recsys.scores.records import Score, Scores
 from recsys.scores.segments import divide_users
+from recsys.threads import one_blas_thread
 from recsys.types import Answer, Evaluation, PerCatalogue, PerMap, PerUser, RecsysError, Slates, Yardstick
 from recsys.types.arrays import Doubles, Ints
 from recsys.types.numbers import whole
 
 
+@one_blas_thread()
 def score(
     runs: Mapping[str, Slates | Ints],
     yardstick: Yardstick,
@@ -37,8 +50,9 @@ def score(
     """
     check_yardstick(yardstick)
     asked = wanted(metrics, ks)
-    draws, seed = whole("score: draws", draws, 2), whole("score: seed", seed)
+    draws, seed = whole("score: draws", draws, 2, MOST), whole("score: seed", seed)
     users, picks = align(runs, yardstick.split, max(want.k for want in asked))
+    check_draws("score: draws", draws, len(picks) * len(asked))
     judged = narrow(yardstick, users)
     cells = [
         cell
@@ -50,6 +64,7 @@ def score(
     return Scores(tuple(cells), users, yardstick.split.user_ids[users], seed, draws, dict(seconds or {}), segments)
 
 
+@one_blas_thread()
 def values(
     run: Slates | Ints, yardstick: Yardstick, metrics: Sequence[str], ks: Sequence[int] = ()
 ) -> dict[str, float]:

@@ -9,6 +9,7 @@ from recsys.scores.intervals import NOWHERE, Limits, flips, means
 from recsys.scores.records import Score, Scores
 from recsys.scores.runs import of_table
 from recsys.scores.verdicts import FEW, changes, differing, powerful
+from recsys.threads import one_blas_thread
 from recsys.types import PerUser
 from recsys.types.arrays import Doubles
 from recsys.types.extras import needs_extra
@@ -47,6 +48,7 @@ def summary(scores: Scores) -> "pd.DataFrame":
 
 
 @needs_extra("recsys.scores.differences")
+@one_blas_thread()
 def differences(scores: Scores, against: str) -> "pd.DataFrame":
     """Return each run's differences from the run `against`, paired by user: a row per other run, metric and k.
 

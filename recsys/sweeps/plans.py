@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from recsys import configs
 from recsys.configs import Config, Section
 from recsys.provenance import own_modules
+from recsys.scores.intervals import check_draws
 from recsys.scores.names import wanted
 from recsys.shipped import folder
 from recsys.sweeps.goals import Bound, Goal, bound, goal
@@ -22,6 +23,7 @@ from recsys.types import RecsysError
 from recsys.types.names import check_file_name
 from recsys.types.numbers import share
 
+MOST = 5  # goals
 SEARCHED = ("model", "pool", "slate", "blends")  # sections that change what is shown, not how it is measured
 
 
@@ -258,6 +260,15 @@ def _check(plan: Plan) -> None:
         raise RecsysError(f"[sweep] {twice[0]} is a goal twice, expected it once")
     if Goal(plan.accuracy.metric, maximize=False) in plan.goals:
         raise RecsysError(f"[sweep] accuracy {plan.accuracy.metric} is minimized, expected it among what is maximized")
+    if len(plan.weighed) > MOST:
+        raise RecsysError(
+            f"[sweep] found {len(plan.weighed)} goals with accuracy, expected at most {MOST}: with more, nearly every "
+            "trial is on the front, and the volume that it dominates takes hours"
+        )
+    judged = plan.base()
+    points = sum(min(plan.settings.front, plan.settings.trials) for _ in plan.methods)
+    values = len(wanted(judged.judge.metrics, judged.slate.k)) * (len(judged.runs()) + points)
+    check_draws("[judge] draws", judged.judge.draws, values)
     longest = max(int(metric.partition("@")[2]) for metric in plan.metrics)
     for method in plan.methods:
         configs = _possible(method)

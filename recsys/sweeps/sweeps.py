@@ -12,7 +12,7 @@ import numpy as np
 from recsys.configs import Config, RunSpec
 from recsys.experiments.benches import Bench, describe_data, judge, name_of
 from recsys.experiments.folders import Folder
-from recsys.experiments.preparations import one_blas_thread, prepare
+from recsys.experiments.preparations import prepare
 from recsys.experiments.rerankings import run_slates
 from recsys.progress import progress
 from recsys.sweeps import outputs
@@ -25,6 +25,7 @@ from recsys.sweeps.ranges import Value
 from recsys.sweeps.studies import Judge, importances, open_studies, search
 from recsys.sweeps.trials import Found, failed
 from recsys.sweeps.workshops import Workshop, workshop
+from recsys.threads import one_blas_thread
 from recsys.types import Dataset, RecsysError
 
 if TYPE_CHECKING:

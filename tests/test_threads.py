@@ -1,0 +1,167 @@
+"""Numbers that do not depend on how many cores there are."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from searches import CONFIG, SWEEP
+from threadpoolctl import threadpool_info
+
+import recsys as rs
+from recsys import configs
+from recsys.scores import differences, score, values
+from recsys.scores.replicates import pool_replicates
+from recsys.threads import one_blas_thread
+from recsys.types import PerUser, Yardstick
+
+SEEN = []
+
+
+def watched(evaluation, k):
+    """A metric that notes how many threads each BLAS has."""
+    SEEN.append({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
+    return PerUser(np.arange(evaluation.items.shape[0]) % 3 / 2.0, "noted", 1)
+
+
+@pytest.fixture
+def several():
+    """Let BLAS have two threads, whatever the machine."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(2, user_api="blas"):
+        yield
+
+
+def test_scoring_runs_on_one_blas_thread(split, several, monkeypatch):
+    monkeypatch.setitem(sys.modules, "watching", sys.modules[__name__])
+    runs = {name: np.tile(np.arange(i, i + 3), (len(split.user_ids), 1)) for i, name in enumerate("ab")}
+    SEEN.clear()
+    found = score(runs, Yardstick(split), ["watching:watched"], [3], draws=100)
+    values(runs["a"], Yardstick(split), ["watching:watched@3"])
+    rs.compare(runs, split, metrics=["watching:watched"], against="a", ks=[3], draws=100)
+    assert SEEN
+    assert set().union(*SEEN) == {1}
+    threads = []
+    for made in (lambda: differences(found, "a"), lambda: pool_replicates([found, found])):
+        with monkeypatch.context() as patch:
+            patch.setattr("recsys.scores.intervals.seeds.uniforms", _noting(threads))
+            made()
+    assert threads
+    assert set().union(*threads) == {1}
+
+
+def _noting(threads):
+    from recsys.seeds import uniforms
+
+    def noting(*given):
+        threads.append({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
+        return uniforms(*given)
+
+    return noting
+
+
+def test_a_blas_that_is_loaded_later_is_limited_too():
+    code = (
+        "from recsys.threads import one_blas_thread\n"
+        "from threadpoolctl import threadpool_info\n"
+        "with one_blas_thread():\n"
+        "    import scipy.linalg, scipy.stats\n"
+        "    print([pool['num_threads'] for pool in threadpool_info() if pool['user_api'] == 'blas'])\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "OPENBLAS_NUM_THREADS": "2"}, capture_output=True, text=True
+    )
+    assert set(json.loads(run.stdout)) == {1}, run.stderr
+
+
+def test_the_threads_of_before_come_back(several):
+    with one_blas_thread():
+        pass
+    assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {2}
+
+
+COMMANDS = (
+    ["bench", "large.toml"],
+    ["sweep", "search.toml"],
+    ["evaluate", "lists.csv", "--config", "large.toml"],
+    ["recommend", "large.toml", "--blend", "novel"],
+)
+
+
+def write_log(folder):
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"u{user}", int(item), int(rng.integers(2, 6)), 1000 * t + user)
+        for user in range(500)
+        for t, item in enumerate(rng.choice(300, 30, replace=False, p=np.arange(300, 0, -1) / 45150))
+    ]
+    frame = pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "timestamp"])
+    frame.to_csv(folder / "ratings.csv", index=False)
+    lists = frame.groupby("user_id").head(5).assign(rank=lambda one: one.groupby("user_id").cumcount() + 1)
+    lists[["user_id", "item_id", "rank"]].to_csv(folder / "lists.csv", index=False)
+    blend = "\n[blends.novel]\nrelevance = 1.0\nnovelty = 0.2\n"
+    text = CONFIG.replace("draws = 100", "draws = 1000").replace('"coverage"', '"coverage", "discovery"')
+    (folder / "large.toml").write_text(text + blend)
+    (folder / "search.toml").write_text(SWEEP.replace("small.toml", "large.toml").replace("trials = 6", "trials = 3"))
+
+
+def results(folder, threads, cpus):
+    """Run every command on so many BLAS threads and cores; return each table that it wrote, without its times."""
+    shutil.rmtree(folder / "runs", ignore_errors=True)
+    pin = ["taskset", "-c", cpus] if shutil.which("taskset") else []
+    around = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "RECSYS_CACHE": str(folder / f"cells-{threads}-{cpus}")}
+    for command in COMMANDS:
+        out = "runs/slates.csv" if command[0] == "recommend" else "runs"
+        whole = [*pin, sys.executable, "-m", "recsys", *command, "--out", out, "--quiet"]
+        subprocess.run(whole, cwd=folder, env=around, check=True, capture_output=True, text=True)
+    judged = sorted(path.parent for path in folder.glob("runs/**/scores.npz"))
+    compare = [sys.executable, "-m", "recsys", "compare", str(judged[0]), "--explore", "--out", "runs/compared"]
+    subprocess.run(compare, cwd=folder, env=around, check=True, capture_output=True)
+    tables = {path.relative_to(folder): pd.read_csv(path, dtype=str) for path in sorted(folder.glob("runs/**/*.csv"))}
+    untimed = {}
+    for name, table in tables.items():
+        untimed[name] = table.drop(columns=[column for column in table if column in ("seconds", "when")]).to_csv()
+    return untimed
+
+
+@pytest.mark.slow
+def test_every_table_is_the_same_on_any_number_of_threads_and_cores(tmp_path):
+    write_log(tmp_path)
+    one = results(tmp_path, "1", "0")
+    assert {path.name for path in one} >= {"summary.csv", "significance.csv", "front.csv", "bought.csv", "slates.csv"}
+    other = results(tmp_path, "2", "0-1" if os.cpu_count() > 1 else "0")
+    assert [str(name) for name in one if one[name] != other.get(name)] == []
+
+
+@pytest.mark.parametrize("draws", [10**9, 100_001, 10**30])
+def test_too_many_draws_are_refused_at_the_door(split, draws):
+    runs = {"a": np.zeros((len(split.user_ids), 1), dtype=int)}
+    for call in (
+        lambda: score(runs, Yardstick(split), ["ndcg"], [1], draws=draws),
+        lambda: rs.compare({**runs, "b": runs["a"]}, split, metrics=["ndcg"], against="a", ks=[1], draws=draws),
+        lambda: configs.parse({"data": {"path": "x.csv"}, "judge": {"draws": draws}}),
+    ):
+        with pytest.raises(rs.RecsysError, match=rf"draws is {draws}.*100000") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_draws_that_memory_cannot_hold_are_refused_when_the_config_is_read(monkeypatch):
+    monkeypatch.setattr("recsys.scores.intervals.available", lambda: 10**6)
+    with pytest.raises(rs.RecsysError, match=r"\[judge\] draws is 100000: for .* expected at most \d+"):
+        configs.parse({"data": {"path": "x.csv"}, "judge": {"draws": 100_000}})
+
+
+def test_many_draws_are_made_in_blocks_that_do_not_matter(monkeypatch):
+    from recsys.scores import intervals
+
+    tables, users = [np.random.default_rng(0).random((2, 50))], np.arange(50, dtype=np.int32)
+    (whole,) = intervals.means(tables, users, 1, 300)
+    monkeypatch.setattr(intervals, "DRAWN", 64)
+    (parts,) = intervals.means(tables, users, 1, 300)
+    np.testing.assert_allclose(parts, whole, rtol=1e-14)
