@@ -1,3 +1,4 @@
+import html
 import json
 import re
 import shutil
@@ -16,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.html import element
-from recsys.reports import Results, charts, write_charts, write_report
+from recsys.reports import Example, Results, charts, write_charts, write_report
 from recsys.reports.drawings import draw
 from recsys.reports.effects import verdict
 from recsys.reports.labels import CHARACTER, HEIGHT, place
 from recsys.reports.scales import Mark, focus
 from recsys.reports.sheets import read
-from recsys.reports.themes import DARK, LIGHT, shape
+from recsys.reports.themes import DARK, LIGHT, colour, shape
 from recsys.types import RecsysError
 
 BLENDS = {
@@ -288,9 +289,9 @@ def test_order_of_the_page(written: list[Path]) -> None:
     page = written[0].read_text(encoding="utf-8")
     parts = [
         "<h1>recsys: ml-100k</h1>", "35 runs: 1 model, 3 controls, 10 blends at 3 weights each",
-        "<h3>Accuracy against discovery", "<h3>Accuracy against novelty", "<h2>Every metric at k = 10",
-        "<h2>Differences against als, k = 10", "<h2>How large an effect this data could have shown",
-        "<h2>What each metric is", "<h2>What was run", "The MovieLens Datasets",
+        "<h2>In short", "<h3>Accuracy against discovery", "<h3>Accuracy against novelty",
+        "<h2>Differences against als, k = 10", "<h2>Other slate lengths", "<h2>Every metric at k = 10",
+        "<h2>How large an effect this data could have shown", "<h2>What each metric is", "<h2>What was run", "The MovieLens Datasets",
     ]  # fmt: skip
     places = [page.index(part) for part in parts]
     assert places == sorted(places)
@@ -417,7 +418,8 @@ def test_every_run_is_in_the_table_winning_or_losing(results: Results, written: 
     page = written[0].read_text(encoding="utf-8")
     rows = rows_of(page)
     assert set(rows) == set(results.summary["run"])
-    table = page[page.index('id="differences"') : page.index("</table>")]
+    table = page[page.index('id="differences"') :]
+    table = table[: table.index("</table>")]
     styles = {a.get("class") for t, a in Elements(table).found if t == "td"}
     assert styles == {"n"}  # no cell looks different from another
 
@@ -460,6 +462,7 @@ def test_sentences_follow_the_numbers(tmp_path: Path) -> None:
 
 def test_the_page_in_short_lists_gains_without_a_detectable_loss(tmp_path: Path) -> None:
     plain, tag = "1 of 1 run have more", re.compile("<[^>]+>")
+    minus = "\N{MINUS SIGN}"
 
     def short(ndcg_high: float, discovery_low: float) -> str:
         results = small()
@@ -467,13 +470,69 @@ def test_the_page_in_short_lists_gains_without_a_detectable_loss(tmp_path: Path)
             ci_high=[ndcg_high, 0.05], ci_low=[-0.03, discovery_low], difference=[-0.01, 0.02]
         )
         page = write_report(replace(results, differences=changes), tmp_path)[0].read_text(encoding="utf-8")
-        return tag.sub("", page[page.index('id="findings"') : page.index('id="tradeoffs"')])
+        return tag.sub(" ", page[page.index('id="findings"') : page.index('id="tradeoffs"')])
 
     said = short(ndcg_high=0.01, discovery_low=0.01)
     assert plain in said
-    assert "1 of them without a detectable loss of ndcg@10, the largest first: other" in said
+    assert "(by chance alone, fewer than 1 would), 1 of them without a detectable loss of ndcg@10." in said
+    assert " base  0.4000  0.3000 to 0.5000  0.2000  0.1000 to 0.3000  the base: its values" in said
+    row = f"other  {minus}5.0 %  {minus}7.5 to {minus}2.5 %  {minus}10.0 %  {minus}30.0 to +10.0 %  more discovery, "
+    assert f"{row}no detectable loss" in said
+    assert f"{row}at a loss" in short(ndcg_high=-0.001, discovery_low=0.01)
     assert "0 of them without a detectable loss" in short(ndcg_high=-0.001, discovery_low=0.01)
     assert "0 of 1 run have more" in short(ndcg_high=0.01, discovery_low=-0.01)
+
+
+def test_counts_are_whole_or_said_as_means(few: Results, tmp_path: Path) -> None:
+    means = few.summary.assign(hits=few.summary["hits"] / 3, held_out=few.summary["held_out"] * 4.1)
+    page = write_report(replace(few, summary=means), tmp_path)[0].read_text(encoding="utf-8")
+    text = re.sub("<[^>]+>", " ", page[: page.index('<script type="application/json"')])
+    assert "212 users, 19 hits of als, 1,767 held out per map" in text
+    counts = re.findall(r"([\d.,]+) (?:users|hits|runs?|positives)\b(?!.{0,20} per map)", text)
+    assert counts and all(re.fullmatch(r"[\d,]+", count.strip(",.")) for count in counts)
+    assert "by chance alone, about 0" not in text
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_no_two_series_share_a_mark(theme: dict[str, Any]) -> None:
+    marks = [("base", 0), *((kind, i) for kind in ("model", "control", "blend") for i in range(40))]
+    seen = {(shape(kind, i), colour(theme, kind, i)) for kind, i in marks}
+    assert len(seen) == len(marks)
+
+
+def test_every_length_is_shown(few: Results, written: list[Path]) -> None:
+    page = written[0].read_text(encoding="utf-8")
+    table = page[page.index('id="lengths"') :]
+    table = table[: table.index("</table>")]
+    for k in (5, 10, 20):
+        assert f"ndcg@{k} " in table and f"discovery@{k}\N{DAGGER}" in table
+    row = Elements("<tr" + table.split("<tr")[3]).texts
+    changes = few.differences.set_index(["run", "metric", "k"])["relative"]
+    shown = [f"{100 * changes[row[0], 'ndcg', k]:+.1f} %".replace("-", "\N{MINUS SIGN}") for k in (5, 10, 20)]
+    assert [text for text in row if text.endswith(" %")][:3] == shown
+
+
+def test_segments_and_users_are_shown(few: Results, tmp_path: Path) -> None:
+    rows = [
+        {"run": run, "against": "als", "metric": "ndcg", "k": 10, "segment": "activity", "part": part, "base": 0.2,
+         "difference": change, "joint_low": -0.05, "joint_high": np.nan if change > 0 else 0.01, "relative": change / 0.2,
+         "n_users": 50, "n_differ": 30, "worst": False}
+        for run, change in (("ease", -0.02), ("noise-0.1", 0.03)) for part in ("lowest quarter", "highest quarter")
+    ]  # fmt: skip
+    example = Example(
+        f"u{HOSTILE}", ("Alien", HOSTILE), 12, ("Brazil", "Heat"), "noise-0.1", ("Brazil", "Casino"), ("Heat", ""), (-0.25, None),
+        frozenset(["Casino"]),
+    )  # fmt: skip
+    shown = replace(few, segments=pd.DataFrame(rows), examples=[example])
+    page = write_report(shown, tmp_path)[0].read_text(encoding="utf-8")
+    tags = re.compile("<[^>]+>")
+    parts = {name: page[page.index(f'<section id="{name}"') :].split("</section>")[0] for name in ("parts", "users")}
+    minus = "\N{MINUS SIGN}"
+    assert f"{minus}10.0 % {minus}25.0 to +5.0" in " ".join(tags.sub(" ", parts["parts"]).split())
+    assert "lowest 50 users" in " ".join(tags.sub(" ", parts["parts"]).split())
+    text = " ".join(tags.sub(" ", parts["users"]).split())
+    assert "and 10 more" in text and f"1 Brazil Brazil Heat {minus}0.2500 2 Heat Casino \N{CHECK MARK}" in text
+    assert "<s>Heat</s>" in parts["users"] and "<b>Casino" in parts["users"] and "<img" not in parts["users"]
 
 
 # Degenerate results
@@ -632,30 +691,64 @@ def test_marks_stand_out_from_the_ground(theme: dict[str, Any]) -> None:
     def luminance(colour: str) -> float:
         return float(np.array(XYZ)[1] @ linear(colour))
 
-    for colour in (*theme["series"], theme["ink"], theme["soft"], theme["model"], theme["control"]):
-        a, b = sorted((luminance(colour), luminance(theme["ground"])), reverse=True)
-        assert (a + 0.05) / (b + 0.05) >= (4.5 if colour in (theme["ink"], theme["soft"]) else 3.0), colour
+    for ink in (*theme["series"], theme["ink"], theme["soft"], theme["model"], theme["control"]):
+        a, b = sorted((luminance(ink), luminance(theme["ground"])), reverse=True)
+        assert (a + 0.05) / (b + 0.05) >= (4.5 if ink in (theme["ink"], theme["soft"]) else 3.0), ink
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 @pytest.mark.parametrize("sight", [np.eye(3), PROTAN, DEUTAN])
 def test_series_of_one_shape_differ_for_colour_blind_readers(theme: dict[str, Any], sight: Any) -> None:
     seen: dict[str, list[np.ndarray]] = {}  # type: ignore[type-arg]
-    for i, colour in enumerate(theme["series"]):
-        seen.setdefault(shape("blend", i), []).append(lab(np.array(sight) @ linear(colour)))
+    for i, ink in enumerate(theme["series"]):
+        seen.setdefault(shape("blend", i), []).append(lab(np.array(sight) @ linear(ink)))
     assert len(seen) == 5
     for first, second in seen.values():
         assert np.linalg.norm(first - second) >= 20
 
 
+def drawn(page: Path, width: int, folder: Path) -> str:
+    """Return the page as a browser has it after its scripts."""
+    command = [
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'browser'}",
+        "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--virtual-time-budget=20000", f"--window-size={width},900", "--dump-dom", page.as_uri(),
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+MEASURE = """<script>setTimeout(() => {
+  const cells = [...document.querySelectorAll("main td, main th")].filter((cell) => cell.clientWidth);
+  const thin = cells.filter((cell) => cell.clientHeight > 3 * cell.clientWidth).map((cell) => cell.textContent);
+  const page = document.documentElement;
+  const found = {width: page.clientWidth, wide: page.scrollWidth, height: page.scrollHeight, thin};
+  for (const fold of document.querySelectorAll(".fold")) fold.open = true;
+  setTimeout(() => {
+    found.charts = document.querySelectorAll("[data-chart] svg").length;
+    parent.postMessage(JSON.stringify(found), "*");
+  }, 8000);
+}, 8000)</script>"""
+FRAME = """<!DOCTYPE html><title></title><script>onmessage = (event) => { document.title = event.data }</script>
+<iframe width="360" height="800" style="border: 0" src="page.html"></iframe>"""  # a window is never as narrow
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs a browser")
+def test_a_telephone_has_a_short_page(written: list[Path], tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    before, after = written[0].read_text(encoding="utf-8").rsplit("</body>", 1)
+    page.write_text(f"{before}{MEASURE}</body>{after}", encoding="utf-8")
+    (tmp_path / "frame.html").write_text(FRAME, encoding="utf-8")
+    text = drawn(tmp_path / "frame.html", 800, tmp_path)
+    found = json.loads(html.unescape(text[text.index("<title>") + 7 : text.index("</title>")]))
+    assert found["wide"] == found["width"] <= 360  # nothing but tables is scrolled sideways, each in its box
+    assert found["height"] < 8000 and found["thin"] == []
+    assert found["charts"] == len(written) - 1  # those of opened folds are drawn
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs a browser")
 def test_browser_draws_every_chart(written: list[Path], tmp_path: Path) -> None:
-    command = [
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}",
-        "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--virtual-time-budget=8000", "--window-size=1280,900", "--dump-dom", written[0].as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    body = done.stdout[done.stdout.index("<main>") : done.stdout.index("</main>")]
+    page = drawn(written[0], 1280, tmp_path)
+    body = page[page.index("<main>") : page.index("</main>")]
     assert body.count('<svg xmlns="http://www.w3.org/2000/svg"') == len(written) - 1

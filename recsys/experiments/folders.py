@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,13 @@ import tomli_w
 
 from recsys import reports
 from recsys.escaping import csv_frame, visible
-from recsys.experiments.comparisons import write_scores
+from recsys.experiments.comparisons import DECLARED, write_scores
+from recsys.experiments.examples import make_examples
 from recsys.files import replacing_folder, write_text
+from recsys.reports.sheets import LEADING
 from recsys.runs import environment, require_room, versions
 from recsys.scores import per_user
+from recsys.scores.segments import segment_table
 from recsys.types import Slates
 
 if TYPE_CHECKING:
@@ -77,7 +81,7 @@ def _results(bench: "Bench", around: dict[str, Any], seconds: float) -> reports.
         blend=[labels[run][1] for run in bench.summary.run],
         weight=np.array([labels[run][2] for run in bench.summary.run], dtype=np.float64),
     )
-    return reports.Results(
+    results = reports.Results(
         summary=summary,
         differences=bench.differences,
         facts=_facts(bench, around, seconds),
@@ -85,10 +89,21 @@ def _results(bench: "Bench", around: dict[str, Any], seconds: float) -> reports.
         base=config.base,
         families=families(config.judge.metrics),
     )
+    shown = reports.shortlisted(results)
+    return replace(results, segments=_segments(bench, shown), examples=make_examples(bench, shown))
+
+
+def _segments(bench: "Bench", runs: Sequence[str]) -> "pd.DataFrame":
+    """Return the differences of some runs from the base in each segment of users, at the headline k."""
+    config, scores = bench.preparation.config, bench.scores
+    cells = {(cell.run, cell.metric): cell for cell in scores.cells if cell.k == config.headline}
+    names = [metric for metric in DECLARED if (config.base, metric) in cells]
+    pairs = [(cells[run, metric], cells[config.base, metric]) for metric in names for run in runs]
+    return segment_table(pairs, scores)
 
 
 def families(names: list[str]) -> dict[str, list[str]]:
-    """Return the metrics by the module that they are defined in, in order."""
+    """Return the metrics by the module that they are defined in, the best known first: accuracy before all others."""
     from recsys import metrics
 
     grouped: dict[str, list[str]] = {}
@@ -96,7 +111,10 @@ def families(names: list[str]) -> dict[str, list[str]]:
         bare = name.partition("@")[0]
         home = getattr(metrics, bare).__module__.rpartition(".")[2] if bare in metrics.__all__ else "own"
         grouped.setdefault(home, []).append(bare)
-    return grouped
+    order = {name: place for place, name in enumerate(LEADING)}
+    for metrics_there in grouped.values():
+        metrics_there.sort(key=lambda name: order.get(name, len(order)))
+    return dict(sorted(grouped.items(), key=lambda one: order.get(one[1][0], len(order))))
 
 
 def _facts(bench: "Bench", around: dict[str, Any], seconds: float) -> dict[str, Any]:

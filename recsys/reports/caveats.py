@@ -1,6 +1,6 @@
 """What is said beside a kind of number, wherever it is printed."""
 
-from recsys.reports.formats import number, percent
+from recsys.reports.formats import number, percent, plural, tally
 from recsys.reports.sheets import Sheet
 
 EXPOSURE = "Logged positives outside the bubble exist only where exposure allowed."
@@ -29,10 +29,10 @@ def counted(sheet: Sheet, metric: str) -> str:
     """
     users, held_out = sheet.first(metric, "n_users"), sheet.first(metric, "held_out")
     hits = sheet.number(sheet.base, metric, "hits")
-    parts = [f"{number(users)} users"] if users is not None else []
-    parts += [f"{number(hits)} hits of {sheet.base}"] if hits is not None else []
+    parts = [plural(int(users), "user")] if users is not None else []
+    parts += [tally(hits, f"hits of {sheet.base}")] if hits is not None else []
     if held_out is not None:
-        parts.append(f"held-out share {number(held_out)}" if of_shares(metric) else f"{number(held_out)} held out")
+        parts.append(f"held-out share {number(held_out)}" if of_shares(metric) else tally(held_out, "held out"))
     return ", ".join(parts)
 
 

@@ -21,6 +21,7 @@ TRADEOFFS = {
     "tradeoff-discovery": ("discovery", "Accuracy against discovery"),
     "tradeoff-novelty": ("self_information", "Accuracy against novelty"),
 }
+GAINS = {metric: title.removeprefix("Accuracy against ") for metric, title in TRADEOFFS.values()}
 Chart: TypeAlias = alt.LayerChart | alt.ConcatChart
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from recsys.html import Html, element, join
-from recsys.reports.caveats import EXPOSURE, marked, of_discovery
-from recsys.reports.formats import MISSING, number, percent, plural
+from recsys.reports.caveats import EXPOSURE, marked, of_discovery, of_shares
+from recsys.reports.formats import MISSING, number, percent, plural, tally
 from recsys.reports.sheets import Sheet
 from recsys.scores.verdicts import FEW
 
@@ -63,8 +63,9 @@ def _runs(sheet: Sheet, metric: str) -> dict[str, list[str]]:
 def _cells(sheet: Sheet, metric: str) -> list[Html]:
     name = f"{metric}@{sheet.k}"
     base, span = sheet.number(sheet.base, metric, "value"), sheet.detectable(metric)
-    texts = [number(sheet.first(metric, "n_users")), number(sheet.number(sheet.base, metric, "hits"))]
-    texts += [number(sheet.first(metric, "held_out")), number(base), MISSING, MISSING]
+    held_out = sheet.first(metric, "held_out")
+    texts = [tally(sheet.first(metric, "n_users")), tally(sheet.number(sheet.base, metric, "hits"))]
+    texts += [number(held_out) if of_shares(metric) else tally(held_out), number(base), MISSING, MISSING]
     if span:
         texts[4] = _between(number(span[0]), number(span[2]))
         texts[5] = _between(*(percent(s / abs(base), signed=False) for s in (span[0], span[2]))) if base else MISSING
@@ -76,7 +77,7 @@ def _sentence(sheet: Sheet, metric: str) -> Html:
     span, base = sheet.detectable(metric), sheet.number(sheet.base, metric, "value")
     users, hits = sheet.first(metric, "n_users"), sheet.number(sheet.base, metric, "hits")
     given = f" with {plural(int(users), 'user')}" if users is not None else ""
-    given += f" and {plural(int(hits), 'hit')} of {sheet.base}" if hits is not None else ""
+    given += f" and {tally(hits, f'hits of {sheet.base}')}" if hits is not None else ""
     runs = _runs(sheet, metric)
     told = sum(len(found) for found in runs.values())
     if not sheet.defined(metric):

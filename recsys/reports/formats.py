@@ -69,6 +69,18 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def tally(count: float | None, of: str = "") -> str:
+    """Return a count of what `of` names; one that is not whole is a mean over maps, and says so.
+
+    >>> tally(57.0, "hits"), tally(25.29, "hits"), tally(1676.2), tally(None)
+    ('57 hits', '25.3 hits per map', '1,676 per map', '\N{EN DASH}')
+    """
+    if count is None:
+        return MISSING
+    whole, noun = count == int(count), f" {of}" if of else ""
+    return f"{count:,.0f}{noun}" if whole else f"{count:,.{1 if abs(count) < 100 else 0}f}{noun} per map"
+
+
 def arrow(direction: float | None) -> str:
     """Return the arrow of a direction, "" where unknown."""
     return "" if direction is None else ARROWS[int(direction)]

@@ -1,6 +1,7 @@
 """The report: one page that holds all it needs and asks no network for anything."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,18 @@ from recsys.escaping import json_script
 from recsys.files import write_text
 from recsys.html import Html, element
 from recsys.reports import themes
-from recsys.reports.differences import differences
-from recsys.reports.drawings import TRADEOFFS, accuracy, draw, save
+from recsys.reports.differences import differences, lengths
+from recsys.reports.drawings import GAINS, TRADEOFFS, accuracy, draw, save
 from recsys.reports.effects import UNDEFINED, effects
 from recsys.reports.encodings import Spec
+from recsys.reports.examples import examples
 from recsys.reports.facts import conventions, facts
-from recsys.reports.findings import findings
+from recsys.reports.findings import findings, shortlist
 from recsys.reports.formats import plural
 from recsys.reports.legends import legend
 from recsys.reports.results import Results
 from recsys.reports.scripts import SCRIPT
+from recsys.reports.segments import segments
 from recsys.reports.sheets import Sheet, read
 from recsys.reports.styles import style_sheet
 from recsys.reports.tradeoffs import about
@@ -28,8 +31,9 @@ from recsys.reports.tradeoffs import about
 # Nothing but the page itself may be loaded; Vega compiles its expressions, hence unsafe-eval.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data:"
 CONTENTS = {
-    "findings": "In short", "tradeoffs": "Trade-offs", "metrics": "Every metric", "table": "Differences",
-    "effects": "Detectable effects", "conventions": "Conventions", "facts": "What was run",
+    "findings": "In short", "tradeoffs": "Trade-offs", "table": "Differences", "users": "Users", "parts": "Segments",
+    "other": "Other lengths", "metrics": "Every metric", "effects": "Detectable effects", "conventions": "Conventions",
+    "facts": "What was run",
 }  # fmt: skip
 
 
@@ -41,15 +45,26 @@ def write_report(results: Results, folder: Path) -> list[Path]:
     """
     sheet = read(results)
     specs = draw(sheet)
-    text = page(sheet, specs)
+    text = page(results, sheet, specs)
     paths = save(specs, folder)
     write_text(folder / "report.html", text)
     return [folder / "report.html", *paths]
 
 
-def page(sheet: Sheet, specs: Mapping[str, Spec]) -> str:
+def shortlisted(results: Results) -> list[str]:
+    """Return the runs that the page is short about: those that gain most of its first gain that is compared.
+
+    Raises:
+        RecsysError: if no report can be made of the results.
+    """
+    sheet = read(results)
+    gained = [shortlist(sheet, accuracy(sheet), metric) for metric in GAINS]
+    return next((runs for runs in gained if runs), [])
+
+
+def page(results: Results, sheet: Sheet, specs: Mapping[str, Spec]) -> str:
     """Return the page."""
-    name = _title(sheet)
+    name, sections = _title(sheet), _sections(results, sheet, specs)
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -58,41 +73,48 @@ def page(sheet: Sheet, specs: Mapping[str, Spec]) -> str:
         element("title", name),
         element("style", Html(style_sheet())),
     )
-    top = element("header", element("h1", name), element("p", _lead(sheet), class_="lead"), _contents())
+    top = element("header", element("h1", name), element("p", _lead(sheet), class_="lead"), _contents(list(sections)))
     body = element(
         "body",
         top,
         element("div", legend(sheet), class_="bar"),
-        element("main", *_sections(sheet, specs)),
+        element("main", *sections.values()),
         *_scripts(sheet, specs),
     )
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
-def _sections(sheet: Sheet, specs: Mapping[str, Spec]) -> list[Html]:
-    families = [name for name in specs if name not in TRADEOFFS]
-    panels = element("div", *(_figure(name, specs[name]) for name in families), class_="panels")
-    base = f"against {sheet.base}, k = {sheet.k}"
-    gains = {metric: title.removeprefix("Accuracy against ") for metric, title in TRADEOFFS.values()}
-    return [
-        _section("findings", "In short", findings(sheet, accuracy(sheet), gains)),
-        element("section", *_tradeoffs(sheet, specs), id="tradeoffs", aria_label="Trade-offs"),
-        _section("metrics", f"Every metric at k = {sheet.k}", panels),
-        _section("table", f"Differences {base}", differences(sheet)),
-        _section("effects", "How large an effect this data could have shown", effects(sheet)),
-        _section("conventions", "What each metric is", conventions(sheet)),
-        _section("facts", "What was run", facts(sheet.facts)),
-    ]
+def _sections(results: Results, sheet: Sheet, specs: Mapping[str, Spec]) -> dict[str, Html]:
+    panels = [_figure(name, specs[name], fold=True) for name in specs if name not in TRADEOFFS]
+    others = [read(replace(results, k=k)) for k in sorted({int(k) for k in results.summary["k"]})]
+    table = results.segments
+    made = {
+        "findings": _section("findings", "In short", findings(sheet, accuracy(sheet), GAINS)),
+        "tradeoffs": element("section", *_tradeoffs(sheet, specs), id="tradeoffs", aria_label="Trade-offs"),
+        "table": _section("table", f"Differences against {sheet.base}, k = {sheet.k}", differences(sheet)),
+        "users": _folded("users", "Users as they would see it", examples(results.examples)) if results.examples else "",
+        "parts": "" if table is None or not len(table) else _folded("parts", "Segments of users", segments(table)),
+        "other": _folded("other", "Other slate lengths", lengths(sheet, others)) if len(others) > 1 else "",
+        "metrics": _section("metrics", f"Every metric at k = {sheet.k}", element("div", *panels, class_="panels")),
+        "effects": _folded("effects", "How large an effect this data could have shown", effects(sheet)),
+        "conventions": _folded("conventions", "What each metric is", conventions(sheet)),
+        "facts": _folded("facts", "What was run", facts(sheet.facts)),
+    }
+    return {name: part for name, part in made.items() if isinstance(part, Html)}
 
 
-def _contents() -> Html:
-    return element(
-        "nav", *(element("a", text, href=f"#{name}") for name, text in CONTENTS.items()), aria_label="Contents"
-    )
+def _contents(names: Sequence[str]) -> Html:
+    return element("nav", *(element("a", CONTENTS[name], href=f"#{name}") for name in names), aria_label="Contents")
 
 
 def _section(name: str, title: str, *inside: Html) -> Html:
     return element("section", element("h2", title), *inside, id=name)
+
+
+def _folded(name: str, title: str, *inside: Html) -> Html:
+    """Return a section that a narrow page shows as its title until it is asked for."""
+    fold = element("details", element("summary", element("h2", title)), *inside, open=True, class_="fold")
+    return element("section", fold, id=name)
 
 
 def _tradeoffs(sheet: Sheet, specs: Mapping[str, Spec]) -> list[Html]:
@@ -108,13 +130,15 @@ def _tradeoffs(sheet: Sheet, specs: Mapping[str, Spec]) -> list[Html]:
     return [*found, element("noscript", element("p", script, class_="note"))]
 
 
-def _figure(name: str, spec: Spec) -> Html:
-    title = spec["title"]
-    caption = element(
-        "figcaption", element("h3", title["text"]), *(element("p", line) for line in spec["usermeta"]["notes"])
-    )
+def _figure(name: str, spec: Spec, fold: bool = False) -> Html:
+    title = element("h3", spec["title"]["text"])
+    notes = [element("p", line) for line in spec["usermeta"]["notes"]]
     chart = element("div", class_="chart", data_chart=name)
-    return element("figure", caption, chart, class_=f"span-{min(len(spec.get('concat', ())), 3)}")
+    wide = f"span-{min(len(spec.get('concat', ())), 3)}"
+    if not fold:
+        return element("figure", element("figcaption", title, *notes), chart, class_=wide)
+    figure = element("figure", element("figcaption", *notes), chart)
+    return element("details", element("summary", title), figure, open=True, class_=f"fold {wide}")
 
 
 def _scripts(sheet: Sheet, specs: Mapping[str, Spec]) -> list[Html]:

@@ -19,6 +19,21 @@ DIFFERENCES = (
 KINDS = ("base", "model", "control", "blend")
 
 
+@dataclass(frozen=True)
+class Example:
+    """What one user liked, what the base shows, and what a blend shows in its place; items by their titles."""
+
+    user: str
+    history: tuple[str, ...]  # some of the training positives
+    n_history: int
+    base: tuple[str, ...]
+    blend: str  # the run
+    picks: tuple[str, ...]
+    instead: tuple[str, ...]  # what would stand in the place of each pick, "" where nothing is left
+    costs: tuple[float | None, ...]  # blended gain of that item above the pick's, in units of the slate's scores
+    held_out: frozenset[str] = frozenset()  # titles of the user's held-out positives among all of these
+
+
 @dataclass(frozen=True, eq=False)
 class Results:
     """Everything a report prints.
@@ -42,6 +57,8 @@ class Results:
     k: int  # the headline slate length
     base: str  # the run that all others are held against
     families: Mapping[str, Sequence[str]]  # family -> metrics, in the order of the page
+    segments: pd.DataFrame | None = None  # of `recsys.scores.segments.segment_table`, for some of the runs
+    examples: Sequence[Example] = ()  # users as they would see it
 
 
 def check(results: Results) -> None:

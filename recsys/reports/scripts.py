@@ -38,7 +38,7 @@ SCRIPT = r"""
   async function draw(place) {
     const name = place.dataset.chart;
     const width = Math.floor(place.clientWidth);
-    if (widths.get(name) === width) return;
+    if (!width || widths.get(name) === width) return;
     widths.set(name, width);
     const spec = structuredClone(page.charts[name]);
     spec.padding = 2;
@@ -64,7 +64,7 @@ SCRIPT = r"""
       button.setAttribute("aria-pressed", String(picked.includes(button.dataset.series)));
     }
     document.querySelector(".legend .everything").disabled = !picked.length;
-    for (const row of document.querySelectorAll("#differences [data-series]")) {
+    for (const row of document.querySelectorAll("table [data-series]")) {
       row.classList.toggle("picked", picked.includes(row.dataset.series));
     }
     for (const view of views.values()) view.signal("pick", picked).runAsync();
@@ -73,7 +73,7 @@ SCRIPT = r"""
   function choose(button) {
     for (const other of button.parentNode.children) other.setAttribute("aria-pressed", String(other === button));
     const columns = new Set(button.dataset.metrics.split(" "));
-    for (const cell of document.querySelectorAll("#differences [data-metric]")) {
+    for (const cell of button.closest("section").querySelectorAll("[data-metric]")) {
       cell.hidden = !columns.has(cell.dataset.metric);
     }
   }
@@ -87,7 +87,7 @@ SCRIPT = r"""
     heading.setAttribute("aria-sort", way);
     const sign = way === "ascending" ? 1 : -1;
     const value = (row) => row.children[heading.cellIndex].dataset.value;
-    const body = document.querySelector("#differences tbody.runs");
+    const body = button.closest("table").querySelector("tbody.runs");
     const rows = [...body.rows];
     rows.sort((a, b) => {
       const x = value(a), y = value(b);
@@ -105,7 +105,16 @@ SCRIPT = r"""
     else if (button.dataset.series !== undefined) pick(button.dataset.series);
     else if (button.classList.contains("everything")) pick(null);
   });
-  choose(document.querySelector(".choices button"));
+  for (const group of document.querySelectorAll(".choices")) choose(group.firstElementChild);
+
+  const folds = document.querySelectorAll(".fold");
+  if (matchMedia("screen and (max-width: 600px)").matches) for (const fold of folds) fold.open = false;
+  for (const fold of folds) fold.addEventListener("toggle", () => { drawn = drawn.then(drawAll); });
+  document.querySelector("nav").addEventListener("click", (event) => {
+    const target = event.target.hash && document.querySelector(event.target.hash + " > .fold");
+    if (target) target.open = true;
+  });
+  addEventListener("beforeprint", () => { for (const fold of folds) fold.open = true; });
 
   const places = [...document.querySelectorAll("[data-chart]")];
   const drawAll = async () => { for (const place of places) await draw(place); };

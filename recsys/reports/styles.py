@@ -29,7 +29,8 @@ figure { margin: 20px 0 0; min-width: 0 }
 figure .chart { width: 100%; margin-top: 10px; overflow-x: auto }
 figure .chart svg { display: block; max-width: 100%; height: auto }
 .panels { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); grid-auto-flow: dense; gap: 28px 32px }
-.panels figure { margin-top: 12px; grid-column: span 3 }
+.panels > * { grid-column: span 3 }
+.panels figure { margin-top: 4px }
 .panels .span-1 { grid-column: span 1 }
 .panels .span-2 { grid-column: span 2 }
 .bar { position: sticky; top: 0; z-index: 5; background: var(--ground); border-bottom: 1px solid var(--line) }
@@ -69,17 +70,17 @@ thead th button:hover { text-decoration: underline }
 th[aria-sort=ascending] button::after { content: " \\25B4" }
 th[aria-sort=descending] button::after { content: " \\25BE" }
 .tall thead th { position: sticky; top: 0; z-index: 2 }
-#differences th:first-child {
+.differences th:first-child {
   position: sticky; left: 0; background: var(--ground); z-index: 1; white-space: nowrap;
 }
-#differences thead th:first-child { z-index: 3; background: var(--panel) }
-#differences .base > tr > * { background: var(--panel); font-weight: 600 }
-#differences .run {
+.differences thead th:first-child { z-index: 3; background: var(--panel) }
+.differences .base > tr > * { background: var(--panel); font-weight: 600 }
+.differences .run {
   display: inline-block; max-width: 190px; margin-left: 6px; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap; vertical-align: bottom;
 }
-#differences tr.picked > * { background: var(--panel) }
-#differences small { display: block; color: var(--soft); font-size: 11.5px; line-height: 16px; font-weight: 400 }
+.differences tr.picked > * { background: var(--panel) }
+.differences small { display: block; color: var(--soft); font-size: 11.5px; line-height: 16px; font-weight: 400 }
 abbr { text-decoration: none; border-bottom: 1px dotted var(--soft); cursor: help }
 .plain td, .plain th { overflow-wrap: break-word }
 .plain thead .n { white-space: normal; min-width: 84px }
@@ -90,6 +91,18 @@ abbr { text-decoration: none; border-bottom: 1px dotted var(--soft); cursor: hel
 .sentences li { margin: 4px 0; overflow-wrap: anywhere }
 details { margin: 12px 0 }
 summary { cursor: pointer; font-weight: 600; font-size: 14px }
+.fold { margin: 0 }
+.fold > summary > * { display: inline-block; margin-bottom: 0 }
+s { color: var(--soft) }
+.panels > details { margin-top: 12px }
+article { margin: 20px 0 }
+.slates td:nth-child(2), .slates td:nth-child(3), .slates td:nth-child(4) { width: 28%; min-width: 120px }
+.short td:last-child { min-width: 210px }
+.short th { white-space: nowrap }
+.short thead .n { white-space: normal; min-width: 90px }
+.short .n, .segments .n { white-space: nowrap; min-width: 0 }
+.segments thead th { position: static; white-space: nowrap }
+.segments thead small { font-weight: 400 }
 dl {
   display: grid; grid-template-columns: minmax(110px, max-content) minmax(0, 1fr); gap: 4px 20px; margin: 0;
   font-size: 13.5px;
@@ -113,8 +126,8 @@ pre { margin: 0; white-space: pre-wrap; font: 12.5px/1.5 ui-monospace, Menlo, Co
 #vg-tooltip-element td { padding: 1px 0; border: 0; overflow-wrap: anywhere }
 #vg-tooltip-element table tr td.key { color: var(--soft); padding-right: 12px; text-align: left; max-width: 190px }
 @media screen and (max-width:1000px) {
-  .panels, .panels .span-1, .panels .span-2, .panels figure { display: block }
-  .panels figure { margin-top: 28px }
+  .panels { display: block }
+  .panels > * { margin-top: 20px }
 }
 @media screen and (max-width:600px) {
   main, header { padding-left: 16px; padding-right: 16px }
@@ -125,9 +138,14 @@ pre { margin: 0; white-space: pre-wrap; font: 12.5px/1.5 ui-monospace, Menlo, Co
 .legend .everything { margin-left: 0; order: -1 }
   .legend .everything:disabled { display: none }
   th, td { padding: 6px 9px }
-  #differences .run { max-width: 104px }
-  .facts, .facts dl { display: block }
-  dt { margin-top: 6px; max-width: none }
+  .differences .run { max-width: 104px }
+  .texts, .texts tbody, .texts tr, .texts th, .texts td { display: block; border-bottom: 0 }
+  .texts thead { display: none }
+  .texts th, .texts td { padding: 2px 9px }
+  .texts tr { padding: 6px 0; border-bottom: 1px solid var(--line) }
+  .facts { display: block }
+  .facts > dd { padding: 0 0 8px; border: 0 }
+  dl { grid-template-columns: minmax(80px, 38%) minmax(0, 1fr); gap: 4px 12px }
 }
 @media print {
   body { font-size: 11px }
@@ -136,7 +154,7 @@ pre { margin: 0; white-space: pre-wrap; font: 12.5px/1.5 ui-monospace, Menlo, Co
   main, header { max-width: none; padding: 0 }
   .tall { max-height: none; overflow: visible }
   .scroll { overflow: visible; border: 0 }
-  .tall thead th, #differences th:first-child { position: static }
+  .tall thead th, .differences th:first-child { position: static }
   table { font-size: 9.5px; line-height: 13px }
   th, td { padding: 3px 5px }
   figure, tr, li, dd { break-inside: avoid }

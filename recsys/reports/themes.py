@@ -32,21 +32,40 @@ SHAPES = {
     "up": "M0,-1.05L1,.78H-1Z",
     "diamond": "M0,-1.15L1.15,0L0,1.15L-1.15,0Z",
     "down": "M0,1.05L1,-.78H-1Z",
+    "left": "M-1.05,0L.78,-1V1Z",
+    "right": "M1.05,0L-.78,-1V1Z",
+    "hourglass": "M-.9,-1H.9L.15,0L.9,1H-.9L-.15,0Z",
+    "bow": "M-1,-.9L0,-.15L1,-.9V.9L0,.15L-1,.9Z",
+    "pentagon": "M0,-1.05L1,-.32L.62,.85H-.62L-1,-.32Z",
+    "bar": "M-1.1,-.38H1.1V.38H-1.1Z",
+    "pillar": "M-.38,-1.1H.38V1.1H-.38Z",
+    "slash": "M.45,-1.05H1.1L-.45,1.05H-1.1Z",
+    "crescent": "M-.6,-1A1.05,1.05,0,1,1,-.6,1A1.3,1.3,0,0,0,-.6,-1Z",
 }
-BLEND_SHAPES = ("circle", "square", "up", "diamond", "down")
-KIND_SHAPES = {"base": "star", "model": "plus", "control": "cross"}
+# No shape belongs to two kinds. Models and controls go through their shapes in one colour, then in the others; blends
+# go through colours and shapes at once, a shape later with each round: the same pair comes again after 50 of them.
+KIND_SHAPES = {
+    "base": ("star",),
+    "model": ("plus", "left", "hourglass", "pentagon", "right", "bow"),
+    "control": ("cross", "bar", "pillar", "slash", "crescent"),
+    "blend": ("circle", "square", "up", "diamond", "down"),
+}
 KIND_COLOURS = {"base": "ink", "model": "model", "control": "control"}
 
 
 def colour(theme: Mapping[str, Any], kind: str, place: int) -> str:
     """Return the colour of the `place`-th series of its kind."""
     series: Sequence[str] = theme["series"]
-    return str(theme[KIND_COLOURS[kind]]) if kind in KIND_COLOURS else series[place % len(series)]
+    if kind not in KIND_COLOURS:
+        return series[place % len(series)]
+    turn = place // len(KIND_SHAPES[kind])
+    return series[(turn - 1) % len(series)] if turn else str(theme[KIND_COLOURS[kind]])
 
 
 def shape(kind: str, place: int) -> str:
     """Return the path of the mark of the `place`-th series of its kind."""
-    return SHAPES[KIND_SHAPES.get(kind, BLEND_SHAPES[place % len(BLEND_SHAPES)])]
+    shapes = KIND_SHAPES[kind]
+    return SHAPES[shapes[(place if kind in KIND_COLOURS else place + place // len(LIGHT["series"])) % len(shapes)]]
 
 
 def variables(theme: Mapping[str, Any]) -> str:

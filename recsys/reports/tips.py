@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from recsys.reports.caveats import EXPOSURE, of_discovery
-from recsys.reports.formats import MISSING, duration, interval, interval_percent, number, percent
+from recsys.reports.caveats import EXPOSURE, of_discovery, of_shares
+from recsys.reports.formats import MISSING, duration, interval, interval_percent, number, percent, tally
 from recsys.reports.sheets import Series, Sheet
 
 
@@ -56,7 +56,7 @@ def _numbers(sheet: Sheet, run: str, metric: str) -> dict[str, str]:
         lines[f"{name} against {sheet.base}"] = against(sheet, run, metric)
     for column, label in (("n_users", "users"), ("hits", "hits"), ("held_out", "held out")):
         if row.get(column) is not None:
-            lines[f"{name} {label}"] = number(row[column])
+            lines[f"{name} {label}"] = number(row[column]) if of_shares(metric) else tally(row[column])
     return lines
 
 

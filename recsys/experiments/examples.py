@@ -1,0 +1,89 @@
+"""A few users as they would see it: what the base shows them, and what a blend shows in its place."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recsys.experiments.preparations import pool
+from recsys.opportunities import OpportunityCosts, opportunity_costs
+from recsys.reports import Example
+from recsys.types import Pool, RecsysError, Slates, Split
+from recsys.types.arrays import Longs
+
+if TYPE_CHECKING:
+    from recsys.configs import RunSpec
+    from recsys.experiments.benches import Bench
+
+USERS, HISTORY = 5, 10
+
+
+def make_examples(bench: "Bench", preferred: Sequence[str]) -> list[Example]:
+    """Return five users of the first blend in `preferred`, or of the first there is; none without a blend.
+
+    They have histories short to long: the middle ones of five equal parts of those whose slate is not the base's.
+    """
+    config = bench.preparation.config
+    blends = {spec.name: spec for spec in bench.specs if spec.kind == "blend"}
+    name = next((run for run in [*preferred, *blends] if run in blends), None)
+    slates = bench.slates[config.headline]
+    if name is None or config.base not in slates:
+        return []
+    base, shown = slates[config.base], slates[name]
+    split = bench.preparation.split
+    rows = _choose(split, base, shown)
+    costs = _displaced(bench, blends[name], shown, rows) if len(rows) else None
+    return [_example(split, base, shown, name, int(row), costs, i) for i, row in enumerate(rows)]
+
+
+def _choose(split: Split, base: Slates, shown: Slates) -> Longs:
+    """Return rows of the slates, those with the shortest histories first."""
+    unlike = np.flatnonzero((np.sort(base.items, axis=1) != np.sort(shown.items, axis=1)).any(axis=1))
+    lengths = np.diff(split.train.indptr)[shown.users[unlike]]
+    ordered = unlike[np.argsort(lengths, kind="stable")]
+    places = ((np.arange(USERS) + 0.5) * len(ordered) / USERS).astype(np.int64)
+    found: Longs = ordered[np.unique(places)] if len(ordered) else ordered
+    return found
+
+
+def _displaced(bench: "Bench", spec: "RunSpec", shown: Slates, rows: Longs) -> OpportunityCosts | None:
+    """Return what the picks of some rows displace; None where a guard shows items that are no candidates."""
+    config = bench.preparation.config
+    whole, _ = pool(bench.preparation, spec.model or config.model, spec.pool or config.pool)
+    some = Pool(whole.users[rows], whole.items[rows], whole.scores[rows], whole.context)
+    of = replace(shown, users=shown.users[rows], items=shown.items[rows])
+    try:
+        return opportunity_costs(some, of, spec.blend or {})
+    except RecsysError:
+        return None
+
+
+def _example(
+    split: Split, base: Slates, shown: Slates, name: str, row: int, costs: OpportunityCosts | None, place: int
+) -> Example:
+    user = int(shown.users[row])
+    liked = split.train.indices[slice(*split.train.indptr[user : user + 2])]
+    if split.train_times is not None:
+        times = split.train_times.indices[slice(*split.train_times.indptr[user : user + 2])]
+        when = split.train_times.data[slice(*split.train_times.indptr[user : user + 2])]
+        liked = times[np.argsort(-when, kind="stable")]
+    picks = [int(item) for item in shown.items[row] if item >= 0]
+    test = split.test.indices[slice(*split.test.indptr[user : user + 2])]
+    instead = [-1] * len(picks) if costs is None else costs.items[place, : len(picks)].tolist()
+    amounts = [np.nan] * len(picks) if costs is None else costs.amounts[place, : len(picks)].tolist()
+
+    def titled(items: Sequence[int]) -> tuple[str, ...]:
+        return tuple((split.items.titles[i] or split.item_ids[i]) if i >= 0 else "" for i in items)
+
+    return Example(
+        user=str(split.user_ids[user]),
+        history=titled(liked[:HISTORY].tolist()),
+        n_history=len(liked),
+        base=titled([int(item) for item in base.items[row] if item >= 0]),
+        blend=name,
+        picks=titled(picks),
+        instead=titled(instead),
+        costs=tuple(None if np.isnan(amount) else float(amount) for amount in amounts),
+        held_out=frozenset(titled(test.tolist())),
+    )
