@@ -5,18 +5,18 @@ files are opened (reading a named pipe or /dev/zero would not end), no more memo
 file allows, and nothing is evaluated or unpickled.
 """
 
+import hashlib
 import json
 import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest
 from math import prod
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal, cast
+from typing import IO, Any, BinaryIO, Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -173,9 +173,22 @@ def map_npy(file: BinaryIO, mode: Literal["r", "c"]) -> Anys:
 def sha256(file: BinaryIO) -> str:
     """Return the SHA-256 of a whole file, in hexadecimal; the next read starts at its beginning."""
     file.seek(0)
-    found = file_digest(cast(Any, file), "sha256").hexdigest()
+    found = hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
     file.seek(0)
     return found
+
+
+def checksum(array: Anys) -> str:
+    """Return the SHA-256 of the .npy file that `numpy.save` makes of an array, in hexadecimal."""
+    told = hashlib.sha256()
+    np.lib.format.write_array(cast(Any, _Hashed(told.update)), array, allow_pickle=False)
+    return told.hexdigest()
+
+
+class _Hashed(NamedTuple):
+    """A file that is hashed in the place of being written."""
+
+    write: Callable[[bytes], None]
 
 
 def _member(archive: zipfile.ZipFile, about: zipfile.ZipInfo, there: int) -> Anys:

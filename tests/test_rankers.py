@@ -338,7 +338,7 @@ def test_a_damaged_folder_is_one_line(ranker, tmp_path):
     manifest.write_text(json.dumps({**told, "settings": changed}))
     assert "manifest.json is damaged: its settings or arrays are not those of its digest" in refused(folder)
     reseal(folder, settings=changed)
-    assert f"it is not the policy {ranker.name} that manifest.json says" in refused(folder, verify=True)
+    assert f"it is not the policy {ranker.name} that manifest.json says" in refused(folder)
     for settings, message in [
         (None, "manifest.json is not one of a saved ranker"),
         ({**told["settings"], "scales": {}}, "has no scale for an objective"),
@@ -357,12 +357,25 @@ def test_a_damaged_folder_is_one_line(ranker, tmp_path):
         ranker.save(tmp_path)
 
 
+def test_a_name_is_that_of_the_arrays_whether_they_are_read_or_not(ranker, tmp_path):
+    """With checksums and digest made anew, what was changed is another policy: that of its name."""
+    for name in ("models.0.factors.item_factors", "years", "train.data", "available"):
+        folder = ranker.save(tmp_path / "r")
+        array = np.load(folder / f"{name}.npy")
+        array.flat[0] = not array.flat[0]
+        np.save(folder / f"{name}.npy", array)
+        reseal(folder)
+        assert f"it is not the policy {ranker.name} that manifest.json says" in refused(folder)
+        reseal(folder, named=True)
+        assert Ranker.load(folder).name != ranker.name
+
+
 def test_a_folder_runs_no_code(ranker, tmp_path):
     folder = ranker.save(tmp_path / "r")
     manifest = folder / "manifest.json"
     told = json.loads(manifest.read_text())
     told["settings"] |= {"blend": {"recsys.objectives:novelty": 1.0}, "scales": {"recsys.objectives:novelty": 1.0}}
-    reseal(folder, settings=told["settings"])
+    reseal(folder, named=True, settings=told["settings"])
     assert "its blend names 'recsys.objectives:novelty', expected it among own=" in refused(folder)
     assert Ranker.load(folder, own=["recsys.objectives:novelty"]).rank(user="u1").items
 

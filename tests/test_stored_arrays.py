@@ -5,6 +5,7 @@ import os
 import random
 import warnings
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from recsys.rankers import Ranker
 from recsys.runs import Cache, Cell
 from recsys.scores import score
 from recsys.slates import rerank
-from recsys.stored_arrays import StoreError, opened_folder, read_header, read_json, read_npz
+from recsys.stored_arrays import StoreError, checksum, opened_folder, read_header, read_json, read_npz
 from recsys.types import RecsysError, Yardstick
 
 ARRAYS = {
@@ -153,6 +154,7 @@ def test_json_that_is_none_is_refused(tmp_path, text):
 def test_headers_of_numpy_are_read(tmp_path):
     for name, array in ARRAYS.items():
         np.save(tmp_path / "x.npy", array)
+        assert checksum(array) == sha256((tmp_path / "x.npy").read_bytes()).hexdigest()
         size = (tmp_path / "x.npy").stat().st_size
         with (tmp_path / "x.npy").open("rb") as file:
             header = read_header(file, size)

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from recsys import guards
 from recsys.models.manifests import digest
+from recsys.rankers.records import name_by_checksums
 from recsys.types import Factors, Items, Split, TasteMap
 from recsys.types.arrays import Csr
 
@@ -111,8 +112,11 @@ def some_guards(draw, k):
     return some + [guards.pin(slot, it) for slot, it in zip(slots, pinned, strict=True)]
 
 
-def reseal(folder: Path, **changes: Any) -> None:
-    """Change a manifest, and make its checksums and its digest anew: those of the files that are there."""
+def reseal(folder: Path, *, named: bool = False, **changes: Any) -> None:
+    """Change a manifest, and make its checksums and its digest anew: those of the files that are there.
+
+    With `named` the name of a ranker's policy is made anew too: nothing but the content tells that it was changed.
+    """
     path = folder / "manifest.json"
     manifest = {**json.loads(path.read_text()), **changes}
     if isinstance(manifest["arrays"], dict):
@@ -122,4 +126,8 @@ def reseal(folder: Path, **changes: Any) -> None:
                 about["sha256"] = sha256(file.read_bytes()).hexdigest()
                 array = np.load(file, mmap_mode="r")
                 about |= {"shape": list(array.shape), "dtype": array.dtype.str}
+    if named:
+        settings = {name: value for name, value in manifest["settings"].items() if name != "name"}
+        checksums = {name: about["sha256"] for name, about in manifest["arrays"].items()}
+        manifest["settings"]["name"] = name_by_checksums(checksums, settings)
     path.write_text(json.dumps({**manifest, "digest": digest(manifest)}))

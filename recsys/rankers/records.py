@@ -14,6 +14,7 @@ from recsys.models.by_factors import ByFactors
 from recsys.rankers.indexes import Index
 from recsys.rankers.tables import check_tables, rule_for
 from recsys.records import flatten
+from recsys.stored_arrays import checksum
 from recsys.types import Context, Items, RecsysError, Scorer, Tables, TasteMap
 from recsys.types.arrays import Bools, Csr, Ints, Strings, empty
 from recsys.types.checks import check_array, check_finite, check_matrix
@@ -128,15 +129,16 @@ def name_policy(parts: Parts, settings: Mapping[str, Any]) -> str:
 
     Of a model of somebody's own that is no dataclass, only the name of its class is told.
     """
-    told = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    told.update(" ".join(type(model).__name__ for model in parts.models).encode())
+    others = [type(model).__name__ for model in parts.models if not is_dataclass(model)]
     models = tuple(model for model in parts.models if is_dataclass(model))
     arrays = flatten(replace(parts, models=models))
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        told.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        told.update(array.reshape(-1).view(np.uint8).data)
-    return told.hexdigest()[:16]
+    return name_by_checksums({name: checksum(array) for name, array in arrays.items()}, settings, others)
+
+
+def name_by_checksums(checksums: Mapping[str, str], settings: Mapping[str, Any], others: Sequence[str] = ()) -> str:
+    """Return the name of the policy whose arrays have these checksums: a manifest tells it without its arrays."""
+    told = json.dumps([settings, checksums, others], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def check_parts(parts: Parts, context: Context) -> None:

@@ -10,7 +10,7 @@ from recsys import blends, provenance
 from recsys.models import fitted_kinds, stores
 from recsys.rankers.limits import read
 from recsys.rankers.policies import Policy
-from recsys.rankers.records import Parts, context_of, kinds, name_policy
+from recsys.rankers.records import Parts, context_of, kinds, name_by_checksums
 from recsys.records import flatten
 from recsys.types import Context, RecsysError, unknown
 
@@ -64,9 +64,9 @@ def load(folder: Path, verify: bool, own: Collection[str]) -> Loaded:
         raise RecsysError(f"{folder}: {error}") from None
     except TypeError:
         raise RecsysError(f"{folder}: manifest.json: policy has other settings than that of a ranker") from None
-    parts = stores.restored(stored, Parts, kinds())
-    if verify and name_policy(parts, {**told, "policy": asdict(settings["policy"])}) != name:
+    if name_by_checksums(stored.checksums, {**told, "policy": asdict(settings["policy"])}) != name:
         raise RecsysError(f"{folder}: is damaged: it is not the policy {name} that manifest.json says")
+    parts = stores.restored(stored, Parts, kinds())
     _compare_own(folder, told, stored.about)
     return Loaded(parts, context_of(parts), settings, name, stored.about)
 
