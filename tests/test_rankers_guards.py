@@ -337,10 +337,10 @@ def test_guards_are_saved_with_the_ranker(tmp_path, blend):
         ({"exclude": {}}, "manifest.json has no list of tables for its guards"),
         ([{"os:system": {}}], "its list of guards names 'os:system', expected it among own=: a folder runs no code"),
     ]:
-        reseal(manifest.parent, settings={**told["settings"], "guards": guards})
+        reseal(manifest.parent, named=True, settings={**told["settings"], "guards": guards})
         assert message in refused(lambda: Ranker.load(tmp_path / "r"))
     settings = {**told["settings"], "guards": told["settings"]["guards"][:-1]}
-    reseal(manifest.parent, settings=settings)
+    reseal(manifest.parent, settings={**settings, "name": told["settings"]["name"]})
     assert "it is not the policy" in refused(lambda: Ranker.load(tmp_path / "r"))
 
 
