@@ -36,7 +36,7 @@ def test_the_manifest_says_what_it_is(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["format"] == FORMAT
     assert manifest["kind"] == "ByLinks"
-    assert manifest["settings"] == {"kind": "ItemKNN", "k": 3, "similarity": "tfidf", "shrink": 10.0}
+    assert manifest["settings"] == {"kind": "ItemKNN", "k": 3, "similarity": "tfidf", "shrink": ItemKNN().shrink}
     assert {"recsys", "numpy", "python"} <= set(manifest["versions"])
     assert manifest["arrays"]["lengths"]["shape"] == [9]
     assert {p.name for p in folder.iterdir()} == {"manifest.json", *(f"{name}.npy" for name in manifest["arrays"])}
