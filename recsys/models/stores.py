@@ -21,7 +21,7 @@ from recsys.types.errors import RecsysError, unknown
 from recsys.types.models import Model, Scorer
 
 R = TypeVar("R")
-ALWAYS = 2**20  # bytes: larger floating-point arrays are held against their checksum only where that is asked for
+ALWAYS = 2**20  # bytes: up to here, and what compiled code may read by, is held against its checksum at each load
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 _RETRIES = 20  # of a folder that is replaced while it is read
 
@@ -44,8 +44,9 @@ def save(fitted: Scorer, folder: str | Path, settings: Model | None = None) -> P
 def load(folder: str | Path, *, verify: bool = True) -> Scorer:
     """Return the model that `save` wrote to `folder`, its arrays mapped from the files and read-only.
 
-    Settings and the header and size of every file are always verified, and the content of all files but floating-point
-    arrays above 1 MiB; with `verify` that of those too. A warning of one line names packages of other releases.
+    Settings and the header and size of every file are always verified, and the content of all files but text and
+    floating-point arrays above 1 MiB; with `verify` that of those too. A warning of one line names packages of other
+    releases.
 
     Raises:
         RecsysError: if the folder is damaged, of another format, of a newer `recsys`, or no saved model.
@@ -178,7 +179,7 @@ def _read(opened: StoredFolder, name: str, about: Mapping[str, Any], verify: boo
         if found != [about.get("shape"), about.get("dtype")]:
             path = opened.path / f"{name}.npy"
             raise RecsysError(f"{path}: found {found}, expected {[about.get('shape'), about.get('dtype')]}")
-        if (verify or array.dtype.kind != "f" or array.nbytes <= ALWAYS) and sha256(file) != about.get("sha256"):
+        if (verify or array.dtype.kind in "biu" or array.nbytes <= ALWAYS) and sha256(file) != about.get("sha256"):
             raise ValueError(f"its sha256 is not the one in {MANIFEST}")
     return array
 

@@ -147,10 +147,10 @@ class Ranker:
         Its arrays are mapped from the files, so that processes share them, and looked through once: their shapes and
         types, whether numbers are finite, and whether codes are those of users, items and regions that there are.
         Settings and the header and size of every file are always held against the manifest's digest, and so is the
-        content of every file but floating-point arrays above 1 MiB; with `verify` (`recsys warmup`) that of those too.
-        A folder of a newer `recsys` is refused; a warning of one line says where it was saved with other releases of
-        what computes. Objectives and guards of somebody's own ("package.module:function") are imported only if `own`
-        names them: a folder cannot run code.
+        content of every file but text and floating-point arrays above 1 MiB; with `verify` (`recsys warmup`) that of
+        those too. A folder of a newer `recsys` is refused; a warning of one line names packages of other releases than
+        those that it was saved with. Objectives and guards of somebody's own ("package.module:function") are imported
+        only if `own` names them: a folder cannot run code.
 
         Raises:
             RecsysError: if the folder is damaged, of another format, of a newer `recsys`, no saved ranker, or names
