@@ -57,12 +57,13 @@ def run_slates(
 
 
 def _unmet(slates: Slates) -> str:
-    """Return how many slates do not meet each guard, where some do not."""
+    """Return how many slates are short, and how many do not meet each guard, where some do not."""
+    said = "".join(f", {note}" for note in slates.notes)
     if slates.unmet is None:
-        return ""
+        return said
     counts = zip(slates.guards, (slates.unmet > 0).sum(axis=0).tolist(), strict=True)
     found = [f"{name} in {count:,} of {len(slates.users):,} slates" for name, count in counts if count]
-    return f", not met: {', '.join(found)}" if found else ""
+    return said + (f", not met: {', '.join(found)}" if found else "")
 
 
 def _run(preparation: Preparation, spec: RunSpec, base: Pool, k: int) -> tuple[Slates, float]:

@@ -255,20 +255,23 @@ def _fall(slots, k):
 
 @_compiled
 def _volume_start(spanned, p, n):
-    _, settings, lengths, ridge, rows, _, own, residual, met, _, _, _, exact = spanned
+    _, settings, lengths, ridge, rows, _, own, residual, met, _, _, _, sure, _ = spanned
     for i in range(n):
         own[p, i] = (1.0 - ridge[p]) * lengths[settings[p, 4] + rows[p, i]] + ridge[p]
-        residual[p, i], met[p, i], exact[p, i] = own[p, i], 0, False
+        residual[p, i], met[p, i], sure[p, i] = own[p, i], 0, -1
 
 
 @_compiled
 def _project_in_double(spanned, p, last, i):
-    """`_project`, with dot products in double precision."""
-    tables, settings, _, ridge, rows, _, _, residual, met, basis, held, roots, _ = spanned
+    """Make the row of candidate i anew, up to what is held last, with dot products in double precision."""
+    tables, settings, _, ridge, rows, _, own, residual, met, basis, held, roots, sure, rest = spanned
     offset, d = settings[p, 0], settings[p, 1]
-    row, left, most = offset + rows[p, i] * d, residual[p, i], held.shape[1]
+    row, most = offset + rows[p, i] * d, held.shape[1]
     mine = (p * residual.shape[1] + i) * most
-    for s in range(met[p, i], last):
+    if sure[p, i] < 0:
+        sure[p, i], rest[p, i] = 0, own[p, i]
+    left = rest[p, i]
+    for s in range(sure[p, i], last):
         part = 0.0
         if roots[p, s] > 0.0:
             pick = held[p, s]
@@ -277,34 +280,29 @@ def _project_in_double(spanned, p, last, i):
             part /= roots[p, s]
         basis[mine + s] = part
         left -= part * part
-    residual[p, i], met[p, i] = left, last
+    sure[p, i], rest[p, i], residual[p, i], met[p, i] = last, left, left, last
 
 
 @_compiled
-def _project_anew(spanned, p, last, i):
-    """Project what is held out of candidate i from the start, with the exact rows of what is held.
+def _settle(spanned, p, last, i):
+    """Say exactly what is left of candidate i, with the exact rows of what is held.
 
     A dot product in single precision is off by some 1e-7, and over the root of a small residual by a thousand times
     that: what is left of a candidate that the slate spans would be that error.
     """
-    _, _, _, _, _, _, own, residual, met, _, held, roots, exact = spanned
+    _, _, _, _, _, _, _, residual, _, _, held, roots, sure, _ = spanned
     for s in range(last):
         pick = held[p, s]
-        if not exact[p, pick]:
-            exact[p, pick], residual[p, pick], met[p, pick] = True, own[p, pick], 0
+        if sure[p, pick] < s:
             _project_in_double(spanned, p, s, pick)
             roots[p, s] = np.sqrt(residual[p, pick]) if residual[p, pick] > NO_VOLUME else 0.0
-    exact[p, i], residual[p, i], met[p, i] = True, own[p, i], 0
     _project_in_double(spanned, p, last, i)
 
 
 @_inlined
 def _project(spanned, p, last, i):
     """Project what is held out of candidate i: more of its row of the Cholesky factor (Chen et al. 2018)."""
-    tables, settings, _, ridge, rows, _, _, residual, met, basis, held, roots, exact = spanned
-    if exact[p, i]:
-        _project_in_double(spanned, p, last, i)
-        return
+    tables, settings, _, ridge, rows, _, _, residual, met, basis, held, roots, _, _ = spanned
     offset, d = settings[p, 0], settings[p, 1]
     row, left, most = offset + rows[p, i] * d, residual[p, i], held.shape[1]
     mine = (p * residual.shape[1] + i) * most
@@ -318,31 +316,31 @@ def _project(spanned, p, last, i):
         basis[mine + s] = part
         left -= part * part
     residual[p, i], met[p, i] = left, last
-    if left < NEARLY_NONE and last > 0:
-        _project_anew(spanned, p, last, i)
 
 
 @_inlined
 def _hold(spanned, p, picks, step, n):
     """Hold the last `window` picks; where one of them has just left, everybody's projection begins anew."""
-    _, settings, _, _, _, _, own, residual, met, _, held, roots, exact = spanned
+    _, settings, _, _, _, _, own, residual, met, _, held, roots, sure, _ = spanned
     first = max(0, step - settings[p, 3])
     if first > 0:
         for i in range(n):
-            residual[p, i], met[p, i], exact[p, i] = own[p, i], 0, False
+            residual[p, i], met[p, i], sure[p, i] = own[p, i], 0, -1
     for s in range(0 if first > 0 else max(0, step - 1), step - first):
         held[p, s] = picks[first + s]
         _project(spanned, p, s, held[p, s])
-        if s > 0 and exact[p, held[p, s - 1]] and not exact[p, held[p, s]]:
-            _project_anew(spanned, p, s, held[p, s])
+        if s > 0 and (residual[p, held[p, s]] < NEARLY_NONE or sure[p, held[p, s - 1]] >= 0):
+            _settle(spanned, p, s, held[p, s])
         square = residual[p, held[p, s]]
         roots[p, s] = np.sqrt(square) if square > NO_VOLUME else 0.0
 
 
 @_inlined
 def _volume_gain(spanned, p, step, i):
-    _, settings, _, _, _, quality, _, residual, _, _, _, _, _ = spanned
+    _, settings, _, _, _, quality, _, residual, _, _, _, _, _, _ = spanned
     _project(spanned, p, min(step, settings[p, 3]), i)
+    if residual[p, i] < NEARLY_NONE and step > 0:
+        _settle(spanned, p, min(step, settings[p, 3]), i)
     if settings[p, 2] == 0:
         return quality[p, i] + np.log(max(residual[p, i], FLOOR))
     return quality[p, i] * np.sqrt(max(residual[p, i], 0.0))
@@ -351,7 +349,7 @@ def _volume_gain(spanned, p, step, i):
 @_compiled
 def _volume_bounds(spanned, p, n, gain):
     """Set the most that each can gain: log x is at most x - 1, and near it for what is nearly a unit vector."""
-    _, settings, _, _, _, quality, own, _, _, _, _, _, _ = spanned
+    _, settings, _, _, _, quality, own, _, _, _, _, _, _, _ = spanned
     if settings[p, 2] == 0:
         for i in range(n):
             gain[i] = quality[p, i] + (own[p, i] - 1.0)
@@ -370,13 +368,13 @@ def _top(total, tops, stretch):
 
 
 @_inlined
-def _best(total, tops, stretches, n):
-    """Return the first of the largest of n totals, always one of these: numbers that are none compare as they like."""
+def _best(total, tops, stretches):
+    """Return the first of the largest."""
     best = 0
     for stretch in range(1, stretches):
         if tops[stretch] > tops[best]:
             best = stretch
-    for i in range(best * STRETCH, min((best + 1) * STRETCH, n)):
+    for i in range(best * STRETCH, (best + 1) * STRETCH):
         if total[i] == tops[best]:
             return i
     return 0
@@ -409,14 +407,15 @@ def _best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain, tot
     slack = 0.0
     for t in range(len(weight)):
         slack += SLACK * abs(weight[t])
-    first = _best(total, tops, stretches, n)
+    first = min(_best(total, tops, stretches), n - 1)
     _renew(terms, near, covers, spanned, weight, slate, step, gain, total, first)
     pick, least = first, total[first] - SLACK * abs(total[first]) - slack
     for stretch in range(stretches):
         if tops[stretch] < least:
             continue
-        for i in range(stretch * STRETCH, min((stretch + 1) * STRETCH, n)):
-            if total[i] >= least and i != first:
+        for j in range(STRETCH):
+            i = stretch * STRETCH + j
+            if total[i] >= least and i != first and i < n:
                 _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i)
                 if total[i] > total[pick] or (total[i] == total[pick] and i < pick):
                     pick, least = i, total[i] - SLACK * abs(total[i]) - slack
@@ -425,13 +424,12 @@ def _best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain, tot
 
 
 @_compiled
-def _left(pick, alive, n):
-    """Return the pick, or the first who is left where it is none of these: gains that are no numbers choose nobody."""
-    if pick < 0 or not alive[pick]:
-        for i in range(n):
-            if alive[i]:
-                return i
-    return pick
+def _first_left(alive, n):
+    """Return the first who is left: gains that are no numbers compare as they like, and may choose nobody."""
+    for i in range(n):
+        if alive[i]:
+            return i
+    return 0
 
 
 @_compiled
@@ -447,7 +445,7 @@ def _drawn(total, tops, alive, n, temperature, epsilon, uniform):
 
     With probability `epsilon` any of it, else one from the softmax of total / temperature: the best at temperature 0.
     """
-    best, mass, count = _best(total, tops, (n + STRETCH - 1) // STRETCH, n), 0.0, 0
+    best, mass, count = min(_best(total, tops, (n + STRETCH - 1) // STRETCH), n - 1), 0.0, 0
     for i in range(n):
         if alive[i]:
             count += 1
@@ -563,7 +561,7 @@ def _pick_all(
     cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
     volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow,
     picks, contributions, log_propensity, deviations, kept, counts, lacks, free, gain, total, tops, alive, covered,
-    worth, states, met, own, residual, projected, basis, held, roots, exact, bounded, aspects, lines, line, region,
+    worth, states, met, own, residual, projected, basis, held, roots, sure, rest, bounded, aspects, lines, line, region,
     share,
 ):  # fmt: skip
     """`greedy`, in arrays that it has made."""
@@ -584,7 +582,7 @@ def _pick_all(
         near = (tables, spread, spread_empty, spread_rows[:, b], states, met)
         spanned = (
             tables, volume, volume_squares, volume_ridge, volume_rows[:, b], volume_quality[:, b], own, residual,
-            projected, basis, held, roots, exact,
+            projected, basis, held, roots, sure, rest,
         )  # fmt: skip
         covers = (
             cover, cover_rows[:, b], cover_pointers, cover_regions, cover_values, cover_slots, need[b], cap[b], covered,
@@ -683,8 +681,9 @@ def _pick_all(
                     n,
                 )  # fmt: skip
             else:
-                pick = _best(total, tops, stretches, n)
-            pick = _left(pick, free if guarded and pin < 0 else alive, n)
+                pick = _best(total, tops, stretches)
+            if pick < 0 or pick >= n or not alive[pick] or (guarded and pin < 0 and not free[pick]):
+                pick = _first_left(free if guarded and pin < 0 else alive, n)
             slate[step] = pick
             alive[pick] = False
             if guarded and not kept[pick]:
@@ -750,7 +749,7 @@ def greedy(
     basis = np.zeros(len(volume) * width * max(most, 1))
     held = np.zeros((len(volume), max(most, 1)), dtype=np.int64)
     roots = np.zeros((len(volume), max(most, 1)))
-    exact = np.zeros((len(volume), width), dtype=np.bool_)
+    sure, rest = np.zeros((len(volume), width), dtype=np.int64), np.zeros((len(volume), width))
     bounded, aspects = np.zeros(terms, dtype=np.bool_), np.zeros(len(cover), dtype=np.bool_)
     for t in range(terms):
         if shape[t] == SEATS or shape[t] == COUNTS:
@@ -765,6 +764,6 @@ def greedy(
         cover_slots, need, cap, start, volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k,
         temperature, epsilon, uniforms, follow, picks, contributions, log_propensity, deviations, kept, counts, lacks,
         free, gain, total, tops, alive, covered, worth, states, met, own, residual, projected, basis, held, roots,
-        exact, bounded, aspects, lines, line, region, share,
+        sure, rest, bounded, aspects, lines, line, region, share,
     )  # fmt: skip
     return _finite(contributions)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from recsys.types.arrays import Floats, Longs
 from recsys.types.pools import Constant
 from recsys.types.slates import blended
@@ -24,7 +26,7 @@ class Answer:
     unknown_items: tuple[str, ...]  # ids that the ranker does not know: left out of the ranking,
     unknown_history: tuple[str, ...]  # or of the history
     unmet: Mapping[str, int]  # guards that are not met, by how many picks or slots; {} if all are
-    notes: tuple[str, ...]  # a plain sentence about each of them
+    notes: tuple[str, ...]  # a plain sentence about each of them, and about a slate of fewer than k picks
     best: Callable[[], Sequence[str]] = field(repr=False)  # the first k by relevance of all that may be shown
     explain: Callable[[], tuple[str, ...]] = field(repr=False)
 
@@ -42,6 +44,29 @@ class Answer:
     def displaced(self) -> tuple[str, ...]:
         """What each pick keeps out of the slate that relevance alone would make, (k,); "" for what stands in both."""
         return displaced_by(self.items, self.best())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as JSON can say it, for logs: under the names of its fields, and what follows from them.
+
+        `log_propensity` and `propensity`, which off-policy evaluation asks for, are None where picks are not drawn.
+        """
+        drawn = self.log_propensity
+        return {
+            "policy": self.policy,
+            "seed": self.seed,
+            "items": list(self.items),
+            "scores": self.scores.tolist(),
+            "relevance": self.relevance.tolist(),
+            "places": self.places.tolist(),
+            "displaced": list(self.displaced),
+            "contributions": dict(zip(self.objectives, self.contributions.T.tolist(), strict=True)),
+            "log_propensity": None if drawn is None else drawn.tolist(),
+            "propensity": None if drawn is None else np.exp(drawn, dtype=np.float64).tolist(),
+            "unknown_items": list(self.unknown_items),
+            "unknown_history": list(self.unknown_history),
+            "unmet": dict(self.unmet),
+            "notes": list(self.notes),
+        }
 
     def sentences(self) -> tuple[str, ...]:
         """Return a plain sentence or two about each pick: the nearest liked item, and what is new to the user."""

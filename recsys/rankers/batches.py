@@ -1,18 +1,28 @@
 """Requests of a batch: who asks in each, and with which guards."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from recsys.rankers.answers import Answer
 from recsys.rankers.requests import Id
 from recsys.types import Guard, RecsysError
 
 
-def who_asks(count: int, users: Sequence[Id] | None, histories: Sequence[Iterable[Id]] | None) -> list[dict[str, Any]]:
+def who_asks(
+    count: int,
+    users: Sequence[Id] | None,
+    histories: Sequence[Iterable[Id]] | None,
+    more: Sequence[Iterable[Id]] | None = None,
+) -> list[dict[str, Any]]:
     """Return who asks in each of `count` requests, as keywords of one request.
 
     Raises:
-        RecsysError: for users and histories, or another number of them.
+        RecsysError: for users and histories, more without users, or another number of them.
     """
+    if more is not None:
+        if users is None or isinstance(more, str) or len(more) != count:
+            raise RecsysError(f"ranker: found {len(more)} lists for more, expected {count} users and as many lists")
+        return [{**one, "more": own} for one, own in zip(who_asks(count, users, histories), more, strict=True)]
     if users is not None and histories is not None:
         raise RecsysError("ranker: found users and histories, expected one of them")
     given: Sequence[Any] | None = users if users is not None else histories
@@ -34,3 +44,11 @@ def guards_of_each(count: int, guards: Sequence[Sequence[Guard]] | None) -> Sequ
     if len(guards) != count or any(isinstance(own, Guard) for own in guards):
         raise RecsysError(f"ranker: found {len(guards)} for guards, expected {count} lists: one for each request")
     return guards
+
+
+def answer_or_error(request: Callable[..., Answer], *given: Any, **settings: Any) -> Answer | RecsysError:
+    """Return the answer of one request of a batch, or what is wrong with it: the others do not fail for it."""
+    try:
+        return request(*given, **settings)
+    except RecsysError as error:
+        return error.with_traceback(None)

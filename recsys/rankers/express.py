@@ -253,7 +253,7 @@ def _expected(context: Context, tau: float, strength: float) -> Expectation:
     known = _plain(context.tables.get(f"expected {tau} {strength}", of_all))
 
     def looked_up(asker: Asker, filled: Doubles) -> None:
-        if 0 <= asker.code < known.shape[1]:
+        if 0 <= asker.code < known.shape[1] and not asker.grown:
             filled[:] = known[:, asker.code]
         else:
             expected(asker, filled)

@@ -175,6 +175,24 @@ def notes(
     return tuple(said)
 
 
+def short(picks: int, k: int, found: int, excluded: int, most: int | None, closed: int, items: int) -> str:
+    """Return a plain sentence about a slate with fewer than k picks of the candidates that were found, and why.
+
+    `excluded` of them are by guards, which close so many of all `items`; `most` are retrieved, None where candidates
+    are the caller's.
+
+    >>> print(short(2, 10, 5, 0, 200, 7, 40))
+    The slate has 2 of 10 picks: 5 candidates were retrieved (n = 200), guards exclude 7 of the 40 items and more slots.
+    """
+    source = f"{found:,} {'candidate was' if found == 1 else 'candidates were'}"
+    said = [f"{source} given" if most is None else f"{source} retrieved (n = {most:,})"]
+    if excluded or closed:
+        said.append(f"guards exclude {closed:,} of the {items:,} items" if closed else f"guards exclude {excluded:,}")
+    if picks < found - excluded:
+        said = [said[0], f"{said[1]} and more slots" if len(said) > 1 else "guards leave the other slots to nobody"]
+    return f"The slate has {picks:,} of {k:,} picks: {', '.join(said)}."
+
+
 def _of_length(rule: Rule, k: int) -> Rule:
     """Return a rule for slates of k: slots that these do not have are kept for nobody."""
     if rule.pins is None or rule.pins.shape[1] == k:

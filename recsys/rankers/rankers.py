@@ -14,11 +14,24 @@ from recsys.kernels import rules
 from recsys.models.fits import refuse_problem
 from recsys.rankers import fits, stores
 from recsys.rankers.answers import Answer
-from recsys.rankers.batches import guards_of_each, who_asks
+from recsys.rankers.batches import answer_or_error, guards_of_each, who_asks
 from recsys.rankers.explanations import sentences
 from recsys.rankers.express import Express, express
 from recsys.rankers.indexes import Index, index_for, retrieve_by
-from recsys.rankers.limits import Limits, allowed, distances, limit, notes, padded, pinned, read, ready, told, unmet
+from recsys.rankers.limits import (
+    Limits,
+    allowed,
+    distances,
+    limit,
+    notes,
+    padded,
+    pinned,
+    read,
+    ready,
+    short,
+    told,
+    unmet,
+)
 from recsys.rankers.picks import pick
 from recsys.rankers.policies import Policy
 from recsys.rankers.records import Parts, check_parts, name_policy, parts_of, stored_tables
@@ -179,15 +192,17 @@ class Ranker:
         *,
         user: Id | None = None,
         history: Iterable[Id] | None = None,
+        more: Iterable[Id] | None = None,
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Guard] = (),
     ) -> Answer:
         """Return the slate of one request whose candidates and scores are the caller's; more is better.
 
-        Who asks is a `user` whom it knows, or anybody with a `history` of liked items, or with neither somebody of
-        whom nothing is known. Candidates may come in any order; equal scores keep theirs. Items that it does not know
-        are left out and reported (`Answer.unknown_items`). `{"relevance": 1}` gives the order of the scores.
+        Who asks is a `user` whom it knows, and who may like `more` items since it was fitted, or anybody with a
+        `history` of liked items, or with neither somebody of whom nothing is known. Candidates may come in any order;
+        equal scores keep theirs. Items that it does not know are left out and reported (`Answer.unknown_items`).
+        `{"relevance": 1}` gives the order of the scores.
         `guards` hold for this request, beside those of the ranker; what cannot be met is met in the order that
         `recsys.guards` says, and told (`Answer.unmet`).
 
@@ -195,22 +210,24 @@ class Ranker:
             RecsysError: for an unknown user, both user and history, scores that do not go with the items, an item that
                 is there twice, a k below 1, or as a guard says.
         """
-        asks = asker(self.context, self._users, self._items, user, history)
+        asks = asker(self.context, self._users, self._items, user, history, more)
         k = self._length(k)
-        return self._answer(asks, candidates(self._items, items, scores), k, seed, self._held(guards, k))
+        return self._answer(asks, candidates(self._items, items, scores), k, seed, self._held(guards, k), None)
 
     def rank(
         self,
         *,
         user: Id | None = None,
         history: Iterable[Id] | None = None,
+        more: Iterable[Id] | None = None,
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Guard] = (),
     ) -> Answer:
         """Return the slate of one request, from retrieval on: the model's n best of what was not met, re-ranked.
 
-        A new history is folded in exactly: the history of a user of the training data gets that user's scores.
+        A new history is folded in exactly: the history of a user of the training data gets that user's scores. So is a
+        user's with what they like `more` since the ranker was fitted; what they declined is still left out.
         `guards` are as for `rerank`. What `exclude` and `require` close takes no place among the n. What is pinned has
         one, and so have the best of a group that `at_least` needs, if they are available, not met and not closed.
 
@@ -219,17 +236,16 @@ class Ranker:
         Raises:
             RecsysError: as `rerank` does, and if the ranker has no model.
         """
-        if self.model is None:
-            raise RecsysError("ranker: it has no model to rank with, expected items and scores: Ranker.rerank")
-        asks = asker(self.context, self._users, self._items, user, history)
+        model = self._need_model()
+        asks = asker(self.context, self._users, self._items, user, history, more)
         own = context_for(self.context, asks).need_train("a ranker")
         k = self._length(k)
         held = self._held(guards, k)
         closed = held.closed[len(self._limits.closed) :]  # the request's
         needed = self._needed + held.needed(len(self._limits.rules))
-        among = (self.model, self.context, self._open, self.policy, asks, own, closed, held.pinned, needed)
+        among = (model, self.context, self._open, self.policy, asks, own, closed, held.pinned, needed)
         found = retrieve(*among) if self.index is None else retrieve_by(self.index, *among)
-        return self._answer(asks, found, k, seed, held)
+        return self._answer(asks, found, k, seed, held, self.policy.n)
 
     def rerank_many(
         self,
@@ -238,46 +254,66 @@ class Ranker:
         *,
         users: Sequence[Id] | None = None,
         histories: Sequence[Iterable[Id]] | None = None,
+        more: Sequence[Iterable[Id]] | None = None,
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Sequence[Guard]] | None = None,
-    ) -> tuple[Answer, ...]:
+    ) -> tuple[Answer | RecsysError, ...]:
         """Return the slates of several requests: each is that of `rerank`, whoever else is asked for.
 
-        `guards` has a list for each request.
+        `guards` and `more` have a list for each request. A request that `rerank` would refuse, for its user, candidates
+        or guards, fails alone: in its place stands the `RecsysError`, which is not raised.
 
         Raises:
-            RecsysError: as `rerank` does, and for lists of unequal length.
+            RecsysError: for lists of unequal length, or a k or seed that cannot be.
         """
-        who = who_asks(len(items), users, histories)
+        who = who_asks(len(items), users, histories, more)
+        self._check(k, seed)
         if len(scores) != len(items):
             raise RecsysError(
                 f"ranker: found {len(items)} lists of items and {len(scores)} of scores, expected as many"
             )
         each = zip(items, scores, who, guards_of_each(len(items), guards), strict=True)
-        return tuple(self.rerank(one, worth, k=k, seed=seed, guards=own, **asks) for one, worth, asks, own in each)
+        settings: dict[str, Any] = {"k": k, "seed": seed}
+        return tuple(
+            answer_or_error(self.rerank, one, worth, guards=own, **settings, **asks) for one, worth, asks, own in each
+        )
 
     def rank_many(
         self,
         *,
         users: Sequence[Id] | None = None,
         histories: Sequence[Iterable[Id]] | None = None,
+        more: Sequence[Iterable[Id]] | None = None,
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Sequence[Guard]] | None = None,
-    ) -> tuple[Answer, ...]:
+    ) -> tuple[Answer | RecsysError, ...]:
         """Return the slates of several requests: each is that of `rank`, whoever else is asked for.
 
-        `guards` has a list for each request.
+        `guards` and `more` have a list for each request. A request that `rank` would refuse, for its user or guards,
+        fails alone: in its place stands the `RecsysError`, which is not raised.
 
         Raises:
-            RecsysError: as `rank` does, and for neither users nor histories.
+            RecsysError: for neither users nor histories, lists of unequal length, a k or seed that cannot be, or if the
+                ranker has no model.
         """
+        self._check(k, seed)
+        self._need_model()
         given = users if users is not None else histories
         if given is None:
             raise RecsysError("ranker: found neither users nor histories, expected one of them")
-        each = zip(who_asks(len(given), users, histories), guards_of_each(len(given), guards), strict=True)
-        return tuple(self.rank(k=k, seed=seed, guards=own, **asks) for asks, own in each)
+        each = zip(who_asks(len(given), users, histories, more), guards_of_each(len(given), guards), strict=True)
+        return tuple(answer_or_error(self.rank, k=k, seed=seed, guards=own, **asks) for asks, own in each)
+
+    def _need_model(self) -> Scorer:
+        if self.model is None:
+            raise RecsysError("ranker: it has no model to rank with, expected items and scores: Ranker.rerank")
+        return self.model
+
+    def _check(self, k: int | None, seed: int | None) -> None:
+        self._length(k)
+        whole("ranker: seed", 0 if seed is None else seed)
 
     def _parts(self) -> Parts:
         return parts_of(self.model, self.context, self.available, self.index, self._tables)
@@ -294,7 +330,10 @@ class Ranker:
         """Return the limits of a request, the ranker's own first."""
         return self._limits if not guards else self._limits + limit(guards, self.context, k)
 
-    def _answer(self, asks: Asker, found: Candidates, k: int, seed: int | None, held: Limits) -> Answer:
+    def _answer(
+        self, asks: Asker, found: Candidates, k: int, seed: int | None, held: Limits, most: int | None
+    ) -> Answer:
+        """Return the answer to a request; `most` candidates are retrieved at most, None where they are the caller's."""
         seed = self.policy.seed if seed is None else whole("ranker: seed", seed)
         asked: tuple[Rule, ...] = ()
         pool = None
@@ -303,7 +342,7 @@ class Ranker:
             pool = padded(found, k, around)
             asked = held.of(pool, k, self.policy.order)
         if not len(found.items):
-            return self._empty(asks, found, k, seed, held, asked)
+            return self._empty(asks, found, k, seed, held, asked, most)
         if self._express is not None:
             laid = rules.NONE if pool is None else rules.lay(asked, pool, k)
             picked = self._express.pick(asks, found, k, seed, laid)
@@ -318,6 +357,8 @@ class Ranker:
             distance = distances(asked, codes, k)
             far, lacking = unmet(held.guards, distance), notes(names, held.guards, asked, distance, codes)
             shown = allowed(shown, asked)
+        if len(codes) < k:
+            lacking += (self._short(len(codes), k, len(found.items), len(shown), held, most),)
         return Answer(
             items=named(names, codes),
             contributions=contributions,
@@ -337,9 +378,15 @@ class Ranker:
             ),
         )
 
+    def _short(self, picks: int, k: int, found: int, allowed: int, held: Limits, most: int | None) -> str:
+        """Return a sentence about why a slate has fewer than k picks."""
+        closed = int((~held.opened(np.ones(len(self._items.names), bool))).sum())
+        return short(picks, k, found, found - allowed, most, closed, len(self._items.names))
+
     def _empty(
-        self, asks: Asker, found: Candidates, k: int, seed: int, held: Limits, asked: tuple[Rule, ...]
-    ) -> Answer:
+        self, asks: Asker, found: Candidates, k: int, seed: int, held: Limits, asked: tuple[Rule, ...],
+        most: int | None,
+    ) -> Answer:  # fmt: skip
         """Return the answer where there is nothing to rank."""
         objectives = tuple(sorted(self.blend))
         none, far = np.zeros(0, np.float32), distances(asked, found.items, k)
@@ -347,7 +394,9 @@ class Ranker:
             items=(), contributions=np.zeros((0, len(objectives)), np.float32), objectives=objectives,
             relevance=none, places=np.zeros(0, np.int64), log_propensity=None, seed=seed,
             policy=self.name, unknown_items=found.unknown, unknown_history=asks.unknown,
-            unmet=unmet(held.guards, far), notes=notes(self._items.names, held.guards, asked, far, found.items),
+            unmet=unmet(held.guards, far), notes=(
+                *notes(self._items.names, held.guards, asked, far, found.items), self._short(0, k, 0, 0, held, most),
+            ),
             best=tuple, explain=tuple,
         )  # fmt: skip
 

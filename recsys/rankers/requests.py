@@ -11,7 +11,7 @@ from recsys.data.identifiers import name_of
 from recsys.maths import best_first, comparable
 from recsys.maths.orders import KINDS
 from recsys.types import Context, RecsysError
-from recsys.types.arrays import Csr, Floats, Ints, Longs
+from recsys.types.arrays import Csr, Doubles, Floats, Ints, Longs
 
 Id = str | int | float
 NOTHING = np.zeros(0, np.int32)
@@ -24,6 +24,7 @@ class Asker(NamedTuple):
     code: int  # among the ranker's users, -1 for who is none of them
     history: Ints  # (h,) codes of the items liked, ascending
     unknown: tuple[str, ...] = ()  # ids of the history that the ranker does not know
+    grown: bool = False  # a user whose history is longer than what the ranker was fitted to
 
 
 class Candidates(NamedTuple):
@@ -94,12 +95,18 @@ def codes_by_number(ids: Any) -> Ints:
     return codes
 
 
-def asker(context: Context, users: Ids, items: Ids, user: Id | None, history: Iterable[Id] | None) -> Asker:
-    """Return who asks: `user`, or whoever has this history, or somebody of whom nothing is known.
+def asker(
+    context: Context, users: Ids, items: Ids, user: Id | None, history: Iterable[Id] | None,
+    more: Iterable[Id] | None = None,
+) -> Asker:  # fmt: skip
+    """Return who asks: `user`, who may like `more` by now, or whoever has this history, or somebody who is not known.
 
     Raises:
-        RecsysError: for both at once, or a user whom the ranker does not know: nobody is guessed.
+        RecsysError: for a user and a history, more without a user, or a user whom the ranker does not know: nobody is
+            guessed.
     """
+    if more is not None and user is None:
+        raise RecsysError("ranker: found more without a user, expected both, or history= with all that they like")
     if user is not None and history is not None:
         raise RecsysError("ranker: found user and history, expected one of them: a known user has a history")
     if user is None:
@@ -112,7 +119,12 @@ def asker(context: Context, users: Ids, items: Ids, user: Id | None, history: It
             f"ranker: user '{name_of(user)}' is none of the {len(users.names):,} that it was fitted to, "
             "expected one of them, or history= with what they like"
         )
-    return Asker(code, row_of(context.need_train("a ranker"), code))
+    own = row_of(context.need_train("a ranker"), code)
+    if more is None:
+        return Asker(code, own)
+    codes, unknown = items.look_up(more)
+    both = np.union1d(own, codes).astype(np.int32)
+    return Asker(code, both, tuple(unknown), grown=len(both) > len(own))
 
 
 def row_of(matrix: Csr, row: int) -> Ints:
@@ -174,6 +186,8 @@ def context_for(context: Context, asker: Asker, seed: int | None = None) -> Cont
     if asker.code >= 0:
         rows = slice(asker.code, asker.code + 1)
         parts = {name: _rows(getattr(context, name), rows) for name in ("dislikes", "times")}
+        if asker.grown and context.times is not None:
+            parts["times"] = _times_of(context.times, asker)
     return Context(
         user_ids=np.array([""]) if asker.code < 0 else context.user_ids[asker.code : asker.code + 1],
         item_ids=context.item_ids,
@@ -212,6 +226,14 @@ def key_of(asker: Asker) -> int:
 
 def _rows(matrix: Csr | None, rows: slice) -> Csr | None:
     return None if matrix is None else Csr(matrix[rows])
+
+
+def _times_of(times: Csr, asker: Asker) -> Csr:
+    """Return when each positive of a grown history was, (1, I): what is new to it, as late as any that is known."""
+    last: Doubles = np.full(len(asker.history), times.data.max(initial=0.0))
+    own = slice(times.indptr[asker.code], times.indptr[asker.code + 1])
+    last[np.searchsorted(asker.history, times.indices[own])] = times.data[own]
+    return _row(asker.history, last, times.shape[1])
 
 
 def _row(columns: Ints, values: Any, width: int) -> Csr:

@@ -27,7 +27,7 @@ def retrieve(
     each. Of what is not left out, what is `pinned` is among the n, and of each group that is `needed` so many best.
     """
     given = scores_of(model, context, asker, histories)
-    scores = comparable(given, partial(_no_score, model))
+    scores = given if isinstance(model, ByFactors) else comparable(given, partial(_no_score, model))
     if scores.shape != available.shape:
         raise RecsysError(f"ranker: {type(model).__name__} gives {scores.shape} scores, expected {len(available)}")
     scores[~available] = NEVER
@@ -99,7 +99,7 @@ def scores_of(model: Scorer, context: Context, asker: Asker, histories: Csr) -> 
     """
     if isinstance(model, ByFactors):
         return score_items(model.factors.item_factors, factor_of(model.factors, context, asker))
-    if asker.code >= 0:
+    if asker.code >= 0 and not asker.grown:
         return np.array(model.score(np.array([asker.code], dtype=np.int32))[0])
     return np.array(model.fold(histories)[0])
 
@@ -118,7 +118,7 @@ def factor_of(factors: Factors, context: Context, asker: Asker) -> Floats:
     """Return the factor of one user, (d,): as it was fitted, or as `recsys.maths.fold` finds it for the history."""
     from recsys.kernels.requests import fold_in
 
-    if asker.code >= 0:
+    if asker.code >= 0 and not asker.grown:
         return np.array(factors.user_factors[asker.code])
     if not len(asker.history):
         return np.array(factors.typical)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import numpy as np
+
 from recsys.types.arrays import Floats, Ints, Longs, Strings
 from recsys.types.extras import needs_extra
 
@@ -63,6 +65,20 @@ class Slates:
         picks = [notebooks.labels(self.item_ids, self.titles, self.items[u, : notebooks.PICKS]) for u in first]
         rows = [[self.user_ids[self.users[u]], *shown] for u, shown in zip(first, picks, strict=True)]
         return notebooks.form("Slates", counts, ["user", *map(str, range(1, min(k, notebooks.PICKS) + 1))], rows)
+
+    @property
+    def lengths(self) -> Longs:
+        """How many picks each slate has, (U,): k, or fewer."""
+        return np.asarray((self.items >= 0).sum(axis=1), dtype=np.int64)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say in a line how many slates have fewer than k picks, if some do; nothing otherwise."""
+        lengths, k = self.lengths, self.items.shape[1]
+        short = int((lengths < k).sum())
+        if not short:
+            return ()
+        return (f"{short:,} of {len(lengths):,} slates have fewer than {k} picks, {int(lengths.min()):,} at least",)
 
 
 def blended(contributions: Floats) -> Floats:
