@@ -81,7 +81,10 @@ def test_a_benchmark_of_data_in_memory_is_that_of_the_file(home, log):
     read = experiments.bench({**SETTINGS, "data": {"path": "ratings.csv", "items": "items.csv"}}, quiet=True)
     pd.testing.assert_frame_equal(numbers(done), numbers(read), check_exact=True)
     told = tomllib.loads((done.folder / "config.toml").read_text(encoding="utf-8"))["data"]
-    assert told == {"in_memory": "mine", "fingerprint": log.fingerprint, "columns": {}}
+    assert {name: value for name, value in told.items() if value} == {
+        "in_memory": "mine",
+        "fingerprint": log.fingerprint,
+    }
     assert done.folder != read.folder
     assert not list(home.glob("**/.part-*"))
     assert experiments.bench(SETTINGS, data=log, quiet=True).folder == done.folder
@@ -122,7 +125,7 @@ def test_the_config_of_a_run_takes_its_data_again_and_no_other(home, log, capsys
         ({"path": "ratings.csv", "fingerprint": "0" * 64}, "small: [data] is "),
         ({"path": "nothing.csv"}, "{home}/nothing.csv: no such file"),
         ({"in_memory": "mine", "path": "ratings.csv"}, "config: data has path and in_memory, expected one of name, path and in_memory"),
-        ({"in_memory": "mine", "items": "items.csv"}, "config: data has items, columns or events beside in_memory"),
+        ({"in_memory": "mine", "items": "items.csv"}, "config: data has items beside in_memory"),
         ({"in_memory": "mine", "fingerprint": "0" * 64}, "small: mine has the fingerprint "),
     ],
 )  # fmt: skip
