@@ -202,6 +202,22 @@ def test_sparse_matrices(make):
     assert read(make(cells), user_ids=pd.Index([5, 6])).interactions.user_ids.tolist() == ["5", "6"]
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.float32, np.int64])
+def test_entries_of_one_cell_are_added_up_without_running_over(dtype):
+    twice = sparse.coo_array((np.array([100, 100, 100], dtype=dtype), ([0, 0, 0], [0, 0, 0])), shape=(1, 1))
+    assert read(twice).interactions.weight.tolist() == [300.0]
+
+
+@pytest.mark.parametrize(
+    ("data", "indices", "indptr"), [([1.0], [5], [0, 1]), ([1.0], [-1], [0, 1]), ([1.0, 1.0], [0, 1], [0, 3])]
+)
+def test_damaged_matrices_are_one_line(data, indices, indptr):
+    cells = sparse.csr_array((1, 2))
+    cells.data, cells.indices, cells.indptr = np.array(data), np.array(indices, np.int32), np.array(indptr, np.int32)
+    with pytest.raises(RecsysError, match=r"^table: the matrix is damaged: "):
+        read(cells)
+
+
 def test_entries_of_a_matrix_are_cells():
     twice = sparse.csr_array((np.array([1.0, 2.0, 0.0]), (np.array([0, 0, 1]), np.array([1, 1, 0]))), shape=(2, 2))
     given = twice.copy()
@@ -255,6 +271,9 @@ BAD = [
     ({**PAIR, "item": [(1,), (2,)]}, "table: item holds lists, expected one value in each row"),
     ({**PAIR, "user": [{1}, {2}]}, "table: user holds set objects, expected one value in each row"),
     ({**PAIR, "user": [Thing(), Thing()]}, "table: user holds Thing objects, expected one value in each row"),
+    ({**PAIR, "user": ["a", "b\ud800"]}, "table: user holds '\\ud800', expected text that UTF-8 can say"),
+    (pd.DataFrame({**PAIR, "user": np.array(["a", "\udfff"], dtype=object)}, dtype=object), "table: user holds '\\udfff'"),
+    ([("a", "\ud800")], "table: 1 holds '\\ud800', expected text that UTF-8 can say"),
     ({**PAIR, "rating": [{"a": 1}, 2]}, "table: rating holds dict objects, expected one value in each row"),
     ({**PAIR, "rating": [1j, 2]}, "table: rating holds complex numbers"),
     ({**PAIR, "rating": np.array([1j, 2])}, "table: rating holds complex numbers"),

@@ -141,6 +141,7 @@ def to_column(values: Any, name: str, place: str) -> "Series[Any]":
     if isinstance(values, str | bytes | Mapping | set | frozenset) or not isinstance(values, Iterable):
         raise RecsysError(f"{place}: {name} is {_kind(values)}, expected a list with one value in each row")
     column = pd.Series(list(values), dtype=object)
+    check_text(column, place, name)
     found = column.infer_objects()  # whole numbers beside a missing value become floats
     large = found.dtype.kind == "f" and any(isinstance(value, int) and abs(value) > 2**53 for value in column)
     return column if large else found
@@ -200,7 +201,17 @@ def check_cells(values: "Series[Any]", place: str) -> "Series[Any]":
         nameless = kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__
         if nameless or (hasattr(kind, "__iter__") and not issubclass(kind, str | bytes | bytearray)):
             raise RecsysError(f"{place}: {values.name} holds {kind.__name__} objects, expected one value in each row")
+    check_text(values, place, str(values.name))
     return values.map(_decoded) if kinds & {bytes, bytearray} else values
+
+
+def check_text(values: "Series[Any]", place: str, name: str) -> None:
+    """Refuse text that no file can hold."""
+    try:
+        "".join(value for value in values if isinstance(value, str)).encode()
+    except UnicodeEncodeError as error:
+        found = error.object[error.start : error.end]
+        raise RecsysError(f"{place}: {name} holds {found!r}, expected text that UTF-8 can say") from None
 
 
 def _decoded(value: Any) -> Any:

@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from recsys.data.frames import to_column
 from recsys.types import RecsysError
-from recsys.types.arrays import Anys
+from recsys.types.arrays import Anys, Csr
 
 
 def columns_of_matrix(matrix: Any, user_ids: Any, item_ids: Any, place: str) -> tuple[dict[str, Anys], list[str]]:
@@ -22,14 +21,26 @@ def columns_of_matrix(matrix: Any, user_ids: Any, item_ids: Any, place: str) -> 
         raise RecsysError(f"{place}: found a matrix of shape {matrix.shape}, expected users x items")
     users = _names(user_ids, matrix.shape[0], "user_ids", place)
     items = _names(item_ids, matrix.shape[1], "item_ids", place)
-    cells = sparse.csr_array(matrix, copy=True)
-    cells.sum_duplicates()
+    cells = _canonical(matrix, place)
     stored = cells.nnz
     cells.eliminate_zeros()
     notes = [f"{stored - cells.nnz:,} stored zeros are no entries: left out"] if stored > cells.nnz else []
     entries = cells.tocoo()
     user, item = entries.coords
     return {"user_id": users[user], "item_id": items[item], "weight": entries.data}, notes
+
+
+def _canonical(matrix: Any, place: str) -> Csr:
+    """Return a copy with one entry a cell, added up in 64 bits: small whole numbers would run over."""
+    try:
+        if hasattr(matrix, "check_format"):
+            matrix.check_format(full_check=True)
+        wide = matrix.astype(np.float64) if matrix.dtype.kind in "iuf" else matrix
+        cells = Csr(wide, copy=True)
+        cells.sum_duplicates()
+    except ValueError as error:
+        raise RecsysError(f"{place}: the matrix is damaged: {' '.join(str(error).split())}") from None
+    return cells
 
 
 def _names(given: Any, n: int, what: str, place: str) -> Anys:
