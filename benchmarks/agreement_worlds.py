@@ -84,7 +84,7 @@ def movielens() -> World:
     """Return MovieLens 100K, ALS's slates as the base, and MMR's of them."""
     data = recsys.load("ml-100k")
     split = recsys.splits.per_user_time(data, test=0.2, positive="rating >= 4", min_user=10, min_item=5)
-    model = recsys.models.ALS(factors=32).fit(split.train)
+    model = recsys.models.ALS(factors=32, regularization=20.0, alpha=3.0).fit(split.train)
     pool = candidates(model, split, n=N)
     blends = {"relevance": 0.7, "diversity": {"weight": 0.3, "space": "factors"}}, {"relevance": 1.0}
     slates, base = (recsys.rerank(pool, blend, k=K, scale=None).items for blend in blends)

@@ -179,9 +179,8 @@ TINY = {
 }
 
 
-# With one positive the factors are 0, and where everybody has everything no item is better than another.
+# Where everybody has everything no item is better than another.
 FLAT = {
-    "one positive": ("ALS", "IALS", "Mean"),
     "everything": ("ALS", "EASE", "IALS", "ItemKNN", "Mean", "MostPopular", "P3alpha", "PureSVD", "RP3beta", "UserKNN"),
 }
 

@@ -98,7 +98,9 @@ def test_another_dtype_is_one_line(dtype):
 
 
 def test_a_singular_matrix_says_what_helps():
-    train = sparse.csr_array(np.ones((64, 2), np.float32))  # two items that the same users have
+    twice = np.ones((64, 3), np.float32)  # two items that the same users have
+    twice[::2, 2] = 0
+    train = sparse.csr_array(twice)
     assert np.isfinite(EASE(l2=1e-6).fit(train).weights).all()
     with pytest.raises(RecsysError, match=r'use a larger l2, or dtype = "float64"'):
         EASE(l2=1e-6, dtype="float32").fit(train)

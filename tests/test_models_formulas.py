@@ -93,7 +93,7 @@ def test_user_knn(similarity, k, shrink, values):
 
 def test_user_knn_has_no_use_for_a_neighbour_with_the_same_items():
     dense = np.array([[1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [0, 1, 0, 1, 1]], dtype=np.float32)
-    scores = everybody(UserKNN(k=1, similarity="cosine"), sparse.csr_array(dense))
+    scores = everybody(UserKNN(k=1, similarity="cosine", shrink=0.0), sparse.csr_array(dense))
     np.testing.assert_allclose(scores[0], dense[2] * 2 / np.sqrt(6), rtol=1e-6)
 
 

@@ -43,8 +43,8 @@ class EASE:
 
     B = I - P diag(1 / diag P) with P = (X'X + l2 I)^-1, so that the diagonal of B is 0. One dense (I, I) matrix is
     computed in place: 8 bytes per cell with `dtype` "float64", 4 with "float32", which also takes about half the time.
-    B is float32 in both cases; docs/models.md has the measured difference. The default of `l2` is the best of a small
-    search on the validation part of ML-100K.
+    B is float32 in both cases; docs/models.md has the measured difference, and says how
+    near the default of `l2` comes to tuned settings.
 
     Raises:
         RecsysError: if a setting cannot be meant.

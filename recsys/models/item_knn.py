@@ -22,8 +22,8 @@ class ItemKNN:
     n_i the number of users of i. w_j is 1 but for "bm25". Positives with a value x other than 1 say x, sqrt(x) and
     2.2 x / (1.2 (...) + x), with sums of values for n. These are the weightings of Ferrari Dacrema et al. (2021),
     less a factor per user that leaves the order as it is. Of equally near items the first in index order is kept. A
-    user whose history has no neighbour gets popularity. The defaults come from a small search on the
-    validation part of ML-latest-small.
+    user whose history has no neighbour gets popularity. docs/models.md says how near the defaults come to tuned
+    settings.
 
     Raises:
         RecsysError: if a setting cannot be meant.

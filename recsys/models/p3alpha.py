@@ -22,14 +22,14 @@ class P3alpha:
     from the history. A link stays if it is among the k largest from j (which `normalize` then scales to sum 1) and
     among the k largest of those to i, as Ferrari Dacrema et al. (2021) do; of equals the first in index order.
     Positives with a value x other than 1 have x / sum x for 1 / |H_u|. A user whose history links to nothing gets
-    popularity. The defaults come from a small search on the validation part of ML-latest-small.
+    popularity. docs/models.md says how near the defaults come to tuned settings.
 
     Raises:
         RecsysError: if a setting cannot be meant.
     """
 
     alpha: float = 0.55
-    k: int = 150
+    k: int = 100
     normalize: bool = False
 
     def __post_init__(self) -> None:

@@ -21,8 +21,8 @@ class PureSVD:
 
     The factor of a user with history h is V'h, the least-squares solution in which every cell counts the same and
     nothing is regularised; the scores are V V'h. There are fewer factors where the matrix has a lower rank. A user
-    without positives has the mean factor of those who have some. The default comes from a small search on the
-    validation part of ML-latest-small.
+    without positives has the mean factor of those who have some. docs/models.md says how near the default comes to
+    tuned settings.
 
     Raises:
         RecsysError: if a setting cannot be meant.

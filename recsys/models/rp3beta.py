@@ -19,15 +19,15 @@ class RP3beta:
 
     The link from j to i is sum_u (1 / n_j)^alpha (1 / |H_u|)^alpha / n_i^beta over the users u of both, n_i the number
     of users of i. Which links stay, what `normalize` scales, and what values other than 1 and users without links
-    get is as for `P3alpha`. The defaults come from a small search on the validation part of ML-latest-small.
+    get is as for `P3alpha`. docs/models.md says how near the defaults come to tuned settings.
 
     Raises:
         RecsysError: if a setting cannot be meant.
     """
 
-    alpha: float = 0.6
-    beta: float = 0.3
-    k: int = 300
+    alpha: float = 0.3
+    beta: float = 0.5
+    k: int = 200
     normalize: bool = False
 
     def __post_init__(self) -> None:
