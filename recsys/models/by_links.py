@@ -22,11 +22,13 @@ class ByLinks:
 
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I)."""
-        return self.fold(self.train[users])
+        return self._scores(self.train[users])
 
     def fold(self, histories: Csr) -> Floats:
         """Return the scores of B histories (B, I), (B, I); popularity for one that links to nothing."""
-        histories = canonical_histories(histories, self.links.shape[1])
+        return self._scores(canonical_histories(histories, self.links.shape[1]))
+
+    def _scores(self, histories: Csr) -> Floats:
         worth = said(self.similarity, histories.data, self.lengths[histories.indices])
         rows = Csr((worth, histories.indices, histories.indptr), shape=histories.shape)
         return or_popularity((rows @ self.links).toarray().astype(np.float32), self.train)

@@ -29,11 +29,13 @@ class ByItems:
 
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I)."""
-        return self.fold(self.train[users])
+        return self._scores(self.train[users])
 
     def fold(self, histories: Csr) -> Floats:
         """Return the scores of B histories (B, I), (B, I): sums of their items' weights; popularity if all are 0."""
-        histories = canonical_histories(histories, len(self.weights))
+        return self._scores(canonical_histories(histories, len(self.weights)))
+
+    def _scores(self, histories: Csr) -> Floats:
         return or_popularity(np.asarray(histories @ self.weights, dtype=np.float32), self.train)
 
 

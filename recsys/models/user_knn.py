@@ -31,11 +31,13 @@ class ByUsers:
 
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I)."""
-        return self.fold(self.train[users])
+        return self._scores(self.train[users])
 
     def fold(self, histories: Csr) -> Floats:
         """Return the scores of B histories (B, I), (B, I); popularity for one without neighbours."""
-        histories = canonical_histories(histories, self.train.shape[1])
+        return self._scores(canonical_histories(histories, self.train.shape[1]))
+
+    def _scores(self, histories: Csr) -> Floats:
         scores = np.empty(histories.shape, np.float32)
         for part in blocks(histories.shape[0], max(self.train.shape)):
             rows = weighted(histories[part], self.similarity, self.rarity, sums(histories[part]) / self.average)
