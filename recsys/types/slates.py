@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import numpy as np
-
 from recsys.types.arrays import Floats, Ints, Longs, Strings
 from recsys.types.extras import needs_extra
 
