@@ -104,7 +104,7 @@ CELLS = st.lists(
 )
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(CELLS, st.sampled_from([",", ";", "\t", "|"]))
 def test_what_the_csv_module_writes_comes_back(tmp_path: Path, cells: list[tuple[str, str]], delimiter: str) -> None:
     out = io.StringIO()

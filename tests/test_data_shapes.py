@@ -52,6 +52,7 @@ def refused(path: Path, **how: Any) -> str:
 def test_packed_files(tmp_path: Path, name: str, content: bytes) -> None:
     data = read(write(tmp_path, content, name))
     assert rows(data) == EXPECTED
+    assert data.name == "log"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_json_lines(tmp_path: Path) -> None:
         ('[{"user_id":1}]', "holds one JSON array, expected one object on each line (JSON lines)"),
         ("null\n{}", "line 1 holds no object"),
         ('{"user_id":1,"item_id":[2]}', "item_id holds lists, expected one value in each row"),
-        ('{"user_id":1,"item_id":{}}', "item_id holds lists, expected one value in each row"),
+        ('{"user_id":1,"item_id":{}}', "item_id holds dict objects, expected one value in each row"),
         ('{"user_id":1}\n', "no column for item_id"),
         ('{"user_id":1,"item_id":2}\n{"user_id":1}', "row 2: item_id is missing, expected an id"),
         ("", "the file is empty"),
@@ -205,6 +206,6 @@ def test_which_column_became_which_field(tmp_path: Path) -> None:
     path = write(tmp_path, "client;thing;stars\n1;2;3,5\n", "log.csv")
     items = write(tmp_path, "sku,name\n2,Two\n", "items.csv")
     data = read(path, {"user_id": "client", "item_id": 1, "weight": "stars"}, items=items)
-    assert data.card["columns"] == {"user_id": "client", "item_id": "thing", "weight": "stars"}
+    assert data.columns == {"user_id": "client", "item_id": "thing", "weight": "stars"}
     assert data.card["item_columns"] == {"item_id": "sku", "title": "name"}
     assert data.card["dialect"] == "; between cells, a header line"

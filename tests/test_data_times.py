@@ -48,7 +48,7 @@ def test_a_sentinel_stays_where_it_is_and_is_noted() -> None:
     assert "row 2: ts is '9223372036854775807', expected a time" in refused([DAY, 2**63 - 1])
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.integers(EARLY, LATE - 1), min_size=1, max_size=9),
     st.sampled_from([("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)]),
@@ -164,3 +164,7 @@ def test_a_format_reads_numbers_as_written(tmp_path: Path) -> None:
 def test_the_unit_of_a_dataset_is_noted() -> None:
     data = from_frame({"user": [1, 2], "item": [1, 2], "year_seen": [2009, 2010]}, {"datetime": "year_seen"})
     assert data.notes == ("year_seen is read as year",)
+    table = {"user": [1, 2], "item": [1, 2], "ts": [14_610, 14_611]}
+    log = from_frame(table, time_unit="days").interactions
+    assert log.datetime is not None
+    assert log.datetime.tolist() == read(table, time_unit="days").interactions.datetime.tolist() == [DAY, DAY + 86400]  # type: ignore[union-attr]

@@ -51,7 +51,7 @@ def test_other_errors_pass() -> None:
 
 def test_an_error_is_one_line_and_survives_a_process() -> None:
     error = RecsysError("a: found 'x\r\ny\u2028z', expected a number")
-    assert str(error) == "a: found 'x y z', expected a number"
+    assert str(error) == "a: found 'x y\\u2028z', expected a number"
     told = SettingError("x: ", Setting("header", True))
     for one in (error, told):
         assert str(pickle.loads(pickle.dumps(one))) == str(one)

@@ -35,6 +35,11 @@ def check_file(path: Path) -> None:
     raise RecsysError(f"{path}: no such file{hint}")
 
 
+def name_of_file(path: Path) -> str:
+    """Return a file's name without its folder and its suffixes: "log" for logs/log.csv.gz."""
+    return Path(path.stem).stem if path.suffix.lower() in COMPRESSED else path.stem
+
+
 def read_content(path: Path) -> bytes:
     """Return the content of a regular file, unpacked where its name ends in .gz, .zst or .bz2.
 

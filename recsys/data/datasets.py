@@ -15,6 +15,7 @@ from scipy import sparse
 from recsys.data.cards import Card, Rules, card
 from recsys.data.catalogues import add_tags, build_items
 from recsys.data.columns import CATALOGUE, LOG
+from recsys.data.contents import name_of_file
 from recsys.data.fingerprints import fingerprint
 from recsys.data.frames import names_of_rows, to_frame
 from recsys.data.logs import build_log, with_consent
@@ -98,15 +99,10 @@ def read(
     >>> data.interactions.item_ids.tolist(), data.interactions.weight.tolist()
     (['7', '50'], [4.0, 2.5])
 
-    How a text is written is found out, and refused where it cannot be told; `header`, `delimiter` (" " is any run of
-    blanks), `quotes`, `decimal` ("." or ","), `time_unit` ("s", "ms", "us", "ns", "days", "year", "yyyymm", ...) and
-    `time_format` ("%d/%m/%Y") decide, for the log alone. With `lists` each line is a user and its items. Names may end
-    in .gz, .zst or .bz2.
-
     Raises:
         RecsysError: one line with the place, what was found and what was expected.
     """
-    called = name or (Path(table).stem if _is_path(table) else "table")
+    called = name or (name_of_file(Path(table)) if _is_path(table) else "table")
     how = TableSettings(header, delimiter, quotes, decimal, time_unit, time_format, lists)
     notes: list[str] = []
     if sparse.issparse(table):
@@ -127,6 +123,9 @@ def from_frame(
     features: str | Iterable[str] = (),
     events: Mapping[Any, float] | None = None,
     name: str = "frame",
+    decimal: str | None = None,
+    time_unit: str | None = None,
+    time_format: str | None = None,
 ) -> Dataset:
     """Return the dataset in a pandas frame, or in a mapping of columns: what `read` does with these.
 
@@ -134,7 +133,8 @@ def from_frame(
     >>> data.interactions.item_ids.tolist(), data.interactions.item.tolist()
     (['7', '50'], [1, 0, 1])
     """
-    return _read(name, frame, columns, items, item_columns, features, events, TableSettings())
+    how = TableSettings(decimal=decimal, time_unit=time_unit, time_format=time_format)
+    return _read(name, frame, columns, items, item_columns, features, events, how)
 
 
 def _read(

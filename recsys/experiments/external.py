@@ -91,13 +91,13 @@ def evaluate(
 
 def _named(paths: Sequence[Path]) -> dict[str, Path]:
     """Return the files by the names of their runs."""
-    from recsys.data.contents import COMPRESSED
+    from recsys.data.contents import name_of_file
 
     if not paths:
         raise RecsysError("evaluate: no file is given, expected at least one")
     named: dict[str, Path] = {}
     for path in paths:
-        name = Path(path.stem).stem if path.suffix.lower() in COMPRESSED else path.stem
+        name = name_of_file(path)
         check_file_name(f"{path.parent}: a file's name", name)
         if name in named:
             raise RecsysError(f"{path}: {named[name]} has the same name, expected files of different names")
