@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from recsys.data.contents import reading
-from recsys.data.dialects import BLANKS, COMMENTS, Dialect, ragged
+from recsys.data.dialects import BLANKS, COMMENTS, Dialect, ragged, well_quoted
 from recsys.types import RecsysError
 from recsys.types.errors import Setting, SettingError
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 22  # bytes parsed at once; a line longer than this is parsed again in one block
 _UNIT = "\x1f"  # in the place of a delimiter of several characters
-_GRAMMAR = rb'(?:(?:"(?:[^"]++|"")*+"(?=[D\n]|\Z)|[^"D\n][^D\n]*+|)(?:[D\n]|\Z))*+'  # RFC 4180, D the delimiter
 
 
 @dataclass
@@ -65,7 +64,7 @@ def _unambiguous(
     known_without = dialect.typed or dialect.delimiter == _UNIT
     if b'"' not in data or quotes is False or (quotes is None and known_without):
         return _parsed(data, dialect, place, False, ids), []
-    plainly, end = _parsed(data, dialect, place, False, ids), _well_quoted(data, dialect.delimiter)
+    plainly, end = _parsed(data, dialect, place, False, ids), well_quoted(data, dialect.delimiter)
     quoted = plainly
     if end == len(data) or quotes:
         quoted = _parsed(data, dialect, place, True, ids)
@@ -97,14 +96,7 @@ def _without_blanks(data: bytes, delimiter: str) -> bytes:
     if re.search(mark + rb' +"', data) is None:
         return data
     trimmed = re.sub(rb"(?<=" + mark + rb') +(?=")', b"", data)
-    return trimmed if _well_quoted(trimmed, delimiter) == len(trimmed) else data
-
-
-def _well_quoted(data: bytes, delimiter: str) -> int:
-    """Return where the first cell starts that breaks the grammar of quoted cells, the length of `data` if none does."""
-    grammar = _GRAMMAR.replace(b"D", re.escape(delimiter.encode()))
-    found = re.match(grammar, data)
-    return found.end() if found else 0
+    return trimmed if well_quoted(trimmed, delimiter) == len(trimmed) else data
 
 
 def _parsed(data: bytes, dialect: Dialect, place: str, quotes: bool, ids: Collection[str]) -> _Parsed:

@@ -1,6 +1,7 @@
 """How a delimited text is written: every candidate is tried on its first lines, and the one that fits them all wins."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ STRONG = ("\t", "\x01", "::")  # hardly ever inside of a cell
 MIDDLE = (",", ";", "|")
 BLANKS = " "  # any run of spaces and tabs
 COMMENTS = ("#", "%")
+_GRAMMAR = rb'(?:(?:"(?:[^"]++|"")*+"(?=[D\n]|\Z)|[^"D\n][^D\n]*+|)(?:[D\n]|\Z))*+'  # RFC 4180, D the delimiter
 TREC_RUN = "TREC run, ordered by score"
 _TREC = ("qid", "q0", "doc_id", "place", "score", "tag")  # the order is that of the score, as trec_eval has it
 
@@ -122,18 +124,21 @@ def _cells(lines: Sequence[str], delimiter: str, quotes: bool | None) -> list[li
     plainly = [line.split() if delimiter == BLANKS else line.split(delimiter) for line in lines]
     if quotes is False or len(delimiter) > 1 or not any('"' in line for line in lines):
         return plainly
-    if quotes is None and len(set(map(len, plainly))) == 1 and not _all_quoted(plainly):
-        return plainly
     try:
         read = csv.reader((line + "\n" for line in lines), delimiter=delimiter, skipinitialspace=True)
-        return [row for row in read if row]
+        quoted = [row for row in read if row]
     except csv.Error:
         return plainly
+    text = "\n".join(lines).encode()
+    apart = len(quoted) == len(lines) and well_quoted(text, delimiter) == len(text)
+    even = len(set(map(len, plainly))) == 1
+    return plainly if quotes is None and even and not apart else quoted
 
 
-def _all_quoted(rows: Sequence[Sequence[str]]) -> bool:
-    """Return whether every cell that starts with a quote ends with one."""
-    return all(len(c) > 1 and c.endswith('"') for row in rows for c in map(str.strip, row) if c.startswith('"'))
+def well_quoted(data: bytes, delimiter: str) -> int:
+    """Return where the first cell starts that breaks the grammar of quoted cells, the length of `data` if none does."""
+    found = re.match(_GRAMMAR.replace(b"D", re.escape(delimiter.encode())), data)
+    return found.end() if found else 0
 
 
 def _chosen(lines: Sequence[str], place: str, settings: TableSettings, known: set[str]) -> _Trial:

@@ -43,6 +43,8 @@ def has_header(
         return True
     columns = list(zip(*rest, strict=False))
     against = [_speaks(cell, column) for cell, column in zip(first, columns, strict=False)]
+    if not fields and values > against.count(True):
+        return False  # names that are numbers are rarer than a text above others of another kind
     said = {one for one in against if one is not None} | ({False} if values else set()) | ({True} if fields else set())
     if len(said) == 1:
         return said.pop()

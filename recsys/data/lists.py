@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _WHOLE = re.compile(r"\d{1,18}")
-_BLOCK = re.compile(r"[^\s,]+:\s*")
+_BLOCK = re.compile(r"[^\s,:]+:\s*")
 _MARKS = (*STRONG, *MIDDLE, BLANKS)
 
 
@@ -138,7 +138,7 @@ def read_blocks(data: bytes, place: str) -> "DataFrame":
     names = {1: ("user_id",), 2: ("user_id", "date"), 3: ("user_id", "rating", "date")}.get(cells)
     if names is None:
         raise RecsysError(f"{place}: blocks of `item:` with {cells} fields a line, expected user, rating and date")
-    even = re.sub(rb"(?m)^([^\s,]+:)[ \t]*$", rb"\1" + b"," * (cells - 1), data)
+    even = re.sub(rb"(?m)^([^\s,:]+:)[ \t]*$", rb"\1" + b"," * (cells - 1), data)
     frame, _ = parse(even, Dialect(",", False, names), place, False, ["user_id"], ["rating"] if cells == 3 else [])
     users = frame["user_id"].astype(object)
     heads = users.str.endswith(":").fillna(False).to_numpy(bool)
