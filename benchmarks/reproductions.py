@@ -1,29 +1,42 @@
-"""Published numbers beside ours: `python benchmarks/reproductions.py [NAME]`, ml-100k-dmf by default.
+"""Published numbers beside ours: `python benchmarks/reproductions.py [NAME [PLACE [MODEL ...]]]`.
 
-Writes `benchmarks/results/reproduction-<NAME>.csv`, which the docs show.
+NAME is ml-100k-dmf by default. PLACE is a folder or a zip archive with the files, "-" the folder of datasets. With
+MODELs the other rows are named as not run. Writes `benchmarks/results/reproduction-<NAME>.csv`, which the docs show.
 """
 
 import csv
+import math
 import sys
 from pathlib import Path
 
-from recsys.experiments.reproductions import reproduce
+from recsys.experiments.recipes import read_recipe
+from recsys.experiments.reproductions import Check, check, prepare_trial
 from recsys.files import replacing
 
 
-def main() -> None:
+def main(name: str = "ml-100k-dmf", place: str = "-", *models: str) -> None:
     """Run and write."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "ml-100k-dmf"
-    done = reproduce(name)
+    recipe = read_recipe(name)
+    trial = prepare_trial(recipe, None if place == "-" else Path(place))
+    checks: list[Check] = []
+    for model, row in recipe.models.items():
+        if not models or model in models:
+            checks += check(model, row, recipe, trial)
+        else:
+            checks += [Check(model, one, row.published[one], math.nan, math.nan, 0.0) for one in row.published]
     path = Path(__file__).parent / "results" / f"reproduction-{name}.csv"
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["model", "metric", "published", "ours", "difference", "tolerance", "passed"])
-        for one in done.checks:
-            numbers = (f"{one.published:.4f}", f"{one.ours:.4f}", f"{one.difference:+.4f}", one.tolerance)
-            table.writerow([one.model, one.metric, *numbers, one.passed])
-    print(f"{sum(one.passed for one in done.checks)} of {len(done.checks)} values within tolerance: {path}")
+        table.writerow(["model", "metric", "published", "ours", "difference", "tolerance", "status"])
+        for one in checks:
+            ours = (f"{one.ours:.4f}", f"{one.difference:+.4f}", one.tolerance)
+            missing = math.isnan(one.ours)
+            table.writerow(
+                [one.model, one.metric, f"{one.published:.4f}", *(("",) * 3 if missing else ours), one.status]
+            )
+    print(*trial.split.notes, sep="\n")
+    print(f"{sum(one.passed for one in checks)} of {len(checks)} values within tolerance: {path}")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

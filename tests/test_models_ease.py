@@ -90,7 +90,7 @@ def test_ratings_are_taken_as_values():
     assert (double != EASE(l2=20.0).fit(log(200, 90, 8)).weights).any()
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float", "Float32", "", None, 32, np.float32])
+@pytest.mark.parametrize("dtype", ["float16", "float", "Float32", "", None, 32, [], np.float32])
 def test_another_dtype_is_one_line(dtype):
     with pytest.raises(RecsysError, match="ease: unknown dtype") as caught:
         EASE(dtype=dtype)

@@ -168,7 +168,12 @@ def _values(row: Row, trial: Trial, names: list[str], where: str, seed: int) -> 
     matrix = trial.ratings if row.values == "ratings" else trial.fit
     if matrix is None:
         raise RecsysError(f"{where}: values = 'ratings', and this data has none")
-    scorer = trial.scorer(row.build(where).fit(matrix))
+    return evaluate(row.build(where).fit(matrix), trial, names, seed)
+
+
+def evaluate(fitted: Scorer, trial: Trial, names: list[str], seed: int) -> dict[str, tuple[float, float]]:
+    """Return each metric, such as "ndcg@10", of a model fitted to the trial, with its standard error over users."""
+    scorer = trial.scorer(fitted)
     wanted = {name: (name.partition("@")[0], int(name.partition("@")[2])) for name in names}
     if trial.negatives:
         return _sampled(scorer, trial, wanted)

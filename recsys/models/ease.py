@@ -59,7 +59,7 @@ class EASE:
         """Refuse what cannot be meant."""
         make_plain(self)
         above_zero("ease", l2=self.l2)
-        if self.dtype not in _BYTES:
+        if not isinstance(self.dtype, str) or self.dtype not in _BYTES:
             raise unknown("dtype", str(self.dtype), _BYTES, where="ease")
 
     def need(self, train: Csr) -> Need:
