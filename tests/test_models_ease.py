@@ -98,9 +98,10 @@ def test_another_dtype_is_one_line(dtype):
 
 
 def test_a_singular_matrix_says_what_helps():
-    twice = np.ones((64, 3), np.float32)  # two items that the same users have
-    twice[::2, 2] = 0
-    train = sparse.csr_array(twice)
+    dense = np.ones((64, 3), np.float32)  # the first two items have the same users
+    dense[::2, 2] = 0.0
+    dense[::3, :2] = 0.0
+    train = sparse.csr_array(dense[dense.any(axis=1)])
     assert np.isfinite(EASE(l2=1e-6).fit(train).weights).all()
     with pytest.raises(RecsysError, match=r'use a larger l2, or dtype = "float64"'):
         EASE(l2=1e-6, dtype="float32").fit(train)

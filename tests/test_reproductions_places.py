@@ -14,7 +14,7 @@ from recsys.experiments.recipes import Recipe, read_recipe, recipes
 from recsys.experiments.reproductions import Check, prepare_trial, reproduce
 from recsys.types import RecsysError
 
-LISTS = {"train.txt": "0 1 2\n1 2 3\n2 1 3\n", "test.txt": "0 3\n1 1\n2 2\n"}
+LISTS = {"train.txt": "0 1 2\n1 2 3\n2 1 3 4\n", "test.txt": "0 3\n1 1\n2 2\n"}
 RATINGS = {
     "tiny.train.rating": "0\t1\t5\t1\n0\t2\t5\t1\n1\t2\t4\t1\n1\t3\t4\t1\n2\t1\t4\t1\n2\t3\t4\t1\n",
     "tiny.test.rating": "0\t3\t5\t2\n1\t1\t5\t2\n2\t2\t5\t2\n",
@@ -192,7 +192,7 @@ def with_source(which, **known):
     return one.model_copy(update={"data": type(one.data).model_validate({**one.data.model_dump(), **known})})
 
 
-SIZE = {"users": 3, "items": 3, "pairs": 9}
+SIZE = {"users": 3, "items": 4, "pairs": 10}
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ SIZE = {"users": 3, "items": 3, "pairs": 9}
         ({}, "files: train.txt, test.txt: not checked, nothing is known to compare with"),
         ({"size": SIZE}, "checked by counts alone, nothing is known to compare bytes with"),
         ({"size": SIZE, "objects": {"train.txt": "0" * 40}}, "checked by counts alone, other bytes than published"),
-        ({"size": {**SIZE, "items": 4}}, "files: train.txt, test.txt: not the published files: 3 items, expected 4"),
+        ({"size": {**SIZE, "items": 5}}, "files: train.txt, test.txt: not the published files: 4 items, expected 5"),
     ],
 )
 def test_it_is_said_what_was_checked(known, said, tmp_path):
