@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import zipfile
 
 import numpy as np
@@ -138,7 +139,9 @@ def test_the_folder_of_datasets_takes_nothing_of_another_name(tmp_path):
 
 
 @pytest.mark.parametrize("which", PROTOCOLS)
-@pytest.mark.parametrize("make", ["nothing", "empty", "twice", "text", "broken", "empty archive", "half", "too deep"])
+@pytest.mark.parametrize(
+    "make", ["nothing", "empty", "twice", "text", "broken", "empty archive", "half", "too deep", "pipe", "long"]
+)
 def test_what_cannot_be_used_is_one_line(which, make, tmp_path, monkeypatch):
     _, name, files, _ = PROTOCOLS[which]
     place = tmp_path / "given"
@@ -151,6 +154,10 @@ def test_what_cannot_be_used_is_one_line(which, make, tmp_path, monkeypatch):
         write(place / "a" / "b" / "c" / "d", files)
     elif make == "empty":
         place.mkdir()
+    elif make == "pipe":
+        os.mkfifo(place)
+    elif make == "long":
+        place = tmp_path / ("a" * 300)
     elif make == "text":
         place.write_text("no archive", encoding="utf-8")
     elif make == "broken":

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from recsys import data, pools
+from recsys.data.archives import refuse_special
 from recsys.data.folders import data_folder
 from recsys.data.locations import locate
 from recsys.data.releases import read_lists, read_ratings
@@ -94,6 +95,8 @@ def prepare_trial(recipe: Recipe, place: Path | None = None, quiet: bool = False
     Raises:
         RecsysError: if the data is not there, is of another form, or leaves nobody to judge.
     """
+    if place is not None:
+        refuse_special(place)
     if recipe.data.format == "card":
         dataset = _dataset(recipe.data.name, place, quiet)
         trial = make_trial(dataset, recipe.protocol, recipe.seed)
