@@ -109,6 +109,18 @@ def test_a_journal_that_optuna_wrote_alone_is_gone_on_with_and_covered_from_then
         go_on("old.journal", 5)
 
 
+def test_a_full_disk_is_one_line_and_the_search_goes_on_later(home, monkeypatch):
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    shutil.copy("study.journal", "full.journal")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(RecsysError, match=r"storage full.journal: No space left on device"):
+            go_on("full.journal", 5)
+    assert len(go_on("full.journal", 5)) == 5
+
+
 def test_optuna_reads_the_journal(home):
     import optuna
 

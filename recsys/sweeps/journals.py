@@ -47,7 +47,7 @@ class Journal(BaseJournalBackend):
             RecsysError: if a line was changed, or is no record.
         """
         records, place = [], self._places[log_number_from]
-        with self._path.open("rb") as file:
+        with self._in_one_line(), self._path.open("rb") as file:
             file.seek(place.bytes)
             for number, line in enumerate(file, log_number_from):
                 if not line.endswith(b"\n"):  # another process is writing it, or was killed
@@ -107,11 +107,20 @@ class Journal(BaseJournalBackend):
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._lock.acquire()
+        with self._in_one_line():
+            self._lock.acquire()
+            try:
+                yield
+            finally:
+                self._lock.release()
+
+    @contextmanager
+    def _in_one_line(self) -> Iterator[None]:
+        """Say in one line that the file cannot be read or written, such as on a full disk."""
         try:
             yield
-        finally:
-            self._lock.release()
+        except OSError as error:
+            raise RecsysError(f"storage {self._path}: {error.strerror or error}") from None
 
 
 def _after(place: Place, line: bytes) -> Place:

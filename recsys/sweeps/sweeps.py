@@ -27,6 +27,7 @@ from recsys.sweeps.trials import Found, failed
 from recsys.sweeps.workshops import Workshop, workshop
 from recsys.threads import one_blas_thread
 from recsys.types import Dataset, RecsysError
+from recsys.types.errors import reason_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +103,10 @@ def sweep(
 
 def _search(plan: Plan, studies: Mapping[str, "Study"], shop: Workshop, quiet: bool) -> dict[str, list[Found]]:
     """Return the trials of each method."""
-    found, base = {}, shop.judge(plan.base())
+    try:
+        found, base = dict[str, list[Found]](), shop.judge(plan.base())
+    except Exception as error:  # such as one of somebody's own metric: then every trial would fail
+        raise RecsysError(f"sweep: the base cannot be judged: {reason_of(error)}") from error
     with progress(quiet) as bars:
         for method in plan.methods:
             tick = partial(bars.update, bars.add_task(method.name, total=plan.settings.trials))
