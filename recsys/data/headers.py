@@ -43,8 +43,8 @@ def has_header(
         return True
     columns = list(zip(*rest, strict=False))
     against = [_speaks(cell, column) for cell, column in zip(first, columns, strict=False)]
-    if not fields and values > against.count(True):
-        return False  # names that are numbers are rarer than a text above others of another kind
+    if not fields and values > sum(map(_is_above_values, first, columns)):
+        return False  # names that are numbers are rarer than a text above texts of another form
     said = {one for one in against if one is not None} | ({False} if values else set()) | ({True} if fields else set())
     if len(said) == 1:
         return said.pop()
@@ -61,14 +61,19 @@ def _speaks(cell: str, column: Sequence[str]) -> bool | None:
     below = [one.strip() for one in column if one.strip()]
     if not cell or not below:
         return None
-    if all(map(_is_value, below)) and not _is_value(cell):
-        return not any(character.isdigit() for character in cell) or None
+    has_digit = any(character.isdigit() for character in cell)
+    if _is_above_values(cell, column):
+        return None if has_digit else True
     if cell in below:
         return False
     digits = sum(any(character.isdigit() for character in one) for one in below)
-    if digits == len(below):
-        return not any(character.isdigit() for character in cell)
-    return None
+    return not has_digit if digits == len(below) else None
+
+
+def _is_above_values(cell: str, column: Sequence[str]) -> bool:
+    """Return whether a text that is no number or date stands above these alone."""
+    below = [one.strip() for one in column if one.strip()]
+    return bool(cell and below) and not _is_value(cell) and all(map(_is_value, below))
 
 
 def _is_value(cell: str) -> bool:
