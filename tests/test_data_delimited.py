@@ -90,6 +90,20 @@ def test_a_quote_that_does_not_close_among_quotes_that_are_needed(tmp_path: Path
     assert "quotes=False reads quotes as text" in line
 
 
+def test_backslashes_before_quotes(tmp_path: Path) -> None:
+    data = made(tmp_path, '"user";"item";"title"\n"1";"2";"A \\"b\\"; c"\n"1";"3";"d"\n')
+    assert data.items.titles.tolist() == ['A "b"; c', "d"]
+    assert data.notes == ("a backslash before a quote stands for a quote inside of a cell",)
+    plain = made(tmp_path, 'user\titem\n1\t7\\" single\n2\tx\n')
+    assert plain.interactions.item_ids.tolist() == ['7\\" single', "x"]
+
+
+def test_positions_as_names_are_asked_about(tmp_path: Path) -> None:
+    text = "0,1,2\n5,6,3\n"
+    assert "header=True or header=False decides" in refused(tmp_path, text, columns=THREE)
+    assert rows(made(tmp_path, text, columns=THREE, header=True)) == [("5", "6", 3.0)]
+
+
 def test_a_quote_far_behind_the_sample_is_seen(tmp_path: Path) -> None:
     lines = [f"{n}\ti{n % 7}\t{n % 5 + 1}" for n in range(60_000)]
     lines[55_000] = '55000\t"Heroes\t3'

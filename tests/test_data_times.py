@@ -125,6 +125,12 @@ def test_what_is_no_moment_is_refused(values: Any) -> None:
     assert re.search(r"row \d: ts is .*, expected a time \(a moment, no truth value and no span\)", refused(values))
 
 
+def test_unusual_dates_that_are_written_out_are_noted() -> None:
+    found, notes = read_times(["2010-01-01", "9999-12-31"])
+    assert found == [DAY, 253_402_214_400]
+    assert notes == ["1 values of ts are unusual times (row 2: 9999-12-31): kept"]
+
+
 def test_periods_are_moments() -> None:
     assert read_times(pd.Series(pd.period_range("2010-01", periods=2, freq="M"), name="ts"))[0] == [
         DAY,

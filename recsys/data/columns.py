@@ -11,6 +11,7 @@ USERS = ("user_id", "user", "uid", "query_id", "customer_id", "customer", "visit
 ITEMS = (
     "item_id", "item", "iid", "movie_id", "movie", "product_id", "product", "sku", "stock_code", "article_id",
     "track_id", "song_id", "book_id", "asin", "doc_id", "document_id", "content_id", "business_id",
+    "isbn", "artist_id", "video_id", "news_id", "game_id", "app_id", "anime_id", "recipe_id",
 )  # fmt: skip
 WEIGHTS = ("weight", "rating", "score", "prediction", "stars", "value", "overall", "preference", "plays")
 QUANTITIES = ("quantity", "qty", "units")

@@ -69,6 +69,19 @@ def sample_of(data: bytes) -> list[str]:
     return lines[:LINES]
 
 
+def unescape(data: bytes) -> tuple[bytes, list[str]]:
+    """Return a text with its backslashes before quotes as doubled quotes, where only so quotes enclose cells."""
+    if rb"\"" not in data:
+        return data, []
+    doubled = data.replace(rb"\"", b'""')
+    marks = [mark for mark in (*STRONG, *MIDDLE) if len(mark) == 1]
+    if any(well_quoted(data, mark) == len(data) for mark in marks):
+        return data, []
+    if not any(well_quoted(doubled, mark) == len(doubled) for mark in marks):
+        return data, []
+    return doubled, ["a backslash before a quote stands for a quote inside of a cell"]
+
+
 def settle(
     sample: Sequence[str],
     place: str,

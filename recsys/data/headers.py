@@ -35,7 +35,8 @@ def has_header(
     named = [str(name) for name in called if not str(name).isdigit()]
     if set(named) & set(untyped(first)) or any(TYPED.search(cell) for cell in first):
         return True
-    if all(_is_value(cell) for cell in first if cell) and any(first):
+    positions = len(first) > 2 and list(first) == [str(n) for n in range(len(first))]  # as pandas names columns
+    if all(_is_value(cell) for cell in first if cell) and any(first) and not positions:
         return False
     values = sum(_is_value(cell) for cell in first)
     fields = matches(first, known)
@@ -43,10 +44,10 @@ def has_header(
         return True
     columns = list(zip(*rest, strict=False))
     against = [_speaks(cell, column) for cell, column in zip(first, columns, strict=False)]
-    if not fields and values > sum(map(_is_above_values, first, columns)):
+    if not fields and not positions and values > sum(map(_is_above_values, first, columns)):
         return False  # names that are numbers are rarer than a text above texts of another form
     said = {one for one in against if one is not None} | ({False} if values else set()) | ({True} if fields else set())
-    if len(said) == 1:
+    if len(said) == 1 and not positions:
         return said.pop()
     if not said and named:
         return True  # the error is about the column that is not there

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from recsys.data.archives import refuse_special
 from recsys.data.contents import COMPRESSED, check_file, decode, read_content, reading
 from recsys.data.delimited import parse
-from recsys.data.dialects import sample_of, settle
+from recsys.data.dialects import sample_of, settle, unescape
 from recsys.data.json_lines import read_json_lines
 from recsys.data.lists import are_blocks, are_lists, melt, read_blocks, read_lists, refuse_wide, wide
 from recsys.data.settings import TableSettings
@@ -86,18 +86,20 @@ def read_text(
     if are_blocks(sample):
         frame = read_blocks(data, place)
         return Found(frame, dialect="blocks of an item and its users")
+    data, notes = (data, []) if settings.quotes is False else unescape(data)
+    sample = sample_of(data)
     dialect = settle(sample, place, settings, fields, called)
     if "user_id" in fields and not called and wide(dialect.names):
         refuse_wide(dialect.names, place, settings, fields)
-        frame, notes = parse(data, dialect, place, settings.quotes, (), ())
-        return Found(melt(frame, place), (), tuple(notes), "a user and its items in each row")
+        frame, more = parse(data, dialect, place, settings.quotes, (), ())
+        return Found(melt(frame, place), (), (*notes, *more), "a user and its items in each row")
     found = resolve(dialect.names)
     ids = {found[field] for field in IDS if field in found}
     as_written = {"datetime"} if settings.time_format else set()
     as_written |= {*NUMERIC} - {"datetime"} if settings.decimal == "," else set()
     numbers = {found[field] for field in NUMERIC if field in found and field not in as_written} - ids
-    frame, notes = parse(data, dialect, place, settings.quotes, ids, sorted(numbers))
-    return Found(frame, dialect.several, tuple(notes), dialect.told)
+    frame, more = parse(data, dialect, place, settings.quotes, ids, sorted(numbers))
+    return Found(frame, dialect.several, (*notes, *more), dialect.told)
 
 
 def read_parquet(path: Path) -> "DataFrame":

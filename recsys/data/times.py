@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pandas import Series
 
 EARLY, LATE = 315_532_800, 4_102_444_800  # 1980 and 2100, in seconds: times that are plausible
+PAST = -2_208_988_800  # 1900: earlier dates are unusual even where they are written out
 FIRST, LAST = -62_135_596_800, 253_402_300_800  # the years 1 to 9999
 STEPS = 10_000  # numbers below are steps, not moments: nothing is said of them
 _DAYS = (
@@ -62,7 +63,9 @@ def seconds(
     if bad.any():
         _advise(values[bad], rows[bad], place, bool(bad.all()))
     refuse(bad, values, rows, place, "epoch seconds or an ISO 8601 time")
-    return _whole_seconds(moments)
+    made = _whole_seconds(moments)
+    _tell_unusual((made < PAST) | (made >= LATE), values, rows, notes)
+    return made
 
 
 def _refuse_others(values: "Series[Any]", rows: Longs, place: str) -> None:
