@@ -447,3 +447,30 @@ def test_a_threshold_on_another_column_is_one_line(columns, expression, message)
     with pytest.raises(RecsysError) as error:
         splits.whole(named(columns), positive=expression)
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("table", "settings", "expression", "message"),
+    [
+        (
+            {"rating": [1, 2], "plays": [5, 6]},
+            {"columns": {"weight": "plays"}},
+            "rating >= 4",
+            "weights are of column 'plays', expected 'plays'",
+        ),
+        ({"weight": [1, 2], "rating": [5, 6]}, {}, "rating >= 4", "weights are of column 'weight', expected 'weight'"),
+        ({"age": [1, 2]}, {}, "age >= 4", "no column holds weights, expected 'weight'"),
+        (
+            {"rating": [1, 2], "event": ["a", "b"]},
+            {"events": {"a": 1, "b": 4}},
+            "rating >= 4",
+            "no column holds weights",
+        ),
+    ],
+)
+def test_a_threshold_on_a_column_that_holds_no_weights_is_refused(table, settings, expression, message):
+    data = from_frame({"user": [1, 1], "item": [1, 2], **table}, **settings)
+    with pytest.raises(RecsysError) as error:
+        splits.whole(data, positive=expression)
+    assert str(error.value).startswith(f"positive: found '{expression.split()[0]}', and {message}")
+    assert splits.whole(data, positive="weight >= 1").train.nnz

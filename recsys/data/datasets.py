@@ -16,6 +16,7 @@ from recsys.data.cards import Card, Rules, card
 from recsys.data.catalogues import add_tags, build_items
 from recsys.data.columns import CATALOGUE, LOG
 from recsys.data.contents import name_of_file
+from recsys.data.events import without_strength
 from recsys.data.fingerprints import fingerprint
 from recsys.data.frames import names_of_rows, to_frame
 from recsys.data.logs import build_log, with_consent
@@ -204,14 +205,17 @@ def _built(
     if tags is not None:
         catalogue, more = add_tags(catalogue, tags, rules.tags)
         every += more
+    log = log if events is None else without_strength(log)[0]
     about = about or _written(log, items)
     made = fingerprint(interactions, catalogue)
     return Dataset(name, interactions, catalogue, made, about, tuple(every), dict(log.columns))
 
 
 def _written(log: Sheet, items: Sheet | None) -> dict[str, Any]:
-    """Return how a table without a card was read: the columns of its items, and the dialect of its text."""
-    about: dict[str, Any] = {"item_columns": dict(items.columns)} if items else {}
+    """Return how a table without a card was read: columns without a use, those of its items, how text is written."""
+    used = {*log.columns.values(), *log.features}
+    about: dict[str, Any] = {"unused_columns": tuple(name for name in log.frame.columns if name not in used)}
+    about |= {"item_columns": dict(items.columns)} if items else {}
     return about | ({"dialect": log.dialect} if log.dialect else {})
 
 

@@ -40,7 +40,7 @@ def filter_pairs(dataset: Dataset, settings: Settings) -> Pairs:
     dataset, left_out = select_permitted(dataset, settings.sources)
     log = dataset.interactions
     n_items = len(log.item_ids)
-    positive = are_positive(log.weight, settings.positive, dataset.columns)
+    positive = are_positive(log.weight, settings.positive, dataset.columns, dataset.card.get("unused_columns", ()))
     key = log.user.astype(np.int64) * n_items + log.item
     user, item = np.divmod(np.unique(key[positive]), max(n_items, 1))
     users, items = _core(user, item, settings, (len(log.user_ids), n_items))

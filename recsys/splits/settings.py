@@ -61,11 +61,13 @@ class Settings:
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def are_positive(weight: Floats, expression: str | None, columns: Mapping[str, str] | None = None) -> Bools:
+def are_positive(
+    weight: Floats, expression: str | None, columns: Mapping[str, str] | None = None, unused: Iterable[str] = ()
+) -> Bools:
     """Return which weights satisfy "NAME OP NUMBER"; all of them where there is no expression.
 
     NAME is rating, weight, or what the table calls the column (`columns`: field -> column; quotes may stand around it,
-    and case, spaces and underscores do not count), OP one of >=, >, ==, <=, <.
+    and case, spaces and underscores do not count), OP one of >=, >, ==, <=, <. It is none of the `unused` columns.
 
     >>> are_positive(np.array([3.5, 4, 5], np.float32), "rating >= 4").tolist()
     [False, True, True]
@@ -80,7 +82,13 @@ def are_positive(weight: Floats, expression: str | None, columns: Mapping[str, s
         operators = ", ".join(_COMPARE)
         raise RecsysError(f"positive: found {expression!r}, expected such as 'rating >= 4' (or {operators})")
     name, compare, number = match.groups()
-    known = dict.fromkeys([*_WEIGHT_NAMES, *_own_names(columns or {})])
+    own = _own_names(columns or {})
+    known = dict.fromkeys([*_WEIGHT_NAMES, *own])
+    if _folded(name) in set(map(_folded, unused)).difference(map(_folded, own)):
+        found = f"weights are of column '{own[0]}'" if own else "no column holds weights"
+        raise RecsysError(
+            f"positive: found '{name}', and {found}, expected '{(own or ['weight'])[0]}', or other columns="
+        )
     if _folded(name) not in map(_folded, known):
         raise unknown("column", name, known, where="positive")
     # Weights are float32: 3.7 must be compared as the float32 that a rating of 3.7 is.
