@@ -1,12 +1,15 @@
 """Every shipped reproduction has the settings that its source states, and states all of them."""
 
 import math
+import random
 from dataclasses import fields
 
 import pytest
+from test_data_card_mutants import mutate_content, mutate_text
 
 from recsys import models
-from recsys.experiments.recipes import read_recipe, recipes
+from recsys.experiments.recipes import Recipe, read_recipe, recipes
+from recsys.types import RecsysError
 
 
 def converted(factors, alpha, epsilon, regularization, epochs):
@@ -124,3 +127,65 @@ def test_a_row_depends_on_no_default(name, model):
 def test_no_note_tells_of_a_setting_that_could_be_given(name):
     for row in read_recipe(name).models.values():
         assert not row.note.endswith("ours are not")
+
+
+TEXTS = {name: path.read_text(encoding="utf-8") for name, path in recipes().items()}
+
+
+@pytest.mark.parametrize("mutate", [mutate_content, mutate_text])
+def test_a_mutant_of_a_table_is_a_table_or_one_line(mutate, tmp_path):
+    rng, path, taken = random.Random(0), tmp_path / "t.toml", 0
+    for number in range(60):
+        text = mutate(TEXTS[rng.choice(sorted(TEXTS))], rng)
+        path.write_text(text, encoding="utf-8", newline="")
+        try:
+            made = read_recipe(path)
+            for name, row in made.models.items():
+                row.build(name)
+        except RecsysError as error:
+            assert "\n" not in str(error), (number, text)
+            continue
+        assert isinstance(made, Recipe)
+        taken += 1
+    assert 0 < taken < 60
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "line"),
+    [
+        (
+            "gowalla-lightgcn",
+            '"recall@20" = 0.005',
+            '"recall@20" = -0.005',
+            "tolerance.recall@20: input should be greater",
+        ),
+        (
+            "gowalla-lightgcn",
+            '"recall@20" = 0.005',
+            '"recall@20" = nan',
+            "tolerance.recall@20: input should be a finite",
+        ),
+        ("gowalla-lightgcn", "= 0.1765", "= inf", "published.recall@20: input should be a finite number"),
+        (
+            "gowalla-lightgcn",
+            "users = 29_858",
+            "users = 0",
+            "data.size.users: input should be greater than or equal to 1",
+        ),
+        ("gowalla-lightgcn", "users = ", "user = ", "data.size: unknown key 'user': did you mean 'users'?"),
+        ("gowalla-lightgcn", '"train.txt" = "a2', '"train.txt" = "zz', "data.objects.train.txt: string should match"),
+        ("gowalla-lightgcn", '"train.txt" =', '"trian.txt" =', "unknown file 'trian.txt': did you mean 'train.txt'?"),
+        (
+            "ml-1m-ncf",
+            '"sampled_ndcg@10" = 0.004',
+            '"sampled_ndcg@10" = -1',
+            "tolerance.sampled_ndcg@10: input should be",
+        ),
+    ],
+)
+def test_values_of_a_table_that_cannot_be_meant(name, old, new, line, tmp_path):
+    assert old in TEXTS[name]
+    (tmp_path / "t.toml").write_text(TEXTS[name].replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(RecsysError) as caught:
+        read_recipe(tmp_path / "t.toml")
+    assert line in str(caught.value) and "\n" not in str(caught.value)

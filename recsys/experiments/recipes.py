@@ -2,9 +2,9 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from recsys import metrics
 from recsys.configs import ModelSection
@@ -15,6 +15,8 @@ from recsys.types import Model, RecsysError, unknown
 SAMPLED = {name: getattr(sampled, name) for name in ("sampled_hit_rate", "sampled_ndcg")}
 FULL = {name: getattr(home, name) for home in (metrics, variants) for name in home.__all__}
 
+Tolerance = Annotated[FiniteFloat, Field(ge=0)]
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -23,9 +25,9 @@ class _Part(BaseModel):
 class Size(_Part):
     """How much there is in the files of a published split."""
 
-    users: int
-    items: int
-    pairs: int  # of both files together
+    users: int = Field(ge=1)
+    items: int = Field(ge=1)
+    pairs: int = Field(ge=1)  # of both files together
 
 
 class Source(_Part):
@@ -35,7 +37,9 @@ class Source(_Part):
     name: str
     get: str = ""  # where the files come from, for whoever has not got them
     size: Size | None = None
-    objects: dict[str, str] = {}  # file -> its git object id in the repository that it is published in
+    objects: dict[
+        str, Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
+    ] = {}  # file -> its git object id in the repository that it is published in
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -74,8 +78,8 @@ class Row(_Part):
     values: Literal["ones", "ratings"] = "ones"  # what it is fitted to
     note: str = ""  # what our settings mean beside the published ones
     reason: str = ""  # why ours differ by more than the tolerance, measured
-    tolerance: dict[str, float] = {}  # where it is another than that of the table
-    published: dict[str, float]
+    tolerance: dict[str, Tolerance] = {}  # where it is another than that of the table
+    published: dict[str, FiniteFloat]
 
     def build(self, where: str) -> Model:
         """Return the model."""
@@ -90,7 +94,7 @@ class Recipe(_Part):
     seed: int = 0
     data: Source
     protocol: Protocol
-    tolerance: dict[str, float]  # how far from the published value each metric may be
+    tolerance: dict[str, Tolerance]  # how far from the published value each metric may be
     models: dict[str, Row] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -100,6 +104,9 @@ class Recipe(_Part):
         given = self.protocol.negatives is not None and self.protocol.negatives.file
         if (self.data.format == "ratings") != given:
             raise ValueError("negatives with file = true go with data of format 'ratings', and with no other")
+        for file in self.data.objects:
+            if file not in self.data.files:
+                raise unknown("file", file, self.data.files, where="[data] objects")
         known = SAMPLED if self.protocol.negatives else FULL
         for name, row in self.models.items():
             for metric in row.published:
