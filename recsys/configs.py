@@ -288,7 +288,7 @@ def read(path: str | Path, data: Mapping[str, Any] | None = None) -> Config:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecsysError(f"config {file}: {error.strerror}{_near(file)}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecsysError(f"config {file}: not TOML: {error}") from None
     told = {} if data is None else {"data": data}
     return parse({"name": file.stem, **told, **content}, where=str(file), home=file.resolve().parent)

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from recsys.configs import parse, read
+from recsys.experiments.recipes import read_recipe
 from recsys.shipped import folder
+from recsys.sweeps import plans
 from recsys.types import RecsysError
 
 SMALL = {"data": {"path": "log.csv"}}
@@ -142,11 +144,13 @@ def test_a_missing_file_names_the_nearest(tmp_path):
         read("ml-100")
 
 
-def test_a_file_that_is_no_toml_is_one_line(tmp_path):
-    (tmp_path / "bad.toml").write_text("[data\n", encoding="utf-8")
-    with pytest.raises(RecsysError, match="not TOML") as caught:
-        read(tmp_path / "bad.toml")
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("text", [b"[data\n", b"a = " + b"[" * 5000, b"a = " + b"9" * 5000, b"\xff", b"\0", b'a = """'])
+def test_a_file_that_is_no_toml_is_one_line(tmp_path, text):
+    (tmp_path / "bad.toml").write_bytes(text)
+    for what, reader in (("config", read), ("sweep", plans.read), ("", read_recipe)):
+        with pytest.raises(RecsysError, match="not TOML") as caught:
+            reader(tmp_path / "bad.toml")
+        assert "\n" not in str(caught.value) and what in str(caught.value)
 
 
 def test_the_base_may_be_written_out_as_a_blend():

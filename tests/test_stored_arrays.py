@@ -379,7 +379,7 @@ def run(world, tmp_path):
 
 
 @pytest.mark.parametrize("rounds", [150, pytest.param(3000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", ["scores.npz", "environment.json"])
+@pytest.mark.parametrize("name", ["scores.npz", "environment.json", "config.toml"])
 def test_a_damaged_run_folder_is_one_line_or_says_the_same(run, name, rounds):
     right = read_folder(str(run))
     for content in damaged((run / name).read_bytes(), rounds, 6):

@@ -175,7 +175,9 @@ def card(name: str) -> Card:
         return parse(tomllib.loads(path.read_text(encoding="utf-8")), place=path.name)
     except OSError as error:
         raise RecsysError(f"{path.name}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except RecsysError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise RecsysError(f"{path.name}: not valid TOML: {error}") from error
 
 

@@ -146,10 +146,10 @@ def read_recipe(name: str | Path) -> Recipe:
         return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except RecsysError as error:
         raise RecsysError(f"{path}: {error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecsysError(f"{path}: not TOML: {error}") from None
     except ValidationError as error:
         raise RecsysError(f"{path}: {_first(error)}") from None
+    except (ValueError, RecursionError) as error:
+        raise RecsysError(f"{path}: not TOML: {error}") from None
 
 
 def _first(error: ValidationError) -> str:

@@ -119,7 +119,7 @@ def read(path: str | Path, data: Mapping[str, Any] | None = None, **changes: Any
         close = get_close_matches(str(file), [*there, *(one.stem for one in shipped.parent.glob("*.toml"))], n=1)
         near = f", did you mean '{close[0]}'?" if close else ""
         raise RecsysError(f"sweep {file}: {error.strerror}{near}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecsysError(f"sweep {file}: not TOML: {error}") from None
     try:
         return _plan(content, file, {name: value for name, value in changes.items() if value is not None}, data)
