@@ -94,6 +94,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
             _remove(made)
         if lock is not None:
             os.close(lock)
+            shutil.rmtree(made, ignore_errors=True)  # NFS keeps a file until it is closed
 
 
 def recover(path: Path) -> None:
