@@ -2,6 +2,7 @@
 
 import gc
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -494,6 +495,11 @@ class TestCommand:
         written = {path.name for path in (tmp_path / "out").iterdir()}
         tables = {"summary.csv", "differences.csv", "joint.csv", "segments.csv"}
         assert written == {"report.html", "tables.md", "tables.tex", *tables}
+        page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+        assert '<a href="../one/report.html">' in page and "What was compared" in page
+        assert "benchmark mine of ml-100k, per_user_time split, seed 0" in page
+        heads = re.findall("<th scope=[^>]*>([^<]+)</th>", page)
+        assert {"p-value", "p-value, adjusted", "smallest detectable difference", "effect size (d_z)"} <= {*heads}
         for form, start in (("markdown", "### Values"), ("latex", "% Against base")):
             main_without_exit(["compare", folder, "--against", "base", "--format", form])
             assert capsys.readouterr().out.startswith(start)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.html import element
-from recsys.reports import Example, Results, charts, write_charts, write_report
+from recsys.reports import Example, Results, Search, charts, write_charts, write_report, write_search
 from recsys.reports.drawings import draw
 from recsys.reports.effects import verdict
 from recsys.reports.labels import CHARACTER, HEIGHT, place
@@ -620,6 +620,67 @@ def test_folder_that_cannot_be_written(few: Results, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecsysError, match="cannot write"):
         write_report(pick(few, run=["als"]), tmp_path / "file")
+
+
+# The page of a sweep
+
+
+def make_search(text: str = "wider") -> Search:
+    """Three trials of one blend, one of which breaks a constraint, and one that failed."""
+    trials = pd.DataFrame({
+        "method": text, "trial": [0, 1, 2], "feasible": [True, True, False], "front": [True, False, False],
+        "seconds": [1.0, 2.0, 3.0], "ndcg@10": [0.3, 0.29, 0.2], "discovery@10": [0.02, 0.02, 0.05], "base ndcg@10": 0.31,
+        "base discovery@10": 0.015, "blends.wider.untouched": [0.1, 0.05, 0.9],
+    })  # fmt: skip
+    front = trials[trials["front"]].assign(**{
+        "test ndcg@10": 0.28, "test ndcg@10 ci_low": 0.27, "test ndcg@10 ci_high": 0.29, "test discovery@10": np.nan,
+        "test discovery@10 ci_low": np.nan, "test discovery@10 ci_high": np.nan,
+    })  # fmt: skip
+    bought = pd.DataFrame([[text, 0, "ndcg@10", -0.01, -0.03, -0.02, -0.04, 0.01]], columns=[
+        "method", "trial", "metric", "validation", "bound", "relative", "relative_low", "relative_high",
+    ])  # fmt: skip
+    matched = pd.DataFrame([[text, "discovery@10", 0.01, 0.2, 0.1, 0.3, 0.9, 4]], columns=[
+        "method", "metric", "loss", "gain", "ci_low", "ci_high", "reached", "points",
+    ])  # fmt: skip
+    ahead = pd.DataFrame([[text, "mmr", "discovery@10", 0.01, 0.2, 0.1, np.nan]], columns=[
+        "method", "rival", "metric", "loss", "difference", "ci_low", "ci_high",
+    ])  # fmt: skip
+    return Search(
+        f"recsys sweep: {text}", (f"{text}: trial 0 was chosen",), (("ndcg@10", True), ("discovery@10", True)), trials, front,
+        bought, matched, ahead, pd.DataFrame({"method": text, "trial": [0, 1, 2], "hypervolume": [0.1, 0.2, 0.2]}),
+        pd.DataFrame({"method": [text], "metric": ["ndcg@10"], "setting": ["blends.wider.untouched"], "importance": [1.0]}),
+        ("ndcg@10 >= 98 % of base",), pd.DataFrame({"method": [text], "trial": [3], "reason": [f"factors is {text}"]}),
+    )  # fmt: skip
+
+
+def test_the_page_of_a_sweep_says_what_became_of_its_trials(tmp_path: Path) -> None:
+    paths = write_search(make_search(), tmp_path)
+    page = paths[0].read_text(encoding="utf-8")
+    page = page[: page.index('<script type="application/json"')]
+    text = " ".join(re.sub("<[^>]+>", " ", page).split())
+    assert [a["href"] for t, a in Elements(page).found if t == "a" and not str(a["href"]).startswith("#")] == [
+        "judged/report.html"
+    ]
+    assert "to be kept: ndcg@10 &gt;= 98 % of base" in text
+    assert "blend trials keep the constraints break one failed on the front wider 3 2 1 1 1" in text
+    assert "wider 3 factors is wider" in text and "A cross breaks a constraint" in text
+    minus = "\N{MINUS SIGN}"
+    assert f"wider 0 ndcg@10 {minus}1.0 % {minus}3.0 % {minus}2.0 % {minus}4.0 to +1.0 %" in text
+    heads = re.findall("<th[^>]*>([^<]*)</th>", page)
+    assert {"change on test", "surely above, on validation", "ndcg@10 of the base", "95 % interval of ndcg@10"} <= {
+        *heads
+    }
+    assert not [head for head in heads if "_" in head or head in ("method", "relative", "bound", "feasible")]
+    svg = (tmp_path / "charts" / "front.svg").read_text(encoding="utf-8")
+    assert "wider" in svg
+
+
+def test_a_hostile_search_stays_text(tmp_path: Path) -> None:
+    paths = write_search(make_search(HOSTILE + "\x1b"), tmp_path)
+    page = Elements(paths[0].read_text(encoding="utf-8"))
+    assert [t for t, _ in page.found].count("script") == 3 and not [t for t, _ in page.found if t == "img"]
+    for path in paths[1:]:
+        ElementTree.parse(path)
 
 
 # Parts

@@ -59,7 +59,7 @@ def compare(
     found = compare_folders(runs, against=against, metrics=asked, margin=margin, explore=explore, replicates=replicates)
     if out is not None:
         with replacing_folder(out) as folder:
-            write_comparison(found, folder)
+            write_comparison(found, folder, out)
     if form == "terminal":
         screen = options.console(200)
         made = grids(found)

@@ -10,7 +10,7 @@ import numpy as np
 from recsys.configs import Config, read
 from recsys.files import recover
 from recsys.scores import Scores
-from recsys.scores.comparisons import Comparison, compare_scores
+from recsys.scores.comparisons import Comparison, Source, compare_scores
 from recsys.scores.records import Score
 from recsys.scores.replicates import pool_replicates
 from recsys.scores.stores import pack, unpack
@@ -68,7 +68,16 @@ def compare_folders(
         named = run
     if named not in scores.runs:
         raise unknown("run", named, scores.runs, "against")
-    return compare_scores(scores, named, margin=margin, explore=explore)
+    found = compare_scores(scores, named, margin=margin, explore=explore)
+    return replace(found, sources=tuple(map(_source, folders, picked)))
+
+
+def _source(one: Judged, picked: Scores) -> Source:
+    config = one.config
+    data = config.data.name or config.data.path or "a table"
+    judged = f"judged on {config.judge.on}, {len(one.scores.users):,} users"
+    about = f"benchmark {config.name} of {Path(data).name}, {config.split.kind} split, seed {config.seed}, {judged}"
+    return Source(one.name, about, tuple(picked.runs))
 
 
 def write_scores(scores: Scores, folder: Path) -> None:

@@ -59,6 +59,7 @@ def notes(found: Comparison) -> list[str]:
         )
     if any(of_discovery(metric) for metric in found.differences.metric):
         lines.append(EXPOSURE)
+    lines += [f"Compared: {one.folder} ({one.about}): {', '.join(one.runs)}." for one in found.sources]
     return lines
 
 

@@ -9,12 +9,13 @@ import pandas as pd
 
 from recsys.escaping import json_script
 from recsys.files import write_text
-from recsys.html import Html, element
+from recsys.html import Html, element, join
 from recsys.reports import themes
 from recsys.reports.drawings import save
 from recsys.reports.encodings import Spec
-from recsys.reports.formats import number, percent
+from recsys.reports.formats import interval, interval_percent, percent, plural
 from recsys.reports.pages import POLICY, libraries
+from recsys.reports.search_charts import as_text, front, importance, missing, progress
 from recsys.reports.styles import style_sheet
 
 SCRIPT = """
@@ -28,7 +29,7 @@ SCRIPT = """
   }
 })();
 """
-WIDTH, HEIGHT = 900, 460
+WORDS = {"method": "blend", "seconds": "seconds of the trial"}
 MATCHED = (
     "Each method's curve from the base through its front, read where it has lost that share of accuracy; 95 % "
     "intervals draw loss and gain together. Reached: the share of draws in which the curve loses as much; the others "
@@ -54,6 +55,8 @@ class Search:
     ahead: pd.DataFrame
     hypervolume: pd.DataFrame
     importance: pd.DataFrame
+    constraints: tuple[str, ...] = ()  # such as "ndcg@10 >= 98 % of base", as the file says them
+    failed: pd.DataFrame | None = None  # trials that could not be judged: method, trial, reason
 
 
 def write_search(search: Search, folder: Path) -> list[Path]:
@@ -65,9 +68,12 @@ def write_search(search: Search, folder: Path) -> list[Path]:
     methods = list(dict.fromkeys(search.trials["method"]))
     colours = [themes.colour(themes.LIGHT, "blend", place) for place in range(len(methods))]
     config = themes.config(themes.LIGHT, colours, legend=True)
-    specs = {"front": _front(search), "hypervolume": _progress(search)}
+    specs = {
+        "front": front(search.trials, search.goals, search.constraints),
+        "hypervolume": progress(search.hypervolume),
+    }
     if len(search.importance):
-        specs["importance"] = _importance(search)
+        specs["importance"] = importance(search.importance)
     paths = save({name: spec | {"config": config} for name, spec in specs.items()}, folder)
     write_text(folder / "report.html", _page(search, specs, methods))
     return [folder / "report.html", *paths]
@@ -90,14 +96,22 @@ def _page(search: Search, specs: Mapping[str, Spec], methods: Sequence[str]) -> 
         element("title", search.title),
         element("style", Html(style_sheet())),
     )
-    sections = [
-        element("section", element("h2", "What was chosen, and what it bought"), _said(search), id="chosen"),
-        *(element("section", _figure(spec, name), id=name) for name, spec in specs.items()),
-        element("section", element("h2", "The front"), _table(search.front), id="points"),
-    ]
+    parts = {
+        "chosen": ("What was chosen, and what it bought", _said(search)),
+        **{name: (str(spec["title"]["text"]), _figure(spec, name)) for name, spec in specs.items()},
+        "counts": ("Trials and constraints", _trials(search)),
+        "points": ("The front", _table(_worded_front(search))),
+    }
+    links = (element("a", title, href=f"#{name}") for name, (title, _) in parts.items())
+    sections = (element("section", element("h2", title), part, id=name) for name, (title, part) in parts.items())
     body = element(
         "body",
-        element("header", element("h1", search.title), element("p", _lead(search), class_="lead")),
+        element(
+            "header",
+            element("h1", search.title),
+            element("p", _lead(search), class_="lead"),
+            element("nav", *links, aria_label="Contents"),
+        ),
         element("main", *sections),
         element("script", Html(json_script(data)), type="application/json", id="charts"),
         element("script", Html(f"(() => {{{libraries()}}})();")),
@@ -106,167 +120,97 @@ def _page(search: Search, specs: Mapping[str, Spec], methods: Sequence[str]) -> 
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
-def _lead(search: Search) -> str:
+def _lead(search: Search) -> Html:
     counts = search.trials.groupby("method", sort=False).size()
-    trials = ", ".join(f"{count} trials of {name}" for name, count in counts.items())
+    trials = ", ".join(f"{plural(int(count), 'trial')} of {name}" for name, count in counts.items())
     goals = ", ".join(f"{'more' if more else 'less'} {metric}" for metric, more in search.goals)
-    return f"{trials}, judged on validation; after: {goals}. What was judged on test: judged/report.html."
+    kept = f"; to be kept: {', '.join(search.constraints)}" if search.constraints else ""
+    judged = element("a", "the benchmark of what was chosen", href="judged/report.html")
+    return join(f"{trials}, judged on validation; after: {goals}{kept}. On test: ", judged, ".")
 
 
 def _said(search: Search) -> Html:
-    parts = [element("ul", *(element("li", line) for line in search.lines)), _table(_in_percent(search.bought))]
+    said = element("ul", *(element("li", line) for line in search.lines), class_="sentences")
+    names = {"validation": "change on validation", "bound": "surely above, on validation", "relative": "change on test"}
+    parts = [said, _table(_worded(search.bought, names, "relative_low", "relative_high"))]
     if len(search.matched):
-        parts += [
-            element("h3", "At the same loss, on test"),
-            element("p", MATCHED),
-            _table(_in_percent(search.matched)),
-        ]
+        names = {"loss": "at a loss of", "gain": "gain", "reached": "reached in", "points": "points of the curve"}
+        table = _table(_worded(search.matched, names, "ci_low", "ci_high"))
+        parts += [element("h3", "At the same loss, on test"), element("p", MATCHED, class_="note"), table]
     if len(search.ahead):
-        parts += [element("p", AHEAD), _table(_in_percent(search.ahead))]
+        names = {"rival": "ahead of", "loss": "at a loss of", "difference": "by"}
+        table = _table(_worded(search.ahead, names, "ci_low", "ci_high"))
+        parts += [element("h3", "How far the best is ahead"), element("p", AHEAD, class_="note"), table]
     return element("div", *parts)
 
 
-def _in_percent(frame: pd.DataFrame) -> pd.DataFrame:
+def _trials(search: Search) -> Html:
+    """Return how many trials there were of each method, and what became of them."""
+    rows = []
+    failed = search.failed if search.failed is not None else pd.DataFrame(columns=["method", "trial", "reason"])
+    for method, trials in search.trials.groupby("method", sort=False):
+        kept, count = int(trials["feasible"].sum()), len(trials)
+        lost = int((failed["method"] == method).sum())
+        row = {"method": method, "trials": count, "keep the constraints": kept, "break one": count - kept}
+        rows.append(row | {"failed": lost, "on the front": int(trials["front"].sum())})
+    said = "; ".join(search.constraints) or "none"
+    parts = [element("p", f"Constraints: {said}."), _table(pd.DataFrame(rows))]
+    if len(failed):
+        parts += [element("h3", "Trials that failed"), _table(failed[["method", "trial", "reason"]])]
+    return element("div", *parts)
+
+
+def _worded(frame: pd.DataFrame, names: Mapping[str, str], low: str, high: str) -> pd.DataFrame:
+    """Return a table of shares with its columns in words, shares in per cent, and an interval in one column."""
     plain = ("method", "rival", "trial", "metric", "points")
-    return frame.assign(
-        **{str(name): [_percent(value) for value in frame[name]] for name in frame if name not in plain}
-    )
+    made = frame.drop(columns=[low, high])
+    made = made.assign(**{str(c): [_percent(value) for value in made[c]] for c in made if c not in plain})
+    made["95 % interval"] = [interval_percent(*ends) for ends in _ends(frame, low, high)]
+    return made.rename(columns=dict(names))
+
+
+def _ends(frame: pd.DataFrame, low: str, high: str) -> list[tuple[float | None, float | None]]:
+    """Return the two ends of each row's interval, None where there is none."""
+    known = frame[[low, high]].astype(float)
+    return [(None if a != a else a, None if b != b else b) for a, b in known.itertuples(index=False)]
+
+
+def _worded_front(search: Search) -> pd.DataFrame:
+    """Return the points of the fronts: goals on validation, the base's and those on test with intervals, settings."""
+    points, made = search.front, {name: search.front[name] for name in ("method", "trial")}
+    metrics = [str(name).removeprefix("base ") for name in points if str(name).startswith("base ")]
+    for metric in metrics:
+        made[f"{metric} on validation"] = points[metric]
+        made[f"{metric} of the base"] = points[f"base {metric}"]
+        test = f"test {metric}"
+        if test in points:
+            made[f"{metric} on test"] = points[test]
+            ends = [interval(*both) for both in _ends(points, f"{test} ci_low", f"{test} ci_high")]
+            made[f"95 % interval of {metric}"] = pd.Series(ends, points.index)
+    known = {"method", "trial", "feasible", "front", "seconds", *metrics}
+    rest = [c for c in points if c not in known and not str(c).startswith(("base ", "test "))]
+    return pd.DataFrame(made | {str(name): points[name] for name in rest} | {"seconds": points["seconds"]})
 
 
 def _figure(spec: Spec, name: str) -> Html:
     title = spec["title"]
-    caption = element("figcaption", element("h3", title["text"]), *(element("p", line) for line in title["subtitle"]))
+    caption = element("figcaption", *(element("p", line) for line in title["subtitle"]))
     return element("figure", caption, element("div", class_="chart", data_chart=name))
 
 
-def _front(search: Search) -> Spec:
-    """Return the trials, first goal against second (or against the trial's number), the front joined."""
-    metric = search.goals[0][0]
-    across = search.goals[1][0] if len(search.goals) > 1 else "trial"
-    named = {metric: "first", across: "second"}
-    hidden = ("method", "trial", "feasible", "front", "seconds")
-    rows = []
-    for record in search.trials.to_dict("records"):
-        settings = {
-            str(key): _text(value) for key, value in record.items() if key not in hidden and not _missing(value)
-        }
-        tip = {"trial": f"{record['method']}-{record['trial']}", **settings}
-        rows.append(
-            {
-                "method": record["method"],
-                "front": bool(record["front"]),
-                "feasible": bool(record["feasible"]),
-                "tip": tip,
-                **{place: float(record[key]) for key, place in named.items() if not _missing(record[key])},
-            }
-        )
-    bases = search.trials.drop_duplicates([f"base {key}" for key in named if key != "trial"])
-    starts = [
-        {place: float(row[f"base {key}"]) for key, place in named.items() if key != "trial"}
-        for row in bases.to_dict("records")
-        if not any(_missing(row[f"base {key}"]) for key in named if key != "trial")
-    ]
-    steps = "step-before" if search.goals[0][1] else "step-after"  # what can be had of the second for a given first
-    axes = {"x": _axis("first", metric), "y": _axis("second", across)}
-    colour = {"field": "method", "type": "nominal", "legend": {"title": None}}
-    faint = {"condition": {"test": "datum.front", "value": 1}, "value": 0.3}
-    layers: list[Spec] = [
-        {
-            "transform": [{"filter": "datum.front"}],
-            "mark": {"type": "line", "interpolate": steps, "strokeWidth": 1.2},
-            "encoding": {**axes, "order": {"field": "first", "type": "quantitative"}, "color": colour},
-        },
-        {
-            "mark": {"type": "point", "filled": True, "tooltip": {"expr": "datum.tip"}},
-            "encoding": {
-                **axes, "color": colour, "opacity": faint,
-                "size": {"condition": {"test": "datum.front", "value": 70}, "value": 28},
-            },
-        },
-    ]  # fmt: skip
-    if across != "trial":
-        star = {"type": "point", "filled": True, "shape": themes.SHAPES["star"], "size": 200, "style": "base-rule"}
-        layers.append({"data": {"values": starts}, "mark": star, "encoding": axes})
-    else:
-        del layers[0]
-    note = "Each mark is a trial on validation; those that no other beats are joined, and a star is the base."
-    return _spec("Trials and their front", [note, "Point at a mark for its settings."], layers, rows)
-
-
-def _progress(search: Search) -> Spec:
-    rows = [
-        {"method": row["method"], "trial": int(row["trial"]), "volume": float(row["hypervolume"])}
-        for row in search.hypervolume.to_dict("records")
-    ]
-    encoding = {
-        "x": {"field": "trial", "type": "quantitative", "axis": {"title": "trial"}},
-        "y": {"field": "volume", "type": "quantitative", "axis": {"title": "hypervolume"}},
-        "color": {"field": "method", "type": "nominal", "legend": {"title": None, "symbolStrokeWidth": 2}},
-    }
-    layers = [{"mark": {"type": "line", "interpolate": "step-after"}, "encoding": encoding}]
-    note = "What the front dominates, against the base made worse by a fifth; flat: more trials find nothing new."
-    return _spec("How the search went", [note], layers, rows) | {"height": 240}
-
-
-def _importance(search: Search) -> Spec:
-    rows = [
-        {
-            "setting": f"{row['setting']}"
-            if search.importance["method"].nunique() == 1
-            else f"{row['method']}: {row['setting']}",
-            "metric": row["metric"],
-            "share": float(row["importance"]),
-        }
-        for row in search.importance.to_dict("records")
-    ]
-    encoding = {
-        "y": {"field": "setting", "type": "nominal", "sort": "-x", "axis": {"title": None, "labelLimit": 260}},
-        "x": {
-            "field": "share",
-            "type": "quantitative",
-            "axis": {"title": "share of the variance that settings explain"},
-        },
-        "yOffset": {"field": "metric", "type": "nominal"},
-        "color": {"field": "metric", "type": "nominal", "legend": {"title": None}},
-        "tooltip": [{"field": "setting"}, {"field": "metric"}, {"field": "share", "format": ".2f"}],
-    }
-    note = "fANOVA on the trials (Hutter et al. 2014): it tells which settings moved a goal, not in which direction."
-    layers = [{"mark": {"type": "bar"}, "encoding": encoding}]
-    return _spec("What mattered", [note], layers, rows) | {"height": {"step": 14}}
-
-
-def _spec(title: str, notes: Sequence[str], layers: list[Spec], rows: list[dict[str, Any]]) -> Spec:
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "title": {"text": title, "subtitle": list(notes)},
-        "width": WIDTH,
-        "height": HEIGHT,
-        "padding": 16,
-        "data": {"values": rows},
-        "layer": layers,
-    }
-
-
-def _axis(field: str, title: str) -> Spec:
-    return {"field": field, "type": "quantitative", "scale": {"zero": False}, "axis": {"title": title}}
-
-
 def _table(frame: pd.DataFrame) -> Html:
-    head = element("tr", *(element("th", str(name), scope="col") for name in frame.columns))
-    rows = [element("tr", *(element("td", _text(value)) for value in row)) for row in frame.itertuples(index=False)]
-    table = element("table", element("thead", head), element("tbody", *rows), class_="plain")
+    """Return a table: names of columns in words, what can be counted or measured at the right."""
+    texts = ("method", "metric", "reason", "ahead of")
+    names = [str(name) for name in frame.columns]
+    sides = [None if name in texts else "n" for name in names]
+    heads = (element("th", WORDS.get(n, n), scope="col", class_=side) for n, side in zip(names, sides, strict=True))
+    rows = [
+        element("tr", *(element("td", as_text(value), class_=side) for value, side in zip(row, sides, strict=True)))
+        for row in frame.itertuples(index=False)
+    ]
+    table = element("table", element("thead", element("tr", *heads)), element("tbody", *rows), class_="plain")
     return element("div", table, class_="scroll", tabindex="0")
 
 
-def _text(value: Any) -> str:
-    if _missing(value):
-        return ""
-    return number(value) if isinstance(value, float) else str(value)
-
-
 def _percent(value: Any) -> str:
-    return "" if _missing(value) else percent(value)
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and value != value)
+    return "" if missing(value) else percent(value)

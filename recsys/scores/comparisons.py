@@ -31,6 +31,15 @@ _FAMILIES = {
 }
 
 
+@dataclass(frozen=True)
+class Source:
+    """A run folder, and what of it is compared."""
+
+    folder: str
+    about: str  # the benchmark, its data and seed, in words
+    runs: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """What comparing runs found. All tables are long; `docs/statistics.md` says what each number means."""
@@ -43,6 +52,7 @@ class Comparison:
     margin: float  # of equivalence and non-inferiority, a share of the base's mean
     explore: bool  # p-values are adjusted by Benjamini and Hochberg instead of Holm
     replicates: int = 1
+    sources: tuple[Source, ...] = ()  # where the runs are from, if from folders
 
     def __str__(self) -> str:
         """Return both tables, short: values with intervals, then relative differences with theirs."""

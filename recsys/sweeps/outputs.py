@@ -110,6 +110,8 @@ def write(plan: Plan, made: Tables, winner: Config, lines: Sequence[str], folder
             ahead=made.ahead,
             hypervolume=made.hypervolume,
             importance=made.importance,
+            constraints=tuple(plan.settings.constraints),
+            failed=made.failed,
         ),
         folder,
     )
