@@ -42,9 +42,12 @@ def front(trials: pd.DataFrame, goals: Goals, constraints: Sequence[str]) -> Spe
     ]
     steps = "step-before" if goals[0][1] else "step-after"  # what can be had of the second for a given first
     axes = {"x": _axis("first", metric), "y": _axis("second", across)}
-    colour = {"field": "method", "type": "nominal", "legend": {"title": None, "symbolStrokeWidth": 2}}
+    methods = list(dict.fromkeys(trials["method"]))
+    of = {"field": "method", "type": "nominal", "legend": {"title": None, "symbolStrokeWidth": 2}}
+    colour = of | {"scale": {"domain": methods}}
+    marks = {"domain": methods, "range": [themes.shape("blend", place) for place in range(len(methods))]}
     faint = {"condition": {"test": "datum.front", "value": 1}, "value": 0.45}
-    kept = {"condition": {"test": "datum.feasible", "value": themes.SHAPES["circle"]}, "value": themes.SHAPES["cross"]}
+    kept = of | {"scale": marks, "condition": {"test": "!datum.feasible", "value": themes.SHAPES["cross"]}}
     layers: list[Spec] = [
         {
             "transform": [{"filter": "datum.front"}],
