@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
+from recsys.escaping import one_line
 from recsys.provenance import git
 from recsys.stored_arrays import StoredFolder, StoreError
 from recsys.types.errors import RecsysError
@@ -83,7 +84,7 @@ def compare_versions(folder: Path, saved: Any) -> None:
     other = [name for name in ("recsys", *COMPARED) if _release(saved.get(name)) != _release(here.get(name))]
     if other:
         told = ", ".join(f"{name} {saved.get(name)} (here {here.get(name)})" for name in other)
-        warnings.warn(f"{folder}: saved with {told}: the last bits of scores may differ", stacklevel=3)
+        warnings.warn(one_line(f"{folder}: saved with {told}: the last bits of scores may differ"), stacklevel=3)
 
 
 @cache

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recsys import blends, provenance
+from recsys.escaping import one_line
 from recsys.models import fitted_kinds, stores
 from recsys.rankers.limits import read
 from recsys.rankers.policies import Policy
@@ -83,7 +84,7 @@ def _compare_own(folder: Path, settings: Mapping[str, Any], about: Mapping[str, 
     changed = [name for name, found in now.items() if isinstance(saved, dict) and saved.get(name) != found]
     if changed:
         said = f"{folder}: the source of {', '.join(changed)} is not that with which it was saved"
-        warnings.warn(f"{said}: slates may differ under the same policy name", stacklevel=3)
+        warnings.warn(one_line(f"{said}: slates may differ under the same policy name"), stacklevel=3)
 
 
 def _settings(found: Any, folder: Path) -> tuple[dict[str, Any], str]:
