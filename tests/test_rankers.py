@@ -517,6 +517,8 @@ def test_what_is_exported_is_the_ranker_of_all_of_the_data(tmp_path, monkeypatch
     assert made.scales == pytest.approx(same_.scales)
     for user in data.user_ids[:9]:
         assert made.rank(user=user).items == same_.rank(user=user).items
+    assert {"config", "data_fingerprint", "split_fingerprint"} <= set(made.about)
+    assert made.about["config"]["seed"] == 3 and made.about["split_fingerprint"] == data.fingerprint
     (tmp_path / "several.toml").write_text(config.replace("WEIGHT", "[0.1, 0.4]"))
     assert run_cli("export", "several.toml", "--out", "many", "--quiet") == 2
     assert "has the blends wider-0.1, wider-0.4, expected the name of one" in capsys.readouterr().err
