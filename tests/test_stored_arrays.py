@@ -206,7 +206,7 @@ def damaged(content: bytes, rounds: int, seed: int):
             yield bytes(changed)
 
 
-MANY = pytest.mark.parametrize("rounds", [150, pytest.param(4000, marks=pytest.mark.slow)])
+MANY = pytest.mark.parametrize("rounds", [150, pytest.param(3000, marks=pytest.mark.slow)])
 
 
 @MANY
@@ -300,7 +300,7 @@ def ranker(world):
     return Ranker.fit(ALS(factors=4, iterations=2).fit(world.train), world, blend, maps=make_maps(world), n=20, k=5)
 
 
-@pytest.mark.parametrize("rounds", [120, pytest.param(2500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [120, pytest.param(600, marks=pytest.mark.slow)])
 def test_a_damaged_ranker_is_refused_or_answers_the_same(ranker, tmp_path, rounds):
     folder = ranker.save(tmp_path / "r")
     files, draws = sorted(folder.iterdir()), random.Random(4)
@@ -321,7 +321,7 @@ def test_a_damaged_ranker_is_refused_or_answers_the_same(ranker, tmp_path, round
         path.write_bytes(whole)
 
 
-@pytest.mark.parametrize("rounds", [150, pytest.param(4000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [150, pytest.param(3000, marks=pytest.mark.slow)])
 def test_a_damaged_model_is_refused_or_scores_the_same(world, tmp_path, rounds):
     fitted = ItemKNN(k=3).fit(world.train)
     folder = save(fitted, tmp_path / "m")
