@@ -121,6 +121,20 @@ def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
     assert "two: cannot be read: " in refused(tmp_path / "two")
 
 
+def test_a_parquet_file_with_damaged_metadata(tmp_path: Path) -> None:
+    pd.DataFrame({"user_id": [1], "item_id": [2]}).to_parquet(tmp_path / "log.parquet")
+    content = (tmp_path / "log.parquet").read_bytes()
+    refusals = 0
+    for place in range(len(content) - 1200, len(content), 5):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        try:
+            read(write(tmp_path, bytes(damaged), "log.parquet"))
+        except RecsysError as error:
+            refusals += "it is damaged" in str(error)
+    assert refusals
+
+
 # Lists
 
 

@@ -119,6 +119,7 @@ def reading(path: Path | str) -> Iterator[None]:
     import pyarrow as pa
 
     broken = (OSError, EOFError, ValueError, MemoryError, pd.errors.ParserError, pa.ArrowException)
+    damaged = (LookupError, TypeError, AttributeError)  # what the metadata of a damaged Parquet file comes to
     try:
         yield
     except RecsysError:
@@ -126,3 +127,5 @@ def reading(path: Path | str) -> Iterator[None]:
     except broken as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         raise RecsysError(f"{path}: cannot be read: {reason[:200]}") from error
+    except damaged as error:
+        raise RecsysError(f"{path}: cannot be read: it is damaged ({type(error).__name__}: {error})") from error
