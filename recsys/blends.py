@@ -88,6 +88,8 @@ def _weight(name: str, value: ArrayLike) -> Doubles:
         weight = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise RecsysError(f"blend: the weight of '{name}' is {value!r}, expected a number") from None
+    except OverflowError:  # a whole number beyond those of 64 bits
+        weight = np.asarray(np.inf)
     if weight.ndim > 1 or not weight.size or not np.isfinite(weight).all():
         raise RecsysError(f"blend: the weight of '{name}' is {value!r}, expected a finite number, or one per user")
     _check_size(f"the weight of '{name}'", weight)

@@ -15,7 +15,7 @@ from recsys import seeds
 from recsys.leaders import gather, hide
 from recsys.maths import NEVER, comparable, mostly_untouched, reached, top
 from recsys.models.by_factors import ByFactors
-from recsys.types import Context, RecsysError, Scorer, Split, TasteMap
+from recsys.types import Context, RecsysError, Scorer, Split, TasteMap, check_choice
 from recsys.types import pools as records
 from recsys.types.arrays import Anys, Csr, Ints, Longs
 from recsys.types.numbers import number, whole
@@ -123,8 +123,7 @@ def candidates(
             split does not have, a model that was fitted on other users and items, or one whose scores are not finite.
     """
     total, count = split.shape
-    if history not in ("exclude", "keep"):
-        raise RecsysError(f"pool: history is '{history}', expected exclude or keep")
+    check_choice("history", history, ("exclude", "keep"), where="pool")
     if not hasattr(model, "score"):
         raise RecsysError(f"pool: the {type(model).__name__} is not fitted, expected what its fit(split.train) returns")
     n = whole("pool: n", n, 1, count, "the items of the catalogue")

@@ -12,7 +12,7 @@ from recsys.kernels import rules
 from recsys.kernels.checks import check_pool
 from recsys.selections import select
 from recsys.terms import Terms
-from recsys.types import Guard, Pool, RecsysError, Slates, unknown
+from recsys.types import Guard, Pool, RecsysError, Slates, check_choice, unknown
 from recsys.types.numbers import number, whole
 from recsys.types.slates import blended
 
@@ -73,8 +73,7 @@ def rerank(
     temperature = number("slate: temperature", temperature)
     epsilon = number("slate: epsilon", epsilon, most=1.0)
     drawn = temperature > 0 or epsilon > 0
-    if order not in get_args(Order):
-        raise unknown("order", order, get_args(Order), where="slate")
+    check_choice("order", order, get_args(Order), where="slate")
     if order == "relevance" and drawn:
         raise RecsysError("slate: order is 'relevance' where picks are drawn, expected 'gain': chances are by slot")
     if scale is not None and not isinstance(scale, str | Mapping):

@@ -459,3 +459,32 @@ def test_a_hand_made_pool_without_histories_is_a_pool():
         "pool: users holds 0 to 1",
         one_line(lambda: rs.rerank(Pool([0, 1], [[2], [1]], [[3], [2]], Context(ids[:1], ids)), {"relevance": 1.0}, 1)),
     )
+
+
+@pytest.mark.parametrize(
+    "found", [0, 1.5, None, True, ["gain"], {"gain": 1}, np.zeros((2, 2)), object(), "g" * 500, "two\nlines"]
+)
+def test_a_choice_that_is_none_is_one_line(split, model, found):
+    pool = rs.candidates(model, split, n=5)
+    asked = {
+        "order": lambda: rs.rerank(pool, {"relevance": 1.0}, k=2, order=found),
+        "history": lambda: rs.candidates(model, split, n=5, history=found),
+        "unseen": lambda: rs.splits.random(rs.read([("u", "i"), ("v", "j"), ("u", "j")]), unseen=found),
+        "similarity": lambda: rs.models.ItemKNN(similarity=found),
+        "dtype": lambda: rs.models.EASE(dtype=found),
+        "model": lambda: rs.models.Mean([{"kind": found}]),
+    }
+    for name, ask in asked.items():
+        with pytest.raises(RecsysError) as refused:
+            ask()
+        line = str(refused.value)
+        assert len(line.splitlines()) == 1, (name, line)
+        assert len(line) < 500, (name, line)
+
+
+@pytest.mark.parametrize("found", [10**400, -(10**400), 2**1024])
+def test_a_number_beyond_64_bits_is_one_line(split, model, found):
+    pool = rs.candidates(model, split, n=5)
+    for asked in ({"blend": {"relevance": found}}, {"temperature": found}, {"epsilon": found}, {"k": found}):
+        with pytest.raises(RecsysError):
+            rs.rerank(pool, **{"blend": {"relevance": 1.0}, "k": 2, **asked})

@@ -20,7 +20,7 @@ from recsys.models.pure_svd import PureSVD
 from recsys.models.random import Random
 from recsys.models.rp3beta import RP3beta
 from recsys.models.user_knn import UserKNN
-from recsys.types.errors import unknown
+from recsys.types.errors import check_choice
 
 __all__ = [
     "ALS", "BPR", "EASE", "IALS", "LMF", "ItemKNN", "Mean", "MostPopular", "P3alpha", "PureSVD", "RP3beta",
@@ -38,8 +38,7 @@ def named(kind: str) -> type[Any]:
         RecsysError: if there is none, with the nearest that there is.
     """
     known = {_config_name(name): name for name in __all__}
-    if kind not in known:
-        raise unknown("model", str(kind), known)
+    check_choice("model", kind, known)
     model: type[Any] = globals()[known[kind]]
     return model
 

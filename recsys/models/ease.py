@@ -11,7 +11,7 @@ from recsys.models.fits import checked_fit
 from recsys.models.matrices import canonical_histories
 from recsys.models.neighbours import block_cells, blocks, or_popularity
 from recsys.types.arrays import Anys, Csr, Floats, Ints
-from recsys.types.errors import RecsysError, unknown
+from recsys.types.errors import RecsysError, check_choice
 from recsys.types.models import Side
 from recsys.types.numbers import make_plain
 
@@ -59,8 +59,7 @@ class EASE:
         """Refuse what cannot be meant."""
         make_plain(self)
         above_zero("ease", l2=self.l2)
-        if not isinstance(self.dtype, str) or self.dtype not in _BYTES:
-            raise unknown("dtype", str(self.dtype), _BYTES, where="ease")
+        check_choice("dtype", self.dtype, _BYTES, where="ease")
 
     def need(self, train: Csr) -> Need:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps.

@@ -6,7 +6,7 @@ import numpy as np
 
 from recsys.models.neighbours import blocks, stacked, strongest
 from recsys.types.arrays import Anys, Csr, Doubles
-from recsys.types.errors import unknown
+from recsys.types.errors import check_choice
 
 _K1, _B = 1.2, 0.75
 
@@ -19,8 +19,7 @@ _SAID: dict[str, Callable[[Doubles, Doubles], Doubles]] = {
 
 def known_similarity(model: str, name: str) -> None:
     """Refuse a similarity that there is none of."""
-    if name not in _SAID:
-        raise unknown("similarity", str(name), _SAID, where=model)
+    check_choice("similarity", name, _SAID, where=model)
 
 
 def said(similarity: str, values: Anys, length: Doubles) -> Doubles:

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from recsys.objectives._candidates import rows, vectors
-from recsys.types import Pool, RecsysError, Spread, Volume
+from recsys.types import Pool, RecsysError, Spread, Volume, check_choice
 from recsys.types.numbers import whole
 
 
@@ -26,8 +26,7 @@ def diversity(
     :Cost: U N k d
     :Source: Carbonell and Goldstein 1998
     """
-    if agg not in ("max", "mean", "sum"):
-        raise RecsysError(f"diversity: agg is '{agg}', expected max, mean or sum")
+    check_choice("agg", agg, ("max", "mean", "sum"), where="diversity")
     return Spread(vectors(pool.context, space, "diversity"), rows(pool), agg)
 
 

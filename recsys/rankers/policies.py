@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from recsys.slates import Order
-from recsys.types import RecsysError, unknown
+from recsys.types import RecsysError, check_choice
 from recsys.types.numbers import make_plain, number, whole
 
 HISTORIES = ("exclude", "keep")
@@ -35,14 +35,12 @@ class Policy:
             whole(f"ranker: {name}", getattr(self, name), least)
         for name, most in (("temperature", math.inf), ("epsilon", 1.0), ("reach", 1.0)):
             number(f"ranker: {name}", getattr(self, name), most=most)
-        if self.order not in get_args(Order):
-            raise unknown("order", str(self.order), get_args(Order), where="ranker")
+        check_choice("order", self.order, get_args(Order), where="ranker")
         if self.order == "relevance" and self.drawn:
             raise RecsysError(
                 "ranker: order is 'relevance' where picks are drawn, expected 'gain': chances are by slot"
             )
-        if self.history not in HISTORIES:
-            raise unknown("history", str(self.history), HISTORIES, where="ranker")
+        check_choice("history", self.history, HISTORIES, where="ranker")
 
     @property
     def drawn(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from recsys.types.arrays import Bools, Floats
 from recsys.types.datasets import Dataset
-from recsys.types.errors import RecsysError, unknown
+from recsys.types.errors import RecsysError, check_choice, unknown
 from recsys.types.numbers import make_plain, plain
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
@@ -48,8 +48,7 @@ class Settings:
             found = getattr(self, name)
             if not _is_count(found):
                 raise RecsysError(f"{name}: found {found!r}, expected a whole number from 0 on")
-        if self.unseen not in ("drop", "keep"):
-            raise unknown("choice", str(self.unseen), ["drop", "keep"], where="unseen")
+        check_choice("choice", self.unseen, ["drop", "keep"], where="unseen")
 
     def fingerprint(self, dataset: Dataset, prefix: str = "") -> str:
         """Return the sha256 of the data's fingerprint, of which rows may be used, and of every setting."""

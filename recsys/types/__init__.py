@@ -1,7 +1,7 @@
 """The nouns: frozen records of arrays. Nothing here imports anything above it."""
 
 from recsys.types.datasets import Dataset, Interactions, Items
-from recsys.types.errors import RecsysError, RecsysWarning, unknown
+from recsys.types.errors import RecsysError, RecsysWarning, check_choice, unknown
 from recsys.types.evaluations import Answer, Evaluation, PerCatalogue, PerMap, PerUser, Yardstick
 from recsys.types.guards import Guard, Rule
 from recsys.types.maps import TasteMap
@@ -16,5 +16,5 @@ __all__ = [
     "Answer", "Context", "Counts", "Coverage", "Dataset", "Evaluation", "Factors", "Guard", "Interactions", "Items",
     "Model", "Modular", "Negatives", "PerCatalogue", "PerMap", "PerUser", "Pool", "RecsysError", "RecsysWarning",
     "Rule", "Scorer", "Seats", "Side", "Slates", "Split", "Spread", "Tables", "TasteMap", "Term", "Volume", "Yardstick",
-    "unknown",
+    "check_choice", "unknown",
 ]  # fmt: skip

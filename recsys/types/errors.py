@@ -11,6 +11,7 @@ from recsys.types.secrets import mask_url_secrets
 
 WHOLE = 16  # a list of more names than this is cut to the nearest
 NEAREST = 5
+LONGEST = 100  # characters of an unknown name that are shown
 
 Idiom = Literal["python", "config", "command"]
 
@@ -96,17 +97,30 @@ class RecsysWarning(UserWarning):
     """What a user should know of a result, in one line; the command line prints it and goes on."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> RecsysError:
+def check_choice(kind: str, found: object, known: Iterable[str], where: str = "") -> None:
+    """Refuse what is none of the names in `known`; `kind` says what it would be the name of, `where` in which place.
+
+    >>> check_choice("order", "gain", ["gain", "relevance"], where="slate")
+
+    Raises:
+        RecsysError: naming the nearest one.
+    """
+    names = list(known)
+    if not isinstance(found, str) or found not in names:
+        raise unknown(kind, found, names, where)
+
+
+def unknown(kind: str, name: object, known: Iterable[str], where: str = "") -> RecsysError:
     """Return the error for a name that does not exist, with the nearest one that does.
 
     >>> print(unknown("objective", "novelti", ["novelty", "noise"]))
     unknown objective 'novelti': did you mean 'novelty'? (known: noise, novelty)
     """
-    names = sorted(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    names, said = sorted(known), f"{name}"[:LONGEST]
+    close = get_close_matches(said, names, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'? " if close else ""
     place = f"{where}: " if where else ""
-    return RecsysError(f"{place}unknown {kind} '{name}': {hint}({listed('known', names, name)})")
+    return RecsysError(f"{place}unknown {kind} '{said}': {hint}({listed('known', names, said)})")
 
 
 def listed(label: str, names: Iterable[str], near: str) -> str:

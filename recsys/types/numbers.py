@@ -11,6 +11,8 @@ import numpy as np
 
 from recsys.types.errors import RecsysError
 
+LARGEST = 1.7976931348623157e308  # of finite numbers in 64 bits
+
 
 def whole(place: str, found: object, least: int | None = None, most: int | None = None, why: str = "") -> int:
     """Return `found` as an int; `place` says where it stands, `why` what the largest one is.
@@ -41,7 +43,7 @@ def number(place: str, found: object, least: float = 0.0, most: float = math.inf
         RecsysError: if it is no finite number from `least` to `most`.
     """
     value = plain(found)
-    if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most and value < math.inf:
+    if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= min(most, LARGEST):
         return float(value)
     within = f"from {least:g} " + ("on" if most == math.inf else f"to {most:g}")
     raise RecsysError(f"{place} is {found!r}, expected a number {within}")
