@@ -121,16 +121,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 @contextmanager
 def _warnings_as_lines() -> Iterator[None]:
     """Print what the library warns of as one line on standard error, each once."""
-    show = warnings.showwarning
+    show, said = warnings.showwarning, set[str]()
 
     def line(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        if issubclass(category, RecsysWarning):
-            options.say(f"recsys: warning: {message}", err=True)
-        else:
+        if not issubclass(category, RecsysWarning):
             show(message, category, *place, **more)
+        elif str(message) not in said:
+            said.add(str(message))
+            options.say(f"recsys: warning: {message}", err=True)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("once", RecsysWarning)
+        warnings.simplefilter("always", RecsysWarning)
         warnings.showwarning = line
         yield
 
