@@ -682,8 +682,10 @@ def _pick_all(
                 )  # fmt: skip
             else:
                 pick = _best(total, tops, stretches)
-            if pick < 0 or pick >= n or not alive[pick] or (guarded and pin < 0 and not free[pick]):
-                pick = _first_left(free if guarded and pin < 0 else alive, n)
+            if not 0 <= pick < n or not alive[pick]:
+                pick = _first_left(alive, n)
+            if guarded and pin < 0 and not free[pick]:
+                pick = _first_left(free, n)
             slate[step] = pick
             alive[pick] = False
             if guarded and not kept[pick]:
