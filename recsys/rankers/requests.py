@@ -11,7 +11,7 @@ from recsys.data.identifiers import name_of
 from recsys.maths import best_first, comparable
 from recsys.maths.orders import KINDS
 from recsys.types import Context, RecsysError
-from recsys.types.arrays import Csr, Doubles, Floats, Ints, Longs
+from recsys.types.arrays import Csr, Floats, Ints, Longs
 
 Id = str | int | float
 NOTHING = np.zeros(0, np.int32)
@@ -186,8 +186,6 @@ def context_for(context: Context, asker: Asker, seed: int | None = None) -> Cont
     if asker.code >= 0:
         rows = slice(asker.code, asker.code + 1)
         parts = {name: _rows(getattr(context, name), rows) for name in ("dislikes", "times")}
-        if asker.grown and context.times is not None:
-            parts["times"] = _times_of(context.times, asker)
     return Context(
         user_ids=np.array([""]) if asker.code < 0 else context.user_ids[asker.code : asker.code + 1],
         item_ids=context.item_ids,
@@ -226,14 +224,6 @@ def key_of(asker: Asker) -> int:
 
 def _rows(matrix: Csr | None, rows: slice) -> Csr | None:
     return None if matrix is None else Csr(matrix[rows])
-
-
-def _times_of(times: Csr, asker: Asker) -> Csr:
-    """Return when each positive of a grown history was, (1, I): what is new to it, as late as any that is known."""
-    last: Doubles = np.full(len(asker.history), times.data.max(initial=0.0))
-    own = slice(times.indptr[asker.code], times.indptr[asker.code + 1])
-    last[np.searchsorted(asker.history, times.indices[own])] = times.data[own]
-    return _row(asker.history, last, times.shape[1])
 
 
 def _row(columns: Ints, values: Any, width: int) -> Csr:
