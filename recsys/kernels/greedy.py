@@ -285,7 +285,7 @@ def _project_in_double(spanned, p, last, i):
 
 @_compiled
 def _settle(spanned, p, last, i):
-    """Say exactly what is left of candidate i, with the exact rows of what is held.
+    """Return exactly what is left of candidate i, with the exact rows of what is held.
 
     A dot product in single precision is off by some 1e-7, and over the root of a small residual by a thousand times
     that: what is left of a candidate that the slate spans would be that error.
@@ -297,6 +297,7 @@ def _settle(spanned, p, last, i):
             _project_in_double(spanned, p, s, pick)
             roots[p, s] = np.sqrt(residual[p, pick]) if residual[p, pick] > NO_VOLUME else 0.0
     _project_in_double(spanned, p, last, i)
+    return residual[p, i]
 
 
 @_inlined
@@ -316,6 +317,7 @@ def _project(spanned, p, last, i):
         basis[mine + s] = part
         left -= part * part
     residual[p, i], met[p, i] = left, last
+    return left
 
 
 @_inlined
@@ -337,13 +339,14 @@ def _hold(spanned, p, picks, step, n):
 
 @_inlined
 def _volume_gain(spanned, p, step, i):
-    _, settings, _, _, _, quality, _, residual, _, _, _, _, _, _ = spanned
-    _project(spanned, p, min(step, settings[p, 3]), i)
-    if residual[p, i] < NEARLY_NONE and step > 0:
-        _settle(spanned, p, min(step, settings[p, 3]), i)
+    _, settings, _, _, _, quality, _, _, _, _, _, _, _, _ = spanned
+    last = min(step, settings[p, 3])
+    left = _project(spanned, p, last, i)
+    if left < NEARLY_NONE:
+        left = _settle(spanned, p, last, i)
     if settings[p, 2] == 0:
-        return quality[p, i] + np.log(max(residual[p, i], FLOOR))
-    return quality[p, i] * np.sqrt(max(residual[p, i], 0.0))
+        return quality[p, i] + np.log(max(left, FLOOR))
+    return quality[p, i] * np.sqrt(max(left, 0.0))
 
 
 @_compiled
@@ -413,9 +416,8 @@ def _best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain, tot
     for stretch in range(stretches):
         if tops[stretch] < least:
             continue
-        for j in range(STRETCH):
-            i = stretch * STRETCH + j
-            if total[i] >= least and i != first and i < n:
+        for i in range(stretch * STRETCH, min(stretch * STRETCH + STRETCH, n)):
+            if total[i] >= least and i != first:
                 _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i)
                 if total[i] > total[pick] or (total[i] == total[pick] and i < pick):
                     pick, least = i, total[i] - SLACK * abs(total[i]) - slack
