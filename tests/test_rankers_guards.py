@@ -412,6 +412,9 @@ def refused(work):
         (lambda: [g.pin(1, "i1"), g.pin(2, "i1")], "pin: an item has two slots, expected one"),
         (lambda: g.exclude(), "ranker: guards is Guard("),
         (lambda: ["exclude"], "ranker: guards is ['exclude'], expected a list such as [recsys.guards.exclude"),
+        (lambda: np.zeros((2, 2)), "ranker: guards is array([[0."),
+        (lambda: np.zeros(0), "ranker: guards is array("),
+        (lambda: 0, "ranker: guards is 0"),
     ],
 )
 @pytest.mark.parametrize("ranker", [RANKERS["short"], RANKERS["other"]], ids=["short", "other"])

@@ -328,7 +328,8 @@ class Ranker:
 
     def _held(self, guards: Sequence[Guard], k: int) -> Limits:
         """Return the limits of a request, the ranker's own first."""
-        return self._limits if not guards else self._limits + limit(guards, self.context, k)
+        none = isinstance(guards, tuple | list) and not guards
+        return self._limits if none else self._limits + limit(guards, self.context, k)
 
     def _answer(
         self, asks: Asker, found: Candidates, k: int, seed: int | None, held: Limits, most: int | None
