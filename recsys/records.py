@@ -68,7 +68,10 @@ def _value(hint: Any, arrays: Mapping[str, Anys], name: str, kinds: Mapping[str,
     if name not in arrays and (hint is NoneType or NoneType in get_args(hint)):
         return None
     array = _array(arrays, name)
-    return array if array.ndim else array.item()
+    value = array if array.ndim else array.item()
+    if hint in (bool, int, float, str) and type(value) is not hint and not (hint is float and type(value) is int):
+        raise RecsysError(f"'{name}' is a {type(value).__name__}, expected a {hint.__name__}")
+    return value
 
 
 def _members(arrays: Mapping[str, Anys], name: str, kinds: Mapping[str, type[Any]]) -> tuple[Any, ...]:

@@ -266,7 +266,7 @@ for number in range(10**9):
 """
 
 
-@pytest.mark.parametrize("loads", [300, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("loads", [300, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("way", ["exchanged", "renamed twice"])
 def test_a_folder_that_is_replaced_while_it_is_read_is_one_of_both(tmp_path, monkeypatch, way, loads):
     monkeypatch.setattr(stores, "ALWAYS", 0)  # checksums would tell a mix, too

@@ -153,7 +153,13 @@ class Scores(FactorWorld):
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [(3.0, "no spread"), (0.0, "no spread"), (np.nan, "not finite"), (np.inf, "not finite")]
+    ("value", "message"),
+    [
+        (3.0, "no spread"),
+        (0.0, "no spread"),
+        (np.nan, "expected a finite number"),
+        (np.inf, "expected a finite number"),
+    ],
 )
 def test_a_ranker_refuses_a_model_that_cannot_rank(value, message):
     with pytest.raises(RecsysError, match=f"ranker: the model cannot rank: .*{message}") as error:

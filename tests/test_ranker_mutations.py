@@ -111,7 +111,7 @@ def saved(world, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*BLENDS, "index", "knn"])
 def test_whatever_an_array_says_it_is_one_line_or_answers(saved, tmp_path, name):
-    check(saved, tmp_path, name, every=1)
+    check(saved, tmp_path, name, every=5)
 
 
 @pytest.mark.parametrize("name", ["express", "others"])

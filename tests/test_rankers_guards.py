@@ -217,7 +217,7 @@ def test_what_was_met_or_is_not_there_is_not_pinned():
     )
     nothing = RANKERS["short"].rerank([], [], guards=[g.at_least(1, features=["f0"]), g.pin(1, "i1")])
     assert (nothing.items, nothing.unmet, nothing.displaced) == ((), {"at_least": 1, "pin": 1}, ())
-    assert len(nothing.notes) == 2
+    assert len(nothing.notes) == 3 and nothing.notes[-1].startswith(f"The slate has 0 of {K} picks")
 
 
 @pytest.mark.parametrize("blend", [{"relevance": 1.0}, {"relevance": 1.0, "novelty": 1e-9}], ids=["short", "other"])

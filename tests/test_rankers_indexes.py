@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import sparse
-from worlds import make_maps, make_split
+from worlds import make_maps, make_split, reseal
 
 import recsys as rs
 from recsys.models.by_factors import ByFactors
@@ -239,11 +239,13 @@ def test_a_damaged_index_is_one_line(indexed, tmp_path):
     path.write_bytes(whole)
     probes = folder / "indexes.0.probes.npy"
     np.save(probes, np.asarray(500))
+    reseal(folder, named=True)
     refused(folder, "is damaged: the index has 49 centres, 49 lists, 500 of them to look at")
     np.save(probes, np.asarray(indexed.index.probes))
     items = np.load(folder / "indexes.0.lists.indices.npy")
     items[5] = 600
     np.save(folder / "indexes.0.lists.indices.npy", items)
+    reseal(folder, named=True)
     refused(folder, "is damaged: the entries of 'indexes.0.lists' are not those of a matrix of shape [49, 600]")
     manifest = json.loads((folder / "manifest.json").read_text())
     assert {"indexes.0.centres", "indexes.0.lists.indices", "indexes.0.probes"} < {*manifest["arrays"]}

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -131,9 +132,8 @@ def test_what_is_no_number_is_refused_in_the_same_words(split, ranker, wrong):
     if not isinstance(wrong, list):
         mine = np.array([wrong] + [1.0] * 39, dtype=None if isinstance(wrong, float) else object)
         said.append(one_line(lambda: rs.candidates(Mine(mine), split, n=5)))
-        own = rs.Ranker.fit(Mine(mine), split, {"relevance": 1.0}, scale=None, maps=make_maps(split))
-        said.append(one_line(lambda: own.rank(history=["i3"])))
-        said.append(one_line(lambda: own.rank(user="u3")))
+        fit = partial(rs.Ranker.fit, Mine(mine), split, {"relevance": 1.0}, scale=None, maps=make_maps(split))
+        said.append(one_line(fit))
     assert all("expected a finite number of 32 bits" in line for line in said), said
 
 
@@ -142,7 +142,7 @@ def test_factors_that_are_no_numbers_are_refused(split, wrong):
     model = rs.models.ALS(factors=4, iterations=2).fit(split.train)
     model.factors.item_factors[3, 1] = wrong
     assert "expected a finite number" in one_line(lambda: rs.candidates(model, split, n=5))
-    assert "holds NaN or infinity" in one_line(
+    assert "expected a finite number of 32 bits" in one_line(
         lambda: rs.Ranker.fit(model, split, {"relevance": 1.0}, scale=None, maps=make_maps(split))
     )
     model.factors.item_factors[3, 1], model.factors.user_factors[:] = 3e38, 9.0

@@ -317,7 +317,7 @@ def test_trials_that_fail_are_kept_and_the_search_goes_on(home, capsys):
     assert len(trials) == 6
     assert set(trials["blends.novel.diversity.agg"]) == {"max"}
     assert set(failed["blends.novel.diversity.agg"]) == {"least"}
-    assert failed.reason.str.contains("agg is 'least'").all()
+    assert failed.reason.str.contains("unknown agg 'least'").all()
     assert not set(failed.trial) & set(trials.trial)
     line = f"novel: {len(failed)} failed trials do not count: {len(failed)} x '"
     assert line in out

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from recsys.maths import comparable
 from recsys.models.matrices import canonical_positives, canonical_side
 from recsys.types.arrays import Csr
 from recsys.types.errors import RecsysError, RecsysWarning
@@ -49,13 +50,18 @@ def find_problem(fitted: Scorer, train: Csr) -> str:
     n_users = min(_USERS, max(1, _CELLS // max(train.shape[1], 1)))
     if not len(liked) or train.shape[1] < 2:
         return ""
-    scores = fitted.score(liked[:: -(-len(liked) // n_users)].astype(np.int32))
-    if not np.isfinite(scores).all():
-        return "the scores are not finite, expected other settings or data"
-    factors = fitted.factors
+    given = fitted.score(liked[:: -(-len(liked) // n_users)].astype(np.int32))
+    try:
+        scores = comparable(
+            given, lambda found, _: RecsysError(f"a score is {found}, expected a finite number of 32 bits")
+        )
+    except RecsysError as error:
+        return str(error)
+    factors = getattr(fitted, "factors", None)
     size = 0.0 if factors is None else factors.pull / (factors.everywhere + factors.observed)
     low, high = scores.min(axis=1).astype(np.float64), scores.max(axis=1).astype(np.float64)
-    if (high - low > _ROUNDING * np.maximum(np.maximum(-low, high), size)).any():
+    rounding = _ROUNDING if scores.dtype == np.float32 else 0.0  # others are told apart to the last bit
+    if (high - low > rounding * np.maximum(np.maximum(-low, high), size)).any():
         return ""
     held = " (a regularization that is too large makes all factors 0)" if factors is not None else ""
     return f"the scores of a user have no spread: those looked at are from {low.min():.3g} to {high.max():.3g}{held}"
