@@ -8,7 +8,7 @@ import pytest
 from worlds import write_tables
 
 from recsys.cli import main
-from recsys.experiments import evaluate
+from recsys.experiments import evaluate, recommend
 from recsys.types import RecsysError
 
 CONFIG = """
@@ -200,3 +200,17 @@ def test_files_of_one_name_are_refused(home):
         evaluate(["a.csv", "b/a.tsv"], "mine.toml", quiet=True)
     with pytest.raises(RecsysError, match="no file is given"):
         evaluate([], "mine.toml", quiet=True)
+
+
+def test_short_lists_and_slates_are_counted(home, template):
+    frame = long(template[1])
+    frame[frame["rank"] <= 2].to_csv(home / "two.csv", index=False)
+    done = evaluate(home / "two.csv", "mine.toml", out=home / "runs", quiet=True)
+    assert "two.csv: 60 of 60 slates have fewer than 5 picks, 2 at least" in done.notes
+    (home / "whole.toml").write_text(
+        CONFIG.replace("ratings.csv", str(template[0] / "ratings.csv")).replace("n = 10", "n = 40"), encoding="utf-8"
+    )
+    assert not any("slates" in note for note in recommend(home / "whole.toml", home / "five.csv", quiet=True).notes)
+    written = recommend(home / "whole.toml", home / "all.csv", k=40, users=["u0", "u7"], quiet=True)
+    lengths = pd.read_csv(home / "all.csv").groupby("user_id").size()
+    assert f"2 of 2 slates have fewer than 40 picks, {lengths.min()} at least" in written.notes

@@ -21,6 +21,7 @@ from recsys.slates import rerank
 from recsys.threads import one_blas_thread
 from recsys.types import Dataset, RecsysError, unknown
 from recsys.types.arrays import Ints
+from recsys.types.slates import describe_short
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def recommend(
             csv_frame(frame).to_csv(temporary, index=False)
         else:
             frame.to_parquet(temporary, index=False)
-    return Written(len(frame), len(chosen), (*dataset.notes, *whole.notes))
+    short = describe_short(slates.lengths[chosen], k)
+    return Written(len(frame), len(chosen), (*dataset.notes, *whole.notes, *short))
 
 
 def _spec(settings: Config, name: str | None) -> RunSpec:

@@ -72,11 +72,19 @@ class Slates:
     @property
     def notes(self) -> tuple[str, ...]:
         """Say in a line how many slates have fewer than k picks, if some do; nothing otherwise."""
-        lengths, k = self.lengths, self.items.shape[1]
-        short = int((lengths < k).sum())
-        if not short:
-            return ()
-        return (f"{short:,} of {len(lengths):,} slates have fewer than {k} picks, {int(lengths.min()):,} at least",)
+        return describe_short(self.lengths, self.items.shape[1])
+
+
+def describe_short(lengths: Longs, k: int) -> tuple[str, ...]:
+    """Return a line that counts the slates, of these lengths (U,), with fewer than k picks; nothing if none has.
+
+    >>> describe_short(np.array([10, 7, 0]), 10)
+    ('2 of 3 slates have fewer than 10 picks, 0 at least',)
+    """
+    short = int((lengths < k).sum())
+    if not short:
+        return ()
+    return (f"{short:,} of {len(lengths):,} slates have fewer than {k} picks, {int(lengths.min()):,} at least",)
 
 
 def blended(contributions: Floats) -> Floats:
