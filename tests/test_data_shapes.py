@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from recsys.types import Dataset, RecsysError
 
 TABLE = b"user_id,item_id,rating\n1,2,3\n1,3,4\n"
 EXPECTED = [("1", "2", 3.0), ("1", "3", 4.0)]
+packed = partial(gzip.compress, mtime=0)  # names of tests are those of every process
 
 
 def rows(data: Dataset) -> list[tuple[Any, ...]]:
@@ -42,11 +44,11 @@ def refused(path: Path, **how: Any) -> str:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("log.csv.gz", gzip.compress(TABLE)),
-        ("log.csv.GZ", gzip.compress(TABLE[:20]) + gzip.compress(TABLE[20:])),
+        ("log.csv.gz", packed(TABLE)),
+        ("log.csv.GZ", packed(TABLE[:20]) + packed(TABLE[20:])),
         ("log.csv.zst", pa.compress(TABLE, "zstd", asbytes=True)),
         ("log.csv.bz2", bz2.compress(TABLE)),
-        ("log.jsonl.gz", gzip.compress(b'{"user_id":1,"item_id":2,"rating":3}\n{"user_id":1,"item_id":3,"rating":4}')),
+        ("log.jsonl.gz", packed(b'{"user_id":1,"item_id":2,"rating":3}\n{"user_id":1,"item_id":3,"rating":4}')),
     ],
 )
 def test_packed_files(tmp_path: Path, name: str, content: bytes) -> None:
@@ -58,13 +60,13 @@ def test_packed_files(tmp_path: Path, name: str, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("log.csv.gz", gzip.compress(TABLE)[:-9], "cannot be read: Truncated"),
+        ("log.csv.gz", packed(TABLE)[:-9], "cannot be read: Truncated"),
         ("log.csv.gz", TABLE, "cannot be read: "),
-        ("log.csv.zst", gzip.compress(TABLE), "cannot be read: "),
-        ("log.csv.gz", gzip.compress(b"0" * 80_000_000), "unpacks to more than 67,108,864 bytes: refused"),
+        ("log.csv.zst", packed(TABLE), "cannot be read: "),
+        ("log.csv.gz", packed(b"0" * 80_000_000), "unpacks to more than 67,108,864 bytes: refused"),
         ("log.csv.zst", pa.compress(b"0" * 80_000_000, "zstd", asbytes=True), "unpacks to more than 67,108,864 bytes"),
-        ("log.csv.gz", gzip.compress(b""), "the file is empty"),
-        ("log.pkl.gz", gzip.compress(TABLE), "unknown kind of file '.pkl'"),
+        ("log.csv.gz", packed(b""), "the file is empty"),
+        ("log.pkl.gz", packed(TABLE), "unknown kind of file '.pkl'"),
         ("log.zip", TABLE, "unknown kind of file '.zip'"),
     ],
 )

@@ -26,11 +26,12 @@ def fold(factors: Factors, likes: Csr, dislikes: Csr | None = None, common: Doub
 
     `common` is the `gram` of the factors, where it is at hand.
     """
-    common = gram(factors) if common is None else common
+    if common is None and likes.nnz:  # a catalogue of millions takes a while
+        common = gram(factors)
     found = np.empty((likes.shape[0], factors.item_factors.shape[1]), np.float32)
     for user in range(likes.shape[0]):
         liked = _rows(factors, likes, user)
-        if not len(liked):
+        if not len(liked) or common is None:
             found[user] = factors.typical
             continue
         solver = scipy.linalg.cho_factor(_matrix(factors, common, likes, user, dislikes), lower=True)
