@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from scipy import sparse
 from worlds import make_maps, make_split
 
 import recsys as rs
 from recsys import guards
 from recsys.rankers import Answer, Ranker
-from recsys.types import Guard, RecsysError, Rule
+from recsys.rankers.requests import codes_by_number
+from recsys.types import Guard, RecsysError, Rule, TasteMap
 
 BLENDS = [
     {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.4, "untouched": 0.1},
@@ -160,3 +162,32 @@ def test_a_batch_of_a_ranker_without_a_model_is_raised(world):
     bare = Ranker.fit(None, world, {"relevance": 1.0}, scale=None, maps=make_maps(world))
     with pytest.raises(RecsysError, match="it has no model"):
         bare.rank_many(users=["u1"])
+
+
+@pytest.mark.parametrize(
+    ("ids", "are_numbers"),
+    [
+        (["3", "0"], True), (["0"], True), (["12", "5", "7"], True), (["9", "10", "99", "100"], True), (["3", "03"], False),
+        (["+3", "1"], False), ([" 3", "1"], False), (["1_0", "3"], False), (["-0", "1"], False), (["\u0663", "1"], False),
+        (["\uff11", "2"], False), (["1e3", "2"], False), (["3.0", "1"], False), (["a"], False), ([], False),
+        (["1", "1000000"], False),
+    ],
+)  # fmt: skip
+def test_ids_are_looked_up_by_number_where_each_is_written_as_its_number(ids, are_numbers):
+    codes = codes_by_number(np.array(ids, dtype=np.str_))
+    assert [codes[int(one)] for one in ids] == list(range(len(ids))) if are_numbers else not len(codes)
+
+
+def test_a_map_of_one_region_an_item_is_read_as_one_of_several():
+    rng = np.random.default_rng(0)
+    region = rng.integers(0, 7, 50)
+    one = sparse.csr_array((np.full(50, 0.7, np.float32), (np.arange(50), region)), shape=(50, 8))
+    several = sparse.csr_array(one + sparse.csr_array((np.full(50, 0.1, np.float32), (np.arange(50), [7] * 50))))
+    assert (
+        TasteMap("one", one, "", 0).hard.tolist()
+        == TasteMap("several", several, "", 0).hard.tolist()
+        == region.tolist()
+    )
+    nothing = one.copy()
+    nothing.data[3] = 0.0
+    assert TasteMap("none", nothing, "", 0).hard[3] == -1

@@ -270,8 +270,10 @@ def _regions(context: Context) -> tuple[list[Anys], tuple[Anys, Anys], float]:
     sizes, starts = kept("layout", _missing)
 
     def end_to_end() -> Ints:
-        region = np.stack([hard_region(context, m) for m in range(len(context.maps))], axis=1)
-        counted: Ints = np.where(region < 0, sizes.sum(), starts + region).astype(np.int32)
+        counted: Ints = np.empty((len(context.item_ids), len(context.maps)), np.int32)
+        for m, start in enumerate(starts.tolist()):
+            region = hard_region(context, m)
+            counted[:, m] = np.where(region < 0, np.int32(sizes.sum()), region + np.int32(start))
         return counted
 
     hard = kept("regions end to end", end_to_end)

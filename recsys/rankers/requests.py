@@ -88,7 +88,9 @@ def codes_by_number(ids: Any) -> Ints:
         return NOTHING
     if not len(numbers) or numbers.min() < 0 or numbers.max() >= SPARSE * len(numbers):
         return NOTHING
-    if (numbers.astype(np.str_) != names).any():
+    digits = np.searchsorted(10 ** np.arange(1, 19), numbers, side="right") + 1
+    letters = np.ascontiguousarray(names).view(np.uint32)
+    if (np.strings.str_len(names) != digits).any() or letters.max() > ord("9"):  # 007, +7, or digits of other scripts
         return NOTHING
     codes = np.full(int(numbers.max()) + 1, -1, np.int32)
     codes[numbers] = np.arange(len(numbers))
