@@ -9,6 +9,7 @@ from worlds import make_maps, make_split
 
 import recsys as rs
 from recsys import guards
+from recsys.objectives.negative_spaces import join
 from recsys.rankers import Answer, Ranker
 from recsys.rankers.requests import codes_by_number
 from recsys.types import Guard, RecsysError, Rule, TasteMap
@@ -188,6 +189,10 @@ def test_a_map_of_one_region_an_item_is_read_as_one_of_several():
         == TasteMap("several", several, "", 0).hard.tolist()
         == region.tolist()
     )
+    maps = (TasteMap("one", one, "", 0), TasteMap("two", one[rng.permutation(50)], "", 0), TasteMap("one", one, "", 0))
+    joined = join(maps)
+    assert (joined != sparse.csr_array(sparse.hstack([m.assignment for m in maps]))).nnz == 0
+    assert joined.has_canonical_format and joined.indices.dtype == np.int32
     nothing = one.copy()
     nothing.data[3] = 0.0
     assert TasteMap("none", nothing, "", 0).hard[3] == -1

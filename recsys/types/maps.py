@@ -30,12 +30,16 @@ class TasteMap:
             raise RecsysError(f"{place} has a share of {self.assignment.data.min():.6g}, expected shares from 0 on")
 
     @property
+    def one_each(self) -> bool:
+        """Whether every item has exactly one entry."""
+        return self.assignment.nnz == self.assignment.shape[0] and bool((np.diff(self.assignment.indptr) == 1).all())
+
+    @property
     def hard(self) -> Ints:
         """The region of each item, (I,): its largest entry, the first of equals; -1 where it has none."""
-        given = self.assignment
-        if given.nnz == given.shape[0] and (np.diff(given.indptr) == 1).all() and (given.data > 0).all():
-            return np.asarray(given.indices, dtype=np.int32)  # one entry each: nothing to compare
-        of = given.sorted_indices()
+        if self.one_each and (self.assignment.data > 0).all():
+            return np.asarray(self.assignment.indices, dtype=np.int32)
+        of = self.assignment.sorted_indices()
         row = np.repeat(np.arange(of.shape[0]), np.diff(of.indptr))
         largest = np.zeros(of.shape[0], dtype=of.dtype)
         np.maximum.at(largest, row, of.data)
