@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from recsys import blends, guards, metrics, models
 from recsys.data.settings import TableSettings
+from recsys.files import is_at
 from recsys.provenance import own_modules
 from recsys.scores.intervals import MOST, check_draws
 from recsys.scores.names import wanted
@@ -282,7 +283,7 @@ def read(path: str | Path, data: Mapping[str, Any] | None = None) -> Config:
         RecsysError: if there is no such file, it is no TOML, or it says something that cannot be.
     """
     file = Path(path)
-    if not file.exists() and (folder("configs") / f"{path}.toml").exists():
+    if not is_at(file) and is_at(folder("configs") / f"{path}.toml"):
         file = folder("configs") / f"{path}.toml"
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -368,7 +369,7 @@ def _known(kind: type[BaseModel], path: list[str]) -> list[str]:
 
 def _near(file: Path) -> str:
     """Return the nearest config there is, in that folder or shipped."""
-    there = [str(p) for p in file.parent.glob("*.toml")] if file.parent.is_dir() else []
+    there = [str(p) for p in file.parent.glob("*.toml")] if is_at(file.parent, Path.is_dir) else []
     shipped = [p.stem for p in folder("configs").glob("*.toml")]
     close = get_close_matches(str(file), there, n=1) or get_close_matches(file.stem, shipped, n=1)
     return f", did you mean '{close[0]}'?" if close else ""

@@ -13,7 +13,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import sha256
@@ -30,6 +30,20 @@ REPLACED = ".replaced-"  # of a folder that is being replaced, where the system 
 _LOCK = "lock"
 _DAY = 86_400.0
 _TRIES = 100  # of two processes that replace the same folder at once, one may have to go after the other
+
+
+def is_at(path: Path, kind: Callable[[Path], bool] = Path.exists) -> bool:
+    """Return whether a file, or what `kind` asks for (`Path.is_dir`), is at `path`.
+
+    No file is at a path that the system refuses: one that is too long, or has a NUL in it.
+
+    >>> is_at(Path("no" * 500)), is_at(Path("."), Path.is_dir)
+    (False, True)
+    """
+    try:
+        return kind(path)
+    except (OSError, ValueError):
+        return False
 
 
 @contextmanager

@@ -168,3 +168,27 @@ def test_shipped_settings_are_the_best_of_the_search_that_is_kept(name):
     config = read(name)
     for section in (config.model, *config.models.values()):
         assert " ".join(f"{key}={value}" for key, value in (section.model_extra or {}).items()) == best[section.kind]
+
+
+@pytest.mark.parametrize("name", ["é" * 300, "a" * 5000, "\0", "a/" * 3000 + "b.toml", "two\nlines"])
+def test_a_path_that_no_system_takes_is_one_line(name):
+    from recsys.experiments.comparisons import compare_folders
+    from recsys.sweeps.plans import read as read_sweep
+
+    for ask in (read, read_sweep, lambda path: compare_folders([path])):
+        with pytest.raises(RecsysError) as refused:
+            ask(name)
+        assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "section", ["blends", "model", "slate", "pool", "judge", "data", "filter", "split", "models", "guards"]
+)
+@pytest.mark.parametrize("value", ["1.5", "true", "'x'", "[1]", "[]", "0"])
+def test_a_section_of_a_sweep_that_is_none_is_one_line(tmp_path, section, value):
+    from recsys.sweeps.plans import read as read_sweep
+
+    path = tmp_path / "search.toml"
+    path.write_text(f'extends = "ml-100k"\n{section} = {value}\n[sweep]\ntrials = 3\n', encoding="utf-8")
+    with pytest.raises(RecsysError, match=f"{section} is .*, expected a section"):
+        read_sweep(path)

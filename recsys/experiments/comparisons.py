@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from recsys.configs import Config, read
-from recsys.files import recover
+from recsys.files import is_at, recover
 from recsys.scores import Scores
 from recsys.scores.comparisons import Comparison, Source, compare_scores
 from recsys.scores.records import Score
@@ -94,7 +94,7 @@ def read_folder(name: str) -> Judged:
     """
     folder = Path(name)
     recover(folder)
-    if not folder.is_dir():
+    if not is_at(folder, Path.is_dir):
         raise RecsysError(f"{name}: no such run folder, expected one that `recsys bench` or `recsys evaluate` wrote")
     for file in ("config.toml", "environment.json", SCORES):
         if not (folder / file).is_file():
@@ -119,7 +119,7 @@ def _chosen(runs: Sequence[str | Path]) -> dict[str, list[str]]:
     chosen: dict[str, list[str]] = {}
     for given in runs:
         text = str(given)
-        folder, colon, run = (text, "", "") if Path(text).is_dir() else text.rpartition(":")
+        folder, colon, run = (text, "", "") if is_at(Path(text), Path.is_dir) else text.rpartition(":")
         if not colon:
             folder = text
         names = chosen.setdefault(folder.rstrip("/") or folder, [])

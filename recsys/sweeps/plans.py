@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from recsys import configs
 from recsys.configs import Config, Section
+from recsys.files import is_at
 from recsys.provenance import own_modules
 from recsys.scores.intervals import check_draws
 from recsys.scores.names import wanted
@@ -111,12 +112,14 @@ def read(path: str | Path, data: Mapping[str, Any] | None = None, **changes: Any
         RecsysError: if there is no such file, or it says something that cannot be.
     """
     file, shipped = Path(path), folder("configs") / "sweeps" / f"{path}.toml"
-    file = shipped if shipped.exists() and not file.exists() else file
+    file = shipped if is_at(shipped) and not is_at(file) else file
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        there = [str(one) for one in file.parent.glob("*.toml")] if file.parent.is_dir() else []
-        close = get_close_matches(str(file), [*there, *(one.stem for one in shipped.parent.glob("*.toml"))], n=1)
+        there = [str(one) for one in file.parent.glob("*.toml")] if is_at(file.parent, Path.is_dir) else []
+        close = get_close_matches(
+            str(file), [*there, *(one.stem for one in (folder("configs") / "sweeps").glob("*.toml"))], n=1
+        )
         near = f", did you mean '{close[0]}'?" if close else ""
         raise RecsysError(f"sweep {file}: {error.strerror}{near}") from None
     except (ValueError, RecursionError) as error:
@@ -133,6 +136,9 @@ def _plan(content: dict[str, Any], file: Path, changes: Mapping[str, Any], data:
         if key not in content:
             said = "the config that is searched" if key == "extends" else "a section that says what the search is after"
             raise RecsysError(f"{key} is missing, expected {said}")
+    for key in set(Config.model_fields).difference(("name", "seed", "controls")) & set(content):
+        if not isinstance(content[key], Mapping):
+            raise RecsysError(f"{key} is {str(content[key])[:60]!r}, expected a section [{key}]")
     settings = _settings(content.pop("sweep"), changes)
     tables = {"name": file.stem, **_extended(content.pop("extends"), file.parent, data)}
     extended, tables = tables, _laid_over(tables, content)
@@ -180,7 +186,7 @@ def _settings(section: Any, changes: Mapping[str, Any]) -> SweepSection:
 def _extended(name: Any, home: Path, data: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the resolved tables of the config that a sweep file names, without its blends."""
     beside = home / str(name)
-    config = configs.read(beside if beside.is_file() else str(name), data)
+    config = configs.read(beside if is_at(beside, Path.is_file) else str(name), data)
     return {key: value for key, value in config.resolved().items() if key not in ("name", "blends")}
 
 
