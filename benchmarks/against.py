@@ -2,7 +2,7 @@
 
 The commit is checked out beside this one, and both sides run the same work in turns, each in a process of its own with
 one thread. A figure is processor time; `ratio` is the median over the rounds of this checkout's time by the other's.
-The other commit must know the names that `--side` uses. Writes `benchmarks/results/against.csv`.
+The other commit must know what `works` calls. Writes `benchmarks/results/against.csv`.
 """
 
 import argparse
