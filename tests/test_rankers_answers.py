@@ -196,3 +196,14 @@ def test_a_map_of_one_region_an_item_is_read_as_one_of_several():
     nothing = one.copy()
     nothing.data[3] = 0.0
     assert TasteMap("none", nothing, "", 0).hard[3] == -1
+
+
+@pytest.mark.parametrize("given", [(), [guards.exclude(items=["i1"])]], ids=["alone", "guards"])
+def test_more_slots_than_memory_holds_are_one_line(given):
+    split = make_split()
+    model = rs.models.MostPopular().fit(split.train)
+    ranker = Ranker.fit(model, split, {"relevance": 1.0}, maps=make_maps(split))
+    assert len(ranker.rank(history=["i2"], k=100_000, guards=given).items) < 40
+    for k in (100_001, 2**31, 2**63):
+        with pytest.raises(RecsysError, match=f"k is {k}, expected a whole number from 1 to 100000"):
+            ranker.rank(history=["i2"], k=k, guards=given)

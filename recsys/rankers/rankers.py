@@ -42,6 +42,8 @@ from recsys.types import Context, Guard, Pool, RecsysError, Rule, Scorer, Split,
 from recsys.types.arrays import Bools, Ints
 from recsys.types.numbers import whole
 
+LONGEST = 100_000  # slots of a request, however few items there are
+
 
 @dataclass(frozen=True, eq=False)
 class Ranker:
@@ -324,7 +326,8 @@ class Ranker:
         return settings | _told(self.guards)
 
     def _length(self, k: int | None) -> int:
-        return self.policy.k if k is None else whole("ranker: k", k, 1)
+        most = max(LONGEST, len(self._items.names))  # guards are laid out for each slot that is asked for
+        return self.policy.k if k is None else whole("ranker: k", k, 1, most)
 
     def _held(self, guards: Sequence[Guard], k: int) -> Limits:
         """Return the limits of a request, the ranker's own first."""
