@@ -1,4 +1,4 @@
-"""What hostile input does to the package: `python benchmarks/robustness.py` (fifteen minutes; `--hours` for more).
+"""What hostile input does to the package: `python benchmarks/robustness.py` (a quarter of an hour; `--hours` for more).
 
 Configs, tables, stores, rankers, pools, requests and command lines are mutated at random; writers are killed at random
 moments, and folders are replaced while they are loaded. Each kind of case runs in a process of its own, so that a crash

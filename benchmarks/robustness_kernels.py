@@ -41,7 +41,7 @@ def spoilt(array: np.ndarray, rng: Generator) -> np.ndarray:
         made = np.concatenate([made, made])
     elif made.dtype.kind in "iuf":
         made = made.astype(one_of(rng, (np.float64, np.int64, np.int8, np.float16, np.bool_)))
-    else:
+    elif made.ndim:
         made = rng.permutation(made)
     return made
 
@@ -87,7 +87,8 @@ class Pools:
         if rng.random() < 0.7:
             part = one_of(rng, ("users", "items", "scores"))
             with np.errstate(all="ignore"):
-                pool = rs.Pool(**{**vars(pool), part: spoilt(getattr(pool, part), rng)})
+                parts = {name: getattr(pool, name) for name in ("users", "items", "scores", "context")}
+                pool = rs.Pool(**{**parts, part: spoilt(parts[part], rng)})
         else:
             name = one_of(rng, [*blend, "relevance"])
             blend[name] = (
