@@ -415,7 +415,7 @@ def test_a_model_of_ones_own_ranks_and_is_not_saved(world, taste_maps, tmp_path)
         ({"items": "i1", "scores": [1, 2]}, "found 'i1' for items, expected a list of ids"),
         ({"items": ["i1"], "scores": [1], "history": "i1"}, "found 'i1' for items, expected a list of ids"),
         ({"items": ["i1"], "scores": [1], "history": 5}, "found 5 for items, expected a list of ids"),
-        ({"items": ["i1"], "scores": [1], "k": 0}, "ranker: k is 0, expected a whole number from 1 on"),
+        ({"items": ["i1"], "scores": [1], "k": 0}, "ranker: k is 0, expected a whole number from 1 to 100000"),
         ({"items": ["i1"], "scores": [1], "seed": "a"}, "ranker: seed is 'a'"),
         ({"items": ["i1"], "scores": [1], "user": "u1", "history": []}, "found user and history"),
         ({"items": ["i1"], "scores": [1], "user": "nobody"}, "user 'nobody' is none of the 60"),
