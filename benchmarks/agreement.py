@@ -22,17 +22,17 @@ from pathlib import Path
 
 import agreement_metrics
 import agreement_slates
-from agreement_worlds import Row, World, worlds
+from agreement_worlds import Row, World, build_worlds
 
-from recsys.files import replacing
+from recsys.support.atomic_files import replace_file
 
 RESULTS = Path(__file__).parent / "results" / "agreement.csv"
 VERSIONS = {"rectools": "0.19.0", "pyversity": "0.2.0"}  # whose source the notes are about
-SIDES = {"rectools": agreement_metrics.rows, "pyversity": agreement_slates.rows}
+PEERS = {"rectools": agreement_metrics.compare_metrics, "pyversity": agreement_slates.compare_strategies}
 
 
 @contextmanager
-def environment(package: str) -> Iterator[Path]:
+def create_environment(package: str) -> Iterator[Path]:
     """Yield a Python that has the package, and remove it all afterwards."""
     with tempfile.TemporaryDirectory() as name:
         venv.create(name, with_pip=True)
@@ -43,38 +43,38 @@ def environment(package: str) -> Iterator[Path]:
         yield python
 
 
-def version_of(python: Path, package: str) -> str:
+def read_version(python: Path, package: str) -> str:
     code = f"from importlib.metadata import version; print(version({package!r}))"
     return subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def compare(peer: str, package: str, given: list[World]) -> Iterator[Row]:
+def compare_peer(peer: str, package: str, given: list[World]) -> Iterator[Row]:
     """Yield the rows of one peer."""
-    with environment(package) as python:
-        yield from SIDES[peer](python, version_of(python, peer), given)
+    with create_environment(package) as python:
+        yield from PEERS[peer](python, read_version(python, peer), given)
 
 
-def lines(row: Row) -> list[object]:
+def format_cells(row: Row) -> list[object]:
     return ["" if cell is None else f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row]
 
 
 def main() -> None:
     """Compare, print and write; say what should agree and does not."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", nargs="*", default=list(SIDES), choices=list(SIDES))
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--newest", action="store_true", help="install the newest versions: the notes may not hold")
     parser.add_argument("--out", type=Path, default=RESULTS)
     settings = parser.parse_args()
-    given, rows = list(worlds()), []
+    given, rows = list(build_worlds()), []
     for peer in settings.peers:
         package = peer if settings.newest else f"{peer}=={VERSIONS[peer]}"
-        for row in compare(peer, package, given):
-            print(*lines(row), sep="\t", flush=True)
+        for row in compare_peer(peer, package, given):
+            print(*format_cells(row), sep="\t", flush=True)
             rows.append(row)
-    with replacing(settings.out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with replace_file(settings.out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(Row._fields)
-        table.writerows(map(lines, rows))
+        table.writerows(map(format_cells, rows))
     apart = [f"{row.peer}: {row.what}" for row in rows if row.agrees == "no"]
     if apart:
         raise SystemExit("\n".join(["defined alike, and not the same:", *apart]))

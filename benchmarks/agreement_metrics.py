@@ -10,20 +10,21 @@ import numpy as np
 import pandas as pd
 from agreement_worlds import Row, World
 
-from recsys import maths, metrics
-from recsys.metrics import drifts, presets
-from recsys.types import Evaluation, PerUser, Yardstick
+from recsys import metrics
+from recsys.maths import embeddings
+from recsys.metrics import list_comparison, presets
+from recsys.types import Evaluation, GroundTruth, PerUser
 from recsys.types.arrays import Csr, Doubles, Ints
 
 LENGTHS = (1, 5, 10, 20)
-SHOWN = 10  # the k of the values in the table
+SHOWN_K = 10  # the k of the values in the table
 TOLERANCE = 1e-9  # of the value of any user
 Ours = Callable[[World, Evaluation, int], Doubles]  # one value per user, or one
 
 PEER_SIDE = Path(__file__).parent / "peers" / "metrics_of_rectools.py"
 
 
-def named(name: str) -> Ours:
+def wrap_metric(name: str) -> Ours:
     """Return a metric of ours: of `recsys.metrics`, or a preset."""
     metric = presets.rectools.get(name) or getattr(metrics, name)
 
@@ -31,38 +32,38 @@ def named(name: str) -> Ours:
         answer = metric(evaluation, k)
         if isinstance(answer, PerUser):
             return answer.values
-        shown = answer.shown[answer.shown >= 0]
+        shown = answer.picks[answer.picks >= 0]
         return np.array([float(answer.statistic(np.bincount(shown, minlength=answer.n_items).astype(float)))])
 
     return values
 
 
-def of_one_too(name: str) -> Ours:
+def wrap_single_item_zero(name: str) -> Ours:
     """Return an intra-list distance of ours that is 0 for a slate of one item."""
 
     def values(world: World, evaluation: Evaluation, k: int) -> Doubles:
-        n = (evaluation.top(k) >= 0).sum(axis=1)
-        return np.where(n == 1, 0.0, named(name)(world, evaluation, k))
+        n = (evaluation.get_top_picks(k) >= 0).sum(axis=1)
+        return np.where(n == 1, 0.0, wrap_metric(name)(world, evaluation, k))
 
     return values
 
 
-def kept(world: World, evaluation: Evaluation, k: int) -> Doubles:
+def compute_kept_share(world: World, evaluation: Evaluation, k: int) -> Doubles:
     """Return the share of the base's slate that is shown, 0 where nothing is."""
-    base = Evaluation(world.base, evaluation.yardstick)
-    known, empty = (base.top(k) >= 0).any(axis=1), (evaluation.top(k) < 0).all(axis=1)
-    return np.where(known & empty, 0.0, 1.0 - drifts.displaced(evaluation, base, k))
+    base = Evaluation(world.base, evaluation.truth)
+    known, empty = (base.get_top_picks(k) >= 0).any(axis=1), (evaluation.get_top_picks(k) < 0).all(axis=1)
+    return np.where(known & empty, 0.0, 1.0 - list_comparison.displaced_share(evaluation, base, k))
 
 
 SAME: dict[str, tuple[str, Ours, str]] = {
-    **{name: (f"presets.rectools[{name!r}]", named(name), "") for name in presets.rectools},
+    **{name: (f"presets.rectools[{name!r}]", wrap_metric(name), "") for name in presets.rectools},
     "IntraListDiversity, cosine of features": (
-        "ild_features", of_one_too("ild_features"), "a slate of one item counts 0 on both sides",
+        "ild_features", wrap_single_item_zero("ild_features"), "a slate of one item counts 0 on both sides",
     ),
     "IntraListDiversity, cosine of cooccurrence": (
-        "ild_cooccurrence", of_one_too("ild_cooccurrence"), "a slate of one item counts 0 on both sides",
+        "ild_cooccurrence", wrap_single_item_zero("ild_cooccurrence"), "a slate of one item counts 0 on both sides",
     ),
-    "Intersection": ("1 - drifts.displaced", kept, "of a base's slates; 0 where nothing is shown"),
+    "Intersection": ("1 - drifts.displaced", compute_kept_share, "of a base's slates; 0 where nothing is shown"),
 }  # fmt: skip
 DIFFERENT = [
     ("NDCG", "ndcg", "their ideal has k hits, ours min(k, positives)"),
@@ -76,37 +77,39 @@ DIFFERENT = [
 ]  # fmt: skip
 
 
-def rows(python: Path, version: str, worlds: Sequence[World]) -> Iterator[Row]:
+def compare_metrics(python: Path, version: str, worlds: Sequence[World]) -> Iterator[Row]:
     """Yield a row for each metric that both sides define, alike or not."""
-    theirs = [asked(python, world) for world in worlds]
-    evaluations = [Evaluation(world.slates, Yardstick(world.split)) for world in worlds]
+    theirs = [run_rectools(python, world) for world in worlds]
+    evaluations = [Evaluation(world.slates, GroundTruth(world.split)) for world in worlds]
     told = [(name, *ours, True) for name, ours in SAME.items()]
-    told += [(name, ours, named(ours), note, False) for name, ours, note in DIFFERENT]
+    told += [(name, ours, wrap_metric(ours), note, False) for name, ours, note in DIFFERENT]
     for name, label, ours, note, same in told:
         pairs = {
-            (n, k): (ours(world, evaluations[n], k), aligned(theirs[n][name, k], len(world.slates)))
+            (n, k): (ours(world, evaluations[n], k), align_peer_values(theirs[n][name, k], len(world.slates)))
             for n, world in enumerate(worlds)
             for k in LENGTHS
         }
-        yield row(version, f"{name} | {label}", pairs, note, same)
+        yield build_row(version, f"{name} | {label}", pairs, note, same)
 
 
-def asked(python: Path, world: World) -> "pd.Series[float]":
+def run_rectools(python: Path, world: World) -> "pd.Series[float]":
     """Return what RecTools says, by metric, k and user."""
     with tempfile.TemporaryDirectory() as name:
-        write(world, Path(name))
+        write_rectools_inputs(world, Path(name))
         subprocess.run([python, "-I", PEER_SIDE, name, *map(str, LENGTHS)], check=True)
         return pd.read_csv(Path(name) / "theirs.csv").set_index(["metric", "k", "user"]).sort_index()["value"]
 
 
-def row(version: str, what: str, pairs: Mapping[tuple[int, int], tuple[Doubles, ...]], note: str, same: bool) -> Row:
+def build_row(
+    version: str, what: str, pairs: Mapping[tuple[int, int], tuple[Doubles, ...]], note: str, same: bool
+) -> Row:
     """Return what the values of both sides, for each world and k, say."""
     ours, theirs = (np.concatenate(side) for side in zip(*pairs.values(), strict=True))
     both = ~np.isnan(ours) & ~np.isnan(theirs)
     either = ~np.isnan(ours) | ~np.isnan(theirs)
     apart = np.abs(ours - theirs)[both]
     identical = (apart <= TOLERANCE).sum() / either.sum()
-    shown = [pair for (_, k), pair in pairs.items() if k == SHOWN]
+    shown = [pair for (_, k), pair in pairs.items() if k == SHOWN_K]
     mine, their = (float(np.nanmean(side)) for side in shown[-1])
     n = sum(int((~np.isnan(pair[0]) & ~np.isnan(pair[1])).sum()) for pair in shown)
     return Row(
@@ -115,38 +118,41 @@ def row(version: str, what: str, pairs: Mapping[tuple[int, int], tuple[Doubles, 
     )  # fmt: skip
 
 
-def aligned(values: "pd.Series[float]", users: int) -> Doubles:
+def align_peer_values(values: "pd.Series[float]", users: int) -> Doubles:
     """Return their values in the order of our users, NaN for whom they have none; one of the catalogue as it is."""
     if values.index[0] < 0:
         return values.to_numpy()
     return values.reindex(range(users)).to_numpy(dtype=np.float64)
 
 
-def write(world: World, folder: Path) -> None:
+def write_rectools_inputs(world: World, folder: Path) -> None:
     """Write what RecTools is given."""
     split = world.split
     for name, matrix in (("train", split.train), ("test", split.test)):
-        _table(folder / f"{name}.csv", ["user_id", "item_id"], _pairs(matrix))
+        _write_table(folder / f"{name}.csv", ["user_id", "item_id"], _list_pairs(matrix))
     for name, slates in (("slates", world.slates), ("base", world.base)):
-        _table(folder / f"{name}.csv", ["user_id", "item_id", "rank"], _ranked(slates))
+        _write_table(folder / f"{name}.csv", ["user_id", "item_id", "rank"], _list_ranked_picks(slates))
     having = split.items.features.toarray().astype(int)
     header = ["item_id", *(f"f{f}" for f in range(having.shape[1]))]
-    _table(folder / "features.csv", header, ([i, *row] for i, row in enumerate(having.tolist())))
-    spaces = {"features": maths.feature_vectors(split.items), "cooccurrence": maths.cooccurrence_vectors(split.train)}
+    _write_table(folder / "features.csv", header, ([i, *row] for i, row in enumerate(having.tolist())))
+    spaces = {
+        "features": embeddings.feature_vectors(split.items),
+        "cooccurrence": embeddings.cooccurrence_vectors(split.train),
+    }
     np.savez(folder / "distances.npz", **spaces)
 
 
-def _pairs(matrix: Csr) -> Iterator[list[object]]:
+def _list_pairs(matrix: Csr) -> Iterator[list[object]]:
     cells = matrix.tocoo()
     yield from map(list, zip(cells.row.tolist(), cells.col.tolist(), strict=True))
 
 
-def _ranked(slates: Ints) -> Iterator[list[object]]:
+def _list_ranked_picks(slates: Ints) -> Iterator[list[object]]:
     for user, slot in zip(*np.nonzero(slates >= 0), strict=True):
         yield [user, slates[user, slot], slot + 1]
 
 
-def _table(path: Path, header: list[str], lines: Iterator[list[object]]) -> None:
+def _write_table(path: Path, header: list[str], lines: Iterator[list[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(header)

@@ -12,15 +12,16 @@ import numpy as np
 from agreement_worlds import Row, World
 from scipy import sparse
 
-from recsys import maths, rerank
-from recsys.blends import read, weights
-from recsys.kernels import references
+from recsys import rerank
+from recsys.kernels import reference
+from recsys.maths import embeddings
+from recsys.reranking.blends import make_weight_matrix, parse_blend
 from recsys.types import Coverage, Pool, Spread
 from recsys.types.arrays import Doubles, Floats, Ints
-from recsys.types.pools import Tables
+from recsys.types.pools import TableCache
 
 LENGTH = 10
-INSIDE = (0.1, 0.3, 0.5, 0.7, 0.9)  # settings of the knob
+KNOB_SETTINGS = (0.1, 0.3, 0.5, 0.7, 0.9)  # settings of the knob
 TOLERANCE = 1e-6  # of the blended gain by which two picks are apart: pyversity computes in single precision
 EPS = float(np.finfo(np.float32).eps)  # theirs, on standard deviations
 FACTORS = {"space": "factors"}
@@ -43,99 +44,145 @@ class Case(NamedTuple):
     @property
     def knobs(self) -> tuple[float, ...]:
         """Settings of the knob: where both are the same, 0 too, which says where it turns to."""
-        return (0.0, *INSIDE) if self.same else INSIDE
+        return (0.0, *KNOB_SETTINGS) if self.same else KNOB_SETTINGS
 
 
 def clipped(pool: Pool, k: int) -> Spread:
     """Return 1 - the largest similarity to the slate, or to something that everybody is at right angles to."""
-    table = _unit(pool)
+    table = _get_unit_vectors(pool)
     return Spread(table, np.maximum(pool.items, 0).astype(np.int64), start=np.zeros(pool.items.shape, np.float32))
 
 
 def cover(pool: Pool, k: int) -> Coverage:
     """Return the gain in the sum over candidates of the root of their similarities, at least 0, to the slate."""
-    table = _unit(pool)[pool.items]
+    table = _get_unit_vectors(pool)[pool.items]
     sims = np.clip(table @ table.transpose(0, 2, 1), 0.0, 1.0)
     users, n = pool.items.shape
     which = np.arange(users * n, dtype=np.int64).reshape(users, n)
     return Coverage(sparse.csr_array(sims.reshape(-1, n)), which, np.ones((users, n)), "sqrt")
 
 
-def _unit(pool: Pool) -> Floats:
+def _get_unit_vectors(pool: Pool) -> Floats:
     """Return the items' unit vectors, (I, d), made once."""
-    around = pool.context.everybody
-    return around.tables.get("unit vectors", lambda: maths.unit(around.need_factors("slates").item_factors))
+    around = pool.context.population
+    return around.tables.get(
+        "unit vectors", lambda: embeddings.normalize_rows(around.need_factors("slates").item_factors)
+    )
 
 
-def of(name: str, **settings: object) -> Callable[[Pool, float], Blend]:
+def build_two_part_blend(name: str, **settings: object) -> Callable[[Pool, float], Blend]:
     """Return relevance and an objective that share a weight of 1."""
     return lambda pool, d: {"relevance": 1.0 - d, name: {"weight": d, **settings}}
 
 
-def deviations(pool: Pool) -> Doubles:
+def compute_score_deviations(pool: Pool) -> Doubles:
     return pool.scores.astype(np.float64).std(axis=1)
 
 
-def dpp(ridge: float) -> Callable[[Pool, float], Blend]:
+def build_dpp_blend(ridge: float) -> Callable[[Pool, float], Blend]:
     """Return log det of q K q, q = exp((1 - d) z), z the score in standard deviations from its mean."""
 
     def blend(pool: Pool, d: float) -> Blend:
         if d == 0:
             return {"relevance": 1.0}
-        relevance = 2.0 * (1.0 - d) / (deviations(pool) + EPS)
-        return {"relevance": {"weight": relevance}, "volume": {"weight": 1.0, "ridge": ridge, **FACTORS}}
+        relevance = 2.0 * (1.0 - d) / (compute_score_deviations(pool) + EPS)
+        return {"relevance": {"weight": relevance}, "dpp": {"weight": 1.0, "ridge": ridge, **FACTORS}}
 
     return blend
 
 
-def ssd(length: float) -> Callable[[Pool, float], Blend]:
+def build_ssd_blend(length: float) -> Callable[[Pool, float], Blend]:
     """Return scores in standard deviations, and the residual of vectors of this length."""
 
     def blend(pool: Pool, d: float) -> Blend:
-        return {"relevance": {"weight": (1.0 - d) / deviations(pool)}, "ssd": {"weight": d * length, **FACTORS}}
+        return {
+            "relevance": {"weight": (1.0 - d) / compute_score_deviations(pool)},
+            "ssd": {"weight": d * length, **FACTORS},
+        }
 
     return blend
 
 
 PLAIN = {"append_bias": False, "normalize_scores": False}
 CASES = [
-    Case("MMR, no cosine below 0 | diversity", "magnitudes", "mmr", of("diversity", **FACTORS), True),
-    Case("MMR | diversity, with a start at 0", "factors", "mmr", of(f"{__name__}:clipped"), True,
-         "a maximum that begins at 0 is what they clip"),
-    Case("MMR | diversity", "factors", "mmr", of("diversity", **FACTORS), False,
-         "they count a cosine below 0 as 0"),
-    Case("MSD | diversity, agg = sum", "factors", "msd", of("diversity", agg="sum", **FACTORS), True),
-    Case("DPP | volume, ridge = 0", "factors", "dpp", dpp(0.0), True,
-         "relevance weighs 2 (1 - diversity) / deviation of the user's scores; at 0 theirs is relevance alone"),
-    Case("DPP | volume", "factors", "dpp", dpp(0.01), False, "our kernel has a ridge of 0.01"),
-    Case("SSD, raw scores, no constant | ssd", "factors", "ssd", of("ssd", **FACTORS), True, "", PLAIN),
-    Case("SSD | ssd of vectors with a constant", "constant", "ssd", ssd(2**0.5), True,
-         "relevance weighs (1 - diversity) / deviation; a unit vector with a 1 has the length sqrt 2"),
-    Case("SSD | ssd", "factors", "ssd", ssd(1.0), False, "they append a constant to every vector"),
-    Case("SSD, window = 3 | ssd, window = 3", "factors", "ssd", of("ssd", window=3, **FACTORS), False,
-         "they give back the oldest direction of an orthogonal basis, ours projects the last 3 picks anew",
-         {**PLAIN, "window": 3}),
-    Case("COVER | Coverage of all candidates, phi = sqrt", "factors", "cover", of(f"{__name__}:cover"), True,
-         "an objective of five lines in the script"),
-    Case("COVER | facility_location", "factors", "cover", of("facility_location", targets=100, **FACTORS), False,
-         "theirs is a root of sums, ours a maximum, of squared cosines and weighed by the scores"),
-]  # fmt: skip
+    Case("MMR, no cosine below 0 | mmr", "magnitudes", "mmr", build_two_part_blend("mmr", **FACTORS), True),
+    Case(
+        "MMR | mmr, with a start at 0",
+        "factors",
+        "mmr",
+        build_two_part_blend(f"{__name__}:clipped"),
+        True,
+        "a maximum that begins at 0 is what they clip",
+    ),
+    Case(
+        "MMR | mmr", "factors", "mmr", build_two_part_blend("mmr", **FACTORS), False, "they count a cosine below 0 as 0"
+    ),
+    Case("MSD | mmr, agg = sum", "factors", "msd", build_two_part_blend("mmr", agg="sum", **FACTORS), True),
+    Case(
+        "DPP | dpp, ridge = 0",
+        "factors",
+        "dpp",
+        build_dpp_blend(0.0),
+        True,
+        "relevance weighs 2 (1 - diversity) / deviation of the user's scores; at 0 theirs is relevance alone",
+    ),
+    Case("DPP | dpp", "factors", "dpp", build_dpp_blend(0.01), False, "our kernel has a ridge of 0.01"),
+    Case(
+        "SSD, raw scores, no constant | ssd", "factors", "ssd", build_two_part_blend("ssd", **FACTORS), True, "", PLAIN
+    ),
+    Case(
+        "SSD | ssd of vectors with a constant",
+        "constant",
+        "ssd",
+        build_ssd_blend(2**0.5),
+        True,
+        "relevance weighs (1 - diversity) / deviation; a unit vector with a 1 has the length sqrt 2",
+    ),
+    Case("SSD | ssd", "factors", "ssd", build_ssd_blend(1.0), False, "they append a constant to every vector"),
+    Case(
+        "SSD, window = 3 | ssd, window = 3",
+        "factors",
+        "ssd",
+        build_two_part_blend("ssd", window=3, **FACTORS),
+        False,
+        "they give back the oldest direction of an orthogonal basis, ours projects the last 3 picks anew",
+        {**PLAIN, "window": 3},
+    ),
+    Case(
+        "COVER | Coverage of all candidates, phi = sqrt",
+        "factors",
+        "cover",
+        build_two_part_blend(f"{__name__}:cover"),
+        True,
+        "an objective of five lines in the script",
+    ),
+    Case(
+        "COVER | facility_location",
+        "factors",
+        "cover",
+        build_two_part_blend("facility_location", targets=100, **FACTORS),
+        False,
+        "theirs is a root of sums, ours a maximum, of squared cosines and weighed by the scores",
+    ),
+]
 
 
-def rows(python: Path, version: str, worlds: Sequence[World]) -> Iterator[Row]:
+def compare_strategies(python: Path, version: str, worlds: Sequence[World]) -> Iterator[Row]:
     """Yield a row for each case."""
-    theirs = [asked(python, world.pool) for world in worlds]
+    theirs = [run_pyversity(python, world.pool) for world in worlds]
     for case in CASES:
-        yield row(
-            version, case, [(with_vectors(w.pool, case.vectors), made) for w, made in zip(worlds, theirs, strict=True)]
+        yield build_row(
+            version,
+            case,
+            [(replace_item_vectors(w.pool, case.vectors), made) for w, made in zip(worlds, theirs, strict=True)],
         )
 
 
-def asked(python: Path, pool: Pool) -> dict[tuple[str, float], Ints]:
+def run_pyversity(python: Path, pool: Pool) -> dict[tuple[str, float], Ints]:
     """Return the positions that pyversity picks, (U, k), by case and setting of the knob."""
     keys = [(case, d) for case in CASES for d in case.knobs]
     told = [{"vectors": c.vectors, "strategy": c.strategy, "diversity": d, **c.settings} for c, d in keys]
-    given = {name: vectors_of(with_vectors(pool, name)) for name in ("factors", "magnitudes")}
+    given = {name: get_item_vectors(replace_item_vectors(pool, name)) for name in ("factors", "magnitudes")}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         np.savez(folder / "pools.npz", items=pool.items, scores=pool.scores, **given, constant=given["factors"])
@@ -145,27 +192,27 @@ def asked(python: Path, pool: Pool) -> dict[tuple[str, float], Ints]:
             return {(case.what, d): stored[str(number)] for number, (case, d) in enumerate(keys)}
 
 
-def vectors_of(pool: Pool) -> Floats:
+def get_item_vectors(pool: Pool) -> Floats:
     return pool.context.need_factors("this").item_factors
 
 
-def with_vectors(pool: Pool, name: str) -> Pool:
+def replace_item_vectors(pool: Pool, name: str) -> Pool:
     """Return the pool with other item factors: as they are, without signs, or unit vectors with a constant."""
     factors = pool.context.need_factors("this")
     vectors = factors.item_factors
     if name == "magnitudes":
         vectors = np.abs(vectors)
     if name == "constant":
-        vectors = np.hstack([maths.unit(vectors), np.ones((len(vectors), 1), np.float32)])
-    context = replace(pool.context, factors=replace(factors, item_factors=vectors), tables=Tables())
+        vectors = np.hstack([embeddings.normalize_rows(vectors), np.ones((len(vectors), 1), np.float32)])
+    context = replace(pool.context, factors=replace(factors, item_factors=vectors), tables=TableCache())
     return replace(pool, context=context)
 
 
-def row(version: str, case: Case, given: Sequence[tuple[Pool, Mapping[tuple[str, float], Ints]]]) -> Row:
+def build_row(version: str, case: Case, given: Sequence[tuple[Pool, Mapping[tuple[str, float], Ints]]]) -> Row:
     """Return what the slates of both sides, for each world and setting of the knob, say."""
     same, slots, gaps = [], [], [0.0]
     for pool, made in given:
-        unit, far = maths.unit(vectors_of(pool)).astype(np.float64), []
+        unit, far = embeddings.normalize_rows(get_item_vectors(pool)).astype(np.float64), []
         for d in case.knobs:
             blend, theirs = case.blend(pool, d), made[case.what, d]
             items = rerank(pool, blend, k=LENGTH, scale=None).items
@@ -174,9 +221,9 @@ def row(version: str, case: Case, given: Sequence[tuple[Pool, Mapping[tuple[str,
             same.append(~differ.any(axis=1))
             slots += (differ.argmax(axis=1) + 1)[differ.any(axis=1)].tolist()
             shown = (np.take_along_axis(pool.items, side, axis=1) for side in (ours, theirs))
-            far.append([distances(unit, slates).mean() for slates in shown])
+            far.append([compute_list_distances(unit, slates).mean() for slates in shown])
             if case.same:
-                gaps += lacking(pool, blend, ours, theirs)
+                gaps += compute_gain_gaps(pool, blend, ours, theirs)
     mine, their = np.mean(far, axis=0).tolist()
     agrees = ("yes" if max(gaps) <= TOLERANCE else "no") if case.same else ""
     return Row(
@@ -186,24 +233,24 @@ def row(version: str, case: Case, given: Sequence[tuple[Pool, Mapping[tuple[str,
     )  # fmt: skip
 
 
-def distances(unit: Doubles, slates: Ints) -> Doubles:
+def compute_list_distances(unit: Doubles, slates: Ints) -> Doubles:
     """Return the mean of 1 - cosine over the pairs of each slate."""
     some, n = unit[slates], slates.shape[1]
     cosines = some @ some.transpose(0, 2, 1)
     return np.asarray(1.0 - (cosines.sum(axis=(1, 2)) - np.trace(cosines, axis1=1, axis2=2)) / (n * (n - 1)))
 
 
-def lacking(pool: Pool, blend: Blend, ours: Ints, theirs: Ints) -> list[float]:
+def compute_gain_gaps(pool: Pool, blend: Blend, ours: Ints, theirs: Ints) -> list[float]:
     """Return how much less their first other pick is worth than ours, by the slow reference, for users who differ."""
-    parts = read(blend)
-    weight = weights(parts, pool)
+    parts = parse_blend(blend)
+    weight = make_weight_matrix(parts, pool)
     users = np.flatnonzero((ours != theirs).any(axis=1)).tolist()
-    terms = [part.term(pool, LENGTH) for part in parts] if users else []
+    terms = [part.make_term(pool, LENGTH) for part in parts] if users else []
     gaps = []
     for user in users:
         slot = int((ours[user] != theirs[user]).argmax())
         slate = ours[user, :slot].tolist()
-        gains = [references.gains(term, user, slate, pool.items.shape[1]) for term in terms]
+        gains = [reference.compute_gains(term, user, slate, pool.items.shape[1]) for term in terms]
         worth = weight[user] @ np.array(gains)
         gaps.append(abs(float(worth[ours[user, slot]] - worth[theirs[user, slot]])))
     return gaps

@@ -7,8 +7,8 @@ import numpy as np
 from scipy import sparse
 
 import recsys
-from recsys import seeds
-from recsys.pools import candidates
+from recsys.retrieval.candidates import candidates
+from recsys.support.rng import make_generator
 from recsys.types import Factors, Items, Pool, RecsysError, Split
 from recsys.types.arrays import Csr, Ints
 
@@ -41,7 +41,7 @@ class World(NamedTuple):
     pool: Pool
 
 
-class Drawn:
+class RandomFactorModel:
     """A model with random factors."""
 
     def __init__(self, rng: np.random.Generator, shape: tuple[int, int], d: int = 32) -> None:
@@ -52,18 +52,18 @@ class Drawn:
         return self.factors.user_factors[users] @ self.factors.item_factors.T
 
 
-def worlds() -> Iterator[World]:
+def build_worlds() -> Iterator[World]:
     """Yield a made-up world, full of corner cases, and MovieLens 100K where it can be had."""
-    yield synthetic()
+    yield build_synthetic_world()
     try:
-        yield movielens()
+        yield build_movielens_world()
     except RecsysError as error:
         print(f"ml-100k is left out: {error}", flush=True)
 
 
-def synthetic(users: int = 400, items: int = 300, features: int = 12) -> World:
+def build_synthetic_world(users: int = 400, items: int = 300, features: int = 12) -> World:
     """Return slates of all lengths, some empty; users without history or positives; items never seen, or bare."""
-    rng = seeds.generator(0, "benchmark", "agreement")
+    rng = make_generator(0, "benchmark", "agreement")
     liked = 0.4 / np.sqrt(1.0 + np.arange(items))
     draw = rng.random((users, items))
     train = (draw < liked) & (rng.random((users, 1)) > 0.1)
@@ -72,31 +72,33 @@ def synthetic(users: int = 400, items: int = 300, features: int = 12) -> World:
     has = (rng.random((items, features)) < 0.3) & (rng.random((items, 1)) > 0.15)
     ids, none = np.arange(items).astype(str), Csr((users, items), dtype=np.float32)
     names = tuple(f"f{f}" for f in range(features))
-    catalogue = Items(ids, ids, _csr(has), names, np.zeros(items, np.int32))
+    catalogue = Items(ids, ids, _build_csr(has), names, np.zeros(items, np.int32))
     people = np.arange(users).astype(str)
-    split = Split("random", 0, people, catalogue, _csr(train), none, _csr(test), none, none)
-    slates, base = (_drawn_slates(rng, train, test) for _ in range(2))
+    split = Split("random", 0, people, catalogue, _build_csr(train), none, _build_csr(test), none, none)
+    slates, base = (_draw_slates(rng, train, test) for _ in range(2))
     few = np.arange(USERS, dtype=np.int32)
-    return World(split, slates, base, candidates(Drawn(rng, split.shape), split, n=N, users=few))
+    return World(split, slates, base, candidates(RandomFactorModel(rng, split.shape), split, n=N, users=few))
 
 
-def movielens() -> World:
+def build_movielens_world() -> World:
     """Return MovieLens 100K, ALS's slates as the base, and MMR's of them."""
-    data = recsys.load("ml-100k")
-    split = recsys.splits.per_user_time(data, test=0.2, positive="rating >= 4", min_user=10, min_item=5)
+    data = recsys.load_dataset("ml-100k")
+    split = recsys.splits.per_user_time(
+        data, test=0.2, positive="rating >= 4", min_user_interactions=10, min_item_interactions=5
+    )
     model = recsys.models.ALS(factors=32, regularization=20.0, alpha=3.0).fit(split.train)
     pool = candidates(model, split, n=N)
-    blends = {"relevance": 0.7, "diversity": {"weight": 0.3, "space": "factors"}}, {"relevance": 1.0}
+    blends = {"relevance": 0.7, "mmr": {"weight": 0.3, "space": "factors"}}, {"relevance": 1.0}
     slates, base = (recsys.rerank(pool, blend, k=K, scale=None).items for blend in blends)
     few = Pool(pool.users[:USERS], pool.items[:USERS], pool.scores[:USERS], pool.context)
     return World(split, slates, base, few)
 
 
-def _csr(cells: np.ndarray) -> Csr:
+def _build_csr(cells: np.ndarray) -> Csr:
     return sparse.csr_array(cells.astype(np.float32))
 
 
-def _drawn_slates(rng: np.random.Generator, train: np.ndarray, test: np.ndarray) -> Ints:
+def _draw_slates(rng: np.random.Generator, train: np.ndarray, test: np.ndarray) -> Ints:
     never = np.arange(train.shape[1]) % 7 == 0
     order = np.argsort(rng.random(train.shape) - 0.2 * test + train + never, axis=1)[:, :K].astype(np.int32)
     lengths = rng.integers(0, K + 1, len(order)) * (rng.random(len(order)) < 0.7)

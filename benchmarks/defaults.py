@@ -21,13 +21,14 @@ from typing import Any
 
 import numpy as np
 import tune
-from tune import RESULTS, SPACES, Settings, Space, best_items, points, text, write
+from tune import RESULTS, SPACES, Settings, Space, format_settings, select_best_items, spread_settings, write_table
 
 import recsys
-from recsys import configs, models, seeds
-from recsys.experiments import preparations
+from recsys import configs, models
+from recsys.experiments import pipeline
+from recsys.support.rng import make_generator
 from recsys.types import Items, RecsysError, Split
-from recsys.types.arrays import Csr, empty
+from recsys.types.arrays import Csr, make_empty_matrix
 
 TRIALS, MEMORY = 20, 8 * 2**30
 TASTES, STRENGTH, HEAD = 24, 1.43, 15.0
@@ -38,8 +39,8 @@ MADE_UP = {  # items, users, mean positives of a user
     "made up, 50,000 items": (50_000, 3_000, 50),
     "made up, 20,000 items, 500 users": (20_000, 500, 20),
 }
-GIVEN = ("ml-100k", "ml-latest-small", "online-retail-ii")
-TIMES = {  # of what the defaults are on the data
+REAL_DATA = ("ml-100k", "ml-latest-small", "online-retail-ii")
+RELATIVE_RANGES = {  # of what the defaults are on the data
     "als": {"factors": ("whole", 16, 256), "regularization": ("log", 0.1, 4), "alpha": ("log", 0.2, 5)},
     "ials": {
         "factors": ("whole", 16, 256),
@@ -48,7 +49,7 @@ TIMES = {  # of what the defaults are on the data
         "nu": ("real", 0.0, 1.0),
     },
 }  # fmt: skip
-MULTIPLIED = ("regularization", "alpha", "unobserved")
+RELATIVE_SETTINGS = ("regularization", "alpha", "unobserved")
 KINDS = ("als", "ials", "ease", "item_knn", "user_knn", "pure_svd", "p3alpha", "rp3beta", "bpr", "lmf")
 KEY = ["data", "model", "settings"]
 COLUMNS = [
@@ -58,13 +59,13 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def made_up(name: str) -> Split:
+def draw_synthetic_split(name: str) -> Split:
     """Return likes drawn by popularity (Zipf-Mandelbrot), taste (of rank 24) and chance, a tenth of them each to judge.
 
     Users' activity is lognormal. Items that nobody has are part of the catalogue.
     """
     n_items, n_users, mean = MADE_UP[name]
-    rng = seeds.generator(0, "benchmark", "defaults", n_items, n_users)
+    rng = make_generator(0, "benchmark", "defaults", n_items, n_users)
     popularity = rng.permutation(-0.9 * np.log(np.arange(n_items) + HEAD))
     spread = 1 / np.sqrt(1 + np.arange(TASTES))
     taste = STRENGTH * rng.standard_normal((n_users, TASTES)) * spread / np.linalg.norm(spread)
@@ -81,42 +82,43 @@ def made_up(name: str) -> Split:
         kept = (draw >= low) & (draw < high)
         return Csr((np.ones(kept.sum(), np.float32), (users[kept], item[kept])), shape=(n_users, n_items))
 
-    ids, none = np.arange(n_items).astype(str), empty((n_users, n_items))
-    catalogue = Items(ids, ids, empty((n_items, 0)), (), np.zeros(n_items, np.int32))
+    ids, none = np.arange(n_items).astype(str), make_empty_matrix((n_users, n_items))
+    catalogue = Items(ids, ids, make_empty_matrix((n_items, 0)), (), np.zeros(n_items, np.int32))
     return Split(
         kind="random", seed=0, user_ids=np.arange(n_users).astype(str), items=catalogue, train=part(0.0, 0.8),
-        validation=part(0.8, 0.9), test=part(0.9, 1.0), train_other=none, validation_other=none, fingerprint=name,
+        validation=part(0.8, 0.9), test=part(0.9, 1.0), train_negatives=none,
+        validation_negatives=none, fingerprint=name,
     )  # fmt: skip
 
 
-def given(name: str) -> Split:
-    config = configs.read(name)
-    return preparations.split(config, preparations.load(config))
+def load_split(name: str) -> Split:
+    config = configs.read_config(name)
+    return pipeline.split_dataset(config, pipeline.load_dataset(config))
 
 
-def filled(kind: str, train: Csr) -> Settings:
+def get_filled_defaults(kind: str, train: Csr) -> Settings:
     """Return the defaults of a model as numbers, without its seed."""
-    model = models.named(kind)()
+    model = models.registry.find_model(kind)()
     model = model.fill_defaults(train) if hasattr(model, "fill_defaults") else model
     return {name: value for name, value in asdict(model).items() if name != "seed"}
 
 
-def space(kind: str) -> Space:
-    return TIMES.get(kind) or SPACES[kind]
+def get_search_space(kind: str) -> Space:
+    return RELATIVE_RANGES.get(kind) or SPACES[kind]
 
 
-def drawn(kind: str, defaults: Settings) -> list[Settings]:
-    """Return the points of a model's ranges, those of `TIMES` as numbers for this data."""
-    found = points(space(kind), TRIALS - 1)
-    if kind in TIMES:
+def draw_settings(kind: str, defaults: Settings) -> list[Settings]:
+    """Return the points of a model's ranges, those of `RELATIVE_RANGES` as numbers for this data."""
+    found = spread_settings(get_search_space(kind), TRIALS - 1)
+    if kind in RELATIVE_RANGES:
         for point in found:
-            for name in set(MULTIPLIED) & set(point):
+            for name in set(RELATIVE_SETTINGS) & set(point):
                 low = 1.0 if name == "alpha" else 0.0  # a positive weighs alpha, the others 1
                 point[name] = float(f"{low + float(point[name]) * (float(defaults[name]) - low):.3g}")
     return found
 
 
-def read(path: Path, columns: list[str]) -> dict[tuple[str, ...], dict[str, str]]:
+def read_rows(path: Path, columns: list[str]) -> dict[tuple[str, ...], dict[str, str]]:
     """Return the rows of a table by some of its columns."""
     if not path.exists():
         return {}
@@ -124,51 +126,51 @@ def read(path: Path, columns: list[str]) -> dict[tuple[str, ...], dict[str, str]
         return {tuple(row[name] for name in columns): row for row in csv.DictReader(file)}
 
 
-class Kept:
+class CachedRows:
     """Rows that stand in a file as soon as they are known."""
 
     def __init__(self, path: Path, key: list[str], columns: list[str]) -> None:
         self.path, self.key, self.columns = path, key, columns
-        self.rows = read(path, key)
+        self.rows = read_rows(path, key)
 
-    def row(self, key: tuple[str, ...], make: Callable[[], dict[str, Any]]) -> dict[str, str]:
+    def get_or_make_row(self, key: tuple[str, ...], make: Callable[[], dict[str, Any]]) -> dict[str, str]:
         if key not in self.rows:
             made = {**dict(zip(self.key, key, strict=True)), **make()}
             self.rows[key] = {name: str(made[name]) for name in self.columns}
-            self.write()
+            self.write_rows()
         return self.rows[key]
 
-    def write(self) -> None:
-        write(self.path, self.columns, [[row[name] for name in self.columns] for row in self.rows.values()])
+    def write_rows(self) -> None:
+        write_table(self.path, self.columns, [[row[name] for name in self.columns] for row in self.rows.values()])
 
 
-def tried(kept: Kept, data: str, kind: str, settings: Settings, split: Split) -> tuple[float, float]:
+def try_settings(kept: CachedRows, data: str, kind: str, settings: Settings, split: Split) -> tuple[float, float]:
     """Return nDCG@10 on validation and the processor seconds that it took."""
 
     def trial() -> dict[str, Any]:
         start = time.process_time()
-        value = tune.judge(kind, settings, split)
+        value = tune.evaluate_settings(kind, settings, split)
         return {"ndcg@10 on validation": f"{value:.5f}", "seconds": f"{time.process_time() - start:.2f}"}
 
-    row = kept.row((data, kind, text(settings)), trial)
+    row = kept.get_or_make_row((data, kind, format_settings(settings)), trial)
     return float(row["ndcg@10 on validation"]), float(row["seconds"])
 
 
-def cell(trials: Kept, data: str, kind: str, split: Split, seconds: float) -> dict[str, Any] | str:
+def compare_model(trials: CachedRows, data: str, kind: str, split: Split, seconds: float) -> dict[str, Any] | str:
     """Return what the trials of a model on one data set say, or why it is left out."""
-    choosing = split.for_choosing()
-    model = models.named(kind)()
-    if model.need(split.for_judging().train).peak > MEMORY:
+    choosing = split.validation_view()
+    model = models.registry.find_model(kind)()
+    if model.estimate_memory(split.test_view().train).peak > MEMORY:
         return "needs more than 8 GiB"
-    defaults = filled(kind, choosing.train)
-    value, spent = tried(trials, data, kind, defaults, choosing)
+    defaults = get_filled_defaults(kind, choosing.train)
+    value, spent = try_settings(trials, data, kind, defaults, choosing)
     if spent > seconds:
         return f"one fit takes {spent:.0f} s"
     found = [(value, defaults)]
-    for settings in drawn(kind, defaults):
+    for settings in draw_settings(kind, defaults):
         if spent > seconds:
             break
-        result, took = tried(trials, data, kind, settings, choosing)
+        result, took = try_settings(trials, data, kind, settings, choosing)
         found.append((result, settings))
         spent += took
     best = max(found, key=lambda one: one[0])
@@ -180,18 +182,20 @@ def cell(trials: Kept, data: str, kind: str, split: Split, seconds: float) -> di
         "defaults on validation": f"{value:.4f}",
         "tuned on validation": f"{best[0]:.4f}",
         "ratio on validation": f"{value / best[0]:.3f}",
-        "tuned settings": "defaults" if best[1] is defaults else text(best[1]),
-        **on_test(kind, defaults, best[1], choosing, split.for_judging()),
+        "tuned settings": "defaults" if best[1] is defaults else format_settings(best[1]),
+        **compare_on_test(kind, defaults, best[1], choosing, split.test_view()),
     }
 
 
-def on_test(kind: str, defaults: Settings, best: Settings, choosing: Split, judging: Split) -> dict[str, str]:
+def compare_on_test(kind: str, defaults: Settings, best: Settings, choosing: Split, judging: Split) -> dict[str, str]:
     """Return how defaults and tuned settings do on test; what follows from the data does so from all of it."""
-    again = filled(kind, judging.train)
-    if kind in TIMES:
-        best = {n: _carried(n, v, defaults, again) if n in MULTIPLIED else v for n, v in best.items()}
-    runs = {"defaults": best_items(tune.fit(kind, again, judging), judging)}
-    runs["tuned"] = runs["defaults"] if best == again else best_items(tune.fit(kind, best, judging), judging)
+    again = get_filled_defaults(kind, judging.train)
+    if kind in RELATIVE_RANGES:
+        best = {n: _rescale_setting(n, v, defaults, again) if n in RELATIVE_SETTINGS else v for n, v in best.items()}
+    runs = {"defaults": select_best_items(tune.fit_model(kind, again, judging), judging)}
+    runs["tuned"] = (
+        runs["defaults"] if best == again else select_best_items(tune.fit_model(kind, best, judging), judging)
+    )
     compared = recsys.compare(runs, judging, ["ndcg@10"], against="tuned")
     values = compared.summary.set_index("run")
     ours, theirs = values.loc["defaults"], float(values.loc["tuned", "value"])
@@ -210,7 +214,7 @@ def on_test(kind: str, defaults: Settings, best: Settings, choosing: Split, judg
     }
 
 
-def _carried(name: str, value: Any, defaults: Settings, again: Settings) -> Any:
+def _rescale_setting(name: str, value: Any, defaults: Settings, again: Settings) -> Any:
     """Return a setting at the same multiple of the default of other data."""
     low = 1.0 if name == "alpha" else 0.0
     return low + (value - low) / (float(defaults[name]) - low) * (float(again[name]) - low)
@@ -219,29 +223,29 @@ def _carried(name: str, value: Any, defaults: Settings, again: Settings) -> Any:
 def main() -> None:
     """Try, judge and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", nargs="*", default=[*GIVEN, *MADE_UP], choices=[*GIVEN, *MADE_UP])
+    parser.add_argument("--data", nargs="*", default=[*REAL_DATA, *MADE_UP], choices=[*REAL_DATA, *MADE_UP])
     parser.add_argument("--models", nargs="*", default=list(KINDS), choices=KINDS)
     parser.add_argument(
         "--seconds", type=float, default=60.0, help="of processor time after which a cell draws no further point"
     )
     parser.add_argument("--out", type=Path, default=RESULTS)
     wanted = parser.parse_args()
-    trials = Kept(wanted.out / "defaults-trials.csv", KEY, [*KEY, "ndcg@10 on validation", "seconds"])
-    table = Kept(wanted.out / "defaults.csv", ["data", "model"], COLUMNS)
+    trials = CachedRows(wanted.out / "defaults-trials.csv", KEY, [*KEY, "ndcg@10 on validation", "seconds"])
+    table = CachedRows(wanted.out / "defaults.csv", ["data", "model"], COLUMNS)
     for name in wanted.data:
         try:
-            split = made_up(name) if name in MADE_UP else given(name)
+            split = draw_synthetic_split(name) if name in MADE_UP else load_split(name)
         except RecsysError as error:
             print(f"{name} is left out: {error}")
             continue
         for kind in wanted.models:
-            found = cell(trials, name, kind, split, wanted.seconds)
+            found = compare_model(trials, name, kind, split, wanted.seconds)
             table.rows.pop((name, kind), None)
             if isinstance(found, str):
                 print(f"{name} {kind} is left out: {found}", flush=True)
-                table.write()
+                table.write_rows()
                 continue
-            row = table.row((name, kind), lambda found=found: found)
+            row = table.get_or_make_row((name, kind), lambda found=found: found)
             print(name, kind, *(row[column] for column in COLUMNS[5:]), flush=True)
     print(f"recsys {recsys.__version__}")
 

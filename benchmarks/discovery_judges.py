@@ -24,26 +24,38 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from discovery import ACCURACY, GAIN, HERE, OTHERS, K, Run, change_of, fixed, named, write
+from discovery import (
+    ACCURACY,
+    GAIN,
+    HERE,
+    OTHER_METRICS,
+    K,
+    Run,
+    choose_fixed_point,
+    compute_relative_change,
+    name_limit_columns,
+    write_results,
+)
 from scipy import sparse
 
 import recsys
-from recsys import configs, seeds
-from recsys.experiments.preparations import Preparation, prepare
-from recsys.scores import Scores, score
-from recsys.scores.replicates import pool_replicates, two_level
-from recsys.sweeps.trials import Found
-from recsys.types import Split, TasteMap, Yardstick
+from recsys import configs
+from recsys.experiments.pipeline import Preparation, prepare_benchmark
+from recsys.scores import Scores, evaluate
+from recsys.scores.replicates import pool_replicates, two_level_interval
+from recsys.support import rng
+from recsys.sweeps.trials import TrialResult
+from recsys.types import GroundTruth, Split, TasteMap
 from recsys.types.arrays import Csr, Ints, Strings
 
 SPLITS = ("ml-1m-likes", "ml-1m-likes, second split", "ml-1m-likes, third split")
 LOSS = 0.02
 CONTROLS = ("most_popular", "random", "random_rerank")
-FEW = 600
+N_SAMPLED_USERS = 600
 
 
 @dataclass(frozen=True)
-class Judged:
+class SweepFolder:
     """One run of the protocol, as its sweep has left it in a folder."""
 
     run: Run
@@ -51,8 +63,8 @@ class Judged:
 
     @cached_property
     def preparation(self) -> Preparation:
-        config = configs.read(self.folder / "base.toml")
-        return prepare(config, quiet=True, say=lambda line: None)
+        config = configs.read_config(self.folder / "base.toml")
+        return prepare_benchmark(config, quiet=True, log_line=lambda line: None)
 
     @cached_property
     def sweep(self) -> Path:
@@ -61,22 +73,22 @@ class Judged:
 
     @property
     def base(self) -> str:
-        return configs.read(self.folder / "base.toml").base
+        return configs.read_config(self.folder / "base.toml").base_name
 
-    def points(self, methods: Mapping[str, object]) -> dict[str, str]:
+    def find_fixed_runs(self, methods: Mapping[str, object]) -> dict[str, str]:
         """Return the run of the point that was fixed for each method, and that of the base."""
         trials = pd.read_parquet(self.sweep / "trials.parquet")
         judged = set(pd.read_csv(self.sweep / "judged" / "summary.csv").run)
         chosen = {"base": self.base}
         for method in methods:
             rows = trials[trials.method == method].to_dict("records")
-            curve = [found(row) for row in rows if f"{method}-{row['trial']}" in judged]
-            chosen[method] = fixed(method, curve, LOSS, self.base).run
+            curve = [build_trial_result(row) for row in rows if f"{method}-{row['trial']}" in judged]
+            chosen[method] = choose_fixed_point(method, curve, LOSS, self.base).run
         return chosen
 
-    def slates(self, methods: Mapping[str, object]) -> dict[str, Ints]:
+    def read_slates(self, methods: Mapping[str, object]) -> dict[str, Ints]:
         """Return what was shown by the base and by the fixed point of each method, (U, K)."""
-        split, points = self.preparation.split, self.points(methods)
+        split, points = self.preparation.split, self.find_fixed_runs(methods)
         path, wanted = self.sweep / "judged" / "slates.parquet", [("run", "in", [*set(points.values())])]
         table = pd.read_parquet(path, filters=wanted, columns=["run", "k", "user_id", "rank", "item_id"])
         table = table[table.k == K]
@@ -84,26 +96,26 @@ class Judged:
         for run, rows in table.groupby("run"):
             items = np.full((split.shape[0], K), -1, dtype=np.int32)
             user, item = (
-                codes(ids, rows[name]) for name, ids in (("user_id", split.user_ids), ("item_id", split.item_ids))
+                find_codes(ids, rows[name]) for name, ids in (("user_id", split.user_ids), ("item_id", split.item_ids))
             )
             items[user, rows["rank"].to_numpy() - 1] = item
             made[run] = items
         return {method: made[run] for method, run in points.items()}
 
 
-def codes(ids: Strings, names: pd.Series) -> Ints:
+def find_codes(ids: Strings, names: pd.Series) -> Ints:
     """Return the place of each name among ids."""
     return pd.Index(ids.astype(str)).get_indexer(names.astype(str)).astype(np.int32)
 
 
-def found(row: Mapping[str, float]) -> Found:
+def build_trial_result(row: Mapping[str, float]) -> TrialResult:
     values = {metric: row[metric] for metric in (ACCURACY, GAIN)}
-    return Found(int(row["trial"]), {}, values, {name: row[f"base {name}"] for name in values}, True, 0.0)
+    return TrialResult(int(row["trial"]), {}, values, {name: row[f"base {name}"] for name in values}, True, 0.0)
 
 
-def elsewhere(split: Split, name: str, by_id: bool) -> Csr:
+def map_other_log(split: Split, name: str, by_id: bool) -> Csr:
     """Return the likes of another log over the items of `split`, (users, I): items by their id, or title and year."""
-    data = recsys.load(name)
+    data = recsys.load_dataset(name)
     log, theirs, ours = data.interactions, data.items, split.items
     mine = ours.ids if by_id else np.char.add(ours.titles.astype(str), ours.years.astype(str))
     keys = theirs.ids if by_id else np.char.add(theirs.titles.astype(str), theirs.years.astype(str))
@@ -117,54 +129,56 @@ def elsewhere(split: Split, name: str, by_id: bool) -> Csr:
     return Csr(sparse.csr_array((ones, (log.user[liked], item[liked])), shape=(len(log.user_ids), split.shape[1])))
 
 
-def judges(preparation: Preparation) -> Iterator[tuple[str, tuple[TasteMap, ...]]]:
+def build_judge_families(preparation: Preparation) -> Iterator[tuple[str, tuple[TasteMap, ...]]]:
     """Yield the families of maps by which the headline is judged."""
     split, audit = preparation.split, preparation.audit
     yield "the audit family", audit
     for method in dict.fromkeys(one.method for one in audit):
         yield f"{method} alone", tuple(one for one in audit if one.method == method)
-    users = np.flatnonzero(seeds.uniforms(0, "map halves", np.arange(split.shape[0])) >= 0.5)
-    few = np.random.default_rng(0).choice(users, FEW, replace=False)
-    yield f"{FEW} users of the same half", recsys.maps.audit(split.train[np.sort(few)], half=None)
-    yield "likes of ml-latest-small", recsys.maps.audit(elsewhere(split, "ml-latest-small", True), half=None)
-    yield "likes of ml-100k", recsys.maps.audit(elsewhere(split, "ml-100k", False), half=None)
+    users = np.flatnonzero(rng.draw_uniforms(0, "map halves", np.arange(split.shape[0])) >= 0.5)
+    few = np.random.default_rng(0).choice(users, N_SAMPLED_USERS, replace=False)
+    yield f"{N_SAMPLED_USERS} users of the same half", recsys.maps.audit_maps(split.train[np.sort(few)], half=None)
+    yield "likes of ml-latest-small", recsys.maps.audit_maps(map_other_log(split, "ml-latest-small", True), half=None)
+    yield "likes of ml-100k", recsys.maps.audit_maps(map_other_log(split, "ml-100k", False), half=None)
 
 
-def by_judges(judged: Judged, methods: Mapping[str, object]) -> Iterator[dict[str, object]]:
-    preparation, slates = judged.preparation, judged.slates(methods)
-    for judge, family in judges(preparation):
-        yardstick = Yardstick(preparation.split, preparation.own, family, preparation.content)
-        scores = score(slates, yardstick, [ACCURACY, GAIN], [K], seed=judged.run.seed)
+def evaluate_by_judges(judged: SweepFolder, methods: Mapping[str, object]) -> Iterator[dict[str, object]]:
+    preparation, slates = judged.preparation, judged.read_slates(methods)
+    for judge, family in build_judge_families(preparation):
+        truth = GroundTruth(preparation.split, preparation.objective_maps, family, preparation.content)
+        scores = evaluate(slates, truth, [ACCURACY, GAIN], [K], seed=judged.run.seed)
         cells = {(cell.run, f"{cell.metric}@{cell.k}"): cell for cell in scores.cells}
         for method in slates:
-            lost, won = (change_of(cells[method, metric], cells["base", metric]) for metric in (ACCURACY, GAIN))
+            lost, won = (
+                compute_relative_change(cells[method, metric], cells["base", metric]) for metric in (ACCURACY, GAIN)
+            )
             counts = cells[method, GAIN].counts
             yield {
-                "run": judged.run.name, "judge": judge, "maps": len(family), "method": method, "loss": -lost[0],
-                **named("gain", won), "held_out": counts["held_out"], "hits": counts["hits"],
+                "run": judged.run.name, "evaluation": judge, "maps": len(family), "method": method, "loss": -lost[0],
+                **name_limit_columns("gain", won), "held_out": counts["held_out"], "hits": counts["hits"],
             }  # fmt: skip
 
 
-def pooled(splits: list[Judged], methods: Mapping[str, object]) -> Iterator[dict[str, object]]:
+def pool_splits(splits: list[SweepFolder], methods: Mapping[str, object]) -> Iterator[dict[str, object]]:
     """Yield the change of each method from the base, over all splits, and in each of them."""
-    replicates = [scored(one, methods) for one in splits]
+    replicates = [score_split(one, methods) for one in splits]
     together = pool_replicates(replicates)
     cells = {(cell.run, f"{cell.metric}@{cell.k}"): cell for cell in together.cells}
     n, users = len(splits), len(together.users)
-    for metric in (ACCURACY, GAIN, OTHERS[0]):
+    for metric in (ACCURACY, GAIN, OTHER_METRICS[0]):
         base = cells["base", metric]
         for method in methods:
             cell = cells[method, metric]
             value, draws = cell.value / base.value - 1.0, cell.draws / base.draws - 1.0
-            limits = two_level(value, draws, n, users)
+            limits = two_level_interval(value, draws, n, users)
             each = {f"split_{i}": float(change) for i, change in enumerate(draws[-n:], 1)}
             yield {
                 "run": SPLITS[0], "splits": n, "method": method, "metric": metric,
-                **named("change", (value, limits.low, limits.high)), **each,
+                **name_limit_columns("change", (value, limits.low, limits.high)), **each,
             }  # fmt: skip
 
 
-def controls(judged: Judged) -> Iterator[dict[str, object]]:
+def build_control_rows(judged: SweepFolder) -> Iterator[dict[str, object]]:
     """Yield what lists that nobody would serve get, and the change from the base: no loss is matched here."""
     table = pd.read_csv(judged.sweep / "judged" / "summary.csv")
     table = table[table.k == K].assign(metric=lambda rows: rows.metric + f"@{K}").set_index(["run", "metric"])
@@ -175,10 +189,10 @@ def controls(judged: Judged) -> Iterator[dict[str, object]]:
             yield {"run": judged.run.name, "control": control, "metric": metric, "value": value, "change": change}
 
 
-def scored(judged: Judged, methods: Mapping[str, object]) -> Scores:
+def score_split(judged: SweepFolder, methods: Mapping[str, object]) -> Scores:
     preparation = judged.preparation
-    yardstick = Yardstick(preparation.split, preparation.own, preparation.audit, preparation.content)
-    return score(judged.slates(methods), yardstick, [ACCURACY, GAIN, OTHERS[0]], [K], seed=judged.run.seed)
+    truth = GroundTruth(preparation.split, preparation.objective_maps, preparation.audit, preparation.content)
+    return evaluate(judged.read_slates(methods), truth, [ACCURACY, GAIN, OTHER_METRICS[0]], [K], seed=judged.run.seed)
 
 
 def main() -> None:
@@ -188,11 +202,11 @@ def main() -> None:
     work = parser.parse_args().work
     protocol = tomllib.loads((HERE / "discovery.toml").read_text(encoding="utf-8"))
     runs = {run.name: run for run in (Run(**tables) for tables in protocol["runs"])}
-    splits = [Judged(runs[name], work / runs[name].slug) for name in SPLITS]
-    made = [Judged(run, work / run.slug) for run in runs.values() if (work / run.slug).exists()]
-    write("discovery-controls", [row for one in made for row in controls(one)])
-    write("discovery-judges", list(by_judges(splits[0], protocol["methods"])))
-    write("discovery-splits", list(pooled(splits, protocol["methods"])))
+    splits = [SweepFolder(runs[name], work / runs[name].slug) for name in SPLITS]
+    made = [SweepFolder(run, work / run.slug) for run in runs.values() if (work / run.slug).exists()]
+    write_results("discovery-controls", [row for one in made for row in build_control_rows(one)])
+    write_results("discovery-judges", list(evaluate_by_judges(splits[0], protocol["methods"])))
+    write_results("discovery-splits", list(pool_splits(splits, protocol["methods"])))
 
 
 if __name__ == "__main__":

@@ -9,26 +9,34 @@ import tempfile
 from pathlib import Path
 
 import recsys
-from recsys.files import replacing
-from recsys.runs import environment
+from recsys.support.atomic_files import replace_file
+from recsys.support.cache import describe_environment
 
 HERE = Path(__file__).parent
-METRICS = ["ndcg", "discovery", "discovery_own", "discovery_content", "self_information", "coverage", "deficit"]
+METRICS = [
+    "ndcg",
+    "discovery",
+    "discovery_own",
+    "discovery_content",
+    "self_information",
+    "coverage",
+    "exposure_deficit",
+]
 
 
 def main() -> None:
     """Run, copy and write."""
     with tempfile.TemporaryDirectory() as folder:
         done = recsys.bench("ml-100k", out=folder)
-        with replacing(HERE.parent / "docs" / "_static" / "headline.svg") as temporary:
+        with replace_file(HERE.parent / "docs" / "_static" / "headline.svg") as temporary:
             shutil.copyfile(done.folder / "charts" / "tradeoff-discovery.svg", temporary)
     at = ["run", "metric", "k"]
     values = done.summary[[*at, "value", "ci_low", "ci_high", "n_users", "hits"]]
     changes = done.differences[[*at, "relative", "relative_low", "relative_high", "p_value", "detectable"]]
-    table = values.merge(changes, on=at, how="left")
+    table = values.merge(changes, split=at, how="left")
     table = table[table.metric.isin(METRICS) & (table.k == 10)]
-    table = table.assign(version=recsys.__version__, commit=environment(0, "")["git_commit"])
-    with replacing(HERE / "results" / "ml-100k.csv") as temporary:
+    table = table.assign(version=recsys.__version__, commit=describe_environment(0, "")["git_commit"])
+    with replace_file(HERE / "results" / "ml-100k.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
     print(f"{len(table)} rows in {HERE / 'results' / 'ml-100k.csv'}")
 

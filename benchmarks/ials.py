@@ -22,11 +22,11 @@ from implicit.als import AlternatingLeastSquares
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from recsys import seeds
-from recsys.files import replacing
 from recsys.models import IALS
-from recsys.models.by_factors import loss
-from recsys.runs import environment
+from recsys.models.factor_model import compute_loss
+from recsys.support.atomic_files import replace_file
+from recsys.support.cache import describe_environment
+from recsys.support.rng import make_generator
 from recsys.types import Factors
 from recsys.types.arrays import Csr
 
@@ -37,9 +37,9 @@ ALPHA = 1 + 1 / ALPHA0  # their confidence of a like; their regularization is ou
 REGULARIZATIONS = (50.0, 5.0)  # theirs; 50 is about the best on MovieLens 1M with 64 factors
 
 
-def log() -> Csr:
+def draw_likes() -> Csr:
     """Return likes drawn without replacement by popularity (Zipf-Mandelbrot) and taste (of rank 24)."""
-    rng = seeds.generator(0, "benchmark", "ials")
+    rng = make_generator(0, "benchmark", "ials")
     popularity = rng.permutation(-0.9 * np.log(np.arange(ITEMS) + 15.0))
     spread = 1 / np.sqrt(1 + np.arange(TASTES))
     taste = 1.43 * rng.standard_normal((USERS, TASTES)) * spread / np.linalg.norm(spread)
@@ -55,7 +55,7 @@ def log() -> Csr:
     return Csr((np.ones(pointers[-1], np.float32), np.concatenate(rows).astype(np.int32), pointers), (USERS, ITEMS))
 
 
-def theirs(train: Csr, d: int, regularization: float, alpha: float = ALPHA) -> AlternatingLeastSquares:
+def fit_implicit(train: Csr, d: int, regularization: float, alpha: float = ALPHA) -> AlternatingLeastSquares:
     settings = {"alpha": alpha, "num_threads": THREADS, "iterations": ITERATIONS, "random_state": 0}
     with threadpool_limits(1, user_api="blas"):  # as the library asks for
         model = AlternatingLeastSquares(factors=d, regularization=regularization, use_gpu=False, **settings)
@@ -63,56 +63,59 @@ def theirs(train: Csr, d: int, regularization: float, alpha: float = ALPHA) -> A
     return model
 
 
-def in_our_scale(model: AlternatingLeastSquares, regularization: float) -> Factors:
+def rescale_factors(model: AlternatingLeastSquares, regularization: float) -> Factors:
     scale = np.float32(np.sqrt(1 + ALPHA0))
     users, items = model.user_factors / scale, model.item_factors / scale
     return Factors(users, items, users.mean(axis=0), ALPHA0, 1.0, 1.0, 0.0, regularization / ALPHA, 0.0)
 
 
-def enough(model: IALS, train: Csr, target: float) -> IALS:
+def find_enough_epochs(model: IALS, train: Csr, target: float) -> IALS:
     """Return the model with the smallest number of epochs whose loss is at most `target`."""
     losses = np.asarray(replace(model, iterations=2 * ITERATIONS).fit(train).losses).sum(axis=1)
     epochs = int(np.argmax(losses <= target)) + 1 if (losses <= target).any() else len(losses)
-    while epochs > 1 and reached(replace(model, iterations=epochs - 1), train) <= target:
+    while epochs > 1 and compute_training_loss(replace(model, iterations=epochs - 1), train) <= target:
         epochs -= 1
     found = replace(model, iterations=epochs)
-    if reached(found, train) > target:
+    if compute_training_loss(found, train) > target:
         raise SystemExit(f"{found} does not reach the loss {target}")
     return found
 
 
-def reached(model: IALS, train: Csr) -> float:
-    return loss(model.fit(train, threads=THREADS).factors, train).total
+def compute_training_loss(model: IALS, train: Csr) -> float:
+    return compute_loss(model.fit(train, n_threads=THREADS).factors, train).total
 
 
-def timed(run: Callable[[], object]) -> tuple[float, float]:
+def time_run(run: Callable[[], object]) -> tuple[float, float]:
     """Return wall and processor seconds."""
     start = time.perf_counter(), time.process_time()
     run()
     return time.perf_counter() - start[0], time.process_time() - start[1]
 
 
-def compare(train: Csr, d: int, regularization: float, rounds: int) -> list[tuple[object, ...]]:
-    target = loss(in_our_scale(theirs(train, d, regularization), regularization), train).total
+def compare_times(train: Csr, d: int, regularization: float, rounds: int) -> list[tuple[object, ...]]:
+    target = compute_loss(rescale_factors(fit_implicit(train, d, regularization), regularization), train).total
     base = IALS(factors=d, unobserved=ALPHA0, regularization=regularization / ALPHA, nu=0.0)
-    model = enough(base, train, target)
+    model = find_enough_epochs(base, train, target)
     seconds = np.array(
         [
-            (timed(lambda: model.fit(train, threads=THREADS)), timed(lambda: theirs(train, d, regularization)))
+            (
+                time_run(lambda: model.fit(train, n_threads=THREADS)),
+                time_run(lambda: fit_implicit(train, d, regularization)),
+            )
             for _ in range(rounds)
         ]
     )
     (wall, processor), (their_wall, their_processor) = np.median(seconds, axis=0)
     name = f"d = {d}, regularization {regularization:g}: "
     return [
-        (name + "wall time to their final loss", *_row(wall, their_wall, "s", 1.0)),
-        (name + "processor time to their final loss", *_row(processor, their_processor, "s", None)),
-        (name + "training loss", *_row(reached(model, train), target, "loss", 1.0)),
-        (name + "epochs", *_row(model.iterations, ITERATIONS, "epochs", None)),
+        (name + "wall time to their final loss", *_format_row(wall, their_wall, "s", 1.0)),
+        (name + "processor time to their final loss", *_format_row(processor, their_processor, "s", None)),
+        (name + "training loss", *_format_row(compute_training_loss(model, train), target, "loss", 1.0)),
+        (name + "epochs", *_format_row(model.iterations, ITERATIONS, "epochs", None)),
     ]
 
 
-def _row(ours: float, their: float, unit: str, target: float | None) -> tuple[object, ...]:
+def _format_row(ours: float, their: float, unit: str, target: float | None) -> tuple[object, ...]:
     return f"{ours:.6g}", f"{their:.6g}", unit, f"{ours / their:.6f}", "" if target is None else target, "max"
 
 
@@ -123,19 +126,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS)
     settings = parser.parse_args()
-    train = log()
+    train = draw_likes()
     IALS(factors=8, iterations=1).fit(train)  # the kernel is compiled once per installation: not counted
     rows = []
     for d in settings.factors:
         for regularization in REGULARIZATIONS:
-            for row in compare(train, d, regularization, settings.rounds):
+            for row in compare_times(train, d, regularization, settings.rounds):
                 print(*row, sep="\t", flush=True)
                 rows.append(row)
     packages = ("implicit", "numba", "numpy", "recsys-negspace", "scipy")
     versions = " ".join(f"{name} {version(name)}" for name in packages)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    commit = environment(0, "")["git_commit"]
-    with replacing(settings.out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    commit = describe_environment(0, "")["git_commit"]
+    with replace_file(settings.out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(
             ["what", "ours", "theirs", "unit", "ratio", "target", "direction", "machine", "versions", "commit"]

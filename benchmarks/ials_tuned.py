@@ -14,52 +14,63 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tune
-from ials import log, theirs
-from tune import COLUMNS, RESULTS, SPACES, Settings, Space, Trial, against, search, text, write
+from ials import draw_likes, fit_implicit
+from tune import (
+    COLUMNS,
+    RESULTS,
+    SPACES,
+    Settings,
+    Space,
+    TuningTrial,
+    compare_with_model,
+    format_settings,
+    search_models,
+    write_table,
+)
 
 import recsys
 from recsys import data
-from recsys.models.by_factors import ByFactors
+from recsys.models.factor_model import FittedFactors
 from recsys.types import Dataset, Factors, RecsysError, Scorer, Split
 
 
-def spaces(factors: int) -> dict[str, Space]:
+def build_search_spaces(factors: int) -> dict[str, Space]:
     return {kind: {**SPACES[kind], "factors": ("one", (factors,))} for kind in ("als", "ials")}
 
 
-def made_up() -> Dataset:
-    users, items = log().nonzero()
-    return data.from_frame({"user_id": users.astype(str), "item_id": items.astype(str)})
+def build_synthetic_dataset() -> Dataset:
+    users, items = draw_likes().nonzero()
+    return data.read_frame({"user_id": users.astype(str), "item_id": items.astype(str)})
 
 
-def given(name: str) -> Dataset:
-    return data.read(name) if Path(name).exists() else data.load(name)
+def load_dataset(name: str) -> Dataset:
+    return data.read_dataset(name) if Path(name).exists() else data.load_dataset(name)
 
 
-def for_choosing(dataset: Dataset) -> Split:
+def validation_view(dataset: Dataset) -> Split:
     """Return the split on which choices are made."""
     rated = len(np.unique(dataset.interactions.weight)) > 1
     positive = "rating >= 4" if rated else None
-    return recsys.splits.random(dataset, positive=positive, validation=0.1, test=0.1).for_choosing()
+    return recsys.splits.random(dataset, positive=positive, validation=0.1, test=0.1).validation_view()
 
 
-def fit(kind: str, settings: Settings, split: Split) -> Scorer:
+def fit_model(kind: str, settings: Settings, split: Split) -> Scorer:
     if kind == "ials":
-        return tune.fit(kind, settings, split)
+        return tune.fit_model(kind, settings, split)
     d, regularization, alpha = (settings[name] for name in ("factors", "regularization", "alpha"))
-    model = theirs(split.train, d, regularization, alpha)
+    model = fit_implicit(split.train, d, regularization, alpha)
     typical = model.user_factors.mean(axis=0)
-    return ByFactors(
+    return FittedFactors(
         Factors(model.user_factors, model.item_factors, typical, 1.0, alpha - 1.0, alpha, 0.0, regularization, 0.0)
     )
 
 
-def tuned(name: str, split: Split, trials: list[Trial]) -> pd.DataFrame:
+def compare_tuned(name: str, split: Split, trials: list[TuningTrial]) -> pd.DataFrame:
     """Return how the best iALS differs from the best ALS."""
     best = {trial.model: trial.settings for trial in trials if trial.rank == 1}
-    row = against(best, "als", split, fit)
+    row = compare_with_model(best, "als", split, fit_model)
     row.insert(0, "dataset", name)
-    row["settings"], row["its settings"] = text(best["ials"]), text(best["als"])
+    row["settings"], row["its settings"] = format_settings(best["ials"]), format_settings(best["als"])
     return row
 
 
@@ -74,19 +85,19 @@ def main() -> None:
     rows, tables = [], []
     for name in ("made up", *settings.data):
         try:
-            dataset = made_up() if name == "made up" else given(name)
+            dataset = build_synthetic_dataset() if name == "made up" else load_dataset(name)
         except RecsysError as error:
             print(f"{name} is left out: {error}")
             continue
-        split = for_choosing(dataset)
+        split = validation_view(dataset)
         about = f"{Path(name).stem}: {split.shape[0]} users, {split.shape[1]} items, {split.train.nnz} positives"
         for factors in settings.factors:
-            trials = search(about, split, spaces(factors), settings.trials, fit)
-            rows += [[about, *trial.row()] for trial in trials]
-            tables.append(tuned(about, split, trials))
+            trials = search_models(about, split, build_search_spaces(factors), settings.trials, fit_model)
+            rows += [[about, *trial.format_row()] for trial in trials]
+            tables.append(compare_tuned(about, split, trials))
     told = pd.concat(tables).round(6)
-    write(settings.out / "ials-tuned-trials.csv", COLUMNS, rows)
-    write(settings.out / "ials-tuned.csv", list(told), told.values.tolist())
+    write_table(settings.out / "ials-tuned-trials.csv", COLUMNS, rows)
+    write_table(settings.out / "ials-tuned.csv", list(told), told.values.tolist())
 
 
 if __name__ == "__main__":

@@ -14,22 +14,22 @@ from pathlib import Path
 
 import numpy as np
 from sklearn import __version__ as sklearn_version
-from speeds import Row, beside, maps, seconds, tell, world, write
+from speeds import Row, draw_maps, draw_split, print_row, time_side_by_side, time_work, write_speed_rows
 
-from recsys import seeds
-from recsys.models.by_factors import ByFactors
+from recsys.models.factor_model import FittedFactors
 from recsys.rankers import Ranker
-from recsys.rankers.indexes import index_for
+from recsys.rankers.indexes import build_index
+from recsys.support.rng import make_generator
 from recsys.types import Factors
 
 RESULTS = Path(__file__).parent / "results" / "index.csv"
-BLEND = {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.2}
+BLEND = {"relevance": 1.0, "mmr": 0.2, "negative_space": 0.2}
 USERS, ITEMS, D, TASTES, N, K, REQUESTS, ROUNDS = 1_400, 1_000_000, 128, 300, 200, 10, 20, 15
 
 
-def tastes() -> ByFactors:
+def draw_taste_factors() -> FittedFactors:
     """Return a fitted model whose factors lie around tastes."""
-    rng = seeds.generator(0, "benchmark", "tastes")
+    rng = make_generator(0, "benchmark", "tastes")
     centres = rng.standard_normal((TASTES, D), dtype=np.float32)
     item = centres[rng.integers(0, TASTES, ITEMS)] + np.float32(0.7) * rng.standard_normal((ITEMS, D), dtype=np.float32)
     popularity = ((rng.permutation(ITEMS) + 1) / ITEMS) ** -0.15
@@ -38,40 +38,42 @@ def tastes() -> ByFactors:
     user = np.einsum("um,umd->ud", shares, centres[rng.integers(0, TASTES, (USERS, 3))])
     user += np.float32(0.3) * rng.standard_normal((USERS, D), dtype=np.float32)
     user /= np.linalg.norm(user, axis=1, keepdims=True)
-    return ByFactors(Factors(user, item, user.mean(axis=0), 1.0, 3.0, 4.0, 0.0, 2.0, 0.0))
+    return FittedFactors(Factors(user, item, user.mean(axis=0), 1.0, 3.0, 4.0, 0.0, 2.0, 0.0))
 
 
-def asking(ranker: Ranker, who: str) -> float:
+def time_requests(ranker: Ranker, who: str) -> float:
     """Return the milliseconds of a request, of twenty whose askers differ."""
-    rng, users, ids = seeds.generator(0, "benchmark", "asking"), ranker.context.user_ids, ranker.context.item_ids
+    rng, users, ids = make_generator(0, "benchmark", "asking"), ranker.context.user_ids, ranker.context.item_ids
     given = rng.integers(0, len(users), REQUESTS), rng.integers(0, len(ids), (REQUESTS, 100))
     asks = [{"user": users[u]} if who == "known user" else {"history": ids[h]} for u, h in zip(*given, strict=True)]
-    return 1000 * seconds(lambda: [ranker.rank(**one) for one in asks]) / REQUESTS
+    return 1000 * time_work(lambda: [ranker.rank(**one) for one in asks]) / REQUESTS
 
 
 def main() -> None:
     """Measure and write."""
-    rows, split, model, turn = [], world(USERS, ITEMS), tastes(), count()
-    exact = Ranker.fit(model, split, BLEND, maps=maps(ITEMS, 20, 24), k=K, n=N)
+    rows, split, model, turn = [], draw_split(USERS, ITEMS), draw_taste_factors(), count()
+    exact = Ranker.fit(model, split, BLEND, maps=draw_maps(ITEMS, 20, 24), k=K, n=N)
     for recall in (0.95, 0.99):
         found: list = []
-        took = seconds(
-            lambda r=recall, f=found: f.append(index_for(model, exact.context, exact.available, exact.policy, r))
+        took = time_work(
+            lambda r=recall, f=found: f.append(build_index(model, exact.context, exact.available, exact.policy, r))
         )
         indexed = replace(exact, index=found[0])
         print(f"recall {recall}: {indexed.index}", flush=True)
         of = f"{ITEMS:,} x {D}, recall {recall}"
-        rows.append(tell(Row(f"index, {of}", took, None, "s", took, None, "max")))
+        rows.append(print_row(Row(f"index, {of}", took, None, "s", took, None, "max")))
         share = indexed.index.recall
-        rows.append(tell(Row(f"recall of {N}, {of}", share, 1.0, "share", share / recall, 1.0, "min")))
+        rows.append(print_row(Row(f"recall of {N}, {of}", share, 1.0, "share", share / recall, 1.0, "min")))
         for who in ("known user", "history"):
-            times = beside(lambda w=who, i=indexed: asking(i, w), lambda w=who: asking(exact, w), ROUNDS)
-            rows.append(tell(Row(f"rank, {who}, {of}", times[0], times[1], "ms", times[2], 3.0, "min")))
+            times = time_side_by_side(
+                lambda w=who, i=indexed: time_requests(i, w), lambda w=who: time_requests(exact, w), ROUNDS
+            )
+            rows.append(print_row(Row(f"rank, {who}, {of}", times[0], times[1], "ms", times[2], 3.0, "min")))
     with tempfile.TemporaryDirectory() as place:
         folders = [ranker.save(Path(place) / str(next(turn))) for ranker in (indexed, exact)]
-        times = beside(*(lambda f=folder: seconds(lambda: Ranker.load(f)) for folder in folders), 5)
-    rows.append(tell(Row(f"load, {ITEMS:,} x {D}", times[0], times[1], "s", times[2], None, "min")))
-    write(rows, RESULTS, f"scikit-learn {sklearn_version}")
+        times = time_side_by_side(*(lambda f=folder: time_work(lambda: Ranker.load(f)) for folder in folders), 5)
+    rows.append(print_row(Row(f"load, {ITEMS:,} x {D}", times[0], times[1], "s", times[2], None, "min")))
+    write_speed_rows(rows, RESULTS, f"scikit-learn {sklearn_version}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import recsys
-from recsys.files import replacing
+from recsys.support.atomic_files import replace_file
 
 CONFIG = """\
 [data]
@@ -22,8 +22,8 @@ path = "likes.csv"
 items = "items.csv"
 
 [filter]
-min_user = 10
-min_item = 5
+min_user_interactions = 10
+min_item_interactions = 5
 
 [split]
 kind = "random"
@@ -32,30 +32,30 @@ test = 0.2
 """
 
 
-def originals(path: Path) -> dict[str, str]:
+def read_original_ids(path: Path) -> dict[str, str]:
     """Return the original id behind each id of a list."""
     rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
     return {row[1]: row[0] for row in rows if row[0] != "org_id"}
 
 
-def pairs(folder: Path) -> Iterator[tuple[str, str]]:
+def read_likes(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the likes in `folder`."""
-    users, items = (originals(folder / f"{what}_list.txt") for what in ("user", "item"))
+    users, items = (read_original_ids(folder / f"{what}_list.txt") for what in ("user", "item"))
     for part in ("train.txt", "test.txt"):
         for line in (folder / part).read_text(encoding="utf-8").splitlines():
             user, *liked = line.split()
             yield from ((users[user], items[item]) for item in liked)
 
 
-def films(folder: Path) -> Iterator[list[str]]:
+def read_films(folder: Path) -> Iterator[list[str]]:
     """Yield id, title and genres of each film."""
     for line in (folder / "movies.dat").read_text(encoding="latin-1").splitlines():
         yield line.split("::")
 
 
-def official() -> tuple[list[tuple[str, str]], list[list[str]]]:
+def load_official_likes() -> tuple[list[tuple[str, str]], list[list[str]]]:
     """Return likes and films of the official archive."""
-    data = recsys.load("ml-1m")
+    data = recsys.load_dataset("ml-1m")
     log, items = data.interactions, data.items
     liked = log.weight >= 4
     rows = zip(log.user_ids[log.user[liked]].tolist(), log.item_ids[log.item[liked]].tolist(), strict=True)
@@ -65,9 +65,9 @@ def official() -> tuple[list[tuple[str, str]], list[list[str]]]:
     return list(rows), [list(row) for row in zip(items.ids.tolist(), titles, genres, strict=True)]
 
 
-def write(path: Path, head: list[str], rows: list[tuple[str, str]] | list[list[str]]) -> None:
+def write_table(path: Path, head: list[str], rows: list[tuple[str, str]] | list[list[str]]) -> None:
     """Write a table, whole or not at all."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with replace_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(head)
         table.writerows(sorted(rows))
@@ -80,12 +80,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/ml-1m-likes"))
     wanted = parser.parse_args()
     likes, items = (
-        official() if wanted.folder is None else (list(set(pairs(wanted.folder))), list(films(wanted.folder)))
+        load_official_likes()
+        if wanted.folder is None
+        else (list(set(read_likes(wanted.folder))), list(read_films(wanted.folder)))
     )
     wanted.out.mkdir(parents=True, exist_ok=True)
-    write(wanted.out / "likes.csv", ["user_id", "item_id"], likes)
-    write(wanted.out / "items.csv", ["item_id", "title", "genres"], items)
-    with replacing(wanted.out / "ml-1m-likes.toml") as temporary:
+    write_table(wanted.out / "likes.csv", ["user_id", "item_id"], likes)
+    write_table(wanted.out / "items.csv", ["item_id", "title", "genres"], items)
+    with replace_file(wanted.out / "ml-1m-likes.toml") as temporary:
         temporary.write_text(CONFIG, encoding="utf-8")
     print(f"{len(likes)} likes in {wanted.out}")
 

@@ -1,9 +1,9 @@
 """Which own maps tell best what a user never touched: `python benchmarks/own_maps.py [--data FOLDER]`.
 
-The bonus for untouched regions, over the base of `benchmarks/discovery.py`, with three families of own maps of one
-half of the users: non-negative factorisations (an item lies in the region of its largest share), spectral clustering
-of one graph of items, and of four, which is what `recsys.maps.own` makes. Judged on validation, by the audit maps of
-the other half: discovery@10 where nDCG@10 has lost 1 % and 2 %, with loss and gain drawn together.
+The bonus for unexplored regions, over the base of `benchmarks/discovery.py`, with three families of own maps of one
+half of the users: non-negative factorisations (an item lies in the region of its largest share), spectral clustering of
+one graph of items, and of four, which is what `recsys.maps.objective_maps` makes. Judged on validation, by the audit
+maps of the other half: discovery@10 where nDCG@10 has lost 1 % and 2 %, with loss and gain drawn together.
 `results/own-maps.csv`.
 """
 
@@ -14,23 +14,23 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bases import best, front
-from discovery import model_of
+from choose_base import read_base_front, read_best_settings
+from discovery import build_model_section
 from tune import RESULTS
 
 import recsys
 from recsys import configs
 from recsys.configs import ModelSection
-from recsys.experiments import preparations
-from recsys.files import replacing
+from recsys.experiments import pipeline
 from recsys.maps import families, regions
-from recsys.maps.assignments import hard
-from recsys.maps.graphs import neighbour_graph
-from recsys.pools import candidates
-from recsys.scores import score
-from recsys.scores.intervals import percentile
-from recsys.sweeps.matches import read_curves
-from recsys.types import TasteMap, Yardstick
+from recsys.maps.assignments import make_hard_assignment
+from recsys.maps.graphs import build_neighbour_graph
+from recsys.retrieval.candidates import candidates
+from recsys.scores import evaluate
+from recsys.scores.intervals import percentile_interval
+from recsys.support.atomic_files import replace_file
+from recsys.sweeps.tradeoff_curves import interpolate_curves
+from recsys.types import GroundTruth, TasteMap
 from recsys.types.arrays import Csr
 
 SIZES = (8, 10, 12, 16, 20, 24, 32, 40, 48, 64)
@@ -38,7 +38,7 @@ WEIGHTS = np.geomspace(0.02, 2.0, 24)
 METRICS = ["ndcg@10", "discovery@10"]
 
 
-def factorised(train: Csr) -> Iterator[TasteMap]:
+def build_nmf_maps(train: Csr) -> Iterator[TasteMap]:
     from sklearn.decomposition import NMF
 
     for n in SIZES:
@@ -47,47 +47,49 @@ def factorised(train: Csr) -> Iterator[TasteMap]:
             warnings.simplefilter("ignore")
             users = model.fit_transform(train.astype(np.float64))
         mass = (model.components_ * users.sum(axis=0)[:, None]).T
-        yield TasteMap(f"nmf-{n}", hard(np.unique(mass.argmax(axis=1), return_inverse=True)[1]), "nmf")
+        yield TasteMap(f"nmf-{n}", make_hard_assignment(np.unique(mass.argmax(axis=1), return_inverse=True)[1]), "nmf")
 
 
-def one_graph(train: Csr) -> Iterator[TasteMap]:
-    for n, label in zip(SIZES, regions.spectral(neighbour_graph(train, 20), SIZES), strict=True):
-        yield TasteMap(f"spectral-{n}", hard(label), "spectral")
+def build_single_graph_maps(train: Csr) -> Iterator[TasteMap]:
+    for n, label in zip(SIZES, regions.cluster_by_spectrum(build_neighbour_graph(train, 20), SIZES), strict=True):
+        yield TasteMap(f"spectral-{n}", make_hard_assignment(label), "spectral")
 
 
-def made(make, train: Csr) -> tuple[TasteMap, ...]:
-    """Return a family as `recsys.maps.own` makes its own: of the same half of the users."""
-    return families._family(families._half(train, 0), make)
+def build_family(make, train: Csr) -> tuple[TasteMap, ...]:
+    """Return a family as `recsys.maps.objective_maps` makes its own: of the same half of the users."""
+    return families._make_family(families._select_user_half(train, 0), make)
 
 
 FAMILIES = {
-    "factorisations": lambda train: made(factorised, train),
-    "spectral, one graph": lambda train: made(one_graph, train),
-    "spectral, four graphs": recsys.maps.own,
+    "factorisations": lambda train: build_family(build_nmf_maps, train),
+    "spectral, one graph": lambda train: build_family(build_single_graph_maps, train),
+    "spectral, four graphs": recsys.maps.objective_maps,
 }
 
 
-def rows(name: str, config: configs.Config) -> Iterator[dict[str, object]]:
+def measure_gains(name: str, config: configs.Config) -> Iterator[dict[str, object]]:
     """Yield what each family gains on one dataset."""
-    split = preparations.split(config, preparations.load(config)).for_choosing()
-    section = ModelSection.model_validate(model_of(front(name).base.iloc[0], best(name)))
-    model = section.build("[model]").fit(split.train, split.side)
-    yardstick = Yardstick(split, (), recsys.maps.audit(split.train), ())
+    split = pipeline.split_dataset(config, pipeline.load_dataset(config)).validation_view()
+    section = ModelSection.model_validate(
+        build_model_section(read_base_front(name).base.iloc[0], read_best_settings(name))
+    )
+    model = section.build_model("[model]").fit(split.train, split.side_information)
+    truth = GroundTruth(split, (), recsys.maps.audit_maps(split.train), ())
     for family, make in FAMILIES.items():
         pool = candidates(model, split, n=300, maps=make(split.train))
         runs = {"base": recsys.rerank(pool, {"relevance": 1.0})}
         for weight in WEIGHTS:
-            blend = {"relevance": 1.0, "untouched": float(weight)}
+            blend = {"relevance": 1.0, "unexplored": float(weight)}
             runs[f"{weight:.3g}"] = recsys.rerank(pool, blend, order="relevance")
-        cells = score(runs, yardstick, METRICS, [10]).cells
+        cells = evaluate(runs, truth, METRICS, [10]).cells
         curves = {}
         for metric in ("ndcg", "discovery"):
             base, *others = [cell for cell in cells if cell.metric == metric]
             changes = [np.append(one.value, one.draws) / np.append(base.value, base.draws) - 1.0 for one in others]
             curves[metric] = np.stack([np.zeros(len(changes[0])), *changes], axis=1)
         for loss in (0.01, 0.02):
-            drawn, _ = read_curves(-curves["ndcg"], curves["discovery"], loss)
-            limits = percentile(drawn[1:])
+            drawn, _ = interpolate_curves(-curves["ndcg"], curves["discovery"], loss)
+            limits = percentile_interval(drawn[1:])
             yield {
                 "data": name, "family": family, "loss": loss, "gain": drawn[0], "ci_low": limits.low,
                 "ci_high": limits.high,
@@ -99,12 +101,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/ml-1m-likes"), help="folder of benchmarks/likes.py")
     file = parser.parse_args().data / "ml-1m-likes.toml"
-    told = list(rows("ml-100k", configs.read("ml-100k")))
+    told = list(measure_gains("ml-100k", configs.read_config("ml-100k")))
     if file.exists():
-        told += rows("ml-1m-likes", configs.read(file))
+        told += measure_gains("ml-1m-likes", configs.read_config(file))
     table = pd.DataFrame(told)
     print(table.to_string(index=False))
-    with replacing(RESULTS / "own-maps.csv") as temporary:
+    with replace_file(RESULTS / "own-maps.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
 
 

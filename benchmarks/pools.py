@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import speeds
 from scipy import sparse
-from speeds import Row, in_turns, seconds, tell
+from speeds import Row, print_row, time_in_turns, time_work
 from threadpoolctl import threadpool_limits
 
-from recsys.pools import BLOCK, candidates
+from recsys.retrieval.candidates import BLOCK, candidates
 from recsys.types import Pool
 
 RESULTS = Path(__file__).parent / "results" / "pools.csv"
@@ -27,12 +27,12 @@ ITEMS = (20_000, 60_000)
 TOLERANCE = 1e-5
 
 
-def rows(items: int, rounds: int) -> list[Row]:
+def time_pools(items: int, rounds: int) -> list[Row]:
     """Return what pools of so many items take: beside implicit, and beside the products alone."""
     from implicit.als import AlternatingLeastSquares
 
-    split = speeds.world(USERS, items, liked=100)
-    model = speeds.factors(split, D)
+    split = speeds.draw_split(USERS, items, liked=100)
+    model = speeds.draw_factors(split, D)
     user, item = model.factors.user_factors, model.factors.item_factors
     met, everybody = sparse.csr_matrix(split.train), np.arange(USERS)
     with warnings.catch_warnings():
@@ -52,9 +52,9 @@ def rows(items: int, rounds: int) -> list[Row]:
         for start in range(0, USERS, BLOCK):
             np.matmul(user[start : start + BLOCK], item.T, out=room)
 
-    check(ours(), *theirs(1))
+    check_same_pools(ours(), *theirs(1))
     works = (ours, lambda: theirs(1), lambda: theirs(None), products)
-    took = in_turns([lambda work=work: seconds(work) for work in works], rounds)
+    took = time_in_turns([lambda work=work: time_work(work) for work in works], rounds)
     mine, their = took[:, 0], took[:, 1 + int(np.argmin(np.median(took[:, 1:3], axis=0)))]
     one, other, bare = (float(np.median(side)) * 1e6 / USERS for side in (mine, their, took[:, 3]))
     what = f"pool, {items:,} items, {D} factors, the {N} best; theirs is"
@@ -66,7 +66,7 @@ def rows(items: int, rounds: int) -> list[Row]:
     ]
 
 
-def check(pool: Pool, items: np.ndarray, scores: np.ndarray) -> None:
+def check_same_pools(pool: Pool, items: np.ndarray, scores: np.ndarray) -> None:
     """Refuse to go on where both sides do not have the same items, but for ties in single precision."""
     differ = pool.items != items
     if differ.mean() > 0.01 or np.abs(pool.scores - scores).max() > TOLERANCE:
@@ -80,8 +80,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     settings = parser.parse_args()
     print(speeds.NOTE)
-    found = [tell(row) for items in ITEMS for row in rows(items, settings.rounds)]
-    speeds.write(found, settings.out, f"implicit {speeds.version('implicit')}")
+    found = [print_row(row) for items in ITEMS for row in time_pools(items, settings.rounds)]
+    speeds.write_speed_rows(found, settings.out, f"implicit {speeds.version('implicit')}")
 
 
 if __name__ == "__main__":

@@ -9,23 +9,23 @@ import math
 import sys
 from pathlib import Path
 
-from recsys.experiments.recipes import read_recipe
-from recsys.experiments.reproductions import Check, check, prepare_trial
-from recsys.files import replacing
+from recsys.reproductions.published_settings import read_reproduction
+from recsys.reproductions.run import MetricCheck, check_model, prepare_setup
+from recsys.support.atomic_files import replace_file
 
 
 def main(name: str = "ml-100k-dmf", place: str = "-", *models: str) -> None:
     """Run and write."""
-    recipe = read_recipe(name)
-    trial = prepare_trial(recipe, None if place == "-" else Path(place))
-    checks: list[Check] = []
+    recipe = read_reproduction(name)
+    trial = prepare_setup(recipe, None if place == "-" else Path(place))
+    checks: list[MetricCheck] = []
     for model, row in recipe.models.items():
         if not models or model in models:
-            checks += check(model, row, recipe, trial)
+            checks += check_model(model, row, recipe, trial)
         else:
-            checks += [Check(model, one, row.published[one], math.nan, math.nan, 0.0) for one in row.published]
+            checks += [MetricCheck(model, one, row.published[one], math.nan, math.nan, 0.0) for one in row.published]
     path = Path(__file__).parent / "results" / f"reproduction-{name}.csv"
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with replace_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["model", "metric", "published", "ours", "difference", "tolerance", "status"])
         for one in checks:

@@ -27,15 +27,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from robustness_cases import KINDS
-from speeds import PACKAGES, machine, version
+from speeds import PACKAGES, describe_machine, version
 
-from recsys.files import replacing
-from recsys.runs import environment
+from recsys.support.atomic_files import replace_file
+from recsys.support.cache import describe_environment
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "robustness.csv"
-BAD = ("crash", "hang", "traceback", "difference")
-ENDS = ("right", "refused", *BAD)
+BAD_ENDS = ("crash", "hang", "traceback", "difference")
+ENDS = ("right", "refused", *BAD_ENDS)
 LIMIT, SETUP = 60.0, 300.0  # seconds that one case, and the preparation of a kind with its compilation, may take
 
 
@@ -60,9 +60,9 @@ class Worker:
         )
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.process.stdout, selectors.EVENT_READ)
-        self.ready = self.answer(SETUP)
+        self.ready = self.read_answer(SETUP)
 
-    def answer(self, limit: float) -> dict[str, str]:
+    def read_answer(self, limit: float) -> dict[str, str]:
         """Return what the process says next: how the case ended, also if the process cannot say so itself."""
         if not self.selector.select(limit):
             self.stop()
@@ -74,10 +74,10 @@ class Worker:
             return {"end": "crash", "text": f"exit code {self.process.wait()}: {last[:200]}"}
         return json.loads(line)
 
-    def ask(self, case: int) -> dict[str, str]:
+    def run_case(self, case: int) -> dict[str, str]:
         """Run one case."""
         self.process.stdin.write(f"{case}\n")
-        return self.answer(LIMIT)
+        return self.read_answer(LIMIT)
 
     def stop(self) -> None:
         """End the process."""
@@ -87,7 +87,7 @@ class Worker:
         self.errors.close()
 
 
-def run(kind: str, seed: int, cases: Iterator[int], seconds: float) -> Tally:
+def run_cases(kind: str, seed: int, cases: Iterator[int], seconds: float) -> Tally:
     """Run cases of one kind until they or the time end; a worker that died is replaced."""
     tally, worker, start = Tally(kind), None, time.monotonic()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
@@ -102,9 +102,9 @@ def run(kind: str, seed: int, cases: Iterator[int], seconds: float) -> Tally:
                     tally.failures.append(f"{kind}: cannot be prepared: {worker.ready['text']}")
                     tally.ends[worker.ready["end"]] += 1
                     break
-            found = worker.ask(case)
+            found = worker.run_case(case)
             tally.ends[found["end"]] += 1
-            if found["end"] in BAD:
+            if found["end"] in BAD_ENDS:
                 tally.failures.append(f"{kind} {case}: {found['end']}: {found['text']}")
                 print(tally.failures[-1], flush=True)
             if found["end"] in ("crash", "hang"):
@@ -116,11 +116,11 @@ def run(kind: str, seed: int, cases: Iterator[int], seconds: float) -> Tally:
     return tally
 
 
-def write(tallies: list[Tally], seed: int, out: Path) -> None:
+def write_tallies(tallies: list[Tally], seed: int, out: Path) -> None:
     """Write one row per kind."""
     versions = " ".join(f"{name} {version(name)}" for name in PACKAGES)
-    end = [seed, machine(), versions, environment(0, "")["git_commit"]]
-    with replacing(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    end = [seed, describe_machine(), versions, describe_environment(0, "")["git_commit"]]
+    with replace_file(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(
             ["kind", "what", "tried", *ENDS, "seconds", "first_failure", "seed", "machine", "versions", "commit"]
@@ -146,12 +146,12 @@ def main() -> None:
     tallies = []
     for kind in kinds:
         cases = iter(range(sys.maxsize) if settings.case is None else [settings.case])
-        tally = run(kind, settings.seed, cases, 3600.0 * settings.hours * shares[kind] / sum(shares.values()))
+        tally = run_cases(kind, settings.seed, cases, 3600.0 * settings.hours * shares[kind] / sum(shares.values()))
         print(kind, *(f"{one} {tally.ends[one]}" for one in ENDS), f"{tally.seconds:.0f} s", sep="\t", flush=True)
         tallies.append(tally)
     if settings.case is None:
-        write(tallies, settings.seed, settings.out)
-    if any(tally.ends[one] for tally in tallies for one in BAD):
+        write_tallies(tallies, settings.seed, settings.out)
+    if any(tally.ends[one] for tally in tallies for one in BAD_ENDS):
         raise SystemExit(1)
 
 

@@ -11,33 +11,33 @@ import traceback
 import warnings
 from pathlib import Path
 
-from robustness_files import Stores, Tables, Texts
-from robustness_kernels import Pools, Rankers, Requests
-from robustness_kernels import Slates as KernelSlates
-from robustness_processes import CommandLines, Kills, Races
+from robustness_files import MutatedStores, MutatedTables, MutatedTexts
+from robustness_kernels import CorruptedRankers, HostilePools, HostileRequests
+from robustness_kernels import RandomSlates as KernelSlates
+from robustness_processes import HostileCommandLines, KilledWriters, LoadsDuringWrites
 from robustness_worlds import Difference
 
-from recsys import seeds
+from recsys.support import rng
 from recsys.types import RecsysError
 
 KINDS = {
-    "texts": Texts,
-    "tables": Tables,
-    "stores": Stores,
-    "rankers": Rankers,
-    "pools": Pools,
+    "texts": MutatedTexts,
+    "tables": MutatedTables,
+    "stores": MutatedStores,
+    "rankers": CorruptedRankers,
+    "pools": HostilePools,
     "kernel": KernelSlates,
-    "requests": Requests,
-    "kills": Kills,
-    "races": Races,
-    "command-lines": CommandLines,
+    "requests": HostileRequests,
+    "kills": KilledWriters,
+    "races": LoadsDuringWrites,
+    "command-lines": HostileCommandLines,
 }
 
 
-def judge(kind: object, seed: int, name: str, case: int) -> dict[str, str]:
+def classify_case(kind: object, seed: int, name: str, case: int) -> dict[str, str]:
     """Run one case and say how it ended."""
     try:
-        kind.run(seeds.generator(seed, "robustness", name, case))
+        kind.run(rng.make_generator(seed, "robustness", name, case))
     except RecsysError as error:
         text = str(error)
         lines = len(text.splitlines())
@@ -62,7 +62,7 @@ def main() -> None:
     kind = KINDS[name](folder)
     print(json.dumps({"end": "ready"}), file=answers)
     for line in sys.stdin:
-        print(json.dumps(judge(kind, seed, name, int(line))), file=answers)
+        print(json.dumps(classify_case(kind, seed, name, int(line))), file=answers)
 
 
 if __name__ == "__main__":

@@ -12,22 +12,23 @@ from typing import Any
 
 import numpy as np
 import tomli_w
-from robustness_worlds import Difference, Generator, flip, hostile, one_of, write_world
+from robustness_worlds import Difference, Generator, draw_hostile_value, mutate_bytes, pick_one, write_world
 
 import recsys as rs
-from recsys import configs, shipped
-from recsys.data import cards
+from recsys import configs
+from recsys.data import card_files
 from recsys.data import stores as datasets
-from recsys.data.identifiers import name_of
-from recsys.experiments.comparisons import read_folder
+from recsys.data.identifiers import normalize_id
+from recsys.experiments.comparisons import read_run_folder
 from recsys.models import stores as models
-from recsys.records import flatten
-from recsys.runs import Cache, Cell
+from recsys.support import resources
+from recsys.support.cache import Cache, CacheEntry
+from recsys.support.serialization import flatten_record
 from recsys.sweeps import plans
 from recsys.types import RecsysError
 
 
-class Texts:
+class MutatedTexts:
     """configs, sweep files and dataset cards: bytes mutated, keys misspelt, values replaced"""
 
     share = 1.0
@@ -35,45 +36,47 @@ class Texts:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "mutated.toml"
         found = {
-            "config": sorted(shipped.folder("configs").glob("*.toml")),
-            "sweep": sorted(shipped.folder("configs").glob("sweeps/*.toml")),
-            "card": sorted(shipped.folder("datasets").glob("*.toml")),
+            "config": sorted(resources.find_shipped_folder("configs").glob("*.toml")),
+            "sweep": sorted(resources.find_shipped_folder("configs").glob("sweeps/*.toml")),
+            "card": sorted(resources.find_shipped_folder("datasets").glob("*.toml")),
         }
         self.texts = [(kind, path.read_bytes()) for kind, paths in found.items() for path in paths]
         self.texts = [(kind, text) for kind, text in self.texts if kind != "config" or b"[data]" in text]
 
     def run(self, rng: Generator) -> None:
-        kind, text = one_of(rng, self.texts)
+        kind, text = pick_one(rng, self.texts)
         if rng.random() < 0.4:
-            self.path.write_bytes(flip(text, rng))
+            self.path.write_bytes(mutate_bytes(text, rng))
         else:
-            self.path.write_text(tomli_w.dumps(self._mutated(tomllib.loads(text.decode()), rng)), encoding="utf-8")
+            self.path.write_text(
+                tomli_w.dumps(self._mutate_tables(tomllib.loads(text.decode()), rng)), encoding="utf-8"
+            )
         if kind == "card":
             try:
                 content = tomllib.loads(self.path.read_text(encoding="utf-8"))
             except (tomllib.TOMLDecodeError, UnicodeDecodeError):
                 raise RecsysError("not TOML") from None
-            cards.parse(content, place="mutated.toml")
+            card_files.parse_card(content, place="mutated.toml")
         elif kind == "sweep":
-            plans.read(self.path)
+            plans.read_sweep(self.path)
         else:
-            read = configs.read(self.path)
-            again = configs.parse(tomllib.loads(tomli_w.dumps(read.resolved())), home=self.path.parent)
-            if again.digest() != read.digest():
+            read = configs.read_config(self.path)
+            again = configs.parse_config(tomllib.loads(tomli_w.dumps(read.dump_settings())), home=self.path.parent)
+            if again.compute_digest() != read.compute_digest():
                 raise Difference("the resolved config, written and read again, has another digest")
 
-    def _mutated(self, tables: dict[str, Any], rng: Generator) -> dict[str, Any]:
+    def _mutate_tables(self, tables: dict[str, Any], rng: Generator) -> dict[str, Any]:
         """Return the tables with one value replaced, or one key misspelt, by what TOML can say."""
-        inside, key = tables, one_of(rng, list(tables))
+        inside, key = tables, pick_one(rng, list(tables))
         while isinstance(inside[key], dict) and inside[key] and rng.random() < 0.9:
             inside = inside[key]
-            key = one_of(rng, list(inside))
+            key = pick_one(rng, list(inside))
         value = inside.pop(key)
         if rng.random() < 0.2:
             inside[key[:-1] + key[-1] * 2] = value
             return tables
         for _ in range(20):
-            inside[key] = hostile(rng)
+            inside[key] = draw_hostile_value(rng)
             try:
                 text = tomli_w.dumps(tables)
             except (TypeError, ValueError, AttributeError, OverflowError):
@@ -84,7 +87,7 @@ class Texts:
         return tables
 
 
-class Tables:
+class MutatedTables:
     """tables of interactions in many forms, some with mutated bytes: every row is read, or a note says which is not"""
 
     share = 1.5
@@ -99,44 +102,44 @@ class Tables:
         self.folder = folder
 
     def run(self, rng: Generator) -> None:
-        rows = self._rows(rng)
-        text, header = self._written(rows, rng)
-        path = self.folder / f"table{one_of(rng, ('.csv', '.tsv', '.txt', '.dat'))}"
-        content = text.encode(one_of(rng, ("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16")))
+        rows = self._draw_rows(rng)
+        text, header = self._format_table(rows, rng)
+        path = self.folder / f"table{pick_one(rng, ('.csv', '.tsv', '.txt', '.dat'))}"
+        content = text.encode(pick_one(rng, ("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16")))
         mutated = rng.random() < 0.3
-        content = flip(content, rng) if mutated else content
+        content = mutate_bytes(content, rng) if mutated else content
         packed = rng.random() < 0.1
         path = path.with_name(path.name + ".gz") if packed else path
         path.write_bytes(gzip.compress(content) if packed else content)
         named = {name: str(place) for place, name in enumerate(self.NAMES)}
         try:
-            data = rs.read(path) if header else rs.read(path, columns=named)
+            data = rs.read_dataset(path) if header else rs.read_dataset(path, columns=named)
         finally:
             path.unlink()
         if data.notes:
             return
         log = data.interactions
         if mutated:
-            if len(log) != (there := self._lines(content) - header):
+            if len(log) != (there := self._count_lines(content) - header):
                 raise Difference(f"{len(log)} of {there} rows were read, without a note: {content[:300]!r}")
             return
         found = sorted(
             zip(log.user_ids[log.user].tolist(), log.item_ids[log.item].tolist(), log.weight.tolist(), strict=True)
         )
-        wanted = sorted((name_of(user), name_of(item), weight) for user, item, weight, _ in rows)
+        wanted = sorted((normalize_id(user), normalize_id(item), weight) for user, item, weight, _ in rows)
         order = [time for _, _, _, time in rows]
         if found != wanted:
             raise Difference(f"rows differ without a note: {found[:3]} for {wanted[:3]} in {text[:300]!r}")
         if log.datetime is None or log.datetime.tolist() != order:
             raise Difference(f"times differ without a note: {log.datetime} for {order[:3]} in {text[:300]!r}")
 
-    def _lines(self, content: bytes) -> int:
+    def _count_lines(self, content: bytes) -> int:
         """Return how many lines of a text hold anything."""
         encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         return sum(bool(line.strip()) for line in re.split(r"\r\n?|\n", content.decode(encoding, errors="replace")))
 
-    def _rows(self, rng: Generator) -> list[tuple[str, str, float, int]]:
-        user, item = one_of(rng, self.IDS), one_of(rng, self.IDS)
+    def _draw_rows(self, rng: Generator) -> list[tuple[str, str, float, int]]:
+        user, item = pick_one(rng, self.IDS), pick_one(rng, self.IDS)
         count = int(rng.integers(2, 40))
         pairs = rng.choice(400, size=count, replace=False)
         step, first = int(rng.integers(1, 10**5)), int(rng.integers(8 * 10**8, 1_700_000_000))
@@ -145,11 +148,11 @@ class Tables:
             for n, pair in enumerate(pairs)
         ]
 
-    def _written(self, rows: list[tuple[str, str, float, int]], rng: Generator) -> tuple[str, bool]:
+    def _format_table(self, rows: list[tuple[str, str, float, int]], rng: Generator) -> tuple[str, bool]:
         """Return the text of a table, and whether it has a header."""
-        delimiter = one_of(rng, (",", "\t", ";", "|", "::"))
+        delimiter = pick_one(rng, (",", "\t", ";", "|", "::"))
         comma, header = delimiter == ";" and rng.random() < 0.5, bool(rng.random() < 0.7)
-        scale, end = one_of(rng, (1, 1, 1000)), one_of(rng, ("\n", "\n", "\r\n"))
+        scale, end = pick_one(rng, (1, 1, 1000)), pick_one(rng, ("\n", "\n", "\r\n"))
         cells = [
             [user, item, f"{weight:.1f}".replace(".", "," if comma else "."), str(time * scale)]
             for user, item, weight, time in rows
@@ -165,7 +168,7 @@ class Tables:
         return out.getvalue(), header
 
 
-class Stores:
+class MutatedStores:
     """flipped and cut bytes of models, rankers, datasets, cached cells and scores: as before, or refused"""
 
     share = 2.0
@@ -173,32 +176,32 @@ class Stores:
     def __init__(self, folder: Path) -> None:
         self.home, self.copy = folder / "kept", folder / "copy"
         self.home.mkdir()
-        data = rs.read(write_world(folder), items=folder / "items.csv")
+        data = rs.read_dataset(write_world(folder), items=folder / "items.csv")
         split = rs.splits.per_user_time(data, positive="rating >= 4", test=0.2)
         model = rs.models.ALS(factors=4, iterations=3).fit(split.train)
-        blend = {"relevance": 1.0, "negative_space": 0.2, "diversity": 0.1, "untouched": 0.1}
+        blend = {"relevance": 1.0, "negative_space": 0.2, "mmr": 0.1, "unexplored": 0.1}
         ranker = rs.Ranker.fit(model, split, blend, n=20, k=5)
-        models.save(model, self.home / "model")
+        models.save_model(model, self.home / "model")
         ranker.save(self.home / "ranker")
-        datasets.save(data, self.home / "dataset.npz")
-        self._cell(self.home)
+        datasets.save_dataset(data, self.home / "dataset.npz")
+        self._read_cached_cell(self.home)
         config = {
             "data": {"path": str(folder / "ratings.csv")}, "model": {"kind": "als", "factors": 4}, "pool": {"n": 20},
-            "slate": {"k": [5]}, "judge": {"metrics": ["ndcg", "coverage"], "draws": 100},
+            "slate": {"k": [5]}, "evaluation": {"metrics": ["ndcg", "coverage"], "n_bootstrap": 100},
         }  # fmt: skip
         judged = rs.bench(config, out=folder / "runs", quiet=True).folder
         shutil.copytree(judged, self.home / "run")
         self.kinds: dict[str, Callable[[Path], object]] = {
-            "model": lambda home: _bits(models.load(home / "model")),
-            "ranker": lambda home: _answers(rs.Ranker.load(home / "ranker")),
-            "dataset.npz": lambda home: _dataset(datasets.restore(home / "dataset.npz", {})),
-            "cells": self._cell,
-            "run": lambda home: _scores(read_folder(str(home / "run"))),
+            "model": lambda home: _encode_arrays(models.load_model(home / "model")),
+            "ranker": lambda home: _encode_answers(rs.Ranker.load(home / "ranker")),
+            "dataset.npz": lambda home: _encode_dataset(datasets.restore_dataset(home / "dataset.npz", {})),
+            "cells": self._read_cached_cell,
+            "run": lambda home: _encode_scores(read_run_folder(str(home / "run"))),
         }
         self.right = {name: read(self.home) for name, read in self.kinds.items()}
 
     def run(self, rng: Generator) -> None:
-        name = one_of(rng, list(self.kinds))
+        name = pick_one(rng, list(self.kinds))
         shutil.rmtree(self.copy, ignore_errors=True)
         self.copy.mkdir()
         source, target = self.home / name, self.copy / name
@@ -209,25 +212,27 @@ class Stores:
         read_back = {"run": ("scores.npz", "config.toml", "environment.json")}
         files = [path for path in sorted(target.rglob("*")) if path.is_file()] if target.is_dir() else [target]
         files = [path for path in files if path.name in read_back.get(name, (path.name,))]
-        path = one_of(rng, files)
-        path.write_bytes(flip(path.read_bytes(), rng))
+        path = pick_one(rng, files)
+        path.write_bytes(mutate_bytes(path.read_bytes(), rng))
         found = self.kinds[name](self.copy)
         if found is not None and found != self.right[name] and path.name != "environment.json":
             raise Difference(f"{name}: {path.name} was changed, and something else was read without a word")
 
-    def _cell(self, home: Path) -> object:
+    def _read_cached_cell(self, home: Path) -> object:
         """Return what the cache gives for one key: a cell that cannot be read is made again."""
-        cell = Cache(home / "cells").cell(
-            "pools", "key", lambda: Cell({"items": np.arange(100), "scores": np.ones(7)}, 1.0)
+        cell = Cache(home / "cells").get_or_make(
+            "pools", "key", lambda: CacheEntry({"items": np.arange(100), "scores": np.ones(7)}, 1.0)
         )
         return {name: array.tobytes() for name, array in cell.arrays.items()}
 
 
-def _bits(record: object) -> dict[str, bytes]:
-    return {name: array.dtype.str.encode() + np.asarray(array).tobytes() for name, array in flatten(record).items()}
+def _encode_arrays(record: object) -> dict[str, bytes]:
+    return {
+        name: array.dtype.str.encode() + np.asarray(array).tobytes() for name, array in flatten_record(record).items()
+    }
 
 
-def _dataset(data: rs.Dataset | None) -> object:
+def _encode_dataset(data: rs.Dataset | None) -> object:
     if data is None:
         return None
     log, items = data.interactions, data.items
@@ -235,12 +240,12 @@ def _dataset(data: rs.Dataset | None) -> object:
     return [np.asarray(one).tobytes() for one in [*arrays, items.features.indices, items.features.indptr]], data.notes
 
 
-def _answers(ranker: rs.Ranker) -> object:
+def _encode_answers(ranker: rs.Ranker) -> object:
     asked = [{"user": "u1"}, {"user": "u30"}, {"history": ["i1", "i25"]}, {"history": []}]
     answers = [ranker.rank(k=5, **one) for one in asked]
-    return ranker.name, [(answer.items, answer.scores.tobytes(), answer.sentences()) for answer in answers]
+    return ranker.name, [(answer.items, answer.scores.tobytes(), answer.explanations()) for answer in answers]
 
 
-def _scores(judged: Any) -> object:
+def _encode_scores(judged: Any) -> object:
     cells = judged.scores.cells
     return [(one.run, one.metric, one.k, one.value, tuple(one.limits), one.draws.tobytes()) for one in cells]

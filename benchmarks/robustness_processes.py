@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import tomli_w
-from robustness_kernels import made_ranker
-from robustness_worlds import NUMBERS, WORDS, Difference, Generator, flip, one_of, write_world
+from robustness_kernels import build_small_ranker
+from robustness_worlds import NUMBERS, WORDS, Difference, Generator, mutate_bytes, pick_one, write_world
 
 import recsys as rs
 from recsys.types import RecsysError
@@ -35,9 +35,9 @@ iterations = 2
 n = 20
 [slate]
 k = [5]
-[judge]
+[evaluation]
 metrics = ["ndcg", "coverage"]
-draws = 100
+n_bootstrap = 100
 [blends.wider]
 relevance = 1.0
 novelty = 0.1
@@ -47,38 +47,38 @@ novelty = 0.1
 class _Writers:
     def __init__(self, folder: Path) -> None:
         self.folder, self.target = folder / "rankers", folder / "rankers" / "target"
-        split, ranker = made_ranker(folder)
+        split, ranker = build_small_ranker(folder)
         other = rs.Ranker.fit(ranker.model, split, {"relevance": 1.0, "novelty": 0.3}, n=20, k=5)
         self.sources = [ranker.save(folder / "first"), other.save(folder / "second")]
-        self.right = {self.answers(rs.Ranker.load(source)) for source in self.sources}
+        self.right = {self.list_answers(rs.Ranker.load(source)) for source in self.sources}
 
-    def answers(self, ranker: rs.Ranker) -> tuple[object, ...]:
+    def list_answers(self, ranker: rs.Ranker) -> tuple[object, ...]:
         return ranker.name, *(ranker.rank(user=user).items for user in ("u1", "u30", "u7"))
 
-    def start(self, times: int) -> subprocess.Popen[str]:
+    def start_writer(self, times: int) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", WRITER, *map(str, self.sources), str(self.target), str(times)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         process.stdout.readline()
         return process
 
-    def fresh(self) -> None:
+    def reset_folder(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
 
 
-class Kills(_Writers):
+class KilledWriters(_Writers):
     """a writer of rankers is killed at a random moment: the old or the new one is there, and the next run clears up"""
 
     share = 1.5
 
     def run(self, rng: Generator) -> None:
-        self.fresh()
+        self.reset_folder()
         rs.Ranker.load(self.sources[0]).save(self.target)
-        process = self.start(10**6)
+        process = self.start_writer(10**6)
         time.sleep(float(rng.random()) * 0.1)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-        if self.answers(rs.Ranker.load(self.target, verify=True)) not in self.right:
+        if self.list_answers(rs.Ranker.load(self.target, verify=True)) not in self.right:
             raise Difference("after a kill, the folder holds neither the old ranker nor the new one")
         rs.Ranker.load(self.sources[0]).save(self.target)
         left = [path.name for path in self.folder.iterdir() if path != self.target and not path.name.endswith(".lock")]
@@ -86,18 +86,18 @@ class Kills(_Writers):
             raise Difference(f"after the next save, {left} of the killed one are still there")
 
 
-class Races(_Writers):
+class LoadsDuringWrites(_Writers):
     """a ranker is loaded while another process replaces it: one of the two, whole"""
 
     share = 1.0
 
     def run(self, rng: Generator) -> None:
-        self.fresh()
+        self.reset_folder()
         rs.Ranker.load(self.sources[0]).save(self.target)
-        process = self.start(10**6)
+        process = self.start_writer(10**6)
         try:
             for _ in range(20):
-                if self.answers(rs.Ranker.load(self.target)) not in self.right:
+                if self.list_answers(rs.Ranker.load(self.target)) not in self.right:
                     raise Difference("the ranker that was loaded is neither of the two that were written")
         except RecsysError as error:
             raise Difference(f"a load beside a writer failed: {error}") from None
@@ -106,7 +106,7 @@ class Races(_Writers):
             process.communicate()
 
 
-class CommandLines:
+class HostileCommandLines:
     """command lines with mutated files, unknown names and hostile values: exit code 0, or 2 and one line"""
 
     share = 2.0
@@ -143,18 +143,18 @@ class CommandLines:
         self.folder = folder
         self.log = write_world(folder).read_bytes()
         (folder / "ranker").mkdir()
-        made_ranker(folder)[1].save(folder / "ranker" / "kept")
+        build_small_ranker(folder)[1].save(folder / "ranker" / "kept")
         (folder / "list.csv").write_text("user_id,item_id,rank\nu1,i3,1\nu1,i4,2\nu2,i30,1\n", encoding="utf-8")
 
     def run(self, rng: Generator) -> None:
-        word = str(one_of(rng, [one for one in WORDS if "\x00" not in one]))
-        number = str(one_of(rng, NUMBERS)).lower()
-        old, new = one_of(rng, self.CHANGES)
+        word = str(pick_one(rng, [one for one in WORDS if "\x00" not in one]))
+        number = str(pick_one(rng, NUMBERS)).lower()
+        old, new = pick_one(rng, self.CHANGES)
         quoted = tomli_w.dumps({word: 1}).removesuffix(" = 1\n")
         config = BENCH.replace(old, new.format(number=number, word=quoted))
         (self.folder / "bench.toml").write_text(config, encoding="utf-8")
-        (self.folder / "ratings.csv").write_bytes(flip(self.log, rng) if rng.random() < 0.3 else self.log)
-        command = [part.format(word=word) for part in one_of(rng, self.COMMANDS)]
+        (self.folder / "ratings.csv").write_bytes(mutate_bytes(self.log, rng) if rng.random() < 0.3 else self.log)
+        command = [part.format(word=word) for part in pick_one(rng, self.COMMANDS)]
         result = subprocess.run(
             [sys.executable, "-m", "recsys", *command], cwd=self.folder, capture_output=True, timeout=50, check=False,
             stdin=subprocess.DEVNULL,

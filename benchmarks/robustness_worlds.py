@@ -28,18 +28,18 @@ class Difference(Exception):  # noqa: N818  it is no error of the package that i
     """A result is not what it must be, and nothing says so."""
 
 
-def one_of(rng: Generator, values: Sequence[Any]) -> Any:
+def pick_one(rng: Generator, values: Sequence[Any]) -> Any:
     """Return one of the values as it is."""
     return values[int(rng.integers(len(values)))]
 
 
-def hostile(rng: Generator) -> Any:
+def draw_hostile_value(rng: Generator) -> Any:
     """Return a value that nobody expects."""
     kinds = [NUMBERS, WORDS, ([], {}, None, [[]], {"weight": {}}, b"bytes", object(), np.zeros((2, 2)), [1, "a", None])]
-    return one_of(rng, one_of(rng, kinds))
+    return pick_one(rng, pick_one(rng, kinds))
 
 
-def flip(content: bytes, rng: Generator) -> bytes:
+def mutate_bytes(content: bytes, rng: Generator) -> bytes:
     """Return other bytes: some bits flipped, the end cut off, a stretch overwritten, removed or written twice."""
     if not content:
         return b"\x00"

@@ -31,29 +31,29 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import speeds
-from agreement import VERSIONS, environment
+from agreement import VERSIONS, create_environment
 from numba import njit
-from speeds import Row, beside, quieter_core, tell
+from speeds import Row, pin_to_quiet_core, print_row, time_side_by_side
 from threadpoolctl import threadpool_limits
 
 import recsys.kernels.greedy  # noqa: F401  what loading a ranker takes, without what importing Numba takes
-from recsys.models.by_factors import ByFactors
+from recsys.models.factor_model import FittedFactors
 from recsys.rankers import Ranker
 from recsys.types import Factors, Items, Split, TasteMap
-from recsys.types.arrays import Csr, empty
+from recsys.types.arrays import Csr, make_empty_matrix
 
 RESULTS = Path(__file__).parent / "results" / "serving.csv"
 PEER_SIDE = Path(__file__).parent / "peers" / "serving_of_pyversity.py"
 SMAPS = Path("/proc/self/smaps_rollup")
-BLEND = {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.2}
-MAPS, REGIONS, LIKES, N, K, DIFFERENT = 20, 24, 100, 200, 10, 50
+BLEND = {"relevance": 1.0, "mmr": 0.2, "negative_space": 0.2}
+MAPS, REGIONS, LIKES, N, K, N_DIFFERENT = 20, 24, 100, 200, 10, 50
 SMALL, LARGE, D = 20_000, 1_000_000, 128
-THREADS, MANY = 4, 100_000
+THREADS, N_CONCURRENT = 4, 100_000
 BLENDED = f"rerank of {', '.join(BLEND)}, known user, {N} candidates, k = {K}"
 Ask = Callable[[int], object]
 
 
-def rows(rng: np.random.Generator, columns: list[np.ndarray], width: int) -> Csr:
+def build_rows_matrix(rng: np.random.Generator, columns: list[np.ndarray], width: int) -> Csr:
     """A matrix of ones in these columns of each row."""
     pointers = np.concatenate([[0], np.cumsum([len(c) for c in columns])])
     entries = np.ones(pointers[-1], np.float32)
@@ -62,23 +62,25 @@ def rows(rng: np.random.Generator, columns: list[np.ndarray], width: int) -> Csr
     )
 
 
-def made_up(items: int, users: int, d: int) -> Ranker:
+def build_synthetic_ranker(items: int, users: int, d: int) -> Ranker:
     """The ranker of a random factor model."""
     rng = np.random.default_rng(0)
     place = rng.permutation(items)
     tail = np.minimum(rng.pareto(1.2, (users, LIKES)) * items / 50, items - 1).astype(int)
-    train = rows(rng, [np.unique(place[liked]) for liked in tail], items)
-    ids, none = np.arange(items).astype(str), empty(train.shape)
-    features = rows(rng, [np.array([region]) for region in rng.integers(0, 18, items)], 18)
+    train = build_rows_matrix(rng, [np.unique(place[liked]) for liked in tail], items)
+    ids, none = np.arange(items).astype(str), make_empty_matrix(train.shape)
+    features = build_rows_matrix(rng, [np.array([region]) for region in rng.integers(0, 18, items)], 18)
     catalogue = Items(ids, ids, features, tuple(f"f{n}" for n in range(18)), np.zeros(items, np.int32))
     split = Split("whole", 0, np.arange(users).astype(str), catalogue, train, none, none, none, none)
-    maps = [TasteMap(f"random-{m}", _hard(rng.integers(0, REGIONS, items)), "random", m) for m in range(MAPS)]
+    maps = [
+        TasteMap(f"random-{m}", _build_assignment(rng.integers(0, REGIONS, items)), "random", m) for m in range(MAPS)
+    ]
     user, item = (rng.normal(0, 0.1, (size, d)).astype(np.float32) for size in (users, items))
-    model = ByFactors(Factors(user, item, user.mean(axis=0), 1.0, 3.0, 4.0, 0.0, 2.0, 0.0))
+    model = FittedFactors(Factors(user, item, user.mean(axis=0), 1.0, 3.0, 4.0, 0.0, 2.0, 0.0))
     return Ranker.fit(model, split, BLEND, maps=maps, k=K, n=N)
 
 
-def _hard(region: np.ndarray) -> Csr:
+def _build_assignment(region: np.ndarray) -> Csr:
     pointers = np.arange(len(region) + 1, dtype=np.int32)
     return Csr((np.ones(len(region), np.float32), region.astype(np.int32), pointers), shape=(len(region), REGIONS))
 
@@ -87,29 +89,29 @@ class Requests(NamedTuple):
     """What is asked."""
 
     pools: list[np.ndarray]
-    named: list[list[str]]  # the same as text
+    ids_as_text: list[list[str]]  # the same as text
     scores: list[np.ndarray]
     histories: list[np.ndarray]
     users: list[str]
 
 
-def made_requests(ranker: Ranker) -> Requests:
+def draw_requests(ranker: Ranker) -> Requests:
     """Requests that differ from each other."""
     rng, ids = np.random.default_rng(1), ranker.context.item_ids
-    pools = [rng.permutation(len(ids))[:N] for _ in range(DIFFERENT)]
+    pools = [rng.permutation(len(ids))[:N] for _ in range(N_DIFFERENT)]
     return Requests(
         pools,
         [ids[pool].tolist() for pool in pools],
         [-np.sort(-rng.normal(size=N)).astype(np.float32) for _ in pools],
         [rng.permutation(len(ids))[:LIKES] for _ in pools],
-        [str(user) for user in rng.integers(0, len(ranker.context.user_ids), DIFFERENT)],
+        [str(user) for user in rng.integers(0, len(ranker.context.user_ids), N_DIFFERENT)],
     )
 
 
-def asks(ranker: Ranker, given: Requests) -> dict[str, Ask]:
+def build_request_functions(ranker: Ranker, given: Requests) -> dict[str, Ask]:
     """What answers the n-th request of each kind."""
     pools, named, scores, histories, users = given
-    some = DIFFERENT
+    some = N_DIFFERENT
     return {
         BLENDED: lambda n: ranker.rerank(pools[n % some], scores[n % some], user=users[n % some]),
         f"{BLENDED}; ids as text": lambda n: ranker.rerank(named[n % some], scores[n % some], user=users[n % some]),
@@ -122,7 +124,7 @@ def asks(ranker: Ranker, given: Requests) -> dict[str, Ask]:
     }
 
 
-def clock(ask: Ask, times: int) -> list[float]:
+def time_requests(ask: Ask, times: int) -> list[float]:
     """The seconds of each request, after some that are not counted."""
     took = []
     for n in range(times + 10):
@@ -132,15 +134,15 @@ def clock(ask: Ask, times: int) -> list[float]:
     return took[10:]
 
 
-def median(ask: Ask, times: int) -> float:
-    with quieter_core():
-        return float(np.median(clock(ask, times)))
+def time_median(ask: Ask, times: int) -> float:
+    with pin_to_quiet_core():
+        return float(np.median(time_requests(ask, times)))
 
 
 @contextmanager
-def peer(python: Path, ranker: Ranker, given: Requests) -> Iterator[Callable[[int], float]]:
+def run_pyversity(python: Path, ranker: Ranker, given: Requests) -> Iterator[Callable[[int], float]]:
     """Yield a function that asks pyversity for so many slates, and returns the median of their seconds."""
-    table = np.asarray(ranker.context.tables.get("vectors cooccurrence", _missing))
+    table = np.asarray(ranker.context.tables.get("vectors cooccurrence", _raise_missing_table))
     with tempfile.TemporaryDirectory() as name:
         told = Path(name) / "given.npz"
         np.savez(told, vectors=[table[pool] for pool in given.pools], scores=given.scores, k=K)
@@ -150,7 +152,7 @@ def peer(python: Path, ranker: Ranker, given: Requests) -> Iterator[Callable[[in
         with subprocess.Popen(command, **pipes, text=True) as process:
 
             def ask(times: int) -> float:
-                with quieter_core(process.pid):
+                with pin_to_quiet_core(process.pid):
                     print(times, file=process.stdin, flush=True)
                     return float(process.stdout.readline())
 
@@ -158,75 +160,75 @@ def peer(python: Path, ranker: Ranker, given: Requests) -> Iterator[Callable[[in
             process.stdin.close()
 
 
-def _missing() -> object:
+def _raise_missing_table() -> object:
     raise KeyError("the vectors of diversity")
 
 
-def headline(ranker: Ranker, given: Requests, python: Path, rounds: int) -> Iterator[Row]:
+def measure_headline(ranker: Ranker, given: Requests, python: Path, rounds: int) -> Iterator[Row]:
     """Yield the rows of one thread and of several."""
-    ask = asks(ranker, given)[BLENDED]
-    d = ranker.context.tables.get("vectors cooccurrence", _missing).shape[1]
+    ask = build_request_functions(ranker, given)[BLENDED]
+    d = ranker.context.tables.get("vectors cooccurrence", _raise_missing_table).shape[1]
     floor = f"{4 * d * N:,} B of vectors, {N * (K - 1) * d:,} multiply-adds without bounds"
-    with peer(python, ranker, given) as theirs:
-        one, other, ratio = beside(lambda: median(ask, 500), lambda: theirs(100), 3 * rounds)
+    with run_pyversity(python, ranker, given) as theirs:
+        one, other, ratio = time_side_by_side(lambda: time_median(ask, 500), lambda: theirs(100), 3 * rounds)
     one, other = 1e6 * one, 1e6 * other
     what = f"{BLENDED}, {SMALL:,} items x {D}"
     yield Row(what, one, None, "us", one, 60.0, "max", floor)
     yield Row(f"{what}; theirs is pyversity's MMR alone", one, other, "us", ratio, 2.0, "min", floor)
-    slow, usual = at_once(ask)
-    what = f"{what}, {THREADS} threads at once, {MANY:,} requests: 99th percentile; theirs is their median"
+    slow, usual = time_concurrent_requests(ask)
+    what = f"{what}, {THREADS} threads at once, {N_CONCURRENT:,} requests: 99th percentile; theirs is their median"
     yield Row(what, slow, usual, "us", slow / usual, 5.0, "max")
-    slow, usual = at_once(busy(one))
+    slow, usual = time_concurrent_requests(build_busy_loop(one))
     what = f"a compiled loop without the lock that takes as long, {THREADS} threads at once: as above"
     yield Row(what, slow, usual, "us", slow / usual, None, "max", "slices of the scheduler, where cores are fewer")
 
 
-def busy(microseconds: float) -> Ask:
+def build_busy_loop(microseconds: float) -> Ask:
     """What does nothing for so long, and holds nobody up: what is left are the slices of the operating system."""
-    loop: Any = spin
+    loop: Any = spin_loop
     some = 100_000
-    rounds = int(some * microseconds / (1e6 * median(lambda _: loop(some), 20)))
+    rounds = int(some * microseconds / (1e6 * time_median(lambda _: loop(some), 20)))
     return lambda _: loop(rounds)
 
 
 @njit(nogil=True)
-def spin(rounds: int) -> float:
+def spin_loop(rounds: int) -> float:
     total = 1.0
     for _ in range(rounds):
         total = total * 1.0000001 + 1e-9
     return total
 
 
-def at_once(ask: Ask) -> tuple[float, float]:
+def time_concurrent_requests(ask: Ask) -> tuple[float, float]:
     """The 99th percentile and the median of the microseconds of requests that several threads ask at once."""
 
     def several(thread: int) -> list[float]:
-        return clock(lambda n: ask(n + thread), MANY // THREADS)
+        return time_requests(lambda n: ask(n + thread), N_CONCURRENT // THREADS)
 
     with ThreadPoolExecutor(THREADS) as threads:
         took = 1e6 * np.concatenate(list(threads.map(several, range(THREADS))))
     return float(np.percentile(took, 99)), float(np.median(took))
 
 
-def kinds(ranker: Ranker, given: Requests, targets: dict[str, float]) -> Iterator[Row]:
+def measure_request_kinds(ranker: Ranker, given: Requests, targets: dict[str, float]) -> Iterator[Row]:
     """Yield a row for each kind of request, but the one of the headline."""
     items = len(ranker.context.item_ids)
-    for what, ask in asks(ranker, given).items():
+    for what, ask in build_request_functions(ranker, given).items():
         if what == BLENDED and items == SMALL:
             continue
         unit, times, count = ("ms", 1e3, 300) if what.startswith("rank,") else ("us", 1e6, 2000)
-        took = times * median(ask, count)
+        took = times * time_median(ask, count)
         floor = f"{4 * D * items:,} B of factors" if unit == "ms" else ""
         yield Row(f"{what}, {items:,} items x {D}", took, None, unit, took, targets.get(what), "max", floor)
 
 
-def loads(folder: Path, rounds: int) -> Iterator[Row]:
+def measure_loading(folder: Path, rounds: int) -> Iterator[Row]:
     """Yield the row of loading, and that of memory: the first of two processes stays while the second loads."""
     size = sum(path.stat().st_size for path in folder.iterdir())
     told = []
     for _ in range(rounds):
         with ExitStack() as together:
-            told.append([together.enter_context(worker(folder)) for _ in range(2)])
+            told.append([together.enter_context(run_worker(folder)) for _ in range(2)])
     seconds = float(np.median([one["seconds"] for both in told for one in both]))
     what = f"load, {LARGE:,} items x {D}: the first of a process"
     yield Row(what, seconds, None, "s", seconds, 1.0, "max", "header and size of each file, a name for each item")
@@ -237,7 +239,7 @@ def loads(folder: Path, rounds: int) -> Iterator[Row]:
 
 
 @contextmanager
-def worker(folder: Path) -> Iterator[dict[str, float]]:
+def run_worker(folder: Path) -> Iterator[dict[str, float]]:
     """Yield what a process tells that has loaded a ranker and answered a request, while it is there."""
     command = [sys.executable, __file__, "--worker", folder]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -245,37 +247,37 @@ def worker(folder: Path) -> Iterator[dict[str, float]]:
         process.stdin.close()
 
 
-def work(folder: Path) -> None:
+def serve_as_worker(folder: Path) -> None:
     """Load a ranker, answer requests, tell seconds and bytes, and wait."""
-    before, start = private(), time.perf_counter()
+    before, start = read_private_memory(), time.perf_counter()
     ranker = Ranker.load(folder)
     took = time.perf_counter() - start
     ranker.rank(user=ranker.context.user_ids[0])
     ranker.rank(history=ranker.context.item_ids[:LIKES])
-    print(json.dumps({"seconds": took, "private": private() - before}), flush=True)
+    print(json.dumps({"seconds": took, "private": read_private_memory() - before}), flush=True)
     sys.stdin.read()
 
 
-def private() -> int:
+def read_private_memory() -> int:
     """The bytes of memory that no other process shares."""
     told = SMAPS.read_text().splitlines()[1:] if SMAPS.exists() else []
     return sum(1024 * int(line.split()[1]) for line in told if line.startswith("Private_"))
 
 
-def measured(python: Path, rounds: int) -> Iterator[Row]:
+def measure_all(python: Path, rounds: int) -> Iterator[Row]:
     """Yield all rows."""
     for items, users in ((SMALL, 5_000), (LARGE, 1_400)):
         with tempfile.TemporaryDirectory() as place:
-            folder = made_up(items, users, D).save(Path(place) / "ranker")
+            folder = build_synthetic_ranker(items, users, D).save(Path(place) / "ranker")
             ranker = Ranker.load(folder)
-            given = made_requests(ranker)
+            given = draw_requests(ranker)
             if items == SMALL:
-                yield from headline(ranker, given, python, rounds)
-                yield from kinds(ranker, given, {f"rank, history of {LIKES} folded in": 3.0})
+                yield from measure_headline(ranker, given, python, rounds)
+                yield from measure_request_kinds(ranker, given, {f"rank, history of {LIKES} folded in": 3.0})
             else:
-                yield from kinds(ranker, given, {})
+                yield from measure_request_kinds(ranker, given, {})
                 del ranker
-                yield from loads(folder, rounds)
+                yield from measure_loading(folder, rounds)
 
 
 def main() -> None:
@@ -286,13 +288,13 @@ def main() -> None:
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     settings = parser.parse_args()
     if settings.worker:
-        work(settings.worker)
+        serve_as_worker(settings.worker)
         return
     print(speeds.NOTE)
     pyversity = f"pyversity=={VERSIONS['pyversity']}"
-    with threadpool_limits(1, user_api="blas"), environment(pyversity) as python:
-        found = [tell(row) for row in measured(python, settings.rounds)]
-    speeds.write(found, settings.out, pyversity.replace("==", " "))
+    with threadpool_limits(1, user_api="blas"), create_environment(pyversity) as python:
+        found = [print_row(row) for row in measure_all(python, settings.rounds)]
+    speeds.write_speed_rows(found, settings.out, pyversity.replace("==", " "))
 
 
 if __name__ == "__main__":

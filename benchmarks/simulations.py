@@ -5,12 +5,14 @@ import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from recsys.files import replacing
+from recsys.support.atomic_files import replace_file
 
 Simulate = Callable[[str, int], Iterator[Mapping[str, object]]]
 
 
-def write(description: str, count: str, samples: int, worlds: Iterable[str], out: Path, simulate: Simulate) -> None:
+def run_simulations(
+    description: str, count: str, samples: int, worlds: Iterable[str], out: Path, simulate: Simulate
+) -> None:
     """Simulate the worlds that the command line asks for, all of them by default, and write their rows."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(f"--{count}", dest="samples", type=int, default=samples)
@@ -22,7 +24,7 @@ def write(description: str, count: str, samples: int, worlds: Iterable[str], out
         for row in simulate(world, settings.samples):
             print(*row.values(), sep="\t", flush=True)
             rows.append(row)
-    with replacing(settings.out) as path, path.open("w", newline="", encoding="utf-8") as file:
+    with replace_file(settings.out) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)

@@ -28,13 +28,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import speeds
-from agreement import VERSIONS, environment
-from agreement_slates import FACTORS, PLAIN, TOLERANCE, Blend, dpp, lacking, of
+from agreement import VERSIONS, create_environment
+from agreement_slates import FACTORS, PLAIN, TOLERANCE, Blend, build_dpp_blend, build_two_part_blend, compute_gain_gaps
 from scipy import sparse
-from speeds import Row, multiplied
+from speeds import Row, multiply_in_cache
 from threadpoolctl import threadpool_limits
 
-from recsys import rerank, seeds
+from recsys import rerank
+from recsys.support.rng import make_generator
 from recsys.types import Context, Factors, Pool, TasteMap
 from recsys.types.arrays import Ints
 
@@ -47,8 +48,8 @@ KNOBS = (0.3, 0.5, 0.7)
 FIVE: Blend = {
     "relevance": 1.0,
     "novelty": 0.1,
-    "diversity": {"weight": 0.3, **FACTORS},
-    "volume": {"weight": 0.1, **FACTORS},
+    "mmr": {"weight": 0.3, **FACTORS},
+    "dpp": {"weight": 0.1, **FACTORS},
     "negative_space": 0.3,
 }
 
@@ -72,32 +73,46 @@ class Case(NamedTuple):
         return CELLS // self.n
 
 
-def volume(n: int, k: int) -> tuple[int, int]:
+def count_dpp_operations(n: int, k: int) -> tuple[int, int]:
     """Return the floor of a determinant: a product with each pick, and with each row of the factor so far."""
     return n, n * D + n * (k - 1) * D + n * (k - 1) * (k - 2) // 2
 
 
-MMR, SSD = of("agreement_slates:clipped"), of("ssd", **FACTORS)
+MMR, SSD = build_two_part_blend("agreement_slates:clipped"), build_two_part_blend("ssd", **FACTORS)
 CASES = [
     Case("MMR, 100 candidates, k = 10", 100, 10, "mmr", MMR, 20, (100, 100 * 9 * D)),
-    Case("DPP, 100 candidates, k = 10", 100, 10, "dpp", dpp(0.0), 20, volume(100, 10)),
+    Case("DPP, 100 candidates, k = 10", 100, 10, "dpp", build_dpp_blend(0.0), 20, count_dpp_operations(100, 10)),
     Case("MMR, 1,000 candidates, k = 20", 1000, 20, "mmr", MMR, 8, (1000, 1000 * 19 * D)),
-    Case("DPP, 1,000 candidates, k = 20", 1000, 20, "dpp", dpp(0.0), 8, volume(1000, 20)),
-    Case("SSD, 200 candidates, k = 10", 200, 10, "ssd", SSD, 20, volume(200, 10), True, PLAIN),
+    Case("DPP, 1,000 candidates, k = 20", 1000, 20, "dpp", build_dpp_blend(0.0), 8, count_dpp_operations(1000, 20)),
+    Case("SSD, 200 candidates, k = 10", 200, 10, "ssd", SSD, 20, count_dpp_operations(200, 10), True, PLAIN),
     Case(
-        "facility location (50 targets; theirs COVER, a root of sums over all), 200 candidates, k = 10", 200, 10,
-        "cover", of("facility_location", **FACTORS), 20, (200, 200 * 50 * (D + 2)), False,
+        "facility location (50 targets; theirs COVER, a root of sums over all), 200 candidates, k = 10",
+        200,
+        10,
+        "cover",
+        build_two_part_blend("facility_location", **FACTORS),
+        20,
+        (200, 200 * 50 * (D + 2)),
+        False,
     ),
     Case(
-        "COVER (Coverage, phi = sqrt, 200 targets), 200 candidates, k = 10", 200, 10, "cover",
-        of("agreement_slates:cover"), None, (200, 200 * 200 * (D + 10)), True, {}, 1e-4,  # sums of 200 roots
+        "COVER (Coverage, phi = sqrt, 200 targets), 200 candidates, k = 10",
+        200,
+        10,
+        "cover",
+        build_two_part_blend("agreement_slates:cover"),
+        None,
+        (200, 200 * 200 * (D + 10)),
+        True,
+        {},
+        1e-4,  # sums of 200 roots
     ),
-]  # fmt: skip
+]
 
 
-def world(n: int, users: int) -> Pool:
+def draw_pool(n: int, users: int) -> Pool:
     """Return the n best items of users with a few tastes each; scores have a deviation of 1 over all items."""
-    rng = seeds.generator(0, "benchmark", "slates")
+    rng = make_generator(0, "benchmark", "slates")
     taste = rng.integers(0, TASTES, ITEMS)
     centres = rng.standard_normal((TASTES, D))
     item = centres[taste] + rng.standard_normal((ITEMS, D))
@@ -116,7 +131,7 @@ def world(n: int, users: int) -> Pool:
     return Pool(np.arange(users, dtype=np.int32), items, np.take_along_axis(scores, items, axis=1), context)
 
 
-def theirs(python: Path, case: Case, pool: Pool) -> tuple[float, list[Ints]]:
+def time_pyversity(python: Path, case: Case, pool: Pool) -> tuple[float, list[Ints]]:
     """Return the processor seconds of all settings of the knob, and the picks of each."""
     told = [(case.k, {"strategy": case.strategy, "diversity": d, **case.settings}) for d in KNOBS]
     one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -131,60 +146,60 @@ def theirs(python: Path, case: Case, pool: Pool) -> tuple[float, list[Ints]]:
             return seconds, [stored[f"picks {number}"] for number in range(len(told))]
 
 
-def ours(case: Case, pool: Pool) -> tuple[float, list[Ints]]:
+def time_own(case: Case, pool: Pool) -> tuple[float, list[Ints]]:
     """The same of ours."""
     seconds, picks = 0.0, []
     for blend in [case.blend(pool, d) for d in KNOBS]:
-        took, slates = timed(time.process_time, pool, blend, case.k)
+        took, slates = time_rerank(time.process_time, pool, blend, case.k)
         seconds += took
         picks.append((pool.items[:, None, :] == slates[:, :, None]).argmax(axis=2))
     return seconds, picks
 
 
-def timed(clock: Callable[[], float], pool: Pool, blend: Blend, k: int, threads: int = 1) -> tuple[float, Ints]:
+def time_rerank(clock: Callable[[], float], pool: Pool, blend: Blend, k: int, threads: int = 1) -> tuple[float, Ints]:
     start = clock()
-    slates = rerank(pool, blend, k, scale=None, threads=threads)
+    slates = rerank(pool, blend, k, scale=None, n_threads=threads)
     return clock() - start, slates.items
 
 
-def beside(python: Path, case: Case, rounds: int) -> tuple[list[object], float]:
+def compare_case(python: Path, case: Case, rounds: int) -> tuple[list[object], float]:
     """Return the row of a case, and by how much the worth of picks that differ is apart."""
-    pool = world(case.n, case.users)
-    ours(case, pool)
-    pairs = [(ours(case, pool), theirs(python, case, pool)) for _ in range(rounds)]
+    pool = draw_pool(case.n, case.users)
+    time_own(case, pool)
+    pairs = [(time_own(case, pool), time_pyversity(python, case, pool)) for _ in range(rounds)]
     mine, their = (1e6 * np.median([pair[s][0] for pair in pairs]) / case.users / len(KNOBS) for s in (0, 1))
     gaps = [0.0]
     for d, one, other in zip(KNOBS, pairs[-1][0][1], pairs[-1][1][1], strict=True):
-        gaps += lacking(pool, case.blend(pool, d), one, other) if case.same else []
+        gaps += compute_gain_gaps(pool, case.blend(pool, d), one, other) if case.same else []
     floor = f"{4 * D * case.floor[0]:,} B, {case.floor[1]:,} multiply-adds"
-    return row(case.what, mine, their, "us per user", their / mine, case.target, "min", floor), max(gaps)
+    return format_row(case.what, mine, their, "us per user", their / mine, case.target, "min", floor), max(gaps)
 
 
-def of_ourselves(rounds: int) -> Iterator[list[object]]:
+def compare_own_runs(rounds: int) -> Iterator[list[object]]:
     """Yield the row of a blend against its parts, and that of two threads against one."""
-    pool, k = world(200, CELLS // 200), 10
+    pool, k = draw_pool(200, CELLS // 200), 10
     single = [{name: value} for name, value in FIVE.items()]
     for blend in (FIVE, *single):
-        timed(time.process_time, pool, blend, k)
+        time_rerank(time.process_time, pool, blend, k)
     whole, parts = [], []
     for _ in range(rounds):
-        whole.append(timed(time.process_time, pool, FIVE, k)[0])
-        parts.append(sum(timed(time.process_time, pool, blend, k)[0] for blend in single))
+        whole.append(time_rerank(time.process_time, pool, FIVE, k)[0])
+        parts.append(sum(time_rerank(time.process_time, pool, blend, k)[0] for blend in single))
     per_user = 1e6 / len(pool.users)
     blended, apart = np.median(whole) * per_user, np.median(parts) * per_user
     what = f"blend of {', '.join(FIVE)}, 200 candidates, k = 10; theirs is the sum of its single runs"
-    yield row(what, blended, apart, "us per user", blended / apart, 1.2, "max", "")
+    yield format_row(what, blended, apart, "us per user", blended / apart, 1.2, "max", "")
     many = Pool(np.tile(pool.users, 8), np.tile(pool.items, (8, 1)), np.tile(pool.scores, (8, 1)), pool.context)
     table = np.ones(8192, np.float32)  # in the nearest cache
-    multiplied(table, 1)
+    multiply_in_cache(table, 1)
 
     def blended(threads: int) -> float:
-        return timed(time.perf_counter, many, FIVE, k, threads)[0]
+        return time_rerank(time.perf_counter, many, FIVE, k, threads)[0]
 
     def bare(threads: int) -> float:
         start = time.perf_counter()
         with ThreadPoolExecutor(threads) as workers:
-            list(workers.map(multiplied, [table.copy(), table.copy()], [LOOPS, LOOPS]))
+            list(workers.map(multiply_in_cache, [table.copy(), table.copy()], [LOOPS, LOOPS]))
         return time.perf_counter() - start
 
     times = np.array([(blended(1), blended(2), bare(1), bare(2)) for _ in range(3 * rounds)])
@@ -192,12 +207,12 @@ def of_ourselves(rounds: int) -> Iterator[list[object]]:
     what = f"the blend on two threads, {len(many.users):,} users; theirs is one, wall time"
     faster, bound = (float(np.median(times[:, w] / times[:, w + 1])) for w in (0, 2))
     per_user = 1e6 / len(many.users)
-    yield row(what, two * per_user, one * per_user, "us per user", faster, 1.7, "min", "")
+    yield format_row(what, two * per_user, one * per_user, "us per user", faster, 1.7, "min", "")
     what = "multiplications in the nearest cache on two threads that share nothing; theirs is one, wall time"
-    yield row(what, both, alone, "s", bound, None, "min", "no lock, no memory: what the machine itself gains")
+    yield format_row(what, both, alone, "s", bound, None, "min", "no lock, no memory: what the machine itself gains")
 
 
-def row(
+def format_row(
     what: str, mine: float, their: float, unit: str, ratio: float, target: float | None, direction: str, floor: str
 ) -> list[object]:
     wanted = "" if target is None else target
@@ -211,16 +226,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     settings = parser.parse_args()
     rows, apart = [], []
-    with threadpool_limits(1, user_api="blas"), environment(f"pyversity=={VERSIONS['pyversity']}") as python:
+    with threadpool_limits(1, user_api="blas"), create_environment(f"pyversity=={VERSIONS['pyversity']}") as python:
         for case in CASES:
-            found, gap = beside(python, case, settings.rounds)
+            found, gap = compare_case(python, case, settings.rounds)
             rows.append(found)
             print(*found, sep="\t", flush=True)
             apart += [f"{case.what}: {gap:.3g}"] if gap > case.tolerance else []
-        for found in of_ourselves(settings.rounds):
+        for found in compare_own_runs(settings.rounds):
             rows.append(found)
             print(*found, sep="\t", flush=True)
-    speeds.write([Row(*found) for found in rows], settings.out, f"pyversity {VERSIONS['pyversity']}")
+    speeds.write_speed_rows([Row(*found) for found in rows], settings.out, f"pyversity {VERSIONS['pyversity']}")
     if apart:
         raise SystemExit("\n".join(["defined alike, and not the same slates:", *apart]))
 

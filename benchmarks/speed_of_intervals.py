@@ -1,6 +1,6 @@
 """How long the intervals of every metric take: `python benchmarks/speed_of_intervals.py`.
 
-A made-up world of 100,000 users with 19 maps, slates of 10, 1,000 draws. Timed is what `recsys.scores.score` does
+A made-up world of 100,000 users with 19 maps, slates of 10, 1,000 draws. Timed is what `recsys.scores.evaluate` does
 beyond the metrics themselves: draws of users and maps, subsamples of users where a metric is of the whole catalogue,
 and limits. Held against the same target are the intervals with the values of all metrics, and what is made once for
 all runs besides the co-occurrence space. Without a target: that space, and the values of a run after the first. Kernels
@@ -12,27 +12,28 @@ from pathlib import Path
 
 import numpy as np
 import speeds
-from speeds import Row, seconds, tell
+from speeds import Row, print_row, time_work
 
-from recsys import maths, metrics
-from recsys.scores.names import wanted
-from recsys.scores.runs import of_answers
-from recsys.types import Answer, Evaluation, Yardstick
+from recsys import metrics
+from recsys.maths import embeddings
+from recsys.scores.metric_names import resolve_metrics
+from recsys.scores.runs import build_scores
+from recsys.types import Evaluation, GroundTruth, MetricValues
 
 RESULTS = Path(__file__).parent / "results" / "speed_of_intervals.csv"
 USERS, ITEMS, K, DRAWS = 100_000, 5_000, 10, 1000
 TARGET = 30.0  # seconds
-Answers = dict[tuple[str, int], Answer]
+Answers = dict[tuple[str, int], MetricValues]
 
 
-def judge(yardstick: Yardstick) -> Answers:
+def compute_all_metrics(truth: GroundTruth) -> Answers:
     """Return what every metric says of a new run."""
-    evaluation = Evaluation(speeds.slates(yardstick.split, K), yardstick)
-    return {(want.name, want.k): want.metric(evaluation, want.k) for want in wanted(metrics.__all__, [K])}
+    evaluation = Evaluation(speeds.draw_slates(truth.split, K), truth)
+    return {(want.name, want.k): want.metric(evaluation, want.k) for want in resolve_metrics(metrics.__all__, [K])}
 
 
-def world(users: int, items: int) -> Yardstick:
-    return Yardstick(speeds.world(users, items), *(speeds.maps(items, n, 24) for n in (8, 8, 3)))
+def build_ground_truth(users: int, items: int) -> GroundTruth:
+    return GroundTruth(speeds.draw_split(users, items), *(speeds.draw_maps(items, n, 24) for n in (8, 8, 3)))
 
 
 def main() -> None:
@@ -42,13 +43,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     settings = parser.parse_args()
     print(speeds.NOTE)
-    judge(world(500, 200))
-    yardstick, users, answers = world(settings.users, ITEMS), np.arange(settings.users, dtype=np.int32), Answers()
-    train = yardstick.split.train
-    space = seconds(lambda: yardstick.tables.get("cooccurrence", lambda: maths.cooccurrence_vectors(train)))
-    first = seconds(lambda: answers.update(judge(yardstick)))
-    again = seconds(lambda: judge(yardstick))
-    took = seconds(lambda: of_answers("run", answers, users, 0, DRAWS))
+    compute_all_metrics(build_ground_truth(500, 200))
+    truth, users, answers = (
+        build_ground_truth(settings.users, ITEMS),
+        np.arange(settings.users, dtype=np.int32),
+        Answers(),
+    )
+    train = truth.split.train
+    space = time_work(lambda: truth.tables.get("cooccurrence", lambda: embeddings.cooccurrence_vectors(train)))
+    first = time_work(lambda: answers.update(compute_all_metrics(truth)))
+    again = time_work(lambda: compute_all_metrics(truth))
+    took = time_work(lambda: build_scores("run", answers, users, 0, DRAWS))
     what = f"of {len(answers)} metrics, {len(users):,} users, 19 maps, k = {K}"
     both, weights = f"values and intervals {what}, without the co-occurrence space", f"{DRAWS * len(users):,} weights"
     rows = [
@@ -57,7 +62,7 @@ def main() -> None:
         Row(f"values {what}, of a run after the first", again, None, "s", again, None, "max"),
         Row(f"co-occurrence space of {ITEMS:,} items, once for all runs", space, None, "s", space, None, "max"),
     ]
-    speeds.write([tell(row) for row in rows], settings.out)
+    speeds.write_speed_rows([print_row(row) for row in rows], settings.out)
 
 
 if __name__ == "__main__":

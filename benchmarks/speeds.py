@@ -19,10 +19,10 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-from recsys import seeds
-from recsys.files import replacing
-from recsys.models.by_factors import ByFactors
-from recsys.runs import environment
+from recsys.models.factor_model import FittedFactors
+from recsys.support.atomic_files import replace_file
+from recsys.support.cache import describe_environment
+from recsys.support.rng import make_generator
 from recsys.types import Factors, Items, Split, TasteMap
 from recsys.types.arrays import Csr, Floats, Ints
 
@@ -50,28 +50,28 @@ class Row(NamedTuple):
         return self.target is None or sign * self.ratio >= sign * self.target
 
 
-def seconds(work: Callable[[], object]) -> float:
+def time_work(work: Callable[[], object]) -> float:
     """Return how long it takes, by the clock on the wall."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
-def in_turns(works: Sequence[Callable[[], float]], rounds: int) -> np.ndarray:
+def time_in_turns(works: Sequence[Callable[[], float]], rounds: int) -> np.ndarray:
     """Return the seconds of each round and work, (R, W), after a round that is not counted; works take turns.
 
     Each begins after a pause: threads of BLAS and OpenMP that have nothing more to do keep a core busy for a while.
     """
-    return np.array([[_rested(work) for work in works] for _ in range(rounds + 1)])[1:]
+    return np.array([[_run_after_pause(work) for work in works] for _ in range(rounds + 1)])[1:]
 
 
-def _rested(work: Callable[[], float]) -> float:
+def _run_after_pause(work: Callable[[], float]) -> float:
     time.sleep(PAUSE)
     return work()
 
 
 @njit(nogil=True, fastmath=True)
-def multiplied(table: Floats, loops: int) -> float:
+def multiply_in_cache(table: Floats, loops: int) -> float:
     """What a core does best: multiplications of what is in its nearest cache."""
     total = np.float32(0.0)
     for _ in range(loops):
@@ -81,7 +81,7 @@ def multiplied(table: Floats, loops: int) -> float:
 
 
 @contextmanager
-def quieter_core(process: int = 0) -> Iterator[None]:
+def pin_to_quiet_core(process: int = 0) -> Iterator[None]:
     """Keep a process (0 is this one) on the core that is the quicker at the moment, by a loop of multiplications.
 
     Cores may be those of a host that others use too: one of them can take twice as long as the other for a while. Where
@@ -94,7 +94,7 @@ def quieter_core(process: int = 0) -> Iterator[None]:
     try:
         for core in cores:
             os.sched_setaffinity(0, {core})
-            took[core] = min(seconds(lambda: multiplied(table, 1000)) for _ in range(5))
+            took[core] = min(time_work(lambda: multiply_in_cache(table, 1000)) for _ in range(5))
         os.sched_setaffinity(0, cores)
         os.sched_setaffinity(process, {min(took, key=lambda core: took[core])})
         yield
@@ -102,31 +102,33 @@ def quieter_core(process: int = 0) -> Iterator[None]:
         os.sched_setaffinity(process, cores)
 
 
-def beside(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> tuple[float, float, float]:
+def time_side_by_side(
+    ours: Callable[[], float], theirs: Callable[[], float], rounds: int
+) -> tuple[float, float, float]:
     """Return the median seconds of both sides, and the median of theirs / ours over rounds in which both took turns."""
-    took = in_turns([ours, theirs], rounds)
+    took = time_in_turns([ours, theirs], rounds)
     mine, their = np.median(took, axis=0)
     return float(mine), float(their), float(np.median(took[:, 1] / took[:, 0]))
 
 
-def write(rows: Sequence[Row], out: Path, *peers: str) -> None:
+def write_speed_rows(rows: Sequence[Row], out: Path, *peers: str) -> None:
     """Write the rows with machine, versions (`peers` as "name version" beside ours) and commit."""
     versions = " ".join([*(f"{name} {version(name)}" for name in PACKAGES), *peers])
-    end = (machine(), versions, environment(0, "")["git_commit"])
-    with replacing(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    end = (describe_machine(), versions, describe_environment(0, "")["git_commit"])
+    with replace_file(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
-        table.writerows((*map(_cell, row), *end) for row in rows)
+        table.writerows((*map(_format_cell, row), *end) for row in rows)
 
 
-def tell(row: Row) -> Row:
+def print_row(row: Row) -> Row:
     """Print the row and return it."""
-    print(*map(_cell, row), "" if row.met else "MISSED", sep="\t", flush=True)
+    print(*map(_format_cell, row), "" if row.met else "MISSED", sep="\t", flush=True)
     return row
 
 
 @cache
-def machine() -> str:
+def describe_machine() -> str:
     """Return processor, cores and Python."""
     model = platform.machine()
     if (told := Path("/proc/cpuinfo")).exists():
@@ -137,44 +139,44 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
-def world(users: int, items: int, liked: int = 20, held: int = 5, features: int = 18) -> Split:
+def draw_split(users: int, items: int, liked: int = 20, held: int = 5, features: int = 18) -> Split:
     """Return a split of users with at most so many likes and held-out positives, some items liked far more than others.
 
     Every item has one to three features.
     """
-    rng = seeds.generator(0, "benchmark", "speeds", users, items)
+    rng = make_generator(0, "benchmark", "speeds", users, items)
     place = rng.permutation(items)
     drawn = place[(items * rng.random((users, liked + held)) ** 2.0).astype(np.int64)]
-    test = _ones(drawn[:, :held], items)
-    train = _ones(drawn[:, held:], items)
+    test = _build_ones_matrix(drawn[:, :held], items)
+    train = _build_ones_matrix(drawn[:, held:], items)
     train = Csr(train - train.multiply(test))
     train.eliminate_zeros()
     ids, none = np.arange(items).astype(str), Csr((users, items), dtype=np.float32)
     names = tuple(f"f{f}" for f in range(features))
     catalogue = Items(
-        ids, ids, _ones(rng.integers(0, features, (items, 3)), features), names, np.zeros(items, np.int32)
+        ids, ids, _build_ones_matrix(rng.integers(0, features, (items, 3)), features), names, np.zeros(items, np.int32)
     )
     return Split("random", 0, np.arange(users).astype(str), catalogue, train, none, test, none, none)
 
 
-def factors(split: Split, d: int) -> ByFactors:
+def draw_factors(split: Split, d: int) -> FittedFactors:
     """Return a fitted model with random factors."""
-    rng = seeds.generator(0, "benchmark", "factors", *split.shape, d)
+    rng = make_generator(0, "benchmark", "factors", *split.shape, d)
     user, item = (rng.standard_normal((n, d), dtype=np.float32) / np.float32(d**0.5) for n in split.shape)
-    return ByFactors(Factors(user, item, user.mean(axis=0), 1.0, 1.0, 1.0, 0.0, 1.0, 0.0))
+    return FittedFactors(Factors(user, item, user.mean(axis=0), 1.0, 1.0, 1.0, 0.0, 1.0, 0.0))
 
 
-def maps(items: int, n: int, regions: int) -> tuple[TasteMap, ...]:
+def draw_maps(items: int, n: int, regions: int) -> tuple[TasteMap, ...]:
     """Return random hard maps."""
-    rng = seeds.generator(0, "benchmark", "maps", items)
+    rng = make_generator(0, "benchmark", "maps", items)
     drawn = rng.integers(0, regions, (n, items, 1))
-    return tuple(TasteMap(f"random-{m}", _ones(drawn[m], regions), "random", m) for m in range(n))
+    return tuple(TasteMap(f"random-{m}", _build_ones_matrix(drawn[m], regions), "random", m) for m in range(n))
 
 
-def slates(split: Split, k: int) -> Ints:
+def draw_slates(split: Split, k: int) -> Ints:
     """Return k different items for each user, (U, k): half of the users get one of their held-out positives first."""
     users, items = split.shape
-    rng = seeds.generator(0, "benchmark", "slates", users, items, k)
+    rng = make_generator(0, "benchmark", "slates", users, items, k)
     first, step = rng.integers(0, items, (users, 1)), rng.integers(1, items // k, (users, 1))
     drawn = ((first + step * np.arange(k)) % items).astype(np.int32)
     hit = split.test.indices[split.test.indptr[:-1]]  # everybody has one
@@ -183,7 +185,7 @@ def slates(split: Split, k: int) -> Ints:
     return drawn
 
 
-def _ones(columns: Ints, width: int) -> Csr:
+def _build_ones_matrix(columns: Ints, width: int) -> Csr:
     rows = np.repeat(np.arange(len(columns)), columns.shape[1])
     cells = sparse.csr_array((np.ones(columns.size, np.float32), (rows, columns.ravel())), shape=(len(columns), width))
     cells.sum_duplicates()
@@ -191,5 +193,5 @@ def _ones(columns: Ints, width: int) -> Csr:
     return Csr(cells)
 
 
-def _cell(value: object) -> object:
+def _format_cell(value: object) -> object:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else value

@@ -15,18 +15,18 @@ import time
 from pathlib import Path
 
 import recsys
-from recsys.experiments.preparations import prepare
-from recsys.files import replacing
-from recsys.runs import environment
+from recsys.experiments.pipeline import prepare_benchmark
+from recsys.support.atomic_files import replace_file
+from recsys.support.cache import describe_environment
+from recsys.support.threads import limit_to_one_blas_thread
 from recsys.sweeps import plans, studies
-from recsys.sweeps.sweeps import judge_of
-from recsys.sweeps.workshops import workshop
-from recsys.threads import one_blas_thread
+from recsys.sweeps.sweeps import build_trial_function
+from recsys.sweeps.trial_evaluator import build_trial_evaluator
 
 RESULTS = Path(__file__).parent / "results" / "sweeps.csv"
 BLENDS = {
-    "untouched and novelty": "untouched = { float = [0.01, 1.0], log = true }\nnovelty = { float = [-0.3, 0.3] }",
-    "diversity (MMR)": "diversity = { float = [0.01, 1.0], log = true }",
+    "unexplored and novelty": "unexplored = { float = [0.01, 1.0], log = true }\nnovelty = { float = [-0.3, 0.3] }",
+    "mmr": "diversity = { float = [0.01, 1.0], log = true }",
     "negative space, its dial too": (
         "negative_space = { weight = { float = [0.01, 1.0], log = true }, tau = { float = [0.0, 1.0] } }"
     ),
@@ -34,23 +34,25 @@ BLENDS = {
 SWEEP = 'extends = "ml-100k"\n[sweep]\ntrials = {trials}\n[blends.wider]\nrelevance = 1.0\n{blend}\n'
 
 
-def measure(blend: str, trials: int, folder: Path) -> tuple[float, int, int]:
+def measure_sweep(blend: str, trials: int, folder: Path) -> tuple[float, int, int]:
     """Return the seconds of all trials but the first, and the peak memory (bytes) after a tenth and at the end."""
     file = folder / "sweep.toml"
     file.write_text(SWEEP.format(trials=trials, blend=blend), encoding="utf-8")
     peaks: list[int] = []
-    with one_blas_thread():
-        first = plans.read(file, trials=1)
+    with limit_to_one_blas_thread():
+        first = plans.read_sweep(file, trials=1)
         (method,) = first.methods
-        shop = workshop(prepare(first.base(), quiet=True, say=lambda line: None), first.metrics)
-        judge, base = judge_of(method, shop), shop.judge(first.base())
+        shop = build_trial_evaluator(
+            prepare_benchmark(first.base_config(), quiet=True, log_line=lambda line: None), first.metrics
+        )
+        judge, base = build_trial_function(method, shop), shop.evaluate_config(first.base_config())
         with studies.open_studies(str(folder / "study.journal"), first, "benchmark") as opened:
             (study,) = opened.values()
-            studies.search(study, first, method, judge, base, lambda completed: None)
+            studies.run_trials(study, first, method, judge, base, lambda completed: None)
             start = time.perf_counter()
             for total in (trials // 10, trials):
-                plan = plans.read(file, trials=total)
-                studies.search(study, plan, method, judge, base, lambda completed: None)
+                plan = plans.read_sweep(file, trials=total)
+                studies.run_trials(study, plan, method, judge, base, lambda completed: None)
                 peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
             seconds = time.perf_counter() - start
     return seconds, peaks[0], peaks[1]
@@ -65,7 +67,7 @@ def main() -> None:
     rows: list[list[object]] = []
     for name in settings.blends:
         with tempfile.TemporaryDirectory() as folder:
-            seconds, early, late = measure(BLENDS[name], settings.trials, Path(folder))
+            seconds, early, late = measure_sweep(BLENDS[name], settings.trials, Path(folder))
         rate = (settings.trials - 1) / seconds
         rows.append([f"{name}: trials per second", f"{rate:.2f}", "1/s", 5, "min"])
         rows.append(
@@ -73,8 +75,8 @@ def main() -> None:
         )
         print(*rows[-2:], sep="\n", flush=True)
     around = [f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", recsys.__version__]
-    around.append(str(environment(0, "")["git_commit"]))
-    with replacing(RESULTS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    around.append(str(describe_environment(0, "")["git_commit"]))
+    with replace_file(RESULTS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["what", "value", "unit", "target", "direction", "machine", "version", "commit"])
         table.writerows([*row, *around] for row in rows)

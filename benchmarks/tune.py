@@ -29,11 +29,11 @@ from scipy.stats import qmc
 
 import recsys
 from recsys import configs, metrics, models
-from recsys.experiments import preparations
-from recsys.files import replacing
-from recsys.pools import candidates
-from recsys.progress import progress
-from recsys.types import Evaluation, RecsysError, Scorer, Split, Yardstick
+from recsys.experiments import pipeline
+from recsys.retrieval.candidates import candidates
+from recsys.support.atomic_files import replace_file
+from recsys.support.progress import show_progress
+from recsys.types import Evaluation, GroundTruth, RecsysError, Scorer, Split
 from recsys.types.arrays import Ints
 
 RESULTS = Path(__file__).parent / "results"
@@ -73,29 +73,31 @@ SPACES: dict[str, Space] = {
 }  # fmt: skip
 
 
-class Trial(NamedTuple):
+class TuningTrial(NamedTuple):
     model: str
     rank: int
     ndcg: float
     seconds: float
     settings: Settings
 
-    def row(self) -> list[object]:
-        return [self.model, self.rank, f"{self.ndcg:.5f}", f"{self.seconds:.2f}", text(self.settings)]
+    def format_row(self) -> list[object]:
+        return [self.model, self.rank, f"{self.ndcg:.5f}", f"{self.seconds:.2f}", format_settings(self.settings)]
 
 
 COLUMNS = ["dataset", "model", "rank", "ndcg@10 on validation", "seconds", "settings"]
 
 
-def points(space: Space, trials: int) -> list[Settings]:
+def spread_settings(space: Space, trials: int) -> list[Settings]:
     """Return settings spread evenly over `space`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # balanced for powers of 2 only
         spread = qmc.Sobol(len(space), rng=np.random.default_rng(SEED)).random(trials)
-    return [{name: setting(range_, u) for (name, range_), u in zip(space.items(), row, strict=True)} for row in spread]
+    return [
+        {name: pick_setting(range_, u) for (name, range_), u in zip(space.items(), row, strict=True)} for row in spread
+    ]
 
 
-def setting(range_: Range, u: float) -> float | int | str:
+def pick_setting(range_: Range, u: float) -> float | int | str:
     """Return the setting at the share `u` of a range; whole numbers are spread logarithmically."""
     if range_[0] == "one":
         return range_[1][int(u * len(range_[1]))]
@@ -106,46 +108,48 @@ def setting(range_: Range, u: float) -> float | int | str:
     return round(value) if range_[0] == "whole" else float(f"{value:.3g}")
 
 
-def fit(kind: str, settings: Settings, split: Split) -> Scorer:
-    fitted: Scorer = models.named(kind)(**settings).fit(split.train, split.side)
+def fit_model(kind: str, settings: Settings, split: Split) -> Scorer:
+    fitted: Scorer = models.registry.find_model(kind)(**settings).fit(split.train, split.side_information)
     return fitted
 
 
-def best_items(model: Scorer, split: Split) -> Ints:
+def select_best_items(model: Scorer, split: Split) -> Ints:
     """Return the ten best items of each user, (U, 10)."""
     return candidates(model, split, n=10, maps=()).items
 
 
-def judge(kind: str, settings: Settings, split: Split, fit: Fit = fit) -> float:
+def evaluate_settings(kind: str, settings: Settings, split: Split, fit: Fit = fit_model) -> float:
     """Return nDCG@10 on the split's test part, which is validation here; 0 where the fit fails (BPR can diverge)."""
     try:
-        items = best_items(fit(kind, settings, split), split)
+        items = select_best_items(fit(kind, settings, split), split)
     except RecsysError:
         return 0.0
-    return float(np.nanmean(metrics.ndcg(Evaluation(items, Yardstick(split)), 10).values))
+    return float(np.nanmean(metrics.ndcg(Evaluation(items, GroundTruth(split)), 10).values))
 
 
-def search(name: str, split: Split, spaces: Mapping[str, Space], trials: int, fit: Fit = fit) -> list[Trial]:
+def search_models(
+    name: str, split: Split, spaces: Mapping[str, Space], trials: int, fit: Fit = fit_model
+) -> list[TuningTrial]:
     """Return every trial of every model on one split, best first within a model."""
-    done: list[Trial] = []
-    with progress() as bars:
+    done: list[TuningTrial] = []
+    with show_progress() as bars:
         task = bars.add_task(name, total=trials * len(spaces))
         for kind, space in spaces.items():
             found = []
-            for settings in points(space, trials):
+            for settings in spread_settings(space, trials):
                 start = time.perf_counter()
-                value = judge(kind, settings, split, fit)
+                value = evaluate_settings(kind, settings, split, fit)
                 found.append((value, settings, time.perf_counter() - start))
                 bars.advance(task)
             found.sort(key=lambda one: -one[0])
-            done += [Trial(kind, rank, v, s, at) for rank, (v, at, s) in enumerate(found, 1)]
-            print(f"{name} {kind}: {found[0][0]:.4f} with {text(found[0][1])}", flush=True)
+            done += [TuningTrial(kind, rank, v, s, at) for rank, (v, at, s) in enumerate(found, 1)]
+            print(f"{name} {kind}: {found[0][0]:.4f} with {format_settings(found[0][1])}", flush=True)
     return done
 
 
-def against(best: Mapping[str, Settings], other: str, split: Split, fit: Fit = fit) -> pd.DataFrame:
+def compare_with_model(best: Mapping[str, Settings], other: str, split: Split, fit: Fit = fit_model) -> pd.DataFrame:
     """Return the differences in nDCG@10 of models with their settings from the model `other`, paired by user."""
-    items = {kind: best_items(fit(kind, settings, split), split) for kind, settings in best.items()}
+    items = {kind: select_best_items(fit(kind, settings, split), split) for kind, settings in best.items()}
     compared = recsys.compare(items, split, ["ndcg@10"], against=other)
     values = compared.summary.set_index("run")["value"]
     told = compared.differences.drop(columns=["metric", "k"]).rename(columns={"run": "model"})
@@ -154,30 +158,30 @@ def against(best: Mapping[str, Settings], other: str, split: Split, fit: Fit = f
     return told
 
 
-def with_seeds(kind: str, settings: Settings, split: Split) -> tuple[float, float]:
+def evaluate_over_seeds(kind: str, settings: Settings, split: Split) -> tuple[float, float]:
     """Return the mean and standard deviation of nDCG@10 over seeds; NaN for a model without."""
-    if "seed" not in models.named(kind).__dataclass_fields__:
+    if "seed" not in models.registry.find_model(kind).__dataclass_fields__:
         return np.nan, np.nan
-    values = [judge(kind, {**settings, "seed": seed}, split) for seed in range(SEEDS)]
+    values = [evaluate_settings(kind, {**settings, "seed": seed}, split) for seed in range(SEEDS)]
     return float(np.mean(values)), float(np.std(values, ddof=1))
 
 
-def tuned(trials: list[Trial], split: Split) -> pd.DataFrame:
+def compare_tuned(trials: list[TuningTrial], split: Split) -> pd.DataFrame:
     """Return how the best of each model differs from the best EASE."""
     best = {trial.model: trial.settings for trial in trials if trial.rank == 1}
-    told = against(best, "ease", split)
-    told[["mean of ten seeds", "deviation"]] = [with_seeds(kind, best[kind], split) for kind in told["model"]]
+    told = compare_with_model(best, "ease", split)
+    told[["mean of ten seeds", "deviation"]] = [evaluate_over_seeds(kind, best[kind], split) for kind in told["model"]]
     return told
 
 
-def text(settings: Settings) -> str:
+def format_settings(settings: Settings) -> str:
     """Return settings as a config would say them."""
     return " ".join(f"{name}={value}" for name, value in settings.items())
 
 
-def write(path: Path, columns: list[str], rows: list[list[object]]) -> None:
+def write_table(path: Path, columns: list[str], rows: list[list[object]]) -> None:
     """Write a table, whole or not at all."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with replace_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(columns)
         table.writerows(rows)
@@ -193,17 +197,19 @@ def main() -> None:
     wanted = parser.parse_args()
     spaces = {kind: SPACES[kind] for kind in wanted.models}
     for name in wanted.data:
-        config = configs.read(name)
+        config = configs.read_config(name)
         name = config.name
         try:
-            split = preparations.split(config, preparations.load(config)).for_choosing()
+            split = pipeline.split_dataset(config, pipeline.load_dataset(config)).validation_view()
         except RecsysError as error:
             print(f"{name} is left out: {error}")
             continue
-        trials = search(name, split, spaces, wanted.trials)
-        write(RESULTS / f"tuning-{name}{wanted.suffix}.csv", COLUMNS, [[name, *trial.row()] for trial in trials])
-        told = tuned(trials, split).round(6)
-        write(RESULTS / f"tuned-{name}{wanted.suffix}.csv", list(told), told.values.tolist())
+        trials = search_models(name, split, spaces, wanted.trials)
+        write_table(
+            RESULTS / f"tuning-{name}{wanted.suffix}.csv", COLUMNS, [[name, *trial.format_row()] for trial in trials]
+        )
+        told = compare_tuned(trials, split).round(6)
+        write_table(RESULTS / f"tuned-{name}{wanted.suffix}.csv", list(told), told.values.tolist())
     print(f"recsys {recsys.__version__}")
 
 

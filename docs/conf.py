@@ -52,7 +52,7 @@ html_title = f"recsys {release}"
 html_static_path = [name for name in ("_static",) if (HERE / name).is_dir()]
 myst_heading_anchors = 3
 myst_enable_extensions = ["substitution"]
-_FACTS = facts.facts()
+_FACTS = facts.collect_facts()
 myst_substitutions = {name: fact for name, fact in _FACTS.items() if isinstance(fact, str)}
 smartquotes = False  # y' is a transpose
 add_module_names = False
@@ -85,7 +85,7 @@ def write_api(app: Any) -> None:
     _write(API / "tables" / "metrics.md", _metrics())
     _write(API / "tables" / "objectives.md", _objectives())
     for name, table in _FACTS["tables"].items():
-        _write(API / "tables" / f"discovery-{name}.md", facts.markdown(table))
+        _write(API / "tables" / f"discovery-{name}.md", facts.format_markdown_table(table))
 
 
 def shorten(app: Any, what: str, name: str, found: Any, options: Any, signature: Any, returns: Any) -> Any:

@@ -15,13 +15,13 @@ HERE = Path(__file__).parent
 PAGES = (HERE / "paper.typ", HERE.parent / "docs" / "discovery.md")
 NAMES = ("MovieLens 100K", "MovieLens 1M")
 PHRASES = ("one half of the users", "the other half", "halves of the users", "three weights")  # of the protocol
-KEYS = {".typ": re.compile(r'\bn\("([^"]*)"\)'), ".md": re.compile(r"\{\{ *(\w+) *\}\}")}
-APART = {
+RESULT_NAMES = {".typ": re.compile(r'\bn\("([^"]*)"\)'), ".md": re.compile(r"\{\{ *(\w+) *\}\}")}
+MARKUP = {
     ".typ": (r"/\*.*?\*/", r"(?<!:)//[^\n]*", r"(?<![\w\\])@[a-z][\w-]*", r"<[a-z][\w-]*>", r"https?://\S+"),
     ".md": (r"^```.*?^```", r"`[A-Za-z./][^`\n]*`", r"\]\([^)\n]*\)"),
 }
 FORMULA = re.compile(r"(?<!\\)\$(.*?)(?<!\\)\$", re.DOTALL)
-ENDS = re.compile(r"(?<![\d.])[01](?![\d]|[.,]\d)")  # of intervals and sums: what definitions need
+ALLOWED_NUMBERS = re.compile(r"(?<![\d.])[01](?![\d]|[.,]\d)")  # of intervals and sums: what definitions need
 WORDS = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|hundreds?|thousands?|millions?|dozens?|half|"
     r"halves|thirds?|quarters?|twice|thrice|doubl\w+|tripl\w+|\w+fold|per ?cent|outperform\w*|significan\w+|superior|"
@@ -30,40 +30,40 @@ WORDS = re.compile(
 )
 
 
-def blank(text: str) -> str:
+def blank_text(text: str) -> str:
     return re.sub(r"[^\n]", " ", text)
 
 
-def told(text: str, kind: str) -> str:
+def blank_markup(text: str, kind: str) -> str:
     """Return the text with comments, references, labels and addresses blanked, line by line as it was."""
-    for pattern in APART[kind]:
-        text = re.sub(pattern, lambda found: blank(found[0]), text, flags=re.DOTALL | re.MULTILINE)
+    for pattern in MARKUP[kind]:
+        text = re.sub(pattern, lambda found: blank_text(found[0]), text, flags=re.DOTALL | re.MULTILINE)
     return text
 
 
-def keys(text: str, kind: str) -> list[str]:
+def find_result_names(text: str, kind: str) -> list[str]:
     """Return the names of the results that the text uses."""
-    return KEYS[kind].findall(told(text, kind))
+    return RESULT_NAMES[kind].findall(blank_markup(text, kind))
 
 
-def prose(text: str, kind: str) -> str:
+def extract_prose(text: str, kind: str) -> str:
     """Return what is left when all that may hold digits is blanked."""
-    text = KEYS[kind].sub(lambda found: blank(found[0]), told(text, kind))
+    text = RESULT_NAMES[kind].sub(lambda found: blank_text(found[0]), blank_markup(text, kind))
     for phrase in (*NAMES, *PHRASES):
         text = re.sub(
-            re.escape(phrase).replace(r"\ ", r"\s+"), lambda found: blank(found[0]), text, flags=re.IGNORECASE
+            re.escape(phrase).replace(r"\ ", r"\s+"), lambda found: blank_text(found[0]), text, flags=re.IGNORECASE
         )
     if kind == ".typ":
-        text = FORMULA.sub(lambda found: ENDS.sub(" ", found[0]), text)
+        text = FORMULA.sub(lambda found: ALLOWED_NUMBERS.sub(" ", found[0]), text)
     return text
 
 
-def problems(text: str, kind: str, known: Collection[str]) -> Iterator[str]:
+def find_problems(text: str, kind: str, known: Collection[str]) -> Iterator[str]:
     """Yield a line for each name that the results do not have, and each number or verdict that is written down."""
-    for key in keys(text, kind):
+    for key in find_result_names(text, kind):
         if key not in known:
             yield f'no result is called "{key}"'
-    for number, line in enumerate(prose(text, kind).splitlines(), 1):
+    for number, line in enumerate(extract_prose(text, kind).splitlines(), 1):
         for found in re.findall(r"\S*\d\S*", line):
             yield f'line {number}: "{found}" is a number that is not from the results'
         for found in WORDS.findall(line):
@@ -77,7 +77,7 @@ def main() -> None:
         f"{page.name}: {problem}"
         for page in PAGES
         if page.exists()
-        for problem in problems(page.read_text(encoding="utf-8"), page.suffix, known)
+        for problem in find_problems(page.read_text(encoding="utf-8"), page.suffix, known)
     ]
     if wrong:
         sys.exit("\n".join(["paper: the text holds what the results do not say", *wrong]))

@@ -9,11 +9,11 @@ from pathlib import Path
 import altair as alt
 import pandas as pd
 import vl_convert
-from phrases import known, method, percent, run
-from readings import CUT, Results, Row, first, read
+from formatting import format_method, format_percent, format_run, is_finite
+from load_results import CUT, Results, Row, pick_validation_best, read_result_tables
 
-from recsys.files import write_text
 from recsys.reports.themes import LIGHT, SHAPES
+from recsys.support.atomic_files import write_text
 
 BUILD = Path(__file__).parent / "build"
 FONT = "Libertinus Serif"
@@ -22,44 +22,44 @@ COLOURS = [LIGHT["series"][0], LIGHT["series"][1], LIGHT["control"]]
 MARKS = [SHAPES["circle"], SHAPES["square"], SHAPES["diamond"]]
 
 
-def point(row: Row, **more: str) -> dict[str, object]:
-    limits = (row.ci_low, row.ci_high) if known(row.ci_low) and known(row.ci_high) else (row.gain, row.gain)
+def build_point(row: Row, **more: str) -> dict[str, object]:
+    limits = (row.ci_low, row.ci_high) if is_finite(row.ci_low) and is_finite(row.ci_high) else (row.gain, row.gain)
     return {"gain": row.gain, "low": limits[0], "high": limits[1], "role": ROLES[row.role], **more}
 
 
-def headline(results: Results) -> alt.TopLevelMixin:
+def draw_headline(results: Results) -> alt.TopLevelMixin:
     """Return the gain of every method of the headline, at each loss, with its interval."""
     name = results.runs[0]
-    if not results.made(name):
-        return empty(name)
-    panels, every = [], [row for loss in results.losses for row in results.rows(name, loss)]
-    ends = [end for row in every for end in (row.gain, row.ci_low, row.ci_high) if known(end)]
+    if not results.has_run(name):
+        return draw_missing_run(name)
+    panels, every = [], [row for loss in results.losses for row in results.select_rows(name, loss)]
+    ends = [end for row in every for end in (row.gain, row.ci_low, row.ci_high) if is_finite(end)]
     for place, loss in enumerate(results.losses):
-        rows = results.rows(name, loss)
-        order = sorted(results.rows(name, results.losses[-1]), key=lambda row: -row.gain)
-        table = pd.DataFrame([point(row, label=method(row.method)) for row in rows])
-        title = f"gain in audited discovery at a loss of {percent(loss, False)}"
-        y = alt.Y("label:N", sort=[method(row.method) for row in order], title=None)
+        rows = results.select_rows(name, loss)
+        order = sorted(results.select_rows(name, results.losses[-1]), key=lambda row: -row.gain)
+        table = pd.DataFrame([build_point(row, label=format_method(row.method)) for row in rows])
+        title = f"gain in audited discovery at a loss of {format_percent(loss, False)}"
+        y = alt.Y("label:N", sort=[format_method(row.method) for row in order], title=None)
         y = y if place == 0 else y.axis(None)
-        panels.append(dots(table, y, title, (min(ends), max(ends))).properties(width=270, height=238))
-    return themed(alt.hconcat(*panels, spacing=14))
+        panels.append(draw_intervals(table, y, title, (min(ends), max(ends))).properties(width=270, height=238))
+    return apply_theme(alt.hconcat(*panels, spacing=14))
 
 
-def elsewhere(results: Results) -> alt.TopLevelMixin:
+def draw_all_runs(results: Results) -> alt.TopLevelMixin:
     """Return, for each run, what gains most on validation of ours, of the others and of the controls."""
-    made, loss = [name for name in results.runs if results.made(name)], results.losses[-1]
+    made, loss = [name for name in results.runs if results.has_run(name)], results.losses[-1]
     if not made:
-        return empty(results.runs[0])
-    chosen = [(name, first(results.rows(name, loss), role)) for name in made for role in ROLES]
-    table = pd.DataFrame([point(row, label=run(name)) for name, row in chosen])
-    y = alt.Y("label:N", sort=[run(name) for name in made], title=None, scale=alt.Scale(paddingInner=0.25))
+        return draw_missing_run(results.runs[0])
+    chosen = [(name, pick_validation_best(results.select_rows(name, loss), role)) for name in made for role in ROLES]
+    table = pd.DataFrame([build_point(row, label=format_run(name)) for name, row in chosen])
+    y = alt.Y("label:N", sort=[format_run(name) for name in made], title=None, scale=alt.Scale(paddingInner=0.25))
     limits = (max(-1.0, float(table.low.min())), min(CUT, float(table.high.max())))
-    title = f"gain in audited discovery at a loss of {percent(loss, False)}, of the one that gains most on validation"
-    chart = dots(table, y, title, limits, alt.YOffset("role:N", sort=list(ROLES.values())))
-    return themed(chart.properties(width=540, height=30 * len(made)))
+    title = f"gain in audited discovery at a loss of {format_percent(loss, False)}, of the one that gains most on validation"
+    chart = draw_intervals(table, y, title, limits, alt.YOffset("role:N", sort=list(ROLES.values())))
+    return apply_theme(chart.properties(width=540, height=30 * len(made)))
 
 
-def dots(
+def draw_intervals(
     table: pd.DataFrame,
     y: alt.Y,
     title: str,
@@ -81,14 +81,14 @@ def dots(
     return alt.layer(zero, spans, marks.encode(x=alt.X("gain:Q", title=title), color=colour, shape=shape, **places))
 
 
-def empty(name: str) -> alt.TopLevelMixin:
-    told = pd.DataFrame({"text": [f"{run(name)} has not been run"]})
-    return themed(
+def draw_missing_run(name: str) -> alt.TopLevelMixin:
+    told = pd.DataFrame({"text": [f"{format_run(name)} has not been run"]})
+    return apply_theme(
         alt.layer(alt.Chart(told).mark_text(fontSize=13).encode(text="text:N")).properties(width=400, height=60)
     )
 
 
-def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
+def apply_theme(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
     axis = {
         "labelColor": LIGHT["ink"], "titleColor": LIGHT["ink"], "labelFontSize": 11, "titleFontSize": 11,
         "titleFontWeight": "normal", "gridColor": LIGHT["line"], "gridOpacity": 0.6, "domain": False, "ticks": False,
@@ -98,12 +98,12 @@ def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
     return chart.configure(font=FONT, axis=axis, legend=legend, view={"stroke": LIGHT["line"]})
 
 
-FIGURES = {"headline": headline, "elsewhere": elsewhere}
+FIGURES = {"headline": draw_headline, "elsewhere": draw_all_runs}
 
 
 def main() -> None:
     BUILD.mkdir(exist_ok=True)
-    results = read()
+    results = read_result_tables()
     for name, make in FIGURES.items():
         write_text(BUILD / f"{name}.svg", vl_convert.vegalite_to_svg(make(results).to_json()))
 

@@ -13,7 +13,7 @@ import checks
 import facts
 import figures
 
-from recsys.files import replacing
+from recsys.support.atomic_files import replace_file
 
 HERE = Path(__file__).parent
 
@@ -27,12 +27,12 @@ def main() -> None:
     figures.main()
     picture = HERE.parent / "docs" / "_static" / "discovery.svg"
     picture.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(picture) as temporary:
+    with replace_file(picture) as temporary:
         shutil.copyfile(facts.BUILD / "headline.svg", temporary)
     checks.main()
     epoch = datetime.fromtimestamp(0, UTC)  # the same results make the same file
     made = typst.compile(HERE / "paper.typ", ignore_system_fonts=True, timestamp=epoch)
-    with replacing(HERE / "paper.pdf") as temporary:
+    with replace_file(HERE / "paper.pdf") as temporary:
         temporary.write_bytes(made)
     print(f"{HERE / 'paper.pdf'}: {len(made) // 1024} KB")
 

@@ -6,15 +6,16 @@ Every name is imported when it is first asked for: a server that only re-ranks l
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recsys import data, guards, maps, metrics, models, objectives, splits
-    from recsys.data import load, read
-    from recsys.dials import entropy_weights
+    from recsys import data, maps, metrics, models, objectives, splits
+    from recsys.data import load_dataset, read_dataset
     from recsys.experiments import bench
-    from recsys.opportunities import opportunity_costs
-    from recsys.pools import Pool, candidates
     from recsys.rankers import Ranker
-    from recsys.scores import compare, score
-    from recsys.slates import rerank
+    from recsys.reranking import guards
+    from recsys.reranking.opportunity_costs import opportunity_costs
+    from recsys.reranking.slates import rerank
+    from recsys.reranking.user_weights import entropy_weights
+    from recsys.retrieval.candidates import Pool, candidates
+    from recsys.scores import compare, evaluate
     from recsys.types import (
         Context,
         Counts,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         Dataset,
         Evaluation,
         Factors,
+        GroundTruth,
         Guard,
         Interactions,
         Items,
@@ -36,23 +38,23 @@ if TYPE_CHECKING:
         Spread,
         TasteMap,
         Volume,
-        Yardstick,
     )
 
     __version__: str
 else:  # hidden from type checkers, for which a module with __getattr__ has every name
     _HOMES = {
-        "Pool": "recsys.pools",
+        "Pool": "recsys.retrieval.candidates",
         "Ranker": "recsys.rankers",
         "bench": "recsys.experiments",
-        "candidates": "recsys.pools",
+        "candidates": "recsys.retrieval.candidates",
         "compare": "recsys.scores",
-        "entropy_weights": "recsys.dials",
-        "load": "recsys.data",
-        "opportunity_costs": "recsys.opportunities",
-        "read": "recsys.data",
-        "rerank": "recsys.slates",
-        "score": "recsys.scores",
+        "entropy_weights": "recsys.reranking.user_weights",
+        "guards": "recsys.reranking",
+        "load_dataset": "recsys.data",
+        "opportunity_costs": "recsys.reranking.opportunity_costs",
+        "read_dataset": "recsys.data",
+        "rerank": "recsys.reranking.slates",
+        "evaluate": "recsys.scores",
     }
 
     def __getattr__(name):
@@ -73,9 +75,44 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
 
 
 __all__ = [
-    "Context", "Counts", "Coverage", "Dataset", "Evaluation", "Factors", "Guard", "Interactions", "Items", "Model",
-    "Modular", "Pool", "Ranker", "RecsysError", "RecsysWarning", "Scorer", "Seats", "Slates", "Split", "Spread",
-    "TasteMap", "Volume", "Yardstick", "__version__", "bench", "candidates", "compare", "data", "entropy_weights",
-    "guards", "load", "maps", "metrics", "models", "objectives", "opportunity_costs", "read", "rerank", "score",
+    "Context",
+    "Counts",
+    "Coverage",
+    "Dataset",
+    "Evaluation",
+    "Factors",
+    "GroundTruth",
+    "Guard",
+    "Interactions",
+    "Items",
+    "Model",
+    "Modular",
+    "Pool",
+    "Ranker",
+    "RecsysError",
+    "RecsysWarning",
+    "Scorer",
+    "Seats",
+    "Slates",
+    "Split",
+    "Spread",
+    "TasteMap",
+    "Volume",
+    "__version__",
+    "bench",
+    "candidates",
+    "compare",
+    "data",
+    "entropy_weights",
+    "evaluate",
+    "guards",
+    "load_dataset",
+    "maps",
+    "metrics",
+    "models",
+    "objectives",
+    "opportunity_costs",
+    "read_dataset",
+    "rerank",
     "splits",
-]  # fmt: skip
+]

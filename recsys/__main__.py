@@ -12,9 +12,9 @@ def main() -> None:
 
         run()
     except ModuleNotFoundError as error:
-        from recsys.types.extras import MODULES
+        from recsys.types.extras import EXTRA_MODULES
 
-        if (error.name or "").partition(".")[0] not in MODULES:
+        if (error.name or "").partition(".")[0] not in EXTRA_MODULES:
             raise
         print(ADVICE, file=sys.stderr)
         sys.exit(2)

@@ -11,19 +11,20 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from recsys import blends, guards, metrics, models
+from recsys import metrics, models
 from recsys.data.settings import TableSettings
-from recsys.files import is_at
-from recsys.provenance import own_modules
-from recsys.scores.intervals import MOST, check_draws
-from recsys.scores.names import wanted
-from recsys.shipped import folder
-from recsys.types import Guard, Model, RecsysError, unknown
+from recsys.reranking import blends, guards
+from recsys.scores.intervals import MAX_BOOTSTRAP, check_bootstrap_memory
+from recsys.scores.metric_names import resolve_metrics
+from recsys.support.atomic_files import exists_at
+from recsys.support.provenance import hash_own_modules
+from recsys.support.resources import find_shipped_folder
+from recsys.types import Guard, Model, RecsysError, make_unknown_name_error
 from recsys.types.names import check_file_name, check_name
-from recsys.types.numbers import plain_table
+from recsys.types.numbers import convert_to_plain_data
 
 Weight = float | list[float]
-READING = tuple(TableSettings.__dataclass_fields__)  # settings of a table of one's own
+TABLE_SETTINGS = tuple(TableSettings.__dataclass_fields__)  # settings of a table of one's own
 
 
 class Section(BaseModel):
@@ -32,7 +33,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Data(Section):
+class DataSection(Section):
     """Which data: the name of a card, or the path of a table (from the config file's folder); absent beside data=."""
 
     name: str | None = None
@@ -52,31 +53,31 @@ class Data(Section):
     lists: bool | None = None  # whether each line is a user and its items
 
     @property
-    def reading(self) -> dict[str, Any]:
-        """How the table is written, as far as it is said: keywords of `recsys.read`."""
-        return {name: value for name in READING if (value := getattr(self, name)) is not None}
+    def table_settings(self) -> dict[str, Any]:
+        """How the table is written, as far as it is said: keywords of `recsys.read_dataset`."""
+        return {name: value for name in TABLE_SETTINGS if (value := getattr(self, name)) is not None}
 
     @model_validator(mode="after")
-    def _one(self) -> "Data":
+    def _check_one_source(self) -> "DataSection":
         given = [where for where in ("name", "path", "in_memory") if getattr(self, where) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "neither name nor path"
             raise ValueError(f"has {found}, expected one of name, path and in_memory")
         of_tables = [key for key in ("items", "columns", "item_columns", "events") if getattr(self, key)]
-        of_tables += self.reading
+        of_tables += self.table_settings
         if self.path is None and of_tables:
             raise ValueError(f"has {', '.join(of_tables)} beside {given[0]}: expected a path with them")
-        TableSettings(**self.reading)
+        TableSettings(**self.table_settings)
         return self
 
 
-class Filter(Section):
+class FilterSection(Section):
     """Which rows are used, what counts as a positive, and how many a user and an item must have (iterated k-core)."""
 
     positive: str | None = None  # such as "rating >= 4", or by the table's own name; every row where absent
     sources: list[str] | None = Field(None, min_length=1)  # whose rows are used, where the table has a source
-    min_user: int = Field(0, ge=0)
-    min_item: int = Field(0, ge=0)
+    min_user_interactions: int = Field(0, ge=0)
+    min_item_interactions: int = Field(0, ge=0)
 
 
 class SplitSection(Section):
@@ -85,7 +86,7 @@ class SplitSection(Section):
     kind: Literal["global_time", "per_user_time", "leave_last", "random"] = "per_user_time"
     validation: float = Field(0.1, ge=0)
     test: float = Field(0.2, gt=0)
-    unseen: Literal["drop", "keep"] = "drop"  # test items without a training positive
+    cold_items: Literal["drop", "keep"] = "drop"  # test items without a training positive
 
 
 class ModelSection(BaseModel):
@@ -94,18 +95,18 @@ class ModelSection(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     kind: str
 
-    def build(self, where: str) -> Model:
+    def build_model(self, where: str) -> Model:
         """Return the model.
 
         Raises:
             RecsysError: for an unknown kind or setting, or a value of the wrong type.
         """
-        make = models.named(self.kind)
+        make = models.registry.find_model(self.kind)
         known = {field.name: field for field in fields(cast(Any, make))}
         settings = self.model_extra or {}
         for name, value in settings.items():
             if name not in known:
-                raise unknown("setting", name, known, where=f"{where} {self.kind}")
+                raise make_unknown_name_error("setting", name, known, where=f"{where} {self.kind}")
             default = known[name].default
             number = isinstance(default, int | float) and not isinstance(default, bool)
             if number and (not isinstance(value, int | float) or isinstance(value, bool)):
@@ -117,8 +118,8 @@ class PoolSection(Section):
     """How many candidates each user has, whether what they met may come again, and how far the pool reaches."""
 
     n: int = Field(200, ge=1)
-    history: Literal["exclude", "keep"] = "exclude"
-    reach: float = Field(0.0, ge=0, le=1)  # the share that is kept for regions the user never touched
+    exclude_seen: bool = True
+    exploration_share: float = Field(0.0, ge=0, le=1)  # the share that is kept for regions the user never touched
 
 
 class SlateSection(Section):
@@ -132,31 +133,31 @@ class SlateSection(Section):
 
     @field_validator("k")
     @classmethod
-    def _positive(cls, value: list[int]) -> list[int]:
+    def _check_lengths(cls, value: list[int]) -> list[int]:
         if min(value) < 1 or len(set(value)) < len(value):
             raise ValueError(f"is {value}, expected different whole numbers of at least 1")
         return value
 
     @model_validator(mode="after")
-    def _ordered(self) -> "SlateSection":
+    def _check_order(self) -> "SlateSection":
         if self.order == "relevance" and (self.temperature or self.epsilon):
             raise ValueError("has order 'relevance' beside temperature or epsilon: picks that are drawn stand as drawn")
         return self
 
 
-class Judge(Section):
+class EvaluationSection(Section):
     """On what, by which metrics and with how many bootstrap draws."""
 
-    on: Literal["test", "validation"] = "test"
+    split: Literal["test", "validation"] = "test"
     metrics: list[str] = Field(default_factory=lambda: list(metrics.STANDARD))
-    draws: int = Field(1000, ge=100, le=MOST)
+    n_bootstrap: int = Field(1000, ge=100, le=MAX_BOOTSTRAP)
 
     @field_validator("metrics")
     @classmethod
-    def _known(cls, value: list[str]) -> list[str]:
+    def _check_metric_names(cls, value: list[str]) -> list[str]:
         for name in value:
             if ":" not in name and name.partition("@")[0] not in metrics.__all__:
-                raise unknown("metric", name, metrics.__all__)
+                raise make_unknown_name_error("metric", name, metrics.__all__)
         return value
 
 
@@ -165,20 +166,20 @@ class Config(Section):
 
     name: str = "bench"  # of the run folder
     seed: int = Field(0, ge=0, lt=2**63)
-    data: Data
-    filter: Filter = Filter()
+    data: DataSection
+    filter: FilterSection = FilterSection()
     split: SplitSection = SplitSection()
     model: ModelSection = ModelSection(kind="als")
-    controls: list[Literal["most_popular", "random", "random_rerank"]] = ["most_popular", "random", "random_rerank"]
+    baselines: list[Literal["most_popular", "random", "random_rerank"]] = ["most_popular", "random", "random_rerank"]
     models: dict[str, ModelSection] = Field(default_factory=dict)
     pool: PoolSection = PoolSection()
     slate: SlateSection = SlateSection()
-    judge: Judge = Judge()
+    evaluation: EvaluationSection = EvaluationSection()
     guards: dict[str, Any] = Field(default_factory=dict)  # of every run: settings by a guard's name, or lists of them
     blends: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _named(self) -> "Config":
+    def _check_names(self) -> "Config":
         check_file_name("name", self.name)
         for section, names in (("models", self.models), ("blends", self.blends)):
             for name in names:
@@ -186,79 +187,83 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Config":
-        if max(self.lengths) > self.pool.n:
-            raise RecsysError(f"[slate] k is {max(self.lengths)}, expected at most [pool] n = {self.pool.n}")
-        self.model.build("[model]")
+    def _check_consistency(self) -> "Config":
+        if max(self.slate_lengths) > self.pool.n:
+            raise RecsysError(f"[slate] k is {max(self.slate_lengths)}, expected at most [pool] n = {self.pool.n}")
+        self.model.build_model("[model]")
         for name, section in self.models.items():
-            section.build(f"[models.{name}]")
-        names = [run.name for run in self.runs()]
+            section.build_model(f"[models.{name}]")
+        names = [run.name for run in self.list_runs()]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise RecsysError(f"two runs are called '{twice[0]}', expected different names")
-        for run in self.runs():
+        for run in self.list_runs():
             if run.blend is not None:
-                _blend(run)
-        check_draws("[judge] draws", self.judge.draws, len(names) * len(wanted(self.judge.metrics, self.slate.k)))
-        pinned = any(guard.name == "pin" for guard in self.rules())
+                _check_blend(run)
+        check_bootstrap_memory(
+            "[evaluation] n_bootstrap",
+            self.evaluation.n_bootstrap,
+            len(names) * len(resolve_metrics(self.evaluation.metrics, self.slate.k)),
+        )
+        pinned = any(guard.name == "pin" for guard in self.build_guards())
         if pinned and self.slate.order == "relevance":
             raise RecsysError("[guards] pin beside [slate] order = 'relevance': a pin says where an item stands")
         return self
 
-    def rules(self) -> list[Guard]:
+    def build_guards(self) -> list[Guard]:
         """Return the guards of every run."""
         try:
-            return guards.read(self.guards)
+            return guards.parse_guards(self.guards)
         except RecsysError as error:
             raise RecsysError(f"[guards] {error}") from None
 
-    def runs(self) -> list["RunSpec"]:
+    def list_runs(self) -> list["RunSpec"]:
         """Return every run: controls, models, the base, and each blend at each of its weights."""
-        alone = [c for c in self.controls if c not in ("random_rerank", self.base)]
+        alone = [c for c in self.baselines if c not in ("random_rerank", self.base_name)]
         specs = [RunSpec(c, "control", c, model=ModelSection(kind=c)) for c in alone]
-        if "random_rerank" in self.controls:
+        if "random_rerank" in self.baselines:
             specs.append(RunSpec("random_rerank", "control", "random_rerank", blend={"noise": 1.0}))
-        specs.append(RunSpec(self.base, "base", self.base, blend={"relevance": 1.0}))
+        specs.append(RunSpec(self.base_name, "base", self.base_name, blend={"relevance": 1.0}))
         specs += [RunSpec(name, "model", name, model=section) for name, section in self.models.items()]
         for name, blend in self.blends.items():
-            if name != self.base or set(blend) != {"relevance"}:  # the base may be written out
-                specs += _expand(name, blend)
+            if name != self.base_name or set(blend) != {"relevance"}:  # the base may be written out
+                specs += _expand_weight_list(name, blend)
         return specs
 
     @property
-    def base(self) -> str:
+    def base_name(self) -> str:
         """The name of the base run: the model's pool in its own order."""
         return self.model.kind
 
     @property
-    def lengths(self) -> list[int]:
+    def slate_lengths(self) -> list[int]:
         """Every slate length that is judged: those of [slate] k, and of metrics such as "ndcg@3"."""
-        return sorted({*self.slate.k, *(want.k for want in wanted(self.judge.metrics, self.slate.k))})
+        return sorted({*self.slate.k, *(want.k for want in resolve_metrics(self.evaluation.metrics, self.slate.k))})
 
-    def policy(self, run: "RunSpec") -> dict[str, Any]:
+    def get_pick_settings(self, run: "RunSpec") -> dict[str, Any]:
         """Return how the picks of a run are drawn and ordered: only those of blends are, the base stays the pool."""
         of = self.slate if run.kind == "blend" else SlateSection()
         return {name: getattr(of, name) for name in ("order", "temperature", "epsilon")}
 
     @property
-    def headline(self) -> int:
+    def headline_k(self) -> int:
         """The slate length of the headline: 10 where it is judged, else the first."""
         return 10 if 10 in self.slate.k else self.slate.k[0]
 
-    def digest(self) -> str:
+    def compute_digest(self) -> str:
         """Return ten characters that name the resolved settings, whatever the config is called, and the source of code
         of one's own that they name.
         """
-        own = own_modules(self.own())
+        own = hash_own_modules(self.list_own_code())
         text = json.dumps({**self.model_dump(exclude={"name"}), **({"own": own} if own else {})}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
-    def own(self) -> list[str]:
+    def list_own_code(self) -> list[str]:
         """Return the objectives, guards and metrics that are code of one's own: "package.module:function"."""
-        named = [*(name for blend in self.blends.values() for name in blend), *self.guards, *self.judge.metrics]
+        named = [*(name for blend in self.blends.values() for name in blend), *self.guards, *self.evaluation.metrics]
         return [name for name in named if ":" in name]
 
-    def resolved(self) -> dict[str, Any]:
+    def dump_settings(self) -> dict[str, Any]:
         """Return every setting, defaults filled in, ready to be written as TOML."""
         return self.model_dump(exclude_none=True)
 
@@ -276,55 +281,55 @@ class RunSpec:
     blend: Mapping[str, Any] | None = None
 
 
-def read(path: str | Path, data: Mapping[str, Any] | None = None) -> Config:
+def read_config(path: str | Path, data: Mapping[str, Any] | None = None) -> Config:
     """Return the config in a TOML file; the name of a shipped one ("ml-100k") does too. `data` is [data] without one.
 
     Raises:
         RecsysError: if there is no such file, it is no TOML, or it says something that cannot be.
     """
     file = Path(path)
-    if not is_at(file) and is_at(folder("configs") / f"{path}.toml"):
-        file = folder("configs") / f"{path}.toml"
+    if not exists_at(file) and exists_at(find_shipped_folder("configs") / f"{path}.toml"):
+        file = find_shipped_folder("configs") / f"{path}.toml"
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecsysError(f"config {file}: {error.strerror}{_near(file)}") from None
+        raise RecsysError(f"config {file}: {error.strerror}{_suggest_config(file)}") from None
     except (ValueError, RecursionError) as error:
         raise RecsysError(f"config {file}: not TOML: {error}") from None
     told = {} if data is None else {"data": data}
-    return parse({"name": file.stem, **told, **content}, where=str(file), home=file.resolve().parent)
+    return parse_config({"name": file.stem, **told, **content}, where=str(file), home=file.resolve().parent)
 
 
-def parse(content: Mapping[str, Any], *, where: str = "config", home: Path | None = None) -> Config:
+def parse_config(content: Mapping[str, Any], *, where: str = "config", home: Path | None = None) -> Config:
     """Return the config that nested tables describe; `home` is the folder that paths start from.
 
     Raises:
         RecsysError: for an unknown key, objective, metric, model or setting, or a value that cannot be.
     """
     try:
-        config = Config.model_validate(plain_table(content))
+        config = Config.model_validate(convert_to_plain_data(content))
     except RecsysError as error:
         raise RecsysError(f"{where}: {error}") from None
     except ValidationError as error:
-        raise RecsysError(f"{where}: {first_problem(error, Config)}") from None
+        raise RecsysError(f"{where}: {describe_first_problem(error, Config)}") from None
     if home is None or config.data.path is None:
         return config
     paths = {key: str(home / value) for key in ("path", "items") if (value := getattr(config.data, key))}
     return config.model_copy(update={"data": config.data.model_copy(update=paths)})
 
 
-def _expand(name: str, blend: Mapping[str, Any]) -> list[RunSpec]:
+def _expand_weight_list(name: str, blend: Mapping[str, Any]) -> list[RunSpec]:
     """Return one run per weight, where one objective's weight is a list; else one run."""
-    lists = [o for o, value in blend.items() if isinstance(_weight(value), list)]
+    lists = [o for o, value in blend.items() if isinstance(_get_weight(value), list)]
     if len(lists) > 1:
         raise RecsysError(f"[blends.{name}]: {' and '.join(lists)} have lists of weights, expected at most one")
     if not lists:
         return [RunSpec(name, "blend", name, blend=dict(blend))]
     varied = blend[lists[0]]
     specs: list[RunSpec] = []
-    if not _weight(varied):
+    if not _get_weight(varied):
         raise RecsysError(f"[blends.{name}]: {lists[0]} has an empty list, expected at least one weight")
-    for weight in _weight(varied):
+    for weight in _get_weight(varied):
         if not isinstance(weight, int | float) or isinstance(weight, bool):
             raise RecsysError(f"[blends.{name}]: {lists[0]} has {weight!r} in its list, expected numbers")
         value = {**varied, "weight": weight} if isinstance(varied, Mapping) else weight
@@ -332,24 +337,28 @@ def _expand(name: str, blend: Mapping[str, Any]) -> list[RunSpec]:
     return specs
 
 
-def _weight(value: Any) -> Any:
+def _get_weight(value: Any) -> Any:
     return value.get("weight") if isinstance(value, Mapping) else value
 
 
-def _blend(run: RunSpec) -> None:
+def _check_blend(run: RunSpec) -> None:
     try:
-        blends.read(run.blend or {})
+        blends.parse_blend(run.blend or {})
     except RecsysError as error:
         raise RecsysError(f"[blends.{run.family}] {error}") from None
 
 
-def first_problem(error: ValidationError, kind: type[BaseModel], *above: str) -> str:
+def describe_first_problem(error: ValidationError, kind: type[BaseModel], *above: str) -> str:
     """Return the first thing that is wrong with a `kind` of section, in one line; it stands in the sections `above`."""
     problem = error.errors()[0]
     path = [*above, *(str(part) for part in problem["loc"])]
     section = f"[{'.'.join(path[:-1])}] " if len(path) > 1 else ""
     if problem["type"] == "extra_forbidden":
-        return str(unknown("key", path[-1], _known(kind, path[len(above) : -1]), where=section.strip()))
+        return str(
+            make_unknown_name_error(
+                "key", path[-1], _list_section_keys(kind, path[len(above) : -1]), where=section.strip()
+            )
+        )
     if problem["type"] == "missing":
         return f"{section}{path[-1]} is missing"
     raised = problem.get("ctx", {}).get("error")
@@ -360,16 +369,16 @@ def first_problem(error: ValidationError, kind: type[BaseModel], *above: str) ->
     return f"{section}{path[-1] if path else ''}{found} {message[:1].lower()}{message[1:]}".strip()
 
 
-def _known(kind: type[BaseModel], path: list[str]) -> list[str]:
+def _list_section_keys(kind: type[BaseModel], path: list[str]) -> list[str]:
     section: Any = kind
     for part in path:
         section = section.model_fields[part].annotation
     return list(section.model_fields)
 
 
-def _near(file: Path) -> str:
+def _suggest_config(file: Path) -> str:
     """Return the nearest config there is, in that folder or shipped."""
-    there = [str(p) for p in file.parent.glob("*.toml")] if is_at(file.parent, Path.is_dir) else []
-    shipped = [p.stem for p in folder("configs").glob("*.toml")]
+    there = [str(p) for p in file.parent.glob("*.toml")] if exists_at(file.parent, Path.is_dir) else []
+    shipped = [p.stem for p in find_shipped_folder("configs").glob("*.toml")]
     close = get_close_matches(str(file), there, n=1) or get_close_matches(file.stem, shipped, n=1)
     return f", did you mean '{close[0]}'?" if close else ""

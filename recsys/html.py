@@ -1,8 +1,8 @@
 """HTML in which every text is escaped unless it was made here."""
 
-from recsys.escaping import html
+from recsys.escaping import escape_html
 
-VOID = ("br", "col", "meta")
+VOID_TAGS = ("br", "col", "meta")
 
 
 class Html(str):
@@ -11,26 +11,26 @@ class Html(str):
     __slots__ = ()
 
 
-def element(tag: str, *children: str, **attributes: str | int | bool | None) -> Html:
+def make_element(tag: str, *children: str, **attributes: str | int | bool | None) -> Html:
     """Return an element; children that are not `Html` are escaped, attributes always are.
 
     `class_` is `class`, `data_run` is `data-run`; True is an attribute without a value, None and False are absent.
 
-    >>> element("p", "a < b", class_="note")
+    >>> make_element("p", "a < b", class_="note")
     '<p class="note">a &lt; b</p>'
     """
-    written = "".join(_attribute(name, value) for name, value in attributes.items())
-    inside = join(*children)
-    return Html(f"<{tag}{written}>" if tag in VOID else f"<{tag}{written}>{inside}</{tag}>")
+    written = "".join(_format_attribute(name, value) for name, value in attributes.items())
+    inside = join_html(*children)
+    return Html(f"<{tag}{written}>" if tag in VOID_TAGS else f"<{tag}{written}>{inside}</{tag}>")
 
 
-def join(*children: str) -> Html:
+def join_html(*children: str) -> Html:
     """Return children one after the other, escaped where they are not `Html`."""
-    return Html("".join(child if isinstance(child, Html) else html(child) for child in children))
+    return Html("".join(child if isinstance(child, Html) else escape_html(child) for child in children))
 
 
-def _attribute(name: str, value: str | int | bool | None) -> str:
+def _format_attribute(name: str, value: str | int | bool | None) -> str:
     if value is None or value is False:
         return ""
     shown = name.rstrip("_").replace("_", "-")
-    return f" {shown}" if value is True else f' {shown}="{html(str(value))}"'
+    return f" {shown}" if value is True else f' {shown}="{escape_html(str(value))}"'

@@ -1,7 +1,7 @@
 """The small worlds of `worlds.py`, as fixtures."""
 
 import pytest
-from worlds import FactorWorld, make_maps, make_split
+from synthetic import RandomFactorModel, make_maps, make_split
 
 from recsys.types import Split, TasteMap
 
@@ -12,8 +12,8 @@ def split() -> Split:
 
 
 @pytest.fixture
-def model(split: Split) -> FactorWorld:
-    return FactorWorld(split)
+def model(split: Split) -> RandomFactorModel:
+    return RandomFactorModel(split)
 
 
 @pytest.fixture

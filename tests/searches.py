@@ -20,9 +20,9 @@ n = 15
 [slate]
 k = [5]
 
-[judge]
+[evaluation]
 metrics = ["ndcg", "recall", "self_information", "coverage"]
-draws = 100
+n_bootstrap = 100
 """
 SWEEP = """
 extends = "small.toml"
@@ -30,10 +30,10 @@ extends = "small.toml"
 [sweep]
 maximize = ["ndcg@5", "self_information@5"]
 trials = 6
-spend = "60%"
+accuracy_budget = "60%"
 
 [blends.novel]
 relevance = 1.0
 novelty = { float = [0.01, 1.0], log = true }
-diversity = { weight = { float = [0.0, 0.5] }, agg = { choice = ["max", "mean"] } }
+mmr = { weight = { float = [0.0, 0.5] }, agg = { choice = ["max", "mean"] } }
 """

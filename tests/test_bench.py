@@ -13,15 +13,15 @@ import tomllib
 import numpy as np
 import pandas as pd
 import pytest
-from worlds import write_tables
+from synthetic import write_tables
 
 from recsys.cli import main
-from recsys.configs import parse
+from recsys.configs import parse_config
 from recsys.experiments import bench
-from recsys.experiments.preparations import fitted, pool
+from recsys.experiments.pipeline import build_or_load_pool, fit_or_load_model
 from recsys.experiments.recommendations import recommend
-from recsys.pools import candidates
-from recsys.sweeps.workshops import workshop
+from recsys.retrieval.candidates import candidates
+from recsys.sweeps.trial_evaluator import build_trial_evaluator
 from recsys.types import RecsysError
 
 CONFIG = """
@@ -31,8 +31,8 @@ items = "items.csv"
 
 [filter]
 positive = "rating >= 3"
-min_user = 3
-min_item = 2
+min_user_interactions = 3
+min_item_interactions = 2
 
 [split]
 kind = "{kind}"
@@ -53,8 +53,8 @@ n = 15
 [slate]
 k = [3, 5]
 
-[judge]
-draws = 100
+[evaluation]
+n_bootstrap = 100
 
 [blends.wider]
 relevance = 1.0
@@ -62,8 +62,8 @@ negative_space = [0.1, 0.5]
 
 [blends.mixed]
 relevance = 1.0
-diversity = 0.1
-volume = 0.1
+mmr = 0.1
+dpp = 0.1
 calibration = 0.1
 ucb = 0.1
 """
@@ -107,7 +107,7 @@ def test_every_file_of_a_run_is_there_and_agrees(first):
     done = first
     names = {path.name for path in done.folder.iterdir()}
     assert names >= {
-        "config.toml", "environment.json", "summary.csv", "per_user.parquet", "slates.parquet", "significance.csv",
+        "config.toml", "environment.json", "summary.csv", "per_user.parquet", "slates.parquet", "differences.csv",
         "scores.npz",
         "report.html", "log.txt",
     }  # fmt: skip
@@ -161,7 +161,7 @@ def test_rows_in_another_order_and_a_fresh_cache_give_the_same_numbers(home, fir
 
 
 def test_choices_are_judged_on_validation_without_test(home, first):
-    text = (home / "mine.toml").read_text().replace("[judge]", '[judge]\non = "validation"')
+    text = (home / "mine.toml").read_text().replace("[evaluation]", '[evaluation]\nsplit = "validation"')
     (home / "choose.toml").write_text(text)
     choose = bench("choose.toml", out=home / "runs", quiet=True).preparation.split
     last = first.preparation.split
@@ -273,19 +273,19 @@ def test_lists_made_from_all_of_the_data_are_suspected(home, capsys):
 
 
 def test_the_reach_of_the_config_is_that_of_the_pool(home, first):
-    config = {**tomllib.loads((home / "mine.toml").read_text(encoding="utf-8")), "controls": [], "models": {}}
-    config |= {"slate": {"k": [5]}, "pool": {"n": 8, "reach": 0.5}, "blends": {}}
+    config = {**tomllib.loads((home / "mine.toml").read_text(encoding="utf-8")), "baselines": [], "models": {}}
+    config |= {"slate": {"k": [5]}, "pool": {"n": 8, "exploration_share": 0.5}, "blends": {}}
     done = bench(config, out=home / "runs", quiet=True)
     prepared = done.preparation
-    model = fitted(prepared, prepared.config.model)[0]
-    expected = candidates(model, prepared.split, n=8, maps=prepared.own, reach=0.5)
-    assert (pool(prepared, prepared.config.model, prepared.config.pool)[0].items == expected.items).all()
-    assert (expected.items != candidates(model, prepared.split, n=8, maps=prepared.own).items).any()
+    model = fit_or_load_model(prepared, prepared.config.model)[0]
+    expected = candidates(model, prepared.split, n=8, maps=prepared.objective_maps, exploration_share=0.5)
+    assert (build_or_load_pool(prepared, prepared.config.model, prepared.config.pool)[0].items == expected.items).all()
+    assert (expected.items != candidates(model, prepared.split, n=8, maps=prepared.objective_maps).items).any()
 
 
 def test_picks_of_blends_are_drawn_by_the_policy_of_the_config_and_the_base_is_not(home, first):
     config = {**tomllib.loads((home / "mine.toml").read_text(encoding="utf-8")), "name": "drawn"}
-    config |= {"slate": {"k": [5], "temperature": 0.5, "epsilon": 0.2}, "models": {}, "controls": []}
+    config |= {"slate": {"k": [5], "temperature": 0.5, "epsilon": 0.2}, "models": {}, "baselines": []}
     config["blends"] = {"wider": {"relevance": 1.0, "negative_space": 0.5}}
     done, again = (bench(config, out=home / "runs", quiet=True) for _ in range(2))
     wider, base = done.slates[5]["wider"], done.slates[5]["als"]
@@ -297,7 +297,7 @@ def test_picks_of_blends_are_drawn_by_the_policy_of_the_config_and_the_base_is_n
     written = pd.read_parquet(done.folder / "slates.parquet")
     assert written[written.run == "wider"].log_propensity.notna().all()
     assert written[written.run == "als"].log_propensity.isna().all()
-    trial = workshop(done.preparation, ["ndcg@5"]).slates(done.preparation.config)[5]
+    trial = build_trial_evaluator(done.preparation, ["ndcg@5"]).build_slates(done.preparation.config)[5]
     assert (trial.items == wider.items).all()
     recommend(config, home / "drawn.csv", blend="wider", quiet=True)
     assert pd.read_csv(home / "drawn.csv").log_propensity.notna().all()
@@ -314,12 +314,12 @@ def test_guards_of_the_config_hold_in_every_run(home, first):
     for name, slates in done.slates[5].items():
         shown = np.where(slates.items >= 0, comedy.toarray()[slates.items, 0], 0)
         assert (shown.sum(axis=1) <= 1).all(), name
-        assert slates.guards == ("at_most", "exclude") and not slates.unmet.any()
+        assert slates.guards == ("at_most", "exclude") and not slates.violations.any()
         assert (slates.item_ids[slates.items[slates.items >= 0]] != "3").all()
-        assert (again.slates[5][name].unmet == slates.unmet).all()
+        assert (again.slates[5][name].violations == slates.violations).all()
     assert (done.slates[5]["als"].items != first.slates[5]["als"].items).any()
-    one = parse({**config, "blends": {"wider": {"relevance": 1.0, "negative_space": 0.5}}}, home=home)
-    trial = workshop(done.preparation, ["ndcg@5"]).slates(one)[5]
+    one = parse_config({**config, "blends": {"wider": {"relevance": 1.0, "negative_space": 0.5}}}, home=home)
+    trial = build_trial_evaluator(done.preparation, ["ndcg@5"]).build_slates(one)[5]
     assert (trial.items == done.slates[5]["wider-0.5"].items).all()
     assert trial.guards == ("at_most", "exclude")
     config["guards"] = {"at_least": {"m": 4, "features": ["Comedy", "War"]}}
@@ -334,7 +334,7 @@ def test_recommendations_are_written_for_users_of_the_data(home, capsys):
     assert table.groupby("user_id").size().to_dict() == {"u3": 4, "u8": 4}
     assert {"rank", "item_id", "title", "score", "contribution_negative_space"} <= set(table.columns)
     met = pd.read_csv("ratings.csv")
-    both = table.merge(met, on=["user_id", "item_id"])
+    both = table.merge(met, split=["user_id", "item_id"])
     assert both.empty
     assert "8 rows for 2 users" in capsys.readouterr().out
 
@@ -368,7 +368,7 @@ def test_what_a_user_gets_wrong_is_one_line_and_exit_code_2(home, capsys, argume
     [
         ("n = 15", "n = 4000", "n is 4000, expected a whole number from 1 to"),
         ("n = 15", "n = 4", "k is 5, expected at most [pool] n = 4"),
-        ("min_user = 3", "min_user = 300", "nobody is left"),
+        ("min_user_interactions = 3", "min_user_interactions = 300", "nobody is left"),
         ('kind = "als"', 'kind = "most_popular"', "[model] most_popular: unknown setting 'factors'"),
         ("ucb = 0.1", "ucb = 0.1\nthomson = 1", "did you mean 'thompson'"),
         ('items = "items.csv"', "", "calibration needs item features"),
@@ -405,10 +405,10 @@ def test_other_data_goes_to_another_folder_and_a_failed_command_leaves_none(home
 def test_the_table_fits_the_terminal(first, width):
     from rich.console import Console
 
-    from recsys.cli.tables import headline
+    from recsys.cli.tables import make_headline_table
 
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(headline(first.summary, first.differences, "als", 5, width))
+    console.print(make_headline_table(first.summary, first.differences, "als", 5, width))
     text = console.export_text()
     assert "\N{HORIZONTAL ELLIPSIS}" not in text
     assert "wider-0.5" in text

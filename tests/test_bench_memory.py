@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from worlds import write_tables
+from synthetic import write_tables
 
 import recsys
 from recsys import data, experiments
 from recsys.cli import main
-from recsys.configs import parse
+from recsys.configs import parse_config
 from recsys.sweeps import sweep
 from recsys.types import RecsysError
 
@@ -23,7 +23,7 @@ SETTINGS = {
     "model": {"kind": "ease"},
     "pool": {"n": 15},
     "slate": {"k": [5]},
-    "judge": {"metrics": ["ndcg", "coverage"], "draws": 100},
+    "evaluation": {"metrics": ["ndcg", "coverage"], "n_bootstrap": 100},
     "blends": {"new": {"relevance": 1.0, "novelty": 0.2}},
 }  # fmt: skip
 TOML = """
@@ -38,9 +38,9 @@ kind = "ease"
 n = 15
 [slate]
 k = [5]
-[judge]
+[evaluation]
 metrics = ["ndcg", "coverage"]
-draws = 100
+n_bootstrap = 100
 """
 SWEEP = """
 extends = "small.toml"
@@ -69,7 +69,7 @@ def home(tmp_path, monkeypatch, cells):
 
 @pytest.fixture
 def log(home):
-    return recsys.read(pd.read_csv("ratings.csv"), items=pd.read_csv("items.csv"), name="mine")
+    return recsys.read_dataset(pd.read_csv("ratings.csv"), items=pd.read_csv("items.csv"), name="mine")
 
 
 def numbers(done):
@@ -88,13 +88,13 @@ def test_a_benchmark_of_data_in_memory_is_that_of_the_file(home, log):
     assert done.folder != read.folder
     assert not list(home.glob("**/.part-*"))
     assert experiments.bench(SETTINGS, data=log, quiet=True).folder == done.folder
-    other = recsys.read(pd.read_csv("ratings.csv")[:-1], items=pd.read_csv("items.csv"), name="mine")
+    other = recsys.read_dataset(pd.read_csv("ratings.csv")[:-1], items=pd.read_csv("items.csv"), name="mine")
     assert experiments.bench(SETTINGS, data=other, quiet=True).folder != done.folder
     compared = experiments.compare_folders([done.folder, read.folder])
     assert compared.against == "ease"
 
 
-@pytest.mark.parametrize("form", [str, Path, lambda file: parse({**SETTINGS, "data": {"in_memory": "mine"}})])
+@pytest.mark.parametrize("form", [str, Path, lambda file: parse_config({**SETTINGS, "data": {"in_memory": "mine"}})])
 def test_configs_of_every_form_take_data(home, log, form):
     done = experiments.bench(form("small.toml"), data=log, quiet=True)
     assert done.preparation.dataset is log
@@ -106,7 +106,7 @@ def test_the_config_of_a_run_takes_its_data_again_and_no_other(home, log, capsys
     assert experiments.bench(file, data=log, quiet=True).folder == done.folder
     with pytest.raises(RecsysError, match=r"^small: \[data\] 'mine' was in memory, expected it again: data=$"):
         experiments.bench(file, quiet=True)
-    other = recsys.read(pd.read_csv("ratings.csv"), name="mine")
+    other = recsys.read_dataset(pd.read_csv("ratings.csv"), name="mine")
     with pytest.raises(RecsysError) as error:
         experiments.bench(file, data=other, quiet=True)
     found, expected = other.fingerprint[:12], log.fingerprint[:12]
@@ -152,7 +152,7 @@ def test_a_fingerprint_holds_for_files_too(home, log):
 
 @pytest.mark.parametrize("given", [5, {"user": [1]}, "ratings.csv", pd.DataFrame({"user": [1]})])
 def test_data_that_is_no_dataset_is_one_line(home, given):
-    with pytest.raises(RecsysError, match=r"^data: found a \w+, expected a Dataset: recsys.read makes one$"):
+    with pytest.raises(RecsysError, match=r"^data: found a \w+, expected a Dataset: recsys.read_dataset makes one$"):
         experiments.bench(SETTINGS, data=given, quiet=True)
 
 
@@ -172,7 +172,7 @@ def test_slates_rankers_and_lists_of_data_in_memory(home, log):
     for name, config, given in (("memory", SETTINGS, log), ("file", {**SETTINGS, "data": section}, None)):
         experiments.recommend(config, f"{name}.csv", blend="new", quiet=True, data=given)
         made = experiments.export(config, f"{name}-ranker", quiet=True, data=given)
-        judged = experiments.evaluate(f"{name}.csv", config, quiet=True, data=given)
+        judged = experiments.evaluate_files(f"{name}.csv", config, quiet=True, data=given)
         Path(f"{name}.txt").write_text(f"{made.policy}\n{numbers(judged).replace(name, '').to_csv()}", encoding="utf-8")
     for kind in ("csv", "txt"):
         assert Path(f"memory.{kind}").read_bytes() == Path(f"file.{kind}").read_bytes()
@@ -185,7 +185,9 @@ def test_one_user_is_one_user(home, log, users):
 
 
 def test_users_by_number(home):
-    numbers = recsys.read(pd.read_csv("ratings.csv").assign(user_id=lambda frame: frame.user_id.str[1:].astype(int)))
+    numbers = recsys.read_dataset(
+        pd.read_csv("ratings.csv").assign(user_id=lambda frame: frame.user_id.str[1:].astype(int))
+    )
     for users in (12, [12], [np.int64(12)], [12.0], "12"):
         assert experiments.recommend(SETTINGS, "slates.csv", users=users, quiet=True, data=numbers).users == 1
     with pytest.raises(RecsysError, match="user '99' is not among the 60 users"):
@@ -236,5 +238,5 @@ def test_events_of_a_config(home):
 
 def test_a_dataset_is_not_read_twice(log):
     with pytest.raises(RecsysError, match="table: found a Dataset, expected a path"):
-        data.read(log)
+        data.read_dataset(log)
     assert replace(log, name="x").fingerprint == log.fingerprint

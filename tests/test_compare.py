@@ -13,37 +13,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
-from worlds import make_maps, make_split
+from synthetic import make_maps, make_split
 
 from recsys.cli import main
-from recsys.configs import parse
+from recsys.configs import parse_config
 from recsys.experiments import compare_folders
 from recsys.experiments.comparisons import write_scores
-from recsys.reports.comparisons import grids, notes
-from recsys.reports.renderings import page, to_latex, to_markdown
-from recsys.scores import Scores, score
+from recsys.reports.comparisons import build_text_tables, list_notes
+from recsys.reports.export import render_comparison, to_latex, to_markdown
+from recsys.scores import Scores, evaluate
 from recsys.scores.comparisons import compare_scores
-from recsys.scores.intervals import means
-from recsys.scores.joints import simultaneous
-from recsys.scores.replicates import pool_replicates, two_level, two_level_freedom
-from recsys.scores.runs import of_table
-from recsys.scores.segments import divide_users
-from recsys.scores.stores import pack, unpack
-from recsys.scores.tables import p_flipped, paired
-from recsys.scores.verdicts import (
-    adjust,
-    contrast,
+from recsys.scores.hypothesis_tests import (
+    adjust_p_values,
+    compute_contrast,
+    decide_verdict,
+    detectable_multiplier,
     effect_size,
     p_different,
     p_equivalent,
     p_noninferior,
-    powerful,
-    verdict,
 )
-from recsys.types import PerUser, RecsysError, Yardstick
+from recsys.scores.intervals import bootstrap_means
+from recsys.scores.replicates import pool_replicates, two_level_degrees_of_freedom, two_level_interval
+from recsys.scores.runs import build_user_score
+from recsys.scores.segments import segment_users
+from recsys.scores.simultaneous import compute_simultaneous_limits
+from recsys.scores.stores import pack_scores, unpack_scores
+from recsys.scores.tables import p_sign_flips, pair_with_base
+from recsys.types import GroundTruth, PerUser, RecsysError
 
 USERS, ITEMS = 240, 40
-METRICS = ["ndcg", "discovery", "self_information", "coverage", "deficit"]
+METRICS = ["ndcg", "discovery", "self_information", "coverage", "exposure_deficit"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,9 +56,9 @@ def no_garbage():
 
 def cells(*values, direction=1, draws=4000):
     users = np.arange(len(values[0]), dtype=np.int32)
-    drawn = means([v[None] for v in values], users, 0, draws)
+    drawn = bootstrap_means([v[None] for v in values], users, 0, draws)
     return [
-        of_table(f"r{i}", "m", 10, PerUser(v, "", direction), v[None], d)
+        build_user_score(f"r{i}", "m", 10, PerUser(v, "", direction), v[None], d)
         for i, (v, d) in enumerate(zip(values, drawn, strict=True))
     ]
 
@@ -86,8 +86,8 @@ def world(seed=4, users=USERS):
 
 def scored(seed=4, users=USERS, metrics=METRICS):
     split, picks = world(seed, users)
-    yardstick = Yardstick(split, make_maps(split), make_maps(split, seed=7), make_maps(split, seed=8))
-    return score(picks, yardstick, metrics, [5], draws=200, seed=seed)
+    truth = GroundTruth(split, make_maps(split), make_maps(split, seed=7), make_maps(split, seed=8))
+    return evaluate(picks, truth, metrics, [5], n_bootstrap=200, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -123,12 +123,12 @@ class TestMargins:
     def test_a_difference_by_its_error_is_the_t_test(self, two):
         run, base = two
         expected = stats.ttest_rel(run, base).pvalue
-        assert p_different(contrast(*cells(run, base), 1.0)) == pytest.approx(expected, rel=0.1, abs=0.01)
+        assert p_different(compute_contrast(*cells(run, base), 1.0)) == pytest.approx(expected, rel=0.1, abs=0.01)
 
     def test_the_detectable_effect_is_that_of_a_power_analysis(self):
         for n in (10, 50, 1000):
             expected = TTestPower().solve_power(nobs=n, alpha=0.05, power=0.8)
-            assert powerful(n - 1) / np.sqrt(n) == pytest.approx(expected, rel=0.02)
+            assert detectable_multiplier(n - 1) / np.sqrt(n) == pytest.approx(expected, rel=0.02)
 
     def test_the_effect_size_is_the_mean_over_the_standard_deviation(self, two):
         change = two[0] - two[1]
@@ -138,21 +138,21 @@ class TestMargins:
 class TestManyComparisons:
     def test_holm_by_hand(self):
         p = np.array([0.01, np.nan, 0.04, 0.03])
-        np.testing.assert_allclose(adjust(p, explore=False), [0.03, np.nan, 0.06, 0.06])
+        np.testing.assert_allclose(adjust_p_values(p, explore=False), [0.03, np.nan, 0.06, 0.06])
 
     def test_benjamini_and_hochberg_by_hand(self):
         p = np.array([0.01, np.nan, 0.04, 0.03])
-        np.testing.assert_allclose(adjust(p, explore=True), [0.03, np.nan, 0.04, 0.04])
+        np.testing.assert_allclose(adjust_p_values(p, explore=True), [0.03, np.nan, 0.04, 0.04])
 
     def test_nothing_to_adjust_stays_nothing(self):
-        assert np.isnan(adjust(np.full(3, np.nan), explore=False)).all()
+        assert np.isnan(adjust_p_values(np.full(3, np.nan), explore=False)).all()
 
     def test_sign_flips_are_scipys_permutation_test(self):
         rng = np.random.default_rng(1)
         base = rng.random(60)
         run = base + rng.normal(0.03, 0.1, 60)
         users = np.arange(60, dtype=np.int32)
-        (found,) = p_flipped([tuple(cells(run, base))], Scores((), users, users.astype(str), 0, 100), 10_000)
+        (found,) = p_sign_flips([tuple(cells(run, base))], Scores((), users, users.astype(str), 0, 100), 10_000)
         theirs = stats.permutation_test(
             (run - base,), np.mean, permutation_type="samples", n_resamples=10_000, rng=np.random.default_rng(2)
         )
@@ -162,24 +162,26 @@ class TestManyComparisons:
 class TestTogether:
     def test_one_value_has_its_own_interval(self):
         draws = np.random.default_rng(0).normal(3.0, 2.0, (1, 50_000))
-        low, high = simultaneous(np.array([3.0]), draws)
+        low, high = compute_simultaneous_limits(np.array([3.0]), draws)
         assert (low[0], high[0]) == pytest.approx((3 - 1.96 * 2, 3 + 1.96 * 2), abs=0.06)
 
     def test_independent_values_pay_sidaks_price_and_equal_ones_none(self):
         draws = np.random.default_rng(0).normal(size=(5, 50_000))
-        reach = simultaneous(np.zeros(5), draws)[1]
+        reach = compute_simultaneous_limits(np.zeros(5), draws)[1]
         assert reach == pytest.approx(stats.norm.ppf(1 - (1 - 0.95**0.2) / 2), abs=0.04)
-        assert simultaneous(np.zeros(5), np.repeat(draws[:1], 5, axis=0))[1] == pytest.approx(1.96, abs=0.03)
+        assert compute_simultaneous_limits(np.zeros(5), np.repeat(draws[:1], 5, axis=0))[1] == pytest.approx(
+            1.96, abs=0.03
+        )
 
     def test_draws_that_are_not_finite_are_left_out(self):
         draws = np.array([[1.0, np.nan, -1.0], [1.0, 1.0, np.inf]])
-        assert np.isnan(simultaneous(np.zeros(2), draws)).all()
+        assert np.isnan(compute_simultaneous_limits(np.zeros(2), draws)).all()
 
     def test_each_run_has_the_first_metric_beside_every_other_of_users(self, scores):
         joint = compare_scores(scores, "base").joint
         assert joint.run.tolist() == ["worse"] * 3 + ["near"] * 3
         assert (joint.loss_metric == "ndcg@5").all()
-        assert joint.gain_metric.tolist()[:3] == ["discovery@5", "self_information@5", "deficit@5"]
+        assert joint.gain_metric.tolist()[:3] == ["discovery@5", "self_information@5", "exposure_deficit@5"]
         row = joint.iloc[0]
         cell, base = (c[0] for c in (scores.of("worse"), scores.of("base")))
         assert row.loss == pytest.approx(cell.value / base.value - 1)
@@ -205,7 +207,7 @@ class TestVerdicts:
         ],
     )
     def test_each(self, row, said):
-        assert verdict(*row) == said
+        assert decide_verdict(*row) == said
 
     def test_few_that_differ_have_no_limits_but_a_p_value(self, scores):
         found = compare_scores(scores, "base").differences.set_index(["run", "metric"])
@@ -238,7 +240,7 @@ class TestSegments:
     def test_quarters_are_of_train_and_of_the_users_judged(self):
         split, _ = world()
         users = np.arange(0, USERS, 2, dtype=np.int32)
-        codes = divide_users(Yardstick(split), users)
+        codes = segment_users(GroundTruth(split), users)
         n = np.diff(split.train.indptr)
         assert (codes["activity"][1::2] == -1).all()
         for code in range(3):
@@ -255,7 +257,7 @@ class TestSegments:
             mass = features[split.train[[user]].indices].sum(axis=0)
             entropy.append(stats.entropy(mass, base=2) if mass.sum() else 0.0)
         expected = np.searchsorted(np.quantile(entropy, [0.25, 0.5, 0.75]), entropy)
-        assert (divide_users(Yardstick(split), users)["taste entropy"] == expected).mean() > 0.99
+        assert (segment_users(GroundTruth(split), users)["taste entropy"] == expected).mean() > 0.99
 
     def test_a_part_has_the_difference_of_its_users(self, scores):
         table = compare_scores(scores, "base").segments
@@ -272,7 +274,7 @@ class TestSegments:
 
     def test_parts_of_one_segment_make_the_whole_also_over_maps(self, scores):
         table = compare_scores(scores, "base").segments
-        for metric in ("ndcg", "discovery", "deficit"):
+        for metric in ("ndcg", "discovery", "exposure_deficit"):
             cell, base = (next(c for c in scores.of(run) if c.metric == metric) for run in ("worse", "base"))
             part = table[(table.run == "worse") & (table.metric == metric) & (table.segment == "activity")]
             shares = [base.shares[scores.segments["activity"] == code].sum() for code in range(4)]
@@ -281,7 +283,7 @@ class TestSegments:
     def test_the_worst_has_the_largest_relative_loss_of_those_with_limits(self, scores):
         table = compare_scores(scores, "base").segments
         for (_, metric), part in table[table.run == "worse"].groupby(["run", "metric"]):
-            way = -1 if metric == "deficit" else 1
+            way = -1 if metric == "exposure_deficit" else 1
             known = part[part.joint_low.notna()]
             assert part.worst.sum() == 1
             assert (way * known.relative).min() == way * part[part.worst].relative.item()
@@ -292,25 +294,25 @@ class TestReplicates:
         values = np.array([0.1, 0.2, 0.4, 0.7])
         rng = np.random.default_rng(0)
         drawn = values[rng.integers(4, size=(200_000, 4))].mean(axis=1)
-        found = two_level(values.mean(), np.concatenate([drawn, values]), 4, 1000)
+        found = two_level_interval(values.mean(), np.concatenate([drawn, values]), 4, 1000)
         expected = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
         assert found[:2] == pytest.approx(expected, rel=0.02)
-        assert two_level_freedom(np.concatenate([drawn, values]), 4, 1000) == pytest.approx(3, rel=0.02)
+        assert two_level_degrees_of_freedom(np.concatenate([drawn, values]), 4, 1000) == pytest.approx(3, rel=0.02)
 
     def test_replicates_that_agree_leave_the_users(self):
         drawn = np.random.default_rng(0).normal(1.0, 0.3, 100_000)
         draws = np.concatenate([drawn, np.ones(5)])
-        assert two_level(1.0, draws, 5, 500).error == pytest.approx(0.3, rel=0.01)
-        assert two_level_freedom(draws, 5, 500) == pytest.approx(499)
+        assert two_level_interval(1.0, draws, 5, 500).error == pytest.approx(0.3, rel=0.01)
+        assert two_level_degrees_of_freedom(draws, 5, 500) == pytest.approx(499)
 
     def test_users_are_matched_by_name_and_never_pooled(self):
         one = scored(4)
         order = np.random.default_rng(0).permutation(USERS)
-        arrays = pack(one)
+        arrays = pack_scores(one)
         for name in ("per_user", "parts", "shares"):
             arrays[name] = arrays[name][:, order]
         arrays |= {"user_ids": one.user_ids[order], "value": arrays["value"]}
-        pooled = pool_replicates([one, unpack(arrays)])
+        pooled = pool_replicates([one, unpack_scores(arrays)])
         assert len(pooled.users) == USERS
         for cell, same in zip(pooled.cells, one.cells, strict=True):
             assert cell.value == pytest.approx(same.value)
@@ -325,7 +327,7 @@ class TestReplicates:
             each = [
                 cell.value - base.value
                 for one in replicates
-                for cell, base in paired(one, "base")
+                for cell, base in pair_with_base(one, "base")
                 if (cell.run, cell.metric) == ("worse", metric)
             ]
             row = table.loc["worse", metric]
@@ -342,27 +344,32 @@ class TestReplicates:
 
 class TestStores:
     def test_what_is_read_compares_as_what_was_written(self, scores, tmp_path):
-        np.savez(tmp_path / "scores.npz", allow_pickle=False, **pack(scores))
+        np.savez(tmp_path / "scores.npz", allow_pickle=False, **pack_scores(scores))
         with np.load(tmp_path / "scores.npz", allow_pickle=False) as stored:
-            again = unpack({name: stored[name] for name in stored.files})
+            again = unpack_scores({name: stored[name] for name in stored.files})
         ours, theirs = compare_scores(scores, "base"), compare_scores(again, "base")
         for name in ("summary", "differences", "joint", "segments"):
             pd.testing.assert_frame_equal(getattr(ours, name), getattr(theirs, name))
 
     def test_what_is_missing_is_said(self, scores):
-        arrays = pack(scores)
+        arrays = pack_scores(scores)
         del arrays["draws"]
         with pytest.raises(RecsysError, match="not the scores of a run: 'draws'"):
-            unpack(arrays)
+            unpack_scores(arrays)
 
 
-CONFIG = {"data": {"name": "ml-100k"}, "model": {"kind": "als"}, "slate": {"k": [5]}, "judge": {"draws": 200}}
+CONFIG = {
+    "data": {"name": "ml-100k"},
+    "model": {"kind": "als"},
+    "slate": {"k": [5]},
+    "evaluation": {"n_bootstrap": 200},
+}
 
 
 def make_folder(path, scores, fingerprint="abc", name="mine", **changes):
     path.mkdir(parents=True)
     settings = {**CONFIG, "name": name, **changes}
-    (path / "config.toml").write_text(tomli_w.dumps(parse(settings).resolved()))
+    (path / "config.toml").write_text(tomli_w.dumps(parse_config(settings).dump_settings()))
     (path / "environment.json").write_text(json.dumps({"data_fingerprint": fingerprint}))
     write_scores(scores, path)
     return str(path)
@@ -384,8 +391,8 @@ class TestFolders:
     def test_runs_of_two_folders_are_one_table_and_the_same_run_is_there_once(self, scores, tmp_path):
         split, picks = world()
         picks["worse"] = picks["worse"][:, ::-1]
-        yardstick = Yardstick(split, make_maps(split), make_maps(split, seed=7), make_maps(split, seed=8))
-        other = score(picks, yardstick, METRICS, [5], draws=200, seed=4)
+        truth = GroundTruth(split, make_maps(split), make_maps(split, seed=7), make_maps(split, seed=8))
+        other = evaluate(picks, truth, METRICS, [5], n_bootstrap=200, seed=4)
         one, two = make_folder(tmp_path / "one", scores), make_folder(tmp_path / "two", other, name="other")
         found = compare_folders([one, two], against="base")
         assert list(dict.fromkeys(found.summary.run)) == ["base", f"{one}:worse", f"{two}:worse", "near"]
@@ -398,8 +405,8 @@ class TestFolders:
             ({"seed": 3}, "seed is 0 and 3, expected the same; the same benchmark with other seeds"),
             ({"slate": {"k": [5, 8]}}, "slate.k is [5] and [5, 8]"),
             ({"split": {"test": 0.3}}, "split.test is 0.2 and 0.3"),
-            ({"filter": {"min_user": 3}}, "filter.min_user is 0 and 3"),
-            ({"judge": {"on": "validation", "draws": 200}}, "judge.on is test and validation"),
+            ({"filter": {"min_user_interactions": 3}}, "filter.min_user_interactions is 0 and 3"),
+            ({"evaluation": {"split": "validation", "n_bootstrap": 200}}, "evaluation.split is test and validation"),
         ],
     )
     def test_what_differs_is_said(self, scores, tmp_path, changes, line):
@@ -439,33 +446,35 @@ class TestFolders:
 
     def test_pickles_are_not_opened(self, scores, tmp_path):
         folder = make_folder(tmp_path / "one", scores)
-        np.savez(tmp_path / "one" / "scores.npz", allow_pickle=True, **pack(scores), evil=np.array([{}], dtype=object))
+        np.savez(
+            tmp_path / "one" / "scores.npz", allow_pickle=True, **pack_scores(scores), evil=np.array([{}], dtype=object)
+        )
         with pytest.raises(RecsysError, match="is damaged: its header is not that of an array of numbers or text"):
             compare_folders([folder])
 
 
 class TestText:
     def test_best_and_significant_values_are_marked_in_their_direction(self, scores):
-        values, *_ = grids(compare_scores(scores, "base"))
+        values, *_ = build_text_tables(compare_scores(scores, "base"))
         assert values.head == (
             "run",
             "ndcg@5 ↑",
             "discovery@5 ↑",
             "self_information@5 ↑",
             "coverage@5 ↑",
-            "deficit@5 ↓",
+            "exposure_deficit@5 ↓",
         )
         table = pd.DataFrame(
             {run: [cell.value for cell in scores.of(run)] for run in scores.runs}, index=METRICS
         ).T.reset_index(drop=True)
         for column, metric in enumerate(METRICS, start=1):
-            best = table[metric].min() if metric == "deficit" else table[metric].max()
+            best = table[metric].min() if metric == "exposure_deficit" else table[metric].max()
             assert {i for i, j in values.best if j == column} == set(np.flatnonzero(table[metric] == best))
         assert "*" in values.rows[1][1] and "*" not in values.rows[2][1]
 
     def test_markdown_latex_and_html_say_the_same(self, scores):
         found = compare_scores(scores, "base")
-        texts = to_markdown(found), to_latex(found), page(found)
+        texts = to_markdown(found), to_latex(found), render_comparison(found)
         assert all("self" in text and "worse" in text and "undecided" in text for text in texts)
         assert "| worse | ndcg@5 ↑ |" in texts[0]
         assert r"self\_information@5 $\uparrow$" in texts[1] and r"\toprule" in texts[1] and r"\textbf{" in texts[1]
@@ -473,15 +482,15 @@ class TestText:
         assert not [line for line in texts[1].splitlines() if "_" in line.replace(r"\_", "") and line[0] != "%"]
 
     def test_a_name_cannot_break_out(self, scores):
-        arrays = pack(scores)
+        arrays = pack_scores(scores)
         arrays["run"] = np.where(arrays["run"] == "worse", "<b>|&%x", arrays["run"])
-        found = compare_scores(unpack(arrays), "base")
+        found = compare_scores(unpack_scores(arrays), "base")
         assert r"\<b\>\|\&%x" in to_markdown(found)
         assert r"$<$b$>$$|$\&\%x" in to_latex(found)
-        assert "&lt;b&gt;|&amp;%x" in page(found)
+        assert "&lt;b&gt;|&amp;%x" in render_comparison(found)
 
     def test_notes_say_how_many_comparisons_were_declared(self, scores):
-        lines = notes(compare_scores(scores, "base", explore=True))
+        lines = list_notes(compare_scores(scores, "base", explore=True))
         # Five metrics of two runs; one of them shows the same items as the base, so its coverage cannot be tested.
         assert any("adjusted over 9 comparisons (Benjamini and Hochberg)" in line for line in lines)
 
@@ -532,7 +541,7 @@ def main_without_exit(arguments):
 def test_adjusted_p_values_are_never_smaller_and_keep_their_order(p_values):
     p = np.array(p_values)
     for explore in (False, True):
-        found = adjust(p, explore)
+        found = adjust_p_values(p, explore)
         assert (found >= p - 1e-12).all() and (found <= 1).all()
         assert (np.diff(found[np.argsort(p, kind="stable")]) >= -1e-12).all()
 
@@ -551,16 +560,16 @@ def test_no_test_is_wrong_more_often_than_it_says():
 
 @pytest.mark.parametrize("place", ["file", "folder"])
 def test_nobodys_files_are_lost_to_a_comparison(tmp_path, place):
-    from recsys.reports.renderings import check_place
+    from recsys.reports.export import check_comparison_folder
 
     out = tmp_path / "out"
     if place == "file":
         out.write_text("mine", encoding="utf-8")
     else:
         out.mkdir()
-        check_place(out)
+        check_comparison_folder(out)
         (out / "differences.csv").touch()
-        check_place(out)
+        check_comparison_folder(out)
         (out / "thesis.txt").touch()
     with pytest.raises(RecsysError, match="expected a new folder, or one of an earlier comparison"):
-        check_place(out)
+        check_comparison_folder(out)

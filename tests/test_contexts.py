@@ -5,26 +5,26 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from scipy import sparse
-from worlds import FactorWorld, make_maps, make_split
+from synthetic import RandomFactorModel, make_maps, make_split
 
 from recsys import objectives
-from recsys.blends import read, weights
-from recsys.pools import candidates
-from recsys.types import Context, Pool, Tables
+from recsys.reranking.blends import make_weight_matrix, parse_blend
+from recsys.retrieval.candidates import candidates
+from recsys.types import Context, Pool, TableCache
 
 SOME = np.array([7, 3, 19, 3])
 SETTINGS = {
     "negative_space": {"tau": 0.4},
     "facility_location": {"history": True},
-    "calibration": {"to": "map"},
-    "xquad": {"to": "map"},
+    "calibration": {"aspects": "map"},
+    "xquad": {"aspects": "map"},
     "thompson": {"per": "slot"},
 }
 
 
 def at_home() -> Pool:
     split = make_split()
-    return candidates(FactorWorld(split), split, n=12, maps=make_maps(split))
+    return candidates(RandomFactorModel(split), split, n=12, maps=make_maps(split))
 
 
 def among(pool: Pool, users: np.ndarray, known: bool = True) -> Pool:
@@ -38,9 +38,9 @@ def among(pool: Pool, users: np.ndarray, known: bool = True) -> Pool:
         items=home.items,
         factors=home.factors,
         seed=home.seed,
-        among=replace(home, tables=Tables()),
-        known=users.astype(np.int64) if known else np.full(len(users), -1),
-        keys=users,
+        parent_context=replace(home, tables=TableCache()),
+        population_codes=users.astype(np.int64) if known else np.full(len(users), -1),
+        draw_keys=users,
     )
     return Pool(np.arange(len(users), dtype=np.int32), pool.items[users], pool.scores[users], context)
 
@@ -72,8 +72,10 @@ def test_users_among_others_get_what_they_get_at_home(name, settings):
 
 
 def test_weights_by_entropy_are_those_at_home():
-    home, parts = at_home(), read({"relevance": 1.0, "novelty": {"weight": 0.3, "by": "entropy"}})
-    np.testing.assert_allclose(weights(parts, among(home, SOME)), weights(parts, home)[SOME], rtol=1e-12)
+    home, parts = at_home(), parse_blend({"relevance": 1.0, "novelty": {"weight": 0.3, "adapt_to": "entropy"}})
+    np.testing.assert_allclose(
+        make_weight_matrix(parts, among(home, SOME)), make_weight_matrix(parts, home)[SOME], rtol=1e-12
+    )
 
 
 def test_what_is_said_of_all_is_kept_with_them():
@@ -81,7 +83,7 @@ def test_what_is_said_of_all_is_kept_with_them():
     home, kept = at_home(), None
     for users in (SOME, np.array([0]), np.arange(30)):
         here = among(home, users)
-        here = replace(here, context=replace(here.context, among=home.context))
+        here = replace(here, context=replace(here.context, parent_context=home.context))
         for name in objectives.__all__:
             getattr(objectives, name)(here, 5)
         kept = kept or len(home.context.tables)

@@ -8,12 +8,17 @@ import tomllib
 import pytest
 import tomli_w
 
-from recsys import data, shipped
-from recsys.data.cards import Card, parse
-from recsys.data.sources import landed
+from recsys import data
+from recsys.data.card_files import parse_card
+from recsys.data.cards import Card
+from recsys.data.sources import find_fetched_files
+from recsys.support import resources
 from recsys.types import RecsysError
 
-TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(shipped.folder("datasets").glob("*.toml"))}
+TEXTS = {
+    path.stem: path.read_text(encoding="utf-8")
+    for path in sorted(resources.find_shipped_folder("datasets").glob("*.toml"))
+}
 VALUES = (
     True, False, 0, -1, 1.5, float("nan"), float("inf"), 2**62, "", "x", "\x00", "a\nb", "\x1b[31m", "../x", "/abs", "C:\\x",
     "(", "utf-9", "idna", "base64", "http:///", "http://[", "ftp://x/y.zip", "a" * 300, "☃", [], {}, [1], [[]], ["a", 1],
@@ -75,18 +80,18 @@ def mutate_text(text, rng):
 
 @pytest.mark.parametrize("mutate", [mutate_content, mutate_text])
 def test_300_mutants_are_cards_or_one_line(mutate, tmp_path, monkeypatch):
-    monkeypatch.setattr(shipped, "folder", lambda name: tmp_path)
+    monkeypatch.setattr(resources, "find_shipped_folder", lambda name: tmp_path)
     rng, taken = random.Random(0), 0
     for number in range(150):
         name = rng.choice(sorted(TEXTS))
         text = mutate(TEXTS[name], rng)
         (tmp_path / f"{name}.toml").write_text(text, encoding="utf-8", newline="")
         try:
-            one = data.card(name)
+            one = data.read_card(name)
         except RecsysError as error:
             assert "\n" not in str(error) and str(error).startswith(f"{name}.toml: "), (number, text)
             continue
-        assert isinstance(one, Card) and landed(one, tmp_path / "nowhere") is None
+        assert isinstance(one, Card) and find_fetched_files(one, tmp_path / "nowhere") is None
         taken += 1
     assert 0 < taken < 140
 
@@ -136,7 +141,7 @@ def test_values_that_cannot_be_meant_are_one_line(path, value, message):
         part = part[step]
     part[key] = value
     with pytest.raises(RecsysError) as caught:
-        parse(content, "ml-1m.toml")
+        parse_card(content, "ml-1m.toml")
     assert message in str(caught.value) and "\n" not in str(caught.value)
     assert str(caught.value).startswith("ml-1m.toml: ")
 
@@ -145,7 +150,7 @@ def test_values_that_cannot_be_meant_are_one_line(path, value, message):
     "content", [b"\xff\xfe", b"a = " + b"[" * 5000, b"\x00", b"", b"name = 1979-05-27T07:32:00Z"], ids=range(5)
 )
 def test_bytes_that_are_no_card_are_one_line(content, tmp_path, monkeypatch):
-    monkeypatch.setattr(shipped, "folder", lambda name: tmp_path)
+    monkeypatch.setattr(resources, "find_shipped_folder", lambda name: tmp_path)
     (tmp_path / "ml-1m.toml").write_bytes(content)
     with pytest.raises(RecsysError, match=r"^ml-1m\.toml: "):
-        data.card("ml-1m")
+        data.read_card("ml-1m")

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from recsys import data, shipped
-from recsys.data.cards import Archive, Local, Package, parse
+from recsys import data
+from recsys.data.card_files import parse_card
+from recsys.data.cards import Archive, LocalFiles, Package
+from recsys.support import resources
 from recsys.types import RecsysError
 
 NAMES = ("ml-100k", "ml-1m", "ml-20m", "ml-25m", "ml-latest-small", "online-retail-ii")
@@ -42,16 +44,16 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 def test_names() -> None:
-    assert data.names() == NAMES
+    assert data.list_datasets() == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_card_is_valid_and_complete(name: str) -> None:
-    one = data.card(name)
+    one = data.read_card(name)
     assert one.name == name
     assert one.citation.lstrip().startswith("@")
     assert isinstance(one.sources[0], Archive)
-    assert isinstance(one.sources[-1], Local)
+    assert isinstance(one.sources[-1], LocalFiles)
     for source in one.sources:
         if isinstance(source, Archive):
             assert source.url.startswith("https://")
@@ -64,14 +66,14 @@ def test_every_card_is_valid_and_complete(name: str) -> None:
 
 
 def test_published_counts() -> None:
-    counts = {name: data.card(name).expected for name in NAMES}
+    counts = {name: data.read_card(name).expected for name in NAMES}
     assert (counts["ml-100k"].users, counts["ml-100k"].items, counts["ml-100k"].interactions) == (943, 1682, 100_000)
     assert (counts["ml-1m"].users, counts["ml-1m"].items, counts["ml-1m"].interactions) == (6040, 3706, 1_000_209)
     assert counts["online-retail-ii"].rows == 525_461
 
 
 def test_tags_are_of_the_cards_whose_archives_hold_them() -> None:
-    tagged = {name: card for name in NAMES if (card := data.card(name)).layouts["official"].tags is not None}
+    tagged = {name: card for name in NAMES if (card := data.read_card(name)).layouts["official"].tags is not None}
     assert set(tagged) == {"ml-20m", "ml-25m", "ml-latest-small"}
     for name, card in tagged.items():
         tags = card.layouts["official"].tags
@@ -81,12 +83,12 @@ def test_tags_are_of_the_cards_whose_archives_hold_them() -> None:
 
 
 def test_the_default_dataset_has_a_source_on_the_package_index() -> None:
-    packages = [source for source in data.card("ml-100k").sources if isinstance(source, Package)]
+    packages = [source for source in data.read_card("ml-100k").sources if isinstance(source, Package)]
     assert [(one.name, one.version) for one in packages] == [("recbole", "1.2.1")]
 
 
 def test_no_card_names_a_host_of_the_package_index() -> None:
-    for path in shipped.folder("datasets").glob("*.toml"):
+    for path in resources.find_shipped_folder("datasets").glob("*.toml"):
         hosts = {
             source["url"].split("/")[2] for source in tomllib.loads(path.read_text())["sources"] if "url" in source
         }
@@ -95,11 +97,11 @@ def test_no_card_names_a_host_of_the_package_index() -> None:
 
 def test_an_unknown_dataset_is_answered_with_the_nearest() -> None:
     with pytest.raises(RecsysError, match="unknown dataset 'ml-100': did you mean 'ml-100k'"):
-        data.card("ml-100")
+        data.read_card("ml-100")
 
 
 def test_a_card_may_be_this_small() -> None:
-    assert parse(CARD, "tiny.toml").layouts["only"].interactions.delimiter == ","
+    assert parse_card(CARD, "tiny.toml").layouts["only"].interactions.delimiter == ","
 
 
 @pytest.mark.parametrize(
@@ -112,7 +114,11 @@ def test_a_card_may_be_this_small() -> None:
         ("sources.0.file", "x", "tiny.toml: sources.1: unknown key 'file': did you mean 'files'"),
         ("sources.0.kind", "locale", "tiny.toml: sources.1: unknown kind 'locale': did you mean 'local'"),
         ("sources.0.layout", "onl", "tiny.toml: unknown layout 'onl': did you mean 'only'"),
-        ("rules", {"tags": {"min_item": 3}}, "tiny.toml: rules.tags: unknown key 'min_item': did you mean 'min_items'"),
+        (
+            "rules",
+            {"tags": {"min_item_interactions": 3}},
+            "tiny.toml: rules.tags: unknown key 'min_item_interactions': did you mean 'min_items'",
+        ),
         ("sources", [], "tiny.toml: expected at least one [[sources]]"),
         ("expected.users", "many", "tiny.toml: expected.users: Input should be a valid integer"),
         ("layouts.only.interactions.format", "csv", "tiny.toml: layouts.only.interactions.format: Input should be"),
@@ -121,14 +127,14 @@ def test_a_card_may_be_this_small() -> None:
 )
 def test_mistakes_in_a_card_are_one_line(path: str, value: Any, message: str) -> None:
     with pytest.raises(RecsysError, match=re.escape(message)) as error:
-        parse(changed(path, value), "tiny.toml")
+        parse_card(changed(path, value), "tiny.toml")
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_key() -> None:
     content = {key: value for key, value in CARD.items() if key != "licence"}
     with pytest.raises(RecsysError, match=r"tiny\.toml: licence: "):
-        parse(content, "tiny.toml")
+        parse_card(content, "tiny.toml")
 
 
 def test_importing_loads_nothing_heavy() -> None:

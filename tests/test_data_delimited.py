@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recsys.data import read
-from recsys.data.dialects import SAMPLE
+from recsys.data import read_dataset
+from recsys.data.dialects import SAMPLE_BYTES
 from recsys.types import Dataset, RecsysError
 
 PAIR: dict[str, object] = {"user_id": 0, "item_id": 1}
@@ -24,7 +24,7 @@ FOUR: dict[str, object] = {**THREE, "datetime": 3}
 def made(folder: Path, text: str | bytes, name: str = "log.csv", **how: Any) -> Dataset:
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read(path, **how)
+    return read_dataset(path, **how)
 
 
 def rows(data: Dataset) -> list[tuple[Any, ...]]:
@@ -109,7 +109,7 @@ def test_a_quote_far_behind_the_sample_is_seen(tmp_path: Path) -> None:
     lines[55_000] = '55000\t"Heroes\t3'
     lines[58_000] = '58000\t"Low\t3'
     text = "user\titem\trating\n" + "\n".join(lines)
-    assert len(text) > 2 * SAMPLE
+    assert len(text) > 2 * SAMPLE_BYTES
     assert len(made(tmp_path, text).interactions) == 60_000
 
 
@@ -342,7 +342,7 @@ def test_any_text_is_read_or_refused_in_one_line(tmp_path: Path, text: bytes) ->
         {"lists": True},
     ):
         try:
-            read(path, **how)  # type: ignore[arg-type]
+            read_dataset(path, **how)  # type: ignore[arg-type]
         except RecsysError as error:
             assert "\n" not in str(error), how
 
@@ -360,7 +360,7 @@ def test_reading_takes_no_longer_than_pandas_alone(tmp_path: Path) -> None:
     pd.read_csv(tmp_path / "log.csv", dtype=str)
     alone = time.perf_counter() - start
     start = time.perf_counter()
-    read(tmp_path / "log.csv")
+    read_dataset(tmp_path / "log.csv")
     assert time.perf_counter() - start < 20 * alone + 5
 
 

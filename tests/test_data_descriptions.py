@@ -13,8 +13,8 @@ from rich.console import Console
 
 from recsys import data
 from recsys.cli.data import data as command
-from recsys.data.descriptions import Histogram, describe
-from recsys.data.drawings import PLAIN, draw, sparkline
+from recsys.data.profile import Histogram, describe_dataset
+from recsys.data.terminal import ASCII_LEVELS, draw_sparkline, print_description
 from recsys.types import Dataset, RecsysError
 
 TABLE = {
@@ -34,29 +34,29 @@ def drawn(dataset: Dataset, encoding: str = "utf-8") -> str:
             return encoding
 
     console = Console(file=Stream(), width=100)
-    draw(describe(dataset), console)
+    print_description(describe_dataset(dataset), console)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return text
 
 
 def test_numbers_counted_by_hand() -> None:
-    d = describe(data.from_frame(TABLE))
+    d = describe_dataset(data.read_frame(TABLE))
     assert (d.users, d.items, d.rows, d.pairs, d.repeated_pairs) == (3, 3, 7, 6, 1)
     assert d.density == 6 / 9
     assert d.gini == pytest.approx((1 * -2 + 2 * 0 + 4 * 2) / (3 * 7))
-    assert (d.per_user.least, d.per_user.median, d.per_user.mean, d.per_user.most) == (1, 2.0, 7 / 3, 4)
+    assert (d.per_user.minimum, d.per_user.median, d.per_user.mean, d.per_user.maximum) == (1, 2.0, 7 / 3, 4)
     assert d.per_user.p90 == pytest.approx(3.6)
-    assert (d.per_item.least, d.per_item.most) == (1, 4)
-    assert d.single_users == pytest.approx(1 / 3)
+    assert (d.per_item.minimum, d.per_item.maximum) == (1, 4)
+    assert d.single_row_users == pytest.approx(1 / 3)
     assert d.weights == ((1.0, 1), (2.0, 1), (3.0, 1), (4.0, 1), (5.0, 3))
     assert [(one.name, one.items) for one in d.features] == [("[Drama]", 1), ("War", 1)]
-    assert [one.share for one in d.features] == pytest.approx([4 / 7, 2 / 7])
+    assert [one.row_share for one in d.features] == pytest.approx([4 / 7, 2 / 7])
     assert (d.items_without_features, d.items_without_title, d.items_without_year) == (1, 1, 2)
     assert d.times is not None
     assert (d.times.first, d.times.last) == (10, 50)
     assert d.times.tied_users == pytest.approx(1 / 3)
     assert d.times.tied_rows == pytest.approx(4 / 7)
-    assert sum(d.times.rows.counts) == sum(d.user_counts.counts) + 4 == 7
+    assert sum(d.times.rows.counts) == sum(d.rows_per_user.counts) + 4 == 7
 
 
 ROWS = st.lists(
@@ -67,8 +67,8 @@ ROWS = st.lists(
 @settings(max_examples=60)
 @given(ROWS)
 def test_numbers_against_a_slow_count(rows: list[tuple[int, int, int]]) -> None:
-    d = describe(
-        data.from_frame({"user": [r[0] for r in rows], "item": [r[1] for r in rows], "ts": [r[2] for r in rows]})
+    d = describe_dataset(
+        data.read_frame({"user": [r[0] for r in rows], "item": [r[1] for r in rows], "ts": [r[2] for r in rows]})
     )
     users, items = {u for u, _, _ in rows}, Counter(i for _, i, _ in rows)
     last = {u: max(t for v, _, t in rows if v == u) for u in users}
@@ -82,16 +82,16 @@ def test_numbers_against_a_slow_count(rows: list[tuple[int, int, int]]) -> None:
     differences = sum(abs(a - b) for a in items.values() for b in items.values())
     assert d.gini == pytest.approx(differences / (2 * len(items) * len(rows)))
     popular = sorted(items.values(), reverse=True)
-    steps = len(d.popularity)
+    steps = len(d.popularity_curve)
     curve = [sum(popular[: -(-step * len(items) // steps)]) / len(rows) for step in range(1, steps + 1)]
-    assert d.popularity == pytest.approx(curve)
+    assert d.popularity_curve == pytest.approx(curve)
 
 
 def test_many_weights_are_binned() -> None:
     n = 50
     table = {"user": range(n), "item": [1] * n}
-    even = describe(data.from_frame({**table, "rating": np.linspace(1, 5, n)})).weights
-    wide = describe(data.from_frame({**table, "rating": np.geomspace(1, 5000, n)})).weights
+    even = describe_dataset(data.read_frame({**table, "rating": np.linspace(1, 5, n)})).weights
+    wide = describe_dataset(data.read_frame({**table, "rating": np.geomspace(1, 5000, n)})).weights
     assert isinstance(even, Histogram)
     assert isinstance(wide, Histogram)
     assert (even.logarithmic, wide.logarithmic) == (False, True)
@@ -100,21 +100,21 @@ def test_many_weights_are_binned() -> None:
 
 
 def test_the_smallest_dataset() -> None:
-    dataset = data.from_frame({"user": [1], "item": [1]})
-    d = describe(dataset)
-    assert (d.density, d.gini, d.times, d.features, d.single_users) == (1.0, 0.0, None, (), 1.0)
+    dataset = data.read_frame({"user": [1], "item": [1]})
+    d = describe_dataset(dataset)
+    assert (d.density, d.gini, d.times, d.features, d.single_row_users) == (1.0, 0.0, None, (), 1.0)
     assert "no features of items" in drawn(dataset)
 
 
 def test_sparklines() -> None:
-    assert sparkline([]) == ""
-    assert sparkline([0, 0]) == "  "
-    assert sparkline([1, 1000]) == "\u2581\u2588"
-    assert sparkline([0, 1, 8], PLAIN) == " .@"
+    assert draw_sparkline([]) == ""
+    assert draw_sparkline([0, 0]) == "  "
+    assert draw_sparkline([1, 1000]) == "\u2581\u2588"
+    assert draw_sparkline([0, 1, 8], ASCII_LEVELS) == " .@"
 
 
 def test_drawing() -> None:
-    dataset = data.from_frame(TABLE, name="mine")
+    dataset = data.read_frame(TABLE, name="mine")
     text = drawn(dataset)
     for part in ("mine", "66.667%", "users tied at their last time", "33.3%", "[Drama]", "1970-01-01", "5: 43%"):
         assert part in text
@@ -128,11 +128,11 @@ def test_drawing() -> None:
 def test_list(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, ["list", "--data-dir", str(tmp_path)])
     assert result.exit_code == 0
-    for name in data.names():
+    for name in data.list_datasets():
         assert name in result.output
     assert "20,000,263" in result.output
     assert f"data folder: {tmp_path}" in result.output
-    assert CliRunner().invoke(command, ["list", "--quiet"]).output.split() == list(data.names())
+    assert CliRunner().invoke(command, ["list", "--quiet"]).output.split() == list(data.list_datasets())
 
 
 def test_cite() -> None:
@@ -194,7 +194,7 @@ def test_a_column_that_is_no_pair() -> None:
 
 
 def test_fetch_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys.shipped.folder", lambda name: tmp_path / "cards")
+    monkeypatch.setattr("recsys.support.resources.find_shipped_folder", lambda name: tmp_path / "cards")
     (tmp_path / "cards").mkdir()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "log.csv").write_text("user,item\n1,2\n")

@@ -13,7 +13,7 @@ import pytest
 from scipy import sparse
 
 import recsys
-from recsys.data import from_frame, read
+from recsys.data import read_dataset, read_frame
 from recsys.types import RecsysError
 
 BIG = 2**60 + 1  # no float64 holds it
@@ -30,7 +30,7 @@ Row = collections.namedtuple("Row", list(ROWS))
 def expected(tmp_path_factory):
     path = tmp_path_factory.mktemp("memory") / "rows.csv"
     FRAME.to_csv(path, index=False)
-    return read(path)
+    return read_dataset(path)
 
 
 def arrow() -> pa.Table:
@@ -115,7 +115,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_dataset_of_the_file(form, expected):
-    made = recsys.read(FORMS[form]())
+    made = recsys.read_dataset(FORMS[form]())
     assert made.interactions.user_ids.tolist() == expected.interactions.user_ids.tolist()
     assert made.fingerprint == expected.fingerprint
     assert made.name == "table"
@@ -130,24 +130,24 @@ def test_polars(expected):
         frame.with_columns(pl.col("rating").cast(pl.Decimal(10, 1))), {name: frame[name] for name in ROWS},
         frame.with_columns(pl.from_epoch("timestamp")), [frame[:1], frame[1:]], frame.rows(named=True),
     ):  # fmt: skip
-        assert read(form).fingerprint == expected.fingerprint
+        assert read_dataset(form).fingerprint == expected.fingerprint
     with pytest.raises(
         RecsysError, match=r"^table: a LazyFrame is no table yet, expected what its collect\(\) returns$"
     ):
-        read(frame.lazy())
+        read_dataset(frame.lazy())
 
 
 def test_duckdb(expected):
     duckdb = pytest.importorskip("duckdb")
     with duckdb.connect() as base:
         base.register("frame", FRAME)
-        assert read(base.sql("select * from frame")).fingerprint == expected.fingerprint
-        assert read(base.sql("select * from frame where rating > 2")).interactions.user_ids.tolist() == [
+        assert read_dataset(base.sql("select * from frame")).fingerprint == expected.fingerprint
+        assert read_dataset(base.sql("select * from frame where rating > 2")).interactions.user_ids.tolist() == [
             str(BIG),
             str(BIG + 1),
         ]
         kept = base.sql("select item_id, any_value('Film ' || item_id) as title from frame group by 1")
-        assert read(FRAME, items=kept).items.titles.tolist() == ["Film a", "Film b", "Film c"]
+        assert read_dataset(FRAME, items=kept).items.titles.tolist() == ["Film a", "Film b", "Film c"]
 
 
 def test_ids_beside_missing_values_keep_every_digit():
@@ -157,25 +157,25 @@ def test_ids_beside_missing_values_keep_every_digit():
         pa.table(events),
         [dict(zip(events, row, strict=True)) for row in zip(*events.values(), strict=True)],
     ):
-        assert read(form, events={"view": 1}).interactions.item_ids.tolist() == [str(BIG)]
+        assert read_dataset(form, events={"view": 1}).interactions.item_ids.tolist() == [str(BIG)]
     masked = np.ma.masked_array([BIG, 5], [False, True])
-    assert read({**events, "item": masked}, events={"view": 1}).interactions.item_ids.tolist() == [str(BIG)]
+    assert read_dataset({**events, "item": masked}, events={"view": 1}).interactions.item_ids.tolist() == [str(BIG)]
 
 
 def test_other_ids_are_texts():
     one = uuid.UUID(int=5)
-    made = read({"user": [one, one], "item": [datetime.date(2020, 1, 1), "x"]})
+    made = read_dataset({"user": [one, one], "item": [datetime.date(2020, 1, 1), "x"]})
     assert made.interactions.user_ids.tolist() == [str(one)]
     assert made.interactions.item_ids.tolist() == ["2020-01-01", "x"]
-    assert read({"user": pa.array([b"\xc3\xa9"]), "item": [b"x"]}).interactions.user_ids.tolist() == ["é"]
+    assert read_dataset({"user": pa.array([b"\xc3\xa9"]), "item": [b"x"]}).interactions.user_ids.tolist() == ["é"]
 
 
 def test_rows_without_names_are_said():
-    assert read(TUPLES).notes[0] == "rows without names: read as user_id, item_id, weight, datetime"
-    assert read(np.array([[1, 2], [3, 4]])).interactions.user_ids.tolist() == ["1", "3"]
-    assert read(TUPLES, {"user_id": 1, "item_id": "0"}).interactions.user_ids.tolist() == ["a", "b", "c"]
+    assert read_dataset(TUPLES).notes[0] == "rows without names: read as user_id, item_id, weight, datetime"
+    assert read_dataset(np.array([[1, 2], [3, 4]])).interactions.user_ids.tolist() == ["1", "3"]
+    assert read_dataset(TUPLES, {"user_id": 1, "item_id": "0"}).interactions.user_ids.tolist() == ["a", "b", "c"]
     with pytest.raises(RecsysError, match=r"^table: no column for user_id: .*columns are counted from 0"):
-        read([(1, 2, 3, 4, 5)])
+        read_dataset([(1, 2, 3, 4, 5)])
 
 
 def test_a_catalogue_in_memory():
@@ -184,10 +184,10 @@ def test_a_catalogue_in_memory():
         {"item_id": "c", "title": "Gamma", "genres": None},
     ]
     for form in (items, pd.DataFrame(items), pa.table({name: [row[name] for row in items] for name in items[0]})):
-        made = read(FRAME, items=form)
+        made = read_dataset(FRAME, items=form)
         assert made.items.titles.tolist() == ["Alpha", "", "Gamma"]
         assert made.items.feature_names == ("Drama", "War")
-    assert from_frame(FRAME, items=items).fingerprint == made.fingerprint
+    assert read_frame(FRAME, items=items).fingerprint == made.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -195,17 +195,17 @@ def test_a_catalogue_in_memory():
 )
 def test_sparse_matrices(make):
     cells = np.array([[0, 2.0, 1.0], [3.0, 0, 0]])
-    made = read(make(cells), user_ids=["u", "v"], item_ids=["x", "y", "z"], name="cells")
-    wanted = read({"user": ["u", "u", "v"], "item": ["y", "z", "x"], "weight": [2.0, 1.0, 3.0]})
+    made = read_dataset(make(cells), user_ids=["u", "v"], item_ids=["x", "y", "z"], name="cells")
+    wanted = read_dataset({"user": ["u", "u", "v"], "item": ["y", "z", "x"], "weight": [2.0, 1.0, 3.0]})
     assert (made.name, made.fingerprint, made.notes) == ("cells", wanted.fingerprint, ())
-    assert read(make(cells)).interactions.item_ids.tolist() == ["0", "1", "2"]
-    assert read(make(cells), user_ids=pd.Index([5, 6])).interactions.user_ids.tolist() == ["5", "6"]
+    assert read_dataset(make(cells)).interactions.item_ids.tolist() == ["0", "1", "2"]
+    assert read_dataset(make(cells), user_ids=pd.Index([5, 6])).interactions.user_ids.tolist() == ["5", "6"]
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.float32, np.int64])
 def test_entries_of_one_cell_are_added_up_without_running_over(dtype):
     twice = sparse.coo_array((np.array([100, 100, 100], dtype=dtype), ([0, 0, 0], [0, 0, 0])), shape=(1, 1))
-    assert read(twice).interactions.weight.tolist() == [300.0]
+    assert read_dataset(twice).interactions.weight.tolist() == [300.0]
 
 
 @pytest.mark.parametrize(
@@ -215,20 +215,20 @@ def test_damaged_matrices_are_one_line(data, indices, indptr):
     cells = sparse.csr_array((1, 2))
     cells.data, cells.indices, cells.indptr = np.array(data), np.array(indices, np.int32), np.array(indptr, np.int32)
     with pytest.raises(RecsysError, match=r"^table: the matrix is damaged: "):
-        read(cells)
+        read_dataset(cells)
 
 
 def test_entries_of_a_matrix_are_cells():
     twice = sparse.csr_array((np.array([1.0, 2.0, 0.0]), (np.array([0, 0, 1]), np.array([1, 1, 0]))), shape=(2, 2))
     given = twice.copy()
-    made = read(twice)
+    made = read_dataset(twice)
     assert made.interactions.weight.tolist() == [3.0]
     assert made.notes == ("1 stored zeros are no entries: left out",)
     assert np.array_equal(twice.data, given.data)
     doubled = sparse.csr_array((np.ones(2), np.zeros(2, int), np.array([0, 2])), shape=(1, 1))
-    assert read(doubled).interactions.weight.tolist() == [2.0]
+    assert read_dataset(doubled).interactions.weight.tolist() == [2.0]
     with pytest.raises(RecsysError, match="table: row 1: weight is missing, expected a finite number"):
-        read(sparse.csr_array([[np.nan]]))
+        read_dataset(sparse.csr_array([[np.nan]]))
 
 
 class Thing:
@@ -296,7 +296,7 @@ BAD = [
 @pytest.mark.parametrize(("table", "message"), BAD, ids=[str(i) for i in range(len(BAD))])
 def test_what_is_no_table_is_one_line(table, message):
     with pytest.raises(RecsysError) as error:
-        read(table)
+        read_dataset(table)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
 
@@ -319,14 +319,14 @@ def test_what_is_no_table_is_one_line(table, message):
 )  # fmt: skip
 def test_what_does_not_go_with_a_table_is_one_line(table, settings, message):
     with pytest.raises(RecsysError) as error:
-        read(table, **settings)
+        read_dataset(table, **settings)
     assert str(error.value).startswith(message)
 
 
 def test_tables_are_left_as_they_are():
     given = FRAME.set_index("item_id").astype({"rating": object})
     before = given.copy(deep=True)
-    read(given)
+    read_dataset(given)
     pd.testing.assert_frame_equal(given, before)
 
 
@@ -340,48 +340,51 @@ EVENTS = {
 
 
 def test_events_weigh_what_they_are_told_to():
-    made = read(EVENTS, events={"transaction": 4, "addtocart": np.int64(2), "view": 1})
+    made = read_dataset(EVENTS, events={"transaction": 4, "addtocart": np.int64(2), "view": 1})
     assert made.interactions.weight.tolist() == [1.0, 2.0, 1.0, 4.0, 1.0]
     assert made.interactions.item_ids.tolist() == ["5", "6", "7"]
     assert made.notes[0] == "1 rows of other events (wish 1): dropped"
     assert made.columns["event"] == "event"
-    some = read(EVENTS, events={"transaction": 1})
+    some = read_dataset(EVENTS, events={"transaction": 1})
     assert some.notes[0] == "5 rows of other events (view 3, addtocart 1, wish 1): dropped"
     assert (
-        len({made.fingerprint, some.fingerprint, read(EVENTS, events={"transaction": 4, "view": 1}).fingerprint}) == 3
+        len(
+            {made.fingerprint, some.fingerprint, read_dataset(EVENTS, events={"transaction": 4, "view": 1}).fingerprint}
+        )
+        == 3
     )
 
 
 def test_without_a_choice_a_note_says_that_all_events_weigh_alike():
     note = "all events of column event weigh alike (view 3, addtocart 1, transaction 1, wish 1): events = {...} chooses and weighs"
-    assert read(EVENTS).notes[0] == note
-    assert read(EVENTS).interactions.weight.tolist() == [1.0] * 6
+    assert read_dataset(EVENTS).notes[0] == note
+    assert read_dataset(EVENTS).interactions.weight.tolist() == [1.0] * 6
     for log in ({**EVENTS, "event": ["view"] * 6}, {**EVENTS, "rating": [1] * 6}):
-        assert not [one for one in read(log).notes if "weigh" in one]
+        assert not [one for one in read_dataset(log).notes if "weigh" in one]
 
 
 def test_events_by_number_and_by_another_name():
     log = {"user": [1, 1, 1], "item": [1, 2, 3], "action": [1, 2, 2]}
-    assert read(log, events={1: 5, "2": 1}).interactions.weight.tolist() == [5.0, 1.0, 1.0]
+    assert read_dataset(log, events={1: 5, "2": 1}).interactions.weight.tolist() == [5.0, 1.0, 1.0]
     log = {"user": [1, 1, 1], "item": [1, 2, 3], "kind": pd.Categorical(["b", "c", "c"])}
-    assert read(log, {"event": "kind"}, events={"c": 2}).interactions.weight.tolist() == [2.0, 2.0]
+    assert read_dataset(log, {"event": "kind"}, events={"c": 2}).interactions.weight.tolist() == [2.0, 2.0]
 
 
 def test_rows_of_other_events_need_no_item_and_no_user():
     log = {"user": [1, None, 2], "item": [1, None, None], "event": ["buy", "search", None], "value": [9.5, None, None]}
-    made = read(log, events={"buy": 1})
+    made = read_dataset(log, events={"buy": 1})
     assert made.interactions.weight.tolist() == [1.0]
     assert made.notes == (
         "2 rows of other events (search 1, none 1): dropped",
         "weights are those of events: column value is not used",
     )
     with pytest.raises(RecsysError, match="table: row 2: user is missing"):
-        read(log, events={"buy": 1, "search": 1})
+        read_dataset(log, events={"buy": 1, "search": 1})
 
 
 def test_returns_are_none_of_the_events():
     log = {"user": [1, 1], "item": [1, 2], "event": ["buy", "buy"], "quantity": [2, -1]}
-    made = read(log, events={"buy": 3})
+    made = read_dataset(log, events={"buy": 3})
     assert made.interactions.weight.tolist() == [3.0]
     assert "1 returns (negative quantity): dropped" in made.notes
 
@@ -403,10 +406,10 @@ def test_returns_are_none_of_the_events():
 )
 def test_events_that_cannot_be_meant_are_one_line(events, message):
     with pytest.raises(RecsysError) as error:
-        read(EVENTS, events=events)
+        read_dataset(EVENTS, events=events)
     assert str(error.value).startswith(message)
 
 
 def test_events_need_their_column():
     with pytest.raises(RecsysError, match=r"^table: no column for event: did you mean 'eventt'\? name it"):
-        read({"user": [1], "item": [1], "eventt": ["a"]}, events={"a": 1})
+        read_dataset({"user": [1], "item": [1], "eventt": ["a"]}, events={"a": 1})

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recsys.data import fetch, read
+from recsys.data import fetch_dataset, read_dataset
 from recsys.types import Dataset, RecsysError
 
 TABLE = b"user_id,item_id,rating\n1,2,3\n1,3,4\n"
@@ -33,7 +33,7 @@ def write(folder: Path, content: str | bytes, name: str) -> Path:
 
 def refused(path: Path, **how: Any) -> str:
     with pytest.raises(RecsysError) as error:
-        read(path, **how)
+        read_dataset(path, **how)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -52,7 +52,7 @@ def refused(path: Path, **how: Any) -> str:
     ],
 )
 def test_packed_files(tmp_path: Path, name: str, content: bytes) -> None:
-    data = read(write(tmp_path, content, name))
+    data = read_dataset(write(tmp_path, content, name))
     assert rows(data) == EXPECTED
     assert data.name == "log"
 
@@ -82,7 +82,7 @@ def test_json_lines(tmp_path: Path) -> None:
         {"reviewerID": "A1", "asin": "0007", "overall": 3.0, "unixReviewTime": 1262304000, "extra": {"a": [1]}},
         {"reviewerID": 7, "asin": "x", "overall": 4, "unixReviewTime": 1262304001},
     ]
-    data = read(write(tmp_path, "\n".join(map(json.dumps, lines)) + "\n\n", "log.json"))
+    data = read_dataset(write(tmp_path, "\n".join(map(json.dumps, lines)) + "\n\n", "log.json"))
     assert rows(data) == [("A1", "0007", 3.0), ("7", "x", 4.0)]
 
 
@@ -111,11 +111,11 @@ def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
     frame = pd.DataFrame({"user_id": ["007", "7", "8"], "item_id": ["a", "b", "c"], "rating": [1, 2, 3]})
     frame.to_parquet(tmp_path / "one", partition_cols=["user_id"])
     (tmp_path / "one" / "_SUCCESS").touch()
-    assert sorted(rows(read(tmp_path / "one"))) == [("007", "a", 1.0), ("7", "b", 2.0), ("8", "c", 3.0)]
+    assert sorted(rows(read_dataset(tmp_path / "one"))) == [("007", "a", 1.0), ("7", "b", 2.0), ("8", "c", 3.0)]
     (tmp_path / "two").mkdir()
     frame[:1].to_parquet(tmp_path / "two" / "part-0.parquet")
     frame[1:].to_parquet(tmp_path / "two" / "part-1.parquet")
-    assert read(tmp_path / "two").fingerprint == read(tmp_path / "one").fingerprint
+    assert read_dataset(tmp_path / "two").fingerprint == read_dataset(tmp_path / "one").fingerprint
     (tmp_path / "two" / "part-2.csv").write_bytes(TABLE)
     assert "is a folder, expected a file or a folder of Parquet files (in it: part-2.csv)" in refused(tmp_path / "two")
     (tmp_path / "two" / "part-2.csv").unlink()
@@ -131,7 +131,7 @@ def test_a_parquet_file_with_damaged_metadata(tmp_path: Path) -> None:
         damaged = bytearray(content)
         damaged[place] ^= 1 << place % 8
         try:
-            read(write(tmp_path, bytes(damaged), "log.parquet"))
+            read_dataset(write(tmp_path, bytes(damaged), "log.parquet"))
         except RecsysError as error:
             refusals += "it is damaged" in str(error)
     assert refusals
@@ -141,7 +141,7 @@ def test_a_parquet_file_with_damaged_metadata(tmp_path: Path) -> None:
 
 
 def test_adjacency_lists(tmp_path: Path) -> None:
-    data = read(write(tmp_path, "0 1 2 3\n1 2\n2\n", "train.txt"))
+    data = read_dataset(write(tmp_path, "0 1 2 3\n1 2\n2\n", "train.txt"))
     assert rows(data) == [("0", "1", 1.0), ("0", "2", 1.0), ("0", "3", 1.0), ("1", "2", 1.0)]
     assert data.notes[:2] == (
         "each line is read as a user and its items",
@@ -156,7 +156,7 @@ def test_adjacency_lists(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_lists_that_are_said_to_be_some(tmp_path: Path, text: str) -> None:
     path = write(tmp_path, text, "lists.txt")
-    assert rows(read(path, lists=True)) == [("u1", "a", 1.0), ("u1", "b", 1.0), ("u2", "c", 1.0)]
+    assert rows(read_dataset(path, lists=True)) == [("u1", "a", 1.0), ("u1", "b", 1.0), ("u2", "c", 1.0)]
 
 
 def test_uneven_lines_are_lists_only_if_somebody_says_so(tmp_path: Path) -> None:
@@ -169,24 +169,24 @@ def test_wide_lists(tmp_path: Path) -> None:
     path = write(tmp_path, "user,item1,item2\nu1,a,b\nu2,c,\n", "wide.csv")
     expected = [("u1", "a", 1.0), ("u1", "b", 1.0), ("u2", "c", 1.0)]
     assert "columns 'item1' to 'item2' look like a list of items in each row: lists=True" in refused(path)
-    assert rows(read(path, lists=True)) == expected
+    assert rows(read_dataset(path, lists=True)) == expected
     pd.read_csv(path).to_parquet(tmp_path / "wide.parquet")
     assert "look like a list of items" in refused(tmp_path / "wide.parquet")
-    assert rows(read(tmp_path / "wide.parquet", lists=True)) == expected
+    assert rows(read_dataset(tmp_path / "wide.parquet", lists=True)) == expected
     nested = pd.DataFrame({"user": ["u1", "u2"], "items": [["a", "b"], ["c"]]})
     nested.to_parquet(tmp_path / "nested.parquet")
-    assert rows(read(tmp_path / "nested.parquet", lists=True)) == expected
+    assert rows(read_dataset(tmp_path / "nested.parquet", lists=True)) == expected
 
 
 def test_blocks_of_the_netflix_prize(tmp_path: Path) -> None:
     path = write(
         tmp_path, "1:\n1488844,3,2005-09-06\n822109,5,2005-05-13\n2:\n885013,4,2005-10-19\n", "combined_data.txt"
     )
-    data = read(path)
+    data = read_dataset(path)
     assert rows(data) == [("1488844", "1", 3.0), ("822109", "1", 5.0), ("885013", "2", 4.0)]
     assert data.interactions.datetime is not None
     assert data.interactions.datetime[0] == 1_125_964_800
-    probe = read(write(tmp_path, "1:\n30878\n2647871\n10:\n1952305\n", "probe.txt"))
+    probe = read_dataset(write(tmp_path, "1:\n30878\n2647871\n10:\n1952305\n", "probe.txt"))
     assert rows(probe) == [("30878", "1", 1.0), ("2647871", "1", 1.0), ("1952305", "10", 1.0)]
     broken = refused(write(tmp_path, "1:\n30878,3,2005-09-06\n2,3\n", "broken.txt"))
     assert "\n" not in broken
@@ -209,7 +209,7 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
     for name in ("log.csv", "zero.csv"):
         (tmp_path / f"{name}.zip").symlink_to(tmp_path / name)
         with pytest.raises(RecsysError, match=r"is a (pipe|device), expected a file"):
-            fetch("ml-100k", tmp_path / "data", quiet=True, path=tmp_path / f"{name}.zip")
+            fetch_dataset("ml-100k", tmp_path / "data", quiet=True, path=tmp_path / f"{name}.zip")
     assert "no such file" in refused(tmp_path / ("x" * 200))
     assert "cannot be read" in refused(tmp_path / ("x" * 300))
     assert "cannot be read" in refused(Path("a\0b.csv"))
@@ -221,7 +221,7 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
 def test_which_column_became_which_field(tmp_path: Path) -> None:
     path = write(tmp_path, "client;thing;stars\n1;2;3,5\n", "log.csv")
     items = write(tmp_path, "sku,name\n2,Two\n", "items.csv")
-    data = read(path, {"user_id": "client", "item_id": 1, "weight": "stars"}, items=items)
+    data = read_dataset(path, {"user_id": "client", "item_id": 1, "weight": "stars"}, items=items)
     assert data.columns == {"user_id": "client", "item_id": "thing", "weight": "stars"}
     assert data.card["item_columns"] == {"item_id": "sku", "title": "name"}
     assert data.card["dialect"] == "; between cells, a header line"

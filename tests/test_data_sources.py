@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from recsys import data, shipped
+from recsys import data
 from recsys.data import downloads, sources
+from recsys.support import resources
 from recsys.types import RecsysError
 
 RATINGS = "userId,movieId,rating,timestamp\n1,50,4.0,100\n2,50,3.0,101\n2,7,1.0,101\n"
@@ -90,10 +91,10 @@ class World:
         return f'{where}sha256 = "{checksum}"\n'
 
     def fetch(self, **arguments: Any) -> Path:
-        return data.fetch("tiny", self.data, **arguments)
+        return data.fetch_dataset("tiny", self.data, **arguments)
 
     def load(self) -> Any:
-        return data.load("tiny", self.data)
+        return data.load_dataset("tiny", self.data)
 
     def left_over(self) -> list[str]:
         return sorted(str(one.relative_to(self.data)) for one in self.data.rglob("*") if one.is_file())
@@ -117,7 +118,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     made = World(tmp_path, f"http://127.0.0.1:{server.server_port}/", answers)
-    monkeypatch.setattr(shipped, "folder", lambda name: tmp_path / "cards")
+    monkeypatch.setattr(resources, "find_shipped_folder", lambda name: tmp_path / "cards")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     answers["/tiny.zip"] = lambda handler: send(handler, made.content)
     yield made
@@ -168,8 +169,8 @@ def test_tags_are_features_from_any_kind_of_source(world: World, tmp_path: Path)
     with zipfile.ZipFile(world.folder / "tagged.zip") as file:
         file.extractall(world.folder)
     for path in ("tagged.zip", "tiny"):
-        data.fetch("tiny", tmp_path / "copies" / path, path=world.folder / path)
-        assert data.load("tiny", tmp_path / "copies" / path).fingerprint == tagged.fingerprint
+        data.fetch_dataset("tiny", tmp_path / "copies" / path, path=world.folder / path)
+        assert data.load_dataset("tiny", tmp_path / "copies" / path).fingerprint == tagged.fingerprint
 
 
 def test_a_rule_of_tags_is_counted_and_is_part_of_the_copy(world: World) -> None:
@@ -207,7 +208,7 @@ def test_quiet(world: World, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_source_that_fails_says_why_and_the_next_is_tried(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads, "PATIENCE", 0.3)
+    monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", 0.3)
     world.answers |= {
         "/gone.zip": lambda handler: handler.send_error(404),
         "/cut.zip": lambda handler: send(handler, world.content[:100], said=len(world.content)),
@@ -436,16 +437,16 @@ def test_from_an_archive_with_two_members_of_the_name(world: World) -> None:
 
 
 def test_the_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, world: World) -> None:
-    from recsys.data.folders import data_folder
+    from recsys.data.locations import resolve_data_folder
 
     monkeypatch.delenv("RECSYS_DATA", raising=False)
-    assert data_folder().name == "data"
-    assert "recsys" in data_folder().parts
+    assert resolve_data_folder().name == "data"
+    assert "recsys" in resolve_data_folder().parts
     monkeypatch.setenv("RECSYS_DATA", str(tmp_path / "mine"))
-    assert data_folder() == tmp_path / "mine"
-    assert data_folder(tmp_path / "other") == tmp_path / "other"
+    assert resolve_data_folder() == tmp_path / "mine"
+    assert resolve_data_folder(tmp_path / "other") == tmp_path / "other"
     world.card(world.archive("tiny.zip"))
-    assert data.fetch("tiny") == tmp_path / "mine" / "tiny"
+    assert data.fetch_dataset("tiny") == tmp_path / "mine" / "tiny"
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
@@ -455,7 +456,7 @@ def test_a_folder_that_cannot_be_written(world: World, monkeypatch: pytest.Monke
     def refuse(*arguments: Any, **more: Any) -> None:
         raise OSError(number, "Read-only file system")
 
-    monkeypatch.setattr(sources, "temporary_folder", refuse)
+    monkeypatch.setattr(sources, "make_temporary_folder", refuse)
     with pytest.raises(RecsysError, match=f"^cannot write in {world.data}: Read-only file system$"):
         world.fetch()
 
@@ -474,7 +475,7 @@ def test_a_full_disk_while_downloading(world: World, monkeypatch: pytest.MonkeyP
     def full(*arguments: Any, **more: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(downloads._Bar, "update", full)
+    monkeypatch.setattr(downloads._DownloadBar, "update", full)
     with pytest.raises(RecsysError, match=f"^cannot write in {world.data}: No space left on device$"):
         world.fetch()
     assert world.left_over() == []
@@ -491,7 +492,7 @@ def test_a_full_disk_while_landing_leaves_what_was_there(world: World, monkeypat
     with pytest.raises(RecsysError, match=r"^cannot write .*: No space left on device$"):
         world.fetch(path=world.folder / "made.zip")
     monkeypatch.undo()
-    monkeypatch.setattr(shipped, "folder", lambda name: world.folder / "cards")
+    monkeypatch.setattr(resources, "find_shipped_folder", lambda name: world.folder / "cards")
     assert world.left_over() == WHOLE
     assert len(world.load().interactions) == 3
 
@@ -532,7 +533,7 @@ def test_files_are_parsed_once(world: World, monkeypatch: pytest.MonkeyPatch) ->
     first = world.load()
     kept = [one for one in world.left_over() if one.endswith(".npz")]
     assert len(kept) == 1
-    monkeypatch.setattr("recsys.data.datasets.from_layout", None)
+    monkeypatch.setattr("recsys.data.datasets.read_layout_tables", None)
     again = world.load()
     assert again.fingerprint == first.fingerprint
     assert again.notes == first.notes
@@ -578,7 +579,7 @@ def test_a_copy_that_cannot_be_written_costs_nothing(world: World, monkeypatch: 
     def refuse(*arguments: Any) -> None:
         raise RecsysError("cannot write")
 
-    monkeypatch.setattr("recsys.data.datasets.save", refuse)
+    monkeypatch.setattr("recsys.data.datasets.save_dataset", refuse)
     assert len(world.load().interactions) == 3
 
 
@@ -601,7 +602,7 @@ def test_columns_are_checked(world: World) -> None:
 @pytest.mark.slow
 def test_the_default_dataset_is_the_published_one() -> None:
     try:
-        loaded = data.load("ml-100k")
+        loaded = data.load_dataset("ml-100k")
     except RecsysError as error:
         if str(error).startswith("cannot fetch"):
             pytest.skip(f"no source answers: {error}")
@@ -613,4 +614,4 @@ def test_the_default_dataset_is_the_published_one() -> None:
     assert (log.weight[first].tolist(), log.datetime[first].tolist()) == ([3.0], [881250949])
     assert (items.titles[0], items.years[0], len(items.feature_names)) == ("Toy Story", 1995, 18)
     assert loaded.fingerprint.startswith("141d68993799")
-    assert data.describe(loaded).times is not None
+    assert data.describe_dataset(loaded).times is not None

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.data import from_frame, read
-from recsys.data.settings import EPOCH, TableSettings
-from recsys.data.times import EARLY, LATE, seconds
+from recsys.data import read_dataset, read_frame
+from recsys.data.settings import EPOCH_UNITS, TableSettings
+from recsys.data.times import PLAUSIBLE_FROM, PLAUSIBLE_UNTIL, parse_times
 from recsys.types import RecsysError
 
 DAY = 1_262_304_000  # 2010-01-01
@@ -22,7 +22,7 @@ DAY = 1_262_304_000  # 2010-01-01
 def read_times(values: Any, **how: Any) -> tuple[list[int], list[str]]:
     notes: list[str] = []
     series = values if isinstance(values, pd.Series) else pd.Series(values, name="ts")
-    return seconds(series, np.arange(len(series)), "x", TableSettings(**how), notes).tolist(), notes
+    return parse_times(series, np.arange(len(series)), "x", TableSettings(**how), notes).tolist(), notes
 
 
 def refused(values: Any, **how: Any) -> str:
@@ -31,7 +31,7 @@ def refused(values: Any, **how: Any) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize(("unit", "per"), [(unit, int(per)) for unit, per in EPOCH.items() if per >= 1])
+@pytest.mark.parametrize(("unit", "per"), [(unit, int(per)) for unit, per in EPOCH_UNITS.items() if per >= 1])
 def test_one_value_does_not_decide_the_unit(unit: str, per: int) -> None:
     values = [DAY * per, (DAY + 1) * per, (DAY + 2) * per + per - 1, 0]
     assert read_times(values)[0] == [DAY, DAY + 1, DAY + 2, 0]
@@ -50,7 +50,7 @@ def test_a_sentinel_stays_where_it_is_and_is_noted() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.lists(st.integers(EARLY, LATE - 1), min_size=1, max_size=9),
+    st.lists(st.integers(PLAUSIBLE_FROM, PLAUSIBLE_UNTIL - 1), min_size=1, max_size=9),
     st.sampled_from([("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)]),
 )
 def test_order_is_never_lost(values: list[int], unit: tuple[str, int]) -> None:
@@ -155,12 +155,12 @@ def test_days_and_months_are_not_guessed(tmp_path: Path, text: str, formats: tup
     form = formats[0].split('"')[1]
     assert read_times([text], time_format=form)[0] == [int(pd.Timestamp(dt.datetime.strptime(text, form)).timestamp())]
     (tmp_path / "log.csv").write_text(f'user;item;date\n1;2;"{text}"\n')
-    assert read(tmp_path / "log.csv", time_format=form).interactions.datetime is not None
+    assert read_dataset(tmp_path / "log.csv", time_format=form).interactions.datetime is not None
 
 
 def test_a_format_reads_numbers_as_written(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("user,item,date\n1,2,010210\n1,3,311209\n")
-    log = read(tmp_path / "log.csv", time_format="%d%m%y").interactions
+    log = read_dataset(tmp_path / "log.csv", time_format="%d%m%y").interactions
     assert log.datetime is not None
     assert log.datetime.tolist() == [DAY + 31 * 86400, DAY - 86400]
     assert "row 1: ts is '99/99/2010', expected a time as %d/%m/%Y" in refused(["99/99/2010"], time_format="%d/%m/%Y")
@@ -168,9 +168,13 @@ def test_a_format_reads_numbers_as_written(tmp_path: Path) -> None:
 
 
 def test_the_unit_of_a_dataset_is_noted() -> None:
-    data = from_frame({"user": [1, 2], "item": [1, 2], "year_seen": [2009, 2010]}, {"datetime": "year_seen"})
+    data = read_frame({"user": [1, 2], "item": [1, 2], "year_seen": [2009, 2010]}, {"datetime": "year_seen"})
     assert data.notes == ("year_seen is read as year",)
     table = {"user": [1, 2], "item": [1, 2], "ts": [14_610, 14_611]}
-    log = from_frame(table, time_unit="days").interactions
+    log = read_frame(table, time_unit="days").interactions
     assert log.datetime is not None
-    assert log.datetime.tolist() == read(table, time_unit="days").interactions.datetime.tolist() == [DAY, DAY + 86400]  # type: ignore[union-attr]
+    assert (
+        log.datetime.tolist()
+        == read_dataset(table, time_unit="days").interactions.datetime.tolist()
+        == [DAY, DAY + 86400]
+    )  # type: ignore[union-attr]

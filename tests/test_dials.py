@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import sparse
 from scipy.stats import entropy
-from worlds import FactorWorld, make_maps, make_split
+from synthetic import RandomFactorModel, make_maps, make_split
 
-from recsys.dials import entropy_weights
-from recsys.maths import user_mixes
-from recsys.pools import candidates
-from recsys.slates import rerank
+from recsys.maths.distributions import user_mixes
+from recsys.reranking.slates import rerank
+from recsys.reranking.user_weights import entropy_weights
+from recsys.retrieval.candidates import candidates
 from recsys.types import RecsysError
 
 
@@ -21,7 +21,7 @@ def pool(split, model, maps):
 
 
 def test_weights_are_the_shrunk_entropies_of_histories(split, maps, pool):
-    found = entropy_weights(pool, 0.4, strength=3.0, least=0.1)
+    found = entropy_weights(pool, 0.4, prior_strength=3.0, least=0.1)
     n = split.train.toarray().sum(axis=1)
     shrunk = []
     for taste_map in maps:
@@ -34,11 +34,11 @@ def test_varied_users_weigh_more_narrow_ones_are_never_at_0_and_newcomers_in_bet
     split = make_split(users=60)
     maps = make_maps(split, n=2)
     train = np.zeros((60, 40), np.float32)
-    train[0, maps[0].hard == 2] = 1  # everything of one region
+    train[0, maps[0].hard_regions == 2] = 1  # everything of one region
     train[1, :39] = 1  # of all regions
     train[3:] = split.train.toarray()[3:]  # the third user has nothing
     split = replace(split, train=sparse.csr_array(train))
-    pool = candidates(FactorWorld(split), split, n=1, maps=maps[:1])
+    pool = candidates(RandomFactorModel(split), split, n=1, maps=maps[:1])
     weights = entropy_weights(pool)
     assert 0.25 < weights[0] < weights[2] < weights[1] < 1
     assert weights[2] == pytest.approx(0.25 + 0.75 * np.mean([
@@ -47,7 +47,7 @@ def test_varied_users_weigh_more_narrow_ones_are_never_at_0_and_newcomers_in_bet
 
 
 def test_by_entropy_in_a_blend_is_the_same_as_the_weights(pool):
-    told = rerank(pool, {"relevance": 1.0, "novelty": {"weight": 0.7, "by": "entropy"}}, 5)
+    told = rerank(pool, {"relevance": 1.0, "novelty": {"weight": 0.7, "adapt_to": "entropy"}}, 5)
     given = rerank(pool, {"relevance": 1.0, "novelty": entropy_weights(pool, 0.7)}, 5)
     even = rerank(pool, {"relevance": 1.0, "novelty": 0.7}, 5)
     assert (told.items == given.items).all()
@@ -57,12 +57,12 @@ def test_by_entropy_in_a_blend_is_the_same_as_the_weights(pool):
 
 
 def test_a_part_of_the_users_has_the_weights_of_the_whole(pool):
-    assert (entropy_weights(pool.block(4, 9)) == entropy_weights(pool)[4:9]).all()
+    assert (entropy_weights(pool.slice_users(4, 9)) == entropy_weights(pool)[4:9]).all()
 
 
 def test_without_maps_every_weight_is_whole_and_without_history_none(split, model):
     assert (entropy_weights(candidates(model, split, n=5, maps=()), 0.3) == 0.3).all()
-    bare = replace(split, train=split.validation, train_other=split.validation)
+    bare = replace(split, train=split.validation, train_negatives=split.validation)
     pool = candidates(model, bare, n=5, maps=make_maps(split))
     np.testing.assert_allclose(entropy_weights(pool, 1.0, least=0.2), 0.2)
 
@@ -71,13 +71,16 @@ def test_without_maps_every_weight_is_whole_and_without_history_none(split, mode
     ("call", "line"),
     [
         (
-            lambda pool: entropy_weights(pool, strength=0.0),
-            "entropy_weights: strength is 0.0 and least is 0.25, expected",
+            lambda pool: entropy_weights(pool, prior_strength=0.0),
+            "entropy_weights: prior_strength is 0.0 and least is 0.25, expected",
         ),
-        (lambda pool: entropy_weights(pool, least=1.1), "entropy_weights: strength is 5.0 and least is 1.1, expected"),
         (
-            lambda pool: rerank(pool, {"relevance": {"weight": 1.0, "by": "whim"}}),
-            "blend: relevance: by is 'whim', expected entropy",
+            lambda pool: entropy_weights(pool, least=1.1),
+            "entropy_weights: prior_strength is 5.0 and least is 1.1, expected",
+        ),
+        (
+            lambda pool: rerank(pool, {"relevance": {"weight": 1.0, "adapt_to": "whim"}}),
+            "blend: relevance: adapt_to is 'whim', expected entropy",
         ),
         (
             lambda pool: entropy_weights(replace(pool, context=replace(pool.context, train=None))),

@@ -59,7 +59,7 @@ def write_candidates(path: Path, split: Split) -> None:
 @pytest.mark.parametrize("page", having("python"), ids=lambda page: page.stem)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(recsys, "load", synthetic)
+    monkeypatch.setattr(recsys, "load_dataset", synthetic)
     names: dict[str, object] = {}
     for number, block in enumerate(blocks(page, "python")):
         if "candidates.csv" in block:
@@ -72,9 +72,9 @@ def test_toml_blocks_are_configs(page: Path, tmp_path: Path) -> None:
     for block in blocks(page, "toml"):
         (tmp_path / "my.toml").write_text(block, encoding="utf-8")
         if "extends" in tomllib.loads(block):
-            assert plans.read(tmp_path / "my.toml").methods
+            assert plans.read_sweep(tmp_path / "my.toml").methods
             continue
-        assert set(tomllib.loads(block)) <= set(configs.read(tmp_path / "my.toml").resolved())
+        assert set(tomllib.loads(block)) <= set(configs.read_config(tmp_path / "my.toml").dump_settings())
 
 
 def test_the_two_commands() -> None:
@@ -131,5 +131,5 @@ def test_an_objective_says_all_that_its_table_shows(name: str) -> None:
 
 
 def test_an_objective_shows_the_shape_and_the_settings_of_its_signature() -> None:
-    row = next(line for line in conf._objectives().splitlines() if line.startswith("| `volume` |"))
+    row = next(line for line in conf._objectives().splitlines() if line.startswith("| `dpp` |"))
     assert "| `Volume` | `space = 'cooccurrence'`, `ridge = 0.01`, `window = None` | Chen, Zhang and Zhou 2018 |" in row

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg, sparse
-from worlds import FactorWorld, make_maps, make_split
+from synthetic import RandomFactorModel, make_maps, make_split
 
 import recsys as rs
 from recsys import objectives
-from recsys.kernels import rules
-from recsys.kernels.plans import plan
-from recsys.selections import _run
+from recsys.kernels import slot_rules
+from recsys.kernels.inputs import build_kernel_inputs
+from recsys.reranking.blocks import _run_kernel
+from recsys.reranking.slates import fit_scales
 from recsys.types import (
     Context,
     Counts,
@@ -28,12 +29,12 @@ from recsys.types import (
     Rule,
     Seats,
     Spread,
-    Tables,
+    TableCache,
     TasteMap,
     Volume,
-)  # fmt: skip
+)
 
-BLEND = {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.2, "volume": 0.1, "untouched": 0.1}
+BLEND = {"relevance": 1.0, "mmr": 0.2, "negative_space": 0.2, "dpp": 0.1, "unexplored": 0.1}
 U, N, K, ITEMS = 30, 20, 5, 40
 HUGE = 3.0e38
 
@@ -45,7 +46,7 @@ def split():
 
 @pytest.fixture(scope="module")
 def pool(split):
-    return rs.candidates(FactorWorld(split), split, n=N, maps=make_maps(split))
+    return rs.candidates(RandomFactorModel(split), split, n=N, maps=make_maps(split))
 
 
 def changed(array, at, value):
@@ -92,7 +93,7 @@ def test_a_pool_made_by_hand_is_checked_at_each_door(pool, change, message, door
     slates = rs.rerank(pool, BLEND, K)
     doors = {
         "rerank": lambda made: rs.rerank(made, BLEND, K),
-        "scales": lambda made: rs.slates.fit_scales(made, BLEND, K),
+        "scales": lambda made: fit_scales(made, BLEND, K),
         "costs": lambda made: rs.opportunity_costs(made, slates, BLEND),
     }
     said = one_line(lambda: doors[door](replace(pool, **change(pool))))
@@ -172,11 +173,11 @@ def damaged(matrix, **change):
             lambda c: {"make_maps": lambda: [replace(m, assignment=-1 * m.assignment) for m in c.maps]},
             "map 'random-0' has a share of -1",
         ),
-        (lambda c: {"known": np.full(30, 99), "among": c}, "context: known holds 99 to 99"),
+        (lambda c: {"population_codes": np.full(30, 99), "parent_context": c}, "context: population_codes holds 99 to 99"),
     ],
 )  # fmt: skip
 def test_a_context_made_by_hand_is_checked(pool, change, message):
-    context = replace(pool.context, tables=Tables(), **change(pool.context))
+    context = replace(pool.context, tables=TableCache(), **change(pool.context))
     blend = {**BLEND, "ucb": 0.1, "calibration": 0.1}
     assert message in one_line(lambda: rs.rerank(replace(pool, context=context), blend, K))
 
@@ -242,13 +243,13 @@ def test_an_objective_of_ones_own_is_checked_where_it_is_laid_out(pool, monkeypa
     ("rule", "message"),
     [
         (None, "guard 'mine' returns a NoneType, expected a recsys.types.Rule"),
-        (Rule(closed=np.zeros(3, bool)), "closed has shape (3,), expected 40"),
-        (Rule(closed=np.zeros(ITEMS)), "closed is of type float64, expected true or false"),
-        (Rule(groups=AREA[:9], most=np.ones(4, np.int64)), "groups has shape (9, 4), expected 40 x n"),
+        (Rule(excluded_items=np.zeros(3, bool)), "excluded_items has shape (3,), expected 40"),
+        (Rule(excluded_items=np.zeros(ITEMS)), "excluded_items is of type float64, expected true or false"),
+        (Rule(groups=AREA[:9], max_picks=np.ones(4, np.int64)), "groups has shape (9, 4), expected 40 x n"),
         (Rule(groups=damaged(AREA, indices=AREA.indices + 9)), "groups: indices holds 9"),
-        (Rule(groups=AREA, most=np.ones(3, np.int64)), "most has shape (3,), expected 4"),
-        (Rule(groups=AREA, least=np.ones(4)), "least is of type float64, expected whole numbers"),
-        (Rule(most=np.ones(4, np.int64)), "most without groups"),
+        (Rule(groups=AREA, max_picks=np.ones(3, np.int64)), "max_picks has shape (3,), expected 4"),
+        (Rule(groups=AREA, min_picks=np.ones(4)), "min_picks is of type float64, expected whole numbers"),
+        (Rule(max_picks=np.ones(4, np.int64)), "max_picks without groups"),
         (Rule(pins=np.full((U, 2), -1)), "pins has shape (30, 2), expected 30 x 5"),
         (Rule(pins=np.full((U, K), ITEMS)), "pins holds 40 to 40, expected whole numbers from -2 to 39"),
         (Rule(pins=np.full((U, K), np.nan)), "pins is of type float64"),
@@ -263,7 +264,7 @@ def test_a_guard_of_ones_own_is_checked_where_it_is_asked(split, pool, rule, mes
         assert message in said
 
 
-@pytest.mark.parametrize("name", ["relevance", "volume", "diversity", "negative_space", "binomial_diversity", "pm2"])
+@pytest.mark.parametrize("name", ["relevance", "dpp", "mmr", "negative_space", "binomial_diversity", "pm2"])
 @pytest.mark.parametrize("weight", [1e31, -1e31, 1e39, 1e303, 1.7e308, np.float64(1e200)])
 def test_weights_beyond_what_adds_up_are_refused(split, pool, name, weight):
     for scale in ("fitted", None):
@@ -274,17 +275,15 @@ def test_weights_beyond_what_adds_up_are_refused(split, pool, name, weight):
 
 @pytest.mark.parametrize("scale", [1e31, 1e303, -1.7e308])
 def test_weights_with_scales_beyond_what_adds_up_are_refused(split, pool, scale):
-    said = one_line(
-        lambda: rs.rerank(pool, {"relevance": 1.0, "volume": 2.0}, K, scale={"relevance": 1, "volume": scale})
-    )
-    assert "the weight of 'volume' times its scale" in said
-    for blend in ({"relevance": 2.0}, {"volume": 2.0}):
+    said = one_line(lambda: rs.rerank(pool, {"relevance": 1.0, "dpp": 2.0}, K, scale={"relevance": 1, "dpp": scale}))
+    assert "the weight of 'dpp' times its scale" in said
+    for blend in ({"relevance": 2.0}, {"dpp": 2.0}):
         given = {"scale": dict.fromkeys(blend, scale), "maps": make_maps(split)}
         assert "times its scale" in one_line(partial(rs.Ranker.fit, None, split, blend, **given))
 
 
 @pytest.mark.parametrize(
-    "blend", [{"relevance": 1e30}, {"relevance": 1e30, "volume": -1e30}, {"relevance": 2.0, "noise": 1.0}]
+    "blend", [{"relevance": 1e30}, {"relevance": 1e30, "dpp": -1e30}, {"relevance": 2.0, "noise": 1.0}]
 )
 def test_gains_that_do_not_add_up_are_one_line(split, pool, blend):
     most = replace(pool, scores=np.linspace(HUGE, HUGE / 2, N, dtype=np.float32)[None].repeat(U, axis=0))
@@ -297,13 +296,13 @@ def test_gains_that_do_not_add_up_are_one_line(split, pool, blend):
 @pytest.mark.parametrize("weight", [5e-324, 1e-300, -5e-324, 1e-45, 1e29])
 def test_weights_near_the_ends_of_numbers_give_slates(pool, weight):
     for other in (0.0, 1.0, weight):
-        slates = rs.rerank(pool, {"relevance": weight, "volume": other, "negative_space": other}, K, scale=None)
+        slates = rs.rerank(pool, {"relevance": weight, "dpp": other, "negative_space": other}, K, scale=None)
         assert np.isfinite(slates.scores).all() and (slates.items >= 0).all()
         assert all(len(set(row)) == K for row in slates.items.tolist())
 
 
 def test_a_weight_of_minus_zero_is_absent(pool):
-    assert rs.rerank(pool, {"relevance": 1.0, "volume": -0.0}, K).objectives == ("relevance",)
+    assert rs.rerank(pool, {"relevance": 1.0, "dpp": -0.0}, K).objectives == ("relevance",)
 
 
 @pytest.mark.parametrize("temperature", [5e-324, 1e-300, 1e300])
@@ -342,7 +341,7 @@ def test_settings_at_the_ends_of_numbers_are_refused_or_give_slates(pool, name):
         if isinstance(setting.default, bool | str):
             continue
         for value in NUMBERS:
-            if setting.name in ("accounts", "targets", "best", "top", "window") and value == 2**31:
+            if setting.name in ("accounts", "targets", "top_m", "top", "window") and value == 2**31:
                 continue  # refused or the same as the largest: it takes the memory that it asks for
             try:
                 slates = rs.rerank(pool, {name: {"weight": 1.0, setting.name: value}}, K)
@@ -352,14 +351,14 @@ def test_settings_at_the_ends_of_numbers_are_refused_or_give_slates(pool, name):
                 assert np.isfinite(slates.scores).all() and (slates.items >= 0).all(), (setting.name, value)
 
 
-def kernel(terms, weight, n, k, *, temperature=0.0, epsilon=0.0, asked=rules.NONE, laid=None):
+def kernel(terms, weight, n, k, *, temperature=0.0, epsilon=0.0, asked=slot_rules.NO_RULES, laid=None):
     """Run the kernel for one user, past all doors."""
-    laid = plan(terms, 1, n, k, Tables(3)) if laid is None else laid
+    laid = build_kernel_inputs(terms, 1, n, k, TableCache(3)) if laid is None else laid
     flat = [getattr(laid, field.name) for field in fields(laid)]
     uniforms = np.full((1, k), 0.7)
-    given = (np.array([n]), np.asarray(weight, np.float64)[None], *flat, asked.arrays(), k, temperature, epsilon)
+    given = (np.array([n]), np.asarray(weight, np.float64)[None], *flat, asked.to_tuple(), k, temperature, epsilon)
     try:
-        return _run((*given, uniforms, False), k).picks[0]
+        return _run_kernel((*given, uniforms, False), k).picks[0]
     except RecsysError as error:
         assert "too large" in str(error)
         return None
@@ -379,9 +378,9 @@ def test_whatever_the_gains_the_kernel_picks_candidates_each_once(
 ):
     rng, k = np.random.default_rng(seed), 5
     gain, start, vectors = rng.random((1, n)), rng.random((1, n)), rng.random((n, 3)).astype(np.float32)
-    laid = plan(
+    laid = build_kernel_inputs(
         [Modular(gain.astype(np.float32)), Spread(vectors, np.arange(n)[None], start=start), Volume(vectors, np.arange(n)[None])],
-        1, n, k, Tables(3),
+        1, n, k, TableCache(3),
     )  # fmt: skip
     hit = rng.random(n) < share
     laid.modular[0, 0, hit] = bad
@@ -394,13 +393,13 @@ def test_whatever_the_gains_the_kernel_picks_candidates_each_once(
 @pytest.fixture(scope="module")
 def monkeypatch_greedy():
     """The compiled kernel itself, whatever it says of its gains."""
-    from recsys.kernels.greedy import greedy
+    from recsys.kernels.greedy import pick_greedily
 
     def run(laid, weight, n, k, temperature, epsilon):
         picks, added = np.full((1, k), -1, np.int64), np.zeros((1, k, len(weight)), np.float32)
         flat = [getattr(laid, field.name) for field in fields(laid)]
-        greedy(
-            np.array([n]), np.array([weight]), *flat, rules.NONE.block(0, 1).arrays(), k, temperature, epsilon,
+        pick_greedily(
+            np.array([n]), np.array([weight]), *flat, slot_rules.NO_RULES.slice_users(0, 1).to_tuple(), k, temperature, epsilon,
             np.full((1, k), 0.7), False, picks, added, np.zeros((1, k), np.float32), np.zeros((1, len(weight))),
         )  # fmt: skip
         return picks[0].tolist()
@@ -420,20 +419,20 @@ def test_log_determinants_past_the_rank_are_exact_down_to_the_floor(seed, d, mor
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     worth = np.sort(rng.random((1, n)).astype(np.float32))[:, ::-1] * (3.0 if relevant else 0.0)
     terms = [Volume(vectors, np.arange(n)[None]), Modular(np.ascontiguousarray(worth, np.float32))]
-    laid = plan(terms, 1, n, k, Tables(3))
+    laid = build_kernel_inputs(terms, 1, n, k, TableCache(3))
     flat = [getattr(laid, field.name) for field in fields(laid)]
     given_ = (
         np.array([n]),
         np.ones((1, 2)),
         *flat,
-        rules.NONE.block(0, 1).arrays(),
+        slot_rules.NO_RULES.slice_users(0, 1).to_tuple(),
         k,
         0.0,
         0.0,
         np.zeros((0, k)),
         False,
     )
-    found = _run(given_, k)
+    found = _run_kernel(given_, k)
     exact = vectors.astype(np.float64)
     for r in range(k):
         left = exact[found.picks[0, r]]
@@ -468,11 +467,11 @@ def test_a_choice_that_is_none_is_one_line(split, model, found):
     pool = rs.candidates(model, split, n=5)
     asked = {
         "order": lambda: rs.rerank(pool, {"relevance": 1.0}, k=2, order=found),
-        "history": lambda: rs.candidates(model, split, n=5, history=found),
-        "unseen": lambda: rs.splits.random(rs.read([("u", "i"), ("v", "j"), ("u", "j")]), unseen=found),
+        "history": lambda: rs.candidates(model, split, n=5, exclude_seen=found),
+        "cold_items": lambda: rs.splits.random(rs.read_dataset([("u", "i"), ("v", "j"), ("u", "j")]), cold_items=found),
         "similarity": lambda: rs.models.ItemKNN(similarity=found),
         "dtype": lambda: rs.models.EASE(dtype=found),
-        "model": lambda: rs.models.Mean([{"kind": found}]),
+        "model": lambda: rs.models.Ensemble([{"kind": found}]),
     }
     for name, ask in asked.items():
         with pytest.raises(RecsysError) as refused:

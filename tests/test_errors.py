@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
-from recsys.types import RecsysError, unknown
-from recsys.types.errors import Setting, SettingError, advising
+from recsys.types import RecsysError, make_unknown_name_error
+from recsys.types.errors import Setting, SettingError, rephrase_setting_errors
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,13 @@ from recsys.types.errors import Setting, SettingError, advising
 def test_settings_in_every_idiom(setting: Setting, python: str, config: str, command: str) -> None:
     assert str(SettingError("x: ", setting, after=" decides")) == f"x: {python} decides"
     for idiom, text in (("python", python), ("config", config), ("command", command)):
-        with pytest.raises(SettingError) as error, advising(idiom):  # type: ignore[arg-type]
+        with pytest.raises(SettingError) as error, rephrase_setting_errors(idiom):  # type: ignore[arg-type]
             raise SettingError("x: ", setting, after=" decides")
         assert str(error.value) == f"x: {text} decides"
 
 
 def test_other_errors_pass() -> None:
-    with pytest.raises(RecsysError, match=r"^plain$"), advising("config"):
+    with pytest.raises(RecsysError, match=r"^plain$"), rephrase_setting_errors("config"):
         raise RecsysError("plain")
 
 
@@ -58,9 +58,11 @@ def test_an_error_is_one_line_and_survives_a_process() -> None:
 
 
 def test_short_lists_are_whole_and_long_ones_cut_to_the_nearest() -> None:
-    assert str(unknown("model", "asl", ["als", "ease"])).endswith("did you mean 'als'? (known: als, ease)")
+    assert str(make_unknown_name_error("model", "asl", ["als", "ease"])).endswith(
+        "did you mean 'als'? (known: als, ease)"
+    )
     names = [f"objective{n:02}" for n in range(60)] + ["novelty"]
-    line = str(unknown("objective", "noveltie", names))
+    line = str(make_unknown_name_error("objective", "noveltie", names))
     assert "did you mean 'novelty'? (known nearest to it, of 61: novelty, objective" in line
     assert line.count(",") == 5
     assert len(line) < 200

@@ -19,18 +19,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.table import Table
+from synthetic import make_split, write_tables
 from test_reports import make_results
-from worlds import make_split, write_tables
 
 import recsys as rs
 from recsys import escaping
 from recsys.cli import main, options
-from recsys.configs import parse
-from recsys.escaping import HIDDEN, visible
-from recsys.html import element
+from recsys.configs import parse_config
+from recsys.escaping import HIDDEN_CHARACTERS, escape_hidden
+from recsys.html import make_element
 from recsys.reports import Results, write_charts, write_report
 from recsys.types import RecsysError
-from recsys.types.names import LONGEST, check_file_name, check_name
+from recsys.types.names import MAX_NAME_BYTES, check_file_name, check_name
 
 NASTY = [
     "", "x[/]", "[bold red]rich[/]", "[link=http://a]b[/link]", ":smiley:", "\x1b[31mred\x1b[0m", "\x1b]0;title\x07",
@@ -79,10 +79,10 @@ class Parsed(HTMLParser):
 @given(TEXT)
 @each_nasty
 def test_visible_text_is_encodable_printable_and_settled(text: str) -> None:
-    shown = visible(text)
-    assert not HIDDEN.search(shown) and len(shown.splitlines()) <= 1
+    shown = escape_hidden(text)
+    assert not HIDDEN_CHARACTERS.search(shown) and len(shown.splitlines()) <= 1
     shown.encode()
-    assert visible(shown) == shown
+    assert escape_hidden(shown) == shown
     if text.isprintable():
         assert shown == text
 
@@ -92,7 +92,7 @@ def test_visible_text_is_encodable_printable_and_settled(text: str) -> None:
 @each_nasty
 def test_terminal(text: str) -> None:
     """Nothing of a text is markup, emoji or a control sequence: in titles, headers, cells and lines."""
-    screen = options.Screen(file=io.StringIO(), width=4000, force_terminal=True, color_system="truecolor")
+    screen = options.EscapingConsole(file=io.StringIO(), width=4000, force_terminal=True, color_system="truecolor")
     table = Table(title=text, box=None)
     table.add_column(text, no_wrap=True, min_width=500)
     table.add_row(text)
@@ -100,16 +100,18 @@ def test_terminal(text: str) -> None:
         screen.print(table)
         screen.print(text, soft_wrap=True)
     printed = re.sub(r"\x1b\[[0-9;]*m", "", captured.get()) if not text.strip() else captured.get()
-    assert not HIDDEN.search(re.sub(r"\x1b\[(0|1|3|1;3|3;1)m|\n", "", printed))  # bold and italic headers of our own
-    assert printed.count(" ".join(visible(text, "\n").splitlines()[0:1]).strip()) >= 3
+    assert not HIDDEN_CHARACTERS.search(
+        re.sub(r"\x1b\[(0|1|3|1;3|3;1)m|\n", "", printed)
+    )  # bold and italic headers of our own
+    assert printed.count(" ".join(escape_hidden(text, "\n").splitlines()[0:1]).strip()) >= 3
 
 
 @MORE
 @given(TEXT)
 @each_nasty
 def test_html(text: str) -> None:
-    found = Parsed(element("td", text, title=text))
-    shown = visible(text, "\n\t")
+    found = Parsed(make_element("td", text, title=text))
+    shown = escape_hidden(text, "\n\t")
     assert (found.tags, found.attributes, found.text) == (["td"], [("title", shown)], shown)
 
 
@@ -118,10 +120,10 @@ def test_html(text: str) -> None:
 @each_nasty
 def test_json_in_a_page(text: str) -> None:
     value = {"charts": {text: [text, 1.5, None, {"a": text}]}}
-    page = f'<script type="application/json">{escaping.json_script(value)}</script><p>after</p>'
+    page = f'<script type="application/json">{escaping.dump_json_for_script(value)}</script><p>after</p>'
     found = Parsed(page)
     assert found.tags == ["script", "p"] and found.text.endswith("after")
-    assert json.loads(found.text.removesuffix("after")) == escaping.all_visible(value)
+    assert json.loads(found.text.removesuffix("after")) == escaping.escape_hidden_everywhere(value)
 
 
 @MORE
@@ -129,24 +131,24 @@ def test_json_in_a_page(text: str) -> None:
 @each_nasty
 def test_csv(text: str) -> None:
     """No spreadsheet runs a cell, and what was marked is read back; numbers and places without text stay."""
-    held = escaping.UNHELD.sub(lambda found: visible(found[0]), text)
+    held = escaping.UNSAFE_IN_CSV.sub(lambda found: escape_hidden(found[0]), text)
     if re.search("[\ud800-\udfff]", text):  # a frame of pandas holds none
-        assert escaping.csv_cell(text) == escaping.csv_cell(held)
+        assert escaping.escape_csv_cell(text) == escaping.escape_csv_cell(held)
         text = held
     frame = pd.DataFrame({0: [text, None], 1: pd.Categorical([text, "b"]), 2: [-1.5, np.nan], 3: [1, 2]})
     frame.columns = pd.Index(["text", "kind", "number", text])
-    read = list(csv.reader(io.StringIO(escaping.csv_frame(frame).to_csv(index=False), newline="")))
+    read = list(csv.reader(io.StringIO(escaping.escape_csv_frame(frame).to_csv(index=False), newline="")))
     cells = [read[0][3], *read[1][:2]]
     for cell in cells:
-        assert not cell or cell[0] not in escaping.FORMULA or re.fullmatch(r"[+-][0-9.]+(e[0-9]+)?", cell)
-    assert escaping.unmarked(np.array(cells)).tolist() == [held] * 3
+        assert not cell or cell[0] not in escaping.FORMULA_STARTS or re.fullmatch(r"[+-][0-9.]+(e[0-9]+)?", cell)
+    assert escaping.unescape_csv_cells(np.array(cells)).tolist() == [held] * 3
     assert read[1][2:] == ["-1.5", "1"] and read[2] == ["", "b", "", "2"]
     assert frame.iloc[0, 0] == text
 
 
 def test_csv_keeps_what_is_equal_but_not_the_same() -> None:
     frame = pd.DataFrame({"setting": ["=a", 1, True, 1.0, None]}, dtype=object)
-    assert escaping.csv_frame(frame)["setting"].tolist() == ["'=a", 1, True, 1.0, None]
+    assert escaping.escape_csv_frame(frame)["setting"].tolist() == ["'=a", 1, True, 1.0, None]
 
 
 @MORE
@@ -154,7 +156,7 @@ def test_csv_keeps_what_is_equal_but_not_the_same() -> None:
 @each_nasty
 def test_markdown(text: str) -> None:
     """A table keeps its cells, a heading and a list their items, and the text is that text."""
-    safe = escaping.markdown(text)
+    safe = escaping.escape_markdown(text)
     page = f"### {safe}\n\n| a | b |\n| --- | --- |\n| {safe} | **x{safe}x** |\n\n- {safe}\n- end\n"
     made = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(page)
     found = Parsed(made)
@@ -162,7 +164,7 @@ def test_markdown(text: str) -> None:
         "h3", "table", "thead", "tr", "th", "th", "tbody", "tr", "td", "td", "ul", "li", "li",
     ]  # fmt: skip
     assert found.attributes == []
-    assert "".join(found.text.split()).count("".join(visible(text).split())) >= 4
+    assert "".join(found.text.split()).count("".join(escape_hidden(text).split())) >= 4
 
 
 @MORE
@@ -170,8 +172,8 @@ def test_markdown(text: str) -> None:
 @each_nasty
 def test_latex(text: str) -> None:
     """No character keeps its power: what is left of it, without the commands that stand for characters, is plain."""
-    safe = escaping.latex(text)
-    commands = sorted(set(escaping.LATEX.values()), key=len, reverse=True)
+    safe = escaping.escape_latex(text)
+    commands = sorted(set(escaping.LATEX_ESCAPES.values()), key=len, reverse=True)
     rest = re.sub("|".join(map(re.escape, commands)), "", safe)
     assert not re.search(r"[\\&%$#_{}~^\[\]<>|*\n]", rest)
 
@@ -185,7 +187,7 @@ def test_svg(text: str) -> None:
         "mark": {"type": "text", "tooltip": {"content": "data"}},
         "encoding": {"text": {"field": "name"}, "y": {"field": "name", "type": "nominal"}},
     }
-    svg = vl_convert.vegalite_to_svg(escaping.all_visible(spec))
+    svg = vl_convert.vegalite_to_svg(escaping.escape_hidden_everywhere(spec))
     ElementTree.fromstring(svg)
 
 
@@ -215,7 +217,7 @@ def test_a_report_of_hostile_text(tmp_path: Path) -> None:
     text = "a\x1b[31m\x07\u202e\0</script><script>alert(1)</script>[/]|%{\\"
     paths = write_report(hostile(text), tmp_path)
     page = paths[0].read_text(encoding="utf-8")
-    assert not HIDDEN.search(page.replace("\n", "").replace("\t", ""))
+    assert not HIDDEN_CHARACTERS.search(page.replace("\n", "").replace("\t", ""))
     assert Parsed(page).tags.count("script") == 3
     for path in write_charts(hostile(text), tmp_path):
         ElementTree.parse(path)
@@ -228,12 +230,12 @@ NAMED = {  # name: what is wrong with it
 }  # fmt: skip
 GOOD = [
     "als",
-    "untouched 0.1 (tuned)",
+    "unexplored 0.1 (tuned)",
     "x[/]",
     "=cmd|",
     "\N{GRINNING FACE}" * 25,
     "e\u0301",
-    "a" * LONGEST,
+    "a" * MAX_NAME_BYTES,
     "\u05d0",
     "</b>",
     "a/b",
@@ -248,30 +250,32 @@ def test_a_bad_name_is_refused_wherever_it_is_given(name: str, wrong: str) -> No
     doors = [
         lambda: check_name("x", name),
         lambda: check_file_name("x", name),
-        lambda: parse({**own, "blends": {name: {"relevance": 1.0}}}),
-        lambda: parse({**own, "models": {name: {"kind": "als"}}}),
-        lambda: parse({**own, "name": name}),
+        lambda: parse_config({**own, "blends": {name: {"relevance": 1.0}}}),
+        lambda: parse_config({**own, "models": {name: {"kind": "als"}}}),
+        lambda: parse_config({**own, "name": name}),
         lambda: rs.bench({**own, "name": name}),
         lambda: rs.bench({**own, "blends": {name: {"relevance": 1.0}}}),
         lambda: rs.compare({name: slates, "b": slates}, split, ["ndcg"], "b"),
-        lambda: rs.score({name: slates}, rs.Yardstick(split), ["ndcg"], [1]),
+        lambda: rs.evaluate({name: slates}, rs.GroundTruth(split), ["ndcg"], [1]),
     ]
     for door in doors:
         with pytest.raises(RecsysError, match=wrong) as caught:
             door()
         line = str(caught.value)
-        assert visible(line) == line and len(line) < 300
+        assert escape_hidden(line) == line and len(line) < 300
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_a_good_name_is_taken(name: str) -> None:
-    parse({"data": {"path": "a.csv"}, "model": {"kind": "ease"}, "blends": {name: {"relevance": 1.0, "novelty": 0.1}}})
+    parse_config(
+        {"data": {"path": "a.csv"}, "model": {"kind": "ease"}, "blends": {name: {"relevance": 1.0, "novelty": 0.1}}}
+    )
 
 
 @pytest.mark.parametrize("name", ["a/b", "a\\b", "../a", ".hidden", "-rf", "a:b", "a*", 'a"', "a|b", "<a>"])
 def test_a_name_that_becomes_a_folder_stays_where_it_belongs(name: str) -> None:
     with pytest.raises(RecsysError, match=r"^config: name is '.*', expected a name without "):
-        parse({"data": {"path": "a.csv"}, "name": name})
+        parse_config({"data": {"path": "a.csv"}, "name": name})
 
 
 def test_an_error_is_one_printable_line() -> None:
@@ -281,13 +285,13 @@ def test_an_error_is_one_printable_line() -> None:
 CONFIG = """
 name = "ok (2)"
 data = { path = "ratings.csv" }
-filter = { positive = "rating >= 3", min_user = 3 }
+filter = { positive = "rating >= 3", min_user_interactions = 3 }
 split = { test = 0.3 }
 model = { kind = "als", factors = 4, iterations = 1 }
 slate = { k = [3] }
 pool = { n = 10 }
-controls = []
-judge = { draws = 100, metrics = ["ndcg", "discovery"] }
+baselines = []
+evaluation = { n_bootstrap = 100, metrics = ["ndcg", "discovery"] }
 [blends]
 "x[/]" = { relevance = 1.0, novelty = 0.1 }
 "[bold red]rich[/]" = { relevance = 1.0, novelty = 0.2 }
@@ -315,13 +319,13 @@ def test_from_the_file_to_every_output(tmp_path: Path, monkeypatch, capsys) -> N
     main(["compare", str(folder), "--out", str(tmp_path / "compared")])
     main(["data", "describe", str(tmp_path / bad)])
     printed = capsys.readouterr().out
-    assert not HIDDEN.search(printed.replace("\n", ""))
+    assert not HIDDEN_CHARACTERS.search(printed.replace("\n", ""))
     assert all(blend in printed for blend in BLENDS)
     for page in (folder / "report.html", tmp_path / "compared" / "report.html"):
         text = page.read_text(encoding="utf-8")
-        assert not HIDDEN.search(text.replace("\n", "").replace("\t", "")) and "<script>alert" not in text
+        assert not HIDDEN_CHARACTERS.search(text.replace("\n", "").replace("\t", "")) and "<script>alert" not in text
         assert all(blend in Parsed(text).text for blend in BLENDS)
-    for table in (folder / "summary.csv", folder / "significance.csv", tmp_path / "compared" / "differences.csv"):
+    for table in (folder / "summary.csv", folder / "differences.csv", tmp_path / "compared" / "differences.csv"):
         runs = set(pd.read_csv(table)["run"])
         assert "'" + BLENDS[2] in runs and not [run for run in runs if run[0] in "=+-@"]
     assert (
@@ -343,7 +347,7 @@ def test_from_the_file_to_every_output(tmp_path: Path, monkeypatch, capsys) -> N
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
 def test_latex_compiles(tmp_path: Path) -> None:
-    rows = "\n".join(f"{escaping.latex(text)} & x \\\\" for text in NASTY if text.isascii())
+    rows = "\n".join(f"{escaping.escape_latex(text)} & x \\\\" for text in NASTY if text.isascii())
     (tmp_path / "a.tex").write_text(
         f"\\documentclass{{article}}\\begin{{document}}\\begin{{tabular}}{{ll}}\n{rows}\n\\end{{tabular}}\\end{{document}}"
     )

@@ -5,14 +5,14 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
-from worlds import write_tables
+from synthetic import write_tables
 
 from recsys.cli import main
-from recsys.experiments import evaluate, recommend
+from recsys.experiments import evaluate_files, recommend
 from recsys.types import RecsysError
 
 CONFIG = """
-controls = []
+baselines = []
 
 [data]
 path = "ratings.csv"
@@ -35,9 +35,9 @@ n = 10
 [slate]
 k = [5]
 
-[judge]
+[evaluation]
 metrics = ["ndcg", "coverage"]
-draws = 100
+n_bootstrap = 100
 """
 
 
@@ -55,7 +55,7 @@ def template(tmp_path_factory):
         patch.setenv("RECSYS_CACHE", str(folder / "cells"))
         frame = long(lists)
         frame.to_csv(folder / "plain.csv", index=False)
-        done = evaluate(folder / "plain.csv", folder / "mine.toml", out=folder / "runs", quiet=True)
+        done = evaluate_files(folder / "plain.csv", folder / "mine.toml", out=folder / "runs", quiet=True)
     return folder, lists, values(done, "plain")
 
 
@@ -112,7 +112,7 @@ def forms(lists):
 def test_every_form_of_the_same_lists_is_worth_the_same(home, template, name):
     content, how = forms(template[1])[name]
     (home / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    done = evaluate(home / name, "mine.toml", out=home / "runs", quiet=True, **how)
+    done = evaluate_files(home / name, "mine.toml", out=home / "runs", quiet=True, **how)
     assert values(done, name.split(".")[0]) == template[2]
     if name == "run.trec":
         assert "run.trec: read as a TREC run, ordered by score" in done.notes
@@ -141,16 +141,17 @@ def test_ties_are_drawn_by_the_seed_and_counted(home, template):
     frame = long(template[1]).assign(rank=1)
     frame.to_csv(home / "tied.csv", index=False)
     one, other = (
-        evaluate(home / "tied.csv", "mine.toml", out=home / "runs", quiet=True).slates[5]["tied"] for _ in range(2)
+        evaluate_files(home / "tied.csv", "mine.toml", out=home / "runs", quiet=True).slates[5]["tied"]
+        for _ in range(2)
     )
     assert (one.items == other.items).all()
     (home / "seeded.toml").write_text(f"seed = 7\n{CONFIG}".replace("ratings.csv", str(template[0] / "ratings.csv")))
-    done = evaluate(home / "tied.csv", home / "seeded.toml", out=home / "runs", quiet=True)
+    done = evaluate_files(home / "tied.csv", home / "seeded.toml", out=home / "runs", quiet=True)
     assert (done.slates[5]["tied"].items != one.items).any()
     assert any("tied.csv: " in note and "tie with the one before: drawn by the seed" in note for note in done.notes)
     reversed_ids = frame.sort_values("item_id", ascending=False)
     reversed_ids.to_csv(home / "tied.csv", index=False)
-    again = evaluate(home / "tied.csv", "mine.toml", out=home / "runs", quiet=True).slates[5]["tied"]
+    again = evaluate_files(home / "tied.csv", "mine.toml", out=home / "runs", quiet=True).slates[5]["tied"]
     assert (again.items == one.items).all()
 
 
@@ -197,15 +198,15 @@ def test_advice_is_in_the_words_of_a_config(home, capsys):
 
 def test_files_of_one_name_are_refused(home):
     with pytest.raises(RecsysError, match=r"has the same name, expected files of different names"):
-        evaluate(["a.csv", "b/a.tsv"], "mine.toml", quiet=True)
+        evaluate_files(["a.csv", "b/a.tsv"], "mine.toml", quiet=True)
     with pytest.raises(RecsysError, match="no file is given"):
-        evaluate([], "mine.toml", quiet=True)
+        evaluate_files([], "mine.toml", quiet=True)
 
 
 def test_short_lists_and_slates_are_counted(home, template):
     frame = long(template[1])
     frame[frame["rank"] <= 2].to_csv(home / "two.csv", index=False)
-    done = evaluate(home / "two.csv", "mine.toml", out=home / "runs", quiet=True)
+    done = evaluate_files(home / "two.csv", "mine.toml", out=home / "runs", quiet=True)
     assert "two.csv: 60 of 60 slates have fewer than 5 picks, 2 at least" in done.notes
     (home / "whole.toml").write_text(
         CONFIG.replace("ratings.csv", str(template[0] / "ratings.csv")).replace("n = 10", "n = 40"), encoding="utf-8"

@@ -10,23 +10,30 @@ from pathlib import Path
 
 import pytest
 
-from recsys import files
-from recsys.files import recover, remove_leftovers, replacing, replacing_folder, temporary_folder, write_text
+from recsys.support import atomic_files
+from recsys.support.atomic_files import (
+    make_temporary_folder,
+    recover_folder,
+    remove_leftovers,
+    replace_file,
+    replace_folder,
+    write_text,
+)
 from recsys.types import RecsysError
 
-EXCHANGES = files._exchanger()[0] is not None
+EXCHANGES = atomic_files._find_exchange_call()[0] is not None
 
 
 @pytest.fixture(params=["exchanged", "renamed twice"])
 def way(request, monkeypatch):
     """Both ways to replace a folder: in one step, and where the system cannot."""
     if request.param == "renamed twice":
-        monkeypatch.setattr(files, "_exchanger", lambda: (None, 0))
+        monkeypatch.setattr(atomic_files, "_find_exchange_call", lambda: (None, 0))
     return request.param
 
 
 def fill(folder, content):
-    with replacing_folder(folder) as made:
+    with replace_folder(folder) as made:
         for name in ("a", "b"):
             (made / name).write_text(content)
 
@@ -45,7 +52,7 @@ def test_a_folder_is_replaced_whole(way, tmp_path):
         fill(target, text)
         assert content(target) == {"a": text, "b": text}
         assert [path.name for path in target.parent.iterdir()] == ["r"]
-    with pytest.raises(KeyError), replacing_folder(target) as made:
+    with pytest.raises(KeyError), replace_folder(target) as made:
         (made / "a").write_text("half")
         raise KeyError
     assert content(target) == {"a": "3", "b": "3"}
@@ -82,10 +89,10 @@ def test_folders_are_exchanged_in_one_step_here(tmp_path):
     assert EXCHANGES
     (tmp_path / "a").mkdir()
     (tmp_path / "b").write_text("b")
-    assert files._exchange(tmp_path / "a", tmp_path / "b")
+    assert atomic_files._exchange_paths(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "a").read_text() == "b" and (tmp_path / "b").is_dir()
     with pytest.raises(FileNotFoundError):
-        files._exchange(tmp_path / "a", tmp_path / "nowhere")
+        atomic_files._exchange_paths(tmp_path / "a", tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("number", ["EINVAL", "ENOSYS", "EOPNOTSUPP", "EPERM"])
@@ -96,7 +103,7 @@ def test_a_file_system_that_cannot_exchange_is_one_that_renames_twice(tmp_path, 
         ctypes.set_errno(getattr(errno, number))
         return -1
 
-    monkeypatch.setattr(files, "_exchanger", lambda: (call, 2))
+    monkeypatch.setattr(atomic_files, "_find_exchange_call", lambda: (call, 2))
     fill(tmp_path / "r", "1")
     fill(tmp_path / "r", "2")
     assert content(tmp_path / "r") == {"a": "2", "b": "2"} and not hidden(tmp_path)
@@ -105,24 +112,24 @@ def test_a_file_system_that_cannot_exchange_is_one_that_renames_twice(tmp_path, 
 def test_a_folder_between_two_names_is_brought_back(tmp_path):
     target = tmp_path / "r"
     fill(target, "1")
-    target.rename(files._aside(target))  # killed between the two renames
-    recover(target)
+    target.rename(atomic_files._get_replaced_path(target))  # killed between the two renames
+    recover_folder(target)
     assert content(target) == {"a": "1", "b": "1"} and not hidden(tmp_path)
     fill(target, "2")
-    target.rename(files._aside(target))
+    target.rename(atomic_files._get_replaced_path(target))
     fill(target, "3")
     assert content(target) == {"a": "3", "b": "3"} and not hidden(tmp_path)
     fill(tmp_path / "old", "1")
-    (tmp_path / "old").rename(files._aside(target))  # killed after both
-    recover(target)
+    (tmp_path / "old").rename(atomic_files._get_replaced_path(target))  # killed after both
+    recover_folder(target)
     assert content(target) == {"a": "3", "b": "3"} and not hidden(tmp_path)
-    recover(tmp_path / "nowhere" / "r")
+    recover_folder(tmp_path / "nowhere" / "r")
 
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from recsys.files import replacing, replacing_folder, temporary_folder
+from recsys.support.atomic_files import replacing, replacing_folder, temporary_folder
 folder = Path(sys.argv[1])
 with replacing(folder / "one.npz") as one, replacing_folder(folder / "two") as two, temporary_folder(folder) as three:
     one.write_text("half"); (two / "half").write_text("half"); (three / "half").write_text("half")
@@ -158,7 +165,7 @@ def test_what_a_living_process_writes_stays_and_what_a_killed_one_wrote_goes(tmp
 
 
 def test_leftovers_of_other_machines_go_after_a_day(tmp_path):
-    here = files._prefix()
+    here = atomic_files._get_part_prefix()
     for name, age in [(".part-0000aaaa-1.npz", 0), (".part-0000aaaa-2.npz", 2), (".part-old", 2), (f"{here}x.csv", 2)]:
         (tmp_path / name).write_text("half")
         os.utime(tmp_path / name, (time.time() - age * 86_400,) * 2)
@@ -184,21 +191,21 @@ def test_without_locks_leftovers_go_after_a_day(tmp_path, monkeypatch):
     def none(*_):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(files.fcntl, "flock", none)
+    monkeypatch.setattr(atomic_files.fcntl, "flock", none)
     fill(tmp_path / "r", "1")
     write_text(tmp_path / "x", "1")
     assert not hidden(tmp_path)
     for name, age in (("new", 0), ("old", 2)):
-        path = tmp_path / f"{files._prefix()}{name}"
+        path = tmp_path / f"{atomic_files._get_part_prefix()}{name}"
         path.mkdir()
         (path / "lock").write_text("")
         os.utime(path, (time.time() - age * 86_400,) * 2)
     write_text(tmp_path / "x", "2")
-    assert hidden(tmp_path) == [f"{files._prefix()}new"]
+    assert hidden(tmp_path) == [f"{atomic_files._get_part_prefix()}new"]
 
 
 def test_a_file_that_is_removed_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
-    lock, removed = files._lock, []
+    lock, removed = atomic_files._lock_file, []
 
     def late(number):
         if len(removed) < 2:
@@ -206,18 +213,18 @@ def test_a_file_that_is_removed_before_it_is_locked_is_made_again(tmp_path, monk
             remove_leftovers(tmp_path)
         return lock(number)
 
-    monkeypatch.setattr(files, "_lock", late)
-    with replacing(tmp_path / "x") as temporary:
+    monkeypatch.setattr(atomic_files, "_lock_file", late)
+    with replace_file(tmp_path / "x") as temporary:
         temporary.write_text("1")
     assert (tmp_path / "x").read_text() == "1" and not hidden(tmp_path)
     removed.clear()
-    with temporary_folder(tmp_path) as folder:
+    with make_temporary_folder(tmp_path) as folder:
         assert (folder / "lock").exists()
     assert not hidden(tmp_path)
 
 
 def test_what_a_block_puts_in_the_place_of_its_file_stays(tmp_path):
-    with replacing(tmp_path / "x.csv") as temporary:
+    with replace_file(tmp_path / "x.csv") as temporary:
         (tmp_path / "other").write_text("1")
         (tmp_path / "other").replace(temporary)
         write_text(tmp_path / "y", "2")  # removes leftovers
@@ -243,7 +250,7 @@ def test_two_processes_that_replace_one_folder_leave_it_whole(tmp_path):
 
 def assert_whole(folder):
     for _ in range(1000):
-        recover(folder / "r")
+        recover_folder(folder / "r")
         try:
             return [(folder / "r" / name).read_text() for name in ("a", "b")]
         except FileNotFoundError:  # replaced meanwhile
@@ -255,7 +262,7 @@ KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
 from recsys import files
-from recsys.files import recover, replacing, replacing_folder
+from recsys.support.atomic_files import recover, replacing, replacing_folder
 folder = Path(sys.argv[1])
 if sys.argv[2] == "rename":
     files._exchanger = lambda: (None, 0)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from recsys import forks
+from recsys.support import forks
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
@@ -23,7 +23,7 @@ def everything():
     for model in (models.ALS(factors=16, iterations=2), models.IALS(factors=8, iterations=2), models.PureSVD(4),
                   models.BPR(factors=8, iterations=2), models.LMF(factors=8, iterations=2), models.EASE()):
         digest.update(model.fit(train).score(np.arange(150, dtype=np.int32)).tobytes())
-    for made in maps.audit(train):
+    for made in maps.audit_maps(train):
         digest.update(made.assignment.toarray().tobytes())
     return f"{{digest.hexdigest()}} {{forks.is_forked()}}"
 print("parent", {parent}, flush=True)
@@ -60,7 +60,7 @@ def test_every_fit_ends_in_a_fork_with_the_bits_of_its_parent():
 
 def test_a_process_that_was_started_anew_is_no_fork():
     assert not forks.is_forked()
-    assert forks.openmp_threads() == 0
+    assert forks.get_openmp_thread_limit() == 0
     command = [sys.executable, "-c", "from recsys import forks; print(forks.is_forked())"]
     assert subprocess.check_output(command, text=True).split() == ["False"]
 
@@ -70,8 +70,8 @@ def test_a_fork_from_before_the_module_was_loaded_is_seen():
     read, write = os.pipe()
     child = os.fork()
     if not child:
-        os.write(write, b"1" if forks._born_forked() else b"0")
+        os.write(write, b"1" if forks._has_forked_flag() else b"0")
         os._exit(0)
     os.waitpid(child, 0)
     assert os.read(read, 1) == b"1"
-    assert not forks._born_forked()
+    assert not forks._has_forked_flag()

@@ -8,22 +8,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from worlds import FactorWorld, make_maps, make_split, some_guards
+from synthetic import RandomFactorModel, draw_guards, make_maps, make_split
 
-from recsys import guards, objectives
-from recsys.kernels import references, rules
-from recsys.kernels.rules import lay, unmet
-from recsys.pools import Pool, candidates
-from recsys.slates import fit_scales, rerank
+from recsys import objectives
+from recsys.kernels import reference, slot_rules
+from recsys.kernels.slot_rules import count_violations, flatten_rules
+from recsys.reranking import guards
+from recsys.reranking.slates import fit_scales, rerank
+from recsys.retrieval.candidates import Pool, candidates
 from recsys.types import Guard, RecsysError, Rule
 
-BLEND = {"relevance": 1.0, "diversity": 0.5, "volume": 0.3, "negative_space": 0.4}
+BLEND = {"relevance": 1.0, "mmr": 0.5, "dpp": 0.3, "negative_space": 0.4}
 K = 6
 
 
 def make_pool(seed=0, users=12, n=14):
     split = make_split(seed, users=users)
-    return candidates(FactorWorld(split, seed=seed + 1), split, n=n, maps=make_maps(split))
+    return candidates(RandomFactorModel(split, seed=seed + 1), split, n=n, maps=make_maps(split))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def ids(row):
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 20), some=some_guards(K), data=st.data())
+@given(seed=st.integers(0, 20), some=draw_guards(K), data=st.data())
 def test_each_pick_is_the_best_of_those_that_the_reference_allows(seed, some, data):
     pool = make_pool(seed, users=5)
     names = data.draw(st.lists(st.sampled_from(sorted(BLEND)), min_size=1, max_size=4, unique=True))
@@ -52,12 +53,12 @@ def test_each_pick_is_the_best_of_those_that_the_reference_allows(seed, some, da
         slate: list[int] = []
         places = {item: place for place, item in enumerate(pool.items[u].tolist())}
         for item in slates.items[u].tolist():
-            may = references.allowed(asked, pool, u, slate, K)
+            may = reference.find_allowed(asked, pool, u, slate, K)
             if item < 0:
                 assert not may
                 break
             gains = sum(
-                blend[name] * references.gains(term, u, slate, pool.lengths[u])
+                blend[name] * reference.compute_gains(term, u, slate, pool.lengths[u])
                 for name, term in zip(sorted(blend), terms, strict=True)
             )
             assert places[item] in may
@@ -89,16 +90,16 @@ def test_over_a_partition_all_is_met_wherever_any_slate_meets_it(seed, table, da
         shown = [sum(groups[i] == g for i in ids(slates.items[u])) for g in sorted(set(groups.values()))]
         assert all(n <= most for n in shown)
         if can:
-            assert slates.unmet[u].tolist() == [0, 0] and sum(shown) == K
+            assert slates.violations[u].tolist() == [0, 0] and sum(shown) == K
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 20), some=some_guards(K))
+@given(seed=st.integers(0, 20), some=draw_guards(K))
 def test_what_is_not_met_is_counted_as_one_counts(seed, some):
     pool = make_pool(seed, users=5)
     slates = rerank(pool, {"relevance": 1.0, "noise": 1.0}, k=K, guards=some)
     if not some:
-        assert slates.unmet is None
+        assert slates.violations is None
         return
     assert slates.guards == tuple(guard.name for guard in some)
     for g, rule in enumerate(guard.rule(pool, K) for guard in some):
@@ -112,7 +113,7 @@ def test_what_is_not_met_is_counted_as_one_counts(seed, some):
                 far += 0 if rule.most is None else max(0, count - rule.most[group])
             if rule.pins is not None:
                 far += sum(pin not in (-1, item) for pin, item in zip(rule.pins[u].tolist(), row, strict=True))
-            assert slates.unmet[u, g] == far
+            assert slates.violations[u, g] == far
 
 
 @pytest.mark.parametrize(("temperature", "epsilon"), [(0.7, 0.0), (0.0, 0.3), (0.7, 0.3)])
@@ -126,12 +127,12 @@ def test_log_propensities_are_exact_over_what_is_allowed(pool, temperature, epsi
     slates = rerank(
         pool, {"relevance": 1.0}, k=K, scale=None, guards=some, temperature=temperature, epsilon=epsilon, seed=5
     )
-    asked = [guard.rule(pool, K) for guard in some]
+    asked = [guard.make_rule(pool, K) for guard in some]
     narrowed = 0
     for u in range(len(pool.users)):
         places, slate = {item: place for place, item in enumerate(pool.items[u].tolist())}, []
         for r, item in enumerate(i for i in slates.items[u].tolist() if i >= 0):
-            may = references.allowed(asked, pool, u, slate, K)
+            may = reference.find_allowed(asked, pool, u, slate, K)
             gains = pool.scores[u, may].astype(float)
             soft = np.exp((gains - gains.max()) / temperature) if temperature else (gains == gains.max()).astype(float)
             chance = (1 - epsilon) * soft / soft.sum() + epsilon / len(may)
@@ -146,17 +147,17 @@ def test_guards_that_ask_for_nothing_change_nothing(pool):
     for some in ([guards.exclude()], [guards.at_most(K)], [guards.at_least(0, features=["f0"])], [guards.pin(1, "")]):
         same = rerank(pool, BLEND, k=K, guards=some)
         assert (same.items == plain.items).all() and (same.contributions == plain.contributions).all()
-        assert same.scales == plain.scales and not same.unmet.any()
+        assert same.scales == plain.scales and not same.violations.any()
 
 
 def test_guards_do_not_depend_on_threads_or_partition():
     pool = make_pool(users=600)
     some = [guards.at_most(2, features=["f0", "f1"]), guards.at_least(1, features=["f4"]), guards.pin(3, "i7")]
     scales = fit_scales(pool, BLEND)
-    one, two = (rerank(pool, BLEND, k=K, scale=scales, guards=some, threads=t, temperature=0.3) for t in (1, 2))
-    part = rerank(pool.block(250, 270), BLEND, k=K, scale=scales, guards=some, temperature=0.3)
+    one, two = (rerank(pool, BLEND, k=K, scale=scales, guards=some, n_threads=t, temperature=0.3) for t in (1, 2))
+    part = rerank(pool.slice_users(250, 270), BLEND, k=K, scale=scales, guards=some, temperature=0.3)
     assert (one.items == two.items).all() and (one.log_propensity == two.log_propensity).all()
-    assert (one.items[250:270] == part.items).all() and (one.unmet[250:270] == part.unmet).all()
+    assert (one.items[250:270] == part.items).all() and (one.violations[250:270] == part.violations).all()
 
 
 def test_a_look_ahead_by_hand():
@@ -193,7 +194,7 @@ def test_a_look_ahead_by_hand():
         (lambda: [guards.pin(1, ["i1", "i2"])], "pin: found 2 items, expected one, or 12: one per user"),
         (lambda: [guards.pin(1, "i1"), guards.pin(1, "i2")], "pin: slot 1 is kept for two items, expected one"),
         (lambda: guards.exclude(), "slate: guards is Guard("),
-        (lambda: ["exclude"], "slate: guards is ['exclude'], expected a list such as [recsys.guards.exclude"),
+        (lambda: ["exclude"], "slate: guards is ['exclude'], expected a list such as [recsys.reranking.guards.exclude"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(pool, make, message):
@@ -214,7 +215,7 @@ def test_order_by_relevance_does_not_go_with_a_pin(pool):
 
 
 def test_a_guard_of_ones_own(pool):
-    odd = Guard("odd", lambda pool, k: Rule(closed=np.arange(len(pool.context.item_ids)) % 2 == 0))
+    odd = Guard("odd", lambda pool, k: Rule(excluded_items=np.arange(len(pool.context.item_ids)) % 2 == 0))
     slates = rerank(pool, {"relevance": 1.0}, k=3, guards=[odd])
     assert (slates.items[slates.items >= 0] % 2 == 1).all() and slates.guards == ("odd",)
 
@@ -225,15 +226,15 @@ def test_a_group_is_of_whom_its_table_has_above_0(pool):
         part = Pool(pool.users[:4], pool.items[:4, :size], pool.scores[:4, :size], pool.context)
         for share in (0.0, 0.5):
             table.data[:] = share
-            limit = Guard("none", lambda pool, k: Rule(groups=table, most=np.zeros(1, np.int64)))
+            limit = Guard("none", lambda pool, k: Rule(groups=table, max_picks=np.zeros(1, np.int64)))
             slates = rerank(part, {"relevance": 1.0}, k=2, guards=[limit], scale=None)
-            assert (slates.items >= 0).all() == (share == 0) and not slates.unmet.any()
-            assert unmet([limit.rule(part, 2)], part.items[:, :2]).sum() == (0 if share == 0 else 8)
+            assert (slates.items >= 0).all() == (share == 0) and not slates.violations.any()
+            assert count_violations([limit.make_rule(part, 2)], part.items[:, :2]).sum() == (0 if share == 0 else 8)
 
 
 def test_rules_without_guards_are_empty(pool):
-    assert lay([], pool, K) is rules.NONE
-    assert unmet([], pool.items[:, :K]).shape == (12, 0)
+    assert flatten_rules([], pool, K) is slot_rules.NO_RULES
+    assert count_violations([], pool.items[:, :K]).shape == (12, 0)
 
 
 def test_exclusion_by_hand(pool):

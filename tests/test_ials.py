@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys.models import ALS, IALS, MostPopular, halves, named
-from recsys.models.by_factors import loss
-from recsys.types import RecsysError, Side
+from recsys.models import ALS, IALS, MostPopular, als_solver, named
+from recsys.models.factor_model import compute_loss
+from recsys.types import RecsysError, SideInformation
 
 
 def log(seed: int = 0, users: int = 70, items: int = 45) -> sparse.csr_array:
@@ -21,9 +21,9 @@ def log(seed: int = 0, users: int = 70, items: int = 45) -> sparse.csr_array:
     return sparse.csr_array(dense)
 
 
-def declined(train: sparse.csr_array, seed: int = 1) -> Side:
+def declined(train: sparse.csr_array, seed: int = 1) -> SideInformation:
     free = (np.random.default_rng(seed).random(train.shape) < 0.1) & (train.toarray() == 0)
-    return Side(dislikes=sparse.csr_array(free.astype(np.float32) * 2))
+    return SideInformation(dislikes=sparse.csr_array(free.astype(np.float32) * 2))
 
 
 def ridges(model: IALS, dense: np.ndarray) -> np.ndarray:
@@ -37,7 +37,7 @@ def solved(model: IALS, likes: np.ndarray, dislikes: np.ndarray, other: np.ndarr
         if likes[row].any():
             weight = model.unobserved + likes[row] + model.disliked * dislikes[row]
             left = other.T @ (weight[:, None] * other) + ridge * np.eye(other.shape[1])
-            found[row] = np.linalg.solve(left, likes[row] @ other)
+            found[row] = np.linalg.solve_user_factors(left, likes[row] @ other)
     return found
 
 
@@ -69,14 +69,14 @@ def test_user_factors_solve_the_normal_equations(world):
     wanted = solved(model, likes, dislikes, found.item_factors.astype(np.float64))
     liked = likes.any(axis=1)
     assert np.abs(found.user_factors[liked] - wanted[liked]).max() < 1e-5 * np.abs(wanted).max()
-    np.testing.assert_allclose(found.typical, wanted[liked].mean(axis=0), atol=1e-5 * np.abs(wanted).max())
-    assert (found.user_factors[7] == found.typical).all()
+    np.testing.assert_allclose(found.mean_user_factor, wanted[liked].mean(axis=0), atol=1e-5 * np.abs(wanted).max())
+    assert (found.user_factors[7] == found.mean_user_factor).all()
     assert (found.item_factors[3] == 0).all()
 
 
 def test_an_epoch_run_to_convergence_is_the_dense_reference(world, monkeypatch):
     model, train, side, likes, dislikes = world
-    monkeypatch.setattr(halves, "_NEARLY", (300, 1e-7))
+    monkeypatch.setattr(als_solver, "_CG_APPROXIMATE", (300, 1e-7))
     start = model.fit(train, side)
     items = solved(model, likes.T, dislikes.T, solved(model, likes, dislikes, start.factors.item_factors.astype(float)))
     users = solved(model, likes, dislikes, items)
@@ -92,7 +92,7 @@ def test_loss_parts_are_those_of_the_objective(world):
     x, y = fitted.factors.user_factors.astype(np.float64), fitted.factors.item_factors.astype(np.float64)
     x[7] = 0  # who has no likes is not trained on
     wanted = dense_loss(model, likes, dislikes, x, y)
-    found = loss(fitted.factors, train, side)
+    found = compute_loss(fitted.factors, train, side)
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
     assert found.total == pytest.approx(sum(wanted))
     # Those of the record stand before the last half step over users: hardly larger after a nearly exact epoch.
@@ -104,20 +104,20 @@ def test_loss_parts_are_those_of_the_objective(world):
 def test_reported_losses_are_those_of_the_epochs(monkeypatch):
     model, train = IALS(factors=5, unobserved=0.3, regularization=0.02, iterations=3), log()
     caught = []
-    exact = halves.Half.exact
+    exact = als_solver.HalfStep.solve_exactly
 
     def catching(half, own, other):
         caught.append(dense_loss(model, train.toarray(), np.zeros(train.shape), own.astype(float), other.astype(float)))
         return exact(half, own, other)
 
-    monkeypatch.setattr(halves.Half, "exact", catching)
+    monkeypatch.setattr(als_solver.HalfStep, "exact", catching)
     np.testing.assert_allclose(model.fit(train, validate=lambda fitted: len(caught)).losses, caught, rtol=1e-5)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 300])
 def test_loss_never_rises(world, monkeypatch, steps):
     model, train, side, *_ = world
-    monkeypatch.setattr(halves, "_NEARLY", (steps, 1e-6))
+    monkeypatch.setattr(als_solver, "_CG_APPROXIMATE", (steps, 1e-6))
     totals = replace(model, iterations=25).fit(train, side).losses.sum(axis=1)
     assert (np.diff(totals) <= 2e-6 * totals[0]).all()
     assert totals[-1] < 0.95 * totals[0]
@@ -143,10 +143,10 @@ def test_warm_start_continues(monkeypatch):
     first = model.fit(train)
     kept = first.factors.user_factors.copy(), first.factors.item_factors.copy()
     more = model.fit(train, start=first)
-    assert more.losses.sum(axis=1)[0] < loss(first.factors, train).total
+    assert more.losses.sum(axis=1)[0] < compute_loss(first.factors, train).total
     assert (first.factors.user_factors == kept[0]).all()
     assert (first.factors.item_factors == kept[1]).all()
-    monkeypatch.setattr(halves, "_NEARLY", (300, 1e-7))
+    monkeypatch.setattr(als_solver, "_CG_APPROXIMATE", (300, 1e-7))
     half = model.fit(train, start=model.fit(train))
     whole = replace(model, iterations=6).fit(train)
     users = np.arange(70, dtype=np.int32)
@@ -179,7 +179,7 @@ from recsys.models import IALS
 dense = np.random.default_rng(0).random((1100, 120)) < np.linspace(0.3, 0.02, 120)
 train = sparse.csr_array(dense.astype(np.float32))
 for threads in (1, 3):
-    fitted = IALS(factors=33, iterations=2).fit(train, threads=threads)
+    fitted = IALS(factors=33, iterations=2).fit(train, n_threads=threads)
     parts = (fitted.factors.user_factors, fitted.factors.item_factors, fitted.losses)
     print(*(hashlib.sha256(part.tobytes()).hexdigest() for part in parts))
 """
@@ -227,16 +227,19 @@ def test_with_nu_0_it_is_the_loss_of_als():
         theirs.factors,
         user_factors=theirs.factors.user_factors / scale,
         item_factors=theirs.factors.item_factors / scale,
-        everywhere=alpha0,
+        unobserved_weight=alpha0,
         observed=1.0,
         pull=1.0,
         regularization=3.0 / alpha,
     )
     # Equal up to a factor, but for the constants: a like costs alpha at score 0 there, and 1 here.
-    there, here = loss(theirs.factors, train).total - alpha * train.nnz, loss(ours, train).total - train.nnz
+    there, here = (
+        compute_loss(theirs.factors, train).total - alpha * train.nnz,
+        compute_loss(ours, train).total - train.nnz,
+    )
     assert here == pytest.approx(there * alpha0 / (1 + alpha0) ** 2, rel=1e-5)
     best = IALS(factors=5, unobserved=alpha0, regularization=3.0 / alpha, nu=0.0, iterations=100).fit(train)
-    assert loss(best.factors, train).total <= loss(ours, train).total * 1.0001
+    assert compute_loss(best.factors, train).total <= compute_loss(ours, train).total * 1.0001
 
 
 def test_any_layout_of_the_log_gives_the_same():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import recsys
-from recsys.types.extras import MODULES, needs_extra
+from recsys.types.extras import EXTRA_MODULES, needs_extra
 
 HEAVY = {
     "altair", "click", "implicit", "networkx", "numba", "pandas", "pooch", "pyarrow", "pydantic", "requests",
@@ -61,7 +61,7 @@ def test_the_extra_is_known_by_its_modules() -> None:
     extras = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     wanted = {requirement.partition(">")[0] for requirement in extras["bench"]}
     providers = metadata.packages_distributions()
-    provided = {name.lower().replace("_", "-") for module in MODULES for name in providers[module]}
+    provided = {name.lower().replace("_", "-") for module in EXTRA_MODULES for name in providers[module]}
     assert provided == wanted
     assert set(extras["index"]) < set(extras["bench"])  # so that what needs it is known, and [dev] has it
 
@@ -73,20 +73,20 @@ def test_without_the_extra_the_command_line_says_one_line() -> None:
     assert done.stderr == 'recsys: the command line needs the extra: pip install "recsys-negspace[bench]"\n'
 
 
-WITHOUT = f"import sys; sys.modules.update(dict.fromkeys({sorted(MODULES)}))"
+WITHOUT = f"import sys; sys.modules.update(dict.fromkeys({sorted(EXTRA_MODULES)}))"
 WORLD = """
 import numpy as np, recsys as rs
 from scipy import sparse
 train = sparse.csr_array(np.eye(6, 8, dtype=np.float32) + np.eye(6, 8, 1, dtype=np.float32))
 """
 CALLS = {
-    "rs.load('ml-100k')": "recsys.load needs pydantic",
-    "rs.read(table)": "recsys.read needs pandas",
-    "rs.data.from_frame({'user_id': [1], 'item_id': [2]})": "recsys.data.from_frame needs pandas",
-    "rs.data.fetch('ml-100k')": "recsys.data.fetch needs pydantic",
+    "rs.load_dataset('ml-100k')": "recsys.load_dataset needs pydantic",
+    "rs.read_dataset(table)": "recsys.read_dataset needs pandas",
+    "rs.data.from_frame({'user_id': [1], 'item_id': [2]})": "recsys.data.read_frame needs pandas",
+    "rs.data.fetch('ml-100k')": "recsys.data.fetch_dataset needs pydantic",
     "rs.bench('ml-100k')": "recsys.bench needs pydantic",
-    "rs.maps.own(train)": "recsys.maps.own needs sklearn",
-    "rs.maps.audit(train)": "recsys.maps.audit needs sklearn",
+    "rs.maps.objective_maps(train)": "recsys.maps.objective_maps needs sklearn",
+    "rs.maps.audit_maps(train)": "recsys.maps.audit_maps needs sklearn",
     "rs.models.ALS().fit(train)": "als needs implicit",
     "rs.models.BPR().fit(train)": "bpr needs implicit",
     "rs.models.LMF().fit(train)": "lmf needs implicit",

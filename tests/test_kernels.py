@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys.kernels import references
-from recsys.kernels.greedy import greedy
-from recsys.kernels.lookups import find_hits, repeated
-from recsys.kernels.plans import plan
-from recsys.kernels.rules import NONE
-from recsys.kernels.spectra import spectra
-from recsys.types import Counts, Coverage, Modular, RecsysError, Seats, Spread, Tables, Volume
+from recsys.kernels import reference
+from recsys.kernels.eigenvalues import fill_eigenvalues
+from recsys.kernels.greedy import pick_greedily
+from recsys.kernels.hits import find_hits, find_row_with_repeat
+from recsys.kernels.inputs import build_kernel_inputs
+from recsys.kernels.slot_rules import NO_RULES
+from recsys.types import Counts, Coverage, Modular, RecsysError, Seats, Spread, TableCache, Volume
 
 B, N, M, D, Z, K = 3, 12, 30, 5, 6, 6
 LENGTHS = np.array([N, N - 3, 4])
@@ -54,16 +54,27 @@ def world(seed, N=N, M=M, D=D):
         terms[f"counts {part}"] = Counts(cover, rows, need, patience)
     for form, window in itertools.product(("log", "norm"), (None, 1, 3)):
         quality = (rng.random((B, N)) + 0.5).astype(np.float32)
-        terms[f"volume {form} {window}"] = Volume(vectors, rows, form, quality=quality, window=window, ridge=0.1)
-        terms[f"volume {form} {window} plain"] = Volume(vectors, rows, form, window=window, ridge=0.2)
+        terms[f"dpp {form} {window}"] = Volume(vectors, rows, form, quality=quality, window=window, ridge=0.1)
+        terms[f"dpp {form} {window} plain"] = Volume(vectors, rows, form, window=window, ridge=0.2)
     return terms
 
 
 def run(
-    terms, weights, *, temperature=0.0, epsilon=0.0, uniforms=None, follow=False, lengths=LENGTHS, moved=0, rules=NONE
+    terms,
+    weights,
+    *,
+    temperature=0.0,
+    epsilon=0.0,
+    uniforms=None,
+    follow=False,
+    lengths=LENGTHS,
+    moved=0,
+    rules=NO_RULES,
 ):
     """Run the kernel; with `moved`, on arrays that lie so many elements behind where NumPy put them."""
-    laid = plan(terms, B, terms[0].gain.shape[-1] if hasattr(terms[0], "gain") else terms[0].rows.shape[1], K, Tables())
+    laid = build_kernel_inputs(
+        terms, B, terms[0].gain.shape[-1] if hasattr(terms[0], "gain") else terms[0].rows.shape[1], K, TableCache()
+    )
     out = (
         np.full((B, K), -1, np.int64),
         np.zeros((B, K, len(terms)), np.float32),
@@ -72,7 +83,7 @@ def run(
     )
     flat = [elsewhere(getattr(laid, f.name), moved) for f in fields(laid)]
     uniforms = np.zeros((B, K)) if uniforms is None else uniforms
-    greedy(lengths, weights, *flat, rules.arrays(), K, temperature, epsilon, uniforms, follow, *out)
+    pick_greedily(lengths, weights, *flat, rules.to_tuple(), K, temperature, epsilon, uniforms, follow, *out)
     return out
 
 
@@ -94,7 +105,7 @@ def test_each_shape_alone_picks_what_the_reference_picks(name):
             # Gains of float32 vectors can be equal up to rounding: each pick must be within it of the best.
             slate: list[int] = []
             for pick in picks[b][picks[b] >= 0]:
-                gain = references.gains(term, b, slate, LENGTHS[b])
+                gain = reference.compute_gains(term, b, slate, LENGTHS[b])
                 gain[slate] = -np.inf
                 assert pick not in slate
                 assert gain[pick] >= gain.max() - 1e-5
@@ -113,7 +124,7 @@ def test_any_blend_picks_and_contributes_what_the_reference_says(seed, data):
     for b in range(B):
         slate = [int(p) for p in picks[b] if p >= 0]
         for step, pick in enumerate(slate):
-            gains = np.stack([references.gains(t, b, slate[:step], LENGTHS[b]) for t in terms])
+            gains = np.stack([reference.compute_gains(t, b, slate[:step], LENGTHS[b]) for t in terms])
             total = weights[b] @ gains
             total[slate[:step]] = -np.inf
             assert total[pick] >= total.max() - 1e-4
@@ -175,7 +186,7 @@ def test_follow_measures_the_spread_of_gains_along_the_given_order():
         steps = min(K, LENGTHS[b])
         assert picks[b, :steps].tolist() == list(range(steps))
         for t, term in enumerate(terms):
-            expected = np.mean([references.gains(term, b, range(s), LENGTHS[b])[s:].std() for s in range(steps)])
+            expected = np.mean([reference.compute_gains(term, b, range(s), LENGTHS[b])[s:].std() for s in range(steps)])
             assert deviations[b, t] == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
@@ -189,11 +200,11 @@ def test_log_propensities_are_exact_and_draws_follow_them():
         first[np.arange(B), picks[:, 0]] += 1
     for b in range(B):
         for step in range(min(K, LENGTHS[b])):
-            gains = sum(references.gains(t, b, picks[b, :step].tolist(), LENGTHS[b]) for t in terms)
+            gains = sum(reference.compute_gains(t, b, picks[b, :step].tolist(), LENGTHS[b]) for t in terms)
             left = np.exp(gains / temperature)
             left[picks[b, :step]] = 0
             assert logs[b, step] == pytest.approx(np.log(left[picks[b, step]] / left.sum()), abs=1e-4)
-        share = np.exp(sum(references.gains(t, b, [], LENGTHS[b]) for t in terms) / temperature)
+        share = np.exp(sum(reference.compute_gains(t, b, [], LENGTHS[b]) for t in terms) / temperature)
         expected = draws * share / share.sum()
         chi = ((first[b, : LENGTHS[b]] - expected) ** 2 / expected).sum()
         assert chi < 40  # the 99.99 % point of chi squared with 11 degrees of freedom is 37.4
@@ -207,7 +218,7 @@ def test_a_share_of_the_draws_knows_nothing_and_propensities_stay_exact(temperat
     first = np.zeros((B, N))
 
     def chances(b, slate):
-        gains = sum(references.gains(t, b, slate, LENGTHS[b]) for t in terms)
+        gains = sum(reference.compute_gains(t, b, slate, LENGTHS[b]) for t in terms)
         gains[slate] = -np.inf
         best = np.zeros(LENGTHS[b])
         best[gains.argmax()] = 1
@@ -254,11 +265,11 @@ def test_greedy_is_within_its_bound_of_brute_force_where_the_blend_is_submodular
     terms, weights = [relevance, coverage], [1.0, 1.0]
 
     def value(slate):
-        parts = [references.gains(t, 0, slate[:s], n)[i] for t in terms for s, i in enumerate(slate)]
+        parts = [reference.compute_gains(t, 0, slate[:s], n)[i] for t in terms for s, i in enumerate(slate)]
         return sum(parts)
 
     best = max(value(list(s)) for s in itertools.combinations(range(n), k))
-    assert value(references.greedy(terms, weights, 0, n, k)) >= (1 - 1 / np.e) * best - 1e-9
+    assert value(reference.pick_greedily(terms, weights, 0, n, k)) >= (1 - 1 / np.e) * best - 1e-9
 
 
 def test_equal_gains_go_to_the_candidate_that_comes_first():
@@ -271,18 +282,18 @@ def test_a_gain_that_is_not_finite_is_refused(bad):
     gain = np.zeros((B, N), np.float32)
     gain[1, 2] = bad
     with pytest.raises(RecsysError, match="Modular term's gain holds NaN or infinity"):
-        plan([Modular(gain)], B, N, K, Tables())
+        build_kernel_inputs([Modular(gain)], B, N, K, TableCache())
 
 
 def test_an_array_of_the_wrong_shape_is_refused():
     with pytest.raises(RecsysError, match=r"gain has shape \(3, 11\), expected \(3, 12\)"):
-        plan([Modular(np.zeros((B, N - 1), np.float32))], B, N, K, Tables())
+        build_kernel_inputs([Modular(np.zeros((B, N - 1), np.float32))], B, N, K, TableCache())
 
 
 @pytest.mark.parametrize("shape", [(B, K - 1, N), (B, K + 1, N), (B, K, N - 1)])
 def test_gains_by_slot_are_of_all_slots_and_candidates(shape):
     with pytest.raises(RecsysError, match=re.escape(f"a Modular term's gain has shape {shape}, expected (3, 6, 12)")):
-        plan([Modular(np.zeros(shape, np.float32))], B, N, K, Tables())
+        build_kernel_inputs([Modular(np.zeros(shape, np.float32))], B, N, K, TableCache())
 
 
 def test_each_slot_goes_by_its_own_gains():
@@ -310,7 +321,9 @@ def test_coverage_below_zero_is_refused(name):
     given[name].flat[3] = -0.5
     coverage = sparse.csr_array(given.pop("coverage"))
     with pytest.raises(RecsysError, match=f"term's {name} holds -0.5, expected numbers from 0 on"):
-        plan([Coverage(coverage, np.zeros((B, N), np.int64), phi="linear", **given)], B, N, K, Tables())
+        build_kernel_inputs(
+            [Coverage(coverage, np.zeros((B, N), np.int64), phi="linear", **given)], B, N, K, TableCache()
+        )
 
 
 def test_a_logarithm_from_zero_is_refused():
@@ -330,7 +343,7 @@ def test_without_a_place_for_compiled_code_it_is_compiled_all_the_same(monkeypat
         return numba.njit(**options)
 
     monkeypatch.setattr(compiled, "njit", nowhere)
-    assert compiled.compiled(fastmath=False)(lambda x: 2 * x)(21) == 42
+    assert compiled.compile_kernel(fastmath=False)(lambda x: 2 * x)(21) == 42
 
 
 @settings(max_examples=60, deadline=None)
@@ -342,7 +355,7 @@ def test_spectra_are_the_eigenvalues_of_similarities(seed, k, d, users):
     table[9:] = table[3] * rng.choice([1, -1], (6, 1))
     rows = np.where(rng.random((users, k)) < 0.8, rng.integers(0, 15, (users, k)), -1)
     found = np.full((users, min(k, d)), 7.0)
-    spectra(table, rows, found)
+    fill_eigenvalues(table, rows, found)
     for b in range(users):
         some = table[rows[b][rows[b] >= 0]]
         values = np.linalg.eigvalsh(some.T @ some / max(len(some), 1))[::-1]
@@ -350,7 +363,7 @@ def test_spectra_are_the_eigenvalues_of_similarities(seed, k, d, users):
         np.testing.assert_allclose(np.sort(found[b])[::-1], expected, atol=1e-12 * max(1, expected.max()))
     alone = np.empty((users, min(k, d)))
     for b in range(users):
-        spectra(table, rows[b : b + 1], alone[b : b + 1])
+        fill_eigenvalues(table, rows[b : b + 1], alone[b : b + 1])
     np.testing.assert_array_equal(alone, found)  # who stands beside a set changes nothing
 
 
@@ -358,7 +371,7 @@ def test_spectra_are_the_eigenvalues_of_similarities(seed, k, d, users):
 def test_spectra_of_large_sets_are_exact(m):
     table = np.random.default_rng(m).normal(size=(m, 64))
     found = np.empty((1, min(m, 64)))
-    spectra(table, np.arange(m)[None], found)
+    fill_eigenvalues(table, np.arange(m)[None], found)
     values = np.linalg.eigvalsh(table.T @ table / m)[-min(m, 64) :]
     np.testing.assert_allclose(np.sort(found[0]), values, atol=1e-12)
 
@@ -380,4 +393,4 @@ def test_hits_and_repeated_items_are_what_a_loop_finds(seed, users, k, items):
     ]
     assert [tuple(hit) for hit in np.transpose(room)[:n]] == wanted
     twice = [u for u, row in enumerate(slates) if len(shown := row[row >= 0]) > len(set(shown))]
-    assert repeated(slates, np.zeros(items, np.int64)) == (twice[0] if twice else -1)
+    assert find_row_with_repeat(slates, np.zeros(items, np.int64)) == (twice[0] if twice else -1)

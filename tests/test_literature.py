@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys.kernels.greedy import greedy
-from recsys.kernels.plans import plan
-from recsys.kernels.rules import NONE
-from recsys.types import Coverage, Modular, Spread, Tables, Volume
+from recsys.kernels.greedy import pick_greedily
+from recsys.kernels.inputs import build_kernel_inputs
+from recsys.kernels.slot_rules import NO_RULES
+from recsys.types import Coverage, Modular, Spread, TableCache, Volume
 
 K, N = 4, 8
 REL = np.array([0.90, 0.85, 0.80, 0.70, 0.60, 0.50, 0.40, 0.30])
@@ -80,10 +80,10 @@ RULES = {
 @pytest.mark.parametrize("rule", RULES)
 def test_rule_gives_its_published_slate(rule):
     terms, weights, expected = RULES[rule]
-    laid = plan(terms, 1, N, K, Tables())
+    laid = build_kernel_inputs(terms, 1, N, K, TableCache())
     picks = np.full((1, K), -1, np.int64)
-    greedy(
-        np.array([N]), np.array([weights]), *(getattr(laid, f.name) for f in fields(laid)), NONE.arrays(), K, 0.0, 0.0,
+    pick_greedily(
+        np.array([N]), np.array([weights]), *(getattr(laid, f.name) for f in fields(laid)), NO_RULES.to_tuple(), K, 0.0, 0.0,
         np.zeros((1, K)), False, picks, np.zeros((1, K, len(terms)), np.float32), np.zeros((1, K), np.float32),
         np.zeros((1, len(terms))),
     )  # fmt: skip

@@ -10,12 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys import maps, seeds, shipped
+from recsys import maps
 from recsys.maps import regions
-from recsys.maps.graphs import neighbour_graph
+from recsys.maps.graphs import build_neighbour_graph
+from recsys.support import resources, rng
 from recsys.types import Items, TasteMap
 
-FAMILIES = {"own": lambda train, seed=0: maps.own(train), "audit": maps.audit}  # nothing of own maps is drawn
+FAMILIES = {
+    "own": lambda train, seed=0: maps.objective_maps(train),
+    "audit": maps.audit_maps,
+}  # nothing of own maps is drawn
 
 
 def csr(dense) -> sparse.csr_array:
@@ -60,7 +64,7 @@ def test_regions_are_made_of_items_with_the_same_users(name):
         if m.assignment.shape[1] < 5:
             continue
         members = np.zeros((m.assignment.shape[1], 5))
-        np.add.at(members, (m.hard, group), 1)
+        np.add.at(members, (m.hard_regions, group), 1)
         assert members.max(axis=1).sum() > 0.9 * 260, m.name
 
 
@@ -110,8 +114,8 @@ def test_items_that_share_no_user_are_in_no_region(name):
     assert (before != csr(lonely)).nnz == 0
     for m in made:
         assert (np.diff(m.assignment.indptr)[:3] == 0).all()
-        assert m.hard[:3].tolist() == [-1, -1, -1]
-        assert (m.hard[3:] >= 0).all()
+        assert m.hard_regions[:3].tolist() == [-1, -1, -1]
+        assert (m.hard_regions[3:] >= 0).all()
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -137,13 +141,13 @@ def test_alike_and_unconnected_items_are_no_error(name):
     for dense in (np.ones((9, 12)), np.kron(np.eye(6), np.ones((3, 4)))):
         made = FAMILIES[name](csr(dense))
         assert made
-        assert all((m.hard >= 0).all() for m in made)
+        assert all((m.hard_regions >= 0).all() for m in made)
     assert FAMILIES[name](csr(np.eye(30))) == ()
     assert FAMILIES[name](csr(np.zeros((4, 5)))) == ()
 
 
 def test_the_audit_protocol_gives_a_reason_for_every_line():
-    text = (shipped.folder("configs") / "audit.toml").read_text(encoding="utf-8")
+    text = (resources.find_shipped_folder("configs") / "audit.toml").read_text(encoding="utf-8")
     protocol = tomllib.loads(text)
     kmeans, ward, louvain = (protocol[method] for method in ("kmeans", "ward", "louvain"))
     assert set(protocol) == {m.method for m in family("audit")} | {"content"}
@@ -165,7 +169,7 @@ def test_the_graph_links_each_item_to_its_nearest():
     sizes = dense.sum(axis=0)
     cosine = dense.T @ dense / np.sqrt(np.maximum(np.outer(sizes, sizes), 1))
     np.fill_diagonal(cosine, 0)
-    graph = neighbour_graph(train, 4).toarray()
+    graph = build_neighbour_graph(train, 4).toarray()
     assert (graph == graph.T).all()
     linked = graph > 0
     np.testing.assert_allclose(graph[linked], cosine[linked], rtol=1e-6)
@@ -178,14 +182,14 @@ def test_the_graph_links_each_item_to_its_nearest():
 
 def test_spectral_regions_of_separate_groups_are_the_groups():
     graph = csr(np.kron(np.eye(3), np.ones((5, 5)) - np.eye(5)))
-    (label,) = regions.spectral(graph, [3])
+    (label,) = regions.cluster_by_spectrum(graph, [3])
     assert sorted(np.bincount(label)) == [5, 5, 5]
     assert all(len(set(label[start : start + 5])) == 1 for start in (0, 5, 10))
 
 
 def test_ward_cuts_one_tree():
     points = np.array([[0, 0], [0, 1], [10, 0], [10, 1], [50, 0]], dtype=np.float32)
-    two, three = regions.ward(points, [2, 3])
+    two, three = regions.cluster_by_ward(points, [2, 3])
     assert two[0] == two[1] == two[2] == two[3] != two[4]
     assert three[0] == three[1] != three[2] == three[3] != three[4]
 
@@ -212,46 +216,46 @@ def shops(items: int = 400, groups: int = 5, width: int = 90, seed: int = 0) -> 
 
 def test_content_is_shared_among_features_and_decades():
     items = catalogue([[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 0, 0], [1, 0, 0]], [1994, 2001, 1990, 1989, 0])
-    features, decades, *_ = maps.content(items)
+    features, decades, *_ = maps.content_maps(items)
     assert (features.name, decades.name) == ("features", "features-decade")
     a, c = np.log(1 + 5 / 3), np.log(1 + 5 / 1)  # three items of five have a, one has c
     wanted = [[a / (a + c), 0, c / (a + c)], [0, 1, 0], [0, 0, 0], [1, 0, 0], [1, 0, 0]]
     np.testing.assert_allclose(features.assignment.toarray(), wanted, atol=1e-7)
-    assert features.hard.tolist() == [2, 1, -1, 0, 0]  # the rarer of two
+    assert features.hard_regions.tolist() == [2, 1, -1, 0, 0]  # the rarer of two
     # Regions: a in the 1980s, a in the 1990s, b in the 2000s, c in the 1990s.
     wanted = [[0, 0.5, 0, 0.5], [0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
     assert decades.assignment.toarray().tolist() == wanted
-    assert decades.hard.tolist() == [1, 2, -1, 0, -1]  # of equals the first
+    assert decades.hard_regions.tolist() == [1, 2, -1, 0, -1]  # of equals the first
     assert decades.assignment.dtype == np.float32
 
 
 def test_content_maps_need_features_and_years():
-    assert maps.content(catalogue([[0], [0]], [1990, 1991])) == ()
-    assert maps.content(catalogue(np.zeros((2, 0)), [1990, 1991])) == ()
-    (only,) = maps.content(catalogue([[1], [1]], [0, 0]))
+    assert maps.content_maps(catalogue([[0], [0]], [1990, 1991])) == ()
+    assert maps.content_maps(catalogue(np.zeros((2, 0)), [1990, 1991])) == ()
+    (only,) = maps.content_maps(catalogue([[1], [1]], [0, 0]))
     assert only.name == "features"
 
 
 def test_content_is_up_to_six_maps_of_which_sets_are_of_alike_items():
     items, group = shops()
-    made = {m.name: m for m in maps.content(items)}
+    made = {m.name: m for m in maps.content_maps(items)}
     sizes = [f"sets-{n}" for n in (12, 24, 48)]
     assert list(made) == ["features", "features-decade", *sizes, "sets-12-decade"]
     for name in sizes:
         m = made[name]
-        assert m.hard.max() + 1 == m.assignment.shape[1] == int(name.removeprefix("sets-"))
-        assert ((m.hard >= 0) == (group >= 0)).all()
+        assert m.hard_regions.max() + 1 == m.assignment.shape[1] == int(name.removeprefix("sets-"))
+        assert ((m.hard_regions >= 0) == (group >= 0)).all()
         members = np.zeros((m.assignment.shape[1], 5))
-        np.add.at(members, (m.hard[group >= 0], group[group >= 0]), 1)
+        np.add.at(members, (m.hard_regions[group >= 0], group[group >= 0]), 1)
         assert members.max(axis=1).sum() > 0.95 * (group >= 0).sum()
-    undated = [m.name for m in maps.content(catalogue(items.features.toarray(), np.zeros(400)))]
+    undated = [m.name for m in maps.content_maps(catalogue(items.features.toarray(), np.zeros(400)))]
     assert undated == ["features", *sizes]
 
 
 def test_content_has_the_same_bits_again_and_leaves_items_alone():
     items, _ = shops()
     before = items.features.copy()
-    for one, two in zip(maps.content(items), maps.content(items), strict=True):
+    for one, two in zip(maps.content_maps(items), maps.content_maps(items), strict=True):
         assert (one.name, one.method, one.seed) == (two.name, two.method, two.seed)
         for part in ("data", "indices", "indptr"):
             assert (getattr(one.assignment, part) == getattr(two.assignment, part)).all()
@@ -264,18 +268,18 @@ def test_the_region_by_content_is_the_rarest_feature(count, width, density, seed
     rng = np.random.default_rng(seed)
     dense = rng.random((count, width)) < density
     items = catalogue(dense, rng.choice([0, 1950, 1987, 1991, 2004], count))
-    made = maps.content(items)
+    made = maps.content_maps(items)
     assert bool(made) == dense.any()
     n = dense.sum(axis=0)
     for m in made:
         total = np.asarray(m.assignment.sum(axis=1)).ravel()
         known = dense.any(axis=1) & (items.years > 0 if m.name.endswith("-decade") else True)
         np.testing.assert_allclose(total, known, atol=1e-6)
-        assert ((m.hard >= 0) == known).all()
+        assert ((m.hard_regions >= 0) == known).all()
     for item in np.flatnonzero(dense.any(axis=1)):
         mine = np.flatnonzero(dense[item])
         region = np.cumsum(n > 0)[mine[n[mine].argmin()]] - 1
-        assert made[0].hard[item] == region
+        assert made[0].hard_regions[item] == region
 
 
 def test_few_items_are_no_feature_and_go_with_the_nearest_decade():
@@ -284,14 +288,14 @@ def test_few_items_are_no_feature_and_go_with_the_nearest_decade():
     features, years = np.zeros((1000, 2)), np.zeros(1000)
     features[:20, 0] = features[18:22, 1] = 1
     years[:18] = np.repeat([1925, 1950, 1975, 1985], [4, 6, 2, 6])
-    made = {m.name: m for m in maps.content(catalogue(features, years))}
+    made = {m.name: m for m in maps.content_maps(catalogue(features, years))}
     assert made["features"].assignment.shape == (1000, 1)
-    assert made["features"].hard[:23].tolist() == [0] * 20 + [-1] * 3
+    assert made["features"].hard_regions[:23].tolist() == [0] * 20 + [-1] * 3
     decades = made["features-decade"]
-    assert decades.hard[:20].tolist() == [0] * 10 + [1] * 8 + [-1] * 2
+    assert decades.hard_regions[:20].tolist() == [0] * 10 + [1] * 8 + [-1] * 2
     years[:18] = np.repeat([1925, 1950, 1975, 1985], [4, 4, 3, 4])[:15].tolist() + [0] * 3  # none has five
-    alone = {m.name: m for m in maps.content(catalogue(features, years))}["features-decade"]
-    assert alone.hard[:18].tolist() == [0] * 15 + [-1] * 3
+    alone = {m.name: m for m in maps.content_maps(catalogue(features, years))}["features-decade"]
+    assert alone.hard_regions[:18].tolist() == [0] * 15 + [-1] * 3
 
 
 def test_the_hard_region_is_the_largest_entry_the_first_of_equals():
@@ -299,29 +303,29 @@ def test_the_hard_region_is_the_largest_entry_the_first_of_equals():
     wanted = np.where(dense.any(axis=1), dense.argmax(axis=1), -1)
     rows, columns = np.indices(dense.shape).reshape(2, -1)[:, ::-1]  # columns from the last, and zeros that are stored
     stored = sparse.csr_array((dense[rows, columns], columns, np.arange(0, 1201, 6)), shape=(200, 6))[::-1]
-    assert TasteMap("any", stored, "any").hard.tolist() == wanted.tolist()
+    assert TasteMap("any", stored, "any").hard_regions.tolist() == wanted.tolist()
 
 
 def test_the_two_families_share_no_user():
     train = csr((np.random.default_rng(0).random((300, 40)) < 0.2).astype(float))
     changed = train.toarray()
-    half = seeds.uniforms(0, "map halves", np.arange(300)) < 0.5
+    half = rng.draw_uniforms(0, "map halves", np.arange(300)) < 0.5
     changed[half] = np.random.default_rng(1).random((half.sum(), 40)) < 0.2  # what `own` sees
     same = [
         (a.assignment != b.assignment).nnz == 0
-        for a, b in zip(maps.audit(train), maps.audit(csr(changed)), strict=True)
+        for a, b in zip(maps.audit_maps(train), maps.audit_maps(csr(changed)), strict=True)
     ]
     assert all(same)
-    before, after = maps.own(train)[0].assignment, maps.own(csr(changed))[0].assignment
+    before, after = maps.objective_maps(train)[0].assignment, maps.objective_maps(csr(changed))[0].assignment
     assert before.shape != after.shape or (before != after).nnz > 0
 
 
 def test_an_audit_family_of_another_log_sees_all_of_its_users():
     train = csr((np.random.default_rng(0).random((300, 40)) < 0.2).astype(float))
     changed = train.toarray()
-    half = seeds.uniforms(0, "map halves", np.arange(300)) < 0.5
+    half = rng.draw_uniforms(0, "map halves", np.arange(300)) < 0.5
     changed[half] = (
         np.random.default_rng(1).random((half.sum(), 40)) < 0.2
     )  # what the family beside own maps does not see
-    seen = [maps.audit(train, half=None)[0].assignment, maps.audit(csr(changed), half=None)[0].assignment]
+    seen = [maps.audit_maps(train, half=None)[0].assignment, maps.audit_maps(csr(changed), half=None)[0].assignment]
     assert seen[0].shape != seen[1].shape or (seen[0] != seen[1]).nnz > 0

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import conf
+from reference_metrics import ReferenceMetrics, compute_catalogue_metric, compute_reference_metric, make_evaluation
 from scipy import sparse
-from slowly import Slow, catalogue, make_evaluation, slow
-from worlds import make_maps, make_split
+from synthetic import make_maps, make_split
 
 from recsys import metrics
-from recsys.metrics import picks
-from recsys.seeds import derive
-from recsys.types import Evaluation, PerCatalogue, PerMap, PerUser, Tables, Yardstick
+from recsys.metrics import _shared
+from recsys.support.rng import derive_seed
+from recsys.types import Evaluation, GroundTruth, PerCatalogue, PerMap, PerUser, TableCache
 
 ACCURACY = ("ndcg", "recall", "precision", "hit_rate", "mrr", "average_precision", "rbp")
-BUBBLES = ("discovery", "untouched_share")
+BUBBLES = ("discovery", "unexplored_share")
 HITS = ("epc", "efd", "epd", "eild_features", "eild_cooccurrence", "alpha_ndcg", "err_ia")
 SERENDIPITIES = ("serendipity", "serendipity_ge", "serendipity_popularity", "surprise", "topic_serendipity")
 FOUND = ("discovery", "discovery_own", "discovery_content", "out_of_bubble_recall")
@@ -37,32 +37,37 @@ FEATURED = (
 )
 HISTORY = (
     "ild_cooccurrence", "eild_cooccurrence", "vendi_cooccurrence", "serendipity", "surprise", "topic_serendipity", "epd",
-    "popularity_lift", "upd", "err_ia", "cpr", "binomial_diversity", "out_of_bubble_recall", "crowd_out",
-    "exposure_desert", "slate_regret_cooccurrence", "amplification", "crowd_out_near", "amplification_near",
+    "popularity_lift", "upd", "err_ia", "cpr", "binomial_diversity", "out_of_bubble_recall", "under_exposure",
+    "zero_exposure_share", "slate_regret_cooccurrence", "over_exposure", "under_exposure_near", "over_exposure_near",
 )  # fmt: skip
 SHOWN = (
     "self_information", "arp", "aplt", "aclt", "popularity_lift", "upd", "subtopic_recall", "cpr", "binomial_diversity",
-    "gini", "evenness", "shannon_entropy", "effective_catalogue", "herfindahl", "mean_inter_list", "crowd_out",
-    "account_gap", "amplification", "crowd_out_near", "amplification_near", "fragmentation",
+    "gini", "evenness", "shannon_entropy", "effective_catalogue", "herfindahl", "mean_inter_list", "under_exposure",
+    "account_gap", "over_exposure", "under_exposure_near", "over_exposure_near", "fragmentation",
 )  # fmt: skip
-NEAR = ("crowd_out_near", "amplification_near")
-COMMUNITIES = ("deficit", "deficit_own", "out_of_bubble_recall", *NEAR)  # these are found from a random start
-HOMES = ("recsys.metrics.catalogue", "recsys.metrics.crowdings")
+NEAR = ("under_exposure_near", "over_exposure_near")
+COMMUNITIES = (
+    "exposure_deficit",
+    "exposure_deficit_own",
+    "out_of_bubble_recall",
+    *NEAR,
+)  # these are found from a random start
+HOMES = ("recsys.metrics.catalogue", "recsys.metrics.exposure")
 CATALOGUE = [name for name in metrics.__all__ if getattr(metrics, name).__module__ in HOMES]
 
 
 def reordered(evaluation, users):
     """The same evaluation with its users in another order, or only some of them."""
-    split = evaluation.yardstick.split
-    parts = ("train", "validation", "test", "train_other", "validation_other")
+    split = evaluation.truth.split
+    parts = ("train", "validation", "test", "train_negatives", "validation_negatives")
     split = replace(split, user_ids=split.user_ids[users], **{part: getattr(split, part)[users] for part in parts})
-    yardstick = replace(evaluation.yardstick, split=split, tables=Tables())
-    return Evaluation(evaluation.items[users], yardstick)
+    truth = replace(evaluation.truth, split=split, tables=TableCache())
+    return Evaluation(evaluation.items[users], truth)
 
 
 def value(answer):
     if isinstance(answer, PerCatalogue):
-        shown = answer.shown[answer.shown >= 0]
+        shown = answer.picks[answer.picks >= 0]
         return float(answer.statistic(np.bincount(shown, minlength=answer.n_items).astype(float)))
     return np.nanmean(answer.values)
 
@@ -89,7 +94,7 @@ class TestContract:
 
     def test_it_changes_nothing_it_is_given(self, name):
         evaluation = make_evaluation()
-        split = evaluation.yardstick.split
+        split = evaluation.truth.split
         arrays = [evaluation.items, split.train.data, split.train.indices, split.test.indices, split.test.indptr]
         before = [array.copy() for array in arrays]
         getattr(metrics, name)(evaluation, 5)
@@ -98,23 +103,23 @@ class TestContract:
     @pytest.mark.parametrize("lacking", ["maps", "features", "test", "train", "slates"])
     def test_without_anything_to_stand_on_it_is_nan_and_no_error(self, name, lacking):
         evaluation = make_evaluation()
-        split = evaluation.yardstick.split
+        split = evaluation.truth.split
         none = sparse.csr_array(split.train.shape, dtype=np.float32)
         empty = replace(split.items, features=sparse.csr_array((40, 0), dtype=np.float32), feature_names=())
         changed = {
-            "maps": Evaluation(evaluation.items, Yardstick(split)),
-            "features": Evaluation(evaluation.items, Yardstick(replace(split, items=empty), *_maps(evaluation))),
-            "test": Evaluation(evaluation.items, Yardstick(replace(split, test=none), *_maps(evaluation))),
-            "train": Evaluation(evaluation.items, Yardstick(replace(split, train=none), *_maps(evaluation))),
-            "slates": Evaluation(np.full((30, 8), -1, dtype=np.int32), evaluation.yardstick),
+            "maps": Evaluation(evaluation.items, GroundTruth(split)),
+            "features": Evaluation(evaluation.items, GroundTruth(replace(split, items=empty), *_maps(evaluation))),
+            "test": Evaluation(evaluation.items, GroundTruth(replace(split, test=none), *_maps(evaluation))),
+            "train": Evaluation(evaluation.items, GroundTruth(replace(split, train=none), *_maps(evaluation))),
+            "slates": Evaluation(np.full((30, 8), -1, dtype=np.int32), evaluation.truth),
         }[lacking]
         answer = getattr(metrics, name)(changed, 5)
         undefined = {
             "maps": name in (*FOUND, *COMMUNITIES) or name.startswith(BUBBLES),
             "features": name.endswith("_features") or name.startswith("calibration") or name in FEATURED,
             "test": name in TESTED,
-            "train": name in HISTORY or name.startswith(("calibration", "deficit")),
-            "slates": name.startswith(("ild", "vendi", "calibration", "untouched")) or name in SHOWN,
+            "train": name in HISTORY or name.startswith(("calibration", "exposure_deficit")),
+            "slates": name.startswith(("ild", "vendi", "calibration", "unexplored")) or name in SHOWN,
         }[lacking]
         found = answer.values if isinstance(answer, PerUser | PerMap) else np.array([value(answer)])
         assert np.isnan(found).all() == undefined
@@ -123,14 +128,14 @@ class TestContract:
 
 
 def _maps(evaluation):
-    return evaluation.yardstick.own_maps, evaluation.yardstick.audit_maps, evaluation.yardstick.content_maps
+    return evaluation.truth.objective_maps, evaluation.truth.audit_maps, evaluation.truth.content_maps
 
 
 @pytest.mark.parametrize("k", [1, 5, 8, 12])
 @pytest.mark.parametrize("name", PER_USER)
 def test_it_is_its_definition(name, k):
     evaluation = make_evaluation(seed=k)
-    expected = slow(name, evaluation, k)
+    expected = compute_reference_metric(name, evaluation, k)
     assert getattr(metrics, name)(evaluation, k).values == pytest.approx(expected, abs=1e-6, nan_ok=True)
     assert np.nansum(abs(expected)) > 0 or (k == 1 and name.startswith(("ild", "eild")))
 
@@ -139,19 +144,19 @@ def test_it_is_its_definition(name, k):
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_of_the_catalogue_it_is_its_definition(name, k):
     evaluation = make_evaluation(seed=k)
-    if name in ("crowd_out", "exposure_desert", *NEAR):  # and an item that nobody has
-        train = evaluation.yardstick.split.train.toarray()
+    if name in ("under_exposure", "zero_exposure_share", *NEAR):  # and an item that nobody has
+        train = evaluation.truth.split.train.toarray()
         train[:, 3] = 0
         evaluation = with_train(evaluation, train)
-    answer, expected = getattr(metrics, name)(evaluation, k), catalogue(name, evaluation, k)
+    answer, expected = getattr(metrics, name)(evaluation, k), compute_catalogue_metric(name, evaluation, k)
     assert value(answer) == pytest.approx(expected) and expected > 0
     shown = np.bincount(answer.shown[answer.shown >= 0], minlength=40).astype(float)
     assert answer.statistic(np.stack([shown, 2 * shown]))[0] == pytest.approx(expected)
 
 
 def with_train(evaluation, train):
-    split = replace(evaluation.yardstick.split, train=sparse.csr_array(train))
-    return Evaluation(evaluation.items, Yardstick(split, *_maps(evaluation)))
+    split = replace(evaluation.truth.split, train=sparse.csr_array(train))
+    return Evaluation(evaluation.items, GroundTruth(split, *_maps(evaluation)))
 
 
 @pytest.mark.parametrize("k", [1, 5, 12])
@@ -167,7 +172,7 @@ def test_it_stays_in_the_range_and_has_the_direction_that_its_page_says(name, k)
         assert len(found) or (k == 1 and name.startswith("ild"))
         assert (found >= low - 1e-9).all() and (found <= high + 1e-9).all()
         if isinstance(answer, PerCatalogue) and high < 5:
-            assert answer.span == (low, high)
+            assert answer.value_range == (low, high)
     assert said["Better"] == {1: "more", -1: "less", 0: "neither"}[answer.direction]
 
 
@@ -177,7 +182,7 @@ def test_small_worlds(seed, users, items, k):
     evaluation = make_evaluation(seed, users, items, regions=3)
     for name in (*ACCURACY, "self_information", "ild_features", "calibration_kl", *BUBBLES):
         found = getattr(metrics, name)(evaluation, k).values
-        assert found == pytest.approx(slow(name, evaluation, k), abs=1e-6, nan_ok=True), name
+        assert found == pytest.approx(compute_reference_metric(name, evaluation, k), abs=1e-6, nan_ok=True), name
         top = {"self_information": np.inf, "calibration_kl": math.log(100)}.get(name, 1.0)
         assert np.nanmin(found, initial=0) >= 0 and np.nanmax(found, initial=0) <= top + 1e-9
 
@@ -202,16 +207,16 @@ def test_items_and_regions_may_have_other_numbers():
     rng = np.random.default_rng(0)
     order = rng.permutation(40)  # new column c holds old item order[c]
     new = np.append(np.argsort(order), -1).astype(np.int32)
-    split, y = evaluation.yardstick.split, evaluation.yardstick
+    split, y = evaluation.truth.split, evaluation.truth
 
     def moved(taste_map):
         columns = rng.permutation(taste_map.assignment.shape[1])
         return replace(taste_map, assignment=sparse.csr_array(taste_map.assignment[order][:, columns]))
 
     items = replace(split.items, ids=split.items.ids[order], features=split.items.features[order])
-    parts = {part: sparse.csr_array(getattr(split, part)[:, order]) for part in ("train", "test", "train_other")}
-    families = ([moved(m) for m in maps] for maps in (y.own_maps, y.audit_maps, y.content_maps))
-    other = Evaluation(new[evaluation.items], Yardstick(replace(split, items=items, **parts), *families))
+    parts = {part: sparse.csr_array(getattr(split, part)[:, order]) for part in ("train", "test", "train_negatives")}
+    families = ([moved(m) for m in maps] for maps in (y.objective_maps, y.audit_maps, y.content_maps))
+    other = Evaluation(new[evaluation.items], GroundTruth(replace(split, items=items, **parts), *families))
     for name in metrics.__all__:
         if name in COMMUNITIES:
             continue
@@ -225,16 +230,16 @@ def test_items_and_regions_may_have_other_numbers():
 @pytest.mark.parametrize("name", PER_USER)
 def test_users_may_be_taken_a_few_at_a_time(monkeypatch, name):
     whole = getattr(metrics, name)(make_evaluation(), 8).values
-    monkeypatch.setattr(picks.blocks, "__defaults__", (7,))
+    monkeypatch.setattr(_shared.iter_blocks, "__defaults__", (7,))
     monkeypatch.setattr("recsys.metrics.diversity.PAIRS", 4)
-    monkeypatch.setattr("recsys.maths.surprises.ITEMS", 3)
-    monkeypatch.setattr("recsys.maths.surprises.PAIRS", 5)
+    monkeypatch.setattr("recsys.maths.pmi.ITEMS", 3)
+    monkeypatch.setattr("recsys.maths.pmi.PAIRS", 5)
     assert getattr(metrics, name)(make_evaluation(), 8).values == pytest.approx(whole, abs=1e-12, nan_ok=True)
 
 
 def test_users_without_held_out_positives_change_no_accuracy():
     evaluation = make_evaluation()
-    tested = np.flatnonzero(np.diff(evaluation.yardstick.split.test.indptr))
+    tested = np.flatnonzero(np.diff(evaluation.truth.split.test.indptr))
     silent = np.setdiff1d(np.arange(30), tested)
     assert len(silent)
     for name in (*ACCURACY, "discovery", "discovery_own", "discovery_content"):
@@ -248,21 +253,21 @@ def test_users_without_held_out_positives_change_no_accuracy():
 def test_an_empty_slate_is_a_miss_and_nothing_else():
     evaluation = make_evaluation()
     items = evaluation.items.copy()
-    tested = int(np.flatnonzero(np.diff(evaluation.yardstick.split.test.indptr))[0])
+    tested = int(np.flatnonzero(np.diff(evaluation.truth.split.test.indptr))[0])
     items[tested] = -1
-    emptied = Evaluation(items, evaluation.yardstick)
+    emptied = Evaluation(items, evaluation.truth)
     for name in ACCURACY:
         assert getattr(metrics, name)(emptied, 5).values[tested] == 0
     for name in ("self_information", "ild_features", "ild_cooccurrence", "calibration_kl"):
         assert np.isnan(getattr(metrics, name)(emptied, 5).values[tested])
-    assert metrics.deficit(emptied, 5).values[:, tested] == pytest.approx(1.0)
-    assert np.isnan(metrics.untouched_share(emptied, 5).values[:, tested]).all()
+    assert metrics.exposure_deficit(emptied, 5).values[:, tested] == pytest.approx(1.0)
+    assert np.isnan(metrics.unexplored_share(emptied, 5).values[:, tested]).all()
 
 
 @pytest.mark.parametrize("name", metrics.__all__)
 def test_missing_slots_are_the_same_as_slots_that_are_not_there(name):
     evaluation = make_evaluation()
-    padded = Evaluation(np.pad(evaluation.items, ((0, 0), (0, 4)), constant_values=-1), evaluation.yardstick)
+    padded = Evaluation(np.pad(evaluation.items, ((0, 0), (0, 4)), constant_values=-1), evaluation.truth)
     answers = [getattr(metrics, name)(e, 10) for e in (evaluation, padded)]
     if isinstance(answers[0], PerCatalogue):
         assert value(answers[0]) == value(answers[1])
@@ -276,7 +281,7 @@ def test_the_best_slate_is_worth_one():
     for user in range(30):
         positives = split.test.indices[split.test.indptr[user] : split.test.indptr[user + 1]][:10]
         items[user, : len(positives)] = positives
-    best = Evaluation(items, Yardstick(split, audit_maps=make_maps(split)))
+    best = Evaluation(items, GroundTruth(split, audit_maps=make_maps(split)))
     for name in ("ndcg", "hit_rate", "mrr", "average_precision", "discovery"):
         assert value(getattr(metrics, name)(best, 10)) == 1.0
 
@@ -284,39 +289,42 @@ def test_the_best_slate_is_worth_one():
 def test_discovery_counts_the_users_hits_and_positives_behind_it():
     evaluation = make_evaluation()
     answer = metrics.discovery(evaluation, 5)
-    slows = [Slow(evaluation, user, 5) for user in range(30)]
-    maps = evaluation.yardstick.audit_maps
-    wanted = [[set(s.untouched(m, s.test)[0]) for s in slows] for m in maps]
+    slows = [ReferenceMetrics(evaluation, user, 5) for user in range(30)]
+    maps = evaluation.truth.audit_maps
+    wanted = [[set(s.unexplored(m, s.test)[0]) for s in slows] for m in maps]
     assert answer.counts["users"] == pytest.approx(np.mean([sum(bool(w) for w in row) for row in wanted]))
     assert answer.counts["held_out"] == pytest.approx(np.mean([sum(len(w) for w in row) for row in wanted]))
     hits = [sum(len(w & set(s.slate)) for w, s in zip(row, slows, strict=True)) for row in wanted]
     assert answer.counts["hits"] == pytest.approx(np.mean(hits)) and min(hits) > 0
 
 
-def test_untouched_share_stands_beside_the_share_of_the_held_out():
+def test_unexplored_share_stands_beside_the_share_of_the_held_out():
     evaluation = make_evaluation()
     shares = []
-    for taste_map in evaluation.yardstick.audit_maps:
-        pairs = [Slow(evaluation, user, 5).untouched(taste_map, Slow(evaluation, user, 5).test) for user in range(30)]
+    for taste_map in evaluation.truth.audit_maps:
+        pairs = [
+            ReferenceMetrics(evaluation, user, 5).unexplored(taste_map, ReferenceMetrics(evaluation, user, 5).test)
+            for user in range(30)
+        ]
         shares.append(np.mean([len(new) / len(known) for new, known in pairs if known]))
-    assert metrics.untouched_share(evaluation, 5).counts["held_out"] == pytest.approx(np.mean(shares))
+    assert metrics.unexplored_share(evaluation, 5).counts["held_out"] == pytest.approx(np.mean(shares))
 
 
 def test_a_map_that_knows_no_item_defines_nothing():
     evaluation = make_evaluation(maps=1)
-    blank = replace(evaluation.yardstick.audit_maps[0], assignment=sparse.csr_array((40, 5), dtype=np.float32))
-    unknown = Evaluation(evaluation.items, replace(evaluation.yardstick, audit_maps=(blank,), tables=Tables()))
-    for name in (*BUBBLES, "deficit"):
+    blank = replace(evaluation.truth.audit_maps[0], assignment=sparse.csr_array((40, 5), dtype=np.float32))
+    unknown = Evaluation(evaluation.items, replace(evaluation.truth, audit_maps=(blank,), tables=TableCache()))
+    for name in (*BUBBLES, "exposure_deficit"):
         assert np.isnan(getattr(metrics, name)(unknown, 5).values).all()
 
 
 def test_slates_are_compared_with_the_same_few_others_whoever_comes_first(monkeypatch):
-    monkeypatch.setattr("recsys.metrics.fragmentations.OTHERS", 7)
+    monkeypatch.setattr("recsys.metrics.fragmentations.MAX_OTHERS", 7)
     evaluation, order = make_evaluation(), np.random.default_rng(0).permutation(30)
-    ids = evaluation.yardstick.split.user_ids
-    drawn = sorted(range(30), key=lambda u: derive(0, "others", str(ids[u])))
-    others = [u for u in drawn if Slow(evaluation, u, 5).shown_mix(u) is not None][:7]
-    expected = np.array([Slow(evaluation, u, 5).fragmentation(others) for u in range(30)])
+    ids = evaluation.truth.split.user_ids
+    drawn = sorted(range(30), key=lambda u: derive_seed(0, "others", str(ids[u])))
+    others = [u for u in drawn if ReferenceMetrics(evaluation, u, 5).slate_mix(u) is not None][:7]
+    expected = np.array([ReferenceMetrics(evaluation, u, 5).fragmentation(others) for u in range(30)])
     assert metrics.fragmentation(evaluation, 5).values == pytest.approx(expected, nan_ok=True)
     turned = metrics.fragmentation(reordered(evaluation, order), 5).values
     assert turned == pytest.approx(expected[order], nan_ok=True)
@@ -324,10 +332,10 @@ def test_slates_are_compared_with_the_same_few_others_whoever_comes_first(monkey
 
 def test_slates_that_are_all_alike_are_not_fragmented_and_strangers_are_apart():
     evaluation = make_evaluation()
-    same = Evaluation(np.tile(np.arange(5, dtype=np.int32), (30, 1)), evaluation.yardstick)
+    same = Evaluation(np.tile(np.arange(5, dtype=np.int32), (30, 1)), evaluation.truth)
     assert metrics.fragmentation(same, 5).values == pytest.approx(0, abs=1e-6)
-    split = evaluation.yardstick.split
+    split = evaluation.truth.split
     own = replace(split.items, features=sparse.csr_array(np.eye(40, dtype=np.float32)))
-    apart = Evaluation(np.arange(30, dtype=np.int32)[:, None], Yardstick(replace(split, items=own)))
+    apart = Evaluation(np.arange(30, dtype=np.int32)[:, None], GroundTruth(replace(split, items=own)))
     assert metrics.fragmentation(apart, 1).values == pytest.approx(metrics.fragmentation(apart, 1).values[0])
     assert 0.99 < metrics.fragmentation(apart, 1).values[0] < 1

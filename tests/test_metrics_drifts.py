@@ -5,14 +5,14 @@ import math
 
 import numpy as np
 import pytest
+from reference_metrics import make_evaluation
 from scipy import sparse, stats
-from slowly import make_evaluation
 
-from recsys import seeds
-from recsys.maths import communities, near_mixes, user_mixes
-from recsys.metrics import drifts, picks
-from recsys.metrics.displacements import region_displacement
-from recsys.types import Evaluation, TasteMap, Yardstick
+from recsys.maths.distributions import cluster_users, nearby_community_mixes, user_mixes
+from recsys.metrics import _shared, list_comparison
+from recsys.metrics.exposure import compute_region_displacement
+from recsys.support import rng
+from recsys.types import Evaluation, GroundTruth, TasteMap
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def soft():
 
 def mixes(evaluation, taste_map, k):
     """q and e of the users who have both."""
-    split = evaluation.yardstick.split
+    split = evaluation.truth.split
     own = user_mixes(split.train, taste_map.assignment)
-    q = near_mixes(own, communities(split.train, seeds.derive(split.seed, "judge")))
+    q = nearby_community_mixes(own, cluster_users(split.train, rng.derive_seed(split.seed, "judge")))
     table = taste_map.assignment.toarray()
     shown = [sum((table[i] for i in row[:k] if i >= 0), np.zeros(5)) for row in evaluation.items]
     return [(a / a.sum(), e / e.sum()) for a, e in zip(q, shown, strict=True) if e.sum() > 0]
@@ -43,14 +43,14 @@ def test_displacement_is_the_mean_of_its_definition(monkeypatch, soft, k):
         for g, h in itertools.product(range(5), range(5)):
             moved = max(0, q[g] - e[g]) * max(0, e[h] - q[h]) / distance
             expected[g, h] += (moved + (min(q[g], e[g]) if g == h else 0)) / len(both)
-    assert region_displacement(evaluation, k, soft) == pytest.approx(expected)
-    monkeypatch.setattr(picks.blocks, "__defaults__", (7,))
-    assert region_displacement(evaluation, k, soft) == pytest.approx(expected)
+    assert compute_region_displacement(evaluation, k, soft) == pytest.approx(expected)
+    monkeypatch.setattr(_shared.iter_blocks, "__defaults__", (7,))
+    assert compute_region_displacement(evaluation, k, soft) == pytest.approx(expected)
 
 
 def test_displacement_has_the_marginals_and_moves_no_more_than_it_must(soft):
     evaluation = make_evaluation()
-    found, both = region_displacement(evaluation, 5, soft), mixes(evaluation, soft, 5)
+    found, both = compute_region_displacement(evaluation, 5, soft), mixes(evaluation, soft, 5)
     assert found.sum(axis=1) == pytest.approx(np.mean([q for q, _ in both], axis=0))
     assert found.sum(axis=0) == pytest.approx(np.mean([e for _, e in both], axis=0))
     assert found.sum() - np.trace(found) == pytest.approx(np.mean([abs(q - e).sum() / 2 for q, e in both]))
@@ -58,20 +58,20 @@ def test_displacement_has_the_marginals_and_moves_no_more_than_it_must(soft):
 
 def test_displacement_without_slates_is_unknown(soft):
     evaluation = make_evaluation()
-    empty = Evaluation(np.full((30, 3), -1, np.int32), evaluation.yardstick)
-    assert np.isnan(region_displacement(empty, 3, soft)).all()
+    empty = Evaluation(np.full((30, 3), -1, np.int32), evaluation.truth)
+    assert np.isnan(compute_region_displacement(empty, 3, soft)).all()
 
 
 @pytest.fixture
 def runs():
     """Two runs of slates of 0 to 8 of ten items, so that they overlap."""
-    yardstick = make_evaluation().yardstick
+    truth = make_evaluation().truth
     made = []
     for seed in (1, 2):
         rng = np.random.default_rng(seed)
         items = np.argsort(rng.random((30, 10)), axis=1)[:, :8].astype(np.int32)
         items[np.arange(8) >= rng.integers(0, 9, 30)[:, None]] = -1
-        made.append(Evaluation(items, Yardstick(yardstick.split)))
+        made.append(Evaluation(items, GroundTruth(truth.split)))
     return made
 
 
@@ -97,19 +97,19 @@ def slow(name, run, base, k):
 @pytest.mark.parametrize("k", [1, 3, 8, 11])
 @pytest.mark.parametrize("name", ["displaced", "rank_biased_overlap", "kendall"])
 def test_drift_is_its_definition(monkeypatch, runs, name, k):
-    monkeypatch.setattr(drifts, "PAIRS", 7)
+    monkeypatch.setattr(list_comparison, "PAIRS", 7)
     expected = [slow(name, run, base, k) for run, base in zip(runs[0].items, runs[1].items, strict=True)]
-    assert getattr(drifts, name)(*runs, k) == pytest.approx(expected, nan_ok=True)
+    assert getattr(list_comparison, name)(*runs, k) == pytest.approx(expected, nan_ok=True)
     assert np.isnan(expected).sum() < 15 or (name == "kendall" and k < 8)
 
 
 @pytest.mark.parametrize(("name", "same"), [("displaced", 0), ("rank_biased_overlap", 1), ("kendall", 1)])
 def test_a_run_has_not_drifted_from_itself(runs, name, same):
-    found = getattr(drifts, name)(runs[0], runs[0], 8)
+    found = getattr(list_comparison, name)(runs[0], runs[0], 8)
     assert found[~np.isnan(found)] == pytest.approx(same) and (~np.isnan(found)).sum() > 15
 
 
 def test_an_order_turned_round_has_a_tau_of_minus_one(runs):
-    turned = Evaluation(runs[0].items[:, ::-1].copy(), runs[0].yardstick)
-    found = drifts.kendall(turned, runs[0], 8)
+    turned = Evaluation(runs[0].items[:, ::-1].copy(), runs[0].truth)
+    found = list_comparison.kendall_tau(turned, runs[0], 8)
     assert found[~np.isnan(found)] == pytest.approx(-1)

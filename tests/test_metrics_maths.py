@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.spatial.distance import jensenshannon
 
-from recsys.maths import concentrations, in_tail, masses, popularity_groups
+from recsys.maths import inequality
 from recsys.maths.binomials import binomial_diversity
-from recsys.maths.divergences import hellinger, jensen_shannon, total_variation
-from recsys.maths.spectra import vendi
-from recsys.maths.surprises import cooccurrence_surprise
+from recsys.maths.distributions import hellinger, jensen_shannon, sum_by_region, total_variation
+from recsys.maths.pmi import cooccurrence_surprise
+from recsys.maths.popularity import find_tail_items, group_by_popularity
+from recsys.maths.vendi_score import vendi
 
 
 @given(seed=st.integers(0, 10**6), z=st.integers(1, 6))
@@ -30,13 +31,13 @@ def test_mixes_without_anything_in_common_are_one_apart():
 
 
 def test_the_item_at_which_the_head_is_full_is_its_last():
-    assert in_tail(np.array([8.0, 1.0, 1.0, 0.0])).tolist() == [0, 1, 1, 1]
-    assert in_tail(np.array([7.0, 2.0, 1.0, 0.0])).tolist() == [0, 0, 1, 1]
-    assert in_tail(np.zeros(2)).tolist() == [1, 1]
+    assert find_tail_items(np.array([8.0, 1.0, 1.0, 0.0])).tolist() == [0, 1, 1, 1]
+    assert find_tail_items(np.array([7.0, 2.0, 1.0, 0.0])).tolist() == [0, 0, 1, 1]
+    assert find_tail_items(np.zeros(2)).tolist() == [1, 1]
 
 
 def test_groups_begin_at_a_fifth_and_at_four_fifths():
-    groups = popularity_groups(np.array([20.0, 15.0, 15.0, 15.0, 15.0, 10.0, 10.0, 0.0])).toarray()
+    groups = group_by_popularity(np.array([20.0, 15.0, 15.0, 15.0, 15.0, 10.0, 10.0, 0.0])).toarray()
     assert groups.argmax(axis=1).tolist() == [0, 1, 1, 1, 1, 2, 2, 2] and (groups.sum(axis=1) == 1).all()
 
 
@@ -80,8 +81,8 @@ def test_items_alike_are_one_item_and_items_apart_are_all_different():
 
 def test_nothing_shown_is_not_concentrated_anyhow():
     counts = np.array([[0.0, 0.0], [3.0, 0.0], [1.0, 1.0]])
-    assert concentrations.entropy(counts) == pytest.approx([np.nan, 0, 1], nan_ok=True)
-    assert concentrations.herfindahl(counts) == pytest.approx([np.nan, 1, 0.5], nan_ok=True)
+    assert inequality.entropy_bits(counts) == pytest.approx([np.nan, 0, 1], nan_ok=True)
+    assert inequality.herfindahl(counts) == pytest.approx([np.nan, 1, 0.5], nan_ok=True)
 
 
 @pytest.mark.parametrize("regions", [1, 64, 65])
@@ -90,4 +91,4 @@ def test_masses_are_the_same_bits_however_they_are_made(regions):
     shelves = sparse.csr_array((rng.random((30, 20)) < 0.4).astype(np.float32))
     shares = sparse.csr_array(rng.random((20, regions), dtype=np.float32) * (rng.random((20, regions)) < 0.3))
     for some in (shelves, shelves[:1]):  # few shelves are not worth a table
-        np.testing.assert_array_equal(masses(some, shares), (some @ shares).toarray())
+        np.testing.assert_array_equal(sum_by_region(some, shares), (some @ shares).toarray())

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from slowly import Slow, make_evaluation
+from reference_metrics import ReferenceMetrics, make_evaluation
 from test_metrics_toys import four_users, make_split, rows, slates, value  # noqa: F401
 
-from recsys.metrics import picks, presets
-from recsys.types import Evaluation, PerUser, Yardstick
+from recsys.metrics import _shared, presets
+from recsys.types import Evaluation, GroundTruth, PerUser
 
 VALUES = {
     "ranksys": {
@@ -53,7 +53,7 @@ def test_no_preset_is_without_a_known_value(library):
 def test_serendipity_of_rectools_is_a_mean_over_what_is_shown(k):
     """Values of RecTools 0.19.0: short slates are not filled up, and users without held-out positives count 0."""
     split = make_split(rows(["ab", "ac", "abd", "aef"]), rows(["ce", "b", "", "g"]), np.ones((8, 1)))
-    answer = presets.rectools["Serendipity"](Evaluation(slates(["ch", "db", "ceh", "g"], 3), Yardstick(split)), k)
+    answer = presets.rectools["Serendipity"](Evaluation(slates(["ch", "db", "ceh", "g"], 3), GroundTruth(split)), k)
     assert answer.values == pytest.approx([0.125, 0, 0, 1])
 
 
@@ -77,7 +77,7 @@ DOCUMENTED = [
 def test_it_gives_what_the_documentation_of_rectools_shows(name, world, expected):
     shown, test, train = world
     features = [[0, 0], [0, 1], [1, 1], *[[0, 0]] * 5]
-    evaluation = Evaluation(slates(shown, 4), Yardstick(make_split(rows(train), rows(test), features)))
+    evaluation = Evaluation(slates(shown, 4), GroundTruth(make_split(rows(train), rows(test), features)))
     for k, values in expected.items():
         assert presets.rectools[name](evaluation, k).values == pytest.approx(values)
 
@@ -90,12 +90,12 @@ def test_what_is_defined_alike_agreed_with_the_packages():
     assert {f"{name} | presets.rectools['{name}']" for name in presets.rectools} <= set(alike.what)
 
 
-class Theirs(Slow):
+class Theirs(ReferenceMetrics):
     """What the presets restate, from sets and loops."""
 
     def gain(self, worth, ideal):
         found = (worth(r) for i, r in self.ranked.items() if i in self.test)
-        return self.accuracy(lambda: sum(found) / sum(worth(r) for r in range(1, ideal + 1)))
+        return self.if_tested(lambda: sum(found) / sum(worth(r) for r in range(1, ideal + 1)))
 
     def ndcg_of_k(self):
         return self.gain(lambda r: 1 / math.log2(r + 1), self.k)
@@ -114,10 +114,10 @@ class Theirs(Slow):
 
     def inverse_user_frequency(self):
         readers = sum(row.any() for row in self.split.train.toarray())
-        return self.shown_mean(lambda i: math.log2(readers / max(self.popular()[i], 1)))
+        return self.shown_mean(lambda i: math.log2(readers / max(self.count_positives()[i], 1)))
 
     def self_information_of_seen(self):
-        counts = self.popular()
+        counts = self.count_positives()
         return self.shown_mean(lambda i: -math.log2(counts[i] / counts.sum()) if counts[i] else 0.0)
 
     def ild_hamming(self):
@@ -129,7 +129,7 @@ class Theirs(Slow):
         return total / len(self.slate) if self.slate else math.nan
 
     def alpha_ndcg_of_more(self):
-        longer = Slow(self.evaluation, self.user, self.k + 1)
+        longer = ReferenceMetrics(self.evaluation, self.user, self.k + 1)
         longer.ranked = self.ranked
         return longer.alpha_ndcg()
 
@@ -140,13 +140,15 @@ OURS = [name for name in vars(Theirs) if name[0] != "_" and hasattr(presets, nam
 @pytest.mark.parametrize("k", [1, 5, 12])
 @pytest.mark.parametrize("name", OURS)
 def test_it_is_its_definition(monkeypatch, name, k):
-    monkeypatch.setattr(picks.blocks, "__defaults__", (7,))
+    monkeypatch.setattr(_shared.iter_blocks, "__defaults__", (7,))
     evaluation = make_evaluation(seed=k)
     expected = [getattr(Theirs(evaluation, user, k), name)() for user in range(30)]
     found = getattr(presets, name)(evaluation, k)
     assert found.values == pytest.approx(expected, nan_ok=True) and len(OURS) == 9
-    listed = np.where((evaluation.top(k) >= 0).any(axis=1), found.values, np.nan)
-    assert presets.of_listed(getattr(presets, name), evaluation, k).values == pytest.approx(listed, nan_ok=True)
+    listed = np.where((evaluation.get_top_picks(k) >= 0).any(axis=1), found.values, np.nan)
+    assert presets.restrict_to_listed(getattr(presets, name), evaluation, k).values == pytest.approx(
+        listed, nan_ok=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,7 @@ def test_a_statistic_is_its_definition(name):
     some, p = np.count_nonzero(times), times[times > 0] / times.sum()
     apart = np.abs(times[:, None] - times).sum() / (2 * times.sum())  # I times the Gini index: mean difference
     expected = {
-        "reached_of_seen": some / evaluation.yardstick.split.train.toarray().any(axis=0).sum(),
+        "reached_of_seen": some / evaluation.truth.split.train.toarray().any(axis=0).sum(),
         "distinct": some,
         "evenness_of_others": 1 - apart / 39,
         "gini_padded": (apart + 1) / 41,

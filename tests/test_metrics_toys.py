@@ -5,10 +5,10 @@ import pytest
 from scipy import sparse
 
 from recsys import metrics
-from recsys.maths import deficit
 from recsys.maths.binomials import binomial_diversity
-from recsys.maths.spectra import vendi
-from recsys.types import Evaluation, Items, PerCatalogue, Split, Yardstick
+from recsys.maths.distributions import deficit
+from recsys.maths.vendi_score import vendi
+from recsys.types import Evaluation, GroundTruth, Items, PerCatalogue, Split
 
 ITEMS = "abcdefgh"
 GENRES = ("comedy", "drama", "horror", "scifi")
@@ -43,7 +43,7 @@ def slates(names, k):
 
 def value(answer):
     if isinstance(answer, PerCatalogue):
-        shown = answer.shown[answer.shown >= 0]
+        shown = answer.picks[answer.picks >= 0]
         return float(answer.statistic(np.bincount(shown, minlength=answer.n_items).astype(float)))
     return float(np.nanmean(answer.values))
 
@@ -53,7 +53,7 @@ def four_users():
     """The fourth user has no list, and item h is unseen in train."""
     features = [[name in genres.split() for name in GENRES] for genres in OF_ITEM]
     split = make_split(rows(["ab", "ac", "abd", "aef"]), rows(["ce", "b", "hcef", "g"]), features)
-    return Evaluation(slates(["che", "dbe", "ceh", ""], 3), Yardstick(split))
+    return Evaluation(slates(["che", "dbe", "ceh", ""], 3), GroundTruth(split))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_alpha_ndcg_of_each_user(four_users):
 def test_slates_of_the_documentation_of_rectools():
     test = rows(["ab", "bc", "b", "b"])[:, :4]
     train = rows(["ab", "ab", "a", ""])[:, :4]
-    evaluation = Evaluation(slates(["ab", "bc", "c", "bc"], 2), Yardstick(make_split(train, test, np.ones((4, 1)))))
+    evaluation = Evaluation(slates(["ab", "bc", "c", "bc"], 2), GroundTruth(make_split(train, test, np.ones((4, 1)))))
     assert metrics.serendipity_popularity(evaluation, 1).values.tolist() == [0, 0.25, 0, 0.25]
     assert metrics.serendipity_popularity(evaluation, 2).values.tolist() == [0, 0.5, 0, 0.125]
 
@@ -151,7 +151,7 @@ def evaluate(features, history):
     train[:, len(ITEMS) :] = 1
     none = sparse.csr_array(train.shape, dtype=np.float32)
     split = make_split(sparse.csr_array(train), none, np.concatenate([np.asarray(features), history]))
-    return Evaluation(slates(RERANKED, 4), Yardstick(split))
+    return Evaluation(slates(RERANKED, 4), GroundTruth(split))
 
 
 def test_reranked_slates_have_their_intra_list_distance():

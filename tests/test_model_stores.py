@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from scipy import sparse
-from worlds import reseal
+from synthetic import reseal_manifest
 
-from recsys.models import ALS, EASE, ItemKNN, Mean, MostPopular, stores
-from recsys.models.stores import FORMAT, load, save
+from recsys.models import ALS, EASE, Ensemble, ItemKNN, MostPopular, stores
+from recsys.models.stores import FORMAT, load_model, save_model
 from recsys.types import RecsysError
 
 
@@ -22,12 +22,12 @@ def train():
 
 @pytest.fixture
 def folder(train, tmp_path):
-    return save(ItemKNN(k=3).fit(train), tmp_path / "model", ItemKNN(k=3))
+    return save_model(ItemKNN(k=3).fit(train), tmp_path / "model", ItemKNN(k=3))
 
 
 def refused(folder, **options):
     with pytest.raises(RecsysError) as error:
-        load(folder, **options)
+        load_model(folder, **options)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -35,53 +35,53 @@ def refused(folder, **options):
 def test_the_manifest_says_what_it_is(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["format"] == FORMAT
-    assert manifest["kind"] == "ByLinks"
+    assert manifest["kind"] == "FittedItemSimilarity"
     assert manifest["settings"] == {"kind": "ItemKNN", "k": 3, "similarity": "tfidf", "shrink": ItemKNN().shrink}
     assert {"recsys", "numpy", "python"} <= set(manifest["versions"])
-    assert manifest["arrays"]["lengths"]["shape"] == [9]
+    assert manifest["arrays"]["relative_lengths"]["shape"] == [9]
     assert {p.name for p in folder.iterdir()} == {"manifest.json", *(f"{name}.npy" for name in manifest["arrays"])}
 
 
 def test_settings_of_a_mean_are_those_of_its_parts(train, tmp_path):
-    mean = Mean(["ease", {"kind": "als", "factors": 2}])
-    kept = json.loads((save(mean.fit(train), tmp_path / "m", mean) / "manifest.json").read_text())["settings"]
+    mean = Ensemble(["ease", {"kind": "als", "factors": 2}])
+    kept = json.loads((save_model(mean.fit(train), tmp_path / "m", mean) / "manifest.json").read_text())["settings"]
     assert [part["kind"] for part in kept["models"]] == ["EASE", "ALS"]
     assert kept["models"][1]["factors"] == 2
 
 
 def test_arrays_are_mapped_and_read_only(train, tmp_path):
-    back = load(save(EASE().fit(train), tmp_path / "m"))
+    back = load_model(save_model(EASE().fit(train), tmp_path / "m"))
     assert isinstance(back.weights, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         back.weights[0, 0] = 1
-    factors = load(save(ALS(factors=3).fit(train), tmp_path / "f")).factors
+    factors = load_model(save_model(ALS(factors=3).fit(train), tmp_path / "f")).factors
     assert isinstance(factors.item_factors, np.memmap)
 
 
 def test_an_older_model_is_replaced_and_nothing_else(train, folder, tmp_path):
-    save(MostPopular().fit(train), folder)
-    assert type(load(folder)).__name__ == "ByCounts"
+    save_model(MostPopular().fit(train), folder)
+    assert type(load_model(folder)).__name__ == "FittedPopularity"
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
     other = tmp_path / "letters"
     other.mkdir()
     (other / "letter.txt").write_text("keep me")
     with pytest.raises(RecsysError, match="there already and no saved model"):
-        save(MostPopular().fit(train), other)
+        save_model(MostPopular().fit(train), other)
     assert (other / "letter.txt").read_text() == "keep me"
     with pytest.raises(RecsysError, match="cannot"):
-        save(MostPopular().fit(train), other / "letter.txt" / "model")
+        save_model(MostPopular().fit(train), other / "letter.txt" / "model")
 
 
 def test_a_failed_save_leaves_the_older_model(train, folder, monkeypatch, tmp_path):
-    before = load(folder).score(np.arange(20))
+    before = load_model(folder).score(np.arange(20))
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
     with pytest.raises(RecsysError, match="No space left on device"):
-        save(MostPopular().fit(train), folder)
-    assert (load(folder).score(np.arange(20)) == before).all()
+        save_model(MostPopular().fit(train), folder)
+    assert (load_model(folder).score(np.arange(20)) == before).all()
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
@@ -98,13 +98,13 @@ def test_a_flipped_bit_is_found(folder, verify):
 
 
 def test_only_large_arrays_of_floats_are_not_read_unless_asked_for(train, tmp_path, monkeypatch):
-    folder = save(EASE().fit(train), tmp_path / "m")
-    monkeypatch.setattr("recsys.models.stores.ALWAYS", 300)
+    folder = save_model(EASE().fit(train), tmp_path / "m")
+    monkeypatch.setattr("recsys.models.stores.ALWAYS_VERIFIED_BYTES", 300)
     flip(folder / "weights.npy")  # 9 x 9 floats: 324 bytes
-    assert load(folder, verify=False).score(np.arange(3)).shape == (3, 9)
+    assert load_model(folder, verify=False).score(np.arange(3)).shape == (3, 9)
     assert "weights.npy: is damaged: its sha256" in refused(folder)
-    links = save(ItemKNN(k=3).fit(train), tmp_path / "links")
-    monkeypatch.setattr("recsys.models.stores.ALWAYS", 0)
+    links = save_model(ItemKNN(k=3).fit(train), tmp_path / "links")
+    monkeypatch.setattr("recsys.models.stores.ALWAYS_VERIFIED_BYTES", 0)
     flip(links / "links.indices.npy")
     assert "links.indices.npy: is damaged: its sha256" in refused(links, verify=False)
 
@@ -112,7 +112,7 @@ def test_only_large_arrays_of_floats_are_not_read_unless_asked_for(train, tmp_pa
 def test_settings_and_descriptions_of_arrays_are_held_against_the_digest(folder):
     path = folder / "manifest.json"
     told = json.loads(path.read_text())
-    arrays = {**told["arrays"], "lengths": {**told["arrays"]["lengths"], "sha256": "0" * 64}}
+    arrays = {**told["arrays"], "relative_lengths": {**told["arrays"]["lengths"], "sha256": "0" * 64}}
     changes = [
         {"settings": {**told["settings"], "k": 4}},
         {"settings": None},
@@ -128,7 +128,7 @@ def test_settings_and_descriptions_of_arrays_are_held_against_the_digest(folder)
     path.write_text(json.dumps({name: told[name] for name in told if name != "digest"}))
     assert "manifest.json is damaged" in refused(folder, verify=False)
     path.write_text(json.dumps({**told, "created": "whenever", "git_commit": "f00", "mine": [1]}))
-    assert load(folder).score(np.arange(3)).shape == (3, 9)
+    assert load_model(folder).score(np.arange(3)).shape == (3, 9)
 
 
 def test_a_folder_of_a_newer_recsys_is_refused(folder):
@@ -155,7 +155,7 @@ def test_other_releases_are_told_in_one_line(folder, name, found):
     here = told["versions"][name]
     path.write_text(json.dumps({**told, "versions": {**told["versions"], name: found}}))
     with pytest.warns(UserWarning, match=re.escape(f"saved with {name} {found} (here {here}): ")) as told_so:
-        load(folder)
+        load_model(folder)
     assert len(told_so) == 1 and "\n" not in str(told_so[0].message)
 
 
@@ -164,7 +164,7 @@ def test_other_patches_of_a_release_and_other_implicits_are_the_same(folder):
     told = json.loads(path.read_text())
     versions = {name: ".".join([*found.split(".")[:2], "999"]) for name, found in told["versions"].items()}
     path.write_text(json.dumps({**told, "versions": {**versions, "implicit": "0.1"}}))
-    load(folder)
+    load_model(folder)
 
 
 @pytest.mark.parametrize("verify", [True, False])
@@ -193,22 +193,22 @@ def test_a_pickle_is_not_opened(folder):
 
 
 def test_a_newer_format_is_refused(folder):
-    reseal(folder, format=FORMAT + 1)
+    reseal_manifest(folder, format=FORMAT + 1)
     assert refused(folder) == f"{folder}: format {FORMAT + 1}, expected {FORMAT}: it was saved by a newer version"
-    reseal(folder, format=1)
+    reseal_manifest(folder, format=1)
     assert refused(folder) == f"{folder}: format 1, expected {FORMAT}: an older version saved it, save it anew"
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"kind": "ByLink"}, "unknown fitted model 'ByLink': did you mean 'ByLinks'?"), ({"kind": 3}, "unknown fitted model '3'"),
+    [({"kind": "ByLink"}, "unknown fitted model 'ByLink': did you mean 'FittedItemSimilarity'?"), ({"kind": 3}, "unknown fitted model '3'"),
      ({"format": "one"}, "manifest.json is not one of a saved model"), ({"arrays": [1]}, "manifest.json is not one of a saved"),
      ({"arrays": None}, "manifest.json is not one of a saved model"), ({"arrays": {"links": 3}}, "is not one of a saved model"),
      ({"arrays": {}}, "is missing"), ({"arrays": {"../../secret": {}}}, "names an array '../../secret'"),
-     ({"kind": "ByFactors"}, "'factors.user_factors' is missing"), ({"kind": "Popen"}, "unknown fitted model 'Popen'")],
+     ({"kind": "FittedFactors"}, "'factors.user_factors' is missing"), ({"kind": "Popen"}, "unknown fitted model 'Popen'")],
 )  # fmt: skip
 def test_a_foreign_manifest_is_refused(folder, changes, message):
-    reseal(folder, **changes)
+    reseal_manifest(folder, **changes)
     assert message in refused(folder)
 
 
@@ -231,14 +231,14 @@ def test_entries_outside_a_matrix_are_refused(folder):
         array = np.load(copy / f"{name}.npy")
         array[at] = value
         np.save(copy / f"{name}.npy", array)
-        reseal(copy)
+        reseal_manifest(copy)
         assert f"the entries of '{name.split('.')[0]}' are not those of a matrix" in refused(copy, verify=False)
 
 
 def test_parts_of_a_mean_are_fitted_models_and_nothing_else(train, tmp_path):
-    made = save(Mean(["ease", "most_popular"]).fit(train), tmp_path / "m")
+    made = save_model(Ensemble(["ease", "most_popular"]).fit(train), tmp_path / "m")
     np.save(made / "parts.1.__class__.npy", np.asarray("ByWhoever"))
-    reseal(made)
+    reseal_manifest(made)
     assert "'ByWhoever'" in refused(made, verify=False)
 
 
@@ -248,7 +248,7 @@ def test_a_model_of_ones_own_is_not_saved(tmp_path):
         number: int = 3
 
     with pytest.raises(RecsysError, match="unknown fitted model 'Mine'"):
-        save(Mine(), tmp_path / "mine")
+        save_model(Mine(), tmp_path / "mine")
     assert not list(tmp_path.iterdir())
 
 
@@ -269,15 +269,15 @@ for number in range(10**9):
 @pytest.mark.parametrize("loads", [300, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("way", ["exchanged", "renamed twice"])
 def test_a_folder_that_is_replaced_while_it_is_read_is_one_of_both(tmp_path, monkeypatch, way, loads):
-    monkeypatch.setattr(stores, "ALWAYS", 0)  # checksums would tell a mix, too
+    monkeypatch.setattr(stores, "ALWAYS_VERIFIED_BYTES", 0)  # checksums would tell a mix, too
     target, seen = tmp_path / "t", set()
-    stores.write(target, "Thing", {"number": 0}, {f"a{i}": np.zeros(8, np.float32) for i in range(8)}, "thing")
+    stores.write_store(target, "Thing", {"number": 0}, {f"a{i}": np.zeros(8, np.float32) for i in range(8)}, "thing")
     with subprocess.Popen([sys.executable, "-c", WRITER, str(target), way]) as writer:
         try:
             while len(seen) < 2:  # it has begun
-                seen.add(stores.read(target, ["Thing"], "thing", False).settings["number"])
+                seen.add(stores.read_store(target, ["Thing"], "thing", False).settings["number"])
             for _ in range(loads):
-                back = stores.read(target, ["Thing"], "thing", False)
+                back = stores.read_store(target, ["Thing"], "thing", False)
                 assert {float(value) for array in back.arrays.values() for value in array} == {
                     float(back.settings["number"])
                 }
@@ -285,5 +285,5 @@ def test_a_folder_that_is_replaced_while_it_is_read_is_one_of_both(tmp_path, mon
         finally:
             writer.kill()
     assert len(seen) > 10
-    stores.write(target, "Thing", {}, {}, "thing")
+    stores.write_store(target, "Thing", {}, {}, "thing")
     assert [path.name for path in tmp_path.iterdir()] == ["t"]

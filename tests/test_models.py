@@ -17,8 +17,8 @@ from recsys.models import (
     EASE,
     IALS,
     LMF,
+    Ensemble,
     ItemKNN,
-    Mean,
     MostPopular,
     P3alpha,
     PureSVD,
@@ -26,9 +26,9 @@ from recsys.models import (
     RP3beta,
     UserKNN,
 )
-from recsys.models.stores import load, save
-from recsys.records import flatten, restore
-from recsys.types import RecsysError, RecsysWarning, Side
+from recsys.models.stores import load_model, save_model
+from recsys.support.serialization import flatten_record, restore_record
+from recsys.types import RecsysError, RecsysWarning, SideInformation
 
 SMALL = {
     "ALS": ALS(factors=8),
@@ -37,7 +37,7 @@ SMALL = {
     "IALS": IALS(factors=8),
     "ItemKNN": ItemKNN(k=10, similarity="bm25", shrink=1.0),
     "LMF": LMF(factors=8, iterations=30, regularization=1.0),
-    "Mean": Mean(["ease", {"kind": "als", "factors": 4}, MostPopular()]),
+    "Ensemble": Ensemble(["ease", {"kind": "als", "factors": 4}, MostPopular()]),
     "MostPopular": MostPopular(),
     "P3alpha": P3alpha(k=10),
     "PureSVD": PureSVD(factors=4),
@@ -68,7 +68,7 @@ def communities(seed: int = 0, users: int = 60, items: int = 40) -> sparse.csr_a
 @pytest.fixture(scope="module")
 def fitted():
     train = communities()
-    return {name: model.fit(train, Side()) for name, model in SMALL.items()}
+    return {name: model.fit(train, SideInformation()) for name, model in SMALL.items()}
 
 
 def test_every_model_is_tested():
@@ -92,7 +92,7 @@ def test_scores_are_finite_float32_for_any_users(name, fitted):
 
 @EVERY
 def test_training_data_is_left_as_it_is(name):
-    train, side = communities(), Side(dislikes=communities(5), times=communities(6).astype(np.float64))
+    train, side = communities(), SideInformation(dislikes=communities(5), times=communities(6).astype(np.float64))
     parts = [train, side.dislikes, side.times]
     before = [[a.copy() for a in (m.data, m.indices, m.indptr)] for m in parts]
     SMALL[name].fit(train, side).fold(train)
@@ -107,7 +107,7 @@ def test_same_settings_same_bits(name, fitted):
     assert (SMALL[name].fit(communities()).score(USERS) == fitted[name].score(USERS)).all()
 
 
-@pytest.mark.parametrize("name", [n for n in SEEDED if n != "Mean"])
+@pytest.mark.parametrize("name", [n for n in SEEDED if n != "Ensemble"])
 def test_another_seed_gives_other_numbers(name, fitted):
     settings = {field.name: getattr(SMALL[name], field.name) for field in fields(SMALL[name])}
     other = type(SMALL[name])(**{**settings, "seed": 1}).fit(communities())
@@ -181,7 +181,18 @@ TINY = {
 
 # Where everybody has everything no item is better than another.
 FLAT = {
-    "everything": ("ALS", "EASE", "IALS", "ItemKNN", "Mean", "MostPopular", "P3alpha", "PureSVD", "RP3beta", "UserKNN"),
+    "everything": (
+        "ALS",
+        "EASE",
+        "IALS",
+        "ItemKNN",
+        "Ensemble",
+        "MostPopular",
+        "P3alpha",
+        "PureSVD",
+        "RP3beta",
+        "UserKNN",
+    ),
 }
 
 
@@ -198,7 +209,7 @@ def test_tiny_data(name, world):
     assert np.isfinite(folded).all()
     if name != "Random":
         np.testing.assert_allclose(folded, scores, rtol=1e-4, atol=1e-5)
-    flat = name == "Mean" and world == "everything"  # parts that score all items the same have no say
+    flat = name == "Ensemble" and world == "everything"  # parts that score all items the same have no say
     assert scores.any(axis=1).all() or flat
 
 
@@ -211,8 +222,8 @@ def test_data_without_positives_are_refused(name):
 
 @EVERY
 def test_saved_and_loaded_it_is_the_same_model(name, fitted, tmp_path):
-    folder = save(fitted[name], tmp_path / "model", SMALL[name])
-    back = load(folder)
+    folder = save_model(fitted[name], tmp_path / "model", SMALL[name])
+    back = load_model(folder)
     assert type(back) is type(fitted[name])
     assert (back.score(USERS) == fitted[name].score(USERS)).all()
     assert (back.fold(communities(1)) == fitted[name].fold(communities(1))).all()
@@ -221,9 +232,13 @@ def test_saved_and_loaded_it_is_the_same_model(name, fitted, tmp_path):
 
 @EVERY
 def test_a_fitted_model_survives_the_cache(name, fitted, tmp_path):
-    np.savez(tmp_path / "cell.npz", allow_pickle=False, **flatten(fitted[name]))
+    np.savez(tmp_path / "cell.npz", allow_pickle=False, **flatten_record(fitted[name]))
     with np.load(tmp_path / "cell.npz", allow_pickle=False) as kept:
-        back = restore(models.fitted_kinds()[type(fitted[name]).__name__], dict(kept), kinds=models.fitted_kinds())
+        back = restore_record(
+            models.registry.find_fitted_classes()[type(fitted[name]).__name__],
+            dict(kept),
+            kinds=models.registry.find_fitted_classes(),
+        )
     assert (back.score(USERS) == fitted[name].score(USERS)).all()
     assert (back.fold(communities(1)) == fitted[name].fold(communities(1))).all()
 
@@ -231,8 +246,8 @@ def test_a_fitted_model_survives_the_cache(name, fitted, tmp_path):
 def test_the_losses_of_a_factor_model_survive_too(fitted, tmp_path):
     losses = fitted["IALS"].losses
     assert len(losses) == SMALL["IALS"].iterations
-    assert (load(save(fitted["IALS"], tmp_path / "model")).losses == losses).all()
-    assert load(save(fitted["PureSVD"], tmp_path / "other")).losses is None
+    assert (load_model(save_model(fitted["IALS"], tmp_path / "model")).losses == losses).all()
+    assert load_model(save_model(fitted["PureSVD"], tmp_path / "other")).losses is None
 
 
 @EVERY
@@ -251,22 +266,24 @@ def test_factors_are_there_where_a_least_squares_stands_behind_them(name, fitted
     factors = fitted[name].factors
     assert (factors is not None) == (name in FACTOR_MODELS)
     if factors is not None:
-        assert factors.user_factors.dtype == factors.item_factors.dtype == factors.typical.dtype == np.float32
+        assert factors.user_factors.dtype == factors.item_factors.dtype == factors.mean_user_factor.dtype == np.float32
         assert factors.user_factors.flags.c_contiguous
         assert factors.item_factors.flags.c_contiguous
         liked = np.diff(communities().indptr) > 0
-        np.testing.assert_allclose(factors.typical, factors.user_factors[liked].mean(axis=0), rtol=1e-4, atol=1e-6)
-        assert (factors.user_factors[7] == factors.typical).all()
+        np.testing.assert_allclose(
+            factors.mean_user_factor, factors.user_factors[liked].mean(axis=0), rtol=1e-4, atol=1e-6
+        )
+        assert (factors.user_factors[7] == factors.mean_user_factor).all()
 
 
 BYTES = {"ALS": "8 factors of 60 users and 40 items", "BPR": "9 factors", "EASE": "40 items", "IALS": "8 factors",
          "ItemKNN": "10 links of 40 items", "LMF": "10 factors", "P3alpha": "10 links", "PureSVD": "4 factors",
-         "RP3beta": "10 links", "UserKNN": "positives", "Mean": "3 models"}  # fmt: skip
+         "RP3beta": "10 links", "UserKNN": "positives", "Ensemble": "3 models"}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BYTES)
 def test_a_model_too_large_for_the_memory_says_so_before_it_starts(name, monkeypatch):
-    monkeypatch.setattr(models.checks, "available", lambda: 100)
+    monkeypatch.setattr(models.checks, "read_available_memory", lambda: 100)
     with pytest.raises(RecsysError) as error:
         SMALL[name].fit(communities())
     said = str(error.value)
@@ -276,12 +293,12 @@ def test_a_model_too_large_for_the_memory_says_so_before_it_starts(name, monkeyp
 
 
 def test_ease_counts_the_bytes(monkeypatch):
-    monkeypatch.setattr(models.checks, "available", lambda: EASE().need(communities()).peak - 1)
+    monkeypatch.setattr(models.checks, "read_available_memory", lambda: EASE().estimate_memory(communities()).peak - 1)
     with pytest.raises(RecsysError, match=r"ease: 40 items need .* bytes of memory, and .* are available"):
         EASE().fit(communities())
-    monkeypatch.setattr(models.checks, "available", lambda: EASE().need(communities()).peak)
+    monkeypatch.setattr(models.checks, "read_available_memory", lambda: EASE().estimate_memory(communities()).peak)
     assert EASE().fit(communities()).weights.shape == (40, 40)
-    monkeypatch.setattr(models.checks, "available", lambda: None)
+    monkeypatch.setattr(models.checks, "read_available_memory", lambda: None)
     assert EASE().fit(communities()).weights.shape == (40, 40)
     monkeypatch.undo()
     with pytest.raises(RecsysError, match="bytes of memory"):
@@ -289,23 +306,28 @@ def test_ease_counts_the_bytes(monkeypatch):
 
 
 def test_a_mean_counts_each_part_beside_what_those_before_keep(monkeypatch):
-    train, both = communities(), Mean([EASE(), ALS(factors=40)])
+    train, both = communities(), Ensemble([EASE(), ALS(factors=40)])
     ease, als = 4 * 40**2, 4 * 40 * (60 + 40)  # what they keep
-    assert both.need(train)[:2] == (ease + 6 * als, ease + als)
-    assert Mean([ALS(factors=2), EASE()]).need(train).peak == 4 * 2 * (60 + 40) + EASE().need(train).peak
-    assert Mean([MostPopular(), both, both]).need(train)[:2] == (2 * ease + 7 * als, 2 * ease + 2 * als)
-    assert Mean([MostPopular()]).need(train)[:2] == (0, 0)
-    monkeypatch.setattr(models.checks, "available", lambda: ease + 6 * als - 1)
+    assert both.estimate_memory(train)[:2] == (ease + 6 * als, ease + als)
+    assert (
+        Ensemble([ALS(factors=2), EASE()]).estimate_memory(train).peak
+        == 4 * 2 * (60 + 40) + EASE().estimate_memory(train).peak
+    )
+    assert Ensemble([MostPopular(), both, both]).estimate_memory(train)[:2] == (2 * ease + 7 * als, 2 * ease + 2 * als)
+    assert Ensemble([MostPopular()]).estimate_memory(train)[:2] == (0, 0)
+    monkeypatch.setattr(models.checks, "read_available_memory", lambda: ease + 6 * als - 1)
     monkeypatch.setattr(EASE, "fit", None)  # nothing is fitted
-    with pytest.raises(RecsysError, match=r"mean: 2 models need 102,400 bytes of memory, and 102,399 are available"):
+    with pytest.raises(
+        RecsysError, match=r"ensemble: 2 models need 102,400 bytes of memory, and 102,399 are available"
+    ):
         both.fit(train)
 
 
-@pytest.mark.parametrize("name", [n for n in models.__all__ if n not in ("Mean", "MostPopular", "Random")])
+@pytest.mark.parametrize("name", [n for n in models.__all__ if n not in ("Ensemble", "MostPopular", "Random")])
 def test_all_large_arrays_are_counted_as_kept(name, fitted):
-    arrays = {n: array for n, array in flatten(fitted[name]).items() if not n.startswith(("train.", "losses"))}
+    arrays = {n: array for n, array in flatten_record(fitted[name]).items() if not n.startswith(("train.", "losses"))}
     large = sum(array.nbytes for n, array in arrays.items() if array.ndim == 2 or n.endswith(".data"))
-    assert 0 < large <= SMALL[name].need(communities()).kept
+    assert 0 < large <= SMALL[name].estimate_memory(communities()).kept
 
 
 PRINT_BITS = """
@@ -345,11 +367,11 @@ def test_threads_do_not_change_a_bit():
      (ItemKNN, {"similarity": "bm52"}, "item_knn: unknown similarity 'bm52': did you mean 'bm25'?"),
      (UserKNN, {"similarity": 3}, "user_knn: unknown similarity '3'"), (P3alpha, {"alpha": -1}, "p3alpha: alpha: found -1"),
      (RP3beta, {"beta": "x"}, "rp3beta: beta: found 'x'"), (RP3beta, {"normalize": 1}, "rp3beta: normalize: found 1"),
-     (MostPopular, {"half_life": 0}, "most_popular: half_life: found 0"), (Mean, {}, "mean: models: found ()"),
-     (Mean, {"models": "als"}, "mean: models: found 'als'"), (Mean, {"models": [3]}, "mean: models: found 3"),
-     (Mean, {"models": ["alz"]}, "unknown model 'alz': did you mean 'als'?"),
-     (Mean, {"models": [{"factors": 3}]}, "mean: models: found {'factors': 3}"),
-     (Mean, {"models": [{"kind": "als", "factor": 3}]}, "mean: als: unknown setting 'factor': did you mean 'factors'?")],
+     (MostPopular, {"half_life": 0}, "most_popular: half_life: found 0"), (Ensemble, {}, "ensemble: models: found ()"),
+     (Ensemble, {"models": "als"}, "ensemble: models: found 'als'"), (Ensemble, {"models": [3]}, "ensemble: models: found 3"),
+     (Ensemble, {"models": ["alz"]}, "unknown model 'alz': did you mean 'als'?"),
+     (Ensemble, {"models": [{"factors": 3}]}, "ensemble: models: found {'factors': 3}"),
+     (Ensemble, {"models": [{"kind": "als", "factor": 3}]}, "ensemble: als: unknown setting 'factor': did you mean 'factors'?")],
 )  # fmt: skip
 def test_settings_that_cannot_be_meant_are_refused(model, setting, message):
     with pytest.raises(RecsysError) as error:
@@ -364,7 +386,7 @@ NOT_A_NUMBER = ("2", None, True, float("nan"), float("inf"), [1])
 @pytest.mark.parametrize("name", models.__all__)
 def test_no_setting_takes_what_is_no_number_of_its_kind(name):
     model = type(SMALL[name])
-    needed = {"models": ["ease"]} if name == "Mean" else {}
+    needed = {"models": ["ease"]} if name == "Ensemble" else {}
     for field in fields(model):
         kind = type(field.default)
         if field.name == "models" or kind in (str, bool):
@@ -380,13 +402,13 @@ def test_no_setting_takes_what_is_no_number_of_its_kind(name):
 
 
 def test_names_in_configs():
-    kinds = {"als": ALS, "bpr": BPR, "ease": EASE, "ials": IALS, "item_knn": ItemKNN, "lmf": LMF, "mean": Mean,
+    kinds = {"als": ALS, "bpr": BPR, "ease": EASE, "ials": IALS, "item_knn": ItemKNN, "lmf": LMF, "ensemble": Ensemble,
              "most_popular": MostPopular, "p3alpha": P3alpha, "pure_svd": PureSVD, "random": Random, "rp3beta": RP3beta,
              "user_knn": UserKNN}  # fmt: skip
-    assert {kind: models.named(kind) for kind in kinds} == kinds
+    assert {kind: models.registry.find_model(kind) for kind in kinds} == kinds
     assert {model.__name__ for model in kinds.values()} == set(models.__all__)
     with pytest.raises(RecsysError, match="unknown model 'mostpopular': did you mean 'most_popular'"):
-        models.named("mostpopular")
+        models.registry.find_model("mostpopular")
     for hidden in ("ALS", "re", "__all__", "unknown", "stores"):
         with pytest.raises(RecsysError):
-            models.named(hidden)
+            models.registry.find_model(hidden)

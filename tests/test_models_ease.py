@@ -38,7 +38,7 @@ def test_what_is_needed_is_what_is_taken(users, items, each, index, dtype):
         kept, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    need = model.need(train)
+    need = model.estimate_memory(train)
     assert peak <= 1.02 * need.peak
     # The block is counted as full: this log fills it less.
     square = {"float64": 8, "float32": 4}[dtype] * items**2
@@ -50,22 +50,22 @@ def test_a_large_sparse_catalogue_needs_one_matrix():
     """The size of Gowalla: 30,000 users, 41,000 items, 810,000 positives; X'X has 2.5 % of its cells."""
     train = sparse.csr_array((29_858, 40_981), dtype=np.float32)
     square = 40_981**2
-    assert 8 * square <= EASE().need(train).peak <= 8 * square + 100e6
-    assert 4 * square <= EASE(dtype="float32").need(train).peak <= 4 * square + 100e6
+    assert 8 * square <= EASE().estimate_memory(train).peak <= 8 * square + 100e6
+    assert 4 * square <= EASE(dtype="float32").estimate_memory(train).peak <= 4 * square + 100e6
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_nothing_is_refused_that_fits(dtype, monkeypatch):
     train, model = log(60, 40, 5), EASE(dtype=dtype)
-    need = model.need(train).peak
-    monkeypatch.setattr(models.checks, "available", lambda: need)
+    need = model.estimate_memory(train).peak
+    monkeypatch.setattr(models.checks, "read_available_memory", lambda: need)
     assert model.fit(train).weights.shape == (40, 40)
-    monkeypatch.setattr(models.checks, "available", lambda: need - 1)
+    monkeypatch.setattr(models.checks, "read_available_memory", lambda: need - 1)
     with pytest.raises(RecsysError) as caught:
         model.fit(train)
     line = str(caught.value)
     assert f"ease: 40 items need {need:,} bytes of memory, and {need - 1:,} are available" in line and "\n" not in line
-    other = f'use dtype = "float32", which needs {EASE(dtype="float32").need(train).peak:,} bytes'
+    other = f'use dtype = "float32", which needs {EASE(dtype="float32").estimate_memory(train).peak:,} bytes'
     assert (other in line) == (dtype == "float64")
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 from scipy.sparse.linalg import svds
-from worlds import FactorWorld, make_split, write_tables
+from synthetic import RandomFactorModel, make_split, write_tables
 
 from recsys import Ranker, bench, models
 from recsys.cli import main
-from recsys.models import ALS, BPR, EASE, IALS, LMF, Mean, MostPopular
-from recsys.models.fits import find_problem
-from recsys.models.ridges import default_unobserved, largest_singular_value, noise_level
+from recsys.models import ALS, BPR, EASE, IALS, LMF, Ensemble, MostPopular
+from recsys.models.fits import find_ranking_problem
+from recsys.models.regularization import default_unobserved_weight, largest_singular_value, noise_level
 from recsys.types import RecsysError, RecsysWarning
 
 
@@ -69,7 +69,7 @@ def test_the_defaults_of_als_are_those_of_ials_with_nu_0():
     als, ials = ALS().fill_defaults(train), IALS(nu=0.0).fill_defaults(train)
     assert als.alpha == pytest.approx(1 + 1 / ials.unobserved)
     assert als.regularization == pytest.approx(als.alpha * ials.regularization)
-    assert ials.unobserved == default_unobserved(train)
+    assert ials.unobserved == default_unobserved_weight(train)
 
 
 def test_the_noise_level_is_the_largest_singular_value_of_noise():
@@ -114,7 +114,7 @@ def test_a_collapsed_model_says_so():
 
 COLLAPSED = [
     ALS(factors=4, regularization=1e9), IALS(factors=4, regularization=1e6), BPR(factors=2, iterations=1),
-    EASE(l2=1e30), LMF(factors=2, iterations=1, regularization=1e8), Mean([ALS(factors=4, regularization=1e9)]),
+    EASE(l2=1e30), LMF(factors=2, iterations=1, regularization=1e8), Ensemble([ALS(factors=4, regularization=1e9)]),
 ]  # fmt: skip
 
 
@@ -124,9 +124,9 @@ def test_it_is_said_by_whichever_model_it_is(model):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         fitted = model.fit(train)
-    flat = bool(find_problem(fitted, train))
+    flat = bool(find_ranking_problem(fitted, train))
     assert [w.category for w in said if issubclass(w.category, RecsysWarning)] == [RecsysWarning] * (
-        flat + (isinstance(model, Mean) and True)
+        flat + (isinstance(model, Ensemble) and True)
     )
     if isinstance(model, ALS | IALS):
         assert flat
@@ -137,10 +137,10 @@ def test_small_scores_that_rank_are_no_problem():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for model in (EASE(l2=1e7), models.P3alpha(alpha=3.0), models.RP3beta(alpha=2.0, beta=1.0), MostPopular()):
-            assert not find_problem(model.fit(train), train)
+            assert not find_ranking_problem(model.fit(train), train)
 
 
-class Scores(FactorWorld):
+class Scores(RandomFactorModel):
     """Somebody's own model, whose scores are all the same, or no numbers."""
 
     factors = None
@@ -169,12 +169,12 @@ def test_a_ranker_refuses_a_model_that_cannot_rank(value, message):
 
 CONFIG = """
 data = { path = "ratings.csv", items = "items.csv" }
-filter = { positive = "rating >= 3", min_user = 3, min_item = 2 }
+filter = { positive = "rating >= 3", min_user_interactions = 3, min_item_interactions = 2 }
 split = { kind = "random", test = 0.3 }
 model = { kind = "als", factors = 4, iterations = 3, regularization = 1e9 }
 pool = { n = 15 }
 slate = { k = [5] }
-judge = { draws = 100 }
+evaluation = { n_bootstrap = 100 }
 [blends.wider]
 relevance = 1.0
 negative_space = 0.4

@@ -7,8 +7,21 @@ import pytest
 from scipy import sparse
 from scipy.optimize import minimize
 
-from recsys.models import ALS, BPR, EASE, LMF, ItemKNN, Mean, MostPopular, P3alpha, PureSVD, Random, RP3beta, UserKNN
-from recsys.types import RecsysError, Side
+from recsys.models import (
+    ALS,
+    BPR,
+    EASE,
+    LMF,
+    Ensemble,
+    ItemKNN,
+    MostPopular,
+    P3alpha,
+    PureSVD,
+    Random,
+    RP3beta,
+    UserKNN,
+)
+from recsys.types import RecsysError, SideInformation
 
 DAY = 86_400.0
 WEIGHTINGS = ("cosine", "tfidf", "bm25")
@@ -157,7 +170,7 @@ def test_ease_is_the_ridge_regression_of_each_item_on_the_others():
     for item in range(12):
         others = np.delete(np.arange(12), item)
         left = dense[:, others].T @ dense[:, others] + 3.0 * np.eye(11)
-        wanted = np.linalg.solve(left, dense[:, others].T @ dense[:, item])
+        wanted = np.linalg.solve_user_factors(left, dense[:, others].T @ dense[:, item])
         np.testing.assert_allclose(weights[others, item], wanted, atol=1e-6)
     assert (np.diag(weights) == 0).all()
     np.testing.assert_allclose(everybody(EASE(l2=3.0), train), dense @ weights, atol=1e-5)
@@ -166,13 +179,18 @@ def test_ease_is_the_ridge_regression_of_each_item_on_the_others():
 def test_als_user_factors_solve_the_normal_equations():
     train = world()
     found = ALS(factors=6, alpha=4.0, regularization=0.7).fit(train).factors
-    assert (found.everywhere, found.observed, found.pull, found.regularization) == (1.0, 3.0, 4.0, 0.7)
+    assert (found.unobserved_weight, found.observed_weight, found.target_weight, found.regularization) == (
+        1.0,
+        3.0,
+        4.0,
+        0.7,
+    )
     items = found.item_factors.astype(np.float64)
     for user, row in enumerate(train.toarray()):
         if row.any():
             confidence = np.where(row > 0, 4.0, 1.0)
             left = items.T @ (confidence[:, None] * items) + 0.7 * np.eye(6)
-            wanted = np.linalg.solve(left, items.T @ (confidence * row))
+            wanted = np.linalg.solve_user_factors(left, items.T @ (confidence * row))
             np.testing.assert_allclose(found.user_factors[user], wanted, rtol=1e-5, atol=1e-6)
 
 
@@ -190,10 +208,10 @@ def test_als_comes_close_to_the_optimum_of_its_loss():
     for _ in range(60):
         for i in range(40):
             weighted = X * confidence[:, i : i + 1]
-            Y[i] = np.linalg.solve(X.T @ weighted + np.eye(4), weighted.T @ dense[:, i])
+            Y[i] = np.linalg.solve_user_factors(X.T @ weighted + np.eye(4), weighted.T @ dense[:, i])
         for u in range(60):
             weighted = Y * confidence[u][:, None]
-            X[u] = np.linalg.solve(Y.T @ weighted + np.eye(4), weighted.T @ dense[u])
+            X[u] = np.linalg.solve_user_factors(Y.T @ weighted + np.eye(4), weighted.T @ dense[u])
     assert loss() <= reached <= loss() * 1.005
 
 
@@ -231,7 +249,7 @@ def test_lmf_draws_as_many_negatives_as_the_library_does():
 def test_bpr_finds_users_by_steps_that_lead_to_the_optimum_of_the_pairwise_loss():
     train = world(users=12, items=15)
     found = BPR(factors=3, learning_rate=0.05, regularization=0.1, iterations=100).fit(train)
-    solved = replace(found, rate=0.5).solve(train)  # 20 passes of short steps would stop on the way
+    solved = replace(found, rate=0.5).solve_user_factors(train)  # 20 passes of short steps would stop on the way
     dense, share = train.toarray() > 0, np.asarray(train.sum(axis=0)).ravel() / train.nnz
     items, biases = found.item_factors.astype(np.float64), found.biases.astype(np.float64)
     start, reached, best = [], [], []
@@ -244,7 +262,7 @@ def test_bpr_finds_users_by_steps_that_lead_to_the_optimum_of_the_pairwise_loss(
             taken = share[other].sum()
             return (np.logaddexp(0, -margins) @ share[other]).mean() + 0.05 * taken * x @ x
 
-        start.append(loss(found.typical.astype(np.float64)))
+        start.append(loss(found.mean_user_factor.astype(np.float64)))
         reached.append(loss(solved[user].astype(np.float64)))
         best.append(minimize(loss, np.zeros(3), method="BFGS").fun)
     assert np.min(np.subtract(reached, best)) > -1e-6
@@ -252,12 +270,12 @@ def test_bpr_finds_users_by_steps_that_lead_to_the_optimum_of_the_pairwise_loss(
 
 
 def test_bpr_takes_the_steps_of_the_paper():
-    from recsys.kernels.bpr import ascend
+    from recsys.kernels.bpr import ascend_user_factor
 
     rng = np.random.default_rng(3)
     x, items, biases = rng.normal(size=4), rng.normal(size=(9, 4)), rng.normal(size=9)
     liked, other = rng.integers(0, 5, 7).astype(np.int32), rng.integers(5, 9, 7).astype(np.int32)
-    found, walk = ascend(x, items, biases, liked, other, 0.3, 0.2), []
+    found, walk = ascend_user_factor(x, items, biases, liked, other, 0.3, 0.2), []
     for i, j in zip(liked, other, strict=True):
         apart = items[i] - items[j]
         x = x + 0.3 * (apart / (1 + np.exp(x @ apart + biases[i] - biases[j])) - 0.2 * x)
@@ -290,16 +308,16 @@ def test_most_popular_decays_by_age():
     train = sparse.csr_array(np.array([[1, 0, 1], [1, 1, 0]], dtype=np.float32))
     now = 1_000_000_000.0
     times = sparse.csr_array(np.array([[now, 0, now - 10 * DAY], [now - 20 * DAY, now - 30 * DAY, 0]]))
-    assert everybody(MostPopular(half_life=10), train, Side(times=times))[0].tolist() == [1.25, 0.125, 0.5]
+    assert everybody(MostPopular(half_life=10), train, SideInformation(times=times))[0].tolist() == [1.25, 0.125, 0.5]
 
 
 def test_most_popular_takes_a_positive_without_a_stored_time_for_one_of_1970():
     train = sparse.csr_array(np.array([[1, 1]], dtype=np.float32))
     times = sparse.csr_array(np.array([[10 * DAY, 0.0]]))
-    assert everybody(MostPopular(half_life=10), train, Side(times=times))[0].tolist() == [1.0, 0.5]
+    assert everybody(MostPopular(half_life=10), train, SideInformation(times=times))[0].tolist() == [1.0, 0.5]
 
 
-@pytest.mark.parametrize("side", [None, Side()])
+@pytest.mark.parametrize("side", [None, SideInformation()])
 def test_most_popular_says_that_times_are_missing(side):
     with pytest.raises(RecsysError, match="most_popular: half_life: found 30 and data without times, expected"):
         MostPopular(half_life=30).fit(world(), side)
@@ -320,33 +338,37 @@ def test_mean_is_the_mean_of_scaled_scores():
     for part in parts:
         scores = everybody(part, train).astype(np.float64)
         scaled.append((scores - scores.mean(axis=1, keepdims=True)) / scores.std(axis=1, keepdims=True))
-    np.testing.assert_allclose(everybody(Mean(parts), train), np.mean(scaled, axis=0), atol=1e-6)
-    np.testing.assert_allclose(everybody(Mean([EASE(l2=5.0)]), train), scaled[0], atol=1e-6)
+    np.testing.assert_allclose(everybody(Ensemble(parts), train), np.mean(scaled, axis=0), atol=1e-6)
+    np.testing.assert_allclose(everybody(Ensemble([EASE(l2=5.0)]), train), scaled[0], atol=1e-6)
 
 
 def test_mean_gives_its_seed_to_parts_without_one():
-    made = Mean(["als", {"kind": "bpr", "seed": 9}, ALS(seed=4), "ease", {"kind": "mean", "models": ["als"]}], seed=5)
+    made = Ensemble(
+        ["als", {"kind": "bpr", "seed": 9}, ALS(seed=4), "ease", {"kind": "ensemble", "models": ["als"]}], seed=5
+    )
     assert [getattr(part, "seed", None) for part in made.models] == [5, 9, 4, None, 5]
     assert made.models[4].models == (ALS(seed=5),)
-    assert made == Mean(made.models, seed=5)
+    assert made == Ensemble(made.models, seed=5)
 
 
 def test_mean_in_a_config():
-    from recsys.configs import parse
+    from recsys.configs import parse_config
 
     small = {"data": {"name": "ml-100k"}}
-    config = parse({**small, "models": {"mean": {"kind": "mean", "models": ["als", {"kind": "ease", "l2": 50.0}]}}})
-    assert config.models["mean"].build("[models.mean]").models == (ALS(), EASE(l2=50.0))
+    config = parse_config(
+        {**small, "models": {"mean": {"kind": "ensemble", "models": ["als", {"kind": "ease", "l2": 50.0}]}}}
+    )
+    assert config.models["mean"].build_model("[models.mean]").models == (ALS(), EASE(l2=50.0))
     with pytest.raises(RecsysError, match="unknown model 'easy': did you mean 'ease'"):
-        parse({**small, "models": {"mean": {"kind": "mean", "models": ["als", "easy"]}}})
+        parse_config({**small, "models": {"mean": {"kind": "ensemble", "models": ["als", "easy"]}}})
 
 
 def test_known_dislikes_change_als_where_asked_for():
     train, dislikes = world(), world(seed=9)
     dislikes = sparse.csr_array(dislikes.multiply(train.toarray() == 0))
     plain, asked = ALS(factors=4), ALS(factors=4, disliked=5.0)
-    assert (everybody(plain, train, Side(dislikes=dislikes)) == everybody(plain, train)).all()
+    assert (everybody(plain, train, SideInformation(dislikes=dislikes)) == everybody(plain, train)).all()
     assert (
-        everybody(asked, train, Side(dislikes=dislikes))[dislikes.toarray() > 0].mean()
+        everybody(asked, train, SideInformation(dislikes=dislikes))[dislikes.toarray() > 0].mean()
         < everybody(plain, train)[dislikes.toarray() > 0].mean()
     )

@@ -7,9 +7,9 @@ import pytest
 from scipy import sparse
 
 from recsys import models
-from recsys.models import ALS, BPR, EASE, IALS, LMF, Mean, MostPopular
-from recsys.models.matrices import canonical_histories, canonical_positives
-from recsys.types import RecsysError, Side
+from recsys.models import ALS, BPR, EASE, IALS, LMF, Ensemble, MostPopular
+from recsys.models.matrices import canonicalize_histories, canonicalize_positives
+from recsys.types import RecsysError, SideInformation
 
 EVERY = pytest.mark.parametrize("name", models.__all__)
 USERS = np.arange(30, dtype=np.int32)
@@ -18,7 +18,7 @@ SHORT = {
     "BPR": BPR(factors=4, iterations=3),
     "IALS": IALS(factors=4, iterations=2),
     "LMF": LMF(factors=4, iterations=3),
-    "Mean": Mean(["ease", {"kind": "als", "factors": 4}, MostPopular()]),
+    "Ensemble": Ensemble(["ease", {"kind": "als", "factors": 4}, MostPopular()]),
 }
 
 
@@ -148,9 +148,9 @@ def test_dislikes_and_times_in_any_container_give_the_same_bits(name):
     for field in ({"disliked": 3.0}, {"half_life": 2.0}):
         if next(iter(field)) in model.__dataclass_fields__:
             model = replace(model, **field)
-    wanted = model.fit(train, Side(dislikes, times)).score(USERS)
+    wanted = model.fit(train, SideInformation(dislikes, times)).score(USERS)
     for convert in (sparse.csc_matrix, sparse.coo_array, sparse.lil_array, lambda m: m.toarray(), unsorted, wide):
-        assert (model.fit(train, Side(convert(dislikes), convert(times))).score(USERS) == wanted).all()
+        assert (model.fit(train, SideInformation(convert(dislikes), convert(times))).score(USERS) == wanted).all()
 
 
 def test_a_rating_of_0_is_a_dislike_all_the_same():
@@ -158,7 +158,7 @@ def test_a_rating_of_0_is_a_dislike_all_the_same():
     low = dislikes.copy()
     low.data[:] = 0.0
     for model in (ALS(factors=4, disliked=3.0), IALS(factors=4, disliked=3.0)):
-        scores = [model.fit(train, Side(side)).score(USERS) for side in (None, dislikes, low)]
+        scores = [model.fit(train, SideInformation(side)).score(USERS) for side in (None, dislikes, low)]
         assert (scores[1] == scores[2]).all()
         assert (scores[0] != scores[1]).any()
 
@@ -227,11 +227,11 @@ def test_a_table_of_events_is_no_matrix():
 
 @pytest.mark.parametrize(
     ("side", "message"),
-    [(Side(dislikes=sparse.csr_array((30, 23))), "side.dislikes: found 30 x 23 users and items, expected 30 x 24"),
-     (Side(times=sparse.csr_array((1, 24))), "side.times: found 1 x 24 users and items, expected 30 x 24"),
-     (Side(dislikes=one(np.nan)), "side.dislikes: found nan in row 2, column 5"),
-     (Side(times=one(np.inf)), "side.times: found inf in row 2, column 5"),
-     (Side(dislikes=[[1]]), "side.dislikes: found a list"), (likes(), "side: found a scipy.sparse")],
+    [(SideInformation(dislikes=sparse.csr_array((30, 23))), "side.dislikes: found 30 x 23 users and items, expected 30 x 24"),
+     (SideInformation(times=sparse.csr_array((1, 24))), "side.times: found 1 x 24 users and items, expected 30 x 24"),
+     (SideInformation(dislikes=one(np.nan)), "side.dislikes: found nan in row 2, column 5"),
+     (SideInformation(times=one(np.inf)), "side.times: found inf in row 2, column 5"),
+     (SideInformation(dislikes=[[1]]), "side.dislikes: found a list"), (likes(), "side: found a scipy.sparse")],
 )  # fmt: skip
 @EVERY
 def test_what_goes_beside_the_positives_has_their_shape(name, side, message):
@@ -252,7 +252,7 @@ def test_histories_are_looked_at_as_well(name):
 
 def test_what_is_canonical_is_not_copied():
     for train in (likes(), sparse.csr_matrix(likes())):
-        for made in (canonical_positives("als", train), canonical_histories(train, 24)):
+        for made in (canonicalize_positives("als", train), canonicalize_histories(train, 24)):
             assert type(made) is sparse.csr_array
             for part in ("data", "indices", "indptr"):
                 assert np.shares_memory(getattr(made, part), getattr(train, part))
@@ -260,7 +260,7 @@ def test_what_is_canonical_is_not_copied():
 
 def test_a_cell_that_is_stored_several_times_has_its_largest_weight():
     train = sparse.csr_array(([2.0, 3.0, 1.0, 0.0], [1, 1, 0, 1], [0, 4]), shape=(1, 3))
-    made = canonical_positives("als", train)
+    made = canonicalize_positives("als", train)
     assert made.toarray().tolist() == [[1.0, 3.0, 0.0]]
     assert made.has_canonical_format
     assert EASE().fit(train).train.nnz == 2

@@ -7,16 +7,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import FactorWorld, make_maps, make_split
+from synthetic import RandomFactorModel, make_maps, make_split
 
 from recsys import metrics, objectives
-from recsys.kernels.references import gains
-from recsys.maths import deficit, near_mixes, near_weights, user_mixes
-from recsys.maths.divergences import total_variation
-from recsys.pools import candidates
-from recsys.slates import rerank
-from recsys.types import Evaluation, Pool, TasteMap, Yardstick
-from recsys.types.arrays import Csr, empty
+from recsys.kernels.reference import compute_gains
+from recsys.maths.distributions import (
+    deficit,
+    nearby_community_mixes,
+    nearby_community_weights,
+    total_variation,
+    user_mixes,
+)
+from recsys.reranking.slates import rerank
+from recsys.retrieval.candidates import candidates
+from recsys.types import Evaluation, GroundTruth, Pool, TasteMap
+from recsys.types.arrays import Csr, make_empty_matrix
 
 seeded = given(seed=st.integers(0, 10**6), z=st.integers(2, 7))
 often = settings(max_examples=80, deadline=None)
@@ -88,20 +93,21 @@ def test_however_far_the_other_communities_are_one_of_them_is_the_nearest():
     """Most users are alike, so that the usual distance is tiny: the far one still has a reference."""
     own = np.vstack([np.tile([1.0, 0.0, 0.0], (9, 1)), [[0.0, 0.6, 0.4]]])
     label = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3], dtype=np.int32)
-    found = near_mixes(own, label)
+    found = nearby_community_mixes(own, label)
     assert found[9] == pytest.approx([1, 0, 0])
-    assert near_weights(own, label).sum(axis=1) == pytest.approx(1)
+    assert nearby_community_weights(own, label).sum(axis=1) == pytest.approx(1)
 
 
 def test_items_that_lie_in_the_same_regions_stand_for_each_other():
     split = make_split()
     maps, rng = make_maps(split), np.random.default_rng(0)
     items = np.argsort(rng.random((30, 40)), axis=1)[:, :6].astype(np.int32)
-    places = [tuple(m.hard[i] for m in maps) for i in range(40)]
+    places = [tuple(m.hard_regions[i] for m in maps) for i in range(40)]
     alike = np.array([rng.choice([j for j in range(40) if places[j] == places[i]]) for i in range(40)], np.int32)
     assert (alike != np.arange(40)).any()
     values = [
-        metrics.deficit(Evaluation(shown, Yardstick(split, (), maps)), 6).values for shown in (items, alike[items])
+        metrics.exposure_deficit(Evaluation(shown, GroundTruth(split, (), maps)), 6).values
+        for shown in (items, alike[items])
     ]
     np.testing.assert_allclose(*values)
 
@@ -109,13 +115,13 @@ def test_items_that_lie_in_the_same_regions_stand_for_each_other():
 def make_pool(seed, n=7, regions=3):
     split = make_split(seed, users=6, items=14)
     maps = make_maps(split, n=2, regions=regions, seed=seed)
-    return candidates(FactorWorld(split, seed=seed), split, n=n, maps=maps)
+    return candidates(RandomFactorModel(split, seed=seed), split, n=n, maps=maps)
 
 
 def values(term, u, n, k):
     """The value of every set of up to k candidates of user u, as the sum of the gains that lead to it."""
     sets = (s for r in range(k + 1) for s in itertools.combinations(range(n), r))
-    return {s: sum(gains(term, u, s[:i], n)[p] for i, p in enumerate(s)) for s in sets}
+    return {s: sum(compute_gains(term, u, s[:i], n)[p] for i, p in enumerate(s)) for s in sets}
 
 
 @settings(max_examples=20, deadline=None)
@@ -123,10 +129,10 @@ def values(term, u, n, k):
 def test_what_is_given_is_never_less_and_returns_diminish(seed, k, tau):
     """And with relevance that is not below 0, greedy slates are within 1 - 1/e of the best."""
     pool = make_pool(seed, n=6)
-    terms = [objectives.negative_space(pool, k, tau=tau), objectives.relevance(pool, k, form="range")]
+    terms = [objectives.negative_space(pool, k, tau=tau), objectives.relevance(pool, k, score_transform="range")]
     made = rerank(
         pool,
-        {"negative_space": {"weight": 1.0, "tau": tau}, "relevance": {"weight": 0.2 / k, "form": "range"}},
+        {"negative_space": {"weight": 1.0, "tau": tau}, "relevance": {"weight": 0.2 / k, "score_transform": "range"}},
         k=min(k, 6),
         scale=None,
     )
@@ -142,7 +148,7 @@ def test_what_is_given_is_never_less_and_returns_diminish(seed, k, tau):
         whole = int(pool.lengths[u])
         liked = terms[1].gain[u].astype(float) * 0.2 / k
         sets = itertools.combinations(range(whole), min(k, whole))
-        best = max(sum(gains(terms[0], u, s[:i], whole)[p] + liked[p] for i, p in enumerate(s)) for s in sets)
+        best = max(sum(compute_gains(terms[0], u, s[:i], whole)[p] + liked[p] for i, p in enumerate(s)) for s in sets)
         assert made.scores[u].sum() >= (1 - 1 / np.e) * best - 1e-6
 
 
@@ -175,10 +181,10 @@ def test_lazy_greedy_picks_what_greedy_picks(seed, name):
     term = getattr(objectives, name)(pool, k)
     for u in range(3):
         n = int(pool.lengths[u])
-        bound, slate = gains(term, u, [], n), []
+        bound, slate = compute_gains(term, u, [], n), []
         while len(slate) < min(k, n):
             first = int(bound.argmax())
-            now = gains(term, u, slate, n)
+            now = compute_gains(term, u, slate, n)
             bound[first] = now[first]
             if bound[first] >= np.delete(bound, first).max(initial=-1.0):
                 now[slate] = -np.inf
@@ -194,11 +200,11 @@ def test_of_oneself_and_with_all_plausible_it_is_calibration_by_total_variation(
     split = make_split(seed, users=8, items=20)
     region = np.random.default_rng(seed).integers(0, 3, 20)
     whole = TasteMap("whole", Csr((np.ones(20, np.float32), region, np.arange(21)), shape=(20, 3)), "random")
-    split = replace(split, train_other=empty(split.shape))
-    context = candidates(FactorWorld(split), split, n=1, maps=[whole]).context
+    split = replace(split, train_negatives=make_empty_matrix(split.shape))
+    context = candidates(RandomFactorModel(split), split, n=1, maps=[whole]).context
     everything = np.tile(np.arange(20, dtype=np.int32), (8, 1))
     pool = Pool(np.arange(8, dtype=np.int32), everything, np.zeros((8, 20), np.float32), context)
-    made = rerank(pool, {"negative_space": {"weight": 1.0, "tau": 0.0, "best": 1}}, k=k, scale=None)
+    made = rerank(pool, {"negative_space": {"weight": 1.0, "tau": 0.0, "top_m": 1}}, k=k, scale=None)
     own = user_mixes(split.train, whole.assignment)
     for u in range(8):
         if own[u].any():

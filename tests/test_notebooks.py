@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from synthetic import RandomFactorModel, make_split
 from test_escaping import Parsed
-from worlds import FactorWorld, make_split
 
 import recsys as rs
-from recsys.escaping import HIDDEN
-from recsys.experiments.folders import slates_frame
+from recsys.escaping import HIDDEN_CHARACTERS
+from recsys.experiments.run_folder import tabulate_slates
 from recsys.types import Dataset, Interactions
 
 HOSTILE = "<script>alert(1)</script>\x1b[2J\u202e" + "x" * 300
@@ -24,7 +24,7 @@ def world():
     titles = split.items.titles.astype(object)
     titles[:20] = HOSTILE
     split = replace(split, items=replace(split.items, titles=titles.astype(str)), notes=(HOSTILE,))
-    pool = rs.candidates(FactorWorld(split), split, n=12)
+    pool = rs.candidates(RandomFactorModel(split), split, n=12)
     return split, pool, rs.rerank(pool, {"relevance": 1.0, "novelty": 0.3}, k=4)
 
 
@@ -53,7 +53,7 @@ def test_each_record_says_what_it_is(world) -> None:
         page = record._repr_html_()
         found = Parsed(page)
         assert all(text in found.text for text in expected), found.text
-        assert "script" not in found.tags and not HIDDEN.search(page) and len(page) < 6000
+        assert "script" not in found.tags and not HIDDEN_CHARACTERS.search(page) and len(page) < 6000
         assert found.tags.count("tr") <= 6
 
 
@@ -79,7 +79,7 @@ def test_a_frame_has_a_row_for_each_pick(world) -> None:
         assert row.title == split.items.titles[cut.items[u, r]]
         assert row.score == cut.scores[u, r] == np.float32(row.contribution_novelty + row.contribution_relevance)
         assert row.log_propensity == cut.log_propensity[u, r]
-    whole = slates_frame({4: {"a": cut, "b": cut}})
+    whole = tabulate_slates({4: {"a": cut, "b": cut}})
     assert whole.columns[:2].tolist() == ["run", "k"] and "title" not in whole and len(whole) == 180
     pd.testing.assert_frame_equal(
         whole[whole.run == "b"].drop(columns=["run", "k"]).reset_index(drop=True),

@@ -9,24 +9,24 @@ import numpy as np
 import pytest
 from pages import conf
 from scipy.stats import norm
-from worlds import FactorWorld, make_maps, make_split
+from synthetic import RandomFactorModel, make_maps, make_split
 
 from recsys import objectives
-from recsys.kernels.references import gains
-from recsys.maths import (
+from recsys.kernels.reference import compute_gains
+from recsys.maths.distributions import (
     acceptance,
-    cooccurrence_vectors,
+    cluster_users,
     deficit,
+    find_explored_regions,
     kl,
-    near_mixes,
-    self_information,
-    touched,
+    nearby_community_mixes,
     user_mixes,
 )
-from recsys.maths.mixes import communities
-from recsys.objectives._candidates import plausibility
-from recsys.pools import candidates
-from recsys.slates import rerank
+from recsys.maths.embeddings import cooccurrence_vectors
+from recsys.maths.popularity import item_self_information
+from recsys.objectives._pool_arrays import plausibility
+from recsys.reranking.slates import rerank
+from recsys.retrieval.candidates import candidates
 from recsys.types import Counts, Coverage, Modular, Pool, RecsysError, Seats, Spread, Volume
 
 K = 5
@@ -49,11 +49,13 @@ class TestContract:
     def test_it_returns_one_of_the_shapes_the_same_at_every_call(self, name, pool):
         first, again = (getattr(objectives, name)(pool, K) for _ in range(2))
         assert isinstance(first, Modular | Spread | Coverage | Volume | Seats | Counts)
-        assert (gains(first, 3, [], 9) == gains(again, 3, [], 9)).all()
+        assert (compute_gains(first, 3, [], 9) == compute_gains(again, 3, [], 9)).all()
 
     def test_a_block_of_users_has_the_gains_it_has_in_the_whole(self, name, pool):
-        whole, part = getattr(objectives, name)(pool, K), getattr(objectives, name)(pool.block(10, 14), K)
-        np.testing.assert_allclose(gains(whole, 12, [2, 4], 9), gains(part, 2, [2, 4], 9), rtol=1e-6, atol=1e-9)
+        whole, part = getattr(objectives, name)(pool, K), getattr(objectives, name)(pool.slice_users(10, 14), K)
+        np.testing.assert_allclose(
+            compute_gains(whole, 12, [2, 4], 9), compute_gains(part, 2, [2, 4], 9), rtol=1e-6, atol=1e-9
+        )
 
     def test_short_and_empty_pools_are_fine(self, name, pool):
         items, scores = pool.items.copy(), pool.scores.copy()
@@ -70,16 +72,16 @@ def test_gains_stay_in_the_range_that_its_page_says(name):
     low, high = (eval(end, known) for end in re.match(r"[\[(](.*), (.*)[\])]", said["Range"]).groups())
     for seed in range(3):
         split = make_split(seed)
-        pool = candidates(FactorWorld(split, seed=seed), split, n=12, maps=make_maps(split, seed=seed))
+        pool = candidates(RandomFactorModel(split, seed=seed), split, n=12, maps=make_maps(split, seed=seed))
         term = getattr(objectives, name)(pool, K)
         for u, slate in ((0, []), (5, [3]), (9, [0, 1, 2, 3]), (21, [11, 4])):
             left = [n for n in range(12) if n not in slate]
-            found = gains(term, u, slate, 12)[left]
+            found = compute_gains(term, u, slate, 12)[left]
             assert (found >= low - 1e-6).all() and (found <= high + 1e-6).all()
 
 
 def test_novelty_is_the_self_information_of_training(split, pool):
-    expected = self_information(split.train)[pool.items]
+    expected = item_self_information(split.train)[pool.items]
     np.testing.assert_allclose(objectives.novelty(pool, K).gain[pool.items >= 0], expected[pool.items >= 0], rtol=1e-6)
 
 
@@ -91,7 +93,7 @@ def test_calibration_is_the_fall_of_the_divergence(split, pool):
     for u in range(5):
         p = user_mixes(split.train, term.coverage)[u]
         slate = [7, 0, 3, 9, 1]
-        total = sum(gains(term, u, slate[:s], 12)[i] for s, i in enumerate(slate))
+        total = sum(compute_gains(term, u, slate[:s], 12)[i] for s, i in enumerate(slate))
         q = shares[pool.items[u, slate]].mean(axis=0)
         assert total == pytest.approx(kl(p, 0.01 * p) - kl(p, 0.99 * q + 0.01 * p), rel=1e-5)
 
@@ -111,7 +113,7 @@ def test_serendipity_is_plausible_and_far_from_everything_met(split, pool):
 def posterior(split, factors, user):
     items = factors.item_factors.astype(float)
     met = items[split.train.indices[split.train.indptr[user] : split.train.indptr[user + 1]]]
-    a = items.T @ items + factors.observed * met.T @ met + factors.regularization * np.eye(items.shape[1])
+    a = items.T @ items + factors.observed_weight * met.T @ met + factors.regularization * np.eye(items.shape[1])
     return np.linalg.inv(a)
 
 
@@ -124,7 +126,7 @@ def test_ucb_is_the_posterior_deviation(split, model, pool):
 
 
 def test_thompson_draws_have_the_posterior_covariance(split, model, pool):
-    one = pool.block(3, 4)
+    one = pool.slice_users(3, 4)
     draws = np.stack([objectives.thompson(one, K, seed=s).gain[0] for s in range(4000)])
     vectors = model.factors.item_factors[one.items[0]].astype(float)
     expected = vectors @ posterior(split, model.factors, 3) @ vectors.T
@@ -133,7 +135,7 @@ def test_thompson_draws_have_the_posterior_covariance(split, model, pool):
 
 
 def test_thompson_by_slot_draws_from_the_posterior_anew_for_each(split, model, pool):
-    one = pool.block(3, 4)
+    one = pool.slice_users(3, 4)
     draws = np.stack([objectives.thompson(one, 2, seed=s, per="slot").gain[0] for s in range(4000)])
     vectors = model.factors.item_factors[one.items[0]].astype(float)
     expected = vectors @ posterior(split, model.factors, 3) @ vectors.T
@@ -149,33 +151,33 @@ def test_thompson_by_slot_draws_from_the_posterior_anew_for_each(split, model, p
 
 
 def test_negative_space_is_one_minus_the_deficit_averaged_over_maps(split, pool, maps):
-    term = objectives.negative_space(pool, K, tau=0.7, best=2)
-    label = communities(split.train, pool.context.seed)
+    term = objectives.negative_space(pool, K, tau=0.7, top_m=2)
+    label = cluster_users(split.train, pool.context.seed)
     for u in (0, 4, 21):
         slate = [5, 2, 11, 0, 8]
-        total = sum(gains(term, u, slate[:s], 15)[i] for s, i in enumerate(slate))
+        total = sum(compute_gains(term, u, slate[:s], 15)[i] for s, i in enumerate(slate))
         kept = []
         for taste_map in maps:
             own = user_mixes(split.train, taste_map.assignment)
-            q = 0.3 * own[u] + 0.7 * near_mixes(own, label)[u]
-            region, w = taste_map.hard[pool.items[u]], np.zeros(taste_map.assignment.shape[1])
+            q = 0.3 * own[u] + 0.7 * nearby_community_mixes(own, label)[u]
+            region, w = taste_map.hard_regions[pool.items[u]], np.zeros(taste_map.assignment.shape[1])
             share = plausibility(pool)[u]
             for z in range(len(w)):
                 w[z] = np.sort(np.append(share[region == z], [0, 0]))[::-1][:2].mean()
-            w *= acceptance(split.train, split.train_other, taste_map.assignment, 5.0)[u]
+            w *= acceptance(split.train, split.train_negatives, taste_map.assignment, 5.0)[u]
             e = taste_map.assignment[pool.items[u, slate]].toarray().mean(axis=0)
             kept.append(1 - deficit(q, e, w))
         assert total == pytest.approx(np.mean(kept), abs=1e-6)
 
 
-def test_untouched_counts_maps_whose_region_is_new(split, pool, maps):
-    gain = objectives.untouched(pool, K).gain
+def test_unexplored_counts_maps_whose_region_is_new(split, pool, maps):
+    gain = objectives.unexplored(pool, K).gain
     for u in (0, 13):
         for n in (0, 4, 10):
             item = pool.items[u, n]
             fresh = [
-                (m.hard[item] >= 0 and not touched(split.train, m)[u, m.hard[item]])
-                * acceptance(split.train, split.train_other, m.assignment, 5.0)[u, m.hard[item]]
+                (m.hard_regions[item] >= 0 and not find_explored_regions(split.train, m)[u, m.hard_regions[item]])
+                * acceptance(split.train, split.train_negatives, m.assignment, 5.0)[u, m.hard_regions[item]]
                 for m in maps
             ]
             assert gain[u, n] == pytest.approx(plausibility(pool)[u, n] * np.mean(fresh), abs=1e-6)
@@ -189,8 +191,8 @@ def likely(split, factors, pool, user, threshold, noise):
 
 
 def test_plausible_may_be_the_probability_of_a_like(split, model, pool, maps):
-    settings = {"form": "posterior", "slope": 1 / 0.8, "offset": -1.2 / 0.8}
-    gain, plain = objectives.untouched(pool, K, **settings).gain, objectives.untouched(pool, K).gain
+    settings = {"score_transform": "posterior", "platt_slope": 1 / 0.8, "platt_offset": -1.2 / 0.8}
+    gain, plain = objectives.unexplored(pool, K, **settings).gain, objectives.unexplored(pool, K).gain
     share = plausibility(pool)
     for u in (3, 13):
         told = share[u] > 0
@@ -202,29 +204,40 @@ def test_plausible_may_be_the_probability_of_a_like(split, model, pool, maps):
 
 def test_a_region_is_as_plausible_as_the_likeliest_of_it(split, model, pool, maps):
     """The best by probability need not be the best by score: uncertainty reorders."""
-    term = objectives.negative_space(pool, K, best=2, form="posterior", slope=1 / 0.8, offset=-1.2 / 0.8)
-    label, reordered = communities(split.train, pool.context.seed), 0
+    term = objectives.negative_space(
+        pool, K, top_m=2, score_transform="posterior", platt_slope=1 / 0.8, platt_offset=-1.2 / 0.8
+    )
+    label, reordered = cluster_users(split.train, pool.context.seed), 0
     for u in range(8):
         chance, expected = likely(split, model.factors, pool, u, 1.2, 0.8), []
         reordered += (np.diff(chance) > 0).any()
         for taste_map in maps:
-            region = taste_map.hard[pool.items[u]]
+            region = taste_map.hard_regions[pool.items[u]]
             w = np.array([np.sort([0, 0, *chance[region == z]])[-2:].mean() for z in range(5)])
-            w *= acceptance(split.train, split.train_other, taste_map.assignment, 5.0)[u]
-            q = near_mixes(user_mixes(split.train, taste_map.assignment), label)[u]
+            w *= acceptance(split.train, split.train_negatives, taste_map.assignment, 5.0)[u]
+            q = nearby_community_mixes(user_mixes(split.train, taste_map.assignment), label)[u]
             expected.append(w / (w @ q) / len(maps))
         np.testing.assert_allclose(term.need[u], np.concatenate(expected), rtol=1e-5, atol=1e-9)
     assert reordered
 
 
-@pytest.mark.parametrize("name", ["negative_space", "untouched"])
+@pytest.mark.parametrize("name", ["negative_space", "unexplored"])
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
-        ({"form": "hope"}, "unknown form 'hope'"),
-        ({"form": "posterior"}, "slope is 0.0 and offset 0.0, expected a slope above 0 and a number"),
-        ({"form": "posterior", "slope": 1.0, "offset": float("nan")}, "slope is 1.0 and offset nan"),
-        ({"slope": 1.0}, "slope 1.0 and offset 0.0 with form 'range', expected form probability or posterior"),
+        ({"score_transform": "hope"}, "unknown score_transform 'hope'"),
+        (
+            {"score_transform": "posterior"},
+            "slope is 0.0 and platt_offset 0.0, expected a platt_slope above 0 and a number",
+        ),
+        (
+            {"score_transform": "posterior", "platt_slope": 1.0, "platt_offset": float("nan")},
+            "platt_slope is 1.0 and platt_offset nan",
+        ),
+        (
+            {"platt_slope": 1.0},
+            "platt_slope 1.0 and platt_offset 0.0 with score_transform 'range', expected score_transform probability or posterior",
+        ),
     ],
 )
 def test_forms_that_cannot_be_are_one_line(pool, name, wrong, line):
@@ -234,14 +247,14 @@ def test_forms_that_cannot_be_are_one_line(pool, name, wrong, line):
 
 def test_a_posterior_needs_factors(pool):
     bare = replace(pool, context=replace(pool.context, factors=None))
-    with pytest.raises(RecsysError, match=r"^untouched needs a factor model"):
-        objectives.untouched(bare, K, form="posterior", slope=1.0)
+    with pytest.raises(RecsysError, match=r"^unexplored needs a factor model"):
+        objectives.unexplored(bare, K, score_transform="posterior", platt_slope=1.0)
 
 
 def test_acceptance_is_the_posterior_share_of_likes(split, maps):
-    region, usual = maps[0].hard, split.train.nnz / (split.train.nnz + split.train_other.nnz)
-    found = acceptance(split.train, split.train_other, maps[0].assignment, 3.0)
-    likes, refusals = split.train.toarray() > 0, split.train_other.toarray() != 0
+    region, usual = maps[0].hard_regions, split.train.nnz / (split.train.nnz + split.train_negatives.nnz)
+    found = acceptance(split.train, split.train_negatives, maps[0].assignment, 3.0)
+    likes, refusals = split.train.toarray() > 0, split.train_negatives.toarray() != 0
     for u in (0, 8, 20):
         for z in range(found.shape[1]):
             yes, no = likes[u, region == z].sum(), refusals[u, region == z].sum()
@@ -263,17 +276,17 @@ def test_tau_zero_keeps_to_the_users_own_regions():
     """With tau = 0 the reference is the user's own mix: no region that they never touched is owed anything."""
     split = make_split(users=60)
     maps = make_maps(split, n=1, regions=8)
-    pool = candidates(FactorWorld(split), split, n=20, maps=maps)
+    pool = candidates(RandomFactorModel(split), split, n=20, maps=maps)
     own = objectives.negative_space(pool, K, tau=0.0)
     far = objectives.negative_space(pool, K, tau=1.0)
-    fresh = ~touched(split.train, maps[0])
+    fresh = ~find_explored_regions(split.train, maps[0])
     assert own.cap is not None
     assert far.cap is not None
     assert (own.cap[fresh] == 0).all()
     assert far.cap[fresh].sum() > 0
 
 
-@pytest.mark.parametrize("name", ["untouched", "negative_space"])
+@pytest.mark.parametrize("name", ["unexplored", "negative_space"])
 def test_a_pool_without_maps_is_one_line(split, model, name):
     with pytest.raises(RecsysError, match="needs taste maps: make the pool with a split, or give it maps="):
         rerank(candidates(model, split, n=20, maps=()), {name: 1.0}, k=K)

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import FactorWorld, make_maps, make_split
+from synthetic import RandomFactorModel, make_maps, make_split
 
 from recsys import objectives
-from recsys.kernels.references import gains
-from recsys.objectives import accounts
-from recsys.pools import Pool, candidates
-from recsys.slates import rerank
+from recsys.kernels.reference import compute_gains
+from recsys.objectives import account_gaps
+from recsys.reranking.slates import rerank
+from recsys.retrieval.candidates import Pool, candidates
 from recsys.types import RecsysError
 from recsys.types.arrays import Csr
 
 K, N = 4, 20
-CURVE = {"form": "probability", "slope": 0.4, "offset": -0.5}
+CURVE = {"score_transform": "probability", "platt_slope": 0.4, "platt_offset": -0.5}
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_it_is_the_chance_that_something_on_anothers_shelf_is_liked(split, model
             before = chance(shown, like, others)
             expected = [chance([*shown, i], like, others) - before for i in pool.items[u].tolist()]
             left = [n for n in range(N) if n not in slate]  # who is shown already is not asked again
-            np.testing.assert_allclose(gains(term, u, slate, N)[left], np.array(expected)[left], atol=1e-6)
+            np.testing.assert_allclose(compute_gains(term, u, slate, N)[left], np.array(expected)[left], atol=1e-6)
             assert max(expected) > 0.01
 
 
@@ -89,9 +89,9 @@ def test_a_slate_is_worth_what_the_definition_says_and_no_more_than_one(split, m
 def test_the_accounts_are_as_many_as_asked_for_the_same_for_everybody_and_drawn_by_seed(split, model, maps, pool):
     term = objectives.account_gap(pool, K, accounts=5)
     assert term.coverage.shape[1] == 5
-    assert (objectives.account_gap(pool.block(3, 9), K, accounts=5).need == term.need[3:9]).all()
+    assert (objectives.account_gap(pool.slice_users(3, 9), K, accounts=5).need == term.need[3:9]).all()
     assert (objectives.account_gap(pool, K, accounts=5, seed=1).need != term.need).any()
-    drawn = accounts._drawn(pool.context, split.train, 5, 0)
+    drawn = account_gaps._draw_accounts(pool.context, split.train, 5, 0)
     for u in (int(drawn[2]), next(u for u in range(30) if u not in drawn)):
         others = by_hand(split, model, maps, u, K, drawn, 1.0)
         assert term.need[u] == pytest.approx([others[v][0] if v in others else 0 for v in drawn])
@@ -122,12 +122,12 @@ def test_it_gives_the_known_slate_of_three_shelves(monkeypatch):
     train = np.array([[i not in row for i in "abcdefghxyz"] for row in unmet])
     train[0] = [i in "xyz" for i in "abcdefghxyz"]
     split = make_split(users=4, items=11)
-    split = replace(split, train=Csr(train.astype(np.float32)), train_other=Csr((4, 11), dtype=np.float32))
-    base = candidates(FactorWorld(split), split, n=1, maps=make_maps(split))
+    split = replace(split, train=Csr(train.astype(np.float32)), train_negatives=Csr((4, 11), dtype=np.float32))
+    base = candidates(RandomFactorModel(split), split, n=1, maps=make_maps(split))
     scores = np.log(like / (1 - like))[None].astype(np.float32)
     pool = Pool(np.array([0], np.int32), np.arange(8, dtype=np.int32)[None], scores, base.context)
-    monkeypatch.setattr(accounts, "_weights", lambda *_: np.array([[0, 0.5, 0.3, 0.2]]))
-    curve = {"form": "probability", "slope": 1.0}
+    monkeypatch.setattr(account_gaps, "_weigh_accounts", lambda *_: np.array([[0, 0.5, 0.3, 0.2]]))
+    curve = {"score_transform": "probability", "platt_slope": 1.0}
     blend = {"relevance": {"weight": 0.5 / 4, **curve}, "account_gap": {"weight": 0.5, **curve}}
     assert "".join("abcdefgh"[i] for i in rerank(pool, blend, k=4, scale=None).items[0]) == "acbf"
 
@@ -136,12 +136,12 @@ def test_it_gives_the_known_slate_of_three_shelves(monkeypatch):
 @given(st.integers(0, 10_000), st.integers(1, 3))
 def test_it_is_monotone_submodular_and_greedy_is_within_its_bound(seed, k):
     split = make_split(seed, users=8, items=14)
-    pool = candidates(FactorWorld(split, seed=seed), split, n=5, maps=make_maps(split, n=1, regions=3, seed=seed))
+    pool = candidates(RandomFactorModel(split, seed=seed), split, n=5, maps=make_maps(split, n=1, regions=3, seed=seed))
     term = objectives.account_gap(pool, k, **CURVE)
     n = int(pool.lengths[0])
 
     def value(slate):
-        return sum(gains(term, 0, slate[:s], n)[i] for s, i in enumerate(slate))
+        return sum(compute_gains(term, 0, slate[:s], n)[i] for s, i in enumerate(slate))
 
     values = {s: value(list(s)) for r in range(n + 1) for s in itertools.combinations(range(n), r)}
     for small, large in itertools.product(values, values):
@@ -160,7 +160,7 @@ def test_it_is_monotone_submodular_and_greedy_is_within_its_bound(seed, k):
     [
         ({"accounts": 0}, "accounts is 0, expected a whole number from 1 on"),
         ({"beta": -1.0}, "beta is -1.0, expected a number from 0 on"),
-        ({"form": "score"}, "unknown form 'score'"),
+        ({"score_transform": "score"}, "unknown score_transform 'score'"),
     ],
 )
 def test_bad_settings_are_refused(pool, wrong, line):

@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from worlds import FactorWorld, make_split
+from synthetic import RandomFactorModel, make_split
 
 from recsys import data, splits
-from recsys.kernels.references import gains
-from recsys.maths import faded, kl, moments, popularity_groups, user_mixes
+from recsys.kernels.reference import compute_gains
+from recsys.maths.distributions import kl, user_mixes
+from recsys.maths.popularity import group_by_popularity
+from recsys.maths.time_decay import apply_time_decay, get_positive_times
 from recsys.objectives import calibration, popularity_calibration
-from recsys.pools import candidates
+from recsys.retrieval.candidates import candidates
 from recsys.types import RecsysError
 
 K = 4
@@ -47,7 +49,7 @@ def named(groups):
     ],
 )
 def test_groups_are_cut_at_shares_of_all_interactions(users, head, tail, expected):
-    assert named(popularity_groups(np.array(users, dtype=float), head, tail)) == expected
+    assert named(group_by_popularity(np.array(users, dtype=float), head, tail)) == expected
 
 
 @settings(max_examples=60, deadline=None)
@@ -62,17 +64,17 @@ def test_groups_are_those_of_a_walk_down_the_catalogue(users, share):
             here = [i for i, n in enumerate(users) if n == level]
             group.update(dict.fromkeys(here, letter))  # the head comes second: it has the last word
             reached += level * len(here)
-    assert named(popularity_groups(np.array(users, dtype=float), share, share)) == "".join(group.values())
+    assert named(group_by_popularity(np.array(users, dtype=float), share, share)) == "".join(group.values())
 
 
 def test_popularity_calibration_is_the_fall_of_the_divergence(split, model):
     pool = candidates(model, split, n=20)
     term = popularity_calibration(pool, K, head=0.3, tail=0.4, alpha=0.05)
-    groups = popularity_groups(split.train.sum(axis=0), 0.3, 0.4).toarray()
+    groups = group_by_popularity(split.train.sum(axis=0), 0.3, 0.4).toarray()
     for u in (0, 7, 22):
         history = split.train.toarray()[u] > 0
         p, slate = groups[history].mean(axis=0), [7, 0, 3, 9]
-        total = sum(gains(term, u, slate[:s], 12)[i] for s, i in enumerate(slate))
+        total = sum(compute_gains(term, u, slate[:s], 12)[i] for s, i in enumerate(slate))
         q = groups[pool.items[u, slate]].mean(axis=0)
         assert total == pytest.approx(kl(p, 0.05 * p) - kl(p, 0.95 * q + 0.05 * p), rel=1e-5)
 
@@ -108,15 +110,19 @@ def test_the_published_divergence_has_no_greedy_bound_and_this_form_has():
 def test_weights_halve_from_each_users_own_last_positive():
     train = sparse.csr_array(np.array([[1, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 1]], dtype=np.float32))
     times = sparse.csr_array(np.array([[9, 0, 5, 1], [0, 0, 0, 0], [0, 100, 0, 98]]) * DAY)
-    assert faded(train, times, 2.0).toarray().tolist() == [[1, 0, 0.25, 0.0625], [0, 0, 0, 0], [0, 1, 0, 0.5]]
-    assert faded(train, times, 1e-6).toarray()[0, 3] == 2.0**-100
+    assert apply_time_decay(train, times, 2.0).toarray().tolist() == [
+        [1, 0, 0.25, 0.0625],
+        [0, 0, 0, 0],
+        [0, 1, 0, 0.5],
+    ]
+    assert apply_time_decay(train, times, 1e-6).toarray()[0, 3] == 2.0**-100
 
 
 def test_times_are_found_wherever_they_stand_and_zero_is_a_time(timed):
     shuffled = sparse.csr_array(timed.train_times.tocoo())
     shuffled.eliminate_zeros()
     assert shuffled.nnz == timed.train.nnz - 1
-    assert (moments(timed.train, shuffled) == timed.train_times.data).all()
+    assert (get_positive_times(timed.train, shuffled) == timed.train_times.data).all()
 
 
 @pytest.mark.parametrize("objective", [calibration, popularity_calibration])
@@ -144,7 +150,7 @@ def test_calibration_to_a_recent_history_is_the_fall_of_its_divergence(timed, mo
         weights = 2.0 ** ((times[u, met] - times[u, met].max()) / (90 * DAY))
         p = weights @ shares[met]
         p /= p.sum()
-        total = sum(gains(term, u, slate[:s], 12)[i] for s, i in enumerate(slate))
+        total = sum(compute_gains(term, u, slate[:s], 12)[i] for s, i in enumerate(slate))
         q = shares[pool.items[u, slate]].mean(axis=0)
         assert total == pytest.approx(kl(p, 0.01 * p) - kl(p, 0.99 * q + 0.01 * p), rel=1e-5)
 
@@ -155,8 +161,8 @@ def test_times_of_the_log_reach_the_objective():
         "item_id": [(u + i) % 8 for u in range(9) for i in range(6)],
         "datetime": np.datetime64("2020-01-01") + np.arange(54).astype("timedelta64[D]"),
     }
-    split = splits.per_user_time(data.from_frame(log), test=0.2).for_judging()
-    pool = candidates(FactorWorld(split), split, n=2)
+    split = splits.per_user_time(data.read_frame(log), test=0.2).test_view()
+    pool = candidates(RandomFactorModel(split), split, n=2)
     assert pool.context.times is split.train_times
     assert (popularity_calibration(pool, 2, half_life=1.0).need != popularity_calibration(pool, 2).need).any()
 
@@ -187,6 +193,6 @@ def test_times_of_the_log_reach_the_objective():
 def test_what_cannot_be_is_one_line(objective, wrong, line):
     split = make_split()
     with pytest.raises(RecsysError) as caught:
-        objective(candidates(FactorWorld(split), split, n=5), K, **wrong)
+        objective(candidates(RandomFactorModel(split), split, n=5), K, **wrong)
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from worlds import FactorWorld, make_split
+from synthetic import RandomFactorModel, make_split
 
 from recsys import objectives
-from recsys.maths import cooccurrence_vectors, in_tail, mean_in_profile, unit
-from recsys.objectives import _shelves, catalogues
-from recsys.pools import Pool, candidates
-from recsys.slates import rerank
+from recsys.maths.embeddings import cooccurrence_vectors, mean_cosine_to_history, normalize_rows
+from recsys.maths.popularity import find_tail_items
+from recsys.objectives import _model_slates, exposure
+from recsys.reranking.slates import rerank
+from recsys.retrieval.candidates import Pool, candidates
 from recsys.types import RecsysError
 from recsys.types.arrays import Csr
 
@@ -37,7 +38,7 @@ def log_of(counts):
     ],
 )
 def test_the_tail_begins_where_the_head_has_its_share(counts, head, tail):
-    assert in_tail(np.array(counts, dtype=float), head).tolist() == [bool(t) for t in tail]
+    assert find_tail_items(np.array(counts, dtype=float), head).tolist() == [bool(t) for t in tail]
 
 
 def test_the_tail_is_what_adding_up_one_item_after_the_other_leaves(split, pool):
@@ -63,8 +64,8 @@ def test_profile_distance_is_the_mean_over_the_history(split, pool):
 
 
 def test_a_user_without_history_is_at_distance_one_from_everything():
-    vectors = unit(np.random.default_rng(0).normal(size=(4, 3)))
-    near = mean_in_profile(vectors, Csr((2, 4), dtype=np.float32), np.array([1]), np.array([[0, 3]]))
+    vectors = normalize_rows(np.random.default_rng(0).normal(size=(4, 3)))
+    near = mean_cosine_to_history(vectors, Csr((2, 4), dtype=np.float32), np.array([1]), np.array([[0, 3]]))
     assert near.tolist() == [[0.0, 0.0]]
 
 
@@ -73,9 +74,11 @@ def test_popularity_discount_divides_what_the_score_is_worth(split, pool):
     low, high = pool.scores.min(axis=1, keepdims=True), pool.scores.max(axis=1, keepdims=True)
     gain = objectives.popularity_discount(pool, K, beta=0.7).gain
     np.testing.assert_allclose(gain, (pool.scores - low) / (high - low) / n**0.7, rtol=1e-5, atol=1e-7)
-    liked = objectives.popularity_discount(pool, K, beta=0.5, form="probability", slope=0.3, offset=-1.0).gain
+    liked = objectives.popularity_discount(
+        pool, K, beta=0.5, score_transform="probability", platt_slope=0.3, platt_offset=-1.0
+    ).gain
     np.testing.assert_allclose(liked, 1 / (1 + np.exp(1 - 0.3 * pool.scores)) / np.sqrt(n), rtol=1e-5)
-    plain = objectives.relevance(pool, K, form="range").gain
+    plain = objectives.relevance(pool, K, score_transform="range").gain
     np.testing.assert_array_equal(objectives.popularity_discount(pool, K, beta=0).gain, plain)
 
 
@@ -100,8 +103,8 @@ def test_under_exposed_is_what_likes_would_earn_and_slates_deny(split, model, po
 
 
 def test_under_exposed_looks_at_no_more_users_than_it_says(split, model, pool, monkeypatch):
-    monkeypatch.setattr(catalogues, "SAMPLE", 11)  # of 30: every third
-    monkeypatch.setattr(_shelves, "BLOCK", 4)
+    monkeypatch.setattr(exposure, "SAMPLE_USERS", 11)  # of 30: every third
+    monkeypatch.setattr(_model_slates, "BLOCK", 4)
     found = objectives.under_exposed(pool, K).gain
     assert (found != denied(split, model, K)[pool.items].astype(np.float32)).any()
     assert ((found >= 0) & (found <= 1)).all()
@@ -109,8 +112,8 @@ def test_under_exposed_looks_at_no_more_users_than_it_says(split, model, pool, m
 
 def test_more_of_it_gives_the_denied_their_slots():
     split = make_split(users=150, items=80)
-    pool = candidates(FactorWorld(split), split, n=40)
-    owing = denied(split, FactorWorld(split), K)
+    pool = candidates(RandomFactorModel(split), split, n=40)
+    owing = denied(split, RandomFactorModel(split), K)
     shares = [owing[rerank(pool, {"relevance": 1.0, "under_exposed": w}, k=K).items].mean() for w in (0.0, 0.5, 5.0)]
     assert shares[0] < shares[1] < shares[2]
 
@@ -122,8 +125,8 @@ def test_more_of_it_gives_the_denied_their_slots():
         ("long_tail", {"head": 0.0}, "head is 0.0"),
         ("profile_distance", {"space": "genres"}, "profile_distance: unknown space 'genres'"),
         ("popularity_discount", {"beta": -0.1}, "popularity_discount: beta is -0.1, expected a number from 0 on"),
-        ("popularity_discount", {"form": "score"}, "popularity_discount: unknown form 'score'"),
-        ("popularity_discount", {"form": "probability"}, "expected a slope above 0"),
+        ("popularity_discount", {"score_transform": "score"}, "popularity_discount: unknown score_transform 'score'"),
+        ("popularity_discount", {"score_transform": "probability"}, "expected a platt_slope above 0"),
     ],
 )
 def test_bad_settings_are_refused(pool, name, settings, message):

@@ -2,18 +2,19 @@
 
 import numpy as np
 import pytest
-from worlds import make_split
+from synthetic import make_split
 
-from recsys import objectives, selections
-from recsys.kernels.references import gains
-from recsys.maths import cooccurrence_vectors, unit
-from recsys.pools import Pool, candidates
-from recsys.slates import rerank
+from recsys import objectives
+from recsys.kernels.reference import compute_gains
+from recsys.maths.embeddings import cooccurrence_vectors, normalize_rows
+from recsys.reranking import blocks as user_blocks
+from recsys.reranking.slates import rerank
+from recsys.retrieval.candidates import Pool, candidates
 from recsys.types import RecsysError
 
 K = 5
 SLATE = [7, 0, 3, 9, 1]
-CURVE = {"form": "probability", "slope": 0.4, "offset": -0.5}
+CURVE = {"score_transform": "probability", "platt_slope": 0.4, "platt_offset": -0.5}
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def pool(split, model, maps):
 
 
 def total(term, u, slate=SLATE):
-    return sum(gains(term, u, slate[:s], 20)[i] for s, i in enumerate(slate))
+    return sum(compute_gains(term, u, slate[:s], 20)[i] for s, i in enumerate(slate))
 
 
 def aspects(split, maps, to):
@@ -52,7 +53,7 @@ def worth(pool, u, form):
 )
 def test_feature_coverage_is_concave_over_modular(split, pool, maps, phi, value, to, form):
     _, share = aspects(split, maps, to)
-    term = objectives.feature_coverage(pool, K, to=to, phi=phi, cap=0.8, **form)
+    term = objectives.feature_coverage(pool, K, aspects=to, phi=phi, cap=0.8, **form)
     for u in (0, 4, 21):
         mass = share[pool.items[u, SLATE]].T @ worth(pool, u, form)[SLATE]
         assert total(term, u) == pytest.approx(taste(split, share, u) @ value(mass), rel=1e-5)
@@ -63,7 +64,7 @@ def test_feature_coverage_is_concave_over_modular(split, pool, maps, phi, value,
 @pytest.mark.parametrize("alpha", [0.3, 0.9])
 def test_rxquad_is_the_chance_that_something_in_an_aspect_is_liked(split, pool, maps, to, form, alpha):
     belongs, share = aspects(split, maps, to)
-    term = objectives.rxquad(pool, K, to=to, alpha=alpha, **form)
+    term = objectives.rxquad(pool, K, aspects=to, alpha=alpha, **form)
     for u in (0, 4, 21):
         p = belongs[pool.items[u]] * worth(pool, u, form)[:, None]
         expected = taste(split, share, u) @ (1 - np.prod(1 - alpha * p[SLATE], axis=0)) / alpha
@@ -75,7 +76,7 @@ def test_rxquad_is_the_chance_that_something_in_an_aspect_is_liked(split, pool, 
 @pytest.mark.parametrize("alpha", [0.5, 1.0])
 def test_xquad_shares_each_aspect_among_the_pool(split, pool, maps, to, form, alpha):
     _, share = aspects(split, maps, to)
-    term = objectives.xquad(pool, K, to=to, alpha=alpha, **form)
+    term = objectives.xquad(pool, K, aspects=to, alpha=alpha, **form)
     for u in (0, 4, 21):
         mass = share[pool.items[u]] * worth(pool, u, form)[:, None]
         p = mass / np.where(mass.sum(axis=0) > 0, mass.sum(axis=0), 1)
@@ -90,7 +91,7 @@ def test_what_is_sure_to_be_liked_ends_its_aspects(split, pool):
     features = split.items.features.toarray() > 0
     for u in range(10):
         best, *rest = pool.items[u]
-        first, after = gains(term, u, [], 20), gains(term, u, [0], 20)
+        first, after = compute_gains(term, u, [], 20), compute_gains(term, u, [0], 20)
         assert first[0] == pytest.approx(
             features[best] @ taste(split, aspects(split, None, "features")[1], u), abs=1e-7
         )
@@ -103,7 +104,11 @@ def test_what_is_sure_to_be_liked_ends_its_aspects(split, pool):
 @pytest.mark.parametrize("targets", [6, 50])
 @pytest.mark.parametrize("space", ["cooccurrence", "factors"])  # the second has cosines below 0
 def test_facility_location_is_the_share_of_targets_that_is_stood_for(split, pool, history, targets, space):
-    made = cooccurrence_vectors(split.train) if space == "cooccurrence" else unit(pool.context.factors.item_factors)
+    made = (
+        cooccurrence_vectors(split.train)
+        if space == "cooccurrence"
+        else normalize_rows(pool.context.factors.item_factors)
+    )
     vectors = made.astype(float)
     term = objectives.facility_location(pool, K, space=space, targets=targets, history=history)
     for u in (0, 5, 17):
@@ -127,7 +132,7 @@ def test_a_target_without_a_vector_stands_for_itself():
     bare = candidates(_Fixed(), _with_train(split, train), n=5)
     assert bare.items[0, 0] == 0
     term = objectives.facility_location(bare, 1, targets=1)
-    assert gains(term, 0, [], 5)[0] == pytest.approx(1.0)
+    assert compute_gains(term, 0, [], 5)[0] == pytest.approx(1.0)
 
 
 class _Fixed:
@@ -142,9 +147,9 @@ class _Fixed:
 def _with_train(split, train):
     from dataclasses import replace
 
-    from recsys.types.arrays import Csr, empty
+    from recsys.types.arrays import Csr, make_empty_matrix
 
-    return replace(split, train=Csr(train), train_other=empty(split.shape))
+    return replace(split, train=Csr(train), train_negatives=make_empty_matrix(split.shape))
 
 
 def test_ssd_multiplies_to_the_volume_of_the_slate(split, pool):
@@ -152,7 +157,7 @@ def test_ssd_multiplies_to_the_volume_of_the_slate(split, pool):
     term = objectives.ssd(pool, K)
     for u in (0, 5, 17):
         chosen = vectors[pool.items[u, SLATE]]
-        product = np.prod([gains(term, u, SLATE[:s], 20)[i] for s, i in enumerate(SLATE)])
+        product = np.prod([compute_gains(term, u, SLATE[:s], 20)[i] for s, i in enumerate(SLATE)])
         assert product == pytest.approx(np.sqrt(np.linalg.det(chosen @ chosen.T)), rel=1e-4)
 
 
@@ -164,7 +169,7 @@ def test_slates_do_not_depend_on_the_blocks_of_users(pool, name, monkeypatch):
     """What a candidate covers is laid out anew for each block, beside what items cover for everybody."""
     blend = {"relevance": 1.0, name: 1.0, "calibration": 0.3, "negative_space": 0.3}
     whole = rerank(pool, blend, k=K)
-    monkeypatch.setattr(selections, "CELLS", 3 * pool.items.shape[1])
+    monkeypatch.setattr(user_blocks, "CELLS", 3 * pool.items.shape[1])
     blocks = rerank(pool, blend, k=K, scale=whole.scales)
     np.testing.assert_array_equal(whole.items, blocks.items)
     np.testing.assert_allclose(whole.contributions, blocks.contributions, atol=1e-6)
@@ -175,15 +180,19 @@ def test_slates_do_not_depend_on_the_blocks_of_users(pool, name, monkeypatch):
     [
         ("feature_coverage", {"phi": "square"}, "feature_coverage: unknown phi 'square'"),
         ("feature_coverage", {"cap": 0.0}, "feature_coverage: cap is 0.0, expected a number above 0"),
-        ("feature_coverage", {"to": "genres"}, "feature_coverage: to is 'genres', expected one of features, map"),
+        (
+            "feature_coverage",
+            {"aspects": "genres"},
+            "feature_coverage: aspects is 'genres', expected one of features, map",
+        ),
         ("rxquad", {"alpha": 0.0}, "rxquad: alpha is 0.0, expected a number above 0, at most 1"),
         ("xquad", {"alpha": 1.1}, "xquad: alpha is 1.1"),
-        ("xquad", {"form": "score"}, "xquad: unknown form 'score'"),
-        ("rxquad", {"form": "probability"}, "rxquad: slope is 0.0"),
+        ("xquad", {"score_transform": "score"}, "xquad: unknown score_transform 'score'"),
+        ("rxquad", {"score_transform": "probability"}, "rxquad: platt_slope is 0.0"),
         ("facility_location", {"targets": 0}, "facility_location: targets is 0, expected a whole number from 1"),
         ("facility_location", {"space": "x"}, "facility_location: unknown space 'x'"),
         ("binomial_diversity", {"alpha": -0.1}, "binomial_diversity: alpha is -0.1, expected a number from 0 to 1"),
-        ("binomial_diversity", {"to": "x"}, "binomial_diversity: to is 'x', expected one of features, map"),
+        ("binomial_diversity", {"aspects": "x"}, "binomial_diversity: aspects is 'x', expected one of features, map"),
         ("pm2", {"focus": 1.5}, "pm2: focus is 1.5, expected a number from 0 to 1"),
         ("pm2", {"divisor": 0.0}, "pm2: divisor is 0.0, expected a number above 0"),
         ("ssd", {"window": 0}, "ssd: window is 0, expected a whole number from 1 on"),
@@ -206,7 +215,7 @@ def test_without_a_history_it_says_what_it_needs(name):
 @pytest.mark.parametrize(("focus", "divisor"), [(0.5, 2.0), (0.9, 1.0), (1.0, 2.0)])
 def test_pm2_gives_slots_to_the_aspect_whose_seat_is_due(split, pool, maps, to, form, focus, divisor):
     belongs, share = aspects(split, maps, to)
-    settings = {"weight": 1.0, "to": to, "focus": focus, "divisor": divisor, **form}
+    settings = {"weight": 1.0, "aspects": to, "focus": focus, "divisor": divisor, **form}
     made = rerank(pool, {"pm2": settings}, k=K, scale=None)
     for u in range(0, 30, 4):
         p = belongs[pool.items[u]] * worth(pool, u, form)[:, None]
@@ -267,7 +276,7 @@ def test_binomial_diversity_is_coverage_times_non_redundancy(split, pool, maps, 
     belongs = aspects(split, maps, to)[0] > 0
     train = split.train.toarray()
     everybody = (train @ belongs).sum(axis=0) / train.sum()
-    made = rerank(pool, {"binomial_diversity": {"weight": 1.0, "to": to, "alpha": alpha}}, k=K, scale=None)
+    made = rerank(pool, {"binomial_diversity": {"weight": 1.0, "aspects": to, "alpha": alpha}}, k=K, scale=None)
     for u in range(0, 30, 5):
         p = alpha * (train[u] @ belongs) / train[u].sum() + (1 - alpha) * everybody
         counts = np.zeros(len(p), int)

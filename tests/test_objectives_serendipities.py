@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from worlds import FactorWorld, make_split
+from synthetic import RandomFactorModel, make_split
 
-from recsys.maths import cooccurrence_vectors, npmi_shares, surprises, usual_distances
+from recsys.maths import pmi
+from recsys.maths.embeddings import cooccurrence_vectors
+from recsys.maths.pmi import scaled_npmi_matrix, user_distance_moments
 from recsys.models import MostPopular
 from recsys.objectives import npmi_surprise, unexpected, unimodal_serendipity
-from recsys.objectives._candidates import plausibility
-from recsys.pools import candidates
+from recsys.objectives._pool_arrays import plausibility
+from recsys.retrieval.candidates import candidates
 from recsys.types import Context, Pool, RecsysError
 
 K = 5
@@ -53,15 +55,15 @@ def npmi(train, i, j):
 def test_npmi_of_four_users_by_hand(columns, expected):
     others = np.ones((4, 1), np.float32)  # everybody has a history
     train = sparse.csr_array(np.hstack([np.array(columns, np.float32).T, others]))
-    assert npmi_shares(train)[0, 1] == pytest.approx(expected, abs=1e-7)
+    assert scaled_npmi_matrix(train)[0, 1] == pytest.approx(expected, abs=1e-7)
 
 
 @pytest.mark.parametrize("cells", [1, 100, 1 << 22])
 def test_npmi_of_every_pair_whatever_the_blocks(monkeypatch, cells):
-    monkeypatch.setattr(surprises, "CELLS", cells)
+    monkeypatch.setattr(pmi, "CELLS", cells)
     train = make_split(3, users=12, items=15).train
     train = sparse.csr_array(sparse.vstack([train, sparse.csr_array((2, 15), dtype=np.float32)]))  # without a history
-    table = npmi_shares(train)
+    table = scaled_npmi_matrix(train)
     for i in range(15):
         for j in range(15):
             assert table[i, j] == pytest.approx((1 + npmi(train, i, j)) / 2, abs=1e-6)
@@ -69,7 +71,7 @@ def test_npmi_of_every_pair_whatever_the_blocks(monkeypatch, cells):
 
 @pytest.mark.parametrize("cells", [1, 100, 1 << 22])
 def test_npmi_surprise_is_plausible_and_met_by_other_people(split, pool, monkeypatch, cells):
-    monkeypatch.setattr(surprises, "CELLS", cells)
+    monkeypatch.setattr(pmi, "CELLS", cells)
     gain, share = npmi_surprise(pool, K).gain, plausibility(pool)
     for u in (0, 11, 27):
         for n in (0, 3, 9):
@@ -87,7 +89,7 @@ def lonely(split, user=4, keep=0):
 @pytest.mark.parametrize("objective", [npmi_surprise, unimodal_serendipity, unexpected])
 def test_users_without_a_history_have_gains_too(split, objective):
     bare = lonely(split)
-    pool = candidates(FactorWorld(bare), bare, n=20)
+    pool = candidates(RandomFactorModel(bare), bare, n=20)
     gain = objective(pool, K).gain
     assert np.isfinite(gain).all()
     if objective is npmi_surprise:
@@ -95,7 +97,7 @@ def test_users_without_a_history_have_gains_too(split, objective):
 
 
 def test_what_was_met_is_no_surprise(split, model):
-    pool = candidates(model, split, n=40, history="keep")
+    pool = candidates(model, split, n=40, exclude_seen=False)
     met = split.train.toarray()[np.arange(30)[:, None], pool.items] > 0
     assert (npmi_surprise(pool, K).gain[met] < 1e-6).all()
     assert (unexpected(pool, K, top=1).gain[met] == 0).all()
@@ -113,8 +115,8 @@ def test_usual_distances_are_shrunk_moments_of_each_history(seed, cells, strengt
     split = lonely(lonely(make_split(seed, users=14, items=25), 3), 6, keep=1)
     vectors = cooccurrence_vectors(split.train, 4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(surprises, "CELLS", cells)
-        mean, deviation = usual_distances(vectors, split.train, strength)
+        patch.setattr(pmi, "CELLS", cells)
+        mean, deviation = user_distance_moments(vectors, split.train, strength)
     own = [distances(split.train, vectors, u) for u in range(14)]
     everyone = np.concatenate(own)
     for u in range(14):
@@ -128,14 +130,14 @@ def test_where_nobody_has_two_positives_every_distance_is_usual(split, model):
     alone = split
     for u in range(30):
         alone = lonely(alone, u, keep=1)
-    pool = candidates(FactorWorld(alone), alone, n=20)
+    pool = candidates(RandomFactorModel(alone), alone, n=20)
     np.testing.assert_allclose(unimodal_serendipity(pool, K).gain, plausibility(pool), rtol=1e-6)
 
 
 def test_unimodal_serendipity_peaks_at_the_users_own_distance(split, pool):
-    gain, share = unimodal_serendipity(pool, K, strength=2.0).gain, plausibility(pool)
+    gain, share = unimodal_serendipity(pool, K, prior_strength=2.0).gain, plausibility(pool)
     vectors = cooccurrence_vectors(split.train)
-    mean, deviation = usual_distances(vectors, split.train, 2.0)
+    mean, deviation = user_distance_moments(vectors, split.train, 2.0)
     for u in (2, 13, 29):
         for n in range(12):
             away = 1 - max(0.0, *(vectors[pool.items[u, n]] @ vectors[j] for j in history(split.train, u)))
@@ -155,7 +157,7 @@ def test_unexpected_is_what_the_most_popular_list_would_not_show(split, pool, to
 
 def test_unexpected_with_known_dislikes_unknown_counts_the_history_alone(split, pool):
     bare = replace(pool, context=replace(pool.context, dislikes=None))
-    top = candidates(MostPopular().fit(split.train), replace(split, train_other=split.validation), n=8).items
+    top = candidates(MostPopular().fit(split.train), replace(split, train_negatives=split.validation), n=8).items
     gain = unexpected(bare, K, top=8).gain
     for u in range(30):
         assert (gain[u][np.isin(pool.items[u], top[u])] == 0).all()
@@ -166,7 +168,11 @@ def test_unexpected_with_known_dislikes_unknown_counts_the_history_alone(split, 
     ("objective", "wrong", "line"),
     [
         (unexpected, {"top": 0}, "unexpected: top is 0, expected a whole number from 1 on"),
-        (unimodal_serendipity, {"strength": 0.0}, "unimodal_serendipity: strength is 0.0, expected a number above 0"),
+        (
+            unimodal_serendipity,
+            {"prior_strength": 0.0},
+            "unimodal_serendipity: prior_strength is 0.0, expected a number above 0",
+        ),
         (unimodal_serendipity, {"space": "genres"}, "unimodal_serendipity: unknown space 'genres'"),
     ],
 )

@@ -4,24 +4,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from worlds import FactorWorld, make_maps, make_split
+from synthetic import RandomFactorModel, make_maps, make_split
 
 import recsys
 from recsys import objectives
-from recsys.kernels.references import gains
-from recsys.opportunities import opportunity_costs
-from recsys.pools import candidates
-from recsys.slates import rerank
+from recsys.kernels.reference import compute_gains
+from recsys.reranking.opportunity_costs import opportunity_costs
+from recsys.reranking.slates import rerank
+from recsys.retrieval.candidates import candidates
 from recsys.types import Pool, RecsysError
 
 K = 4
 BLENDS = {
     "modular": {"relevance": 1.0, "novelty": 0.5},
     "coverage": {"relevance": 0.3, "negative_space": 1.0, "calibration": 0.2},
-    "spread": {"relevance": 1.0, "diversity": 0.7},
-    "volume": {"relevance": 1.0, "volume": {"weight": 0.5, "window": 2}},
+    "spread": {"relevance": 1.0, "mmr": 0.7},
+    "dpp": {"relevance": 1.0, "dpp": {"weight": 0.5, "window": 2}},
     "by slot": {"relevance": 1.0, "thompson": {"weight": 0.5, "per": "slot"}},
-    "per user": {"relevance": 1.0, "untouched": np.linspace(-1, 1, 30)},
+    "per user": {"relevance": 1.0, "unexplored": np.linspace(-1, 1, 30)},
 }
 
 
@@ -32,15 +32,15 @@ def pool(split, model, maps):
 
 def by_hand(pool, slates, blend):
     """Return each exchange's amount, (U, k, N), NaN at the picks themselves."""
-    parts = recsys.slates.read(blend)
-    weight = recsys.slates.weights(parts, pool) * [slates.scales[p.name] for p in parts]
-    terms = [p.term(pool, slates.items.shape[1]) for p in parts]
+    parts = recsys.reranking.slates.parse_blend(blend)
+    weight = recsys.reranking.slates.make_weight_matrix(parts, pool) * [slates.scales[p.name] for p in parts]
+    terms = [p.make_term(pool, slates.items.shape[1]) for p in parts]
     amounts = np.full((*slates.items.shape, pool.items.shape[1]), np.nan)
     for u, shown in enumerate(slates.items):
         n, picks = pool.lengths[u], [pool.items[u].tolist().index(i) for i in shown if i >= 0]
         for r, pick in enumerate(picks):
             others = picks[:r] + picks[r + 1 :]
-            gain = sum(w * gains(t, u, others, n) for w, t in zip(weight[u], terms, strict=True))
+            gain = sum(w * compute_gains(t, u, others, n) for w, t in zip(weight[u], terms, strict=True))
             amounts[u, r, :n] = gain - gain[pick]
             amounts[u, r, picks] = np.nan
     return amounts
@@ -72,7 +72,7 @@ def test_an_exchange_changes_the_objective_by_its_amount(pool):
 
     def value(u, items):
         at = [pool.items[u].tolist().index(i) for i in items]
-        return sum(gains(term, u, at[:s], 12)[i] for s, i in enumerate(at))
+        return sum(compute_gains(term, u, at[:s], 12)[i] for s, i in enumerate(at))
 
     for u in (0, 9, 22):
         for r in range(K):
@@ -108,12 +108,12 @@ def test_a_slate_cut_short_is_judged_at_its_own_length(pool):
 
 def test_blocks_of_users_change_nothing():
     split = make_split(users=300)
-    pool = candidates(FactorWorld(split), split, n=12, maps=make_maps(split))
+    pool = candidates(RandomFactorModel(split), split, n=12, maps=make_maps(split))
     slates = rerank(pool, BLENDS["coverage"], K, temperature=1.0)
     whole = opportunity_costs(pool, slates, BLENDS["coverage"])
     part = slice(250, 262)
     some = replace(slates, users=slates.users[part], items=slates.items[part])
-    alone = opportunity_costs(pool.block(250, 262), some, BLENDS["coverage"])
+    alone = opportunity_costs(pool.slice_users(250, 262), some, BLENDS["coverage"])
     assert (whole.items[part] == alone.items).all()
     assert (whole.amounts[part] == alone.amounts).all()
 
@@ -121,7 +121,7 @@ def test_blocks_of_users_change_nothing():
 def test_slates_of_something_else_are_refused_in_one_line(pool):
     slates = rerank(pool, {"relevance": 1.0}, K)
     with pytest.raises(RecsysError, match=r"^opportunity_costs: the slates are of other users"):
-        opportunity_costs(pool.block(0, 5), slates, {"relevance": 1.0})
+        opportunity_costs(pool.slice_users(0, 5), slates, {"relevance": 1.0})
     with pytest.raises(RecsysError, match=r"^opportunity_costs: the slates have no 'novelty', expected the blend"):
         opportunity_costs(pool, slates, {"relevance": 1.0, "novelty": 1.0})
     strange = slates.items.copy()

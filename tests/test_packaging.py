@@ -78,10 +78,10 @@ def test_the_wheel_holds_the_package_cards_and_configs(wheel: Path) -> None:
 INSTALLED = """
 import importlib.util, json, sys
 from pathlib import Path
-import recsys, recsys.shipped
-from recsys.shipped import folder
+import recsys, recsys.support.resources
+from recsys.support.resources import folder
 print(json.dumps({
-    "files": [recsys.__file__, recsys.shipped.__file__, str(folder("datasets"))],
+    "files": [recsys.__file__, recsys.support.resources.__file__, str(folder("datasets"))],
     "seen by checkers": [one for place in sys.path if Path(place, "recsys/py.typed").exists() for one in Path(place).iterdir()],
     "elsewhere": [name for name in ("datasets", "configs", "tests", "hatch_build") if importlib.util.find_spec(name)],
 }, default=str))
@@ -101,7 +101,9 @@ def test_an_editable_install_is_the_checkout_and_no_more(installer: str, tmp_pat
         python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     (tmp_path / "start" / "recsys").mkdir(parents=True)  # a folder that is no package hides nothing
     found = json.loads(must([python, "-c", INSTALLED], cwd=tmp_path))
-    assert found["files"] == [str(ROOT / path) for path in ("recsys/__init__.py", "recsys/shipped.py", "datasets")]
+    assert found["files"] == [
+        str(ROOT / path) for path in ("recsys/__init__.py", "recsys/support/resources.py", "datasets")
+    ]
     assert [Path(path).name for path in found["seen by checkers"]] == ["recsys"]
     assert found["elsewhere"] == []  # other people's packages may have these names
     where = "import recsys; print(recsys.__file__)"

@@ -14,21 +14,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from worlds import make_maps, make_split
+from synthetic import make_maps, make_split
 
 import recsys as rs
-from recsys import configs, guards, metrics, models, objectives
-from recsys.data import from_frame
-from recsys.data.descriptions import describe
-from recsys.pools import candidates
+from recsys import configs, metrics, models, objectives
+from recsys.data import read_frame
+from recsys.data.profile import describe_dataset
 from recsys.rankers import Ranker
-from recsys.runs import Cell
+from recsys.reranking import guards
+from recsys.reranking.slates import rerank
+from recsys.retrieval.candidates import candidates
 from recsys.scores.comparisons import compare_scores
-from recsys.slates import rerank
-from recsys.types import RecsysError, Tables, Yardstick
-from recsys.types.pools import Constant
+from recsys.support.cache import CacheEntry
+from recsys.types import GroundTruth, RecsysError, TableCache
+from recsys.types.pools import ConstantFunction
 
-BLEND = {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.2, "novelty": 0.1}
+BLEND = {"relevance": 1.0, "mmr": 0.2, "negative_space": 0.2, "novelty": 0.1}
 ROUND = {
     **{
         f"pickle {version}": lambda record, version=version: pickle.loads(pickle.dumps(record, version))
@@ -83,7 +84,7 @@ def assert_same(one, other, path="record"):
     elif sparse.issparse(one):
         for part in ("data", "indices", "indptr"):
             assert_same(getattr(one, part), getattr(other, part), f"{path}.{part}")
-    elif isinstance(one, Tables | Constant):
+    elif isinstance(one, TableCache | ConstantFunction):
         pass
     elif is_dataclass(one):
         for field in fields(one):
@@ -105,22 +106,22 @@ def assert_same(one, other, path="record"):
 
 def test_data_and_splits_go_round(again):
     log = {"user_id": ["a", "b", "b"], "item_id": ["1", "2", "3"], "source": ["x", "y", "x"], "consent": [1, 1, 1]}
-    data = from_frame(log, items={"item_id": ["1"], "title": ["One"], "features": ["A|B"]})
+    data = read_frame(log, items={"item_id": ["1"], "title": ["One"], "features": ["A|B"]})
     assert_same(data, again(data))
-    split = rs.splits.random(from_frame({"user_id": [1, 1, 1, 2, 2, 2], "item_id": [1, 2, 3, 1, 2, 4]}))
+    split = rs.splits.random(read_frame({"user_id": [1, 1, 1, 2, 2, 2], "item_id": [1, 2, 3, 1, 2, 4]}))
     assert_same(split, again(split))
-    assert_same(SPLIT.for_judging(), again(SPLIT).for_judging())
+    assert_same(SPLIT.test_view(), again(SPLIT).test_view())
     assert_same(MAPS, again(MAPS))
-    described = describe(data)
+    described = describe_dataset(data)
     assert_same(described, again(described))
 
 
 @pytest.mark.parametrize("name", sorted(models.__all__))
 def test_models_and_fitted_models_go_round(again, name):
     make = getattr(models, name)
-    model = make(["ease", "most_popular"]) if name == "Mean" else make()
+    model = make(["ease", "most_popular"]) if name == "Ensemble" else make()
     assert_same(model, again(model))
-    fitted = model.fit(SPLIT.train, SPLIT.side)
+    fitted = model.fit(SPLIT.train, SPLIT.side_information)
     back, who = again(fitted), np.arange(5, dtype=np.int32)
     assert_same(fitted, back)
     assert np.asarray(fitted.score(who)).tobytes() == np.asarray(back.score(who)).tobytes()
@@ -180,21 +181,21 @@ def test_rankers_and_answers_go_round(again, ranker, loaded, which):
     for asked in REQUESTS:
         one, other = made.rank(**asked), back.rank(**asked)
         assert_same(one, other)
-        assert one.displaced == other.displaced and one.sentences() == other.sentences()
+        assert one.displaced == other.displaced and one.explanations() == other.explanations()
         assert_same(
             made.rerank(["i1", "i2", "i5"], [3, 2, 1], **asked), back.rerank(["i1", "i2", "i5"], [3, 2, 1], **asked)
         )
         gone = again(one)
         assert_same(one, gone)
-        assert (gone.displaced, gone.sentences(), gone.scores.tobytes()) == (
+        assert (gone.displaced, gone.explanations(), gone.scores.tobytes()) == (
             one.displaced,
-            one.sentences(),
+            one.explanations(),
             one.scores.tobytes(),
         )
 
 
 def test_a_ranker_with_an_index_and_without_a_model_go_round(again, fitted, pool):
-    quick = Ranker.fit(fitted, SPLIT, BLEND, maps=MAPS, n=5, k=5, recall=0.9)
+    quick = Ranker.fit(fitted, SPLIT, BLEND, maps=MAPS, n=5, k=5, index_recall=0.9)
     back = again(quick)
     assert_same(quick.index, back.index)
     assert_same(quick.rank(user="u3"), back.rank(user="u3"))
@@ -222,14 +223,14 @@ def test_process_pools_answer_as_this_process_does(ranker, pool, way):
         slates = workers.submit(rerank, pool, BLEND, 5, guards=make_guards()[:2]).result()
     for answer in answers:
         assert_same(answer, ranker.rank(user="u3"))
-        assert answer.sentences() == ranker.rank(user="u3").sentences()
+        assert answer.explanations() == ranker.rank(user="u3").explanations()
     assert_same(slates, rerank(pool, BLEND, 5, guards=make_guards()[:2]))
 
 
 def test_scores_and_judgements_go_round(again, pool):
     slates = {name: rerank(pool, blend, 5) for name, blend in [("base", {"relevance": 1.0}), ("mmr", BLEND)]}
-    yardstick = Yardstick(SPLIT, MAPS, MAPS, ())
-    scores = rs.score(slates, yardstick, ["ndcg@5", "coverage@5", "discovery@5"], [5], draws=100)
+    truth = GroundTruth(SPLIT, MAPS, MAPS, ())
+    scores = rs.evaluate(slates, truth, ["ndcg@5", "coverage@5", "discovery@5"], [5], n_bootstrap=100)
     back = again(scores)
     assert_same(scores, back)
     for one, other in zip(scores.cells, back.cells, strict=True):
@@ -237,27 +238,29 @@ def test_scores_and_judgements_go_round(again, pool):
     assert_same(compare_scores(scores, "base"), again(compare_scores(scores, "base")))
     costs = rs.opportunity_costs(pool, slates["mmr"], BLEND)
     assert_same(costs, again(costs))
-    same = rs.score(slates, again(yardstick), ["ndcg@5", "coverage@5", "discovery@5"], [5], draws=100)
+    same = rs.evaluate(slates, again(truth), ["ndcg@5", "coverage@5", "discovery@5"], [5], n_bootstrap=100)
     assert_same(scores, same)
 
 
 def test_settings_and_smaller_records_go_round(again):
-    config = configs.parse(
-        {"data": {"name": "ml-100k"}, "blends": {"mmr": {"relevance": 1.0, "diversity": [0.1, 0.2]}}}
+    config = configs.parse_config(
+        {"data": {"name": "ml-100k"}, "blends": {"mmr": {"relevance": 1.0, "mmr": [0.1, 0.2]}}}
     )
     assert (
-        again(config) == config and again(config).runs() == config.runs() and again(config).digest() == config.digest()
+        again(config) == config
+        and again(config).runs() == config.list_runs()
+        and again(config).digest() == config.compute_digest()
     )
-    assert_same(Cell({"x": np.arange(3)}, 0.5), again(Cell({"x": np.arange(3)}, 0.5)))
+    assert_same(CacheEntry({"x": np.arange(3)}, 0.5), again(CacheEntry({"x": np.arange(3)}, 0.5)))
     error = RecsysError("one line")
     assert str(again(error)) == "one line" and type(again(error)) is RecsysError
 
 
 def test_tables_go_round_without_what_cannot(again):
-    tables = Tables(3)
+    tables = TableCache(3)
     tables.get("kept", lambda: (np.arange(3), sparse.csr_array(np.eye(2))))
     tables.get("function", lambda: lambda: 3)
-    tables.get("nested", lambda: Tables())
+    tables.get("nested", lambda: TableCache())
     back = again(tables)
     assert [name for name, _ in back.items()] == ["kept"] and back._most == 3
     assert back.get("function", lambda: 4) == 4

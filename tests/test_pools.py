@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from worlds import FactorWorld, make_maps, make_split
+from synthetic import RandomFactorModel, make_maps, make_split
 
 from recsys import models
-from recsys.maths import mostly_untouched, touched
-from recsys.models import Mean
-from recsys.pools import Pool, candidates
-from recsys.slates import rerank
+from recsys.maths.distributions import find_explored_regions, mostly_unexplored
+from recsys.models import Ensemble
+from recsys.reranking.slates import rerank
+from recsys.retrieval.candidates import Pool, candidates
 from recsys.types import RecsysError
 
 
@@ -38,7 +38,7 @@ def test_the_pool_is_the_sorted_top_of_what_was_not_met(seed, n, levels):
     split = make_split(seed)
     model = Steps(40, levels, seed)
     pool = candidates(model, split, n=n, seed=seed)
-    met = split.met.toarray() != 0
+    met = split.seen.toarray() != 0
     for u in range(30):
         free = np.flatnonzero(~met[u])
         expected = np.sort(model.table[u, free])[::-1][:n]
@@ -61,7 +61,7 @@ def test_ties_are_broken_by_the_seed_alone():
 
 def test_a_users_candidates_do_not_depend_on_who_else_is_there():
     split = make_split(users=700, items=60)
-    model = FactorWorld(split, d=16)
+    model = RandomFactorModel(split, d=16)
     whole = candidates(model, split, n=20)
     for users in ([5], [699], list(range(250, 270))):
         part = candidates(model, split, n=20, users=np.array(users, np.int32))
@@ -71,12 +71,12 @@ def test_a_users_candidates_do_not_depend_on_who_else_is_there():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 100), st.integers(1, 40), st.integers(1, 8), st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0]))
-def test_reach_reserves_a_share_for_the_best_of_untouched_regions(seed, n, levels, reach):
+def test_reach_reserves_a_share_for_the_best_of_unexplored_regions(seed, n, levels, reach):
     split, model = make_split(seed), Steps(40, levels, seed)
     maps = make_maps(split, n=4, regions=9, seed=seed)
-    pool = candidates(model, split, n=n, maps=maps, seed=seed, reach=reach)
+    pool = candidates(model, split, n=n, maps=maps, seed=seed, exploration_share=reach)
     everything = candidates(model, split, n=40, maps=maps, seed=seed)  # everyone's whole order, ties and all
-    reserved, hard = math.ceil(reach * n), [m.hard for m in maps]
+    reserved, hard = math.ceil(reach * n), [m.hard_regions for m in maps]
     for u in range(30):
         order = everything.items[u, : everything.lengths[u]].tolist()
         history = set(np.flatnonzero(split.train.toarray()[u]))
@@ -93,45 +93,45 @@ def test_reach_reserves_a_share_for_the_best_of_untouched_regions(seed, n, level
         assert (pool.items[u, pool.lengths[u] :] == -1).all()
 
 
-def test_untouched_by_most_is_a_vote_of_the_maps(split, maps):
-    hard = [m.hard for m in maps]
+def test_unexplored_by_most_is_a_vote_of_the_maps(split, maps):
+    hard = [m.hard_regions for m in maps]
     votes = np.zeros(split.train.shape)
     for taste_map in maps:
-        fresh = ~touched(split.train, taste_map)[:, taste_map.hard]
-        votes += fresh & (taste_map.hard >= 0)
+        fresh = ~find_explored_regions(split.train, taste_map)[:, taste_map.hard_regions]
+        votes += fresh & (taste_map.hard_regions >= 0)
     expected = (votes >= 2) & (np.arange(40) < 39)  # of three; the last item is on no map
-    assert (mostly_untouched(split.train, hard) == expected).all()
+    assert (mostly_unexplored(split.train, hard) == expected).all()
     assert expected.any()
-    assert not mostly_untouched(split.train, []).any()
+    assert not mostly_unexplored(split.train, []).any()
 
 
 def test_an_item_is_judged_by_the_maps_that_know_it():
     """The user has item 0; maps put items 1 to 4 with it (0), elsewhere (1), or nowhere (-1)."""
     regions = [np.array([0, 0, 1, 1, -1, 0]), np.array([0, -1, -1, 0, -1, 0]), np.array([-1, -1, 1, -1, -1, 1])]
     history = np.array([[1, 0, 0, 0, 0, 0]], np.float32)
-    found = mostly_untouched(sparse.csr_array(history), regions)
+    found = mostly_unexplored(sparse.csr_array(history), regions)
     assert found.tolist() == [[False, False, True, True, False, False]]
 
 
 def test_without_maps_there_is_nowhere_to_reach_and_reach_keeps_blocks_apart():
     split = make_split(users=700, items=60)
-    model, maps = FactorWorld(split, d=16), make_maps(split, regions=30)
-    plain, nowhere = candidates(model, split, n=20), candidates(model, split, n=20, maps=(), reach=0.5)
+    model, maps = RandomFactorModel(split, d=16), make_maps(split, regions=30)
+    plain, nowhere = candidates(model, split, n=20), candidates(model, split, n=20, maps=(), exploration_share=0.5)
     assert (plain.items == nowhere.items).all()
-    whole = candidates(model, split, n=20, maps=maps, reach=0.5)
+    whole = candidates(model, split, n=20, maps=maps, exploration_share=0.5)
     assert (whole.items != plain.items).any()
-    part = candidates(model, split, n=20, maps=maps, reach=0.5, users=np.arange(250, 270))
+    part = candidates(model, split, n=20, maps=maps, exploration_share=0.5, users=np.arange(250, 270))
     assert (part.items == whole.items[250:270]).all()
 
 
-@pytest.mark.parametrize("reach", [-0.1, 1.5, "0.2", True, float("nan")])
+@pytest.mark.parametrize("exploration_share", [-0.1, 1.5, "0.2", True, float("nan")])
 def test_reach_is_a_share(split, model, reach):
-    with pytest.raises(RecsysError, match=f"^pool: reach is {reach!r}, expected a number from 0 to 1$"):
-        candidates(model, split, n=5, maps=(), reach=reach)
+    with pytest.raises(RecsysError, match=f"^pool: exploration_share is {reach!r}, expected a number from 0 to 1$"):
+        candidates(model, split, n=5, maps=(), exploration_share=reach)
 
 
 def test_history_keep_lets_met_items_come_again(split, model):
-    pool = candidates(model, split, n=40, history="keep")
+    pool = candidates(model, split, n=40, exclude_seen=False)
     assert (pool.lengths == 40).all()
 
 
@@ -139,12 +139,12 @@ def test_items_that_did_not_exist_yet_are_left_out():
     from dataclasses import replace
 
     split = replace(make_split(), kind="global_time")
-    train, other = split.train.tolil(), split.train_other.tolil()
+    train, other = split.train.tolil(), split.train_negatives.tolil()
     train[:, 7] = 0
     other[:, 7] = 0
-    split = replace(split, train=train.tocsr(), train_other=other.tocsr())
-    assert 7 not in candidates(FactorWorld(split), split, n=40).items
-    assert 7 in candidates(FactorWorld(split), replace(split, kind="random"), n=40).items
+    split = replace(split, train=train.tocsr(), train_negatives=other.tocsr())
+    assert 7 not in candidates(RandomFactorModel(split), split, n=40).items
+    assert 7 in candidates(RandomFactorModel(split), replace(split, kind="random"), n=40).items
 
 
 @pytest.mark.parametrize("n", [0, 41, 1.5, "10", True, None, float("nan")])
@@ -173,7 +173,7 @@ def test_of_no_users_there_is_an_empty_pool(split, model):
     assert candidates(model, split, n=3, users=[]).items.shape == (0, 3)
 
 
-@pytest.mark.parametrize("kind", ["ALS", "EASE", "Mean", "MostPopular", "UserKNN"])
+@pytest.mark.parametrize("kind", ["ALS", "EASE", "Ensemble", "MostPopular", "UserKNN"])
 @pytest.mark.parametrize(
     ("users", "items", "line"),
     [
@@ -183,7 +183,7 @@ def test_of_no_users_there_is_an_empty_pool(split, model):
     ],
 )
 def test_a_model_of_another_split_is_refused(split, kind, users, items, line):
-    model = Mean(["ease"]) if kind == "Mean" else getattr(models, kind)()
+    model = Ensemble(["ease"]) if kind == "Ensemble" else getattr(models, kind)()
     fitted, other = model.fit(split.train), make_split(users=users, items=items)
     if kind == "MostPopular" and users == 300:  # it scores whoever there is
         assert candidates(fitted, other, n=5).items.shape == (300, 5)
@@ -267,7 +267,7 @@ def test_ids_that_the_split_does_not_have_are_refused(split):
         Pool.from_frame(["u99", "u1"], ["i1", "i2"], [1.0, 2.0], split=split)
 
 
-@pytest.mark.parametrize("objective", ["novelty", "serendipity", "negative_space", "calibration", "diversity"])
+@pytest.mark.parametrize("objective", ["novelty", "serendipity", "negative_space", "calibration", "mmr"])
 def test_an_objective_says_what_it_needs(objective):
     pool = Pool.from_frame(["a", "a"], ["x", "y"], [1.0, 0.5])
     with pytest.raises(RecsysError, match="needs"):
@@ -280,7 +280,7 @@ def test_models_without_factors_cannot_explore(split):
         rerank(pool, {"relevance": 1.0, "ucb": 0.1}, k=3)
 
 
-@pytest.mark.parametrize("reach", [0.0, 0.5])
+@pytest.mark.parametrize("exploration_share", [0.0, 0.5])
 def test_memory_beyond_the_pool_does_not_grow_with_the_users(reach):
     def working(users):
         split = make_split(users=users, items=300)
@@ -288,7 +288,7 @@ def test_memory_beyond_the_pool_does_not_grow_with_the_users(reach):
         model.table = np.resize(model.table, (users, 300))
         maps = make_maps(split, regions=20)
         tracemalloc.start()
-        pool = candidates(model, split, n=50, maps=maps, reach=reach)
+        pool = candidates(model, split, n=50, maps=maps, exploration_share=reach)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak - sum(array.nbytes for array in (pool.users, pool.items, pool.scores))

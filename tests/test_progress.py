@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import pytest
 from test_models import SMALL, communities
 
-from recsys.configs import ModelSection, parse
-from recsys.experiments.preparations import Preparation, fitted
+from recsys.configs import ModelSection, parse_config
+from recsys.experiments.pipeline import Preparation, fit_or_load_model
 from recsys.models import IALS, MostPopular
-from recsys.progress import progress, rounds
-from recsys.runs import Cache
+from recsys.support.cache import Cache
+from recsys.support.progress import show_progress, track_rounds
 from recsys.types import RecsysError
 
-ROUNDS = {"ALS": ("als", 15), "BPR": ("bpr", 60), "IALS": ("ials", 16), "LMF": ("lmf", 30), "Mean": ("als", 15)}
+ROUNDS = {"ALS": ("als", 15), "BPR": ("bpr", 60), "IALS": ("ials", 16), "LMF": ("lmf", 30), "Ensemble": ("als", 15)}
 
 
 def terminal(monkeypatch, isatty: bool) -> io.StringIO:
@@ -41,7 +41,7 @@ def watch(bars, monkeypatch):
 
 @pytest.mark.parametrize("name", ROUNDS)
 def test_a_fit_counts_its_rounds(name, monkeypatch):
-    with progress() as bars:
+    with show_progress() as bars:
         said = watch(bars, monkeypatch)
         SMALL[name].fit(communities())
         assert said == [ROUNDS[name], *["one"] * ROUNDS[name][1], "end"]
@@ -49,7 +49,7 @@ def test_a_fit_counts_its_rounds(name, monkeypatch):
 
 
 def test_a_fit_that_ends_early_or_fails_leaves_no_bar(monkeypatch):
-    with progress() as bars:
+    with show_progress() as bars:
         said = watch(bars, monkeypatch)
         IALS(factors=4, iterations=9, patience=2).fit(communities(), validate=lambda fitted: 0.0)
         with pytest.raises(RecsysError, match="validate"):
@@ -59,15 +59,15 @@ def test_a_fit_that_ends_early_or_fails_leaves_no_bar(monkeypatch):
 
 
 def test_the_display_around_is_the_innermost_and_ends_with_it(monkeypatch):
-    with progress() as outer:
+    with show_progress() as outer:
         said = watch(outer, monkeypatch)
-        with progress() as inner:
+        with show_progress() as inner:
             within = watch(inner, monkeypatch)
-            with rounds("deep", 2) as done:
+            with track_rounds("deep", 2) as done:
                 done()
-        with rounds("flat", 1) as done:
+        with track_rounds("flat", 1) as done:
             done()
-    with rounds("nowhere", 1) as done:
+    with track_rounds("nowhere", 1) as done:
         done()
     assert within == [("deep", 2), "one", "end"]
     assert said == [("flat", 1), "one", "end"]
@@ -75,7 +75,7 @@ def test_the_display_around_is_the_innermost_and_ends_with_it(monkeypatch):
 
 def test_a_terminal_shows_the_rounds(monkeypatch):
     shown = terminal(monkeypatch, True)
-    with progress() as bars, rounds("als", 3) as done:
+    with show_progress() as bars, track_rounds("als", 3) as done:
         done()
         bars.refresh()
     assert "als" in shown.getvalue()
@@ -85,7 +85,7 @@ def test_a_terminal_shows_the_rounds(monkeypatch):
 @pytest.mark.parametrize("quiet", [True, False])
 def test_nothing_is_shown_when_quiet_or_without_a_terminal(quiet, monkeypatch):
     shown = terminal(monkeypatch, quiet)
-    with progress(quiet):
+    with show_progress(quiet):
         IALS(factors=4).fit(communities())
         MostPopular().fit(communities())
     assert shown.getvalue() == ""
@@ -95,9 +95,9 @@ def test_nothing_is_shown_when_quiet_or_without_a_terminal(quiet, monkeypatch):
 def test_a_benchmark_shows_the_rounds_of_its_fits_beside_its_runs(quiet, tmp_path, monkeypatch):
     shown = terminal(monkeypatch, True)
     split = SimpleNamespace(train=communities(), side=None, fingerprint="made up")
-    config = parse({"data": {"name": "ml-100k"}})
+    config = parse_config({"data": {"name": "ml-100k"}})
     preparation = Preparation(config, None, split, Cache(tmp_path), (), (), (), quiet)
-    with progress(quiet) as bars:
+    with show_progress(quiet) as bars:
         bars.add_task("runs", total=2)
-        fitted(preparation, ModelSection(kind="ials", factors=4))
+        fit_or_load_model(preparation, ModelSection(kind="ials", factors=4))
     assert ("runs" in shown.getvalue()) == ("ials" in shown.getvalue()) == (not quiet)

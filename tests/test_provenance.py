@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from worlds import make_maps, make_split
+from synthetic import make_maps, make_split
 
-from recsys import configs, provenance
-from recsys.provenance import command_line, mask, own_modules
+from recsys import configs
 from recsys.rankers import Ranker
-from recsys.runs import environment
+from recsys.support import provenance
+from recsys.support.cache import describe_environment
+from recsys.support.provenance import get_command_line, hash_own_modules, mask_private_text
 from recsys.sweeps import plans
 from recsys.types import RecsysError
 
@@ -50,7 +51,7 @@ def own(tmp_path, monkeypatch):
 def test_the_environment_says_what_was_installed_and_how_it_ran(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr(sys, "argv", ["/home/somebody/bin/recsys", "bench", "mine.toml", "--quiet"])
-    around = environment(7, "abc")
+    around = describe_environment(7, "abc")
     assert around["packages"]["numpy"] == np.__version__ and len(around["packages"]) > 30
     assert {"numba", "scipy", "pytest", "recsys-negspace"} <= set(around["packages"])
     assert any(one["user_api"] == "blas" and one["num_threads"] >= 1 for one in around["blas"])
@@ -76,9 +77,9 @@ def test_a_process_without_user_home_and_whole_packages_is_told_too(monkeypatch)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     monkeypatch.setattr(getpass, "getuser", nobody)
     monkeypatch.setattr(provenance, "distributions", lambda: [Broken()])
-    provenance._names.cache_clear()
-    assert environment(0, "")["packages"] == {} and mask("~/x") == "~/x"
-    provenance._names.cache_clear()
+    provenance._list_private_names.cache_clear()
+    assert describe_environment(0, "")["packages"] == {} and mask_private_text("~/x") == "~/x"
+    provenance._list_private_names.cache_clear()
 
 
 def test_a_changed_checkout_is_dirty(tmp_path, monkeypatch):
@@ -90,18 +91,21 @@ def test_a_changed_checkout_is_dirty(tmp_path, monkeypatch):
 
     (tmp_path / "recsys").mkdir()
     (tmp_path / "recsys" / "a.py").write_text("1")
-    monkeypatch.setattr(provenance, "_HOME", tmp_path / "recsys")
-    provenance.git.cache_clear()
-    assert provenance.git() == {"git_commit": None, "git_dirty": None}
+    monkeypatch.setattr(provenance, "_PACKAGE_FOLDER", tmp_path / "recsys")
+    provenance.describe_git_state.cache_clear()
+    assert provenance.describe_git_state() == {"git_commit": None, "git_dirty": None}
     git("init", "-q")
     git("add", ".")
     git("commit", "-qm", "a")
-    provenance.git.cache_clear()
-    assert provenance.git()["git_dirty"] is False and len(provenance.git()["git_commit"]) == 40
+    provenance.describe_git_state.cache_clear()
+    assert (
+        provenance.describe_git_state()["git_dirty"] is False
+        and len(provenance.describe_git_state()["git_commit"]) == 40
+    )
     (tmp_path / "recsys" / "a.py").write_text("2")
-    provenance.git.cache_clear()
-    assert provenance.git()["git_dirty"] is True
-    provenance.git.cache_clear()
+    provenance.describe_git_state.cache_clear()
+    assert provenance.describe_git_state()["git_dirty"] is True
+    provenance.describe_git_state.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -126,12 +130,15 @@ def test_private_names_are_masked(monkeypatch, said, shown):
     monkeypatch.setenv("HOME", "/home/anna")
     monkeypatch.setattr(getpass, "getuser", lambda: "als")  # a user may be called as a model is
     monkeypatch.setattr(platform, "node", lambda: "box.example")
-    provenance._names.cache_clear()
+    provenance._list_private_names.cache_clear()
     for name, value in (("HOME", "/home/anna"), ("USER", "als"), ("NODE", "box.example")):
         said, shown = said.replace(name, value), shown.replace(name, value)
-    assert mask(said) == shown
-    assert mask({"a": [said, 3, None, 0.5], "b": {"c": (said,)}}) == {"a": [shown, 3, None, 0.5], "b": {"c": [shown]}}
-    provenance._names.cache_clear()
+    assert mask_private_text(said) == shown
+    assert mask_private_text({"a": [said, 3, None, 0.5], "b": {"c": (said,)}}) == {
+        "a": [shown, 3, None, 0.5],
+        "b": {"c": [shown]},
+    }
+    provenance._list_private_names.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -148,14 +155,14 @@ def test_private_names_are_masked(monkeypatch, said, shown):
 )
 def test_secrets_of_the_command_line_are_masked(monkeypatch, given, shown):
     monkeypatch.setattr(sys, "argv", ["recsys", *given])
-    assert command_line() == ["recsys", *shown]
+    assert get_command_line() == ["recsys", *shown]
 
 
 def test_own_code_is_hashed_with_what_it_imports_of_its_own(own):
     seen = []
 
     def now():
-        seen.append(own_modules(["mine.a:gains", "mine.a:other", "novelty"])["mine.a"])
+        seen.append(hash_own_modules(["mine.a:gains", "mine.a:other", "novelty"])["mine.a"])
         return seen[-1]
 
     own("mine/__init__.py", "")
@@ -174,32 +181,32 @@ def test_own_code_is_hashed_with_what_it_imports_of_its_own(own):
 
 
 def test_own_code_of_strange_modules():
-    assert own_modules(["novelty", "recsys.objectives:novelty"]) == {}
-    assert own_modules(["__main__:gains", "sys:exit"])["sys"] == "unknown"
-    assert len(own_modules(["json:dumps"])["json"]) == 64
+    assert hash_own_modules(["novelty", "recsys.objectives:novelty"]) == {}
+    assert hash_own_modules(["__main__:gains", "sys:exit"])["sys"] == "unknown"
+    assert len(hash_own_modules(["json:dumps"])["json"]) == 64
     with pytest.raises(RecsysError, match=r"'nowhere.at' cannot be imported .*expected package.module:function"):
-        own_modules(["nowhere.at:all"])
+        hash_own_modules(["nowhere.at:all"])
 
 
 SMALL = {"data": {"name": "ml-100k"}, "blends": {"b": {"relevance": 1.0, "mine:gains": 0.5}}}
-GUARD = "from recsys.guards import exclude\ndef rule(): return exclude(['1'])\n"
+GUARD = "from recsys.reranking.guards import exclude\ndef rule(): return exclude(['1'])\n"
 METRIC = "def many(evaluation, k): return 1.0\n"
 
 
 @pytest.mark.parametrize(
     ("text", "tables"),
     [(OBJECTIVE, {"blends": {"b": {"relevance": 1.0, "mine:gains": 0.5}}}), (GUARD, {"guards": {"mine:rule": {}}}),
-     (METRIC, {"judge": {"metrics": ["ndcg", "mine:many"]}})],
+     (METRIC, {"evaluation": {"metrics": ["ndcg", "mine:many"]}})],
 )  # fmt: skip
 def test_changed_own_code_is_another_run_folder(own, text, tables):
     own("mine.py", text)
     content = {"data": {"name": "ml-100k"}, **tables}
-    before = configs.parse(content).digest()
-    assert configs.parse(content).digest() == before
+    before = configs.parse_config(content).compute_digest()
+    assert configs.parse_config(content).compute_digest() == before
     own("mine.py", text + "\nX = 1\n")
-    assert configs.parse(content).digest() != before
+    assert configs.parse_config(content).compute_digest() != before
     own("mine.py", text)
-    assert configs.parse(content).digest() == before
+    assert configs.parse_config(content).compute_digest() == before
 
 
 def test_changed_own_code_is_another_sweep(own):
@@ -209,9 +216,9 @@ def test_changed_own_code_is_another_sweep(own):
         'extends = "base.toml"\n[sweep]\nmaximize = ["ndcg@10", "discovery@10"]\n'
         '[blends.b]\nrelevance = 1.0\n"mine:gains" = { float = [0.1, 1.0] }\n'
     )
-    before = plans.read(folder / "sweep.toml").digest()
+    before = plans.read_sweep(folder / "sweep.toml").digest()
     own("mine.py", OBJECTIVE + "\nX = 1\n")
-    assert plans.read(folder / "sweep.toml").digest() != before
+    assert plans.read_sweep(folder / "sweep.toml").digest() != before
 
 
 def test_a_ranker_says_where_it_comes_from_and_that_its_own_code_changed(own, tmp_path):
@@ -221,12 +228,12 @@ def test_a_ranker_says_where_it_comes_from_and_that_its_own_code_changed(own, tm
     folder = ranker.save(tmp_path / "r", about={"config": {"seed": 3}})
     told = json.loads((folder / "manifest.json").read_text())
     assert told["about"]["split_fingerprint"] == split.fingerprint and told["about"]["config"] == {"seed": 3}
-    assert told["about"]["own_modules"] == own_modules(["mine:gains"])
+    assert told["about"]["own_modules"] == hash_own_modules(["mine:gains"])
     assert told["created"].endswith("Z") and {"git_commit", "git_dirty"} <= set(told)
-    back = Ranker.load(folder, own=["mine:gains"])
+    back = Ranker.load(folder, allow_imports=["mine:gains"])
     assert (back.about["config"], back.name) == ({"seed": 3}, ranker.name)
     again = json.loads((back.save(tmp_path / "again") / "manifest.json").read_text())
     assert again["about"] == told["about"] and again["digest"] == told["digest"]
     own("mine.py", OBJECTIVE + "\nX = 1\n")
     with pytest.warns(UserWarning, match="the source of mine is not that with which it was saved: slates may differ"):
-        Ranker.load(folder, own=["mine:gains"])
+        Ranker.load(folder, allow_imports=["mine:gains"])

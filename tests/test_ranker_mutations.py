@@ -7,15 +7,15 @@ import sys
 
 import numpy as np
 import pytest
-from worlds import make_maps, make_split, reseal
+from synthetic import make_maps, make_split, reseal_manifest
 
 import recsys as rs
-from recsys.rankers.tables import KEPT, rule_for
+from recsys.rankers.tables import STORED_TABLES, find_table_rule
 
 BLENDS = {
-    "express": {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.4, "untouched": 0.1},
+    "express": {"relevance": 1.0, "mmr": 0.2, "negative_space": 0.4, "unexplored": 0.1},
     "others": {
-        "relevance": {"weight": 1.0, "by": "entropy"}, "account_gap": {"weight": 0.2, "accounts": 9}, "volume": 0.1,
+        "relevance": {"weight": 1.0, "adapt_to": "entropy"}, "account_gap": {"weight": 0.2, "accounts": 9}, "dpp": 0.1,
         "npmi_surprise": 0.1, "unimodal_serendipity": 0.1, "under_exposed": 0.1, "pm2": 0.1, "negative_space": 0.1,
         "popularity_calibration": 0.1, "calibration": 0.1, "unexpected": 0.1, "long_tail": 0.1, "ucb": 0.1,
     },
@@ -28,7 +28,7 @@ for folder in json.loads(sys.stdin.read()):
         ranker = rs.Ranker.load(folder)
         answers = [ranker.rank(user="u1"), ranker.rank(user="u59"), ranker.rank(history=["i1", "i2"])]
         answers += [ranker.rerank(["i8", "i9", "i39", "i0"], [4, 3, 2, 1], history=["i1"], guards=[])]
-        said = [[a.items, [float(s).hex() for s in a.scores], a.sentences()] for a in answers]
+        said = [[a.items, [float(s).hex() for s in a.scores], a.explanations()] for a in answers]
         print(json.dumps(["answers", said]), flush=True)
     except rs.RecsysError as error:
         print(json.dumps(["refused", str(error)]), flush=True)
@@ -63,7 +63,7 @@ def hostile(array):
 def rewrite(folder, name, array, named=True):
     """Put the array into a saved ranker, with checksums that are right, and with `named` the name of its policy."""
     np.save(folder / f"{name}.npy", np.ascontiguousarray(array))
-    reseal(folder, named=named)
+    reseal_manifest(folder, named=named)
 
 
 def mutants(saved, folder, every):
@@ -96,15 +96,15 @@ def world():
 
 @pytest.fixture(scope="module")
 def saved(world, tmp_path_factory):
-    model = rs.models.ALS(factors=4, iterations=3).fit(world.train, world.side)
+    model = rs.models.ALS(factors=4, iterations=3).fit(world.train, world.side_information)
     folder = tmp_path_factory.mktemp("rankers")
     for name, blend in BLENDS.items():
         rs.Ranker.fit(model, world, blend, maps=make_maps(world), n=25, k=6).save(folder / name)
-    rs.Ranker.fit(model, world, BLENDS["express"], maps=make_maps(world), n=5, k=3, recall=0.5).save(folder / "index")
-    knn = rs.models.ItemKNN(k=5).fit(world.train, world.side)
-    rs.Ranker.fit(knn, world, {"relevance": 1.0, "diversity": 0.1}, maps=make_maps(world), n=25, k=6).save(
-        folder / "knn"
+    rs.Ranker.fit(model, world, BLENDS["express"], maps=make_maps(world), n=5, k=3, index_recall=0.5).save(
+        folder / "index"
     )
+    knn = rs.models.ItemKNN(k=5).fit(world.train, world.side_information)
+    rs.Ranker.fit(knn, world, {"relevance": 1.0, "mmr": 0.1}, maps=make_maps(world), n=25, k=6).save(folder / "knn")
     return folder
 
 
@@ -141,7 +141,7 @@ def test_tables_are_refused_under_another_name_and_part_of_the_policys(saved, tm
         for n in told
         if n.endswith(".name") and "tables" in n
     }
-    assert "vectors cooccurrence" in names.values() and all(rule_for(name) for name in names.values())
+    assert "vectors cooccurrence" in names.values() and all(find_table_rule(name) for name in names.values())
     assert not [name for name in names.values() if "region" in name or name in ("layout", "joined maps")]
     where = next(place for place, name in names.items() if name == "vectors cooccurrence")
     array = np.load(target / f"{where}.parts.0.values.npy")
@@ -163,6 +163,6 @@ def test_each_rule_for_tables_is_met_by_one(saved):
     found = set()
     for name in BLENDS:
         for path in (saved / name).glob("tables.*.name.npy"):
-            found.add(rule_for(str(np.load(path))))
-    lacking = {kept.name for kept in KEPT} - {kept.name for kept in found}
+            found.add(find_table_rule(str(np.load(path))))
+    lacking = {kept.name for kept in STORED_TABLES} - {kept.name for kept in found}
     assert not lacking, lacking

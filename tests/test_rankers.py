@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import sparse
-from worlds import make_maps, make_split, reseal, write_tables
+from synthetic import make_maps, make_split, reseal_manifest, write_tables
 
 import recsys as rs
 from recsys.cli import main
@@ -23,8 +23,8 @@ from recsys.models.stores import FORMAT
 from recsys.rankers import Ranker
 from recsys.types import Items, RecsysError
 
-BLEND = {"relevance": 1.0, "diversity": 0.2, "negative_space": {"weight": 0.4, "tau": 0.8}}
-OTHER = {"relevance": 1.0, "untouched": 0.3, "volume": 0.1, "calibration": {"weight": 0.2, "to": "features"}}
+BLEND = {"relevance": 1.0, "mmr": 0.2, "negative_space": {"weight": 0.4, "tau": 0.8}}
+OTHER = {"relevance": 1.0, "unexplored": 0.3, "dpp": 0.1, "calibration": {"weight": 0.2, "aspects": "features"}}
 MODELS = [
     rs.models.ALS(factors=4, iterations=3),
     rs.models.IALS(factors=4, iterations=3),
@@ -34,7 +34,7 @@ MODELS = [
     rs.models.UserKNN(k=5),
     rs.models.MostPopular(),
     rs.models.Random(),
-    rs.models.Mean(["ease", "most_popular"]),
+    rs.models.Ensemble(["ease", "most_popular"]),
 ]
 
 
@@ -50,7 +50,7 @@ def taste_maps(world):
 
 @pytest.fixture(scope="module")
 def fitted(world):
-    return MODELS[0].fit(world.train, world.side)
+    return MODELS[0].fit(world.train, world.side_information)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def same(one, other):
         all(getattr(one, name) == getattr(other, name) for name in plain)
         and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays)
         and (both[0] is both[1] is None or np.array_equal(*both))
-        and one.sentences() == other.sentences()
+        and one.explanations() == other.explanations()
     )
 
 
@@ -81,17 +81,17 @@ def same(one, other):
         (BLEND, {}),
         (BLEND, {"order": "relevance"}),
         (BLEND, {"temperature": 0.4, "epsilon": 0.1, "seed": 3}),
-        (BLEND, {"history": "keep"}),
-        (OTHER, {"reach": 0.3}),
+        (BLEND, {"exclude_seen": False}),
+        (OTHER, {"exploration_share": 0.3}),
         (OTHER, {"temperature": 0.4}),
         ({"relevance": 1.0}, {}),
         ({"relevance": 1.0, "thompson": 0.3, "noise": {"weight": 0.1, "seed": 2}}, {"seed": 5}),
-        ({"relevance": 1.0, "novelty": {"weight": 0.3, "by": "entropy"}}, {}),
+        ({"relevance": 1.0, "novelty": {"weight": 0.3, "adapt_to": "entropy"}}, {}),
     ],
 )
 def test_known_users_get_the_slates_of_the_library(world, taste_maps, fitted, blend, policy):
-    of_pool = {name: value for name, value in policy.items() if name in ("history", "reach", "seed")}
-    of_slate = {name: value for name, value in policy.items() if name not in ("history", "reach")}
+    of_pool = {name: value for name, value in policy.items() if name in ("exclude_seen", "exploration_share", "seed")}
+    of_slate = {name: value for name, value in policy.items() if name not in ("exclude_seen", "exploration_share")}
     pool = rs.candidates(fitted, world, n=25, maps=taste_maps, **of_pool)
     slates = rs.rerank(pool, blend, 6, **of_slate)
     ranker = Ranker.fit(fitted, world, blend, maps=taste_maps, n=25, k=6, **policy)
@@ -112,7 +112,7 @@ def test_known_users_get_the_slates_of_the_library(world, taste_maps, fitted, bl
 
 @pytest.mark.parametrize("settings", MODELS, ids=lambda settings: type(settings).__name__)
 def test_a_new_history_is_folded_in_exactly(world, taste_maps, settings):
-    fitted = settings.fit(world.train, world.side)
+    fitted = settings.fit(world.train, world.side_information)
     ranker = Ranker.fit(fitted, world, {"relevance": 1.0}, maps=taste_maps, n=25)
     for user in range(5):
         scores = fitted.fold(sparse.csr_array(world.train[[user]]))[0]
@@ -126,8 +126,8 @@ def test_a_new_history_is_folded_in_exactly(world, taste_maps, settings):
 
 def test_a_history_of_a_known_user_is_that_user_but_for_what_they_declined(world, taste_maps, fitted):
     """Of a history, other communities are told by the nearest: most people stand where they were counted."""
-    clean = rs.Split(**{**vars(world), "train_other": sparse.csr_array(world.train.shape, dtype=np.float32)})
-    blend = {"relevance": 1.0, "diversity": 0.2, "untouched": 0.3, "calibration": {"weight": 0.2, "to": "map"}}
+    clean = rs.Split(**{**vars(world), "train_negatives": sparse.csr_array(world.train.shape, dtype=np.float32)})
+    blend = {"relevance": 1.0, "mmr": 0.2, "unexplored": 0.3, "calibration": {"weight": 0.2, "aspects": "map"}}
     ranker = Ranker.fit(fitted, clean, blend, maps=taste_maps, n=25)
     for user in range(20):
         known, new = ranker.rank(user=world.user_ids[user]), ranker.rank(history=liked(world, user))
@@ -144,7 +144,7 @@ def test_relevance_alone_is_the_given_order_bit_for_bit(world, taste_maps):
     answer = ranker.rerank(["i7", "i3", "i9", "i1", "i5"], scores, k=5)
     assert answer.items == ("i9", "i7", "i3", "i5", "i1")
     assert answer.relevance.tolist() == sorted(scores.tolist(), reverse=True)
-    assert answer.places.tolist() == [1, 2, 3, 4, 5] and answer.displaced == ("",) * 5
+    assert answer.base_ranks.tolist() == [1, 2, 3, 4, 5] and answer.displaced == ("",) * 5
     with pytest.raises(RecsysError, match="it has no model to rank with, expected items and scores"):
         ranker.rank(user="u1")
 
@@ -167,10 +167,10 @@ def test_scales_are_fitted_on_a_sample_of_the_callers_scores(world, taste_maps, 
 def test_an_answer_says_what_each_pick_is(world, ranker):
     answer = ranker.rank(user="u3")
     np.testing.assert_allclose(answer.contributions.sum(axis=1), answer.scores, rtol=1e-6)
-    assert answer.objectives == ("diversity", "negative_space", "relevance")
+    assert answer.objectives == ("mmr", "negative_space", "relevance")
     by_relevance = Ranker.fit(ranker.model, world, {"relevance": 1.0}, maps=ranker.context.maps, n=25, k=25)
     order = by_relevance.rank(user="u3").items
-    assert [order[place - 1] for place in answer.places] == list(answer.items)
+    assert [order[place - 1] for place in answer.base_ranks] == list(answer.items)
     lost = [item for item in order[:6] if item not in answer.items]
     newcomers = [item for item in answer.items if item not in order[:6]]
     assert newcomers  # or this tests nothing
@@ -192,7 +192,7 @@ def test_unknown_ids_are_reported_and_never_guessed(ranker):
     assert part.items == whole.items and (part.scores == whole.scores).all()
     assert (part.unknown_items, part.unknown_history) == (("x", "y"), ("z",))
     nothing = ranker.rerank(["x"], [1.0], history=["z"])
-    assert (nothing.items, nothing.unknown_items, nothing.sentences()) == ((), ("x",), ())
+    assert (nothing.items, nothing.unknown_items, nothing.explanations()) == ((), ("x",), ())
     assert ranker.rank(history=["z"]).items == ranker.rank(history=[]).items
     with pytest.raises(RecsysError, match=r"user 'u99' is none of the 60 .* expected one of them, or history="):
         ranker.rank(user="u99")
@@ -251,12 +251,12 @@ def test_draws_depend_on_who_asks_and_the_seed_and_say_their_chances(world, fitt
 def test_sentences_are_true(world, ranker):
     features, titles = world.items.features.toarray(), world.items.titles.tolist()
     vectors = ranker.context.tables.get("vectors cooccurrence", lambda: pytest.fail("not made"))
-    regions = np.stack([m.hard for m in ranker.context.maps])
+    regions = np.stack([m.hard_regions for m in ranker.context.maps])
     told = {"liked": 0, "feature": 0, "part": 0, "chosen": 0}
     for user in range(60):
         history = world.train[[user]].indices
         answer = ranker.rank(user=world.user_ids[user])
-        for item, sentence in zip(answer.items, answer.sentences(), strict=True):
+        for item, sentence in zip(answer.items, answer.explanations(), strict=True):
             code = world.item_ids.tolist().index(item)
             if name := re.search(r"Because you liked (.*?)\.", sentence):
                 near = vectors[history] @ vectors[code]
@@ -273,7 +273,7 @@ def test_sentences_are_true(world, ranker):
                 told["part"] += 1
             told["chosen"] += sentence.startswith("Chosen")
     assert told["liked"] and told["feature"] and told["part"]
-    nobody = ranker.rank(history=[]).sentences()
+    nobody = ranker.rank(history=[]).explanations()
     assert set(nobody) <= {
         "Chosen mostly for relevance.",
         "Chosen mostly for negative space.",
@@ -284,7 +284,7 @@ def test_sentences_are_true(world, ranker):
 @pytest.mark.parametrize("settings", MODELS, ids=lambda settings: type(settings).__name__)
 @pytest.mark.parametrize("blend", [BLEND, OTHER], ids=["blend", "other"])
 def test_what_is_loaded_answers_bit_for_bit(world, taste_maps, tmp_path, settings, blend):
-    made = Ranker.fit(settings.fit(world.train, world.side), world, blend, maps=taste_maps, n=25)
+    made = Ranker.fit(settings.fit(world.train, world.side_information), world, blend, maps=taste_maps, n=25)
     back = Ranker.load(made.save(tmp_path / "r"), verify=True)
     assert (back.blend, back.scales, back.policy, back.name) == (made.blend, made.scales, made.policy, made.name)
     for asks in ({"user": "u5"}, {"history": ["i1", "i2"]}, {}):
@@ -299,7 +299,7 @@ def test_another_policy_has_another_name(world, taste_maps, fitted, ranker):
     changes = ({"k": 5}, {"seed": 1}, {"scale": None}, {"epsilon": 0.1})
     for change in changes:
         names.add(Ranker.fit(fitted, world, BLEND, maps=taste_maps, **{"n": 25, "k": 6, **change}).name)
-    names.add(Ranker.fit(fitted, world, {**BLEND, "diversity": 0.21}, maps=taste_maps, n=25, k=6).name)
+    names.add(Ranker.fit(fitted, world, {**BLEND, "mmr": 0.21}, maps=taste_maps, n=25, k=6).name)
     names.add(Ranker.fit(fitted, world, BLEND, maps=taste_maps[:2], n=25, k=6).name)
     assert len(names) == len(changes) + 3
     assert Ranker.fit(fitted, world, BLEND, maps=taste_maps, n=25, k=6).name == ranker.name
@@ -334,10 +334,10 @@ def test_a_damaged_folder_is_one_line(ranker, tmp_path):
     path.unlink()
     assert "cannot be read: No such file" in refused(folder)
     path.write_bytes(whole)
-    changed = {**told["settings"], "blend": {**BLEND, "diversity": 0.3}}
+    changed = {**told["settings"], "blend": {**BLEND, "mmr": 0.3}}
     manifest.write_text(json.dumps({**told, "settings": changed}))
     assert "manifest.json is damaged: its settings or arrays are not those of its digest" in refused(folder)
-    reseal(folder, settings=changed)
+    reseal_manifest(folder, settings=changed)
     assert f"it is not the policy {ranker.name} that manifest.json says" in refused(folder)
     for settings, message in [
         (None, "manifest.json is not one of a saved ranker"),
@@ -346,12 +346,12 @@ def test_a_damaged_folder_is_one_line(ranker, tmp_path):
         ({**told["settings"], "policy": {"kk": 1}}, "manifest.json: policy"),
         ({**told["settings"], "policy": {"k": 0}}, "ranker: k is 0"),
     ]:
-        reseal(folder, settings=settings)
+        reseal_manifest(folder, settings=settings)
         assert message in refused(folder)
     manifest.write_text(json.dumps({**told, "format": FORMAT + 1}))
     assert "it was saved by a newer version" in refused(folder)
-    manifest.write_text(json.dumps({**told, "kind": "ByFactors"}))
-    assert "unknown saved ranker 'ByFactors'" in refused(folder)
+    manifest.write_text(json.dumps({**told, "kind": "FittedFactors"}))
+    assert "unknown saved ranker 'FittedFactors'" in refused(folder)
     assert "is no saved ranker: manifest.json: No such file" in refused(tmp_path)
     with pytest.raises(RecsysError, match="there already and no saved ranker"):
         ranker.save(tmp_path)
@@ -364,9 +364,9 @@ def test_a_name_is_that_of_the_arrays_whether_they_are_read_or_not(ranker, tmp_p
         array = np.load(folder / f"{name}.npy")
         array.flat[0] = not array.flat[0]
         np.save(folder / f"{name}.npy", array)
-        reseal(folder)
+        reseal_manifest(folder)
         assert f"it is not the policy {ranker.name} that manifest.json says" in refused(folder)
-        reseal(folder, named=True)
+        reseal_manifest(folder, named=True)
         assert Ranker.load(folder).name != ranker.name
 
 
@@ -375,9 +375,9 @@ def test_a_folder_runs_no_code(ranker, tmp_path):
     manifest = folder / "manifest.json"
     told = json.loads(manifest.read_text())
     told["settings"] |= {"blend": {"recsys.objectives:novelty": 1.0}, "scales": {"recsys.objectives:novelty": 1.0}}
-    reseal(folder, named=True, settings=told["settings"])
-    assert "its blend names 'recsys.objectives:novelty', expected it among own=" in refused(folder)
-    assert Ranker.load(folder, own=["recsys.objectives:novelty"]).rank(user="u1").items
+    reseal_manifest(folder, named=True, settings=told["settings"])
+    assert "its blend names 'recsys.objectives:novelty', expected it among allow_imports=" in refused(folder)
+    assert Ranker.load(folder, allow_imports=["recsys.objectives:novelty"]).rank(user="u1").items
 
     class Bomb:
         def __reduce__(self):
@@ -432,7 +432,7 @@ def test_a_request_that_cannot_be_is_one_line(ranker, request_, message):
     [
         ({"blend": {"relevence": 1.0}}, "unknown objective 'relevence'"),
         ({"blend": {"relevance": np.ones(60)}}, "ranker: 'relevance' has weights per user"),
-        ({"scale": {"relevance": 1.0}}, "ranker: scale has no 'diversity'"),
+        ({"scale": {"relevance": 1.0}}, "ranker: scale has no 'mmr'"),
         ({"scale": "fited"}, "ranker: scale is 'fited'"),
         ({"model": None}, "ranker: found neither a model nor a pool"),
         ({"k": 0}, "ranker: k is 0"),
@@ -494,7 +494,7 @@ def test_what_is_exported_is_the_ranker_of_all_of_the_data(tmp_path, monkeypatch
     config = """
         seed = 3
         data = { path = "ratings.csv", items = "items.csv" }
-        filter = { positive = "rating >= 3", min_user = 3, min_item = 2 }
+        filter = { positive = "rating >= 3", min_user_interactions = 3, min_item_interactions = 2 }
         model = { kind = "als", factors = 4, iterations = 3 }
         pool = { n = 15 }
         slate = { k = [5], epsilon = 0.1 }
@@ -508,10 +508,14 @@ def test_what_is_exported_is_the_ranker_of_all_of_the_data(tmp_path, monkeypatch
     assert run_cli("warmup", "made") == 0
     made = Ranker.load("made")
     assert f"policy {made.name}" in out and f"made is whole, policy {made.name}" in capsys.readouterr().out
-    data = rs.splits.whole(
-        rs.read("ratings.csv", items="items.csv"), positive="rating >= 3", min_user=3, min_item=2, seed=3
+    data = rs.splits.no_holdout(
+        rs.read_dataset("ratings.csv", items="items.csv"),
+        positive="rating >= 3",
+        min_user_interactions=3,
+        min_item_interactions=2,
+        seed=3,
     )
-    model = rs.models.ALS(factors=4, iterations=3, seed=0).fit(data.train, data.side)
+    model = rs.models.ALS(factors=4, iterations=3, seed=0).fit(data.train, data.side_information)
     blend = {"relevance": 1.0, "negative_space": {"weight": 0.4, "tau": 0.8}}
     same_ = Ranker.fit(model, data, blend, k=5, n=15, epsilon=0.1, seed=3)
     assert made.scales == pytest.approx(same_.scales)
@@ -525,7 +529,7 @@ def test_what_is_exported_is_the_ranker_of_all_of_the_data(tmp_path, monkeypatch
     assert run_cli("export", "several.toml", "--out", "many", "--blend", "wider-0.4", "--quiet") == 0
     assert Ranker.load("many").name == made.name
     assert run_cli("export", "several.toml", "--out", "base", "--blend", "als", "--quiet") == 0
-    assert dict(Ranker.load("base").blend) == {"relevance": 1.0} and not Ranker.load("base").policy.drawn
+    assert dict(Ranker.load("base").blend) == {"relevance": 1.0} and not Ranker.load("base").policy.is_stochastic
     assert run_cli("export", "several.toml", "--out", "x", "--blend", "widr", "--quiet") == 2
     assert "unknown run 'widr'" in capsys.readouterr().err
     assert run_cli("export", "winner.toml", "--out", "indexed", "--recall", "0.5", "--quiet") == 0
@@ -565,7 +569,7 @@ def serve(folder, *without):
     ("blend", "recall"), [(BLEND, 1.0), (OTHER, 1.0), (BLEND, 0.5)], ids=["blend", "other", "index"]
 )
 def test_a_server_needs_numpy_scipy_and_numba_alone(world, taste_maps, fitted, tmp_path, blend, recall):
-    made = Ranker.fit(fitted, world, blend, maps=taste_maps, n=5, recall=recall)
+    made = Ranker.fit(fitted, world, blend, maps=taste_maps, n=5, index_recall=recall)
     assert (made.index is None) == (recall == 1)
     folder = made.save(tmp_path / "r")
     done = serve(folder)

@@ -5,18 +5,18 @@ import json
 import numpy as np
 import pytest
 from scipy import sparse
-from worlds import make_maps, make_split
+from synthetic import make_maps, make_split
 
 import recsys as rs
-from recsys import guards
-from recsys.objectives.negative_spaces import join
-from recsys.rankers import Answer, Ranker
-from recsys.rankers.requests import codes_by_number
+from recsys.objectives.negative_spaces import join_map_shares
+from recsys.rankers import Ranker, Recommendation
+from recsys.rankers.requests import build_number_codes
+from recsys.reranking import guards
 from recsys.types import Guard, RecsysError, Rule, TasteMap
 
 BLENDS = [
-    {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.4, "untouched": 0.1},
-    {"relevance": 1.0, "calibration": 0.2, "volume": 0.1, "negative_space": 0.1},
+    {"relevance": 1.0, "mmr": 0.2, "negative_space": 0.4, "unexplored": 0.1},
+    {"relevance": 1.0, "calibration": 0.2, "dpp": 0.1, "negative_space": 0.1},
 ]
 
 
@@ -27,7 +27,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def fitted(world):
-    return rs.models.ALS(factors=4, iterations=3).fit(world.train, world.side)
+    return rs.models.ALS(factors=4, iterations=3).fit(world.train, world.side_information)
 
 
 @pytest.fixture(scope="module", params=BLENDS, ids=["express", "library"])
@@ -80,7 +80,7 @@ def test_a_short_slate_says_why(ranker):
     few = guards.at_most(1, groups={f"i{i}": "all" for i in range(40)})
     said = note(ranker.rerank(["i1", "i2", "i3"], [3, 2, 1], guards=[few]))
     assert said == "The slate has 1 of 6 picks: 3 candidates were given, guards leave the other slots to nobody."
-    mine = Guard("mine", lambda pool, k: Rule(closed=np.arange(40) > 1))
+    mine = Guard("mine", lambda pool, k: Rule(excluded_items=np.arange(40) > 1))
     said = note(ranker.rerank(["i0", "i2", "i3"], [3, 2, 1], guards=[mine]))
     assert said == "The slate has 1 of 6 picks: 3 candidates were given, guards exclude 2."
     for full in (ranker.rank(user="u1"), ranker.rank(history=[], k=15), ranker.rerank(["i1", "i2"], [2, 1], k=2)):
@@ -104,7 +104,7 @@ def liked(world, user):
 
 def test_a_known_user_brings_new_events(world, fitted, ranker):
     """What they like by now is folded in as anybody's history is; what they met and declined is still left out."""
-    declined = {world.item_ids[i] for i in world.train_other[[1]].indices}
+    declined = {world.item_ids[i] for i in world.train_negatives[[1]].indices}
     more = [i for i in world.item_ids if i not in {*liked(world, 1), *declined}][:4]
     answer = ranker.rank(user="u1", more=more, k=15)
     as_anybody = ranker.rank(history=[*liked(world, 1), *more], k=15, guards=[guards.exclude(items=sorted(declined))])
@@ -124,7 +124,7 @@ def test_new_events_of_known_users_are_those_of_the_library(world, fitted):
     more = [i for i in world.item_ids if i not in liked(world, 1)][:4]
     one, other = (Ranker.fit(fitted, world, b, scale=None, maps=make_maps(world), n=15, k=6)
                   for b in (BLENDS[0], {**BLENDS[0], "noise": 1e-30}))  # fmt: skip
-    assert one._express is not None and other._express is None
+    assert one._fast_path is not None and other._fast_path is None
     for user in ("u1", "u7"):
         assert one.rank(user=user, more=more).items == other.rank(user=user, more=more).items
 
@@ -140,7 +140,7 @@ def test_who_cannot_bring_more_is_one_line(ranker):
 def test_an_unknown_user_of_a_batch_fails_alone(ranker):
     users = ["u1", "nobody", "u2", None]
     answers = ranker.rank_many(users=users, more=[[], ["i1"], ["i2"], ["i3"]])
-    assert [type(one) for one in answers] == [Answer, RecsysError, Answer, RecsysError]
+    assert [type(one) for one in answers] == [Recommendation, RecsysError, Recommendation, RecsysError]
     assert "user 'nobody' is none of the 60" in str(answers[1])
     assert answers[0].items == ranker.rank(user="u1").items
     assert answers[2].items == ranker.rank(user="u2", more=["i2"]).items
@@ -149,7 +149,7 @@ def test_an_unknown_user_of_a_batch_fails_alone(ranker):
         [[1, 2], [1, 2], [1, 2], [np.nan]],
         users=["u1", "nobody", "u2", "u2"],
     )
-    assert [type(one) for one in given] == [Answer, RecsysError, RecsysError, RecsysError]
+    assert [type(one) for one in given] == [Recommendation, RecsysError, RecsysError, RecsysError]
     assert given[0].items == ("i2", "i1") and "twice" in str(given[2]) and "finite" in str(given[3])
 
 
@@ -175,7 +175,7 @@ def test_a_batch_of_a_ranker_without_a_model_is_raised(world):
     ],
 )  # fmt: skip
 def test_ids_are_looked_up_by_number_where_each_is_written_as_its_number(ids, are_numbers):
-    codes = codes_by_number(np.array(ids, dtype=np.str_))
+    codes = build_number_codes(np.array(ids, dtype=np.str_))
     assert [codes[int(one)] for one in ids] == list(range(len(ids))) if are_numbers else not len(codes)
 
 
@@ -185,17 +185,17 @@ def test_a_map_of_one_region_an_item_is_read_as_one_of_several():
     one = sparse.csr_array((np.full(50, 0.7, np.float32), (np.arange(50), region)), shape=(50, 8))
     several = sparse.csr_array(one + sparse.csr_array((np.full(50, 0.1, np.float32), (np.arange(50), [7] * 50))))
     assert (
-        TasteMap("one", one, "", 0).hard.tolist()
-        == TasteMap("several", several, "", 0).hard.tolist()
+        TasteMap("one", one, "", 0).hard_regions.tolist()
+        == TasteMap("several", several, "", 0).hard_regions.tolist()
         == region.tolist()
     )
     maps = (TasteMap("one", one, "", 0), TasteMap("two", one[rng.permutation(50)], "", 0), TasteMap("one", one, "", 0))
-    joined = join(maps)
+    joined = join_map_shares(maps)
     assert (joined != sparse.csr_array(sparse.hstack([m.assignment for m in maps]))).nnz == 0
     assert joined.has_canonical_format and joined.indices.dtype == np.int32
     nothing = one.copy()
     nothing.data[3] = 0.0
-    assert TasteMap("none", nothing, "", 0).hard[3] == -1
+    assert TasteMap("none", nothing, "", 0).hard_regions[3] == -1
 
 
 @pytest.mark.parametrize("given", [(), [guards.exclude(items=["i1"])]], ids=["alone", "guards"])

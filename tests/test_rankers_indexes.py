@@ -9,16 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import sparse
-from worlds import make_maps, make_split, reseal
+from synthetic import make_maps, make_split, reseal_manifest
 
 import recsys as rs
-from recsys.models.by_factors import ByFactors
+from recsys.models.factor_model import FittedFactors
 from recsys.rankers import Ranker
 from recsys.types import Factors, RecsysError
 
 N = 20
 RELEVANCE = {"relevance": 1.0}
-BLEND = {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.4}
+BLEND = {"relevance": 1.0, "mmr": 0.2, "negative_space": 0.4}
 MODELS = [
     rs.models.ALS(factors=8, regularization=1.0, iterations=3),
     rs.models.IALS(factors=8, iterations=3),
@@ -35,7 +35,7 @@ def tastes(split, seed=0):
         (centres[rng.integers(0, 30, n)] + 0.5 * rng.normal(size=(n, 12))).astype(np.float32) for n in (users, items)
     )
     item[1::5] = item[::5]
-    return ByFactors(Factors(user, item, user.mean(axis=0), 1.0, 3.0, 4.0, 0.0, 2.0, 0.0))
+    return FittedFactors(Factors(user, item, user.mean(axis=0), 1.0, 3.0, 4.0, 0.0, 2.0, 0.0))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,9 @@ def world():
         liked[int(item) % 300, item] = 1.0
     declined = sparse.csr_array(declined.multiply(liked.toarray() == 0), dtype=np.float32)
     declined.eliminate_zeros()
-    return rs.Split(**{**vars(split), "kind": "global_time", "train": sparse.csr_array(liked), "train_other": declined})
+    return rs.Split(
+        **{**vars(split), "kind": "global_time", "train": sparse.csr_array(liked), "train_negatives": declined}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def fitted(world):
 
 
 def make(fitted, world, taste_maps, recall, blend=RELEVANCE, **settings):
-    return Ranker.fit(fitted, world, blend, maps=taste_maps, **{"n": N, "k": N, "recall": recall, **settings})
+    return Ranker.fit(fitted, world, blend, maps=taste_maps, **{"n": N, "k": N, "index_recall": recall, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -110,14 +112,14 @@ def test_recall_is_what_a_recount_finds_and_no_more_lists_are_looked_at_than_rea
 ):
     ranker = make(fitted, world, taste_maps, recall)
     index, shares = ranker.index, recount(exact, ranker, world)
-    assert index.recall == pytest.approx(np.mean(shares)) and index.least == pytest.approx(min(shares))
-    assert index.asked == recall <= index.recall and (index.n, index.users) == (N, 150) and index.probes > 1
+    assert index.recall == pytest.approx(np.mean(shares)) and index.min_recall == pytest.approx(min(shares))
+    assert index.target_recall == recall <= index.recall and (index.n, index.users) == (N, 150) and index.probes > 1
     assert np.mean(recount(exact, probing(ranker, index.probes - 1), world)) < recall
     near = np.argsort(-fitted.factors.user_factors[::2] @ index.centres.T, axis=1)[:, : index.probes]
-    assert index.scored == pytest.approx(np.diff(index.lists.indptr)[near].sum(axis=1).mean() / 600)
+    assert index.scored_share == pytest.approx(np.diff(index.lists.indptr)[near].sum(axis=1).mean() / 600)
     assert str(index) == (
-        f"looks at {index.probes} of 49 lists ({index.scored:.2%} of the items), finds {index.recall:.1%} of the 20 best "
-        f"of exact retrieval (mean of 150 users; {index.least:.1%} for whom it is least)"
+        f"looks at {index.probes} of 49 lists ({index.scored_share:.2%} of the items), finds {index.recall:.1%} of the 20 best "
+        f"of exact retrieval (mean of 150 users; {index.min_recall:.1%} for whom it is least)"
     )
 
 
@@ -137,8 +139,8 @@ def test_what_is_found_has_the_scores_and_the_order_of_exact_retrieval(fitted, w
 
 @pytest.mark.parametrize("settings", MODELS, ids=lambda settings: type(settings).__name__)
 def test_with_every_list_it_is_exact_retrieval_bit_for_bit(world, taste_maps, tmp_path, settings):
-    model = settings.fit(world.train, world.side)
-    model = rs.models.stores.load(rs.models.stores.save(model, tmp_path / "m"))  # mapped, and read-only
+    model = settings.fit(world.train, world.side_information)
+    model = rs.models.stores.load_model(rs.models.stores.save_model(model, tmp_path / "m"))  # mapped, and read-only
     whole = make(model, world, taste_maps, 1.0, BLEND)
     ranker = make(model, world, taste_maps, 0.5, BLEND)
     assert ranker.scales == whole.scales
@@ -161,7 +163,7 @@ def test_what_was_met_or_does_not_exist_is_never_shown(world, indexed):
         assert world.available[shown].all() and not world.met[[code]].toarray()[0, shown].any()
     history = world.item_ids[:500].tolist()
     assert not {*indexed.rank(history=history).items} & {*history}
-    assert not world.available.all() and world.train_other.nnz
+    assert not world.available.all() and world.train_negatives.nnz
 
 
 def test_further_lists_are_looked_at_where_too_few_are_left(fitted, world, taste_maps, exact, indexed):
@@ -174,11 +176,11 @@ def test_further_lists_are_looked_at_where_too_few_are_left(fitted, world, taste
         assert same(one.rank(history=history), whole) or len(whole.items) == N
         assert len(one.rank(history=history).items) == len(whole.items) == min(N, left - left // 10)
     everything = make(fitted, world, taste_maps, 0.5, n=600, k=600)
-    assert (everything.index.recall, everything.index.least) == (1.0, 1.0)
+    assert (everything.index.recall, everything.index.min_recall) == (1.0, 1.0)
 
 
 def test_met_items_may_stay(fitted, world, taste_maps):
-    kept = [make(fitted, world, taste_maps, recall, history="keep") for recall in (1.0, 0.9)]
+    kept = [make(fitted, world, taste_maps, recall, exclude_seen=False) for recall in (1.0, 0.9)]
     assert np.mean(recount(*kept, world)) == pytest.approx(kept[1].index.recall)
     met = world.item_ids[world.train[[0]].indices]
     assert {*probing(kept[1], 49).rank(user="u0").items} & {*met}
@@ -204,7 +206,7 @@ def test_guards_hold_and_with_every_list_are_those_of_exact_retrieval(fitted, wo
         assert not {*free.items} & {*world.item_ids[7::10]}
         assert min(len({*answer.items} & {*rare}) for answer in (free, held)) >= 2
         if "user" not in asks or not world.met[[int(asks["user"][1:])], 599].sum():
-            assert held.items[1] == "i599" and not held.unmet
+            assert held.items[1] == "i599" and not held.violations
         near = replace(one, guards=()).rank(**asks)
         gained += len({*near.items} & {*rare}) < 2
     assert gained > 50  # or groups were found anyway
@@ -239,13 +241,13 @@ def test_a_damaged_index_is_one_line(indexed, tmp_path):
     path.write_bytes(whole)
     probes = folder / "indexes.0.probes.npy"
     np.save(probes, np.asarray(500))
-    reseal(folder, named=True)
+    reseal_manifest(folder, named=True)
     refused(folder, "is damaged: the index has 49 centres, 49 lists, 500 of them to look at")
     np.save(probes, np.asarray(indexed.index.probes))
     items = np.load(folder / "indexes.0.lists.indices.npy")
     items[5] = 600
     np.save(folder / "indexes.0.lists.indices.npy", items)
-    reseal(folder, named=True)
+    reseal_manifest(folder, named=True)
     refused(folder, "is damaged: the entries of 'indexes.0.lists' are not those of a matrix of shape [49, 600]")
     manifest = json.loads((folder / "manifest.json").read_text())
     assert {"indexes.0.centres", "indexes.0.lists.indices", "indexes.0.probes"} < {*manifest["arrays"]}
@@ -271,19 +273,22 @@ def test_many_threads_get_what_one_gets(world, fitted, taste_maps, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"recall": 0}, "ranker: recall is 0, expected a number above 0, up to 1: exact retrieval"),
-        ({"recall": 95}, "ranker: recall is 95, expected a number above 0"),
-        ({"recall": "0.9"}, "ranker: recall is '0.9', expected a number"),
-        ({"recall": True}, "ranker: recall is True, expected a number"),
-        ({"recall": float("nan")}, "ranker: recall is nan, expected a number"),
+        ({"index_recall": 0}, "ranker: index_recall is 0, expected a number above 0, up to 1: exact retrieval"),
+        ({"index_recall": 95}, "ranker: index_recall is 95, expected a number above 0"),
+        ({"index_recall": "0.9"}, "ranker: index_recall is '0.9', expected a number"),
+        ({"index_recall": True}, "ranker: index_recall is True, expected a number"),
+        ({"index_recall": float("nan")}, "ranker: index_recall is nan, expected a number"),
         (
-            {"reach": 0.2},
-            "ranker: recall is 0.9 with reach 0.2, expected one of them: an index keeps no share for other regions",
+            {"exploration_share": 0.2},
+            "ranker: index_recall is 0.9 with exploration_share 0.2, expected one of them: an index keeps no share for other regions",
         ),
-        ({"model": None, "scale": None}, "ranker: recall is 0.9 with no model, expected a factor model: als, ials or"),
+        (
+            {"model": None, "scale": None},
+            "ranker: index_recall is 0.9 with no model, expected a factor model: als, ials or",
+        ),
         (
             {"model": rs.models.EASE()},
-            "ranker: recall is 0.9 with a model without factors (ByItems), expected a factor",
+            "ranker: index_recall is 0.9 with a model without factors (FittedEASE), expected a factor",
         ),
     ],
 )

@@ -16,14 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.html import element
-from recsys.reports import Example, Results, Search, charts, write_charts, write_report, write_search
-from recsys.reports.drawings import draw
-from recsys.reports.effects import verdict
-from recsys.reports.labels import CHARACTER, HEIGHT, place
-from recsys.reports.scales import Mark, focus
-from recsys.reports.sheets import read
-from recsys.reports.themes import DARK, LIGHT, colour, shape
+from recsys.html import make_element
+from recsys.reports import Example, Results, SweepReport, build_charts, write_charts, write_report, write_sweep_report
+from recsys.reports.charts import draw_charts
+from recsys.reports.labels import CHARACTER_WIDTH, LABEL_HEIGHT, place_labels
+from recsys.reports.power import classify_difference
+from recsys.reports.scales import PlottedValue, choose_domain
+from recsys.reports.themes import DARK, LIGHT, choose_series_colour, choose_series_shape
+from recsys.reports.view import build_report_view
 from recsys.types import RecsysError
 
 BLENDS = {
@@ -36,21 +36,21 @@ BLENDS = {
     "exploration_ucb": (0.09, 0.10, 0.80),
     "exploration_thompson": (0.07, 0.05, 0.45),
     "negative_space": (0.04, 0.34, 0.25),
-    "untouched": (0.03, 0.41, 0.40),
+    "unexplored": (0.03, 0.41, 0.40),
     "noise": (0.08, -0.03, 0.20),
 }
 FAMILIES = {
     "accuracy": ["ndcg", "recall", "precision", "hit_rate", "mrr"],
     "novelty": ["self_information"],
-    "diversity": ["ild_features", "ild_cooccurrence"],
+    "mmr": ["ild_features", "ild_cooccurrence"],
     "catalogue": ["coverage", "gini"],
     "calibration": ["calibration_kl"],
     "serendipity": ["serendipity"],
     "discovery": [
         "discovery", "discovery_own", "discovery_content",
-        "untouched_share", "untouched_share_own", "untouched_share_content",
+        "unexplored_share", "unexplored_share_own", "unexplored_share_content",
     ],
-    "negative space": ["deficit", "deficit_own"],
+    "negative space": ["exposure_deficit", "exposure_deficit_own"],
 }  # fmt: skip
 # metric: value of the base, half an interval as a share of it, direction, what drives it
 METRICS = {
@@ -61,9 +61,9 @@ METRICS = {
     "gini": (0.871, 0.008, -1, "loss"),
     "calibration_kl": (0.482, 0.03, -1, "gain"), "serendipity": (0.061, 0.09, 1, "gain"),
     "discovery": (0.0412, 0.21, 1, "gain"), "discovery_own": (0.0388, 0.2, 1, "gain"),
-    "discovery_content": (0.0297, 0.3, 1, "gain"), "untouched_share": (0.143, 0.03, 1, "gain"),
-    "untouched_share_own": (0.131, 0.03, 1, "gain"), "untouched_share_content": (0.092, 0.04, 1, "gain"),
-    "deficit": (0.517, 0.015, -1, "loss"), "deficit_own": (0.496, 0.015, -1, "loss"),
+    "discovery_content": (0.0297, 0.3, 1, "gain"), "unexplored_share": (0.143, 0.03, 1, "gain"),
+    "unexplored_share_own": (0.131, 0.03, 1, "gain"), "unexplored_share_content": (0.092, 0.04, 1, "gain"),
+    "exposure_deficit": (0.517, 0.015, -1, "loss"), "exposure_deficit_own": (0.496, 0.015, -1, "loss"),
 }  # fmt: skip
 CONTROLS = {"most_popular": (0.47, -0.35, -1.6), "random": (0.965, -0.72, 3.4), "random_rerank": (0.71, -0.28, 1.2)}
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=\"alert(1)\">&amp;"
@@ -103,7 +103,7 @@ def make_results(seed: int = 0) -> Results:
                 value = factor * (moved(metric, effect) + (noise if kind != "base" else 0.0))
                 wide, discovers = half * abs(value), metric.startswith("discovery")
                 users = 212.0 if discovers else 941.0
-                held_out = 431.0 if discovers else 0.236 if metric.startswith("untouched_share") else np.nan
+                held_out = 431.0 if discovers else 0.236 if metric.startswith("unexplored_share") else np.nan
                 summary.append((
                     run, kind, blend, weight, metric, k, value, value - wide, value + wide, users,
                     f"{metric} as the documentation defines it; mean over users with held-out positives", direction,
@@ -140,7 +140,7 @@ FACTS = {
         "users": 941, "items": 1447, "interactions": 100000, "positives": 54413, "density": 0.0399,
         "source": "https://files.grouplens.org/datasets/movielens/ml-100k.zip",
     },
-    "filter": {"positive": "rating >= 4", "min_user": 10, "min_item": 5, "users dropped": 2, "items dropped": 235},
+    "filter": {"positive": "rating >= 4", "min_user_interactions": 10, "min_item_interactions": 5, "users dropped": 2, "items dropped": 235},
     "split": {
         "kind": "per_user_time", "validation": 0.1, "test": 0.2, "train positives": 38291, "test positives": 10852,
         "notes": [
@@ -152,7 +152,7 @@ FACTS = {
         "als": {"factors": 64, "regularization": 0.05, "alpha": 20.0, "iterations": 15, "seed": 0},
         "ease": {"l2": 250.0},
     },
-    "pool": {"n": 200, "history": "exclude"},
+    "pool": {"n": 200, "exclude_seen": True},
     "blends": {
         name: {"relevance": 1.0, name: {"weight": [0.05, 0.1, 0.2]}, "guards": []} for name in BLENDS
     },
@@ -183,13 +183,13 @@ def results() -> Results:
 
 @pytest.fixture(scope="module")
 def few(results: Results) -> Results:
-    runs = ("random", "als", "ease", "untouched-0.05", "untouched-0.1", "untouched-0.2", "noise-0.1")
-    return pick(results, run=runs, metric=("ndcg", "recall", "self_information", "discovery", "untouched_share"))
+    runs = ("random", "als", "ease", "unexplored-0.05", "unexplored-0.1", "unexplored-0.2", "noise-0.1")
+    return pick(results, run=runs, metric=("ndcg", "recall", "self_information", "discovery", "unexplored_share"))
 
 
 @pytest.fixture(scope="module")
 def specs(few: Results) -> dict[str, dict[str, Any]]:
-    return {name: chart.to_dict() for name, chart in charts(few).items()}
+    return {name: chart.to_dict() for name, chart in build_charts(few).items()}
 
 
 @pytest.fixture(scope="module")
@@ -267,8 +267,8 @@ def test_charts_of_the_page_are_the_charts(few: Results, specs: dict[str, Any], 
 def test_hostile_names_stay_text(few: Results, tmp_path: Path) -> None:
     summary, against = few.summary.copy(), few.differences.copy()
     for table in (summary, against):
-        table["run"] = table["run"].replace({"untouched-0.1": HOSTILE, "als": f"als{HOSTILE}"})
-    summary["blend"] = summary["blend"].replace({"untouched": f"b{HOSTILE}", "als": f"als{HOSTILE}"})
+        table["run"] = table["run"].replace({"unexplored-0.1": HOSTILE, "als": f"als{HOSTILE}"})
+    summary["blend"] = summary["blend"].replace({"unexplored": f"b{HOSTILE}", "als": f"als{HOSTILE}"})
     summary["convention"] = HOSTILE
     against["against"] = f"als{HOSTILE}"
     facts = {"data": {"name": HOSTILE}, HOSTILE: {HOSTILE: [HOSTILE]}, "blends": {f"b{HOSTILE}": {HOSTILE: HOSTILE}}}
@@ -333,29 +333,29 @@ def test_points_are_the_numbers(few: Results, specs: dict[str, Any]) -> None:
 
 def test_pointing_tells_every_number_and_setting(specs: dict[str, Any]) -> None:
     runs = specs["tradeoff-discovery"]["datasets"]["runs"]
-    tip = next(row["tip"] for row in runs if row["run"] == "untouched-0.2")
+    tip = next(row["tip"] for row in runs if row["run"] == "unexplored-0.2")
     assert list(tip) == [
         "title", "kind", "weight", "settings", "ndcg@10", "ndcg@10 against als", "ndcg@10 users", "discovery@10",
         "discovery@10 against als", "discovery@10 users", "discovery@10 hits", "discovery@10 held out",
         "seconds", "note",
     ]  # fmt: skip
-    assert tip["settings"] == "relevance = 1.0, untouched = {weight = [0.05, 0.1, 0.2]}, guards = []"
+    assert tip["settings"] == "relevance = 1.0, unexplored = {weight = [0.05, 0.1, 0.2]}, guards = []"
     assert tip["discovery@10 held out"] == "431"
 
 
 def test_blends_are_joined_in_order_of_weight(few: Results) -> None:
     shuffled = replace(few, summary=few.summary.sample(frac=1.0, random_state=3))
-    spec = draw(read(shuffled))["tradeoff-discovery"]
+    spec = draw_charts(build_report_view(shuffled))["tradeoff-discovery"]
     line = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "line")
     assert line["encoding"]["order"]["field"] == "weight"
-    sizes = {r["run"]: r["size"] for r in spec["datasets"]["runs"] if r["series"] == "untouched"}
-    assert sizes["untouched-0.05"] < sizes["untouched-0.1"] < sizes["untouched-0.2"]
+    sizes = {r["run"]: r["size"] for r in spec["datasets"]["runs"] if r["series"] == "unexplored"}
+    assert sizes["unexplored-0.05"] < sizes["unexplored-0.1"] < sizes["unexplored-0.2"]
 
 
 def test_held_out_share_stands_in_its_panel_only(specs: dict[str, Any]) -> None:
     data = specs["family-discovery"]["datasets"]
     held_out = {name: [r["at"] for r in rows if r.get("rule") == "held out"] for name, rows in data.items()}
-    assert held_out["untouched_share rules"] == [0.236]
+    assert held_out["unexplored_share rules"] == [0.236]
     assert held_out["discovery rules"] == []
 
 
@@ -363,7 +363,7 @@ def test_pictures_are_images_without_links(written: list[Path]) -> None:
     for path in written[1:]:
         tree = ElementTree.parse(path)
         words = " ".join(text.strip() for text in tree.getroot().itertext())
-        assert "untouched" in words and "als" in words
+        assert "unexplored" in words and "als" in words
         assert not [a for node in tree.iter() for a in node.attrib if a.rsplit("}", 1)[-1] == "href"]
 
 
@@ -440,13 +440,13 @@ def test_verdict_is_the_rule(
     difference: float | None, low: float | None, high: float | None, detectable: float | None, said: str
 ) -> None:
     row = {"difference": difference, "ci_low": low, "ci_high": high, "detectable": detectable}
-    assert verdict(row) == said
+    assert classify_difference(row) == said
 
 
 def test_few_users_who_differ_are_no_undefined_metric() -> None:
     row = {"difference": 0.1, "ci_low": None, "ci_high": None, "detectable": None, "n_differ": 12.0}
-    assert verdict(row) == "fewer than 20 users differ"
-    assert verdict({**row, "n_differ": None}) == "not defined on this data"
+    assert classify_difference(row) == "fewer than 20 users differ"
+    assert classify_difference({**row, "n_differ": None}) == "not defined on this data"
 
 
 def test_sentences_follow_the_numbers(tmp_path: Path) -> None:
@@ -496,7 +496,7 @@ def test_counts_are_whole_or_said_as_means(few: Results, tmp_path: Path) -> None
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_no_two_series_share_a_mark(theme: dict[str, Any]) -> None:
     marks = [("base", 0), *((kind, i) for kind in ("model", "control", "blend") for i in range(40))]
-    seen = {(shape(kind, i), colour(theme, kind, i)) for kind, i in marks}
+    seen = {(choose_series_shape(kind, i), choose_series_colour(theme, kind, i)) for kind, i in marks}
     assert len(seen) == len(marks)
 
 
@@ -553,7 +553,7 @@ def test_metric_without_values(few: Results, tmp_path: Path) -> None:
     assert "not defined on this data" in (tmp_path / "charts" / "family-discovery.svg").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("runs", [["als"], ["als", "ease", "random"], ["als", "untouched-0.1"]])
+@pytest.mark.parametrize("runs", [["als"], ["als", "ease", "random"], ["als", "unexplored-0.1"]])
 def test_few_runs(few: Results, tmp_path: Path, runs: list[str]) -> None:
     page = write_report(pick(few, run=runs), tmp_path)[0].read_text(encoding="utf-8")
     assert set(rows_of(page)) == set(runs)
@@ -580,12 +580,12 @@ def test_some_values_missing(few: Results, tmp_path: Path) -> None:
 
 
 def test_metrics_of_no_family_are_printed(few: Results) -> None:
-    found = draw(read(replace(few, families={"accuracy": ["ndcg"]})))
+    found = draw_charts(build_report_view(replace(few, families={"accuracy": ["ndcg"]})))
     assert {"ndcg", "discovery"} <= {*found["family-accuracy"]["datasets"], *found["family-other"]["datasets"]}
 
 
 def test_other_accuracy_where_there_is_no_ndcg(few: Results) -> None:
-    found = draw(read(replace(pick(few, metric=["recall", "self_information"]), families={})))
+    found = draw_charts(build_report_view(replace(pick(few, metric=["recall", "self_information"]), families={})))
     assert found["tradeoff-novelty"]["layer"][0]["encoding"]["x"]["axis"]["title"].startswith("recall@10")
 
 
@@ -625,12 +625,12 @@ def test_folder_that_cannot_be_written(few: Results, tmp_path: Path) -> None:
 # The page of a sweep
 
 
-def make_search(text: str = "wider") -> Search:
+def make_search(text: str = "wider") -> SweepReport:
     """Three trials of one blend, one of which breaks a constraint, and one that failed."""
     trials = pd.DataFrame({
         "method": text, "trial": [0, 1, 2], "feasible": [True, True, False], "front": [True, False, False],
         "seconds": [1.0, 2.0, 3.0], "ndcg@10": [0.3, 0.29, 0.2], "discovery@10": [0.02, 0.02, 0.05], "base ndcg@10": 0.31,
-        "base discovery@10": 0.015, "blends.wider.untouched": [0.1, 0.05, 0.9],
+        "base discovery@10": 0.015, "blends.wider.unexplored": [0.1, 0.05, 0.9],
     })  # fmt: skip
     front = trials[trials["front"]].assign(**{
         "test ndcg@10": 0.28, "test ndcg@10 ci_low": 0.27, "test ndcg@10 ci_high": 0.29, "test discovery@10": np.nan,
@@ -645,16 +645,16 @@ def make_search(text: str = "wider") -> Search:
     ahead = pd.DataFrame([[text, "mmr", "discovery@10", 0.01, 0.2, 0.1, np.nan]], columns=[
         "method", "rival", "metric", "loss", "difference", "ci_low", "ci_high",
     ])  # fmt: skip
-    return Search(
+    return SweepReport(
         f"recsys sweep: {text}", (f"{text}: trial 0 was chosen",), (("ndcg@10", True), ("discovery@10", True)), trials, front,
         bought, matched, ahead, pd.DataFrame({"method": text, "trial": [0, 1, 2], "hypervolume": [0.1, 0.2, 0.2]}),
-        pd.DataFrame({"method": [text], "metric": ["ndcg@10"], "setting": ["blends.wider.untouched"], "importance": [1.0]}),
+        pd.DataFrame({"method": [text], "metric": ["ndcg@10"], "setting": ["blends.wider.unexplored"], "importance": [1.0]}),
         ("ndcg@10 >= 98 % of base",), pd.DataFrame({"method": [text], "trial": [3], "reason": [f"factors is {text}"]}),
     )  # fmt: skip
 
 
 def test_the_page_of_a_sweep_says_what_became_of_its_trials(tmp_path: Path) -> None:
-    paths = write_search(make_search(), tmp_path)
+    paths = write_sweep_report(make_search(), tmp_path)
     page = paths[0].read_text(encoding="utf-8")
     page = page[: page.index('<script type="application/json"')]
     text = " ".join(re.sub("<[^>]+>", " ", page).split())
@@ -676,7 +676,7 @@ def test_the_page_of_a_sweep_says_what_became_of_its_trials(tmp_path: Path) -> N
 
 
 def test_a_hostile_search_stays_text(tmp_path: Path) -> None:
-    paths = write_search(make_search(HOSTILE + "\x1b"), tmp_path)
+    paths = write_sweep_report(make_search(HOSTILE + "\x1b"), tmp_path)
     page = Elements(paths[0].read_text(encoding="utf-8"))
     assert [t for t, _ in page.found].count("script") == 3 and not [t for t, _ in page.found if t == "img"]
     for path in paths[1:]:
@@ -687,8 +687,8 @@ def test_a_hostile_search_stays_text(tmp_path: Path) -> None:
 
 
 def test_markup_is_escaped_unless_made_here() -> None:
-    inner = element("b", "x & y")
-    assert element("p", "<i>", inner, title='"', data_run="a<b", hidden=True, id=None) == (
+    inner = make_element("b", "x & y")
+    assert make_element("p", "<i>", inner, title='"', data_run="a<b", hidden=True, id=None) == (
         '<p title="&quot;" data-run="a&lt;b" hidden>&lt;i&gt;<b>x &amp; y</b></p>'
     )
 
@@ -698,16 +698,16 @@ values = st.floats(-1e3, 1e3, allow_nan=False)
 
 @given(st.lists(st.tuples(values, st.floats(0, 10), st.booleans()), max_size=30), values)
 def test_axis_holds_what_it_must(marks: list[tuple[float, float, bool]], base: float) -> None:
-    domain = focus([Mark(v, v - w, v + w, control) for v, w, control in marks], (base,))
+    domain = choose_domain([PlottedValue(v, v - w, v + w, control) for v, w, control in marks], (base,))
     assert domain.low < domain.high and domain.side(base) == 0
     assert all(domain.low <= domain.clamp(v) <= domain.high for v, _, _ in marks)
 
 
 def test_far_controls_do_not_stretch_the_axis() -> None:
-    near = [Mark(v, v - 0.01, v + 0.01) for v in (0.28, 0.29, 0.30, 0.31)]
-    alone = focus(near)
-    assert focus([*near, Mark(0.01, 0.0, 0.02, control=True)]) == alone
-    assert focus([*near, Mark(0.33, 0.32, 0.34, control=True)]).side(0.33) == 0
+    near = [PlottedValue(v, v - 0.01, v + 0.01) for v in (0.28, 0.29, 0.30, 0.31)]
+    alone = choose_domain(near)
+    assert choose_domain([*near, PlottedValue(0.01, 0.0, 0.02, control=True)]) == alone
+    assert choose_domain([*near, PlottedValue(0.33, 0.32, 0.34, control=True)]).side(0.33) == 0
 
 
 corners = st.tuples(st.floats(0, 800), st.floats(0, 400))
@@ -716,13 +716,13 @@ corners = st.tuples(st.floats(0, 800), st.floats(0, 400))
 @given(st.lists(st.tuples(st.text("abcdefgh_", min_size=1, max_size=20), corners), min_size=1, max_size=25))
 def test_names_cover_neither_names_nor_marks(named: list[tuple[str, tuple[float, float]]]) -> None:
     names, at = [name for name, _ in named], [here for _, here in named]
-    places = place(names, at, at, [], 800, 400)
+    places = place_labels(names, at, at, [], 800, 400)
     boxes = []
     for name, (x, y), spot in zip(names, at, places, strict=True):
         if spot is not None:
-            length = CHARACTER * len(name)
+            length = CHARACTER_WIDTH * len(name)
             left = x + spot.dx - {"left": 0.0, "center": length / 2, "right": length}[spot.align]
-            boxes.append((left, y + spot.dy - HEIGHT / 2, left + length, y + spot.dy + HEIGHT / 2))
+            boxes.append((left, y + spot.dy - LABEL_HEIGHT / 2, left + length, y + spot.dy + LABEL_HEIGHT / 2))
     for i, (left, top, right, bottom) in enumerate(boxes):
         assert left >= 0 and top >= 0 and right <= 800 and bottom <= 400
         assert all(right <= x or left >= x or bottom <= y or top >= y for x, y in at)
@@ -762,7 +762,7 @@ def test_marks_stand_out_from_the_ground(theme: dict[str, Any]) -> None:
 def test_series_of_one_shape_differ_for_colour_blind_readers(theme: dict[str, Any], sight: Any) -> None:
     seen: dict[str, list[np.ndarray]] = {}  # type: ignore[type-arg]
     for i, ink in enumerate(theme["series"]):
-        seen.setdefault(shape("blend", i), []).append(lab(np.array(sight) @ linear(ink)))
+        seen.setdefault(choose_series_shape("blend", i), []).append(lab(np.array(sight) @ linear(ink)))
     assert len(seen) == 5
     for first, second in seen.values():
         assert np.linalg.norm(first - second) >= 20

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from worlds import make_split
+from synthetic import make_split
 
 from recsys import cli, data
-from recsys.data import from_frame
-from recsys.data.releases import read_lists, read_ratings
-from recsys.experiments.protocols import make_trial
-from recsys.experiments.recipes import FULL, Protocol, read_recipe, recipes
-from recsys.experiments.reproductions import Check, prepare_trial, reproduce
-from recsys.experiments.trials import widened
+from recsys.data import read_frame
+from recsys.data.published_splits import read_published_lists, read_published_ratings
 from recsys.metrics import sampled
-from recsys.metrics.sampled import Ranks, draw_negatives, rank_sampled
-from recsys.types import Evaluation, Negatives, PerUser, RecsysError, Yardstick
+from recsys.metrics.sampled import SampledRanks, draw_negatives, rank_sampled
+from recsys.reproductions.protocols import build_setup
+from recsys.reproductions.published_settings import FULL_METRICS, Protocol, list_reproductions, read_reproduction
+from recsys.reproductions.run import MetricCheck, prepare_setup, reproduce
+from recsys.reproductions.setups import widen_catalogue
+from recsys.types import Evaluation, GroundTruth, PerUser, RecsysError, SampledNegatives
 
 
 def write(folder: Path, **texts: str) -> Path:
@@ -33,7 +33,7 @@ def write(folder: Path, **texts: str) -> Path:
 
 def test_lists_are_read_as_they_are(tmp_path):
     write(tmp_path, train_txt="0 10 2 10\n2 9\n\n1\n", test_txt="0 2\n2 10 11\n")
-    split = read_lists(tmp_path)
+    split = read_published_lists(tmp_path)
     assert split.user_ids.tolist() == ["0", "1", "2"]
     assert split.item_ids.tolist() == ["2", "9", "10", "11"]
     assert split.train.toarray().tolist() == [[1, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0]]
@@ -48,12 +48,12 @@ def test_ratings_and_negatives_are_read_without_repetition(tmp_path):
     (tmp_path / "x.train.rating").write_text(train, encoding="utf-8")
     (tmp_path / "x.test.rating").write_text("0\t3\t5\t200\n1\t1\t4\t150\n", encoding="utf-8")
     (tmp_path / "x.test.negative").write_text(negative, encoding="utf-8")
-    split, negatives = read_ratings(tmp_path, "x")
+    split, negatives = read_published_ratings(tmp_path, "x")
     assert split.item_ids.tolist() == ["1", "2", "3", "4", "5"]
     assert split.train.toarray().tolist() == [[1, 1, 0, 0, 0], [0, 1, 0, 0, 0]]
     assert (negatives.users.tolist(), negatives.items.tolist()) == ([0, 1], [2, 0])
-    assert negatives.against.tolist() == [[0, 3], [4, 1]]
-    assert (negatives.repeated, negatives.source) == (2, "x.test.negative")
+    assert negatives.negative_items.tolist() == [[0, 3], [4, 1]]
+    assert (negatives.n_dropped, negatives.source) == (2, "x.test.negative")
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ def test_ratings_and_negatives_are_read_without_repetition(tmp_path):
 def test_files_of_another_form_are_one_line(tmp_path, train, line):
     write(tmp_path, train_txt=train, test_txt="0 1\n")
     with pytest.raises(RecsysError) as caught:
-        read_lists(tmp_path)
+        read_published_lists(tmp_path)
     assert line in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_missing_file_or_line_is_one_line(tmp_path):
     with pytest.raises(RecsysError, match=r"train.txt: No such file or directory, expected a file with whole numbers"):
-        read_lists(tmp_path)
+        read_published_lists(tmp_path)
     for name, text in {
         "train.rating": "0\t1\t5\t1\n",
         "test.rating": "0\t2\t5\t2\n",
@@ -81,10 +81,10 @@ def test_a_missing_file_or_line_is_one_line(tmp_path):
     }.items():
         (tmp_path / f"x.{name}").write_text(text, encoding="utf-8")
     with pytest.raises(RecsysError, match=r"no line for \(0,2\), expected one for every held-out pair"):
-        read_ratings(tmp_path, "x")
+        read_published_ratings(tmp_path, "x")
     (tmp_path / "x.train.rating").write_text("0 1 5 1\n", encoding="utf-8")
     with pytest.raises(RecsysError, match="line 1: found '0 1 5 1', expected user, item, rating and time"):
-        read_ratings(tmp_path, "x")
+        read_published_ratings(tmp_path, "x")
 
 
 # Sampled ranks.
@@ -98,31 +98,31 @@ def test_expected_values_are_those_of_every_order_of_the_ties():
             ranks = [order.index(0) + a + 1 for order in itertools.permutations(range(t + 1))]
             hits.append(np.mean([r <= k for r in ranks]))
             gains.append(np.mean([(r <= k) / math.log2(r + 1) for r in ranks]))
-        assert sampled.sampled_hit_rate(Ranks(above, tied), k) == pytest.approx(hits)
-        assert sampled.sampled_ndcg(Ranks(above, tied), k) == pytest.approx(gains)
+        assert sampled.sampled_hit_rate(SampledRanks(above, tied), k) == pytest.approx(hits)
+        assert sampled.sampled_ndcg(SampledRanks(above, tied), k) == pytest.approx(gains)
 
 
 def test_negatives_are_neither_met_nor_held_out_and_none_is_twice():
     split = make_split()
     negatives = draw_negatives(split, 10, seed=1)
-    known = (split.met + split.test).toarray() != 0
+    known = (split.seen + split.test).toarray() != 0
     assert len(negatives.users) == split.test.nnz
-    for user, item, against in zip(negatives.users, negatives.items, negatives.against, strict=True):
+    for user, item, against in zip(negatives.users, negatives.items, negatives.negative_items, strict=True):
         assert split.test[user, item] == 1
         assert len(set(against)) == 10 and not known[user, against].any()
-    assert (draw_negatives(split, 10, 1).against == negatives.against).all()
-    assert (draw_negatives(split, 10, 2).against != negatives.against).any()
+    assert (draw_negatives(split, 10, 1).negative_items == negatives.negative_items).all()
+    assert (draw_negatives(split, 10, 2).negative_items != negatives.negative_items).any()
 
 
 def test_every_negative_is_drawn_as_often():
     split = make_split(users=400, items=12)
-    free = (split.met + split.test).toarray() == 0
+    free = (split.seen + split.test).toarray() == 0
     tested = np.unique(draw_negatives(split, 1, 0).users)
     drawn, expected = np.zeros(12), np.zeros(12)
     for seed in range(20):
         negatives = draw_negatives(split, 1, seed)
         _, first = np.unique(negatives.users, return_index=True)
-        drawn += np.bincount(negatives.against[first, 0], minlength=12)
+        drawn += np.bincount(negatives.negative_items[first, 0], minlength=12)
         expected += (free[tested] / free[tested].sum(axis=1, keepdims=True)).sum(axis=0)
     assert (np.abs(drawn - expected) < 4 * np.sqrt(expected)).all()
 
@@ -153,7 +153,7 @@ def test_ranks_among_the_negatives_are_those_of_a_slow_count():
     users = np.repeat(np.arange(0, 600, 2), 2).astype(np.int32)
     against = rng.integers(-1, 30, (len(users), 7)).astype(np.int32)
     items = rng.integers(0, 30, len(users)).astype(np.int32)
-    ranks = rank_sampled(Table(scores), Negatives(users, items, against, "here"))
+    ranks = rank_sampled(Table(scores), SampledNegatives(users, items, against, "here"))
     for p, (user, item) in enumerate(zip(users, items, strict=True)):
         others = [scores[user, other] for other in against[p] if other >= 0]
         assert ranks.above[p] == sum(other > scores[user, item] for other in others)
@@ -181,7 +181,7 @@ def test_a_variant_is_its_definition(name, k):
     rng = np.random.default_rng(k)
     items = np.argsort(rng.random((60, 40)) - 0.4 * split.test.toarray(), axis=1)[:, :12].astype(np.int32)
     items[0] = -1
-    answer = FULL[name](Evaluation(items, Yardstick(split)), k)
+    answer = FULL_METRICS[name](Evaluation(items, GroundTruth(split)), k)
     assert isinstance(answer, PerUser)
     for user in range(60):
         test = set(split.test[[user]].indices.tolist())
@@ -193,7 +193,7 @@ def test_a_variant_is_its_definition(name, k):
 def test_shares_of_the_picks_against_every_pair_of_users():
     split = make_split()
     items = np.argsort(np.random.default_rng(0).random((30, 40)) * np.arange(1, 41), axis=1)[:, :6].astype(np.int32)
-    evaluation = Evaluation(items, Yardstick(split))
+    evaluation = Evaluation(items, GroundTruth(split))
     counts = np.bincount(items.ravel(), minlength=40).astype(float)
     p = np.sort(counts / counts.sum())
     common = [len(set(a) & set(b)) / 6 for a, b in itertools.combinations(items.tolist(), 2)]
@@ -204,23 +204,23 @@ def test_shares_of_the_picks_against_every_pair_of_users():
         "shannon_entropy": -sum(share * math.log2(share) for share in p if share),
     }
     for name, value in expected.items():
-        answer = FULL[name](evaluation, 6)
+        answer = FULL_METRICS[name](evaluation, 6)
         assert answer.statistic(counts) == pytest.approx(value), name
         assert answer.statistic(np.stack([counts, counts])) == pytest.approx([value, value])
 
 
 def test_an_even_catalogue_has_the_largest_entropy_and_evenness():
     even = np.ones(3883)
-    evaluation = Evaluation(np.zeros((1, 1), np.int32), Yardstick(make_split()))
-    assert FULL["shannon_entropy"](evaluation, 1).statistic(even) == pytest.approx(math.log2(3883))
-    assert FULL["gini_diversity"](evaluation, 1).statistic(even) == pytest.approx(1.0)
+    evaluation = Evaluation(np.zeros((1, 1), np.int32), GroundTruth(make_split()))
+    assert FULL_METRICS["shannon_entropy"](evaluation, 1).statistic(even) == pytest.approx(math.log2(3883))
+    assert FULL_METRICS["gini_diversity"](evaluation, 1).statistic(even) == pytest.approx(1.0)
 
 
 # Protocols.
 
 
 def log(**columns):
-    return from_frame(columns, name="log")
+    return read_frame(columns, name="log")
 
 
 def test_the_last_item_by_each_rule_for_ties():
@@ -233,10 +233,10 @@ def test_the_last_item_by_each_rule_for_ties():
     )
     found = {}
     for ties in ("first_appearance", "item_id", "random"):
-        trial = make_trial(dataset, Protocol(kind="last_item", ties=ties), 0)
+        trial = build_setup(dataset, Protocol(kind="last_item", ties=ties), 0)
         split = trial.split
         found[ties] = [split.item_ids[row.indices].tolist() for row in split.test]
-        assert (trial.fit + split.test).nnz == 10 and trial.fit.nnz == 8
+        assert (trial.fit_positives + split.test).nnz == 10 and trial.fit_positives.nnz == 8
         assert split.validation.nnz == 0
         assert trial.ratings.nnz == 8 and set(trial.ratings.data) <= {1.0, 2, 3, 4, 5}
     # Appearance: 3, 1, 2, 4. A user with two items keeps both.
@@ -248,8 +248,8 @@ def test_the_last_item_by_each_rule_for_ties():
 def test_items_are_filtered_once_and_then_users():
     users = ["a"] * 3 + ["b"] * 3 + ["c"] * 3
     dataset = log(user_id=users, item_id=[1, 2, 3, 1, 2, 3, 1, 8, 9], rating=[1.0] * 9, timestamp=list(range(9)))
-    protocol = Protocol(kind="random_pairs", min_item=2, min_user=2, test=0.2)
-    trial = make_trial(dataset, protocol, 0)
+    protocol = Protocol(kind="random_pairs", min_item_interactions=2, min_user_interactions=2, test=0.2)
+    trial = build_setup(dataset, protocol, 0)
     assert trial.split.user_ids.tolist() == ["a", "b"]  # c loses 8 and 9 first
     assert trial.split.item_ids.tolist() == ["1", "2", "3"]
 
@@ -259,7 +259,7 @@ def synthetic(name="world", users=120, items=150, seed=0):
     near = (np.arange(items) % 4 == np.arange(users)[:, None] % 4) / (1 + np.arange(items) / 10)
     user, item = np.nonzero(rng.random((users, items)) < 0.15 + 0.6 * near)
     times = rng.integers(0, 10_000, len(user))
-    return from_frame(
+    return read_frame(
         {"user_id": user, "item_id": item, "rating": rng.integers(3, 6, len(user)), "timestamp": times},
         name=name,
     )
@@ -267,22 +267,22 @@ def synthetic(name="world", users=120, items=150, seed=0):
 
 def test_a_share_of_all_pairs_whoever_has_them():
     dataset = synthetic()
-    trial = make_trial(dataset, Protocol(kind="random_pairs", test=0.25, catalogue=200), 0)
+    trial = build_setup(dataset, Protocol(kind="random_pairs", test=0.25, catalogue=200), 0)
     n = len(dataset.interactions)
-    assert trial.split.test.nnz == round(0.25 * n) and trial.fit.nnz == n - trial.split.test.nnz
-    assert (trial.fit.multiply(trial.split.test)).nnz == 0
-    assert trial.split.shape == (120, 200) and trial.fit.shape == (120, 200) == trial.ratings.shape
+    assert trial.split.test.nnz == round(0.25 * n) and trial.fit_positives.nnz == n - trial.split.test.nnz
+    assert (trial.fit_positives.multiply(trial.split.test)).nnz == 0
+    assert trial.split.shape == (120, 200) and trial.fit_positives.shape == (120, 200) == trial.ratings.shape
     with pytest.raises(RecsysError, match="catalogue is 20, expected at least the 150 of the data"):
-        make_trial(dataset, Protocol(kind="random_pairs", catalogue=20), 0)
+        build_setup(dataset, Protocol(kind="random_pairs", catalogue=20), 0)
 
 
 def test_held_out_users_are_nobody_that_is_fitted_to():
     dataset = synthetic()
-    trial = make_trial(dataset, Protocol(kind="held_out_users", held_out=30, test=0.2, positive="rating >= 4"), 0)
+    trial = build_setup(dataset, Protocol(kind="held_out_users", held_out=30, test=0.2, positive="rating >= 4"), 0)
     liked = dataset.interactions.weight >= 4
     sizes = np.bincount(dataset.interactions.user[liked], minlength=120)
-    assert trial.folded and trial.fit.shape[0] == 60 and trial.split.shape[0] == 30
-    assert (np.bincount(trial.fit.indices, minlength=trial.fit.shape[1]) > 0).all()
+    assert trial.folds_in and trial.fit_positives.shape[0] == 60 and trial.split.shape[0] == 30
+    assert (np.bincount(trial.fit_positives.indices, minlength=trial.fit_positives.shape[1]) > 0).all()
     codes = [dataset.interactions.user_ids.tolist().index(name) for name in trial.split.user_ids.tolist()]
     whole = np.diff(trial.split.train.indptr) + np.diff(trial.split.test.indptr)
     assert (whole <= sizes[codes]).all() and whole.sum() > 0.9 * sizes[codes].sum()
@@ -291,14 +291,14 @@ def test_held_out_users_are_nobody_that_is_fitted_to():
     assert (trial.split.train.multiply(trial.split.test)).nnz == 0
     fitted = Table(None)
     users = np.array([3, 0], dtype=np.int32)
-    assert (trial.scorer(fitted).score(users) == fitted.fold(trial.split.train[users])).all()
+    assert (trial.adapt_scorer(fitted).score(users) == fitted.fold(trial.split.train[users])).all()
 
 
 def test_another_order_of_rows_makes_the_same_trial():
     dataset = synthetic()
     rows = np.random.default_rng(1).permutation(len(dataset.interactions))
     source = dataset.interactions
-    moved = from_frame(
+    moved = read_frame(
         {
             "user_id": source.user_ids[source.user[rows]],
             "item_id": source.item_ids[source.item[rows]],
@@ -311,14 +311,14 @@ def test_another_order_of_rows_makes_the_same_trial():
         Protocol(kind="random_pairs"),
         Protocol(kind="held_out_users", held_out=20),
     ):
-        before, after = (make_trial(one, protocol, 3) for one in (dataset, moved))
+        before, after = (build_setup(one, protocol, 3) for one in (dataset, moved))
         assert (before.split.test != after.split.test).nnz == 0
-        assert (before.fit != after.fit).nnz == 0 and (before.ratings != after.ratings).nnz == 0
+        assert (before.fit_positives != after.fit_positives).nnz == 0 and (before.ratings != after.ratings).nnz == 0
 
 
 def test_a_wider_catalogue_holds_items_that_nobody_has():
     split = make_split()
-    wide = widened(split, 50)
+    wide = widen_catalogue(split, 50)
     assert wide.shape == (30, 50) and wide.items.features.shape == (50, 5)
     assert wide.train[:, 40:].nnz == 0 and (wide.test[:, :40] != split.test).nnz == 0
 
@@ -335,14 +335,14 @@ def write_lists(folder, split=None):
 
 def write_ratings(folder, name):
     dataset = synthetic()
-    trial = make_trial(dataset, Protocol(kind="last_item", negatives={"n": 50}), 0)
+    trial = build_setup(dataset, Protocol(kind="last_item", negatives={"n": 50}), 0)
     (negatives,) = trial.negatives
     lines = [
         f"({u},{i})\t" + "\t".join(map(str, [*a, a[0], i]))
-        for u, i, a in zip(negatives.users, negatives.items, negatives.against, strict=True)
+        for u, i, a in zip(negatives.users, negatives.items, negatives.negative_items, strict=True)
     ]
     (folder / f"{name}.test.negative").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for part, matrix in (("train", trial.fit), ("test", trial.split.test)):
+    for part, matrix in (("train", trial.fit_positives), ("test", trial.split.test)):
         pairs = zip(*matrix.nonzero(), strict=True)
         (folder / f"{name}.{part}.rating").write_text("".join(f"{u}\t{i}\t5\t1\n" for u, i in pairs), encoding="utf-8")
 
@@ -352,14 +352,16 @@ def stand_in(tmp_path, monkeypatch):
     """Return a function that makes the files, or the dataset, of a recipe, and a recipe of the size that fits."""
 
     def make(name):
-        recipe, text = read_recipe(name), recipes()[name].read_text(encoding="utf-8")
+        recipe, text = read_reproduction(name), list_reproductions()[name].read_text(encoding="utf-8")
         if recipe.data.format == "lists":
             write_lists(tmp_path)
         elif recipe.data.format == "ratings":
             write_ratings(tmp_path, recipe.data.name)
         else:
-            monkeypatch.setattr(data, "load", lambda name, data_dir=None, quiet=False: synthetic(name))
-        text = text.replace("held_out = 10_000", "held_out = 20").replace("min_user = 20", "min_user = 5")
+            monkeypatch.setattr(data, "load_dataset", lambda name, data_dir=None, quiet=False: synthetic(name))
+        text = text.replace("held_out = 10_000", "held_out = 20").replace(
+            "min_user_interactions = 20", "min_user_interactions = 5"
+        )
         text = re.sub(r"n = 99, draws = 10", "n = 50, draws = 2", text)
         (tmp_path / "small.toml").write_text(text, encoding="utf-8")
         return tmp_path / "small.toml"
@@ -367,10 +369,10 @@ def stand_in(tmp_path, monkeypatch):
     return make
 
 
-@pytest.mark.parametrize("name", recipes())
+@pytest.mark.parametrize("name", list_reproductions())
 def test_every_recipe_runs_on_a_stand_in(name, stand_in, tmp_path):
     done = reproduce(stand_in(name), tmp_path, quiet=True)
-    recipe = read_recipe(name)
+    recipe = read_reproduction(name)
     assert len(done.checks) == sum(len(row.published) for row in recipe.models.values())
     for check in done.checks:
         assert math.isfinite(check.ours), check.reason
@@ -414,9 +416,9 @@ def test_a_reason_stands_beside_what_fails_and_nowhere_else(stand_in, tmp_path):
     path.write_text(text, encoding="utf-8")
     run = CliRunner().invoke(cli.cli, ["reproduce", str(path), "--data", str(tmp_path), "--quiet"])
     assert run.output.count("fail") >= 3 and run.output.count("measured: because") == 3  # once a model
-    assert Check("m", "ndcg@10", 0.5, 0.51, math.nan, 0.01).passed
-    assert not Check("m", "ndcg@10", 0.5, 0.5101, math.nan, 0.01).passed
-    assert not Check("m", "ndcg@10", 0.5, math.nan, math.nan, 0.01).passed
+    assert MetricCheck("m", "ndcg@10", 0.5, 0.51, math.nan, 0.01).passed
+    assert not MetricCheck("m", "ndcg@10", 0.5, 0.5101, math.nan, 0.01).passed
+    assert not MetricCheck("m", "ndcg@10", 0.5, math.nan, math.nan, 0.01).passed
 
 
 def test_a_model_that_cannot_run_fails_with_its_reason(stand_in, tmp_path, monkeypatch):
@@ -493,14 +495,14 @@ def test_what_cannot_be_is_one_line(tmp_path, old, new, line):
 
 def test_names_and_folders_that_are_not_there(tmp_path, monkeypatch):
     listed = CliRunner().invoke(cli.cli, ["reproduce"])
-    assert listed.exit_code == 0 and all(name in listed.output for name in recipes())
+    assert listed.exit_code == 0 and all(name in listed.output for name in list_reproductions())
     with pytest.raises(RecsysError, match="unknown reproduction 'ml-100k-dfm': did you mean 'ml-100k-dmf'"):
         reproduce("ml-100k-dfm")
     monkeypatch.setenv("RECSYS_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(
         RecsysError, match=r"gowalla: no such folder, expected one with train.txt and test.txt .* --data"
     ):
-        prepare_trial(read_recipe("gowalla-lightgcn"))
+        prepare_setup(read_reproduction("gowalla-lightgcn"))
 
 
 def test_weights_need_ratings(tmp_path):

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from recsys import cli, data
-from recsys.data.locations import locate
-from recsys.experiments.recipes import Recipe, read_recipe, recipes
-from recsys.experiments.reproductions import Check, prepare_trial, reproduce
+from recsys.data.locations import locate_folder
+from recsys.reproductions.published_settings import ReproductionConfig, list_reproductions, read_reproduction
+from recsys.reproductions.run import MetricCheck, prepare_setup, reproduce
 from recsys.types import RecsysError
 
 LISTS = {"train.txt": "0 1 2\n1 2 3\n2 1 3 4\n", "test.txt": "0 3\n1 1\n2 2\n"}
@@ -48,7 +48,7 @@ def recipe(which):
     if kind == "held_out_users":
         protocol["held_out"] = 5
     metric = "sampled_hit_rate@2" if which == "ratings" else "recall@2"
-    return Recipe.model_validate(
+    return ReproductionConfig.model_validate(
         {
             "title": "t",
             "source": "s",
@@ -99,7 +99,7 @@ def refuse(source, folder, quiet=False):
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("RECSYS_DATA", str(tmp_path / "cache"))
-    monkeypatch.setattr("recsys.data.datasets._check", lambda *arguments: None)  # the files are made up
+    monkeypatch.setattr("recsys.data.datasets._check_counts", lambda *arguments: None)  # the files are made up
     monkeypatch.setattr("recsys.data.sources.download_archive", refuse)
 
 
@@ -113,12 +113,12 @@ def test_every_protocol_takes_every_layout(which, layout, tmp_path):
     _, name, files, below = PROTOCOLS[which]
     place = LAYOUTS[layout](tmp_path / "given", name, files, below)
     before = there(tmp_path / "given")
-    trial = prepare_trial(recipe(which), place, quiet=True)
-    plain = prepare_trial(recipe(which), write(tmp_path / "plain", files), quiet=True)
+    trial = prepare_setup(recipe(which), place, quiet=True)
+    plain = prepare_setup(recipe(which), write(tmp_path / "plain", files), quiet=True)
     assert trial.split.user_ids.tolist() == plain.split.user_ids.tolist()
     for part in ("train", "test"):
         assert (getattr(trial.split, part) != getattr(plain.split, part)).nnz == 0
-    assert (trial.fit != plain.fit).nnz == 0
+    assert (trial.fit_positives != plain.fit_positives).nnz == 0
     assert there(tmp_path / "given") == before  # nothing is written into it
 
 
@@ -128,14 +128,14 @@ def test_the_folder_of_datasets_takes_what_has_the_name(which, layout, tmp_path)
     _, name, files, below = PROTOCOLS[which]
     LAYOUTS[layout](tmp_path / "cache", name, files, below)
     write(tmp_path / "cache" / "other", files)  # of another dataset, with the same names
-    assert prepare_trial(recipe(which)).split.shape[0] == 3
+    assert prepare_setup(recipe(which)).split.shape[0] == 3
 
 
 def test_the_folder_of_datasets_takes_nothing_of_another_name(tmp_path):
     write(tmp_path / "cache" / "other", LISTS)
     pack(tmp_path / "cache" / "other.zip", LISTS)
     with pytest.raises(RecsysError, match=r"tiny: no such folder, expected one with train.txt and test.txt; --data"):
-        prepare_trial(recipe("lists"))
+        prepare_setup(recipe("lists"))
 
 
 @pytest.mark.parametrize("which", PROTOCOLS)
@@ -166,18 +166,18 @@ def test_what_cannot_be_used_is_one_line(which, make, tmp_path, monkeypatch):
     elif make == "empty archive":
         place = pack(tmp_path / f"{name}.zip", {})
     with pytest.raises(RecsysError) as caught:
-        prepare_trial(recipe(which), place, quiet=True)
+        prepare_setup(recipe(which), place, quiet=True)
     assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
 
 
 def test_a_folder_of_the_name_is_taken_before_the_top_and_two_of_them_are_refused(tmp_path):
     write(tmp_path, {"train.txt": "0 9\n", "test.txt": "0 8\n"})
     write(tmp_path / "x" / "tiny", LISTS)
-    found = locate(tmp_path, "tiny", list(LISTS), tmp_path / "work")
+    found = locate_folder(tmp_path, "tiny", list(LISTS), tmp_path / "work")
     assert found == tmp_path / "x" / "tiny"
     write(tmp_path / "y" / "Tiny", LISTS)
     with pytest.raises(RecsysError, match=r"2 folders called tiny with train\.txt, test\.txt in it, expected one"):
-        locate(tmp_path, "tiny", list(LISTS), tmp_path / "work")
+        locate_folder(tmp_path, "tiny", list(LISTS), tmp_path / "work")
 
 
 def test_links_to_folders_are_followed_and_a_circle_ends(tmp_path):
@@ -186,9 +186,9 @@ def test_links_to_folders_are_followed_and_a_circle_ends(tmp_path):
     (tmp_path / "given" / "tiny").symlink_to(tmp_path / "far", target_is_directory=True)
     (tmp_path / "given" / "round").symlink_to(tmp_path / "given", target_is_directory=True)
     with pytest.raises(RecsysError, match="folders called tiny"):
-        locate(tmp_path / "given", "tiny", list(LISTS), tmp_path)
+        locate_folder(tmp_path / "given", "tiny", list(LISTS), tmp_path)
     (tmp_path / "given" / "round").unlink()
-    assert locate(tmp_path / "given", "tiny", list(LISTS), tmp_path) == tmp_path / "given" / "tiny"
+    assert locate_folder(tmp_path / "given", "tiny", list(LISTS), tmp_path) == tmp_path / "given" / "tiny"
 
 
 # What is said of the files.
@@ -212,7 +212,7 @@ SIZE = {"users": 3, "items": 4, "pairs": 10}
     ],
 )
 def test_it_is_said_what_was_checked(known, said, tmp_path):
-    trial = prepare_trial(with_source("lists", **known), write(tmp_path / "given", LISTS))
+    trial = prepare_setup(with_source("lists", **known), write(tmp_path / "given", LISTS))
     assert said in trial.split.notes[0]
 
 
@@ -222,17 +222,17 @@ def test_files_as_published_are_told_by_their_git_object_ids(tmp_path):
         for name, text in LISTS.items()
     }
     known = with_source("lists", size=SIZE, objects=objects)
-    trial = prepare_trial(known, write(tmp_path / "given", LISTS))
+    trial = prepare_setup(known, write(tmp_path / "given", LISTS))
     assert trial.split.notes[0] == "files: checked: train.txt, test.txt by git object id"
     write(tmp_path / "given", {"train.txt": LISTS["train.txt"] + "\n"})
-    trial = prepare_trial(known, tmp_path / "given")
+    trial = prepare_setup(known, tmp_path / "given")
     assert trial.split.notes[0] == (
         "files: checked: test.txt by git object id; train.txt: checked by counts alone, other bytes than published"
     )
 
 
 def test_of_a_dataset_it_is_said_what_was_checked(tmp_path):
-    trial = prepare_trial(recipe("last_item"), write(tmp_path / "given", movielens()), quiet=True)
+    trial = prepare_setup(recipe("last_item"), write(tmp_path / "given", movielens()), quiet=True)
     (note,) = [note for note in trial.split.notes if note.startswith("files: ")]
     assert note.startswith(f"files: {tmp_path / 'given'}; not checked: the card has no sha256 of these files")
 
@@ -241,7 +241,7 @@ def test_of_a_dataset_it_is_said_what_was_checked(tmp_path):
 def test_fetching_does_not_say_checked_of_what_nobody_compared(layout, said, tmp_path, capsys):
     files = movielens()
     given = write(tmp_path / "given", files) if layout == "files" else pack(tmp_path / "a.zip", files)
-    data.fetch("ml-1m", path=given)
+    data.fetch_dataset("ml-1m", path=given)
     assert f"from {given}, {said}: the card has no sha256 of these files" in capsys.readouterr().err
 
 
@@ -278,16 +278,16 @@ published = { "recall@2" = 0.1 }
     assert "status" in run.output and "not run" in run.output
     assert "1 of 3 values within tolerance, 1 not run" in run.output
     assert "note: files: train.txt, test.txt: not checked" in run.output
-    assert Check("m", "ndcg@10", 0.5, math.nan, math.nan, 9.0).status == "not run"
+    assert MetricCheck("m", "ndcg@10", 0.5, math.nan, math.nan, 9.0).status == "not run"
 
 
 def test_a_tolerance_of_a_row_is_of_a_metric_that_it_has(tmp_path):
-    text = recipes()["ml-1m-ncf"].read_text(encoding="utf-8")
+    text = list_reproductions()["ml-1m-ncf"].read_text(encoding="utf-8")
     old = 'tolerance = { "sampled_hit_rate@10" = 0.004'
     assert old in text
     (tmp_path / "t.toml").write_text(text.replace(old, old.replace("@10", "@1")), encoding="utf-8")
     with pytest.raises(RecsysError, match=r"tolerance: unknown metric 'sampled_hit_rate@1': did you mean"):
-        read_recipe(tmp_path / "t.toml")
+        read_reproduction(tmp_path / "t.toml")
 
 
 def test_an_archive_can_be_given_to_the_command(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from test_data_card_mutants import mutate_content, mutate_text
 
 from recsys import models
-from recsys.experiments.recipes import Recipe, read_recipe, recipes
+from recsys.reproductions.published_settings import ReproductionConfig, list_reproductions, read_reproduction
 from recsys.types import RecsysError
 
 
@@ -91,7 +91,7 @@ SOURCES = {
 }  # fmt: skip
 
 FITTED_TO_RATINGS = {("ml-100k-dmf", "RP3beta"), ("ml-100k-dmf", "EASE^R"), ("ml-100k-dmf", "PureSVD")}
-ROWS = [(name, model) for name in recipes() for model in read_recipe(name).models]
+ROWS = [(name, model) for name in list_reproductions() for model in read_reproduction(name).models]
 
 
 def given(row):
@@ -104,7 +104,7 @@ def test_the_table_has_every_row():
 
 @pytest.mark.parametrize(("name", "model"), ROWS)
 def test_a_row_has_the_settings_of_its_source(name, model):
-    row = read_recipe(name).models[model]
+    row = read_reproduction(name).models[model]
     found, expected = given(row), SOURCES[name][model]
     assert set(found) == set(expected)
     for setting, value in expected.items():
@@ -117,19 +117,19 @@ LEFT_OUT = {"seed", "patience", "disliked", "half_life"}  # off by default, and 
 
 @pytest.mark.parametrize(("name", "model"), ROWS)
 def test_a_row_depends_on_no_default(name, model):
-    row = read_recipe(name).models[model]
-    kind = type(row.build("here"))
+    row = read_reproduction(name).models[model]
+    kind = type(row.build_model("here"))
     assert kind.__name__ in models.__all__
     assert {field.name for field in fields(kind)} - LEFT_OUT <= set(given(row)) | LEFT_OUT
 
 
-@pytest.mark.parametrize("name", recipes())
+@pytest.mark.parametrize("name", list_reproductions())
 def test_no_note_tells_of_a_setting_that_could_be_given(name):
-    for row in read_recipe(name).models.values():
+    for row in read_reproduction(name).models.values():
         assert not row.note.endswith("ours are not")
 
 
-TEXTS = {name: path.read_text(encoding="utf-8") for name, path in recipes().items()}
+TEXTS = {name: path.read_text(encoding="utf-8") for name, path in list_reproductions().items()}
 
 
 @pytest.mark.parametrize("mutate", [mutate_content, mutate_text])
@@ -139,13 +139,13 @@ def test_a_mutant_of_a_table_is_a_table_or_one_line(mutate, tmp_path):
         text = mutate(TEXTS[rng.choice(sorted(TEXTS))], rng)
         path.write_text(text, encoding="utf-8", newline="")
         try:
-            made = read_recipe(path)
+            made = read_reproduction(path)
             for name, row in made.models.items():
-                row.build(name)
+                row.build_model(name)
         except RecsysError as error:
             assert "\n" not in str(error), (number, text)
             continue
-        assert isinstance(made, Recipe)
+        assert isinstance(made, ReproductionConfig)
         taken += 1
     assert 0 < taken < 60
 
@@ -187,5 +187,5 @@ def test_values_of_a_table_that_cannot_be_meant(name, old, new, line, tmp_path):
     assert old in TEXTS[name]
     (tmp_path / "t.toml").write_text(TEXTS[name].replace(old, new, 1), encoding="utf-8")
     with pytest.raises(RecsysError) as caught:
-        read_recipe(tmp_path / "t.toml")
+        read_reproduction(tmp_path / "t.toml")
     assert line in str(caught.value) and "\n" not in str(caught.value)

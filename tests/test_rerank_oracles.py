@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys.slates import rerank
+from recsys.reranking.slates import rerank
 from recsys.types import Context, Factors, Items, Pool
 
 K, N = 4, 8
@@ -22,7 +22,7 @@ RAW = np.array(
     [[1, 0, 0.2], [0.9, 0.1, 0.1], [0.6, 0.6, 0], [1, 0.1, 0.3], [0, 1, 0.1], [0.6, 0.1, 0.7], [0.1, 0.6, 0.6], [0, 0.1, 1]]
 )  # fmt: skip
 COSINE = (RAW / np.linalg.norm(RAW, axis=1, keepdims=True)) @ (RAW / np.linalg.norm(RAW, axis=1, keepdims=True)).T
-LIKED = {"form": "probability", "slope": 1.0}  # of scores that are log odds: REL
+LIKED = {"score_transform": "probability", "platt_slope": 1.0}  # of scores that are log odds: REL
 
 
 def make_pool():
@@ -50,10 +50,10 @@ def slate(blend, relevance=0.5):
 
 FACTORS = {"space": "factors"}
 RULES = {
-    "MMR, largest similarity (Carbonell and Goldstein 1998)": ({"diversity": {"weight": 0.5, **FACTORS}}, 0.5, "aehc"),
-    "MMR, mean distance (RankSys)": ({"diversity": {"weight": 0.5, "agg": "mean", **FACTORS}}, 0.5, "aebh"),
+    "MMR, largest similarity (Carbonell and Goldstein 1998)": ({"mmr": {"weight": 0.5, **FACTORS}}, 0.5, "aehc"),
+    "MMR, mean distance (RankSys)": ({"mmr": {"weight": 0.5, "agg": "mean", **FACTORS}}, 0.5, "aebh"),
     "max-sum dispersion (Borodin, Lee and Ye 2012)": (
-        {"diversity": {"weight": 0.25, "agg": "sum", **FACTORS}}, 0.5, "aebh",
+        {"mmr": {"weight": 0.25, "agg": "sum", **FACTORS}}, 0.5, "aebh",
     ),
     "SSD (Huang et al. 2021)": ({"ssd": {"weight": 0.5, **FACTORS}}, 1.0, "acbd"),
     "xQuAD (Santos et al. 2010)": ({"xquad": {"weight": 0.5, **LIKED}}, 0.5, "abcd"),
@@ -81,10 +81,10 @@ def test_pm2_gives_its_published_slate():
 
 KNOBS = (0.2, 0.5, 0.8)
 STRATEGIES = {  # of pyversity 0.2.0, for diversity = KNOBS: blend, relevance
-    "mmr": (lambda d: ({"diversity": {"weight": d, **FACTORS}}, 1 - d), ("acbd", "aehc", "aehc")),
-    "msd": (lambda d: ({"diversity": {"weight": d, "agg": "sum", **FACTORS}}, 1 - d), ("aceb", "aehb", "aehb")),
+    "mmr": (lambda d: ({"mmr": {"weight": d, **FACTORS}}, 1 - d), ("acbd", "aehc", "aehc")),
+    "msd": (lambda d: ({"mmr": {"weight": d, "agg": "sum", **FACTORS}}, 1 - d), ("aceb", "aehb", "aehb")),
     "dpp": (  # of three dimensions: a fourth pick has no volume to add
-        lambda d: ({"volume": {"weight": 1.0, "ridge": 0.0, **FACTORS}}, 2 * (1 - d) / REL.std()), ("acf", "acf", "aeh"),
+        lambda d: ({"dpp": {"weight": 1.0, "ridge": 0.0, **FACTORS}}, 2 * (1 - d) / REL.std()), ("acf", "acf", "aeh"),
     ),
     "ssd": (  # append_bias=False, normalize_scores=False
         lambda d: ({"ssd": {"weight": d, **FACTORS}}, 1 - d), ("acbd", "aehb", "aehb"),
@@ -124,7 +124,7 @@ def test_dpp_is_the_naive_log_determinant_over_the_window(theta, window):
         last = picks[-window:] if window else picks
         return log_det(ell, [*last, i]) - log_det(ell, last)
 
-    blend = {"volume": {"weight": 1.0, "ridge": ridge, "window": window, **FACTORS}}
+    blend = {"dpp": {"weight": 1.0, "ridge": ridge, "window": window, **FACTORS}}
     assert slate(blend, 2 * alpha) == naive(value)
 
 

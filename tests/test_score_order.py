@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import make_maps, make_split
+from synthetic import make_maps, make_split
 
 import recsys as rs
-from recsys.maths import NEVER, comparable
+from recsys.maths.ordering import LOWEST_SCORE, make_comparable
 from recsys.types import RecsysError
 
 FINE = {  # thirty scores that are alike in 32 bits, and what they are of
@@ -112,8 +112,8 @@ def test_requests_are_ordered_by_the_scores_given(ranker, kind):
 def test_scorers_are_ordered_by_the_scores_given(split, kind):
     scores = as_array(kind)
     scores = np.concatenate([scores, scores[:1].repeat(10)])  # forty items
-    pool = rs.candidates(Mine(scores), split, n=20, history="keep")
-    free = rs.Ranker.fit(Mine(scores), split, {"relevance": 1.0}, maps=make_maps(split), k=5, n=20, history="keep")
+    pool = rs.candidates(Mine(scores), split, n=20, exclude_seen=False)
+    free = rs.Ranker.fit(Mine(scores), split, {"relevance": 1.0}, maps=make_maps(split), k=5, n=20, exclude_seen=False)
     answer = free.rank(history=["i0"])
     assert (pool.items[:, 0] == 29).all() and answer.items[0] == "i29"
     if kind != "bool":
@@ -156,9 +156,9 @@ def test_factors_that_are_no_numbers_are_refused(split, wrong):
     )
 )
 def test_numbers_compare_as_the_scores_do(scores):
-    values = comparable(scores, lambda found, place: RecsysError(found))
+    values = make_comparable(scores, lambda found, place: RecsysError(found))
     exact = [Fraction(score) for score in scores]
     for i in range(len(scores)):
         for j in range(len(scores)):
             assert (values[i] < values[j]) == (exact[i] < exact[j])
-    assert (values > NEVER).all()
+    assert (values > LOWEST_SCORE).all()

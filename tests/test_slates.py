@@ -8,12 +8,13 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from worlds import FactorWorld, make_maps, make_split
+from synthetic import RandomFactorModel, make_maps, make_split
 
-from recsys import objectives, selections
-from recsys.pools import candidates
-from recsys.slates import fit_scales, rerank
-from recsys.terms import Terms
+from recsys import objectives
+from recsys.reranking import blocks
+from recsys.reranking.slates import fit_scales, rerank
+from recsys.reranking.term_cache import TermCache
+from recsys.retrieval.candidates import candidates
 from recsys.types import Context, Modular, Pool, RecsysError
 
 EVERYTHING = dict.fromkeys(objectives.__all__, 0.3)
@@ -40,10 +41,10 @@ def test_relevance_alone_is_the_pools_order_bit_for_bit(pool, scale):
 
 
 def test_a_weight_of_zero_is_absent(pool):
-    alone = rerank(pool, {"relevance": 1.0, "diversity": 0.3}, k=8)
-    beside = rerank(pool, {"relevance": 1.0, "diversity": 0.3, "novelty": 0.0}, k=8)
+    alone = rerank(pool, {"relevance": 1.0, "mmr": 0.3}, k=8)
+    beside = rerank(pool, {"relevance": 1.0, "mmr": 0.3, "novelty": 0.0}, k=8)
     assert (alone.items == beside.items).all()
-    assert beside.objectives == ("diversity", "relevance")
+    assert beside.objectives == ("mmr", "relevance")
 
 
 def test_contributions_sum_to_scores_and_picks_are_distinct_candidates(pool):
@@ -56,26 +57,26 @@ def test_contributions_sum_to_scores_and_picks_are_distinct_candidates(pool):
 
 
 def test_threads_and_partition_change_nothing(monkeypatch):
-    monkeypatch.setattr(selections, "CELLS", 100 * 25)
+    monkeypatch.setattr(blocks, "CELLS", 100 * 25)
     split = make_split(users=600)
-    whole = candidates(FactorWorld(split), split, n=25, maps=make_maps(split))
+    whole = candidates(RandomFactorModel(split), split, n=25, maps=make_maps(split))
     scales = fit_scales(whole, EVERYTHING)
-    one = rerank(whole, EVERYTHING, scale=scales, threads=1, temperature=0.5, epsilon=0.1, seed=4)
-    two = rerank(whole, EVERYTHING, scale=scales, threads=2, temperature=0.5, epsilon=0.1, seed=4)
-    part = rerank(whole.block(250, 270), EVERYTHING, scale=scales, temperature=0.5, epsilon=0.1, seed=4)
+    one = rerank(whole, EVERYTHING, scale=scales, n_threads=1, temperature=0.5, epsilon=0.1, seed=4)
+    two = rerank(whole, EVERYTHING, scale=scales, n_threads=2, temperature=0.5, epsilon=0.1, seed=4)
+    part = rerank(whole.slice_users(250, 270), EVERYTHING, scale=scales, temperature=0.5, epsilon=0.1, seed=4)
     assert (one.items == two.items).all()
     assert (one.contributions == two.contributions).all()
     assert (one.items[250:270] == part.items).all()
 
 
 def test_somebodys_own_objective_is_asked_by_the_calling_thread_alone(monkeypatch):
-    monkeypatch.setattr(selections, "CELLS", 100 * 25)
+    monkeypatch.setattr(blocks, "CELLS", 100 * 25)
     split = make_split(users=600)
-    whole = candidates(FactorWorld(split), split, n=25)
+    whole = candidates(RandomFactorModel(split), split, n=25)
     sys.modules.setdefault(__name__, sys.modules[asked.__module__])
     ASKED.clear()
-    rerank(whole, {"relevance": 1.0, f"{__name__}:asked": 1.0}, scale=None, threads=2)
-    assert [threading.get_ident()] * len(selections.blocks(whole, 2)) == ASKED
+    rerank(whole, {"relevance": 1.0, f"{__name__}:asked": 1.0}, scale=None, n_threads=2)
+    assert [threading.get_ident()] * len(blocks.split_into_blocks(whole, 2)) == ASKED
 
 
 ASKED: list[int] = []
@@ -91,10 +92,10 @@ def asked(pool: Pool, k: int) -> Modular:
 @pytest.mark.parametrize("n", [1, 5, 60])
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_blocks_hold_everybody_once_and_no_more_than_so_many_candidates(pool, monkeypatch, users, n, threads):
-    monkeypatch.setattr(selections, "CELLS", 50)
+    monkeypatch.setattr(blocks, "CELLS", 50)
     items, scores = np.zeros((users, n), np.int32), np.zeros((users, n), np.float32)
     some = replace(pool, users=np.zeros(users, np.int32), items=items, scores=scores)
-    found = selections.blocks(some, threads)
+    found = blocks.split_into_blocks(some, threads)
     sizes = [block.stop - block.start for block in found]
     assert [u for block in found for u in range(block.start, block.stop)] == list(range(users))
     most = {1: 32, 5: 8, 60: 1}[n]
@@ -105,14 +106,14 @@ def test_blocks_hold_everybody_once_and_no_more_than_so_many_candidates(pool, mo
 
 
 def test_many_blocks_equal_one_user_at_a_time(monkeypatch):
-    monkeypatch.setattr(selections, "CELLS", 100 * 12)
+    monkeypatch.setattr(blocks, "CELLS", 100 * 12)
     split = make_split(users=600, items=30)
-    pool = candidates(FactorWorld(split), split, n=12, maps=make_maps(split))
-    blend = {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.4}
+    pool = candidates(RandomFactorModel(split), split, n=12, maps=make_maps(split))
+    blend = {"relevance": 1.0, "mmr": 0.2, "negative_space": 0.4}
     scales = fit_scales(pool, blend)
     whole = rerank(pool, blend, k=5, scale=scales)
     for u in (0, 255, 256, 511, 512, 599):
-        assert (rerank(pool.block(u, u + 1), blend, k=5, scale=scales).items == whole.items[u]).all()
+        assert (rerank(pool.slice_users(u, u + 1), blend, k=5, scale=scales).items == whole.items[u]).all()
 
 
 def test_weights_per_user_are_the_same_as_each_weight_alone(pool):
@@ -150,7 +151,7 @@ def test_an_objective_of_ones_own_with_settings(pool):
 
 
 def test_sampled_slates_carry_log_propensities_and_deterministic_ones_none(pool):
-    sampled = rerank(pool, {"relevance": 1.0, "diversity": 0.2}, k=5, temperature=0.5, seed=1)
+    sampled = rerank(pool, {"relevance": 1.0, "mmr": 0.2}, k=5, temperature=0.5, seed=1)
     assert sampled.log_propensity is not None
     assert (sampled.log_propensity <= 1e-6).all()
     assert (rerank(pool, {"relevance": 1.0}, k=5, temperature=0.5, seed=2).items != sampled.items).any()
@@ -161,7 +162,7 @@ def test_draws_from_modular_blends_are_plackett_luce(split, model):
     """All 24 orders of four candidates, each as often as the closed form says; and their log-probabilities are its."""
     whole, blend, draws = candidates(model, split, n=4), {"relevance": 1.0, "novelty": 0.5}, 8000
     items, scores = (np.repeat(a[5:6], draws, axis=0) for a in (whole.items, whole.scores))
-    many = Context(np.arange(draws).astype(str), whole.context.item_ids, among=whole.context)
+    many = Context(np.arange(draws).astype(str), whole.context.item_ids, parent_context=whole.context)
     pool = Pool(np.arange(draws, dtype=np.int32), items, scores, many)  # one pool, as seen by many
     scales = fit_scales(whole, blend, 4)
     slates = rerank(pool, blend, 4, scale=scales, temperature=0.8)
@@ -195,7 +196,7 @@ def test_epsilon_greedy_keeps_the_greedy_pick_or_takes_any(pool):
 
 
 def test_order_by_relevance_shows_the_same_picks_the_likeliest_first(pool):
-    blend = {"relevance": 1.0, "diversity": 0.5, "noise": 1.0}
+    blend = {"relevance": 1.0, "mmr": 0.5, "noise": 1.0}
     picked, shown = (rerank(pool, blend, k=5, order=order) for order in ("gain", "relevance"))
     assert (picked.items != shown.items).any()
     for u in range(30):
@@ -251,7 +252,7 @@ def test_a_short_pool_gives_a_short_slate(split, model):
         np.array([[2, 1, 0, 0], [0, 0, 0, 0]], np.float32),
         candidates(model, split, n=5).context,
     )
-    slates = rerank(crowded, {"relevance": 1.0, "novelty": 0.1, "diversity": 0.1}, k=3)
+    slates = rerank(crowded, {"relevance": 1.0, "novelty": 0.1, "mmr": 0.1}, k=3)
     assert slates.items[0].tolist()[2] == -1
     assert set(slates.items[0][:2]) == {3, 4}
     assert (slates.items[1] == -1).all()
@@ -285,8 +286,8 @@ def test_a_short_pool_gives_a_short_slate(split, model):
         ({"relevence": 1.0}, 5, {}, "unknown objective 'relevence': did you mean 'relevance'"),
         ({"negative_space": {"weight": 1.0, "tua": 1.0}}, 5, {}, "unknown setting 'tua': did you mean 'tau'"),
         ({"negative_space": {"tau": 1.0}}, 5, {}, "'negative_space' has no weight"),
-        ({"diversity": {"weight": 1.0, "agg": 3}}, 5, {}, "diversity: agg is 3, expected text"),
-        ({"volume": {"weight": 1.0, "window": 2.5}}, 5, {}, "volume: window is 2.5, expected a whole number"),
+        ({"mmr": {"weight": 1.0, "agg": 3}}, 5, {}, "diversity: agg is 3, expected text"),
+        ({"dpp": {"weight": 1.0, "window": 2.5}}, 5, {}, "volume: window is 2.5, expected a whole number"),
         ({"negative_space": {"weight": 1.0, "tau": "x"}}, 5, {}, "negative_space: tau is 'x', expected a number"),
         ({"math:pi": 1.0}, 5, {}, "'math:pi' cannot be imported"),
         ({"relevance": []}, 5, {}, "the weight of 'relevance' is []"),
@@ -302,7 +303,7 @@ def test_a_short_pool_gives_a_short_slate(split, model):
         ({"relevance": 1.0}, 5, {"scale": "fited"}, "scale is 'fited'"),
         ({"relevance": 1.0}, 5, {"scale": {"novelty": 1.0}}, "unknown scale of an objective 'relevance'"),
         ({"nowhere:nothing": 1.0}, 5, {}, "cannot be imported"),
-        ({"diversity": {"weight": 1.0, "space": "genres"}}, 5, {}, "unknown space 'genres'"),
+        ({"mmr": {"weight": 1.0, "space": "genres"}}, 5, {}, "unknown space 'genres'"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(pool, blend, k, settings, message):
@@ -323,9 +324,9 @@ def test_what_is_no_pool_is_refused(split):
 
 
 def test_kept_terms_change_nothing_and_stay_few(pool):
-    terms = Terms(pool, most=2)
+    terms = TermCache(pool, max_terms=2)
     for weight in (0.1, 0.7):
-        blend = {"relevance": 1.0, "untouched": weight, "negative_space": {"weight": weight, "tau": weight}}
+        blend = {"relevance": 1.0, "unexplored": weight, "negative_space": {"weight": weight, "tau": weight}}
         plain, kept = rerank(pool, blend), rerank(pool, blend, terms=terms)
         assert (plain.items == kept.items).all()
         assert (plain.contributions == kept.contributions).all()
@@ -336,7 +337,7 @@ def test_kept_terms_are_not_computed_again(pool, monkeypatch):
     calls = []
     plain = objectives.novelty
     monkeypatch.setattr(objectives, "novelty", lambda pool, k: calls.append(k) or plain(pool, k))
-    terms = Terms(pool)
+    terms = TermCache(pool)
     for weight in (0.1, 0.2, 0.3):
         rerank(pool, {"relevance": 1.0, "novelty": weight}, terms=terms)
     assert calls == [10] * -(-len(pool.users) // 256)
@@ -344,4 +345,4 @@ def test_kept_terms_are_not_computed_again(pool, monkeypatch):
 
 def test_terms_of_another_pool_are_refused(pool):
     with pytest.raises(RecsysError, match="terms are of another pool"):
-        rerank(pool, {"relevance": 1.0}, terms=Terms(pool.block(0, 5)))
+        rerank(pool, {"relevance": 1.0}, terms=TermCache(pool.slice_users(0, 5)))

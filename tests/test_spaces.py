@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys.maths import leading_vectors, rarity, rarity_vectors, right_singular_vectors, singular_vectors, spaces
+from recsys.maths import embeddings
+from recsys.maths.embeddings import (
+    feature_idf,
+    idf_feature_vectors,
+    leading_eigenvectors,
+    right_singular_vectors,
+    singular_vectors,
+)
 
 DEGENERATE = {
     "identity": np.eye(20),
@@ -26,7 +33,7 @@ def test_singular_vectors_are_those_of_the_dense_decomposition(shape):
 def test_large_and_small_matrices_are_treated_alike(monkeypatch):
     matrix = sparse.csr_array((np.random.default_rng(2).random((60, 90)) < 0.2).astype(np.float32))
     dense = singular_vectors(matrix, 6)
-    monkeypatch.setattr(spaces, "_DENSE", 10)
+    monkeypatch.setattr(embeddings, "_DENSE", 10)
     iterated = singular_vectors(matrix, 6)
     np.testing.assert_allclose(iterated[1], dense[1])
     for one, two in ((iterated[0], dense[0]), (iterated[2], dense[2])):
@@ -44,7 +51,7 @@ def test_repeated_and_zero_singular_values_give_the_same_numbers_each_time(name)
 
 
 def test_leading_vectors_are_the_largest_not_the_largest_in_size():
-    values, vectors = leading_vectors(sparse.csr_array(np.diag([1.0, -9.0, 3.0])), 2)
+    values, vectors = leading_eigenvectors(sparse.csr_array(np.diag([1.0, -9.0, 3.0])), 2)
     assert values.tolist() == [3, 1]
     assert np.abs(vectors).tolist() == [[0, 1], [0, 0], [1, 0]]
 
@@ -52,17 +59,17 @@ def test_leading_vectors_are_the_largest_not_the_largest_in_size():
 def test_rare_features_say_more():
     dense = np.array([[1, 1, 0], [1, 0, 0], [1, 0, 1], [0, 0, 0]])
     weights = np.log([1 + 4 / 3, 1 + 4 / 1, 1 + 4 / 1])
-    np.testing.assert_allclose(rarity(sparse.csr_array(dense)), weights)
+    np.testing.assert_allclose(feature_idf(sparse.csr_array(dense)), weights)
     wanted = dense * weights
     wanted[:3] /= np.linalg.norm(wanted[:3], axis=1, keepdims=True)
-    np.testing.assert_allclose(rarity_vectors(sparse.csr_array(dense)), wanted, rtol=1e-6)
-    assert rarity(sparse.csr_array(np.zeros((3, 2)))).tolist() == [0, 0]
+    np.testing.assert_allclose(idf_feature_vectors(sparse.csr_array(dense)), wanted, rtol=1e-6)
+    assert feature_idf(sparse.csr_array(np.zeros((3, 2)))).tolist() == [0, 0]
 
 
 def test_many_features_are_reduced_and_what_is_lost_is_zero():
     dense = np.zeros((9, 6))
     dense[:4, 0] = dense[4:8, 1] = dense[2, 2] = dense[8, 3] = 1  # the last item shares nothing with any other
-    vectors = rarity_vectors(sparse.csr_array(dense), 2)
+    vectors = idf_feature_vectors(sparse.csr_array(dense), 2)
     assert vectors.shape == (9, 2)
     cosine = vectors @ vectors.T
     np.testing.assert_allclose(cosine[np.ix_([0, 1, 3], [0, 1, 3])], 1, atol=1e-6)

@@ -59,8 +59,8 @@ def test_the_table_has_the_columns_of_all_others(tmp_path, monkeypatch):
     assert (second["ratio"], second["target"], second["floor"]) == ("1.235e+05", "", "4 B")
     assert first["versions"].endswith(" peer 1.2") and "recsys-negspace" in first["versions"]
     assert "cores, Python" in first["machine"]
-    monkeypatch.setattr(sys, "argv", ["everything.py"])
-    page = runpy.run_path(str(BENCHMARKS / "everything.py"))
+    monkeypatch.setattr(sys, "argv", ["run_all.py"])
+    page = runpy.run_path(str(BENCHMARKS / "run_all.py"))
     assert "| a, b | 0.3333 |  | us | 2 | at most 60 | yes |  |" in page["page"](page["tables"](tmp_path), [])
 
 

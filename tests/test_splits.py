@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys import seeds, splits
-from recsys.data import from_frame
-from recsys.splits.settings import are_positive
+from recsys import splits
+from recsys.data import read_frame
+from recsys.splits.settings import find_positives
+from recsys.support import rng
 from recsys.types import Dataset, Interactions, Items, RecsysError
 
 KINDS = ("global_time", "leave_last", "per_user_time", "random")
@@ -40,7 +41,7 @@ def pairs_of(matrix, split) -> set[tuple[str, str]]:
 
 
 def parts_of(split) -> tuple[set[tuple[str, str]], ...]:
-    matrices = (split.train, split.validation, split.test, split.train_other, split.validation_other)
+    matrices = (split.train, split.validation, split.test, split.train_negatives, split.validation_negatives)
     return tuple(pairs_of(matrix, split) for matrix in matrices)
 
 
@@ -50,27 +51,41 @@ def make(kind: str, data: Dataset, test: float = 0.25, validation: float = 0.2, 
     return getattr(splits, kind)(data, test=test, validation=validation, **others)
 
 
-def slow_core(positives: set[tuple[int, int]], min_user: int, min_item: int) -> set[tuple[int, int]]:
+def slow_core(
+    positives: set[tuple[int, int]], min_user_interactions: int, min_item_interactions: int
+) -> set[tuple[int, int]]:
     while True:
         users, items = [u for u, _ in positives], [i for _, i in positives]
-        kept = {(u, i) for u, i in positives if users.count(u) >= min_user and items.count(i) >= min_item}
+        kept = {
+            (u, i)
+            for u, i in positives
+            if users.count(u) >= min_user_interactions and items.count(i) >= min_item_interactions
+        }
         if kept == positives:
             return kept
         positives = kept
 
 
-def slow_split(data: Dataset, kind: str, test: float, validation: float, min_user: int, min_item: int, seed: int):
+def slow_split(
+    data: Dataset,
+    kind: str,
+    test: float,
+    validation: float,
+    min_user_interactions: int,
+    min_item_interactions: int,
+    seed: int,
+):
     """The documented rules, pair by pair. Returns train, validation, test and the two sets of others."""
     log = data.interactions
     rows = [tuple(x) for x in zip(log.user.tolist(), log.item.tolist(), log.weight, log.datetime, strict=True)]
-    positives = slow_core({(u, i) for u, i, w, _ in rows if w >= 4}, min_user, min_item)
-    users = {u for u, _ in positives} if min_user else set(range(len(log.user_ids)))
-    items = {i for _, i in positives} if min_item else set(range(len(log.item_ids)))
+    positives = slow_core({(u, i) for u, i, w, _ in rows if w >= 4}, min_user_interactions, min_item_interactions)
+    users = {u for u, _ in positives} if min_user_interactions else set(range(len(log.user_ids)))
+    items = {i for _, i in positives} if min_item_interactions else set(range(len(log.item_ids)))
 
     def key(u, i):
         w_t = [(w < 4, t) for v, j, w, t in rows if (u, i) == (v, j)]
-        names = seeds.derive(0, "user", f"u{u}"), seeds.derive(0, "item", f"i{i}")
-        number = float(seeds.uniforms(seed, "split", np.uint64(names[0]), np.uint64(names[1])))
+        names = rng.derive_seed(0, "user", f"u{u}"), rng.derive_seed(0, "item", f"i{i}")
+        number = float(rng.draw_uniforms(seed, "split", np.uint64(names[0]), np.uint64(names[1])))
         return (0 if kind == "random" else int(min(w_t)[1]), number)
 
     others = {(u, i) for u, i, _, _ in rows if u in users and i in items} - positives
@@ -102,13 +117,13 @@ def slow_split(data: Dataset, kind: str, test: float, validation: float, min_use
 )
 def test_agrees_with_the_rules_pair_by_pair(kind, seed, test, validation, least):
     data = log_of(seed)
-    filtering = {"min_user": least, "min_item": least // 2}
+    filtering = {"min_user_interactions": least, "min_item_interactions": least // 2}
     wanted = slow_split(data, kind, test, validation, least, least // 2, seed)
     if not (wanted[0] and wanted[1] and wanted[2]):
         with pytest.raises(RecsysError):
-            make(kind, data, test, validation, positive="rating >= 4", unseen="keep", seed=seed, **filtering)
+            make(kind, data, test, validation, positive="rating >= 4", cold_items="keep", seed=seed, **filtering)
         return
-    split = make(kind, data, test, validation, positive="rating >= 4", unseen="keep", seed=seed, **filtering)
+    split = make(kind, data, test, validation, positive="rating >= 4", cold_items="keep", seed=seed, **filtering)
     assert parts_of(split) == wanted
 
 
@@ -128,11 +143,11 @@ def test_order_of_rows_and_numbering_of_ids_do_not_matter(kind):
         item_ids=log.item_ids[items],
     )
     catalogue = replace(data.items, ids=log.item_ids[items])
-    ask = {"positive": "rating >= 4", "min_user": 2, "min_item": 2, "seed": 5}
+    ask = {"positive": "rating >= 4", "min_user_interactions": 2, "min_item_interactions": 2, "seed": 5}
     split = make(kind, data, **ask)
     again = make(kind, replace(data, interactions=shuffled), **ask)
     other = make(kind, replace(data, interactions=renumbered, items=catalogue), **ask)
-    for name in ("train", "validation", "test", "train_other", "validation_other"):
+    for name in ("train", "validation", "test", "train_negatives", "validation_negatives"):
         assert (getattr(split, name) != getattr(again, name)).nnz == 0
     assert parts_of(split) == parts_of(other)
     assert dict(split.counts) == dict(again.counts) == dict(other.counts)
@@ -144,8 +159,8 @@ def test_a_user_is_split_alike_whoever_else_is_there(kind):
     log = data.interactions
     rows = log.user != 0
     fewer = replace(log, user=log.user[rows], item=log.item[rows], weight=log.weight[rows], datetime=log.datetime[rows])
-    whole = parts_of(make(kind, data, positive="rating >= 4", unseen="keep"))
-    part = parts_of(make(kind, replace(data, interactions=fewer), positive="rating >= 4", unseen="keep"))
+    whole = parts_of(make(kind, data, positive="rating >= 4", cold_items="keep"))
+    part = parts_of(make(kind, replace(data, interactions=fewer), positive="rating >= 4", cold_items="keep"))
     assert tuple({(u, i) for u, i in pairs if u != "u0"} for pairs in whole) == part
 
 
@@ -162,7 +177,7 @@ def test_ties_are_broken_by_the_seed(kind):
 def test_the_core_is_taken_until_it_is_stable():
     # u0..u2 share i0..i2; u3 has i2 and i3, i3 has u3 and u4, u4 only i3: taking u4 takes i3, then u3.
     user, item = [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4], [0, 1, 2, 0, 1, 2, 0, 1, 2, 2, 3, 3]
-    split = splits.random(dataset(user, item), min_user=2, min_item=2)
+    split = splits.random(dataset(user, item), min_user_interactions=2, min_item_interactions=2)
     assert split.user_ids.tolist() == ["u0", "u1", "u2"]
     assert split.item_ids.tolist() == ["i0", "i1", "i2"]
     assert (split.counts["filtered_users"], split.counts["filtered_items"]) == (2, 1)
@@ -174,19 +189,19 @@ def test_the_core_is_taken_until_it_is_stable():
 def test_repeated_positives_count_once_in_the_core_and_at_their_first_time():
     user, item = [0, 0, 0, 0, 1, 1], [0, 0, 1, 2, 0, 1]
     data = dataset(user, item, datetime=[1, 9, 5, 6, 1, 2])
-    split = splits.leave_last(data, unseen="keep")
+    split = splits.leave_last(data, cold_items="keep")
     assert pairs_of(split.test, split) == {("u0", "i2"), ("u1", "i1")}
     assert split.counts["repeated_positives"] == 1
     assert any("1 rows repeat a pair" in note for note in split.notes)
     with pytest.raises(RecsysError, match="nobody is left"):
-        splits.leave_last(data, min_user=4)
+        splits.leave_last(data, min_user_interactions=4)
 
 
 def test_a_pair_on_both_sides_of_the_threshold_is_a_positive_from_its_first_positive_row():
     data = dataset([0, 0, 0, 1, 1], [0, 0, 1, 0, 1], [2, 5, 4, 4, 4], [1, 9, 5, 1, 2])
-    split = splits.leave_last(data, positive="rating >= 4", unseen="keep")
+    split = splits.leave_last(data, positive="rating >= 4", cold_items="keep")
     assert pairs_of(split.test, split) == {("u0", "i0"), ("u1", "i1")}
-    assert split.train_other.nnz == 0
+    assert split.train_negatives.nnz == 0
     assert split.counts["overruled_others"] == 1
     assert any("positive at another time" in note for note in split.notes)
 
@@ -200,22 +215,22 @@ def test_a_pair_on_both_sides_of_the_threshold_is_a_positive_from_its_first_posi
 def test_shares_are_rounded_with_one_for_test_and_one_for_train(kind, n, test, validation, expected):
     user = np.repeat([0, 1], [n, 20])
     data = dataset(user, np.concatenate([np.arange(n), np.arange(20)]), datetime=np.arange(n + 20))
-    split = make(kind, data, test, validation, unseen="keep")
+    split = make(kind, data, test, validation, cold_items="keep")
     assert tuple(int(np.diff(m.indptr)[0]) for m in (split.train, split.validation, split.test)) == expected
 
 
 def test_leave_last_holds_out_the_last_in_time():
     data = dataset([0] * 4 + [1] * 2 + [2], [3, 2, 1, 0, 0, 1, 0], datetime=[40, 10, 30, 20, 7, 8, 1])
-    split = splits.leave_last(data, test=1, validation=1, unseen="keep")
+    split = splits.leave_last(data, test=1, validation=1, cold_items="keep")
     assert pairs_of(split.test, split) == {("u0", "i3"), ("u1", "i1")}
     assert pairs_of(split.validation, split) == {("u0", "i1")}
     assert (split.counts["users_with_test"], split.counts["users_with_validation"]) == (2, 1)
-    assert np.diff(splits.leave_last(data, test=2, unseen="keep").test.indptr).tolist() == [2, 1, 0]
+    assert np.diff(splits.leave_last(data, test=2, cold_items="keep").test.indptr).tolist() == [2, 1, 0]
 
 
 def test_global_time_looks_into_no_future_and_ties_go_to_the_later_side():
     data = log_of(8, rows=600)
-    split = splits.global_time(data, test=0.2, validation=0.2, positive="rating >= 4", unseen="keep")
+    split = splits.global_time(data, test=0.2, validation=0.2, positive="rating >= 4", cold_items="keep")
     log = data.interactions
     times = {}
     for u, i, w, t in zip(log.user, log.item, log.weight, log.datetime, strict=True):
@@ -230,10 +245,10 @@ def test_global_time_looks_into_no_future_and_ties_go_to_the_later_side():
 
 def test_global_time_keeps_cold_users_as_rows_and_says_how_many():
     data = dataset([0] * 6 + [1] * 2, [0, 1, 2, 3, 4, 5, 0, 6], datetime=[1, 2, 3, 4, 5, 6, 9, 9])
-    split = splits.global_time(data, test=0.25, unseen="drop")
+    split = splits.global_time(data, test=0.25, cold_items="drop")
     assert len(split.user_ids) == 2
     assert pairs_of(split.test, split) == {("u1", "i0")}
-    assert split.available.tolist() == [True] * 6 + [False]
+    assert split.available_items.tolist() == [True] * 6 + [False]
     for name in ("users_without_train", "new_test_users", "new_test_items", "unseen_test_positives"):
         assert split.counts[name] == 1
     assert any("1 of 1 test users and 1 items of that time are not in train" in note for note in split.notes)
@@ -242,10 +257,10 @@ def test_global_time_keeps_cold_users_as_rows_and_says_how_many():
 def test_unseen_items_are_dropped_or_kept_and_counted():
     # i2 first appears in u0's validation, i3 in u0's test.
     data = dataset([0] * 4 + [1] * 3, [0, 1, 2, 3, 0, 1, 0], [5, 5, 4.5, 5, 5, 5, 5], [1, 2, 3, 4, 1, 2, 3])
-    kept = splits.leave_last(data, test=1, validation=1, positive="rating >= 4", unseen="keep")
+    kept = splits.leave_last(data, test=1, validation=1, positive="rating >= 4", cold_items="keep")
     dropped = splits.leave_last(
         dataset([0] * 4 + [1] * 3, [0, 1, 2, 3, 2, 0, 1], [5, 5, 4.5, 5, 5, 5, 5], [1, 2, 3, 4, 1, 2, 3]),
-        test=1, validation=1, positive="rating >= 4", unseen="drop",
+        test=1, validation=1, positive="rating >= 4", cold_items="drop",
     )  # fmt: skip
     assert kept.counts["unseen_test_positives"] == kept.counts["unseen_validation_positives"] == 1
     assert ("u0", "i3") in pairs_of(kept.test, kept)
@@ -256,11 +271,11 @@ def test_unseen_items_are_dropped_or_kept_and_counted():
 
 def test_a_dropped_validation_positive_is_a_positive_of_the_final_fit():
     data = dataset([0] * 4 + [1] * 3, [0, 1, 3, 2, 2, 0, 1], [5, 5, 4.5, 5, 5, 5, 5], [1, 2, 3, 4, 1, 2, 3])
-    split = splits.leave_last(data, test=1, validation=1, positive="rating >= 4", unseen="drop")
+    split = splits.leave_last(data, test=1, validation=1, positive="rating >= 4", cold_items="drop")
     assert pairs_of(split.validation, split) == {("u1", "i0")}
-    assert split.validation_other.nnz == 0
-    assert split.for_judging().train.toarray().tolist() == [[1, 1, 0, 1], [1, 0, 1, 0]]
-    assert split.for_judging().met.toarray()[0].tolist() == [1, 1, 0, 1]
+    assert split.validation_negatives.nnz == 0
+    assert split.test_view().train.toarray().tolist() == [[1, 1, 0, 1], [1, 0, 1, 0]]
+    assert split.test_view().seen.toarray()[0].tolist() == [1, 1, 0, 1]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -269,10 +284,10 @@ def test_no_pair_is_in_two_places_and_a_weight_of_zero_is_still_met(kind):
     log = data.interactions
     zero = replace(data, interactions=replace(log, weight=np.where(log.weight < 3, 0, log.weight).astype(np.float32)))
     split = make(kind, zero, positive="rating >= 4")
-    together = [split.train, split.validation, split.test, split.train_other, split.validation_other]
+    together = [split.train, split.validation, split.test, split.train_negatives, split.validation_negatives]
     assert sum(m.nnz for m in together) == sum((m != 0).astype(int) for m in together).nnz
-    assert split.train_other.data.min() == np.finfo(np.float32).tiny
-    assert split.met.nnz == split.train.nnz + split.train_other.nnz
+    assert split.train_negatives.data.min() == np.finfo(np.float32).tiny
+    assert split.met.nnz == split.train.nnz + split.train_negatives.nnz
     for matrix in together[:3]:
         assert matrix.dtype == np.float32
         assert set(matrix.data) <= {1}
@@ -282,9 +297,9 @@ def test_no_pair_is_in_two_places_and_a_weight_of_zero_is_still_met(kind):
 def test_others_are_dealt_out_by_the_cuts_of_their_user():
     # Time runs 0..9; positives at even times, others at odd ones. Test is time 8, validation time 6.
     data = dataset([0] * 10 + [1] * 5, [*range(10), 0, 2, 4, 6, 8], [5, 1] * 5 + [5] * 5, [*range(10), *range(5)])
-    split = splits.leave_last(data, test=1, validation=1, positive="weight > 1", unseen="keep")
-    assert pairs_of(split.train_other, split) == {("u0", "i1"), ("u0", "i3"), ("u0", "i5")}
-    assert pairs_of(split.validation_other, split) == {("u0", "i7")}
+    split = splits.leave_last(data, test=1, validation=1, positive="weight > 1", cold_items="keep")
+    assert pairs_of(split.train_negatives, split) == {("u0", "i1"), ("u0", "i3"), ("u0", "i5")}
+    assert pairs_of(split.validation_negatives, split) == {("u0", "i7")}
 
 
 @pytest.mark.parametrize(
@@ -295,7 +310,7 @@ def test_others_are_dealt_out_by_the_cuts_of_their_user():
 )  # fmt: skip
 def test_thresholds(expression, expected):
     weight = np.array([-1, 3.7, 4, 5], dtype=np.float32)
-    assert are_positive(weight, expression).tolist() == [bool(x) for x in expected]
+    assert find_positives(weight, expression).tolist() == [bool(x) for x in expected]
 
 
 BAD = [
@@ -309,17 +324,17 @@ BAD = [
     ("leave_last", {"test": 0.2}, "leave_last: test: found 0.2, expected how many"),
     ("leave_last", {"test": 0}, "leave_last: test: found 0"),
     ("leave_last", {"validation": 2}, "validation: found 2, expected 0 or 1"),
-    ("random", {"min_user": -1}, "min_user: found -1"),
-    ("random", {"min_item": 1.5}, "min_item: found 1.5"),
+    ("random", {"min_user_interactions": -1}, "min_user_interactions: found -1"),
+    ("random", {"min_item_interactions": 1.5}, "min_item_interactions: found 1.5"),
     ("random", {"seed": "x"}, "seed: found 'x'"),
-    ("random", {"unseen": "kep"}, "did you mean 'keep'"),
+    ("random", {"cold_items": "kep"}, "did you mean 'keep'"),
     ("random", {"positive": "ratng >= 4"}, "did you mean 'rating'"),
     ("random", {"positive": "rating => 4"}, "expected such as 'rating >= 4'"),
     ("random", {"positive": "rating >= nan"}, "expected such as"),
     ("random", {"positive": "rating >= 4; 1"}, "expected such as"),
     ("random", {"positive": 4}, "found 4, expected such as"),
     ("random", {"positive": "rating >= 6"}, "0 positive pairs in 300 rows, weights from 1 to 5"),
-    ("random", {"min_user": 1000}, "nobody is left"),
+    ("random", {"min_user_interactions": 1000}, "nobody is left"),
 ]
 
 
@@ -342,11 +357,11 @@ def test_a_part_that_was_asked_for_is_not_empty():
     with pytest.raises(RecsysError, match="nobody to test"):
         splits.leave_last(one_each)
     with pytest.raises(RecsysError, match="nobody to validate on"):
-        splits.leave_last(dataset([0, 0, 1, 1], [0, 1, 0, 1], datetime=[1, 2, 1, 2]), validation=1, unseen="keep")
+        splits.leave_last(dataset([0, 0, 1, 1], [0, 1, 0, 1], datetime=[1, 2, 1, 2]), validation=1, cold_items="keep")
     with pytest.raises(RecsysError, match="nobody to train on"):
         splits.global_time(dataset([0, 0, 1, 1], [0, 1, 0, 1], datetime=[1, 1, 1, 1]))
     with pytest.raises(RecsysError, match="nobody to test"):
-        splits.leave_last(dataset([0, 0, 1, 1], [0, 1, 0, 2], datetime=[1, 2, 1, 2]), unseen="drop")
+        splits.leave_last(dataset([0, 0, 1, 1], [0, 1, 0, 2], datetime=[1, 2, 1, 2]), cold_items="drop")
     with pytest.raises(RecsysError, match="nobody is left"):
         splits.random(dataset(np.array([], int), np.array([], int), n_users=1, n_items=1))
 
@@ -354,16 +369,24 @@ def test_a_part_that_was_asked_for_is_not_empty():
 def test_the_log_is_not_changed():
     data = log_of(2)
     before = [np.copy(a) for a in (data.interactions.user, data.interactions.weight, data.interactions.datetime)]
-    splits.per_user_time(data, positive="rating >= 4", min_user=3)
+    splits.per_user_time(data, positive="rating >= 4", min_user_interactions=3)
     after = (data.interactions.user, data.interactions.weight, data.interactions.datetime)
     assert all((a == b).all() for a, b in zip(before, after, strict=True))
 
 
 def test_the_fingerprint_names_data_and_every_setting():
     data = log_of(2)
-    base = {"test": 0.2, "validation": 0.1, "positive": None, "min_user": 0, "min_item": 0, "unseen": "keep", "seed": 0}
-    changes = [{"test": 0.3}, {"validation": 0.2}, {"positive": "rating > 1"}, {"min_user": 1}, {"min_item": 1},
-               {"unseen": "drop"}, {"seed": 1}]  # fmt: skip
+    base = {
+        "test": 0.2,
+        "validation": 0.1,
+        "positive": None,
+        "min_user_interactions": 0,
+        "min_item_interactions": 0,
+        "cold_items": "keep",
+        "seed": 0,
+    }
+    changes = [{"test": 0.3}, {"validation": 0.2}, {"positive": "rating > 1"}, {"min_user_interactions": 1}, {"min_item_interactions": 1},
+               {"cold_items": "drop"}, {"seed": 1}]  # fmt: skip
     prints = [splits.random(data, **{**base, **change}).fingerprint for change in [{}, *changes]]
     prints += [
         splits.per_user_time(data, **base).fingerprint,
@@ -399,7 +422,7 @@ def test_the_namespace_is_the_four_kinds():
 def named(names, **more):
     """A log whose weights stand in the last of the columns."""
     users, items = [1, 1, 1, 2, 2, 2], [1, 2, 3, 1, 2, 3]
-    return from_frame(dict(zip(names, (users, items, [1, 2, 3, 4, 5, 6]), strict=True)), **more)
+    return read_frame(dict(zip(names, (users, items, [1, 2, 3, 4, 5, 6]), strict=True)), **more)
 
 
 @pytest.mark.parametrize(
@@ -420,7 +443,7 @@ def named(names, **more):
     ],
 )
 def test_a_threshold_may_call_the_weight_as_the_table_does(data, expression):
-    split = splits.whole(data, positive=expression)
+    split = splits.no_holdout(data, positive=expression)
     assert split.train.toarray().tolist() == [[0, 0, 0], [1, 1, 1]]
 
 
@@ -445,7 +468,7 @@ def test_a_threshold_may_call_the_weight_as_the_table_does(data, expression):
 )
 def test_a_threshold_on_another_column_is_one_line(columns, expression, message):
     with pytest.raises(RecsysError) as error:
-        splits.whole(named(columns), positive=expression)
+        splits.no_holdout(named(columns), positive=expression)
     assert str(error.value).startswith(message)
 
 
@@ -469,8 +492,8 @@ def test_a_threshold_on_another_column_is_one_line(columns, expression, message)
     ],
 )
 def test_a_threshold_on_a_column_that_holds_no_weights_is_refused(table, settings, expression, message):
-    data = from_frame({"user": [1, 1], "item": [1, 2], **table}, **settings)
+    data = read_frame({"user": [1, 1], "item": [1, 2], **table}, **settings)
     with pytest.raises(RecsysError) as error:
-        splits.whole(data, positive=expression)
+        splits.no_holdout(data, positive=expression)
     assert str(error.value).startswith(f"positive: found '{expression.split()[0]}', and {message}")
-    assert splits.whole(data, positive="weight >= 1").train.nnz
+    assert splits.no_holdout(data, positive="weight >= 1").train.nnz

@@ -14,7 +14,7 @@ from recsys.cli import main
 from recsys.types import RecsysError, Split
 
 KINDS = ("global_time", "leave_last", "per_user_time", "random")
-CHEAP = [getattr(models, name) for name in models.__all__ if name not in ("Mean", "ALS", "BPR", "LMF")]
+CHEAP = [getattr(models, name) for name in models.__all__ if name not in ("Ensemble", "ALS", "BPR", "LMF")]
 SMALL = {"factors": 4, "iterations": 2}
 
 
@@ -49,8 +49,8 @@ def table(seed: int = 0) -> pd.DataFrame:
 
 def of(frame: pd.DataFrame, catalogue: pd.DataFrame | None) -> recsys.Dataset:
     if catalogue is None:
-        return data.from_frame(frame)
-    return data.from_frame(frame.drop(columns=["title", "genres", "release_year"]), items=catalogue)
+        return data.read_frame(frame)
+    return data.read_frame(frame.drop(columns=["title", "genres", "release_year"]), items=catalogue)
 
 
 def same(one, other, path="") -> None:
@@ -96,24 +96,27 @@ def pair_of(both, kind: str, **settings) -> tuple[Split, Split]:
 @pytest.mark.parametrize("least", [0, 4])
 @pytest.mark.parametrize("sources", [None, ["list", "mail"]])
 def test_splits_are_those_of_the_table_without_the_rows(both, kind, least, sources):
-    one, other = pair_of(both, kind, min_user=least, min_item=least, sources=sources)
+    one, other = pair_of(both, kind, min_user_interactions=least, min_item_interactions=least, sources=sources)
     same(one, other)
     assert "Secret" not in one.items.feature_names
     assert one.counts["rows_without_consent"] > 300
     counted = {name: n for name, n in one.counts.items() if not name.startswith("rows_")}
     assert counted == {name: n for name, n in other.counts.items() if not name.startswith("rows_")}
-    same(one.met, other.met)
-    for view in () if kind == "whole" else ("for_choosing", "for_judging"):
+    same(one.seen, other.seen)
+    for view in () if kind == "whole" else ("validation_view", "test_view"):
         same(getattr(one, view)(), getattr(other, view)())
 
 
 def test_maps_scores_pools_slates_metrics_and_rankers_know_nothing_of_them(both, tmp_path):
-    one, other = (split.for_judging() for split in pair_of(both, "per_user_time", min_user=2))
-    of_maps = [(maps.own(s.train), maps.audit(s.train, seed=0), maps.content(s.items)) for s in (one, other)]
+    one, other = (split.test_view() for split in pair_of(both, "per_user_time", min_user_interactions=2))
+    of_maps = [
+        (maps.objective_maps(s.train), maps.audit_maps(s.train, seed=0), maps.content_maps(s.items))
+        for s in (one, other)
+    ]
     same(*of_maps)
     for kind in CHEAP:
         settings = {name: value for name, value in SMALL.items() if name in kind.__dataclass_fields__}
-        fitted = [kind(**settings).fit(split.train, split.side) for split in (one, other)]
+        fitted = [kind(**settings).fit(split.train, split.side_information) for split in (one, other)]
         same(*(model.score(np.arange(one.shape[0], dtype=np.int32)) for model in fitted))
     pools = [
         recsys.candidates(m, s, n=15, maps=made[0]) for m, s, made in zip(fitted, (one, other), of_maps, strict=True)
@@ -121,12 +124,12 @@ def test_maps_scores_pools_slates_metrics_and_rankers_know_nothing_of_them(both,
     same(pools[0].items, pools[1].items)
     same(pools[0].scores, pools[1].scores)
     blend = dict.fromkeys(
-        ["relevance", "negative_space", "long_tail", "calibration", "diversity", "noise", "untouched"], 1.0
+        ["relevance", "negative_space", "long_tail", "calibration", "mmr", "noise", "unexplored"], 1.0
     )
     slates = [recsys.rerank(pool, blend, 5, seed=1) for pool in pools]
     same(*slates)
     judged = [
-        recsys.score({"a": s}, recsys.Yardstick(split, *made), metrics.STANDARD, [5], draws=100)
+        recsys.evaluate({"a": s}, recsys.GroundTruth(split, *made), metrics.STANDARD, [5], n_bootstrap=100)
         for s, split, made in zip(slates, (one, other), of_maps, strict=True)
     ]
     for mine, theirs in zip(judged[0].cells, judged[1].cells, strict=True):
@@ -150,7 +153,7 @@ def test_what_was_left_out_is_counted_said_and_in_the_fingerprint(both):
     assert one.notes[0] == f"{n:,} rows without consent: left out"
     assert "consent" not in " ".join(other.notes)
     assert one.fingerprint != other.fingerprint
-    assert splits.whole(both[0]).notes == (f"{n:,} rows without consent: left out",)
+    assert splits.no_holdout(both[0]).notes == (f"{n:,} rows without consent: left out",)
     log = replace(both[0].interactions, consent=None)
     unsaid = splits.random(replace(both[0], interactions=log))
     assert len({unsaid.fingerprint, splits.random(both[0]).fingerprint}) == 2
@@ -163,34 +166,35 @@ ROWS = {
 
 
 def test_rows_are_chosen_by_their_source():
-    made = splits.random(data.from_frame(ROWS), sources=["list"], test=0.34, unseen="keep")
+    made = splits.random(data.read_frame(ROWS), sources=["list"], test=0.34, cold_items="keep")
     assert made.user_ids.tolist() == ["1", "2"]
     assert made.item_ids.tolist() == ["1", "2", "3"]
     assert (made.counts["rows"], made.counts["rows_of_other_sources"]) == (5, 3)
     assert made.notes[0] == "sources: list; 3 rows of others: left out"
-    both = splits.whole(data.from_frame(ROWS), sources=("", "list", "list"))
-    assert both.fingerprint == splits.whole(data.from_frame(ROWS), sources=["list", ""]).fingerprint
+    both = splits.no_holdout(data.read_frame(ROWS), sources=("", "list", "list"))
+    assert both.fingerprint == splits.no_holdout(data.read_frame(ROWS), sources=["list", ""]).fingerprint
     assert both.user_ids.tolist() == ["1", "2", "3"]
-    assert splits.whole(data.from_frame(ROWS), sources="ad").item_ids.tolist() == ["2", "4"]
+    assert splits.no_holdout(data.read_frame(ROWS), sources="ad").item_ids.tolist() == ["2", "4"]
 
 
 def test_sources_by_number():
-    numbers = data.from_frame({**ROWS, "source": [1, 2, 1.0, "1", 1, 1, None, 2]})
-    made = splits.whole(numbers, sources=[np.int64(1)])
-    assert (made.counts["rows"], made.fingerprint) == (5, splits.whole(numbers, sources="1").fingerprint)
+    numbers = data.read_frame({**ROWS, "source": [1, 2, 1.0, "1", 1, 1, None, 2]})
+    made = splits.no_holdout(numbers, sources=[np.int64(1)])
+    assert (made.counts["rows"], made.fingerprint) == (5, splits.no_holdout(numbers, sources="1").fingerprint)
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "whole"])
 @pytest.mark.parametrize("given", [None, {"user": [1]}, pd.DataFrame({"user": [1]})])
 def test_splits_of_no_dataset_are_one_line(kind, given):
-    with pytest.raises(RecsysError, match=r"^split: found a \w+, expected a Dataset: recsys.read makes one$"):
+    with pytest.raises(RecsysError, match=r"^split: found a \w+, expected a Dataset: recsys.read_dataset makes one$"):
         getattr(splits, kind)(given)
 
 
 def test_the_choice_of_sources_is_in_the_fingerprint():
-    frame = data.from_frame(ROWS)
+    frame = data.read_frame(ROWS)
     made = [
-        splits.whole(frame, sources=sources).fingerprint for sources in (None, ["list"], ["ad"], ["ad", "list", ""])
+        splits.no_holdout(frame, sources=sources).fingerprint
+        for sources in (None, ["list"], ["ad"], ["ad", "list", ""])
     ]
     assert len(set(made)) == 4
 
@@ -208,23 +212,23 @@ def test_the_choice_of_sources_is_in_the_fingerprint():
         ({"consent": [1, 0, 1, 1, 1, 1, 1, 0]}, ["ad"], "frame: nobody is left"),
     ],
 )
-@pytest.mark.parametrize("make", [splits.whole, splits.random])
+@pytest.mark.parametrize("make", [splits.no_holdout, splits.random])
 def test_what_cannot_be_left_is_one_line(make, columns, sources, message):
     rows = {name: values for name, values in {**ROWS, **columns}.items() if values is not None}
     with pytest.raises(RecsysError) as error:
-        make(data.from_frame(rows), sources=sources)
+        make(data.read_frame(rows), sources=sources)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
 
 
 def test_data_without_the_column_is_used_as_it_is():
-    frame = data.from_frame({name: values for name, values in ROWS.items() if name == "user" or name == "item"})
-    assert splits.whole(frame).counts["rows_without_consent"] == 0
-    assert splits.whole(frame).notes == ()
+    frame = data.read_frame({name: values for name, values in ROWS.items() if name == "user" or name == "item"})
+    assert splits.no_holdout(frame).counts["rows_without_consent"] == 0
+    assert splits.no_holdout(frame).notes == ()
 
 
 def test_a_description_says_what_splits_leave_out():
-    described = data.describe(data.from_frame({**ROWS, "consent": [1, 0, 1, 1, 1, 1, 1, 0]}))
+    described = data.describe_dataset(data.read_frame({**ROWS, "consent": [1, 0, 1, 1, 1, 1, 1, 0]}))
     assert described.notes == (
         "2 of 8 rows without consent: in these numbers, in no split",
         "rows by source: list 5, ad 2, none 1",
@@ -245,9 +249,9 @@ kind = "ease"
 n = 10
 [slate]
 k = [5]
-[judge]
+[evaluation]
 metrics = ["ndcg", "coverage", "discovery"]
-draws = 100
+n_bootstrap = 100
 """
 
 

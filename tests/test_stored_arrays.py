@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from worlds import make_maps, make_split, reseal
+from synthetic import make_maps, make_split, reseal_manifest
 
-from recsys.data import from_frame
+from recsys.data import read_frame
 from recsys.data import stores as datasets
-from recsys.experiments.comparisons import read_folder, write_scores
+from recsys.experiments.comparisons import read_run_folder, write_scores
 from recsys.models import ItemKNN
-from recsys.models.stores import load, save
-from recsys.pools import candidates
+from recsys.models.stores import load_model, save_model
 from recsys.rankers import Ranker
-from recsys.runs import Cache, Cell
-from recsys.scores import score
-from recsys.slates import rerank
-from recsys.stored_arrays import StoreError, checksum, opened_folder, read_header, read_json, read_npz
-from recsys.types import RecsysError, Yardstick
+from recsys.reranking.slates import rerank
+from recsys.retrieval.candidates import candidates
+from recsys.scores import evaluate
+from recsys.support.cache import Cache, CacheEntry
+from recsys.support.stored_arrays import StoreError, hash_array, open_folder, read_json, read_npy_header, read_npz
+from recsys.types import GroundTruth, RecsysError
 
 ARRAYS = {
     "floats": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -154,24 +154,24 @@ def test_json_that_is_none_is_refused(tmp_path, text):
 def test_headers_of_numpy_are_read(tmp_path):
     for name, array in ARRAYS.items():
         np.save(tmp_path / "x.npy", array)
-        assert checksum(array) == sha256((tmp_path / "x.npy").read_bytes()).hexdigest()
+        assert hash_array(array) == sha256((tmp_path / "x.npy").read_bytes()).hexdigest()
         size = (tmp_path / "x.npy").stat().st_size
         with (tmp_path / "x.npy").open("rb") as file:
-            header = read_header(file, size)
-        assert (header.dtype, header.shape, header.size) == (array.dtype, array.shape, size), name
+            header = read_npy_header(file, size)
+        assert (header.dtype, header.shape, header.file_size) == (array.dtype, array.shape, size), name
 
 
 def test_a_folder_is_read_through_one_handle(tmp_path):
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.json").write_text(json.dumps(name))
-    with opened_folder(tmp_path / "old") as opened:
-        assert not opened.replaced
+    with open_folder(tmp_path / "old") as opened:
+        assert not opened.is_replaced
         (tmp_path / "old").rename(tmp_path / "away")
         (tmp_path / "new").rename(tmp_path / "old")
-        assert opened.replaced and not opened.mixed
+        assert opened.is_replaced and not opened.may_be_mixed
         assert opened.read_json("x.json") == "old"
-    with pytest.raises(FileNotFoundError), opened_folder(tmp_path / "nowhere"):
+    with pytest.raises(FileNotFoundError), open_folder(tmp_path / "nowhere"):
         pass
 
 
@@ -229,17 +229,17 @@ def test_a_damaged_archive_is_refused_or_says_the_same(tmp_path, write, rounds):
 @MANY
 def test_a_damaged_cell_is_made_again_or_says_the_same(tmp_path, rounds):
     cache, arrays = Cache(tmp_path), {"x": np.arange(300), "names": np.array(["a", "b"])}
-    cache.cell("thing", 1, lambda: Cell(arrays, 0.5))
-    path = next(cache.entries())
+    cache.get_or_make("thing", 1, lambda: CacheEntry(arrays, 0.5))
+    path = next(cache.list_entry_files())
     whole, made = path.read_bytes(), []
 
     def make():
         made.append(1)
-        return Cell(arrays, 0.5)
+        return CacheEntry(arrays, 0.5)
 
     for content in damaged(whole, rounds, 2):
         path.write_bytes(content)
-        cell = cache.cell("thing", 1, make)
+        cell = cache.get_or_make("thing", 1, make)
         assert all(np.array_equal(cell.arrays[name], arrays[name]) for name in cell.arrays)
     assert len(made) > rounds / 2
 
@@ -252,12 +252,12 @@ def test_a_damaged_dataset_is_made_again_or_says_the_same(tmp_path, rounds):
         "weight": [1.0, 2.0, 3.0],
         "datetime": [1e9, 1.1e9, 1.2e9],
     }
-    data = from_frame(log, items={"item_id": ["1", "2"], "title": ["One", "Two"], "features": ["A|B", "B"]})
-    datasets.save(data, tmp_path / "x.npz")
+    data = read_frame(log, items={"item_id": ["1", "2"], "title": ["One", "Two"], "features": ["A|B", "B"]})
+    datasets.save_dataset(data, tmp_path / "x.npz")
     again = 0
     for content in damaged((tmp_path / "x.npz").read_bytes(), rounds, 3):
         (tmp_path / "x.npz").write_bytes(content)
-        back = datasets.restore(tmp_path / "x.npz", {})
+        back = datasets.restore_dataset(tmp_path / "x.npz", {})
         again += back is None
         if back is not None:
             assert np.array_equal(back.interactions.user, data.interactions.user)
@@ -278,13 +278,13 @@ def test_a_damaged_dataset_is_made_again_or_says_the_same(tmp_path, rounds):
     ],
 )
 def test_a_dataset_of_codes_without_ids_is_made_again(tmp_path, change):
-    data = from_frame({"user_id": ["a", "b", "b"], "item_id": ["1", "2", "3"]})
-    datasets.save(data, tmp_path / "x.npz")
-    assert datasets.restore(tmp_path / "x.npz", {}) is not None
+    data = read_frame({"user_id": ["a", "b", "b"], "item_id": ["1", "2", "3"]})
+    datasets.save_dataset(data, tmp_path / "x.npz")
+    assert datasets.restore_dataset(tmp_path / "x.npz", {}) is not None
     arrays = read_npz(tmp_path / "x.npz")
     arrays |= {name: np.array(values, arrays[name].dtype) for name, values in change.items()}
     np.savez(tmp_path / "x.npz", **arrays)
-    assert datasets.restore(tmp_path / "x.npz", {}) is None
+    assert datasets.restore_dataset(tmp_path / "x.npz", {}) is None
 
 
 @pytest.fixture(scope="module")
@@ -296,7 +296,7 @@ def world():
 def ranker(world):
     from recsys.models import ALS
 
-    blend = {"relevance": 1.0, "diversity": 0.2, "negative_space": 0.2}
+    blend = {"relevance": 1.0, "mmr": 0.2, "negative_space": 0.2}
     return Ranker.fit(ALS(factors=4, iterations=2).fit(world.train), world, blend, maps=make_maps(world), n=20, k=5)
 
 
@@ -324,7 +324,7 @@ def test_a_damaged_ranker_is_refused_or_answers_the_same(ranker, tmp_path, round
 @pytest.mark.parametrize("rounds", [150, pytest.param(1500, marks=pytest.mark.slow)])
 def test_a_damaged_model_is_refused_or_scores_the_same(world, tmp_path, rounds):
     fitted = ItemKNN(k=3).fit(world.train)
-    folder = save(fitted, tmp_path / "m")
+    folder = save_model(fitted, tmp_path / "m")
     right, draws, files = fitted.score(np.arange(5)), random.Random(5), sorted(folder.iterdir())
     for seed in range(rounds):
         path = draws.choice(files)
@@ -333,7 +333,7 @@ def test_a_damaged_model_is_refused_or_scores_the_same(world, tmp_path, rounds):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                back = load(folder, verify=False)
+                back = load_model(folder, verify=False)
         except RecsysError as error:
             assert "\n" not in str(error)
         else:
@@ -342,7 +342,7 @@ def test_a_damaged_model_is_refused_or_scores_the_same(world, tmp_path, rounds):
 
 
 def test_arrays_of_any_kind_and_shape_under_new_checksums_are_one_line(world, tmp_path):
-    folder = save(ItemKNN(k=3).fit(world.train), tmp_path / "m")
+    folder = save_model(ItemKNN(k=3).fit(world.train), tmp_path / "m")
     strange = [
         np.zeros(()),
         np.zeros((0,)),
@@ -356,14 +356,14 @@ def test_arrays_of_any_kind_and_shape_under_new_checksums_are_one_line(world, tm
         whole = path.read_bytes()
         for array in strange:
             np.save(path, array)
-            reseal(folder)
+            reseal_manifest(folder)
             try:
-                load(folder)
+                load_model(folder)
             except RecsysError as error:
                 assert "\n" not in str(error)
         path.write_bytes(whole)
-        reseal(folder)
-    load(folder)
+        reseal_manifest(folder)
+    load_model(folder)
 
 
 @pytest.fixture
@@ -371,7 +371,7 @@ def run(world, tmp_path):
     """A run folder, as far as `recsys compare` reads one."""
     pool = candidates(ItemKNN(k=3).fit(world.train), world, n=20)
     slates = {name: rerank(pool, blend, 5) for name, blend in [("base", {"relevance": 1.0}), ("noise", {"noise": 1.0})]}
-    scores = score(slates, Yardstick(world, (), (), ()), ["ndcg@5", "coverage@5"], [5], draws=100)
+    scores = evaluate(slates, GroundTruth(world, (), (), ()), ["ndcg@5", "coverage@5"], [5], n_bootstrap=100)
     write_scores(scores, tmp_path)
     (tmp_path / "environment.json").write_text(json.dumps({"data_fingerprint": "abc"}))
     (tmp_path / "config.toml").write_text('[data]\nname = "ml-100k"\n')
@@ -381,11 +381,11 @@ def run(world, tmp_path):
 @pytest.mark.parametrize("rounds", [150, pytest.param(1500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["scores.npz", "environment.json", "config.toml"])
 def test_a_damaged_run_folder_is_one_line_or_says_the_same(run, name, rounds):
-    right = read_folder(str(run))
+    right = read_run_folder(str(run))
     for content in damaged((run / name).read_bytes(), rounds, 6):
         (run / name).write_bytes(content)
         try:
-            back = read_folder(str(run))
+            back = read_run_folder(str(run))
         except RecsysError as error:
             assert "\n" not in str(error)
             continue
@@ -399,10 +399,10 @@ def test_a_run_folder_with_a_pipe_or_a_device_in_it_is_one_line(run):
         (run / name).unlink()
         os.mkfifo(run / name)
         with pytest.raises(RecsysError, match=f"found no {name}"):
-            read_folder(str(run))
+            read_run_folder(str(run))
         (run / name).unlink()
         (run / name).write_bytes(whole)
     for content in ("[]", "3", '{"data": 1}', "null", '"data_fingerprint"'):
         (run / "environment.json").write_text(content)
         with pytest.raises(RecsysError, match="names no data_fingerprint"):
-            read_folder(str(run))
+            read_run_folder(str(run))

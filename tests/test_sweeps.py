@@ -19,21 +19,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from searches import CONFIG, SWEEP
-from worlds import write_tables
+from synthetic import write_tables
 
 from recsys.cli import main
 from recsys.experiments import bench
-from recsys.scores.joints import simultaneous
+from recsys.scores.simultaneous import compute_simultaneous_limits
 from recsys.sweeps import studies, sweep, sweeps
-from recsys.sweeps.fronts import front, hypervolume, hypervolumes, thinned, undominated
-from recsys.sweeps.goals import Goal, bound
-from recsys.sweeps.matches import Reading, ahead, read_curves
-from recsys.sweeps.plans import read
-from recsys.sweeps.ranges import fill, find
+from recsys.sweeps.goals import Goal, parse_constraint
+from recsys.sweeps.pareto import compute_hypervolume, find_pareto_front, find_undominated, thin_front, trace_hypervolume
+from recsys.sweeps.plans import read_sweep
+from recsys.sweeps.search_space import fill_ranges, find_ranges
 from recsys.sweeps.storages import open_storage
-from recsys.sweeps.trials import Found
+from recsys.sweeps.tradeoff_curves import GainAtLoss, interpolate_curves, tabulate_best_vs_rest
+from recsys.sweeps.trials import TrialResult
 from recsys.types import RecsysError
-from recsys.types.numbers import share
+from recsys.types.numbers import parse_share
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +64,13 @@ def first(template):
 def test_every_file_is_there_and_agrees(first):
     names = {path.name for path in first.folder.iterdir()}
     assert names >= {
-        "trials.parquet", "front.csv", "bought.csv", "matched.csv", "ahead.csv", "hypervolume.csv", "importance.csv", "winner.toml", "report.html",
+        "trials.parquet", "front.csv", "chosen.csv", "gain_at_loss.csv", "best_vs_rest.csv", "hypervolume.csv", "importance.csv", "winner.toml", "report.html",
         "study.journal", "judged", "charts",
     }  # fmt: skip
     trials = pd.read_parquet(first.folder / "trials.parquet")
     assert len(trials) == 6
     assert trials["blends.novel.novelty"].between(0.01, 1.0).all()
-    assert set(trials["blends.novel.diversity.agg"]) <= {"max", "mean"}
+    assert set(trials["blends.novel.mmr.agg"]) <= {"max", "mean"}
     values = trials[["ndcg@5", "self_information@5"]].to_numpy()
     best = [not any((o >= v).all() and (o > v).any() for o in values) for v in values]
     assert trials["front"].tolist() == best
@@ -78,7 +78,7 @@ def test_every_file_is_there_and_agrees(first):
     page = (first.folder / "report.html").read_text(encoding="utf-8")
     assert "http://" not in page.partition("<script")[0]
     assert html.escape(first.lines[0]) in page
-    matched = pd.read_csv(first.folder / "matched.csv")
+    matched = pd.read_csv(first.folder / "gain_at_loss.csv")
     assert matched.loss.tolist() == [0.01, 0.02, 0.6]
     assert ((matched.ci_low <= matched.ci_high) & matched.reached.between(0, 1)).all()
 
@@ -88,13 +88,13 @@ def test_a_trials_value_is_that_of_a_benchmark_on_validation_with_its_settings(h
     blend = {
         "relevance": 1.0,
         "novelty": row["blends.novel.novelty"],
-        "diversity": {"weight": row["blends.novel.diversity.weight"], "agg": row["blends.novel.diversity.agg"]},
+        "mmr": {"weight": row["blends.novel.mmr.weight"], "agg": row["blends.novel.mmr.agg"]},
     }
-    text = (home / "small.toml").read_text().replace("[judge]", '[judge]\non = "validation"')
+    text = (home / "small.toml").read_text().replace("[evaluation]", '[evaluation]\nsplit = "validation"')
     (home / "again.toml").write_text(text)
     from recsys import configs
 
-    config = configs.read("again.toml").model_copy(update={"blends": {"again": blend}})
+    config = configs.read_config("again.toml").model_copy(update={"blends": {"again": blend}})
     found = bench(config, out="runs", quiet=True).summary.set_index(["run", "metric", "k"]).value
     assert found["again", "ndcg", 5] == pytest.approx(row["ndcg@5"])
     assert found["again", "self_information", 5] == pytest.approx(row["self_information@5"])
@@ -104,7 +104,7 @@ def test_a_trials_value_is_that_of_a_benchmark_on_validation_with_its_settings(h
 def test_the_winner_is_a_config_that_runs_and_gives_what_was_judged(home, first):
     shutil.copy(first.folder / "winner.toml", home / "winner.toml")
     again = bench("winner.toml", out="runs", quiet=True).summary
-    name = f"novel-{first.bought.trial.iloc[0]}"
+    name = f"novel-{first.chosen.trial.iloc[0]}"
     judged = first.judged.summary
     columns = ["metric", "k", "value", "ci_low", "ci_high"]
     ours, theirs = (table[table.run == run][columns].reset_index(drop=True) for table, run in (
@@ -131,7 +131,7 @@ def test_a_trial_of_the_dead_that_another_process_closes_first_is_closed(tmp_pat
     ours, theirs = (optuna.create_study(storage=journal, study_name="one", load_if_exists=True) for journal in journals)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    ours.ask().set_user_attr(studies.WORKER, [socket.gethostname(), dead.pid])
+    ours.run_case().set_user_attr(studies.WORKER, [socket.gethostname(), dead.pid])
     close = journals[0].set_trial_state_values
 
     def late(*given):
@@ -139,7 +139,7 @@ def test_a_trial_of_the_dead_that_another_process_closes_first_is_closed(tmp_pat
         return close(*given)
 
     monkeypatch.setattr(ours._storage, "set_trial_state_values", late)
-    studies._fail_the_dead(ours)
+    studies._fail_dead_trials(ours)
     assert [trial.state for trial in ours.trials] == [optuna.trial.TrialState.FAIL]
 
 
@@ -180,14 +180,14 @@ def test_killed_and_shared_searches_lose_at_most_the_trial_in_flight(home):
 
 
 def test_spending_is_bounded_on_validation(home):
-    done = sweep("search.toml", spend="40%", out="runs", quiet=True)
-    row = done.bought[done.bought.metric == "ndcg@5"].iloc[0]
+    done = sweep("search.toml", accuracy_budget="40%", out="runs", quiet=True)
+    row = done.chosen[done.chosen.metric == "ndcg@5"].iloc[0]
     assert -0.4 < row.bound <= row.validation
     chosen = done.trials[done.trials.trial == row.trial].iloc[0]
     front = done.trials[done.trials.front]
     assert chosen["self_information@5"] <= front["self_information@5"].max()
-    none = sweep("search.toml", spend="0.0001%", out="runs", quiet=True)
-    if none.bought.empty:
+    none = sweep("search.toml", accuracy_budget="0.0001%", out="runs", quiet=True)
+    if none.chosen.empty:
         assert "nothing is bought" in none.lines[0]
         assert not none.winner.blends
 
@@ -201,14 +201,14 @@ def test_several_blends_get_as_many_trials_each_over_one_pool(home):
     done = sweep("two.toml", out="runs", quiet=True)
     assert done.trials.groupby("method").size().to_dict() == {"novel": 3, "noise": 3}
     assert done.trials["base ndcg@5"].nunique() == 1
-    assert {"novel", "noise"} >= set(done.bought.method)
+    assert {"novel", "noise"} >= set(done.chosen.method)
 
 
 def test_a_goal_beside_accuracy_is_bought_from_a_front_of_both(home):
     (home / "one.toml").write_text(SWEEP.replace('["ndcg@5", "self_information@5"]', '["self_information@5"]'))
     done = sweep("one.toml", out="runs", quiet=True)
     assert done.trials.front.sum() > 1
-    assert not done.bought.empty
+    assert not done.chosen.empty
 
 
 def test_goals_that_the_config_does_not_judge_are_judged_on_test(home):
@@ -229,21 +229,21 @@ def test_other_data_is_another_search(home):
 
 def test_every_look_at_test_is_counted(home):
     assert sweep("search.toml", trials=2, out="runs", quiet=True).lines[-1] == "test was judged once"
-    again = sweep("search.toml", trials=2, spend="70%", out="runs", quiet=True)
+    again = sweep("search.toml", trials=2, accuracy_budget="70%", out="runs", quiet=True)
     assert "test was judged 2 times" in again.lines[-1]
-    assert pd.read_csv(again.folder / "judgements.csv").spend.tolist() == [0.6, 0.7]
+    assert pd.read_csv(again.folder / "judgements.csv").accuracy_budget.tolist() == [0.6, 0.7]
 
 
 def test_an_interrupted_trial_does_not_change_the_others(home, first, monkeypatch):
     from recsys.sweeps import sweeps
 
-    plain, calls = sweeps.judge_of, []
+    plain, calls = sweeps.build_trial_function, []
 
     def interrupted(method, shop):
         judge = plain(method, shop)
         return lambda values: judge(values) if calls.append(1) or len(calls) != 4 else sys.exit(130)
 
-    monkeypatch.setattr(sweeps, "judge_of", interrupted)
+    monkeypatch.setattr(sweeps, "build_trial_function", interrupted)
     with pytest.raises(SystemExit):
         sweep("search.toml", out="runs", quiet=True)
     done = sweep("search.toml", out="runs", quiet=True)
@@ -257,7 +257,15 @@ def looks(done):
 
 def written(folder):
     """What a sweep says, as bytes."""
-    names = ("winner.toml", "report.html", "judgements.csv", "front.csv", "bought.csv", "matched.csv", "trials.parquet")
+    names = (
+        "winner.toml",
+        "report.html",
+        "judgements.csv",
+        "front.csv",
+        "chosen.csv",
+        "gain_at_loss.csv",
+        "trials.parquet",
+    )
     return {name: (folder / name).read_bytes() for name in names}
 
 
@@ -274,7 +282,7 @@ def test_a_finished_sweep_that_is_started_again_is_no_other_look_at_test(home):
 def test_the_judgement_of_each_choice_is_kept_with_it(home):
     lines = {}
     for spend in ("60%", "70%", "60%", "70%"):
-        done = sweep("search.toml", trials=3, spend=spend, out="runs", quiet=True)
+        done = sweep("search.toml", trials=3, accuracy_budget=spend, out="runs", quiet=True)
         lines.setdefault(spend, []).append(done.lines)
     assert len(looks(done)) == 2
     assert lines["60%"][0][-1] == "test was judged once"
@@ -315,8 +323,8 @@ def test_trials_that_fail_are_kept_and_the_search_goes_on(home, capsys):
     (folder,) = (home / "runs").glob("fails-*")
     failed, trials = pd.read_csv(folder / "failed.csv"), pd.read_parquet(folder / "trials.parquet")
     assert len(trials) == 6
-    assert set(trials["blends.novel.diversity.agg"]) == {"max"}
-    assert set(failed["blends.novel.diversity.agg"]) == {"least"}
+    assert set(trials["blends.novel.mmr.agg"]) == {"max"}
+    assert set(failed["blends.novel.mmr.agg"]) == {"least"}
     assert failed.reason.str.contains("unknown agg 'least'").all()
     assert not set(failed.trial) & set(trials.trial)
     line = f"novel: {len(failed)} failed trials do not count: {len(failed)} x '"
@@ -350,8 +358,10 @@ class Judging:
 
     def __init__(self, monkeypatch, fails, error=lambda: ValueError("no\nuse")):
         self.asked, self.fails, self.error = [], fails, error
-        plain = sweeps.judge_of
-        monkeypatch.setattr(sweeps, "judge_of", lambda method, shop: partial(self.judge, plain(method, shop)))
+        plain = sweeps.build_trial_function
+        monkeypatch.setattr(
+            sweeps, "build_trial_function", lambda method, shop: partial(self.judge, plain(method, shop))
+        )
 
     def judge(self, judge, values):
         self.asked.append(dict(values))
@@ -440,19 +450,19 @@ def test_stopping_by_hand_stops(home, monkeypatch):
 def test_a_point_that_cannot_be_judged_on_test_is_left_out_and_named(home, monkeypatch):
     from recsys.experiments import rerankings
 
-    plain = rerankings._run
+    plain = rerankings._build_or_load_slates
 
     def refusing(preparation, spec, base, k):
-        if spec.name.startswith("novel-") and preparation.config.judge.on == "test":
+        if spec.name.startswith("novel-") and preparation.config.evaluation.split == "test":
             raise MemoryError
         return plain(preparation, spec, base, k)
 
-    monkeypatch.setattr(rerankings, "_run", refusing)
+    monkeypatch.setattr(rerankings, "_build_or_load_slates", refusing)
     done = sweep("search.toml", trials=3, out="runs", quiet=True)
     assert "on test it cannot be judged" in done.lines[0]
     assert any(note.endswith("is not judged on test: MemoryError") for note in done.notes)
-    assert "novel-0" not in set(done.judged.summary.run)
-    assert "ease" in set(done.judged.summary.run)
+    assert "novel-0" not in set(done.test_bench.summary.run)
+    assert "ease" in set(done.test_bench.summary.run)
 
 
 def test_constraints_that_nothing_keeps_are_said(home):
@@ -468,7 +478,7 @@ def test_the_best_on_validation_is_held_against_all_others_on_test():
     draws = rng.normal(0.1, 0.05, (3, 1000))
 
     def reading(name, chosen_on, value, drawn, told=True):
-        return Reading(name, "discovery@10", 0.01, chosen_on, value, drawn, 1.0, 5, told)
+        return GainAtLoss(name, "discovery@10", 0.01, chosen_on, value, drawn, 1.0, 5, told)
 
     found = [
         reading("lucky on test", 0.1, 0.9, draws[0] + 0.8),
@@ -476,7 +486,7 @@ def test_the_best_on_validation_is_held_against_all_others_on_test():
         reading("like the best", 0.2, 0.2, draws[1] + 0.1),
         reading("few users", 0.2, 0.1, draws[2], told=False),
     ]
-    rows = {row["rival"]: row for row in ahead(found)}
+    rows = {row["rival"]: row for row in tabulate_best_vs_rest(found)}
     assert {row["method"] for row in rows.values()} == {"best"}
     assert [*rows] == ["like the best", "few users", "lucky on test"]
     assert rows["lucky on test"]["difference"] == pytest.approx(-0.7)
@@ -497,7 +507,7 @@ def test_bounds_hold_for_all_points_together():
         common = rng.normal(0, 0.01)
         values = truth + common + rng.normal(0, 0.01, 25)
         draws = values[:, None] + rng.normal(0, 0.01, 500) + rng.normal(0, 0.01, (25, 500))
-        held.append((simultaneous(values, draws, sides=1)[0] <= truth).all())
+        held.append((compute_simultaneous_limits(values, draws, sides=1)[0] <= truth).all())
     assert 0.92 < np.mean(held) < 0.98
 
 
@@ -508,12 +518,12 @@ def test_models_are_searched_against_the_model_that_is_extended(home):
     )
     done = sweep("models.toml", out="runs", quiet=True)
     assert done.trials["base ndcg@5"].nunique() == 1
-    judged = done.judged.summary.set_index(["run", "metric", "k"]).value
+    judged = done.test_bench.summary.set_index(["run", "metric", "k"]).value
     assert judged["ease", "ndcg", 5] == pytest.approx(first_of("small.toml"))
     best = done.trials.loc[done.trials["ndcg@5"].idxmax()]
     assert done.winner.model.model_extra["l2"] == best["model.l2"]
     assert done.winner.pool.n == best["pool.n"]
-    assert f"ease-{best.trial}" in set(done.judged.summary.run)
+    assert f"ease-{best.trial}" in set(done.test_bench.summary.run)
 
 
 @pytest.mark.parametrize(
@@ -524,13 +534,13 @@ def test_models_are_searched_against_the_model_that_is_extended(home):
         ("[sweep]", "[sweeps]", "sweep is missing"),
         ("trials = 6", "trails = 6", "[sweep]: unknown key 'trails': did you mean 'trials'?"),
         ("trials = 6", "trials = 0", "[sweep] trials is 0"),
-        ('"60%"', '"much"', "spend is 'much', expected a share such as 0.02 or 2%"),
+        ('"60%"', '"much"', "accuracy_budget is 'much', expected a share such as 0.02 or 2%"),
         ("trials = 6", 'constraints = ["ndcg@5 about 3"]', "[sweep] constraints: found 'ndcg@5 about 3'"),
         ("trials = 6", 'storage = "study.pickle"', "storage is 'study.pickle', expected a .journal or .db file"),
         ("relevance = 1.0", "relevance = [1.0, 2.0]", "has a list of weights, expected a number or a range"),
         ('["ndcg@5",', '["ndcg@5", "recall@5", "precision@5", "hit_rate@5", "mrr@5",', "found 6 goals with accuracy, expected at most 5"),
         ("trials = 6", "trials = 6\nmax_failures = -1", "[sweep] max_failures is -1"),
-        ("[blends.novel]", "[judge]\ndraws = 1000000000\n[blends.novel]", "[judge] draws is 1000000000"),
+        ("[blends.novel]", "[evaluation]\nn_bootstrap = 1000000000\n[blends.novel]", "[evaluation] n_bootstrap is 1000000000"),
         ('"ndcg@5"', '"ndgc@5"', "did you mean 'ndcg'?"),
         ('"ndcg@5"', '"ndcg@50"', "a metric at k = 50, expected at most [pool] n = 15"),
         ("novelty =", "novelti =", "did you mean 'novelty'?"),
@@ -570,19 +580,19 @@ def test_the_scale_of_gains_can_be_searched(home):
     file = home / "scales.toml"
     one = SWEEP[: SWEEP.index("[blends.")] + '[slate]\nk = [5, 8]\nscale = { choice = ["none", "fitted"] }\n'
     file.write_text(one + "[blends.novel]\nrelevance = 1.0\nnovelty = { float = [0.1, 1.0] }\n")
-    plan = read(file)
+    plan = read_sweep(file)
     (method,) = plan.methods
     assert [found.name for found in method.ranges] == ["slate.scale", "blends.novel.novelty"]
-    assert method.config({"slate.scale": "none", "blends.novel.novelty": 0.2}).slate.scale == "none"
-    assert (plan.base().slate.k, plan.base().slate.scale) == ([5, 8], "fitted")
+    assert method.trial_config({"slate.scale": "none", "blends.novel.novelty": 0.2}).slate.scale == "none"
+    assert (plan.base_config().slate.k, plan.base_config().slate.scale) == ([5, 8], "fitted")
 
 
 def test_every_shipped_sweep_is_one():
-    from recsys.shipped import folder
+    from recsys.support.resources import find_shipped_folder
 
-    names = [path.stem for path in (folder("configs") / "sweeps").glob("*.toml")]
+    names = [path.stem for path in (find_shipped_folder("configs") / "sweeps").glob("*.toml")]
     assert "ml-100k" in names
-    assert all(read(name).methods for name in names)
+    assert all(read_sweep(name).methods for name in names)
 
 
 @pytest.mark.parametrize("name", ["damaged.journal", "damaged.db", "folder.journal", "folder.db"])
@@ -602,24 +612,28 @@ def first_of(config):
 
 def test_ranges_are_found_and_filled():
     tables = {"a": {"b": {"int": [1, 9]}, "c": 3}, "d": {"choice": [1, "x"]}}
-    found = list(find(tables))
+    found = list(find_ranges(tables))
     assert [one.name for one in found] == ["a.b", "d"]
-    assert fill(tables, {"a.b": 4, "d": "x"}) == {"a": {"b": 4, "c": 3}, "d": "x"}
+    assert fill_ranges(tables, {"a.b": 4, "d": "x"}) == {"a": {"b": 4, "c": 3}, "d": "x"}
 
 
 def test_bounds_and_shares():
-    assert bound("ndcg >= 98 % of base", 10).excess({"ndcg@10": 0.2}, {"ndcg@10": 0.2}) == pytest.approx(-0.004)
-    assert bound("coverage@5 <= 0.5", 10).excess({"coverage@5": 0.6}, {"coverage@5": 0.1}) == pytest.approx(0.1)
-    assert share("spend", "1%") == 0.01
-    with pytest.raises(RecsysError, match="spend"):
-        share("spend", "1.2.3")
+    assert parse_constraint("ndcg >= 98 % of base", 10).violation({"ndcg@10": 0.2}, {"ndcg@10": 0.2}) == pytest.approx(
+        -0.004
+    )
+    assert parse_constraint("coverage@5 <= 0.5", 10).violation(
+        {"coverage@5": 0.6}, {"coverage@5": 0.1}
+    ) == pytest.approx(0.1)
+    assert parse_share("accuracy_budget", "1%") == 0.01
+    with pytest.raises(RecsysError, match="accuracy_budget"):
+        parse_share("accuracy_budget", "1.2.3")
 
 
 def test_the_digest_names_the_search_and_not_its_length(home):
-    plan = read("search.toml")
-    assert read("search.toml", trials=99, spend="5%").digest() == plan.digest()
+    plan = read_sweep("search.toml")
+    assert read_sweep("search.toml", trials=99, accuracy_budget="5%").digest() == plan.digest()
     (home / "search.toml").write_text(SWEEP.replace("0.01, 1.0", "0.02, 1.0"))
-    assert read("search.toml").digest() != plan.digest()
+    assert read_sweep("search.toml").digest() != plan.digest()
 
 
 @settings(max_examples=60, deadline=None)
@@ -628,7 +642,7 @@ def test_curves_are_read_where_they_first_lose_as_much(seed, points, loss):
     rng = np.random.default_rng(seed)
     losses = np.c_[np.zeros(20), rng.normal(0.05, 0.1, (20, points))]
     gains = np.c_[np.zeros(20), rng.normal(0.3, 0.3, (20, points))]
-    found, reached = read_curves(losses, gains, loss)
+    found, reached = interpolate_curves(losses, gains, loss)
     for d in range(20):
         steps = [(losses[d, p], losses[d, p + 1], gains[d, p], gains[d, p + 1]) for p in range(points)]
         crossed = [(a, b, x, y) for a, b, x, y in steps if a < loss <= b]
@@ -646,15 +660,15 @@ def test_hypervolume_is_the_number_of_cells_that_are_dominated(found):
     table = np.array(found, dtype=float)
     cells = itertools.product(range(7), repeat=3)
     expected = sum(any(all(p <= c for p, c in zip(point, cell, strict=True)) for point in found) for cell in cells)
-    kept = table[undominated(table)]
-    assert hypervolume(kept, np.full(3, 7.0)) == pytest.approx(expected)
+    kept = table[find_undominated(table)]
+    assert compute_hypervolume(kept, np.full(3, 7.0)) == pytest.approx(expected)
 
 
 @settings(max_examples=60, deadline=None)
 @given(points)
 def test_the_front_is_what_no_other_beats(found):
     goals = (Goal("a"), Goal("b", maximize=False))
-    trials = [Found(i, {}, {"a": float(a), "b": float(b)}, {}, c > 0, 0.0) for i, (a, b, c) in enumerate(found)]
+    trials = [TrialResult(i, {}, {"a": float(a), "b": float(b)}, {}, c > 0, 0.0) for i, (a, b, c) in enumerate(found)]
     kept = [one for one in trials if one.feasible]
     best = {
         (o.values["a"], o.values["b"])
@@ -663,11 +677,11 @@ def test_the_front_is_what_no_other_beats(found):
             p.values["a"] >= o.values["a"] and p.values["b"] <= o.values["b"] and p.values != o.values for p in kept
         )
     }
-    answer = front(trials, goals)
+    answer = find_pareto_front(trials, goals)
     assert {(one.values["a"], one.values["b"]) for one in answer} == best
     assert len(answer) == len(best)
-    few = thinned(answer, goals, 3)
+    few = thin_front(answer, goals, 3)
     assert len(few) == min(3, len(answer))
     assert set(map(id, few)) <= set(map(id, answer))
-    volumes = hypervolumes(trials, goals, np.array([1.0, 7.0]))
+    volumes = trace_hypervolume(trials, goals, np.array([1.0, 7.0]))
     assert (np.diff(volumes) >= 0).all()

@@ -9,13 +9,13 @@ import sys
 
 import pytest
 from searches import CONFIG, SWEEP
-from worlds import write_tables
+from synthetic import write_tables
 
 from recsys.cli import main
 from recsys.sweeps import storages, studies
-from recsys.sweeps.plans import read
-from recsys.sweeps.studies import open_studies, search
-from recsys.sweeps.trials import found
+from recsys.sweeps.plans import read_sweep
+from recsys.sweeps.studies import open_studies, run_trials
+from recsys.sweeps.trials import list_results
 from recsys.types import RecsysError
 from recsys.types.secrets import mask_url_secrets
 
@@ -24,16 +24,16 @@ BASE = {"ndcg@5": 0.5, "self_information@5": 2.0}
 
 def judge(settings):
     novelty = settings["blends.novel.novelty"]
-    return {"ndcg@5": 1.0 - novelty, "self_information@5": 1.0 + novelty + settings["blends.novel.diversity.weight"]}
+    return {"ndcg@5": 1.0 - novelty, "self_information@5": 1.0 + novelty + settings["blends.novel.mmr.weight"]}
 
 
 def go_on(where, trials, notes=None):
     """Search until there are `trials` trials; return them without their seconds."""
-    plan = read("search.toml", trials=trials)
+    plan = read_sweep("search.toml", trials=trials)
     with open_studies(str(where), plan, "data", (notes if notes is not None else []).append) as studies:
         (study,), (method,) = studies.values(), plan.methods
-        search(study, plan, method, judge, BASE, lambda completed: None)
-        return [(one.number, dict(one.settings), dict(one.values)) for one in found(study)]
+        run_trials(study, plan, method, judge, BASE, lambda completed: None)
+        return [(one.number, dict(one.settings), dict(one.values)) for one in list_results(study)]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def trials_of(home, name):
 
 
 def test_a_journal_cut_anywhere_is_repaired_and_gives_the_same_trials(home, monkeypatch):
-    monkeypatch.setattr(studies, "_alive", lambda process: False)  # the process that wrote it is this one
+    monkeypatch.setattr(studies, "_is_process_alive", lambda process: False)  # the process that wrote it is this one
     whole = (home / "study.journal").read_bytes()
     plain = [trial[1:] for trial in trials_of(home, "study.journal")]
     places = {*random.Random(0).sample(range(len(whole)), 30), len(whole) - 1, 1}
@@ -231,7 +231,7 @@ def test_tables_that_another_process_is_making_are_waited_for(home, monkeypatch)
         make(*given, **named)
 
     monkeypatch.setattr(optuna.storages.RDBStorage, "__init__", late)
-    monkeypatch.setattr(storages, "PAUSES", (0.0,) * 6)
+    monkeypatch.setattr(storages, "RETRY_PAUSES", (0.0,) * 6)
     assert len(go_on("late.db", 2)) == 2
     assert len(raised) == len(errors)
 
@@ -287,7 +287,7 @@ def test_what_is_no_secret_stays(text):
 )  # fmt: skip
 def test_a_url_that_cannot_be_opened_is_one_line_without_its_password(home, capsys, url):
     (home / "url.toml").write_text(SWEEP.replace("trials = 6", f'trials = 6\nstorage = "{url}"'))
-    assert "s3cret" not in repr(read("url.toml"))
+    assert "s3cret" not in repr(read_sweep("url.toml"))
     with pytest.raises(SystemExit) as stop:
         main(["sweep", "url.toml", "--out", "runs", "--quiet"])
     out, said = capsys.readouterr()
@@ -302,7 +302,7 @@ def test_a_storage_of_the_wrong_kind_does_not_show_a_password(home):
         SWEEP.replace("trials = 6", 'trials = 6\nstorage = ["postgresql://me:s3cret@host/x"]')
     )
     with pytest.raises(RecsysError) as caught:
-        read("url.toml")
+        read_sweep("url.toml")
     assert "s3cret" not in str(caught.value)
 
 

@@ -14,10 +14,10 @@ from threadpoolctl import threadpool_info
 
 import recsys as rs
 from recsys import configs
-from recsys.scores import differences, score, values
+from recsys.scores import compute_metrics, evaluate, tabulate_differences
 from recsys.scores.replicates import pool_replicates
-from recsys.threads import one_blas_thread
-from recsys.types import PerUser, Yardstick
+from recsys.support.threads import limit_to_one_blas_thread
+from recsys.types import GroundTruth, PerUser
 
 SEEN = []
 
@@ -41,33 +41,33 @@ def test_scoring_runs_on_one_blas_thread(split, several, monkeypatch):
     monkeypatch.setitem(sys.modules, "watching", sys.modules[__name__])
     runs = {name: np.tile(np.arange(i, i + 3), (len(split.user_ids), 1)) for i, name in enumerate("ab")}
     SEEN.clear()
-    found = score(runs, Yardstick(split), ["watching:watched"], [3], draws=100)
-    values(runs["a"], Yardstick(split), ["watching:watched@3"])
-    rs.compare(runs, split, metrics=["watching:watched"], against="a", ks=[3], draws=100)
+    found = evaluate(runs, GroundTruth(split), ["watching:watched"], [3], n_bootstrap=100)
+    compute_metrics(runs["a"], GroundTruth(split), ["watching:watched@3"])
+    rs.compare(runs, split, metrics=["watching:watched"], against="a", ks=[3], n_bootstrap=100)
     assert SEEN
     assert set().union(*SEEN) == {1}
     threads = []
-    for made in (lambda: differences(found, "a"), lambda: pool_replicates([found, found])):
+    for made in (lambda: tabulate_differences(found, "a"), lambda: pool_replicates([found, found])):
         with monkeypatch.context() as patch:
-            patch.setattr("recsys.scores.intervals.seeds.uniforms", _noting(threads))
+            patch.setattr("recsys.scores.intervals.rng.draw_uniforms", _noting(threads))
             made()
     assert threads
     assert set().union(*threads) == {1}
 
 
 def _noting(threads):
-    from recsys.seeds import uniforms
+    from recsys.support.rng import draw_uniforms
 
     def noting(*given):
         threads.append({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
-        return uniforms(*given)
+        return draw_uniforms(*given)
 
     return noting
 
 
 def test_a_blas_that_is_loaded_later_is_limited_too():
     code = (
-        "from recsys.threads import one_blas_thread\n"
+        "from recsys.support.threads import one_blas_thread\n"
         "from threadpoolctl import threadpool_info\n"
         "with one_blas_thread():\n"
         "    import scipy.linalg, scipy.stats\n"
@@ -80,7 +80,7 @@ def test_a_blas_that_is_loaded_later_is_limited_too():
 
 
 def test_the_threads_of_before_come_back(several):
-    with one_blas_thread():
+    with limit_to_one_blas_thread():
         pass
     assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {2}
 
@@ -105,7 +105,7 @@ def write_log(folder):
     lists = frame.groupby("user_id").head(5).assign(rank=lambda one: one.groupby("user_id").cumcount() + 1)
     lists[["user_id", "item_id", "rank"]].to_csv(folder / "lists.csv", index=False)
     blend = "\n[blends.novel]\nrelevance = 1.0\nnovelty = 0.2\n"
-    text = CONFIG.replace("draws = 100", "draws = 1000").replace('"coverage"', '"coverage", "discovery"')
+    text = CONFIG.replace("n_bootstrap = 100", "n_bootstrap = 1000").replace('"coverage"', '"coverage", "discovery"')
     (folder / "large.toml").write_text(text + blend)
     (folder / "search.toml").write_text(SWEEP.replace("small.toml", "large.toml").replace("trials = 6", "trials = 3"))
 
@@ -133,7 +133,7 @@ def results(folder, threads, cpus):
 def test_every_table_is_the_same_on_any_number_of_threads_and_cores(tmp_path):
     write_log(tmp_path)
     one = results(tmp_path, "1", "0")
-    assert {path.name for path in one} >= {"summary.csv", "significance.csv", "front.csv", "bought.csv", "slates.csv"}
+    assert {path.name for path in one} >= {"summary.csv", "differences.csv", "front.csv", "chosen.csv", "slates.csv"}
     other = results(tmp_path, "2", "0-1" if os.cpu_count() > 1 else "0")
     assert [str(name) for name in one if one[name] != other.get(name)] == []
 
@@ -142,9 +142,9 @@ def test_every_table_is_the_same_on_any_number_of_threads_and_cores(tmp_path):
 def test_too_many_draws_are_refused_at_the_door(split, draws):
     runs = {"a": np.zeros((len(split.user_ids), 1), dtype=int)}
     for call in (
-        lambda: score(runs, Yardstick(split), ["ndcg"], [1], draws=draws),
-        lambda: rs.compare({**runs, "b": runs["a"]}, split, metrics=["ndcg"], against="a", ks=[1], draws=draws),
-        lambda: configs.parse({"data": {"path": "x.csv"}, "judge": {"draws": draws}}),
+        lambda: evaluate(runs, GroundTruth(split), ["ndcg"], [1], n_bootstrap=draws),
+        lambda: rs.compare({**runs, "b": runs["a"]}, split, metrics=["ndcg"], against="a", ks=[1], n_bootstrap=draws),
+        lambda: configs.parse_config({"data": {"path": "x.csv"}, "evaluation": {"n_bootstrap": draws}}),
     ):
         with pytest.raises(rs.RecsysError, match=rf"draws is {draws}.*100000") as caught:
             call()
@@ -152,16 +152,16 @@ def test_too_many_draws_are_refused_at_the_door(split, draws):
 
 
 def test_draws_that_memory_cannot_hold_are_refused_when_the_config_is_read(monkeypatch):
-    monkeypatch.setattr("recsys.scores.intervals.available", lambda: 10**6)
-    with pytest.raises(rs.RecsysError, match=r"\[judge\] draws is 100000: for .* expected at most \d+"):
-        configs.parse({"data": {"path": "x.csv"}, "judge": {"draws": 100_000}})
+    monkeypatch.setattr("recsys.scores.intervals.read_available_memory", lambda: 10**6)
+    with pytest.raises(rs.RecsysError, match=r"\[evaluation\] n_bootstrap is 100000: for .* expected at most \d+"):
+        configs.parse_config({"data": {"path": "x.csv"}, "evaluation": {"n_bootstrap": 100_000}})
 
 
 def test_many_draws_are_made_in_blocks_that_do_not_matter(monkeypatch):
     from recsys.scores import intervals
 
     tables, users = [np.random.default_rng(0).random((2, 50))], np.arange(50, dtype=np.int32)
-    (whole,) = intervals.means(tables, users, 1, 300)
-    monkeypatch.setattr(intervals, "DRAWN", 64)
-    (parts,) = intervals.means(tables, users, 1, 300)
+    (whole,) = intervals.bootstrap_means(tables, users, 1, 300)
+    monkeypatch.setattr(intervals, "DRAW_BLOCK", 64)
+    (parts,) = intervals.bootstrap_means(tables, users, 1, 300)
     np.testing.assert_allclose(parts, whole, rtol=1e-14)

@@ -28,11 +28,11 @@ class Cosine(m.PairwiseDistanceCalculator):
         return np.where(self.known[first] & self.known[second], far, np.nan)
 
 
-def read(folder, name):
+def read_table(folder, name):
     return pd.read_csv(folder / f"{name}.csv")
 
 
-def metrics_at(k, hamming, spaces):
+def build_metrics(k, hamming, spaces):
     """Return each metric and what it is asked of, by name."""
     judged, known = ("slates", "test"), ("slates", "train")
     return {
@@ -61,8 +61,8 @@ def metrics_at(k, hamming, spaces):
 
 def main():
     folder, lengths = Path(sys.argv[1]), [int(k) for k in sys.argv[2:]]
-    given = {name: read(folder, name) for name in ("train", "test", "slates", "base")}
-    features = read(folder, "features").set_index("item_id")
+    given = {name: read_table(folder, name) for name in ("train", "test", "slates", "base")}
+    features = read_table(folder, "features").set_index("item_id")
     given["catalogue"] = features.index.to_list()
     hamming = m.PairwiseHammingDistanceCalculator(features)
     with np.load(folder / "distances.npz") as stored:
@@ -72,7 +72,7 @@ def main():
         table = csv.writer(file)
         table.writerow(["metric", "k", "user", "value"])
         for k in lengths:
-            for name, (metric, asked) in metrics_at(k, hamming, spaces).items():
+            for name, (metric, asked) in build_metrics(k, hamming, spaces).items():
                 of = [given[part] for part in asked]
                 if hasattr(metric, "calc_per_user"):
                     values = metric.calc_per_user(*of)

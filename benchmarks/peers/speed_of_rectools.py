@@ -14,12 +14,12 @@ import pandas as pd
 from rectools import metrics as m
 
 
-def frame(stored, name):
+def build_frame(stored, name):
     columns = ["user_id", "item_id", "rank"]
     return pd.DataFrame({columns[c]: column for c, column in enumerate(stored[name])})
 
 
-def sets_at(k, features):
+def build_metric_sets(k, features):
     hamming = m.PairwiseHammingDistanceCalculator(features)
     return {
         "accuracy": {
@@ -36,13 +36,13 @@ def sets_at(k, features):
 
 def main():
     with np.load(sys.argv[1]) as stored:
-        slates, test = frame(stored, "slates"), frame(stored, "test")
+        slates, test = build_frame(stored, "slates"), build_frame(stored, "test")
         items = np.arange(len(stored["features"]))
         features = pd.DataFrame(stored["features"], index=items)
         k = int(stored["k"])
     warnings.simplefilter("ignore", FutureWarning)  # of the pandas beneath it
     for line in sys.stdin:
-        asked = sets_at(k, features)[line.strip()]
+        asked = build_metric_sets(k, features)[line.strip()]
         start = time.perf_counter()
         values = m.calc_metrics(asked, reco=slates, interactions=test, catalog=items)
         seconds = time.perf_counter() - start

@@ -17,8 +17,8 @@ from recsys.cli.data import data
 from recsys.cli.rankers import export, warmup
 from recsys.cli.reproduce import reproduce
 from recsys.cli.sweep import sweep
-from recsys.cli.tables import headline
-from recsys.escaping import one_line
+from recsys.cli.tables import make_headline_table
+from recsys.escaping import convert_to_one_line
 from recsys.types import RecsysError, RecsysWarning
 from recsys.types.secrets import mask_url_secrets
 
@@ -41,14 +41,14 @@ def bench(config: str, out: Path, data_dir: Path | None, quiet: bool) -> None:
     """Run the benchmark of CONFIG: a TOML file, or the name of a shipped one (default: ml-100k)."""
     from recsys.experiments import bench as run
 
-    _show(run(config, out=out, quiet=quiet, data_dir=data_dir))
+    _print_bench(run(config, out=out, quiet=quiet, data_dir=data_dir))
 
 
 @cli.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--config", "config", required=True, help="The benchmark on whose split the lists are judged.")
 @options.column
-@options.reading
+@options.add_table_options
 @options.out
 @options.data_dir
 @options.quiet
@@ -65,10 +65,10 @@ def evaluate(
 
     A table has user_id, item_id, and rank (1 is first) or score (more is better).
     """
-    from recsys.experiments import evaluate as run
+    from recsys.experiments import evaluate_files as run
 
-    named = options.pairs(columns)
-    _show(run(files, config, columns=named, out=out, quiet=quiet, data_dir=data_dir, **reading))
+    named = options.parse_column_names(columns)
+    _print_bench(run(files, config, columns=named, out=out, quiet=quiet, data_dir=data_dir, **reading))
 
 
 @cli.command()
@@ -88,8 +88,8 @@ def recommend(
     wanted = None if users is None else [name.strip() for name in users.split(",")]
     written = run(config, out, blend=blend, users=wanted, k=k, quiet=quiet, data_dir=data_dir)
     for note in written.notes:
-        options.say(f"note: {note}")
-    options.say(f"{written.rows:,} rows for {written.users:,} users in {out}")
+        options.print_line(f"note: {note}")
+    options.print_line(f"{written.rows:,} rows for {written.users:,} users in {out}")
 
 
 cli.add_command(compare)
@@ -104,22 +104,22 @@ cli.add_command(warmup)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: what a user got wrong is one line on standard error and exit code 2."""
     try:
-        with _warnings_as_lines():
+        with _print_warnings_as_lines():
             cli.main(args=arguments, prog_name="recsys", standalone_mode=False)
     except RecsysError as error:
-        _stop(str(error), 2)
+        _exit_with_error(str(error), 2)
     except click.exceptions.Abort:
-        _stop("stopped; a benchmark or a sweep goes on from there when it is started again", 130)
+        _exit_with_error("stopped; a benchmark or a sweep goes on from there when it is started again", 130)
     except click.ClickException as error:
-        _stop(error.format_message(), 2)
+        _exit_with_error(error.format_message(), 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        _stop(f"{error.filename or 'files'}: {error.strerror or error}", 2)
+        _exit_with_error(f"{error.filename or 'files'}: {error.strerror or error}", 2)
 
 
 @contextmanager
-def _warnings_as_lines() -> Iterator[None]:
+def _print_warnings_as_lines() -> Iterator[None]:
     """Print what the library warns of as one line on standard error, each once."""
     show, said = warnings.showwarning, set[str]()
 
@@ -128,7 +128,7 @@ def _warnings_as_lines() -> Iterator[None]:
             show(message, category, *place, **more)
         elif str(message) not in said:
             said.add(str(message))
-            options.say(f"recsys: warning: {message}", err=True)
+            options.print_line(f"recsys: warning: {message}", err=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", RecsysWarning)
@@ -136,16 +136,16 @@ def _warnings_as_lines() -> Iterator[None]:
         yield
 
 
-def _stop(line: str, code: int) -> None:
-    options.say(f"recsys: {mask_url_secrets(one_line(line))}", err=True)
+def _exit_with_error(line: str, code: int) -> None:
+    options.print_line(f"recsys: {mask_url_secrets(convert_to_one_line(line))}", err=True)
     sys.exit(code)
 
 
-def _show(done: "Bench") -> None:
+def _print_bench(done: "Bench") -> None:
     """Print the headline, the notes, and where the files are."""
-    config, screen = done.preparation.config, options.console()
-    screen.print(headline(done.summary, done.differences, config.base, config.headline, screen.width))
+    config, screen = done.preparation.config, options.make_console()
+    screen.print(make_headline_table(done.summary, done.differences, config.base_name, config.headline_k, screen.width))
     for note in done.notes:
-        options.say(f"note: {note}")
-    options.say(f"report: {done.folder / 'report.html'}")
-    options.say(f"tables: {done.folder}")
+        options.print_line(f"note: {note}")
+    options.print_line(f"report: {done.folder / 'report.html'}")
+    options.print_line(f"tables: {done.folder}")

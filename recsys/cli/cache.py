@@ -3,7 +3,7 @@
 import click
 
 from recsys.cli import options
-from recsys.runs import Cache, default_cache
+from recsys.support.cache import Cache, get_default_cache_folder
 
 
 @click.group()
@@ -14,16 +14,16 @@ def cache() -> None:
 @cache.command("list")
 def list_() -> None:
     """Print each kept cell and its size."""
-    cells = Cache(default_cache())
+    cells = Cache(get_default_cache_folder())
     total = 0
-    for path in cells.entries():
+    for path in cells.list_entry_files():
         size = path.stat().st_size
         total += size
-        options.say(f"{size / 1e6:10.2f} MB  {path.name}")
-    options.say(f"{total / 1e6:10.2f} MB  in {cells.folder}")
+        options.print_line(f"{size / 1e6:10.2f} MB  {path.name}")
+    options.print_line(f"{total / 1e6:10.2f} MB  in {cells.folder}")
 
 
 @cache.command()
 def clear() -> None:
     """Remove every cell; datasets stay."""
-    options.say(f"removed {Cache(default_cache()).clear()} cells")
+    options.print_line(f"removed {Cache(get_default_cache_folder()).clear()} cells")

@@ -8,15 +8,15 @@ from rich.table import Table
 from rich.text import Text
 
 from recsys.cli import options
-from recsys.escaping import visible
-from recsys.types.numbers import share
+from recsys.escaping import escape_hidden
+from recsys.types.numbers import parse_share
 
 if TYPE_CHECKING:
-    from recsys.reports.comparisons import Grid
+    from recsys.reports.comparisons import TextTable
 
 
-def _share(context: click.Context, option: click.Parameter, text: str) -> float:
-    return share("--margin", text)
+def _parse_margin(context: click.Context, option: click.Parameter, text: str) -> float:
+    return parse_share("--margin", text)
 
 
 @click.command()
@@ -27,7 +27,9 @@ def _share(context: click.Context, option: click.Parameter, text: str) -> float:
     help="The declared metrics, separated by commas, such as ndcg@10,coverage@10; what may be lost comes first "
     "(default: ndcg and discovery at the headline k).",
 )
-@click.option("--margin", callback=_share, default="2%", help="The largest loss that counts as none (default: 2%).")
+@click.option(
+    "--margin", callback=_parse_margin, default="2%", help="The largest loss that counts as none (default: 2%)."
+)
 @click.option("--explore", is_flag=True, help="Look through all metrics: Benjamini-Hochberg instead of Holm.")
 @click.option("--replicates", is_flag=True, help="The folders are one benchmark with several seeds.")
 @click.option(
@@ -49,36 +51,36 @@ def compare(
     RUN is a folder that `recsys bench` or `recsys evaluate` wrote (all its runs), or FOLDER:RUN (one of them).
     """
     from recsys.experiments import compare_folders
-    from recsys.files import replacing_folder
-    from recsys.reports.comparisons import grids, notes
-    from recsys.reports.renderings import check_place, to_latex, to_markdown, write_comparison
+    from recsys.reports.comparisons import build_text_tables, list_notes
+    from recsys.reports.export import check_comparison_folder, to_latex, to_markdown, write_comparison
+    from recsys.support.atomic_files import replace_folder
 
     if out is not None:
-        check_place(out)
+        check_comparison_folder(out)
     asked = None if metrics is None else [name.strip() for name in metrics.split(",")]
     found = compare_folders(runs, against=against, metrics=asked, margin=margin, explore=explore, replicates=replicates)
     if out is not None:
-        with replacing_folder(out) as folder:
+        with replace_folder(out) as folder:
             write_comparison(found, folder, out)
     if form == "terminal":
-        screen = options.console(200)
-        made = grids(found)
+        screen = options.make_console(200)
+        made = build_text_tables(found)
         for grid in made[1:2] if explore else made:  # every metric side by side is for a page, not for a screen
-            screen.print(_table(grid))
-        for line in notes(found):
-            options.say(f"note: {line}")
+            screen.print(_make_table(grid))
+        for line in list_notes(found):
+            options.print_line(f"note: {line}")
         if explore:
-            options.say("note: Values, joint limits and segments are in what --out and --format write.")
+            options.print_line("note: Values, joint limits and segments are in what --out and --format write.")
         if out is not None:
-            options.say(f"report: {out / 'report.html'}")
+            options.print_line(f"report: {out / 'report.html'}")
     else:
         click.echo({"markdown": to_markdown, "latex": to_latex}[form](found), nl=False)
 
 
-def _table(grid: "Grid") -> Table:
+def _make_table(grid: "TextTable") -> Table:
     table = Table(title=grid.title, title_justify="left")
     for i, name in enumerate(grid.head):
         table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
     for i, row in enumerate(grid.rows):
-        table.add_row(*(Text(visible(t), "bold") if (i, j) in grid.best else t for j, t in enumerate(row)))
+        table.add_row(*(Text(escape_hidden(t), "bold") if (i, j) in grid.best else t for j, t in enumerate(row)))
     return table

@@ -7,11 +7,11 @@ import click
 
 from recsys import data as datasets
 from recsys.cli import options
-from recsys.data.drawings import draw
-from recsys.data.folders import data_folder
-from recsys.data.sources import landed
-from recsys.escaping import visible
-from recsys.types import unknown
+from recsys.data.locations import resolve_data_folder
+from recsys.data.sources import find_fetched_files
+from recsys.data.terminal import print_description
+from recsys.escaping import escape_hidden
+from recsys.types import make_unknown_name_error
 
 
 @click.group()
@@ -25,21 +25,21 @@ def data() -> None:
 def list_(data_dir: Path | None, quiet: bool) -> None:
     """List the datasets, their size and terms, and which are on this machine."""
     if quiet:
-        click.echo("\n".join(datasets.names()))
+        click.echo("\n".join(datasets.list_datasets()))
         return
     from rich.table import Table
 
-    root = data_folder(data_dir)
+    root = resolve_data_folder(data_dir)
     table = Table(box=None, pad_edge=False)
     for column in ("name", "users", "items", "interactions", "licence", "here"):
         table.add_column(column, justify="right" if column in ("users", "items", "interactions") else "left")
-    for name in datasets.names():
-        one = datasets.card(name)
+    for name in datasets.list_datasets():
+        one = datasets.read_card(name)
         counts = (one.expected.users, one.expected.items, one.expected.interactions)
-        here = landed(one, root / name) is not None
+        here = find_fetched_files(one, root / name) is not None
         table.add_row(name, *(f"{count:,}" for count in counts), one.licence, "yes" if here else "no")
-    options.console().print(table)
-    options.say(f"data folder: {root}")
+    options.make_console().print(table)
+    options.print_line(f"data folder: {root}")
 
 
 @data.command("fetch")
@@ -49,7 +49,7 @@ def list_(data_dir: Path | None, quiet: bool) -> None:
 @options.quiet
 def fetch_(name: str, path: Path | None, data_dir: Path | None, quiet: bool) -> None:
     """Fetch dataset NAME and check it; print the folder where it is."""
-    options.say(datasets.fetch(name, data_dir, quiet, path))
+    options.print_line(datasets.fetch_dataset(name, data_dir, quiet, path))
 
 
 @data.command("describe")
@@ -57,7 +57,7 @@ def fetch_(name: str, path: Path | None, data_dir: Path | None, quiet: bool) -> 
 @options.column
 @click.option("--items", type=click.Path(path_type=Path), help="For a file: the table of its items.")
 @click.option("--item-column", "item_columns", multiple=True, metavar="FIELD=COLUMN", help="The same for --items.")
-@options.reading
+@options.add_table_options
 @options.data_dir
 @options.quiet
 def describe_(
@@ -70,21 +70,23 @@ def describe_(
     quiet: bool,
 ) -> None:
     """Show the numbers of a dataset, by its name, or of a table of your own and which column became what."""
-    if name_or_path in datasets.names():
-        draw(datasets.describe(datasets.load(name_or_path, data_dir, quiet)), options.console(80))
+    if name_or_path in datasets.list_datasets():
+        print_description(
+            datasets.describe_dataset(datasets.load_dataset(name_or_path, data_dir, quiet)), options.make_console(80)
+        )
         return
     path = Path(name_or_path)
     if not path.suffix and len(path.parts) == 1 and not path.exists():
-        raise unknown("dataset", name_or_path, datasets.names())
-    named = options.pairs(columns), options.pairs(item_columns, "--item-column")
-    made = datasets.read(path, named[0], items=items, item_columns=named[1], **reading)
-    draw(datasets.describe(made), options.console(80))
+        raise make_unknown_name_error("dataset", name_or_path, datasets.list_datasets())
+    named = options.parse_column_names(columns), options.parse_column_names(item_columns, "--item-column")
+    made = datasets.read_dataset(path, named[0], items=items, item_columns=named[1], **reading)
+    print_description(datasets.describe_dataset(made), options.make_console(80))
 
 
 @data.command("cite")
 @click.argument("name")
 def cite_(name: str) -> None:
     """Print what to cite when you use dataset NAME, as BibTeX, and its terms."""
-    one = datasets.card(name)
-    click.echo(visible(one.citation.strip(), keep="\n"))
-    click.echo(visible(f"\n{one.title}: {one.licence}\n{one.terms.strip()}", keep="\n"))
+    one = datasets.read_card(name)
+    click.echo(escape_hidden(one.citation.strip(), keep="\n"))
+    click.echo(escape_hidden(f"\n{one.title}: {one.licence}\n{one.terms.strip()}", keep="\n"))

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from recsys.data.settings import TableSettings
-from recsys.escaping import visible
-from recsys.types.errors import advising
+from recsys.escaping import escape_hidden
+from recsys.types.errors import rephrase_setting_errors
 
 quiet = click.option("--quiet", is_flag=True, help="Show no progress.")
 data_dir = click.option(
@@ -23,7 +23,7 @@ data_dir = click.option(
 out = click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Where run folders go.")
 
 column = click.option("--column", "columns", multiple=True, metavar="FIELD=COLUMN", help="Which column is what.")
-_READING = (
+_TABLE_OPTIONS = (
     click.option("--header/--no-header", default=None, help="Whether the first line holds names."),
     click.option("--delimiter", help="What separates cells, such as ';', 'tab', '::', 'space'."),
     click.option("--quotes/--no-quotes", default=None, help='Whether " encloses cells.'),
@@ -34,21 +34,21 @@ _READING = (
 )
 
 
-def reading(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the settings of a table as `reading`; errors advise options of the command line."""
+def add_table_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the settings of a table as `add_table_options`; errors advise options of the command line."""
 
     @wraps(command)
     def run(**values: Any) -> None:
         given = {name: value for name in TableSettings.__dataclass_fields__ if (value := values.pop(name)) is not None}
-        with advising("command"):
+        with rephrase_setting_errors("command"):
             command(**values, reading=given)
 
-    for option in reversed(_READING):
+    for option in reversed(_TABLE_OPTIONS):
         run = option(run)
     return run
 
 
-def pairs(texts: Sequence[str], hint: str = "--column") -> dict[str, str]:
+def parse_column_names(texts: Sequence[str], hint: str = "--column") -> dict[str, str]:
     """Return FIELD=COLUMN as a mapping."""
     made: dict[str, str] = {}
     for text in texts:
@@ -59,7 +59,7 @@ def pairs(texts: Sequence[str], hint: str = "--column") -> dict[str, str]:
     return made
 
 
-class Screen(Console):
+class EscapingConsole(Console):
     """A console to which every text is foreign: nothing in it is markup, and its hidden characters are written out."""
 
     def __init__(self, **settings: Any) -> None:
@@ -68,14 +68,14 @@ class Screen(Console):
 
     def render_str(self, text: str, **settings: Any) -> Text:
         """Return what tables and lines show of a text."""
-        return super().render_str(visible(text, keep="\n"), **settings)
+        return super().render_str(escape_hidden(text, keep="\n"), **settings)
 
 
-def console(width: int = 160) -> Screen:
+def make_console(width: int = 160) -> EscapingConsole:
     """Return a console for tables: as wide as the terminal, and `width` where there is none."""
-    return Screen() if sys.stdout.isatty() else Screen(width=width)
+    return EscapingConsole() if sys.stdout.isatty() else EscapingConsole(width=width)
 
 
-def say(line: object, *, err: bool = False) -> None:
+def print_line(line: object, *, err: bool = False) -> None:
     """Print one line, hidden characters written out."""
-    click.echo(visible(str(line)), err=err)
+    click.echo(escape_hidden(str(line)), err=err)

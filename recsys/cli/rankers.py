@@ -14,15 +14,15 @@ from recsys.cli import options
 @click.option("--recall", type=float, default=1.0, help="Below 1: retrieve by an index that finds this share.")
 @options.data_dir
 @options.quiet
-def export(config: str, out: Path, blend: str | None, recall: float, data_dir: Path | None, quiet: bool) -> None:
+def export(config: str, out: Path, blend: str | None, index_recall: float, data_dir: Path | None, quiet: bool) -> None:
     """Write the ranker of CONFIG, such as the winner.toml of a sweep, fitted to all of the data."""
     from recsys.experiments import export as run
 
-    done = run(config, out, blend=blend, recall=recall, quiet=quiet, data_dir=data_dir)
-    options.say(f"{done.run}: {done.users:,} users, {done.items:,} items, policy {done.policy}")
+    done = run(config, out, blend=blend, index_recall=index_recall, quiet=quiet, data_dir=data_dir)
+    options.print_line(f"{done.run}: {done.users:,} users, {done.items:,} items, policy {done.policy}")
     if done.index is not None:
-        options.say(f"index: {done.index}")
-    options.say(f"ranker: {done.folder}")
+        options.print_line(f"index: {done.index}")
+    options.print_line(f"ranker: {done.folder}")
 
 
 @click.command()
@@ -33,6 +33,6 @@ def warmup(folder: Path | None) -> None:
 
     done = run(folder)
     if folder is not None:
-        options.say(f"ranker: {folder} is whole, policy {done.policy}")
+        options.print_line(f"ranker: {folder} is whole, policy {done.policy}")
     kept = "nowhere: each process compiles anew" if done.compiled is None else str(done.compiled)
-    options.say(f"compiled code: {kept} ({done.seconds:.1f} s)")
+    options.print_line(f"compiled code: {kept} ({done.seconds:.1f} s)")

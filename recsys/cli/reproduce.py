@@ -11,7 +11,7 @@ from rich.table import Table
 from recsys.cli import options
 
 if TYPE_CHECKING:
-    from recsys.experiments.reproductions import Reproduction
+    from recsys.reproductions.run import Reproduction
 
 
 @click.command()
@@ -28,30 +28,32 @@ def reproduce(name: str | None, data_dir: Path | None, quiet: bool) -> None:
 
     The exit code is 0 where every value is within its tolerance, and 1 where some is not.
     """
-    from recsys.experiments.reproductions import reproduce as run
+    from recsys.reproductions.run import reproduce as run
 
     if name is None:
-        _list()
+        _print_reproductions()
         return
     done = run(name, data_dir=data_dir, quiet=quiet)
-    options.console().print(_table(done))
+    options.make_console().print(_make_table(done))
     for note in done.notes:
-        options.say(f"note: {note}")
+        options.print_line(f"note: {note}")
     passed, missing = (sum(check.status == status for check in done.checks) for status in ("pass", "not run"))
-    options.say(f"{passed} of {len(done.checks)} values within tolerance" + (f", {missing} not run" if missing else ""))
+    options.print_line(
+        f"{passed} of {len(done.checks)} values within tolerance" + (f", {missing} not run" if missing else "")
+    )
     if not done.passed:
         sys.exit(1)
 
 
-def _list() -> None:
-    from recsys.experiments.recipes import read_recipe, recipes
+def _print_reproductions() -> None:
+    from recsys.reproductions.published_settings import list_reproductions, read_reproduction
 
-    for name in recipes():
-        options.say(f"{name:20} {read_recipe(name).title}")
+    for name in list_reproductions():
+        options.print_line(f"{name:20} {read_reproduction(name).title}")
 
 
-def _table(done: "Reproduction") -> Table:
-    table = Table(title=f"{done.recipe.title}\n{done.recipe.source}", title_justify="left")
+def _make_table(done: "Reproduction") -> Table:
+    table = Table(title=f"{done.config.title}\n{done.config.source}", title_justify="left")
     for column in ("model", "metric"):
         table.add_column(column, no_wrap=True)
     for column in ("published", "ours", "± s.e.", "difference", "tolerance"):
@@ -66,9 +68,9 @@ def _table(done: "Reproduction") -> Table:
         table.add_row(
             "" if check.model == last else check.model,
             check.metric,
-            _number(check.published),
-            _number(check.ours),
-            _number(check.error),
+            _format_number(check.published),
+            _format_number(check.ours),
+            _format_number(check.error),
             "" if math.isnan(check.ours) else f"{check.difference:+.4f}",
             f"{check.tolerance:g}",
             check.status,
@@ -79,5 +81,5 @@ def _table(done: "Reproduction") -> Table:
     return table
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.4f}"

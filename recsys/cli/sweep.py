@@ -10,19 +10,21 @@ from recsys.cli import options
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--trials", type=click.IntRange(min=1), help="Trials of each blend, in all (default: the file's).")
-@click.option("--spend", help='How much accuracy may be given, such as "2%" (default: the file\'s).')
+@click.option("--accuracy-budget", help='How much accuracy may be given, such as "2%" (default: the file\'s).')
 @options.out
 @options.data_dir
 @options.quiet
-def sweep(file: Path, trials: int | None, spend: str | None, out: Path, data_dir: Path | None, quiet: bool) -> None:
+def sweep(
+    file: Path, trials: int | None, accuracy_budget: str | None, out: Path, data_dir: Path | None, quiet: bool
+) -> None:
     """Search the config that FILE extends, over the ranges that it gives: choose on validation, judge on test once."""
     from recsys.sweeps import sweep as run
 
-    done = run(file, trials=trials, spend=spend, out=out, quiet=quiet, data_dir=data_dir)
+    done = run(file, trials=trials, accuracy_budget=accuracy_budget, out=out, quiet=quiet, data_dir=data_dir)
     for line in done.lines:
-        options.say(line)
+        options.print_line(line)
     for note in done.notes:
-        options.say(f"note: {note}")
-    options.say(f"winner: {done.folder / 'winner.toml'}")
-    options.say(f"report: {done.folder / 'report.html'}")
-    options.say(f"tables: {done.folder}")
+        options.print_line(f"note: {note}")
+    options.print_line(f"winner: {done.folder / 'winner.toml'}")
+    options.print_line(f"report: {done.folder / 'report.html'}")
+    options.print_line(f"tables: {done.folder}")

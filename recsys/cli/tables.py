@@ -10,18 +10,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What a row says, in the order of importance, with the width that it takes: a narrow terminal shows the first ones.
-COLUMNS = (
+HEADLINE_COLUMNS = (
     ("value", "ndcg", 9), ("change", "ndcg", 24), ("change", "discovery", 26), ("change", "self_information", 23),
-    ("seconds", "", 10), ("change", "coverage", 26), ("value", "untouched_share", 21),
+    ("seconds", "", 10), ("change", "coverage", 26), ("value", "unexplored_share", 21),
 )  # fmt: skip
 
 
-def headline(summary: "pd.DataFrame", differences: "pd.DataFrame", base: str, k: int, width: int = 160) -> Table:
+def make_headline_table(
+    summary: "pd.DataFrame", differences: "pd.DataFrame", base: str, k: int, width: int = 160
+) -> Table:
     """Return one row per run: values, and differences against the base in % with 95 % intervals, `width` columns."""
     table = Table(title=f"Against {base}, at k = {k}, with 95 % intervals", title_justify="left")
     here, runs = {*summary.metric, ""}, list(dict.fromkeys(summary.run))
     left, shown = width - max(map(len, runs)) - 4, []
-    for kind, metric, wide in COLUMNS:
+    for kind, metric, wide in HEADLINE_COLUMNS:
         if metric in here and wide + 3 <= left:
             shown.append((kind, metric))
             left -= wide
@@ -34,20 +36,20 @@ def headline(summary: "pd.DataFrame", differences: "pd.DataFrame", base: str, k:
     seconds = dict(zip(summary.run, summary.seconds, strict=True))
     for run in runs:
         cells = {
-            "value": lambda metric, run=run: _number(values.get((run, metric), {}).get("value")),
-            "change": lambda metric, run=run: _change(changes.get((run, metric))),
-            "seconds": lambda metric, run=run: _number(seconds[run], 2),
+            "value": lambda metric, run=run: _format_number(values.get((run, metric), {}).get("value")),
+            "change": lambda metric, run=run: _format_change(changes.get((run, metric))),
+            "seconds": lambda metric, run=run: _format_number(seconds[run], 2),
         }
         row = [cells[kind](metric) for kind, metric in shown]
         table.add_row(run, *row, style="bold" if run == base else None)
     return table
 
 
-def _number(value: float | None, digits: int = 4) -> str:
+def _format_number(value: float | None, digits: int = 4) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
-def _change(row: Mapping[Hashable, Any] | None) -> str:
+def _format_change(row: Mapping[Hashable, Any] | None) -> str:
     if row is None or math.isnan(row["relative"]) or math.isnan(row["relative_low"]):
         return ""
     change, low, high = (100 * row[name] for name in ("relative", "relative_low", "relative_high"))

@@ -3,20 +3,22 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from recsys.data.identifiers import name_of, places
-from recsys.maths import comparable
+from recsys.data.identifiers import look_up_ids, normalize_id
+from recsys.maths.ordering import make_comparable
 from recsys.types import RecsysError
 from recsys.types.arrays import Anys, Floats, Longs, Strings
 
 
-def columns(user_id: ArrayLike, item_id: ArrayLike, score: ArrayLike) -> tuple[Strings, Strings, Anys, Floats]:
+def normalize_candidates(
+    user_id: ArrayLike, item_id: ArrayLike, score: ArrayLike
+) -> tuple[Strings, Strings, Anys, Floats]:
     """Return ids as text, numbers in the order of the scores, and scores of 32 bits, one of each per row.
 
     Raises:
         RecsysError: for columns of unequal length or without rows, missing ids, and scores that are not finite.
     """
-    scores = comparable(score, _no_score)
-    columns = {"user_id": _cells(user_id), "item_id": _cells(item_id), "score": scores}
+    scores = make_comparable(score, _make_score_error)
+    columns = {"user_id": _convert_to_array(user_id), "item_id": _convert_to_array(item_id), "score": scores}
     for column, cells in columns.items():
         if cells.ndim != 1:
             raise RecsysError(f"candidates: {column} has {cells.ndim} dimensions, expected 1: a value per row")
@@ -28,16 +30,16 @@ def columns(user_id: ArrayLike, item_id: ArrayLike, score: ArrayLike) -> tuple[S
         )
     if not len(scores):
         raise RecsysError("candidates: there are no rows, expected at least one")
-    names = (_names(column, columns[column]) for column in ("user_id", "item_id"))
+    names = (_convert_ids(column, columns[column]) for column in ("user_id", "item_id"))
     return *names, scores, np.asarray(score, dtype=np.float64).astype(np.float32)  # type: ignore[return-value]
 
 
-def _no_score(found: str, row: int) -> RecsysError:
+def _make_score_error(found: str, row: int) -> RecsysError:
     where = "score" if row < 0 else f"score of row {row}"
     return RecsysError(f"candidates: {where} is {found}, expected a finite number of 32 bits")
 
 
-def _cells(values: ArrayLike) -> Anys:
+def _convert_to_array(values: ArrayLike) -> Anys:
     """Return the values as they are, None where a pandas column has none of its kinds of nothing."""
     if hasattr(values, "isna"):
         cells: Anys = np.array(values, dtype=object)
@@ -47,10 +49,10 @@ def _cells(values: ArrayLike) -> Anys:
     return np.asarray(values, dtype=None if isinstance(values, np.ndarray) else object)
 
 
-def _names(column: str, cells: Anys) -> Strings:
+def _convert_ids(column: str, cells: Anys) -> Strings:
     values = cells.tolist()
     try:
-        names = {value: name_of(value) for value in set(values)}
+        names = {value: normalize_id(value) for value in set(values)}
     except TypeError:
         raise RecsysError(f"candidates: {column} holds lists, expected one id in each row") from None
     texts = [names[value] for value in values]
@@ -60,13 +62,13 @@ def _names(column: str, cells: Anys) -> Strings:
     return np.asarray(texts, dtype=np.str_)
 
 
-def codes(column: str, names: Strings, known: Strings) -> Longs:
+def encode_split_ids(column: str, names: Strings, split_ids: Strings) -> Longs:
     """Return the place of each name among the ids of a split.
 
     Raises:
         RecsysError: if one is not there.
     """
-    found, there = places(names, known)
+    found, there = look_up_ids(names, split_ids)
     if not there.all():
         raise RecsysError(
             f"candidates: {len(np.unique(names[~there]))} values of {column} are not in the split "

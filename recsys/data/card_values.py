@@ -4,47 +4,44 @@ import codecs
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from recsys.data.columns import CATALOGUE, LOG
-from recsys.types import RecsysError, unknown
-
-if TYPE_CHECKING:
-    from recsys.data.cards import Card, File, Source
+from recsys.data.cards import Card, File, Source
+from recsys.data.columns import ITEM_FIELDS, LOG_FIELDS
+from recsys.types import RecsysError, make_unknown_name_error
 
 
-def refuse_values(card: "Card", place: str) -> None:
+def check_card_values(card: Card, place: str) -> None:
     """Refuse a card whose values cannot be meant; `place` names it.
 
     Raises:
         RecsysError: one line with the first of them.
     """
-    for where, found, expected in _wrong(card):
+    for where, found, expected in _find_wrong_values(card):
         raise RecsysError(f"{place}: {where}: found {str(found)!r:.60}, expected {expected}")
     for name, layout in card.layouts.items():
         for part, file in (("interactions", layout.interactions), ("items", layout.items), ("tags", layout.tags)):
             if file is not None:
-                _refuse_columns(file, part, f"{place}: layouts.{name}.{part}")
+                _check_columns(file, part, f"{place}: layouts.{name}.{part}")
 
 
-def _wrong(card: "Card") -> Iterator[tuple[str, object, str]]:
+def _find_wrong_values(card: Card) -> Iterator[tuple[str, object, str]]:
     """Yield where a value stands, the value, and what was expected instead."""
     for what in ("users", "items", "interactions", "rows"):
         count = getattr(card.expected, what)
         if count is not None and count < 1:
             yield f"expected.{what}", count, "1 or more"
     for number, source in enumerate(card.sources, start=1):
-        for where, found, expected in _wrong_source(source):
+        for where, found, expected in _find_wrong_in_source(source):
             yield f"sources.{number}.{where}", found, expected
     for name, layout in card.layouts.items():
         for file in layout.files:
-            for where, found, expected in _wrong_file(file):
+            for where, found, expected in _find_wrong_in_file(file):
                 yield f"layouts.{name}: {file.file}: {where}", found, expected
         if len({file.name for file in layout.files}) < len(layout.files):
             yield f"layouts.{name}", ", ".join(file.file for file in layout.files), "files of different names"
     rules = card.rules
-    if rules.keep_items is not None and not _is_regular(rules.keep_items):
+    if rules.keep_items is not None and not _is_regex(rules.keep_items):
         yield "rules.keep_items", rules.keep_items, "a regular expression"
     least = {"tags.min_items": rules.tags.min_items, "tags.min_users": rules.tags.min_users}
     for where, value in {**least, **({"words.min_items": rules.words.min_items} if rules.words else {})}.items():
@@ -52,7 +49,7 @@ def _wrong(card: "Card") -> Iterator[tuple[str, object, str]]:
             yield f"rules.{where}", value, "1 or more"
 
 
-def _wrong_source(source: "Source") -> Iterator[tuple[str, object, str]]:
+def _find_wrong_in_source(source: Source) -> Iterator[tuple[str, object, str]]:
     url, sha256, size = (getattr(source, key, None) for key in ("url", "sha256", "bytes"))
     if url is not None and not _is_url(url):
         yield "url", url, "an address that begins with http:// or https:// and ends in the name of a file"
@@ -64,7 +61,7 @@ def _wrong_source(source: "Source") -> Iterator[tuple[str, object, str]]:
     if files is not None and not files:
         yield "files", "", "at least one name"
     for file in files or ():
-        if not _is_below(file):
+        if not _is_safe_relative_path(file):
             yield "files", file, "names below the data folder"
     for key in ("name", "version"):
         value = getattr(source, key, None)
@@ -72,8 +69,8 @@ def _wrong_source(source: "Source") -> Iterator[tuple[str, object, str]]:
             yield key, value, "that of a package"
 
 
-def _wrong_file(file: "File") -> Iterator[tuple[str, object, str]]:
-    if not _is_below(file.file):
+def _find_wrong_in_file(file: File) -> Iterator[tuple[str, object, str]]:
+    if not _is_safe_relative_path(file.file):
         yield "file", file.file, "a path inside the archive"
     if file.sha256 is not None and not _is_sha256(file.sha256):
         yield "sha256", file.sha256, "64 hexadecimal digits in lower case"
@@ -90,14 +87,14 @@ def _wrong_file(file: "File") -> Iterator[tuple[str, object, str]]:
             yield "flags", flag, f"names in header: {', '.join(file.header)}"
 
 
-def _refuse_columns(file: "File", part: str, place: str) -> None:
+def _check_columns(file: File, part: str, place: str) -> None:
     needed = {"interactions": ("user_id", "item_id"), "items": ("item_id",), "tags": ("item_id", "features")}[part]
-    fields = LOG if part == "interactions" else {**CATALOGUE, "user_id": ()}
+    fields = LOG_FIELDS if part == "interactions" else {**ITEM_FIELDS, "user_id": ()}
     for field, column in file.columns.items():
         if field not in fields:
-            raise unknown("field", field, fields, f"{place}: columns")
+            raise make_unknown_name_error("field", field, fields, f"{place}: columns")
         if file.header and column not in file.header:
-            raise unknown("column", column, file.header, f"{place}: columns.{field}")
+            raise make_unknown_name_error("column", column, file.header, f"{place}: columns.{field}")
     for field in needed:
         if field not in file.columns:
             raise RecsysError(f"{place}: columns: no {field} in it, expected {', '.join(needed)}")
@@ -107,7 +104,7 @@ def _is_sha256(text: str) -> bool:
     return re.fullmatch("[0-9a-f]{64}", text) is not None
 
 
-def _is_below(text: str) -> bool:
+def _is_safe_relative_path(text: str) -> bool:
     path, windows = PurePosixPath(text), PureWindowsPath(text)
     outside = path.is_absolute() or windows.drive or windows.is_absolute() or ".." in (*path.parts, *windows.parts)
     return bool(path.name) and not outside and text.isprintable()
@@ -119,7 +116,12 @@ def _is_url(text: str) -> bool:
     except ValueError:
         return False
     name = unquote(parts.path).rsplit("/", 1)[-1]
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and _is_below(name) and text.isprintable()
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and _is_safe_relative_path(name)
+        and text.isprintable()
+    )
 
 
 def _is_encoding(text: str) -> bool:
@@ -130,7 +132,7 @@ def _is_encoding(text: str) -> bool:
         return False
 
 
-def _is_regular(text: str) -> bool:
+def _is_regex(text: str) -> bool:
     try:
         re.compile(text)
     except (re.error, OverflowError, RecursionError):

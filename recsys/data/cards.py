@@ -2,12 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
-
-from recsys import shipped
-from recsys.data.card_values import refuse_values
-from recsys.data.checks import check
-from recsys.types import RecsysError, unknown
+from typing import ClassVar, Literal
 
 
 class _Strict:
@@ -47,7 +42,7 @@ class Package(_Strict):
 
 
 @dataclass(frozen=True)
-class Local(_Strict):
+class LocalFiles(_Strict):
     """What a user may put into the data folder: an archive, an unpacked folder, or a single file."""
 
     kind: Literal["local"]
@@ -60,8 +55,7 @@ class Local(_Strict):
         return " or ".join(self.files)
 
 
-Source = Archive | Package | Local
-_SOURCES: Mapping[str, type[Source]] = {"archive": Archive, "package": Package, "local": Local}
+Source = Archive | Package | LocalFiles
 
 
 @dataclass(frozen=True)
@@ -103,7 +97,7 @@ class Layout(_Strict):
 
 
 @dataclass(frozen=True)
-class Words(_Strict):
+class TitleWordRule(_Strict):
     """Words of the title as features: those of three letters or more that `min_items` items share."""
 
     min_items: int
@@ -111,7 +105,7 @@ class Words(_Strict):
 
 
 @dataclass(frozen=True)
-class Tags(_Strict):
+class TagRule(_Strict):
     """Which of a layout's tags are features: those of so many items with interactions, given by so many users."""
 
     min_items: int = 1
@@ -119,18 +113,18 @@ class Tags(_Strict):
 
 
 @dataclass(frozen=True)
-class Rules(_Strict):
+class CleaningRules(_Strict):
     """What is done with rows and items that are untidy."""
 
     without_user: Literal["refuse", "drop"] = "refuse"
     keep_items: str | None = None  # a regular expression that the ids of proper items match
     without_title: tuple[str, ...] = ()  # what stands in the title where there is none
-    words: Words | None = None
-    tags: Tags = field(default_factory=Tags)
+    words: TitleWordRule | None = None
+    tags: TagRule = field(default_factory=TagRule)
 
 
 @dataclass(frozen=True)
-class Expected(_Strict):
+class ExpectedCounts(_Strict):
     """The counts after loading; `rows` is what the file holds before any rule."""
 
     users: int
@@ -149,56 +143,7 @@ class Card(_Strict):
     licence: str
     terms: str
     citation: str  # BibTeX
-    expected: Expected
+    expected: ExpectedCounts
     sources: tuple[Source, ...]
     layouts: Mapping[str, Layout]
-    rules: Rules = field(default_factory=Rules)
-
-
-def names() -> tuple[str, ...]:
-    """Return the names of all cards."""
-    return tuple(sorted(path.stem for path in shipped.folder("datasets").glob("*.toml")))
-
-
-def card(name: str) -> Card:
-    """Return the card called `name`.
-
-    Raises:
-        RecsysError: if there is none (with the nearest name), or if the card is not valid.
-    """
-    import tomllib
-
-    if name not in names():
-        raise unknown("dataset", str(name), names())
-    path = shipped.folder("datasets") / f"{name}.toml"
-    try:
-        return parse(tomllib.loads(path.read_text(encoding="utf-8")), place=path.name)
-    except OSError as error:
-        raise RecsysError(f"{path.name}: cannot be read: {error.strerror}") from error
-    except RecsysError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise RecsysError(f"{path.name}: not valid TOML: {error}") from error
-
-
-def parse(content: Mapping[str, Any], place: str) -> Card:
-    """Return the card with this `content`; `place` names it in errors."""
-    listed = content.get("sources", [])
-    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed) or not listed:
-        raise RecsysError(f"{place}: expected at least one [[sources]]")
-    sources = tuple(_source(one, f"{place}: sources.{n}") for n, one in enumerate(listed, start=1))
-    result = check(Card, {**content, "sources": sources}, place)
-    for one in sources:
-        if one.layout not in result.layouts:
-            raise unknown("layout", one.layout, result.layouts, place)
-    if f"{result.name}.toml" != place:
-        raise RecsysError(f"{place}: name is {result.name!r:.60}, expected the name of the file")
-    refuse_values(result, place)
-    return result
-
-
-def _source(content: dict[str, Any], place: str) -> Source:
-    kind = str(content.get("kind", ""))
-    if kind not in _SOURCES:
-        raise unknown("kind", kind, _SOURCES, place)
-    return check(_SOURCES[kind], content, place)
+    rules: CleaningRules = field(default_factory=CleaningRules)

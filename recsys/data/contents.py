@@ -7,11 +7,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import IO
 
-from recsys.data.archives import allowed, refuse_special
+from recsys.data.archives import compute_unpack_limit, refuse_special_file
 from recsys.types import RecsysError
 
-COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
-_MARKS = (
+COMPRESSION_BY_SUFFIX = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+_BYTE_ORDER_MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"),
     (b"\xef\xbb\xbf", "utf-8-sig"),
 )  # fmt: skip
@@ -23,7 +23,7 @@ def check_file(path: Path) -> None:
     Raises:
         RecsysError: one line with the reason.
     """
-    refuse_special(path)
+    refuse_special_file(path)
     if path.is_file():
         return
     if path.is_dir():
@@ -35,9 +35,9 @@ def check_file(path: Path) -> None:
     raise RecsysError(f"{path}: no such file{hint}")
 
 
-def name_of_file(path: Path) -> str:
+def get_base_name(path: Path) -> str:
     """Return a file's name without its folder and its suffixes: "log" for logs/log.csv.gz."""
-    return Path(path.stem).stem if path.suffix.lower() in COMPRESSED else path.stem
+    return Path(path.stem).stem if path.suffix.lower() in COMPRESSION_BY_SUFFIX else path.stem
 
 
 def read_content(path: Path) -> bytes:
@@ -47,18 +47,18 @@ def read_content(path: Path) -> bytes:
         RecsysError: if it cannot be read, is damaged, or unpacks to an absurd size (`recsys.data.archives`).
     """
     check_file(path)
-    compression = COMPRESSED.get(path.suffix.lower())
-    with reading(path):
+    compression = COMPRESSION_BY_SUFFIX.get(path.suffix.lower())
+    with wrap_read_errors(path):
         if compression is None:
             return path.read_bytes()
         import pyarrow as pa
 
         with path.open("rb") as packed, pa.CompressedInputStream(packed, compression) as stream:
-            return _unpacked(stream, path)
+            return _decompress_stream(stream, path)
 
 
-def _unpacked(stream: IO[bytes], path: Path) -> bytes:
-    limit, parts, size = allowed(path.stat().st_size), list[bytes](), 0
+def _decompress_stream(stream: IO[bytes], path: Path) -> bytes:
+    limit, parts, size = compute_unpack_limit(path.stat().st_size), list[bytes](), 0
     while chunk := stream.read(1 << 20):
         size += len(chunk)
         if size > limit:
@@ -67,17 +67,22 @@ def _unpacked(stream: IO[bytes], path: Path) -> bytes:
     return b"".join(parts)
 
 
-def decode(data: bytes, place: str, encoding: str | None = None) -> tuple[bytes, list[str]]:
+def decode_text(data: bytes, place: str, encoding: str | None = None) -> tuple[bytes, list[str]]:
     """Return text as UTF-8 without byte order mark, lines ending in line feeds, and a note where it was no UTF-8.
 
     Raises:
         RecsysError: if it holds NUL bytes, or is not in the `encoding` or in that of its byte order mark.
     """
     notes: list[str] = []
-    found = encoding or next((name for mark, name in _MARKS if data.startswith(mark)), None) or _wide(data) or "utf-8"
+    found = (
+        encoding
+        or next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), None)
+        or _detect_utf16(data)
+        or "utf-8"
+    )
     if found != "utf-8" or not data.isascii():
         try:
-            data = data.decode(found).encode() if found != "utf-8" else _checked(data)
+            data = data.decode(found).encode() if found != "utf-8" else _check_utf8(data)
         except UnicodeDecodeError as error:
             if found != "utf-8":
                 raise RecsysError(f"{place}: is not {found}: {error.reason} at byte {error.start:,}") from error
@@ -91,7 +96,7 @@ def decode(data: bytes, place: str, encoding: str | None = None) -> tuple[bytes,
     return data, notes
 
 
-def _checked(data: bytes) -> bytes:
+def _check_utf8(data: bytes) -> bytes:
     import codecs
 
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -101,7 +106,7 @@ def _checked(data: bytes) -> bytes:
     return data
 
 
-def _wide(data: bytes) -> str | None:
+def _detect_utf16(data: bytes) -> str | None:
     """Return UTF-16 where every other byte of the first lines is 0, as in plain text without a mark."""
     start = data[:1000]
     if len(data) % 2 or len(start) < 4:
@@ -113,7 +118,7 @@ def _wide(data: bytes) -> str | None:
 
 
 @contextmanager
-def reading(path: Path | str) -> Iterator[None]:
+def wrap_read_errors(path: Path | str) -> Iterator[None]:
     """Turn whatever goes wrong inside the block into one line about `path`."""
     import pandas as pd
     import pyarrow as pa

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from recsys.data.archives import verify_checksum
 from recsys.data.cards import Archive, Package
-from recsys.data.checksums import verify
-from recsys.progress import progress
+from recsys.support.progress import show_progress
 from recsys.types import RecsysError
 
 if TYPE_CHECKING:
     from requests import RequestException
     from rich.progress import Progress
 
-PATIENCE = 10  # seconds, to connect and between two pieces of an answer; there is no second try
-MOST = 2 * 2**30  # bytes, where a card does not say how many there are
+TIMEOUT_SECONDS = 10  # seconds, to connect and between two pieces of an answer; there is no second try
+MAX_DOWNLOAD_BYTES = 2 * 2**30  # bytes, where a card does not say how many there are
 
 
 def download_archive(source: Archive, folder: Path, quiet: bool = False) -> Path:
@@ -31,19 +31,19 @@ def download_archive(source: Archive, folder: Path, quiet: bool = False) -> Path
     import pooch
     import requests
 
-    target = folder / file_name(source)
-    with progress(quiet) as bars:
-        bar = _Bar(bars, target.name, source.bytes)
-        get = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=PATIENCE)
+    target = folder / get_file_name(source)
+    with show_progress(quiet) as bars:
+        bar = _DownloadBar(bars, target.name, source.bytes)
+        get = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=TIMEOUT_SECONDS)
         try:
             get(source.url, str(target), None)
         except requests.RequestException as error:
-            raise RecsysError(_reason(error)) from error
-    verify(target, source.sha256)
+            raise RecsysError(_describe_http_error(error)) from error
+    verify_checksum(target, source.sha256)
     return target
 
 
-def file_name(source: Archive) -> str:
+def get_file_name(source: Archive) -> str:
     """Return the last part of the source's address."""
     return unquote(urlsplit(source.url).path).rsplit("/", 1)[-1]
 
@@ -55,24 +55,24 @@ def download_wheel(source: Package, folder: Path, quiet: bool = False) -> Path:
         RecsysError: why it could not be had, in one line.
     """
     options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input", "--quiet"]
-    network = ["--retries", "0", "--timeout", str(PATIENCE)]
+    network = ["--retries", "0", "--timeout", str(TIMEOUT_SECONDS)]
     wanted = f"{source.name}=={source.version}"
-    with progress(quiet) as bars:
+    with show_progress(quiet) as bars:
         bars.add_task(wanted, total=None)
-        _run([*_installer(), "download", *options, *network, "--dest", str(folder), wanted], folder)
+        _run_installer([*_find_installer(), "download", *options, *network, "--dest", str(folder), wanted], folder)
     wheels = sorted(folder.glob("*.whl"))
     if len(wheels) != 1:
         raise RecsysError(f"expected one wheel, found {len(wheels)}")
-    verify(wheels[0], source.sha256)
+    verify_checksum(wheels[0], source.sha256)
     return wheels[0]
 
 
-class _Bar:
+class _DownloadBar:
     """What pooch asks of a progress bar."""
 
     def __init__(self, bars: "Progress", label: str, size: int | None) -> None:
         self.total = size or 0
-        self._most = size or MOST
+        self._most = size or MAX_DOWNLOAD_BYTES
         self._done = 0
         self._bars, self._task = bars, bars.add_task(label, total=size)
 
@@ -91,7 +91,7 @@ class _Bar:
         """Leave the bar to its owner."""
 
 
-def _installer() -> list[str]:
+def _find_installer() -> list[str]:
     if find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
     uv = shutil.which("uv")
@@ -100,14 +100,14 @@ def _installer() -> list[str]:
     raise RecsysError(f"needs pip: run '{sys.executable} -m ensurepip', or install uv")
 
 
-def _run(command: Sequence[str], folder: Path) -> None:
+def _run_installer(command: Sequence[str], folder: Path) -> None:
     # In its own folder: a pip.py where the user happens to be must not be run.
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30 * PATIENCE
+            command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30 * TIMEOUT_SECONDS
         )
     except subprocess.TimeoutExpired as error:
-        raise RecsysError(f"no end after {30 * PATIENCE} seconds") from error
+        raise RecsysError(f"no end after {30 * TIMEOUT_SECONDS} seconds") from error
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
@@ -117,13 +117,13 @@ def _run(command: Sequence[str], folder: Path) -> None:
 
 
 _REASONS = (
-    ("timed out", f"no answer within {PATIENCE} seconds"),
+    ("timed out", f"no answer within {TIMEOUT_SECONDS} seconds"),
     ("NameResolution", "its name cannot be resolved"),
     ("NewConnection", "no connection"),
 )
 
 
-def _reason(error: "RequestException") -> str:
+def _describe_http_error(error: "RequestException") -> str:
     if error.response is not None:
         return f"HTTP {error.response.status_code} {error.response.reason}"
     known = (reason for sign, reason in _REASONS if sign in str(error))

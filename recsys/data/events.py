@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from recsys.data.identifiers import coded, name_of
-from recsys.data.sheets import Sheet
-from recsys.types import RecsysError, unknown
+from recsys.data.identifiers import encode_ids, normalize_id
+from recsys.data.mapped_tables import MappedTable
+from recsys.types import RecsysError, make_unknown_name_error
 from recsys.types.arrays import Bools, Floats, Ints
-from recsys.types.numbers import plain
+from recsys.types.numbers import convert_to_python
 
-LARGEST = float(np.finfo(np.float32).max)
-STRENGTHS = ("weight", "quantity")
+MAX_WEIGHT = float(np.finfo(np.float32).max)
+WEIGHT_FIELDS = ("weight", "quantity")
 
 
-def check_events(events: Any, place: str) -> dict[str, float]:
+def parse_event_weights(events: Any, place: str) -> dict[str, float]:
     """Return the weight of each event, by its name.
 
     Raises:
@@ -26,57 +26,57 @@ def check_events(events: Any, place: str) -> dict[str, float]:
         raise RecsysError(
             f'{place}: events: found {events!r}, expected weights such as {{"transaction": 4, "view": 1}}'
         )
-    weights = {name_of(name): plain(weight) for name, weight in events.items()}
+    weights = {normalize_id(name): convert_to_python(weight) for name, weight in events.items()}
     for name, weight in weights.items():
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= LARGEST:
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= MAX_WEIGHT:
             raise RecsysError(f"{place}: events: {name} is {weight!r}, expected a finite number")
     return {name: float(weight) for name, weight in weights.items()}
 
 
-def weigh_events(sheet: Sheet, events: Mapping[str, float]) -> tuple[Floats, str]:
+def weigh_events(table: MappedTable, events: Mapping[str, float]) -> tuple[Floats, str]:
     """Return the weight of each row by its event, (R,), NaN where the event is not among `events`, and what those are.
 
     Raises:
         RecsysError: for an event that the table does not have.
     """
-    codes, names = coded(sheet.frame[sheet.columns["event"]])
+    codes, names = encode_ids(table.frame[table.columns["event"]])
     for name in events:
         if name not in names:
-            raise unknown("event", name, names.tolist(), where=f"{sheet.place}: events")
+            raise make_unknown_name_error("event", name, names.tolist(), where=f"{table.place}: events")
     weights = np.array([*(events.get(name, np.nan) for name in names.tolist()), np.nan], dtype=np.float32)
-    return weights[codes], _told(codes, [None if name in events else name for name in names.tolist()])
+    return weights[codes], _format_event_counts(codes, [None if name in events else name for name in names.tolist()])
 
 
-def without_strength(sheet: Sheet) -> tuple[Sheet, list[str]]:
+def drop_weight_columns(table: MappedTable) -> tuple[MappedTable, list[str]]:
     """Return the sheet without its column of weights, where those of events stand in its place, and a note."""
-    columns = {field: column for field, column in sheet.columns.items() if field not in STRENGTHS}
-    unused = [sheet.columns[field] for field in STRENGTHS if field in sheet.columns]
+    columns = {field: column for field, column in table.columns.items() if field not in WEIGHT_FIELDS}
+    unused = [table.columns[field] for field in WEIGHT_FIELDS if field in table.columns]
     notes = [f"weights are those of events: column {' and '.join(unused)} is not used"] if unused else []
-    return replace(sheet, columns=columns), notes
+    return replace(table, columns=columns), notes
 
 
-def are_returns(sheet: Sheet) -> Bools:
+def find_returns(table: MappedTable) -> Bools:
     """Return which rows have a negative quantity, (R,)."""
     import pandas as pd
 
-    if "quantity" not in sheet.columns:
-        return np.zeros(len(sheet.frame), dtype=bool)
-    values = pd.to_numeric(sheet.frame[sheet.columns["quantity"]], errors="coerce")
+    if "quantity" not in table.columns:
+        return np.zeros(len(table.frame), dtype=bool)
+    values = pd.to_numeric(table.frame[table.columns["quantity"]], errors="coerce")
     return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan) < 0)
 
 
-def describe_events(sheet: Sheet) -> list[str]:
+def describe_unweighted_events(table: MappedTable) -> list[str]:
     """Return a note where a table has several events and no weights: then all of them weigh alike."""
-    if "event" not in sheet.columns or any(field in sheet.columns for field in STRENGTHS):
+    if "event" not in table.columns or any(field in table.columns for field in WEIGHT_FIELDS):
         return []
-    codes, names = coded(sheet.frame[sheet.columns["event"]])
+    codes, names = encode_ids(table.frame[table.columns["event"]])
     if len(names) < 2:
         return []
-    told = _told(codes, names.tolist())
-    return [f"all events of column {sheet.columns['event']} weigh alike ({told}): events = {{...}} chooses and weighs"]
+    told = _format_event_counts(codes, names.tolist())
+    return [f"all events of column {table.columns['event']} weigh alike ({told}): events = {{...}} chooses and weighs"]
 
 
-def _told(codes: Ints, names: list[str | None]) -> str:
+def _format_event_counts(codes: Ints, names: list[str | None]) -> str:
     """Return the names that are not None with how many rows each has, most first, six at most."""
     rows = np.bincount(codes[codes >= 0], minlength=len(names))
     found = sorted(((-int(n), name) for n, name in zip(rows, names, strict=True) if name is not None))

@@ -9,7 +9,7 @@ from recsys.types import Interactions, Items
 from recsys.types.arrays import Anys
 
 
-def fingerprint(log: Interactions, items: Items) -> str:
+def compute_fingerprint(log: Interactions, items: Items) -> str:
     """Return the SHA-256 of the rows in canonical order, the ids and the catalogue."""
     texts = [log.user_ids.tolist(), log.item_ids.tolist(), items.titles.tolist(), list(items.feature_names)]
     absent = [log.datetime is None, log.source is None, log.consent is None]
@@ -24,11 +24,11 @@ def fingerprint(log: Interactions, items: Items) -> str:
         if values.dtype.kind == "U":
             seen.update(json.dumps(values[order].tolist()).encode())
         else:
-            seen.update(_portable(values[order]))
+            seen.update(_convert_to_bytes(values[order]))
     for values in (items.years, items.features.indptr, items.features.indices):
-        seen.update(_portable(values.astype(np.int64)))
+        seen.update(_convert_to_bytes(values.astype(np.int64)))
     return seen.hexdigest()
 
 
-def _portable(values: Anys) -> bytes:
+def _convert_to_bytes(values: Anys) -> bytes:
     return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()

@@ -5,29 +5,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.data.columns import untyped
+from recsys.data.columns import strip_recbole_types
 from recsys.types import RecsysError
 from recsys.types.arrays import Anys
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-EXPECTED = (
+EXPECTED_TABLES = (
     "a path, a pandas, Polars or Arrow table (or another with __arrow_c_stream__), columns by name, a list of rows, "
     "or a sparse matrix"
 )
-POSITIONS = ("user_id", "item_id", "weight", "datetime")
-_ARROW = ("__arrow_c_stream__", "__arrow_c_array__")
-_LATER = {
+POSITIONAL_FIELDS = ("user_id", "item_id", "weight", "datetime")
+_ARROW_METHODS = ("__arrow_c_stream__", "__arrow_c_array__")
+_LAZY_METHODS = {
     "collect": "collect()",
     "compute": "compute()",
     "toPandas": "toPandas()",
     "fetch_arrow_table": "fetch_arrow_table()",
 }
-_LISTS = (list, tuple, np.ndarray)
+_LIST_TYPES = (list, tuple, np.ndarray)
 
 
-def to_frame(table: Any, place: str) -> "DataFrame":
+def convert_to_frame(table: Any, place: str) -> "DataFrame":
     """Return the table as a pandas frame, its named index levels as columns; rows without names have "0", "1", ...
 
     Raises:
@@ -39,33 +39,37 @@ def to_frame(table: Any, place: str) -> "DataFrame":
     if isinstance(table, pd.Series):
         table = table.to_frame(table.name if table.name is not None else "weight")
     if isinstance(table, pd.DataFrame):
-        return _flatten(table, place)
-    if any(hasattr(table, name) for name in _ARROW):
-        return _flatten(_from_arrow(table, place), place)
+        return _flatten_names_and_index(table, place)
+    if any(hasattr(table, name) for name in _ARROW_METHODS):
+        return _flatten_names_and_index(_convert_arrow_table(table, place), place)
     if isinstance(table, np.ndarray):
-        return _from_array(table, place)
+        return _convert_array(table, place)
     if isinstance(table, Mapping):
-        return _from_columns(table, place)
+        return _convert_columns(table, place)
     if callable(getattr(table, "to_pandas", None)):
-        return to_frame(table.to_pandas(), place)
-    later = next((name for name in _LATER if callable(getattr(table, name, None))), None)
+        return convert_to_frame(table.to_pandas(), place)
+    later = next((name for name in _LAZY_METHODS if callable(getattr(table, name, None))), None)
     if later is not None:
         raise RecsysError(f"{place}: a {type(table).__name__} is no table yet, expected what its {later}() returns")
     if isinstance(table, Iterable) and not isinstance(table, str | bytes | bytearray | set | frozenset):
-        return _from_rows(list(table), place)
-    raise RecsysError(f"{place}: found {_kind(table)}, expected {EXPECTED}")
+        return _convert_rows(list(table), place)
+    raise RecsysError(f"{place}: found {_describe_value(table)}, expected {EXPECTED_TABLES}")
 
 
-def names_of_rows(table: Any, frame: "DataFrame") -> list[str] | None:
+def name_positional_columns(table: Any, frame: "DataFrame") -> list[str] | None:
     """Return what the columns of `frame` are, made of a `table` of rows without names; None for any other."""
     import pandas as pd
 
     unnamed = list(frame.columns) == [str(i) for i in range(len(frame.columns))]
-    named = isinstance(table, pd.DataFrame | Mapping) or any(hasattr(table, name) for name in _ARROW)
-    return list(POSITIONS[: len(frame.columns)]) if unnamed and not named and 2 <= len(frame.columns) <= 4 else None
+    named = isinstance(table, pd.DataFrame | Mapping) or any(hasattr(table, name) for name in _ARROW_METHODS)
+    return (
+        list(POSITIONAL_FIELDS[: len(frame.columns)])
+        if unnamed and not named and 2 <= len(frame.columns) <= 4
+        else None
+    )
 
 
-def _flatten(frame: "DataFrame", place: str) -> "DataFrame":
+def _flatten_names_and_index(frame: "DataFrame", place: str) -> "DataFrame":
     """Return the frame with one level of names, and the named levels of its index as columns."""
     if frame.columns.nlevels > 1:
         parts = [[str(part) for part in name if str(part)] for name in frame.columns]
@@ -78,17 +82,17 @@ def _flatten(frame: "DataFrame", place: str) -> "DataFrame":
         if name is not None and name not in frame.columns:
             frame.insert(added, name, index.get_level_values(level))
             added += 1
-    return frame.set_axis(untyped(frame.columns), axis=1)
+    return frame.set_axis(strip_recbole_types(frame.columns), axis=1)
 
 
-def _from_arrow(table: Any, place: str) -> "DataFrame":
+def _convert_arrow_table(table: Any, place: str) -> "DataFrame":
     import pyarrow as pa
 
-    frame: DataFrame = _arrow(lambda: pa.table(table), place)
+    frame: DataFrame = _convert_arrow_result(lambda: pa.table(table), place)
     return frame
 
 
-def _arrow(make: Callable[[], Any], place: str) -> Any:
+def _convert_arrow_result(make: Callable[[], Any], place: str) -> Any:
     """Return what Arrow made, as pandas: whole numbers stay whole beside nulls, and days are moments."""
     import pyarrow as pa
 
@@ -98,19 +102,19 @@ def _arrow(make: Callable[[], Any], place: str) -> Any:
         raise RecsysError(f"{place}: cannot be read: {' '.join(str(error).split())[:200]}") from error
 
 
-def _from_array(table: Anys, place: str) -> "DataFrame":
+def _convert_array(table: Anys, place: str) -> "DataFrame":
     if table.dtype.names is not None and table.ndim == 1:
-        return _from_columns({name: table[name] for name in table.dtype.names}, place)
+        return _convert_columns({name: table[name] for name in table.dtype.names}, place)
     if table.ndim != 2:
         raise RecsysError(f"{place}: found an array of shape {table.shape}, expected rows x columns")
-    return _from_columns({str(i): table[:, i] for i in range(table.shape[1])}, place)
+    return _convert_columns({str(i): table[:, i] for i in range(table.shape[1])}, place)
 
 
-def _from_columns(table: Mapping[Any, Any], place: str) -> "DataFrame":
+def _convert_columns(table: Mapping[Any, Any], place: str) -> "DataFrame":
     import pandas as pd
 
-    names = untyped(table)
-    columns = [to_column(values, name, place) for name, values in zip(names, table.values(), strict=True)]
+    names = strip_recbole_types(table)
+    columns = [convert_to_column(values, name, place) for name, values in zip(names, table.values(), strict=True)]
     lengths = {len(values) for values in columns}
     if len(lengths) > 1:
         told = ", ".join(f"{name} {len(values):,}" for name, values in zip(names[:5], columns, strict=False))
@@ -119,17 +123,17 @@ def _from_columns(table: Mapping[Any, Any], place: str) -> "DataFrame":
     return frame.set_axis(names, axis=1)
 
 
-def to_column(values: Any, name: str, place: str) -> "Series[Any]":
+def convert_to_column(values: Any, name: str, place: str) -> "Series[Any]":
     """Return one column, by position: whatever index it has does not count."""
     import pandas as pd
 
     if isinstance(values, pd.Series | pd.Index):
         return pd.Series(values).reset_index(drop=True)
-    if any(hasattr(values, one) for one in _ARROW):
+    if any(hasattr(values, one) for one in _ARROW_METHODS):
         import pyarrow as pa
 
-        make = pa.chunked_array if hasattr(values, _ARROW[0]) else pa.array
-        return pd.Series(_arrow(lambda: make(values), f"{place}: {name}"))
+        make = pa.chunked_array if hasattr(values, _ARROW_METHODS[0]) else pa.array
+        return pd.Series(_convert_arrow_result(lambda: make(values), f"{place}: {name}"))
     if isinstance(values, np.ma.MaskedArray):
         mask, values = np.ma.getmaskarray(values), values.data.astype(object)
         values[mask] = None
@@ -139,7 +143,7 @@ def to_column(values: Any, name: str, place: str) -> "Series[Any]":
             raise RecsysError(f"{place}: {name} has the shape {values.shape}, expected one value in each row")
         return pd.Series(values)
     if isinstance(values, str | bytes | Mapping | set | frozenset) or not isinstance(values, Iterable):
-        raise RecsysError(f"{place}: {name} is {_kind(values)}, expected a list with one value in each row")
+        raise RecsysError(f"{place}: {name} is {_describe_value(values)}, expected a list with one value in each row")
     column = pd.Series(list(values), dtype=object)
     check_text(column, place, name)
     found = column.infer_objects()  # whole numbers beside a missing value become floats
@@ -147,14 +151,16 @@ def to_column(values: Any, name: str, place: str) -> "Series[Any]":
     return column if large else found
 
 
-def _from_rows(rows: Sequence[Any], place: str) -> "DataFrame":
+def _convert_rows(rows: Sequence[Any], place: str) -> "DataFrame":
     import pandas as pd
 
     if not rows:
         raise RecsysError(f"{place}: the table is empty")
-    tables = [row for row in rows if isinstance(row, pd.DataFrame) or any(hasattr(row, name) for name in _ARROW)]
+    tables = [
+        row for row in rows if isinstance(row, pd.DataFrame) or any(hasattr(row, name) for name in _ARROW_METHODS)
+    ]
     if tables:
-        return _joined(rows, place)
+        return _concat_parts(rows, place)
     named = [
         dict(zip(row.keys(), row, strict=True)) if not isinstance(row, Mapping) else row
         for row in rows
@@ -162,22 +168,22 @@ def _from_rows(rows: Sequence[Any], place: str) -> "DataFrame":
     ]
     if len(named) == len(rows):
         names = dict.fromkeys(name for row in named for name in row)
-        return _from_columns({name: [row.get(name) for row in named] for name in names}, place)
+        return _convert_columns({name: [row.get(name) for row in named] for name in names}, place)
     for i, row in enumerate(rows):
         if hasattr(row, "keys") or not isinstance(row, Sequence | np.ndarray) or isinstance(row, str | bytes):
             expected = "a tuple with one value per column, or a dict, as all others"
-            raise RecsysError(f"{place}: row {i + 1} is {_kind(row)}, expected {expected}")
+            raise RecsysError(f"{place}: row {i + 1} is {_describe_value(row)}, expected {expected}")
         if len(row) != len(rows[0]):
             raise RecsysError(f"{place}: row {i + 1} has {len(row)} values, expected {len(rows[0])} as in row 1")
     fields = getattr(rows[0], "_fields", range(len(rows[0])))
-    return _from_columns({str(name): [row[i] for row in rows] for i, name in enumerate(fields)}, place)
+    return _convert_columns({str(name): [row[i] for row in rows] for i, name in enumerate(fields)}, place)
 
 
-def _joined(parts: Iterable[Any], place: str) -> "DataFrame":
+def _concat_parts(parts: Iterable[Any], place: str) -> "DataFrame":
     """Return tables of the same columns, one below the other."""
     import pandas as pd
 
-    frames = [to_frame(part, place) for part in parts]
+    frames = [convert_to_frame(part, place) for part in parts]
     for i, frame in enumerate(frames):
         if list(frame.columns) != list(frames[0].columns):
             raise RecsysError(f"{place}: part {i + 1} has other columns than part 1, expected the same in all of them")
@@ -196,13 +202,13 @@ def check_cells(values: "Series[Any]", place: str) -> "Series[Any]":
         return values
     kinds = set(map(type, values))
     for kind in kinds:
-        if issubclass(kind, _LISTS):
+        if issubclass(kind, _LIST_TYPES):
             raise RecsysError(f"{place}: {values.name} holds lists, expected one value in each row")
         nameless = kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__
         if nameless or (hasattr(kind, "__iter__") and not issubclass(kind, str | bytes | bytearray)):
             raise RecsysError(f"{place}: {values.name} holds {kind.__name__} objects, expected one value in each row")
     check_text(values, place, str(values.name))
-    return values.map(_decoded) if kinds & {bytes, bytearray} else values
+    return values.map(_decode_bytes) if kinds & {bytes, bytearray} else values
 
 
 def check_text(values: "Series[Any]", place: str, name: str) -> None:
@@ -214,9 +220,9 @@ def check_text(values: "Series[Any]", place: str, name: str) -> None:
         raise RecsysError(f"{place}: {name} holds {found!r}, expected text that UTF-8 can say") from None
 
 
-def _decoded(value: Any) -> Any:
+def _decode_bytes(value: Any) -> Any:
     return bytes(value).decode("utf-8", errors="replace") if isinstance(value, bytes | bytearray) else value
 
 
-def _kind(value: object) -> str:
+def _describe_value(value: object) -> str:
     return f"{value!r}"[:40] if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"

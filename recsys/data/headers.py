@@ -3,18 +3,18 @@
 import re
 from collections.abc import Sequence
 
-from recsys.data.columns import plain, untyped
+from recsys.data.columns import normalize_name, strip_recbole_types
 from recsys.data.settings import TableSettings
 from recsys.types.errors import Setting, SettingError
 
-TYPED = re.compile(r":(?:token|float)(?:_seq)?$")  # the types of RecBole's headers
+RECBOLE_TYPE = re.compile(r":(?:token|float)(?:_seq)?$")  # the types of RecBole's headers
 _NUMBER = re.compile(r"[+-]?(?:\d[\d.,]*|[.,]\d+)(?:[eE][+-]?\d+)?")
-_MOMENT = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
 
 
-def matches(cells: Sequence[str], known: set[str]) -> int:
+def count_field_names(cells: Sequence[str], aliases: set[str]) -> int:
     """Return how many cells are names that fields go by."""
-    return sum(plain(name) in known for name in untyped(cells))
+    return sum(normalize_name(name) in aliases for name in strip_recbole_types(cells))
 
 
 def has_header(
@@ -22,8 +22,8 @@ def has_header(
     rest: Sequence[Sequence[str]],
     place: str,
     settings: TableSettings,
-    known: set[str],
-    called: Sequence[object],
+    aliases: set[str],
+    user_columns: Sequence[object],
 ) -> bool:
     """Return whether the first line holds names: they are known, or of another kind than the cells below them.
 
@@ -32,19 +32,19 @@ def has_header(
     """
     if settings.header is not None:
         return settings.header
-    named = [str(name) for name in called if not str(name).isdigit()]
-    if set(named) & set(untyped(first)) or any(TYPED.search(cell) for cell in first):
+    named = [str(name) for name in user_columns if not str(name).isdigit()]
+    if set(named) & set(strip_recbole_types(first)) or any(RECBOLE_TYPE.search(cell) for cell in first):
         return True
     positions = len(first) > 2 and list(first) == [str(n) for n in range(len(first))]  # as pandas names columns
     if all(_is_value(cell) for cell in first if cell) and any(first) and not positions:
         return False
     values = sum(_is_value(cell) for cell in first)
-    fields = matches(first, known)
+    fields = count_field_names(first, aliases)
     if fields > 1 or (fields and not values):
         return True
     columns = list(zip(*rest, strict=False))
-    against = [_speaks(cell, column) for cell, column in zip(first, columns, strict=False)]
-    if not fields and not positions and values > sum(map(_is_above_values, first, columns)):
+    against = [_classify_first_cell(cell, column) for cell, column in zip(first, columns, strict=False)]
+    if not fields and not positions and values > sum(map(_stands_above_values, first, columns)):
         return False  # names that are numbers are rarer than a text above texts of another form
     said = {one for one in against if one is not None} | ({False} if values else set()) | ({True} if fields else set())
     if len(said) == 1 and not positions:
@@ -57,13 +57,13 @@ def has_header(
     )  # fmt: skip
 
 
-def _speaks(cell: str, column: Sequence[str]) -> bool | None:
+def _classify_first_cell(cell: str, column: Sequence[str]) -> bool | None:
     """Return whether a cell of the first line is a name, as the cells below it are of another kind; None: unknown."""
     below = [one.strip() for one in column if one.strip()]
     if not cell or not below:
         return None
     has_digit = any(character.isdigit() for character in cell)
-    if _is_above_values(cell, column):
+    if _stands_above_values(cell, column):
         return None if has_digit else True
     if cell in below:
         return False
@@ -71,7 +71,7 @@ def _speaks(cell: str, column: Sequence[str]) -> bool | None:
     return not has_digit if digits == len(below) else None
 
 
-def _is_above_values(cell: str, column: Sequence[str]) -> bool:
+def _stands_above_values(cell: str, column: Sequence[str]) -> bool:
     """Return whether a text that is no number or date stands above these alone."""
     below = [one.strip() for one in column if one.strip()]
     return bool(cell and below) and not _is_value(cell) and all(map(_is_value, below))
@@ -79,4 +79,4 @@ def _is_above_values(cell: str, column: Sequence[str]) -> bool:
 
 def _is_value(cell: str) -> bool:
     cell = cell.strip()
-    return bool(_NUMBER.fullmatch(cell) or _MOMENT.fullmatch(cell)) or cell.lower() in ("nan", "inf", "-inf")
+    return bool(_NUMBER.fullmatch(cell) or _DATE.fullmatch(cell)) or cell.lower() in ("nan", "inf", "-inf")

@@ -28,7 +28,7 @@ def read_json_lines(data: bytes, place: str) -> "DataFrame":
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line.strip():
             continue
-        for key, value in _object(line, number, place).items():
+        for key, value in _parse_object(line, number, place).items():
             cells = columns.setdefault(key, [])
             cells.extend([None] * (rows - len(cells)))
             cells.append(value)
@@ -37,7 +37,7 @@ def read_json_lines(data: bytes, place: str) -> "DataFrame":
     return pd.DataFrame({key: pd.Series(cells, dtype=object) for key, cells in made.items()})
 
 
-def _object(line: bytes, number: int, place: str) -> dict[str, Any]:
+def _parse_object(line: bytes, number: int, place: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:

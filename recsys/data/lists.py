@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from recsys.data.columns import plain
-from recsys.data.delimited import parse
-from recsys.data.dialects import BLANKS, COMMENTS, MIDDLE, STRONG, Dialect
+from recsys.data.columns import normalize_name
+from recsys.data.delimited import parse_delimited
+from recsys.data.dialects import BLANKS, COMMENT_MARKS, STRONG_DELIMITERS, WEAK_DELIMITERS, Dialect
 from recsys.data.settings import TableSettings
 from recsys.types import RecsysError
 from recsys.types.errors import Setting, SettingError
@@ -14,19 +14,19 @@ from recsys.types.errors import Setting, SettingError
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_WHOLE = re.compile(r"\d{1,18}")
-_BLOCK = re.compile(r"[^\s,:]+:\s*")
-_MARKS = (*STRONG, *MIDDLE, BLANKS)
+_WHOLE_NUMBER = re.compile(r"\d{1,18}")
+_BLOCK_HEAD = re.compile(r"[^\s,:]+:\s*")
+_DELIMITERS = (*STRONG_DELIMITERS, *WEAK_DELIMITERS, BLANKS)
 
 
-def are_lists(sample: Sequence[str]) -> bool:
+def holds_item_lists(sample: Sequence[str]) -> bool:
     """Return whether the lines are whole numbers between blanks, not as many on each: a user and its items."""
-    rows = [line.split() for line in sample if not line.startswith(COMMENTS)]
+    rows = [line.split() for line in sample if not line.startswith(COMMENT_MARKS)]
     uneven = len({len(row) for row in rows}) > 1 and max(map(len, rows)) > 2
-    return uneven and all(_WHOLE.fullmatch(cell) for row in rows for cell in row)
+    return uneven and all(_WHOLE_NUMBER.fullmatch(cell) for row in rows for cell in row)
 
 
-def read_lists(
+def read_item_lists(
     data: bytes, sample: Sequence[str], place: str, settings: TableSettings, fields: Mapping[str, Sequence[str]]
 ) -> tuple["DataFrame", list[str]]:
     """Return user_id, item_id and rank (1 is first) of lines that hold a user and its items; empty cells are none.
@@ -36,15 +36,15 @@ def read_lists(
     """
     import pandas as pd
 
-    marks = [settings.delimiter] if settings.delimiter else _marks(sample, place)
-    lines = [line for line in data.decode().split("\n") if line.strip() and not line.startswith(COMMENTS)]
-    rows = [_split(line, marks) for line in lines]
+    marks = [settings.delimiter] if settings.delimiter else _detect_delimiters(sample, place)
+    lines = [line for line in data.decode().split("\n") if line.strip() and not line.startswith(COMMENT_MARKS)]
+    rows = [_split_line(line, marks) for line in lines]
     if not rows:
         raise RecsysError(f"{place}: no line holds a user and an item")
     header = settings.header
     if header is None:
-        known = {plain(alias) for field in ("user_id", "item_id") for alias in fields[field]}
-        header = plain(rows[0][0]) in known
+        known = {normalize_name(alias) for field in ("user_id", "item_id") for alias in fields[field]}
+        header = normalize_name(rows[0][0]) in known
     rows = rows[1:] if header else rows
     users = [row[0].removesuffix(":").strip() for row in rows for _ in row[1:]]
     items = [cell for row in rows for cell in row[1:]]
@@ -60,7 +60,7 @@ def read_lists(
     return frame, notes
 
 
-def refuse_wide(
+def refuse_wide_table(
     names: Sequence[object], place: str, settings: TableSettings, fields: Mapping[str, Sequence[str]]
 ) -> None:
     """Refuse columns such as item1, item2 where a table of interactions is expected: they may hold ratings.
@@ -75,7 +75,7 @@ def refuse_wide(
         )  # fmt: skip
 
 
-def melt(frame: "DataFrame", place: str) -> "DataFrame":
+def melt_wide_table(frame: "DataFrame", place: str) -> "DataFrame":
     """Return user_id, item_id and rank of a table whose first column is a user, the others its items, best first.
 
     Raises:
@@ -102,10 +102,10 @@ def melt(frame: "DataFrame", place: str) -> "DataFrame":
     return made
 
 
-def wide(names: Sequence[str]) -> bool:
+def is_wide_table(names: Sequence[str]) -> bool:
     """Return whether all columns but the first are one name with the numbers 1, 2, ... or 0, 1, ...
 
-    >>> wide(["user", "item1", "item2"]), wide(["user", "item", "rating"])
+    >>> is_wide_table(["user", "item1", "item2"]), is_wide_table(["user", "item", "rating"])
     (True, False)
     """
     found = [re.fullmatch(r"(\D+)(\d{1,6})", name) for name in names[1:]]
@@ -117,9 +117,9 @@ def wide(names: Sequence[str]) -> bool:
     ] and numbers[0] < 2  # fmt: skip
 
 
-def are_blocks(sample: Sequence[str]) -> bool:
+def holds_item_blocks(sample: Sequence[str]) -> bool:
     """Return whether the lines are those of the Netflix prize: `item:`, then a line for each of its users."""
-    heads = [bool(_BLOCK.fullmatch(line)) for line in sample]
+    heads = [bool(_BLOCK_HEAD.fullmatch(line)) for line in sample]
     return (
         heads[0]
         and not all(heads)
@@ -127,7 +127,7 @@ def are_blocks(sample: Sequence[str]) -> bool:
     )
 
 
-def read_blocks(data: bytes, place: str) -> "DataFrame":
+def read_item_blocks(data: bytes, place: str) -> "DataFrame":
     """Return item_id, user_id and what else the lines hold: rating, date.
 
     Raises:
@@ -139,17 +139,19 @@ def read_blocks(data: bytes, place: str) -> "DataFrame":
     if names is None:
         raise RecsysError(f"{place}: blocks of `item:` with {cells} fields a line, expected user, rating and date")
     even = re.sub(rb"(?m)^([^\s,:]+:)[ \t]*$", rb"\1" + b"," * (cells - 1), data)
-    frame, _ = parse(even, Dialect(",", False, names), place, False, ["user_id"], ["rating"] if cells == 3 else [])
+    frame, _ = parse_delimited(
+        even, Dialect(",", False, names), place, False, ["user_id"], ["rating"] if cells == 3 else []
+    )
     users = frame["user_id"].astype(object)
     heads = users.str.endswith(":").fillna(False).to_numpy(bool)
     frame["item_id"] = users.where(heads).ffill().str.removesuffix(":")
     return frame[~heads].reset_index(drop=True)
 
 
-def _marks(sample: Sequence[str], place: str) -> list[str]:
+def _detect_delimiters(sample: Sequence[str], place: str) -> list[str]:
     """Return what separates cells: one mark, or one behind the user and another between items."""
-    inside = [mark for mark in _MARKS if any(mark in line.strip() for line in sample)]
-    if len(inside) == 2 and inside[0] in STRONG and all(line.count(inside[0]) == 1 for line in sample):
+    inside = [mark for mark in _DELIMITERS if any(mark in line.strip() for line in sample)]
+    if len(inside) == 2 and inside[0] in STRONG_DELIMITERS and all(line.count(inside[0]) == 1 for line in sample):
         return inside
     if len(inside) == 2 and inside[1] == BLANKS and all(line.count(", ") == line.count(",") for line in sample):
         inside = inside[:1]
@@ -162,7 +164,7 @@ def _marks(sample: Sequence[str], place: str) -> list[str]:
     )  # fmt: skip
 
 
-def _split(line: str, marks: Sequence[str]) -> list[str]:
+def _split_line(line: str, marks: Sequence[str]) -> list[str]:
     first, *rest = line.split() if marks[0] == BLANKS else line.split(marks[0])
     if len(marks) == 2:
         rest = rest[0].split() if marks[1] == BLANKS else rest[0].split(marks[1])

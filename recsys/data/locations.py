@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from recsys.data.archives import extract, inspect
+from recsys.data.archives import extract_members, list_archive_members
 from recsys.types import RecsysError
 
-DEPTH = 3  # how many folders down is looked
+MAX_DEPTH = 3  # how many folders down is looked
 
 
-def locate(place: Path, name: str, wanted: Sequence[str], workplace: Path, *, named: bool = False) -> Path:
+def locate_folder(place: Path, name: str, wanted: Sequence[str], workplace: Path, *, named: bool = False) -> Path:
     """Return the folder that holds the files `wanted` of dataset `name`: bare names, or paths as they are published.
 
     `place` is a folder or a zip archive. Its files stand together: at the paths given, in a folder called `name`,
@@ -24,35 +24,35 @@ def locate(place: Path, name: str, wanted: Sequence[str], workplace: Path, *, na
     if not place.exists():
         raise RecsysError("no such folder or archive")
     if not place.is_dir():
-        return _unpacked(place, name, wanted, workplace)
-    found = _choose(_inside(place, wanted), name, wanted, "files", named)
+        return _unpack_archive(place, name, wanted, workplace)
+    found = _choose_paths(_find_files_by_name(place, wanted), name, wanted, "files", named)
     parents = {place / path.parent for path in found}
     if len(parents) == 1:
         return parents.pop()
     archives = sorted(path for folder in (place, place / name) for path in folder.glob("*.[zZ][iI][pP]"))
     best = [path for path in archives if path.stem.casefold() == name.casefold()] or ([] if named else archives)
     if not found and len(best) == 1:
-        return _unpacked(best[0], name, wanted, workplace)
+        return _unpack_archive(best[0], name, wanted, workplace)
     files = ", ".join(PurePosixPath(one).name for one in wanted)
     raise RecsysError(f"not all of {files} in it, in one folder of it, or in {name}.zip")
 
 
-def _unpacked(path: Path, name: str, wanted: Sequence[str], workplace: Path) -> Path:
-    inside = [PurePosixPath(one) for one in inspect(path)]
-    found = _choose(inside, name, wanted, "members")
+def _unpack_archive(path: Path, name: str, wanted: Sequence[str], workplace: Path) -> Path:
+    inside = [PurePosixPath(one) for one in list_archive_members(path)]
+    found = _choose_paths(inside, name, wanted, "members")
     if not found:
-        missing = next(one for one in map(PurePosixPath, wanted) if not _called(one.name, inside))
+        missing = next(one for one in map(PurePosixPath, wanted) if not _select_by_name(one.name, inside))
         raise RecsysError(f"no members called {missing.name} in it, expected one")
-    extract(path, [str(one) for one in found], workplace)
+    extract_members(path, [str(one) for one in found], workplace)
     return workplace
 
 
-def _choose(
+def _choose_paths(
     inside: Sequence[PurePosixPath], name: str, wanted: Sequence[str], what: str, named: bool = False
 ) -> list[PurePosixPath]:
     """Return which of the paths `inside` are the files wanted; none of them where one is not there."""
     files = [PurePosixPath(one).name for one in wanted]
-    places = {file: _called(file, inside) for file in files}
+    places = {file: _select_by_name(file, inside) for file in files}
     whole = set.intersection(*({path.parent for path in paths} for paths in places.values()))
     published = {
         one for one in whole if one.parts and all(str(one / PurePosixPath(file).name) == file for file in wanted)
@@ -72,18 +72,28 @@ def _choose(
     return [paths[0] for paths in places.values()]
 
 
-def _called(name: str, inside: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+def _select_by_name(name: str, inside: Sequence[PurePosixPath]) -> list[PurePosixPath]:
     return [path for path in inside if path.name == name]
 
 
-def _inside(place: Path, wanted: Sequence[str]) -> list[PurePosixPath]:
+def _find_files_by_name(place: Path, wanted: Sequence[str]) -> list[PurePosixPath]:
     """Return the paths below `place` of files with a name that is wanted."""
     names = {PurePosixPath(one).name for one in wanted}
-    return [folder / name for folder, files in _walk(place) for name in sorted(names & set(files))]
+    return [folder / name for folder, files in _walk_folders(place) for name in sorted(names & set(files))]
 
 
-def _walk(place: Path) -> Iterator[tuple[PurePosixPath, list[str]]]:
+def _walk_folders(place: Path) -> Iterator[tuple[PurePosixPath, list[str]]]:
     for root, folders, files in os.walk(place, followlinks=True):
         below = PurePosixPath(Path(root).relative_to(place).as_posix())
-        folders[:] = [one for one in folders if not one.startswith(".") and len(below.parts) < DEPTH]
+        folders[:] = [one for one in folders if not one.startswith(".") and len(below.parts) < MAX_DEPTH]
         yield below, files
+
+
+def resolve_data_folder(data_dir: str | Path | None = None) -> Path:
+    """Return `data_dir`, else the folder that `RECSYS_DATA` names, else the user's cache folder for data."""
+    chosen = data_dir or os.environ.get("RECSYS_DATA")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("recsys") / "data"

@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from recsys.data.frames import to_column
+from recsys.data.frames import convert_to_column
 from recsys.types import RecsysError
 from recsys.types.arrays import Anys, Csr
 
 
-def columns_of_matrix(matrix: Any, user_ids: Any, item_ids: Any, place: str) -> tuple[dict[str, Anys], list[str]]:
+def convert_matrix_to_columns(
+    matrix: Any, user_ids: Any, item_ids: Any, place: str
+) -> tuple[dict[str, Anys], list[str]]:
     """Return the entries of a sparse matrix (U, I) as columns, by the ids of rows and columns, and notes.
 
     Cells with several entries hold their sum. A stored zero is no entry. Ids are numbers from 0 where none are given.
@@ -19,9 +21,9 @@ def columns_of_matrix(matrix: Any, user_ids: Any, item_ids: Any, place: str) -> 
     """
     if matrix.ndim != 2:
         raise RecsysError(f"{place}: found a matrix of shape {matrix.shape}, expected users x items")
-    users = _names(user_ids, matrix.shape[0], "user_ids", place)
-    items = _names(item_ids, matrix.shape[1], "item_ids", place)
-    cells = _canonical(matrix, place)
+    users = _check_ids(user_ids, matrix.shape[0], "user_ids", place)
+    items = _check_ids(item_ids, matrix.shape[1], "item_ids", place)
+    cells = _canonicalize_matrix(matrix, place)
     stored = cells.nnz
     cells.eliminate_zeros()
     notes = [f"{stored - cells.nnz:,} stored zeros are no entries: left out"] if stored > cells.nnz else []
@@ -30,7 +32,7 @@ def columns_of_matrix(matrix: Any, user_ids: Any, item_ids: Any, place: str) -> 
     return {"user_id": users[user], "item_id": items[item], "weight": entries.data}, notes
 
 
-def _canonical(matrix: Any, place: str) -> Csr:
+def _canonicalize_matrix(matrix: Any, place: str) -> Csr:
     """Return a copy with one entry a cell, added up in 64 bits: small whole numbers would run over."""
     try:
         if hasattr(matrix, "check_format"):
@@ -43,10 +45,10 @@ def _canonical(matrix: Any, place: str) -> Csr:
     return cells
 
 
-def _names(given: Any, n: int, what: str, place: str) -> Anys:
+def _check_ids(given: Any, n: int, what: str, place: str) -> Anys:
     if given is None:
         return np.arange(n)
-    names = to_column(given, what, place)
+    names = convert_to_column(given, what, place)
     if len(names) != n:
         raise RecsysError(f"{place}: {what}: found {len(names):,}, expected {n:,}: one for each of the matrix")
     twice = names[names.duplicated()]

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from typing import get_args, get_type_hints
 
-from recsys.types import RecsysError, unknown
+from recsys.types import RecsysError, make_unknown_name_error
 
-EPOCH = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9, "days": 1 / 86400}  # numbers per second since 1970-01-01 UTC
-CALENDAR = {"year": 4, "yyyymm": 6, "yyyymmdd": 8, "yyyymmddhhmm": 12, "yyyymmddhhmmss": 14}  # digits
-DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";", "pipe": "|"}
+EPOCH_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9, "days": 1 / 86400}  # numbers per second since 1970-01-01 UTC
+CALENDAR_UNITS = {"year": 4, "yyyymm": 6, "yyyymmdd": 8, "yyyymmddhhmm": 12, "yyyymmddhhmmss": 14}  # digits
+DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
 @dataclass(frozen=True)
 class TableSettings:
-    """The settings of `recsys.read` for one table; None is found out from the file.
+    """The settings of `recsys.read_dataset` for one table; None is found out from the file.
 
     Raises:
         RecsysError: for a value that cannot be.
@@ -22,7 +22,7 @@ class TableSettings:
     delimiter: str | None = None  # between two cells; a space stands for any run of blanks
     quotes: bool | None = None  # whether a cell that starts with " ends with it and hides what is inside
     decimal: str | None = None  # "." or ","; the other one may group thousands
-    time_unit: str | None = None  # of `EPOCH`, or of `CALENDAR`
+    time_unit: str | None = None  # of `EPOCH_UNITS`, or of `CALENDAR_UNITS`
     time_format: str | None = None  # such as "%d/%m/%Y", as in `datetime.strptime`
     lists: bool | None = None  # whether each line is a user and its items
 
@@ -34,19 +34,19 @@ class TableSettings:
                 words = "True or False" if expected is bool else "text"
                 raise RecsysError(f"{name} is {value!r}, expected {words}")
         if self.delimiter is not None:
-            object.__setattr__(self, "delimiter", _delimiter(self.delimiter))
+            object.__setattr__(self, "delimiter", _parse_delimiter(self.delimiter))
         if self.decimal not in (None, ".", ","):
             raise RecsysError(f"decimal is {self.decimal!r}, expected '.' or ','")
-        if self.time_unit is not None and self.time_unit not in {**EPOCH, **CALENDAR}:
-            raise unknown("time_unit", self.time_unit, {**EPOCH, **CALENDAR})
+        if self.time_unit is not None and self.time_unit not in {**EPOCH_UNITS, **CALENDAR_UNITS}:
+            raise make_unknown_name_error("time_unit", self.time_unit, {**EPOCH_UNITS, **CALENDAR_UNITS})
         if self.time_unit is not None and self.time_format is not None:
             raise RecsysError("found both time_unit and time_format, expected one of them")
         if self.time_format is not None and "%" not in self.time_format:
             raise RecsysError(f"time_format is {self.time_format!r}, expected one such as '%d/%m/%Y'")
 
 
-def _delimiter(given: str) -> str:
-    value = DELIMITERS.get(given.lower(), given)
+def _parse_delimiter(given: str) -> str:
+    value = DELIMITER_NAMES.get(given.lower(), given)
     if not value or len(value) > 8 or set(value) & set('"\r\n') or (len(value) > 1 and " " in value):
         raise RecsysError(f"delimiter is {given!r}, expected one to eight characters, no quote or line end")
     return value

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from recsys.data.identifiers import strings
-from recsys.files import replacing
-from recsys.stored_arrays import read_npz
+from recsys.data.identifiers import make_string_array
+from recsys.support.atomic_files import replace_file
+from recsys.support.stored_arrays import read_npz
 from recsys.types import Dataset, Interactions, Items
 from recsys.types.arrays import Anys, Csr
 
-FORMAT = 2  # part of the key: raise it when the same files would give another dataset
+STORE_FORMAT = 2  # part of the key: raise it when the same files would give another dataset
 
 
-def save(dataset: Dataset, path: Path) -> None:
+def save_dataset(dataset: Dataset, path: Path) -> None:
     """Write a dataset, whole or not at all."""
     log, items = dataset.interactions, dataset.items
     texts = {
@@ -42,22 +42,22 @@ def save(dataset: Dataset, path: Path) -> None:
         "indptr": items.features.indptr,
     }
     there = {name: values for name, values in arrays.items() if values is not None}
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with replace_file(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **there)
 
 
-def restore(path: Path, card: Mapping[str, Any]) -> Dataset | None:
+def restore_dataset(path: Path, card: Mapping[str, Any]) -> Dataset | None:
     """Return the dataset that `save` wrote, None if the file is not there, not whole, or holds something else."""
     try:
         arrays = read_npz(path)
-        made = _dataset(arrays, json.loads(arrays["texts"].tobytes()), card)
-        _check(made)
+        made = _build_dataset(arrays, json.loads(arrays["texts"].tobytes()), card)
+        _check_dataset(made)
     except Exception:  # it cannot be read, or holds something else than `save` writes: whatever NumPy raises of that
         return None
     return made
 
 
-def _check(made: Dataset) -> None:
+def _check_dataset(made: Dataset) -> None:
     """Refuse columns of unequal length, and codes of users and items that there are not."""
     log, items = made.interactions, made.items
     for codes, ids in ((log.user, log.user_ids), (log.item, log.item_ids)):
@@ -73,8 +73,8 @@ def _check(made: Dataset) -> None:
         raise ValueError("columns of unequal length")
 
 
-def _dataset(arrays: Mapping[str, Anys], texts: Mapping[str, Any], card: Mapping[str, Any]) -> Dataset:
-    item_ids, names = strings(texts["item_ids"]), tuple(texts["feature_names"])
+def _build_dataset(arrays: Mapping[str, Anys], texts: Mapping[str, Any], card: Mapping[str, Any]) -> Dataset:
+    item_ids, names = make_string_array(texts["item_ids"]), tuple(texts["feature_names"])
     ones = np.ones(len(arrays["indices"]), dtype=np.float32)
     features = Csr((ones, arrays["indices"], arrays["indptr"]), shape=(len(item_ids), len(names)))
     log = Interactions(
@@ -82,10 +82,10 @@ def _dataset(arrays: Mapping[str, Anys], texts: Mapping[str, Any], card: Mapping
         item=arrays["item"],
         weight=arrays["weight"],
         datetime=arrays.get("datetime"),
-        user_ids=strings(texts["user_ids"]),
+        user_ids=make_string_array(texts["user_ids"]),
         item_ids=item_ids,
-        source=None if texts["source"] is None else strings(texts["source"]),
+        source=None if texts["source"] is None else make_string_array(texts["source"]),
         consent=arrays.get("consent"),
     )
-    items = Items(item_ids, strings(texts["titles"]), features, names, arrays["years"])
+    items = Items(item_ids, make_string_array(texts["titles"]), features, names, arrays["years"])
     return Dataset(texts["name"], log, items, texts["fingerprint"], card, tuple(texts["notes"]), texts["columns"])

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.data.settings import CALENDAR, EPOCH, TableSettings
-from recsys.data.values import numbers_of, refuse
+from recsys.data.parsing import parse_numbers, refuse_bad_rows
+from recsys.data.settings import CALENDAR_UNITS, EPOCH_UNITS, TableSettings
 from recsys.types import RecsysError
 from recsys.types.arrays import Anys, Bools, Doubles, Longs
 from recsys.types.errors import Setting, SettingError
@@ -14,20 +14,23 @@ from recsys.types.errors import Setting, SettingError
 if TYPE_CHECKING:
     from pandas import Series
 
-EARLY, LATE = 315_532_800, 4_102_444_800  # 1980 and 2100, in seconds: times that are plausible
-PAST = -2_208_988_800  # 1900: earlier dates are unusual even where they are written out
-FIRST, LAST = -62_135_596_800, 253_402_300_800  # the years 1 to 9999
-STEPS = 10_000  # numbers below are steps, not moments: nothing is said of them
-_DAYS = (
+PLAUSIBLE_FROM, PLAUSIBLE_UNTIL = 315_532_800, 4_102_444_800  # 1980 and 2100, in seconds: times that are plausible
+USUAL_FROM = -2_208_988_800  # 1900: earlier dates are unusual even where they are written out
+MIN_SECONDS, MAX_SECONDS = -62_135_596_800, 253_402_300_800  # the years 1 to 9999
+MIN_NOTED_SECONDS = 10_000  # numbers below are steps, not moments: nothing is said of them
+_DATE_FORMATS = (
     "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%m %d, %Y", "%d %b %Y",
     "%b %d, %Y", "%d/%m/%y", "%m/%d/%y",
 )  # fmt: skip
-_HOURS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M")
-_OTHERS = ("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%d/%b/%Y:%H:%M:%S %z")
-FORMATS = (*(day + hour for day in _DAYS for hour in _HOURS), *_OTHERS)  # those that errors advise
+_HOUR_FORMATS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M")
+_OTHER_FORMATS = ("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%d/%b/%Y:%H:%M:%S %z")
+ADVISED_FORMATS = (
+    *(day + hour for day in _DATE_FORMATS for hour in _HOUR_FORMATS),
+    *_OTHER_FORMATS,
+)  # those that errors advise
 
 
-def seconds(
+def parse_times(
     values: "Series[Any]",
     rows: Longs,
     place: str,
@@ -50,25 +53,27 @@ def seconds(
     if isinstance(values.dtype, pd.PeriodDtype):
         values = values.dt.to_timestamp()
     if settings.time_format is not None:
-        return _formatted(values, rows, place, settings.time_format)
-    _refuse_others(values, rows, place)
+        return _parse_formatted_times(values, rows, place, settings.time_format)
+    _refuse_non_times(values, rows, place)
     if not pd.api.types.is_datetime64_any_dtype(values):
-        numbers = numbers_of(values)
+        numbers = parse_numbers(values)
         usable = np.abs(numbers) < 2.0**63
         if pd.api.types.is_numeric_dtype(values) or 2 * usable.sum() > len(usable) or settings.time_unit:
-            refuse(~usable, values, rows, place, "a time")
-            return _of_numbers(_exact(values, numbers), values, rows, place, settings.time_unit, notes)
-    moments = _moments(values)
+            refuse_bad_rows(~usable, values, rows, place, "a time")
+            return _parse_numeric_times(
+                _keep_exact_integers(values, numbers), values, rows, place, settings.time_unit, notes
+            )
+    moments = _parse_datetimes(values)
     bad = moments.isna().to_numpy()
     if bad.any():
-        _advise(values[bad], rows[bad], place, bool(bad.all()))
-    refuse(bad, values, rows, place, "epoch seconds or an ISO 8601 time")
-    made = _whole_seconds(moments)
-    _tell_unusual((made < PAST) | (made >= LATE), values, rows, notes)
+        _advise_time_format(values[bad], rows[bad], place, bool(bad.all()))
+    refuse_bad_rows(bad, values, rows, place, "epoch seconds or an ISO 8601 time")
+    made = _convert_to_seconds(moments)
+    _note_unusual_times((made < USUAL_FROM) | (made >= PLAUSIBLE_UNTIL), values, rows, notes)
     return made
 
 
-def _refuse_others(values: "Series[Any]", rows: Longs, place: str) -> None:
+def _refuse_non_times(values: "Series[Any]", rows: Longs, place: str) -> None:
     import datetime
 
     import pandas as pd
@@ -77,10 +82,10 @@ def _refuse_others(values: "Series[Any]", rows: Longs, place: str) -> None:
     if kind in ("boolean", "timedelta", "timedelta64", "time") or kind.startswith("mixed"):
         wrong = (bool, np.bool_, datetime.timedelta, datetime.time)
         bad = values.map(lambda one: isinstance(one, wrong)).to_numpy(bool)
-        refuse(bad, values, rows, place, "a time (a moment, no truth value and no span)")
+        refuse_bad_rows(bad, values, rows, place, "a time (a moment, no truth value and no span)")
 
 
-def _exact(values: "Series[Any]", numbers: Doubles) -> Longs | Doubles:
+def _keep_exact_integers(values: "Series[Any]", numbers: Doubles) -> Longs | Doubles:
     """Return whole numbers as such: in nanoseconds a float is too coarse."""
     import pandas as pd
 
@@ -90,52 +95,58 @@ def _exact(values: "Series[Any]", numbers: Doubles) -> Longs | Doubles:
     return numbers
 
 
-def _of_numbers(
+def _parse_numeric_times(
     numbers: Longs | Doubles, values: "Series[Any]", rows: Longs, place: str, unit: str | None, notes: list[str]
 ) -> Longs:
-    unit = unit or _unit(numbers, values, rows, place, notes)
-    if unit in CALENDAR:
-        made, valid, _ = _calendar(numbers, unit)
-        refuse(~valid, values, rows, place, f"a time as {unit}")
+    unit = unit or _detect_time_unit(numbers, values, rows, place, notes)
+    if unit in CALENDAR_UNITS:
+        made, valid, _ = _parse_calendar_numbers(numbers, unit)
+        refuse_bad_rows(~valid, values, rows, place, f"a time as {unit}")
         return made
-    per = EPOCH[unit]
+    per = EPOCH_UNITS[unit]
     exact = numbers.dtype.kind == "i" and per >= 1
     moments = np.asarray(numbers // int(per) if exact else np.floor(numbers / per), dtype=np.float64)
-    bad = (moments < FIRST) | (moments >= LAST)
-    refuse(bad, values, rows, place, f"a time in {unit} since 1970, up to the year 9999")
+    bad = (moments < MIN_SECONDS) | (moments >= MAX_SECONDS)
+    refuse_bad_rows(bad, values, rows, place, f"a time in {unit} since 1970, up to the year 9999")
     return moments.astype(np.int64)
 
 
-def _unit(numbers: Longs | Doubles, values: "Series[Any]", rows: Longs, place: str, notes: list[str]) -> str:
+def _detect_time_unit(
+    numbers: Longs | Doubles, values: "Series[Any]", rows: Longs, place: str, notes: list[str]
+) -> str:
     """Return the one unit in which values are plausible times; seconds where they are steps from 0."""
-    for name, digits in CALENDAR.items():
+    for name, digits in CALENDAR_UNITS.items():
         if 2 * ((numbers >= 19 * 10 ** (digits - 2)) & (numbers < 2101 * 10 ** (digits - 4))).sum() < len(numbers):
             continue
-        _, valid, usual = _calendar(numbers, name)
+        _, valid, usual = _parse_calendar_numbers(numbers, name)
         if usual.all() or (2 * usual.sum() >= len(usual) and valid.all() and name != "year"):
-            _tell_unusual(~usual, values, rows, notes)
+            _note_unusual_times(~usual, values, rows, notes)
             notes += [f"{values.name} is read as {name}"] if name != "yyyymmdd" else []
             return name
         if 2 * usual.sum() >= len(usual):
-            raise _undecided(values, rows, place, {name: usual, "": ~usual})
-    fits = {unit: (numbers >= EARLY * per) & (numbers < LATE * per) for unit, per in EPOCH.items() if per >= 1}
+            raise _make_time_unit_error(values, rows, place, {name: usual, "": ~usual})
+    fits = {
+        unit: (numbers >= PLAUSIBLE_FROM * per) & (numbers < PLAUSIBLE_UNTIL * per)
+        for unit, per in EPOCH_UNITS.items()
+        if per >= 1
+    }
     found = {unit: fit for unit, fit in fits.items() if fit.any()}
     if len(found) > 1:
-        raise _undecided(values, rows, place, found)
+        raise _make_time_unit_error(values, rows, place, found)
     size = np.abs(numbers).max(initial=0)
-    if found or size < EARLY:
+    if found or size < PLAUSIBLE_FROM:
         unit = next(iter(found), "s")
         if found:
-            _tell_unusual(~fits[unit], values, rows, notes)
-        elif size >= STEPS:
+            _note_unusual_times(~fits[unit], values, rows, notes)
+        elif size >= MIN_NOTED_SECONDS:
             notes.append(
                 f"{values.name} holds no time from 1980 to 2100: read as seconds since 1970 (time_unit decides)"
             )
         return unit
-    raise _undecided(values, rows, place, {"": np.abs(numbers) >= EARLY})
+    raise _make_time_unit_error(values, rows, place, {"": np.abs(numbers) >= PLAUSIBLE_FROM})
 
 
-def _undecided(values: "Series[Any]", rows: Longs, place: str, fits: Mapping[str, Bools]) -> SettingError:
+def _make_time_unit_error(values: "Series[Any]", rows: Longs, place: str, fits: Mapping[str, Bools]) -> SettingError:
     """Return the error for values of several units, by the first value of each; "" is that of none."""
     told = []
     for unit, fit in list(fits.items())[:2]:
@@ -150,7 +161,7 @@ def _undecided(values: "Series[Any]", rows: Longs, place: str, fits: Mapping[str
     return SettingError(f"{place}: {values.name}: {'; '.join(told)}: ", *settings, after=" decides")
 
 
-def _tell_unusual(unusual: Bools, values: "Series[Any]", rows: Longs, notes: list[str]) -> None:
+def _note_unusual_times(unusual: Bools, values: "Series[Any]", rows: Longs, notes: list[str]) -> None:
     if unusual.any():
         first = int(np.flatnonzero(unusual)[0])
         notes.append(
@@ -159,12 +170,12 @@ def _tell_unusual(unusual: Bools, values: "Series[Any]", rows: Longs, notes: lis
         )
 
 
-def _calendar(numbers: Longs | Doubles, unit: str) -> tuple[Longs, Bools, Bools]:
+def _parse_calendar_numbers(numbers: Longs | Doubles, unit: str) -> tuple[Longs, Bools, Bools]:
     """Return the seconds of numbers whose digits are dates, which of them are dates, and which lie in 1900 to 2100."""
-    whole = np.equal(numbers, np.floor(numbers)) & (numbers > 0) & (numbers < 10 ** CALENDAR[unit])
+    whole = np.equal(numbers, np.floor(numbers)) & (numbers > 0) & (numbers < 10 ** CALENDAR_UNITS[unit])
     rest = np.where(whole, numbers, 0).astype(np.int64)
     parts = [np.ones_like(rest), np.ones_like(rest), *(np.zeros_like(rest) for _ in range(3))]
-    for place in reversed(range((CALENDAR[unit] - 4) // 2)):
+    for place in reversed(range((CALENDAR_UNITS[unit] - 4) // 2)):
         rest, parts[place] = rest // 100, rest % 100
     month, day, hour, minute, second = parts
     year, months = rest, (rest - 1970) * 12 + month - 1
@@ -175,7 +186,7 @@ def _calendar(numbers: Longs | Doubles, unit: str) -> tuple[Longs, Bools, Bools]
     return made, valid, valid & (year >= 1900) & (year <= 2100)
 
 
-def _formatted(values: "Series[Any]", rows: Longs, place: str, form: str) -> Longs:
+def _parse_formatted_times(values: "Series[Any]", rows: Longs, place: str, form: str) -> Longs:
     import pandas as pd
 
     written = (
@@ -185,19 +196,21 @@ def _formatted(values: "Series[Any]", rows: Longs, place: str, form: str) -> Lon
         moments = pd.to_datetime(written, format=form, utc=True, errors="coerce")
     except (ValueError, TypeError) as error:
         raise RecsysError(f"{place}: time_format {form!r}: {error}") from error
-    refuse(moments.isna().to_numpy(), values, rows, place, f"a time as {form}")
-    return _whole_seconds(moments)
+    refuse_bad_rows(moments.isna().to_numpy(), values, rows, place, f"a time as {form}")
+    return _convert_to_seconds(moments)
 
 
-def _advise(values: "Series[Any]", rows: Longs, place: str, every: bool) -> None:
+def _advise_time_format(values: "Series[Any]", rows: Longs, place: str, every: bool) -> None:
     """Refuse times that are not ISO 8601 with the formats that fit all of the first ones."""
     import pandas as pd
 
     some = values[values.notna()].astype(str).str.strip().iloc[:1000]
     if not every or not len(some):
         return
-    share = {form: pd.to_datetime(some, format=form, errors="coerce", utc=True).notna().mean() for form in FORMATS}
-    fitting = [form for form in FORMATS if share[form] == max(share.values()) and share[form] >= 0.5]
+    share = {
+        form: pd.to_datetime(some, format=form, errors="coerce", utc=True).notna().mean() for form in ADVISED_FORMATS
+    }
+    fitting = [form for form in ADVISED_FORMATS if share[form] == max(share.values()) and share[form] >= 0.5]
     if fitting:
         raise SettingError(
             f"{place}: row {int(rows[0]) + 1:,}: {values.name} is {values.iloc[0]!r}, which is no ISO 8601 time: ",
@@ -205,11 +218,11 @@ def _advise(values: "Series[Any]", rows: Longs, place: str, every: bool) -> None
         )  # fmt: skip
 
 
-def _whole_seconds(moments: "Series[Any]") -> Longs:
+def _convert_to_seconds(moments: "Series[Any]") -> Longs:
     return np.asarray(moments.dt.as_unit("s").astype("int64").to_numpy(), dtype=np.int64)
 
 
-def _moments(values: "Series[Any]") -> "Series[Any]":
+def _parse_datetimes(values: "Series[Any]") -> "Series[Any]":
     import pandas as pd
 
     if pd.api.types.is_datetime64_any_dtype(values):

@@ -1,9 +1,10 @@
 """Experiments: a config, carried out."""
 
-from recsys.experiments.benches import Bench, bench
+from recsys.experiments.benchmark import bench
 from recsys.experiments.comparisons import compare_folders
+from recsys.experiments.evaluation import evaluate_files
 from recsys.experiments.exports import export
-from recsys.experiments.external import evaluate
 from recsys.experiments.recommendations import recommend
+from recsys.experiments.results import Bench
 
-__all__ = ["Bench", "bench", "compare_folders", "evaluate", "export", "recommend"]
+__all__ = ["Bench", "bench", "compare_folders", "evaluate_files", "export", "recommend"]

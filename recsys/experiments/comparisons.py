@@ -7,23 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from recsys.configs import Config, read
-from recsys.files import is_at, recover
+from recsys.configs import Config, read_config
 from recsys.scores import Scores
-from recsys.scores.comparisons import Comparison, Source, compare_scores
+from recsys.scores.comparisons import ComparedFolder, Comparison, compare_scores
 from recsys.scores.records import Score
 from recsys.scores.replicates import pool_replicates
-from recsys.scores.stores import pack, unpack
-from recsys.stored_arrays import read_json, read_npz
-from recsys.types import RecsysError, unknown
+from recsys.scores.stores import pack_scores, unpack_scores
+from recsys.support.atomic_files import exists_at, recover_folder
+from recsys.support.stored_arrays import read_json, read_npz
+from recsys.types import RecsysError, make_unknown_name_error
 
-SCORES = "scores.npz"
-DECLARED = ("ndcg", "discovery")
-SECTIONS = ("filter", "split", "seed", "judge.on", "judge.draws", "slate.k")
+SCORES_FILE = "scores.npz"
+DEFAULT_METRICS = ("ndcg", "discovery")
+SHARED_SETTINGS = ("filter", "split", "seed", "evaluation.split", "evaluation.n_bootstrap", "slate.k")
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class LoadedRunFolder:
     """A run folder, read: its settings, the fingerprint of its data, and the scores of its runs."""
 
     name: str  # as it was given
@@ -53,73 +53,73 @@ def compare_folders(
     Raises:
         RecsysError: if a folder cannot be read, there is no such run or metric, or data, split, k or users differ.
     """
-    chosen = _chosen(runs)
-    folders = [read_folder(name) for name in chosen]
-    _check_alike(folders, replicates)
+    chosen = _parse_run_names(runs)
+    folders = [read_run_folder(name) for name in chosen]
+    _check_comparable(folders, replicates)
     first = folders[0]
-    asked = _asked(first, metrics, explore)
-    picked = [_pick(one, chosen[one.name], asked) for one in folders]
-    scores = pool_replicates(picked) if replicates else _join(picked, folders)
+    asked = _choose_metrics(first, metrics, explore)
+    picked = [_select_cells(one, chosen[one.name], asked) for one in folders]
+    scores = pool_replicates(picked) if replicates else _join_runs(picked, folders)
     if len(scores.runs) < 2:
         raise RecsysError(f"compare: found {scores.runs[0]} alone, expected a second run to hold against it")
-    named = against or (first.config.base if first.config.base in scores.runs else scores.runs[0])
+    named = against or (first.config.base_name if first.config.base_name in scores.runs else scores.runs[0])
     folder, _, run = named.rpartition(":")
     if named not in scores.runs and folder in chosen and run in scores.runs:
         named = run
     if named not in scores.runs:
-        raise unknown("run", named, scores.runs, "against")
+        raise make_unknown_name_error("run", named, scores.runs, "against")
     found = compare_scores(scores, named, margin=margin, explore=explore)
-    return replace(found, sources=tuple(map(_source, folders, picked)))
+    return replace(found, sources=tuple(map(_describe_source, folders, picked)))
 
 
-def _source(one: Judged, picked: Scores) -> Source:
+def _describe_source(one: LoadedRunFolder, picked: Scores) -> ComparedFolder:
     config = one.config
     data = config.data.name or config.data.path or "a table"
-    judged = f"judged on {config.judge.on}, {len(one.scores.users):,} users"
+    judged = f"judged on {config.evaluation.split}, {len(one.scores.users):,} users"
     about = f"benchmark {config.name} of {Path(data).name}, {config.split.kind} split, seed {config.seed}, {judged}"
-    return Source(one.name, about, tuple(picked.runs))
+    return ComparedFolder(one.name, about, tuple(picked.runs))
 
 
 def write_scores(scores: Scores, folder: Path) -> None:
     """Write `folder`/scores.npz: what comparing needs, and nothing of what users did before."""
-    with (folder / SCORES).open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **pack(scores))
+    with (folder / SCORES_FILE).open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **pack_scores(scores))
 
 
-def read_folder(name: str) -> Judged:
+def read_run_folder(name: str) -> LoadedRunFolder:
     """Return what a run folder says.
 
     Raises:
         RecsysError: if it is no run folder, or a file in it cannot be read.
     """
     folder = Path(name)
-    recover(folder)
-    if not is_at(folder, Path.is_dir):
+    recover_folder(folder)
+    if not exists_at(folder, Path.is_dir):
         raise RecsysError(f"{name}: no such run folder, expected one that `recsys bench` or `recsys evaluate` wrote")
-    for file in ("config.toml", "environment.json", SCORES):
+    for file in ("config.toml", "environment.json", SCORES_FILE):
         if not (folder / file).is_file():
             near = f", did you mean '{folder / 'judged'}'?" if (folder / "judged").is_dir() else ""
             raise RecsysError(
                 f"{name}: found no {file}, expected a folder that `recsys bench` of this version wrote{near}"
             )
-    config = read(folder / "config.toml")
+    config = read_config(folder / "config.toml")
     try:
         fingerprint = str(read_json(folder / "environment.json")["data_fingerprint"])
     except (KeyError, TypeError, IndexError):
         raise RecsysError(f"{name}: environment.json names no data_fingerprint") from None
-    arrays = read_npz(folder / SCORES)
+    arrays = read_npz(folder / SCORES_FILE)
     try:
-        return Judged(name, config, fingerprint, unpack(arrays))
+        return LoadedRunFolder(name, config, fingerprint, unpack_scores(arrays))
     except RecsysError as error:
-        raise RecsysError(f"{name}: {SCORES} has {error}") from None
+        raise RecsysError(f"{name}: {SCORES_FILE} has {error}") from None
 
 
-def _chosen(runs: Sequence[str | Path]) -> dict[str, list[str]]:
+def _parse_run_names(runs: Sequence[str | Path]) -> dict[str, list[str]]:
     """Return the folders, and the runs that were named of each: none means all."""
     chosen: dict[str, list[str]] = {}
     for given in runs:
         text = str(given)
-        folder, colon, run = (text, "", "") if is_at(Path(text), Path.is_dir) else text.rpartition(":")
+        folder, colon, run = (text, "", "") if exists_at(Path(text), Path.is_dir) else text.rpartition(":")
         if not colon:
             folder = text
         names = chosen.setdefault(folder.rstrip("/") or folder, [])
@@ -129,14 +129,14 @@ def _chosen(runs: Sequence[str | Path]) -> dict[str, list[str]]:
     return chosen
 
 
-def _check_alike(folders: Sequence[Judged], replicates: bool) -> None:
+def _check_comparable(folders: Sequence[LoadedRunFolder], replicates: bool) -> None:
     first = folders[0]
     for other in folders[1:]:
         both = f"{first.name} and {other.name}"
         if other.fingerprint != first.fingerprint:
             found = f"{first.fingerprint[:12]} and {other.fingerprint[:12]}"
             raise RecsysError(f"{both}: their data differ (fingerprints {found}), expected the same data")
-        for where, one, two in _unlike(first.config, other.config, replicates):
+        for where, one, two in _list_unlike_settings(first.config, other.config, replicates):
             hint = "; the same benchmark with other seeds is compared with --replicates" if where == "seed" else ""
             raise RecsysError(f"{both}: {where} is {one} and {two}, expected the same{hint}")
         if not replicates and not np.array_equal(first.scores.user_ids, other.scores.user_ids):
@@ -148,59 +148,63 @@ def _check_alike(folders: Sequence[Judged], replicates: bool) -> None:
         raise RecsysError(f"replicates: found seeds {', '.join(map(str, seeds))}, expected different ones")
 
 
-def _unlike(one: Config, two: Config, replicates: bool) -> Iterable[tuple[str, Any, Any]]:
+def _list_unlike_settings(one: Config, two: Config, replicates: bool) -> Iterable[tuple[str, Any, Any]]:
     """Yield the first setting in which two benchmarks differ that must not: where, and both values."""
-    left, right = (_flat(config.resolved()) for config in (one, two))
+    left, right = (_flatten_settings(config.dump_settings()) for config in (one, two))
     for where in dict.fromkeys([*left, *right]):
         free = where in ("name", "seed") or where.startswith("data.")
-        shared = any(where == name or where.startswith(f"{name}.") for name in SECTIONS)
+        shared = any(where == name or where.startswith(f"{name}.") for name in SHARED_SETTINGS)
         if (not free if replicates else shared) and left.get(where) != right.get(where):
             yield where, left.get(where, "absent"), right.get(where, "absent")
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in settings.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+        found |= _flatten_settings(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
     return found
 
 
-def _asked(first: Judged, metrics: Sequence[str] | None, explore: bool) -> list[tuple[str, int]]:
+def _choose_metrics(first: LoadedRunFolder, metrics: Sequence[str] | None, explore: bool) -> list[tuple[str, int]]:
     """Return metrics with their k, each once."""
-    k, there = first.config.headline, dict.fromkeys((cell.metric, cell.k) for cell in first.scores.cells)
+    k, there = first.config.headline_k, dict.fromkeys((cell.metric, cell.k) for cell in first.scores.cells)
     if metrics is None:
-        found = [key for key in there if key[1] == k and (explore or key[0] in DECLARED)]
-        return sorted(found, key=lambda key: DECLARED.index(key[0]) if key[0] in DECLARED else len(DECLARED))
+        found = [key for key in there if key[1] == k and (explore or key[0] in DEFAULT_METRICS)]
+        return sorted(
+            found, key=lambda key: DEFAULT_METRICS.index(key[0]) if key[0] in DEFAULT_METRICS else len(DEFAULT_METRICS)
+        )
     asked = []
     for name in metrics:
         bare, at, length = name.rpartition("@")
         key = (bare, int(length)) if at and length.isdigit() else (name, k)
         if key not in there:
-            raise unknown("metric", name, [f"{metric}@{k}" for metric, k in there], first.name)
+            raise make_unknown_name_error("metric", name, [f"{metric}@{k}" for metric, k in there], first.name)
         asked.append(key)
     return list(dict.fromkeys(asked))
 
 
-def _pick(one: Judged, runs: Sequence[str], asked: Sequence[tuple[str, int]]) -> Scores:
+def _select_cells(one: LoadedRunFolder, runs: Sequence[str], asked: Sequence[tuple[str, int]]) -> Scores:
     cells = {(cell.run, cell.metric, cell.k): cell for cell in one.scores.cells}
     for run in runs:
         if run not in one.scores.runs:
-            raise unknown("run", run, one.scores.runs, one.name)
+            raise make_unknown_name_error("run", run, one.scores.runs, one.name)
     wanted = [(run, *key) for run in runs or one.scores.runs for key in asked]
     for run, metric, k in wanted:
         if (run, metric, k) not in cells:
-            raise unknown("metric", f"{metric}@{k}", {f"{m}@{length}" for _, m, length in cells}, one.name)
+            raise make_unknown_name_error(
+                "metric", f"{metric}@{k}", {f"{m}@{length}" for _, m, length in cells}, one.name
+            )
     return replace(one.scores, cells=tuple(cells[key] for key in wanted))
 
 
-def _join(picked: Sequence[Scores], folders: Sequence[Judged]) -> Scores:
+def _join_runs(picked: Sequence[Scores], folders: Sequence[LoadedRunFolder]) -> Scores:
     """Return the runs of all folders together; runs that are the same are there once."""
     by_name: dict[str, list[tuple[str, tuple[Score, ...]]]] = {}
     for scores, one in zip(picked, folders, strict=True):
         for run in scores.runs:
             found = by_name.setdefault(run, [])
-            mine = scores.of(run)
-            if not any(_same(mine, others) for _, others in found):
+            mine = scores.select_run(run)
+            if not any(_have_same_scores(mine, others) for _, others in found):
                 found.append((one.name, mine))
     cells: list[Score] = []
     for run, found in by_name.items():
@@ -211,7 +215,7 @@ def _join(picked: Sequence[Scores], folders: Sequence[Judged]) -> Scores:
     return replace(picked[0], cells=tuple(cells), seconds=seconds)
 
 
-def _same(cells: Sequence[Score], others: Sequence[Score]) -> bool:
+def _have_same_scores(cells: Sequence[Score], others: Sequence[Score]) -> bool:
     return all(
         np.array_equal([a.value], [b.value], equal_nan=True)
         and np.array_equal(a.per_user, b.per_user, equal_nan=True)

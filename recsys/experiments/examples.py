@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recsys.experiments.preparations import pool
-from recsys.opportunities import OpportunityCosts, opportunity_costs
+from recsys.configs import RunSpec
+from recsys.experiments.pipeline import build_or_load_pool
+from recsys.experiments.results import Bench
 from recsys.reports import Example
+from recsys.reranking.opportunity_costs import OpportunityCosts, opportunity_costs
 from recsys.types import Pool, RecsysError, Slates, Split
 from recsys.types.arrays import Longs
-
-if TYPE_CHECKING:
-    from recsys.configs import RunSpec
-    from recsys.experiments.benches import Bench
 
 USERS, HISTORY = 5, 10
 
@@ -27,17 +24,17 @@ def make_examples(bench: "Bench", preferred: Sequence[str]) -> list[Example]:
     config = bench.preparation.config
     blends = {spec.name: spec for spec in bench.specs if spec.kind == "blend"}
     name = next((run for run in [*preferred, *blends] if run in blends), None)
-    slates = bench.slates[config.headline]
-    if name is None or config.base not in slates:
+    slates = bench.slates[config.headline_k]
+    if name is None or config.base_name not in slates:
         return []
-    base, shown = slates[config.base], slates[name]
+    base, shown = slates[config.base_name], slates[name]
     split = bench.preparation.split
-    rows = _choose(split, base, shown)
-    costs = _displaced(bench, blends[name], shown, rows) if len(rows) else None
-    return [_example(split, base, shown, name, int(row), costs, i) for i, row in enumerate(rows)]
+    rows = _choose_rows(split, base, shown)
+    costs = _compute_costs(bench, blends[name], shown, rows) if len(rows) else None
+    return [_build_example(split, base, shown, name, int(row), costs, i) for i, row in enumerate(rows)]
 
 
-def _choose(split: Split, base: Slates, shown: Slates) -> Longs:
+def _choose_rows(split: Split, base: Slates, shown: Slates) -> Longs:
     """Return rows of the slates, those with the shortest histories first."""
     unlike = np.flatnonzero((np.sort(base.items, axis=1) != np.sort(shown.items, axis=1)).any(axis=1))
     lengths = np.diff(split.train.indptr)[shown.users[unlike]]
@@ -47,10 +44,10 @@ def _choose(split: Split, base: Slates, shown: Slates) -> Longs:
     return found
 
 
-def _displaced(bench: "Bench", spec: "RunSpec", shown: Slates, rows: Longs) -> OpportunityCosts | None:
+def _compute_costs(bench: "Bench", spec: "RunSpec", shown: Slates, rows: Longs) -> OpportunityCosts | None:
     """Return what the picks of some rows displace; None where a guard shows items that are no candidates."""
     config = bench.preparation.config
-    whole, _ = pool(bench.preparation, spec.model or config.model, spec.pool or config.pool)
+    whole, _ = build_or_load_pool(bench.preparation, spec.model or config.model, spec.pool or config.pool)
     some = Pool(whole.users[rows], whole.items[rows], whole.scores[rows], whole.context)
     of = replace(shown, users=shown.users[rows], items=shown.items[rows])
     try:
@@ -59,7 +56,7 @@ def _displaced(bench: "Bench", spec: "RunSpec", shown: Slates, rows: Longs) -> O
         return None
 
 
-def _example(
+def _build_example(
     split: Split, base: Slates, shown: Slates, name: str, row: int, costs: OpportunityCosts | None, place: int
 ) -> Example:
     user = int(shown.users[row])
@@ -83,7 +80,7 @@ def _example(
         base=titled([int(item) for item in base.items[row] if item >= 0]),
         blend=name,
         picks=titled(picks),
-        instead=titled(instead),
+        displaced=titled(instead),
         costs=tuple(None if np.isnan(amount) else float(amount) for amount in amounts),
         held_out=frozenset(titled(test.tolist())),
     )

@@ -7,17 +7,17 @@ from typing import Any
 
 from recsys import splits
 from recsys.configs import Config, RunSpec
-from recsys.experiments.benches import read_config
-from recsys.experiments.preparations import load
-from recsys.progress import progress
-from recsys.provenance import mask
+from recsys.experiments.benchmark import resolve_config
+from recsys.experiments.pipeline import load_dataset
 from recsys.rankers import Index, Ranker
-from recsys.threads import one_blas_thread
-from recsys.types import Dataset, RecsysError, unknown
+from recsys.support.progress import show_progress
+from recsys.support.provenance import mask_private_text
+from recsys.support.threads import limit_to_one_blas_thread
+from recsys.types import Dataset, RecsysError, make_unknown_name_error
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What was written."""
 
     folder: Path
@@ -33,11 +33,11 @@ def export(
     out: str | Path,
     *,
     blend: str | None = None,
-    recall: float = 1.0,
+    index_recall: float = 1.0,
     quiet: bool = False,
     data_dir: str | Path | None = None,
     data: Dataset | None = None,
-) -> Exported:
+) -> ExportResult:
     """Write the ranker of one run of `config` to the folder `out`, whole or not at all.
 
     `config` and `data` are what `recsys.bench` takes, such as the config.toml of a run's folder or the winner.toml of a
@@ -49,33 +49,35 @@ def export(
         RecsysError: for an unknown run, several blends and no word which, or whatever is wrong with config, data or
             folder.
     """
-    settings = read_config(config, data)
-    spec = _spec(settings, blend)
-    dataset = load(settings, None if data_dir is None else Path(data_dir), quiet, data)
-    whole = splits.whole(dataset, **settings.filter.model_dump(), seed=settings.seed)
+    settings = resolve_config(config, data)
+    spec = _choose_run(settings, blend)
+    dataset = load_dataset(settings, None if data_dir is None else Path(data_dir), quiet, data)
+    whole = splits.no_holdout(dataset, **settings.filter.model_dump(), seed=settings.seed)
     section, wanted = spec.model or settings.model, spec.pool or settings.pool
-    with one_blas_thread(), progress(quiet):
-        fitted = section.build("[model]").fit(whole.train, whole.side)
+    with limit_to_one_blas_thread(), show_progress(quiet):
+        fitted = section.build_model("[model]").fit(whole.train, whole.side_information)
         ranker = Ranker.fit(
             fitted,
             whole,
             spec.blend or {"relevance": 1.0},
             scale="fitted" if settings.slate.scale == "fitted" else None,
-            k=settings.headline,
+            k=settings.headline_k,
             seed=settings.seed,
-            recall=recall,
-            guards=settings.rules(),
+            index_recall=index_recall,
+            guards=settings.build_guards(),
             **wanted.model_dump(),
-            **settings.policy(spec),
+            **settings.get_pick_settings(spec),
         )
-    folder = ranker.save(out, about={"data_fingerprint": dataset.fingerprint, "config": mask(settings.resolved())})
-    return Exported(folder, spec.name, ranker.name, *whole.shape, ranker.index)
+    folder = ranker.save(
+        out, about={"data_fingerprint": dataset.fingerprint, "config": mask_private_text(settings.dump_settings())}
+    )
+    return ExportResult(folder, spec.name, ranker.name, *whole.shape, ranker.index)
 
 
-def _spec(settings: Config, name: str | None) -> RunSpec:
-    runs = {spec.name: spec for spec in settings.runs()}
+def _choose_run(settings: Config, name: str | None) -> RunSpec:
+    runs = {spec.name: spec for spec in settings.list_runs()}
     if name is not None and name not in runs:
-        raise unknown("run", name, runs, where=settings.name)
+        raise make_unknown_name_error("run", name, runs, where=settings.name)
     if name is not None:
         return runs[name]
     blends = [run for run, spec in runs.items() if spec.kind == "blend"]
@@ -83,4 +85,4 @@ def _spec(settings: Config, name: str | None) -> RunSpec:
         raise RecsysError(
             f"{settings.name}: has the blends {', '.join(blends)}, expected the name of one of them: blend"
         )
-    return runs[blends[0] if blends else settings.base]
+    return runs[blends[0] if blends else settings.base_name]

@@ -9,23 +9,23 @@ import numpy as np
 
 from recsys import splits
 from recsys.configs import Config, RunSpec
-from recsys.data.identifiers import name_of
-from recsys.escaping import csv_frame
-from recsys.experiments.benches import read_config
-from recsys.experiments.preparations import load
-from recsys.files import replacing
-from recsys.models.fits import refuse_problem
-from recsys.pools import candidates
-from recsys.progress import progress
-from recsys.slates import rerank
-from recsys.threads import one_blas_thread
-from recsys.types import Dataset, RecsysError, unknown
+from recsys.data.identifiers import normalize_id
+from recsys.escaping import escape_csv_frame
+from recsys.experiments.benchmark import resolve_config
+from recsys.experiments.pipeline import load_dataset
+from recsys.models.fits import refuse_ranking_problem
+from recsys.reranking.slates import rerank
+from recsys.retrieval.candidates import candidates
+from recsys.support.atomic_files import replace_file
+from recsys.support.progress import show_progress
+from recsys.support.threads import limit_to_one_blas_thread
+from recsys.types import Dataset, RecsysError, make_unknown_name_error
 from recsys.types.arrays import Ints
-from recsys.types.slates import describe_short
+from recsys.types.slates import describe_short_slates
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenSlates:
     """How much was written."""
 
     rows: int
@@ -33,7 +33,7 @@ class Written:
     notes: tuple[str, ...] = ()  # of the data, and rows that may not be used
 
 
-@one_blas_thread()
+@limit_to_one_blas_thread()
 def recommend(
     config: Config | Mapping[str, Any] | str | Path,
     out: str | Path,
@@ -44,7 +44,7 @@ def recommend(
     quiet: bool = False,
     data_dir: str | Path | None = None,
     data: Dataset | None = None,
-) -> Written:
+) -> WrittenSlates:
     """Write slates of one run of `config` to `out` (.csv or .parquet): user_id, rank, item_id, title, score, and
     what each objective contributed.
 
@@ -54,53 +54,53 @@ def recommend(
     Raises:
         RecsysError: for an unknown run or user, a bad k, or whatever is wrong with config, data or file.
     """
-    settings, path = read_config(config, data), Path(out)
+    settings, path = resolve_config(config, data), Path(out)
     if path.suffix not in (".csv", ".parquet"):
         raise RecsysError(f"{path}: unknown kind of file '{path.suffix}', expected .csv or .parquet")
     read = [Path(name).resolve() for name in (settings.data.path, settings.data.items) if name]
     if path.resolve() in read:
         raise RecsysError(f"{path}: is the data of {settings.name} itself, expected another file")
-    spec = _spec(settings, blend)
-    dataset = load(settings, None if data_dir is None else Path(data_dir), quiet, data)
+    spec = _choose_run(settings, blend)
+    dataset = load_dataset(settings, None if data_dir is None else Path(data_dir), quiet, data)
     rules = settings.filter.model_dump()
-    whole = splits.whole(dataset, **rules, seed=settings.seed)
+    whole = splits.no_holdout(dataset, **rules, seed=settings.seed)
     section = spec.model or settings.model
-    with progress(quiet):
-        fitted = section.build("[model]").fit(whole.train, whole.side)
-    refuse_problem(section.kind, fitted, whole.train)
+    with show_progress(quiet):
+        fitted = section.build_model("[model]").fit(whole.train, whole.side_information)
+    refuse_ranking_problem(section.kind, fitted, whole.train)
     wanted = settings.pool
     asked = {**wanted.model_dump(), "n": min(wanted.n, len(whole.item_ids))}
     pool = candidates(fitted, whole, seed=settings.seed, **asked)
     scale: Any = "fitted" if settings.slate.scale == "fitted" else None
-    k = settings.headline if k is None else k
-    policy = {**settings.policy(spec), "guards": settings.rules()}
+    k = settings.headline_k if k is None else k
+    policy = {**settings.get_pick_settings(spec), "guards": settings.build_guards()}
     slates = rerank(pool, spec.blend or {"relevance": 1.0}, k, scale=scale, seed=settings.seed, **policy)
-    chosen = _users(users, whole.user_ids.tolist())
+    chosen = _resolve_users(users, whole.user_ids.tolist())
     frame = slates.to_frame()
     frame = frame[frame["user_id"].isin(whole.user_ids[chosen])]
-    with replacing(path) as temporary:
+    with replace_file(path) as temporary:
         if path.suffix == ".csv":
-            csv_frame(frame).to_csv(temporary, index=False)
+            escape_csv_frame(frame).to_csv(temporary, index=False)
         else:
             frame.to_parquet(temporary, index=False)
-    short = describe_short(slates.lengths[chosen], k)
-    return Written(len(frame), len(chosen), (*dataset.notes, *whole.notes, *short))
+    short = describe_short_slates(slates.lengths[chosen], k)
+    return WrittenSlates(len(frame), len(chosen), (*dataset.notes, *whole.notes, *short))
 
 
-def _spec(settings: Config, name: str | None) -> RunSpec:
-    runs = {spec.name: spec for spec in settings.runs()}
-    wanted = settings.base if name is None else name
+def _choose_run(settings: Config, name: str | None) -> RunSpec:
+    runs = {spec.name: spec for spec in settings.list_runs()}
+    wanted = settings.base_name if name is None else name
     if wanted not in runs:
-        raise unknown("run", wanted, runs, where=settings.name)
+        raise make_unknown_name_error("run", wanted, runs, where=settings.name)
     return runs[wanted]
 
 
-def _users(names: Sequence[str | int] | str | int | None, known: Sequence[str]) -> Ints:
+def _resolve_users(names: Sequence[str | int] | str | int | None, user_ids: Sequence[str]) -> Ints:
     if names is None:
-        return np.arange(len(known), dtype=np.int32)
-    codes = {name: code for code, name in enumerate(known)}
-    wanted = [name_of(name) for name in ([names] if isinstance(names, str | int) else names)]
+        return np.arange(len(user_ids), dtype=np.int32)
+    codes = {name: code for code, name in enumerate(user_ids)}
+    wanted = [normalize_id(name) for name in ([names] if isinstance(names, str | int) else names)]
     for name in wanted:
         if name not in codes:
-            raise RecsysError(f"user '{name}' is not among the {len(known)} users of the filtered data")
+            raise RecsysError(f"user '{name}' is not among the {len(user_ids)} users of the filtered data")
     return np.array([codes[name] for name in wanted], dtype=np.int32)

@@ -6,79 +6,82 @@ from typing import Any
 
 import numpy as np
 
-from recsys import blends
 from recsys.configs import RunSpec
-from recsys.experiments.preparations import Preparation, Say, pool
-from recsys.progress import progress
-from recsys.runs import Cell
-from recsys.slates import fit_scales, rerank
+from recsys.experiments.pipeline import LogFunction, Preparation, build_or_load_pool
+from recsys.reranking import blends
+from recsys.reranking.slates import fit_scales, rerank
+from recsys.support.cache import CacheEntry
+from recsys.support.progress import show_progress
 from recsys.types import Pool, RecsysError, Slates
-from recsys.types.errors import reason_of
+from recsys.types.errors import describe_error
 
-ByLength = dict[int, dict[str, Slates]]
+SlatesByLength = dict[int, dict[str, Slates]]
 
 
-def run_slates(
+def build_run_slates(
     preparation: Preparation,
     specs: tuple[RunSpec, ...],
     quiet: bool,
-    say: Say,
+    log_line: LogFunction,
     refused: dict[str, str] | None = None,
-) -> tuple[ByLength, dict[str, float]]:
+) -> tuple[SlatesByLength, dict[str, float]]:
     """Return each run's slates of every length, and the seconds that those of the headline's took.
 
     Seconds are with fitting and retrieval where a model is judged. Models and blends that cannot be judged are left out
     and added to `refused`, with the reason; without it the first of them ends the work.
     """
     config = preparation.config
-    base, fitting = pool(preparation, config.model, config.pool)
-    slates: ByLength = {k: {} for k in config.lengths}
+    base, fitting = build_or_load_pool(preparation, config.model, config.pool)
+    slates: SlatesByLength = {k: {} for k in config.slate_lengths}
     seconds: dict[str, float] = {}
-    with progress(quiet) as bars:
+    with show_progress(quiet) as bars:
         task = bars.add_task("runs", total=len(specs))
         for spec in specs:
             bars.update(task, description=spec.name)
             try:
-                made = {k: _run(preparation, spec, base, k) for k in config.lengths}
+                made = {k: _build_or_load_slates(preparation, spec, base, k) for k in config.slate_lengths}
             except Exception as error:
                 if refused is not None and spec.kind in ("blend", "model"):
-                    refused[spec.name] = reason_of(error)
+                    refused[spec.name] = describe_error(error)
                     continue
                 if isinstance(error, RecsysError):
                     raise RecsysError(f"run '{spec.name}': {error}") from None
                 raise
             for k, (found, took) in made.items():
                 slates[k][spec.name] = found
-                if k == config.headline:
+                if k == config.headline_k:
                     seconds[spec.name] = took + (fitting if spec.kind == "base" else 0.0)
-            say(f"run: {spec.name}, {seconds[spec.name]:.2f} s{_unmet(slates[config.headline][spec.name])}")
+            log_line(
+                f"run: {spec.name}, {seconds[spec.name]:.2f} s"
+                f"{_describe_violations(slates[config.headline_k][spec.name])}"
+            )
             bars.advance(task)
     return slates, seconds
 
 
-def _unmet(slates: Slates) -> str:
+def _describe_violations(slates: Slates) -> str:
     """Return how many slates are short, and how many do not meet each guard, where some do not."""
     said = "".join(f", {note}" for note in slates.notes)
-    if slates.unmet is None:
+    if slates.violations is None:
         return said
-    counts = zip(slates.guards, (slates.unmet > 0).sum(axis=0).tolist(), strict=True)
+    counts = zip(slates.guards, (slates.violations > 0).sum(axis=0).tolist(), strict=True)
     found = [f"{name} in {count:,} of {len(slates.users):,} slates" for name, count in counts if count]
     return said + (f", not met: {', '.join(found)}" if found else "")
 
 
-def _run(preparation: Preparation, spec: RunSpec, base: Pool, k: int) -> tuple[Slates, float]:
+def _build_or_load_slates(preparation: Preparation, spec: RunSpec, base: Pool, k: int) -> tuple[Slates, float]:
     config = preparation.config
     blend: Mapping[str, Any] = spec.blend or {"relevance": 1.0}
     candidates, fitting = base, 0.0
     model, wanted = spec.model or config.model, spec.pool or config.pool
     if spec.model is not None or spec.pool is not None:
-        candidates, fitting = pool(preparation, model, wanted)
-    policy, guards = config.policy(spec), config.rules()
+        candidates, fitting = build_or_load_pool(preparation, model, wanted)
+    policy, guards = config.get_pick_settings(spec), config.build_guards()
     source = [*preparation.key, model.model_dump(), wanted.model_dump(), k]
 
-    def make() -> Cell:
-        rerank(candidates.block(0, 1), {"relevance": 1.0}, 1)  # the kernel is compiled before the clock starts
-        scale = None if config.slate.scale == "none" else _scales(preparation, source, candidates, blend, k)
+    def make() -> CacheEntry:
+        rerank(candidates.slice_users(0, 1), {"relevance": 1.0}, 1)  # the kernel is compiled before the clock starts
+        scale = None if config.slate.scale == "none" else _fit_or_load_scales(preparation, source, candidates, blend, k)
         start = time.perf_counter()
         made = rerank(candidates, blend, k, scale=scale, guards=guards, seed=config.seed, **policy)
         took = time.perf_counter() - start
@@ -86,39 +89,39 @@ def _run(preparation: Preparation, spec: RunSpec, base: Pool, k: int) -> tuple[S
         factors = {f"scale.{name}": np.array(value) for name, value in made.scales.items()}
         if made.log_propensity is not None:
             arrays["log_propensity"] = made.log_propensity
-        if made.unmet is not None:
-            arrays |= {"guards": np.array(made.guards), "unmet": made.unmet}
-        return Cell({**arrays, "objectives": np.array(made.objectives), **factors}, took)
+        if made.violations is not None:
+            arrays |= {"guards": np.array(made.guards), "unmet": made.violations}
+        return CacheEntry({**arrays, "objectives": np.array(made.objectives), **factors}, took)
 
     if any(":" in name for name in (*blend, *config.guards)):  # somebody's own: its source is not in the key
         made = make()
-        return _restore(made, candidates), fitting + made.seconds
+        return _restore_slates(made, candidates), fitting + made.seconds
     guarded = [config.guards] if config.guards else []
-    cell = preparation.cache.cell("slates", [*source, config.slate.scale, blend, policy, *guarded], make)
-    return _restore(cell, candidates), fitting + cell.seconds
+    cell = preparation.cache.get_or_make("slates", [*source, config.slate.scale, blend, policy, *guarded], make)
+    return _restore_slates(cell, candidates), fitting + cell.seconds
 
 
-def _scales(
+def _fit_or_load_scales(
     preparation: Preparation, source: list[Any], candidates: Pool, blend: Mapping[str, Any], k: int
 ) -> dict[str, float]:
     """Return the scale of each objective of a blend: it depends on pool and settings, not on weights."""
     scales = {}
-    for part in blends.read(blend):
+    for part in blends.parse_blend(blend):
         alone = {part.name: {"weight": 1.0, **part.settings}}
 
-        def fit(alone: Mapping[str, Any] = alone, name: str = part.name) -> Cell:
+        def fit(alone: Mapping[str, Any] = alone, name: str = part.name) -> CacheEntry:
             start = time.perf_counter()
             factor = fit_scales(candidates, alone, k)[name]
-            return Cell({"scale": np.array(factor)}, time.perf_counter() - start)
+            return CacheEntry({"scale": np.array(factor)}, time.perf_counter() - start)
 
         if ":" in part.name:
             scales[part.name] = fit_scales(candidates, alone, k)[part.name]
             continue
-        scales[part.name] = float(preparation.cache.cell("scale", [*source, alone], fit).arrays["scale"])
+        scales[part.name] = float(preparation.cache.get_or_make("scale", [*source, alone], fit).arrays["scale"])
     return scales
 
 
-def _restore(cell: Cell, candidates: Pool) -> Slates:
+def _restore_slates(cell: CacheEntry, candidates: Pool) -> Slates:
     arrays = cell.arrays
     return Slates(
         users=arrays["users"],
@@ -131,6 +134,6 @@ def _restore(cell: Cell, candidates: Pool) -> Slates:
         log_propensity=arrays.get("log_propensity"),
         scales={name[6:]: float(value) for name, value in arrays.items() if name.startswith("scale.")},
         guards=tuple(str(name) for name in arrays.get("guards", ())),
-        unmet=arrays.get("unmet"),
+        violations=arrays.get("unmet"),
         titles=None if candidates.context.items is None else candidates.context.items.titles,
     )

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from recsys.kernels.compiled import compiled
+from recsys.kernels.compiled import compile_kernel
 from recsys.types.arrays import Doubles, Ints
 
 
-@compiled(fastmath=False)
-def ascend(
+@compile_kernel(fastmath=False)
+def ascend_user_factor(
     user: Doubles,
     items: Doubles,
     biases: Doubles,

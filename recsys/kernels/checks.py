@@ -19,24 +19,24 @@ def check_pool(pool: Pool, place: str = "pool") -> None:
     """
     context = pool.context
     if not pool.checked:
-        context.check()
-        _check_rows(pool, place)
+        context.check_arrays()
+        _check_pool_rows(pool, place)
     check_codes(f"{place}: users", pool.users, 0, len(context.user_ids))
     check_codes(f"{place}: items", pool.items, -1, len(context.item_ids))
     object.__setattr__(pool, "checked", True)
 
 
-def _check_rows(pool: Pool, place: str) -> None:
-    from recsys.kernels.lookups import find_fault
+def _check_pool_rows(pool: Pool, place: str) -> None:
+    from recsys.kernels.hits import find_invalid_row
 
-    kernel: Any = find_fault  # compiled
+    kernel: Any = find_invalid_row  # compiled
     count = len(pool.context.item_ids)
     row = kernel(pool.items, pool.scores, count, np.zeros(count, np.int32))
     if row >= 0:
-        raise RecsysError(f"{place}: row {row}: {_fault(pool.items[row], pool.scores[row], count)}")
+        raise RecsysError(f"{place}: row {row}: {_describe_fault(pool.items[row], pool.scores[row], count)}")
 
 
-def _fault(items: Any, scores: Any, count: int) -> str:
+def _describe_fault(items: Any, scores: Any, count: int) -> str:
     """Return what is wrong with a row, (N,) each."""
     if items.min() < -1 or items.max() >= count:
         return f"found item codes {items.min()} to {items.max()}, expected -1 to {count - 1}"

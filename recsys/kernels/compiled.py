@@ -8,7 +8,7 @@ from numba import njit
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def compiled(fastmath: bool | set[str], counted: bool = True, inline: bool = False) -> Callable[[F], F]:
+def compile_kernel(fastmath: bool | set[str], count_references: bool = True, inline: bool = False) -> Callable[[F], F]:
     """Return a decorator that compiles a function, which then runs without the interpreter lock.
 
     `fastmath` is Numba's: all of it, none, or the names of what may be done to floating-point numbers. A function that
@@ -21,7 +21,7 @@ def compiled(fastmath: bool | set[str], counted: bool = True, inline: bool = Fal
     """
     make: Any = njit
     options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
-    options |= {} if counted else {"_nrt": False}
+    options |= {} if count_references else {"_nrt": False}
     options |= {"forceinline": True} if inline else {}
 
     def compile_(function: F) -> F:

@@ -1,8 +1,8 @@
 """The greedy kernel: k times, the candidate with the largest blended marginal gain.
 
 One compiled loop serves every blend of the shapes. It is serial, without the interpreter lock and without
-allocation inside the loop over users; `recsys.selections` runs it over blocks of users on threads. The slow
-statement of the same rules is `recsys.kernels.references`.
+allocation inside the loop over users; `recsys.reranking.blocks` runs it over blocks of users on threads. The slow
+statement of the same rules is `recsys.kernels.reference`.
 
 What is far from the slate takes a dot product for each candidate and pick, what covers regions a walk over them. The
 largest similarity and what is covered only grow with the slate, and a residual only shrinks: what a candidate gained
@@ -13,27 +13,27 @@ more, all are.
 
 import numpy as np
 
-from recsys.kernels.compiled import compiled
+from recsys.kernels.compiled import compile_kernel
 
 MODULAR, SPREAD, COVERAGE, VOLUME, SEATS, COUNTS, BY_SLOT = 0, 1, 2, 3, 4, 5, 6
 MAX, MEAN = 0, 1
 LINEAR, LOG, EXP, SQRT, LARGEST = 0, 1, 2, 3, 4
-NEARLY = 1.0 - 1e-6  # quotients of whole numbers are often equal: rounding is not to choose
-NONE = -1e300  # the largest of nothing, and the total of who may not be picked: finite, and below every other
-FEW = 12  # candidates for each pick: so few are all looked at after the first, what is soon done at once
-STRETCH = 32  # candidates of whom only the largest total is looked at where none can win
-FLOOR = 1e-6  # the least squared residual whose logarithm is a gain
-NO_VOLUME = 1e-12  # a squared residual below it is that of the rounding of vectors: nothing to project out
-NEARLY_NONE = 1e-3  # a squared residual below it is made anew from dot products in double precision
-SLACK = 1e-12  # of a gain, by which a bound may fall short: logarithms need not be monotone to the last bit
+TIE_FACTOR = 1.0 - 1e-6  # quotients of whole numbers are often equal: rounding is not to choose
+LOWEST_TOTAL = -1e300  # the largest of nothing, and the total of who may not be picked: finite, and below every other
+FULL_SCAN_RATIO = 12  # candidates for each pick: so few are all looked at after the first, what is soon done at once
+CHUNK = 32  # candidates of whom only the largest total is looked at where none can win
+RESIDUAL_FLOOR = 1e-6  # the least squared residual whose logarithm is a gain
+ZERO_RESIDUAL = 1e-12  # a squared residual below it is that of the rounding of vectors: nothing to project out
+RECOMPUTE_BELOW = 1e-3  # a squared residual below it is made anew from dot products in double precision
+BOUND_SLACK = 1e-12  # of a gain, by which a bound may fall short: logarithms need not be monotone to the last bit
 
 # No rounding but that which is written: where arrays lie may decide which instructions are used.
-EXACT = {"nnan", "ninf", "nsz"}
-_compiled = compiled(fastmath=EXACT, counted=False)
-_inlined = compiled(fastmath=EXACT, counted=False, inline=True)
+EXACT_FASTMATH = {"nnan", "ninf", "nsz"}
+_compiled = compile_kernel(fastmath=EXACT_FASTMATH, count_references=False)
+_inlined = compile_kernel(fastmath=EXACT_FASTMATH, count_references=False, inline=True)
 
 
-@compiled(fastmath={*EXACT, "reassoc", "contract"}, counted=False, inline=True)
+@compile_kernel(fastmath={*EXACT_FASTMATH, "reassoc", "contract"}, count_references=False, inline=True)
 def _dot(table, a, b, d):
     """In any order: nothing is written, so it is the same one wherever arrays lie.
 
@@ -46,8 +46,8 @@ def _dot(table, a, b, d):
     return total
 
 
-@compiled(fastmath={*EXACT, "reassoc", "contract"}, counted=False, inline=True)
-def _inner(basis, a, b, s):
+@compile_kernel(fastmath={*EXACT_FASTMATH, "reassoc", "contract"}, count_references=False, inline=True)
+def _dot_in_basis(basis, a, b, s):
     """`_dot` of what is kept in double precision."""
     total, a, b = 0.0, np.uintp(a), np.uintp(b)
     for j in range(s):
@@ -56,7 +56,7 @@ def _inner(basis, a, b, s):
     return total
 
 
-@compiled(fastmath={*EXACT, "reassoc", "contract"}, counted=False)
+@compile_kernel(fastmath={*EXACT_FASTMATH, "reassoc", "contract"}, count_references=False)
 def _dot_in_double(table, a, b, d):
     total = 0.0
     for j in range(d):
@@ -65,7 +65,7 @@ def _dot_in_double(table, a, b, d):
 
 
 @_inlined
-def _spread_gain(near, p, picks, step, i):
+def _compute_spread_gain(near, p, picks, step, i):
     """Look at the picks that candidate i has not met yet, and return its gain by the most similar one."""
     tables, settings, _, rows, states, met = near
     offset, d = settings[p, 0], settings[p, 1]
@@ -77,7 +77,7 @@ def _spread_gain(near, p, picks, step, i):
 
 
 @_compiled
-def _spread_gains(near, p, picks, step, n, gain):
+def _fill_spread_gains(near, p, picks, step, n, gain):
     """Set the gains of all candidates, who have met all picks but the last."""
     tables, settings, empty, rows, states, met = near
     offset, d, agg, members = settings[p, 0], settings[p, 1], settings[p, 2], step + settings[p, 3]
@@ -98,12 +98,12 @@ def _spread_gains(near, p, picks, step, n, gain):
 
 
 @_compiled
-def _phi(phi, c):
+def _apply_phi(phi, c):
     return np.log(c) if phi == LOG else -np.exp(-c) if phi == EXP else np.sqrt(c)
 
 
 @_inlined
-def _cover_gain(covers, p, step, i):
+def _compute_cover_gain(covers, p, step, i):
     """Return what candidate i gains by the regions that it covers."""
     cover, rows, pointers, regions, values, slots, need, cap, covered, worth = covers
     phi, row, slot, gain = cover[p, 1], cover[p, 0] + rows[p, i], slots[p, step], 0.0
@@ -114,32 +114,32 @@ def _cover_gain(covers, p, step, i):
         elif phi == LARGEST:
             gain += need[z] * max(0.0, share - covered[z])
         elif need[z] != 0.0 and share != 0.0:
-            gain += need[z] * (_phi(phi, covered[z] + share) - worth[z])
+            gain += need[z] * (_apply_phi(phi, covered[z] + share) - worth[z])
     return gain
 
 
 @_compiled
-def _cover_start(cover, p, start, need, covered, worth):
-    """Set what regions are covered by already, and what that is worth where `_cover_gain` looks it up."""
+def _init_coverage(cover, p, start, need, covered, worth):
+    """Set what regions are covered by already, and what that is worth where `_compute_cover_gain` looks it up."""
     for z in range(cover[p - 1, 2] if p > 0 else 0, cover[p, 2]):
         covered[z] = start[z]
         if cover[p, 1] != LINEAR and cover[p, 1] != LARGEST and need[z] != 0.0:
-            worth[z] = _phi(cover[p, 1], covered[z])
+            worth[z] = _apply_phi(cover[p, 1], covered[z])
 
 
 @_compiled
-def _cover(settings, row, pointers, regions, values, slot, need, covered, worth):
+def _add_to_coverage(settings, row, pointers, regions, values, slot, need, covered, worth):
     """Cover the regions of a pick."""
     phi, row = settings[1], row + settings[0]
     for e in range(pointers[row], pointers[row + 1]):
         z, share = regions[e], slot * values[e]
         covered[z] = max(covered[z], share) if phi == LARGEST else covered[z] + share
         if phi != LINEAR and phi != LARGEST and need[z] != 0.0:
-            worth[z] = _phi(phi, covered[z])
+            worth[z] = _apply_phi(phi, covered[z])
 
 
 @_compiled
-def _lay(cover, aspects, rows, pointers, regions, values, need, n, lines, region, line, share):
+def _fill_aspect_shares(cover, aspects, rows, pointers, regions, values, need, n, lines, region, line, share):
     """Lay out how much each candidate has of each aspect that is needed: share[line, candidate].
 
     The lines of term p are lines[p]:lines[p + 1], none but for `aspects`, and line r is about region[r]; line[z] is
@@ -167,7 +167,7 @@ def _lay(cover, aspects, rows, pointers, regions, values, need, n, lines, region
 
 
 @_compiled
-def _seat_gain(lines, region, share, focus, divisor, votes, seats, n, gain):
+def _fill_seat_gains(lines, region, share, focus, divisor, votes, seats, n, gain):
     """What candidates are to each aspect, by the quotient for its next seat: `focus` of it for the largest."""
     largest = 0.0
     for r in range(lines[0], lines[1]):
@@ -176,7 +176,7 @@ def _seat_gain(lines, region, share, focus, divisor, votes, seats, n, gain):
     due = False
     for r in range(lines[0], lines[1]):
         quotient = votes[region[r]] / (divisor * seats[region[r]] + 1.0)
-        first = not due and quotient >= largest * NEARLY
+        first = not due and quotient >= largest * TIE_FACTOR
         due = due or first
         weight = quotient * (focus if first else 1.0 - focus)
         for i in range(n):
@@ -184,7 +184,7 @@ def _seat_gain(lines, region, share, focus, divisor, votes, seats, n, gain):
 
 
 @_compiled
-def _seat_update(settings, rows, pointers, regions, values, seats, pick):
+def _update_seats(settings, rows, pointers, regions, values, seats, pick):
     row = settings[0] + rows[pick]
     total = 0.0
     for e in range(pointers[row], pointers[row + 1]):
@@ -195,7 +195,7 @@ def _seat_update(settings, rows, pointers, regions, values, seats, pick):
 
 
 @_compiled
-def _count_gain(settings, rows, pointers, regions, values, lines, region, need, patience, counts, n, gain):
+def _fill_count_gains(settings, rows, pointers, regions, values, lines, region, need, patience, counts, n, gain):
     """The value with each candidate, less what it is without."""
     lacking, worn, some = 0.0, 0.0, 0
     for r in range(lines[0], lines[1]):
@@ -223,7 +223,7 @@ def _count_gain(settings, rows, pointers, regions, values, lines, region, need, 
 
 
 @_compiled
-def _count_update(settings, rows, pointers, regions, values, counts, pick):
+def _update_counts(settings, rows, pointers, regions, values, counts, pick):
     row = settings[0] + rows[pick]
     for e in range(pointers[row], pointers[row + 1]):
         if values[e] > 0.0:
@@ -231,8 +231,8 @@ def _count_update(settings, rows, pointers, regions, values, counts, pick):
 
 
 @_compiled
-def _most_lines(cover, aspects, need):
-    """Return how many lines `_lay` takes at most."""
+def _count_aspect_lines(cover, aspects, need):
+    """Return how many lines `_fill_aspect_shares` takes at most."""
     most = 0
     for b in range(len(need)):
         lines, z = 1, 0
@@ -245,7 +245,7 @@ def _most_lines(cover, aspects, need):
 
 
 @_compiled
-def _fall(slots, k):
+def _never_increases(slots, k):
     """Return whether no slot weighs more than the one before."""
     falls = True
     for r in range(1, k):
@@ -254,7 +254,7 @@ def _fall(slots, k):
 
 
 @_compiled
-def _volume_start(spanned, p, n):
+def _init_volume(spanned, p, n):
     _, settings, lengths, ridge, rows, _, own, residual, met, _, _, _, sure, _ = spanned
     for i in range(n):
         own[p, i] = (1.0 - ridge[p]) * lengths[settings[p, 4] + rows[p, i]] + ridge[p]
@@ -262,7 +262,7 @@ def _volume_start(spanned, p, n):
 
 
 @_compiled
-def _project_in_double(spanned, p, last, i):
+def _project_candidate_in_double(spanned, p, last, i):
     """Make the row of candidate i anew, up to what is held last, with dot products in double precision."""
     tables, settings, _, ridge, rows, _, own, residual, met, basis, held, roots, sure, rest = spanned
     offset, d = settings[p, 0], settings[p, 1]
@@ -276,7 +276,7 @@ def _project_in_double(spanned, p, last, i):
         if roots[p, s] > 0.0:
             pick = held[p, s]
             part = (1.0 - ridge[p]) * _dot_in_double(tables, offset + rows[p, pick] * d, row, d)
-            part -= _inner(basis, (p * residual.shape[1] + pick) * most, mine, s)
+            part -= _dot_in_basis(basis, (p * residual.shape[1] + pick) * most, mine, s)
             part /= roots[p, s]
         basis[mine + s] = part
         left -= part * part
@@ -284,7 +284,7 @@ def _project_in_double(spanned, p, last, i):
 
 
 @_compiled
-def _settle(spanned, p, last, i):
+def _compute_exact_residual(spanned, p, last, i):
     """Return exactly what is left of candidate i, with the exact rows of what is held.
 
     A dot product in single precision is off by some 1e-7, and over the root of a small residual by a thousand times
@@ -294,14 +294,14 @@ def _settle(spanned, p, last, i):
     for s in range(last):
         pick = held[p, s]
         if sure[p, pick] < s:
-            _project_in_double(spanned, p, s, pick)
-            roots[p, s] = np.sqrt(residual[p, pick]) if residual[p, pick] > NO_VOLUME else 0.0
-    _project_in_double(spanned, p, last, i)
+            _project_candidate_in_double(spanned, p, s, pick)
+            roots[p, s] = np.sqrt(residual[p, pick]) if residual[p, pick] > ZERO_RESIDUAL else 0.0
+    _project_candidate_in_double(spanned, p, last, i)
     return residual[p, i]
 
 
 @_inlined
-def _project(spanned, p, last, i):
+def _project_candidate(spanned, p, last, i):
     """Project what is held out of candidate i: more of its row of the Cholesky factor (Chen et al. 2018)."""
     tables, settings, _, ridge, rows, _, _, residual, met, basis, held, roots, _, _ = spanned
     offset, d = settings[p, 0], settings[p, 1]
@@ -312,7 +312,7 @@ def _project(spanned, p, last, i):
         if roots[p, s] > 0.0:
             pick = held[p, s]
             part = (1.0 - ridge[p]) * _dot(tables, offset + rows[p, pick] * d, row, d)
-            part -= _inner(basis, (p * residual.shape[1] + pick) * most, mine, s)
+            part -= _dot_in_basis(basis, (p * residual.shape[1] + pick) * most, mine, s)
             part /= roots[p, s]
         basis[mine + s] = part
         left -= part * part
@@ -321,7 +321,7 @@ def _project(spanned, p, last, i):
 
 
 @_inlined
-def _hold(spanned, p, picks, step, n):
+def _update_window(spanned, p, picks, step, n):
     """Hold the last `window` picks; where one of them has just left, everybody's projection begins anew."""
     _, settings, _, _, _, _, own, residual, met, _, held, roots, sure, _ = spanned
     first = max(0, step - settings[p, 3])
@@ -330,27 +330,27 @@ def _hold(spanned, p, picks, step, n):
             residual[p, i], met[p, i], sure[p, i] = own[p, i], 0, -1
     for s in range(0 if first > 0 else max(0, step - 1), step - first):
         held[p, s] = picks[first + s]
-        _project(spanned, p, s, held[p, s])
-        if s > 0 and (residual[p, held[p, s]] < NEARLY_NONE or sure[p, held[p, s - 1]] >= 0):
-            _settle(spanned, p, s, held[p, s])
+        _project_candidate(spanned, p, s, held[p, s])
+        if s > 0 and (residual[p, held[p, s]] < RECOMPUTE_BELOW or sure[p, held[p, s - 1]] >= 0):
+            _compute_exact_residual(spanned, p, s, held[p, s])
         square = residual[p, held[p, s]]
-        roots[p, s] = np.sqrt(square) if square > NO_VOLUME else 0.0
+        roots[p, s] = np.sqrt(square) if square > ZERO_RESIDUAL else 0.0
 
 
 @_inlined
-def _volume_gain(spanned, p, step, i):
+def _compute_volume_gain(spanned, p, step, i):
     _, settings, _, _, _, quality, _, _, _, _, _, _, _, _ = spanned
     last = min(step, settings[p, 3])
-    left = _project(spanned, p, last, i)
-    if left < NEARLY_NONE:
-        left = _settle(spanned, p, last, i)
+    left = _project_candidate(spanned, p, last, i)
+    if left < RECOMPUTE_BELOW:
+        left = _compute_exact_residual(spanned, p, last, i)
     if settings[p, 2] == 0:
-        return quality[p, i] + np.log(max(left, FLOOR))
+        return quality[p, i] + np.log(max(left, RESIDUAL_FLOOR))
     return quality[p, i] * np.sqrt(max(left, 0.0))
 
 
 @_compiled
-def _volume_bounds(spanned, p, n, gain):
+def _fill_volume_bounds(spanned, p, n, gain):
     """Set the most that each can gain: log x is at most x - 1, and near it for what is nearly a unit vector."""
     _, settings, _, _, _, quality, own, _, _, _, _, _, _, _ = spanned
     if settings[p, 2] == 0:
@@ -362,71 +362,71 @@ def _volume_bounds(spanned, p, n, gain):
 
 
 @_inlined
-def _top(total, tops, stretch):
+def _update_chunk_top(total, tops, stretch):
     """Set the largest total of a stretch of candidates."""
-    most, first = NONE, np.uintp(stretch * STRETCH)
-    for j in range(STRETCH):
+    most, first = LOWEST_TOTAL, np.uintp(stretch * CHUNK)
+    for j in range(CHUNK):
         most = max(most, total[first + np.uintp(j)])
     tops[stretch] = most
 
 
 @_inlined
-def _best(total, tops, stretches):
+def _find_best(total, tops, stretches):
     """Return the first of the largest."""
     best = 0
     for stretch in range(1, stretches):
         if tops[stretch] > tops[best]:
             best = stretch
-    for i in range(best * STRETCH, (best + 1) * STRETCH):
+    for i in range(best * CHUNK, (best + 1) * CHUNK):
         if total[i] == tops[best]:
             return i
     return 0
 
 
 @_inlined
-def _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i):
+def _refresh_candidate(terms, near, covers, spanned, weight, slate, step, gain, total, i):
     """Look at candidate i again: its gains where they are bounded, and the sum of all its gains."""
     shape, place, bounded = terms
     total[i] = 0.0
     for t in range(len(shape)):
         if shape[t] == SPREAD and bounded[t] and step > 0:
-            gain[t, i] = _spread_gain(near, place[t], slate, step, i)
+            gain[t, i] = _compute_spread_gain(near, place[t], slate, step, i)
         elif shape[t] == VOLUME:
-            gain[t, i] = _volume_gain(spanned, place[t], step, i)
+            gain[t, i] = _compute_volume_gain(spanned, place[t], step, i)
         elif shape[t] == COVERAGE and bounded[t]:
-            gain[t, i] = _cover_gain(covers, place[t], step, i)
+            gain[t, i] = _compute_cover_gain(covers, place[t], step, i)
         total[i] += weight[t] * gain[t, i]
 
 
 @_compiled
-def _look_again(terms, near, covers, spanned, weight, slate, step, gain, total, i):
-    """`_renew`, by a call: it is rare."""
-    _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i)
+def _call_refresh_candidate(terms, near, covers, spanned, weight, slate, step, gain, total, i):
+    """`_refresh_candidate`, by a call: it is rare."""
+    _refresh_candidate(terms, near, covers, spanned, weight, slate, step, gain, total, i)
 
 
 @_inlined
-def _best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain, total, tops, stretches, n):
+def _find_best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain, total, tops, stretches, n):
     """Return the best candidate where totals are the most that each can have: only those above it are looked at."""
     slack = 0.0
     for t in range(len(weight)):
-        slack += SLACK * abs(weight[t])
-    first = min(_best(total, tops, stretches), n - 1)
-    _renew(terms, near, covers, spanned, weight, slate, step, gain, total, first)
-    pick, least = first, total[first] - SLACK * abs(total[first]) - slack
+        slack += BOUND_SLACK * abs(weight[t])
+    first = min(_find_best(total, tops, stretches), n - 1)
+    _refresh_candidate(terms, near, covers, spanned, weight, slate, step, gain, total, first)
+    pick, least = first, total[first] - BOUND_SLACK * abs(total[first]) - slack
     for stretch in range(stretches):
         if tops[stretch] < least:
             continue
-        for i in range(stretch * STRETCH, min(stretch * STRETCH + STRETCH, n)):
+        for i in range(stretch * CHUNK, min(stretch * CHUNK + CHUNK, n)):
             if total[i] >= least and i != first:
-                _renew(terms, near, covers, spanned, weight, slate, step, gain, total, i)
+                _refresh_candidate(terms, near, covers, spanned, weight, slate, step, gain, total, i)
                 if total[i] > total[pick] or (total[i] == total[pick] and i < pick):
-                    pick, least = i, total[i] - SLACK * abs(total[i]) - slack
-        _top(total, tops, stretch)
+                    pick, least = i, total[i] - BOUND_SLACK * abs(total[i]) - slack
+        _update_chunk_top(total, tops, stretch)
     return pick
 
 
 @_compiled
-def _first_left(alive, n):
+def _find_first_alive(alive, n):
     """Return the first who is left: gains that are no numbers compare as they like, and may choose nobody."""
     for i in range(n):
         if alive[i]:
@@ -435,27 +435,27 @@ def _first_left(alive, n):
 
 
 @_compiled
-def _pull(total, i, best, temperature):
+def _compute_draw_weight(total, i, best, temperature):
     if temperature > 0.0:
         return np.exp((total[i] - total[best]) / temperature)
     return 1.0 if i == best else 0.0
 
 
 @_compiled
-def _drawn(total, tops, alive, n, temperature, epsilon, uniform):
+def _draw_pick(total, tops, alive, n, temperature, epsilon, uniform):
     """Return a draw from what is left, and its log-probability.
 
     With probability `epsilon` any of it, else one from the softmax of total / temperature: the best at temperature 0.
     """
-    best, mass, count = min(_best(total, tops, (n + STRETCH - 1) // STRETCH), n - 1), 0.0, 0
+    best, mass, count = min(_find_best(total, tops, (n + CHUNK - 1) // CHUNK), n - 1), 0.0, 0
     for i in range(n):
         if alive[i]:
             count += 1
-            mass += _pull(total, i, best, temperature)
+            mass += _compute_draw_weight(total, i, best, temperature)
     pick, chance, left = -1, 1.0, uniform * mass
     for i in range(n):
         if alive[i] and left >= 0.0:
-            share = (1.0 - epsilon) * _pull(total, i, best, temperature) + epsilon * mass / count
+            share = (1.0 - epsilon) * _compute_draw_weight(total, i, best, temperature) + epsilon * mass / count
             if share > 0.0:
                 pick, chance = i, share
                 left -= share
@@ -463,7 +463,7 @@ def _drawn(total, tops, alive, n, temperature, epsilon, uniform):
 
 
 @_compiled
-def _deviation(gain, alive, n):
+def _compute_deviation(gain, alive, n):
     count, mean, square = 0, 0.0, 0.0
     for i in range(n):
         if alive[i]:
@@ -475,7 +475,7 @@ def _deviation(gain, alive, n):
 
 
 @_compiled
-def _count(rules, b, i, counts):
+def _count_in_groups(rules, b, i, counts):
     """Count candidate i in its groups."""
     codes, _, _, pointers, groups, _, _ = rules
     for e in range(pointers[codes[b, i]], pointers[codes[b, i] + 1]):
@@ -483,7 +483,7 @@ def _count(rules, b, i, counts):
 
 
 @_compiled
-def _close(rules, b, n, alive, kept, counts):
+def _apply_exclusions_and_pins(rules, b, n, alive, kept, counts):
     """Take who may not be shown out of the race, keep slots for who is pinned, and count these: they will be there."""
     _, closed, pins, _, _, _, _ = rules
     for g in range(len(counts)):
@@ -493,26 +493,26 @@ def _close(rules, b, n, alive, kept, counts):
     for r in range(pins.shape[1]):
         if pins[b, r] >= 0:
             kept[pins[b, r]] = True
-            _count(rules, b, pins[b, r], counts)
+            _count_in_groups(rules, b, pins[b, r], counts)
 
 
 @_compiled
-def _pinned(rules, b, slot, alive):
+def _find_pinned(rules, b, slot, alive):
     """Return who the slot is kept for, -1 = nobody who is left."""
     pin = rules[2][b, slot]
     return pin if pin >= 0 and alive[pin] else -1
 
 
 @_compiled
-def _next_pinned(rules, b, slot, alive):
+def _find_next_pinned(rules, b, slot, alive):
     for r in range(slot, rules[2].shape[1]):
-        if _pinned(rules, b, r, alive) >= 0:
-            return _pinned(rules, b, r, alive)
+        if _find_pinned(rules, b, r, alive) >= 0:
+            return _find_pinned(rules, b, r, alive)
     return -1
 
 
 @_compiled
-def _serves(rules, b, i, lacks):
+def _count_served_groups(rules, b, i, lacks):
     """Return how many groups that lack picks candidate i belongs to."""
     codes, _, _, pointers, groups, _, _ = rules
     served = 0
@@ -522,7 +522,7 @@ def _serves(rules, b, i, lacks):
 
 
 @_compiled
-def _admit(rules, b, slot, n, alive, kept, counts, lacks, free):
+def _mark_allowed(rules, b, slot, n, alive, kept, counts, lacks, free):
     """Say who may take a slot: free[i]; and return whether anybody may.
 
     Nobody of a group that is full; and only who serves groups that lack picks, where as many are lacking as slots are
@@ -545,20 +545,20 @@ def _admit(rules, b, slot, n, alive, kept, counts, lacks, free):
         lacks[g] = max(0, min(lacks[g], least[g] - counts[g]))
         lacking += lacks[g]
     for r in range(slot, rules[2].shape[1]):
-        left += _pinned(rules, b, r, alive) < 0
+        left += _find_pinned(rules, b, r, alive) < 0
     if lacking < left:
         return some
     for i in range(n):
         if free[i]:
-            best = max(best, _serves(rules, b, i, lacks))
+            best = max(best, _count_served_groups(rules, b, i, lacks))
     wanted = min(best, (lacking + left - 1) // left)
     for i in range(n):
-        free[i] = free[i] and _serves(rules, b, i, lacks) >= wanted
+        free[i] = free[i] and _count_served_groups(rules, b, i, lacks) >= wanted
     return some
 
 
 @_compiled
-def _pick_all(
+def _fill_picks(
     lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start,
     cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
     volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow,
@@ -566,17 +566,17 @@ def _pick_all(
     worth, states, met, own, residual, projected, basis, held, roots, sure, rest, bounded, aspects, lines, line, region,
     share,
 ):  # fmt: skip
-    """`greedy`, in arrays that it has made."""
+    """`pick_greedily`, in arrays that it has made."""
     terms, guarded = len(shape), len(rules[0]) > 0
     for b in range(len(lengths)):
         n = lengths[b]
-        stretches = (n + STRETCH - 1) // STRETCH
-        alive[:n], total[n : stretches * STRETCH] = True, NONE
+        stretches = (n + CHUNK - 1) // CHUNK
+        alive[:n], total[n : stretches * CHUNK] = True, LOWEST_TOTAL
         if guarded:
-            _close(rules, b, n, alive, kept, counts)
+            _apply_exclusions_and_pins(rules, b, n, alive, kept, counts)
         for p in range(len(cover)):
-            _cover_start(cover, p, start[b], need[b], covered, worth)
-        _lay(
+            _init_coverage(cover, p, start[b], need[b], covered, worth)
+        _fill_aspect_shares(
             cover, aspects, cover_rows[:, b], cover_pointers, cover_regions, cover_values, need[b], n, lines, region,
             line, share,
         )  # fmt: skip
@@ -601,24 +601,24 @@ def _pick_all(
                 bounded[t] = not every and weight[t] >= 0.0 and spread[p, 2] == MAX
                 met[p, :n] = 0
                 for i in range(n):
-                    states[p, i] = NONE if spread[p, 2] == MAX else 0.0  # the largest of nothing, or its sum
+                    states[p, i] = LOWEST_TOTAL if spread[p, 2] == MAX else 0.0  # the largest of nothing, or its sum
                 if spread[p, 3]:
                     for i in range(n):
                         states[p, i] = spread_start[p, b, i]
             elif shape[t] == COVERAGE:
-                bounded[t] = not every and weight[t] >= 0.0 and _fall(cover_slots[p], k)
+                bounded[t] = not every and weight[t] >= 0.0 and _never_increases(cover_slots[p], k)
             elif shape[t] == VOLUME:
                 bounded[t] = not every and weight[t] >= 0.0 and volume[p, 3] >= min(k, n)
-                _volume_start(spanned, p, n)
+                _init_volume(spanned, p, n)
         some, same = bounded.any(), not every and not guarded
         for t in range(terms):
             same = same and (bounded[t] or shape[t] == MODULAR)
         for step in range(min(k, n)):
             pin = -1
             if guarded:
-                pin = _pinned(rules, b, step, alive)
-                if pin < 0 and not _admit(rules, b, step, n, alive, kept, counts, lacks, free):
-                    pin = _next_pinned(rules, b, step, alive)
+                pin = _find_pinned(rules, b, step, alive)
+                if pin < 0 and not _mark_allowed(rules, b, step, n, alive, kept, counts, lacks, free):
+                    pin = _find_next_pinned(rules, b, step, alive)
                     if pin < 0:
                         break
             anew = step <= 1 or not same  # else totals are what they were, but for those looked at again
@@ -628,25 +628,27 @@ def _pick_all(
             for t in range(terms):
                 p = place[t]
                 if shape[t] == SPREAD:
-                    if not bounded[t] or step == 0 or (step == 1 and (n <= FEW * k or not spread[p, 3])):
-                        _spread_gains(near, p, slate, step, n, gain[t])
+                    if not bounded[t] or step == 0 or (step == 1 and (n <= FULL_SCAN_RATIO * k or not spread[p, 3])):
+                        _fill_spread_gains(near, p, slate, step, n, gain[t])
                 elif shape[t] == VOLUME:
-                    _hold(spanned, p, slate, step, n)
+                    _update_window(spanned, p, slate, step, n)
                     if not bounded[t]:
                         for i in range(n):
                             if alive[i]:
-                                gain[t, i] = _volume_gain(spanned, p, step, i)
+                                gain[t, i] = _compute_volume_gain(spanned, p, step, i)
                     elif step == 0:
-                        _volume_bounds(spanned, p, n, gain[t])
+                        _fill_volume_bounds(spanned, p, n, gain[t])
                 elif shape[t] == COVERAGE:
                     if not bounded[t] or step == 0:
                         for i in range(n):
                             if alive[i]:
-                                gain[t, i] = _cover_gain(covers, p, step, i)
+                                gain[t, i] = _compute_cover_gain(covers, p, step, i)
                 elif shape[t] == SEATS:
-                    _seat_gain(lines[p : p + 2], region, share, seats[p, 0], seats[p, 1], need[b], covered, n, gain[t])
+                    _fill_seat_gains(
+                        lines[p : p + 2], region, share, seats[p, 0], seats[p, 1], need[b], covered, n, gain[t]
+                    )
                 elif shape[t] == COUNTS:
-                    _count_gain(
+                    _fill_count_gains(
                         cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, lines[p : p + 2],
                         region, need[b], patience[b], covered, n, gain[t],
                     )  # fmt: skip
@@ -657,59 +659,63 @@ def _pick_all(
                     for i in range(n):
                         total[i] += weight[t] * gain[t, i]
             for s in range(0 if anew else step - 1, step):
-                total[slate[s]] = NONE
-                _top(total, tops, slate[s] // STRETCH)
+                total[slate[s]] = LOWEST_TOTAL
+                _update_chunk_top(total, tops, slate[s] // CHUNK)
             if guarded:
                 for i in range(n):
                     if not free[i]:
-                        total[i] = NONE
+                        total[i] = LOWEST_TOTAL
             if anew:
                 for stretch in range(stretches):
-                    _top(total, tops, stretch)
+                    _update_chunk_top(total, tops, stretch)
             if pin >= 0:
                 pick = pin
-                _look_again((shape, place, bounded), near, covers, spanned, weight, slate, step, gain, total, pick)
+                _call_refresh_candidate(
+                    (shape, place, bounded), near, covers, spanned, weight, slate, step, gain, total, pick
+                )
             elif follow:
                 pick = step
                 for t in range(terms):
-                    deviations[b, t] += _deviation(gain[t], alive, n) / min(k, n)
+                    deviations[b, t] += _compute_deviation(gain[t], alive, n) / min(k, n)
             elif temperature > 0.0 or epsilon > 0.0:
-                pick, log_propensity[b, step] = _drawn(
+                pick, log_propensity[b, step] = _draw_pick(
                     total, tops, free if guarded else alive, n, temperature, epsilon, uniforms[b, step]
                 )
             elif some:
-                pick = _best_by_bounds(
+                pick = _find_best_by_bounds(
                     (shape, place, bounded), near, covers, spanned, weight, slate, step, gain, total, tops, stretches,
                     n,
                 )  # fmt: skip
             else:
-                pick = _best(total, tops, stretches)
+                pick = _find_best(total, tops, stretches)
             if not 0 <= pick < n or not alive[pick]:
-                pick = _first_left(alive, n)
+                pick = _find_first_alive(alive, n)
             if guarded and pin < 0 and not free[pick]:
-                pick = _first_left(free, n)
+                pick = _find_first_alive(free, n)
             slate[step] = pick
             alive[pick] = False
             if guarded and not kept[pick]:
-                _count(rules, b, pick, counts)
+                _count_in_groups(rules, b, pick, counts)
             for t in range(terms):
                 p = place[t]
                 contributions[b, step, t] = weight[t] * gain[t, pick]
                 if shape[t] == COVERAGE:
-                    _cover(
+                    _add_to_coverage(
                         cover[p], cover_rows[p, b, pick], cover_pointers, cover_regions, cover_values,
                         cover_slots[p, step], need[b], covered, worth,
                     )  # fmt: skip
                 elif shape[t] == SEATS:
-                    _seat_update(cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, covered, pick)
+                    _update_seats(
+                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, covered, pick
+                    )
                 elif shape[t] == COUNTS:
-                    _count_update(
+                    _update_counts(
                         cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, covered, pick
                     )
 
 
-@compiled(fastmath=False, counted=False)
-def _finite(contributions):
+@compile_kernel(fastmath=False, count_references=False)
+def _is_finite(contributions):
     """Return whether what the terms add to each pick, (B, k, T), and its sum are finite in single precision."""
     sound = True
     for b in range(len(contributions)):
@@ -721,8 +727,8 @@ def _finite(contributions):
     return sound
 
 
-@compiled(fastmath=EXACT)
-def greedy(
+@compile_kernel(fastmath=EXACT_FASTMATH)
+def pick_greedily(
     lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start,
     cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
     volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow,
@@ -741,8 +747,8 @@ def greedy(
     for b in range(len(lengths)):
         width = max(width, lengths[b])
     gain = np.zeros((terms, width))
-    stretches = (width + STRETCH - 1) // STRETCH
-    total, tops = np.zeros(stretches * STRETCH), np.zeros(stretches)  # the last stretch is filled up with NONE
+    stretches = (width + CHUNK - 1) // CHUNK
+    total, tops = np.zeros(stretches * CHUNK), np.zeros(stretches)  # the last stretch is filled up with NONE
     alive, kept, free = np.zeros(width, np.bool_), np.zeros(width, np.bool_), np.zeros(width, np.bool_)
     counts, lacks = np.zeros(len(rules[5]), dtype=np.int64), np.zeros(len(rules[5]), dtype=np.int64)
     covered, worth = np.zeros(need.shape[1]), np.zeros(need.shape[1])
@@ -760,9 +766,9 @@ def greedy(
             aspects[place[t]] = True
     lines = np.zeros(len(cover) + 1, dtype=np.int64)
     line = np.zeros(need.shape[1], dtype=np.int64)
-    region = np.zeros(_most_lines(cover, aspects, need), dtype=np.int64)
+    region = np.zeros(_count_aspect_lines(cover, aspects, need), dtype=np.int64)
     share = np.zeros((len(region), width), dtype=np.float32)
-    _pick_all(
+    _fill_picks(
         lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows,
         spread_start, cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values,
         cover_slots, need, cap, start, volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k,
@@ -770,4 +776,4 @@ def greedy(
         free, gain, total, tops, alive, covered, worth, states, met, own, residual, projected, basis, held, roots,
         sure, rest, bounded, aspects, lines, line, region, share,
     )  # fmt: skip
-    return _finite(contributions)
+    return _is_finite(contributions)

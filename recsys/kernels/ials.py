@@ -8,13 +8,13 @@ which rows are solved beside it.
 
 import numpy as np
 
-from recsys.kernels.compiled import compiled
+from recsys.kernels.compiled import compile_kernel
 
-_compiled = compiled(fastmath=True)
+_compiled = compile_kernel(fastmath=True)
 
 
 @_compiled
-def _add(table, items, first, last, weight, target, x, out, squares, first_pass):
+def _add_gradient(table, items, first, last, weight, target, x, out, squares, first_pass):
     """Add sum of weight (y.x - target) y over `items[first:last]` to `out`; return weight sum (y.x - target)^2.
 
     Four rows at a time, so that `x` and `out` are read and written once for four. In the first pass the squares
@@ -69,8 +69,8 @@ def _add(table, items, first, last, weight, target, x, out, squares, first_pass)
 
 
 @_compiled
-def solve(
-    start, stop, table, diagonal, ridges, likes, liked, dislikes, disliked, weight, steps, tolerance, found, errors
+def solve_rows(
+    start, stop, table, diagonal, ridges, likes, liked, dislikes, disliked, weight, steps, tolerance, factors, errors
 ):  # fmt: skip
     """Improve rows `start` to `stop` of `found` (rows, d) by at most `steps` steps, in place.
 
@@ -79,15 +79,15 @@ def solve(
     of a dislike. A row stops when its preconditioned residual is `tolerance` times as long as the row. A row
     without likes is zero. `errors` (rows,) gets the weighted squared errors at likes and dislikes *before* the steps.
     """
-    d = found.shape[1]
-    gradient = np.empty(d, found.dtype)
-    scale = np.empty(d, found.dtype)
-    direction = np.empty(d, found.dtype)
-    image = np.empty(d, found.dtype)
-    one = found.dtype.type(1)
-    zero = found.dtype.type(0)
+    d = factors.shape[1]
+    gradient = np.empty(d, factors.dtype)
+    scale = np.empty(d, factors.dtype)
+    direction = np.empty(d, factors.dtype)
+    image = np.empty(d, factors.dtype)
+    one = factors.dtype.type(1)
+    zero = factors.dtype.type(0)
     for row in range(start, stop):
-        x = found[row]
+        x = factors[row]
         first, last, low, high = likes[row], likes[row + 1], dislikes[row], dislikes[row + 1]
         ridge = ridges[row]
         if first == last:
@@ -97,8 +97,8 @@ def solve(
         for k in range(d):
             scale[k] = diagonal[k] + ridge
             gradient[k] = scale[k] * x[k]
-        loss = _add(table, liked, first, last, one, one, x, gradient, scale, True)
-        loss += _add(table, disliked, low, high, weight, zero, x, gradient, scale, True)
+        loss = _add_gradient(table, liked, first, last, one, one, x, gradient, scale, True)
+        loss += _add_gradient(table, disliked, low, high, weight, zero, x, gradient, scale, True)
         errors[row] = loss
         size = zero
         for k in range(d):
@@ -113,8 +113,8 @@ def solve(
                 break
             for k in range(d):
                 image[k] = (diagonal[k] + ridge) * direction[k]
-            _add(table, liked, first, last, one, zero, direction, image, scale, False)
-            _add(table, disliked, low, high, weight, zero, direction, image, scale, False)
+            _add_gradient(table, liked, first, last, one, zero, direction, image, scale, False)
+            _add_gradient(table, disliked, low, high, weight, zero, direction, image, scale, False)
             curvature = zero
             for k in range(d):
                 curvature += direction[k] * image[k]

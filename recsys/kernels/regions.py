@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from recsys.kernels.compiled import compiled
+from recsys.kernels.compiled import compile_kernel
 from recsys.types.arrays import Doubles, Ints, Longs
 
 
-@compiled(fastmath=False)
-def sum_best(items: Ints, worth: Doubles, region: Ints, starts: Longs, best: int, total: Doubles) -> None:
-    """Add the worth of the first `best` candidates of each region to `total` (U, Z), Z over all maps end to end.
+@compile_kernel(fastmath=False)
+def sum_best_per_region(items: Ints, values: Doubles, region: Ints, starts: Longs, top_m: int, total: Doubles) -> None:
+    """Add the worth of the first `top_m` candidates of each region to `total` (U, Z), Z over all maps end to end.
 
     `items` (U, N) are candidates, best first, -1 = none, `worth` (U, N) what each is worth; `region` (M, I) is the
     region of each item in each map, -1 = none, counted within the map, and `starts` (M,) each map's first column.
@@ -24,6 +24,6 @@ def sum_best(items: Ints, worth: Doubles, region: Ints, starts: Longs, best: int
                 if place < 0:
                     continue
                 z = starts[m] + place
-                if counted[z] < best:
+                if counted[z] < top_m:
                     counted[z] += 1
-                    total[u, z] += worth[u, n]
+                    total[u, z] += values[u, n]

@@ -1,19 +1,20 @@
 """What one request needs and no product of large matrices does well: small, serial, without the interpreter lock.
 
-The slow statements of the same rules are `recsys.maths.fold`, `recsys.objectives.negative_space` and plain NumPy.
+The slow statements of the same rules are `recsys.maths.fold_in.solve_user_factors`, `recsys.objectives.negative_space`
+and plain NumPy.
 """
 
 import numpy as np
 
-from recsys.kernels.compiled import compiled
+from recsys.kernels.compiled import compile_kernel
 
 UNORDERED, TWICE, ENDLESS, LARGE = 1, 2, 4, 8
 EXACT = 2.0**53  # whole numbers up to it are numbers of 64 bits
-FAR = 1e300  # finite: fastmath knows no infinities
+HUGE_DISTANCE = 1e300  # finite: fastmath knows no infinities
 
 
-@compiled(fastmath=False)
-def check(codes, scores, given):
+@compile_kernel(fastmath=False)
+def check_candidates(codes, scores, rounded):
     """Fill `given` (N,) with scores (N,) of 32 bits, and return the sum of what is wrong with them.
 
     0 for distinct codes (N,) whose scores never grow, are finite in 32 bits, and small enough to be exact in 64.
@@ -24,8 +25,8 @@ def check(codes, scores, given):
     seen = np.full(size, -1, np.int64)
     wrong = 0
     for n in range(len(codes)):
-        given[n] = np.float32(scores[n])
-        if not np.isfinite(given[n]):
+        rounded[n] = np.float32(scores[n])
+        if not np.isfinite(rounded[n]):
             wrong |= ENDLESS
         if abs(scores[n]) >= EXACT:
             wrong |= LARGE
@@ -40,8 +41,8 @@ def check(codes, scores, given):
     return wrong
 
 
-@compiled(fastmath=False)
-def find(by_number, numbers, codes):
+@compile_kernel(fastmath=False)
+def look_up_codes(by_number, numbers, codes):
     """Fill `codes` (N,) with by_number[numbers], and return whether all of them are known: from 0 on."""
     known = True
     for n in range(len(numbers)):
@@ -50,8 +51,8 @@ def find(by_number, numbers, codes):
     return known
 
 
-@compiled(fastmath=True)
-def fold_in(common, items, history, observed, pull, ridge, factor):
+@compile_kernel(fastmath=True)
+def fold_in_user(common, items, history, observed, pull, ridge, factor):
     """Fill `factor` (d,) with the solution of (common + observed sum y y' + ridge I) x = pull sum y, y over `history`.
 
     `common` (d, d), `items` (I, d). By Cholesky's decomposition, in float64.
@@ -89,8 +90,8 @@ def fold_in(common, items, history, observed, pull, ridge, factor):
         factor[a] = x[a]
 
 
-@compiled(fastmath=True)
-def score_all(items, factor, scores):
+@compile_kernel(fastmath=True)
+def score_all_items(items, factor, scores):
     """Fill `scores` (I,) with the dot products of `items` (I, d) and `factor` (d,)."""
     d = len(factor)
     for i in range(len(items)):
@@ -100,15 +101,15 @@ def score_all(items, factor, scores):
         scores[i] = total
 
 
-@compiled(fastmath=True)
-def _masses(history, pointers, regions, values, mass):
+@compile_kernel(fastmath=True)
+def _add_masses(history, pointers, regions, values, mass):
     for h in range(len(history)):
         for e in range(pointers[history[h]], pointers[history[h] + 1]):
             mass[regions[e]] += values[e]
 
 
-@compiled(fastmath=True)
-def _nearest(history, axes, places):
+@compile_kernel(fastmath=True)
+def _find_nearest_community(history, axes, places):
     """Return the community whose place (C, 32) is nearest to the history's direction on the `axes` (I, 32)."""
     stand = np.zeros(axes.shape[1])
     for h in range(len(history)):
@@ -116,7 +117,7 @@ def _nearest(history, axes, places):
     length = np.sqrt((stand * stand).sum())
     if length > 0.0:
         stand /= length
-    best, least = 0, FAR
+    best, least = 0, HUGE_DISTANCE
     for c in range(len(places)):
         apart = ((np.float32(1.0) * stand.astype(np.float32) - places[c]) ** 2).sum()
         if apart < least:
@@ -124,10 +125,10 @@ def _nearest(history, axes, places):
     return best
 
 
-@compiled(fastmath=True)
-def _near(own, centres, usual, label, weight, near):
+@compile_kernel(fastmath=True)
+def _fill_nearby_mix(own, centres, bandwidth, label, weight, near):
     """Fill `near` (Z,) with the shares of one map that nearby other communities consume, for the mix `own` (Z,)."""
-    closest, total = FAR, 0.0
+    closest, total = HUGE_DISTANCE, 0.0
     for c in range(len(centres)):
         centre, apart = centres[c], 0.0
         for z in range(len(own)):
@@ -139,7 +140,7 @@ def _near(own, centres, usual, label, weight, near):
         if len(centres) == 1:
             weight[c] = 1.0
         else:
-            weight[c] = 0.0 if c == label else np.exp((closest - weight[c]) / usual)
+            weight[c] = 0.0 if c == label else np.exp((closest - weight[c]) / bandwidth)
         total += weight[c]
     near[:] = 0.0
     for c in range(len(centres)):
@@ -148,20 +149,20 @@ def _near(own, centres, usual, label, weight, near):
             near[z] += share * centre[z]
 
 
-@compiled(fastmath=True)
-def _worth(scores, n):
+@compile_kernel(fastmath=True)
+def _scale_score(scores, n):
     """Return where a score lies in the range of all, which are best first: 1 where they are equal."""
     width = np.float64(scores[0]) - np.float64(scores[-1])
     return (np.float64(scores[n]) - np.float64(scores[-1])) / width if width > 0.0 else 1.0
 
 
-@compiled(fastmath=True)
-def leave(
-    codes, scores, history, dislikes, pointers, regions, values, hard, size, strength, likes_share, gain
+@compile_kernel(fastmath=True)
+def fill_unexplored_gains(
+    codes, scores, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share, gain
 ):  # fmt: skip
-    """Fill `gain` (N,) of `recsys.objectives.untouched` for one user.
+    """Fill `gain` (N,) of `recsys.objectives.unexplored` for one user.
 
-    Arguments are those of `expect` and `offer`, Z = `size`.
+    Arguments are those of `fill_expected_exposure` and `fill_region_need`, Z = `size`.
     """
     maps = hard.shape[1]
     left = np.ones(size + 1)  # what each region adds, 0 where it was touched
@@ -173,10 +174,10 @@ def leave(
     if len(dislikes) > 0:
         likes = np.zeros(size)
         refusals = np.zeros(size)
-        _masses(history, pointers, regions, values, likes)
-        _masses(dislikes, pointers, regions, values, refusals)
+        _add_masses(history, pointers, regions, values, likes)
+        _add_masses(dislikes, pointers, regions, values, refusals)
         for z in range(size):
-            mean = (strength * likes_share + likes[z]) / (strength + likes[z] + refusals[z])
+            mean = (prior_strength * likes_share + likes[z]) / (prior_strength + likes[z] + refusals[z])
             accepted[z] = min(mean / max(likes_share, 1e-12), 1.0)
     for z in range(size):
         left[z] *= accepted[z]
@@ -184,12 +185,12 @@ def leave(
         new = 0.0
         for m in range(maps):
             new += left[np.uintp(hard[np.uintp(codes[n]), np.uintp(m)])]
-        gain[n] = _worth(scores, n) * new / maps
+        gain[n] = _scale_score(scores, n) * new / maps
 
 
-@compiled(fastmath=True)
-def expect(
-    history, dislikes, pointers, regions, values, starts, axes, places, centres, usual, label, tau, strength,
+@compile_kernel(fastmath=True)
+def fill_expected_exposure(
+    history, dislikes, pointers, regions, values, starts, axes, places, centres, bandwidths, label, tau, prior_strength,
     likes_share, accepted, cap,
 ):  # fmt: skip
     """Fill what `recsys.objectives.negative_space` expects of one user, whatever the candidates: (Z,) twice.
@@ -204,13 +205,13 @@ def expect(
     refusals = np.zeros(size)
     own = np.zeros(size)
     weight = np.zeros(len(centres))
-    _masses(history, pointers, regions, values, likes)
-    _masses(dislikes, pointers, regions, values, refusals)
+    _add_masses(history, pointers, regions, values, likes)
+    _add_masses(dislikes, pointers, regions, values, refusals)
     if label < 0:
-        label = _nearest(history, axes, places)
+        label = _find_nearest_community(history, axes, places)
     least = 1.0 / max(likes_share, 1e-12)
     for z in range(size):
-        mean = (strength * likes_share + likes[z]) / (strength + likes[z] + refusals[z])
+        mean = (prior_strength * likes_share + likes[z]) / (prior_strength + likes[z] + refusals[z])
         accepted[z] = min(mean * least, 1.0)
     for m in range(maps):
         first, last = starts[m], size if m + 1 == maps else starts[m + 1]
@@ -221,22 +222,22 @@ def expect(
         share = 1.0 / total if total > 0.0 else 0.0
         for z in range(len(mix)):
             mix[z] = liked[z] * share
-        _near(mix, centres[:, first:last], usual[m], label, weight, near)
+        _fill_nearby_mix(mix, centres[:, first:last], bandwidths[m], label, weight, near)
         for z in range(len(mix)):
             near[z] = (1.0 - tau) * mix[z] + tau * near[z]
 
 
-@compiled(fastmath=True)
-def offer(codes, scores, hard, starts, best, wanted, regions):
+@compile_kernel(fastmath=True)
+def fill_region_need(codes, scores, hard, starts, top_m, wanted, regions):
     """Fill the need of `recsys.objectives.negative_space` for one user.
 
-    `wanted` (3, Z) are the need, which is filled, and what is accepted and the cap, which `expect` has filled.
-    `codes` and `scores` (N,) are candidates, best first; `hard` (I, M) is the region of each item by each map, counted
-    over all maps end to end, Z = none; what `codes` have of it is laid into `regions` (N M,), if there is room.
+    `wanted` (3, Z) are the need, which is filled, and what is accepted and the cap, which `fill_expected_exposure` has
+    filled. `codes` and `scores` (N,) are candidates, best first; `hard` (I, M) is the region of each item by each map,
+    counted over all maps end to end, Z = none; what `codes` have of it is laid into `regions` (N M,), if there is room.
     """
     size, maps = wanted.shape[1], len(starts)
     need, accepted, cap = wanted[0], wanted[1], wanted[2]
-    left = np.full(size + 1, np.int32(best))
+    left = np.full(size + 1, np.int32(top_m))
     offered = np.zeros(size + 1)
     there = regions if len(regions) > 0 else np.empty(len(codes) * maps, np.int32)
     for n in range(len(codes)):  # first, and nothing else: what is not in the cache is then waited for all at once
@@ -244,7 +245,7 @@ def offer(codes, scores, hard, starts, best, wanted, regions):
         for m in range(maps):
             own[m] = row[m]
     for n in range(len(codes)):
-        worth, own = _worth(scores, n), there[n * maps : (n + 1) * maps]
+        worth, own = _scale_score(scores, n), there[n * maps : (n + 1) * maps]
         for m in range(maps):
             z = np.uintp(own[m])  # an index that could be negative takes twice as long
             offered[z] += worth if left[z] > 0 else 0.0  # no branch: it could not be foreseen
@@ -255,7 +256,7 @@ def offer(codes, scores, hard, starts, best, wanted, regions):
         asked, taken, most = need[first:last], accepted[first:last], cap[first:last]
         owed = 0.0
         for z in range(len(asked)):
-            asked[z] *= taken[z] / best
+            asked[z] *= taken[z] / top_m
             owed += asked[z] * most[z]
         share = 1.0 / (owed * maps) if owed > 0.0 else 1.0
         for z in range(len(asked)):

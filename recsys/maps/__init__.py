@@ -4,7 +4,7 @@
 is circular.
 """
 
-from recsys.maps.contents import content
-from recsys.maps.families import audit, own
+from recsys.maps.contents import content_maps
+from recsys.maps.families import audit_maps, objective_maps
 
-__all__ = ["audit", "content", "own"]
+__all__ = ["audit_maps", "content_maps", "objective_maps"]

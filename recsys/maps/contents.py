@@ -7,17 +7,17 @@ import numpy as np
 from scipy import sparse
 
 from recsys.maps import regions
-from recsys.maps.assignments import hard, scaled, spread
-from recsys.maps.protocols import drawn, one_thread, protocol
-from recsys.maths import rarity, rarity_vectors
+from recsys.maps.assignments import expand_to_all_items, make_hard_assignment, scale_region_counts
+from recsys.maps.protocols import derive_map_seed, limit_to_one_thread, read_map_settings
+from recsys.maths.embeddings import feature_idf, idf_feature_vectors
 from recsys.types.arrays import Anys, Csr, Doubles, Ints, Longs
 from recsys.types.datasets import Items
 from recsys.types.extras import needs_extra
 from recsys.types.maps import TasteMap
 
 
-@needs_extra("recsys.maps.content")
-def content(items: Items) -> tuple[TasteMap, ...]:
+@needs_extra("recsys.maps.content_maps")
+def content_maps(items: Items) -> tuple[TasteMap, ...]:
     """Return the maps by features (such as genres, tags, words), by sets of features, and by both with the decade.
 
     "features": an item lies in each of its features with a share in proportion to log(1 + I / items with it); its hard
@@ -27,41 +27,41 @@ def content(items: Items) -> tuple[TasteMap, ...]:
     decade they go with the nearest one. What a map cannot place (no feature, no year) is an empty row. () where no item
     has features.
     """
-    settings = protocol()["content"]
+    settings = read_map_settings()["content"]
     least = int(np.ceil(settings["smallest"] * len(items.ids)))
-    return tuple(made for made in _maps(items, settings, least) if made.assignment.shape[1])
+    return tuple(made for made in _make_content_maps(items, settings, least) if made.assignment.shape[1])
 
 
-def _maps(items: Items, settings: Mapping[str, Any], least: int) -> Iterator[TasteMap]:
+def _make_content_maps(items: Items, settings: Mapping[str, Any], least: int) -> Iterator[TasteMap]:
     """Yield the maps by single features and by sets; those without years have no region with a decade."""
     decade = items.years // 10
     item, feature = (codes.astype(np.int64) for codes in items.features.nonzero())
     usual = (np.bincount(feature) >= least)[feature]
     item, feature = item[usual], feature[usual]
-    yield _shared("features", item, feature, len(items.ids))
-    yield _shared("features-decade", *_dated(item, feature, decade, least), len(items.ids))
+    yield _make_weighted_map("features", item, feature, len(items.ids))
+    yield _make_weighted_map("features-decade", *_pair_with_decades(item, feature, decade, least), len(items.ids))
     known = np.diff(items.features.indptr) > 0
-    seed = drawn(settings["seed"], "content", "kmeans")
-    sets = _sets(items.features[np.flatnonzero(known)], settings, seed)
+    seed = derive_map_seed(settings["seed"], "content", "kmeans")
+    sets = _cluster_feature_sets(items.features[np.flatnonzero(known)], settings, seed)
     for n, label in sets.items():
-        yield TasteMap(f"sets-{n}", spread(hard(label), known), "kmeans", seed)
+        yield TasteMap(f"sets-{n}", expand_to_all_items(make_hard_assignment(label), known), "kmeans", seed)
     for n in sorted(sets)[:1]:
-        pairs = _dated(np.flatnonzero(known), sets[n], decade, least)
-        yield _shared(f"sets-{n}-decade", *pairs, len(items.ids), "kmeans", seed)
+        pairs = _pair_with_decades(np.flatnonzero(known), sets[n], decade, least)
+        yield _make_weighted_map(f"sets-{n}-decade", *pairs, len(items.ids), "kmeans", seed)
 
 
-def _sets(features: Csr, settings: Mapping[str, Any], seed: int) -> dict[int, Ints]:
+def _cluster_feature_sets(features: Csr, settings: Mapping[str, Any], seed: int) -> dict[int, Ints]:
     """Return the regions of items, all of them with features, for each size, by spherical k-means."""
     distinct = len({row.tobytes() for row in np.split(features.indices, features.indptr[1:-1])})
     if distinct < 2:
         return {}
-    with one_thread():
-        vectors = rarity_vectors(features, settings["dimensions"])
-        sizes = scaled(settings["regions"], len(vectors), distinct)
-        return {n: regions.kmeans(vectors, n, settings["starts"], seed) for n in sizes}
+    with limit_to_one_thread():
+        vectors = idf_feature_vectors(features, settings["dimensions"])
+        sizes = scale_region_counts(settings["regions"], len(vectors), distinct)
+        return {n: regions.cluster_by_kmeans(vectors, n, settings["starts"], seed) for n in sizes}
 
 
-def _dated(item: Longs, group: Anys, decade: Ints, least: int) -> tuple[Longs, Longs]:
+def _pair_with_decades(item: Longs, group: Anys, decade: Ints, least: int) -> tuple[Longs, Longs]:
     """Return the items with a year, and the pair of group and decade in which each is.
 
     A pair of fewer than `least` goes with the nearest decade of its group that has as many, the earlier of equals; if
@@ -80,11 +80,13 @@ def _dated(item: Longs, group: Anys, decade: Ints, least: int) -> tuple[Longs, L
     return item, pairs[goes[place]]
 
 
-def _shared(name: str, item: Longs, region: Anys, n_items: int, method: str = "content", seed: int = 0) -> TasteMap:
+def _make_weighted_map(
+    name: str, item: Longs, region: Anys, n_items: int, method: str = "content", seed: int = 0
+) -> TasteMap:
     """Return the map in which items lie in regions by their rarity; regions keep their order."""
     kept, place = np.unique(region, return_inverse=True)
     lies = Csr((np.ones(len(item)), (item, place)), shape=(n_items, len(kept)))
-    weight = lies @ sparse.diags_array(rarity(lies))
+    weight = lies @ sparse.diags_array(feature_idf(lies))
     total: Doubles = np.asarray(weight.sum(axis=1)).ravel()
     share = sparse.diags_array(1.0 / np.where(total > 0, total, 1.0)) @ weight
     return TasteMap(name, Csr(share.astype(np.float32)), method, seed)

@@ -8,7 +8,7 @@ from recsys.types.arrays import Csr
 _BLOCK = 512
 
 
-def neighbour_graph(train: Csr, n: int) -> Csr:
+def build_neighbour_graph(train: Csr, n: int) -> Csr:
     """Return the symmetric graph (I, I) that links each item of (U, I) to the n items it shares most users with.
 
     A link weighs the co-occurrence cosine |U_i and U_j| / sqrt(|U_i| |U_j|); it is there if it is among the n

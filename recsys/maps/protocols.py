@@ -5,21 +5,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from recsys import seeds, shipped
+from recsys.support import resources, rng
 
 
-def protocol() -> dict[str, Any]:
+def read_map_settings() -> dict[str, Any]:
     """Return the settings in `configs/audit.toml`, by method."""
-    return tomllib.loads((shipped.folder("configs") / "audit.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((resources.find_shipped_folder("configs") / "audit.toml").read_text(encoding="utf-8"))
 
 
-def drawn(seed: int, *names: str | int) -> int:
+def derive_map_seed(seed: int, *names: str | int) -> int:
     """Return the seed of one map, as scikit-learn takes it."""
-    return seeds.derive(seed, "maps", *names) % 2**32
+    return rng.derive_seed(seed, "maps", *names) % 2**32
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def limit_to_one_thread() -> Iterator[None]:
     """Limit every pool to one thread: how sums are shared among threads changes their last bits."""
     import sklearn.cluster
     import sklearn.decomposition  # noqa: F401  a pool can only be limited once it is loaded

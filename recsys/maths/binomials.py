@@ -4,12 +4,12 @@ import numpy as np
 
 from recsys.types.arrays import Doubles, Longs
 
-CERTAIN = -1e6  # log of a chance of 0: finite, and 0 again whatever root is taken of it
+LOG_ZERO = -1e6  # log of a chance of 0: finite, and 0 again whatever root is taken of it
 
 
-def log_none(p: Doubles, n: int) -> Doubles:
+def log_prob_absent(p: Doubles, n: int) -> Doubles:
     """Return log P(X = 0), finite for p = 1 too."""
-    return np.where(p < 1, n * np.log1p(-np.where(p < 1, p, 0.0)), CERTAIN * n)
+    return np.where(p < 1, n * np.log1p(-np.where(p < 1, p, 0.0)), LOG_ZERO * n)
 
 
 def log_patience(p: Doubles, n: int, count: Longs) -> Doubles:
@@ -17,7 +17,7 @@ def log_patience(p: Doubles, n: int, count: Longs) -> Doubles:
     from scipy.special import bdtrc  # here: it is slow to load, and few need it
 
     at_least = bdtrc(np.maximum(count, 1) - 1, n, p)
-    some = -np.expm1(log_none(p, n))
+    some = -np.expm1(log_prob_absent(p, n))
     told = np.where(some > 0, at_least / np.where(some > 0, some, 1.0), 1.0)
     return np.where(count > 1, np.log(np.clip(told, 1e-300, 1.0)), 0.0)
 
@@ -30,6 +30,6 @@ def binomial_diversity(shown: Longs, p: Doubles, n: int) -> Doubles:
     that are shown of P(X >= count | X >= 1)^(1 / G).
     """
     absent, there = (p > 0) & (shown == 0), (p > 0) & (shown > 0)
-    lacking = np.where(absent, log_none(p, n), 0.0).sum(axis=-1) / np.maximum((p > 0).sum(axis=-1), 1)
+    lacking = np.where(absent, log_prob_absent(p, n), 0.0).sum(axis=-1) / np.maximum((p > 0).sum(axis=-1), 1)
     worn = np.where(there, log_patience(p, n, shown), 0.0).sum(axis=-1) / np.maximum(there.sum(axis=-1), 1)
     return np.asarray(np.exp(lacking + worn))

@@ -7,17 +7,17 @@ from recsys.types.arrays import Bools, Csr, Doubles, Ints, Longs
 ROUNDING = 1e-12  # of a share of interactions
 
 
-def counts(train: Csr) -> Doubles:
+def count_item_users(train: Csr) -> Doubles:
     """Return how many users of `train` (U, I) have each item, (I,)."""
     return np.bincount(train.indices, minlength=train.shape[1]).astype(np.float64)
 
 
-def mass_above(n: Doubles) -> Doubles:
+def share_of_more_popular(n: Doubles) -> Doubles:
     """Return the share of all interactions that strictly more popular items have, (I,); 1 for a count of 0.
 
     Items of equal popularity stand together, so that the order of the catalogue does not matter.
 
-    >>> mass_above(np.array([4.0, 3.0, 3.0, 0.0])).tolist()
+    >>> share_of_more_popular(np.array([4.0, 3.0, 3.0, 0.0])).tolist()
     [0.0, 0.4, 0.4, 1.0]
     """
     ascending = np.sort(n)
@@ -26,50 +26,51 @@ def mass_above(n: Doubles) -> Doubles:
     return np.where(n > 0, mass[more] / max(mass[-1], 1.0), 1.0)
 
 
-def in_tail(n: Doubles, head: float = 0.8) -> Bools:
+def find_tail_items(n: Doubles, head: float = 0.8) -> Bools:
     """Return which items lie outside the head, (I,): the fewest items that take the share `head` of all interactions.
 
     An item is in the head where the items with more users than it have less than that share. So items with equally
     many users are on the same side; an item that nobody has is in the tail.
 
-    >>> in_tail(np.array([4.0, 2.0, 1.0, 0.0])).tolist()
+    >>> find_tail_items(np.array([4.0, 2.0, 1.0, 0.0])).tolist()
     [False, False, True, True]
     """
-    return np.asarray(mass_above(n) >= head - ROUNDING)
+    return np.asarray(share_of_more_popular(n) >= head - ROUNDING)
 
 
-def popularity_groups(n: Doubles, head: float = 0.2, tail: float = 0.2) -> Csr:
+def group_by_popularity(n: Doubles, head: float = 0.2, tail: float = 0.2) -> Csr:
     """Return which of three groups each item is in by its count, head, mid or tail, (I, 3) float32, one 1 in each row.
 
     The head is the fewest of the best-known items that take the share `head` of all interactions, the tail what lies
-    outside of the fewest that take 1 - `tail` (`in_tail`), the middle what is left. After Abdollahpouri et al. 2021.
+    outside of the fewest that take 1 - `tail` (`find_tail_items`), the middle what is left. After Abdollahpouri et al.
+    2021.
     """
-    group = np.where(in_tail(n, 1.0 - tail), 2, np.where(in_tail(n, head), 1, 0))
+    group = np.where(find_tail_items(n, 1.0 - tail), 2, np.where(find_tail_items(n, head), 1, 0))
     entries = (np.ones(len(n), np.float32), group, np.arange(len(n) + 1))
     return Csr(entries, shape=(len(n), 3))
 
 
-def standing(place: Longs, met: Csr, users: Longs, items: Longs | Ints) -> tuple[Longs, Bools]:
+def rank_among_unseen(ranks: Longs, seen: Csr, users: Longs, items: Longs | Ints) -> tuple[Longs, Bools]:
     """Return how many items that a user has not met stand before an item, and whether they have met it.
 
     `place` (I,) is the place of each item in a list of all, `users` and `items` (of one shape, or that of both
     together) are rows and columns of `met` (U, I).
     """
-    n = len(place)
-    keys = np.sort(np.repeat(np.arange(met.shape[0]), np.diff(met.indptr)) * n + place[met.indices])
-    wanted = users * n + place[items]
+    n = len(ranks)
+    keys = np.sort(np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr)) * n + ranks[seen.indices])
+    wanted = users * n + ranks[items]
     before = np.searchsorted(keys, wanted)
     known = np.searchsorted(keys, wanted, side="right") > before
-    return place[items] - (before - np.searchsorted(keys, users * n)), np.asarray(known)
+    return ranks[items] - (before - np.searchsorted(keys, users * n)), np.asarray(known)
 
 
-def self_information(train: Csr) -> Doubles:
+def item_self_information(train: Csr) -> Doubles:
     """Return -log2(n_i / sum n) of every item, (I,), in bits.
 
     An item that nobody has in `train` is given the value of one seen once: log2(sum n), the largest there is.
     Vargas and Castells 2011 (free discovery); the "EFD" convention of `docs/metrics.md`.
     """
-    n = counts(train)
+    n = count_item_users(train)
     return np.asarray(np.log2(max(n.sum(), 1.0)) - np.log2(np.maximum(n, 1.0)), dtype=np.float64)
 
 

@@ -6,13 +6,21 @@ positives are NaN (left out of the mean).
 
 import numpy as np
 
-from recsys.metrics.picks import discounts, divide, hit_counts, hit_worth, hits_within, n_test, tested
+from recsys.metrics._shared import (
+    count_hits,
+    count_test_positives,
+    discounts,
+    divide_or_nan,
+    get_hits_within,
+    mask_untested_users,
+    sum_rank_weights_of_hits,
+)
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Doubles
 
 PERSISTENCE = 0.8  # of `rbp`: five places are looked at on average
 
-_WHO = "mean over users with held-out positives, an empty slate counts 0"
+_AVERAGED_OVER = "mean over users with held-out positives, an empty slate counts 0"
 
 
 def ndcg(evaluation: Evaluation, k: int) -> PerUser:
@@ -27,8 +35,10 @@ def ndcg(evaluation: Evaluation, k: int) -> PerUser:
     :Source: Järvelin and Kekäläinen 2002
     """
     best = np.concatenate([[0.0], np.cumsum(discounts(k))])
-    values = divide(hit_worth(evaluation, discounts(k)), best[np.minimum(n_test(evaluation), k)])
-    return PerUser(values, f"binary gain, 1/log2(rank + 1), ideal of min(k, positives) hits; {_WHO}", 1)
+    values = divide_or_nan(
+        sum_rank_weights_of_hits(evaluation, discounts(k)), best[np.minimum(count_test_positives(evaluation), k)]
+    )
+    return PerUser(values, f"binary gain, 1/log2(rank + 1), ideal of min(k, positives) hits; {_AVERAGED_OVER}", 1)
 
 
 def recall(evaluation: Evaluation, k: int) -> PerUser:
@@ -40,8 +50,8 @@ def recall(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: information retrieval
     """
-    values = divide(hit_counts(evaluation, k), n_test(evaluation))
-    return PerUser(values, f"hits / all held-out positives; {_WHO}", 1)
+    values = divide_or_nan(count_hits(evaluation, k), count_test_positives(evaluation))
+    return PerUser(values, f"hits / all held-out positives; {_AVERAGED_OVER}", 1)
 
 
 def precision(evaluation: Evaluation, k: int) -> PerUser:
@@ -53,7 +63,7 @@ def precision(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: information retrieval
     """
-    return PerUser(tested(evaluation, hit_counts(evaluation, k) / k), f"hits / k; {_WHO}", 1)
+    return PerUser(mask_untested_users(evaluation, count_hits(evaluation, k) / k), f"hits / k; {_AVERAGED_OVER}", 1)
 
 
 def hit_rate(evaluation: Evaluation, k: int) -> PerUser:
@@ -65,8 +75,8 @@ def hit_rate(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: information retrieval
     """
-    found = (hit_counts(evaluation, k) > 0).astype(np.float64)
-    return PerUser(tested(evaluation, found), f"1 with at least one hit, else 0; {_WHO}", 1)
+    found = (count_hits(evaluation, k) > 0).astype(np.float64)
+    return PerUser(mask_untested_users(evaluation, found), f"1 with at least one hit, else 0; {_AVERAGED_OVER}", 1)
 
 
 def mrr(evaluation: Evaluation, k: int) -> PerUser:
@@ -78,10 +88,14 @@ def mrr(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: Voorhees 1999
     """
-    user, rank, _ = hits_within(evaluation, k)
+    user, rank, _ = get_hits_within(evaluation, k)
     values = np.zeros(len(evaluation.items))
     values[user[::-1]] = 1.0 / (rank[::-1] + 1.0)  # the first hit of a user is written last
-    return PerUser(tested(evaluation, values), f"1 / rank of the first hit within k, 0 without one; {_WHO}", 1)
+    return PerUser(
+        mask_untested_users(evaluation, values),
+        f"1 / rank of the first hit within k, 0 without one; {_AVERAGED_OVER}",
+        1,
+    )
 
 
 def average_precision(evaluation: Evaluation, k: int) -> PerUser:
@@ -95,8 +109,8 @@ def average_precision(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: information retrieval
     """
-    values = divide(precisions(evaluation, k), np.minimum(n_test(evaluation), k))
-    return PerUser(values, f"sum of the precisions at hits / min(k, held-out positives); {_WHO}", 1)
+    values = divide_or_nan(sum_precisions_at_hits(evaluation, k), np.minimum(count_test_positives(evaluation), k))
+    return PerUser(values, f"sum of the precisions at hits / min(k, held-out positives); {_AVERAGED_OVER}", 1)
 
 
 def rbp(evaluation: Evaluation, k: int) -> PerUser:
@@ -110,12 +124,16 @@ def rbp(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: Moffat and Zobel 2008
     """
-    values = hit_worth(evaluation, (1.0 - PERSISTENCE) * PERSISTENCE ** np.arange(k, dtype=np.float64))
-    return PerUser(tested(evaluation, values), f"(1 - p) p^(rank - 1) summed over hits, p = {PERSISTENCE}; {_WHO}", 1)
+    values = sum_rank_weights_of_hits(evaluation, (1.0 - PERSISTENCE) * PERSISTENCE ** np.arange(k, dtype=np.float64))
+    return PerUser(
+        mask_untested_users(evaluation, values),
+        f"(1 - p) p^(rank - 1) summed over hits, p = {PERSISTENCE}; {_AVERAGED_OVER}",
+        1,
+    )
 
 
-def precisions(evaluation: Evaluation, k: int) -> Doubles:
+def sum_precisions_at_hits(evaluation: Evaluation, k: int) -> Doubles:
     """Return the sum of the precisions at the hits, (U,)."""
-    user, rank, _ = hits_within(evaluation, k)
+    user, rank, _ = get_hits_within(evaluation, k)
     so_far = np.arange(len(user)) - np.searchsorted(user, user) + 1
     return np.asarray(np.bincount(user, so_far / (rank + 1.0), len(evaluation.items)), dtype=np.float64)

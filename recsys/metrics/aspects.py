@@ -8,18 +8,27 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from recsys import maths
+from recsys.maths import distributions
 from recsys.maths.binomials import binomial_diversity as chance
-from recsys.metrics.ideals import ALPHA, ideal_gains
-from recsys.metrics.picks import blocks, discounts, divide, even_features, hits_within, n_test, n_train, picks
+from recsys.metrics._shared import (
+    count_test_positives,
+    count_train_positives,
+    discounts,
+    divide_or_nan,
+    get_even_features,
+    get_hits_within,
+    get_shown_matrix,
+    iter_blocks,
+)
+from recsys.metrics.alpha_ndcg_ideal import ALPHA, compute_ideal_gains
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Bools, Csr, Doubles, Ints, Longs
 
-OWN = 0.5  # of `binomial_diversity`: the weight of the user's own shares against those of everybody
-STOP = 0.5  # of `err_ia`: the chance that a hit is enough, (2^1 - 1) / 2^1
+OWN_SHARE_WEIGHT = 0.5  # of `binomial_diversity`: the weight of the user's own shares against those of everybody
+STOP_CHANCE = 0.5  # of `err_ia`: the chance that a hit is enough, (2^1 - 1) / 2^1
 
 
-class Aspects(NamedTuple):
+class AspectHits(NamedTuple):
     """Every feature of every hit, by user, feature and rank."""
 
     user: Longs
@@ -41,14 +50,14 @@ def alpha_ndcg(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k T f once for the ideal, T held-out positives with f features each
     :Source: Clarke et al. 2008
     """
-    yardstick, hits = evaluation.yardstick, _aspects(evaluation, k)
-    gain = _by_user(hits, discounts(k)[hits.rank] * (1.0 - ALPHA) ** hits.before, len(evaluation.items))
-    best = yardstick.tables.get(f"alpha_ideal@{k}", lambda: ideal_gains(yardstick, k) @ discounts(k))
+    truth, hits = evaluation.truth, _get_aspect_hits(evaluation, k)
+    gain = _sum_by_user(hits, discounts(k)[hits.rank] * (1.0 - ALPHA) ** hits.before, len(evaluation.items))
+    best = truth.tables.get(f"alpha_ideal@{k}", lambda: compute_ideal_gains(truth, k) @ discounts(k))
     convention = (
         f"alpha = {ALPHA}, hits alone, 1/log2(rank + 1), greedy ideal of the held-out positives; mean over users "
         "with featured held-out positives, an empty slate counts 0"
     )
-    return PerUser(divide(gain, best), convention, 1)
+    return PerUser(divide_or_nan(gain, best), convention, 1)
 
 
 def err_ia(evaluation: Evaluation, k: int) -> PerUser:
@@ -63,19 +72,19 @@ def err_ia(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U (k f + F), f features of an item, F of all
     :Source: Chapelle et al. 2011
     """
-    split, hits, even = evaluation.yardstick.split, _aspects(evaluation, k), even_features(evaluation.yardstick)
+    split, hits, even = evaluation.truth.split, _get_aspect_hits(evaluation, k), get_even_features(evaluation.truth)
     intent = np.empty(len(hits.user))
-    for b in blocks(len(evaluation.items)):
+    for b in iter_blocks(len(evaluation.items)):
         inside = slice(*np.searchsorted(hits.user, [b.start, b.stop]))
-        mixes = maths.user_mixes(split.train[b], even)
+        mixes = distributions.user_mixes(split.train[b], even)
         intent[inside] = mixes[hits.user[inside] - b.start, hits.feature[inside]]
-    worth = intent * STOP * (1.0 - STOP) ** hits.before / (hits.rank + 1.0)
-    defined = (n_test(evaluation) > 0) & _featured(split.train, split.items.features)
+    worth = intent * STOP_CHANCE * (1.0 - STOP_CHANCE) ** hits.before / (hits.rank + 1.0)
+    defined = (count_test_positives(evaluation) > 0) & _has_featured_history(split.train, split.items.features)
     convention = (
         "p(g) of the history, features split evenly, R = 1/2 for a hit; mean over users with held-out positives and "
         "a featured history, an empty slate counts 0"
     )
-    return PerUser(np.where(defined, _by_user(hits, worth, len(evaluation.items)), np.nan), convention, 1)
+    return PerUser(np.where(defined, _sum_by_user(hits, worth, len(evaluation.items)), np.nan), convention, 1)
 
 
 def subtopic_recall(evaluation: Evaluation, k: int) -> PerUser:
@@ -87,10 +96,10 @@ def subtopic_recall(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k f, f features of an item
     :Source: Zhai, Cohen and Lafferty 2003
     """
-    features, shown = evaluation.yardstick.split.items.features, picks(evaluation, k)
+    features, shown = evaluation.truth.split.items.features, get_shown_matrix(evaluation, k)
     known = len(np.unique(features.indices))
-    seen = np.concatenate([np.diff((shown[b] @ features).indptr) for b in blocks(shown.shape[0])])
-    values = divide(seen, np.where(np.diff(shown.indptr) > 0, known, 0))
+    seen = np.concatenate([np.diff((shown[b] @ features).indptr) for b in iter_blocks(shown.shape[0])])
+    values = divide_or_nan(seen, np.where(np.diff(shown.indptr) > 0, known, 0))
     return PerUser(values, "features shown / features of the catalogue; mean over users with a slate", 1)
 
 
@@ -106,11 +115,11 @@ def cpr(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k F, F features
     :Source: Dang and Croft 2012
     """
-    split, top = evaluation.yardstick.split, evaluation.top(k)
+    split, top = evaluation.truth.split, evaluation.get_top_picks(k)
     table = sparse.csr_array(sparse.vstack([split.items.features, Csr((1, split.items.features.shape[1]))]))
-    shares = (_own_shares(split.train[b], split.items.features) for b in blocks(len(top)))
-    parts = [_proportionality(top[b], own, table) for b, own in zip(blocks(len(top)), shares, strict=True)]
-    defined = (top >= 0).any(axis=1) & _featured(split.train, split.items.features)
+    shares = (_compute_own_shares(split.train[b], split.items.features) for b in iter_blocks(len(top)))
+    parts = [_compute_proportionality(top[b], own, table) for b, own in zip(iter_blocks(len(top)), shares, strict=True)]
+    defined = (top >= 0).any(axis=1) & _has_featured_history(split.train, split.items.features)
     convention = (
         "shares of the history, no relevance, places without a featured item as not relevant; mean over users with a "
         "featured history and a slate"
@@ -130,28 +139,29 @@ def binomial_diversity(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U F, F features
     :Source: Vargas et al. 2014
     """
-    split, shown = evaluation.yardstick.split, picks(evaluation, k)
+    split, shown = evaluation.truth.split, get_shown_matrix(evaluation, k)
     features = split.items.features[:, np.unique(split.items.features.indices)]
     everybody = np.bincount(split.train.indices, minlength=split.train.shape[1]) @ features / max(split.train.nnz, 1)
     values = np.full(shown.shape[0], np.nan)
-    for b in blocks(shown.shape[0] if features.shape[1] else 0):
-        p = OWN * _own_shares(split.train[b], features) + (1.0 - OWN) * everybody
-        values[b] = chance(maths.masses(shown[b], features).astype(np.int64), p, k)
-    defined = (n_train(evaluation) > 0) & (np.diff(shown.indptr) > 0)
+    for b in iter_blocks(shown.shape[0] if features.shape[1] else 0):
+        p = OWN_SHARE_WEIGHT * _compute_own_shares(split.train[b], features) + (1.0 - OWN_SHARE_WEIGHT) * everybody
+        values[b] = chance(distributions.sum_by_region(shown[b], features).astype(np.int64), p, k)
+    defined = (count_train_positives(evaluation) > 0) & (np.diff(shown.indptr) > 0)
     convention = (
-        f"chances {OWN} of the history's and {1 - OWN} of everybody's shares, k draws; mean over users with a history "
+        f"chances {OWN_SHARE_WEIGHT} of the history's and {1 - OWN_SHARE_WEIGHT} of everybody's shares, k draws; "
+        f"mean over users with a history "
         "and a slate"
     )
     return PerUser(np.where(defined, values, np.nan), convention, 1)
 
 
-def _aspects(evaluation: Evaluation, k: int) -> Aspects:
-    return evaluation.tables.get(f"aspects@{k}", lambda: _find_aspects(evaluation, k))
+def _get_aspect_hits(evaluation: Evaluation, k: int) -> AspectHits:
+    return evaluation.tables.get(f"aspects@{k}", lambda: _find_aspect_hits(evaluation, k))
 
 
-def _find_aspects(evaluation: Evaluation, k: int) -> Aspects:
-    split = evaluation.yardstick.split
-    user, rank, place = hits_within(evaluation, k)
+def _find_aspect_hits(evaluation: Evaluation, k: int) -> AspectHits:
+    split = evaluation.truth.split
+    user, rank, place = get_hits_within(evaluation, k)
     found = split.items.features[split.test.indices[place]]
     sizes = np.diff(found.indptr)
     user, rank, feature = np.repeat(user, sizes), np.repeat(rank, sizes), found.indices.astype(np.int64)
@@ -160,10 +170,10 @@ def _find_aspects(evaluation: Evaluation, k: int) -> Aspects:
     new = np.ones(len(user), dtype=bool)
     new[1:] = (user[1:] != user[:-1]) | (feature[1:] != feature[:-1])
     here = np.arange(len(user))
-    return Aspects(user, feature, rank, here - np.maximum.accumulate(np.where(new, here, 0)))
+    return AspectHits(user, feature, rank, here - np.maximum.accumulate(np.where(new, here, 0)))
 
 
-def _proportionality(top: Ints, share: Doubles, table: Csr) -> Doubles:
+def _compute_proportionality(top: Ints, share: Doubles, table: Csr) -> Doubles:
     count, empty, total = np.zeros_like(share), np.zeros(len(top)), np.zeros(len(top))
     for r in range(top.shape[1]):
         here = table[top[:, r]]  # -1 is the last row: an item without features
@@ -175,15 +185,15 @@ def _proportionality(top: Ints, share: Doubles, table: Csr) -> Doubles:
     return np.asarray(total / top.shape[1])
 
 
-def _own_shares(train: Csr, features: Csr) -> Doubles:
+def _compute_own_shares(train: Csr, features: Csr) -> Doubles:
     """Return the share of each user's positives that have each feature, (B, F)."""
     sizes = np.maximum(np.diff(train.indptr), 1)
-    return np.asarray(maths.masses(train, features) / sizes[:, None], dtype=np.float64)
+    return np.asarray(distributions.sum_by_region(train, features) / sizes[:, None], dtype=np.float64)
 
 
-def _featured(train: Csr, features: Csr) -> Bools:
+def _has_featured_history(train: Csr, features: Csr) -> Bools:
     return np.asarray(train @ (np.diff(features.indptr) > 0).astype(np.float64) > 0)
 
 
-def _by_user(hits: Aspects, worth: Doubles, n_users: int) -> Doubles:
-    return np.asarray(np.bincount(hits.user, worth, n_users), dtype=np.float64)
+def _sum_by_user(hits: AspectHits, values: Doubles, n_users: int) -> Doubles:
+    return np.asarray(np.bincount(hits.user, values, n_users), dtype=np.float64)

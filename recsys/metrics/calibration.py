@@ -8,17 +8,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from recsys import maths
-from recsys.maths.divergences import hellinger, jensen_shannon, total_variation
-from recsys.metrics.picks import blocks, discounts, even_features, picks, weighted_picks
+from recsys.maths import distributions
+from recsys.maths.distributions import hellinger, jensen_shannon, total_variation
+from recsys.metrics._shared import discounts, get_even_features, get_shown_matrix, iter_blocks, make_shown_matrix
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Csr, Doubles
 
 ALPHA = 0.01
-BOTH = 0.001  # of either mix in the other, in `calibration_radio`
+RADIO_SMOOTHING = 0.001  # of either mix in the other, in `calibration_radio`
 
-_WHO = "mean over users with featured history and slate"
-_EVEN = f"features split evenly, no rank weights; {_WHO}"
+_AVERAGED_OVER = "mean over users with featured history and slate"
+_EVEN_CONVENTION = f"features split evenly, no rank weights; {_AVERAGED_OVER}"
 
 
 def calibration_kl(evaluation: Evaluation, k: int) -> PerUser:
@@ -30,8 +30,8 @@ def calibration_kl(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U (k + h) f + U F, h history, f features of an item
     :Source: Steck 2018
     """
-    convention = f"KL(history || slate) in nats, slate smoothed by {ALPHA} of the history, {_EVEN}"
-    return PerUser(compare_mixes(evaluation, picks(evaluation, k), _steck), convention, -1)
+    convention = f"KL(history || slate) in nats, slate smoothed by {ALPHA} of the history, {_EVEN_CONVENTION}"
+    return PerUser(compare_mixes(evaluation, get_shown_matrix(evaluation, k), _smoothed_kl), convention, -1)
 
 
 def calibration_kl_ranked(evaluation: Evaluation, k: int) -> PerUser:
@@ -43,12 +43,12 @@ def calibration_kl_ranked(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U (k + h) f + U F, h history, f features of an item
     :Source: Steck 2018
     """
-    shown = weighted_picks(evaluation, discounts(k))
+    shown = make_shown_matrix(evaluation, discounts(k))
     convention = (
         f"KL(history || slate) in nats, slate smoothed by {ALPHA} of the history, features split evenly, items by "
-        f"1/log2(rank + 1); {_WHO}"
+        f"1/log2(rank + 1); {_AVERAGED_OVER}"
     )
-    return PerUser(compare_mixes(evaluation, shown, _steck), convention, -1)
+    return PerUser(compare_mixes(evaluation, shown, _smoothed_kl), convention, -1)
 
 
 def calibration_js(evaluation: Evaluation, k: int) -> PerUser:
@@ -60,8 +60,8 @@ def calibration_js(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U (k + h) f + U F, h history, f features of an item
     :Source: Lin 1991
     """
-    convention = f"Jensen-Shannon in bits, no square root, no smoothing, {_EVEN}"
-    return PerUser(compare_mixes(evaluation, picks(evaluation, k), jensen_shannon), convention, -1)
+    convention = f"Jensen-Shannon in bits, no square root, no smoothing, {_EVEN_CONVENTION}"
+    return PerUser(compare_mixes(evaluation, get_shown_matrix(evaluation, k), jensen_shannon), convention, -1)
 
 
 def calibration_hellinger(evaluation: Evaluation, k: int) -> PerUser:
@@ -73,8 +73,8 @@ def calibration_hellinger(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U (k + h) f + U F, h history, f features of an item
     :Source: Hellinger 1909
     """
-    convention = f"Hellinger distance, no smoothing, {_EVEN}"
-    return PerUser(compare_mixes(evaluation, picks(evaluation, k), hellinger), convention, -1)
+    convention = f"Hellinger distance, no smoothing, {_EVEN_CONVENTION}"
+    return PerUser(compare_mixes(evaluation, get_shown_matrix(evaluation, k), hellinger), convention, -1)
 
 
 def calibration_tv(evaluation: Evaluation, k: int) -> PerUser:
@@ -86,8 +86,8 @@ def calibration_tv(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U (k + h) f + U F, h history, f features of an item
     :Source: Abdollahpouri et al. 2023
     """
-    convention = f"total variation, no smoothing, {_EVEN}"
-    return PerUser(compare_mixes(evaluation, picks(evaluation, k), total_variation), convention, -1)
+    convention = f"total variation, no smoothing, {_EVEN_CONVENTION}"
+    return PerUser(compare_mixes(evaluation, get_shown_matrix(evaluation, k), total_variation), convention, -1)
 
 
 def calibration_radio(evaluation: Evaluation, k: int) -> PerUser:
@@ -101,28 +101,33 @@ def calibration_radio(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U (k + h) f + U F, h history, f features of an item
     :Source: Vrijenhoek et al. 2022
     """
-    shown = weighted_picks(evaluation, np.asarray(1.0 / (np.arange(k) + 1.0)))
+    shown = make_shown_matrix(evaluation, np.asarray(1.0 / (np.arange(k) + 1.0)))
     convention = (
-        f"square root of Jensen-Shannon in bits, both mixes smoothed by {BOTH}, features split evenly, items by "
-        f"1/rank; {_WHO}"
+        f"square root of Jensen-Shannon in bits, both mixes smoothed by {RADIO_SMOOTHING}, features "
+        "split evenly, items by "
+        f"1/rank; {_AVERAGED_OVER}"
     )
-    return PerUser(compare_mixes(evaluation, shown, radio), convention, -1)
+    return PerUser(compare_mixes(evaluation, shown, radio_distance), convention, -1)
 
 
 def compare_mixes(evaluation: Evaluation, shown: Csr, distance: Callable[[Doubles, Doubles], Doubles]) -> Doubles:
     """Return the distance of each history's feature mix to that of what is shown, (U,); NaN where one is empty."""
-    split, even = evaluation.yardstick.split, even_features(evaluation.yardstick)
+    split, even = evaluation.truth.split, get_even_features(evaluation.truth)
     values = np.empty(shown.shape[0])
-    for b in blocks(shown.shape[0]):
-        p, q = maths.user_mixes(split.train[b], even), maths.user_mixes(shown[b], even)
+    for b in iter_blocks(shown.shape[0]):
+        p, q = distributions.user_mixes(split.train[b], even), distributions.user_mixes(shown[b], even)
         values[b] = np.where(p.any(axis=1) & q.any(axis=1), distance(p, q), np.nan)
     return values
 
 
-def _steck(p: Doubles, q: Doubles) -> Doubles:
-    return np.maximum(maths.kl(p, (1.0 - ALPHA) * q + ALPHA * p), 0.0)
+def _smoothed_kl(p: Doubles, q: Doubles) -> Doubles:
+    return np.maximum(distributions.kl(p, (1.0 - ALPHA) * q + ALPHA * p), 0.0)
 
 
-def radio(p: Doubles, q: Doubles) -> Doubles:
+def radio_distance(p: Doubles, q: Doubles) -> Doubles:
     """Return the Jensen-Shannon distance over the last axis, each mix smoothed by 0.001 of the other, in [0, 1]."""
-    return np.sqrt(jensen_shannon((1.0 - BOTH) * p + BOTH * q, (1.0 - BOTH) * q + BOTH * p))
+    return np.sqrt(
+        jensen_shannon(
+            (1.0 - RADIO_SMOOTHING) * p + RADIO_SMOOTHING * q, (1.0 - RADIO_SMOOTHING) * q + RADIO_SMOOTHING * p
+        )
+    )

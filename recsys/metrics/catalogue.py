@@ -6,9 +6,8 @@ same users.
 
 import numpy as np
 
-from recsys import maths
-from recsys.maths import concentrations
-from recsys.metrics.picks import divide, of_counts
+from recsys.maths import inequality, popularity
+from recsys.metrics._shared import divide_or_nan, make_catalogue_metric
 from recsys.types import Evaluation, PerCatalogue
 from recsys.types.arrays import Doubles
 
@@ -22,7 +21,7 @@ def coverage(evaluation: Evaluation, k: int) -> PerCatalogue:
     :Cost: U k + I
     :Source: Ge, Delgado-Battenfeld and Jannach 2010
     """
-    return of_counts(evaluation, k, _reached, "items shown to anybody / all items of the split", 1)
+    return make_catalogue_metric(evaluation, k, _share_shown, "items shown to anybody / all items of the split", 1)
 
 
 def never_shown(evaluation: Evaluation, k: int) -> PerCatalogue:
@@ -34,13 +33,15 @@ def never_shown(evaluation: Evaluation, k: int) -> PerCatalogue:
     :Cost: U k + I
     :Source: Ge, Delgado-Battenfeld and Jannach 2010
     """
-    return of_counts(evaluation, k, _missed, "items shown to nobody / all items of the split", -1)
+    return make_catalogue_metric(
+        evaluation, k, _share_never_shown, "items shown to nobody / all items of the split", -1
+    )
 
 
 def gini(evaluation: Evaluation, k: int) -> PerCatalogue:
     """Gini index of how often each item is shown: 0 where all are shown equally often.
 
-    Over all I items, never-shown ones included, with denominator I (`recsys.maths.gini`).
+    Over all I items, never-shown ones included, with denominator I (`recsys.maths.popularity.gini`).
 
     :Formula: sum over j of (2 j - I - 1) x_(j) / (I sum x), x ascending
     :Range: [0, 1]
@@ -48,7 +49,9 @@ def gini(evaluation: Evaluation, k: int) -> PerCatalogue:
     :Cost: U k + I log I
     :Source: Gini 1912
     """
-    return of_counts(evaluation, k, maths.gini, "Gini index over all items of the split, denominator I", -1)
+    return make_catalogue_metric(
+        evaluation, k, popularity.gini, "Gini index over all items of the split, denominator I", -1
+    )
 
 
 def evenness(evaluation: Evaluation, k: int) -> PerCatalogue:
@@ -60,7 +63,9 @@ def evenness(evaluation: Evaluation, k: int) -> PerCatalogue:
     :Cost: U k + I log I
     :Source: Vargas and Castells 2014
     """
-    return of_counts(evaluation, k, _evenness, "1 - Gini index over all items of the split, denominator I", 1)
+    return make_catalogue_metric(
+        evaluation, k, _evenness, "1 - Gini index over all items of the split, denominator I", 1
+    )
 
 
 def shannon_entropy(evaluation: Evaluation, k: int) -> PerCatalogue:
@@ -72,7 +77,7 @@ def shannon_entropy(evaluation: Evaluation, k: int) -> PerCatalogue:
     :Cost: U k + I
     :Source: Shannon 1948
     """
-    return of_counts(evaluation, k, concentrations.entropy, "-sum p log2 p over items", 1, (0.0, np.inf))
+    return make_catalogue_metric(evaluation, k, inequality.entropy_bits, "-sum p log2 p over items", 1, (0.0, np.inf))
 
 
 def effective_catalogue(evaluation: Evaluation, k: int) -> PerCatalogue:
@@ -84,8 +89,8 @@ def effective_catalogue(evaluation: Evaluation, k: int) -> PerCatalogue:
     :Cost: U k + I
     :Source: Hill 1973
     """
-    span = (1.0, float(evaluation.yardstick.split.train.shape[1]))
-    return of_counts(evaluation, k, _effective, "2^H, H the entropy of the picks in bits", 1, span)
+    span = (1.0, float(evaluation.truth.split.train.shape[1]))
+    return make_catalogue_metric(evaluation, k, _effective_number, "2^H, H the entropy of the picks in bits", 1, span)
 
 
 def herfindahl(evaluation: Evaluation, k: int) -> PerCatalogue:
@@ -97,7 +102,7 @@ def herfindahl(evaluation: Evaluation, k: int) -> PerCatalogue:
     :Cost: U k + I
     :Source: Simpson 1949
     """
-    return of_counts(evaluation, k, _different, "1 - sum of squared shares of the picks", 1)
+    return make_catalogue_metric(evaluation, k, _gini_simpson, "1 - sum of squared shares of the picks", 1)
 
 
 def mean_inter_list(evaluation: Evaluation, k: int) -> PerCatalogue:
@@ -115,26 +120,26 @@ def mean_inter_list(evaluation: Evaluation, k: int) -> PerCatalogue:
 
     def statistic(counts: Doubles) -> Doubles:
         shown = counts.sum(axis=-1)
-        return 1.0 - divide((counts**2).sum(axis=-1) - shown, shown * (shown / k - 1.0))
+        return 1.0 - divide_or_nan((counts**2).sum(axis=-1) - shown, shown * (shown / k - 1.0))
 
-    return of_counts(evaluation, k, statistic, "1 - items in common / k, mean over pairs of users", 1)
+    return make_catalogue_metric(evaluation, k, statistic, "1 - items in common / k, mean over pairs of users", 1)
 
 
-def _reached(shown: Doubles) -> Doubles:
+def _share_shown(shown: Doubles) -> Doubles:
     return np.asarray((shown > 0).mean(axis=-1))
 
 
-def _missed(shown: Doubles) -> Doubles:
+def _share_never_shown(shown: Doubles) -> Doubles:
     return np.asarray((shown == 0).mean(axis=-1))
 
 
 def _evenness(shown: Doubles) -> Doubles:
-    return np.asarray(1.0 - maths.gini(shown))
+    return np.asarray(1.0 - popularity.gini(shown))
 
 
-def _effective(shown: Doubles) -> Doubles:
-    return np.asarray(2.0 ** concentrations.entropy(shown))
+def _effective_number(shown: Doubles) -> Doubles:
+    return np.asarray(2.0 ** inequality.entropy_bits(shown))
 
 
-def _different(shown: Doubles) -> Doubles:
-    return np.asarray(1.0 - concentrations.herfindahl(shown))
+def _gini_simpson(shown: Doubles) -> Doubles:
+    return np.asarray(1.0 - inequality.herfindahl(shown))

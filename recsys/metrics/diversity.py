@@ -6,21 +6,29 @@ from typing import Any
 
 import numpy as np
 
-from recsys.maths.spectra import effective_number
-from recsys.metrics.picks import blocks, discounts, divide, hit_matrix, picks, tested, vectors_of
+from recsys.maths.vendi_score import effective_number
+from recsys.metrics._shared import (
+    discounts,
+    divide_or_nan,
+    get_item_vectors,
+    get_shown_matrix,
+    iter_blocks,
+    make_hit_matrix,
+    mask_untested_users,
+)
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Bools, Doubles
 
 PAIRS = 512  # users at a time where every pair of items of a slate is looked at
 
-_WHO = (
+_ILD_CONVENTION = (
     "mean of 1 - cosine over pairs of shown items, pairs without {} skipped; mean over users with at least 2 such items"
 )
-_EXPECTED = (
+_EILD_CONVENTION = (
     "pairs of hits, weights 1/log2(rank + 1) and, within a pair, of max(0, j - i - 1); pairs without {} skipped; "
     "mean over users with held-out positives"
 )
-_VENDI = "cosine kernel, items without {} skipped; mean over users with at least one such item"
+_VENDI_CONVENTION = "cosine kernel, items without {} skipped; mean over users with at least one such item"
 
 
 def ild_features(evaluation: Evaluation, k: int) -> PerUser:
@@ -32,13 +40,14 @@ def ild_features(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k F, F features
     :Source: Ziegler et al. 2005
     """
-    return PerUser(_distance(evaluation, k, "features"), "item features: " + _WHO.format("features"), 1)
+    return PerUser(_compute_ild(evaluation, k, "features"), "item features: " + _ILD_CONVENTION.format("features"), 1)
 
 
 def ild_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
     """Intra-list distance by shared users: mean of 1 - cosine over the pairs of a slate.
 
-    The space is `recsys.maths.cooccurrence_vectors` of the training positives, whatever model made the slate.
+    The space is `recsys.maths.embeddings.cooccurrence_vectors` of the training positives, whatever model made the
+    slate.
 
     :Formula: 2 / (n (n - 1)) sum over i < j of 1 - cos(i, j)
     :Range: [0, 2]
@@ -46,8 +55,8 @@ def ild_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k d, d = 64
     :Source: Ziegler et al. 2005
     """
-    values = _distance(evaluation, k, "cooccurrence")
-    return PerUser(values, "co-occurrence in train: " + _WHO.format("training users"), 1)
+    values = _compute_ild(evaluation, k, "cooccurrence")
+    return PerUser(values, "co-occurrence in train: " + _ILD_CONVENTION.format("training users"), 1)
 
 
 def eild_features(evaluation: Evaluation, k: int) -> PerUser:
@@ -62,8 +71,8 @@ def eild_features(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k^2 F, over users with two hits
     :Source: Vargas and Castells 2011
     """
-    values = _expected(evaluation, k, "features")
-    return PerUser(values, "item features: " + _EXPECTED.format("features"), 1)
+    values = _compute_expected_ild(evaluation, k, "features")
+    return PerUser(values, "item features: " + _EILD_CONVENTION.format("features"), 1)
 
 
 def eild_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
@@ -75,8 +84,8 @@ def eild_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k^2 d, d = 64, over users with two hits
     :Source: Vargas and Castells 2011
     """
-    values = _expected(evaluation, k, "cooccurrence")
-    return PerUser(values, "co-occurrence in train: " + _EXPECTED.format("training users"), 1)
+    values = _compute_expected_ild(evaluation, k, "cooccurrence")
+    return PerUser(values, "co-occurrence in train: " + _EILD_CONVENTION.format("training users"), 1)
 
 
 def vendi_features(evaluation: Evaluation, k: int) -> PerUser:
@@ -90,8 +99,8 @@ def vendi_features(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U (k F m + m^3), m = min(k, F), on all cores
     :Source: Friedman and Dieng 2023
     """
-    values = _vendi(evaluation, k, "features")
-    return PerUser(values, "item features: " + _VENDI.format("features"), 1)
+    values = _compute_vendi(evaluation, k, "features")
+    return PerUser(values, "item features: " + _VENDI_CONVENTION.format("features"), 1)
 
 
 def vendi_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
@@ -103,34 +112,34 @@ def vendi_cooccurrence(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U (k d m + m^3), m = min(k, d), d = 64, on all cores
     :Source: Friedman and Dieng 2023
     """
-    values = _vendi(evaluation, k, "cooccurrence")
-    return PerUser(values, "co-occurrence in train: " + _VENDI.format("training users"), 1)
+    values = _compute_vendi(evaluation, k, "cooccurrence")
+    return PerUser(values, "co-occurrence in train: " + _VENDI_CONVENTION.format("training users"), 1)
 
 
-def _known(vectors: Doubles) -> Bools:
+def _has_vector(vectors: Doubles) -> Bools:
     return np.asarray(vectors.any(axis=1))
 
 
-def _distance(evaluation: Evaluation, k: int, space: str) -> Doubles:
-    vectors = vectors_of(evaluation.yardstick, space)
+def _compute_ild(evaluation: Evaluation, k: int, space: str) -> Doubles:
+    vectors = get_item_vectors(evaluation.truth, space)
     lengths = (vectors**2).sum(axis=1)
-    shown = picks(evaluation, k)
+    shown = get_shown_matrix(evaluation, k)
     usable = shown @ (lengths > 0).astype(np.float64)
     # sum of cos over pairs = (|sum of vectors|^2 - sum of |vector|^2) / 2: no table of k by k by features.
-    squared = np.concatenate([((shown[b] @ vectors) ** 2).sum(axis=1) for b in blocks(shown.shape[0])])
-    cosine = divide(squared - shown @ lengths, usable * (usable - 1.0))
+    squared = np.concatenate([((shown[b] @ vectors) ** 2).sum(axis=1) for b in iter_blocks(shown.shape[0])])
+    cosine = divide_or_nan(squared - shown @ lengths, usable * (usable - 1.0))
     return np.asarray(np.clip(1.0 - cosine, 0.0, 2.0))
 
 
-def _expected(evaluation: Evaluation, k: int, space: str) -> Doubles:
-    vectors = vectors_of(evaluation.yardstick, space)
-    top, worth = evaluation.top(k), discounts(k)
-    usable = hit_matrix(evaluation, k) & _known(vectors)[top]
+def _compute_expected_ild(evaluation: Evaluation, k: int, space: str) -> Doubles:
+    vectors = get_item_vectors(evaluation.truth, space)
+    top, worth = evaluation.get_top_picks(k), discounts(k)
+    usable = make_hit_matrix(evaluation, k) & _has_vector(vectors)[top]
     ranks = np.arange(k)
     within = np.where(ranks[:, None] == ranks, 0.0, worth[np.maximum(ranks - ranks[:, None] - 1, 0)])
     values = np.zeros(len(top))
     several = np.flatnonzero(usable.sum(axis=1) > 1)
-    for b in blocks(len(several), PAIRS):
+    for b in iter_blocks(len(several), PAIRS):
         rows = several[b]
         hits = usable[rows]
         some = np.where(hits[:, :, None], vectors[top[rows]], 0.0)
@@ -138,15 +147,15 @@ def _expected(evaluation: Evaluation, k: int, space: str) -> Doubles:
         weights = within * hits[:, None, :] * hits[:, :, None]
         mean = (weights * far).sum(axis=2) / np.where(hits, weights.sum(axis=2), 1.0)
         values[rows] = mean @ worth / worth.sum()
-    return tested(evaluation, np.clip(values, 0.0, 2.0) if vectors.any() else np.full(len(top), np.nan))
+    return mask_untested_users(evaluation, np.clip(values, 0.0, 2.0) if vectors.any() else np.full(len(top), np.nan))
 
 
-def _vendi(evaluation: Evaluation, k: int, space: str) -> Doubles:
-    from recsys.kernels import spectra  # compiled: it is slow to load, and few need it
+def _compute_vendi(evaluation: Evaluation, k: int, space: str) -> Doubles:
+    from recsys.kernels import eigenvalues  # compiled: it is slow to load, and few need it
 
-    fill: Any = spectra.spectra  # it has no signature that a checker could read
-    vectors, top = vectors_of(evaluation.yardstick, space), evaluation.top(k)
-    known, values = _known(vectors), np.empty(len(top))
+    fill: Any = eigenvalues.fill_eigenvalues  # it has no signature that a checker could read
+    vectors, top = get_item_vectors(evaluation.truth, space), evaluation.get_top_picks(k)
+    known, values = _has_vector(vectors), np.empty(len(top))
 
     def work(b: slice) -> None:
         usable = (top[b] >= 0) & known[top[b]]
@@ -155,5 +164,5 @@ def _vendi(evaluation: Evaluation, k: int, space: str) -> Doubles:
         values[b] = np.where(n > 0, effective_number(found, n), np.nan)
 
     with ThreadPoolExecutor(os.cpu_count()) as workers:
-        list(workers.map(work, blocks(len(top), PAIRS)))
+        list(workers.map(work, iter_blocks(len(top), PAIRS)))
     return values

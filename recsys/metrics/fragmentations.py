@@ -5,14 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from recsys import maths, seeds
-from recsys.metrics.calibration import BOTH, radio
-from recsys.metrics.picks import blocks, divide, even_features, weighted_picks
+from recsys.maths import distributions
+from recsys.metrics._shared import divide_or_nan, get_even_features, iter_blocks, make_shown_matrix
+from recsys.metrics.calibration import RADIO_SMOOTHING, radio_distance
+from recsys.support import rng
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Longs, Strings
 
-TOGETHER = 1024  # users
-OTHERS = 100  # at most, whose slates everybody's are compared with
+USERS_AT_ONCE = 1024  # users
+MAX_OTHERS = 100  # at most, whose slates everybody's are compared with
 
 
 def fragmentation(evaluation: Evaluation, k: int) -> PerUser:
@@ -29,31 +30,32 @@ def fragmentation(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U (k f + V F), V others, f features of an item, F of all, on all cores
     :Source: Vrijenhoek et al. 2022
     """
-    yardstick, shown = evaluation.yardstick, weighted_picks(evaluation, np.asarray(1.0 / (np.arange(k) + 1.0)))
-    even = even_features(yardstick)
+    truth, shown = evaluation.truth, make_shown_matrix(evaluation, np.asarray(1.0 / (np.arange(k) + 1.0)))
+    even = get_even_features(truth)
     featured = shown @ (np.diff(even.indptr) > 0).astype(np.float64) > 0
-    order = yardstick.tables.get("order of others", lambda: _order(yardstick.split.seed, yardstick.split.user_ids))
-    others = order[featured[order]][:OTHERS]
-    theirs = maths.user_mixes(shown[others], even)
+    order = truth.tables.get("order of others", lambda: _order_users(truth.split.seed, truth.split.user_ids))
+    others = order[featured[order]][:MAX_OTHERS]
+    theirs = distributions.user_mixes(shown[others], even)
     values = np.empty(shown.shape[0])
 
     def work(b: slice) -> None:
-        mixes, users = maths.user_mixes(shown[b], even), np.arange(b.start, b.stop)
+        mixes, users = distributions.user_mixes(shown[b], even), np.arange(b.start, b.stop)
         total = np.zeros(len(users))
         for other, mix in zip(others, theirs, strict=True):
-            total += np.where(users == other, 0.0, radio(mixes, mix))
-        values[b] = divide(total, len(others) - np.isin(users, others))
+            total += np.where(users == other, 0.0, radio_distance(mixes, mix))
+        values[b] = divide_or_nan(total, len(others) - np.isin(users, others))
 
     with ThreadPoolExecutor(os.cpu_count()) as workers:
-        list(workers.map(work, blocks(shown.shape[0], TOGETHER)))
+        list(workers.map(work, iter_blocks(shown.shape[0], USERS_AT_ONCE)))
     convention = (
-        f"square root of Jensen-Shannon in bits, both mixes smoothed by {BOTH}, features split evenly, items by "
-        f"1/rank; mean over at most {OTHERS} other users, then over users with featured slates"
+        f"square root of Jensen-Shannon in bits, both mixes smoothed by {RADIO_SMOOTHING}, features "
+        "split evenly, items by "
+        f"1/rank; mean over at most {MAX_OTHERS} other users, then over users with featured slates"
     )
     return PerUser(np.where(featured, values, np.nan), convention, 0)
 
 
-def _order(seed: int, user_ids: Strings) -> Longs:
+def _order_users(seed: int, user_ids: Strings) -> Longs:
     """Return the users in an order that depends on the seed and on their ids alone, (U,)."""
-    keys = np.array([seeds.derive(seed, "others", str(user)) for user in user_ids], dtype=np.uint64)
+    keys = np.array([rng.derive_seed(seed, "others", str(user)) for user in user_ids], dtype=np.uint64)
     return np.argsort(keys, kind="stable")

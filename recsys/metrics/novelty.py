@@ -6,23 +6,26 @@ held-out positives are as in accuracy.
 
 import numpy as np
 
-from recsys import maths
-from recsys.metrics.picks import (
-    blocks,
+from recsys.maths import embeddings
+from recsys.maths import popularity as item_popularity
+from recsys.metrics._shared import (
+    count_test_positives,
+    count_train_positives,
     discounts,
-    divide,
-    n_test,
-    n_train,
-    over_hits,
-    picks,
-    popularity,
-    test_users,
-    tested,
+    divide_or_nan,
+    get_item_popularity,
+    get_shown_matrix,
+    get_test_users,
+    iter_blocks,
+    mask_untested_users,
+    sum_over_hits,
 )
-from recsys.types import Evaluation, PerUser, Yardstick
+from recsys.types import Evaluation, GroundTruth, PerUser
 from recsys.types.arrays import Doubles
 
-_HITS = "hits alone, 1/log2(rank + 1), over the sum of these for k places; mean over users with held-out positives"
+_HITS_CONVENTION = (
+    "hits alone, 1/log2(rank + 1), over the sum of these for k places; mean over users with held-out positives"
+)
 
 
 def self_information(evaluation: Evaluation, k: int) -> PerUser:
@@ -36,12 +39,12 @@ def self_information(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: Vargas and Castells 2011
     """
-    shown = picks(evaluation, k)
+    shown = get_shown_matrix(evaluation, k)
     convention = (
         "-log2(count / sum of counts) in bits, unseen items as seen once; mean over the items shown; "
         "mean over users with a slate"
     )
-    return PerUser(divide(shown @ _bits(evaluation.yardstick), np.diff(shown.indptr)), convention, 1)
+    return PerUser(divide_or_nan(shown @ _get_self_information(evaluation.truth), np.diff(shown.indptr)), convention, 1)
 
 
 def epc(evaluation: Evaluation, k: int) -> PerUser:
@@ -53,8 +56,10 @@ def epc(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: Vargas and Castells 2011
     """
-    unknown = 1.0 - popularity(evaluation.yardstick) / n_histories(evaluation)
-    return PerUser(_expected(evaluation, k, unknown), f"1 - users / users with a history; {_HITS}", 1)
+    unknown = 1.0 - get_item_popularity(evaluation.truth) / count_histories(evaluation)
+    return PerUser(
+        _average_over_hits(evaluation, k, unknown), f"1 - users / users with a history; {_HITS_CONVENTION}", 1
+    )
 
 
 def efd(evaluation: Evaluation, k: int) -> PerUser:
@@ -68,15 +73,15 @@ def efd(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: Vargas and Castells 2011
     """
-    values = _expected(evaluation, k, _bits(evaluation.yardstick))
-    return PerUser(values, f"-log2(count / sum of counts) in bits, unseen items as seen once; {_HITS}", 1)
+    values = _average_over_hits(evaluation, k, _get_self_information(evaluation.truth))
+    return PerUser(values, f"-log2(count / sum of counts) in bits, unseen items as seen once; {_HITS_CONVENTION}", 1)
 
 
 def epd(evaluation: Evaluation, k: int) -> PerUser:
     """Expected profile distance: how far the hits are from what the user knows, on average.
 
-    The distance is 1 - cosine in the co-occurrence space (`recsys.maths.cooccurrence_vectors`); to an item that
-    nobody has in train it is 1. NaN for users without history.
+    The distance is 1 - cosine in the co-occurrence space (`recsys.maths.embeddings.cooccurrence_vectors`); to an item
+    that nobody has in train it is 1. NaN for users without history.
 
     :Formula: sum over hits of disc(r) mean of d(i, j) over the history / sum of disc(r), r = 1 .. k
     :Range: [0, 2]
@@ -84,35 +89,35 @@ def epd(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U d (T + h), T positives and h history of a user
     :Source: Vargas and Castells 2011
     """
-    yardstick = evaluation.yardstick
-    far = yardstick.tables.get("profile_distance", lambda: _profile_distance(yardstick))
-    values = over_hits(evaluation, far, discounts(k)) / discounts(k).sum()
-    defined = (n_test(evaluation) > 0) & (n_train(evaluation) > 0)
-    convention = f"mean of 1 - co-occurrence cosine to the history; {_HITS} and a history"
+    truth = evaluation.truth
+    far = truth.tables.get("profile_distance", lambda: _compute_profile_distance(truth))
+    values = sum_over_hits(evaluation, far, discounts(k)) / discounts(k).sum()
+    defined = (count_test_positives(evaluation) > 0) & (count_train_positives(evaluation) > 0)
+    convention = f"mean of 1 - co-occurrence cosine to the history; {_HITS_CONVENTION} and a history"
     return PerUser(np.where(defined, values, np.nan), convention, 1)
 
 
-def n_histories(evaluation: Evaluation) -> int:
+def count_histories(evaluation: Evaluation) -> int:
     """Return how many users have training positives, at least 1."""
-    return max(int(np.count_nonzero(n_train(evaluation))), 1)
+    return max(int(np.count_nonzero(count_train_positives(evaluation))), 1)
 
 
-def _bits(yardstick: Yardstick) -> Doubles:
-    return yardstick.tables.get("self_information", lambda: maths.self_information(yardstick.split.train))
+def _get_self_information(truth: GroundTruth) -> Doubles:
+    return truth.tables.get("self_information", lambda: item_popularity.item_self_information(truth.split.train))
 
 
-def _expected(evaluation: Evaluation, k: int, of_item: Doubles) -> Doubles:
-    worth = of_item[evaluation.yardstick.split.test.indices]
-    return tested(evaluation, over_hits(evaluation, worth, discounts(k)) / discounts(k).sum())
+def _average_over_hits(evaluation: Evaluation, k: int, of_item: Doubles) -> Doubles:
+    worth = of_item[evaluation.truth.split.test.indices]
+    return mask_untested_users(evaluation, sum_over_hits(evaluation, worth, discounts(k)) / discounts(k).sum())
 
 
-def _profile_distance(yardstick: Yardstick) -> Doubles:
+def _compute_profile_distance(truth: GroundTruth) -> Doubles:
     """Return the mean distance of every held-out positive to its user's history, in the order of the test."""
-    split, users = yardstick.split, test_users(yardstick)
-    vectors = yardstick.tables.get("cooccurrence", lambda: maths.cooccurrence_vectors(split.train))
+    split, users = truth.split, get_test_users(truth)
+    vectors = truth.tables.get("cooccurrence", lambda: embeddings.cooccurrence_vectors(split.train))
     far = np.empty(len(users))
-    for b in blocks(len(users)):
+    for b in iter_blocks(len(users)):
         owner, row = np.unique(users[b], return_inverse=True)
-        profile = maths.mean_profiles(vectors, split.train, owner)
+        profile = embeddings.mean_history_vectors(vectors, split.train, owner)
         far[b] = 1.0 - (profile[row] * vectors[split.test.indices[b]]).sum(axis=1)
     return np.clip(far, 0.0, 2.0)

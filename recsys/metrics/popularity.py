@@ -5,16 +5,22 @@ Popularity n_i counts training positives. Items of equal popularity are on the s
 
 import numpy as np
 
-from recsys import maths
-from recsys.maths import in_tail, popularity_groups
-from recsys.maths.divergences import jensen_shannon
-from recsys.metrics.picks import blocks, divide, n_train, picks, popularity
+from recsys.maths import distributions
+from recsys.maths.distributions import jensen_shannon
+from recsys.maths.popularity import find_tail_items, group_by_popularity
+from recsys.metrics._shared import (
+    count_train_positives,
+    divide_or_nan,
+    get_item_popularity,
+    get_shown_matrix,
+    iter_blocks,
+)
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Doubles
 
-_SLATE = "mean over users with a slate"
-_BOTH = "mean over users with a history and a slate"
-_TAIL = "tail: items outside of the smallest head with 80 % of the training positives, ties in the head"
+_WITH_SLATE = "mean over users with a slate"
+_WITH_HISTORY_AND_SLATE = "mean over users with a history and a slate"
+_TAIL_CONVENTION = "tail: items outside of the smallest head with 80 % of the training positives, ties in the head"
 
 
 def arp(evaluation: Evaluation, k: int) -> PerUser:
@@ -26,7 +32,11 @@ def arp(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: Yin et al. 2012
     """
-    return PerUser(_shown_mean(evaluation, k, popularity(evaluation.yardstick)), f"count, unseen items 0; {_SLATE}", -1)
+    return PerUser(
+        _average_over_shown(evaluation, k, get_item_popularity(evaluation.truth)),
+        f"count, unseen items 0; {_WITH_SLATE}",
+        -1,
+    )
 
 
 def aplt(evaluation: Evaluation, k: int) -> PerUser:
@@ -41,7 +51,11 @@ def aplt(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: Abdollahpouri, Burke and Mobasher 2019
     """
-    return PerUser(_shown_mean(evaluation, k, _tail(evaluation)), f"share of shown items; {_TAIL}; {_SLATE}", 1)
+    return PerUser(
+        _average_over_shown(evaluation, k, _get_tail_indicator(evaluation)),
+        f"share of shown items; {_TAIL_CONVENTION}; {_WITH_SLATE}",
+        1,
+    )
 
 
 def aclt(evaluation: Evaluation, k: int) -> PerUser:
@@ -53,13 +67,13 @@ def aclt(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U k
     :Source: Abdollahpouri, Burke and Mobasher 2019
     """
-    shown = picks(evaluation, k)
-    values = np.where(np.diff(shown.indptr) > 0, shown @ _tail(evaluation), np.nan)
-    return PerUser(values, f"number of shown items; {_TAIL}; {_SLATE}", 1)
+    shown = get_shown_matrix(evaluation, k)
+    values = np.where(np.diff(shown.indptr) > 0, shown @ _get_tail_indicator(evaluation), np.nan)
+    return PerUser(values, f"number of shown items; {_TAIL_CONVENTION}; {_WITH_SLATE}", 1)
 
 
 def popularity_lift(evaluation: Evaluation, k: int) -> PerUser:
-    """How much more popular slates are than histories, relative to histories; 0 is no amplification.
+    """How much more popular slates are than histories, relative to histories; 0 is no over_exposure.
 
     A user's value is the difference of the two means over the mean of all users' histories, so that the mean over users
     is the lift of the group of all users.
@@ -70,11 +84,14 @@ def popularity_lift(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U (k + h), h history of a user
     :Source: Abdollahpouri et al. 2019
     """
-    counts, train = popularity(evaluation.yardstick), evaluation.yardstick.split.train
-    own = divide(train @ counts, n_train(evaluation))
-    more = _shown_mean(evaluation, k, counts) - own
+    counts, train = get_item_popularity(evaluation.truth), evaluation.truth.split.train
+    own = divide_or_nan(train @ counts, count_train_positives(evaluation))
+    more = _average_over_shown(evaluation, k, counts) - own
     usual = np.where(np.isnan(more), 0.0, own).sum() / max(np.count_nonzero(~np.isnan(more)), 1)
-    convention = f"(mean count of the slate - of the history) / mean of the latter over users, one group; {_BOTH}"
+    convention = (
+        "(mean count of the slate - of the history) / mean of the latter over users, one group; "
+        f"{_WITH_HISTORY_AND_SLATE}"
+    )
     return PerUser(more / max(usual, 1.0), convention, 0)  # whoever has a history has items with a count of 1 or more
 
 
@@ -90,23 +107,26 @@ def upd(evaluation: Evaluation, k: int) -> PerUser:
     :Cost: U (k + h), h history of a user
     :Source: Abdollahpouri et al. 2021
     """
-    yardstick, shown = evaluation.yardstick, picks(evaluation, k)
-    train = yardstick.split.train
-    groups = yardstick.tables.get("popularity_groups", lambda: popularity_groups(popularity(yardstick)))
+    truth, shown = evaluation.truth, get_shown_matrix(evaluation, k)
+    train = truth.split.train
+    groups = truth.tables.get("popularity_groups", lambda: group_by_popularity(get_item_popularity(truth)))
     parts = [
-        jensen_shannon(maths.user_mixes(train[b], groups), maths.user_mixes(shown[b], groups))
-        for b in blocks(shown.shape[0])
+        jensen_shannon(distributions.user_mixes(train[b], groups), distributions.user_mixes(shown[b], groups))
+        for b in iter_blocks(shown.shape[0])
     ]
-    defined = (n_train(evaluation) > 0) & (np.diff(shown.indptr) > 0)
-    convention = f"Jensen-Shannon in bits between the mixes of head (20 %), middle and tail (20 %), one group; {_BOTH}"
+    defined = (count_train_positives(evaluation) > 0) & (np.diff(shown.indptr) > 0)
+    convention = (
+        "Jensen-Shannon in bits between the mixes of head (20 %), middle and tail (20 %), one group; "
+        f"{_WITH_HISTORY_AND_SLATE}"
+    )
     return PerUser(np.where(defined, np.concatenate(parts), np.nan), convention, -1)
 
 
-def _tail(evaluation: Evaluation) -> Doubles:
-    yardstick = evaluation.yardstick
-    return yardstick.tables.get("tail", lambda: in_tail(popularity(yardstick)).astype(np.float64))
+def _get_tail_indicator(evaluation: Evaluation) -> Doubles:
+    truth = evaluation.truth
+    return truth.tables.get("tail", lambda: find_tail_items(get_item_popularity(truth)).astype(np.float64))
 
 
-def _shown_mean(evaluation: Evaluation, k: int, of_item: Doubles) -> Doubles:
-    shown = picks(evaluation, k)
-    return divide(shown @ of_item, np.diff(shown.indptr))
+def _average_over_shown(evaluation: Evaluation, k: int, of_item: Doubles) -> Doubles:
+    shown = get_shown_matrix(evaluation, k)
+    return divide_or_nan(shown @ of_item, np.diff(shown.indptr))

@@ -5,25 +5,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from recsys import seeds
-from recsys.forks import openmp_threads
-from recsys.models.by_factors import ByFactors
 from recsys.models.checks import (
-    Need,
-    above_zero,
-    at_least_one,
-    enough_memory,
-    for_factors,
-    from_zero,
-    whole_numbers,
+    MemoryNeed,
+    check_ints,
+    check_memory,
+    check_non_negative,
+    check_positive,
+    check_positive_ints,
+    estimate_factor_memory,
 )
-from recsys.models.fits import checked_fit
-from recsys.models.ridges import default_ridge, default_unobserved
-from recsys.progress import rounds
+from recsys.models.factor_model import FittedFactors
+from recsys.models.fits import check_fit
+from recsys.models.regularization import default_regularization, default_unobserved_weight
+from recsys.support import rng
+from recsys.support.forks import get_openmp_thread_limit
+from recsys.support.progress import track_rounds
 from recsys.types.arrays import Csr
 from recsys.types.extras import needs_extra
-from recsys.types.models import Factors, Side
-from recsys.types.numbers import make_plain
+from recsys.types.models import Factors, SideInformation
+from recsys.types.numbers import convert_fields_to_python
 
 _BYTES_PER_FACTOR = 24  # the library's (4), those of the exact users' side (8 + 8), ours (4)
 
@@ -55,28 +55,28 @@ class ALS:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        make_plain(self)
-        at_least_one("als", factors=self.factors, iterations=self.iterations)
-        whole_numbers("als", seed=self.seed)
+        convert_fields_to_python(self)
+        check_positive_ints("als", factors=self.factors, iterations=self.iterations)
+        check_ints("als", seed=self.seed)
         given = {"regularization": self.regularization, "alpha": self.alpha}
-        above_zero("als", **{name: value for name, value in given.items() if value is not None})
-        from_zero("als", disliked=self.disliked)
+        check_positive("als", **{name: value for name, value in given.items() if value is not None})
+        check_non_negative("als", disliked=self.disliked)
 
-    def need(self, train: Csr) -> Need:
+    def estimate_memory(self, train: Csr) -> MemoryNeed:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
-        return for_factors(train, self.factors, _BYTES_PER_FACTOR)
+        return estimate_factor_memory(train, self.factors, _BYTES_PER_FACTOR)
 
     def fill_defaults(self, train: Csr) -> "ALS":
         """Return the settings with the numbers that the weights get from the positives, (U, I)."""
-        alpha = 1.0 + 1.0 / default_unobserved(train) if self.alpha is None else self.alpha
+        alpha = 1.0 + 1.0 / default_unobserved_weight(train) if self.alpha is None else self.alpha
         if self.regularization is not None:
             return replace(self, alpha=alpha)
-        ridge = default_ridge(train, *(np.ones(n) for n in train.shape))
+        ridge = default_regularization(train, *(np.ones(n) for n in train.shape))
         return replace(self, alpha=alpha, regularization=alpha * ridge)
 
     @needs_extra("als")
-    @checked_fit("als")
-    def fit(self, train: Csr, side: Side | None = None) -> ByFactors:
+    @check_fit("als")
+    def fit(self, train: Csr, side: SideInformation | None = None) -> FittedFactors:
         """Fit to the positives, (U, I), with one BLAS thread per thread of the library: the same bits everywhere.
 
         With `disliked` > 0, known dislikes count as zeros of confidence 1 + `disliked` instead of 1.
@@ -84,16 +84,19 @@ class ALS:
         from implicit.als import AlternatingLeastSquares
         from threadpoolctl import threadpool_limits
 
-        enough_memory("als", self.need(train))
+        check_memory("als", self.estimate_memory(train))
         settings = self.fill_defaults(train)
         alpha, regularization = float(settings.alpha or 0), float(settings.regularization or 0)
-        positives = sparse.csr_matrix(self._confidences(train, side, alpha), dtype=np.float32)
-        threads = openmp_threads()
+        positives = sparse.csr_matrix(self._make_confidences(train, side, alpha), dtype=np.float32)
+        threads = get_openmp_thread_limit()
         weights = {"regularization": regularization, "alpha": 1.0, "use_gpu": False, "num_threads": threads}
-        with threadpool_limits(1, user_api="blas"), rounds("als", self.iterations) as done:
+        with threadpool_limits(1, user_api="blas"), track_rounds("als", self.iterations) as done:
             # `implicit` goes on from where it stands when it is fitted again: a fresh object each time.
             start = AlternatingLeastSquares(
-                factors=self.factors, iterations=self.iterations, random_state=seeds.derive(self.seed, "als"), **weights
+                factors=self.factors,
+                iterations=self.iterations,
+                random_state=rng.derive_seed(self.seed, "als"),
+                **weights,
             )
             start.fit(positives, show_progress=False, callback=lambda *_: done())
             exact = AlternatingLeastSquares(factors=self.factors, dtype=np.float64, **weights)
@@ -101,21 +104,21 @@ class ALS:
             users = exact.recalculate_user(np.arange(train.shape[0]), positives)
         liked = np.diff(train.indptr) > 0
         users[~liked] = typical = users[liked].mean(axis=0)
-        return ByFactors(
+        return FittedFactors(
             Factors(
                 user_factors=np.ascontiguousarray(users, dtype=np.float32),
                 item_factors=np.ascontiguousarray(start.item_factors, dtype=np.float32),
-                typical=np.asarray(typical, dtype=np.float32),
-                everywhere=1.0,
-                observed=alpha - 1.0,
-                pull=alpha,
-                disliked=float(self.disliked),
+                mean_user_factor=np.asarray(typical, dtype=np.float32),
+                unobserved_weight=1.0,
+                observed_weight=alpha - 1.0,
+                target_weight=alpha,
+                disliked_weight=float(self.disliked),
                 regularization=regularization,
                 nu=0.0,
             )
         )
 
-    def _confidences(self, train: Csr, side: Side | None, alpha: float) -> Csr:
+    def _make_confidences(self, train: Csr, side: SideInformation | None, alpha: float) -> Csr:
         """Return alpha at likes and, the library's sign for dislikes, -(1 + disliked) there."""
         if not self.disliked or side is None or side.dislikes is None:
             return Csr(train * alpha)

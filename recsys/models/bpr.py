@@ -5,74 +5,76 @@ from typing import Any
 
 import numpy as np
 
-from recsys import seeds
-from recsys.maths import counts
+from recsys.maths.popularity import count_item_users
 from recsys.models.checks import (
-    Need,
-    above_zero,
-    at_least_one,
-    enough_memory,
-    for_factors,
-    from_zero,
-    whole_numbers,
+    MemoryNeed,
+    check_ints,
+    check_memory,
+    check_non_negative,
+    check_positive,
+    check_positive_ints,
+    estimate_factor_memory,
 )
-from recsys.models.fits import checked_fit
-from recsys.models.libraries import lowest_elsewhere, sides
-from recsys.models.matrices import canonical_histories
+from recsys.models.fits import check_fit
+from recsys.models.implicit_bridge import fill_unseen_biases, fit_library_factors
+from recsys.models.matrices import canonicalize_histories
+from recsys.support.rng import derive_seed, make_generator
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.extras import needs_extra
-from recsys.types.models import Side
-from recsys.types.numbers import make_plain
+from recsys.types.models import SideInformation
+from recsys.types.numbers import convert_fields_to_python
 
 _BYTES_PER_FACTOR = 16  # the library's (4), ours (4), and their copies while they are read
-_PASSES = 20  # over a history, when a user's factor is found
+_FOLD_PASSES = 20  # over a history, when a user's factor is found
 
 
 @dataclass(frozen=True, eq=False)
-class ByPairs:
+class FittedBPR:
     """A fitted pairwise model: a factor for each user, a factor and a bias for each item."""
 
     user_factors: Floats  # (U, d)
     item_factors: Floats  # (I, d)
     biases: Floats  # (I,)
-    typical: Floats  # (d,)
+    mean_user_factor: Floats  # (d,)
     popularity: Doubles  # (I,) users of each item: how often it is drawn
-    rate: float
+    learning_rate: float
     regularization: float
     seed: int
     factors: None = None  # no least squares stands behind them
 
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I)."""
-        return self._scores(self.user_factors[users])
+        return self._score_factors(self.user_factors[users])
 
     def fold(self, histories: Csr) -> Floats:
         """Return the scores of B histories (B, I), (B, I): as training users are, from the items they hold."""
-        return self._scores(self.solve(canonical_histories(histories, len(self.biases))))
+        return self._score_factors(self.solve_user_factors(canonicalize_histories(histories, len(self.biases))))
 
-    def solve(self, histories: Csr) -> Floats:
+    def solve_user_factors(self, histories: Csr) -> Floats:
         """Return the factors of B histories (B, I), (B, d); the mean factor for an empty one."""
-        from recsys.kernels.bpr import ascend
+        from recsys.kernels.bpr import ascend_user_factor
 
-        found = np.repeat(self.typical[None], histories.shape[0], axis=0)
-        start, items, biases = (a.astype(np.float64) for a in (self.typical, self.item_factors, self.biases))
+        found = np.repeat(self.mean_user_factor[None], histories.shape[0], axis=0)
+        start, items, biases = (a.astype(np.float64) for a in (self.mean_user_factor, self.item_factors, self.biases))
         for row in range(len(found)):
             history = histories.indices[histories.indptr[row] : histories.indptr[row + 1]]
-            liked, other = self._pairs(history)
+            liked, other = self._draw_pairs(history)
             if len(liked):
-                found[row] = ascend(start, items, biases, liked, other, self.rate, self.regularization)
+                found[row] = ascend_user_factor(
+                    start, items, biases, liked, other, self.learning_rate, self.regularization
+                )
         return found
 
-    def _pairs(self, history: Ints) -> tuple[Ints, Ints]:
+    def _draw_pairs(self, history: Ints) -> tuple[Ints, Ints]:
         """Return items of the history and, drawn by popularity, others; a draw that the history holds is none."""
-        total, n = int(self.popularity.sum()), _PASSES * len(history)
-        rng = seeds.generator(self.seed, "bpr", *history.tolist())
+        total, n = int(self.popularity.sum()), _FOLD_PASSES * len(history)
+        rng = make_generator(self.seed, "bpr", *history.tolist())
         other = np.searchsorted(np.cumsum(self.popularity), rng.integers(0, total, n), side="right")
         kept = ~np.isin(other, history)
         liked = history[rng.integers(0, len(history), n)] if n else history
         return liked[kept].astype(np.int32), other[kept].astype(np.int32)
 
-    def _scores(self, factors: Floats) -> Floats:
+    def _score_factors(self, factors: Floats) -> Floats:
         return np.asarray(factors @ self.item_factors.T + self.biases, dtype=np.float32)
 
 
@@ -101,41 +103,41 @@ class BPR:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        make_plain(self)
-        at_least_one("bpr", factors=self.factors, iterations=self.iterations)
-        whole_numbers("bpr", seed=self.seed)
-        above_zero("bpr", learning_rate=self.learning_rate)
-        from_zero("bpr", regularization=self.regularization)
+        convert_fields_to_python(self)
+        check_positive_ints("bpr", factors=self.factors, iterations=self.iterations)
+        check_ints("bpr", seed=self.seed)
+        check_positive("bpr", learning_rate=self.learning_rate)
+        check_non_negative("bpr", regularization=self.regularization)
 
-    def need(self, train: Csr) -> Need:
+    def estimate_memory(self, train: Csr) -> MemoryNeed:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
-        return for_factors(train, self.factors + 1, _BYTES_PER_FACTOR)
+        return estimate_factor_memory(train, self.factors + 1, _BYTES_PER_FACTOR)
 
-    @checked_fit("bpr")
-    def fit(self, train: Csr, side: Side | None = None) -> ByPairs:
+    @check_fit("bpr")
+    def fit(self, train: Csr, side: SideInformation | None = None) -> FittedBPR:
         """Fit to the positives, (U, I).
 
         Raises:
             RecsysError: if there are no positives, the factors are too large for the memory of this machine, or
                 the steps were so long that they left the range of numbers.
         """
-        enough_memory("bpr", self.need(train))
-        users, items = sides("bpr", self._library(), train)
-        popularity, liked = counts(train), np.diff(train.indptr) > 0
-        fitted = ByPairs(
+        check_memory("bpr", self.estimate_memory(train))
+        users, items = fit_library_factors("bpr", self._make_library_model(), train)
+        popularity, liked = count_item_users(train), np.diff(train.indptr) > 0
+        fitted = FittedBPR(
             user_factors=users[:, :-1],
             item_factors=np.ascontiguousarray(items[:, :-1]),
-            biases=lowest_elsewhere(items[:, -1], popularity > 0),
-            typical=users[liked, :-1].mean(axis=0),
+            biases=fill_unseen_biases(items[:, -1], popularity > 0),
+            mean_user_factor=users[liked, :-1].mean(axis=0),
             popularity=popularity,
-            rate=float(self.learning_rate),
+            learning_rate=float(self.learning_rate),
             regularization=float(self.regularization),
             seed=self.seed,
         )
-        return replace(fitted, user_factors=fitted.solve(train))
+        return replace(fitted, user_factors=fitted.solve_user_factors(train))
 
     @needs_extra("bpr")
-    def _library(self) -> Any:
+    def _make_library_model(self) -> Any:
         from implicit.cpu.bpr import BayesianPersonalizedRanking
 
         return BayesianPersonalizedRanking(
@@ -144,5 +146,5 @@ class BPR:
             regularization=self.regularization,
             iterations=self.iterations,
             num_threads=1,
-            random_state=seeds.derive(self.seed, "bpr"),
+            random_state=derive_seed(self.seed, "bpr"),
         )

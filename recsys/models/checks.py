@@ -9,67 +9,67 @@ from recsys.types.arrays import Csr
 from recsys.types.errors import RecsysError
 
 
-class Need(NamedTuple):
+class MemoryNeed(NamedTuple):
     """How much memory a fit takes."""
 
     peak: int  # bytes while it is fitted
     kept: int  # bytes of what is fitted, beside the positives
-    what: str  # that is so large
-    instead: str  # what helps
+    subject: str  # that is so large
+    advice: str  # what helps
 
 
-def at_least_one(model: str, **settings: int) -> None:
+def check_positive_ints(model: str, **settings: int) -> None:
     """Refuse settings that are no whole numbers from 1 on."""
     for name, found in settings.items():
         if not isinstance(found, int) or isinstance(found, bool) or found < 1:
             raise RecsysError(f"{model}: {name}: found {found!r}, expected a whole number from 1 on")
 
 
-def whole_numbers(model: str, **settings: int) -> None:
+def check_ints(model: str, **settings: int) -> None:
     """Refuse settings that are no whole numbers."""
     for name, found in settings.items():
         if not isinstance(found, int) or isinstance(found, bool):
             raise RecsysError(f"{model}: {name}: found {found!r}, expected a whole number")
 
 
-def from_zero(model: str, **settings: float) -> None:
+def check_non_negative(model: str, **settings: float) -> None:
     """Refuse settings that are no finite numbers from 0 on."""
     for name, found in settings.items():
         if not isinstance(found, int | float) or isinstance(found, bool) or not 0 <= found < math.inf:
             raise RecsysError(f"{model}: {name}: found {found!r}, expected a number from 0 on")
 
 
-def above_zero(model: str, **settings: float) -> None:
+def check_positive(model: str, **settings: float) -> None:
     """Refuse settings that are no finite numbers above 0."""
     for name, found in settings.items():
         if not isinstance(found, int | float) or isinstance(found, bool) or not 0 < found < math.inf:
             raise RecsysError(f"{model}: {name}: found {found!r}, expected a number above 0")
 
 
-def yes_or_no(model: str, **settings: bool) -> None:
+def check_booleans(model: str, **settings: bool) -> None:
     """Refuse settings that are neither true nor false."""
     for name, found in settings.items():
         if not isinstance(found, bool):
             raise RecsysError(f"{model}: {name}: found {found!r}, expected true or false")
 
 
-def enough_memory(model: str, need: Need) -> None:
+def check_memory(model: str, need: MemoryNeed) -> None:
     """Refuse a fit that needs more bytes than this machine can give."""
-    found = available()
+    found = read_available_memory()
     if found is not None and need.peak > found:
-        text = f"{need.what} need {need.peak:,} bytes of memory, and {found:,} are available: {need.instead}"
+        text = f"{need.subject} need {need.peak:,} bytes of memory, and {found:,} are available: {need.advice}"
         raise RecsysError(f"{model}: {text}")
 
 
-def for_factors(train: Csr, d: int, bytes_per_factor: int) -> Need:
+def estimate_factor_memory(train: Csr, d: int, bytes_per_factor: int) -> MemoryNeed:
     """Return what d factors for every user and item of `train` need, kept as float32."""
     users, items = train.shape
     numbers = d * (users + items)
     what = f"{d} factors of {users:,} users and {items:,} items"
-    return Need(bytes_per_factor * numbers, 4 * numbers, what, "use fewer factors")
+    return MemoryNeed(bytes_per_factor * numbers, 4 * numbers, what, "use fewer factors")
 
 
-def available() -> int | None:
+def read_available_memory() -> int | None:
     """Return the bytes of memory that can be had, None where the system does not say."""
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():

@@ -6,21 +6,21 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lapack
 
-from recsys.models.checks import Need, above_zero, enough_memory
-from recsys.models.fits import checked_fit
-from recsys.models.matrices import canonical_histories
-from recsys.models.neighbours import block_cells, blocks, or_popularity
+from recsys.models.checks import MemoryNeed, check_memory, check_positive
+from recsys.models.fits import check_fit
+from recsys.models.matrices import canonicalize_histories
+from recsys.models.sparse_topk import count_block_cells, fill_with_popularity, iter_row_blocks
 from recsys.types.arrays import Anys, Csr, Floats, Ints
 from recsys.types.errors import RecsysError, check_choice
-from recsys.types.models import Side
-from recsys.types.numbers import make_plain
+from recsys.types.models import SideInformation
+from recsys.types.numbers import convert_fields_to_python
 
 _BYTES = {"float64": 8, "float32": 4}
 _ROWS = 512  # of a block of the square matrix
 
 
 @dataclass(frozen=True, eq=False)
-class ByItems:
+class FittedEASE:
     """A fitted item-to-item model: the score of an item is the sum of its weights over what the user has."""
 
     train: Csr  # (U, I)
@@ -29,14 +29,14 @@ class ByItems:
 
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I)."""
-        return self._scores(self.train[users])
+        return self._score_histories(self.train[users])
 
     def fold(self, histories: Csr) -> Floats:
         """Return the scores of B histories (B, I), (B, I): sums of their items' weights; popularity if all are 0."""
-        return self._scores(canonical_histories(histories, len(self.weights)))
+        return self._score_histories(canonicalize_histories(histories, len(self.weights)))
 
-    def _scores(self, histories: Csr) -> Floats:
-        return or_popularity(np.asarray(histories @ self.weights, dtype=np.float32), self.train)
+    def _score_histories(self, histories: Csr) -> Floats:
+        return fill_with_popularity(np.asarray(histories @ self.weights, dtype=np.float32), self.train)
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class EASE:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        make_plain(self)
-        above_zero("ease", l2=self.l2)
+        convert_fields_to_python(self)
+        check_positive("ease", l2=self.l2)
         check_choice("dtype", self.dtype, _BYTES, where="ease")
 
-    def need(self, train: Csr) -> Need:
+    def estimate_memory(self, train: Csr) -> MemoryNeed:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps.
 
         Beside the dense matrix that is the positives by users, by items and as a block of items, and one block of X'X
@@ -69,16 +69,16 @@ class EASE:
         """
         n = train.shape[1]
         needs = {
-            dtype: size * n**2 + (size + train.indices.itemsize) * (3 * train.nnz + block_cells(n, n))
+            dtype: size * n**2 + (size + train.indices.itemsize) * (3 * train.nnz + count_block_cells(n, n))
             for dtype, size in _BYTES.items()
         }
-        instead = "filter items with a larger min_item, or use als"
+        instead = "filter items with a larger min_item_interactions, or use als"
         if self.dtype == "float64":
             instead = f'use dtype = "float32", which needs {needs["float32"]:,} bytes, {instead}'
-        return Need(needs[self.dtype], 4 * n**2, f"{n:,} items", instead)
+        return MemoryNeed(needs[self.dtype], 4 * n**2, f"{n:,} items", instead)
 
-    @checked_fit("ease")
-    def fit(self, train: Csr, side: Side | None = None) -> ByItems:
+    @check_fit("ease")
+    def fit(self, train: Csr, side: SideInformation | None = None) -> FittedEASE:
         """Fit to the positives, (U, I), with one BLAS thread: its number changes the last bits.
 
         Raises:
@@ -86,29 +86,29 @@ class EASE:
         """
         from threadpoolctl import threadpool_limits
 
-        enough_memory("ease", self.need(train))
+        check_memory("ease", self.estimate_memory(train))
         n = train.shape[1]
         cells = np.empty(n * n, dtype=self.dtype)
         matrix = cells.reshape(n, n)
         _fill_gram(matrix, train)
         matrix[np.diag_indices(n)] += self.l2
         with threadpool_limits(1, user_api="blas"):
-            _invert(matrix)
+            _invert_in_place(matrix)
         matrix /= -np.diag(matrix)
         np.fill_diagonal(matrix, 0.0)
         del matrix
-        return ByItems(train, _narrow(cells).reshape(n, n))
+        return FittedEASE(train, _narrow_to_float32(cells).reshape(n, n))
 
 
 def _fill_gram(matrix: Anys, train: Csr) -> None:
     """Write X'X into `matrix`, (I, I), in blocks: the whole of it in sparse form can be larger than the dense one."""
     rows = train.astype(matrix.dtype)
     items = Csr(rows.T)
-    for part in blocks(*matrix.shape):
+    for part in iter_row_blocks(*matrix.shape):
         (items[part] @ rows).toarray(out=matrix[part])
 
 
-def _invert(matrix: Anys) -> None:
+def _invert_in_place(matrix: Anys) -> None:
     """Replace a symmetric positive definite matrix in C order by its inverse."""
     double = matrix.dtype == np.float64
     factorise, invert = (lapack.dpotrf, lapack.dpotri) if double else (lapack.spotrf, lapack.spotri)
@@ -120,10 +120,10 @@ def _invert(matrix: Anys) -> None:
         raise RecsysError(f"ease: the co-occurrence matrix is singular to working precision: use a larger l2{precise}")
     if not np.may_share_memory(inverse, matrix):  # a LAPACK that wrote elsewhere
         fortran[...] = inverse
-    _mirror(matrix)
+    _copy_upper_to_lower(matrix)
 
 
-def _mirror(matrix: Anys) -> None:
+def _copy_upper_to_lower(matrix: Anys) -> None:
     """Copy the upper triangle of a square matrix in C order over the lower one."""
     for start in range(0, len(matrix), _ROWS):
         stop = min(start + _ROWS, len(matrix))
@@ -132,7 +132,7 @@ def _mirror(matrix: Anys) -> None:
         corner[...] = np.triu(corner) + np.triu(corner, 1).T
 
 
-def _narrow(cells: Any) -> Floats:
+def _narrow_to_float32(cells: Any) -> Floats:
     """Return an array of numbers as float32, in the memory that it has: the rest of float64 is given back."""
     if cells.dtype == np.float64:
         narrow, n = cells.view(np.float32), len(cells)

@@ -7,20 +7,20 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from recsys.maths import comparable
-from recsys.models.matrices import canonical_positives, canonical_side
+from recsys.maths.ordering import make_comparable
+from recsys.models.matrices import canonicalize_positives, canonicalize_side
 from recsys.types.arrays import Csr
 from recsys.types.errors import RecsysError, RecsysWarning
 from recsys.types.models import Scorer
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
 
-_USERS = 64  # whose scores are looked at
-_CELLS = 2**22  # of them at most
+_SAMPLED_USERS = 64  # whose scores are looked at
+_MAX_CELLS = 2**22  # of them at most
 _ROUNDING = float(np.finfo(np.float32).eps)
 
 
-def checked_fit(model: str) -> Callable[[Fit], Fit]:
+def check_fit(model: str) -> Callable[[Fit], Fit]:
     """Return a decorator for the `fit` of `model`: it gets canonical matrices, and a result without spread is said.
 
     The positives are those of `canonical_positives`, the rest is that of `canonical_side`.
@@ -29,9 +29,9 @@ def checked_fit(model: str) -> Callable[[Fit], Fit]:
     def decorate(fit: Fit) -> Fit:
         @wraps(fit)
         def checked(self: Any, train: Any, side: Any = None, **settings: Any) -> Scorer:
-            positives = canonical_positives(model, train)
-            fitted: Scorer = fit(self, positives, canonical_side(model, side, positives.shape), **settings)
-            warn_problem(model, fitted, positives)
+            positives = canonicalize_positives(model, train)
+            fitted: Scorer = fit(self, positives, canonicalize_side(model, side, positives.shape), **settings)
+            warn_of_ranking_problem(model, fitted, positives)
             return fitted
 
         return cast(Fit, checked)
@@ -39,7 +39,7 @@ def checked_fit(model: str) -> Callable[[Fit], Fit]:
     return decorate
 
 
-def find_problem(fitted: Scorer, train: Csr) -> str:
+def find_ranking_problem(fitted: Scorer, train: Csr) -> str:
     """Return why a fitted model cannot rank the items of `train` (U, I), or "" where it can.
 
     Scores of up to 64 users with positives are looked at. A model cannot rank if some of them are not finite, or if
@@ -47,18 +47,18 @@ def find_problem(fitted: Scorer, train: Csr) -> str:
     a factor model, of the score that a positive is fitted to. A catalogue of one item has nothing to rank.
     """
     liked = np.flatnonzero(np.diff(train.indptr))
-    n_users = min(_USERS, max(1, _CELLS // max(train.shape[1], 1)))
+    n_users = min(_SAMPLED_USERS, max(1, _MAX_CELLS // max(train.shape[1], 1)))
     if not len(liked) or train.shape[1] < 2:
         return ""
     given = fitted.score(liked[:: -(-len(liked) // n_users)].astype(np.int32))
     try:
-        scores = comparable(
+        scores = make_comparable(
             given, lambda found, _: RecsysError(f"a score is {found}, expected a finite number of 32 bits")
         )
     except RecsysError as error:
         return str(error)
     factors = getattr(fitted, "factors", None)
-    size = 0.0 if factors is None else factors.pull / (factors.everywhere + factors.observed)
+    size = 0.0 if factors is None else factors.target_weight / (factors.unobserved_weight + factors.observed_weight)
     low, high = scores.min(axis=1).astype(np.float64), scores.max(axis=1).astype(np.float64)
     rounding = _ROUNDING if scores.dtype == np.float32 else 0.0  # others are told apart to the last bit
     if (high - low > rounding * np.maximum(np.maximum(-low, high), size)).any():
@@ -67,19 +67,19 @@ def find_problem(fitted: Scorer, train: Csr) -> str:
     return f"the scores of a user have no spread: those looked at are from {low.min():.3g} to {high.max():.3g}{held}"
 
 
-def refuse_problem(place: str, fitted: Scorer, train: Csr) -> None:
+def refuse_ranking_problem(place: str, fitted: Scorer, train: Csr) -> None:
     """Refuse a fitted model that cannot rank the items of `train` (U, I).
 
     Raises:
-        RecsysError: as `find_problem` says.
+        RecsysError: as `find_ranking_problem` says.
     """
-    problem = find_problem(fitted, train)
+    problem = find_ranking_problem(fitted, train)
     if problem:
         raise RecsysError(f"{place}: the model cannot rank: {problem}")
 
 
-def warn_problem(place: str, fitted: Scorer, train: Csr) -> None:
+def warn_of_ranking_problem(place: str, fitted: Scorer, train: Csr) -> None:
     """Warn of a fitted model that cannot rank the items of `train` (U, I), in the caller's caller."""
-    problem = find_problem(fitted, train)
+    problem = find_ranking_problem(fitted, train)
     if problem:
         warnings.warn(f"{place}: {problem}", RecsysWarning, stacklevel=3)

@@ -8,28 +8,28 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recsys import seeds
-from recsys.models import halves
-from recsys.models.by_factors import ByFactors, Loss
+from recsys.models import als_solver
 from recsys.models.checks import (
-    Need,
-    above_zero,
-    at_least_one,
-    enough_memory,
-    for_factors,
-    from_zero,
-    whole_numbers,
+    MemoryNeed,
+    check_ints,
+    check_memory,
+    check_non_negative,
+    check_positive,
+    check_positive_ints,
+    estimate_factor_memory,
 )
-from recsys.models.fits import checked_fit
-from recsys.models.ridges import default_ridge, default_unobserved
-from recsys.progress import rounds
-from recsys.types.arrays import Csr, Floats, empty
+from recsys.models.factor_model import FittedFactors, Loss
+from recsys.models.fits import check_fit
+from recsys.models.regularization import default_regularization, default_unobserved_weight
+from recsys.support import rng
+from recsys.support.progress import track_rounds
+from recsys.types.arrays import Csr, Floats, make_empty_matrix
 from recsys.types.errors import RecsysError
-from recsys.types.models import Factors, Scorer, Side
-from recsys.types.numbers import make_plain
+from recsys.types.models import Factors, Scorer, SideInformation
+from recsys.types.numbers import convert_fields_to_python
 
 _BYTES_PER_FACTOR = 40  # of the exact half step: a side as it is and turned, in float64 and float32, and what it gives
-Judge = Callable[[ByFactors], float]
+Validator = Callable[[FittedFactors], float]
 
 
 @dataclass(frozen=True)
@@ -72,20 +72,20 @@ class IALS:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        make_plain(self)
-        at_least_one("ials", factors=self.factors, iterations=self.iterations)
-        whole_numbers("ials", patience=self.patience, seed=self.seed)
+        convert_fields_to_python(self)
+        check_positive_ints("ials", factors=self.factors, iterations=self.iterations)
+        check_ints("ials", patience=self.patience, seed=self.seed)
         given = {name: getattr(self, name) for name in ("unobserved", "regularization")}
-        above_zero("ials", init=self.init, **{name: value for name, value in given.items() if value is not None})
-        from_zero("ials", nu=self.nu, disliked=self.disliked, patience=self.patience)
+        check_positive("ials", init=self.init, **{name: value for name, value in given.items() if value is not None})
+        check_non_negative("ials", nu=self.nu, disliked=self.disliked, patience=self.patience)
 
-    def need(self, train: Csr) -> Need:
+    def estimate_memory(self, train: Csr) -> MemoryNeed:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
-        return for_factors(train, self.factors, _BYTES_PER_FACTOR)
+        return estimate_factor_memory(train, self.factors, _BYTES_PER_FACTOR)
 
     def fill_defaults(self, train: Csr) -> "IALS":
         """Return the settings with the numbers that the weights get from the positives, (U, I)."""
-        unobserved = default_unobserved(train) if self.unobserved is None else self.unobserved
+        unobserved = default_unobserved_weight(train) if self.unobserved is None else self.unobserved
         if self.regularization is not None:
             return replace(self, unobserved=unobserved)
         sides = np.diff(train.indptr), np.bincount(train.indices, minlength=train.shape[1])
@@ -94,18 +94,18 @@ class IALS:
             for count, others in zip(sides, reversed(train.shape), strict=True)
         ]
         ones = Csr((np.ones(train.nnz), train.indices, train.indptr), shape=train.shape)
-        return replace(self, unobserved=unobserved, regularization=default_ridge(ones, *scales))
+        return replace(self, unobserved=unobserved, regularization=default_regularization(ones, *scales))
 
-    @checked_fit("ials")
+    @check_fit("ials")
     def fit(
         self,
         train: Csr,
-        side: Side | None = None,
+        side: SideInformation | None = None,
         *,
         start: Scorer | None = None,
-        validate: Judge | None = None,
-        threads: int | None = None,
-    ) -> ByFactors:
+        validate: Validator | None = None,
+        n_threads: int | None = None,
+    ) -> FittedFactors:
         """Fit to the positives, (U, I); the result has the loss parts after each epoch. No bit depends on `threads`.
 
         `start` is a fitted model, of as many users, items and factors, to go on from. `validate` judges the model
@@ -118,25 +118,25 @@ class IALS:
         """
         from threadpoolctl import threadpool_limits
 
-        enough_memory("ials", self.need(train))
+        check_memory("ials", self.estimate_memory(train))
         known = side.dislikes if side is not None and side.dislikes is not None and self.disliked else None
-        dislikes = empty(train.shape) if known is None else known
+        dislikes = make_empty_matrix(train.shape) if known is None else known
         settings = self.fill_defaults(train)
-        users, items = settings._first(train, start)
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or os.cpu_count() or 1) as workers:
-            steps = halves.both(train, dislikes, *settings._weights(), workers)
-            with rounds("ials", self.iterations) as done:
-                return settings._alternate(users, items, steps, validate, done)
+        users, items = settings._make_initial_factors(train, start)
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads or os.cpu_count() or 1) as workers:
+            steps = als_solver.make_half_steps(train, dislikes, *settings._get_loss_weights(), workers)
+            with track_rounds("ials", self.iterations) as done:
+                return settings._run_epochs(users, items, steps, validate, done)
 
-    def _weights(self) -> tuple[float, float, float, float]:
+    def _get_loss_weights(self) -> tuple[float, float, float, float]:
         """Return the weights of what is unobserved and disliked, of the regularisation, and its exponent."""
         return float(self.unobserved or 0), float(self.disliked), float(self.regularization or 0), float(self.nu)
 
-    def _first(self, train: Csr, start: Scorer | None) -> tuple[Floats, Floats]:
+    def _make_initial_factors(self, train: Csr, start: Scorer | None) -> tuple[Floats, Floats]:
         """Return the factors to start from: the users' are found from the items' anyway."""
         n_users, n_items = train.shape
         if start is None:
-            drawn = seeds.generator(self.seed, "ials").standard_normal((n_items, self.factors))
+            drawn = rng.make_generator(self.seed, "ials").standard_normal((n_items, self.factors))
             items = (drawn * (self.init / math.sqrt(self.factors))).astype(np.float32)
             return np.zeros((n_users, self.factors), np.float32), items
         if start.factors is None:
@@ -147,51 +147,51 @@ class IALS:
             raise RecsysError(f"ials: start: found {found} users, factors and items, expected {expected}")
         return users, items
 
-    def _alternate(
+    def _run_epochs(
         self,
         users: Floats,
         items: Floats,
-        steps: tuple[halves.Half, halves.Half],
-        validate: Judge | None,
+        steps: tuple[als_solver.HalfStep, als_solver.HalfStep],
+        validate: Validator | None,
         done: Callable[[], None],
-    ) -> ByFactors:
+    ) -> FittedFactors:
         losses: list[Loss] = []
         best, top, since = None, -math.inf, 0
         for epoch in range(self.iterations):
-            users, items, before = steps[0].improved(users, items)
+            users, items, before = steps[0].improve_factors(users, items)
             losses += [before] if epoch else []
-            items, users, _ = steps[1].improved(items, users)
+            items, users, _ = steps[1].improve_factors(items, users)
             done()
             if validate is None:
                 continue
-            fitted = self._finished(users, items, steps[0], losses)
-            value, since = _judged(validate, fitted), since + 1
+            fitted = self._finish_fit(users, items, steps[0], losses)
+            value, since = _validate_model(validate, fitted), since + 1
             if value > top:
                 best, top, since = fitted, value, 0
             if self.patience and since >= self.patience:
                 break
-        return best or self._finished(users, items, steps[0], losses)
+        return best or self._finish_fit(users, items, steps[0], losses)
 
-    def _finished(self, users: Floats, items: Floats, step: halves.Half, losses: list[Loss]) -> ByFactors:
-        exact, last = step.exact(users, items)
+    def _finish_fit(self, users: Floats, items: Floats, step: als_solver.HalfStep, losses: list[Loss]) -> FittedFactors:
+        exact, last = step.solve_exactly(users, items)
         liked = np.diff(step.likes.indptr) > 0
         exact[~liked] = typical = exact[liked].mean(axis=0)
-        unobserved, disliked, regularization, nu = self._weights()
+        unobserved, disliked, regularization, nu = self._get_loss_weights()
         factors = Factors(
             user_factors=np.ascontiguousarray(exact, dtype=np.float32),
             item_factors=np.ascontiguousarray(items, dtype=np.float32),
-            typical=np.asarray(typical, dtype=np.float32),
-            everywhere=unobserved,
-            observed=1.0,
-            pull=1.0,
-            disliked=disliked,
+            mean_user_factor=np.asarray(typical, dtype=np.float32),
+            unobserved_weight=unobserved,
+            observed_weight=1.0,
+            target_weight=1.0,
+            disliked_weight=disliked,
             regularization=regularization,
             nu=nu,
         )
-        return ByFactors(factors, np.array([*losses, last], dtype=np.float64))
+        return FittedFactors(factors, np.array([*losses, last], dtype=np.float64))
 
 
-def _judged(validate: Judge, fitted: ByFactors) -> float:
+def _validate_model(validate: Validator, fitted: FittedFactors) -> float:
     value = float(validate(fitted))
     if not math.isfinite(value):
         raise RecsysError(f"ials: validate: found {value}, expected a finite number")

@@ -2,14 +2,20 @@
 
 from dataclasses import dataclass
 
-from recsys.models.by_links import ByLinks
-from recsys.models.checks import Need, at_least_one, enough_memory, from_zero
-from recsys.models.fits import checked_fit
-from recsys.models.neighbours import for_links
-from recsys.models.weightings import known_similarity, lengths, nearest_rows, rarities, weighted
+from recsys.models.checks import MemoryNeed, check_memory, check_non_negative, check_positive_ints
+from recsys.models.fits import check_fit
+from recsys.models.item_similarity import FittedItemSimilarity
+from recsys.models.sparse_topk import estimate_link_memory
+from recsys.models.tfidf_bm25 import (
+    check_similarity,
+    compute_idf,
+    compute_relative_lengths,
+    find_nearest_rows,
+    weigh_rows,
+)
 from recsys.types.arrays import Csr
-from recsys.types.models import Side
-from recsys.types.numbers import make_plain
+from recsys.types.models import SideInformation
+from recsys.types.numbers import convert_fields_to_python
 
 
 @dataclass(frozen=True)
@@ -35,24 +41,24 @@ class ItemKNN:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        make_plain(self)
-        at_least_one("item_knn", k=self.k)
-        from_zero("item_knn", shrink=self.shrink)
-        known_similarity("item_knn", self.similarity)
+        convert_fields_to_python(self)
+        check_positive_ints("item_knn", k=self.k)
+        check_non_negative("item_knn", shrink=self.shrink)
+        check_similarity("item_knn", self.similarity)
 
-    def need(self, train: Csr) -> Need:
+    def estimate_memory(self, train: Csr) -> MemoryNeed:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
-        return for_links(train, self.k)
+        return estimate_link_memory(train, self.k)
 
-    @checked_fit("item_knn")
-    def fit(self, train: Csr, side: Side | None = None) -> ByLinks:
+    @check_fit("item_knn")
+    def fit(self, train: Csr, side: SideInformation | None = None) -> FittedItemSimilarity:
         """Fit to the positives, (U, I): exact, in blocks of items.
 
         Raises:
             RecsysError: if there are no positives, or the links are too large for the memory of this machine.
         """
-        enough_memory("item_knn", self.need(train))
+        check_memory("item_knn", self.estimate_memory(train))
         items = Csr(train.T)
-        length = lengths(items)
-        rows = weighted(items, self.similarity, rarities(items, self.similarity), length)
-        return ByLinks(train, Csr(nearest_rows(rows, self.k, self.shrink).T), length, self.similarity)
+        length = compute_relative_lengths(items)
+        rows = weigh_rows(items, self.similarity, compute_idf(items, self.similarity), length)
+        return FittedItemSimilarity(train, Csr(find_nearest_rows(rows, self.k, self.shrink).T), length, self.similarity)

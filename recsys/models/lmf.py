@@ -7,62 +7,64 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
-from recsys import seeds
-from recsys.maths import counts
+from recsys.maths.popularity import count_item_users
 from recsys.models.checks import (
-    Need,
-    above_zero,
-    at_least_one,
-    enough_memory,
-    for_factors,
-    whole_numbers,
+    MemoryNeed,
+    check_ints,
+    check_memory,
+    check_positive,
+    check_positive_ints,
+    estimate_factor_memory,
 )
-from recsys.models.fits import checked_fit
-from recsys.models.libraries import lowest_elsewhere, sides
-from recsys.models.matrices import canonical_histories
+from recsys.models.fits import check_fit
+from recsys.models.implicit_bridge import fill_unseen_biases, fit_library_factors
+from recsys.models.matrices import canonicalize_histories
+from recsys.support import rng
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.extras import needs_extra
-from recsys.types.models import Side
-from recsys.types.numbers import make_plain
+from recsys.types.models import SideInformation
+from recsys.types.numbers import convert_fields_to_python
 
 _BYTES_PER_FACTOR = 24  # the library's (4) with its sums of squares (4), ours (4), float64 while they are solved (8)
-_STEPS = 100
+_NEWTON_STEPS = 100
 
 
 @dataclass(frozen=True, eq=False)
-class ByOdds:
+class FittedLMF:
     """A fitted logistic model; the last factor of a user is the user's bias, that of an item is 1."""
 
     user_factors: Floats  # (U, d + 1)
     item_factors: Floats  # (I, d + 1)
     biases: Floats  # (I,)
-    typical: Floats  # (d + 1,)
-    shares: Doubles  # (I,) how often an item is drawn as a negative
+    mean_user_factor: Floats  # (d + 1,)
+    negative_shares: Doubles  # (I,) how often an item is drawn as a negative
     negatives: int  # draws for each positive
     regularization: float
     factors: None = None  # no least squares stands behind them
 
     def score(self, users: Ints) -> Floats:
         """Return the log-odds of B users for all I items, (B, I)."""
-        return self._scores(self.user_factors[users])
+        return self._score_factors(self.user_factors[users])
 
     def fold(self, histories: Csr) -> Floats:
         """Return the log-odds of B histories (B, I), (B, I): each one's exact factor; the mean one for an empty one."""
-        return self._scores(self.solve(canonical_histories(histories, len(self.biases))))
+        return self._score_factors(self.solve_user_factors(canonicalize_histories(histories, len(self.biases))))
 
-    def solve(self, histories: Csr) -> Floats:
+    def solve_user_factors(self, histories: Csr) -> Floats:
         """Return the factors of B histories (B, I), (B, d + 1); the mean factor for an empty one."""
-        found = np.repeat(self.typical[None], histories.shape[0], axis=0)
+        found = np.repeat(self.mean_user_factor[None], histories.shape[0], axis=0)
         items, biases = self.item_factors.astype(np.float64), self.biases.astype(np.float64)
         for row in range(len(found)):
             history = histories.indices[histories.indptr[row] : histories.indptr[row + 1]]
             if len(history):
                 # The library draws no more negatives than an item has numbers: factors and two biases.
                 drawn = min(items.shape[1] + 1, self.negatives * len(history))
-                found[row] = _most_likely(items, biases, history, drawn * self.shares, self.regularization)
+                found[row] = _maximize_likelihood(
+                    items, biases, history, drawn * self.negative_shares, self.regularization
+                )
         return found
 
-    def _scores(self, factors: Floats) -> Floats:
+    def _score_factors(self, factors: Floats) -> Floats:
         return np.asarray(factors @ self.item_factors.T + self.biases, dtype=np.float32)
 
 
@@ -93,42 +95,42 @@ class LMF:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        make_plain(self)
-        at_least_one("lmf", factors=self.factors, iterations=self.iterations, negatives=self.negatives)
-        whole_numbers("lmf", seed=self.seed)
-        above_zero("lmf", learning_rate=self.learning_rate, regularization=self.regularization)
+        convert_fields_to_python(self)
+        check_positive_ints("lmf", factors=self.factors, iterations=self.iterations, negatives=self.negatives)
+        check_ints("lmf", seed=self.seed)
+        check_positive("lmf", learning_rate=self.learning_rate, regularization=self.regularization)
 
-    def need(self, train: Csr) -> Need:
+    def estimate_memory(self, train: Csr) -> MemoryNeed:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
-        return for_factors(train, self.factors + 2, _BYTES_PER_FACTOR)
+        return estimate_factor_memory(train, self.factors + 2, _BYTES_PER_FACTOR)
 
-    @checked_fit("lmf")
-    def fit(self, train: Csr, side: Side | None = None) -> ByOdds:
+    @check_fit("lmf")
+    def fit(self, train: Csr, side: SideInformation | None = None) -> FittedLMF:
         """Fit to the positives, (U, I).
 
         Raises:
             RecsysError: if there are no positives, the factors are too large for the memory of this machine, or
                 the steps were so long that they left the range of numbers.
         """
-        enough_memory("lmf", self.need(train))
-        _, items = sides("lmf", self._library(), train)
-        popularity, liked = counts(train), np.diff(train.indptr) > 0
+        check_memory("lmf", self.estimate_memory(train))
+        _, items = fit_library_factors("lmf", self._make_library_model(), train)
+        popularity, liked = count_item_users(train), np.diff(train.indptr) > 0
         nobody = np.zeros((len(liked), self.factors + 1), np.float32)
-        fitted = ByOdds(
+        fitted = FittedLMF(
             user_factors=nobody,
             item_factors=np.delete(items, -2, axis=1),
-            biases=lowest_elsewhere(items[:, -2], popularity > 0),
-            typical=nobody[0],
-            shares=popularity / popularity.sum(),
+            biases=fill_unseen_biases(items[:, -2], popularity > 0),
+            mean_user_factor=nobody[0],
+            negative_shares=popularity / popularity.sum(),
             negatives=self.negatives,
             regularization=float(self.regularization),
         )
-        users = fitted.solve(train)
+        users = fitted.solve_user_factors(train)
         users[~liked] = typical = users[liked].mean(axis=0)
-        return replace(fitted, user_factors=users, typical=typical)
+        return replace(fitted, user_factors=users, mean_user_factor=typical)
 
     @needs_extra("lmf")
-    def _library(self) -> Any:
+    def _make_library_model(self) -> Any:
         from implicit.cpu.lmf import LogisticMatrixFactorization
 
         return LogisticMatrixFactorization(
@@ -138,11 +140,13 @@ class LMF:
             iterations=self.iterations,
             neg_prop=self.negatives,
             num_threads=1,
-            random_state=seeds.derive(self.seed, "lmf"),
+            random_state=rng.derive_seed(self.seed, "lmf"),
         )
 
 
-def _most_likely(items: Doubles, biases: Doubles, history: Ints, negative: Doubles, regularization: float) -> Doubles:
+def _maximize_likelihood(
+    items: Doubles, biases: Doubles, history: Ints, negative: Doubles, regularization: float
+) -> Doubles:
     """Return the factor that maximises the penalised likelihood: one liked cell each, `negative` of the others."""
     weight, factor = negative.copy(), np.zeros(items.shape[1])
     weight[history] += 1.0
@@ -153,7 +157,7 @@ def _most_likely(items: Doubles, biases: Doubles, history: Ints, negative: Doubl
         return float(margins[history].sum() - weight @ np.logaddexp(0.0, margins) - regularization * x @ x / 2.0)
 
     reached = likelihood(factor)
-    for _ in range(_STEPS):
+    for _ in range(_NEWTON_STEPS):
         odds = expit(items @ factor + biases)
         slope = items[history].sum(axis=0) - items.T @ (weight * odds) - regularization * factor
         curvature = (items * (weight * odds * (1.0 - odds))[:, None]).T @ items + ridge

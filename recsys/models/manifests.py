@@ -13,9 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
-from recsys.escaping import one_line
-from recsys.provenance import git
-from recsys.stored_arrays import StoredFolder, StoreError
+from recsys.escaping import convert_to_one_line
+from recsys.support.provenance import describe_git_state
+from recsys.support.stored_arrays import StoredFolder, StoreError
 from recsys.types.errors import RecsysError
 
 FORMAT = 2  # raise it when folders of this version and of an older one cannot read each other
@@ -23,22 +23,22 @@ MANIFEST = "manifest.json"
 PACKAGES = {
     "recsys": "recsys-negspace", "numpy": "numpy", "scipy": "scipy", "numba": "numba", "implicit": "implicit",
 }  # fmt: skip
-COMPARED = ("python", "numpy", "scipy", "numba")  # other releases of these may change the last bits of scores
+COMPARED_PACKAGES = ("python", "numpy", "scipy", "numba")  # other releases of these may change the last bits of scores
 _RELEASE = re.compile(r"(\d{1,9})\.(\d{1,9})(?!\d)")
 
 
-def describe(content: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+def format_manifest(content: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     """Return the manifest of `content` (format, kind, settings, arrays) as JSON.
 
     Its digest covers the content. Versions, time, commit and `about` are beside it: equal content has one digest.
     """
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     plain = json.loads(json.dumps(content))
-    made_with = {"versions": dict(versions()), "created": created, **git(), "about": about}
-    return json.dumps({**plain, "digest": digest(plain), **made_with}, indent=2) + "\n"
+    made_with = {"versions": dict(collect_versions()), "created": created, **describe_git_state(), "about": about}
+    return json.dumps({**plain, "digest": compute_manifest_digest(plain), **made_with}, indent=2) + "\n"
 
 
-def digest(manifest: Mapping[str, Any]) -> str:
+def compute_manifest_digest(manifest: Mapping[str, Any]) -> str:
     """Return the SHA-256 of the parts of a manifest that say what its arrays are, and what they mean."""
     told = {name: manifest.get(name) for name in ("format", "kind", "settings", "arrays")}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
@@ -75,20 +75,26 @@ def compare_versions(folder: Path, saved: Any) -> None:
     Raises:
         RecsysError: if a newer recsys saved it, or no version of it is told.
     """
-    here, saved = versions(), saved if isinstance(saved, dict) else {}
-    ours, theirs = _release(here.get("recsys")), _release(saved.get("recsys"))
+    here, saved = collect_versions(), saved if isinstance(saved, dict) else {}
+    ours, theirs = _parse_release(here.get("recsys")), _parse_release(saved.get("recsys"))
     if ours is not None and theirs is None:
         raise RecsysError(f"{folder}: {MANIFEST} names no version of recsys, expected the one that saved it")
     if ours is not None and theirs is not None and theirs > ours:
         raise RecsysError(f"{folder}: recsys {saved['recsys']} saved it, expected at most {here['recsys']}")
-    other = [name for name in ("recsys", *COMPARED) if _release(saved.get(name)) != _release(here.get(name))]
+    other = [
+        name
+        for name in ("recsys", *COMPARED_PACKAGES)
+        if _parse_release(saved.get(name)) != _parse_release(here.get(name))
+    ]
     if other:
         told = ", ".join(f"{name} {saved.get(name)} (here {here.get(name)})" for name in other)
-        warnings.warn(one_line(f"{folder}: saved with {told}: the last bits of scores may differ"), stacklevel=3)
+        warnings.warn(
+            convert_to_one_line(f"{folder}: saved with {told}: the last bits of scores may differ"), stacklevel=3
+        )
 
 
 @cache
-def versions() -> Mapping[str, str]:
+def collect_versions() -> Mapping[str, str]:
     """Return the versions of Python and of the packages that fitted models depend on."""
     found = {"python": platform.python_version()}
     for name, distribution in PACKAGES.items():
@@ -99,6 +105,6 @@ def versions() -> Mapping[str, str]:
     return MappingProxyType(found)
 
 
-def _release(told: Any) -> tuple[int, int] | None:
-    found = _RELEASE.match(told) if isinstance(told, str) else None
+def _parse_release(text: Any) -> tuple[int, int] | None:
+    found = _RELEASE.match(text) if isinstance(text, str) else None
     return None if found is None else (int(found[1]), int(found[2]))

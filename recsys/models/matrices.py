@@ -11,33 +11,33 @@ from scipy import sparse
 
 from recsys.types.arrays import Bools, Csr
 from recsys.types.errors import RecsysError
-from recsys.types.models import Side
+from recsys.types.models import SideInformation
 
 _EXPECTED = "expected a SciPy sparse matrix or a NumPy array of users and items"
-_WIDEST = np.iinfo(np.int32).max
+_MAX_INT32 = np.iinfo(np.int32).max
 
 
-def canonical_positives(model: str, train: Any) -> Csr:
+def canonicalize_positives(model: str, train: Any) -> Csr:
     """Return the positives (U, I) as a canonical CSR array, float32, that shares what is canonical with `train`.
 
     `train` is any SciPy sparse matrix or array, or a two-dimensional NumPy array, of booleans or real numbers. A
     stored zero is no positive. A cell that is stored several times is one positive, with the largest of its weights.
 
     >>> twice = sparse.coo_array(([1, 1, 0], ([0, 0, 1], [2, 2, 0])), shape=(2, 3))
-    >>> canonical_positives("als", twice).toarray().tolist()
+    >>> canonicalize_positives("als", twice).toarray().tolist()
     [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
 
     Raises:
         RecsysError: if it is no such matrix, has no users, no items or no positives, points outside of itself, or holds
             a weight that is negative or not a finite float32.
     """
-    found = _weights(model, "train", train)
+    found = _canonicalize_weights(model, "train", train)
     if not found.nnz:
         raise RecsysError(f"{model}: found no positives among {found.shape[0]:,} users, expected at least one")
     return found
 
 
-def canonical_side(model: str, side: Side | None, shape: tuple[int, int]) -> Side | None:
+def canonicalize_side(model: str, side: SideInformation | None, shape: tuple[int, int]) -> SideInformation | None:
     """Return what is known beside positives of `shape` (U, I), in canonical form: zeros that are stored stay entries.
 
     A rating of 0 is a dislike, and 0 seconds are a time.
@@ -47,62 +47,62 @@ def canonical_side(model: str, side: Side | None, shape: tuple[int, int]) -> Sid
     """
     if side is None:
         return None
-    if not isinstance(side, Side):
-        raise RecsysError(f"{model}: side: found {_named(side)}, expected a recsys.types.Side")
+    if not isinstance(side, SideInformation):
+        raise RecsysError(f"{model}: side: found {_describe_type(side)}, expected a recsys.types.SideInformation")
     made = {}
     for name, dtype in (("dislikes", np.float32), ("times", np.float64)):
         matrix = getattr(side, name)
         if matrix is None:
             continue
-        made[name] = _canonical(f"{model}: side.{name}", matrix, dtype, -np.inf)
+        made[name] = _canonicalize_csr(f"{model}: side.{name}", matrix, dtype, -np.inf)
         if made[name].shape != shape:
             found, wanted = (f"{n[0]:,} x {n[1]:,}" for n in (made[name].shape, shape))
             raise RecsysError(f"{model}: side.{name}: found {found} users and items, expected {wanted} as in train")
-    return Side(**made)
+    return SideInformation(**made)
 
 
-def canonical_histories(histories: Any, n_items: int) -> Csr:
-    """Return histories (B, I) of users that a model has not seen, as `canonical_positives`; rows may be empty.
+def canonicalize_histories(histories: Any, n_items: int) -> Csr:
+    """Return histories (B, I) of users that a model has not seen, as `canonicalize_positives`; rows may be empty.
 
     Raises:
-        RecsysError: as `canonical_positives`, or if there are not `n_items` columns.
+        RecsysError: as `canonicalize_positives`, or if there are not `n_items` columns.
     """
-    found = _weights("fold", "histories", histories, any_size=True)
+    found = _canonicalize_weights("fold", "histories", histories, any_size=True)
     if found.shape[1] != n_items:
         raise RecsysError(f"fold: found histories of {found.shape[1]:,} items, expected the {n_items:,} of the model")
     return found
 
 
-def _weights(model: str, name: str, matrix: Any, any_size: bool = False) -> Csr:
+def _canonicalize_weights(model: str, name: str, matrix: Any, any_size: bool = False) -> Csr:
     """Return a canonical matrix of weights above 0."""
-    given = _canonical(f"{model}: {name}", matrix, np.float32, 0.0)
+    given = _canonicalize_csr(f"{model}: {name}", matrix, np.float32, 0.0)
     users, items = given.shape
     if not any_size and not (users and items):
         raise RecsysError(f"{model}: {name}: found {users:,} users and {items:,} items, expected at least one of each")
-    return given if given.data.all() else _entries(given, given.data != 0)
+    return given if given.data.all() else _select_entries(given, given.data != 0)
 
 
-def _canonical(place: str, matrix: Any, dtype: type[Any], least: float) -> Csr:
+def _canonicalize_csr(place: str, matrix: Any, dtype: type[Any], least: float) -> Csr:
     """Return the matrix with columns that rise within each row; zeros stay where they are stored."""
-    given = _csr(place, matrix)
-    _inside(place, given)
-    _numbers(place, given, dtype, least)
+    given = _to_csr(place, matrix)
+    _check_indices(place, given)
+    _check_values(place, given, dtype, least)
     if given.dtype != dtype:
         given = Csr((given.data.astype(dtype), given.indices, given.indptr), shape=given.shape)
-    if given.indices.dtype != np.int32 and max(given.nnz, *given.shape) <= _WIDEST:
+    if given.indices.dtype != np.int32 and max(given.nnz, *given.shape) <= _MAX_INT32:
         narrow = given.indices.astype(np.int32), given.indptr.astype(np.int32)
         given = Csr((given.data, *narrow), shape=given.shape)
     rises = given.indices[1:] > given.indices[:-1]
     starts = given.indptr[1:-1]
     rises[starts[(starts > 0) & (starts < given.nnz)] - 1] = True
-    return given if rises.all() else _sorted(given)
+    return given if rises.all() else _sort_and_merge_cells(given)
 
 
-def _csr(place: str, matrix: Any) -> Csr:
+def _to_csr(place: str, matrix: Any) -> Csr:
     """Return the matrix as a CSR array, its cells as they are stored; arrays are shared where they can be."""
     is_sparse: bool = sparse.issparse(matrix)
     if not (is_sparse or isinstance(matrix, np.ndarray)) or isinstance(matrix, np.ma.MaskedArray):
-        raise RecsysError(f"{place}: found {_named(matrix)}, {_EXPECTED}")
+        raise RecsysError(f"{place}: found {_describe_type(matrix)}, {_EXPECTED}")
     if matrix.ndim != 2:
         raise RecsysError(f"{place}: found {matrix.ndim} dimensions, {_EXPECTED}")
     if matrix.dtype.kind not in "biuf":
@@ -122,7 +122,7 @@ def _csr(place: str, matrix: Any) -> Csr:
         raise RecsysError(f"{place}: found a damaged matrix: {' '.join(str(error).split())}") from None
 
 
-def _inside(place: str, matrix: Csr) -> None:
+def _check_indices(place: str, matrix: Csr) -> None:
     """Refuse a CSR whose pointers or columns lead out of it: compiled loops would follow them."""
     indices, indptr = matrix.indices, matrix.indptr
     whole = indptr[0] == 0 and (np.diff(indptr) >= 0).all() and len(indices) == len(matrix.data)
@@ -130,7 +130,7 @@ def _inside(place: str, matrix: Csr) -> None:
         raise RecsysError(f"{place}: found entries outside of its {matrix.shape[0]:,} x {matrix.shape[1]:,} cells")
 
 
-def _numbers(place: str, matrix: Csr, dtype: type[Any], least: float) -> None:
+def _check_values(place: str, matrix: Csr, dtype: type[Any], least: float) -> None:
     """Refuse a number below `least`, or one that `dtype` can only hold as 0 or infinity; say where the first is."""
     data, holds = matrix.data, np.finfo(dtype)
     wrong = ~((data >= least) & (data <= float(holds.max)) & (data >= -float(holds.max)))
@@ -144,7 +144,7 @@ def _numbers(place: str, matrix: Csr, dtype: type[Any], least: float) -> None:
     raise RecsysError(f"{place}: found {data[entry]} in row {row}, column {matrix.indices[entry]}, expected {expected}")
 
 
-def _sorted(matrix: Csr) -> Csr:
+def _sort_and_merge_cells(matrix: Csr) -> Csr:
     """Return the matrix with the columns of each row in order, and the largest number of a cell in its place."""
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     order = np.lexsort((matrix.indices, rows))
@@ -152,14 +152,14 @@ def _sorted(matrix: Csr) -> Csr:
     first = np.concatenate([[True], (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])])
     ordered = Csr((data, columns, matrix.indptr), shape=matrix.shape)
     ordered.data = np.repeat(np.maximum.reduceat(data, np.flatnonzero(first)), np.diff(np.flatnonzero([*first, True])))
-    return _entries(ordered, first)
+    return _select_entries(ordered, first)
 
 
-def _entries(matrix: Csr, kept: Bools) -> Csr:
+def _select_entries(matrix: Csr, kept: Bools) -> Csr:
     """Return the matrix with some of its entries."""
     before = np.concatenate([[0], np.cumsum(kept)]).astype(matrix.indptr.dtype)
     return Csr((matrix.data[kept], matrix.indices[kept], before[matrix.indptr]), shape=matrix.shape)
 
 
-def _named(found: object) -> str:
+def _describe_type(found: object) -> str:
     return f"a {type(found).__module__}.{type(found).__name__}".replace("a builtins.", "a ")

@@ -4,18 +4,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.maths import DAY, counts, moments
-from recsys.models.checks import above_zero
-from recsys.models.fits import checked_fit
-from recsys.models.matrices import canonical_histories
+from recsys.maths.popularity import count_item_users
+from recsys.maths.time_decay import SECONDS_PER_DAY, get_positive_times
+from recsys.models.checks import check_positive
+from recsys.models.fits import check_fit
+from recsys.models.matrices import canonicalize_histories
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.errors import RecsysError
-from recsys.types.models import Side
-from recsys.types.numbers import make_plain
+from recsys.types.models import SideInformation
+from recsys.types.numbers import convert_fields_to_python
 
 
 @dataclass(frozen=True, eq=False)
-class ByCounts:
+class FittedPopularity:
     """A fitted most-popular model."""
 
     counts: Floats  # (I,)
@@ -27,7 +28,7 @@ class ByCounts:
 
     def fold(self, histories: Csr) -> Floats:
         """Return the same list for B histories (B, I), (B, I)."""
-        return np.repeat(self.counts[None], canonical_histories(histories, len(self.counts)).shape[0], axis=0)
+        return np.repeat(self.counts[None], canonicalize_histories(histories, len(self.counts)).shape[0], axis=0)
 
 
 @dataclass(frozen=True)
@@ -44,29 +45,31 @@ class MostPopular:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        make_plain(self)
+        convert_fields_to_python(self)
         if self.half_life is not None:
-            above_zero("most_popular", half_life=self.half_life)
+            check_positive("most_popular", half_life=self.half_life)
 
-    @checked_fit("most_popular")
-    def fit(self, train: Csr, side: Side | None = None) -> ByCounts:
+    @check_fit("most_popular")
+    def fit(self, train: Csr, side: SideInformation | None = None) -> FittedPopularity:
         """Count the positives, (U, I).
 
         Raises:
             RecsysError: if `half_life` is set and `side` has no times.
         """
         if self.half_life is None:
-            return ByCounts(counts(train).astype(np.float32))
+            return FittedPopularity(count_item_users(train).astype(np.float32))
         if side is None or side.times is None:
             raise RecsysError(
                 f"most_popular: half_life: found {self.half_life!r} and data without times, "
                 "expected data with a time column, or no half_life"
             )
-        return ByCounts(_recent(train, side.times, self.half_life * DAY).astype(np.float32))
+        return FittedPopularity(
+            _count_with_decay(train, side.times, self.half_life * SECONDS_PER_DAY).astype(np.float32)
+        )
 
 
-def _recent(train: Csr, times: Csr, half_life: float) -> Doubles:
+def _count_with_decay(train: Csr, times: Csr, half_life: float) -> Doubles:
     """Return the decayed count of each item, (I,)."""
-    when = moments(train, times)
+    when = get_positive_times(train, times)
     weights = np.exp2((when - when.max(initial=-np.inf)) / half_life)
     return np.asarray(np.bincount(train.indices, weights=weights, minlength=train.shape[1]), dtype=np.float64)

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-from recsys.models.by_links import ByLinks
-from recsys.models.checks import Need, at_least_one, enough_memory, from_zero, yes_or_no
-from recsys.models.fits import checked_fit
-from recsys.models.neighbours import for_links
-from recsys.models.walks import walk_links
-from recsys.models.weightings import lengths
+from recsys.models.checks import MemoryNeed, check_booleans, check_memory, check_non_negative, check_positive_ints
+from recsys.models.fits import check_fit
+from recsys.models.item_similarity import FittedItemSimilarity
+from recsys.models.random_walk import compute_walk_links
+from recsys.models.sparse_topk import estimate_link_memory
+from recsys.models.tfidf_bm25 import compute_relative_lengths
 from recsys.types.arrays import Csr
-from recsys.types.models import Side
-from recsys.types.numbers import make_plain
+from recsys.types.models import SideInformation
+from recsys.types.numbers import convert_fields_to_python
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,22 @@ class P3alpha:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        make_plain(self)
-        at_least_one("p3alpha", k=self.k)
-        from_zero("p3alpha", alpha=self.alpha)
-        yes_or_no("p3alpha", normalize=self.normalize)
+        convert_fields_to_python(self)
+        check_positive_ints("p3alpha", k=self.k)
+        check_non_negative("p3alpha", alpha=self.alpha)
+        check_booleans("p3alpha", normalize=self.normalize)
 
-    def need(self, train: Csr) -> Need:
+    def estimate_memory(self, train: Csr) -> MemoryNeed:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
-        return for_links(train, self.k)
+        return estimate_link_memory(train, self.k)
 
-    @checked_fit("p3alpha")
-    def fit(self, train: Csr, side: Side | None = None) -> ByLinks:
+    @check_fit("p3alpha")
+    def fit(self, train: Csr, side: SideInformation | None = None) -> FittedItemSimilarity:
         """Fit to the positives, (U, I): exact, in blocks of items.
 
         Raises:
             RecsysError: if there are no positives, or the links are too large for the memory of this machine.
         """
-        enough_memory("p3alpha", self.need(train))
-        links = walk_links(train, self.alpha, 0.0, self.k, self.normalize)
-        return ByLinks(train, links, lengths(Csr(train.T)))
+        check_memory("p3alpha", self.estimate_memory(train))
+        links = compute_walk_links(train, self.alpha, 0.0, self.k, self.normalize)
+        return FittedItemSimilarity(train, links, compute_relative_lengths(Csr(train.T)))

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.maths import right_singular_vectors
-from recsys.models.by_factors import ByFactors
-from recsys.models.checks import Need, at_least_one, enough_memory, for_factors
-from recsys.models.fits import checked_fit
+from recsys.maths.embeddings import right_singular_vectors
+from recsys.models.checks import MemoryNeed, check_memory, check_positive_ints, estimate_factor_memory
+from recsys.models.factor_model import FittedFactors
+from recsys.models.fits import check_fit
 from recsys.types.arrays import Csr
-from recsys.types.models import Factors, Side
-from recsys.types.numbers import make_plain
+from recsys.types.models import Factors, SideInformation
+from recsys.types.numbers import convert_fields_to_python
 
 _BYTES_PER_FACTOR = 48  # Lanczos vectors (16), both sides' vectors and their products (24), ours (4), and some air
 
@@ -32,35 +32,35 @@ class PureSVD:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        make_plain(self)
-        at_least_one("pure_svd", factors=self.factors)
+        convert_fields_to_python(self)
+        check_positive_ints("pure_svd", factors=self.factors)
 
-    def need(self, train: Csr) -> Need:
+    def estimate_memory(self, train: Csr) -> MemoryNeed:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
-        return for_factors(train, self.factors, _BYTES_PER_FACTOR)
+        return estimate_factor_memory(train, self.factors, _BYTES_PER_FACTOR)
 
-    @checked_fit("pure_svd")
-    def fit(self, train: Csr, side: Side | None = None) -> ByFactors:
+    @check_fit("pure_svd")
+    def fit(self, train: Csr, side: SideInformation | None = None) -> FittedFactors:
         """Fit to the positives, (U, I), the same bits on any number of cores.
 
         Raises:
             RecsysError: if there are no positives, or the factors are too large for the memory of this machine.
         """
-        enough_memory("pure_svd", self.need(train))
+        check_memory("pure_svd", self.estimate_memory(train))
         values, right = right_singular_vectors(train, min(self.factors, min(train.shape)))
         items = np.ascontiguousarray(right[:, values > 0], dtype=np.float32)
         users = np.asarray(train.astype(np.float64) @ items)
         liked = np.diff(train.indptr) > 0
         users[~liked] = typical = users[liked].mean(axis=0)
-        return ByFactors(
+        return FittedFactors(
             Factors(
                 user_factors=users.astype(np.float32),
                 item_factors=items,
-                typical=np.asarray(typical, dtype=np.float32),
-                everywhere=1.0,
-                observed=0.0,
-                pull=1.0,
-                disliked=0.0,
+                mean_user_factor=np.asarray(typical, dtype=np.float32),
+                unobserved_weight=1.0,
+                observed_weight=0.0,
+                target_weight=1.0,
+                disliked_weight=0.0,
                 regularization=0.0,
                 nu=0.0,
             )

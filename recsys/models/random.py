@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys import seeds
-from recsys.models.checks import whole_numbers
-from recsys.models.fits import checked_fit
-from recsys.models.matrices import canonical_histories
+from recsys.models.checks import check_ints
+from recsys.models.fits import check_fit
+from recsys.models.matrices import canonicalize_histories
+from recsys.support import rng
 from recsys.types.arrays import Csr, Floats, Ints
-from recsys.types.models import Side
-from recsys.types.numbers import make_plain
+from recsys.types.models import SideInformation
+from recsys.types.numbers import convert_fields_to_python
 
 
 @dataclass(frozen=True, eq=False)
-class ByChance:
+class FittedRandom:
     """A fitted random model: one number in [0, 1] per user and item, whoever else is asked for."""
 
     n_items: int
@@ -23,14 +23,14 @@ class ByChance:
 
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I)."""
-        numbers = seeds.uniforms(self.seed, "random", np.asarray(users)[:, None], np.arange(self.n_items))
+        numbers = rng.draw_uniforms(self.seed, "random", np.asarray(users)[:, None], np.arange(self.n_items))
         return numbers.astype(np.float32)
 
     def fold(self, histories: Csr) -> Floats:
         """Return scores of B histories (B, I), (B, I): drawn from the items they hold, so that they stay the same."""
-        rows = canonical_histories(histories, self.n_items)
-        keys = [seeds.derive(self.seed, *row.indices.tolist()) for row in rows]
-        numbers = seeds.uniforms(self.seed, "fold", np.array(keys, np.uint64)[:, None], np.arange(self.n_items))
+        rows = canonicalize_histories(histories, self.n_items)
+        keys = [rng.derive_seed(self.seed, *row.indices.tolist()) for row in rows]
+        numbers = rng.draw_uniforms(self.seed, "fold", np.array(keys, np.uint64)[:, None], np.arange(self.n_items))
         return numbers.astype(np.float32)
 
 
@@ -46,10 +46,10 @@ class Random:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        make_plain(self)
-        whole_numbers("random", seed=self.seed)
+        convert_fields_to_python(self)
+        check_ints("random", seed=self.seed)
 
-    @checked_fit("random")
-    def fit(self, train: Csr, side: Side | None = None) -> ByChance:
+    @check_fit("random")
+    def fit(self, train: Csr, side: SideInformation | None = None) -> FittedRandom:
         """Remember how many items there are."""
-        return ByChance(train.shape[1], self.seed)
+        return FittedRandom(train.shape[1], self.seed)

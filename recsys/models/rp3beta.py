@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-from recsys.models.by_links import ByLinks
-from recsys.models.checks import Need, at_least_one, enough_memory, from_zero, yes_or_no
-from recsys.models.fits import checked_fit
-from recsys.models.neighbours import for_links
-from recsys.models.walks import walk_links
-from recsys.models.weightings import lengths
+from recsys.models.checks import MemoryNeed, check_booleans, check_memory, check_non_negative, check_positive_ints
+from recsys.models.fits import check_fit
+from recsys.models.item_similarity import FittedItemSimilarity
+from recsys.models.random_walk import compute_walk_links
+from recsys.models.sparse_topk import estimate_link_memory
+from recsys.models.tfidf_bm25 import compute_relative_lengths
 from recsys.types.arrays import Csr
-from recsys.types.models import Side
-from recsys.types.numbers import make_plain
+from recsys.types.models import SideInformation
+from recsys.types.numbers import convert_fields_to_python
 
 
 @dataclass(frozen=True)
@@ -32,22 +32,22 @@ class RP3beta:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        make_plain(self)
-        at_least_one("rp3beta", k=self.k)
-        from_zero("rp3beta", alpha=self.alpha, beta=self.beta)
-        yes_or_no("rp3beta", normalize=self.normalize)
+        convert_fields_to_python(self)
+        check_positive_ints("rp3beta", k=self.k)
+        check_non_negative("rp3beta", alpha=self.alpha, beta=self.beta)
+        check_booleans("rp3beta", normalize=self.normalize)
 
-    def need(self, train: Csr) -> Need:
+    def estimate_memory(self, train: Csr) -> MemoryNeed:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
-        return for_links(train, self.k)
+        return estimate_link_memory(train, self.k)
 
-    @checked_fit("rp3beta")
-    def fit(self, train: Csr, side: Side | None = None) -> ByLinks:
+    @check_fit("rp3beta")
+    def fit(self, train: Csr, side: SideInformation | None = None) -> FittedItemSimilarity:
         """Fit to the positives, (U, I): exact, in blocks of items.
 
         Raises:
             RecsysError: if there are no positives, or the links are too large for the memory of this machine.
         """
-        enough_memory("rp3beta", self.need(train))
-        links = walk_links(train, self.alpha, self.beta, self.k, self.normalize)
-        return ByLinks(train, links, lengths(Csr(train.T)))
+        check_memory("rp3beta", self.estimate_memory(train))
+        links = compute_walk_links(train, self.alpha, self.beta, self.k, self.normalize)
+        return FittedItemSimilarity(train, links, compute_relative_lengths(Csr(train.T)))

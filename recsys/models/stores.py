@@ -12,21 +12,31 @@ from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 
-from recsys.files import recover, replacing_folder
-from recsys.models.manifests import FORMAT, MANIFEST, compare_versions, describe, digest, read_manifest
-from recsys.records import flatten, restore
-from recsys.stored_arrays import StoredFolder, map_npy, opened_folder, sha256
+from recsys.models.manifests import (
+    FORMAT,
+    MANIFEST,
+    compare_versions,
+    compute_manifest_digest,
+    format_manifest,
+    read_manifest,
+)
+from recsys.models.registry import find_fitted_classes
+from recsys.support.atomic_files import recover_folder, replace_folder
+from recsys.support.serialization import flatten_record, restore_record
+from recsys.support.stored_arrays import StoredFolder, hash_open_file, map_npy, open_folder
 from recsys.types.arrays import Anys
-from recsys.types.errors import RecsysError, unknown
+from recsys.types.errors import RecsysError, make_unknown_name_error
 from recsys.types.models import Model, Scorer
 
 R = TypeVar("R")
-ALWAYS = 2**20  # bytes: up to here, and what compiled code may read by, is held against its checksum at each load
+ALWAYS_VERIFIED_BYTES = (
+    2**20
+)  # bytes: up to here, and what compiled code may read by, is held against its checksum at each load
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 _RETRIES = 20  # of a folder that is replaced while it is read
 
 
-def save(fitted: Scorer, folder: str | Path, settings: Model | None = None) -> Path:
+def save_model(fitted: Scorer, folder: str | Path, settings: Model | None = None) -> Path:
     """Write a fitted model to `folder`, whole or not at all; one that is there already is replaced.
 
     `settings`, the model it was fitted with, are kept in the manifest for whoever reads it.
@@ -34,14 +44,14 @@ def save(fitted: Scorer, folder: str | Path, settings: Model | None = None) -> P
     Raises:
         RecsysError: if the model is of no class of this library, or `folder` is something else than a saved model.
     """
-    kinds, kind, target = _kinds(), type(fitted).__name__, Path(folder)
+    kinds, kind, target = find_fitted_classes(), type(fitted).__name__, Path(folder)
     for name in [kind, *(type(part).__name__ for part in getattr(fitted, "parts", ()))]:
         if name not in kinds:
-            raise unknown("fitted model", name, kinds, where=f"cannot save to {target}")
-    return write(target, kind, _described(settings), flatten(fitted), "model")
+            raise make_unknown_name_error("fitted model", name, kinds, where=f"cannot save to {target}")
+    return write_store(target, kind, _settings_to_json(settings), flatten_record(fitted), "model")
 
 
-def load(folder: str | Path, *, verify: bool = True) -> Scorer:
+def load_model(folder: str | Path, *, verify: bool = True) -> Scorer:
     """Return the model that `save` wrote to `folder`, its arrays mapped from the files and read-only.
 
     Settings and the header and size of every file are always verified, and the content of all files but text and
@@ -51,13 +61,13 @@ def load(folder: str | Path, *, verify: bool = True) -> Scorer:
     Raises:
         RecsysError: if the folder is damaged, of another format, of a newer `recsys`, or no saved model.
     """
-    kinds = _kinds()
-    stored = read(Path(folder), kinds, "model", verify)
-    return cast(Scorer, restored(stored, kinds[stored.kind], kinds))
+    kinds = find_fitted_classes()
+    stored = read_store(Path(folder), kinds, "model", verify)
+    return cast(Scorer, restore_content(stored, kinds[stored.kind], kinds))
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
+class StoredContent:
     """What a folder holds."""
 
     folder: Path
@@ -68,7 +78,7 @@ class Stored:
     about: Mapping[str, Any] = field(default_factory=dict)  # what `write` was told beside the settings
 
 
-def write(
+def write_store(
     target: Path,
     kind: str,
     settings: Any,
@@ -83,17 +93,19 @@ def write(
     Raises:
         RecsysError: if the folder cannot be written, or is there already and no saved `noun`.
     """
-    recover(target)
+    recover_folder(target)
     if target.exists() and not (target / MANIFEST).is_file():
         raise RecsysError(f"cannot save to {target}: it is there already and no saved {noun}, expected a new folder")
-    with replacing_folder(target) as made:
-        described = {name: _write(made, name, array) for name, array in arrays.items()}
+    with replace_folder(target) as made:
+        described = {name: _write_array(made, name, array) for name, array in arrays.items()}
         content = {"format": FORMAT, "kind": kind, "settings": settings, "arrays": described}
-        (made / MANIFEST).write_text(describe(content, about or {}), encoding="utf-8")
+        (made / MANIFEST).write_text(format_manifest(content, about or {}), encoding="utf-8")
     return target
 
 
-def read(folder: Path, kinds: Collection[str], noun: str, verify: bool, mode: Literal["r", "c"] = "r") -> Stored:
+def read_store(
+    folder: Path, kinds: Collection[str], noun: str, verify: bool, mode: Literal["r", "c"] = "r"
+) -> StoredContent:
     """Return what `write` wrote, one of `kinds`. What is written to arrays of mode "c" stays in this process.
 
     A folder that is replaced meanwhile is read as it was before, or as it is then; never a part of each.
@@ -102,15 +114,15 @@ def read(folder: Path, kinds: Collection[str], noun: str, verify: bool, mode: Li
         RecsysError: if the folder is damaged, of another format, of a newer `recsys`, or no saved `noun`.
     """
     for left in reversed(range(_RETRIES)):
-        recover(folder)
+        recover_folder(folder)
         try:
-            with opened_folder(folder) as opened:
+            with open_folder(folder) as opened:
                 try:
-                    stored = _stored(opened, kinds, noun, verify, mode)
-                    if not opened.mixed:
+                    stored = _read_content(opened, kinds, noun, verify, mode)
+                    if not opened.may_be_mixed:
                         return stored
                 except RecsysError:
-                    if not left or not opened.replaced:
+                    if not left or not opened.is_replaced:
                         raise
         except RecsysError:
             raise
@@ -122,9 +134,9 @@ def read(folder: Path, kinds: Collection[str], noun: str, verify: bool, mode: Li
     raise RecsysError(f"{folder}: was replaced each time that it was read, expected a saved {noun} that stays")
 
 
-def _stored(
+def _read_content(
     opened: StoredFolder, kinds: Collection[str], noun: str, verify: bool, mode: Literal["r", "c"]
-) -> Stored:  # fmt: skip
+) -> StoredContent:  # fmt: skip
     folder, manifest = opened.path, read_manifest(opened, noun)
     try:
         described = {str(name): dict(about) for name, about in manifest["arrays"].items()}
@@ -132,59 +144,59 @@ def _stored(
     except (KeyError, TypeError, ValueError, AttributeError):
         raise RecsysError(f"{folder}: {MANIFEST} is not one of a saved {noun}") from None
     if kind not in kinds:
-        raise unknown(f"fitted {noun}" if noun == "model" else f"saved {noun}", kind, kinds, where=str(folder))
-    if manifest.get("digest") != digest(manifest):
+        raise make_unknown_name_error(
+            f"fitted {noun}" if noun == "model" else f"saved {noun}", kind, kinds, where=str(folder)
+        )
+    if manifest.get("digest") != compute_manifest_digest(manifest):
         raise RecsysError(f"{folder}: {MANIFEST} is damaged: its settings or arrays are not those of its digest")
     compare_versions(folder, manifest.get("versions"))
-    arrays = {name: _read(opened, name, told, verify, mode) for name, told in described.items()}
+    arrays = {name: _read_array(opened, name, told, verify, mode) for name, told in described.items()}
     checksums = {name: str(told.get("sha256")) for name, told in described.items()}
-    return Stored(folder, kind, manifest.get("settings"), arrays, checksums, about)
+    return StoredContent(folder, kind, manifest.get("settings"), arrays, checksums, about)
 
 
-def restored(stored: Stored, kind: type[R], kinds: Mapping[str, type[Any]]) -> R:
+def restore_content(stored: StoredContent, kind: type[R], kinds: Mapping[str, type[Any]]) -> R:
     """Return the record of class `kind` that a folder holds.
 
     Raises:
         RecsysError: if its arrays are not those of such a record.
     """
     try:
-        return restore(kind, _whole(dict(stored.arrays)), kinds=kinds)
+        return restore_record(kind, _check_csr_arrays(dict(stored.arrays)), kinds=kinds)
     except RecsysError:
         raise
     except Exception as error:  # arrays of other kinds and shapes than a record's: whatever its class raises of them
         raise RecsysError(f"{stored.folder}: is damaged: {' '.join(str(error).split())[:200]}") from None
 
 
-def _kinds() -> dict[str, type[Any]]:
-    from recsys.models import fitted_kinds
-
-    return fitted_kinds()
-
-
-def _write(folder: Path, name: str, array: Anys) -> dict[str, Any]:
+def _write_array(folder: Path, name: str, array: Anys) -> dict[str, Any]:
     path = folder / f"{name}.npy"
     np.save(path, array, allow_pickle=False)
     with path.open("rb") as file:
-        return {"shape": list(array.shape), "dtype": array.dtype.str, "sha256": sha256(file)}
+        return {"shape": list(array.shape), "dtype": array.dtype.str, "sha256": hash_open_file(file)}
 
 
-def _read(opened: StoredFolder, name: str, about: Mapping[str, Any], verify: bool, mode: Literal["r", "c"]) -> Anys:
+def _read_array(
+    opened: StoredFolder, name: str, about: Mapping[str, Any], verify: bool, mode: Literal["r", "c"]
+) -> Anys:
     if not _NAME.fullmatch(name):
         raise RecsysError(
             f"{opened.path}: {MANIFEST} names an array '{name[:40]}', expected letters, digits, _ and dots"
         )
-    with opened.opened(f"{name}.npy") as file:
+    with opened.open_file(f"{name}.npy") as file:
         array = map_npy(file, mode)
         found = [list(array.shape), array.dtype.str]
         if found != [about.get("shape"), about.get("dtype")]:
             path = opened.path / f"{name}.npy"
             raise RecsysError(f"{path}: found {found}, expected {[about.get('shape'), about.get('dtype')]}")
-        if (verify or array.dtype.kind in "biu" or array.nbytes <= ALWAYS) and sha256(file) != about.get("sha256"):
+        if (verify or array.dtype.kind in "biu" or array.nbytes <= ALWAYS_VERIFIED_BYTES) and hash_open_file(
+            file
+        ) != about.get("sha256"):
             raise ValueError(f"its sha256 is not the one in {MANIFEST}")
     return array
 
 
-def _whole(arrays: dict[str, Anys]) -> dict[str, Anys]:
+def _check_csr_arrays(arrays: dict[str, Anys]) -> dict[str, Anys]:
     """Return the arrays, or say which matrix has entries outside its shape."""
     for name in [n.removesuffix(".indptr") for n in arrays if n.endswith(".indptr")]:
         indices, indptr, shape = (arrays[f"{name}.{part}"] for part in ("indices", "indptr", "shape"))
@@ -194,11 +206,11 @@ def _whole(arrays: dict[str, Anys]) -> dict[str, Anys]:
     return arrays
 
 
-def _described(settings: Any) -> dict[str, Any] | None:
+def _settings_to_json(settings: Any) -> dict[str, Any] | None:
     """Return settings as JSON can say them, with the name of their class."""
     if settings is None:
         return None
     told: dict[str, Any] = {"kind": type(settings).__name__}
     if hasattr(settings, "models"):
-        return {**told, "models": [_described(model) for model in settings.models]}
+        return {**told, "models": [_settings_to_json(model) for model in settings.models]}
     return told | (asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else {})

@@ -4,26 +4,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.models.checks import Need, at_least_one, enough_memory, from_zero
-from recsys.models.fits import checked_fit
-from recsys.models.matrices import canonical_histories
-from recsys.models.neighbours import blocks, or_popularity, strongest
-from recsys.models.weightings import cosines, known_similarity, rarities, sums, weighted
+from recsys.models.checks import MemoryNeed, check_memory, check_non_negative, check_positive_ints
+from recsys.models.fits import check_fit
+from recsys.models.matrices import canonicalize_histories
+from recsys.models.sparse_topk import fill_with_popularity, iter_row_blocks, keep_top_k
+from recsys.models.tfidf_bm25 import check_similarity, compute_cosines, compute_idf, sum_rows, weigh_rows
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints
-from recsys.types.models import Side
-from recsys.types.numbers import make_plain
+from recsys.types.models import SideInformation
+from recsys.types.numbers import convert_fields_to_python
 
 _BYTES_PER_POSITIVE = 32  # its value, the length of its row, the rarity of its column, and what it says, as float64
 
 
 @dataclass(frozen=True, eq=False)
-class ByUsers:
+class FittedUserKNN:
     """A fitted user-based model: it looks for neighbours when it is asked."""
 
     train: Csr  # (U, I)
     weights: Csr  # (U, I) float64, what each user's positives say
-    rarity: Doubles  # (I,)
-    average: float  # sum of a history
+    idf: Doubles  # (I,)
+    mean_history_sum: float  # sum of a history
     k: int
     similarity: str
     shrink: float
@@ -31,25 +31,27 @@ class ByUsers:
 
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I)."""
-        return self._scores(self.train[users])
+        return self._score_histories(self.train[users])
 
     def fold(self, histories: Csr) -> Floats:
         """Return the scores of B histories (B, I), (B, I); popularity for one without neighbours."""
-        return self._scores(canonical_histories(histories, self.train.shape[1]))
+        return self._score_histories(canonicalize_histories(histories, self.train.shape[1]))
 
-    def _scores(self, histories: Csr) -> Floats:
+    def _score_histories(self, histories: Csr) -> Floats:
         scores = np.empty(histories.shape, np.float32)
-        for part in blocks(histories.shape[0], max(self.train.shape)):
-            rows = weighted(histories[part], self.similarity, self.rarity, sums(histories[part]) / self.average)
-            near = cosines(rows, self.weights, self.shrink)
-            near[self._same(histories[part])] = 0.0
-            scores[part] = (strongest(near, self.k) @ self.weights).toarray()
-        return or_popularity(scores, self.train)
+        for part in iter_row_blocks(histories.shape[0], max(self.train.shape)):
+            rows = weigh_rows(
+                histories[part], self.similarity, self.idf, sum_rows(histories[part]) / self.mean_history_sum
+            )
+            near = compute_cosines(rows, self.weights, self.shrink)
+            near[self._find_identical_users(histories[part])] = 0.0
+            scores[part] = (keep_top_k(near, self.k) @ self.weights).toarray()
+        return fill_with_popularity(scores, self.train)
 
-    def _same(self, histories: Csr) -> Bools:
+    def _find_identical_users(self, histories: Csr) -> Bools:
         """Return which training users have exactly the items of each history, (B, U)."""
         ours, theirs = np.diff(histories.indptr), np.diff(self.train.indptr)
-        shared = (_ones(histories) @ _ones(self.train).T).toarray()
+        shared = (_to_binary(histories) @ _to_binary(self.train).T).toarray()
         return np.asarray((shared == ours[:, None]) & (shared == theirs))
 
 
@@ -77,28 +79,28 @@ class UserKNN:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        make_plain(self)
-        at_least_one("user_knn", k=self.k)
-        from_zero("user_knn", shrink=self.shrink)
-        known_similarity("user_knn", self.similarity)
+        convert_fields_to_python(self)
+        check_positive_ints("user_knn", k=self.k)
+        check_non_negative("user_knn", shrink=self.shrink)
+        check_similarity("user_knn", self.similarity)
 
-    def need(self, train: Csr) -> Need:
+    def estimate_memory(self, train: Csr) -> MemoryNeed:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
-        what, instead = f"{train.nnz:,} positives", "filter users with a larger min_user"
-        return Need(_BYTES_PER_POSITIVE * train.nnz, 8 * train.nnz, what, instead)
+        what, instead = f"{train.nnz:,} positives", "filter users with a larger min_user_interactions"
+        return MemoryNeed(_BYTES_PER_POSITIVE * train.nnz, 8 * train.nnz, what, instead)
 
-    @checked_fit("user_knn")
-    def fit(self, train: Csr, side: Side | None = None) -> ByUsers:
+    @check_fit("user_knn")
+    def fit(self, train: Csr, side: SideInformation | None = None) -> FittedUserKNN:
         """Weigh the positives, (U, I); neighbours are looked for when users are scored.
 
         Raises:
             RecsysError: if there are no positives, or they are too many for the memory of this machine.
         """
-        enough_memory("user_knn", self.need(train))
-        rarity, average = rarities(train, self.similarity), float(sums(train).mean())
-        weights = weighted(train, self.similarity, rarity, sums(train) / average)
-        return ByUsers(train, weights, rarity, average, self.k, self.similarity, float(self.shrink))
+        check_memory("user_knn", self.estimate_memory(train))
+        rarity, average = compute_idf(train, self.similarity), float(sum_rows(train).mean())
+        weights = weigh_rows(train, self.similarity, rarity, sum_rows(train) / average)
+        return FittedUserKNN(train, weights, rarity, average, self.k, self.similarity, float(self.shrink))
 
 
-def _ones(rows: Csr) -> Csr:
+def _to_binary(rows: Csr) -> Csr:
     return Csr((np.ones(rows.nnz), rows.indices, rows.indptr), shape=rows.shape)

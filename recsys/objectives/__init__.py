@@ -3,21 +3,21 @@
 The namespace is the registry: a name in a blend is a name in `__all__`, or `package.module:function`.
 """
 
-from recsys.objectives.accounts import account_gap
+from recsys.objectives.account_gaps import account_gap
 from recsys.objectives.calibrations import calibration, popularity_calibration
-from recsys.objectives.catalogues import popularity_discount, under_exposed
 from recsys.objectives.coverages import facility_location, feature_coverage, rxquad, xquad
-from recsys.objectives.diversities import diversity, ssd, volume
+from recsys.objectives.diversities import dpp, mmr, ssd
 from recsys.objectives.explorations import thompson, ucb
-from recsys.objectives.negative_spaces import negative_space, untouched
+from recsys.objectives.exposure import popularity_discount, under_exposed
+from recsys.objectives.negative_spaces import negative_space, unexplored
 from recsys.objectives.novelties import long_tail, novelty, profile_distance
-from recsys.objectives.proportions import binomial_diversity, pm2
+from recsys.objectives.proportional import binomial_diversity, pm2
 from recsys.objectives.relevances import noise, relevance
 from recsys.objectives.serendipities import npmi_surprise, serendipity, unexpected, unimodal_serendipity
 
 __all__ = [
-    "account_gap", "binomial_diversity", "calibration", "diversity", "facility_location", "feature_coverage",
-    "long_tail", "negative_space", "noise", "novelty", "npmi_surprise", "pm2", "popularity_calibration",
+    "account_gap", "binomial_diversity", "calibration", "dpp", "facility_location", "feature_coverage", "long_tail",
+    "mmr", "negative_space", "noise", "novelty", "npmi_surprise", "pm2", "popularity_calibration",
     "popularity_discount", "profile_distance", "relevance", "rxquad", "serendipity", "ssd", "thompson", "ucb",
-    "under_exposed", "unexpected", "unimodal_serendipity", "untouched", "volume", "xquad",
+    "under_exposed", "unexpected", "unexplored", "unimodal_serendipity", "xquad",
 ]  # fmt: skip

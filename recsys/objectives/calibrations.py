@@ -4,18 +4,22 @@ from math import inf
 
 import numpy as np
 
-from recsys.maths import counts, faded, popularity_groups, user_mixes
-from recsys.objectives._aspects import shares
-from recsys.objectives._candidates import rows
+from recsys.maths.distributions import user_mixes
+from recsys.maths.popularity import count_item_users, group_by_popularity
+from recsys.maths.time_decay import apply_time_decay
+from recsys.objectives._aspects import get_aspect_shares
+from recsys.objectives._pool_arrays import get_item_codes
 from recsys.types import Context, Coverage, Pool, RecsysError
 from recsys.types.arrays import Csr
 
 
-def calibration(pool: Pool, k: int, *, to: str = "features", alpha: float = 0.01, half_life: float = inf) -> Coverage:
+def calibration(
+    pool: Pool, k: int, *, aspects: str = "features", alpha: float = 0.01, half_life: float = inf
+) -> Coverage:
     """Return the gain in -KL(p || (1 - alpha) q + alpha p) (Steck 2018), with constant slot weights 1/k.
 
     p is the mix of the user's history, q that of the slate, over item features (each item's mass split evenly
-    over its features) or over the regions of the first own map (`to="map"`). With slot weights that are not
+    over its features) or over the regions of the first own map (`aspects="map"`). With slot weights that are not
     normalised again as the slate grows, the objective is monotone submodular.
 
     With `half_life` (days) a positive of the history weighs 2^(-age / half_life), its age counted back from the
@@ -32,7 +36,9 @@ def calibration(pool: Pool, k: int, *, to: str = "features", alpha: float = 0.01
         RecsysError: for a setting that cannot be meant, features that the data does not have, or a `half_life` where
             it has no times.
     """
-    return _towards(pool, k, "calibration", to, shares(pool.context, to, "calibration"), alpha, half_life)
+    return _make_calibration_term(
+        pool, k, "calibration", aspects, get_aspect_shares(pool.context, aspects, "calibration"), alpha, half_life
+    )
 
 
 def popularity_calibration(
@@ -40,8 +46,8 @@ def popularity_calibration(
 ) -> Coverage:
     """Return the gain in -KL(p || (1 - alpha) q + alpha p), the mixes over popular, middling and rare items.
 
-    Three groups of items by their number of users in training, cut at the shares `head` and `tail` of all
-    interactions (`recsys.maths.popularity_groups`); p is the mix of the user's history, q that of the slate with
+    Three groups of items by their number of users in training, cut at the shares `head` and `tail` of all interactions
+    (`recsys.maths.popularity.group_by_popularity`); p is the mix of the user's history, q that of the slate with
     constant slot weights 1/k, `half_life` as in `calibration`.
 
     Abdollahpouri et al. (2021) subtract the Jensen-Shannon divergence of p and a q that is normalised to the
@@ -61,28 +67,30 @@ def popularity_calibration(
         raise RecsysError(
             f"popularity_calibration: head is {head} and tail is {tail}, expected shares above 0, together at most 1"
         )
-    context, name = pool.context.everybody, f"groups {head} {tail}"
+    context, name = pool.context.population, f"groups {head} {tail}"
     train = context.need_train("popularity_calibration")
-    groups = context.tables.get(name, lambda: popularity_groups(counts(train), head, tail))
-    return _towards(pool, k, "popularity_calibration", name, groups, alpha, half_life)
+    groups = context.tables.get(name, lambda: group_by_popularity(count_item_users(train), head, tail))
+    return _make_calibration_term(pool, k, "popularity_calibration", name, groups, alpha, half_life)
 
 
-def _towards(pool: Pool, k: int, who: str, name: str, parts: Csr, alpha: float, half_life: float) -> Coverage:
+def _make_calibration_term(
+    pool: Pool, k: int, who: str, name: str, parts: Csr, alpha: float, half_life: float
+) -> Coverage:
     """Return the term that brings a slate's mix of `parts` near to the history's; `name` tells them apart."""
     if not 0 < alpha < 1:
         raise RecsysError(f"{who}: alpha is {alpha}, expected a number between 0 and 1")
     context = pool.context
-    history = _history(context, half_life, who)
+    history = _get_decayed_history(context, half_life, who)
     mixes = context.tables.get(f"mixes {name} {half_life}", lambda: user_mixes(history, parts))
     p = mixes[pool.users]
-    return Coverage(parts, rows(pool), need=p, phi="log", start=alpha * p, slots=np.full(k, (1 - alpha) / k))
+    return Coverage(parts, get_item_codes(pool), need=p, phi="log", start=alpha * p, slots=np.full(k, (1 - alpha) / k))
 
 
-def _history(context: Context, half_life: float, who: str) -> Csr:
+def _get_decayed_history(context: Context, half_life: float, who: str) -> Csr:
     if not half_life > 0:
         raise RecsysError(f"{who}: half_life is {half_life}, expected a number of days above 0")
     train = context.need_train(who)
     if half_life == inf:
         return train
     times = context.need_times(f"{who}: half_life")
-    return context.tables.get(f"history {half_life}", lambda: faded(train, times, half_life))
+    return context.tables.get(f"history {half_life}", lambda: apply_time_decay(train, times, half_life))

@@ -3,34 +3,40 @@
 import numpy as np
 from scipy import sparse
 
-from recsys.maths import nearest_in_profile
-from recsys.objectives._aspects import at_least_one, members, of_candidates, shares, tastes
-from recsys.objectives._candidates import rows, vectors
-from recsys.objectives._worths import worth
-from recsys.types import Coverage, Pool, RecsysError, unknown
-from recsys.types.numbers import whole
+from recsys.maths.embeddings import max_cosine_to_history
+from recsys.objectives._aspects import (
+    get_aspect_shares,
+    get_item_aspects,
+    get_user_aspects,
+    make_noisy_or_coverage,
+    weigh_candidate_aspects,
+)
+from recsys.objectives._pool_arrays import get_item_codes, get_item_vectors
+from recsys.objectives._score_transforms import transform_scores
+from recsys.types import Coverage, Pool, RecsysError, make_unknown_name_error
+from recsys.types.numbers import check_int
 
 PHIS = {"cap": "linear", "log": "log", "sqrt": "sqrt"}
-FEW = 8  # users whose similarities are made at once: they fit into the cache of a core
+USERS_AT_ONCE = 8  # users whose similarities are made at once: they fit into the cache of a core
 
 
 def feature_coverage(
     pool: Pool,
     k: int,
     *,
-    to: str = "features",
+    aspects: str = "features",
     phi: str = "sqrt",
     cap: float = 1.0,
-    form: str = "range",
-    slope: float = 0.0,
-    offset: float = 0.0,
+    score_transform: str = "range",
+    platt_slope: float = 0.0,
+    platt_offset: float = 0.0,
 ) -> Coverage:
     """Return the gain in sum_g p(g|u) phi(sum over the slate of p(g|i) r(i)): a mixture of concave coverages.
 
     Lin and Bilmes 2011; with a user's interests as weights, as in Ashkan et al. 2015 (whose selection is another: one
     pass over the items by relevance). p(g|i) and p(g|u) are an item's and the history's mix of features, or of the
-    regions of the first own map (`to="map"`); r on [0, 1] is as `form` says, as for `relevance`. phi is "sqrt",
-    "log" (of 1 + x) or "cap" (of x and `cap` the smaller). Monotone submodular, at least 0.
+    regions of the first own map (`aspects="map"`); r on [0, 1] is as `score_transform` says, as for `relevance`. phi is
+    "sqrt", "log" (of 1 + x) or "cap" (of x and `cap` the smaller). Monotone submodular, at least 0.
 
     :Formula: sum_g p(g|u) (phi(c_g + p(g|n) r(n)) - phi(c_g))
     :Range: [0, 1]
@@ -42,12 +48,12 @@ def feature_coverage(
         RecsysError: for a setting that cannot be meant, or a pool without histories or features.
     """
     if phi not in PHIS:
-        raise unknown("phi", phi, PHIS, where="feature_coverage")
+        raise make_unknown_name_error("phi", phi, PHIS, where="feature_coverage")
     if not 0 < cap < np.inf:
         raise RecsysError(f"feature_coverage: cap is {cap}, expected a number above 0")
-    need = tastes(pool, to, "feature_coverage")
-    r = worth(pool, form, slope, offset, "feature_coverage")
-    covered, at = of_candidates(pool, shares(pool.context, to, "feature_coverage"), r)
+    need = get_user_aspects(pool, aspects, "feature_coverage")
+    r = transform_scores(pool, score_transform, platt_slope, platt_offset, "feature_coverage")
+    covered, at = weigh_candidate_aspects(pool, get_aspect_shares(pool.context, aspects, "feature_coverage"), r)
     full = np.full(need.shape, cap) if phi == "cap" else None
     start = np.ones(need.shape) if phi == "log" else None
     return Coverage(covered.astype(np.float32), at, need, PHIS[phi], cap=full, start=start)  # type: ignore[arg-type]
@@ -57,18 +63,18 @@ def xquad(
     pool: Pool,
     k: int,
     *,
-    to: str = "features",
+    aspects: str = "features",
     alpha: float = 1.0,
-    form: str = "range",
-    slope: float = 0.0,
-    offset: float = 0.0,
+    score_transform: str = "range",
+    platt_slope: float = 0.0,
+    platt_offset: float = 0.0,
 ) -> Coverage:
     """Return sum_g p(g|u) p(i|g) prod over j in S of (1 - alpha p(j|g)): aspects not yet spoken for (xQuAD).
 
     Santos, Macdonald and Ounis 2010. p(i|g) = p(g|i) r(i) over its sum in the user's pool, with p(g|i), p(g|u), r and
-    `form` as for `feature_coverage`. Over a pool of hundreds p(i|g) is small, so that the product hardly moves and
-    the gain is nearly modular: `rxquad` does not divide by the pool. Monotone submodular, from 0 to 1 over a slate
-    where alpha is 1. A probability of 1 counts as 1 - 1e-12.
+    `score_transform` as for `feature_coverage`. Over a pool of hundreds p(i|g) is small, so that the product hardly
+    moves and the gain is nearly modular: `rxquad` does not divide by the pool. Monotone submodular, from 0 to 1 over a
+    slate where alpha is 1. A probability of 1 counts as 1 - 1e-12.
 
     :Formula: sum_g p(g|u) p(n|g) prod over j in S of (1 - alpha p(j|g))
     :Range: [0, 1]
@@ -79,31 +85,31 @@ def xquad(
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without histories or features.
     """
-    r = worth(pool, form, slope, offset, "xquad")
-    share, at = of_candidates(pool, shares(pool.context, to, "xquad"), r)
+    r = transform_scores(pool, score_transform, platt_slope, platt_offset, "xquad")
+    share, at = weigh_candidate_aspects(pool, get_aspect_shares(pool.context, aspects, "xquad"), r)
     of_user = np.repeat(at.ravel() // max(pool.items.shape[1], 1), np.diff(share.indptr))
     place = of_user * share.shape[1] + share.indices
     total = np.bincount(place, share.data, minlength=len(pool.users) * share.shape[1])[place]
     share.data = np.where(total > 0, share.data / np.where(total > 0, total, 1.0), 0.0)
-    return at_least_one(share, at, tastes(pool, to, "xquad"), alpha, "xquad")
+    return make_noisy_or_coverage(share, at, get_user_aspects(pool, aspects, "xquad"), alpha, "xquad")
 
 
 def rxquad(
     pool: Pool,
     k: int,
     *,
-    to: str = "features",
+    aspects: str = "features",
     alpha: float = 0.5,
-    form: str = "range",
-    slope: float = 0.0,
-    offset: float = 0.0,
+    score_transform: str = "range",
+    platt_slope: float = 0.0,
+    platt_offset: float = 0.0,
 ) -> Coverage:
     """Return sum_g p(g|u) p(i, g) prod over j in S of (1 - alpha p(j, g)): aspects in which nothing is liked yet.
 
     RxQuAD, Vargas, Castells and Vallet 2012. p(i, g) = r(i) where item i has the feature g (times its share of the
-    region, for `to="map"`), r the probability of a like: `form="probability"` says it, by default r is the score's
-    place in its range. p(g|u) is the mix of the history. With alpha = 1, the paper's, a candidate that is sure to
-    be liked ends its aspects for good, and by range the best candidate is sure; 0.5, the usual of alpha-nDCG,
+    region, for `aspects="map"`), r the probability of a like: `score_transform="probability"` says it, by default r is
+    the score's place in its range. p(g|u) is the mix of the history. With alpha = 1, the paper's, a candidate that is
+    sure to be liked ends its aspects for good, and by range the best candidate is sure; 0.5, the usual of alpha-nDCG,
     leaves half. Monotone submodular. A probability of 1 counts as 1 - 1e-12.
 
     :Formula: sum_g p(g|u) p(n, g) prod over j in S of (1 - alpha p(j, g))
@@ -115,9 +121,9 @@ def rxquad(
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without histories or features.
     """
-    r = worth(pool, form, slope, offset, "rxquad")
-    liked, at = of_candidates(pool, members(pool.context, to, "rxquad"), r)
-    return at_least_one(liked, at, tastes(pool, to, "rxquad"), alpha, "rxquad")
+    r = transform_scores(pool, score_transform, platt_slope, platt_offset, "rxquad")
+    liked, at = weigh_candidate_aspects(pool, get_item_aspects(pool.context, aspects, "rxquad"), r)
+    return make_noisy_or_coverage(liked, at, get_user_aspects(pool, aspects, "rxquad"), alpha, "rxquad")
 
 
 def facility_location(
@@ -127,15 +133,15 @@ def facility_location(
     space: str = "cooccurrence",
     targets: int = 50,
     history: bool = False,
-    form: str = "range",
-    slope: float = 0.0,
-    offset: float = 0.0,
+    score_transform: str = "range",
+    platt_slope: float = 0.0,
+    platt_offset: float = 0.0,
 ) -> Coverage:
     """Return the gain in sum_j r(j) max over i in S of sim(i, j) / sum_j r(j), in [0, 1]: who stands for whom.
 
-    The targets j are the user's first `targets` candidates, sim the square of the cosine in `space` where that is
-    above 0 (1 of a target to itself); r on [0, 1] is as `form` says, as for `relevance`. With `history`, the maximum
-    begins with what the user's history already stands for. Monotone submodular (facility location: Krause and
+    The targets j are the user's first `targets` candidates, sim the square of the cosine in `space` where that is above
+    0 (1 of a target to itself); r on [0, 1] is as `score_transform` says, as for `relevance`. With `history`, the
+    maximum begins with what the user's history already stands for. Monotone submodular (facility location: Krause and
     Golovin 2014). Takes 8 bytes and a step of each pick for every user, candidate and target.
 
     :Formula: sum_j r(j) max(0, sim(n, j) - c_j) / sum_j r(j), c_j the largest in S
@@ -147,23 +153,23 @@ def facility_location(
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool that does not have the space, or no histories.
     """
-    from recsys.kernels.standings import stand
+    from recsys.kernels.facility_location import fill_target_similarities
 
-    of = slice(0, whole("facility_location: targets", targets, 1))
-    table, at = vectors(pool.context, space, "facility_location"), rows(pool)
-    weight = worth(pool, form, slope, offset, "facility_location")[:, of]
+    of = slice(0, check_int("facility_location: targets", targets, 1))
+    table, at = get_item_vectors(pool.context, space, "facility_location"), get_item_codes(pool)
+    weight = transform_scores(pool, score_transform, platt_slope, platt_offset, "facility_location")[:, of]
     total = weight.sum(axis=1, keepdims=True)
     sims = np.empty((*at.shape, weight.shape[1]), np.float32)
     columns = np.empty(sims.shape, np.int32)
-    for users in (slice(first, first + FEW) for first in range(0, len(at), FEW)):
+    for users in (slice(first, first + USERS_AT_ONCE) for first in range(0, len(at), USERS_AT_ONCE)):
         near = table[at[users]]
         np.matmul(near, near[:, of].transpose(0, 2, 1), out=sims[users])
-        stand(sims[users], columns[users])
+        fill_target_similarities(sims[users], columns[users])
     pointers = np.arange(at.size + 1, dtype=np.int32 if sims.size < 2**31 else np.int64) * weight.shape[1]
     start = None
     if history:
         train = pool.context.need_train("facility_location")
-        start = nearest_in_profile(table, train, pool.users, at[:, of]) ** 2
+        start = max_cosine_to_history(table, train, pool.users, at[:, of]) ** 2
     standing = sparse.csr_array((sims.ravel(), columns.ravel(), pointers), shape=(at.size, weight.shape[1]))
     standing.has_canonical_format = True  # as it is made: to look would take as long as to make it
     return Coverage(

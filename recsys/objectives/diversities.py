@@ -4,12 +4,12 @@ from typing import Literal
 
 import numpy as np
 
-from recsys.objectives._candidates import rows, vectors
+from recsys.objectives._pool_arrays import get_item_codes, get_item_vectors
 from recsys.types import Pool, RecsysError, Spread, Volume, check_choice
-from recsys.types.numbers import whole
+from recsys.types.numbers import check_int
 
 
-def diversity(
+def mmr(
     pool: Pool,
     k: int,
     *,
@@ -26,11 +26,11 @@ def diversity(
     :Cost: U N k d
     :Source: Carbonell and Goldstein 1998
     """
-    check_choice("agg", agg, ("max", "mean", "sum"), where="diversity")
-    return Spread(vectors(pool.context, space, "diversity"), rows(pool), agg)
+    check_choice("agg", agg, ("max", "mean", "sum"), where="mmr")
+    return Spread(get_item_vectors(pool.context, space, "mmr"), get_item_codes(pool), agg)
 
 
-def volume(
+def dpp(
     pool: Pool,
     k: int,
     *,
@@ -54,11 +54,11 @@ def volume(
     """
     if not 0 <= ridge <= 1:
         raise RecsysError(f"volume: ridge is {ridge}, expected a number from 0 to 1")
-    _check_window("volume", window)
-    table = vectors(pool.context, space, "volume")
-    at = rows(pool)
+    _check_window("dpp", window)
+    table = get_item_vectors(pool.context, space, "dpp")
+    at = get_item_codes(pool)
     # A zero row would have K = ridge on the diagonal: its quality lifts that to 1, like everyone's.
-    lone = pool.context.everybody.tables.get(f"lone {space}", lambda: np.asarray(~table.any(axis=1)))
+    lone = pool.context.population.tables.get(f"lone {space}", lambda: np.asarray(~table.any(axis=1)))
     lift = np.where(lone[at], 1.0 / np.sqrt(max(ridge, 1e-6)), 1.0).astype(np.float32) if lone.any() else None
     return Volume(table, at, "log", quality=lift, ridge=ridge, window=window)
 
@@ -67,7 +67,7 @@ def ssd(pool: Pool, k: int, *, space: str = "cooccurrence", window: int | None =
     """Return how far each candidate's unit vector stands out of the span of the slate, in [0, 1] (sliding spectrum).
 
     The length of the residual after projecting out the last `window` picks, or all of them: what a pick multiplies
-    the slate's volume by (SSD, Huang et al. 2021, whose gamma is the weight). `volume` adds the logarithm of its
+    the slate's volume by (SSD, Huang et al. 2021, whose gamma is the weight). `dpp` adds the logarithm of its
     square. Vectors are as they are in `space`, without the paper's appended constant; an item without one gives 0.
 
     :Formula: length of the residual of n after projecting S out
@@ -80,9 +80,9 @@ def ssd(pool: Pool, k: int, *, space: str = "cooccurrence", window: int | None =
         RecsysError: if there is no such space, or the pool does not have what it is made of, or a window below 1.
     """
     _check_window("ssd", window)
-    return Volume(vectors(pool.context, space, "ssd"), rows(pool), "norm", window=window)
+    return Volume(get_item_vectors(pool.context, space, "ssd"), get_item_codes(pool), "norm", window=window)
 
 
 def _check_window(who: str, window: int | None) -> None:
     if window is not None:
-        whole(f"{who}: window", window, 1)
+        check_int(f"{who}: window", window, 1)

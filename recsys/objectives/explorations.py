@@ -5,12 +5,12 @@ from typing import Literal
 import numpy as np
 import scipy
 
-from recsys import seeds
-from recsys.objectives._candidates import rows
-from recsys.objectives._worths import deviations, roots
-from recsys.types import Modular, Pool, unknown
+from recsys.objectives._pool_arrays import get_item_codes
+from recsys.objectives._score_transforms import compute_score_deviations, get_cholesky_factors
+from recsys.support import rng
+from recsys.types import Modular, Pool, make_unknown_name_error
 
-PER = ("slate", "slot")
+DRAWS_PER = ("slate", "slot")
 
 
 def ucb(pool: Pool, k: int) -> Modular:
@@ -26,7 +26,7 @@ def ucb(pool: Pool, k: int) -> Modular:
     :Cost: U (d^3 + (h + N) d^2), h history
     :Source: Li et al. 2010
     """
-    return Modular(deviations(pool, "ucb").astype(np.float32))
+    return Modular(compute_score_deviations(pool, "ucb").astype(np.float32))
 
 
 def thompson(pool: Pool, k: int, *, seed: int = 0, per: Literal["slate", "slot"] = "slate") -> Modular:
@@ -45,16 +45,16 @@ def thompson(pool: Pool, k: int, *, seed: int = 0, per: Literal["slate", "slot"]
     Raises:
         RecsysError: for another `per`, or a pool whose scores come from no factor model.
     """
-    if per not in PER:
-        raise unknown("per", per, PER, where="thompson")
+    if per not in DRAWS_PER:
+        raise make_unknown_name_error("per", per, DRAWS_PER, where="thompson")
     items = pool.context.need_factors("thompson").item_factors
-    user, part = pool.keys[:, None, None], np.arange(items.shape[1])[:, None]
+    user, part = pool.draw_keys[:, None, None], np.arange(items.shape[1])[:, None]
     slots = np.arange(k if per == "slot" else 1)
     keys = (user, part, slots) if per == "slot" else (user, part)
-    whims = seeds.normals(seed + pool.context.seed, "thompson", *keys)
+    whims = rng.draw_normals(seed + pool.context.seed, "thompson", *keys)
     gains = [
         scipy.linalg.solve_triangular(lower, z, lower=True, trans="T").T @ items[at].T
-        for lower, at, z in zip(roots(pool, "thompson"), rows(pool), whims, strict=True)
+        for lower, at, z in zip(get_cholesky_factors(pool, "thompson"), get_item_codes(pool), whims, strict=True)
     ]
     drawn = np.array(gains, np.float32).reshape(len(pool.users), len(slots), pool.items.shape[1])
     return Modular(drawn if per == "slot" else drawn[:, 0])

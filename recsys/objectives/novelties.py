@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from recsys.maths import counts, in_tail, mean_in_profile, self_information
-from recsys.objectives._candidates import rows, vectors
+from recsys.maths.embeddings import mean_cosine_to_history
+from recsys.maths.popularity import count_item_users, find_tail_items, item_self_information
+from recsys.objectives._pool_arrays import get_item_codes, get_item_vectors
 from recsys.types import Modular, Pool, RecsysError
 
 
@@ -16,19 +17,19 @@ def novelty(pool: Pool, k: int) -> Modular:
     :Cost: U N
     :Source: Vargas and Castells 2011
     """
-    context = pool.context.everybody
+    context = pool.context.population
     bits = context.tables.get(
-        "self-information", lambda: self_information(context.need_train("novelty")).astype(np.float32)
+        "self-information", lambda: item_self_information(context.need_train("novelty")).astype(np.float32)
     )
-    return Modular(bits[rows(pool)])
+    return Modular(bits[get_item_codes(pool)])
 
 
 def long_tail(pool: Pool, k: int, *, head: float = 0.8) -> Modular:
     """Return 1 for each candidate in the long tail, 0 for one in the head.
 
-    The head is the fewest items that take the share `head` of all training positives (`recsys.maths.in_tail`), 80 % as
-    in Abdollahpouri, Burke and Mobasher 2019: the mean over a slate is its share of tail items, which is averaged
-    over users as APLT.
+    The head is the fewest items that take the share `head` of all training positives
+    (`recsys.maths.popularity.find_tail_items`), 80 % as in Abdollahpouri, Burke and Mobasher 2019: the mean over a
+    slate is its share of tail items, which is averaged over users as APLT.
 
     :Formula: 1 where the items with more users have the share `head` of all positives, else 0
     :Range: [0, 1]
@@ -41,9 +42,11 @@ def long_tail(pool: Pool, k: int, *, head: float = 0.8) -> Modular:
     """
     if not 0 < head < 1:
         raise RecsysError(f"long_tail: head is {head}, expected a number above 0 and below 1")
-    context = pool.context.everybody
-    tail = context.tables.get(f"tail {head}", lambda: in_tail(counts(context.need_train("long_tail")), head))
-    return Modular(tail[rows(pool)].astype(np.float32))
+    context = pool.context.population
+    tail = context.tables.get(
+        f"tail {head}", lambda: find_tail_items(count_item_users(context.need_train("long_tail")), head)
+    )
+    return Modular(tail[get_item_codes(pool)].astype(np.float32))
 
 
 def profile_distance(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modular:
@@ -63,5 +66,7 @@ def profile_distance(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modu
         RecsysError: if there is no such space, or the pool does not have what it is made of, or no histories.
     """
     train = pool.context.need_train("profile_distance")
-    near = mean_in_profile(vectors(pool.context, space, "profile_distance"), train, pool.users, rows(pool))
+    near = mean_cosine_to_history(
+        get_item_vectors(pool.context, space, "profile_distance"), train, pool.users, get_item_codes(pool)
+    )
     return Modular((1.0 - near).astype(np.float32))

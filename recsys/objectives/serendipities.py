@@ -2,20 +2,14 @@
 
 import numpy as np
 
-from recsys import seeds
-from recsys.maths import (
-    counts,
-    largest_in_profile,
-    nearest_in_profile,
-    npmi_shares,
-    standing,
-    typical_distances,
-    usual_distances,
-)
-from recsys.objectives._candidates import check_strength, plausibility, rows, vectors
+from recsys.maths.embeddings import max_cosine_to_history
+from recsys.maths.pmi import max_entry_with_history, overall_distance_moments, scaled_npmi_matrix, user_distance_moments
+from recsys.maths.popularity import count_item_users, rank_among_unseen
+from recsys.objectives._pool_arrays import check_prior_strength, get_item_codes, get_item_vectors, plausibility
+from recsys.support import rng
 from recsys.types import Context, Modular, Pool
 from recsys.types.arrays import Longs
-from recsys.types.numbers import whole
+from recsys.types.numbers import check_int
 
 
 def serendipity(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modular:
@@ -30,7 +24,9 @@ def serendipity(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modular:
     :Source: after Adamopoulos and Tuzhilin 2014
     """
     train = pool.context.need_train("serendipity")
-    near = nearest_in_profile(vectors(pool.context, space, "serendipity"), train, pool.users, rows(pool))
+    near = max_cosine_to_history(
+        get_item_vectors(pool.context, space, "serendipity"), train, pool.users, get_item_codes(pool)
+    )
     return Modular((plausibility(pool) * (1.0 - near)).astype(np.float32))
 
 
@@ -38,9 +34,9 @@ def npmi_surprise(pool: Pool, k: int) -> Modular:
     """Return plausibility * the smallest (1 - nPMI) / 2 to the user's history, each in [0, 1].
 
     nPMI is the normalised pointwise mutual information of two items over training users
-    (`recsys.maths.npmi_shares`): the surprise by co-occurrence of Kaminskas and Bridge (2017), 1 where nobody has
-    the item together with one of the history, 0 where everybody who has either has both. A user without history is
-    near nothing. It needs memory for every pair of items that share a user.
+    (`recsys.maths.pmi.scaled_npmi_matrix`): the surprise by co-occurrence of Kaminskas and Bridge (2017), 1 where
+    nobody has the item together with one of the history, 0 where everybody who has either has both. A user without
+    history is near nothing. It needs memory for every pair of items that share a user.
 
     :Formula: r(n) min over history j of (1 - nPMI(n, j)) / 2
     :Range: [0, 1]
@@ -48,20 +44,20 @@ def npmi_surprise(pool: Pool, k: int) -> Modular:
     :Cost: U h N, h history; pairs of items that share a user once
     :Source: Kaminskas and Bridge 2017
     """
-    train, all_ = pool.context.need_train("npmi_surprise"), pool.context.everybody
-    table = all_.tables.get("npmi shares", lambda: npmi_shares(all_.need_train("npmi_surprise")))
-    near = largest_in_profile(table, train, pool.users, rows(pool))
+    train, all_ = pool.context.need_train("npmi_surprise"), pool.context.population
+    table = all_.tables.get("npmi shares", lambda: scaled_npmi_matrix(all_.need_train("npmi_surprise")))
+    near = max_entry_with_history(table, train, pool.users, get_item_codes(pool))
     return Modular((plausibility(pool) * (1.0 - near)).astype(np.float32))
 
 
-def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", strength: float = 5.0) -> Modular:
+def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", prior_strength: float = 5.0) -> Modular:
     """Return plausibility * exp(-((d - m) / s)^2 / 2), in [0, 1]: as far from the history as the user is used to.
 
-    d = 1 - the largest similarity to the user's history; m and s are the mean and the standard deviation of the
-    same distance of each positive of the history to the rest of it, shrunk to those of all users with `strength`
-    pseudo-observations (`recsys.maths.usual_distances`). What is nearer than usual counts less, and so does what is
-    further: unexpectedness within the range that the user tolerates (Adamopoulos and Tuzhilin 2014, who add a term
-    that falls with |d - m| to one of quality; as a product it counts nothing where the user would not like it).
+    d = 1 - the largest similarity to the user's history; m and s are the mean and the standard deviation of the same
+    distance of each positive of the history to the rest of it, shrunk to those of all users with `prior_strength`
+    pseudo-observations (`recsys.maths.pmi.user_distance_moments`). What is nearer than usual counts less, and so does
+    what is further: unexpectedness within the range that the user tolerates (Adamopoulos and Tuzhilin 2014, who add a
+    term that falls with |d - m| to one of quality; as a product it counts nothing where the user would not like it).
     Time is quadratic in the length of a history, once per pool.
 
     :Formula: r(n) exp(-((d - m) / s)^2 / 2), d = 1 - max over history j of cos(n, j)
@@ -70,14 +66,14 @@ def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", str
     :Cost: U h N d, h history; U h^2 d once
     :Source: Adamopoulos and Tuzhilin 2014
     """
-    check_strength("unimodal_serendipity", strength)
+    check_prior_strength("unimodal_serendipity", prior_strength)
     context, who = pool.context, "unimodal_serendipity"
-    train, table = context.need_train(who), vectors(context, space, who)
+    train, table = context.need_train(who), get_item_vectors(context, space, who)
     mean, deviation = context.tables.get(
-        f"usual distances {space} {strength}",
-        lambda: usual_distances(table, train, strength, _typical(context, space)),
+        f"usual distances {space} {prior_strength}",
+        lambda: user_distance_moments(table, train, prior_strength, _get_overall_distances(context, space)),
     )
-    away = 1.0 - nearest_in_profile(table, train, pool.users, rows(pool))
+    away = 1.0 - max_cosine_to_history(table, train, pool.users, get_item_codes(pool))
     off = (away - mean[pool.users, None]) / np.maximum(deviation[pool.users, None], 1e-6)
     return Modular((plausibility(pool) * np.exp(-(off**2) / 2.0)).astype(np.float32))
 
@@ -95,28 +91,28 @@ def unexpected(pool: Pool, k: int, *, top: int = 100) -> Modular:
     :Cost: U N log h, h history
     :Source: Ge, Delgado-Battenfeld and Jannach 2010
     """
-    top = whole("unexpected: top", top, 1)
-    met, users = pool.context.need_met("unexpected")[pool.users], np.arange(len(pool.users))[:, None]
-    before, known = standing(_ranks(pool.context.everybody), met, users, rows(pool))
+    top = check_int("unexpected: top", top, 1)
+    met, users = pool.context.need_seen("unexpected")[pool.users], np.arange(len(pool.users))[:, None]
+    before, known = rank_among_unseen(_get_popularity_ranks(pool.context.population), met, users, get_item_codes(pool))
     outside = ~known & (before >= top)
     return Modular((plausibility(pool) * outside).astype(np.float32))
 
 
-def _typical(context: Context, space: str) -> tuple[float, float] | None:
+def _get_overall_distances(context: Context, space: str) -> tuple[float, float] | None:
     """Return the mean and the variance of such distances of everybody, None where everybody is who is asked about."""
-    all_ = context.everybody
+    all_ = context.population
     if all_ is context:
         return None
-    train, table = all_.need_train("unimodal_serendipity"), vectors(all_, space, "unimodal_serendipity")
-    return all_.tables.get(f"typical distances {space}", lambda: typical_distances(table, train))
+    train, table = all_.need_train("unimodal_serendipity"), get_item_vectors(all_, space, "unimodal_serendipity")
+    return all_.tables.get(f"typical distances {space}", lambda: overall_distance_moments(table, train))
 
 
-def _ranks(context: Context) -> Longs:
+def _get_popularity_ranks(context: Context) -> Longs:
     """Return the place of each item by popularity, (I,), from 0."""
 
     def make() -> Longs:
-        n = counts(context.need_train("unexpected"))
-        ties = seeds.generator(context.seed, "ties").permutation(len(n))
+        n = count_item_users(context.need_train("unexpected"))
+        ties = rng.make_generator(context.seed, "ties").permutation(len(n))
         return np.argsort(np.lexsort((ties, -n)))
 
     return context.tables.get("popular ranks", make)

@@ -1,9 +1,9 @@
 """Rankers: a model, a blend and its scales as one immutable object that answers single requests."""
 
-from recsys.rankers.answers import Answer
+from recsys.rankers.answers import Recommendation
 from recsys.rankers.indexes import Index
 from recsys.rankers.policies import Policy
 from recsys.rankers.rankers import Ranker
 from recsys.rankers.warmups import warmup
 
-__all__ = ["Answer", "Index", "Policy", "Ranker", "warmup"]
+__all__ = ["Index", "Policy", "Ranker", "Recommendation", "warmup"]

@@ -7,43 +7,48 @@ from typing import Any
 import numpy as np
 
 from recsys.types.arrays import Floats, Longs
-from recsys.types.pools import Constant
-from recsys.types.slates import blended
+from recsys.types.pools import ConstantFunction
+from recsys.types.slates import sum_contributions
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class Recommendation:
     """A slate for one request: k picks, fewer where there are not as many candidates, and why they are there."""
 
     items: tuple[str, ...]  # (k,) the ids of the picks, in the order in which they are to be shown
     contributions: Floats  # (k, O) what each objective added to its blended gain at the moment of its pick
     objectives: tuple[str, ...]  # O names
     relevance: Floats  # (k,) the score with which each came: the caller's, or the model's
-    places: Longs  # (k,) its rank by relevance alone, from 1
+    base_ranks: Longs  # (k,) its rank by relevance alone, from 1
     log_propensity: Floats | None  # (k,) log-probability of each pick given those before it, where picks are drawn
     seed: int  # of the draws
     policy: str  # names model, data, blend, scales and settings: equal names, equal policies
     unknown_items: tuple[str, ...]  # ids that the ranker does not know: left out of the ranking,
     unknown_history: tuple[str, ...]  # or of the history
-    unmet: Mapping[str, int]  # guards that are not met, by how many picks or slots; {} if all are
+    violations: Mapping[str, int]  # guards that are not met, by how many picks or slots; {} if all are
     notes: tuple[str, ...]  # a plain sentence about each of them, and about a slate of fewer than k picks
-    best: Callable[[], Sequence[str]] = field(repr=False)  # the first k by relevance of all that may be shown
+    relevance_slate: Callable[[], Sequence[str]] = field(
+        repr=False
+    )  # the first k by relevance of all that may be shown
     explain: Callable[[], tuple[str, ...]] = field(repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled and copied: what the answer says, and nothing of the ranker that gave it."""
-        said = {"best": Constant(tuple(self.best())), "explain": Constant(tuple(self.explain()))}
+        said = {
+            "best": ConstantFunction(tuple(self.relevance_slate())),
+            "explain": ConstantFunction(tuple(self.explain())),
+        }
         return {**vars(self), **said}
 
     @property
     def scores(self) -> Floats:
         """The blended gain of each pick at the moment of its pick, (k,): the sum of its contributions."""
-        return blended(self.contributions)
+        return sum_contributions(self.contributions)
 
     @property
     def displaced(self) -> tuple[str, ...]:
         """What each pick keeps out of the slate that relevance alone would make, (k,); "" for what stands in both."""
-        return displaced_by(self.items, self.best())
+        return find_displaced_items(self.items, self.relevance_slate())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as JSON can say it, for logs: under the names of its fields, and what follows from them.
@@ -57,30 +62,30 @@ class Answer:
             "items": list(self.items),
             "scores": self.scores.tolist(),
             "relevance": self.relevance.tolist(),
-            "places": self.places.tolist(),
+            "places": self.base_ranks.tolist(),
             "displaced": list(self.displaced),
             "contributions": dict(zip(self.objectives, self.contributions.T.tolist(), strict=True)),
             "log_propensity": None if drawn is None else drawn.tolist(),
             "propensity": None if drawn is None else np.exp(drawn, dtype=np.float64).tolist(),
             "unknown_items": list(self.unknown_items),
             "unknown_history": list(self.unknown_history),
-            "unmet": dict(self.unmet),
+            "unmet": dict(self.violations),
             "notes": list(self.notes),
         }
 
-    def sentences(self) -> tuple[str, ...]:
+    def explanations(self) -> tuple[str, ...]:
         """Return a plain sentence or two about each pick: the nearest liked item, and what is new to the user."""
         return self.explain()
 
 
-def displaced_by(picks: Sequence[str], best: Sequence[str]) -> tuple[str, ...]:
+def find_displaced_items(picks: Sequence[str], best: Sequence[str]) -> tuple[str, ...]:
     """Return what each pick displaces, (k,): `best` is the slate by relevance alone, of what may be shown at all.
 
     A pick that is among them displaces nothing: "". Each of the others has one of those that are not shown. Which one
     is a matter of order: the first of these picks has the most relevant of them, which was there to be picked and
     passed over, and never came later.
 
-    >>> displaced_by(["a", "g", "c", "e"], ["a", "b", "c", "d"])
+    >>> find_displaced_items(["a", "g", "c", "e"], ["a", "b", "c", "d"])
     ('', 'b', '', 'd')
     """
     lost = iter([item for item in best if item not in picks])

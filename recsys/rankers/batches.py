@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from recsys.rankers.answers import Answer
+from recsys.rankers.answers import Recommendation
 from recsys.rankers.requests import Id
 from recsys.types import Guard, RecsysError
 
 
-def who_asks(
+def parse_batch_users(
     count: int,
     users: Sequence[Id] | None,
     histories: Sequence[Iterable[Id]] | None,
@@ -22,7 +22,7 @@ def who_asks(
     if more is not None:
         if users is None or isinstance(more, str) or len(more) != count:
             raise RecsysError(f"ranker: found {len(more)} lists for more, expected {count} users and as many lists")
-        return [{**one, "more": own} for one, own in zip(who_asks(count, users, histories), more, strict=True)]
+        return [{**one, "more": own} for one, own in zip(parse_batch_users(count, users, histories), more, strict=True)]
     if users is not None and histories is not None:
         raise RecsysError("ranker: found users and histories, expected one of them")
     given: Sequence[Any] | None = users if users is not None else histories
@@ -33,7 +33,7 @@ def who_asks(
     return [{"user" if users is not None else "history": one} for one in given]
 
 
-def guards_of_each(count: int, guards: Sequence[Sequence[Guard]] | None) -> Sequence[Sequence[Guard]]:
+def parse_batch_guards(count: int, guards: Sequence[Sequence[Guard]] | None) -> Sequence[Sequence[Guard]]:
     """Return the guards of each of `count` requests.
 
     Raises:
@@ -46,7 +46,9 @@ def guards_of_each(count: int, guards: Sequence[Sequence[Guard]] | None) -> Sequ
     return guards
 
 
-def answer_or_error(request: Callable[..., Answer], *given: Any, **settings: Any) -> Answer | RecsysError:
+def catch_request_error(
+    request: Callable[..., Recommendation], *given: Any, **settings: Any
+) -> Recommendation | RecsysError:
     """Return the answer of one request of a batch, or what is wrong with it: the others do not fail for it."""
     try:
         return request(*given, **settings)

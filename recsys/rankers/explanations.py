@@ -4,15 +4,16 @@ from collections.abc import Collection
 
 import numpy as np
 
-from recsys.maths import cooccurrence_vectors, mostly_untouched
-from recsys.rankers.retrievals import hard_region
+from recsys.maths.distributions import mostly_unexplored
+from recsys.maths.embeddings import cooccurrence_vectors
+from recsys.rankers.retrievals import get_hard_regions
 from recsys.types import Context
 from recsys.types.arrays import Bools, Csr, Floats, Ints
 
-LEAST = 1e-6  # a cosine below it is none
+MIN_COSINE = 1e-6  # a cosine below it is none
 
 
-def sentences(
+def explain_picks(
     context: Context, picks: Ints, history: Ints, contributions: Floats, objectives: tuple[str, ...],
     pinned: Collection[int] = (),
 ) -> tuple[str, ...]:  # fmt: skip
@@ -25,8 +26,8 @@ def sentences(
     neither can be said, the objective that added most. Of what is `pinned` (items) no liking is the reason, but "Its
     place is kept for it.".
     """
-    near = _nearest(context, picks, history)
-    new = _new(context, picks, history)
+    near = _explain_by_history(context, picks, history)
+    new = _explain_novelty(context, picks, history)
     said = []
     for r in range(len(picks)):
         first = "Its place is kept for it." if picks[r] in pinned else near[r]
@@ -37,24 +38,26 @@ def sentences(
     return tuple(said)
 
 
-def _nearest(context: Context, picks: Ints, history: Ints) -> list[str]:
+def _explain_by_history(context: Context, picks: Ints, history: Ints) -> list[str]:
     if not len(history):
         return [""] * len(picks)
-    table = vectors_of(context)
+    table = get_cooccurrence_vectors(context)
     near = table[picks] @ table[history].T
     best = near.argmax(axis=1)
-    there = near[np.arange(len(picks)), best] > LEAST
-    return [f"Because you liked {_title(context, history[b])}." if t else "" for b, t in zip(best, there, strict=True)]
+    there = near[np.arange(len(picks)), best] > MIN_COSINE
+    return [
+        f"Because you liked {_get_title(context, history[b])}." if t else "" for b, t in zip(best, there, strict=True)
+    ]
 
 
-def _new(context: Context, picks: Ints, history: Ints) -> list[str]:
+def _explain_novelty(context: Context, picks: Ints, history: Ints) -> list[str]:
     """Return what is new about each pick to somebody with a history: to others everything is."""
     if not len(history):
         return [""] * len(picks)
-    outside = _outside(context, picks, history)
+    outside = _mark_unexplored(context, picks, history)
     said = []
     for r, pick in enumerate(picks.tolist()):
-        feature = _new_feature(context, pick, history)
+        feature = _find_new_feature(context, pick, history)
         if feature:
             said.append(f"From {feature}, new to you.")
         else:
@@ -62,7 +65,7 @@ def _new(context: Context, picks: Ints, history: Ints) -> list[str]:
     return said
 
 
-def _new_feature(context: Context, pick: int, history: Ints) -> str:
+def _find_new_feature(context: Context, pick: int, history: Ints) -> str:
     items = context.items
     if items is None:
         return ""
@@ -76,22 +79,22 @@ def _new_feature(context: Context, pick: int, history: Ints) -> str:
     return items.feature_names[int(new[sizes[new].argmin()])]
 
 
-def _outside(context: Context, picks: Ints, history: Ints) -> Bools:
+def _mark_unexplored(context: Context, picks: Ints, history: Ints) -> Bools:
     maps = range(len(context.maps))
     if not maps:
         return np.zeros(len(picks), dtype=bool)
     both = np.concatenate([picks, history])  # of the catalogue, only what is asked about
-    regions = [hard_region(context, m)[both] for m in maps]
+    regions = [get_hard_regions(context, m)[both] for m in maps]
     own = np.arange(len(picks), len(both), dtype=np.int32)
     row = Csr((np.ones(len(own), np.float32), own, np.array([0, len(own)])), shape=(1, len(both)))
-    return mostly_untouched(row, regions)[0, : len(picks)]
+    return mostly_unexplored(row, regions)[0, : len(picks)]
 
 
-def _title(context: Context, item: int) -> str:
+def _get_title(context: Context, item: int) -> str:
     title = "" if context.items is None else str(context.items.titles[item])
     return title or str(context.item_ids[item])
 
 
-def vectors_of(context: Context) -> Floats:
+def get_cooccurrence_vectors(context: Context) -> Floats:
     """Return the unit vectors of all items by co-occurrence, (I, d): those of the objectives."""
     return context.tables.get("vectors cooccurrence", lambda: cooccurrence_vectors(context.need_train("sentences")))

@@ -4,11 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import get_args
 
-from recsys.slates import Order
+from recsys.reranking.slates import Order
 from recsys.types import RecsysError, check_choice
-from recsys.types.numbers import make_plain, number, whole
-
-HISTORIES = ("exclude", "keep")
+from recsys.types.numbers import check_flag, check_int, check_number, convert_fields_to_python
 
 
 @dataclass(frozen=True)
@@ -25,24 +23,24 @@ class Policy:
     temperature: float = 0.0  # of the softmax over gains; 0 picks the largest
     epsilon: float = 0.0  # the share of slots that may show any candidate
     seed: int = 0  # of draws, where a request does not say
-    history: str = "exclude"  # whether `Ranker.rank` may retrieve what was met: "keep"
-    reach: float = 0.0  # the share of retrieval that is kept for regions the history never touched
+    exclude_seen: bool = True  # whether `Ranker.rank` leaves out items that the user has seen
+    exploration_share: float = 0.0  # the share of retrieval that is kept for regions the history never touched
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        make_plain(self)
+        convert_fields_to_python(self)
         for name, least in (("k", 1), ("n", 1), ("seed", None)):
-            whole(f"ranker: {name}", getattr(self, name), least)
-        for name, most in (("temperature", math.inf), ("epsilon", 1.0), ("reach", 1.0)):
-            number(f"ranker: {name}", getattr(self, name), most=most)
+            check_int(f"ranker: {name}", getattr(self, name), least)
+        for name, most in (("temperature", math.inf), ("epsilon", 1.0), ("exploration_share", 1.0)):
+            check_number(f"ranker: {name}", getattr(self, name), most=most)
         check_choice("order", self.order, get_args(Order), where="ranker")
-        if self.order == "relevance" and self.drawn:
+        if self.order == "relevance" and self.is_stochastic:
             raise RecsysError(
                 "ranker: order is 'relevance' where picks are drawn, expected 'gain': chances are by slot"
             )
-        check_choice("history", self.history, HISTORIES, where="ranker")
+        check_flag("ranker: exclude_seen", self.exclude_seen)
 
     @property
-    def drawn(self) -> bool:
+    def is_stochastic(self) -> bool:
         """Whether picks are drawn."""
         return self.temperature > 0 or self.epsilon > 0

@@ -9,16 +9,16 @@ from typing import Any, cast
 import numpy as np
 from scipy import sparse
 
-from recsys.models import fitted_kinds
-from recsys.models.by_factors import ByFactors
+from recsys.models.factor_model import FittedFactors
+from recsys.models.registry import find_fitted_classes
 from recsys.rankers.indexes import Index
-from recsys.rankers.tables import check_tables, rule_for
-from recsys.records import flatten
-from recsys.stored_arrays import checksum
-from recsys.types import Context, Items, RecsysError, Scorer, Tables, TasteMap
-from recsys.types.arrays import Bools, Csr, Ints, Strings, empty
+from recsys.rankers.tables import check_tables, find_table_rule
+from recsys.support.serialization import flatten_record
+from recsys.support.stored_arrays import hash_array
+from recsys.types import Context, Items, RecsysError, Scorer, TableCache, TasteMap
+from recsys.types.arrays import Bools, Csr, Ints, Strings, make_empty_matrix
 from recsys.types.checks import check_array, check_finite, check_matrix
-from recsys.types.pools import Constant
+from recsys.types.pools import ConstantFunction
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Sparse:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class DerivedTable:
     """A derived table of a context: an array, a matrix, or several of them."""
 
     name: str
@@ -45,7 +45,7 @@ class Table:
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class RankerParts:
     """What a ranker is made of, beside its settings."""
 
     models: tuple[Any, ...]  # one or none
@@ -65,20 +65,20 @@ class Parts:
     indexes: tuple[Any, ...] = ()  # one or none
 
 
-def kinds() -> dict[str, type[Any]]:
+def list_storable_classes() -> dict[str, type[Any]]:
     """Return the classes that may stand in a folder, by name."""
-    return {**fitted_kinds(), **{kind.__name__: kind for kind in (Dense, Sparse, Table, TasteMap, Index)}}
+    return {**find_fitted_classes(), **{kind.__name__: kind for kind in (Dense, Sparse, DerivedTable, TasteMap, Index)}}
 
 
-def parts_of(
+def collect_parts(
     model: Scorer | None, context: Context, available: Bools, index: Index | None, tables: Sequence[str]
-) -> Parts:
+) -> RankerParts:
     """Return a model and what requests look at beside it as one record; `context` has a train and items.
 
     `tables` are the names of the derived tables that it has.
     """
     items = cast(Items, context.items)
-    return Parts(
+    return RankerParts(
         models=() if model is None else (model,),
         maps=tuple(context.maps),
         user_ids=context.user_ids,
@@ -92,23 +92,23 @@ def parts_of(
         feature_names=np.asarray(items.feature_names, dtype=np.str_),
         years=items.years,
         seed=context.seed,
-        tables=tuple(_table(name, value) for name, value in sorted(context.tables.items()) if name in tables),
+        tables=tuple(_build_table(name, value) for name, value in sorted(context.tables.items()) if name in tables),
         indexes=() if index is None else (index,),
     )
 
 
-def stored_tables(context: Context) -> tuple[str, ...]:
+def list_stored_tables(context: Context) -> tuple[str, ...]:
     """Return the names of the tables of a context that a ranker stores, of those that are there."""
-    return tuple(sorted(name for name, _ in context.tables.items() if rule_for(name) is not None))
+    return tuple(sorted(name for name, _ in context.tables.items() if find_table_rule(name) is not None))
 
 
-def context_of(parts: Parts) -> Context:
+def build_request_context(parts: RankerParts) -> Context:
     """Return the context in which requests are answered."""
     names = tuple(str(name) for name in parts.feature_names)
-    tables = Tables()
+    tables = TableCache()
     for table in parts.tables:
         values = [part.values for part in table.parts]
-        tables.get(table.name, Constant(tuple(values) if table.several else values[0]))
+        tables.get(table.name, ConstantFunction(tuple(values) if table.several else values[0]))
     model = parts.models[0] if parts.models else None
     return Context(
         user_ids=parts.user_ids,
@@ -118,30 +118,32 @@ def context_of(parts: Parts) -> Context:
         times=parts.times,
         items=Items(parts.item_ids, parts.titles, parts.features, names, parts.years),
         factors=None if model is None else model.factors,
-        make_maps=Constant(parts.maps),
+        make_maps=ConstantFunction(parts.maps),
         seed=parts.seed,
         tables=tables,
     )
 
 
-def name_policy(parts: Parts, settings: Mapping[str, Any]) -> str:
+def name_policy(parts: RankerParts, settings: Mapping[str, Any]) -> str:
     """Return sixteen characters that name what decides: every array, and the settings.
 
     Of a model of somebody's own that is no dataclass, only the name of its class is told.
     """
     others = [type(model).__name__ for model in parts.models if not is_dataclass(model)]
     models = tuple(model for model in parts.models if is_dataclass(model))
-    arrays = flatten(replace(parts, models=models))
-    return name_by_checksums({name: checksum(array) for name, array in arrays.items()}, settings, others)
+    arrays = flatten_record(replace(parts, models=models))
+    return name_policy_by_checksums({name: hash_array(array) for name, array in arrays.items()}, settings, others)
 
 
-def name_by_checksums(checksums: Mapping[str, str], settings: Mapping[str, Any], others: Sequence[str] = ()) -> str:
+def name_policy_by_checksums(
+    checksums: Mapping[str, str], settings: Mapping[str, Any], others: Sequence[str] = ()
+) -> str:
     """Return the name of the policy whose arrays have these checksums: a manifest tells it without its arrays."""
     told = json.dumps([settings, checksums, others], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def check_parts(parts: Parts, context: Context) -> None:
+def check_parts(parts: RankerParts, context: Context) -> None:
     """Refuse arrays, read from a file, by which compiled code or NumPy would read what is not there.
 
     All are looked at once: what is stored has the shapes and types of what is fitted, every number is finite, and
@@ -160,12 +162,12 @@ def check_parts(parts: Parts, context: Context) -> None:
     for taste_map in parts.maps:
         if not isinstance(taste_map, TasteMap):
             raise RecsysError(f"maps hold a {type(taste_map).__name__}, expected a TasteMap")
-    context.check()
+    context.check_arrays()
     check_tables(context, [table.name for table in parts.tables])
     for model in parts.models:
         _check_model(model, users, items)
     for index in parts.indexes:
-        if not isinstance(index, Index) or not isinstance(parts.models[0], ByFactors):
+        if not isinstance(index, Index) or not isinstance(parts.models[0], FittedFactors):
             raise RecsysError(f"found a {type(index).__name__} for an index of a factor model")
         check_array("index: centres", index.centres, (None, parts.models[0].factors.item_factors.shape[1]))
         check_finite("index: centres", index.centres)
@@ -176,11 +178,11 @@ def check_parts(parts: Parts, context: Context) -> None:
 
 def _check_model(model: Any, users: int, items: int) -> None:
     """Refuse a model with numbers that are none, or of other users and items."""
-    for name, array in flatten(model).items():
+    for name, array in flatten_record(model).items():
         check_finite(f"model: {name}", array)
     expected, last = f"expected scores of {users} users and {items} items", np.arange(users, dtype=np.int32)[-1:]
     try:
-        found = [np.asarray(model.score(last)), np.asarray(model.fold(empty((1, items))))]
+        found = [np.asarray(model.score(last)), np.asarray(model.fold(make_empty_matrix((1, items))))]
     except (ValueError, IndexError, TypeError, AttributeError, ArithmeticError) as error:
         raise RecsysError(f"model: {' '.join(str(error).split())}, {expected}") from None
     for scores, rows in zip(found, (len(last), 1), strict=True):
@@ -189,9 +191,9 @@ def _check_model(model: Any, users: int, items: int) -> None:
         check_finite("model: scores", scores)
 
 
-def _table(name: str, value: Any) -> Table:
+def _build_table(name: str, value: Any) -> DerivedTable:
     several = isinstance(value, tuple)
     values: Sequence[Any] = value if several else (value,)
-    return Table(
+    return DerivedTable(
         name, several, tuple(Sparse(cast(Csr, v)) if sparse.issparse(v) else Dense(np.asarray(v)) for v in values)
     )

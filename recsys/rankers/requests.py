@@ -6,25 +6,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recsys import seeds
-from recsys.data.identifiers import name_of
-from recsys.maths import best_first, comparable
-from recsys.maths.orders import KINDS
+from recsys.data.identifiers import normalize_id
+from recsys.maths.ordering import NUMBER_KINDS, argsort_descending, make_comparable
+from recsys.support import rng
 from recsys.types import Context, RecsysError
 from recsys.types.arrays import Csr, Floats, Ints, Longs
 
 Id = str | int | float
-NOTHING = np.zeros(0, np.int32)
-SPARSE = 64  # numbers for each id: with more, a table of them is not worth its memory
+NO_ITEMS = np.zeros(0, np.int32)
+MAX_NUMBERS_PER_ID = 64  # numbers for each id: with more, a table of them is not worth its memory
 
 
-class Asker(NamedTuple):
+class RequestUser(NamedTuple):
     """Who asks: a user of the ranker, or a history."""
 
     code: int  # among the ranker's users, -1 for who is none of them
     history: Ints  # (h,) codes of the items liked, ascending
     unknown: tuple[str, ...] = ()  # ids of the history that the ranker does not know
-    grown: bool = False  # a user whose history is longer than what the ranker was fitted to
+    is_extended: bool = False  # a user whose history is longer than what the ranker was fitted to
 
 
 class Candidates(NamedTuple):
@@ -35,14 +34,14 @@ class Candidates(NamedTuple):
     unknown: tuple[str, ...] = ()  # ids that the ranker does not know: they are left out
 
 
-class Ids:
+class IdIndex:
     """Ids and their codes. Ids are names, as in data that is read: 50, 50.0 and "50" are one."""
 
-    def __init__(self, ids: Any, by_number: Ints = NOTHING) -> None:
-        """Read ids (I,) once: requests look them up in a dictionary, or arrays of numbers in `codes_by_number`."""
+    def __init__(self, ids: Any, by_number: Ints = NO_ITEMS) -> None:
+        """Read ids (I,) once: requests look them up in a dictionary, or arrays of numbers in `build_number_codes`."""
         self.names: list[str] = np.asarray(ids).tolist()
         self.codes: dict[str, int] = dict(zip(self.names, range(len(self.names)), strict=True))
-        self.by_number = np.asarray(by_number)
+        self.number_codes = np.asarray(by_number)
 
     def look_up(self, given: Iterable[Id]) -> tuple[Ints, list[str]]:
         """Return the codes of the ids that are known, in their order, and the names of those that are not.
@@ -50,9 +49,9 @@ class Ids:
         Raises:
             RecsysError: if there is no list of ids.
         """
-        if isinstance(given, np.ndarray) and given.dtype.kind in "iu" and given.ndim == 1 and len(self.by_number):
+        if isinstance(given, np.ndarray) and given.dtype.kind in "iu" and given.ndim == 1 and len(self.number_codes):
             codes = np.empty(len(given), np.int32)
-            if kernels().find(self.by_number, given.astype(np.int64), codes):
+            if load_kernels().look_up_codes(self.number_codes, given.astype(np.int64), codes):
                 return codes, []
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise RecsysError(f"ranker: found {given!r} for items, expected a list of ids")
@@ -60,47 +59,47 @@ class Ids:
         try:
             return np.fromiter(map(self.codes.get, names), np.int32, len(names)), []
         except TypeError:  # None among them, or something that has no hash
-            found = [self.codes.get(name_of(name)) for name in names]
-        unknown = [name_of(name) for name, code in zip(names, found, strict=True) if code is None]
+            found = [self.codes.get(normalize_id(name)) for name in names]
+        unknown = [normalize_id(name) for name, code in zip(names, found, strict=True) if code is None]
         return np.array([code for code in found if code is not None], dtype=np.int32), unknown
 
 
 @cache
-def kernels() -> Any:
+def load_kernels() -> Any:
     """Return the compiled functions of requests, imported when first asked for: importing Numba takes a while."""
     from recsys.kernels import requests
 
     return requests
 
 
-def codes_by_number(ids: Any) -> Ints:
+def build_number_codes(ids: Any) -> Ints:
     """Return the code of each number where all ids are whole numbers and not too far apart, () where they are not.
 
     A number that is no id has -1.
 
-    >>> codes_by_number(np.array(["3", "0"])).tolist(), codes_by_number(np.array(["3", "03"])).tolist()
+    >>> build_number_codes(np.array(["3", "0"])).tolist(), build_number_codes(np.array(["3", "03"])).tolist()
     ([1, -1, -1, 0], [])
     """
     names = np.asarray(ids)
     try:
         numbers = names.astype(np.int64)
     except (ValueError, OverflowError):
-        return NOTHING
-    if not len(numbers) or numbers.min() < 0 or numbers.max() >= SPARSE * len(numbers):
-        return NOTHING
+        return NO_ITEMS
+    if not len(numbers) or numbers.min() < 0 or numbers.max() >= MAX_NUMBERS_PER_ID * len(numbers):
+        return NO_ITEMS
     digits = np.searchsorted(10 ** np.arange(1, 19), numbers, side="right") + 1
     letters = np.ascontiguousarray(names).view(np.uint32)
     if (np.strings.str_len(names) != digits).any() or letters.max() > ord("9"):  # 007, +7, or digits of other scripts
-        return NOTHING
+        return NO_ITEMS
     codes = np.full(int(numbers.max()) + 1, -1, np.int32)
     codes[numbers] = np.arange(len(numbers))
     return codes
 
 
-def asker(
-    context: Context, users: Ids, items: Ids, user: Id | None, history: Iterable[Id] | None,
+def resolve_request_user(
+    context: Context, users: IdIndex, items: IdIndex, user: Id | None, history: Iterable[Id] | None,
     more: Iterable[Id] | None = None,
-) -> Asker:  # fmt: skip
+) -> RequestUser:  # fmt: skip
     """Return who asks: `user`, who may like `more` by now, or whoever has this history, or somebody who is not known.
 
     Raises:
@@ -112,30 +111,30 @@ def asker(
     if user is not None and history is not None:
         raise RecsysError("ranker: found user and history, expected one of them: a known user has a history")
     if user is None:
-        codes, unknown = (NOTHING, []) if history is None else items.look_up(history)
-        return Asker(-1, np.unique(codes), tuple(unknown))
+        codes, unknown = (NO_ITEMS, []) if history is None else items.look_up(history)
+        return RequestUser(-1, np.unique(codes), tuple(unknown))
     code = users.codes.get(user) if isinstance(user, str) else None
-    code = users.codes.get(name_of(user)) if code is None else code
+    code = users.codes.get(normalize_id(user)) if code is None else code
     if code is None:
         raise RecsysError(
-            f"ranker: user '{name_of(user)}' is none of the {len(users.names):,} that it was fitted to, "
+            f"ranker: user '{normalize_id(user)}' is none of the {len(users.names):,} that it was fitted to, "
             "expected one of them, or history= with what they like"
         )
-    own = row_of(context.need_train("a ranker"), code)
+    own = get_row_columns(context.need_train("a ranker"), code)
     if more is None:
-        return Asker(code, own)
+        return RequestUser(code, own)
     codes, unknown = items.look_up(more)
     both = np.union1d(own, codes).astype(np.int32)
-    return Asker(code, both, tuple(unknown), grown=len(both) > len(own))
+    return RequestUser(code, both, tuple(unknown), is_extended=len(both) > len(own))
 
 
-def row_of(matrix: Csr, row: int) -> Ints:
+def get_row_columns(matrix: Csr, row: int) -> Ints:
     """Return the columns of one row."""
     columns: Ints = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
     return columns
 
 
-def candidates(ids: Ids, items: Sequence[Id], scores: Any) -> Candidates:
+def parse_candidates(ids: IdIndex, items: Sequence[Id], scores: Any) -> Candidates:
     """Return what the caller wants ranked, best first by the scores as they were given, which are then of 32 bits.
 
     Raises:
@@ -144,9 +143,9 @@ def candidates(ids: Ids, items: Sequence[Id], scores: Any) -> Candidates:
     try:
         array = np.asarray(scores)
     except ValueError:
-        raise _no_score("lists of unequal length", -1) from None
-    if array.dtype.kind not in KINDS:
-        raise _no_score(f"type {array.dtype}", -1)
+        raise _build_score_error("lists of unequal length", -1) from None
+    if array.dtype.kind not in NUMBER_KINDS:
+        raise _build_score_error(f"type {array.dtype}", -1)
     codes, unknown = ids.look_up(items)
     if array.ndim != 1 or len(array) != len(codes) + len(unknown):
         found = f"{len(codes) + len(unknown)} items and scores of shape {array.shape}"
@@ -154,55 +153,57 @@ def candidates(ids: Ids, items: Sequence[Id], scores: Any) -> Candidates:
     known: Any = slice(None)
     if unknown:
         missing = set(unknown)
-        known = np.array([name_of(item) not in missing for item in items], dtype=bool)
+        known = np.array([normalize_id(item) not in missing for item in items], dtype=bool)
         array = array[known]
     try:
         values = array.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise _no_score("something that is no number", -1) from None
+        raise _build_score_error("something that is no number", -1) from None
     given = np.empty(len(values), np.float32)
-    wrong = kernels().check(codes, values, given)
-    if wrong & kernels().TWICE:
+    wrong = load_kernels().check_candidates(codes, values, given)
+    if wrong & load_kernels().TWICE:
         place = next(n for n, code in enumerate(codes) if code in codes[:n])
         raise RecsysError(f"ranker: item '{ids.names[codes[place]]}' is there twice, expected each once")
-    if wrong & kernels().ENDLESS:
-        raise _no_score("NaN, infinity or a larger one", -1)
+    if wrong & load_kernels().ENDLESS:
+        raise _build_score_error("NaN, infinity or a larger one", -1)
     listed = not isinstance(scores, np.ndarray)
-    if array.dtype.kind not in "fiub" or (wrong & kernels().LARGE and (listed or array.dtype.kind != "f")):
+    if array.dtype.kind not in "fiub" or (wrong & load_kernels().LARGE and (listed or array.dtype.kind != "f")):
         exact = np.asarray(scores, dtype=object)[known] if listed else array
-        values, wrong = comparable(exact, _no_score), kernels().UNORDERED
-    if wrong & kernels().UNORDERED:
-        order = best_first(values)
+        values, wrong = make_comparable(exact, _build_score_error), load_kernels().UNORDERED
+    if wrong & load_kernels().UNORDERED:
+        order = argsort_descending(values)
         codes, given = codes[order], given[order]
     return Candidates(codes, given, tuple(unknown))
 
 
-def _no_score(found: str, place: int) -> RecsysError:
+def _build_score_error(found: str, place: int) -> RecsysError:
     return RecsysError(f"ranker: scores: found {found}, expected a finite number of 32 bits for each item")
 
 
-def context_for(context: Context, asker: Asker, seed: int | None = None) -> Context:
+def build_user_context(context: Context, request_user: RequestUser, seed: int | None = None) -> Context:
     """Return the context of a request: one user among all that the ranker was fitted to."""
-    likes = np.ones(len(asker.history), dtype=np.float32)
+    likes = np.ones(len(request_user.history), dtype=np.float32)
     parts: Mapping[str, Any] = {}
-    if asker.code >= 0:
-        rows = slice(asker.code, asker.code + 1)
-        parts = {name: _rows(getattr(context, name), rows) for name in ("dislikes", "times")}
+    if request_user.code >= 0:
+        rows = slice(request_user.code, request_user.code + 1)
+        parts = {name: _slice_rows(getattr(context, name), rows) for name in ("dislikes", "times")}
     return Context(
-        user_ids=np.array([""]) if asker.code < 0 else context.user_ids[asker.code : asker.code + 1],
+        user_ids=np.array([""])
+        if request_user.code < 0
+        else context.user_ids[request_user.code : request_user.code + 1],
         item_ids=context.item_ids,
-        train=_row(asker.history, likes, len(context.item_ids)),
+        train=_build_row(request_user.history, likes, len(context.item_ids)),
         items=context.items,
         factors=context.factors,
         seed=context.seed if seed is None else seed,
-        among=context,
-        known=np.array([asker.code], dtype=np.int64),
-        keys=np.array([key_of(asker)], dtype=np.uint64),
+        parent_context=context,
+        population_codes=np.array([request_user.code], dtype=np.int64),
+        draw_keys=np.array([get_draw_key(request_user)], dtype=np.uint64),
         **parts,
     )
 
 
-def context_among(context: Context, codes: Longs) -> Context:
+def build_context_of_users(context: Context, codes: Longs) -> Context:
     """Return the context of several known users, by their codes, as requests of theirs have it."""
     return Context(
         user_ids=context.user_ids[codes],
@@ -213,21 +214,23 @@ def context_among(context: Context, codes: Longs) -> Context:
         items=context.items,
         factors=context.factors,
         seed=context.seed,
-        among=context,
-        known=codes.astype(np.int64),
-        keys=codes,
+        parent_context=context,
+        population_codes=codes.astype(np.int64),
+        draw_keys=codes,
     )
 
 
-def key_of(asker: Asker) -> int:
+def get_draw_key(request_user: RequestUser) -> int:
     """Return what tells the draws of a request from others: the user's code, or what somebody new has met."""
-    return asker.code if asker.code >= 0 else seeds.derive(0, "history", *asker.history.tolist())
+    return (
+        request_user.code if request_user.code >= 0 else rng.derive_seed(0, "history", *request_user.history.tolist())
+    )
 
 
-def _rows(matrix: Csr | None, rows: slice) -> Csr | None:
+def _slice_rows(matrix: Csr | None, rows: slice) -> Csr | None:
     return None if matrix is None else Csr(matrix[rows])
 
 
-def _row(columns: Ints, values: Any, width: int) -> Csr:
+def _build_row(columns: Ints, values: Any, width: int) -> Csr:
     pointers: Longs = np.array([0, len(columns)])
     return Csr((values, columns, pointers), shape=(1, width))

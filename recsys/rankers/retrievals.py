@@ -6,137 +6,151 @@ from typing import Any
 
 import numpy as np
 
-from recsys import seeds
-from recsys.maths import NEVER, comparable, gram, mostly_untouched, reached, top
-from recsys.models.by_factors import ByFactors
+from recsys.maths.distributions import mostly_unexplored
+from recsys.maths.fold_in import gram
+from recsys.maths.ordering import LOWEST_SCORE, find_top_n, find_top_n_with_reserve, make_comparable
+from recsys.models.factor_model import FittedFactors
 from recsys.rankers.policies import Policy
-from recsys.rankers.requests import NOTHING, Asker, Candidates, row_of
+from recsys.rankers.requests import NO_ITEMS, Candidates, RequestUser, get_row_columns
+from recsys.support import rng
 from recsys.types import Context, Factors, RecsysError, Scorer
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
 
-FIRST = np.finfo(np.float32).max  # above all scores
+ABOVE_ALL_SCORES = np.finfo(np.float32).max  # above all scores
 
 
-def retrieve(
-    model: Scorer, context: Context, available: Bools, policy: Policy, asker: Asker, histories: Csr,
-    closed: Sequence[Bools] = (), pinned: Sequence[int] = (), needed: Sequence[tuple[Ints, int]] = (),
+def retrieve_candidates(
+    model: Scorer, context: Context, available: Bools, policy: Policy, request_user: RequestUser, histories: Csr,
+    excluded: Sequence[Bools] = (), pinned: Sequence[int] = (), needed: Sequence[tuple[Ints, int]] = (),
 ) -> Candidates:  # fmt: skip
     """Return the n best items for one user, as `recsys.candidates` does; `histories` (1, I) is the user's own.
 
     Met items are left out: of a known user everything met, of somebody new the history. So is what is `closed`, (I,)
     each. Of what is not left out, what is `pinned` is among the n, and of each group that is `needed` so many best.
     """
-    given = scores_of(model, context, asker, histories)
-    scores = given if isinstance(model, ByFactors) else comparable(given, partial(_no_score, model))
+    given = score_catalogue(model, context, request_user, histories)
+    scores = given if isinstance(model, FittedFactors) else make_comparable(given, partial(_build_score_error, model))
     if scores.shape != available.shape:
         raise RecsysError(f"ranker: {type(model).__name__} gives {scores.shape} scores, expected {len(available)}")
-    scores[~available] = NEVER
-    for some in (*closed, met_by(context, policy, asker)):
-        scores[some] = NEVER
-    found = best_of(scores, context, policy, histories, pinned, needed)
+    scores[~available] = LOWEST_SCORE
+    for some in (*excluded, get_seen_items(context, policy, request_user)):
+        scores[some] = LOWEST_SCORE
+    found = select_best_candidates(scores, context, policy, histories, pinned, needed)
     if given.dtype == np.float32:
         return found
     return found._replace(scores=given[found.items].astype(np.float64).astype(np.float32))
 
 
-def best_of(
+def select_best_candidates(
     scores: Floats, context: Context, policy: Policy, histories: Csr, pinned: Sequence[int],
     needed: Sequence[tuple[Ints, int]],
 ) -> Candidates:  # fmt: skip
-    """Return the n best of the scores of all items, (I,), but those that are NEVER; the rest is as for `retrieve`."""
+    """Return the n best of the scores of all items, (I,), but those that are NEVER.
+
+    The rest is as for `retrieve_candidates`.
+    """
     n, block = min(policy.n, len(scores)), scores[None]
     if pinned or needed:
         block = block.copy()
-        block[0, _kept(scores, pinned, needed, ties(context, policy))[:n]] = FIRST
-    reserved = int(np.ceil(policy.reach * n - 1e-9))
+        block[0, _select_reserved_items(scores, pinned, needed, get_tie_order(context, policy))[:n]] = ABOVE_ALL_SCORES
+    reserved = int(np.ceil(policy.exploration_share * n - 1e-9))
     if reserved:
-        regions = [hard_region(context, m) for m in range(len(context.maps))]
-        items, best = reached(block, mostly_untouched(histories, regions), n, reserved, ties(context, policy))
+        regions = [get_hard_regions(context, m) for m in range(len(context.maps))]
+        items, best = find_top_n_with_reserve(
+            block, mostly_unexplored(histories, regions), n, reserved, get_tie_order(context, policy)
+        )
     else:
-        items, best = top(block, n, ties(context, policy))
+        items, best = find_top_n(block, n, get_tie_order(context, policy))
     found = items[0] >= 0
     codes, worth = items[0][found], best[0][found]
     if pinned or needed:
         worth = scores[codes]
-        order = np.lexsort((ties(context, policy)[codes], -worth))
+        order = np.lexsort((get_tie_order(context, policy)[codes], -worth))
         codes, worth = codes[order], worth[order]
     return Candidates(codes, worth.astype(np.float32, copy=False))
 
 
-def _no_score(model: Scorer, found: str, item: int) -> RecsysError:
+def _build_score_error(model: Scorer, found: str, item: int) -> RecsysError:
     where = "" if item < 0 else f" for item code {item}"
     return RecsysError(
         f"ranker: a score of {type(model).__name__}{where} is {found}, expected a finite number of 32 bits"
     )
 
 
-def _kept(scores: Floats, pinned: Sequence[int], needed: Sequence[tuple[Ints, int]], ties: Longs) -> Longs:
+def _select_reserved_items(
+    scores: Floats, pinned: Sequence[int], needed: Sequence[tuple[Ints, int]], ties: Longs
+) -> Longs:
     """Return the items that have a place for sure, best first: what is pinned, and so many best of each group."""
     some = [np.array(pinned, dtype=np.int64)]
     for members, least in needed:
         if not len(members):
             continue
-        best = top(scores[members][None], min(least, len(members)), ties[members])[0][0]
+        best = find_top_n(scores[members][None], min(least, len(members)), ties[members])[0][0]
         some.append(members[best[best >= 0]].astype(np.int64))
     kept = np.unique(np.concatenate(some))
-    kept = kept[scores[kept] > NEVER]
+    kept = kept[scores[kept] > LOWEST_SCORE]
     return kept[np.argsort(-scores[kept], kind="stable")]
 
 
-def met_by(context: Context, policy: Policy, asker: Asker) -> Ints:
+def get_seen_items(context: Context, policy: Policy, request_user: RequestUser) -> Ints:
     """Return the items that are not to be retrieved for one user, since they met them."""
-    if policy.history != "exclude":
-        return NOTHING
-    if asker.code < 0 or context.dislikes is None:
-        return asker.history
-    return np.concatenate([asker.history, row_of(context.dislikes, asker.code)])
+    if not policy.exclude_seen:
+        return NO_ITEMS
+    if request_user.code < 0 or context.dislikes is None:
+        return request_user.history
+    return np.concatenate([request_user.history, get_row_columns(context.dislikes, request_user.code)])
 
 
-def scores_of(model: Scorer, context: Context, asker: Asker, histories: Csr) -> Floats:
+def score_catalogue(model: Scorer, context: Context, request_user: RequestUser, histories: Csr) -> Floats:
     """Return the model's scores of all items for one user, (I,): a new history is folded in exactly.
 
     Least squares go by compiled code of one thread: for a single user, threads of BLAS wait more than they compute.
     """
-    if isinstance(model, ByFactors):
-        return score_items(model.factors.item_factors, factor_of(model.factors, context, asker))
-    if asker.code >= 0 and not asker.grown:
-        return np.array(model.score(np.array([asker.code], dtype=np.int32))[0])
+    if isinstance(model, FittedFactors):
+        return score_items(model.factors.item_factors, get_user_factor(model.factors, context, request_user))
+    if request_user.code >= 0 and not request_user.is_extended:
+        return np.array(model.score(np.array([request_user.code], dtype=np.int32))[0])
     return np.array(model.fold(histories)[0])
 
 
 def score_items(items: Floats, factor: Floats) -> Floats:
     """Return the dot products of items (N, d) and a factor (d,), (N,): those of an item do not depend on the others."""
-    from recsys.kernels.requests import score_all
+    from recsys.kernels.requests import score_all_items
 
-    kernel: Any = score_all
+    kernel: Any = score_all_items
     scores = np.empty(len(items), np.float32)
     kernel(np.asarray(items), factor, scores)
     return scores
 
 
-def factor_of(factors: Factors, context: Context, asker: Asker) -> Floats:
-    """Return the factor of one user, (d,): as it was fitted, or as `recsys.maths.fold` finds it for the history."""
-    from recsys.kernels.requests import fold_in
+def get_user_factor(factors: Factors, context: Context, request_user: RequestUser) -> Floats:
+    """Return the factor of one user, (d,): as fitted, or solved for the history.
 
-    if asker.code >= 0 and not asker.grown:
-        return np.array(factors.user_factors[asker.code])
-    if not len(asker.history):
-        return np.array(factors.typical)
-    kernel: Any = fold_in
+    The solution is that of `recsys.maths.fold_in.solve_user_factors`.
+    """
+    from recsys.kernels.requests import fold_in_user
+
+    if request_user.code >= 0 and not request_user.is_extended:
+        return np.array(factors.user_factors[request_user.code])
+    if not len(request_user.history):
+        return np.array(factors.mean_user_factor)
+    kernel: Any = fold_in_user
     items, common = np.asarray(factors.item_factors), context.tables.get("gram of all", lambda: gram(factors))
-    ridge = factors.regularization * (len(asker.history) + factors.everywhere * len(items)) ** factors.nu
+    ridge = factors.regularization * (len(request_user.history) + factors.unobserved_weight * len(items)) ** factors.nu
     found = np.empty(items.shape[1], np.float32)
-    kernel(np.asarray(common), items, asker.history, factors.observed, factors.pull, ridge, found)
+    kernel(
+        np.asarray(common), items, request_user.history, factors.observed_weight, factors.target_weight, ridge, found
+    )
     return found
 
 
-def hard_region(context: Context, m: int) -> Ints:
+def get_hard_regions(context: Context, m: int) -> Ints:
     """Return the region of each item by map m, (I,)."""
-    regions: Ints = context.tables.get(f"hard {m}", lambda: context.maps[m].hard)
+    regions: Ints = context.tables.get(f"hard {m}", lambda: context.maps[m].hard_regions)
     return regions
 
 
-def ties(context: Context, policy: Policy) -> Longs:
+def get_tie_order(context: Context, policy: Policy) -> Longs:
     """Return the order of items whose scores are equal, (I,): that of `recsys.candidates`."""
     size = len(context.item_ids)
-    return context.tables.get(f"ties {policy.seed}", lambda: seeds.generator(policy.seed, "ties").permutation(size))
+    return context.tables.get(f"ties {policy.seed}", lambda: rng.make_generator(policy.seed, "ties").permutation(size))

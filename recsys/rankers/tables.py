@@ -16,7 +16,7 @@ from recsys.types.arrays import Anys
 from recsys.types.checks import check_array, check_codes, check_finite, check_matrix
 
 
-class Kept(NamedTuple):
+class StoredTableRule(NamedTuple):
     """A table that is stored: the shape of each of its parts, by what stands below."""
 
     name: str  # a regular expression of the whole name
@@ -27,23 +27,23 @@ class Kept(NamedTuple):
 
 
 # users, items, regions of all own maps, maps, factors; "*" is any length
-KEPT = (
-    Kept("vectors (cooccurrence|factors|features)", (("items", "*"),)),
-    Kept("gram( of all)?", (("factors", "factors"),)),
-    Kept("neighbourhood", (("users",), ("items", "*"), ("*", "*"), ("*", "regions"), ("maps",)), types="fi"),
-    Kept(r"expected \S+ \S+", (("two", "*", "regions"),)),
-    Kept("usual", ((),)),
-    Kept("usual variety", (("maps of several regions",),)),
-    Kept(r"typical distances .+", ((), ()), finite=False),
-    Kept(r"under-exposed \d+", (("items",),)),
-    Kept("npmi shares", (("items", "items"),), kind="sparse"),
-    Kept(r"shelves .+", (("items", "*"),), kind="sparse"),
+STORED_TABLES = (
+    StoredTableRule("vectors (cooccurrence|factors|features)", (("items", "*"),)),
+    StoredTableRule("gram( of all)?", (("factors", "factors"),)),
+    StoredTableRule("neighbourhood", (("users",), ("items", "*"), ("*", "*"), ("*", "regions"), ("maps",)), types="fi"),
+    StoredTableRule(r"expected \S+ \S+", (("two", "*", "regions"),)),
+    StoredTableRule("usual", ((),)),
+    StoredTableRule("usual variety", (("maps of several regions",),)),
+    StoredTableRule(r"typical distances .+", ((), ()), finite=False),
+    StoredTableRule(r"under-exposed \d+", (("items",),)),
+    StoredTableRule("npmi shares", (("items", "items"),), kind="sparse"),
+    StoredTableRule(r"shelves .+", (("items", "*"),), kind="sparse"),
 )
 
 
-def rule_for(name: str) -> Kept | None:
+def find_table_rule(name: str) -> StoredTableRule | None:
     """Return what a table of this name has to be, None for one that is not stored."""
-    return next((kept for kept in KEPT if re.fullmatch(kept.name, name)), None)
+    return next((kept for kept in STORED_TABLES if re.fullmatch(kept.name, name)), None)
 
 
 def check_tables(context: Context, names: Collection[str]) -> None:
@@ -67,7 +67,7 @@ def check_tables(context: Context, names: Collection[str]) -> None:
     for name, table in context.tables.items():
         if name not in names:
             continue
-        kept = rule_for(name)
+        kept = find_table_rule(name)
         if kept is None:
             raise RecsysError(f"table '{name}' is none that a ranker stores")
         parts = table if isinstance(table, tuple) else (table,)
@@ -83,7 +83,7 @@ def check_tables(context: Context, names: Collection[str]) -> None:
             _check_expected(parts[0], len(context.user_ids))
 
 
-def _check_part(place: str, part: Any, shape: tuple[int | None, ...], kept: Kept) -> None:
+def _check_part(place: str, part: Any, shape: tuple[int | None, ...], kept: StoredTableRule) -> None:
     if kept.kind == "sparse":
         check_matrix(place, part, (shape[0], shape[1]))
         return

@@ -10,13 +10,13 @@ from scipy import sparse
 
 from recsys.rankers.rankers import Ranker
 from recsys.types import Items, Split, TasteMap
-from recsys.types.arrays import Csr, empty
+from recsys.types.arrays import Csr, make_empty_matrix
 
-BLEND = {"relevance": 1.0, "diversity": 0.1, "negative_space": 0.1}
+BLEND = {"relevance": 1.0, "mmr": 0.1, "negative_space": 0.1}
 
 
 @dataclass(frozen=True)
-class Warm:
+class WarmupResult:
     """What was warmed up."""
 
     seconds: float
@@ -24,7 +24,7 @@ class Warm:
     policy: str = ""  # of the ranker that was checked
 
 
-def warmup(folder: str | Path | None = None) -> Warm:
+def warmup(folder: str | Path | None = None) -> WarmupResult:
     """Compile what requests run, and keep it on disk for processes to come; check a saved ranker from end to end.
 
     With `folder`, every file of the ranker is held against its checksum, and requests of its own blend are answered;
@@ -34,28 +34,28 @@ def warmup(folder: str | Path | None = None) -> Warm:
         RecsysError: if the folder is damaged or no saved ranker.
     """
     start = time.perf_counter()
-    ranker = made_up() if folder is None else Ranker.load(folder, verify=True)
-    return Warm(time.perf_counter() - start, cache_folder(), "" if folder is None else ranker.name)
+    ranker = build_synthetic_ranker() if folder is None else Ranker.load(folder, verify=True)
+    return WarmupResult(time.perf_counter() - start, get_cache_folder(), "" if folder is None else ranker.name)
 
 
-def cache_folder() -> Path | None:
+def get_cache_folder() -> Path | None:
     """Return the folder in which compiled code is kept, None where every process compiles anew."""
-    from recsys.kernels.greedy import greedy
+    from recsys.kernels.greedy import pick_greedily
 
-    kernel: Any = greedy  # compiled
+    kernel: Any = pick_greedily  # compiled
     try:
         return Path(kernel.stats.cache_path)
     except (AttributeError, TypeError):
         return None
 
 
-def made_up() -> Ranker:
+def build_synthetic_ranker() -> Ranker:
     """Return a small ranker without a model, for a log of eight users and twelve items."""
     users, count = 8, 12
     train = Csr(sparse.csr_array((np.add.outer(np.arange(users), np.arange(count)) % 3 == 0).astype(np.float32)))
     ids = np.arange(count).astype(str)
-    none = empty(train.shape)
-    items = Items(ids, ids, empty((count, 1)), ("",), np.zeros(count, np.int32))
+    none = make_empty_matrix(train.shape)
+    items = Items(ids, ids, make_empty_matrix((count, 1)), ("",), np.zeros(count, np.int32))
     split = Split("whole", 0, np.arange(users).astype(str), items, train, none, none, none, none)
     region = (np.ones(count, np.float32), (np.arange(count), np.arange(count) % 4))
     maps = [TasteMap("made up", Csr(region, shape=(count, 4)), "made up")]

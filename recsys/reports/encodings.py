@@ -3,7 +3,7 @@
 from typing import Any
 
 from recsys.reports.scales import Domain
-from recsys.reports.sheets import Series, Sheet
+from recsys.reports.view import ReportView, Series
 
 Spec = dict[str, Any]  # a part of a Vega-Lite specification
 
@@ -12,35 +12,35 @@ PARAMETERS = ({"name": "pick", "value": []}, {"name": "over", "value": ""})
 CHOSEN = "over === datum.series || indexof(pick, datum.series) >= 0"
 ACTIVE = f"(!length(pick) && !over) || {CHOSEN}"
 
-SIZES = {"base": 230.0, "model": 110.0, "control": 90.0}
-POINTED = {"tooltip": {"expr": "datum.tip"}, "description": {"expr": "datum.said"}}
+MARK_AREAS = {"base": 230.0, "model": 110.0, "control": 90.0}
+TOOLTIP = {"tooltip": {"expr": "datum.tip"}, "description": {"expr": "datum.said"}}
 
 
-def hue(sheet: Sheet, legend: bool) -> Spec:
+def encode_series_colour(view: ReportView, legend: bool) -> Spec:
     """Return the colour of each series; the colours themselves are in the configuration."""
-    scale = {"domain": [series.name for series in sheet.series]}
+    scale = {"domain": [series.name for series in view.series]}
     return {"field": "series", "type": "nominal", "scale": scale, "legend": {"title": None} if legend else None}
 
 
-def form(sheet: Sheet, legend: bool) -> Spec:
+def encode_series_mark(view: ReportView, legend: bool) -> Spec:
     """Return the mark of each series."""
-    encoded = hue(sheet, legend)
-    return encoded | {"scale": encoded["scale"] | {"range": [series.shape for series in sheet.series]}}
+    encoded = encode_series_colour(view, legend)
+    return encoded | {"scale": encoded["scale"] | {"range": [series.shape for series in view.series]}}
 
 
-def shown(faint: float, when: str = ACTIVE, full: float = 1.0) -> Spec:
+def encode_opacity(faint: float, when: str = ACTIVE, full: float = 1.0) -> Spec:
     """Return full opacity for what is chosen, or for all where nothing is; `faint` for the rest."""
     return {"condition": {"test": when, "value": full}, "value": faint}
 
 
-def along(field: str, domain: Domain, axis: Spec) -> Spec:
+def encode_position(field: str, domain: Domain, axis: Spec) -> Spec:
     """Return a position on an axis."""
     scale = {"domain": [domain.low, domain.high], "nice": False, "zero": False}
     return {"field": field, "type": "quantitative", "scale": scale, "axis": axis}
 
 
-def sizes(series: Series) -> list[float]:
+def compute_mark_areas(series: Series) -> list[float]:
     """Return the area of each run's mark: a larger mark is a larger weight."""
-    if series.kind in SIZES or len(series.runs) == 1:
-        return [SIZES.get(series.kind, 80.0)] * len(series.runs)
+    if series.kind in MARK_AREAS or len(series.runs) == 1:
+        return [MARK_AREAS.get(series.kind, 80.0)] * len(series.runs)
     return [45.0 + 85.0 * i / (len(series.runs) - 1) for i in range(len(series.runs))]

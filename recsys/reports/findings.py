@@ -3,113 +3,134 @@
 from collections.abc import Mapping
 from typing import Any
 
-from recsys.html import Html, element, join
-from recsys.reports.caveats import counted, marked
-from recsys.reports.formats import MISSING, interval, interval_percent, number, percent, plural
-from recsys.reports.sheets import Sheet
+from recsys.html import Html, join_html, make_element
+from recsys.reports.caveats import add_dagger, describe_counts
+from recsys.reports.formats import (
+    MISSING,
+    format_count,
+    format_interval,
+    format_number,
+    format_percent,
+    format_percent_interval,
+)
+from recsys.reports.view import ReportView
 
-LISTED = 5
+MAX_LISTED = 5
 CHANCE = 0.025  # of 95 % intervals of no effect lie wholly above 0
 Row = Mapping[str, Any]
 
 
-def findings(sheet: Sheet, accuracy: str, gains: Mapping[str, str]) -> Html:
+def render_findings(view: ReportView, accuracy: str, gains: Mapping[str, str]) -> Html:
     """Return for each gain (metric -> what it is called) a sentence and a table of the runs that have most of it."""
     parts = [
         part
         for metric, name in gains.items()
-        if compared(sheet, metric)
-        for part in _gained(sheet, accuracy, metric, name)
+        if select_with_interval(view, metric)
+        for part in _render_gain(view, accuracy, metric, name)
     ]
     if parts:
-        return join(*parts)
-    lines = [_value(sheet, metric) for metric in (accuracy, *gains) if sheet.defined(metric)]
-    return element("ul", *(element("li", line) for line in lines), class_="sentences") if lines else Html()
+        return join_html(*parts)
+    lines = [_render_base_value(view, metric) for metric in (accuracy, *gains) if view.is_defined(metric)]
+    return make_element("ul", *(make_element("li", line) for line in lines), class_="sentences") if lines else Html()
 
 
-def shortlist(sheet: Sheet, accuracy: str, metric: str) -> list[str]:
+def shortlist_runs(view: ReportView, accuracy: str, metric: str) -> list[str]:
     """Return the runs that gain most of a metric: without a detectable loss before others, then the largest first."""
-    gained = _gaining(sheet, metric)
-    return sorted(gained, key=lambda run: (loses(sheet, run, accuracy), -abs(gained[run]["difference"])))[:LISTED]
+    gained = _select_gaining_runs(view, metric)
+    return sorted(gained, key=lambda run: (has_detectable_loss(view, run, accuracy), -abs(gained[run]["difference"])))[
+        :MAX_LISTED
+    ]
 
 
-def compared(sheet: Sheet, metric: str) -> dict[str, Row]:
+def select_with_interval(view: ReportView, metric: str) -> dict[str, Row]:
     """Return the differences from the base that have an interval, by run."""
-    rows = {run: sheet.differences.get((run, metric)) for run in sheet.runs}
+    rows = {run: view.differences.get((run, metric)) for run in view.runs}
     return {run: row for run, row in rows.items() if row and row["ci_low"] is not None}
 
 
-def loses(sheet: Sheet, run: str, accuracy: str) -> bool:
+def has_detectable_loss(view: ReportView, run: str, accuracy: str) -> bool:
     """Return whether a run has a detectable loss: an interval wholly below 0, or none."""
-    row = sheet.differences.get((run, accuracy))
+    row = view.differences.get((run, accuracy))
     return row is None or row["ci_high"] is None or row["ci_high"] < 0
 
 
-def _gaining(sheet: Sheet, metric: str) -> dict[str, Row]:
-    way = sheet.first(metric, "direction") or 1
-    rows = compared(sheet, metric)
+def _select_gaining_runs(view: ReportView, metric: str) -> dict[str, Row]:
+    way = view.get_first(metric, "direction") or 1
+    rows = select_with_interval(view, metric)
     return {run: row for run, row in rows.items() if (row["ci_low"] if way > 0 else -row["ci_high"]) > 0}
 
 
-def _gained(sheet: Sheet, accuracy: str, metric: str, name: str) -> list[Html]:
-    n, gained = len(compared(sheet, metric)), _gaining(sheet, metric)
-    free = [run for run in gained if not loses(sheet, run, accuracy)]
+def _render_gain(view: ReportView, accuracy: str, metric: str, name: str) -> list[Html]:
+    n, gained = len(select_with_interval(view, metric)), _select_gaining_runs(view, metric)
+    free = [run for run in gained if not has_detectable_loss(view, run, accuracy)]
     chance = round(CHANCE * n)
     by_chance = f"about {chance}" if chance else "fewer than 1"
     text = (
-        f": {len(gained)} of {plural(n, 'run')} have more, with an interval wholly on that side (by chance alone, "
-        f"{by_chance} would), {len(free)} of them without a detectable loss of {accuracy}@{sheet.k}. "
-        f"Counted: {counted(sheet, metric)}."
+        f": {len(gained)} of {format_count(n, 'run')} have more, with an interval wholly on that side "
+        "(by chance alone, "
+        f"{by_chance} would), {len(free)} of them without a detectable loss of {accuracy}@{view.k}. "
+        f"Counted: {describe_counts(view, metric)}."
     )
-    title = marked(metric, f"{metric}@{sheet.k}")
-    changes = (f"change of {accuracy}@{sheet.k}", "95 % interval", f"change of {title}", "95 % interval")
+    title = add_dagger(metric, f"{metric}@{view.k}")
+    changes = (f"change of {accuracy}@{view.k}", "95 % interval", f"change of {title}", "95 % interval")
     head = ("run", *changes, "verdict")
     rows = [
-        _base(sheet, accuracy, metric),
-        *(_row(sheet, run, accuracy, metric, name) for run in shortlist(sheet, accuracy, metric)),
+        _render_base_row(view, accuracy, metric),
+        *(_render_run_row(view, run, accuracy, metric, name) for run in shortlist_runs(view, accuracy, metric)),
     ]
-    titles = element(
-        "tr", *(element("th", title, scope="col", class_="n" if 0 < i < 5 else None) for i, title in enumerate(head))
+    titles = make_element(
+        "tr",
+        *(make_element("th", title, scope="col", class_="n" if 0 < i < 5 else None) for i, title in enumerate(head)),
     )
-    table = element("table", element("thead", titles), element("tbody", *rows), class_="plain short")
+    table = make_element("table", make_element("thead", titles), make_element("tbody", *rows), class_="plain short")
     return [
-        element("p", element("b", marked(metric, name)), text),
-        element("div", table, class_="scroll", tabindex="0"),
+        make_element("p", make_element("b", add_dagger(metric, name)), text),
+        make_element("div", table, class_="scroll", tabindex="0"),
     ]  # fmt: skip
 
 
-def _base(sheet: Sheet, accuracy: str, metric: str) -> Html:
+def _render_base_row(view: ReportView, accuracy: str, metric: str) -> Html:
     cells = []
     for one in (accuracy, metric):
-        low, high = (sheet.number(sheet.base, one, end) for end in ("ci_low", "ci_high"))
-        cells += [number(sheet.number(sheet.base, one, "value")), interval(low, high) or MISSING]
-    values = (element("td", text, class_="n") for text in cells)
-    return element("tr", element("th", sheet.base, scope="row"), *values, element("td", "the base: its values"))
-
-
-def _row(sheet: Sheet, run: str, accuracy: str, metric: str, name: str) -> Html:
-    cells = [text for one in (accuracy, metric) for text in _change(sheet.differences.get((run, one)))]
-    row = sheet.differences.get((run, accuracy))
-    surely = row is not None and row["ci_low"] is not None and row["ci_low"] > 0
-    cost = "and of accuracy" if surely else "at a loss" if loses(sheet, run, accuracy) else "no detectable loss"
-    verdict = f"more {name}, {cost}"
-    return element(
-        "tr",
-        element("th", run, scope="row"),
-        *(element("td", text, class_="n") for text in cells),
-        element("td", verdict),
+        low, high = (view.get_number(view.base, one, end) for end in ("ci_low", "ci_high"))
+        cells += [format_number(view.get_number(view.base, one, "value")), format_interval(low, high) or MISSING]
+    values = (make_element("td", text, class_="n") for text in cells)
+    return make_element(
+        "tr", make_element("th", view.base, scope="row"), *values, make_element("td", "the base: its values")
     )
 
 
-def _change(row: Row | None) -> tuple[str, str]:
+def _render_run_row(view: ReportView, run: str, accuracy: str, metric: str, name: str) -> Html:
+    cells = [text for one in (accuracy, metric) for text in _format_change(view.differences.get((run, one)))]
+    row = view.differences.get((run, accuracy))
+    surely = row is not None and row["ci_low"] is not None and row["ci_low"] > 0
+    cost = (
+        "and of accuracy"
+        if surely
+        else "at a loss"
+        if has_detectable_loss(view, run, accuracy)
+        else "no detectable loss"
+    )
+    verdict = f"more {name}, {cost}"
+    return make_element(
+        "tr",
+        make_element("th", run, scope="row"),
+        *(make_element("td", text, class_="n") for text in cells),
+        make_element("td", verdict),
+    )
+
+
+def _format_change(row: Row | None) -> tuple[str, str]:
     if row is None or row["difference"] is None:
         return MISSING, MISSING
     if row["relative_low"] is None:
-        return number(row["difference"], signed=True), interval(row["ci_low"], row["ci_high"], signed=True) or MISSING
-    return percent(row["relative"]), interval_percent(row["relative_low"], row["relative_high"])
+        return format_number(row["difference"], signed=True), format_interval(
+            row["ci_low"], row["ci_high"], signed=True
+        ) or MISSING
+    return format_percent(row["relative"]), format_percent_interval(row["relative_low"], row["relative_high"])
 
 
-def _value(sheet: Sheet, metric: str) -> Html:
-    value = number(sheet.number(sheet.base, metric, "value"))
-    name = element("b", marked(metric, f"{metric}@{sheet.k}"))
-    return join(name, f" of {sheet.base}: {value} ({counted(sheet, metric)}).")
+def _render_base_value(view: ReportView, metric: str) -> Html:
+    value = format_number(view.get_number(view.base, metric, "value"))
+    name = make_element("b", add_dagger(metric, f"{metric}@{view.k}"))
+    return join_html(name, f" of {view.base}: {value} ({describe_counts(view, metric)}).")

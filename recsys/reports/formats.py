@@ -6,10 +6,10 @@ ARROWS = {1: "\N{UPWARDS ARROW}", -1: "\N{DOWNWARDS ARROW}", 0: "\N{LEFT RIGHT A
 BETTER = {1: "more is better", -1: "less is better", 0: "neither end is better"}
 
 
-def number(value: float | None, signed: bool = False) -> str:
+def format_number(value: float | None, signed: bool = False) -> str:
     """Return a number with about four digits, an en dash for None.
 
-    >>> number(0.30218), number(1234567.0), number(12.0), number(-0.00004)
+    >>> format_number(0.30218), format_number(1234567.0), format_number(12.0), format_number(-0.00004)
     ('0.3022', '1,234,567', '12', '\N{MINUS SIGN}0.00004')
     """
     if value is None:
@@ -25,10 +25,10 @@ def number(value: float | None, signed: bool = False) -> str:
     return text.replace("-", MINUS)
 
 
-def percent(fraction: float | None, signed: bool = True) -> str:
+def format_percent(fraction: float | None, signed: bool = True) -> str:
     """Return a fraction in per cent.
 
-    >>> percent(0.0312), percent(-0.0004), percent(12.0), percent(0.0), percent(None)
+    >>> format_percent(0.0312), format_percent(-0.0004), format_percent(12.0), format_percent(0.0), format_percent(None)
     ('+3.1 %', '\N{MINUS SIGN}0.04 %', '+1,200 %', '0.0 %', '\N{EN DASH}')
     """
     if fraction is None:
@@ -39,20 +39,20 @@ def percent(fraction: float | None, signed: bool = True) -> str:
     return f"{100 * fraction:{'+' if signed else ''},.{digits}f} %".replace("-", MINUS)
 
 
-def interval(low: float | None, high: float | None, signed: bool = False) -> str:
+def format_interval(low: float | None, high: float | None, signed: bool = False) -> str:
     """Return an interval in the units of the value, "" where an end is missing."""
-    return "" if low is None or high is None else f"{number(low, signed)} to {number(high, signed)}"
+    return "" if low is None or high is None else f"{format_number(low, signed)} to {format_number(high, signed)}"
 
 
-def interval_percent(low: float | None, high: float | None) -> str:
+def format_percent_interval(low: float | None, high: float | None) -> str:
     """Return an interval of fractions in per cent, "" where an end is missing."""
-    return "" if low is None or high is None else f"{percent(low).removesuffix(' %')} to {percent(high)}"
+    return "" if low is None or high is None else f"{format_percent(low).removesuffix(' %')} to {format_percent(high)}"
 
 
-def duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """Return seconds with a unit.
 
-    >>> duration(0.0042), duration(3.14159), duration(75.0)
+    >>> format_duration(0.0042), format_duration(3.14159), format_duration(75.0)
     ('4.2 ms', '3.14 s', '75.0 s')
     """
     if seconds is None:
@@ -60,27 +60,27 @@ def duration(seconds: float | None) -> str:
     return f"{1000 * seconds:.1f} ms" if seconds < 0.1 else f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
 
 
-def plural(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """Return a count with its noun.
 
-    >>> plural(1, "run"), plural(3, "run")
+    >>> format_count(1, "run"), format_count(3, "run")
     ('1 run', '3 runs')
     """
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def tally(count: float | None, of: str = "") -> str:
+def format_mean_count(count: float | None, label: str = "") -> str:
     """Return a count of what `of` names; one that is not whole is a mean over maps, and says so.
 
-    >>> tally(57.0, "hits"), tally(25.29, "hits"), tally(1676.2), tally(None)
-    ('57 hits', '25.3 hits per map', '1,676 per map', '\N{EN DASH}')
+    >>> format_mean_count(57.0, "hits"), format_mean_count(25.29, "hits"), format_mean_count(1676.2),
+    format_mean_count(None) ('57 hits', '25.3 hits per map', '1,676 per map', '\N{EN DASH}')
     """
     if count is None:
         return MISSING
-    whole, noun = count == int(count), f" {of}" if of else ""
+    whole, noun = count == int(count), f" {label}" if label else ""
     return f"{count:,.0f}{noun}" if whole else f"{count:,.{1 if abs(count) < 100 else 0}f}{noun} per map"
 
 
-def arrow(direction: float | None) -> str:
+def format_direction(direction: float | None) -> str:
     """Return the arrow of a direction, "" where unknown."""
     return "" if direction is None else ARROWS[int(direction)]

@@ -1,23 +1,25 @@
 """The legend of a page: one button per series, for all charts and the table."""
 
-from recsys.html import Html, element
+from recsys.html import Html, make_element
 from recsys.reports import themes
-from recsys.reports.sheets import Series, Sheet
+from recsys.reports.view import ReportView, Series
 
 
-def legend(sheet: Sheet) -> Html:
+def render_legend(view: ReportView) -> Html:
     """Return the buttons: what is pressed is shown in full, the rest faintly."""
-    buttons = [_button(series) for series in sheet.series]
-    everything = element("button", "show all", type="button", class_="everything", disabled=True)
-    return element("div", *buttons, everything, class_="legend", role="group", aria_label="Series to bring out")
+    buttons = [_render_series_button(series) for series in view.series]
+    everything = make_element("button", "show all", type="button", class_="everything", disabled=True)
+    return make_element("div", *buttons, everything, class_="legend", role="group", aria_label="Series to bring out")
 
 
-def swatch(series: Series) -> Html:
+def render_swatch(series: Series) -> Html:
     """Return the mark of a series as a small picture, in the colours of the page."""
-    path = element("path", d=series.shape, style=f"fill:{series.colour(themes.by_reference())}")
-    return element("svg", path, viewBox="-1.4 -1.4 2.8 2.8", class_="swatch", aria_hidden="true")
+    path = make_element("path", d=series.shape, style=f"fill:{series.get_colour(themes.build_css_theme())}")
+    return make_element("svg", path, viewBox="-1.4 -1.4 2.8 2.8", class_="swatch", aria_hidden="true")
 
 
-def _button(series: Series) -> Html:
-    name = element("span", series.name, title=series.name)
-    return element("button", swatch(series), name, type="button", data_series=series.name, aria_pressed="false")
+def _render_series_button(series: Series) -> Html:
+    name = make_element("span", series.name, title=series.name)
+    return make_element(
+        "button", render_swatch(series), name, type="button", data_series=series.name, aria_pressed="false"
+    )

@@ -6,17 +6,17 @@ from typing import Any
 
 import pandas as pd
 
-from recsys.types import RecsysError, unknown
+from recsys.types import RecsysError, make_unknown_name_error
 
-SUMMARY = (
+SUMMARY_COLUMNS = (
     "run", "kind", "blend", "weight", "metric", "k", "value", "ci_low", "ci_high", "n_users", "convention",
     "direction", "seconds", "hits", "held_out",
 )  # fmt: skip
-DIFFERENCES = (
+DIFFERENCE_COLUMNS = (
     "run", "against", "metric", "k", "difference", "ci_low", "ci_high", "relative", "relative_low", "relative_high",
     "p_value", "detectable", "n_users", "n_differ",
 )  # fmt: skip
-KINDS = ("base", "model", "control", "blend")
+RUN_KINDS = ("base", "model", "control", "blend")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Example:
     base: tuple[str, ...]
     blend: str  # the run
     picks: tuple[str, ...]
-    instead: tuple[str, ...]  # what would stand in the place of each pick, "" where nothing is left
+    displaced: tuple[str, ...]  # what would stand in the place of each pick, "" where nothing is left
     costs: tuple[float | None, ...]  # blended gain of that item above the pick's, in units of the slate's scores
     held_out: frozenset[str] = frozenset()  # titles of the user's held-out positives among all of these
 
@@ -41,7 +41,7 @@ class Results:
     `summary`: a row per run, metric and k. `kind` is "control", "model", "base" or "blend"; `blend` is the run
     without its weight ("mmr"), for all others the run itself; `direction` is 1 where more is better, -1 where
     less is, 0 where neither. `hits` and `held_out` may be NaN; `held_out` is what the held-out data has of the
-    same: for `discovery` the number of positives in untouched regions, for `untouched_share` that share.
+    same: for `discovery` the number of positives in unexplored regions, for `unexplored_share` that share.
 
     `differences`: a row per run, metric and k, `run` minus `against`, paired by user. `relative*` are fractions
     of the value of `against` (0.03 is 3 %); `detectable` is the smallest difference the data could have shown.
@@ -57,30 +57,30 @@ class Results:
     k: int  # the headline slate length
     base: str  # the run that all others are held against
     families: Mapping[str, Sequence[str]]  # family -> metrics, in the order of the page
-    segments: pd.DataFrame | None = None  # of `recsys.scores.segments.segment_table`, for some of the runs
+    segments: pd.DataFrame | None = None  # of `recsys.scores.segments.tabulate_segments`, for some of the runs
     examples: Sequence[Example] = ()  # users as they would see it
 
 
-def check(results: Results) -> None:
+def check_results(results: Results) -> None:
     """Refuse results of which no report can be made.
 
     Raises:
         RecsysError: if a table lacks a column, or the base, the headline k or a kind is unknown.
     """
-    _need("summary", results.summary, SUMMARY)
-    _need("differences", results.differences, DIFFERENCES)
+    _check_columns("summary", results.summary, SUMMARY_COLUMNS)
+    _check_columns("differences", results.differences, DIFFERENCE_COLUMNS)
     runs = {str(run) for run in results.summary["run"]}
     if results.base not in runs:
-        raise unknown("base run", results.base, runs, "report")
+        raise make_unknown_name_error("base run", results.base, runs, "report")
     lengths = sorted({int(k) for k in results.summary["k"]})
     if results.k not in lengths:
         raise RecsysError(f"report: the headline k is {results.k}, expected one of {lengths}")
     for kind in results.summary["kind"].unique():
-        if kind not in KINDS:
-            raise unknown("kind of run", str(kind), KINDS, "report: summary")
+        if kind not in RUN_KINDS:
+            raise make_unknown_name_error("kind of run", str(kind), RUN_KINDS, "report: summary")
 
 
-def _need(place: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
+def _check_columns(place: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise RecsysError(f"report: {place} has no column '{missing[0]}', expected {', '.join(columns)}")

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.reports.sheets import Sheet
+from recsys.reports.view import ReportView
 
 FENCE = 6.0  # interquartile ranges beyond which a value is far off (Tukey 1977)
-NEAR = 0.35  # controls are taken in when they lie this share of the range away
+CONTROL_REACH = 0.35  # controls are taken in when they lie this share of the range away
 PADDING = 0.06
 
 
 @dataclass(frozen=True)
-class Mark:
+class PlottedValue:
     """A value with its interval; controls do not stretch the axis."""
 
     value: float
@@ -38,54 +38,56 @@ class Domain:
         return min(max(value, self.low), self.high)
 
 
-def focus(marks: Sequence[Mark], keep: Sequence[float] = ()) -> Domain:
+def choose_domain(marks: Sequence[PlottedValue], keep: Sequence[float] = ()) -> Domain:
     """Return an axis that holds the intervals of all but far-off marks, and every value of `keep`.
 
-    >>> focus([Mark(0.30, 0.29, 0.31), Mark(0.32, 0.31, 0.33), Mark(0.01, 0.0, 0.02, control=True)])
-    Domain(low=0.2876, high=0.3324)
+    >>> choose_domain([PlottedValue(0.30, 0.29, 0.31), PlottedValue(0.32, 0.31, 0.33), PlottedValue(0.01, 0.0, 0.02,
+    control=True)]) Domain(low=0.2876, high=0.3324)
     """
     anchors = [mark for mark in marks if not mark.control] or list(marks)
-    low, high = _fences([mark.value for mark in anchors])
+    low, high = _compute_fences([mark.value for mark in anchors])
     inside = [mark for mark in anchors if low <= mark.value <= high] or anchors
     ends = [*(mark.low for mark in inside), *(mark.high for mark in inside), *keep]
     low, high = min(ends, default=0.0), max(ends, default=1.0)
-    reach = NEAR * (high - low)
+    reach = CONTROL_REACH * (high - low)
     near = [mark for mark in marks if mark.control and low - reach <= mark.value <= high + reach]
-    return _padded(
+    return _pad_domain(
         min([low, *(max(mark.low, low - reach) for mark in near)]),
         max([high, *(min(mark.high, high + reach) for mark in near)]),
     )
 
 
-def domain_of(sheet: Sheet, metric: str, keep: tuple[float, ...] = ()) -> Domain:
+def choose_metric_domain(view: ReportView, metric: str, keep: tuple[float, ...] = ()) -> Domain:
     """Return the part of a metric's axis where the blends are; the base is always on it."""
     marks = []
-    for series in sheet.series:
+    for series in view.series:
         for run in series.runs:
-            value = sheet.number(run, metric, "value")
-            if value is not None and run != sheet.base:
-                marks.append(Mark(value, *ends(sheet, run, metric, value), series.kind == "control"))
-    base = sheet.number(sheet.base, metric, "value")
+            value = view.get_number(run, metric, "value")
+            if value is not None and run != view.base:
+                marks.append(
+                    PlottedValue(value, *compute_interval_ends(view, run, metric, value), series.kind == "control")
+                )
+    base = view.get_number(view.base, metric, "value")
     if base is not None:
-        keep = (*keep, base, *(() if marks else ends(sheet, sheet.base, metric, base)))
-    return focus(marks, keep)
+        keep = (*keep, base, *(() if marks else compute_interval_ends(view, view.base, metric, base)))
+    return choose_domain(marks, keep)
 
 
-def ends(sheet: Sheet, run: str, metric: str, value: float) -> tuple[float, float]:
+def compute_interval_ends(view: ReportView, run: str, metric: str, value: float) -> tuple[float, float]:
     """Return the ends of a run's interval, the value itself where they are missing.
 
     They are those of its difference from the base, paired by user, around the base's value: two intervals of
     values overlap long before their runs are alike, since the same users are behind both. The base has its own.
     """
-    base = sheet.number(sheet.base, metric, "value")
-    change = sheet.differences.get((run, metric))
+    base = view.get_number(view.base, metric, "value")
+    change = view.differences.get((run, metric))
     if change is not None and base is not None and change["ci_low"] is not None:
         return min(value, base + change["ci_low"]), max(value, base + change["ci_high"])
-    low, high = sheet.number(run, metric, "ci_low"), sheet.number(run, metric, "ci_high")
+    low, high = view.get_number(run, metric, "ci_low"), view.get_number(run, metric, "ci_high")
     return value if low is None else low, value if high is None else high
 
 
-def _fences(values: Sequence[float]) -> tuple[float, float]:
+def _compute_fences(values: Sequence[float]) -> tuple[float, float]:
     if not values:
         return -np.inf, np.inf
     first, median, third = (float(q) for q in np.quantile(values, [0.25, 0.5, 0.75]))
@@ -93,7 +95,7 @@ def _fences(values: Sequence[float]) -> tuple[float, float]:
     return first - FENCE * spread, third + FENCE * spread
 
 
-def _padded(low: float, high: float) -> Domain:
+def _pad_domain(low: float, high: float) -> Domain:
     size = max(abs(low), abs(high))
     room = PADDING * (high - low) if high - low > 1e-6 * size else 0.05 * size
     if size < 1e-9:

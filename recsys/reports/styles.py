@@ -2,7 +2,7 @@
 
 from recsys.reports import themes
 
-RULES = """
+CSS_RULES = """
 * { box-sizing: border-box }
 html { color-scheme: light dark; -webkit-text-size-adjust: 100%; scroll-padding-top: 5.5rem }
 body {
@@ -170,8 +170,8 @@ pre { margin: 0; white-space: pre-wrap; font: 12.5px/1.5 ui-monospace, Menlo, Co
 """
 
 
-def style_sheet() -> str:
+def build_style_sheet() -> str:
     """Return the style sheet: dark where the reader's system is, light on paper."""
-    light, dark = themes.variables(themes.LIGHT), themes.variables(themes.DARK)
+    light, dark = themes.format_css_variables(themes.LIGHT), themes.format_css_variables(themes.DARK)
     colours = f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
-    return colours + RULES.replace("FONT", themes.FONT)
+    return colours + CSS_RULES.replace("FONT", themes.FONT)

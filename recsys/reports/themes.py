@@ -53,7 +53,7 @@ KIND_SHAPES = {
 KIND_COLOURS = {"base": "ink", "model": "model", "control": "control"}
 
 
-def colour(theme: Mapping[str, Any], kind: str, place: int) -> str:
+def choose_series_colour(theme: Mapping[str, Any], kind: str, place: int) -> str:
     """Return the colour of the `place`-th series of its kind."""
     series: Sequence[str] = theme["series"]
     if kind not in KIND_COLOURS:
@@ -62,25 +62,25 @@ def colour(theme: Mapping[str, Any], kind: str, place: int) -> str:
     return series[(turn - 1) % len(series)] if turn else str(theme[KIND_COLOURS[kind]])
 
 
-def shape(kind: str, place: int) -> str:
+def choose_series_shape(kind: str, place: int) -> str:
     """Return the path of the mark of the `place`-th series of its kind."""
     shapes = KIND_SHAPES[kind]
     return SHAPES[shapes[(place if kind in KIND_COLOURS else place + place // len(LIGHT["series"])) % len(shapes)]]
 
 
-def variables(theme: Mapping[str, Any]) -> str:
+def format_css_variables(theme: Mapping[str, Any]) -> str:
     """Return the theme as CSS custom properties."""
     named = [f"--{name}:{value}" for name, value in theme.items() if isinstance(value, str)]
     return ";".join([*named, *(f"--series-{i}:{value}" for i, value in enumerate(theme["series"]))])
 
 
-def by_reference() -> dict[str, Any]:
+def build_css_theme() -> dict[str, Any]:
     """Return a theme whose colours are those custom properties: charts then follow the page."""
     named: dict[str, Any] = {name: f"var(--{name})" for name, value in LIGHT.items() if isinstance(value, str)}
     return named | {"series": tuple(f"var(--series-{i})" for i in range(len(LIGHT["series"])))}
 
 
-def config(theme: Mapping[str, Any], colours: Sequence[str], legend: bool) -> dict[str, Any]:
+def build_vega_config(theme: Mapping[str, Any], colours: Sequence[str], legend: bool) -> dict[str, Any]:
     """Return the Vega-Lite configuration: `colours` are those of the series, in their order."""
     ink, soft, line = theme["ink"], theme["soft"], theme["line"]
     return {
@@ -88,7 +88,7 @@ def config(theme: Mapping[str, Any], colours: Sequence[str], legend: bool) -> di
         "font": FONT,
         "range": {"category": list(colours)},
         "view": {"stroke": line, "strokeWidth": 1},
-        "axis": _axis(ink, soft, line),
+        "axis": _build_axis_config(ink, soft, line),
         "axisY": {
             "titleAngle": 0,
             "titleAlign": "left",
@@ -97,14 +97,14 @@ def config(theme: Mapping[str, Any], colours: Sequence[str], legend: bool) -> di
             "titleX": 0,
             "titleY": -10,
         },
-        "title": _title(ink, soft),
-        "legend": {"disable": True} if not legend else _legend(ink),
+        "title": _build_title_config(ink, soft),
+        "legend": {"disable": True} if not legend else _build_legend_config(ink),
         "concat": {"spacing": 26},
-        "style": _styles(theme),
+        "style": _build_style_config(theme),
     }
 
 
-def _axis(ink: str, soft: str, line: str) -> dict[str, Any]:
+def _build_axis_config(ink: str, soft: str, line: str) -> dict[str, Any]:
     return {
         "labelColor": soft, "labelFontSize": 11, "labelLineHeight": 14, "labelPadding": 6, "titleColor": ink,
         "titleFontSize": 12, "titleFontWeight": 600, "titlePadding": 10, "gridColor": line, "gridOpacity": 0.5,
@@ -112,21 +112,21 @@ def _axis(ink: str, soft: str, line: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _title(ink: str, soft: str) -> dict[str, Any]:
+def _build_title_config(ink: str, soft: str) -> dict[str, Any]:
     return {
         "anchor": "start", "frame": "group", "color": ink, "fontSize": 13, "fontWeight": 600, "offset": 10,
         "subtitleColor": soft, "subtitleFontSize": 11, "subtitleLineHeight": 15, "subtitlePadding": 4,
     }  # fmt: skip
 
 
-def _legend(ink: str) -> dict[str, Any]:
+def _build_legend_config(ink: str) -> dict[str, Any]:
     return {
         "labelColor": ink, "labelFontSize": 12, "symbolSize": 90, "rowPadding": 5, "orient": "bottom", "columns": 5,
         "offset": 14, "symbolStrokeWidth": 0, "labelLimit": 150, "columnPadding": 24,
     }  # fmt: skip
 
 
-def _styles(theme: Mapping[str, Any]) -> dict[str, Any]:
+def _build_style_config(theme: Mapping[str, Any]) -> dict[str, Any]:
     name = {"fontSize": 11.5, "fontWeight": 600}
     return {
         "base-rule": {"color": theme["ink"], "strokeWidth": 1, "strokeDash": [4, 3], "opacity": 0.75},

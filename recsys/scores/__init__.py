@@ -1,8 +1,18 @@
-"""Runs held against a yardstick: long tables of values, differences and what each user got, with intervals."""
+"""Runs held against a truth: long tables of values, differences and what each user got, with intervals."""
 
 from recsys.scores.comparisons import Comparison, compare
 from recsys.scores.records import Score, Scores
-from recsys.scores.runs import score, values
-from recsys.scores.tables import differences, per_user, summary
+from recsys.scores.runs import compute_metrics, evaluate
+from recsys.scores.tables import tabulate_differences, tabulate_scores, tabulate_user_values
 
-__all__ = ["Comparison", "Score", "Scores", "compare", "differences", "per_user", "score", "summary", "values"]
+__all__ = [
+    "Comparison",
+    "Score",
+    "Scores",
+    "compare",
+    "compute_metrics",
+    "evaluate",
+    "tabulate_differences",
+    "tabulate_scores",
+    "tabulate_user_values",
+]

@@ -4,39 +4,39 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recsys.escaping import visible
-from recsys.html import element
-from recsys.scores.alignments import align, check_names, check_split
-from recsys.scores.claims import claims
-from recsys.scores.intervals import MOST, check_draws
-from recsys.scores.joints import joint_table
-from recsys.scores.names import wanted
+from recsys.escaping import escape_hidden
+from recsys.html import make_element
+from recsys.scores.alignment import align_runs, check_run_names, check_split
+from recsys.scores.hypothesis_tests import check_margin
+from recsys.scores.intervals import MAX_BOOTSTRAP, check_bootstrap_memory
+from recsys.scores.metric_names import resolve_metrics
 from recsys.scores.records import Scores
-from recsys.scores.runs import score
-from recsys.scores.segments import segment_table
-from recsys.scores.tables import paired, summary
-from recsys.scores.verdicts import check_margin
-from recsys.threads import one_blas_thread
-from recsys.types import Slates, Split, TasteMap, Yardstick, unknown
+from recsys.scores.runs import evaluate
+from recsys.scores.segments import tabulate_segments
+from recsys.scores.significance import tabulate_tests
+from recsys.scores.simultaneous import tabulate_loss_and_gain
+from recsys.scores.tables import pair_with_base, tabulate_scores
+from recsys.support.threads import limit_to_one_blas_thread
+from recsys.types import GroundTruth, Slates, Split, TasteMap, make_unknown_name_error
 from recsys.types.arrays import Ints
-from recsys.types.numbers import whole
+from recsys.types.numbers import check_int
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FAMILIES = {
-    "audit": ("discovery", "untouched_share", "deficit"),
-    "own": ("discovery_own", "untouched_share_own", "deficit_own"),
-    "content": ("discovery_content", "untouched_share_content"),
+    "audit": ("discovery", "unexplored_share", "exposure_deficit"),
+    "own": ("discovery_own", "unexplored_share_own", "exposure_deficit_own"),
+    "content": ("discovery_content", "unexplored_share_content"),
 }
 
 
 @dataclass(frozen=True)
-class Source:
+class ComparedFolder:
     """A run folder, and what of it is compared."""
 
     folder: str
-    about: str  # the benchmark, its data and seed, in words
+    description: str  # the benchmark, its data and seed, in words
     runs: tuple[str, ...]
 
 
@@ -44,33 +44,33 @@ class Source:
 class Comparison:
     """What comparing runs found. All tables are long; `docs/statistics.md` says what each number means."""
 
-    summary: "pd.DataFrame"  # of `recsys.scores.summary`
-    differences: "pd.DataFrame"  # of `recsys.scores.claims`
-    joint: "pd.DataFrame"  # of `recsys.scores.joints.joint_table`; empty for replicates
-    segments: "pd.DataFrame"  # of `recsys.scores.segments.segment_table`; empty for replicates
+    summary: "pd.DataFrame"  # of `recsys.scores.tabulate_scores`
+    differences: "pd.DataFrame"  # of `recsys.scores.significance`
+    joint: "pd.DataFrame"  # of `recsys.scores.simultaneous.tabulate_loss_and_gain`; empty for replicates
+    segments: "pd.DataFrame"  # of `recsys.scores.segments.tabulate_segments`; empty for replicates
     against: str
     margin: float  # of equivalence and non-inferiority, a share of the base's mean
     explore: bool  # p-values are adjusted by Benjamini and Hochberg instead of Holm
     replicates: int = 1
-    sources: tuple[Source, ...] = ()  # where the runs are from, if from folders
+    sources: tuple[ComparedFolder, ...] = ()  # where the runs are from, if from folders
 
     def __str__(self) -> str:
         """Return both tables, short: values with intervals, then relative differences with theirs."""
-        values, changes = self.tables()
-        return visible(f"{values.to_string()}\n\nagainst {self.against}\n{changes.to_string()}", keep="\n")
+        values, changes = self.text_tables()
+        return escape_hidden(f"{values.to_string()}\n\nagainst {self.against}\n{changes.to_string()}", keep="\n")
 
     def _repr_html_(self) -> str:
-        values, changes = self.tables()
-        return f"{values.to_html()}{element('p', f'against {self.against}')}{changes.to_html()}"
+        values, changes = self.text_tables()
+        return f"{values.to_html()}{make_element('p', f'against {self.against}')}{changes.to_html()}"
 
-    def tables(self) -> tuple["pd.DataFrame", "pd.DataFrame"]:
+    def text_tables(self) -> tuple["pd.DataFrame", "pd.DataFrame"]:
         """Return a row per run and a column per metric: values as text, and differences in per cent as text."""
-        values = self.summary.assign(text=[_value(row) for row in self.summary.itertuples()])
-        changes = self.differences.assign(text=[_change(row) for row in self.differences.itertuples()])
-        return _wide(values), _wide(changes)
+        values = self.summary.assign(text=[_format_value(row) for row in self.summary.itertuples()])
+        changes = self.differences.assign(text=[_format_difference(row) for row in self.differences.itertuples()])
+        return _pivot_by_metric(values), _pivot_by_metric(changes)
 
 
-@one_blas_thread()
+@limit_to_one_blas_thread()
 def compare(
     runs: Mapping[str, Slates | Ints],
     split: Split,
@@ -82,7 +82,7 @@ def compare(
     audit_maps: Iterable[TasteMap] = (),
     content_maps: Iterable[TasteMap] = (),
     seed: int = 0,
-    draws: int = 1000,
+    n_bootstrap: int = 1000,
     margin: float = 0.02,
     explore: bool = False,
 ) -> Comparison:
@@ -94,24 +94,24 @@ def compare(
     instead (Benjamini and Hochberg). The first metric is the one whose loss is set beside the others' gains.
 
     Raises:
-        RecsysError: as `recsys.score` does, if there is no run `against`, or the margin is no share.
+        RecsysError: as `recsys.evaluate` does, if there is no run `against`, or the margin is no share.
     """
     check_split(split)
-    check_names(runs)
-    asked = wanted(metrics, ks)
+    check_run_names(runs)
+    asked = resolve_metrics(metrics, ks)
     if against not in tuple(runs):
-        raise unknown("run", str(against), runs, "against")
-    draws, seed = whole("compare: draws", draws, 2, MOST), whole("compare: seed", seed)
-    align(runs, split, max(want.k for want in asked))  # what does not fit is said before maps are made
+        raise make_unknown_name_error("run", str(against), runs, "against")
+    n_bootstrap, seed = check_int("compare: draws", n_bootstrap, 2, MAX_BOOTSTRAP), check_int("compare: seed", seed)
+    align_runs(runs, split, max(want.k for want in asked))  # what does not fit is said before maps are made
     names = {want.name for want in asked}
     given = {"audit": tuple(audit_maps), "own": tuple(own_maps), "content": tuple(content_maps)}
-    made = {family: given[family] or _make(family, split, seed, names) for family in given}
-    yardstick = Yardstick(split, made["own"], made["audit"], made["content"])
-    scores = score(runs, yardstick, metrics, ks, seed=seed, draws=draws)
+    made = {family: given[family] or _build_missing_maps(family, split, seed, names) for family in given}
+    truth = GroundTruth(split, made["own"], made["audit"], made["content"])
+    scores = evaluate(runs, truth, metrics, ks, seed=seed, n_bootstrap=n_bootstrap)
     return compare_scores(scores, against, margin=margin, explore=explore)
 
 
-@one_blas_thread()
+@limit_to_one_blas_thread()
 def compare_scores(scores: Scores, against: str, *, margin: float = 0.02, explore: bool = False) -> Comparison:
     """Return what `compare` does, of scores: of one split, or of `recsys.scores.pool_replicates`.
 
@@ -119,14 +119,16 @@ def compare_scores(scores: Scores, against: str, *, margin: float = 0.02, explor
         RecsysError: if there is no run `against`, or the margin is no share.
     """
     check_margin(margin)
-    check_draws("compare: draws", whole("compare: draws", scores.draws, 2, MOST), len(scores.cells))
-    pairs = paired(scores, against)
+    check_bootstrap_memory(
+        "compare: draws", check_int("compare: draws", scores.n_bootstrap, 2, MAX_BOOTSTRAP), len(scores.cells)
+    )
+    pairs = pair_with_base(scores, against)
     alone = pairs if scores.replicates == 1 else []
     return Comparison(
-        summary(scores),
-        claims(pairs, scores, margin, explore),
-        joint_table(alone),
-        segment_table(alone, scores),
+        tabulate_scores(scores),
+        tabulate_tests(pairs, scores, margin, explore),
+        tabulate_loss_and_gain(alone),
+        tabulate_segments(alone, scores),
         against,
         margin,
         explore,
@@ -134,43 +136,43 @@ def compare_scores(scores: Scores, against: str, *, margin: float = 0.02, explor
     )
 
 
-def _make(family: str, split: Split, seed: int, names: set[str]) -> tuple[TasteMap, ...]:
+def _build_missing_maps(family: str, split: Split, seed: int, names: set[str]) -> tuple[TasteMap, ...]:
     if not names.intersection(_FAMILIES[family]):
         return ()
     from recsys import maps
 
     makers: dict[str, Callable[[], tuple[TasteMap, ...]]] = {
-        "audit": lambda: maps.audit(split.train, seed=seed),
-        "own": lambda: maps.own(split.train),
-        "content": lambda: maps.content(split.items),
+        "audit": lambda: maps.audit_maps(split.train, seed=seed),
+        "own": lambda: maps.objective_maps(split.train),
+        "content": lambda: maps.content_maps(split.items),
     }
     return tuple(makers[family]())
 
 
-def _wide(long: "pd.DataFrame") -> "pd.DataFrame":
+def _pivot_by_metric(long: "pd.DataFrame") -> "pd.DataFrame":
     long = long.assign(at=long.metric + "@" + long.k.astype(str))
     wide = long.pivot(index="run", columns="at", values="text")
     return wide.loc[long["run"].unique(), long["at"].unique()].rename_axis(index=None, columns=None)
 
 
-def _value(row: Any) -> str:
+def _format_value(row: Any) -> str:
     if row.value != row.value:
         return "not defined"
     return f"{row.value:.4f} [{row.ci_low:.4f}, {row.ci_high:.4f}]"
 
 
-def _change(row: Any) -> str:
+def _format_difference(row: Any) -> str:
     if row.difference != row.difference:
         return "not defined"
     if row.ci_low != row.ci_low:
-        return f"{row.difference:+.4f}{_p(row)}"
+        return f"{row.difference:+.4f}{_format_p_value(row)}"
     if row.relative_low != row.relative_low:
-        return f"{row.difference:+.4f} [{row.ci_low:+.4f}, {row.ci_high:+.4f}]{_p(row)}"
+        return f"{row.difference:+.4f} [{row.ci_low:+.4f}, {row.ci_high:+.4f}]{_format_p_value(row)}"
     low, high = 100 * row.relative_low, 100 * row.relative_high
-    return f"{100 * row.relative:+.1f} % [{low:+.1f}, {high:+.1f}]{_p(row)}"
+    return f"{100 * row.relative:+.1f} % [{low:+.1f}, {high:+.1f}]{_format_p_value(row)}"
 
 
-def _p(row: Any) -> str:
+def _format_p_value(row: Any) -> str:
     if row.p_value != row.p_value:
         return ""
     return f" p={row.p_value:.3f}" if row.p_value >= 0.001 else " p<0.001"

@@ -1,10 +1,11 @@
 """95 % intervals: what a value could have been with other users (and other maps).
 
-Means over users are bootstrapped. A statistic of the whole catalogue cannot be: a resample repeats users, so it
-shows fewer distinct items than the sample did, and the percentile interval of coverage excludes its own estimate.
-`subsamples` are drawn without repetition instead. `benchmarks/intervals.py` simulates how often each kind of
-95 % interval holds the truth: `curved` in 94.5 to 96.8 % of 1,000 samples of 500 users, over six worlds and the
-differences of two runs; the delete-a-group jackknife alone in 96 to 100 %, the plain percentile in at most 0.2 %.
+Means over users are bootstrapped. A statistic of the whole catalogue cannot be: a resample repeats users, so it shows
+fewer distinct items than the sample did, and the percentile interval of coverage excludes its own estimate.
+`compute_on_subsamples` are drawn without repetition instead. `benchmarks/intervals.py` simulates how often each kind of
+95 % interval holds the truth: `corrected_jackknife_interval` in 94.5 to 96.8 % of 1,000 samples of 500 users, over six
+worlds and the differences of two runs; the delete-a-group jackknife alone in 96 to 100 %, the plain percentile in at
+most 0.2 %.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,38 +15,38 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import pdtr, stdtrit
 
-from recsys import seeds
-from recsys.models.checks import available
+from recsys.models.checks import read_available_memory
+from recsys.support import rng
 from recsys.types import RecsysError
 from recsys.types.arrays import Bools, Doubles, Ints, Longs
 
-USERS = 1024  # users at a time
-DRAWN = 4096  # draws at a time
-MOST = 100_000  # bootstrap draws: the ends of an interval then vary by 0.05 points of its 95 %
-DEALT = 16 * USERS  # users at a time where each of them is looked at once
-MANY = 256  # users from here on are dealt into 64 groups, fewer into 16
-LEAST = 16  # fewer users have no subsamples
-FREEDOM = 15  # degrees of freedom of the corrected error; its variance says 7 to 34, by world and statistic
-INSIDE = 3  # splits whose quarters and halves are jackknifed themselves
-CELLS = 2**22  # counts at a time
+USER_BLOCK = 1024  # users at a time
+DRAW_BLOCK = 4096  # draws at a time
+MAX_BOOTSTRAP = 100_000  # bootstrap draws: the ends of an interval then vary by 0.05 points of its 95 %
+GROUPING_BLOCK = 16 * USER_BLOCK  # users at a time where each of them is looked at once
+MANY_GROUPS_FROM = 256  # users from here on are dealt into 64 groups, fewer into 16
+MIN_GROUPED_USERS = 16  # fewer users have no subsamples
+JACKKNIFE_FREEDOM = 15  # degrees of freedom of the corrected error; its variance says 7 to 34, by world and statistic
+INNER_SPLITS = 3  # splits whose quarters and halves are jackknifed themselves
+COUNT_BLOCK = 2**22  # counts at a time
 _POISSON = pdtr(np.arange(18), 1.0)
 
 
-def check_draws(place: str, draws: int, n_values: int) -> None:
+def check_bootstrap_memory(place: str, n_bootstrap: int, n_values: int) -> None:
     """Refuse more bootstrap draws of so many values than memory holds; `place` says where the number stands.
 
     Raises:
         RecsysError: if they do not fit in the memory that is available.
     """
-    each, found = 16 * n_values, available()
-    if found is not None and draws * each > found:
+    each, found = 16 * n_values, read_available_memory()
+    if found is not None and n_bootstrap * each > found:
         raise RecsysError(
-            f"{place} is {draws}: for {n_values:,} values they take {draws * each:,} bytes of memory, and {found:,} "
-            f"are available: expected at most {found // each:,}"
+            f"{place} is {n_bootstrap}: for {n_values:,} values they take {n_bootstrap * each:,} bytes of memory, and "
+            f"{found:,} are available: expected at most {found // each:,}"
         )
 
 
-class Limits(NamedTuple):
+class Interval(NamedTuple):
     """A 95 % interval and the standard error behind it."""
 
     low: float
@@ -53,19 +54,19 @@ class Limits(NamedTuple):
     error: float
 
 
-NOWHERE = Limits(np.nan, np.nan, np.nan)
+NO_INTERVAL = Interval(np.nan, np.nan, np.nan)
 
 
-def percentile(draws: Doubles) -> Limits:
+def percentile_interval(n_bootstrap: Doubles) -> Interval:
     """Return the 2.5th and 97.5th percentile of bootstrap draws; NaN draws (nobody drawn) are left out."""
-    known = draws[np.isfinite(draws)]
+    known = n_bootstrap[np.isfinite(n_bootstrap)]
     if len(known) < 2:
-        return NOWHERE
+        return NO_INTERVAL
     low, high = np.quantile(known, [0.025, 0.975])
-    return Limits(float(low), float(high), float(known.std(ddof=1)))
+    return Interval(float(low), float(high), float(known.std(ddof=1)))
 
 
-def means(tables: Sequence[Doubles], users: Ints, seed: int, n: int) -> list[Doubles]:
+def bootstrap_means(tables: Sequence[Doubles], users: Ints, seed: int, n: int) -> list[Doubles]:
     """Return n bootstrap draws of each table's value, (n,) each: its mean over users, then over maps.
 
     Tables are (M, U), NaN where not defined, with `users` as columns. Users are drawn by Poisson(1) weights that
@@ -74,65 +75,71 @@ def means(tables: Sequence[Doubles], users: Ints, seed: int, n: int) -> list[Dou
     """
     ends = np.cumsum([len(table) for table in tables], dtype=np.int64)
     total, weight = np.zeros((2, n, ends[-1] if len(ends) else 0))
-    for first in range(0, len(users) if len(ends) else 0, USERS):
-        drawn = users[first : first + USERS]
-        table = np.concatenate([table[:, first : first + USERS] for table in tables])
+    for first in range(0, len(users) if len(ends) else 0, USER_BLOCK):
+        drawn = users[first : first + USER_BLOCK]
+        table = np.concatenate([table[:, first : first + USER_BLOCK] for table in tables])
         values, known = np.nan_to_num(table).T, (~np.isnan(table)).T.astype(float)
-        for at in range(0, n, DRAWN):
-            draw = np.arange(at, min(at + DRAWN, n))[:, None]
-            times = np.searchsorted(_POISSON, seeds.uniforms(seed, "users", draw, drawn)).astype(float)
-            total[at : at + DRAWN] += times @ values
-            weight[at : at + DRAWN] += times @ known
-    ratios = _divide(total, weight)
-    return [_over_maps(ratios[:, end - len(table) : end], seed) for table, end in zip(tables, ends, strict=True)]
+        for at in range(0, n, DRAW_BLOCK):
+            draw = np.arange(at, min(at + DRAW_BLOCK, n))[:, None]
+            times = np.searchsorted(_POISSON, rng.draw_uniforms(seed, "users", draw, drawn)).astype(float)
+            total[at : at + DRAW_BLOCK] += times @ values
+            weight[at : at + DRAW_BLOCK] += times @ known
+    ratios = _divide_or_nan(total, weight)
+    return [_resample_maps(ratios[:, end - len(table) : end], seed) for table, end in zip(tables, ends, strict=True)]
 
 
-def _over_maps(ratios: Doubles, seed: int) -> Doubles:
+def _resample_maps(ratios: Doubles, seed: int) -> Doubles:
     n, m = ratios.shape
-    drawn = (seeds.uniforms(seed, "maps", np.arange(n)[:, None], np.arange(m)) * m).astype(np.int64)
+    drawn = (rng.draw_uniforms(seed, "maps", np.arange(n)[:, None], np.arange(m)) * m).astype(np.int64)
     ratios = np.take_along_axis(ratios, drawn, axis=1)
-    return _divide(np.nan_to_num(ratios).sum(axis=1), (~np.isnan(ratios)).sum(axis=1))
+    return _divide_or_nan(np.nan_to_num(ratios).sum(axis=1), (~np.isnan(ratios)).sum(axis=1))
 
 
-def flips(parts: Doubles, users: Ints, seed: int, n: int) -> Doubles:
+def sum_sign_flips(parts: Doubles, users: Ints, seed: int, n: int) -> Doubles:
     """Return the sums of `parts` (P, U) under n random signs for each user, (n, P): sign-flip randomisation."""
     total = np.zeros((n, len(parts)))
-    for first in range(0, len(users), USERS):
-        signs = seeds.uniforms(seed, "signs", np.arange(n)[:, None], users[first : first + USERS]) < 0.5
-        total += np.where(signs, -1.0, 1.0) @ parts[:, first : first + USERS].T
+    for first in range(0, len(users), USER_BLOCK):
+        signs = rng.draw_uniforms(seed, "signs", np.arange(n)[:, None], users[first : first + USER_BLOCK]) < 0.5
+        total += np.where(signs, -1.0, 1.0) @ parts[:, first : first + USER_BLOCK].T
     return total
 
 
-def subsamples(shown: Ints, n_items: int, statistic: Callable[[Doubles], Doubles], users: Ints, seed: int) -> Doubles:
-    """Return a statistic of item counts on subsamples of the users, (R,): what `curved` makes intervals of.
+def compute_on_subsamples(
+    shown: Ints, n_items: int, statistic: Callable[[Doubles], Doubles], users: Ints, seed: int
+) -> Doubles:
+    """Return a statistic of item counts on subsamples of the users, (R,).
+
+    What `corrected_jackknife_interval` makes intervals of.
 
     Users (the rows of `shown`) are dealt into groups at random; a subsample is a set of groups.
     """
-    return over_sets(group_counts(shown, n_items, users, seed), statistic)
+    return compute_on_group_sets(count_items_by_group(shown, n_items, users, seed), statistic)
 
 
-def group_counts(shown: Ints, n_items: int, users: Ints, seed: int) -> Doubles:
+def count_items_by_group(shown: Ints, n_items: int, users: Ints, seed: int) -> Doubles:
     """Return how often each item is shown to each group of users, (groups, I); one group where users are too few."""
-    n_groups = max(_groups(len(users)), 1)
+    n_groups = max(_count_groups(len(users)), 1)
     group, counts = np.empty(len(users), dtype=np.int64), np.zeros(n_groups * (n_items + 1))
-    group[np.argsort(seeds.uniforms(seed, "groups", users), kind="stable")] = np.arange(len(users)) % n_groups
-    for first in range(0, len(users), DEALT):
-        cell = group[first : first + DEALT, None] * (n_items + 1) + shown[first : first + DEALT] + 1  # -1 comes first
+    group[np.argsort(rng.draw_uniforms(seed, "groups", users), kind="stable")] = np.arange(len(users)) % n_groups
+    for first in range(0, len(users), GROUPING_BLOCK):
+        cell = (
+            group[first : first + GROUPING_BLOCK, None] * (n_items + 1) + shown[first : first + GROUPING_BLOCK] + 1
+        )  # -1 comes first
         counts += np.bincount(cell.ravel(), minlength=len(counts))
     return counts.reshape(n_groups, n_items + 1)[:, 1:]
 
 
-def over_sets(counts: Doubles, statistic: Callable[[Doubles], Doubles]) -> Doubles:
-    """Return a statistic of `group_counts` on sets of groups, (R,); none where there is one group."""
+def compute_on_group_sets(counts: Doubles, statistic: Callable[[Doubles], Doubles]) -> Doubles:
+    """Return a statistic of `count_items_by_group` on sets of groups, (R,); none where there is one group."""
     n_groups, n_items = counts.shape
-    if n_groups < LEAST:
+    if n_groups < MIN_GROUPED_USERS:
         return np.empty(0)
-    chosen = np.concatenate([part.reshape(-1, n_groups) for part in _sets(n_groups)]).astype(float)
-    step = max(1, CELLS // n_items)
+    chosen = np.concatenate([part.reshape(-1, n_groups) for part in _build_group_sets(n_groups)]).astype(float)
+    step = max(1, COUNT_BLOCK // n_items)
     return np.concatenate([statistic(chosen[i : i + step] @ counts) for i in range(0, len(chosen), step)])
 
 
-def curved(value: float, replicates: Doubles, n_users: int) -> Limits:
+def corrected_jackknife_interval(value: float, replicates: Doubles, n_users: int) -> Interval:
     """Return value +- t * standard error, from a delete-a-group jackknife corrected for curvature.
 
     The interval is for the expected value at this number of users: coverage grows with more of them. Let V be
@@ -142,41 +149,41 @@ def curved(value: float, replicates: Doubles, n_users: int) -> Limits:
     factor by which it falls from quarters to halves is taken once more: J (V/J at n/2)^2 / (V/J at n/4).
     """
     if not len(replicates) or not np.isfinite(replicates).all():
-        return NOWHERE
-    n_groups = _groups(n_users)
-    sizes = [part[..., 0].size for part in _sets(n_groups)]
+        return NO_INTERVAL
+    n_groups = _count_groups(n_users)
+    sizes = [part[..., 0].size for part in _build_group_sets(n_groups)]
     whole, quarters, halves, in_quarters, in_halves = np.split(replicates, np.cumsum(sizes[:-1]))
-    half = _ratio(halves.reshape(-1, 2), in_halves.reshape(-1, n_groups // 2))
-    quarter = _ratio(quarters.reshape(-1, 4), in_quarters.reshape(-1, n_groups // 4))
-    error = float(np.sqrt(_jackknife(whole[None]) * min(1.0, half**2 / quarter)))
-    reach = float(stdtrit(FREEDOM, 0.975)) * error
-    return Limits(value - reach, value + reach, error)
+    half = _variance_ratio(halves.reshape(-1, 2), in_halves.reshape(-1, n_groups // 2))
+    quarter = _variance_ratio(quarters.reshape(-1, 4), in_quarters.reshape(-1, n_groups // 4))
+    error = float(np.sqrt(_jackknife_variance(whole[None]) * min(1.0, half**2 / quarter)))
+    reach = float(stdtrit(JACKKNIFE_FREEDOM, 0.975)) * error
+    return Interval(value - reach, value + reach, error)
 
 
-def _ratio(partners: Doubles, deletions: Doubles) -> float:
+def _variance_ratio(partners: Doubles, deletions: Doubles) -> float:
     """Return V / J: V from independent samples side by side, J from deletions; 1 if the statistic does not vary."""
-    variance, jackknife = float(partners.var(axis=1, ddof=1).mean()), _jackknife(deletions)
+    variance, jackknife = float(partners.var(axis=1, ddof=1).mean()), _jackknife_variance(deletions)
     return variance / jackknife if variance > 0 and jackknife > 0 else 1.0
 
 
-def _jackknife(deletions: Doubles) -> float:
+def _jackknife_variance(deletions: Doubles) -> float:
     """Return the jackknife's variance from values without one of n groups, the mean over rows (m, n)."""
     return float(deletions.var(axis=1).mean() * (deletions.shape[1] - 1))
 
 
-def _groups(n_users: int) -> int:
-    return 64 if n_users >= MANY else 16 if n_users >= LEAST else 0
+def _count_groups(n_users: int) -> int:
+    return 64 if n_users >= MANY_GROUPS_FROM else 16 if n_users >= MIN_GROUPED_USERS else 0
 
 
 @cache
-def _sets(n_groups: int) -> tuple[Bools, ...]:
+def _build_group_sets(n_groups: int) -> tuple[Bools, ...]:
     """Return which groups are in: all but one, quarters, halves, quarters but one group, halves but one group.
 
     Halves are balanced (McCarthy 1969): a group is on the side given by the parity of its number and a row of the
     Hadamard matrix, every row once, so that a mean's variance is met exactly. Rows r, s and r + s make a split
     into quarters; such triples are the cosets of the field of 4 in the field of `n_groups` elements.
     """
-    triples = np.array(_powers(n_groups)).reshape(3, -1).T
+    triples = np.array(_list_field_powers(n_groups)).reshape(3, -1).T
     side = np.bitwise_count(np.arange(n_groups) & triples[:, :, None]) % 2 == 1
     first, second = side[:, 0], side[:, 1]
     quarters = np.stack([first & second, first & ~second, ~first & second, ~first & ~second], axis=1)
@@ -185,12 +192,12 @@ def _sets(n_groups: int) -> tuple[Bools, ...]:
         ~np.eye(n_groups, dtype=bool),
         quarters,
         halves,
-        np.stack([_but_one(part) for part in quarters[:INSIDE].reshape(-1, n_groups)]),
-        np.stack([_but_one(half) for half in halves[:INSIDE, 0].reshape(-1, n_groups)]),
+        np.stack([_leave_each_out(part) for part in quarters[:INNER_SPLITS].reshape(-1, n_groups)]),
+        np.stack([_leave_each_out(half) for half in halves[:INNER_SPLITS, 0].reshape(-1, n_groups)]),
     )
 
 
-def _powers(n_groups: int) -> list[int]:
+def _list_field_powers(n_groups: int) -> list[int]:
     """Return the powers of x modulo the primitive polynomial x^6 + x + 1 (64 elements) or x^4 + x + 1 (16)."""
     powers = [1]
     while len(powers) < n_groups - 1:
@@ -199,10 +206,10 @@ def _powers(n_groups: int) -> list[int]:
     return powers
 
 
-def _but_one(members: Bools) -> Bools:
+def _leave_each_out(members: Bools) -> Bools:
     return members & ~np.eye(len(members), dtype=bool)[members]
 
 
-def _divide(total: Doubles, weight: Doubles | Longs) -> Doubles:
+def _divide_or_nan(total: Doubles, weight: Doubles | Longs) -> Doubles:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.where(weight > 0, total / weight, np.nan))

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from recsys.scores.intervals import Limits
-from recsys.types import unknown
+from recsys.scores.intervals import Interval
+from recsys.types import make_unknown_name_error
 from recsys.types.arrays import Doubles, Ints, Strings
 from recsys.types.evaluations import Direction
 
@@ -18,17 +18,17 @@ class Score:
     metric: str
     k: int
     value: float  # NaN where the data does not define it
-    limits: Limits  # 95 %
+    limits: Interval  # 95 %
     n_users: int  # who is behind the value: over maps, the mean number of users per map
     convention: str
     direction: Direction
     shape: Literal["users", "maps", "catalogue"]
     per_user: Doubles  # (U,) NaN where not defined; over maps the mean of those that define it; (0,) for "catalogue"
-    parts: Doubles  # (U,) what each user adds to the value, which is their sum; (0,) for "catalogue"
-    shares: Doubles  # (U,) what each user adds to the weight, which sums to 1; (0,) for "catalogue"
+    user_contributions: Doubles  # (U,) what each user adds to the value, which is their sum; (0,) for "catalogue"
+    user_weights: Doubles  # (U,) what each user adds to the weight, which sums to 1; (0,) for "catalogue"
     draws: Doubles  # bootstrap draws, or the values on subsamples: entry by entry the same draw in every run
-    spread: Callable[[float, Doubles], Limits]  # makes limits of a value and its draws
-    freedom: Callable[[Doubles], float]  # degrees of freedom of the error behind those limits
+    make_interval: Callable[[float, Doubles], Interval]  # makes limits of a value and its draws
+    degrees_of_freedom: Callable[[Doubles], float]  # degrees of freedom of the error behind those limits
     counts: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -40,7 +40,7 @@ class Scores:
     users: Ints  # (U,) codes of those judged
     user_ids: Strings  # (U,)
     seed: int
-    draws: int
+    n_bootstrap: int
     seconds: Mapping[str, float] = field(default_factory=dict)
     segments: Mapping[str, Ints] = field(default_factory=dict)  # (U,) the segment of each user, -1 for none
     replicates: int = 1  # splits or seeds behind every value
@@ -50,12 +50,12 @@ class Scores:
         """The runs' names."""
         return tuple(dict.fromkeys(cell.run for cell in self.cells))
 
-    def of(self, run: str) -> tuple[Score, ...]:
+    def select_run(self, run: str) -> tuple[Score, ...]:
         """Return the scores of one run.
 
         Raises:
             RecsysError: if there is no such run.
         """
         if run not in self.runs:
-            raise unknown("run", run, self.runs)
+            raise make_unknown_name_error("run", run, self.runs)
         return tuple(cell for cell in self.cells if cell.run == run)

@@ -5,37 +5,37 @@ from functools import partial
 
 import numpy as np
 
-from recsys.scores.alignments import align, check_yardstick, narrow
+from recsys.scores.alignment import align_runs, check_ground_truth, restrict_to_users
 from recsys.scores.intervals import (
-    FREEDOM,
-    MOST,
-    NOWHERE,
-    Limits,
-    check_draws,
-    curved,
-    group_counts,
-    means,
-    over_sets,
-    percentile,
-)  # fmt: skip
-from recsys.scores.names import Wanted, wanted
+    JACKKNIFE_FREEDOM,
+    MAX_BOOTSTRAP,
+    NO_INTERVAL,
+    Interval,
+    bootstrap_means,
+    check_bootstrap_memory,
+    compute_on_group_sets,
+    corrected_jackknife_interval,
+    count_items_by_group,
+    percentile_interval,
+)
+from recsys.scores.metric_names import MetricAtK, resolve_metrics
 from recsys.scores.records import Score, Scores
-from recsys.scores.segments import divide_users
-from recsys.threads import one_blas_thread
-from recsys.types import Answer, Evaluation, PerCatalogue, PerMap, PerUser, RecsysError, Slates, Yardstick
+from recsys.scores.segments import segment_users
+from recsys.support.threads import limit_to_one_blas_thread
+from recsys.types import Evaluation, GroundTruth, MetricValues, PerCatalogue, PerMap, PerUser, RecsysError, Slates
 from recsys.types.arrays import Doubles, Ints
-from recsys.types.numbers import whole
+from recsys.types.numbers import check_int
 
 
-@one_blas_thread()
-def score(
+@limit_to_one_blas_thread()
+def evaluate(
     runs: Mapping[str, Slates | Ints],
-    yardstick: Yardstick,
+    truth: GroundTruth,
     metrics: Sequence[str] = (),
     ks: Sequence[int] = (),
     *,
     seed: int = 0,
-    draws: int = 1000,
+    n_bootstrap: int = 1000,
     seconds: Mapping[str, float] | None = None,
 ) -> Scores:
     """Return every metric of every run at every k, with 95 % intervals from the same draws for all of them.
@@ -45,92 +45,96 @@ def score(
     are for some users only, nobody else is judged.
 
     Raises:
-        RecsysError: if there are no metrics, one is unknown, `yardstick` is none, a run does not fit the split, or runs
+        RecsysError: if there are no metrics, one is unknown, `truth` is none, a run does not fit the split, or runs
             are about different users.
     """
-    check_yardstick(yardstick)
-    asked = wanted(metrics, ks)
-    draws, seed = whole("score: draws", draws, 2, MOST), whole("score: seed", seed)
-    users, picks = align(runs, yardstick.split, max(want.k for want in asked))
-    check_draws("score: draws", draws, len(picks) * len(asked))
-    judged = narrow(yardstick, users)
+    check_ground_truth(truth)
+    asked = resolve_metrics(metrics, ks)
+    n_bootstrap, seed = check_int("score: draws", n_bootstrap, 2, MAX_BOOTSTRAP), check_int("score: seed", seed)
+    users, picks = align_runs(runs, truth.split, max(want.k for want in asked))
+    check_bootstrap_memory("score: draws", n_bootstrap, len(picks) * len(asked))
+    judged = restrict_to_users(truth, users)
     cells = [
         cell
         for run, items in picks.items()
-        for cell in of_answers(run, _answers(asked, Evaluation(items, judged)), users, seed, draws)
+        for cell in build_scores(run, _call_metrics(asked, Evaluation(items, judged)), users, seed, n_bootstrap)
     ]
-    parts = judged.tables.get("segments", lambda: divide_users(judged, users))
+    parts = judged.tables.get("segments", lambda: segment_users(judged, users))
     segments = {name: codes[users] for name, codes in parts.items()}
-    return Scores(tuple(cells), users, yardstick.split.user_ids[users], seed, draws, dict(seconds or {}), segments)
+    return Scores(tuple(cells), users, truth.split.user_ids[users], seed, n_bootstrap, dict(seconds or {}), segments)
 
 
-@one_blas_thread()
-def values(
-    run: Slates | Ints, yardstick: Yardstick, metrics: Sequence[str], ks: Sequence[int] = ()
+@limit_to_one_blas_thread()
+def compute_metrics(
+    run: Slates | Ints, truth: GroundTruth, metrics: Sequence[str], ks: Sequence[int] = ()
 ) -> dict[str, float]:
     """Return the value of each metric of one run, by names such as "ndcg@10": what `score` gives, without intervals.
 
     Raises:
         RecsysError: as `score` does.
     """
-    check_yardstick(yardstick)
-    asked = wanted(metrics, ks)
-    users, picks = align({"run": run}, yardstick.split, max(want.k for want in asked))
-    evaluation = Evaluation(picks["run"], narrow(yardstick, users))
-    return {f"{want.name}@{want.k}": _value(_answer(want, evaluation), users) for want in asked}
+    check_ground_truth(truth)
+    asked = resolve_metrics(metrics, ks)
+    users, picks = align_runs({"run": run}, truth.split, max(want.k for want in asked))
+    evaluation = Evaluation(picks["run"], restrict_to_users(truth, users))
+    return {f"{want.name}@{want.k}": _reduce_metric_values(_call_metric(want, evaluation), users) for want in asked}
 
 
-def _value(answer: Answer, users: Ints) -> float:
+def _reduce_metric_values(answer: MetricValues, users: Ints) -> float:
     if isinstance(answer, PerCatalogue):
-        places = _shown(answer, users) + 1  # -1 has a place of its own, before all items
+        places = _select_slates(answer, users) + 1  # -1 has a place of its own, before all items
         counts = np.bincount(places.ravel(), minlength=answer.n_items + 1)[1:]
         return float(answer.statistic(counts.astype(np.float64)))
-    return _mean(table(answer, users))
+    return _average_over_maps(select_user_values(answer, users))
 
 
-def _shown(answer: PerCatalogue, users: Ints) -> Ints:
-    return answer.shown if len(users) == len(answer.shown) else answer.shown[users]
+def _select_slates(answer: PerCatalogue, users: Ints) -> Ints:
+    return answer.picks if len(users) == len(answer.picks) else answer.picks[users]
 
 
-def _mean(values: Doubles) -> float:
-    """Return the mean over maps of the mean over users, from `values` (maps, U); NaN where there is no map."""
+def _average_over_maps(values: Doubles) -> float:
+    """Return the mean over maps of the mean over users, from `compute_metrics` (maps, U); NaN where there is no map."""
     known = ~np.isnan(values)
     sums = np.where(known, values, 0.0).sum(axis=1)
     return float((sums / known.sum(axis=1)).mean()) if len(values) else float("nan")
 
 
-def of_answers(run: str, answers: Mapping[tuple[str, int], Answer], users: Ints, seed: int, draws: int) -> list[Score]:
+def build_scores(
+    run: str, answers: Mapping[tuple[str, int], MetricValues], users: Ints, seed: int, n_bootstrap: int
+) -> list[Score]:
     """Return the score of each answer, by its name and k, with the same draws for all of them."""
     left = dict(answers)
     del answers  # what has become a score need not be kept
-    tables = {key: table(answer, users) for key, answer in left.items() if not isinstance(answer, PerCatalogue)}
-    drawn = dict(zip(tables, means(list(tables.values()), users, seed, draws), strict=True))
-    counted = _counted([answer for answer in left.values() if isinstance(answer, PerCatalogue)], users, seed)
+    tables = {
+        key: select_user_values(answer, users) for key, answer in left.items() if not isinstance(answer, PerCatalogue)
+    }
+    drawn = dict(zip(tables, bootstrap_means(list(tables.values()), users, seed, n_bootstrap), strict=True))
+    counted = _count_items_once([answer for answer in left.values() if isinstance(answer, PerCatalogue)], users, seed)
     scores = []
     for key in list(left):
         answer = left.pop(key)
         if isinstance(answer, PerCatalogue):
-            scores.append(of_catalogue(run, *key, answer, next(counted), len(users)))
+            scores.append(build_catalogue_score(run, *key, answer, next(counted), len(users)))
         else:
-            scores.append(of_table(run, *key, answer, tables.pop(key), drawn[key]))
+            scores.append(build_user_score(run, *key, answer, tables.pop(key), drawn[key]))
     return scores
 
 
-def _counted(answers: list[PerCatalogue], users: Ints, seed: int) -> Iterator[Doubles]:
+def _count_items_once(answers: list[PerCatalogue], users: Ints, seed: int) -> Iterator[Doubles]:
     """Yield the counts by groups of each answer, made once for those that are of the same picks."""
     made: dict[tuple[int, int], Doubles] = {}
     for answer in answers:
-        key = (id(answer.shown), answer.n_items)  # all of them are kept meanwhile: no other array gets the number
+        key = (id(answer.picks), answer.n_items)  # all of them are kept meanwhile: no other array gets the number
         if key not in made:
-            made[key] = group_counts(_shown(answer, users), answer.n_items, users, seed)
+            made[key] = count_items_by_group(_select_slates(answer, users), answer.n_items, users, seed)
         yield made[key]
 
 
-def _answers(asked: list[Wanted], evaluation: Evaluation) -> dict[tuple[str, int], Answer]:
-    return {(want.name, want.k): _answer(want, evaluation) for want in asked}
+def _call_metrics(metrics_at_k: list[MetricAtK], evaluation: Evaluation) -> dict[tuple[str, int], MetricValues]:
+    return {(want.name, want.k): _call_metric(want, evaluation) for want in metrics_at_k}
 
 
-def _answer(want: Wanted, evaluation: Evaluation) -> Answer:
+def _call_metric(want: MetricAtK, evaluation: Evaluation) -> MetricValues:
     answer = want.metric(evaluation, want.k)
     if not isinstance(answer, PerUser | PerMap | PerCatalogue):
         raise RecsysError(
@@ -139,7 +143,7 @@ def _answer(want: Wanted, evaluation: Evaluation) -> Answer:
     return answer
 
 
-def table(answer: PerUser | PerMap, users: Ints) -> Doubles:
+def select_user_values(answer: PerUser | PerMap, users: Ints) -> Doubles:
     """Return the values of `users`, (maps, U): one row for a metric without maps; maps that define nobody are out."""
     values = np.atleast_2d(answer.values)
     values = values if len(users) == values.shape[1] else values[:, users]
@@ -147,8 +151,8 @@ def table(answer: PerUser | PerMap, users: Ints) -> Doubles:
     return values if defined.all() else values[defined]
 
 
-def of_table(run: str, metric: str, k: int, answer: PerUser | PerMap, values: Doubles, drawn: Doubles) -> Score:
-    """Return the score whose value is the mean over maps of the mean over users, from `values` (maps, U)."""
+def build_user_score(run: str, metric: str, k: int, answer: PerUser | PerMap, values: Doubles, drawn: Doubles) -> Score:
+    """Return the score whose value is the mean over maps of the mean over users, from `compute_metrics` (maps, U)."""
     known = ~np.isnan(values)
     filled = np.where(known, values, 0.0)
     n_maps = known.sum(axis=0)
@@ -160,62 +164,62 @@ def of_table(run: str, metric: str, k: int, answer: PerUser | PerMap, values: Do
         run,
         metric,
         k,
-        value=_mean(values),
-        limits=percentile(drawn) if n_users > 1 else NOWHERE,
+        value=_average_over_maps(values),
+        limits=percentile_interval(drawn) if n_users > 1 else NO_INTERVAL,
         n_users=n_users,
-        convention=_said(answer.convention, n_users),
+        convention=_describe_convention(answer.convention, n_users),
         direction=answer.direction,
         shape="maps" if over_maps else "users",
         per_user=np.where(n_maps > 0, filled.sum(axis=0) / np.maximum(n_maps, 1), np.nan),
-        parts=(filled / sizes).sum(axis=0) / max(len(values), 1),
-        shares=(known / sizes).sum(axis=0) / max(len(values), 1),
+        user_contributions=(filled / sizes).sum(axis=0) / max(len(values), 1),
+        user_weights=(known / sizes).sum(axis=0) / max(len(values), 1),
         draws=drawn,
-        spread=of_draws,
-        freedom=partial(of_users, n_users=n_users),
+        make_interval=bootstrap_interval,
+        degrees_of_freedom=partial(mean_degrees_of_freedom, n_users=n_users),
         counts=counts,
     )
 
 
-def of_catalogue(run: str, metric: str, k: int, answer: PerCatalogue, counts: Doubles, n_judged: int) -> Score:
+def build_catalogue_score(run: str, metric: str, k: int, answer: PerCatalogue, counts: Doubles, n_judged: int) -> Score:
     """Return the score of a statistic of the whole catalogue, over the slates of those judged: their `group_counts`."""
-    value, replicates = float(answer.statistic(counts.sum(axis=0))), over_sets(counts, answer.statistic)
-    spread = partial(curved, n_users=n_judged)
+    value, replicates = float(answer.statistic(counts.sum(axis=0))), compute_on_group_sets(counts, answer.statistic)
+    spread = partial(corrected_jackknife_interval, n_users=n_judged)
     low, high, error = spread(value, replicates)
-    low, high = (float(limit) for limit in np.clip((low, high), *answer.span))
+    low, high = (float(limit) for limit in np.clip((low, high), *answer.value_range))
     n_users = 0 if np.isnan(value) else n_judged
     return Score(
         run,
         metric,
         k,
         value=value,
-        limits=Limits(low, high, error),
+        limits=Interval(low, high, error),
         n_users=n_users,
-        convention=_said(answer.convention, n_users),
+        convention=_describe_convention(answer.convention, n_users),
         direction=answer.direction,
         shape="catalogue",
         per_user=np.empty(0),
-        parts=np.empty(0),
-        shares=np.empty(0),
+        user_contributions=np.empty(0),
+        user_weights=np.empty(0),
         draws=replicates,
-        spread=spread,
-        freedom=of_groups,
+        make_interval=spread,
+        degrees_of_freedom=jackknife_degrees_of_freedom,
     )
 
 
-def of_draws(value: float, draws: Doubles) -> Limits:
+def bootstrap_interval(value: float, n_bootstrap: Doubles) -> Interval:
     """Return the limits of a mean over users, from its bootstrap draws."""
-    return percentile(draws)
+    return percentile_interval(n_bootstrap)
 
 
-def of_users(draws: Doubles, n_users: int) -> float:
+def mean_degrees_of_freedom(n_bootstrap: Doubles, n_users: int) -> float:
     """Return the degrees of freedom of a mean's standard error."""
     return max(n_users - 1.0, 1.0)
 
 
-def of_groups(draws: Doubles) -> float:
+def jackknife_degrees_of_freedom(n_bootstrap: Doubles) -> float:
     """Return the degrees of freedom of a jackknife over groups of users."""
-    return float(FREEDOM)
+    return float(JACKKNIFE_FREEDOM)
 
 
-def _said(convention: str, n_users: int) -> str:
+def _describe_convention(convention: str, n_users: int) -> str:
     return convention if n_users else f"not defined on this data ({convention})"

@@ -6,44 +6,49 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from recsys import maths
-from recsys.scores.intervals import USERS, means
-from recsys.scores.joints import simultaneous
+from recsys.maths.popularity import count_item_users
+from recsys.scores.hypothesis_tests import compute_user_differences, find_differing_users, has_enough_users
+from recsys.scores.intervals import USER_BLOCK, bootstrap_means
 from recsys.scores.records import Score, Scores
-from recsys.scores.verdicts import changes, differing, enough
-from recsys.types import Yardstick
+from recsys.scores.simultaneous import compute_simultaneous_limits
+from recsys.types import GroundTruth
 from recsys.types.arrays import Bools, Csr, Doubles, Ints
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLD = 5  # training positives up to which a user is cold
+COLD_MAX_POSITIVES = 5  # training positives up to which a user is cold
 QUARTERS = ("lowest quarter", "second quarter", "third quarter", "highest quarter")
-PARTS = {"activity": QUARTERS, "mainstreamness": QUARTERS, "taste entropy": QUARTERS, "cold": ("cold", "not cold")}
+SEGMENT_PARTS = {
+    "activity": QUARTERS,
+    "mainstreamness": QUARTERS,
+    "taste entropy": QUARTERS,
+    "cold": ("cold", "not cold"),
+}
 COLUMNS = (
     "run", "against", "metric", "k", "segment", "part", "base", "difference", "joint_low", "joint_high", "relative",
     "n_users", "n_differ", "worst",
 )  # fmt: skip
 
 
-def divide_users(yardstick: Yardstick, users: Ints) -> dict[str, Ints]:
+def segment_users(truth: GroundTruth, users: Ints) -> dict[str, Ints]:
     """Return the part of each segment that each of all users belongs to, (U,) codes; -1 for those not in `users`.
 
     From train alone. activity: positives; mainstreamness: their mean popularity; taste entropy: Shannon's, over
     their features, or the regions of the first audit map where items have none: quarters of `users`, equals
     together. cold: at most 5 positives. A segment with one part is left out, and so is entropy without regions.
     """
-    train = yardstick.split.train
+    train = truth.split.train
     n = np.diff(train.indptr).astype(np.float64)
-    popularity = train @ maths.counts(train) / np.maximum(n, 1.0)
-    values = {"activity": n, "mainstreamness": np.asarray(popularity), "taste entropy": _entropies(yardstick)}
-    coded = {name: _quarters(value, users) for name, value in values.items() if value is not None}
+    popularity = train @ count_item_users(train) / np.maximum(n, 1.0)
+    values = {"activity": n, "mainstreamness": np.asarray(popularity), "taste entropy": _compute_taste_entropies(truth)}
+    coded = {name: _assign_quarters(value, users) for name, value in values.items() if value is not None}
     coded["cold"] = np.full(len(n), -1, dtype=np.int32)
-    coded["cold"][users] = n[users] > COLD
+    coded["cold"][users] = n[users] > COLD_MAX_POSITIVES
     return {name: codes for name, codes in coded.items() if len(np.unique(codes[users])) > 1}
 
 
-def segment_table(pairs: Sequence[tuple[Score, Score]], scores: Scores) -> "pd.DataFrame":
+def tabulate_segments(pairs: Sequence[tuple[Score, Score]], scores: Scores) -> "pd.DataFrame":
     """Return a row per pair of runs, per-user metric and part of a segment.
 
     difference and relative are within the part; joint_low and joint_high are limits that hold for all parts
@@ -53,47 +58,50 @@ def segment_table(pairs: Sequence[tuple[Score, Score]], scores: Scores) -> "pd.D
     """
     import pandas as pd
 
-    rows = [row for cell, base in pairs if cell.shape != "catalogue" for row in _rows(cell, base, scores)]
+    rows = [row for cell, base in pairs if cell.shape != "catalogue" for row in _build_segment_rows(cell, base, scores)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _entropies(yardstick: Yardstick) -> Doubles | None:
-    split, maps = yardstick.split, yardstick.audit_maps
+def _compute_taste_entropies(truth: GroundTruth) -> Doubles | None:
+    split, maps = truth.split, truth.audit_maps
     kinds: Csr = split.items.features
     if not kinds.nnz:
         if not maps:
             return None
         kinds = maps[0].assignment
     entropies = np.empty(split.train.shape[0])
-    for first in range(0, len(entropies), USERS):
-        mass = sparse.csr_array(split.train[first : first + USERS] @ kinds)
+    for first in range(0, len(entropies), USER_BLOCK):
+        mass = sparse.csr_array(split.train[first : first + USER_BLOCK] @ kinds)
         row = np.repeat(np.arange(mass.shape[0]), np.diff(mass.indptr))[mass.data > 0]
         mixed = mass.data[mass.data > 0]
         share = mixed / np.bincount(row, mixed, minlength=mass.shape[0])[row]
-        entropies[first : first + USERS] = np.bincount(row, -share * np.log2(share), minlength=mass.shape[0])
+        entropies[first : first + USER_BLOCK] = np.bincount(row, -share * np.log2(share), minlength=mass.shape[0])
     return entropies
 
 
-def _quarters(values: Doubles, users: Ints) -> Ints:
+def _assign_quarters(values: Doubles, users: Ints) -> Ints:
     codes = np.full(len(values), -1, dtype=np.int32)
     if len(users):
         codes[users] = np.searchsorted(np.quantile(values[users], [0.25, 0.5, 0.75]), values[users])
     return codes
 
 
-def _rows(cell: Score, base: Score, scores: Scores) -> list[dict[str, Any]]:
-    parts = _parts(base, scores)
-    change, differ = changes(cell, base), differing(cell, base)
-    found = np.array([_mean(change, base.shares, inside) for *_, inside in parts])
-    known = [i for i, (*_, inside) in enumerate(parts) if enough(inside & differ)]
+def _build_segment_rows(cell: Score, base: Score, scores: Scores) -> list[dict[str, Any]]:
+    parts = _list_segment_parts(base, scores)
+    change, differ = compute_user_differences(cell, base), find_differing_users(cell, base)
+    found = np.array([_average_in_part(change, base.user_weights, inside) for *_, inside in parts])
+    known = [i for i, (*_, inside) in enumerate(parts) if has_enough_users(inside & differ)]
     low, high = np.full((2, len(parts)), np.nan)
     if known:
-        tables = [_table(change, base.shares, parts[i][2]) for i in known]
-        drawn = np.array(means(tables, scores.users, scores.seed, scores.draws))
-        low[known], high[known] = simultaneous(found[known], drawn)
+        tables = [_build_part_values(change, base.user_weights, parts[i][2]) for i in known]
+        drawn = np.array(bootstrap_means(tables, scores.users, scores.seed, scores.n_bootstrap))
+        low[known], high[known] = compute_simultaneous_limits(found[known], drawn)
     rows = []
     for i, (name, part, inside) in enumerate(parts):
-        level, n_differ = _mean(base.parts, base.shares, inside), int((inside & differ).sum())
+        level, n_differ = (
+            _average_in_part(base.user_contributions, base.user_weights, inside),
+            int((inside & differ).sum()),
+        )
         relative = found[i] / level if level > 0 else float("nan")
         numbers = (level, found[i], low[i], high[i], relative, int(inside.sum()), n_differ, False)
         row = (cell.run, base.run, cell.metric, cell.k, name, part, *numbers)
@@ -102,12 +110,12 @@ def _rows(cell: Score, base: Score, scores: Scores) -> list[dict[str, Any]]:
     return rows
 
 
-def _parts(base: Score, scores: Scores) -> list[tuple[str, str, Bools]]:
+def _list_segment_parts(base: Score, scores: Scores) -> list[tuple[str, str, Bools]]:
     """Return segment, part and users of every part that has users."""
     parts = [
-        (name, part, (codes == code) & (base.shares > 0))
+        (name, part, (codes == code) & (base.user_weights > 0))
         for name, codes in scores.segments.items()
-        for code, part in enumerate(PARTS[name])
+        for code, part in enumerate(SEGMENT_PARTS[name])
     ]
     return [part for part in parts if part[2].any()]
 
@@ -118,10 +126,10 @@ def _mark_worst(rows: list[dict[str, Any]], direction: int) -> None:
         min(known, key=lambda row: direction * row["relative"])["worst"] = True
 
 
-def _mean(parts: Doubles, shares: Doubles, inside: Bools) -> float:
+def _average_in_part(parts: Doubles, shares: Doubles, inside: Bools) -> float:
     return float(parts[inside].sum() / shares[inside].sum())
 
 
-def _table(parts: Doubles, shares: Doubles, inside: Bools) -> Doubles:
+def _build_part_values(parts: Doubles, shares: Doubles, inside: Bools) -> Doubles:
     """Return one number per user of a part, (1, U), whose mean is the part's difference."""
     return np.where(inside, parts * inside.sum() / shares[inside].sum(), np.nan)[None]

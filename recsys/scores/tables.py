@@ -5,11 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.scores.intervals import NOWHERE, Limits, flips, means
+from recsys.scores.hypothesis_tests import (
+    MIN_DIFFERING_USERS,
+    compute_user_differences,
+    detectable_multiplier,
+    find_differing_users,
+)
+from recsys.scores.intervals import NO_INTERVAL, Interval, bootstrap_means, sum_sign_flips
 from recsys.scores.records import Score, Scores
-from recsys.scores.runs import of_table
-from recsys.scores.verdicts import FEW, changes, differing, powerful
-from recsys.threads import one_blas_thread
+from recsys.scores.runs import build_user_score
+from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import PerUser
 from recsys.types.arrays import Doubles
 from recsys.types.extras import needs_extra
@@ -17,11 +22,11 @@ from recsys.types.extras import needs_extra
 if TYPE_CHECKING:
     import pandas as pd
 
-FLIPS = 2000
+N_SIGN_FLIPS = 2000
 
 
-@needs_extra("recsys.scores.summary")
-def summary(scores: Scores) -> "pd.DataFrame":
+@needs_extra("recsys.scores.tabulate_scores")
+def tabulate_scores(scores: Scores) -> "pd.DataFrame":
     """Return a row per run, metric and k.
 
     run, metric, k, value, ci_low, ci_high (95 %), n_users, convention, direction (1: more is better, -1: less,
@@ -47,16 +52,16 @@ def summary(scores: Scores) -> "pd.DataFrame":
     )
 
 
-@needs_extra("recsys.scores.differences")
-@one_blas_thread()
-def differences(scores: Scores, against: str) -> "pd.DataFrame":
+@needs_extra("recsys.scores.tabulate_differences")
+@limit_to_one_blas_thread()
+def tabulate_differences(scores: Scores, against: str) -> "pd.DataFrame":
     """Return each run's differences from the run `against`, paired by user: a row per other run, metric and k.
 
     run, against, metric, k, difference (run minus against), ci_low, ci_high; relative (difference over the value
     of `against`), relative_low, relative_high, from the same joint draws; p_value; detectable; n_users; n_differ.
 
     Per-user metrics are compared on the users whom both runs define (n_users), so a difference can differ from
-    that of two rows of `summary`. p_value: two-sided sign-flip randomisation over users, all maps of a user
+    that of two rows of `tabulate_scores`. p_value: two-sided sign-flip randomisation over users, all maps of a user
     flipped together, (1 + at least as large) / (1 + 2000); NaN for catalogue-level metrics. detectable: the
     smallest difference that this data shows with 80 % power at the 5 % level. n_differ: the users whose values
     differ, NaN for catalogue-level metrics; where they are fewer than 20, limits and detectable are NaN, because
@@ -66,31 +71,31 @@ def differences(scores: Scores, against: str) -> "pd.DataFrame":
     Raises:
         RecsysError: if there is no run `against`.
     """
-    pairs = paired(scores, against)
-    return difference_table(pairs, p_flipped(pairs, scores, FLIPS))
+    pairs = pair_with_base(scores, against)
+    return tabulate_paired_differences(pairs, p_sign_flips(pairs, scores, N_SIGN_FLIPS))
 
 
-def paired(scores: Scores, against: str) -> list[tuple[Score, Score]]:
+def pair_with_base(scores: Scores, against: str) -> list[tuple[Score, Score]]:
     """Return each score beside that of the run `against`, per-user metrics over the users whom both define.
 
     Raises:
         RecsysError: if there is no run `against`.
     """
-    base = scores.of(against)
-    pairs = [pair for run in scores.runs if run != against for pair in zip(scores.of(run), base, strict=True)]
-    return pairs if scores.replicates > 1 else _on_common_users(pairs, scores)
+    base = scores.select_run(against)
+    pairs = [pair for run in scores.runs if run != against for pair in zip(scores.select_run(run), base, strict=True)]
+    return pairs if scores.replicates > 1 else _restrict_to_common_users(pairs, scores)
 
 
-def difference_table(pairs: list[tuple[Score, Score]], p_values: Doubles) -> "pd.DataFrame":
-    """Return what `differences` does, of pairs and their p-values."""
+def tabulate_paired_differences(pairs: list[tuple[Score, Score]], p_values: Doubles) -> "pd.DataFrame":
+    """Return what `tabulate_differences` does, of pairs and their p-values."""
     import pandas as pd
 
-    rows = [_row(cell, other, p) for (cell, other), p in zip(pairs, p_values, strict=True)]
+    rows = [_build_difference_row(cell, other, p) for (cell, other), p in zip(pairs, p_values, strict=True)]
     return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
-@needs_extra("recsys.scores.per_user")
-def per_user(scores: Scores) -> "pd.DataFrame":
+@needs_extra("recsys.scores.tabulate_user_values")
+def tabulate_user_values(scores: Scores) -> "pd.DataFrame":
     """Return what each user got: run, user_id, metric, k, value; where it is defined, a row each.
 
     For metrics over maps it is the user's mean over the maps that define it; catalogue-level metrics have none.
@@ -103,9 +108,9 @@ def per_user(scores: Scores) -> "pd.DataFrame":
     row = np.concatenate([*known, np.empty(0, dtype=np.int64)])
     return pd.DataFrame(
         {
-            "run": _repeated([cell.run for cell in cells], sizes),
+            "run": _repeat_as_categories([cell.run for cell in cells], sizes),
             "user_id": pd.Categorical.from_codes(row, pd.Index(scores.user_ids.astype(object))),
-            "metric": _repeated([cell.metric for cell in cells], sizes),
+            "metric": _repeat_as_categories([cell.metric for cell in cells], sizes),
             "k": np.repeat(np.array([cell.k for cell in cells], dtype=np.int64), sizes),
             "value": np.concatenate([*(c.per_user[u] for c, u in zip(cells, known, strict=True)), np.empty(0)]),
         }
@@ -118,7 +123,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _repeated(names: list[str], sizes: list[int]) -> Any:
+def _repeat_as_categories(names: list[str], sizes: list[int]) -> Any:
     import pandas as pd
 
     kinds = list(dict.fromkeys(names))
@@ -126,50 +131,55 @@ def _repeated(names: list[str], sizes: list[int]) -> Any:
     return pd.Categorical.from_codes(np.repeat(codes, sizes), pd.Index(kinds, dtype=object))
 
 
-def _on_common_users(pairs: list[tuple[Score, Score]], scores: Scores) -> list[tuple[Score, Score]]:
+def _restrict_to_common_users(pairs: list[tuple[Score, Score]], scores: Scores) -> list[tuple[Score, Score]]:
     """Return the pairs, with both of a pair over the same users where the metric is one per user."""
-    unlike = [p for p, (a, b) in enumerate(pairs) if a.shape == "users" and _known(a) != _known(b)]
-    tables = [_common_table(cell, other) for p in unlike for cell, other in (pairs[p], pairs[p][::-1])]
-    drawn = means(tables, scores.users, scores.seed, scores.draws)
+    unlike = [
+        p for p, (a, b) in enumerate(pairs) if a.shape == "users" and _encode_undefined(a) != _encode_undefined(b)
+    ]
+    tables = [_keep_common_users(cell, other) for p in unlike for cell, other in (pairs[p], pairs[p][::-1])]
+    drawn = bootstrap_means(tables, scores.users, scores.seed, scores.n_bootstrap)
     same = list(pairs)
     for n, p in enumerate(unlike):
-        a, b = (_again(cell, tables[2 * n + i], drawn[2 * n + i]) for i, cell in enumerate(pairs[p]))
+        a, b = (_rebuild_score(cell, tables[2 * n + i], drawn[2 * n + i]) for i, cell in enumerate(pairs[p]))
         same[p] = (a, b)
     return same
 
 
-def _known(cell: Score) -> bytes:
+def _encode_undefined(cell: Score) -> bytes:
     return np.isnan(cell.per_user).tobytes()
 
 
-def _common_table(cell: Score, other: Score) -> Doubles:
+def _keep_common_users(cell: Score, other: Score) -> Doubles:
     values = np.where(np.isnan(other.per_user), np.nan, cell.per_user)[None]
     return values[~np.isnan(values).all(axis=1)]
 
 
-def _again(cell: Score, values: Doubles, drawn: Doubles) -> Score:
+def _rebuild_score(cell: Score, values: Doubles, drawn: Doubles) -> Score:
     answer = PerUser(cell.per_user, cell.convention, cell.direction)
-    return replace(of_table(cell.run, cell.metric, cell.k, answer, values, drawn), convention=cell.convention)
+    return replace(build_user_score(cell.run, cell.metric, cell.k, answer, values, drawn), convention=cell.convention)
 
 
-def p_flipped(pairs: list[tuple[Score, Score]], scores: Scores, n: int) -> Doubles:
+def p_sign_flips(pairs: list[tuple[Score, Score]], scores: Scores, n: int) -> Doubles:
     """Return the two-sided p-value of each pair by n sign flips of users; NaN for catalogue-level metrics."""
     p_values = np.full(len(pairs), np.nan)
     flipped = [p for p, (a, b) in enumerate(pairs) if a.shape != "catalogue" and not np.isnan(a.value - b.value)]
-    parts = np.array([changes(*pairs[p]) for p in flipped]).reshape(-1, len(scores.users))
+    parts = np.array([compute_user_differences(*pairs[p]) for p in flipped]).reshape(-1, len(scores.users))
     seen = np.abs(parts.sum(axis=1)) * (1.0 - 1e-9)  # sums of the same numbers in another order are ties
-    larger = np.abs(flips(parts, scores.users, scores.seed, n)) >= seen
+    larger = np.abs(sum_sign_flips(parts, scores.users, scores.seed, n)) >= seen
     p_values[flipped] = (1.0 + larger.sum(axis=0)) / (n + 1.0)
     return p_values
 
 
-def _row(cell: Score, base: Score, p_value: float) -> dict[str, Any]:
+def _build_difference_row(cell: Score, base: Score, p_value: float) -> dict[str, Any]:
     difference = cell.value - base.value
-    n_users, n_differ = _both(cell, base), np.nan if cell.shape == "catalogue" else float(differing(cell, base).sum())
-    told = n_users > 1 and not n_differ < FEW
-    limits = cell.spread(difference, cell.draws - base.draws) if told else NOWHERE
-    detectable = powerful(cell.freedom(cell.draws - base.draws)) * limits.error
-    relative, around = _relative(cell, base, told)
+    n_users, n_differ = (
+        _count_common_users(cell, base),
+        np.nan if cell.shape == "catalogue" else float(find_differing_users(cell, base).sum()),
+    )
+    told = n_users > 1 and not n_differ < MIN_DIFFERING_USERS
+    limits = cell.make_interval(difference, cell.draws - base.draws) if told else NO_INTERVAL
+    detectable = detectable_multiplier(cell.degrees_of_freedom(cell.draws - base.draws)) * limits.error
+    relative, around = _compute_relative(cell, base, told)
     return dict(
         zip(
             _COLUMNS,
@@ -184,16 +194,16 @@ def _row(cell: Score, base: Score, p_value: float) -> dict[str, Any]:
     )
 
 
-def _relative(cell: Score, base: Score, told: bool) -> tuple[float, Limits]:
+def _compute_relative(cell: Score, base: Score, has_interval: bool) -> tuple[float, Interval]:
     if not base.value > 0:
-        return float("nan"), NOWHERE
+        return float("nan"), NO_INTERVAL
     relative = cell.value / base.value - 1.0
-    if not told or (base.draws <= 0).any():
-        return relative, NOWHERE
-    return relative, cell.spread(relative, cell.draws / base.draws - 1.0)
+    if not has_interval or (base.draws <= 0).any():
+        return relative, NO_INTERVAL
+    return relative, cell.make_interval(relative, cell.draws / base.draws - 1.0)
 
 
-def _both(cell: Score, base: Score) -> int:
+def _count_common_users(cell: Score, base: Score) -> int:
     if cell.shape == "catalogue":
         return min(cell.n_users, base.n_users)
     return int((~np.isnan(cell.per_user) & ~np.isnan(base.per_user)).sum())

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from recsys.splits import parts
 from recsys.splits.pairs import Pairs, filter_pairs
 from recsys.splits.permissions import check_dataset
-from recsys.splits.records import split_of
-from recsys.splits.settings import Settings
+from recsys.splits.records import build_split
+from recsys.splits.settings import SplitSettings
 from recsys.types.datasets import Dataset
 from recsys.types.errors import RecsysError
 from recsys.types.splits import Split
@@ -18,9 +18,9 @@ def global_time(
     test: float = 0.2,
     validation: float = 0.0,
     positive: str | None = None,
-    min_user: int = 0,
-    min_item: int = 0,
-    unseen: str = "drop",
+    min_user_interactions: int = 0,
+    min_item_interactions: int = 0,
+    cold_items: str = "drop",
     sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Split:
@@ -32,10 +32,20 @@ def global_time(
     Raises:
         RecsysError: if a setting cannot be meant, the data has no datetime, or a part is empty.
     """
-    settings = Settings("global_time", test, validation, positive, min_user, min_item, unseen, seed, sources)
-    pairs = _timed(dataset, settings)
-    part, test_from = parts.by_time(pairs, settings)
-    return split_of(dataset, pairs, part, settings, test_from)
+    settings = SplitSettings(
+        "global_time",
+        test,
+        validation,
+        positive,
+        min_user_interactions,
+        min_item_interactions,
+        cold_items,
+        seed,
+        sources,
+    )
+    pairs = _filter_timed_pairs(dataset, settings)
+    part, test_from = parts.assign_parts_by_time(pairs, settings)
+    return build_split(dataset, pairs, part, settings, test_from)
 
 
 def per_user_time(
@@ -44,9 +54,9 @@ def per_user_time(
     test: float = 0.2,
     validation: float = 0.0,
     positive: str | None = None,
-    min_user: int = 0,
-    min_item: int = 0,
-    unseen: str = "drop",
+    min_user_interactions: int = 0,
+    min_item_interactions: int = 0,
+    cold_items: str = "drop",
     sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Split:
@@ -57,9 +67,19 @@ def per_user_time(
     Raises:
         RecsysError: if a setting cannot be meant, the data has no datetime, or a part is empty.
     """
-    settings = Settings("per_user_time", test, validation, positive, min_user, min_item, unseen, seed, sources)
-    pairs = _timed(dataset, settings)
-    return split_of(dataset, pairs, parts.by_user(pairs, settings, timed=True), settings)
+    settings = SplitSettings(
+        "per_user_time",
+        test,
+        validation,
+        positive,
+        min_user_interactions,
+        min_item_interactions,
+        cold_items,
+        seed,
+        sources,
+    )
+    pairs = _filter_timed_pairs(dataset, settings)
+    return build_split(dataset, pairs, parts.assign_parts_by_user(pairs, settings, timed=True), settings)
 
 
 def leave_last(
@@ -68,9 +88,9 @@ def leave_last(
     test: int = 1,
     validation: int = 0,
     positive: str | None = None,
-    min_user: int = 0,
-    min_item: int = 0,
-    unseen: str = "drop",
+    min_user_interactions: int = 0,
+    min_item_interactions: int = 0,
+    cold_items: str = "drop",
     sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Split:
@@ -81,9 +101,19 @@ def leave_last(
     Raises:
         RecsysError: if a setting cannot be meant, the data has no datetime, or a part is empty.
     """
-    settings = Settings("leave_last", test, validation, positive, min_user, min_item, unseen, seed, sources)
-    pairs = _timed(dataset, settings)
-    return split_of(dataset, pairs, parts.by_user(pairs, settings, timed=True), settings)
+    settings = SplitSettings(
+        "leave_last",
+        test,
+        validation,
+        positive,
+        min_user_interactions,
+        min_item_interactions,
+        cold_items,
+        seed,
+        sources,
+    )
+    pairs = _filter_timed_pairs(dataset, settings)
+    return build_split(dataset, pairs, parts.assign_parts_by_user(pairs, settings, timed=True), settings)
 
 
 def random(
@@ -92,9 +122,9 @@ def random(
     test: float = 0.2,
     validation: float = 0.0,
     positive: str | None = None,
-    min_user: int = 0,
-    min_item: int = 0,
-    unseen: str = "drop",
+    min_user_interactions: int = 0,
+    min_item_interactions: int = 0,
+    cold_items: str = "drop",
     sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Split:
@@ -105,12 +135,14 @@ def random(
     Raises:
         RecsysError: if a setting cannot be meant, or a part is empty.
     """
-    settings = Settings("random", test, validation, positive, min_user, min_item, unseen, seed, sources)
+    settings = SplitSettings(
+        "random", test, validation, positive, min_user_interactions, min_item_interactions, cold_items, seed, sources
+    )
     pairs = filter_pairs(dataset, settings)
-    return split_of(dataset, pairs, parts.by_user(pairs, settings, timed=False), settings)
+    return build_split(dataset, pairs, parts.assign_parts_by_user(pairs, settings, timed=False), settings)
 
 
-def _timed(dataset: Dataset, settings: Settings) -> Pairs:
+def _filter_timed_pairs(dataset: Dataset, settings: SplitSettings) -> Pairs:
     check_dataset(dataset)
     if dataset.interactions.datetime is None:
         raise RecsysError(f"{settings.kind}: {dataset.name} has no datetime, and this split needs one: use random")

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys import seeds
-from recsys.splits.permissions import select_permitted
-from recsys.splits.settings import Settings, are_positive
+from recsys.splits.permissions import select_permitted_rows
+from recsys.splits.settings import SplitSettings, find_positives
+from recsys.support import rng
 from recsys.types.arrays import Anys, Bools, Doubles, Floats, Ints, Longs, Strings
 from recsys.types.datasets import Dataset, Interactions, Items
 from recsys.types.errors import RecsysError
@@ -25,60 +25,60 @@ class Pairs:
     items: Items  # (I,)
     counts: dict[str, int]
 
-    def numbers(self, seed: int) -> Doubles:
+    def draw_tie_breakers(self, seed: int) -> Doubles:
         """Return the number in (0, 1) that decides where pairs are equal otherwise, (P,)."""
-        user, item = _keys("user", self.user_ids), _keys("item", self.items.ids)
-        return seeds.uniforms(seed, "split", user[self.user], item[self.item])
+        user, item = _hash_ids("user", self.user_ids), _hash_ids("item", self.items.ids)
+        return rng.draw_uniforms(seed, "split", user[self.user], item[self.item])
 
 
-def filter_pairs(dataset: Dataset, settings: Settings) -> Pairs:
+def filter_pairs(dataset: Dataset, settings: SplitSettings) -> Pairs:
     """Return the distinct pairs of rows that may be used, of the users and items that have enough positives.
 
     Raises:
         RecsysError: if nobody is left.
     """
-    dataset, left_out = select_permitted(dataset, settings.sources)
+    dataset, left_out = select_permitted_rows(dataset, settings.sources)
     log = dataset.interactions
     n_items = len(log.item_ids)
-    positive = are_positive(log.weight, settings.positive, dataset.columns, dataset.card.get("unused_columns", ()))
+    positive = find_positives(log.weight, settings.positive, dataset.columns, dataset.card.get("unused_columns", ()))
     key = log.user.astype(np.int64) * n_items + log.item
     user, item = np.divmod(np.unique(key[positive]), max(n_items, 1))
-    users, items = _core(user, item, settings, (len(log.user_ids), n_items))
+    users, items = _find_k_core(user, item, settings, (len(log.user_ids), n_items))
     if not len(user) or not users.any() or not items.any():
-        raise _nobody(dataset, settings, len(user))
+        raise _make_nobody_left_error(dataset, settings, len(user))
     rows = np.flatnonzero(users[log.user] & items[log.item])
-    rows, starts = _sorted_rows(log, key, positive, rows)
+    rows, starts = _sort_rows_by_pair(log, key, positive, rows)
     first = rows[starts]
     return Pairs(
-        user=_recode(users)[log.user[first]],
-        item=_recode(items)[log.item[first]],
+        user=_renumber_kept(users)[log.user[first]],
+        item=_renumber_kept(items)[log.item[first]],
         positive=positive[first],
         weight=log.weight[first],
         datetime=None if log.datetime is None else log.datetime[first],
         user_ids=log.user_ids[users],
-        items=_take(dataset.items, items),
+        items=_select_items(dataset.items, items),
         counts={
             "rows": len(log),
             **left_out,
             "filtered_users": int((~users).sum()),
             "filtered_items": int((~items).sum()),
-            **_count(positive[rows], starts),
+            **_count_pairs_and_rows(positive[rows], starts),
         },
     )
 
 
-def _core(user: Longs, item: Longs, settings: Settings, shape: tuple[int, int]) -> tuple[Bools, Bools]:
+def _find_k_core(user: Longs, item: Longs, settings: SplitSettings, shape: tuple[int, int]) -> tuple[Bools, Bools]:
     """Return which users and items are in the iterated k-core of distinct positive pairs."""
     while True:
         n_user, n_item = np.bincount(user, minlength=shape[0]), np.bincount(item, minlength=shape[1])
-        users, items = n_user >= settings.min_user, n_item >= settings.min_item
+        users, items = n_user >= settings.min_user_interactions, n_item >= settings.min_item_interactions
         stays = users[user] & items[item]
         if stays.all():
             return users, items
         user, item = user[stays], item[stays]
 
 
-def _sorted_rows(log: Interactions, key: Longs, positive: Bools, rows: Longs) -> tuple[Longs, Bools]:
+def _sort_rows_by_pair(log: Interactions, key: Longs, positive: Bools, rows: Longs) -> tuple[Longs, Bools]:
     """Return `rows` by user and item, and which of them is the first of its pair and stands for it.
 
     Positive before others, then the earliest, then the lowest weight: the order of rows decides nothing.
@@ -90,7 +90,7 @@ def _sorted_rows(log: Interactions, key: Longs, positive: Bools, rows: Longs) ->
     return rows, np.diff(key[rows], prepend=-1) != 0
 
 
-def _count(positive: Bools, starts: Bools) -> dict[str, int]:
+def _count_pairs_and_rows(positive: Bools, starts: Bools) -> dict[str, int]:
     """Return the number of pairs, and of rows that stand for none."""
     of_positive = positive[starts][np.cumsum(starts) - 1]  # whether the pair of each row is a positive
     return {
@@ -102,22 +102,23 @@ def _count(positive: Bools, starts: Bools) -> dict[str, int]:
     }
 
 
-def _nobody(dataset: Dataset, settings: Settings, n_positive: int) -> RecsysError:
+def _make_nobody_left_error(dataset: Dataset, settings: SplitSettings, n_positive: int) -> RecsysError:
     weight = dataset.interactions.weight
-    asked = f"positive = {settings.positive!r}, min_user = {settings.min_user}, min_item = {settings.min_item}"
+    least = f"min_user_interactions = {settings.min_user_interactions}"
+    asked = f"positive = {settings.positive!r}, {least}, min_item_interactions = {settings.min_item_interactions}"
     span = f", weights from {weight.min():g} to {weight.max():g}" if len(weight) else ""
     found = f"{n_positive} positive pairs in {len(weight)} rows{span}"
     return RecsysError(f"{dataset.name}: nobody is left with {asked}: found {found}")
 
 
-def _take(items: Items, kept: Bools) -> Items:
+def _select_items(items: Items, kept: Bools) -> Items:
     rows = np.flatnonzero(kept)
     return Items(items.ids[rows], items.titles[rows], items.features[rows], items.feature_names, items.years[rows])
 
 
-def _recode(kept: Bools) -> Ints:
+def _renumber_kept(kept: Bools) -> Ints:
     return (np.cumsum(kept) - 1).astype(np.int32)
 
 
-def _keys(what: str, ids: Strings) -> Anys:
-    return np.array([seeds.derive(0, what, str(name)) for name in ids], dtype=np.uint64)
+def _hash_ids(what: str, ids: Strings) -> Anys:
+    return np.array([rng.derive_seed(0, what, str(name)) for name in ids], dtype=np.uint64)

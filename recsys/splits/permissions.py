@@ -7,11 +7,11 @@ import numpy as np
 
 from recsys.types.arrays import Anys, Bools, Csr, Ints, Strings
 from recsys.types.datasets import Dataset, Interactions, Items
-from recsys.types.errors import RecsysError, unknown
-from recsys.types.identifiers import ordered
+from recsys.types.errors import RecsysError, make_unknown_name_error
+from recsys.types.identifiers import sort_ids
 
 
-def select_permitted(dataset: Dataset, sources: Collection[str] | None) -> tuple[Dataset, dict[str, int]]:
+def select_permitted_rows(dataset: Dataset, sources: Collection[str] | None) -> tuple[Dataset, dict[str, int]]:
     """Return the dataset of the rows that may be used, and how many may not, by reason.
 
     Rows without consent (false, or nothing said where the table has the column) may not, nor, where `sources` are
@@ -27,7 +27,7 @@ def select_permitted(dataset: Dataset, sources: Collection[str] | None) -> tuple
     consented = every if log.consent is None else np.asarray(log.consent, dtype=bool)
     if len(log) and not consented.any():
         raise RecsysError(f"{dataset.name}: none of {len(log):,} rows has consent, expected some that may be used")
-    chosen = every if sources is None else _are_from(dataset, sources)
+    chosen = every if sources is None else _find_rows_from_sources(dataset, sources)
     kept = consented & chosen
     counts = {
         "rows_without_consent": int((~consented).sum()),
@@ -36,10 +36,10 @@ def select_permitted(dataset: Dataset, sources: Collection[str] | None) -> tuple
     return (dataset if kept.all() else _take_rows(dataset, kept)), counts
 
 
-def check_dataset(found: object) -> None:
+def check_dataset(dataset: object) -> None:
     """Refuse what is no dataset."""
-    if not isinstance(found, Dataset):
-        raise RecsysError(f"split: found a {type(found).__name__}, expected a Dataset: recsys.read makes one")
+    if not isinstance(dataset, Dataset):
+        raise RecsysError(f"split: found a {type(dataset).__name__}, expected a Dataset: recsys.read_dataset makes one")
 
 
 def describe_permissions(counts: dict[str, int], sources: Sequence[str] | None) -> list[str]:
@@ -52,21 +52,21 @@ def describe_permissions(counts: dict[str, int], sources: Sequence[str] | None) 
     return said
 
 
-def _are_from(dataset: Dataset, sources: Collection[str]) -> Bools:
+def _find_rows_from_sources(dataset: Dataset, sources: Collection[str]) -> Bools:
     of_rows = dataset.interactions.source
     if of_rows is None:
         raise RecsysError(f"{dataset.name}: has no column source, expected one where sources are chosen")
     known = np.unique(of_rows).tolist()
     for name in sources:
         if name not in known:
-            raise unknown("source", name, known, where=f"{dataset.name}: sources")
+            raise make_unknown_name_error("source", name, known, where=f"{dataset.name}: sources")
     return np.isin(of_rows, list(sources))
 
 
 def _take_rows(dataset: Dataset, kept: Bools) -> Dataset:
     log = dataset.interactions
-    user, users = _pack(log.user[kept], log.user_ids)
-    item, items = _pack(log.item[kept], log.item_ids)
+    user, users = _drop_unused_ids(log.user[kept], log.user_ids)
+    item, items = _drop_unused_ids(log.item[kept], log.item_ids)
 
     def rows(values: Anys | None) -> Anys | None:
         return None if values is None else values[kept]
@@ -76,18 +76,18 @@ def _take_rows(dataset: Dataset, kept: Bools) -> Dataset:
         item=item,
         weight=log.weight[kept],
         datetime=rows(log.datetime),
-        user_ids=_narrow(log.user_ids[users]),
-        item_ids=_narrow(log.item_ids[items]),
+        user_ids=_shrink_string_width(log.user_ids[users]),
+        item_ids=_shrink_string_width(log.item_ids[items]),
         source=rows(log.source),
         consent=rows(log.consent),
     )
     return replace(dataset, interactions=left, items=_take_items(dataset.items, items))
 
 
-def _pack(codes: Ints, ids: Strings) -> tuple[Ints, Ints]:
+def _drop_unused_ids(codes: Ints, ids: Strings) -> tuple[Ints, Ints]:
     """Return new codes, and which of the old ones each of them was."""
     there = np.unique(codes)
-    place = {name: code for code, name in enumerate(ordered(ids[there].tolist()))}
+    place = {name: code for code, name in enumerate(sort_ids(ids[there].tolist()))}
     new = np.zeros(len(ids), dtype=np.int32)
     new[there] = [place[name] for name in ids[there].tolist()]
     old = np.zeros(len(there), dtype=np.int32)
@@ -99,10 +99,10 @@ def _take_items(items: Items, rows: Ints) -> Items:
     features = items.features[rows]
     held = np.unique(features.indices)
     names = tuple(items.feature_names[column] for column in held)
-    ids, titles = _narrow(items.ids[rows]), _narrow(items.titles[rows])
+    ids, titles = _shrink_string_width(items.ids[rows]), _shrink_string_width(items.titles[rows])
     return Items(ids, titles, Csr(features[:, held]), names, items.years[rows])
 
 
-def _narrow(texts: Strings) -> Strings:
+def _shrink_string_width(texts: Strings) -> Strings:
     """Return the texts as wide as the longest that is left: the width of an array is in what is made of it."""
     return np.asarray(texts.tolist(), dtype=np.str_)

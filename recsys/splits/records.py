@@ -6,28 +6,32 @@ import numpy as np
 
 from recsys.splits.pairs import Pairs
 from recsys.splits.permissions import describe_permissions
-from recsys.splits.settings import Settings
+from recsys.splits.settings import SplitSettings
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints
 from recsys.types.datasets import Dataset
 from recsys.types.errors import RecsysError
 from recsys.types.splits import Split
 
-_OTHERS = "one user's training data may lie after another user's test data (global_time has no such leakage)"
+_LEAKAGE_BETWEEN_USERS = (
+    "one user's training data may lie after another user's test data (global_time has no such leakage)"
+)
 _LEAKAGE = {
-    "per_user_time": _OTHERS,
-    "leave_last": _OTHERS,
+    "per_user_time": _LEAKAGE_BETWEEN_USERS,
+    "leave_last": _LEAKAGE_BETWEEN_USERS,
     "random": "training data may lie after test data, also of the same user (global_time has no such leakage)",
 }
 
 
-def split_of(dataset: Dataset, pairs: Pairs, part: Ints, settings: Settings, test_from: int | None = None) -> Split:
+def build_split(
+    dataset: Dataset, pairs: Pairs, part: Ints, settings: SplitSettings, test_from: int | None = None
+) -> Split:
     """Return the split that puts each pair into its part, with items that are new in a part dropped or kept.
 
     Raises:
         RecsysError: if a part that was asked for is empty.
     """
-    unseen = _unseen(pairs, part)
-    dropped = unseen & (settings.unseen == "drop")
+    unseen = _find_cold_positives(pairs, part)
+    dropped = unseen & (settings.cold_items == "drop")
     kept = pairs.positive & ~dropped
     ones = np.ones(len(part), dtype=np.float32)
     # A stored weight of 0 would vanish from sparse sums, and the pair with it.
@@ -37,33 +41,33 @@ def split_of(dataset: Dataset, pairs: Pairs, part: Ints, settings: Settings, tes
         seed=settings.seed,
         user_ids=pairs.user_ids,
         items=pairs.items,
-        train=matrix(pairs, kept & (part == 0), ones),
-        validation=matrix(pairs, kept & (part == 1), ones),
-        test=matrix(pairs, kept & (part == 2), ones),
-        train_other=matrix(pairs, ~pairs.positive & (part == 0), weights),
-        validation_other=matrix(pairs, ~pairs.positive & (part == 1), weights),
-        validation_new=matrix(pairs, dropped & (part == 1), ones),
-        train_times=_times(pairs, kept & (part == 0)),
-        validation_times=_times(pairs, pairs.positive & (part == 1)),
-        fingerprint=settings.fingerprint(dataset),
+        train=build_pair_matrix(pairs, kept & (part == 0), ones),
+        validation=build_pair_matrix(pairs, kept & (part == 1), ones),
+        test=build_pair_matrix(pairs, kept & (part == 2), ones),
+        train_negatives=build_pair_matrix(pairs, ~pairs.positive & (part == 0), weights),
+        validation_negatives=build_pair_matrix(pairs, ~pairs.positive & (part == 1), weights),
+        validation_cold_positives=build_pair_matrix(pairs, dropped & (part == 1), ones),
+        train_times=_build_times_matrix(pairs, kept & (part == 0)),
+        validation_times=_build_times_matrix(pairs, pairs.positive & (part == 1)),
+        fingerprint=settings.compute_fingerprint(dataset),
     )
     _check_parts(split, dataset, settings)
-    counts = pairs.counts | _count(split, pairs, unseen, part)
-    return replace(split, counts=counts, notes=_notes(counts, settings, test_from))
+    counts = pairs.counts | _count_split(split, pairs, unseen, part)
+    return replace(split, counts=counts, notes=_describe_split(counts, settings, test_from))
 
 
-def _times(pairs: Pairs, chosen: Bools) -> Csr | None:
-    return None if pairs.datetime is None else matrix(pairs, chosen, pairs.datetime.astype(np.float64))
+def _build_times_matrix(pairs: Pairs, chosen: Bools) -> Csr | None:
+    return None if pairs.datetime is None else build_pair_matrix(pairs, chosen, pairs.datetime.astype(np.float64))
 
 
-def _unseen(pairs: Pairs, part: Ints) -> Bools:
+def _find_cold_positives(pairs: Pairs, part: Ints) -> Bools:
     """Return which held-out positives are of items without a positive in train."""
     seen = np.zeros(len(pairs.items.ids), dtype=bool)
     seen[pairs.item[pairs.positive & (part == 0)]] = True
     return pairs.positive & (part > 0) & ~seen[pairs.item]
 
 
-def matrix(pairs: Pairs, chosen: Bools, values: Floats | Doubles) -> Csr:
+def build_pair_matrix(pairs: Pairs, chosen: Bools, values: Floats | Doubles) -> Csr:
     """Return the chosen pairs as a matrix of users and items, (U, I)."""
     rows = np.flatnonzero(chosen)
     shape = (len(pairs.user_ids), len(pairs.items.ids))
@@ -71,7 +75,7 @@ def matrix(pairs: Pairs, chosen: Bools, values: Floats | Doubles) -> Csr:
     return Csr((values[rows], pairs.item[rows], start.astype(np.int32)), shape=shape)
 
 
-def _check_parts(split: Split, dataset: Dataset, settings: Settings) -> None:
+def _check_parts(split: Split, dataset: Dataset, settings: SplitSettings) -> None:
     wanted = {"train on": split.train, "test": split.test}
     if settings.validation:
         wanted["validate on"] = split.validation
@@ -79,11 +83,11 @@ def _check_parts(split: Split, dataset: Dataset, settings: Settings) -> None:
         if not matrix.nnz:
             raise RecsysError(
                 f"{settings.kind}: {dataset.name} leaves nobody to {verb}: {len(split.user_ids)} users, "
-                f"test = {settings.test}, validation = {settings.validation}, unseen = {settings.unseen!r}"
+                f"test = {settings.test}, validation = {settings.validation}, unseen = {settings.cold_items!r}"
             )
 
 
-def _count(split: Split, pairs: Pairs, unseen: Bools, part: Ints) -> dict[str, int]:
+def _count_split(split: Split, pairs: Pairs, cold_items: Bools, part: Ints) -> dict[str, int]:
     new_users = (np.diff(split.train.indptr) == 0) & (np.diff(split.test.indptr) > 0)
     trained = np.bincount(split.train.indices, minlength=split.train.shape[1]) > 0
     return {
@@ -92,30 +96,30 @@ def _count(split: Split, pairs: Pairs, unseen: Bools, part: Ints) -> dict[str, i
         "train_positives": split.train.nnz,
         "validation_positives": split.validation.nnz,
         "test_positives": split.test.nnz,
-        "train_others": split.train_other.nnz,
-        "validation_others": split.validation_other.nnz,
-        "unseen_validation_positives": int((unseen & (part == 1)).sum()),
-        "unseen_test_positives": int((unseen & (part == 2)).sum()),
+        "train_others": split.train_negatives.nnz,
+        "validation_others": split.validation_negatives.nnz,
+        "unseen_validation_positives": int((cold_items & (part == 1)).sum()),
+        "unseen_test_positives": int((cold_items & (part == 2)).sum()),
         "users_without_train": int((np.diff(split.train.indptr) == 0).sum()),
         "users_with_validation": int((np.diff(split.validation.indptr) > 0).sum()),
         "users_with_test": int((np.diff(split.test.indptr) > 0).sum()),
         "new_test_users": int(new_users.sum()),
         "items_without_train": int((~trained).sum()),
-        "new_test_items": len(np.unique(pairs.item[unseen & (part == 2)])),
+        "new_test_items": len(np.unique(pairs.item[cold_items & (part == 2)])),
     }
 
 
-def _notes(counts: dict[str, int], settings: Settings, test_from: int | None) -> tuple[str, ...]:
+def _describe_split(counts: dict[str, int], settings: SplitSettings, test_from: int | None) -> tuple[str, ...]:
     which = settings.positive or "every interaction is one"
     said = [
         *describe_permissions(counts, settings.sources),
-        f"positives: {which}; {counts['filtered_users']} users with fewer than {settings.min_user} and "
-        f"{counts['filtered_items']} items with fewer than {settings.min_item} of them are filtered out",
-        f"{settings.kind}: {_leakage(counts, settings, test_from)}",
+        f"positives: {which}; {counts['filtered_users']} users with fewer than {settings.min_user_interactions} and "
+        f"{counts['filtered_items']} items with fewer than {settings.min_item_interactions} of them are filtered out",
+        f"{settings.kind}: {_describe_leakage(counts, settings, test_from)}",
     ]
     unseen = counts["unseen_validation_positives"], counts["unseen_test_positives"]
     if any(unseen):
-        done = "dropped" if settings.unseen == "drop" else "kept"
+        done = "dropped" if settings.cold_items == "drop" else "kept"
         said.append(f"{unseen[0]} validation and {unseen[1]} test positives of items unseen in training: {done}")
     repeated = counts["repeated_positives"] + counts["repeated_others"]
     if repeated:
@@ -126,7 +130,7 @@ def _notes(counts: dict[str, int], settings: Settings, test_from: int | None) ->
     return tuple(said)
 
 
-def _leakage(counts: dict[str, int], settings: Settings, test_from: int | None) -> str:
+def _describe_leakage(counts: dict[str, int], settings: SplitSettings, test_from: int | None) -> str:
     if test_from is None:
         return _LEAKAGE[settings.kind]
     start = str(np.datetime64(test_from, "s")).replace("T", " ") + " UTC"  # also of years that datetime does not have

@@ -12,45 +12,47 @@ import numpy as np
 
 from recsys.types.arrays import Bools, Floats
 from recsys.types.datasets import Dataset
-from recsys.types.errors import RecsysError, check_choice, unknown
-from recsys.types.numbers import make_plain, plain
+from recsys.types.errors import RecsysError, check_choice, make_unknown_name_error
+from recsys.types.numbers import convert_fields_to_python, convert_to_python
 
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge, ">": operator.gt, "==": operator.eq, "<=": operator.le, "<": operator.lt,
 }  # fmt: skip
-_EXPRESSION = re.compile(r"\s*([^<>=]*[^<>=\s])\s*(>=|<=|==|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+_POSITIVE_EXPRESSION = re.compile(
+    r"\s*([^<>=]*[^<>=\s])\s*(>=|<=|==|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
+)
 _WEIGHT_NAMES = ("rating", "weight")
 
 
 @dataclass(frozen=True)
-class Settings:
+class SplitSettings:
     """The kind of a split, its filter and its sizes."""
 
     kind: str
     test: float
     validation: float
     positive: str | None
-    min_user: int
-    min_item: int
-    unseen: str
+    min_user_interactions: int
+    min_item_interactions: int
+    cold_items: str
     seed: int
     sources: Sequence[str] | None = None  # a tuple, once made
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        make_plain(self)
-        object.__setattr__(self, "sources", _named(self.sources))
+        convert_fields_to_python(self)
+        object.__setattr__(self, "sources", _normalize_sources(self.sources))
         if self.kind == "leave_last":
             _check_counts(self.test, self.validation)
         else:
             _check_shares(self.kind, self.test, self.validation)
-        for name in ("min_user", "min_item", "seed"):
+        for name in ("min_user_interactions", "min_item_interactions", "seed"):
             found = getattr(self, name)
             if not _is_count(found):
                 raise RecsysError(f"{name}: found {found!r}, expected a whole number from 0 on")
-        check_choice("choice", self.unseen, ["drop", "keep"], where="unseen")
+        check_choice("choice", self.cold_items, ["drop", "keep"], where="cold_items")
 
-    def fingerprint(self, dataset: Dataset, prefix: str = "") -> str:
+    def compute_fingerprint(self, dataset: Dataset, prefix: str = "") -> str:
         """Return the sha256 of the data's fingerprint, of which rows may be used, and of every setting."""
         told: dict[str, Any] = {"data": prefix + dataset.fingerprint, **asdict(self)}
         if self.sources is None:
@@ -60,7 +62,7 @@ class Settings:
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def are_positive(
+def find_positives(
     weight: Floats, expression: str | None, columns: Mapping[str, str] | None = None, unused: Iterable[str] = ()
 ) -> Bools:
     """Return which weights satisfy "NAME OP NUMBER"; all of them where there is no expression.
@@ -68,7 +70,7 @@ def are_positive(
     NAME is rating, weight, or what the table calls the column (`columns`: field -> column; quotes may stand around it,
     and case, spaces and underscores do not count), OP one of >=, >, ==, <=, <. It is none of the `unused` columns.
 
-    >>> are_positive(np.array([3.5, 4, 5], np.float32), "rating >= 4").tolist()
+    >>> find_positives(np.array([3.5, 4, 5], np.float32), "rating >= 4").tolist()
     [False, True, True]
 
     Raises:
@@ -76,41 +78,41 @@ def are_positive(
     """
     if expression is None:
         return np.ones(len(weight), dtype=bool)
-    match = _EXPRESSION.fullmatch(expression) if isinstance(expression, str) else None
+    match = _POSITIVE_EXPRESSION.fullmatch(expression) if isinstance(expression, str) else None
     if match is None:
-        operators = ", ".join(_COMPARE)
+        operators = ", ".join(_OPERATORS)
         raise RecsysError(f"positive: found {expression!r}, expected such as 'rating >= 4' (or {operators})")
     name, compare, number = match.groups()
-    own = _own_names(columns or {})
+    own = _list_weight_column_names(columns or {})
     known = dict.fromkeys([*_WEIGHT_NAMES, *own])
-    if _folded(name) in set(map(_folded, unused)).difference(map(_folded, own)):
+    if _normalize_name(name) in set(map(_normalize_name, unused)).difference(map(_normalize_name, own)):
         found = f"weights are of column '{own[0]}'" if own else "no column holds weights"
         raise RecsysError(
             f"positive: found '{name}', and {found}, expected '{(own or ['weight'])[0]}', or other columns="
         )
-    if _folded(name) not in map(_folded, known):
-        raise unknown("column", name, known, where="positive")
+    if _normalize_name(name) not in map(_normalize_name, known):
+        raise make_unknown_name_error("column", name, known, where="positive")
     # Weights are float32: 3.7 must be compared as the float32 that a rating of 3.7 is.
     with np.errstate(over="ignore"):
         bound = np.float32(number)
-    return np.asarray(_COMPARE[compare](weight, bound), dtype=bool)
+    return np.asarray(_OPERATORS[compare](weight, bound), dtype=bool)
 
 
-def _own_names(columns: Mapping[str, str]) -> list[str]:
+def _list_weight_column_names(columns: Mapping[str, str]) -> list[str]:
     """Return what the table, and this library, call the column that weights were read from."""
     field = next((one for one in ("weight", "quantity") if one in columns), None)
     return [] if field is None else [columns[field], field]
 
 
-def _folded(name: str) -> str:
+def _normalize_name(name: str) -> str:
     return re.sub(r"[\s_]+", "", name.strip().strip("'\"`").casefold())
 
 
-def _named(sources: object) -> tuple[str, ...] | None:
+def _normalize_sources(sources: object) -> tuple[str, ...] | None:
     if sources is None:
         return None
     names = [sources] if isinstance(sources, str) else list(sources) if isinstance(sources, Iterable) else []
-    names = [plain(name) for name in names]
+    names = [convert_to_python(name) for name in names]
     if not names or not all(isinstance(name, str | int) and not isinstance(name, bool) for name in names):
         raise RecsysError(f"sources: found {sources!r}, expected a list of names such as ['search']")
     return tuple(sorted({str(name) for name in names}))

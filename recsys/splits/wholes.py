@@ -6,19 +6,19 @@ import numpy as np
 
 from recsys.splits.pairs import filter_pairs
 from recsys.splits.permissions import describe_permissions
-from recsys.splits.records import matrix
-from recsys.splits.settings import Settings
-from recsys.types.arrays import empty
+from recsys.splits.records import build_pair_matrix
+from recsys.splits.settings import SplitSettings
+from recsys.types.arrays import make_empty_matrix
 from recsys.types.datasets import Dataset
 from recsys.types.splits import Split
 
 
-def whole(
+def no_holdout(
     dataset: Dataset,
     *,
     positive: str | None = None,
-    min_user: int = 0,
-    min_item: int = 0,
+    min_user_interactions: int = 0,
+    min_item_interactions: int = 0,
     sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Split:
@@ -27,24 +27,26 @@ def whole(
     Raises:
         RecsysError: if a setting cannot be meant, or nobody is left.
     """
-    settings = Settings("random", 0.5, 0.0, positive, min_user, min_item, "keep", seed, sources)
+    settings = SplitSettings(
+        "random", 0.5, 0.0, positive, min_user_interactions, min_item_interactions, "keep", seed, sources
+    )
     pairs = filter_pairs(dataset, settings)
     ones = np.ones(len(pairs.user), dtype=np.float32)
-    none = empty((len(pairs.user_ids), len(pairs.items.ids)))
+    none = make_empty_matrix((len(pairs.user_ids), len(pairs.items.ids)))
     return Split(
         kind="whole",
         seed=settings.seed,
         user_ids=pairs.user_ids,
         items=pairs.items,
-        train=matrix(pairs, pairs.positive, ones),
+        train=build_pair_matrix(pairs, pairs.positive, ones),
         validation=none,
         test=none,
-        train_other=matrix(pairs, ~pairs.positive, ones),
-        validation_other=none,
+        train_negatives=build_pair_matrix(pairs, ~pairs.positive, ones),
+        validation_negatives=none,
         train_times=None
         if pairs.datetime is None
-        else matrix(pairs, pairs.positive, pairs.datetime.astype(np.float64)),
-        fingerprint=settings.fingerprint(dataset, "whole "),
+        else build_pair_matrix(pairs, pairs.positive, pairs.datetime.astype(np.float64)),
+        fingerprint=settings.compute_fingerprint(dataset, "whole "),
         counts=pairs.counts,
         notes=tuple(describe_permissions(pairs.counts, settings.sources)),
     )

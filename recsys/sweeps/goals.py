@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from recsys.scores.names import wanted
+from recsys.scores.metric_names import resolve_metrics
 from recsys.types import RecsysError
 
-_BOUND = re.compile(r"\s*(\S+)\s*(>=|<=)\s*([-+0-9.eE]+)\s*(%\s*of\s+(?:the\s+)?base)?\s*")
+_CONSTRAINT = re.compile(r"\s*(\S+)\s*(>=|<=)\s*([-+0-9.eE]+)\s*(%\s*of\s+(?:the\s+)?base)?\s*")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Bound:
+class Constraint:
     """What a metric must at least (or at most) be: a number, or a share of the base's value."""
 
     text: str
@@ -33,31 +33,31 @@ class Bound:
     number: float
     of_base: bool
 
-    def excess(self, values: Mapping[str, float], base: Mapping[str, float]) -> float:
+    def violation(self, values: Mapping[str, float], base: Mapping[str, float]) -> float:
         """Return by how much the bound is broken: 0 or less where it is kept."""
         limit = self.number * base[self.metric] if self.of_base else self.number
         return (limit - values[self.metric]) * (1 if self.at_least else -1)
 
 
-def goal(name: str, k: int, maximize: bool) -> Goal:
+def parse_goal(name: str, k: int, maximize: bool) -> Goal:
     """Return the goal of a metric's name, `ndcg` or `ndcg@10`; without a k it is the headline's.
 
     Raises:
         RecsysError: if there is no such metric.
     """
-    return Goal(_at(name, k), maximize)
+    return Goal(_resolve_metric_name(name, k), maximize)
 
 
-def bound(text: str, k: int) -> Bound:
+def parse_constraint(text: str, k: int) -> Constraint:
     """Return the bound that a text such as "ndcg@10 >= 98 % of base" says.
 
     Raises:
         RecsysError: if it says none, or there is no such metric.
 
-    >>> bound("ndcg >= 98% of base", 10)
+    >>> parse_constraint("ndcg >= 98% of base", 10)
     Bound(text='ndcg >= 98% of base', metric='ndcg@10', at_least=True, number=0.98, of_base=True)
     """
-    found = _BOUND.fullmatch(text)
+    found = _CONSTRAINT.fullmatch(text)
     try:
         number = float(found[3]) if found else None
     except ValueError:
@@ -68,12 +68,14 @@ def bound(text: str, k: int) -> Bound:
             "such as 'ndcg@10 >= 98 % of base'"
         )
     of_base = found[4] is not None
-    return Bound(text, _at(found[1], k), found[2] == ">=", number / 100 if of_base else number, of_base)
+    return Constraint(
+        text, _resolve_metric_name(found[1], k), found[2] == ">=", number / 100 if of_base else number, of_base
+    )
 
 
-def _at(name: str, k: int) -> str:
+def _resolve_metric_name(name: str, k: int) -> str:
     try:
-        want = wanted([name], [k])[0]
+        want = resolve_metrics([name], [k])[0]
     except RecsysError as error:
         raise RecsysError(f"[sweep] {error}") from None
     return f"{want.name}@{want.k}"

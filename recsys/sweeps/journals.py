@@ -13,10 +13,10 @@ from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
 
 from recsys.types import RecsysError
 
-_CHECKED = re.compile(rb'(.*,"crc":)(\d+)\}\n', re.DOTALL)
+_CHECKSUM_LINE = re.compile(rb'(.*,"crc":)(\d+)\}\n', re.DOTALL)
 
 
-class Place(NamedTuple):
+class LinePosition(NamedTuple):
     """A place between two lines of the file: after how many bytes, and their CRC-32."""
 
     bytes: int
@@ -38,7 +38,7 @@ class Journal(BaseJournalBackend):
         self._path.touch()
         # The lock is a link to the path: only where that can be followed from anywhere is a dead one seen to be old.
         self._lock = JournalFileSymlinkLock(str(path.absolute()))
-        self._places = [Place(0, 0)]  # [n] after n lines
+        self._positions = [LinePosition(0, 0)]  # [n] after n lines
 
     def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
         """Return the records from a number on.
@@ -46,27 +46,27 @@ class Journal(BaseJournalBackend):
         Raises:
             RecsysError: if a line was changed, or is no record.
         """
-        records, place = [], self._places[log_number_from]
-        with self._in_one_line(), self._path.open("rb") as file:
+        records, place = [], self._positions[log_number_from]
+        with self._shorten_os_errors(), self._path.open("rb") as file:
             file.seek(place.bytes)
             for number, line in enumerate(file, log_number_from):
                 if not line.endswith(b"\n"):  # another process is writing it, or was killed
                     break
-                records.append(self._record(number, line, place))
-                place = _after(place, line)
-                if number + 1 == len(self._places):
-                    self._places.append(place)
+                records.append(self._parse_record(number, line, place))
+                place = _advance_position(place, line)
+                if number + 1 == len(self._positions):
+                    self._positions.append(place)
         return records
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Add records, in the place of a line that was cut."""
-        with self._locked():
-            self._cut()
-            place, lines = self._places[-1], []
+        with self._hold_lock():
+            self._drop_cut_line()
+            place, lines = self._positions[-1], []
             for log in logs:
                 text = json.dumps(log, separators=(",", ":"))[:-1].encode() + b',"crc":'
                 lines.append(text + b"%d}\n" % zlib.crc32(text, place.crc))
-                place = _after(place, lines[-1])
+                place = _advance_position(place, lines[-1])
             with self._path.open("ab") as file:
                 file.write(b"".join(lines))
                 file.flush()
@@ -74,14 +74,14 @@ class Journal(BaseJournalBackend):
 
     def repair(self) -> str | None:
         """Drop a last line that was cut; return a sentence that says so, None where there is none."""
-        with self._locked():
-            dropped = self._cut()
+        with self._hold_lock():
+            dropped = self._drop_cut_line()
         if not dropped:
             return None
-        return f"{self._path}: line {len(self._places)} was cut and is dropped ({dropped:,} bytes)"
+        return f"{self._path}: line {len(self._positions)} was cut and is dropped ({dropped:,} bytes)"
 
-    def _record(self, number: int, line: bytes, before: Place) -> dict[str, Any]:
-        checked = _CHECKED.fullmatch(line)
+    def _parse_record(self, number: int, line: bytes, before: LinePosition) -> dict[str, Any]:
+        checked = _CHECKSUM_LINE.fullmatch(line)
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
@@ -94,20 +94,20 @@ class Journal(BaseJournalBackend):
             f"start anew, or keep its first {number:,} lines alone"
         )
 
-    def _cut(self) -> int:
+    def _drop_cut_line(self) -> int:
         """Read what others have added, drop what stands after the last whole line; return how many bytes that were.
 
         The lock is held.
         """
-        self.read_logs(len(self._places) - 1)
-        end, size = self._places[-1].bytes, self._path.stat().st_size
+        self.read_logs(len(self._positions) - 1)
+        end, size = self._positions[-1].bytes, self._path.stat().st_size
         if size > end:
             os.truncate(self._path, end)
         return max(size - end, 0)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with self._in_one_line():
+    def _hold_lock(self) -> Iterator[None]:
+        with self._shorten_os_errors():
             self._lock.acquire()
             try:
                 yield
@@ -115,7 +115,7 @@ class Journal(BaseJournalBackend):
                 self._lock.release()
 
     @contextmanager
-    def _in_one_line(self) -> Iterator[None]:
+    def _shorten_os_errors(self) -> Iterator[None]:
         """Say in one line that the file cannot be read or written, such as on a full disk."""
         try:
             yield
@@ -123,5 +123,5 @@ class Journal(BaseJournalBackend):
             raise RecsysError(f"storage {self._path}: {error.strerror or error}") from None
 
 
-def _after(place: Place, line: bytes) -> Place:
-    return Place(place.bytes + len(line), zlib.crc32(line, place.crc))
+def _advance_position(place: LinePosition, line: bytes) -> LinePosition:
+    return LinePosition(place.bytes + len(line), zlib.crc32(line, place.crc))

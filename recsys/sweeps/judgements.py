@@ -6,35 +6,42 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from recsys.escaping import csv_cell
-from recsys.files import replacing
-from recsys.sweeps.choices import Choice
-from recsys.sweeps.plans import Plan
-from recsys.sweeps.trials import Found
+from recsys.escaping import escape_csv_cell
+from recsys.support.atomic_files import replace_file
+from recsys.sweeps.plans import SweepPlan
+from recsys.sweeps.selection import Choice
+from recsys.sweeps.trials import TrialResult
 from recsys.types import RecsysError
 
 FILE = "judgements.csv"
-COLUMNS = ("when", "trials", "spend", "chosen", "digest")
+COLUMNS = ("when", "trials", "accuracy_budget", "chosen", "digest")
 
 
-def record(
-    plan: Plan, choices: Sequence[Choice], found: Mapping[str, Sequence[Found]], lines: Sequence[str], folder: Path
+def record_test_evaluation(
+    plan: SweepPlan,
+    choices: Sequence[Choice],
+    results: Mapping[str, Sequence[TrialResult]],
+    lines: Sequence[str],
+    folder: Path,
 ) -> str:
     """Add this judgement to `folder`/judgements.csv; return how often the test part has been looked at, in words.
 
-    A judgement is the same as an earlier one, and not added, where trials, `spend`, what was chosen and what was said
-    of it (`lines`) are the same. Of judgements of older versions, which have no digest, the first three are compared.
+    A judgement is the same as an earlier one, and not added, where trials, `accuracy_budget`, what was chosen and what
+    was said of it (`lines`) are the same. Of judgements of older versions, which have no digest, the first three are
+    compared.
     """
     import pandas as pd
 
-    rows = read_judgements(folder)
-    chosen = csv_cell(" ".join(f"{one.method.name}-{one.trial.number}" for one in choices if one.trial is not None))
-    asked = (str(plan.settings.trials), str(plan.spend), chosen)
-    now = (time.strftime("%Y-%m-%d %H:%M:%S"), *asked, _digest(found, lines))
+    rows = read_test_evaluations(folder)
+    chosen = escape_csv_cell(
+        " ".join(f"{one.method.name}-{one.trial.number}" for one in choices if one.trial is not None)
+    )
+    asked = (str(plan.settings.trials), str(plan.accuracy_budget), chosen)
+    now = (time.strftime("%Y-%m-%d %H:%M:%S"), *asked, _digest_trials(results, lines))
     place = next((i for i, row in enumerate(rows) if row[1:4] == asked and row[4] in (now[4], "")), len(rows))
     if place == len(rows):
         rows.append(now)
-        with replacing(folder / FILE) as temporary:
+        with replace_file(folder / FILE) as temporary:
             pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(temporary, index=False)
     if len(rows) == 1:
         return "test was judged once"
@@ -46,7 +53,7 @@ def record(
     return f"test was judged {len(rows)} times: what was chosen after the first look at it is no fair test"
 
 
-def read_judgements(folder: Path) -> list[tuple[str, ...]]:
+def read_test_evaluations(folder: Path) -> list[tuple[str, ...]]:
     """Return the looks at test that `folder`/judgements.csv has, in order, as text.
 
     Raises:
@@ -70,8 +77,8 @@ def read_judgements(folder: Path) -> list[tuple[str, ...]]:
     return [tuple(row) for row in rows.itertuples(index=False)]
 
 
-def _digest(found: Mapping[str, Sequence[Found]], lines: Sequence[str]) -> str:
+def _digest_trials(results: Mapping[str, Sequence[TrialResult]], lines: Sequence[str]) -> str:
     trials = {
-        name: [[one.number, dict(one.settings), dict(one.values)] for one in trials] for name, trials in found.items()
+        name: [[one.number, dict(one.settings), dict(one.values)] for one in trials] for name, trials in results.items()
     }
     return hashlib.sha256(json.dumps([trials, list(lines)], sort_keys=True).encode()).hexdigest()[:20]

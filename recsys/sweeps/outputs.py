@@ -9,51 +9,59 @@ import numpy as np
 import tomli_w
 
 from recsys.configs import Config
-from recsys.escaping import csv_frame, visible
-from recsys.experiments.benches import Bench
-from recsys.files import replacing, write_text
-from recsys.reports import Search, write_search
-from recsys.reports.formats import percent
-from recsys.sweeps.choices import Choice
-from recsys.sweeps.fronts import hypervolumes, losses
-from recsys.sweeps.matches import AHEAD, COLUMNS, ahead, matched, readings
-from recsys.sweeps.plans import Plan
-from recsys.sweeps.trials import Failure, Found
+from recsys.escaping import escape_csv_frame, escape_hidden
+from recsys.experiments.results import Bench
+from recsys.reports import SweepReport, write_sweep_report
+from recsys.reports.formats import format_percent
+from recsys.support.atomic_files import replace_file, write_text
+from recsys.sweeps.pareto import build_loss_matrix, trace_hypervolume
+from recsys.sweeps.plans import SweepPlan
+from recsys.sweeps.selection import Choice
+from recsys.sweeps.tradeoff_curves import (
+    BEST_VS_REST_COLUMNS,
+    GAIN_AT_LOSS_COLUMNS,
+    compute_gains_at_loss,
+    tabulate_best_vs_rest,
+    tabulate_gains_at_loss,
+)
+from recsys.sweeps.trials import TrialFailure, TrialResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WORSE = 0.2  # the reference of the hypervolume: fixed, so that searches and starts can be held against each other
-TEST = ("value", "ci_low", "ci_high")
-CHANGES = ("relative", "relative_low", "relative_high")
-SHOWN = 3  # reasons of failed trials in a sentence
-BOUGHT = ["method", "trial", "metric", "validation", "bound", *CHANGES]
+REFERENCE_SHARE = (
+    0.2  # the reference of the hypervolume: fixed, so that searches and starts can be held against each other
+)
+TEST_COLUMNS = ("value", "ci_low", "ci_high")
+CHANGE_COLUMNS = ("relative", "relative_low", "relative_high")
+SHOWN_REASONS = 3  # reasons of failed trials in a sentence
+CHOSEN_COLUMNS = ["method", "trial", "metric", "validation", "bound", *CHANGE_COLUMNS]
 
 
 @dataclass(frozen=True, eq=False)
-class Tables:
+class SweepTables:
     """Long tables of a sweep; settings are columns."""
 
     trials: "pd.DataFrame"  # method, trial, feasible, on the front, seconds, values on validation, settings
     front: "pd.DataFrame"  # the same of the fronts, with value and interval on test where it was judged
-    bought: "pd.DataFrame"  # method, trial, metric: relative change on validation and, with its interval, on test
-    matched: "pd.DataFrame"  # method, metric, loss: the gain on test at that loss, with its interval
-    ahead: "pd.DataFrame"  # metric, loss, rival: how far the best method on validation is ahead on test
+    chosen: "pd.DataFrame"  # method, trial, metric: relative change on validation and, with its interval, on test
+    gain_at_loss: "pd.DataFrame"  # method, metric, loss: the gain on test at that loss, with its interval
+    best_vs_rest: "pd.DataFrame"  # metric, loss, rival: how far the best method on validation is ahead on test
     hypervolume: "pd.DataFrame"  # method, trial, hypervolume
     importance: "pd.DataFrame"  # method, metric, setting, importance
     failed: "pd.DataFrame"  # method, trial, reason, settings: trials that could not be judged
 
 
-def tables(
-    plan: Plan,
-    found: Mapping[str, list[Found]],
-    fronts: Mapping[str, list[Found]],
-    curves: Mapping[str, list[Found]],
+def build_sweep_tables(
+    plan: SweepPlan,
+    results: Mapping[str, list[TrialResult]],
+    fronts: Mapping[str, list[TrialResult]],
+    curves: Mapping[str, list[TrialResult]],
     choices: Sequence[Choice],
     shares: Mapping[str, list[dict[str, Any]]],
     judged: Bench,
-    failures: Mapping[str, Sequence[Failure]],
-) -> Tables:
+    failures: Mapping[str, Sequence[TrialFailure]],
+) -> SweepTables:
     """Return the tables of what was found."""
     import pandas as pd
 
@@ -69,92 +77,96 @@ def tables(
             **{f"base {metric}": value for metric, value in one.base.items()},
             **one.settings,
         }
-        for name, trials in found.items()
+        for name, trials in results.items()
         for one in trials
     ]
     trials = pd.DataFrame(rows)
-    read = readings(plan, curves, judged.scores, judged.preparation.config.base)
-    return Tables(
+    read = compute_gains_at_loss(plan, curves, judged.scores, judged.preparation.config.base_name)
+    return SweepTables(
         trials=trials,
-        front=_on_test(plan, trials[trials["front"]], judged),
-        bought=pd.DataFrame([row for choice in choices for row in _bought(plan, choice, judged)], columns=BOUGHT),
-        matched=pd.DataFrame(matched(read), columns=COLUMNS),
-        ahead=pd.DataFrame(ahead(read), columns=AHEAD),
-        hypervolume=_hypervolume(plan, found),
+        front=_add_test_values(plan, trials[trials["front"]], judged),
+        chosen=pd.DataFrame(
+            [row for choice in choices for row in _build_choice_rows(plan, choice, judged)], columns=CHOSEN_COLUMNS
+        ),
+        gain_at_loss=pd.DataFrame(tabulate_gains_at_loss(read), columns=GAIN_AT_LOSS_COLUMNS),
+        best_vs_rest=pd.DataFrame(tabulate_best_vs_rest(read), columns=BEST_VS_REST_COLUMNS),
+        hypervolume=_tabulate_hypervolume(plan, results),
         importance=pd.DataFrame(
             [{"method": name, **row} for name, rows in shares.items() for row in rows],
             columns=["method", "metric", "setting", "importance"],
         ),
-        failed=_failed(failures),
+        failed=_tabulate_failures(failures),
     )
 
 
-def write(plan: Plan, made: Tables, winner: Config, lines: Sequence[str], folder: Path) -> None:
+def write_sweep(plan: SweepPlan, tables: SweepTables, winner: Config, lines: Sequence[str], folder: Path) -> None:
     """Write the tables, winner.toml and report.html, each whole or not at all."""
-    with replacing(folder / "trials.parquet") as temporary:
-        made.trials.to_parquet(temporary, index=False)
-    for name in ("front", "bought", "matched", "ahead", "hypervolume", "importance", "failed"):
-        with replacing(folder / f"{name}.csv") as temporary:
-            csv_frame(getattr(made, name)).to_csv(temporary, index=False)
-    said = "".join(f"# {visible(line)}\n" for line in lines)
-    write_text(folder / "winner.toml", said + tomli_w.dumps(winner.resolved()))
-    write_search(
-        Search(
+    with replace_file(folder / "trials.parquet") as temporary:
+        tables.trials.to_parquet(temporary, index=False)
+    for name in ("front", "chosen", "gain_at_loss", "best_vs_rest", "hypervolume", "importance", "failed"):
+        with replace_file(folder / f"{name}.csv") as temporary:
+            escape_csv_frame(getattr(tables, name)).to_csv(temporary, index=False)
+    said = "".join(f"# {escape_hidden(line)}\n" for line in lines)
+    write_text(folder / "winner.toml", said + tomli_w.dumps(winner.dump_settings()))
+    write_sweep_report(
+        SweepReport(
             title=f"recsys sweep: {plan.name}",
             lines=tuple(lines),
             goals=tuple((one.metric, one.maximize) for one in plan.goals),
-            trials=made.trials,
-            front=made.front,
-            bought=made.bought,
-            matched=made.matched,
-            ahead=made.ahead,
-            hypervolume=made.hypervolume,
-            importance=made.importance,
+            trials=tables.trials,
+            front=tables.front,
+            chosen=tables.chosen,
+            gain_at_loss=tables.gain_at_loss,
+            best_vs_rest=tables.best_vs_rest,
+            hypervolume=tables.hypervolume,
+            importance=tables.importance,
             constraints=tuple(plan.settings.constraints),
-            failed=made.failed,
+            failed=tables.failed,
         ),
         folder,
     )
 
 
-def lines(plan: Plan, choices: Sequence[Choice], made: Tables, judged: Bench) -> tuple[str, ...]:
+def describe_choices(plan: SweepPlan, choices: Sequence[Choice], tables: SweepTables, judged: Bench) -> tuple[str, ...]:
     """Return a sentence per method: what was chosen on validation, and what that bought on test."""
     said = []
     for choice in choices:
-        if np.isnan(choice.bound) and choice.trial is None:
+        if np.isnan(choice.lower_bound) and choice.trial is None:
             said.append(f"{choice.method.name}: no trial keeps the constraints: nothing is bought")
             continue
         if choice.trial is None:
             said.append(
-                f"{choice.method.name}: no trial is surely within {percent(plan.spend, signed=False)} of the base's "
-                f"{plan.accuracy.metric} on validation (the best bound is {percent(choice.bound)}): "
+                f"{choice.method.name}: no trial is surely within "
+                f"{format_percent(plan.accuracy_budget, signed=False)} of the "
+                f"base's {plan.accuracy.metric} on validation "
+                f"(the best bound is {format_percent(choice.lower_bound)}): "
                 "nothing is bought"
             )
             continue
-        rows = made.bought[(made.bought.method == choice.method.name)].set_index("metric")
-        changes = [f"{metric} {_change(row)}" for metric, row in rows.iterrows()]
+        rows = tables.chosen[(tables.chosen.method == choice.method.name)].set_index("metric")
+        changes = [f"{metric} {_format_change(row)}" for metric, row in rows.iterrows()]
         if f"{choice.method.name}-{choice.trial.number}" not in judged.scores.runs:
             changes = ["it cannot be judged"]
         said.append(
             f"{choice.method.name}: trial {choice.trial.number} was chosen on validation ({plan.accuracy.metric} "
-            f"{percent(choice.change)}, surely above {percent(choice.bound)}; up to "
-            f"{percent(plan.spend, signed=False)} may be spent); on test {', '.join(changes)}"
+            f"{format_percent(choice.accuracy_change)}, surely above {format_percent(choice.lower_bound)}; up to "
+            f"{format_percent(plan.accuracy_budget, signed=False)} may be spent); on test {', '.join(changes)}"
         )
     return tuple(said)
 
 
-def failure_lines(failed: "pd.DataFrame") -> list[str]:
+def describe_failures(failed: "pd.DataFrame") -> list[str]:
     """Return a sentence per method whose trials failed: how many, and the most frequent reasons."""
     said = []
     for method, rows in failed.groupby("method", sort=False):
         counts = rows["reason"].value_counts()
-        reasons = [f"{count} x '{reason}'" for reason, count in counts[:SHOWN].items()]
-        more = f" and {len(counts) - SHOWN} other reasons" if len(counts) > SHOWN else ""
+        reasons = [f"{count} x '{reason}'" for reason, count in counts[:SHOWN_REASONS].items()]
+        more = f" and {len(counts) - SHOWN_REASONS} other reasons" if len(counts) > SHOWN_REASONS else ""
         said.append(f"{method}: {len(rows)} failed trials do not count: {', '.join(reasons)}{more}; see failed.csv")
     return said
 
 
-def _failed(failures: Mapping[str, Sequence[Failure]]) -> "pd.DataFrame":
+def _tabulate_failures(failures: Mapping[str, Sequence[TrialFailure]]) -> "pd.DataFrame":
     import pandas as pd
 
     rows = [
@@ -165,26 +177,26 @@ def _failed(failures: Mapping[str, Sequence[Failure]]) -> "pd.DataFrame":
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["method", "trial", "reason"])
 
 
-def _change(row: Any) -> str:
+def _format_change(row: Any) -> str:
     if not np.isfinite(row.relative):
         return "is not defined"
-    interval = f" [{percent(row.relative_low)}, {percent(row.relative_high)}]"
-    return percent(row.relative) + (interval if np.isfinite(row.relative_low) else "")
+    interval = f" [{format_percent(row.relative_low)}, {format_percent(row.relative_high)}]"
+    return format_percent(row.relative) + (interval if np.isfinite(row.relative_low) else "")
 
 
-def _on_test(plan: Plan, points: "pd.DataFrame", judged: Bench) -> "pd.DataFrame":
+def _add_test_values(plan: SweepPlan, points: "pd.DataFrame", judged: Bench) -> "pd.DataFrame":
     """Return the points with value and interval of each metric on test, NaN where it was not judged."""
     added = points.copy()
     summary = {(row.run, f"{row.metric}@{row.k}"): row for row in judged.summary.itertuples()}
     names = [f"{method}-{trial}" for method, trial in zip(points["method"], points["trial"], strict=True)]
     for metric in plan.metrics:
-        for column in TEST:
+        for column in TEST_COLUMNS:
             found = [getattr(summary.get((name, metric)), column, np.nan) for name in names]
             added[f"test {metric}" + ("" if column == "value" else f" {column}")] = found
     return added
 
 
-def _bought(plan: Plan, choice: Choice, judged: Bench) -> list[dict[str, Any]]:
+def _build_choice_rows(plan: SweepPlan, choice: Choice, judged: Bench) -> list[dict[str, Any]]:
     if choice.trial is None:
         return []
     name = f"{choice.method.name}-{choice.trial.number}"
@@ -199,22 +211,22 @@ def _bought(plan: Plan, choice: Choice, judged: Bench) -> list[dict[str, Any]]:
                 "trial": choice.trial.number,
                 "metric": metric,
                 "validation": choice.trial.values[metric] / before - 1 if before else np.nan,
-                "bound": choice.bound if metric == plan.accuracy.metric else np.nan,
-                **{column: getattr(row, column, np.nan) for column in CHANGES},
+                "bound": choice.lower_bound if metric == plan.accuracy.metric else np.nan,
+                **{column: getattr(row, column, np.nan) for column in CHANGE_COLUMNS},
             }
         )
     return rows
 
 
-def _hypervolume(plan: Plan, found: Mapping[str, list[Found]]) -> "pd.DataFrame":
+def _tabulate_hypervolume(plan: SweepPlan, results: Mapping[str, list[TrialResult]]) -> "pd.DataFrame":
     """Return the dominated hypervolume after each trial, against the base made worse by a fifth in every goal."""
     import pandas as pd
 
-    base = losses([next(trials[0] for trials in found.values())], plan.weighed, of_base=True)[0]
-    reference = base + WORSE * np.abs(base)
+    base = build_loss_matrix([next(trials[0] for trials in results.values())], plan.front_goals, of_base=True)[0]
+    reference = base + REFERENCE_SHARE * np.abs(base)
     rows = [
         {"method": name, "trial": one.number, "hypervolume": volume}
-        for name, trials in found.items()
-        for one, volume in zip(trials, hypervolumes(trials, plan.weighed, reference), strict=True)
+        for name, trials in results.items()
+        for one, volume in zip(trials, trace_hypervolume(trials, plan.front_goals, reference), strict=True)
     ]
     return pd.DataFrame(rows, columns=["method", "trial", "hypervolume"])

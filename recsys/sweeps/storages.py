@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage, RDBStorage
     from sqlalchemy import Engine
 
-Say = Callable[[str], None]
-PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between tries, where another process makes the same tables
-RACES = (
+LogFunction = Callable[[str], None]
+RETRY_PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between tries, where another process makes the same tables
+RACE_MESSAGES = (
     "already exists",
     "locked",
     "unique",
     "duplicate",
 )  # said of tables and rows that another process has just made
-PATIENCE = 60  # seconds that a trial waits for a write of another process to an SQLite file
+SQLITE_TIMEOUT = 60  # seconds that a trial waits for a write of another process to an SQLite file
 
 
 @contextmanager
-def open_storage(where: str, say: Say) -> Iterator["BaseStorage"]:
+def open_storage(where: str, log_line: LogFunction) -> Iterator["BaseStorage"]:
     """Yield the storage in a .journal or .db file, or at the URL of a database; close it at the end.
 
     A line of a journal that was cut is dropped, and `say` is told.
@@ -37,10 +37,10 @@ def open_storage(where: str, say: Say) -> Iterator["BaseStorage"]:
     from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with _one_line(where, Exception):  # each database has errors of its own
-        storage = _storage(where, say)
+    with _shorten_errors(where, Exception):  # each database has errors of its own
+        storage = _connect_storage(where, log_line)
     try:
-        with _one_line(where, SQLAlchemyError, optuna.exceptions.OptunaError):
+        with _shorten_errors(where, SQLAlchemyError, optuna.exceptions.OptunaError):
             yield storage
     finally:
         storage.remove_session()
@@ -49,14 +49,14 @@ def open_storage(where: str, say: Say) -> Iterator["BaseStorage"]:
 
 
 @contextmanager
-def checked_reading(where: str) -> Iterator[None]:
+def shorten_read_errors(where: str) -> Iterator[None]:
     """Turn whatever a damaged storage does to its reader into one line."""
-    with _one_line(where, Exception):
+    with _shorten_errors(where, Exception):
         yield
 
 
 @contextmanager
-def _one_line(where: str, *errors: type[Exception]) -> Iterator[None]:
+def _shorten_errors(where: str, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except RecsysError:
@@ -66,29 +66,29 @@ def _one_line(where: str, *errors: type[Exception]) -> Iterator[None]:
         raise RecsysError(f"storage {where}: {said}, expected one that sweeps made, or none yet") from None
 
 
-def _storage(where: str, say: Say) -> "BaseStorage":
+def _connect_storage(where: str, log_line: LogFunction) -> "BaseStorage":
     from optuna.storages import JournalStorage
 
     from recsys.sweeps.journals import Journal
 
     path = Path(where)
     if "://" in where:
-        return _database(where)
+        return _open_database(where)
     if path.suffix not in (".journal", ".db"):
         raise RecsysError(f"storage is '{where}', expected a .journal or .db file, or the URL of a database")
     if path.exists() and not path.is_file():
         raise RecsysError(f"storage {where}: is no file, expected one that sweeps made, or none yet")
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".db":
-        return _database(f"sqlite:///{path.resolve()}")
+        return _open_database(f"sqlite:///{path.resolve()}")
     journal = Journal(path)
     dropped = journal.repair()
     if dropped:
-        say(dropped)
+        log_line(dropped)
     return JournalStorage(journal)
 
 
-def _database(url: str) -> "RDBStorage":
+def _open_database(url: str) -> "RDBStorage":
     """Return the database at a URL. Where another process is making its tables, try again."""
     from optuna.storages import RDBStorage
     from sqlalchemy import create_engine
@@ -96,14 +96,14 @@ def _database(url: str) -> "RDBStorage":
     from sqlalchemy.pool import NullPool
 
     sqlite = url.startswith("sqlite")  # no pool of connections: whatever fails, each is closed when it has been used
-    settings: dict[str, Any] = {"connect_args": {"timeout": PATIENCE}, "poolclass": NullPool} if sqlite else {}
+    settings: dict[str, Any] = {"connect_args": {"timeout": SQLITE_TIMEOUT}, "poolclass": NullPool} if sqlite else {}
     if sqlite:
         _check_sqlite(create_engine(url, **settings))
-    for pause in PAUSES:
+    for pause in RETRY_PAUSES:
         try:
             return RDBStorage(url, engine_kwargs=settings)
         except (SQLAlchemyError, AssertionError) as error:  # asserted: what another process is about to add
-            if str(error) and not any(word in str(error).lower() for word in RACES):
+            if str(error) and not any(word in str(error).lower() for word in RACE_MESSAGES):
                 raise
             time.sleep(pause)
     return RDBStorage(url, engine_kwargs=settings)

@@ -8,13 +8,23 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from recsys import seeds
-from recsys.sweeps.plans import Method, Plan
-from recsys.sweeps.ranges import Value
-from recsys.sweeps.storages import Say, checked_reading, open_storage
-from recsys.sweeps.trials import FAILURE, Failure, Found, check, completed, found, in_state, tell, tell_failure
+from recsys.support import rng
+from recsys.sweeps.plans import Method, SweepPlan
+from recsys.sweeps.search_space import Value
+from recsys.sweeps.storages import LogFunction, open_storage, shorten_read_errors
+from recsys.sweeps.trials import (
+    FAILURE,
+    TrialFailure,
+    TrialResult,
+    check_study,
+    list_completed_trials,
+    list_results,
+    list_trials_in_state,
+    store_failure,
+    store_result,
+)
 from recsys.types import RecsysError
-from recsys.types.errors import reason_of
+from recsys.types.errors import describe_error
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -22,13 +32,13 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 WORKER = "worker"
-FIRST = 10  # trials that fail before any succeeds end a search
+MAX_FIRST_FAILURES = 10  # trials that fail before any succeeds end a search
 
-Judge = Callable[[Mapping[str, Value]], dict[str, float]]
+TrialFunction = Callable[[Mapping[str, Value]], dict[str, float]]
 
 
 @contextmanager
-def open_studies(where: str, plan: Plan, data: str, say: Say = print) -> Iterator[dict[str, "Study"]]:
+def open_studies(where: str, plan: SweepPlan, data: str, log_line: LogFunction = print) -> Iterator[dict[str, "Study"]]:
     """Yield the study of each method on `data` (a fingerprint), with the trials that it has; close them at the end.
 
     They are in a .journal or .db file, or at the URL of a database.
@@ -38,8 +48,8 @@ def open_studies(where: str, plan: Plan, data: str, say: Say = print) -> Iterato
     """
     import optuna
 
-    with open_storage(where, say) as storage:
-        with checked_reading(where):
+    with open_storage(where, log_line) as storage:
+        with shorten_read_errors(where):
             studies = {
                 method.name: optuna.create_study(
                     storage=storage,
@@ -50,13 +60,18 @@ def open_studies(where: str, plan: Plan, data: str, say: Say = print) -> Iterato
                 for method in plan.methods
             }
             for study in studies.values():
-                check(study, plan)
+                check_study(study, plan)
         yield studies
 
 
-def search(
-    study: "Study", plan: Plan, method: Method, judge: Judge, base: Mapping[str, float], tick: Callable[..., None]
-) -> list[Found]:
+def run_trials(
+    study: "Study",
+    plan: SweepPlan,
+    method: Method,
+    evaluate: TrialFunction,
+    base: Mapping[str, float],
+    update_progress: Callable[..., None],
+) -> list[TrialResult]:
     """Add trials until there are as many completed ones as the plan wants; return those, by number.
 
     A trial whose settings cannot be judged is kept as failed, and does not count; the next one draws other settings.
@@ -64,42 +79,44 @@ def search(
     Raises:
         RecsysError: if the first trials all fail, or more than the plan allows.
     """
-    _fail_the_dead(study)
-    wanted, failures = plan.settings.trials, list[Failure]()
-    while (done := len(completed(study))) < wanted:
-        tick(completed=done)
+    _fail_dead_trials(study)
+    wanted, failures = plan.settings.trials, list[TrialFailure]()
+    while (done := len(list_completed_trials(study))) < wanted:
+        update_progress(completed=done)
         # A sampler of its own for each trial: a search that was interrupted goes on as if it had not been.
-        study.sampler = _sampler(plan, method, _drawn(study))
+        study.sampler = _build_sampler(plan, method, _count_drawn_trials(study))
         trial = study.ask()
         trial.set_user_attr(WORKER, [socket.gethostname(), os.getpid()])
         drawn = {one.name: one.suggest(trial) for one in method.ranges}
         try:
-            values = _judged(judge, drawn, failures)
+            values = _evaluate_settings(evaluate, drawn, failures)
         except Exception as error:  # of a model, an objective or somebody's own function
-            failures.append(Failure(trial.number, drawn, reason_of(error)))
-            tell_failure(study, trial, failures[-1].reason)
+            failures.append(TrialFailure(trial.number, drawn, describe_error(error)))
+            store_failure(study, trial, failures[-1].reason)
             _check_failures(failures, done, plan, method)
         except BaseException:
-            tell_failure(study, trial)
+            store_failure(study, trial)
             raise
         else:
-            tell(study, trial, plan, values, base)
-    tick(completed=wanted)
-    return found(study)[:wanted]
+            store_result(study, trial, plan, values, base)
+    update_progress(completed=wanted)
+    return list_results(study)[:wanted]
 
 
-def _judged(judge: Judge, drawn: Mapping[str, Value], failures: Sequence[Failure]) -> dict[str, float]:
+def _evaluate_settings(
+    evaluate: TrialFunction, drawn: Mapping[str, Value], failures: Sequence[TrialFailure]
+) -> dict[str, float]:
     """Return the values of drawn settings; those that failed before fail again without being tried."""
     for one in failures:
         if one.settings == drawn:
             raise RecsysError(one.reason)
-    return judge(drawn)
+    return evaluate(drawn)
 
 
-def _check_failures(failures: Sequence[Failure], done: int, plan: Plan, method: Method) -> None:
+def _check_failures(failures: Sequence[TrialFailure], done: int, plan: SweepPlan, method: Method) -> None:
     """Refuse to go on where nothing succeeds, or too little does."""
     most, last = plan.settings.max_failures, f"the last because: {failures[-1].reason}"
-    if not done and len(failures) >= min(FIRST, most + 1):
+    if not done and len(failures) >= min(MAX_FIRST_FAILURES, most + 1):
         raise RecsysError(
             f"{method.name}: no trial succeeds, {len(failures)} failed, {last}; expected ranges of settings that work"
         )
@@ -110,7 +127,7 @@ def _check_failures(failures: Sequence[Failure], done: int, plan: Plan, method: 
         )
 
 
-def importances(study: "Study", plan: Plan) -> list[dict[str, Any]]:
+def compute_importances(study: "Study", plan: SweepPlan) -> list[dict[str, Any]]:
     """Return how much each setting matters to each goal: shares of the variance that settings explain (fANOVA).
 
     None where a goal did not vary, or there are too few trials.
@@ -123,7 +140,7 @@ def importances(study: "Study", plan: Plan) -> list[dict[str, Any]]:
             shares = optuna.importance.get_param_importances(
                 study,
                 evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0),
-                target=partial(_goal, i),
+                target=partial(_get_goal_value, i),
             )
         except (ValueError, RuntimeError, ZeroDivisionError):
             continue
@@ -131,25 +148,25 @@ def importances(study: "Study", plan: Plan) -> list[dict[str, Any]]:
     return rows
 
 
-def _goal(i: int, trial: "FrozenTrial") -> float:
+def _get_goal_value(i: int, trial: "FrozenTrial") -> float:
     return float(trial.values[i])
 
 
-def _drawn(study: "Study") -> int:
+def _count_drawn_trials(study: "Study") -> int:
     """Return how many trials were drawn; one that was interrupted does not count, and is drawn again."""
     import optuna
 
     state = optuna.trial.TrialState
-    trials = in_state(study, state.RUNNING, state.FAIL)
+    trials = list_trials_in_state(study, state.RUNNING, state.FAIL)
     running = sum(trial.state == state.RUNNING and WORKER in trial.user_attrs for trial in trials)
-    return len(completed(study)) + running + sum(FAILURE in trial.user_attrs for trial in trials)
+    return len(list_completed_trials(study)) + running + sum(FAILURE in trial.user_attrs for trial in trials)
 
 
-def _sampler(plan: Plan, method: Method, number: int) -> "BaseSampler":
+def _build_sampler(plan: SweepPlan, method: Method, number: int) -> "BaseSampler":
     from optuna import exceptions, samplers
 
-    seed = seeds.derive(plan.settings.seed, "sweep", method.name, number) % 2**32
-    first = seeds.derive(plan.settings.seed, "sweep", method.name) % 2**32
+    seed = rng.derive_seed(plan.settings.seed, "sweep", method.name, number) % 2**32
+    first = rng.derive_seed(plan.settings.seed, "sweep", method.name) % 2**32
     makers: Mapping[str, Callable[[], BaseSampler]] = {
         "tpe": lambda: samplers.TPESampler(seed=seed),
         "nsga2": lambda: samplers.NSGAIISampler(seed=seed),
@@ -161,18 +178,18 @@ def _sampler(plan: Plan, method: Method, number: int) -> "BaseSampler":
         return makers[plan.settings.sampler]()
 
 
-def _fail_the_dead(study: "Study") -> None:
+def _fail_dead_trials(study: "Study") -> None:
     """Close trials in flight of processes of this machine that are there no more."""
     import optuna
 
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         worker: Sequence[Any] = trial.user_attrs.get(WORKER, ("", 0))
-        if worker[0] == socket.gethostname() and not _alive(int(worker[1])):
+        if worker[0] == socket.gethostname() and not _is_process_alive(int(worker[1])):
             with suppress(optuna.exceptions.UpdateFinishedTrialError):  # another process has just closed it
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
 
 
-def _alive(process: int) -> bool:
+def _is_process_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -10,24 +10,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsys.configs import Config, RunSpec
-from recsys.experiments.benches import Bench, describe_data, judge, name_of
-from recsys.experiments.folders import Folder
-from recsys.experiments.preparations import prepare
-from recsys.experiments.rerankings import run_slates
-from recsys.progress import progress
+from recsys.experiments.benchmark import describe_data, evaluate_slates, hash_folder_name
+from recsys.experiments.pipeline import prepare_benchmark
+from recsys.experiments.rerankings import build_run_slates
+from recsys.experiments.results import Bench
+from recsys.experiments.run_folder import RunFolder
+from recsys.support.progress import show_progress
+from recsys.support.threads import limit_to_one_blas_thread
 from recsys.sweeps import outputs
-from recsys.sweeps.choices import Choice, best_of, choose
-from recsys.sweeps.fronts import front, thinned
-from recsys.sweeps.judgements import read_judgements, record
-from recsys.sweeps.matches import continued
-from recsys.sweeps.plans import Method, Plan, read
-from recsys.sweeps.ranges import Value
-from recsys.sweeps.studies import Judge, importances, open_studies, search
-from recsys.sweeps.trials import Found, failed
-from recsys.sweeps.workshops import Workshop, workshop
-from recsys.threads import one_blas_thread
+from recsys.sweeps.judgements import read_test_evaluations, record_test_evaluation
+from recsys.sweeps.pareto import find_pareto_front, thin_front
+from recsys.sweeps.plans import Method, SweepPlan, read_sweep
+from recsys.sweeps.search_space import Value
+from recsys.sweeps.selection import Choice, choose_points, pick_best_choice
+from recsys.sweeps.studies import TrialFunction, compute_importances, open_studies, run_trials
+from recsys.sweeps.tradeoff_curves import extend_curve
+from recsys.sweeps.trial_evaluator import TrialEvaluator, build_trial_evaluator
+from recsys.sweeps.trials import TrialResult, list_failures
 from recsys.types import Dataset, RecsysError
-from recsys.types.errors import reason_of
+from recsys.types.errors import describe_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,11 +39,11 @@ if TYPE_CHECKING:
 class Sweep:
     """What a sweep found. `bought` has a row per method: what its choice costs and buys, on validation and on test."""
 
-    plan: Plan
+    plan: SweepPlan
     trials: "pd.DataFrame"
     front: "pd.DataFrame"
-    bought: "pd.DataFrame"
-    judged: Bench
+    chosen: "pd.DataFrame"
+    test_bench: Bench
     winner: Config
     lines: tuple[str, ...]  # what was chosen and what it bought, in words
     folder: Path
@@ -54,7 +55,7 @@ def sweep(
     file: str | Path,
     *,
     trials: int | None = None,
-    spend: str | float | None = None,
+    accuracy_budget: str | float | None = None,
     out: str | Path = "runs",
     quiet: bool = False,
     data_dir: str | Path | None = None,
@@ -62,63 +63,72 @@ def sweep(
 ) -> Sweep:
     """Search what `file` describes and write its folder, `out/<name>-<hash of the search>`.
 
-    `trials` (for each blend, in all) and `spend` go before what the file says. `data` is a dataset in memory, as for
-    `recsys.bench`. Trials are kept as they end: a search that was stopped goes on, and processes that are started on
-    one storage share its trials.
+    `trials` (for each blend, in all) and `accuracy_budget` go before what the file says. `data` is a dataset in memory,
+    as for `recsys.bench`. Trials are kept as they end: a search that was stopped goes on, and processes that are
+    started on one storage share its trials.
 
     Raises:
         RecsysError: for whatever is wrong with the file, the data, the storage or the folder, in one line.
     """
-    plan = read(file, None if data is None else describe_data(data), trials=trials, spend=spend)
-    folder, notes = Folder(Path(out)), list[str]()
+    plan = read_sweep(
+        file, None if data is None else describe_data(data), trials=trials, accuracy_budget=accuracy_budget
+    )
+    folder, notes = RunFolder(Path(out)), list[str]()
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
-    with one_blas_thread():
-        shop = workshop(prepare(plan.base(), data_dir=home, quiet=quiet, say=folder.say, given=data), plan.metrics)
+    with limit_to_one_blas_thread():
+        shop = build_trial_evaluator(
+            prepare_benchmark(plan.base_config(), data_dir=home, quiet=quiet, log_line=folder.log_line, in_memory=data),
+            plan.metrics,
+        )
         fingerprint = shop.preparation.split.fingerprint
-        path = Path(out) / f"{plan.name}-{name_of(plan.digest(), fingerprint)}"
-        read_judgements(path)  # a table that cannot be read is said before the search
+        path = Path(out) / f"{plan.name}-{hash_folder_name(plan.digest(), fingerprint)}"
+        read_test_evaluations(path)  # a table that cannot be read is said before the search
         where = plan.settings.storage or str(path / "study.journal")
         with open_studies(where, plan, fingerprint, notes.append) as studies:
-            found = _search(plan, studies, shop, quiet)
-            failures = {name: failed(study) for name, study in studies.items()}
-            shares = {name: importances(study, plan) for name, study in studies.items()}
-        fronts = {name: front(trials, plan.weighed) for name, trials in found.items()}
-        points = {name: thinned(kept, plan.weighed, plan.settings.front) for name, kept in fronts.items()}
-        choices = choose(plan, points, shop)
-        curves = {name: continued(plan, kept, found[name]) for name, kept in points.items()}
-        judged = _judge_on_test(plan, curves, path, quiet, home, folder, notes, data)
-        tables = outputs.tables(plan, found, fronts, curves, choices, shares, judged, failures)
-    winner = _winner(plan, best_of(plan, choices))
+            found = _search_methods(plan, studies, shop, quiet)
+            failures = {name: list_failures(study) for name, study in studies.items()}
+            shares = {name: compute_importances(study, plan) for name, study in studies.items()}
+        fronts = {name: find_pareto_front(trials, plan.front_goals) for name, trials in found.items()}
+        points = {name: thin_front(kept, plan.front_goals, plan.settings.front) for name, kept in fronts.items()}
+        choices = choose_points(plan, points, shop)
+        curves = {name: extend_curve(plan, kept, found[name]) for name, kept in points.items()}
+        judged = _evaluate_on_test(plan, curves, path, quiet, home, folder, notes, data)
+        tables = outputs.build_sweep_tables(plan, found, fronts, curves, choices, shares, judged, failures)
+    winner = _build_winner_config(plan, pick_best_choice(plan, choices))
     for note in notes:
-        folder.say(note)
-    folder.write(judged, time.perf_counter() - start)
-    said = outputs.lines(plan, choices, tables, judged)
-    lines = (*said, *outputs.failure_lines(tables.failed), record(plan, choices, found, said, path))
-    outputs.write(plan, tables, winner, lines, path)
+        folder.log_line(note)
+    folder.write_bench(judged, time.perf_counter() - start)
+    said = outputs.describe_choices(plan, choices, tables, judged)
+    lines = (*said, *outputs.describe_failures(tables.failed), record_test_evaluation(plan, choices, found, said, path))
+    outputs.write_sweep(plan, tables, winner, lines, path)
     return Sweep(
-        plan, tables.trials, tables.front, tables.bought, judged, winner, lines, path, tables.failed, tuple(notes)
+        plan, tables.trials, tables.front, tables.chosen, judged, winner, lines, path, tables.failed, tuple(notes)
     )
 
 
-def _search(plan: Plan, studies: Mapping[str, "Study"], shop: Workshop, quiet: bool) -> dict[str, list[Found]]:
+def _search_methods(
+    plan: SweepPlan, studies: Mapping[str, "Study"], evaluator: TrialEvaluator, quiet: bool
+) -> dict[str, list[TrialResult]]:
     """Return the trials of each method."""
     try:
-        found, base = dict[str, list[Found]](), shop.judge(plan.base())
+        found, base = dict[str, list[TrialResult]](), evaluator.evaluate_config(plan.base_config())
     except Exception as error:  # such as one of somebody's own metric: then every trial would fail
-        raise RecsysError(f"sweep: the base cannot be judged: {reason_of(error)}") from error
-    with progress(quiet) as bars:
+        raise RecsysError(f"sweep: the base cannot be judged: {describe_error(error)}") from error
+    with show_progress(quiet) as bars:
         for method in plan.methods:
             tick = partial(bars.update, bars.add_task(method.name, total=plan.settings.trials))
-            found[method.name] = search(studies[method.name], plan, method, judge_of(method, shop), base, tick)
+            found[method.name] = run_trials(
+                studies[method.name], plan, method, build_trial_function(method, evaluator), base, tick
+            )
     return found
 
 
-def judge_of(method: Method, shop: Workshop) -> Judge:
+def build_trial_function(method: Method, evaluator: TrialEvaluator) -> TrialFunction:
     """Return what judges one trial of a method."""
 
     def judged(values: Mapping[str, Value]) -> dict[str, float]:
-        found = shop.judge(method.config(values))
+        found = evaluator.evaluate_config(method.trial_config(values))
         for metric, value in found.items():
             if not np.isfinite(value):
                 raise RecsysError(f"sweep: {metric} is not defined on this data, expected metrics that are")
@@ -127,13 +137,13 @@ def judge_of(method: Method, shop: Workshop) -> Judge:
     return judged
 
 
-def _judge_on_test(
-    plan: Plan,
-    curves: Mapping[str, list[Found]],
+def _evaluate_on_test(
+    plan: SweepPlan,
+    curves: Mapping[str, list[TrialResult]],
     path: Path,
     quiet: bool,
     home: Path | None,
-    folder: Folder,
+    folder: RunFolder,
     notes: list[str],
     data: Dataset | None,
 ) -> Bench:
@@ -141,19 +151,19 @@ def _judge_on_test(
 
     A point that cannot be judged there, such as one whose model does not fit in memory with more data, is left out.
     """
-    config = plan.base("test")
-    preparation = prepare(config, data_dir=home, quiet=quiet, say=folder.say, given=data)
+    config = plan.base_config("test")
+    preparation = prepare_benchmark(config, data_dir=home, quiet=quiet, log_line=folder.log_line, in_memory=data)
     points = [(method, one) for method in plan.methods for one in curves[method.name]]
-    specs = (*config.runs(), *(_spec(method, one, config) for method, one in points))
+    specs = (*config.list_runs(), *(_build_run_spec(method, one, config) for method, one in points))
     refused: dict[str, str] = {}
-    slates, seconds = run_slates(preparation, specs, quiet, folder.say, refused)
+    slates, seconds = build_run_slates(preparation, specs, quiet, folder.log_line, refused)
     notes += [f"{name} is not judged on test: {reason}" for name, reason in refused.items()]
     specs = tuple(spec for spec in specs if spec.name not in refused)
-    return judge(preparation, specs, slates, seconds, path / "judged", quiet, tuple(notes))
+    return evaluate_slates(preparation, specs, slates, seconds, path / "judged", quiet, tuple(notes))
 
 
-def _spec(method: Method, point: Found, base: Config) -> RunSpec:
-    name, config = f"{method.name}-{point.number}", method.config(point.settings, "test")
+def _build_run_spec(method: Method, point: TrialResult, base: Config) -> RunSpec:
+    name, config = f"{method.name}-{point.number}", method.trial_config(point.settings, "test")
     if not config.blends:
         return RunSpec(name, "model", name, model=config.model, pool=config.pool)
     spec = RunSpec(name, "blend", method.name, blend=next(iter(config.blends.values())))
@@ -162,8 +172,8 @@ def _spec(method: Method, point: Found, base: Config) -> RunSpec:
     return replace(spec, model=config.model, pool=config.pool)
 
 
-def _winner(plan: Plan, best: Choice | None) -> Config:
+def _build_winner_config(plan: SweepPlan, best: Choice | None) -> Config:
     """Return the config of what was chosen; where nothing was, that of the base alone."""
     if best is None or best.trial is None:
-        return plan.base("test")
-    return best.method.config(best.trial.settings, "test")
+        return plan.base_config("test")
+    return best.method.trial_config(best.trial.settings, "test")

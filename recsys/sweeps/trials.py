@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recsys.sweeps.plans import Plan
-from recsys.sweeps.ranges import Value
+from recsys.sweeps.plans import SweepPlan
+from recsys.sweeps.search_space import Value
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -17,7 +17,7 @@ FOUND, FAILURE = "found", "failure"
 
 
 @dataclass(frozen=True)
-class Found:
+class TrialResult:
     """One trial that was completed."""
 
     number: int
@@ -29,7 +29,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Failure:
+class TrialFailure:
     """One trial that could not be judged."""
 
     number: int
@@ -37,17 +37,19 @@ class Failure:
     reason: str
 
 
-def tell(study: "Study", trial: "Trial", plan: Plan, values: Mapping[str, float], base: Mapping[str, float]) -> None:
+def store_result(
+    study: "Study", trial: "Trial", plan: SweepPlan, values: Mapping[str, float], base: Mapping[str, float]
+) -> None:
     """Keep what a trial found, and that it is completed."""
-    for one in plan.bounds:
-        trial.set_constraint(one.text, one.excess(values, base))
-    feasible = all(one.excess(values, base) <= 0 for one in plan.bounds)
+    for one in plan.constraints:
+        trial.set_constraint(one.text, one.violation(values, base))
+    feasible = all(one.violation(values, base) <= 0 for one in plan.constraints)
     kept = {"values": values, "base": base, "feasible": feasible}
-    trial.set_user_attr(FOUND, {**kept, "crc": _crc(trial.params, kept)})
+    trial.set_user_attr(FOUND, {**kept, "crc": _checksum_result(trial.params, kept)})
     study.tell(trial, [values[one.metric] for one in plan.goals])
 
 
-def tell_failure(study: "Study", trial: "Trial", reason: str = "") -> None:
+def store_failure(study: "Study", trial: "Trial", reason: str = "") -> None:
     """Keep that a trial failed, and why; without a reason it was interrupted."""
     import optuna
 
@@ -56,57 +58,57 @@ def tell_failure(study: "Study", trial: "Trial", reason: str = "") -> None:
     study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
 
-def found(study: "Study") -> list[Found]:
+def list_results(study: "Study") -> list[TrialResult]:
     """Return the completed trials of a study, by number."""
-    return [_found(trial) for trial in completed(study)]
+    return [_parse_result(trial) for trial in list_completed_trials(study)]
 
 
-def failed(study: "Study") -> list[Failure]:
+def list_failures(study: "Study") -> list[TrialFailure]:
     """Return the trials of a study that could not be judged, of all starts, by number."""
     import optuna
 
-    trials = in_state(study, optuna.trial.TrialState.FAIL)
+    trials = list_trials_in_state(study, optuna.trial.TrialState.FAIL)
     return [
-        Failure(trial.number, trial.params, str(trial.user_attrs[FAILURE]))
+        TrialFailure(trial.number, trial.params, str(trial.user_attrs[FAILURE]))
         for trial in trials
         if FAILURE in trial.user_attrs  # others were interrupted
     ]
 
 
-def check(study: "Study", plan: Plan) -> None:
+def check_study(study: "Study", plan: SweepPlan) -> None:
     """Refuse a study that does not say of each of its trials what the trial found."""
     numbers = [trial.number for trial in study.get_trials(deepcopy=False)]
     if sorted(numbers) != [*range(len(numbers))]:
         raise ValueError(f"{study.study_name} has no trial {min({*range(len(numbers) + 1)} - {*numbers})}")
-    for trial in completed(study):
-        kept = _found(trial)
+    for trial in list_completed_trials(study):
+        kept = _parse_result(trial)
         if [kept.values[one.metric] for one in plan.goals] != trial.values or {*plan.metrics} - {*kept.base}:
             raise ValueError(f"the values of trial {trial.number} do not agree with what it found")
 
 
-def in_state(study: "Study", *states: Any) -> list["FrozenTrial"]:
+def list_trials_in_state(study: "Study", *states: Any) -> list["FrozenTrial"]:
     """Return the trials of a study that are in one of these states, by number."""
     return sorted(study.get_trials(deepcopy=False, states=states), key=lambda trial: trial.number)
 
 
-def completed(study: "Study") -> list["FrozenTrial"]:
+def list_completed_trials(study: "Study") -> list["FrozenTrial"]:
     """Return the trials that are completed, by number."""
     import optuna
 
-    return in_state(study, optuna.trial.TrialState.COMPLETE)
+    return list_trials_in_state(study, optuna.trial.TrialState.COMPLETE)
 
 
-def _found(trial: "FrozenTrial") -> Found:
+def _parse_result(trial: "FrozenTrial") -> TrialResult:
     if FOUND not in trial.user_attrs:
         raise ValueError(f"trial {trial.number} does not say what it found")
     kept = dict(trial.user_attrs[FOUND])
     crc = kept.pop("crc", None)
-    if crc is not None and crc != _crc(trial.params, kept):
+    if crc is not None and crc != _checksum_result(trial.params, kept):
         raise ValueError(f"what trial {trial.number} found was changed")
     seconds = trial.duration.total_seconds() if trial.duration else 0.0
-    return Found(trial.number, trial.params, kept["values"], kept["base"], kept["feasible"], seconds)
+    return TrialResult(trial.number, trial.params, kept["values"], kept["base"], kept["feasible"], seconds)
 
 
-def _crc(settings: Mapping[str, Value], kept: Mapping[str, Any]) -> int:
+def _checksum_result(settings: Mapping[str, Value], kept: Mapping[str, Any]) -> int:
     """Return the CRC-32 of what a trial found: a database does not notice a changed digit by itself."""
     return zlib.crc32(json.dumps([settings, kept], sort_keys=True).encode())

@@ -1,20 +1,49 @@
 """The nouns: frozen records of arrays. Nothing here imports anything above it."""
 
 from recsys.types.datasets import Dataset, Interactions, Items
-from recsys.types.errors import RecsysError, RecsysWarning, check_choice, unknown
-from recsys.types.evaluations import Answer, Evaluation, PerCatalogue, PerMap, PerUser, Yardstick
+from recsys.types.errors import RecsysError, RecsysWarning, check_choice, make_unknown_name_error
+from recsys.types.evaluations import Evaluation, GroundTruth, MetricValues, PerCatalogue, PerMap, PerUser
 from recsys.types.guards import Guard, Rule
 from recsys.types.maps import TasteMap
-from recsys.types.models import Factors, Model, Scorer, Side
-from recsys.types.negatives import Negatives
-from recsys.types.pools import Context, Pool, Tables
+from recsys.types.models import Factors, Model, Scorer, SideInformation
+from recsys.types.negatives import SampledNegatives
+from recsys.types.pools import Context, Pool, TableCache
 from recsys.types.slates import Slates
 from recsys.types.splits import Split
 from recsys.types.terms import Counts, Coverage, Modular, Seats, Spread, Term, Volume
 
 __all__ = [
-    "Answer", "Context", "Counts", "Coverage", "Dataset", "Evaluation", "Factors", "Guard", "Interactions", "Items",
-    "Model", "Modular", "Negatives", "PerCatalogue", "PerMap", "PerUser", "Pool", "RecsysError", "RecsysWarning",
-    "Rule", "Scorer", "Seats", "Side", "Slates", "Split", "Spread", "Tables", "TasteMap", "Term", "Volume", "Yardstick",
-    "check_choice", "unknown",
+    "Context",
+    "Counts",
+    "Coverage",
+    "Dataset",
+    "Evaluation",
+    "Factors",
+    "GroundTruth",
+    "Guard",
+    "Interactions",
+    "Items",
+    "MetricValues",
+    "Model",
+    "Modular",
+    "PerCatalogue",
+    "PerMap",
+    "PerUser",
+    "Pool",
+    "RecsysError",
+    "RecsysWarning",
+    "Rule",
+    "SampledNegatives",
+    "Scorer",
+    "Seats",
+    "SideInformation",
+    "Slates",
+    "Split",
+    "Spread",
+    "TableCache",
+    "TasteMap",
+    "Term",
+    "Volume",
+    "check_choice",
+    "make_unknown_name_error",
 ]  # fmt: skip

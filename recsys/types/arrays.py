@@ -16,13 +16,13 @@ Anys = NDArray[Any]
 Csr = sparse.csr_array
 
 
-def either(one: Csr, other: Csr) -> Csr:
+def unite_matrices(one: Csr, other: Csr) -> Csr:
     """Return 1 where either matrix has an entry."""
     both = sparse.csr_array(abs(one) + abs(other))
     both.data = np.ones_like(both.data)
     return both
 
 
-def empty(shape: tuple[int, int]) -> Csr:
+def make_empty_matrix(shape: tuple[int, int]) -> Csr:
     """Return a float32 matrix without entries."""
     return cast(Csr, sparse.csr_array(shape, dtype=np.float32))

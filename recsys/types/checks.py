@@ -1,7 +1,7 @@
 """Checks of records that a user makes by hand or reads from a file: compiled code looks at no bounds.
 
 Each function refuses, in one line, an array by which compiled code or NumPy would index wrongly, and numbers that are
-not finite. `recsys.kernels.plans` checks terms, `recsys.kernels.rules` what guards come to.
+not finite. `recsys.kernels.inputs` checks terms, `recsys.kernels.slot_rules` what guards come to.
 """
 
 from typing import Any, cast
@@ -12,7 +12,7 @@ from scipy import sparse
 from recsys.types.arrays import Anys, Csr, Ints
 from recsys.types.errors import RecsysError
 
-CHUNK = 2**18  # numbers looked at once: they stay in the cache
+CHECKED_AT_ONCE = 2**18  # numbers looked at once: they stay in the cache
 
 
 def check_array(place: str, array: object, shape: tuple[int | None, ...], kinds: str = "f") -> None:
@@ -27,7 +27,7 @@ def check_array(place: str, array: object, shape: tuple[int | None, ...], kinds:
     if array.ndim != len(shape) or any(size not in (None, n) for size, n in zip(shape, array.shape, strict=True)):
         raise RecsysError(f"{place} has shape {array.shape}, expected {expected}")
     if array.dtype.kind not in kinds:
-        raise RecsysError(f"{place} is of type {array.dtype}, expected {_NAMES[kinds[0]]}")
+        raise RecsysError(f"{place} is of type {array.dtype}, expected {_KIND_NAMES[kinds[0]]}")
 
 
 def check_codes(place: str, codes: Anys, least: int, end: int) -> None:
@@ -49,7 +49,9 @@ def check_finite(place: str, numbers: Anys) -> None:
     """
     if numbers.dtype.kind == "f":
         flat = np.asarray(numbers).reshape(-1)
-        if not all(np.isfinite(flat[start : start + CHUNK]).all() for start in range(0, flat.size, CHUNK)):
+        if not all(
+            np.isfinite(flat[start : start + CHECKED_AT_ONCE]).all() for start in range(0, flat.size, CHECKED_AT_ONCE)
+        ):
             raise RecsysError(f"{place} holds NaN or infinity, expected finite numbers")
 
 
@@ -75,7 +77,7 @@ def check_matrix(place: str, matrix: object, shape: tuple[int | None, int | None
     check_finite(place, matrix.data)
 
 
-def as_codes(place: str, codes: object) -> Ints:
+def convert_to_codes(place: str, codes: object) -> Ints:
     """Return whole numbers as an array of 32 bits, C-contiguous.
 
     Raises:
@@ -91,4 +93,4 @@ def as_codes(place: str, codes: object) -> Ints:
     return np.ascontiguousarray(array, dtype=np.int32)
 
 
-_NAMES = {"f": "numbers", "i": "whole numbers", "b": "true or false", "U": "text"}
+_KIND_NAMES = {"f": "numbers", "i": "whole numbers", "b": "true or false", "U": "text"}

@@ -55,15 +55,15 @@ class Dataset:
         from recsys.types import notebooks
 
         log = self.interactions
-        counts = [notebooks.count(len(log.user_ids), "user"), notebooks.count(len(log.item_ids), "item")]
-        counts.append(notebooks.count(len(log), "interaction"))
+        counts = [notebooks.format_count(len(log.user_ids), "user"), notebooks.format_count(len(log.item_ids), "item")]
+        counts.append(notebooks.format_count(len(log), "interaction"))
         if log.datetime is not None and len(log):
-            counts.append(f"{notebooks.day(log.datetime.min())} to {notebooks.day(log.datetime.max())}")
+            counts.append(f"{notebooks.format_day(log.datetime.min())} to {notebooks.format_day(log.datetime.max())}")
         counts.append(f"fingerprint {self.fingerprint[:12]}")
         rows = []
-        for row in range(min(len(log), notebooks.ROWS)):
-            (title,) = notebooks.labels(log.item_ids, self.items.titles, log.item[row : row + 1])
-            time = "" if log.datetime is None else notebooks.day(log.datetime[row])
+        for row in range(min(len(log), notebooks.MAX_ROWS)):
+            (title,) = notebooks.get_item_labels(log.item_ids, self.items.titles, log.item[row : row + 1])
+            time = "" if log.datetime is None else notebooks.format_day(log.datetime[row])
             rows.append([log.user_ids[log.user[row]], log.item_ids[log.item[row]], title, f"{log.weight[row]:g}", time])
         head = ["user_id", "item_id", "title", "weight", "day"]
-        return notebooks.form(f"Dataset {self.name}", counts, head, rows, *self.notes)
+        return notebooks.render_record(f"Dataset {self.name}", counts, head, rows, *self.notes)

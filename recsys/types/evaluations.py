@@ -1,4 +1,4 @@
-"""Slates held against a yardstick, and the three shapes of a metric's answer."""
+"""Slates held against a truth, and the three shapes of a metric's answer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,21 +8,21 @@ import numpy as np
 
 from recsys.types.arrays import Doubles, Ints
 from recsys.types.maps import TasteMap
-from recsys.types.pools import Tables
+from recsys.types.pools import TableCache
 from recsys.types.splits import Split
 
 Direction = Literal[-1, 0, 1]  # less is better, neither, more is better
 
 
 @dataclass(frozen=True, eq=False)
-class Yardstick:
+class GroundTruth:
     """What slates are judged against: held-out positives of a split, and maps. Shared by all runs."""
 
     split: Split
-    own_maps: tuple[TasteMap, ...] = ()
+    objective_maps: tuple[TasteMap, ...] = ()
     audit_maps: tuple[TasteMap, ...] = ()  # by co-occurrence, none of them an objective's own
     content_maps: tuple[TasteMap, ...] = ()  # by what items are; empty where there is no content
-    tables: Tables = field(default_factory=Tables)
+    tables: TableCache = field(default_factory=TableCache)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,14 +30,14 @@ class Evaluation:
     """One run's slates, a row for every user of the split (an empty slate is a row of -1)."""
 
     items: Ints  # (U, K) item codes, -1 = none, never twice in a row
-    yardstick: Yardstick
-    tables: Tables = field(default_factory=Tables)
+    truth: GroundTruth
+    tables: TableCache = field(default_factory=TableCache)
 
-    def top(self, k: int) -> Ints:
+    def get_top_picks(self, k: int) -> Ints:
         """Return the first k picks, (U, k), the same array at each call; slates shorter than k are filled with -1."""
-        return self.tables.get(f"top@{k}", lambda: self._top(k))
+        return self.tables.get(f"top@{k}", lambda: self._pad_top_picks(k))
 
-    def _top(self, k: int) -> Ints:
+    def _pad_top_picks(self, k: int) -> Ints:
         missing = max(k - self.items.shape[1], 0)
         return np.pad(self.items, ((0, 0), (0, missing)), constant_values=-1) if missing else self.items[:, :k]
 
@@ -65,14 +65,14 @@ class PerMap:
 class PerCatalogue:
     """A statistic of how often each item is shown; `statistic` maps counts (..., I) to numbers (...)."""
 
-    shown: Ints  # (U, k) picks, -1 = none
+    picks: Ints  # (U, k) picks, -1 = none
     n_items: int
     statistic: Callable[[Doubles], Doubles]
     convention: str
     direction: Direction
-    span: tuple[float, float] = (-np.inf, np.inf)  # what the statistic can be: its interval ends there
+    value_range: tuple[float, float] = (-np.inf, np.inf)  # what the statistic can be: its interval ends there
 
 
-Answer = PerUser | PerMap | PerCatalogue
+MetricValues = PerUser | PerMap | PerCatalogue
 
-__all__ = ["Answer", "Evaluation", "PerCatalogue", "PerMap", "PerUser", "Yardstick"]
+__all__ = ["Evaluation", "GroundTruth", "MetricValues", "PerCatalogue", "PerMap", "PerUser"]

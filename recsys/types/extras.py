@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from recsys.types.errors import RecsysError
 
-MODULES = {
+EXTRA_MODULES = {
     "altair", "click", "implicit", "networkx", "optuna", "pandas", "platformdirs", "pooch", "pyarrow", "pydantic",
     "rich", "sklearn", "statsmodels", "tomli_w", "vl_convert",
 }  # fmt: skip
@@ -22,6 +22,6 @@ def needs_extra(what: str, extra: str = "bench") -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
-        if module not in MODULES:
+        if module not in EXTRA_MODULES:
             raise
         raise RecsysError(f'{what} needs {module}: pip install "recsys-negspace[{extra}]"') from None

@@ -12,10 +12,10 @@ from recsys.types.pools import Pool
 class Rule:
     """What one guard comes to for a pool of U users, I items in its catalogue and slates of k; None is nothing."""
 
-    closed: Bools | None = None  # (I,) items that may not be shown
+    excluded_items: Bools | None = None  # (I,) items that may not be shown
     groups: Csr | None = None  # (I, G) above 0 where an item belongs to a group
-    least: Longs | None = None  # (G,) how many picks each group needs; None is 0
-    most: Longs | None = None  # (G,) how many it may have; None is as many as there are slots
+    min_picks: Longs | None = None  # (G,) how many picks each group needs; None is 0
+    max_picks: Longs | None = None  # (G,) how many it may have; None is as many as there are slots
     pins: Longs | None = (
         None  # (U, k) the item that a slot is kept for, -1 = none, -2 = one that is not in the catalogue
     )
@@ -26,6 +26,8 @@ class Guard:
     """A hard rule by its name: what it comes to is known where there is a pool."""
 
     name: str
-    rule: Callable[[Pool, int], Rule]  # of a pool and k
-    told: Mapping[str, Mapping[str, Any]] | None = None  # as a config says it: its settings by its name there
-    fixed: bool = False  # the rule is the same whoever asks and whatever the candidates: the catalogue says it
+    make_rule: Callable[[Pool, int], Rule]  # of a pool and k
+    config_settings: Mapping[str, Mapping[str, Any]] | None = (
+        None  # as a config says it: its settings by its name there
+    )
+    is_static: bool = False  # the rule is the same whoever asks and whatever the candidates: the catalogue says it

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 _INTEGER = re.compile(r"-?\d{1,18}")
 
 
-def ordered(ids: Iterable[str]) -> list[str]:
+def sort_ids(ids: Iterable[str]) -> list[str]:
     """Return distinct ids in order: by number if all are whole numbers, else by code points.
 
-    >>> ordered(["10", "9", "10"]), ordered(["10", "9", "a"])
+    >>> sort_ids(["10", "9", "10"]), sort_ids(["10", "9", "a"])
     (['9', '10'], ['10', '9', 'a'])
     """
     distinct = set(ids)

@@ -18,7 +18,7 @@ class TasteMap:
     method: str
     seed: int = 0
 
-    def check(self, items: int) -> None:
+    def check_assignment(self, items: int) -> None:
         """Refuse an assignment that is not of so many items, or no matrix of finite shares from 0 on.
 
         Raises:
@@ -30,14 +30,14 @@ class TasteMap:
             raise RecsysError(f"{place} has a share of {self.assignment.data.min():.6g}, expected shares from 0 on")
 
     @property
-    def one_each(self) -> bool:
+    def has_single_regions(self) -> bool:
         """Whether every item has exactly one entry."""
         return self.assignment.nnz == self.assignment.shape[0] and bool((np.diff(self.assignment.indptr) == 1).all())
 
     @property
-    def hard(self) -> Ints:
+    def hard_regions(self) -> Ints:
         """The region of each item, (I,): its largest entry, the first of equals; -1 where it has none."""
-        if self.one_each and (self.assignment.data > 0).all():
+        if self.has_single_regions and (self.assignment.data > 0).all():
             return np.asarray(self.assignment.indices, dtype=np.int32)
         of = self.assignment.sorted_indices()
         row = np.repeat(np.arange(of.shape[0]), np.diff(of.indptr))

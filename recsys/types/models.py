@@ -12,7 +12,7 @@ from recsys.types.errors import RecsysError
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class SideInformation:
     """What is known beside the positives, each (U, I) and each absent where the data has none."""
 
     dislikes: Csr | None = None  # known dislikes: stored where a user rated an item below the threshold
@@ -24,24 +24,24 @@ class Factors:
     """User and item factors, and the weights under which a user's factor is a least-squares solution.
 
     The factor of a user with likes H and dislikes D solves
-    (everywhere Y'Y + observed sum_H y y' + disliked sum_D y y' + ridge I) x = pull sum_H y, with Y the item
-    factors and ridge = regularization (|H| + everywhere I)^nu. Implicit-feedback ALS (Hu, Koren and Volinsky
-    2008) has everywhere = 1, observed = alpha - 1, pull = alpha, nu = 0; iALS (Rendle et al. 2021) has
-    everywhere = alpha0, observed = pull = 1. Who has no likes gets `typical`, the mean factor of those who have:
-    nobody gets the zero vector.
+    (a Y'Y + b sum_H y y' + c sum_D y y' + ridge I) x = t sum_H y, with Y the item factors, a = `unobserved_weight`,
+    b = `observed_weight`, c = `disliked_weight`, t = `target_weight` and ridge = regularization (|H| + a I)^nu.
+    Implicit-feedback ALS (Hu, Koren and Volinsky 2008) has a = 1, b = alpha - 1, t = alpha, nu = 0; iALS (Rendle et
+    al. 2021) has a = alpha0, b = t = 1. A user without likes gets `mean_user_factor`, the mean over users who have
+    some, never the zero vector.
     """
 
     user_factors: Floats  # (U, d)
     item_factors: Floats  # (I, d)
-    typical: Floats  # (d,)
-    everywhere: float
-    observed: float
-    pull: float
-    disliked: float
+    mean_user_factor: Floats  # (d,)
+    unobserved_weight: float
+    observed_weight: float
+    target_weight: float
+    disliked_weight: float
     regularization: float
     nu: float
 
-    def check(self, place: str, shape: tuple[int, int]) -> None:
+    def check_factors(self, place: str, shape: tuple[int, int]) -> None:
         """Refuse factors that are not of so many users and items, or no finite numbers.
 
         Raises:
@@ -52,9 +52,16 @@ class Factors:
             check_finite(f"{place}: {name}", getattr(self, name))
         width = self.item_factors.shape[1]
         check_array(f"{place}: user_factors", self.user_factors, (shape[0], width))
-        check_array(f"{place}: typical", self.typical, (width,))
-        check_finite(f"{place}: typical", self.typical)
-        for name in ("everywhere", "observed", "pull", "disliked", "regularization", "nu"):
+        check_array(f"{place}: mean_user_factor", self.mean_user_factor, (width,))
+        check_finite(f"{place}: mean_user_factor", self.mean_user_factor)
+        for name in (
+            "unobserved_weight",
+            "observed_weight",
+            "target_weight",
+            "disliked_weight",
+            "regularization",
+            "nu",
+        ):
             number = getattr(self, name)
             if not isinstance(number, Real) or not np.isfinite(float(number)):
                 raise RecsysError(f"{place}: {name} is {number!r}, expected a finite number")
@@ -84,6 +91,6 @@ class Scorer(Protocol):
 class Model(Protocol):
     """Settings of a model: frozen, and the same seed gives the same numbers."""
 
-    def fit(self, train: Csr, side: Side | None = None) -> Scorer:
+    def fit(self, train: Csr, side: SideInformation | None = None) -> Scorer:
         """Fit to the positives, (U, I), and to what is known beside them where the model has a use for it."""
         ...

@@ -2,11 +2,11 @@
 
 import re
 
-from recsys.escaping import visible
+from recsys.escaping import escape_hidden
 from recsys.types.errors import RecsysError
 
-LONGEST = 100  # bytes in UTF-8: two names, a hash and what is between them fit into the name of a file
-UNFIT = re.compile(r"""[/\\:*?"<>|]""")  # not in a file's name, on one system or another
+MAX_NAME_BYTES = 100  # bytes in UTF-8: two names, a hash and what is between them fit into the name of a file
+UNSAFE_IN_FILE_NAMES = re.compile(r"""[/\\:*?"<>|]""")  # not in a file's name, on one system or another
 
 
 def check_name(place: str, name: object) -> None:
@@ -20,10 +20,10 @@ def check_name(place: str, name: object) -> None:
     """
     if not isinstance(name, str):
         raise RecsysError(f"{place} is {name!r}, expected a text")
-    if not name or name != name.strip() or visible(name) != name:
-        raise _refused(place, name, "printable text on one line, without spaces at its ends")
-    if len(name.encode()) > LONGEST:
-        raise _refused(place, name, f"at most {LONGEST} bytes, found {len(name.encode())}")
+    if not name or name != name.strip() or escape_hidden(name) != name:
+        raise _make_name_error(place, name, "printable text on one line, without spaces at its ends")
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise _make_name_error(place, name, f"at most {MAX_NAME_BYTES} bytes, found {len(name.encode())}")
 
 
 def check_file_name(place: str, name: object) -> None:
@@ -33,12 +33,12 @@ def check_file_name(place: str, name: object) -> None:
         RecsysError: if it is none, begins with a dot or a hyphen, or has a character that some file systems refuse.
     """
     check_name(place, name)
-    found = UNFIT.search(str(name))
+    found = UNSAFE_IN_FILE_NAMES.search(str(name))
     if found or str(name)[0] in ".-":
         unfit = f"'{found[0]}'" if found else f"'{str(name)[0]}' in front"
-        raise _refused(place, str(name), f"a name without {unfit}: files are called so")
+        raise _make_name_error(place, str(name), f"a name without {unfit}: files are called so")
 
 
-def _refused(place: str, name: str, expected: str) -> RecsysError:
-    shown = visible(name)
+def _make_name_error(place: str, name: str, expected: str) -> RecsysError:
+    shown = escape_hidden(name)
     return RecsysError(f"{place} is '{shown[:60]}{'...' if len(shown) > 60 else ''}', expected {expected}")

@@ -6,7 +6,7 @@ from recsys.types.arrays import Ints
 
 
 @dataclass(frozen=True, eq=False)
-class Negatives:
+class SampledNegatives:
     """P held-out positives, and the items that each is ranked among: never itself, none twice.
 
     What is measured against a sample is inconsistent with what is measured against the catalogue, also in which
@@ -16,6 +16,6 @@ class Negatives:
 
     users: Ints  # (P,) rows of the split
     items: Ints  # (P,) the positive
-    against: Ints  # (P, N) item codes, -1 = none
+    negative_items: Ints  # (P, N) item codes, -1 = none
     source: str  # "seed 3, 99 each", or the name of a file
-    repeated: int = 0  # how many were left out because they were the positive, or there already
+    n_dropped: int = 0  # how many were left out because they were the positive, or there already

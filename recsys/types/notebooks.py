@@ -3,45 +3,47 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from recsys.html import Html, element
+from recsys.html import Html, make_element
 from recsys.types.arrays import Ints, Strings
 
-ROWS, PICKS, LONGEST = 5, 5, 60
+MAX_ROWS, MAX_PICKS, MAX_CELL_CHARACTERS = 5, 5, 60
 
 
-def form(title: str, counts: Sequence[str], head: Sequence[str], rows: Iterable[Sequence[str]], *notes: str) -> str:
+def render_record(
+    title: str, counts: Sequence[str], head: Sequence[str], rows: Iterable[Sequence[str]], *notes: str
+) -> str:
     """Return a title, counts, a table of the first rows, and notes."""
-    cells = [element("tr", *(element("td", _short(text)) for text in row)) for row in rows]
-    names = element("tr", *(element("th", name, scope="col") for name in head))
-    table = element("table", element("thead", names), element("tbody", *cells)) if cells else Html()
-    said = [element("li", note) for note in notes]
-    return element(
+    cells = [make_element("tr", *(make_element("td", _shorten_text(text)) for text in row)) for row in rows]
+    names = make_element("tr", *(make_element("th", name, scope="col") for name in head))
+    table = make_element("table", make_element("thead", names), make_element("tbody", *cells)) if cells else Html()
+    said = [make_element("li", note) for note in notes]
+    return make_element(
         "div",
-        element("p", element("strong", title), ": ", ", ".join(counts)),
+        make_element("p", make_element("strong", title), ": ", ", ".join(counts)),
         table,
-        element("ul", *said) if said else Html(),
+        make_element("ul", *said) if said else Html(),
     )
 
 
-def count(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """Return a count with its noun.
 
-    >>> count(1, "user"), count(2000, "item")
+    >>> format_count(1, "user"), format_count(2000, "item")
     ('1 user', '2,000 items')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def labels(ids: Strings, titles: Strings | None, codes: Ints) -> list[str]:
+def get_item_labels(ids: Strings, titles: Strings | None, codes: Ints) -> list[str]:
     """Return the titles of items, the ids of those that have none; codes below 0 are left out."""
     found = [int(code) for code in codes if code >= 0]
     return [(titles[code] if titles is not None else "") or ids[code] for code in found]
 
 
-def day(seconds: float) -> str:
+def format_day(seconds: float) -> str:
     """Return a time in seconds since 1970 as a date, "" where no calendar has it.
 
-    >>> day(0), day(1e30)
+    >>> format_day(0), format_day(1e30)
     ('1970-01-01', '')
     """
     try:
@@ -50,5 +52,5 @@ def day(seconds: float) -> str:
         return ""
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+def _shorten_text(text: str) -> str:
+    return text if len(text) <= MAX_CELL_CHARACTERS else f"{text[: MAX_CELL_CHARACTERS - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -11,13 +11,13 @@ import numpy as np
 
 from recsys.types.errors import RecsysError
 
-LARGEST = 1.7976931348623157e308  # of finite numbers in 64 bits
+MAX_FLOAT64 = 1.7976931348623157e308  # of finite numbers in 64 bits
 
 
-def whole(place: str, found: object, least: int | None = None, most: int | None = None, why: str = "") -> int:
+def check_int(place: str, found: object, least: int | None = None, most: int | None = None, why: str = "") -> int:
     """Return `found` as an int; `place` says where it stands, `why` what the largest one is.
 
-    >>> whole("slate: k", 10, 1, 200)
+    >>> check_int("slate: k", 10, 1, 200)
     10
 
     Raises:
@@ -33,26 +33,26 @@ def whole(place: str, found: object, least: int | None = None, most: int | None 
     raise RecsysError(f"{place} is {found!r}, expected a whole number{within}{why and ', ' + why}")
 
 
-def number(place: str, found: object, least: float = 0.0, most: float = math.inf) -> float:
+def check_number(place: str, found: object, least: float = 0.0, most: float = math.inf) -> float:
     """Return `found` as a float; `place` says where it stands.
 
-    >>> number("slate: epsilon", np.float32(0.5), most=1)
+    >>> check_number("slate: epsilon", np.float32(0.5), most=1)
     0.5
 
     Raises:
         RecsysError: if it is no finite number from `least` to `most`.
     """
-    value = plain(found)
-    if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= min(most, LARGEST):
+    value = convert_to_python(found)
+    if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= min(most, MAX_FLOAT64):
         return float(value)
     within = f"from {least:g} " + ("on" if most == math.inf else f"to {most:g}")
     raise RecsysError(f"{place} is {found!r}, expected a number {within}")
 
 
-def plain(value: Any) -> Any:
+def convert_to_python(value: Any) -> Any:
     """Return a NumPy scalar, or an array of no dimension, as Python's own; everything else as it is.
 
-    >>> plain(np.int64(5)), plain(np.array(0.5)), plain("5")
+    >>> convert_to_python(np.int64(5)), convert_to_python(np.array(0.5)), convert_to_python("5")
     (5, 0.5, '5')
     """
     return (
@@ -60,31 +60,31 @@ def plain(value: Any) -> Any:
     )
 
 
-def plain_table(content: Any) -> Any:
+def convert_to_plain_data(content: Any) -> Any:
     """Return nested tables and lists with every value as JSON and TOML say it: arrays are lists, paths are texts.
 
-    >>> plain_table({"k": np.array([5, 10]), "test": np.float64(0.2)})
+    >>> convert_to_plain_data({"k": np.array([5, 10]), "test": np.float64(0.2)})
     {'k': [5, 10], 'test': 0.2}
     """
     if isinstance(content, Mapping):
-        return {key: plain_table(value) for key, value in content.items()}
+        return {key: convert_to_plain_data(value) for key, value in content.items()}
     if isinstance(content, np.ndarray) and content.ndim:
         return content.tolist()
     if isinstance(content, list | tuple):
-        return [plain_table(value) for value in content]
-    return os.fspath(content) if isinstance(content, os.PathLike) else plain(content)
+        return [convert_to_plain_data(value) for value in content]
+    return os.fspath(content) if isinstance(content, os.PathLike) else convert_to_python(content)
 
 
-def make_plain(record: Any) -> None:
+def convert_fields_to_python(record: Any) -> None:
     """Put Python's own numbers into the fields of a frozen record that is being made."""
     for one in fields(record):
-        object.__setattr__(record, one.name, plain(getattr(record, one.name)))
+        object.__setattr__(record, one.name, convert_to_python(getattr(record, one.name)))
 
 
-def share(place: str, text: str | float) -> float:
+def parse_share(place: str, text: str | float) -> float:
     """Return the share above 0 and below 1 that "2%" or 0.02 says.
 
-    >>> share("spend", "2 %"), share("spend", 0.05)
+    >>> parse_share("accuracy_budget", "2 %"), parse_share("accuracy_budget", 0.05)
     (0.02, 0.05)
 
     Raises:
@@ -97,3 +97,13 @@ def share(place: str, text: str | float) -> float:
     if not 0.0 < number < 1.0:
         raise RecsysError(f"{place} is '{text}', expected a share such as 0.02 or 2%")
     return number
+
+
+def check_flag(place: str, value: Any) -> None:
+    """Refuse what is neither True nor False, of Python or NumPy.
+
+    Raises:
+        RecsysError: naming the place.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise RecsysError(f"{place} is {value!r}, expected True or False")

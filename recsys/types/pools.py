@@ -11,24 +11,24 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy import sparse
 
-from recsys.types.arrays import Anys, Csr, Floats, Ints, Longs, Strings, either
-from recsys.types.checks import as_codes, check_array, check_codes, check_matrix
+from recsys.types.arrays import Anys, Csr, Floats, Ints, Longs, Strings, unite_matrices
+from recsys.types.checks import check_array, check_codes, check_matrix, convert_to_codes
 from recsys.types.datasets import Items
 from recsys.types.errors import RecsysError
 from recsys.types.maps import TasteMap
 from recsys.types.models import Factors
 
 T = TypeVar("T")
-NO_MAPS = "this objective needs taste maps: make the pool with a split, or give it maps="
+NO_MAPS_ERROR = "this objective needs taste maps: make the pool with a split, or give it maps="
 
 
-class Tables:
+class TableCache:
     """Tables derived from a record, each made once, under a lock; of more than `most` the last used are kept."""
 
-    def __init__(self, most: int | None = None) -> None:
+    def __init__(self, max_tables: int | None = None) -> None:
         """Start without any."""
         self._made: OrderedDict[str, Any] = OrderedDict()
-        self._most = most
+        self._most = max_tables
         self._lock, self._process = threading.RLock(), os.getpid()
 
     def __len__(self) -> int:
@@ -37,7 +37,7 @@ class Tables:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled and copied: tables of plain values. Others are made anew when they are asked for."""
-        return {"made": [pair for pair in self.items() if _plain(pair[1])], "most": self._most}
+        return {"made": [pair for pair in self.items() if _is_plain(pair[1])], "most": self._most}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Start with these tables, and a lock of this process."""
@@ -68,17 +68,17 @@ class Tables:
             return made
 
 
-def _plain(value: Any) -> bool:
+def _is_plain(value: Any) -> bool:
     """Whether a table is an array, a matrix, a number or text, or a tuple or record of such."""
     if isinstance(value, tuple):
-        return all(map(_plain, value))
+        return all(map(_is_plain, value))
     if is_dataclass(value) and not isinstance(value, type):
-        return all(_plain(getattr(value, field.name)) for field in fields(value))
+        return all(_is_plain(getattr(value, field.name)) for field in fields(value))
     return value is None or sparse.issparse(value) or isinstance(value, np.ndarray | np.generic | int | float | str)
 
 
 @dataclass(frozen=True, eq=False)
-class Constant:
+class ConstantFunction:
     """A function without arguments that returns one value: unlike a lambda, it can be pickled."""
 
     value: Any
@@ -105,13 +105,13 @@ class Context:
     factors: Factors | None = None
     make_maps: Callable[[], Sequence[TasteMap]] | None = None  # own maps, made when first asked for
     seed: int = 0
-    tables: Tables = field(default_factory=Tables)
-    among: "Context | None" = None
-    known: Longs | None = None  # (users,) with `among`: their codes there, -1 for who is new to it
-    keys: Anys | None = None  # (users,) whole numbers by which draws are told apart; None: the codes of users
+    tables: TableCache = field(default_factory=TableCache)
+    parent_context: "Context | None" = None
+    population_codes: Longs | None = None  # (users,) with `among`: their codes there, -1 for who is new to it
+    draw_keys: Anys | None = None  # (users,) whole numbers by which draws are told apart; None: the codes of users
     checked: bool = field(default=False, init=False, repr=False)
 
-    def check(self) -> None:
+    def check_arrays(self) -> None:
         """Refuse, once, arrays by which compiled code would read what is not there, and numbers that are none.
 
         Raises:
@@ -126,73 +126,77 @@ class Context:
         if self.items is not None:
             check_matrix("context: items: features", self.items.features, (size[1], len(self.items.feature_names)))
         if self.factors is not None:
-            self.factors.check("context: factors", (len(self.everybody.user_ids), size[1]))
-        if self.among is not None:
-            self.among.check()
-            if len(self.among.item_ids) != size[1]:
-                raise RecsysError(f"context: {size[1]} items among {len(self.among.item_ids)}, expected as many")
-        if self.known is not None:
-            check_array("context: known", self.known, size[:1], "i")
-            check_codes("context: known", self.known, -1, len(self.everybody.user_ids))
-        if self.keys is not None:
-            check_array("context: keys", self.keys, size[:1], "iu")
+            self.factors.check_factors("context: factors", (len(self.population.user_ids), size[1]))
+        if self.parent_context is not None:
+            self.parent_context.check_arrays()
+            if len(self.parent_context.item_ids) != size[1]:
+                raise RecsysError(
+                    f"context: {size[1]} items among {len(self.parent_context.item_ids)}, expected as many"
+                )
+        if self.population_codes is not None:
+            check_array("context: population_codes", self.population_codes, size[:1], "i")
+            check_codes("context: population_codes", self.population_codes, -1, len(self.population.user_ids))
+        if self.draw_keys is not None:
+            check_array("context: keys", self.draw_keys, size[:1], "iu")
         object.__setattr__(self, "checked", True)
 
     @property
-    def everybody(self) -> "Context":
+    def population(self) -> "Context":
         """The context whose users speak for all: this one, unless it is `among` another."""
-        return self if self.among is None else self.among
+        return self if self.parent_context is None else self.parent_context
 
     @property
     def maps(self) -> tuple[TasteMap, ...]:
         """The objectives' own maps."""
-        if self.among is not None:
-            return self.among.maps
+        if self.parent_context is not None:
+            return self.parent_context.maps
         if self.make_maps is None:
-            raise RecsysError(NO_MAPS)
-        return self.tables.get("maps", self._made_maps)
+            raise RecsysError(NO_MAPS_ERROR)
+        return self.tables.get("maps", self._make_checked_maps)
 
-    def _made_maps(self) -> tuple[TasteMap, ...]:
+    def _make_checked_maps(self) -> tuple[TasteMap, ...]:
         maps = tuple(self.make_maps())  # type: ignore[misc]
         for taste_map in maps:
             if not isinstance(taste_map, TasteMap):
-                raise RecsysError(f"maps: found a {type(taste_map).__name__}, expected a TasteMap: recsys.maps.own")
-            taste_map.check(len(self.item_ids))
+                raise RecsysError(
+                    f"maps: found a {type(taste_map).__name__}, expected a TasteMap: recsys.maps.objective_maps"
+                )
+            taste_map.check_assignment(len(self.item_ids))
         return maps
 
     def need_maps(self) -> tuple[TasteMap, ...]:
         """Return the own maps, or say that there are none."""
         if not self.maps:
-            raise RecsysError(NO_MAPS)
+            raise RecsysError(NO_MAPS_ERROR)
         return self.maps
 
-    def need_met(self, who: str) -> Csr:
+    def need_seen(self, needed_by: str) -> Csr:
         """Return everything that each user has met, whatever the rating, (users, I), or say as `need_train` does."""
-        train, dislikes = self.need_train(who), self.dislikes
-        return train if dislikes is None else self.tables.get("met", lambda: either(train, dislikes))
+        train, dislikes = self.need_train(needed_by), self.dislikes
+        return train if dislikes is None else self.tables.get("met", lambda: unite_matrices(train, dislikes))
 
-    def need_train(self, who: str) -> Csr:
+    def need_train(self, needed_by: str) -> Csr:
         """Return the training positives, or say that `who` cannot do without them."""
         if self.train is None:
-            raise RecsysError(f"{who} needs each user's history: make the pool with split=")
+            raise RecsysError(f"{needed_by} needs each user's history: make the pool with split=")
         return self.train
 
-    def need_times(self, who: str) -> Csr:
+    def need_times(self, needed_by: str) -> Csr:
         """Return when each training positive was, or say that `who` cannot do without it."""
         if self.times is None:
-            raise RecsysError(f"{who} needs to know when each positive was, and this data has no times")
+            raise RecsysError(f"{needed_by} needs to know when each positive was, and this data has no times")
         return self.times
 
-    def need_items(self, who: str) -> Items:
+    def need_items(self, needed_by: str) -> Items:
         """Return the catalogue with its features, or say that `who` cannot do without them."""
         if self.items is None or not self.items.features.nnz:
-            raise RecsysError(f"{who} needs item features, and this data has none")
+            raise RecsysError(f"{needed_by} needs item features, and this data has none")
         return self.items
 
-    def need_factors(self, who: str) -> Factors:
+    def need_factors(self, needed_by: str) -> Factors:
         """Return the model's factors, or say that `who` cannot do without them."""
         if self.factors is None:
-            raise RecsysError(f"{who} needs a factor model (such as als): this pool's scores come from none")
+            raise RecsysError(f"{needed_by} needs a factor model (such as als): this pool's scores come from none")
         return self.factors
 
 
@@ -212,7 +216,7 @@ class Pool:
         Raises:
             RecsysError: naming the array.
         """
-        users, items = as_codes("pool: users", self.users), as_codes("pool: items", self.items)
+        users, items = convert_to_codes("pool: users", self.users), convert_to_codes("pool: items", self.items)
         scores = np.asarray(self.scores)
         if scores.dtype != np.float32 or not scores.flags.c_contiguous:
             check_array("pool: scores", scores, (None, None), "fiu")
@@ -231,30 +235,30 @@ class Pool:
         return np.asarray((self.items >= 0).sum(axis=1), dtype=np.int32)
 
     @property
-    def codes(self) -> Ints | Longs:
+    def population_codes(self) -> Ints | Longs:
         """The code of each user among everybody, (U,), -1 for who is new there."""
-        return self.users if self.context.known is None else self.context.known[self.users]
+        return self.users if self.context.population_codes is None else self.context.population_codes[self.users]
 
     @property
-    def keys(self) -> Anys:
+    def draw_keys(self) -> Anys:
         """What tells each user's draws from those of others, (U,)."""
-        return self.users if self.context.keys is None else self.context.keys[self.users]
+        return self.users if self.context.draw_keys is None else self.context.draw_keys[self.users]
 
     def _repr_html_(self) -> str:
         from recsys.types import notebooks
 
         users, n = self.items.shape
         of = self.context
-        counts = [notebooks.count(users, "user"), f"up to {notebooks.count(n, 'candidate')} each"]
-        counts.append(f"of {notebooks.count(len(of.item_ids), 'item')}")
+        counts = [notebooks.format_count(users, "user"), f"up to {notebooks.format_count(n, 'candidate')} each"]
+        counts.append(f"of {notebooks.format_count(len(of.item_ids), 'item')}")
         titles, rows = None if of.items is None else of.items.titles, []
-        for u, length in enumerate(self.lengths[: notebooks.ROWS].tolist()):
-            shown = notebooks.labels(of.item_ids, titles, self.items[u, : notebooks.PICKS])
+        for u, length in enumerate(self.lengths[: notebooks.MAX_ROWS].tolist()):
+            shown = notebooks.get_item_labels(of.item_ids, titles, self.items[u, : notebooks.MAX_PICKS])
             rows.append([of.user_ids[self.users[u]], f"{length:,}", *shown])
-        places = map(str, range(1, min(n, notebooks.PICKS) + 1))
-        return notebooks.form("Pool", counts, ["user", "candidates", *places], rows)
+        places = map(str, range(1, min(n, notebooks.MAX_PICKS) + 1))
+        return notebooks.render_record("Pool", counts, ["user", "candidates", *places], rows)
 
-    def block(self, start: int, stop: int) -> "Pool":
+    def slice_users(self, start: int, stop: int) -> "Pool":
         """Return the users from `start` to `stop`, sharing the context."""
         part = slice(start, stop)
         return replace(self, users=self.users[part], items=self.items[part], scores=self.scores[part])

@@ -5,9 +5,9 @@ from urllib.parse import unquote
 
 MASK = "***"
 # user:secret@ of a URL: to the last @ of the word, or where the secret has spaces, to the first @ of the line
-_USER = re.compile(r"(?<=://)([^\s/?#:@'\"]*):(?!\d{1,5}(?:[/\s?#'\"]|$))(?=\S)[^\n@]*@(?:\S*@)?")
-_ALONE = re.compile(r"(?i)(?<=http://|ttps://)[^\s/?#:@'\"]+@")  # a token in the place of the user
-_NAMED = re.compile(
+_URL_PASSWORD = re.compile(r"(?<=://)([^\s/?#:@'\"]*):(?!\d{1,5}(?:[/\s?#'\"]|$))(?=\S)[^\n@]*@(?:\S*@)?")
+_URL_TOKEN = re.compile(r"(?i)(?<=http://|ttps://)[^\s/?#:@'\"]+@")  # a token in the place of the user
+_NAMED_SECRET = re.compile(
     r"(?i)((?:[\w.-]*(?:passw(?:or)?d|passphrase|passwd|pwd|token|secret|api[_-]?key|access[_-]?key|signature|"
     r"credential)[\w.-]*|\bpass|\bsig)=)('[^'\n]*'|\"[^\"\n]*\"|[^&;,\s'\"]+)"
 )
@@ -22,13 +22,13 @@ def mask_url_secrets(text: str, url: str = "") -> str:
     >>> mask_url_secrets("cannot open postgresql://me:s3cret@host/studies?sslpassword=also")
     'cannot open postgresql://me:***@host/studies?sslpassword=***'
     """
-    for secret in _secrets(url):
+    for secret in _find_url_secrets(url):
         text = text.replace(secret, MASK)
-    text = _USER.sub(rf"\g<1>:{MASK}@", text)
-    return _NAMED.sub(rf"\g<1>{MASK}", _ALONE.sub(f"{MASK}@", text))
+    text = _URL_PASSWORD.sub(rf"\g<1>:{MASK}@", text)
+    return _NAMED_SECRET.sub(rf"\g<1>{MASK}", _URL_TOKEN.sub(f"{MASK}@", text))
 
 
-def _secrets(url: str) -> list[str]:
+def _find_url_secrets(url: str) -> list[str]:
     """Return the secret of a URL as it is written and as drivers quote it, where it has 3 letters or more."""
     rest = url.partition("://")[2]
     written = rest.rpartition("@")[0].partition(":")[2]

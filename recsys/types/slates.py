@@ -27,7 +27,7 @@ class Slates:
     log_propensity: Floats | None = None  # (U, k) log-probability of each pick given those before it
     scales: Mapping[str, float] = field(default_factory=dict)  # what each objective's gain was multiplied by
     guards: tuple[str, ...] = ()  # Q names of the hard rules, in the order in which they were given
-    unmet: Longs | None = None  # (U, Q) by how many picks or slots each is not met; None without guards
+    violations: Longs | None = None  # (U, Q) by how many picks or slots each is not met; None without guards
     titles: Strings | None = None  # of the items, "" where unknown; None where there is no catalogue
 
     @needs_extra("recsys.Slates.to_frame")
@@ -57,12 +57,20 @@ class Slates:
         from recsys.types import notebooks
 
         users, k = self.items.shape
-        counts = [notebooks.count(users, "user"), notebooks.count(k, "pick") + " each", " + ".join(self.objectives)]
+        counts = [
+            notebooks.format_count(users, "user"),
+            notebooks.format_count(k, "pick") + " each",
+            " + ".join(self.objectives),
+        ]
         counts += [f"guards {', '.join(self.guards)}"] if self.guards else []
-        first = range(min(users, notebooks.ROWS))
-        picks = [notebooks.labels(self.item_ids, self.titles, self.items[u, : notebooks.PICKS]) for u in first]
+        first = range(min(users, notebooks.MAX_ROWS))
+        picks = [
+            notebooks.get_item_labels(self.item_ids, self.titles, self.items[u, : notebooks.MAX_PICKS]) for u in first
+        ]
         rows = [[self.user_ids[self.users[u]], *shown] for u, shown in zip(first, picks, strict=True)]
-        return notebooks.form("Slates", counts, ["user", *map(str, range(1, min(k, notebooks.PICKS) + 1))], rows)
+        return notebooks.render_record(
+            "Slates", counts, ["user", *map(str, range(1, min(k, notebooks.MAX_PICKS) + 1))], rows
+        )
 
     @property
     def lengths(self) -> Longs:
@@ -72,13 +80,13 @@ class Slates:
     @property
     def notes(self) -> tuple[str, ...]:
         """Say in a line how many slates have fewer than k picks, if some do; nothing otherwise."""
-        return describe_short(self.lengths, self.items.shape[1])
+        return describe_short_slates(self.lengths, self.items.shape[1])
 
 
-def describe_short(lengths: Longs, k: int) -> tuple[str, ...]:
+def describe_short_slates(lengths: Longs, k: int) -> tuple[str, ...]:
     """Return a line that counts the slates, of these lengths (U,), with fewer than k picks; nothing if none has.
 
-    >>> describe_short(np.array([10, 7, 0]), 10)
+    >>> describe_short_slates(np.array([10, 7, 0]), 10)
     ('2 of 3 slates have fewer than 10 picks, 0 at least',)
     """
     short = int((lengths < k).sum())
@@ -87,7 +95,7 @@ def describe_short(lengths: Longs, k: int) -> tuple[str, ...]:
     return (f"{short:,} of {len(lengths):,} slates have fewer than {k} picks, {int(lengths.min()):,} at least",)
 
 
-def blended(contributions: Floats) -> Floats:
+def sum_contributions(contributions: Floats) -> Floats:
     """Return the blended gain of each pick, (...): the sum of what each objective added, (..., T), first to last."""
     total: Floats = contributions[..., 0].copy()
     for t in range(1, contributions.shape[-1]):

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import sparse
 
-from recsys.types.arrays import Bools, Csr, Strings, either, empty
+from recsys.types.arrays import Bools, Csr, Strings, make_empty_matrix, unite_matrices
 from recsys.types.datasets import Items
-from recsys.types.models import Side
+from recsys.types.models import SideInformation
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Positives of U users and I items as 0/1 CSR matrices; `*_other` keeps the weights of the rest.
+    """Positives of U users and I items as 0/1 CSR matrices; `*_negatives` keeps the weights of the rest.
 
     The others (low ratings, known dislikes) are never targets, and those met before the cut are excluded
     from pools.
@@ -26,9 +26,11 @@ class Split:
     train: Csr  # (U, I) float32
     validation: Csr  # (U, I) float32
     test: Csr  # (U, I) float32
-    train_other: Csr  # (U, I) float32 weights
-    validation_other: Csr  # (U, I) float32 weights
-    validation_new: Csr | None = None  # (U, I) float32 positives of validation that are no targets: new items
+    train_negatives: Csr  # (U, I) float32 weights
+    validation_negatives: Csr  # (U, I) float32 weights
+    validation_cold_positives: Csr | None = (
+        None  # (U, I) float32 positives of validation that are no targets: new items
+    )
     train_times: Csr | None = None  # (U, I) float64 seconds since 1970 of the positives, where the data has time
     validation_times: Csr | None = None
     fingerprint: str = ""  # names the data, the filter and the split that made it
@@ -46,63 +48,63 @@ class Split:
         return self.items.ids
 
     @property
-    def side(self) -> Side:
+    def side_information(self) -> SideInformation:
         """What a model may know beside `train`."""
-        return Side(dislikes=self.train_other, times=self.train_times)
+        return SideInformation(dislikes=self.train_negatives, times=self.train_times)
 
     @property
-    def met(self) -> Csr:
+    def seen(self) -> Csr:
         """Everything each user has met before the cut, whatever the rating: (U, I), non-zero where met."""
-        return either(self.train, self.train_other)
+        return unite_matrices(self.train, self.train_negatives)
 
     @property
-    def available(self) -> Bools:
+    def available_items(self) -> Bools:
         """Which items existed before the cut, (I,): all of them unless the split is at one point in time."""
         if self.kind != "global_time":
             return np.ones(self.shape[1], dtype=bool)
         there = np.zeros(self.shape[1], dtype=bool)
         there[self.train.indices] = True
-        there[self.train_other.indices] = True
+        there[self.train_negatives.indices] = True
         return there
 
     def _repr_html_(self) -> str:
         from recsys.types import notebooks
 
         (users, items), parts = self.shape, {part: getattr(self, part) for part in ("train", "validation", "test")}
-        counts = [notebooks.count(users, "user"), notebooks.count(items, "item")]
-        counts += [f"{part} {notebooks.count(matrix.nnz, 'positive')}" for part, matrix in parts.items()]
+        counts = [notebooks.format_count(users, "user"), notebooks.format_count(items, "item")]
+        counts += [f"{part} {notebooks.format_count(matrix.nnz, 'positive')}" for part, matrix in parts.items()]
         rows = []
-        for user in range(min(users, notebooks.ROWS)):
+        for user in range(min(users, notebooks.MAX_ROWS)):
             row = {part: matrix.indices[slice(*matrix.indptr[user : user + 2])] for part, matrix in parts.items()}
-            held_out = notebooks.labels(self.items.ids, self.items.titles, row["test"][: notebooks.PICKS])
+            held_out = notebooks.get_item_labels(self.items.ids, self.items.titles, row["test"][: notebooks.MAX_PICKS])
             rows.append([self.user_ids[user], *(f"{len(codes):,}" for codes in row.values()), "; ".join(held_out)])
         head = ["user", *parts, "in test"]
-        return notebooks.form(f"Split {self.kind}, seed {self.seed}", counts, head, rows, *self.notes)
+        return notebooks.render_record(f"Split {self.kind}, seed {self.seed}", counts, head, rows, *self.notes)
 
-    def for_choosing(self) -> "Split":
+    def validation_view(self) -> "Split":
         """Return the split on which choices are made: fit on train, judge on validation."""
         return replace(
             self,
             test=self.validation,
-            validation=empty(self.shape),
-            validation_other=empty(self.shape),
-            validation_new=None,
+            validation=make_empty_matrix(self.shape),
+            validation_negatives=make_empty_matrix(self.shape),
+            validation_cold_positives=None,
             validation_times=None,
         )
 
-    def for_judging(self) -> "Split":
+    def test_view(self) -> "Split":
         """Return the split of the last word: fit on train + validation, judge on test."""
         return replace(
             self,
-            train=_joined(self.train + self.validation, self.validation_new),
-            train_other=sparse.csr_array(self.train_other + self.validation_other),
-            train_times=None if self.train_times is None else _joined(self.train_times, self.validation_times),
-            validation=empty(self.shape),
-            validation_other=empty(self.shape),
-            validation_new=None,
+            train=_add_matrices(self.train + self.validation, self.validation_cold_positives),
+            train_negatives=sparse.csr_array(self.train_negatives + self.validation_negatives),
+            train_times=None if self.train_times is None else _add_matrices(self.train_times, self.validation_times),
+            validation=make_empty_matrix(self.shape),
+            validation_negatives=make_empty_matrix(self.shape),
+            validation_cold_positives=None,
             validation_times=None,
         )
 
 
-def _joined(earlier: Csr, later: Csr | None) -> Csr:
+def _add_matrices(earlier: Csr, later: Csr | None) -> Csr:
     return sparse.csr_array(earlier if later is None else earlier + later)

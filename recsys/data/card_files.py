@@ -1,0 +1,61 @@
+"""Dataset cards on disk: found by name, parsed and checked."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from recsys.data.card_values import check_card_values
+from recsys.data.cards import Archive, Card, LocalFiles, Package, Source
+from recsys.data.schemas import validate_record
+from recsys.support import resources
+from recsys.types import RecsysError, make_unknown_name_error
+
+_SOURCE_KINDS: Mapping[str, type[Source]] = {"archive": Archive, "package": Package, "local": LocalFiles}
+
+
+def list_datasets() -> tuple[str, ...]:
+    """Return the names of all cards."""
+    return tuple(sorted(path.stem for path in resources.find_shipped_folder("datasets").glob("*.toml")))
+
+
+def read_card(name: str) -> Card:
+    """Return the card called `name`.
+
+    Raises:
+        RecsysError: if there is none (with the nearest name), or if the card is not valid.
+    """
+    import tomllib
+
+    if name not in list_datasets():
+        raise make_unknown_name_error("dataset", str(name), list_datasets())
+    path = resources.find_shipped_folder("datasets") / f"{name}.toml"
+    try:
+        return parse_card(tomllib.loads(path.read_text(encoding="utf-8")), place=path.name)
+    except OSError as error:
+        raise RecsysError(f"{path.name}: cannot be read: {error.strerror}") from error
+    except RecsysError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise RecsysError(f"{path.name}: not valid TOML: {error}") from error
+
+
+def parse_card(content: Mapping[str, Any], place: str) -> Card:
+    """Return the card with this `content`; `place` names it in errors."""
+    listed = content.get("sources", [])
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed) or not listed:
+        raise RecsysError(f"{place}: expected at least one [[sources]]")
+    sources = tuple(_parse_source(one, f"{place}: sources.{n}") for n, one in enumerate(listed, start=1))
+    result = validate_record(Card, {**content, "sources": sources}, place)
+    for one in sources:
+        if one.layout not in result.layouts:
+            raise make_unknown_name_error("layout", one.layout, result.layouts, place)
+    if f"{result.name}.toml" != place:
+        raise RecsysError(f"{place}: name is {result.name!r:.60}, expected the name of the file")
+    check_card_values(result, place)
+    return result
+
+
+def _parse_source(content: dict[str, Any], place: str) -> Source:
+    kind = str(content.get("kind", ""))
+    if kind not in _SOURCE_KINDS:
+        raise make_unknown_name_error("kind", kind, _SOURCE_KINDS, place)
+    return validate_record(_SOURCE_KINDS[kind], content, place)

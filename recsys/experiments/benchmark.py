@@ -1,0 +1,131 @@
+"""The main job: every run of a config, judged together, with files to keep and a report to look at."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recsys.configs import Config, RunSpec, parse_config, read_config
+from recsys.experiments.pipeline import Preparation, prepare_benchmark
+from recsys.experiments.rerankings import SlatesByLength, build_run_slates
+from recsys.experiments.results import Bench
+from recsys.experiments.run_folder import RunFolder
+from recsys.scores import Scores, evaluate, tabulate_differences, tabulate_scores
+from recsys.scores.metric_names import resolve_metrics
+from recsys.support.progress import show_progress
+from recsys.support.threads import limit_to_one_blas_thread
+from recsys.types import Dataset, GroundTruth, RecsysError
+
+if TYPE_CHECKING:
+    pass
+
+
+def bench(
+    config: Config | Mapping[str, Any] | str | Path = "ml-100k",
+    *,
+    out: str | Path = "runs",
+    quiet: bool = False,
+    data_dir: str | Path | None = None,
+    data: Dataset | None = None,
+) -> Bench:
+    """Run the benchmark that `config` describes and write its folder, `out/<name>-<hash of config and data>`.
+
+    `config` is a path, the name of a shipped config, nested tables, or a `Config`. With `data`, a dataset in memory,
+    it needs no [data]; the run's config.toml says how the dataset is called and its fingerprint. Fitted models, maps,
+    pools and slates are cached by the hash of what made them: a run that was killed goes on where it stopped.
+
+    Raises:
+        RecsysError: for whatever is wrong with the config, the data or the folder, in one line.
+    """
+    settings = resolve_config(config, data)
+    folder = RunFolder(Path(out))
+    start, digest = (
+        time.perf_counter(),
+        settings.compute_digest(),
+    )  # of code of one's own as it is now, when it is imported
+    home = None if data_dir is None else Path(data_dir)
+    with limit_to_one_blas_thread():
+        preparation = prepare_benchmark(settings, data_dir=home, quiet=quiet, log_line=folder.log_line, in_memory=data)
+        specs = tuple(settings.list_runs())
+        slates, seconds = build_run_slates(preparation, specs, quiet, folder.log_line)
+    path = Path(out) / f"{settings.name}-{hash_folder_name(digest, preparation.dataset.fingerprint)}"
+    done = evaluate_slates(preparation, specs, slates, seconds, path, quiet)
+    folder.write_bench(done, time.perf_counter() - start)
+    return done
+
+
+def hash_folder_name(*made_of: str) -> str:
+    """Return ten characters for what a folder's results are made of: other data, another folder."""
+    return hashlib.sha256("|".join(made_of).encode()).hexdigest()[:10]
+
+
+def evaluate_slates(
+    preparation: Preparation,
+    specs: tuple[RunSpec, ...],
+    slates: SlatesByLength,
+    seconds: Mapping[str, float],
+    folder: Path,
+    quiet: bool,
+    notes: tuple[str, ...] = (),
+) -> Bench:
+    """Return every run's scores, with intervals, and differences against the base."""
+    config = preparation.config
+    truth = GroundTruth(preparation.split, preparation.objective_maps, preparation.audit, preparation.content)
+    with show_progress(quiet) as bars:
+        bars.add_task("judging", total=None)
+        scores = _score_each_length(config, slates, truth, seconds)
+        said = (*preparation.dataset.notes, *preparation.split.notes, *notes, *_note_uncached(preparation))
+        against = tabulate_differences(scores, config.base_name)
+    return Bench(preparation, specs, slates, scores, tabulate_scores(scores), against, folder, said)
+
+
+def resolve_config(config: Config | Mapping[str, Any] | str | Path, data: Dataset | None = None) -> Config:
+    """Return the config that a path, the name of a shipped config, or nested tables describe.
+
+    Where it has no [data], that is `data`, in memory.
+    """
+    told = None if data is None else describe_data(data)
+    if isinstance(config, Config):
+        return config
+    if isinstance(config, Mapping):
+        return parse_config(config if told is None else {"data": told, **config}, home=Path.cwd())
+    if not isinstance(config, str | PathLike):
+        found = f"found a {type(config).__name__}, expected a path, the name of a shipped config, or nested tables"
+        raise RecsysError(f"config: {found}")
+    return read_config(config, told)
+
+
+def describe_data(data: Any) -> dict[str, str]:
+    """Return the section [data] of a dataset in memory.
+
+    Raises:
+        RecsysError: if it is no dataset.
+    """
+    if not isinstance(data, Dataset):
+        raise RecsysError(f"data: found a {type(data).__name__}, expected a Dataset: recsys.read_dataset makes one")
+    return {"in_memory": data.name, "fingerprint": data.fingerprint}
+
+
+def _score_each_length(
+    config: Config, slates: SlatesByLength, truth: GroundTruth, seconds: Mapping[str, float]
+) -> Scores:
+    """Return every metric at every k, each judged on slates of that length: by run, then metric, then k."""
+    asked = resolve_metrics(config.evaluation.metrics, config.slate.k)
+    at = {k: [f"{want.name}@{k}" for want in asked if want.k == k] for k in slates}
+    parts = [
+        evaluate(runs, truth, at[k], [k], seed=config.seed, n_bootstrap=config.evaluation.n_bootstrap, seconds=seconds)
+        for k, runs in slates.items()
+        if at[k]
+    ]
+    found = {(cell.run, cell.metric, cell.k): cell for part in parts for cell in part.cells}
+    cells = [found[run, want.name, want.k] for run in parts[0].runs for want in asked]
+    return replace(parts[0], cells=tuple(cells))
+
+
+def _note_uncached(preparation: Preparation) -> tuple[str, ...]:
+    """Say in one line that results could not be cached."""
+    unkept = preparation.cache.write_errors
+    return (f"{len(unkept)} results are not kept for the next time: {unkept[0]}",) if unkept else ()

@@ -1,0 +1,189 @@
+"""The first half of a benchmark, each piece computed once: data, split, maps, fitted models, pools."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+
+from recsys import data, maps, models, splits
+from recsys.configs import Config, ModelSection, PoolSection
+from recsys.models.fits import warn_of_ranking_problem
+from recsys.retrieval.candidates import candidates, make_context
+from recsys.support.cache import Cache, CacheEntry, get_default_cache_folder
+from recsys.support.progress import show_progress
+from recsys.support.serialization import flatten_record, restore_record
+from recsys.types import Dataset, Pool, RecsysError, Scorer, Split, TasteMap
+from recsys.types.errors import rephrase_setting_errors
+
+LogFunction = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """What every run of a config shares. `split` is the one judged on: validation, or test after the final fit."""
+
+    config: Config
+    dataset: Dataset
+    split: Split
+    cache: Cache
+    objective_maps: tuple[TasteMap, ...]
+    audit: tuple[TasteMap, ...]
+    content: tuple[TasteMap, ...]
+    quiet: bool = False  # fits show no progress
+
+    @property
+    def key(self) -> list[Any]:
+        """What made the split: part of every cell's key."""
+        return [self.split.fingerprint, self.config.evaluation.split, self.config.seed]
+
+
+def load_dataset(
+    config: Config, data_dir: Path | None = None, quiet: bool = False, in_memory: Dataset | None = None
+) -> Dataset:
+    """Return the config's dataset: a card's, the user's own table, or the one that is `given`.
+
+    Raises:
+        RecsysError: if there is none, or it is not the one that the config describes.
+    """
+    section, dataset = config.data, in_memory
+    if section.in_memory is None:
+        dataset = _load_named_dataset(config, data_dir, quiet, in_memory)
+    if dataset is None:
+        raise RecsysError(f"{config.name}: [data] '{section.in_memory}' was in memory, expected it again: data=")
+    if section.fingerprint not in (None, dataset.fingerprint):
+        found = f"{dataset.name} has the fingerprint {dataset.fingerprint[:12]}"
+        raise RecsysError(f"{config.name}: {found}, expected that of [data], {str(section.fingerprint)[:12]}")
+    return dataset
+
+
+def _load_named_dataset(config: Config, data_dir: Path | None, quiet: bool, in_memory: Dataset | None) -> Dataset:
+    """Return the dataset that the config names, which one that is `given` beside it must be equal to."""
+    section = config.data
+    other = f"{config.name}: [data] is {section.name or section.path} and data= is another dataset"
+    advice = "expected one of them: leave [data] out"
+    if in_memory is not None and section.name not in (None, in_memory.name):
+        raise RecsysError(f"{other}, {in_memory.name}, {advice}")
+    if section.name is not None:
+        dataset = data.load_dataset(section.name, data_dir=data_dir, quiet=quiet)
+    else:
+        with rephrase_setting_errors("config"):
+            dataset = data.read_dataset(
+                str(section.path), section.columns or None, items=section.items,
+                item_columns=section.item_columns or None, events=section.events, **section.table_settings,
+            )  # fmt: skip
+    if in_memory is not None and in_memory.fingerprint != dataset.fingerprint:
+        raise RecsysError(f"{other} (fingerprint {in_memory.fingerprint[:12]}), {advice}")
+    return dataset
+
+
+def split_dataset(config: Config, dataset: Dataset) -> Split:
+    """Return the split that the config asks for, with all its parts."""
+    section = config.split
+    sizes: dict[str, Any] = {"test": section.test, "validation": section.validation}
+    if section.kind == "leave_last":
+        sizes = {name: int(size) if float(size).is_integer() else size for name, size in sizes.items()}
+    made: Split = getattr(splits, section.kind)(
+        dataset,
+        **sizes,
+        positive=config.filter.positive,
+        min_user_interactions=config.filter.min_user_interactions,
+        min_item_interactions=config.filter.min_item_interactions,
+        cold_items=section.cold_items,
+        sources=config.filter.sources,
+        seed=config.seed,
+    )
+    return made
+
+
+def prepare_benchmark(
+    config: Config,
+    *,
+    data_dir: Path | None = None,
+    quiet: bool = False,
+    log_line: LogFunction = print,
+    in_memory: Dataset | None = None,
+) -> Preparation:
+    """Return data, split and maps of a config."""
+    cache = Cache(get_default_cache_folder())
+    dataset = load_dataset(config, data_dir, quiet, in_memory)
+    log_line(f"data: {dataset.name}, {len(dataset.interactions):,} interactions")
+    whole = split_dataset(config, dataset)
+    judged = whole.test_view() if config.evaluation.split == "test" else whole.validation_view()
+    log_line(f"split: {judged.train.nnz:,} positives to fit on, {judged.test.nnz:,} to judge on")
+    key = [judged.fingerprint, config.evaluation.split, config.seed]
+    made = {
+        "objective_maps": _build_or_load_maps(cache, ["own", *key], lambda: maps.objective_maps(judged.train)),
+        "audit": _build_or_load_maps(cache, ["audit", *key], lambda: maps.audit_maps(judged.train, seed=config.seed)),
+        "content": maps.content_maps(judged.items),
+    }
+    log_line("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
+    return Preparation(config, dataset, judged, cache, **made, quiet=quiet)
+
+
+def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[Scorer, float]:
+    """Return the fitted model, from the cache where it is there, and the seconds that fitting took."""
+    settings, train = _resolve_model_settings(preparation, section), preparation.split.train
+    fresh = False
+
+    def fit() -> CacheEntry:
+        nonlocal fresh
+        fresh = True
+        model, start = section.model_copy(update=settings).build_model("[model]"), time.perf_counter()
+        with show_progress(preparation.quiet):
+            record = model.fit(train, preparation.split.side_information)
+        return CacheEntry(flatten_record(record), time.perf_counter() - start)
+
+    cell = preparation.cache.get_or_make("model", [*preparation.key, section.kind, settings], fit)
+    kind = get_type_hints(models.registry.find_model(section.kind).fit)["return"]
+    model = restore_record(kind, cell.arrays, kinds=models.registry.find_fitted_classes())
+    if not fresh:  # a fit says so itself
+        warn_of_ranking_problem(section.kind, model, train)
+    return model, cell.seconds
+
+
+def build_or_load_pool(preparation: Preparation, section: ModelSection, wanted: PoolSection) -> tuple[Pool, float]:
+    """Return the pool of a model, and the seconds that fitting and retrieval took."""
+    settings = _resolve_model_settings(preparation, section)
+    model, seconds = fit_or_load_model(preparation, section)
+
+    def retrieve() -> CacheEntry:
+        start = time.perf_counter()
+        made = candidates(
+            model,
+            preparation.split,
+            maps=preparation.objective_maps,
+            seed=preparation.config.seed,
+            **wanted.model_dump(),
+        )
+        arrays = {"users": made.users, "items": made.items, "scores": made.scores}
+        return CacheEntry(arrays, time.perf_counter() - start)
+
+    key = [*preparation.key, section.kind, settings, wanted.model_dump()]
+    cell = preparation.cache.get_or_make("pool", key, retrieve)
+    around = make_context(preparation.split, model, maps=preparation.objective_maps, seed=preparation.config.seed)
+    users, items, scores = (cell.arrays[name] for name in ("users", "items", "scores"))
+    return Pool(users, items, scores, around), seconds + cell.seconds
+
+
+def _resolve_model_settings(preparation: Preparation, section: ModelSection) -> dict[str, Any]:
+    """Return a model's settings, with the config's seed where the model takes one and none is given."""
+    settings = dict(section.model_extra or {})
+    if "seed" in models.registry.find_model(section.kind).__dataclass_fields__:
+        settings.setdefault("seed", preparation.config.seed)
+    return settings
+
+
+def _build_or_load_maps(cache: Cache, key: list[Any], make: Callable[[], Sequence[TasteMap]]) -> tuple[TasteMap, ...]:
+    def made() -> CacheEntry:
+        start = time.perf_counter()
+        arrays = {"n": np.array(0)}
+        for i, taste_map in enumerate(make()):
+            arrays |= {f"{i}.{name}": array for name, array in flatten_record(taste_map).items()}
+            arrays["n"] = np.array(i + 1)
+        return CacheEntry(arrays, time.perf_counter() - start)
+
+    arrays = dict(cache.get_or_make("maps", key, made).arrays)
+    return tuple(restore_record(TasteMap, arrays, f"{i}.") for i in range(int(arrays["n"])))

@@ -1,0 +1,43 @@
+"""What a benchmark returns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recsys.configs import RunSpec
+from recsys.experiments.pipeline import Preparation
+from recsys.experiments.rerankings import SlatesByLength
+from recsys.scores import Scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What a benchmark found. `summary` and `differences` are long tables (`recsys.scores`).
+
+    `slates` are by length and run: slates[10]["als"]. The best ten items need not be the first of the best twenty.
+    """
+
+    preparation: Preparation
+    specs: tuple[RunSpec, ...]
+    slates: SlatesByLength
+    scores: Scores
+    summary: "pd.DataFrame"
+    differences: "pd.DataFrame"
+    folder: Path
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the headline table as text."""
+        return self.headline_table().to_string(index=False)
+
+    def _repr_html_(self) -> str:
+        return str(self.headline_table().to_html(index=False))
+
+    def headline_table(self) -> "pd.DataFrame":
+        """Return one row per run and one column per metric, at the headline k."""
+        at_k = self.summary[self.summary.k == self.preparation.config.headline_k]
+        table = at_k.pivot(index="run", columns="metric", values="value")
+        return table.loc[[spec.name for spec in self.specs]].reset_index()

@@ -1,0 +1,154 @@
+"""The folder of a run: settings, environment, tables, report."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tomli_w
+
+from recsys import reports
+from recsys.escaping import escape_csv_frame, escape_hidden
+from recsys.experiments.comparisons import DEFAULT_METRICS, write_scores
+from recsys.experiments.examples import make_examples
+from recsys.reports.view import HEADLINE_METRICS
+from recsys.scores import tabulate_user_values
+from recsys.scores.segments import tabulate_segments
+from recsys.support.atomic_files import replace_folder, write_text
+from recsys.support.cache import describe_environment, get_key_versions, require_disk_space
+from recsys.types import Slates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from recsys.experiments.results import Bench
+
+MIN_FREE_BYTES = 50_000_000  # bytes that must be left on the disk before the work begins
+
+
+class RunFolder:
+    """The folder of a run: it is there whole, or as it was before."""
+
+    def __init__(self, out: Path) -> None:
+        """Say at once if nothing can be written below `out`."""
+        require_disk_space(out, MIN_FREE_BYTES)
+        self._lines: list[str] = []
+        self.log_line("started")
+
+    def log_line(self, line: str) -> None:
+        """Add a line to the log."""
+        self._lines.append(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {escape_hidden(line)}")
+
+    def write_bench(self, bench: "Bench", seconds: float) -> None:
+        """Write config, environment, tables, charts, report and log to `bench.folder`, in the place of one there."""
+        config = bench.preparation.config
+        around = describe_environment(config.seed, bench.preparation.dataset.fingerprint)
+        with replace_folder(bench.folder) as folder:
+            write_text(folder / "config.toml", tomli_w.dumps(config.dump_settings()))
+            write_text(folder / "environment.json", json.dumps(around, indent=2) + "\n")
+            escape_csv_frame(bench.summary).to_csv(folder / "summary.csv", index=False)
+            escape_csv_frame(bench.differences).to_csv(folder / "differences.csv", index=False)
+            write_scores(bench.scores, folder)
+            tabulate_user_values(bench.scores).to_parquet(folder / "per_user.parquet", index=False)
+            tabulate_slates(bench.slates).to_parquet(folder / "slates.parquet", index=False)
+            reports.write_report(_build_results(bench, around, seconds), folder)
+            self.log_line(f"done in {seconds:.1f} s")
+            write_text(folder / "log.txt", "\n".join(self._lines) + "\n")
+
+
+def tabulate_slates(by_length: Mapping[int, Mapping[str, Slates]]) -> "pd.DataFrame":
+    """Return the rows of `Slates.to_frame` of every run at every length, with run and k, without titles."""
+    import pandas as pd
+
+    frames = []
+    for k, run, slates in ((k, run, slates) for k, runs in by_length.items() for run, slates in runs.items()):
+        frame = slates.to_frame().drop(columns="title", errors="ignore")
+        frame.insert(0, "run", pd.Series(pd.Categorical([run]).repeat(len(frame))))
+        frame.insert(1, "k", np.full(len(frame), k, dtype=np.int16))
+        frames.append(frame.astype({"user_id": "category", "item_id": "category"}))
+    whole = pd.concat(frames, ignore_index=True)
+    return whole.astype(dict.fromkeys(("run", "user_id", "item_id"), "category"))
+
+
+def _build_results(bench: "Bench", around: dict[str, Any], seconds: float) -> reports.Results:
+    config = bench.preparation.config
+    labels = {spec.name: (spec.kind, spec.family, spec.weight) for spec in bench.specs}
+    summary = bench.summary.assign(
+        kind=[labels[run][0] for run in bench.summary.run],
+        blend=[labels[run][1] for run in bench.summary.run],
+        weight=np.array([labels[run][2] for run in bench.summary.run], dtype=np.float64),
+    )
+    results = reports.Results(
+        summary=summary,
+        differences=bench.differences,
+        facts=_collect_facts(bench, around, seconds),
+        k=config.headline_k,
+        base=config.base_name,
+        families=group_metrics_by_module(config.evaluation.metrics),
+    )
+    shown = reports.shortlist_results(results)
+    return replace(results, segments=_tabulate_run_segments(bench, shown), examples=make_examples(bench, shown))
+
+
+def _tabulate_run_segments(bench: "Bench", runs: Sequence[str]) -> "pd.DataFrame":
+    """Return the differences of some runs from the base in each segment of users, at the headline k."""
+    config, scores = bench.preparation.config, bench.scores
+    cells = {(cell.run, cell.metric): cell for cell in scores.cells if cell.k == config.headline_k}
+    names = [metric for metric in DEFAULT_METRICS if (config.base_name, metric) in cells]
+    pairs = [(cells[run, metric], cells[config.base_name, metric]) for metric in names for run in runs]
+    return tabulate_segments(pairs, scores)
+
+
+def group_metrics_by_module(names: list[str]) -> dict[str, list[str]]:
+    """Return the metrics by the module that they are defined in, the best known first: accuracy before all others."""
+    from recsys import metrics
+
+    grouped: dict[str, list[str]] = {}
+    for name in names:
+        bare = name.partition("@")[0]
+        home = getattr(metrics, bare).__module__.rpartition(".")[2] if bare in metrics.__all__ else "own"
+        grouped.setdefault(home, []).append(bare)
+    order = {name: place for place, name in enumerate(HEADLINE_METRICS)}
+    for metrics_there in grouped.values():
+        metrics_there.sort(key=lambda name: order.get(name, len(order)))
+    return dict(sorted(grouped.items(), key=lambda one: order.get(one[1][0], len(order))))
+
+
+def _collect_facts(bench: "Bench", around: dict[str, Any], seconds: float) -> dict[str, Any]:
+    preparation, config = bench.preparation, bench.preparation.config
+    dataset, judged = preparation.dataset, preparation.split
+    card = dict(dataset.card)
+    return {
+        "data": {
+            "name": dataset.name,
+            "interactions": len(dataset.interactions),
+            "users": len(dataset.interactions.user_ids),
+            "items": len(dataset.interactions.item_ids),
+            "fingerprint": dataset.fingerprint,
+            "licence": card.get("licence", "the user's own data"),
+            "citation": card.get("citation", ""),
+            "notes": list(dataset.notes),
+        },
+        "split": {
+            **config.filter.model_dump(exclude_none=True),
+            **config.split.model_dump(),
+            "judged on": config.evaluation.split,
+            **judged.counts,
+            "notes": list(judged.notes),
+        },
+        "model": config.model.model_dump(),
+        "models": {name: section.model_dump() for name, section in config.models.items()},
+        "pool": config.pool.model_dump(),
+        "slates": config.slate.model_dump(),
+        "blends": config.blends,
+        "maps": {
+            "own": [m.name for m in preparation.objective_maps],
+            "audit": [m.name for m in preparation.audit],
+            "content": [m.name for m in preparation.content],
+        },
+        "run": {"seed": config.seed, "bootstrap draws": config.evaluation.n_bootstrap, "seconds": round(seconds, 1)},
+        "environment": {**around, "packages": get_key_versions()},
+    }

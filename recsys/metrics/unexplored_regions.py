@@ -1,0 +1,161 @@
+"""Whether slates reach regions of the catalogue that a user's history never touched.
+
+A region of a map is touched when some training positive of the user lies in it. Items that a map does not know are
+neither touched nor unexplored: they do not count. The plain names use the audit maps; `_own` the maps that objectives
+use, `_content` the maps by what items are (`recsys.maps.content_maps`): their rarest feature, such as a genre or a tag,
+sets of features, and both with the decade.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.maths import distributions
+from recsys.metrics._shared import compute_recall_by_map, divide_or_nan, get_test_users, iter_blocks
+from recsys.types import Evaluation, GroundTruth, PerMap
+from recsys.types.arrays import Bools, Ints, Longs
+
+Bytes = NDArray[np.int8]
+MapFamily = Literal["audit_maps", "own_maps", "content_maps"]
+_FAMILY_NAMES = {"audit_maps": "audit maps", "own_maps": "own maps", "content_maps": "content maps"}
+
+
+def discovery(evaluation: Evaluation, k: int) -> PerMap:
+    """Recall of held-out positives in unexplored regions: hits / min(k, their number); audit maps.
+
+    NaN for users without such positives. `counts`, means over maps: `users` that have some, `held_out` such
+    positives, `hits` among them.
+    Positives outside the bubble are only in the log where something exposed the user to them: a lower bound.
+
+    :Formula: hits in unexplored regions / min(k, held-out positives there), mean over maps
+    :Range: [0, 1]
+    :Better: more
+    :Cost: M U T, M maps, T held-out positives
+    :Source: this project
+    """
+    return _compute_discovery(evaluation, k, "audit_maps")
+
+
+def discovery_own(evaluation: Evaluation, k: int) -> PerMap:
+    """`discovery` on the objectives' own maps: circular for an objective that aims at them.
+
+    :Formula: hits in unexplored regions / min(k, held-out positives there), mean over maps
+    :Range: [0, 1]
+    :Better: more
+    :Cost: M U T, M maps, T held-out positives
+    :Source: this project
+    """
+    return _compute_discovery(evaluation, k, "own_maps")
+
+
+def discovery_content(evaluation: Evaluation, k: int) -> PerMap:
+    """`discovery` on maps by what items are: features, sets of features, decades.
+
+    :Formula: hits in unexplored regions / min(k, held-out positives there), mean over maps
+    :Range: [0, 1]
+    :Better: more
+    :Cost: M U T, M maps, T held-out positives
+    :Source: this project
+    """
+    return _compute_discovery(evaluation, k, "content_maps")
+
+
+def unexplored_share(evaluation: Evaluation, k: int) -> PerMap:
+    """Share of the shown items that lie in unexplored regions; audit maps.
+
+    Neither more nor less is better: `counts["held_out"]` is the same share of the held-out positives, the mean
+    over users, then maps.
+
+    :Formula: shown items in unexplored regions / shown items that the map knows, mean over maps
+    :Range: [0, 1]
+    :Better: neither
+    :Cost: M U k, M maps
+    :Source: this project
+    """
+    return _unexplored_share(evaluation, k, "audit_maps")
+
+
+def unexplored_share_own(evaluation: Evaluation, k: int) -> PerMap:
+    """`unexplored_share` on the objectives' own maps.
+
+    :Formula: shown items in unexplored regions / shown items that the map knows, mean over maps
+    :Range: [0, 1]
+    :Better: neither
+    :Cost: M U k, M maps
+    :Source: this project
+    """
+    return _unexplored_share(evaluation, k, "own_maps")
+
+
+def unexplored_share_content(evaluation: Evaluation, k: int) -> PerMap:
+    """`unexplored_share` on maps by what items are: features, sets of features, decades.
+
+    :Formula: shown items in unexplored regions / shown items that the map knows, mean over maps
+    :Range: [0, 1]
+    :Better: neither
+    :Cost: M U k, M maps
+    :Source: this project
+    """
+    return _unexplored_share(evaluation, k, "content_maps")
+
+
+def _compute_discovery(evaluation: Evaluation, k: int, family: MapFamily) -> PerMap:
+    truth = evaluation.truth
+    places = truth.tables.get(f"test_places.{family}", lambda: _classify_test_items(truth, family))
+    values, behind = compute_recall_by_map(evaluation, k, places == 1, k)
+    convention = (
+        f"hits in regions unexplored by train / min(k, held-out positives there), {_FAMILY_NAMES[family]}; mean over "
+        "users with such positives, then over maps, an empty slate counts 0"
+    )
+    return PerMap(values, convention, 1, behind)
+
+
+def _unexplored_share(evaluation: Evaluation, k: int, family: MapFamily) -> PerMap:
+    truth = evaluation.truth
+    regions, top = _get_explored_regions(truth, family), evaluation.get_top_picks(k)
+    values = np.empty((len(regions), len(top)))
+    for m, (touched, hard) in enumerate(regions):
+        for b in iter_blocks(len(top)):
+            shown = np.where(
+                top[b] >= 0, _classify_items(touched[b], hard, np.arange(len(top[b]))[:, None], top[b]), -1
+            )
+            values[m, b] = divide_or_nan((shown == 1).sum(axis=1), (shown >= 0).sum(axis=1))
+    convention = (
+        f"shown items in regions unexplored by train / shown items that the map knows, {_FAMILY_NAMES[family]}; "
+        "mean over users with such items, then over maps"
+    )
+    held_out = truth.tables.get(f"held_out_share.{family}", lambda: _compute_held_out_share(truth, family))
+    return PerMap(values, convention, 0, {"held_out": held_out})
+
+
+def _compute_held_out_share(truth: GroundTruth, family: MapFamily) -> float:
+    places = truth.tables.get(f"test_places.{family}", lambda: _classify_test_items(truth, family))
+    users, n_users = get_test_users(truth), truth.split.test.shape[0]
+    means = []
+    for row in places:
+        new, known = (np.bincount(users[some], minlength=n_users) for some in (row == 1, row >= 0))
+        if known.any():
+            means.append(float(np.nanmean(divide_or_nan(new, known))))
+    return float(np.mean(means)) if means else float("nan")
+
+
+def _classify_test_items(truth: GroundTruth, family: MapFamily) -> Bytes:
+    """Return (M, held-out positives): 1 in an unexplored region, 0 in a touched one, -1 unknown to the map."""
+    users, items = get_test_users(truth), truth.split.test.indices
+    places = [_classify_items(touched, hard, users, items) for touched, hard in _get_explored_regions(truth, family)]
+    return np.array(places, dtype=np.int8).reshape(len(places), len(items))
+
+
+def _classify_items(explored: Bools, hard: Ints, users: Longs, items: Ints) -> Bytes:
+    region = hard[items]
+    return np.where(region >= 0, ~explored[users, region], -1).astype(np.int8)
+
+
+def _get_explored_regions(truth: GroundTruth, family: MapFamily) -> list[tuple[Bools, Ints]]:
+    """Return, for each map, which regions each user has touched (U, Z), and the region of each item (I,)."""
+    train = truth.split.train
+    maps = getattr(truth, family)
+    return truth.tables.get(
+        f"regions.{family}", lambda: [(distributions.find_explored_regions(train, m), m.hard_regions) for m in maps]
+    )

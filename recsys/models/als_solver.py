@@ -1,0 +1,121 @@
+"""The two half steps of alternating least squares, on threads, with the same bits whatever their number."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+from scipy import linalg
+
+from recsys.models.factor_model import Loss
+from recsys.types.arrays import Anys, Csr, Doubles, Floats
+
+_ROWS = 1024  # of a matrix product: fixed, because its last bits depend on it
+_PIECES = 64  # of a half step's rows, of about equal work
+_CG_APPROXIMATE = (
+    2,
+    1e-6,
+)  # steps of conjugate gradients in a half step, and the residual beside the factor that is enough
+_CG_EXACT = (1000, 1e-8)  # the same for an exact one
+
+
+@dataclass(frozen=True, eq=False)
+class HalfStep:
+    """What one side's least squares are made of and does not change from epoch to epoch: N rows, M of the other."""
+
+    likes: Csr  # (N, M)
+    dislikes: Csr  # (N, M)
+    ridges: Doubles  # (N,)
+    other_ridges: Doubles  # (M,)
+    unobserved_weight: float
+    disliked: float
+    workers: ThreadPoolExecutor
+
+    def improve_factors(self, own: Floats, other: Floats) -> tuple[Floats, Floats, Loss]:
+        """Return better factors of this side, those of the other in the same new basis, and the loss before.
+
+        The basis is the one in which the Gram matrix of the other side is diagonal. Scores do not depend on it.
+        """
+        values, basis = self._decompose_gram(other)
+        own, other = self._rotate_factors(own, basis), self._rotate_factors(other, basis)
+        return self._solve_rows(own, other, values, *_CG_APPROXIMATE)
+
+    def solve_exactly(self, own: Floats, other: Floats) -> tuple[Doubles, Loss]:
+        """Return the factors of this side that solve the normal equations, in the given basis, and the loss before."""
+        fixed = other.astype(np.float64)
+        values, basis = self._decompose_gram(fixed)
+        turned = self._rotate_factors(own.astype(np.float64), basis), self._rotate_factors(fixed, basis)
+        found, _, before = self._solve_rows(*turned, values, *_CG_EXACT)
+        return self._rotate_factors(found, np.ascontiguousarray(basis.T)), before
+
+    def _decompose_gram(self, other: Anys) -> tuple[Doubles, Doubles]:
+        """Return the eigenvalues (d,) and vectors (d, d) of other'other."""
+        blocks = self.workers.map(lambda s: other[s].T @ other[s], _slice_rows(len(other)))
+        gram = sum((block.astype(np.float64) for block in blocks), np.zeros((other.shape[1],) * 2))
+        values, basis = linalg.eigh(gram, driver="evd", overwrite_a=True, check_finite=False)
+        return np.maximum(values, 0.0), basis
+
+    def _rotate_factors(self, factors: Anys, basis: Doubles) -> Anys:
+        turned, narrow = np.empty_like(factors, order="C"), basis.astype(factors.dtype)
+        list(self.workers.map(lambda s: np.matmul(factors[s], narrow, out=turned[s]), _slice_rows(len(factors))))
+        return turned
+
+    def _solve_rows(
+        self, own: Anys, other: Anys, values: Doubles, steps: int, tolerance: float
+    ) -> tuple[Anys, Anys, Loss]:
+        """Improve `own` in its place: it was made by `_turned` for that."""
+        from recsys.kernels.ials import solve_rows
+
+        own[np.diff(self.likes.indptr) == 0] = 0.0
+        implicit = self.unobserved_weight * float((own.astype(np.float64) ** 2).sum(axis=0) @ values)
+        length = _compute_penalty(own, self.ridges) + _compute_penalty(other, self.other_ridges)
+        kernel: Any = solve_rows  # compiled: it has no signature that a checker could read
+        errors, kind = np.zeros(len(own)), own.dtype.type
+        diagonal, ridges = (self.unobserved_weight * values).astype(kind), self.ridges.astype(kind)
+        known = [part for csr in (self.likes, self.dislikes) for part in (csr.indptr, csr.indices)]
+        shared: list[Any] = [other, diagonal, ridges, *known, kind(self.disliked), steps, kind(tolerance), own, errors]
+        edges = _cut_rows_evenly(self.likes)
+        jobs = [self.workers.submit(kernel, *piece, *shared) for piece in pairwise(edges)]
+        for job in jobs:
+            job.result()
+        return own, other, Loss(float(errors.sum()), implicit, length)
+
+
+def make_half_steps(
+    likes: Csr, dislikes: Csr, unobserved_weight: float, disliked: float, regularization: float, nu: float,
+    workers: ThreadPoolExecutor,
+) -> tuple[HalfStep, HalfStep]:  # fmt: skip
+    """Return the half steps of the rows and of the columns of `likes` (N, M)."""
+    sides = [(_to_kernel_csr(likes), _to_kernel_csr(dislikes)), (_to_kernel_csr(likes.T), _to_kernel_csr(dislikes.T))]
+    ridges = [
+        regularization * (np.diff(own.indptr) + unobserved_weight * own.shape[1]).astype(np.float64) ** nu
+        for own, _ in sides
+    ]
+    rows, columns = (
+        HalfStep(*side, ridges[i], ridges[1 - i], unobserved_weight, disliked, workers) for i, side in enumerate(sides)
+    )
+    return rows, columns
+
+
+def _to_kernel_csr(matrix: Any) -> Csr:
+    """Return CSR with int32 columns and int64 pointers, so that one compiled kernel reads every log."""
+    plain: Any = Csr(matrix)
+    parts = plain.indices.astype(np.int32, copy=False), plain.indptr.astype(np.int64, copy=False)
+    plain.indices, plain.indptr = parts
+    return cast(Csr, plain)
+
+
+def _compute_penalty(factors: Anys, ridges: Doubles) -> float:
+    return float(ridges @ np.einsum("nd,nd->n", factors, factors, dtype=np.float64))
+
+
+def _slice_rows(rows: int) -> list[slice]:
+    return [slice(start, start + _ROWS) for start in range(0, rows, _ROWS)]
+
+
+def _cut_rows_evenly(likes: Csr) -> list[int]:
+    """Return where to cut the rows into pieces of about as many entries; no row's result depends on the cuts."""
+    work = likes.indptr + np.arange(len(likes.indptr))
+    cuts = np.searchsorted(work, np.linspace(0, work[-1], _PIECES + 1))
+    return [int(cut) for cut in np.unique(cuts)]

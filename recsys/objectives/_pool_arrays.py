@@ -1,0 +1,58 @@
+"""What several objectives need of a pool's candidates."""
+
+import numpy as np
+
+from recsys.maths.embeddings import cooccurrence_vectors, feature_vectors, normalize_rows
+from recsys.types import Context, Pool, RecsysError, make_unknown_name_error
+from recsys.types.arrays import Bools, Doubles, Floats, Longs
+
+SPACES = ("cooccurrence", "factors", "features")
+
+
+def get_item_codes(pool: Pool) -> Longs:
+    """Return the item code of each candidate, (U, N), with 0 where there is none."""
+    return np.maximum(pool.items, 0).astype(np.int64)
+
+
+def mark_present(pool: Pool) -> Bools:
+    """Return where there is a candidate, (U, N)."""
+    return np.asarray(pool.items >= 0)
+
+
+def plausibility(pool: Pool) -> Doubles:
+    """Return each candidate's score on [0, 1] within its user's pool, (U, N): 1 the best, 0 the last.
+
+    A pool in which all scores are equal is plausible throughout: 1.
+    """
+    here, share = mark_present(pool), pool.scores.astype(np.float64)
+    low = np.where(here, share, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    high = np.where(here, share, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    wide = high > low
+    share -= np.where(wide, low, 0.0)
+    share /= np.where(wide, high - low, 1.0)
+    share[~wide.ravel()] = 1.0
+    share[~here] = 0.0
+    return share
+
+
+def get_item_vectors(context: Context, space: str, who: str) -> Floats:
+    """Return unit item vectors (I, d) of a named space, made once for everybody.
+
+    Raises:
+        RecsysError: if there is no such space, or the pool does not have what it is made of.
+    """
+    context = context.population
+    makers = {
+        "cooccurrence": lambda: cooccurrence_vectors(context.need_train(who)),
+        "factors": lambda: normalize_rows(context.need_factors(who).item_factors),
+        "features": lambda: feature_vectors(context.need_items(who)),
+    }
+    if space not in makers:
+        raise make_unknown_name_error("space", space, SPACES, where=who)
+    return context.tables.get(f"vectors {space}", makers[space])
+
+
+def check_prior_strength(who: str, prior_strength: float) -> None:
+    """Refuse pseudo-observations that are none."""
+    if not 0 < prior_strength < np.inf:
+        raise RecsysError(f"{who}: prior_strength is {prior_strength}, expected a number above 0")

@@ -1,0 +1,75 @@
+"""What a score is worth on [0, 1]: by where it stands in the pool, or as the probability of a like."""
+
+import numpy as np
+import scipy
+
+from recsys.maths.fold_in import cholesky_factor, gram
+from recsys.maths.platt import logistic
+from recsys.objectives._pool_arrays import get_item_codes, mark_present, plausibility
+from recsys.types import Pool, RecsysError, make_unknown_name_error
+from recsys.types.arrays import Doubles
+
+PLATT_TRANSFORMS = ("probability", "posterior")
+SCORE_TRANSFORMS = ("range", "rank", *PLATT_TRANSFORMS)
+
+
+def check_score_transform(
+    score_transform: str, platt_slope: float, platt_offset: float, known: tuple[str, ...], who: str
+) -> None:
+    """Refuse an unknown form of a score, a probability without a curve, and a curve with another form."""
+    if score_transform not in known:
+        raise make_unknown_name_error("score_transform", score_transform, known, where=who)
+    if score_transform not in PLATT_TRANSFORMS and (platt_slope or platt_offset):
+        found = (
+            f"{who}: platt_slope {platt_slope} and platt_offset {platt_offset} with score_transform '{score_transform}'"
+        )
+        raise RecsysError(f"{found}, expected form {' or '.join(PLATT_TRANSFORMS)}")
+    if score_transform in PLATT_TRANSFORMS and not (0 < platt_slope < np.inf and np.isfinite(platt_offset)):
+        found = f"{who}: platt_slope is {platt_slope} and platt_offset {platt_offset}"
+        raise RecsysError(
+            f"{found}, expected a platt_slope above 0 and a number: "
+            "recsys.retrieval.score_calibration.fit_like_probability fits both"
+        )
+
+
+def transform_scores(pool: Pool, score_transform: str, platt_slope: float, platt_offset: float, who: str) -> Doubles:
+    """Return what each candidate's score is worth on [0, 1], (U, N), 0 where there is none.
+
+    "range" is `plausibility`; "rank" is 1 - (r - 1) / n for the r-th of a user's n candidates; "probability" is
+    logistic(platt_slope score + platt_offset), with what `recsys.retrieval.score_calibration.fit_like_probability`
+    returns; "posterior" is Phi((platt_slope score + platt_offset) / sqrt(v + 1)), v the posterior variance of the score
+    in units of noise (`compute_score_deviations`): what the model is unsure about is nearer to 1/2.
+
+    Raises:
+        RecsysError: as `check_score_transform` does, and for "posterior" if the pool has no factors.
+    """
+    check_score_transform(score_transform, platt_slope, platt_offset, SCORE_TRANSFORMS, who)
+
+    def curve() -> Doubles:
+        return platt_slope * pool.scores.astype(np.float64) + platt_offset
+
+    makers = {
+        "range": lambda: plausibility(pool),
+        "rank": lambda: 1.0 - np.arange(pool.items.shape[1]) / np.maximum(pool.lengths, 1)[:, None],
+        "probability": lambda: logistic(curve()),
+        "posterior": lambda: scipy.special.ndtr(curve() / np.sqrt(compute_score_deviations(pool, who) ** 2 + 1.0)),
+    }
+    return np.where(mark_present(pool), makers[score_transform](), 0.0)
+
+
+def get_cholesky_factors(pool: Pool, who: str) -> list[Doubles]:
+    """Return the lower Cholesky factor of the matrix that each user's factor solves, (d, d)."""
+    context = pool.context
+    factors, train = context.need_factors(who), context.need_train(who)
+    common = context.population.tables.get("gram", lambda: gram(factors))
+    return [cholesky_factor(factors, common, train, int(user), context.dislikes) for user in pool.users]
+
+
+def compute_score_deviations(pool: Pool, who: str) -> Doubles:
+    """Return the posterior standard deviation of each candidate's score, (U, N), in units of noise."""
+    items = pool.context.need_factors(who).item_factors
+    spread = [
+        np.linalg.norm(scipy.linalg.solve_triangular(lower, items[at].T, lower=True), axis=0)
+        for lower, at in zip(get_cholesky_factors(pool, who), get_item_codes(pool), strict=True)
+    ]
+    return np.array(spread, np.float64).reshape(pool.items.shape)

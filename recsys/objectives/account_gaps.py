@@ -1,0 +1,97 @@
+"""What other people's accounts show."""
+
+import numpy as np
+
+from recsys.maths.distributions import squared_distances
+from recsys.objectives._aspects import compute_map_mixes, get_map_mixes, make_noisy_or_coverage, weigh_candidate_aspects
+from recsys.objectives._model_slates import compute_model_slates
+from recsys.objectives._score_transforms import transform_scores
+from recsys.support import rng
+from recsys.types import Context, Coverage, Factors, Pool, RecsysError
+from recsys.types.arrays import Bools, Csr, Doubles, Longs
+from recsys.types.numbers import check_int
+
+
+def account_gap(
+    pool: Pool,
+    k: int,
+    *,
+    accounts: int = 200,
+    beta: float = 1.0,
+    seed: int = 0,
+    score_transform: str = "range",
+    platt_slope: float = 0.0,
+    platt_offset: float = 0.0,
+) -> Coverage:
+    """Return the gain in the chance that something on another account's shelf is shown here and liked.
+
+    F(S) = sum_v rho_v [1 - prod over i in S and L_v of (1 - P(like_ui))], over at most `accounts` accounts v drawn by
+    `seed` among the users with a history, the same for everybody, the user's own left out. L_v is the shelf of v: the k
+    items that the factor model scores highest of those that v has not met. rho_v is proportional to
+    exp(-beta |p_u - p_v|^2 / h), p the mixes of histories over the regions of all own maps, h the median of the
+    squared distances between the drawn accounts that differ; a user without history has no near ones: all v alike.
+
+    P(like) on [0, 1] is as `score_transform` says, as for `relevance`: "probability" is what the formula asks for; by
+    range the best candidate is sure to be liked (counted as 1 - 1e-12), and ends all shelves that it stands on.
+    Monotone submodular, so that greedy selection reaches at least 1 - 1/e of the optimum.
+
+    :Formula: P(like_n) sum over shelves v with n of rho_v prod over j in S and L_v of (1 - P(like_j))
+    :Range: [0, 1], over a slate too
+    :More: candidates that accounts a bit unlike the user's are shown
+    :Cost: U (A Z + N V), A accounts, Z regions, V shelves of an item; A I d once for each k
+    :Source: this project; the form is that of IA-Select (Agrawal et al. 2009)
+
+    Raises:
+        RecsysError: for a setting that cannot be meant, or a pool without histories, maps or factors.
+    """
+    accounts = check_int("account_gap: accounts", accounts, 1)
+    if not 0 <= beta < np.inf:
+        raise RecsysError(f"account_gap: beta is {beta}, expected a number from 0 on")
+    mixes, all_ = get_map_mixes(pool.context, "account_gap"), pool.context.population
+    train, factors = all_.need_train("account_gap"), all_.need_factors("account_gap")
+    drawn, name = _draw_accounts(all_, train, accounts, seed), f"{accounts} {seed}"
+    theirs = all_.tables.get(f"account mixes {name}", lambda: compute_map_mixes(Csr(train[drawn]), all_.need_maps()))
+    on_shelf = all_.tables.get(f"shelves {name} {k}", lambda: _make_slate_matrix(all_, factors, drawn, k))
+    spread = all_.tables.get(f"account distances {name}", lambda: _median_squared_distance(theirs))
+    liked, at = weigh_candidate_aspects(
+        pool, on_shelf, transform_scores(pool, score_transform, platt_slope, platt_offset, "account_gap")
+    )
+    rho = _weigh_accounts(mixes[pool.users], theirs, beta / spread, pool.population_codes[:, None] == drawn)
+    return make_noisy_or_coverage(liked, at, rho, 1.0, "account_gap")
+
+
+def _draw_accounts(context: Context, train: Csr, accounts: int, seed: int) -> Longs:
+    """Return at most `accounts` users with a history, in order."""
+
+    def make() -> Longs:
+        there = np.flatnonzero(np.diff(train.indptr))
+        order = rng.make_generator(seed + context.seed, "accounts").permutation(len(there))
+        return np.sort(there[order[:accounts]])
+
+    return context.tables.get(f"accounts {accounts} {seed}", make)
+
+
+def _make_slate_matrix(context: Context, factors: Factors, drawn: Longs, k: int) -> Csr:
+    """Return 1 where an item is on the shelf of a drawn account, (I, A) float32."""
+    best = compute_model_slates(
+        factors.user_factors[drawn], factors.item_factors, Csr(context.need_seen("account_gap")[drawn]), k
+    )
+    account, _ = np.nonzero(best >= 0)
+    shape = (len(factors.item_factors), len(drawn))
+    return Csr((np.ones(len(account), np.float32), (best[best >= 0], account)), shape=shape)
+
+
+def _median_squared_distance(mixes: Doubles) -> float:
+    """Return the median of the squared distances between rows that differ, 1 where none do."""
+    apart = squared_distances(mixes, mixes)
+    return float(np.median(apart[apart > 0])) if (apart > 0).any() else 1.0
+
+
+def _weigh_accounts(own: Doubles, others: Doubles, beta: float, is_self: Bools) -> Doubles:
+    """Return rho, (B, A): rows sum to 1, or are 0 where there is no other account."""
+    apart = np.where(own.any(axis=1, keepdims=True), squared_distances(own, others), 0.0)
+    nearest = np.where(is_self, np.inf, apart).min(axis=1, keepdims=True, initial=np.inf)
+    further = np.maximum(apart - np.where(np.isfinite(nearest), nearest, 0.0), 0.0)
+    near = np.where(is_self, 0.0, np.exp(-beta * further))
+    total = near.sum(axis=1, keepdims=True)
+    return np.asarray(near / np.where(total > 0, total, 1.0))

@@ -1,0 +1,124 @@
+"""What a ranker is fitted from: a split, a model or somebody's scores, a blend."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from recsys.maths.fold_in import gram
+from recsys.rankers.explanations import get_cooccurrence_vectors
+from recsys.rankers.policies import Policy
+from recsys.rankers.request_constraints import resolve_fixed_guards
+from recsys.rankers.requests import build_context_of_users
+from recsys.rankers.retrievals import get_hard_regions
+from recsys.reranking import blends
+from recsys.reranking.guards import get_items_by_feature
+from recsys.reranking.slates import SAMPLE_USERS, Scale, fit_scales
+from recsys.retrieval.candidates import candidates, make_context
+from recsys.types import Context, Guard, Pool, RecsysError, Scorer, Split, TasteMap
+
+
+def serialize_blend(blend: blends.Blend) -> dict[str, Any]:
+    """Return a blend as JSON can say it, with the weights that are not 0.
+
+    Raises:
+        RecsysError: for a blend that cannot be read, weights per user, or settings that are no plain values.
+    """
+    kept = {part.name: blend[part.name] for part in blends.parse_blend(blend)}
+    for part in blends.parse_blend(blend):
+        if part.weight.ndim:
+            raise RecsysError(
+                f"ranker: '{part.name}' has weights per user, expected one, or {{weight = ..., by = ...}}"
+            )
+    try:
+        told: dict[str, Any] = json.loads(json.dumps(kept, default=_convert_number))
+    except (TypeError, ValueError):
+        raise RecsysError("ranker: a setting of the blend is no plain value, expected numbers and texts") from None
+    return told
+
+
+def build_ranker_context(
+    split: Split, model: Scorer | None, maps: Sequence[TasteMap] | None, seed: int, guards: Sequence[Guard], k: int
+) -> Context:
+    """Return the context that requests are among, its maps made; but first see whether guards can hold in it.
+
+    Raises:
+        RecsysError: as a guard says, or for histories or factors that are not of this split, or no numbers.
+    """
+    around = make_context(split, model, maps=maps, seed=seed)
+    around.check_arrays()
+    resolve_fixed_guards(guards, around, k)
+    _ = around.maps
+    return around
+
+
+def fit_ranker_scales(
+    around: Context, split: Split, model: Scorer | None, pool: Pool | None, blend: Mapping[str, Any], scale: Scale,
+    policy: Policy,
+) -> dict[str, float]:  # fmt: skip
+    """Return the scale of each objective: fitted on a sample of the model's candidates, or on the caller's `pool`.
+
+    Raises:
+        RecsysError: for a pool of other users or items than the split's, or neither a model nor a pool to fit on.
+    """
+    names = [part.name for part in blends.parse_blend(blend)]
+    if scale is None:
+        return dict.fromkeys(names, 1.0)
+    if isinstance(scale, Mapping):
+        missing = [name for name in names if name not in scale]
+        if missing:
+            raise RecsysError(f"ranker: scale has no '{missing[0]}', expected a factor for each objective of the blend")
+        return {name: float(scale[name]) for name in names}
+    if scale != "fitted":
+        raise RecsysError(f"ranker: scale is {scale!r}, expected 'fitted', a factor per objective, or None")
+    if pool is None and model is None:
+        raise RecsysError("ranker: found neither a model nor a pool, expected one to fit scales on, or scale=")
+    sample = _sample_pool(around, split, model, pool, policy)
+    return fit_scales(sample, {n: _set_unit_weight(blend[n]) for n in names}, min(policy.k, sample.items.shape[1]))
+
+
+def prime_tables(around: Context, model: Scorer | None) -> None:
+    """Make what requests, their guards and sentences need beside what the blend's objectives made already."""
+    get_cooccurrence_vectors(around)
+    if around.items is not None:
+        get_items_by_feature(around, around.items)
+    for m in range(len(around.maps)):
+        get_hard_regions(around, m)
+    factors = None if model is None else model.factors
+    if factors is not None:
+        around.tables.get("gram of all", lambda: gram(factors))
+
+
+def _sample_pool(around: Context, split: Split, model: Scorer | None, pool: Pool | None, policy: Policy) -> Pool:
+    """Return at most 2,048 evenly spaced users and their candidates, as requests have them."""
+    if pool is None:
+        step = max(1, -(-len(split.user_ids) // SAMPLE_USERS))
+        n = min(policy.n, len(split.item_ids))
+        users = np.arange(0, len(split.user_ids), step, dtype=np.int32)
+        settings: dict[str, Any] = {
+            "n": n,
+            "exclude_seen": policy.exclude_seen,
+            "exploration_share": policy.exploration_share,
+            "seed": policy.seed,
+        }
+        pool = candidates(model, split, users=users, maps=around.maps, **settings)  # type: ignore[arg-type]
+    else:
+        same = np.array_equal(pool.context.item_ids, split.item_ids)
+        if not same or not np.array_equal(pool.context.user_ids, split.user_ids):
+            raise RecsysError("ranker: the pool is of other users or items, expected a pool made with split=")
+        step = max(1, -(-len(pool.users) // SAMPLE_USERS))
+        pool = Pool(pool.users[::step], pool.items[::step], pool.scores[::step], around)
+    codes = pool.users.astype(np.int64)
+    return Pool(np.arange(len(codes), dtype=np.int32), pool.items, pool.scores, build_context_of_users(around, codes))
+
+
+def _set_unit_weight(value: Any) -> dict[str, Any]:
+    """Return the settings of an objective with the weight 1: scales do not depend on weights."""
+    return {**(value if isinstance(value, Mapping) else {}), "weight": 1.0}
+
+
+def _convert_number(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError

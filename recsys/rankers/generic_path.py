@@ -1,0 +1,42 @@
+"""The slate of one request, by the library's own re-ranking: any blend of any objectives."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from recsys.rankers.policies import Policy
+from recsys.rankers.request_constraints import pad_candidates
+from recsys.rankers.requests import Candidates, RequestUser, build_user_context
+from recsys.reranking.slates import rerank
+from recsys.types import Context, Guard
+from recsys.types.arrays import Floats, Longs
+
+
+class Picks(NamedTuple):
+    """What was picked."""
+
+    positions: Longs  # (k,) positions among the candidates, best first
+    contributions: Floats  # (k, O)
+    objectives: tuple[str, ...]
+    log_propensity: Floats | None  # (k,)
+
+
+def pick_by_rerank(
+    context: Context, blend: Mapping[str, Any], scales: Mapping[str, float] | None, policy: Policy,
+    request_user: RequestUser, candidates: Candidates, k: int, seed: int, guards: Sequence[Guard] = (),
+) -> Picks:  # fmt: skip
+    """Return what `recsys.rerank` picks for one user of `candidates`: k of them at most.
+
+    With guards, slots are k, as in a pool with a user of fewer candidates; without, no more than there are candidates.
+    """
+    around = build_user_context(context, request_user, context.seed + seed - policy.seed)
+    pool = pad_candidates(candidates, k if guards else 0, around)
+    slates = rerank(
+        pool, blend, min(k, pool.items.shape[1]), scale=scales, guards=guards, order=policy.order,  # type: ignore[arg-type]
+        temperature=policy.temperature, epsilon=policy.epsilon, seed=seed, n_threads=1,
+    )  # fmt: skip
+    place = {code: at for at, code in enumerate(candidates.items.tolist())}
+    places = np.array([place[code] for code in slates.items[0].tolist() if code >= 0], dtype=np.int64)
+    chances = None if slates.log_propensity is None else slates.log_propensity[0, : len(places)]
+    return Picks(places, slates.contributions[0, : len(places)], slates.objectives, chances)

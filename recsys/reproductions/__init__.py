@@ -1,0 +1,1 @@
+"""Reproductions: published results beside those of this package, with tolerances."""

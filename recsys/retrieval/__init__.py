@@ -1,0 +1,1 @@
+"""Retrieval: the candidates of each user, from the scores of a model."""

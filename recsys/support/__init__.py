@@ -1,0 +1,1 @@
+"""Support: files, randomness, caches and threads; nothing here knows recommenders."""

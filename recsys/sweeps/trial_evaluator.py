@@ -1,0 +1,72 @@
+"""What a trial costs: only what its settings change. The rest is kept from trial to trial."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from recsys.configs import Config
+from recsys.experiments.pipeline import Preparation, build_or_load_pool
+from recsys.reranking import blends
+from recsys.reranking.slates import fit_scales, rerank
+from recsys.reranking.term_cache import TermCache
+from recsys.scores import compute_metrics
+from recsys.types import GroundTruth, Slates, TableCache
+
+
+@dataclass(frozen=True, eq=False)
+class TrialEvaluator:
+    """A split with its maps, and the pools and scales that trials shared."""
+
+    preparation: Preparation
+    metrics: list[str]
+    truth: GroundTruth
+    pools: TableCache = field(default_factory=lambda: TableCache(2))
+    scales: TableCache = field(default_factory=lambda: TableCache(512))
+
+    def evaluate_config(self, config: Config) -> dict[str, float]:
+        """Return the value of each metric for the one blend of `config`, or for its model alone."""
+        return self._compute_values(self.build_slates(config))
+
+    def build_slates(self, config: Config) -> dict[int, Slates]:
+        """Return slates of every length that a metric asks for."""
+        key = json.dumps([config.model.model_dump(), config.pool.model_dump()])
+        made = self.pools.get(
+            key, lambda: TermCache(build_or_load_pool(self.preparation, config.model, config.pool)[0])
+        )
+        blend = next(iter(config.blends.values()), {"relevance": 1.0})
+        policy: dict[str, Any] = {
+            **config.get_pick_settings(config.list_runs()[-1]),
+            "seed": config.seed,
+            "terms": made,
+        }
+        policy["guards"] = config.build_guards()
+        return {
+            k: rerank(made.pool, blend, k, scale=self._fit_scales(config, key, made, blend, k), **policy)
+            for k in sorted({int(metric.partition("@")[2]) for metric in self.metrics})
+        }
+
+    def _fit_scales(
+        self, config: Config, key: str, made: TermCache, blend: Mapping[str, Any], k: int
+    ) -> dict[str, float] | None:
+        if config.slate.scale == "none":
+            return None
+        found: dict[str, float] = {}
+        for part in blends.parse_blend(blend):
+            alone = {part.name: {"weight": 1.0, **part.settings}}
+            found |= self.scales.get(json.dumps([key, alone, k]), partial(fit_scales, made.pool, alone, k, terms=made))
+        return found
+
+    def _compute_values(self, slates: Mapping[int, Slates]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for k, made in slates.items():
+            names = [metric for metric in self.metrics if metric.endswith(f"@{k}")]
+            found |= compute_metrics(made, self.truth, names)
+        return found
+
+
+def build_trial_evaluator(preparation: Preparation, metrics: list[str]) -> TrialEvaluator:
+    """Return a workshop on what `preparation` judges on."""
+    truth = GroundTruth(preparation.split, preparation.objective_maps, preparation.audit, preparation.content)
+    return TrialEvaluator(preparation, metrics, truth)
