@@ -1,6 +1,8 @@
 """Items that are near to those in the history."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from recsys.models.checks import MemoryNeed, check_memory, check_non_negative, check_positive_ints
 from recsys.models.fits import check_fit
@@ -28,8 +30,11 @@ class ItemKNN:
     n_i the number of users of i. w_j is 1 but for "bm25". Positives with a value x other than 1 say x, sqrt(x) and
     2.2 x / (1.2 (...) + x), with sums of values for n. These are the weightings of Ferrari Dacrema et al. (2021),
     less a factor per user that leaves the order as it is. Of equally near items the first in index order is kept. A
-    user whose history has no neighbour gets popularity. docs/models.md says how near the defaults come to tuned
-    settings.
+    user whose history has no neighbour gets popularity.
+
+    By default, `shrink` is the mean square of the entries of all x_i, times the ratio of items to users (of those with
+    positives): the fewer users stand behind the items, the less a few shared ones say. docs/models.md says how near
+    the defaults come to tuned settings.
 
     Raises:
         RecsysError: if a setting cannot be meant.
@@ -37,18 +42,27 @@ class ItemKNN:
 
     k: int = 300
     similarity: str = "tfidf"
-    shrink: float = 1.0
+    shrink: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         convert_fields_to_python(self)
         check_positive_ints("item_knn", k=self.k)
-        check_non_negative("item_knn", shrink=self.shrink)
+        if self.shrink is not None:
+            check_non_negative("item_knn", shrink=self.shrink)
         check_similarity("item_knn", self.similarity)
 
     def estimate_memory(self, train: Csr) -> MemoryNeed:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
         return estimate_link_memory(train, self.k)
+
+    def fill_defaults(self, train: Csr) -> "ItemKNN":
+        """Return the settings with the number that `shrink` gets from the positives, (U, I)."""
+        if self.shrink is not None:
+            return self
+        rows = self._weigh_items(train)
+        users, items = len(np.unique(rows.indices)), np.count_nonzero(np.diff(rows.indptr))
+        return replace(self, shrink=float(np.mean(rows.data**2)) * items / users)
 
     @check_fit("item_knn")
     def fit(self, train: Csr, side: SideInformation | None = None) -> FittedItemSimilarity:
@@ -58,7 +72,11 @@ class ItemKNN:
             RecsysError: if there are no positives, or the links are too large for the memory of this machine.
         """
         check_memory("item_knn", self.estimate_memory(train))
+        shrink = float(self.fill_defaults(train).shrink or 0)
+        links = find_nearest_rows(self._weigh_items(train), self.k, shrink)
+        return FittedItemSimilarity(train, Csr(links.T), compute_relative_lengths(Csr(train.T)), self.similarity)
+
+    def _weigh_items(self, train: Csr) -> Csr:
+        """Return the weighted users of each item, (I, U)."""
         items = Csr(train.T)
-        length = compute_relative_lengths(items)
-        rows = weigh_rows(items, self.similarity, compute_idf(items, self.similarity), length)
-        return FittedItemSimilarity(train, Csr(find_nearest_rows(rows, self.k, self.shrink).T), length, self.similarity)
+        return weigh_rows(items, self.similarity, compute_idf(items, self.similarity), compute_relative_lengths(items))
