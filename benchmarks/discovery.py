@@ -134,7 +134,7 @@ def build_base_config(run: Run, protocol: Mapping[str, Any], config: configs.Con
         "models": rest,
         "pool": {"n": protocol["pool"]},
         "slate": {"k": [K], "order": run.order or protocol["order"]},
-        "evaluation": {"metrics": [ACCURACY, GAIN, *OTHER_METRICS], "n_bootstrap": protocol["draws"]},
+        "evaluation": {"metrics": [ACCURACY, GAIN, *OTHER_METRICS], "n_bootstrap": protocol["n_bootstrap"]},
     }
 
 

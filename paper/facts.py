@@ -47,7 +47,8 @@ def collect_constants(results: Results) -> dict[str, str]:
     told: dict[str, Any] = {
         "k": GAIN.partition("@")[2],
         "losses": join_names([format_percent(loss, False) for loss in results.losses]),
-        **{name: format_count(protocol[name]) for name in ("trials", "front", "pool", "draws")},
+        **{name: format_count(protocol[name]) for name in ("trials", "front", "pool")},
+        "draws": format_count(protocol["n_bootstrap"]),
         **{f"n_{role}": roles.count(role) for role in ("ours", "other")},
         "weight_low": weight[0],
         "weight_high": f"{weight[1]:g}",

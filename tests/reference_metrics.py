@@ -361,7 +361,7 @@ class ReferenceMetrics:
         return self.mean_hit_value(lambda i: bool(self.features(i) - known))
 
     def serendipity_ge(self):
-        counts, met = self.count_positives(), self.split.met.toarray()[self.user]
+        counts, met = self.count_positives(), self.split.seen.toarray()[self.user]
         order = sorted(range(len(counts)), key=lambda i: (-counts[i], self.split.items.ids[i]))
         usual = [i for i in order if not met[i]][: self.k]
         return self.mean_hit_value(lambda i: i not in usual, needs_history=False)
@@ -391,7 +391,7 @@ class ReferenceMetrics:
             by = [*slate, *self.train]
             return sum(max((1 if i == j else max(0, unit[i] @ unit[j]) ** 2 for i in by), default=0) for j in self.test)
 
-        greedy, met = [], self.split.met.toarray()[self.user]
+        greedy, met = [], self.split.seen.toarray()[self.user]
         left = sorted(np.flatnonzero(met == 0), key=lambda i: self.split.items.ids[i])
         for _ in range(min(self.k, len(left))):
             greedy.append(max((i for i in left if i not in greedy), key=lambda i: round(stands_for([*greedy, i]), 9)))

@@ -136,7 +136,7 @@ def test_the_numbers_are_those_of_a_slow_evaluation_by_hand(first):
     recall = np.mean([h / n for h, n in zip(hits, test.sum(axis=1), strict=True) if n])
     table = done.summary[(done.summary.run == "als") & (done.summary.metric == "recall") & (done.summary.k == 5)]
     assert table.value.item() == pytest.approx(recall)
-    assert not (split.met.toarray()[np.arange(len(test))[:, None], slates.items] * (slates.items >= 0)).any()
+    assert not (split.seen.toarray()[np.arange(len(test))[:, None], slates.items] * (slates.items >= 0)).any()
 
 
 def test_a_second_run_computes_nothing_again_and_gives_the_same_numbers(home, first, monkeypatch):

@@ -183,7 +183,7 @@ class TestTogether:
         assert (joint.loss_metric == "ndcg@5").all()
         assert joint.gain_metric.tolist()[:3] == ["discovery@5", "self_information@5", "exposure_deficit@5"]
         row = joint.iloc[0]
-        cell, base = (c[0] for c in (scores.of("worse"), scores.of("base")))
+        cell, base = (c[0] for c in (scores.select_run("worse"), scores.select_run("base")))
         assert row.loss == pytest.approx(cell.value / base.value - 1)
         alone = np.quantile(cell.draws / base.draws - 1, [0.025, 0.975])
         assert row.loss_low < alone[0] and row.loss_high > alone[1]
@@ -223,7 +223,7 @@ class TestVerdicts:
 
     def test_catalogue_metrics_are_tested_by_their_own_error(self, scores):
         found = compare_scores(scores, "base").differences.set_index(["run", "metric"]).loc["worse", "coverage"]
-        cell, base = (next(c for c in scores.of(run) if c.metric == "coverage") for run in ("worse", "base"))
+        cell, base = (next(c for c in scores.select_run(run) if c.metric == "coverage") for run in ("worse", "base"))
         limits = cell.spread(cell.value - base.value, cell.draws - base.draws)
         assert np.isnan(found.n_differ)
         assert found.difference == pytest.approx(cell.value - base.value)
@@ -261,7 +261,7 @@ class TestSegments:
 
     def test_a_part_has_the_difference_of_its_users(self, scores):
         table = compare_scores(scores, "base").segments
-        cell, base = (scores.of(run)[0] for run in ("worse", "base"))
+        cell, base = (scores.select_run(run)[0] for run in ("worse", "base"))
         for _, row in table[(table.run == "worse") & (table.metric == "ndcg")].iterrows():
             quarters = ("lowest quarter", "second quarter", "third quarter", "highest quarter")
             code = {**{q: i for i, q in enumerate(quarters)}, "cold": 0, "not cold": 1}[row.part]
@@ -275,7 +275,7 @@ class TestSegments:
     def test_parts_of_one_segment_make_the_whole_also_over_maps(self, scores):
         table = compare_scores(scores, "base").segments
         for metric in ("ndcg", "discovery", "exposure_deficit"):
-            cell, base = (next(c for c in scores.of(run) if c.metric == metric) for run in ("worse", "base"))
+            cell, base = (next(c for c in scores.select_run(run) if c.metric == metric) for run in ("worse", "base"))
             part = table[(table.run == "worse") & (table.metric == metric) & (table.segment == "activity")]
             shares = [base.shares[scores.segments["activity"] == code].sum() for code in range(4)]
             assert (part.difference.to_numpy() * shares).sum() == pytest.approx(cell.value - base.value)
@@ -465,7 +465,7 @@ class TestText:
             "exposure_deficit@5 ↓",
         )
         table = pd.DataFrame(
-            {run: [cell.value for cell in scores.of(run)] for run in scores.runs}, index=METRICS
+            {run: [cell.value for cell in scores.select_run(run)] for run in scores.runs}, index=METRICS
         ).T.reset_index(drop=True)
         for column, metric in enumerate(METRICS, start=1):
             best = table[metric].min() if metric == "exposure_deficit" else table[metric].max()

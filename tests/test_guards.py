@@ -47,7 +47,7 @@ def test_each_pick_is_the_best_of_those_that_the_reference_allows(seed, some, da
     names = data.draw(st.lists(st.sampled_from(sorted(BLEND)), min_size=1, max_size=4, unique=True))
     blend = {name: BLEND[name] for name in names}
     slates = rerank(pool, blend, k=K, scale=None, guards=some)
-    asked = [guard.rule(pool, K) for guard in some]
+    asked = [guard.make_rule(pool, K) for guard in some]
     terms = [getattr(objectives, name)(pool, K) for name in sorted(blend)]
     for u in range(len(pool.users)):
         slate: list[int] = []
@@ -102,7 +102,7 @@ def test_what_is_not_met_is_counted_as_one_counts(seed, some):
         assert slates.violations is None
         return
     assert slates.guards == tuple(guard.name for guard in some)
-    for g, rule in enumerate(guard.rule(pool, K) for guard in some):
+    for g, rule in enumerate(guard.make_rule(pool, K) for guard in some):
         for u, row in enumerate(slates.items.tolist()):
             shown, far = [item for item in row if item >= 0], 0
             if rule.closed is not None:

@@ -37,7 +37,7 @@ def solved(model: IALS, likes: np.ndarray, dislikes: np.ndarray, other: np.ndarr
         if likes[row].any():
             weight = model.unobserved + likes[row] + model.disliked * dislikes[row]
             left = other.T @ (weight[:, None] * other) + ridge * np.eye(other.shape[1])
-            found[row] = np.linalg.solve_user_factors(left, likes[row] @ other)
+            found[row] = np.linalg.solve(left, likes[row] @ other)
     return found
 
 

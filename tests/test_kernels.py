@@ -239,7 +239,7 @@ def test_a_share_of_the_draws_knows_nothing_and_propensities_stay_exact(temperat
 
 
 def test_dpp_equals_naive_log_determinants():
-    term = world(2)["volume log None plain"]
+    term = world(2)["dpp log None plain"]
     picks = run([term], np.ones((B, 1)))[0]
     vectors = term.vectors[term.rows[0]].astype(float)
     kernel = 0.8 * vectors @ vectors.T + 0.2 * np.eye(N)

@@ -37,7 +37,7 @@ def newton(scores, liked):
     x, design = np.zeros(2), np.stack([scores, np.ones(len(scores))], axis=1)
     for _ in range(60):
         p = 1 / (1 + np.exp(-design @ x))
-        x = x - np.linalg.solve_user_factors(design.T * (p * (1 - p)) @ design, design.T @ (p - target))
+        x = x - np.linalg.solve(design.T * (p * (1 - p)) @ design, design.T @ (p - target))
     return x
 
 

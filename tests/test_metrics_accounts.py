@@ -29,7 +29,7 @@ def mix(evaluation, taste_map, user):
 def by_hand(evaluation, k, taste_map, edges, like, who):
     """For each user and band: mean share of unfamiliar slots, mean gap, and the number of accounts."""
     split, found = evaluation.truth.split, np.full((3, len(evaluation.items), len(edges) - 1), np.nan)
-    met, slates = split.met.toarray() != 0, [{int(i) for i in row[:k] if i >= 0} for row in evaluation.items]
+    met, slates = split.seen.toarray() != 0, [{int(i) for i in row[:k] if i >= 0} for row in evaluation.items]
     for u in range(len(slates)):
         own = mix(evaluation, taste_map, u)
         for band in range(len(edges) - 1):

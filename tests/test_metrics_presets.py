@@ -97,16 +97,16 @@ class Theirs(ReferenceMetrics):
         found = (worth(r) for i, r in self.ranked.items() if i in self.test)
         return self.if_tested(lambda: sum(found) / sum(worth(r) for r in range(1, ideal + 1)))
 
-    def ndcg_of_k(self):
+    def ndcg_ideal_k(self):
         return self.gain(lambda r: 1 / math.log2(r + 1), self.k)
 
     def ndcg_clipped(self):
         return self.gain(lambda r: 1 / math.log2(max(r, 2)), min(self.k, len(self.test)))
 
-    def average_precision_of_all(self):
+    def average_precision_by_positives(self):
         return self.average_precision() * min(self.k, len(self.test)) / max(len(self.test), 1)
 
-    def average_precision_of_k(self):
+    def average_precision_by_k(self):
         return self.average_precision() * min(self.k, len(self.test)) / self.k
 
     def shown_mean(self, of_item):
@@ -116,7 +116,7 @@ class Theirs(ReferenceMetrics):
         readers = sum(row.any() for row in self.split.train.toarray())
         return self.shown_mean(lambda i: math.log2(readers / max(self.count_positives()[i], 1)))
 
-    def self_information_of_seen(self):
+    def self_information_unseen_zero(self):
         counts = self.count_positives()
         return self.shown_mean(lambda i: -math.log2(counts[i] / counts.sum()) if counts[i] else 0.0)
 
@@ -124,11 +124,11 @@ class Theirs(ReferenceMetrics):
         far = [len(self.features(i) ^ self.features(j)) for i, j in itertools.combinations(self.slate, 2)]
         return sum(far) / len(far) if far else 0.0 if self.slate else math.nan
 
-    def serendipity_of_shown(self):
+    def serendipity_mean_shown(self):
         total = self.serendipity_popularity() * self.k if self.test else 0.0
         return total / len(self.slate) if self.slate else math.nan
 
-    def alpha_ndcg_of_more(self):
+    def alpha_ndcg_ideal_k_plus_1(self):
         longer = ReferenceMetrics(self.evaluation, self.user, self.k + 1)
         longer.ranked = self.ranked
         return longer.alpha_ndcg()
@@ -152,7 +152,7 @@ def test_it_is_its_definition(monkeypatch, name, k):
 
 
 @pytest.mark.parametrize(
-    "name", ["reached_of_seen", "distinct", "evenness_of_others", "gini_padded", "entropy_per_item"]
+    "name", ["coverage_of_train_items", "distinct_items", "evenness_n_minus_1", "gini_padded", "entropy_per_item"]
 )
 def test_a_statistic_is_its_definition(name):
     evaluation = make_evaluation()
@@ -160,9 +160,9 @@ def test_a_statistic_is_its_definition(name):
     some, p = np.count_nonzero(times), times[times > 0] / times.sum()
     apart = np.abs(times[:, None] - times).sum() / (2 * times.sum())  # I times the Gini index: mean difference
     expected = {
-        "reached_of_seen": some / evaluation.truth.split.train.toarray().any(axis=0).sum(),
-        "distinct": some,
-        "evenness_of_others": 1 - apart / 39,
+        "coverage_of_train_items": some / evaluation.truth.split.train.toarray().any(axis=0).sum(),
+        "distinct_items": some,
+        "evenness_n_minus_1": 1 - apart / 39,
         "gini_padded": (apart + 1) / 41,
         "entropy_per_item": -sum(p * np.log(p)) / some,
     }[name]

@@ -112,7 +112,7 @@ def test_only_large_arrays_of_floats_are_not_read_unless_asked_for(train, tmp_pa
 def test_settings_and_descriptions_of_arrays_are_held_against_the_digest(folder):
     path = folder / "manifest.json"
     told = json.loads(path.read_text())
-    arrays = {**told["arrays"], "relative_lengths": {**told["arrays"]["lengths"], "sha256": "0" * 64}}
+    arrays = {**told["arrays"], "relative_lengths": {**told["arrays"]["relative_lengths"], "sha256": "0" * 64}}
     changes = [
         {"settings": {**told["settings"], "k": 4}},
         {"settings": None},

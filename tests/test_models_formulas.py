@@ -170,7 +170,7 @@ def test_ease_is_the_ridge_regression_of_each_item_on_the_others():
     for item in range(12):
         others = np.delete(np.arange(12), item)
         left = dense[:, others].T @ dense[:, others] + 3.0 * np.eye(11)
-        wanted = np.linalg.solve_user_factors(left, dense[:, others].T @ dense[:, item])
+        wanted = np.linalg.solve(left, dense[:, others].T @ dense[:, item])
         np.testing.assert_allclose(weights[others, item], wanted, atol=1e-6)
     assert (np.diag(weights) == 0).all()
     np.testing.assert_allclose(everybody(EASE(l2=3.0), train), dense @ weights, atol=1e-5)
@@ -190,7 +190,7 @@ def test_als_user_factors_solve_the_normal_equations():
         if row.any():
             confidence = np.where(row > 0, 4.0, 1.0)
             left = items.T @ (confidence[:, None] * items) + 0.7 * np.eye(6)
-            wanted = np.linalg.solve_user_factors(left, items.T @ (confidence * row))
+            wanted = np.linalg.solve(left, items.T @ (confidence * row))
             np.testing.assert_allclose(found.user_factors[user], wanted, rtol=1e-5, atol=1e-6)
 
 
@@ -208,10 +208,10 @@ def test_als_comes_close_to_the_optimum_of_its_loss():
     for _ in range(60):
         for i in range(40):
             weighted = X * confidence[:, i : i + 1]
-            Y[i] = np.linalg.solve_user_factors(X.T @ weighted + np.eye(4), weighted.T @ dense[:, i])
+            Y[i] = np.linalg.solve(X.T @ weighted + np.eye(4), weighted.T @ dense[:, i])
         for u in range(60):
             weighted = Y * confidence[u][:, None]
-            X[u] = np.linalg.solve_user_factors(Y.T @ weighted + np.eye(4), weighted.T @ dense[u])
+            X[u] = np.linalg.solve(Y.T @ weighted + np.eye(4), weighted.T @ dense[u])
     assert loss() <= reached <= loss() * 1.005
 
 

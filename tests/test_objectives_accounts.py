@@ -35,7 +35,7 @@ def mixes(split, maps, u):
 
 def shelf(split, model, v, k):
     scores = model.score(np.array([v]))[0].astype(float)
-    scores[split.met.toarray()[v] > 0] = -np.inf
+    scores[split.seen.toarray()[v] > 0] = -np.inf
     return [int(i) for i in np.argsort(-scores, kind="stable")[:k] if scores[i] > -np.inf]
 
 

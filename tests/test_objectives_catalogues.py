@@ -88,7 +88,7 @@ def denied(split, model, k):
     likes = split.train.toarray().sum(axis=0)
     owed, shown = np.zeros(split.shape[1]), np.zeros(split.shape[1])
     for u in range(split.shape[0]):
-        new = np.flatnonzero(split.met.toarray()[u] == 0)
+        new = np.flatnonzero(split.seen.toarray()[u] == 0)
         owed[new] += min(k, len(new)) * likes[new] / likes[new].sum()
         shown[new[np.argsort(-scores[u, new])][:k]] += 1
     return np.where(owed > 0, np.maximum(owed - shown, 0) / np.maximum(owed, 1e-12), 0)

@@ -106,7 +106,7 @@ def test_a_verdict_is_that_of_the_limits(tmp_path: Path) -> None:
     assert "+50\xa0% [+40\xa0%, +60\xa0%]." in sentences.describe_claim(told, RUN, 0.02)
     assert "is ahead of every other method" in sentences.describe_rivals(told, RUN, 0.02, "other")
     assert "cannot be told apart from any control" in sentences.describe_rivals(told, RUN, 0.02, "control")
-    assert "[\N{MINUS SIGN}5.0\xa0%, +15\xa0%], not told from zero" in sentences.baselines(told, RUN, 0.02)
+    assert "[\N{MINUS SIGN}5.0\xa0%, +15\xa0%], not told from zero" in sentences.describe_controls(told, RUN, 0.02)
 
 
 def test_the_same_gain_within_wider_limits_is_no_lead(tmp_path: Path) -> None:

@@ -153,8 +153,8 @@ def test_a_pool_of_maps_that_are_not_made_yet_goes_round(again, fitted):
 def test_guards_go_round(again, pool, number):
     guard = make_guards()[number]
     back = again(guard)
-    assert (back.name, back.told, back.fixed) == (guard.name, guard.told, guard.fixed)
-    assert_same(guard.rule(pool, 5), back.rule(pool, 5))
+    assert (back.name, back.config_settings, back.is_static) == (guard.name, guard.config_settings, guard.is_static)
+    assert_same(guard.make_rule(pool, 5), back.make_rule(pool, 5))
     assert_same(rerank(pool, BLEND, 5, guards=[guard]), rerank(pool, BLEND, 5, guards=[back]))
 
 
@@ -177,7 +177,7 @@ def test_rankers_and_answers_go_round(again, ranker, loaded, which):
         dict(made.scales),
     )
     assert dict(back.about) == dict(made.about) and back.index is made.index is None
-    assert [guard.told for guard in back.guards] == [guard.told for guard in made.guards]
+    assert [guard.config_settings for guard in back.guards] == [guard.config_settings for guard in made.guards]
     for asked in REQUESTS:
         one, other = made.rank(**asked), back.rank(**asked)
         assert_same(one, other)

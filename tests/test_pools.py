@@ -207,7 +207,7 @@ def test_a_frame_of_scores_becomes_a_pool():
 
 def test_a_frame_with_a_split_knows_histories_and_leaves_out_what_was_met(split, maps):
     met = int(split.train.indices[split.train.indptr[3]])
-    free = int(np.flatnonzero(split.met.toarray()[3] == 0)[0])
+    free = int(np.flatnonzero(split.seen.toarray()[3] == 0)[0])
     pool = Pool.from_frame(["u3", "u3"], [f"i{met}", f"i{free}"], [1.0, 0.5], split=split, maps=maps)
     assert pool.items.tolist() == [[free]]
     assert rerank(pool, {"relevance": 1.0, "negative_space": 0.5, "serendipity": 0.1}, k=1).items.tolist() == [[free]]
@@ -223,7 +223,7 @@ def test_ids_are_text_as_in_data_that_is_read():
 
 def test_a_user_who_has_met_all_candidates_keeps_a_row(split):
     met = int(split.train.indices[split.train.indptr[3]])
-    free = int(np.flatnonzero(split.met.toarray()[4] == 0)[0])
+    free = int(np.flatnonzero(split.seen.toarray()[4] == 0)[0])
     pool = Pool.from_frame(["u3", "u4"], [f"i{met}", f"i{free}"], [1.0, 0.5], split=split)
     assert (pool.users.tolist(), pool.items.tolist(), pool.lengths.tolist()) == ([3, 4], [[-1], [free]], [0, 1])
     assert rerank(pool, {"relevance": 1.0}, k=1).items.tolist() == [[-1], [free]]

@@ -64,7 +64,7 @@ def liked(world, user):
 
 def same(one, other):
     """Whether two answers are equal, bit for bit."""
-    arrays = ("scores", "contributions", "relevance", "places")
+    arrays = ("scores", "contributions", "relevance", "base_ranks")
     plain = ("items", "objectives", "displaced", "seed", "policy", "unknown_items", "unknown_history")
     both = (one.log_propensity, other.log_propensity)
     return (

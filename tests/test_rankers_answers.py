@@ -48,7 +48,7 @@ def test_an_answer_is_plain_values(ranker, drawn):
             assert said["policy"] == one.name and said["seed"] == answer.seed and said["items"] == list(answer.items)
             assert said["displaced"] == list(answer.displaced) and said["notes"] == list(answer.notes)
             assert said["contributions"].keys() == {*answer.objectives}
-            for name in ("scores", "relevance", "places"):
+            for name in ("scores", "relevance", "base_ranks"):
                 assert said[name] == getattr(answer, name).tolist()
             columns = np.array([*said["contributions"].values()])
             np.testing.assert_allclose(columns.sum(axis=0), said["scores"], rtol=1e-5)

@@ -78,7 +78,7 @@ def agrees(answer, slates, some):
 
 def same(one, other):
     """Whether two answers are equal, bit for bit, whatever the names of their policies."""
-    plain = ("items", "displaced", "seed", "unmet", "unknown_items")
+    plain = ("items", "displaced", "seed", "violations", "unknown_items")
     chances = (one.log_propensity, other.log_propensity)
     return (
         all(getattr(one, name) == getattr(other, name) for name in plain)
@@ -114,7 +114,7 @@ def test_what_is_met_by_the_answer_is_met_as_one_counts(seed, some, name):
     ):
         features = WORLD.items.features.toarray()[[IDS.index(item) for item in answer.items]] > 0
         for guard in some:
-            told = guard.told[guard.name]
+            told = guard.config_settings[guard.name]
             columns = [int(f[1:]) for f in told.get("features", [])]
             counts = features[:, columns].sum(axis=0)
             if guard.name == "exclude":

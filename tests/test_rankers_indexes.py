@@ -98,7 +98,7 @@ def recount(exact, ranker, world):
 
 
 def same(one, other):
-    arrays = ("scores", "contributions", "relevance", "places")
+    arrays = ("scores", "contributions", "relevance", "base_ranks")
     return one.items == other.items and all(np.array_equal(getattr(one, a), getattr(other, a)) for a in arrays)
 
 
@@ -160,7 +160,7 @@ def test_every_item_lies_in_one_list_and_none_is_nearer_to_another_centre(fitted
 def test_what_was_met_or_does_not_exist_is_never_shown(world, indexed):
     for code, user in enumerate(world.user_ids):
         shown = [world.item_ids.tolist().index(item) for item in indexed.rank(user=user).items]
-        assert world.available[shown].all() and not world.met[[code]].toarray()[0, shown].any()
+        assert world.available[shown].all() and not world.seen[[code]].toarray()[0, shown].any()
     history = world.item_ids[:500].tolist()
     assert not {*indexed.rank(history=history).items} & {*history}
     assert not world.available.all() and world.train_negatives.nnz
@@ -205,7 +205,7 @@ def test_guards_hold_and_with_every_list_are_those_of_exact_retrieval(fitted, wo
         assert not {*held.items} & {*world.item_ids[7::10], *world.item_ids[8::10]} and len(held.items) == N
         assert not {*free.items} & {*world.item_ids[7::10]}
         assert min(len({*answer.items} & {*rare}) for answer in (free, held)) >= 2
-        if "user" not in asks or not world.met[[int(asks["user"][1:])], 599].sum():
+        if "user" not in asks or not world.seen[[int(asks["user"][1:])], 599].sum():
             assert held.items[1] == "i599" and not held.violations
         near = replace(one, guards=()).rank(**asks)
         gained += len({*near.items} & {*rare}) < 2

@@ -287,7 +287,7 @@ def test_no_pair_is_in_two_places_and_a_weight_of_zero_is_still_met(kind):
     together = [split.train, split.validation, split.test, split.train_negatives, split.validation_negatives]
     assert sum(m.nnz for m in together) == sum((m != 0).astype(int) for m in together).nnz
     assert split.train_negatives.data.min() == np.finfo(np.float32).tiny
-    assert split.met.nnz == split.train.nnz + split.train_negatives.nnz
+    assert split.seen.nnz == split.train.nnz + split.train_negatives.nnz
     for matrix in together[:3]:
         assert matrix.dtype == np.float32
         assert set(matrix.data) <= {1}

@@ -17,8 +17,8 @@ from recsys.types import Evaluation, GroundTruth, PerMap
 from recsys.types.arrays import Bools, Ints, Longs
 
 Bytes = NDArray[np.int8]
-MapFamily = Literal["audit_maps", "own_maps", "content_maps"]
-_FAMILY_NAMES = {"audit_maps": "audit maps", "own_maps": "own maps", "content_maps": "content maps"}
+MapFamily = Literal["audit_maps", "objective_maps", "content_maps"]
+_FAMILY_NAMES = {"audit_maps": "audit maps", "objective_maps": "own maps", "content_maps": "content maps"}
 
 
 def discovery(evaluation: Evaluation, k: int) -> PerMap:
@@ -46,7 +46,7 @@ def discovery_own(evaluation: Evaluation, k: int) -> PerMap:
     :Cost: M U T, M maps, T held-out positives
     :Source: this project
     """
-    return _compute_discovery(evaluation, k, "own_maps")
+    return _compute_discovery(evaluation, k, "objective_maps")
 
 
 def discovery_content(evaluation: Evaluation, k: int) -> PerMap:
@@ -85,7 +85,7 @@ def unexplored_share_own(evaluation: Evaluation, k: int) -> PerMap:
     :Cost: M U k, M maps
     :Source: this project
     """
-    return _unexplored_share(evaluation, k, "own_maps")
+    return _unexplored_share(evaluation, k, "objective_maps")
 
 
 def unexplored_share_content(evaluation: Evaluation, k: int) -> PerMap:

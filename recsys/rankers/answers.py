@@ -62,14 +62,14 @@ class Recommendation:
             "items": list(self.items),
             "scores": self.scores.tolist(),
             "relevance": self.relevance.tolist(),
-            "places": self.base_ranks.tolist(),
+            "base_ranks": self.base_ranks.tolist(),
             "displaced": list(self.displaced),
             "contributions": dict(zip(self.objectives, self.contributions.T.tolist(), strict=True)),
             "log_propensity": None if drawn is None else drawn.tolist(),
             "propensity": None if drawn is None else np.exp(drawn, dtype=np.float64).tolist(),
             "unknown_items": list(self.unknown_items),
             "unknown_history": list(self.unknown_history),
-            "unmet": dict(self.violations),
+            "violations": dict(self.violations),
             "notes": list(self.notes),
         }
 

@@ -78,7 +78,7 @@ def compare(
     against: str = "",
     *,
     ks: Sequence[int] = (10,),
-    own_maps: Iterable[TasteMap] = (),
+    objective_maps: Iterable[TasteMap] = (),
     audit_maps: Iterable[TasteMap] = (),
     content_maps: Iterable[TasteMap] = (),
     seed: int = 0,
@@ -104,7 +104,7 @@ def compare(
     n_bootstrap, seed = check_int("compare: draws", n_bootstrap, 2, MAX_BOOTSTRAP), check_int("compare: seed", seed)
     align_runs(runs, split, max(want.k for want in asked))  # what does not fit is said before maps are made
     names = {want.name for want in asked}
-    given = {"audit": tuple(audit_maps), "own": tuple(own_maps), "content": tuple(content_maps)}
+    given = {"audit": tuple(audit_maps), "own": tuple(objective_maps), "content": tuple(content_maps)}
     made = {family: given[family] or _build_missing_maps(family, split, seed, names) for family in given}
     truth = GroundTruth(split, made["own"], made["audit"], made["content"])
     scores = evaluate(runs, truth, metrics, ks, seed=seed, n_bootstrap=n_bootstrap)
