@@ -117,7 +117,7 @@ class ReferenceMetrics:
             values.append(len(new) / len(known) if known else math.nan)
         return values
 
-    def deficit(self, maps="audit_maps"):
+    def exposure_deficit(self, maps="audit_maps"):
         values = []
         label = cluster_users(self.split.train, rng.derive_seed(self.split.seed, "judge"))
         for taste_map in getattr(self.truth, maps):
@@ -475,6 +475,7 @@ def compute_near_exposure(evaluation, k, shelves_by_user=None):
 def compute_reference_metric(name, evaluation, k):
     bare, _, family = name.rpartition("_") if name.endswith(("_own", "_content")) else (name, "", "audit")
     bare = bare if hasattr(ReferenceMetrics, bare) else name
+    family = {"own": "objective"}.get(family, family)
     arguments = (f"{family}_maps",) if bare in ("discovery", "unexplored_share", "exposure_deficit") else ()
     users = range(len(evaluation.items))
     return np.array([getattr(ReferenceMetrics(evaluation, user, k), bare)(*arguments) for user in users], dtype=float).T

@@ -532,7 +532,7 @@ def test_what_is_exported_is_the_ranker_of_all_of_the_data(tmp_path, monkeypatch
     assert dict(Ranker.load("base").blend) == {"relevance": 1.0} and not Ranker.load("base").policy.is_stochastic
     assert run_cli("export", "several.toml", "--out", "x", "--blend", "widr", "--quiet") == 2
     assert "unknown run 'widr'" in capsys.readouterr().err
-    assert run_cli("export", "winner.toml", "--out", "indexed", "--recall", "0.5", "--quiet") == 0
+    assert run_cli("export", "winner.toml", "--out", "indexed", "--index-recall", "0.5", "--quiet") == 0
     assert f"index: {Ranker.load('indexed').index}\n" in capsys.readouterr().out
     assert run_cli("warmup", "nowhere") == 2
     assert "nowhere is no saved ranker" in capsys.readouterr().err

@@ -43,7 +43,7 @@ def export(
     `config` and `data` are what `recsys.bench` takes, such as the config.toml of a run's folder or the winner.toml of a
     sweep's. `blend` names the run; without, it is the only blend that the config has, or the model's own order where it
     has none. Nothing is held out: the model is fitted to all positives of the filtered data, maps are made and scale
-    constants fitted on the candidates that it then gives. `recall` below 1 makes an index (`recsys.Ranker.fit`).
+    constants fitted on the candidates that it then gives. `index_recall` below 1 makes an index (`recsys.Ranker.fit`).
 
     Raises:
         RecsysError: for an unknown run, several blends and no word which, or whatever is wrong with config, data or

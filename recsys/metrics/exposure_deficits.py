@@ -38,7 +38,9 @@ def exposure_deficit_own(evaluation: Evaluation, k: int) -> PerMap:
     :Source: this project
     """
     return PerMap(
-        _compute_deficits(evaluation, k, "objective_maps"), f"q of near other communities, own maps, {_AVERAGED_OVER}", -1
+        _compute_deficits(evaluation, k, "objective_maps"),
+        f"q of near other communities, own maps, {_AVERAGED_OVER}",
+        -1,
     )
 
 
