@@ -90,7 +90,7 @@ class TestContract:
         elif isinstance(answer, PerMap):
             assert answer.values.shape == (3, 30) and answer.values.dtype == np.float64
         else:
-            assert answer.shown.shape == (30, 5) and answer.n_items == 40
+            assert answer.picks.shape == (30, 5) and answer.n_items == 40
 
     def test_it_changes_nothing_it_is_given(self, name):
         evaluation = make_evaluation()
@@ -150,7 +150,7 @@ def test_of_the_catalogue_it_is_its_definition(name, k):
         evaluation = with_train(evaluation, train)
     answer, expected = getattr(metrics, name)(evaluation, k), compute_catalogue_metric(name, evaluation, k)
     assert value(answer) == pytest.approx(expected) and expected > 0
-    shown = np.bincount(answer.shown[answer.shown >= 0], minlength=40).astype(float)
+    shown = np.bincount(answer.picks[answer.picks >= 0], minlength=40).astype(float)
     assert answer.statistic(np.stack([shown, 2 * shown]))[0] == pytest.approx(expected)
 
 
