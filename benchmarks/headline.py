@@ -33,7 +33,7 @@ def main() -> None:
     at = ["run", "metric", "k"]
     values = done.summary[[*at, "value", "ci_low", "ci_high", "n_users", "hits"]]
     changes = done.differences[[*at, "relative", "relative_low", "relative_high", "p_value", "detectable"]]
-    table = values.merge(changes, split=at, how="left")
+    table = values.merge(changes, on=at, how="left")
     table = table[table.metric.isin(METRICS) & (table.k == 10)]
     table = table.assign(version=recsys.__version__, commit=describe_environment(0, "")["git_commit"])
     with replace_file(HERE / "results" / "ml-100k.csv") as temporary:

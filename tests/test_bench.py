@@ -334,7 +334,7 @@ def test_recommendations_are_written_for_users_of_the_data(home, capsys):
     assert table.groupby("user_id").size().to_dict() == {"u3": 4, "u8": 4}
     assert {"rank", "item_id", "title", "score", "contribution_negative_space"} <= set(table.columns)
     met = pd.read_csv("ratings.csv")
-    both = table.merge(met, split=["user_id", "item_id"])
+    both = table.merge(met, on=["user_id", "item_id"])
     assert both.empty
     assert "8 rows for 2 users" in capsys.readouterr().out
 

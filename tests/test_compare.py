@@ -224,7 +224,7 @@ class TestVerdicts:
     def test_catalogue_metrics_are_tested_by_their_own_error(self, scores):
         found = compare_scores(scores, "base").differences.set_index(["run", "metric"]).loc["worse", "coverage"]
         cell, base = (next(c for c in scores.select_run(run) if c.metric == "coverage") for run in ("worse", "base"))
-        limits = cell.spread(cell.value - base.value, cell.draws - base.draws)
+        limits = cell.make_interval(cell.value - base.value, cell.draws - base.draws)
         assert np.isnan(found.n_differ)
         assert found.difference == pytest.approx(cell.value - base.value)
         assert limits.error > 0
@@ -277,7 +277,7 @@ class TestSegments:
         for metric in ("ndcg", "discovery", "exposure_deficit"):
             cell, base = (next(c for c in scores.select_run(run) if c.metric == metric) for run in ("worse", "base"))
             part = table[(table.run == "worse") & (table.metric == metric) & (table.segment == "activity")]
-            shares = [base.shares[scores.segments["activity"] == code].sum() for code in range(4)]
+            shares = [base.user_weights[scores.segments["activity"] == code].sum() for code in range(4)]
             assert (part.difference.to_numpy() * shares).sum() == pytest.approx(cell.value - base.value)
 
     def test_the_worst_has_the_largest_relative_loss_of_those_with_limits(self, scores):

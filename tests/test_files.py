@@ -129,9 +129,9 @@ def test_a_folder_between_two_names_is_brought_back(tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from recsys.support.atomic_files import replacing, replacing_folder, temporary_folder
+from recsys.support.atomic_files import make_temporary_folder, replace_file, replace_folder
 folder = Path(sys.argv[1])
-with replacing(folder / "one.npz") as one, replacing_folder(folder / "two") as two, temporary_folder(folder) as three:
+with replace_file(folder / "one.npz") as one, replace_folder(folder / "two") as two, make_temporary_folder(folder) as three:
     one.write_text("half"); (two / "half").write_text("half"); (three / "half").write_text("half")
     print("there", flush=True)
     time.sleep(60)
@@ -261,20 +261,20 @@ def assert_whole(folder):
 KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
-from recsys import files
-from recsys.support.atomic_files import recover, replacing, replacing_folder
+from recsys.support import atomic_files
+from recsys.support.atomic_files import recover_folder, replace_file, replace_folder
 folder = Path(sys.argv[1])
 if sys.argv[2] == "rename":
-    files._exchanger = lambda: (None, 0)
+    atomic_files._find_exchange_call = lambda: (None, 0)
 
 def save():
     text = str(time.monotonic_ns())
-    with replacing_folder(folder / "r") as made:
+    with replace_folder(folder / "r") as made:
         for name in "ab":
             (made / name).write_text(text)
 
 def check():
-    recover(folder / "r")
+    recover_folder(folder / "r")
     one, two = ((folder / "r" / name).read_text() for name in "ab")
     assert one == two and one
 
@@ -286,7 +286,7 @@ for kill in range(int(sys.argv[3])):
     if not child:
         while True:
             save()
-            with replacing(folder / "table.csv") as temporary:
+            with replace_file(folder / "table.csv") as temporary:
                 temporary.write_text("x")
     time.sleep(draws.random() * 0.01)
     os.kill(child, signal.SIGKILL)

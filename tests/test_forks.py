@@ -17,7 +17,8 @@ from scipy import sparse
 warnings.simplefilter("ignore")
 {before}
 def everything():
-    from recsys import forks, maps, models
+    from recsys import maps, models
+    from recsys.support import forks
     train = sparse.csr_array((np.random.default_rng(0).random((150, 90)) < 0.2).astype(np.float32))
     digest = hashlib.sha256()
     for model in (models.ALS(factors=16, iterations=2), models.IALS(factors=8, iterations=2), models.PureSVD(4),
@@ -61,7 +62,7 @@ def test_every_fit_ends_in_a_fork_with_the_bits_of_its_parent():
 def test_a_process_that_was_started_anew_is_no_fork():
     assert not forks.is_forked()
     assert forks.get_openmp_thread_limit() == 0
-    command = [sys.executable, "-c", "from recsys import forks; print(forks.is_forked())"]
+    command = [sys.executable, "-c", "from recsys.support import forks; print(forks.is_forked())"]
     assert subprocess.check_output(command, text=True).split() == ["False"]
 
 

@@ -105,12 +105,12 @@ def test_what_is_not_met_is_counted_as_one_counts(seed, some):
     for g, rule in enumerate(guard.make_rule(pool, K) for guard in some):
         for u, row in enumerate(slates.items.tolist()):
             shown, far = [item for item in row if item >= 0], 0
-            if rule.closed is not None:
-                assert not any(rule.closed[item] for item in shown)
+            if rule.excluded_items is not None:
+                assert not any(rule.excluded_items[item] for item in shown)
             for group in range(0 if rule.groups is None else rule.groups.shape[1]):
                 count = sum(rule.groups[item, group] > 0 for item in shown)
-                far += 0 if rule.least is None else max(0, rule.least[group] - count)
-                far += 0 if rule.most is None else max(0, count - rule.most[group])
+                far += 0 if rule.min_picks is None else max(0, rule.min_picks[group] - count)
+                far += 0 if rule.max_picks is None else max(0, count - rule.max_picks[group])
             if rule.pins is not None:
                 far += sum(pin not in (-1, item) for pin, item in zip(rule.pins[u].tolist(), row, strict=True))
             assert slates.violations[u, g] == far

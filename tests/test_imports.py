@@ -82,8 +82,8 @@ train = sparse.csr_array(np.eye(6, 8, dtype=np.float32) + np.eye(6, 8, 1, dtype=
 CALLS = {
     "rs.load_dataset('ml-100k')": "recsys.load_dataset needs pydantic",
     "rs.read_dataset(table)": "recsys.read_dataset needs pandas",
-    "rs.data.from_frame({'user_id': [1], 'item_id': [2]})": "recsys.data.read_frame needs pandas",
-    "rs.data.fetch('ml-100k')": "recsys.data.fetch_dataset needs pydantic",
+    "rs.data.read_frame({'user_id': [1], 'item_id': [2]})": "recsys.data.read_frame needs pandas",
+    "rs.data.fetch_dataset('ml-100k')": "recsys.data.fetch_dataset needs pydantic",
     "rs.bench('ml-100k')": "recsys.bench needs pydantic",
     "rs.maps.objective_maps(train)": "recsys.maps.objective_maps needs sklearn",
     "rs.maps.audit_maps(train)": "recsys.maps.audit_maps needs sklearn",

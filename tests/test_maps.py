@@ -84,11 +84,12 @@ def test_same_seed_same_bits(name):
 PRINT_BITS = """
 import hashlib, numpy as np
 from scipy import sparse
-from recsys.maps import audit, content, own
+from recsys.maps import audit_maps, content_maps, objective_maps
 from recsys.types import Items
 train = sparse.csr_array((np.random.default_rng(0).random((300, 300)) < 0.05).astype(np.float32))
 ids = np.arange(300).astype(str)
-made = own(train) + audit(train) + content(Items(ids, ids, train, tuple(ids), 1900 + np.arange(300, dtype=np.int32) % 99))
+items = Items(ids, ids, train, tuple(ids), 1900 + np.arange(300, dtype=np.int32) % 99)
+made = objective_maps(train) + audit_maps(train) + content_maps(items)
 print(hashlib.sha256(b"".join(m.assignment.toarray().tobytes() for m in made)).hexdigest())
 """
 

@@ -52,7 +52,7 @@ def regret(split, user, slate, k, name):
         [[1.0 if i == j else max(0.0, min(1.0, v @ table[j])) ** 2 for j in targets] for i, v in enumerate(table)]
     )
     known = max_cosine_to_history(space, split.train, np.array([user]), targets[None])[0] ** 2
-    left = [i for i in np.argsort(split.item_ids) if split.available[i] and not split.seen.toarray()[user, i]]
+    left = [i for i in np.argsort(split.item_ids) if split.available_items[i] and not split.seen.toarray()[user, i]]
     covered = known
     for _ in range(k):
         gains = [round(np.maximum(near[i] - covered, 0.0).sum(), 9) for i in left]

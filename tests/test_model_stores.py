@@ -179,8 +179,8 @@ def test_a_truncated_or_missing_file_is_refused(folder, verify):
 
 
 def test_another_array_of_another_shape_is_refused(folder):
-    np.save(folder / "lengths.npy", np.zeros(4))
-    assert "lengths.npy: found [[4], '<f8'], expected [[9], '<f8']" in refused(folder, verify=False)
+    np.save(folder / "relative_lengths.npy", np.zeros(4))
+    assert "relative_lengths.npy: found [[4], '<f8'], expected [[9], '<f8']" in refused(folder, verify=False)
 
 
 def test_a_pickle_is_not_opened(folder):
@@ -188,8 +188,8 @@ def test_a_pickle_is_not_opened(folder):
         def __reduce__(self):
             return (pytest.fail, ("unpickled",))
 
-    np.save(folder / "lengths.npy", np.array([Bomb()], dtype=object), allow_pickle=True)
-    assert "lengths.npy: is damaged" in refused(folder, verify=False)
+    np.save(folder / "relative_lengths.npy", np.array([Bomb()], dtype=object), allow_pickle=True)
+    assert "relative_lengths.npy: is damaged" in refused(folder, verify=False)
 
 
 def test_a_newer_format_is_refused(folder):
@@ -201,7 +201,7 @@ def test_a_newer_format_is_refused(folder):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"kind": "ByLink"}, "unknown fitted model 'ByLink': did you mean 'FittedItemSimilarity'?"), ({"kind": 3}, "unknown fitted model '3'"),
+    [({"kind": "FittedItemSimilarit"}, "unknown fitted model 'FittedItemSimilarit': did you mean 'FittedItemSimilarity'?"), ({"kind": 3}, "unknown fitted model '3'"),
      ({"format": "one"}, "manifest.json is not one of a saved model"), ({"arrays": [1]}, "manifest.json is not one of a saved"),
      ({"arrays": None}, "manifest.json is not one of a saved model"), ({"arrays": {"links": 3}}, "is not one of a saved model"),
      ({"arrays": {}}, "is missing"), ({"arrays": {"../../secret": {}}}, "names an array '../../secret'"),
@@ -256,13 +256,13 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from recsys import files
 from recsys.models import stores
+from recsys.support import atomic_files
 if sys.argv[2] == "renamed twice":
-    files._exchanger = lambda: (None, 0)
+    atomic_files._find_exchange_call = lambda: (None, 0)
 for number in range(10**9):
     arrays = {f"a{i}": np.full(8, number, np.float32) for i in range(8)}
-    stores.write(Path(sys.argv[1]), "Thing", {"number": number}, arrays, "thing")
+    stores.write_store(Path(sys.argv[1]), "Thing", {"number": number}, arrays, "thing")
 """
 
 

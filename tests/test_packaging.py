@@ -79,9 +79,9 @@ INSTALLED = """
 import importlib.util, json, sys
 from pathlib import Path
 import recsys, recsys.support.resources
-from recsys.support.resources import folder
+from recsys.support.resources import find_shipped_folder
 print(json.dumps({
-    "files": [recsys.__file__, recsys.support.resources.__file__, str(folder("datasets"))],
+    "files": [recsys.__file__, recsys.support.resources.__file__, str(find_shipped_folder("datasets"))],
     "seen by checkers": [one for place in sys.path if Path(place, "recsys/py.typed").exists() for one in Path(place).iterdir()],
     "elsewhere": [name for name in ("datasets", "configs", "tests", "hatch_build") if importlib.util.find_spec(name)],
 }, default=str))

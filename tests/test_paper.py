@@ -143,7 +143,7 @@ def test_another_judge_may_prefer_another_method(tmp_path: Path) -> None:
     told = results(tmp_path, [row("unexplored", "ours", 0.9, NOWHERE), row("mmr", "other", 0.2, (0.7, 0.5, 0.9))])
     assert "have not been asked" in judges.describe_judges(told, RUN, 0.02)
     asked = [
-        {"run": RUN, "evaluation": judge, "method": name, "loss": 0.01, "gain": gain, "gain_low": gain - 0.1, "gain_high": gain + 0.1}
+        {"run": RUN, "judge": judge, "method": name, "loss": 0.01, "gain": gain, "gain_low": gain - 0.1, "gain_high": gain + 0.1}
         for judge, gains in {"the audit family": (0.9, 0.2), "likes of ml-100k": (0.05, 0.3)}.items()
         for name, gain in zip(("unexplored", "mmr"), gains, strict=True)
     ]  # fmt: skip

@@ -440,7 +440,7 @@ def test_a_request_that_cannot_be_is_one_line(ranker, request_, message):
         ({"epsilon": 2.0}, "ranker: epsilon is 2.0, expected a number from 0 to 1"),
         ({"order": "gian"}, "ranker: unknown order 'gian': did you mean 'gain'"),
         ({"order": "relevance", "epsilon": 0.1}, "order is 'relevance' where picks are drawn"),
-        ({"history": "all"}, "ranker: unknown history 'all'"),
+        ({"exclude_seen": "all"}, "ranker: exclude_seen is 'all', expected True or False"),
         ({"split": "ml-100k"}, "ranker: found a str, expected a Split"),
     ],
 )

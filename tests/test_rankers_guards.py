@@ -361,13 +361,13 @@ def test_a_guard_of_ones_own_is_loaded_where_it_is_named(tmp_path):
         assert shown and all(int(item[1:]) % 2 == 1 for item in shown)
     message = refused(lambda: fit(guards=[odd]))
     assert "guard 'odd' cannot be saved, expected one of recsys.reranking.guards, or one by its name" in message
-    with pytest.raises(RecsysError, match=r"recsys\.guards:_names returns list, expected a recsys\.Guard"):
-        rs.guards.parse_guards({"recsys.reranking.guards:_names": {"who": "", "what": "", "given": []}})
+    with pytest.raises(RecsysError, match=r"recsys\.reranking\.guards:_check_names returns list, expected a recsys\.Guard"):
+        rs.guards.parse_guards({"recsys.reranking.guards:_check_names": {"who": "", "what": "", "given": []}})
 
 
 def test_a_guard_of_ones_own_knows_who_asks_and_what_there_is():
     def unmet_ones(pool, k):
-        assert pool.context.known.tolist() == [5] and pool.items.shape[1] >= k
+        assert pool.context.population_codes.tolist() == [5] and pool.items.shape[1] >= k
         pins = np.full((1, k), -1)
         pins[0, 1] = pool.items[0, 3]
         return Rule(pins=pins)

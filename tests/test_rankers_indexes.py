@@ -160,10 +160,10 @@ def test_every_item_lies_in_one_list_and_none_is_nearer_to_another_centre(fitted
 def test_what_was_met_or_does_not_exist_is_never_shown(world, indexed):
     for code, user in enumerate(world.user_ids):
         shown = [world.item_ids.tolist().index(item) for item in indexed.rank(user=user).items]
-        assert world.available[shown].all() and not world.seen[[code]].toarray()[0, shown].any()
+        assert world.available_items[shown].all() and not world.seen[[code]].toarray()[0, shown].any()
     history = world.item_ids[:500].tolist()
     assert not {*indexed.rank(history=history).items} & {*history}
-    assert not world.available.all() and world.train_negatives.nnz
+    assert not world.available_items.all() and world.train_negatives.nnz
 
 
 def test_further_lists_are_looked_at_where_too_few_are_left(fitted, world, taste_maps, exact, indexed):
@@ -293,7 +293,7 @@ def test_many_threads_get_what_one_gets(world, fitted, taste_maps, tmp_path):
     ],
 )
 def test_an_index_that_cannot_be_is_one_line(world, taste_maps, fitted, change, message):
-    settings = {"model": fitted, "split": world, "blend": BLEND, "maps": taste_maps, "recall": 0.9, **change}
+    settings = {"model": fitted, "split": world, "blend": BLEND, "maps": taste_maps, "index_recall": 0.9, **change}
     if isinstance(settings["model"], rs.models.EASE):
         settings["model"] = settings["model"].fit(world.train)
     with pytest.raises(RecsysError, match=re.escape(message)) as error:

@@ -32,26 +32,26 @@ def test_a_target_is_met_on_its_own_side(ratio, target, direction, met):
 
 def test_works_take_turns_and_the_first_round_is_not_counted():
     turn = itertools.count()
-    took = SPEEDS["in_turns"]([lambda: next(turn), lambda: -next(turn)], 2)
+    took = SPEEDS["time_in_turns"]([lambda: next(turn), lambda: -next(turn)], 2)
     assert took.tolist() == [[2, -3], [4, -5]]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processes cannot be kept on a core here")
 def test_one_core_is_kept_for_a_while():
     before = os.sched_getaffinity(0)
-    with SPEEDS["quieter_core"]():
+    with SPEEDS["pin_to_quiet_core"]():
         assert len(os.sched_getaffinity(0)) == 1
     assert os.sched_getaffinity(0) == before
 
 
 def test_a_ratio_is_that_of_rounds_not_of_medians():
     ours, theirs = iter([0.0, 1.0, 2.0, 10.0]), iter([0.0, 3.0, 8.0, 20.0])
-    assert SPEEDS["beside"](lambda: next(ours), lambda: next(theirs), 3) == (2.0, 8.0, 3.0)
+    assert SPEEDS["time_side_by_side"](lambda: next(ours), lambda: next(theirs), 3) == (2.0, 8.0, 3.0)
 
 
 def test_the_table_has_the_columns_of_all_others(tmp_path, monkeypatch):
     rows = [Row("a, b", 1 / 3, None, "us", 2.0, 60.0, "max"), Row("c", 1.0, 2.0, "s", 123456.0, None, "min", "4 B")]
-    SPEEDS["write"](rows, tmp_path / "found.csv", "peer 1.2")
+    SPEEDS["write_speed_rows"](rows, tmp_path / "found.csv", "peer 1.2")
     with (tmp_path / "found.csv").open(newline="") as file:
         first, second = csv.DictReader(file)
     assert tuple(first) == SPEEDS["COLUMNS"]
@@ -61,37 +61,37 @@ def test_the_table_has_the_columns_of_all_others(tmp_path, monkeypatch):
     assert "cores, Python" in first["machine"]
     monkeypatch.setattr(sys, "argv", ["run_all.py"])
     page = runpy.run_path(str(BENCHMARKS / "run_all.py"))
-    assert "| a, b | 0.3333 |  | us | 2 | at most 60 | yes |  |" in page["page"](page["tables"](tmp_path), [])
+    assert "| a, b | 0.3333 |  | us | 2 | at most 60 | yes |  |" in page["build_page"](page["read_result_tables"](tmp_path), [])
 
 
 def test_a_soak_sees_what_differs_what_fails_and_what_grows(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     soak = runpy.run_path(str(BENCHMARKS / "soak.py"))
-    told = soak["Told"]({"good": np.zeros(soak["BINS"], np.int64), "bad": np.zeros(soak["BINS"], np.int64)})
+    told = soak["ThreadResult"]({"good": np.zeros(soak["BINS"], np.int64), "bad": np.zeros(soak["BINS"], np.int64)})
     asked = [
-        soak["Asked"]("good", lambda: (1,)),
-        soak["Asked"]("good", lambda: (2,)),
-        soak["Asked"]("bad", lambda: 1 / 0),
+        soak["SoakRequest"]("good", lambda: (1,)),
+        soak["SoakRequest"]("good", lambda: (2,)),
+        soak["SoakRequest"]("bad", lambda: 1 / 0),
     ]
-    soak["serve"](asked, [(1,), (1,), (1,)], time.monotonic() + 0.2, told, 0)
+    soak["ask_until_end"](asked, [(1,), (1,), (1,)], time.monotonic() + 0.2, told, 0)
     total = told.counts["good"].sum()
     assert 0 < told.wrong < total and not told.counts["bad"].sum() and "bad: ZeroDivisionError" in told.failed[0]
     noise = np.random.default_rng(0).normal(400.0, 0.5, 600)
-    flat = soak["growth"]([(float(s), float(mib)) for s, mib in enumerate(noise)])
-    grown = soak["growth"]([(float(s), float(mib) + s / 60) for s, mib in enumerate(noise)])
+    flat = soak["build_growth_row"]([(float(s), float(mib)) for s, mib in enumerate(noise)])
+    grown = soak["build_growth_row"]([(float(s), float(mib) + s / 60) for s, mib in enumerate(noise)])
     assert flat.met and not grown.met and grown.ours == pytest.approx(9, abs=0.2)
-    found = soak["rows"]([told], list(enumerate(noise.tolist())))
+    found = soak["build_rows"]([told], list(enumerate(noise.tolist())))
     assert [row.met for row in found[:3]] == [False, False, True]
     counts = np.zeros(soak["BINS"], np.int64)
     took = np.arange(1, 1001) * 1e-6
     np.add.at(counts, (np.log(took / soak["LEAST"]) / soak["WIDTH"]).astype(int), 1)
-    assert soak["quantile"](counts, 0.99) == pytest.approx(990, rel=0.01)
-    assert soak["quantile"](counts, 0.5) == pytest.approx(500, rel=0.01)
+    assert soak["compute_time_quantile"](counts, 0.99) == pytest.approx(990, rel=0.01)
+    assert soak["compute_time_quantile"](counts, 0.5) == pytest.approx(500, rel=0.01)
 
 
 def test_worlds_are_what_they_say():
-    split = SPEEDS["world"](50, 200)
+    split = SPEEDS["draw_split"](50, 200)
     assert split.shape == (50, 200) and not split.train.multiply(split.test).nnz
     assert (np.diff(split.test.indptr) > 0).all()
-    slates = SPEEDS["slates"](split, 10)
+    slates = SPEEDS["draw_slates"](split, 10)
     assert all(len(set(row)) == 10 for row in slates.tolist())

@@ -87,12 +87,12 @@ def both(request):
 
 def pair_of(both, kind: str, **settings) -> tuple[Split, Split]:
     sizes = {"test": 1, "validation": 1} if kind == "leave_last" else {"test": 0.2, "validation": 0.2}
-    sizes = {} if kind == "whole" else sizes
+    sizes = {} if kind == "no_holdout" else sizes
     one, other = (getattr(splits, kind)(each, positive="rating >= 3", **sizes, **settings) for each in both)
     return one, other
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "whole"])
+@pytest.mark.parametrize("kind", [*KINDS, "no_holdout"])
 @pytest.mark.parametrize("least", [0, 4])
 @pytest.mark.parametrize("sources", [None, ["list", "mail"]])
 def test_splits_are_those_of_the_table_without_the_rows(both, kind, least, sources):
@@ -103,7 +103,7 @@ def test_splits_are_those_of_the_table_without_the_rows(both, kind, least, sourc
     counted = {name: n for name, n in one.counts.items() if not name.startswith("rows_")}
     assert counted == {name: n for name, n in other.counts.items() if not name.startswith("rows_")}
     same(one.seen, other.seen)
-    for view in () if kind == "whole" else ("validation_view", "test_view"):
+    for view in () if kind == "no_holdout" else ("validation_view", "test_view"):
         same(getattr(one, view)(), getattr(other, view)())
 
 
@@ -183,7 +183,7 @@ def test_sources_by_number():
     assert (made.counts["rows"], made.fingerprint) == (5, splits.no_holdout(numbers, sources="1").fingerprint)
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "whole"])
+@pytest.mark.parametrize("kind", [*KINDS, "no_holdout"])
 @pytest.mark.parametrize("given", [None, {"user": [1]}, pd.DataFrame({"user": [1]})])
 def test_splits_of_no_dataset_are_one_line(kind, given):
     with pytest.raises(RecsysError, match=r"^split: found a \w+, expected a Dataset: recsys.read_dataset makes one$"):

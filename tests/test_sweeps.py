@@ -105,7 +105,7 @@ def test_the_winner_is_a_config_that_runs_and_gives_what_was_judged(home, first)
     shutil.copy(first.folder / "winner.toml", home / "winner.toml")
     again = bench("winner.toml", out="runs", quiet=True).summary
     name = f"novel-{first.chosen.trial.iloc[0]}"
-    judged = first.judged.summary
+    judged = first.test_bench.summary
     columns = ["metric", "k", "value", "ci_low", "ci_high"]
     ours, theirs = (table[table.run == run][columns].reset_index(drop=True) for table, run in (
         (again, "novel"), (judged, name),
@@ -131,7 +131,7 @@ def test_a_trial_of_the_dead_that_another_process_closes_first_is_closed(tmp_pat
     ours, theirs = (optuna.create_study(storage=journal, study_name="one", load_if_exists=True) for journal in journals)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    ours.run_case().set_user_attr(studies.WORKER, [socket.gethostname(), dead.pid])
+    ours.ask().set_user_attr(studies.WORKER, [socket.gethostname(), dead.pid])
     close = journals[0].set_trial_state_values
 
     def late(*given):
@@ -431,7 +431,7 @@ def test_more_failures_than_allowed_end_a_search(home, monkeypatch):
 
 def test_a_choice_that_failed_is_not_tried_again_in_the_same_start(home, monkeypatch):
     text = SWEEP.replace("novelty = { float = [0.01, 1.0], log = true }", "novelty = { choice = [0.1, 0.2, 0.3] }")
-    text = text.replace('diversity = { weight = { float = [0.0, 0.5] }, agg = { choice = ["max", "mean"] } }', "")
+    text = text.replace('mmr = { weight = { float = [0.0, 0.5] }, agg = { choice = ["max", "mean"] } }', "")
     (home / "few.toml").write_text(text.replace("trials = 6", 'trials = 12\nsampler = "random"'))
     judging = Judging(monkeypatch, lambda asked, values: values["blends.novel.novelty"] == 0.2)
     done = sweep("few.toml", out="runs", quiet=True)

@@ -200,10 +200,10 @@ def test_a_value_that_was_changed_in_a_database_is_noticed(home):
 START = """
 import sys, time
 from pathlib import Path
-from recsys.sweeps.plans import read
+from recsys.sweeps.plans import read_sweep
 from recsys.sweeps.studies import open_studies
 import optuna.storages, sqlalchemy
-plan = read("search.toml")
+plan = read_sweep("search.toml")
 Path(f"ready-{sys.argv[1]}").touch()
 while len(list(Path(".").glob("ready-*"))) < 4:
     time.sleep(0.001)

@@ -67,9 +67,9 @@ def _noting(threads):
 
 def test_a_blas_that_is_loaded_later_is_limited_too():
     code = (
-        "from recsys.support.threads import one_blas_thread\n"
+        "from recsys.support.threads import limit_to_one_blas_thread\n"
         "from threadpoolctl import threadpool_info\n"
-        "with one_blas_thread():\n"
+        "with limit_to_one_blas_thread():\n"
         "    import scipy.linalg, scipy.stats\n"
         "    print([pool['num_threads'] for pool in threadpool_info() if pool['user_api'] == 'blas'])\n"
     )
@@ -146,7 +146,7 @@ def test_too_many_draws_are_refused_at_the_door(split, draws):
         lambda: rs.compare({**runs, "b": runs["a"]}, split, metrics=["ndcg"], against="a", ks=[1], n_bootstrap=draws),
         lambda: configs.parse_config({"data": {"path": "x.csv"}, "evaluation": {"n_bootstrap": draws}}),
     ):
-        with pytest.raises(rs.RecsysError, match=rf"draws is {draws}.*100000") as caught:
+        with pytest.raises(rs.RecsysError, match=rf"n_bootstrap is {draws}.*100000") as caught:
             call()
         assert "\n" not in str(caught.value)
 

@@ -88,7 +88,7 @@ def resolve_columns(
     Case, spaces and underscores do not count. `chosen` may call a field by any of its aliases, and a column by its
     position, counted from 0. `setting` is where the user says so, for errors.
 
-    >>> resolve_columns(["userId", "movieId", "rating"], LOG, ["user_id", "item_id"], "ratings.csv")
+    >>> resolve_columns(["userId", "movieId", "rating"], LOG_FIELDS, ["user_id", "item_id"], "ratings.csv")
     {'user_id': 'userId', 'item_id': 'movieId', 'weight': 'rating'}
     """
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -14,8 +14,10 @@ def scale_region_counts(wanted: Iterable[int], n_items: int, most: int) -> list[
 
     And until it has at most `most` regions; never below two.
 
-    >>> scale_region_counts([12, 24, 48], 400, 400), scale_region_counts([12, 24, 48], 96, 400),
-    scale_region_counts([12, 24, 48], 400, 4) ([12, 24, 48], [6, 12, 24], [2, 4])
+    >>> scale_region_counts([12, 24, 48], 400, 400), scale_region_counts([12, 24, 48], 96, 400)
+    ([12, 24, 48], [6, 12, 24])
+    >>> scale_region_counts([12, 24, 48], 400, 4)
+    [2, 4]
     """
     sizes = sorted(wanted)
     factor = min(1.0, max(min(n_items // ITEMS_PER_REGION, most), 2) / sizes[-1])

@@ -23,7 +23,7 @@ def check_score_transform(
         found = (
             f"{who}: platt_slope {platt_slope} and platt_offset {platt_offset} with score_transform '{score_transform}'"
         )
-        raise RecsysError(f"{found}, expected form {' or '.join(PLATT_TRANSFORMS)}")
+        raise RecsysError(f"{found}, expected score_transform {' or '.join(PLATT_TRANSFORMS)}")
     if score_transform in PLATT_TRANSFORMS and not (0 < platt_slope < np.inf and np.isfinite(platt_offset)):
         found = f"{who}: platt_slope is {platt_slope} and platt_offset {platt_offset}"
         raise RecsysError(

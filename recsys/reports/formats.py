@@ -70,10 +70,10 @@ def format_count(count: int, noun: str) -> str:
 
 
 def format_mean_count(count: float | None, label: str = "") -> str:
-    """Return a count of what `of` names; one that is not whole is a mean over maps, and says so.
+    """Return a count with its label; a count that is not whole is a mean over maps, and the text says so.
 
-    >>> format_mean_count(57.0, "hits"), format_mean_count(25.29, "hits"), format_mean_count(1676.2),
-    format_mean_count(None) ('57 hits', '25.3 hits per map', '1,676 per map', '\N{EN DASH}')
+    >>> format_mean_count(57.0, "hits"), format_mean_count(25.29, "hits"), format_mean_count(1676.2)
+    ('57 hits', '25.3 hits per map', '1,676 per map')
     """
     if count is None:
         return MISSING

@@ -39,11 +39,11 @@ def place_labels(
 ) -> list[LabelPlace | None]:
     """Return a place for each name beside its mark, in order of importance; None where there is no room.
 
-    Marks and names are never covered, lines only where there is no other room. All `at`, `marks` and `strokes` are
-    pixels from the left and the top of a frame of `width` and `height`.
+    Marks and names are never covered, lines only where there is no other room. All of `anchors`, `marks` and `strokes`
+    are pixels from the left and the top of a frame of `width` and `height`.
 
     >>> place_labels(["a", "b"], [(50, 50), (52, 50)], [(50, 50), (52, 50)], [], 100, 100)
-    [Place(dx=11, dy=0, align='left'), Place(dx=-11, dy=0, align='right')]
+    [LabelPlace(dx=11, dy=0, align='left'), LabelPlace(dx=-11, dy=0, align='right')]
     """
     taken = [_build_square(x, y, MARK_HALF_WIDTH) for x, y in marks]
     lines = [_build_square(x, y, STROKE_HALF_WIDTH) for x, y in strokes]

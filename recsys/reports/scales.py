@@ -41,8 +41,9 @@ class Domain:
 def choose_domain(marks: Sequence[PlottedValue], keep: Sequence[float] = ()) -> Domain:
     """Return an axis that holds the intervals of all but far-off marks, and every value of `keep`.
 
-    >>> choose_domain([PlottedValue(0.30, 0.29, 0.31), PlottedValue(0.32, 0.31, 0.33), PlottedValue(0.01, 0.0, 0.02,
-    control=True)]) Domain(low=0.2876, high=0.3324)
+    >>> blends = [PlottedValue(0.30, 0.29, 0.31), PlottedValue(0.32, 0.31, 0.33)]
+    >>> choose_domain([*blends, PlottedValue(0.01, 0.0, 0.02, control=True)])
+    Domain(low=0.2876, high=0.3324)
     """
     anchors = [mark for mark in marks if not mark.control] or list(marks)
     low, high = _compute_fences([mark.value for mark in anchors])

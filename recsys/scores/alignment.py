@@ -42,7 +42,7 @@ def check_run_names(runs: Mapping[str, Slates | Ints]) -> None:
         found = f"the names {list(runs)}" if isinstance(runs, Mapping) else f"a {type(runs).__name__}"
         raise RecsysError(f'runs: found {found}, expected slates by name such as {{"als": slates}}')
     if not runs:
-        raise RecsysError("nothing to score: found no run, expected at least one")
+        raise RecsysError("nothing to evaluate: found no run, expected at least one")
     for run in runs:
         check_name("runs: a name", run)
 
@@ -52,7 +52,7 @@ def check_ground_truth(found: object) -> None:
     if not isinstance(found, GroundTruth):
         split = "split" if isinstance(found, Split) else "a split"
         raise RecsysError(
-            f"score: found a {type(found).__name__}, expected what runs are judged against: "
+            f"evaluate: found a {type(found).__name__}, expected what runs are judged against: "
             f"recsys.GroundTruth({split}), with maps for metrics that need them"
         )
 

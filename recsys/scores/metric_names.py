@@ -47,7 +47,7 @@ def resolve_metrics(names: Sequence[str], ks: Sequence[int]) -> list[MetricAtK]:
         for length in [_parse_k(name, k)] if at else lengths:
             found.setdefault((bare, length), MetricAtK(bare, length, metric))
     if not found:
-        raise RecsysError("nothing to score: expected at least one metric and one k")
+        raise RecsysError("nothing to evaluate: expected at least one metric and one k")
     return list(found.values())
 
 

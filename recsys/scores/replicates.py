@@ -30,8 +30,8 @@ def pool_replicates(replicates: Sequence[Scores]) -> Scores:
     if len(replicates) < 2:
         raise RecsysError(f"replicates: found {len(replicates)}, expected at least 2")
     first = replicates[0]
-    draws = check_int("replicates: draws", first.n_bootstrap, 2, MAX_BOOTSTRAP)
-    check_bootstrap_memory("replicates: draws", draws, len(replicates) * len(first.cells))
+    draws = check_int("replicates: n_bootstrap", first.n_bootstrap, 2, MAX_BOOTSTRAP)
+    check_bootstrap_memory("replicates: n_bootstrap", draws, len(replicates) * len(first.cells))
     _check_same_cells(replicates)
     user_ids = np.unique(np.concatenate([scores.user_ids for scores in replicates]))
     places = [np.searchsorted(user_ids, scores.user_ids) for scores in replicates]

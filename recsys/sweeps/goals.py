@@ -49,13 +49,13 @@ def parse_goal(name: str, k: int, maximize: bool) -> Goal:
 
 
 def parse_constraint(text: str, k: int) -> Constraint:
-    """Return the bound that a text such as "ndcg@10 >= 98 % of base" says.
+    """Return the constraint that a text such as "ndcg@10 >= 98 % of base" says.
 
     Raises:
         RecsysError: if it says none, or there is no such metric.
 
     >>> parse_constraint("ndcg >= 98% of base", 10)
-    Bound(text='ndcg >= 98% of base', metric='ndcg@10', at_least=True, number=0.98, of_base=True)
+    Constraint(text='ndcg >= 98% of base', metric='ndcg@10', at_least=True, number=0.98, of_base=True)
     """
     found = _CONSTRAINT.fullmatch(text)
     try:

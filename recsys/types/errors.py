@@ -31,8 +31,8 @@ class RecsysError(ValueError):
 def describe_error(error: Exception) -> str:
     """Return why something failed, in one line of at most 500 characters; errors that are not ours by their kind.
 
-    >>> describe_error(KeyError("gone")), describe_error(RecsysError("k is 0,\\n expected more")),
-    describe_error(MemoryError()) ("KeyError: 'gone'", 'k is 0, expected more', 'MemoryError')
+    >>> describe_error(KeyError("gone")), describe_error(RecsysError("k is 0,\\n expected more"))
+    ("KeyError: 'gone'", 'k is 0, expected more')
     """
     said = convert_to_one_line(str(error))
     if not isinstance(error, RecsysError):
@@ -51,9 +51,9 @@ class Setting(NamedTuple):
         """Return the setting as somebody writes it in Python, in a config or on the command line.
 
         >>> one = Setting("columns", "client", "user_id")
-        >>> one.told("python"), one.told("config"), one.told("command")
+        >>> one.format_for("python"), one.format_for("config"), one.format_for("command")
         ('columns={"user_id": "client"}', '[data.columns] user_id = "client"', '--column user_id=client')
-        >>> Setting("header", False).told("command"), Setting("time_unit", "ms").told("config")
+        >>> Setting("header", False).format_for("command"), Setting("time_unit", "ms").format_for("config")
         ('--no-header', '[data] time_unit = "ms"')
         """
         if idiom == "python":

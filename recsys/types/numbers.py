@@ -30,7 +30,7 @@ def check_int(place: str, found: object, least: int | None = None, most: int | N
     if number is not None and (least is None or number >= least) and (most is None or number <= most):
         return number
     within = "" if least is None else f" from {least}" + (" on" if most is None else f" to {most}")
-    raise RecsysError(f"{place} is {found!r}, expected a whole number{within}{why and ', ' + why}")
+    raise RecsysError(f"{place} is {_shorten(found)}, expected a whole number{within}{why and ', ' + why}")
 
 
 def check_number(place: str, found: object, least: float = 0.0, most: float = math.inf) -> float:
@@ -46,7 +46,7 @@ def check_number(place: str, found: object, least: float = 0.0, most: float = ma
     if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= min(most, MAX_FLOAT64):
         return float(value)
     within = f"from {least:g} " + ("on" if most == math.inf else f"to {most:g}")
-    raise RecsysError(f"{place} is {found!r}, expected a number {within}")
+    raise RecsysError(f"{place} is {_shorten(found)}, expected a number {within}")
 
 
 def convert_to_python(value: Any) -> Any:
@@ -106,4 +106,10 @@ def check_flag(place: str, value: Any) -> None:
         RecsysError: naming the place.
     """
     if not isinstance(value, bool | np.bool_):
-        raise RecsysError(f"{place} is {value!r}, expected True or False")
+        raise RecsysError(f"{place} is {_shorten(value)}, expected True or False")
+
+
+def _shorten(value: object) -> str:
+    """Return the text of a value that was found, at most 100 characters."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:60]}...{text[-30:]}"
