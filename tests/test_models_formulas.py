@@ -249,7 +249,9 @@ def test_lmf_draws_as_many_negatives_as_the_library_does():
 def test_bpr_finds_users_by_steps_that_lead_to_the_optimum_of_the_pairwise_loss():
     train = world(users=12, items=15)
     found = BPR(factors=3, learning_rate=0.05, regularization=0.1, iterations=100).fit(train)
-    solved = replace(found, learning_rate=0.5).solve_user_factors(train)  # 20 passes of short steps would stop on the way
+    solved = replace(found, learning_rate=0.5).solve_user_factors(
+        train
+    )  # 20 passes of short steps would stop on the way
     dense, share = train.toarray() > 0, np.asarray(train.sum(axis=0)).ravel() / train.nnz
     items, biases = found.item_factors.astype(np.float64), found.biases.astype(np.float64)
     start, reached, best = [], [], []

@@ -361,7 +361,9 @@ def test_a_guard_of_ones_own_is_loaded_where_it_is_named(tmp_path):
         assert shown and all(int(item[1:]) % 2 == 1 for item in shown)
     message = refused(lambda: fit(guards=[odd]))
     assert "guard 'odd' cannot be saved, expected one of recsys.reranking.guards, or one by its name" in message
-    with pytest.raises(RecsysError, match=r"recsys\.reranking\.guards:_check_names returns list, expected a recsys\.Guard"):
+    with pytest.raises(
+        RecsysError, match=r"recsys\.reranking\.guards:_check_names returns list, expected a recsys\.Guard"
+    ):
         rs.guards.parse_guards({"recsys.reranking.guards:_check_names": {"who": "", "what": "", "given": []}})
 
 

@@ -283,8 +283,8 @@ class TestWhatIsRefused:
             (["ndcg@"], [5], "metric 'ndcg@': k is '', expected a whole number of at least 1"),
             (["ndcg@ten"], [5], "metric 'ndcg@ten': k is 'ten'"),
             (["ndcg"], [0], "ks: k is 0, expected a whole number from 1 on"),
-            (["ndcg"], [], "nothing to score"),
-            ([], [5], "nothing to score"),
+            (["ndcg"], [], "nothing to evaluate"),
+            ([], [5], "nothing to evaluate"),
             ("ndcg", [5], "expected a list of names such as"),
             (["no_such_module:f"], [5], "No module named 'no_such_module'"),
             (["math:no_such_function"], [5], "no_such_function"),
@@ -333,13 +333,13 @@ class TestWhatIsRefused:
     def test_no_run_and_no_draw(self, runs, truth):
         with pytest.raises(RecsysError, match="found no run"):
             evaluate({}, truth, ["ndcg"], [5])
-        with pytest.raises(RecsysError, match="draws is 1, expected a whole number from 2 to 100000"):
+        with pytest.raises(RecsysError, match="n_bootstrap is 1, expected a whole number from 2 to 100000"):
             evaluate(runs, truth, ["ndcg"], [5], n_bootstrap=1)
 
     @pytest.mark.parametrize("draws", [0, -5, 1.5, "10", True, None])
     def test_draws(self, runs, truth, draws):
-        line = f"draws is {draws!r}, expected a whole number from 2 to 100000$"
-        with pytest.raises(RecsysError, match=f"^score: {line}"):
+        line = f"n_bootstrap is {draws!r}, expected a whole number from 2 to 100000$"
+        with pytest.raises(RecsysError, match=f"^evaluate: {line}"):
             evaluate(runs, truth, ["ndcg"], [5], n_bootstrap=draws)
         with pytest.raises(RecsysError, match=f"^compare: {line}"):
             compare(runs, truth.split, ["ndcg@5"], "base", n_bootstrap=draws)
@@ -504,19 +504,19 @@ def test_per_map_answers_of_one_map_are_bootstrapped_over_users(runs, truth, mon
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda s, runs: recsys.evaluate(runs, s), "score: found a Split, expected what runs are judged against: recsys.GroundTruth(split)"),
-        (lambda s, runs: recsys.evaluate(runs, s, ["ndcg"], [3]), "score: found a Split, expected what runs are judged against"),
-        (lambda s, runs: recsys.evaluate(runs, None, ["ndcg"], [3]), "score: found a NoneType, expected"),
-        (lambda s, runs: recsys.evaluate(runs, s.test, ["ndcg"], [3]), "score: found a csr_array, expected"),
-        (lambda s, runs: recsys.evaluate(s, runs, ["ndcg"], [3]), "score: found a dict, expected"),
-        (lambda s, runs: recsys.evaluate(runs, recsys.GroundTruth(s)), "nothing to score: expected at least one metric and one k"),
-        (lambda s, runs: recsys.evaluate(runs, recsys.GroundTruth(s), ["ndcg"]), "nothing to score: expected at least one metric"),
-        (lambda s, runs: recsys.evaluate({}, recsys.GroundTruth(s), ["ndcg"], [3]), "nothing to score: found no run"),
+        (lambda s, runs: recsys.evaluate(runs, s), "evaluate: found a Split, expected what runs are judged against: recsys.GroundTruth(split)"),
+        (lambda s, runs: recsys.evaluate(runs, s, ["ndcg"], [3]), "evaluate: found a Split, expected what runs are judged against"),
+        (lambda s, runs: recsys.evaluate(runs, None, ["ndcg"], [3]), "evaluate: found a NoneType, expected"),
+        (lambda s, runs: recsys.evaluate(runs, s.test, ["ndcg"], [3]), "evaluate: found a csr_array, expected"),
+        (lambda s, runs: recsys.evaluate(s, runs, ["ndcg"], [3]), "evaluate: found a dict, expected"),
+        (lambda s, runs: recsys.evaluate(runs, recsys.GroundTruth(s)), "nothing to evaluate: expected at least one metric and one k"),
+        (lambda s, runs: recsys.evaluate(runs, recsys.GroundTruth(s), ["ndcg"]), "nothing to evaluate: expected at least one metric"),
+        (lambda s, runs: recsys.evaluate({}, recsys.GroundTruth(s), ["ndcg"], [3]), "nothing to evaluate: found no run"),
         (lambda s, runs: recsys.evaluate({"a": None}, recsys.GroundTruth(s), ["ndcg"], [3]), "run 'a': found a NoneType, expected a Slates"),
         (lambda s, runs: recsys.evaluate({"a": pd.DataFrame(runs["a"])}, recsys.GroundTruth(s), ["ndcg"], [3]), "run 'a': found a DataFrame"),
         (lambda s, runs: recsys.evaluate({"a": {0: [1]}}, recsys.GroundTruth(s), ["ndcg"], [3]), "run 'a': found a dict, expected a Slates"),
         (lambda s, runs: recsys.evaluate({"a": "als"}, recsys.GroundTruth(s), ["ndcg"], [3]), "run 'a': found a str, expected a Slates"),
-        (lambda s, runs: recsys.compare(runs, s), "nothing to score: expected at least one metric and one k"),
+        (lambda s, runs: recsys.compare(runs, s), "nothing to evaluate: expected at least one metric and one k"),
         (lambda s, runs: recsys.compare(runs, s, ["ndcg"]), "against: unknown run ''"),
         (lambda s, runs: recsys.compare(runs, recsys.GroundTruth(s), ["ndcg"], "a"), "compare: found a GroundTruth, expected a Split: .split"),
         (lambda s, runs: recsys.compare(runs, None), "compare: found a NoneType, expected a Split"),

@@ -61,7 +61,9 @@ def test_the_table_has_the_columns_of_all_others(tmp_path, monkeypatch):
     assert "cores, Python" in first["machine"]
     monkeypatch.setattr(sys, "argv", ["run_all.py"])
     page = runpy.run_path(str(BENCHMARKS / "run_all.py"))
-    assert "| a, b | 0.3333 |  | us | 2 | at most 60 | yes |  |" in page["build_page"](page["read_result_tables"](tmp_path), [])
+    assert "| a, b | 0.3333 |  | us | 2 | at most 60 | yes |  |" in page["build_page"](
+        page["read_result_tables"](tmp_path), []
+    )
 
 
 def test_a_soak_sees_what_differs_what_fails_and_what_grows(monkeypatch):
