@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -21,16 +22,16 @@ from recsys.support.provenance import hash_own_modules
 from recsys.support.resources import find_shipped_folder
 from recsys.types import Guard, Model, RecsysError, make_unknown_name_error
 from recsys.types.names import check_file_name, check_name
-from recsys.types.numbers import convert_to_plain_data
+from recsys.types.numbers import check_number, convert_to_float, convert_to_plain_data
 
 Weight = float | list[float]
 TABLE_SETTINGS = tuple(TableSettings.__dataclass_fields__)  # settings of a table of one's own
 
 
 class Section(BaseModel):
-    """A table of the file: frozen, and a key it does not know is an error."""
+    """A table of the file: frozen; a key it does not know is an error, and so is text, true or NaN for a number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class DataSection(Section):
@@ -108,9 +109,8 @@ class ModelSection(BaseModel):
             if name not in known:
                 raise make_unknown_name_error("setting", name, known, where=f"{where} {self.kind}")
             default = known[name].default
-            number = isinstance(default, int | float) and not isinstance(default, bool)
-            if number and (not isinstance(value, int | float) or isinstance(value, bool)):
-                raise RecsysError(f"{where}: {name} is {value!r}, expected a number")
+            if convert_to_float(default) is not None:
+                check_number(f"{where}: {name}", value, -math.inf)
         return cast(Model, make(**settings))
 
 
@@ -128,7 +128,7 @@ class SlateSection(Section):
     k: list[int] = Field(default=[5, 10, 20], min_length=1)
     scale: Literal["fitted", "none"] = "fitted"
     order: Literal["gain", "relevance"] = "gain"  # how the picks of blends stand: as picked, or as in the pool
-    temperature: float = Field(0.0, ge=0, allow_inf_nan=False)  # of the softmax over gains; 0 picks the largest
+    temperature: float = Field(0.0, ge=0)  # of the softmax over gains; 0 picks the largest
     epsilon: float = Field(0.0, ge=0, le=1)  # the share of slots that may show any candidate
 
     @field_validator("k")
@@ -330,8 +330,7 @@ def _expand_weight_list(name: str, blend: Mapping[str, Any]) -> list[RunSpec]:
     if not _get_weight(varied):
         raise RecsysError(f"[blends.{name}]: {lists[0]} has an empty list, expected at least one weight")
     for weight in _get_weight(varied):
-        if not isinstance(weight, int | float) or isinstance(weight, bool):
-            raise RecsysError(f"[blends.{name}]: {lists[0]} has {weight!r} in its list, expected numbers")
+        check_number(f"[blends.{name}]: a weight of {lists[0]}", weight, -math.inf)
         value = {**varied, "weight": weight} if isinstance(varied, Mapping) else weight
         specs.append(RunSpec(f"{name}-{abs(weight):g}", "blend", name, float(weight), blend={**blend, lists[0]: value}))
     return specs

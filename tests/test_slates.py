@@ -288,7 +288,12 @@ def test_a_short_pool_gives_a_short_slate(split, model):
         ({"negative_space": {"tau": 1.0}}, 5, {}, "'negative_space' has no weight"),
         ({"mmr": {"weight": 1.0, "agg": 3}}, 5, {}, "mmr: agg is 3, expected text"),
         ({"dpp": {"weight": 1.0, "window": 2.5}}, 5, {}, "dpp: window is 2.5, expected a whole number"),
-        ({"negative_space": {"weight": 1.0, "tau": "x"}}, 5, {}, "negative_space: tau is 'x', expected a number"),
+        (
+            {"negative_space": {"weight": 1.0, "tau": "x"}},
+            5,
+            {},
+            "negative_space: tau is 'x', expected a finite number",
+        ),
         ({"math:pi": 1.0}, 5, {}, "'math:pi' cannot be imported"),
         ({"relevance": []}, 5, {}, "the weight of 'relevance' is []"),
         ({"relevance": "much"}, 5, {}, "the weight of 'relevance' is 'much'"),

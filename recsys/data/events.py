@@ -10,7 +10,7 @@ from recsys.data.identifiers import encode_ids, normalize_id
 from recsys.data.mapped_tables import MappedTable
 from recsys.types import RecsysError, make_unknown_name_error
 from recsys.types.arrays import Bools, Floats, Ints
-from recsys.types.numbers import convert_to_python
+from recsys.types.numbers import convert_to_float
 
 MAX_WEIGHT = float(np.finfo(np.float32).max)
 WEIGHT_FIELDS = ("weight", "quantity")
@@ -26,11 +26,13 @@ def parse_event_weights(events: Any, place: str) -> dict[str, float]:
         raise RecsysError(
             f'{place}: events: found {events!r}, expected weights such as {{"transaction": 4, "view": 1}}'
         )
-    weights = {normalize_id(name): convert_to_python(weight) for name, weight in events.items()}
-    for name, weight in weights.items():
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= MAX_WEIGHT:
-            raise RecsysError(f"{place}: events: {name} is {weight!r}, expected a finite number")
-    return {name: float(weight) for name, weight in weights.items()}
+    weights = {}
+    for name, weight in events.items():
+        number = convert_to_float(weight)
+        if number is None or abs(number) > MAX_WEIGHT:
+            raise RecsysError(f"{place}: events: {normalize_id(name)} is {weight!r}, expected a finite number")
+        weights[normalize_id(name)] = number
+    return weights
 
 
 def weigh_events(table: MappedTable, events: Mapping[str, float]) -> tuple[Floats, str]:

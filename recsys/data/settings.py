@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import get_args, get_type_hints
 
 from recsys.types import RecsysError, make_unknown_name_error
+from recsys.types.numbers import check_flag
 
 EPOCH_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9, "days": 1 / 86400}  # numbers per second since 1970-01-01 UTC
 CALENDAR_UNITS = {"year": 4, "yyyymm": 6, "yyyymmdd": 8, "yyyymmddhhmm": 12, "yyyymmddhhmmss": 14}  # digits
@@ -30,9 +31,10 @@ class TableSettings:
         """Check every value."""
         for name, kind in get_type_hints(TableSettings).items():
             value, expected = getattr(self, name), get_args(kind)[0]
-            if value is not None and not isinstance(value, expected):
-                words = "True or False" if expected is bool else "text"
-                raise RecsysError(f"{name} is {value!r}, expected {words}")
+            if value is not None and expected is bool:
+                object.__setattr__(self, name, check_flag(name, value))
+            elif value is not None and not isinstance(value, str):
+                raise RecsysError(f"{name} is {value!r}, expected text")
         if self.delimiter is not None:
             object.__setattr__(self, "delimiter", _parse_delimiter(self.delimiter))
         if self.decimal not in (None, ".", ","):

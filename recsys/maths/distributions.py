@@ -9,6 +9,7 @@ from recsys.maths.embeddings import normalize_rows, singular_vectors
 from recsys.support import rng
 from recsys.types.arrays import Anys, Bools, Csr, Doubles, Ints
 from recsys.types.maps import TasteMap
+from recsys.types.numbers import check_number
 
 N_COMMUNITIES = 12
 FEW_REGIONS = 64  # regions
@@ -78,8 +79,7 @@ def acceptance(
     declined has less (`prior_strength` = 0 is refused: it has no mean where nothing was met). `usual` is the mean share
     of likes, where it is that of other users (`share_of_likes`).
     """
-    if not prior_strength > 0:
-        raise ValueError(f"prior_strength is {prior_strength}, expected a number above 0")
+    prior_strength = check_number("prior_strength", prior_strength, above=0)
     likes = np.asarray(sum_by_region(train, assignment), dtype=np.float64)
     declined = dislikes.copy()
     declined.data = np.ones_like(declined.data)

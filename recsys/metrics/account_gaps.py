@@ -10,6 +10,7 @@ from recsys.metrics._shared import count_test_positives, divide_or_nan, get_show
 from recsys.support import rng
 from recsys.types import Evaluation, PerUser, TasteMap
 from recsys.types.arrays import Csr, Doubles, Ints, Longs
+from recsys.types.numbers import check_int
 
 USERS = 256  # at a time: a table of them and of all shelves
 ROUNDING = 1e-12  # of a distance: one at an edge is in the band below it
@@ -77,7 +78,12 @@ def compute_account_gap_curve(
     Distances are |p_u - p_v|, p the mixes of histories over the regions of `taste_map`; v are at most `accounts` users
     with a history on the map and a slate, drawn by `seed`, never u. The bands have edges at the quantiles of the
     distances between these accounts. Users without a history on the map have NaN, and so has a band without accounts.
+
+    Raises:
+        RecsysError: if `bands`, `accounts` or `seed` is no whole number, or one of the first two is below 1.
     """
+    bands, accounts = check_int("account gaps: bands", bands, 1), check_int("account gaps: accounts", accounts, 1)
+    seed = check_int("account gaps: seed", seed)
     split, top = evaluation.truth.split, evaluation.get_top_picks(k)
     mixes = distributions.user_mixes(split.train, taste_map.assignment)
     there = np.flatnonzero(mixes.any(axis=1) & (top >= 0).any(axis=1))

@@ -7,6 +7,7 @@ import numpy as np
 from recsys.support import rng
 from recsys.types import RecsysError, SampledNegatives, Scorer, Split
 from recsys.types.arrays import Doubles, Floats, Longs
+from recsys.types.numbers import check_int
 
 BLOCK = 256  # users scored at once
 
@@ -26,8 +27,9 @@ def draw_negatives(split: Split, n: int, seed: int) -> SampledNegatives:
     share one.
 
     Raises:
-        RecsysError: if some user has fewer than n such items.
+        RecsysError: if some user has fewer than n such items, or n or the seed is no whole number.
     """
+    n, seed = check_int("negatives: n", n, 1), check_int("negatives: seed", seed)
     known = split.seen + split.test
     users = np.repeat(np.arange(split.shape[0], dtype=np.int32), np.diff(split.test.indptr))
     drawn = np.full((split.shape[0], n), -1, dtype=np.int32)

@@ -17,6 +17,7 @@ from recsys.escaping import convert_to_one_line
 from recsys.support.provenance import describe_git_state
 from recsys.support.stored_arrays import StoredFolder, StoreError
 from recsys.types.errors import RecsysError
+from recsys.types.numbers import convert_to_int
 
 FORMAT = 2  # raise it when folders of this version and of an older one cannot read each other
 MANIFEST = "manifest.json"
@@ -57,8 +58,8 @@ def read_manifest(opened: StoredFolder, noun: str) -> dict[str, Any]:
             said = error.__cause__.strerror or error.__cause__
             raise RecsysError(f"{opened.path} is no saved {noun}: {MANIFEST}: {said}") from None
         raise
-    found = manifest.get("format") if isinstance(manifest, dict) else None
-    if not isinstance(found, int) or isinstance(found, bool):
+    found = convert_to_int(manifest.get("format") if isinstance(manifest, dict) else None)
+    if found is None:
         raise RecsysError(f"{opened.path}: {MANIFEST} is not one of a saved {noun}")
     if found > FORMAT:
         raise RecsysError(f"{opened.path}: format {found}, expected {FORMAT}: it was saved by a newer version")

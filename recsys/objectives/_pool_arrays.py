@@ -3,7 +3,7 @@
 import numpy as np
 
 from recsys.maths.embeddings import cooccurrence_vectors, feature_vectors, normalize_rows
-from recsys.types import Context, Pool, RecsysError, make_unknown_name_error
+from recsys.types import Context, Pool, make_unknown_name_error
 from recsys.types.arrays import Bools, Doubles, Floats, Longs
 
 SPACES = ("cooccurrence", "factors", "features")
@@ -50,9 +50,3 @@ def get_item_vectors(context: Context, space: str, who: str) -> Floats:
     if space not in makers:
         raise make_unknown_name_error("space", space, SPACES, where=who)
     return context.tables.get(f"vectors {space}", makers[space])
-
-
-def check_prior_strength(who: str, prior_strength: float) -> None:
-    """Refuse pseudo-observations that are none."""
-    if not 0 < prior_strength < np.inf:
-        raise RecsysError(f"{who}: prior_strength is {prior_strength}, expected a number above 0")

@@ -8,6 +8,7 @@ from recsys.maths.platt import logistic
 from recsys.objectives._pool_arrays import get_item_codes, mark_present, plausibility
 from recsys.types import Pool, RecsysError, make_unknown_name_error
 from recsys.types.arrays import Doubles
+from recsys.types.numbers import check_number
 
 PLATT_TRANSFORMS = ("probability", "posterior")
 SCORE_TRANSFORMS = ("range", "rank", *PLATT_TRANSFORMS)
@@ -19,15 +20,17 @@ def check_score_transform(
     """Refuse an unknown form of a score, a probability without a curve, and a curve with another form."""
     if score_transform not in known:
         raise make_unknown_name_error("score_transform", score_transform, known, where=who)
+    platt_slope = check_number(f"{who}: platt_slope", platt_slope, -np.inf)
+    platt_offset = check_number(f"{who}: platt_offset", platt_offset, -np.inf)
     if score_transform not in PLATT_TRANSFORMS and (platt_slope or platt_offset):
         found = (
             f"{who}: platt_slope {platt_slope} and platt_offset {platt_offset} with score_transform '{score_transform}'"
         )
         raise RecsysError(f"{found}, expected score_transform {' or '.join(PLATT_TRANSFORMS)}")
-    if score_transform in PLATT_TRANSFORMS and not (0 < platt_slope < np.inf and np.isfinite(platt_offset)):
+    if score_transform in PLATT_TRANSFORMS and platt_slope <= 0:
         found = f"{who}: platt_slope is {platt_slope} and platt_offset {platt_offset}"
         raise RecsysError(
-            f"{found}, expected a platt_slope above 0 and a number: "
+            f"{found}, expected a platt_slope above 0: "
             "recsys.retrieval.score_calibration.fit_like_probability fits both"
         )
 

@@ -7,9 +7,9 @@ from recsys.objectives._aspects import compute_map_mixes, get_map_mixes, make_no
 from recsys.objectives._model_slates import compute_model_slates
 from recsys.objectives._score_transforms import transform_scores
 from recsys.support import rng
-from recsys.types import Context, Coverage, Factors, Pool, RecsysError
+from recsys.types import Context, Coverage, Factors, Pool
 from recsys.types.arrays import Bools, Csr, Doubles, Longs
-from recsys.types.numbers import check_int
+from recsys.types.numbers import check_int, check_number
 
 
 def account_gap(
@@ -45,8 +45,8 @@ def account_gap(
         RecsysError: for a setting that cannot be meant, or a pool without histories, maps or factors.
     """
     accounts = check_int("account_gap: accounts", accounts, 1)
-    if not 0 <= beta < np.inf:
-        raise RecsysError(f"account_gap: beta is {beta}, expected a number from 0 on")
+    beta = check_number("account_gap: beta", beta)
+    seed = check_int("account_gap: seed", seed)
     mixes, all_ = get_map_mixes(pool.context, "account_gap"), pool.context.population
     train, factors = all_.need_train("account_gap"), all_.need_factors("account_gap")
     drawn, name = _draw_accounts(all_, train, accounts, seed), f"{accounts} {seed}"

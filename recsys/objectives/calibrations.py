@@ -11,6 +11,7 @@ from recsys.objectives._aspects import get_aspect_shares
 from recsys.objectives._pool_arrays import get_item_codes
 from recsys.types import Context, Coverage, Pool, RecsysError
 from recsys.types.arrays import Csr
+from recsys.types.numbers import check_number
 
 
 def calibration(
@@ -63,10 +64,10 @@ def popularity_calibration(
     Raises:
         RecsysError: for a setting that cannot be meant, or a `half_life` where the data has no times.
     """
-    if not (head > 0 and tail > 0 and head + tail <= 1):
-        raise RecsysError(
-            f"popularity_calibration: head is {head} and tail is {tail}, expected shares above 0, together at most 1"
-        )
+    head = check_number("popularity_calibration: head", head, above=0, below=1, noun="a share")
+    tail = check_number("popularity_calibration: tail", tail, above=0, below=1, noun="a share")
+    if head + tail > 1:
+        raise RecsysError(f"popularity_calibration: head is {head} and tail is {tail}, expected at most 1 together")
     context, name = pool.context.population, f"groups {head} {tail}"
     train = context.need_train("popularity_calibration")
     groups = context.tables.get(name, lambda: group_by_popularity(count_item_users(train), head, tail))
@@ -77,8 +78,7 @@ def _make_calibration_term(
     pool: Pool, k: int, who: str, name: str, parts: Csr, alpha: float, half_life: float
 ) -> Coverage:
     """Return the term that brings a slate's mix of `parts` near to the history's; `name` tells them apart."""
-    if not 0 < alpha < 1:
-        raise RecsysError(f"{who}: alpha is {alpha}, expected a number between 0 and 1")
+    alpha = check_number(f"{who}: alpha", alpha, above=0, below=1)
     context = pool.context
     history = _get_decayed_history(context, half_life, who)
     mixes = context.tables.get(f"mixes {name} {half_life}", lambda: user_mixes(history, parts))
@@ -87,10 +87,9 @@ def _make_calibration_term(
 
 
 def _get_decayed_history(context: Context, half_life: float, who: str) -> Csr:
-    if not half_life > 0:
-        raise RecsysError(f"{who}: half_life is {half_life}, expected a number of days above 0")
     train = context.need_train(who)
     if half_life == inf:
         return train
+    half_life = check_number(f"{who}: half_life", half_life, above=0, noun="a number of days")
     times = context.need_times(f"{who}: half_life")
     return context.tables.get(f"history {half_life}", lambda: apply_time_decay(train, times, half_life))

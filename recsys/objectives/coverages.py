@@ -13,8 +13,8 @@ from recsys.objectives._aspects import (
 )
 from recsys.objectives._pool_arrays import get_item_codes, get_item_vectors
 from recsys.objectives._score_transforms import transform_scores
-from recsys.types import Coverage, Pool, RecsysError, make_unknown_name_error
-from recsys.types.numbers import check_int
+from recsys.types import Coverage, Pool, make_unknown_name_error
+from recsys.types.numbers import check_flag, check_int, check_number
 
 PHIS = {"cap": "linear", "log": "log", "sqrt": "sqrt"}
 USERS_AT_ONCE = 8  # users whose similarities are made at once: they fit into the cache of a core
@@ -49,8 +49,7 @@ def feature_coverage(
     """
     if phi not in PHIS:
         raise make_unknown_name_error("phi", phi, PHIS, where="feature_coverage")
-    if not 0 < cap < np.inf:
-        raise RecsysError(f"feature_coverage: cap is {cap}, expected a number above 0")
+    cap = check_number("feature_coverage: cap", cap, above=0)
     need = get_user_aspects(pool, aspects, "feature_coverage")
     r = transform_scores(pool, score_transform, platt_slope, platt_offset, "feature_coverage")
     covered, at = weigh_candidate_aspects(pool, get_aspect_shares(pool.context, aspects, "feature_coverage"), r)
@@ -156,6 +155,7 @@ def facility_location(
     from recsys.kernels.facility_location import fill_target_similarities
 
     of = slice(0, check_int("facility_location: targets", targets, 1))
+    history = check_flag("facility_location: history", history)
     table, at = get_item_vectors(pool.context, space, "facility_location"), get_item_codes(pool)
     weight = transform_scores(pool, score_transform, platt_slope, platt_offset, "facility_location")[:, of]
     total = weight.sum(axis=1, keepdims=True)

@@ -5,8 +5,8 @@ from typing import Literal
 import numpy as np
 
 from recsys.objectives._pool_arrays import get_item_codes, get_item_vectors
-from recsys.types import Pool, RecsysError, Spread, Volume, check_choice
-from recsys.types.numbers import check_int
+from recsys.types import Pool, Spread, Volume, check_choice
+from recsys.types.numbers import check_int, check_number
 
 
 def mmr(
@@ -52,9 +52,8 @@ def dpp(
     :Cost: U N k (d + k)
     :Source: Chen, Zhang and Zhou 2018
     """
-    if not 0 <= ridge <= 1:
-        raise RecsysError(f"volume: ridge is {ridge}, expected a number from 0 to 1")
-    _check_window("dpp", window)
+    ridge = check_number("dpp: ridge", ridge, most=1)
+    window = None if window is None else check_int("dpp: window", window, 1)
     table = get_item_vectors(pool.context, space, "dpp")
     at = get_item_codes(pool)
     # A zero row would have K = ridge on the diagonal: its quality lifts that to 1, like everyone's.
@@ -79,10 +78,5 @@ def ssd(pool: Pool, k: int, *, space: str = "cooccurrence", window: int | None =
     Raises:
         RecsysError: if there is no such space, or the pool does not have what it is made of, or a window below 1.
     """
-    _check_window("ssd", window)
+    window = None if window is None else check_int("ssd: window", window, 1)
     return Volume(get_item_vectors(pool.context, space, "ssd"), get_item_codes(pool), "norm", window=window)
-
-
-def _check_window(who: str, window: int | None) -> None:
-    if window is not None:
-        check_int(f"{who}: window", window, 1)

@@ -9,6 +9,7 @@ from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import compute_score_deviations, get_cholesky_factors
 from recsys.support import rng
 from recsys.types import Modular, Pool, make_unknown_name_error
+from recsys.types.numbers import check_int
 
 DRAWS_PER = ("slate", "slot")
 
@@ -47,6 +48,7 @@ def thompson(pool: Pool, k: int, *, seed: int = 0, per: Literal["slate", "slot"]
     """
     if per not in DRAWS_PER:
         raise make_unknown_name_error("per", per, DRAWS_PER, where="thompson")
+    seed = check_int("thompson: seed", seed)
     items = pool.context.need_factors("thompson").item_factors
     user, part = pool.draw_keys[:, None, None], np.arange(items.shape[1])[:, None]
     slots = np.arange(k if per == "slot" else 1)

@@ -6,8 +6,9 @@ from recsys.maths.popularity import count_item_users
 from recsys.objectives._model_slates import compute_model_slates
 from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import transform_scores
-from recsys.types import Factors, Modular, Pool, RecsysError
+from recsys.types import Factors, Modular, Pool
 from recsys.types.arrays import Csr, Doubles
+from recsys.types.numbers import check_number
 
 SAMPLE_USERS = 4096  # users whose slates are counted
 MIN_EXPOSURE = 1e-9  # slots: what rounding leaves of an item that everybody has met
@@ -38,8 +39,7 @@ def popularity_discount(
         RecsysError: for a beta below 0, a form or curve that `relevance` would refuse (or "score", which has no zero
             to be a share of), or a pool without histories.
     """
-    if not 0 <= beta < np.inf:
-        raise RecsysError(f"popularity_discount: beta is {beta}, expected a number from 0 on")
+    beta = check_number("popularity_discount: beta", beta)
     context = pool.context.population
     n = context.tables.get("counts", lambda: count_item_users(context.need_train("popularity_discount")))
     with np.errstate(over="ignore"):  # what is divided by infinity is 0

@@ -19,11 +19,11 @@ from recsys.objectives._neighbours import (
     get_community_model,
     get_region_layout,
 )
-from recsys.objectives._pool_arrays import check_prior_strength, get_item_codes
+from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import transform_scores
-from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
+from recsys.types import Context, Coverage, Modular, Pool, TasteMap
 from recsys.types.arrays import Bools, Csr, Doubles, Ints, make_empty_matrix
-from recsys.types.numbers import check_int
+from recsys.types.numbers import check_int, check_number
 
 
 def negative_space(
@@ -60,10 +60,9 @@ def negative_space(
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without history, maps or, where asked for, factors.
     """
-    if not 0 <= tau <= 1:
-        raise RecsysError(f"negative_space: tau is {tau}, expected a number from 0 to 1")
-    top_m = check_int("negative_space: best", top_m, 1, 2**31 - 1)
-    check_prior_strength("negative_space", prior_strength)
+    tau = check_number("negative_space: tau", tau, most=1)
+    top_m = check_int("negative_space: top_m", top_m, 1, 2**31 - 1)
+    prior_strength = check_number("negative_space: prior_strength", prior_strength, above=0)
     context = pool.context
     joined = context.population.tables.get("joined maps", lambda: join_map_shares(context.need_maps()))
     own, near = (
@@ -109,7 +108,7 @@ def unexplored(
     Raises:
         RecsysError: as `negative_space` does.
     """
-    check_prior_strength("unexplored", prior_strength)
+    prior_strength = check_number("unexplored: prior_strength", prior_strength, above=0)
     context = pool.context
     context.need_train("unexplored")
     share, accepted = np.zeros(pool.items.shape), _get_acceptance(context, prior_strength)

@@ -5,7 +5,8 @@ import numpy as np
 from recsys.maths.embeddings import mean_cosine_to_history
 from recsys.maths.popularity import count_item_users, find_tail_items, item_self_information
 from recsys.objectives._pool_arrays import get_item_codes, get_item_vectors
-from recsys.types import Modular, Pool, RecsysError
+from recsys.types import Modular, Pool
+from recsys.types.numbers import check_number
 
 
 def novelty(pool: Pool, k: int) -> Modular:
@@ -40,8 +41,7 @@ def long_tail(pool: Pool, k: int, *, head: float = 0.8) -> Modular:
     Raises:
         RecsysError: for a head that is not above 0 and below 1, or a pool without histories.
     """
-    if not 0 < head < 1:
-        raise RecsysError(f"long_tail: head is {head}, expected a number above 0 and below 1")
+    head = check_number("long_tail: head", head, above=0, below=1)
     context = pool.context.population
     tail = context.tables.get(
         f"tail {head}", lambda: find_tail_items(count_item_users(context.need_train("long_tail")), head)

@@ -7,8 +7,9 @@ from recsys.maths.distributions import encode_hard_regions
 from recsys.objectives._aspects import get_item_aspects, get_user_aspects, weigh_candidate_aspects
 from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import transform_scores
-from recsys.types import Context, Counts, Pool, RecsysError, Seats
+from recsys.types import Context, Counts, Pool, Seats
 from recsys.types.arrays import Csr, Doubles
+from recsys.types.numbers import check_number
 
 
 def pm2(
@@ -41,10 +42,8 @@ def pm2(
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without histories or features.
     """
-    if not 0 <= focus <= 1:
-        raise RecsysError(f"pm2: focus is {focus}, expected a number from 0 to 1")
-    if not 0 < divisor < np.inf:
-        raise RecsysError(f"pm2: divisor is {divisor}, expected a number above 0")
+    focus = check_number("pm2: focus", focus, most=1)
+    divisor = check_number("pm2: divisor", divisor, above=0)
     liked, at = weigh_candidate_aspects(
         pool,
         get_item_aspects(pool.context, aspects, "pm2"),
@@ -72,8 +71,7 @@ def binomial_diversity(pool: Pool, k: int, *, aspects: str = "features", alpha: 
     Raises:
         RecsysError: for a setting that cannot be meant, or a pool without histories or features.
     """
-    if not 0 <= alpha <= 1:
-        raise RecsysError(f"binomial_diversity: alpha is {alpha}, expected a number from 0 to 1")
+    alpha = check_number("binomial_diversity: alpha", alpha, most=1)
     context = pool.context
     belongs = context.population.tables.get(f"hard members {aspects}", lambda: _get_hard_aspects(context, aspects))
     p = _compute_aspect_chances(pool, belongs, alpha, aspects)

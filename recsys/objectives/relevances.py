@@ -6,6 +6,7 @@ from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import SCORE_TRANSFORMS, check_score_transform, transform_scores
 from recsys.support import rng
 from recsys.types import Modular, Pool
+from recsys.types.numbers import check_int
 
 
 def relevance(
@@ -44,5 +45,6 @@ def noise(pool: Pool, k: int, *, seed: int = 0) -> Modular:
     :Cost: U N
     :Source: this project
     """
+    seed = check_int("noise: seed", seed)
     drawn = rng.draw_normals(seed + pool.context.seed, "noise", pool.draw_keys[:, None], get_item_codes(pool))
     return Modular(drawn.astype(np.float32))

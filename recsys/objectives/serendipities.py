@@ -5,11 +5,11 @@ import numpy as np
 from recsys.maths.embeddings import max_cosine_to_history
 from recsys.maths.pmi import max_entry_with_history, overall_distance_moments, scaled_npmi_matrix, user_distance_moments
 from recsys.maths.popularity import count_item_users, rank_among_unseen
-from recsys.objectives._pool_arrays import check_prior_strength, get_item_codes, get_item_vectors, plausibility
+from recsys.objectives._pool_arrays import get_item_codes, get_item_vectors, plausibility
 from recsys.support import rng
 from recsys.types import Context, Modular, Pool
 from recsys.types.arrays import Longs
-from recsys.types.numbers import check_int
+from recsys.types.numbers import check_int, check_number
 
 
 def serendipity(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modular:
@@ -66,7 +66,7 @@ def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", pri
     :Cost: U h N d, h history; U h^2 d once
     :Source: Adamopoulos and Tuzhilin 2014
     """
-    check_prior_strength("unimodal_serendipity", prior_strength)
+    prior_strength = check_number("unimodal_serendipity: prior_strength", prior_strength, above=0)
     context, who = pool.context, "unimodal_serendipity"
     train, table = context.need_train(who), get_item_vectors(context, space, who)
     mean, deviation = context.tables.get(

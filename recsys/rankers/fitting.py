@@ -66,10 +66,7 @@ def fit_ranker_scales(
     if scale is None:
         return dict.fromkeys(names, 1.0)
     if isinstance(scale, Mapping):
-        missing = [name for name in names if name not in scale]
-        if missing:
-            raise RecsysError(f"ranker: scale has no '{missing[0]}', expected a factor for each objective of the blend")
-        return {name: float(scale[name]) for name in names}
+        return blends.select_scales(scale, names, "ranker")
     if scale != "fitted":
         raise RecsysError(f"ranker: scale is {scale!r}, expected 'fitted', a factor per objective, or None")
     if pool is None and model is None:

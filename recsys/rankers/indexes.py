@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from numbers import Real
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from recsys.support import rng
 from recsys.types import Context, RecsysError, Scorer
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints, Longs
 from recsys.types.extras import needs_extra
+from recsys.types.numbers import check_number
 
 RECALL_USERS = 256  # users on whom recall is measured
 ITEMS_PER_LIST = 64  # items for each list that k-means sees
@@ -76,16 +76,13 @@ def build_index(
         RecsysError: for another recall than a number above 0 up to 1, a model without factors, or a policy whose
             retrieval keeps a share for other regions (`exploration_share`).
     """
-    if not isinstance(index_recall, Real) or isinstance(index_recall, bool) or not 0 < float(index_recall) <= 1:
-        raise RecsysError(
-            f"ranker: index_recall is {index_recall!r}, expected a number above 0, up to 1: exact retrieval"
-        )
+    index_recall = check_number("ranker: index_recall", index_recall, above=0, most=1)
     if index_recall == 1:
         return None
     if not isinstance(model, FittedFactors):
-        found = "no model" if model is None else f"a model without factors ({type(model).__name__})"
+        instead = "no model" if model is None else f"a model without factors ({type(model).__name__})"
         raise RecsysError(
-            f"ranker: index_recall is {index_recall} with {found}, expected a factor model: als, ials or pure_svd"
+            f"ranker: index_recall is {index_recall} with {instead}, expected a factor model: als, ials or pure_svd"
         )
     if policy.exploration_share:
         raise RecsysError(
@@ -98,14 +95,14 @@ def build_index(
         )
     centres, lists = _cluster_items(np.asarray(model.factors.item_factors), policy.seed)
     found, scored = _measure_recall(model, context, available, policy, centres, lists)
-    probes = min(len(centres), 1 + int(np.searchsorted(found.mean(axis=0), float(index_recall))))
+    probes = min(len(centres), 1 + int(np.searchsorted(found.mean(axis=0), index_recall)))
     shares = found[:, probes - 1]
     return Index(
         centres=centres,
         lists=lists,
         probes=probes,
         scored_share=float(scored[probes - 1]),
-        target_recall=float(index_recall),
+        target_recall=index_recall,
         recall=float(shares.mean()),
         min_recall=float(shares.min()),
         n=policy.n,

@@ -18,6 +18,7 @@ from recsys.support.stored_arrays import hash_array
 from recsys.types import Context, Items, RecsysError, Scorer, TableCache, TasteMap
 from recsys.types.arrays import Bools, Csr, Ints, Strings, make_empty_matrix
 from recsys.types.checks import check_array, check_finite, check_matrix
+from recsys.types.numbers import check_int
 from recsys.types.pools import ConstantFunction
 
 
@@ -157,8 +158,7 @@ def check_parts(parts: RankerParts, context: Context) -> None:
         check_array(name, getattr(parts, name), (size,), "U")
     check_array("available", parts.available, (items,), "b")
     check_array("years", parts.years, (items,), "i")
-    if not isinstance(parts.seed, int) or isinstance(parts.seed, bool):
-        raise RecsysError(f"seed is {parts.seed!r}, expected a whole number")
+    check_int("seed", parts.seed)
     for taste_map in parts.maps:
         if not isinstance(taste_map, TasteMap):
             raise RecsysError(f"maps hold a {type(taste_map).__name__}, expected a TasteMap")

@@ -101,9 +101,7 @@ def _parse_manifest_settings(found: Any, folder: Path) -> tuple[dict[str, Any], 
     there = isinstance(found, dict) and all(isinstance(found.get(name), dict) for name in names)
     if not there or not isinstance(found.get("name"), str):
         raise RecsysError(f"{folder}: manifest.json is not one of a saved ranker")
-    numbers = [found["scales"].get(name) for name in found["blend"]]
-    if not all(isinstance(number, int | float) for number in numbers):
-        raise RecsysError(f"{folder}: manifest.json has no scale for an objective of its blend")
+    blends.select_scales(found["scales"], found["blend"], f"{folder}: manifest.json")
     settings: dict[str, Any] = {name: dict(found[name]) for name in names}
     if "guards" in found:
         if not isinstance(found["guards"], list) or not all(isinstance(guard, dict) for guard in found["guards"]):

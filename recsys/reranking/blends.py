@@ -1,7 +1,8 @@
 """A blend, read: which objectives, with which weights and settings."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -14,7 +15,7 @@ from recsys.kernels.inputs import check_term
 from recsys.reranking.user_weights import entropy_weights
 from recsys.types import Pool, RecsysError, Term, make_unknown_name_error
 from recsys.types.arrays import Doubles
-from recsys.types.numbers import convert_to_python
+from recsys.types.numbers import check_flag, check_int, check_number, convert_to_python
 
 Objective = Callable[..., Term]
 Blend = Mapping[str, Any]  # objective -> weight, or {"weight": ..., setting: ...}; a weight per user is an array
@@ -71,13 +72,10 @@ def _parse_part(name: str, value: Any) -> BlendPart:
     if by is not None and by not in USER_WEIGHTINGS:
         raise RecsysError(f"blend: {name}: adapt_to is {by!r}, expected {' or '.join(USER_WEIGHTINGS)}")
     known = dict(list(inspect.signature(objective).parameters.items())[2:])
-    settings = {setting: convert_to_python(value) for setting, value in settings.items()}
     for setting, value in [*settings.items()]:
         if setting not in known:
             raise make_unknown_name_error("setting", setting, [*known, "weight", "adapt_to"], where=f"blend: {name}")
-        _check_setting_type(name, setting, value, known[setting].default)
-        if isinstance(value, int) and isinstance(known[setting].default, float):
-            settings[setting] = float(value)  # NumPy would have to fit a whole number into that of its arrays
+        settings[setting] = _check_setting(f"blend: {name}: {setting}", value, known[setting].default)
     return BlendPart(name, objective, weight, settings, by)
 
 
@@ -103,20 +101,26 @@ def _check_magnitude(what: str, weight: Doubles) -> None:
         raise RecsysError(f"blend: {what} is {largest:.6g}, expected at most {MAX_MAGNITUDE:g} in size")
 
 
-def _check_setting_type(name: str, setting: str, value: Any, default: Any) -> None:
-    """Refuse text for a number, a fraction for a whole number, and the like; None stands for a whole number."""
-    whole = default is None or (isinstance(default, int) and not isinstance(default, bool))
-    kinds: tuple[type, ...] = (str,) if isinstance(default, str) else (int,) if whole else (int, float)
-    if isinstance(default, bool | str | int | float | None) and not (value is None and default is None):
-        wrong = not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(default, bool))
-        if wrong:
-            expected = "text" if kinds == (str,) else "a whole number" if kinds == (int,) else "a number"
-            raise RecsysError(f"blend: {name}: {setting} is {value!r}, expected {expected}")
+def _check_setting(place: str, value: Any, default: Any) -> Any:
+    """Return a setting as Python's own: of the kind of its default, where None stands for a whole number.
+
+    Settings with another default, or none, belong to somebody's own objective: only numbers among them are bounded.
+    """
+    value = convert_to_python(value)
+    if isinstance(default, bool):
+        return check_flag(place, value)
+    if isinstance(default, str) and not isinstance(value, str):
+        raise RecsysError(f"{place} is {value!r}, expected text")
+    if isinstance(default, int) or (default is None and value is not None):
+        value = check_int(place, value)
+    elif isinstance(default, float) and not (isinstance(value, float) and value == default):  # which may be infinity
+        value = check_number(place, value, -math.inf)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise RecsysError(f"blend: {name}: {setting} is {value}, expected a whole number of 64 bits")
+        raise RecsysError(f"{place} is {value}, expected a whole number of 64 bits")
     if isinstance(value, float) and value != default and value and not 1 / MAX_MAGNITUDE <= abs(value) <= MAX_MAGNITUDE:
         expected = f"0, or a number from {1 / MAX_MAGNITUDE:g} to {MAX_MAGNITUDE:g} in size"
-        raise RecsysError(f"blend: {name}: {setting} is {value}, expected {expected}")
+        raise RecsysError(f"{place} is {value}, expected {expected}")
+    return value
 
 
 def _resolve_objective(name: str) -> Objective:
@@ -153,6 +157,19 @@ def make_weight_matrix(parts: Sequence[BlendPart], pool: Pool, scales: Mapping[s
         weight = part.weight if scales is None else scale_weight(part.name, part.weight, scales[part.name])
         columns.append(np.broadcast_to(weight, users) * by)
     return np.stack(columns, axis=1).astype(np.float64)
+
+
+def select_scales(scales: Mapping[str, Any], names: Iterable[str], where: str) -> dict[str, float]:
+    """Return the scales of the objectives `names`; `where` says who was given them.
+
+    Raises:
+        RecsysError: if one is missing, or no finite number.
+    """
+    names = list(names)
+    for name in names:
+        if name not in scales:
+            raise make_unknown_name_error("scale of an objective", name, scales, where=where)
+    return {name: check_number(f"{where}: scale of {name}", scales[name], -math.inf) for name in names}
 
 
 def scale_weight(name: str, weight: Doubles, scale: float) -> Doubles:

@@ -1,7 +1,6 @@
 """Slates: the pool, re-ranked by a blend of objectives."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -9,10 +8,10 @@ import numpy as np
 from recsys import objectives
 from recsys.kernels import slot_rules
 from recsys.kernels.checks import check_pool
-from recsys.reranking.blends import Blend, BlendPart, make_weight_matrix, parse_blend
+from recsys.reranking.blends import Blend, BlendPart, make_weight_matrix, parse_blend, select_scales
 from recsys.reranking.blocks import select_slates
 from recsys.reranking.term_cache import TermCache
-from recsys.types import Guard, Pool, RecsysError, Slates, check_choice, make_unknown_name_error
+from recsys.types import Guard, Pool, RecsysError, Slates, check_choice
 from recsys.types.numbers import check_int, check_number
 from recsys.types.slates import sum_contributions
 
@@ -162,12 +161,7 @@ def _resolve_scales(pool: Pool, parts: Sequence[BlendPart], k: int, scale: Scale
         if scale != "fitted":
             raise RecsysError(f"slate: scale is '{scale}', expected 'fitted', factors, or None")
         return fit_scales(pool, {p.name: {"weight": 1.0, **p.settings} for p in parts}, k, terms=terms)
-    for part in parts:
-        if part.name not in scale:
-            raise make_unknown_name_error("scale of an objective", part.name, scale, where="slate")
-        if not isinstance(scale[part.name], Real) or not np.isfinite(scale[part.name]):
-            raise RecsysError(f"slate: scale of {part.name} is {scale[part.name]!r}, expected a finite number")
-    return {p.name: float(scale[p.name]) for p in parts}
+    return select_scales(scale, [p.name for p in parts], "slate")
 
 
 def _has_closed_form(parts: Sequence[BlendPart]) -> bool:

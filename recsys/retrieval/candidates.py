@@ -129,7 +129,7 @@ def candidates(
         raise RecsysError(f"pool: the {type(model).__name__} is not fitted, expected what its fit(split.train) returns")
     n = check_int("pool: n", n, 1, count, "the items of the catalogue")
     seed = check_int("pool: seed", seed)
-    exploration_share = check_number("pool: reach", exploration_share, most=1.0)
+    exploration_share = check_number("pool: exploration_share", exploration_share, most=1.0)
     rows = np.arange(total, dtype=np.int32) if users is None else _check_user_codes(users, total)
     items = np.full((len(rows), n), -1, dtype=np.int32)
     scores = np.zeros((len(rows), n), dtype=np.float32)

@@ -123,7 +123,9 @@ def compare_scores(scores: Scores, against: str, *, margin: float = 0.02, explor
     """
     check_margin(margin)
     check_bootstrap_memory(
-        "compare: n_bootstrap", check_int("compare: draws", scores.n_bootstrap, 2, MAX_BOOTSTRAP), len(scores.cells)
+        "compare: n_bootstrap",
+        check_int("compare: n_bootstrap", scores.n_bootstrap, 2, MAX_BOOTSTRAP),
+        len(scores.cells),
     )
     pairs = pair_with_base(scores, against)
     alone = pairs if scores.replicates == 1 else []

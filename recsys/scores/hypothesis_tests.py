@@ -9,8 +9,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from recsys.scores.records import Score
-from recsys.types import RecsysError
 from recsys.types.arrays import Bools, Doubles
+from recsys.types.numbers import check_number
 
 MIN_DIFFERING_USERS = 20  # users that must differ: with fewer, intervals of means hold the truth too rarely
 SIGNIFICANCE_LEVEL = 0.05
@@ -144,9 +144,7 @@ def check_margin(margin: float) -> float:
     Raises:
         RecsysError: if it is not above 0 and below 1.
     """
-    if not 0.0 < margin < 1.0:
-        raise RecsysError(f"margin is {margin:g}, expected a share of the base's mean above 0 and below 1")
-    return margin
+    return check_number("margin", margin, above=0, below=1, noun="a share of the base's mean")
 
 
 def count_needed_flips(n: int) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from recsys.types.arrays import Bools, Floats
 from recsys.types.datasets import Dataset
 from recsys.types.errors import RecsysError, check_choice, make_unknown_name_error
-from recsys.types.numbers import convert_fields_to_python, convert_to_python
+from recsys.types.numbers import check_int, check_number, convert_fields_to_python, convert_to_python
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge, ">": operator.gt, "==": operator.eq, "<=": operator.le, "<": operator.lt,
@@ -47,9 +47,7 @@ class SplitSettings:
         else:
             _check_shares(self.kind, self.test, self.validation)
         for name in ("min_user_interactions", "min_item_interactions", "seed"):
-            found = getattr(self, name)
-            if not _is_count(found):
-                raise RecsysError(f"{name}: found {found!r}, expected a whole number from 0 on")
+            check_int(name, getattr(self, name), 0)
         check_choice("choice", self.cold_items, ["drop", "keep"], where="cold_items")
 
     def compute_fingerprint(self, dataset: Dataset, prefix: str = "") -> str:
@@ -118,25 +116,13 @@ def _normalize_sources(sources: object) -> tuple[str, ...] | None:
     return tuple(sorted({str(name) for name in names}))
 
 
-def _is_count(found: object) -> bool:
-    return isinstance(found, int) and not isinstance(found, bool) and found >= 0
-
-
 def _check_counts(test: float, validation: float) -> None:
-    if not _is_count(test) or test == 0:
-        raise RecsysError(f"leave_last: test: found {test!r}, expected how many positives, 1 or more")
-    if validation not in (0, 1):
-        raise RecsysError(f"leave_last: validation: found {validation!r}, expected 0 or 1")
+    check_int("leave_last: test", test, 1)
+    check_int("leave_last: validation", validation, 0, 1)
 
 
 def _check_shares(kind: str, test: float, validation: float) -> None:
-    if not _is_number(test) or not 0 < test < 1:
-        raise RecsysError(f"{kind}: test: found {test!r}, expected a share above 0 and below 1")
-    if not _is_number(validation) or not 0 <= validation < 1:
-        raise RecsysError(f"{kind}: validation: found {validation!r}, expected a share from 0 on and below 1")
+    check_number(f"{kind}: test", test, above=0, below=1, noun="a share")
+    check_number(f"{kind}: validation", validation, below=1, noun="a share")
     if test + validation >= 1:
         raise RecsysError(f"{kind}: test {test} and validation {validation} leave nothing to train on")
-
-
-def _is_number(found: object) -> bool:
-    return isinstance(found, int | float) and not isinstance(found, bool)

@@ -22,7 +22,7 @@ from recsys.sweeps.goals import Constraint, Goal, parse_constraint, parse_goal
 from recsys.sweeps.search_space import Range, Value, fill_ranges, find_ranges
 from recsys.types import RecsysError
 from recsys.types.names import check_file_name
-from recsys.types.numbers import parse_share
+from recsys.types.numbers import convert_to_plain_data, parse_share
 
 MAX_GOALS = 5  # goals
 SEARCHABLE_SECTIONS = ("model", "pool", "slate", "blends")  # sections that change what is shown, not how it is measured
@@ -184,7 +184,7 @@ def _parse_sweep_section(section: Any, changes: Mapping[str, Any]) -> SweepSecti
     if not isinstance(section, Mapping):
         raise RecsysError(f"sweep is {section!r}, expected a section [sweep]")
     try:
-        return SweepSection.model_validate({**section, **changes})
+        return SweepSection.model_validate(convert_to_plain_data({**section, **changes}))
     except ValidationError as error:
         raise RecsysError(configs.describe_first_problem(error, SweepSection, "sweep")) from None
 

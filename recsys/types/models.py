@@ -1,14 +1,12 @@
 """What a fitted model is to the rest: something that scores users against all items."""
 
+import math
 from dataclasses import dataclass
-from numbers import Real
 from typing import Protocol
-
-import numpy as np
 
 from recsys.types.arrays import Csr, Floats, Ints
 from recsys.types.checks import check_array, check_finite
-from recsys.types.errors import RecsysError
+from recsys.types.numbers import check_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +60,7 @@ class Factors:
             "regularization",
             "nu",
         ):
-            number = getattr(self, name)
-            if not isinstance(number, Real) or not np.isfinite(float(number)):
-                raise RecsysError(f"{place}: {name} is {number!r}, expected a finite number")
+            check_number(f"{place}: {name}", getattr(self, name), -math.inf)
 
 
 class Scorer(Protocol):
