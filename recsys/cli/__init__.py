@@ -73,7 +73,7 @@ def evaluate(
 
 @cli.command()
 @click.argument("config", default="ml-100k")
-@click.option("--blend", help="Which of the config's runs (as its table names it; default: its model's own order).")
+@options.blend
 @click.option("--users", help="User ids, separated by commas (default: all).")
 @click.option("--k", type=int, help="How many items each (default: the config's headline k).")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A .csv or .parquet file.")
@@ -89,7 +89,7 @@ def recommend(
     written = run(config, out, blend=blend, users=wanted, k=k, quiet=quiet, data_dir=data_dir)
     for note in written.notes:
         options.print_line(f"note: {note}")
-    options.print_line(f"{written.rows:,} rows for {written.users:,} users in {out}")
+    options.print_line(f"{written.run}: {written.rows:,} rows for {written.users:,} users in {out}")
 
 
 cli.add_command(compare)

@@ -10,7 +10,7 @@ from recsys.cli import options
 @click.command()
 @click.argument("config")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
-@click.option("--blend", help="Which of the config's runs (default: its only blend, or its model's own order).")
+@options.blend
 @click.option("--index-recall", type=float, default=1.0, help="Below 1: retrieve by an index that finds this share.")
 @options.data_dir
 @options.quiet
