@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from recsys import metrics, models
 from recsys.data.settings import TableSettings
 from recsys.reranking import blends, guards
+from recsys.reranking.orders import Order, check_order
 from recsys.scores.intervals import MAX_BOOTSTRAP, check_bootstrap_memory
 from recsys.scores.metric_names import resolve_metrics
 from recsys.support.atomic_files import exists_at
@@ -127,7 +128,7 @@ class SlateSection(Section):
 
     k: list[int] = Field(default=[5, 10, 20], min_length=1)
     scale: Literal["fitted", "none"] = "fitted"
-    order: Literal["gain", "relevance"] = "gain"  # how the picks of blends stand: as picked, or as in the pool
+    order: Order = "gain"  # how the picks of blends stand: as picked, or as in the pool
     temperature: float = Field(0.0, ge=0)  # of the softmax over gains; 0 picks the largest
     epsilon: float = Field(0.0, ge=0, le=1)  # the share of slots that may show any candidate
 
@@ -140,8 +141,7 @@ class SlateSection(Section):
 
     @model_validator(mode="after")
     def _check_order(self) -> "SlateSection":
-        if self.order == "relevance" and (self.temperature or self.epsilon):
-            raise ValueError("has order 'relevance' beside temperature or epsilon: picks that are drawn stand as drawn")
+        check_order(self.order, drawn=bool(self.temperature or self.epsilon))
         return self
 
 
@@ -206,8 +206,7 @@ class Config(Section):
             len(names) * len(resolve_metrics(self.evaluation.metrics, self.slate.k)),
         )
         pinned = any(guard.name == "pin" for guard in self.build_guards())
-        if pinned and self.slate.order == "relevance":
-            raise RecsysError("[guards] pin beside [slate] order = 'relevance': a pin says where an item stands")
+        check_order(self.slate.order, "[slate] ", pinned=pinned)
         return self
 
     def build_guards(self) -> list[Guard]:

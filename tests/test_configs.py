@@ -103,7 +103,7 @@ def test_paths_start_at_the_config_file(tmp_path):
         ({**SMALL, "blends": {"x": {"novelty": {"weight": 1, "adapt_to": "age"}}}}, "blend: novelty: adapt_to is 'age', expected entropy"),
         ({**SMALL, "slate": {"temperature": -1}}, "[slate] temperature is -1: input should be greater than or equal to 0"),
         ({**SMALL, "slate": {"temperature": float("inf")}}, "[slate] temperature is inf: input should be a finite number"),
-        ({**SMALL, "slate": {"order": "relevance", "epsilon": 0.1}}, "slate has order 'relevance' beside temperature"),
+        ({**SMALL, "slate": {"order": "relevance", "epsilon": 0.1}}, "slate: order is 'relevance' where picks are drawn"),
         ({**SMALL, "slate": {"epsilon": 1.1}}, "[slate] epsilon is 1.1: input should be less than or equal to 1"),
         ({**SMALL, "blends": {"x": {"relevence": 1}}}, "[blends.x] blend: unknown objective 'relevence': did you mean"),
         ({**SMALL, "blends": {"x": {"negative_space": {"weight": 1, "tua": 1}}}}, "unknown setting 'tua': did you mean 'tau'"),
@@ -122,7 +122,7 @@ def test_paths_start_at_the_config_file(tmp_path):
         ({**SMALL, "guards": {"at_most": {}}}, "[guards] at_most has no m, expected one"),
         ({**SMALL, "guards": {"at_most": 2}}, "[guards] at_most is 2, expected a table of settings"),
         ({**SMALL, "guards": {"nowhere:x": {}}}, "[guards] 'nowhere:x' cannot be imported"),
-        ({**SMALL, "guards": {"pin": {"slot": 1, "item": "5"}}, "slate": {"order": "relevance"}}, "[guards] pin beside [slate] order"),
+        ({**SMALL, "guards": {"pin": {"slot": 1, "item": "5"}}, "slate": {"order": "relevance"}}, "[slate] order is 'relevance' beside a pinned item"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(content, line):

@@ -341,7 +341,7 @@ def test_a_damaged_folder_is_one_line(ranker, tmp_path):
     assert f"it is not the policy {ranker.name} that manifest.json says" in refused(folder)
     for settings, message in [
         (None, "manifest.json is not one of a saved ranker"),
-        ({**told["settings"], "scales": {}}, "has no scale for an objective"),
+        ({**told["settings"], "scales": {}}, "scale has no"),
         ({**told["settings"], "blend": {"relevence": 1}, "scales": {"relevence": 1}}, "unknown objective 'relevence'"),
         ({**told["settings"], "policy": {"kk": 1}}, "manifest.json: policy"),
         ({**told["settings"], "policy": {"k": 0}}, "ranker: k is 0"),

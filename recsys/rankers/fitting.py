@@ -62,7 +62,8 @@ def fit_ranker_scales(
     Raises:
         RecsysError: for a pool of other users or items than the split's, or neither a model nor a pool to fit on.
     """
-    names = [part.name for part in blends.parse_blend(blend)]
+    parts = blends.parse_blend(blend)
+    names = [part.name for part in parts]
     if scale is None:
         return dict.fromkeys(names, 1.0)
     if isinstance(scale, Mapping):
@@ -72,7 +73,8 @@ def fit_ranker_scales(
     if pool is None and model is None:
         raise RecsysError("ranker: found neither a model nor a pool, expected one to fit scales on, or scale=")
     sample = _sample_pool(around, split, model, pool, policy)
-    return fit_scales(sample, {n: _set_unit_weight(blend[n]) for n in names}, min(policy.k, sample.items.shape[1]))
+    k = min(policy.k, sample.items.shape[1])
+    return fit_scales(sample, {part.name: part.with_unit_weight for part in parts}, k)
 
 
 def prime_tables(around: Context, model: Scorer | None) -> None:
@@ -108,11 +110,6 @@ def _sample_pool(around: Context, split: Split, model: Scorer | None, pool: Pool
         pool = Pool(pool.users[::step], pool.items[::step], pool.scores[::step], around)
     codes = pool.users.astype(np.int64)
     return Pool(np.arange(len(codes), dtype=np.int32), pool.items, pool.scores, build_context_of_users(around, codes))
-
-
-def _set_unit_weight(value: Any) -> dict[str, Any]:
-    """Return the settings of an objective with the weight 1: scales do not depend on weights."""
-    return {**(value if isinstance(value, Mapping) else {}), "weight": 1.0}
 
 
 def _convert_number(value: Any) -> Any:

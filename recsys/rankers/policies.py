@@ -2,10 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from typing import get_args
 
-from recsys.reranking.slates import Order
-from recsys.types import RecsysError, check_choice
+from recsys.reranking.orders import check_order
 from recsys.types.numbers import check_flag, check_int, check_number, convert_fields_to_python
 
 
@@ -33,11 +31,7 @@ class Policy:
             check_int(f"ranker: {name}", getattr(self, name), least)
         for name, most in (("temperature", math.inf), ("epsilon", 1.0), ("exploration_share", 1.0)):
             check_number(f"ranker: {name}", getattr(self, name), most=most)
-        check_choice("order", self.order, get_args(Order), where="ranker")
-        if self.order == "relevance" and self.is_stochastic:
-            raise RecsysError(
-                "ranker: order is 'relevance' where picks are drawn, expected 'gain': chances are by slot"
-            )
+        check_order(self.order, "ranker: ", drawn=self.is_stochastic)
         check_flag("ranker: exclude_seen", self.exclude_seen)
 
     @property

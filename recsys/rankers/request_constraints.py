@@ -11,6 +11,7 @@ import numpy as np
 from recsys.kernels import slot_rules
 from recsys.rankers.requests import Candidates
 from recsys.reranking import guards as named
+from recsys.reranking.orders import check_order
 from recsys.types import Context, Guard, Pool, RecsysError, Rule
 from recsys.types.arrays import Bools, Csr, Ints, Longs
 
@@ -64,10 +65,7 @@ class RequestGuards:
         asked = tuple(
             slot_rules.make_rule(guard, pool, k) if rule is None else _resize_rule(rule, k) for guard, rule in pairs
         )
-        if order == "relevance" and any(rule.pins is not None for rule in asked):
-            raise RecsysError(
-                "ranker: order is 'relevance' beside a pinned item, expected 'gain': a pin says where it stands"
-            )
+        check_order(order, "ranker: ", pinned=any(rule.pins is not None for rule in asked))
         return asked
 
 

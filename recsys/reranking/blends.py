@@ -31,7 +31,12 @@ class BlendPart:
     objective: Objective
     weight: Doubles  # () or (U,)
     settings: Mapping[str, Any] = field(default_factory=dict)
-    adapt_to: str | None = None  # what each user's weight follows: a name in BY
+    adapt_to: str | None = None  # what each user's weight follows: a name in USER_WEIGHTINGS
+
+    @property
+    def with_unit_weight(self) -> dict[str, Any]:
+        """The part as a blend says it, at weight 1 for every user: what scales are fitted on."""
+        return {"weight": 1.0, **self.settings}
 
     def make_term(self, pool: Pool, k: int) -> Term:
         """Return the objective's term for the users of `pool`.
@@ -168,7 +173,7 @@ def select_scales(scales: Mapping[str, Any], names: Iterable[str], where: str) -
     names = list(names)
     for name in names:
         if name not in scales:
-            raise make_unknown_name_error("scale of an objective", name, scales, where=where)
+            raise RecsysError(f"{where}: scale has no '{name}', expected a number for each objective of the blend")
     return {name: check_number(f"{where}: scale of {name}", scales[name], -math.inf) for name in names}
 
 

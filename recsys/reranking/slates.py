@@ -1,7 +1,7 @@
 """Slates: the pool, re-ranked by a blend of objectives."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
@@ -10,8 +10,9 @@ from recsys.kernels import slot_rules
 from recsys.kernels.checks import check_pool
 from recsys.reranking.blends import Blend, BlendPart, make_weight_matrix, parse_blend, select_scales
 from recsys.reranking.blocks import select_slates
+from recsys.reranking.orders import Order, check_order
 from recsys.reranking.term_cache import TermCache
-from recsys.types import Guard, Pool, RecsysError, Slates, check_choice
+from recsys.types import Guard, Pool, RecsysError, Slates
 from recsys.types.numbers import check_int, check_number
 from recsys.types.slates import sum_contributions
 
@@ -19,7 +20,7 @@ SAMPLE_USERS = 2048  # users from whom scale constants are fitted
 MIN_DEVIATION = 1e-7  # a standard deviation below it is none: the term cannot tell candidates apart
 
 Scale = Literal["fitted"] | Mapping[str, float] | None
-Order = Literal["gain", "relevance"]
+GetOrFit = Callable[[Blend, Callable[[], float]], float]
 
 
 def rerank(
@@ -71,17 +72,12 @@ def rerank(
     temperature = check_number("slate: temperature", temperature)
     epsilon = check_number("slate: epsilon", epsilon, most=1.0)
     drawn = temperature > 0 or epsilon > 0
-    check_choice("order", order, get_args(Order), where="slate")
-    if order == "relevance" and drawn:
-        raise RecsysError("slate: order is 'relevance' where picks are drawn, expected 'gain': chances are by slot")
+    check_order(order, "slate: ", drawn=drawn)
     if scale is not None and not isinstance(scale, str | Mapping):
         raise RecsysError(f"slate: scale is {scale!r}, expected 'fitted', a factor per objective, or None")
     parts = parse_blend(blend)
     asked = slot_rules.make_rules(guards, pool, k)
-    if order == "relevance" and any(rule.pins is not None for rule in asked):
-        raise RecsysError(
-            "slate: order is 'relevance' beside a pinned item, expected 'gain': a pin says where it stands"
-        )
+    check_order(order, "slate: ", pinned=any(rule.pins is not None for rule in asked))
     terms = _get_term_cache(pool, terms)
     factors = _resolve_scales(pool, parts, k, scale, terms)
     weight = make_weight_matrix(parts, pool, factors)
@@ -140,6 +136,25 @@ def fit_scales(pool: Pool, blend: Blend, k: int = 10, *, terms: TermCache | None
     return {p.name: float(1 / s) if s > MIN_DEVIATION else 0.0 for p, s in zip(parts, deviation, strict=True)}
 
 
+def fit_each_scale(
+    pool: Pool, blend: Blend, k: int, get_or_fit: GetOrFit, *, terms: TermCache | None = None
+) -> dict[str, float]:
+    """Return the scales of `fit_scales`, each objective's fitted alone, so that blends with other weights share them.
+
+    A scale depends on the pool, k and the objective's settings, not on its weight nor on the rest of the blend.
+    `get_or_fit` is called with the blend of each objective alone, at weight 1, and a function that fits its scale: it
+    returns a scale that it kept for this blend, or fits and keeps it.
+
+    Raises:
+        RecsysError: as `rerank` does.
+    """
+
+    def make_fit(part: BlendPart) -> Callable[[], float]:
+        return lambda: fit_scales(pool, {part.name: part.with_unit_weight}, k, terms=terms)[part.name]
+
+    return {p.name: get_or_fit({p.name: p.with_unit_weight}, make_fit(p)) for p in parse_blend(blend)}
+
+
 def _get_term_cache(pool: Pool, terms: TermCache | None) -> TermCache:
     if terms is not None and terms.pool is not pool:
         raise RecsysError("slate: the terms are of another pool, expected Terms(pool) of the pool that is re-ranked")
@@ -160,7 +175,7 @@ def _resolve_scales(pool: Pool, parts: Sequence[BlendPart], k: int, scale: Scale
     if isinstance(scale, str):
         if scale != "fitted":
             raise RecsysError(f"slate: scale is '{scale}', expected 'fitted', factors, or None")
-        return fit_scales(pool, {p.name: {"weight": 1.0, **p.settings} for p in parts}, k, terms=terms)
+        return fit_scales(pool, {p.name: p.with_unit_weight for p in parts}, k, terms=terms)
     return select_scales(scale, [p.name for p in parts], "slate")
 
 

@@ -101,10 +101,8 @@ def compare(
     asked = resolve_metrics(metrics, ks)
     if against not in tuple(runs):
         raise make_unknown_name_error("run", str(against), runs, "against")
-    n_bootstrap, seed = (
-        check_int("compare: n_bootstrap", n_bootstrap, 2, MAX_BOOTSTRAP),
-        check_int("compare: seed", seed),
-    )
+    n_bootstrap = check_int("compare: n_bootstrap", n_bootstrap, 2, MAX_BOOTSTRAP)
+    seed = check_int("compare: seed", seed)
     align_runs(runs, split, max(want.k for want in asked))  # what does not fit is said before maps are made
     names = {want.name for want in asked}
     given = {"audit": tuple(audit_maps), "own": tuple(objective_maps), "content": tuple(content_maps)}
