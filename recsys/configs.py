@@ -3,10 +3,8 @@
 import hashlib
 import json
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,9 +16,9 @@ from recsys.reranking import blends, guards
 from recsys.reranking.orders import Order, check_order
 from recsys.scores.intervals import MAX_BOOTSTRAP, check_bootstrap_memory
 from recsys.scores.metric_names import resolve_metrics
-from recsys.support.atomic_files import exists_at
 from recsys.support.provenance import hash_own_modules
 from recsys.support.resources import find_shipped_folder
+from recsys.support.toml_files import describe_first_problem, find_toml, read_toml
 from recsys.types import Guard, Model, RecsysError, make_unknown_name_error
 from recsys.types.names import check_file_name, check_name
 from recsys.types.numbers import check_number, convert_to_float, convert_to_plain_data
@@ -286,15 +284,9 @@ def read_config(path: str | Path, data: Mapping[str, Any] | None = None) -> Conf
     Raises:
         RecsysError: if there is no such file, it is no TOML, or it says something that cannot be.
     """
-    file = Path(path)
-    if not exists_at(file) and exists_at(find_shipped_folder("configs") / f"{path}.toml"):
-        file = find_shipped_folder("configs") / f"{path}.toml"
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecsysError(f"config {file}: {error.strerror}{_suggest_config(file)}") from None
-    except (ValueError, RecursionError) as error:
-        raise RecsysError(f"config {file}: not TOML: {error}") from None
+    shipped = find_shipped_folder("configs")
+    file = find_toml(path, shipped)
+    content = read_toml(file, f"config {file}", shipped)
     told = {} if data is None else {"data": data}
     return parse_config({"name": file.stem, **told, **content}, where=str(file), home=file.resolve().parent)
 
@@ -344,39 +336,3 @@ def _check_blend(run: RunSpec) -> None:
         blends.parse_blend(run.blend or {})
     except RecsysError as error:
         raise RecsysError(f"[blends.{run.family}] {error}") from None
-
-
-def describe_first_problem(error: ValidationError, kind: type[BaseModel], *above: str) -> str:
-    """Return the first thing that is wrong with a `kind` of section, in one line; it stands in the sections `above`."""
-    problem = error.errors()[0]
-    path = [*above, *(str(part) for part in problem["loc"])]
-    section = f"[{'.'.join(path[:-1])}] " if len(path) > 1 else ""
-    if problem["type"] == "extra_forbidden":
-        return str(
-            make_unknown_name_error(
-                "key", path[-1], _list_section_keys(kind, path[len(above) : -1]), where=section.strip()
-            )
-        )
-    if problem["type"] == "missing":
-        return f"{section}{path[-1]} is missing"
-    raised = problem.get("ctx", {}).get("error")
-    if isinstance(raised, RecsysError):
-        return f"{section}{path[-1] + ': ' if path else ''}{raised}"
-    message = problem["msg"].removeprefix("Value error, ")
-    found = "" if message.startswith(("is ", "has ")) else f" is {problem['input']!r}:"
-    return f"{section}{path[-1] if path else ''}{found} {message[:1].lower()}{message[1:]}".strip()
-
-
-def _list_section_keys(kind: type[BaseModel], path: list[str]) -> list[str]:
-    section: Any = kind
-    for part in path:
-        section = section.model_fields[part].annotation
-    return list(section.model_fields)
-
-
-def _suggest_config(file: Path) -> str:
-    """Return the nearest config there is, in that folder or shipped."""
-    there = [str(p) for p in file.parent.glob("*.toml")] if exists_at(file.parent, Path.is_dir) else []
-    shipped = [p.stem for p in find_shipped_folder("configs").glob("*.toml")]
-    close = get_close_matches(str(file), there, n=1) or get_close_matches(file.stem, shipped, n=1)
-    return f", did you mean '{close[0]}'?" if close else ""

@@ -351,7 +351,10 @@ def test_recommendations_are_written_for_users_of_the_data(home, capsys):
             ("recommend", "mine.toml", "--blend", "als", "--users", "nobody", "--out", "x.csv"),
             "user 'nobody' is not among",
         ),
-        (("recommend", "mine.toml", "--out", "x.csv"), "has the blends wider-0.1, wider-0.5, mixed, expected the name of one"),
+        (
+            ("recommend", "mine.toml", "--out", "x.csv"),
+            "has the blends wider-0.1, wider-0.5, mixed, expected the name of one",
+        ),
         (("recommend", "mine.toml", "--out", "x.xml"), "expected .csv or .parquet"),
         (("recommend", "mine.toml", "--out", "ratings.csv"), "is the data of mine itself"),
         (("recommend", "mine.toml", "--blend", "als", "--k", "0", "--out", "x.csv"), "k is 0"),

@@ -326,7 +326,12 @@ def test_a_short_pool_gives_a_short_slate(split, model):
         ({"relevance": 1.0}, 5, {"order": "relevence"}, "slate: unknown order 'relevence': did you mean 'relevance'"),
         ({"relevance": 1.0}, 5, {"order": "relevance", "epsilon": 0.1}, "order is 'relevance' where picks are drawn"),
         ({"relevance": 1.0}, 5, {"scale": "fited"}, "scale is 'fited'"),
-        ({"relevance": 1.0}, 5, {"scale": {"novelty": 1.0}}, "slate: scale has no 'relevance', expected a number for each"),
+        (
+            {"relevance": 1.0},
+            5,
+            {"scale": {"novelty": 1.0}},
+            "slate: scale has no 'relevance', expected a number for each",
+        ),
         ({"nowhere:nothing": 1.0}, 5, {}, "cannot be imported"),
         ({"mmr": {"weight": 1.0, "space": "genres"}}, 5, {}, "unknown space 'genres'"),
     ],

@@ -7,6 +7,7 @@ from recsys.data.card_values import check_card_values
 from recsys.data.cards import Archive, Card, LocalFiles, Package, Source
 from recsys.data.schemas import validate_record
 from recsys.support import resources
+from recsys.support.toml_files import read_toml
 from recsys.types import RecsysError, make_unknown_name_error
 
 _SOURCE_KINDS: Mapping[str, type[Source]] = {"archive": Archive, "package": Package, "local": LocalFiles}
@@ -23,19 +24,10 @@ def read_card(name: str) -> Card:
     Raises:
         RecsysError: if there is none (with the nearest name), or if the card is not valid.
     """
-    import tomllib
-
     if name not in list_datasets():
         raise make_unknown_name_error("dataset", str(name), list_datasets())
     path = resources.find_shipped_folder("datasets") / f"{name}.toml"
-    try:
-        return parse_card(tomllib.loads(path.read_text(encoding="utf-8")), place=path.name)
-    except OSError as error:
-        raise RecsysError(f"{path.name}: cannot be read: {error.strerror}") from error
-    except RecsysError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise RecsysError(f"{path.name}: not valid TOML: {error}") from error
+    return parse_card(read_toml(path, path.name), place=path.name)
 
 
 def parse_card(content: Mapping[str, Any], place: str) -> Card:
@@ -43,7 +35,7 @@ def parse_card(content: Mapping[str, Any], place: str) -> Card:
     listed = content.get("sources", [])
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed) or not listed:
         raise RecsysError(f"{place}: expected at least one [[sources]]")
-    sources = tuple(_parse_source(one, f"{place}: sources.{n}") for n, one in enumerate(listed, start=1))
+    sources = tuple(_parse_source(one, place, f"{n}") for n, one in enumerate(listed, start=1))
     result = validate_record(Card, {**content, "sources": sources}, place)
     for one in sources:
         if one.layout not in result.layouts:
@@ -54,8 +46,8 @@ def parse_card(content: Mapping[str, Any], place: str) -> Card:
     return result
 
 
-def _parse_source(content: dict[str, Any], place: str) -> Source:
+def _parse_source(content: dict[str, Any], place: str, number: str) -> Source:
     kind = str(content.get("kind", ""))
     if kind not in _SOURCE_KINDS:
-        raise make_unknown_name_error("kind", kind, _SOURCE_KINDS, place)
-    return validate_record(_SOURCE_KINDS[kind], content, place)
+        raise make_unknown_name_error("kind", kind, _SOURCE_KINDS, f"{place}: [sources.{number}]")
+    return validate_record(_SOURCE_KINDS[kind], content, place, "sources", number)

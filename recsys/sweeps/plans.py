@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +16,7 @@ from recsys.scores.metric_names import resolve_metrics
 from recsys.support.atomic_files import exists_at
 from recsys.support.provenance import hash_own_modules
 from recsys.support.resources import find_shipped_folder
+from recsys.support.toml_files import describe_first_problem, find_toml, read_toml
 from recsys.sweeps.goals import Constraint, Goal, parse_constraint, parse_goal
 from recsys.sweeps.search_space import Range, Value, fill_ranges, find_ranges
 from recsys.types import RecsysError
@@ -115,19 +114,9 @@ def read_sweep(path: str | Path, data: Mapping[str, Any] | None = None, **change
     Raises:
         RecsysError: if there is no such file, or it says something that cannot be.
     """
-    file, shipped = Path(path), find_shipped_folder("configs") / "sweeps" / f"{path}.toml"
-    file = shipped if exists_at(shipped) and not exists_at(file) else file
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        there = [str(one) for one in file.parent.glob("*.toml")] if exists_at(file.parent, Path.is_dir) else []
-        close = get_close_matches(
-            str(file), [*there, *(one.stem for one in (find_shipped_folder("configs") / "sweeps").glob("*.toml"))], n=1
-        )
-        near = f", did you mean '{close[0]}'?" if close else ""
-        raise RecsysError(f"sweep {file}: {error.strerror}{near}") from None
-    except (ValueError, RecursionError) as error:
-        raise RecsysError(f"sweep {file}: not TOML: {error}") from None
+    shipped = find_shipped_folder("configs") / "sweeps"
+    file = find_toml(path, shipped)
+    content = read_toml(file, f"sweep {file}", shipped)
     try:
         return _parse_sweep(content, file, {name: value for name, value in changes.items() if value is not None}, data)
     except RecsysError as error:
@@ -186,7 +175,7 @@ def _parse_sweep_section(section: Any, changes: Mapping[str, Any]) -> SweepSecti
     try:
         return SweepSection.model_validate(convert_to_plain_data({**section, **changes}))
     except ValidationError as error:
-        raise RecsysError(configs.describe_first_problem(error, SweepSection, "sweep")) from None
+        raise RecsysError(describe_first_problem(error, SweepSection, "sweep")) from None
 
 
 def _read_extended_config(name: Any, home: Path, data: Mapping[str, Any] | None) -> dict[str, Any]:
