@@ -1,9 +1,8 @@
 """What cannot be meant, or cannot be done with the memory at hand, refused in one line before any work."""
 
-import os
-from pathlib import Path
 from typing import NamedTuple
 
+from recsys.support.memory import read_available_memory
 from recsys.types.arrays import Csr
 from recsys.types.errors import RecsysError
 from recsys.types.numbers import check_flag, check_int, check_number
@@ -62,16 +61,3 @@ def estimate_factor_memory(train: Csr, d: int, bytes_per_factor: int) -> MemoryN
     numbers = d * (users + items)
     what = f"{d} factors of {users:,} users and {items:,} items"
     return MemoryNeed(bytes_per_factor * numbers, 4 * numbers, what, "use fewer factors")
-
-
-def read_available_memory() -> int | None:
-    """Return the bytes of memory that can be had, None where the system does not say."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import pdtr, stdtrit
 
-from recsys.models.checks import read_available_memory
 from recsys.support import rng
+from recsys.support.memory import read_available_memory
 from recsys.types import RecsysError
 from recsys.types.arrays import Bools, Doubles, Ints, Longs
 

@@ -50,7 +50,8 @@ def evaluate(
     """
     check_ground_truth(truth)
     asked = resolve_metrics(metrics, ks)
-    n_bootstrap, seed = check_int("evaluate: n_bootstrap", n_bootstrap, 2, MAX_BOOTSTRAP), check_int("evaluate: seed", seed)
+    n_bootstrap = check_int("evaluate: n_bootstrap", n_bootstrap, 2, MAX_BOOTSTRAP)
+    seed = check_int("evaluate: seed", seed)
     users, picks = align_runs(runs, truth.split, max(want.k for want in asked))
     check_bootstrap_memory("evaluate: n_bootstrap", n_bootstrap, len(picks) * len(asked))
     judged = restrict_to_users(truth, users)

@@ -2,13 +2,12 @@
 
 import os
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
+from cachetools import LRUCache
 from scipy import sparse
 
 from recsys.types.arrays import Anys, Csr, Floats, Ints, Longs, Strings, unite_matrices
@@ -23,11 +22,11 @@ NO_MAPS_ERROR = "this objective needs taste maps: make the pool with a split, or
 
 
 class TableCache:
-    """Tables derived from a record, each made once, under a lock; of more than `most` the last used are kept."""
+    """Tables derived from a record, each made once, under a lock; of more than `max_tables` the last used are kept."""
 
     def __init__(self, max_tables: int | None = None) -> None:
         """Start without any."""
-        self._made: OrderedDict[str, Any] = OrderedDict()
+        self._made: MutableMapping[str, Any] = {} if max_tables is None else LRUCache(max_tables)
         self._most = max_tables
         self._lock, self._process = threading.RLock(), os.getpid()
 
@@ -50,21 +49,15 @@ class TableCache:
 
     def get(self, key: str, make: Callable[[], T]) -> T:
         """Return the table called `key`, made by `make` at the first call."""
-        there: T | None = self._made.get(key)
-        if there is not None:
-            if self._most is not None:
-                with suppress(KeyError):  # another thread may just have dropped it
-                    self._made.move_to_end(key)
-            return there
+        if self._most is None and (there := self._made.get(key)) is not None:  # nothing is dropped: no lock is needed
+            return cast(T, there)
         if self._process != os.getpid():  # forked: another thread of the parent may hold the lock for good
             self._lock, self._process = threading.RLock(), os.getpid()
         with self._lock:
-            if key not in self._made:
-                self._made[key] = make()
-            made: T = self._made[key]
-            self._made.move_to_end(key)
-            while self._most is not None and len(self._made) > self._most:
-                self._made.popitem(last=False)
+            if key in self._made:
+                return cast(T, self._made[key])
+            made = make()
+            self._made[key] = made
             return made
 
 
