@@ -9,11 +9,11 @@ from urllib.parse import quote
 from recsys.escaping import escape_csv_frame, escape_hidden, escape_latex, escape_markdown
 from recsys.html import Html, make_element
 from recsys.reports.comparisons import TextTable, build_text_tables, list_notes
-from recsys.reports.formats import format_count
 from recsys.reports.styles import build_style_sheet
 from recsys.scores import Comparison
 from recsys.support.atomic_files import write_text
 from recsys.types import RecsysError
+from recsys.types.notebooks import format_count
 
 CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 

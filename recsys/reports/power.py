@@ -5,9 +5,10 @@ from typing import Any
 
 from recsys.html import Html, join_html, make_element
 from recsys.reports.caveats import EXPOSURE_CAVEAT, add_dagger, is_discovery, is_unexplored_share
-from recsys.reports.formats import MISSING, format_count, format_mean_count, format_number, format_percent
+from recsys.reports.formats import MISSING, format_mean_count, format_number, format_percent
 from recsys.reports.view import ReportView
 from recsys.scores.hypothesis_tests import MIN_DIFFERING_USERS
+from recsys.types.notebooks import format_count
 
 UNDETECTED = "not detectable on this data"
 UNDEFINED = "not defined on this data"

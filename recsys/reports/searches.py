@@ -12,11 +12,12 @@ from recsys.html import Html, join_html, make_element
 from recsys.reports import themes
 from recsys.reports.charts import save_charts
 from recsys.reports.encodings import Spec
-from recsys.reports.formats import format_count, format_interval, format_percent, format_percent_interval
+from recsys.reports.formats import format_interval, format_percent, format_percent_interval
 from recsys.reports.pages import CONTENT_SECURITY_POLICY, bundle_libraries
 from recsys.reports.search_charts import draw_hypervolume, draw_importance, draw_trials, format_cell, is_missing
 from recsys.reports.styles import build_style_sheet
 from recsys.support.atomic_files import write_text
+from recsys.types.notebooks import format_count
 
 SCRIPT = """
 (() => {
