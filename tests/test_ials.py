@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys.models import ALS, IALS, MostPopular, als_solver, named
+from recsys.models import ALS, IALS, MostPopular, als_solver
+from recsys.models.registry import find_model
 from recsys.models.factor_model import compute_loss
 from recsys.types import RecsysError, SideInformation
 
@@ -252,7 +253,7 @@ def test_any_layout_of_the_log_gives_the_same():
 
 
 def test_its_name_in_a_config():
-    assert named("ials") is IALS
+    assert find_model("ials") is IALS
 
 
 def test_what_cannot_be_meant_is_refused():

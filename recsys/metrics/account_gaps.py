@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.maths import distributions
-from recsys.metrics._shared import count_test_positives, divide_or_nan, get_shown_matrix, iter_blocks, sum_over_hits
+from recsys.maths.blocks import iter_blocks
+from recsys.metrics._hits import sum_over_hits
+from recsys.metrics._shared import count_test_positives, divide_or_nan, get_shown_matrix
 from recsys.support import rng
 from recsys.types import Evaluation, PerUser, TasteMap
 from recsys.types.arrays import Csr, Doubles, Ints, Longs

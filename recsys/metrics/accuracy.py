@@ -6,15 +6,8 @@ positives are NaN (left out of the mean).
 
 import numpy as np
 
-from recsys.metrics._shared import (
-    count_hits,
-    count_test_positives,
-    discounts,
-    divide_or_nan,
-    get_hits_within,
-    mask_untested_users,
-    sum_rank_weights_of_hits,
-)
+from recsys.metrics._hits import count_hits, get_hits_within, sum_rank_weights_of_hits
+from recsys.metrics._shared import count_test_positives, discounts, divide_or_nan, mask_untested_users
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Doubles
 

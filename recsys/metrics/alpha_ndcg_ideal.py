@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recsys.metrics._shared import iter_blocks
+from recsys.maths.blocks import iter_blocks
 from recsys.types import GroundTruth
 from recsys.types.arrays import Csr, Doubles, Longs
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from recsys.maths import distributions
+from recsys.maths.blocks import iter_blocks
 from recsys.maths.distributions import hellinger, jensen_shannon, total_variation
-from recsys.metrics._shared import discounts, get_even_features, get_shown_matrix, iter_blocks, make_shown_matrix
+from recsys.metrics._shared import discounts, get_even_features, get_shown_matrix, make_shown_matrix
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Csr, Doubles
 

@@ -13,14 +13,9 @@ from typing import Literal
 import numpy as np
 
 from recsys.maths import distributions
+from recsys.maths.blocks import iter_blocks
 from recsys.maths.distributions import total_variation
-from recsys.metrics._shared import (
-    divide_or_nan,
-    get_item_popularity,
-    get_shown_matrix,
-    iter_blocks,
-    make_catalogue_metric,
-)
+from recsys.metrics._shared import divide_or_nan, get_item_popularity, get_shown_matrix, make_catalogue_metric
 from recsys.metrics.exposure_deficits import compute_owed_mixes, get_user_communities
 from recsys.types import Evaluation, GroundTruth, PerCatalogue, RecsysError, TasteMap
 from recsys.types.arrays import Csr, Doubles, Ints

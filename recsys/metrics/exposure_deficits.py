@@ -3,7 +3,9 @@
 import numpy as np
 
 from recsys.maths import distributions
-from recsys.metrics._shared import compute_recall_by_map, get_shown_matrix, get_test_users, iter_blocks
+from recsys.maths.blocks import iter_blocks
+from recsys.metrics._hits import compute_recall_by_map
+from recsys.metrics._shared import get_shown_matrix, get_test_users
 from recsys.support import rng
 from recsys.types import Evaluation, GroundTruth, PerMap, TasteMap
 from recsys.types.arrays import Bools, Doubles, Ints

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from recsys.metrics._shared import divide_or_nan, iter_blocks
+from recsys.maths.blocks import iter_blocks
+from recsys.metrics._shared import divide_or_nan
 from recsys.types import Evaluation
 from recsys.types.arrays import Bools, Doubles, Longs
 from recsys.types.numbers import check_number

@@ -8,6 +8,8 @@ import numpy as np
 
 from recsys.maths import embeddings
 from recsys.maths import popularity as item_popularity
+from recsys.maths.blocks import iter_blocks
+from recsys.metrics._hits import sum_over_hits
 from recsys.metrics._shared import (
     count_test_positives,
     count_train_positives,
@@ -16,9 +18,7 @@ from recsys.metrics._shared import (
     get_item_popularity,
     get_shown_matrix,
     get_test_users,
-    iter_blocks,
     mask_untested_users,
-    sum_over_hits,
 )
 from recsys.types import Evaluation, GroundTruth, PerUser
 from recsys.types.arrays import Doubles

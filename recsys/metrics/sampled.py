@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recsys.maths.blocks import iter_blocks
 from recsys.support import rng
 from recsys.types import RecsysError, SampledNegatives, Scorer, Split
 from recsys.types.arrays import Doubles, Floats, Longs
@@ -33,8 +34,8 @@ def draw_negatives(split: Split, n: int, seed: int) -> SampledNegatives:
     known = split.seen + split.test
     users = np.repeat(np.arange(split.shape[0], dtype=np.int32), np.diff(split.test.indptr))
     drawn = np.full((split.shape[0], n), -1, dtype=np.int32)
-    for start in range(0, split.shape[0], BLOCK):
-        rows = np.arange(start, min(start + BLOCK, split.shape[0]))
+    for block in iter_blocks(split.shape[0], BLOCK):
+        rows = np.arange(block.start, block.stop)
         numbers = rng.draw_uniforms(seed, "negatives", rows[:, None], np.arange(split.shape[1]))
         numbers[known[rows].nonzero()] = 2.0
         left = (numbers < 2.0).sum(axis=1)
@@ -51,8 +52,8 @@ def rank_sampled(scorer: Scorer, negatives: SampledNegatives) -> SampledRanks:
     """Return where each positive stands among its own negatives, by the scores of `scorer`."""
     above, tied = (np.zeros(len(negatives.users), dtype=np.int64) for _ in range(2))
     everybody = np.unique(negatives.users)
-    for start in range(0, len(everybody), BLOCK):
-        users = everybody[start : start + BLOCK].astype(np.int32)
+    for block in iter_blocks(len(everybody), BLOCK):
+        users = everybody[block].astype(np.int32)
         scores: Floats = scorer.score(users)
         places = np.flatnonzero((negatives.users >= users[0]) & (negatives.users <= users[-1]))
         row = np.searchsorted(users, negatives.users[places])

@@ -7,17 +7,16 @@ weighed by a surprise from 0 to 1 and summed over k slots, so that misses and sh
 import numpy as np
 
 from recsys.maths import distributions, embeddings
+from recsys.maths.blocks import iter_blocks
 from recsys.maths.pmi import cooccurrence_surprise
 from recsys.maths.popularity import rank_among_unseen
+from recsys.metrics._hits import get_hits_within, sum_over_hits
 from recsys.metrics._shared import (
     count_test_positives,
     count_train_positives,
-    get_hits_within,
     get_item_popularity,
     get_test_users,
-    iter_blocks,
     mask_untested_users,
-    sum_over_hits,
 )
 from recsys.types import Evaluation, GroundTruth, PerUser, Split
 from recsys.types.arrays import Bools, Doubles, Floats, Longs

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from recsys.maths import embeddings
-from recsys.metrics._shared import count_test_positives, divide_or_nan, get_item_vectors, iter_blocks
+from recsys.maths.blocks import iter_blocks
+from recsys.metrics._shared import count_test_positives, divide_or_nan, get_item_vectors
 from recsys.types import Evaluation, GroundTruth, PerUser
 from recsys.types.arrays import Csr, Doubles
 

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.maths import distributions
-from recsys.metrics._shared import compute_recall_by_map, divide_or_nan, get_test_users, iter_blocks
+from recsys.maths.blocks import iter_blocks
+from recsys.metrics._hits import compute_recall_by_map
+from recsys.metrics._shared import divide_or_nan, get_test_users
 from recsys.types import Evaluation, GroundTruth, PerMap
 from recsys.types.arrays import Bools, Ints, Longs
 

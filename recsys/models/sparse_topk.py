@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import sparse
 
+from recsys.maths.blocks import iter_blocks
 from recsys.maths.popularity import count_item_users
 from recsys.models.checks import MemoryNeed
 from recsys.types.arrays import Anys, Csr, Floats
@@ -40,8 +41,7 @@ def stack_rows(parts: Iterator[Csr]) -> Csr:
 
 def iter_row_blocks(rows: int, columns: int) -> Iterator[slice]:
     """Yield slices of rows whose dense blocks are of bounded size; one row has the same numbers in any of them."""
-    step = max(1, _CELLS // max(columns, 1))
-    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+    return iter_blocks(rows, max(1, _CELLS // max(columns, 1)))
 
 
 def count_block_cells(rows: int, columns: int) -> int:
