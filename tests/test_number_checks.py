@@ -113,7 +113,7 @@ def list_objective_places():
 
 
 def list_model_places():
-    special = {"half_life": 3.0, "alpha": 0.5, "regularization": 0.25, "unobserved_weight": 0.1}
+    special = {"half_life": 3.0, "alpha": 0.5, "regularization": 0.25, "unobserved": 0.1}
     for kind in (getattr(models, name) for name in models.__all__ if name != "Ensemble"):
         for one in fields(kind):
             value = special.get(one.name, one.default) if one.default is None else one.default
