@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 from pages import conf
 from scipy import sparse
@@ -75,6 +76,49 @@ def test_toml_blocks_are_configs(page: Path, tmp_path: Path) -> None:
             assert plans.read_sweep(tmp_path / "my.toml").methods
             continue
         assert set(tomllib.loads(block)) <= set(configs.read_config(tmp_path / "my.toml").dump_settings())
+
+
+def split_numbers(text: str) -> tuple[str, list[float]]:
+    """Return `text` with a mark in the place of each number, blanks as one, and the numbers."""
+    number = r"(?<![\w@.])[+-]?\d+\.\d+"
+    return " ".join(re.sub(number, "#", text).split()), [float(found) for found in re.findall(number, text)]
+
+
+def test_the_readme_shows_the_table_that_its_first_lines_print(capsys: pytest.CaptureFixture[str]) -> None:
+    """On MovieLens 100K itself; last digits may differ, because sums are rounded as each processor adds them."""
+    page = ROOT / "README.md"
+    try:
+        recsys.load_dataset("ml-100k")
+    except recsys.RecsysError as error:
+        pytest.skip(f"MovieLens 100K cannot be had: {error}")
+    capsys.readouterr()
+    exec(compile(blocks(page, "python")[0], "README.md", "exec"), {})
+    (shown, wanted), (printed, found) = (split_numbers(s) for s in (blocks(page, "text")[0], capsys.readouterr().out))
+    assert shown == printed
+    assert found == pytest.approx(wanted, rel=0.05, abs=0.001)
+
+
+def test_the_first_screen_of_the_readme_is_short() -> None:
+    before_code = (ROOT / "README.md").read_text(encoding="utf-8").partition("```python\n")[0]
+    assert len(before_code.split()) <= 150
+    assert set(re.findall(r"\d[\d.,]*", before_code)) == {"95", "3.11"}  # the level of intervals, and of Python
+
+
+def test_the_readme_cites_as_the_command_and_the_file_do() -> None:
+    printed = CliRunner().invoke(cli, ["cite"]).output
+    assert blocks(ROOT / "README.md", "bibtex") == [printed]
+    said = dict(re.findall(r"^  (\w+) = \{(.*)\},$", printed, re.MULTILINE))
+    file = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    preferred = file["preferred-citation"]
+    assert said == {
+        "author": f"{{{preferred['authors'][0]['name']}}}",
+        "title": preferred["title"],
+        "year": str(preferred["year"]),
+        "note": preferred["notes"],
+    }
+    assert f"title: [{preferred['title']}]" in (ROOT / "paper" / "paper.typ").read_text(encoding="utf-8")
+    assert file["authors"] == preferred["authors"] == [{"name": conf.author}]
+    assert file["version"] == recsys.__version__ and preferred["notes"].endswith(f", version {recsys.__version__}")
 
 
 def test_the_two_commands() -> None:

@@ -92,6 +92,15 @@ def recommend(
     options.print_line(f"{written.run}: {written.rows:,} rows for {written.users:,} users in {out}")
 
 
+@cli.command()
+def cite() -> None:
+    """Print the BibTeX entry of the paper that this package comes with."""
+    from recsys.support.citation import format_bibtex
+
+    for line in format_bibtex().splitlines():
+        options.print_line(line)
+
+
 cli.add_command(compare)
 cli.add_command(data)
 cli.add_command(cache)
