@@ -36,8 +36,8 @@ class Section(BaseModel):
 class DataSection(Section):
     """Which data: the name of a card, or the path of a table (from the config file's folder); absent beside data=."""
 
-    name: str | None = None
-    path: str | None = None
+    name: str | None = None  # of a public dataset: `recsys data list` names them
+    path: str | None = None  # of a table of one's own, from the folder of the file
     items: str | None = None  # path of a table of the catalogue, for a table of one's own
     columns: dict[str, str | int] = Field(default_factory=dict)  # our name -> the table's, or a position from 0
     item_columns: dict[str, str | int] = Field(default_factory=dict)  # the same for the table of the catalogue
@@ -76,16 +76,16 @@ class FilterSection(Section):
 
     positive: str | None = None  # such as "rating >= 4", or by the table's own name; every row where absent
     sources: list[str] | None = Field(None, min_length=1)  # whose rows are used, where the table has a source
-    min_user_interactions: int = Field(0, ge=0)
-    min_item_interactions: int = Field(0, ge=0)
+    min_user_interactions: int = Field(0, ge=0)  # positives that a user must have to stay
+    min_item_interactions: int = Field(0, ge=0)  # positives that an item must have to stay
 
 
 class SplitSection(Section):
     """How positives become train, validation and test."""
 
-    kind: Literal["global_time", "per_user_time", "leave_last", "random"] = "per_user_time"
-    validation: float = Field(0.1, ge=0)
-    test: float = Field(0.2, gt=0)
+    kind: Literal["global_time", "per_user_time", "leave_last", "random"] = "per_user_time"  # a function of `splits`
+    validation: float = Field(0.1, ge=0)  # share of each user's positives, or of all; for `leave_last` how many
+    test: float = Field(0.2, gt=0)  # the same, for test
     cold_items: Literal["drop", "keep"] = "drop"  # test items without a training positive
 
 
@@ -93,7 +93,7 @@ class ModelSection(BaseModel):
     """A model: its kind, and the settings of that kind."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    kind: str
+    kind: str  # name of the model, such as `als`; its settings stand beside it
 
     def build_model(self, where: str) -> Model:
         """Return the model.
@@ -116,16 +116,16 @@ class ModelSection(BaseModel):
 class PoolSection(Section):
     """How many candidates each user has, whether what they met may come again, and how far the pool reaches."""
 
-    n: int = Field(200, ge=1)
-    exclude_seen: bool = True
+    n: int = Field(200, ge=1)  # candidates of each user
+    exclude_seen: bool = True  # whether what a user met, liked or not, is no candidate
     exploration_share: float = Field(0.0, ge=0, le=1)  # the share that is kept for regions the user never touched
 
 
 class SlateSection(Section):
     """The slate lengths that are judged, how gains are scaled, and how the picks of blends are drawn and ordered."""
 
-    k: list[int] = Field(default=[5, 10, 20], min_length=1)
-    scale: Literal["fitted", "none"] = "fitted"
+    k: list[int] = Field(default=[5, 10, 20], min_length=1)  # slate lengths; 10 is the headline, or the first
+    scale: Literal["fitted", "none"] = "fitted"  # whether gains are divided by their spread within the pool
     order: Order = "gain"  # how the picks of blends stand: as picked, or as in the pool
     temperature: float = Field(0.0, ge=0)  # of the softmax over gains; 0 picks the largest
     epsilon: float = Field(0.0, ge=0, le=1)  # the share of slots that may show any candidate
@@ -146,9 +146,9 @@ class SlateSection(Section):
 class EvaluationSection(Section):
     """On what, by which metrics and with how many bootstrap draws."""
 
-    split: Literal["test", "validation"] = "test"
-    metrics: list[str] = Field(default_factory=lambda: list(metrics.STANDARD))
-    n_bootstrap: int = Field(1000, ge=100, le=MAX_BOOTSTRAP)
+    split: Literal["test", "validation"] = "test"  # which part of the split holds what is to be found
+    metrics: list[str] = Field(default_factory=lambda: list(metrics.STANDARD))  # by name
+    n_bootstrap: int = Field(1000, ge=100, le=MAX_BOOTSTRAP)  # draws of users behind each interval
 
     @field_validator("metrics")
     @classmethod
@@ -163,18 +163,19 @@ class Config(Section):
     """A whole benchmark."""
 
     name: str = "bench"  # of the run folder
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(0, ge=0, lt=2**63)  # of everything that is drawn
     data: DataSection
     filter: FilterSection = FilterSection()
     split: SplitSection = SplitSection()
     model: ModelSection = ModelSection(kind="als")
+    # runs that know nothing of the user, or of the order
     baselines: list[Literal["most_popular", "random", "random_rerank"]] = ["most_popular", "random", "random_rerank"]
-    models: dict[str, ModelSection] = Field(default_factory=dict)
+    models: dict[str, ModelSection] = Field(default_factory=dict)  # further models by name, each with its own pool
     pool: PoolSection = PoolSection()
     slate: SlateSection = SlateSection()
     evaluation: EvaluationSection = EvaluationSection()
     guards: dict[str, Any] = Field(default_factory=dict)  # of every run: settings by a guard's name, or lists of them
-    blends: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    blends: dict[str, dict[str, Any]] = Field(default_factory=dict)  # re-rankings by name: weights of objectives
 
     @model_validator(mode="after")
     def _check_names(self) -> "Config":

@@ -1,5 +1,7 @@
 """The documentation is run: Python blocks, configs, commands."""
 
+import dataclasses
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -9,11 +11,11 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from pages import conf
+from pages import conf, notebooks
 from scipy import sparse
 
 import recsys
-from recsys import configs, metrics, objectives
+from recsys import configs, metrics, models, objectives
 from recsys.cli import cli
 from recsys.sweeps import plans
 from recsys.types import Dataset, Interactions, Items, Split
@@ -84,13 +86,20 @@ def split_numbers(text: str) -> tuple[str, list[float]]:
     return " ".join(re.sub(number, "#", text).split()), [float(found) for found in re.findall(number, text)]
 
 
-def test_the_readme_shows_the_table_that_its_first_lines_print(capsys: pytest.CaptureFixture[str]) -> None:
-    """On MovieLens 100K itself; last digits may differ, because sums are rounded as each processor adds them."""
-    page = ROOT / "README.md"
+@pytest.fixture
+def movielens() -> None:
+    """Skip where MovieLens 100K is neither kept nor to be fetched."""
     try:
         recsys.load_dataset("ml-100k")
     except recsys.RecsysError as error:
         pytest.skip(f"MovieLens 100K cannot be had: {error}")
+
+
+def test_the_readme_shows_the_table_that_its_first_lines_print(
+    movielens: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On MovieLens 100K itself; last digits may differ, because sums are rounded as each processor adds them."""
+    page = ROOT / "README.md"
     capsys.readouterr()
     exec(compile(blocks(page, "python")[0], "README.md", "exec"), {})
     (shown, wanted), (printed, found) = (split_numbers(s) for s in (blocks(page, "text")[0], capsys.readouterr().out))
@@ -157,23 +166,84 @@ def test_the_pages_name_every_command_and_no_other() -> None:
     assert found == set(there)
 
 
+def find_section(page: str, name: str) -> str:
+    """Return the section of `name` on a page of objectives or metrics."""
+    (found,) = re.findall(rf"^#+ `{name}`\n(.*?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL)
+    return found
+
+
 @pytest.mark.parametrize("name", metrics.__all__)
-def test_a_metric_says_all_that_its_table_shows(name: str) -> None:
+def test_a_metric_says_all_that_its_section_shows(name: str) -> None:
     said = conf.fields(getattr(metrics, name))
     assert tuple(said) == conf.FIELDS and all(said.values())
-    row = next(line for line in conf._metrics().splitlines() if line.startswith(f"| `{name}` |"))
-    assert len(re.findall(r"(?<!\\)\|", row)) == len(conf.FIELDS) + 3
+    section = find_section(conf._metrics(), name)
+    assert re.findall(r"^\* (\w+): \S", section, re.MULTILINE) == ["range", "better", "cost", "source"]
+    assert f"$$\n{conf.FORMULAS['metrics'][name]}\n$$" in section
 
 
 @pytest.mark.parametrize("name", objectives.__all__)
-def test_an_objective_says_all_that_its_table_shows(name: str) -> None:
-    said = conf.fields(getattr(objectives, name))
+def test_an_objective_says_all_that_its_section_shows(name: str) -> None:
+    found = getattr(objectives, name)
+    said = conf.fields(found)
     assert tuple(said) == conf.OBJECTIVE_FIELDS and all(said.values())
-    row = next(line for line in conf._objectives().splitlines() if line.startswith(f"| `{name}` |"))
-    assert len(re.findall(r"(?<!\\)\|", row)) == 10
-    assert re.search(r"\| `(Modular|Spread|Coverage|Volume|Seats|Counts)` \|", row)
+    section = find_section(conf._objectives(), name)
+    for label in (*conf.LABELS, "shape"):
+        assert re.search(rf"^\* {label}: \S", section, re.MULTILINE), label
+    assert re.search(r"^\* shape: `(Modular|Spread|Coverage|Volume|Seats|Counts)`$", section, re.MULTILINE)
+    assert all(what for _, what in conf.settings(found).values())
+    assert f"$$\n{conf.FORMULAS['objectives'][name]}\n$$" in section
 
 
 def test_an_objective_shows_the_shape_and_the_settings_of_its_signature() -> None:
-    row = next(line for line in conf._objectives().splitlines() if line.startswith("| `dpp` |"))
-    assert "| `Volume` | `space = 'cooccurrence'`, `ridge = 0.01`, `window = None` | Chen, Zhang and Zhou 2018 |" in row
+    section = find_section(conf._objectives(), "dpp")
+    assert "* shape: `Volume`\n* `space = 'cooccurrence'`: " in section
+    assert "* `ridge = 0.01`: Share of the identity in the kernel" in section
+    assert "* source: Chen, Zhang and Zhou 2018\n" in section
+
+
+def test_a_formula_that_no_file_sets_is_that_of_the_docstring() -> None:
+    assert conf._formula("objectives", "of_somebody_else", {"Formula": "a_i"}) == r"a\_i"
+
+
+def test_every_setting_of_a_model_and_every_key_of_a_config_has_a_sentence() -> None:
+    for name in models.__all__:
+        kind = getattr(models, name)
+        assert all(conf._declared(kind, field.name)[1] for field in dataclasses.fields(kind)), name
+    rows = [line for line in conf._keys().splitlines() if line.startswith("| `")]
+    assert len(rows) > 30
+    assert [row for row in rows if re.search(r"\|\s*\|$", row)] == []
+
+
+def test_every_public_name_is_documented() -> None:
+    documented = conf.documented_names()
+    for name in set(recsys.__all__) - {"__version__"}:
+        module = getattr(getattr(recsys, name), "__name__", "")
+        assert f"recsys.{name}" in documented or module.removeprefix("recsys.") in conf.MODULES, name
+
+
+TUTORIAL = ROOT / "docs" / "tutorial.ipynb"
+
+
+def test_the_tutorial_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recsys, "load_dataset", synthetic)
+    outputs = [new for _, new in notebooks.run_notebook(TUTORIAL)]
+    assert len(outputs) == 7 and outputs[0].startswith("300 users, 400 items\n")
+
+
+def test_the_tutorial_keeps_what_its_cells_print(movielens: None) -> None:
+    for kept, new in notebooks.run_notebook(TUTORIAL):
+        (shown, wanted), (printed, found) = split_numbers(kept), split_numbers(new)
+        assert shown == printed
+        assert found == pytest.approx(wanted, rel=0.05, abs=0.002)
+
+
+def test_a_notebook_as_a_page(tmp_path: Path) -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["# A\n", "text"]},
+        {"cell_type": "code", "source": ["x = 1\n", "x + 1"], "outputs": [], "execution_count": None},
+    ]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    notebooks.update_outputs(tmp_path / "a.ipynb")
+    assert notebooks.run_notebook(tmp_path / "a.ipynb") == [("2\n", "2\n")]
+    page = "# A\ntext\n\n```python\nx = 1\nx + 1\n```\n\n```text\n2\n```\n"
+    assert notebooks.write_as_markdown(tmp_path / "a.ipynb") == page

@@ -95,11 +95,11 @@ class BPR:
         RecsysError: if a setting cannot be meant.
     """
 
-    factors: int = 32
-    learning_rate: float = 0.008
-    regularization: float = 0.015
-    iterations: int = 80
-    seed: int = 0
+    factors: int = 32  # numbers per user and item
+    learning_rate: float = 0.008  # length of a gradient step
+    regularization: float = 0.015  # share of the factors that each step takes off
+    iterations: int = 80  # rounds over the positives
+    seed: int = 0  # makes the draws; the same seed gives the same numbers
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

@@ -52,7 +52,7 @@ class Ensemble:
     """
 
     models: Any = ()  # a tuple of settings, once made
-    seed: int = 0
+    seed: int = 0  # given to the parts that have a seed and name none
 
     def __post_init__(self) -> None:
         """Turn names and tables into settings."""

@@ -60,15 +60,15 @@ class IALS:
         RecsysError: if a setting cannot be meant.
     """
 
-    factors: int = 128
-    unobserved: float | None = None
-    regularization: float | None = None
-    nu: float = 1.0
-    iterations: int = 16
-    init: float = 0.1
-    disliked: float = 0.0
-    patience: int = 0
-    seed: int = 0
+    factors: int = 128  # numbers per user and item
+    unobserved: float | None = None  # weight of every cell, where a positive has 1 more; by default from the data
+    regularization: float | None = None  # weight of the factors' squared length; by default from the data
+    nu: float = 1.0  # 0 regularises all users and items alike, 1 by how many cells count for them
+    iterations: int = 16  # rounds over both sides
+    init: float = 0.1  # deviation of the first item factors, times the root of their number
+    disliked: float = 0.0  # further weight of a known dislike
+    patience: int = 0  # rounds without a better validation before training stops; 0 is never
+    seed: int = 0  # makes the draws; the same seed gives the same numbers
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

@@ -40,9 +40,9 @@ class ItemKNN:
         RecsysError: if a setting cannot be meant.
     """
 
-    k: int = 300
-    similarity: str = "tfidf"
-    shrink: float | None = None
+    k: int = 300  # how many nearest items of each item count
+    similarity: str = "tfidf"  # "cosine", "tfidf" or "bm25"
+    shrink: float | None = None  # added to the product of lengths: few shared users say less; by default from the data
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

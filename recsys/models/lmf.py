@@ -86,12 +86,12 @@ class LMF:
         RecsysError: if a setting cannot be meant.
     """
 
-    factors: int = 56
-    learning_rate: float = 0.66
-    regularization: float = 4.8
-    iterations: int = 30
-    negatives: int = 30
-    seed: int = 0
+    factors: int = 56  # numbers per user and item
+    learning_rate: float = 0.66  # length of AdaGrad's steps
+    regularization: float = 4.8  # weight of the factors' squared length
+    iterations: int = 30  # rounds over users and items
+    negatives: int = 30  # draws of other items for each positive
+    seed: int = 0  # makes the draws; the same seed gives the same numbers
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

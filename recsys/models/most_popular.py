@@ -41,7 +41,7 @@ class MostPopular:
         RecsysError: if a setting cannot be meant.
     """
 
-    half_life: float | None = None
+    half_life: float | None = None  # days after which a positive counts half; by default all count alike
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

@@ -28,9 +28,9 @@ class P3alpha:
         RecsysError: if a setting cannot be meant.
     """
 
-    alpha: float = 0.55
-    k: int = 100
-    normalize: bool = False
+    alpha: float = 0.55  # power of the transition probabilities
+    k: int = 100  # links that each item keeps
+    normalize: bool = False  # whether the links of an item sum to 1
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

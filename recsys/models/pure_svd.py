@@ -33,7 +33,7 @@ class PureSVD:
         RecsysError: if a setting cannot be meant.
     """
 
-    factors: int | None = None
+    factors: int | None = None  # singular vectors, fewer where the rank is lower; by default from the data
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

@@ -42,7 +42,7 @@ class Random:
         RecsysError: if the seed is no whole number.
     """
 
-    seed: int = 0
+    seed: int = 0  # makes the draws; the same seed gives the same numbers
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

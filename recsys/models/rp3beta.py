@@ -25,10 +25,10 @@ class RP3beta:
         RecsysError: if a setting cannot be meant.
     """
 
-    alpha: float = 0.3
-    beta: float = 0.5
-    k: int = 200
-    normalize: bool = False
+    alpha: float = 0.3  # power of the transition probabilities
+    beta: float = 0.5  # power of the popularity that a link is divided by; 0 is `P3alpha`
+    k: int = 200  # links that each item keeps
+    normalize: bool = False  # whether the links of an item sum to 1
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

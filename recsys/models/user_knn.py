@@ -73,9 +73,9 @@ class UserKNN:
         RecsysError: if a setting cannot be meant.
     """
 
-    k: int = 300
-    similarity: str = "tfidf"
-    shrink: float = 3.0
+    k: int = 300  # how many nearest users count
+    similarity: str = "tfidf"  # "cosine", "tfidf" or "bm25"
+    shrink: float = 3.0  # added to the product of lengths: few shared items say less
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

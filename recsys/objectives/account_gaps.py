@@ -35,6 +35,10 @@ def account_gap(
     range the best candidate is sure to be liked (counted as 1 - 1e-12), and ends all shelves that it stands on.
     Monotone submodular, so that greedy selection reaches at least 1 - 1/e of the optimum.
 
+    Args:
+        accounts: How many other accounts are looked at.
+        beta: How fast the likelihood of an account falls with its distance; 0 makes all alike.
+
     :Formula: P(like_n) sum over shelves v with n of rho_v prod over j in S and L_v of (1 - P(like_j))
     :Range: [0, 1], over a slate too
     :More: candidates that accounts a bit unlike the user's are shown

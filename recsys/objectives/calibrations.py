@@ -27,6 +27,9 @@ def calibration(
     user's own last one: p is what they like of late (taste distortion: Zhao et al. 2021). By default all weigh the
     same.
 
+    Args:
+        alpha: Share of the user's mix that is added to the slate's, so that no logarithm is of 0; above 0, below 1.
+
     :Formula: sum_g p_g (log(c_g + (1 - alpha) p(g|n) / k) - log c_g), c from alpha p on
     :Range: [0, log(1 / alpha)] nats
     :More: the features of the history, in its proportions
@@ -54,6 +57,11 @@ def popularity_calibration(
     Abdollahpouri et al. (2021) subtract the Jensen-Shannon divergence of p and a q that is normalised to the
     slate's length at every step. That is neither monotone nor submodular, so that greedy selection guarantees
     nothing. In this form, the one of `calibration`, it is at least (1 - 1/e) of the optimum.
+
+    Args:
+        head: Share of all interactions that the popular items take.
+        tail: Share of all interactions that the rare items take.
+        alpha: As in `calibration`.
 
     :Formula: sum_g p_g (log(c_g + (1 - alpha) 1{n in g} / k) - log c_g), c from alpha p on
     :Range: [0, log(1 / alpha)] nats

@@ -38,6 +38,10 @@ def feature_coverage(
     regions of the first own map (`aspects="map"`); r on [0, 1] is as `score_transform` says, as for `relevance`. phi is
     "sqrt", "log" (of 1 + x) or "cap" (of x and `cap` the smaller). Monotone submodular, at least 0.
 
+    Args:
+        phi: "sqrt", "log" or "cap": how fast more of a feature counts less.
+        cap: With `phi="cap"`, the amount of a feature beyond which more counts nothing.
+
     :Formula: sum_g p(g|u) (phi(c_g + p(g|n) r(n)) - phi(c_g))
     :Range: [0, 1]
     :More: features of the history that the slate has little of
@@ -75,6 +79,9 @@ def xquad(
     moves and the gain is nearly modular: `rxquad` does not divide by the pool. Monotone submodular, from 0 to 1 over a
     slate where alpha is 1. A probability of 1 counts as 1 - 1e-12.
 
+    Args:
+        alpha: How much of an aspect a pick settles, from 0 to 1.
+
     :Formula: sum_g p(g|u) p(n|g) prod over j in S of (1 - alpha p(j|g))
     :Range: [0, 1]
     :More: features of the history that no pick speaks for
@@ -111,6 +118,9 @@ def rxquad(
     sure to be liked ends its aspects for good, and by range the best candidate is sure; 0.5, the usual of alpha-nDCG,
     leaves half. Monotone submodular. A probability of 1 counts as 1 - 1e-12.
 
+    Args:
+        alpha: How much of an aspect a pick that is sure to be liked settles, from 0 to 1.
+
     :Formula: sum_g p(g|u) p(n, g) prod over j in S of (1 - alpha p(j, g))
     :Range: [0, 1]
     :More: features of the history in which nothing is liked yet
@@ -142,6 +152,10 @@ def facility_location(
     0 (1 of a target to itself); r on [0, 1] is as `score_transform` says, as for `relevance`. With `history`, the
     maximum begins with what the user's history already stands for. Monotone submodular (facility location: Krause and
     Golovin 2014). Takes 8 bytes and a step of each pick for every user, candidate and target.
+
+    Args:
+        targets: How many of the user's best candidates are to be represented.
+        history: Whether what the history represents already counts as there.
 
     :Formula: sum_j r(j) max(0, sim(n, j) - c_j) / sum_j r(j), c_j the largest in S
     :Range: [0, 1]

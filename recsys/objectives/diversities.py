@@ -20,6 +20,9 @@ def mmr(
 
     `space` is "cooccurrence", "factors" or "features". The empty slate gives 0 to everyone.
 
+    Args:
+        agg: "max", "mean" or "sum": how the similarities to several picks become one.
+
     :Formula: 1 - max over j in S of cos(n, j)
     :Range: [0, 2]
     :More: picks unlike those before them
@@ -46,6 +49,10 @@ def dpp(
     a vector is orthogonal to all others. `window` keeps only the last picks in the determinant: as many as are
     named, beside the candidate (the paper's window w counts the candidate too: `window` = w - 1).
 
+    Args:
+        ridge: Share of the identity in the kernel, from 0 to 1; above 0 no pick is without volume.
+        window: How many of the last picks count; all by default.
+
     :Formula: log of the squared residual of n after projecting S out
     :Range: [log(1e-6), 0]
     :More: picks that no others together can replace
@@ -68,6 +75,9 @@ def ssd(pool: Pool, k: int, *, space: str = "cooccurrence", window: int | None =
     The length of the residual after projecting out the last `window` picks, or all of them: what a pick multiplies
     the slate's volume by (SSD, Huang et al. 2021, whose gamma is the weight). `dpp` adds the logarithm of its
     square. Vectors are as they are in `space`, without the paper's appended constant; an item without one gives 0.
+
+    Args:
+        window: How many of the last picks count; all by default.
 
     :Formula: length of the residual of n after projecting S out
     :Range: [0, 1]

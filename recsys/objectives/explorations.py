@@ -37,6 +37,9 @@ def thompson(pool: Pool, k: int, *, seed: int = 0, per: Literal["slate", "slot"]
     coherent: all of it follows one w. With `per="slot"` each pick follows a w of its own, which is more varied. Draws
     depend on the seed, the user and, there, the slot alone; the policy has no closed-form propensity.
 
+    Args:
+        per: "slate" draws one taste for all picks, "slot" one for each.
+
     :Formula: y'(w - x), w drawn from N(x, A^-1)
     :Range: (-inf, inf)
     :More: what a draw of the user's taste likes

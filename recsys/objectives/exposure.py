@@ -29,6 +29,9 @@ def popularity_discount(
     more of it the plausible among the rarely seen come first; `novelty` does not look at the score. n_i counts
     training positives, an item without any as one. What r is on [0, 1] says `score_transform`, as for `relevance`.
 
+    Args:
+        beta: Power of the popularity that the score is divided by; 0 is relevance alone.
+
     :Formula: r(n) / n_i^beta
     :Range: [0, 1]
     :More: the plausible among what is rarely seen

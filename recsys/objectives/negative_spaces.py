@@ -51,6 +51,10 @@ def negative_space(
     platt_slope the score at which it is as likely as not. Every cell without an interaction counts as evidence, so v is
     too small, and which constants are right is for held-out data to say.
 
+    Args:
+        tau: 0 asks for the user's own mix, 1 for that of nearby other communities.
+        top_m: How many candidates of a region say how plausible it is.
+
     :Formula: mean over maps of sum_z w (min(q, e + a(n, z) / k) - min(q, e)) / sum_z w q
     :Range: [0, 1]
     :More: plausible regions that are owed and not shown

@@ -32,6 +32,9 @@ def long_tail(pool: Pool, k: int, *, head: float = 0.8) -> Modular:
     (`recsys.maths.popularity.find_tail_items`), 80 % as in Abdollahpouri, Burke and Mobasher 2019: the mean over a
     slate is its share of tail items, which is averaged over users as APLT.
 
+    Args:
+        head: Share of all positives that the popular items take, above 0, below 1.
+
     :Formula: 1 where the items with more users have the share `head` of all positives, else 0
     :Range: [0, 1]
     :More: items outside of the head

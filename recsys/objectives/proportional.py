@@ -33,6 +33,10 @@ def pm2(
     what the user has most of. Relevance is part of it: the paper's rule is this objective alone. From 0 to 1; it is no
     gain in the value of a set, so greedy selection has no guarantee.
 
+    Args:
+        focus: Share of the gain that goes to the aspect whose seat is due, from 0 to 1.
+        divisor: 2 is Sainte-Lague; 1 is D'Hondt, which favours the largest aspects.
+
     :Formula: focus q_y p(n, y) + (1 - focus) sum over g != y of q_g p(n, g)
     :Range: [0, 1]
     :More: features of the history by seats, in its proportions
@@ -61,6 +65,9 @@ def binomial_diversity(pool: Pool, k: int, *, aspects: str = "features", alpha: 
     number of aspects with p_g > 0, the only ones that count; NonRed = prod over the |G(S)| aspects in S of
     P(X_g >= c_g | X_g >= 1)^(1/|G(S)|), c_g the number of items of S with g. A user without history has p_global.
     Not submodular: greedy selection has no guarantee. Takes k numbers for every user and aspect.
+
+    Args:
+        alpha: Share of the user's own mix in what is expected; the rest is everybody's.
 
     :Formula: change of prod over g not in S of P(X = 0)^(1/G) prod over g in S of P(X >= c | X >= 1)^(1/G(S))
     :Range: [-1, 1]

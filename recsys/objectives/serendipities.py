@@ -85,6 +85,9 @@ def unexpected(pool: Pool, k: int, *, top: int = 100) -> Modular:
     recommender that Ge, Delgado-Battenfeld and Jannach (2010) measure unexpectedness against; what is in it gives 0,
     and so does what the user has met.
 
+    Args:
+        top: How many of the most popular items count as expected.
+
     :Formula: r(n) where at least `top` items not met are more popular, else 0
     :Range: [0, 1]
     :More: plausible items that are not popular

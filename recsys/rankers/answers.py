@@ -35,7 +35,7 @@ class Recommendation:
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled and copied: what the answer says, and nothing of the ranker that gave it."""
         said = {
-            "best": ConstantFunction(tuple(self.relevance_slate())),
+            "relevance_slate": ConstantFunction(tuple(self.relevance_slate())),
             "explain": ConstantFunction(tuple(self.explain())),
         }
         return {**vars(self), **said}

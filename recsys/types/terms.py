@@ -61,7 +61,7 @@ class Coverage:
 class Volume:
     """The part of a candidate that the slate does not span: its residual after projecting the slate out.
 
-    The kernel matrix is K = (1 - ridge) V V' + ridge I. `score_transform` "log" gives the marginal log-determinant,
+    The kernel matrix is K = (1 - ridge) V V' + ridge I. `form` "log" gives the marginal log-determinant,
     2 log quality + log residual squared (a DPP); "norm" gives quality * residual (SSD). Only the last `window`
     picks are projected out; None means all.
     """
