@@ -1,4 +1,4 @@
-"""What slates stand for: every target by the item that is nearest to it, after what is known stands for it already.
+"""Facility location of slates: each target counts by its most similar item, in the slate or known before.
 
 Near is kappa(i, j), the square of the cosine where that is above 0, and 1 of an item to itself.
 """

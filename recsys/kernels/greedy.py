@@ -4,11 +4,11 @@ One compiled loop serves every blend of the shapes. It is serial, without the in
 allocation inside the loop over users; `recsys.reranking.blocks` runs it over blocks of users on threads. The slow
 statement of the same rules is `recsys.kernels.reference`.
 
-What is far from the slate takes a dot product for each candidate and pick, what covers regions a walk over them. The
-largest similarity and what is covered only grow with the slate, and a residual only shrinks: what a candidate gained
-when it was last looked at is the most that it can gain now. Candidates are therefore looked at again only where that
-much would win the slot; with picks that are drawn, weights below 0, means, sums, windows or slots that weigh more and
-more, all are.
+`Spread` needs one dot product per candidate and pick; `Coverage` needs one pass over the regions an item belongs to.
+The largest similarity and the covered amounts only grow with the slate, and a residual only shrinks. So the gain that
+was last computed for a candidate is an upper bound of its gain now, and a gain is computed again only where that bound
+could win the slot. All gains are computed for each slot where picks are drawn, weights are below 0, similarities are
+averaged or summed, only a window of picks counts, or later slots weigh more.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ MAX, MEAN = 0, 1
 LINEAR, LOG, EXP, SQRT, LARGEST = 0, 1, 2, 3, 4
 TIE_FACTOR = 1.0 - 1e-6  # quotients of whole numbers are often equal: rounding is not to choose
 LOWEST_TOTAL = -1e300  # the largest of nothing, and the total of who may not be picked: finite, and below every other
-FULL_SCAN_RATIO = 12  # candidates for each pick: so few are all looked at after the first, what is soon done at once
+FULL_SCAN_RATIO = 12  # up to so many candidates per pick, all gains are computed again after the first pick
 CHUNK = 32  # candidates of whom only the largest total is looked at where none can win
 RESIDUAL_FLOOR = 1e-6  # the least squared residual whose logarithm is a gain
 ZERO_RESIDUAL = 1e-12  # a squared residual below it is that of the rounding of vectors: nothing to project out
@@ -35,9 +35,10 @@ _inlined = compile_kernel(fastmath=EXACT_FASTMATH, count_references=False, inlin
 
 @compile_kernel(fastmath={*EXACT_FASTMATH, "reassoc", "contract"}, count_references=False, inline=True)
 def _dot(table, a, b, d):
-    """In any order: nothing is written, so it is the same one wherever arrays lie.
+    """Return the dot product of the d numbers from `a` and from `b` on, summed in any order.
 
-    Of an index that could be negative a compiler makes no vector instructions.
+    The order is the same wherever the arrays lie, because the loop writes to none. Indices are unsigned, because a
+    compiler makes no vector instructions for an index that could be negative.
     """
     total, a, b = np.float32(0.0), np.uintp(a), np.uintp(b)
     for j in range(d):
@@ -523,10 +524,10 @@ def _count_served_groups(rules, b, i, lacks):
 
 @_compiled
 def _mark_allowed(rules, b, slot, n, alive, kept, counts, lacks, free):
-    """Say who may take a slot: free[i]; and return whether anybody may.
+    """Mark in free[i] which candidates may take a slot, and return whether any may.
 
-    Nobody of a group that is full; and only who serves groups that lack picks, where as many are lacking as slots are
-    left: each pick serves as many as it takes for all to come out, or as anybody can.
+    A candidate of a full group may not. Where groups lack as many picks as there are slots left, only candidates that
+    serve such groups may: each has to serve enough of them for all to be met, or as many as any candidate can.
     """
     codes, _, _, pointers, groups, least, most = rules
     for g in range(len(counts)):

@@ -1,4 +1,4 @@
-"""What other people's slates hold for a user: the trove on the account of a relative."""
+"""The account gap: items that a user would like and that only other accounts are shown."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

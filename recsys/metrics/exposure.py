@@ -1,4 +1,4 @@
-"""Whose place in the catalogue's attention others have taken, against what each item would be shown by another rule.
+"""Over- and under-exposure of items, compared with the exposure that a reference rule would give them.
 
 E_i is how often item i would be shown, c_i how often it is; both sum to the picks. By the training positives of
 everybody E_i is in their proportion: every user is served the mix of the population. By those of *near* other

@@ -1,4 +1,4 @@
-"""What cannot be meant, or cannot be done with the memory at hand, refused in one line before any work."""
+"""Validate model settings and available memory before fitting."""
 
 from typing import NamedTuple
 

@@ -255,7 +255,10 @@ def _build_need_function(context: Context, parts: tuple[BlendPart, ...]) -> Fill
 
 
 def _build_expected_function(context: Context, tau: float, prior_strength: float) -> FillExpected:
-    """Return what fills what is expected of who asks; that of known users is made once where it takes little memory."""
+    """Return a function that fills `accepted` and `cap` for a request.
+
+    For known users the values are precomputed if they fit in `MAX_EXPECTED_BYTES`.
+    """
     from recsys.kernels.requests import fill_expected_exposure
 
     kernel: Any = fill_expected_exposure

@@ -212,7 +212,7 @@ def _check_user_codes(users: Ints, total: int) -> Ints:
 
 
 def _run_jobs(work: Callable[[Job], None], jobs: Iterable[Job], workers: ThreadPoolExecutor) -> None:
-    """Do the jobs, few of which are there at once, however many there are."""
+    """Run the jobs on the workers, and make only a few at a time, so that memory does not grow with their number."""
     running: deque[Future[None]] = deque()
     for job in jobs:
         running.append(workers.submit(work, job))
@@ -234,7 +234,7 @@ def _iter_user_blocks(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iter
             raise _make_misfit_error(model, f"{users} users" if users != shape[0] else f"{items} items", shape)
     order = np.argsort(rows // BLOCK, kind="stable")
     blocks, starts = np.unique(rows[order] // BLOCK, return_index=True)
-    for block, places in zip(blocks, np.split(order, starts[1:]), strict=False):  # nobody: no block, one part
+    for block, places in zip(blocks, np.split(order, starts[1:]), strict=False):  # no users: one empty part
         yield places, np.minimum(np.arange(block * BLOCK, (block + 1) * BLOCK), shape[0] - 1).astype(np.int32)
 
 

@@ -10,7 +10,7 @@ from recsys.types.arrays import Anys, Ints, Longs
 def assign_parts_by_user(pairs: Pairs, settings: SplitSettings, timed: bool) -> Ints:
     """Return the part of each pair, (P,): each user's last positives, by time or by a random number, are test.
 
-    An other counts as met before a cut if it stands before the first positive after the cut.
+    A non-positive interaction counts as seen before the cut if it precedes the user's first positive after the cut.
     """
     levels: list[Anys] = [pairs.draw_tie_breakers(settings.seed), pairs.user]
     if timed and pairs.datetime is not None:

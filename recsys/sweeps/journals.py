@@ -36,7 +36,7 @@ class Journal(BaseJournalBackend):
         """Open the file, or make it."""
         self._path = path
         self._path.touch()
-        # The lock is a link to the path: only where that can be followed from anywhere is a dead one seen to be old.
+        # The lock is a link to this path. Its age can be read from any folder only if the path is absolute.
         self._lock = JournalFileSymlinkLock(str(path.absolute()))
         self._positions = [LinePosition(0, 0)]  # [n] after n lines
 

@@ -179,7 +179,7 @@ def _build_sampler(plan: SweepPlan, method: Method, number: int) -> "BaseSampler
 
 
 def _fail_dead_trials(study: "Study") -> None:
-    """Close trials in flight of processes of this machine that are there no more."""
+    """Mark running trials as failed if their process, on this machine, has ended."""
     import optuna
 
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
