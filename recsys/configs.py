@@ -1,4 +1,4 @@
-"""A benchmark, described: what a TOML file says, checked, with every default filled in."""
+"""Configs of benchmarks: TOML files, checked, with every default filled in."""
 
 import hashlib
 import json
@@ -54,7 +54,7 @@ class DataSection(Section):
 
     @property
     def table_settings(self) -> dict[str, Any]:
-        """How the table is written, as far as it is said: keywords of `recsys.read_dataset`."""
+        """The settings of the table's format that are given: keywords of `recsys.read_dataset`."""
         return {name: value for name in TABLE_SETTINGS if (value := getattr(self, name)) is not None}
 
     @model_validator(mode="after")
@@ -72,7 +72,7 @@ class DataSection(Section):
 
 
 class FilterSection(Section):
-    """Which rows are used, what counts as a positive, and how many a user and an item must have (iterated k-core)."""
+    """The rows that are used, the rule of positives, and how many a user and an item must have (iterated k-core)."""
 
     positive: str | None = None  # such as "rating >= 4", or by the table's own name; every row where absent
     sources: list[str] | None = Field(None, min_length=1)  # whose rows are used, where the table has a source
@@ -114,7 +114,7 @@ class ModelSection(BaseModel):
 
 
 class PoolSection(Section):
-    """How many candidates each user has, whether what they met may come again, and how far the pool reaches."""
+    """The number of candidates, whether met items may be among them, and the share for untouched regions."""
 
     n: int = Field(200, ge=1)  # candidates of each user
     exclude_seen: bool = True  # whether what a user met, liked or not, is no candidate

@@ -70,7 +70,7 @@ class EscapingConsole(Console):
         super().__init__(markup=False, emoji=False, highlight=False, **settings)
 
     def render_str(self, text: str, **settings: Any) -> Text:
-        """Return what tables and lines show of a text."""
+        """Return `text` with hidden characters written out, as the console prints it."""
         return super().render_str(escape_hidden(text, keep="\n"), **settings)
 
 

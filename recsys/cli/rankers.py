@@ -28,7 +28,7 @@ def export(config: str, out: Path, blend: str | None, index_recall: float, data_
 @click.command()
 @click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
 def warmup(folder: Path | None) -> None:
-    """Compile what requests run, for processes to come; check the ranker in DIR, every file of it."""
+    """Compile the code of requests for later processes, and check every file of the ranker in DIR."""
     from recsys.rankers import warmup as run
 
     done = run(folder)

@@ -1,4 +1,4 @@
-"""What the values of a card can be, beyond their types."""
+"""Checks of the values of a card, beyond their types."""
 
 import codecs
 import re

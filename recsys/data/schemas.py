@@ -1,4 +1,4 @@
-"""Checks of what stands in a card: every key known, every value of its type."""
+"""Checks of a card's keys and of the types of its values."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar

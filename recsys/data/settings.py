@@ -1,4 +1,4 @@
-"""How a user's table is written, where the reader is told and need not find it out."""
+"""Settings of a table's format, which are detected where they are not given."""
 
 import re
 from dataclasses import dataclass

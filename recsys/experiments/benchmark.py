@@ -1,4 +1,4 @@
-"""The main job: every run of a config, judged together, with files to keep and a report to look at."""
+"""The benchmark: every run of a config, evaluated together, written to a folder with a report."""
 
 import hashlib
 import time

@@ -1,4 +1,4 @@
-"""Runs of several folders side by side: what `recsys.compare` does, from files instead of slates."""
+"""Comparison of runs from several folders: `recsys.compare` for files instead of slates."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -87,7 +87,7 @@ def write_scores(scores: Scores, folder: Path) -> None:
 
 
 def read_run_folder(name: str) -> LoadedRunFolder:
-    """Return what a run folder says.
+    """Return the config, scores and facts that a run folder holds.
 
     Raises:
         RecsysError: if it is no run folder, or a file in it cannot be read.

@@ -17,7 +17,7 @@ from recsys.types import Dataset
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written."""
+    """The ranker that was written: its folder, run and policy, and the numbers of its users and items."""
 
     folder: Path
     run: str  # of the config

@@ -1,4 +1,4 @@
-"""Slates to use: for users of the data, from a model fitted to all of it."""
+"""Slates for users of the data, from a model fitted to all of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -108,7 +108,7 @@ def _reflect_block(a, start, end, v, w):
 
 @_compiled
 def _run_ql(values, off):
-    """Turn the diagonals in `values` (B, m) into the eigenvalues; `off` is what stands beside them, and is lost."""
+    """Turn the diagonals in `values` (B, m) into the eigenvalues; `off` holds the off-diagonals and is overwritten."""
     m = values.shape[1]
     d, e = np.zeros((m, LANES)), np.zeros((m, LANES))
     for first in range(0, len(values), LANES):

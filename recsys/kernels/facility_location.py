@@ -48,7 +48,7 @@ def fill_slate_values(table, slates, starts, targets, history_kappas, values):
 
 @compile_kernel(fastmath=False)
 def fill_greedy_values(table, columns, starts, targets, history_kappas, unavailable, seen_starts, seen, k, values):
-    """Fill `values` (B,) with what k greedy picks of each of B users stand for; of equal gains the first item is taken.
+    """Fill `values` (B,) with the value of k greedy picks of each of B users; of equal gains the first item is taken.
 
     `table` (I, d) and `starts` (B + 1,), `targets` and `known` as in `fill_slate_values`, `columns` is `table` the
     other way round, (d, I) float32; `barred` (I,) are in no slate, nor are those of `met` from `met_starts` (B + 1,)

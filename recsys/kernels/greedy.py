@@ -49,7 +49,7 @@ def _dot(table, a, b, d):
 
 @compile_kernel(fastmath={*EXACT_FASTMATH, "reassoc", "contract"}, count_references=False, inline=True)
 def _dot_in_basis(basis, a, b, s):
-    """`_dot` of what is kept in double precision."""
+    """Return the dot product of two rows of the basis, which is kept in double precision."""
     total, a, b = 0.0, np.uintp(a), np.uintp(b)
     for j in range(s):
         r = np.uintp(j)
@@ -105,7 +105,7 @@ def _apply_phi(phi, c):
 
 @_inlined
 def _compute_cover_gain(covers, p, step, i):
-    """Return what candidate i gains by the regions that it covers."""
+    """Return the gain of candidate i by the regions that it covers."""
     cover, rows, pointers, regions, values, slots, need, cap, covered, worth = covers
     phi, row, slot, gain = cover[p, 1], cover[p, 0] + rows[p, i], slots[p, step], 0.0
     for e in range(np.uintp(pointers[row]), np.uintp(pointers[row + 1])):
@@ -169,7 +169,7 @@ def _fill_aspect_shares(cover, aspects, rows, pointers, regions, values, need, n
 
 @_compiled
 def _fill_seat_gains(lines, region, share, focus, divisor, votes, seats, n, gain):
-    """What candidates are to each aspect, by the quotient for its next seat: `focus` of it for the largest."""
+    """Fill the gains by aspects: the share for each times its quotient, `focus` of it for the largest quotient."""
     largest = 0.0
     for r in range(lines[0], lines[1]):
         largest = max(largest, votes[region[r]] / (divisor * seats[region[r]] + 1.0))
@@ -499,7 +499,7 @@ def _apply_exclusions_and_pins(rules, b, n, alive, kept, counts):
 
 @_compiled
 def _find_pinned(rules, b, slot, alive):
-    """Return who the slot is kept for, -1 = nobody who is left."""
+    """Return the candidate that the slot is kept for, -1 if none is left."""
     pin = rules[2][b, slot]
     return pin if pin >= 0 and alive[pin] else -1
 

@@ -1,4 +1,4 @@
-"""Terms of a blend, laid out flat so that one compiled kernel reads them all."""
+"""The input of the kernel: the terms of a blend, laid out flat."""
 
 import math
 from collections.abc import Callable, Sequence

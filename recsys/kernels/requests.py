@@ -1,4 +1,4 @@
-"""What one request needs and no product of large matrices does well: small, serial, without the interpreter lock.
+"""Compiled steps of one request: small, serial, without the interpreter lock.
 
 The slow statements of the same rules are `recsys.maths.fold_in.solve_user_factors`, `recsys.objectives.negative_space`
 and plain NumPy.
@@ -53,9 +53,9 @@ def look_up_codes(by_number, numbers, codes):
 
 @compile_kernel(fastmath=True)
 def fold_in_user(common, items, history, observed, pull, ridge, factor):
-    """Fill `factor` (d,) with the solution of (common + observed sum y y' + ridge I) x = pull sum y, y over `history`.
+    """Fill `factor` (d,) with the solution of (common + observed sum y y' + ridge I) x = pull sum y.
 
-    `common` (d, d), `items` (I, d). By Cholesky's decomposition, in float64.
+    y runs over the items of `history`; `common` is (d, d), `items` (I, d). By Cholesky's decomposition, in float64.
     """
     d = len(common)
     lower = common.copy()

@@ -63,7 +63,7 @@ def _find_bound(scores, n, slack):
 
 @_compiled
 def _find_first_bound(scores, n, peaks):
-    """Return what `_find_bound` does, from the `peaks` (G,) of groups of scores.
+    """Return the bound of `_find_bound`, from the `peaks` (G,) of groups of scores.
 
     A group's peak is one of its scores.
     """

@@ -1,4 +1,4 @@
-"""Families of maps by co-occurrence: what the same users like lies in the same region."""
+"""Families of maps by co-occurrence: items that the same users like lie in the same region."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Shares of regions: what a user consumes, what nearby communities consume, what is missing from a slate."""
+"""Distributions over regions: a user's own mix, the mix of nearby communities, and the shortfall of a slate."""
 
 import warnings
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def encode_hard_regions(taste_map: TasteMap) -> Csr:
 
 
 def mostly_unexplored(histories: Csr, regions: Sequence[Ints]) -> Bools:
-    """Return which items lie outside of what each of B users has touched, (B, I), by at least half of several maps.
+    """Return which items lie in regions that each of B users never touched, (B, I), by at least half of several maps.
 
     `regions` holds the (hard) region of each item (I,) by each map, -1 = none: an item is judged by the maps that know
     it, and one that none knows is not outside. `histories` are positives, (B, I).
@@ -151,7 +151,7 @@ def squared_distances(mixes: Doubles, others: Doubles) -> Doubles:
 
 
 def nearby_community_mixes(own: Doubles, community: Ints) -> Doubles:
-    """Return what nearby *other* communities consume, (U, Z), from the users' own mixes (U, Z).
+    """Return the mixes of nearby *other* communities, (U, Z), from the users' own mixes (U, Z).
 
     q_u = sum over c != c(u) of pi_u(c) p_c, with p_c the mean mix of community c and pi_u(c) that of
     `nearby_community_weights`.

@@ -1,4 +1,4 @@
-"""Metrics: a function of an evaluation and a cut-off k; what is in `__all__` can be named in a config."""
+"""Metrics: functions of an evaluation and a cut-off k; a config can name those in `__all__`."""
 
 from recsys.metrics.account_gaps import account_gap
 from recsys.metrics.accuracy import average_precision, hit_rate, mrr, ndcg, precision, rbp, recall

@@ -26,7 +26,7 @@ def make_shown_matrix(evaluation: Evaluation, weights: Doubles) -> Csr:
 
 
 def discounts(k: int) -> Doubles:
-    """Return what each of k ranks is worth: 1 / log2(rank + 1), ranks from 1."""
+    """Return the discount of each of k ranks: 1 / log2(rank + 1), ranks from 1."""
     return np.asarray(1.0 / np.log2(np.arange(k) + 2.0))
 
 

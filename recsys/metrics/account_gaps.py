@@ -19,7 +19,7 @@ ROUNDING = 1e-12  # of a distance: one at an edge is in the band below it
 
 
 def account_gap(evaluation: Evaluation, k: int) -> PerUser:
-    """What others are shown, the user would like and is not shown: a share of the slots of another account.
+    """Share of another account's slots with items that the user would like and is not shown.
 
     The other account is any other user with a slate, all alike; would like: held-out positives. 0 where everybody is
     shown the same, so that less of it is no merit of its own: it says what there is to find on other shelves.
@@ -46,7 +46,7 @@ def account_gap(evaluation: Evaluation, k: int) -> PerUser:
 
 @dataclass(frozen=True, eq=False)
 class AccountGaps:
-    """What the slates of other accounts hold for each of U users, by D bands of how far these accounts are."""
+    """The account gap of each of U users in D bands of distance to the other accounts."""
 
     edges: Doubles  # (D + 1,) a band is above its lower edge, up to its upper one; the first has 0 too
     pairs: Longs  # (D,) how many pairs of a user and an account are behind it
@@ -70,7 +70,7 @@ def compute_account_gap_curve(
     accounts: int = 500,
     seed: int = 0,
 ) -> AccountGaps:
-    """Return what accounts at each distance are shown that a user has not met, is not shown, and would like.
+    """Return the account gap by the distance of the other account.
 
     AG_u(band) = mean over accounts v in the band of (1/k) sum of P(like_ui) over the items i of the slate of v that u
     has neither met nor on their own slate. Far accounts are unfamiliar but implausible, near ones plausible but
@@ -110,7 +110,7 @@ def compute_account_gap_curve(
 
 
 def _make_slate_matrix(slates: Ints) -> tuple[Ints, Csr]:
-    """Return the items on any of A slates, (C,), and 1 where one is on a slate, (A, C)."""
+    """Return the items on any of A slates, (C,), and a matrix with 1 where an item is on a slate, (A, C)."""
     items, place = np.unique(slates[slates >= 0], return_inverse=True)
     account, _ = np.nonzero(slates >= 0)
     return items, Csr((np.ones(len(place)), (account, place)), shape=(len(slates), len(items)))

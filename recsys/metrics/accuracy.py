@@ -1,4 +1,4 @@
-"""How many held-out positives are in the slate, and how high.
+"""Accuracy: how many held-out positives are in the slate, and how high.
 
 Everywhere: a slate shorter than k is filled with misses, an empty one counts as 0, and users without held-out
 positives are NaN (left out of the mean).

@@ -1,4 +1,4 @@
-"""The best slates there could be, for a gain that shrinks where features come again."""
+"""The ideal slates of alpha-nDCG, whose gain shrinks where features come again."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""How many of the features of items (genres, tags) slates show, how evenly, and how early.
+"""Coverage of features (genres, tags) in slates: how many, how evenly, and how early.
 
 Features are sets: an item has each of its features in full. Items without features show none.
 """

@@ -1,4 +1,4 @@
-"""How far the features of a slate are from those of the user's history.
+"""Calibration: the distance between the features of the slate and those of the user's history.
 
 p and q are the feature mixes of the training positives and of the slate; an item's weight is split evenly over its
 features, and items without any are left out. NaN where either mix is empty.

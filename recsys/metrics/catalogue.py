@@ -1,4 +1,4 @@
-"""How the attention of all users is spread over the catalogue.
+"""Coverage and inequality of the exposure of items over all users.
 
 Everything is a statistic of how often each item is shown, and depends on the number of users: compare runs over the
 same users.

@@ -1,4 +1,4 @@
-"""How unlike each other the items of one slate are."""
+"""Diversity: how unlike each other the items of one slate are."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

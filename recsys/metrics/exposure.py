@@ -231,7 +231,7 @@ def _get_community_weights(truth: GroundTruth) -> Doubles:
 
 
 def _get_community_consumption(truth: GroundTruth) -> Doubles:
-    """Return what each community consumes, (C, I)."""
+    """Return the number of positives of each community and item, (C, I)."""
     train = truth.split.train
     return truth.tables.get("consumed", lambda: _average_by_community(train, get_user_communities(truth)))
 

@@ -1,4 +1,4 @@
-"""What nearby other communities consume and the slate does not show, and what it finds there."""
+"""The exposure deficit: consumption of nearby other communities that the slate does not show."""
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def out_of_bubble_recall(evaluation: Evaluation, k: int) -> PerMap:
 
 
 def compute_owed_mixes(truth: GroundTruth, taste_map: TasteMap) -> Doubles:
-    """Return what nearby other communities consume of each region, (U, Z)."""
+    """Return the mix of nearby other communities over regions, (U, Z)."""
     train = truth.split.train
     return distributions.nearby_community_mixes(
         distributions.user_mixes(train, taste_map.assignment), get_user_communities(truth)

@@ -1,4 +1,4 @@
-"""How different the slates of different users are."""
+"""Fragmentation: how different the slates of different users are."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""What a re-ranking did to the slates of the base run: numbers per user for reports.
+"""Comparison of slates with those of the base run: numbers per user for reports.
 
 They judge two runs, so they are no metrics that a config could name. A user with an empty slate in either has NaN.
 """

@@ -1,4 +1,4 @@
-"""How little known the shown items are, to everybody or to the user.
+"""Novelty: how little known the shown items are, to everybody or to the user.
 
 The expected forms of Vargas and Castells (2011) count hits alone, by their rank; short slates and users without
 held-out positives are as in accuracy.

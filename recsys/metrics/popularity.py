@@ -1,4 +1,4 @@
-"""How popular the shown items are, and whether more so than what the user chose.
+"""Popularity of the shown items, also compared with the user's own history.
 
 Popularity n_i counts training positives. Items of equal popularity are on the same side of every border.
 """

@@ -1,4 +1,4 @@
-"""Sampled ranking: each held-out positive among a few items, not among the catalogue. Only for published numbers."""
+"""Sampled metrics: each held-out positive is ranked among a few items. For comparison with published numbers only."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Relevant, and not what was to be expected: far from the history, new in kind, or not popular.
+"""Serendipity: hits that are far from the history, new in kind, or not popular.
 
 Unexpectedness without relevance counts nothing (Adamopoulos and Tuzhilin 2014 ask for both): everywhere, hits are
 weighed by a surprise from 0 to 1 and summed over k slots, so that misses and short slates add 0.

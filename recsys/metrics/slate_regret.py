@@ -1,4 +1,4 @@
-"""How much worse a slate stands for what the user would like than the best one that greedy selection finds.
+"""Slate regret: how far a slate represents the held-out positives worse than a greedy slate that knows them.
 
 F(S) = sum over the held-out positives j of max(m_j, max over i in S of kappa(i, j)): kappa is the square of the cosine
 where that is above 0 (1 of an item to itself), and m_j the largest kappa of the user's history. So it is the value of

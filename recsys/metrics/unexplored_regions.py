@@ -1,4 +1,4 @@
-"""Whether slates reach regions of the catalogue that a user's history never touched.
+"""Discovery: whether slates reach regions of the catalogue that a user's history never touched.
 
 A region of a map is touched when some training positive of the user lies in it. Items that a map does not know are
 neither touched nor unexplored: they do not count. The plain names use the audit maps; `_own` the maps that objectives

@@ -23,7 +23,7 @@ _CG_EXACT = (1000, 1e-8)  # the same for an exact one
 
 @dataclass(frozen=True, eq=False)
 class HalfStep:
-    """What one side's least squares are made of and does not change from epoch to epoch: N rows, M of the other."""
+    """The fixed part of one side's least squares, the same in all epochs: N rows, M of the other side."""
 
     likes: Csr  # (N, M)
     dislikes: Csr  # (N, M)

@@ -1,4 +1,4 @@
-"""Matrix factorisation that puts what a user has before what others have."""
+"""Matrix factorisation that ranks a user's positives above other items (BPR)."""
 
 from dataclasses import dataclass, replace
 from typing import Any

@@ -56,7 +56,7 @@ def check_memory(model: str, need: MemoryNeed) -> None:
 
 
 def estimate_factor_memory(train: Csr, d: int, bytes_per_factor: int) -> MemoryNeed:
-    """Return what d factors for every user and item of `train` need, kept as float32."""
+    """Return the bytes of d float32 factors for every user and item of `train`."""
     users, items = train.shape
     numbers = d * (users + items)
     what = f"{d} factors of {users:,} users and {items:,} items"

@@ -1,4 +1,4 @@
-"""A linear model from items to items, in closed form."""
+"""EASE: a linear model from items to items, in closed form."""
 
 from dataclasses import dataclass
 from typing import Any

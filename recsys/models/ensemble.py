@@ -1,4 +1,4 @@
-"""Several models as one: the average of what they say."""
+"""The average of the scores of several models."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields

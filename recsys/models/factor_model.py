@@ -24,7 +24,7 @@ class Loss(NamedTuple):
 
     @property
     def total(self) -> float:
-        """What training makes small."""
+        """The training loss."""
         return self.observed + self.implicit + self.regularization
 
 

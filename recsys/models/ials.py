@@ -1,4 +1,4 @@
-"""Matrix factorisation of positives with a weight for what is unobserved, by a solver of our own."""
+"""iALS: matrix factorisation of positives with a weight for unobserved cells."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Items that are near to those in the history."""
+"""Item-based nearest neighbours."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""Matrix factorisation of the odds that a user has an item."""
+"""Logistic matrix factorisation: the odds that a user has an item."""
 
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What manifest.json says of a saved folder: which arrays it has, what they mean, and what they were made with."""
+"""manifest.json of a saved folder: its arrays, their meaning, and the versions that made them."""
 
 import hashlib
 import json

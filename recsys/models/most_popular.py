@@ -1,4 +1,4 @@
-"""The same list for everybody: what most users have, lately where asked for."""
+"""The most popular items, the same list for everybody."""
 
 from dataclasses import dataclass
 

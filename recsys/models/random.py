@@ -1,4 +1,4 @@
-"""The control that knows nothing."""
+"""Random scores: a baseline."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The strongest links of each row, found block by block."""
+"""The k largest entries of each row of a sparse product, found block by block."""
 
 from collections.abc import Iterator
 
@@ -50,7 +50,7 @@ def count_block_cells(rows: int, columns: int) -> int:
 
 
 def estimate_link_memory(train: Csr, k: int) -> MemoryNeed:
-    """Return what k links of every item of `train` need."""
+    """Return the bytes that k links of every item of `train` take."""
     n_items = train.shape[1]
     kept = 12 * n_items * min(k, n_items)  # values and indices
     peak = 2 * kept + 5 * 8 * count_block_cells(n_items, n_items)  # both directions, a block, its working copies

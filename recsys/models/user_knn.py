@@ -1,4 +1,4 @@
-"""What people with a similar history have."""
+"""User-based nearest neighbours."""
 
 from dataclasses import dataclass
 

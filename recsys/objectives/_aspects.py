@@ -1,4 +1,4 @@
-"""Aspects of items: their features, or the regions of the first own map; and whom they matter to."""
+"""Aspects of items, features or regions of the first own map, and the users' interest in them."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What several objectives need of a pool's candidates."""
+"""Arrays of a pool's candidates that several objectives read."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What a score is worth on [0, 1]: by where it stands in the pool, or as the probability of a like."""
+"""Transforms of scores to [0, 1]: by the place in the pool, or as the probability of a like."""
 
 import numpy as np
 import scipy
@@ -36,7 +36,7 @@ def check_score_transform(
 
 
 def transform_scores(pool: Pool, score_transform: str, platt_slope: float, platt_offset: float, who: str) -> Doubles:
-    """Return what each candidate's score is worth on [0, 1], (U, N), 0 where there is none.
+    """Return each candidate's score on [0, 1], (U, N), 0 where there is no candidate.
 
     "range" is `plausibility`; "rank" is 1 - (r - 1) / n for the r-th of a user's n candidates; "probability" is
     logistic(platt_slope score + platt_offset), with what `recsys.retrieval.score_calibration.fit_like_probability`

@@ -1,4 +1,4 @@
-"""What other people's accounts show."""
+"""Objectives that compare a slate with the shelves of other accounts."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Slates whose mix is the user's own: of features, of regions, of popular and unpopular items."""
+"""Calibration: slates with the user's own mix of features, regions, or popular and unpopular items."""
 
 from math import inf
 

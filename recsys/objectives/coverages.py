@@ -1,4 +1,4 @@
-"""Slates that leave no aspect, and no plausible candidate, without one who stands for it."""
+"""Coverage: slates that represent every aspect, or every plausible candidate."""
 
 import numpy as np
 from scipy import sparse

@@ -1,4 +1,4 @@
-"""Slates whose items differ from each other."""
+"""Diversity: slates whose items differ from each other."""
 
 from typing import Literal
 

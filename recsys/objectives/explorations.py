@@ -1,4 +1,4 @@
-"""What the model is unsure about: the posterior of the user's factor, given the item factors."""
+"""Exploration: the uncertainty of the user's factor, given the item factors."""
 
 from typing import Literal
 

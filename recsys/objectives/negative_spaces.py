@@ -1,4 +1,4 @@
-"""What the user would like and is never shown."""
+"""Negative space: plausible regions that a user is never shown, and unexplored ones."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the user would like, according to the model; and the control that knows nothing."""
+"""Relevance: the model's score; and noise, as a control."""
 
 import numpy as np
 

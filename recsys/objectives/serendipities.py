@@ -1,4 +1,4 @@
-"""What the user would like and is far from all that they met."""
+"""Serendipity: plausible items that are far from the user's history."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What a ranker is fitted from: a split, a model or somebody's scores, a blend."""
+"""Inputs of `Ranker.fit`, checked and made one: a split, a model or scores, a blend."""
 
 import json
 from collections.abc import Mapping, Sequence

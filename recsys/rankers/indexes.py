@@ -1,4 +1,4 @@
-"""Approximate retrieval for catalogues of millions: of all items, those of the lists that are nearest to who asks.
+"""Approximate retrieval for large catalogues: only the lists of items nearest to the user are scored.
 
 An inverted file (Jégou, Douze and Schmid 2011): k-means divides the items into lists, and a request looks only at the
 lists whose centres score best. What it looks at is scored as exact retrieval scores it; only what is found is
@@ -56,7 +56,7 @@ class Index:
             raise ValueError(f"the index has {found}")
 
     def __str__(self) -> str:
-        """Return what it finds, as a line."""
+        """Return the measured recall and the share of items that are scored, as a line."""
         return (
             f"looks at {self.probes:,} of {len(self.centres):,} lists ({self.scored_share:.2%} of the items), finds "
             f"{self.recall:.1%} of the {self.n:,} best of exact retrieval (mean of {self.users:,} users; "
@@ -115,7 +115,7 @@ def retrieve_from_index(
     histories: Csr,
     excluded: Sequence[Bools] = (), pinned: Sequence[int] = (), needed: Sequence[tuple[Ints, int]] = (),
 ) -> Candidates:  # fmt: skip
-    """Return what `retrieve` returns of the items that the index finds.
+    """Return what `retrieve` returns, from the items that the index finds.
 
     What is pinned is found for sure, and so is all of a group of which less is found than is needed.
     """
@@ -138,7 +138,7 @@ def retrieve_from_index(
 
 
 def _order_lists(centres: Floats, factor: Floats) -> Longs:
-    """Return the lists, (L,), those first whose centres (L, d) score best."""
+    """Return the lists, (L,), in descending order of the scores of their centres (L, d)."""
     return np.argsort(-score_items(centres, factor))
 
 
@@ -151,7 +151,7 @@ def _mark_retrievable(available: Bools, excluded: Sequence[Bools], seen: Ints, c
 
 
 def _collect_from_lists(lists: Csr, order: Longs, probes: int, n: int, may: Callable[[Ints], Bools]) -> Ints:
-    """Return what may be retrieved of the first `probes` lists in that order, and of further ones until it is n items.
+    """Return the retrievable items of the first `probes` lists, and of further lists until there are n items.
 
     Of all of them where less is left: that is exact retrieval.
     """

@@ -1,4 +1,4 @@
-"""How a ranker picks, beside what its blend says."""
+"""The policy of a ranker: how picks are scaled, ordered and drawn."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The ranker: what production imports."""
+"""The ranker: a fitted blend that answers requests."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields

@@ -1,4 +1,4 @@
-"""A ranker as a record of arrays: what is written to a folder, and what its policy is named by."""
+"""The arrays of a ranker: those that are written to a folder, and those that its policy is named by."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ class DerivedTable:
 
 @dataclass(frozen=True, eq=False)
 class RankerParts:
-    """What a ranker is made of, beside its settings."""
+    """The parts of a ranker, beside its settings."""
 
     models: tuple[Any, ...]  # one or none
     maps: tuple[Any, ...]
@@ -177,7 +177,7 @@ def check_parts(parts: RankerParts, context: Context) -> None:
 
 
 def _check_model(model: Any, users: int, items: int) -> None:
-    """Refuse a model with numbers that are none, or of other users and items."""
+    """Refuse a model with numbers that are not finite, or of other users and items."""
     for name, array in flatten_record(model).items():
         check_finite(f"model: {name}", array)
     expected, last = f"expected scores of {users} users and {items} items", np.arange(users, dtype=np.int32)[-1:]

@@ -1,4 +1,4 @@
-"""Limits of requests: what the guards of a ranker and those of a request come to, the ranker's first."""
+"""Constraints of a request: the guards of the ranker, then those of the request, as rules of one slate."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ class RequestGuards:
         return [rule.excluded_items for rule in self.rules if rule is not None and rule.excluded_items is not None]
 
     def filter_available(self, available: Bools) -> Bools:
-        """Return what is available, (I,), and not closed."""
+        """Return the items that are available, (I,), and that no guard excludes."""
         closed = self.excluded_items
         return available & ~np.any(closed, axis=0) if closed else available
 
@@ -41,7 +41,7 @@ class RequestGuards:
         return list_pinned_items([rule for rule in self.rules if rule is not None])
 
     def list_needed_groups(self, start: int = 0) -> tuple[tuple[Ints, int], ...]:
-        """Return the items of each group that needs picks, and how many it needs, of the rules from `start` on."""
+        """Return the items of each group that needs picks, and the number it needs, for the rules from `start` on."""
         found = []
         for rule in self.rules[start:]:
             if rule is not None and rule.groups is not None and rule.min_picks is not None and rule.min_picks.any():
@@ -56,7 +56,7 @@ class RequestGuards:
         return RequestGuards(self.guards + other.guards, self.rules + other.rules)
 
     def resolve_rules(self, pool: Pool, k: int, order: str) -> tuple[Rule, ...]:
-        """Return what every guard comes to for a pool of one user and slates of k whose picks stand by `order`.
+        """Return the rule of every guard for a pool of one user and slates of k whose picks stand by `order`.
 
         Raises:
             RecsysError: as a guard says, or if one pins an item where picks stand by relevance.
@@ -70,7 +70,7 @@ class RequestGuards:
 
 
 def resolve_fixed_guards(guards: Sequence[Guard], context: Context, k: int) -> RequestGuards:
-    """Return what guards come to for slates of k, as far as the catalogue says it.
+    """Return the rules of guards for slates of k, as far as they follow from the catalogue alone.
 
     Raises:
         RecsysError: if one is no guard, or as it says.

@@ -21,7 +21,7 @@ KIND = "Ranker"
 
 
 class LoadedRanker(NamedTuple):
-    """What a folder holds."""
+    """The content of a ranker's folder."""
 
     parts: RankerParts
     context: Context  # of requests
@@ -51,7 +51,7 @@ def save_ranker(
 
 
 def load_ranker(folder: Path, verify: bool, allow_imports: Collection[str]) -> LoadedRanker:
-    """Return what it is made of, the context of requests, settings, the name of the policy, and where it comes from.
+    """Return the parts of a saved ranker, the context of requests, settings, the policy's name, and its provenance.
 
     Raises:
         RecsysError: if the folder is damaged, no saved ranker, or names objectives or guards that `own` does not.

@@ -1,4 +1,4 @@
-"""What is said beside a kind of number, wherever it is printed."""
+"""Caveats of the kinds of numbers, printed beside them everywhere."""
 
 from recsys.reports.formats import format_mean_count, format_number, format_percent
 from recsys.reports.view import ReportView

@@ -1,4 +1,4 @@
-"""A comparison of runs as tables of text: what the terminal, Markdown, LaTeX and the page print."""
+"""Tables of a comparison of runs, for the terminal, Markdown, LaTeX and the page."""
 
 import math
 from collections.abc import Hashable, Mapping
@@ -46,7 +46,7 @@ def build_text_tables(comparison: Comparison) -> list[TextTable]:
 
 
 def list_notes(comparison: Comparison) -> list[str]:
-    """Return what must be known to read the tables, a line each."""
+    """Return the notes that are needed to read the tables, a line each."""
     n, share = int(comparison.differences.p_value.notna().sum()), format_percent(comparison.margin, signed=False)
     method = "Benjamini and Hochberg" if comparison.explore else "Holm"
     how = (

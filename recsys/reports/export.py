@@ -103,7 +103,7 @@ COMPARISON_FILES = (
 
 
 def check_comparison_folder(folder: Path) -> None:
-    """Refuse a place for a comparison where something else is: nobody's files may be lost.
+    """Refuse a folder that holds something else than a comparison, so that no files are lost.
 
     Raises:
         RecsysError: if it is a file, or a folder with other files than those of an earlier comparison.

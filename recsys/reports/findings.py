@@ -1,4 +1,4 @@
-"""The page in short: a small table of what was gained at what loss, and one sentence, from the intervals alone."""
+"""The summary of a page: a small table of gains and losses, and one sentence computed from the intervals."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -21,7 +21,7 @@ UNDETECTED_RULE = (
 
 
 def classify_difference(row: Mapping[str, Any] | None) -> str:
-    """Return what the interval of a difference says, by rule.
+    """Return how the interval of a difference lies: without 0, with 0, not detectable on this data, or undefined.
 
     >>> classify_difference({"difference": 0.01, "ci_low": -0.02, "ci_high": 0.04, "detectable": 0.05})
     'not detectable on this data'

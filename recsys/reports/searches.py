@@ -1,4 +1,4 @@
-"""The page of a sweep: its trials and their front, what was chosen and bought, how the search went."""
+"""The page of a sweep: trials and front, the choice and its gains, the course of the search."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ BEST_VS_REST_NOTE = (
 
 @dataclass(frozen=True, eq=False)
 class SweepReport:
-    """What a sweep found, in tables (`recsys.sweeps.outputs.SweepTables`), and in sentences."""
+    """The results of a sweep as tables (`recsys.sweeps.outputs.SweepTables`) and sentences."""
 
     title: str
     lines: tuple[str, ...]
@@ -156,7 +156,7 @@ def _render_choices(search: SweepReport) -> Html:
 
 
 def _render_trial_counts(search: SweepReport) -> Html:
-    """Return how many trials there were of each method, and what became of them."""
+    """Return a table of the trials of each method: how many kept the constraints, broke one, or failed."""
     rows = []
     failed = search.failed if search.failed is not None else pd.DataFrame(columns=["method", "trial", "reason"])
     for method, trials in search.trials.groupby("method", sort=False):

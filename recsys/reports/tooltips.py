@@ -1,4 +1,4 @@
-"""What a chart shows when a mark is pointed at."""
+"""Tooltips of marks in charts."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is bought against what it costs: one metric against another, a line per blend."""
+"""Trade-off charts: one metric against another, a line per blend."""
 
 from collections.abc import Mapping
 from math import ceil

@@ -16,7 +16,7 @@ from recsys.types.arrays import Anys, Bools, Csr, Ints, Longs, make_empty_matrix
 
 
 def build_setup(dataset: Dataset, protocol: Protocol, seed: int) -> ReproductionSetup:
-    """Return what `protocol` makes of a dataset; draws depend on the seed and on the names of users and items.
+    """Return the setup of `protocol` on a dataset; draws depend on the seed and on the names of users and items.
 
     Raises:
         RecsysError: if a setting cannot be meant, or nothing is left to find.

@@ -1,4 +1,4 @@
-"""A reproduction, described: what its TOML file says, checked."""
+"""Settings of reproductions: TOML files, checked."""
 
 from pathlib import Path
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""What a published protocol makes of the data: a matrix to fit to, users to judge, and against what."""
+"""Setups of published protocols: a matrix to fit to, users to evaluate, and their held-out positives."""
 
 from dataclasses import dataclass, replace
 
@@ -23,7 +23,7 @@ class ReproductionSetup:
     folds_in: bool = False
 
     def adapt_scorer(self, fitted: Scorer) -> Scorer:
-        """Return what scores the users of the split."""
+        """Return the scorer of the split's users, which folds their histories in where users are held out."""
         return FoldedScorer(fitted, self.split.train) if self.folds_in else fitted
 
 

@@ -1,4 +1,4 @@
-"""A blend, read: which objectives, with which weights and settings."""
+"""Blends: objectives with their weights and settings, parsed and checked."""
 
 import inspect
 import math

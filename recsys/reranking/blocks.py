@@ -24,7 +24,7 @@ CELLS = 2**17  # candidates per call of the kernel: what is laid out for them ta
 
 
 class KernelOutput(NamedTuple):
-    """What the kernel fills for a block of B users, in T terms."""
+    """The arrays that the kernel fills for a block of B users, in T terms."""
 
     picks: Longs  # (B, k) positions in the pool, -1 = none
     contributions: Floats  # (B, k, T)

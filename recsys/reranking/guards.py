@@ -211,7 +211,7 @@ def _find_items_with_features(context: Context, features: Sequence[str], who: st
 
 
 def _select_feature_rows(context: Context, features: Sequence[str], who: str) -> Csr:
-    """Return who has these features, (F, I)."""
+    """Return which items have these features, (F, I)."""
     items = context.need_items(who)
     known = {name: column for column, name in enumerate(items.feature_names)}
     for name in features:
@@ -228,7 +228,7 @@ def get_items_by_feature(context: Context, items: Items) -> Csr:
 def _parse_groups(
     who: str, features: Sequence[str] | None, groups: Groups | None
 ) -> tuple[Callable[[Context], Csr], dict[str, Any]]:
-    """Return what makes the groups of a catalogue, (I, G), and the settings that say which they are."""
+    """Return a function that makes the groups of a catalogue, (I, G), and the settings that name them."""
     if features is not None and groups is not None:
         raise RecsysError(f"{who}: found both features and groups, expected one of them")
     if features is not None:

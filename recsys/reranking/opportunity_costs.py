@@ -1,4 +1,4 @@
-"""What each pick of a slate displaces."""
+"""Opportunity costs: the candidate that each pick displaces, and how much it would add."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class OpportunityCosts:
 
 
 def opportunity_costs(pool: Pool, slates: Slates, blend: Blend) -> OpportunityCosts:
-    """Return what each pick displaces, and its cost: max over j not in S of gain(j | S - S_r) - gain(S_r | S - S_r).
+    """Return displaced candidates and costs: max over j not in S of gain(j | S - S_r) - gain(S_r | S - S_r).
 
     S are the slates, S_r the pick of slot r and S - S_r the other picks in their order, to which one more is added
     last; gains are those of `blend`, with the scales of the slates. Units are those of `Slates.scores`. Costs at or

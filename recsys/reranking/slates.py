@@ -114,7 +114,7 @@ def rerank(
 
 
 def fit_scales(pool: Pool, blend: Blend, k: int = 10, *, terms: TermCache | None = None) -> dict[str, float]:
-    """Return what each objective's gain is to be multiplied by: 1 / its standard deviation within the pool.
+    """Return the factor of each objective's gain: 1 / its standard deviation within the pool.
 
     The deviation is taken over the candidates left at each step of the relevance-only slate, and averaged over
     the steps and over at most 2,048 evenly spaced users. A term that cannot tell candidates apart gets 0.
@@ -162,7 +162,7 @@ def _get_term_cache(pool: Pool, terms: TermCache | None) -> TermCache:
 
 
 def _check_pool_size(pool: Pool) -> int:
-    """Return how many candidates the pool has room for, once it is seen to be one."""
+    """Return the number of candidates that the pool has room for, after checking that it is a pool."""
     if not isinstance(pool, Pool):
         raise RecsysError(f"slate: found a {type(pool).__name__}, expected a Pool: recsys.candidates makes one")
     check_pool(pool)

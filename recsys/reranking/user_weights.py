@@ -1,4 +1,4 @@
-"""How much of an objective for whom: weights per user, from what is known of them."""
+"""Weights per user, from the variety of their histories."""
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def _compute_map_entropies(context: Context) -> Doubles:
 
 
 def _compute_mean_entropies(context: Context) -> Doubles:
-    """Return the mean of these over the users with a history, for each map, (M,)."""
+    """Return the mean entropy of the histories of users who have one, for each map, (M,)."""
     told = np.diff(context.need_train("entropy_weights").indptr) > 0
     own = _compute_map_entropies(context)
     return np.asarray(own[:, told].mean(axis=1) if told.any() else np.zeros(len(own)))

@@ -180,7 +180,7 @@ def candidates(
 def make_context(
     split: Split, model: Scorer | None = None, *, maps: Sequence[TasteMap] | None = None, seed: int = 0
 ) -> Context:
-    """Return what objectives look at beside the candidates: history, catalogue, factors, own maps."""
+    """Return the context of objectives: histories, catalogue, factors, own maps."""
     return Context(
         user_ids=split.user_ids,
         item_ids=split.item_ids,
@@ -239,7 +239,7 @@ def _iter_user_blocks(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iter
 
 
 def _iter_scored_blocks(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iterator[tuple[Longs, Anys, Anys]]:
-    """Yield positions in `rows`, the scores of their blocks, (BLOCK, I), and numbers in their order."""
+    """Yield positions in `rows`, the scores of their blocks, (BLOCK, I), and comparable numbers in the same order."""
 
     def refuse(found: str, place: int) -> RecsysError:
         where = "" if place < 0 else f" for item code {place % shape[1]}"

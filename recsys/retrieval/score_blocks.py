@@ -31,7 +31,7 @@ class ItemMask:
 
 
 def make_item_mask(split: Split, hide_seen: bool) -> ItemMask:
-    """Return what pools leave out: items that did not exist yet and, if asked for, what each user has met."""
+    """Return the mask of a pool: items that did not exist yet and, if asked for, items that each user has met."""
     matrices = (split.train, split.train_negatives) if hide_seen else ()
     ordered = (matrix if matrix.has_sorted_indices else matrix.sorted_indices() for matrix in matrices)
     return ItemMask(tuple(ordered), ~split.available_items)

@@ -1,4 +1,4 @@
-"""Runs brought to one form: a row for every user of the split, and the users that all runs are about."""
+"""Alignment of runs: one row for every user of the split, and the users that all runs have."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Runs side by side, for a notebook or a terminal."""
+"""Comparison of runs, for a notebook or a terminal."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class ComparedFolder:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What comparing runs found. All tables are long; `docs/statistics.md` says what each number means."""
+    """The result of comparing runs. All tables are long; `docs/statistics.md` explains each number."""
 
     summary: "pd.DataFrame"  # of `recsys.scores.tabulate_scores`
     differences: "pd.DataFrame"  # of `recsys.scores.significance`
@@ -114,7 +114,7 @@ def compare(
 
 @limit_to_one_blas_thread()
 def compare_scores(scores: Scores, against: str, *, margin: float = 0.02, explore: bool = False) -> Comparison:
-    """Return what `compare` does, of scores: of one split, or of `recsys.scores.pool_replicates`.
+    """Return the comparison of scores: of one split, or of `recsys.scores.pool_replicates`.
 
     Raises:
         RecsysError: if there is no run `against`, or the margin is no share.

@@ -1,4 +1,4 @@
-"""95 % intervals: what a value could have been with other users (and other maps).
+"""95 % intervals over users, and over maps where a metric has several.
 
 Means over users are bootstrapped. A statistic of the whole catalogue cannot be: a resample repeats users, so it shows
 fewer distinct items than the sample did, and the percentile interval of coverage excludes its own estimate.

@@ -1,4 +1,4 @@
-"""Metrics by name: `ndcg`, `ndcg@10`, or somebody's own `package.module:function`."""
+"""Names of metrics: `ndcg`, `ndcg@10`, or `package.module:function` for your own."""
 
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module

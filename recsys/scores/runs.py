@@ -1,4 +1,4 @@
-"""Scoring: slates and metrics in, values with intervals out."""
+"""Evaluation: slates and metrics in, values with intervals out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -122,7 +122,7 @@ def build_scores(
 
 
 def _count_items_once(answers: list[PerCatalogue], users: Ints, seed: int) -> Iterator[Doubles]:
-    """Yield the counts by groups of each answer, made once for those that are of the same picks."""
+    """Yield the item counts by groups of each answer, computed once for answers of the same picks."""
     made: dict[tuple[int, int], Doubles] = {}
     for answer in answers:
         key = (id(answer.picks), answer.n_items)  # all of them are kept meanwhile: no other array gets the number

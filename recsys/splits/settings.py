@@ -1,4 +1,4 @@
-"""What a split was asked for, checked before anything is computed."""
+"""Settings of a split, checked before anything is computed."""
 
 import hashlib
 import json
@@ -97,7 +97,7 @@ def find_positives(
 
 
 def _list_weight_column_names(columns: Mapping[str, str]) -> list[str]:
-    """Return what the table, and this library, call the column that weights were read from."""
+    """Return the names of the weight column: that of the table, and ours."""
     field = next((one for one in ("weight", "quantity") if one in columns), None)
     return [] if field is None else [columns[field], field]
 

@@ -1,4 +1,4 @@
-"""Nothing held out: what a model for production is fitted to."""
+"""A split without held-out data, for models in production."""
 
 from collections.abc import Sequence
 

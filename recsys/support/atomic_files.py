@@ -172,7 +172,7 @@ def _exchange_paths(one: Path, other: Path) -> bool:
 
 @cache
 def _find_exchange_call() -> tuple[Any, int]:
-    """Return what exchanges two paths, and its flag; None where there is nothing that does."""
+    """Return the system call that exchanges two paths, and its flag; None where there is none."""
     with suppress(OSError, AttributeError, TypeError):
         library = ctypes.CDLL(None, use_errno=True)
         if sys.platform == "linux":

@@ -1,4 +1,4 @@
-"""What was computed, kept: cells of the cache, and the folder of a run."""
+"""The cache of computed results, and environments of runs."""
 
 import hashlib
 import json
@@ -105,7 +105,7 @@ def get_key_versions() -> dict[str, str]:
 
 
 def describe_environment(seed: int, fingerprint: str) -> dict[str, Any]:
-    """Return what `environment.json` keeps: versions of all packages, BLAS, threads, seed, commit, data, command line.
+    """Return the content of `environment.json`: versions, BLAS, threads, seed, commit, data, command line.
 
     The names of user and machine, the home folder and passwords are masked.
     """

@@ -1,4 +1,4 @@
-"""What a sweep leaves: tables of trials and fronts, a config to run, a page to look at."""
+"""The output folder of a sweep: tables of trials and fronts, a config to run, a report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A sweep file, read: the config that it searches, over what, and what for."""
+"""Sweep files, parsed: the config that is searched, the ranges, and the goals."""
 
 import hashlib
 import json
@@ -82,7 +82,7 @@ class SweepPlan:
 
     @property
     def front_goals(self) -> tuple[Goal, ...]:
-        """What a front is made of: the goals, and accuracy where it is none of them."""
+        """The goals of a front: those of the sweep, and accuracy where it is none of them."""
         return self.goals if len(self.gain_goals) < len(self.goals) else (*self.goals, self.accuracy)
 
     def base_config(self, split: str = "validation") -> Config:
@@ -92,7 +92,7 @@ class SweepPlan:
 
     @property
     def gain_goals(self) -> tuple[Goal, ...]:
-        """What is bought: the goals other than accuracy."""
+        """The goals other than accuracy."""
         return tuple(one for one in self.goals if one.metric != self.accuracy.metric)
 
     def digest(self) -> str:

@@ -17,7 +17,7 @@ RANGE_KINDS = ("int", "float", "choice")
 
 @dataclass(frozen=True)
 class Range:
-    """What one setting is searched over: from the first to the last of `values`, or among them for "choice"."""
+    """The range of one setting: from the first to the last of `values`, or one of them for "choice"."""
 
     path: tuple[str, ...]  # of the setting in the config
     kind: str

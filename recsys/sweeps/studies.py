@@ -114,7 +114,7 @@ def _evaluate_settings(
 
 
 def _check_failures(failures: Sequence[TrialFailure], done: int, plan: SweepPlan, method: Method) -> None:
-    """Refuse to go on where nothing succeeds, or too little does."""
+    """Stop the search where no trial succeeds, or too many fail."""
     most, last = plan.settings.max_failures, f"the last because: {failures[-1].reason}"
     if not done and len(failures) >= min(MAX_FIRST_FAILURES, most + 1):
         raise RecsysError(

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """What a sweep found. `bought` has a row per method: what its choice costs and buys, on validation and on test."""
+    """The result of a sweep. `bought` has a row per method: cost and gain of its choice, on validation and on test."""
 
     plan: SweepPlan
     trials: "pd.DataFrame"
@@ -125,7 +125,7 @@ def _search_methods(
 
 
 def build_trial_function(method: Method, evaluator: TrialEvaluator) -> TrialFunction:
-    """Return what judges one trial of a method."""
+    """Return a function that evaluates one trial of a method."""
 
     def judged(values: Mapping[str, Value]) -> dict[str, float]:
         found = evaluator.evaluate_config(method.trial_config(values))

@@ -1,4 +1,4 @@
-"""What a trial costs: only what its settings change. The rest is kept from trial to trial."""
+"""The evaluation of trials: only what a trial's settings change is computed again."""
 
 import json
 from collections.abc import Callable, Mapping

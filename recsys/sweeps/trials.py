@@ -1,4 +1,4 @@
-"""What trials found, and why others failed, as a study keeps it."""
+"""Results of trials, and the reasons of failed ones, as a study keeps them."""
 
 import json
 import zlib

@@ -9,7 +9,7 @@ from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs, Strings
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """Who met what, when and how strongly: R rows, in the order of the source.
+    """The log: R rows of user, item, time and weight, in the order of the source.
 
     Ids are names, always strings: 50 and "50" are the same user. Rows hold codes into the id arrays.
     """

@@ -17,7 +17,7 @@ Idiom = Literal["python", "config", "command"]
 
 
 class RecsysError(ValueError):
-    """What a user got wrong, in one line: the place, what was found, what was expected.
+    """A mistake of the caller in one line: the place, what was found, what was expected.
 
     The command line prints the line and exits with code 2. Hidden characters of foreign text in it are written out,
     and passwords of URLs are masked.
@@ -97,7 +97,7 @@ def rephrase_setting_errors(idiom: Idiom) -> Iterator[None]:
 
 
 class RecsysWarning(UserWarning):
-    """What a user should know of a result, in one line; the command line prints it and goes on."""
+    """A note on a result in one line; the command line prints it and goes on."""
 
 
 def check_choice(kind: str, found: object, known: Iterable[str], where: str = "") -> None:

@@ -16,7 +16,7 @@ Direction = Literal[-1, 0, 1]  # less is better, neither, more is better
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
-    """What slates are judged against: held-out positives of a split, and maps. Shared by all runs."""
+    """The truth of an evaluation: held-out positives of a split, and maps. Shared by all runs."""
 
     split: Split
     objective_maps: tuple[TasteMap, ...] = ()

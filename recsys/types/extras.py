@@ -1,4 +1,4 @@
-"""What the extra `bench` installs (`index` a part of it), and one line that says so where it is missing."""
+"""The packages of the extra `bench`, and one line that names the extra where one is missing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

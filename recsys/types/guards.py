@@ -1,4 +1,4 @@
-"""Hard rules of a slate: what may not, must, or may only so often be in it."""
+"""Guards: hard rules of a slate."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from recsys.types.pools import Pool
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """What one guard comes to for a pool of U users, I items in its catalogue and slates of k; None is nothing."""
+    """The rule of one guard for a pool of U users, a catalogue of I items and slates of k; None means no rule."""
 
     excluded_items: Bools | None = None  # (I,) items that may not be shown
     groups: Csr | None = None  # (I, G) above 0 where an item belongs to a group

@@ -1,4 +1,4 @@
-"""What a fitted model is to the rest: something that scores users against all items."""
+"""Models: settings that can be fitted, and scorers of users against all items."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from recsys.types.numbers import check_number
 
 @dataclass(frozen=True, eq=False)
 class SideInformation:
-    """What is known beside the positives, each (U, I) and each absent where the data has none."""
+    """Data beside the positives, each (U, I) and absent where the dataset has none."""
 
     dislikes: Csr | None = None  # known dislikes: stored where a user rated an item below the threshold
     times: Csr | None = None  # float64 seconds since 1970 of the training positives

@@ -35,7 +35,7 @@ class TableCache:
         return len(self._made)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled and copied: tables of plain values. Others are made anew when they are asked for."""
+        """Return the state that is pickled and copied: tables of plain values. Others are made again when asked for."""
         return {"made": [pair for pair in self.items() if _is_plain(pair[1])], "most": self._most}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -83,7 +83,7 @@ class ConstantFunction:
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What is known beside the candidates. Absent parts are None; an objective that needs one says so.
+    """The data that objectives read beside the candidates. Absent parts are None; an objective that needs one says so.
 
     With `among`, the users here are others than those whose numbers speak for everybody: what is popular, near or
     usual is told by the users of that context, and only what a user's own history says by the rows of this one.
@@ -187,7 +187,7 @@ class Context:
         return self.items
 
     def need_factors(self, needed_by: str) -> Factors:
-        """Return the model's factors, or say that `who` cannot do without them."""
+        """Return the model's factors, or raise an error that names the objective `who`, which needs them."""
         if self.factors is None:
             raise RecsysError(f"{needed_by} needs a factor model (such as als): this pool's scores come from none")
         return self.factors
@@ -229,12 +229,12 @@ class Pool:
 
     @property
     def population_codes(self) -> Ints | Longs:
-        """The code of each user among everybody, (U,), -1 for who is new there."""
+        """The code of each user in the population, (U,), -1 for users that are new there."""
         return self.users if self.context.population_codes is None else self.context.population_codes[self.users]
 
     @property
     def draw_keys(self) -> Anys:
-        """What tells each user's draws from those of others, (U,)."""
+        """The key of each user's draws, (U,)."""
         return self.users if self.context.draw_keys is None else self.context.draw_keys[self.users]
 
     def _repr_html_(self) -> str:

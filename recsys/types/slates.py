@@ -1,4 +1,4 @@
-"""What is shown: k picks per user, and what each objective contributed to each pick."""
+"""Slates: k picks per user, and the contribution of each objective to each pick."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

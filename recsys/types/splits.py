@@ -49,7 +49,7 @@ class Split:
 
     @property
     def side_information(self) -> SideInformation:
-        """What a model may know beside `train`."""
+        """The side information that a model may use beside `train`."""
         return SideInformation(dislikes=self.train_negatives, times=self.train_times)
 
     @property

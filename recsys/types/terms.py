@@ -1,4 +1,4 @@
-"""The shapes of an objective: what the greedy kernel can add, slot by slot.
+"""Shapes of objectives: the terms that the greedy kernel adds up, slot by slot.
 
 B users of a block, N candidates each. Gains are oriented so that more is better.
 """
