@@ -144,7 +144,7 @@ class SlateSection(Section):
 
 
 class EvaluationSection(Section):
-    """On what, by which metrics and with how many bootstrap draws."""
+    """The part of the split to evaluate on, the metrics, and the number of bootstrap draws."""
 
     split: Literal["test", "validation"] = "test"  # which part of the split holds what is to be found
     metrics: list[str] = Field(default_factory=lambda: list(metrics.STANDARD))  # by name

@@ -111,7 +111,7 @@ cli.add_command(warmup)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line: what a user got wrong is one line on standard error and exit code 2."""
+    """Run the command line: a mistake of the user is one line on standard error and exit code 2."""
     try:
         with _print_warnings_as_lines():
             cli.main(args=arguments, prog_name="recsys", standalone_mode=False)
@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @contextmanager
 def _print_warnings_as_lines() -> Iterator[None]:
-    """Print what the library warns of as one line on standard error, each once."""
+    """Print warnings of the library as one line each on standard error, without repetitions."""
     show, said = warnings.showwarning, set[str]()
 
     def line(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:

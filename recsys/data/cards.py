@@ -60,7 +60,7 @@ Source = Archive | Package | LocalFiles
 
 @dataclass(frozen=True)
 class File(_Strict):
-    """One file of a layout: where it stands in the archive, its form, and which column is which field."""
+    """One file of a layout: its place in the archive, its form, and which column is which field."""
 
     file: str
     columns: Mapping[str, str]  # field -> column
@@ -125,7 +125,7 @@ class CleaningRules(_Strict):
 
 @dataclass(frozen=True)
 class ExpectedCounts(_Strict):
-    """The counts after loading; `rows` is what the file holds before any rule."""
+    """The counts after loading; `rows` is that of the file before any rule."""
 
     users: int
     items: int

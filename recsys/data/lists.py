@@ -128,7 +128,7 @@ def holds_item_blocks(sample: Sequence[str]) -> bool:
 
 
 def read_item_blocks(data: bytes, place: str) -> "DataFrame":
-    """Return item_id, user_id and what else the lines hold: rating, date.
+    """Return item_id, user_id and the other values of the lines: rating, date.
 
     Raises:
         RecsysError: if a line holds more or fewer cells than the others.

@@ -24,7 +24,7 @@ RECORD_FILE = "source.json"
 
 @dataclass(frozen=True)
 class FetchedFiles:
-    """Files that are there: from which source, in which layout, with which checksums."""
+    """Files in the data folder, with their source, layout and checksums."""
 
     source: str
     layout: str

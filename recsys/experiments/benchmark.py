@@ -58,7 +58,7 @@ def bench(
 
 
 def hash_folder_name(*made_of: str) -> str:
-    """Return ten characters for what a folder's results are made of: other data, another folder."""
+    """Return ten characters that depend on the settings and the data of a folder's results."""
     return hashlib.sha256("|".join(made_of).encode()).hexdigest()[:10]
 
 

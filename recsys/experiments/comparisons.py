@@ -81,7 +81,7 @@ def _describe_source(one: LoadedRunFolder, picked: Scores) -> ComparedFolder:
 
 
 def write_scores(scores: Scores, folder: Path) -> None:
-    """Write `folder`/scores.npz: what comparing needs, and nothing of what users did before."""
+    """Write `folder`/scores.npz: all that comparisons need, and nothing of users' histories."""
     with (folder / SCORES_FILE).open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **pack_scores(scores))
 
@@ -198,7 +198,7 @@ def _select_cells(one: LoadedRunFolder, runs: Sequence[str], asked: Sequence[tup
 
 
 def _join_runs(picked: Sequence[Scores], folders: Sequence[LoadedRunFolder]) -> Scores:
-    """Return the runs of all folders together; runs that are the same are there once."""
+    """Return the runs of all folders together; identical runs once."""
     by_name: dict[str, list[tuple[str, tuple[Score, ...]]]] = {}
     for scores, one in zip(picked, folders, strict=True):
         for run in scores.runs:

@@ -114,7 +114,7 @@ def _fill_kappas(some, columns, targets, near):
 
 @compile_kernel(fastmath=False)
 def _fill_rough_gains(near, covered, gains):
-    """Fill `gains` (I,) with what each item adds to `covered` (T,), by `near` (T, I)."""
+    """Fill `gains` (I,) with the amount that each item adds to `covered` (T,), by `near` (T, I)."""
     none = np.float32(0.0)
     for first in range(0, len(gains), TILE):
         n = min(TILE, len(gains) - first)

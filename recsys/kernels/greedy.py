@@ -79,7 +79,7 @@ def _compute_spread_gain(near, p, picks, step, i):
 
 @_compiled
 def _fill_spread_gains(near, p, picks, step, n, gain):
-    """Set the gains of all candidates, who have met all picks but the last."""
+    """Set the gains of all candidates, whose similarity to all picks but the last is known."""
     tables, settings, empty, rows, states, met = near
     offset, d, agg, members = settings[p, 0], settings[p, 1], settings[p, 2], step + settings[p, 3]
     if step > 0:
@@ -121,7 +121,7 @@ def _compute_cover_gain(covers, p, step, i):
 
 @_compiled
 def _init_coverage(cover, p, start, need, covered, worth):
-    """Set what regions are covered by already, and what that is worth where `_compute_cover_gain` looks it up."""
+    """Set the amounts by which regions are covered already, and their values for `_compute_cover_gain`."""
     for z in range(cover[p - 1, 2] if p > 0 else 0, cover[p, 2]):
         covered[z] = start[z]
         if cover[p, 1] != LINEAR and cover[p, 1] != LARGEST and need[z] != 0.0:
@@ -197,7 +197,7 @@ def _update_seats(settings, rows, pointers, regions, values, seats, pick):
 
 @_compiled
 def _fill_count_gains(settings, rows, pointers, regions, values, lines, region, need, patience, counts, n, gain):
-    """The value with each candidate, less what it is without."""
+    """Fill the value with each candidate, less the value without it."""
     lacking, worn, some = 0.0, 0.0, 0
     for r in range(lines[0], lines[1]):
         z = region[r]
@@ -286,7 +286,7 @@ def _project_candidate_in_double(spanned, p, last, i):
 
 @_compiled
 def _compute_exact_residual(spanned, p, last, i):
-    """Return exactly what is left of candidate i, with the exact rows of what is held.
+    """Return the residual of candidate i in double precision, from the exact rows of the window.
 
     A dot product in single precision is off by some 1e-7, and over the root of a small residual by a thousand times
     that: what is left of a candidate that the slate spans would be that error.
@@ -428,7 +428,7 @@ def _find_best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain
 
 @_compiled
 def _find_first_alive(alive, n):
-    """Return the first who is left: gains that are no numbers compare as they like, and may choose nobody."""
+    """Return the first candidate left: gains that are not numbers may compare so that none is chosen."""
     for i in range(n):
         if alive[i]:
             return i
@@ -444,7 +444,7 @@ def _compute_draw_weight(total, i, best, temperature):
 
 @_compiled
 def _draw_pick(total, tops, alive, n, temperature, epsilon, uniform):
-    """Return a draw from what is left, and its log-probability.
+    """Return a draw from the candidates left, and its log-probability.
 
     With probability `epsilon` any of it, else one from the softmax of total / temperature: the best at temperature 0.
     """
@@ -485,7 +485,7 @@ def _count_in_groups(rules, b, i, counts):
 
 @_compiled
 def _apply_exclusions_and_pins(rules, b, n, alive, kept, counts):
-    """Take who may not be shown out of the race, keep slots for who is pinned, and count these: they will be there."""
+    """Remove excluded candidates, keep slots for pinned ones, and count these for their groups."""
     _, closed, pins, _, _, _, _ = rules
     for g in range(len(counts)):
         counts[g] = 0
@@ -717,7 +717,7 @@ def _fill_picks(
 
 @compile_kernel(fastmath=False, count_references=False)
 def _is_finite(contributions):
-    """Return whether what the terms add to each pick, (B, k, T), and its sum are finite in single precision."""
+    """Return whether the contributions to each pick, (B, k, T), and their sum are finite in single precision."""
     sound = True
     for b in range(len(contributions)):
         for r in range(contributions.shape[1]):

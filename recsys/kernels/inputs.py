@@ -146,7 +146,7 @@ def _get_shape_index(term: Term) -> int:
 
 
 def check_term(name: str, term: object, users: int, n: int, k: int) -> None:
-    """Refuse what the objective `name`, somebody's own, returns and compiled code could not read, or not add up.
+    """Refuse a term of the user's objective `name` that compiled code could not read or add up.
 
     Raises:
         RecsysError: naming the objective and the array.

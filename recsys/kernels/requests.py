@@ -193,7 +193,7 @@ def fill_expected_exposure(
     history, dislikes, pointers, regions, values, starts, axes, places, centres, bandwidths, label, tau, prior_strength,
     likes_share, accepted, cap,
 ):  # fmt: skip
-    """Fill what `recsys.objectives.negative_space` expects of one user, whatever the candidates: (Z,) twice.
+    """Fill the exposure that `recsys.objectives.negative_space` expects for one user: (Z,) twice.
 
     `accepted` is how readily they take what they met of each region, `cap` the exposure that each is owed. `history`
     and `dislikes` are items; `pointers`, `regions`, `values` the shares of items over the regions of all M maps end to

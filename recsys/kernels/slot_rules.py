@@ -78,7 +78,7 @@ def make_rule(guard: Guard, pool: Pool, k: int) -> Rule:
 
 
 def check_guards(who: str, guards: Sequence[Guard]) -> None:
-    """Refuse what is no list of guards.
+    """Refuse anything but a list of guards.
 
     Raises:
         RecsysError: if it is none.

@@ -72,7 +72,7 @@ def mostly_unexplored(histories: Csr, regions: Sequence[Ints]) -> Bools:
 def acceptance(
     train: Csr, dislikes: Csr, assignment: Csr, prior_strength: float, mean_like_share: float | None = None
 ) -> Doubles:
-    """Return how readily each user takes what they met of each region, against everyone, (U, Z) in [0, 1].
+    """Return how readily each user accepts each region they met, compared with all users, (U, Z) in [0, 1].
 
     The posterior mean of the share of likes under a beta prior with the mean of all users and `prior_strength`
     pseudo-observations, over that mean, at most 1: a region of which a user met nothing has 1, one whose items they
@@ -90,7 +90,7 @@ def acceptance(
 
 
 def share_of_likes(train: Csr, dislikes: Csr) -> float:
-    """Return how much of what all users met they like, in [0, 1]."""
+    """Return the share of likes among all interactions, in [0, 1]."""
     return train.nnz / max(train.nnz + dislikes.nnz, 1)
 
 
@@ -110,7 +110,7 @@ def entropy(p: Doubles) -> Doubles:
 
 
 def deficit(q: Doubles, e: Doubles, w: Doubles | float = 1.0) -> Doubles:
-    """Return sum_z w max(0, q - e) / sum_z w q over the last axis, in [0, 1]: what is owed and not shown.
+    """Return sum_z w max(0, q - e) / sum_z w q over the last axis, in [0, 1]: the share that is owed and not shown.
 
     0 when every wanted region has its share; with w = 1 and both summing to 1 it is the total variation
     distance. NaN where nothing is owed.

@@ -55,7 +55,7 @@ class AccountGaps:
 
     @property
     def curve(self) -> Doubles:
-        """The mean of `gaps` over the users who have accounts in the band, (D,)."""
+        """The mean of `gaps` over the users with accounts in the band, (D,)."""
         known = ~np.isnan(self.gaps)
         return divide_or_nan(np.where(known, self.gaps, 0.0).sum(axis=0), known.sum(axis=0))
 

@@ -23,7 +23,7 @@ _EVEN_CONVENTION = f"features split evenly, no rank weights; {_AVERAGED_OVER}"
 
 
 def calibration_kl(evaluation: Evaluation, k: int) -> PerUser:
-    """KL divergence of the slate's features from the history's, smoothed, in nats: what is missing weighs most.
+    """KL divergence of the slate's features from the history's, smoothed, in nats: missing features weigh most.
 
     :Formula: KL(p || (1 - a) q + a p), a = 0.01
     :Range: [0, log(100)] nats
@@ -112,7 +112,7 @@ def calibration_radio(evaluation: Evaluation, k: int) -> PerUser:
 
 
 def compare_mixes(evaluation: Evaluation, shown: Csr, distance: Callable[[Doubles, Doubles], Doubles]) -> Doubles:
-    """Return the distance of each history's feature mix to that of what is shown, (U,); NaN where one is empty."""
+    """Return the distance between the feature mixes of history and slate, (U,); NaN where one is empty."""
     split, even = evaluation.truth.split, get_even_features(evaluation.truth)
     values = np.empty(shown.shape[0])
     for b in iter_blocks(shown.shape[0]):

@@ -25,7 +25,7 @@ def coverage(evaluation: Evaluation, k: int) -> PerCatalogue:
 
 
 def never_shown(evaluation: Evaluation, k: int) -> PerCatalogue:
-    """Share of the catalogue that is shown to nobody: 1 - coverage.
+    """Share of the catalogue that is on no slate: 1 - coverage.
 
     :Formula: items shown to nobody / I
     :Range: [0, 1]

@@ -114,7 +114,7 @@ def over_exposure_near(evaluation: Evaluation, k: int) -> PerCatalogue:
 
 
 def zero_exposure_share(evaluation: Evaluation, k: int) -> PerCatalogue:
-    """Share of the items with training positives that are shown to nobody.
+    """Share of the items with training positives that are on no slate.
 
     :Formula: items with n_i > 0 and c_i = 0 / items with n_i > 0
     :Range: [0, 1]
@@ -149,7 +149,7 @@ class ItemExposure:
 
     @property
     def zero_exposure(self) -> float:
-        """The share of the items with E > 0 that are shown to nobody; NaN without any."""
+        """The share of the items with E > 0 that are on no slate; NaN without any."""
         return float(divide_or_nan(((self.shown == 0) & (self.expected > 0)).sum(), (self.expected > 0).sum()))
 
 

@@ -14,7 +14,7 @@ _AVERAGED_OVER = "w = 1, uniform slots of 1/k; mean over users to whom something
 
 
 def exposure_deficit(evaluation: Evaluation, k: int) -> PerMap:
-    """Share of what nearby other communities consume that the slate does not show; audit maps.
+    """Share of the consumption of nearby other communities that the slate does not show; audit maps.
 
     `recsys.maths.distributions.deficit` with q of `recsys.maths.distributions.nearby_community_mixes` and the slate's
     exposure e with slot weights 1/k, so that a short slate leaves exposure unused.

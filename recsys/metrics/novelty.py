@@ -78,7 +78,7 @@ def efd(evaluation: Evaluation, k: int) -> PerUser:
 
 
 def epd(evaluation: Evaluation, k: int) -> PerUser:
-    """Expected profile distance: how far the hits are from what the user knows, on average.
+    """Expected profile distance: the mean distance of hits to the user's history.
 
     The distance is 1 - cosine in the co-occurrence space (`recsys.maths.embeddings.cooccurrence_vectors`); to an item
     that nobody has in train it is 1. NaN for users without history.

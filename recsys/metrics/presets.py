@@ -40,7 +40,7 @@ PerUserMetric = Callable[[Evaluation, int], PerUser]
 
 
 def restrict_to_listed(metric: PerUserMetric, evaluation: Evaluation, k: int) -> PerUser:
-    """Return a metric over the users who have a slate: nobody else is averaged."""
+    """Return a metric averaged over the users who have a slate."""
     answer = metric(evaluation, k)
     listed = (evaluation.get_top_picks(k) >= 0).any(axis=1)
     said = f"{answer.convention}; users without a slate left out"

@@ -15,7 +15,7 @@ BLOCK = 256  # users scored at once
 
 @dataclass(frozen=True, eq=False)
 class SampledRanks:
-    """Where P positives stand: `above` items score higher, `tied` others the same."""
+    """The ranks of P positives: `above` items score higher, `tied` others the same."""
 
     above: Longs  # (P,)
     tied: Longs  # (P,)
@@ -49,7 +49,7 @@ def draw_negatives(split: Split, n: int, seed: int) -> SampledNegatives:
 
 
 def rank_sampled(scorer: Scorer, negatives: SampledNegatives) -> SampledRanks:
-    """Return where each positive stands among its own negatives, by the scores of `scorer`."""
+    """Return the rank of each positive among its own negatives, by the scores of `scorer`."""
     above, tied = (np.zeros(len(negatives.users), dtype=np.int64) for _ in range(2))
     everybody = np.unique(negatives.users)
     for block in iter_blocks(len(everybody), BLOCK):

@@ -100,7 +100,7 @@ def serendipity_ge(evaluation: Evaluation, k: int) -> PerUser:
 
 
 def serendipity_popularity(evaluation: Evaluation, k: int) -> PerUser:
-    """Hits ranked higher than their popularity: what of the rank popularity does not explain, mean over the k slots.
+    """Hits ranked higher than by their popularity: the difference of ranks, mean over the k slots.
 
     Items of equal popularity share a rank, the next ones have the next whole number; an item without training positives
     has no chance of being popular.

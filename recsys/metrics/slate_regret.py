@@ -27,7 +27,7 @@ _CONVENTION = (
 
 
 def slate_regret_features(evaluation: Evaluation, k: int) -> PerUser:
-    """Slate regret by item features: the share of what a greedy slate stands for that this one does not.
+    """Slate regret by item features: the share of a greedy slate's value that this slate does not reach.
 
     The greedy slate has k items of the catalogue that the user has not met, and knows the held-out positives. Its F is
     at least 1 - 1/e of the largest: the regret against that is in [r, 1 - (1 - 1/e) (1 - r)], and r is below 0 where a

@@ -52,7 +52,7 @@ def discovery_own(evaluation: Evaluation, k: int) -> PerMap:
 
 
 def discovery_content(evaluation: Evaluation, k: int) -> PerMap:
-    """`discovery` on maps by what items are: features, sets of features, decades.
+    """`discovery` on content maps: features, sets of features, decades.
 
     :Formula: hits in unexplored regions / min(k, held-out positives there), mean over maps
     :Range: [0, 1]
@@ -91,7 +91,7 @@ def unexplored_share_own(evaluation: Evaluation, k: int) -> PerMap:
 
 
 def unexplored_share_content(evaluation: Evaluation, k: int) -> PerMap:
-    """`unexplored_share` on maps by what items are: features, sets of features, decades.
+    """`unexplored_share` on content maps: features, sets of features, decades.
 
     :Formula: shown items in unexplored regions / shown items that the map knows, mean over maps
     :Range: [0, 1]

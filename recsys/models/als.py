@@ -43,7 +43,7 @@ class ALS:
     singular value if that is less: all factors are 0 from alpha times the latter on.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
     factors: int = 128  # numbers per user and item
@@ -54,7 +54,7 @@ class ALS:
     seed: int = 0  # makes the draws; the same seed gives the same numbers
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_positive_ints("als", factors=self.factors, iterations=self.iterations)
         check_ints("als", seed=self.seed)

@@ -92,7 +92,7 @@ class BPR:
     docs/models.md says how near the defaults come to tuned settings.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
     factors: int = 32  # numbers per user and item
@@ -102,7 +102,7 @@ class BPR:
     seed: int = 0  # makes the draws; the same seed gives the same numbers
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_positive_ints("bpr", factors=self.factors, iterations=self.iterations)
         check_ints("bpr", seed=self.seed)

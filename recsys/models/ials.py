@@ -57,7 +57,7 @@ class IALS:
     `python benchmarks/defaults.py` measures what these defaults are worth.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
     factors: int = 128  # numbers per user and item
@@ -71,7 +71,7 @@ class IALS:
     seed: int = 0  # makes the draws; the same seed gives the same numbers
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_positive_ints("ials", factors=self.factors, iterations=self.iterations)
         check_ints("ials", patience=self.patience, seed=self.seed)
@@ -129,7 +129,7 @@ class IALS:
                 return settings._run_epochs(users, items, steps, validate, done)
 
     def _get_loss_weights(self) -> tuple[float, float, float, float]:
-        """Return the weights of what is unobserved and disliked, of the regularisation, and its exponent."""
+        """Return the weights of unobserved and disliked cells and of the regularisation, and its exponent."""
         return float(self.unobserved or 0), float(self.disliked), float(self.regularization or 0), float(self.nu)
 
     def _make_initial_factors(self, train: Csr, start: Scorer | None) -> tuple[Floats, Floats]:

@@ -83,7 +83,7 @@ class LMF:
     docs/models.md says how near the defaults come to tuned settings.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
     factors: int = 56  # numbers per user and item
@@ -94,7 +94,7 @@ class LMF:
     seed: int = 0  # makes the draws; the same seed gives the same numbers
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_positive_ints("lmf", factors=self.factors, iterations=self.iterations, negatives=self.negatives)
         check_ints("lmf", seed=self.seed)

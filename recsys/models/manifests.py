@@ -40,7 +40,7 @@ def format_manifest(content: Mapping[str, Any], about: Mapping[str, Any]) -> str
 
 
 def compute_manifest_digest(manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the parts of a manifest that say what its arrays are, and what they mean."""
+    """Return the SHA-256 of the parts of a manifest that describe its arrays and their meaning."""
     told = {name: manifest.get(name) for name in ("format", "kind", "settings", "arrays")}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
@@ -69,7 +69,7 @@ def read_manifest(opened: StoredFolder, noun: str) -> dict[str, Any]:
 
 
 def compare_versions(folder: Path, saved: Any) -> None:
-    """Refuse a folder of a newer recsys; warn in one line of an older one, and of other releases of what computes.
+    """Refuse a folder of a newer recsys; warn in one line of an older one, and of other releases of libraries.
 
     A release is the first two numbers of a version.
 

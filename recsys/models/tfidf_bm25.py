@@ -49,7 +49,7 @@ def compute_relative_lengths(rows: Csr) -> Doubles:
 
 
 def weigh_rows(rows: Csr, similarity: str, idf: Doubles, length: Doubles) -> Csr:
-    """Return rows in which each entry is what it says, times the rarity of its column."""
+    """Return rows in which each entry is weighted, times the rarity of its column."""
     data = weigh_entries(similarity, rows.data, np.repeat(length, np.diff(rows.indptr))) * idf[rows.indices]
     return Csr((data, rows.indices, rows.indptr), shape=rows.shape)
 

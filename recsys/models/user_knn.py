@@ -70,7 +70,7 @@ class UserKNN:
     docs/models.md says how near the defaults come to tuned settings.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
     k: int = 300  # how many nearest users count
@@ -78,7 +78,7 @@ class UserKNN:
     shrink: float = 3.0  # added to the product of lengths: few shared items say less
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_positive_ints("user_knn", k=self.k)
         check_non_negative("user_knn", shrink=self.shrink)

@@ -16,7 +16,7 @@ from recsys.types.arrays import Doubles, Ints, Longs
 
 
 def get_region_layout(context: Context) -> tuple[Longs, Longs]:
-    """Return how many regions each map has, and the first of them when all stand end to end."""
+    """Return the number of regions of each map, and the first of each when all are numbered end to end."""
 
     def make() -> tuple[Longs, Longs]:
         sizes = np.array([taste_map.assignment.shape[1] for taste_map in context.need_maps()])

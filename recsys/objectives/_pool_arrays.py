@@ -36,7 +36,7 @@ def plausibility(pool: Pool) -> Doubles:
 
 
 def get_item_vectors(context: Context, space: str, who: str) -> Floats:
-    """Return unit item vectors (I, d) of a named space, made once for everybody.
+    """Return unit item vectors (I, d) of a named space, computed once per context.
 
     Raises:
         RecsysError: if there is no such space, or the pool does not have what it is made of.

@@ -46,7 +46,7 @@ def account_gap(
     :Source: this project; the form is that of IA-Select (Agrawal et al. 2009)
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool without histories, maps or factors.
+        RecsysError: for an invalid setting, or a pool without histories, maps or factors.
     """
     accounts = check_int("account_gap: accounts", accounts, 1)
     beta = check_number("account_gap: beta", beta)

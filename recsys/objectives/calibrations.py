@@ -37,7 +37,7 @@ def calibration(
     :Source: Steck 2018
 
     Raises:
-        RecsysError: for a setting that cannot be meant, features that the data does not have, or a `half_life` where
+        RecsysError: for an invalid setting, features that the data does not have, or a `half_life` where
             it has no times.
     """
     return _make_calibration_term(
@@ -70,7 +70,7 @@ def popularity_calibration(
     :Source: after Abdollahpouri et al. 2021, in the form of Steck 2018
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a `half_life` where the data has no times.
+        RecsysError: for an invalid setting, or a `half_life` where the data has no times.
     """
     head = check_number("popularity_calibration: head", head, above=0, below=1, noun="a share")
     tail = check_number("popularity_calibration: tail", tail, above=0, below=1, noun="a share")

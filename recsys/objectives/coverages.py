@@ -49,7 +49,7 @@ def feature_coverage(
     :Source: Lin and Bilmes 2011
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool without histories or features.
+        RecsysError: for an invalid setting, or a pool without histories or features.
     """
     if phi not in PHIS:
         raise make_unknown_name_error("phi", phi, PHIS, where="feature_coverage")
@@ -89,7 +89,7 @@ def xquad(
     :Source: Santos, Macdonald and Ounis 2010
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool without histories or features.
+        RecsysError: for an invalid setting, or a pool without histories or features.
     """
     r = transform_scores(pool, score_transform, platt_slope, platt_offset, "xquad")
     share, at = weigh_candidate_aspects(pool, get_aspect_shares(pool.context, aspects, "xquad"), r)
@@ -128,7 +128,7 @@ def rxquad(
     :Source: Vargas, Castells and Vallet 2012
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool without histories or features.
+        RecsysError: for an invalid setting, or a pool without histories or features.
     """
     r = transform_scores(pool, score_transform, platt_slope, platt_offset, "rxquad")
     liked, at = weigh_candidate_aspects(pool, get_item_aspects(pool.context, aspects, "rxquad"), r)
@@ -146,7 +146,7 @@ def facility_location(
     platt_slope: float = 0.0,
     platt_offset: float = 0.0,
 ) -> Coverage:
-    """Return the gain in sum_j r(j) max over i in S of sim(i, j) / sum_j r(j), in [0, 1]: who stands for whom.
+    """Return the gain in sum_j r(j) max over i in S of sim(i, j) / sum_j r(j), in [0, 1]: slates that represent.
 
     The targets j are the user's first `targets` candidates, sim the square of the cosine in `space` where that is above
     0 (1 of a target to itself); r on [0, 1] is as `score_transform` says, as for `relevance`. With `history`, the
@@ -164,7 +164,7 @@ def facility_location(
     :Source: Krause and Golovin 2014
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool that does not have the space, or no histories.
+        RecsysError: for an invalid setting, or a pool that does not have the space, or no histories.
     """
     from recsys.kernels.facility_location import fill_target_similarities
 

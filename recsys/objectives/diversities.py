@@ -70,7 +70,7 @@ def dpp(
 
 
 def ssd(pool: Pool, k: int, *, space: str = "cooccurrence", window: int | None = None) -> Volume:
-    """Return how far each candidate's unit vector stands out of the span of the slate, in [0, 1] (sliding spectrum).
+    """Return the length of each candidate's unit vector outside of the span of the slate, in [0, 1].
 
     The length of the residual after projecting out the last `window` picks, or all of them: what a pick multiplies
     the slate's volume by (SSD, Huang et al. 2021, whose gamma is the weight). `dpp` adds the logarithm of its

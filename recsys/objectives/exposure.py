@@ -23,7 +23,7 @@ def popularity_discount(
     platt_slope: float = 0.0,
     platt_offset: float = 0.0,
 ) -> Modular:
-    """Return r(i) / n_i^beta: what a candidate is worth, discounted by how many users have it, in [0, 1].
+    """Return r(i) / n_i^beta, in [0, 1]: the score of a candidate, discounted by how many users have it.
 
     The discount of RP3beta (Paudel et al. 2017), for the scores of any model: beta = 0 is relevance alone, and with
     more of it the plausible among the rarely seen come first; `novelty` does not look at the score. n_i counts

@@ -62,7 +62,7 @@ def negative_space(
     :Source: this project
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool without history, maps or, where asked for, factors.
+        RecsysError: for an invalid setting, or a pool without history, maps or, where asked for, factors.
     """
     tau = check_number("negative_space: tau", tau, most=1)
     top_m = check_int("negative_space: top_m", top_m, 1, 2**31 - 1)

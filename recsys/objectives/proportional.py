@@ -44,7 +44,7 @@ def pm2(
     :Source: Dang and Croft 2012
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool without histories or features.
+        RecsysError: for an invalid setting, or a pool without histories or features.
     """
     focus = check_number("pm2: focus", focus, most=1)
     divisor = check_number("pm2: divisor", divisor, above=0)
@@ -76,7 +76,7 @@ def binomial_diversity(pool: Pool, k: int, *, aspects: str = "features", alpha: 
     :Source: Vargas et al. 2014
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool without histories or features.
+        RecsysError: for an invalid setting, or a pool without histories or features.
     """
     alpha = check_number("binomial_diversity: alpha", alpha, most=1)
     context = pool.context

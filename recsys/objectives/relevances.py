@@ -12,7 +12,7 @@ from recsys.types.numbers import check_int
 def relevance(
     pool: Pool, k: int, *, score_transform: str = "score", platt_slope: float = 0.0, platt_offset: float = 0.0
 ) -> Modular:
-    """Return the model's score of each candidate, or with `score_transform` what the score is worth on [0, 1].
+    """Return the model's score of each candidate, or with `score_transform` its value on [0, 1].
 
     "score" is the score as it is; "range" is (s - min) / (max - min) over the user's pool, 1 where all are equal;
     "rank" is 1 - (r - 1) / n for the r-th of n candidates, ties in the pool's order; "probability" is that of a like, 1

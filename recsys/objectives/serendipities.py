@@ -79,7 +79,7 @@ def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", pri
 
 
 def unexpected(pool: Pool, k: int, *, top: int = 100) -> Modular:
-    """Return plausibility, in [0, 1], of what is not among the `top` most popular items that the user has not met.
+    """Return plausibility, in [0, 1], of items that are not among the `top` most popular items not met.
 
     That list, by number of training users, equal ones in an order drawn by the pool's seed, is the primitive
     recommender that Ge, Delgado-Battenfeld and Jannach (2010) measure unexpectedness against; what is in it gives 0,

@@ -13,7 +13,7 @@ from recsys.types.slates import sum_contributions
 
 @dataclass(frozen=True, eq=False)
 class Recommendation:
-    """A slate for one request: k picks, fewer where there are not as many candidates, and why they are there."""
+    """A slate for one request: k picks, or fewer where there are not as many candidates, with their explanation."""
 
     items: tuple[str, ...]  # (k,) the ids of the picks, in the order in which they are to be shown
     contributions: Floats  # (k, O) what each objective added to its blended gain at the moment of its pick

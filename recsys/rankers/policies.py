@@ -12,7 +12,7 @@ class Policy:
     """Settings of a ranker that are those of `recsys.rerank` and `recsys.candidates`.
 
     Raises:
-        RecsysError: if one of them cannot be meant.
+        RecsysError: if one of them is invalid.
     """
 
     k: int = 10  # picks of a slate, where a request does not say
@@ -25,7 +25,7 @@ class Policy:
     exploration_share: float = 0.0  # the share of retrieval that is kept for regions the history never touched
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         for name, least in (("k", 1), ("n", 1), ("seed", None)):
             check_int(f"ranker: {name}", getattr(self, name), least)

@@ -67,7 +67,7 @@ class RankerParts:
 
 
 def list_storable_classes() -> dict[str, type[Any]]:
-    """Return the classes that may stand in a folder, by name."""
+    """Return the classes that a folder may hold, by name."""
     return {**find_fitted_classes(), **{kind.__name__: kind for kind in (Dense, Sparse, DerivedTable, TasteMap, Index)}}
 
 
@@ -126,7 +126,7 @@ def build_request_context(parts: RankerParts) -> Context:
 
 
 def name_policy(parts: RankerParts, settings: Mapping[str, Any]) -> str:
-    """Return sixteen characters that name what decides: every array, and the settings.
+    """Return sixteen characters that name the policy: a hash of every array and the settings.
 
     Of a model of somebody's own that is no dataclass, only the name of its class is told.
     """
@@ -145,7 +145,7 @@ def name_policy_by_checksums(
 
 
 def check_parts(parts: RankerParts, context: Context) -> None:
-    """Refuse arrays, read from a file, by which compiled code or NumPy would read what is not there.
+    """Refuse arrays, read from a file, whose indices would point outside of others.
 
     All are looked at once: what is stored has the shapes and types of what is fitted, every number is finite, and
     whatever says where something lies says a place that there is.

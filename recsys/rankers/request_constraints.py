@@ -20,7 +20,7 @@ ONE_USER = np.zeros(1, np.int32)
 
 @dataclass(frozen=True, eq=False)
 class RequestGuards:
-    """Guards, and the rules of those that are the same whatever the candidates; None for others."""
+    """Guards, and the rules of those that do not depend on the candidates; None for others."""
 
     guards: tuple[Guard, ...] = ()
     rules: tuple[Rule | None, ...] = ()
@@ -91,7 +91,7 @@ def pad_candidates(candidates: Candidates, k: int, context: Context) -> Pool:
 
 
 def freeze_guards(guards: Sequence[Guard], resolved: Sequence[Rule]) -> list[Guard]:
-    """Return the guards that come to what is known already."""
+    """Return guards whose rules are already resolved."""
     return [Guard(guard.name, partial(_return_rule, rule)) for guard, rule in zip(guards, resolved, strict=True)]
 
 

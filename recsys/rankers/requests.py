@@ -44,7 +44,7 @@ class IdIndex:
         self.number_codes = np.asarray(by_number)
 
     def look_up(self, given: Iterable[Id]) -> tuple[Ints, list[str]]:
-        """Return the codes of the ids that are known, in their order, and the names of those that are not.
+        """Return the codes of the known ids, in their order, and the names of the others.
 
         Raises:
             RecsysError: if there is no list of ids.

@@ -102,7 +102,7 @@ def _check_neighbourhood(parts: tuple[Anys, ...]) -> None:
 
 
 def _check_gram(gram: Anys) -> None:
-    """Refuse what are no dot products of factors."""
+    """Refuse a table that does not hold the dot products of the factors."""
     try:
         np.linalg.cholesky(gram + (1e-6 * np.trace(gram) + 1e-30) * np.eye(len(gram)))
     except np.linalg.LinAlgError:

@@ -25,7 +25,7 @@ class WarmupResult:
 
 
 def warmup(folder: str | Path | None = None) -> WarmupResult:
-    """Compile what requests run, and keep it on disk for processes to come; check a saved ranker from end to end.
+    """Compile the code of requests and keep it on disk for later processes; check a saved ranker from end to end.
 
     With `folder`, every file of the ranker is held against its checksum, and requests of its own blend are answered;
     without, those of a made-up one.

@@ -23,7 +23,7 @@ Column = tuple[ReportView, str]  # a metric at the sheet's k
 
 
 def render_differences(view: ReportView) -> Html:
-    """Return the buttons that choose the columns, the table, and what its signs mean."""
+    """Return the buttons that choose the columns, the table, and the legend of its signs."""
     sets = {"headline": view.headline_metrics, **view.families, "all": view.metrics}
     chosen = {name: [view.metrics.index(metric) for metric in metrics] for name, metrics in sets.items()}
     columns = [(view, metric) for metric in view.metrics]

@@ -69,7 +69,7 @@ class Protocol(Section):
 
 
 class PublishedRow(Section):
-    """A model of the published table, our settings for it, and what was published."""
+    """A model of the published table, our settings for it, and the published values."""
 
     model: ModelSection
     values: Literal["ones", "ratings"] = "ones"  # what it is fitted to

@@ -29,7 +29,7 @@ class ReproductionSetup:
 
 @dataclass(frozen=True, eq=False)
 class FoldedScorer:
-    """Users whom the model has not seen, by their histories."""
+    """A scorer of users whom the model has not seen, by their histories."""
 
     fitted: Scorer
     histories: Csr  # (B, I)
@@ -53,7 +53,7 @@ def draw_protocol_negatives(split: Split, protocol: Protocol, seed: int) -> tupl
 
 
 def widen_catalogue(split: Split, catalogue: int | None) -> Split:
-    """Return the split with as many items that nobody has as it needs for a catalogue of that size.
+    """Return the split with items that no user has, up to a catalogue of the given size.
 
     Raises:
         RecsysError: if the data has more items already.

@@ -221,7 +221,7 @@ def _select_feature_rows(context: Context, features: Sequence[str], who: str) ->
 
 
 def get_items_by_feature(context: Context, items: Items) -> Csr:
-    """Return the items of each feature, (F, I), made once for everybody."""
+    """Return the items of each feature, (F, I), computed once per context."""
     return context.tables.get("items by feature", lambda: sparse.csr_array(items.features.T))
 
 

@@ -17,7 +17,7 @@ FORCING_GAIN = 1e30  # finite, and above every gain
 
 @dataclass(frozen=True, eq=False)
 class OpportunityCosts:
-    """For each pick of each of U slates, what would stand there instead, and how much more or less it would add."""
+    """For each pick of each of U slates, the candidate that it displaces, and how much more or less that would add."""
 
     items: Ints  # (U, k) codes into the slates' item_ids, -1 where no other candidate is left
     amounts: Floats  # (U, k) blended gain of that item - gain of the pick; NaN where there is none

@@ -33,7 +33,7 @@ _FAMILIES = {
 
 @dataclass(frozen=True)
 class ComparedFolder:
-    """A run folder, and what of it is compared."""
+    """A run folder, and the runs of it that are compared."""
 
     folder: str
     description: str  # the benchmark, its data and seed, in words

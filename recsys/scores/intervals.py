@@ -33,7 +33,7 @@ _POISSON = pdtr(np.arange(18), 1.0)
 
 
 def check_bootstrap_memory(place: str, n_bootstrap: int, n_values: int) -> None:
-    """Refuse more bootstrap draws of so many values than memory holds; `place` says where the number stands.
+    """Refuse more bootstrap draws of so many values than memory holds; `place` names the setting.
 
     Raises:
         RecsysError: if they do not fit in the memory that is available.

@@ -30,7 +30,7 @@ def global_time(
     part may be larger than its share. Users who come after the cut stay, as rows without training positives.
 
     Raises:
-        RecsysError: if a setting cannot be meant, the data has no datetime, or a part is empty.
+        RecsysError: if a setting is invalid, the data has no datetime, or a part is empty.
     """
     settings = SplitSettings(
         "global_time",
@@ -65,7 +65,7 @@ def per_user_time(
     Shares are rounded to the nearest number (halves up), at least one for test; one always stays in train.
 
     Raises:
-        RecsysError: if a setting cannot be meant, the data has no datetime, or a part is empty.
+        RecsysError: if a setting is invalid, the data has no datetime, or a part is empty.
     """
     settings = SplitSettings(
         "per_user_time",
@@ -94,12 +94,12 @@ def leave_last(
     sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Split:
-    """Return the split that tests on each user's last `test` positives; `validation` (0 or 1) is what is before.
+    """Return the split that tests on each user's last `test` positives; `validation` (0 or 1) comes before them.
 
     One positive always stays in train: who has too few gives up validation first.
 
     Raises:
-        RecsysError: if a setting cannot be meant, the data has no datetime, or a part is empty.
+        RecsysError: if a setting is invalid, the data has no datetime, or a part is empty.
     """
     settings = SplitSettings(
         "leave_last",
@@ -133,7 +133,7 @@ def random(
     So the shares hold for every user, not only on average, and others are dealt out as positives are.
 
     Raises:
-        RecsysError: if a setting cannot be meant, or a part is empty.
+        RecsysError: if a setting is invalid, or a part is empty.
     """
     settings = SplitSettings(
         "random", test, validation, positive, min_user_interactions, min_item_interactions, cold_items, seed, sources

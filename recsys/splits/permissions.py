@@ -37,7 +37,7 @@ def select_permitted_rows(dataset: Dataset, sources: Collection[str] | None) -> 
 
 
 def check_dataset(dataset: object) -> None:
-    """Refuse what is no dataset."""
+    """Refuse anything but a dataset."""
     if not isinstance(dataset, Dataset):
         raise RecsysError(f"split: found a {type(dataset).__name__}, expected a Dataset: recsys.read_dataset makes one")
 

@@ -39,7 +39,7 @@ class SplitSettings:
     sources: Sequence[str] | None = None  # a tuple, once made
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         object.__setattr__(self, "sources", _normalize_sources(self.sources))
         if self.kind == "leave_last":

@@ -25,7 +25,7 @@ def no_holdout(
     """Return the filtered data with every positive in train, by the rules of the other splits.
 
     Raises:
-        RecsysError: if a setting cannot be meant, or nobody is left.
+        RecsysError: if a setting is invalid, or nobody is left.
     """
     settings = SplitSettings(
         "random", 0.5, 0.0, positive, min_user_interactions, min_item_interactions, "keep", seed, sources

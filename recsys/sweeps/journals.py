@@ -95,7 +95,7 @@ class Journal(BaseJournalBackend):
         )
 
     def _drop_cut_line(self) -> int:
-        """Read what others have added, drop what stands after the last whole line; return how many bytes that were.
+        """Read the lines that others have added, drop an incomplete last line; return the number of dropped bytes.
 
         The lock is held.
         """

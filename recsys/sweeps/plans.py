@@ -28,7 +28,7 @@ SEARCHABLE_SECTIONS = ("model", "pool", "slate", "blends")  # sections that chan
 
 
 class SweepSection(Section):
-    """[sweep]: what the search is after, and how it goes about it."""
+    """[sweep]: the goals of the search, and how it runs."""
 
     maximize: list[str] = Field(default_factory=list)
     minimize: list[str] = Field(default_factory=list)

@@ -61,7 +61,7 @@ def sweep(
     data_dir: str | Path | None = None,
     data: Dataset | None = None,
 ) -> Sweep:
-    """Search what `file` describes and write its folder, `out/<name>-<hash of the search>`.
+    """Run the search that `file` describes, and write its folder, `out/<name>-<hash of the search>`.
 
     `trials` (for each blend, in all) and `accuracy_budget` go before what the file says. `data` is a dataset in memory,
     as for `recsys.bench`. Trials are kept as they end: a search that was stopped goes on, and processes that are
@@ -173,7 +173,7 @@ def _build_run_spec(method: Method, point: TrialResult, base: Config) -> RunSpec
 
 
 def _build_winner_config(plan: SweepPlan, best: Choice | None) -> Config:
-    """Return the config of what was chosen; where nothing was, that of the base alone."""
+    """Return the config of the chosen point; without one, that of the base alone."""
     if best is None or best.trial is None:
         return plan.base_config("test")
     return best.method.trial_config(best.trial.settings, "test")

@@ -65,6 +65,6 @@ class TrialEvaluator:
 
 
 def build_trial_evaluator(preparation: Preparation, metrics: list[str]) -> TrialEvaluator:
-    """Return a workshop on what `preparation` judges on."""
+    """Return an evaluator of trials on the data of `preparation`."""
     truth = GroundTruth(preparation.split, preparation.objective_maps, preparation.audit, preparation.content)
     return TrialEvaluator(preparation, metrics, truth)

@@ -48,7 +48,7 @@ class Setting(NamedTuple):
     field: str = ""
 
     def format_for(self, idiom: Idiom) -> str:
-        """Return the setting as somebody writes it in Python, in a config or on the command line.
+        """Return the setting as written in Python, in a config or on the command line.
 
         >>> one = Setting("columns", "client", "user_id")
         >>> one.format_for("python"), one.format_for("config"), one.format_for("command")
@@ -101,7 +101,7 @@ class RecsysWarning(UserWarning):
 
 
 def check_choice(kind: str, found: object, known: Iterable[str], where: str = "") -> None:
-    """Refuse what is none of the names in `known`; `kind` says what it would be the name of, `where` in which place.
+    """Refuse a value that is none of the names in `known`; `kind` and `where` describe it in the error.
 
     >>> check_choice("order", "gain", ["gain", "relevance"], where="slate")
 

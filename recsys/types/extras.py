@@ -13,7 +13,7 @@ EXTRA_MODULES = {
 
 @contextmanager
 def needs_extra(what: str, extra: str = "bench") -> Iterator[None]:
-    """Say in one line what to install where `what` does not find a module of the extra; a block or a decorator.
+    """Name the extra to install where `what` does not find one of its modules; a context manager or a decorator.
 
     Raises:
         RecsysError: in the place of the ModuleNotFoundError.

@@ -23,7 +23,7 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Guard:
-    """A hard rule by its name: what it comes to is known where there is a pool."""
+    """A hard rule of slates by its name; its rule for a pool is made when there is one."""
 
     name: str
     make_rule: Callable[[Pool, int], Rule]  # of a pool and k

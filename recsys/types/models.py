@@ -88,5 +88,5 @@ class Model(Protocol):
     """Settings of a model: frozen, and the same seed gives the same numbers."""
 
     def fit(self, train: Csr, side: SideInformation | None = None) -> Scorer:
-        """Fit to the positives, (U, I), and to what is known beside them where the model has a use for it."""
+        """Fit to the positives, (U, I), and to side information where the model uses it."""
         ...

@@ -44,7 +44,7 @@ class TableCache:
         self._made.update(state["made"])
 
     def items(self) -> tuple[tuple[str, Any], ...]:
-        """Return the tables that are there, by name."""
+        """Return the tables that exist, by name."""
         return tuple(self._made.items())
 
     def get(self, key: str, make: Callable[[], T]) -> T:
@@ -105,7 +105,7 @@ class Context:
     checked: bool = field(default=False, init=False, repr=False)
 
     def check_arrays(self) -> None:
-        """Refuse, once, arrays by which compiled code would read what is not there, and numbers that are none.
+        """Refuse, once, arrays with invalid indices or numbers, before compiled code reads them.
 
         Raises:
             RecsysError: naming the array.
@@ -169,25 +169,25 @@ class Context:
         return train if dislikes is None else self.tables.get("met", lambda: unite_matrices(train, dislikes))
 
     def need_train(self, needed_by: str) -> Csr:
-        """Return the training positives, or say that `who` cannot do without them."""
+        """Return the training positives, or raise an error that names `needed_by`."""
         if self.train is None:
             raise RecsysError(f"{needed_by} needs each user's history: make the pool with split=")
         return self.train
 
     def need_times(self, needed_by: str) -> Csr:
-        """Return when each training positive was, or say that `who` cannot do without it."""
+        """Return the time of each training positive, or raise an error that names `needed_by`."""
         if self.times is None:
             raise RecsysError(f"{needed_by} needs to know when each positive was, and this data has no times")
         return self.times
 
     def need_items(self, needed_by: str) -> Items:
-        """Return the catalogue with its features, or say that `who` cannot do without them."""
+        """Return the catalogue with its features, or raise an error that names `needed_by`."""
         if self.items is None or not self.items.features.nnz:
             raise RecsysError(f"{needed_by} needs item features, and this data has none")
         return self.items
 
     def need_factors(self, needed_by: str) -> Factors:
-        """Return the model's factors, or raise an error that names the objective `who`, which needs them."""
+        """Return the model's factors, or raise an error that names `needed_by`."""
         if self.factors is None:
             raise RecsysError(f"{needed_by} needs a factor model (such as als): this pool's scores come from none")
         return self.factors
