@@ -230,8 +230,8 @@ def test_the_paper_is_built(there: bool, tmp_path: Path, monkeypatch: pytest.Mon
                 monkeypatch.setattr(module, name, tmp_path / "paper" / ("build" if name == "BUILD" else ""))
     if not there:
         empty = load_results.read_result_tables(tmp_path)
-        monkeypatch.setattr(figures, "read", lambda: empty)
-        monkeypatch.setattr(facts, "read", lambda: empty)
+        monkeypatch.setattr(figures, "read_result_tables", lambda: empty)
+        monkeypatch.setattr(facts, "read_result_tables", lambda: empty)
     make.main()
     assert (tmp_path / "paper" / "paper.pdf").read_bytes().startswith(b"%PDF")
     assert json.loads((tmp_path / "paper" / "build" / "numbers.json").read_text(encoding="utf-8"))["k"] == "10"
