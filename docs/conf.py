@@ -23,6 +23,7 @@ sys.path += [str(HERE.parent / "paper"), str(HERE)]
 import facts  # noqa: E402  (what the results say, by name)
 import notebooks  # noqa: E402
 
+RESULTS_FOLDER = HERE.parent / "benchmarks" / "results"
 API = HERE / "api"  # written anew by every build, never committed
 
 # Every public module, in the order of the flow. Each gets a page.
@@ -44,6 +45,44 @@ SETTINGS = {
     "seed": "Makes the draws; the same seed gives the same numbers.",
     "half_life": "Days after which a positive of the history counts half; by default all count alike.",
     "prior_strength": "How many observations of everybody stand beside a user's own.",
+}
+# Tables of results with more columns than a page has room for: the title of each column that is shown, and its content.
+TUNED = {
+    "model": "{model}",
+    "nDCG@10": "{ndcg@10:.4f}",
+    "that of EASE": "{its ndcg@10:.4f}",
+    "difference in % [95 %]": "{relative:+.1%} [{relative_low:+.1%}, {relative_high:+.1%}]",
+    "detectable": "{detectable:.4f}",
+    "ten seeds: mean ± deviation": "{mean of ten seeds:.4f} ± {deviation:.4f}",
+}
+RESULTS = {
+    "agreement": {
+        "library": "{peer}",
+        "theirs and ours": "{what}",
+        "theirs": "{theirs:.4f}",
+        "ours": "{ours:.4f}",
+        "largest difference": "{largest_difference:.1e}",
+        "identical": "{identical:.0%}",
+        "note": "{note}",
+    },
+    "defaults": {
+        "data": "{data}",
+        "model": "{model}",
+        "trials": "{trials}",
+        "ratio on validation": "{ratio on validation:.2f}",
+        "ratio on test [95 %]": "{ratio on test:.2f} [{ratio low:.2f}, {ratio high:.2f}]",
+        "tuned settings": "{tuned settings}",
+    },
+    "tuned-ml-100k": TUNED,
+    "tuned-ml-latest-small": TUNED,
+    "tuned-ml-latest-small-256": TUNED,
+    "ials-tuned": {
+        "data": "{dataset}",
+        "settings of iALS": "{settings}",
+        "nDCG@10": "{ndcg@10:.4f}",
+        "that of ALS": "{its ndcg@10:.4f}",
+        "difference in % [95 %]": "{relative:+.1%} [{relative_low:+.1%}, {relative_high:+.1%}]",
+    },
 }
 FORMULAS = tomllib.loads((HERE / "formulas.toml").read_text(encoding="utf-8"))
 # What the docstring of a metric says beside its text, in the order of the columns.
@@ -151,6 +190,8 @@ def write_api(app: Any) -> None:
     _write(API / "tables" / "commands.md", _commands())
     _write(API / "tables" / "metrics.md", _metrics())
     _write(API / "tables" / "objectives.md", _objectives())
+    for name, columns in RESULTS.items():
+        _write(API / "tables" / f"result-{name}.md", _results(name, columns))
     tutorial = notebooks.write_as_markdown(HERE / "tutorial.ipynb")
     _write(API / "tutorial.md", re.sub(r"\]\((\w+\.md)", r"](../\1", tutorial))  # links are from one folder down
     for name, table in _FACTS["tables"].items():
@@ -186,6 +227,18 @@ def read_markdown(app: Any, what: str, name: str, found: Any, options: Any, line
 def _table(module: ModuleType) -> str:
     rows = [f"| `{name}` | {_first_line(getattr(module, name))} |" for name in sorted(module.__all__)]
     return "\n".join(["| name | what it is |", "|---|---|", *rows]) + "\n"
+
+
+def _results(name: str, columns: dict[str, str]) -> str:
+    """Return the table of a results file with `columns`, missing values left out, and a line that names the file."""
+    import pandas as pd
+
+    table = pd.read_csv(RESULTS_FOLDER / f"{name}.csv")
+    rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for row in table.to_dict("records"):
+        cells = [text.format(**row) for text in columns.values()]
+        rows.append(f"| {' | '.join('' if 'nan' in cell.split() else _prose(cell) for cell in cells)} |")
+    return "\n".join([*rows, "", f"All columns are in `benchmarks/results/{name}.csv`."]) + "\n"
 
 
 def _metrics() -> str:

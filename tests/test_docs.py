@@ -221,6 +221,27 @@ def test_every_public_name_is_documented() -> None:
         assert f"recsys.{name}" in documented or module.removeprefix("recsys.") in conf.MODULES, name
 
 
+def test_tables_of_results_fit_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, columns in conf.RESULTS.items():
+        header, _, *rows = conf._results(name, columns).partition("\n\n")[0].splitlines()
+        assert header.count("|") <= 8 and len(rows) >= 1, name
+    monkeypatch.setattr(conf, "RESULTS_FOLDER", tmp_path)
+    (tmp_path / "a.csv").write_text("x_y,z\n0.126,\n,b|c\n", encoding="utf-8")
+    shown = conf._results("a", {"number": "{x_y:.2f}", "text": "{z}"})
+    assert shown.splitlines()[2:4] == ["| 0.13 |  |", r"|  | b\|c |"]
+
+
+@pytest.mark.parametrize("page", [ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING")])
+def test_files_that_a_page_links_to_are_there(page: Path) -> None:
+    """Sphinx checks the links of docs/."""
+    links = re.findall(r"\]\(([^)#]+)(#[^)]+)?\)", page.read_text(encoding="utf-8"))
+    for target, anchor in links:
+        assert target.startswith("https://") or (ROOT / target).is_file(), target
+        if anchor:
+            heads = re.findall(r"^#+ (.*)$", (ROOT / target).read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor[1:] in {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}, anchor
+
+
 TUTORIAL = ROOT / "docs" / "tutorial.ipynb"
 
 
