@@ -14,10 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from docutils import nodes
-from docutils.utils.math.latex2mathml import tex2mathml
-from sphinx import addnodes
-
 HERE = Path(__file__).parent
 sys.path += [str(HERE.parent / "paper"), str(HERE)]
 import facts  # noqa: E402  (what the results say, by name)
@@ -137,12 +133,18 @@ def setup(app: Any) -> None:
 
 def write_math(writer: Any, node: Any) -> None:
     """Write a formula as MathML."""
+    from docutils import nodes
+    from docutils.utils.math.latex2mathml import tex2mathml
+
     writer.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
     raise nodes.SkipNode
 
 
 def link_names(app: Any, tree: Any) -> None:
     """Turn names of documented objects, such as `recsys.rerank` and `Pool`, into links to where they are documented."""
+    from docutils import nodes
+    from sphinx import addnodes
+
     homes = documented_names()
     for literal in list(tree.findall(nodes.literal)):
         home = homes.get(literal.astext().removesuffix("()"))
