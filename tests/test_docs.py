@@ -15,7 +15,7 @@ from pages import conf, notebooks
 from scipy import sparse
 
 import recsys
-from recsys import configs, metrics, models, objectives
+from recsys import configs, metrics, models, objectives, types
 from recsys.cli import cli
 from recsys.sweeps import plans
 from recsys.types import Dataset, Interactions, Items, Split
@@ -205,10 +205,15 @@ def test_a_formula_that_no_file_sets_is_that_of_the_docstring() -> None:
     assert conf._formula("objectives", "of_somebody_else", {"Formula": "a_i"}) == r"a\_i"
 
 
-def test_every_setting_of_a_model_and_every_key_of_a_config_has_a_sentence() -> None:
+def test_every_field_of_a_record_and_every_key_of_a_config_is_explained() -> None:
     for name in models.__all__:
         kind = getattr(models, name)
         assert all(conf._declared(kind, field.name)[1] for field in dataclasses.fields(kind)), name
+    for name in set(types.__all__) - {"RecsysError", "RecsysWarning"}:
+        kind = getattr(types, name)
+        if dataclasses.is_dataclass(kind):
+            said = {field.name for field in dataclasses.fields(kind) if conf._declared(kind, field.name)[1]}
+            assert {field.name for field in dataclasses.fields(kind)} - said <= {"tables", "checked"}, name
     rows = [line for line in conf._keys().splitlines() if line.startswith("| `")]
     assert len(rows) > 30
     assert [row for row in rows if re.search(r"\|\s*\|$", row)] == []

@@ -16,18 +16,16 @@ class Rule:
     groups: Csr | None = None  # (I, G) above 0 where an item belongs to a group
     min_picks: Longs | None = None  # (G,) how many picks each group needs; None is 0
     max_picks: Longs | None = None  # (G,) how many it may have; None is as many as there are slots
-    pins: Longs | None = (
-        None  # (U, k) the item that a slot is kept for, -1 = none, -2 = one that is not in the catalogue
-    )
+    # (U, k) the item that a slot is kept for, -1 = none, -2 = one that is not in the catalogue
+    pins: Longs | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Guard:
     """A hard rule of slates by its name; its rule for a pool is made when there is one."""
 
-    name: str
+    name: str  # such as at_most
     make_rule: Callable[[Pool, int], Rule]  # of a pool and k
-    config_settings: Mapping[str, Mapping[str, Any]] | None = (
-        None  # as a config says it: its settings by its name there
-    )
+    # as a config writes it: its settings by its name there
+    config_settings: Mapping[str, Mapping[str, Any]] | None = None
     is_static: bool = False  # the rule is the same whoever asks and whatever the candidates: the catalogue says it

@@ -32,12 +32,12 @@ class Factors:
     user_factors: Floats  # (U, d)
     item_factors: Floats  # (I, d)
     mean_user_factor: Floats  # (d,)
-    unobserved_weight: float
-    observed_weight: float
-    target_weight: float
-    disliked_weight: float
-    regularization: float
-    nu: float
+    unobserved_weight: float  # a, at least 0
+    observed_weight: float  # b
+    target_weight: float  # t
+    disliked_weight: float  # c
+    regularization: float  # the ridge of a user without likes is that times (a I)^nu
+    nu: float  # exponent of the number of cells
 
     def check_factors(self, place: str, shape: tuple[int, int]) -> None:
         """Refuse factors that are not of so many users and items, or no finite numbers.

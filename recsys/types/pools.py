@@ -94,12 +94,12 @@ class Context:
     train: Csr | None = None  # (users, I) positives, 0/1
     dislikes: Csr | None = None  # (users, I) known dislikes
     times: Csr | None = None  # (users, I) float64 seconds since 1970 of the positives
-    items: Items | None = None
-    factors: Factors | None = None
+    items: Items | None = None  # the catalogue
+    factors: Factors | None = None  # those of a factor model
     make_maps: Callable[[], Sequence[TasteMap]] | None = None  # own maps, made when first asked for
-    seed: int = 0
+    seed: int = 0  # of all draws
     tables: TableCache = field(default_factory=TableCache)
-    parent_context: "Context | None" = None
+    parent_context: "Context | None" = None  # with `among`: the context of the population
     population_codes: Longs | None = None  # (users,) with `among`: their codes there, -1 for who is new to it
     draw_keys: Anys | None = None  # (users,) whole numbers by which draws are told apart; None: the codes of users
     checked: bool = field(default=False, init=False, repr=False)
@@ -200,7 +200,7 @@ class Pool:
     users: Ints  # (U,) codes into context.user_ids
     items: Ints  # (U, N) codes into context.item_ids, -1 = none
     scores: Floats  # (U, N), finite where there is an item, 0 elsewhere
-    context: Context
+    context: Context  # what objectives read beside the candidates
     checked: bool = field(default=False, init=False, repr=False)  # by `recsys.kernels.checks`
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ class Split:
     """
 
     kind: str  # "global_time", "per_user_time", "leave_last", "random"; "whole" holds nothing out
-    seed: int
+    seed: int  # of ties, and of random splits
     user_ids: Strings  # (U,)
     items: Items  # (I,) rows follow the columns of the matrices
     train: Csr  # (U, I) float32
@@ -28,13 +28,12 @@ class Split:
     test: Csr  # (U, I) float32
     train_negatives: Csr  # (U, I) float32 weights
     validation_negatives: Csr  # (U, I) float32 weights
-    validation_cold_positives: Csr | None = (
-        None  # (U, I) float32 positives of validation that are no targets: new items
-    )
+    # (U, I) float32 positives of validation that are no targets: new items
+    validation_cold_positives: Csr | None = None
     train_times: Csr | None = None  # (U, I) float64 seconds since 1970 of the positives, where the data has time
-    validation_times: Csr | None = None
+    validation_times: Csr | None = None  # the same of validation
     fingerprint: str = ""  # names the data, the filter and the split that made it
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)  # of pairs and rows, by what was done with them
     notes: tuple[str, ...] = ()  # leakage, dropped rows: one line each
 
     @property

@@ -29,8 +29,8 @@ class Spread:
 
     vectors: Floats  # (M, d) C-contiguous; unit rows make the dot product a cosine
     rows: Longs  # (B, N) row of each candidate in `vectors`
-    agg: Literal["max", "mean", "sum"] = "max"
-    empty: float = 0.0
+    agg: Literal["max", "mean", "sum"] = "max"  # how several similarities become one
+    empty: float = 0.0  # the gain for an empty slate
     start: Floats | None = None  # (B, N)
 
 
@@ -46,7 +46,7 @@ class Coverage:
     coverage: Csr  # (M, Z) float32, non-negative: what one row covers
     rows: Longs  # (B, N) row of each candidate in `coverage`
     need: Doubles  # (B, Z) non-negative
-    phi: Literal["linear", "log", "exp", "sqrt", "max"]
+    phi: Literal["linear", "log", "exp", "sqrt", "max"]  # the concave function
     cap: Doubles | None = None  # (B, Z), for "linear"; None means no cap
     start: Doubles | None = None  # (B, Z); None means 0
     slots: Doubles | None = None  # (k,) or longer, non-negative
@@ -68,10 +68,10 @@ class Volume:
 
     vectors: Floats  # (M, d) C-contiguous
     rows: Longs  # (B, N)
-    form: Literal["log", "norm"] = "log"
+    form: Literal["log", "norm"] = "log"  # of the residual
     quality: Floats | None = None  # (B, N) positive; None means 1
-    window: int | None = None
-    ridge: float = 0.0
+    window: int | None = None  # how many of the last picks are projected out; None is all
+    ridge: float = 0.0  # share of the identity, from 0 to 1
 
 
 @dataclass(frozen=True, eq=False)
