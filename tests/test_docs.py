@@ -178,7 +178,7 @@ def test_a_metric_says_all_that_its_section_shows(name: str) -> None:
     assert tuple(said) == conf.FIELDS and all(said.values())
     section = find_section(conf._metrics(), name)
     assert re.findall(r"^\* (\w+): \S", section, re.MULTILINE) == ["range", "better", "cost", "source"]
-    assert f"$$\n{conf.FORMULAS['metrics'][name]}\n$$" in section
+    assert conf._formula("metrics", name, said) in section
 
 
 @pytest.mark.parametrize("name", objectives.__all__)
@@ -191,7 +191,7 @@ def test_an_objective_says_all_that_its_section_shows(name: str) -> None:
         assert re.search(rf"^\* {label}: \S", section, re.MULTILINE), label
     assert re.search(r"^\* shape: `(Modular|Spread|Coverage|Volume|Seats|Counts)`$", section, re.MULTILINE)
     assert all(what for _, what in conf.settings(found).values())
-    assert f"$$\n{conf.FORMULAS['objectives'][name]}\n$$" in section
+    assert conf._formula("objectives", name, said) in section
 
 
 def test_an_objective_shows_the_shape_and_the_settings_of_its_signature() -> None:
@@ -201,7 +201,10 @@ def test_an_objective_shows_the_shape_and_the_settings_of_its_signature() -> Non
     assert "* source: Chen, Zhang and Zhou 2018\n" in section
 
 
-def test_a_formula_that_no_file_sets_is_that_of_the_docstring() -> None:
+def test_formulas_are_set_where_the_file_has_them_and_else_those_of_the_docstring() -> None:
+    assert set(conf.FORMULAS["metrics"]) <= set(metrics.__all__)
+    assert set(conf.FORMULAS["objectives"]) <= set(objectives.__all__)
+    assert conf._formula("metrics", "precision", {}) == "$$\n\\frac{|\\text{hits}|}{k}\n$$"
     assert conf._formula("objectives", "of_somebody_else", {"Formula": "a_i"}) == r"a\_i"
 
 
