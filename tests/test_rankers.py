@@ -20,6 +20,7 @@ from synthetic import make_maps, make_split, reseal_manifest, write_tables
 import recsys as rs
 from recsys.cli import main
 from recsys.models.stores import FORMAT
+from recsys.objectives.derived_tables import get_item_vectors
 from recsys.rankers import Ranker
 from recsys.types import Items, RecsysError
 
@@ -250,7 +251,7 @@ def test_draws_depend_on_who_asks_and_the_seed_and_say_their_chances(world, fitt
 
 def test_sentences_are_true(world, ranker):
     features, titles = world.items.features.toarray(), world.items.titles.tolist()
-    vectors = ranker.context.tables.get("vectors cooccurrence", lambda: pytest.fail("not made"))
+    vectors = get_item_vectors(ranker.context, "cooccurrence", "test")
     regions = np.stack([m.hard_regions for m in ranker.context.maps])
     told = {"liked": 0, "feature": 0, "part": 0, "chosen": 0}
     for user in range(60):

@@ -32,6 +32,18 @@ def user_mixes(train: Csr, assignment: Csr) -> Doubles:
     return np.asarray(mass / np.where(total > 0, total, 1.0))
 
 
+def compute_map_mixes(histories: Csr, maps: Sequence[TasteMap]) -> Doubles:
+    """Return the mix of each history (B, I) over the regions of all `maps` end to end, (B, Z)."""
+    return np.concatenate([user_mixes(histories, taste_map.assignment) for taste_map in maps], axis=1)
+
+
+def compute_map_entropies(histories: Csr, maps: Sequence[TasteMap]) -> Doubles:
+    """Return the entropy of each mix over each map of several regions, a share of the largest, (M, B) in [0, 1]."""
+    several = [m.assignment for m in maps if m.assignment.shape[1] > 1]
+    parts = [entropy(user_mixes(histories, assignment)) / np.log(assignment.shape[1]) for assignment in several]
+    return np.stack(parts) if parts else np.zeros((0, histories.shape[0]))
+
+
 def split_weight_evenly(features: Csr) -> Csr:
     """Return each item's weight of 1 split evenly over its features, (I, F); nothing for an item without any."""
     sizes = np.diff(features.indptr)

@@ -2,11 +2,8 @@
 
 import numpy as np
 
-from recsys.maths.embeddings import cooccurrence_vectors, feature_vectors, normalize_rows
-from recsys.types import Context, Pool, make_unknown_name_error
-from recsys.types.arrays import Bools, Doubles, Floats, Longs
-
-SPACES = ("cooccurrence", "factors", "features")
+from recsys.types import Pool
+from recsys.types.arrays import Bools, Doubles, Longs
 
 
 def get_item_codes(pool: Pool) -> Longs:
@@ -33,20 +30,3 @@ def plausibility(pool: Pool) -> Doubles:
     share[~wide.ravel()] = 1.0
     share[~here] = 0.0
     return share
-
-
-def get_item_vectors(context: Context, space: str, who: str) -> Floats:
-    """Return unit item vectors (I, d) of a named space, computed once per context.
-
-    Raises:
-        RecsysError: if there is no such space, or the pool does not have what it is made of.
-    """
-    context = context.population
-    makers = {
-        "cooccurrence": lambda: cooccurrence_vectors(context.need_train(who)),
-        "factors": lambda: normalize_rows(context.need_factors(who).item_factors),
-        "features": lambda: feature_vectors(context.need_items(who)),
-    }
-    if space not in makers:
-        raise make_unknown_name_error("space", space, SPACES, where=who)
-    return context.tables.get(f"vectors {space}", makers[space])

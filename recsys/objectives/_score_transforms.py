@@ -3,9 +3,10 @@
 import numpy as np
 import scipy
 
-from recsys.maths.fold_in import cholesky_factor, gram
+from recsys.maths.fold_in import cholesky_factor
 from recsys.maths.platt import logistic
 from recsys.objectives._pool_arrays import get_item_codes, mark_present, plausibility
+from recsys.objectives.derived_tables import get_factor_gram
 from recsys.types import Pool, RecsysError, make_unknown_name_error
 from recsys.types.arrays import Doubles
 from recsys.types.numbers import check_number
@@ -64,7 +65,7 @@ def get_cholesky_factors(pool: Pool, who: str) -> list[Doubles]:
     """Return the lower Cholesky factor of the matrix that each user's factor solves, (d, d)."""
     context = pool.context
     factors, train = context.need_factors(who), context.need_train(who)
-    common = context.population.tables.get("gram", lambda: gram(factors))
+    common = get_factor_gram(context, who)
     return [cholesky_factor(factors, common, train, int(user), context.dislikes) for user in pool.users]
 
 

@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from recsys.maths.fold_in import gram
-from recsys.rankers.explanations import get_cooccurrence_vectors
+from recsys.objectives.derived_tables import (
+    get_factor_gram,
+    get_hard_regions,
+    get_item_vectors,
+    get_items_by_feature,
+)
 from recsys.rankers.policies import Policy
 from recsys.rankers.request_constraints import resolve_fixed_guards
 from recsys.rankers.requests import build_context_of_users
-from recsys.rankers.retrievals import get_hard_regions
 from recsys.reranking import blends
-from recsys.reranking.guards import get_items_by_feature
 from recsys.reranking.slates import SAMPLE_USERS, Scale, fit_scales
 from recsys.retrieval.candidates import candidates, make_context
 from recsys.types import Context, Guard, Pool, RecsysError, Scorer, Split, TasteMap
@@ -79,14 +81,13 @@ def fit_ranker_scales(
 
 def prime_tables(around: Context, model: Scorer | None) -> None:
     """Make what requests, their guards and sentences need beside what the blend's objectives made already."""
-    get_cooccurrence_vectors(around)
-    if around.items is not None:
-        get_items_by_feature(around, around.items)
+    get_item_vectors(around, "cooccurrence", "sentences")
+    if around.items is not None and around.items.features.nnz:
+        get_items_by_feature(around, "guards")
     for m in range(len(around.maps)):
         get_hard_regions(around, m)
-    factors = None if model is None else model.factors
-    if factors is not None:
-        around.tables.get("gram of all", lambda: gram(factors))
+    if model is not None and model.factors is not None:
+        get_factor_gram(around, "a ranker")
 
 
 def _sample_pool(around: Context, split: Split, model: Scorer | None, pool: Pool | None, policy: Policy) -> Pool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from recsys.kernels import slot_rules
 from recsys.models.fits import refuse_ranking_problem
+from recsys.objectives.derived_tables import TableKey, get_id_codes, get_number_codes, get_tie_order
 from recsys.rankers import fitting, stores
 from recsys.rankers.answers import Recommendation
 from recsys.rankers.batches import catch_request_error, parse_batch_guards, parse_batch_users
@@ -19,7 +20,7 @@ from recsys.rankers.fast_path import FastPath, build_fast_path
 from recsys.rankers.generic_path import pick_by_rerank
 from recsys.rankers.indexes import Index, build_index, retrieve_from_index
 from recsys.rankers.policies import Policy
-from recsys.rankers.records import RankerParts, check_parts, collect_parts, list_stored_tables, name_policy
+from recsys.rankers.records import RankerParts, check_parts, collect_parts, name_policy
 from recsys.rankers.request_constraints import (
     RequestGuards,
     count_violations,
@@ -39,12 +40,12 @@ from recsys.rankers.requests import (
     Id,
     IdIndex,
     RequestUser,
-    build_number_codes,
     build_user_context,
     parse_candidates,
     resolve_request_user,
 )
-from recsys.rankers.retrievals import get_tie_order, retrieve_candidates
+from recsys.rankers.retrievals import retrieve_candidates
+from recsys.rankers.saved_tables import list_saved_tables
 from recsys.reranking.blends import Blend
 from recsys.reranking.slates import Scale
 from recsys.types import Context, Guard, Pool, RecsysError, Rule, Scorer, Split, TasteMap
@@ -80,25 +81,24 @@ class Ranker:
     _items: IdIndex = field(init=False, repr=False)
     _users: IdIndex = field(init=False, repr=False)
     _fast_path: FastPath | None = field(init=False, repr=False)
-    _stored_tables: tuple[str, ...] = field(init=False, repr=False)  # derived, which are saved and named
+    _stored_tables: tuple[TableKey, ...] = field(init=False, repr=False)  # derived, which are saved and named
 
     def __post_init__(self) -> None:
         """Make what every request needs, so that none of them waits for it."""
         object.__setattr__(self, "blend", MappingProxyType(dict(self.blend)))
         object.__setattr__(self, "scales", MappingProxyType(dict(self.scales)))
         object.__setattr__(self, "about", MappingProxyType(dict(self.about)))
-        ids = self.context.item_ids
-        by_number = self.context.tables.get("codes by number", lambda: build_number_codes(ids))
-        object.__setattr__(self, "_items", IdIndex(ids, by_number))
-        object.__setattr__(self, "_users", IdIndex(self.context.user_ids))
-        self.context.tables.get("codes of items", lambda: self._items.codes)
+        items = IdIndex(*get_id_codes(self.context), get_number_codes(self.context))
+        object.__setattr__(self, "_items", items)
+        users: list[str] = self.context.user_ids.tolist()
+        object.__setattr__(self, "_users", IdIndex(users, dict(zip(users, range(len(users)), strict=True))))
         object.__setattr__(self, "_fixed_guards", resolve_fixed_guards(self.guards, self.context, self.policy.k))
         object.__setattr__(self, "_retrievable", self._fixed_guards.filter_available(self.available))
         object.__setattr__(self, "_needed_groups", self._fixed_guards.list_needed_groups())
-        get_tie_order(self.context, self.policy)
+        get_tie_order(self.context, self.policy.seed)
         object.__setattr__(self, "_fast_path", build_fast_path(self.context, self.blend, self.scales, self.policy))
         self._warm_up()
-        object.__setattr__(self, "_stored_tables", list_stored_tables(self.context))
+        object.__setattr__(self, "_stored_tables", tuple(key for key, _ in list_saved_tables(self.context)))
         if not self.name:
             object.__setattr__(self, "name", name_policy(self._collect_parts(), self._serialize_settings()))
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from recsys.kernels.inputs import build_kernel_inputs
 from recsys.kernels.slot_rules import NO_RULES, SlotRules
+from recsys.objectives.derived_tables import get_kernel_memo
 from recsys.reranking.blends import BlendPart
 from recsys.reranking.term_cache import TermCache
 from recsys.support import rng
-from recsys.types import Pool, RecsysError, TableCache
+from recsys.types import Pool, RecsysError
 from recsys.types.arrays import Doubles, Floats, Longs
 
 TOO_LARGE = "slate: gains are too large to be added up in 32 bits, expected smaller weights, scales or scores"
@@ -51,10 +52,7 @@ def select_slates(
     ahead of what was yielded: memory does not grow with users.
     """
     pool, drawn = terms.pool, temperature > 0 or epsilon > 0
-    memo, count = (
-        pool.context.population.tables.get("laid out", lambda: TableCache(3)),
-        n_threads or os.cpu_count() or 1,
-    )
+    memo, count = get_kernel_memo(pool.context), n_threads or os.cpu_count() or 1
 
     def lay(block: slice) -> tuple[Any, ...]:
         """Return the input of the kernel, without the arrays that it fills."""

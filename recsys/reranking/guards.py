@@ -20,7 +20,8 @@ import numpy as np
 from scipy import sparse
 
 from recsys.data.identifiers import normalize_id
-from recsys.types import Context, Guard, Items, Pool, RecsysError, Rule, make_unknown_name_error
+from recsys.objectives.derived_tables import get_id_codes, get_items_by_feature
+from recsys.types import Context, Guard, Pool, RecsysError, Rule, make_unknown_name_error
 from recsys.types.arrays import Csr, Ints, Longs
 from recsys.types.numbers import check_int
 
@@ -193,10 +194,7 @@ def _check_names(who: str, what: str, given: object) -> list[str]:
 
 def _look_up_item_codes(context: Context, wanted: Sequence[str]) -> Ints:
     """Return the code of each wanted id, -1 where the catalogue does not have it: 50, 50.0 and "50" are one."""
-    ids = context.item_ids
-    codes = context.population.tables.get(
-        "codes of items", lambda: dict(zip(ids.tolist(), range(len(ids)), strict=True))
-    )
+    codes = get_id_codes(context)[1]
     found = [codes[name] if name in codes else codes.get(normalize_id(name), -1) for name in wanted]
     return np.array(found, dtype=np.int32)
 
@@ -217,12 +215,7 @@ def _select_feature_rows(context: Context, features: Sequence[str], who: str) ->
     for name in features:
         if name not in known:
             raise make_unknown_name_error("feature", name, known, where=who)
-    return Csr(get_items_by_feature(context.population, items)[[known[name] for name in features]])
-
-
-def get_items_by_feature(context: Context, items: Items) -> Csr:
-    """Return the items of each feature, (F, I), computed once per context."""
-    return context.tables.get("items by feature", lambda: sparse.csr_array(items.features.T))
+    return Csr(get_items_by_feature(context, who)[[known[name] for name in features]])
 
 
 def _parse_groups(

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Hashable, MutableMapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -26,7 +26,7 @@ class TableCache:
 
     def __init__(self, max_tables: int | None = None) -> None:
         """Start without any."""
-        self._made: MutableMapping[str, Any] = {} if max_tables is None else LRUCache(max_tables)
+        self._made: MutableMapping[Hashable, Any] = {} if max_tables is None else LRUCache(max_tables)
         self._most = max_tables
         self._lock, self._process = threading.RLock(), os.getpid()
 
@@ -43,11 +43,11 @@ class TableCache:
         self.__init__(state["most"])  # type: ignore[misc]
         self._made.update(state["made"])
 
-    def items(self) -> tuple[tuple[str, Any], ...]:
-        """Return the tables that exist, by name."""
+    def items(self) -> tuple[tuple[Hashable, Any], ...]:
+        """Return the tables that are there, by key."""
         return tuple(self._made.items())
 
-    def get(self, key: str, make: Callable[[], T]) -> T:
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the table called `key`, made by `make` at the first call."""
         if self._most is None and (there := self._made.get(key)) is not None:  # nothing is dropped: no lock is needed
             return cast(T, there)
@@ -97,9 +97,9 @@ class Context:
     items: Items | None = None  # the catalogue
     factors: Factors | None = None  # those of a factor model
     make_maps: Callable[[], Sequence[TasteMap]] | None = None  # own maps, made when first asked for
-    seed: int = 0  # of all draws
-    tables: TableCache = field(default_factory=TableCache)
-    parent_context: "Context | None" = None  # with `among`: the context of the population
+    seed: int = 0
+    tables: TableCache = field(default_factory=TableCache)  # read by the accessors of `objectives.derived_tables`
+    parent_context: "Context | None" = None
     population_codes: Longs | None = None  # (users,) with `among`: their codes there, -1 for who is new to it
     draw_keys: Anys | None = None  # (users,) whole numbers by which draws are told apart; None: the codes of users
     checked: bool = field(default=False, init=False, repr=False)
