@@ -8,17 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 from synthetic import RandomFactorModel, make_maps, make_split
 
 import recsys
 from recsys.objectives import derived_tables
+from recsys.objectives._pool_arrays import plausibility
 from recsys.objectives.derived_tables import TABLES, Table
+from recsys.objectives.negative_spaces import _average_best_per_region
 from recsys.rankers.fast_path import build_fast_path
 from recsys.rankers.policies import Policy
 from recsys.rankers.requests import build_context_of_users
 from recsys.rankers.saved_tables import check_saved_tables, list_saved_tables
-from recsys.retrieval.candidates import make_context
-from recsys.types import RecsysError, TableCache
+from recsys.retrieval.candidates import candidates, make_context
+from recsys.types import RecsysError, TableCache, TasteMap
 
 HOME = Path(recsys.__file__).parent
 OWNERS = {"objectives/derived_tables.py", "types/pools.py", "types/evaluations.py", "rankers/saved_tables.py"}
@@ -120,3 +123,62 @@ def test_saved_tables_are_what_their_accessor_says():
 def test_the_fast_path_needs_no_table_made_by_others(blend, monkeypatch):
     monkeypatch.setattr("recsys.rankers.fast_path.FastPath._build_layout", lambda *_: [])
     assert build_fast_path(make_fresh_context(), blend, dict.fromkeys(blend, 1.0), Policy(k=5)) is not None
+
+
+def make_whole_maps():
+    """Maps in which each item lies in one region."""
+    region = np.random.default_rng(1).integers(0, 5, (3, len(SPLIT.item_ids)))
+    return [
+        TasteMap(f"whole-{m}", sparse.csr_array(np.eye(5, dtype=np.float32)[region[m]]), "random") for m in range(3)
+    ]
+
+
+def test_regions_that_hold_items_wholly_are_in_memory_once():
+    context = make_context(SPLIT, RandomFactorModel(SPLIT), maps=make_whole_maps(), seed=2)
+    shares, regions = derived_tables.get_region_shares(context), derived_tables.get_item_regions(context)
+    assert np.shares_memory(shares.indices, regions) and derived_tables.has_one_region_per_map(context)
+    sizes, starts = derived_tables.get_region_layout(context)
+    expected = np.stack([taste_map.hard_regions + start for taste_map, start in zip(context.maps, starts, strict=True)])
+    np.testing.assert_array_equal(regions, expected.T)
+    assert regions.dtype == np.int32 and regions.max() < sizes.sum()
+
+
+@pytest.mark.parametrize("change", ["none", "half", "zero"])
+def test_regions_that_do_not_are_counted_apart(change):
+    """An item in no region, in part of one, or with a share of 0."""
+    maps = make_whole_maps()
+    table = maps[1].assignment.toarray()
+    table[3] *= {"none": 0.0, "half": 0.5, "zero": 1.0}[change]
+    assignment = sparse.csr_array(table)
+    if change == "zero":
+        assignment.data[3] = 0.0
+    maps[1] = replace(maps[1], assignment=assignment)
+    assert not maps[1].is_partition and maps[0].is_partition
+    context = make_context(SPLIT, RandomFactorModel(SPLIT), maps=maps, seed=2)
+    shares, regions = derived_tables.get_region_shares(context), derived_tables.get_item_regions(context)
+    np.testing.assert_array_equal(shares.toarray(), np.hstack([m.assignment.toarray() for m in maps]))
+    sizes, starts = derived_tables.get_region_layout(context)
+    assert not np.shares_memory(shares.indices, regions)
+    assert regions[3, 1] == (starts[1] + table[3].argmax() if change == "half" else sizes.sum())
+    assert derived_tables.has_one_region_per_map(context) == (change == "none")
+    pool = candidates(RandomFactorModel(SPLIT), SPLIT, n=30, maps=maps)
+    best, hard = _average_best_per_region(pool, plausibility(pool), 2), [m.hard_regions for m in maps]
+    for u, z in ((0, 0), (5, starts[1] + 1), (11, starts[2])):
+        m = int(np.searchsorted(starts, z, side="right") - 1)
+        inside = hard[m][pool.items[u]] == z - starts[m]
+        assert best[u, z] == pytest.approx(plausibility(pool)[u][inside][:2].sum() / 2)
+
+
+def test_a_map_of_more_regions_than_could_be_is_one_line():
+    taste_map = make_maps(SPLIT)[0]
+    part, items = taste_map.assignment, len(SPLIT.item_ids)
+    most = max(items, 1024)
+    for width, fine in ((most, True), (most + 1, False), (2**40, False)):
+        wide = replace(taste_map, assignment=sparse.csr_array((part.data, part.indices, part.indptr), (items, width)))
+        if fine:
+            wide.check_assignment(items)
+            continue
+        with pytest.raises(
+            RecsysError, match=f"^map '{taste_map.name}' has {width:,} regions, expected at most 1,024$"
+        ):
+            wide.check_assignment(items)

@@ -159,6 +159,18 @@ def test_what_is_saved_again_has_the_same_name_and_arrays(saved, tmp_path, name)
     assert {p.name for p in (tmp_path / "again").iterdir()} == {p.name for p in (saved / name).iterdir()}
 
 
+def test_a_map_of_too_many_regions_is_refused_before_memory_is_asked_for(world, tmp_path):
+    """Nothing else in the folder says how many regions there are where a blend stores no table of them."""
+    model = rs.models.ALS(factors=4, iterations=1).fit(world.train, world.side_information)
+    ranker = rs.Ranker.fit(model, world, {"relevance": 1.0, "unexplored": 0.1}, maps=make_maps(world), n=25, k=6)
+    target = ranker.save(tmp_path / "r")
+    rewrite(target, "maps.1.assignment.shape", np.array([len(world.item_ids), 2**33]))
+    with pytest.raises(
+        rs.RecsysError, match=r"is damaged: map '.*' has 8,589,934,592 regions, expected at most 1,024$"
+    ):
+        rs.Ranker.load(target)
+
+
 def test_each_rule_for_tables_is_met_by_one(saved):
     found = set()
     for name in BLENDS:

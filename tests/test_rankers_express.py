@@ -34,7 +34,15 @@ def soft(maps):
     return tuple(made)
 
 
+def whole(maps):
+    """The same maps with a region for each item: what says where items lie is in memory once."""
+    region = [np.maximum(m.hard_regions, 0) for m in maps]
+    parts = [np.eye(m.assignment.shape[1], dtype=np.float32)[r] for m, r in zip(maps, region, strict=True)]
+    return tuple(TasteMap(m.name, sparse.csr_array(part), m.method) for m, part in zip(maps, parts, strict=True))
+
+
 SOFT = make_context(SPLIT, RandomFactorModel(SPLIT), maps=soft(make_maps(SPLIT)), seed=2)
+WHOLE = make_context(SPLIT, RandomFactorModel(SPLIT), maps=whole(make_maps(SPLIT)), seed=2)
 
 
 def requests(seed, sizes=(25, 25, 7, 1)):
@@ -47,7 +55,7 @@ def requests(seed, sizes=(25, 25, 7, 1)):
         yield RequestUser(-1, np.sort(rng.permutation(40)[: rng.integers(12)]).astype(np.int32)), found
 
 
-@pytest.mark.parametrize("around", [AROUND, SOFT], ids=["hard", "soft"])
+@pytest.mark.parametrize("around", [AROUND, SOFT, WHOLE], ids=["hard", "soft", "whole"])
 @pytest.mark.parametrize(
     "blend",
     [
@@ -114,7 +122,7 @@ def test_other_blends_go_the_librarys_way(blend):
 @given(st.integers(0, 10**6), st.just(0.0) | st.floats(0.001, 1), st.integers(1, 8), st.floats(0.1, 20))
 def test_what_is_owed_is_what_the_objective_says(seed, tau, best, strength):
     blend = {"negative_space": {"weight": 1.0, "tau": tau, "top_m": best, "prior_strength": strength}}
-    for around in (AROUND, SOFT):
+    for around in (AROUND, SOFT, WHOLE):
         short = build_fast_path(around, blend, {"negative_space": 1.0}, Policy(k=5))
         for asker, found in requests(seed):
             pool = Pool(np.zeros(1, np.int32), found.items[None], found.scores[None], build_user_context(around, asker))

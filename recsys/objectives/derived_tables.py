@@ -173,9 +173,15 @@ ITEM_REGIONS = Table("item_regions")
 
 
 def get_item_regions(context: Context) -> Ints:
-    """Return the region of each item in each map, (I, M) int32 from 0 over all maps end to end; Z = none."""
+    """Return the region of each item in each map, (I, M) int32 from 0 over all maps end to end; Z = none.
+
+    Where each item lies in one region of each map, these are the numbers of `get_region_shares`, in the same memory.
+    """
 
     def make() -> Ints:
+        maps = context.need_maps()
+        if all(taste_map.is_partition for taste_map in maps):
+            return np.asarray(get_region_shares(context).indices, np.int32).reshape(-1, len(maps))
         regions = [get_hard_regions(context, m) for m in range(len(context.need_maps()))]
         return _regions.number_end_to_end(regions, *get_region_layout(context))
 
@@ -189,6 +195,8 @@ def has_one_region_per_map(context: Context) -> bool:
     """Return whether each item lies in one region of each map at most, and wholly."""
 
     def make() -> bool:
+        if all(taste_map.is_partition for taste_map in context.need_maps()):
+            return True
         shares, regions = get_region_shares(context).data, get_item_regions(context)
         n_regions = get_region_layout(context)[0].sum()
         return bool((shares == 1.0).all()) and int((regions < n_regions).sum()) == len(shares)
