@@ -205,5 +205,5 @@ def _slice_rows(matrix: Csr | None, rows: slice) -> Csr | None:
 
 
 def _build_row(columns: Ints, values: Any, width: int) -> Csr:
-    pointers: Longs = np.array([0, len(columns)])
+    pointers: Ints = np.array([0, len(columns)], np.int32)  # as those of maps: products of both copy no indices
     return Csr((values, columns, pointers), shape=(1, width))
