@@ -8,9 +8,9 @@ from recsys.types.arrays import Doubles, Ints
 
 @compile_kernel(fastmath=False)
 def sum_best_per_region(items: Ints, values: Doubles, regions: Ints, top_m: int, total: Doubles) -> None:
-    """Add the worth of the first `top_m` candidates of each region to `total` (U, Z), Z over all maps end to end.
+    """Add the values of the first `top_m` candidates of each region to `total` (U, Z), Z over all maps end to end.
 
-    `items` (U, N) are candidates, best first, -1 = none, `values` (U, N) what each is worth; `regions` (I, M) is the
+    `items` (U, N) are candidates, best first, -1 = none, `values` (U, N) those of each; `regions` (I, M) is the
     region of each item in each map, counted over all maps end to end, Z = none.
     """
     counted = np.zeros(total.shape[1], dtype=np.int64)

@@ -44,7 +44,7 @@ class TableCache:
         self._made.update(state["made"])
 
     def items(self) -> tuple[tuple[Hashable, Any], ...]:
-        """Return the tables that are there, by key."""
+        """Return the tables that exist, by key."""
         return tuple(self._made.items())
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -97,9 +97,9 @@ class Context:
     items: Items | None = None  # the catalogue
     factors: Factors | None = None  # those of a factor model
     make_maps: Callable[[], Sequence[TasteMap]] | None = None  # own maps, made when first asked for
-    seed: int = 0
+    seed: int = 0  # of all draws
     tables: TableCache = field(default_factory=TableCache)  # read by the accessors of `objectives.derived_tables`
-    parent_context: "Context | None" = None
+    parent_context: "Context | None" = None  # with `among`: the context of the population
     population_codes: Longs | None = None  # (users,) with `among`: their codes there, -1 for who is new to it
     draw_keys: Anys | None = None  # (users,) whole numbers by which draws are told apart; None: the codes of users
     checked: bool = field(default=False, init=False, repr=False)
