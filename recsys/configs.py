@@ -4,20 +4,21 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from recsys import metrics, models
+from recsys import metrics, models, objectives, splits
 from recsys.data.settings import TableSettings
 from recsys.reranking import blends, guards
 from recsys.scores.intervals import MAX_BOOTSTRAP, check_bootstrap_memory
 from recsys.scores.metric_names import resolve_metrics
 from recsys.support.atomic_files import exists_at
 from recsys.support.provenance import hash_own_modules
+from recsys.support.resolver import list_public, name_extension, search_folder
 from recsys.support.resources import find_shipped_folder
 from recsys.types import Guard, Model, RecsysError, make_unknown_name_error
 from recsys.types.names import check_file_name, check_name
@@ -101,17 +102,7 @@ class ModelSection(BaseModel):
         Raises:
             RecsysError: for an unknown kind or setting, or a value of the wrong type.
         """
-        make = models.registry.find_model(self.kind)
-        known = {field.name: field for field in fields(cast(Any, make))}
-        settings = self.model_extra or {}
-        for name, value in settings.items():
-            if name not in known:
-                raise make_unknown_name_error("setting", name, known, where=f"{where} {self.kind}")
-            default = known[name].default
-            number = isinstance(default, int | float) and not isinstance(default, bool)
-            if number and (not isinstance(value, int | float) or isinstance(value, bool)):
-                raise RecsysError(f"{where}: {name} is {value!r}, expected a number")
-        return cast(Model, make(**settings))
+        return cast(Model, models.registry.build_model(self.kind, self.model_extra or {}, where))
 
 
 class PoolSection(Section):
@@ -187,7 +178,9 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _check_consistency(self) -> "Config":
+    def _check_consistency(self, info: ValidationInfo) -> "Config":
+        if not _is_checked(info):
+            return self
         if max(self.slate_lengths) > self.pool.n:
             raise RecsysError(f"[slate] k is {max(self.slate_lengths)}, expected at most [pool] n = {self.pool.n}")
         self.model.build_model("[model]")
@@ -233,7 +226,7 @@ class Config(Section):
     @property
     def base_name(self) -> str:
         """The name of the base run: the model's pool in its own order."""
-        return self.model.kind
+        return models.registry.convert_to_config_name(self.model.kind)
 
     @property
     def slate_lengths(self) -> list[int]:
@@ -259,8 +252,9 @@ class Config(Section):
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     def list_own_code(self) -> list[str]:
-        """Return the objectives, guards and metrics that are code of one's own: "package.module:function"."""
+        """Return every name of the config that is code of one's own: "package.module:function"."""
         named = [*(name for blend in self.blends.values() for name in blend), *self.guards, *self.evaluation.metrics]
+        named += [self.split.kind, self.model.kind, *(section.kind for section in self.models.values())]
         return [name for name in named if ":" in name]
 
     def dump_settings(self) -> dict[str, Any]:
@@ -281,8 +275,11 @@ class RunSpec:
     blend: Mapping[str, Any] | None = None
 
 
-def read_config(path: str | Path, data: Mapping[str, Any] | None = None) -> Config:
+def read_config(path: str | Path, data: Mapping[str, Any] | None = None, *, check: bool = True) -> Config:
     """Return the config in a TOML file; the name of a shipped one ("ml-100k") does too. `data` is [data] without one.
+
+    Code of somebody's own that it names is looked for on the import path, and last in the folder of the file. Without
+    `check` nothing is imported: enough to read what a finished run was made with.
 
     Raises:
         RecsysError: if there is no such file, it is no TOML, or it says something that cannot be.
@@ -297,17 +294,25 @@ def read_config(path: str | Path, data: Mapping[str, Any] | None = None) -> Conf
     except (ValueError, RecursionError) as error:
         raise RecsysError(f"config {file}: not TOML: {error}") from None
     told = {} if data is None else {"data": data}
-    return parse_config({"name": file.stem, **told, **content}, where=str(file), home=file.resolve().parent)
+    return parse_config(
+        {"name": file.stem, **told, **content}, where=str(file), home=file.resolve().parent, check=check
+    )
 
 
-def parse_config(content: Mapping[str, Any], *, where: str = "config", home: Path | None = None) -> Config:
+def parse_config(
+    content: Mapping[str, Any], *, where: str = "config", home: Path | None = None, check: bool = True
+) -> Config:
     """Return the config that nested tables describe; `home` is the folder that paths start from.
 
+    Objectives, metrics, models, splits, readers and guards are named, or given themselves. `home` is also the last
+    folder that modules of somebody's own are looked for in. Without `check` nothing is imported.
+
     Raises:
-        RecsysError: for an unknown key, objective, metric, model or setting, or a value that cannot be.
+        RecsysError: for an unknown key, objective, metric, model, split, guard or setting, or a value that cannot be.
     """
     try:
-        config = Config.model_validate(convert_to_plain_data(content))
+        with search_folder(home if check else None):
+            config = Config.model_validate(convert_to_plain_data(_name_extensions(content)), context={"check": check})
     except RecsysError as error:
         raise RecsysError(f"{where}: {error}") from None
     except ValidationError as error:
@@ -316,6 +321,24 @@ def parse_config(content: Mapping[str, Any], *, where: str = "config", home: Pat
         return config
     paths = {key: str(home / value) for key in ("path", "items") if (value := getattr(config.data, key))}
     return config.model_copy(update={"data": config.data.model_copy(update=paths)})
+
+
+def _is_checked(info: ValidationInfo) -> bool:
+    """Return whether names are resolved: False for the config of a finished run that is only read."""
+    return not isinstance(info.context, Mapping) or bool(info.context.get("check", True))
+
+
+def _name_extensions(content: Any) -> Any:
+    """Return nested tables with every function and class as the name that a file would have for it."""
+    if isinstance(content, Mapping):
+        return {_name_extensions(key): _name_extensions(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_name_extensions(value) for value in content]
+    if callable(content):
+        registries = [*map(list_public, (objectives, metrics, splits, guards)), models.registry.list_models()]
+        known = next((names for names in registries if any(one is content for one in names.values())), {})
+        return name_extension(content, known, importable=True)
+    return content
 
 
 def _expand_weight_list(name: str, blend: Mapping[str, Any]) -> list[RunSpec]:

@@ -369,7 +369,7 @@ def test_threads_do_not_change_a_bit():
      (RP3beta, {"beta": "x"}, "rp3beta: beta: found 'x'"), (RP3beta, {"normalize": 1}, "rp3beta: normalize: found 1"),
      (MostPopular, {"half_life": 0}, "most_popular: half_life: found 0"), (Ensemble, {}, "ensemble: models: found ()"),
      (Ensemble, {"models": "als"}, "ensemble: models: found 'als'"), (Ensemble, {"models": [3]}, "ensemble: models: found 3"),
-     (Ensemble, {"models": ["alz"]}, "unknown model 'alz': did you mean 'als'?"),
+     (Ensemble, {"models": ["alz"]}, "ensemble: unknown model 'alz': did you mean 'als'?"),
      (Ensemble, {"models": [{"factors": 3}]}, "ensemble: models: found {'factors': 3}"),
      (Ensemble, {"models": [{"kind": "als", "factor": 3}]}, "ensemble: als: unknown setting 'factor': did you mean 'factors'?")],
 )  # fmt: skip

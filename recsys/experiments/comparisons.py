@@ -102,7 +102,7 @@ def read_run_folder(name: str) -> LoadedRunFolder:
             raise RecsysError(
                 f"{name}: found no {file}, expected a folder that `recsys bench` of this version wrote{near}"
             )
-    config = read_config(folder / "config.toml")
+    config = read_config(folder / "config.toml", check=False)
     try:
         fingerprint = str(read_json(folder / "environment.json")["data_fingerprint"])
     except (KeyError, TypeError, IndexError):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -14,6 +14,7 @@ from recsys.models.fits import warn_of_ranking_problem
 from recsys.retrieval.candidates import candidates, make_context
 from recsys.support.cache import Cache, CacheEntry, get_default_cache_folder
 from recsys.support.progress import show_progress
+from recsys.support.provenance import hash_own_modules
 from recsys.support.serialization import flatten_record, restore_record
 from recsys.types import Dataset, Pool, RecsysError, Scorer, Split, TasteMap
 from recsys.types.errors import rephrase_setting_errors
@@ -126,6 +127,7 @@ def prepare_benchmark(
 def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[Scorer, float]:
     """Return the fitted model, from the cache where it is there, and the seconds that fitting took."""
     settings, train = _resolve_model_settings(preparation, section), preparation.split.train
+    kind = _find_fitted_class(section)
     fresh = False
 
     def fit() -> CacheEntry:
@@ -136,8 +138,13 @@ def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[
             record = model.fit(train, preparation.split.side_information)
         return CacheEntry(flatten_record(record), time.perf_counter() - start)
 
-    cell = preparation.cache.get_or_make("model", [*preparation.key, section.kind, settings], fit)
-    kind = get_type_hints(models.registry.find_model(section.kind).fit)["return"]
+    if kind is None:  # somebody's own that cannot be stored
+        start = time.perf_counter()
+        fitted = (
+            section.model_copy(update=settings).build_model("[model]").fit(train, preparation.split.side_information)
+        )
+        return fitted, time.perf_counter() - start
+    cell = preparation.cache.get_or_make("model", [*preparation.key, *_name_model(section), settings], fit)
     model = restore_record(kind, cell.arrays, kinds=models.registry.find_fitted_classes())
     if not fresh:  # a fit says so itself
         warn_of_ranking_problem(section.kind, model, train)
@@ -161,11 +168,22 @@ def build_or_load_pool(preparation: Preparation, section: ModelSection, wanted: 
         arrays = {"users": made.users, "items": made.items, "scores": made.scores}
         return CacheEntry(arrays, time.perf_counter() - start)
 
-    key = [*preparation.key, section.kind, settings, wanted.model_dump()]
+    key = [*preparation.key, *_name_model(section), settings, wanted.model_dump()]
     cell = preparation.cache.get_or_make("pool", key, retrieve)
     around = make_context(preparation.split, model, maps=preparation.objective_maps, seed=preparation.config.seed)
     users, items, scores = (cell.arrays[name] for name in ("users", "items", "scores"))
     return Pool(users, items, scores, around), seconds + cell.seconds
+
+
+def _name_model(section: ModelSection) -> list[Any]:
+    """Return what names a model in a key of the cache: its kind, and the source of one of somebody's own."""
+    return [section.kind, *([hash_own_modules([section.kind])] if ":" in section.kind else [])]
+
+
+def _find_fitted_class(section: ModelSection) -> Any:
+    """Return the class of record that a model's `fit` says it returns; None where it says none."""
+    kind = get_type_hints(models.registry.find_model(section.kind).fit).get("return")
+    return kind if isinstance(kind, type) and is_dataclass(kind) else None
 
 
 def _resolve_model_settings(preparation: Preparation, section: ModelSection) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from recsys.scores.intervals import check_bootstrap_memory
 from recsys.scores.metric_names import resolve_metrics
 from recsys.support.atomic_files import exists_at
 from recsys.support.provenance import hash_own_modules
+from recsys.support.resolver import search_folder
 from recsys.support.resources import find_shipped_folder
 from recsys.sweeps.goals import Constraint, Goal, parse_constraint, parse_goal
 from recsys.sweeps.search_space import Range, Value, fill_ranges, find_ranges
@@ -25,6 +26,7 @@ from recsys.types.names import check_file_name
 from recsys.types.numbers import parse_share
 
 MAX_GOALS = 5  # goals
+OWN_CODE_KEYS = (("model", "kind"), ("split", "kind"), ("data", "reader"))  # which may name code of one's own
 SEARCHABLE_SECTIONS = ("model", "pool", "slate", "blends")  # sections that change what is shown, not how it is measured
 
 
@@ -103,7 +105,11 @@ class SweepPlan:
         objectives = [
             name for one in self.methods for blend in one.config_tables.get("blends", {}).values() for name in blend
         ]
-        own = hash_own_modules([*objectives, *self.base_tables.get("guards", {}), *self.metrics])
+        tables = self.base_tables
+        kinds = [tables.get(section, {}).get(key) for section, key in OWN_CODE_KEYS]
+        kinds += [value for one in self.methods for searched in one.ranges for value in searched.values]
+        kinds = [kind for kind in kinds if isinstance(kind, str)]
+        own = hash_own_modules([*objectives, *tables.get("guards", {}), *self.metrics, *kinds])
         return hashlib.sha256(json.dumps([*made, own] if own else made, sort_keys=True).encode()).hexdigest()[:10]
 
 
@@ -128,8 +134,10 @@ def read_sweep(path: str | Path, data: Mapping[str, Any] | None = None, **change
         raise RecsysError(f"sweep {file}: {error.strerror}{near}") from None
     except (ValueError, RecursionError) as error:
         raise RecsysError(f"sweep {file}: not TOML: {error}") from None
+    said = {name: value for name, value in changes.items() if value is not None}
     try:
-        return _parse_sweep(content, file, {name: value for name, value in changes.items() if value is not None}, data)
+        with search_folder(file.resolve().parent):
+            return _parse_sweep(content, file, said, data)
     except RecsysError as error:
         raise RecsysError(f"{file}: {error}") from None
 
