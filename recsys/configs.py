@@ -3,9 +3,11 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
+from inspect import Parameter
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,9 +20,16 @@ from recsys.scores.intervals import MAX_BOOTSTRAP, check_bootstrap_memory
 from recsys.scores.metric_names import resolve_metrics
 from recsys.support.atomic_files import exists_at
 from recsys.support.provenance import hash_own_modules
-from recsys.support.resolver import list_public, name_extension, search_folder
+from recsys.support.resolver import (
+    check_settings,
+    list_public,
+    list_settings,
+    name_extension,
+    resolve_extension,
+    search_folder,
+)
 from recsys.support.resources import find_shipped_folder
-from recsys.types import Guard, Model, RecsysError, make_unknown_name_error
+from recsys.types import Dataset, Guard, Model, RecsysError, Split, make_unknown_name_error
 from recsys.types.names import check_file_name, check_name
 from recsys.types.numbers import convert_to_plain_data
 
@@ -81,13 +90,63 @@ class FilterSection(Section):
     min_item_interactions: int = Field(0, ge=0)
 
 
-class SplitSection(Section):
-    """How positives become train, validation and test."""
+class SplitSection(BaseModel):
+    """How positives become train, validation and test; other keys are settings of that kind."""
 
-    kind: Literal["global_time", "per_user_time", "leave_last", "random"] = "per_user_time"
-    validation: float = Field(0.1, ge=0)
-    test: float = Field(0.2, gt=0)
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str = "per_user_time"  # a name in `recsys.splits`, or "package.module:function"
+    validation: float | None = Field(0.1, ge=0)  # absent where the kind takes none
+    test: float | None = Field(0.2, gt=0)  # the same
     cold_items: Literal["drop", "keep"] = "drop"  # test items without a training positive
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_defaults(cls, content: Any, info: ValidationInfo) -> Any:
+        """Fill in what the kind takes where nothing is said; what is wrong is said by `resolve_split`."""
+        if not isinstance(content, Mapping) or not _is_checked(info):
+            return content
+        try:
+            known = cls._list_settings(content.get("kind", cls.model_fields["kind"].default))
+        except RecsysError:
+            return content
+        filled: dict[str, Any] = {"test": None, "validation": None}
+        for name, one in known.items():
+            shared = cls.model_fields.get(name)
+            ours = shared is not None and isinstance(one.default, float)
+            filled[name] = shared.default if ours and shared is not None else one.default
+        return {**{name: value for name, value in filled.items() if value is not Parameter.empty}, **content}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of this kind, beside the filter's."""
+        said = {"test": self.test, "validation": self.validation, **(self.model_extra or {})}
+        return {name: value for name, value in said.items() if value is not None}
+
+    def resolve_split(self, filtering: "FilterSection", seed: int) -> Callable[[Dataset], Split]:
+        """Return the function that splits a dataset as the config says.
+
+        Raises:
+            RecsysError: for an unknown kind or setting, or a filter that the kind does not take.
+        """
+        make, known = _resolve_split(self.kind), self._list_settings(self.kind)
+        settings = {name: _fit_number(value, known.get(name)) for name, value in self.settings.items()}
+        settings = check_settings("[split]", known, settings, "kind", "cold_items", noun="key")
+        taken = list_settings(make, "[split]", n_inputs=1)
+        for section, said in (("filter", filtering.model_dump()), ("split", {"cold_items": self.cold_items})):
+            for name, value in said.items():
+                if name in taken:
+                    settings[name] = value
+                elif value not in (0, None, "drop"):
+                    raise RecsysError(f"[{section}] {name} is {value!r}, and the split {self.kind} does not take it")
+        if "seed" in taken:
+            settings["seed"] = seed
+        return partial(make, **settings)
+
+    @classmethod
+    def _list_settings(cls, kind: str) -> dict[str, Parameter]:
+        shared = {*FilterSection.model_fields, "cold_items", "seed"}
+        taken = list_settings(_resolve_split(kind), f"[split] {kind}", n_inputs=1)
+        return {name: one for name, one in taken.items() if name not in shared}
 
 
 class ModelSection(BaseModel):
@@ -159,7 +218,7 @@ class Config(Section):
     seed: int = Field(0, ge=0, lt=2**63)
     data: DataSection
     filter: FilterSection = FilterSection()
-    split: SplitSection = SplitSection()
+    split: SplitSection = Field(default_factory=SplitSection)
     model: ModelSection = ModelSection(kind="als")
     baselines: list[Literal["most_popular", "random", "random_rerank"]] = ["most_popular", "random", "random_rerank"]
     models: dict[str, ModelSection] = Field(default_factory=dict)
@@ -183,6 +242,7 @@ class Config(Section):
             return self
         if max(self.slate_lengths) > self.pool.n:
             raise RecsysError(f"[slate] k is {max(self.slate_lengths)}, expected at most [pool] n = {self.pool.n}")
+        self.split.resolve_split(self.filter, self.seed)
         self.model.build_model("[model]")
         for name, section in self.models.items():
             section.build_model(f"[models.{name}]")
@@ -321,6 +381,17 @@ def parse_config(
         return config
     paths = {key: str(home / value) for key in ("path", "items") if (value := getattr(config.data, key))}
     return config.model_copy(update={"data": config.data.model_copy(update=paths)})
+
+
+def _resolve_split(kind: str) -> Callable[..., Split]:
+    found: Callable[..., Split] = resolve_extension("split", kind, list_public(splits), where="[split] kind")
+    return found
+
+
+def _fit_number(value: Any, known: Parameter | None) -> Any:
+    """Return 1.0 as 1 where a whole number is expected: TOML's readers tell the two apart."""
+    whole = known is not None and isinstance(known.default, int) and isinstance(value, float) and value.is_integer()
+    return int(value) if whole else value
 
 
 def _is_checked(info: ValidationInfo) -> bool:

@@ -89,7 +89,7 @@ def test_paths_start_at_the_config_file(tmp_path):
         ({"data": {"name": "x", "items": "y"}}, "config: data has items beside name"),
         ({**SMALL, "splitt": {}}, "config: unknown key 'splitt': did you mean 'split'?"),
         ({**SMALL, "split": {"knd": "random"}}, "config: [split]: unknown key 'knd': did you mean 'kind'?"),
-        ({**SMALL, "split": {"kind": "randum"}}, "config: [split] kind is 'randum': input should be 'global_time'"),
+        ({**SMALL, "split": {"kind": "randum"}}, "config: [split] kind: unknown split 'randum': did you mean 'random'?"),
         ({**SMALL, "split": {"test": "much"}}, "config: [split] test is 'much': input should be a valid number"),
         ({**SMALL, "split": {"test": 0}}, "config: [split] test is 0: input should be greater than 0"),
         ({**SMALL, "model": {"kind": "asl"}}, "config: [model]: unknown model 'asl': did you mean 'als'?"),

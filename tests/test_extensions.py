@@ -1,6 +1,7 @@
 """Code of somebody's own, by name or itself: found, refused in one line, run from configs, Python and the commands."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,13 @@ def no_first(n: int = 1):
     return rs.guards.exclude(items=[str(i) for i in range(n)])
 
 
+@rs.splits.define_split
+def every_third(pairs, *, step: int = 3, seed: int = 0):
+    """Return every third pair as test, the one before as validation."""
+    place = (np.arange(len(pairs.user)) + seed) % step
+    return np.where(place == 0, 2, np.where(place == 1, 1, 0))
+
+
 @dataclass(frozen=True)
 class Fitted:
     popularity: np.ndarray
@@ -78,9 +86,8 @@ path = "ratings.csv"
 items = "items.csv"
 
 [split]
-kind = "per_user_time"
-validation = 0.1
-test = 0.3
+kind = "{name}:every_third"
+step = 4
 
 [model]
 kind = "{name}:Rarest"
@@ -255,9 +262,9 @@ class TestFolder:
         with search_folder(tmp_path / "a"):
             assert resolve_extension("x", "own_twice:f", {})() == 1
         for name in ("own_twice:f", "own_other:f"):
-            with pytest.raises(RecsysError, match="module 'own_twice' of .*a is loaded already, expected another name"):
-                with search_folder(tmp_path / "b"):
-                    resolve_extension("x", name, {})
+            line = r"module 'own_twice' of .*a is loaded already, expected another name"
+            with pytest.raises(RecsysError, match=line), search_folder(tmp_path / "b"):
+                resolve_extension("x", name, {})
         del sys.modules["own_twice"]
         with search_folder(tmp_path / "b"):
             assert resolve_extension("x", "own_other:f", {})() == 2
@@ -277,7 +284,7 @@ class TestBenchmark:
     def test_its_source_is_part_of_the_name_of_the_run(self, run):
         config = read_config(run.folder / "my.toml")
         assert {name.partition(":")[2] for name in config.list_own_code()} == {
-            "short_ids", "share_of_short", "no_first", "Rarest"
+            "short_ids", "share_of_short", "no_first", "every_third", "Rarest"
         }  # fmt: skip
         before = config.compute_digest()
         path = run.folder / "own_parts_helper.py"
@@ -295,6 +302,29 @@ class TestBenchmark:
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == 0 and done.stderr == "", done.stderr
         assert "own_parts:share_of_short" in done.stdout and "short" in done.stdout
+
+    def test_the_split_is_that_of_the_function_with_its_settings(self, run):
+        from own_parts import every_third
+
+        split, data = run.bench.preparation.split, run.bench.preparation.dataset
+        made = every_third(data, step=4, seed=3).test_view()
+        assert (made.test != split.test).nnz == 0 and split.kind == "own_parts:every_third"
+        told = read_config(run.bench.folder / "config.toml").dump_settings()["split"]
+        assert told == {"kind": "own_parts:every_third", "step": 4, "cold_items": "drop"}
+
+    @pytest.mark.parametrize(
+        ("change", "line"),
+        [
+            ("step = 4\ntest = 0.3", r"[split]: unknown key 'test': did you mean 'step'?"),
+            ("stp = 4", r"[split]: unknown key 'stp': did you mean 'step'?"),
+            ("step = 2.5", r"[split]: step is 2.5, expected a whole number"),
+            ("step = 4\ncold_items = 'kep'", r"cold_items is 'kep': input should be 'drop' or 'keep'"),
+        ],
+    )
+    def test_settings_of_a_split_are_those_of_its_signature(self, run, change, line):
+        (run.folder / "wrong.toml").write_text((run.folder / "my.toml").read_text().replace("step = 4", change))
+        with pytest.raises(RecsysError, match=re.escape(line)):
+            read_config(run.folder / "wrong.toml")
 
     def test_a_config_elsewhere_says_where_its_module_was_looked_for(self, run, tmp_path):
         code = "from recsys.__main__ import main; main()"
@@ -320,9 +350,12 @@ def test_names_say_what_resolves():
 
 @pytest.mark.parametrize("name", ["own_parts:Nothing", "own_parts:no_first"])
 def test_a_model_is_a_dataclass_with_fit(run, name):
-    with pytest.raises(
-        RecsysError, match=r"\[model\]: ('own_parts:no_first' is no model, expected a dataclass|.*unknown)"
-    ), search_folder(run.folder):
+    with (
+        pytest.raises(
+            RecsysError, match=r"\[model\]: ('own_parts:no_first' is no model, expected a dataclass|.*unknown)"
+        ),
+        search_folder(run.folder),
+    ):
         models.registry.build_model(name, {}, "[model]")
 
 

@@ -1,14 +1,16 @@
 """The first half of a benchmark, each piece computed once: data, split, maps, fitted models, pools."""
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
 
-from recsys import data, maps, models, splits
+from recsys import data, maps, models
 from recsys.configs import Config, ModelSection, PoolSection
 from recsys.models.fits import warn_of_ranking_problem
 from recsys.retrieval.candidates import candidates, make_context
@@ -81,22 +83,19 @@ def _load_named_dataset(config: Config, data_dir: Path | None, quiet: bool, in_m
 
 
 def split_dataset(config: Config, dataset: Dataset) -> Split:
-    """Return the split that the config asks for, with all its parts."""
-    section = config.split
-    sizes: dict[str, Any] = {"test": section.test, "validation": section.validation}
-    if section.kind == "leave_last":
-        sizes = {name: int(size) if float(size).is_integer() else size for name, size in sizes.items()}
-    made: Split = getattr(splits, section.kind)(
-        dataset,
-        **sizes,
-        positive=config.filter.positive,
-        min_user_interactions=config.filter.min_user_interactions,
-        min_item_interactions=config.filter.min_item_interactions,
-        cold_items=section.cold_items,
-        sources=config.filter.sources,
-        seed=config.seed,
-    )
-    return made
+    """Return the split that the config asks for, with all its parts.
+
+    Raises:
+        RecsysError: for an unknown split or setting, or a split of somebody's own that returns something else.
+    """
+    kind = config.split.kind
+    made = config.split.resolve_split(config.filter, config.seed)(dataset)
+    if not isinstance(made, Split):
+        raise RecsysError(f"[split] {kind} returns a {type(made).__name__}, expected a recsys.Split")
+    if ":" not in kind:
+        return made
+    told = json.dumps([made.fingerprint, hash_own_modules([kind])])  # so that no result of other code is taken for it
+    return replace(made, fingerprint=hashlib.sha256(told.encode()).hexdigest())
 
 
 def prepare_benchmark(
@@ -113,6 +112,8 @@ def prepare_benchmark(
     log_line(f"data: {dataset.name}, {len(dataset.interactions):,} interactions")
     whole = split_dataset(config, dataset)
     judged = whole.test_view() if config.evaluation.split == "test" else whole.validation_view()
+    if not judged.test.nnz:
+        raise RecsysError(f"[split] {config.split.kind} holds out nothing for {config.evaluation.split}, expected some")
     log_line(f"split: {judged.train.nnz:,} positives to fit on, {judged.test.nnz:,} to judge on")
     key = [judged.fingerprint, config.evaluation.split, config.seed]
     made = {

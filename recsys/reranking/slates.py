@@ -40,11 +40,11 @@ def rerank(
     """Return slates of k picks per user: greedily, each time the candidate with the largest blended gain.
 
     `blend` maps objectives (a name in `recsys.objectives`, "package.module:function", or the function) to weights: a
-    number, one per user of the pool, or {"weight": ..., setting: ...}, with "adapt_to": "entropy" among them where the weight follows how
-    varied a history is (`recsys.reranking.user_weights`). With `scale="fitted"` each gain is divided by its within-pool
-    standard deviation (`fit_scales`), so that equal weights mean equal spread; a mapping gives factors fitted before;
-    None uses raw gains. The result does not depend on `n_threads`. A pool shorter than k gives a slate that ends in -1.
-    `terms` (of this pool) keeps what objectives computed, for further calls with other weights.
+    number, one per user of the pool, or {"weight": ..., setting: ...}, with "adapt_to": "entropy" among them where the
+    weight follows how varied a history is (`recsys.reranking.user_weights`). With `scale="fitted"` each gain is divided
+    by its within-pool standard deviation (`fit_scales`), so that equal weights mean equal spread; a mapping gives
+    factors fitted before; None uses raw gains. The result does not depend on `n_threads`. A pool shorter than k gives a
+    slate that ends in -1. `terms` (of this pool) keeps what objectives computed, for further calls with other weights.
 
     `guards` (`recsys.reranking.guards`) are hard rules: what may not, must, or may only so often be in a slate. No gain
     outweighs them, chances are over what they allow, and scales are those of the pool without them. What cannot be met

@@ -6,6 +6,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from inspect import Parameter
 from typing import Any
 
 import numpy as np
@@ -25,41 +26,37 @@ _WEIGHT_NAMES = ("rating", "weight")
 
 
 @dataclass(frozen=True)
-class SplitSettings:
-    """The kind of a split, its filter and its sizes."""
+class FilterSettings:
+    """What every split is asked for: which rows count, who has enough of them, what is done with new items."""
 
-    kind: str
-    test: float
-    validation: float
-    positive: str | None
-    min_user_interactions: int
-    min_item_interactions: int
-    cold_items: str
-    seed: int
+    positive: str | None = None
+    min_user_interactions: int = 0
+    min_item_interactions: int = 0
+    cold_items: str = "drop"
+    seed: int = 0
     sources: Sequence[str] | None = None  # a tuple, once made
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         convert_fields_to_python(self)
         object.__setattr__(self, "sources", _normalize_sources(self.sources))
-        if self.kind == "leave_last":
-            _check_counts(self.test, self.validation)
-        else:
-            _check_shares(self.kind, self.test, self.validation)
         for name in ("min_user_interactions", "min_item_interactions", "seed"):
             found = getattr(self, name)
             if not _is_count(found):
                 raise RecsysError(f"{name}: found {found!r}, expected a whole number from 0 on")
         check_choice("choice", self.cold_items, ["drop", "keep"], where="cold_items")
 
-    def compute_fingerprint(self, dataset: Dataset, prefix: str = "") -> str:
-        """Return the sha256 of the data's fingerprint, of which rows may be used, and of every setting."""
-        told: dict[str, Any] = {"data": prefix + dataset.fingerprint, **asdict(self)}
+    def compute_fingerprint(self, dataset: Dataset, settings: Mapping[str, Any], prefix: str = "") -> str:
+        """Return the sha256 of the data's fingerprint, of which rows may be used, and of every setting.
+
+        `settings` are those of the split beside the filter's, with its kind.
+        """
+        told: dict[str, Any] = {"data": prefix + dataset.fingerprint, **settings, **asdict(self)}
         if self.sources is None:
             del told["sources"]
         if dataset.interactions.consent is not None:
             told["consent"] = True
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def find_positives(
@@ -122,20 +119,30 @@ def _is_count(found: object) -> bool:
     return isinstance(found, int) and not isinstance(found, bool) and found >= 0
 
 
-def _check_counts(test: float, validation: float) -> None:
-    if not _is_count(test) or test == 0:
-        raise RecsysError(f"leave_last: test: found {test!r}, expected how many positives, 1 or more")
-    if validation not in (0, 1):
-        raise RecsysError(f"leave_last: validation: found {validation!r}, expected 0 or 1")
+def check_sizes(kind: str, known: Mapping[str, Parameter], given: Mapping[str, Any]) -> None:
+    """Refuse a size of test or validation that cannot be meant: shares where the default is one, else numbers.
 
-
-def _check_shares(kind: str, test: float, validation: float) -> None:
-    if not _is_number(test) or not 0 < test < 1:
-        raise RecsysError(f"{kind}: test: found {test!r}, expected a share above 0 and below 1")
-    if not _is_number(validation) or not 0 <= validation < 1:
-        raise RecsysError(f"{kind}: validation: found {validation!r}, expected a share from 0 on and below 1")
-    if test + validation >= 1:
-        raise RecsysError(f"{kind}: test {test} and validation {validation} leave nothing to train on")
+    Raises:
+        RecsysError: naming the size.
+    """
+    sizes = {
+        name: convert_to_python(given.get(name, known[name].default))
+        for name in ("test", "validation")
+        if name in known
+    }
+    shares = [name for name in sizes if isinstance(known[name].default, float)]
+    for name, found in sizes.items():
+        least = 1 if name == "test" else 0
+        if name not in shares and (not _is_count(found) or found < least):
+            raise RecsysError(f"{kind}: {name}: found {found!r}, expected how many positives, {least} or more")
+        within = _is_number(found) and (0 < found < 1 if name == "test" else 0 <= found < 1)
+        if name in shares and not within:
+            span = "above 0" if name == "test" else "from 0 on"
+            raise RecsysError(f"{kind}: {name}: found {found!r}, expected a share {span} and below 1")
+    if shares == ["test", "validation"] and sizes["test"] + sizes["validation"] >= 1:
+        raise RecsysError(
+            f"{kind}: test {sizes['test']} and validation {sizes['validation']} leave nothing to train on"
+        )
 
 
 def _is_number(found: object) -> bool:

@@ -163,7 +163,7 @@ def _parse_sweep(
         kept["slate"] = {**kept["slate"], "k": tables["slate"]["k"]}
     base_tables = {key: value for key, value in tables.items() if key != "blends"} | kept
     base = configs.parse_config(base_tables, where="sweep")
-    if not base.split.validation:
+    if base.split.validation == 0:
         raise RecsysError("[split] validation is 0, expected a share of the data to choose on")
     goals = [parse_goal(name, base.headline_k, True) for name in settings.maximize]
     goals += [parse_goal(name, base.headline_k, False) for name in settings.minimize]
