@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from recsys import metrics, models, objectives, splits
+from recsys.data.readers import resolve_reader
 from recsys.data.settings import TableSettings
 from recsys.reranking import blends, guards
 from recsys.scores.intervals import MAX_BOOTSTRAP, check_bootstrap_memory
@@ -43,11 +44,16 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class DataSection(Section):
-    """Which data: the name of a card, or the path of a table (from the config file's folder); absent beside data=."""
+class DataSection(BaseModel):
+    """Which data: a card, a table, or a reader of one's own; absent beside data=. Paths start from the config's folder.
 
-    name: str | None = None
-    path: str | None = None
+    Beside a reader, other keys are its settings.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str | None = None  # of a card, or the path of a card's TOML file
+    path: str | None = None  # of a table
+    reader: str | None = None  # "package.module:function" that returns a Dataset, or a table
     items: str | None = None  # path of a table of the catalogue, for a table of one's own
     columns: dict[str, str | int] = Field(default_factory=dict)  # our name -> the table's, or a position from 0
     item_columns: dict[str, str | int] = Field(default_factory=dict)  # the same for the table of the catalogue
@@ -69,16 +75,37 @@ class DataSection(Section):
 
     @model_validator(mode="after")
     def _check_one_source(self) -> "DataSection":
+        if self.reader is not None:
+            return self
         given = [where for where in ("name", "path", "in_memory") if getattr(self, where) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "neither name nor path"
-            raise ValueError(f"has {found}, expected one of name, path and in_memory")
+            raise ValueError(f"has {found}, expected one of name, path, reader and in_memory")
         of_tables = [key for key in ("items", "columns", "item_columns", "events") if getattr(self, key)]
         of_tables += self.table_settings
         if self.path is None and of_tables:
             raise ValueError(f"has {', '.join(of_tables)} beside {given[0]}: expected a path with them")
         TableSettings(**self.table_settings)
         return self
+
+    @property
+    def reader_settings(self) -> dict[str, Any]:
+        """The settings of the reader: every key that is set beside it."""
+        said = {
+            name: value for name, value in self if name not in ("reader", "fingerprint") and value not in (None, {})
+        }
+        return said if self.reader is not None else {}
+
+    def check_keys(self) -> None:
+        """Refuse a key that there is not, and a reader or settings of it that there are not.
+
+        Raises:
+            RecsysError: with the nearest key.
+        """
+        if self.reader is not None:
+            resolve_reader(self.reader, self.reader_settings, "[data] reader")
+        for key in self.model_extra or {} if self.reader is None else ():
+            raise make_unknown_name_error("key", key, DataSection.model_fields, where="[data]")
 
 
 class FilterSection(Section):
@@ -229,7 +256,9 @@ class Config(Section):
     blends: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _check_names(self) -> "Config":
+    def _check_names(self, info: ValidationInfo) -> "Config":
+        if _is_checked(info):
+            self.data.check_keys()
         check_file_name("name", self.name)
         for section, names in (("models", self.models), ("blends", self.blends)):
             for name in names:
@@ -314,7 +343,12 @@ class Config(Section):
     def list_own_code(self) -> list[str]:
         """Return every name of the config that is code of one's own: "package.module:function"."""
         named = [*(name for blend in self.blends.values() for name in blend), *self.guards, *self.evaluation.metrics]
-        named += [self.split.kind, self.model.kind, *(section.kind for section in self.models.values())]
+        named += [
+            *([] if self.data.reader is None else [self.data.reader]),
+            self.split.kind,
+            self.model.kind,
+            *(section.kind for section in self.models.values()),
+        ]
         return [name for name in named if ":" in name]
 
     def dump_settings(self) -> dict[str, Any]:
@@ -377,9 +411,11 @@ def parse_config(
         raise RecsysError(f"{where}: {error}") from None
     except ValidationError as error:
         raise RecsysError(f"{where}: {describe_first_problem(error, Config)}") from None
-    if home is None or config.data.path is None:
+    if home is None:
         return config
-    paths = {key: str(home / value) for key in ("path", "items") if (value := getattr(config.data, key))}
+    card = config.data.name is not None and config.data.name.endswith(".toml")
+    keys = ("path", "items", *(("name",) if card else ()))
+    paths = {key: str(home / value) for key in keys if (value := getattr(config.data, key))}
     return config.model_copy(update={"data": config.data.model_copy(update=paths)})
 
 

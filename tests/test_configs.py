@@ -85,7 +85,7 @@ def test_paths_start_at_the_config_file(tmp_path):
     ("content", "line"),
     [
         ({}, "config: data is missing"),
-        ({"data": {}}, "config: data has neither name nor path, expected one of name, path and in_memory"),
+        ({"data": {}}, "config: data has neither name nor path, expected one of name, path, reader and in_memory"),
         ({"data": {"name": "x", "items": "y"}}, "config: data has items beside name"),
         ({**SMALL, "splitt": {}}, "config: unknown key 'splitt': did you mean 'split'?"),
         ({**SMALL, "split": {"knd": "random"}}, "config: [split]: unknown key 'knd': did you mean 'kind'?"),

@@ -74,7 +74,7 @@ def compare_folders(
 
 def _describe_source(one: LoadedRunFolder, picked: Scores) -> ComparedFolder:
     config = one.config
-    data = config.data.name or config.data.path or "a table"
+    data = config.data.name or config.data.reader or config.data.path or "a table"
     judged = f"judged on {config.evaluation.split}, {len(one.scores.users):,} users"
     about = f"benchmark {config.name} of {Path(data).name}, {config.split.kind} split, seed {config.seed}, {judged}"
     return ComparedFolder(one.name, about, tuple(picked.runs))

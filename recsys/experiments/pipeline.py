@@ -65,11 +65,14 @@ def load_dataset(
 def _load_named_dataset(config: Config, data_dir: Path | None, quiet: bool, in_memory: Dataset | None) -> Dataset:
     """Return the dataset that the config names, which one that is `given` beside it must be equal to."""
     section = config.data
-    other = f"{config.name}: [data] is {section.name or section.path} and data= is another dataset"
+    named = section.name or section.reader or section.path
+    other = f"{config.name}: [data] is {named} and data= is another dataset"
     advice = "expected one of them: leave [data] out"
-    if in_memory is not None and section.name not in (None, in_memory.name):
+    if in_memory is not None and section.name not in (None, in_memory.name) and section.reader is None:
         raise RecsysError(f"{other}, {in_memory.name}, {advice}")
-    if section.name is not None:
+    if section.reader is not None:
+        dataset = data.load_dataset(section.reader, **section.reader_settings)
+    elif section.name is not None:
         dataset = data.load_dataset(section.name, data_dir=data_dir, quiet=quiet)
     else:
         with rephrase_setting_errors("config"):
