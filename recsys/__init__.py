@@ -6,7 +6,7 @@ Every name is imported when it is first asked for: a server that only re-ranks l
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recsys import data, maps, metrics, models, objectives, splits
+    from recsys import data, maps, metrics, models, objectives, splits, testing
     from recsys.data import load_dataset, read_dataset
     from recsys.experiments import bench
     from recsys.rankers import Ranker
@@ -115,4 +115,5 @@ __all__ = [
     "read_dataset",
     "rerank",
     "splits",
+    "testing",
 ]

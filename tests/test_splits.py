@@ -416,10 +416,6 @@ def test_a_time_that_no_calendar_of_python_has_is_said_all_the_same(second, said
     assert f"test data, which starts at {said}" in " ".join(split.notes)
 
 
-def test_the_namespace_is_the_four_kinds():
-    assert tuple(splits.__all__) == KINDS
-
-
 @splits.define_split
 def every_third(pairs, *, step: int = 3, share: float = 0.5, seed: int = 0):
     """Return every third pair as test; of users in the first share of the ids."""

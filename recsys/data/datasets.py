@@ -267,7 +267,8 @@ def _describe_source(dataset_card: Card, fetched: FetchedFiles) -> dict[str, Any
 
 def _make_store_key(dataset_card: Card, fetched: FetchedFiles) -> str:
     layout = dataclasses.asdict(dataset_card.layouts[fetched.layout])
-    content = [STORE_FORMAT, layout, dataclasses.asdict(dataset_card.rules), dict(fetched.checksums)]
+    said = [dataclasses.asdict(part) for part in (dataset_card.rules, dataset_card.expected)]
+    content = [STORE_FORMAT, layout, *said, dict(fetched.checksums)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
