@@ -21,7 +21,7 @@ API = HERE / "api"  # written anew by every build, never committed
 # In the order of the flow. Each gets a page.
 MODULES = (
     "data", "splits", "models", "pools", "likes", "objectives", "dials", "guards", "slates", "opportunities", "maps",
-    "metrics", "scores", "rankers", "configs", "experiments", "sweeps", "types",
+    "metrics", "scores", "rankers", "configs", "experiments", "sweeps", "testing", "types",
 )  # fmt: skip
 # Each gets a table of its names and what they are, for the pages that include it.
 TABLES = ("splits", "models", "guards")

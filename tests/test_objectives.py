@@ -20,10 +20,10 @@ from recsys.maths.distributions import (
 )
 from recsys.maths.embeddings import cooccurrence_vectors
 from recsys.maths.popularity import item_self_information
-from recsys.objectives._pool_arrays import plausibility
+from recsys.objectives._pool_arrays import compute_plausibility
 from recsys.reranking.slates import rerank
 from recsys.retrieval.candidates import candidates
-from recsys.types import RecsysError
+from recsys.types import Pool, RecsysError
 
 K = 5
 
@@ -114,7 +114,7 @@ def test_negative_space_is_one_minus_the_deficit_averaged_over_maps(split, pool,
             own = user_mixes(split.train, taste_map.assignment)
             q = 0.3 * own[u] + 0.7 * nearby_community_mixes(own, label)[u]
             region, w = taste_map.hard_regions[pool.items[u]], np.zeros(taste_map.assignment.shape[1])
-            share = plausibility(pool)[u]
+            share = compute_plausibility(pool)[u]
             for z in range(len(w)):
                 w[z] = np.sort(np.append(share[region == z], [0, 0]))[::-1][:2].mean()
             w *= acceptance(split.train, split.train_negatives, taste_map.assignment, 5.0)[u]
@@ -133,7 +133,7 @@ def test_unexplored_counts_maps_whose_region_is_new(split, pool, maps):
                 * acceptance(split.train, split.train_negatives, m.assignment, 5.0)[u, m.hard_regions[item]]
                 for m in maps
             ]
-            assert gain[u, n] == pytest.approx(plausibility(pool)[u, n] * np.mean(fresh), abs=1e-6)
+            assert gain[u, n] == pytest.approx(compute_plausibility(pool)[u, n] * np.mean(fresh), abs=1e-6)
 
 
 def likely(split, factors, pool, user, threshold, noise):
@@ -146,7 +146,7 @@ def likely(split, factors, pool, user, threshold, noise):
 def test_plausible_may_be_the_probability_of_a_like(split, model, pool, maps):
     settings = {"score_transform": "posterior", "platt_slope": 1 / 0.8, "platt_offset": -1.2 / 0.8}
     gain, plain = objectives.unexplored(pool, K, **settings).gain, objectives.unexplored(pool, K).gain
-    share = plausibility(pool)
+    share = compute_plausibility(pool)
     for u in (3, 13):
         told = share[u] > 0
         rest = plain[u, told] / share[u, told]
@@ -243,3 +243,21 @@ def test_tau_zero_keeps_to_the_users_own_regions():
 def test_a_pool_without_maps_is_one_line(split, model, name):
     with pytest.raises(RecsysError, match="needs taste maps: make the pool with a split, or give it maps="):
         rerank(candidates(model, split, n=20, maps=()), {name: 1.0}, k=K)
+
+
+def test_candidates_have_the_regions_of_their_items_and_users_their_histories(pool, maps):
+    items = pool.items.copy()
+    items[3, 15:] = -1
+    short = Pool(pool.users, items, np.where(items >= 0, pool.scores, 0), pool.context)
+    found = objectives.get_candidate_regions(short)
+    assert found.shape == (3, 30, 20) and (found[:, 3, 15:] == -1).all()
+    for m, taste_map in enumerate(maps):
+        for u, n in ((0, 0), (3, 14), (29, 7)):
+            row = taste_map.assignment[[items[u, n]]].toarray()[0]
+            assert found[m, u, n] == (row.argmax() if row.any() else -1)
+    part = pool.slice_users(4, 6)
+    histories = objectives.get_histories(part, "mine")
+    assert (histories.toarray() == pool.context.train.toarray()[part.users]).all()
+    alone = replace(pool, context=replace(pool.context, train=None))
+    with pytest.raises(RecsysError, match="mine needs each user's history"):
+        objectives.get_histories(alone, "mine")

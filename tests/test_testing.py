@@ -380,6 +380,17 @@ class ModelOfOtherHistories(Good):
         return Fitted(Good().fit(train).counts)
 
 
+class ModelOfNothingNew(Good):
+    """A model."""
+
+    def fit(self, train, side=None):
+        class Fitted(Shares):
+            def fold(self, histories):
+                return Shares.fold(self, histories) * (np.asarray(histories.sum(axis=1)) > 0)[:, None]
+
+        return Fitted(Good().fit(train).counts)
+
+
 class ModelOfNoArrays(Good):
     """A model."""
 
@@ -397,6 +408,7 @@ class ModelOfNoArrays(Good):
         (ModelWithoutOrder, "scores all items of each user the same"),
         (ModelOfWhoIsAsked, "score gives a user other scores beside other users"),
         (ModelOfOtherHistories, "fold of a training user's history gives other scores than score"),
+        (ModelOfNothingNew, "fold of an empty history returns zeros"),
         (ModelOfNoArrays, "keeps factors that no array can hold"),
     ],
 )

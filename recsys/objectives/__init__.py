@@ -1,8 +1,16 @@
 """Objectives: each a function `(pool, k, **settings)` that returns a term of one of the shapes.
 
-The namespace is the registry: a name in a blend is a name in `__all__`, or `package.module:function`.
+The namespace is the registry: a name in a blend is a name in `__all__`, or `package.module:function`. Beside them stand
+the arrays of a pool that an objective of one's own may need: `get_item_codes`, `mark_present`, `compute_plausibility`,
+`get_candidate_regions`, `get_histories`, `get_item_vectors`.
 """
 
+from recsys.objectives._pool_arrays import compute_plausibility as compute_plausibility
+from recsys.objectives._pool_arrays import get_candidate_regions as get_candidate_regions
+from recsys.objectives._pool_arrays import get_histories as get_histories
+from recsys.objectives._pool_arrays import get_item_codes as get_item_codes
+from recsys.objectives._pool_arrays import get_item_vectors as get_item_vectors
+from recsys.objectives._pool_arrays import mark_present as mark_present
 from recsys.objectives.account_gaps import account_gap
 from recsys.objectives.calibrations import calibration, popularity_calibration
 from recsys.objectives.coverages import facility_location, feature_coverage, rxquad, xquad

@@ -5,7 +5,7 @@ import numpy as np
 from recsys.maths.embeddings import max_cosine_to_history
 from recsys.maths.pmi import max_entry_with_history, overall_distance_moments, scaled_npmi_matrix, user_distance_moments
 from recsys.maths.popularity import count_item_users, rank_among_unseen
-from recsys.objectives._pool_arrays import check_prior_strength, get_item_codes, get_item_vectors, plausibility
+from recsys.objectives._pool_arrays import check_prior_strength, compute_plausibility, get_item_codes, get_item_vectors
 from recsys.support import rng
 from recsys.types import Context, Modular, Pool
 from recsys.types.arrays import Longs
@@ -27,7 +27,7 @@ def serendipity(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modular:
     near = max_cosine_to_history(
         get_item_vectors(pool.context, space, "serendipity"), train, pool.users, get_item_codes(pool)
     )
-    return Modular((plausibility(pool) * (1.0 - near)).astype(np.float32))
+    return Modular((compute_plausibility(pool) * (1.0 - near)).astype(np.float32))
 
 
 def npmi_surprise(pool: Pool, k: int) -> Modular:
@@ -47,7 +47,7 @@ def npmi_surprise(pool: Pool, k: int) -> Modular:
     train, all_ = pool.context.need_train("npmi_surprise"), pool.context.population
     table = all_.tables.get("npmi shares", lambda: scaled_npmi_matrix(all_.need_train("npmi_surprise")))
     near = max_entry_with_history(table, train, pool.users, get_item_codes(pool))
-    return Modular((plausibility(pool) * (1.0 - near)).astype(np.float32))
+    return Modular((compute_plausibility(pool) * (1.0 - near)).astype(np.float32))
 
 
 def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", prior_strength: float = 5.0) -> Modular:
@@ -75,7 +75,7 @@ def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", pri
     )
     away = 1.0 - max_cosine_to_history(table, train, pool.users, get_item_codes(pool))
     off = (away - mean[pool.users, None]) / np.maximum(deviation[pool.users, None], 1e-6)
-    return Modular((plausibility(pool) * np.exp(-(off**2) / 2.0)).astype(np.float32))
+    return Modular((compute_plausibility(pool) * np.exp(-(off**2) / 2.0)).astype(np.float32))
 
 
 def unexpected(pool: Pool, k: int, *, top: int = 100) -> Modular:
@@ -95,7 +95,7 @@ def unexpected(pool: Pool, k: int, *, top: int = 100) -> Modular:
     met, users = pool.context.need_seen("unexpected")[pool.users], np.arange(len(pool.users))[:, None]
     before, known = rank_among_unseen(_get_popularity_ranks(pool.context.population), met, users, get_item_codes(pool))
     outside = ~known & (before >= top)
-    return Modular((plausibility(pool) * outside).astype(np.float32))
+    return Modular((compute_plausibility(pool) * outside).astype(np.float32))
 
 
 def _get_overall_distances(context: Context, space: str) -> tuple[float, float] | None:

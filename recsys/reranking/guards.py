@@ -18,7 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.data.identifiers import normalize_id
-from recsys.support.resolver import list_settings, name_extension, resolve_extension
+from recsys.support.resolver import is_importable, list_settings, name_extension, resolve_extension
 from recsys.types import Context, Guard, Items, Pool, RecsysError, Rule, make_unknown_name_error
 from recsys.types.arrays import Csr, Ints, Longs
 from recsys.types.numbers import check_int
@@ -114,6 +114,7 @@ def parse_guards(content: Mapping[Any, object]) -> list[Guard]:
         make = resolve_extension("guard", given, _list_guards())
         name = given if isinstance(given, str) else name_extension(given, _list_guards())
         known = list_settings(make, f"guard '{name}'")
+        is_own = ":" in name and (isinstance(given, str) or is_importable(name, make))
         for settings in value if isinstance(value, list) else [value]:
             if not isinstance(settings, Mapping):
                 raise RecsysError(f"{name} is {settings!r}, expected a table of settings")
@@ -126,7 +127,7 @@ def parse_guards(content: Mapping[Any, object]) -> list[Guard]:
             guard = make(**settings)
             if not isinstance(guard, Guard):
                 raise RecsysError(f"{name} returns {type(guard).__name__}, expected a recsys.Guard")
-            made.append(replace(guard, config_settings={name: dict(settings)}) if ":" in name else guard)
+            made.append(replace(guard, config_settings={name: dict(settings)}) if is_own else guard)
     return made
 
 

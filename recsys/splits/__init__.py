@@ -20,11 +20,10 @@ own is one function (`define_split`). Every split takes a `Dataset` and returns 
 """
 
 from recsys.splits.define import define_split as define_split
-from recsys.splits.kinds import global_time, leave_last, per_user_time, random
+from recsys.splits.kinds import *  # noqa: F403  its names are the registry
+from recsys.splits.kinds import __all__ as __all__
 from recsys.splits.pairs import Pairs as Pairs
 from recsys.splits.parts import PartAssignment as PartAssignment
 from recsys.splits.parts import count_shares as count_shares
 from recsys.splits.parts import hold_out_last as hold_out_last
 from recsys.splits.wholes import no_holdout as no_holdout
-
-__all__ = ["global_time", "leave_last", "per_user_time", "random"]

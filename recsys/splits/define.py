@@ -62,7 +62,7 @@ def define_split(rule: Callable[..., Ints | PartAssignment]) -> SplitFunction:
             empty.
     """
     own = list_settings(rule, "a split", n_inputs=1)
-    is_ours = rule.__module__.startswith("recsys.")
+    is_ours = (rule.__module__ or "").startswith("recsys.")
     kind = rule.__name__ if is_ours else name_extension(rule, {})
 
     @wraps(rule)

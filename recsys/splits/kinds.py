@@ -1,4 +1,6 @@
-"""The kinds of split that this library has: each one function that says which part a pair falls into."""
+"""The kinds of split that this library has: each one function that says which part a pair falls into, and its name in
+`__all__`.
+"""
 
 import numpy as np
 
@@ -7,6 +9,8 @@ from recsys.splits.pairs import Pairs
 from recsys.splits.parts import VALIDATION, PartAssignment, count_shares, hold_out_last
 from recsys.types.arrays import Longs
 from recsys.types.errors import RecsysError
+
+__all__ = ["global_time", "leave_last", "per_user_time", "random"]
 
 BETWEEN_USERS = "one user's training data may lie after another user's test data (global_time has no such leakage)"
 WITHIN_USERS = "training data may lie after test data, also of the same user (global_time has no such leakage)"

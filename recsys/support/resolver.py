@@ -112,7 +112,7 @@ def name_extension(found: Any, known: Mapping[str, Any], *, importable: bool = F
         if member is found:
             return name
     name = f"{getattr(found, '__module__', None)}:{getattr(found, '__qualname__', type(found).__qualname__)}"
-    if importable and _get_by_name(name) is not found:
+    if importable and not is_importable(name, found):
         raise RecsysError(f"'{name}' cannot be named: expected a function or class at the top of a module")
     return name
 
@@ -173,12 +173,17 @@ def list_public(module: ModuleType) -> dict[str, Any]:
     return {name: getattr(module, name) for name in module.__all__}
 
 
-def _get_by_name(name: str) -> Any:
+def is_importable(name: str, found: Any) -> bool:
+    """Return whether "package.module:function" is the name by which an object can be imported.
+
+    >>> is_importable("math:sqrt", len), is_importable("builtins:len", len)
+    (False, True)
+    """
     module, _, attribute = name.partition(":")
-    found: Any = sys.modules.get(module)
+    there: Any = sys.modules.get(module)
     for part in attribute.split("."):
-        found = getattr(found, part, None)
-    return found
+        there = getattr(there, part, None)
+    return there is found
 
 
 def _refuse_same_name_elsewhere(where: str) -> None:

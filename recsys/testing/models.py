@@ -86,6 +86,7 @@ def _check_histories(who: str, fitted: Scorer, train: Csr, scores: Floats, known
         alone = np.concatenate([fitted.fold(train[[user]]) for user in (0, 7, 8)])
     for what, found, n in (("fold", folded, USERS), ("fold", new, 5), ("fold of empty histories", none, 2)):
         _check_scores(who, what, found, n)
+    expect(none.any(axis=1).all(), who, "fold of an empty history returns zeros, expected what users like on the whole")
     alike = np.allclose(alone, folded[[0, 7, 8]], rtol=1e-5, atol=1e-5)
     expect(alike, who, "fold gives a history other scores beside other histories, expected the same")
     expect((folded[10] == folded[11]).all(), who, "fold gives equal histories other scores, expected the same")

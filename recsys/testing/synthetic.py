@@ -120,10 +120,10 @@ def make_communities(seed: int = 0, users: int = 60, items: int = 40) -> Csr:
 
 
 def make_dataset(seed: int = 0, rows: int = 300) -> Dataset:
-    """Return a log of 12 users and 25 items with ratings from 1 to 5, ties in time, repeated pairs and features."""
+    """Return 300 ratings of 12 users and 25 items over 40 days, with ties in time, repeated pairs and features."""
     rng = np.random.default_rng(seed)
     user, item = rng.integers(0, 12, rows).astype(np.int32), rng.integers(0, 25, rows).astype(np.int32)
-    weight, when = rng.integers(1, 6, rows).astype(np.float32), rng.integers(0, 40, rows)
+    weight, when = rng.integers(1, 6, rows).astype(np.float32), rng.integers(0, 40, rows) * int(DAY)
     user_ids, item_ids = (np.array([f"{one}{n:02}" for n in range(size)]) for one, size in (("u", 12), ("i", 25)))
     features = sparse.csr_array(np.eye(25, 3, dtype=np.float32))
     items = Items(item_ids, np.char.add("title ", item_ids), features, ("a", "b", "c"), np.zeros(25, np.int32))
