@@ -453,6 +453,12 @@ def compute_near_exposure(evaluation, k, shelves_by_user=None):
     return {i: picks * e / sum(owed.values()) for i, e in owed.items()}
 
 
+def has_reference_metric(name):
+    """Return whether a metric is stated here."""
+    bare = name.rpartition("_")[0] if name.endswith(("_own", "_content")) else name
+    return hasattr(ReferenceMetrics, bare) or hasattr(ReferenceMetrics, name)
+
+
 def compute_reference_metric(name, evaluation, k):
     bare, _, family = name.rpartition("_") if name.endswith(("_own", "_content")) else (name, "", "audit")
     bare = bare if hasattr(ReferenceMetrics, bare) else name

@@ -17,11 +17,12 @@ from recsys.reranking import guards
 from recsys.support import resources
 from recsys.types import Guard, Modular, PerCatalogue, PerUser, Rule, Split
 
-# Values that a guard's settings of these names have in its contract test; a setting of another name needs one here.
+# Values that a guard's settings of these names have in its contract test; others have one of their type.
 GUARD_SETTINGS = {
     "m": 2, "features": ["f1"], "items": ["i1", "i2"], "slot": 2, "item": "i3",
     "groups": {f"i{i}": "ab"[i % 2] for i in range(40)},
 }  # fmt: skip
+GUARD_VALUES = {int: 1975, float: 0.5, bool: True, str: "f1"}
 # Metrics that rest on communities of users, which are found from a random start.
 RANDOM_START = (
     "exposure_deficit", "exposure_deficit_own", "out_of_bubble_recall", "over_exposure_near", "under_exposure_near"
@@ -44,14 +45,21 @@ def test_a_model_keeps_its_contract(name):
     testing.check_model(SMALL.get(name, getattr(models, name)), known_history=name != "Random")
 
 
+def choose_value(name, parameter):
+    """Return a value for a setting of a guard: by its name, or by its type."""
+    assert name in GUARD_SETTINGS or parameter.annotation in GUARD_VALUES, f"add a value for {name} to GUARD_SETTINGS"
+    return GUARD_SETTINGS[name] if name in GUARD_SETTINGS else GUARD_VALUES[parameter.annotation]
+
+
 def list_guard_cases():
     """Return every guard with each of its settings that can stand beside those that it needs."""
     cases = []
     for name in guards.__all__:
         taken = inspect.signature(getattr(guards, name)).parameters
-        needed = {one: GUARD_SETTINGS[one] for one, p in taken.items() if p.default is p.empty}
+        values = {one: choose_value(one, p) for one, p in taken.items()}
+        needed = {one: values[one] for one, p in taken.items() if p.default is p.empty}
         others = [one for one in taken if one not in needed]
-        cases += [(name, {**needed, one: GUARD_SETTINGS[one]}) for one in others] or [(name, needed)]
+        cases += [(name, {**needed, one: values[one]}) for one in others] or [(name, needed)]
     return cases
 
 
@@ -65,7 +73,10 @@ def test_a_guard_keeps_its_contract(name, given):
 @pytest.mark.parametrize("name", splits.__all__)
 def test_a_split_keeps_its_contract(name):
     testing.check_split(name)
-    testing.check_split(name, validation=1 if name == "leave_last" else 0.2, positive="rating >= 3")
+    taken = inspect.signature(getattr(splits, name)).parameters
+    if "validation" in taken:  # a share, or a number of pairs
+        size = 0.2 if isinstance(taken["validation"].default, float) else 1
+        testing.check_split(name, validation=size, positive="rating >= 3")
 
 
 @pytest.mark.parametrize("name", [path.stem for path in resources.find_shipped_folder("datasets").glob("*.toml")])

@@ -21,8 +21,19 @@ from recsys.models.rp3beta import RP3beta
 from recsys.models.user_knn import UserKNN
 
 __all__ = [
-    "ALS", "BPR", "EASE", "IALS", "LMF", "Ensemble", "ItemKNN", "MostPopular", "P3alpha", "PureSVD", "RP3beta",
-    "Random", "UserKNN",
-]  # fmt: skip
+    "ALS",
+    "BPR",
+    "EASE",
+    "IALS",
+    "LMF",
+    "Ensemble",
+    "ItemKNN",
+    "MostPopular",
+    "P3alpha",
+    "PureSVD",
+    "RP3beta",
+    "Random",
+    "UserKNN",
+]
 
 register_models([globals()[name] for name in __all__])
