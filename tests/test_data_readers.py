@@ -1,5 +1,6 @@
 """Cards and readers of somebody's own: from Python, from configs and from the command line."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -175,3 +176,21 @@ def test_what_is_not_there_is_one_line_and_exit_code_2(shop, monkeypatch, capsys
         main(["data", "describe", name])
     said = capsys.readouterr().err
     assert caught.value.code == 2 and line in said and said.count("\n") == 1
+
+
+def test_a_reader_takes_its_settings_from_the_command_line(shop, monkeypatch, capsys):
+    monkeypatch.chdir(shop)
+    main(["data", "describe", "own_shop:read_shop", "--setting", "path=shop.csv", "--setting", "first=2"])
+    assert re.search(r"interactions\W+2\b", capsys.readouterr().out)
+    for arguments, line in (
+        (
+            ["own_shop:read_shop", "--setting", "path=shop.csv", "--setting", "frist=2"],
+            "unknown key 'frist': did you mean",
+        ),
+        (["own_shop:read_shop", "--setting", "path"], "'path', expected NAME=VALUE"),
+        (["own_shop:read_shop"], "has no path, expected one"),
+        (["shop.csv", "--setting", "first=2"], "--setting 'first=2' is for a reader"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main(["data", "describe", *arguments])
+        assert caught.value.code == 2 and line in capsys.readouterr().err

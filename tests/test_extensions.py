@@ -20,6 +20,7 @@ from recsys.reranking.guards import parse_guards
 from recsys.scores.metric_names import resolve_metrics
 from recsys.support import resolver
 from recsys.support.resolver import name_extension, resolve_extension, search_folder
+from recsys.sweeps.plans import read_sweep
 from recsys.types import Evaluation, GroundTruth, Modular, PerUser, RecsysError
 
 OWN = '''
@@ -333,6 +334,32 @@ class TestBenchmark:
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == 2 and done.stderr.count("\n") == 1
         assert "no module 'own_parts' in" in done.stderr and str((tmp_path / "there").resolve()) in done.stderr
+
+    def test_a_sweep_looks_in_its_own_folder_too(self, run, tmp_path):
+        (tmp_path / "own_search.py").write_text(
+            "from own_parts import *\ndef more(pool, k): return short_ids(pool, k)\n"
+        )
+        text = f"""
+extends = {str(run.folder / "my.toml")!r}
+[sweep]
+maximize = ["own_parts:share_of_short@5"]
+[split]
+kind = "per_user_time"
+[blends.found]
+relevance = 1.0
+"own_search:more" = {{ float = [0.01, 1.0] }}
+"""
+        (tmp_path / "search.toml").write_text(text)
+        plan = read_sweep(tmp_path / "search.toml")
+        assert plan.methods[0].ranges[0].path == ("blends", "found", "own_search:more")
+        before = plan.digest()
+        (tmp_path / "own_search.py").write_text("def more(pool, k): return None\n")
+        assert plan.digest() != before and str(tmp_path) not in sys.path
+        del sys.modules["own_search"]
+        (tmp_path / "search.toml").write_text(text.replace("own_search:more", "own_search:mor"))
+        with pytest.raises(RecsysError, match="unknown objective 'mor': did you mean 'more'"):
+            read_sweep(tmp_path / "search.toml")
+        sys.modules.pop("own_search", None)
 
     def test_a_wrong_name_is_one_line_and_exit_code_2(self, run, capsys, tmp_path):
         text = (run.folder / "my.toml").read_text().replace("own_parts:short_ids", "own_parts:short_id")

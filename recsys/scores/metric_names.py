@@ -46,9 +46,9 @@ def resolve_metrics(names: Sequence[str | Metric], ks: Sequence[int]) -> list[Me
             raise RecsysError(f"metrics: found {name!r}, expected a name such as 'ndcg', or a function")
         check_name("metrics: a name", said)
         bare, at, k = said.partition("@")
-        metric = _check_metric(
-            bare, resolve_extension("metric", name if callable(name) else bare, list_public(metrics))
-        )
+        metric: Metric = resolve_extension("metric", name if callable(name) else bare, list_public(metrics))
+        if ":" in bare:
+            _check_signature(bare, metric)
         for length in [_parse_k(said, k)] if at else lengths:
             if found.setdefault((bare, length), MetricAtK(bare, length, metric)).metric is not metric:
                 raise RecsysError(f"metrics: found two functions called '{bare}', expected different names")
@@ -63,11 +63,10 @@ def _parse_k(name: str, k: str) -> int:
     return int(k)
 
 
-def _check_metric(name: str, metric: Metric) -> Metric:
+def _check_signature(name: str, metric: Metric) -> None:
     try:
         signature(metric).bind(None, 1)
     except TypeError as error:
         raise RecsysError(f"metric '{name}': {error}, expected a function of an evaluation and k") from None
     except ValueError:  # compiled, and it does not say what it takes
         pass
-    return metric

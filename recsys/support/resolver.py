@@ -6,8 +6,9 @@ One resolver serves every kind: objectives, metrics, guards, models, splits and 
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import import_module
 from inspect import Parameter, signature
 from pathlib import Path
@@ -124,10 +125,17 @@ def list_settings(extension: Callable[..., Any], where: str, n_inputs: int = 0) 
         RecsysError: if it does not say what it takes.
     """
     try:
-        parameters = signature(extension).parameters
+        kept = isinstance(extension, Hashable)
+        parameters = _read_parameters(extension) if kept else signature(extension).parameters
     except (ValueError, TypeError) as error:
         raise RecsysError(f"{where} cannot be read ({error}), expected a function that says what it takes") from None
     return dict(list(parameters.items())[n_inputs:])
+
+
+@lru_cache(maxsize=256)
+def _read_parameters(extension: Callable[..., Any]) -> Mapping[str, Parameter]:
+    """Return the parameters of an extension, by name: kept, because each request reads those of its blend."""
+    return signature(extension).parameters
 
 
 def check_settings(
@@ -168,9 +176,27 @@ def _check_setting_type(place: str, value: Any, default: Any) -> None:
         raise RecsysError(f"{place} is {value}, expected a whole number of 64 bits")
 
 
-def list_public(module: ModuleType) -> dict[str, Any]:
-    """Return what a module exports, by name."""
-    return {name: getattr(module, name) for name in module.__all__}
+def list_public(module: ModuleType) -> Mapping[str, Any]:
+    """Return what a module exports, by name, without a copy: each request looks up the objectives of its blend."""
+    return _PublicNames(module)
+
+
+class _PublicNames(Mapping[str, Any]):
+    """The names of a module's `__all__`."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._module.__all__:
+            raise KeyError(name)
+        return getattr(self._module, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._module.__all__)
+
+    def __len__(self) -> int:
+        return len(self._module.__all__)
 
 
 def is_importable(name: str, found: Any) -> bool:
