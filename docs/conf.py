@@ -7,28 +7,85 @@ import importlib.util
 import inspect
 import re
 import sys
+import tomllib
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent / "paper"))
+sys.path += [str(HERE.parent / "paper"), str(HERE)]
 import facts  # noqa: E402  (what the results say, by name)
+import notebooks  # noqa: E402
 
+RESULTS_FOLDER = HERE.parent / "benchmarks" / "results"
 API = HERE / "api"  # written anew by every build, never committed
 
-# In the order of the flow. Each gets a page.
+# Every public module, in the order of the flow. Each gets a page.
 MODULES = (
-    "data", "splits", "models", "pools", "likes", "objectives", "dials", "guards", "slates", "opportunities", "maps",
-    "metrics", "scores", "rankers", "configs", "experiments", "sweeps", "testing", "types",
+    "data", "splits", "models", "retrieval.candidates", "retrieval.score_calibration", "objectives",
+    "reranking.slates", "reranking.guards", "reranking.user_weights", "reranking.opportunity_costs", "maps", "metrics",
+    "metrics.presets", "metrics.published_variants", "metrics.list_comparison", "scores", "rankers", "configs",
+    "experiments", "sweeps", "reproductions.run", "testing", "types",
 )  # fmt: skip
 # Each gets a table of its names and what they are, for the pages that include it.
-TABLES = ("splits", "models", "guards")
+TABLES = {"splits": "splits", "models": "models", "guards": "reranking.guards"}
+# What a setting means that several objectives share; others stand under "Args:" in the objective's docstring.
+SETTINGS = {
+    "space": '"cooccurrence", "factors" or "features": the vectors by which two items are near.',
+    "aspects": '"features", or "map": the regions of the first own map.',
+    "score_transform": "What a score is worth: [below](#what-a-score-is-worth).",
+    "platt_slope": "Slope of the curve from a score to a probability.",
+    "platt_offset": "Offset of that curve.",
+    "seed": "Makes the draws; the same seed gives the same numbers.",
+    "half_life": "Days after which a positive of the history counts half; by default all count alike.",
+    "prior_strength": "How many observations of everybody stand beside a user's own.",
+}
+# Tables of results with more columns than a page has room for: the title of each column that is shown, and its content.
+TUNED = {
+    "model": "{model}",
+    "nDCG@10": "{ndcg@10:.4f}",
+    "that of EASE": "{its ndcg@10:.4f}",
+    "difference in % [95 %]": "{relative:+.1%} [{relative_low:+.1%}, {relative_high:+.1%}]",
+    "detectable": "{detectable:.4f}",
+    "ten seeds: mean ± deviation": "{mean of ten seeds:.4f} ± {deviation:.4f}",
+}
+RESULTS = {
+    "agreement": {
+        "library": "{peer}",
+        "theirs and ours": "{what}",
+        "theirs": "{theirs:.4f}",
+        "ours": "{ours:.4f}",
+        "largest difference": "{largest_difference:.1e}",
+        "identical": "{identical:.0%}",
+        "note": "{note}",
+    },
+    "defaults": {
+        "data": "{data}",
+        "model": "{model}",
+        "trials": "{trials}",
+        "ratio on validation": "{ratio on validation:.2f}",
+        "ratio on test [95 %]": "{ratio on test:.2f} [{ratio low:.2f}, {ratio high:.2f}]",
+        "tuned settings": "{tuned settings}",
+    },
+    "tuned-ml-100k": TUNED,
+    "tuned-ml-latest-small": TUNED,
+    "tuned-ml-latest-small-256": TUNED,
+    "ials-tuned": {
+        "data": "{dataset}",
+        "settings of iALS": "{settings}",
+        "nDCG@10": "{ndcg@10:.4f}",
+        "that of ALS": "{its ndcg@10:.4f}",
+        "difference in % [95 %]": "{relative:+.1%} [{relative_low:+.1%}, {relative_high:+.1%}]",
+    },
+}
+FORMULAS = tomllib.loads((HERE / "formulas.toml").read_text(encoding="utf-8"))
 # What the docstring of a metric says beside its text, in the order of the columns.
 FIELDS = ("Formula", "Range", "Better", "Cost", "Source")
 # And that of an objective, whose gains are always oriented so that more is better: what more of it shows.
 OBJECTIVE_FIELDS = ("Formula", "Range", "More", "Cost", "Source")
+LABELS = ("range", "more of it shows", "cost", "source")
 FIELD = re.compile(r"^:(\w+): (.*(?:\n {4}.*)*)", re.MULTILINE)
 
 # Arrays are shown by the names that the source gives them.
@@ -51,7 +108,8 @@ html_theme = "furo"
 html_title = f"recsys {release}"
 html_static_path = [name for name in ("_static",) if (HERE / name).is_dir()]
 myst_heading_anchors = 3
-myst_enable_extensions = ["substitution"]
+myst_enable_extensions = ["substitution", "dollarmath"]
+html_math_renderer = "mathml"  # browsers draw it, without a script or a network
 _FACTS = facts.collect_facts()
 myst_substitutions = {name: fact for name, fact in _FACTS.items() if isinstance(fact, str)}
 smartquotes = False  # y' is a transpose
@@ -65,25 +123,79 @@ python_maximum_signature_line_length = 100
 
 def setup(app: Any) -> None:
     """Write the API pages before the sources are read, and read docstrings as they were meant."""
+    app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))
     app.connect("builder-inited", write_api)
     app.connect("autodoc-process-signature", shorten)
     app.connect("autodoc-process-docstring", add_fields, priority=300)
     app.connect("autodoc-process-docstring", read_markdown, priority=400)  # before napoleon
+    app.connect("doctree-read", link_names)
+
+
+def write_math(writer: Any, node: Any) -> None:
+    """Write a formula as MathML."""
+    from docutils import nodes
+    from docutils.utils.math.latex2mathml import tex2mathml
+
+    writer.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    raise nodes.SkipNode
+
+
+def link_names(app: Any, tree: Any) -> None:
+    """Turn names of documented objects, such as `recsys.rerank` and `Pool`, into links to where they are documented."""
+    from docutils import nodes
+    from sphinx import addnodes
+
+    homes = documented_names()
+    for literal in list(tree.findall(nodes.literal)):
+        home = homes.get(literal.astext().removesuffix("()"))
+        if home and not isinstance(literal.parent, (nodes.reference, nodes.title, addnodes.pending_xref)):
+            link = addnodes.pending_xref("", refdomain="py", reftype="obj", reftarget=home, refexplicit=True)
+            literal.replace_self(link)
+            link += literal
+
+
+@cache
+def documented_names() -> dict[str, str]:
+    """Return where public names are documented: by their full names, as names of `recsys`, and classes by their own."""
+    import recsys
+
+    found = {}
+    for module in MODULES:
+        for name in public_names(importlib.import_module(f"recsys.{module}")):
+            home = f"recsys.{module}.{name}"
+            found[home] = home
+            if name in recsys.__all__:
+                found |= {f"recsys.{name}": home, f"rs.{name}": home}
+            if name[0].isupper():
+                found.setdefault(name, home)
+    return found
+
+
+def public_names(module: ModuleType) -> list[str]:
+    """Return what the API page of a module documents: its `__all__`, else the functions and classes made in it."""
+    made = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+    return [*getattr(module, "__all__", [name for name in made if not name.startswith("_")])]
 
 
 def write_api(app: Any) -> None:
-    """Write a page for every module there is, and the tables."""
-    modules = [name for name in MODULES if importlib.util.find_spec(f"recsys.{name}")]
+    """Write a page for every module, the tables, and the notebooks as pages."""
     (API / "tables").mkdir(parents=True, exist_ok=True)
-    for name in modules:
+    for name in MODULES:
+        importlib.import_module(f"recsys.{name}")
         page = f"# recsys.{name}\n\n```{{eval-rst}}\n.. automodule:: recsys.{name}\n   :members:\n```\n"
         _write(API / f"{name}.md", page)
-    _write(API / "index.md", "# API\n\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(modules) + "\n```\n")
-    for name in TABLES:
-        _write(API / "tables" / f"{name}.md", _table(importlib.import_module(f"recsys.{name}")))
+    toctree = "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(MODULES) + "\n```\n"
+    _write(API / "index.md", "# API\n\nEvery public module, in the order in which a benchmark uses them.\n\n" + toctree)
+    for name, module in TABLES.items():
+        _write(API / "tables" / f"{name}.md", _table(importlib.import_module(f"recsys.{module}")))
     _write(API / "tables" / "keys.md", _keys())
+    _write(API / "tables" / "commands.md", _commands())
     _write(API / "tables" / "metrics.md", _metrics())
     _write(API / "tables" / "objectives.md", _objectives())
+    for name, columns in RESULTS.items():
+        _write(API / "tables" / f"result-{name}.md", _results(name, columns))
+    tutorial = notebooks.write_as_markdown(HERE / "tutorial.ipynb")
+    _write(API / "tutorial.md", re.sub(r"\]\((\w+\.md)", r"](../\1", tutorial))  # links are from one folder down
     for name, table in _FACTS["tables"].items():
         _write(API / "tables" / f"discovery-{name}.md", facts.format_markdown_table(table))
 
@@ -101,7 +213,8 @@ def add_fields(app: Any, what: str, name: str, found: Any, options: Any, lines: 
         return
     for field in dataclasses.fields(found):
         kind, comment = _declared(found, field.name)
-        lines.append(f"* `{field.name}`: `{kind}`" + (f", {comment}" if comment else ""))
+        default = "" if field.default is dataclasses.MISSING else f" = `{field.default!r}`"
+        lines.append(f"* `{field.name}`: `{kind}`{default}" + (f", {comment}" if comment else ""))
     lines.append("")
 
 
@@ -118,8 +231,20 @@ def _table(module: ModuleType) -> str:
     return "\n".join(["| name | what it is |", "|---|---|", *rows]) + "\n"
 
 
+def _results(name: str, columns: dict[str, str]) -> str:
+    """Return the table of a results file with `columns`, missing values left out, and a line that names the file."""
+    import pandas as pd
+
+    table = pd.read_csv(RESULTS_FOLDER / f"{name}.csv")
+    rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for row in table.to_dict("records"):
+        cells = [text.format(**row) for text in columns.values()]
+        rows.append(f"| {' | '.join('' if 'nan' in cell.split() else _prose(cell) for cell in cells)} |")
+    return "\n".join([*rows, "", f"All columns are in `benchmarks/results/{name}.csv`."]) + "\n"
+
+
 def _metrics() -> str:
-    """Return a table of the metrics of each module, with what their docstrings say in fields."""
+    """Return a section for each module of metrics, and in it each metric with what its docstring says in fields."""
     from recsys import metrics
 
     homes: dict[str, list[str]] = {}
@@ -127,33 +252,68 @@ def _metrics() -> str:
         homes.setdefault(getattr(metrics, name).__module__, []).append(name)
     parts = []
     for home in sorted(homes):
-        parts += [f"### {home.rpartition('.')[2].capitalize()}", "", _first_line(importlib.import_module(home)), ""]
-        parts += [f"| name | what it is | {' | '.join(FIELDS).lower()} |", "|---" * (2 + len(FIELDS)) + "|"]
+        title = home.rpartition(".")[2].replace("_", " ").capitalize()
+        parts += [f"### {title}", "", _first_line(importlib.import_module(home)), ""]
         for name in homes[home]:
-            said = fields(getattr(metrics, name))
-            cells = " | ".join(_prose(said[field]) for field in FIELDS)
-            parts.append(f"| `{name}` | {_first_line(getattr(metrics, name))} | {cells} |")
-        parts.append("")
+            found = getattr(metrics, name)
+            said = fields(found)
+            parts += [f"#### `{name}`", "", _first_line(found), "", _formula("metrics", name, said), ""]
+            parts += [f"* {field.lower()}: {_prose(said[field])}" for field in FIELDS[1:]] + [""]
     return "\n".join(parts)
 
 
 def _objectives() -> str:
-    """Return a table of the objectives: what docstrings say in fields, shapes and settings from their signatures."""
+    """Return a section for each objective: its docstring's fields, and shape and settings from its signature."""
     from recsys import objectives
 
-    rows = [
-        "| name | what it is | formula | range | more of it shows | cost | shape | settings | source |",
-        "|---" * 9 + "|",
-    ]
+    parts = []
     for name in sorted(objectives.__all__):
         found = getattr(objectives, name)
-        signature, said = inspect.signature(found), fields(found)
-        settings = [f"`{p.name} = {p.default!r}`" for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
-        shape = getattr(signature.return_annotation, "__name__", str(signature.return_annotation))
-        *cells, source = (_prose(said[field]) for field in OBJECTIVE_FIELDS)
-        parts = [f"`{name}`", _first_line(found), *cells, f"`{shape}`", ", ".join(settings), source]
-        rows.append(f"| {' | '.join(parts)} |")
-    return "\n".join(rows) + "\n"
+        said = fields(found)
+        shape = getattr(inspect.signature(found).return_annotation, "__name__", "one of several")
+        parts += [f"### `{name}`", "", _first_line(found), "", _formula("objectives", name, said), ""]
+        parts += [
+            f"* {label}: {_prose(said[field])}" for field, label in zip(OBJECTIVE_FIELDS[1:], LABELS, strict=True)
+        ]
+        parts += [f"* shape: `{shape}`"]
+        parts += [f"* `{setting} = {default!r}`: {what}" for setting, (default, what) in settings(found).items()] + [""]
+    return "\n".join(parts)
+
+
+def settings(found: Any) -> dict[str, tuple[Any, str]]:
+    """Return the default and the meaning of each setting of an objective, "" where nothing says what it means."""
+    args = inspect.getdoc(found).partition("\nArgs:\n")[2].partition("\n\n")[0]
+    told = dict(re.findall(r"^ {4}(\w+): (.*)$", args, re.MULTILINE))
+    keywords = [p for p in inspect.signature(found).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return {p.name: (p.default, _prose(told[p.name]) if p.name in told else SETTINGS.get(p.name, "")) for p in keywords}
+
+
+def _formula(kind: str, name: str, said: dict[str, str]) -> str:
+    latex = FORMULAS[kind].get(name)
+    return f"$$\n{latex}\n$$" if latex else _prose(said["Formula"])
+
+
+def _commands() -> str:
+    """Return a section for each command: what its help says, and its options."""
+    import click
+
+    from recsys.cli import cli
+
+    def leaves(group: Any, *above: str) -> list[tuple[str, Any]]:
+        if not isinstance(group, click.Group):
+            return [(" ".join(above), group)]
+        return [leaf for name, below in sorted(group.commands.items()) for leaf in leaves(below, *above, name)]
+
+    parts = []
+    for name, command in leaves(cli, "recsys"):
+        arguments = [p.make_metavar(click.Context(command)) for p in command.params if p.param_type_name == "argument"]
+        parts += [f"### `{' '.join([name, *arguments])}`", "", _prose(inspect.cleandoc(command.help or "")), ""]
+        for option in command.params:
+            if option.param_type_name == "option":
+                flags = ", ".join([*option.opts, *option.secondary_opts])
+                parts.append(f"* `{flags}`: {_prose(option.help or '')}")
+        parts.append("")
+    return "\n".join(parts)
 
 
 def fields(found: Any) -> dict[str, str]:
@@ -198,7 +358,9 @@ def _declared(found: type, field: str) -> tuple[str, str]:
         source = inspect.getsource(home)
         for node in ast.parse(source).body[0].body:
             if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == field:
-                return ast.unparse(node.annotation), source.splitlines()[(node.end_lineno or 0) - 1].partition("# ")[2]
+                lines = source.splitlines()
+                above, beside = lines[node.lineno - 2].strip(), lines[(node.end_lineno or 0) - 1].partition("# ")[2]
+                return ast.unparse(node.annotation), beside or (above[2:] if above.startswith("# ") else "")
     raise LookupError(f"{found} does not declare {field}")
 
 

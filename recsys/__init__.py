@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from recsys import data, maps, metrics, models, objectives, splits, testing
     from recsys.data import load_dataset, read_dataset
-    from recsys.experiments import bench
-    from recsys.rankers import Ranker
+    from recsys.experiments import Bench, bench
+    from recsys.rankers import Ranker, Recommendation
     from recsys.reranking import guards
     from recsys.reranking.opportunity_costs import opportunity_costs
     from recsys.reranking.slates import rerank
     from recsys.reranking.user_weights import entropy_weights
     from recsys.retrieval.candidates import Pool, candidates
-    from recsys.scores import compare, evaluate
+    from recsys.scores import Comparison, compare, evaluate
     from recsys.types import (
         Context,
         Counts,
@@ -48,8 +48,11 @@ if TYPE_CHECKING:
     __version__: str
 else:  # hidden from type checkers, for which a module with __getattr__ has every name
     _HOMES = {
+        "Bench": "recsys.experiments",
+        "Comparison": "recsys.scores",
         "Pool": "recsys.retrieval.candidates",
         "Ranker": "recsys.rankers",
+        "Recommendation": "recsys.rankers",
         "bench": "recsys.experiments",
         "candidates": "recsys.retrieval.candidates",
         "compare": "recsys.scores",
@@ -80,6 +83,8 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
 
 
 __all__ = [
+    "Bench",
+    "Comparison",
     "Context",
     "Counts",
     "Coverage",
@@ -97,6 +102,7 @@ __all__ = [
     "PerUser",
     "Pool",
     "Ranker",
+    "Recommendation",
     "RecsysError",
     "RecsysWarning",
     "Rule",

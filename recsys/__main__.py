@@ -1,4 +1,4 @@
-"""The command line, or one line that says what to install for it."""
+"""The entry point of the command line, which says what to install where the extra is missing."""
 
 import sys
 

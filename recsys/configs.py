@@ -1,11 +1,10 @@
-"""A benchmark, described: what a TOML file says, checked, with every default filled in."""
+"""Configs of benchmarks: TOML files, checked, with every default filled in."""
 
 import hashlib
 import json
-import tomllib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from inspect import Parameter
 from pathlib import Path
@@ -17,9 +16,9 @@ from recsys import metrics, models, objectives, splits
 from recsys.data.readers import resolve_reader
 from recsys.data.settings import TableSettings
 from recsys.reranking import blends, guards
+from recsys.reranking.orders import Order, check_order
 from recsys.scores.intervals import MAX_BOOTSTRAP, check_bootstrap_memory
 from recsys.scores.metric_names import resolve_metrics
-from recsys.support.atomic_files import exists_at
 from recsys.support.provenance import hash_own_modules
 from recsys.support.resolver import (
     check_settings,
@@ -30,18 +29,19 @@ from recsys.support.resolver import (
     search_folder,
 )
 from recsys.support.resources import find_shipped_folder
+from recsys.support.toml_files import describe_first_problem, find_toml, read_toml
 from recsys.types import Dataset, Guard, Model, RecsysError, Split, make_unknown_name_error
 from recsys.types.names import check_file_name, check_name
-from recsys.types.numbers import convert_to_plain_data
+from recsys.types.numbers import check_number, convert_to_plain_data
 
 Weight = float | list[float]
 TABLE_SETTINGS = tuple(TableSettings.__dataclass_fields__)  # settings of a table of one's own
 
 
 class Section(BaseModel):
-    """A table of the file: frozen, and a key it does not know is an error."""
+    """A table of the file: frozen; a key it does not know is an error, and so is text, true or NaN for a number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class DataSection(BaseModel):
@@ -50,7 +50,7 @@ class DataSection(BaseModel):
     Beside a reader, other keys are its settings.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
     name: str | None = None  # of a card, or the path of a card's TOML file
     path: str | None = None  # of a table
     reader: str | None = None  # "package.module:function" that returns a Dataset, or a table
@@ -70,7 +70,7 @@ class DataSection(BaseModel):
 
     @property
     def table_settings(self) -> dict[str, Any]:
-        """How the table is written, as far as it is said: keywords of `recsys.read_dataset`."""
+        """The settings of the table's format that are given: keywords of `recsys.read_dataset`."""
         return {name: value for name in TABLE_SETTINGS if (value := getattr(self, name)) is not None}
 
     @model_validator(mode="after")
@@ -109,21 +109,21 @@ class DataSection(BaseModel):
 
 
 class FilterSection(Section):
-    """Which rows are used, what counts as a positive, and how many a user and an item must have (iterated k-core)."""
+    """The rows that are used, the rule of positives, and how many a user and an item must have (iterated k-core)."""
 
     positive: str | None = None  # such as "rating >= 4", or by the table's own name; every row where absent
     sources: list[str] | None = Field(None, min_length=1)  # whose rows are used, where the table has a source
-    min_user_interactions: int = Field(0, ge=0)
-    min_item_interactions: int = Field(0, ge=0)
+    min_user_interactions: int = Field(0, ge=0)  # positives that a user must have to stay
+    min_item_interactions: int = Field(0, ge=0)  # positives that an item must have to stay
 
 
 class SplitSection(BaseModel):
     """How positives become train, validation and test; other keys are settings of that kind."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
     kind: str = "per_user_time"  # a name in `recsys.splits`, or "package.module:function"
-    validation: float | None = Field(0.1, ge=0)  # absent where the kind takes none
-    test: float | None = Field(0.2, gt=0)  # the same
+    validation: float | None = Field(0.1, ge=0)  # share of each user's positives, or of all; for `leave_last` how many
+    test: float | None = Field(0.2, gt=0)  # the same, for test
     cold_items: Literal["drop", "keep"] = "drop"  # test items without a training positive
 
     @model_validator(mode="before")
@@ -180,7 +180,7 @@ class ModelSection(BaseModel):
     """A model: its kind, and the settings of that kind."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    kind: str
+    kind: str  # name of the model, such as `als`; its settings stand beside it
 
     def build_model(self, where: str) -> Model:
         """Return the model.
@@ -192,20 +192,20 @@ class ModelSection(BaseModel):
 
 
 class PoolSection(Section):
-    """How many candidates each user has, whether what they met may come again, and how far the pool reaches."""
+    """The number of candidates, whether met items may be among them, and the share for untouched regions."""
 
-    n: int = Field(200, ge=1)
-    exclude_seen: bool = True
+    n: int = Field(200, ge=1)  # candidates of each user
+    exclude_seen: bool = True  # whether what a user met, liked or not, is no candidate
     exploration_share: float = Field(0.0, ge=0, le=1)  # the share that is kept for regions the user never touched
 
 
 class SlateSection(Section):
     """The slate lengths that are judged, how gains are scaled, and how the picks of blends are drawn and ordered."""
 
-    k: list[int] = Field(default=[5, 10, 20], min_length=1)
-    scale: Literal["fitted", "none"] = "fitted"
-    order: Literal["gain", "relevance"] = "gain"  # how the picks of blends stand: as picked, or as in the pool
-    temperature: float = Field(0.0, ge=0, allow_inf_nan=False)  # of the softmax over gains; 0 picks the largest
+    k: list[int] = Field(default=[5, 10, 20], min_length=1)  # slate lengths; 10 is the headline, or the first
+    scale: Literal["fitted", "none"] = "fitted"  # whether gains are divided by their spread within the pool
+    order: Order = "gain"  # how the picks of blends stand: as picked, or as in the pool
+    temperature: float = Field(0.0, ge=0)  # of the softmax over gains; 0 picks the largest
     epsilon: float = Field(0.0, ge=0, le=1)  # the share of slots that may show any candidate
 
     @field_validator("k")
@@ -217,17 +217,16 @@ class SlateSection(Section):
 
     @model_validator(mode="after")
     def _check_order(self) -> "SlateSection":
-        if self.order == "relevance" and (self.temperature or self.epsilon):
-            raise ValueError("has order 'relevance' beside temperature or epsilon: picks that are drawn stand as drawn")
+        check_order(self.order, drawn=bool(self.temperature or self.epsilon))
         return self
 
 
 class EvaluationSection(Section):
-    """On what, by which metrics and with how many bootstrap draws."""
+    """The part of the split to evaluate on, the metrics, and the number of bootstrap draws."""
 
-    split: Literal["test", "validation"] = "test"
-    metrics: list[str] = Field(default_factory=lambda: list(metrics.STANDARD))
-    n_bootstrap: int = Field(1000, ge=100, le=MAX_BOOTSTRAP)
+    split: Literal["test", "validation"] = "test"  # which part of the split holds what is to be found
+    metrics: list[str] = Field(default_factory=lambda: list(metrics.STANDARD))  # by name
+    n_bootstrap: int = Field(1000, ge=100, le=MAX_BOOTSTRAP)  # draws of users behind each interval
 
     @field_validator("metrics")
     @classmethod
@@ -242,18 +241,19 @@ class Config(Section):
     """A whole benchmark."""
 
     name: str = "bench"  # of the run folder
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(0, ge=0, lt=2**63)  # of everything that is drawn
     data: DataSection
     filter: FilterSection = FilterSection()
     split: SplitSection = Field(default_factory=SplitSection)
     model: ModelSection = ModelSection(kind="als")
+    # runs that know nothing of the user, or of the order
     baselines: list[Literal["most_popular", "random", "random_rerank"]] = ["most_popular", "random", "random_rerank"]
-    models: dict[str, ModelSection] = Field(default_factory=dict)
+    models: dict[str, ModelSection] = Field(default_factory=dict)  # further models by name, each with its own pool
     pool: PoolSection = PoolSection()
     slate: SlateSection = SlateSection()
     evaluation: EvaluationSection = EvaluationSection()
     guards: dict[str, Any] = Field(default_factory=dict)  # of every run: settings by a guard's name, or lists of them
-    blends: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    blends: dict[str, dict[str, Any]] = Field(default_factory=dict)  # re-rankings by name: weights of objectives
 
     @model_validator(mode="after")
     def _check_names(self, info: ValidationInfo) -> "Config":
@@ -288,8 +288,7 @@ class Config(Section):
             len(names) * len(resolve_metrics(self.evaluation.metrics, self.slate.k)),
         )
         pinned = any(guard.name == "pin" for guard in self.build_guards())
-        if pinned and self.slate.order == "relevance":
-            raise RecsysError("[guards] pin beside [slate] order = 'relevance': a pin says where an item stands")
+        check_order(self.slate.order, "[slate] ", pinned=pinned)
         return self
 
     def build_guards(self) -> list[Guard]:
@@ -378,15 +377,9 @@ def read_config(path: str | Path, data: Mapping[str, Any] | None = None, *, chec
     Raises:
         RecsysError: if there is no such file, it is no TOML, or it says something that cannot be.
     """
-    file = Path(path)
-    if not exists_at(file) and exists_at(find_shipped_folder("configs") / f"{path}.toml"):
-        file = find_shipped_folder("configs") / f"{path}.toml"
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecsysError(f"config {file}: {error.strerror}{_suggest_config(file)}") from None
-    except (ValueError, RecursionError) as error:
-        raise RecsysError(f"config {file}: not TOML: {error}") from None
+    shipped = find_shipped_folder("configs")
+    file = find_toml(path, shipped)
+    content = read_toml(file, f"config {file}", shipped)
     told = {} if data is None else {"data": data}
     return parse_config(
         {"name": file.stem, **told, **content}, where=str(file), home=file.resolve().parent, check=check
@@ -460,8 +453,7 @@ def _expand_weight_list(name: str, blend: Mapping[str, Any]) -> list[RunSpec]:
     if not _get_weight(varied):
         raise RecsysError(f"[blends.{name}]: {lists[0]} has an empty list, expected at least one weight")
     for weight in _get_weight(varied):
-        if not isinstance(weight, int | float) or isinstance(weight, bool):
-            raise RecsysError(f"[blends.{name}]: {lists[0]} has {weight!r} in its list, expected numbers")
+        check_number(f"[blends.{name}]: a weight of {lists[0]}", weight, -math.inf)
         value = {**varied, "weight": weight} if isinstance(varied, Mapping) else weight
         specs.append(RunSpec(f"{name}-{abs(weight):g}", "blend", name, float(weight), blend={**blend, lists[0]: value}))
     return specs
@@ -476,39 +468,3 @@ def _check_blend(run: RunSpec) -> None:
         blends.parse_blend(run.blend or {})
     except RecsysError as error:
         raise RecsysError(f"[blends.{run.family}] {error}") from None
-
-
-def describe_first_problem(error: ValidationError, kind: type[BaseModel], *above: str) -> str:
-    """Return the first thing that is wrong with a `kind` of section, in one line; it stands in the sections `above`."""
-    problem = error.errors()[0]
-    path = [*above, *(str(part) for part in problem["loc"])]
-    section = f"[{'.'.join(path[:-1])}] " if len(path) > 1 else ""
-    if problem["type"] == "extra_forbidden":
-        return str(
-            make_unknown_name_error(
-                "key", path[-1], _list_section_keys(kind, path[len(above) : -1]), where=section.strip()
-            )
-        )
-    if problem["type"] == "missing":
-        return f"{section}{path[-1]} is missing"
-    raised = problem.get("ctx", {}).get("error")
-    if isinstance(raised, RecsysError):
-        return f"{section}{path[-1] + ': ' if path else ''}{raised}"
-    message = problem["msg"].removeprefix("Value error, ")
-    found = "" if message.startswith(("is ", "has ")) else f" is {problem['input']!r}:"
-    return f"{section}{path[-1] if path else ''}{found} {message[:1].lower()}{message[1:]}".strip()
-
-
-def _list_section_keys(kind: type[BaseModel], path: list[str]) -> list[str]:
-    section: Any = kind
-    for part in path:
-        section = section.model_fields[part].annotation
-    return list(section.model_fields)
-
-
-def _suggest_config(file: Path) -> str:
-    """Return the nearest config there is, in that folder or shipped."""
-    there = [str(p) for p in file.parent.glob("*.toml")] if exists_at(file.parent, Path.is_dir) else []
-    shipped = [p.stem for p in find_shipped_folder("configs").glob("*.toml")]
-    close = get_close_matches(str(file), there, n=1) or get_close_matches(file.stem, shipped, n=1)
-    return f", did you mean '{close[0]}'?" if close else ""

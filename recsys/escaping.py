@@ -77,7 +77,7 @@ def escape_hidden_everywhere(value: Any) -> Any:
 
 
 def dump_json_for_script(value: Any) -> str:
-    """Return JSON that can stand within a script element: nothing in it ends the element, or begins another.
+    """Return JSON that is safe inside a script element: nothing in it ends the element, or begins another.
 
     >>> dump_json_for_script({"a": "</script>"})
     '{"a":"\\\\u003c/script>"}'

@@ -7,3 +7,4 @@ _spec = importlib.util.spec_from_file_location("docs_conf", Path(__file__).paren
 assert _spec and _spec.loader
 conf = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(conf)
+notebooks = conf.notebooks

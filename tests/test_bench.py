@@ -266,7 +266,7 @@ def test_the_slates_of_several_runs_are_refused(home, first, capsys):
 
 
 def test_lists_made_from_all_of_the_data_are_suspected(home, capsys):
-    assert run_cli("recommend", "mine.toml", "--k", "5", "--out", "theirs.csv", "--quiet") == 0
+    assert run_cli("recommend", "mine.toml", "--blend", "als", "--k", "5", "--out", "theirs.csv", "--quiet") == 0
     assert run_cli("evaluate", "theirs.csv", "--config", "mine.toml", "--out", home / "runs", "--quiet") == 0
     line = "note: theirs.csv: no pick is a held-out positive: were these lists made from all of the data?"
     assert line in capsys.readouterr().out
@@ -336,7 +336,7 @@ def test_recommendations_are_written_for_users_of_the_data(home, capsys):
     met = pd.read_csv("ratings.csv")
     both = table.merge(met, on=["user_id", "item_id"])
     assert both.empty
-    assert "8 rows for 2 users" in capsys.readouterr().out
+    assert "wider-0.5: 8 rows for 2 users" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -347,11 +347,18 @@ def test_recommendations_are_written_for_users_of_the_data(home, capsys):
         (("bench", "--outt", "x"), "No such option"),
         (("bensh",), "No such command"),
         (("recommend", "mine.toml", "--blend", "widr-0.1", "--out", "x.csv"), "did you mean 'wider-0.1'"),
-        (("recommend", "mine.toml", "--users", "nobody", "--out", "x.csv"), "user 'nobody' is not among"),
+        (
+            ("recommend", "mine.toml", "--blend", "als", "--users", "nobody", "--out", "x.csv"),
+            "user 'nobody' is not among",
+        ),
+        (
+            ("recommend", "mine.toml", "--out", "x.csv"),
+            "has the blends wider-0.1, wider-0.5, mixed, expected the name of one",
+        ),
         (("recommend", "mine.toml", "--out", "x.xml"), "expected .csv or .parquet"),
         (("recommend", "mine.toml", "--out", "ratings.csv"), "is the data of mine itself"),
-        (("recommend", "mine.toml", "--k", "0", "--out", "x.csv"), "k is 0"),
-        (("recommend", "mine.toml", "--k", "99", "--out", "x.csv"), "k is 99"),
+        (("recommend", "mine.toml", "--blend", "als", "--k", "0", "--out", "x.csv"), "k is 0"),
+        (("recommend", "mine.toml", "--blend", "als", "--k", "99", "--out", "x.csv"), "k is 99"),
         (("evaluate", "nothing.csv", "--config", "mine.toml"), "nothing.csv: no such file"),
     ],
 )

@@ -178,6 +178,31 @@ def test_slates_rankers_and_lists_of_data_in_memory(home, log):
         assert Path(f"memory.{kind}").read_bytes() == Path(f"file.{kind}").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("change", "run"),
+    [
+        ({}, "new"),
+        ({"blends": {}}, "ease"),
+        ({"slate": {"k": [5], "order": "relevance"}}, "new"),
+        ({"guards": {"exclude": {"items": ["3", "7"]}}}, "new"),
+        ({"pool": {"n": 200, "exploration_share": 0.3}}, "new"),
+    ],
+)
+def test_what_is_recommended_is_what_is_served(home, log, change, run):
+    written = experiments.recommend({**SETTINGS, **change}, "slates.csv", quiet=True, data=log)
+    made = experiments.export({**SETTINGS, **change}, "served", quiet=True, data=log)
+    assert (written.run, made.run) == (run, run)
+    ranker = recsys.Ranker.load("served")
+    frame = pd.read_csv("slates.csv", dtype={"item_id": str})
+    lists = {user: tuple(part.sort_values("rank")["item_id"]) for user, part in frame.groupby("user_id")}
+    assert len(lists) == 60
+    assert {user: ranker.rank(user=user).items for user in lists} == lists
+    if run == "new":
+        base = experiments.recommend({**SETTINGS, **change}, "base.csv", blend="ease", quiet=True, data=log)
+        assert base.run == "ease"
+        assert Path("base.csv").read_bytes() != Path("slates.csv").read_bytes()
+
+
 @pytest.mark.parametrize("users", ["u12", ["u12"], np.array(["u12"]), pd.Series(["u12"])])
 def test_one_user_is_one_user(home, log, users):
     written = experiments.recommend(SETTINGS, "slates.csv", users=users, quiet=True, data=log)

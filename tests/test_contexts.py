@@ -1,5 +1,7 @@
 """Users among others: what an objective says of them is what it says of the same users at home."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 
 import numpy as np
@@ -99,3 +101,29 @@ def test_who_is_new_belongs_to_the_nearest_community():
     assert same.all(axis=1).mean() > 0.8  # of the same history, and most stand where they were counted
     again = objectives.account_gap(new, 5)
     assert (again.need >= objectives.account_gap(known, 5).need - 1e-12).any()  # nobody is their own neighbour
+
+
+def test_a_table_that_was_used_last_is_kept_longest():
+    made, tables = [], TableCache(2)
+
+    def ask(key):
+        return tables.get(key, lambda: made.append(key) or key)
+
+    assert [ask(key) for key in ("a", "b", "a", "c", "a", "b")] == ["a", "b", "a", "c", "a", "b"]
+    assert made == ["a", "b", "c", "b"]  # c took the place of b, not of a
+    assert [name for name, _ in tables.items()] == ["a", "b"] and len(tables) == 2
+
+
+@pytest.mark.parametrize("most", [None, 2])
+def test_tables_are_made_once_whoever_asks_and_inside_each_other(most):
+    made, tables = [], TableCache(most)
+
+    def outer():
+        made.append("outer")
+        time.sleep(0.01)
+        return (tables.get("inner", lambda: made.append("inner") or "in"), "out")
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: tables.get("outer", outer), range(64)))
+    assert set(found) == {("in", "out")}
+    assert sorted(made) == ["inner", "outer"]

@@ -91,20 +91,24 @@ def test_a_card_may_be_this_small() -> None:
     ("path", "value", "message"),
     [
         ("titel", "x", "tiny.toml: unknown key 'titel': did you mean 'title'"),
-        ("expected.user", 3, "tiny.toml: expected: unknown key 'user': did you mean 'users'"),
-        ("layouts.only.interactions.colums", {}, "tiny.toml: layouts.only.interactions: unknown key 'colums'"),
-        ("layouts.only.item", {}, "tiny.toml: layouts.only: unknown key 'item': did you mean 'items'"),
-        ("sources.0.file", "x", "tiny.toml: sources.1: unknown key 'file': did you mean 'files'"),
-        ("sources.0.kind", "locale", "tiny.toml: sources.1: unknown kind 'locale': did you mean 'local'"),
+        ("expected.user", 3, "tiny.toml: [expected]: unknown key 'user': did you mean 'users'"),
+        ("layouts.only.interactions.colums", {}, "tiny.toml: [layouts.only.interactions]: unknown key 'colums'"),
+        ("layouts.only.item", {}, "tiny.toml: [layouts.only]: unknown key 'item': did you mean 'items'"),
+        ("sources.0.file", "x", "tiny.toml: [sources.1]: unknown key 'file': did you mean 'files'"),
+        ("sources.0.kind", "locale", "tiny.toml: [sources.1]: unknown kind 'locale': did you mean 'local'"),
         ("sources.0.layout", "onl", "tiny.toml: unknown layout 'onl': did you mean 'only'"),
         (
             "rules",
             {"tags": {"min_item_interactions": 3}},
-            "tiny.toml: rules.tags: unknown key 'min_item_interactions': did you mean 'min_items'",
+            "tiny.toml: [rules.tags]: unknown key 'min_item_interactions': did you mean 'min_items'",
         ),
         ("sources", [], "tiny.toml: expected at least one [[sources]]"),
-        ("expected.users", "many", "tiny.toml: expected.users: Input should be a valid integer"),
-        ("layouts.only.interactions.format", "csv", "tiny.toml: layouts.only.interactions.format: Input should be"),
+        ("expected.users", "many", "tiny.toml: [expected] users is 'many': input should be a valid integer"),
+        (
+            "layouts.only.interactions.format",
+            "csv",
+            "tiny.toml: [layouts.only.interactions] format is 'csv': input should be",
+        ),
         ("name", "other", "tiny.toml: name is 'other', expected the name of the file"),
     ],
 )
@@ -116,7 +120,7 @@ def test_mistakes_in_a_card_are_one_line(path: str, value: Any, message: str) ->
 
 def test_a_missing_key() -> None:
     content = {key: value for key, value in CARD.items() if key != "licence"}
-    with pytest.raises(RecsysError, match=r"tiny\.toml: licence: "):
+    with pytest.raises(RecsysError, match=r"tiny\.toml: licence is missing"):
         parse_card(content, "tiny.toml")
 
 

@@ -112,7 +112,7 @@ def test_items_that_are_none_are_dropped() -> None:
     sheet = log_of({"user": [1, 1, 1], "item": ["85048", "POST", "79323P"]})
     log, notes = build_interactions(sheet, CleaningRules(keep_items="[0-9]{5}.*"))
     assert log.item_ids.tolist() == ["79323P", "85048"]
-    assert notes == ["1 rows of items that are none (by their ids): dropped"]
+    assert notes == ["1 rows whose item id is not a product (see `keep_items`): dropped"]
 
 
 def test_source_and_consent() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.configs import parse_config
 from recsys.data import read_dataset, read_frame
 from recsys.data.settings import EPOCH_UNITS, TableSettings
 from recsys.data.times import PLAUSIBLE_FROM, PLAUSIBLE_UNTIL, parse_times
@@ -156,6 +157,34 @@ def test_days_and_months_are_not_guessed(tmp_path: Path, text: str, formats: tup
     assert read_times([text], time_format=form)[0] == [int(pd.Timestamp(dt.datetime.strptime(text, form)).timestamp())]
     (tmp_path / "log.csv").write_text(f'user;item;date\n1;2;"{text}"\n')
     assert read_dataset(tmp_path / "log.csv", time_format=form).interactions.datetime is not None
+
+
+@pytest.mark.parametrize("form", ["%m-%d", "%d/%m", "%H:%M:%S", "%j", "%%Y-%m-%d", "%d %b at %%y %H:%M", "%B", "%V-%u"])
+def test_a_format_without_a_year_is_refused_in_one_line(tmp_path: Path, form: str) -> None:
+    (tmp_path / "log.csv").write_text("user_id,item_id,datetime\na,x,02-03\n")
+    asked = (
+        lambda: read_dataset(tmp_path / "log.csv", time_format=form),
+        lambda: read_dataset({"user_id": ["a"], "item_id": ["x"], "datetime": ["02-03"]}, time_format=form),
+        lambda: parse_config({"data": {"path": "log.csv", "time_format": form}, "model": {"kind": "ease"}}),
+    )
+    for ask in asked:
+        with pytest.raises(RecsysError) as error:
+            ask()
+        line = str(error.value)
+        assert f"time_format is {form!r}, which has no year of datetime, expected %Y, %y, " in line
+        assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "year"),
+    [
+        ("%Y-%m-%d", "2020-03-02", 2020), ("%d%m%y", "020320", 2020), ("%G-%V-%u", "2020-10-1", 2020),
+        ("%c", "Mon Mar  2 10:00:00 2020", 2020), ("%x", "03/02/20", 2020), ("%j of %Y", "062 of 2020", 2020),
+        ("%%%Y-%m-%d", "%2020-03-02", 2020),
+    ],
+)  # fmt: skip
+def test_a_format_with_a_year_reads_that_year(form: str, text: str, year: int) -> None:
+    assert pd.Timestamp(read_times([text], time_format=form)[0][0], unit="s").year == year
 
 
 def test_a_format_reads_numbers_as_written(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The documentation is run: Python blocks, configs, commands."""
 
+import dataclasses
+import json
 import re
 import sys
 import tomllib
@@ -9,12 +11,13 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
-from pages import conf
+from pages import conf, notebooks
 from scipy import sparse
 
 import recsys
-from recsys import configs, data, metrics, objectives, testing
+from recsys import configs, data, metrics, models, objectives, testing, types
 from recsys.cli import cli
 from recsys.sweeps import plans
 from recsys.types import Dataset, Interactions, Items, Split
@@ -111,6 +114,56 @@ def test_toml_blocks_are_configs(page: Path, tmp_path: Path) -> None:
         assert set(tomllib.loads(block)) <= set(configs.read_config(tmp_path / "my.toml").dump_settings())
 
 
+def split_numbers(text: str) -> tuple[str, list[float]]:
+    """Return `text` with a mark in the place of each number, blanks as one, and the numbers."""
+    number = r"(?<![\w@.])[+-]?\d+\.\d+"
+    return " ".join(re.sub(number, "#", text).split()), [float(found) for found in re.findall(number, text)]
+
+
+@pytest.fixture
+def movielens() -> None:
+    """Skip where MovieLens 100K is neither kept nor to be fetched."""
+    try:
+        recsys.load_dataset("ml-100k")
+    except recsys.RecsysError as error:
+        pytest.skip(f"MovieLens 100K cannot be had: {error}")
+
+
+def test_the_readme_shows_the_table_that_its_first_lines_print(
+    movielens: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On MovieLens 100K itself; last digits may differ, because sums are rounded as each processor adds them."""
+    page = ROOT / "README.md"
+    capsys.readouterr()
+    exec(compile(blocks(page, "python")[0], "README.md", "exec"), {})
+    (shown, wanted), (printed, found) = (split_numbers(s) for s in (blocks(page, "text")[0], capsys.readouterr().out))
+    assert shown == printed
+    assert found == pytest.approx(wanted, rel=0.05, abs=0.001)
+
+
+def test_the_first_screen_of_the_readme_is_short() -> None:
+    before_code = (ROOT / "README.md").read_text(encoding="utf-8").partition("```python\n")[0]
+    assert len(before_code.split()) <= 150
+    assert set(re.findall(r"\d[\d.,]*", before_code)) == {"95", "3.11"}  # the level of intervals, and of Python
+
+
+def test_the_readme_cites_as_the_command_and_the_file_do() -> None:
+    printed = CliRunner().invoke(cli, ["cite"]).output
+    assert blocks(ROOT / "README.md", "bibtex") == [printed]
+    said = dict(re.findall(r"^  (\w+) = \{(.*)\},$", printed, re.MULTILINE))
+    file = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    preferred = file["preferred-citation"]
+    assert said == {
+        "author": f"{{{preferred['authors'][0]['name']}}}",
+        "title": preferred["title"],
+        "year": str(preferred["year"]),
+        "note": preferred["notes"],
+    }
+    assert f"title: [{preferred['title']}]" in (ROOT / "paper" / "paper.typ").read_text(encoding="utf-8")
+    assert file["authors"] == preferred["authors"] == [{"name": conf.author}]
+    assert file["version"] == recsys.__version__ and preferred["notes"].endswith(f", version {recsys.__version__}")
+
+
 def test_the_two_commands() -> None:
     assert blocks(ROOT / "README.md", "sh") == [
         'pip install -e ".[bench]" && recsys bench\n',
@@ -147,23 +200,113 @@ def test_the_pages_name_every_command_and_no_other() -> None:
     assert found == set(there)
 
 
+def find_section(page: str, name: str) -> str:
+    """Return the section of `name` on a page of objectives or metrics."""
+    (found,) = re.findall(rf"^#+ `{name}`\n(.*?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL)
+    return found
+
+
 @pytest.mark.parametrize("name", metrics.__all__)
-def test_a_metric_says_all_that_its_table_shows(name: str) -> None:
+def test_a_metric_says_all_that_its_section_shows(name: str) -> None:
     said = conf.fields(getattr(metrics, name))
     assert tuple(said) == conf.FIELDS and all(said.values())
-    row = next(line for line in conf._metrics().splitlines() if line.startswith(f"| `{name}` |"))
-    assert len(re.findall(r"(?<!\\)\|", row)) == len(conf.FIELDS) + 3
+    section = find_section(conf._metrics(), name)
+    assert re.findall(r"^\* (\w+): \S", section, re.MULTILINE) == ["range", "better", "cost", "source"]
+    assert conf._formula("metrics", name, said) in section
 
 
 @pytest.mark.parametrize("name", objectives.__all__)
-def test_an_objective_says_all_that_its_table_shows(name: str) -> None:
-    said = conf.fields(getattr(objectives, name))
+def test_an_objective_says_all_that_its_section_shows(name: str) -> None:
+    found = getattr(objectives, name)
+    said = conf.fields(found)
     assert tuple(said) == conf.OBJECTIVE_FIELDS and all(said.values())
-    row = next(line for line in conf._objectives().splitlines() if line.startswith(f"| `{name}` |"))
-    assert len(re.findall(r"(?<!\\)\|", row)) == 10
-    assert re.search(r"\| `(Modular|Spread|Coverage|Volume|Seats|Counts)` \|", row)
+    section = find_section(conf._objectives(), name)
+    for label in (*conf.LABELS, "shape"):
+        assert re.search(rf"^\* {label}: \S", section, re.MULTILINE), label
+    assert re.search(r"^\* shape: `(Modular|Spread|Coverage|Volume|Seats|Counts)`$", section, re.MULTILINE)
+    assert all(what for _, what in conf.settings(found).values())
+    assert conf._formula("objectives", name, said) in section
 
 
 def test_an_objective_shows_the_shape_and_the_settings_of_its_signature() -> None:
-    row = next(line for line in conf._objectives().splitlines() if line.startswith("| `dpp` |"))
-    assert "| `Volume` | `space = 'cooccurrence'`, `ridge = 0.01`, `window = None` | Chen, Zhang and Zhou 2018 |" in row
+    section = find_section(conf._objectives(), "dpp")
+    assert "* shape: `Volume`\n* `space = 'cooccurrence'`: " in section
+    assert "* `ridge = 0.01`: Share of the identity in the kernel" in section
+    assert "* source: Chen, Zhang and Zhou 2018\n" in section
+
+
+def test_formulas_are_set_where_the_file_has_them_and_else_those_of_the_docstring() -> None:
+    assert set(conf.FORMULAS["metrics"]) <= set(metrics.__all__)
+    assert set(conf.FORMULAS["objectives"]) <= set(objectives.__all__)
+    assert conf._formula("metrics", "precision", {}) == "$$\n\\frac{|\\text{hits}|}{k}\n$$"
+    assert conf._formula("objectives", "of_somebody_else", {"Formula": "a_i"}) == r"a\_i"
+
+
+def test_every_field_of_a_record_and_every_key_of_a_config_is_explained() -> None:
+    for name in models.__all__:
+        kind = getattr(models, name)
+        assert all(conf._declared(kind, field.name)[1] for field in dataclasses.fields(kind)), name
+    for name in set(types.__all__) - {"RecsysError", "RecsysWarning"}:
+        kind = getattr(types, name)
+        if dataclasses.is_dataclass(kind):
+            said = {field.name for field in dataclasses.fields(kind) if conf._declared(kind, field.name)[1]}
+            assert {field.name for field in dataclasses.fields(kind)} - said <= {"tables", "checked"}, name
+    rows = [line for line in conf._keys().splitlines() if line.startswith("| `")]
+    assert len(rows) > 30
+    assert [row for row in rows if re.search(r"\|\s*\|$", row)] == []
+
+
+def test_every_public_name_is_documented() -> None:
+    documented = conf.documented_names()
+    for name in set(recsys.__all__) - {"__version__"}:
+        module = getattr(getattr(recsys, name), "__name__", "")
+        assert f"recsys.{name}" in documented or module.removeprefix("recsys.") in conf.MODULES, name
+
+
+def test_tables_of_results_fit_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, columns in conf.RESULTS.items():
+        header, _, *rows = conf._results(name, columns).partition("\n\n")[0].splitlines()
+        assert header.count("|") <= 8 and len(rows) >= 1, name
+    monkeypatch.setattr(conf, "RESULTS_FOLDER", tmp_path)
+    (tmp_path / "a.csv").write_text("x_y,z\n0.126,\n,b|c\n", encoding="utf-8")
+    shown = conf._results("a", {"number": "{x_y:.2f}", "text": "{z}"})
+    assert shown.splitlines()[2:4] == ["| 0.13 |  |", r"|  | b\|c |"]
+
+
+@pytest.mark.parametrize("page", [ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING")])
+def test_files_that_a_page_links_to_are_there(page: Path) -> None:
+    """Sphinx checks the links of docs/."""
+    links = re.findall(r"\]\(([^)#]+)(#[^)]+)?\)", page.read_text(encoding="utf-8"))
+    for target, anchor in links:
+        assert target.startswith("https://") or (ROOT / target).is_file(), target
+        if anchor:
+            heads = re.findall(r"^#+ (.*)$", (ROOT / target).read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor[1:] in {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}, anchor
+
+
+TUTORIAL = ROOT / "docs" / "tutorial.ipynb"
+
+
+def test_the_tutorial_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recsys, "load_dataset", synthetic)
+    outputs = [new for _, new in notebooks.run_notebook(TUTORIAL)]
+    assert len(outputs) == 7 and outputs[0].startswith("300 users, 400 items\n")
+
+
+def test_the_tutorial_keeps_what_its_cells_print(movielens: None) -> None:
+    for kept, new in notebooks.run_notebook(TUTORIAL):
+        (shown, wanted), (printed, found) = split_numbers(kept), split_numbers(new)
+        assert shown == printed
+        assert found == pytest.approx(wanted, rel=0.05, abs=0.002)
+
+
+def test_a_notebook_as_a_page(tmp_path: Path) -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["# A\n", "text"]},
+        {"cell_type": "code", "source": ["x = 1\n", "x + 1"], "outputs": [], "execution_count": None},
+    ]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    notebooks.update_outputs(tmp_path / "a.ipynb")
+    assert notebooks.run_notebook(tmp_path / "a.ipynb") == [("2\n", "2\n")]
+    page = "# A\ntext\n\n```python\nx = 1\nx + 1\n```\n\n```text\n2\n```\n"
+    assert notebooks.write_as_markdown(tmp_path / "a.ipynb") == page

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsys.models import ALS, IALS, MostPopular, als_solver, named
+from recsys.models import ALS, IALS, MostPopular, als_solver
 from recsys.models.factor_model import compute_loss
+from recsys.models.registry import find_model
 from recsys.types import RecsysError, SideInformation
 
 
@@ -110,7 +111,7 @@ def test_reported_losses_are_those_of_the_epochs(monkeypatch):
         caught.append(dense_loss(model, train.toarray(), np.zeros(train.shape), own.astype(float), other.astype(float)))
         return exact(half, own, other)
 
-    monkeypatch.setattr(als_solver.HalfStep, "exact", catching)
+    monkeypatch.setattr(als_solver.HalfStep, "solve_exactly", catching)
     np.testing.assert_allclose(model.fit(train, validate=lambda fitted: len(caught)).losses, caught, rtol=1e-5)
 
 
@@ -228,8 +229,8 @@ def test_with_nu_0_it_is_the_loss_of_als():
         user_factors=theirs.factors.user_factors / scale,
         item_factors=theirs.factors.item_factors / scale,
         unobserved_weight=alpha0,
-        observed=1.0,
-        pull=1.0,
+        observed_weight=1.0,
+        target_weight=1.0,
         regularization=3.0 / alpha,
     )
     # Equal up to a factor, but for the constants: a like costs alpha at score 0 there, and 1 here.
@@ -252,7 +253,7 @@ def test_any_layout_of_the_log_gives_the_same():
 
 
 def test_its_name_in_a_config():
-    assert named("ials") is IALS
+    assert find_model("ials") is IALS
 
 
 def test_what_cannot_be_meant_is_refused():
@@ -264,7 +265,7 @@ def test_what_cannot_be_meant_is_refused():
         {"nu": float("nan")},
         {"patience": -1},
     ):
-        with pytest.raises(RecsysError, match=f"ials: {next(iter(settings))}: found"):
+        with pytest.raises(RecsysError, match=f"ials: {next(iter(settings))} is "):
             IALS(**settings)
     with pytest.raises(RecsysError, match="found no positives"):
         IALS().fit(sparse.csr_array(train.shape, dtype=np.float32))

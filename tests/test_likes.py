@@ -153,7 +153,10 @@ def test_every_form_alone_gives_the_pools_order(pool, settings, scale):
             "relevance: platt_slope is 0.0 and platt_offset 0.0, expected a platt_slope above 0",
         ),
         ({"score_transform": "probability", "platt_slope": -1.0}, "expected a platt_slope above 0"),
-        ({"score_transform": "probability", "platt_slope": 1.0, "platt_offset": np.nan}, "platt_offset nan, expected"),
+        (
+            {"score_transform": "probability", "platt_slope": 1.0, "platt_offset": np.nan},
+            "platt_offset is nan, expected",
+        ),
         (
             {"platt_slope": 1.0},
             "platt_slope 1.0 and platt_offset 0.0 with score_transform 'score', expected score_transform probability or posterior",

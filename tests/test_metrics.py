@@ -19,7 +19,7 @@ from scipy import sparse
 from synthetic import make_maps, make_split
 
 from recsys import metrics
-from recsys.metrics import _shared
+from recsys.maths import blocks
 from recsys.support.rng import derive_seed
 from recsys.testing.contract import read_range
 from recsys.types import Evaluation, GroundTruth, PerCatalogue, PerMap, PerUser, TableCache
@@ -192,7 +192,7 @@ def test_items_and_regions_may_have_other_numbers():
 @pytest.mark.parametrize("name", PER_USER)
 def test_users_may_be_taken_a_few_at_a_time(monkeypatch, name):
     whole = getattr(metrics, name)(make_evaluation(), 8).values
-    monkeypatch.setattr(_shared.iter_blocks, "__defaults__", (7,))
+    monkeypatch.setattr(blocks.iter_blocks, "__defaults__", (7,))
     monkeypatch.setattr("recsys.metrics.diversity.PAIRS", 4)
     monkeypatch.setattr("recsys.maths.pmi.ITEMS", 3)
     monkeypatch.setattr("recsys.maths.pmi.PAIRS", 5)

@@ -8,8 +8,9 @@ import pytest
 from reference_metrics import make_evaluation
 from scipy import sparse, stats
 
+from recsys.maths import blocks
 from recsys.maths.distributions import cluster_users, nearby_community_mixes, user_mixes
-from recsys.metrics import _shared, list_comparison
+from recsys.metrics import list_comparison
 from recsys.metrics.exposure import compute_region_displacement
 from recsys.support import rng
 from recsys.types import Evaluation, GroundTruth, TasteMap
@@ -44,7 +45,7 @@ def test_displacement_is_the_mean_of_its_definition(monkeypatch, soft, k):
             moved = max(0, q[g] - e[g]) * max(0, e[h] - q[h]) / distance
             expected[g, h] += (moved + (min(q[g], e[g]) if g == h else 0)) / len(both)
     assert compute_region_displacement(evaluation, k, soft) == pytest.approx(expected)
-    monkeypatch.setattr(_shared.iter_blocks, "__defaults__", (7,))
+    monkeypatch.setattr(blocks.iter_blocks, "__defaults__", (7,))
     assert compute_region_displacement(evaluation, k, soft) == pytest.approx(expected)
 
 

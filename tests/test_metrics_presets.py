@@ -10,7 +10,8 @@ import pytest
 from reference_metrics import ReferenceMetrics, make_evaluation
 from test_metrics_toys import four_users, make_split, rows, slates, value  # noqa: F401
 
-from recsys.metrics import _shared, presets
+from recsys.maths import blocks
+from recsys.metrics import presets
 from recsys.types import Evaluation, GroundTruth, PerUser
 
 VALUES = {
@@ -140,7 +141,7 @@ OURS = [name for name in vars(Theirs) if name[0] != "_" and hasattr(presets, nam
 @pytest.mark.parametrize("k", [1, 5, 12])
 @pytest.mark.parametrize("name", OURS)
 def test_it_is_its_definition(monkeypatch, name, k):
-    monkeypatch.setattr(_shared.iter_blocks, "__defaults__", (7,))
+    monkeypatch.setattr(blocks.iter_blocks, "__defaults__", (7,))
     evaluation = make_evaluation(seed=k)
     expected = [getattr(Theirs(evaluation, user, k), name)() for user in range(30)]
     found = getattr(presets, name)(evaluation, k)

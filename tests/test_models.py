@@ -298,16 +298,16 @@ def test_threads_do_not_change_a_bit():
 
 @pytest.mark.parametrize(
     ("model", "setting", "message"),
-    [(ALS, {"factors": 0}, "als: factors: found 0"), (ALS, {"factors": 1.5}, "als: factors: found 1.5"),
-     (ALS, {"iterations": True}, "als: iterations: found True"), (ALS, {"alpha": -1.0}, "als: alpha: found -1.0"),
-     (ALS, {"regularization": 0}, "als: regularization: found 0"), (EASE, {"l2": float("nan")}, "ease: l2: found nan"),
-     (EASE, {"l2": "many"}, "ease: l2: found 'many'"), (BPR, {"learning_rate": 0}, "bpr: learning_rate: found 0"),
-     (LMF, {"negatives": 0}, "lmf: negatives: found 0"), (PureSVD, {"factors": -1}, "pure_svd: factors: found -1"),
-     (ItemKNN, {"shrink": -1}, "item_knn: shrink: found -1"), (UserKNN, {"k": 0}, "user_knn: k: found 0"),
+    [(ALS, {"factors": 0}, "als: factors is 0"), (ALS, {"factors": 1.5}, "als: factors is 1.5"),
+     (ALS, {"iterations": True}, "als: iterations is True"), (ALS, {"alpha": -1.0}, "als: alpha is -1.0"),
+     (ALS, {"regularization": 0}, "als: regularization is 0"), (EASE, {"l2": float("nan")}, "ease: l2 is nan"),
+     (EASE, {"l2": "many"}, "ease: l2 is 'many'"), (BPR, {"learning_rate": 0}, "bpr: learning_rate is 0"),
+     (LMF, {"negatives": 0}, "lmf: negatives is 0"), (PureSVD, {"factors": -1}, "pure_svd: factors is -1"),
+     (ItemKNN, {"shrink": -1}, "item_knn: shrink is -1"), (UserKNN, {"k": 0}, "user_knn: k is 0"),
      (ItemKNN, {"similarity": "bm52"}, "item_knn: unknown similarity 'bm52': did you mean 'bm25'?"),
-     (UserKNN, {"similarity": 3}, "user_knn: unknown similarity '3'"), (P3alpha, {"alpha": -1}, "p3alpha: alpha: found -1"),
-     (RP3beta, {"beta": "x"}, "rp3beta: beta: found 'x'"), (RP3beta, {"normalize": 1}, "rp3beta: normalize: found 1"),
-     (MostPopular, {"half_life": 0}, "most_popular: half_life: found 0"), (Ensemble, {}, "ensemble: models: found ()"),
+     (UserKNN, {"similarity": 3}, "user_knn: unknown similarity '3'"), (P3alpha, {"alpha": -1}, "p3alpha: alpha is -1"),
+     (RP3beta, {"beta": "x"}, "rp3beta: beta is 'x'"), (RP3beta, {"normalize": 1}, "rp3beta: normalize is 1"),
+     (MostPopular, {"half_life": 0}, "most_popular: half_life is 0"), (Ensemble, {}, "ensemble: models: found ()"),
      (Ensemble, {"models": "als"}, "ensemble: models: found 'als'"), (Ensemble, {"models": [3]}, "ensemble: models: found 3"),
      (Ensemble, {"models": ["alz"]}, "ensemble: unknown model 'alz': did you mean 'als'?"),
      (Ensemble, {"models": [{"factors": 3}]}, "ensemble: models: found {'factors': 3}"),
@@ -337,7 +337,7 @@ def test_no_setting_takes_what_is_no_number_of_its_kind(name):
         for found in wrong:
             with pytest.raises(RecsysError) as error:
                 model(**needed, **{field.name: found})
-            assert f": {field.name}: found {found!r}, expected a" in str(error.value)
+            assert f": {field.name} is {found!r}, expected a" in str(error.value)
             assert "\n" not in str(error.value)
 
 

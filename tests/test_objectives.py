@@ -181,11 +181,11 @@ def test_a_region_is_as_plausible_as_the_likeliest_of_it(split, model, pool, map
         ({"score_transform": "hope"}, "unknown score_transform 'hope'"),
         (
             {"score_transform": "posterior"},
-            "platt_slope is 0.0 and platt_offset 0.0, expected a platt_slope above 0 and a number",
+            "platt_slope is 0.0 and platt_offset 0.0, expected a platt_slope above 0",
         ),
         (
             {"score_transform": "posterior", "platt_slope": 1.0, "platt_offset": float("nan")},
-            "platt_slope is 1.0 and platt_offset nan",
+            "platt_offset is nan, expected a finite number",
         ),
         (
             {"platt_slope": 1.0},

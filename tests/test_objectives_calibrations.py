@@ -180,13 +180,13 @@ def test_times_of_the_log_reach_the_objective():
         (
             popularity_calibration,
             {"head": 0.7, "tail": 0.4},
-            "popularity_calibration: head is 0.7 and tail is 0.4, expected shares above 0, together at most 1",
+            "popularity_calibration: head is 0.7 and tail is 0.4, expected at most 1 together",
         ),
-        (popularity_calibration, {"head": float("nan")}, "head is nan and tail is 0.2"),
+        (popularity_calibration, {"head": float("nan")}, "head is nan, expected a share above 0 and below 1"),
         (
             popularity_calibration,
             {"alpha": 1.0},
-            "popularity_calibration: alpha is 1.0, expected a number between 0 and 1",
+            "popularity_calibration: alpha is 1.0, expected a number above 0 and below 1",
         ),
     ],
 )

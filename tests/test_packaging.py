@@ -112,6 +112,31 @@ def test_an_editable_install_is_the_checkout_and_no_more(installer: str, tmp_pat
     assert must([python, "-c", where], cwd=tmp_path / "start") == f"{tmp_path / 'start' / 'recsys' / '__init__.py'}\n"
 
 
+TYPED = """
+import recsys as rs
+
+pool = rs.Pool.from_frame(["a", "a"], ["x", "y"], [1.0, 2.0])
+slates: rs.Slates = rs.rerank(pool, {"relevance": 1.0}, k=2)
+wrong: int = rs.rerank(pool, {"relevance": 1.0}, k=2)
+def show(ranker: rs.Ranker, found: rs.Comparison, done: rs.Bench) -> rs.Recommendation:
+    reveal_type((found.margin, done.folder))
+    return ranker.rank(history=["x"])
+"""
+
+
+@pytest.mark.slow
+def test_type_checkers_find_the_package_from_any_folder(tmp_path: Path) -> None:
+    """The types of the installed package are known where nothing of the checkout is: a wrong one is an error."""
+    (tmp_path / "script.py").write_text(TYPED, encoding="utf-8")
+    done = run([sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "script.py"], cwd=tmp_path)
+    assert done.stdout.splitlines() == [
+        'script.py:6: error: Incompatible types in assignment (expression has type "Slates", variable has type "int")  '
+        "[assignment]",
+        'script.py:8: note: Revealed type is "tuple[float, pathlib.Path]"',
+        "Found 1 error in 1 file (checked 1 source file)",
+    ]
+
+
 @pytest.mark.slow
 def test_the_core_alone(wheel: Path, tmp_path: Path) -> None:
     programs = install(tmp_path / "core", wheel)

@@ -172,17 +172,34 @@ def test_splits_together_are_told_with_their_limits(tmp_path: Path) -> None:
     assert said.endswith("changes by +50\xa0% and +70\xa0%.")
 
 
-def test_the_readme_says_of_the_claim_what_the_results_say() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (told,) = [part for part in text.split("\n\n") if part.startswith("The larger experiment")]
-    found = load_results.read_result_tables().tables
-    known = {
-        formatting.format_percent(value).replace("\xa0", " ").replace("\N{MINUS SIGN}", "-")
-        for name in ("discovery-splits", "discovery-judges")
-        for value in found[name].select_dtypes("number").to_numpy().ravel()
+def test_the_picture_is_explained_by_the_numbers_behind_it() -> None:
+    """Each signed percentage of the paragraph is one of the run that its clause is about."""
+    page = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
+    (told,) = [" ".join(part.split()) for part in page.split("\n\n") if part.startswith("On MovieLens 100K")]
+    table = pd.read_csv(ROOT / "benchmarks" / "results" / "ml-100k.csv").set_index(["run", "metric"])
+    runs = {
+        "the bonus for unexplored regions": [f"unexplored-{weight}" for weight in (0.1, 0.2, 0.4)],
+        "A bonus for popularity": [f"popularity-{weight}" for weight in (0.1, 0.2, 0.4)],
+        "the most popular items alone": ["most_popular"],
+        "The negative-space blend": [f"negative_space-{weight}" for weight in (0.1, 0.2, 0.4)],
     }
-    numbers = re.findall(r"[+-][\d.]+ %", " ".join(told.split()))
-    assert len(numbers) > 8 and set(numbers) <= known
+    ends = [*(told.index(name) for name in runs), len(told)]
+    for number, (name, of_run) in enumerate(runs.items()):
+        part = told[ends[number] : ends[number + 1]]
+        expected = {
+            f"{100 * value:+.0f} %" if metric == "discovery" else f"{100 * value:+.1f} %"
+            for run in of_run
+            for metric in ("discovery", "ndcg")
+            for value in table.loc[(run, metric), ["relative", "relative_low", "relative_high"]].dropna()
+        } | {f"{100 * table.loc[(run, 'ndcg'), 'relative']:+.0f} %" for run in of_run}
+        numbers = re.findall(r"[+-][\d.]+ %", part)
+        assert len(numbers) >= 2 and set(numbers) <= expected, name
+    assert round(float(table.loc[("als", "discovery"), "hits"])) == 25 and "25 hits" in page
+
+
+def test_the_readme_states_no_result_outside_of_its_printed_table() -> None:
+    text = re.sub(r"^```.*?^```", "", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r"[+-]?[\d.]+ %", text) == ["95 %", "95 %", "95 %", "2 %"]  # intervals, and a question
 
 
 def test_what_has_not_been_run_is_said_to(tmp_path: Path) -> None:
@@ -213,8 +230,8 @@ def test_the_paper_is_built(there: bool, tmp_path: Path, monkeypatch: pytest.Mon
                 monkeypatch.setattr(module, name, tmp_path / "paper" / ("build" if name == "BUILD" else ""))
     if not there:
         empty = load_results.read_result_tables(tmp_path)
-        monkeypatch.setattr(figures, "read", lambda: empty)
-        monkeypatch.setattr(facts, "read", lambda: empty)
+        monkeypatch.setattr(figures, "read_result_tables", lambda: empty)
+        monkeypatch.setattr(facts, "read_result_tables", lambda: empty)
     make.main()
     assert (tmp_path / "paper" / "paper.pdf").read_bytes().startswith(b"%PDF")
     assert json.loads((tmp_path / "paper" / "build" / "numbers.json").read_text(encoding="utf-8"))["k"] == "10"

@@ -341,7 +341,7 @@ def test_a_damaged_folder_is_one_line(ranker, tmp_path):
     assert f"it is not the policy {ranker.name} that manifest.json says" in refused(folder)
     for settings, message in [
         (None, "manifest.json is not one of a saved ranker"),
-        ({**told["settings"], "scales": {}}, "has no scale for an objective"),
+        ({**told["settings"], "scales": {}}, "scale has no"),
         ({**told["settings"], "blend": {"relevence": 1}, "scales": {"relevence": 1}}, "unknown objective 'relevence'"),
         ({**told["settings"], "policy": {"kk": 1}}, "manifest.json: policy"),
         ({**told["settings"], "policy": {"k": 0}}, "ranker: k is 0"),
@@ -559,7 +559,7 @@ print([answer.items for answer in answers])
 
 def serve(folder, *without):
     """Answer requests in a new interpreter that has none of the modules installed here but these distributions'."""
-    there = {"numpy", "scipy", "numba", "llvmlite", "recsys-negspace"} - {*without}
+    there = {"numpy", "scipy", "numba", "llvmlite", "cachetools", "recsys-negspace"} - {*without}
     modules = [name for name, owners in metadata.packages_distributions().items() if not there & {*owners}]
     script = SERVE.format(without=sorted({*modules, *without} - {"recsys"}), folder=str(folder))
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -568,7 +568,7 @@ def serve(folder, *without):
 @pytest.mark.parametrize(
     ("blend", "recall"), [(BLEND, 1.0), (OTHER, 1.0), (BLEND, 0.5)], ids=["blend", "other", "index"]
 )
-def test_a_server_needs_numpy_scipy_and_numba_alone(world, taste_maps, fitted, tmp_path, blend, recall):
+def test_a_server_needs_numpy_scipy_numba_and_cachetools_alone(world, taste_maps, fitted, tmp_path, blend, recall):
     made = Ranker.fit(fitted, world, blend, maps=taste_maps, n=5, index_recall=recall)
     assert (made.index is None) == (recall == 1)
     folder = made.save(tmp_path / "r")
@@ -578,7 +578,7 @@ def test_a_server_needs_numpy_scipy_and_numba_alone(world, taste_maps, fitted, t
     assert done.stdout == f"{[answer.items for answer in answers]}\n"
 
 
-@pytest.mark.parametrize("missing", ["scipy", "numba"])
+@pytest.mark.parametrize("missing", ["scipy", "numba", "cachetools"])
 def test_what_a_server_cannot_do_without_is_missed(ranker, tmp_path, missing):
     """The test above can fail: what is taken away is not there."""
     done = serve(ranker.save(tmp_path / "r"), missing)

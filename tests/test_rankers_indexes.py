@@ -273,7 +273,7 @@ def test_many_threads_get_what_one_gets(world, fitted, taste_maps, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"index_recall": 0}, "ranker: index_recall is 0, expected a number above 0, up to 1: exact retrieval"),
+        ({"index_recall": 0}, "ranker: index_recall is 0, expected a number above 0, at most 1"),
         ({"index_recall": 95}, "ranker: index_recall is 95, expected a number above 0"),
         ({"index_recall": "0.9"}, "ranker: index_recall is '0.9', expected a number"),
         ({"index_recall": True}, "ranker: index_recall is True, expected a number"),

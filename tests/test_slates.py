@@ -1,5 +1,6 @@
 """Re-ranking: weights, scales, sampling, threads, and what is refused."""
 
+import json
 import re
 import sys
 import threading
@@ -12,7 +13,7 @@ from synthetic import RandomFactorModel, make_maps, make_split
 
 from recsys import objectives
 from recsys.reranking import blocks
-from recsys.reranking.slates import fit_scales, rerank
+from recsys.reranking.slates import fit_each_scale, fit_scales, rerank
 from recsys.reranking.term_cache import TermCache
 from recsys.retrieval.candidates import candidates
 from recsys.types import Context, Modular, Pool, RecsysError
@@ -134,6 +135,25 @@ def test_scales_make_spreads_equal(pool):
     gains = pool.scores
     spread = np.mean([[gains[u, s:n].std() for s in range(10)] for u, n in enumerate(pool.lengths)])
     assert scales["relevance"] == pytest.approx(1 / spread, rel=1e-5)
+
+
+def test_scales_fitted_alone_are_those_fitted_together_and_are_kept_by_what_decides_them(pool):
+    blend = {"relevance": 1.0, "mmr": {"weight": 0.3, "agg": "mean"}, "novelty": {"weight": 2.0, "adapt_to": "entropy"}}
+    kept, fitted = {}, []
+
+    def get_or_fit(alone, fit):
+        key = json.dumps(alone)
+        if key not in kept:
+            fitted.append(*alone)
+            kept[key] = fit()
+        return kept[key]
+
+    assert fit_each_scale(pool, blend, 6, get_or_fit) == pytest.approx(fit_scales(pool, blend, 6))
+    assert sorted(fitted) == ["mmr", "novelty", "relevance"]
+    assert fit_each_scale(pool, {"relevance": 9.0, "novelty": 1.0}, 6, get_or_fit).keys() == {"relevance", "novelty"}
+    assert sorted(fitted) == ["mmr", "novelty", "relevance"]  # other weights fit nothing anew
+    fit_each_scale(pool, {"mmr": {"weight": 0.3, "agg": "max"}}, 6, get_or_fit)
+    assert sorted(fitted) == ["mmr", "mmr", "novelty", "relevance"]
 
 
 def test_a_term_that_cannot_tell_candidates_apart_weighs_nothing(pool):
@@ -288,7 +308,12 @@ def test_a_short_pool_gives_a_short_slate(split, model):
         ({"negative_space": {"tau": 1.0}}, 5, {}, "'negative_space' has no weight"),
         ({"mmr": {"weight": 1.0, "agg": 3}}, 5, {}, "mmr: agg is 3, expected text"),
         ({"dpp": {"weight": 1.0, "window": 2.5}}, 5, {}, "dpp: window is 2.5, expected a whole number"),
-        ({"negative_space": {"weight": 1.0, "tau": "x"}}, 5, {}, "negative_space: tau is 'x', expected a number"),
+        (
+            {"negative_space": {"weight": 1.0, "tau": "x"}},
+            5,
+            {},
+            "negative_space: tau is 'x', expected a finite number",
+        ),
         ({"math:pi": 1.0}, 5, {}, "'math:pi' cannot be imported"),
         ({"relevance": []}, 5, {}, "the weight of 'relevance' is []"),
         ({"relevance": "much"}, 5, {}, "the weight of 'relevance' is 'much'"),
@@ -301,7 +326,12 @@ def test_a_short_pool_gives_a_short_slate(split, model):
         ({"relevance": 1.0}, 5, {"order": "relevence"}, "slate: unknown order 'relevence': did you mean 'relevance'"),
         ({"relevance": 1.0}, 5, {"order": "relevance", "epsilon": 0.1}, "order is 'relevance' where picks are drawn"),
         ({"relevance": 1.0}, 5, {"scale": "fited"}, "scale is 'fited'"),
-        ({"relevance": 1.0}, 5, {"scale": {"novelty": 1.0}}, "unknown scale of an objective 'relevance'"),
+        (
+            {"relevance": 1.0},
+            5,
+            {"scale": {"novelty": 1.0}},
+            "slate: scale has no 'relevance', expected a number for each",
+        ),
         ({"nowhere:nothing": 1.0}, 5, {}, "cannot be imported"),
         ({"mmr": {"weight": 1.0, "space": "genres"}}, 5, {}, "unknown space 'genres'"),
     ],

@@ -550,7 +550,7 @@ def test_models_are_searched_against_the_model_that_is_extended(home):
         ("{ float = [0.01, 1.0], log = true }", "{ float = [0.01, 1.0], logs = true }", "expected one of int, float and choice"),
         ("[blends.novel]", "[split]\ntest = { float = [0.1, 0.3] }\n[blends.novel]", "would change what is measured"),
         ("{ float = [0.01, 1.0], log = true }", "{ flaot = [0.01, 1.0] }", "unknown kind of range 'flaot': did you mean 'float'?"),
-        ("[blends.novel]", "[model]\nl2 = { float = [-9, -1] }\n[blends.novel]", "ease: l2: found -9, expected a number above 0"),
+        ("[blends.novel]", "[model]\nl2 = { float = [-9, -1] }\n[blends.novel]", "ease: l2 is -9, expected a number above 0"),
         ("[blends.novel]", "[slate]\nk = { int = [5, 10] }\n[blends.novel]", "would change what is measured"),
         ("trials = 6", "trials = 6\nseed = -1", "[sweep] seed is -1"),
         ("[blends.novel]", "[split]\nvalidation = 0\n[blends.novel]", "[split] validation is 0, expected a share"),

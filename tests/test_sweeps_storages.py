@@ -188,6 +188,7 @@ def test_a_value_that_was_changed_in_a_database_is_noticed(home):
         "DELETE FROM trial_user_attributes WHERE key = 'found'",
         "UPDATE trials SET state = 'DONE' WHERE trial_id = 2",
         "UPDATE trial_params SET distribution_json = '{' WHERE param_id = 1",
+        """UPDATE trial_params SET distribution_json = replace(distribution_json, '"max"', '"maz"')""",
     ):
         shutil.copy("study.db", "changed.db")
         with closing(sqlite3.connect("changed.db")) as file, file:

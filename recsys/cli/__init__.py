@@ -73,7 +73,7 @@ def evaluate(
 
 @cli.command()
 @click.argument("config", default="ml-100k")
-@click.option("--blend", help="Which of the config's runs (as its table names it; default: its model's own order).")
+@options.blend
 @click.option("--users", help="User ids, separated by commas (default: all).")
 @click.option("--k", type=int, help="How many items each (default: the config's headline k).")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A .csv or .parquet file.")
@@ -89,7 +89,16 @@ def recommend(
     written = run(config, out, blend=blend, users=wanted, k=k, quiet=quiet, data_dir=data_dir)
     for note in written.notes:
         options.print_line(f"note: {note}")
-    options.print_line(f"{written.rows:,} rows for {written.users:,} users in {out}")
+    options.print_line(f"{written.run}: {written.rows:,} rows for {written.users:,} users in {out}")
+
+
+@cli.command()
+def cite() -> None:
+    """Print the BibTeX entry of the paper that this package comes with."""
+    from recsys.support.citation import format_bibtex
+
+    for line in format_bibtex().splitlines():
+        options.print_line(line)
 
 
 cli.add_command(compare)
@@ -102,7 +111,7 @@ cli.add_command(warmup)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line: what a user got wrong is one line on standard error and exit code 2."""
+    """Run the command line: a mistake of the user is one line on standard error and exit code 2."""
     try:
         with _print_warnings_as_lines():
             cli.main(args=arguments, prog_name="recsys", standalone_mode=False)
@@ -120,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @contextmanager
 def _print_warnings_as_lines() -> Iterator[None]:
-    """Print what the library warns of as one line on standard error, each once."""
+    """Print warnings of the library as one line each on standard error, without repetitions."""
     show, said = warnings.showwarning, set[str]()
 
     def line(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:

@@ -1,4 +1,4 @@
-"""`recsys cache`: what was computed and is kept."""
+"""`recsys cache`: list and remove kept results."""
 
 import click
 

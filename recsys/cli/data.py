@@ -18,7 +18,7 @@ from recsys.types import RecsysError, make_unknown_name_error
 
 @click.group()
 def data() -> None:
-    """Datasets: what there is, fetch it, look at it, cite it."""
+    """Datasets: list, fetch, describe, cite."""
 
 
 @data.command("list")
@@ -98,7 +98,7 @@ def describe_(
 @data.command("cite")
 @click.argument("name")
 def cite_(name: str) -> None:
-    """Print what to cite when you use dataset NAME, as BibTeX, and its terms."""
+    """Print the citation of dataset NAME as BibTeX, and its terms."""
     one = datasets.read_card(name)
     click.echo(escape_hidden(one.citation.strip(), keep="\n"))
     click.echo(escape_hidden(f"\n{one.title}: {one.licence}\n{one.terms.strip()}", keep="\n"))

@@ -20,6 +20,9 @@ data_dir = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Where datasets are kept (default: RECSYS_DATA, or the user's cache folder).",
 )
+blend = click.option(
+    "--blend", help="Which of the config's runs (default: its only blend, or its model's own order if it has none)."
+)
 out = click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Where run folders go.")
 
 column = click.option("--column", "columns", multiple=True, metavar="FIELD=COLUMN", help="Which column is what.")
@@ -80,7 +83,7 @@ class EscapingConsole(Console):
         super().__init__(markup=False, emoji=False, highlight=False, **settings)
 
     def render_str(self, text: str, **settings: Any) -> Text:
-        """Return what tables and lines show of a text."""
+        """Return `text` with hidden characters written out, as the console prints it."""
         return super().render_str(escape_hidden(text, keep="\n"), **settings)
 
 

@@ -10,7 +10,7 @@ from recsys.cli import options
 @click.command()
 @click.argument("config")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
-@click.option("--blend", help="Which of the config's runs (default: its only blend, or its model's own order).")
+@options.blend
 @click.option("--index-recall", type=float, default=1.0, help="Below 1: retrieve by an index that finds this share.")
 @options.data_dir
 @options.quiet
@@ -28,7 +28,7 @@ def export(config: str, out: Path, blend: str | None, index_recall: float, data_
 @click.command()
 @click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
 def warmup(folder: Path | None) -> None:
-    """Compile what requests run, for processes to come; check the ranker in DIR, every file of it."""
+    """Compile the code of requests for later processes, and check every file of the ranker in DIR."""
     from recsys.rankers import warmup as run
 
     done = run(folder)

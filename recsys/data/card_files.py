@@ -9,6 +9,7 @@ from recsys.data.card_values import check_card_values
 from recsys.data.cards import Archive, Card, LocalFiles, Package, Source
 from recsys.data.schemas import validate_record
 from recsys.support import resources
+from recsys.support.toml_files import read_toml
 from recsys.types import RecsysError, make_unknown_name_error
 
 _SOURCE_KINDS: Mapping[str, type[Source]] = {"archive": Archive, "package": Package, "local": LocalFiles}
@@ -26,8 +27,6 @@ def read_card(card: str | PathLike[str] | Card) -> Card:
         RecsysError: if there is none (with the nearest name), if the card is not valid, or if one of one's own is
             called as one of the package.
     """
-    import tomllib
-
     if isinstance(card, Card):
         return card
     name, shipped = str(card), resources.find_shipped_folder("datasets")
@@ -37,14 +36,7 @@ def read_card(card: str | PathLike[str] | Card) -> Card:
     path = Path(name).expanduser() if is_own else shipped / f"{name}.toml"
     if is_own and path.stem in list_datasets() and path.resolve().parent != shipped.resolve():
         raise RecsysError(f"{path.name}: the package has a card {path.stem}, expected another name")
-    try:
-        return parse_card(tomllib.loads(path.read_text(encoding="utf-8")), place=path.name)
-    except OSError as error:
-        raise RecsysError(f"{path.name}: cannot be read: {error.strerror}") from error
-    except RecsysError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise RecsysError(f"{path.name}: not valid TOML: {error}") from error
+    return parse_card(read_toml(path, path.name), place=path.name)
 
 
 def parse_card(content: Mapping[str, Any], place: str) -> Card:
@@ -52,7 +44,7 @@ def parse_card(content: Mapping[str, Any], place: str) -> Card:
     listed = content.get("sources", [])
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed) or not listed:
         raise RecsysError(f"{place}: expected at least one [[sources]]")
-    sources = tuple(_parse_source(one, f"{place}: sources.{n}") for n, one in enumerate(listed, start=1))
+    sources = tuple(_parse_source(one, place, f"{n}") for n, one in enumerate(listed, start=1))
     result = validate_record(Card, {**content, "sources": sources}, place)
     for one in sources:
         if one.layout not in result.layouts:
@@ -63,8 +55,8 @@ def parse_card(content: Mapping[str, Any], place: str) -> Card:
     return result
 
 
-def _parse_source(content: dict[str, Any], place: str) -> Source:
+def _parse_source(content: dict[str, Any], place: str, number: str) -> Source:
     kind = str(content.get("kind", ""))
     if kind not in _SOURCE_KINDS:
-        raise make_unknown_name_error("kind", kind, _SOURCE_KINDS, place)
-    return validate_record(_SOURCE_KINDS[kind], content, place)
+        raise make_unknown_name_error("kind", kind, _SOURCE_KINDS, f"{place}: [sources.{number}]")
+    return validate_record(_SOURCE_KINDS[kind], content, place, "sources", number)

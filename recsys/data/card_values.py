@@ -1,4 +1,4 @@
-"""What the values of a card can be, beyond their types."""
+"""Checks of the values of a card, beyond their types."""
 
 import codecs
 import re
@@ -12,7 +12,7 @@ from recsys.types import RecsysError, make_unknown_name_error
 
 
 def check_card_values(card: Card, place: str) -> None:
-    """Refuse a card whose values cannot be meant; `place` names it.
+    """Refuse a card with invalid values; `place` names it.
 
     Raises:
         RecsysError: one line with the first of them.
@@ -26,7 +26,7 @@ def check_card_values(card: Card, place: str) -> None:
 
 
 def _find_wrong_values(card: Card) -> Iterator[tuple[str, object, str]]:
-    """Yield where a value stands, the value, and what was expected instead."""
+    """Yield the place of each wrong value, the value, and the expected one."""
     for what in ("users", "items", "interactions", "rows"):
         count = getattr(card.expected, what)
         if count is not None and count < 1:

@@ -1,4 +1,4 @@
-"""Cards of public datasets: where each comes from, how its files are read, what must come out."""
+"""Cards of public datasets: their sources, how files are read, and the expected counts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class Package(_Strict):
 
 @dataclass(frozen=True)
 class LocalFiles(_Strict):
-    """What a user may put into the data folder: an archive, an unpacked folder, or a single file."""
+    """Files that a user may put into the data folder: an archive, an unpacked folder, or a single file."""
 
     kind: Literal["local"]
     layout: str
@@ -60,7 +60,7 @@ Source = Archive | Package | LocalFiles
 
 @dataclass(frozen=True)
 class File(_Strict):
-    """One file of a layout: where it stands in the archive, its form, and which column is which field."""
+    """One file of a layout: its place in the archive, its form, and which column is which field."""
 
     file: str
     columns: Mapping[str, str]  # field -> column
@@ -114,7 +114,7 @@ class TagRule(_Strict):
 
 @dataclass(frozen=True)
 class CleaningRules(_Strict):
-    """What is done with rows and items that are untidy."""
+    """Rules for untidy rows and items."""
 
     without_user: Literal["refuse", "drop"] = "refuse"
     keep_items: str | None = None  # a regular expression that the ids of proper items match
@@ -125,7 +125,7 @@ class CleaningRules(_Strict):
 
 @dataclass(frozen=True)
 class ExpectedCounts(_Strict):
-    """The counts after loading; `rows` is what the file holds before any rule."""
+    """The counts after loading; `rows` is that of the file before any rule."""
 
     users: int
     items: int

@@ -158,5 +158,5 @@ def _make_missing_column_error(
 
 
 def normalize_name(name: str) -> str:
-    """Return a name without what does not count in it: case, spaces, underscores."""
+    """Return a name in lower case, without spaces and underscores."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -136,7 +136,7 @@ def _parse_text(data: bytes, dialect: Dialect, place: str, quotes: bool, ids: Co
 
 
 def _read_in_blocks(read: Callable[[int], "Table"], size: int, bad_lines: Sequence[object], empty: "Table") -> "Table":
-    """Return what `read` gives, in one block where a line is too long for several; `empty` once a bad line is seen."""
+    """Return the table from `read`, in one block where a line is too long for several; `empty` after a bad line."""
     import pyarrow as pa
 
     if not size:

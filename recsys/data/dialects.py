@@ -1,4 +1,4 @@
-"""How a delimited text is written: every candidate is tried on its first lines, and the one that fits them all wins."""
+"""Dialects of delimited text: every candidate is tried on the first lines, and the one that fits all of them wins."""
 
 import csv
 import re
@@ -26,7 +26,7 @@ _TREC_COLUMNS = ("qid", "q0", "doc_id", "place", "score", "tag")  # the order is
 
 @dataclass(frozen=True)
 class Dialect:
-    """What the first lines of a delimited text say of all of it."""
+    """The format of a delimited text, as its first lines show it."""
 
     delimiter: str
     header: bool  # whether the first line that is no comment holds names

@@ -68,7 +68,7 @@ def download_wheel(source: Package, folder: Path, quiet: bool = False) -> Path:
 
 
 class _DownloadBar:
-    """What pooch asks of a progress bar."""
+    """The interface of a progress bar that pooch asks for."""
 
     def __init__(self, bars: "Progress", label: str, size: int | None) -> None:
         self.total = size or 0

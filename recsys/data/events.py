@@ -10,7 +10,7 @@ from recsys.data.identifiers import encode_ids, normalize_id
 from recsys.data.mapped_tables import MappedTable
 from recsys.types import RecsysError, make_unknown_name_error
 from recsys.types.arrays import Bools, Floats, Ints
-from recsys.types.numbers import convert_to_python
+from recsys.types.numbers import convert_to_float
 
 MAX_WEIGHT = float(np.finfo(np.float32).max)
 WEIGHT_FIELDS = ("weight", "quantity")
@@ -26,15 +26,17 @@ def parse_event_weights(events: Any, place: str) -> dict[str, float]:
         raise RecsysError(
             f'{place}: events: found {events!r}, expected weights such as {{"transaction": 4, "view": 1}}'
         )
-    weights = {normalize_id(name): convert_to_python(weight) for name, weight in events.items()}
-    for name, weight in weights.items():
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= MAX_WEIGHT:
-            raise RecsysError(f"{place}: events: {name} is {weight!r}, expected a finite number")
-    return {name: float(weight) for name, weight in weights.items()}
+    weights = {}
+    for name, weight in events.items():
+        number = convert_to_float(weight)
+        if number is None or abs(number) > MAX_WEIGHT:
+            raise RecsysError(f"{place}: events: {normalize_id(name)} is {weight!r}, expected a finite number")
+        weights[normalize_id(name)] = number
+    return weights
 
 
 def weigh_events(table: MappedTable, events: Mapping[str, float]) -> tuple[Floats, str]:
-    """Return the weight of each row by its event, (R,), NaN where the event is not among `events`, and what those are.
+    """Return the weight of each row by its event, (R,), NaN for events that are not in `events`, and these events.
 
     Raises:
         RecsysError: for an event that the table does not have.
@@ -48,7 +50,7 @@ def weigh_events(table: MappedTable, events: Mapping[str, float]) -> tuple[Float
 
 
 def drop_weight_columns(table: MappedTable) -> tuple[MappedTable, list[str]]:
-    """Return the sheet without its column of weights, where those of events stand in its place, and a note."""
+    """Return the table without its column of weights where events give the weights, and a note."""
     columns = {field: column for field, column in table.columns.items() if field not in WEIGHT_FIELDS}
     unused = [table.columns[field] for field in WEIGHT_FIELDS if field in table.columns]
     notes = [f"weights are those of events: column {' and '.join(unused)} is not used"] if unused else []
@@ -66,7 +68,7 @@ def find_returns(table: MappedTable) -> Bools:
 
 
 def describe_unweighted_events(table: MappedTable) -> list[str]:
-    """Return a note where a table has several events and no weights: then all of them weigh alike."""
+    """Return a note where a table has several events and no weights, so that all count the same."""
     if "event" not in table.columns or any(field in table.columns for field in WEIGHT_FIELDS):
         return []
     codes, names = encode_ids(table.frame[table.columns["event"]])

@@ -1,4 +1,4 @@
-"""What makes two datasets equal: a checksum of the content, whatever the order of the rows."""
+"""Fingerprints of datasets: a checksum of the content, whatever the order of the rows."""
 
 import hashlib
 import json

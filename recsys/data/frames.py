@@ -1,4 +1,4 @@
-"""Tables in memory: whatever holds columns or rows becomes a pandas frame whose columns are named by text."""
+"""Tables in memory as pandas frames whose columns are named by text."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -57,7 +57,7 @@ def convert_to_frame(table: Any, place: str) -> "DataFrame":
 
 
 def name_positional_columns(table: Any, frame: "DataFrame") -> list[str] | None:
-    """Return what the columns of `frame` are, made of a `table` of rows without names; None for any other."""
+    """Return names for the columns of `frame`, made of a `table` of rows without names; None for any other table."""
     import pandas as pd
 
     unnamed = list(frame.columns) == [str(i) for i in range(len(frame.columns))]
@@ -93,7 +93,7 @@ def _convert_arrow_table(table: Any, place: str) -> "DataFrame":
 
 
 def _convert_arrow_result(make: Callable[[], Any], place: str) -> Any:
-    """Return what Arrow made, as pandas: whole numbers stay whole beside nulls, and days are moments."""
+    """Return a frame that Arrow made, with whole numbers kept whole beside nulls, and days as times."""
     import pyarrow as pa
 
     try:

@@ -72,7 +72,7 @@ def _classify_first_cell(cell: str, column: Sequence[str]) -> bool | None:
 
 
 def _stands_above_values(cell: str, column: Sequence[str]) -> bool:
-    """Return whether a text that is no number or date stands above these alone."""
+    """Return whether a text that is no number or date is above numbers or dates only."""
     below = [one.strip() for one in column if one.strip()]
     return bool(cell and below) and not _is_value(cell) and all(map(_is_value, below))
 

@@ -35,9 +35,9 @@ def build_interactions(
     """Return the log in `sheet` and what was done to it, one note for each rule that met a row.
 
     In this order: rows of other events than `events` weighs are dropped; rows without a user are refused, or dropped
-    if the card says so; values are checked; returns (a negative quantity) and rows of items that are none are dropped;
-    of rows alike in every column of the table one is kept. Pairs that occur more than once are kept: they are repeat
-    consumption.
+    if the card says so; values are checked; returns (a negative quantity) and rows whose item id is not a product are
+    dropped; of rows alike in every column of the table one is kept. Pairs that occur more than once are kept: they are
+    repeat consumption.
     """
     columns, user_ids, item_ids = _encode_rows(table)
     notes = describe_unweighted_events(table) if events is None else []
@@ -67,7 +67,7 @@ def build_interactions(
         drop(columns["weight"] < 0, "returns (negative quantity)")
     if rules.keep_items is not None:
         proper = np.asarray([re.fullmatch(rules.keep_items, one) is not None for one in item_ids], dtype=bool)
-        drop(~proper[columns["item"]], "rows of items that are none (by their ids)")
+        drop(~proper[columns["item"]], "rows whose item id is not a product (see `keep_items`)")
     drop(_find_duplicates(table, columns), "exact duplicates of another row")
     if not len(columns["row"]):
         raise RecsysError(f"{table.place}: no rows are left ({'; '.join(notes)})")

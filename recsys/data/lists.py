@@ -1,4 +1,4 @@
-"""Files that are no table of interactions: a user and its items on a line, and blocks of an item and its users."""
+"""Files with a user and its items on each line, and files of blocks of an item and its users."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -128,7 +128,7 @@ def holds_item_blocks(sample: Sequence[str]) -> bool:
 
 
 def read_item_blocks(data: bytes, place: str) -> "DataFrame":
-    """Return item_id, user_id and what else the lines hold: rating, date.
+    """Return item_id, user_id and the other values of the lines: rating, date.
 
     Raises:
         RecsysError: if a line holds more or fewer cells than the others.
@@ -149,7 +149,7 @@ def read_item_blocks(data: bytes, place: str) -> "DataFrame":
 
 
 def _detect_delimiters(sample: Sequence[str], place: str) -> list[str]:
-    """Return what separates cells: one mark, or one behind the user and another between items."""
+    """Return the delimiters: one for all cells, or one behind the user and another between items."""
     inside = [mark for mark in _DELIMITERS if any(mark in line.strip() for line in sample)]
     if len(inside) == 2 and inside[0] in STRONG_DELIMITERS and all(line.count(inside[0]) == 1 for line in sample):
         return inside

@@ -1,4 +1,4 @@
-"""Where the files of a dataset are in what a user has: a folder, one further down, or a zip archive."""
+"""The place of a dataset's files in a user's path: a folder, a folder further down, or a zip archive."""
 
 import os
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Tables with their columns named: what the builder makes a dataset of."""
+"""Tables with their columns named, from which datasets are built."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

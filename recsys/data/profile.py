@@ -1,4 +1,4 @@
-"""What a careful researcher wants to know first about a dataset, in numbers."""
+"""The profile of a dataset: counts, density, inequality of popularity, ties in time."""
 
 from dataclasses import dataclass
 
@@ -176,7 +176,7 @@ def _summarize_times(log: Interactions) -> TimeSummary | None:
 
 
 def _describe_permissions(log: Interactions) -> list[str]:
-    """Return what splits will leave out of these numbers, or can be told to."""
+    """Return notes on the rows that splits leave out of these numbers, or can leave out."""
     said = []
     if log.consent is not None:
         said.append(

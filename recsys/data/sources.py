@@ -25,7 +25,7 @@ RECORD_FILE = "source.json"
 
 @dataclass(frozen=True)
 class FetchedFiles:
-    """Files that are there: from which source, in which layout, with which checksums."""
+    """Files in the data folder, with their source, layout and checksums."""
 
     source: str
     layout: str
@@ -84,7 +84,7 @@ def fetch_dataset(
 
 
 def find_fetched_files(dataset_card: Card, folder: Path) -> FetchedFiles | None:
-    """Return what is in `folder`; None unless all files of one of the card's layouts are there."""
+    """Return the files in `folder`; None unless all files of one of the card's layouts are there."""
     try:
         content = read_json(folder / RECORD_FILE)
         there = FetchedFiles(
@@ -161,7 +161,7 @@ def _locate_layout_files(path: Path, name: str, layout: Layout, temporary: Path)
 
 
 def _describe_checks(path: Path, dataset_card: Card, layout: Layout) -> str:
-    """Return what is known of files in `path` that were taken, in words."""
+    """Return in words which checks the files in `path` passed."""
     archives = [one.sha256 for one in dataset_card.sources if not isinstance(one, LocalFiles)]
     if path.is_file() and hash_file(path) in archives:
         return f"checked: sha256 of {path.name}"

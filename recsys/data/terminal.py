@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from recsys.data.profile import CountSummary, Description, Histogram, TimeSummary
+from recsys.types.notebooks import format_day
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -136,7 +136,4 @@ def _make_feature_table(d: Description) -> "RenderableType":
 
 
 def _format_day(seconds: int) -> str:
-    try:
-        return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds):%Y-%m-%d}"
-    except OverflowError:
-        return f"{seconds:,} s"
+    return format_day(seconds) or f"{seconds:,} s"

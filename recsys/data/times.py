@@ -1,4 +1,4 @@
-"""Moments in time, read as what all values of a column can be: an epoch in some unit, a calendar, ISO 8601."""
+"""Times, parsed in the format that all values of a column fit: an epoch in some unit, a calendar, ISO 8601."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

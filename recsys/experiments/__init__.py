@@ -1,4 +1,4 @@
-"""Experiments: a config, carried out."""
+"""Experiments: benchmarks, evaluations and exports, each from a config."""
 
 from recsys.experiments.benchmark import bench
 from recsys.experiments.comparisons import compare_folders

@@ -1,4 +1,4 @@
-"""The main job: every run of a config, judged together, with files to keep and a report to look at."""
+"""The benchmark: every run of a config, evaluated together, written to a folder with a report."""
 
 import hashlib
 import time
@@ -58,7 +58,7 @@ def bench(
 
 
 def hash_folder_name(*made_of: str) -> str:
-    """Return ten characters for what a folder's results are made of: other data, another folder."""
+    """Return ten characters that depend on the settings and the data of a folder's results."""
     return hashlib.sha256("|".join(made_of).encode()).hexdigest()[:10]
 
 

@@ -1,4 +1,4 @@
-"""Runs of several folders side by side: what `recsys.compare` does, from files instead of slates."""
+"""Comparison of runs from several folders: `recsys.compare` for files instead of slates."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -81,13 +81,13 @@ def _describe_source(one: LoadedRunFolder, picked: Scores) -> ComparedFolder:
 
 
 def write_scores(scores: Scores, folder: Path) -> None:
-    """Write `folder`/scores.npz: what comparing needs, and nothing of what users did before."""
+    """Write `folder`/scores.npz: all that comparisons need, and nothing of users' histories."""
     with (folder / SCORES_FILE).open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **pack_scores(scores))
 
 
 def read_run_folder(name: str) -> LoadedRunFolder:
-    """Return what a run folder says.
+    """Return the config, scores and facts that a run folder holds.
 
     Raises:
         RecsysError: if it is no run folder, or a file in it cannot be read.
@@ -198,7 +198,7 @@ def _select_cells(one: LoadedRunFolder, runs: Sequence[str], asked: Sequence[tup
 
 
 def _join_runs(picked: Sequence[Scores], folders: Sequence[LoadedRunFolder]) -> Scores:
-    """Return the runs of all folders together; runs that are the same are there once."""
+    """Return the runs of all folders together; identical runs once."""
     by_name: dict[str, list[tuple[str, tuple[Score, ...]]]] = {}
     for scores, one in zip(picked, folders, strict=True):
         for run in scores.runs:

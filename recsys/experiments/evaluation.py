@@ -1,4 +1,4 @@
-"""Recommendations made elsewhere, judged as ours are: same split, same metrics, same controls."""
+"""Evaluation of recommendations made elsewhere, on the same split, with the same metrics and baselines."""
 
 import hashlib
 import time

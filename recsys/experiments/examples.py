@@ -1,4 +1,4 @@
-"""A few users as they would see it: what the base shows them, and what a blend shows in its place."""
+"""Examples for reports: for a few users, the slate of the base beside that of a blend."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -45,7 +45,7 @@ def _choose_rows(split: Split, base: Slates, shown: Slates) -> Longs:
 
 
 def _compute_costs(bench: "Bench", spec: "RunSpec", shown: Slates, rows: Longs) -> OpportunityCosts | None:
-    """Return what the picks of some rows displace; None where a guard shows items that are no candidates."""
+    """Return the items that the picks of some rows displace; None where a guard shows items that are no candidates."""
     config = bench.preparation.config
     whole, _ = build_or_load_pool(bench.preparation, spec.model or config.model, spec.pool or config.pool)
     some = Pool(whole.users[rows], whole.items[rows], whole.scores[rows], whole.context)

@@ -5,20 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsys import splits
-from recsys.configs import Config, RunSpec
+from recsys.configs import Config
 from recsys.experiments.benchmark import resolve_config
-from recsys.experiments.pipeline import load_dataset
+from recsys.experiments.full_data import fit_run_to_all_data
 from recsys.rankers import Index, Ranker
 from recsys.support.progress import show_progress
 from recsys.support.provenance import mask_private_text
 from recsys.support.threads import limit_to_one_blas_thread
-from recsys.types import Dataset, RecsysError, make_unknown_name_error
+from recsys.types import Dataset
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written."""
+    """The ranker that was written: its folder, run and policy, and the numbers of its users and items."""
 
     folder: Path
     run: str  # of the config
@@ -50,39 +49,21 @@ def export(
             folder.
     """
     settings = resolve_config(config, data)
-    spec = _choose_run(settings, blend)
-    dataset = load_dataset(settings, None if data_dir is None else Path(data_dir), quiet, data)
-    whole = splits.no_holdout(dataset, **settings.filter.model_dump(), seed=settings.seed)
-    section, wanted = spec.model or settings.model, spec.pool or settings.pool
-    with limit_to_one_blas_thread(), show_progress(quiet):
-        fitted = section.build_model("[model]").fit(whole.train, whole.side_information)
-        ranker = Ranker.fit(
-            fitted,
-            whole,
-            spec.blend or {"relevance": 1.0},
-            scale="fitted" if settings.slate.scale == "fitted" else None,
-            k=settings.headline_k,
-            seed=settings.seed,
-            index_recall=index_recall,
-            guards=settings.build_guards(),
-            **wanted.model_dump(),
-            **settings.get_pick_settings(spec),
-        )
-    folder = ranker.save(
-        out, about={"data_fingerprint": dataset.fingerprint, "config": mask_private_text(settings.dump_settings())}
-    )
-    return ExportResult(folder, spec.name, ranker.name, *whole.shape, ranker.index)
-
-
-def _choose_run(settings: Config, name: str | None) -> RunSpec:
-    runs = {spec.name: spec for spec in settings.list_runs()}
-    if name is not None and name not in runs:
-        raise make_unknown_name_error("run", name, runs, where=settings.name)
-    if name is not None:
-        return runs[name]
-    blends = [run for run, spec in runs.items() if spec.kind == "blend"]
-    if len(blends) > 1:
-        raise RecsysError(
-            f"{settings.name}: has the blends {', '.join(blends)}, expected the name of one of them: blend"
-        )
-    return runs[blends[0] if blends else settings.base_name]
+    with limit_to_one_blas_thread():
+        made = fit_run_to_all_data(settings, blend, data_dir, quiet, data)
+        with show_progress(quiet):
+            ranker = Ranker.fit(
+                made.fitted,
+                made.split,
+                made.blend,
+                scale=made.scale,
+                k=settings.headline_k,
+                seed=settings.seed,
+                index_recall=index_recall,
+                guards=settings.build_guards(),
+                **made.pool.model_dump(),
+                **settings.get_pick_settings(made.spec),
+            )
+    about = {"data_fingerprint": made.dataset.fingerprint, "config": mask_private_text(settings.dump_settings())}
+    folder = ranker.save(out, about=about)
+    return ExportResult(folder, made.spec.name, ranker.name, *made.split.shape, ranker.index)

@@ -26,7 +26,7 @@ LogFunction = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """What every run of a config shares. `split` is the one judged on: validation, or test after the final fit."""
+    """The data, split, models and pools that all runs of a config share. `split` is the one that is evaluated on."""
 
     config: Config
     dataset: Dataset
@@ -39,7 +39,7 @@ class Preparation:
 
     @property
     def key(self) -> list[Any]:
-        """What made the split: part of every cell's key."""
+        """The settings that the split was made from: part of every cell's key."""
         return [self.split.fingerprint, self.config.evaluation.split, self.config.seed]
 
 

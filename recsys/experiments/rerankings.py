@@ -1,15 +1,14 @@
 """The slates of a benchmark's runs: each blend over its pool, at each length, computed once."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from recsys.configs import RunSpec
 from recsys.experiments.pipeline import LogFunction, Preparation, build_or_load_pool
-from recsys.reranking import blends
-from recsys.reranking.slates import fit_scales, rerank
+from recsys.reranking.slates import fit_each_scale, rerank
 from recsys.support.cache import CacheEntry
 from recsys.support.progress import show_progress
 from recsys.types import Pool, RecsysError, Slates
@@ -104,21 +103,18 @@ def _build_or_load_slates(preparation: Preparation, spec: RunSpec, base: Pool, k
 def _fit_or_load_scales(
     preparation: Preparation, source: list[Any], candidates: Pool, blend: Mapping[str, Any], k: int
 ) -> dict[str, float]:
-    """Return the scale of each objective of a blend: it depends on pool and settings, not on weights."""
-    scales = {}
-    for part in blends.parse_blend(blend):
-        alone = {part.name: {"weight": 1.0, **part.settings}}
+    """Return the scale of each objective of a blend, those of the package's objectives from the cache."""
 
-        def fit(alone: Mapping[str, Any] = alone, name: str = part.name) -> CacheEntry:
+    def get_or_fit(alone: Mapping[str, Any], fit: Callable[[], float]) -> float:
+        def make() -> CacheEntry:
             start = time.perf_counter()
-            factor = fit_scales(candidates, alone, k)[name]
-            return CacheEntry({"scale": np.array(factor)}, time.perf_counter() - start)
+            return CacheEntry({"scale": np.array(fit())}, time.perf_counter() - start)
 
-        if ":" in part.name:
-            scales[part.name] = fit_scales(candidates, alone, k)[part.name]
-            continue
-        scales[part.name] = float(preparation.cache.get_or_make("scale", [*source, alone], fit).arrays["scale"])
-    return scales
+        if any(":" in name for name in alone):  # somebody's own: its source is not in the key
+            return fit()
+        return float(preparation.cache.get_or_make("scale", [*source, alone], make).arrays["scale"])
+
+    return fit_each_scale(candidates, blend, k, get_or_fit)
 
 
 def _restore_slates(cell: CacheEntry, candidates: Pool) -> Slates:

@@ -1,4 +1,4 @@
-"""What a benchmark returns."""
+"""The result of a benchmark."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """What a benchmark found. `summary` and `differences` are long tables (`recsys.scores`).
+    """The result of a benchmark. `summary` and `differences` are long tables (`recsys.scores`).
 
     `slates` are by length and run: slates[10]["als"]. The best ten items need not be the first of the best twenty.
     """

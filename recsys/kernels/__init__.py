@@ -1,1 +1,1 @@
-"""The compiled greedy kernel, the layout it reads, and the slow statement it is checked against."""
+"""The compiled greedy kernel, its input layout, and a slow reference that it is checked against."""

@@ -1,4 +1,4 @@
-"""Stochastic gradient ascent of one user's factor, the items' side fixed."""
+"""Stochastic gradient ascent of one user's factor, the item factors fixed."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Pools checked before compiled code looks at them: it looks at no bounds."""
+"""Checks of pools before compiled code reads them, because it checks no bounds."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def _check_pool_rows(pool: Pool, place: str) -> None:
 
 
 def _describe_fault(items: Any, scores: Any, count: int) -> str:
-    """Return what is wrong with a row, (N,) each."""
+    """Return the fault of one user's items and scores, (N,) each, "" if there is none."""
     if items.min() < -1 or items.max() >= count:
         return f"found item codes {items.min()} to {items.max()}, expected -1 to {count - 1}"
     length = int((items >= 0).sum())

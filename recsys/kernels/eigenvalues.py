@@ -74,7 +74,7 @@ def _fill_column_gram(some, n, gram):
 
 @_compiled
 def _tridiagonalize(a, m, diagonal, off, v, w):
-    """Reflect the first m rows and columns of `a` to the diagonal and what stands beside it; `a` is lost."""
+    """Reduce the first m rows and columns of `a` to a tridiagonal matrix; `a` is overwritten."""
     for j in range(m - 2):
         n, row = m - j - 1, a[j, j + 1 : m]
         length = np.sqrt(_dot(row, row, n))
@@ -108,7 +108,7 @@ def _reflect_block(a, start, end, v, w):
 
 @_compiled
 def _run_ql(values, off):
-    """Turn the diagonals in `values` (B, m) into the eigenvalues; `off` is what stands beside them, and is lost."""
+    """Turn the diagonals in `values` (B, m) into the eigenvalues; `off` holds the off-diagonals and is overwritten."""
     m = values.shape[1]
     d, e = np.zeros((m, LANES)), np.zeros((m, LANES))
     for first in range(0, len(values), LANES):
@@ -126,7 +126,7 @@ def _run_ql(values, off):
 
 @_compiled
 def _run_ql_lanes(d, e):
-    """All lanes, always: what one comes to does not depend on who is in the others."""
+    """Run all lanes every time, so that the result of one does not depend on the others."""
     m = len(d)
     high = np.zeros(LANES, dtype=np.int64)
     s, c, p, g = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)

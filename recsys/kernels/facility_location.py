@@ -1,4 +1,4 @@
-"""What slates stand for: every target by the item that is nearest to it, after what is known stands for it already.
+"""Facility location of slates: each target counts by its most similar item, in the slate or known before.
 
 Near is kappa(i, j), the square of the cosine where that is above 0, and 1 of an item to itself.
 """
@@ -48,7 +48,7 @@ def fill_slate_values(table, slates, starts, targets, history_kappas, values):
 
 @compile_kernel(fastmath=False)
 def fill_greedy_values(table, columns, starts, targets, history_kappas, unavailable, seen_starts, seen, k, values):
-    """Fill `values` (B,) with what k greedy picks of each of B users stand for; of equal gains the first item is taken.
+    """Fill `values` (B,) with the value of k greedy picks of each of B users; of equal gains the first item is taken.
 
     `table` (I, d) and `starts` (B + 1,), `targets` and `known` as in `fill_slate_values`, `columns` is `table` the
     other way round, (d, I) float32; `barred` (I,) are in no slate, nor are those of `met` from `met_starts` (B + 1,)
@@ -114,7 +114,7 @@ def _fill_kappas(some, columns, targets, near):
 
 @compile_kernel(fastmath=False)
 def _fill_rough_gains(near, covered, gains):
-    """Fill `gains` (I,) with what each item adds to `covered` (T,), by `near` (T, I)."""
+    """Fill `gains` (I,) with the amount that each item adds to `covered` (T,), by `near` (T, I)."""
     none = np.float32(0.0)
     for first in range(0, len(gains), TILE):
         n = min(TILE, len(gains) - first)

@@ -4,11 +4,11 @@ One compiled loop serves every blend of the shapes. It is serial, without the in
 allocation inside the loop over users; `recsys.reranking.blocks` runs it over blocks of users on threads. The slow
 statement of the same rules is `recsys.kernels.reference`.
 
-What is far from the slate takes a dot product for each candidate and pick, what covers regions a walk over them. The
-largest similarity and what is covered only grow with the slate, and a residual only shrinks: what a candidate gained
-when it was last looked at is the most that it can gain now. Candidates are therefore looked at again only where that
-much would win the slot; with picks that are drawn, weights below 0, means, sums, windows or slots that weigh more and
-more, all are.
+`Spread` needs one dot product per candidate and pick; `Coverage` needs one pass over the regions an item belongs to.
+The largest similarity and the covered amounts only grow with the slate, and a residual only shrinks. So the gain that
+was last computed for a candidate is an upper bound of its gain now, and a gain is computed again only where that bound
+could win the slot. All gains are computed for each slot where picks are drawn, weights are below 0, similarities are
+averaged or summed, only a window of picks counts, or later slots weigh more.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ MAX, MEAN = 0, 1
 LINEAR, LOG, EXP, SQRT, LARGEST = 0, 1, 2, 3, 4
 TIE_FACTOR = 1.0 - 1e-6  # quotients of whole numbers are often equal: rounding is not to choose
 LOWEST_TOTAL = -1e300  # the largest of nothing, and the total of who may not be picked: finite, and below every other
-FULL_SCAN_RATIO = 12  # candidates for each pick: so few are all looked at after the first, what is soon done at once
+FULL_SCAN_RATIO = 12  # up to so many candidates per pick, all gains are computed again after the first pick
 CHUNK = 32  # candidates of whom only the largest total is looked at where none can win
 RESIDUAL_FLOOR = 1e-6  # the least squared residual whose logarithm is a gain
 ZERO_RESIDUAL = 1e-12  # a squared residual below it is that of the rounding of vectors: nothing to project out
@@ -35,9 +35,10 @@ _inlined = compile_kernel(fastmath=EXACT_FASTMATH, count_references=False, inlin
 
 @compile_kernel(fastmath={*EXACT_FASTMATH, "reassoc", "contract"}, count_references=False, inline=True)
 def _dot(table, a, b, d):
-    """In any order: nothing is written, so it is the same one wherever arrays lie.
+    """Return the dot product of the d numbers from `a` and from `b` on, summed in any order.
 
-    Of an index that could be negative a compiler makes no vector instructions.
+    The order is the same wherever the arrays lie, because the loop writes to none. Indices are unsigned, because a
+    compiler makes no vector instructions for an index that could be negative.
     """
     total, a, b = np.float32(0.0), np.uintp(a), np.uintp(b)
     for j in range(d):
@@ -48,7 +49,7 @@ def _dot(table, a, b, d):
 
 @compile_kernel(fastmath={*EXACT_FASTMATH, "reassoc", "contract"}, count_references=False, inline=True)
 def _dot_in_basis(basis, a, b, s):
-    """`_dot` of what is kept in double precision."""
+    """Return the dot product of two rows of the basis, which is kept in double precision."""
     total, a, b = 0.0, np.uintp(a), np.uintp(b)
     for j in range(s):
         r = np.uintp(j)
@@ -78,7 +79,7 @@ def _compute_spread_gain(near, p, picks, step, i):
 
 @_compiled
 def _fill_spread_gains(near, p, picks, step, n, gain):
-    """Set the gains of all candidates, who have met all picks but the last."""
+    """Set the gains of all candidates, whose similarity to all picks but the last is known."""
     tables, settings, empty, rows, states, met = near
     offset, d, agg, members = settings[p, 0], settings[p, 1], settings[p, 2], step + settings[p, 3]
     if step > 0:
@@ -104,7 +105,7 @@ def _apply_phi(phi, c):
 
 @_inlined
 def _compute_cover_gain(covers, p, step, i):
-    """Return what candidate i gains by the regions that it covers."""
+    """Return the gain of candidate i by the regions that it covers."""
     cover, rows, pointers, regions, values, slots, need, cap, covered, worth = covers
     phi, row, slot, gain = cover[p, 1], cover[p, 0] + rows[p, i], slots[p, step], 0.0
     for e in range(np.uintp(pointers[row]), np.uintp(pointers[row + 1])):
@@ -120,7 +121,7 @@ def _compute_cover_gain(covers, p, step, i):
 
 @_compiled
 def _init_coverage(cover, p, start, need, covered, worth):
-    """Set what regions are covered by already, and what that is worth where `_compute_cover_gain` looks it up."""
+    """Set the amounts by which regions are covered already, and their values for `_compute_cover_gain`."""
     for z in range(cover[p - 1, 2] if p > 0 else 0, cover[p, 2]):
         covered[z] = start[z]
         if cover[p, 1] != LINEAR and cover[p, 1] != LARGEST and need[z] != 0.0:
@@ -168,7 +169,7 @@ def _fill_aspect_shares(cover, aspects, rows, pointers, regions, values, need, n
 
 @_compiled
 def _fill_seat_gains(lines, region, share, focus, divisor, votes, seats, n, gain):
-    """What candidates are to each aspect, by the quotient for its next seat: `focus` of it for the largest."""
+    """Fill the gains by aspects: the share for each times its quotient, `focus` of it for the largest quotient."""
     largest = 0.0
     for r in range(lines[0], lines[1]):
         largest = max(largest, votes[region[r]] / (divisor * seats[region[r]] + 1.0))
@@ -196,7 +197,7 @@ def _update_seats(settings, rows, pointers, regions, values, seats, pick):
 
 @_compiled
 def _fill_count_gains(settings, rows, pointers, regions, values, lines, region, need, patience, counts, n, gain):
-    """The value with each candidate, less what it is without."""
+    """Fill the value with each candidate, less the value without it."""
     lacking, worn, some = 0.0, 0.0, 0
     for r in range(lines[0], lines[1]):
         z = region[r]
@@ -285,7 +286,7 @@ def _project_candidate_in_double(spanned, p, last, i):
 
 @_compiled
 def _compute_exact_residual(spanned, p, last, i):
-    """Return exactly what is left of candidate i, with the exact rows of what is held.
+    """Return the residual of candidate i in double precision, from the exact rows of the window.
 
     A dot product in single precision is off by some 1e-7, and over the root of a small residual by a thousand times
     that: what is left of a candidate that the slate spans would be that error.
@@ -427,7 +428,7 @@ def _find_best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain
 
 @_compiled
 def _find_first_alive(alive, n):
-    """Return the first who is left: gains that are no numbers compare as they like, and may choose nobody."""
+    """Return the first candidate left: gains that are not numbers may compare so that none is chosen."""
     for i in range(n):
         if alive[i]:
             return i
@@ -443,7 +444,7 @@ def _compute_draw_weight(total, i, best, temperature):
 
 @_compiled
 def _draw_pick(total, tops, alive, n, temperature, epsilon, uniform):
-    """Return a draw from what is left, and its log-probability.
+    """Return a draw from the candidates left, and its log-probability.
 
     With probability `epsilon` any of it, else one from the softmax of total / temperature: the best at temperature 0.
     """
@@ -484,7 +485,7 @@ def _count_in_groups(rules, b, i, counts):
 
 @_compiled
 def _apply_exclusions_and_pins(rules, b, n, alive, kept, counts):
-    """Take who may not be shown out of the race, keep slots for who is pinned, and count these: they will be there."""
+    """Remove excluded candidates, keep slots for pinned ones, and count these for their groups."""
     _, closed, pins, _, _, _, _ = rules
     for g in range(len(counts)):
         counts[g] = 0
@@ -498,7 +499,7 @@ def _apply_exclusions_and_pins(rules, b, n, alive, kept, counts):
 
 @_compiled
 def _find_pinned(rules, b, slot, alive):
-    """Return who the slot is kept for, -1 = nobody who is left."""
+    """Return the candidate that the slot is kept for, -1 if none is left."""
     pin = rules[2][b, slot]
     return pin if pin >= 0 and alive[pin] else -1
 
@@ -523,10 +524,10 @@ def _count_served_groups(rules, b, i, lacks):
 
 @_compiled
 def _mark_allowed(rules, b, slot, n, alive, kept, counts, lacks, free):
-    """Say who may take a slot: free[i]; and return whether anybody may.
+    """Mark in free[i] which candidates may take a slot, and return whether any may.
 
-    Nobody of a group that is full; and only who serves groups that lack picks, where as many are lacking as slots are
-    left: each pick serves as many as it takes for all to come out, or as anybody can.
+    A candidate of a full group may not. Where groups lack as many picks as there are slots left, only candidates that
+    serve such groups may: each has to serve enough of them for all to be met, or as many as any candidate can.
     """
     codes, _, _, pointers, groups, least, most = rules
     for g in range(len(counts)):
@@ -716,7 +717,7 @@ def _fill_picks(
 
 @compile_kernel(fastmath=False, count_references=False)
 def _is_finite(contributions):
-    """Return whether what the terms add to each pick, (B, k, T), and its sum are finite in single precision."""
+    """Return whether the contributions to each pick, (B, k, T), and their sum are finite in single precision."""
     sound = True
     for b in range(len(contributions)):
         for r in range(contributions.shape[1]):

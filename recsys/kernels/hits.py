@@ -1,4 +1,4 @@
-"""Items of slates and pools looked up, user by user: which are there twice, and which are held-out positives.
+"""Look-ups of items of slates and pools, user by user: duplicates, and held-out positives.
 
 A table of items says where each was last seen; places only grow, so nothing is cleared from user to user.
 """

@@ -1,8 +1,8 @@
-"""Terms of a blend, laid out flat so that one compiled kernel reads them all."""
+"""The input of the kernel: the terms of a blend, laid out flat."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from recsys.types import (
 )
 from recsys.types.arrays import Anys, Doubles, Floats, Ints, Longs
 from recsys.types.checks import check_array, check_codes, check_finite, check_matrix
-from recsys.types.numbers import check_int
+from recsys.types.numbers import check_int, check_number
 
 T = TypeVar("T")
 
@@ -146,7 +146,7 @@ def _get_shape_index(term: Term) -> int:
 
 
 def check_term(name: str, term: object, users: int, n: int, k: int) -> None:
-    """Refuse what the objective `name`, somebody's own, returns and compiled code could not read, or not add up.
+    """Refuse a term of the user's objective `name` that compiled code could not read or add up.
 
     Raises:
         RecsysError: naming the objective and the array.
@@ -164,9 +164,7 @@ def check_term(name: str, term: object, users: int, n: int, k: int) -> None:
         if hasattr(term, field) and getattr(term, field) not in choices:
             raise make_unknown_name_error(field, str(getattr(term, field)), choices, where=place)
     for field in ("empty", "ridge", "focus", "divisor"):
-        number = getattr(term, field, 0.0)
-        if not isinstance(number, Real) or not np.isfinite(float(number)):
-            raise RecsysError(f"{place}: {field} is {number!r}, expected a finite number")
+        check_number(f"{place}: {field}", getattr(term, field, 0.0), -math.inf)
     if isinstance(term, Modular):
         _check_term_arrays(term, users, n, k)
     elif isinstance(term, Spread | Volume):

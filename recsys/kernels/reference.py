@@ -1,4 +1,4 @@
-"""The greedy rules, stated slowly: NumPy, one user, every gain computed from the whole slate.
+"""The greedy rules in plain NumPy: one user, every gain computed from the whole slate.
 
 This is what the compiled kernel is checked against; it is written to be read.
 """

@@ -1,4 +1,4 @@
-"""What a pool has to offer of each region of several maps."""
+"""Summaries of a pool for each region of several maps."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ from recsys.types.arrays import Doubles, Ints, Longs
 
 @compile_kernel(fastmath=False)
 def sum_best_per_region(items: Ints, values: Doubles, region: Ints, starts: Longs, top_m: int, total: Doubles) -> None:
-    """Add the worth of the first `top_m` candidates of each region to `total` (U, Z), Z over all maps end to end.
+    """Add the values of the first `top_m` candidates of each region to `total` (U, Z), Z over all maps end to end.
 
-    `items` (U, N) are candidates, best first, -1 = none, `worth` (U, N) what each is worth; `region` (M, I) is the
+    `items` (U, N) are candidates, best first, -1 = none, `values` (U, N) those of each; `region` (M, I) is the
     region of each item in each map, -1 = none, counted within the map, and `starts` (M,) each map's first column.
     """
     counted = np.zeros(total.shape[1], dtype=np.int64)

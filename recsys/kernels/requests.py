@@ -1,4 +1,4 @@
-"""What one request needs and no product of large matrices does well: small, serial, without the interpreter lock.
+"""Compiled steps of one request: small, serial, without the interpreter lock.
 
 The slow statements of the same rules are `recsys.maths.fold_in.solve_user_factors`, `recsys.objectives.negative_space`
 and plain NumPy.
@@ -53,9 +53,9 @@ def look_up_codes(by_number, numbers, codes):
 
 @compile_kernel(fastmath=True)
 def fold_in_user(common, items, history, observed, pull, ridge, factor):
-    """Fill `factor` (d,) with the solution of (common + observed sum y y' + ridge I) x = pull sum y, y over `history`.
+    """Fill `factor` (d,) with the solution of (common + observed sum y y' + ridge I) x = pull sum y.
 
-    `common` (d, d), `items` (I, d). By Cholesky's decomposition, in float64.
+    y runs over the items of `history`; `common` is (d, d), `items` (I, d). By Cholesky's decomposition, in float64.
     """
     d = len(common)
     lower = common.copy()
@@ -193,7 +193,7 @@ def fill_expected_exposure(
     history, dislikes, pointers, regions, values, starts, axes, places, centres, bandwidths, label, tau, prior_strength,
     likes_share, accepted, cap,
 ):  # fmt: skip
-    """Fill what `recsys.objectives.negative_space` expects of one user, whatever the candidates: (Z,) twice.
+    """Fill the exposure that `recsys.objectives.negative_space` expects for one user: (Z,) twice.
 
     `accepted` is how readily they take what they met of each region, `cap` the exposure that each is owed. `history`
     and `dislikes` are items; `pointers`, `regions`, `values` the shares of items over the regions of all M maps end to

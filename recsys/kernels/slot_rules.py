@@ -26,7 +26,7 @@ class SlotRules:
     most: Longs  # (G,)
 
     def slice_users(self, start: int, stop: int) -> "SlotRules":
-        """Return those of the users from `start` to `stop`."""
+        """Return the rules of the users from `start` to `stop`."""
         per_user = {name: getattr(self, name)[start:stop] for name in ("codes", "closed", "pins")}
         return replace(self, **per_user)
 
@@ -42,7 +42,7 @@ NO_RULES = SlotRules(
 
 
 def make_rules(guards: Sequence[Guard], pool: Pool, k: int) -> list[Rule]:
-    """Return what each guard comes to.
+    """Return the rule of each guard.
 
     Raises:
         RecsysError: if one is no guard, or as it says.
@@ -52,7 +52,7 @@ def make_rules(guards: Sequence[Guard], pool: Pool, k: int) -> list[Rule]:
 
 
 def make_rule(guard: Guard, pool: Pool, k: int) -> Rule:
-    """Return what a guard comes to, once it is seen that compiled code and NumPy may index by it.
+    """Return the rule of a guard, checked so that compiled code and NumPy may index by it.
 
     Raises:
         RecsysError: as the guard says, or if its rule is not for this catalogue, these users and slates of k.
@@ -78,7 +78,7 @@ def make_rule(guard: Guard, pool: Pool, k: int) -> Rule:
 
 
 def check_guards(who: str, guards: Sequence[Guard]) -> None:
-    """Refuse what is no list of guards.
+    """Refuse anything but a list of guards.
 
     Raises:
         RecsysError: if it is none.

@@ -1,4 +1,4 @@
-"""The best of what each user's items have scored so far, stretch by stretch of the catalogue: exact, ties and all.
+"""The exact top n of each user, updated with one block of scores of the catalogue after another, ties included.
 
 A user has room for more than the n best. A score goes in where it reaches the user's bound, which at least n scores of
 earlier items, or of this stretch, reach; when the room is full, the bound is raised and what lies below it goes out.
@@ -63,7 +63,7 @@ def _find_bound(scores, n, slack):
 
 @_compiled
 def _find_first_bound(scores, n, peaks):
-    """Return what `_find_bound` does, from the `peaks` (G,) of groups of scores.
+    """Return the bound of `_find_bound`, from the `peaks` (G,) of groups of scores.
 
     A group's peak is one of its scores.
     """
@@ -109,10 +109,11 @@ def _raise_bound(top_scores, items, count, n, slack, ties):
 
 @_compiled
 def update_topk(scores, rows, first, n, ties, bounds, edges, counts, top_scores, items):
-    """Put into `found` and `items` (P, R) what may be among the n best of P users, R at least min(2 n, I) + SPARE.
+    """Add the scores of W items to the candidates for the top n of P users.
 
-    Scores (B, W) are those of the W items from `first` on; user p stands in row `at[p]`. `ties` (I,) orders equal
-    scores. `bounds`, `edges` and `counts` (P,) are kept from stretch to stretch: at first NEVER, I and 0.
+    `scores` (B, W) are those of the W items from `first` on; the row of user p is `rows[p]`. `top_scores` and `items`
+    (P, R), R at least min(2 n, I) + SPARE_ROOM, hold the candidates. `ties` (I,) orders equal scores. `bounds`, `edges`
+    and `counts` (P,) are kept from block to block: at first LOWEST_SCORE, I and 0.
     """
     slack, full = n // 8, top_scores.shape[1] - SPARE_ROOM
     flags = np.empty(PIECE + SPARE_ROOM, np.uint8)

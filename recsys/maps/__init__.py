@@ -1,4 +1,4 @@
-"""Maps of the catalogue: the objectives' own, the audit family that judges them, and what items are.
+"""Taste maps: those of the objectives, the audit family that evaluates them, and maps of content.
 
 `own` and `audit` share no method, no seed and no user: whatever gains on one's own map and not on the audit's
 is circular.

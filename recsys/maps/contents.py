@@ -1,4 +1,4 @@
-"""Maps by what items are: genres, tags, words of descriptions, decades."""
+"""Maps by content: genres, tags, words of descriptions, decades."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

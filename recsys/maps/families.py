@@ -1,4 +1,4 @@
-"""Families of maps by co-occurrence: what the same users like lies in the same region."""
+"""Families of maps by co-occurrence: items that the same users like lie in the same region."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -16,6 +16,7 @@ from recsys.support import rng
 from recsys.types.arrays import Csr, Floats
 from recsys.types.extras import needs_extra
 from recsys.types.maps import TasteMap
+from recsys.types.numbers import check_int
 
 OWN_SIZES = (8, 12, 20, 32, 48)
 OWN_NEIGHBOURS = (10, 20, 40, 80)
@@ -30,7 +31,11 @@ def objective_maps(train: Csr, half: int = 0) -> tuple[TasteMap, ...]:
     Made from one half of the users (0 or 1), the audit family from the other: spectral clustering of four graphs of
     items, of 10 to 80 neighbours, into 8 to 48 regions each. Nothing is drawn. An item that shares no user with
     another has an empty row. () where fewer than three users have several positives.
+
+    Raises:
+        RecsysError: if `half` is neither 0 nor 1.
     """
+    half = check_int("objective_maps: half", half, 0, 1)
     return _make_family(_select_user_half(train, half), _make_objective_maps)
 
 
@@ -41,7 +46,12 @@ def audit_maps(train: Csr, seed: int = 0, half: int | None = 1) -> tuple[TasteMa
     Made from the half of the users (0 or 1) that `objective_maps` does not see, or from all of them (None: of another
     log). Methods, sizes and seeds are those of `configs/audit.toml`. An item that shares no user with another has an
     empty row. () where fewer than three users have several positives. Ward's tree needs memory for all pairs of items.
+
+    Raises:
+        RecsysError: if `seed` is no whole number, or `half` neither 0, 1 nor None.
     """
+    seed = check_int("audit_maps: seed", seed)
+    half = None if half is None else check_int("audit_maps: half", half, 0, 1)
     return _make_family(
         _select_user_half(train, half), lambda known: _make_audit_maps(known, read_map_settings(), seed)
     )

@@ -1,4 +1,4 @@
-"""How families of maps are made alike on every machine: their committed settings, seeds, and one thread."""
+"""Committed settings, seeds and one thread, so that families of maps are the same on every machine."""
 
 import tomllib
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""One definition per quantity: used by the objective that wants it and by the metric that measures it."""
+"""Quantities that objectives and metrics share, each defined once."""

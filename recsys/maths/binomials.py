@@ -1,4 +1,4 @@
-"""What a random slate of somebody's taste would show of an aspect: draws X ~ Binomial(n, p)."""
+"""Binomial probabilities of how often an aspect occurs in a random slate of a user's taste."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Shares of regions: what a user consumes, what nearby communities consume, what is missing from a slate."""
+"""Distributions over regions: a user's own mix, the mix of nearby communities, and the shortfall of a slate."""
 
 import warnings
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from recsys.maths.embeddings import normalize_rows, singular_vectors
 from recsys.support import rng
 from recsys.types.arrays import Anys, Bools, Csr, Doubles, Ints
 from recsys.types.maps import TasteMap
+from recsys.types.numbers import check_number
 
 N_COMMUNITIES = 12
 FEW_REGIONS = 64  # regions
@@ -51,7 +52,7 @@ def encode_hard_regions(taste_map: TasteMap) -> Csr:
 
 
 def mostly_unexplored(histories: Csr, regions: Sequence[Ints]) -> Bools:
-    """Return which items lie outside of what each of B users has touched, (B, I), by at least half of several maps.
+    """Return which items lie in regions that each of B users never touched, (B, I), by at least half of several maps.
 
     `regions` holds the (hard) region of each item (I,) by each map, -1 = none: an item is judged by the maps that know
     it, and one that none knows is not outside. `histories` are positives, (B, I).
@@ -71,15 +72,14 @@ def mostly_unexplored(histories: Csr, regions: Sequence[Ints]) -> Bools:
 def acceptance(
     train: Csr, dislikes: Csr, assignment: Csr, prior_strength: float, mean_like_share: float | None = None
 ) -> Doubles:
-    """Return how readily each user takes what they met of each region, against everyone, (U, Z) in [0, 1].
+    """Return how readily each user accepts each region they met, compared with all users, (U, Z) in [0, 1].
 
     The posterior mean of the share of likes under a beta prior with the mean of all users and `prior_strength`
     pseudo-observations, over that mean, at most 1: a region of which a user met nothing has 1, one whose items they
     declined has less (`prior_strength` = 0 is refused: it has no mean where nothing was met). `usual` is the mean share
     of likes, where it is that of other users (`share_of_likes`).
     """
-    if not prior_strength > 0:
-        raise ValueError(f"prior_strength is {prior_strength}, expected a number above 0")
+    prior_strength = check_number("prior_strength", prior_strength, above=0)
     likes = np.asarray(sum_by_region(train, assignment), dtype=np.float64)
     declined = dislikes.copy()
     declined.data = np.ones_like(declined.data)
@@ -90,7 +90,7 @@ def acceptance(
 
 
 def share_of_likes(train: Csr, dislikes: Csr) -> float:
-    """Return how much of what all users met they like, in [0, 1]."""
+    """Return the share of likes among all interactions, in [0, 1]."""
     return train.nnz / max(train.nnz + dislikes.nnz, 1)
 
 
@@ -110,7 +110,7 @@ def entropy(p: Doubles) -> Doubles:
 
 
 def deficit(q: Doubles, e: Doubles, w: Doubles | float = 1.0) -> Doubles:
-    """Return sum_z w max(0, q - e) / sum_z w q over the last axis, in [0, 1]: what is owed and not shown.
+    """Return sum_z w max(0, q - e) / sum_z w q over the last axis, in [0, 1]: the share that is owed and not shown.
 
     0 when every wanted region has its share; with w = 1 and both summing to 1 it is the total variation
     distance. NaN where nothing is owed.
@@ -151,7 +151,7 @@ def squared_distances(mixes: Doubles, others: Doubles) -> Doubles:
 
 
 def nearby_community_mixes(own: Doubles, community: Ints) -> Doubles:
-    """Return what nearby *other* communities consume, (U, Z), from the users' own mixes (U, Z).
+    """Return the mixes of nearby *other* communities, (U, Z), from the users' own mixes (U, Z).
 
     q_u = sum over c != c(u) of pi_u(c) p_c, with p_c the mean mix of community c and pi_u(c) that of
     `nearby_community_weights`.

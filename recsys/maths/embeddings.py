@@ -1,4 +1,4 @@
-"""Named spaces in which two items are near or far: cosine of two rows."""
+"""Named spaces of item vectors, in which nearness is the cosine of two rows."""
 
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ def singular_vectors(matrix: Csr, d: int) -> tuple[Doubles, Doubles, Doubles]:
 
 
 def right_singular_vectors(matrix: Csr, d: int) -> tuple[Doubles, Doubles]:
-    """Return what `singular_vectors` does without the left ones: (d,), (I, d)."""
+    """Return the singular values and the right singular vectors of `singular_vectors`: (d,), (I, d)."""
     wide, far, values, vectors = _decompose_smaller_side(matrix, d)
     return values, _map_to_other_side(far, values, vectors) if wide else vectors
 

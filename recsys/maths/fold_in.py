@@ -1,4 +1,4 @@
-"""The least squares that a user's factor solves, for users and histories that a model has not seen."""
+"""The least squares of a user's factor, for users and histories that a model has not seen."""
 
 import numpy as np
 import scipy  # its parts load when they are used: a ranker without exploration never needs them

@@ -1,4 +1,4 @@
-"""How concentrated counts (..., I) are; NaN where nothing is counted."""
+"""Measures of how concentrated counts (..., I) are; NaN where nothing is counted."""
 
 import numpy as np
 

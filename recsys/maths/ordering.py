@@ -48,7 +48,7 @@ def _find_bound(scores: Floats, n: int) -> Floats:
 
 
 def _find_top_n_by_partition(scores: Floats, n: int, ties: Longs) -> tuple[Ints, Floats]:
-    """Return what `top` does, from a partition of every row."""
+    """Return the top n columns of each row, from a partition of every row."""
     last = scores.shape[1] - n
     best = np.argpartition(scores, last, axis=1)[:, last:] if last else _list_all_columns(scores)
     edge = np.take_along_axis(scores, best, axis=1).min(axis=1)

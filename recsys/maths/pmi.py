@@ -1,4 +1,4 @@
-"""How far an item is from a history: by who shares both, and against what that history is used to."""
+"""Distances of items from a history, by pointwise mutual information and by cosine."""
 
 import numpy as np
 from scipy import sparse

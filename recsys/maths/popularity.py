@@ -1,4 +1,4 @@
-"""How much is known of an item, and how unequally a catalogue is shown."""
+"""Popularity of items: counts, ranks, self-information, head and tail, and the Gini index."""
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def group_by_popularity(n: Doubles, head: float = 0.2, tail: float = 0.2) -> Csr
 
 
 def rank_among_unseen(ranks: Longs, seen: Csr, users: Longs, items: Longs | Ints) -> tuple[Longs, Bools]:
-    """Return how many items that a user has not met stand before an item, and whether they have met it.
+    """Return the number of unmet items that precede an item, and whether the user has met it.
 
     `place` (I,) is the place of each item in a list of all, `users` and `items` (of one shape, or that of both
     together) are rows and columns of `met` (U, I).

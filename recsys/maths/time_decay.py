@@ -1,4 +1,4 @@
-"""When each positive was, and how much it still counts."""
+"""Times of positives, and weights that halve with age."""
 
 import numpy as np
 from scipy import sparse

@@ -1,4 +1,4 @@
-"""How many different items a slate holds, from the eigenvalues of its similarities."""
+"""The Vendi score: the effective number of different items of a slate."""
 
 import numpy as np
 

@@ -1,17 +1,17 @@
-"""Metrics: a function of an evaluation and a cut-off k; what is in `__all__` can be named in a config.
+"""Metrics: functions of an evaluation and a cut-off k; a config can name those in `__all__`.
 
 Beside them stand the tables of a run that a metric of one's own may need: `get_shown_matrix`, `make_hit_matrix`,
 `count_hits`, `count_test_positives`, `get_item_popularity`, `mask_untested_users`, `divide_or_nan`, and
 `make_catalogue_metric` for a statistic of how often each item is shown.
 """
 
-from recsys.metrics._shared import count_hits as count_hits
+from recsys.metrics._hits import count_hits as count_hits
+from recsys.metrics._hits import make_hit_matrix as make_hit_matrix
 from recsys.metrics._shared import count_test_positives as count_test_positives
 from recsys.metrics._shared import divide_or_nan as divide_or_nan
 from recsys.metrics._shared import get_item_popularity as get_item_popularity
 from recsys.metrics._shared import get_shown_matrix as get_shown_matrix
 from recsys.metrics._shared import make_catalogue_metric as make_catalogue_metric
-from recsys.metrics._shared import make_hit_matrix as make_hit_matrix
 from recsys.metrics._shared import mask_untested_users as mask_untested_users
 from recsys.metrics.account_gaps import account_gap
 from recsys.metrics.accuracy import average_precision, hit_rate, mrr, ndcg, precision, rbp, recall

@@ -1,25 +1,14 @@
-"""Tables that several metrics of one run share: what is shown to whom, and which of it is a hit."""
+"""Tables that several metrics share: what a run shows to whom, and what the ground truth says of users and items."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 
 from recsys.maths import distributions, embeddings
 from recsys.maths.popularity import count_item_users
 from recsys.types import Evaluation, GroundTruth, PerCatalogue
-from recsys.types.arrays import Bools, Csr, Doubles, Longs
+from recsys.types.arrays import Csr, Doubles, Longs
 from recsys.types.evaluations import Direction
-
-BLOCK = 4096  # users at a time where a table of users and features would otherwise grow with the users
-
-
-class Hits(NamedTuple):
-    """Every hit of a run: H of them."""
-
-    user: Longs  # (H,) row
-    rank: Longs  # (H,) from 0
-    test_index: Longs  # (H,) where it stands in `split.test.indices`
 
 
 def get_shown_matrix(evaluation: Evaluation, k: int) -> Csr:
@@ -37,80 +26,8 @@ def make_shown_matrix(evaluation: Evaluation, weights: Doubles) -> Csr:
 
 
 def discounts(k: int) -> Doubles:
-    """Return what each of k ranks is worth: 1 / log2(rank + 1), ranks from 1."""
+    """Return the discount of each of k ranks: 1 / log2(rank + 1), ranks from 1."""
     return np.asarray(1.0 / np.log2(np.arange(k) + 2.0))
-
-
-def get_hits(evaluation: Evaluation) -> Hits:
-    """Return the hits of the whole slates, one by one, by user and rank."""
-    return evaluation.tables.get("hit_places", lambda: _find_hits(evaluation))
-
-
-def get_hits_within(evaluation: Evaluation, k: int) -> Hits:
-    """Return the hits among the first k of each slate, one by one, by user and rank."""
-    found = get_hits(evaluation)
-    if k >= evaluation.items.shape[1]:
-        return found
-    return evaluation.tables.get(f"hits@{k}", lambda: Hits(*(part[found.rank < k] for part in found)))
-
-
-def make_hit_matrix(evaluation: Evaluation, k: int) -> Bools:
-    """Return which of the first k picks are held-out positives, (U, k); slots beyond the slate are misses."""
-    found, (user, rank, _) = np.zeros((len(evaluation.items), k), dtype=bool), get_hits_within(evaluation, k)
-    found[user, rank] = True
-    return found
-
-
-def count_hits(evaluation: Evaluation, k: int) -> Longs:
-    """Return how many of the first k picks are held-out positives, (U,)."""
-    users = len(evaluation.items)
-    return evaluation.tables.get(
-        f"hit_counts@{k}", lambda: np.bincount(get_hits_within(evaluation, k).user, minlength=users)
-    )
-
-
-def sum_rank_weights_of_hits(evaluation: Evaluation, weights: Doubles) -> Doubles:
-    """Return the sum of the weights (k,) of the ranks at which a user has hits, first to last, (U,)."""
-    user, rank, _ = get_hits_within(evaluation, len(weights))
-    return np.asarray(np.bincount(user, weights[rank], len(evaluation.items)), dtype=np.float64)
-
-
-def _find_hits(evaluation: Evaluation) -> Hits:
-    from recsys.kernels import hits  # compiled: it is slow to load
-
-    items, test = np.ascontiguousarray(evaluation.items, dtype=np.int32), evaluation.truth.split.test
-    seen, room = np.zeros(test.shape[1], dtype=np.int64), [np.empty(items.size, dtype=np.int64) for _ in Hits._fields]
-    n = hits.find_hits(items, test.indptr, test.indices, seen, *room)
-    return Hits(*(part[:n].copy() for part in room))
-
-
-def compute_recall_by_map(
-    evaluation: Evaluation, k: int, marked: Sequence[Bools], most: float
-) -> tuple[Doubles, dict[str, float]]:
-    """Return hits over held-out positives, at most `most` of these, among those that each of M maps marks, (M, U).
-
-    `marked` follow `split.test.indices`. Beside it, means over maps: `users` that have some, `held_out` such positives,
-    `hits` among them.
-    """
-    user, _, place = get_hits_within(evaluation, k)
-    n_users, owner = len(evaluation.items), get_test_users(evaluation.truth)
-    values, sums = np.empty((len(marked), n_users)), np.zeros(3)
-    for m, some in enumerate(marked):
-        found = np.bincount(user[some[place]], minlength=n_users)
-        wanted = np.bincount(owner[some], minlength=n_users)
-        values[m] = divide_or_nan(found, np.minimum(wanted, most))
-        sums += (wanted > 0).sum(), found.sum(), wanted.sum()
-    behind = (sums / max(len(marked), 1)).tolist()
-    return values, dict(zip(("users", "hits", "held_out"), behind, strict=True))
-
-
-def sum_over_hits(evaluation: Evaluation, values: Doubles, weights: Doubles) -> Doubles:
-    """Return the sum over a user's hits of the worth of the positive times the weight of its rank, (U,).
-
-    `worth` follows `split.test.indices`, `weights` (k,) are those of the ranks.
-    """
-    user, rank, place = get_hits_within(evaluation, len(weights))
-    return np.asarray(np.bincount(user, weights[rank] * values[place], len(evaluation.items)), dtype=np.float64)
 
 
 def mask_untested_users(evaluation: Evaluation, values: Doubles) -> Doubles:
@@ -177,9 +94,3 @@ def divide_or_nan(numerator: Doubles | Longs, denominator: Doubles | Longs) -> D
     """Return the quotient, NaN where the denominator is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(denominator > 0, numerator / denominator, np.nan), dtype=np.float64)
-
-
-def iter_blocks(n: int, size: int = BLOCK) -> Iterator[slice]:
-    """Yield slices that cover n rows, `size` at a time."""
-    for start in range(0, n, size):
-        yield slice(start, min(start + size, n))

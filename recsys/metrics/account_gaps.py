@@ -1,4 +1,4 @@
-"""What other people's slates hold for a user: the trove on the account of a relative."""
+"""The account gap: items that a user would like and that only other accounts are shown."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,17 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.maths import distributions
-from recsys.metrics._shared import count_test_positives, divide_or_nan, get_shown_matrix, iter_blocks, sum_over_hits
+from recsys.maths.blocks import iter_blocks
+from recsys.metrics._hits import sum_over_hits
+from recsys.metrics._shared import count_test_positives, divide_or_nan, get_shown_matrix
 from recsys.support import rng
 from recsys.types import Evaluation, PerUser, TasteMap
 from recsys.types.arrays import Csr, Doubles, Ints, Longs
+from recsys.types.numbers import check_int
 
 USERS = 256  # at a time: a table of them and of all shelves
 ROUNDING = 1e-12  # of a distance: one at an edge is in the band below it
 
 
 def account_gap(evaluation: Evaluation, k: int) -> PerUser:
-    """What others are shown, the user would like and is not shown: a share of the slots of another account.
+    """Share of another account's slots with items that the user would like and is not shown.
 
     The other account is any other user with a slate, all alike; would like: held-out positives. 0 where everybody is
     shown the same, so that less of it is no merit of its own: it says what there is to find on other shelves.
@@ -43,7 +46,7 @@ def account_gap(evaluation: Evaluation, k: int) -> PerUser:
 
 @dataclass(frozen=True, eq=False)
 class AccountGaps:
-    """What the slates of other accounts hold for each of U users, by D bands of how far these accounts are."""
+    """The account gap of each of U users in D bands of distance to the other accounts."""
 
     edges: Doubles  # (D + 1,) a band is above its lower edge, up to its upper one; the first has 0 too
     pairs: Longs  # (D,) how many pairs of a user and an account are behind it
@@ -52,7 +55,7 @@ class AccountGaps:
 
     @property
     def curve(self) -> Doubles:
-        """The mean of `gaps` over the users who have accounts in the band, (D,)."""
+        """The mean of `gaps` over the users with accounts in the band, (D,)."""
         known = ~np.isnan(self.gaps)
         return divide_or_nan(np.where(known, self.gaps, 0.0).sum(axis=0), known.sum(axis=0))
 
@@ -67,7 +70,7 @@ def compute_account_gap_curve(
     accounts: int = 500,
     seed: int = 0,
 ) -> AccountGaps:
-    """Return what accounts at each distance are shown that a user has not met, is not shown, and would like.
+    """Return the account gap by the distance of the other account.
 
     AG_u(band) = mean over accounts v in the band of (1/k) sum of P(like_ui) over the items i of the slate of v that u
     has neither met nor on their own slate. Far accounts are unfamiliar but implausible, near ones plausible but
@@ -77,7 +80,12 @@ def compute_account_gap_curve(
     Distances are |p_u - p_v|, p the mixes of histories over the regions of `taste_map`; v are at most `accounts` users
     with a history on the map and a slate, drawn by `seed`, never u. The bands have edges at the quantiles of the
     distances between these accounts. Users without a history on the map have NaN, and so has a band without accounts.
+
+    Raises:
+        RecsysError: if `bands`, `accounts` or `seed` is no whole number, or one of the first two is below 1.
     """
+    bands, accounts = check_int("account gaps: bands", bands, 1), check_int("account gaps: accounts", accounts, 1)
+    seed = check_int("account gaps: seed", seed)
     split, top = evaluation.truth.split, evaluation.get_top_picks(k)
     mixes = distributions.user_mixes(split.train, taste_map.assignment)
     there = np.flatnonzero(mixes.any(axis=1) & (top >= 0).any(axis=1))
@@ -102,7 +110,7 @@ def compute_account_gap_curve(
 
 
 def _make_slate_matrix(slates: Ints) -> tuple[Ints, Csr]:
-    """Return the items on any of A slates, (C,), and 1 where one is on a slate, (A, C)."""
+    """Return the items on any of A slates, (C,), and a matrix with 1 where an item is on a slate, (A, C)."""
     items, place = np.unique(slates[slates >= 0], return_inverse=True)
     account, _ = np.nonzero(slates >= 0)
     return items, Csr((np.ones(len(place)), (account, place)), shape=(len(slates), len(items)))

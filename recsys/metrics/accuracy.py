@@ -1,4 +1,4 @@
-"""How many held-out positives are in the slate, and how high.
+"""Accuracy: how many held-out positives are in the slate, and how high.
 
 Everywhere: a slate shorter than k is filled with misses, an empty one counts as 0, and users without held-out
 positives are NaN (left out of the mean).
@@ -6,15 +6,8 @@ positives are NaN (left out of the mean).
 
 import numpy as np
 
-from recsys.metrics._shared import (
-    count_hits,
-    count_test_positives,
-    discounts,
-    divide_or_nan,
-    get_hits_within,
-    mask_untested_users,
-    sum_rank_weights_of_hits,
-)
+from recsys.metrics._hits import count_hits, get_hits_within, sum_rank_weights_of_hits
+from recsys.metrics._shared import count_test_positives, discounts, divide_or_nan, mask_untested_users
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Doubles
 

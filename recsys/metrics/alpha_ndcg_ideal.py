@@ -1,8 +1,8 @@
-"""The best slates there could be, for a gain that shrinks where features come again."""
+"""The ideal slates of alpha-nDCG, whose gain shrinks where features come again."""
 
 import numpy as np
 
-from recsys.metrics._shared import iter_blocks
+from recsys.maths.blocks import iter_blocks
 from recsys.types import GroundTruth
 from recsys.types.arrays import Csr, Doubles, Longs
 

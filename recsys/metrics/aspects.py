@@ -1,4 +1,4 @@
-"""How many of the features of items (genres, tags) slates show, how evenly, and how early.
+"""Coverage of features (genres, tags) in slates: how many, how evenly, and how early.
 
 Features are sets: an item has each of its features in full. Items without features show none.
 """
@@ -10,15 +10,15 @@ from scipy import sparse
 
 from recsys.maths import distributions
 from recsys.maths.binomials import binomial_diversity as chance
+from recsys.maths.blocks import iter_blocks
+from recsys.metrics._hits import get_hits_within
 from recsys.metrics._shared import (
     count_test_positives,
     count_train_positives,
     discounts,
     divide_or_nan,
     get_even_features,
-    get_hits_within,
     get_shown_matrix,
-    iter_blocks,
 )
 from recsys.metrics.alpha_ndcg_ideal import ALPHA, compute_ideal_gains
 from recsys.types import Evaluation, PerUser

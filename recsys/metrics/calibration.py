@@ -1,4 +1,4 @@
-"""How far the features of a slate are from those of the user's history.
+"""Calibration: the distance between the features of the slate and those of the user's history.
 
 p and q are the feature mixes of the training positives and of the slate; an item's weight is split evenly over its
 features, and items without any are left out. NaN where either mix is empty.
@@ -9,8 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from recsys.maths import distributions
+from recsys.maths.blocks import iter_blocks
 from recsys.maths.distributions import hellinger, jensen_shannon, total_variation
-from recsys.metrics._shared import discounts, get_even_features, get_shown_matrix, iter_blocks, make_shown_matrix
+from recsys.metrics._shared import discounts, get_even_features, get_shown_matrix, make_shown_matrix
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Csr, Doubles
 
@@ -22,7 +23,7 @@ _EVEN_CONVENTION = f"features split evenly, no rank weights; {_AVERAGED_OVER}"
 
 
 def calibration_kl(evaluation: Evaluation, k: int) -> PerUser:
-    """KL divergence of the slate's features from the history's, smoothed, in nats: what is missing weighs most.
+    """KL divergence of the slate's features from the history's, smoothed, in nats: missing features weigh most.
 
     :Formula: KL(p || (1 - a) q + a p), a = 0.01
     :Range: [0, log(100)] nats
@@ -111,7 +112,7 @@ def calibration_radio(evaluation: Evaluation, k: int) -> PerUser:
 
 
 def compare_mixes(evaluation: Evaluation, shown: Csr, distance: Callable[[Doubles, Doubles], Doubles]) -> Doubles:
-    """Return the distance of each history's feature mix to that of what is shown, (U,); NaN where one is empty."""
+    """Return the distance between the feature mixes of history and slate, (U,); NaN where one is empty."""
     split, even = evaluation.truth.split, get_even_features(evaluation.truth)
     values = np.empty(shown.shape[0])
     for b in iter_blocks(shown.shape[0]):

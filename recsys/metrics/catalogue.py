@@ -1,4 +1,4 @@
-"""How the attention of all users is spread over the catalogue.
+"""Coverage and inequality of the exposure of items over all users.
 
 Everything is a statistic of how often each item is shown, and depends on the number of users: compare runs over the
 same users.
@@ -25,7 +25,7 @@ def coverage(evaluation: Evaluation, k: int) -> PerCatalogue:
 
 
 def never_shown(evaluation: Evaluation, k: int) -> PerCatalogue:
-    """Share of the catalogue that is shown to nobody: 1 - coverage.
+    """Share of the catalogue that is on no slate: 1 - coverage.
 
     :Formula: items shown to nobody / I
     :Range: [0, 1]

@@ -1,4 +1,4 @@
-"""How unlike each other the items of one slate are."""
+"""Diversity: how unlike each other the items of one slate are."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -6,16 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from recsys.maths.blocks import iter_blocks
 from recsys.maths.vendi_score import effective_number
-from recsys.metrics._shared import (
-    discounts,
-    divide_or_nan,
-    get_item_vectors,
-    get_shown_matrix,
-    iter_blocks,
-    make_hit_matrix,
-    mask_untested_users,
-)
+from recsys.metrics._hits import make_hit_matrix
+from recsys.metrics._shared import discounts, divide_or_nan, get_item_vectors, get_shown_matrix, mask_untested_users
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Bools, Doubles
 

@@ -1,4 +1,4 @@
-"""Whose place in the catalogue's attention others have taken, against what each item would be shown by another rule.
+"""Over- and under-exposure of items, compared with the exposure that a reference rule would give them.
 
 E_i is how often item i would be shown, c_i how often it is; both sum to the picks. By the training positives of
 everybody E_i is in their proportion: every user is served the mix of the population. By those of *near* other
@@ -13,14 +13,9 @@ from typing import Literal
 import numpy as np
 
 from recsys.maths import distributions
+from recsys.maths.blocks import iter_blocks
 from recsys.maths.distributions import total_variation
-from recsys.metrics._shared import (
-    divide_or_nan,
-    get_item_popularity,
-    get_shown_matrix,
-    iter_blocks,
-    make_catalogue_metric,
-)
+from recsys.metrics._shared import divide_or_nan, get_item_popularity, get_shown_matrix, make_catalogue_metric
 from recsys.metrics.exposure_deficits import compute_owed_mixes, get_user_communities
 from recsys.types import Evaluation, GroundTruth, PerCatalogue, RecsysError, TasteMap
 from recsys.types.arrays import Csr, Doubles, Ints
@@ -119,7 +114,7 @@ def over_exposure_near(evaluation: Evaluation, k: int) -> PerCatalogue:
 
 
 def zero_exposure_share(evaluation: Evaluation, k: int) -> PerCatalogue:
-    """Share of the items with training positives that are shown to nobody.
+    """Share of the items with training positives that are on no slate.
 
     :Formula: items with n_i > 0 and c_i = 0 / items with n_i > 0
     :Range: [0, 1]
@@ -154,7 +149,7 @@ class ItemExposure:
 
     @property
     def zero_exposure(self) -> float:
-        """The share of the items with E > 0 that are shown to nobody; NaN without any."""
+        """The share of the items with E > 0 that are on no slate; NaN without any."""
         return float(divide_or_nan(((self.shown == 0) & (self.expected > 0)).sum(), (self.expected > 0).sum()))
 
 
@@ -236,7 +231,7 @@ def _get_community_weights(truth: GroundTruth) -> Doubles:
 
 
 def _get_community_consumption(truth: GroundTruth) -> Doubles:
-    """Return what each community consumes, (C, I)."""
+    """Return the number of positives of each community and item, (C, I)."""
     train = truth.split.train
     return truth.tables.get("consumed", lambda: _average_by_community(train, get_user_communities(truth)))
 

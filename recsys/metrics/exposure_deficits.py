@@ -1,9 +1,11 @@
-"""What nearby other communities consume and the slate does not show, and what it finds there."""
+"""The exposure deficit: consumption of nearby other communities that the slate does not show."""
 
 import numpy as np
 
 from recsys.maths import distributions
-from recsys.metrics._shared import compute_recall_by_map, get_shown_matrix, get_test_users, iter_blocks
+from recsys.maths.blocks import iter_blocks
+from recsys.metrics._hits import compute_recall_by_map
+from recsys.metrics._shared import get_shown_matrix, get_test_users
 from recsys.support import rng
 from recsys.types import Evaluation, GroundTruth, PerMap, TasteMap
 from recsys.types.arrays import Bools, Doubles, Ints
@@ -12,7 +14,7 @@ _AVERAGED_OVER = "w = 1, uniform slots of 1/k; mean over users to whom something
 
 
 def exposure_deficit(evaluation: Evaluation, k: int) -> PerMap:
-    """Share of what nearby other communities consume that the slate does not show; audit maps.
+    """Share of the consumption of nearby other communities that the slate does not show; audit maps.
 
     `recsys.maths.distributions.deficit` with q of `recsys.maths.distributions.nearby_community_mixes` and the slate's
     exposure e with slot weights 1/k, so that a short slate leaves exposure unused.
@@ -68,7 +70,7 @@ def out_of_bubble_recall(evaluation: Evaluation, k: int) -> PerMap:
 
 
 def compute_owed_mixes(truth: GroundTruth, taste_map: TasteMap) -> Doubles:
-    """Return what nearby other communities consume of each region, (U, Z)."""
+    """Return the mix of nearby other communities over regions, (U, Z)."""
     train = truth.split.train
     return distributions.nearby_community_mixes(
         distributions.user_mixes(train, taste_map.assignment), get_user_communities(truth)

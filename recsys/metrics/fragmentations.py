@@ -1,4 +1,4 @@
-"""How different the slates of different users are."""
+"""Fragmentation: how different the slates of different users are."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from recsys.maths import distributions
-from recsys.metrics._shared import divide_or_nan, get_even_features, iter_blocks, make_shown_matrix
+from recsys.maths.blocks import iter_blocks
+from recsys.metrics._shared import divide_or_nan, get_even_features, make_shown_matrix
 from recsys.metrics.calibration import RADIO_SMOOTHING, radio_distance
 from recsys.support import rng
 from recsys.types import Evaluation, PerUser

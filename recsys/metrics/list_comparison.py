@@ -1,4 +1,4 @@
-"""What a re-ranking did to the slates of the base run: numbers per user for reports.
+"""Comparison of slates with those of the base run: numbers per user for reports.
 
 They judge two runs, so they are no metrics that a config could name. A user with an empty slate in either has NaN.
 """
@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from recsys.metrics._shared import divide_or_nan, iter_blocks
+from recsys.maths.blocks import iter_blocks
+from recsys.metrics._shared import divide_or_nan
 from recsys.types import Evaluation
 from recsys.types.arrays import Bools, Doubles, Longs
+from recsys.types.numbers import check_number
 
 PAIRS = 512  # users at a time where every pair of places is looked at
 
@@ -28,7 +30,11 @@ def rank_biased_overlap(evaluation: Evaluation, base: Evaluation, k: int, p: flo
 
     (1 - p) sum over r = 1 .. s of p^(r - 1) A_r + p^s A_s, A_r = items in the first r of both / r, s the length of the
     longer slate up to k: the agreement at the end is taken to go on (RBO, Webber, Moffat and Zobel 2010).
+
+    Raises:
+        RecsysError: if p is no number above 0 and below 1.
     """
+    p = check_number("rank_biased_overlap: p", p, above=0, below=1)
     ranks = np.arange(k)
     length = np.maximum(*((e.get_top_picks(k) >= 0).sum(axis=1) for e in (evaluation, base)))
     values = np.full(len(base.items), np.nan)

@@ -1,4 +1,4 @@
-"""How little known the shown items are, to everybody or to the user.
+"""Novelty: how little known the shown items are, to everybody or to the user.
 
 The expected forms of Vargas and Castells (2011) count hits alone, by their rank; short slates and users without
 held-out positives are as in accuracy.
@@ -8,6 +8,8 @@ import numpy as np
 
 from recsys.maths import embeddings
 from recsys.maths import popularity as item_popularity
+from recsys.maths.blocks import iter_blocks
+from recsys.metrics._hits import sum_over_hits
 from recsys.metrics._shared import (
     count_test_positives,
     count_train_positives,
@@ -16,9 +18,7 @@ from recsys.metrics._shared import (
     get_item_popularity,
     get_shown_matrix,
     get_test_users,
-    iter_blocks,
     mask_untested_users,
-    sum_over_hits,
 )
 from recsys.types import Evaluation, GroundTruth, PerUser
 from recsys.types.arrays import Doubles
@@ -78,7 +78,7 @@ def efd(evaluation: Evaluation, k: int) -> PerUser:
 
 
 def epd(evaluation: Evaluation, k: int) -> PerUser:
-    """Expected profile distance: how far the hits are from what the user knows, on average.
+    """Expected profile distance: the mean distance of hits to the user's history.
 
     The distance is 1 - cosine in the co-occurrence space (`recsys.maths.embeddings.cooccurrence_vectors`); to an item
     that nobody has in train it is 1. NaN for users without history.

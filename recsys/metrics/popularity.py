@@ -1,4 +1,4 @@
-"""How popular the shown items are, and whether more so than what the user chose.
+"""Popularity of the shown items, also compared with the user's own history.
 
 Popularity n_i counts training positives. Items of equal popularity are on the same side of every border.
 """
@@ -6,15 +6,10 @@ Popularity n_i counts training positives. Items of equal popularity are on the s
 import numpy as np
 
 from recsys.maths import distributions
+from recsys.maths.blocks import iter_blocks
 from recsys.maths.distributions import jensen_shannon
 from recsys.maths.popularity import find_tail_items, group_by_popularity
-from recsys.metrics._shared import (
-    count_train_positives,
-    divide_or_nan,
-    get_item_popularity,
-    get_shown_matrix,
-    iter_blocks,
-)
+from recsys.metrics._shared import count_train_positives, divide_or_nan, get_item_popularity, get_shown_matrix
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Doubles
 

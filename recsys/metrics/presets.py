@@ -16,17 +16,17 @@ import numpy as np
 
 from recsys import metrics
 from recsys.maths import distributions, inequality
+from recsys.maths.blocks import iter_blocks
 from recsys.maths.popularity import gini, item_self_information
+from recsys.metrics._hits import sum_rank_weights_of_hits
 from recsys.metrics._shared import (
     count_test_positives,
     discounts,
     divide_or_nan,
     get_item_popularity,
     get_shown_matrix,
-    iter_blocks,
     make_catalogue_metric,
     mask_untested_users,
-    sum_rank_weights_of_hits,
 )
 from recsys.metrics.accuracy import sum_precisions_at_hits
 from recsys.metrics.alpha_ndcg_ideal import ALPHA, compute_ideal_gains
@@ -40,7 +40,7 @@ PerUserMetric = Callable[[Evaluation, int], PerUser]
 
 
 def restrict_to_listed(metric: PerUserMetric, evaluation: Evaluation, k: int) -> PerUser:
-    """Return a metric over the users who have a slate: nobody else is averaged."""
+    """Return a metric averaged over the users who have a slate."""
     answer = metric(evaluation, k)
     listed = (evaluation.get_top_picks(k) >= 0).any(axis=1)
     said = f"{answer.convention}; users without a slate left out"

@@ -7,14 +7,8 @@ alone.
 import numpy as np
 
 from recsys.maths import inequality
-from recsys.metrics._shared import (
-    count_hits,
-    count_test_positives,
-    discounts,
-    divide_or_nan,
-    make_catalogue_metric,
-    sum_rank_weights_of_hits,
-)
+from recsys.metrics._hits import count_hits, sum_rank_weights_of_hits
+from recsys.metrics._shared import count_test_positives, discounts, divide_or_nan, make_catalogue_metric
 from recsys.types import Evaluation, PerCatalogue, PerUser
 from recsys.types.arrays import Doubles
 

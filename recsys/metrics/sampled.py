@@ -1,19 +1,21 @@
-"""Sampled ranking: each held-out positive among a few items, not among the catalogue. Only for published numbers."""
+"""Sampled metrics: each held-out positive is ranked among a few items. For comparison with published numbers only."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from recsys.maths.blocks import iter_blocks
 from recsys.support import rng
 from recsys.types import RecsysError, SampledNegatives, Scorer, Split
 from recsys.types.arrays import Doubles, Floats, Longs
+from recsys.types.numbers import check_int
 
 BLOCK = 256  # users scored at once
 
 
 @dataclass(frozen=True, eq=False)
 class SampledRanks:
-    """Where P positives stand: `above` items score higher, `tied` others the same."""
+    """The ranks of P positives: `above` items score higher, `tied` others the same."""
 
     above: Longs  # (P,)
     tied: Longs  # (P,)
@@ -26,13 +28,14 @@ def draw_negatives(split: Split, n: int, seed: int) -> SampledNegatives:
     share one.
 
     Raises:
-        RecsysError: if some user has fewer than n such items.
+        RecsysError: if some user has fewer than n such items, or n or the seed is no whole number.
     """
+    n, seed = check_int("negatives: n", n, 1), check_int("negatives: seed", seed)
     known = split.seen + split.test
     users = np.repeat(np.arange(split.shape[0], dtype=np.int32), np.diff(split.test.indptr))
     drawn = np.full((split.shape[0], n), -1, dtype=np.int32)
-    for start in range(0, split.shape[0], BLOCK):
-        rows = np.arange(start, min(start + BLOCK, split.shape[0]))
+    for block in iter_blocks(split.shape[0], BLOCK):
+        rows = np.arange(block.start, block.stop)
         numbers = rng.draw_uniforms(seed, "negatives", rows[:, None], np.arange(split.shape[1]))
         numbers[known[rows].nonzero()] = 2.0
         left = (numbers < 2.0).sum(axis=1)
@@ -46,11 +49,11 @@ def draw_negatives(split: Split, n: int, seed: int) -> SampledNegatives:
 
 
 def rank_sampled(scorer: Scorer, negatives: SampledNegatives) -> SampledRanks:
-    """Return where each positive stands among its own negatives, by the scores of `scorer`."""
+    """Return the rank of each positive among its own negatives, by the scores of `scorer`."""
     above, tied = (np.zeros(len(negatives.users), dtype=np.int64) for _ in range(2))
     everybody = np.unique(negatives.users)
-    for start in range(0, len(everybody), BLOCK):
-        users = everybody[start : start + BLOCK].astype(np.int32)
+    for block in iter_blocks(len(everybody), BLOCK):
+        users = everybody[block].astype(np.int32)
         scores: Floats = scorer.score(users)
         places = np.flatnonzero((negatives.users >= users[0]) & (negatives.users <= users[-1]))
         row = np.searchsorted(users, negatives.users[places])

@@ -1,4 +1,4 @@
-"""Relevant, and not what was to be expected: far from the history, new in kind, or not popular.
+"""Serendipity: hits that are far from the history, new in kind, or not popular.
 
 Unexpectedness without relevance counts nothing (Adamopoulos and Tuzhilin 2014 ask for both): everywhere, hits are
 weighed by a surprise from 0 to 1 and summed over k slots, so that misses and short slates add 0.
@@ -7,17 +7,16 @@ weighed by a surprise from 0 to 1 and summed over k slots, so that misses and sh
 import numpy as np
 
 from recsys.maths import distributions, embeddings
+from recsys.maths.blocks import iter_blocks
 from recsys.maths.pmi import cooccurrence_surprise
 from recsys.maths.popularity import rank_among_unseen
+from recsys.metrics._hits import get_hits_within, sum_over_hits
 from recsys.metrics._shared import (
     count_test_positives,
     count_train_positives,
-    get_hits_within,
     get_item_popularity,
     get_test_users,
-    iter_blocks,
     mask_untested_users,
-    sum_over_hits,
 )
 from recsys.types import Evaluation, GroundTruth, PerUser, Split
 from recsys.types.arrays import Bools, Doubles, Floats, Longs
@@ -101,7 +100,7 @@ def serendipity_ge(evaluation: Evaluation, k: int) -> PerUser:
 
 
 def serendipity_popularity(evaluation: Evaluation, k: int) -> PerUser:
-    """Hits ranked higher than their popularity: what of the rank popularity does not explain, mean over the k slots.
+    """Hits ranked higher than by their popularity: the difference of ranks, mean over the k slots.
 
     Items of equal popularity share a rank, the next ones have the next whole number; an item without training positives
     has no chance of being popular.

@@ -1,4 +1,4 @@
-"""How much worse a slate stands for what the user would like than the best one that greedy selection finds.
+"""Slate regret: how far a slate represents the held-out positives worse than a greedy slate that knows them.
 
 F(S) = sum over the held-out positives j of max(m_j, max over i in S of kappa(i, j)): kappa is the square of the cosine
 where that is above 0 (1 of an item to itself), and m_j the largest kappa of the user's history. So it is the value of
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from recsys.maths import embeddings
-from recsys.metrics._shared import count_test_positives, divide_or_nan, get_item_vectors, iter_blocks
+from recsys.maths.blocks import iter_blocks
+from recsys.metrics._shared import count_test_positives, divide_or_nan, get_item_vectors
 from recsys.types import Evaluation, GroundTruth, PerUser
 from recsys.types.arrays import Csr, Doubles
 
@@ -26,7 +27,7 @@ _CONVENTION = (
 
 
 def slate_regret_features(evaluation: Evaluation, k: int) -> PerUser:
-    """Slate regret by item features: the share of what a greedy slate stands for that this one does not.
+    """Slate regret by item features: the share of a greedy slate's value that this slate does not reach.
 
     The greedy slate has k items of the catalogue that the user has not met, and knows the held-out positives. Its F is
     at least 1 - 1/e of the largest: the regret against that is in [r, 1 - (1 - 1/e) (1 - r)], and r is below 0 where a

@@ -1,4 +1,4 @@
-"""Whether slates reach regions of the catalogue that a user's history never touched.
+"""Discovery: whether slates reach regions of the catalogue that a user's history never touched.
 
 A region of a map is touched when some training positive of the user lies in it. Items that a map does not know are
 neither touched nor unexplored: they do not count. The plain names use the audit maps; `_own` the maps that objectives
@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.maths import distributions
-from recsys.metrics._shared import compute_recall_by_map, divide_or_nan, get_test_users, iter_blocks
+from recsys.maths.blocks import iter_blocks
+from recsys.metrics._hits import compute_recall_by_map
+from recsys.metrics._shared import divide_or_nan, get_test_users
 from recsys.types import Evaluation, GroundTruth, PerMap
 from recsys.types.arrays import Bools, Ints, Longs
 
@@ -50,7 +52,7 @@ def discovery_own(evaluation: Evaluation, k: int) -> PerMap:
 
 
 def discovery_content(evaluation: Evaluation, k: int) -> PerMap:
-    """`discovery` on maps by what items are: features, sets of features, decades.
+    """`discovery` on content maps: features, sets of features, decades.
 
     :Formula: hits in unexplored regions / min(k, held-out positives there), mean over maps
     :Range: [0, 1]
@@ -89,7 +91,7 @@ def unexplored_share_own(evaluation: Evaluation, k: int) -> PerMap:
 
 
 def unexplored_share_content(evaluation: Evaluation, k: int) -> PerMap:
-    """`unexplored_share` on maps by what items are: features, sets of features, decades.
+    """`unexplored_share` on content maps: features, sets of features, decades.
 
     :Formula: shown items in unexplored regions / shown items that the map knows, mean over maps
     :Range: [0, 1]

@@ -43,18 +43,18 @@ class ALS:
     singular value if that is less: all factors are 0 from alpha times the latter on.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
-    factors: int = 128
-    regularization: float | None = None
-    alpha: float | None = None
-    iterations: int = 15
-    disliked: float = 0.0
-    seed: int = 0
+    factors: int = 128  # numbers per user and item
+    regularization: float | None = None  # weight of the factors' squared length; by default from the data
+    alpha: float | None = None  # confidence of a positive, that of other cells is 1; by default from the data
+    iterations: int = 15  # rounds over both sides
+    disliked: float = 0.0  # further weight of a known dislike, beside that of every cell without a positive
+    seed: int = 0  # makes the draws; the same seed gives the same numbers
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_positive_ints("als", factors=self.factors, iterations=self.iterations)
         check_ints("als", seed=self.seed)

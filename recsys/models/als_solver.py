@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from scipy import linalg
 
+from recsys.maths.blocks import iter_blocks
 from recsys.models.factor_model import Loss
 from recsys.types.arrays import Anys, Csr, Doubles, Floats
 
@@ -22,7 +23,7 @@ _CG_EXACT = (1000, 1e-8)  # the same for an exact one
 
 @dataclass(frozen=True, eq=False)
 class HalfStep:
-    """What one side's least squares are made of and does not change from epoch to epoch: N rows, M of the other."""
+    """The fixed part of one side's least squares, the same in all epochs: N rows, M of the other side."""
 
     likes: Csr  # (N, M)
     dislikes: Csr  # (N, M)
@@ -51,14 +52,14 @@ class HalfStep:
 
     def _decompose_gram(self, other: Anys) -> tuple[Doubles, Doubles]:
         """Return the eigenvalues (d,) and vectors (d, d) of other'other."""
-        blocks = self.workers.map(lambda s: other[s].T @ other[s], _slice_rows(len(other)))
+        blocks = self.workers.map(lambda s: other[s].T @ other[s], iter_blocks(len(other), _ROWS))
         gram = sum((block.astype(np.float64) for block in blocks), np.zeros((other.shape[1],) * 2))
         values, basis = linalg.eigh(gram, driver="evd", overwrite_a=True, check_finite=False)
         return np.maximum(values, 0.0), basis
 
     def _rotate_factors(self, factors: Anys, basis: Doubles) -> Anys:
         turned, narrow = np.empty_like(factors, order="C"), basis.astype(factors.dtype)
-        list(self.workers.map(lambda s: np.matmul(factors[s], narrow, out=turned[s]), _slice_rows(len(factors))))
+        list(self.workers.map(lambda s: np.matmul(factors[s], narrow, out=turned[s]), iter_blocks(len(factors), _ROWS)))
         return turned
 
     def _solve_rows(
@@ -108,10 +109,6 @@ def _to_kernel_csr(matrix: Any) -> Csr:
 
 def _compute_penalty(factors: Anys, ridges: Doubles) -> float:
     return float(ridges @ np.einsum("nd,nd->n", factors, factors, dtype=np.float64))
-
-
-def _slice_rows(rows: int) -> list[slice]:
-    return [slice(start, start + _ROWS) for start in range(0, rows, _ROWS)]
 
 
 def _cut_rows_evenly(likes: Csr) -> list[int]:

@@ -1,4 +1,4 @@
-"""Matrix factorisation that puts what a user has before what others have."""
+"""Matrix factorisation that ranks a user's positives above other items (BPR)."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -92,17 +92,17 @@ class BPR:
     docs/models.md says how near the defaults come to tuned settings.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
-    factors: int = 32
-    learning_rate: float = 0.008
-    regularization: float = 0.015
-    iterations: int = 80
-    seed: int = 0
+    factors: int = 32  # numbers per user and item
+    learning_rate: float = 0.008  # length of a gradient step
+    regularization: float = 0.015  # share of the factors that each step takes off
+    iterations: int = 80  # rounds over the positives
+    seed: int = 0  # makes the draws; the same seed gives the same numbers
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_positive_ints("bpr", factors=self.factors, iterations=self.iterations)
         check_ints("bpr", seed=self.seed)

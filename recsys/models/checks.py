@@ -1,12 +1,11 @@
-"""What cannot be meant, or cannot be done with the memory at hand, refused in one line before any work."""
+"""Validate model settings and available memory before fitting."""
 
-import math
-import os
-from pathlib import Path
 from typing import NamedTuple
 
+from recsys.support.memory import read_available_memory
 from recsys.types.arrays import Csr
 from recsys.types.errors import RecsysError
+from recsys.types.numbers import check_flag, check_int, check_number
 
 
 class MemoryNeed(NamedTuple):
@@ -21,36 +20,31 @@ class MemoryNeed(NamedTuple):
 def check_positive_ints(model: str, **settings: int) -> None:
     """Refuse settings that are no whole numbers from 1 on."""
     for name, found in settings.items():
-        if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-            raise RecsysError(f"{model}: {name}: found {found!r}, expected a whole number from 1 on")
+        check_int(f"{model}: {name}", found, 1)
 
 
 def check_ints(model: str, **settings: int) -> None:
     """Refuse settings that are no whole numbers."""
     for name, found in settings.items():
-        if not isinstance(found, int) or isinstance(found, bool):
-            raise RecsysError(f"{model}: {name}: found {found!r}, expected a whole number")
+        check_int(f"{model}: {name}", found)
 
 
 def check_non_negative(model: str, **settings: float) -> None:
     """Refuse settings that are no finite numbers from 0 on."""
     for name, found in settings.items():
-        if not isinstance(found, int | float) or isinstance(found, bool) or not 0 <= found < math.inf:
-            raise RecsysError(f"{model}: {name}: found {found!r}, expected a number from 0 on")
+        check_number(f"{model}: {name}", found)
 
 
 def check_positive(model: str, **settings: float) -> None:
     """Refuse settings that are no finite numbers above 0."""
     for name, found in settings.items():
-        if not isinstance(found, int | float) or isinstance(found, bool) or not 0 < found < math.inf:
-            raise RecsysError(f"{model}: {name}: found {found!r}, expected a number above 0")
+        check_number(f"{model}: {name}", found, above=0)
 
 
 def check_booleans(model: str, **settings: bool) -> None:
     """Refuse settings that are neither true nor false."""
     for name, found in settings.items():
-        if not isinstance(found, bool):
-            raise RecsysError(f"{model}: {name}: found {found!r}, expected true or false")
+        check_flag(f"{model}: {name}", found)
 
 
 def check_memory(model: str, need: MemoryNeed) -> None:
@@ -62,21 +56,8 @@ def check_memory(model: str, need: MemoryNeed) -> None:
 
 
 def estimate_factor_memory(train: Csr, d: int, bytes_per_factor: int) -> MemoryNeed:
-    """Return what d factors for every user and item of `train` need, kept as float32."""
+    """Return the bytes of d float32 factors for every user and item of `train`."""
     users, items = train.shape
     numbers = d * (users + items)
     what = f"{d} factors of {users:,} users and {items:,} items"
     return MemoryNeed(bytes_per_factor * numbers, 4 * numbers, what, "use fewer factors")
-
-
-def read_available_memory() -> int | None:
-    """Return the bytes of memory that can be had, None where the system does not say."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None

@@ -1,4 +1,4 @@
-"""A linear model from items to items, in closed form."""
+"""EASE: a linear model from items to items, in closed form."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ _ROWS = 512  # of a block of the square matrix
 
 @dataclass(frozen=True, eq=False)
 class FittedEASE:
-    """A fitted item-to-item model: the score of an item is the sum of its weights over what the user has."""
+    """A fitted item-to-item model: the score of an item is the sum of its weights over the user's items."""
 
     train: Csr  # (U, I)
     weights: Floats  # (I, I), zero diagonal
@@ -49,14 +49,14 @@ class EASE:
     near the default of `l2` comes to tuned settings.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
-    l2: float = 200.0
-    dtype: str = "float64"
+    l2: float = 200.0  # ridge on the diagonal of X'X: more of it pulls weights to 0
+    dtype: str = "float64"  # "float64" or "float32", which takes half the memory
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_positive("ease", l2=self.l2)
         check_choice("dtype", self.dtype, _BYTES, where="ease")

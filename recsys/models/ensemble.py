@@ -1,4 +1,4 @@
-"""Several models as one: the average of what they say."""
+"""The average of the scores of several models."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class FittedEnsemble:
         return self._average_scores(lambda part: part.score(users))
 
     def fold(self, histories: Csr) -> Floats:
-        """Return the scores of B histories (B, I), (B, I): the mean of what each part gives them."""
+        """Return the scores of B histories (B, I), (B, I): the mean of the parts' scores."""
         return self._average_scores(lambda part: part.fold(histories))
 
     def _average_scores(self, scores: Callable[[Scorer], Floats]) -> Floats:
@@ -48,11 +48,11 @@ class Ensemble:
     (MostPopular(half_life=None), EASE(l2=50.0, dtype='float64'))
 
     Raises:
-        RecsysError: if there are no models, or one of them is not known or has settings that cannot be meant.
+        RecsysError: if there are no models, or one of them is unknown or has invalid settings.
     """
 
     models: Any = ()  # a tuple of settings, once made
-    seed: int = 0
+    seed: int = 0  # given to the parts that have a seed and name none
 
     def __post_init__(self) -> None:
         """Turn names and tables into settings."""

@@ -16,7 +16,7 @@ _WIDTH = 4096  # items of a stretch: scores of a block of users that stay in the
 
 
 class Loss(NamedTuple):
-    """The three parts of a factor model's training loss; which of them dominates says what is to be tuned."""
+    """The three parts of a factor model's training loss; the dominant one shows which setting to tune."""
 
     observed: float  # at likes and known dislikes
     implicit: float  # everywhere
@@ -24,7 +24,7 @@ class Loss(NamedTuple):
 
     @property
     def total(self) -> float:
-        """What training makes small."""
+        """The training loss."""
         return self.observed + self.implicit + self.regularization
 
 

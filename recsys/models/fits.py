@@ -1,4 +1,4 @@
-"""What every fit of a model does before and after its own work."""
+"""Checks before and after the fit of every model."""
 
 import warnings
 from collections.abc import Callable

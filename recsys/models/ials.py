@@ -1,4 +1,4 @@
-"""Matrix factorisation of positives with a weight for what is unobserved, by a solver of our own."""
+"""iALS: matrix factorisation of positives with a weight for unobserved cells."""
 
 import math
 import os
@@ -57,21 +57,21 @@ class IALS:
     `python benchmarks/defaults.py` measures what these defaults are worth.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
-    factors: int = 128
-    unobserved: float | None = None
-    regularization: float | None = None
-    nu: float = 1.0
-    iterations: int = 16
-    init: float = 0.1
-    disliked: float = 0.0
-    patience: int = 0
-    seed: int = 0
+    factors: int = 128  # numbers per user and item
+    unobserved: float | None = None  # weight of every cell, where a positive has 1 more; by default from the data
+    regularization: float | None = None  # weight of the factors' squared length; by default from the data
+    nu: float = 1.0  # 0 regularises all users and items alike, 1 by how many cells count for them
+    iterations: int = 16  # rounds over both sides
+    init: float = 0.1  # deviation of the first item factors, times the root of their number
+    disliked: float = 0.0  # further weight of a known dislike
+    patience: int = 0  # rounds without a better validation before training stops; 0 is never
+    seed: int = 0  # makes the draws; the same seed gives the same numbers
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_positive_ints("ials", factors=self.factors, iterations=self.iterations)
         check_ints("ials", patience=self.patience, seed=self.seed)
@@ -129,7 +129,7 @@ class IALS:
                 return settings._run_epochs(users, items, steps, validate, done)
 
     def _get_loss_weights(self) -> tuple[float, float, float, float]:
-        """Return the weights of what is unobserved and disliked, of the regularisation, and its exponent."""
+        """Return the weights of unobserved and disliked cells and of the regularisation, and its exponent."""
         return float(self.unobserved or 0), float(self.disliked), float(self.regularization or 0), float(self.nu)
 
     def _make_initial_factors(self, train: Csr, start: Scorer | None) -> tuple[Floats, Floats]:

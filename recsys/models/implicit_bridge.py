@@ -1,4 +1,4 @@
-"""What is read from the factor models of the library `implicit`."""
+"""Factor arrays of models of the library `implicit`."""
 
 from typing import Any
 

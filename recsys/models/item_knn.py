@@ -1,4 +1,4 @@
-"""Items that are near to those in the history."""
+"""Item-based nearest neighbours."""
 
 from dataclasses import dataclass, replace
 
@@ -37,15 +37,15 @@ class ItemKNN:
     the defaults come to tuned settings.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
-    k: int = 300
-    similarity: str = "tfidf"
-    shrink: float | None = None
+    k: int = 300  # how many nearest items of each item count
+    similarity: str = "tfidf"  # "cosine", "tfidf" or "bm25"
+    shrink: float | None = None  # added to the product of lengths: few shared users say less; by default from the data
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_positive_ints("item_knn", k=self.k)
         if self.shrink is not None:

@@ -1,4 +1,4 @@
-"""Matrix factorisation of the odds that a user has an item."""
+"""Logistic matrix factorisation: the odds that a user has an item."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -83,18 +83,18 @@ class LMF:
     docs/models.md says how near the defaults come to tuned settings.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
-    factors: int = 56
-    learning_rate: float = 0.66
-    regularization: float = 4.8
-    iterations: int = 30
-    negatives: int = 30
-    seed: int = 0
+    factors: int = 56  # numbers per user and item
+    learning_rate: float = 0.66  # length of AdaGrad's steps
+    regularization: float = 4.8  # weight of the factors' squared length
+    iterations: int = 30  # rounds over users and items
+    negatives: int = 30  # draws of other items for each positive
+    seed: int = 0  # makes the draws; the same seed gives the same numbers
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_positive_ints("lmf", factors=self.factors, iterations=self.iterations, negatives=self.negatives)
         check_ints("lmf", seed=self.seed)

@@ -1,4 +1,4 @@
-"""What manifest.json says of a saved folder: which arrays it has, what they mean, and what they were made with."""
+"""manifest.json of a saved folder: its arrays, their meaning, and the versions that made them."""
 
 import hashlib
 import json
@@ -17,6 +17,7 @@ from recsys.escaping import convert_to_one_line
 from recsys.support.provenance import describe_git_state
 from recsys.support.stored_arrays import StoredFolder, StoreError
 from recsys.types.errors import RecsysError
+from recsys.types.numbers import convert_to_int
 
 FORMAT = 2  # raise it when folders of this version and of an older one cannot read each other
 MANIFEST = "manifest.json"
@@ -39,7 +40,7 @@ def format_manifest(content: Mapping[str, Any], about: Mapping[str, Any]) -> str
 
 
 def compute_manifest_digest(manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the parts of a manifest that say what its arrays are, and what they mean."""
+    """Return the SHA-256 of the parts of a manifest that describe its arrays and their meaning."""
     told = {name: manifest.get(name) for name in ("format", "kind", "settings", "arrays")}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
@@ -57,8 +58,8 @@ def read_manifest(opened: StoredFolder, noun: str) -> dict[str, Any]:
             said = error.__cause__.strerror or error.__cause__
             raise RecsysError(f"{opened.path} is no saved {noun}: {MANIFEST}: {said}") from None
         raise
-    found = manifest.get("format") if isinstance(manifest, dict) else None
-    if not isinstance(found, int) or isinstance(found, bool):
+    found = convert_to_int(manifest.get("format") if isinstance(manifest, dict) else None)
+    if found is None:
         raise RecsysError(f"{opened.path}: {MANIFEST} is not one of a saved {noun}")
     if found > FORMAT:
         raise RecsysError(f"{opened.path}: format {found}, expected {FORMAT}: it was saved by a newer version")
@@ -68,7 +69,7 @@ def read_manifest(opened: StoredFolder, noun: str) -> dict[str, Any]:
 
 
 def compare_versions(folder: Path, saved: Any) -> None:
-    """Refuse a folder of a newer recsys; warn in one line of an older one, and of other releases of what computes.
+    """Refuse a folder of a newer recsys; warn in one line of an older one, and of other releases of libraries.
 
     A release is the first two numbers of a version.
 

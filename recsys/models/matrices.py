@@ -38,7 +38,7 @@ def canonicalize_positives(model: str, train: Any) -> Csr:
 
 
 def canonicalize_side(model: str, side: SideInformation | None, shape: tuple[int, int]) -> SideInformation | None:
-    """Return what is known beside positives of `shape` (U, I), in canonical form: zeros that are stored stay entries.
+    """Return side information for positives of `shape` (U, I) in canonical form: stored zeros stay entries.
 
     A rating of 0 is a dislike, and 0 seconds are a time.
 

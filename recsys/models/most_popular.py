@@ -1,4 +1,4 @@
-"""The same list for everybody: what most users have, lately where asked for."""
+"""The most popular items, the same list for everybody."""
 
 from dataclasses import dataclass
 
@@ -33,18 +33,18 @@ class FittedPopularity:
 
 @dataclass(frozen=True)
 class MostPopular:
-    """The control that knows no user: an item's score is the number of users who have it.
+    """A baseline without personalisation: an item's score is the number of users who have it.
 
     With `half_life` (days), a user counts 2^(-age / half_life), age the days from the positive to the latest one.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
-    half_life: float | None = None
+    half_life: float | None = None  # days after which a positive counts half; by default all count alike
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         if self.half_life is not None:
             check_positive("most_popular", half_life=self.half_life)

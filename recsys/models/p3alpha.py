@@ -25,15 +25,15 @@ class P3alpha:
     popularity. docs/models.md says how near the defaults come to tuned settings.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
-    alpha: float = 0.55
-    k: int = 100
-    normalize: bool = False
+    alpha: float = 0.55  # power of the transition probabilities
+    k: int = 100  # links that each item keeps
+    normalize: bool = False  # whether the links of an item sum to 1
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_positive_ints("p3alpha", k=self.k)
         check_non_negative("p3alpha", alpha=self.alpha)

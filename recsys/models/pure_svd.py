@@ -30,13 +30,13 @@ class PureSVD:
     docs/models.md says how near it comes to tuned settings.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
-    factors: int | None = None
+    factors: int | None = None  # singular vectors, fewer where the rank is lower; by default from the data
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         if self.factors is not None:
             check_positive_ints("pure_svd", factors=self.factors)

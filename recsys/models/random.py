@@ -1,4 +1,4 @@
-"""The control that knows nothing."""
+"""Random scores: a baseline."""
 
 from dataclasses import dataclass
 
@@ -36,16 +36,16 @@ class FittedRandom:
 
 @dataclass(frozen=True)
 class Random:
-    """The control that knows nothing: every item is as good as any other.
+    """A baseline that ranks at random.
 
     Raises:
         RecsysError: if the seed is no whole number.
     """
 
-    seed: int = 0
+    seed: int = 0  # makes the draws; the same seed gives the same numbers
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_ints("random", seed=self.seed)
 

@@ -1,5 +1,6 @@
 """The models by name: the package says which there are, and everything else looks them up here."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -8,7 +9,7 @@ from typing import Any, get_type_hints
 
 from recsys.support.resolver import name_extension, resolve_extension
 from recsys.types.errors import RecsysError, make_unknown_name_error
-from recsys.types.numbers import convert_to_python
+from recsys.types.numbers import check_number, convert_to_float
 
 _MODELS: dict[str, type[Any]] = {}  # by their names in configs, filled by `recsys.models`
 
@@ -55,10 +56,8 @@ def build_model(kind: Any, settings: Mapping[str, Any], where: str) -> Any:
     for name, given in settings.items():
         if name not in known:
             raise make_unknown_name_error("setting", name, known, where=f"{where} {name_model(kind)}")
-        value, default = convert_to_python(given), known[name].default
-        number = isinstance(default, int | float) and not isinstance(default, bool)
-        if number and (not isinstance(value, int | float) or isinstance(value, bool)):
-            raise RecsysError(f"{where}: {name} is {given!r}, expected a number")
+        if convert_to_float(known[name].default) is not None:
+            check_number(f"{where}: {name}", given, -math.inf)
     for name, one in known.items():
         if one.default is MISSING and one.default_factory is MISSING and name not in settings:
             raise RecsysError(f"{where} {name_model(kind)} has no {name}, expected one")

@@ -22,16 +22,16 @@ class RP3beta:
     get is as for `P3alpha`. docs/models.md says how near the defaults come to tuned settings.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
-    alpha: float = 0.3
-    beta: float = 0.5
-    k: int = 200
-    normalize: bool = False
+    alpha: float = 0.3  # power of the transition probabilities
+    beta: float = 0.5  # power of the popularity that a link is divided by; 0 is `P3alpha`
+    k: int = 200  # links that each item keeps
+    normalize: bool = False  # whether the links of an item sum to 1
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_positive_ints("rp3beta", k=self.k)
         check_non_negative("rp3beta", alpha=self.alpha, beta=self.beta)

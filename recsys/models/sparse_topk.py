@@ -1,10 +1,11 @@
-"""The strongest links of each row, found block by block."""
+"""The k largest entries of each row of a sparse product, found block by block."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from scipy import sparse
 
+from recsys.maths.blocks import iter_blocks
 from recsys.maths.popularity import count_item_users
 from recsys.models.checks import MemoryNeed
 from recsys.types.arrays import Anys, Csr, Floats
@@ -40,8 +41,7 @@ def stack_rows(parts: Iterator[Csr]) -> Csr:
 
 def iter_row_blocks(rows: int, columns: int) -> Iterator[slice]:
     """Yield slices of rows whose dense blocks are of bounded size; one row has the same numbers in any of them."""
-    step = max(1, _CELLS // max(columns, 1))
-    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+    return iter_blocks(rows, max(1, _CELLS // max(columns, 1)))
 
 
 def count_block_cells(rows: int, columns: int) -> int:
@@ -50,7 +50,7 @@ def count_block_cells(rows: int, columns: int) -> int:
 
 
 def estimate_link_memory(train: Csr, k: int) -> MemoryNeed:
-    """Return what k links of every item of `train` need."""
+    """Return the bytes that k links of every item of `train` take."""
     n_items = train.shape[1]
     kept = 12 * n_items * min(k, n_items)  # values and indices
     peak = 2 * kept + 5 * 8 * count_block_cells(n_items, n_items)  # both directions, a block, its working copies

@@ -68,7 +68,7 @@ def load_model(folder: str | Path, *, verify: bool = True) -> Scorer:
 
 @dataclass(frozen=True, eq=False)
 class StoredContent:
-    """What a folder holds."""
+    """The arrays and settings that a folder holds."""
 
     folder: Path
     kind: str
@@ -106,7 +106,7 @@ def write_store(
 def read_store(
     folder: Path, kinds: Collection[str], noun: str, verify: bool, mode: Literal["r", "c"] = "r"
 ) -> StoredContent:
-    """Return what `write` wrote, one of `kinds`. What is written to arrays of mode "c" stays in this process.
+    """Return the content that `write` stored, one of `kinds`. Writes to arrays of mode "c" stay in this process.
 
     A folder that is replaced meanwhile is read as it was before, or as it is then; never a part of each.
 

@@ -1,4 +1,4 @@
-"""How much an entry of a sparse row says, and how near two rows are by it."""
+"""TF-IDF and BM25 weights of sparse rows, and cosines of weighted rows."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def check_similarity(model: str, name: str) -> None:
 
 
 def weigh_entries(similarity: str, values: Anys, length: Doubles) -> Doubles:
-    """Return what entries say by their values and the lengths of the rows they are in: x, sqrt(x) or BM25's saturation.
+    """Return weights of entries by their values and the lengths of their rows: x, sqrt(x) or BM25's saturation.
 
     BM25 (Robertson et al. 1994): 2.2 x / (1.2 (0.25 + 0.75 length) + x), with length 1 that of the average row.
     """
@@ -49,7 +49,7 @@ def compute_relative_lengths(rows: Csr) -> Doubles:
 
 
 def weigh_rows(rows: Csr, similarity: str, idf: Doubles, length: Doubles) -> Csr:
-    """Return rows in which each entry is what it says, times the rarity of its column."""
+    """Return rows in which each entry is weighted, times the rarity of its column."""
     data = weigh_entries(similarity, rows.data, np.repeat(length, np.diff(rows.indptr))) * idf[rows.indices]
     return Csr((data, rows.indices, rows.indptr), shape=rows.shape)
 

@@ -1,4 +1,4 @@
-"""What people with a similar history have."""
+"""User-based nearest neighbours."""
 
 from dataclasses import dataclass
 
@@ -70,15 +70,15 @@ class UserKNN:
     docs/models.md says how near the defaults come to tuned settings.
 
     Raises:
-        RecsysError: if a setting cannot be meant.
+        RecsysError: if a setting is invalid.
     """
 
-    k: int = 300
-    similarity: str = "tfidf"
-    shrink: float = 3.0
+    k: int = 300  # how many nearest users count
+    similarity: str = "tfidf"  # "cosine", "tfidf" or "bm25"
+    shrink: float = 3.0  # added to the product of lengths: few shared items say less
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         check_positive_ints("user_knn", k=self.k)
         check_non_negative("user_knn", shrink=self.shrink)

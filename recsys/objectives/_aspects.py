@@ -1,4 +1,4 @@
-"""Aspects of items: their features, or the regions of the first own map; and whom they matter to."""
+"""Aspects of items, features or regions of the first own map, and the users' interest in them."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from recsys.maths.distributions import split_weight_evenly, user_mixes
 from recsys.objectives._pool_arrays import get_item_codes
 from recsys.types import Context, Coverage, Pool, RecsysError, TasteMap
 from recsys.types.arrays import Csr, Doubles, Longs
+from recsys.types.numbers import check_number
 
 ASPECTS = ("features", "map")
 MAX_PROBABILITY = 1.0 - 1e-12  # the largest probability whose complement has a finite logarithm worth having
@@ -67,8 +68,7 @@ def weigh_candidate_aspects(pool: Pool, aspects: Csr, weight: Doubles) -> tuple[
 
 def make_noisy_or_coverage(probability: Csr, term_rows: Longs, need: Doubles, alpha: float, who: str) -> Coverage:
     """Return the gain in sum_g need (1 - prod(1 - alpha p)) / alpha; -log of the product is what picks add up to."""
-    if not 0 < alpha <= 1:
-        raise RecsysError(f"{who}: alpha is {alpha}, expected a number above 0, at most 1")
+    alpha = check_number(f"{who}: alpha", alpha, above=0, most=1)
     covered = probability.copy()
     covered.data = -np.log1p(-np.minimum(alpha * probability.data, MAX_PROBABILITY))
     return Coverage(covered.astype(np.float32), term_rows, need / alpha, "exp")

@@ -1,4 +1,4 @@
-"""What a factor model would show to users."""
+"""Slates that a factor model alone would show to users."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Which communities are near to whom, also to people who are none of the users."""
+"""Nearby communities of users, also of users that are new."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from recsys.types.arrays import Doubles, Ints, Longs
 
 
 def get_region_layout(context: Context) -> tuple[Longs, Longs]:
-    """Return how many regions each map has, and the first of them when all stand end to end."""
+    """Return the number of regions of each map, and the first of each when all are numbered end to end."""
 
     def make() -> tuple[Longs, Longs]:
         sizes = np.array([taste_map.assignment.shape[1] for taste_map in context.need_maps()])
@@ -26,7 +26,7 @@ def get_region_layout(context: Context) -> tuple[Longs, Longs]:
 
 
 def get_community_model(context: Context) -> tuple[Ints, Doubles, Doubles, Doubles, Doubles]:
-    """Return what tells which communities are near to somebody who is none of the users.
+    """Return a function that finds the nearby communities of a new user.
 
     The community of each user, (users,); the axes on which communities are told apart, (I, 32), and where each stands
     on them, (C, 32); its mix over the regions of all own maps, (C, Z); and the usual distance of each map, (M,).
@@ -60,7 +60,7 @@ def assign_communities(context: Context) -> Longs:
 def compute_nearby_mixes(
     community_model: tuple[Ints, Doubles, Doubles, Doubles, Doubles], own: Doubles, label: Longs, starts: Longs
 ) -> Doubles:
-    """Return what nearby other communities consume for mixes `own` (B, Z) of users of these communities, (B, Z)."""
+    """Return the mix of nearby other communities for users of mixes `own` (B, Z), (B, Z)."""
     centres, usual = community_model[3:]
     other = label[:, None] != np.arange(len(centres))
     parts = zip(np.split(own, starts[1:], axis=1), np.split(centres, starts[1:], axis=1), usual, strict=True)

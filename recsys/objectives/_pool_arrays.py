@@ -3,7 +3,7 @@
 import numpy as np
 
 from recsys.maths.embeddings import cooccurrence_vectors, feature_vectors, normalize_rows
-from recsys.types import Context, Pool, RecsysError, make_unknown_name_error
+from recsys.types import Context, Pool, make_unknown_name_error
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Longs
 
 SPACES = ("cooccurrence", "factors", "features")
@@ -56,7 +56,7 @@ def compute_plausibility(pool: Pool) -> Doubles:
 
 
 def get_item_vectors(context: Context, space: str, who: str) -> Floats:
-    """Return unit item vectors (I, d) of a named space, made once for everybody.
+    """Return unit item vectors (I, d) of a named space, computed once per context.
 
     Raises:
         RecsysError: if there is no such space, or the pool does not have what it is made of.
@@ -70,9 +70,3 @@ def get_item_vectors(context: Context, space: str, who: str) -> Floats:
     if space not in makers:
         raise make_unknown_name_error("space", space, SPACES, where=who)
     return context.tables.get(f"vectors {space}", makers[space])
-
-
-def check_prior_strength(who: str, prior_strength: float) -> None:
-    """Refuse pseudo-observations that are none."""
-    if not 0 < prior_strength < np.inf:
-        raise RecsysError(f"{who}: prior_strength is {prior_strength}, expected a number above 0")

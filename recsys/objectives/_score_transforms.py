@@ -1,4 +1,4 @@
-"""What a score is worth on [0, 1]: by where it stands in the pool, or as the probability of a like."""
+"""Transforms of scores to [0, 1]: by the place in the pool, or as the probability of a like."""
 
 import numpy as np
 import scipy
@@ -8,6 +8,7 @@ from recsys.maths.platt import logistic
 from recsys.objectives._pool_arrays import compute_plausibility, get_item_codes, mark_present
 from recsys.types import Pool, RecsysError, make_unknown_name_error
 from recsys.types.arrays import Doubles
+from recsys.types.numbers import check_number
 
 PLATT_TRANSFORMS = ("probability", "posterior")
 SCORE_TRANSFORMS = ("range", "rank", *PLATT_TRANSFORMS)
@@ -19,21 +20,23 @@ def check_score_transform(
     """Refuse an unknown form of a score, a probability without a curve, and a curve with another form."""
     if score_transform not in known:
         raise make_unknown_name_error("score_transform", score_transform, known, where=who)
+    platt_slope = check_number(f"{who}: platt_slope", platt_slope, -np.inf)
+    platt_offset = check_number(f"{who}: platt_offset", platt_offset, -np.inf)
     if score_transform not in PLATT_TRANSFORMS and (platt_slope or platt_offset):
         found = (
             f"{who}: platt_slope {platt_slope} and platt_offset {platt_offset} with score_transform '{score_transform}'"
         )
         raise RecsysError(f"{found}, expected score_transform {' or '.join(PLATT_TRANSFORMS)}")
-    if score_transform in PLATT_TRANSFORMS and not (0 < platt_slope < np.inf and np.isfinite(platt_offset)):
+    if score_transform in PLATT_TRANSFORMS and platt_slope <= 0:
         found = f"{who}: platt_slope is {platt_slope} and platt_offset {platt_offset}"
         raise RecsysError(
-            f"{found}, expected a platt_slope above 0 and a number: "
+            f"{found}, expected a platt_slope above 0: "
             "recsys.retrieval.score_calibration.fit_like_probability fits both"
         )
 
 
 def transform_scores(pool: Pool, score_transform: str, platt_slope: float, platt_offset: float, who: str) -> Doubles:
-    """Return what each candidate's score is worth on [0, 1], (U, N), 0 where there is none.
+    """Return each candidate's score on [0, 1], (U, N), 0 where there is no candidate.
 
     "range" is `compute_plausibility`; "rank" is 1 - (r - 1) / n for the r-th of a user's n candidates; "probability" is
     logistic(platt_slope score + platt_offset), with what `recsys.retrieval.score_calibration.fit_like_probability`

@@ -1,4 +1,4 @@
-"""What other people's accounts show."""
+"""Objectives that compare a slate with the shelves of other accounts."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from recsys.objectives._aspects import compute_map_mixes, get_map_mixes, make_no
 from recsys.objectives._model_slates import compute_model_slates
 from recsys.objectives._score_transforms import transform_scores
 from recsys.support import rng
-from recsys.types import Context, Coverage, Factors, Pool, RecsysError
+from recsys.types import Context, Coverage, Factors, Pool
 from recsys.types.arrays import Bools, Csr, Doubles, Longs
-from recsys.types.numbers import check_int
+from recsys.types.numbers import check_int, check_number
 
 
 def account_gap(
@@ -35,6 +35,10 @@ def account_gap(
     range the best candidate is sure to be liked (counted as 1 - 1e-12), and ends all shelves that it stands on.
     Monotone submodular, so that greedy selection reaches at least 1 - 1/e of the optimum.
 
+    Args:
+        accounts: How many other accounts are looked at.
+        beta: How fast the likelihood of an account falls with its distance; 0 makes all alike.
+
     :Formula: P(like_n) sum over shelves v with n of rho_v prod over j in S and L_v of (1 - P(like_j))
     :Range: [0, 1], over a slate too
     :More: candidates that accounts a bit unlike the user's are shown
@@ -42,11 +46,11 @@ def account_gap(
     :Source: this project; the form is that of IA-Select (Agrawal et al. 2009)
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool without histories, maps or factors.
+        RecsysError: for an invalid setting, or a pool without histories, maps or factors.
     """
     accounts = check_int("account_gap: accounts", accounts, 1)
-    if not 0 <= beta < np.inf:
-        raise RecsysError(f"account_gap: beta is {beta}, expected a number from 0 on")
+    beta = check_number("account_gap: beta", beta)
+    seed = check_int("account_gap: seed", seed)
     mixes, all_ = get_map_mixes(pool.context, "account_gap"), pool.context.population
     train, factors = all_.need_train("account_gap"), all_.need_factors("account_gap")
     drawn, name = _draw_accounts(all_, train, accounts, seed), f"{accounts} {seed}"

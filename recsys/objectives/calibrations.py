@@ -1,4 +1,4 @@
-"""Slates whose mix is the user's own: of features, of regions, of popular and unpopular items."""
+"""Calibration: slates with the user's own mix of features, regions, or popular and unpopular items."""
 
 from math import inf
 
@@ -11,6 +11,7 @@ from recsys.objectives._aspects import get_aspect_shares
 from recsys.objectives._pool_arrays import get_item_codes
 from recsys.types import Context, Coverage, Pool, RecsysError
 from recsys.types.arrays import Csr
+from recsys.types.numbers import check_number
 
 
 def calibration(
@@ -26,6 +27,9 @@ def calibration(
     user's own last one: p is what they like of late (taste distortion: Zhao et al. 2021). By default all weigh the
     same.
 
+    Args:
+        alpha: Share of the user's mix that is added to the slate's, so that no logarithm is of 0; above 0, below 1.
+
     :Formula: sum_g p_g (log(c_g + (1 - alpha) p(g|n) / k) - log c_g), c from alpha p on
     :Range: [0, log(1 / alpha)] nats
     :More: the features of the history, in its proportions
@@ -33,7 +37,7 @@ def calibration(
     :Source: Steck 2018
 
     Raises:
-        RecsysError: for a setting that cannot be meant, features that the data does not have, or a `half_life` where
+        RecsysError: for an invalid setting, features that the data does not have, or a `half_life` where
             it has no times.
     """
     return _make_calibration_term(
@@ -54,6 +58,11 @@ def popularity_calibration(
     slate's length at every step. That is neither monotone nor submodular, so that greedy selection guarantees
     nothing. In this form, the one of `calibration`, it is at least (1 - 1/e) of the optimum.
 
+    Args:
+        head: Share of all interactions that the popular items take.
+        tail: Share of all interactions that the rare items take.
+        alpha: As in `calibration`.
+
     :Formula: sum_g p_g (log(c_g + (1 - alpha) 1{n in g} / k) - log c_g), c from alpha p on
     :Range: [0, log(1 / alpha)] nats
     :More: popular and rare items in the history's proportions
@@ -61,12 +70,12 @@ def popularity_calibration(
     :Source: after Abdollahpouri et al. 2021, in the form of Steck 2018
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a `half_life` where the data has no times.
+        RecsysError: for an invalid setting, or a `half_life` where the data has no times.
     """
-    if not (head > 0 and tail > 0 and head + tail <= 1):
-        raise RecsysError(
-            f"popularity_calibration: head is {head} and tail is {tail}, expected shares above 0, together at most 1"
-        )
+    head = check_number("popularity_calibration: head", head, above=0, below=1, noun="a share")
+    tail = check_number("popularity_calibration: tail", tail, above=0, below=1, noun="a share")
+    if head + tail > 1:
+        raise RecsysError(f"popularity_calibration: head is {head} and tail is {tail}, expected at most 1 together")
     context, name = pool.context.population, f"groups {head} {tail}"
     train = context.need_train("popularity_calibration")
     groups = context.tables.get(name, lambda: group_by_popularity(count_item_users(train), head, tail))
@@ -77,8 +86,7 @@ def _make_calibration_term(
     pool: Pool, k: int, who: str, name: str, parts: Csr, alpha: float, half_life: float
 ) -> Coverage:
     """Return the term that brings a slate's mix of `parts` near to the history's; `name` tells them apart."""
-    if not 0 < alpha < 1:
-        raise RecsysError(f"{who}: alpha is {alpha}, expected a number between 0 and 1")
+    alpha = check_number(f"{who}: alpha", alpha, above=0, below=1)
     context = pool.context
     history = _get_decayed_history(context, half_life, who)
     mixes = context.tables.get(f"mixes {name} {half_life}", lambda: user_mixes(history, parts))
@@ -87,10 +95,9 @@ def _make_calibration_term(
 
 
 def _get_decayed_history(context: Context, half_life: float, who: str) -> Csr:
-    if not half_life > 0:
-        raise RecsysError(f"{who}: half_life is {half_life}, expected a number of days above 0")
     train = context.need_train(who)
     if half_life == inf:
         return train
+    half_life = check_number(f"{who}: half_life", half_life, above=0, noun="a number of days")
     times = context.need_times(f"{who}: half_life")
     return context.tables.get(f"history {half_life}", lambda: apply_time_decay(train, times, half_life))

@@ -1,4 +1,4 @@
-"""Slates that leave no aspect, and no plausible candidate, without one who stands for it."""
+"""Coverage: slates that represent every aspect, or every plausible candidate."""
 
 import numpy as np
 from scipy import sparse
@@ -13,8 +13,8 @@ from recsys.objectives._aspects import (
 )
 from recsys.objectives._pool_arrays import get_item_codes, get_item_vectors
 from recsys.objectives._score_transforms import transform_scores
-from recsys.types import Coverage, Pool, RecsysError, make_unknown_name_error
-from recsys.types.numbers import check_int
+from recsys.types import Coverage, Pool, make_unknown_name_error
+from recsys.types.numbers import check_flag, check_int, check_number
 
 PHIS = {"cap": "linear", "log": "log", "sqrt": "sqrt"}
 USERS_AT_ONCE = 8  # users whose similarities are made at once: they fit into the cache of a core
@@ -38,6 +38,10 @@ def feature_coverage(
     regions of the first own map (`aspects="map"`); r on [0, 1] is as `score_transform` says, as for `relevance`. phi is
     "sqrt", "log" (of 1 + x) or "cap" (of x and `cap` the smaller). Monotone submodular, at least 0.
 
+    Args:
+        phi: "sqrt", "log" or "cap": how fast more of a feature counts less.
+        cap: With `phi="cap"`, the amount of a feature beyond which more counts nothing.
+
     :Formula: sum_g p(g|u) (phi(c_g + p(g|n) r(n)) - phi(c_g))
     :Range: [0, 1]
     :More: features of the history that the slate has little of
@@ -45,12 +49,11 @@ def feature_coverage(
     :Source: Lin and Bilmes 2011
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool without histories or features.
+        RecsysError: for an invalid setting, or a pool without histories or features.
     """
     if phi not in PHIS:
         raise make_unknown_name_error("phi", phi, PHIS, where="feature_coverage")
-    if not 0 < cap < np.inf:
-        raise RecsysError(f"feature_coverage: cap is {cap}, expected a number above 0")
+    cap = check_number("feature_coverage: cap", cap, above=0)
     need = get_user_aspects(pool, aspects, "feature_coverage")
     r = transform_scores(pool, score_transform, platt_slope, platt_offset, "feature_coverage")
     covered, at = weigh_candidate_aspects(pool, get_aspect_shares(pool.context, aspects, "feature_coverage"), r)
@@ -76,6 +79,9 @@ def xquad(
     moves and the gain is nearly modular: `rxquad` does not divide by the pool. Monotone submodular, from 0 to 1 over a
     slate where alpha is 1. A probability of 1 counts as 1 - 1e-12.
 
+    Args:
+        alpha: How much of an aspect a pick settles, from 0 to 1.
+
     :Formula: sum_g p(g|u) p(n|g) prod over j in S of (1 - alpha p(j|g))
     :Range: [0, 1]
     :More: features of the history that no pick speaks for
@@ -83,7 +89,7 @@ def xquad(
     :Source: Santos, Macdonald and Ounis 2010
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool without histories or features.
+        RecsysError: for an invalid setting, or a pool without histories or features.
     """
     r = transform_scores(pool, score_transform, platt_slope, platt_offset, "xquad")
     share, at = weigh_candidate_aspects(pool, get_aspect_shares(pool.context, aspects, "xquad"), r)
@@ -112,6 +118,9 @@ def rxquad(
     sure to be liked ends its aspects for good, and by range the best candidate is sure; 0.5, the usual of alpha-nDCG,
     leaves half. Monotone submodular. A probability of 1 counts as 1 - 1e-12.
 
+    Args:
+        alpha: How much of an aspect a pick that is sure to be liked settles, from 0 to 1.
+
     :Formula: sum_g p(g|u) p(n, g) prod over j in S of (1 - alpha p(j, g))
     :Range: [0, 1]
     :More: features of the history in which nothing is liked yet
@@ -119,7 +128,7 @@ def rxquad(
     :Source: Vargas, Castells and Vallet 2012
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool without histories or features.
+        RecsysError: for an invalid setting, or a pool without histories or features.
     """
     r = transform_scores(pool, score_transform, platt_slope, platt_offset, "rxquad")
     liked, at = weigh_candidate_aspects(pool, get_item_aspects(pool.context, aspects, "rxquad"), r)
@@ -137,12 +146,16 @@ def facility_location(
     platt_slope: float = 0.0,
     platt_offset: float = 0.0,
 ) -> Coverage:
-    """Return the gain in sum_j r(j) max over i in S of sim(i, j) / sum_j r(j), in [0, 1]: who stands for whom.
+    """Return the gain in sum_j r(j) max over i in S of sim(i, j) / sum_j r(j), in [0, 1]: slates that represent.
 
     The targets j are the user's first `targets` candidates, sim the square of the cosine in `space` where that is above
     0 (1 of a target to itself); r on [0, 1] is as `score_transform` says, as for `relevance`. With `history`, the
     maximum begins with what the user's history already stands for. Monotone submodular (facility location: Krause and
     Golovin 2014). Takes 8 bytes and a step of each pick for every user, candidate and target.
+
+    Args:
+        targets: How many of the user's best candidates are to be represented.
+        history: Whether what the history represents already counts as there.
 
     :Formula: sum_j r(j) max(0, sim(n, j) - c_j) / sum_j r(j), c_j the largest in S
     :Range: [0, 1]
@@ -151,11 +164,12 @@ def facility_location(
     :Source: Krause and Golovin 2014
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool that does not have the space, or no histories.
+        RecsysError: for an invalid setting, or a pool that does not have the space, or no histories.
     """
     from recsys.kernels.facility_location import fill_target_similarities
 
     of = slice(0, check_int("facility_location: targets", targets, 1))
+    history = check_flag("facility_location: history", history)
     table, at = get_item_vectors(pool.context, space, "facility_location"), get_item_codes(pool)
     weight = transform_scores(pool, score_transform, platt_slope, platt_offset, "facility_location")[:, of]
     total = weight.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What the model is unsure about: the posterior of the user's factor, given the item factors."""
+"""Exploration: the uncertainty of the user's factor, given the item factors."""
 
 from typing import Literal
 
@@ -9,6 +9,7 @@ from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import compute_score_deviations, get_cholesky_factors
 from recsys.support import rng
 from recsys.types import Modular, Pool, make_unknown_name_error
+from recsys.types.numbers import check_int
 
 DRAWS_PER = ("slate", "slot")
 
@@ -36,6 +37,9 @@ def thompson(pool: Pool, k: int, *, seed: int = 0, per: Literal["slate", "slot"]
     coherent: all of it follows one w. With `per="slot"` each pick follows a w of its own, which is more varied. Draws
     depend on the seed, the user and, there, the slot alone; the policy has no closed-form propensity.
 
+    Args:
+        per: "slate" draws one taste for all picks, "slot" one for each.
+
     :Formula: y'(w - x), w drawn from N(x, A^-1)
     :Range: (-inf, inf)
     :More: what a draw of the user's taste likes
@@ -47,6 +51,7 @@ def thompson(pool: Pool, k: int, *, seed: int = 0, per: Literal["slate", "slot"]
     """
     if per not in DRAWS_PER:
         raise make_unknown_name_error("per", per, DRAWS_PER, where="thompson")
+    seed = check_int("thompson: seed", seed)
     items = pool.context.need_factors("thompson").item_factors
     user, part = pool.draw_keys[:, None, None], np.arange(items.shape[1])[:, None]
     slots = np.arange(k if per == "slot" else 1)

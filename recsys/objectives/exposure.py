@@ -6,8 +6,9 @@ from recsys.maths.popularity import count_item_users
 from recsys.objectives._model_slates import compute_model_slates
 from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import transform_scores
-from recsys.types import Factors, Modular, Pool, RecsysError
+from recsys.types import Factors, Modular, Pool
 from recsys.types.arrays import Csr, Doubles
+from recsys.types.numbers import check_number
 
 SAMPLE_USERS = 4096  # users whose slates are counted
 MIN_EXPOSURE = 1e-9  # slots: what rounding leaves of an item that everybody has met
@@ -22,11 +23,14 @@ def popularity_discount(
     platt_slope: float = 0.0,
     platt_offset: float = 0.0,
 ) -> Modular:
-    """Return r(i) / n_i^beta: what a candidate is worth, discounted by how many users have it, in [0, 1].
+    """Return r(i) / n_i^beta, in [0, 1]: the score of a candidate, discounted by how many users have it.
 
     The discount of RP3beta (Paudel et al. 2017), for the scores of any model: beta = 0 is relevance alone, and with
     more of it the plausible among the rarely seen come first; `novelty` does not look at the score. n_i counts
     training positives, an item without any as one. What r is on [0, 1] says `score_transform`, as for `relevance`.
+
+    Args:
+        beta: Power of the popularity that the score is divided by; 0 is relevance alone.
 
     :Formula: r(n) / n_i^beta
     :Range: [0, 1]
@@ -38,8 +42,7 @@ def popularity_discount(
         RecsysError: for a beta below 0, a form or curve that `relevance` would refuse (or "score", which has no zero
             to be a share of), or a pool without histories.
     """
-    if not 0 <= beta < np.inf:
-        raise RecsysError(f"popularity_discount: beta is {beta}, expected a number from 0 on")
+    beta = check_number("popularity_discount: beta", beta)
     context = pool.context.population
     n = context.tables.get("counts", lambda: count_item_users(context.need_train("popularity_discount")))
     with np.errstate(over="ignore"):  # what is divided by infinity is 0

@@ -1,4 +1,4 @@
-"""What the user would like and is never shown."""
+"""Negative space: plausible regions that a user is never shown, and unexplored ones."""
 
 from typing import Any
 
@@ -19,11 +19,11 @@ from recsys.objectives._neighbours import (
     get_community_model,
     get_region_layout,
 )
-from recsys.objectives._pool_arrays import check_prior_strength, get_item_codes
+from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import transform_scores
-from recsys.types import Context, Coverage, Modular, Pool, RecsysError, TasteMap
+from recsys.types import Context, Coverage, Modular, Pool, TasteMap
 from recsys.types.arrays import Bools, Csr, Doubles, Ints, make_empty_matrix
-from recsys.types.numbers import check_int
+from recsys.types.numbers import check_int, check_number
 
 
 def negative_space(
@@ -51,6 +51,10 @@ def negative_space(
     platt_slope the score at which it is as likely as not. Every cell without an interaction counts as evidence, so v is
     too small, and which constants are right is for held-out data to say.
 
+    Args:
+        tau: 0 asks for the user's own mix, 1 for that of nearby other communities.
+        top_m: How many candidates of a region say how plausible it is.
+
     :Formula: mean over maps of sum_z w (min(q, e + a(n, z) / k) - min(q, e)) / sum_z w q
     :Range: [0, 1]
     :More: plausible regions that are owed and not shown
@@ -58,12 +62,11 @@ def negative_space(
     :Source: this project
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool without history, maps or, where asked for, factors.
+        RecsysError: for an invalid setting, or a pool without history, maps or, where asked for, factors.
     """
-    if not 0 <= tau <= 1:
-        raise RecsysError(f"negative_space: tau is {tau}, expected a number from 0 to 1")
-    top_m = check_int("negative_space: best", top_m, 1, 2**31 - 1)
-    check_prior_strength("negative_space", prior_strength)
+    tau = check_number("negative_space: tau", tau, most=1)
+    top_m = check_int("negative_space: top_m", top_m, 1, 2**31 - 1)
+    prior_strength = check_number("negative_space: prior_strength", prior_strength, above=0)
     context = pool.context
     joined = context.population.tables.get("joined maps", lambda: join_map_shares(context.need_maps()))
     own, near = (
@@ -109,7 +112,7 @@ def unexplored(
     Raises:
         RecsysError: as `negative_space` does.
     """
-    check_prior_strength("unexplored", prior_strength)
+    prior_strength = check_number("unexplored: prior_strength", prior_strength, above=0)
     context = pool.context
     context.need_train("unexplored")
     share, accepted = np.zeros(pool.items.shape), _get_acceptance(context, prior_strength)

@@ -5,7 +5,8 @@ import numpy as np
 from recsys.maths.embeddings import mean_cosine_to_history
 from recsys.maths.popularity import count_item_users, find_tail_items, item_self_information
 from recsys.objectives._pool_arrays import get_item_codes, get_item_vectors
-from recsys.types import Modular, Pool, RecsysError
+from recsys.types import Modular, Pool
+from recsys.types.numbers import check_number
 
 
 def novelty(pool: Pool, k: int) -> Modular:
@@ -31,6 +32,9 @@ def long_tail(pool: Pool, k: int, *, head: float = 0.8) -> Modular:
     (`recsys.maths.popularity.find_tail_items`), 80 % as in Abdollahpouri, Burke and Mobasher 2019: the mean over a
     slate is its share of tail items, which is averaged over users as APLT.
 
+    Args:
+        head: Share of all positives that the popular items take, above 0, below 1.
+
     :Formula: 1 where the items with more users have the share `head` of all positives, else 0
     :Range: [0, 1]
     :More: items outside of the head
@@ -40,8 +44,7 @@ def long_tail(pool: Pool, k: int, *, head: float = 0.8) -> Modular:
     Raises:
         RecsysError: for a head that is not above 0 and below 1, or a pool without histories.
     """
-    if not 0 < head < 1:
-        raise RecsysError(f"long_tail: head is {head}, expected a number above 0 and below 1")
+    head = check_number("long_tail: head", head, above=0, below=1)
     context = pool.context.population
     tail = context.tables.get(
         f"tail {head}", lambda: find_tail_items(count_item_users(context.need_train("long_tail")), head)

@@ -7,8 +7,9 @@ from recsys.maths.distributions import encode_hard_regions
 from recsys.objectives._aspects import get_item_aspects, get_user_aspects, weigh_candidate_aspects
 from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import transform_scores
-from recsys.types import Context, Counts, Pool, RecsysError, Seats
+from recsys.types import Context, Counts, Pool, Seats
 from recsys.types.arrays import Csr, Doubles
+from recsys.types.numbers import check_number
 
 
 def pm2(
@@ -32,6 +33,10 @@ def pm2(
     what the user has most of. Relevance is part of it: the paper's rule is this objective alone. From 0 to 1; it is no
     gain in the value of a set, so greedy selection has no guarantee.
 
+    Args:
+        focus: Share of the gain that goes to the aspect whose seat is due, from 0 to 1.
+        divisor: 2 is Sainte-Lague; 1 is D'Hondt, which favours the largest aspects.
+
     :Formula: focus q_y p(n, y) + (1 - focus) sum over g != y of q_g p(n, g)
     :Range: [0, 1]
     :More: features of the history by seats, in its proportions
@@ -39,12 +44,10 @@ def pm2(
     :Source: Dang and Croft 2012
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool without histories or features.
+        RecsysError: for an invalid setting, or a pool without histories or features.
     """
-    if not 0 <= focus <= 1:
-        raise RecsysError(f"pm2: focus is {focus}, expected a number from 0 to 1")
-    if not 0 < divisor < np.inf:
-        raise RecsysError(f"pm2: divisor is {divisor}, expected a number above 0")
+    focus = check_number("pm2: focus", focus, most=1)
+    divisor = check_number("pm2: divisor", divisor, above=0)
     liked, at = weigh_candidate_aspects(
         pool,
         get_item_aspects(pool.context, aspects, "pm2"),
@@ -63,6 +66,9 @@ def binomial_diversity(pool: Pool, k: int, *, aspects: str = "features", alpha: 
     P(X_g >= c_g | X_g >= 1)^(1/|G(S)|), c_g the number of items of S with g. A user without history has p_global.
     Not submodular: greedy selection has no guarantee. Takes k numbers for every user and aspect.
 
+    Args:
+        alpha: Share of the user's own mix in what is expected; the rest is everybody's.
+
     :Formula: change of prod over g not in S of P(X = 0)^(1/G) prod over g in S of P(X >= c | X >= 1)^(1/G(S))
     :Range: [-1, 1]
     :More: features as often as in draws from the history
@@ -70,10 +76,9 @@ def binomial_diversity(pool: Pool, k: int, *, aspects: str = "features", alpha: 
     :Source: Vargas et al. 2014
 
     Raises:
-        RecsysError: for a setting that cannot be meant, or a pool without histories or features.
+        RecsysError: for an invalid setting, or a pool without histories or features.
     """
-    if not 0 <= alpha <= 1:
-        raise RecsysError(f"binomial_diversity: alpha is {alpha}, expected a number from 0 to 1")
+    alpha = check_number("binomial_diversity: alpha", alpha, most=1)
     context = pool.context
     belongs = context.population.tables.get(f"hard members {aspects}", lambda: _get_hard_aspects(context, aspects))
     p = _compute_aspect_chances(pool, belongs, alpha, aspects)

@@ -1,4 +1,4 @@
-"""What the user would like, according to the model; and the control that knows nothing."""
+"""Relevance: the model's score; and noise, as a control."""
 
 import numpy as np
 
@@ -6,12 +6,13 @@ from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import SCORE_TRANSFORMS, check_score_transform, transform_scores
 from recsys.support import rng
 from recsys.types import Modular, Pool
+from recsys.types.numbers import check_int
 
 
 def relevance(
     pool: Pool, k: int, *, score_transform: str = "score", platt_slope: float = 0.0, platt_offset: float = 0.0
 ) -> Modular:
-    """Return the model's score of each candidate, or with `score_transform` what the score is worth on [0, 1].
+    """Return the model's score of each candidate, or with `score_transform` its value on [0, 1].
 
     "score" is the score as it is; "range" is (s - min) / (max - min) over the user's pool, 1 where all are equal;
     "rank" is 1 - (r - 1) / n for the r-th of n candidates, ties in the pool's order; "probability" is that of a like, 1
@@ -44,5 +45,6 @@ def noise(pool: Pool, k: int, *, seed: int = 0) -> Modular:
     :Cost: U N
     :Source: this project
     """
+    seed = check_int("noise: seed", seed)
     drawn = rng.draw_normals(seed + pool.context.seed, "noise", pool.draw_keys[:, None], get_item_codes(pool))
     return Modular(drawn.astype(np.float32))

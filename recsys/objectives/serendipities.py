@@ -1,15 +1,15 @@
-"""What the user would like and is far from all that they met."""
+"""Serendipity: plausible items that are far from the user's history."""
 
 import numpy as np
 
 from recsys.maths.embeddings import max_cosine_to_history
 from recsys.maths.pmi import max_entry_with_history, overall_distance_moments, scaled_npmi_matrix, user_distance_moments
 from recsys.maths.popularity import count_item_users, rank_among_unseen
-from recsys.objectives._pool_arrays import check_prior_strength, compute_plausibility, get_item_codes, get_item_vectors
+from recsys.objectives._pool_arrays import compute_plausibility, get_item_codes, get_item_vectors
 from recsys.support import rng
 from recsys.types import Context, Modular, Pool
 from recsys.types.arrays import Longs
-from recsys.types.numbers import check_int
+from recsys.types.numbers import check_int, check_number
 
 
 def serendipity(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modular:
@@ -66,7 +66,7 @@ def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", pri
     :Cost: U h N d, h history; U h^2 d once
     :Source: Adamopoulos and Tuzhilin 2014
     """
-    check_prior_strength("unimodal_serendipity", prior_strength)
+    prior_strength = check_number("unimodal_serendipity: prior_strength", prior_strength, above=0)
     context, who = pool.context, "unimodal_serendipity"
     train, table = context.need_train(who), get_item_vectors(context, space, who)
     mean, deviation = context.tables.get(
@@ -79,11 +79,14 @@ def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", pri
 
 
 def unexpected(pool: Pool, k: int, *, top: int = 100) -> Modular:
-    """Return plausibility, in [0, 1], of what is not among the `top` most popular items that the user has not met.
+    """Return plausibility, in [0, 1], of items that are not among the `top` most popular items not met.
 
     That list, by number of training users, equal ones in an order drawn by the pool's seed, is the primitive
     recommender that Ge, Delgado-Battenfeld and Jannach (2010) measure unexpectedness against; what is in it gives 0,
     and so does what the user has met.
+
+    Args:
+        top: How many of the most popular items count as expected.
 
     :Formula: r(n) where at least `top` items not met are more popular, else 0
     :Range: [0, 1]

@@ -1,4 +1,4 @@
-"""What a ranker answers."""
+"""The answer of a ranker to one request."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from recsys.types.slates import sum_contributions
 
 @dataclass(frozen=True, eq=False)
 class Recommendation:
-    """A slate for one request: k picks, fewer where there are not as many candidates, and why they are there."""
+    """A slate for one request: k picks, or fewer where there are not as many candidates, with their explanation."""
 
     items: tuple[str, ...]  # (k,) the ids of the picks, in the order in which they are to be shown
     contributions: Floats  # (k, O) what each objective added to its blended gain at the moment of its pick
@@ -33,9 +33,9 @@ class Recommendation:
     explain: Callable[[], tuple[str, ...]] = field(repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled and copied: what the answer says, and nothing of the ranker that gave it."""
+        """Return the state that is pickled and copied: that of the answer, and nothing of the ranker that gave it."""
         said = {
-            "best": ConstantFunction(tuple(self.relevance_slate())),
+            "relevance_slate": ConstantFunction(tuple(self.relevance_slate())),
             "explain": ConstantFunction(tuple(self.explain())),
         }
         return {**vars(self), **said}
@@ -47,7 +47,7 @@ class Recommendation:
 
     @property
     def displaced(self) -> tuple[str, ...]:
-        """What each pick keeps out of the slate that relevance alone would make, (k,); "" for what stands in both."""
+        """The item that each pick displaces from the slate by relevance alone, (k,); "" for a pick that is in both."""
         return find_displaced_items(self.items, self.relevance_slate())
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Recommendation:
 
 
 def find_displaced_items(picks: Sequence[str], best: Sequence[str]) -> tuple[str, ...]:
-    """Return what each pick displaces, (k,): `best` is the slate by relevance alone, of what may be shown at all.
+    """Return the item that each pick displaces, (k,): `best` is the slate by relevance alone.
 
     A pick that is among them displaces nothing: "". Each of the others has one of those that are not shown. Which one
     is a matter of order: the first of these picks has the most relevant of them, which was there to be picked and

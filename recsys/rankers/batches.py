@@ -1,4 +1,4 @@
-"""Requests of a batch: who asks in each, and with which guards."""
+"""Requests of a batch: the users, and the guards of each."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ def parse_batch_users(
     histories: Sequence[Iterable[Id]] | None,
     more: Sequence[Iterable[Id]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return who asks in each of `count` requests, as keywords of one request.
+    """Return the user or history of each of `count` requests, as keywords of one request.
 
     Raises:
         RecsysError: for users and histories, more without users, or another number of them.

@@ -1,4 +1,4 @@
-"""Why a pick is there, in plain words that are true."""
+"""Explanations: one true sentence in plain words for each pick."""
 
 from collections.abc import Collection
 
@@ -51,7 +51,7 @@ def _explain_by_history(context: Context, picks: Ints, history: Ints) -> list[st
 
 
 def _explain_novelty(context: Context, picks: Ints, history: Ints) -> list[str]:
-    """Return what is new about each pick to somebody with a history: to others everything is."""
+    """Return for each pick what is new about it to a user with a history, "" where nothing is."""
     if not len(history):
         return [""] * len(picks)
     outside = _mark_unexplored(context, picks, history)

@@ -1,4 +1,4 @@
-"""The slate of one request without a detour: the same gains and the same kernel, laid out beforehand.
+"""The fast path of one request: the same gains and the same kernel as `rerank`, laid out beforehand.
 
 It serves blends of the objectives below; `recsys.rankers.generic_path` serves all, and is what this is tested against.
 """
@@ -37,7 +37,7 @@ FillGain = Callable[[RequestUser, Candidates, Floats], None]  # fills the gains 
 
 
 class FastPath:
-    """What requests of one blend share."""
+    """The arrays and functions that requests of one blend share."""
 
     def __init__(self, context: Context, blend: Mapping[str, Any], scales: Mapping[str, float], policy: Policy) -> None:
         """Lay out what does not change from request to request; `build_fast_path` says whether it can be."""
@@ -67,7 +67,7 @@ class FastPath:
         seed: int,
         lists_of_rules: slot_rules.SlotRules = slot_rules.NO_RULES,
     ) -> Picks:
-        """Return what `recsys.rankers.generic_path.pick_by_rerank` returns; `asked` are its guards' slot rules."""
+        """Return the picks as `recsys.rankers.generic_path.pick_by_rerank` does; `asked` are slot rules of guards."""
         policy, n, guarded = self.policy, len(candidates.items), lists_of_rules is not slot_rules.NO_RULES
         k = k if guarded else min(k, n)
         layouts = list(self.laid.get((n, k)) or self._build_layout(n, k))
@@ -146,7 +146,7 @@ class FastPath:
 def build_fast_path(
     context: Context, blend: Mapping[str, Any], scales: Mapping[str, float], policy: Policy
 ) -> FastPath | None:
-    """Return what serves requests of the blend, None where its objectives or their settings are others."""
+    """Return the fast path of the blend, None where it has no such path for its objectives or settings."""
     for part in parse_blend(blend):
         form = part.settings.get("score_transform", "score" if part.name == "relevance" else "range")
         if (
@@ -159,7 +159,7 @@ def build_fast_path(
 
 
 def _build_term_factory(part: BlendPart, pool: Pool) -> Callable[[int, int], Term]:
-    """Return what makes the part's term with rows for n candidates: what is of no candidate is the objective's own."""
+    """Return a function that makes the part's term for n candidates, from the objective's own arrays."""
     of_one: dict[int, Any] = {}
 
     def make(n: int, k: int) -> Term:
@@ -205,7 +205,7 @@ def _pack_regions_by_candidate(made: KernelInputs, n: int, maps: int) -> KernelI
 
 
 def _build_gain_functions(context: Context, parts: tuple[BlendPart, ...]) -> list[FillGain]:
-    """Return what fills the gains of each part whose gains do not depend on the slate, in their order."""
+    """Return a function for each part whose gains do not depend on the slate, which fills them, in the parts' order."""
     made: list[FillGain] = []
     for part in parts:
         if part.name == "relevance":
@@ -235,7 +235,7 @@ def _unexplored(context: Context, part: BlendPart) -> FillGain:
 
 
 def _build_need_function(context: Context, parts: tuple[BlendPart, ...]) -> FillNeed | None:
-    """Return what fills need and cap of `negative_space`, None where it is not in the blend."""
+    """Return a function that fills need and cap of `negative_space`, None where it is not in the blend."""
     found = [part for part in parts if part.objective is negative_space]
     if not found:
         return None
@@ -255,7 +255,10 @@ def _build_need_function(context: Context, parts: tuple[BlendPart, ...]) -> Fill
 
 
 def _build_expected_function(context: Context, tau: float, prior_strength: float) -> FillExpected:
-    """Return what fills what is expected of who asks; that of known users is made once where it takes little memory."""
+    """Return a function that fills `accepted` and `cap` for a request.
+
+    For known users the values are precomputed if they fit in `MAX_EXPECTED_BYTES`.
+    """
     from recsys.kernels.requests import fill_expected_exposure
 
     kernel: Any = fill_expected_exposure

@@ -1,4 +1,4 @@
-"""What a ranker is fitted from: a split, a model or somebody's scores, a blend."""
+"""Inputs of `Ranker.fit`, checked and made one: a split, a model or scores, a blend."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -64,20 +64,19 @@ def fit_ranker_scales(
     Raises:
         RecsysError: for a pool of other users or items than the split's, or neither a model nor a pool to fit on.
     """
-    names = [part.name for part in blends.parse_blend(blend)]
+    parts = blends.parse_blend(blend)
+    names = [part.name for part in parts]
     if scale is None:
         return dict.fromkeys(names, 1.0)
     if isinstance(scale, Mapping):
-        missing = [name for name in names if name not in scale]
-        if missing:
-            raise RecsysError(f"ranker: scale has no '{missing[0]}', expected a factor for each objective of the blend")
-        return {name: float(scale[name]) for name in names}
+        return blends.select_scales(scale, names, "ranker")
     if scale != "fitted":
         raise RecsysError(f"ranker: scale is {scale!r}, expected 'fitted', a factor per objective, or None")
     if pool is None and model is None:
         raise RecsysError("ranker: found neither a model nor a pool, expected one to fit scales on, or scale=")
     sample = _sample_pool(around, split, model, pool, policy)
-    return fit_scales(sample, {n: _set_unit_weight(blend[n]) for n in names}, min(policy.k, sample.items.shape[1]))
+    k = min(policy.k, sample.items.shape[1])
+    return fit_scales(sample, {part.name: part.with_unit_weight for part in parts}, k)
 
 
 def prime_tables(around: Context, model: Scorer | None) -> None:
@@ -113,11 +112,6 @@ def _sample_pool(around: Context, split: Split, model: Scorer | None, pool: Pool
         pool = Pool(pool.users[::step], pool.items[::step], pool.scores[::step], around)
     codes = pool.users.astype(np.int64)
     return Pool(np.arange(len(codes), dtype=np.int32), pool.items, pool.scores, build_context_of_users(around, codes))
-
-
-def _set_unit_weight(value: Any) -> dict[str, Any]:
-    """Return the settings of an objective with the weight 1: scales do not depend on weights."""
-    return {**(value if isinstance(value, Mapping) else {}), "weight": 1.0}
 
 
 def _convert_number(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The slate of one request, by the library's own re-ranking: any blend of any objectives."""
+"""The generic path of one request: `recsys.rerank` for one user, with any blend."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from recsys.types.arrays import Floats, Longs
 
 
 class Picks(NamedTuple):
-    """What was picked."""
+    """The picks of one request, with the contributions of each objective."""
 
     positions: Longs  # (k,) positions among the candidates, best first
     contributions: Floats  # (k, O)
@@ -26,7 +26,7 @@ def pick_by_rerank(
     context: Context, blend: Mapping[str, Any], scales: Mapping[str, float] | None, policy: Policy,
     request_user: RequestUser, candidates: Candidates, k: int, seed: int, guards: Sequence[Guard] = (),
 ) -> Picks:  # fmt: skip
-    """Return what `recsys.rerank` picks for one user of `candidates`: k of them at most.
+    """Return the picks of `recsys.rerank` for one user of `candidates`: at most k of them.
 
     With guards, slots are k, as in a pool with a user of fewer candidates; without, no more than there are candidates.
     """

@@ -1,4 +1,4 @@
-"""Approximate retrieval for catalogues of millions: of all items, those of the lists that are nearest to who asks.
+"""Approximate retrieval for large catalogues: only the lists of items nearest to the user are scored.
 
 An inverted file (Jégou, Douze and Schmid 2011): k-means divides the items into lists, and a request looks only at the
 lists whose centres score best. What it looks at is scored as exact retrieval scores it; only what is found is
@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from numbers import Real
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from recsys.support import rng
 from recsys.types import Context, RecsysError, Scorer
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints, Longs
 from recsys.types.extras import needs_extra
+from recsys.types.numbers import check_number
 
 RECALL_USERS = 256  # users on whom recall is measured
 ITEMS_PER_LIST = 64  # items for each list that k-means sees
@@ -56,7 +56,7 @@ class Index:
             raise ValueError(f"the index has {found}")
 
     def __str__(self) -> str:
-        """Return what it finds, as a line."""
+        """Return the measured recall and the share of items that are scored, as a line."""
         return (
             f"looks at {self.probes:,} of {len(self.centres):,} lists ({self.scored_share:.2%} of the items), finds "
             f"{self.recall:.1%} of the {self.n:,} best of exact retrieval (mean of {self.users:,} users; "
@@ -76,16 +76,13 @@ def build_index(
         RecsysError: for another recall than a number above 0 up to 1, a model without factors, or a policy whose
             retrieval keeps a share for other regions (`exploration_share`).
     """
-    if not isinstance(index_recall, Real) or isinstance(index_recall, bool) or not 0 < float(index_recall) <= 1:
-        raise RecsysError(
-            f"ranker: index_recall is {index_recall!r}, expected a number above 0, up to 1: exact retrieval"
-        )
+    index_recall = check_number("ranker: index_recall", index_recall, above=0, most=1)
     if index_recall == 1:
         return None
     if not isinstance(model, FittedFactors):
-        found = "no model" if model is None else f"a model without factors ({type(model).__name__})"
+        instead = "no model" if model is None else f"a model without factors ({type(model).__name__})"
         raise RecsysError(
-            f"ranker: index_recall is {index_recall} with {found}, expected a factor model: als, ials or pure_svd"
+            f"ranker: index_recall is {index_recall} with {instead}, expected a factor model: als, ials or pure_svd"
         )
     if policy.exploration_share:
         raise RecsysError(
@@ -98,14 +95,14 @@ def build_index(
         )
     centres, lists = _cluster_items(np.asarray(model.factors.item_factors), policy.seed)
     found, scored = _measure_recall(model, context, available, policy, centres, lists)
-    probes = min(len(centres), 1 + int(np.searchsorted(found.mean(axis=0), float(index_recall))))
+    probes = min(len(centres), 1 + int(np.searchsorted(found.mean(axis=0), index_recall)))
     shares = found[:, probes - 1]
     return Index(
         centres=centres,
         lists=lists,
         probes=probes,
         scored_share=float(scored[probes - 1]),
-        target_recall=float(index_recall),
+        target_recall=index_recall,
         recall=float(shares.mean()),
         min_recall=float(shares.min()),
         n=policy.n,
@@ -118,7 +115,7 @@ def retrieve_from_index(
     histories: Csr,
     excluded: Sequence[Bools] = (), pinned: Sequence[int] = (), needed: Sequence[tuple[Ints, int]] = (),
 ) -> Candidates:  # fmt: skip
-    """Return what `retrieve` returns of the items that the index finds.
+    """Return what `retrieve` returns, from the items that the index finds.
 
     What is pinned is found for sure, and so is all of a group of which less is found than is needed.
     """
@@ -141,7 +138,7 @@ def retrieve_from_index(
 
 
 def _order_lists(centres: Floats, factor: Floats) -> Longs:
-    """Return the lists, (L,), those first whose centres (L, d) score best."""
+    """Return the lists, (L,), in descending order of the scores of their centres (L, d)."""
     return np.argsort(-score_items(centres, factor))
 
 
@@ -154,7 +151,7 @@ def _mark_retrievable(available: Bools, excluded: Sequence[Bools], seen: Ints, c
 
 
 def _collect_from_lists(lists: Csr, order: Longs, probes: int, n: int, may: Callable[[Ints], Bools]) -> Ints:
-    """Return what may be retrieved of the first `probes` lists in that order, and of further ones until it is n items.
+    """Return the retrievable items of the first `probes` lists, and of further lists until there are n items.
 
     Of all of them where less is left: that is exact retrieval.
     """

@@ -1,11 +1,9 @@
-"""How a ranker picks, beside what its blend says."""
+"""The policy of a ranker: how picks are scaled, ordered and drawn."""
 
 import math
 from dataclasses import dataclass
-from typing import get_args
 
-from recsys.reranking.slates import Order
-from recsys.types import RecsysError, check_choice
+from recsys.reranking.orders import check_order
 from recsys.types.numbers import check_flag, check_int, check_number, convert_fields_to_python
 
 
@@ -14,7 +12,7 @@ class Policy:
     """Settings of a ranker that are those of `recsys.rerank` and `recsys.candidates`.
 
     Raises:
-        RecsysError: if one of them cannot be meant.
+        RecsysError: if one of them is invalid.
     """
 
     k: int = 10  # picks of a slate, where a request does not say
@@ -27,17 +25,13 @@ class Policy:
     exploration_share: float = 0.0  # the share of retrieval that is kept for regions the history never touched
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         for name, least in (("k", 1), ("n", 1), ("seed", None)):
             check_int(f"ranker: {name}", getattr(self, name), least)
         for name, most in (("temperature", math.inf), ("epsilon", 1.0), ("exploration_share", 1.0)):
             check_number(f"ranker: {name}", getattr(self, name), most=most)
-        check_choice("order", self.order, get_args(Order), where="ranker")
-        if self.order == "relevance" and self.is_stochastic:
-            raise RecsysError(
-                "ranker: order is 'relevance' where picks are drawn, expected 'gain': chances are by slot"
-            )
+        check_order(self.order, "ranker: ", drawn=self.is_stochastic)
         check_flag("ranker: exclude_seen", self.exclude_seen)
 
     @property

@@ -1,4 +1,4 @@
-"""The ranker: what production imports."""
+"""The ranker: a fitted blend that answers requests."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -248,7 +248,7 @@ class Ranker:
         seed: int | None = None,
         guards: Sequence[Guard] = (),
     ) -> Recommendation:
-        """Return the slate of one request, from retrieval on: the model's n best of what was not met, re-ranked.
+        """Return the slate of one request, retrieval included: the model's n best items not met, re-ranked.
 
         A new history is folded in exactly: the history of a user of the training data gets that user's scores. So is a
         user's with what they like `more` since the ranker was fitted; what they declined is still left out.
@@ -283,7 +283,7 @@ class Ranker:
         seed: int | None = None,
         guards: Sequence[Sequence[Guard]] | None = None,
     ) -> tuple[Recommendation | RecsysError, ...]:
-        """Return the slates of several requests: each is that of `rerank`, whoever else is asked for.
+        """Return the slates of several requests, each as from `rerank` alone.
 
         `guards` and `more` have a list for each request. A request that `rerank` would refuse, for its user, candidates
         or guards, fails alone: in its place stands the `RecsysError`, which is not raised.
@@ -314,7 +314,7 @@ class Ranker:
         seed: int | None = None,
         guards: Sequence[Sequence[Guard]] | None = None,
     ) -> tuple[Recommendation | RecsysError, ...]:
-        """Return the slates of several requests: each is that of `rank`, whoever else is asked for.
+        """Return the slates of several requests, each as from `rank` alone.
 
         `guards` and `more` have a list for each request. A request that `rank` would refuse, for its user or guards,
         fails alone: in its place stands the `RecsysError`, which is not raised.
@@ -472,7 +472,7 @@ class Ranker:
         )
 
     def _warm_up(self) -> None:
-        """Answer a request of each kind, so that what is compiled, or made when first asked for, is there."""
+        """Answer a request of each kind, so that code is compiled and tables are made."""
         names, n = self._items.names, min(self.policy.n, len(self._items.names))
         items, worth = names[:n], np.linspace(1.0, 0.0, n, dtype=np.float32)
         if not names:

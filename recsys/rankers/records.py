@@ -1,4 +1,4 @@
-"""A ranker as a record of arrays: what is written to a folder, and what its policy is named by."""
+"""The arrays of a ranker: those that are written to a folder, and those that its policy is named by."""
 
 import hashlib
 import json
@@ -18,6 +18,7 @@ from recsys.support.stored_arrays import hash_array
 from recsys.types import Context, Items, RecsysError, Scorer, TableCache, TasteMap
 from recsys.types.arrays import Bools, Csr, Ints, Strings, make_empty_matrix
 from recsys.types.checks import check_array, check_finite, check_matrix
+from recsys.types.numbers import check_int
 from recsys.types.pools import ConstantFunction
 
 
@@ -46,7 +47,7 @@ class DerivedTable:
 
 @dataclass(frozen=True, eq=False)
 class RankerParts:
-    """What a ranker is made of, beside its settings."""
+    """The parts of a ranker, beside its settings."""
 
     models: tuple[Any, ...]  # one or none
     maps: tuple[Any, ...]
@@ -66,7 +67,7 @@ class RankerParts:
 
 
 def list_storable_classes() -> dict[str, type[Any]]:
-    """Return the classes that may stand in a folder, by name."""
+    """Return the classes that a folder may hold, by name."""
     return {**find_fitted_classes(), **{kind.__name__: kind for kind in (Dense, Sparse, DerivedTable, TasteMap, Index)}}
 
 
@@ -125,7 +126,7 @@ def build_request_context(parts: RankerParts) -> Context:
 
 
 def name_policy(parts: RankerParts, settings: Mapping[str, Any]) -> str:
-    """Return sixteen characters that name what decides: every array, and the settings.
+    """Return sixteen characters that name the policy: a hash of every array and the settings.
 
     Of a model of somebody's own that is no dataclass, only the name of its class is told.
     """
@@ -144,7 +145,7 @@ def name_policy_by_checksums(
 
 
 def check_parts(parts: RankerParts, context: Context) -> None:
-    """Refuse arrays, read from a file, by which compiled code or NumPy would read what is not there.
+    """Refuse arrays, read from a file, whose indices would point outside of others.
 
     All are looked at once: what is stored has the shapes and types of what is fitted, every number is finite, and
     whatever says where something lies says a place that there is.
@@ -157,8 +158,7 @@ def check_parts(parts: RankerParts, context: Context) -> None:
         check_array(name, getattr(parts, name), (size,), "U")
     check_array("available", parts.available, (items,), "b")
     check_array("years", parts.years, (items,), "i")
-    if not isinstance(parts.seed, int) or isinstance(parts.seed, bool):
-        raise RecsysError(f"seed is {parts.seed!r}, expected a whole number")
+    check_int("seed", parts.seed)
     for taste_map in parts.maps:
         if not isinstance(taste_map, TasteMap):
             raise RecsysError(f"maps hold a {type(taste_map).__name__}, expected a TasteMap")
@@ -177,7 +177,7 @@ def check_parts(parts: RankerParts, context: Context) -> None:
 
 
 def _check_model(model: Any, users: int, items: int) -> None:
-    """Refuse a model with numbers that are none, or of other users and items."""
+    """Refuse a model with numbers that are not finite, or of other users and items."""
     for name, array in flatten_record(model).items():
         check_finite(f"model: {name}", array)
     expected, last = f"expected scores of {users} users and {items} items", np.arange(users, dtype=np.int32)[-1:]

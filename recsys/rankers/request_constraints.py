@@ -1,4 +1,4 @@
-"""Limits of requests: what the guards of a ranker and those of a request come to, the ranker's first."""
+"""Constraints of a request: the guards of the ranker, then those of the request, as rules of one slate."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ import numpy as np
 from recsys.kernels import slot_rules
 from recsys.rankers.requests import Candidates
 from recsys.reranking import guards as named
+from recsys.reranking.orders import check_order
 from recsys.types import Context, Guard, Pool, RecsysError, Rule
 from recsys.types.arrays import Bools, Csr, Ints, Longs
 
@@ -19,7 +20,7 @@ ONE_USER = np.zeros(1, np.int32)
 
 @dataclass(frozen=True, eq=False)
 class RequestGuards:
-    """Guards, and the rules of those that are the same whatever the candidates; None for others."""
+    """Guards, and the rules of those that do not depend on the candidates; None for others."""
 
     guards: tuple[Guard, ...] = ()
     rules: tuple[Rule | None, ...] = ()
@@ -30,7 +31,7 @@ class RequestGuards:
         return [rule.excluded_items for rule in self.rules if rule is not None and rule.excluded_items is not None]
 
     def filter_available(self, available: Bools) -> Bools:
-        """Return what is available, (I,), and not closed."""
+        """Return the items that are available, (I,), and that no guard excludes."""
         closed = self.excluded_items
         return available & ~np.any(closed, axis=0) if closed else available
 
@@ -40,7 +41,7 @@ class RequestGuards:
         return list_pinned_items([rule for rule in self.rules if rule is not None])
 
     def list_needed_groups(self, start: int = 0) -> tuple[tuple[Ints, int], ...]:
-        """Return the items of each group that needs picks, and how many it needs, of the rules from `start` on."""
+        """Return the items of each group that needs picks, and the number it needs, for the rules from `start` on."""
         found = []
         for rule in self.rules[start:]:
             if rule is not None and rule.groups is not None and rule.min_picks is not None and rule.min_picks.any():
@@ -55,7 +56,7 @@ class RequestGuards:
         return RequestGuards(self.guards + other.guards, self.rules + other.rules)
 
     def resolve_rules(self, pool: Pool, k: int, order: str) -> tuple[Rule, ...]:
-        """Return what every guard comes to for a pool of one user and slates of k whose picks stand by `order`.
+        """Return the rule of every guard for a pool of one user and slates of k whose picks stand by `order`.
 
         Raises:
             RecsysError: as a guard says, or if one pins an item where picks stand by relevance.
@@ -64,15 +65,12 @@ class RequestGuards:
         asked = tuple(
             slot_rules.make_rule(guard, pool, k) if rule is None else _resize_rule(rule, k) for guard, rule in pairs
         )
-        if order == "relevance" and any(rule.pins is not None for rule in asked):
-            raise RecsysError(
-                "ranker: order is 'relevance' beside a pinned item, expected 'gain': a pin says where it stands"
-            )
+        check_order(order, "ranker: ", pinned=any(rule.pins is not None for rule in asked))
         return asked
 
 
 def resolve_fixed_guards(guards: Sequence[Guard], context: Context, k: int) -> RequestGuards:
-    """Return what guards come to for slates of k, as far as the catalogue says it.
+    """Return the rules of guards for slates of k, as far as they follow from the catalogue alone.
 
     Raises:
         RecsysError: if one is no guard, or as it says.
@@ -93,7 +91,7 @@ def pad_candidates(candidates: Candidates, k: int, context: Context) -> Pool:
 
 
 def freeze_guards(guards: Sequence[Guard], resolved: Sequence[Rule]) -> list[Guard]:
-    """Return the guards that come to what is known already."""
+    """Return guards whose rules are already resolved."""
     return [Guard(guard.name, partial(_return_rule, rule)) for guard, rule in zip(guards, resolved, strict=True)]
 
 

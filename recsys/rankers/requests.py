@@ -1,4 +1,4 @@
-"""Requests: the caller's ids as codes, and who asks as a context of one user."""
+"""Requests: ids of items as codes, and the user as a context of one row."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -18,7 +18,7 @@ MAX_NUMBERS_PER_ID = 64  # numbers for each id: with more, a table of them is no
 
 
 class RequestUser(NamedTuple):
-    """Who asks: a user of the ranker, or a history."""
+    """The user of a request: one whom the ranker was fitted to, or a history."""
 
     code: int  # among the ranker's users, -1 for who is none of them
     history: Ints  # (h,) codes of the items liked, ascending
@@ -27,7 +27,7 @@ class RequestUser(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """What is to be ranked, best first; equal scores in the order in which they were given."""
+    """The candidates of a request, best first; equal scores in the order in which they were given."""
 
     items: Ints  # (N,)
     scores: Floats  # (N,)
@@ -44,7 +44,7 @@ class IdIndex:
         self.number_codes = np.asarray(by_number)
 
     def look_up(self, given: Iterable[Id]) -> tuple[Ints, list[str]]:
-        """Return the codes of the ids that are known, in their order, and the names of those that are not.
+        """Return the codes of the known ids, in their order, and the names of the others.
 
         Raises:
             RecsysError: if there is no list of ids.
@@ -100,7 +100,7 @@ def resolve_request_user(
     context: Context, users: IdIndex, items: IdIndex, user: Id | None, history: Iterable[Id] | None,
     more: Iterable[Id] | None = None,
 ) -> RequestUser:  # fmt: skip
-    """Return who asks: `user`, who may like `more` by now, or whoever has this history, or somebody who is not known.
+    """Return the user of a request: a known one, who may like `more` by now, a history, or nobody known.
 
     Raises:
         RecsysError: for a user and a history, more without a user, or a user whom the ranker does not know: nobody is
@@ -135,7 +135,7 @@ def get_row_columns(matrix: Csr, row: int) -> Ints:
 
 
 def parse_candidates(ids: IdIndex, items: Sequence[Id], scores: Any) -> Candidates:
-    """Return what the caller wants ranked, best first by the scores as they were given, which are then of 32 bits.
+    """Return the caller's candidates, best first by the given scores, which are then stored in 32 bits.
 
     Raises:
         RecsysError: for lists of unequal length, scores that are no finite numbers, or an item that is there twice.
@@ -221,7 +221,7 @@ def build_context_of_users(context: Context, codes: Longs) -> Context:
 
 
 def get_draw_key(request_user: RequestUser) -> int:
-    """Return what tells the draws of a request from others: the user's code, or what somebody new has met."""
+    """Return the key of a request's draws: the user's code, or the history of a new user."""
     return (
         request_user.code if request_user.code >= 0 else rng.derive_seed(0, "history", *request_user.history.tolist())
     )

@@ -80,7 +80,7 @@ def _build_score_error(model: Scorer, found: str, item: int) -> RecsysError:
 def _select_reserved_items(
     scores: Floats, pinned: Sequence[int], needed: Sequence[tuple[Ints, int]], ties: Longs
 ) -> Longs:
-    """Return the items that have a place for sure, best first: what is pinned, and so many best of each group."""
+    """Return the items that have a reserved place, best first: pinned ones, and the best of each group in need."""
     some = [np.array(pinned, dtype=np.int64)]
     for members, least in needed:
         if not len(members):

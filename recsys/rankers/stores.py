@@ -21,7 +21,7 @@ KIND = "Ranker"
 
 
 class LoadedRanker(NamedTuple):
-    """What a folder holds."""
+    """The content of a ranker's folder."""
 
     parts: RankerParts
     context: Context  # of requests
@@ -51,7 +51,7 @@ def save_ranker(
 
 
 def load_ranker(folder: Path, verify: bool, allow_imports: Collection[str]) -> LoadedRanker:
-    """Return what it is made of, the context of requests, settings, the name of the policy, and where it comes from.
+    """Return the parts of a saved ranker, the context of requests, settings, the policy's name, and its provenance.
 
     Raises:
         RecsysError: if the folder is damaged, no saved ranker, or names objectives or guards that `own` does not.
@@ -101,9 +101,7 @@ def _parse_manifest_settings(found: Any, folder: Path) -> tuple[dict[str, Any], 
     there = isinstance(found, dict) and all(isinstance(found.get(name), dict) for name in names)
     if not there or not isinstance(found.get("name"), str):
         raise RecsysError(f"{folder}: manifest.json is not one of a saved ranker")
-    numbers = [found["scales"].get(name) for name in found["blend"]]
-    if not all(isinstance(number, int | float) for number in numbers):
-        raise RecsysError(f"{folder}: manifest.json has no scale for an objective of its blend")
+    blends.select_scales(found["scales"], found["blend"], f"{folder}: manifest.json")
     settings: dict[str, Any] = {name: dict(found[name]) for name in names}
     if "guards" in found:
         if not isinstance(found["guards"], list) or not all(isinstance(guard, dict) for guard in found["guards"]):

@@ -1,4 +1,4 @@
-"""Derived tables of a ranker: which are stored, and what each has to be to be read.
+"""Derived tables of a ranker: which are stored, and the shape and values that each must have.
 
 Stored are numbers that take long to make, or whose last bits depend on the machine that makes them. Whatever says where
 something lies (the region of an item, the items of a feature, the code of an id) is exact and quickly made, so that it
@@ -42,7 +42,7 @@ STORED_TABLES = (
 
 
 def find_table_rule(name: str) -> StoredTableRule | None:
-    """Return what a table of this name has to be, None for one that is not stored."""
+    """Return the rule for the table of this name, None for one that is not stored."""
     return next((kept for kept in STORED_TABLES if re.fullmatch(kept.name, name)), None)
 
 
@@ -102,7 +102,7 @@ def _check_neighbourhood(parts: tuple[Anys, ...]) -> None:
 
 
 def _check_gram(gram: Anys) -> None:
-    """Refuse what are no dot products of factors."""
+    """Refuse a table that does not hold the dot products of the factors."""
     try:
         np.linalg.cholesky(gram + (1e-6 * np.trace(gram) + 1e-30) * np.eye(len(gram)))
     except np.linalg.LinAlgError:

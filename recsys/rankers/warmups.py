@@ -1,4 +1,4 @@
-"""Everything that a server would compile or check at its first request, done beforehand."""
+"""Warm-up: compiles and checks beforehand what a server would compile and check at its first request."""
 
 import time
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ BLEND = {"relevance": 1.0, "mmr": 0.1, "negative_space": 0.1}
 
 @dataclass(frozen=True)
 class WarmupResult:
-    """What was warmed up."""
+    """The time that a warm-up took, and where compiled code is kept."""
 
     seconds: float
     compiled: Path | None  # where compiled code is kept, None where there is no place for it
@@ -25,7 +25,7 @@ class WarmupResult:
 
 
 def warmup(folder: str | Path | None = None) -> WarmupResult:
-    """Compile what requests run, and keep it on disk for processes to come; check a saved ranker from end to end.
+    """Compile the code of requests and keep it on disk for later processes; check a saved ranker from end to end.
 
     With `folder`, every file of the ranker is held against its checksum, and requests of its own blend are answered;
     without, those of a made-up one.

@@ -1,4 +1,4 @@
-"""What was measured, as a page to look at and as pictures: nothing is printed that was not computed."""
+"""Reports: the results of a run as a page and as pictures, with computed numbers only."""
 
 from recsys.reports.charts import build_charts, write_charts
 from recsys.reports.pages import shortlist_results, write_report

@@ -1,7 +1,8 @@
-"""What is said beside a kind of number, wherever it is printed."""
+"""Caveats of the kinds of numbers, printed beside them everywhere."""
 
-from recsys.reports.formats import format_count, format_mean_count, format_number, format_percent
+from recsys.reports.formats import format_mean_count, format_number, format_percent
 from recsys.reports.view import ReportView
+from recsys.types.notebooks import format_count
 
 EXPOSURE_CAVEAT = "Logged positives outside the bubble exist only where exposure allowed."
 DAGGER = "\N{DAGGER}"

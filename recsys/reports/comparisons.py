@@ -1,4 +1,4 @@
-"""A comparison of runs as tables of text: what the terminal, Markdown, LaTeX and the page print."""
+"""Tables of a comparison of runs, for the terminal, Markdown, LaTeX and the page."""
 
 import math
 from collections.abc import Hashable, Mapping
@@ -9,6 +9,7 @@ import pandas as pd
 
 from recsys.reports.caveats import EXPOSURE_CAVEAT, is_discovery
 from recsys.reports.formats import (
+    format_change,
     format_direction,
     format_interval,
     format_number,
@@ -45,7 +46,7 @@ def build_text_tables(comparison: Comparison) -> list[TextTable]:
 
 
 def list_notes(comparison: Comparison) -> list[str]:
-    """Return what must be known to read the tables, a line each."""
+    """Return the notes that are needed to read the tables, a line each."""
     n, share = int(comparison.differences.p_value.notna().sum()), format_percent(comparison.margin, signed=False)
     method = "Benjamini and Hochberg" if comparison.explore else "Holm"
     how = (
@@ -114,18 +115,8 @@ def _tabulate_differences(comparison: Comparison) -> TextTable:
 
 
 def _format_difference_row(row: Row) -> tuple[str, ...]:
-    relative, detectable = _replace_nan(row["relative"]), _replace_nan(row["detectable_relative"])
-    if relative is None:
-        size, ends = (
-            format_number(_replace_nan(row["difference"]), signed=True),
-            _format_row_interval(row, "ci_low", "ci_high"),
-        )
-    else:
-        low, high = _replace_nan(row["relative_low"]), _replace_nan(row["relative_high"])
-        size, ends = (
-            format_percent(relative),
-            format_percent_interval(low, high) or _format_row_interval(row, "ci_low", "ci_high"),
-        )
+    detectable = _replace_nan(row["detectable_relative"])
+    size, ends = format_change(row)
     differ = _replace_nan(row["n_differ"])
     return (
         str(row["run"]),

@@ -7,13 +7,12 @@ from recsys.reports.caveats import DAGGER, EXPOSURE_CAVEAT, add_dagger, is_disco
 from recsys.reports.formats import (
     BETTER,
     MISSING,
+    format_change,
     format_direction,
     format_duration,
     format_interval,
     format_mean_count,
     format_number,
-    format_percent,
-    format_percent_interval,
 )
 from recsys.reports.legends import render_swatch
 from recsys.reports.power import TOO_FEW_DIFFER, UNDEFINED, UNDETECTED, UNDETECTED_RULE, classify_difference
@@ -24,7 +23,7 @@ Column = tuple[ReportView, str]  # a metric at the sheet's k
 
 
 def render_differences(view: ReportView) -> Html:
-    """Return the buttons that choose the columns, the table, and what its signs mean."""
+    """Return the buttons that choose the columns, the table, and the legend of its signs."""
     sets = {"headline": view.headline_metrics, **view.families, "all": view.metrics}
     chosen = {name: [view.metrics.index(metric) for metric in metrics] for name, metrics in sets.items()}
     columns = [(view, metric) for metric in view.metrics]
@@ -129,11 +128,8 @@ def _format_value(view: ReportView, run: str, metric: str) -> tuple[str, str, fl
 
 def _format_difference(row: Row) -> tuple[str, str, float | None]:
     """Return the text, the interval and the number by which rows are sorted."""
-    if row["relative"] is None:
-        ends = format_interval(row["ci_low"], row["ci_high"], signed=True)
-        return format_number(row["difference"], signed=True), ends, row["difference"]
-    ends = format_percent_interval(row["relative_low"], row["relative_high"]).removesuffix(" %")
-    return format_percent(row["relative"]), ends, row["relative"]
+    size, ends = format_change(row)
+    return size, ends.removesuffix(" %"), row["difference"] if row["relative"] is None else row["relative"]
 
 
 def _describe_cell(view: ReportView, run: str, metric: str) -> str:

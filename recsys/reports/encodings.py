@@ -29,7 +29,7 @@ def encode_series_mark(view: ReportView, legend: bool) -> Spec:
 
 
 def encode_opacity(faint: float, when: str = ACTIVE, full: float = 1.0) -> Spec:
-    """Return full opacity for what is chosen, or for all where nothing is; `faint` for the rest."""
+    """Return full opacity for chosen series, or for all where none is chosen; `faint` for the rest."""
     return {"condition": {"test": when, "value": full}, "value": faint}
 
 

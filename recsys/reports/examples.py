@@ -1,4 +1,4 @@
-"""A few users as they would see it: what they liked, the base's slate, a blend's, and what each pick displaces."""
+"""The section of examples: for a few users their history, the slates of base and blend, and displaced items."""
 
 from collections.abc import Sequence
 

@@ -9,11 +9,11 @@ from urllib.parse import quote
 from recsys.escaping import escape_csv_frame, escape_hidden, escape_latex, escape_markdown
 from recsys.html import Html, make_element
 from recsys.reports.comparisons import TextTable, build_text_tables, list_notes
-from recsys.reports.formats import format_count
 from recsys.reports.styles import build_style_sheet
 from recsys.scores import Comparison
 from recsys.support.atomic_files import write_text
 from recsys.types import RecsysError
+from recsys.types.notebooks import format_count
 
 CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -103,7 +103,7 @@ COMPARISON_FILES = (
 
 
 def check_comparison_folder(folder: Path) -> None:
-    """Refuse a place for a comparison where something else is: nobody's files may be lost.
+    """Refuse a folder that holds something else than a comparison, so that no files are lost.
 
     Raises:
         RecsysError: if it is a file, or a folder with other files than those of an earlier comparison.

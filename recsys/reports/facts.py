@@ -13,7 +13,7 @@ MAX_COLUMNS = 8  # mappings with more keys than this are lists, not rows of a ta
 
 
 def render_conventions(view: ReportView) -> Html:
-    """Return a table of what each metric is, by family."""
+    """Return a table of the conventions of the metrics, by family."""
     head = make_element("tr", *(make_element("th", name, scope="col") for name in ("metric", "better", "convention")))
     bodies = []
     for family, metrics in view.families.items():

@@ -1,19 +1,13 @@
-"""The page in short: a small table of what was gained at what loss, and one sentence, from the intervals alone."""
+"""The summary of a page: a small table of gains and losses, and one sentence computed from the intervals."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from recsys.html import Html, join_html, make_element
 from recsys.reports.caveats import add_dagger, describe_counts
-from recsys.reports.formats import (
-    MISSING,
-    format_count,
-    format_interval,
-    format_number,
-    format_percent,
-    format_percent_interval,
-)
+from recsys.reports.formats import MISSING, format_change, format_interval, format_number
 from recsys.reports.view import ReportView
+from recsys.types.notebooks import format_count
 
 MAX_LISTED = 5
 CHANCE = 0.025  # of 95 % intervals of no effect lie wholly above 0
@@ -123,11 +117,8 @@ def _render_run_row(view: ReportView, run: str, accuracy: str, metric: str, name
 def _format_change(row: Row | None) -> tuple[str, str]:
     if row is None or row["difference"] is None:
         return MISSING, MISSING
-    if row["relative_low"] is None:
-        return format_number(row["difference"], signed=True), format_interval(
-            row["ci_low"], row["ci_high"], signed=True
-        ) or MISSING
-    return format_percent(row["relative"]), format_percent_interval(row["relative_low"], row["relative_high"])
+    size, ends = format_change(row)
+    return size, ends or MISSING
 
 
 def _render_base_value(view: ReportView, metric: str) -> Html:

@@ -1,5 +1,8 @@
 """Numbers as text: the same number reads the same in charts, tables and sentences."""
 
+from collections.abc import Mapping
+from typing import Any
+
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 ARROWS = {1: "\N{UPWARDS ARROW}", -1: "\N{DOWNWARDS ARROW}", 0: "\N{LEFT RIGHT ARROW}"}
@@ -49,6 +52,26 @@ def format_percent_interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"{format_percent(low).removesuffix(' %')} to {format_percent(high)}"
 
 
+def format_change(row: Mapping[Any, Any]) -> tuple[str, str]:
+    """Return a difference from the base as text, and its 95 % interval ("" where there is none).
+
+    Both are in per cent of the base's value where that says something; in the units of the metric where the base is 0
+    or not known, and where only the interval of the difference itself is defined. `row` is a row of differences, in
+    which None and NaN are missing.
+
+    >>> row = {"difference": 0.01, "ci_low": 0.005, "ci_high": 0.015, "relative": 0.1}
+    >>> format_change({**row, "relative_low": 0.05, "relative_high": 0.15})
+    ('+10.0 %', '+5.0 to +15.0 %')
+    >>> format_change({**row, "relative_low": None, "relative_high": None})
+    ('+0.0100', '+0.0050 to +0.0150')
+    """
+    names = ("difference", "ci_low", "ci_high", "relative", "relative_low", "relative_high")
+    difference, low, high, relative, *ends = (None if row[name] != row[name] else row[name] for name in names)
+    if relative is None or (ends[0] is None and low is not None):
+        return format_number(difference, signed=True), format_interval(low, high, signed=True)
+    return format_percent(relative), format_percent_interval(*ends)
+
+
 def format_duration(seconds: float | None) -> str:
     """Return seconds with a unit.
 
@@ -58,15 +81,6 @@ def format_duration(seconds: float | None) -> str:
     if seconds is None:
         return MISSING
     return f"{1000 * seconds:.1f} ms" if seconds < 0.1 else f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
-
-
-def format_count(count: int, noun: str) -> str:
-    """Return a count with its noun.
-
-    >>> format_count(1, "run"), format_count(3, "run")
-    ('1 run', '3 runs')
-    """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def format_mean_count(count: float | None, label: str = "") -> str:

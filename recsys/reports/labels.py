@@ -1,4 +1,4 @@
-"""Where names go beside their marks, so that none lies over another or over a mark."""
+"""Placement of labels beside marks, so that none lies over another or over a mark."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ from recsys.reports.view import ReportView, Series
 
 
 def render_legend(view: ReportView) -> Html:
-    """Return the buttons: what is pressed is shown in full, the rest faintly."""
+    """Return the buttons of the legend: series of pressed buttons are shown in full, the rest faintly."""
     buttons = [_render_series_button(series) for series in view.series]
     everything = make_element("button", "show all", type="button", class_="everything", disabled=True)
     return make_element("div", *buttons, everything, class_="legend", role="group", aria_label="Series to bring out")

@@ -1,4 +1,4 @@
-"""The marks of a trade-off: where each run stands, what it says, and where its name goes."""
+"""The marks of a trade-off chart: position, tooltip and label of each run."""
 
 from typing import Any
 

@@ -17,7 +17,6 @@ from recsys.reports.encodings import Spec
 from recsys.reports.examples import render_examples
 from recsys.reports.facts import render_conventions, render_facts
 from recsys.reports.findings import render_findings, shortlist_runs
-from recsys.reports.formats import format_count
 from recsys.reports.legends import render_legend
 from recsys.reports.power import UNDEFINED, render_detectable_effects
 from recsys.reports.results import Results
@@ -27,6 +26,7 @@ from recsys.reports.styles import build_style_sheet
 from recsys.reports.tradeoffs import describe_evaluation
 from recsys.reports.view import ReportView, build_report_view
 from recsys.support.atomic_files import write_text
+from recsys.types.notebooks import format_count
 
 # Nothing but the page itself may be loaded; Vega compiles its expressions, hence unsafe-eval.
 CONTENT_SECURITY_POLICY = (

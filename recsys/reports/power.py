@@ -5,9 +5,10 @@ from typing import Any
 
 from recsys.html import Html, join_html, make_element
 from recsys.reports.caveats import EXPOSURE_CAVEAT, add_dagger, is_discovery, is_unexplored_share
-from recsys.reports.formats import MISSING, format_count, format_mean_count, format_number, format_percent
+from recsys.reports.formats import MISSING, format_mean_count, format_number, format_percent
 from recsys.reports.view import ReportView
 from recsys.scores.hypothesis_tests import MIN_DIFFERING_USERS
+from recsys.types.notebooks import format_count
 
 UNDETECTED = "not detectable on this data"
 UNDEFINED = "not defined on this data"
@@ -20,7 +21,7 @@ UNDETECTED_RULE = (
 
 
 def classify_difference(row: Mapping[str, Any] | None) -> str:
-    """Return what the interval of a difference says, by rule.
+    """Return how the interval of a difference lies: without 0, with 0, not detectable on this data, or undefined.
 
     >>> classify_difference({"difference": 0.01, "ci_low": -0.02, "ci_high": 0.04, "detectable": 0.05})
     'not detectable on this data'

@@ -1,4 +1,4 @@
-"""What a report is made of: the numbers of all runs, their differences from the base, and the facts."""
+"""The input of a report: the numbers of all runs, their differences from the base, and the facts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ RUN_KINDS = ("base", "model", "control", "blend")
 
 @dataclass(frozen=True)
 class Example:
-    """What one user liked, what the base shows, and what a blend shows in its place; items by their titles."""
+    """An example of one user: the history, and the slates of the base and of a blend, by titles."""
 
     user: str
     history: tuple[str, ...]  # some of the training positives

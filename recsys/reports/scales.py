@@ -1,4 +1,4 @@
-"""The part of an axis worth looking at: where the blends are, with what lies far off kept at the edge."""
+"""Limits of axes: the range of the blends, with distant runs kept at the edge."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a page does by itself: draws its charts to the width there is, and answers to its legend and its table."""
+"""The script of a page: it draws charts to the available width, and answers clicks on legend and table."""
 
 SCRIPT = r"""
 (() => {

@@ -1,4 +1,4 @@
-"""The charts of a sweep: its trials and their front, how the search went, what mattered."""
+"""The charts of a sweep: trials and front, the course of the search, importance of settings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -74,7 +74,7 @@ def draw_trials(trials: pd.DataFrame, goals: Goals, constraints: Sequence[str]) 
 
 
 def draw_hypervolume(hypervolume: pd.DataFrame) -> Spec:
-    """Return what the front dominates, by trial."""
+    """Return a chart of the hypervolume that the front dominates, by trial."""
     rows = [
         {"method": row["method"], "trial": int(row["trial"]), "dpp": float(row["hypervolume"])}
         for row in hypervolume.to_dict("records")

@@ -1,4 +1,4 @@
-"""The page of a sweep: its trials and their front, what was chosen and bought, how the search went."""
+"""The page of a sweep: trials and front, the choice and its gains, the course of the search."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,12 @@ from recsys.html import Html, join_html, make_element
 from recsys.reports import themes
 from recsys.reports.charts import save_charts
 from recsys.reports.encodings import Spec
-from recsys.reports.formats import format_count, format_interval, format_percent, format_percent_interval
+from recsys.reports.formats import format_interval, format_percent, format_percent_interval
 from recsys.reports.pages import CONTENT_SECURITY_POLICY, bundle_libraries
 from recsys.reports.search_charts import draw_hypervolume, draw_importance, draw_trials, format_cell, is_missing
 from recsys.reports.styles import build_style_sheet
 from recsys.support.atomic_files import write_text
+from recsys.types.notebooks import format_count
 
 SCRIPT = """
 (() => {
@@ -43,7 +44,7 @@ BEST_VS_REST_NOTE = (
 
 @dataclass(frozen=True, eq=False)
 class SweepReport:
-    """What a sweep found, in tables (`recsys.sweeps.outputs.SweepTables`), and in sentences."""
+    """The results of a sweep as tables (`recsys.sweeps.outputs.SweepTables`) and sentences."""
 
     title: str
     lines: tuple[str, ...]
@@ -155,7 +156,7 @@ def _render_choices(search: SweepReport) -> Html:
 
 
 def _render_trial_counts(search: SweepReport) -> Html:
-    """Return how many trials there were of each method, and what became of them."""
+    """Return a table of the trials of each method: how many kept the constraints, broke one, or failed."""
     rows = []
     failed = search.failed if search.failed is not None else pd.DataFrame(columns=["method", "trial", "reason"])
     for method, trials in search.trials.groupby("method", sort=False):

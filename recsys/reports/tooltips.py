@@ -1,4 +1,4 @@
-"""What a chart shows when a mark is pointed at."""
+"""Tooltips of marks in charts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,12 +6,11 @@ from typing import Any
 from recsys.reports.caveats import EXPOSURE_CAVEAT, is_discovery, is_unexplored_share
 from recsys.reports.formats import (
     MISSING,
+    format_change,
     format_duration,
     format_interval,
     format_mean_count,
     format_number,
-    format_percent,
-    format_percent_interval,
 )
 from recsys.reports.view import ReportView, Series
 
@@ -35,13 +34,7 @@ def format_base_difference(view: ReportView, run: str, metric: str) -> str:
     row = view.differences.get((run, metric))
     if row is None:
         return "the base itself" if run == view.base else MISSING
-    if row["relative"] is None:
-        return _append_interval(
-            format_number(row["difference"], signed=True), format_interval(row["ci_low"], row["ci_high"], signed=True)
-        )
-    return _append_interval(
-        format_percent(row["relative"]), format_percent_interval(row["relative_low"], row["relative_high"])
-    )
+    return _append_interval(*format_change(row))
 
 
 def format_setting(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What is bought against what it costs: one metric against another, a line per blend."""
+"""Trade-off charts: one metric against another, a line per blend."""
 
 from collections.abc import Mapping
 from math import ceil
@@ -17,10 +17,10 @@ from recsys.reports.encodings import (
     encode_series_colour,
     encode_series_mark,
 )
-from recsys.reports.formats import format_count
 from recsys.reports.marks import EDGE_ARROWS, Axes, build_mark_rows, has_both_values
 from recsys.reports.scales import choose_metric_domain
 from recsys.reports.view import ReportView
+from recsys.types.notebooks import format_count
 
 WIDTH, HEIGHT = 900, 575  # pixels, without the legend
 LEGEND_COLUMNS, LEGEND_ROW_HEIGHT = 5, 22  # of the legend: in a row, and the height of a row

@@ -37,7 +37,7 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class ReportView:
-    """What every part of the report looks at. Numbers that are not finite are None."""
+    """The results laid out for all parts of the report. Numbers that are not finite are None."""
 
     k: int
     base: str
@@ -56,7 +56,7 @@ class ReportView:
 
     @property
     def headline_metrics(self) -> list[str]:
-        """The metric of every family that is best known: the first of `HEADLINE_METRICS` in it, else its first."""
+        """The headline metric of every family: the first of `HEADLINE_METRICS` in it, else its first metric."""
         return [next((m for m in HEADLINE_METRICS if m in metrics), metrics[0]) for metrics in self.families.values()]
 
     @property
@@ -70,7 +70,7 @@ class ReportView:
         return number
 
     def get_first(self, metric: str, column: str) -> Any:
-        """Return what the first run, the base before all others, has in a column of the summary."""
+        """Return the value of the first run, the base before all others, in a column of the summary."""
         found = (self.values.get((run, metric), {}).get(column) for run in self.runs)
         return next((value for value in found if value is not None), None)
 

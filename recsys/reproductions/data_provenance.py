@@ -1,4 +1,4 @@
-"""What is known of the files that a table was run on, in words."""
+"""Notes on the checks of the files that a table was run on."""
 
 import hashlib
 from pathlib import Path

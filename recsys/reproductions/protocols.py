@@ -16,10 +16,10 @@ from recsys.types.arrays import Anys, Bools, Csr, Ints, Longs, make_empty_matrix
 
 
 def build_setup(dataset: Dataset, protocol: Protocol, seed: int) -> ReproductionSetup:
-    """Return what `protocol` makes of a dataset; draws depend on the seed and on the names of users and items.
+    """Return the setup of `protocol` on a dataset; draws depend on the seed and on the names of users and items.
 
     Raises:
-        RecsysError: if a setting cannot be meant, or nothing is left to find.
+        RecsysError: if a setting is invalid, or nothing is left to find.
     """
     pairs = _filter_positives(dataset, protocol)
     make = {"last_item": _hold_out_last_item, "random_pairs": _hold_out_random_pairs, "held_out_users": _hold_out_users}

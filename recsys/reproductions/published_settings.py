@@ -1,28 +1,25 @@
-"""A reproduction, described: what its TOML file says, checked."""
+"""Settings of reproductions: TOML files, checked."""
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from recsys import metrics
-from recsys.configs import ModelSection
+from recsys.configs import ModelSection, Section
 from recsys.metrics import published_variants, sampled
 from recsys.support.resources import find_shipped_folder
+from recsys.support.toml_files import describe_first_problem, find_toml, read_toml
 from recsys.types import Model, RecsysError, make_unknown_name_error
 
 SAMPLED_METRICS = {name: getattr(sampled, name) for name in ("sampled_hit_rate", "sampled_ndcg")}
 FULL_METRICS = {name: getattr(home, name) for home in (metrics, published_variants) for name in home.__all__}
 
-Tolerance = Annotated[FiniteFloat, Field(ge=0)]
+GitObject = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
+Tolerance = Annotated[float, Field(ge=0)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PublishedSize(_Section):
+class PublishedSize(Section):
     """How much there is in the files of a published split."""
 
     users: int = Field(ge=1)
@@ -30,16 +27,16 @@ class PublishedSize(_Section):
     pairs: int = Field(ge=1)  # of both files together
 
 
-class DataSource(_Section):
+class DataSource(Section):
     """Where the data is: the card of a dataset, or files of a published split."""
 
     format: Literal["card", "lists", "ratings"]  # lists: train.txt and test.txt; ratings: NAME.train.rating and others
     name: str
     get: str = ""  # where the files come from, for whoever has not got them
     size: PublishedSize | None = None
-    objects: dict[
-        str, Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
-    ] = {}  # file -> its git object id in the repository that it is published in
+    objects: dict[str, GitObject] = Field(
+        default_factory=dict
+    )  # file -> its git object id in the repository that it is published in
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -49,7 +46,7 @@ class DataSource(_Section):
         return {"card": (), "lists": ("train.txt", "test.txt"), "ratings": named}[self.format]
 
 
-class NegativeSampling(_Section):
+class NegativeSampling(Section):
     """How many items each held-out positive is ranked among, where it is not the catalogue."""
 
     n: int = Field(99, ge=1)
@@ -57,7 +54,7 @@ class NegativeSampling(_Section):
     file: bool = False  # as they came with the split: one draw, and n is what the file holds
 
 
-class Protocol(_Section):
+class Protocol(Section):
     """How the data is split and judged."""
 
     kind: Literal["as_published", "last_item", "random_pairs", "held_out_users"]
@@ -71,22 +68,22 @@ class Protocol(_Section):
     negatives: NegativeSampling | None = None
 
 
-class PublishedRow(_Section):
-    """A model of the published table, our settings for it, and what was published."""
+class PublishedRow(Section):
+    """A model of the published table, our settings for it, and the published values."""
 
     model: ModelSection
     values: Literal["ones", "ratings"] = "ones"  # what it is fitted to
     note: str = ""  # what our settings mean beside the published ones
     reason: str = ""  # why ours differ by more than the tolerance, measured
-    tolerance: dict[str, Tolerance] = {}  # where it is another than that of the table
-    published: dict[str, FiniteFloat]
+    tolerance: dict[str, Tolerance] = Field(default_factory=dict)  # where it is another than that of the table
+    published: dict[str, float]
 
     def build_model(self, where: str) -> Model:
         """Return the model."""
         return self.model.build_model(where)
 
 
-class ReproductionConfig(_Section):
+class ReproductionConfig(Section):
     """A whole reproduction."""
 
     title: str
@@ -140,36 +137,10 @@ def read_reproduction(name: str | Path) -> ReproductionConfig:
     Raises:
         RecsysError: if there is none, or its file says something that cannot be.
     """
-    known = list_reproductions()
-    path = known.get(str(name), Path(name))
-    if not path.is_file():
-        raise make_unknown_name_error("reproduction", str(name), known)
+    shipped = find_shipped_folder("configs") / "reproductions"
+    path = find_toml(name, shipped)
+    content = read_toml(path, f"reproduction {path}", shipped)
     try:
-        return ReproductionConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except RecsysError as error:
-        raise RecsysError(f"{path}: {error}") from None
+        return ReproductionConfig.model_validate(content)
     except ValidationError as error:
-        raise RecsysError(f"{path}: {_format_first_error(error)}") from None
-    except (ValueError, RecursionError) as error:
-        raise RecsysError(f"{path}: not TOML: {error}") from None
-
-
-def _format_first_error(error: ValidationError) -> str:
-    """Return the first thing that is wrong, in one line; a key that there is none of before one that is missing."""
-    problems: list[Any] = sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    problem, path = problems[0], [str(part) for part in problems[0]["loc"]]
-    if problem["type"] == "extra_forbidden":
-        sections: dict[str, type[_Section]] = {"data": DataSource, "protocol": Protocol, "models": PublishedRow}
-        section = sections[path[0]] if len(path) > 1 else ReproductionConfig
-        section = (
-            NegativeSampling
-            if "negatives" in path[:-1]
-            else PublishedSize
-            if path[:-1] == ["data", "size"]
-            else section
-        )
-        return str(make_unknown_name_error("key", path[-1], section.model_fields, where=".".join(path[:-1])))
-    raised = problem.get("ctx", {}).get("error")
-    message = str(raised or problem["msg"])
-    place = f"{'.'.join(path)}: " if path else ""
-    return f"{place}{message[:1].lower()}{message[1:]}"
+        raise RecsysError(f"{path}: {describe_first_problem(error, ReproductionConfig)}") from None

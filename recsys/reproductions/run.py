@@ -1,4 +1,4 @@
-"""Published tables, run again: ours beside theirs."""
+"""Reproductions: published tables, run again, with published values beside new ones."""
 
 import math
 from dataclasses import dataclass, replace
@@ -97,7 +97,7 @@ def reproduce(name: str | Path, data_dir: str | Path | None = None, quiet: bool 
 
 
 def prepare_setup(config: ReproductionConfig, place: Path | None = None, quiet: bool = False) -> ReproductionSetup:
-    """Return the trial of a reproduction; `place`, a folder or a zip archive, holds its files.
+    """Return the setup of a reproduction; `place`, a folder or a zip archive, holds its files.
 
     Raises:
         RecsysError: if the data is not there, is of another form, or leaves nobody to judge.
@@ -210,7 +210,7 @@ def _evaluate_sampled(
 
 
 def _build_evaluation(scorer: Scorer, setup: ReproductionSetup, k: int, seed: int) -> Evaluation:
-    """Return everybody's best k of the whole catalogue; who has nothing to find gets no list."""
+    """Return the evaluation of every user's best k of the catalogue; users without held-out positives get no list."""
     split = setup.split
     pool = candidates.candidates(scorer, split, n=min(k, split.shape[1]), maps=(), seed=seed)
     asked = np.diff(split.test.indptr) > 0

@@ -1,4 +1,4 @@
-"""What a published protocol makes of the data: a matrix to fit to, users to judge, and against what."""
+"""Setups of published protocols: a matrix to fit to, users to evaluate, and their held-out positives."""
 
 from dataclasses import dataclass, replace
 
@@ -23,13 +23,13 @@ class ReproductionSetup:
     folds_in: bool = False
 
     def adapt_scorer(self, fitted: Scorer) -> Scorer:
-        """Return what scores the users of the split."""
+        """Return the scorer of the split's users, which folds their histories in where users are held out."""
         return FoldedScorer(fitted, self.split.train) if self.folds_in else fitted
 
 
 @dataclass(frozen=True, eq=False)
 class FoldedScorer:
-    """Users whom the model has not seen, by their histories."""
+    """A scorer of users whom the model has not seen, by their histories."""
 
     fitted: Scorer
     histories: Csr  # (B, I)
@@ -53,7 +53,7 @@ def draw_protocol_negatives(split: Split, protocol: Protocol, seed: int) -> tupl
 
 
 def widen_catalogue(split: Split, catalogue: int | None) -> Split:
-    """Return the split with as many items that nobody has as it needs for a catalogue of that size.
+    """Return the split with items that no user has, up to a catalogue of the given size.
 
     Raises:
         RecsysError: if the data has more items already.

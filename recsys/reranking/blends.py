@@ -1,6 +1,7 @@
-"""A blend, read: which objectives, with which weights and settings."""
+"""Blends: objectives with their weights and settings, parsed and checked."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from recsys.reranking.user_weights import entropy_weights
 from recsys.support.resolver import check_settings, list_public, list_settings, name_extension, resolve_extension
 from recsys.types import Pool, RecsysError, Term
 from recsys.types.arrays import Doubles
+from recsys.types.numbers import check_number
 
 Objective = Callable[..., Term]
 # objective, by its name or itself -> weight, or {"weight": ..., setting: ...}; a weight per user is an array
@@ -29,7 +31,12 @@ class BlendPart:
     objective: Objective
     weight: Doubles  # () or (U,)
     settings: Mapping[str, Any] = field(default_factory=dict)
-    adapt_to: str | None = None  # what each user's weight follows: a name in BY
+    adapt_to: str | None = None  # what each user's weight follows: a name in USER_WEIGHTINGS
+
+    @property
+    def with_unit_weight(self) -> dict[str, Any]:
+        """The part as a blend says it, at weight 1 for every user: what scales are fitted on."""
+        return {"weight": 1.0, **self.settings}
 
     def make_term(self, pool: Pool, k: int) -> Term:
         """Return the objective's term for the users of `pool`.
@@ -141,6 +148,19 @@ def make_weight_matrix(parts: Sequence[BlendPart], pool: Pool, scales: Mapping[s
         weight = part.weight if scales is None else scale_weight(part.name, part.weight, scales[part.name])
         columns.append(np.broadcast_to(weight, users) * by)
     return np.stack(columns, axis=1).astype(np.float64)
+
+
+def select_scales(scales: Mapping[str, Any], names: Iterable[str], where: str) -> dict[str, float]:
+    """Return the scales of the objectives `names`; `where` says who was given them.
+
+    Raises:
+        RecsysError: if one is missing, or no finite number.
+    """
+    names = list(names)
+    for name in names:
+        if name not in scales:
+            raise RecsysError(f"{where}: scale has no '{name}', expected a number for each objective of the blend")
+    return {name: check_number(f"{where}: scale of {name}", scales[name], -math.inf) for name in names}
 
 
 def scale_weight(name: str, weight: Doubles, scale: float) -> Doubles:

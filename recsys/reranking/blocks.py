@@ -24,7 +24,7 @@ CELLS = 2**17  # candidates per call of the kernel: what is laid out for them ta
 
 
 class KernelOutput(NamedTuple):
-    """What the kernel fills for a block of B users, in T terms."""
+    """The arrays that the kernel fills for a block of B users, in T terms."""
 
     picks: Longs  # (B, k) positions in the pool, -1 = none
     contributions: Floats  # (B, k, T)
@@ -45,7 +45,7 @@ def select_slates(
     follow: bool = False,
     rules: SlotRules = NO_RULES,
 ) -> Iterator[tuple[slice, KernelOutput]]:
-    """Run the kernel over blocks of users on threads, and yield what it finds, block by block in their order.
+    """Run the kernel over blocks of users on threads, and yield its output, block by block in their order.
 
     `weight` is (U, T), scaled; the rest is that of `recsys.kernels.greedy`. No more than a block for each thread is
     ahead of what was yielded: memory does not grow with users.
@@ -57,7 +57,7 @@ def select_slates(
     )
 
     def lay(block: slice) -> tuple[Any, ...]:
-        """Return what the kernel is given, up to what it fills."""
+        """Return the input of the kernel, without the arrays that it fills."""
         part = pool.slice_users(block.start, block.stop)
         made = [terms.get_term(p, block.start, block.stop, k) for p in parts]
         laid = build_kernel_inputs(made, len(part.users), pool.items.shape[1], k, memo)

@@ -202,7 +202,7 @@ def _find_items_with_features(context: Context, features: Sequence[str], who: st
 
 
 def _select_feature_rows(context: Context, features: Sequence[str], who: str) -> Csr:
-    """Return who has these features, (F, I)."""
+    """Return which items have these features, (F, I)."""
     items = context.need_items(who)
     known = {name: column for column, name in enumerate(items.feature_names)}
     for name in features:
@@ -212,14 +212,14 @@ def _select_feature_rows(context: Context, features: Sequence[str], who: str) ->
 
 
 def get_items_by_feature(context: Context, items: Items) -> Csr:
-    """Return the items of each feature, (F, I), made once for everybody."""
+    """Return the items of each feature, (F, I), computed once per context."""
     return context.tables.get("items by feature", lambda: sparse.csr_array(items.features.T))
 
 
 def _parse_groups(
     who: str, features: Sequence[str] | None, groups: Groups | None
 ) -> tuple[Callable[[Context], Csr], dict[str, Any]]:
-    """Return what makes the groups of a catalogue, (I, G), and the settings that say which they are."""
+    """Return a function that makes the groups of a catalogue, (I, G), and the settings that name them."""
     if features is not None and groups is not None:
         raise RecsysError(f"{who}: found both features and groups, expected one of them")
     if features is not None:

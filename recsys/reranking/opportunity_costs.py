@@ -1,4 +1,4 @@
-"""What each pick of a slate displaces."""
+"""Opportunity costs: the candidate that each pick displaces, and how much it would add."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ FORCING_GAIN = 1e30  # finite, and above every gain
 
 @dataclass(frozen=True, eq=False)
 class OpportunityCosts:
-    """For each pick of each of U slates, what would stand there instead, and how much more or less it would add."""
+    """For each pick of each of U slates, the candidate that it displaces, and how much more or less that would add."""
 
     items: Ints  # (U, k) codes into the slates' item_ids, -1 where no other candidate is left
     amounts: Floats  # (U, k) blended gain of that item - gain of the pick; NaN where there is none
 
 
 def opportunity_costs(pool: Pool, slates: Slates, blend: Blend) -> OpportunityCosts:
-    """Return what each pick displaces, and its cost: max over j not in S of gain(j | S - S_r) - gain(S_r | S - S_r).
+    """Return displaced candidates and costs: max over j not in S of gain(j | S - S_r) - gain(S_r | S - S_r).
 
     S are the slates, S_r the pick of slot r and S - S_r the other picks in their order, to which one more is added
     last; gains are those of `blend`, with the scales of the slates. Units are those of `Slates.scores`. Costs at or

@@ -1,18 +1,18 @@
 """Slates: the pool, re-ranked by a blend of objectives."""
 
-from collections.abc import Mapping, Sequence
-from numbers import Real
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from recsys import objectives
 from recsys.kernels import slot_rules
 from recsys.kernels.checks import check_pool
-from recsys.reranking.blends import Blend, BlendPart, make_weight_matrix, parse_blend
+from recsys.reranking.blends import Blend, BlendPart, make_weight_matrix, parse_blend, select_scales
 from recsys.reranking.blocks import select_slates
+from recsys.reranking.orders import Order, check_order
 from recsys.reranking.term_cache import TermCache
-from recsys.types import Guard, Pool, RecsysError, Slates, check_choice, make_unknown_name_error
+from recsys.types import Guard, Pool, RecsysError, Slates
 from recsys.types.numbers import check_int, check_number
 from recsys.types.slates import sum_contributions
 
@@ -20,7 +20,7 @@ SAMPLE_USERS = 2048  # users from whom scale constants are fitted
 MIN_DEVIATION = 1e-7  # a standard deviation below it is none: the term cannot tell candidates apart
 
 Scale = Literal["fitted"] | Mapping[str, float] | None
-Order = Literal["gain", "relevance"]
+GetOrFit = Callable[[Blend, Callable[[], float]], float]
 
 
 def rerank(
@@ -72,17 +72,12 @@ def rerank(
     temperature = check_number("slate: temperature", temperature)
     epsilon = check_number("slate: epsilon", epsilon, most=1.0)
     drawn = temperature > 0 or epsilon > 0
-    check_choice("order", order, get_args(Order), where="slate")
-    if order == "relevance" and drawn:
-        raise RecsysError("slate: order is 'relevance' where picks are drawn, expected 'gain': chances are by slot")
+    check_order(order, "slate: ", drawn=drawn)
     if scale is not None and not isinstance(scale, str | Mapping):
         raise RecsysError(f"slate: scale is {scale!r}, expected 'fitted', a factor per objective, or None")
     parts = parse_blend(blend)
     asked = slot_rules.make_rules(guards, pool, k)
-    if order == "relevance" and any(rule.pins is not None for rule in asked):
-        raise RecsysError(
-            "slate: order is 'relevance' beside a pinned item, expected 'gain': a pin says where it stands"
-        )
+    check_order(order, "slate: ", pinned=any(rule.pins is not None for rule in asked))
     terms = _get_term_cache(pool, terms)
     factors = _resolve_scales(pool, parts, k, scale, terms)
     weight = make_weight_matrix(parts, pool, factors)
@@ -119,7 +114,7 @@ def rerank(
 
 
 def fit_scales(pool: Pool, blend: Blend, k: int = 10, *, terms: TermCache | None = None) -> dict[str, float]:
-    """Return what each objective's gain is to be multiplied by: 1 / its standard deviation within the pool.
+    """Return the factor of each objective's gain: 1 / its standard deviation within the pool.
 
     The deviation is taken over the candidates left at each step of the relevance-only slate, and averaged over
     the steps and over at most 2,048 evenly spaced users. A term that cannot tell candidates apart gets 0.
@@ -144,6 +139,25 @@ def _fit_part_scales(pool: Pool, parts: Sequence[BlendPart], k: int, terms: Term
     return {p.name: float(1 / s) if s > MIN_DEVIATION else 0.0 for p, s in zip(parts, deviation, strict=True)}
 
 
+def fit_each_scale(
+    pool: Pool, blend: Blend, k: int, get_or_fit: GetOrFit, *, terms: TermCache | None = None
+) -> dict[str, float]:
+    """Return the scales of `fit_scales`, each objective's fitted alone, so that blends with other weights share them.
+
+    A scale depends on the pool, k and the objective's settings, not on its weight nor on the rest of the blend.
+    `get_or_fit` is called with the blend of each objective alone, at weight 1, and a function that fits its scale: it
+    returns a scale that it kept for this blend, or fits and keeps it.
+
+    Raises:
+        RecsysError: as `rerank` does.
+    """
+
+    def make_fit(part: BlendPart) -> Callable[[], float]:
+        return lambda: fit_scales(pool, {part.name: part.with_unit_weight}, k, terms=terms)[part.name]
+
+    return {p.name: get_or_fit({p.name: p.with_unit_weight}, make_fit(p)) for p in parse_blend(blend)}
+
+
 def _get_term_cache(pool: Pool, terms: TermCache | None) -> TermCache:
     if terms is not None and terms.pool is not pool:
         raise RecsysError("slate: the terms are of another pool, expected Terms(pool) of the pool that is re-ranked")
@@ -151,7 +165,7 @@ def _get_term_cache(pool: Pool, terms: TermCache | None) -> TermCache:
 
 
 def _check_pool_size(pool: Pool) -> int:
-    """Return how many candidates the pool has room for, once it is seen to be one."""
+    """Return the number of candidates that the pool has room for, after checking that it is a pool."""
     if not isinstance(pool, Pool):
         raise RecsysError(f"slate: found a {type(pool).__name__}, expected a Pool: recsys.candidates makes one")
     check_pool(pool)
@@ -165,12 +179,7 @@ def _resolve_scales(pool: Pool, parts: Sequence[BlendPart], k: int, scale: Scale
         if scale != "fitted":
             raise RecsysError(f"slate: scale is '{scale}', expected 'fitted', factors, or None")
         return _fit_part_scales(pool, parts, k, terms)
-    for part in parts:
-        if part.name not in scale:
-            raise make_unknown_name_error("scale of an objective", part.name, scale, where="slate")
-        if not isinstance(scale[part.name], Real) or not np.isfinite(scale[part.name]):
-            raise RecsysError(f"slate: scale of {part.name} is {scale[part.name]!r}, expected a finite number")
-    return {p.name: float(scale[p.name]) for p in parts}
+    return select_scales(scale, [p.name for p in parts], "slate")
 
 
 def _has_closed_form(parts: Sequence[BlendPart]) -> bool:

@@ -1,4 +1,4 @@
-"""Terms of one pool, kept from call to call: what a blend's weights change is never what its objectives compute."""
+"""A cache of the terms of one pool, which do not depend on a blend's weights."""
 
 from recsys.reranking.blends import BlendPart
 from recsys.types import Pool, TableCache, Term

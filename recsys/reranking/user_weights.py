@@ -1,10 +1,11 @@
-"""How much of an objective for whom: weights per user, from what is known of them."""
+"""Weights per user, from the variety of their histories."""
 
 import numpy as np
 
 from recsys.maths.distributions import entropy, user_mixes
-from recsys.types import Context, Pool, RecsysError
+from recsys.types import Context, Pool
 from recsys.types.arrays import Doubles
+from recsys.types.numbers import check_number
 
 
 def entropy_weights(pool: Pool, weight: float = 1.0, *, prior_strength: float = 5.0, least: float = 0.25) -> Doubles:
@@ -23,9 +24,9 @@ def entropy_weights(pool: Pool, weight: float = 1.0, *, prior_strength: float = 
         RecsysError: for a prior_strength that is not above 0, a `least` that is not from 0 to 1, or a pool without
             history.
     """
-    if not (0 < prior_strength < np.inf and 0 <= least <= 1):
-        found = f"prior_strength is {prior_strength} and least is {least}"
-        raise RecsysError(f"entropy_weights: {found}, expected a number above 0 and one from 0 to 1")
+    weight = check_number("entropy_weights: weight", weight, -np.inf)
+    prior_strength = check_number("entropy_weights: prior_strength", prior_strength, above=0)
+    least = check_number("entropy_weights: least", least, most=1)
     variety = pool.context.tables.get(
         f"variety {prior_strength}", lambda: _compute_variety(pool.context, prior_strength)
     )
@@ -53,7 +54,7 @@ def _compute_map_entropies(context: Context) -> Doubles:
 
 
 def _compute_mean_entropies(context: Context) -> Doubles:
-    """Return the mean of these over the users with a history, for each map, (M,)."""
+    """Return the mean entropy of the histories of users who have one, for each map, (M,)."""
     told = np.diff(context.need_train("entropy_weights").indptr) > 0
     own = _compute_map_entropies(context)
     return np.asarray(own[:, told].mean(axis=1) if told.any() else np.zeros(len(own)))

@@ -129,7 +129,7 @@ def candidates(
         raise RecsysError(f"pool: the {type(model).__name__} is not fitted, expected what its fit(split.train) returns")
     n = check_int("pool: n", n, 1, count, "the items of the catalogue")
     seed = check_int("pool: seed", seed)
-    exploration_share = check_number("pool: reach", exploration_share, most=1.0)
+    exploration_share = check_number("pool: exploration_share", exploration_share, most=1.0)
     rows = np.arange(total, dtype=np.int32) if users is None else _check_user_codes(users, total)
     items = np.full((len(rows), n), -1, dtype=np.int32)
     scores = np.zeros((len(rows), n), dtype=np.float32)
@@ -180,7 +180,7 @@ def candidates(
 def make_context(
     split: Split, model: Scorer | None = None, *, maps: Sequence[TasteMap] | None = None, seed: int = 0
 ) -> Context:
-    """Return what objectives look at beside the candidates: history, catalogue, factors, own maps."""
+    """Return the context of objectives: histories, catalogue, factors, own maps."""
     return Context(
         user_ids=split.user_ids,
         item_ids=split.item_ids,
@@ -212,7 +212,7 @@ def _check_user_codes(users: Ints, total: int) -> Ints:
 
 
 def _run_jobs(work: Callable[[Job], None], jobs: Iterable[Job], workers: ThreadPoolExecutor) -> None:
-    """Do the jobs, few of which are there at once, however many there are."""
+    """Run the jobs on the workers, and make only a few at a time, so that memory does not grow with their number."""
     running: deque[Future[None]] = deque()
     for job in jobs:
         running.append(workers.submit(work, job))
@@ -234,12 +234,12 @@ def _iter_user_blocks(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iter
             raise _make_misfit_error(model, f"{users} users" if users != shape[0] else f"{items} items", shape)
     order = np.argsort(rows // BLOCK, kind="stable")
     blocks, starts = np.unique(rows[order] // BLOCK, return_index=True)
-    for block, places in zip(blocks, np.split(order, starts[1:]), strict=False):  # nobody: no block, one part
+    for block, places in zip(blocks, np.split(order, starts[1:]), strict=False):  # no users: one empty part
         yield places, np.minimum(np.arange(block * BLOCK, (block + 1) * BLOCK), shape[0] - 1).astype(np.int32)
 
 
 def _iter_scored_blocks(model: Scorer, rows: Ints, shape: tuple[int, int]) -> Iterator[tuple[Longs, Anys, Anys]]:
-    """Yield positions in `rows`, the scores of their blocks, (BLOCK, I), and numbers in their order."""
+    """Yield positions in `rows`, the scores of their blocks, (BLOCK, I), and comparable numbers in the same order."""
 
     def refuse(found: str, place: int) -> RecsysError:
         where = "" if place < 0 else f" for item code {place % shape[1]}"

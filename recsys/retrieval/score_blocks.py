@@ -13,13 +13,13 @@ from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
 
 @dataclass(frozen=True, eq=False)
 class ItemMask:
-    """What is not to be found, whatever its score."""
+    """Items that are not retrieved, whatever their score."""
 
     seen: tuple[Csr, ...]  # (U, I) each, the columns of a row in ascending order
     unavailable: Bools  # (I,)
 
     def mask_scores(self, scores: Floats, rows: Ints | Longs, users: Ints, first: int) -> None:
-        """Put NEVER into scores (B, W) of the W items from `first` on; user p of P stands in row `at[p]`."""
+        """Set the scores (B, W) of masked items, among the W from `first` on, to LOWEST_SCORE; user p has `rows[p]`."""
         from recsys.kernels.topk import mask_seen_items
 
         kernel: Any = mask_seen_items  # compiled: it has no signature that a checker could read
@@ -31,7 +31,7 @@ class ItemMask:
 
 
 def make_item_mask(split: Split, hide_seen: bool) -> ItemMask:
-    """Return what pools leave out: items that did not exist yet and, if asked for, what each user has met."""
+    """Return the mask of a pool: items that did not exist yet and, if asked for, items that each user has met."""
     matrices = (split.train, split.train_negatives) if hide_seen else ()
     ordered = (matrix if matrix.has_sorted_indices else matrix.sorted_indices() for matrix in matrices)
     return ItemMask(tuple(ordered), ~split.available_items)
@@ -47,8 +47,8 @@ def collect_top_items(
 ) -> tuple[Ints, Floats]:
     """Return the n best items of P users and their scores, (P, n), best first, ties by `ties` (I,); -1 and 0 for none.
 
-    `stretches` are the first item and the scores (B, W) of W items, in the order of the catalogue, and may be written
-    to; user p stands in row `at[p]`.
+    `score_blocks` yields the first item and the scores (B, W) of W items, in the order of the catalogue; the scores may
+    be written to. The row of user p is `rows[p]`.
     """
     from recsys.kernels.topk import SPARE_ROOM, finish_topk, update_topk
 

@@ -1,4 +1,4 @@
-"""How likely a candidate is to be liked, given its score: a curve, fitted to likes that were held out."""
+"""Calibration of scores: a logistic curve from a score to the probability of a like, fitted to held-out likes."""
 
 import numpy as np
 

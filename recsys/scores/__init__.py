@@ -1,4 +1,4 @@
-"""Runs held against a truth: long tables of values, differences and what each user got, with intervals."""
+"""Evaluation of runs: long tables of values, differences and values per user, with intervals."""
 
 from recsys.scores.comparisons import Comparison, compare
 from recsys.scores.records import Score, Scores

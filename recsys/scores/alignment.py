@@ -1,4 +1,4 @@
-"""Runs brought to one form: a row for every user of the split, and the users that all runs are about."""
+"""Alignment of runs: one row for every user of the split, and the users that all runs have."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -48,7 +48,7 @@ def check_run_names(runs: Mapping[str, Slates | Ints]) -> None:
 
 
 def check_ground_truth(found: object) -> None:
-    """Refuse what slates cannot be judged against."""
+    """Refuse anything but a ground truth."""
     if not isinstance(found, GroundTruth):
         split = "split" if isinstance(found, Split) else "a split"
         raise RecsysError(
@@ -58,14 +58,14 @@ def check_ground_truth(found: object) -> None:
 
 
 def check_split(found: object) -> None:
-    """Refuse what is no split."""
+    """Refuse anything but a split."""
     if not isinstance(found, Split):
         hint = ": .split of a GroundTruth" if isinstance(found, GroundTruth) else ": recsys.splits makes one"
         raise RecsysError(f"compare: found a {type(found).__name__}, expected a Split{hint}")
 
 
 def restrict_to_users(truth: GroundTruth, users: Ints) -> GroundTruth:
-    """Return the truth for `users` alone: nobody else has held-out positives. Histories stay as they are.
+    """Return the truth with held-out positives of `users` only. Histories stay as they are.
 
     Raises:
         RecsysError: if a map is of another catalogue.

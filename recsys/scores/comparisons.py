@@ -1,4 +1,4 @@
-"""Runs side by side, for a notebook or a terminal."""
+"""Comparison of runs, for a notebook or a terminal."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _FAMILIES = {
 
 @dataclass(frozen=True)
 class ComparedFolder:
-    """A run folder, and what of it is compared."""
+    """A run folder, and the runs of it that are compared."""
 
     folder: str
     description: str  # the benchmark, its data and seed, in words
@@ -42,7 +42,7 @@ class ComparedFolder:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What comparing runs found. All tables are long; `docs/statistics.md` says what each number means."""
+    """The result of comparing runs. All tables are long; `docs/statistics.md` explains each number."""
 
     summary: "pd.DataFrame"  # of `recsys.scores.tabulate_scores`
     differences: "pd.DataFrame"  # of `recsys.scores.significance`
@@ -101,10 +101,8 @@ def compare(
     asked = resolve_metrics(metrics, ks)
     if against not in tuple(runs):
         raise make_unknown_name_error("run", str(against), runs, "against")
-    n_bootstrap, seed = (
-        check_int("compare: n_bootstrap", n_bootstrap, 2, MAX_BOOTSTRAP),
-        check_int("compare: seed", seed),
-    )
+    n_bootstrap = check_int("compare: n_bootstrap", n_bootstrap, 2, MAX_BOOTSTRAP)
+    seed = check_int("compare: seed", seed)
     align_runs(runs, split, max(want.k for want in asked))  # what does not fit is said before maps are made
     names = {want.name for want in asked}
     given = {"audit": tuple(audit_maps), "own": tuple(objective_maps), "content": tuple(content_maps)}
@@ -116,14 +114,16 @@ def compare(
 
 @limit_to_one_blas_thread()
 def compare_scores(scores: Scores, against: str, *, margin: float = 0.02, explore: bool = False) -> Comparison:
-    """Return what `compare` does, of scores: of one split, or of `recsys.scores.pool_replicates`.
+    """Return the comparison of scores: of one split, or of `recsys.scores.pool_replicates`.
 
     Raises:
         RecsysError: if there is no run `against`, or the margin is no share.
     """
     check_margin(margin)
     check_bootstrap_memory(
-        "compare: n_bootstrap", check_int("compare: draws", scores.n_bootstrap, 2, MAX_BOOTSTRAP), len(scores.cells)
+        "compare: n_bootstrap",
+        check_int("compare: n_bootstrap", scores.n_bootstrap, 2, MAX_BOOTSTRAP),
+        len(scores.cells),
     )
     pairs = pair_with_base(scores, against)
     alone = pairs if scores.replicates == 1 else []

@@ -1,4 +1,4 @@
-"""What the numbers of two runs allow to be said: tests of a difference against 0 and against a margin.
+"""Hypothesis tests of two runs: of a difference against 0 and against a margin.
 
 `benchmarks/errors.py` simulates how often each of them is wrong.
 """
@@ -9,8 +9,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from recsys.scores.records import Score
-from recsys.types import RecsysError
 from recsys.types.arrays import Bools, Doubles
+from recsys.types.numbers import check_number
 
 MIN_DIFFERING_USERS = 20  # users that must differ: with fewer, intervals of means hold the truth too rarely
 SIGNIFICANCE_LEVEL = 0.05
@@ -73,7 +73,7 @@ def p_equivalent(cell: Score, base: Score, margin: float) -> float:
 
 
 def compute_user_differences(cell: Score, base: Score) -> Doubles:
-    """Return what each user adds to the difference of two runs, (U,): 0 where values differ by rounding alone."""
+    """Return each user's contribution to the difference of two runs, (U,): 0 where values differ by rounding alone."""
     return np.where(
         np.isclose(cell.user_contributions, base.user_contributions, rtol=1e-9, atol=0.0),
         0.0,
@@ -82,7 +82,7 @@ def compute_user_differences(cell: Score, base: Score) -> Doubles:
 
 
 def find_differing_users(cell: Score, base: Score) -> Bools:
-    """Return which users' values differ between two runs, (U,); nobody's for catalogue-level metrics."""
+    """Return which users' values differ between two runs, (U,); no user's for catalogue-level metrics."""
     return np.asarray(compute_user_differences(cell, base) != 0)
 
 
@@ -111,7 +111,7 @@ def adjust_p_values(p_values: Doubles, explore: bool) -> Doubles:
 
 
 def decide_verdict(difference: float, direction: int, n_differ: float, p_value: float, p_equivalent: float) -> str:
-    """Return what adjusted p-values say: better, worse (higher, lower), equivalent, or undecided.
+    """Return the verdict of adjusted p-values: better, worse (higher, lower), equivalent, or undecided.
 
     Undecided: the data can show neither a difference nor that it is within the margin.
 
@@ -144,9 +144,7 @@ def check_margin(margin: float) -> float:
     Raises:
         RecsysError: if it is not above 0 and below 1.
     """
-    if not 0.0 < margin < 1.0:
-        raise RecsysError(f"margin is {margin:g}, expected a share of the base's mean above 0 and below 1")
-    return margin
+    return check_number("margin", margin, above=0, below=1, noun="a share of the base's mean")
 
 
 def count_needed_flips(n: int) -> int:

@@ -1,4 +1,4 @@
-"""95 % intervals: what a value could have been with other users (and other maps).
+"""95 % intervals over users, and over maps where a metric has several.
 
 Means over users are bootstrapped. A statistic of the whole catalogue cannot be: a resample repeats users, so it shows
 fewer distinct items than the sample did, and the percentile interval of coverage excludes its own estimate.
@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import pdtr, stdtrit
 
-from recsys.models.checks import read_available_memory
 from recsys.support import rng
+from recsys.support.memory import read_available_memory
 from recsys.types import RecsysError
 from recsys.types.arrays import Bools, Doubles, Ints, Longs
 
@@ -33,7 +33,7 @@ _POISSON = pdtr(np.arange(18), 1.0)
 
 
 def check_bootstrap_memory(place: str, n_bootstrap: int, n_values: int) -> None:
-    """Refuse more bootstrap draws of so many values than memory holds; `place` says where the number stands.
+    """Refuse more bootstrap draws of so many values than memory holds; `place` names the setting.
 
     Raises:
         RecsysError: if they do not fit in the memory that is available.

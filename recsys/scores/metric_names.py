@@ -1,4 +1,4 @@
-"""Metrics by name: `ndcg`, `ndcg@10`, somebody's own `package.module:function`, or the function itself."""
+"""Names of metrics: `ndcg`, `ndcg@10`, `package.module:function` for your own, or the function itself."""
 
 from collections.abc import Callable, Iterable, Sequence
 from inspect import signature

@@ -1,4 +1,4 @@
-"""What scoring yields: a value for every run, metric and k, with all that tables and comparisons need."""
+"""Scores: a value for every run, metric and k, with all that tables and comparisons need."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Scoring: slates and metrics in, values with intervals out."""
+"""Evaluation: slates and metrics in, values with intervals out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -50,10 +50,8 @@ def evaluate(
     """
     check_ground_truth(truth)
     asked = resolve_metrics(metrics, ks)
-    n_bootstrap, seed = (
-        check_int("evaluate: n_bootstrap", n_bootstrap, 2, MAX_BOOTSTRAP),
-        check_int("evaluate: seed", seed),
-    )
+    n_bootstrap = check_int("evaluate: n_bootstrap", n_bootstrap, 2, MAX_BOOTSTRAP)
+    seed = check_int("evaluate: seed", seed)
     users, picks = align_runs(runs, truth.split, max(want.k for want in asked))
     check_bootstrap_memory("evaluate: n_bootstrap", n_bootstrap, len(picks) * len(asked))
     judged = restrict_to_users(truth, users)
@@ -124,7 +122,7 @@ def build_scores(
 
 
 def _count_items_once(answers: list[PerCatalogue], users: Ints, seed: int) -> Iterator[Doubles]:
-    """Yield the counts by groups of each answer, made once for those that are of the same picks."""
+    """Yield the item counts by groups of each answer, computed once for answers of the same picks."""
     made: dict[tuple[int, int], Doubles] = {}
     for answer in answers:
         key = (id(answer.picks), answer.n_items)  # all of them are kept meanwhile: no other array gets the number

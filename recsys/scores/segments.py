@@ -1,4 +1,4 @@
-"""Users in segments by what their training data says, and the difference of two runs in each of them."""
+"""Segments of users by their training data, and the difference of two runs in each."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

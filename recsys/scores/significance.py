@@ -1,4 +1,4 @@
-"""The table of declared comparisons: differences, tests against 0 and against a margin, and what they allow to say."""
+"""The table of declared comparisons: differences, tests against 0 and against a margin, verdicts."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

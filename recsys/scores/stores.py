@@ -39,7 +39,7 @@ def pack_scores(scores: Scores) -> dict[str, Anys]:
 
 
 def unpack_scores(arrays: Mapping[str, Anys]) -> Scores:
-    """Return the scores that `pack_scores` made arrays of.
+    """Return the scores whose arrays `pack_scores` made.
 
     Raises:
         RecsysError: if something is missing, or arrays do not fit each other.

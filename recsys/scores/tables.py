@@ -1,4 +1,4 @@
-"""Scores as long tables: values, differences from one run, and what each user got."""
+"""Long tables of scores: values, differences from one run, and values per user."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -87,7 +87,7 @@ def pair_with_base(scores: Scores, against: str) -> list[tuple[Score, Score]]:
 
 
 def tabulate_paired_differences(pairs: list[tuple[Score, Score]], p_values: Doubles) -> "pd.DataFrame":
-    """Return what `tabulate_differences` does, of pairs and their p-values."""
+    """Return the table of `tabulate_differences`, of pairs and their p-values."""
     import pandas as pd
 
     rows = [_build_difference_row(cell, other, p) for (cell, other), p in zip(pairs, p_values, strict=True)]
@@ -96,7 +96,7 @@ def tabulate_paired_differences(pairs: list[tuple[Score, Score]], p_values: Doub
 
 @needs_extra("recsys.scores.tabulate_user_values")
 def tabulate_user_values(scores: Scores) -> "pd.DataFrame":
-    """Return what each user got: run, user_id, metric, k, value; where it is defined, a row each.
+    """Return the value of each user: run, user_id, metric, k, value; a row each where it is defined.
 
     For metrics over maps it is the user's mean over the maps that define it; catalogue-level metrics have none.
     """
@@ -132,7 +132,7 @@ def _repeat_as_categories(names: list[str], sizes: list[int]) -> Any:
 
 
 def _restrict_to_common_users(pairs: list[tuple[Score, Score]], scores: Scores) -> list[tuple[Score, Score]]:
-    """Return the pairs, with both of a pair over the same users where the metric is one per user."""
+    """Return the pairs, both scores of a per-user metric restricted to the same users."""
     unlike = [
         p for p, (a, b) in enumerate(pairs) if a.shape == "users" and _encode_undefined(a) != _encode_undefined(b)
     ]

@@ -8,7 +8,7 @@ from recsys.splits.define import define_split
 from recsys.splits.pairs import Pairs
 from recsys.splits.parts import VALIDATION, PartAssignment, count_shares, hold_out_last
 from recsys.types.arrays import Longs
-from recsys.types.errors import RecsysError
+from recsys.types.numbers import check_int
 
 __all__ = ["global_time", "leave_last", "per_user_time", "random"]
 
@@ -24,7 +24,7 @@ def global_time(pairs: Pairs, *, test: float = 0.2, validation: float = 0.0) -> 
     part may be larger than its share. Users who come after the cut stay, as rows without training positives.
 
     Raises:
-        RecsysError: if a setting cannot be meant, the data has no datetime, or a part is empty.
+        RecsysError: if a setting is invalid, the data has no datetime, or a part is empty.
     """
     when = pairs.need_datetime("global_time")
     times = np.sort(when[pairs.positive])
@@ -42,7 +42,7 @@ def per_user_time(pairs: Pairs, *, test: float = 0.2, validation: float = 0.0, s
     Shares are rounded to the nearest number (halves up), at least one for test; one always stays in train.
 
     Raises:
-        RecsysError: if a setting cannot be meant, the data has no datetime, or a part is empty.
+        RecsysError: if a setting is invalid, the data has no datetime, or a part is empty.
     """
     order = pairs.need_datetime("per_user_time"), pairs.draw_tie_breakers(seed)
     counts = count_shares(pairs.count_positives(), test, validation)
@@ -51,15 +51,14 @@ def per_user_time(pairs: Pairs, *, test: float = 0.2, validation: float = 0.0, s
 
 @define_split
 def leave_last(pairs: Pairs, *, test: int = 1, validation: int = 0, seed: int = 0) -> PartAssignment:
-    """Return the split that tests on each user's last `test` positives; `validation` (0 or 1) is what is before.
+    """Return the split that tests on each user's last `test` positives; `validation` (0 or 1) comes before them.
 
     One positive always stays in train: who has too few gives up validation first.
 
     Raises:
-        RecsysError: if a setting cannot be meant, the data has no datetime, or a part is empty.
+        RecsysError: if a setting is invalid, the data has no datetime, or a part is empty.
     """
-    if validation not in (0, 1):
-        raise RecsysError(f"leave_last: validation: found {validation!r}, expected 0 or 1")
+    check_int("leave_last: validation", validation, 0, 1)
     order = pairs.need_datetime("leave_last"), pairs.draw_tie_breakers(seed)
     n = pairs.count_positives()
     return PartAssignment(hold_out_last(pairs, _fill(n, test), _fill(n, validation), order), BETWEEN_USERS)
@@ -72,7 +71,7 @@ def random(pairs: Pairs, *, test: float = 0.2, validation: float = 0.0, seed: in
     So the shares hold for every user, not only on average, and others are dealt out as positives are.
 
     Raises:
-        RecsysError: if a setting cannot be meant, or a part is empty.
+        RecsysError: if a setting is invalid, or a part is empty.
     """
     counts = count_shares(pairs.count_positives(), test, validation)
     return PartAssignment(hold_out_last(pairs, *counts, (pairs.draw_tie_breakers(seed),)), WITHIN_USERS)

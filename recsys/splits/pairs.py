@@ -107,7 +107,7 @@ def _sort_rows_by_pair(log: Interactions, key: Longs, positive: Bools, rows: Lon
 
 
 def _count_pairs_and_rows(positive: Bools, starts: Bools) -> dict[str, int]:
-    """Return the number of pairs, and of rows that stand for none."""
+    """Return the numbers of positive and other pairs, and of repeated and overruled rows."""
     of_positive = positive[starts][np.cumsum(starts) - 1]  # whether the pair of each row is a positive
     return {
         "positives": int((starts & positive).sum()),

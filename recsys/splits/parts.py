@@ -25,7 +25,7 @@ def hold_out_last(pairs: Pairs, n_test: Longs, n_validation: Longs, order: Seque
 
     `n_test` and `n_validation` are how many of each user's, (U,); one positive always stays in train, and a user who
     has too few gives up validation first. `order` are the numbers (P,) that pairs are ordered by, the first decides. A
-    pair that is no positive counts as seen before a cut if it precedes the user's first positive after the cut.
+    non-positive interaction counts as seen before a cut if it precedes the user's first positive after the cut.
     """
     n = pairs.count_positives()
     test = np.minimum(n_test, np.maximum(n - 1, 0))

@@ -1,4 +1,4 @@
-"""Which rows of a log may be used: the one place that every split, and all that is made from one, goes through."""
+"""Permissions: which rows of a log may be used, decided here for all splits."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -37,13 +37,13 @@ def select_permitted_rows(dataset: Dataset, sources: Collection[str] | None) -> 
 
 
 def check_dataset(dataset: object) -> None:
-    """Refuse what is no dataset."""
+    """Refuse anything but a dataset."""
     if not isinstance(dataset, Dataset):
         raise RecsysError(f"split: found a {type(dataset).__name__}, expected a Dataset: recsys.read_dataset makes one")
 
 
 def describe_permissions(counts: dict[str, int], sources: Sequence[str] | None) -> list[str]:
-    """Return what has to be said of the rows that were left out: nothing where there are none."""
+    """Return a note on the rows that were left out, none where there are none."""
     said = []
     if counts["rows_without_consent"]:
         said.append(f"{counts['rows_without_consent']:,} rows without consent: left out")
@@ -104,5 +104,5 @@ def _take_items(items: Items, rows: Ints) -> Items:
 
 
 def _shrink_string_width(texts: Strings) -> Strings:
-    """Return the texts as wide as the longest that is left: the width of an array is in what is made of it."""
+    """Return the texts in an array as wide as its longest text, because results depend on the width."""
     return np.asarray(texts.tolist(), dtype=np.str_)

@@ -1,4 +1,4 @@
-"""The record of a split, with what was counted and what has to be said about it."""
+"""The split as a record, with its counts and notes."""
 
 from collections.abc import Mapping
 from dataclasses import replace

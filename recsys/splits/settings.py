@@ -1,4 +1,4 @@
-"""What a split was asked for, checked before anything is computed."""
+"""Settings of a split, checked before anything is computed."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ import numpy as np
 from recsys.types.arrays import Bools, Floats
 from recsys.types.datasets import Dataset
 from recsys.types.errors import RecsysError, check_choice, make_unknown_name_error
-from recsys.types.numbers import convert_fields_to_python, convert_to_python
+from recsys.types.numbers import check_int, check_number, convert_fields_to_python, convert_to_python
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge, ">": operator.gt, "==": operator.eq, "<=": operator.le, "<": operator.lt,
@@ -37,13 +37,11 @@ class FilterSettings:
     sources: Sequence[str] | None = None  # a tuple, once made
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse invalid settings."""
         convert_fields_to_python(self)
         object.__setattr__(self, "sources", _normalize_sources(self.sources))
         for name in ("min_user_interactions", "min_item_interactions", "seed"):
-            found = getattr(self, name)
-            if not _is_count(found):
-                raise RecsysError(f"{name}: found {found!r}, expected a whole number from 0 on")
+            check_int(name, getattr(self, name), 0)
         check_choice("choice", self.cold_items, ["drop", "keep"], where="cold_items")
 
     def compute_fingerprint(self, dataset: Dataset, settings: Mapping[str, Any], prefix: str = "") -> str:
@@ -96,7 +94,7 @@ def find_positives(
 
 
 def _list_weight_column_names(columns: Mapping[str, str]) -> list[str]:
-    """Return what the table, and this library, call the column that weights were read from."""
+    """Return the names of the weight column: that of the table, and ours."""
     field = next((one for one in ("weight", "quantity") if one in columns), None)
     return [] if field is None else [columns[field], field]
 
@@ -115,35 +113,20 @@ def _normalize_sources(sources: object) -> tuple[str, ...] | None:
     return tuple(sorted({str(name) for name in names}))
 
 
-def _is_count(found: object) -> bool:
-    return isinstance(found, int) and not isinstance(found, bool) and found >= 0
-
-
 def check_sizes(kind: str, known: Mapping[str, Parameter], given: Mapping[str, Any]) -> None:
-    """Refuse a size of test or validation that cannot be meant: shares where the default is one, else numbers.
+    """Refuse invalid sizes of test or validation: shares where the default is one, else numbers of positives.
 
     Raises:
         RecsysError: naming the size.
     """
-    sizes = {
-        name: convert_to_python(given.get(name, known[name].default))
-        for name in ("test", "validation")
-        if name in known
-    }
-    shares = [name for name in sizes if isinstance(known[name].default, float)]
+    there = [name for name in ("test", "validation") if name in known]
+    sizes = {name: convert_to_python(given.get(name, known[name].default)) for name in there}
+    shares = [name for name in there if isinstance(known[name].default, float)]
     for name, found in sizes.items():
-        least = 1 if name == "test" else 0
-        if name not in shares and (not _is_count(found) or found < least):
-            raise RecsysError(f"{kind}: {name}: found {found!r}, expected how many positives, {least} or more")
-        within = _is_number(found) and (0 < found < 1 if name == "test" else 0 <= found < 1)
-        if name in shares and not within:
-            span = "above 0" if name == "test" else "from 0 on"
-            raise RecsysError(f"{kind}: {name}: found {found!r}, expected a share {span} and below 1")
+        if name not in shares:
+            check_int(f"{kind}: {name}", found, 1 if name == "test" else 0)
+        else:
+            check_number(f"{kind}: {name}", found, above=0 if name == "test" else None, below=1, noun="a share")
     if shares == ["test", "validation"] and sizes["test"] + sizes["validation"] >= 1:
-        raise RecsysError(
-            f"{kind}: test {sizes['test']} and validation {sizes['validation']} leave nothing to train on"
-        )
-
-
-def _is_number(found: object) -> bool:
-    return isinstance(found, int | float) and not isinstance(found, bool)
+        said = f"test {sizes['test']} and validation {sizes['validation']}"
+        raise RecsysError(f"{kind}: {said} leave nothing to train on")

@@ -1,4 +1,4 @@
-"""Nothing held out: what a model for production is fitted to."""
+"""A split without held-out data, for models in production."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ def no_holdout(
     """Return the filtered data with every positive in train, by the rules of the other splits.
 
     Raises:
-        RecsysError: if a setting cannot be meant, or nobody is left.
+        RecsysError: if a setting is invalid, or nobody is left.
     """
     settings = FilterSettings(positive, min_user_interactions, min_item_interactions, "keep", seed, sources)
     pairs = filter_pairs(dataset, settings)

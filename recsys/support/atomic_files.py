@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, even if a run is killed.
+"""Files and folders that are written whole or not at all, even if a run is killed.
 
 A file or folder is written in a temporary folder beside its target, and the writing process holds a lock on that. The
 lock ends with the process: whoever writes to the same place next removes temporary folders that nobody has locked.
@@ -125,7 +125,7 @@ def recover_folder(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes were writing to `folder`; what living ones write stays."""
+    """Remove the temporary files of killed processes in `folder`; those of living processes stay."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in [entry for entry in entries if entry.name.startswith(PART_PREFIX)]:
             with suppress(OSError):
@@ -172,7 +172,7 @@ def _exchange_paths(one: Path, other: Path) -> bool:
 
 @cache
 def _find_exchange_call() -> tuple[Any, int]:
-    """Return what exchanges two paths, and its flag; None where there is nothing that does."""
+    """Return the system call that exchanges two paths, and its flag; None where there is none."""
     with suppress(OSError, AttributeError, TypeError):
         library = ctypes.CDLL(None, use_errno=True)
         if sys.platform == "linux":

@@ -1,4 +1,4 @@
-"""What was computed, kept: cells of the cache, and the folder of a run."""
+"""The cache of computed results, and environments of runs."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ class CacheEntry:
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of cells, each named for what it is and by the hash of what made it.
+    """A folder of cells, each named by its kind and by the hash of its inputs.
 
     The hash covers the package's own source and the versions of the packages that compute, so that changed code
     never meets old results. A cell that cannot be read is made again; one that cannot be written is kept in
@@ -70,7 +70,7 @@ class Cache:
         return (path for path in sorted(self.folder.glob("*.npz")) if ENTRY_NAME.fullmatch(path.name))
 
     def clear(self) -> int:
-        """Remove every cell, and what killed runs left of one; return how many cells there were."""
+        """Remove every cell, and leftovers of killed runs; return how many cells there were."""
         remove_leftovers(self.folder)
         paths = list(self.list_entry_files())
         try:
@@ -105,7 +105,7 @@ def get_key_versions() -> dict[str, str]:
 
 
 def describe_environment(seed: int, fingerprint: str) -> dict[str, Any]:
-    """Return what `environment.json` keeps: versions of all packages, BLAS, threads, seed, commit, data, command line.
+    """Return the content of `environment.json`: versions, BLAS, threads, seed, commit, data, command line.
 
     The names of user and machine, the home folder and passwords are masked.
     """

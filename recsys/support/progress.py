@@ -35,7 +35,7 @@ def show_progress(quiet: bool = False) -> Iterator["Progress"]:
 
 @contextmanager
 def track_rounds(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Yield what is to be called after each of `total` rounds.
+    """Yield a function that is to be called after each of `total` rounds.
 
     A bar on the `show_progress` around it, if there is one.
     """

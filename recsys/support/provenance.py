@@ -1,4 +1,4 @@
-"""What results were made with: packages, BLAS, commit, command line, and the source of code of one's own."""
+"""Provenance of results: packages, BLAS, commit, command line, and the source of user code."""
 
 import ast
 import hashlib

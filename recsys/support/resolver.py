@@ -3,6 +3,7 @@
 One resolver serves every kind: objectives, metrics, guards, models, splits and dataset readers.
 """
 
+import math
 import sys
 import sysconfig
 import threading
@@ -16,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from recsys.types.errors import RecsysError, describe_error, make_unknown_name_error
-from recsys.types.numbers import convert_to_python
+from recsys.types.numbers import check_flag, check_int, check_number, convert_to_python
 
 EXPECTED = "package.module:function"
 _lock = threading.RLock()
@@ -153,27 +154,27 @@ def check_settings(
     for name, found in given.items():
         if name not in known:
             raise make_unknown_name_error(noun, name, [*known, *others], where=where)
-        value, default = convert_to_python(found), known[name].default
-        _check_setting_type(f"{where}: {name}", value, default)
-        # NumPy would have to fit a whole number into those of its arrays
-        checked[name] = float(value) if isinstance(value, int) and isinstance(default, float) else value
+        checked[name] = _check_setting(f"{where}: {name}", found, known[name].default)
     lacking = [name for name, one in known.items() if one.default is one.empty and name not in checked]
     if lacking:
         raise RecsysError(f"{where} has no {lacking[0]}, expected one")
     return checked
 
 
-def _check_setting_type(place: str, value: Any, default: Any) -> None:
-    """Refuse text for a number, a fraction for a whole number, and the like; None stands for a whole number."""
-    whole = default is None or (isinstance(default, int) and not isinstance(default, bool))
-    kinds: tuple[type, ...] = (str,) if isinstance(default, str) else (int,) if whole else (int, float)
-    if isinstance(default, bool | str | int | float | None) and not (value is None and default is None):
-        wrong = not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(default, bool))
-        if wrong:
-            expected = "text" if kinds == (str,) else "a whole number" if kinds == (int,) else "a number"
-            raise RecsysError(f"{place} is {value!r}, expected {expected}")
+def _check_setting(place: str, value: Any, default: Any) -> Any:
+    """Return a setting as Python's own: of the kind of its default, where None stands for a whole number."""
+    value = convert_to_python(value)
+    if isinstance(default, bool):
+        return check_flag(place, value)
+    if isinstance(default, str) and not isinstance(value, str):
+        raise RecsysError(f"{place} is {value!r}, expected text")
+    if isinstance(default, int) or (default is None and value is not None):
+        value = check_int(place, value)
+    elif isinstance(default, float) and not (isinstance(value, float) and value == default):  # which may be infinity
+        value = check_number(place, value, -math.inf)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise RecsysError(f"{place} is {value}, expected a whole number of 64 bits")
+    return value
 
 
 def list_public(module: ModuleType) -> Mapping[str, Any]:

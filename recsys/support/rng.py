@@ -1,4 +1,4 @@
-"""Randomness by who, never by when: numbers that depend on a seed and on names, not on the order of calls."""
+"""Random numbers that depend on a seed and on names, not on the order of calls."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Frozen records as named arrays and back: what the cache and the stores keep, without a pickle."""
+"""Frozen records as named arrays and back, without a pickle."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -44,7 +44,7 @@ def flatten_record(record: Any, prefix: str = "") -> dict[str, Anys]:
 def restore_record(
     kind: type[R], arrays: Mapping[str, Anys], prefix: str = "", kinds: Mapping[str, type[Any]] | None = None
 ) -> R:
-    """Return the record of class `kind` that `flatten_record` made `arrays` from.
+    """Return the record of class `kind` whose arrays `flatten_record` made.
 
     Members of tuples are of the classes in `kinds`, by name, and of no others.
 

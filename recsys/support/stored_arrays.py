@@ -1,4 +1,4 @@
-"""Reading stores: .npy, .npz and JSON files whose content nobody has checked yet.
+"""Safe reading of .npy, .npz and JSON files.
 
 A file that cannot be read raises a `StoreError`: caches treat it as a miss, loaders show its one line. Only regular
 files are opened (reading a named pipe or /dev/zero would not end), no more memory is allocated than the size of the
@@ -40,7 +40,7 @@ class StoreError(RecsysError):
 
 @dataclass(frozen=True)
 class NpyHeader:
-    """What the header of an .npy file says of its array."""
+    """The type, shape and order of an array, from the header of an .npy file."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -76,7 +76,7 @@ class StoredFolder:
                 yield file
 
     def read_json(self, name: str) -> Any:
-        """Return what a JSON file says.
+        """Return the content of a JSON file.
 
         Raises:
             StoreError: if it cannot be read, or is no JSON.
@@ -118,7 +118,7 @@ def open_folder(path: Path) -> Iterator[StoredFolder]:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file says.
+    """Return the content of a JSON file.
 
     Raises:
         StoreError: if it cannot be read, or is no JSON.

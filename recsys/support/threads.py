@@ -1,4 +1,4 @@
-"""How many threads linear algebra runs on."""
+"""The number of threads of linear algebra."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

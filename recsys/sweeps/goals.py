@@ -1,4 +1,4 @@
-"""What a sweep is after: metrics to maximise or minimise, and bounds that a trial must keep."""
+"""Goals of a sweep: metrics to maximise or minimise, and constraints that a trial must keep."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Constraint:
-    """What a metric must at least (or at most) be: a number, or a share of the base's value."""
+    """The least, or largest, value that a metric must have: a number, or a share of the base's value."""
 
     text: str
     metric: str
@@ -49,7 +49,7 @@ def parse_goal(name: str, k: int, maximize: bool) -> Goal:
 
 
 def parse_constraint(text: str, k: int) -> Constraint:
-    """Return the constraint that a text such as "ndcg@10 >= 98 % of base" says.
+    """Return the constraint of a text such as "ndcg@10 >= 98 % of base".
 
     Raises:
         RecsysError: if it says none, or there is no such metric.

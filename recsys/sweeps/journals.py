@@ -36,7 +36,7 @@ class Journal(BaseJournalBackend):
         """Open the file, or make it."""
         self._path = path
         self._path.touch()
-        # The lock is a link to the path: only where that can be followed from anywhere is a dead one seen to be old.
+        # The lock is a link to this path. Its age can be read from any folder only if the path is absolute.
         self._lock = JournalFileSymlinkLock(str(path.absolute()))
         self._positions = [LinePosition(0, 0)]  # [n] after n lines
 
@@ -95,7 +95,7 @@ class Journal(BaseJournalBackend):
         )
 
     def _drop_cut_line(self) -> int:
-        """Read what others have added, drop what stands after the last whole line; return how many bytes that were.
+        """Read the lines that others have added, drop an incomplete last line; return the number of dropped bytes.
 
         The lock is held.
         """

@@ -1,4 +1,4 @@
-"""Every look at the test part, counted; the same sweep started again is no other look."""
+"""The count of evaluations on test; the same sweep started again adds none."""
 
 import hashlib
 import json
@@ -54,7 +54,7 @@ def record_test_evaluation(
 
 
 def read_test_evaluations(folder: Path) -> list[tuple[str, ...]]:
-    """Return the looks at test that `folder`/judgements.csv has, in order, as text.
+    """Return the evaluations on test that `folder`/judgements.csv lists, in order, as text.
 
     Raises:
         RecsysError: if it is no such table.

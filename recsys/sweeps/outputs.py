@@ -1,4 +1,4 @@
-"""What a sweep leaves: tables of trials and fronts, a config to run, a page to look at."""
+"""The output folder of a sweep: tables of trials and fronts, a config to run, a report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def build_sweep_tables(
     judged: Bench,
     failures: Mapping[str, Sequence[TrialFailure]],
 ) -> SweepTables:
-    """Return the tables of what was found."""
+    """Return the tables of a sweep's results."""
     import pandas as pd
 
     on_front = {(name, one.number) for name, points in fronts.items() for one in points}
@@ -128,7 +128,7 @@ def write_sweep(plan: SweepPlan, tables: SweepTables, winner: Config, lines: Seq
 
 
 def describe_choices(plan: SweepPlan, choices: Sequence[Choice], tables: SweepTables, judged: Bench) -> tuple[str, ...]:
-    """Return a sentence per method: what was chosen on validation, and what that bought on test."""
+    """Return a sentence per method: the choice on validation, and its loss and gain on test."""
     said = []
     for choice in choices:
         if np.isnan(choice.lower_bound) and choice.trial is None:

@@ -1,11 +1,9 @@
-"""A sweep file, read: the config that it searches, over what, and what for."""
+"""Sweep files, parsed: the config that is searched, the ranges, and the goals."""
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +17,12 @@ from recsys.support.atomic_files import exists_at
 from recsys.support.provenance import hash_own_modules
 from recsys.support.resolver import search_folder
 from recsys.support.resources import find_shipped_folder
+from recsys.support.toml_files import describe_first_problem, find_toml, read_toml
 from recsys.sweeps.goals import Constraint, Goal, parse_constraint, parse_goal
 from recsys.sweeps.search_space import Range, Value, fill_ranges, find_ranges
 from recsys.types import RecsysError
 from recsys.types.names import check_file_name
-from recsys.types.numbers import parse_share
+from recsys.types.numbers import convert_to_plain_data, parse_share
 
 MAX_GOALS = 5  # goals
 OWN_CODE_KEYS = (("model", "kind"), ("split", "kind"), ("data", "reader"))  # which may name code of one's own
@@ -31,7 +30,7 @@ SEARCHABLE_SECTIONS = ("model", "pool", "slate", "blends")  # sections that chan
 
 
 class SweepSection(Section):
-    """[sweep]: what the search is after, and how it goes about it."""
+    """[sweep]: the goals of the search, and how it runs."""
 
     maximize: list[str] = Field(default_factory=list)
     minimize: list[str] = Field(default_factory=list)
@@ -85,7 +84,7 @@ class SweepPlan:
 
     @property
     def front_goals(self) -> tuple[Goal, ...]:
-        """What a front is made of: the goals, and accuracy where it is none of them."""
+        """The goals of a front: those of the sweep, and accuracy where it is none of them."""
         return self.goals if len(self.gain_goals) < len(self.goals) else (*self.goals, self.accuracy)
 
     def base_config(self, split: str = "validation") -> Config:
@@ -95,7 +94,7 @@ class SweepPlan:
 
     @property
     def gain_goals(self) -> tuple[Goal, ...]:
-        """What is bought: the goals other than accuracy."""
+        """The goals other than accuracy."""
         return tuple(one for one in self.goals if one.metric != self.accuracy.metric)
 
     def digest(self) -> str:
@@ -121,19 +120,9 @@ def read_sweep(path: str | Path, data: Mapping[str, Any] | None = None, **change
     Raises:
         RecsysError: if there is no such file, or it says something that cannot be.
     """
-    file, shipped = Path(path), find_shipped_folder("configs") / "sweeps" / f"{path}.toml"
-    file = shipped if exists_at(shipped) and not exists_at(file) else file
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        there = [str(one) for one in file.parent.glob("*.toml")] if exists_at(file.parent, Path.is_dir) else []
-        close = get_close_matches(
-            str(file), [*there, *(one.stem for one in (find_shipped_folder("configs") / "sweeps").glob("*.toml"))], n=1
-        )
-        near = f", did you mean '{close[0]}'?" if close else ""
-        raise RecsysError(f"sweep {file}: {error.strerror}{near}") from None
-    except (ValueError, RecursionError) as error:
-        raise RecsysError(f"sweep {file}: not TOML: {error}") from None
+    shipped = find_shipped_folder("configs") / "sweeps"
+    file = find_toml(path, shipped)
+    content = read_toml(file, f"sweep {file}", shipped)
     said = {name: value for name, value in changes.items() if value is not None}
     try:
         with search_folder(file.resolve().parent):
@@ -192,9 +181,9 @@ def _parse_sweep_section(section: Any, changes: Mapping[str, Any]) -> SweepSecti
     if not isinstance(section, Mapping):
         raise RecsysError(f"sweep is {section!r}, expected a section [sweep]")
     try:
-        return SweepSection.model_validate({**section, **changes})
+        return SweepSection.model_validate(convert_to_plain_data({**section, **changes}))
     except ValidationError as error:
-        raise RecsysError(configs.describe_first_problem(error, SweepSection, "sweep")) from None
+        raise RecsysError(describe_first_problem(error, SweepSection, "sweep")) from None
 
 
 def _read_extended_config(name: Any, home: Path, data: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
 
 from recsys.types import RecsysError, make_unknown_name_error
+from recsys.types.numbers import check_flag, convert_to_float, convert_to_int
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -16,7 +17,7 @@ RANGE_KINDS = ("int", "float", "choice")
 
 @dataclass(frozen=True)
 class Range:
-    """What one setting is searched over: from the first to the last of `values`, or among them for "choice"."""
+    """The range of one setting: from the first to the last of `values`, or one of them for "choice"."""
 
     path: tuple[str, ...]  # of the setting in the config
     kind: str
@@ -84,19 +85,18 @@ def _parse_range(path: tuple[str, ...], table: Mapping[str, Any]) -> Range:
             f"{where}: found {dict(table)}, expected one of int, float and choice, and log = true or false"
         )
     kind, values, log = kinds[0], table[kinds[0]], table.get("log", False)
-    if not isinstance(log, bool):
-        raise RecsysError(f"{where}: log is {log!r}, expected true or false")
+    check_flag(f"{where}: log", log)
     if kind == "choice":
         if not isinstance(values, list) or len({repr(value) for value in values}) < max(2, len(values)):
             raise RecsysError(f"{where}: choice is {values!r}, expected a list of at least two different values")
         if not all(isinstance(value, Value) for value in values):
             raise RecsysError(f"{where}: choice is {values!r}, expected numbers, text or true and false")
         return Range(path, kind, tuple(values))
-    numbers = int if kind == "int" else (int, float)
+    convert = convert_to_int if kind == "int" else convert_to_float
     if (
         not isinstance(values, list)
         or len(values) != 2
-        or not all(isinstance(value, numbers) and not isinstance(value, bool) for value in values)
+        or any(convert(value) is None for value in values)
         or not values[0] < values[1]
         or (log and values[0] <= 0)
     ):

@@ -1,4 +1,4 @@
-"""Which points to take, decided on validation: the most gain for a loss that is surely small enough."""
+"""Selection on validation: the largest gain among points whose loss is within the accuracy budget."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from recsys.types.arrays import Doubles
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen of one method, and why."""
+    """The point that was chosen of one method, and the reason."""
 
     method: Method
     trial: TrialResult | None  # None where no point keeps the loss small enough

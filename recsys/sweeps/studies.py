@@ -29,7 +29,7 @@ from recsys.types.errors import describe_error
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.samplers import BaseSampler
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, Trial
 
 WORKER = "worker"
 MAX_FIRST_FAILURES = 10  # trials that fail before any succeeds end a search
@@ -85,9 +85,7 @@ def run_trials(
         update_progress(completed=done)
         # A sampler of its own for each trial: a search that was interrupted goes on as if it had not been.
         study.sampler = _build_sampler(plan, method, _count_drawn_trials(study))
-        trial = study.ask()
-        trial.set_user_attr(WORKER, [socket.gethostname(), os.getpid()])
-        drawn = {one.name: one.suggest(trial) for one in method.ranges}
+        trial, drawn = _draw_settings(study, method)
         try:
             values = _evaluate_settings(evaluate, drawn, failures)
         except Exception as error:  # of a model, an objective or somebody's own function
@@ -103,6 +101,18 @@ def run_trials(
     return list_results(study)[:wanted]
 
 
+def _draw_settings(study: "Study", method: Method) -> tuple["Trial", dict[str, Value]]:
+    """Open a trial and draw its settings; whatever trials that were changed do to Optuna is an error of the storage."""
+    import optuna
+
+    try:
+        trial = study.ask()
+        trial.set_user_attr(WORKER, [socket.gethostname(), os.getpid()])
+        return trial, {one.name: one.suggest(trial) for one in method.ranges}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # what Optuna raises for contents it cannot mean
+        raise optuna.exceptions.StorageInternalError(str(error)) from error
+
+
 def _evaluate_settings(
     evaluate: TrialFunction, drawn: Mapping[str, Value], failures: Sequence[TrialFailure]
 ) -> dict[str, float]:
@@ -114,7 +124,7 @@ def _evaluate_settings(
 
 
 def _check_failures(failures: Sequence[TrialFailure], done: int, plan: SweepPlan, method: Method) -> None:
-    """Refuse to go on where nothing succeeds, or too little does."""
+    """Stop the search where no trial succeeds, or too many fail."""
     most, last = plan.settings.max_failures, f"the last because: {failures[-1].reason}"
     if not done and len(failures) >= min(MAX_FIRST_FAILURES, most + 1):
         raise RecsysError(
@@ -179,7 +189,7 @@ def _build_sampler(plan: SweepPlan, method: Method, number: int) -> "BaseSampler
 
 
 def _fail_dead_trials(study: "Study") -> None:
-    """Close trials in flight of processes of this machine that are there no more."""
+    """Mark running trials as failed if their process, on this machine, has ended."""
     import optuna
 
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """What a sweep found. `bought` has a row per method: what its choice costs and buys, on validation and on test."""
+    """The result of a sweep. `bought` has a row per method: cost and gain of its choice, on validation and on test."""
 
     plan: SweepPlan
     trials: "pd.DataFrame"
@@ -61,7 +61,7 @@ def sweep(
     data_dir: str | Path | None = None,
     data: Dataset | None = None,
 ) -> Sweep:
-    """Search what `file` describes and write its folder, `out/<name>-<hash of the search>`.
+    """Run the search that `file` describes, and write its folder, `out/<name>-<hash of the search>`.
 
     `trials` (for each blend, in all) and `accuracy_budget` go before what the file says. `data` is a dataset in memory,
     as for `recsys.bench`. Trials are kept as they end: a search that was stopped goes on, and processes that are
@@ -125,7 +125,7 @@ def _search_methods(
 
 
 def build_trial_function(method: Method, evaluator: TrialEvaluator) -> TrialFunction:
-    """Return what judges one trial of a method."""
+    """Return a function that evaluates one trial of a method."""
 
     def judged(values: Mapping[str, Value]) -> dict[str, float]:
         found = evaluator.evaluate_config(method.trial_config(values))
@@ -173,7 +173,7 @@ def _build_run_spec(method: Method, point: TrialResult, base: Config) -> RunSpec
 
 
 def _build_winner_config(plan: SweepPlan, best: Choice | None) -> Config:
-    """Return the config of what was chosen; where nothing was, that of the base alone."""
+    """Return the config of the chosen point; without one, that of the base alone."""
     if best is None or best.trial is None:
         return plan.base_config("test")
     return best.method.trial_config(best.trial.settings, "test")

@@ -1,4 +1,4 @@
-"""Methods at the same loss: what each gains on test where its trade-off curve has lost a given share of accuracy."""
+"""Gains of methods at the same loss of accuracy, read from their trade-off curves on test."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -150,7 +150,7 @@ def interpolate_curves(losses: Doubles, gains: Doubles, loss: float) -> tuple[Do
 
 
 def _build_validation_curve(points: Sequence[TrialResult], goal: Goal) -> Doubles:
-    """Return what a curve has on validation, from the base through its points, as relative changes, (1, P)."""
+    """Return a curve on validation, from the base through its points, as relative changes, (1, P)."""
     if not points:
         return np.zeros((1, 1))
     metric = goal.metric

@@ -1,15 +1,13 @@
-"""What a trial costs: only what its settings change. The rest is kept from trial to trial."""
+"""The evaluation of trials: only what a trial's settings change is computed again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from recsys.configs import Config
 from recsys.experiments.pipeline import Preparation, build_or_load_pool
-from recsys.reranking import blends
-from recsys.reranking.slates import fit_scales, rerank
+from recsys.reranking.slates import fit_each_scale, rerank
 from recsys.reranking.term_cache import TermCache
 from recsys.scores import compute_metrics
 from recsys.types import GroundTruth, Slates, TableCache
@@ -52,11 +50,11 @@ class TrialEvaluator:
     ) -> dict[str, float] | None:
         if config.slate.scale == "none":
             return None
-        found: dict[str, float] = {}
-        for part in blends.parse_blend(blend):
-            alone = {part.name: {"weight": 1.0, **part.settings}}
-            found |= self.scales.get(json.dumps([key, alone, k]), partial(fit_scales, made.pool, alone, k, terms=made))
-        return found
+
+        def get_or_fit(alone: Mapping[str, Any], fit: Callable[[], float]) -> float:
+            return self.scales.get(json.dumps([key, alone, k]), fit)
+
+        return fit_each_scale(made.pool, blend, k, get_or_fit, terms=made)
 
     def _compute_values(self, slates: Mapping[int, Slates]) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -67,6 +65,6 @@ class TrialEvaluator:
 
 
 def build_trial_evaluator(preparation: Preparation, metrics: list[str]) -> TrialEvaluator:
-    """Return a workshop on what `preparation` judges on."""
+    """Return an evaluator of trials on the data of `preparation`."""
     truth = GroundTruth(preparation.split, preparation.objective_maps, preparation.audit, preparation.content)
     return TrialEvaluator(preparation, metrics, truth)

@@ -1,4 +1,4 @@
-"""What trials found, and why others failed, as a study keeps it."""
+"""Results of trials, and the reasons of failed ones, as a study keeps them."""
 
 import json
 import zlib
@@ -40,7 +40,7 @@ class TrialFailure:
 def store_result(
     study: "Study", trial: "Trial", plan: SweepPlan, values: Mapping[str, float], base: Mapping[str, float]
 ) -> None:
-    """Keep what a trial found, and that it is completed."""
+    """Store the result of a trial, and mark it as complete."""
     for one in plan.constraints:
         trial.set_constraint(one.text, one.violation(values, base))
     feasible = all(one.violation(values, base) <= 0 for one in plan.constraints)
@@ -76,7 +76,7 @@ def list_failures(study: "Study") -> list[TrialFailure]:
 
 
 def check_study(study: "Study", plan: SweepPlan) -> None:
-    """Refuse a study that does not say of each of its trials what the trial found."""
+    """Refuse a study that lacks the result of one of its trials."""
     numbers = [trial.number for trial in study.get_trials(deepcopy=False)]
     if sorted(numbers) != [*range(len(numbers))]:
         raise ValueError(f"{study.study_name} has no trial {min({*range(len(numbers) + 1)} - {*numbers})}")
@@ -110,5 +110,5 @@ def _parse_result(trial: "FrozenTrial") -> TrialResult:
 
 
 def _checksum_result(settings: Mapping[str, Value], kept: Mapping[str, Any]) -> int:
-    """Return the CRC-32 of what a trial found: a database does not notice a changed digit by itself."""
+    """Return the CRC-32 of a trial's result: a database does not notice a changed digit by itself."""
     return zlib.crc32(json.dumps([settings, kept], sort_keys=True).encode())

@@ -1,4 +1,4 @@
-"""The nouns: frozen records of arrays. Nothing here imports anything above it."""
+"""Records of arrays, frozen. This package imports nothing else of the library."""
 
 from recsys.types.datasets import Dataset, Interactions, Items
 from recsys.types.errors import RecsysError, RecsysWarning, check_choice, make_unknown_name_error

@@ -16,7 +16,7 @@ CHECKED_AT_ONCE = 2**18  # numbers looked at once: they stay in the cache
 
 
 def check_array(place: str, array: object, shape: tuple[int | None, ...], kinds: str = "f") -> None:
-    """Refuse what is no array of this shape (None is any length) whose type is of one of NumPy's `kinds`.
+    """Refuse anything but an array of this shape (None is any length) and of one of NumPy's `kinds`.
 
     Raises:
         RecsysError: naming `place`.
@@ -56,7 +56,7 @@ def check_finite(place: str, numbers: Anys) -> None:
 
 
 def check_matrix(place: str, matrix: object, shape: tuple[int | None, int | None]) -> None:
-    """Refuse what is no CSR matrix of this shape (None is any) with entries inside it that are finite numbers.
+    """Refuse anything but a CSR matrix of this shape (None is any) with valid indices and finite numbers.
 
     Raises:
         RecsysError: naming `place`.

@@ -9,7 +9,7 @@ from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs, Strings
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """Who met what, when and how strongly: R rows, in the order of the source.
+    """The log: R rows of user, item, time and weight, in the order of the source.
 
     Ids are names, always strings: 50 and "50" are the same user. Rows hold codes into the id arrays.
     """
@@ -43,11 +43,11 @@ class Items:
 class Dataset:
     """A log, its catalogue and its card. `items` rows follow `interactions.item_ids`."""
 
-    name: str
-    interactions: Interactions
-    items: Items
+    name: str  # of the card, or of the table
+    interactions: Interactions  # the log
+    items: Items  # the catalogue
     fingerprint: str  # sha256 of the validated content: two equal datasets have equal fingerprints
-    card: Mapping[str, Any] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict)  # source, licence, citation, checks
     notes: tuple[str, ...] = ()  # what was untidy and by which rule it was handled, one line each
     columns: Mapping[str, str] = field(default_factory=dict)  # field (user_id, weight, ...) -> column of the table
 

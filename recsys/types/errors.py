@@ -17,7 +17,7 @@ Idiom = Literal["python", "config", "command"]
 
 
 class RecsysError(ValueError):
-    """What a user got wrong, in one line: the place, what was found, what was expected.
+    """A mistake of the caller in one line: the place, what was found, what was expected.
 
     The command line prints the line and exits with code 2. Hidden characters of foreign text in it are written out,
     and passwords of URLs are masked.
@@ -48,7 +48,7 @@ class Setting(NamedTuple):
     field: str = ""
 
     def format_for(self, idiom: Idiom) -> str:
-        """Return the setting as somebody writes it in Python, in a config or on the command line.
+        """Return the setting as written in Python, in a config or on the command line.
 
         >>> one = Setting("columns", "client", "user_id")
         >>> one.format_for("python"), one.format_for("config"), one.format_for("command")
@@ -97,11 +97,11 @@ def rephrase_setting_errors(idiom: Idiom) -> Iterator[None]:
 
 
 class RecsysWarning(UserWarning):
-    """What a user should know of a result, in one line; the command line prints it and goes on."""
+    """A note on a result in one line; the command line prints it and goes on."""
 
 
 def check_choice(kind: str, found: object, known: Iterable[str], where: str = "") -> None:
-    """Refuse what is none of the names in `known`; `kind` says what it would be the name of, `where` in which place.
+    """Refuse a value that is none of the names in `known`; `kind` and `where` describe it in the error.
 
     >>> check_choice("order", "gain", ["gain", "relevance"], where="slate")
 

@@ -16,10 +16,10 @@ Direction = Literal[-1, 0, 1]  # less is better, neither, more is better
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
-    """What slates are judged against: held-out positives of a split, and maps. Shared by all runs."""
+    """The truth of an evaluation: held-out positives of a split, and maps. Shared by all runs."""
 
-    split: Split
-    objective_maps: tuple[TasteMap, ...] = ()
+    split: Split  # its test part holds the positives to be found
+    objective_maps: tuple[TasteMap, ...] = ()  # the maps that objectives read
     audit_maps: tuple[TasteMap, ...] = ()  # by co-occurrence, none of them an objective's own
     content_maps: tuple[TasteMap, ...] = ()  # by what items are; empty where there is no content
     tables: TableCache = field(default_factory=TableCache)
@@ -30,7 +30,7 @@ class Evaluation:
     """One run's slates, a row for every user of the split (an empty slate is a row of -1)."""
 
     items: Ints  # (U, K) item codes, -1 = none, never twice in a row
-    truth: GroundTruth
+    truth: GroundTruth  # shared by all runs
     tables: TableCache = field(default_factory=TableCache)
 
     def get_top_picks(self, k: int) -> Ints:
@@ -48,7 +48,7 @@ class PerUser:
 
     values: Doubles  # (U,)
     convention: str  # the variant, in words: denominator, logarithm, who is averaged
-    direction: Direction
+    direction: Direction  # 1 where more is better, -1 where less is, 0 where neither
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +56,8 @@ class PerMap:
     """One number per map and user; the value is the mean over maps of the mean over defined users."""
 
     values: Doubles  # (M, U)
-    convention: str
-    direction: Direction
+    convention: str  # as in `PerUser`
+    direction: Direction  # as in `PerUser`
     counts: dict[str, float] = field(default_factory=dict)  # for instance users and hits behind it
 
 
@@ -66,10 +66,10 @@ class PerCatalogue:
     """A statistic of how often each item is shown; `statistic` maps counts (..., I) to numbers (...)."""
 
     picks: Ints  # (U, k) picks, -1 = none
-    n_items: int
-    statistic: Callable[[Doubles], Doubles]
-    convention: str
-    direction: Direction
+    n_items: int  # I
+    statistic: Callable[[Doubles], Doubles]  # of counts
+    convention: str  # as in `PerUser`
+    direction: Direction  # as in `PerUser`
     value_range: tuple[float, float] = (-np.inf, np.inf)  # what the statistic can be: its interval ends there
 
 

@@ -1,4 +1,4 @@
-"""What the extra `bench` installs (`index` a part of it), and one line that says so where it is missing."""
+"""The packages of the extra `bench`, and one line that names the extra where one is missing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ EXTRA_MODULES = {
 
 @contextmanager
 def needs_extra(what: str, extra: str = "bench") -> Iterator[None]:
-    """Say in one line what to install where `what` does not find a module of the extra; a block or a decorator.
+    """Name the extra to install where `what` does not find one of its modules; a context manager or a decorator.
 
     Raises:
         RecsysError: in the place of the ModuleNotFoundError.

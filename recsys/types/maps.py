@@ -15,8 +15,8 @@ class TasteMap:
 
     name: str  # for instance "ward-24-svd32"
     assignment: Csr  # (I, Z) float32
-    method: str
-    seed: int = 0
+    method: str  # how it was made, such as ward
+    seed: int = 0  # of its method
 
     def check_assignment(self, items: int) -> None:
         """Refuse an assignment that is not of so many items, or no matrix of finite shares from 0 on.

@@ -1,19 +1,17 @@
-"""What a fitted model is to the rest: something that scores users against all items."""
+"""Models: settings that can be fitted, and scorers of users against all items."""
 
+import math
 from dataclasses import dataclass
-from numbers import Real
 from typing import Protocol
-
-import numpy as np
 
 from recsys.types.arrays import Csr, Floats, Ints
 from recsys.types.checks import check_array, check_finite
-from recsys.types.errors import RecsysError
+from recsys.types.numbers import check_number
 
 
 @dataclass(frozen=True, eq=False)
 class SideInformation:
-    """What is known beside the positives, each (U, I) and each absent where the data has none."""
+    """Data beside the positives, each (U, I) and absent where the dataset has none."""
 
     dislikes: Csr | None = None  # known dislikes: stored where a user rated an item below the threshold
     times: Csr | None = None  # float64 seconds since 1970 of the training positives
@@ -34,12 +32,12 @@ class Factors:
     user_factors: Floats  # (U, d)
     item_factors: Floats  # (I, d)
     mean_user_factor: Floats  # (d,)
-    unobserved_weight: float
-    observed_weight: float
-    target_weight: float
-    disliked_weight: float
-    regularization: float
-    nu: float
+    unobserved_weight: float  # a, at least 0
+    observed_weight: float  # b
+    target_weight: float  # t
+    disliked_weight: float  # c
+    regularization: float  # the ridge of a user without likes is that times (a I)^nu
+    nu: float  # exponent of the number of cells
 
     def check_factors(self, place: str, shape: tuple[int, int]) -> None:
         """Refuse factors that are not of so many users and items, or no finite numbers.
@@ -62,9 +60,7 @@ class Factors:
             "regularization",
             "nu",
         ):
-            number = getattr(self, name)
-            if not isinstance(number, Real) or not np.isfinite(float(number)):
-                raise RecsysError(f"{place}: {name} is {number!r}, expected a finite number")
+            check_number(f"{place}: {name}", getattr(self, name), -math.inf)
 
 
 class Scorer(Protocol):
@@ -92,5 +88,5 @@ class Model(Protocol):
     """Settings of a model: frozen, and the same seed gives the same numbers."""
 
     def fit(self, train: Csr, side: SideInformation | None = None) -> Scorer:
-        """Fit to the positives, (U, I), and to what is known beside them where the model has a use for it."""
+        """Fit to the positives, (U, I), and to side information where the model uses it."""
         ...

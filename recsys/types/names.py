@@ -10,7 +10,7 @@ UNSAFE_IN_FILE_NAMES = re.compile(r"""[/\\:*?"<>|]""")  # not in a file's name, 
 
 
 def check_name(place: str, name: object) -> None:
-    """Refuse what is no name: `place` says what it is the name of.
+    """Refuse an invalid name; `place` says what is named.
 
     A name is text of 1 to 100 bytes without hidden characters (controls, line breaks, changes of direction) and without
     spaces at its ends.
@@ -27,7 +27,7 @@ def check_name(place: str, name: object) -> None:
 
 
 def check_file_name(place: str, name: object) -> None:
-    """Refuse what is no name, or cannot be a part of the name of a file or folder.
+    """Refuse an invalid name, or one that cannot be part of the name of a file or folder.
 
     Raises:
         RecsysError: if it is none, begins with a dot or a hyphen, or has a character that some file systems refuse.

@@ -1,4 +1,4 @@
-"""Items that stand in for the catalogue where a held-out positive is ranked among a few others only."""
+"""Sampled negatives: a few items among which a held-out positive is ranked."""
 
 from dataclasses import dataclass
 

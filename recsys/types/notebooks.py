@@ -1,4 +1,4 @@
-"""Small HTML forms of records, for notebooks: what there is in one sentence, and the first few rows."""
+"""Small HTML forms of records for notebooks: a sentence of counts, and the first rows."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime

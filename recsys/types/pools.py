@@ -2,13 +2,12 @@
 
 import os
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
+from cachetools import LRUCache
 from scipy import sparse
 
 from recsys.types.arrays import Anys, Csr, Floats, Ints, Longs, Strings, unite_matrices
@@ -23,11 +22,11 @@ NO_MAPS_ERROR = "this objective needs taste maps: make the pool with a split, or
 
 
 class TableCache:
-    """Tables derived from a record, each made once, under a lock; of more than `most` the last used are kept."""
+    """Tables derived from a record, each made once, under a lock; of more than `max_tables` the last used are kept."""
 
     def __init__(self, max_tables: int | None = None) -> None:
         """Start without any."""
-        self._made: OrderedDict[str, Any] = OrderedDict()
+        self._made: MutableMapping[str, Any] = {} if max_tables is None else LRUCache(max_tables)
         self._most = max_tables
         self._lock, self._process = threading.RLock(), os.getpid()
 
@@ -36,7 +35,7 @@ class TableCache:
         return len(self._made)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled and copied: tables of plain values. Others are made anew when they are asked for."""
+        """Return the state that is pickled and copied: tables of plain values. Others are made again when asked for."""
         return {"made": [pair for pair in self.items() if _is_plain(pair[1])], "most": self._most}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -45,26 +44,20 @@ class TableCache:
         self._made.update(state["made"])
 
     def items(self) -> tuple[tuple[str, Any], ...]:
-        """Return the tables that are there, by name."""
+        """Return the tables that exist, by name."""
         return tuple(self._made.items())
 
     def get(self, key: str, make: Callable[[], T]) -> T:
         """Return the table called `key`, made by `make` at the first call."""
-        there: T | None = self._made.get(key)
-        if there is not None:
-            if self._most is not None:
-                with suppress(KeyError):  # another thread may just have dropped it
-                    self._made.move_to_end(key)
-            return there
+        if self._most is None and (there := self._made.get(key)) is not None:  # nothing is dropped: no lock is needed
+            return cast(T, there)
         if self._process != os.getpid():  # forked: another thread of the parent may hold the lock for good
             self._lock, self._process = threading.RLock(), os.getpid()
         with self._lock:
-            if key not in self._made:
-                self._made[key] = make()
-            made: T = self._made[key]
-            self._made.move_to_end(key)
-            while self._most is not None and len(self._made) > self._most:
-                self._made.popitem(last=False)
+            if key in self._made:
+                return cast(T, self._made[key])
+            made = make()
+            self._made[key] = made
             return made
 
 
@@ -90,7 +83,7 @@ class ConstantFunction:
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What is known beside the candidates. Absent parts are None; an objective that needs one says so.
+    """The data that objectives read beside the candidates. Absent parts are None; an objective that needs one says so.
 
     With `among`, the users here are others than those whose numbers speak for everybody: what is popular, near or
     usual is told by the users of that context, and only what a user's own history says by the rows of this one.
@@ -101,18 +94,18 @@ class Context:
     train: Csr | None = None  # (users, I) positives, 0/1
     dislikes: Csr | None = None  # (users, I) known dislikes
     times: Csr | None = None  # (users, I) float64 seconds since 1970 of the positives
-    items: Items | None = None
-    factors: Factors | None = None
+    items: Items | None = None  # the catalogue
+    factors: Factors | None = None  # those of a factor model
     make_maps: Callable[[], Sequence[TasteMap]] | None = None  # own maps, made when first asked for
-    seed: int = 0
+    seed: int = 0  # of all draws
     tables: TableCache = field(default_factory=TableCache)
-    parent_context: "Context | None" = None
+    parent_context: "Context | None" = None  # with `among`: the context of the population
     population_codes: Longs | None = None  # (users,) with `among`: their codes there, -1 for who is new to it
     draw_keys: Anys | None = None  # (users,) whole numbers by which draws are told apart; None: the codes of users
     checked: bool = field(default=False, init=False, repr=False)
 
     def check_arrays(self) -> None:
-        """Refuse, once, arrays by which compiled code would read what is not there, and numbers that are none.
+        """Refuse, once, arrays with invalid indices or numbers, before compiled code reads them.
 
         Raises:
             RecsysError: naming the array.
@@ -176,25 +169,25 @@ class Context:
         return train if dislikes is None else self.tables.get("met", lambda: unite_matrices(train, dislikes))
 
     def need_train(self, needed_by: str) -> Csr:
-        """Return the training positives, or say that `who` cannot do without them."""
+        """Return the training positives, or raise an error that names `needed_by`."""
         if self.train is None:
             raise RecsysError(f"{needed_by} needs each user's history: make the pool with split=")
         return self.train
 
     def need_times(self, needed_by: str) -> Csr:
-        """Return when each training positive was, or say that `who` cannot do without it."""
+        """Return the time of each training positive, or raise an error that names `needed_by`."""
         if self.times is None:
             raise RecsysError(f"{needed_by} needs to know when each positive was, and this data has no times")
         return self.times
 
     def need_items(self, needed_by: str) -> Items:
-        """Return the catalogue with its features, or say that `who` cannot do without them."""
+        """Return the catalogue with its features, or raise an error that names `needed_by`."""
         if self.items is None or not self.items.features.nnz:
             raise RecsysError(f"{needed_by} needs item features, and this data has none")
         return self.items
 
     def need_factors(self, needed_by: str) -> Factors:
-        """Return the model's factors, or say that `who` cannot do without them."""
+        """Return the model's factors, or raise an error that names `needed_by`."""
         if self.factors is None:
             raise RecsysError(f"{needed_by} needs a factor model (such as als): this pool's scores come from none")
         return self.factors
@@ -207,7 +200,7 @@ class Pool:
     users: Ints  # (U,) codes into context.user_ids
     items: Ints  # (U, N) codes into context.item_ids, -1 = none
     scores: Floats  # (U, N), finite where there is an item, 0 elsewhere
-    context: Context
+    context: Context  # what objectives read beside the candidates
     checked: bool = field(default=False, init=False, repr=False)  # by `recsys.kernels.checks`
 
     def __post_init__(self) -> None:
@@ -236,12 +229,12 @@ class Pool:
 
     @property
     def population_codes(self) -> Ints | Longs:
-        """The code of each user among everybody, (U,), -1 for who is new there."""
+        """The code of each user in the population, (U,), -1 for users that are new there."""
         return self.users if self.context.population_codes is None else self.context.population_codes[self.users]
 
     @property
     def draw_keys(self) -> Anys:
-        """What tells each user's draws from those of others, (U,)."""
+        """The key of each user's draws, (U,)."""
         return self.users if self.context.draw_keys is None else self.context.draw_keys[self.users]
 
     def _repr_html_(self) -> str:

@@ -1,4 +1,4 @@
-"""What is shown: k picks per user, and what each objective contributed to each pick."""
+"""Slates: k picks per user, and the contribution of each objective to each pick."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,8 +22,8 @@ class Slates:
     scores: Floats  # (U, k) blended marginal gain at the moment of the pick
     contributions: Floats  # (U, k, O), weighted and scaled: their sum over O is `scores`
     objectives: tuple[str, ...]  # O names
-    user_ids: Strings
-    item_ids: Strings
+    user_ids: Strings  # of the users that `users` counts
+    item_ids: Strings  # (I,)
     log_propensity: Floats | None = None  # (U, k) log-probability of each pick given those before it
     scales: Mapping[str, float] = field(default_factory=dict)  # what each objective's gain was multiplied by
     guards: tuple[str, ...] = ()  # Q names of the hard rules, in the order in which they were given

@@ -20,7 +20,7 @@ class Split:
     """
 
     kind: str  # a name in `recsys.splits`, or "package.module:function"; "whole" holds nothing out
-    seed: int
+    seed: int  # of ties, and of random splits
     user_ids: Strings  # (U,)
     items: Items  # (I,) rows follow the columns of the matrices
     train: Csr  # (U, I) float32
@@ -28,14 +28,13 @@ class Split:
     test: Csr  # (U, I) float32
     train_negatives: Csr  # (U, I) float32 weights
     validation_negatives: Csr  # (U, I) float32 weights
-    validation_cold_positives: Csr | None = (
-        None  # (U, I) float32 positives of validation that are no targets: new items
-    )
+    # (U, I) float32 positives of validation that are no targets: new items
+    validation_cold_positives: Csr | None = None
     train_times: Csr | None = None  # (U, I) float64 seconds since 1970 of the positives, where the data has time
-    validation_times: Csr | None = None
+    validation_times: Csr | None = None  # the same of validation
     has_global_cut: bool = False  # the cuts are points in time, the same for all users
     fingerprint: str = ""  # names the data, the filter and the split that made it
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)  # of pairs and rows, by what was done with them
     notes: tuple[str, ...] = ()  # leakage, dropped rows: one line each
 
     @property
@@ -50,7 +49,7 @@ class Split:
 
     @property
     def side_information(self) -> SideInformation:
-        """What a model may know beside `train`."""
+        """The side information that a model may use beside `train`."""
         return SideInformation(dislikes=self.train_negatives, times=self.train_times)
 
     @property

@@ -1,4 +1,4 @@
-"""The shapes of an objective: what the greedy kernel can add, slot by slot.
+"""Shapes of objectives: the terms that the greedy kernel adds up, slot by slot.
 
 B users of a block, N candidates each. Gains are oriented so that more is better.
 """
@@ -29,8 +29,8 @@ class Spread:
 
     vectors: Floats  # (M, d) C-contiguous; unit rows make the dot product a cosine
     rows: Longs  # (B, N) row of each candidate in `vectors`
-    agg: Literal["max", "mean", "sum"] = "max"
-    empty: float = 0.0
+    agg: Literal["max", "mean", "sum"] = "max"  # how several similarities become one
+    empty: float = 0.0  # the gain for an empty slate
     start: Floats | None = None  # (B, N)
 
 
@@ -46,7 +46,7 @@ class Coverage:
     coverage: Csr  # (M, Z) float32, non-negative: what one row covers
     rows: Longs  # (B, N) row of each candidate in `coverage`
     need: Doubles  # (B, Z) non-negative
-    phi: Literal["linear", "log", "exp", "sqrt", "max"]
+    phi: Literal["linear", "log", "exp", "sqrt", "max"]  # the concave function
     cap: Doubles | None = None  # (B, Z), for "linear"; None means no cap
     start: Doubles | None = None  # (B, Z); None means 0
     slots: Doubles | None = None  # (k,) or longer, non-negative
@@ -61,17 +61,17 @@ class Coverage:
 class Volume:
     """The part of a candidate that the slate does not span: its residual after projecting the slate out.
 
-    The kernel matrix is K = (1 - ridge) V V' + ridge I. `score_transform` "log" gives the marginal log-determinant,
+    The kernel matrix is K = (1 - ridge) V V' + ridge I. `form` "log" gives the marginal log-determinant,
     2 log quality + log residual squared (a DPP); "norm" gives quality * residual (SSD). Only the last `window`
     picks are projected out; None means all.
     """
 
     vectors: Floats  # (M, d) C-contiguous
     rows: Longs  # (B, N)
-    form: Literal["log", "norm"] = "log"
+    form: Literal["log", "norm"] = "log"  # of the residual
     quality: Floats | None = None  # (B, N) positive; None means 1
-    window: int | None = None
-    ridge: float = 0.0
+    window: int | None = None  # how many of the last picks are projected out; None is all
+    ridge: float = 0.0  # share of the identity, from 0 to 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,66 @@
+"""One run of a config, fitted to all of the data: what is exported, and what is recommended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recsys import splits
+from recsys.configs import Config, PoolSection, RunSpec
+from recsys.experiments.pipeline import load_dataset
+from recsys.support.progress import show_progress
+from recsys.types import Dataset, RecsysError, Scorer, Split, make_unknown_name_error
+
+
+@dataclass(frozen=True, eq=False)
+class FullDataFit:
+    """A run and what decides its slates."""
+
+    spec: RunSpec
+    dataset: Dataset
+    split: Split  # nothing is held out
+    kind: str  # of the model
+    fitted: Scorer
+    pool: PoolSection
+    blend: Mapping[str, Any]
+    scale: Any  # "fitted", or None: raw gains
+
+
+def fit_run_to_all_data(
+    settings: Config, name: str | None, data_dir: str | Path | None, quiet: bool, data: Dataset | None
+) -> FullDataFit:
+    """Return one run of `settings` with its model fitted to all positives of the filtered data.
+
+    `name` is the run's, as for `choose_run`; `data` is a dataset in memory, None where the config says which.
+
+    Raises:
+        RecsysError: as `choose_run` does, or for whatever is wrong with the data.
+    """
+    spec = choose_run(settings, name)
+    dataset = load_dataset(settings, None if data_dir is None else Path(data_dir), quiet, data)
+    split = splits.no_holdout(dataset, **settings.filter.model_dump(), seed=settings.seed)
+    section = spec.model or settings.model
+    with show_progress(quiet):
+        fitted = section.build_model("[model]").fit(split.train, split.side_information)
+    scale = "fitted" if settings.slate.scale == "fitted" else None
+    blend = spec.blend or {"relevance": 1.0}
+    return FullDataFit(spec, dataset, split, section.kind, fitted, spec.pool or settings.pool, blend, scale)
+
+
+def choose_run(settings: Config, name: str | None = None) -> RunSpec:
+    """Return the run called `name`; without a name the only blend, or the model's own order where there is no blend.
+
+    Raises:
+        RecsysError: for a run that the config does not have, or several blends and no name.
+    """
+    runs = {spec.name: spec for spec in settings.list_runs()}
+    if name is not None:
+        if name not in runs:
+            raise make_unknown_name_error("run", name, runs, where=settings.name)
+        return runs[name]
+    blends = [run for run, spec in runs.items() if spec.kind == "blend"]
+    if len(blends) > 1:
+        raise RecsysError(
+            f"{settings.name}: has the blends {', '.join(blends)}, expected the name of one of them: blend"
+        )
+    return runs[blends[0] if blends else settings.base_name]
