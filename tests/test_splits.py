@@ -479,7 +479,7 @@ class TestOwnSplit:
         [
             ({"stp": 2}, "every_third: unknown setting 'stp': did you mean 'step'"),
             ({"step": 2.5}, "every_third: step is 2.5, expected a whole number"),
-            ({"share": "all"}, "every_third: share is 'all', expected a number"),
+            ({"share": "all"}, "every_third: share is 'all', expected a finite number"),
         ],
     )
     def test_settings_are_those_of_the_signature(self, settings, line):
