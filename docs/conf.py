@@ -27,7 +27,7 @@ MODULES = (
     "data", "splits", "models", "retrieval.candidates", "retrieval.score_calibration", "objectives",
     "reranking.slates", "reranking.guards", "reranking.user_weights", "reranking.opportunity_costs", "maps", "metrics",
     "metrics.presets", "metrics.published_variants", "metrics.list_comparison", "scores", "rankers", "configs",
-    "experiments", "sweeps", "reproductions.run", "types",
+    "experiments", "sweeps", "reproductions.run", "testing", "types",
 )  # fmt: skip
 # Each gets a table of its names and what they are, for the pages that include it.
 TABLES = {"splits": "splits", "models": "models", "guards": "reranking.guards"}

@@ -6,7 +6,7 @@ Every name is imported when it is first asked for: a server that only re-ranks l
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recsys import data, maps, metrics, models, objectives, splits
+    from recsys import data, maps, metrics, models, objectives, splits, testing
     from recsys.data import load_dataset, read_dataset
     from recsys.experiments import Bench, bench
     from recsys.rankers import Ranker, Recommendation
@@ -29,10 +29,15 @@ if TYPE_CHECKING:
         Items,
         Model,
         Modular,
+        PerCatalogue,
+        PerMap,
+        PerUser,
         RecsysError,
         RecsysWarning,
+        Rule,
         Scorer,
         Seats,
+        SideInformation,
         Slates,
         Split,
         Spread,
@@ -92,13 +97,18 @@ __all__ = [
     "Items",
     "Model",
     "Modular",
+    "PerCatalogue",
+    "PerMap",
+    "PerUser",
     "Pool",
     "Ranker",
     "Recommendation",
     "RecsysError",
     "RecsysWarning",
+    "Rule",
     "Scorer",
     "Seats",
+    "SideInformation",
     "Slates",
     "Split",
     "Spread",
@@ -121,4 +131,5 @@ __all__ = [
     "read_dataset",
     "rerank",
     "splits",
+    "testing",
 ]

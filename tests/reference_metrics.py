@@ -3,32 +3,13 @@
 import itertools
 import math
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
-from synthetic import make_maps, make_split
 
 from recsys.maths.distributions import cluster_users, nearby_community_mixes, user_mixes
 from recsys.maths.embeddings import cooccurrence_vectors
 from recsys.support import rng
-from recsys.types import Evaluation, GroundTruth
-
-
-def make_evaluation(seed=0, users=30, items=40, length=8, maps=3, regions=5):
-    """Random slates of all lengths from 0 to `length`, some users without history, some without positives."""
-    rng = np.random.default_rng(seed)
-    split = make_split(seed, users, items)
-    quiet, cold = rng.random(users) < 0.2, rng.random(users) < 0.1
-    test = sparse.csr_array(split.test.toarray() * ~quiet[:, None])
-    train = sparse.csr_array(split.train.toarray() * ~cold[:, None])
-    bare = rng.random(items) < 0.2
-    features = sparse.csr_array(split.items.features.toarray() * ~bare[:, None])
-    split = replace(split, train=train, test=test, items=replace(split.items, features=features))
-    slates = np.argsort(rng.random((users, items)) - 0.5 * test.toarray(), axis=1)[:, :length].astype(np.int32)
-    slates[np.arange(length) >= rng.integers(0, length + 1, users)[:, None]] = -1
-    own, audit, content = (make_maps(split, maps, regions, seed) for seed in (5, 6, 7))
-    return Evaluation(slates, GroundTruth(split, own, audit, content))
+from recsys.testing import make_evaluation as make_evaluation
 
 
 class ReferenceMetrics:
@@ -470,6 +451,12 @@ def compute_near_exposure(evaluation, k, shelves_by_user=None):
                     owed[i] += slots * w / sum(near.values()) * consumed[c][i] / len(maps)
     picks = sum(i >= 0 for row in evaluation.items[:, :k] for i in row)
     return {i: picks * e / sum(owed.values()) for i, e in owed.items()}
+
+
+def has_reference_metric(name):
+    """Return whether a metric is stated here."""
+    bare = name.rpartition("_")[0] if name.endswith(("_own", "_content")) else name
+    return hasattr(ReferenceMetrics, bare) or hasattr(ReferenceMetrics, name)
 
 
 def compute_reference_metric(name, evaluation, k):

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,7 +17,7 @@ from pages import conf, notebooks
 from scipy import sparse
 
 import recsys
-from recsys import configs, metrics, models, objectives, types
+from recsys import configs, data, metrics, models, objectives, testing, types
 from recsys.cli import cli
 from recsys.sweeps import plans
 from recsys.types import Dataset, Interactions, Items, Split
@@ -50,6 +52,24 @@ def synthetic(name: str) -> Dataset:
     return Dataset(name, log, items, fingerprint="synthetic")
 
 
+def write_files(page: Path, folder: Path) -> None:
+    """Write the blocks of a page that begin with the name of a file, such as `# shop.toml`; several make one file."""
+    for block in [*blocks(page, "python"), *blocks(page, "toml")]:
+        named = re.match(r"# (\w+\.(?:py|toml))\n", block)
+        if named:
+            with (folder / named[1]).open("a", encoding="utf-8") as file:
+                file.write(block.removeprefix(named[0]))
+
+
+@pytest.fixture
+def forget_modules(tmp_path: Path) -> Iterator[None]:
+    """Forget the modules that were imported from the page's folder."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if tmp_path in Path(getattr(module, "__file__", None) or "/").parents:
+            del sys.modules[name]
+
+
 def write_candidates(path: Path, split: Split) -> None:
     """Write 50 candidates of every user of `split`."""
     random = np.random.default_rng(1)
@@ -59,20 +79,34 @@ def write_candidates(path: Path, split: Split) -> None:
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
+def load_dataset(name: object, *places: object, **settings: object) -> Dataset:
+    """Return synthetic data for a card of the package, and what is there for a card or reader of one's own."""
+    if name in data.list_datasets():
+        return synthetic(str(name))
+    return data.load_dataset(name, *places, **settings)
+
+
+@pytest.mark.usefixtures("forget_modules")
 @pytest.mark.parametrize("page", having("python"), ids=lambda page: page.stem)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(recsys, "load_dataset", synthetic)
-    names: dict[str, object] = {}
+    monkeypatch.setattr(recsys, "load_dataset", load_dataset)
+    write_files(page, tmp_path)
+    names: dict[str, object] = {"__name__": "__main__"}
     for number, block in enumerate(blocks(page, "python")):
         if "candidates.csv" in block:
             write_candidates(tmp_path / "candidates.csv", names["split"])
         exec(compile(block, f"{page.name}, python block {number}", "exec"), names)
 
 
+@pytest.mark.usefixtures("forget_modules")
 @pytest.mark.parametrize("page", having("toml"), ids=lambda page: page.stem)
 def test_toml_blocks_are_configs(page: Path, tmp_path: Path) -> None:
+    write_files(page, tmp_path)
     for block in blocks(page, "toml"):
+        if "sources" in tomllib.loads(block):
+            testing.check_card(tmp_path / block.partition("\n")[0].removeprefix("# "))
+            continue
         (tmp_path / "my.toml").write_text(block, encoding="utf-8")
         if "extends" in tomllib.loads(block):
             assert plans.read_sweep(tmp_path / "my.toml").methods

@@ -138,13 +138,13 @@ def test_history_keep_lets_met_items_come_again(split, model):
 def test_items_that_did_not_exist_yet_are_left_out():
     from dataclasses import replace
 
-    split = replace(make_split(), kind="global_time")
+    split = replace(make_split(), has_global_cut=True)
     train, other = split.train.tolil(), split.train_negatives.tolil()
     train[:, 7] = 0
     other[:, 7] = 0
     split = replace(split, train=train.tocsr(), train_negatives=other.tocsr())
     assert 7 not in candidates(RandomFactorModel(split), split, n=40).items
-    assert 7 in candidates(RandomFactorModel(split), replace(split, kind="random"), n=40).items
+    assert 7 in candidates(RandomFactorModel(split), replace(split, has_global_cut=False), n=40).items
 
 
 @pytest.mark.parametrize("n", [0, 41, 1.5, "10", True, None, float("nan")])

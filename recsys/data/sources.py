@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from os import PathLike
 from pathlib import Path
 
 from recsys.data.archives import hash_file, refuse_special_file, verify_checksum
@@ -41,9 +42,14 @@ class _Attempt:
 
 @needs_extra("recsys.data.fetch_dataset")
 def fetch_dataset(
-    name: str, data_dir: str | Path | None = None, quiet: bool = False, path: str | Path | None = None
+    name: str | PathLike[str] | Card,
+    data_dir: str | Path | None = None,
+    quiet: bool = False,
+    path: str | Path | None = None,
 ) -> Path:
-    """Return the folder with the files of dataset `name`, fetched if they are not there.
+    """Return the folder with the files of a dataset, fetched if they are not there.
+
+    `name` is that of a card, the path of a card of one's own, or a `Card`.
 
     The data folder is looked through first, then the card's sources are tried in turn. Where one gives the files, it
     is said on standard error why those before it did not. With `path` only that is tried: an archive, an unpacked
@@ -53,7 +59,7 @@ def fetch_dataset(
         RecsysError: if no source gives the files (with the reason of each), or if they cannot be written.
     """
     wanted, root = read_card(name), resolve_data_folder(data_dir)
-    folder = root / name
+    name, folder = wanted.name, root / wanted.name
     if path is None and find_fetched_files(wanted, folder) is not None:
         return folder
     attempts = _iter_source_attempts(wanted, root, quiet) if path is None else _list_path_attempts(wanted, Path(path))

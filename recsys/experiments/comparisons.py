@@ -74,7 +74,7 @@ def compare_folders(
 
 def _describe_source(one: LoadedRunFolder, picked: Scores) -> ComparedFolder:
     config = one.config
-    data = config.data.name or config.data.path or "a table"
+    data = config.data.name or config.data.reader or config.data.path or "a table"
     judged = f"judged on {config.evaluation.split}, {len(one.scores.users):,} users"
     about = f"benchmark {config.name} of {Path(data).name}, {config.split.kind} split, seed {config.seed}, {judged}"
     return ComparedFolder(one.name, about, tuple(picked.runs))
@@ -102,7 +102,7 @@ def read_run_folder(name: str) -> LoadedRunFolder:
             raise RecsysError(
                 f"{name}: found no {file}, expected a folder that `recsys bench` of this version wrote{near}"
             )
-    config = read_config(folder / "config.toml")
+    config = read_config(folder / "config.toml", check=False)
     try:
         fingerprint = str(read_json(folder / "environment.json")["data_fingerprint"])
     except (KeyError, TypeError, IndexError):

@@ -5,7 +5,7 @@ import numpy as np
 from recsys.maths.embeddings import max_cosine_to_history
 from recsys.maths.pmi import max_entry_with_history
 from recsys.maths.popularity import rank_among_unseen
-from recsys.objectives._pool_arrays import get_item_codes, plausibility
+from recsys.objectives._pool_arrays import compute_plausibility, get_item_codes
 from recsys.objectives.derived_tables import (
     get_item_vectors,
     get_npmi_matrix,
@@ -31,7 +31,7 @@ def serendipity(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modular:
     near = max_cosine_to_history(
         get_item_vectors(pool.context, space, "serendipity"), train, pool.users, get_item_codes(pool)
     )
-    return Modular((plausibility(pool) * (1.0 - near)).astype(np.float32))
+    return Modular((compute_plausibility(pool) * (1.0 - near)).astype(np.float32))
 
 
 def npmi_surprise(pool: Pool, k: int) -> Modular:
@@ -50,7 +50,7 @@ def npmi_surprise(pool: Pool, k: int) -> Modular:
     """
     train, table = pool.context.need_train("npmi_surprise"), get_npmi_matrix(pool.context, "npmi_surprise")
     near = max_entry_with_history(table, train, pool.users, get_item_codes(pool))
-    return Modular((plausibility(pool) * (1.0 - near)).astype(np.float32))
+    return Modular((compute_plausibility(pool) * (1.0 - near)).astype(np.float32))
 
 
 def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", prior_strength: float = 5.0) -> Modular:
@@ -75,7 +75,7 @@ def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", pri
     mean, deviation = get_user_distances(context, space, prior_strength, who)
     away = 1.0 - max_cosine_to_history(table, train, pool.users, get_item_codes(pool))
     off = (away - mean[pool.users, None]) / np.maximum(deviation[pool.users, None], 1e-6)
-    return Modular((plausibility(pool) * np.exp(-(off**2) / 2.0)).astype(np.float32))
+    return Modular((compute_plausibility(pool) * np.exp(-(off**2) / 2.0)).astype(np.float32))
 
 
 def unexpected(pool: Pool, k: int, *, top: int = 100) -> Modular:
@@ -100,4 +100,4 @@ def unexpected(pool: Pool, k: int, *, top: int = 100) -> Modular:
         get_popularity_ranks(pool.context, "unexpected"), met, users, get_item_codes(pool)
     )
     outside = ~known & (before >= top)
-    return Modular((plausibility(pool) * outside).astype(np.float32))
+    return Modular((compute_plausibility(pool) * outside).astype(np.float32))

@@ -27,8 +27,10 @@ def serialize_blend(blend: blends.Blend) -> dict[str, Any]:
     Raises:
         RecsysError: for a blend that cannot be read, weights per user, or settings that are no plain values.
     """
-    kept = {part.name: blend[part.name] for part in blends.parse_blend(blend)}
-    for part in blends.parse_blend(blend):
+    parts = blends.parse_blend(blend)
+    given = {blends.name_objective(objective, importable=True): value for objective, value in blend.items()}
+    kept = {part.name: given[part.name] for part in parts}
+    for part in parts:
         if part.weight.ndim:
             raise RecsysError(
                 f"ranker: '{part.name}' has weights per user, expected one, or {{weight = ..., by = ...}}"

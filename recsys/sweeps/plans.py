@@ -15,6 +15,7 @@ from recsys.scores.intervals import check_bootstrap_memory
 from recsys.scores.metric_names import resolve_metrics
 from recsys.support.atomic_files import exists_at
 from recsys.support.provenance import hash_own_modules
+from recsys.support.resolver import search_folder
 from recsys.support.resources import find_shipped_folder
 from recsys.support.toml_files import describe_first_problem, find_toml, read_toml
 from recsys.sweeps.goals import Constraint, Goal, parse_constraint, parse_goal
@@ -24,6 +25,7 @@ from recsys.types.names import check_file_name
 from recsys.types.numbers import convert_to_plain_data, parse_share
 
 MAX_GOALS = 5  # goals
+OWN_CODE_KEYS = (("model", "kind"), ("split", "kind"), ("data", "reader"))  # which may name code of one's own
 SEARCHABLE_SECTIONS = ("model", "pool", "slate", "blends")  # sections that change what is shown, not how it is measured
 
 
@@ -102,7 +104,11 @@ class SweepPlan:
         objectives = [
             name for one in self.methods for blend in one.config_tables.get("blends", {}).values() for name in blend
         ]
-        own = hash_own_modules([*objectives, *self.base_tables.get("guards", {}), *self.metrics])
+        tables = self.base_tables
+        kinds = [tables.get(section, {}).get(key) for section, key in OWN_CODE_KEYS]
+        kinds += [value for one in self.methods for searched in one.ranges for value in searched.values]
+        kinds = [kind for kind in kinds if isinstance(kind, str)]
+        own = hash_own_modules([*objectives, *tables.get("guards", {}), *self.metrics, *kinds])
         return hashlib.sha256(json.dumps([*made, own] if own else made, sort_keys=True).encode()).hexdigest()[:10]
 
 
@@ -117,8 +123,10 @@ def read_sweep(path: str | Path, data: Mapping[str, Any] | None = None, **change
     shipped = find_shipped_folder("configs") / "sweeps"
     file = find_toml(path, shipped)
     content = read_toml(file, f"sweep {file}", shipped)
+    said = {name: value for name, value in changes.items() if value is not None}
     try:
-        return _parse_sweep(content, file, {name: value for name, value in changes.items() if value is not None}, data)
+        with search_folder(file.resolve().parent):
+            return _parse_sweep(content, file, said, data)
     except RecsysError as error:
         raise RecsysError(f"{file}: {error}") from None
 
@@ -144,7 +152,7 @@ def _parse_sweep(
         kept["slate"] = {**kept["slate"], "k": tables["slate"]["k"]}
     base_tables = {key: value for key, value in tables.items() if key != "blends"} | kept
     base = configs.parse_config(base_tables, where="sweep")
-    if not base.split.validation:
+    if base.split.validation == 0:
         raise RecsysError("[split] validation is 0, expected a share of the data to choose on")
     goals = [parse_goal(name, base.headline_k, True) for name in settings.maximize]
     goals += [parse_goal(name, base.headline_k, False) for name in settings.minimize]
