@@ -12,6 +12,9 @@ from recsys.support.progress import show_progress
 from recsys.types import Dataset, RecsysError, Scorer, Split, make_unknown_name_error
 
 
+SHOWN_BLENDS = 5  # in a message
+
+
 @dataclass(frozen=True, eq=False)
 class FullDataFit:
     """A run and what decides its slates."""
@@ -60,7 +63,9 @@ def choose_run(settings: Config, name: str | None = None) -> RunSpec:
         return runs[name]
     blends = [run for run, spec in runs.items() if spec.kind == "blend"]
     if len(blends) > 1:
+        more = f" and {len(blends) - SHOWN_BLENDS} more" if len(blends) > SHOWN_BLENDS else ""
         raise RecsysError(
-            f"{settings.name}: has the blends {', '.join(blends)}, expected the name of one of them: blend"
+            f"{settings.name}: has the blends {', '.join(blends[:SHOWN_BLENDS])}{more}, expected the name of one: "
+            "blend= in Python, --blend on the command line"
         )
     return runs[blends[0] if blends else settings.base_name]
