@@ -13,7 +13,7 @@ from synthetic import RandomFactorModel, make_maps, make_split
 
 import recsys
 from recsys.objectives import derived_tables
-from recsys.objectives._pool_arrays import plausibility
+from recsys.objectives._pool_arrays import compute_plausibility
 from recsys.objectives.derived_tables import TABLES, Table
 from recsys.objectives.negative_spaces import _average_best_per_region
 from recsys.rankers.fast_path import build_fast_path
@@ -162,11 +162,11 @@ def test_regions_that_do_not_are_counted_apart(change):
     assert regions[3, 1] == (starts[1] + table[3].argmax() if change == "half" else sizes.sum())
     assert derived_tables.has_one_region_per_map(context) == (change == "none")
     pool = candidates(RandomFactorModel(SPLIT), SPLIT, n=30, maps=maps)
-    best, hard = _average_best_per_region(pool, plausibility(pool), 2), [m.hard_regions for m in maps]
+    best, hard = _average_best_per_region(pool, compute_plausibility(pool), 2), [m.hard_regions for m in maps]
     for u, z in ((0, 0), (5, starts[1] + 1), (11, starts[2])):
         m = int(np.searchsorted(starts, z, side="right") - 1)
         inside = hard[m][pool.items[u]] == z - starts[m]
-        assert best[u, z] == pytest.approx(plausibility(pool)[u][inside][:2].sum() / 2)
+        assert best[u, z] == pytest.approx(compute_plausibility(pool)[u][inside][:2].sum() / 2)
 
 
 def test_a_map_of_more_regions_than_could_be_is_one_line():
