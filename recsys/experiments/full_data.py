@@ -11,7 +11,6 @@ from recsys.experiments.pipeline import load_dataset
 from recsys.support.progress import show_progress
 from recsys.types import Dataset, RecsysError, Scorer, Split, make_unknown_name_error
 
-
 SHOWN_BLENDS = 5  # in a message
 
 
