@@ -4,14 +4,13 @@ It serves blends of the objectives below; `recsys.rankers.generic_path` serves a
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
 from inspect import Parameter, signature
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
 from recsys.kernels import slot_rules
-from recsys.kernels.inputs import KernelInputs, build_kernel_inputs
+from recsys.kernels.inputs import build_kernel_inputs
 from recsys.objectives.derived_tables import (
     get_community_model,
     get_expected_exposure,
@@ -29,11 +28,13 @@ from recsys.reranking.blends import BlendPart, parse_blend, scale_weight
 from recsys.reranking.blocks import TOO_LARGE
 from recsys.support import rng
 from recsys.types import Context, Coverage, Modular, Pool, RecsysError, Spread, TableCache, Term
-from recsys.types.arrays import Anys, Csr, Doubles, Floats, Ints
+from recsys.types.arrays import Anys, Csr, Doubles, Floats, Ints, Longs
+
+if TYPE_CHECKING:
+    from recsys.kernels.greedy import KernelInputs
 
 SCORE_TRANSFORMS = {"relevance": "score", "mmr": None, "negative_space": "range", "unexplored": "range"}  # supported
 MAX_LAYOUTS = 64  # layouts that are kept, one for each number of candidates and picks
-INPUT_FIELDS = [field.name for field in fields(KernelInputs)]
 NO_ITEMS = np.zeros(0, np.int32)
 NO_GUARDS = slot_rules.NO_RULES.slice_users(0, 1).to_tuple()  # no guards
 
@@ -42,6 +43,14 @@ FillNeed = Callable[
 ]  # fills need, accepted, cap, and regions of a Coverage term
 FillExpected = Callable[[RequestUser, Doubles], None]  # fills what negative space expects: accepted and cap
 FillGain = Callable[[RequestUser, Candidates, Floats], None]  # fills the gains of a Modular term
+
+
+class Layout(NamedTuple):
+    """The arguments of the kernel for n candidates and k picks that do not change from request to request."""
+
+    lengths: Longs  # (1,)
+    inputs: tuple[tuple[Any, ...], ...]  # the plain tuples of a `KernelInputs`
+    uniforms: Doubles  # (1, k), never read: for picks that are not drawn
 
 
 class FastPath:
@@ -56,10 +65,10 @@ class FastPath:
         self.policy = policy
         self.objectives = tuple(part.name for part in self.parts)
         self.weight = np.array([[float(scale_weight(p.name, p.weight, scales[p.name])) for p in self.parts]])
-        self.unused_deviations = np.zeros(self.weight.shape)  # deviations: nobody asks for them
+        self.unused_deviations = np.zeros(self.weight.shape)  # the kernel fills them for `follow` alone
         self.terms = self._build_terms(context)
         self.memo = TableCache(3)
-        self.laid: dict[tuple[int, int], list[Any]] = {}
+        self.laid: dict[tuple[int, int], Layout] = {}
         self.regions_per_candidate = 0  # of each candidate, where they can be laid side by side
         self._build_layout(1, policy.k)  # first: objectives refuse settings that cannot be meant
         self.fill_need = _build_need_function(context, self.parts)
@@ -78,22 +87,7 @@ class FastPath:
         """Return the picks as `recsys.rankers.generic_path.pick_by_rerank` does; `asked` are slot rules of guards."""
         policy, n, guarded = self.policy, len(candidates.items), lists_of_rules is not slot_rules.NO_RULES
         k = k if guarded else min(k, n)
-        layouts = list(self.laid.get((n, k)) or self._build_layout(n, k))
-        rows = candidates.items.astype(np.int64)[None, None]
-        layouts[MODULAR] = fill_gains = np.empty((len(self.gains), 1, n), np.float32)
-        for row, fill in enumerate(self.gains):
-            fill(request_user, candidates, fill_gains[row, 0])
-        layouts[SPREAD_ROWS] = rows[: len(layouts[SPREAD_ROWS])]
-        if self.fill_need is not None:
-            width = layouts[NEED].shape[1]
-            wanted, regions = np.zeros((3, width)), np.empty(n * self.regions_per_candidate, np.int32)
-            self.fill_need(request_user, candidates, wanted[:, : width - (self.regions_per_candidate > 0)], regions)
-            layouts[NEED], layouts[CAP] = wanted[:1], wanted[2:]
-            if self.regions_per_candidate:
-                layouts[COVER_REGIONS] = regions
-            else:
-                layouts[COVER_ROWS] = rows
-        uniforms = layouts.pop()
+        lengths, inputs, uniforms = self.laid.get((n, k)) or self._build_layout(n, k)
         if policy.is_stochastic:
             uniforms = rng.draw_uniforms(
                 seed, "slots", np.array([[get_draw_key(request_user)]], np.uint64), np.arange(k)
@@ -103,19 +97,12 @@ class FastPath:
         if guarded:
             picks[:], contributions[:], chances[:] = -1, 0.0, 0.0  # what nobody may take, or is pinned, is not written
         finite = self.kernel(
-            np.array([n]),
+            lengths,
             self.weight,
-            *layouts,
+            self._fill_inputs(inputs, request_user, candidates),
             lists_of_rules.to_tuple() if guarded else NO_GUARDS,
-            k,
-            float(policy.temperature),
-            float(policy.epsilon),
-            uniforms,
-            False,
-            picks,
-            contributions,
-            chances,
-            self.unused_deviations,
+            (k, float(policy.temperature), float(policy.epsilon), uniforms, False),
+            (picks, contributions, chances, self.unused_deviations),
         )
         if not finite:
             raise RecsysError(TOO_LARGE)
@@ -127,12 +114,37 @@ class FastPath:
             places, parts = places[order], parts[order]
         return Picks(places, parts, self.objectives, chances[0] if policy.is_stochastic else None)
 
-    def _build_layout(self, n: int, k: int) -> list[Any]:
-        """Return the arrays of a plan for n candidates and k picks, and draws that no greedy pick reads."""
+    def _fill_inputs(
+        self, inputs: tuple[tuple[Any, ...], ...], request_user: RequestUser, candidates: Candidates
+    ) -> tuple[tuple[Any, ...], ...]:
+        """Return the inputs of a layout with the gains, rows, need and cap of a request.
+
+        The tuples are taken apart and put together by position: `_replace` of a named tuple takes microseconds.
+        """
+        terms, spread, coverage, volume = inputs
+        rows = candidates.items.astype(np.int64)[None, None]
+        shape, place, _, by_slot = terms
+        gains = np.empty((len(self.gains), 1, len(candidates.items)), np.float32)
+        for row, fill in enumerate(self.gains):
+            fill(request_user, candidates, gains[row, 0])
+        vectors, settings, empty, spread_rows, start = spread
+        spread = (vectors, settings, empty, rows[: len(spread_rows)], start)
+        if self.fill_need is not None:
+            settings, seats, patience, at, pointers, regions, values, slots, need, cap, start = coverage
+            width, by_candidate = need.shape[1], self.regions_per_candidate
+            wanted, packed = np.zeros((3, width)), np.empty(len(candidates.items) * by_candidate, np.int32)
+            self.fill_need(request_user, candidates, wanted[:, : width - (by_candidate > 0)], packed)
+            at, regions = (at, packed) if by_candidate else (rows, regions)
+            need, cap = wanted[:1], wanted[2:]
+            coverage = (settings, seats, patience, at, pointers, regions, values, slots, need, cap, start)
+        return (shape, place, gains, by_slot), spread, coverage, volume
+
+    def _build_layout(self, n: int, k: int) -> Layout:
+        """Return the layout for n candidates and k picks, and keep it."""
         made = build_kernel_inputs([term(n, k) for term in self.terms], 1, n, k, self.memo)
         if self.regions_per_candidate:
             made = _pack_regions_by_candidate(made, n, self.regions_per_candidate)
-        laid = [*(getattr(made, name) for name in INPUT_FIELDS), np.zeros((1, k))]
+        laid = Layout(np.array([n]), made.to_tuples(), np.zeros((1, k)))
         if len(self.laid) >= MAX_LAYOUTS:
             self.laid = {}
         self.laid[n, k] = laid
@@ -187,21 +199,24 @@ def _complete_settings(part: BlendPart) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if value is not Parameter.empty} | dict(part.settings)
 
 
-def _pack_regions_by_candidate(made: KernelInputs, n: int, maps: int) -> KernelInputs:
-    """Return the plan for the regions (n maps,) of n candidates side by side, which lie near in memory: the row of each
-    candidate is its own. A region more, that nobody needs, is of who has none."""
-    cover, more = made.cover.copy(), [(0, 0), (0, 1)]
-    cover[0, 0], cover[0, 2] = 0, cover[0, 2] + 1
-    return replace(
-        made,
-        cover=cover,
-        cover_rows=np.arange(n)[None, None],
-        cover_pointers=maps * np.arange(n + 1),
-        cover_values=np.ones(n * maps, np.float32),
-        need=np.pad(made.need, more),
-        cap=np.pad(made.cap, more),
-        start=np.pad(made.start, more),
+def _pack_regions_by_candidate(made: "KernelInputs", n: int, maps: int) -> "KernelInputs":
+    """Return the inputs with the regions (n maps,) of the n candidates side by side in memory: row i is candidate i.
+
+    One region is added, which nobody needs: that of candidates without a region in a map.
+    """
+    coverage, more = made.coverage, [(0, 0), (0, 1)]
+    settings = coverage.settings.copy()
+    settings[0, 0], settings[0, 2] = 0, settings[0, 2] + 1
+    coverage = coverage._replace(
+        settings=settings,
+        rows=np.arange(n)[None, None],
+        pointers=maps * np.arange(n + 1),
+        values=np.ones(n * maps, np.float32),
+        need=np.pad(coverage.need, more),
+        cap=np.pad(coverage.cap, more),
+        start=np.pad(coverage.start, more),
     )
+    return made._replace(coverage=coverage)
 
 
 def _build_gain_functions(context: Context, parts: tuple[BlendPart, ...]) -> list[FillGain]:
@@ -301,12 +316,3 @@ def _get_disliked_items(context: Context, request_user: RequestUser) -> Ints:
         if request_user.code < 0 or context.dislikes is None
         else get_row_columns(context.dislikes, request_user.code)
     )
-
-
-MODULAR, SPREAD_ROWS, COVER_ROWS = (
-    INPUT_FIELDS.index("modular"),
-    INPUT_FIELDS.index("spread_rows"),
-    INPUT_FIELDS.index("cover_rows"),
-)
-COVER_REGIONS = INPUT_FIELDS.index("cover_regions")
-NEED, CAP = INPUT_FIELDS.index("need"), INPUT_FIELDS.index("cap")
