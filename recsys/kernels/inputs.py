@@ -45,7 +45,8 @@ def build_kernel_inputs(terms: Sequence[Term], users: int, n: int, k: int, memo:
         _check_term_arrays(term, users, n, k)
     spread = [t for t in terms if isinstance(t, Spread)]
     volume = [t for t in terms if isinstance(t, Volume)]
-    vectors, offsets = _memoize(memo, "tables", [t.vectors for t in (*spread, *volume)], _concat_tables)
+    tables = [*(t.vectors for t in spread), *(t.vectors for t in volume)]
+    vectors, offsets = _memoize(memo, "tables", tables, _concat_tables)
     return KernelInputs(
         _build_term_inputs(terms, (users, n), k),
         _build_spread_inputs(spread, (users, n), vectors, offsets[: len(spread)]),
