@@ -390,3 +390,20 @@ def test_metrics_of_one_name_are_refused():
     one, two = (lambda evaluation, k: None for _ in range(2))
     with pytest.raises(RecsysError, match="found two functions called"):
         resolve_metrics([one, two], [5])
+
+
+def test_a_setting_whose_default_is_none_takes_what_its_annotation_says():
+    def read(*, songs: str | None = None, days: int | None = None, share: "float | None" = None, labels=None):
+        """Return rows."""
+
+    known = resolver.list_settings(read, "here")
+    given = {"songs": "songs.csv", "days": 3, "share": 0.5, "labels": ["a"]}
+    assert resolver.check_settings("here", known, given) == given
+    assert resolver.check_settings("here", known, dict.fromkeys(given)) == dict.fromkeys(given)
+    for name, wrong, line in (
+        ("songs", 3, "songs is 3, expected text"),
+        ("days", "3", "days is '3', expected a whole number"),
+        ("share", "much", "share is 'much', expected a"),
+    ):
+        with pytest.raises(RecsysError, match=line):
+            resolver.check_settings("here", known, {name: wrong})

@@ -20,6 +20,7 @@ from recsys.types.errors import RecsysError, describe_error, make_unknown_name_e
 from recsys.types.numbers import check_flag, check_int, check_number, convert_to_python
 
 EXPECTED = "package.module:function"
+_ZEROS: Mapping[str, Any] = {"int": 0, "float": 0.0, "bool": False, "str": ""}  # what stands for a default of None
 _lock = threading.RLock()
 _searched_folders: list[Path] = []  # by `search_folder`, the last one is searched now
 _folder_of_module: dict[str, Path] = {}  # modules that were found in such a folder
@@ -144,8 +145,9 @@ def check_settings(
 ) -> dict[str, Any]:
     """Return settings as Python's own values, held against the defaults of an extension's parameters.
 
-    A setting whose default is text takes text, a whole number or None a whole number of 64 bits, another number any
-    number; one without a default takes anything. `others` are names beside them, for errors.
+    A setting whose default is text takes text, a whole number a whole number of 64 bits, another number any number. One
+    whose default is None takes None, and beside it a number where its annotation says so ("int | None"). All others
+    take anything. `others` are names beside them, for errors.
 
     Raises:
         RecsysError: for a setting that it does not take (with the nearest one), that it lacks, or of another type.
@@ -154,27 +156,42 @@ def check_settings(
     for name, found in given.items():
         if name not in known:
             raise make_unknown_name_error(noun, name, [*known, *others], where=where)
-        checked[name] = _check_setting(f"{where}: {name}", found, known[name].default)
+        checked[name] = _check_setting(f"{where}: {name}", found, known[name])
     lacking = [name for name, one in known.items() if one.default is one.empty and name not in checked]
     if lacking:
         raise RecsysError(f"{where} has no {lacking[0]}, expected one")
     return checked
 
 
-def _check_setting(place: str, value: Any, default: Any) -> Any:
-    """Return a setting as Python's own: of the kind of its default, where None stands for a whole number."""
-    value = convert_to_python(value)
+def _check_setting(place: str, value: Any, setting: Parameter) -> Any:
+    """Return a setting as Python's own: of the kind of its default, or of its annotation where that is None."""
+    value, default = convert_to_python(value), setting.default
+    if default is None and value is not None:
+        default = _ZEROS.get(_read_optional_kind(setting.annotation))
     if isinstance(default, bool):
         return check_flag(place, value)
     if isinstance(default, str) and not isinstance(value, str):
         raise RecsysError(f"{place} is {value!r}, expected text")
-    if isinstance(default, int) or (default is None and value is not None):
+    if isinstance(default, int):
         value = check_int(place, value)
     elif isinstance(default, float) and not (isinstance(value, float) and value == default):  # which may be infinity
         value = check_number(place, value, -math.inf)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise RecsysError(f"{place} is {value}, expected a whole number of 64 bits")
     return value
+
+
+def _read_optional_kind(annotation: Any) -> str:
+    """Return the one type that stands beside None in an annotation, as it is written; "" for none or several.
+
+    >>> _read_optional_kind(int | None), _read_optional_kind("float|None"), _read_optional_kind(Parameter.empty)
+    ('int', 'float', '')
+    """
+    said = annotation if isinstance(annotation, str) else str(annotation)
+    if said.startswith("typing.Optional["):
+        said = said.removeprefix("typing.Optional[").removesuffix("]")
+    beside = [kind.strip() for kind in said.split("|") if kind.strip() != "None"]
+    return beside[0] if len(beside) == 1 and beside[0] in _ZEROS else ""
 
 
 def list_public(module: ModuleType) -> Mapping[str, Any]:
