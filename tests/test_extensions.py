@@ -407,3 +407,24 @@ def test_a_setting_whose_default_is_none_takes_what_its_annotation_says():
     ):
         with pytest.raises(RecsysError, match=line):
             resolver.check_settings("here", known, {name: wrong})
+
+
+@pytest.mark.parametrize(
+    ("values", "direction", "line"),
+    [
+        (np.ones(3), 1, r"mine': values has shape \(3,\), expected 30"),
+        ([1.0] * 30, 1, "mine': values is a list, expected an array"),
+        (np.full(30, "a"), 1, "mine': values is of type <U1, expected"),
+        (np.ones(30), "less", "mine': direction is 'less', expected -1, 0 or 1"),
+    ],
+)
+def test_what_a_metric_returns_is_refused_in_one_line_where_it_is_no_score(values, direction, line):
+    def mine(evaluation, k):
+        """Return values."""
+        return PerUser(values, "values of somebody's own", direction)
+
+    mine.__qualname__ = "mine"
+    split = make_split()
+    picks = np.tile(np.arange(5, dtype=np.int32), (30, 1))
+    with pytest.raises(RecsysError, match=line):
+        rs.evaluate({"a": picks}, GroundTruth(split), [mine], ks=[5])

@@ -24,6 +24,7 @@ from recsys.scores.segments import segment_users
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import Evaluation, GroundTruth, MetricValues, PerCatalogue, PerMap, PerUser, RecsysError, Slates
 from recsys.types.arrays import Doubles, Ints
+from recsys.types.checks import check_array
 from recsys.types.numbers import check_int
 
 
@@ -141,6 +142,12 @@ def _call_metric(want: MetricAtK, evaluation: Evaluation) -> MetricValues:
         raise RecsysError(
             f"metric '{want.name}': found a {type(answer).__name__}, expected PerUser, PerMap or PerCatalogue"
         )
+    if answer.direction not in (-1, 0, 1):
+        raise RecsysError(f"metric '{want.name}': direction is {answer.direction!r}, expected -1, 0 or 1")
+    if not isinstance(answer, PerCatalogue):
+        users = len(evaluation.items)
+        sizes = (users,) if isinstance(answer, PerUser) else (None, users)
+        check_array(f"metric '{want.name}': values", answer.values, sizes, "fiu")
     return answer
 
 
