@@ -328,8 +328,14 @@ class Config(Section):
 
     @property
     def headline_k(self) -> int:
-        """The slate length of the headline: 10 where it is judged, else the first."""
-        return 10 if 10 in self.slate.k else self.slate.k[0]
+        """The slate length of the headline: of those that metrics are judged at 10, else the first of [slate] k."""
+        asked = [name.partition("@")[2] for name in self.evaluation.metrics]
+        if not asked or not all(asked):
+            here = self.slate.k
+        else:  # each metric names its own k
+            judged = {int(k) for k in asked}
+            here = [k for k in self.slate.k if k in judged] or sorted(judged)
+        return 10 if 10 in here else here[0]
 
     def compute_digest(self) -> str:
         """Return ten characters that name the resolved settings, whatever the config is called, and the source of code

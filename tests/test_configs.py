@@ -196,3 +196,13 @@ def test_a_section_of_a_sweep_that_is_none_is_one_line(tmp_path, section, value)
     path.write_text(f'extends = "ml-100k"\n{section} = {value}\n[sweep]\ntrials = 3\n', encoding="utf-8")
     with pytest.raises(RecsysError, match=f"{section} is .*, expected a section"):
         read_sweep(path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "ks", "headline"),
+    [(["ndcg"], [5, 10], 10), (["ndcg@7"], [5], 7), (["ndcg@5", "recall@7"], [10, 5], 5), (["ndcg@10"], [5, 10], 10)],
+)
+def test_the_headline_is_at_a_length_that_metrics_are_judged_at(asked, ks, headline):
+    config = parse_config({**SMALL, "slate": {"k": ks}, "evaluation": {"metrics": asked}})
+    assert config.headline_k == headline
+    assert parse_config(config.dump_settings(), check=False).headline_k == headline
