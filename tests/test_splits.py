@@ -465,7 +465,7 @@ class TestOwnSplit:
                 lambda pairs: np.full(len(pairs.user), 3),
                 "returns parts from 3 to 3, expected 0 train, 1 validation or 2",
             ),
-            (lambda pairs: np.zeros(len(pairs.user), int), "leaves nobody to test"),
+            (lambda pairs: np.zeros(len(pairs.user), int), "leaves nobody to test: [0-9]+ users, cold_items = 'drop'"),
             (lambda pairs: np.full(len(pairs.user), 2), "leaves nobody to train on"),
         ],
     )

@@ -87,10 +87,10 @@ def _check_parts(split: Split, dataset: Dataset, sizes: Mapping[str, Any], setti
         wanted["validate on"] = split.validation
     for verb, matrix in wanted.items():
         if not matrix.nnz:
+            told = {**sizes, "cold_items": settings.cold_items}
+            said = ", ".join(f"{name} = {value!r}" for name, value in told.items())
             raise RecsysError(
-                f"{split.kind}: {dataset.name} leaves nobody to {verb}: {len(split.user_ids)} users, "
-                f"{', '.join(f'{name} = {value!r}' for name, value in sizes.items())}, "
-                f"cold_items = {settings.cold_items!r}"
+                f"{split.kind}: {dataset.name} leaves nobody to {verb}: {len(split.user_ids)} users, {said}"
             )
 
 
