@@ -428,3 +428,16 @@ def test_what_a_metric_returns_is_refused_in_one_line_where_it_is_no_score(value
     picks = np.tile(np.arange(5, dtype=np.int32), (30, 1))
     with pytest.raises(RecsysError, match=line):
         rs.evaluate({"a": picks}, GroundTruth(split), [mine], ks=[5])
+
+
+def test_what_is_no_fitted_model_is_refused_in_one_line():
+    split = make_split()
+    bare = SimpleNamespace(score=RandomFactorModel(split).score, fold=None)
+    for model, line in (
+        (models.ALS(), "the ALS is not fitted, expected what its fit"),
+        (bare, "the SimpleNamespace has no attribute factors, expected recsys.Factors, or None"),
+    ):
+        with pytest.raises(RecsysError, match=f"pool: {line}"):
+            rs.candidates(model, split, n=5)
+        with pytest.raises(RecsysError, match=f"ranker: {line}"):
+            rs.Ranker.fit(model, split, {"relevance": 1.0})
