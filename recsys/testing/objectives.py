@@ -43,7 +43,7 @@ def check_objective(objective: str | Objective, *, k: int = 5, **settings: Any) 
     pool = make_pool()
     with expect_unchanged(who, _list_arrays(pool)), expect_no_error(who, "on 20 candidates of 30 users"):
         first, again = (make(pool, k, **settings) for _ in range(2))
-        check_term(who, first, len(pool.users), pool.items.shape[1], k)
+        check_term(name_objective(objective), first, len(pool.users), pool.items.shape[1], k)
     users = range(len(pool.users))
     gains = np.array([_collect_gains(first, u) for u in users])
     expect(np.isfinite(gains).all(), who, "has gains that are NaN or infinity, expected finite numbers")
