@@ -422,6 +422,16 @@ def test_the_table_fits_the_terminal(first, width):
     assert "ndcg@5" in text
 
 
+def test_the_table_shows_the_metrics_that_a_config_asks_for(first):
+    from recsys.cli.tables import make_headline_table
+
+    asked = first.summary[first.summary.metric.isin(["ndcg", "recall"])].replace({"recall": "shop_parts:only_mine"})
+    table = make_headline_table(asked, first.differences, "als", 5)
+    assert [column.header for column in table.columns] == ["run", "ndcg@5", "ndcg %", "seconds", "only_mine@5"]
+    standard = make_headline_table(first.summary, first.differences, "als", 5)
+    assert not any(str(column.header).startswith("recall") for column in standard.columns)
+
+
 @pytest.mark.slow
 def test_a_run_that_is_killed_goes_on(home):
     command = [sys.executable, "-m", "recsys", "bench", "mine.toml", "--quiet"]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from recsys.metrics import STANDARD
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -19,18 +21,21 @@ HEADLINE_COLUMNS = (
 def make_headline_table(
     summary: "pd.DataFrame", differences: "pd.DataFrame", base: str, k: int, width: int = 160
 ) -> Table:
-    """Return one row per run: values, and differences against the base in % with 95 % intervals, `width` columns."""
+    """Return one row per run: values, and differences against the base in % with 95 % intervals, `width` columns.
+
+    After the headline's metrics come those that the config asks for beside the standard ones.
+    """
     table = Table(title=f"Against {base}, at k = {k}, with 95 % intervals", title_justify="left")
     here, runs = {*summary.metric, ""}, list(dict.fromkeys(summary.run))
     left, shown = width - max(map(len, runs)) - 4, []
-    for kind, metric, wide in HEADLINE_COLUMNS:
+    for kind, metric, wide in (*HEADLINE_COLUMNS, *_list_asked_columns(summary, k)):
         if metric in here and wide + 3 <= left:
             shown.append((kind, metric))
             left -= wide
     titles = {"value": "{}@" + str(k), "change": "{} %", "seconds": "seconds"}
     table.add_column("run", no_wrap=True)
     for kind, metric in shown:
-        table.add_column(titles[kind].format(metric), justify="right", no_wrap=True)
+        table.add_column(titles[kind].format(_shorten_name(metric)), justify="right", no_wrap=True)
     values = {(row["run"], row["metric"]): row for row in summary[summary.k == k].to_dict("records")}
     changes = {(row["run"], row["metric"]): row for row in differences[differences.k == k].to_dict("records")}
     seconds = dict(zip(summary.run, summary.seconds, strict=True))
@@ -43,6 +48,22 @@ def make_headline_table(
         row = [cells[kind](metric) for kind, metric in shown]
         table.add_row(run, *row, style="bold" if run == base else None)
     return table
+
+
+def _list_asked_columns(summary: "pd.DataFrame", k: int) -> list[tuple[str, str, int]]:
+    """Return columns of the metrics that the headline has none for, except the standard ones where all are there."""
+    there = dict.fromkeys(summary.metric[summary.k == k])
+    known = {metric for _, metric, _ in HEADLINE_COLUMNS}
+    if there.keys() >= set(STANDARD):
+        known |= set(STANDARD)
+    return [
+        ("value", name, max(len(_shorten_name(name)) + len(str(k)) + 1, 7) + 3) for name in there if name not in known
+    ]
+
+
+def _shorten_name(metric: str) -> str:
+    """Return the name of a metric without the module of one of somebody's own."""
+    return metric.rpartition(":")[2]
 
 
 def _format_number(value: float | None, digits: int = 4) -> str:
