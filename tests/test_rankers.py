@@ -614,3 +614,12 @@ def test_a_read_only_installation_keeps_compiled_code_elsewhere(ranker, tmp_path
         kept = sorted((path, path.stat().st_mtime_ns) for path in cache.rglob("*.nbc"))
         assert kept
     assert not list(package.rglob("*.nbc")) + list(package.rglob("*.pyc"))
+
+
+def test_a_history_of_a_request_is_said_to_have_no_times():
+    split = rs.testing.make_split(times=True)
+    blend = {"relevance": 1.0, "calibration": {"weight": 0.1, "half_life": 30.0}}
+    with pytest.raises(
+        RecsysError, match=r"calibration: half_life needs .*, and a history that a request brings has no"
+    ):
+        Ranker.fit(rs.testing.RandomFactorModel(split), split, blend)

@@ -85,8 +85,8 @@ class ConstantFunction:
 class Context:
     """The data that objectives read beside the candidates. Absent parts are None; an objective that needs one says so.
 
-    With `among`, the users here are others than those whose numbers speak for everybody: what is popular, near or
-    usual is told by the users of that context, and only what a user's own history says by the rows of this one.
+    With a `parent_context`, the users here are others than those whose numbers speak for everybody: what is popular,
+    near or usual is told by the users of that context, and only what a user's own history says by the rows of this one.
     """
 
     user_ids: Strings  # (users,)
@@ -99,8 +99,8 @@ class Context:
     make_maps: Callable[[], Sequence[TasteMap]] | None = None  # own maps, made when first asked for
     seed: int = 0  # of all draws
     tables: TableCache = field(default_factory=TableCache)  # read by the accessors of `objectives.derived_tables`
-    parent_context: "Context | None" = None  # with `among`: the context of the population
-    population_codes: Longs | None = None  # (users,) with `among`: their codes there, -1 for who is new to it
+    parent_context: "Context | None" = None  # the context of the population, where it is another
+    population_codes: Longs | None = None  # (users,) their codes in `parent_context`, -1 for who is new to it
     draw_keys: Anys | None = None  # (users,) whole numbers by which draws are told apart; None: the codes of users
     checked: bool = field(default=False, init=False, repr=False)
 
@@ -135,7 +135,7 @@ class Context:
 
     @property
     def population(self) -> "Context":
-        """The context whose users speak for all: this one, unless it is `among` another."""
+        """The context whose users speak for all: `parent_context`, or this one without it."""
         return self if self.parent_context is None else self.parent_context
 
     @property
@@ -177,7 +177,9 @@ class Context:
     def need_times(self, needed_by: str) -> Csr:
         """Return the time of each training positive, or raise an error that names `needed_by`."""
         if self.times is None:
-            raise RecsysError(f"{needed_by} needs to know when each positive was, and this data has no times")
+            of_request = self.parent_context is not None and self.parent_context.times is not None
+            lacking = "a history that a request brings" if of_request else "this data"
+            raise RecsysError(f"{needed_by} needs to know when each positive was, and {lacking} has no times")
         return self.times
 
     def need_items(self, needed_by: str) -> Items:
