@@ -1,5 +1,6 @@
 """The documentation is run: Python blocks, configs, commands."""
 
+import ast
 import dataclasses
 import json
 import re
@@ -310,3 +311,32 @@ def test_a_notebook_as_a_page(tmp_path: Path) -> None:
     assert notebooks.run_notebook(tmp_path / "a.ipynb") == [("2\n", "2\n")]
     page = "# A\ntext\n\n```python\nx = 1\nx + 1\n```\n\n```text\n2\n```\n"
     assert notebooks.write_as_markdown(tmp_path / "a.ipynb") == page
+
+
+def list_docstrings() -> list[tuple[Path, str]]:
+    """Return the file and the text of every docstring of the package."""
+    return [
+        (path, said)
+        for path in sorted((ROOT / "recsys").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module) and (said := ast.get_docstring(node))
+    ]
+
+
+def test_names_in_docstrings_are_there() -> None:
+    docstrings = list_docstrings()
+    code = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "recsys").rglob("*.py")))
+    without = re.sub(r"`[^`\n]+`", "", code)
+    modules = {path.stem for path in (ROOT / "recsys").rglob("*.py")}
+    known = {*re.findall(r"\w+", without), *modules, "strptime", "data_run"}  # the last two are examples
+    lacking = {
+        (path.name, name)
+        for path, said in docstrings
+        for name in re.findall(r"(?<!`)`([A-Za-z][\w.]*)`(?!`)", said)
+        if not known >= set(name.split("."))
+    }
+    assert lacking == set()
+    records = {name: getattr(recsys, name) for name in ("Slates", "Pool", "Recommendation", "Context", "Split")}
+    for path, said in docstrings:
+        for kind, name in re.findall(rf"`({'|'.join(records)})\.(\w+)`", said):
+            assert hasattr(records[kind], name) or name in records[kind].__dataclass_fields__, (path.name, kind, name)

@@ -16,7 +16,7 @@ FEW_REGIONS = 64  # regions
 
 
 def sum_by_region(rows: Csr, assignment: Csr) -> Anys:
-    """Return how much of each region is on each shelf, `shelves` @ `assignment` as a table, (U, Z).
+    """Return how much of each region is on each shelf, `rows` @ `assignment` as a table, (U, Z).
 
     Where there are few regions and many shelves by a table of the assignment: the same sums in the same order, sooner.
     """

@@ -23,7 +23,7 @@ _ROUNDING = float(np.finfo(np.float32).eps)
 def check_fit(model: str) -> Callable[[Fit], Fit]:
     """Return a decorator for the `fit` of `model`: it gets canonical matrices, and a result without spread is said.
 
-    The positives are those of `canonical_positives`, the rest is that of `canonical_side`.
+    The positives are those of `canonicalize_positives`, the rest is that of `canonicalize_side`.
     """
 
     def decorate(fit: Fit) -> Fit:

@@ -272,7 +272,7 @@ def _build_need_function(context: Context, parts: tuple[BlendPart, ...]) -> Fill
 def _build_expected_function(context: Context, tau: float, prior_strength: float) -> FillExpected:
     """Return a function that fills `accepted` and `cap` for a request.
 
-    For known users the values are precomputed if they fit in `MAX_EXPECTED_BYTES`.
+    For known users the values are precomputed if they fit in `MAX_EXPOSURE_BYTES`.
     """
     from recsys.kernels.requests import fill_expected_exposure
 

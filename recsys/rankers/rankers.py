@@ -223,10 +223,11 @@ class Ranker:
 
         Who asks is a `user` whom it knows, and who may like `more` items since it was fitted, or anybody with a
         `history` of liked items, or with neither somebody of whom nothing is known. Candidates may come in any order;
-        equal scores keep theirs. Items that it does not know are left out and reported (`Answer.unknown_items`).
+        equal scores keep theirs. Items that it does not know are left out and reported
+        (`Recommendation.unknown_items`).
         `{"relevance": 1}` gives the order of the scores.
         `guards` hold for this request, beside those of the ranker; what cannot be met is met in the order that
-        `recsys.reranking.guards` says, and told (`Answer.unmet`).
+        `recsys.reranking.guards` says, and told (`Recommendation.violations`).
 
         Raises:
             RecsysError: for an unknown user, both user and history, scores that do not go with the items, an item that

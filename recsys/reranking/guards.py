@@ -3,8 +3,8 @@
 Each function returns a guard for `recsys.rerank(..., guards=[...])` and for `recsys.Ranker`; a config names it under
 `[guards]`. Where not all of them can hold, the order is: what is excluded is never shown; then a pinned item stands in
 its slot; then a group has at most as many picks as it may, pinned ones counted, and a slot that nobody may take stays
-empty; then a group has at least as many as it needs. `Slates.unmet` says, for each user, how far each guard is from
-being met.
+empty; then a group has at least as many as it needs. `Slates.violations` says, for each user, how far each guard is
+from being met.
 """
 
 from collections.abc import Callable, Mapping, Sequence

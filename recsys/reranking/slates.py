@@ -48,7 +48,7 @@ def rerank(
 
     `guards` (`recsys.reranking.guards`) are hard rules: what may not, must, or may only so often be in a slate. No gain
     outweighs them, chances are over what they allow, and scales are those of the pool without them. What cannot be met
-    is met in the order that `recsys.reranking.guards` says, and counted for each user and guard in `Slates.unmet`.
+    is met in the order that `recsys.reranking.guards` says, and counted for each user and guard in `Slates.violations`.
 
     Picks stand in the order in which they were picked, or with `order="relevance"` in that of the pool: the same items,
     the likeliest first. What a user sees first then costs no accuracy for the sake of what the slate as a whole is for.

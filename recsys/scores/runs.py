@@ -189,7 +189,7 @@ def build_user_score(run: str, metric: str, k: int, answer: PerUser | PerMap, va
 
 
 def build_catalogue_score(run: str, metric: str, k: int, answer: PerCatalogue, counts: Doubles, n_judged: int) -> Score:
-    """Return the score of a statistic of the whole catalogue, over the slates of those judged: their `group_counts`."""
+    """Return the score of a statistic of the whole catalogue, over the slates of those judged, by their `counts`."""
     value, replicates = float(answer.statistic(counts.sum(axis=0))), compute_on_group_sets(counts, answer.statistic)
     spread = partial(corrected_jackknife_interval, n_users=n_judged)
     low, high, error = spread(value, replicates)
