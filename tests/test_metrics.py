@@ -175,7 +175,9 @@ def test_items_and_regions_may_have_other_numbers():
         columns = rng.permutation(taste_map.assignment.shape[1])
         return replace(taste_map, assignment=sparse.csr_array(taste_map.assignment[order][:, columns]))
 
-    items = replace(split.items, ids=split.items.ids[order], features=split.items.features[order])
+    of = split.items
+    moved_fields = {name: getattr(of, name)[order] for name in ("ids", "titles", "features", "years")}
+    items = replace(of, **moved_fields)
     parts = {part: sparse.csr_array(getattr(split, part)[:, order]) for part in ("train", "test", "train_negatives")}
     families = ([moved(m) for m in maps] for maps in (y.objective_maps, y.audit_maps, y.content_maps))
     other = Evaluation(new[evaluation.items], GroundTruth(replace(split, items=items, **parts), *families))
