@@ -256,7 +256,7 @@ def _metrics() -> str:
         parts += [f"### {title}", "", _first_line(importlib.import_module(home)), ""]
         for name in homes[home]:
             found = getattr(metrics, name)
-            said = fields(found)
+            said = fields(found, FIELDS)
             parts += [f"#### `{name}`", "", _first_line(found), "", _formula("metrics", name, said), ""]
             parts += [f"* {field.lower()}: {_prose(said[field])}" for field in FIELDS[1:]] + [""]
     return "\n".join(parts)
@@ -269,7 +269,7 @@ def _objectives() -> str:
     parts = []
     for name in sorted(objectives.__all__):
         found = getattr(objectives, name)
-        said = fields(found)
+        said = fields(found, OBJECTIVE_FIELDS)
         shape = getattr(inspect.signature(found).return_annotation, "__name__", "one of several")
         parts += [f"### `{name}`", "", _first_line(found), "", _formula("objectives", name, said), ""]
         parts += [
@@ -316,9 +316,13 @@ def _commands() -> str:
     return "\n".join(parts)
 
 
-def fields(found: Any) -> dict[str, str]:
-    """Return what a docstring says in lines such as ":Range: [0, 1]"."""
-    return {name: re.sub(r"\s+", " ", text) for name, text in FIELD.findall(inspect.getdoc(found) or "")}
+def fields(found: Any, expected: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return what a docstring says in lines such as ":Range: [0, 1]"; refuse one that lacks an `expected` line."""
+    said = {name: re.sub(r"\s+", " ", text) for name, text in FIELD.findall(inspect.getdoc(found) or "")}
+    lacking = [name for name in expected if name not in said]
+    if lacking:
+        raise ValueError(f"the docstring of {found.__module__}.{found.__name__} has no line :{lacking[0]}:")
+    return said
 
 
 def _keys() -> str:

@@ -340,3 +340,8 @@ def test_names_in_docstrings_are_there() -> None:
     for path, said in docstrings:
         for kind, name in re.findall(rf"`({'|'.join(records)})\.(\w+)`", said):
             assert hasattr(records[kind], name) or name in records[kind].__dataclass_fields__, (path.name, kind, name)
+
+
+def test_a_docstring_without_a_field_is_named() -> None:
+    with pytest.raises(ValueError, match=r"docstring of recsys\.models\.als\.ALS has no line :Formula:"):
+        conf.fields(models.ALS, conf.FIELDS)
