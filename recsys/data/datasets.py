@@ -282,4 +282,5 @@ def _check_counts(dataset: Dataset, rows: int, dataset_card: Card, folder: Path)
     }
     wrong = [f"{found:,} {what}, expected {right:,}" for what, (found, right) in pairs.items() if found != right]
     if wrong:
-        raise RecsysError(f"{folder}: {'; '.join(wrong)}: not the files of {dataset.name}, remove the folder")
+        advice = "remove the folder to fetch them anew, or correct [expected] of a card of your own"
+        raise RecsysError(f"{folder}: {'; '.join(wrong)}: not the files of {dataset.name}, {advice}")
