@@ -420,6 +420,8 @@ def parse_config(
 
 def _resolve_split(kind: str) -> Callable[..., Split]:
     found: Callable[..., Split] = resolve_extension("split", kind, list_public(splits), where="[split] kind")
+    if next(iter(list_settings(found, f"[split] kind: '{kind}'")), "") == "pairs":
+        raise RecsysError(f"[split] kind: '{kind}' is a rule, expected the split that recsys.splits.define_split makes")
     return found
 
 

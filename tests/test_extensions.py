@@ -441,3 +441,17 @@ def test_what_is_no_fitted_model_is_refused_in_one_line():
             rs.candidates(model, split, n=5)
         with pytest.raises(RecsysError, match=f"ranker: {line}"):
             rs.Ranker.fit(model, split, {"relevance": 1.0})
+
+
+def test_a_rule_that_no_split_is_made_of_is_refused_in_one_line():
+    with pytest.raises(
+        RecsysError, match=r"\[split\] kind: '.*' is a rule, expected the split that .*define_split makes"
+    ):
+        parse_config({"data": {"name": "ml-100k"}, "split": {"kind": rule_of_pairs}})
+    with pytest.raises(rs.testing.ContractError, match=r"does not take a dataset first, .*define_split makes such"):
+        rs.testing.check_split(rule_of_pairs)
+
+
+def rule_of_pairs(pairs):
+    """Return parts."""
+    return np.zeros(len(pairs.user), int)

@@ -35,7 +35,8 @@ def check_split(split: str | Callable[..., Split], **settings: Any) -> None:
     make: Callable[..., Split] = resolve_extension("split", split, list_public(splits))
     check_documented(who, make)
     parameters = list(inspect.signature(make).parameters.values())
-    expect(parameters and parameters[0].name == "dataset", who, "does not take a dataset first, expected (dataset, *)")
+    expected = "expected (dataset, *): recsys.splits.define_split makes such a function of a rule"
+    expect(parameters and parameters[0].name == "dataset", who, f"does not take a dataset first, {expected}")
     for one in parameters[1:]:
         expect(one.kind is one.KEYWORD_ONLY, who, f"takes {one}, expected a setting by keyword")
     data = make_dataset()
