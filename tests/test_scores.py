@@ -509,6 +509,8 @@ def test_per_map_answers_of_one_map_are_bootstrapped_over_users(runs, truth, mon
         (lambda s, runs: recsys.evaluate(runs, None, ["ndcg"], [3]), "evaluate: found a NoneType, expected"),
         (lambda s, runs: recsys.evaluate(runs, s.test, ["ndcg"], [3]), "evaluate: found a csr_array, expected"),
         (lambda s, runs: recsys.evaluate(s, runs, ["ndcg"], [3]), "evaluate: found a dict, expected"),
+        (lambda s, runs: recsys.evaluate(runs, recsys.GroundTruth(s, popularity_exponent=2), ["ndcg"], [3]), "GroundTruth: popularity_exponent is 2, expected a number from 0 to 1"),
+        (lambda s, runs: recsys.evaluate(runs, recsys.GroundTruth(s, popularity_exponent=float("nan")), ["ndcg"], [3]), "GroundTruth: popularity_exponent is nan"),
         (lambda s, runs: recsys.evaluate(runs, recsys.GroundTruth(s)), "nothing to evaluate: expected at least one metric and one k"),
         (lambda s, runs: recsys.evaluate(runs, recsys.GroundTruth(s), ["ndcg"]), "nothing to evaluate: expected at least one metric"),
         (lambda s, runs: recsys.evaluate({}, recsys.GroundTruth(s), ["ndcg"], [3]), "nothing to evaluate: found no run"),

@@ -19,13 +19,22 @@ from recsys.scores.tables import pair_with_base, tabulate_scores
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import GroundTruth, Slates, Split, TasteMap, make_unknown_name_error
 from recsys.types.arrays import Ints
+from recsys.types.evaluations import DEFAULT_POPULARITY_EXPONENT
 from recsys.types.numbers import check_int
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FAMILIES = {
-    "audit": ("discovery", "unexplored_share", "exposure_deficit"),
+    "audit": (
+        "discovery",
+        "discovery_head",
+        "discovery_middle",
+        "discovery_tail",
+        "stratified_discovery",
+        "unexplored_share",
+        "exposure_deficit",
+    ),
     "own": ("discovery_own", "unexplored_share_own", "exposure_deficit_own"),
     "content": ("discovery_content", "unexplored_share_content"),
 }
@@ -85,6 +94,7 @@ def compare(
     n_bootstrap: int = 1000,
     margin: float = 0.02,
     explore: bool = False,
+    popularity_exponent: float = DEFAULT_POPULARITY_EXPONENT,
 ) -> Comparison:
     """Return the runs' values and their differences from the run `against`, with 95 % intervals and verdicts.
 
@@ -107,7 +117,7 @@ def compare(
     names = {want.name for want in asked}
     given = {"audit": tuple(audit_maps), "own": tuple(objective_maps), "content": tuple(content_maps)}
     made = {family: given[family] or _build_missing_maps(family, split, seed, names) for family in given}
-    truth = GroundTruth(split, made["own"], made["audit"], made["content"])
+    truth = GroundTruth(split, made["own"], made["audit"], made["content"], popularity_exponent=popularity_exponent)
     scores = evaluate(runs, truth, metrics, ks, seed=seed, n_bootstrap=n_bootstrap)
     return compare_scores(scores, against, margin=margin, explore=explore)
 
