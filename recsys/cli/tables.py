@@ -1,7 +1,7 @@
 """The terminal's tables: the headline of a benchmark, one row per run."""
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -11,8 +11,13 @@ if TYPE_CHECKING:
 
 # What a row says, in the order of importance, with the width that it takes: a narrow terminal shows the first ones.
 HEADLINE_COLUMNS = (
-    ("value", "ndcg", 9), ("change", "ndcg", 24), ("change", "discovery", 26), ("change", "self_information", 23),
-    ("seconds", "", 10), ("change", "coverage", 26), ("value", "unexplored_share", 21),
+    ("value", "ndcg", 9), ("change", "ndcg", 24), ("change", "stratified_recall", 24), ("change", "discovery", 26),
+    ("change", "self_information", 23), ("seconds", "", 10), ("change", "coverage", 26),
+    ("value", "unexplored_share", 21),
+)  # fmt: skip
+PART_COLUMNS = (
+    ("change", "discovery_head", 26), ("change", "discovery_middle", 26), ("change", "discovery_tail", 26),
+    ("change", "stratified_discovery", 26),
 )  # fmt: skip
 
 
@@ -20,10 +25,36 @@ def make_headline_table(
     summary: "pd.DataFrame", differences: "pd.DataFrame", base: str, k: int, width: int = 160
 ) -> Table:
     """Return one row per run: values, and differences against the base in % with 95 % intervals, `width` columns."""
-    table = Table(title=f"Against {base}, at k = {k}, with 95 % intervals", title_justify="left")
+    title = f"Against {base}, at k = {k}, with 95 % intervals"
+    return _make_table(title, HEADLINE_COLUMNS, summary, differences, base, k, width)
+
+
+def make_discovery_table(
+    summary: "pd.DataFrame", differences: "pd.DataFrame", base: str, k: int, width: int = 160
+) -> Table | None:
+    """Return one row per run: changes of discovery by thirds of popularity, and credited; None where none was measured.
+
+    Widths are those of `make_headline_table`.
+    """
+    if not {metric for _, metric, _ in PART_COLUMNS} & {*summary.metric}:
+        return None
+    title = "Discovery by thirds of popularity (training interactions), and with a credit of popularity^-g for each hit"
+    return _make_table(title, PART_COLUMNS, summary, differences, base, k, width)
+
+
+def _make_table(
+    title: str,
+    columns: Sequence[tuple[str, str, int]],
+    summary: "pd.DataFrame",
+    differences: "pd.DataFrame",
+    base: str,
+    k: int,
+    width: int,
+) -> Table:
+    table = Table(title=title, title_justify="left")
     here, runs = {*summary.metric, ""}, list(dict.fromkeys(summary.run))
     left, shown = width - max(map(len, runs)) - 4, []
-    for kind, metric, wide in HEADLINE_COLUMNS:
+    for kind, metric, wide in columns:
         if metric in here and wide + 3 <= left:
             shown.append((kind, metric))
             left -= wide

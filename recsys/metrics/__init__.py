@@ -78,6 +78,9 @@ from recsys.metrics.unexplored_regions import (
     unexplored_share_own,
 )
 
+# The two axes on which a loss of accuracy is counted and bounded: a log pays `ndcg` for popular items.
+ACCURACY_AXES = ("ndcg", "stratified_recall")
+
 # What a benchmark computes unless its config names others: one or two of a family, no restatements of each other.
 STANDARD = [
     "calibration_kl",

@@ -11,7 +11,6 @@ all items outside of the fewest that have two thirds, the *middle* the rest. Equ
 border, and items without training users in the tail.
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -25,6 +24,8 @@ from recsys.types.arrays import Bools, Doubles, Ints
 
 Third = Literal["head", "middle", "tail"]
 THIRDS: tuple[Third, ...] = ("head", "middle", "tail")
+
+STRATIFIED_ACCURACY = ("stratified_recall", "stratified_ndcg")
 
 _AVERAGED_OVER = "mean over users with held-out positives, an empty slate counts 0"
 _AVERAGED_OVER_MAPS = "audit maps; mean over users with such positives, then over maps, an empty slate counts 0"
@@ -183,7 +184,7 @@ def _sum_by_user(truth: GroundTruth, credit: Doubles) -> Doubles:
     return np.asarray(np.bincount(get_test_users(truth), credit, truth.split.test.shape[0]), dtype=np.float64)
 
 
-def _sum_best_by_map(truth: GroundTruth, marked: Sequence[Bools], k: int) -> list[Doubles]:
+def _sum_best_by_map(truth: GroundTruth, marked: Bools, k: int) -> list[Doubles]:
     return [sum_largest_credits(truth, some, np.ones(k)) for some in marked]
 
 

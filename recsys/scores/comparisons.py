@@ -101,7 +101,8 @@ def compare(
     Maps that a metric needs and that are not given are made from the split. `margin` is the largest loss that
     counts as none, a share of the mean of `against`. Runs times metrics are the declared comparisons, for which
     p-values are adjusted (Holm); where many are looked through, `explore` controls the share of false finds
-    instead (Benjamini and Hochberg). The first metric is the one whose loss is set beside the others' gains.
+    instead (Benjamini and Hochberg). The losses of the first metric and of stratified accuracy are set beside the
+    others' gains. `popularity_exponent` is g of stratified metrics, from 0 to 1.
 
     Raises:
         RecsysError: as `recsys.evaluate` does, if there is no run `against`, or the margin is no share.
