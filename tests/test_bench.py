@@ -422,6 +422,22 @@ def test_the_table_fits_the_terminal(first, width):
     assert "ndcg@5" in text
 
 
+def test_thirds_of_popularity_have_a_table_of_their_own(first):
+    from rich.console import Console
+
+    from recsys.cli.tables import make_discovery_table
+
+    tables = [
+        frame[~frame.metric.str.startswith(("discovery_", "strat"))] for frame in (first.summary, first.differences)
+    ]
+    assert make_discovery_table(*tables, "als", 5, 120) is None
+    thirds = [frame.replace({"metric": {"discovery": "discovery_tail"}}) for frame in tables]
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(make_discovery_table(*thirds, "als", 5, 120))
+    text = console.export_text()
+    assert "discovery_tail %" in text and "discovery_head" not in text and "wider-0.5" in text
+
+
 @pytest.mark.slow
 def test_a_run_that_is_killed_goes_on(home):
     command = [sys.executable, "-m", "recsys", "bench", "mine.toml", "--quiet"]

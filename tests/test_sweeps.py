@@ -82,7 +82,9 @@ def test_every_file_is_there_and_agrees(first):
     assert matched.loss.tolist() == [0.01, 0.02, 0.6]
     assert ((matched.ci_low <= matched.ci_high) & matched.reached.between(0, 1)).all()
     lost = matched[["loss ndcg@5", "loss stratified_recall@5"]].max(axis=1)
-    assert (lost <= matched.loss + 1e-9).all() and (abs(lost - matched.loss)[:1] < 1e-9).all()
+    assert (lost <= matched.loss + 1e-9).all()
+    most = matched[["loss ndcg@5 ci_high", "loss stratified_recall@5 ci_high"]].max(axis=1)
+    assert most[:2].tolist() == pytest.approx([0.01, 0.02])  # draws are read where the first of both has lost as much
     assert (matched["loss ndcg@5 ci_low"] <= matched["loss ndcg@5 ci_high"]).all()
     assert "loss of stratified_recall@5" in page and "stratified_recall@5" in first.lines[0]
 
@@ -186,7 +188,7 @@ def test_killed_and_shared_searches_lose_at_most_the_trial_in_flight(home):
 def test_spending_is_bounded_on_validation(home):
     done = sweep("search.toml", accuracy_budget="40%", out="runs", quiet=True)
     bounded = done.chosen[done.chosen.metric.isin(["ndcg@5", "stratified_recall@5"])]
-    assert len(bounded) == 2 and ((-0.4 < bounded.bound) & (bounded.bound <= bounded.validation)).all()
+    assert len(bounded) == 2 and ((bounded.bound > -0.4) & (bounded.bound <= bounded.validation)).all()
     assert done.chosen.bound.notna().sum() == 2
     row = bounded.iloc[0]
     chosen = done.trials[done.trials.trial == row.trial].iloc[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from recsys import configs
 from recsys.configs import Config, Section
@@ -37,7 +37,7 @@ class SweepSection(Section):
     minimize: list[str] = Field(default_factory=list)
     constraints: list[str] = Field(default_factory=list)  # such as "ndcg@10 >= 98 % of base"
     # what is spent: the metrics whose loss against the base buys the rest; the first is the one on the page's axes
-    accuracy: str | list[str] = Field(default_factory=lambda: list(ACCURACY_AXES))
+    accuracy: list[str] = Field(default_factory=lambda: list(ACCURACY_AXES))
     accuracy_budget: str | float = "2%"  # how much of each of them may be spent, at most
     trials: int = Field(100, ge=1)  # of each blend, in all: a second start goes on to it
     seed: int = Field(0, ge=0, lt=2**63)
@@ -47,6 +47,11 @@ class SweepSection(Section):
         None, repr=False
     )  # a .journal or .db file, or the URL of a database; beside the results where absent
     front: int = Field(20, ge=1)  # of each blend: the most points of its front that are judged on test
+
+    @field_validator("accuracy", mode="before")
+    @classmethod
+    def _list_one_metric(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -166,8 +171,7 @@ def _parse_sweep(
         raise RecsysError("[split] validation is 0, expected a share of the data to choose on")
     goals = [parse_goal(name, base.headline_k, True) for name in settings.maximize]
     goals += [parse_goal(name, base.headline_k, False) for name in settings.minimize]
-    named = [settings.accuracy] if isinstance(settings.accuracy, str) else settings.accuracy
-    accuracies = tuple(parse_goal(name, base.headline_k, True) for name in named)
+    accuracies = tuple(parse_goal(name, base.headline_k, True) for name in settings.accuracy)
     if not accuracies:
         raise RecsysError("[sweep] accuracy is empty, expected at least one metric such as 'ndcg'")
     goals = goals or [accuracies[0], parse_goal("discovery", base.headline_k, True)]
