@@ -436,6 +436,8 @@ def test_thirds_of_popularity_have_a_table_of_their_own(first):
     console.print(make_discovery_table(*thirds, "als", 5, 120))
     text = console.export_text()
     assert "discovery_tail %" in text and "discovery_head" not in text and "wider-0.5" in text
+    row = thirds[0][(thirds[0].run == "als") & (thirds[0].metric == "discovery_tail") & (thirds[0].k == 5)].iloc[0]
+    assert f"{row.value:.4f} ({row.hits:.1f} hits)" in text
 
 
 @pytest.mark.slow

@@ -34,12 +34,13 @@ def make_discovery_table(
 ) -> Table | None:
     """Return one row per run: changes of discovery by thirds of popularity, and credited; None where none was measured.
 
-    Widths are those of `make_headline_table`.
+    The row of the base has its values, and the hits behind them, the mean over maps. Widths are those of
+    `make_headline_table`.
     """
     if not {metric for _, metric, _ in PART_COLUMNS} & {*summary.metric}:
         return None
     title = "Discovery by thirds of popularity (training interactions), and with a credit of popularity^-g for each hit"
-    return _make_table(title, PART_COLUMNS, summary, differences, base, k, width)
+    return _make_table(title, PART_COLUMNS, summary, differences, base, k, width, base_values=True)
 
 
 def _make_table(
@@ -50,6 +51,7 @@ def _make_table(
     base: str,
     k: int,
     width: int,
+    base_values: bool = False,
 ) -> Table:
     table = Table(title=title, title_justify="left")
     here, runs = {*summary.metric, ""}, list(dict.fromkeys(summary.run))
@@ -68,7 +70,11 @@ def _make_table(
     for run in runs:
         cells = {
             "value": lambda metric, run=run: _format_number(values.get((run, metric), {}).get("value")),
-            "change": lambda metric, run=run: _format_change(changes.get((run, metric))),
+            "change": lambda metric, run=run: (
+                _format_value(values.get((run, metric)))
+                if base_values and run == base
+                else _format_change(changes.get((run, metric)))
+            ),
             "seconds": lambda metric, run=run: _format_number(seconds[run], 2),
         }
         row = [cells[kind](metric) for kind, metric in shown]
@@ -78,6 +84,12 @@ def _make_table(
 
 def _format_number(value: float | None, digits: int = 4) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _format_value(row: Mapping[Hashable, Any] | None) -> str:
+    if row is None or math.isnan(row["value"]):
+        return ""
+    return f"{row['value']:.4f}" + ("" if math.isnan(row["hits"]) else f" ({row['hits']:.1f} hits)")
 
 
 def _format_change(row: Mapping[Hashable, Any] | None) -> str:
