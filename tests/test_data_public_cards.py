@@ -11,9 +11,9 @@ import pytest
 
 from recsys import data
 from recsys.cli import main
-from recsys.data import datasets, sources
 from recsys.data.card_files import parse_card, read_card
 from recsys.data.cards import ExpectedCounts
+from recsys.data.layout_tables import read_layout_tables
 from recsys.support.resources import find_shipped_folder
 from recsys.support.toml_files import read_toml
 from recsys.types import Dataset, RecsysError
@@ -56,15 +56,13 @@ def pack(path: Path, folder: str, files: dict[str, Any]) -> Path:
 
 
 @pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+def load(tmp_path: Path) -> Any:
     """A function that fetches a card's dataset from a path and loads it, with the counts of the made-up files."""
 
     def fetch_and_load(name: str, path: Path, users: int, items: int, rows: int) -> Dataset:
         card = replace(read_card(name), expected=ExpectedCounts(users, items, rows, rows))
-        for module in (datasets, sources):
-            monkeypatch.setattr(module, "read_card", lambda name: card)
-        data.fetch_dataset(name, tmp_path / "data", quiet=True, path=path)
-        return data.load_dataset(name, tmp_path / "data", quiet=True)
+        data.fetch_dataset(card, tmp_path / "data", quiet=True, path=path)
+        return data.load_dataset(card, tmp_path / "data", quiet=True)
 
     return fetch_and_load
 
@@ -82,7 +80,7 @@ def test_last_fm_has_its_tags_by_name(load: Any, tmp_path: Path) -> None:
 def test_tags_by_number_have_names_and_those_without_are_counted(load: Any, tmp_path: Path) -> None:
     card = read_card("lastfm-hetrec")
     folder = write(tmp_path / "files", LASTFM)
-    _, _, tags = datasets.read_layout_tables(folder, card.layouts["official"])
+    _, _, tags = read_layout_tables(folder, card.layouts["official"])
     assert tags is not None
     assert tags.frame["tagID"].tolist() == ["Chillout"] * 6 + ["fran\u00e7ais"]
     assert tags.notes == ("1 rows of tags without a name: left out",)

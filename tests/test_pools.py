@@ -126,7 +126,9 @@ def test_without_maps_there_is_nowhere_to_reach_and_reach_keeps_blocks_apart():
 
 @pytest.mark.parametrize("exploration_share", [-0.1, 1.5, "0.2", True, float("nan")])
 def test_reach_is_a_share(split, model, exploration_share):
-    with pytest.raises(RecsysError, match=f"^pool: exploration_share is {exploration_share!r}, expected a number from 0 to 1$"):
+    with pytest.raises(
+        RecsysError, match=f"^pool: exploration_share is {exploration_share!r}, expected a number from 0 to 1$"
+    ):
         candidates(model, split, n=5, maps=(), exploration_share=exploration_share)
 
 
