@@ -209,6 +209,7 @@ class TestTogether:
         assert grid.head == (
             "run", "ndcg@5", "joint limits", "stratified_recall@5", "joint limits", "gain in", "change", "joint limits",
         )  # fmt: skip
+        assert any(line.startswith("stratified_recall: credit popularity^-0.5 ") for line in list_notes(found))
         assert [(row[0], row[5]) for row in grid.rows][:2] == [
             ("worse", "discovery@5"),
             ("worse", "self_information@5"),

@@ -20,7 +20,7 @@ from recsys.metrics._hits import compute_recall_by_map, get_hits_within, sum_ove
 from recsys.metrics._shared import discounts, divide_or_nan, get_item_popularity, get_test_users
 from recsys.metrics.unexplored_regions import find_unexplored_positives
 from recsys.types import Evaluation, GroundTruth, PerMap, PerUser
-from recsys.types.arrays import Bools, Doubles, Ints
+from recsys.types.arrays import Bools, Doubles, Ints, Longs
 
 Third = Literal["head", "middle", "tail"]
 THIRDS: tuple[Third, ...] = ("head", "middle", "tail")
@@ -45,7 +45,7 @@ def stratified_recall(evaluation: Evaluation, k: int) -> PerUser:
     """
     truth = evaluation.truth
     credit = _get_credits(truth)
-    total = truth.tables.get("credit_sums", lambda: _sum_by_user(truth, credit))
+    total = truth.tables.get("credit_sums", lambda: _sum_by_user(truth))
     values = divide_or_nan(sum_over_hits(evaluation, credit, np.ones(k)), total)
     return PerUser(values, f"{_describe_credit(truth)}, hits / all held-out positives; {_AVERAGED_OVER}", 1)
 
@@ -140,7 +140,7 @@ def sum_largest_credits(truth: GroundTruth, marked: Bools | None, weights: Doubl
     `marked` follows `split.test.indices`; without it all held-out positives count.
     """
     owner, credit = get_test_users(truth), _get_credits(truth)
-    order = truth.tables.get("credit_order", lambda: np.lexsort((-credit, owner)))
+    order = _get_credit_order(truth)
     order = order if marked is None else order[marked[order]]
     users = owner[order]
     rank = np.arange(len(order)) - np.searchsorted(users, users)
@@ -176,12 +176,19 @@ def _get_credits(truth: GroundTruth) -> Doubles:
 
 
 def _compute_credits(truth: GroundTruth) -> Doubles:
-    users = np.maximum(get_item_popularity(truth), 1.0)[truth.split.test.indices]
-    return np.asarray(users**-truth.popularity_exponent, dtype=np.float64)
+    of_item = np.maximum(get_item_popularity(truth), 1.0) ** -truth.popularity_exponent
+    return np.asarray(of_item[truth.split.test.indices], dtype=np.float64)
 
 
-def _sum_by_user(truth: GroundTruth, credit: Doubles) -> Doubles:
-    return np.asarray(np.bincount(get_test_users(truth), credit, truth.split.test.shape[0]), dtype=np.float64)
+def _sum_by_user(truth: GroundTruth) -> Doubles:
+    order = _get_credit_order(truth)
+    owner, credit = get_test_users(truth)[order], _get_credits(truth)[order]
+    return np.asarray(np.bincount(owner, credit, truth.split.test.shape[0]), dtype=np.float64)
+
+
+def _get_credit_order(truth: GroundTruth) -> Longs:
+    """Return the order of held-out positives by user, then credit, largest first: sums do not depend on another."""
+    return truth.tables.get("credit_order", lambda: np.lexsort((-_get_credits(truth), get_test_users(truth))))
 
 
 def _sum_best_by_map(truth: GroundTruth, marked: Bools, k: int) -> list[Doubles]:

@@ -72,6 +72,9 @@ def list_notes(comparison: Comparison) -> list[str]:
         lines.append(
             "Limits of segments hold for all segments of a run and metric together, so the worst may be picked."
         )
+    stratified = comparison.summary[comparison.summary.metric.str.startswith("stratified_")]
+    credit = dict(zip(stratified.metric, stratified.convention, strict=True))
+    lines += [f"{metric}: {convention}." for metric, convention in credit.items()]
     if any(is_discovery(metric) for metric in comparison.differences.metric):
         lines.append(EXPOSURE_CAVEAT)
     lines += [f"Compared: {one.folder} ({one.description}): {', '.join(one.runs)}." for one in comparison.sources]
