@@ -31,6 +31,7 @@ from recsys.support.resolver import (
 from recsys.support.resources import find_shipped_folder
 from recsys.support.toml_files import describe_first_problem, find_toml, read_toml
 from recsys.types import Dataset, Guard, Model, RecsysError, Split, make_unknown_name_error
+from recsys.types.evaluations import DEFAULT_POPULARITY_EXPONENT
 from recsys.types.names import check_file_name, check_name
 from recsys.types.numbers import check_number, convert_to_plain_data
 
@@ -227,6 +228,8 @@ class EvaluationSection(Section):
     split: Literal["test", "validation"] = "test"  # which part of the split holds what is to be found
     metrics: list[str] = Field(default_factory=lambda: list(metrics.STANDARD))  # by name
     n_bootstrap: int = Field(1000, ge=100, le=MAX_BOOTSTRAP)  # draws of users behind each interval
+    # g of stratified metrics, in which a held-out positive counts popularity^-g
+    popularity_exponent: float = Field(DEFAULT_POPULARITY_EXPONENT, ge=0, le=1)
 
     @field_validator("metrics")
     @classmethod

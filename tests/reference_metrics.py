@@ -33,6 +33,48 @@ class ReferenceMetrics:
     def recall(self):
         return self.if_tested(lambda: len(self.test & set(self.slate)) / len(self.test))
 
+    def credit(self, item):
+        return max(self.count_positives()[item], 1) ** -self.truth.popularity_exponent
+
+    def stratified_recall(self):
+        found = sum(self.credit(i) for i in self.test & set(self.slate))
+        return self.if_tested(lambda: found / sum(map(self.credit, self.test)))
+
+    def stratified_ndcg(self):
+        gain = sum(self.credit(i) / math.log2(r + 1) for i, r in self.ranked.items() if i in self.test)
+        ideal = sorted(map(self.credit, self.test), reverse=True)[: self.k]
+        return self.if_tested(lambda: gain / sum(c / math.log2(r + 1) for r, c in enumerate(ideal, 1)))
+
+    def stratified_discovery(self):
+        values = []
+        for taste_map in self.truth.audit_maps:
+            wanted, _ = self.unexplored(taste_map, self.test)
+            best = sorted(map(self.credit, wanted), reverse=True)[: self.k]
+            values.append(sum(self.credit(i) for i in wanted if i in self.slate) / sum(best) if wanted else math.nan)
+        return values
+
+    def third(self, item):
+        n = self.count_positives()
+        more = sum(c for c in n if c > n[item])
+        return 2 if n[item] == 0 or more >= 2 / 3 * sum(n) - 1e-9 else 1 if more >= sum(n) / 3 - 1e-9 else 0
+
+    def discovery_of_third(self, third):
+        values = []
+        for taste_map in self.truth.audit_maps:
+            wanted = [i for i in self.unexplored(taste_map, self.test)[0] if self.third(i) == third]
+            hits = len(set(wanted) & set(self.slate))
+            values.append(hits / min(self.k, len(wanted)) if wanted else math.nan)
+        return values
+
+    def discovery_head(self):
+        return self.discovery_of_third(0)
+
+    def discovery_middle(self):
+        return self.discovery_of_third(1)
+
+    def discovery_tail(self):
+        return self.discovery_of_third(2)
+
     def precision(self):
         return self.if_tested(lambda: len(self.test & set(self.slate)) / self.k)
 

@@ -54,6 +54,11 @@ def test_published_counts() -> None:
     assert (counts["ml-100k"].users, counts["ml-100k"].items, counts["ml-100k"].interactions) == (943, 1682, 100_000)
     assert (counts["ml-1m"].users, counts["ml-1m"].items, counts["ml-1m"].interactions) == (6040, 3706, 1_000_209)
     assert counts["online-retail-ii"].rows == 525_461
+    assert (counts["lastfm-hetrec"].users, counts["lastfm-hetrec"].items) == (1892, 17_632)
+    assert counts["lastfm-hetrec"].interactions == 92_834
+    assert (counts["gowalla"].users, counts["gowalla"].items) == (29_858, 40_981)
+    assert counts["gowalla"].interactions == 810_128 + 217_242
+    assert counts["coat"].interactions == 290 * (24 + 16)
 
 
 def test_tags_are_of_the_cards_whose_archives_hold_them() -> None:

@@ -24,11 +24,16 @@ from recsys.support.rng import derive_seed
 from recsys.testing.contract import read_range
 from recsys.types import Evaluation, GroundTruth, PerCatalogue, PerMap, PerUser, TableCache
 
-ACCURACY = ("ndcg", "recall", "precision", "hit_rate", "mrr", "average_precision", "rbp")
+ACCURACY = (
+    "ndcg", "recall", "precision", "hit_rate", "mrr", "average_precision", "rbp", "stratified_recall", "stratified_ndcg",
+)  # fmt: skip
 BUBBLES = ("discovery", "unexplored_share")
 HITS = ("epc", "efd", "epd", "eild_features", "eild_cooccurrence", "alpha_ndcg", "err_ia")
 SERENDIPITIES = ("serendipity", "serendipity_ge", "serendipity_popularity", "surprise", "topic_serendipity")
-FOUND = ("discovery", "discovery_own", "discovery_content", "out_of_bubble_recall")
+FOUND = (
+    "discovery", "discovery_own", "discovery_content", "discovery_head", "discovery_middle", "discovery_tail",
+    "stratified_discovery", "out_of_bubble_recall",
+)  # fmt: skip
 REGRETS = ("slate_regret_features", "slate_regret_cooccurrence")
 TESTED = (*ACCURACY, *HITS, *SERENDIPITIES, *FOUND, *REGRETS, "account_gap")
 FEATURED = (
@@ -44,6 +49,7 @@ HISTORY = (
     "ild_cooccurrence", "eild_cooccurrence", "vendi_cooccurrence", "serendipity", "surprise", "topic_serendipity", "epd",
     "popularity_lift", "upd", "err_ia", "cpr", "binomial_diversity", "out_of_bubble_recall", "under_exposure",
     "zero_exposure_share", "slate_regret_cooccurrence", "over_exposure", "under_exposure_near", "over_exposure_near",
+    "discovery_head", "discovery_middle",  # without histories all items are in the tail
 )  # fmt: skip
 SHOWN = (
     "self_information", "arp", "aplt", "aclt", "popularity_lift", "upd", "subtopic_recall", "cpr", "binomial_diversity",
@@ -206,7 +212,8 @@ def test_users_without_held_out_positives_change_no_accuracy():
     tested = np.flatnonzero(np.diff(evaluation.truth.split.test.indptr))
     silent = np.setdiff1d(np.arange(30), tested)
     assert len(silent)
-    for name in (*ACCURACY, "discovery", "discovery_own", "discovery_content"):
+    plain = [name for name in ACCURACY if not name.startswith("stratified")]  # these count the histories of all users
+    for name in (*plain, "discovery", "discovery_own", "discovery_content"):
         everybody, only = (getattr(metrics, name)(e, 5) for e in (evaluation, reordered(evaluation, tested)))
         assert value(everybody) == pytest.approx(value(only), rel=1e-12)
         assert np.isnan(everybody.values[..., silent]).all()
@@ -237,6 +244,16 @@ def test_the_best_slate_is_worth_one():
     best = Evaluation(items, GroundTruth(split, audit_maps=make_maps(split)))
     for name in ("ndcg", "hit_rate", "mrr", "average_precision", "discovery"):
         assert value(getattr(metrics, name)(best, 10)) == 1.0
+
+
+@pytest.mark.parametrize("k", [1, 5, 12])
+@pytest.mark.parametrize("name", ["recall", "ndcg", "discovery"])
+def test_where_every_hit_counts_the_same_credit_changes_no_bit(name, k):
+    evaluation = make_evaluation(seed=k)
+    alike = Evaluation(evaluation.items, replace(evaluation.truth, popularity_exponent=0.0, tables=TableCache()))
+    plain, stratified = getattr(metrics, name), getattr(metrics, f"stratified_{name}")
+    assert np.array_equal(stratified(alike, k).values, plain(evaluation, k).values, equal_nan=True)
+    assert not np.array_equal(stratified(evaluation, k).values, plain(evaluation, k).values, equal_nan=True)
 
 
 def test_discovery_counts_the_users_hits_and_positives_behind_it():

@@ -62,7 +62,7 @@ class TestValues:
         assert set(frame.metric) == set(metrics.__all__)
         assert frame.value.notna().all() and (frame.n_users > 0).all() and (frame.convention.str.len() > 20).all()
         assert (frame.ci_low <= frame.value).all() and (frame.value <= frame.ci_high).all()
-        assert frame.hits.notna().sum() == 8 and frame.held_out.notna().sum() == 14
+        assert frame.hits.notna().sum() == 16 and frame.held_out.notna().sum() == 22
 
     def test_a_mean_over_users_leaves_out_those_it_is_not_defined_for(self, runs, truth):
         values = ndcg(Evaluation(runs["base"], truth), 5).values
@@ -509,6 +509,8 @@ def test_per_map_answers_of_one_map_are_bootstrapped_over_users(runs, truth, mon
         (lambda s, runs: recsys.evaluate(runs, None, ["ndcg"], [3]), "evaluate: found a NoneType, expected"),
         (lambda s, runs: recsys.evaluate(runs, s.test, ["ndcg"], [3]), "evaluate: found a csr_array, expected"),
         (lambda s, runs: recsys.evaluate(s, runs, ["ndcg"], [3]), "evaluate: found a dict, expected"),
+        (lambda s, runs: recsys.evaluate(runs, recsys.GroundTruth(s, popularity_exponent=2), ["ndcg"], [3]), "GroundTruth: popularity_exponent is 2, expected a number from 0 to 1"),
+        (lambda s, runs: recsys.evaluate(runs, recsys.GroundTruth(s, popularity_exponent=float("nan")), ["ndcg"], [3]), "GroundTruth: popularity_exponent is nan"),
         (lambda s, runs: recsys.evaluate(runs, recsys.GroundTruth(s)), "nothing to evaluate: expected at least one metric and one k"),
         (lambda s, runs: recsys.evaluate(runs, recsys.GroundTruth(s), ["ndcg"]), "nothing to evaluate: expected at least one metric"),
         (lambda s, runs: recsys.evaluate({}, recsys.GroundTruth(s), ["ndcg"], [3]), "nothing to evaluate: found no run"),

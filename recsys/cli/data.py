@@ -39,7 +39,9 @@ def list_(data_dir: Path | None, quiet: bool) -> None:
         one = datasets.read_card(name)
         counts = (one.expected.users, one.expected.items, one.expected.interactions)
         here = find_fetched_files(one, root / name) is not None
-        table.add_row(name, *(f"{count:,}" for count in counts), one.licence, "yes" if here else "no")
+        table.add_row(
+            name, *("" if count is None else f"{count:,}" for count in counts), one.licence, "yes" if here else "no"
+        )
     options.make_console().print(table)
     options.print_line(f"data folder: {root}")
 

@@ -14,7 +14,7 @@ from recsys.data.archives import hash_file, refuse_special_file, verify_checksum
 from recsys.data.card_files import read_card
 from recsys.data.cards import Archive, Card, Layout, LocalFiles, Package, Source
 from recsys.data.downloads import download_archive, download_wheel, get_file_name
-from recsys.data.locations import locate_folder, resolve_data_folder
+from recsys.data.locations import list_relative_paths, locate_folder, resolve_data_folder
 from recsys.support.atomic_files import make_temporary_folder, replace_file, write_text
 from recsys.support.stored_arrays import read_json
 from recsys.types import RecsysError
@@ -173,7 +173,9 @@ def _describe_checks(path: Path, dataset_card: Card, layout: Layout) -> str:
 
 
 def _has_layout_files(path: Path, layout: Layout) -> bool:
-    return all((path / one.name).is_file() for one in layout.files)
+    beside = [one.name for one in layout.files]
+    published = list_relative_paths([one.file for one in layout.files])
+    return any(all((path / one).is_file() for one in way) for way in (beside, published))
 
 
 def _store_files(files: Mapping[str, Path], folder: Path, fetched: FetchedFiles, workplace: Path) -> None:

@@ -73,7 +73,7 @@ def evaluate_slates(
 ) -> Bench:
     """Return every run's scores, with intervals, and differences against the base."""
     config = preparation.config
-    truth = GroundTruth(preparation.split, preparation.objective_maps, preparation.audit, preparation.content)
+    truth = preparation.build_ground_truth()
     with show_progress(quiet) as bars:
         bars.add_task("judging", total=None)
         scores = _score_each_length(config, slates, truth, seconds)

@@ -18,7 +18,7 @@ from recsys.support.cache import Cache, CacheEntry, get_default_cache_folder
 from recsys.support.progress import show_progress
 from recsys.support.provenance import hash_own_modules
 from recsys.support.serialization import flatten_record, restore_record
-from recsys.types import Dataset, Pool, RecsysError, Scorer, Split, TasteMap
+from recsys.types import Dataset, GroundTruth, Pool, RecsysError, Scorer, Split, TasteMap
 from recsys.types.errors import rephrase_setting_errors
 
 LogFunction = Callable[[str], None]
@@ -41,6 +41,11 @@ class Preparation:
     def key(self) -> list[Any]:
         """The settings that the split was made from: part of every cell's key."""
         return [self.split.fingerprint, self.config.evaluation.split, self.config.seed]
+
+    def build_ground_truth(self) -> GroundTruth:
+        """Return the truth that runs are evaluated against: the split, all maps, and the exponent of the config."""
+        exponent = self.config.evaluation.popularity_exponent
+        return GroundTruth(self.split, self.objective_maps, self.audit, self.content, popularity_exponent=exponent)
 
 
 def load_dataset(

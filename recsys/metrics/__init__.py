@@ -61,6 +61,14 @@ from recsys.metrics.serendipities import (
     topic_serendipity,
 )
 from recsys.metrics.slate_regret import slate_regret_cooccurrence, slate_regret_features
+from recsys.metrics.stratified import (
+    discovery_head,
+    discovery_middle,
+    discovery_tail,
+    stratified_discovery,
+    stratified_ndcg,
+    stratified_recall,
+)
 from recsys.metrics.unexplored_regions import (
     discovery,
     discovery_content,
@@ -70,13 +78,19 @@ from recsys.metrics.unexplored_regions import (
     unexplored_share_own,
 )
 
+# The two axes on which a loss of accuracy is counted and bounded: a log pays `ndcg` for popular items.
+ACCURACY_AXES = ("ndcg", "stratified_recall")
+
 # What a benchmark computes unless its config names others: one or two of a family, no restatements of each other.
 STANDARD = [
     "calibration_kl",
     "coverage",
     "discovery",
     "discovery_content",
+    "discovery_head",
+    "discovery_middle",
     "discovery_own",
+    "discovery_tail",
     "exposure_deficit",
     "exposure_deficit_own",
     "gini",
@@ -89,6 +103,9 @@ STANDARD = [
     "recall",
     "self_information",
     "serendipity",
+    "stratified_discovery",
+    "stratified_ndcg",
+    "stratified_recall",
     "unexplored_share",
     "unexplored_share_content",
     "unexplored_share_own",
@@ -112,7 +129,10 @@ __all__ = [
     "cpr",
     "discovery",
     "discovery_content",
+    "discovery_head",
+    "discovery_middle",
     "discovery_own",
+    "discovery_tail",
     "efd",
     "effective_catalogue",
     "eild_cooccurrence",
@@ -147,6 +167,9 @@ __all__ = [
     "shannon_entropy",
     "slate_regret_cooccurrence",
     "slate_regret_features",
+    "stratified_discovery",
+    "stratified_ndcg",
+    "stratified_recall",
     "subtopic_recall",
     "surprise",
     "topic_serendipity",

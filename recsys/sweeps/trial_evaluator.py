@@ -66,5 +66,5 @@ class TrialEvaluator:
 
 def build_trial_evaluator(preparation: Preparation, metrics: list[str]) -> TrialEvaluator:
     """Return an evaluator of trials on the data of `preparation`."""
-    truth = GroundTruth(preparation.split, preparation.objective_maps, preparation.audit, preparation.content)
+    truth = preparation.build_ground_truth()
     return TrialEvaluator(preparation, metrics, truth)

@@ -11,6 +11,7 @@ from recsys.types.maps import TasteMap
 from recsys.types.pools import TableCache
 from recsys.types.splits import Split
 
+DEFAULT_POPULARITY_EXPONENT = 0.5  # of `stratified_recall` and the like
 Direction = Literal[-1, 0, 1]  # less is better, neither, more is better
 
 
@@ -22,6 +23,7 @@ class GroundTruth:
     objective_maps: tuple[TasteMap, ...] = ()  # the maps that objectives read
     audit_maps: tuple[TasteMap, ...] = ()  # by co-occurrence, none of them an objective's own
     content_maps: tuple[TasteMap, ...] = ()  # by what items are; empty where there is no content
+    popularity_exponent: float = DEFAULT_POPULARITY_EXPONENT  # g of credits popularity^-g, from 0 (all alike) to 1
     tables: TableCache = field(default_factory=TableCache)
 
 
