@@ -25,7 +25,8 @@ API = HERE / "api"  # written anew by every build, never committed
 # Every public module, in the order of the flow. Each gets a page.
 MODULES = (
     "data", "splits", "models", "retrieval.candidates", "retrieval.score_calibration", "objectives",
-    "likelihoods", "likelihoods.features", "reranking.slates", "reranking.guards", "reranking.user_weights", "reranking.opportunity_costs", "maps", "metrics",
+    "likelihoods", "likelihoods.features",
+    "reranking.slates", "reranking.guards", "reranking.user_weights", "reranking.opportunity_costs", "maps", "metrics",
     "metrics.presets", "metrics.published_variants", "metrics.list_comparison", "scores", "rankers", "configs",
     "experiments", "sweeps", "reproductions.run", "testing", "types",
 )  # fmt: skip

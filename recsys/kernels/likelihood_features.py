@@ -13,6 +13,8 @@ TOP_M = 5  # best candidates of a region, of which `region_plausibility` is the 
 ROOT_SHIFT = 1e-4  # of the square root of u: the rounding of cosines near 1 is not enlarged
 PRIOR = 5.0  # positives of everybody that `region_lift` adds to a user's
 LOWEST = np.float32(-2.0)  # below every cosine
+ROWS = 4  # items whose cosines are made at once
+WIDTH = 32  # candidates are laid out in whole numbers of it: what is left over is not vectorised
 
 # Dot products are summed in any order; a loop over candidates writes to distinct numbers, so that it does not matter
 # where in a loop a candidate stands.
@@ -21,34 +23,39 @@ _inlined = compile_kernel(fastmath={"nnan", "ninf", "nsz", "reassoc", "contract"
 
 
 @_inlined
-def _fill_cosines(vectors, one, other, columns, first, n, near):
-    """Fill both rows of `near` (2, N), from `first` to `n`, with the cosines of two items to the candidates.
+def _fill_cosines(vectors, group, columns, first, n, near):
+    """Fill rows of `near` (ROWS, N), from `first` to `n`, with the cosines of the items of `group` to the candidates.
 
-    `columns` (d, N) are the candidates' vectors, one dimension after the other.
+    `columns` (d, N) are the candidates' vectors, one dimension after the other. A loop takes several items and
+    dimensions at once, so that it multiplies more often than it loads.
     """
-    a, b, d = vectors[one], vectors[other], len(columns)
-    p, q = near[0, first:n], near[1, first:n]
+    a, b, e, f = vectors[group[0]], vectors[group[1]], vectors[group[2]], vectors[group[3]]
+    p, q, r, s = near[0, first:n], near[1, first:n], near[2, first:n], near[3, first:n]
+    d = len(columns)
     for i in range(len(p)):
         p[i] = np.float32(0.0)
         q[i] = np.float32(0.0)
+        r[i] = np.float32(0.0)
+        s[i] = np.float32(0.0)
     whole = d // 4 * 4
     for c in range(0, whole, 4):
-        c0, c1, c2, c3 = (
-            columns[c, first:n],
-            columns[c + 1, first:n],
-            columns[c + 2, first:n],
-            columns[c + 3, first:n],
-        )
+        u, v, w, x = columns[c, first:n], columns[c + 1, first:n], columns[c + 2, first:n], columns[c + 3, first:n]
         a0, a1, a2, a3 = a[c], a[c + 1], a[c + 2], a[c + 3]
         b0, b1, b2, b3 = b[c], b[c + 1], b[c + 2], b[c + 3]
+        e0, e1, e2, e3 = e[c], e[c + 1], e[c + 2], e[c + 3]
+        f0, f1, f2, f3 = f[c], f[c + 1], f[c + 2], f[c + 3]
         for i in range(len(p)):
-            p[i] += a0 * c0[i] + a1 * c1[i] + a2 * c2[i] + a3 * c3[i]
-            q[i] += b0 * c0[i] + b1 * c1[i] + b2 * c2[i] + b3 * c3[i]
+            p[i] += a0 * u[i] + a1 * v[i] + a2 * w[i] + a3 * x[i]
+            q[i] += b0 * u[i] + b1 * v[i] + b2 * w[i] + b3 * x[i]
+            r[i] += e0 * u[i] + e1 * v[i] + e2 * w[i] + e3 * x[i]
+            s[i] += f0 * u[i] + f1 * v[i] + f2 * w[i] + f3 * x[i]
     for c in range(whole, d):
-        row, ac, bc = columns[c, first:n], a[c], b[c]
+        u, a0, b0, e0, f0 = columns[c, first:n], a[c], b[c], e[c], f[c]
         for i in range(len(p)):
-            p[i] += ac * row[i]
-            q[i] += bc * row[i]
+            p[i] += a0 * u[i]
+            q[i] += b0 * u[i]
+            r[i] += e0 * u[i]
+            s[i] += f0 * u[i]
 
 
 @_inlined
@@ -64,40 +71,51 @@ def _add_cosines(row, best, second, third, total):
         total[i] += x
 
 
+@_inlined
+def _fill_group(items, start, group):
+    """Lay out the next ROWS items, the last of them again where there are fewer, and return how many there are."""
+    many = min(ROWS, len(items) - start)
+    for t in range(ROWS):
+        group[t] = items[start + min(t, many - 1)]
+    return many
+
+
 @_compiled
-def _fill_history_cosines(vectors, history, columns, n, near, rows):
+def _fill_history_cosines(vectors, history, columns, n, near, group, rows):
     """Fill `rows` (4, N): the three largest cosines of each candidate to the history, and the sum of all."""
     for r in range(3):
         rows[r, :n] = LOWEST
     rows[3, :n] = np.float32(0.0)
-    for h in range(0, len(history), 2):
-        paired = h + 1 < len(history)
-        _fill_cosines(vectors, history[h], history[h + 1] if paired else history[h], columns, 0, n, near)
-        _add_cosines(near[0, :n], rows[0, :n], rows[1, :n], rows[2, :n], rows[3, :n])
-        if paired:
-            _add_cosines(near[1, :n], rows[0, :n], rows[1, :n], rows[2, :n], rows[3, :n])
+    for h in range(0, len(history), ROWS):
+        many = _fill_group(history, h, group)
+        _fill_cosines(vectors, group, columns, 0, n, near)
+        for t in range(many):
+            _add_cosines(near[t, :n], rows[0, :n], rows[1, :n], rows[2, :n], rows[3, :n])
 
 
 @_compiled
-def _fill_pool_cosines(vectors, items, columns, n, near, rows):
+def _fill_pool_cosines(vectors, items, columns, n, near, group, rows):
     """Fill `rows` (2, N): the largest cosine of each candidate to those before it, and the mean to the HEAD others."""
-    above, head = rows[0], rows[1]
+    above, head, count = rows[0], rows[1], len(items)
     above[:n] = LOWEST
     head[:n] = np.float32(0.0)
-    many = min(HEAD, n)
-    for t in range(0, n, 2):
-        first = 0 if t < many else t  # of those after the head, only candidates that come later are looked at
-        _fill_cosines(vectors, items[t], items[min(t + 1, n - 1)], columns, first, n, near)
-        for s in range(t, min(t + 2, n)):
+    best = min(HEAD, count)
+    for t in range(0, count, ROWS):
+        # Of those after the head, only candidates that come later are looked at, from a whole number of WIDTH on.
+        first = 0 if t < best else t // WIDTH * WIDTH
+        many = _fill_group(items, t, group)
+        _fill_cosines(vectors, group, columns, first, n, near)
+        for s in range(t, t + many):
             row = near[s - t]
-            if s < many:
+            if s < best:
                 for i in range(n):
                     head[i] += row[i]
                 head[s] -= row[s]
-            for i in range(s + 1, n):
-                above[i] = max(above[i], row[i])
-    for i in range(n):
-        others = many - 1 if i < many else many
+            later, known = row[s + 1 : n], above[s + 1 : n]
+            for i in range(len(later)):
+                known[i] = max(known[i], later[i])
+    for i in range(count):
+        others = best - 1 if i < best else best
         head[i] = head[i] / np.float32(others) if others > 0 else np.float32(0.0)
     above[0] = np.float32(0.0)
 
@@ -179,17 +197,19 @@ def _fill_user(
     items, scores, history, head, vectors, log_popularity, usual_popularity, hard, shares, scratch, out
 ):  # fmt: skip
     """Fill the features `out` (N, F) of one user's candidates."""
-    columns, near, cosines, worth, count, offered, left, amount, lift, there, rows = scratch
+    columns, near, group, cosines, worth, count, offered, left, amount, lift, there, rows = scratch
     n, d, liked = len(items), vectors.shape[1], len(history)
     head = min(head, n)
     _fill_score_features(scores, head, out, worth)
     if d > 0:
+        wide = (n + WIDTH - 1) // WIDTH * WIDTH
         for i in range(n):
             vector = vectors[np.uintp(items[i])]
             for c in range(d):
                 columns[c, i] = vector[c]
-        _fill_history_cosines(vectors, history, columns, n, near, cosines[:4])
-        _fill_pool_cosines(vectors, items, columns, n, near, cosines[4:])
+        columns[:, n:wide] = np.float32(0.0)
+        _fill_history_cosines(vectors, history, columns, wide, near, group, cosines[:4])
+        _fill_pool_cosines(vectors, items, columns, wide, near, group, cosines[4:])
     explored = 0.0
     if len(shares) > 0:
         explored = _fill_region_features(
@@ -230,9 +250,10 @@ def _fill_user(
 @compile_kernel(fastmath=False)
 def _make_scratch(n, vectors, hard, shares):
     """Return the room that the features of n candidates take; without parts that there are not."""
-    size, d = len(shares) + 1, vectors.shape[1]
+    size, d, wide = len(shares) + 1, vectors.shape[1], (n + WIDTH - 1) // WIDTH * WIDTH
     return (
-        np.empty((d, n), np.float32), np.empty((2, n), np.float32), np.empty((6, n), np.float32), np.empty(n),
+        np.empty((d, wide), np.float32), np.empty((ROWS, wide), np.float32), np.empty(ROWS, np.int32),
+        np.empty((6, wide), np.float32), np.empty(n),
         np.empty(size), np.empty(size), np.empty(size, np.int32), np.empty(size), np.empty(size),
         np.empty((n, hard.shape[1]), np.int32), np.empty((4, n)),
     )  # fmt: skip
