@@ -36,6 +36,7 @@ class Preparation:
     audit: tuple[TasteMap, ...]
     content: tuple[TasteMap, ...]
     quiet: bool = False  # fits show no progress
+    whole: Split | None = None  # with all its parts: `split` is a view of it
 
     @property
     def key(self) -> list[Any]:
@@ -120,17 +121,17 @@ def prepare_benchmark(
     log_line(f"split: {judged.train.nnz:,} positives to fit on, {judged.test.nnz:,} to judge on")
     key = [judged.fingerprint, config.evaluation.split, config.seed]
     made = {
-        "objective_maps": _build_or_load_maps(cache, ["own", *key], lambda: maps.objective_maps(judged.train)),
-        "audit": _build_or_load_maps(cache, ["audit", *key], lambda: maps.audit_maps(judged.train, seed=config.seed)),
+        "objective_maps": build_or_load_maps(cache, ["own", *key], lambda: maps.objective_maps(judged.train)),
+        "audit": build_or_load_maps(cache, ["audit", *key], lambda: maps.audit_maps(judged.train, seed=config.seed)),
         "content": maps.content_maps(judged.items),
     }
     log_line("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
-    return Preparation(config, dataset, judged, cache, **made, quiet=quiet)
+    return Preparation(config, dataset, judged, cache, **made, quiet=quiet, whole=whole)
 
 
 def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[Scorer, float]:
     """Return the fitted model, from the cache where it is there, and the seconds that fitting took."""
-    settings, train = _resolve_model_settings(preparation, section), preparation.split.train
+    settings, train = resolve_model_settings(preparation, section), preparation.split.train
     kind = _find_fitted_class(section)
     fresh = False
 
@@ -157,7 +158,7 @@ def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[
 
 def build_or_load_pool(preparation: Preparation, section: ModelSection, wanted: PoolSection) -> tuple[Pool, float]:
     """Return the pool of a model, and the seconds that fitting and retrieval took."""
-    settings = _resolve_model_settings(preparation, section)
+    settings = resolve_model_settings(preparation, section)
     model, seconds = fit_or_load_model(preparation, section)
 
     def retrieve() -> CacheEntry:
@@ -190,7 +191,7 @@ def _find_fitted_class(section: ModelSection) -> Any:
     return kind if isinstance(kind, type) and is_dataclass(kind) else None
 
 
-def _resolve_model_settings(preparation: Preparation, section: ModelSection) -> dict[str, Any]:
+def resolve_model_settings(preparation: Preparation, section: ModelSection) -> dict[str, Any]:
     """Return a model's settings, with the config's seed where the model takes one and none is given."""
     settings = dict(section.model_extra or {})
     if "seed" in models.registry.find_model(section.kind).__dataclass_fields__:
@@ -198,7 +199,9 @@ def _resolve_model_settings(preparation: Preparation, section: ModelSection) -> 
     return settings
 
 
-def _build_or_load_maps(cache: Cache, key: list[Any], make: Callable[[], Sequence[TasteMap]]) -> tuple[TasteMap, ...]:
+def build_or_load_maps(cache: Cache, key: list[Any], make: Callable[[], Sequence[TasteMap]]) -> tuple[TasteMap, ...]:
+    """Return a family of maps, from the cache where it is there."""
+
     def made() -> CacheEntry:
         start = time.perf_counter()
         arrays = {"n": np.array(0)}

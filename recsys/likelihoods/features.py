@@ -68,7 +68,7 @@ def log_rank(user: UserCandidates) -> Doubles:
 def log_gap(user: UserCandidates) -> Doubles:
     """Return log(1 + the distance to the best score in standard deviations of the head)."""
     z = score_z(user)
-    return np.log1p(np.maximum(z[0] - z, 0.0))
+    return np.asarray(np.log1p(np.maximum(z[0] - z, 0.0)))
 
 
 def score_spread(user: UserCandidates) -> Doubles:

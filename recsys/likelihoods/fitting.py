@@ -193,7 +193,7 @@ def _draw_sample(
     drawn = rng.draw_uniforms(seed, "likelihood sample", pool.population_codes[:, None], np.maximum(pool.items, 0))
     chosen = np.asarray(sure | (there & (drawn < sample_share)))
     if kind == "softmax":
-        chosen &= liked.any(axis=1)[:, None]
+        chosen &= np.asarray(liked.any(axis=1))[:, None]
     starts = np.concatenate([[0], np.cumsum(chosen.sum(axis=1))])
     found = np.empty((int(starts[-1]), len(names)), np.float32)
 
