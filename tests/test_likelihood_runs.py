@@ -193,3 +193,19 @@ def test_a_sweep_starts_from_the_likelihood(folder):
     assert {spec.name for spec in found.test_bench.specs if spec.by_likelihood} >= {"likelihood"}
     assert all(spec.by_likelihood for spec in found.test_bench.specs if spec.kind == "blend")
     assert any("nDCG@10 out of fold" in note for note in found.test_bench.notes)
+
+
+def test_export_carries_the_likelihood(folder, done):
+    from recsys.experiments.exports import export
+    from recsys.rankers import Ranker
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        told = export(folder / "own.toml", folder / "ranker", blend="wider-0.2", quiet=True)
+        plain = export(folder / "own.toml", folder / "plain", blend="als", quiet=True)
+    ranker = Ranker.load(told.folder)
+    if done.likelihood.beats_base:
+        assert ranker.likelihood.features.tolist() == done.likelihood.features.tolist()
+    else:
+        assert "left out" in ranker.about["likelihood"]
+    assert Ranker.load(plain.folder).likelihood is None

@@ -48,6 +48,16 @@ def apply_likelihood(
             RecsysWarning,
             stacklevel=2,
         )
+    return order_pool(pool, likelihood, out_of_fold)
+
+
+def order_pool(pool: Pool, likelihood: Likelihood, out_of_fold: bool = False) -> Pool:
+    """Return the pool with the likelihood's scores and order; users without history keep theirs.
+
+    Raises:
+        RecsysError: as `score_pool` does.
+    """
+    silent = np.diff(pool.context.need_train("a likelihood").indptr)[pool.users] == 0
     found = score_pool(pool, likelihood, out_of_fold)
     order = order_best_first(found, pool.items)
     items, scores = (np.take_along_axis(array, order, axis=1) for array in (pool.items, found))

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from recsys.likelihoods.records import Likelihood
 from recsys.likelihoods.tables import sort_histories
 from recsys.support import rng
 from recsys.types import Pool
-from recsys.types.arrays import Anys, Doubles, Floats, Longs
+from recsys.types.arrays import Anys, Doubles, Floats, Ints, Longs
 
 BLOCK = 256  # users whose features are made at once
 
@@ -70,6 +71,64 @@ def compute_scores(
         if name not in place:
             found += weights[:, f, None] * _compute_other(pool, tables, name, head, columns or {})
     return np.where(pool.items >= 0, found, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class RequestScorer:
+    """A likelihood, its weights and tables laid out, that scores the candidates of one user at a time."""
+
+    likelihood: Likelihood
+    tables: FeatureTables
+    weights: Doubles  # (1, F) of the compiled features
+    offset: Doubles  # (1,)
+    others: tuple[tuple[str, float], ...]  # names and weights of features that are not compiled
+    columns: dict[str, Doubles]  # context features, by name, each (I,)
+    score: Any  # the compiled function
+
+    def score_user(self, items: Ints, scores: Floats, history: Ints) -> Doubles:
+        """Return the likelihood's score of each candidate, (N,): the same bits as in a pool.
+
+        `items` and `scores` (N,) are best first, `history` (h,) is in ascending order.
+        """
+        n, found, tables, head = len(items), np.zeros((1, len(items))), self.tables, self.likelihood.head
+        self.score(
+            items.reshape(1, n), scores.reshape(1, n), np.array([n]), np.array([0, len(history)]), history, head,
+            tables.vectors, tables.log_popularity, tables.usual_popularity, tables.regions, tables.region_shares,
+            self.weights, self.offset, found,
+        )  # fmt: skip
+        for name, weight in self.others:
+            column = self.columns.get(name)
+            user = UserCandidates(items, scores, history, head, tables)
+            found[0] += weight * (getattr(functions, name)(user) if column is None else column[items])
+        scored: Doubles = found[0]
+        return scored
+
+    def explain_user(self, items: Ints, scores: Floats, history: Ints) -> Doubles:
+        """Return what each feature adds to the score of each candidate beyond what it adds to their mean, (N, F)."""
+        user = UserCandidates(items, scores, history, self.likelihood.head, self.tables)
+        whole = np.stack(
+            [
+                self.columns[name][items] if name in self.columns else getattr(functions, name)(user)
+                for name in self.likelihood.features.tolist()
+            ],
+            axis=1,
+        )
+        return np.asarray((whole - whole.mean(axis=0)) * self.likelihood.coefficients / self.likelihood.scales)
+
+
+def build_request_scorer(likelihood: Likelihood, tables: FeatureTables) -> RequestScorer:
+    """Return the scorer of single requests."""
+    from recsys.kernels.likelihood_features import score_likelihoods
+
+    weights, offset = likelihood.get_weights(likelihood.coefficients, likelihood.intercept)
+    named = list(zip(likelihood.features.tolist(), weights.tolist(), strict=True))
+    place, compiled = {name: f for f, name in enumerate(COMPILED_FEATURES)}, np.zeros((1, len(COMPILED_FEATURES)))
+    for name, weight in named:
+        if name in place:
+            compiled[0, place[name]] = weight
+    others = tuple((name, weight) for name, weight in named if name not in place)
+    columns = dict(zip(likelihood.columns.tolist(), likelihood.column_values, strict=True))
+    return RequestScorer(likelihood, tables, compiled, np.array([float(offset)]), others, columns, score_likelihoods)
 
 
 def compute_by_functions(pool: Pool, tables: FeatureTables, names: Sequence[str], head: int) -> Doubles:
