@@ -73,6 +73,16 @@ RESULTS = {
     "tuned-ml-100k": TUNED,
     "tuned-ml-latest-small": TUNED,
     "tuned-ml-latest-small-256": TUNED,
+    "likelihood-accuracy": {
+        "split": "{split}",
+        "seed": "{seed}",
+        "kind": "{kind}",
+        "users": "{users}",
+        "base": "{test_base:.4f}",
+        "likelihood": "{test_ndcg:.4f}",
+        "difference [95 %]": "{difference:+.4f} [{low:+.4f}, {high:+.4f}]",
+        "out of fold": "{fold_ndcg:.4f} against {fold_base:.4f}",
+    },
     "ials-tuned": {
         "data": "{dataset}",
         "settings of iALS": "{settings}",
