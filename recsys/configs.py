@@ -296,7 +296,7 @@ class Config(Section):
         if max(self.slate_lengths) > self.pool.n:
             raise RecsysError(f"[slate] k is {max(self.slate_lengths)}, expected at most [pool] n = {self.pool.n}")
         self.split.resolve_split(self.filter, self.seed)
-        if self.likelihood is not None and not self.split.validation:
+        if self.likelihood is not None and self.split.validation == 0:
             raise RecsysError("[split] validation is 0, expected a share of likes that [likelihood] is fitted to")
         self.model.build_model("[model]")
         for name, section in self.models.items():

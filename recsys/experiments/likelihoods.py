@@ -12,6 +12,7 @@ from recsys.experiments.pipeline import (
     build_or_load_maps,
     build_or_load_pool,
     fit_or_load_model,
+    name_model,
     resolve_model_settings,
 )
 from recsys.likelihoods import Likelihood, apply_likelihood, fit_likelihood
@@ -52,7 +53,7 @@ def build_or_load_likelihood(preparation: Preparation, model: ModelSection, want
         return CacheEntry(flatten_record(made), time.perf_counter() - start)
 
     settings = [resolve_model_settings(preparation, model), wanted.model_dump(), section.model_dump()]
-    key = [*before.key, model.kind, *settings]
+    key = [*before.key, *name_model(model), *settings]
     return restore_record(Likelihood, preparation.cache.get_or_make("likelihood", key, fit).arrays)
 
 

@@ -149,7 +149,7 @@ def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[
             section.model_copy(update=settings).build_model("[model]").fit(train, preparation.split.side_information)
         )
         return fitted, time.perf_counter() - start
-    cell = preparation.cache.get_or_make("model", [*preparation.key, *_name_model(section), settings], fit)
+    cell = preparation.cache.get_or_make("model", [*preparation.key, *name_model(section), settings], fit)
     model = restore_record(kind, cell.arrays, kinds=models.registry.find_fitted_classes())
     if not fresh:  # a fit says so itself
         warn_of_ranking_problem(section.kind, model, train)
@@ -173,14 +173,14 @@ def build_or_load_pool(preparation: Preparation, section: ModelSection, wanted: 
         arrays = {"users": made.users, "items": made.items, "scores": made.scores}
         return CacheEntry(arrays, time.perf_counter() - start)
 
-    key = [*preparation.key, *_name_model(section), settings, wanted.model_dump()]
+    key = [*preparation.key, *name_model(section), settings, wanted.model_dump()]
     cell = preparation.cache.get_or_make("pool", key, retrieve)
     around = make_context(preparation.split, model, maps=preparation.objective_maps, seed=preparation.config.seed)
     users, items, scores = (cell.arrays[name] for name in ("users", "items", "scores"))
     return Pool(users, items, scores, around), seconds + cell.seconds
 
 
-def _name_model(section: ModelSection) -> list[Any]:
+def name_model(section: ModelSection) -> list[Any]:
     """Return what names a model in a key of the cache: its kind, and the source of one of somebody's own."""
     return [section.kind, *([hash_own_modules([section.kind])] if ":" in section.kind else [])]
 

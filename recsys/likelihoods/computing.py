@@ -11,7 +11,8 @@ import numpy as np
 from recsys.likelihoods import features as functions
 from recsys.likelihoods.features import COMPILED_FEATURES, FeatureTables, UserCandidates
 from recsys.likelihoods.records import Likelihood
-from recsys.likelihoods.tables import sort_histories
+from recsys.likelihoods.tables import NEEDED_BY
+from recsys.objectives.derived_tables import get_sorted_histories
 from recsys.support import rng
 from recsys.types import Pool
 from recsys.types.arrays import Anys, Doubles, Floats, Ints, Longs
@@ -78,7 +79,7 @@ class RequestScorer:
     """A likelihood, its weights and tables laid out, that scores the candidates of one user at a time."""
 
     likelihood: Likelihood
-    tables: FeatureTables
+    feature_tables: FeatureTables
     weights: Doubles  # (1, F) of the compiled features
     offset: Doubles  # (1,)
     others: tuple[tuple[str, float], ...]  # names and weights of features that are not compiled
@@ -90,7 +91,7 @@ class RequestScorer:
 
         `items` and `scores` (N,) are best first, `history` (h,) is in ascending order.
         """
-        n, found, tables, head = len(items), np.zeros((1, len(items))), self.tables, self.likelihood.head
+        n, found, tables, head = len(items), np.zeros((1, len(items))), self.feature_tables, self.likelihood.head
         self.score(
             items.reshape(1, n), scores.reshape(1, n), np.array([n]), np.array([0, len(history)]), history, head,
             tables.vectors, tables.log_popularity, tables.usual_popularity, tables.regions, tables.region_shares,
@@ -105,7 +106,7 @@ class RequestScorer:
 
     def explain_user(self, items: Ints, scores: Floats, history: Ints) -> Doubles:
         """Return what each feature adds to the score of each candidate beyond what it adds to their mean, (N, F)."""
-        user = UserCandidates(items, scores, history, self.likelihood.head, self.tables)
+        user = UserCandidates(items, scores, history, self.likelihood.head, self.feature_tables)
         whole = np.stack(
             [
                 self.columns[name][items] if name in self.columns else getattr(functions, name)(user)
@@ -169,7 +170,7 @@ def run_over_users(work: Callable[[slice], None], users: int) -> None:
 
 def _lay_out(pool: Pool, tables: FeatureTables, block: slice, head: int) -> tuple[Any, ...]:
     """Return the arguments of the kernel for a block of users."""
-    starts, codes = pool.context.tables.get("sorted histories", lambda: sort_histories(pool.context))
+    starts, codes = get_sorted_histories(pool.context, NEEDED_BY)
     users = pool.users[block]
     lengths = starts[users + 1] - starts[users]
     ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -187,7 +188,7 @@ def _compute_other(
     """Return a feature that is not compiled, (U, N): the column of an item table, or by its function."""
     if name in columns:
         return np.where(pool.items >= 0, columns[name][np.maximum(pool.items, 0)], 0.0)
-    starts, codes = pool.context.tables.get("sorted histories", lambda: sort_histories(pool.context))
+    starts, codes = get_sorted_histories(pool.context, NEEDED_BY)
     found, function = np.zeros(pool.items.shape), getattr(functions, name)
     for u, n in enumerate(pool.lengths):
         if n:

@@ -1,16 +1,18 @@
-"""Tables of everybody that the features of a likelihood read, made from a context once."""
-
-from functools import partial
+"""Tables of everybody that the features of a likelihood read, from a context."""
 
 import numpy as np
 
 from recsys.likelihoods.features import FeatureTables
-from recsys.maths.popularity import count_item_users
-from recsys.objectives._pool_arrays import get_item_vectors
+from recsys.objectives.derived_tables import (
+    get_item_counts,
+    get_item_regions,
+    get_item_vectors,
+    get_log_popularity,
+    get_region_like_shares,
+)
 from recsys.types import Context
-from recsys.types.arrays import Floats, Ints, Longs
 
-WHO = "a likelihood"
+NEEDED_BY = "a likelihood"
 
 
 def find_missing_parts(context: Context, space: str, has_maps: bool) -> str:
@@ -28,46 +30,15 @@ def find_missing_parts(context: Context, space: str, has_maps: bool) -> str:
 
 
 def get_feature_tables(context: Context, space: str, has_maps: bool) -> FeatureTables:
-    """Return the tables of the population, made at the first call.
+    """Return the tables of the population: each is made at the first call.
 
     Raises:
         RecsysError: if the context lacks histories or what the space is made of.
     """
-    population = context.population
-
-    def make() -> FeatureTables:
-        train = population.need_train(WHO)
-        n = count_item_users(train)
-        popular = np.log1p(n)
-        regions, sizes = _join_regions(population) if has_maps else (np.zeros((len(n), 0), np.int32), np.zeros(0, int))
-        counts = np.zeros(int(sizes.sum()) + 1)
-        for m in range(regions.shape[1]):
-            counts += np.bincount(regions[:, m], weights=n, minlength=len(counts))
-        shares = (counts[:-1] + 1.0) / (n.sum() + np.repeat(sizes, sizes))
-        usual = float(popular @ n / max(n.sum(), 1.0))
-        return FeatureTables(_get_vectors(population, space), popular, usual, regions, shares)
-
-    return population.tables.get(f"likelihood tables {space} {has_maps}", make)
-
-
-def _get_vectors(population: Context, space: str) -> Floats:
-    return np.zeros((0, 0), np.float32) if space == "none" else get_item_vectors(population, space, WHO)
-
-
-def _join_regions(population: Context) -> tuple[Ints, Longs]:
-    """Return the region of each item by each map, counted over all maps end to end, and the sizes of maps."""
-    maps = population.need_maps()
-    sizes = np.array([taste_map.assignment.shape[1] for taste_map in maps])
-    none, start, joined = int(sizes.sum()), 0, []
-    for m, taste_map in enumerate(maps):
-        hard = population.tables.get(f"hard {m}", partial(getattr, taste_map, "hard_regions"))
-        joined.append(np.where(hard >= 0, hard + start, none))
-        start += int(sizes[m])
-    return np.ascontiguousarray(np.stack(joined, axis=1), dtype=np.int32), sizes
-
-
-def sort_histories(context: Context) -> tuple[Longs, Ints]:
-    """Return where each user's positives start, (users + 1,), and their codes, ascending within a user."""
-    train = context.need_train(WHO)
-    ordered = train if train.has_sorted_indices else train.sorted_indices()
-    return ordered.indptr.astype(np.int64), ordered.indices.astype(np.int32)
+    n, popular = get_item_counts(context, NEEDED_BY), get_log_popularity(context, NEEDED_BY)
+    usual = float((popular * n).sum() / max(n.sum(), 1.0))
+    vectors = np.zeros((0, 0), np.float32) if space == "none" else get_item_vectors(context, space, NEEDED_BY)
+    if not has_maps:
+        return FeatureTables(vectors, popular, usual, np.zeros((len(n), 0), np.int32), np.zeros(0))
+    regions, shares = get_item_regions(context), get_region_like_shares(context, NEEDED_BY)
+    return FeatureTables(vectors, popular, usual, regions, shares)
