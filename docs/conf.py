@@ -25,6 +25,7 @@ API = HERE / "api"  # written anew by every build, never committed
 # Every public module, in the order of the flow. Each gets a page.
 MODULES = (
     "data", "splits", "models", "retrieval.candidates", "retrieval.score_calibration", "objectives",
+    "likelihoods", "likelihoods.features",
     "reranking.slates", "reranking.guards", "reranking.user_weights", "reranking.opportunity_costs", "maps", "metrics",
     "metrics.presets", "metrics.published_variants", "metrics.list_comparison", "scores", "rankers", "configs",
     "experiments", "sweeps", "reproductions.run", "testing", "types",
@@ -72,6 +73,16 @@ RESULTS = {
     "tuned-ml-100k": TUNED,
     "tuned-ml-latest-small": TUNED,
     "tuned-ml-latest-small-256": TUNED,
+    "likelihood-accuracy": {
+        "split": "{split}",
+        "seed": "{seed}",
+        "kind": "{kind}",
+        "users": "{users}",
+        "base": "{test_base:.4f}",
+        "likelihood": "{test_ndcg:.4f}",
+        "difference [95 %]": "{difference:+.4f} [{low:+.4f}, {high:+.4f}]",
+        "out of fold": "{fold_ndcg:.4f} against {fold_base:.4f}",
+    },
     "ials-tuned": {
         "data": "{dataset}",
         "settings of iALS": "{settings}",

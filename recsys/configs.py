@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from inspect import Parameter
 from pathlib import Path
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from recsys import metrics, models, objectives, splits
 from recsys.data.readers import resolve_reader
 from recsys.data.settings import TableSettings
+from recsys.likelihoods.records import list_feature_names
 from recsys.reranking import blends, guards
 from recsys.reranking.orders import Order, check_order
 from recsys.scores.intervals import MAX_BOOTSTRAP, check_bootstrap_memory
@@ -35,6 +36,7 @@ from recsys.types.evaluations import DEFAULT_POPULARITY_EXPONENT
 from recsys.types.names import check_file_name, check_name
 from recsys.types.numbers import check_number, convert_to_plain_data
 
+LIKELIHOOD_RUN = "likelihood"  # the run of the likelihood's order alone
 Weight = float | list[float]
 TABLE_SETTINGS = tuple(TableSettings.__dataclass_fields__)  # settings of a table of one's own
 
@@ -200,6 +202,27 @@ class PoolSection(Section):
     exploration_share: float = Field(0.0, ge=0, le=1)  # the share that is kept for regions the user never touched
 
 
+class LikelihoodSection(Section):
+    """A likelihood that is learned from validation likes: it orders the pool of blends, and is a run of its own."""
+
+    kind: Literal["softmax", "logistic"] = "softmax"  # a choice from each user's list, or calibrated log-odds of a like
+    features: list[str] | None = Field(None, min_length=1)  # by name; all that the data allows where absent
+    space: Literal["cooccurrence", "factors", "features", "none"] | None = None  # of cosines; factors where there are
+    n: int = Field(120, ge=2)  # of each user's best candidates that it is fitted to
+    keep_top: int = Field(30, ge=1)  # of these, the best that are all looked at
+    sample_share: float = Field(0.25, gt=0, le=1)  # the share of the others that is looked at, with weights
+    regularization: float = Field(10.0, gt=0)  # weight of the coefficients' squared length
+    n_folds: int = Field(5, ge=2)  # of users, for its accuracy out of fold
+
+    @field_validator("features")
+    @classmethod
+    def _check_features(cls, value: list[str] | None) -> list[str] | None:
+        for name in value or []:
+            if name not in list_feature_names():
+                raise make_unknown_name_error("feature", name, list_feature_names())
+        return value
+
+
 class SlateSection(Section):
     """The slate lengths that are judged, how gains are scaled, and how the picks of blends are drawn and ordered."""
 
@@ -253,6 +276,7 @@ class Config(Section):
     baselines: list[Literal["most_popular", "random", "random_rerank"]] = ["most_popular", "random", "random_rerank"]
     models: dict[str, ModelSection] = Field(default_factory=dict)  # further models by name, each with its own pool
     pool: PoolSection = PoolSection()
+    likelihood: LikelihoodSection | None = None  # without it blends start from the model's own scores
     slate: SlateSection = SlateSection()
     evaluation: EvaluationSection = EvaluationSection()
     guards: dict[str, Any] = Field(default_factory=dict)  # of every run: settings by a guard's name, or lists of them
@@ -275,6 +299,8 @@ class Config(Section):
         if max(self.slate_lengths) > self.pool.n:
             raise RecsysError(f"[slate] k is {max(self.slate_lengths)}, expected at most [pool] n = {self.pool.n}")
         self.split.resolve_split(self.filter, self.seed)
+        if self.likelihood is not None and self.split.validation == 0:
+            raise RecsysError("[split] validation is 0, expected a share of likes that [likelihood] is fitted to")
         self.model.build_model("[model]")
         for name, section in self.models.items():
             section.build_model(f"[models.{name}]")
@@ -309,9 +335,12 @@ class Config(Section):
             specs.append(RunSpec("random_rerank", "control", "random_rerank", blend={"noise": 1.0}))
         specs.append(RunSpec(self.base_name, "base", self.base_name, blend={"relevance": 1.0}))
         specs += [RunSpec(name, "model", name, model=section) for name, section in self.models.items()]
+        if self.likelihood is not None:
+            specs.append(RunSpec(LIKELIHOOD_RUN, "model", LIKELIHOOD_RUN, blend={"relevance": 1.0}, by_likelihood=True))
         for name, blend in self.blends.items():
             if name != self.base_name or set(blend) != {"relevance"}:  # the base may be written out
-                specs += _expand_weight_list(name, blend)
+                made = _expand_weight_list(name, blend)
+                specs += [replace(run, by_likelihood=self.likelihood is not None) for run in made]
         return specs
 
     @property
@@ -345,7 +374,8 @@ class Config(Section):
         of one's own that they name.
         """
         own = hash_own_modules(self.list_own_code())
-        text = json.dumps({**self.model_dump(exclude={"name"}), **({"own": own} if own else {})}, sort_keys=True)
+        without = {"name"} if self.likelihood is not None else {"name", "likelihood"}
+        text = json.dumps({**self.model_dump(exclude=without), **({"own": own} if own else {})}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     def list_own_code(self) -> list[str]:
@@ -375,6 +405,7 @@ class RunSpec:
     model: ModelSection | None = None
     pool: PoolSection | None = None
     blend: Mapping[str, Any] | None = None
+    by_likelihood: bool = False  # whether its pool has the scores and the order of [likelihood]
 
 
 def read_config(path: str | Path, data: Mapping[str, Any] | None = None, *, check: bool = True) -> Config:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsys.configs import Config, RunSpec, parse_config, read_config
+from recsys.experiments.likelihoods import describe_likelihood, find_likelihood
 from recsys.experiments.pipeline import Preparation, prepare_benchmark
 from recsys.experiments.rerankings import SlatesByLength, build_run_slates
 from recsys.experiments.results import Bench
@@ -77,9 +78,11 @@ def evaluate_slates(
     with show_progress(quiet) as bars:
         bars.add_task("judging", total=None)
         scores = _score_each_length(config, slates, truth, seconds)
-        said = (*preparation.dataset.notes, *preparation.split.notes, *notes, *_note_uncached(preparation))
+        likelihood = find_likelihood(preparation)
+        learned = () if likelihood is None else describe_likelihood(likelihood)
+        said = (*preparation.dataset.notes, *preparation.split.notes, *learned, *notes, *_note_uncached(preparation))
         against = tabulate_differences(scores, config.base_name)
-    return Bench(preparation, specs, slates, scores, tabulate_scores(scores), against, folder, said)
+    return Bench(preparation, specs, slates, scores, tabulate_scores(scores), against, folder, said, likelihood)
 
 
 def resolve_config(config: Config | Mapping[str, Any] | str | Path, data: Dataset | None = None) -> Config:

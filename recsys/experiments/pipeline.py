@@ -36,6 +36,7 @@ class Preparation:
     audit: tuple[TasteMap, ...]
     content: tuple[TasteMap, ...]
     quiet: bool = False  # fits show no progress
+    whole: Split | None = None  # with all its parts: `split` is a view of it
 
     @property
     def key(self) -> list[Any]:
@@ -125,17 +126,17 @@ def prepare_benchmark(
     log_line(f"split: {judged.train.nnz:,} positives to fit on, {judged.test.nnz:,} to judge on")
     key = [judged.fingerprint, config.evaluation.split, config.seed]
     made = {
-        "objective_maps": _build_or_load_maps(cache, ["own", *key], lambda: maps.objective_maps(judged.train)),
-        "audit": _build_or_load_maps(cache, ["audit", *key], lambda: maps.audit_maps(judged.train, seed=config.seed)),
+        "objective_maps": build_or_load_maps(cache, ["own", *key], lambda: maps.objective_maps(judged.train)),
+        "audit": build_or_load_maps(cache, ["audit", *key], lambda: maps.audit_maps(judged.train, seed=config.seed)),
         "content": maps.content_maps(judged.items),
     }
     log_line("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
-    return Preparation(config, dataset, judged, cache, **made, quiet=quiet)
+    return Preparation(config, dataset, judged, cache, **made, quiet=quiet, whole=whole)
 
 
 def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[Scorer, float]:
     """Return the fitted model, from the cache where it is there, and the seconds that fitting took."""
-    settings, train = _resolve_model_settings(preparation, section), preparation.split.train
+    settings, train = resolve_model_settings(preparation, section), preparation.split.train
     kind = _find_fitted_class(section)
     fresh = False
 
@@ -153,7 +154,7 @@ def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[
             section.model_copy(update=settings).build_model("[model]").fit(train, preparation.split.side_information)
         )
         return fitted, time.perf_counter() - start
-    cell = preparation.cache.get_or_make("model", [*preparation.key, *_name_model(section), settings], fit)
+    cell = preparation.cache.get_or_make("model", [*preparation.key, *name_model(section), settings], fit)
     model = restore_record(kind, cell.arrays, kinds=models.registry.find_fitted_classes())
     if not fresh:  # a fit says so itself
         warn_of_ranking_problem(section.kind, model, train)
@@ -162,7 +163,7 @@ def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[
 
 def build_or_load_pool(preparation: Preparation, section: ModelSection, wanted: PoolSection) -> tuple[Pool, float]:
     """Return the pool of a model, and the seconds that fitting and retrieval took."""
-    settings = _resolve_model_settings(preparation, section)
+    settings = resolve_model_settings(preparation, section)
     model, seconds = fit_or_load_model(preparation, section)
 
     def retrieve() -> CacheEntry:
@@ -177,14 +178,14 @@ def build_or_load_pool(preparation: Preparation, section: ModelSection, wanted: 
         arrays = {"users": made.users, "items": made.items, "scores": made.scores}
         return CacheEntry(arrays, time.perf_counter() - start)
 
-    key = [*preparation.key, *_name_model(section), settings, wanted.model_dump()]
+    key = [*preparation.key, *name_model(section), settings, wanted.model_dump()]
     cell = preparation.cache.get_or_make("pool", key, retrieve)
     around = make_context(preparation.split, model, maps=preparation.objective_maps, seed=preparation.config.seed)
     users, items, scores = (cell.arrays[name] for name in ("users", "items", "scores"))
     return Pool(users, items, scores, around), seconds + cell.seconds
 
 
-def _name_model(section: ModelSection) -> list[Any]:
+def name_model(section: ModelSection) -> list[Any]:
     """Return what names a model in a key of the cache: its kind, and the source of one of somebody's own."""
     return [section.kind, *([hash_own_modules([section.kind])] if ":" in section.kind else [])]
 
@@ -195,7 +196,7 @@ def _find_fitted_class(section: ModelSection) -> Any:
     return kind if isinstance(kind, type) and is_dataclass(kind) else None
 
 
-def _resolve_model_settings(preparation: Preparation, section: ModelSection) -> dict[str, Any]:
+def resolve_model_settings(preparation: Preparation, section: ModelSection) -> dict[str, Any]:
     """Return a model's settings, with the config's seed where the model takes one and none is given."""
     settings = dict(section.model_extra or {})
     if "seed" in models.registry.find_model(section.kind).__dataclass_fields__:
@@ -203,7 +204,9 @@ def _resolve_model_settings(preparation: Preparation, section: ModelSection) -> 
     return settings
 
 
-def _build_or_load_maps(cache: Cache, key: list[Any], make: Callable[[], Sequence[TasteMap]]) -> tuple[TasteMap, ...]:
+def build_or_load_maps(cache: Cache, key: list[Any], make: Callable[[], Sequence[TasteMap]]) -> tuple[TasteMap, ...]:
+    """Return a family of maps, from the cache where it is there."""
+
     def made() -> CacheEntry:
         start = time.perf_counter()
         arrays = {"n": np.array(0)}

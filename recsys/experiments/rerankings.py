@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from recsys.configs import RunSpec
+from recsys.experiments.likelihoods import build_or_load_ranked_pool
 from recsys.experiments.pipeline import LogFunction, Preparation, build_or_load_pool
 from recsys.reranking.slates import fit_each_scale, rerank
 from recsys.support.cache import CacheEntry
@@ -73,10 +74,14 @@ def _build_or_load_slates(preparation: Preparation, spec: RunSpec, base: Pool, k
     blend: Mapping[str, Any] = spec.blend or {"relevance": 1.0}
     candidates, fitting = base, 0.0
     model, wanted = spec.model or config.model, spec.pool or config.pool
-    if spec.model is not None or spec.pool is not None:
+    if spec.by_likelihood:
+        candidates, fitting = build_or_load_ranked_pool(preparation, model, wanted)
+    elif spec.model is not None or spec.pool is not None:
         candidates, fitting = build_or_load_pool(preparation, model, wanted)
     policy, guards = config.get_pick_settings(spec), config.build_guards()
     source = [*preparation.key, model.model_dump(), wanted.model_dump(), k]
+    if spec.by_likelihood and config.likelihood is not None:
+        source.append(config.likelihood.model_dump())
 
     def make() -> CacheEntry:
         rerank(candidates.slice_users(0, 1), {"relevance": 1.0}, 1)  # the kernel is compiled before the clock starts

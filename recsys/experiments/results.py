@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from recsys.configs import RunSpec
 from recsys.experiments.pipeline import Preparation
 from recsys.experiments.rerankings import SlatesByLength
+from recsys.likelihoods import Likelihood
 from recsys.scores import Scores
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Bench:
     differences: "pd.DataFrame"
     folder: Path
     notes: tuple[str, ...] = ()
+    likelihood: Likelihood | None = None  # of [likelihood], where the config has one
 
     def __str__(self) -> str:
         """Return the headline table as text."""

@@ -474,6 +474,51 @@ def get_item_counts(context: Context, needed_by: str) -> Doubles:
     return ITEM_COUNTS.get(context, lambda: count_item_users(context.population.need_train(needed_by)))
 
 
+LOG_POPULARITY = Table("log_popularity")
+
+
+def get_log_popularity(context: Context, needed_by: str) -> Doubles:
+    """Return log(1 + the users with each item among their training positives), (I,)."""
+    return LOG_POPULARITY.get(context, lambda: np.log1p(get_item_counts(context, needed_by)))
+
+
+REGION_LIKE_SHARES = Table("region_like_shares")
+
+
+def get_region_like_shares(context: Context, needed_by: str) -> Doubles:
+    """Return the share of everybody's positives in each region of all maps end to end, (Z,) above 0.
+
+    One positive more lies in each region: none is empty.
+    """
+
+    def make() -> Doubles:
+        n, sizes, regions = (
+            get_item_counts(context, needed_by),
+            get_region_layout(context)[0],
+            get_item_regions(context),
+        )
+        counts = np.zeros(int(sizes.sum()) + 1)  # the last is that of items in no region
+        for m in range(len(sizes)):
+            counts += np.bincount(regions[:, m], weights=n, minlength=len(counts))
+        return np.asarray((counts[:-1] + 1.0) / (n.sum() + np.repeat(sizes, sizes)))
+
+    return REGION_LIKE_SHARES.get(context, make)
+
+
+SORTED_HISTORIES = Table("sorted_histories", per_user=True)
+
+
+def get_sorted_histories(context: Context, needed_by: str) -> tuple[Longs, Ints]:
+    """Return where each user's positives start, (U + 1,), and their codes, ascending within a user."""
+
+    def make() -> tuple[Longs, Ints]:
+        train = context.need_train(needed_by)
+        ordered = train if train.has_sorted_indices else train.sorted_indices()
+        return ordered.indptr.astype(np.int64), ordered.indices.astype(np.int32)
+
+    return SORTED_HISTORIES.get(context, make)
+
+
 SELF_INFORMATION = Table("self_information")
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from recsys.likelihoods.applying import order_pool
+from recsys.likelihoods.records import Likelihood
 from recsys.objectives.derived_tables import (
     get_factor_gram,
     get_hard_regions,
@@ -59,7 +61,7 @@ def build_ranker_context(
 
 def fit_ranker_scales(
     around: Context, split: Split, model: Scorer | None, pool: Pool | None, blend: Mapping[str, Any], scale: Scale,
-    policy: Policy,
+    policy: Policy, likelihood: Likelihood | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """Return the scale of each objective: fitted on a sample of the model's candidates, or on the caller's `pool`.
 
@@ -77,6 +79,8 @@ def fit_ranker_scales(
     if pool is None and model is None:
         raise RecsysError("ranker: found neither a model nor a pool, expected one to fit scales on, or scale=")
     sample = _sample_pool(around, split, model, pool, policy)
+    if likelihood is not None:
+        sample = order_pool(sample, likelihood)
     k = min(policy.k, sample.items.shape[1])
     return fit_scales(sample, {part.name: part.with_unit_weight for part in parts}, k)
 

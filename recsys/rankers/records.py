@@ -9,6 +9,8 @@ from typing import Any, cast
 import numpy as np
 from scipy import sparse
 
+from recsys.likelihoods.applying import find_reason_to_keep_base
+from recsys.likelihoods.records import Likelihood
 from recsys.models.factor_model import FittedFactors
 from recsys.models.registry import find_fitted_classes
 from recsys.objectives.derived_tables import TableKey
@@ -66,16 +68,21 @@ class RankerParts:
     seed: int  # of the context
     tables: tuple[Any, ...] = ()
     indexes: tuple[Any, ...] = ()  # one or none
+    likelihoods: tuple[Any, ...] = ()  # one or none
 
 
 def list_storable_classes() -> dict[str, type[Any]]:
     """Return the classes that a folder may hold, by name."""
-    return {**find_fitted_classes(), **{kind.__name__: kind for kind in (Dense, Sparse, DerivedTable, TasteMap, Index)}}
+    return {
+        **find_fitted_classes(),
+        **{kind.__name__: kind for kind in (Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood)},
+    }
 
 
 def collect_parts(
-    model: Scorer | None, context: Context, available: Bools, index: Index | None, tables: Collection[TableKey]
-) -> RankerParts:
+    model: Scorer | None, context: Context, available: Bools, index: Index | None, tables: Collection[TableKey],
+    likelihood: Likelihood | None = None,
+) -> RankerParts:  # fmt: skip
     """Return a model and what requests look at beside it as one record; `context` has a train and items.
 
     `tables` are the keys of the derived tables that it has.
@@ -97,6 +104,7 @@ def collect_parts(
         seed=context.seed,
         tables=tuple(_build_table(key, value) for key, value in list_saved_tables(context) if key in tables),
         indexes=() if index is None else (index,),
+        likelihoods=() if likelihood is None else (likelihood,),
     )
 
 
@@ -172,6 +180,12 @@ def check_parts(parts: RankerParts, context: Context) -> None:
         check_matrix("index: lists", index.lists, (len(index.centres), items))
         if not np.array_equal(np.sort(index.lists.indices), np.arange(items)):
             raise RecsysError("index: lists do not hold each item once")
+    for likelihood in parts.likelihoods:
+        if not isinstance(likelihood, Likelihood):
+            raise RecsysError(f"found a {type(likelihood).__name__}, expected a Likelihood")
+        likelihood.check_items(parts.item_ids)
+        if reason := find_reason_to_keep_base(likelihood, context):
+            raise RecsysError(reason)
 
 
 def _check_model(model: Any, users: int, items: int) -> None:

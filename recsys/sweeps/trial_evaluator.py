@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recsys.configs import Config
+from recsys.experiments.likelihoods import build_or_load_ranked_pool
 from recsys.experiments.pipeline import Preparation, build_or_load_pool
 from recsys.reranking.slates import fit_each_scale, rerank
 from recsys.reranking.term_cache import TermCache
@@ -29,10 +30,10 @@ class TrialEvaluator:
 
     def build_slates(self, config: Config) -> dict[int, Slates]:
         """Return slates of every length that a metric asks for."""
-        key = json.dumps([config.model.model_dump(), config.pool.model_dump()])
-        made = self.pools.get(
-            key, lambda: TermCache(build_or_load_pool(self.preparation, config.model, config.pool)[0])
-        )
+        by_likelihood = config.likelihood is not None and bool(config.blends)  # the base keeps the model's own order
+        key = json.dumps([config.model.model_dump(), config.pool.model_dump(), by_likelihood])
+        build = build_or_load_ranked_pool if by_likelihood else build_or_load_pool
+        made = self.pools.get(key, lambda: TermCache(build(self.preparation, config.model, config.pool)[0]))
         blend = next(iter(config.blends.values()), {"relevance": 1.0})
         policy: dict[str, Any] = {
             **config.get_pick_settings(config.list_runs()[-1]),
