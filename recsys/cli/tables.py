@@ -30,7 +30,10 @@ def make_headline_table(
 
     After the headline's metrics come those that the config asks for beside the standard ones.
     """
-    title, columns = f"Against {base}, at k = {k}, with 95 % intervals", (*HEADLINE_COLUMNS, *_list_asked_columns(summary, k))
+    title, columns = (
+        f"Against {base}, at k = {k}, with 95 % intervals",
+        (*HEADLINE_COLUMNS, *_list_asked_columns(summary, k)),
+    )
     return _make_table(title, columns, summary, differences, base, k, width)
 
 
