@@ -77,7 +77,6 @@ RESULTS = {
         "split": "{split}",
         "seed": "{seed}",
         "kind": "{kind}",
-        "users": "{users}",
         "base": "{test_base:.4f}",
         "likelihood": "{test_ndcg:.4f}",
         "difference [95 %]": "{difference:+.4f} [{low:+.4f}, {high:+.4f}]",
