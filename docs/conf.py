@@ -12,7 +12,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 HERE = Path(__file__).parent
 sys.path += [str(HERE.parent / "paper"), str(HERE)]
@@ -77,7 +77,6 @@ RESULTS = {
         "split": "{split}",
         "seed": "{seed}",
         "kind": "{kind}",
-        "users": "{users}",
         "base": "{test_base:.4f}",
         "likelihood": "{test_ndcg:.4f}",
         "difference [95 %]": "{difference:+.4f} [{low:+.4f}, {high:+.4f}]",
@@ -342,14 +341,16 @@ def _keys() -> str:
 
     from recsys.configs import Config
 
-    def is_section(kind: Any) -> bool:
-        return isinstance(kind, type) and issubclass(kind, BaseModel)
+    def find_section(kind: Any) -> Any:
+        """Return the section that a field holds, or may hold; None for other fields."""
+        kinds = [one for one in get_args(kind) or (kind,) if one is not type(None)]
+        found = [one for one in kinds if isinstance(one, type) and issubclass(one, BaseModel)]
+        return found[0] if len(kinds) == len(found) == 1 else None
 
-    outside = {name for name, field in Config.model_fields.items() if not is_section(field.annotation)}
+    outside = {name for name, field in Config.model_fields.items() if find_section(field.annotation) is None}
     parts = ["Outside of sections:", "", *_key_rows(Config, outside)]
     for name, field in Config.model_fields.items():
-        if is_section(field.annotation):
-            section: Any = field.annotation
+        if (section := find_section(field.annotation)) is not None:
             parts += ["", f"`[{name}]`: {_first_line(section)}", "", *_key_rows(section, set(section.model_fields))]
     return "\n".join(parts) + "\n"
 
