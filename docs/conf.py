@@ -136,6 +136,11 @@ def setup(app: Any) -> None:
     app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))
     app.connect("builder-inited", write_api)
     app.connect("autodoc-process-signature", shorten)
+    splits = importlib.import_module("recsys.splits")
+    for name in splits.__all__:
+        split = getattr(splits, name)
+        if hasattr(split, "__wrapped__"):  # its settings are those of two functions: no source has all their defaults
+            split.__wrapped__ = object
     app.connect("autodoc-process-docstring", add_fields, priority=300)
     app.connect("autodoc-process-docstring", read_markdown, priority=400)  # before napoleon
     app.connect("doctree-read", link_names)
