@@ -1,0 +1,14 @@
+"""A fold of cross-fitting: users whose histories make audit maps, and users whose histories make all else."""
+
+from dataclasses import dataclass
+
+from recsys.types.arrays import Longs
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One direction of one halving of the users: no user is on both sides, and every user on one."""
+
+    halving: int  # from 0
+    judge_users: Longs  # (J,) ascending codes of the users that the audit maps are made from
+    table_users: Longs  # (T,) ascending codes of the users that what is judged is made from
