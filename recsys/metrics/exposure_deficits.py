@@ -110,4 +110,4 @@ def get_user_communities(truth: GroundTruth) -> Ints:
     split = truth.split
     # A seed of their own: an objective that aims at such a mix must not be judged by its own communities.
     seed = rng.derive_seed(split.seed, "judge")
-    return truth.tables.get("communities", lambda: distributions.cluster_users(split.train, seed))
+    return truth.split_tables.get("communities", lambda: distributions.cluster_users(split.train, seed))

@@ -1,4 +1,4 @@
-"""Halves of the users for cross-fitting: what is judged never knows the users whose histories the judge is made from."""
+"""Halves of the users for cross-fitting: what is judged never knows the users whom the judge is made from."""
 
 import numpy as np
 

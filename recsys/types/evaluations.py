@@ -1,7 +1,7 @@
 """Slates held against a truth, and the three shapes of a metric's answer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -22,7 +22,15 @@ class GroundTruth:
     objective_maps: tuple[TasteMap, ...] = ()  # the maps that objectives read
     audit_maps: tuple[TasteMap, ...] = ()  # by co-occurrence, none of them an objective's own
     content_maps: tuple[TasteMap, ...] = ()  # by what items are; empty where there is no content
-    tables: TableCache = field(default_factory=TableCache)
+    tables: TableCache = field(default_factory=TableCache)  # of the split and the maps
+    # of the split alone: `with_judge` keeps them, any other copy starts without
+    split_tables: TableCache = field(default_factory=TableCache, init=False)
+
+    def with_judge(self, audit_maps: tuple[TasteMap, ...], objective_maps: tuple[TasteMap, ...]) -> "GroundTruth":
+        """Return the same truth by other co-occurrence maps; what the split alone tells is made once for both."""
+        made = replace(self, audit_maps=audit_maps, objective_maps=objective_maps, tables=TableCache())
+        object.__setattr__(made, "split_tables", self.split_tables)
+        return made
 
 
 @dataclass(frozen=True, eq=False)

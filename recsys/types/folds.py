@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from recsys.types.arrays import Longs
+from recsys.types.maps import TasteMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -12,3 +13,12 @@ class Fold:
     halving: int  # from 0
     judge_users: Longs  # (J,) ascending codes of the users that the audit maps are made from
     table_users: Longs  # (T,) ascending codes of the users that what is judged is made from
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """The audit maps of a fold's judge users, and the own maps of those whom it has not seen."""
+
+    fold: Fold
+    audit_maps: tuple[TasteMap, ...]  # of the judge's users
+    objective_maps: tuple[TasteMap, ...]  # of the other users: those that objectives read in this fold
