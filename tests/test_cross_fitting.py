@@ -198,7 +198,7 @@ def test_a_cross_fitted_value_is_the_mean_over_folds_in_loops(audience):
 def test_every_metric_is_the_mean_of_what_evaluate_says_of_each_fold():
     _, truth, judges, runs = make_folded_world()
     alone = [
-        evaluate(run, truth.with_judge(judge.audit_maps, judge.objective_maps), metrics.STANDARD, [5], n_bootstrap=10)
+        evaluate(run, truth.with_judge(judge), metrics.STANDARD, [5], n_bootstrap=10)
         for judge, run in zip(judges, runs, strict=True)
     ]
     together = evaluate_folds(runs, truth, judges, metrics.STANDARD, [5], n_bootstrap=10)
@@ -262,6 +262,26 @@ def test_with_one_halving_the_interval_says_nothing_of_halvings():
     for cell in evaluate_folds(runs, truth, judges, METRICS, [5], n_bootstrap=200).cells:
         assert cell.limits.low < cell.value < cell.limits.high
         assert "mean over 1 halving of" in cell.convention
+
+
+def test_two_witnesses_count_what_both_maps_call_unexplored_in_loops():
+    split, truth, judges, runs = make_folded_world()
+    judge = replace(judges[0], witness_maps=judges[1].audit_maps)
+    picks, by_pair = runs[0]["folded"], []
+    for pair in zip(judge.audit_maps, judge.witness_maps, strict=True):
+        found = []
+        for u in range(USERS):
+            wanted = set(split.test[[u]].indices.tolist())
+            for taste_map in pair:
+                region = taste_map.hard_regions
+                touched = {region[i] for i in split.train[[u]].indices}
+                wanted = {i for i in wanted if region[i] >= 0 and region[i] not in touched}
+            if wanted:
+                found.append(len(wanted & set(picks[u, :5].tolist())) / min(5, len(wanted)))
+        by_pair.append(np.mean(found))
+    cell = evaluate({"run": picks}, truth.with_judge(judge), ["discovery_two_witnesses@5"]).cells[0]
+    assert cell.value == pytest.approx(np.mean(by_pair), rel=1e-12)
+    assert np.isnan(evaluate({"run": picks}, truth, ["discovery_two_witnesses@5"]).cells[0].value)
 
 
 def test_folds_that_do_not_fit_are_refused_in_one_line():

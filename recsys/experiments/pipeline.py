@@ -115,8 +115,8 @@ def prepare_benchmark(
     log_line(f"split: {judged.train.nnz:,} positives to fit on, {judged.test.nnz:,} to judge on")
     key = [judged.fingerprint, config.evaluation.split, config.seed]
     made = {
-        "objective_maps": _build_or_load_maps(cache, ["own", *key], lambda: maps.objective_maps(judged.train)),
-        "audit": _build_or_load_maps(cache, ["audit", *key], lambda: maps.audit_maps(judged.train, seed=config.seed)),
+        "objective_maps": build_or_load_maps(cache, ["own", *key], lambda: maps.objective_maps(judged.train)),
+        "audit": build_or_load_maps(cache, ["audit", *key], lambda: maps.audit_maps(judged.train, seed=config.seed)),
         "content": maps.content_maps(judged.items),
     }
     log_line("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
@@ -144,8 +144,13 @@ def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[
     return model, cell.seconds
 
 
-def build_or_load_pool(preparation: Preparation, section: ModelSection, wanted: PoolSection) -> tuple[Pool, float]:
-    """Return the pool of a model, and the seconds that fitting and retrieval took."""
+def build_or_load_pool(
+    preparation: Preparation, section: ModelSection, wanted: PoolSection, fold: int | None = None
+) -> tuple[Pool, float]:
+    """Return the pool of a model, and the seconds that fitting and retrieval took.
+
+    With `fold`, own maps are those of that fold: what they explore is another pool.
+    """
     settings = _resolve_model_settings(preparation, section)
     model, seconds = fit_or_load_model(preparation, section)
 
@@ -161,7 +166,7 @@ def build_or_load_pool(preparation: Preparation, section: ModelSection, wanted: 
         arrays = {"users": made.users, "items": made.items, "scores": made.scores}
         return CacheEntry(arrays, time.perf_counter() - start)
 
-    key = [*preparation.key, section.kind, settings, wanted.model_dump()]
+    key = [*preparation.key, section.kind, settings, wanted.model_dump(), *([] if fold is None else ["fold", fold])]
     cell = preparation.cache.get_or_make("pool", key, retrieve)
     around = make_context(preparation.split, model, maps=preparation.objective_maps, seed=preparation.config.seed)
     users, items, scores = (cell.arrays[name] for name in ("users", "items", "scores"))
@@ -176,7 +181,9 @@ def _resolve_model_settings(preparation: Preparation, section: ModelSection) -> 
     return settings
 
 
-def _build_or_load_maps(cache: Cache, key: list[Any], make: Callable[[], Sequence[TasteMap]]) -> tuple[TasteMap, ...]:
+def build_or_load_maps(cache: Cache, key: list[Any], make: Callable[[], Sequence[TasteMap]]) -> tuple[TasteMap, ...]:
+    """Return maps from the cache, or make and keep them."""
+
     def made() -> CacheEntry:
         start = time.perf_counter()
         arrays = {"n": np.array(0)}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.configs import RunSpec
+from recsys.experiments.fold_readings import FoldReadings
 from recsys.experiments.pipeline import Preparation
 from recsys.experiments.rerankings import SlatesByLength
 from recsys.scores import Scores
@@ -28,6 +29,7 @@ class Bench:
     differences: "pd.DataFrame"
     folder: Path
     notes: tuple[str, ...] = ()
+    readings: FoldReadings | None = None  # what judges by halves of the users say; None where users are not halved
 
     def __str__(self) -> str:
         """Return the headline table as text."""

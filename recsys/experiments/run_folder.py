@@ -51,6 +51,9 @@ class RunFolder:
             write_text(folder / "environment.json", json.dumps(around, indent=2) + "\n")
             escape_csv_frame(bench.summary).to_csv(folder / "summary.csv", index=False)
             escape_csv_frame(bench.differences).to_csv(folder / "differences.csv", index=False)
+            if bench.readings is not None:
+                escape_csv_frame(bench.readings.judges).to_csv(folder / "judges.csv", index=False)
+                escape_csv_frame(bench.readings.readings).to_csv(folder / "readings.csv", index=False)
             write_scores(bench.scores, folder)
             tabulate_user_values(bench.scores).to_parquet(folder / "per_user.parquet", index=False)
             tabulate_slates(bench.slates).to_parquet(folder / "slates.parquet", index=False)

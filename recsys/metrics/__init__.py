@@ -52,6 +52,7 @@ from recsys.metrics.unexplored_regions import (
     discovery,
     discovery_content,
     discovery_own,
+    discovery_two_witnesses,
     unexplored_share,
     unexplored_share_content,
     unexplored_share_own,
@@ -68,7 +69,8 @@ STANDARD = [
 __all__ = [
     "account_gap", "aclt", "alpha_ndcg", "aplt", "arp", "average_precision", "binomial_diversity",
     "calibration_hellinger", "calibration_js", "calibration_kl", "calibration_kl_ranked", "calibration_radio",
-    "calibration_tv", "coverage", "cpr", "discovery", "discovery_content", "discovery_own", "efd",
+    "calibration_tv", "coverage", "cpr", "discovery", "discovery_content", "discovery_own",
+    "discovery_two_witnesses", "efd",
     "effective_catalogue", "eild_cooccurrence", "eild_features", "epc", "epd", "err_ia", "evenness",
     "exposure_deficit", "exposure_deficit_own", "fragmentation", "gini", "herfindahl", "hit_rate", "ild_cooccurrence",
     "ild_features", "mean_inter_list", "mrr", "ndcg", "never_shown", "out_of_bubble_recall", "over_exposure",

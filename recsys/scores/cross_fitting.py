@@ -36,6 +36,7 @@ from recsys.types.numbers import check_int
 Runs = Mapping[str, Slates | Ints]
 Audience = Literal["all", "inside", "outside"]
 AUDIENCES = ("all", "inside", "outside")
+INFLUENCE_CELLS = 2**22  # of scores times users whose draws are made at once
 _MAP_READERS = ("account_gaps", "exposure", "exposure_deficits", "unexplored_regions")  # modules of `recsys.metrics`
 
 
@@ -75,7 +76,7 @@ def evaluate_folds(
     fixed = {name for name in picks[0] if all(of[name] is runs[0][name] for of in runs)}
     sums: dict[tuple[str, str, int], FoldSums] = {}
     for turn, (judge, found) in enumerate(zip(judges, picks, strict=True)):
-        by = judged.with_judge(judge.audit_maps, judge.objective_maps)
+        by = judged.with_judge(judge)
         for name, items in found.items():
             evaluation = Evaluation(items, by)
             for want in asked:
@@ -122,7 +123,7 @@ def compute_fold_metrics(
     judged = restrict_to_users(truth, users)
     found: dict[str, list[float]] = {f"{want.name}@{want.k}": [] for want in asked}
     for judge, items in zip(judges, picks, strict=True):
-        evaluation = Evaluation(items["run"], judged.with_judge(judge.audit_maps, judge.objective_maps))
+        evaluation = Evaluation(items["run"], judged.with_judge(judge))
         for want, values in zip(asked, found.values(), strict=True):
             values.append(reduce_metric_values(call_metric(want, evaluation), users))
     return {name: float(np.mean(values)) for name, values in found.items()}
@@ -145,7 +146,7 @@ def _align_folds(
         if of.count(halving) != 2:
             raise RecsysError(f"evaluate_folds: halving {halving} has {of.count(halving)} folds, expected 2")
     for judge in judges:
-        for taste_map in (*judge.audit_maps, *judge.objective_maps):
+        for taste_map in (*judge.audit_maps, *judge.objective_maps, *judge.witness_maps):
             check_map(taste_map, truth.split)
     placed = [align_runs(one, truth.split, k) for one in runs]
     users, first = placed[0]
@@ -166,14 +167,14 @@ def _select_audience(judge: Judge, users: Ints, audience: Audience, n_users: int
 def _build_scores(
     sums: Mapping[tuple[str, str, int], FoldSums], users: Ints, seed: int, n_bootstrap: int
 ) -> tuple[Score, ...]:
-    """Return the scores, with the draws of users of one run after the other: memory does not grow with runs."""
-    cells: list[Score] = []
-    for run in dict.fromkeys(run for run, _, _ in sums):
-        mine = {key: of for key, of in sums.items() if key[0] == run}
-        meant = [of for of in mine.values() if not isinstance(of.answer, PerCatalogue)]
+    """Return the scores, with the draws of users for so many of them at once that memory does not grow with runs."""
+    cells, keys, step = list[Score](), list(sums), max(1, INFLUENCE_CELLS // max(len(users), 1))
+    for some in (keys[first : first + step] for first in range(0, len(keys), step)):
+        meant = [sums[key] for key in some if not isinstance(sums[key].answer, PerCatalogue)]
         table = np.stack([of.influence / len(of.values) for of in meant]) if meant else np.zeros((0, len(users)))
         drawn = iter(bootstrap_sums(table, users, seed, n_bootstrap))
-        for key, of in mine.items():
+        for key in some:
+            of = sums[key]
             if isinstance(of.answer, PerCatalogue):
                 cells.append(_build_catalogue_score(key, of, of.answer))
             else:

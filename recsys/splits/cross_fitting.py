@@ -6,6 +6,7 @@ from recsys.support import rng
 from recsys.types.folds import Fold
 from recsys.types.numbers import check_int
 
+MAX_HALVINGS = 20
 MIN_USERS_TO_HALVE = 100  # users below which the halves of a log are too small for maps
 
 

@@ -22,3 +22,4 @@ class Judge:
     fold: Fold
     audit_maps: tuple[TasteMap, ...]  # of the judge's users
     objective_maps: tuple[TasteMap, ...]  # of the other users: those that objectives read in this fold
+    witness_maps: tuple[TasteMap, ...] = ()  # the audit maps of the other users, paired with `audit_maps` by place
