@@ -18,6 +18,7 @@ from recsys.scores import cross_fitting, evaluate, tabulate_differences
 from recsys.scores.cross_fitting import compute_fold_metrics, evaluate_folds
 from recsys.scores.fold_sums import FoldSums
 from recsys.scores.intervals import bootstrap_sums
+from recsys.scores.judges import summarize_judge
 from recsys.scores.replicates import pool_replicates
 from recsys.scores.runs import call_metric
 from recsys.scores.stores import pack_scores, unpack_scores
@@ -260,7 +261,7 @@ def test_differences_and_stored_scores_keep_the_variance_of_halvings():
 def test_with_one_halving_the_interval_says_nothing_of_halvings():
     _, truth, judges, runs = make_folded_world(halvings=1)
     for cell in evaluate_folds(runs, truth, judges, METRICS, [5], n_bootstrap=200).cells:
-        assert cell.limits.low < cell.value < cell.limits.high
+        assert cell.limits.low <= cell.value <= cell.limits.high
         assert "mean over 1 halving of" in cell.convention
 
 
@@ -282,6 +283,38 @@ def test_two_witnesses_count_what_both_maps_call_unexplored_in_loops():
     cell = evaluate({"run": picks}, truth.with_judge(judge), ["discovery_two_witnesses@5"]).cells[0]
     assert cell.value == pytest.approx(np.mean(by_pair), rel=1e-12)
     assert np.isnan(evaluate({"run": picks}, truth, ["discovery_two_witnesses@5"]).cells[0].value)
+
+
+def test_a_judge_says_how_often_candidates_are_unexplored_in_loops():
+    split, _, judges, _ = make_folded_world()
+    items = np.argsort(np.random.default_rng(1).random((USERS, 40)), axis=1)[:, :6].astype(np.int32)
+    items[::7, 4:] = -1
+
+    def share(maps, u, item) -> float:
+        said = []
+        for taste_map in maps:
+            region = taste_map.hard_regions
+            if region[item] >= 0:
+                said.append(region[item] not in {region[i] for i in split.train[[u]].indices})
+        return float(np.mean(said)) if said else np.nan
+
+    pairs = np.array(
+        [
+            (share(judges[0].audit_maps, u, i), share(judges[0].objective_maps, u, i))
+            for u in range(USERS)
+            for i in items[u]
+            if i >= 0
+        ]
+    )
+    judged, own = pairs[~np.isnan(pairs).any(axis=1)].T
+    said = summarize_judge(judges[0], split.train, items)
+    assert said.unexplored == pytest.approx(judged.mean(), rel=1e-12)
+    assert said.lift == pytest.approx((judged * own).sum() / own.sum() / judged.mean(), rel=1e-12)
+    assert (said.n_users, said.n_maps, said.n_regions) == (60, 3, 5.0)
+    same = summarize_judge(replace(judges[0], audit_maps=judges[0].objective_maps), split.train, items)
+    assert same.lift > said.lift  # who judges by the maps that are aimed at always says so
+    none = summarize_judge(replace(judges[0], audit_maps=()), split.train, items)
+    assert np.isnan(none.unexplored) and np.isnan(none.lift)
 
 
 def test_folds_that_do_not_fit_are_refused_in_one_line():

@@ -9,7 +9,8 @@ from typing import Any
 from recsys import maps
 from recsys.configs import Config, ModelSection, PoolSection, RunSpec
 from recsys.experiments.pipeline import Preparation, build_or_load_maps, build_or_load_pool
-from recsys.retrieval.fold_contexts import make_fold_context, make_half_maps
+from recsys.reranking.term_cache import TermCache
+from recsys.retrieval.fold_contexts import make_fold_context, make_half_maps, select_table_users
 from recsys.scores.cross_fitting import reads_maps
 from recsys.scores.metric_names import resolve_metrics
 from recsys.splits.cross_fitting import MIN_USERS_TO_HALVE, make_folds
@@ -63,15 +64,21 @@ class FoldPools:
     judge: Judge
     kept: TableCache = field(default_factory=lambda: TableCache(2))
 
-    def get_pool(self, pool: Pool, model: ModelSection, wanted: PoolSection) -> Pool:
-        """Return `pool`, that of a model, in the context of the fold; with its exploration by the fold's own maps."""
+    def get_terms(self, pool: Pool, model: ModelSection, wanted: PoolSection) -> tuple[TermCache, TermCache]:
+        """Return `pool`, that of a model, in the context of the fold, and its rows whose users make tables.
 
-        def make() -> Pool:
+        Both with the terms that blends share. What is for exploration in a pool follows the fold's own maps.
+        """
+
+        def make() -> tuple[TermCache, TermCache]:
             of = pool
             if wanted.exploration_share > 0:
                 moved = replace(self.preparation, objective_maps=self.judge.objective_maps)
                 of = build_or_load_pool(moved, model, wanted, fold=self.number)[0]
-            return replace(of, context=make_fold_context(of.context, self.judge.fold, maps=self.judge.objective_maps))
+            moved_pool = replace(
+                of, context=make_fold_context(of.context, self.judge.fold, maps=self.judge.objective_maps)
+            )
+            return TermCache(moved_pool), TermCache(select_table_users(moved_pool, self.judge.fold))
 
         return self.kept.get(json.dumps([model.model_dump(), wanted.model_dump()], sort_keys=True), make)
 

@@ -10,7 +10,7 @@ from recsys.configs import RunSpec
 from recsys.experiments.folds import FoldPools, depends_on_fold
 from recsys.experiments.pipeline import LogFunction, Preparation, build_or_load_pool
 from recsys.reranking.slates import fit_each_scale, rerank
-from recsys.retrieval.fold_contexts import select_table_users
+from recsys.reranking.term_cache import TermCache
 from recsys.support.cache import CacheEntry
 from recsys.support.progress import show_progress
 from recsys.types import Judge, Pool, RecsysError, Slates
@@ -118,17 +118,17 @@ def _build_or_load_slates(
         candidates, fitting = build_or_load_pool(preparation, model, wanted)
     policy, guards = config.get_pick_settings(spec), config.build_guards()
     source = [*preparation.key, model.model_dump(), wanted.model_dump(), k]
-    fitted = candidates
+    terms, fitted = None, TermCache(candidates, 0)
     if fold is not None:
-        candidates = fold.get_pool(candidates, model, wanted)
-        fitted = select_table_users(candidates, fold.judge.fold)
+        terms, fitted = fold.get_terms(candidates, model, wanted)
+        candidates = terms.pool
         source += ["fold", fold.number]
 
     def make() -> CacheEntry:
         rerank(candidates.slice_users(0, 1), {"relevance": 1.0}, 1)  # the kernel is compiled before the clock starts
         scale = None if config.slate.scale == "none" else _fit_or_load_scales(preparation, source, fitted, blend, k)
         start = time.perf_counter()
-        made = rerank(candidates, blend, k, scale=scale, guards=guards, seed=config.seed, **policy)
+        made = rerank(candidates, blend, k, scale=scale, guards=guards, seed=config.seed, terms=terms, **policy)
         took = time.perf_counter() - start
         arrays = {name: getattr(made, name) for name in ("users", "items", "scores", "contributions")}
         factors = {f"scale.{name}": np.array(value) for name, value in made.scales.items()}
@@ -147,7 +147,7 @@ def _build_or_load_slates(
 
 
 def _fit_or_load_scales(
-    preparation: Preparation, source: list[Any], candidates: Pool, blend: Mapping[str, Any], k: int
+    preparation: Preparation, source: list[Any], terms: TermCache, blend: Mapping[str, Any], k: int
 ) -> dict[str, float]:
     """Return the scale of each objective of a blend, those of the package's objectives from the cache."""
 
@@ -160,7 +160,7 @@ def _fit_or_load_scales(
             return fit()
         return float(preparation.cache.get_or_make("scale", [*source, alone], make).arrays["scale"])
 
-    return fit_each_scale(candidates, blend, k, get_or_fit)
+    return fit_each_scale(terms.pool, blend, k, get_or_fit, terms=terms)
 
 
 def _restore_slates(cell: CacheEntry, candidates: Pool) -> Slates:

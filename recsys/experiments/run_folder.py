@@ -120,6 +120,29 @@ def group_metrics_by_module(names: list[str]) -> dict[str, list[str]]:
     return dict(sorted(grouped.items(), key=lambda one: order.get(one[1][0], len(order))))
 
 
+def _collect_readings(bench: "Bench") -> dict[str, Any]:
+    """Return what the report says of judges, and of discovery as each reader has it, in % of the base's."""
+    if bench.readings is None:
+        return {}
+    judges = {
+        f"halving {row['halving']}, half {row['half']}": {
+            name: round(value, 2) for name, value in row.items() if name not in ("halving", "half", "maps")
+        }
+        for row in bench.readings.judges.to_dict("records")
+    }
+    gains = bench.readings.readings
+    wide = gains[gains.metric == "discovery"].pivot(index="run", columns="reader", values="relative")
+    shown = [name for name in ("all", "inside", "outside", "two witnesses", "seen") if name in wide]
+    changes = {
+        spec.name: {
+            "seen users" if name == "seen" else name: f"{100 * wide.loc[spec.name, name]:+.1f} %" for name in shown
+        }
+        for spec in bench.specs
+        if spec.name in wide.index and wide.loc[spec.name, shown].notna().all()
+    }
+    return {"judges": judges, "discovery by reader": changes}
+
+
 def _collect_facts(bench: "Bench", around: dict[str, Any], seconds: float) -> dict[str, Any]:
     preparation, config = bench.preparation, bench.preparation.config
     dataset, judged = preparation.dataset, preparation.split
@@ -152,6 +175,7 @@ def _collect_facts(bench: "Bench", around: dict[str, Any], seconds: float) -> di
             "audit": [m.name for m in preparation.audit],
             "content": [m.name for m in preparation.content],
         },
+        **_collect_readings(bench),
         "run": {"seed": config.seed, "bootstrap draws": config.evaluation.n_bootstrap, "seconds": round(seconds, 1)},
         "environment": {**around, "packages": get_key_versions()},
     }

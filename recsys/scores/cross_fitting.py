@@ -5,7 +5,9 @@ maps (those of a family are drawn with replacement, the same ones in every fold)
 and what a bootstrap of so few lacks is added: `recsys.scores.replicates.two_level_interval`).
 """
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
@@ -73,22 +75,26 @@ def evaluate_folds(
     users, picks = _align_folds(runs, truth, judges, max(want.k for want in asked))
     check_bootstrap_memory("evaluate_folds: n_bootstrap", n_bootstrap, len(picks[0]) * len(asked))
     judged = restrict_to_users(truth, users)
-    fixed = {name for name in picks[0] if all(of[name] is runs[0][name] for of in runs)}
-    sums: dict[tuple[str, str, int], FoldSums] = {}
-    for turn, (judge, found) in enumerate(zip(judges, picks, strict=True)):
-        by = judged.with_judge(judge)
-        for name, items in found.items():
-            evaluation = Evaluation(items, by)
-            for want in asked:
-                place = sums.setdefault((name, want.name, want.k), FoldSums(len(users)))
-                if turn and name in fixed and audience == "all" and not reads_maps(want):
-                    place.repeat_last(judge.fold.halving)
-                else:
-                    chosen = _select_audience(judge, users, audience, truth.split.train.shape[0])
+    fixed = {name for name in picks[0] if all(of[name] is runs[0][name] for of in runs)} if audience == "all" else set()
+    sums = {(name, want.name, want.k): FoldSums(len(users)) for name in picks[0] for want in asked}
+    ours = all(want.metric.__module__.startswith("recsys.") for want in asked)
+    with ThreadPoolExecutor((os.cpu_count() or 1) if ours else 1) as workers:
+        for turn, (judge, found) in enumerate(zip(judges, picks, strict=True)):
+            by, chosen = judged.with_judge(judge), _select_audience(judge, users, audience, truth.split.train.shape[0])
+
+            def add_run(name: str, turn: int = turn, by: GroundTruth = by, chosen: Bools = chosen) -> None:
+                evaluation, fold = Evaluation(picks[turn][name], by), judges[turn].fold
+                for want in asked:
+                    place = sums[name, want.name, want.k]
+                    if turn and name in fixed and not reads_maps(want):
+                        place.repeat_last(fold.halving)
+                        continue
                     answer = call_metric(want, evaluation)
                     if audience != "all" and isinstance(answer, PerCatalogue):
                         raise RecsysError(f"evaluate_folds: {want.name} is of all slates, expected audience 'all'")
-                    place.add(answer, users, chosen, judge.fold.halving, seed)
+                    place.add(answer, users, chosen, fold.halving, seed)
+
+            list(workers.map(add_run, found))  # the next fold's tables take the place of this one's
     cells = _build_scores(sums, users, seed, n_bootstrap)
     parts = segment_users(judged, users) if audience == "all" else {}
     segments = {name: codes[users] for name, codes in parts.items()}
@@ -132,7 +138,7 @@ def compute_fold_metrics(
 def reads_maps(want: MetricAtK) -> bool:
     """Whether a metric may read co-occurrence maps: those of this package that do, and each that is not of it."""
     home, _, module = want.metric.__module__.rpartition(".")
-    return home != "recsys.metrics" or module in _MAP_READERS
+    return home != "recsys.metrics" or (module in _MAP_READERS and not want.name.endswith("_content"))
 
 
 def _align_folds(
