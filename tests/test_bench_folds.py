@@ -8,6 +8,7 @@ import pytest
 from synthetic import write_tables
 from test_bench import CONFIG
 
+from recsys.configs import parse_config
 from recsys.experiments import bench
 from recsys.experiments.comparisons import compare_folders
 from recsys.experiments.evaluation import evaluate_files
@@ -16,6 +17,7 @@ from recsys.experiments.rerankings import build_fold_slates
 from recsys.retrieval.candidates import candidates
 from recsys.retrieval.fold_contexts import make_fold_context
 from recsys.scores.cross_fitting import evaluate_folds
+from recsys.sweeps.trial_evaluator import build_trial_evaluator
 from recsys.types import GroundTruth, RecsysError
 
 USERS = 140
@@ -116,6 +118,22 @@ def test_its_values_are_those_of_slates_made_by_hand(folded):
     cell = evaluate_folds(runs, GroundTruth(split), judges, ["discovery@3"], n_bootstrap=100).cells[0]
     row = done.summary.query("run == 'wider-0.5' and metric == 'discovery' and k == 3").iloc[0]
     assert (row.value, row.ci_low, row.ci_high) == pytest.approx((cell.value, *cell.limits[:2]), rel=1e-9)
+
+
+def test_trials_of_a_sweep_are_read_as_benchmarks_are(folded):
+    _, done = folded
+    evaluator = build_trial_evaluator(done.preparation, ["ndcg@3", "discovery@3"])
+    assert len(evaluator.judges) == 6
+    values = done.summary[done.summary.k == 3].pivot(index="run", columns="metric", values="value")
+    for run in ("wider-0.5", "mixed", "drawn", "als"):
+        settings, spec = read_settings(), next(one for one in done.specs if one.name == run)
+        settings["blends"] = {} if run == "als" else {run: dict(spec.blend)}
+        config = parse_config({**settings, "models": {}})
+        found = evaluator.evaluate_config(config)
+        assert found == pytest.approx({"ndcg@3": values.ndcg[run], "discovery@3": values.discovery[run]}, rel=1e-9)
+        cell = evaluator.evaluate_blends({"one": config}, "discovery@3").cells[0]
+        assert cell.value == pytest.approx(values.discovery[run], rel=1e-9) and "cross-fitted" in cell.convention
+    assert build_trial_evaluator(done.preparation, ["ndcg@3"]).judges == ()
 
 
 def test_lists_from_elsewhere_are_judged_by_each_half(folded):

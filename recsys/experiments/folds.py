@@ -1,7 +1,7 @@
 """Folds of a benchmark: judges by halves of the users, and the slates of objectives that have not seen the judge's."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -21,13 +21,14 @@ from recsys.types.arrays import Csr
 FOLD_FREE_OBJECTIVES = frozenset({"noise", "relevance", "thompson", "ucb"})
 
 
-def build_or_load_judges(preparation: Preparation) -> tuple[Judge, ...]:
+def build_or_load_judges(preparation: Preparation, metrics: Sequence[str] | None = None) -> tuple[Judge, ...]:
     """Return the judge of each fold that [evaluation] halvings asks for, maps from the cache where they are there.
 
-    () where none is asked for, no metric of the config reads maps, or users are too few to be halved.
+    () where none is asked for, none of `metrics` (those of the config) reads maps, or users are too few to be halved.
     """
     config, train = preparation.config, preparation.split.train
-    if not any(map(reads_maps, resolve_metrics(config.evaluation.metrics, config.slate.k))):
+    names = config.evaluation.metrics if metrics is None else metrics
+    if not any(map(reads_maps, resolve_metrics(names, config.slate.k))):
         return ()
     folds = make_folds(train.shape[0], config.evaluation.halvings, config.seed)
     audits = [_build_audit_maps(preparation, fold, f) for f, fold in enumerate(folds)]

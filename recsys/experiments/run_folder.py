@@ -124,21 +124,25 @@ def _collect_readings(bench: "Bench") -> dict[str, Any]:
     """Return what the report says of judges, and of discovery as each reader has it, in % of the base's."""
     if bench.readings is None:
         return {}
+    rows: list[dict[str, Any]] = bench.readings.judges.to_dict("records")  # type: ignore[assignment]
     judges = {
         f"halving {row['halving']}, half {row['half']}": {
             name: round(value, 2) for name, value in row.items() if name not in ("halving", "half", "maps")
         }
-        for row in bench.readings.judges.to_dict("records")
+        for row in rows
     }
-    gains = bench.readings.readings
-    wide = gains[gains.metric == "discovery"].pivot(index="run", columns="reader", values="relative")
-    shown = [name for name in ("all", "inside", "outside", "two witnesses", "seen") if name in wide]
+    gains = bench.readings.readings[bench.readings.readings.metric == "discovery"]
+    relative = {
+        (str(run), str(reader)): float(value)
+        for run, reader, value in zip(gains.run, gains.reader, gains.relative, strict=True)
+    }
+    readers = list(dict.fromkeys(map(str, gains.reader)))
     changes = {
         spec.name: {
-            "seen users" if name == "seen" else name: f"{100 * wide.loc[spec.name, name]:+.1f} %" for name in shown
+            "seen users" if name == "seen" else name: f"{100 * relative[spec.name, name]:+.1f} %" for name in readers
         }
         for spec in bench.specs
-        if spec.name in wide.index and wide.loc[spec.name, shown].notna().all()
+        if all(np.isfinite(relative.get((spec.name, name), np.nan)) for name in readers)
     }
     return {"judges": judges, "discovery by reader": changes}
 

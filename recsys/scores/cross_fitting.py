@@ -129,10 +129,18 @@ def compute_fold_metrics(
     judged = restrict_to_users(truth, users)
     found: dict[str, list[float]] = {f"{want.name}@{want.k}": [] for want in asked}
     for judge, items in zip(judges, picks, strict=True):
-        evaluation = Evaluation(items["run"], judged.with_judge(judge))
+        evaluation = Evaluation(items["run"], _keep_judged_truth(judged, judge))
         for want, values in zip(asked, found.values(), strict=True):
             values.append(reduce_metric_values(call_metric(want, evaluation), users))
     return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _keep_judged_truth(truth: GroundTruth, judge: Judge) -> GroundTruth:
+    """Return the truth by a judge's maps, kept with the truth: a search asks for it again and again."""
+    name = (
+        f"judge {id(judge.audit_maps)} {id(judge.objective_maps)}"  # what is kept holds both: no other gets the number
+    )
+    return truth.tables.get(name, lambda: truth.with_judge(judge))
 
 
 def reads_maps(want: MetricAtK) -> bool:

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.scores import evaluate
 from recsys.scores.records import Score
 from recsys.scores.simultaneous import compute_simultaneous_limits
 from recsys.sweeps.plans import Method, SweepPlan
 from recsys.sweeps.trial_evaluator import TrialEvaluator
 from recsys.sweeps.trials import TrialResult
-from recsys.types import RecsysError, Slates
+from recsys.types import RecsysError
 from recsys.types.arrays import Doubles
 
 
@@ -70,18 +69,9 @@ def _bound_accuracy_changes(
     plan: SweepPlan, named: Sequence[tuple[Method, TrialResult]], evaluator: TrialEvaluator
 ) -> tuple[Doubles, Doubles]:
     """Return the relative change of accuracy of each point, and its bound."""
-    k = int(plan.accuracy.metric.partition("@")[2])
-    runs: dict[str, Slates] = {"base": evaluator.build_slates(plan.base_config())[k]}
-    runs |= {str(i): evaluator.build_slates(of.trial_config(one.settings))[k] for i, (of, one) in enumerate(named)}
-    config = plan.base_config()
-    base, *others = evaluate(
-        runs,
-        evaluator.truth,
-        [plan.accuracy.metric],
-        [k],
-        seed=config.seed,
-        n_bootstrap=config.evaluation.n_bootstrap,
-    ).cells
+    configs = {"base": plan.base_config()}
+    configs |= {str(i): of.trial_config(one.settings) for i, (of, one) in enumerate(named)}
+    base, *others = evaluator.evaluate_blends(configs, plan.accuracy.metric).cells
     if base.direction != 1:
         raise RecsysError(f"[sweep] accuracy is {plan.accuracy.metric}, expected a metric of which more is better")
     return compute_lower_bounds(others, base)
