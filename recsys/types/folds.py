@@ -19,7 +19,7 @@ class Fold:
 class Judge:
     """The audit maps of a fold's judge users, and the own maps of those whom it has not seen."""
 
-    fold: Fold
+    fold: Fold  # whose judge users and table users the maps are made from
     audit_maps: tuple[TasteMap, ...]  # of the judge's users
     objective_maps: tuple[TasteMap, ...]  # of the other users: those that objectives read in this fold
     witness_maps: tuple[TasteMap, ...] = ()  # the audit maps of the other users, paired with `audit_maps` by place
