@@ -11,7 +11,7 @@ from recsys.experiments.pipeline import Preparation, build_or_load_pool
 from recsys.metrics import discovery, discovery_two_witnesses
 from recsys.scores import Scores, tabulate_differences, tabulate_scores
 from recsys.scores.alignment import align_runs, restrict_to_users
-from recsys.scores.cross_fitting import evaluate_folds
+from recsys.scores.cross_fitting import evaluate_folds, get_judged_truth
 from recsys.scores.judges import MIN_JUDGE_USERS, MIN_UNEXPLORED_HITS, summarize_judge
 from recsys.scores.tables import pair_with_base
 from recsys.types import Evaluation, GroundTruth, Judge, Slates
@@ -153,6 +153,6 @@ def _tabulate_judges(
 def _count_base_hits(truth: GroundTruth, judge: Judge, base: Slates, config: Config) -> dict[str, float]:
     """Return the base's hits in regions that a judge calls unexplored, and the positives there: means over maps."""
     users, picks = align_runs({"base": base}, truth.split, config.headline_k)
-    evaluation = Evaluation(picks["base"], restrict_to_users(truth, users).with_judge(judge))
+    evaluation = Evaluation(picks["base"], get_judged_truth(restrict_to_users(truth, users), judge))
     alone, both = (metric(evaluation, config.headline_k).counts for metric in (discovery, discovery_two_witnesses))
     return {"held_out": alone["held_out"], "hits": alone["hits"], "hits_two_witnesses": both["hits"]}

@@ -38,6 +38,7 @@ from recsys.types.numbers import check_int
 Runs = Mapping[str, Slates | Ints]
 Audience = Literal["all", "inside", "outside"]
 AUDIENCES = ("all", "inside", "outside")
+MAX_KEPT_BYTES, TABLE_CELL_BYTES = 2**28, 9  # of tables of users and regions: whether touched, and what is owed
 INFLUENCE_CELLS = 2**22  # of scores times users whose draws are made at once
 _MAP_READERS = ("account_gaps", "exposure", "exposure_deficits", "unexplored_regions")  # modules of `recsys.metrics`
 
@@ -77,10 +78,12 @@ def evaluate_folds(
     judged = restrict_to_users(truth, users)
     fixed = {name for name in picks[0] if all(of[name] is runs[0][name] for of in runs)} if audience == "all" else set()
     sums = {(name, want.name, want.k): FoldSums(len(users)) for name in picks[0] for want in asked}
+    kept = _may_keep_tables(judges, truth.split.train.shape[0])
     ours = all(want.metric.__module__.startswith("recsys.") for want in asked)
     with ThreadPoolExecutor((os.cpu_count() or 1) if ours else 1) as workers:
         for turn, (judge, found) in enumerate(zip(judges, picks, strict=True)):
-            by, chosen = judged.with_judge(judge), _select_audience(judge, users, audience, truth.split.train.shape[0])
+            by = get_judged_truth(judged, judge) if kept else judged.with_judge(judge)
+            chosen = _select_audience(judge, users, audience, truth.split.train.shape[0])
 
             def add_run(name: str, turn: int = turn, by: GroundTruth = by, chosen: Bools = chosen) -> None:
                 evaluation, fold = Evaluation(picks[turn][name], by), judges[turn].fold
@@ -129,18 +132,24 @@ def compute_fold_metrics(
     judged = restrict_to_users(truth, users)
     found: dict[str, list[float]] = {f"{want.name}@{want.k}": [] for want in asked}
     for judge, items in zip(judges, picks, strict=True):
-        evaluation = Evaluation(items["run"], _keep_judged_truth(judged, judge))
+        evaluation = Evaluation(items["run"], get_judged_truth(judged, judge))
         for want, values in zip(asked, found.values(), strict=True):
             values.append(reduce_metric_values(call_metric(want, evaluation), users))
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def _keep_judged_truth(truth: GroundTruth, judge: Judge) -> GroundTruth:
-    """Return the truth by a judge's maps, kept with the truth: a search asks for it again and again."""
+def get_judged_truth(truth: GroundTruth, judge: Judge) -> GroundTruth:
+    """Return the truth by a judge's maps, kept with `truth`: whoever asks again finds the tables of both."""
     name = (
-        f"judge {id(judge.audit_maps)} {id(judge.objective_maps)}"  # what is kept holds both: no other gets the number
+        f"judge {id(judge.audit_maps)} {id(judge.objective_maps)}"  # what is kept holds both: the numbers stay theirs
     )
     return truth.tables.get(name, lambda: truth.with_judge(judge))
+
+
+def _may_keep_tables(judges: Sequence[Judge], n_users: int) -> bool:
+    """Whether tables of users and regions of all judges take little memory."""
+    regions = sum(of.assignment.shape[1] for one in judges for of in (*one.audit_maps, *one.objective_maps))
+    return n_users * regions * TABLE_CELL_BYTES <= MAX_KEPT_BYTES
 
 
 def reads_maps(want: MetricAtK) -> bool:
