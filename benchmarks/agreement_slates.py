@@ -15,6 +15,7 @@ from scipy import sparse
 from recsys import rerank
 from recsys.kernels import reference
 from recsys.maths import embeddings
+from recsys.objectives import derived_tables
 from recsys.reranking.blends import make_weight_matrix, parse_blend
 from recsys.types import Coverage, Pool, Spread
 from recsys.types.arrays import Doubles, Floats, Ints
@@ -49,25 +50,17 @@ class Case(NamedTuple):
 
 def clipped(pool: Pool, k: int) -> Spread:
     """Return 1 - the largest similarity to the slate, or to something that everybody is at right angles to."""
-    table = _get_unit_vectors(pool)
+    table = derived_tables.get_item_vectors(pool.context, "factors", "slates")
     return Spread(table, np.maximum(pool.items, 0).astype(np.int64), start=np.zeros(pool.items.shape, np.float32))
 
 
 def cover(pool: Pool, k: int) -> Coverage:
     """Return the gain in the sum over candidates of the root of their similarities, at least 0, to the slate."""
-    table = _get_unit_vectors(pool)[pool.items]
+    table = derived_tables.get_item_vectors(pool.context, "factors", "slates")[pool.items]
     sims = np.clip(table @ table.transpose(0, 2, 1), 0.0, 1.0)
     users, n = pool.items.shape
     which = np.arange(users * n, dtype=np.int64).reshape(users, n)
     return Coverage(sparse.csr_array(sims.reshape(-1, n)), which, np.ones((users, n)), "sqrt")
-
-
-def _get_unit_vectors(pool: Pool) -> Floats:
-    """Return the items' unit vectors, (I, d), made once."""
-    around = pool.context.population
-    return around.tables.get(
-        "unit vectors", lambda: embeddings.normalize_rows(around.need_factors("slates").item_factors)
-    )
 
 
 def build_two_part_blend(name: str, **settings: object) -> Callable[[Pool, float], Blend]:

@@ -164,6 +164,7 @@ def write_sweep_files(run: Run, protocol: Mapping[str, Any], folder: Path, work:
     curve = fit_score_calibration(configs.read_config(work / "base.toml"))
     section = {
         "maximize": [ACCURACY, GAIN],
+        "accuracy": ACCURACY,  # the protocol spends nDCG alone
         "constraints": [f"{metric} >= 0" for metric in OTHER_METRICS],  # so that they are known on validation too
         "trials": protocol["trials"],
         "front": protocol["front"],

@@ -227,7 +227,7 @@ def simulate_accuracy_budget(losses: Doubles, rng: Generator, seed: int) -> Wron
         common = rng.normal(0.0, 0.05, USERS)
         runs = [(1.0 - loss) * base + common + rng.normal(0.0, 0.05, USERS) for loss in losses]
         first, *others = score_values([base + common, *runs], seed)
-        cheap = np.flatnonzero(compute_lower_bounds(others, first)[1] > -MARGIN)
+        cheap = np.flatnonzero(compute_lower_bounds([(one, first) for one in others])[1] > -MARGIN)
         yield (
             "the choice of --accuracy-budget loses more",
             "conservative",

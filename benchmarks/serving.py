@@ -38,6 +38,7 @@ from threadpoolctl import threadpool_limits
 
 import recsys.kernels.greedy  # noqa: F401  what loading a ranker takes, without what importing Numba takes
 from recsys.models.factor_model import FittedFactors
+from recsys.objectives.derived_tables import get_item_vectors
 from recsys.rankers import Ranker
 from recsys.types import Factors, Items, Split, TasteMap
 from recsys.types.arrays import Csr, make_empty_matrix
@@ -142,7 +143,7 @@ def time_median(ask: Ask, times: int) -> float:
 @contextmanager
 def run_pyversity(python: Path, ranker: Ranker, given: Requests) -> Iterator[Callable[[int], float]]:
     """Yield a function that asks pyversity for so many slates, and returns the median of their seconds."""
-    table = np.asarray(ranker.context.tables.get("vectors cooccurrence", _raise_missing_table))
+    table = np.asarray(get_item_vectors(ranker.context, "cooccurrence", "serving"))
     with tempfile.TemporaryDirectory() as name:
         told = Path(name) / "given.npz"
         np.savez(told, vectors=[table[pool] for pool in given.pools], scores=given.scores, k=K)
@@ -160,14 +161,10 @@ def run_pyversity(python: Path, ranker: Ranker, given: Requests) -> Iterator[Cal
             process.stdin.close()
 
 
-def _raise_missing_table() -> object:
-    raise KeyError("the vectors of diversity")
-
-
 def measure_headline(ranker: Ranker, given: Requests, python: Path, rounds: int) -> Iterator[Row]:
     """Yield the rows of one thread and of several."""
     ask = build_request_functions(ranker, given)[BLENDED]
-    d = ranker.context.tables.get("vectors cooccurrence", _raise_missing_table).shape[1]
+    d = get_item_vectors(ranker.context, "cooccurrence", "serving").shape[1]
     floor = f"{4 * d * N:,} B of vectors, {N * (K - 1) * d:,} multiply-adds without bounds"
     with run_pyversity(python, ranker, given) as theirs:
         one, other, ratio = time_side_by_side(lambda: time_median(ask, 500), lambda: theirs(100), 3 * rounds)

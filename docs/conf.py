@@ -25,9 +25,10 @@ API = HERE / "api"  # written anew by every build, never committed
 # Every public module, in the order of the flow. Each gets a page.
 MODULES = (
     "data", "splits", "models", "retrieval.candidates", "retrieval.score_calibration", "objectives",
+    "likelihoods", "likelihoods.features",
     "reranking.slates", "reranking.guards", "reranking.user_weights", "reranking.opportunity_costs", "maps", "metrics",
     "metrics.presets", "metrics.published_variants", "metrics.list_comparison", "scores", "rankers", "configs",
-    "experiments", "sweeps", "reproductions.run", "types",
+    "experiments", "sweeps", "reproductions.run", "testing", "types",
 )  # fmt: skip
 # Each gets a table of its names and what they are, for the pages that include it.
 TABLES = {"splits": "splits", "models": "models", "guards": "reranking.guards"}
@@ -72,6 +73,16 @@ RESULTS = {
     "tuned-ml-100k": TUNED,
     "tuned-ml-latest-small": TUNED,
     "tuned-ml-latest-small-256": TUNED,
+    "likelihood-accuracy": {
+        "split": "{split}",
+        "seed": "{seed}",
+        "kind": "{kind}",
+        "users": "{users}",
+        "base": "{test_base:.4f}",
+        "likelihood": "{test_ndcg:.4f}",
+        "difference [95 %]": "{difference:+.4f} [{low:+.4f}, {high:+.4f}]",
+        "out of fold": "{fold_ndcg:.4f} against {fold_base:.4f}",
+    },
     "ials-tuned": {
         "data": "{dataset}",
         "settings of iALS": "{settings}",
@@ -256,7 +267,7 @@ def _metrics() -> str:
         parts += [f"### {title}", "", _first_line(importlib.import_module(home)), ""]
         for name in homes[home]:
             found = getattr(metrics, name)
-            said = fields(found)
+            said = fields(found, FIELDS)
             parts += [f"#### `{name}`", "", _first_line(found), "", _formula("metrics", name, said), ""]
             parts += [f"* {field.lower()}: {_prose(said[field])}" for field in FIELDS[1:]] + [""]
     return "\n".join(parts)
@@ -269,7 +280,7 @@ def _objectives() -> str:
     parts = []
     for name in sorted(objectives.__all__):
         found = getattr(objectives, name)
-        said = fields(found)
+        said = fields(found, OBJECTIVE_FIELDS)
         shape = getattr(inspect.signature(found).return_annotation, "__name__", "one of several")
         parts += [f"### `{name}`", "", _first_line(found), "", _formula("objectives", name, said), ""]
         parts += [
@@ -316,9 +327,13 @@ def _commands() -> str:
     return "\n".join(parts)
 
 
-def fields(found: Any) -> dict[str, str]:
-    """Return what a docstring says in lines such as ":Range: [0, 1]"."""
-    return {name: re.sub(r"\s+", " ", text) for name, text in FIELD.findall(inspect.getdoc(found) or "")}
+def fields(found: Any, expected: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return what a docstring says in lines such as ":Range: [0, 1]"; refuse one that lacks an `expected` line."""
+    said = {name: re.sub(r"\s+", " ", text) for name, text in FIELD.findall(inspect.getdoc(found) or "")}
+    lacking = [name for name in expected if name not in said]
+    if lacking:
+        raise ValueError(f"the docstring of {found.__module__}.{found.__name__} has no line :{lacking[0]}:")
+    return said
 
 
 def _keys() -> str:

@@ -6,9 +6,10 @@ Every name is imported when it is first asked for: a server that only re-ranks l
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recsys import data, maps, metrics, models, objectives, splits
+    from recsys import data, maps, metrics, models, objectives, splits, testing
     from recsys.data import load_dataset, read_dataset
     from recsys.experiments import Bench, bench
+    from recsys.likelihoods import Likelihood, apply_likelihood, fit_likelihood
     from recsys.rankers import Ranker, Recommendation
     from recsys.reranking import guards
     from recsys.reranking.opportunity_costs import opportunity_costs
@@ -29,10 +30,15 @@ if TYPE_CHECKING:
         Items,
         Model,
         Modular,
+        PerCatalogue,
+        PerMap,
+        PerUser,
         RecsysError,
         RecsysWarning,
+        Rule,
         Scorer,
         Seats,
+        SideInformation,
         Slates,
         Split,
         Spread,
@@ -45,13 +51,16 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
     _HOMES = {
         "Bench": "recsys.experiments",
         "Comparison": "recsys.scores",
+        "Likelihood": "recsys.likelihoods",
         "Pool": "recsys.retrieval.candidates",
         "Ranker": "recsys.rankers",
         "Recommendation": "recsys.rankers",
+        "apply_likelihood": "recsys.likelihoods",
         "bench": "recsys.experiments",
         "candidates": "recsys.retrieval.candidates",
         "compare": "recsys.scores",
         "entropy_weights": "recsys.reranking.user_weights",
+        "fit_likelihood": "recsys.likelihoods",
         "guards": "recsys.reranking",
         "load_dataset": "recsys.data",
         "opportunity_costs": "recsys.reranking.opportunity_costs",
@@ -90,27 +99,35 @@ __all__ = [
     "Guard",
     "Interactions",
     "Items",
+    "Likelihood",
     "Model",
     "Modular",
+    "PerCatalogue",
+    "PerMap",
+    "PerUser",
     "Pool",
     "Ranker",
     "Recommendation",
     "RecsysError",
     "RecsysWarning",
+    "Rule",
     "Scorer",
     "Seats",
+    "SideInformation",
     "Slates",
     "Split",
     "Spread",
     "TasteMap",
     "Volume",
     "__version__",
+    "apply_likelihood",
     "bench",
     "candidates",
     "compare",
     "data",
     "entropy_weights",
     "evaluate",
+    "fit_likelihood",
     "guards",
     "load_dataset",
     "maps",
@@ -121,4 +138,5 @@ __all__ = [
     "read_dataset",
     "rerank",
     "splits",
+    "testing",
 ]

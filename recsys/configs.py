@@ -3,27 +3,41 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import Parameter
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from recsys import metrics, models
+from recsys import metrics, models, objectives, splits
+from recsys.data.readers import resolve_reader
 from recsys.data.settings import TableSettings
+from recsys.likelihoods.records import list_feature_names
 from recsys.reranking import blends, guards
 from recsys.reranking.orders import Order, check_order
 from recsys.scores.intervals import MAX_BOOTSTRAP, check_bootstrap_memory
 from recsys.scores.metric_names import resolve_metrics
 from recsys.splits.cross_fitting import MAX_HALVINGS
 from recsys.support.provenance import hash_own_modules
+from recsys.support.resolver import (
+    check_settings,
+    list_public,
+    list_settings,
+    name_extension,
+    resolve_extension,
+    search_folder,
+)
 from recsys.support.resources import find_shipped_folder
 from recsys.support.toml_files import describe_first_problem, find_toml, read_toml
-from recsys.types import Guard, Model, RecsysError, make_unknown_name_error
+from recsys.types import Dataset, Guard, Model, RecsysError, Split, make_unknown_name_error
+from recsys.types.evaluations import DEFAULT_POPULARITY_EXPONENT
 from recsys.types.names import check_file_name, check_name
-from recsys.types.numbers import check_number, convert_to_float, convert_to_plain_data
+from recsys.types.numbers import check_number, convert_to_plain_data
 
+LIKELIHOOD_RUN = "likelihood"  # the run of the likelihood's order alone
 Weight = float | list[float]
 TABLE_SETTINGS = tuple(TableSettings.__dataclass_fields__)  # settings of a table of one's own
 
@@ -34,11 +48,16 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class DataSection(Section):
-    """Which data: the name of a card, or the path of a table (from the config file's folder); absent beside data=."""
+class DataSection(BaseModel):
+    """Which data: a card, a table, or a reader of one's own; absent beside data=. Paths start from the config's folder.
 
-    name: str | None = None  # of a public dataset: `recsys data list` names them
-    path: str | None = None  # of a table of one's own, from the folder of the file
+    Beside a reader, other keys are its settings.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+    name: str | None = None  # of a card, or the path of a card's TOML file
+    path: str | None = None  # of a table
+    reader: str | None = None  # "package.module:function" that returns a Dataset, or a table
     items: str | None = None  # path of a table of the catalogue, for a table of one's own
     columns: dict[str, str | int] = Field(default_factory=dict)  # our name -> the table's, or a position from 0
     item_columns: dict[str, str | int] = Field(default_factory=dict)  # the same for the table of the catalogue
@@ -60,16 +79,37 @@ class DataSection(Section):
 
     @model_validator(mode="after")
     def _check_one_source(self) -> "DataSection":
+        if self.reader is not None:
+            return self
         given = [where for where in ("name", "path", "in_memory") if getattr(self, where) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "neither name nor path"
-            raise ValueError(f"has {found}, expected one of name, path and in_memory")
+            raise ValueError(f"has {found}, expected one of name, path, reader and in_memory")
         of_tables = [key for key in ("items", "columns", "item_columns", "events") if getattr(self, key)]
         of_tables += self.table_settings
         if self.path is None and of_tables:
             raise ValueError(f"has {', '.join(of_tables)} beside {given[0]}: expected a path with them")
         TableSettings(**self.table_settings)
         return self
+
+    @property
+    def reader_settings(self) -> dict[str, Any]:
+        """The settings of the reader: every key that is set beside it."""
+        said = {
+            name: value for name, value in self if name not in ("reader", "fingerprint") and value not in (None, {})
+        }
+        return said if self.reader is not None else {}
+
+    def check_keys(self) -> None:
+        """Refuse a key that there is not, and a reader or settings of it that there are not.
+
+        Raises:
+            RecsysError: with the nearest key.
+        """
+        if self.reader is not None:
+            resolve_reader(self.reader, self.reader_settings, "[data] reader")
+        for key in self.model_extra or {} if self.reader is None else ():
+            raise make_unknown_name_error("key", key, DataSection.model_fields, where="[data]")
 
 
 class FilterSection(Section):
@@ -81,13 +121,63 @@ class FilterSection(Section):
     min_item_interactions: int = Field(0, ge=0)  # positives that an item must have to stay
 
 
-class SplitSection(Section):
-    """How positives become train, validation and test."""
+class SplitSection(BaseModel):
+    """How positives become train, validation and test; other keys are settings of that kind."""
 
-    kind: Literal["global_time", "per_user_time", "leave_last", "random"] = "per_user_time"  # a function of `splits`
-    validation: float = Field(0.1, ge=0)  # share of each user's positives, or of all; for `leave_last` how many
-    test: float = Field(0.2, gt=0)  # the same, for test
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+    kind: str = "per_user_time"  # a name in `recsys.splits`, or "package.module:function"
+    validation: float | None = Field(0.1, ge=0)  # share of each user's positives, or of all; for `leave_last` how many
+    test: float | None = Field(0.2, gt=0)  # the same, for test
     cold_items: Literal["drop", "keep"] = "drop"  # test items without a training positive
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_defaults(cls, content: Any, info: ValidationInfo) -> Any:
+        """Fill in what the kind takes where nothing is said; what is wrong is said by `resolve_split`."""
+        if not isinstance(content, Mapping) or not _is_checked(info):
+            return content
+        try:
+            known = cls._list_settings(content.get("kind", cls.model_fields["kind"].default))
+        except RecsysError:
+            return content
+        filled: dict[str, Any] = {"test": None, "validation": None}
+        for name, one in known.items():
+            shared = cls.model_fields.get(name)
+            ours = shared is not None and isinstance(one.default, float)
+            filled[name] = shared.default if ours and shared is not None else one.default
+        return {**{name: value for name, value in filled.items() if value is not Parameter.empty}, **content}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of this kind, beside the filter's."""
+        said = {"test": self.test, "validation": self.validation, **(self.model_extra or {})}
+        return {name: value for name, value in said.items() if value is not None}
+
+    def resolve_split(self, filtering: "FilterSection", seed: int) -> Callable[[Dataset], Split]:
+        """Return the function that splits a dataset as the config says.
+
+        Raises:
+            RecsysError: for an unknown kind or setting, or a filter that the kind does not take.
+        """
+        make, known = _resolve_split(self.kind), self._list_settings(self.kind)
+        settings = {name: _fit_number(value, known.get(name)) for name, value in self.settings.items()}
+        settings = check_settings("[split]", known, settings, "kind", "cold_items", noun="key")
+        taken = list_settings(make, "[split]", n_inputs=1)
+        for section, said in (("filter", filtering.model_dump()), ("split", {"cold_items": self.cold_items})):
+            for name, value in said.items():
+                if name in taken:
+                    settings[name] = value
+                elif value not in (0, None, "drop"):
+                    raise RecsysError(f"[{section}] {name} is {value!r}, and the split {self.kind} does not take it")
+        if "seed" in taken:
+            settings["seed"] = seed
+        return partial(make, **settings)
+
+    @classmethod
+    def _list_settings(cls, kind: str) -> dict[str, Parameter]:
+        shared = {*FilterSection.model_fields, "cold_items", "seed"}
+        taken = list_settings(_resolve_split(kind), f"[split] {kind}", n_inputs=1)
+        return {name: one for name, one in taken.items() if name not in shared}
 
 
 class ModelSection(BaseModel):
@@ -102,16 +192,7 @@ class ModelSection(BaseModel):
         Raises:
             RecsysError: for an unknown kind or setting, or a value of the wrong type.
         """
-        make = models.registry.find_model(self.kind)
-        known = {field.name: field for field in fields(cast(Any, make))}
-        settings = self.model_extra or {}
-        for name, value in settings.items():
-            if name not in known:
-                raise make_unknown_name_error("setting", name, known, where=f"{where} {self.kind}")
-            default = known[name].default
-            if convert_to_float(default) is not None:
-                check_number(f"{where}: {name}", value, -math.inf)
-        return cast(Model, make(**settings))
+        return cast(Model, models.registry.build_model(self.kind, self.model_extra or {}, where))
 
 
 class PoolSection(Section):
@@ -120,6 +201,27 @@ class PoolSection(Section):
     n: int = Field(200, ge=1)  # candidates of each user
     exclude_seen: bool = True  # whether what a user met, liked or not, is no candidate
     exploration_share: float = Field(0.0, ge=0, le=1)  # the share that is kept for regions the user never touched
+
+
+class LikelihoodSection(Section):
+    """A likelihood that is learned from validation likes: it orders the pool of blends, and is a run of its own."""
+
+    kind: Literal["softmax", "logistic"] = "softmax"  # a choice from each user's list, or calibrated log-odds of a like
+    features: list[str] | None = Field(None, min_length=1)  # by name; all that the data allows where absent
+    space: Literal["cooccurrence", "factors", "features", "none"] | None = None  # of cosines; factors where there are
+    n: int = Field(120, ge=2)  # of each user's best candidates that it is fitted to
+    keep_top: int = Field(30, ge=1)  # of these, the best that are all looked at
+    sample_share: float = Field(0.25, gt=0, le=1)  # the share of the others that is looked at, with weights
+    regularization: float = Field(10.0, gt=0)  # weight of the coefficients' squared length
+    n_folds: int = Field(5, ge=2)  # of users, for its accuracy out of fold
+
+    @field_validator("features")
+    @classmethod
+    def _check_features(cls, value: list[str] | None) -> list[str] | None:
+        for name in value or []:
+            if name not in list_feature_names():
+                raise make_unknown_name_error("feature", name, list_feature_names())
+        return value
 
 
 class SlateSection(Section):
@@ -151,6 +253,8 @@ class EvaluationSection(Section):
     metrics: list[str] = Field(default_factory=lambda: list(metrics.STANDARD))  # by name
     n_bootstrap: int = Field(1000, ge=100, le=MAX_BOOTSTRAP)  # draws of users behind each interval
     halvings: int = Field(3, ge=0, le=MAX_HALVINGS)  # random halvings of the users, of which one half judges; 0: none
+    # g of stratified metrics, in which a held-out positive counts popularity^-g
+    popularity_exponent: float = Field(DEFAULT_POPULARITY_EXPONENT, ge=0, le=1)
 
     @field_validator("metrics")
     @classmethod
@@ -168,19 +272,22 @@ class Config(Section):
     seed: int = Field(0, ge=0, lt=2**63)  # of everything that is drawn
     data: DataSection
     filter: FilterSection = FilterSection()
-    split: SplitSection = SplitSection()
+    split: SplitSection = Field(default_factory=SplitSection)
     model: ModelSection = ModelSection(kind="als")
     # runs that know nothing of the user, or of the order
     baselines: list[Literal["most_popular", "random", "random_rerank"]] = ["most_popular", "random", "random_rerank"]
     models: dict[str, ModelSection] = Field(default_factory=dict)  # further models by name, each with its own pool
     pool: PoolSection = PoolSection()
+    likelihood: LikelihoodSection | None = None  # without it blends start from the model's own scores
     slate: SlateSection = SlateSection()
     evaluation: EvaluationSection = EvaluationSection()
     guards: dict[str, Any] = Field(default_factory=dict)  # of every run: settings by a guard's name, or lists of them
     blends: dict[str, dict[str, Any]] = Field(default_factory=dict)  # re-rankings by name: weights of objectives
 
     @model_validator(mode="after")
-    def _check_names(self) -> "Config":
+    def _check_names(self, info: ValidationInfo) -> "Config":
+        if _is_checked(info):
+            self.data.check_keys()
         check_file_name("name", self.name)
         for section, names in (("models", self.models), ("blends", self.blends)):
             for name in names:
@@ -188,9 +295,14 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _check_consistency(self) -> "Config":
+    def _check_consistency(self, info: ValidationInfo) -> "Config":
+        if not _is_checked(info):
+            return self
         if max(self.slate_lengths) > self.pool.n:
             raise RecsysError(f"[slate] k is {max(self.slate_lengths)}, expected at most [pool] n = {self.pool.n}")
+        self.split.resolve_split(self.filter, self.seed)
+        if self.likelihood is not None and self.split.validation == 0:
+            raise RecsysError("[split] validation is 0, expected a share of likes that [likelihood] is fitted to")
         self.model.build_model("[model]")
         for name, section in self.models.items():
             section.build_model(f"[models.{name}]")
@@ -225,15 +337,18 @@ class Config(Section):
             specs.append(RunSpec("random_rerank", "control", "random_rerank", blend={"noise": 1.0}))
         specs.append(RunSpec(self.base_name, "base", self.base_name, blend={"relevance": 1.0}))
         specs += [RunSpec(name, "model", name, model=section) for name, section in self.models.items()]
+        if self.likelihood is not None:
+            specs.append(RunSpec(LIKELIHOOD_RUN, "model", LIKELIHOOD_RUN, blend={"relevance": 1.0}, by_likelihood=True))
         for name, blend in self.blends.items():
             if name != self.base_name or set(blend) != {"relevance"}:  # the base may be written out
-                specs += _expand_weight_list(name, blend)
+                made = _expand_weight_list(name, blend)
+                specs += [replace(run, by_likelihood=self.likelihood is not None) for run in made]
         return specs
 
     @property
     def base_name(self) -> str:
         """The name of the base run: the model's pool in its own order."""
-        return self.model.kind
+        return models.registry.convert_to_config_name(self.model.kind)
 
     @property
     def slate_lengths(self) -> list[int]:
@@ -247,20 +362,33 @@ class Config(Section):
 
     @property
     def headline_k(self) -> int:
-        """The slate length of the headline: 10 where it is judged, else the first."""
-        return 10 if 10 in self.slate.k else self.slate.k[0]
+        """The slate length of the headline: of those that metrics are judged at 10, else the first of [slate] k."""
+        asked = [name.partition("@")[2] for name in self.evaluation.metrics]
+        if not asked or not all(asked):
+            here = self.slate.k
+        else:  # each metric names its own k
+            judged = {int(k) for k in asked}
+            here = [k for k in self.slate.k if k in judged] or sorted(judged)
+        return 10 if 10 in here else here[0]
 
     def compute_digest(self) -> str:
         """Return ten characters that name the resolved settings, whatever the config is called, and the source of code
         of one's own that they name.
         """
         own = hash_own_modules(self.list_own_code())
-        text = json.dumps({**self.model_dump(exclude={"name"}), **({"own": own} if own else {})}, sort_keys=True)
+        without = {"name"} if self.likelihood is not None else {"name", "likelihood"}
+        text = json.dumps({**self.model_dump(exclude=without), **({"own": own} if own else {})}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     def list_own_code(self) -> list[str]:
-        """Return the objectives, guards and metrics that are code of one's own: "package.module:function"."""
+        """Return every name of the config that is code of one's own: "package.module:function"."""
         named = [*(name for blend in self.blends.values() for name in blend), *self.guards, *self.evaluation.metrics]
+        named += [
+            *([] if self.data.reader is None else [self.data.reader]),
+            self.split.kind,
+            self.model.kind,
+            *(section.kind for section in self.models.values()),
+        ]
         return [name for name in named if ":" in name]
 
     def dump_settings(self) -> dict[str, Any]:
@@ -279,10 +407,14 @@ class RunSpec:
     model: ModelSection | None = None
     pool: PoolSection | None = None
     blend: Mapping[str, Any] | None = None
+    by_likelihood: bool = False  # whether its pool has the scores and the order of [likelihood]
 
 
-def read_config(path: str | Path, data: Mapping[str, Any] | None = None) -> Config:
+def read_config(path: str | Path, data: Mapping[str, Any] | None = None, *, check: bool = True) -> Config:
     """Return the config in a TOML file; the name of a shipped one ("ml-100k") does too. `data` is [data] without one.
+
+    Code of somebody's own that it names is looked for on the import path, and last in the folder of the file. Without
+    `check` nothing is imported: enough to read what a finished run was made with.
 
     Raises:
         RecsysError: if there is no such file, it is no TOML, or it says something that cannot be.
@@ -291,25 +423,66 @@ def read_config(path: str | Path, data: Mapping[str, Any] | None = None) -> Conf
     file = find_toml(path, shipped)
     content = read_toml(file, f"config {file}", shipped)
     told = {} if data is None else {"data": data}
-    return parse_config({"name": file.stem, **told, **content}, where=str(file), home=file.resolve().parent)
+    return parse_config(
+        {"name": file.stem, **told, **content}, where=str(file), home=file.resolve().parent, check=check
+    )
 
 
-def parse_config(content: Mapping[str, Any], *, where: str = "config", home: Path | None = None) -> Config:
+def parse_config(
+    content: Mapping[str, Any], *, where: str = "config", home: Path | None = None, check: bool = True
+) -> Config:
     """Return the config that nested tables describe; `home` is the folder that paths start from.
 
+    Objectives, metrics, models, splits, readers and guards are named, or given themselves. `home` is also the last
+    folder that modules of somebody's own are looked for in. Without `check` nothing is imported.
+
     Raises:
-        RecsysError: for an unknown key, objective, metric, model or setting, or a value that cannot be.
+        RecsysError: for an unknown key, objective, metric, model, split, guard or setting, or a value that cannot be.
     """
     try:
-        config = Config.model_validate(convert_to_plain_data(content))
+        with search_folder(home if check else None):
+            config = Config.model_validate(convert_to_plain_data(_name_extensions(content)), context={"check": check})
     except RecsysError as error:
         raise RecsysError(f"{where}: {error}") from None
     except ValidationError as error:
         raise RecsysError(f"{where}: {describe_first_problem(error, Config)}") from None
-    if home is None or config.data.path is None:
+    if home is None:
         return config
-    paths = {key: str(home / value) for key in ("path", "items") if (value := getattr(config.data, key))}
+    card = config.data.name is not None and config.data.name.endswith(".toml")
+    keys = ("path", "items", *(("name",) if card else ()))
+    paths = {key: str(home / value) for key in keys if (value := getattr(config.data, key))}
     return config.model_copy(update={"data": config.data.model_copy(update=paths)})
+
+
+def _resolve_split(kind: str) -> Callable[..., Split]:
+    found: Callable[..., Split] = resolve_extension("split", kind, list_public(splits), where="[split] kind")
+    if next(iter(list_settings(found, f"[split] kind: '{kind}'")), "") == "pairs":
+        raise RecsysError(f"[split] kind: '{kind}' is a rule, expected the split that recsys.splits.define_split makes")
+    return found
+
+
+def _fit_number(value: Any, known: Parameter | None) -> Any:
+    """Return 1.0 as 1 where a whole number is expected: TOML's readers tell the two apart."""
+    whole = known is not None and isinstance(known.default, int) and isinstance(value, float) and value.is_integer()
+    return int(value) if whole else value
+
+
+def _is_checked(info: ValidationInfo) -> bool:
+    """Return whether names are resolved: False for the config of a finished run that is only read."""
+    return not isinstance(info.context, Mapping) or bool(info.context.get("check", True))
+
+
+def _name_extensions(content: Any) -> Any:
+    """Return nested tables with every function and class as the name that a file would have for it."""
+    if isinstance(content, Mapping):
+        return {_name_extensions(key): _name_extensions(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_name_extensions(value) for value in content]
+    if callable(content):
+        registries = [*map(list_public, (objectives, metrics, splits, guards)), models.registry.list_models()]
+        known = next((names for names in registries if any(one is content for one in names.values())), {})
+        return name_extension(content, known, importable=True)
+    return content
 
 
 def _expand_weight_list(name: str, blend: Mapping[str, Any]) -> list[RunSpec]:

@@ -3,32 +3,13 @@
 import itertools
 import math
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
-from synthetic import make_maps, make_split
 
 from recsys.maths.distributions import cluster_users, nearby_community_mixes, user_mixes
 from recsys.maths.embeddings import cooccurrence_vectors
 from recsys.support import rng
-from recsys.types import Evaluation, GroundTruth
-
-
-def make_evaluation(seed=0, users=30, items=40, length=8, maps=3, regions=5):
-    """Random slates of all lengths from 0 to `length`, some users without history, some without positives."""
-    rng = np.random.default_rng(seed)
-    split = make_split(seed, users, items)
-    quiet, cold = rng.random(users) < 0.2, rng.random(users) < 0.1
-    test = sparse.csr_array(split.test.toarray() * ~quiet[:, None])
-    train = sparse.csr_array(split.train.toarray() * ~cold[:, None])
-    bare = rng.random(items) < 0.2
-    features = sparse.csr_array(split.items.features.toarray() * ~bare[:, None])
-    split = replace(split, train=train, test=test, items=replace(split.items, features=features))
-    slates = np.argsort(rng.random((users, items)) - 0.5 * test.toarray(), axis=1)[:, :length].astype(np.int32)
-    slates[np.arange(length) >= rng.integers(0, length + 1, users)[:, None]] = -1
-    own, audit, content, witness = (make_maps(split, maps, regions, seed) for seed in (5, 6, 7, 8))
-    return Evaluation(slates, GroundTruth(split, own, audit, content, witness))
+from recsys.testing import make_evaluation as make_evaluation
 
 
 class ReferenceMetrics:
@@ -51,6 +32,48 @@ class ReferenceMetrics:
 
     def recall(self):
         return self.if_tested(lambda: len(self.test & set(self.slate)) / len(self.test))
+
+    def credit(self, item):
+        return max(self.count_positives()[item], 1) ** -self.truth.popularity_exponent
+
+    def stratified_recall(self):
+        found = sum(self.credit(i) for i in self.test & set(self.slate))
+        return self.if_tested(lambda: found / sum(map(self.credit, self.test)))
+
+    def stratified_ndcg(self):
+        gain = sum(self.credit(i) / math.log2(r + 1) for i, r in self.ranked.items() if i in self.test)
+        ideal = sorted(map(self.credit, self.test), reverse=True)[: self.k]
+        return self.if_tested(lambda: gain / sum(c / math.log2(r + 1) for r, c in enumerate(ideal, 1)))
+
+    def stratified_discovery(self):
+        values = []
+        for taste_map in self.truth.audit_maps:
+            wanted, _ = self.unexplored(taste_map, self.test)
+            best = sorted(map(self.credit, wanted), reverse=True)[: self.k]
+            values.append(sum(self.credit(i) for i in wanted if i in self.slate) / sum(best) if wanted else math.nan)
+        return values
+
+    def third(self, item):
+        n = self.count_positives()
+        more = sum(c for c in n if c > n[item])
+        return 2 if n[item] == 0 or more >= 2 / 3 * sum(n) - 1e-9 else 1 if more >= sum(n) / 3 - 1e-9 else 0
+
+    def discovery_of_third(self, third):
+        values = []
+        for taste_map in self.truth.audit_maps:
+            wanted = [i for i in self.unexplored(taste_map, self.test)[0] if self.third(i) == third]
+            hits = len(set(wanted) & set(self.slate))
+            values.append(hits / min(self.k, len(wanted)) if wanted else math.nan)
+        return values
+
+    def discovery_head(self):
+        return self.discovery_of_third(0)
+
+    def discovery_middle(self):
+        return self.discovery_of_third(1)
+
+    def discovery_tail(self):
+        return self.discovery_of_third(2)
 
     def precision(self):
         return self.if_tested(lambda: len(self.test & set(self.slate)) / self.k)
@@ -470,6 +493,12 @@ def compute_near_exposure(evaluation, k, shelves_by_user=None):
                     owed[i] += slots * w / sum(near.values()) * consumed[c][i] / len(maps)
     picks = sum(i >= 0 for row in evaluation.items[:, :k] for i in row)
     return {i: picks * e / sum(owed.values()) for i, e in owed.items()}
+
+
+def has_reference_metric(name):
+    """Return whether a metric is stated here."""
+    bare = name.rpartition("_")[0] if name.endswith(("_own", "_content")) else name
+    return hasattr(ReferenceMetrics, bare) or hasattr(ReferenceMetrics, name)
 
 
 def compute_reference_metric(name, evaluation, k):

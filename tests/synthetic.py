@@ -1,4 +1,4 @@
-"""Small worlds that several tests live in."""
+"""Small worlds that several tests live in, beside those of `recsys.testing`."""
 
 import json
 from hashlib import sha256
@@ -8,67 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
-from scipy import sparse
 
 from recsys.models.manifests import compute_manifest_digest
 from recsys.rankers.records import name_policy_by_checksums
 from recsys.reranking import guards
-from recsys.types import Factors, Items, Split, TasteMap
-from recsys.types.arrays import Csr
-
-
-def draw_sparse_rows(rng: np.random.Generator, shape: tuple[int, int], share: float) -> Csr:
-    return sparse.csr_array((rng.random(shape) < share).astype(np.float32))
-
-
-def make_split(seed: int = 0, users: int = 30, items: int = 40, features: int = 5) -> Split:
-    """A split of random likes: 30 % of the cells are positives, a third of them test; 5 % are dislikes."""
-    rng = np.random.default_rng(seed)
-    draw = rng.random((users, items))
-    none = Csr((users, items), dtype=np.float32)
-    return Split(
-        kind="random",
-        seed=seed,
-        user_ids=np.array([f"u{u}" for u in range(users)]),
-        items=Items(
-            ids=np.array([f"i{i}" for i in range(items)]),
-            titles=np.array([f"Item {i}" for i in range(items)]),
-            features=draw_sparse_rows(rng, (items, features), 0.4),
-            feature_names=tuple(f"f{f}" for f in range(features)),
-            years=rng.integers(1950, 2000, items).astype(np.int32),
-        ),
-        train=sparse.csr_array((draw < 0.2).astype(np.float32)),
-        validation=none,
-        test=sparse.csr_array(((draw >= 0.2) & (draw < 0.3)).astype(np.float32)),
-        train_negatives=sparse.csr_array(((draw >= 0.3) & (draw < 0.35)).astype(np.float32) * 2),
-        validation_negatives=none,
-        fingerprint=f"world {seed}",
-    )
-
-
-class RandomFactorModel:
-    """A fitted model with random factors."""
-
-    def __init__(self, split: Split, d: int = 6, seed: int = 1) -> None:
-        rng = np.random.default_rng(seed)
-        users, items = split.train.shape
-        user, item = (rng.normal(size=(n, d)).astype(np.float32) for n in (users, items))
-        self.factors = Factors(user, item, user.mean(axis=0), 1.0, 3.0, 4.0, 0.0, 2.0, 0.0)
-
-    def score(self, users: np.ndarray) -> np.ndarray:
-        return self.factors.user_factors[users] @ self.factors.item_factors.T
-
-
-def make_maps(split: Split, n: int = 3, regions: int = 5, seed: int = 3) -> tuple[TasteMap, ...]:
-    """Random hard maps; each leaves the last item out."""
-    rng = np.random.default_rng(seed)
-    count = split.train.shape[1]
-    maps = []
-    for m in range(n):
-        region = rng.integers(0, regions, count - 1)
-        assignment = Csr((np.ones(count - 1, np.float32), (np.arange(count - 1), region)), shape=(count, regions))
-        maps.append(TasteMap(f"random-{m}", assignment, "random", m))
-    return tuple(maps)
+from recsys.testing.synthetic import RandomFactorModel as RandomFactorModel
+from recsys.testing.synthetic import draw_sparse_rows as draw_sparse_rows
+from recsys.testing.synthetic import make_maps as make_maps
+from recsys.testing.synthetic import make_split as make_split
 
 
 def write_tables(folder, users=60):

@@ -422,6 +422,34 @@ def test_the_table_fits_the_terminal(first, width):
     assert "ndcg@5" in text
 
 
+def test_the_table_shows_the_metrics_that_a_config_asks_for(first):
+    from recsys.cli.tables import make_headline_table
+
+    asked = first.summary[first.summary.metric.isin(["ndcg", "recall"])].replace({"recall": "shop_parts:only_mine"})
+    table = make_headline_table(asked, first.differences, "als", 5)
+    assert [column.header for column in table.columns] == ["run", "ndcg@5", "ndcg %", "seconds", "only_mine@5"]
+    standard = make_headline_table(first.summary, first.differences, "als", 5)
+    assert not any(str(column.header).startswith("recall") for column in standard.columns)
+
+
+def test_thirds_of_popularity_have_a_table_of_their_own(first):
+    from rich.console import Console
+
+    from recsys.cli.tables import make_discovery_table
+
+    tables = [
+        frame[~frame.metric.str.startswith(("discovery_", "strat"))] for frame in (first.summary, first.differences)
+    ]
+    assert make_discovery_table(*tables, "als", 5, 120) is None
+    thirds = [frame.replace({"metric": {"discovery": "discovery_tail"}}) for frame in tables]
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(make_discovery_table(*thirds, "als", 5, 120))
+    text = console.export_text()
+    assert "discovery_tail %" in text and "discovery_head" not in text and "wider-0.5" in text
+    row = thirds[0][(thirds[0].run == "als") & (thirds[0].metric == "discovery_tail") & (thirds[0].k == 5)].iloc[0]
+    assert f"{row.value:.4f} ({row.hits:.1f} hits)" in text
+
+
 @pytest.mark.slow
 def test_a_run_that_is_killed_goes_on(home):
     command = [sys.executable, "-m", "recsys", "bench", "mine.toml", "--quiet"]

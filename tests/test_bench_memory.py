@@ -124,7 +124,7 @@ def test_the_config_of_a_run_takes_its_data_again_and_no_other(home, log, capsys
         ({"path": "ratings.csv"}, "small: [data] is "),
         ({"path": "ratings.csv", "fingerprint": "0" * 64}, "small: [data] is "),
         ({"path": "nothing.csv"}, "{home}/nothing.csv: no such file"),
-        ({"in_memory": "mine", "path": "ratings.csv"}, "config: data has path and in_memory, expected one of name, path and in_memory"),
+        ({"in_memory": "mine", "path": "ratings.csv"}, "config: data has path and in_memory, expected one of name, path, reader and in_memory"),
         ({"in_memory": "mine", "items": "items.csv"}, "config: data has items beside in_memory"),
         ({"in_memory": "mine", "fingerprint": "0" * 64}, "small: mine has the fingerprint "),
     ],

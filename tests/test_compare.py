@@ -189,6 +189,32 @@ class TestTogether:
         assert row.loss_low < alone[0] and row.loss_high > alone[1]
         assert joint[joint.run == "near"].loss_low.isna().all()
 
+    def test_stratified_accuracy_is_lost_beside_the_first_metric(self):
+        scores = scored(metrics=["ndcg", "discovery", "stratified_recall", "self_information"])
+        found = compare_scores(scores, "base")
+        rows = found.joint[found.joint.run == "worse"]
+        assert list(zip(rows.loss_metric, rows.gain_metric, strict=True)) == [
+            ("ndcg@5", "discovery@5"), ("stratified_recall@5", "discovery@5"),
+            ("ndcg@5", "self_information@5"), ("stratified_recall@5", "self_information@5"),
+        ]  # fmt: skip
+        of = {cell.metric: cell for cell in scores.select_run("worse")}
+        base = {cell.metric: cell for cell in scores.select_run("base")}
+        names = ["ndcg", "stratified_recall", "discovery"]
+        values = np.array([of[name].value / base[name].value - 1 for name in names])
+        low, high = compute_simultaneous_limits(values, np.array([of[n].draws / base[n].draws - 1 for n in names]))
+        assert rows.loss.tolist()[:2] == pytest.approx(values[:2]) and rows.gain.tolist()[:2] == [values[2]] * 2
+        assert rows.loss_low.tolist()[:2] == pytest.approx(low[:2])
+        assert rows.gain_high.tolist()[:2] == pytest.approx(high[[2, 2]])
+        grid = next(grid for grid in build_text_tables(found) if grid.title.startswith("Losses and gain together"))
+        assert grid.head == (
+            "run", "ndcg@5", "joint limits", "stratified_recall@5", "joint limits", "gain in", "change", "joint limits",
+        )  # fmt: skip
+        assert any(line.startswith("stratified_recall: credit popularity^-0.5 ") for line in list_notes(found))
+        assert [(row[0], row[5]) for row in grid.rows][:2] == [
+            ("worse", "discovery@5"),
+            ("worse", "self_information@5"),
+        ]
+
 
 class TestVerdicts:
     @pytest.mark.parametrize(

@@ -85,14 +85,14 @@ def test_paths_start_at_the_config_file(tmp_path):
     ("content", "line"),
     [
         ({}, "config: data is missing"),
-        ({"data": {}}, "config: data has neither name nor path, expected one of name, path and in_memory"),
+        ({"data": {}}, "config: data has neither name nor path, expected one of name, path, reader and in_memory"),
         ({"data": {"name": "x", "items": "y"}}, "config: data has items beside name"),
         ({**SMALL, "splitt": {}}, "config: unknown key 'splitt': did you mean 'split'?"),
         ({**SMALL, "split": {"knd": "random"}}, "config: [split]: unknown key 'knd': did you mean 'kind'?"),
-        ({**SMALL, "split": {"kind": "randum"}}, "config: [split] kind is 'randum': input should be 'global_time'"),
+        ({**SMALL, "split": {"kind": "randum"}}, "config: [split] kind: unknown split 'randum': did you mean 'random'?"),
         ({**SMALL, "split": {"test": "much"}}, "config: [split] test is 'much': input should be a valid number"),
         ({**SMALL, "split": {"test": 0}}, "config: [split] test is 0: input should be greater than 0"),
-        ({**SMALL, "model": {"kind": "asl"}}, "config: unknown model 'asl': did you mean 'als'?"),
+        ({**SMALL, "model": {"kind": "asl"}}, "config: [model]: unknown model 'asl': did you mean 'als'?"),
         ({**SMALL, "model": {"kind": "als", "factor": 3}}, "[model] als: unknown setting 'factor': did you mean 'factors'"),
         ({**SMALL, "model": {"kind": "als", "factors": "many"}}, "[model]: factors is 'many', expected a finite number"),
         ({**SMALL, "models": {"e": {"kind": "eas"}}}, "unknown model 'eas': did you mean 'ease'?"),
@@ -113,7 +113,7 @@ def test_paths_start_at_the_config_file(tmp_path):
         ({**SMALL, "blends": {"x": {"mmr": {"weight": [0.1, True]}}}}, "a weight of mmr is True, expected a finite number"),
         ({**SMALL, "blends": {"x": {"mmr": []}}}, "[blends.x]: mmr has an empty list, expected at least one weight"),
         ({**SMALL, "blends": {"x": {"mmr": True}}}, "[blends.x] blend: the weight of 'mmr' is True, expected a number"),
-        ({**SMALL, "evaluation": {"metrics": ["math:pi"]}}, "metric 'math:pi': found a float, expected a function"),
+        ({**SMALL, "evaluation": {"metrics": ["math:pi"]}}, "'math:pi' cannot be imported: it is a float, expected a function"),
         ({**SMALL, "model": {"kind": "als", "factors": 2.5}}, "als: factors is 2.5, expected a whole number from 1 on"),
         ({**SMALL, "blends": {"als": {"novelty": 1}}}, "two runs are called 'als'"),
         ({**SMALL, "guards": {"exlude": {}}}, "[guards] unknown guard 'exlude': did you mean 'exclude'?"),
@@ -196,3 +196,13 @@ def test_a_section_of_a_sweep_that_is_none_is_one_line(tmp_path, section, value)
     path.write_text(f'extends = "ml-100k"\n{section} = {value}\n[sweep]\ntrials = 3\n', encoding="utf-8")
     with pytest.raises(RecsysError, match=f"{section} is .*, expected a section"):
         read_sweep(path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "ks", "headline"),
+    [(["ndcg"], [5, 10], 10), (["ndcg@7"], [5], 7), (["ndcg@5", "recall@7"], [10, 5], 5), (["ndcg@10"], [5, 10], 10)],
+)
+def test_the_headline_is_at_a_length_that_metrics_are_judged_at(asked, ks, headline):
+    config = parse_config({**SMALL, "slate": {"k": ks}, "evaluation": {"metrics": asked}})
+    assert config.headline_k == headline
+    assert parse_config(config.dump_settings(), check=False).headline_k == headline

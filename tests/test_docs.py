@@ -1,9 +1,12 @@
 """The documentation is run: Python blocks, configs, commands."""
 
+import ast
 import dataclasses
 import json
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,7 +18,7 @@ from pages import conf, notebooks
 from scipy import sparse
 
 import recsys
-from recsys import configs, metrics, models, objectives, types
+from recsys import configs, data, metrics, models, objectives, testing, types
 from recsys.cli import cli
 from recsys.sweeps import plans
 from recsys.types import Dataset, Interactions, Items, Split
@@ -50,6 +53,24 @@ def synthetic(name: str) -> Dataset:
     return Dataset(name, log, items, fingerprint="synthetic")
 
 
+def write_files(page: Path, folder: Path) -> None:
+    """Write the blocks of a page that begin with the name of a file, such as `# shop.toml`; several make one file."""
+    for block in [*blocks(page, "python"), *blocks(page, "toml")]:
+        named = re.match(r"# (\w+\.(?:py|toml))\n", block)
+        if named:
+            with (folder / named[1]).open("a", encoding="utf-8") as file:
+                file.write(block.removeprefix(named[0]))
+
+
+@pytest.fixture
+def forget_modules(tmp_path: Path) -> Iterator[None]:
+    """Forget the modules that were imported from the page's folder."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if tmp_path in Path(getattr(module, "__file__", None) or "/").parents:
+            del sys.modules[name]
+
+
 def write_candidates(path: Path, split: Split) -> None:
     """Write 50 candidates of every user of `split`."""
     random = np.random.default_rng(1)
@@ -59,20 +80,34 @@ def write_candidates(path: Path, split: Split) -> None:
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
+def load_dataset(name: object, *places: object, **settings: object) -> Dataset:
+    """Return synthetic data for a card of the package, and what is there for a card or reader of one's own."""
+    if name in data.list_datasets():
+        return synthetic(str(name))
+    return data.load_dataset(name, *places, **settings)
+
+
+@pytest.mark.usefixtures("forget_modules")
 @pytest.mark.parametrize("page", having("python"), ids=lambda page: page.stem)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(recsys, "load_dataset", synthetic)
-    names: dict[str, object] = {}
+    monkeypatch.setattr(recsys, "load_dataset", load_dataset)
+    write_files(page, tmp_path)
+    names: dict[str, object] = {"__name__": "__main__"}
     for number, block in enumerate(blocks(page, "python")):
         if "candidates.csv" in block:
             write_candidates(tmp_path / "candidates.csv", names["split"])
         exec(compile(block, f"{page.name}, python block {number}", "exec"), names)
 
 
+@pytest.mark.usefixtures("forget_modules")
 @pytest.mark.parametrize("page", having("toml"), ids=lambda page: page.stem)
 def test_toml_blocks_are_configs(page: Path, tmp_path: Path) -> None:
+    write_files(page, tmp_path)
     for block in blocks(page, "toml"):
+        if "sources" in tomllib.loads(block):
+            testing.check_card(tmp_path / block.partition("\n")[0].removeprefix("# "))
+            continue
         (tmp_path / "my.toml").write_text(block, encoding="utf-8")
         if "extends" in tomllib.loads(block):
             assert plans.read_sweep(tmp_path / "my.toml").methods
@@ -276,3 +311,37 @@ def test_a_notebook_as_a_page(tmp_path: Path) -> None:
     assert notebooks.run_notebook(tmp_path / "a.ipynb") == [("2\n", "2\n")]
     page = "# A\ntext\n\n```python\nx = 1\nx + 1\n```\n\n```text\n2\n```\n"
     assert notebooks.write_as_markdown(tmp_path / "a.ipynb") == page
+
+
+def list_docstrings() -> list[tuple[Path, str]]:
+    """Return the file and the text of every docstring of the package."""
+    return [
+        (path, said)
+        for path in sorted((ROOT / "recsys").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module) and (said := ast.get_docstring(node))
+    ]
+
+
+def test_names_in_docstrings_are_there() -> None:
+    docstrings = list_docstrings()
+    code = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "recsys").rglob("*.py")))
+    without = re.sub(r"`[^`\n]+`", "", code)
+    modules = {path.stem for path in (ROOT / "recsys").rglob("*.py")}
+    known = {*re.findall(r"\w+", without), *modules, "strptime", "data_run"}  # the last two are examples
+    lacking = {
+        (path.name, name)
+        for path, said in docstrings
+        for name in re.findall(r"(?<!`)`([A-Za-z][\w.]*)`(?!`)", said)
+        if not known >= set(name.split("."))
+    }
+    assert lacking == set()
+    records = {name: getattr(recsys, name) for name in ("Slates", "Pool", "Recommendation", "Context", "Split")}
+    for path, said in docstrings:
+        for kind, name in re.findall(rf"`({'|'.join(records)})\.(\w+)`", said):
+            assert hasattr(records[kind], name) or name in records[kind].__dataclass_fields__, (path.name, kind, name)
+
+
+def test_a_docstring_without_a_field_is_named() -> None:
+    with pytest.raises(ValueError, match=r"docstring of recsys\.models\.als\.ALS has no line :Formula:"):
+        conf.fields(models.ALS, conf.FIELDS)

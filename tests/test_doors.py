@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -354,11 +354,10 @@ def test_settings_at_the_ends_of_numbers_are_refused_or_give_slates(pool, name):
 def kernel(terms, weight, n, k, *, temperature=0.0, epsilon=0.0, asked=slot_rules.NO_RULES, laid=None):
     """Run the kernel for one user, past all doors."""
     laid = build_kernel_inputs(terms, 1, n, k, TableCache(3)) if laid is None else laid
-    flat = [getattr(laid, field.name) for field in fields(laid)]
-    uniforms = np.full((1, k), 0.7)
-    given = (np.array([n]), np.asarray(weight, np.float64)[None], *flat, asked.to_tuple(), k, temperature, epsilon)
+    draws = (k, temperature, epsilon, np.full((1, k), 0.7), False)
+    weights = np.asarray(weight, np.float64)[None]
     try:
-        return _run_kernel((*given, uniforms, False), k).picks[0]
+        return _run_kernel((np.array([n]), weights, laid.to_tuples(), asked.to_tuple(), draws), k).picks[0]
     except RecsysError as error:
         assert "too large" in str(error)
         return None
@@ -383,9 +382,9 @@ def test_whatever_the_gains_the_kernel_picks_candidates_each_once(
         1, n, k, TableCache(3),
     )  # fmt: skip
     hit = rng.random(n) < share
-    laid.modular[0, 0, hit] = bad
-    laid.spread_start[0, 0, hit] = bad
-    laid.volume_quality[0, 0, hit] = bad
+    laid.terms.modular[0, 0, hit] = bad
+    laid.spread.start[0, 0, hit] = bad
+    laid.volume.quality[0, 0, hit] = bad
     picks = monkeypatch_greedy(laid, [weight, 1.0, 1.0], n, k, *drawn)
     assert len(set(picks)) == k and min(picks) >= 0 and max(picks) < n
 
@@ -397,10 +396,10 @@ def monkeypatch_greedy():
 
     def run(laid, weight, n, k, temperature, epsilon):
         picks, added = np.full((1, k), -1, np.int64), np.zeros((1, k, len(weight)), np.float32)
-        flat = [getattr(laid, field.name) for field in fields(laid)]
         pick_greedily(
-            np.array([n]), np.array([weight]), *flat, slot_rules.NO_RULES.slice_users(0, 1).to_tuple(), k, temperature, epsilon,
-            np.full((1, k), 0.7), False, picks, added, np.zeros((1, k), np.float32), np.zeros((1, len(weight))),
+            np.array([n]), np.array([weight]), laid.to_tuples(), slot_rules.NO_RULES.slice_users(0, 1).to_tuple(),
+            (k, temperature, epsilon, np.full((1, k), 0.7), False),
+            (picks, added, np.zeros((1, k), np.float32), np.zeros((1, len(weight)))),
         )  # fmt: skip
         return picks[0].tolist()
 
@@ -420,19 +419,8 @@ def test_log_determinants_past_the_rank_are_exact_down_to_the_floor(seed, d, mor
     worth = np.sort(rng.random((1, n)).astype(np.float32))[:, ::-1] * (3.0 if relevant else 0.0)
     terms = [Volume(vectors, np.arange(n)[None]), Modular(np.ascontiguousarray(worth, np.float32))]
     laid = build_kernel_inputs(terms, 1, n, k, TableCache(3))
-    flat = [getattr(laid, field.name) for field in fields(laid)]
-    given_ = (
-        np.array([n]),
-        np.ones((1, 2)),
-        *flat,
-        slot_rules.NO_RULES.slice_users(0, 1).to_tuple(),
-        k,
-        0.0,
-        0.0,
-        np.zeros((0, k)),
-        False,
-    )
-    found = _run_kernel(given_, k)
+    rules, draws = slot_rules.NO_RULES.slice_users(0, 1).to_tuple(), (k, 0.0, 0.0, np.zeros((0, k)), False)
+    found = _run_kernel((np.array([n]), np.ones((1, 2)), laid.to_tuples(), rules, draws), k)
     exact = vectors.astype(np.float64)
     for r in range(k):
         left = exact[found.picks[0, r]]

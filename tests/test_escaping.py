@@ -339,7 +339,7 @@ def test_from_the_file_to_every_output(tmp_path: Path, monkeypatch, capsys) -> N
         <= 4
     )
     out = tmp_path / "slates.csv"
-    main(["recommend", str(tmp_path / "x.toml"), "--out", str(out), "--quiet"])
+    main(["recommend", str(tmp_path / "x.toml"), "--blend", BLENDS[2], "--out", str(out), "--quiet"])
     assert {cell[:2] for cell in pd.read_csv(out)["item_id"]} == {"'="}
     main(["evaluate", str(out), "--config", str(tmp_path / "x.toml"), "--out", str(tmp_path / "judged"), "--quiet"])
     assert "0 rows of unknown users and 0 rows of unknown items" in capsys.readouterr().out

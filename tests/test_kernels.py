@@ -3,6 +3,7 @@
 import itertools
 import re
 from dataclasses import fields
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -12,10 +13,10 @@ from scipy import sparse
 
 from recsys.kernels import reference
 from recsys.kernels.eigenvalues import fill_eigenvalues
-from recsys.kernels.greedy import pick_greedily
+from recsys.kernels.greedy import AGGREGATES, PHIS, VOLUME_FORMS, RuleInputs, pick_greedily
 from recsys.kernels.hits import find_hits, find_row_with_repeat
 from recsys.kernels.inputs import build_kernel_inputs
-from recsys.kernels.slot_rules import NO_RULES
+from recsys.kernels.slot_rules import NO_RULES, SlotRules
 from recsys.types import Counts, Coverage, Modular, RecsysError, Seats, Spread, TableCache, Volume
 
 B, N, M, D, Z, K = 3, 12, 30, 5, 6, 6
@@ -81,9 +82,9 @@ def run(
         np.zeros((B, K), np.float32),
         np.zeros((B, len(terms))),
     )
-    flat = [elsewhere(getattr(laid, f.name), moved) for f in fields(laid)]
+    inputs = tuple(tuple(elsewhere(array, moved) for array in group) for group in laid)
     uniforms = np.zeros((B, K)) if uniforms is None else uniforms
-    pick_greedily(lengths, weights, *flat, rules.to_tuple(), K, temperature, epsilon, uniforms, follow, *out)
+    pick_greedily(lengths, weights, inputs, rules.to_tuple(), (K, temperature, epsilon, uniforms, follow), out)
     return out
 
 
@@ -111,6 +112,25 @@ def test_each_shape_alone_picks_what_the_reference_picks(name):
                 assert gain[pick] >= gain.max() - 1e-5
                 slate.append(int(pick))
             assert len(slate) == min(K, LENGTHS[b])
+
+
+def test_slot_rules_have_the_order_in_which_the_kernel_names_them():
+    assert tuple(f.name for f in fields(SlotRules)) == RuleInputs._fields
+
+
+@pytest.mark.parametrize(
+    ("term", "field", "codes"), [(Spread, "agg", AGGREGATES), (Coverage, "phi", PHIS), (Volume, "form", VOLUME_FORMS)]
+)
+def test_the_kernel_has_a_code_for_each_choice_of_a_term(term, field, codes):
+    assert set(codes) == set(get_args(get_type_hints(term)[field]))
+    assert sorted(codes.values()) == list(range(len(codes)))
+
+
+def test_the_library_passes_plain_tuples_to_the_kernel():
+    run([world(0)["modular"]], np.ones((B, 1)))
+    assert pick_greedily.signatures
+    for signature in pick_greedily.signatures:  # named tuples take longer at each call, and would be compiled anew
+        assert not any(name in str(signature) for name in ("Inputs", "Settings", "Output")), signature
 
 
 @settings(max_examples=25, deadline=None)

@@ -134,9 +134,9 @@ def test_factors_of_twice_the_precision_are_scored_in_it():
     assert (scores == wide.score(np.arange(30))).all()
 
 
-@pytest.mark.parametrize("kind", ["random", "global_time"])
-def test_a_factor_models_pool_is_the_sorted_top_of_its_scores(monkeypatch, kind):
-    split = replace(make_split(users=300, items=400), kind=kind)
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_factor_models_pool_is_the_sorted_top_of_its_scores(monkeypatch, cut):
+    split = replace(make_split(users=300, items=400), has_global_cut=cut)
     there = sparse.diags_array((np.arange(400) % 7 > 0).astype(np.float32))
     met = {name: sparse.csr_array(getattr(split, name) @ there) for name in ("train", "train_negatives")}
     for matrix in met.values():
@@ -149,7 +149,7 @@ def test_a_factor_models_pool_is_the_sorted_top_of_its_scores(monkeypatch, kind)
     scores[(split.seen.toarray()[users] != 0) | ~split.available_items] = LOWEST_SCORE
     ties = rng.make_generator(0, "ties").permutation(400)
     assert (pool.items.tolist(), pool.scores.tolist()) == sorted_all(scores, 40, ties)
-    assert split.available_items.all() == (kind == "random")
+    assert split.available_items.all() == (not cut)
 
 
 @pytest.mark.parametrize("d", [16, 500])

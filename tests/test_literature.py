@@ -4,8 +4,6 @@ The expected slates come from naive statements of each rule (set objectives and 
 are named beside them.
 """
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 from scipy import sparse
@@ -83,8 +81,7 @@ def test_rule_gives_its_published_slate(rule):
     laid = build_kernel_inputs(terms, 1, N, K, TableCache())
     picks = np.full((1, K), -1, np.int64)
     pick_greedily(
-        np.array([N]), np.array([weights]), *(getattr(laid, f.name) for f in fields(laid)), NO_RULES.to_tuple(), K, 0.0, 0.0,
-        np.zeros((1, K)), False, picks, np.zeros((1, K, len(terms)), np.float32), np.zeros((1, K), np.float32),
-        np.zeros((1, len(terms))),
+        np.array([N]), np.array([weights]), laid.to_tuples(), NO_RULES.to_tuple(), (K, 0.0, 0.0, np.zeros((1, K)), False),
+        (picks, np.zeros((1, K, len(terms)), np.float32), np.zeros((1, K), np.float32), np.zeros((1, len(terms)))),
     )  # fmt: skip
     assert "".join("abcdefgh"[i] for i in picks[0]) == expected

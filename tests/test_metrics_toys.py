@@ -8,7 +8,7 @@ from recsys import metrics
 from recsys.maths.binomials import binomial_diversity
 from recsys.maths.distributions import deficit
 from recsys.maths.vendi_score import vendi
-from recsys.types import Evaluation, GroundTruth, Items, PerCatalogue, Split
+from recsys.types import Evaluation, GroundTruth, Items, PerCatalogue, Split, TasteMap
 
 ITEMS = "abcdefgh"
 GENRES = ("comedy", "drama", "horror", "scifi")
@@ -112,6 +112,41 @@ def test_slates_of_the_documentation_of_rectools():
 @pytest.mark.parametrize("metric", ["ild_features", "self_information", "calibration_kl"])
 def test_the_user_without_a_list_is_not_averaged(four_users, metric):
     assert np.isnan(getattr(metrics, metric)(four_users, 3).values).tolist() == [False, False, False, True]
+
+
+@pytest.fixture
+def stratified():
+    """Users of items a to h in train: 4, 2, 1, 1, 1, 1, 0, 0; the fifth user likes a, b, c and g and is shown b, h, a."""
+    split = make_split(rows(["ab", "ac", "abd", "aef", ""]), rows(["", "", "", "", "abcg"]), np.ones((8, 1)))
+    return slates(["", "", "", "", "bha"], 3), split
+
+
+@pytest.mark.parametrize(
+    ("exponent", "recall", "ndcg"),
+    [  # credits of a, b, c, g
+        (0.0, 2 / 4, (1 + 1 / 2) / (1 + 0.6309298 + 1 / 2)),  # 1, 1, 1, 1
+        (0.5, 1.2071068 / 3.2071068, 0.9571068 / 1.9844832),  # .5, .7071068, 1, 1
+        (1.0, 0.75 / 2.75, 0.625 / 1.8809298),  # .25, .5, 1, 1
+    ],
+)
+def test_a_hit_counts_more_the_fewer_users_its_item_has(stratified, exponent, recall, ndcg):
+    evaluation = Evaluation(stratified[0], GroundTruth(stratified[1], popularity_exponent=exponent))
+    assert metrics.stratified_recall(evaluation, 3).values[4] == pytest.approx(recall)
+    assert metrics.stratified_ndcg(evaluation, 3).values[4] == pytest.approx(ndcg)
+    assert f"popularity^-{exponent:g} " in metrics.stratified_recall(evaluation, 3).convention
+
+
+def test_discovery_by_credit_and_by_thirds_of_popularity(stratified):
+    """One map: a, b, g in one region, c to f in another, h in none; the fifth user has touched neither."""
+    region = sparse.csr_array(np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 1], [0, 1], [1, 0], [0, 0]], np.float32))
+    truth = GroundTruth(stratified[1], audit_maps=(TasteMap("by hand", region, "by hand"),))
+    evaluation = Evaluation(stratified[0], truth)
+    assert metrics.discovery(evaluation, 3).values[0, 4] == pytest.approx(2 / 3)
+    assert metrics.stratified_discovery(evaluation, 3).values[0, 4] == pytest.approx(1.2071068 / 2.7071068)
+    # of 10 interactions a has 4: the head; b to f stand before the 6.67th: the middle; g and h have none: the tail
+    found = {name: getattr(metrics, f"discovery_{name}")(evaluation, 3) for name in ("head", "middle", "tail")}
+    assert {name: answer.values[0, 4] for name, answer in found.items()} == {"head": 1.0, "middle": 0.5, "tail": 0.0}
+    assert {name: answer.counts["held_out"] for name, answer in found.items()} == {"head": 1, "middle": 2, "tail": 1}
 
 
 SHARES = np.array([[1, 0, 0], [1, 0, 0], [0.5, 0.5, 0], [1, 0, 0], [0, 1, 0], [0.5, 0, 0.5], [0, 0.5, 0.5], [0, 0, 1]])

@@ -165,12 +165,13 @@ def list_config_places():
 
 def list_split_places():
     for name in splits.__all__:
-        last = name == "leave_last"
-        values = {"test": 1 if last else 0.34, "validation": 1 if last else 0.25, "seed": 3}
+        taken = inspect.signature(getattr(splits, name)).parameters
+        shares = isinstance(taken["test"].default, float)
+        values = {"test": 0.34 if shares else 1, "validation": 0.25 if shares else 1, "seed": 3}
         for setting in ("test", "validation", "min_user_interactions", "min_item_interactions", "seed"):
             yield (
-                f"splits.{name}({setting})", setting, "float" if setting in values and setting != "seed" and not last
-                else "int", values.get(setting, 1), lambda v, n=name, s=setting: getattr(splits, n)(W.log, **{s: v}),
+                f"splits.{name}({setting})", setting, "float" if setting in ("test", "validation") and shares else "int",
+                values.get(setting, 1), lambda v, n=name, s=setting: getattr(splits, n)(W.log, **{s: v}),
             )  # fmt: skip
 
 

@@ -1,13 +1,9 @@
-"""Contracts that every objective keeps, and each one against its definition."""
+"""Each objective against its definition; `test_testing.py` has the contract that all of them keep."""
 
-import inspect
-import math
-import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from pages import conf
 from scipy.stats import norm
 from synthetic import RandomFactorModel, make_maps, make_split
 
@@ -24,10 +20,10 @@ from recsys.maths.distributions import (
 )
 from recsys.maths.embeddings import cooccurrence_vectors
 from recsys.maths.popularity import item_self_information
-from recsys.objectives._pool_arrays import plausibility
+from recsys.objectives._pool_arrays import compute_plausibility
 from recsys.reranking.slates import rerank
 from recsys.retrieval.candidates import candidates
-from recsys.types import Counts, Coverage, Modular, Pool, RecsysError, Seats, Spread, Volume
+from recsys.types import Pool, RecsysError
 
 K = 5
 
@@ -35,49 +31,6 @@ K = 5
 @pytest.fixture
 def pool(split, model, maps):
     return candidates(model, split, n=20, maps=maps)
-
-
-@pytest.mark.parametrize("name", objectives.__all__)
-class TestContract:
-    def test_it_is_documented_and_called_with_pool_and_k(self, name):
-        objective = getattr(objectives, name)
-        assert inspect.getdoc(objective)
-        parameters = list(inspect.signature(objective).parameters.values())
-        assert [p.name for p in parameters[:2]] == ["pool", "k"]
-        assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in parameters[2:])
-
-    def test_it_returns_one_of_the_shapes_the_same_at_every_call(self, name, pool):
-        first, again = (getattr(objectives, name)(pool, K) for _ in range(2))
-        assert isinstance(first, Modular | Spread | Coverage | Volume | Seats | Counts)
-        assert (compute_gains(first, 3, [], 9) == compute_gains(again, 3, [], 9)).all()
-
-    def test_a_block_of_users_has_the_gains_it_has_in_the_whole(self, name, pool):
-        whole, part = getattr(objectives, name)(pool, K), getattr(objectives, name)(pool.slice_users(10, 14), K)
-        np.testing.assert_allclose(
-            compute_gains(whole, 12, [2, 4], 9), compute_gains(part, 2, [2, 4], 9), rtol=1e-6, atol=1e-9
-        )
-
-    def test_short_and_empty_pools_are_fine(self, name, pool):
-        items, scores = pool.items.copy(), pool.scores.copy()
-        items[0, 3:], scores[0, 3:], items[1], scores[1] = -1, 0, -1, 0
-        slates = rerank(Pool(pool.users, items, scores, pool.context), {name: 1.0}, k=K)
-        assert set(slates.items[0]) == {*items[0, :3], -1}
-        assert (slates.items[1] == -1).all()
-
-
-@pytest.mark.parametrize("name", objectives.__all__)
-def test_gains_stay_in_the_range_that_its_page_says(name):
-    said = conf.fields(getattr(objectives, name))
-    known = {"inf": math.inf, "log": math.log, "alpha": 0.01}
-    low, high = (eval(end, known) for end in re.match(r"[\[(](.*), (.*)[\])]", said["Range"]).groups())
-    for seed in range(3):
-        split = make_split(seed)
-        pool = candidates(RandomFactorModel(split, seed=seed), split, n=12, maps=make_maps(split, seed=seed))
-        term = getattr(objectives, name)(pool, K)
-        for u, slate in ((0, []), (5, [3]), (9, [0, 1, 2, 3]), (21, [11, 4])):
-            left = [n for n in range(12) if n not in slate]
-            found = compute_gains(term, u, slate, 12)[left]
-            assert (found >= low - 1e-6).all() and (found <= high + 1e-6).all()
 
 
 def test_novelty_is_the_self_information_of_training(split, pool):
@@ -161,7 +114,7 @@ def test_negative_space_is_one_minus_the_deficit_averaged_over_maps(split, pool,
             own = user_mixes(split.train, taste_map.assignment)
             q = 0.3 * own[u] + 0.7 * nearby_community_mixes(own, label)[u]
             region, w = taste_map.hard_regions[pool.items[u]], np.zeros(taste_map.assignment.shape[1])
-            share = plausibility(pool)[u]
+            share = compute_plausibility(pool)[u]
             for z in range(len(w)):
                 w[z] = np.sort(np.append(share[region == z], [0, 0]))[::-1][:2].mean()
             w *= acceptance(split.train, split.train_negatives, taste_map.assignment, 5.0)[u]
@@ -180,7 +133,7 @@ def test_unexplored_counts_maps_whose_region_is_new(split, pool, maps):
                 * acceptance(split.train, split.train_negatives, m.assignment, 5.0)[u, m.hard_regions[item]]
                 for m in maps
             ]
-            assert gain[u, n] == pytest.approx(plausibility(pool)[u, n] * np.mean(fresh), abs=1e-6)
+            assert gain[u, n] == pytest.approx(compute_plausibility(pool)[u, n] * np.mean(fresh), abs=1e-6)
 
 
 def likely(split, factors, pool, user, threshold, noise):
@@ -193,7 +146,7 @@ def likely(split, factors, pool, user, threshold, noise):
 def test_plausible_may_be_the_probability_of_a_like(split, model, pool, maps):
     settings = {"score_transform": "posterior", "platt_slope": 1 / 0.8, "platt_offset": -1.2 / 0.8}
     gain, plain = objectives.unexplored(pool, K, **settings).gain, objectives.unexplored(pool, K).gain
-    share = plausibility(pool)
+    share = compute_plausibility(pool)
     for u in (3, 13):
         told = share[u] > 0
         rest = plain[u, told] / share[u, told]
@@ -290,3 +243,21 @@ def test_tau_zero_keeps_to_the_users_own_regions():
 def test_a_pool_without_maps_is_one_line(split, model, name):
     with pytest.raises(RecsysError, match="needs taste maps: make the pool with a split, or give it maps="):
         rerank(candidates(model, split, n=20, maps=()), {name: 1.0}, k=K)
+
+
+def test_candidates_have_the_regions_of_their_items_and_users_their_histories(pool, maps):
+    items = pool.items.copy()
+    items[3, 15:] = -1
+    short = Pool(pool.users, items, np.where(items >= 0, pool.scores, 0), pool.context)
+    found = objectives.get_candidate_regions(short)
+    assert found.shape == (3, 30, 20) and (found[:, 3, 15:] == -1).all()
+    for m, taste_map in enumerate(maps):
+        for u, n in ((0, 0), (3, 14), (29, 7)):
+            row = taste_map.assignment[[items[u, n]]].toarray()[0]
+            assert found[m, u, n] == (row.argmax() if row.any() else -1)
+    part = pool.slice_users(4, 6)
+    histories = objectives.get_histories(part, "mine")
+    assert (histories.toarray() == pool.context.train.toarray()[part.users]).all()
+    alone = replace(pool, context=replace(pool.context, train=None))
+    with pytest.raises(RecsysError, match="mine needs each user's history"):
+        objectives.get_histories(alone, "mine")

@@ -12,6 +12,7 @@ from synthetic import RandomFactorModel, make_maps, make_split
 from recsys import objectives
 from recsys.kernels.reference import compute_gains
 from recsys.objectives import account_gaps
+from recsys.objectives.derived_tables import get_drawn_accounts
 from recsys.reranking.slates import rerank
 from recsys.retrieval.candidates import Pool, candidates
 from recsys.types import RecsysError
@@ -91,7 +92,7 @@ def test_the_accounts_are_as_many_as_asked_for_the_same_for_everybody_and_drawn_
     assert term.coverage.shape[1] == 5
     assert (objectives.account_gap(pool.slice_users(3, 9), K, accounts=5).need == term.need[3:9]).all()
     assert (objectives.account_gap(pool, K, accounts=5, seed=1).need != term.need).any()
-    drawn = account_gaps._draw_accounts(pool.context, split.train, 5, 0)
+    drawn = get_drawn_accounts(pool.context, 5, 0, "test")
     for u in (int(drawn[2]), next(u for u in range(30) if u not in drawn)):
         others = by_hand(split, model, maps, u, K, drawn, 1.0)
         assert term.need[u] == pytest.approx([others[v][0] if v in others else 0 for v in drawn])

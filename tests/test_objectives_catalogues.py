@@ -7,7 +7,7 @@ from synthetic import RandomFactorModel, make_split
 from recsys import objectives
 from recsys.maths.embeddings import cooccurrence_vectors, mean_cosine_to_history, normalize_rows
 from recsys.maths.popularity import find_tail_items
-from recsys.objectives import _model_slates, exposure
+from recsys.objectives import _model_slates
 from recsys.reranking.slates import rerank
 from recsys.retrieval.candidates import Pool, candidates
 from recsys.types import RecsysError
@@ -103,7 +103,7 @@ def test_under_exposed_is_what_likes_would_earn_and_slates_deny(split, model, po
 
 
 def test_under_exposed_looks_at_no_more_users_than_it_says(split, model, pool, monkeypatch):
-    monkeypatch.setattr(exposure, "SAMPLE_USERS", 11)  # of 30: every third
+    monkeypatch.setattr(_model_slates, "SAMPLE_USERS", 11)  # of 30: every third
     monkeypatch.setattr(_model_slates, "BLOCK", 4)
     found = objectives.under_exposed(pool, K).gain
     assert (found != denied(split, model, K)[pool.items].astype(np.float32)).any()

@@ -15,7 +15,7 @@ from recsys.maths.embeddings import cooccurrence_vectors
 from recsys.maths.pmi import scaled_npmi_matrix, user_distance_moments
 from recsys.models import MostPopular
 from recsys.objectives import npmi_surprise, unexpected, unimodal_serendipity
-from recsys.objectives._pool_arrays import plausibility
+from recsys.objectives._pool_arrays import compute_plausibility
 from recsys.retrieval.candidates import candidates
 from recsys.types import Context, Pool, RecsysError
 
@@ -72,7 +72,7 @@ def test_npmi_of_every_pair_whatever_the_blocks(monkeypatch, cells):
 @pytest.mark.parametrize("cells", [1, 100, 1 << 22])
 def test_npmi_surprise_is_plausible_and_met_by_other_people(split, pool, monkeypatch, cells):
     monkeypatch.setattr(pmi, "CELLS", cells)
-    gain, share = npmi_surprise(pool, K).gain, plausibility(pool)
+    gain, share = npmi_surprise(pool, K).gain, compute_plausibility(pool)
     for u in (0, 11, 27):
         for n in (0, 3, 9):
             surprise = min((1 - npmi(split.train, pool.items[u, n], j)) / 2 for j in history(split.train, u))
@@ -93,7 +93,7 @@ def test_users_without_a_history_have_gains_too(split, objective):
     gain = objective(pool, K).gain
     assert np.isfinite(gain).all()
     if objective is npmi_surprise:
-        np.testing.assert_allclose(gain[4], plausibility(pool)[4])
+        np.testing.assert_allclose(gain[4], compute_plausibility(pool)[4])
 
 
 def test_what_was_met_is_no_surprise(split, model):
@@ -131,11 +131,11 @@ def test_where_nobody_has_two_positives_every_distance_is_usual(split, model):
     for u in range(30):
         alone = lonely(alone, u, keep=1)
     pool = candidates(RandomFactorModel(alone), alone, n=20)
-    np.testing.assert_allclose(unimodal_serendipity(pool, K).gain, plausibility(pool), rtol=1e-6)
+    np.testing.assert_allclose(unimodal_serendipity(pool, K).gain, compute_plausibility(pool), rtol=1e-6)
 
 
 def test_unimodal_serendipity_peaks_at_the_users_own_distance(split, pool):
-    gain, share = unimodal_serendipity(pool, K, prior_strength=2.0).gain, plausibility(pool)
+    gain, share = unimodal_serendipity(pool, K, prior_strength=2.0).gain, compute_plausibility(pool)
     vectors = cooccurrence_vectors(split.train)
     mean, deviation = user_distance_moments(vectors, split.train, 2.0)
     for u in (2, 13, 29):
@@ -151,7 +151,7 @@ def test_unexpected_is_what_the_most_popular_list_would_not_show(split, pool, to
     primitive = candidates(MostPopular().fit(split.train), split, n=top).items
     gain = unexpected(pool, K, top=top).gain
     for u in range(30):
-        expected = np.where(np.isin(pool.items[u], primitive[u]), 0, plausibility(pool)[u])
+        expected = np.where(np.isin(pool.items[u], primitive[u]), 0, compute_plausibility(pool)[u])
         np.testing.assert_allclose(gain[u], expected, rtol=1e-6)
 
 
@@ -161,7 +161,7 @@ def test_unexpected_with_known_dislikes_unknown_counts_the_history_alone(split, 
     gain = unexpected(bare, K, top=8).gain
     for u in range(30):
         assert (gain[u][np.isin(pool.items[u], top[u])] == 0).all()
-        assert (gain[u] > 0).sum() == (~np.isin(pool.items[u], top[u]) & (plausibility(pool)[u] > 0)).sum()
+        assert (gain[u] > 0).sum() == (~np.isin(pool.items[u], top[u]) & (compute_plausibility(pool)[u] > 0)).sum()
 
 
 @pytest.mark.parametrize(
@@ -185,6 +185,6 @@ def test_plausibility_is_the_place_between_the_least_and_the_largest_score_in_wh
     items = np.array([[0, 1, 2, 3], [2, 0, 1, -1], [1, 3, -1, -1], [-1, -1, -1, -1]], np.int32)
     scores = np.array([[1, 4, 2, 3], [-2, -6, -4, 0], [5, 5, 0, 0], [0, 0, 0, 0]], np.float32)
     ids = np.arange(4).astype(str)
-    found = plausibility(Pool(np.arange(4, dtype=np.int32), items, scores, Context(ids, ids)))
+    found = compute_plausibility(Pool(np.arange(4, dtype=np.int32), items, scores, Context(ids, ids)))
     expected = [[0, 1, 1 / 3, 2 / 3], [1, 0, 0.5, 0], [1, 1, 0, 0], [0, 0, 0, 0]]
     np.testing.assert_allclose(found, expected, rtol=1e-15)

@@ -125,9 +125,11 @@ def test_without_maps_there_is_nowhere_to_reach_and_reach_keeps_blocks_apart():
 
 
 @pytest.mark.parametrize("exploration_share", [-0.1, 1.5, "0.2", True, float("nan")])
-def test_reach_is_a_share(split, model, reach):
-    with pytest.raises(RecsysError, match=f"^pool: exploration_share is {reach!r}, expected a number from 0 to 1$"):
-        candidates(model, split, n=5, maps=(), exploration_share=reach)
+def test_reach_is_a_share(split, model, exploration_share):
+    with pytest.raises(
+        RecsysError, match=f"^pool: exploration_share is {exploration_share!r}, expected a number from 0 to 1$"
+    ):
+        candidates(model, split, n=5, maps=(), exploration_share=exploration_share)
 
 
 def test_history_keep_lets_met_items_come_again(split, model):
@@ -138,13 +140,13 @@ def test_history_keep_lets_met_items_come_again(split, model):
 def test_items_that_did_not_exist_yet_are_left_out():
     from dataclasses import replace
 
-    split = replace(make_split(), kind="global_time")
+    split = replace(make_split(), has_global_cut=True)
     train, other = split.train.tolil(), split.train_negatives.tolil()
     train[:, 7] = 0
     other[:, 7] = 0
     split = replace(split, train=train.tocsr(), train_negatives=other.tocsr())
     assert 7 not in candidates(RandomFactorModel(split), split, n=40).items
-    assert 7 in candidates(RandomFactorModel(split), replace(split, kind="random"), n=40).items
+    assert 7 in candidates(RandomFactorModel(split), replace(split, has_global_cut=False), n=40).items
 
 
 @pytest.mark.parametrize("n", [0, 41, 1.5, "10", True, None, float("nan")])
@@ -188,12 +190,12 @@ def test_a_model_of_another_split_is_refused(split, kind, users, items, line):
     if kind == "MostPopular" and users == 300:  # it scores whoever there is
         assert candidates(fitted, other, n=5).items.shape == (300, 5)
         return
-    with pytest.raises(RecsysError, match=f"^pool: the By[A-Za-z]+ is of .*{line}$"):
+    with pytest.raises(RecsysError, match=f"^pool: the Fitted[A-Za-z]+ is of .*{line}$"):
         candidates(fitted, other, n=5)
 
 
 def test_a_factor_model_of_more_users_is_refused(split, model):
-    with pytest.raises(RecsysError, match=r"the FactorWorld is of 30 users, .*: 20 users and 40 items"):
+    with pytest.raises(RecsysError, match=r"the RandomFactorModel is of 30 users, .*: 20 users and 40 items"):
         candidates(model, make_split(users=20), n=5)
 
 
@@ -281,14 +283,14 @@ def test_models_without_factors_cannot_explore(split):
 
 
 @pytest.mark.parametrize("exploration_share", [0.0, 0.5])
-def test_memory_beyond_the_pool_does_not_grow_with_the_users(reach):
+def test_memory_beyond_the_pool_does_not_grow_with_the_users(exploration_share):
     def working(users):
         split = make_split(users=users, items=300)
         model = Steps(300, 1000)
         model.table = np.resize(model.table, (users, 300))
         maps = make_maps(split, regions=20)
         tracemalloc.start()
-        pool = candidates(model, split, n=50, maps=maps, exploration_share=reach)
+        pool = candidates(model, split, n=50, maps=maps, exploration_share=exploration_share)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak - sum(array.nbytes for array in (pool.users, pool.items, pool.scores))

@@ -5,13 +5,14 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from test_models import SMALL, communities
+from test_models import SMALL
 
 from recsys.configs import ModelSection, parse_config
 from recsys.experiments.pipeline import Preparation, fit_or_load_model
 from recsys.models import IALS, MostPopular
 from recsys.support.cache import Cache
 from recsys.support.progress import show_progress, track_rounds
+from recsys.testing import make_communities
 from recsys.types import RecsysError
 
 ROUNDS = {"ALS": ("als", 15), "BPR": ("bpr", 60), "IALS": ("ials", 16), "LMF": ("lmf", 30), "Ensemble": ("als", 15)}
@@ -43,7 +44,7 @@ def watch(bars, monkeypatch):
 def test_a_fit_counts_its_rounds(name, monkeypatch):
     with show_progress() as bars:
         said = watch(bars, monkeypatch)
-        SMALL[name].fit(communities())
+        SMALL[name].fit(make_communities())
         assert said == [ROUNDS[name], *["one"] * ROUNDS[name][1], "end"]
         assert not bars.tasks
 
@@ -51,9 +52,9 @@ def test_a_fit_counts_its_rounds(name, monkeypatch):
 def test_a_fit_that_ends_early_or_fails_leaves_no_bar(monkeypatch):
     with show_progress() as bars:
         said = watch(bars, monkeypatch)
-        IALS(factors=4, iterations=9, patience=2).fit(communities(), validate=lambda fitted: 0.0)
+        IALS(factors=4, iterations=9, patience=2).fit(make_communities(), validate=lambda fitted: 0.0)
         with pytest.raises(RecsysError, match="validate"):
-            IALS(factors=4).fit(communities(), validate=lambda fitted: float("nan"))
+            IALS(factors=4).fit(make_communities(), validate=lambda fitted: float("nan"))
         assert said == [("ials", 9), *["one"] * 3, "end", ("ials", 16), "one", "end"]
         assert not bars.tasks
 
@@ -86,15 +87,15 @@ def test_a_terminal_shows_the_rounds(monkeypatch):
 def test_nothing_is_shown_when_quiet_or_without_a_terminal(quiet, monkeypatch):
     shown = terminal(monkeypatch, quiet)
     with show_progress(quiet):
-        IALS(factors=4).fit(communities())
-        MostPopular().fit(communities())
+        IALS(factors=4).fit(make_communities())
+        MostPopular().fit(make_communities())
     assert shown.getvalue() == ""
 
 
 @pytest.mark.parametrize("quiet", [True, False])
 def test_a_benchmark_shows_the_rounds_of_its_fits_beside_its_runs(quiet, tmp_path, monkeypatch):
     shown = terminal(monkeypatch, True)
-    split = SimpleNamespace(train=communities(), side_information=None, fingerprint="made up")
+    split = SimpleNamespace(train=make_communities(), side_information=None, fingerprint="made up")
     config = parse_config({"data": {"name": "ml-100k"}})
     preparation = Preparation(config, None, split, Cache(tmp_path), (), (), (), quiet)
     with show_progress(quiet) as bars:

@@ -10,7 +10,7 @@ import pytest
 from synthetic import make_maps, make_split, reseal_manifest
 
 import recsys as rs
-from recsys.rankers.tables import STORED_TABLES, find_table_rule
+from recsys.objectives.derived_tables import TABLES
 
 BLENDS = {
     "express": {"relevance": 1.0, "mmr": 0.2, "negative_space": 0.4, "unexplored": 0.1},
@@ -141,9 +141,9 @@ def test_tables_are_refused_under_another_name_and_part_of_the_policys(saved, tm
         for n in told
         if n.endswith(".name") and "tables" in n
     }
-    assert "vectors cooccurrence" in names.values() and all(find_table_rule(name) for name in names.values())
-    assert not [name for name in names.values() if "region" in name or name in ("layout", "joined maps")]
-    where = next(place for place, name in names.items() if name == "vectors cooccurrence")
+    assert "item_vectors" in names.values() and all(TABLES[name].saved for name in names.values())
+    assert not [name for name in names.values() if "region" in name]
+    where = next(place for place, name in names.items() if name == "item_vectors")
     array = np.load(target / f"{where}.parts.0.values.npy")
     rewrite(target, f"{where}.parts.0.values", array[::-1], named=False)
     with pytest.raises(rs.RecsysError, match="it is not the policy"):
@@ -159,10 +159,22 @@ def test_what_is_saved_again_has_the_same_name_and_arrays(saved, tmp_path, name)
     assert {p.name for p in (tmp_path / "again").iterdir()} == {p.name for p in (saved / name).iterdir()}
 
 
+def test_a_map_of_too_many_regions_is_refused_before_memory_is_asked_for(world, tmp_path):
+    """Nothing else in the folder says how many regions there are where a blend stores no table of them."""
+    model = rs.models.ALS(factors=4, iterations=1).fit(world.train, world.side_information)
+    ranker = rs.Ranker.fit(model, world, {"relevance": 1.0, "unexplored": 0.1}, maps=make_maps(world), n=25, k=6)
+    target = ranker.save(tmp_path / "r")
+    rewrite(target, "maps.1.assignment.shape", np.array([len(world.item_ids), 2**33]))
+    with pytest.raises(
+        rs.RecsysError, match=r"is damaged: map '.*' has 8,589,934,592 regions, expected at most 1,024$"
+    ):
+        rs.Ranker.load(target)
+
+
 def test_each_rule_for_tables_is_met_by_one(saved):
     found = set()
     for name in BLENDS:
         for path in (saved / name).glob("tables.*.name.npy"):
-            found.add(find_table_rule(str(np.load(path))))
-    lacking = {kept.name for kept in STORED_TABLES} - {kept.name for kept in found}
+            found.add(str(np.load(path)))
+    lacking = {name for name, table in TABLES.items() if table.saved} ^ found
     assert not lacking, lacking

@@ -20,6 +20,7 @@ from synthetic import make_maps, make_split, reseal_manifest, write_tables
 import recsys as rs
 from recsys.cli import main
 from recsys.models.stores import FORMAT
+from recsys.objectives.derived_tables import get_item_vectors
 from recsys.rankers import Ranker
 from recsys.types import Items, RecsysError
 
@@ -250,7 +251,7 @@ def test_draws_depend_on_who_asks_and_the_seed_and_say_their_chances(world, fitt
 
 def test_sentences_are_true(world, ranker):
     features, titles = world.items.features.toarray(), world.items.titles.tolist()
-    vectors = ranker.context.tables.get("vectors cooccurrence", lambda: pytest.fail("not made"))
+    vectors = get_item_vectors(ranker.context, "cooccurrence", "test")
     regions = np.stack([m.hard_regions for m in ranker.context.maps])
     told = {"liked": 0, "feature": 0, "part": 0, "chosen": 0}
     for user in range(60):
@@ -613,3 +614,12 @@ def test_a_read_only_installation_keeps_compiled_code_elsewhere(ranker, tmp_path
         kept = sorted((path, path.stat().st_mtime_ns) for path in cache.rglob("*.nbc"))
         assert kept
     assert not list(package.rglob("*.nbc")) + list(package.rglob("*.pyc"))
+
+
+def test_a_history_of_a_request_is_said_to_have_no_times():
+    split = rs.testing.make_split(times=True)
+    blend = {"relevance": 1.0, "calibration": {"weight": 0.1, "half_life": 30.0}}
+    with pytest.raises(
+        RecsysError, match=r"calibration: half_life needs .*, and a history that a request brings has no"
+    ):
+        Ranker.fit(rs.testing.RandomFactorModel(split), split, blend)

@@ -8,11 +8,11 @@ from scipy import sparse
 from synthetic import make_maps, make_split
 
 import recsys as rs
-from recsys.objectives.negative_spaces import join_map_shares
+from recsys.objectives._regions import join_map_shares
 from recsys.rankers import Ranker, Recommendation
-from recsys.rankers.requests import build_number_codes
 from recsys.reranking import guards
 from recsys.types import Guard, RecsysError, Rule, TasteMap
+from recsys.types.identifiers import build_number_codes
 
 BLENDS = [
     {"relevance": 1.0, "mmr": 0.2, "negative_space": 0.4, "unexplored": 0.1},

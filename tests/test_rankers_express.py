@@ -11,7 +11,8 @@ from synthetic import RandomFactorModel, make_maps, make_split
 
 from recsys.kernels.requests import ENDLESS, LARGE, TWICE, UNORDERED, check_candidates, fold_in_user, score_all_items
 from recsys.maths.fold_in import gram, solve_user_factors
-from recsys.objectives import negative_space
+from recsys.objectives import negative_space, unexplored
+from recsys.objectives.derived_tables import get_expected_exposure
 from recsys.rankers.fast_path import FastPath, build_fast_path
 from recsys.rankers.generic_path import pick_by_rerank
 from recsys.rankers.policies import Policy
@@ -33,7 +34,15 @@ def soft(maps):
     return tuple(made)
 
 
+def whole(maps):
+    """The same maps with a region for each item: what says where items lie is in memory once."""
+    region = [np.maximum(m.hard_regions, 0) for m in maps]
+    parts = [np.eye(m.assignment.shape[1], dtype=np.float32)[r] for m, r in zip(maps, region, strict=True)]
+    return tuple(TasteMap(m.name, sparse.csr_array(part), m.method) for m, part in zip(maps, parts, strict=True))
+
+
 SOFT = make_context(SPLIT, RandomFactorModel(SPLIT), maps=soft(make_maps(SPLIT)), seed=2)
+WHOLE = make_context(SPLIT, RandomFactorModel(SPLIT), maps=whole(make_maps(SPLIT)), seed=2)
 
 
 def requests(seed, sizes=(25, 25, 7, 1)):
@@ -46,7 +55,7 @@ def requests(seed, sizes=(25, 25, 7, 1)):
         yield RequestUser(-1, np.sort(rng.permutation(40)[: rng.integers(12)]).astype(np.int32)), found
 
 
-@pytest.mark.parametrize("around", [AROUND, SOFT], ids=["hard", "soft"])
+@pytest.mark.parametrize("around", [AROUND, SOFT, WHOLE], ids=["hard", "soft", "whole"])
 @pytest.mark.parametrize(
     "blend",
     [
@@ -113,7 +122,7 @@ def test_other_blends_go_the_librarys_way(blend):
 @given(st.integers(0, 10**6), st.just(0.0) | st.floats(0.001, 1), st.integers(1, 8), st.floats(0.1, 20))
 def test_what_is_owed_is_what_the_objective_says(seed, tau, best, strength):
     blend = {"negative_space": {"weight": 1.0, "tau": tau, "top_m": best, "prior_strength": strength}}
-    for around in (AROUND, SOFT):
+    for around in (AROUND, SOFT, WHOLE):
         short = build_fast_path(around, blend, {"negative_space": 1.0}, Policy(k=5))
         for asker, found in requests(seed):
             pool = Pool(np.zeros(1, np.int32), found.items[None], found.scores[None], build_user_context(around, asker))
@@ -124,14 +133,36 @@ def test_what_is_owed_is_what_the_objective_says(seed, tau, best, strength):
             np.testing.assert_allclose(wanted[2], term.cap[0], rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["negative_space", "unexplored"])
+def test_settings_that_a_blend_leaves_out_are_those_of_the_signature(monkeypatch, name):
+    """Defaults are stated once: what an objective's signature says is what the short way does."""
+    objective = {"negative_space": negative_space, "unexplored": unexplored}[name]
+    for setting, value in {"tau": 0.3, "top_m": 2, "prior_strength": 0.7}.items():
+        if setting in objective.__kwdefaults__:
+            monkeypatch.setitem(objective.__kwdefaults__, setting, value)
+    short = build_fast_path(AROUND, {name: 1.0}, {name: 1.0}, Policy(k=5))
+    for asker, found in requests(8):
+        pool = Pool(np.zeros(1, np.int32), found.items[None], found.scores[None], build_user_context(AROUND, asker))
+        term = objective(pool, 5)
+        if name == "unexplored":
+            gain = np.empty(len(found.items), np.float32)
+            short.gains[0](asker, found, gain)
+            np.testing.assert_allclose(gain, term.gain[0], rtol=1e-5, atol=1e-7)
+            continue
+        wanted = np.empty((3, term.need.shape[1]))
+        short.fill_need(asker, found, wanted, np.zeros(0, np.int32))
+        np.testing.assert_allclose(wanted[0], term.need[0], rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(wanted[2], term.cap[0], rtol=1e-6, atol=1e-9)
+
+
 def test_what_known_users_expect_is_made_anew_where_a_table_would_be_too_large(monkeypatch):
     blend, scales = {"negative_space": {"weight": 1.0, "tau": 0.123}}, {"negative_space": 1.0}
     kept = build_fast_path(AROUND, blend, scales, Policy(k=5))
-    assert AROUND.tables.get("expected 0.123 5.0", list).shape == (2, 50, 15)
-    monkeypatch.setattr("recsys.rankers.fast_path.MAX_EXPECTED_BYTES", 50 * 15 * 8 - 1)
+    assert get_expected_exposure(AROUND, 0.123, 5.0, pytest.fail).shape == (2, 50, 15)
+    monkeypatch.setattr("recsys.objectives.derived_tables.MAX_EXPOSURE_BYTES", 50 * 15 * 8 - 1)
     fresh = replace(AROUND, tables=TableCache())
     anew = build_fast_path(fresh, blend, scales, Policy(k=5))
-    assert fresh.tables.get("expected 0.123 5.0", list).shape == (2, 0, 15)
+    assert get_expected_exposure(fresh, 0.123, 5.0, pytest.fail).shape == (2, 0, 15)
     for asker, found in requests(3):
         both = [np.empty((3, 15)) for _ in range(2)]
         for one, wanted in zip((kept, anew), both, strict=True):

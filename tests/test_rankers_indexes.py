@@ -56,7 +56,7 @@ def world():
     declined = sparse.csr_array(declined.multiply(liked.toarray() == 0), dtype=np.float32)
     declined.eliminate_zeros()
     return rs.Split(
-        **{**vars(split), "kind": "global_time", "train": sparse.csr_array(liked), "train_negatives": declined}
+        **{**vars(split), "has_global_cut": True, "train": sparse.csr_array(liked), "train_negatives": declined}
     )
 
 

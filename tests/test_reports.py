@@ -483,6 +483,43 @@ def test_the_page_in_short_lists_gains_without_a_detectable_loss(tmp_path: Path)
     assert "0 of 1 run have more" in short(ndcg_high=0.01, discovery_low=-0.01)
 
 
+def add_metric(results: Results, metric: str, value: float, change: dict[str, float]) -> Results:
+    """The same results with one more metric, a copy of discovery with another value and difference."""
+    like = [
+        table[table.metric == "discovery"].assign(metric=metric) for table in (results.summary, results.differences)
+    ]
+    like[0] = like[0].assign(value=value, ci_low=value - 0.01, ci_high=value + 0.01)
+    summary, differences = (
+        pd.concat([table, rows], ignore_index=True)
+        for table, rows in zip((results.summary, results.differences), (like[0], like[1].assign(**change)), strict=True)
+    )
+    return replace(results, summary=summary, differences=differences)
+
+
+def test_the_page_in_short_has_both_losses_and_the_thirds_beside_a_gain(tmp_path: Path) -> None:
+    gain = {"difference": 0.02, "ci_low": 0.01, "ci_high": 0.03, "relative": 0.1, "relative_low": 0.05,
+            "relative_high": 0.15}  # fmt: skip
+    level = {"difference": -0.001, "ci_low": -0.01, "ci_high": 0.01, "relative": -0.01, "relative_low": -0.02,
+             "relative_high": 0.02}  # fmt: skip
+    loss = {name: -value for name, value in gain.items()} | {"ci_low": -0.03, "ci_high": -0.01}
+    results = small()
+    table = results.differences.set_index("metric")
+    table.loc["ndcg", list(level)], table.loc["discovery", list(gain)] = list(level.values()), list(gain.values())
+    results = replace(results, differences=table.reset_index())
+    results = add_metric(results, "stratified_recall", 0.3, loss)
+    for metric, change in (("discovery_head", gain), ("discovery_tail", loss)):
+        results = add_metric(results, metric, 0.125, change)
+    page = write_report(results, tmp_path)[0].read_text(encoding="utf-8")
+    said = re.sub("<[^>]+>", " ", page[page.index('id="findings"') : page.index('id="tradeoffs"')])
+    said = re.sub(" +", " ", said)
+    assert "0 of them without a detectable loss of ndcg@10 or stratified_recall@10." in said
+    minus = "\N{MINUS SIGN}"
+    assert f"{minus}1.0 % {minus}2.0 to +2.0 % {minus}10.0 % " in said  # ndcg, then stratified recall
+    assert "more discovery, at a loss" in said
+    assert "run head\N{DAGGER} 50 users tail\N{DAGGER} 50 users base 0.1250 0.1150 to 0.1350 0.1250" in said
+    assert "other +10.0 % +5.0 to +15.0 %" in said
+
+
 def test_counts_are_whole_or_said_as_means(few: Results, tmp_path: Path) -> None:
     means = few.summary.assign(hits=few.summary["hits"] / 3, held_out=few.summary["held_out"] * 4.1)
     page = write_report(replace(few, summary=means), tmp_path)[0].read_text(encoding="utf-8")

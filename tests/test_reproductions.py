@@ -470,14 +470,14 @@ published = { "recall@20" = 0.1 }
         ('"recall@20" = 0.1 }', '"ndcg@20" = 0.1 }', "ndcg@20 has no tolerance"),
         ("most_popular", "most_populer", "unknown model 'most_populer': did you mean 'most_popular'?"),
         ("as_published", "random_pairs", "data of format 'lists' does not go with 'random_pairs'"),
-        ("as_published", "published", "protocol.kind: input should be 'as_published'"),
+        ("as_published", "published", "[protocol] kind is 'published': input should be 'as_published'"),
         ('format = "lists"', 'format = "ratings"', "negatives with file = true go with data of format 'ratings'"),
-        ('title = "t"', "", "title: field required"),
+        ('title = "t"', "", "title is missing"),
         ("source", "sauce", "unknown key 'sauce': did you mean 'source'?"),
         (
             'kind = "as_published" }',
             'kind = "as_published", tie = 1 }',
-            "protocol: unknown key 'tie': did you mean 'ties'?",
+            "[protocol]: unknown key 'tie': did you mean 'ties'?",
         ),
         ('{ kind = "most_popular" }', '{ kind = "ease", l = 3 }', "unknown setting 'l': did you mean 'l2'?"),
     ],
@@ -496,7 +496,9 @@ def test_what_cannot_be_is_one_line(tmp_path, old, new, line):
 def test_names_and_folders_that_are_not_there(tmp_path, monkeypatch):
     listed = CliRunner().invoke(cli.cli, ["reproduce"])
     assert listed.exit_code == 0 and all(name in listed.output for name in list_reproductions())
-    with pytest.raises(RecsysError, match="unknown reproduction 'ml-100k-dfm': did you mean 'ml-100k-dmf'"):
+    with pytest.raises(
+        RecsysError, match="reproduction ml-100k-dfm: No such file or directory, did you mean 'ml-100k-dmf'"
+    ):
         reproduce("ml-100k-dfm")
     monkeypatch.setenv("RECSYS_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(

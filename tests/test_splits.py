@@ -1,3 +1,4 @@
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -415,8 +416,75 @@ def test_a_time_that_no_calendar_of_python_has_is_said_all_the_same(second, said
     assert f"test data, which starts at {said}" in " ".join(split.notes)
 
 
-def test_the_namespace_is_the_four_kinds():
-    assert tuple(splits.__all__) == KINDS
+@splits.define_split
+def every_third(pairs, *, step: int = 3, share: float = 0.5, seed: int = 0):
+    """Return every third pair as test; of users in the first share of the ids."""
+    return np.where((np.arange(len(pairs.user)) + seed) % step, 0, 2) * (pairs.user < share * len(pairs.user_ids))
+
+
+class TestOwnSplit:
+    def test_it_has_the_filter_and_the_record_of_all_splits(self):
+        data = log_of(1)
+        split = every_third(data, positive="rating >= 4", cold_items="keep", step=2)
+        pairs = np.add(split.train, split.test)
+        whole = splits.no_holdout(data, positive="rating >= 4")
+        assert (pairs.toarray() == whole.train.toarray()).all() and split.test.nnz and split.train.nnz
+        assert split.kind.endswith("test_splits:every_third") and not split.test[6:].nnz and split.test[:6].nnz
+        assert every_third(data, min_user_interactions=1000 // 100).counts["filtered_users"] >= 0
+        assert every_third.__doc__.startswith("Return every third pair")
+        assert list(inspect.signature(every_third).parameters) == [
+            "dataset", "step", "share", "positive", "min_user_interactions", "min_item_interactions", "cold_items",
+            "sources", "seed",
+        ]  # fmt: skip
+
+    def test_its_fingerprint_names_settings_and_parts(self):
+        data, seen = log_of(1), set()
+        for changed in ({}, {"step": 2}, {"share": 0.6}, {"seed": 1}, {"cold_items": "keep"}):
+            seen.add(every_third(data, **changed).fingerprint)
+        other = splits.define_split(lambda pairs: (np.arange(len(pairs.user)) % 2) * 2)
+        same_name = splits.define_split(lambda pairs: (np.arange(len(pairs.user)) % 3) // 2 * 2)
+        seen |= {other(data).fingerprint, same_name(data).fingerprint}
+        assert len(seen) == 7 and other(data).kind == same_name(data).kind
+        assert every_third(data).fingerprint == every_third(data).fingerprint
+
+    def test_what_leaks_is_measured_where_it_is_not_said(self):
+        data = dataset([0, 0, 1, 1], [0, 1, 0, 1], datetime=[1, 2, 4, 3])
+        split = splits.define_split(lambda pairs: pairs.item * 2)(data, cold_items="keep")
+        assert "1 of 2 test users have training positives later than their first test positive" in split.notes[1]
+        timeless = dataset([0, 0, 1, 1], [0, 1, 0, 1])
+        split = splits.define_split(lambda pairs: pairs.item * 2)(timeless, cold_items="keep")
+        assert "it is unknown whether training data lies after test data" in split.notes[1]
+        said = splits.define_split(lambda pairs: splits.PartAssignment(pairs.item * 2, "by item"))
+        assert "by item" in said(data, cold_items="keep").notes[1] and not split.has_global_cut
+
+    @pytest.mark.parametrize(
+        ("rule", "line"),
+        [
+            (lambda pairs: np.zeros(3), r"<lambda>: returns an array of shape \(3,\) and type float64, expected whole"),
+            (
+                lambda pairs: np.full(len(pairs.user), 3),
+                "returns parts from 3 to 3, expected 0 train, 1 validation or 2",
+            ),
+            (lambda pairs: np.zeros(len(pairs.user), int), "leaves nobody to test: [0-9]+ users, cold_items = 'drop'"),
+            (lambda pairs: np.full(len(pairs.user), 2), "leaves nobody to train on"),
+        ],
+    )
+    def test_parts_that_cannot_be_are_one_line(self, rule, line):
+        with pytest.raises(RecsysError, match=line) as caught:
+            splits.define_split(rule)(log_of(0))
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("settings", "line"),
+        [
+            ({"stp": 2}, "every_third: unknown setting 'stp': did you mean 'step'"),
+            ({"step": 2.5}, "every_third: step is 2.5, expected a whole number"),
+            ({"share": "all"}, "every_third: share is 'all', expected a finite number"),
+        ],
+    )
+    def test_settings_are_those_of_the_signature(self, settings, line):
+        with pytest.raises(RecsysError, match=line):
+            every_third(log_of(0), **settings)
 
 
 def named(names, **more):

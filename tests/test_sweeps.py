@@ -24,7 +24,7 @@ from synthetic import write_tables
 from recsys.cli import main
 from recsys.experiments import bench
 from recsys.scores.simultaneous import compute_simultaneous_limits
-from recsys.sweeps import studies, sweep, sweeps
+from recsys.sweeps import selection, studies, sweep, sweeps
 from recsys.sweeps.goals import Goal, parse_constraint
 from recsys.sweeps.pareto import compute_hypervolume, find_pareto_front, find_undominated, thin_front, trace_hypervolume
 from recsys.sweeps.plans import read_sweep
@@ -71,7 +71,7 @@ def test_every_file_is_there_and_agrees(first):
     assert len(trials) == 6
     assert trials["blends.novel.novelty"].between(0.01, 1.0).all()
     assert set(trials["blends.novel.mmr.agg"]) <= {"max", "mean"}
-    values = trials[["ndcg@5", "self_information@5"]].to_numpy()
+    values = trials[["ndcg@5", "self_information@5", "stratified_recall@5"]].to_numpy()
     best = [not any((o >= v).all() and (o > v).any() for o in values) for v in values]
     assert trials["front"].tolist() == best
     assert (pd.read_csv(first.folder / "hypervolume.csv").hypervolume.diff().dropna() >= 0).all()
@@ -81,6 +81,12 @@ def test_every_file_is_there_and_agrees(first):
     matched = pd.read_csv(first.folder / "gain_at_loss.csv")
     assert matched.loss.tolist() == [0.01, 0.02, 0.6]
     assert ((matched.ci_low <= matched.ci_high) & matched.reached.between(0, 1)).all()
+    lost = matched[["loss ndcg@5", "loss stratified_recall@5"]].max(axis=1)
+    assert (lost <= matched.loss + 1e-9).all()
+    most = matched[["loss ndcg@5 ci_high", "loss stratified_recall@5 ci_high"]].max(axis=1)
+    assert most[:2].tolist() == pytest.approx([0.01, 0.02])  # draws are read where the first of both has lost as much
+    assert (matched["loss ndcg@5 ci_low"] <= matched["loss ndcg@5 ci_high"]).all()
+    assert "loss of stratified_recall@5" in page and "stratified_recall@5" in first.lines[0]
 
 
 def test_a_trials_value_is_that_of_a_benchmark_on_validation_with_its_settings(home, first):
@@ -181,8 +187,10 @@ def test_killed_and_shared_searches_lose_at_most_the_trial_in_flight(home):
 
 def test_spending_is_bounded_on_validation(home):
     done = sweep("search.toml", accuracy_budget="40%", out="runs", quiet=True)
-    row = done.chosen[done.chosen.metric == "ndcg@5"].iloc[0]
-    assert -0.4 < row.bound <= row.validation
+    bounded = done.chosen[done.chosen.metric.isin(["ndcg@5", "stratified_recall@5"])]
+    assert len(bounded) == 2 and ((bounded.bound > -0.4) & (bounded.bound <= bounded.validation)).all()
+    assert done.chosen.bound.notna().sum() == 2
+    row = bounded.iloc[0]
     chosen = done.trials[done.trials.trial == row.trial].iloc[0]
     front = done.trials[done.trials.front]
     assert chosen["self_information@5"] <= front["self_information@5"].max()
@@ -190,6 +198,35 @@ def test_spending_is_bounded_on_validation(home):
     if none.chosen.empty:
         assert "nothing is bought" in none.lines[0]
         assert not none.winner.blends
+
+
+def test_accuracy_can_be_one_metric(home):
+    (home / "one.toml").write_text(SWEEP.replace("trials = 6", 'trials = 6\naccuracy = "ndcg"'))
+    done = sweep("one.toml", out="runs", quiet=True)
+    assert done.plan.metrics == ["ndcg@5", "self_information@5"] and len(done.plan.front_goals) == 2
+    matched = pd.read_csv(done.folder / "gain_at_loss.csv")
+    assert [name for name in matched if name.startswith("loss ") and "ci_" not in name] == ["loss ndcg@5"]
+    assert "stratified" not in done.lines[0] and "of each" not in done.lines[0]
+
+
+@pytest.mark.parametrize(
+    ("second", "chosen"),
+    [((-0.005, -0.03), "mild"), ((-0.005, -0.01), "strong"), ((-0.03, -0.03), None)],
+)
+def test_a_point_is_chosen_only_if_no_accuracy_may_be_lost_beyond_the_budget(home, monkeypatch, second, chosen):
+    plan = read_sweep("search.toml", accuracy_budget="2%")
+    points = [
+        TrialResult(i, {}, {"self_information@5": gain}, {}, True, 0.0) for i, gain in enumerate((1.0, 2.0))
+    ]  # the second gains more
+    first = np.array([-0.001, -0.001])
+    lower = np.stack([first, second], axis=1)
+    monkeypatch.setattr(selection, "_bound_accuracy_changes", lambda *_: (lower + 0.01, lower))
+    (found,) = selection.choose_points(plan, {"novel": points}, None)
+    number = None if found.trial is None else found.trial.number
+    assert number == {"mild": 0, "strong": 1, None: None}[chosen]
+    at = 0 if number is None else number
+    assert found.lower_bounds == {"ndcg@5": -0.001, "stratified_recall@5": second[at]}
+    assert found.accuracy_changes == pytest.approx({"ndcg@5": 0.009, "stratified_recall@5": second[at] + 0.01})
 
 
 def test_several_blends_get_as_many_trials_each_over_one_pool(home):
@@ -538,7 +575,11 @@ def test_models_are_searched_against_the_model_that_is_extended(home):
         ("trials = 6", 'constraints = ["ndcg@5 about 3"]', "[sweep] constraints: found 'ndcg@5 about 3'"),
         ("trials = 6", 'storage = "study.pickle"', "storage is 'study.pickle', expected a .journal or .db file"),
         ("relevance = 1.0", "relevance = [1.0, 2.0]", "has a list of weights, expected a number or a range"),
-        ('["ndcg@5",', '["ndcg@5", "recall@5", "precision@5", "hit_rate@5", "mrr@5",', "found 6 goals with accuracy, expected at most 5"),
+        ('["ndcg@5",', '["ndcg@5", "recall@5", "precision@5", "hit_rate@5", "mrr@5",', "found 7 goals with accuracy, expected at most 5"),
+        ("trials = 6", "trials = 6\naccuracy = []", "[sweep] accuracy is empty, expected at least one metric such as 'ndcg'"),
+        ("trials = 6", 'trials = 6\naccuracy = ["ndcg", "ndcg@5"]', "[sweep] accuracy names ndcg@5 twice, expected it once"),
+        ("trials = 6", 'trials = 6\naccuracy = ["ndcg", "stratified_recal"]', "did you mean 'stratified_recall'?"),
+        ("trials = 6", "trials = 6\naccuracy = 3", "[sweep] accuracy"),
         ("trials = 6", "trials = 6\nmax_failures = -1", "[sweep] max_failures is -1"),
         ("[blends.novel]", "[evaluation]\nn_bootstrap = 1000000000\n[blends.novel]", "[evaluation] n_bootstrap is 1000000000"),
         ('"ndcg@5"', '"ndgc@5"', "did you mean 'ndcg'?"),
@@ -649,6 +690,24 @@ def test_curves_are_read_where_they_first_lose_as_much(seed, points, loss):
         assert reached[d] == bool(crossed)
         a, b, x, y = crossed[0] if crossed else (0.0, 1.0, gains[d, -1], gains[d, -1])
         assert found[d] == pytest.approx(x + (loss - a) / (b - a) * (y - x))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 6), st.floats(0.001, 0.2))
+def test_curves_of_several_losses_are_read_where_the_first_of_them_is_as_large(seed, points, loss):
+    rng = np.random.default_rng(seed)
+    losses = np.concatenate([np.zeros((3, 20, 1)), rng.normal(0.05, 0.1, (3, 20, points))], axis=2)
+    gains = np.c_[np.zeros(20), rng.normal(0.3, 0.3, (20, points))]
+    found, reached = interpolate_curves(losses, gains, loss)
+    along = np.linspace(0, points, 20_001)
+    for d in range(20):
+        fine = np.array([np.interp(along, range(points + 1), losses[a, d]) for a in range(3)]).max(axis=0)
+        past = np.flatnonzero(fine >= loss)
+        assert reached[d] == bool(len(past)) or abs(fine.max() - loss) < 1e-3
+        if reached[d] == bool(len(past)):
+            at = along[past[0]] if len(past) else points
+            steepest = np.abs(np.diff(gains[d])).max()
+            assert found[d] == pytest.approx(np.interp(at, range(points + 1), gains[d]), abs=1e-3 * steepest + 1e-9)
 
 
 points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12)

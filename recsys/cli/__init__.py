@@ -17,7 +17,7 @@ from recsys.cli.data import data
 from recsys.cli.rankers import export, warmup
 from recsys.cli.reproduce import reproduce
 from recsys.cli.sweep import sweep
-from recsys.cli.tables import make_headline_table
+from recsys.cli.tables import make_discovery_table, make_headline_table
 from recsys.escaping import convert_to_one_line
 from recsys.types import RecsysError, RecsysWarning
 from recsys.types.secrets import mask_url_secrets
@@ -153,7 +153,10 @@ def _exit_with_error(line: str, code: int) -> None:
 def _print_bench(done: "Bench") -> None:
     """Print the headline, the notes, and where the files are."""
     config, screen = done.preparation.config, options.make_console()
-    screen.print(make_headline_table(done.summary, done.differences, config.base_name, config.headline_k, screen.width))
+    shown = (done.summary, done.differences, config.base_name, config.headline_k, screen.width)
+    for table in (make_headline_table(*shown), make_discovery_table(*shown)):
+        if table is not None:
+            screen.print(table)
     for note in done.notes:
         options.print_line(f"note: {note}")
     options.print_line(f"report: {done.folder / 'report.html'}")

@@ -25,7 +25,7 @@ def _parse_margin(context: click.Context, option: click.Parameter, text: str) ->
 @click.option(
     "--metrics",
     help="The declared metrics, separated by commas, such as ndcg@10,coverage@10; what may be lost comes first "
-    "(default: ndcg and discovery at the headline k).",
+    "(default: ndcg, stratified_recall and discovery at the headline k).",
 )
 @click.option(
     "--margin", callback=_parse_margin, default="2%", help="The largest loss that counts as none (default: 2%)."

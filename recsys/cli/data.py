@@ -8,10 +8,12 @@ import click
 from recsys import data as datasets
 from recsys.cli import options
 from recsys.data.locations import resolve_data_folder
+from recsys.data.readers import is_reader
 from recsys.data.sources import find_fetched_files
 from recsys.data.terminal import print_description
 from recsys.escaping import escape_hidden
-from recsys.types import make_unknown_name_error
+from recsys.support.resolver import search_folder
+from recsys.types import RecsysError, make_unknown_name_error
 
 
 @click.group()
@@ -37,7 +39,9 @@ def list_(data_dir: Path | None, quiet: bool) -> None:
         one = datasets.read_card(name)
         counts = (one.expected.users, one.expected.items, one.expected.interactions)
         here = find_fetched_files(one, root / name) is not None
-        table.add_row(name, *(f"{count:,}" for count in counts), one.licence, "yes" if here else "no")
+        table.add_row(
+            name, *("" if count is None else f"{count:,}" for count in counts), one.licence, "yes" if here else "no"
+        )
     options.make_console().print(table)
     options.print_line(f"data folder: {root}")
 
@@ -48,7 +52,10 @@ def list_(data_dir: Path | None, quiet: bool) -> None:
 @options.data_dir
 @options.quiet
 def fetch_(name: str, path: Path | None, data_dir: Path | None, quiet: bool) -> None:
-    """Fetch dataset NAME and check it; print the folder where it is."""
+    """Fetch dataset NAME and check it; print the folder where it is.
+
+    NAME is that of a card, or the path of a card of your own.
+    """
     options.print_line(datasets.fetch_dataset(name, data_dir, quiet, path))
 
 
@@ -56,6 +63,7 @@ def fetch_(name: str, path: Path | None, data_dir: Path | None, quiet: bool) -> 
 @click.argument("name_or_path")
 @options.column
 @click.option("--items", type=click.Path(path_type=Path), help="For a file: the table of its items.")
+@click.option("--setting", "settings", multiple=True, metavar="NAME=VALUE", help="For a reader: one of its settings.")
 @click.option("--item-column", "item_columns", multiple=True, metavar="FIELD=COLUMN", help="The same for --items.")
 @options.add_table_options
 @options.data_dir
@@ -64,17 +72,23 @@ def describe_(
     name_or_path: str,
     columns: tuple[str, ...],
     items: Path | None,
+    settings: tuple[str, ...],
     item_columns: tuple[str, ...],
     reading: dict[str, Any],
     data_dir: Path | None,
     quiet: bool,
 ) -> None:
-    """Show the numbers of a dataset, by its name, or of a table of your own and which column became what."""
-    if name_or_path in datasets.list_datasets():
-        print_description(
-            datasets.describe_dataset(datasets.load_dataset(name_or_path, data_dir, quiet)), options.make_console(80)
-        )
+    """Show the numbers of a dataset, or of a table of your own and which column became what.
+
+    A dataset is named by its card, the path of a card of your own (.toml), or a reader of your own, module:function.
+    """
+    if name_or_path in datasets.list_datasets() or name_or_path.endswith(".toml") or is_reader(name_or_path):
+        with search_folder(Path.cwd()):
+            made = datasets.load_dataset(name_or_path, data_dir, quiet, **options.parse_settings(settings))
+        print_description(datasets.describe_dataset(made), options.make_console(80))
         return
+    if settings:
+        raise RecsysError(f"--setting '{settings[0]}' is for a reader, expected one such as package.module:function")
     path = Path(name_or_path)
     if not path.suffix and len(path.parts) == 1 and not path.exists():
         raise make_unknown_name_error("dataset", name_or_path, datasets.list_datasets())

@@ -51,14 +51,27 @@ def add_table_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def parse_column_names(texts: Sequence[str], hint: str = "--column") -> dict[str, str]:
+def parse_column_names(texts: Sequence[str], hint: str = "--column", form: str = "FIELD=COLUMN") -> dict[str, str]:
     """Return FIELD=COLUMN as a mapping."""
     made: dict[str, str] = {}
     for text in texts:
         field, sign, name = text.partition("=")
         if not sign or not field or not name:
-            raise click.BadParameter(f"'{text}', expected FIELD=COLUMN", param_hint=hint)
+            raise click.BadParameter(f"'{text}', expected {form}", param_hint=hint)
         made[field] = name
+    return made
+
+
+def parse_settings(texts: Sequence[str], hint: str = "--setting") -> dict[str, Any]:
+    """Return NAME=VALUE as a mapping: values as TOML says them, and text where it is none."""
+    import tomllib
+
+    made: dict[str, Any] = {}
+    for name, text in parse_column_names(texts, hint, "NAME=VALUE").items():
+        try:
+            made |= {name: tomllib.loads(f"value = {text}")["value"]}
+        except tomllib.TOMLDecodeError:
+            made[name] = text
     return made
 
 

@@ -10,7 +10,7 @@ from recsys.cli import options
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--trials", type=click.IntRange(min=1), help="Trials of each blend, in all (default: the file's).")
-@click.option("--accuracy-budget", help='How much accuracy may be given, such as "2%" (default: the file\'s).')
+@click.option("--accuracy-budget", help='How much of each accuracy may be given, such as "2%" (default: the file\'s).')
 @options.out
 @options.data_dir
 @options.quiet

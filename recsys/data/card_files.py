@@ -1,6 +1,8 @@
-"""Dataset cards on disk: found by name, parsed and checked."""
+"""Dataset cards on disk: found by name or by path, parsed and checked."""
 
 from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from recsys.data.card_values import check_card_values
@@ -18,15 +20,22 @@ def list_datasets() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in resources.find_shipped_folder("datasets").glob("*.toml")))
 
 
-def read_card(name: str) -> Card:
-    """Return the card called `name`.
+def read_card(card: str | PathLike[str] | Card) -> Card:
+    """Return a card: by its name, from a TOML file of one's own, or itself.
 
     Raises:
-        RecsysError: if there is none (with the nearest name), or if the card is not valid.
+        RecsysError: if there is none (with the nearest name), if the card is not valid, or if one of one's own is
+            called as one of the package.
     """
-    if name not in list_datasets():
-        raise make_unknown_name_error("dataset", str(name), list_datasets())
-    path = resources.find_shipped_folder("datasets") / f"{name}.toml"
+    if isinstance(card, Card):
+        return card
+    name, shipped = str(card), resources.find_shipped_folder("datasets")
+    is_own = name.endswith(".toml")
+    if not is_own and name not in list_datasets():
+        raise make_unknown_name_error("dataset", name, list_datasets())
+    path = Path(name).expanduser() if is_own else shipped / f"{name}.toml"
+    if is_own and path.stem in list_datasets() and path.resolve().parent != shipped.resolve():
+        raise RecsysError(f"{path.name}: the package has a card {path.stem}, expected another name")
     return parse_card(read_toml(path, path.name), place=path.name)
 
 

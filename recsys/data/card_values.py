@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
-from recsys.data.cards import Card, File, Source
+from recsys.data.cards import Card, File, Layout, Source
 from recsys.data.columns import ITEM_FIELDS, LOG_FIELDS
 from recsys.types import RecsysError, make_unknown_name_error
 
@@ -20,9 +20,12 @@ def check_card_values(card: Card, place: str) -> None:
     for where, found, expected in _find_wrong_values(card):
         raise RecsysError(f"{place}: {where}: found {str(found)!r:.60}, expected {expected}")
     for name, layout in card.layouts.items():
-        for part, file in (("interactions", layout.interactions), ("items", layout.items), ("tags", layout.tags)):
+        described = [("items", layout.items), ("tags", layout.tags), ("tag_names", layout.tag_names)]
+        logs = [("interactions", file) for file in (layout.interactions, *layout.more_interactions)]
+        for part, file in (*logs, *described):
             if file is not None:
                 _check_columns(file, part, f"{place}: layouts.{name}.{part}")
+        _check_files_together(layout, f"{place}: layouts.{name}")
 
 
 def _find_wrong_values(card: Card) -> Iterator[tuple[str, object, str]]:
@@ -82,19 +85,41 @@ def _find_wrong_in_file(file: File) -> Iterator[tuple[str, object, str]]:
             yield key, value, "one or more characters that can be printed, or a tab"
     if len(set(file.header)) < len(file.header):
         yield "header", ", ".join(file.header), "different names"
+    if file.source is not None and not file.source.strip():
+        yield "source", file.source, "a name"
     for flag in file.flags:
         if file.header and flag not in file.header:
             yield "flags", flag, f"names in header: {', '.join(file.header)}"
 
 
+def _check_files_together(layout: Layout, place: str) -> None:
+    """Refuse files of a log with different fields, and names of tags without tags."""
+    fields = {*layout.interactions.columns}
+    for file in layout.more_interactions:
+        if {*file.columns} != fields or (file.source is None) != (layout.interactions.source is None):
+            raise RecsysError(
+                f"{place}: more_interactions: {file.file}: found {', '.join(sorted(file.columns))}, expected the "
+                f"fields of {layout.interactions.file}, {', '.join(sorted(fields))}, and a source for all or none"
+            )
+    if layout.tag_names is not None and layout.tags is None:
+        raise RecsysError(f"{place}: tag_names: found no tags that they name, expected [layouts.<name>.tags]")
+
+
 def _check_columns(file: File, part: str, place: str) -> None:
-    needed = {"interactions": ("user_id", "item_id"), "items": ("item_id",), "tags": ("item_id", "features")}[part]
+    needed = {
+        "interactions": ("user_id", "item_id"),
+        "items": ("item_id",),
+        "tags": ("item_id", "features"),
+        "tag_names": ("item_id", "title"),
+    }[part]
+    made = {"lists": ("user_id", "item_id"), "matrix": ("user_id", "item_id", "value")}.get(file.format, file.header)
+    header = (*made, file.row_numbers) if made and file.row_numbers else made
     fields = LOG_FIELDS if part == "interactions" else {**ITEM_FIELDS, "user_id": ()}
     for field, column in file.columns.items():
         if field not in fields:
             raise make_unknown_name_error("field", field, fields, f"{place}: columns")
-        if file.header and column not in file.header:
-            raise make_unknown_name_error("column", column, file.header, f"{place}: columns.{field}")
+        if header and column not in header:
+            raise make_unknown_name_error("column", column, header, f"{place}: columns.{field}")
     for field in needed:
         if field not in file.columns:
             raise RecsysError(f"{place}: columns: no {field} in it, expected {', '.join(needed)}")

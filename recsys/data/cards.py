@@ -65,7 +65,10 @@ class File(_Strict):
     file: str
     columns: Mapping[str, str]  # field -> column
     sha256: str | None = None
-    format: Literal["delimited", "parquet", "excel"] = "delimited"
+    # "lists": a line for each user, the user and its items; columns user_id, item_id
+    # "matrix": a line of numbers for each user, one for each item, 0 for none; columns user_id, item_id (the numbers of
+    # lines and of places in them, from 0), value
+    format: Literal["delimited", "parquet", "excel", "lists", "matrix"] = "delimited"
     delimiter: str = ","
     encoding: str = "utf-8"
     quotes: bool = True
@@ -73,6 +76,8 @@ class File(_Strict):
     sheet: str | None = None
     flags: tuple[str, ...] = ()  # columns of 0 and 1, each named for the feature it says
     separator: str = "|"  # between the features of an item
+    row_numbers: str | None = None  # the name of a further column that numbers the rows from 0
+    source: str | None = None  # the field `source` of all rows, for a log in several files
 
     @property
     def name(self) -> str:
@@ -85,15 +90,20 @@ class Layout(_Strict):
     """The files that make a dataset, as one kind of source gives them."""
 
     interactions: File
+    more_interactions: tuple[File, ...] = ()  # further files of the log, with the same fields
     items: File | None = None
     tags: File | None = (
         None  # further features of items, such as the tags that users gave: one row for each; with user_id
     )
+    tag_names: File | None = (
+        None  # the names of tags that `tags` gives as numbers: item_id is the number, title the name
+    )
 
     @property
     def files(self) -> tuple[File, ...]:
-        """The one to three files."""
-        return tuple(file for file in (self.interactions, self.items, self.tags) if file is not None)
+        """All files, those of the log first."""
+        described = (self.items, self.tags, self.tag_names)
+        return (self.interactions, *self.more_interactions, *(file for file in described if file is not None))
 
 
 @dataclass(frozen=True)
@@ -125,11 +135,11 @@ class CleaningRules(_Strict):
 
 @dataclass(frozen=True)
 class ExpectedCounts(_Strict):
-    """The counts after loading; `rows` is that of the file before any rule."""
+    """The counts after loading; `rows` is that of the files before any rule. What no source states is None."""
 
     users: int
     items: int
-    interactions: int
+    interactions: int | None = None
     rows: int | None = None
 
 

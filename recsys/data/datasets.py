@@ -21,14 +21,15 @@ from recsys.data.fingerprints import compute_fingerprint
 from recsys.data.frames import convert_to_frame, name_positional_columns
 from recsys.data.interactions import build_interactions, keep_consented_rows
 from recsys.data.items import add_tags, build_items
+from recsys.data.layout_tables import read_layout_tables
 from recsys.data.mapped_tables import (
     REQUIRED_FIELDS,
     MappedTable,
     map_table_columns,
-    read_layout_tables,
     read_mapped_file,
 )
 from recsys.data.matrices import convert_matrix_to_columns
+from recsys.data.readers import Reader, check_dataset, is_reader, name_reader, resolve_reader
 from recsys.data.settings import TableSettings
 from recsys.data.sources import FetchedFiles, check_files_unchanged, fetch_dataset, find_fetched_files
 from recsys.data.stores import STORE_FORMAT, restore_dataset, save_dataset
@@ -37,14 +38,27 @@ from recsys.types.extras import needs_extra
 
 
 @needs_extra("recsys.load_dataset")
-def load_dataset(name: str, data_dir: str | Path | None = None, quiet: bool = False) -> Dataset:
-    """Return the public dataset called `name` (see `names`), fetched if it is not on this machine.
+def load_dataset(
+    name: str | PathLike[str] | Card | Reader, data_dir: str | Path | None = None, quiet: bool = False, **settings: Any
+) -> Dataset:
+    """Return a public dataset, or one of a card or reader of one's own, fetched if it is not on this machine.
+
+    `name` is that of a card (`recsys.data.list_datasets`), the path of a card in a TOML file, a `Card`, or a reader: a
+    function, or "package.module:function", that takes `settings` and returns a `Dataset` or whatever
+    `recsys.read_dataset` reads.
 
     Raises:
-        RecsysError: if there is no such card, no source gives the files, or the counts are not the card's.
+        RecsysError: if there is no such card or reader, no source gives the files, the counts are not the card's, or
+            a reader does not take the settings or returns something else.
     """
-    wanted = read_card(name)
-    folder = fetch_dataset(name, data_dir, quiet)
+    if is_reader(name):
+        return _read_with(name, settings)  # type: ignore[arg-type]
+    if settings:
+        raise RecsysError(
+            f"{name}: found settings {', '.join(settings)}, which a card does not take: expected a reader"
+        )
+    wanted = read_card(name)  # type: ignore[arg-type]
+    folder = fetch_dataset(wanted, data_dir, quiet)
     there = find_fetched_files(wanted, folder)
     if there is None:
         raise RecsysError(f"{folder}: its files went away while they were read")
@@ -55,11 +69,17 @@ def load_dataset(name: str, data_dir: str | Path | None = None, quiet: bool = Fa
         return kept
     check_files_unchanged(there, folder)
     log, items, tags = read_layout_tables(folder, wanted.layouts[there.layout])
-    made = _build_dataset(name, log, items, wanted.rules, about, tags)
+    made = _build_dataset(wanted.name, log, items, wanted.rules, about, tags)
     _check_counts(made, len(log.frame), wanted, folder)
     with suppress(RecsysError):  # a folder that cannot be written costs time, not the dataset
         save_dataset(made, store)
     return made
+
+
+def _read_with(reader: str | Reader, settings: Mapping[str, Any]) -> Dataset:
+    called = name_reader(reader)
+    made = resolve_reader(reader, settings, called)()
+    return check_dataset(called, made) if isinstance(made, Dataset) else read_dataset(made, name=called)
 
 
 @needs_extra("recsys.read_dataset")
@@ -247,7 +267,8 @@ def _describe_source(dataset_card: Card, fetched: FetchedFiles) -> dict[str, Any
 
 def _make_store_key(dataset_card: Card, fetched: FetchedFiles) -> str:
     layout = dataclasses.asdict(dataset_card.layouts[fetched.layout])
-    content = [STORE_FORMAT, layout, dataclasses.asdict(dataset_card.rules), dict(fetched.checksums)]
+    said = [dataclasses.asdict(part) for part in (dataset_card.rules, dataset_card.expected)]
+    content = [STORE_FORMAT, layout, *said, dict(fetched.checksums)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -257,8 +278,9 @@ def _check_counts(dataset: Dataset, rows: int, dataset_card: Card, folder: Path)
         "rows": (rows, expected.rows or rows),
         "users": (len(log.user_ids), expected.users),
         "items": (len(log.item_ids), expected.items),
-        "interactions": (len(log), expected.interactions),
+        "interactions": (len(log), expected.interactions or len(log)),
     }
     wrong = [f"{found:,} {what}, expected {right:,}" for what, (found, right) in pairs.items() if found != right]
     if wrong:
-        raise RecsysError(f"{folder}: {'; '.join(wrong)}: not the files of {dataset.name}, remove the folder")
+        advice = "remove the folder to fetch them anew, or correct [expected] of a card of your own"
+        raise RecsysError(f"{folder}: {'; '.join(wrong)}: not the files of {dataset.name}, {advice}")

@@ -1,6 +1,7 @@
 """The place of a dataset's files in a user's path: a folder, a folder further down, or a zip archive."""
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +17,8 @@ def locate_folder(place: Path, name: str, wanted: Sequence[str], workplace: Path
     `place` is a folder or a zip archive. Its files stand together: at the paths given, in a folder called `name`,
     in `place` itself, or somewhere else if there is one file of each name. A folder without them can have them in a zip
     archive, `name`.zip or the only one, there or in a folder called `name`. Those of an archive are unpacked into
-    `workplace`. With `named`, for a place of many datasets, a folder or archive of another name does not do.
+    `workplace`, and those that were published in several folders are copied there. With `named`, for a place of many
+    datasets, a folder or archive of another name does not do.
 
     Raises:
         RecsysError: if the files are not there, or more than once, or if an archive is damaged; without `place`.
@@ -29,12 +31,34 @@ def locate_folder(place: Path, name: str, wanted: Sequence[str], workplace: Path
     parents = {place / path.parent for path in found}
     if len(parents) == 1:
         return parents.pop()
+    if found and _stand_as_published(found, wanted):
+        for path in found:
+            shutil.copyfile(place / path, workplace / path.name)
+        return workplace
     archives = sorted(path for folder in (place, place / name) for path in folder.glob("*.[zZ][iI][pP]"))
     best = [path for path in archives if path.stem.casefold() == name.casefold()] or ([] if named else archives)
     if not found and len(best) == 1:
         return _unpack_archive(best[0], name, wanted, workplace)
     files = ", ".join(PurePosixPath(one).name for one in wanted)
     raise RecsysError(f"not all of {files} in it, in one folder of it, or in {name}.zip")
+
+
+def list_relative_paths(wanted: Sequence[str]) -> list[PurePosixPath]:
+    """Return the paths of a dataset's files below the innermost folder that holds them all.
+
+    >>> [str(one) for one in list_relative_paths(["coat/train.ascii", "coat/features/items.ascii"])]
+    ['train.ascii', 'features/items.ascii']
+    """
+    paths = [PurePosixPath(one) for one in wanted]
+    shared = os.path.commonpath([one.parent.as_posix() for one in paths])
+    return [one.relative_to(shared or ".") for one in paths]
+
+
+def _stand_as_published(found: Sequence[PurePosixPath], wanted: Sequence[str]) -> bool:
+    """Return whether the paths found stand to each other as those published, in folders below one folder."""
+    inner = list_relative_paths(wanted)
+    roots = {path.parents[len(below.parts) - 1] for path, below in zip(found, inner, strict=True)}
+    return len(roots) == 1 and all(path == next(iter(roots)) / below for path, below in zip(found, inner, strict=True))
 
 
 def _unpack_archive(path: Path, name: str, wanted: Sequence[str], workplace: Path) -> Path:

@@ -5,18 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from recsys.data.cards import File, Layout
-from recsys.data.columns import ITEM_FIELDS, LOG_FIELDS, resolve_columns, strip_recbole_types
-from recsys.data.contents import decode_text, read_content
-from recsys.data.delimited import parse_delimited
-from recsys.data.dialects import Dialect, detect_dialect, sample_lines
+from recsys.data.columns import resolve_columns, strip_recbole_types
 from recsys.data.frames import check_cells, convert_to_frame
 from recsys.data.lists import is_wide_table, melt_wide_table, refuse_wide_table
 from recsys.data.parsing import normalize_decimal_marks
 from recsys.data.settings import TableSettings
-from recsys.data.tables import ID_FIELDS, read_excel, read_parquet, read_table
+from recsys.data.tables import read_table
 from recsys.types import RecsysError, make_unknown_name_error
 
 if TYPE_CHECKING:
@@ -106,43 +100,3 @@ def map_table_columns(
             raise make_unknown_name_error("column", column, frame.columns, place)
     named = wanted or tuple(found[key] for key in ("features",) if key in found)
     return MappedTable(frame, found, place, named, notes=tuple(notes), settings=settings)
-
-
-def read_layout_tables(folder: Path, layout: Layout) -> tuple[MappedTable, MappedTable | None, MappedTable | None]:
-    """Return the log, the catalogue and the tags of a card's layout, None for a file that it does not have."""
-    log = _read_card_file(folder, layout.interactions, LOG_FIELDS)
-    items = None if layout.items is None else _read_card_file(folder, layout.items, ITEM_FIELDS)
-    return log, items, None if layout.tags is None else _read_card_file(folder, layout.tags, LOG_FIELDS)
-
-
-def _read_card_file(folder: Path, file: File, fields: Mapping[str, Sequence[str]]) -> MappedTable:
-    path = folder / file.name
-    if file.format == "excel":
-        frame = read_excel(path, file.sheet)
-    else:
-        frame = read_parquet(path) if file.format == "parquet" else _read_card_text(path, file)
-    if file.flags:
-        frame = frame.assign(features=_join_flags(frame, file))
-    columns = {**file.columns, **({"features": "features"} if file.flags else {})}
-    only: dict[str, tuple[str, ...]] = dict.fromkeys(fields, ())  # no guessing: a card says every column
-    sheet = map_table_columns(frame, only, list(columns), str(path), columns)
-    return replace(sheet, separator=file.separator)
-
-
-def _read_card_text(path: Path, file: File) -> "DataFrame":
-    place = str(path)
-    data, _ = decode_text(read_content(path), place, file.encoding)
-    if file.header:
-        dialect = Dialect(file.delimiter, False, file.header)
-    else:
-        dialect = detect_dialect(sample_lines(data), place, TableSettings(True, file.delimiter, file.quotes), {})
-    ids = {file.columns[key] for key in ID_FIELDS if key in file.columns}
-    numbers = {file.columns[key] for key in ("weight", "quantity", "datetime") if key in file.columns}
-    frame, _ = parse_delimited(data, dialect, place, file.quotes, ids, sorted({*numbers, *file.flags} - ids))
-    return frame
-
-
-def _join_flags(frame: "DataFrame", file: File) -> list[str]:
-    flags = frame[list(file.flags)].to_numpy() == 1
-    names = np.asarray(file.flags)
-    return [file.separator.join(names[row]) for row in flags]

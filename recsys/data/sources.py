@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from os import PathLike
 from pathlib import Path
 
 from recsys.data.archives import hash_file, refuse_special_file, verify_checksum
 from recsys.data.card_files import read_card
 from recsys.data.cards import Archive, Card, Layout, LocalFiles, Package, Source
 from recsys.data.downloads import download_archive, download_wheel, get_file_name
-from recsys.data.locations import locate_folder, resolve_data_folder
+from recsys.data.locations import list_relative_paths, locate_folder, resolve_data_folder
 from recsys.support.atomic_files import make_temporary_folder, replace_file, write_text
 from recsys.support.stored_arrays import read_json
 from recsys.types import RecsysError
@@ -41,9 +42,14 @@ class _Attempt:
 
 @needs_extra("recsys.data.fetch_dataset")
 def fetch_dataset(
-    name: str, data_dir: str | Path | None = None, quiet: bool = False, path: str | Path | None = None
+    name: str | PathLike[str] | Card,
+    data_dir: str | Path | None = None,
+    quiet: bool = False,
+    path: str | Path | None = None,
 ) -> Path:
-    """Return the folder with the files of dataset `name`, fetched if they are not there.
+    """Return the folder with the files of a dataset, fetched if they are not there.
+
+    `name` is that of a card, the path of a card of one's own, or a `Card`.
 
     The data folder is looked through first, then the card's sources are tried in turn. Where one gives the files, it
     is said on standard error why those before it did not. With `path` only that is tried: an archive, an unpacked
@@ -53,7 +59,7 @@ def fetch_dataset(
         RecsysError: if no source gives the files (with the reason of each), or if they cannot be written.
     """
     wanted, root = read_card(name), resolve_data_folder(data_dir)
-    folder = root / name
+    name, folder = wanted.name, root / wanted.name
     if path is None and find_fetched_files(wanted, folder) is not None:
         return folder
     attempts = _iter_source_attempts(wanted, root, quiet) if path is None else _list_path_attempts(wanted, Path(path))
@@ -167,7 +173,9 @@ def _describe_checks(path: Path, dataset_card: Card, layout: Layout) -> str:
 
 
 def _has_layout_files(path: Path, layout: Layout) -> bool:
-    return all((path / one.name).is_file() for one in layout.files)
+    beside = [one.name for one in layout.files]
+    published = list_relative_paths([one.file for one in layout.files])
+    return any(all((path / one).is_file() for one in way) for way in (beside, published))
 
 
 def _store_files(files: Mapping[str, Path], folder: Path, fetched: FetchedFiles, workplace: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recsys.configs import Config, RunSpec, parse_config, read_config
 from recsys.experiments.fold_readings import add_seen_reading, describe_power, read_folds
 from recsys.experiments.folds import build_or_load_judges, describe_missing_folds
+from recsys.experiments.likelihoods import describe_likelihood, find_likelihood
 from recsys.experiments.pipeline import Preparation, prepare_benchmark
 from recsys.experiments.rerankings import SlatesByLength, build_fold_slates, build_run_slates
 from recsys.experiments.results import Bench
@@ -79,13 +80,15 @@ def evaluate_slates(
     They are cross-fitted where [evaluation] halvings asks for it; what is read on seen users stands beside them.
     """
     config = preparation.config
-    truth = GroundTruth(preparation.split, preparation.objective_maps, preparation.audit, preparation.content)
+    truth = preparation.build_ground_truth()
     judges = build_or_load_judges(preparation)
     by_fold = build_fold_slates(preparation, specs, slates, judges, quiet)
     with show_progress(quiet) as bars:
         bars.add_task("judging", total=None)
         scores = seen = _score_each_length(config, slates, truth, seconds)
-        said = (*preparation.dataset.notes, *preparation.split.notes, *notes, *_note_uncached(preparation))
+        likelihood = find_likelihood(preparation)
+        learned = () if likelihood is None else describe_likelihood(likelihood)
+        said = (*preparation.dataset.notes, *preparation.split.notes, *learned, *notes, *_note_uncached(preparation))
         if judges:
             scores = _score_each_length(config, slates, truth, seconds, judges, by_fold)
         summary, against = tabulate_scores(scores), tabulate_differences(scores, config.base_name)
@@ -95,7 +98,7 @@ def evaluate_slates(
             readings = read_folds(preparation, truth, judges, by_fold, scores, seen)
             said += describe_power(readings, against, config)
         said += describe_missing_folds(preparation)
-    return Bench(preparation, specs, slates, scores, summary, against, folder, said, readings)
+    return Bench(preparation, specs, slates, scores, summary, against, folder, said, likelihood, readings)
 
 
 def resolve_config(config: Config | Mapping[str, Any] | str | Path, data: Dataset | None = None) -> Config:

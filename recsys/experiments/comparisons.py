@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from recsys.configs import Config, read_config
+from recsys.metrics import ACCURACY_AXES
 from recsys.scores import Scores
 from recsys.scores.comparisons import ComparedFolder, Comparison, compare_scores
 from recsys.scores.records import Score
@@ -18,8 +19,16 @@ from recsys.support.stored_arrays import read_json, read_npz
 from recsys.types import RecsysError, make_unknown_name_error
 
 SCORES_FILE = "scores.npz"
-DEFAULT_METRICS = ("ndcg", "discovery")
-SHARED_SETTINGS = ("filter", "split", "seed", "evaluation.split", "evaluation.n_bootstrap", "slate.k")
+DEFAULT_METRICS = (*ACCURACY_AXES, "discovery")
+SHARED_SETTINGS = (
+    "filter",
+    "split",
+    "seed",
+    "evaluation.split",
+    "evaluation.n_bootstrap",
+    "evaluation.popularity_exponent",
+    "slate.k",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +53,8 @@ def compare_folders(
     """Return the differences of runs that `recsys bench` or `recsys evaluate` wrote, from the run `against`.
 
     A run is FOLDER (all its runs) or FOLDER:RUN; `against` is the first folder's base where nothing is said, or
-    its first run where that is not among them. Metrics are "ndcg@10", or "ndcg" at the headline k; ndcg and
-    discovery where nothing is said, and with `explore` everything that was judged at the headline k. With
+    its first run where that is not among them. Metrics are "ndcg@10", or "ndcg" at the headline k; ndcg,
+    stratified_recall and discovery where nothing is said, and with `explore` all metrics at the headline k. With
     `replicates` the folders are one benchmark with several seeds: runs are matched by name, and limits are those
     of `recsys.scores.replicates`. Runs of the same name that are one and the same, such as two folders' base,
     are shown once; others get their folder's name in front.
@@ -74,7 +83,7 @@ def compare_folders(
 
 def _describe_source(one: LoadedRunFolder, picked: Scores) -> ComparedFolder:
     config = one.config
-    data = config.data.name or config.data.path or "a table"
+    data = config.data.name or config.data.reader or config.data.path or "a table"
     judged = f"judged on {config.evaluation.split}, {len(one.scores.users):,} users"
     about = f"benchmark {config.name} of {Path(data).name}, {config.split.kind} split, seed {config.seed}, {judged}"
     return ComparedFolder(one.name, about, tuple(picked.runs))
@@ -102,7 +111,7 @@ def read_run_folder(name: str) -> LoadedRunFolder:
             raise RecsysError(
                 f"{name}: found no {file}, expected a folder that `recsys bench` of this version wrote{near}"
             )
-    config = read_config(folder / "config.toml")
+    config = read_config(folder / "config.toml", check=False)
     try:
         fingerprint = str(read_json(folder / "environment.json")["data_fingerprint"])
     except (KeyError, TypeError, IndexError):

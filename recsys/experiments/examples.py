@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from recsys.configs import RunSpec
+from recsys.experiments.likelihoods import build_or_load_ranked_pool
 from recsys.experiments.pipeline import build_or_load_pool
 from recsys.experiments.results import Bench
 from recsys.reports import Example
@@ -47,7 +48,8 @@ def _choose_rows(split: Split, base: Slates, shown: Slates) -> Longs:
 def _compute_costs(bench: "Bench", spec: "RunSpec", shown: Slates, rows: Longs) -> OpportunityCosts | None:
     """Return the items that the picks of some rows displace; None where a guard shows items that are no candidates."""
     config = bench.preparation.config
-    whole, _ = build_or_load_pool(bench.preparation, spec.model or config.model, spec.pool or config.pool)
+    build = build_or_load_ranked_pool if spec.by_likelihood else build_or_load_pool
+    whole, _ = build(bench.preparation, spec.model or config.model, spec.pool or config.pool)
     some = Pool(whole.users[rows], whole.items[rows], whole.scores[rows], whole.context)
     of = replace(shown, users=shown.users[rows], items=shown.items[rows])
     try:

@@ -61,6 +61,7 @@ def export(
                 seed=settings.seed,
                 index_recall=index_recall,
                 guards=settings.build_guards(),
+                likelihood=made.likelihood,
                 **made.pool.model_dump(),
                 **settings.get_pick_settings(made.spec),
             )

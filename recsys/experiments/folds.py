@@ -8,6 +8,7 @@ from typing import Any
 
 from recsys import maps
 from recsys.configs import Config, ModelSection, PoolSection, RunSpec
+from recsys.experiments.likelihoods import apply_likelihood_quietly, build_or_load_likelihood
 from recsys.experiments.pipeline import Preparation, build_or_load_maps, build_or_load_pool
 from recsys.reranking.term_cache import TermCache
 from recsys.retrieval.fold_contexts import make_fold_context, make_half_maps, select_table_users
@@ -53,7 +54,7 @@ def depends_on_fold(spec: RunSpec, config: Config) -> bool:
     blend = spec.blend or {}
     adapted = any(isinstance(value, Mapping) and "adapt_to" in value for value in blend.values())
     explored = (spec.pool or config.pool).exploration_share > 0
-    return explored or adapted or not FOLD_FREE_OBJECTIVES.issuperset(blend)
+    return explored or adapted or spec.by_likelihood or not FOLD_FREE_OBJECTIVES.issuperset(blend)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,23 +66,31 @@ class FoldPools:
     judge: Judge
     kept: TableCache = field(default_factory=lambda: TableCache(2))
 
-    def get_terms(self, pool: Pool, model: ModelSection, wanted: PoolSection) -> tuple[TermCache, TermCache]:
+    def get_terms(
+        self, pool: Pool, model: ModelSection, wanted: PoolSection, by_likelihood: bool = False
+    ) -> tuple[TermCache, TermCache]:
         """Return `pool`, that of a model, in the context of the fold, and its rows whose users make tables.
 
-        Both with the terms that blends share. What is for exploration in a pool follows the fold's own maps.
+        Both with the terms that blends share. What is for exploration in a pool follows the fold's own maps. With
+        `by_likelihood` the order is that of [likelihood], whose features are computed from the fold's tables; its
+        coefficients are those of all users.
         """
 
         def make() -> tuple[TermCache, TermCache]:
-            of = pool
+            of = build_or_load_pool(self.preparation, model, wanted)[0] if by_likelihood else pool
             if wanted.exploration_share > 0:
                 moved = replace(self.preparation, objective_maps=self.judge.objective_maps)
                 of = build_or_load_pool(moved, model, wanted, fold=self.number)[0]
             moved_pool = replace(
                 of, context=make_fold_context(of.context, self.judge.fold, maps=self.judge.objective_maps)
             )
+            if by_likelihood:
+                learned = build_or_load_likelihood(self.preparation, model, wanted)
+                out_of_fold = self.preparation.config.evaluation.split == "validation"
+                moved_pool = apply_likelihood_quietly(moved_pool, learned, out_of_fold)[0]
             return TermCache(moved_pool), TermCache(select_table_users(moved_pool, self.judge.fold))
 
-        return self.kept.get(json.dumps([model.model_dump(), wanted.model_dump()], sort_keys=True), make)
+        return self.kept.get(json.dumps([model.model_dump(), wanted.model_dump(), by_likelihood], sort_keys=True), make)
 
 
 def _build_audit_maps(preparation: Preparation, fold: Fold, number: int) -> tuple[TasteMap, ...]:

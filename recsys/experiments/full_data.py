@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from recsys import splits
-from recsys.configs import Config, PoolSection, RunSpec
-from recsys.experiments.pipeline import load_dataset
+from recsys.configs import LIKELIHOOD_RUN, Config, LikelihoodSection, ModelSection, PoolSection, RunSpec
+from recsys.experiments.likelihoods import fit_section_likelihood
+from recsys.experiments.pipeline import load_dataset, split_dataset
+from recsys.likelihoods import Likelihood
 from recsys.support.progress import show_progress
 from recsys.types import Dataset, RecsysError, Scorer, Split, make_unknown_name_error
+
+SHOWN_BLENDS = 5  # in a message
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +28,7 @@ class FullDataFit:
     pool: PoolSection
     blend: Mapping[str, Any]
     scale: Any  # "fitted", or None: raw gains
+    likelihood: Likelihood | None = None  # of a run whose pool it orders
 
 
 def fit_run_to_all_data(
@@ -43,12 +48,27 @@ def fit_run_to_all_data(
     with show_progress(quiet):
         fitted = section.build_model("[model]").fit(split.train, split.side_information)
     scale = "fitted" if settings.slate.scale == "fitted" else None
-    blend = spec.blend or {"relevance": 1.0}
-    return FullDataFit(spec, dataset, split, section.kind, fitted, spec.pool or settings.pool, blend, scale)
+    blend, pool = spec.blend or {"relevance": 1.0}, spec.pool or settings.pool
+    likelihood = None
+    if spec.by_likelihood and settings.likelihood is not None:
+        with show_progress(quiet):
+            likelihood = fit_run_likelihood(settings, settings.likelihood, dataset, section, pool)
+    return FullDataFit(spec, dataset, split, section.kind, fitted, pool, blend, scale, likelihood)
+
+
+def fit_run_likelihood(
+    settings: Config, wanted: LikelihoodSection, dataset: Dataset, section: ModelSection, pool: PoolSection
+) -> Likelihood:
+    """Return the likelihood of a run, fitted to the validation likes of the config's split."""
+    whole = split_dataset(settings, dataset)
+    fitted = section.build_model("[model]").fit(whole.train, whole.side_information)
+    return fit_section_likelihood(wanted, whole, fitted, pool, None, settings.seed)
 
 
 def choose_run(settings: Config, name: str | None = None) -> RunSpec:
-    """Return the run called `name`; without a name the only blend, or the model's own order where there is no blend.
+    """Return the run called `name`; without a name the only blend, or where there is none the order of the pool.
+
+    That is the likelihood's where the config has one, or else the model's own.
 
     Raises:
         RecsysError: for a run that the config does not have, or several blends and no name.
@@ -60,7 +80,10 @@ def choose_run(settings: Config, name: str | None = None) -> RunSpec:
         return runs[name]
     blends = [run for run, spec in runs.items() if spec.kind == "blend"]
     if len(blends) > 1:
+        more = f" and {len(blends) - SHOWN_BLENDS} more" if len(blends) > SHOWN_BLENDS else ""
         raise RecsysError(
-            f"{settings.name}: has the blends {', '.join(blends)}, expected the name of one of them: blend"
+            f"{settings.name}: has the blends {', '.join(blends[:SHOWN_BLENDS])}{more}, expected the name of one: "
+            "blend= in Python, --blend on the command line"
         )
-    return runs[blends[0] if blends else settings.base_name]
+    alone = settings.base_name if settings.likelihood is None else LIKELIHOOD_RUN
+    return runs[blends[0] if blends else alone]

@@ -1,21 +1,24 @@
 """The first half of a benchmark, each piece computed once: data, split, maps, fitted models, pools."""
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
 
-from recsys import data, maps, models, splits
+from recsys import data, maps, models
 from recsys.configs import Config, ModelSection, PoolSection
 from recsys.models.fits import warn_of_ranking_problem
 from recsys.retrieval.candidates import candidates, make_context
 from recsys.support.cache import Cache, CacheEntry, get_default_cache_folder
 from recsys.support.progress import show_progress
+from recsys.support.provenance import hash_own_modules
 from recsys.support.serialization import flatten_record, restore_record
-from recsys.types import Dataset, Pool, RecsysError, Scorer, Split, TasteMap
+from recsys.types import Dataset, GroundTruth, Pool, RecsysError, Scorer, Split, TasteMap
 from recsys.types.errors import rephrase_setting_errors
 
 LogFunction = Callable[[str], None]
@@ -33,11 +36,17 @@ class Preparation:
     audit: tuple[TasteMap, ...]
     content: tuple[TasteMap, ...]
     quiet: bool = False  # fits show no progress
+    whole: Split | None = None  # with all its parts: `split` is a view of it
 
     @property
     def key(self) -> list[Any]:
         """The settings that the split was made from: part of every cell's key."""
         return [self.split.fingerprint, self.config.evaluation.split, self.config.seed]
+
+    def build_ground_truth(self) -> GroundTruth:
+        """Return the truth that runs are evaluated against: the split, all maps, and the exponent of the config."""
+        exponent = self.config.evaluation.popularity_exponent
+        return GroundTruth(self.split, self.objective_maps, self.audit, self.content, popularity_exponent=exponent)
 
 
 def load_dataset(
@@ -62,11 +71,14 @@ def load_dataset(
 def _load_named_dataset(config: Config, data_dir: Path | None, quiet: bool, in_memory: Dataset | None) -> Dataset:
     """Return the dataset that the config names, which one that is `given` beside it must be equal to."""
     section = config.data
-    other = f"{config.name}: [data] is {section.name or section.path} and data= is another dataset"
+    named = section.name or section.reader or section.path
+    other = f"{config.name}: [data] is {named} and data= is another dataset"
     advice = "expected one of them: leave [data] out"
-    if in_memory is not None and section.name not in (None, in_memory.name):
+    if in_memory is not None and section.name not in (None, in_memory.name) and section.reader is None:
         raise RecsysError(f"{other}, {in_memory.name}, {advice}")
-    if section.name is not None:
+    if section.reader is not None:
+        dataset = data.load_dataset(section.reader, **section.reader_settings)
+    elif section.name is not None:
         dataset = data.load_dataset(section.name, data_dir=data_dir, quiet=quiet)
     else:
         with rephrase_setting_errors("config"):
@@ -80,22 +92,19 @@ def _load_named_dataset(config: Config, data_dir: Path | None, quiet: bool, in_m
 
 
 def split_dataset(config: Config, dataset: Dataset) -> Split:
-    """Return the split that the config asks for, with all its parts."""
-    section = config.split
-    sizes: dict[str, Any] = {"test": section.test, "validation": section.validation}
-    if section.kind == "leave_last":
-        sizes = {name: int(size) if float(size).is_integer() else size for name, size in sizes.items()}
-    made: Split = getattr(splits, section.kind)(
-        dataset,
-        **sizes,
-        positive=config.filter.positive,
-        min_user_interactions=config.filter.min_user_interactions,
-        min_item_interactions=config.filter.min_item_interactions,
-        cold_items=section.cold_items,
-        sources=config.filter.sources,
-        seed=config.seed,
-    )
-    return made
+    """Return the split that the config asks for, with all its parts.
+
+    Raises:
+        RecsysError: for an unknown split or setting, or a split of somebody's own that returns something else.
+    """
+    kind = config.split.kind
+    made = config.split.resolve_split(config.filter, config.seed)(dataset)
+    if not isinstance(made, Split):
+        raise RecsysError(f"[split] {kind} returns a {type(made).__name__}, expected a recsys.Split")
+    if ":" not in kind:
+        return made
+    told = json.dumps([made.fingerprint, hash_own_modules([kind])])  # so that no result of other code is taken for it
+    return replace(made, fingerprint=hashlib.sha256(told.encode()).hexdigest())
 
 
 def prepare_benchmark(
@@ -112,6 +121,8 @@ def prepare_benchmark(
     log_line(f"data: {dataset.name}, {len(dataset.interactions):,} interactions")
     whole = split_dataset(config, dataset)
     judged = whole.test_view() if config.evaluation.split == "test" else whole.validation_view()
+    if not judged.test.nnz:
+        raise RecsysError(f"[split] {config.split.kind} holds out nothing for {config.evaluation.split}, expected some")
     log_line(f"split: {judged.train.nnz:,} positives to fit on, {judged.test.nnz:,} to judge on")
     key = [judged.fingerprint, config.evaluation.split, config.seed]
     made = {
@@ -120,12 +131,13 @@ def prepare_benchmark(
         "content": maps.content_maps(judged.items),
     }
     log_line("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
-    return Preparation(config, dataset, judged, cache, **made, quiet=quiet)
+    return Preparation(config, dataset, judged, cache, **made, quiet=quiet, whole=whole)
 
 
 def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[Scorer, float]:
     """Return the fitted model, from the cache where it is there, and the seconds that fitting took."""
-    settings, train = _resolve_model_settings(preparation, section), preparation.split.train
+    settings, train = resolve_model_settings(preparation, section), preparation.split.train
+    kind = _find_fitted_class(section)
     fresh = False
 
     def fit() -> CacheEntry:
@@ -136,8 +148,13 @@ def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[
             record = model.fit(train, preparation.split.side_information)
         return CacheEntry(flatten_record(record), time.perf_counter() - start)
 
-    cell = preparation.cache.get_or_make("model", [*preparation.key, section.kind, settings], fit)
-    kind = get_type_hints(models.registry.find_model(section.kind).fit)["return"]
+    if kind is None:  # somebody's own that cannot be stored
+        start = time.perf_counter()
+        fitted = (
+            section.model_copy(update=settings).build_model("[model]").fit(train, preparation.split.side_information)
+        )
+        return fitted, time.perf_counter() - start
+    cell = preparation.cache.get_or_make("model", [*preparation.key, *name_model(section), settings], fit)
     model = restore_record(kind, cell.arrays, kinds=models.registry.find_fitted_classes())
     if not fresh:  # a fit says so itself
         warn_of_ranking_problem(section.kind, model, train)
@@ -151,7 +168,7 @@ def build_or_load_pool(
 
     With `fold`, own maps are those of that fold: what they explore is another pool.
     """
-    settings = _resolve_model_settings(preparation, section)
+    settings = resolve_model_settings(preparation, section)
     model, seconds = fit_or_load_model(preparation, section)
 
     def retrieve() -> CacheEntry:
@@ -166,14 +183,26 @@ def build_or_load_pool(
         arrays = {"users": made.users, "items": made.items, "scores": made.scores}
         return CacheEntry(arrays, time.perf_counter() - start)
 
-    key = [*preparation.key, section.kind, settings, wanted.model_dump(), *([] if fold is None else ["fold", fold])]
+    fold_key = [] if fold is None else ["fold", fold]
+    key = [*preparation.key, *name_model(section), settings, wanted.model_dump(), *fold_key]
     cell = preparation.cache.get_or_make("pool", key, retrieve)
     around = make_context(preparation.split, model, maps=preparation.objective_maps, seed=preparation.config.seed)
     users, items, scores = (cell.arrays[name] for name in ("users", "items", "scores"))
     return Pool(users, items, scores, around), seconds + cell.seconds
 
 
-def _resolve_model_settings(preparation: Preparation, section: ModelSection) -> dict[str, Any]:
+def name_model(section: ModelSection) -> list[Any]:
+    """Return what names a model in a key of the cache: its kind, and the source of one of somebody's own."""
+    return [section.kind, *([hash_own_modules([section.kind])] if ":" in section.kind else [])]
+
+
+def _find_fitted_class(section: ModelSection) -> Any:
+    """Return the class of record that a model's `fit` says it returns; None where it says none."""
+    kind = get_type_hints(models.registry.find_model(section.kind).fit).get("return")
+    return kind if isinstance(kind, type) and is_dataclass(kind) else None
+
+
+def resolve_model_settings(preparation: Preparation, section: ModelSection) -> dict[str, Any]:
     """Return a model's settings, with the config's seed where the model takes one and none is given."""
     settings = dict(section.model_extra or {})
     if "seed" in models.registry.find_model(section.kind).__dataclass_fields__:
@@ -182,7 +211,7 @@ def _resolve_model_settings(preparation: Preparation, section: ModelSection) -> 
 
 
 def build_or_load_maps(cache: Cache, key: list[Any], make: Callable[[], Sequence[TasteMap]]) -> tuple[TasteMap, ...]:
-    """Return maps from the cache, or make and keep them."""
+    """Return a family of maps, from the cache where it is there."""
 
     def made() -> CacheEntry:
         start = time.perf_counter()

@@ -12,12 +12,13 @@ from recsys.data.identifiers import normalize_id
 from recsys.escaping import escape_csv_frame
 from recsys.experiments.benchmark import resolve_config
 from recsys.experiments.full_data import fit_run_to_all_data
+from recsys.experiments.likelihoods import apply_likelihood_quietly
 from recsys.models.fits import refuse_ranking_problem
 from recsys.reranking.slates import rerank
 from recsys.retrieval.candidates import candidates
 from recsys.support.atomic_files import replace_file
 from recsys.support.threads import limit_to_one_blas_thread
-from recsys.types import Dataset, RecsysError
+from recsys.types import Dataset, Pool, RecsysError
 from recsys.types.arrays import Ints
 from recsys.types.slates import describe_short_slates
 
@@ -65,7 +66,10 @@ def recommend(
     whole = made.split
     refuse_ranking_problem(made.kind, made.fitted, whole.train)
     asked = {**made.pool.model_dump(), "n": min(made.pool.n, len(whole.item_ids))}
-    pool = candidates(made.fitted, whole, seed=settings.seed, **asked)
+    pool: Pool = candidates(made.fitted, whole, seed=settings.seed, **asked)
+    told: tuple[str, ...] = ()
+    if made.likelihood is not None:
+        pool, told = apply_likelihood_quietly(pool, made.likelihood)
     k = settings.headline_k if k is None else k
     policy = {**settings.get_pick_settings(made.spec), "guards": settings.build_guards()}
     slates = rerank(pool, made.blend, k, scale=made.scale, seed=settings.seed, **policy)
@@ -78,7 +82,7 @@ def recommend(
         else:
             frame.to_parquet(temporary, index=False)
     short = describe_short_slates(slates.lengths[chosen], k)
-    return WrittenSlates(made.spec.name, len(frame), len(chosen), (*made.dataset.notes, *whole.notes, *short))
+    return WrittenSlates(made.spec.name, len(frame), len(chosen), (*made.dataset.notes, *whole.notes, *told, *short))
 
 
 def _resolve_users(names: Sequence[str | int] | str | int | None, user_ids: Sequence[str]) -> Ints:

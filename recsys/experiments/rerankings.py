@@ -8,6 +8,7 @@ import numpy as np
 
 from recsys.configs import RunSpec
 from recsys.experiments.folds import FoldPools, depends_on_fold
+from recsys.experiments.likelihoods import build_or_load_ranked_pool
 from recsys.experiments.pipeline import LogFunction, Preparation, build_or_load_pool
 from recsys.reranking.slates import fit_each_scale, rerank
 from recsys.reranking.term_cache import TermCache
@@ -114,13 +115,17 @@ def _build_or_load_slates(
     blend: Mapping[str, Any] = spec.blend or {"relevance": 1.0}
     candidates, fitting = base, 0.0
     model, wanted = spec.model or config.model, spec.pool or config.pool
-    if spec.model is not None or spec.pool is not None:
+    if spec.by_likelihood:
+        candidates, fitting = build_or_load_ranked_pool(preparation, model, wanted)
+    elif spec.model is not None or spec.pool is not None:
         candidates, fitting = build_or_load_pool(preparation, model, wanted)
     policy, guards = config.get_pick_settings(spec), config.build_guards()
     source = [*preparation.key, model.model_dump(), wanted.model_dump(), k]
+    if spec.by_likelihood and config.likelihood is not None:
+        source.append(config.likelihood.model_dump())
     terms, fitted = None, TermCache(candidates, 0)
     if fold is not None:
-        terms, fitted = fold.get_terms(candidates, model, wanted)
+        terms, fitted = fold.get_terms(candidates, model, wanted, spec.by_likelihood)
         candidates = terms.pool
         source += ["fold", fold.number]
 

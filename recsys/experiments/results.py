@@ -8,6 +8,7 @@ from recsys.configs import RunSpec
 from recsys.experiments.fold_readings import FoldReadings
 from recsys.experiments.pipeline import Preparation
 from recsys.experiments.rerankings import SlatesByLength
+from recsys.likelihoods import Likelihood
 from recsys.scores import Scores
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Bench:
     differences: "pd.DataFrame"
     folder: Path
     notes: tuple[str, ...] = ()
+    likelihood: Likelihood | None = None  # of [likelihood], where the config has one
     readings: FoldReadings | None = None  # what judges by halves of the users say; None where users are not halved
 
     def __str__(self) -> str:

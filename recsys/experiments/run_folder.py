@@ -14,6 +14,7 @@ from recsys import reports
 from recsys.escaping import escape_csv_frame, escape_hidden
 from recsys.experiments.comparisons import DEFAULT_METRICS, write_scores
 from recsys.experiments.examples import make_examples
+from recsys.likelihoods import coefficient_table, save_likelihood
 from recsys.reports.view import HEADLINE_METRICS
 from recsys.scores import tabulate_user_values
 from recsys.scores.segments import tabulate_segments
@@ -57,6 +58,10 @@ class RunFolder:
             write_scores(bench.scores, folder)
             tabulate_user_values(bench.scores).to_parquet(folder / "per_user.parquet", index=False)
             tabulate_slates(bench.slates).to_parquet(folder / "slates.parquet", index=False)
+            if bench.likelihood is not None:
+                save_likelihood(bench.likelihood, folder / "likelihood.npz")
+                escape_csv_frame(coefficient_table(bench.likelihood)).to_csv(folder / "likelihood.csv", index=False)
+                reports.write_coefficients(bench.likelihood, folder / "likelihood.svg")
             reports.write_report(_build_results(bench, around, seconds), folder)
             self.log_line(f"done in {seconds:.1f} s")
             write_text(folder / "log.txt", "\n".join(self._lines) + "\n")

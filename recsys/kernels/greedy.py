@@ -1,33 +1,214 @@
-"""The greedy kernel: k times, the candidate with the largest blended marginal gain.
+"""Greedy selection: pick k candidates for each user, each time the one with the largest weighted sum of marginal gains.
 
-One compiled loop serves every blend of the shapes. It is serial, without the interpreter lock and without
-allocation inside the loop over users; `recsys.reranking.blocks` runs it over blocks of users on threads. The slow
-statement of the same rules is `recsys.kernels.reference`.
+One compiled function serves every blend of the term shapes in `recsys.types.terms`. It is serial, runs without the
+interpreter lock and allocates nothing inside the loop over users; `recsys.reranking.blocks` calls it on threads, one
+block of users at a time. `recsys.kernels.reference` computes the same slates in plain NumPy.
 
-`Spread` needs one dot product per candidate and pick; `Coverage` needs one pass over the regions an item belongs to.
-The largest similarity and the covered amounts only grow with the slate, and a residual only shrinks. So the gain that
-was last computed for a candidate is an upper bound of its gain now, and a gain is computed again only where that bound
-could win the slot. All gains are computed for each slot where picks are drawn, weights are below 0, similarities are
-averaged or summed, only a window of picks counts, or later slots weigh more.
+`Spread` and `Volume` need one dot product per candidate and pick; `Coverage` needs one pass over the regions that a
+candidate belongs to. The largest similarity to the slate and the covered amounts only grow with the slate, and a
+residual only shrinks, so the last gain computed for a candidate is an upper bound of its present gain. The kernel
+therefore recomputes gains only for candidates whose bound could win the slot. It recomputes all gains if picks are
+drawn, if a weight is negative, for means, sums and windows, and for slot weights that increase.
+
+The named tuples and the integer codes of the kernel's inputs are defined here, beside the code that is compiled from
+them: Numba discards cached machine code only if this file changes.
 """
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from recsys.kernels.compiled import compile_kernel
+from recsys.types.arrays import Bools, Doubles, Floats, Ints, Longs
 
-MODULAR, SPREAD, COVERAGE, VOLUME, SEATS, COUNTS, BY_SLOT = 0, 1, 2, 3, 4, 5, 6
-MAX, MEAN = 0, 1
-LINEAR, LOG, EXP, SQRT, LARGEST = 0, 1, 2, 3, 4
-TIE_FACTOR = 1.0 - 1e-6  # quotients of whole numbers are often equal: rounding is not to choose
-LOWEST_TOTAL = -1e300  # the largest of nothing, and the total of who may not be picked: finite, and below every other
-FULL_SCAN_RATIO = 12  # up to so many candidates per pick, all gains are computed again after the first pick
-CHUNK = 32  # candidates of whom only the largest total is looked at where none can win
-RESIDUAL_FLOOR = 1e-6  # the least squared residual whose logarithm is a gain
-ZERO_RESIDUAL = 1e-12  # a squared residual below it is that of the rounding of vectors: nothing to project out
-RECOMPUTE_BELOW = 1e-3  # a squared residual below it is made anew from dot products in double precision
-BOUND_SLACK = 1e-12  # of a gain, by which a bound may fall short: logarithms need not be monotone to the last bit
+MODULAR, SPREAD, COVERAGE, VOLUME, SEATS, COUNTS, BY_SLOT = range(7)  # BY_SLOT: Modular with a gain for each slot
+MAX, MEAN, SUM = range(3)
+LINEAR, LOG, EXP, SQRT, LARGEST = range(5)
+LOG_DETERMINANT, NORM = range(2)
+AGGREGATES = {"max": MAX, "mean": MEAN, "sum": SUM}
+PHIS = {"linear": LINEAR, "log": LOG, "exp": EXP, "sqrt": SQRT, "max": LARGEST}
+VOLUME_FORMS = {"log": LOG_DETERMINANT, "norm": NORM}
+TIE_FACTOR = 1.0 - 1e-6  # Seats: quotients within this factor of the largest are equal up to rounding
+LOWEST_TOTAL = -1e300  # total of a candidate that cannot be picked: finite, as fastmath assumes, and below all others
+FULL_SCAN_RATIO = 12  # up to so many candidates per pick, bounds save less at the second pick than a full pass costs
+CHUNK = 32  # candidates per chunk: a chunk whose largest total is below the best one is skipped
+RESIDUAL_FLOOR = 1e-6  # squared residuals below it count as this much in the logarithm
+ZERO_RESIDUAL = 1e-12  # a squared residual up to this is rounding error: the pick spans no new direction
+RECOMPUTE_BELOW = 1e-3  # a squared residual below it is recomputed from dot products in double precision
+BOUND_SLACK = 1e-12  # relative tolerance of bounds: computed logarithms are not monotone to the last bit
 
-# No rounding but that which is written: where arrays lie may decide which instructions are used.
+
+class TermInputs(NamedTuple):
+    """T terms for B users and N candidates: Tm `Modular` terms with one gain per candidate, Tb with one per slot."""
+
+    shape: Longs  # (T,) MODULAR to BY_SLOT
+    place: Longs  # (T,) index among the terms that are stored together: Coverage, Seats and Counts are
+    modular: Floats  # (Tm, B, N)
+    by_slot: Floats  # (Tb, B, k, N)
+
+
+class SpreadInputs(NamedTuple):
+    """Ts `Spread` terms."""
+
+    vectors: Floats  # flat: the vectors of all Spread and Volume terms
+    settings: Longs  # (Ts, 4) offset in `vectors`, dimension d, aggregate, 1 if the term has a start
+    empty: Doubles  # (Ts,) gain with an empty slate
+    rows: Longs  # (Ts, B, N)
+    start: Floats  # (Ts, B, N), or (Ts, 0, 0) if no term has one
+
+
+class CoverageInputs(NamedTuple):
+    """Tc terms with regions or aspects: `Coverage`, `Seats` and `Counts`; Z regions, all terms one after the other."""
+
+    settings: Longs  # (Tc, 4) offset in `pointers`, phi, end of its regions, their shift against those of `patience`
+    seats: Doubles  # (Tc, 2) focus and divisor of Seats
+    patience: Doubles  # (B, Zp, k + 1), Zp regions of the Counts terms
+    rows: Longs  # (Tc, B, N)
+    pointers: Longs
+    regions: Ints
+    values: Floats
+    slots: Doubles  # (Tc, k)
+    need: Doubles  # (B, Z)
+    cap: Doubles  # (B, Z)
+    start: Doubles  # (B, Z)
+
+
+class VolumeInputs(NamedTuple):
+    """Tv `Volume` terms."""
+
+    vectors: Floats  # that of `SpreadInputs`
+    settings: Longs  # (Tv, 5) offset in `vectors`, dimension d, form, window, offset in `squares`
+    squares: Doubles  # flat: the squared norm of each vector
+    ridge: Doubles  # (Tv,)
+    rows: Longs  # (Tv, B, N)
+    quality: Doubles  # (Tv, B, N), 2 log quality for the form "log"
+
+
+class KernelInputs(NamedTuple):
+    """All terms of a blend for a block of users."""
+
+    terms: TermInputs
+    spread: SpreadInputs
+    coverage: CoverageInputs
+    volume: VolumeInputs
+
+    def to_tuples(self) -> tuple[tuple[Any, ...], ...]:
+        """Return plain tuples for `pick_greedily`."""
+        return tuple(map(tuple, self))
+
+
+class RuleInputs(NamedTuple):
+    """The arrays of a `recsys.kernels.slot_rules.SlotRules`, which says what they hold."""
+
+    codes: Ints
+    closed: Bools
+    pins: Longs
+    pointers: Longs
+    groups: Ints
+    least: Longs
+    most: Longs
+
+
+class DrawSettings(NamedTuple):
+    """How picks are chosen: the best candidate, unless `temperature` or `epsilon` is above 0 or `follow` is set."""
+
+    k: int
+    temperature: float
+    epsilon: float
+    uniforms: Doubles  # (B, k) in [0, 1), read if temperature or epsilon is above 0
+    follow: bool  # pick the candidates in their own order
+
+
+class KernelOutput(NamedTuple):
+    """What the kernel fills for B users and T terms."""
+
+    picks: Longs  # (B, k) index of a candidate, -1 = none
+    contributions: Floats  # (B, k, T) weight times gain
+    log_propensity: Floats  # (B, k) log-probability of a drawn pick
+    deviations: Doubles  # (B, T) with `follow`: standard deviation of gains over candidates left, mean over the slots
+
+
+class BlockSizes(NamedTuple):
+    """Lengths of the arrays of a `KernelState`."""
+
+    candidates: int  # N, the most that a user has
+    picks: int  # k, at least 1
+    terms: int  # T
+    spreads: int  # Ts
+    coverages: int  # Tc
+    volumes: int  # Tv
+    regions: int  # Z
+    lines: int  # L, the most that a user needs
+    groups: int  # G
+
+
+class BlendState(NamedTuple):
+    """Gains and totals of one user's candidates."""
+
+    gain: Doubles  # (T, N)
+    total: Doubles  # (N,) up to the next whole chunk: LOWEST_TOTAL beyond the last candidate
+    tops: Doubles  # the largest total of each chunk
+    alive: Bools  # (N,) neither picked nor excluded
+    bounded: Bools  # (T,) whether an old gain of a candidate is an upper bound of its present one
+
+
+class SlotState(NamedTuple):
+    """What the slot rules allow one user."""
+
+    kept: Bools  # (N,) pinned to a slot
+    free: Bools  # (N,) allowed in the present slot
+    counts: Longs  # (G,) picks of each group so far, and pinned candidates
+    lacks: Longs  # (G,) picks that each group still needs, as far as candidates are left
+
+
+class SpreadState(NamedTuple):
+    """Similarities of one user's candidates to the slate."""
+
+    similarity: Doubles  # (Ts, N) largest or summed similarity to the picks compared so far
+    met: Longs  # (Ts, N) how many picks each candidate was compared with
+
+
+class CoverageState(NamedTuple):
+    """What one user's slate covers."""
+
+    covered: Doubles  # (Z,) amount; of Seats the seats, and of Counts the picks, that each aspect has
+    worth: Doubles  # (Z,) phi of the amount, unless phi is linear or the maximum
+
+
+class AspectState(NamedTuple):
+    """One line for each aspect of `Seats` and `Counts` that the user needs; line 0 collects all other aspects."""
+
+    starts: Longs  # (Tc + 1,) first line of each Seats or Counts term, and the end of its lines
+    line: Longs  # (Z,) line of each aspect
+    aspect: Longs  # (L,) aspect of each line
+    share: Floats  # (L, N) amount of the line's aspect in each candidate
+
+
+class VolumeState(NamedTuple):
+    """Rows of the Cholesky factor of one user's candidates (Chen et al. 2018)."""
+
+    diagonal: Doubles  # (Tv, N) of the kernel matrix: squared residuals with an empty slate
+    residual: Doubles  # (Tv, N) squared residuals
+    met: Longs  # (Tv, N) how many entries of its row each candidate has
+    basis: Doubles  # (Tv N k,) the rows, k entries each
+    held: Longs  # (Tv, k) picks in the window
+    roots: Doubles  # (Tv, k) residual of each of these, 0 if it spans no new direction
+    exact: Longs  # (Tv, N) how many entries were computed in double precision, -1 = not begun
+    exact_residual: Doubles  # (Tv, N) squared residuals after these
+
+
+class KernelState(NamedTuple):
+    """Arrays that are reused from user to user."""
+
+    blend: BlendState
+    slots: SlotState
+    coverage: CoverageState
+    spread: SpreadState
+    volume: VolumeState
+    aspects: AspectState
+
+
+# No reassociation: results must not depend on the alignment of arrays, which decides what is computed in vectors.
 EXACT_FASTMATH = {"nnan", "ninf", "nsz"}
 _compiled = compile_kernel(fastmath=EXACT_FASTMATH, count_references=False)
 _inlined = compile_kernel(fastmath=EXACT_FASTMATH, count_references=False, inline=True)
@@ -35,10 +216,10 @@ _inlined = compile_kernel(fastmath=EXACT_FASTMATH, count_references=False, inlin
 
 @compile_kernel(fastmath={*EXACT_FASTMATH, "reassoc", "contract"}, count_references=False, inline=True)
 def _dot(table, a, b, d):
-    """Return the dot product of the d numbers from `a` and from `b` on, summed in any order.
+    """Return the dot product of the d numbers from `a` on and the d numbers from `b` on.
 
-    The order is the same wherever the arrays lie, because the loop writes to none. Indices are unsigned, because a
-    compiler makes no vector instructions for an index that could be negative.
+    The sum may be reordered: the order depends on d alone, as the loop writes nothing. Indices are unsigned, since
+    LLVM does not vectorize a loop whose index could be negative.
     """
     total, a, b = np.float32(0.0), np.uintp(a), np.uintp(b)
     for j in range(d):
@@ -49,7 +230,7 @@ def _dot(table, a, b, d):
 
 @compile_kernel(fastmath={*EXACT_FASTMATH, "reassoc", "contract"}, count_references=False, inline=True)
 def _dot_in_basis(basis, a, b, s):
-    """Return the dot product of two rows of the basis, which is kept in double precision."""
+    """Return `_dot` of two rows that are stored in double precision."""
     total, a, b = 0.0, np.uintp(a), np.uintp(b)
     for j in range(s):
         r = np.uintp(j)
@@ -59,6 +240,7 @@ def _dot_in_basis(basis, a, b, s):
 
 @compile_kernel(fastmath={*EXACT_FASTMATH, "reassoc", "contract"}, count_references=False)
 def _dot_in_double(table, a, b, d):
+    """Return `_dot`, computed in double precision."""
     total = 0.0
     for j in range(d):
         total += np.float64(table[a + j]) * np.float64(table[b + j])
@@ -66,49 +248,53 @@ def _dot_in_double(table, a, b, d):
 
 
 @_inlined
-def _compute_spread_gain(near, p, picks, step, i):
-    """Look at the picks that candidate i has not met yet, and return its gain by the most similar one."""
-    tables, settings, _, rows, states, met = near
-    offset, d = settings[p, 0], settings[p, 1]
-    row, state = offset + rows[p, i] * d, states[p, i]
-    for s in range(met[p, i], step):
-        state = max(state, np.float64(_dot(tables, offset + rows[p, picks[s]] * d, row, d)))
-    states[p, i], met[p, i] = state, step
-    return 1.0 - state
+def _compute_spread_gain(spread, state, b, p, slate, step, i):
+    """Return the gain of candidate i (aggregate "max") after comparing it with the picks that it has not met yet."""
+    vectors, rows = spread.vectors, spread.rows[p, b]
+    offset, d = spread.settings[p, 0], spread.settings[p, 1]
+    row, largest = offset + rows[i] * d, state.similarity[p, i]
+    for s in range(state.met[p, i], step):
+        largest = max(largest, np.float64(_dot(vectors, offset + rows[slate[s]] * d, row, d)))
+    state.similarity[p, i], state.met[p, i] = largest, step
+    return 1.0 - largest
 
 
 @_compiled
-def _fill_spread_gains(near, p, picks, step, n, gain):
-    """Set the gains of all candidates, whose similarity to all picks but the last is known."""
-    tables, settings, empty, rows, states, met = near
-    offset, d, agg, members = settings[p, 0], settings[p, 1], settings[p, 2], step + settings[p, 3]
+def _fill_spread_gains(spread, state, b, p, slate, step, n, gain):
+    """Set the gains of all candidates, each of which has met all picks except the last."""
+    vectors, rows, similarity, met = spread.vectors, spread.rows[p, b], state.similarity, state.met
+    offset, d, agg = spread.settings[p, 0], spread.settings[p, 1], spread.settings[p, 2]
+    members = step + spread.settings[p, 3]
     if step > 0:
-        pick = offset + rows[p, picks[step - 1]] * d
+        pick = offset + rows[slate[step - 1]] * d
         for i in range(n):
-            similar = np.float64(_dot(tables, pick, offset + rows[p, i] * d, d))
-            states[p, i] = max(states[p, i], similar) if agg == MAX else states[p, i] + similar
+            similar = np.float64(_dot(vectors, pick, offset + rows[i] * d, d))
+            similarity[p, i] = max(similarity[p, i], similar) if agg == MAX else similarity[p, i] + similar
             met[p, i] = step
     if members == 0:
-        gain[:n] = empty[p]
+        gain[:n] = spread.empty[p]
     elif agg == MAX:
         for i in range(n):
-            gain[i] = 1.0 - states[p, i]
+            gain[i] = 1.0 - similarity[p, i]
     else:
         for i in range(n):
-            gain[i] = 1.0 - states[p, i] / members if agg == MEAN else members - states[p, i]
+            gain[i] = 1.0 - similarity[p, i] / members if agg == MEAN else members - similarity[p, i]
 
 
 @_compiled
 def _apply_phi(phi, c):
+    """Return phi(c) for phi = LOG, EXP or SQRT, up to a constant."""
     return np.log(c) if phi == LOG else -np.exp(-c) if phi == EXP else np.sqrt(c)
 
 
 @_inlined
-def _compute_cover_gain(covers, p, step, i):
-    """Return the gain of candidate i by the regions that it covers."""
-    cover, rows, pointers, regions, values, slots, need, cap, covered, worth = covers
-    phi, row, slot, gain = cover[p, 1], cover[p, 0] + rows[p, i], slots[p, step], 0.0
-    for e in range(np.uintp(pointers[row]), np.uintp(pointers[row + 1])):
+def _compute_coverage_gain(coverage, state, b, p, step, i):
+    """Return the gain of candidate i from the regions that it covers."""
+    regions, values, need, cap = coverage.regions, coverage.values, coverage.need[b], coverage.cap[b]
+    covered, worth = state.covered, state.worth
+    phi, row = coverage.settings[p, 1], coverage.settings[p, 0] + coverage.rows[p, b, i]
+    slot, gain = coverage.slots[p, step], 0.0
+    for e in range(np.uintp(coverage.pointers[row]), np.uintp(coverage.pointers[row + 1])):
         z, share = np.uintp(regions[e]), slot * values[e]
         if phi == LINEAR:
             gain += need[z] * (min(covered[z] + share, cap[z]) - min(covered[z], cap[z]))
@@ -120,63 +306,71 @@ def _compute_cover_gain(covers, p, step, i):
 
 
 @_compiled
-def _init_coverage(cover, p, start, need, covered, worth):
-    """Set the amounts by which regions are covered already, and their values for `_compute_cover_gain`."""
-    for z in range(cover[p - 1, 2] if p > 0 else 0, cover[p, 2]):
-        covered[z] = start[z]
-        if cover[p, 1] != LINEAR and cover[p, 1] != LARGEST and need[z] != 0.0:
-            worth[z] = _apply_phi(cover[p, 1], covered[z])
-
-
-@_compiled
-def _add_to_coverage(settings, row, pointers, regions, values, slot, need, covered, worth):
-    """Cover the regions of a pick."""
-    phi, row = settings[1], row + settings[0]
-    for e in range(pointers[row], pointers[row + 1]):
-        z, share = regions[e], slot * values[e]
-        covered[z] = max(covered[z], share) if phi == LARGEST else covered[z] + share
-        if phi != LINEAR and phi != LARGEST and need[z] != 0.0:
+def _init_coverage(coverage, state, b, p):
+    """Set the initial amounts of the term's regions, and phi of these where `_compute_coverage_gain` reads it."""
+    settings, need, start, covered, worth = coverage.settings, coverage.need, coverage.start, state.covered, state.worth
+    phi = settings[p, 1]
+    for z in range(settings[p - 1, 2] if p > 0 else 0, settings[p, 2]):
+        covered[z] = start[b, z]
+        if phi != LINEAR and phi != LARGEST and need[b, z] != 0.0:
             worth[z] = _apply_phi(phi, covered[z])
 
 
 @_compiled
-def _fill_aspect_shares(cover, aspects, rows, pointers, regions, values, need, n, lines, region, line, share):
-    """Lay out how much each candidate has of each aspect that is needed: share[line, candidate].
-
-    The lines of term p are lines[p]:lines[p + 1], none but for `aspects`, and line r is about region[r]; line[z] is
-    where aspect z lies. Line 0 takes what nobody needs: a branch costs more.
-    """
-    last, z = 1, 0
-    for p in range(len(cover)):
-        lines[p] = last
-        if not aspects[p]:
-            z = cover[p, 2]
-            continue
-        while z < cover[p, 2]:
-            line[z] = 0
-            if need[z] != 0.0:
-                line[z] = last
-                region[last] = z
-                share[last, :n] = 0.0
-                last += 1
-            z += 1
-        for i in range(n):
-            row = cover[p, 0] + rows[p, i]
-            for e in range(pointers[row], pointers[row + 1]):
-                share[line[regions[e]], i] = values[e]
-    lines[len(cover)] = last
+def _add_to_coverage(coverage, state, b, p, step, pick):
+    """Cover the regions of a pick."""
+    regions, values, need, covered, worth = coverage.regions, coverage.values, coverage.need, state.covered, state.worth
+    phi, row, slot = (
+        coverage.settings[p, 1],
+        coverage.settings[p, 0] + coverage.rows[p, b, pick],
+        coverage.slots[p, step],
+    )
+    for e in range(coverage.pointers[row], coverage.pointers[row + 1]):
+        z, share = regions[e], slot * values[e]
+        covered[z] = max(covered[z], share) if phi == LARGEST else covered[z] + share
+        if phi != LINEAR and phi != LARGEST and need[b, z] != 0.0:
+            worth[z] = _apply_phi(phi, covered[z])
 
 
 @_compiled
-def _fill_seat_gains(lines, region, share, focus, divisor, votes, seats, n, gain):
-    """Fill the gains by aspects: the share for each times its quotient, `focus` of it for the largest quotient."""
-    largest = 0.0
-    for r in range(lines[0], lines[1]):
-        largest = max(largest, votes[region[r]] / (divisor * seats[region[r]] + 1.0))
+def _fill_aspect_shares(coverage, aspects, b, p, lines, n):
+    """Assign a line, from `lines` on, to each aspect of term p that the user needs, and set the candidates' shares.
+
+    Return the number of lines so far. The shares of aspects that the user does not need go to line 0, which nothing
+    reads: skipping them takes longer.
+    """
+    settings, line, share = coverage.settings, aspects.line, aspects.share
+    aspects.starts[p] = lines
+    for z in range(settings[p - 1, 2] if p > 0 else 0, settings[p, 2]):
+        line[z] = 0
+        if coverage.need[b, z] != 0.0:
+            line[z] = lines
+            aspects.aspect[lines] = z
+            share[lines, :n] = 0.0
+            lines += 1
+    aspects.starts[p + 1] = lines
+    for i in range(n):
+        row = settings[p, 0] + coverage.rows[p, b, i]
+        for e in range(coverage.pointers[row], coverage.pointers[row + 1]):
+            share[line[coverage.regions[e]], i] = coverage.values[e]
+    return lines
+
+
+@_compiled
+def _fill_seat_gains(coverage, state, aspects, b, p, n, gain):
+    """Set the candidates' shares of each aspect, weighted by its quotient for the next seat.
+
+    The aspect with the largest quotient counts `focus` of it, every other aspect 1 - `focus`.
+    """
+    votes, seats, aspect, share = coverage.need[b], state.covered, aspects.aspect, aspects.share
+    focus, divisor = coverage.seats[p, 0], coverage.seats[p, 1]
+    first_line, end, largest = aspects.starts[p], aspects.starts[p + 1], 0.0
+    for r in range(first_line, end):
+        largest = max(largest, votes[aspect[r]] / (divisor * seats[aspect[r]] + 1.0))
     gain[:n] = 0.0
     due = False
-    for r in range(lines[0], lines[1]):
-        quotient = votes[region[r]] / (divisor * seats[region[r]] + 1.0)
+    for r in range(first_line, end):
+        quotient = votes[aspect[r]] / (divisor * seats[aspect[r]] + 1.0)
         first = not due and quotient >= largest * TIE_FACTOR
         due = due or first
         weight = quotient * (focus if first else 1.0 - focus)
@@ -185,69 +379,70 @@ def _fill_seat_gains(lines, region, share, focus, divisor, votes, seats, n, gain
 
 
 @_compiled
-def _update_seats(settings, rows, pointers, regions, values, seats, pick):
-    row = settings[0] + rows[pick]
-    total = 0.0
-    for e in range(pointers[row], pointers[row + 1]):
-        total += values[e]
-    for e in range(pointers[row], pointers[row + 1]):
+def _update_seats(coverage, seats, b, p, pick):
+    """Divide one seat among the aspects of a pick."""
+    row, total = coverage.settings[p, 0] + coverage.rows[p, b, pick], 0.0
+    for e in range(coverage.pointers[row], coverage.pointers[row + 1]):
+        total += coverage.values[e]
+    for e in range(coverage.pointers[row], coverage.pointers[row + 1]):
         if total > 0.0:
-            seats[regions[e]] += values[e] / total
+            seats[coverage.regions[e]] += coverage.values[e] / total
 
 
 @_compiled
-def _fill_count_gains(settings, rows, pointers, regions, values, lines, region, need, patience, counts, n, gain):
-    """Fill the value with each candidate, less the value without it."""
+def _fill_count_gains(coverage, state, aspects, b, p, n, gain):
+    """Set the value of the slate with each candidate, less the value without."""
+    need, patience, counts = coverage.need[b], coverage.patience[b], state.covered
+    regions, values, offset, shift = coverage.regions, coverage.values, coverage.settings[p, 0], coverage.settings[p, 3]
     lacking, worn, some = 0.0, 0.0, 0
-    for r in range(lines[0], lines[1]):
-        z = region[r]
+    for r in range(aspects.starts[p], aspects.starts[p + 1]):
+        z = aspects.aspect[r]
         if counts[z] == 0.0:
             lacking += need[z]
         else:
-            worn += patience[z - settings[3], int(counts[z])]
+            worn += patience[z - shift, int(counts[z])]
             some += 1
     value = np.exp(worn / max(some, 1) - lacking)
     for i in range(n):
-        row = settings[0] + rows[i]
+        row = offset + coverage.rows[p, b, i]
         lacks, wears, has = lacking, worn, some
-        for e in range(pointers[row], pointers[row + 1]):
+        for e in range(coverage.pointers[row], coverage.pointers[row + 1]):
             z = regions[e]
             if need[z] != 0.0 and values[e] > 0.0:
                 count = int(counts[z])
-                wears += patience[z - settings[3], count + 1]
+                wears += patience[z - shift, count + 1]
                 if count == 0:
                     lacks -= need[z]
                     has += 1
                 else:
-                    wears -= patience[z - settings[3], count]
+                    wears -= patience[z - shift, count]
         gain[i] = np.exp(wears / max(has, 1) - lacks) - value
 
 
 @_compiled
-def _update_counts(settings, rows, pointers, regions, values, counts, pick):
-    row = settings[0] + rows[pick]
-    for e in range(pointers[row], pointers[row + 1]):
-        if values[e] > 0.0:
-            counts[regions[e]] += 1.0
+def _update_counts(coverage, counts, b, p, pick):
+    """Count the aspects of a pick."""
+    row = coverage.settings[p, 0] + coverage.rows[p, b, pick]
+    for e in range(coverage.pointers[row], coverage.pointers[row + 1]):
+        if coverage.values[e] > 0.0:
+            counts[coverage.regions[e]] += 1.0
 
 
 @_compiled
-def _count_aspect_lines(cover, aspects, need):
-    """Return how many lines `_fill_aspect_shares` takes at most."""
-    most = 0
-    for b in range(len(need)):
-        lines, z = 1, 0
-        for p in range(len(cover)):
-            while z < cover[p, 2]:
-                lines += aspects[p] and need[b, z] != 0.0
-                z += 1
-        most = max(most, lines)
-    return most
+def _count_aspect_lines(shape, place, settings, need):
+    """Return how many lines `_fill_aspect_shares` needs for a user."""
+    lines = 1
+    for t in range(len(shape)):
+        if shape[t] == SEATS or shape[t] == COUNTS:
+            p = place[t]
+            for z in range(settings[p - 1, 2] if p > 0 else 0, settings[p, 2]):
+                lines += need[z] != 0.0
+    return lines
 
 
 @_compiled
 def _never_increases(slots, k):
-    """Return whether no slot weighs more than the one before."""
+    """Return whether no slot has a larger weight than the slot before it."""
     falls = True
     for r in range(1, k):
         falls = falls and slots[r] <= slots[r - 1]
@@ -255,129 +450,136 @@ def _never_increases(slots, k):
 
 
 @_compiled
-def _init_volume(spanned, p, n):
-    _, settings, lengths, ridge, rows, _, own, residual, met, _, _, _, sure, _ = spanned
+def _init_volume(volume, state, b, p, n):
+    """Set the residuals with an empty slate."""
+    diagonal, residual, ridge, first = state.diagonal, state.residual, volume.ridge[p], volume.settings[p, 4]
     for i in range(n):
-        own[p, i] = (1.0 - ridge[p]) * lengths[settings[p, 4] + rows[p, i]] + ridge[p]
-        residual[p, i], met[p, i], sure[p, i] = own[p, i], 0, -1
+        diagonal[p, i] = (1.0 - ridge) * volume.squares[first + volume.rows[p, b, i]] + ridge
+        residual[p, i], state.met[p, i], state.exact[p, i] = diagonal[p, i], 0, -1
 
 
 @_compiled
-def _project_candidate_in_double(spanned, p, last, i):
-    """Make the row of candidate i anew, up to what is held last, with dot products in double precision."""
-    tables, settings, _, ridge, rows, _, own, residual, met, basis, held, roots, sure, rest = spanned
-    offset, d = settings[p, 0], settings[p, 1]
-    row, most = offset + rows[p, i] * d, held.shape[1]
-    mine = (p * residual.shape[1] + i) * most
-    if sure[p, i] < 0:
-        sure[p, i], rest[p, i] = 0, own[p, i]
-    left = rest[p, i]
-    for s in range(sure[p, i], last):
+def _project_candidate_in_double(volume, state, b, p, last, i):
+    """Compute the row of candidate i up to the pick held at `last` from dot products in double precision."""
+    vectors, rows, ridge = volume.vectors, volume.rows[p, b], volume.ridge[p]
+    basis, held, roots, exact, exact_residual = state.basis, state.held, state.roots, state.exact, state.exact_residual
+    offset, d, width, most = volume.settings[p, 0], volume.settings[p, 1], state.residual.shape[1], held.shape[1]
+    row, own = offset + rows[i] * d, (p * width + i) * most
+    if exact[p, i] < 0:
+        exact[p, i], exact_residual[p, i] = 0, state.diagonal[p, i]
+    left = exact_residual[p, i]
+    for s in range(exact[p, i], last):
         part = 0.0
         if roots[p, s] > 0.0:
             pick = held[p, s]
-            part = (1.0 - ridge[p]) * _dot_in_double(tables, offset + rows[p, pick] * d, row, d)
-            part -= _dot_in_basis(basis, (p * residual.shape[1] + pick) * most, mine, s)
+            part = (1.0 - ridge) * _dot_in_double(vectors, offset + rows[pick] * d, row, d)
+            part -= _dot_in_basis(basis, (p * width + pick) * most, own, s)
             part /= roots[p, s]
-        basis[mine + s] = part
+        basis[own + s] = part
         left -= part * part
-    sure[p, i], rest[p, i], residual[p, i], met[p, i] = last, left, left, last
+    exact[p, i], exact_residual[p, i], state.residual[p, i], state.met[p, i] = last, left, left, last
 
 
 @_compiled
-def _compute_exact_residual(spanned, p, last, i):
-    """Return the residual of candidate i in double precision, from the exact rows of the window.
+def _compute_exact_residual(volume, state, b, p, last, i):
+    """Return the squared residual of candidate i, from rows of it and of the held picks in double precision.
 
-    A dot product in single precision is off by some 1e-7, and over the root of a small residual by a thousand times
-    that: what is left of a candidate that the slate spans would be that error.
+    A dot product in single precision has an error of about 1e-7, which grows a thousandfold when it is divided by the
+    root of a small residual: the residual of a candidate that the slate spans would be that error.
     """
-    _, _, _, _, _, _, _, residual, _, _, held, roots, sure, _ = spanned
+    residual, roots = state.residual, state.roots
     for s in range(last):
-        pick = held[p, s]
-        if sure[p, pick] < s:
-            _project_candidate_in_double(spanned, p, s, pick)
+        pick = state.held[p, s]
+        if state.exact[p, pick] < s:
+            _project_candidate_in_double(volume, state, b, p, s, pick)
             roots[p, s] = np.sqrt(residual[p, pick]) if residual[p, pick] > ZERO_RESIDUAL else 0.0
-    _project_candidate_in_double(spanned, p, last, i)
+    _project_candidate_in_double(volume, state, b, p, last, i)
     return residual[p, i]
 
 
 @_inlined
-def _project_candidate(spanned, p, last, i):
-    """Project what is held out of candidate i: more of its row of the Cholesky factor (Chen et al. 2018)."""
-    tables, settings, _, ridge, rows, _, _, residual, met, basis, held, roots, _, _ = spanned
-    offset, d = settings[p, 0], settings[p, 1]
-    row, left, most = offset + rows[p, i] * d, residual[p, i], held.shape[1]
-    mine = (p * residual.shape[1] + i) * most
-    for s in range(met[p, i], last):
+def _project_candidate(volume, state, b, p, last, i):
+    """Project the held picks out of candidate i, and return its squared residual."""
+    vectors, rows, ridge = volume.vectors, volume.rows[p, b], volume.ridge
+    basis, held, roots, residual = state.basis, state.held, state.roots, state.residual
+    offset, d, width, most = volume.settings[p, 0], volume.settings[p, 1], residual.shape[1], held.shape[1]
+    row, left, own = offset + rows[i] * d, residual[p, i], (p * width + i) * most
+    for s in range(state.met[p, i], last):
         part = 0.0
         if roots[p, s] > 0.0:
             pick = held[p, s]
-            part = (1.0 - ridge[p]) * _dot(tables, offset + rows[p, pick] * d, row, d)
-            part -= _dot_in_basis(basis, (p * residual.shape[1] + pick) * most, mine, s)
+            part = (1.0 - ridge[p]) * _dot(vectors, offset + rows[pick] * d, row, d)
+            part -= _dot_in_basis(basis, (p * width + pick) * most, own, s)
             part /= roots[p, s]
-        basis[mine + s] = part
+        basis[own + s] = part
         left -= part * part
-    residual[p, i], met[p, i] = left, last
+    residual[p, i], state.met[p, i] = left, last
     return left
 
 
 @_inlined
-def _update_window(spanned, p, picks, step, n):
-    """Hold the last `window` picks; where one of them has just left, everybody's projection begins anew."""
-    _, settings, _, _, _, _, own, residual, met, _, held, roots, sure, _ = spanned
-    first = max(0, step - settings[p, 3])
+def _update_window(volume, state, b, p, slate, step, n):
+    """Hold the last `window` picks; when the oldest one leaves, start the rows of all candidates anew."""
+    held, roots, residual, exact = state.held, state.roots, state.residual, state.exact
+    first = max(0, step - volume.settings[p, 3])
     if first > 0:
         for i in range(n):
-            residual[p, i], met[p, i], sure[p, i] = own[p, i], 0, -1
+            residual[p, i], state.met[p, i], exact[p, i] = state.diagonal[p, i], 0, -1
     for s in range(0 if first > 0 else max(0, step - 1), step - first):
-        held[p, s] = picks[first + s]
-        _project_candidate(spanned, p, s, held[p, s])
-        if s > 0 and (residual[p, held[p, s]] < RECOMPUTE_BELOW or sure[p, held[p, s - 1]] >= 0):
-            _compute_exact_residual(spanned, p, s, held[p, s])
+        held[p, s] = slate[first + s]
+        _project_candidate(volume, state, b, p, s, held[p, s])
+        if s > 0 and (residual[p, held[p, s]] < RECOMPUTE_BELOW or exact[p, held[p, s - 1]] >= 0):
+            _compute_exact_residual(volume, state, b, p, s, held[p, s])
         square = residual[p, held[p, s]]
         roots[p, s] = np.sqrt(square) if square > ZERO_RESIDUAL else 0.0
 
 
 @_inlined
-def _compute_volume_gain(spanned, p, step, i):
-    _, settings, _, _, _, quality, _, _, _, _, _, _, _, _ = spanned
-    last = min(step, settings[p, 3])
-    left = _project_candidate(spanned, p, last, i)
+def _compute_volume_gain(volume, state, b, p, step, i):
+    """Return the gain of candidate i from its residual."""
+    last = min(step, volume.settings[p, 3])
+    left = _project_candidate(volume, state, b, p, last, i)
     if left < RECOMPUTE_BELOW:
-        left = _compute_exact_residual(spanned, p, last, i)
-    if settings[p, 2] == 0:
-        return quality[p, i] + np.log(max(left, RESIDUAL_FLOOR))
-    return quality[p, i] * np.sqrt(max(left, 0.0))
+        left = _compute_exact_residual(volume, state, b, p, last, i)
+    if volume.settings[p, 2] == LOG_DETERMINANT:
+        return volume.quality[p, b, i] + np.log(max(left, RESIDUAL_FLOOR))
+    return volume.quality[p, b, i] * np.sqrt(max(left, 0.0))
 
 
 @_compiled
-def _fill_volume_bounds(spanned, p, n, gain):
-    """Set the most that each can gain: log x is at most x - 1, and near it for what is nearly a unit vector."""
-    _, settings, _, _, _, quality, own, _, _, _, _, _, _, _ = spanned
-    if settings[p, 2] == 0:
+def _fill_volume_bounds(volume, state, b, p, n, gain):
+    """Set an upper bound of each gain: log x is at most x - 1, and close to it for vectors of nearly unit length."""
+    quality, diagonal = volume.quality[p, b], state.diagonal
+    if volume.settings[p, 2] == LOG_DETERMINANT:
         for i in range(n):
-            gain[i] = quality[p, i] + (own[p, i] - 1.0)
+            gain[i] = quality[i] + (diagonal[p, i] - 1.0)
     else:
         for i in range(n):
-            gain[i] = quality[p, i] * np.sqrt(max(own[p, i], 0.0))
+            gain[i] = quality[i] * np.sqrt(max(diagonal[p, i], 0.0))
 
 
 @_inlined
-def _update_chunk_top(total, tops, stretch):
-    """Set the largest total of a stretch of candidates."""
-    most, first = LOWEST_TOTAL, np.uintp(stretch * CHUNK)
+def _count_chunks(n):
+    """Return how many chunks hold n candidates."""
+    return (n + CHUNK - 1) // CHUNK
+
+
+@_inlined
+def _update_chunk_top(total, tops, chunk):
+    """Set the largest total of a chunk of candidates."""
+    most, first = LOWEST_TOTAL, np.uintp(chunk * CHUNK)
     for j in range(CHUNK):
         most = max(most, total[first + np.uintp(j)])
-    tops[stretch] = most
+    tops[chunk] = most
 
 
 @_inlined
-def _find_best(total, tops, stretches):
-    """Return the first of the largest."""
+def _find_best(total, tops, chunks):
+    """Return the first candidate with the largest total."""
     best = 0
-    for stretch in range(1, stretches):
-        if tops[stretch] > tops[best]:
-            best = stretch
+    for chunk in range(1, chunks):
+        if tops[chunk] > tops[best]:
+            best = chunk
     for i in range(best * CHUNK, (best + 1) * CHUNK):
         if total[i] == tops[best]:
             return i
@@ -385,77 +587,80 @@ def _find_best(total, tops, stretches):
 
 
 @_inlined
-def _refresh_candidate(terms, near, covers, spanned, weight, slate, step, gain, total, i):
-    """Look at candidate i again: its gains where they are bounded, and the sum of all its gains."""
-    shape, place, bounded = terms
+def _refresh_candidate(inputs, state, weight, slate, b, step, i):
+    """Recompute the gains of candidate i where they are bounded, and its total."""
+    shape, place, bounded = inputs.terms.shape, inputs.terms.place, state.blend.bounded
+    gain, total = state.blend.gain, state.blend.total
     total[i] = 0.0
     for t in range(len(shape)):
         if shape[t] == SPREAD and bounded[t] and step > 0:
-            gain[t, i] = _compute_spread_gain(near, place[t], slate, step, i)
+            gain[t, i] = _compute_spread_gain(inputs.spread, state.spread, b, place[t], slate, step, i)
         elif shape[t] == VOLUME:
-            gain[t, i] = _compute_volume_gain(spanned, place[t], step, i)
+            gain[t, i] = _compute_volume_gain(inputs.volume, state.volume, b, place[t], step, i)
         elif shape[t] == COVERAGE and bounded[t]:
-            gain[t, i] = _compute_cover_gain(covers, place[t], step, i)
+            gain[t, i] = _compute_coverage_gain(inputs.coverage, state.coverage, b, place[t], step, i)
         total[i] += weight[t] * gain[t, i]
 
 
 @_compiled
-def _call_refresh_candidate(terms, near, covers, spanned, weight, slate, step, gain, total, i):
-    """`_refresh_candidate`, by a call: it is rare."""
-    _refresh_candidate(terms, near, covers, spanned, weight, slate, step, gain, total, i)
+def _call_refresh_candidate(inputs, state, weight, slate, b, step, i):
+    """Call `_refresh_candidate` without inlining it: for a place that is seldom reached."""
+    _refresh_candidate(inputs, state, weight, slate, b, step, i)
 
 
 @_inlined
-def _find_best_by_bounds(terms, near, covers, spanned, weight, slate, step, gain, total, tops, stretches, n):
-    """Return the best candidate where totals are the most that each can have: only those above it are looked at."""
-    slack = 0.0
+def _find_best_by_bounds(inputs, state, weight, slate, b, step, n):
+    """Return the best candidate, where totals are upper bounds: only those above the best so far are recomputed."""
+    total, tops, chunks, slack = state.blend.total, state.blend.tops, _count_chunks(n), 0.0
     for t in range(len(weight)):
         slack += BOUND_SLACK * abs(weight[t])
-    first = min(_find_best(total, tops, stretches), n - 1)
-    _refresh_candidate(terms, near, covers, spanned, weight, slate, step, gain, total, first)
+    first = min(_find_best(total, tops, chunks), n - 1)
+    _refresh_candidate(inputs, state, weight, slate, b, step, first)
     pick, least = first, total[first] - BOUND_SLACK * abs(total[first]) - slack
-    for stretch in range(stretches):
-        if tops[stretch] < least:
+    for chunk in range(chunks):
+        if tops[chunk] < least:
             continue
-        for i in range(stretch * CHUNK, min(stretch * CHUNK + CHUNK, n)):
+        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, n)):
             if total[i] >= least and i != first:
-                _refresh_candidate(terms, near, covers, spanned, weight, slate, step, gain, total, i)
+                _refresh_candidate(inputs, state, weight, slate, b, step, i)
                 if total[i] > total[pick] or (total[i] == total[pick] and i < pick):
                     pick, least = i, total[i] - BOUND_SLACK * abs(total[i]) - slack
-        _update_chunk_top(total, tops, stretch)
+        _update_chunk_top(total, tops, chunk)
     return pick
 
 
 @_compiled
-def _find_first_alive(alive, n):
-    """Return the first candidate left: gains that are not numbers may compare so that none is chosen."""
+def _find_first(mask, n):
+    """Return the first candidate of the mask: comparisons of NaN can choose none, or one that is not in it."""
     for i in range(n):
-        if alive[i]:
+        if mask[i]:
             return i
     return 0
 
 
 @_compiled
 def _compute_draw_weight(total, i, best, temperature):
+    """Return the unnormalized probability of candidate i under the softmax."""
     if temperature > 0.0:
         return np.exp((total[i] - total[best]) / temperature)
     return 1.0 if i == best else 0.0
 
 
 @_compiled
-def _draw_pick(total, tops, alive, n, temperature, epsilon, uniform):
-    """Return a draw from the candidates left, and its log-probability.
+def _draw_pick(total, tops, mask, n, temperature, epsilon, uniform):
+    """Draw a candidate of the mask, and return it with its log-probability.
 
-    With probability `epsilon` any of it, else one from the softmax of total / temperature: the best at temperature 0.
+    With probability `epsilon` all candidates are equally likely, otherwise they follow the softmax of
+    total / temperature; temperature 0 takes the best one.
     """
-    best, mass, count = min(_find_best(total, tops, (n + CHUNK - 1) // CHUNK), n - 1), 0.0, 0
+    best, mass, count = min(_find_best(total, tops, _count_chunks(n)), n - 1), 0.0, 0
     for i in range(n):
-        if alive[i]:
+        if mask[i]:
             count += 1
             mass += _compute_draw_weight(total, i, best, temperature)
     pick, chance, left = -1, 1.0, uniform * mass
     for i in range(n):
-        if alive[i] and left >= 0.0:
+        if mask[i] and left >= 0.0:
             share = (1.0 - epsilon) * _compute_draw_weight(total, i, best, temperature) + epsilon * mass / count
             if share > 0.0:
                 pick, chance = i, share
@@ -465,6 +670,7 @@ def _draw_pick(total, tops, alive, n, temperature, epsilon, uniform):
 
 @_compiled
 def _compute_deviation(gain, alive, n):
+    """Return the standard deviation of the gains of the candidates that are left."""
     count, mean, square = 0, 0.0, 0.0
     for i in range(n):
         if alive[i]:
@@ -478,19 +684,18 @@ def _compute_deviation(gain, alive, n):
 @_compiled
 def _count_in_groups(rules, b, i, counts):
     """Count candidate i in its groups."""
-    codes, _, _, pointers, groups, _, _ = rules
-    for e in range(pointers[codes[b, i]], pointers[codes[b, i] + 1]):
-        counts[groups[e]] += 1
+    row = rules.codes[b, i]
+    for e in range(rules.pointers[row], rules.pointers[row + 1]):
+        counts[rules.groups[e]] += 1
 
 
 @_compiled
-def _apply_exclusions_and_pins(rules, b, n, alive, kept, counts):
-    """Remove excluded candidates, keep slots for pinned ones, and count these for their groups."""
-    _, closed, pins, _, _, _, _ = rules
-    for g in range(len(counts)):
-        counts[g] = 0
+def _apply_exclusions_and_pins(rules, slots, alive, b, n):
+    """Remove excluded candidates, and reserve pinned ones, which their groups count from the start."""
+    pins, kept, counts = rules.pins, slots.kept, slots.counts
+    counts[:] = 0
     for i in range(n):
-        alive[i], kept[i] = not closed[b, i], False
+        alive[i], kept[i] = not rules.closed[b, i], False
     for r in range(pins.shape[1]):
         if pins[b, r] >= 0:
             kept[pins[b, r]] = True
@@ -498,226 +703,228 @@ def _apply_exclusions_and_pins(rules, b, n, alive, kept, counts):
 
 
 @_compiled
-def _find_pinned(rules, b, slot, alive):
-    """Return the candidate that the slot is kept for, -1 if none is left."""
-    pin = rules[2][b, slot]
+def _find_pinned(pins, b, slot, alive):
+    """Return the candidate that is pinned to the slot and not picked yet, or -1."""
+    pin = pins[b, slot]
     return pin if pin >= 0 and alive[pin] else -1
 
 
 @_compiled
-def _find_next_pinned(rules, b, slot, alive):
-    for r in range(slot, rules[2].shape[1]):
-        if _find_pinned(rules, b, r, alive) >= 0:
-            return _find_pinned(rules, b, r, alive)
+def _find_next_pinned(pins, b, slot, alive):
+    """Return `_find_pinned` of the first slot from `slot` on that has such a candidate, or -1."""
+    for r in range(slot, pins.shape[1]):
+        if _find_pinned(pins, b, r, alive) >= 0:
+            return _find_pinned(pins, b, r, alive)
     return -1
 
 
 @_compiled
-def _count_served_groups(rules, b, i, lacks):
-    """Return how many groups that lack picks candidate i belongs to."""
-    codes, _, _, pointers, groups, _, _ = rules
-    served = 0
-    for e in range(pointers[codes[b, i]], pointers[codes[b, i] + 1]):
-        served += lacks[groups[e]] > 0
+def _count_lacking_groups(rules, b, i, lacks):
+    """Return how many groups that need picks candidate i belongs to."""
+    row, served = rules.codes[b, i], 0
+    for e in range(rules.pointers[row], rules.pointers[row + 1]):
+        served += lacks[rules.groups[e]] > 0
     return served
 
 
 @_compiled
-def _mark_allowed(rules, b, slot, n, alive, kept, counts, lacks, free):
-    """Mark in free[i] which candidates may take a slot, and return whether any may.
+def _mark_allowed(rules, slots, alive, b, slot, n):
+    """Set `free` for the slot, and return whether any candidate is left that no pin and no full group excludes.
 
-    A candidate of a full group may not. Where groups lack as many picks as there are slots left, only candidates that
-    serve such groups may: each has to serve enough of them for all to be met, or as many as any candidate can.
+    If the groups need as many picks as there are slots left, a pick must belong to enough of these groups for all to be
+    filled, or to as many as any candidate does.
     """
-    codes, _, _, pointers, groups, least, most = rules
-    for g in range(len(counts)):
-        lacks[g] = 0
+    pointers, groups = rules.pointers, rules.groups
+    free, counts, lacks = slots.free, slots.counts, slots.lacks
+    lacks[:] = 0
     some = False
     for i in range(n):
-        free[i] = alive[i] and not kept[i]
-        for e in range(pointers[codes[b, i]], pointers[codes[b, i] + 1]):
-            free[i] = free[i] and counts[groups[e]] < most[groups[e]]
+        row = rules.codes[b, i]
+        free[i] = alive[i] and not slots.kept[i]
+        for e in range(pointers[row], pointers[row + 1]):
+            free[i] = free[i] and counts[groups[e]] < rules.most[groups[e]]
         some = some or free[i]
         if free[i]:
-            for e in range(pointers[codes[b, i]], pointers[codes[b, i] + 1]):
-                lacks[groups[e]] += 1  # how many there are to be had
+            for e in range(pointers[row], pointers[row + 1]):
+                lacks[groups[e]] += 1  # at first: how many candidates the group has left
     lacking, left, best = 0, 0, 0
     for g in range(len(counts)):
-        lacks[g] = max(0, min(lacks[g], least[g] - counts[g]))
+        lacks[g] = max(0, min(lacks[g], rules.least[g] - counts[g]))
         lacking += lacks[g]
-    for r in range(slot, rules[2].shape[1]):
-        left += _find_pinned(rules, b, r, alive) < 0
+    for r in range(slot, rules.pins.shape[1]):
+        left += _find_pinned(rules.pins, b, r, alive) < 0
     if lacking < left:
         return some
     for i in range(n):
         if free[i]:
-            best = max(best, _count_served_groups(rules, b, i, lacks))
+            best = max(best, _count_lacking_groups(rules, b, i, lacks))
     wanted = min(best, (lacking + left - 1) // left)
     for i in range(n):
-        free[i] = free[i] and _count_served_groups(rules, b, i, lacks) >= wanted
+        free[i] = free[i] and _count_lacking_groups(rules, b, i, lacks) >= wanted
     return some
 
 
+@_inlined
+def _init_user(inputs, rules, state, weight, draws, every, b, n):
+    """Set everything that depends on the user and not on the slate."""
+    terms, spread, coverage, volume = inputs.terms, inputs.spread, inputs.coverage, inputs.volume
+    shape, place, bounded, gain = terms.shape, terms.place, state.blend.bounded, state.blend.gain
+    similarity, met = state.spread.similarity, state.spread.met
+    state.blend.alive[:n], state.blend.total[n : _count_chunks(n) * CHUNK] = True, LOWEST_TOTAL
+    if len(rules.codes) > 0:
+        _apply_exclusions_and_pins(rules, state.slots, state.blend.alive, b, n)
+    for p in range(len(coverage.settings)):
+        _init_coverage(coverage, state.coverage, b, p)
+    lines = 1
+    for t in range(len(shape)):
+        p = place[t]
+        bounded[t] = False
+        if shape[t] == MODULAR:
+            for i in range(n):
+                gain[t, i] = terms.modular[p, b, i]
+        elif shape[t] == SPREAD:
+            agg = spread.settings[p, 2]
+            bounded[t] = not every and weight[t] >= 0.0 and agg == MAX
+            met[p, :n] = 0
+            for i in range(n):
+                similarity[p, i] = LOWEST_TOTAL if agg == MAX else 0.0  # the maximum and the sum of nothing
+            if spread.settings[p, 3]:
+                for i in range(n):
+                    similarity[p, i] = spread.start[p, b, i]
+        elif shape[t] == COVERAGE:
+            bounded[t] = not every and weight[t] >= 0.0 and _never_increases(coverage.slots[p], draws.k)
+        elif shape[t] == VOLUME:
+            bounded[t] = not every and weight[t] >= 0.0 and volume.settings[p, 3] >= min(draws.k, n)
+            _init_volume(volume, state.volume, b, p, n)
+        elif shape[t] == SEATS or shape[t] == COUNTS:
+            lines = _fill_aspect_shares(coverage, state.aspects, b, p, lines, n)
+
+
+@_inlined
+def _update_gains(inputs, state, weight, slate, b, step, n, anew):
+    """Recompute the gains that are not bounded, and the totals if `anew`."""
+    shape, place, by_slot = inputs.terms.shape, inputs.terms.place, inputs.terms.by_slot
+    spread, coverage, volume = inputs.spread, inputs.coverage, inputs.volume
+    bounded, alive, gain, total = state.blend.bounded, state.blend.alive, state.blend.gain, state.blend.total
+    if anew:
+        for i in range(n):
+            total[i] = 0.0
+    for t in range(len(shape)):
+        p = place[t]
+        if shape[t] == SPREAD:
+            few = n <= FULL_SCAN_RATIO * len(slate)
+            if not bounded[t] or step == 0 or (step == 1 and (few or not spread.settings[p, 3])):
+                _fill_spread_gains(spread, state.spread, b, p, slate, step, n, gain[t])
+        elif shape[t] == VOLUME:
+            _update_window(volume, state.volume, b, p, slate, step, n)
+            if not bounded[t]:
+                for i in range(n):
+                    if alive[i]:
+                        gain[t, i] = _compute_volume_gain(volume, state.volume, b, p, step, i)
+            elif step == 0:
+                _fill_volume_bounds(volume, state.volume, b, p, n, gain[t])
+        elif shape[t] == COVERAGE:
+            if not bounded[t] or step == 0:
+                for i in range(n):
+                    if alive[i]:
+                        gain[t, i] = _compute_coverage_gain(coverage, state.coverage, b, p, step, i)
+        elif shape[t] == SEATS:
+            _fill_seat_gains(coverage, state.coverage, state.aspects, b, p, n, gain[t])
+        elif shape[t] == COUNTS:
+            _fill_count_gains(coverage, state.coverage, state.aspects, b, p, n, gain[t])
+        elif shape[t] == BY_SLOT:
+            for i in range(n):
+                gain[t, i] = by_slot[p, b, step, i]
+        if anew:
+            for i in range(n):
+                total[i] += weight[t] * gain[t, i]
+
+
+@_inlined
+def _exclude_from_totals(state, slate, guarded, step, n, anew):
+    """Give the picks so far, and candidates that are not allowed in the slot, the lowest total; update the chunks."""
+    total, tops, free = state.blend.total, state.blend.tops, state.slots.free
+    for s in range(0 if anew else step - 1, step):
+        total[slate[s]] = LOWEST_TOTAL
+        _update_chunk_top(total, tops, slate[s] // CHUNK)
+    if guarded:
+        for i in range(n):
+            if not free[i]:
+                total[i] = LOWEST_TOTAL
+    if anew:
+        for chunk in range(_count_chunks(n)):
+            _update_chunk_top(total, tops, chunk)
+
+
+@_inlined
+def _apply_pick(inputs, state, weight, contributions, b, step, pick):
+    """Store what each term adds with the pick, and update what the slate covers."""
+    shape, place, coverage, gain = inputs.terms.shape, inputs.terms.place, inputs.coverage, state.blend.gain
+    for t in range(len(shape)):
+        p = place[t]
+        contributions[b, step, t] = weight[t] * gain[t, pick]
+        if shape[t] == COVERAGE:
+            _add_to_coverage(coverage, state.coverage, b, p, step, pick)
+        elif shape[t] == SEATS:
+            _update_seats(coverage, state.coverage.covered, b, p, pick)
+        elif shape[t] == COUNTS:
+            _update_counts(coverage, state.coverage.covered, b, p, pick)
+
+
 @_compiled
-def _fill_picks(
-    lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start,
-    cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
-    volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow,
-    picks, contributions, log_propensity, deviations, kept, counts, lacks, free, gain, total, tops, alive, covered,
-    worth, states, met, own, residual, projected, basis, held, roots, sure, rest, bounded, aspects, lines, line, region,
-    share,
-):  # fmt: skip
-    """`pick_greedily`, in arrays that it has made."""
-    terms, guarded = len(shape), len(rules[0]) > 0
+def _fill_picks(lengths, weights, inputs, rules, draws, output, state):
+    """Fill `output` as `pick_greedily` says, without allocation: `state` holds the arrays."""
+    inputs, rules, draws, output = _name_inputs(inputs), RuleInputs(*rules), DrawSettings(*draws), KernelOutput(*output)
+    shape, guarded, drawn = inputs.terms.shape, len(rules.codes) > 0, draws.temperature > 0.0 or draws.epsilon > 0.0
+    bounded, gain, total, tops = state.blend.bounded, state.blend.gain, state.blend.total, state.blend.tops
+    alive, kept, free = state.blend.alive, state.slots.kept, state.slots.free
+    every = draws.follow or drawn
     for b in range(len(lengths)):
-        n = lengths[b]
-        stretches = (n + CHUNK - 1) // CHUNK
-        alive[:n], total[n : stretches * CHUNK] = True, LOWEST_TOTAL
-        if guarded:
-            _apply_exclusions_and_pins(rules, b, n, alive, kept, counts)
-        for p in range(len(cover)):
-            _init_coverage(cover, p, start[b], need[b], covered, worth)
-        _fill_aspect_shares(
-            cover, aspects, cover_rows[:, b], cover_pointers, cover_regions, cover_values, need[b], n, lines, region,
-            line, share,
-        )  # fmt: skip
-        slate, weight = picks[b], weights[b]
-        near = (tables, spread, spread_empty, spread_rows[:, b], states, met)
-        spanned = (
-            tables, volume, volume_squares, volume_ridge, volume_rows[:, b], volume_quality[:, b], own, residual,
-            projected, basis, held, roots, sure, rest,
-        )  # fmt: skip
-        covers = (
-            cover, cover_rows[:, b], cover_pointers, cover_regions, cover_values, cover_slots, need[b], cap[b], covered,
-            worth,
-        )  # fmt: skip
-        every = follow or temperature > 0.0 or epsilon > 0.0
-        for t in range(terms):
-            p = place[t]
-            bounded[t] = False
-            if shape[t] == MODULAR:
-                for i in range(n):
-                    gain[t, i] = modular[p, b, i]
-            elif shape[t] == SPREAD:
-                bounded[t] = not every and weight[t] >= 0.0 and spread[p, 2] == MAX
-                met[p, :n] = 0
-                for i in range(n):
-                    states[p, i] = LOWEST_TOTAL if spread[p, 2] == MAX else 0.0  # the largest of nothing, or its sum
-                if spread[p, 3]:
-                    for i in range(n):
-                        states[p, i] = spread_start[p, b, i]
-            elif shape[t] == COVERAGE:
-                bounded[t] = not every and weight[t] >= 0.0 and _never_increases(cover_slots[p], k)
-            elif shape[t] == VOLUME:
-                bounded[t] = not every and weight[t] >= 0.0 and volume[p, 3] >= min(k, n)
-                _init_volume(spanned, p, n)
+        n, weight, slate = lengths[b], weights[b], output.picks[b]
+        _init_user(inputs, rules, state, weight, draws, every, b, n)
         some, same = bounded.any(), not every and not guarded
-        for t in range(terms):
+        for t in range(len(shape)):
             same = same and (bounded[t] or shape[t] == MODULAR)
-        for step in range(min(k, n)):
+        for step in range(min(draws.k, n)):
             pin = -1
             if guarded:
-                pin = _find_pinned(rules, b, step, alive)
-                if pin < 0 and not _mark_allowed(rules, b, step, n, alive, kept, counts, lacks, free):
-                    pin = _find_next_pinned(rules, b, step, alive)
+                pin = _find_pinned(rules.pins, b, step, alive)
+                if pin < 0 and not _mark_allowed(rules, state.slots, alive, b, step, n):
+                    pin = _find_next_pinned(rules.pins, b, step, alive)
                     if pin < 0:
                         break
-            anew = step <= 1 or not same  # else totals are what they were, but for those looked at again
-            if anew:
-                for i in range(n):
-                    total[i] = 0.0
-            for t in range(terms):
-                p = place[t]
-                if shape[t] == SPREAD:
-                    if not bounded[t] or step == 0 or (step == 1 and (n <= FULL_SCAN_RATIO * k or not spread[p, 3])):
-                        _fill_spread_gains(near, p, slate, step, n, gain[t])
-                elif shape[t] == VOLUME:
-                    _update_window(spanned, p, slate, step, n)
-                    if not bounded[t]:
-                        for i in range(n):
-                            if alive[i]:
-                                gain[t, i] = _compute_volume_gain(spanned, p, step, i)
-                    elif step == 0:
-                        _fill_volume_bounds(spanned, p, n, gain[t])
-                elif shape[t] == COVERAGE:
-                    if not bounded[t] or step == 0:
-                        for i in range(n):
-                            if alive[i]:
-                                gain[t, i] = _compute_cover_gain(covers, p, step, i)
-                elif shape[t] == SEATS:
-                    _fill_seat_gains(
-                        lines[p : p + 2], region, share, seats[p, 0], seats[p, 1], need[b], covered, n, gain[t]
-                    )
-                elif shape[t] == COUNTS:
-                    _fill_count_gains(
-                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, lines[p : p + 2],
-                        region, need[b], patience[b], covered, n, gain[t],
-                    )  # fmt: skip
-                elif shape[t] == BY_SLOT:
-                    for i in range(n):
-                        gain[t, i] = by_slot[p, b, step, i]
-                if anew:
-                    for i in range(n):
-                        total[i] += weight[t] * gain[t, i]
-            for s in range(0 if anew else step - 1, step):
-                total[slate[s]] = LOWEST_TOTAL
-                _update_chunk_top(total, tops, slate[s] // CHUNK)
-            if guarded:
-                for i in range(n):
-                    if not free[i]:
-                        total[i] = LOWEST_TOTAL
-            if anew:
-                for stretch in range(stretches):
-                    _update_chunk_top(total, tops, stretch)
+            anew = step <= 1 or not same  # otherwise totals stay as they are, except for recomputed candidates
+            _update_gains(inputs, state, weight, slate, b, step, n, anew)
+            _exclude_from_totals(state, slate, guarded, step, n, anew)
             if pin >= 0:
                 pick = pin
-                _call_refresh_candidate(
-                    (shape, place, bounded), near, covers, spanned, weight, slate, step, gain, total, pick
-                )
-            elif follow:
+                _call_refresh_candidate(inputs, state, weight, slate, b, step, pick)
+            elif draws.follow:
                 pick = step
-                for t in range(terms):
-                    deviations[b, t] += _compute_deviation(gain[t], alive, n) / min(k, n)
-            elif temperature > 0.0 or epsilon > 0.0:
-                pick, log_propensity[b, step] = _draw_pick(
-                    total, tops, free if guarded else alive, n, temperature, epsilon, uniforms[b, step]
-                )
+                for t in range(len(shape)):
+                    output.deviations[b, t] += _compute_deviation(gain[t], alive, n) / min(draws.k, n)
+            elif drawn:
+                mask, uniform = free if guarded else alive, draws.uniforms[b, step]
+                pick, chance = _draw_pick(total, tops, mask, n, draws.temperature, draws.epsilon, uniform)
+                output.log_propensity[b, step] = chance
             elif some:
-                pick = _find_best_by_bounds(
-                    (shape, place, bounded), near, covers, spanned, weight, slate, step, gain, total, tops, stretches,
-                    n,
-                )  # fmt: skip
+                pick = _find_best_by_bounds(inputs, state, weight, slate, b, step, n)
             else:
-                pick = _find_best(total, tops, stretches)
+                pick = _find_best(total, tops, _count_chunks(n))
             if not 0 <= pick < n or not alive[pick]:
-                pick = _find_first_alive(alive, n)
+                pick = _find_first(alive, n)
             if guarded and pin < 0 and not free[pick]:
-                pick = _find_first_alive(free, n)
+                pick = _find_first(free, n)
             slate[step] = pick
             alive[pick] = False
             if guarded and not kept[pick]:
-                _count_in_groups(rules, b, pick, counts)
-            for t in range(terms):
-                p = place[t]
-                contributions[b, step, t] = weight[t] * gain[t, pick]
-                if shape[t] == COVERAGE:
-                    _add_to_coverage(
-                        cover[p], cover_rows[p, b, pick], cover_pointers, cover_regions, cover_values,
-                        cover_slots[p, step], need[b], covered, worth,
-                    )  # fmt: skip
-                elif shape[t] == SEATS:
-                    _update_seats(
-                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, covered, pick
-                    )
-                elif shape[t] == COUNTS:
-                    _update_counts(
-                        cover[p], cover_rows[p, b], cover_pointers, cover_regions, cover_values, covered, pick
-                    )
+                _count_in_groups(rules, b, pick, state.slots.counts)
+            _apply_pick(inputs, state, weight, output.contributions, b, step, pick)
 
 
 @compile_kernel(fastmath=False, count_references=False)
 def _is_finite(contributions):
-    """Return whether the contributions to each pick, (B, k, T), and their sum are finite in single precision."""
+    """Return whether all contributions (B, k, T), and the sum of each pick's, are finite in single precision."""
     sound = True
     for b in range(len(contributions)):
         for r in range(contributions.shape[1]):
@@ -728,53 +935,87 @@ def _is_finite(contributions):
     return sound
 
 
-@compile_kernel(fastmath=EXACT_FASTMATH)
-def pick_greedily(
-    lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows, spread_start,
-    cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values, cover_slots, need, cap, start,
-    volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k, temperature, epsilon, uniforms, follow,
-    picks, contributions, log_propensity, deviations,
-):  # fmt: skip
-    """Fill `picks` (B, k), `contributions` (B, k, T), `log_propensity` (B, k) and `deviations` (B, T).
+@_inlined
+def _name_inputs(inputs):
+    """Return the plain tuples of `KernelInputs.to_tuples` as named ones."""
+    return KernelInputs(
+        TermInputs(*inputs[0]), SpreadInputs(*inputs[1]), CoverageInputs(*inputs[2]), VolumeInputs(*inputs[3])
+    )
 
-    Return whether all gains are finite. Picks are candidates, each once, even where they are not.
-    `weights` is (B, T), `rules` are the arrays of a `Rules`, the rest is a `Plan`'s. With `temperature` or `epsilon`
-    > 0 every pick that is not pinned is drawn with `uniforms` (B, k).
-    With `follow` the picks are the candidates in their own order, and `deviations` is the standard deviation of
-    each term's gain over the candidates left, averaged over the steps.
-    """
-    terms, most = len(shape), picks.shape[1]
-    width = 0
+
+@_compiled
+def _measure_block(lengths, inputs, rules, output):
+    """Return the sizes of the arrays that the block needs."""
+    named = _name_inputs(inputs)
+    terms, coverage = named.terms, named.coverage
+    width, lines = 0, 1
     for b in range(len(lengths)):
         width = max(width, lengths[b])
-    gain = np.zeros((terms, width))
-    stretches = (width + CHUNK - 1) // CHUNK
-    total, tops = np.zeros(stretches * CHUNK), np.zeros(stretches)  # the last stretch is filled up with NONE
-    alive, kept, free = np.zeros(width, np.bool_), np.zeros(width, np.bool_), np.zeros(width, np.bool_)
-    counts, lacks = np.zeros(len(rules[5]), dtype=np.int64), np.zeros(len(rules[5]), dtype=np.int64)
-    covered, worth = np.zeros(need.shape[1]), np.zeros(need.shape[1])
-    states = np.zeros((len(spread), width))
-    met = np.zeros((len(spread), width), dtype=np.int64)
-    own, residual = np.zeros((len(volume), width)), np.zeros((len(volume), width))
-    projected = np.zeros((len(volume), width), dtype=np.int64)
-    basis = np.zeros(len(volume) * width * max(most, 1))
-    held = np.zeros((len(volume), max(most, 1)), dtype=np.int64)
-    roots = np.zeros((len(volume), max(most, 1)))
-    sure, rest = np.zeros((len(volume), width), dtype=np.int64), np.zeros((len(volume), width))
-    bounded, aspects = np.zeros(terms, dtype=np.bool_), np.zeros(len(cover), dtype=np.bool_)
-    for t in range(terms):
-        if shape[t] == SEATS or shape[t] == COUNTS:
-            aspects[place[t]] = True
-    lines = np.zeros(len(cover) + 1, dtype=np.int64)
-    line = np.zeros(need.shape[1], dtype=np.int64)
-    region = np.zeros(_count_aspect_lines(cover, aspects, need), dtype=np.int64)
-    share = np.zeros((len(region), width), dtype=np.float32)
-    _fill_picks(
-        lengths, weights, shape, place, modular, by_slot, tables, spread, spread_empty, spread_rows,
-        spread_start, cover, seats, patience, cover_rows, cover_pointers, cover_regions, cover_values,
-        cover_slots, need, cap, start, volume, volume_squares, volume_ridge, volume_rows, volume_quality, rules, k,
-        temperature, epsilon, uniforms, follow, picks, contributions, log_propensity, deviations, kept, counts, lacks,
-        free, gain, total, tops, alive, covered, worth, states, met, own, residual, projected, basis, held, roots,
-        sure, rest, bounded, aspects, lines, line, region, share,
-    )  # fmt: skip
-    return _is_finite(contributions)
+        lines = max(lines, _count_aspect_lines(terms.shape, terms.place, coverage.settings, coverage.need[b]))
+    return BlockSizes(
+        candidates=width,
+        picks=max(KernelOutput(*output).picks.shape[1], 1),
+        terms=len(terms.shape),
+        spreads=len(named.spread.settings),
+        coverages=len(coverage.settings),
+        volumes=len(named.volume.settings),
+        regions=coverage.need.shape[1],
+        lines=lines,
+        groups=len(RuleInputs(*rules).least),
+    )
+
+
+@compile_kernel(fastmath=EXACT_FASTMATH)
+def _make_state(sizes):
+    """Return arrays of zeros."""
+    chunks = _count_chunks(sizes.candidates)
+    per_spread, per_volume = (sizes.spreads, sizes.candidates), (sizes.volumes, sizes.candidates)
+    blend = BlendState(
+        gain=np.zeros((sizes.terms, sizes.candidates)),
+        total=np.zeros(chunks * CHUNK),
+        tops=np.zeros(chunks),
+        alive=np.zeros(sizes.candidates, np.bool_),
+        bounded=np.zeros(sizes.terms, np.bool_),
+    )
+    slots = SlotState(
+        kept=np.zeros(sizes.candidates, np.bool_),
+        free=np.zeros(sizes.candidates, np.bool_),
+        counts=np.zeros(sizes.groups, np.int64),
+        lacks=np.zeros(sizes.groups, np.int64),
+    )
+    coverage = CoverageState(covered=np.zeros(sizes.regions), worth=np.zeros(sizes.regions))
+    spread = SpreadState(similarity=np.zeros(per_spread), met=np.zeros(per_spread, np.int64))
+    volume = VolumeState(
+        diagonal=np.zeros(per_volume),
+        residual=np.zeros(per_volume),
+        met=np.zeros(per_volume, np.int64),
+        basis=np.zeros(sizes.volumes * sizes.candidates * sizes.picks),
+        held=np.zeros((sizes.volumes, sizes.picks), np.int64),
+        roots=np.zeros((sizes.volumes, sizes.picks)),
+        exact=np.zeros(per_volume, np.int64),
+        exact_residual=np.zeros(per_volume),
+    )
+    aspects = AspectState(
+        starts=np.zeros(sizes.coverages + 1, np.int64),
+        line=np.zeros(sizes.regions, np.int64),
+        aspect=np.zeros(sizes.lines, np.int64),
+        share=np.zeros((sizes.lines, sizes.candidates), np.float32),
+    )
+    return KernelState(blend, slots, coverage, spread, volume, aspects)
+
+
+@compile_kernel(fastmath=EXACT_FASTMATH)
+def pick_greedily(lengths, weights, inputs, rules, draws, output):
+    """Fill `output` with slates of k picks for B users, and return whether all gains are finite.
+
+    Picks are distinct candidates even if gains are not finite. With `temperature` or `epsilon` above 0, picks that are
+    not pinned are drawn with `uniforms`. With `follow`, the picks are the candidates in their own order, and
+    `deviations` are filled.
+
+    `lengths` (B,) int64 are candidates per user, `weights` (B, T) float64. The other arguments are the fields of
+    `KernelInputs`, `RuleInputs`, `DrawSettings` and `KernelOutput`, as plain tuples: for named tuples, Numba needs
+    microseconds more per call to look up their types.
+    """
+    state = _make_state(_measure_block(lengths, inputs, rules, output))
+    _fill_picks(lengths, weights, inputs, rules, draws, output, state)
+    return _is_finite(output[1])

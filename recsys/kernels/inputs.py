@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,112 +22,118 @@ from recsys.types.arrays import Anys, Doubles, Floats, Ints, Longs
 from recsys.types.checks import check_array, check_codes, check_finite, check_matrix
 from recsys.types.numbers import check_int, check_number
 
+if TYPE_CHECKING:
+    from recsys.kernels.greedy import CoverageInputs, KernelInputs, SpreadInputs, TermInputs, VolumeInputs
+
 T = TypeVar("T")
 
 SHAPES = (Modular, Spread, Coverage, Volume, Seats, Counts)
-BY_SLOT = len(SHAPES)  # a Modular term with gains for each slot: to the kernel a shape of its own
-AGGREGATES = {"max": 0, "mean": 1, "sum": 2}
-PHIS = {"linear": 0, "log": 1, "exp": 2, "sqrt": 3, "max": 4}
-VOLUME_FORMS = {"log": 0, "norm": 1}
 NO_CAP = 1e30  # finite: the kernel is compiled with fastmath
 
 
-@dataclass(frozen=True, eq=False)
-class KernelInputs:
-    """B users, N candidates, T terms; Tm, Tb, Ts, Tc, Tv of them by shape, in the order in which they came.
+def build_kernel_inputs(terms: Sequence[Term], users: int, n: int, k: int, memo: TableCache) -> "KernelInputs":
+    """Arrange the arrays of `terms` for a block of `users` users, n candidates and k picks, as the kernel reads them.
 
-    Seats and Counts are laid out among the Coverage terms; Tb are the Modular ones with gains for each slot.
-    """
-
-    shape: Longs  # (T,) index into SHAPES, or BY_SLOT
-    place: Longs  # (T,) index among the terms that are laid out together
-    modular: Floats  # (Tm, B, N)
-    by_slot: Floats  # (Tb, B, k, N)
-    tables: Floats  # vectors of all Spread and Volume terms, end to end
-    spread: Longs  # (Ts, 4) offset in tables, d, aggregate, whether it has a start
-    spread_empty: Doubles  # (Ts,)
-    spread_rows: Longs  # (Ts, B, N)
-    spread_start: Floats  # (Ts, B, N), or (Ts, 0, 0) where none has one
-    cover: Longs  # (Tc, 4) offset of its row pointers, phi, end of its columns, how far those are from `patience`'s
-    seats: Doubles  # (Tc, 2) focus and divisor of Seats
-    patience: Doubles  # (B, Zp, k + 1), Zp over Counts terms end to end
-    cover_rows: Longs  # (Tc, B, N)
-    cover_pointers: Longs
-    cover_regions: Ints  # columns, counted over all terms end to end
-    cover_values: Floats
-    cover_slots: Doubles  # (Tc, k)
-    need: Doubles  # (B, Z), Z over all terms end to end
-    cap: Doubles  # (B, Z)
-    start: Doubles  # (B, Z)
-    volume: Longs  # (Tv, 5) offset in tables, d, form, window, offset in `volume_squares`
-    volume_squares: Doubles  # of the length of each vector of Volume terms, end to end
-    volume_ridge: Doubles  # (Tv,)
-    volume_rows: Longs  # (Tv, B, N)
-    volume_quality: Doubles  # (Tv, B, N), of form "log" 2 log of it
-
-
-def build_kernel_inputs(terms: Sequence[Term], users: int, n: int, k: int, memo: TableCache) -> KernelInputs:
-    """Lay out `terms` for a block; `memo` keeps the last three tables, which most objectives share from block to block.
+    `memo` keeps the last three joined tables: most objectives share theirs from block to block.
 
     Raises:
         RecsysError: if a term's arrays do not have the shape of the block, or hold NaN or infinity.
     """
+    from recsys.kernels.greedy import KernelInputs
+
     for term in terms:
         _check_term_arrays(term, users, n, k)
-    modular = [t.gain for t in terms if isinstance(t, Modular)]
     spread = [t for t in terms if isinstance(t, Spread)]
-    by_aspect = [t for t in terms if isinstance(t, Coverage | Seats | Counts)]
-    cover = [t if isinstance(t, Coverage) else Coverage(t.coverage, t.rows, t.need, "linear") for t in by_aspect]
     volume = [t for t in terms if isinstance(t, Volume)]
-    vectors = [*(t.vectors for t in spread), *(t.vectors for t in volume)]
-    tables, offsets = _memoize(memo, "tables", vectors, _concat_tables)
-    pointers, regions, values, heads = _memoize(memo, "cover", [t.coverage for t in cover], _concat_csr_rows)
-    squares, firsts = _memoize(memo, "squares", [t.vectors for t in volume], _concat_squared_norms)
-    ends = np.cumsum([t.need.shape[1] for t in cover], dtype=np.int64)
-    shape = np.array([_get_shape_index(t) for t in terms], np.int64)
-    group = np.where((shape > SHAPES.index(Volume)) & (shape < BY_SLOT), SHAPES.index(Coverage), shape)
-    widths = [t.need.shape[1] for t in by_aspect]
-    counted = np.cumsum([width * isinstance(t, Counts) for t, width in zip(by_aspect, widths, strict=True)])
-    block = (users, n)
+    tables = [*(t.vectors for t in spread), *(t.vectors for t in volume)]
+    vectors, offsets = _memoize(memo, "tables", tables, _concat_tables)
     return KernelInputs(
+        _build_term_inputs(terms, (users, n), k),
+        _build_spread_inputs(spread, (users, n), vectors, offsets[: len(spread)]),
+        _build_coverage_inputs([t for t in terms if isinstance(t, Coverage | Seats | Counts)], (users, n), k, memo),
+        _build_volume_inputs(volume, (users, n), k, memo, vectors, offsets[len(spread) :]),
+    )
+
+
+def _build_term_inputs(terms: Sequence[Term], block: tuple[int, int], k: int) -> "TermInputs":
+    from recsys.kernels import greedy
+
+    shape = np.array([_get_shape_code(t) for t in terms], np.int64)
+    by_aspect = (shape == greedy.SEATS) | (shape == greedy.COUNTS)
+    group = np.where(by_aspect, greedy.COVERAGE, shape)
+    modular = [t.gain for t in terms if isinstance(t, Modular)]
+    return greedy.TermInputs(
         shape=shape,
         place=np.array([int((group[:t] == group[t]).sum()) for t in range(len(terms))], np.int64),
         modular=_stack_arrays([gain for gain in modular if gain.ndim == 2], block, np.float32),
-        by_slot=_stack_arrays([gain for gain in modular if gain.ndim == 3], (users, k, n), np.float32),
-        tables=tables,
-        spread=np.array(
-            [(offsets[i], t.vectors.shape[1], AGGREGATES[t.agg], t.start is not None) for i, t in enumerate(spread)],
-            np.int64,
-        ).reshape(-1, 4),
-        spread_empty=np.array([t.empty for t in spread], np.float64),
-        spread_rows=_stack_arrays([t.rows for t in spread], block, np.int64),
-        spread_start=_stack_starts([t.start for t in spread], block),
-        cover=np.array(
-            [(heads[i], PHIS[t.phi], ends[i], ends[i] - counted[i]) for i, t in enumerate(cover)], np.int64
-        ).reshape(-1, 4),
-        seats=np.array([(t.focus, t.divisor) if isinstance(t, Seats) else (0, 0) for t in by_aspect]).reshape(-1, 2),
+        by_slot=_stack_arrays([gain for gain in modular if gain.ndim == 3], (block[0], k, block[1]), np.float32),
+    )
+
+
+def _build_spread_inputs(
+    terms: Sequence[Spread], block: tuple[int, int], vectors: Floats, offsets: Sequence[int]
+) -> "SpreadInputs":
+    from recsys.kernels.greedy import AGGREGATES, SpreadInputs
+
+    settings = [
+        (offset, t.vectors.shape[1], AGGREGATES[t.agg], t.start is not None)
+        for t, offset in zip(terms, offsets, strict=True)
+    ]
+    return SpreadInputs(
+        vectors=vectors,
+        settings=np.array(settings, np.int64).reshape(-1, 4),
+        empty=np.array([t.empty for t in terms], np.float64),
+        rows=_stack_arrays([t.rows for t in terms], block, np.int64),
+        start=_stack_starts([t.start for t in terms], block),
+    )
+
+
+def _build_coverage_inputs(
+    terms: Sequence[Coverage | Seats | Counts], block: tuple[int, int], k: int, memo: TableCache
+) -> "CoverageInputs":
+    from recsys.kernels.greedy import PHIS, CoverageInputs
+
+    cover = [t if isinstance(t, Coverage) else Coverage(t.coverage, t.rows, t.need, "linear") for t in terms]
+    pointers, regions, values, heads = _memoize(memo, "cover", [t.coverage for t in cover], _concat_csr_rows)
+    widths = [t.need.shape[1] for t in terms]
+    ends = np.cumsum(widths, dtype=np.int64)
+    counted = np.cumsum([width * isinstance(t, Counts) for t, width in zip(terms, widths, strict=True)])
+    settings = [(heads[i], PHIS[t.phi], ends[i], ends[i] - counted[i]) for i, t in enumerate(cover)]
+    users = block[0]
+    return CoverageInputs(
+        settings=np.array(settings, np.int64).reshape(-1, 4),
+        seats=np.array([(t.focus, t.divisor) if isinstance(t, Seats) else (0, 0) for t in terms]).reshape(-1, 2),
         patience=np.concatenate(
-            [np.zeros((users, 0, k + 1)), *(t.patience for t in by_aspect if isinstance(t, Counts))], axis=1
+            [np.zeros((users, 0, k + 1)), *(t.patience for t in terms if isinstance(t, Counts))], axis=1
         ),
-        cover_rows=_stack_arrays([t.rows for t in cover], block, np.int64),
-        cover_pointers=pointers,
-        cover_regions=regions,
-        cover_values=values,
-        cover_slots=_stack_arrays([np.ones(k) if t.slots is None else t.slots[:k] for t in cover], (k,), np.float64),
+        rows=_stack_arrays([t.rows for t in cover], block, np.int64),
+        pointers=pointers,
+        regions=regions,
+        values=values,
+        slots=_stack_arrays([np.ones(k) if t.slots is None else t.slots[:k] for t in cover], (k,), np.float64),
         need=_concat_columns([t.need for t in cover], users),
         cap=_concat_columns([np.full(t.need.shape, NO_CAP) if t.cap is None else t.cap for t in cover], users),
         start=_concat_columns([np.zeros(t.need.shape) if t.start is None else t.start for t in cover], users),
-        volume=np.array(
-            [
-                (offset, t.vectors.shape[1], VOLUME_FORMS[t.form], k if t.window is None else t.window, first)
-                for t, offset, first in zip(volume, offsets[len(spread) :], firsts, strict=True)
-            ],
-            np.int64,
-        ).reshape(-1, 5),
-        volume_squares=squares,
-        volume_ridge=np.array([t.ridge for t in volume], np.float64),
-        volume_rows=_stack_arrays([t.rows for t in volume], block, np.int64),
-        volume_quality=_stack_arrays([_prepare_quality(t, block) for t in volume], block, np.float64),
+    )
+
+
+def _build_volume_inputs(
+    terms: Sequence[Volume], block: tuple[int, int], k: int, memo: TableCache, vectors: Floats, offsets: Sequence[int]
+) -> "VolumeInputs":
+    from recsys.kernels.greedy import VOLUME_FORMS, VolumeInputs
+
+    squares, firsts = _memoize(memo, "squares", [t.vectors for t in terms], _concat_squared_norms)
+    settings = [
+        (offset, t.vectors.shape[1], VOLUME_FORMS[t.form], k if t.window is None else t.window, first)
+        for t, offset, first in zip(terms, offsets, firsts, strict=True)
+    ]
+    return VolumeInputs(
+        vectors=vectors,
+        settings=np.array(settings, np.int64).reshape(-1, 5),
+        squares=squares,
+        ridge=np.array([t.ridge for t in terms], np.float64),
+        rows=_stack_arrays([t.rows for t in terms], block, np.int64),
+        quality=_stack_arrays([_prepare_quality(t, block) for t in terms], block, np.float64),
     )
 
 
@@ -139,10 +144,17 @@ def _prepare_quality(term: Volume, block: tuple[int, int]) -> Doubles:
     return 2.0 * np.log(quality) if term.form == "log" else quality
 
 
-def _get_shape_index(term: Term) -> int:
-    if isinstance(term, Modular) and term.gain.ndim == 3:
-        return BY_SLOT
-    return next(i for i, kind in enumerate(SHAPES) if isinstance(term, kind))
+def _get_shape_code(term: Term) -> int:
+    from recsys.kernels import greedy
+
+    if _has_gain_by_slot(term):
+        return greedy.BY_SLOT
+    codes = (greedy.MODULAR, greedy.SPREAD, greedy.COVERAGE, greedy.VOLUME, greedy.SEATS, greedy.COUNTS)
+    return next(code for kind, code in zip(SHAPES, codes, strict=True) if isinstance(term, kind))
+
+
+def _has_gain_by_slot(term: Term) -> bool:
+    return isinstance(term, Modular) and term.gain.ndim == 3
 
 
 def check_term(name: str, term: object, users: int, n: int, k: int) -> None:
@@ -151,6 +163,8 @@ def check_term(name: str, term: object, users: int, n: int, k: int) -> None:
     Raises:
         RecsysError: naming the objective and the array.
     """
+    from recsys.kernels.greedy import AGGREGATES, PHIS, VOLUME_FORMS
+
     if not isinstance(term, SHAPES):
         shapes = ", ".join(kind.__name__ for kind in SHAPES)
         raise RecsysError(f"objective '{name}' returns a {type(term).__name__}, expected one of {shapes}")
@@ -200,7 +214,7 @@ def _check_term_arrays(term: Term, users: int, n: int, k: int) -> None:
             _check_finite_array(kind, name, getattr(term, name, None), (users, term.coverage.shape[1]))
         for name in ("need", "slots"):
             _check_non_negative(kind, name, getattr(term, name, None))
-    if _get_shape_index(term) == BY_SLOT:
+    if _has_gain_by_slot(term):
         _check_finite_array(kind, "gain", per_candidate.pop("gain"), (users, k, n))
     for name, array in per_candidate.items():
         _check_finite_array(kind, name, array, (users, n))

@@ -7,13 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from recsys.kernels.greedy import RESIDUAL_FLOOR, TIE_FACTOR, ZERO_RESIDUAL
 from recsys.kernels.inputs import NO_CAP
 from recsys.types import Counts, Coverage, Modular, Pool, Rule, Seats, Spread, Term
 from recsys.types.arrays import Anys, Doubles
-
-RESIDUAL_FLOOR = 1e-6
-ZERO_RESIDUAL = 1e-12
-TIE_FACTOR = 1 - 1e-6
 
 
 def compute_gains(term: Term, user: int, slate: Sequence[int], n: int) -> Doubles:

@@ -31,7 +31,7 @@ class SlotRules:
         return replace(self, **per_user)
 
     def to_tuple(self) -> tuple[object, ...]:
-        """Return all of them, in order."""
+        """Return the fields in their order, which is that of `recsys.kernels.greedy.RuleInputs`."""
         return tuple(getattr(self, f.name) for f in fields(self))
 
 

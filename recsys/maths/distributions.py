@@ -16,7 +16,7 @@ FEW_REGIONS = 64  # regions
 
 
 def sum_by_region(rows: Csr, assignment: Csr) -> Anys:
-    """Return how much of each region is on each shelf, `shelves` @ `assignment` as a table, (U, Z).
+    """Return how much of each region is on each shelf, `rows` @ `assignment` as a table, (U, Z).
 
     Where there are few regions and many shelves by a table of the assignment: the same sums in the same order, sooner.
     """
@@ -30,6 +30,18 @@ def user_mixes(train: Csr, assignment: Csr) -> Doubles:
     mass = np.asarray(sum_by_region(train, assignment), dtype=np.float64)
     total = mass.sum(axis=1, keepdims=True)
     return np.asarray(mass / np.where(total > 0, total, 1.0))
+
+
+def compute_map_mixes(histories: Csr, maps: Sequence[TasteMap]) -> Doubles:
+    """Return the mix of each history (B, I) over the regions of all `maps` end to end, (B, Z)."""
+    return np.concatenate([user_mixes(histories, taste_map.assignment) for taste_map in maps], axis=1)
+
+
+def compute_map_entropies(histories: Csr, maps: Sequence[TasteMap]) -> Doubles:
+    """Return the entropy of each mix over each map of several regions, a share of the largest, (M, B) in [0, 1]."""
+    several = [m.assignment for m in maps if m.assignment.shape[1] > 1]
+    parts = [entropy(user_mixes(histories, assignment)) / np.log(assignment.shape[1]) for assignment in several]
+    return np.stack(parts) if parts else np.zeros((0, histories.shape[0]))
 
 
 def split_weight_evenly(features: Csr) -> Csr:

@@ -8,7 +8,7 @@ from recsys.types.models import Factors
 
 
 def gram(factors: Factors) -> Doubles:
-    """Return everywhere Y'Y, the part of the normal equations that all users share, (d, d)."""
+    """Return `unobserved_weight` Y'Y, the part of the normal equations that all users share, (d, d)."""
     items = factors.item_factors.astype(np.float64)
     return np.asarray(factors.unobserved_weight * items.T @ items)
 
@@ -24,7 +24,7 @@ def cholesky_factor(factors: Factors, common: Doubles, likes: Csr, user: int, di
 def solve_user_factors(
     factors: Factors, likes: Csr, dislikes: Csr | None = None, common: Doubles | None = None
 ) -> Floats:
-    """Return the factor of each row of `likes` (B, I), (B, d), exactly; `typical` for a row without any.
+    """Return the factor of each row of `likes` (B, I), (B, d), exactly; `mean_user_factor` for a row without any.
 
     `common` is the `gram` of the factors, where it is at hand.
     """

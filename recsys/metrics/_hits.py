@@ -62,7 +62,7 @@ def sum_over_hits(evaluation: Evaluation, values: Doubles, weights: Doubles) -> 
 
 
 def compute_recall_by_map(
-    evaluation: Evaluation, k: int, marked: Sequence[Bools], most: float
+    evaluation: Evaluation, k: int, marked: Sequence[Bools] | Bools, most: float
 ) -> tuple[Doubles, dict[str, float]]:
     """Return hits over held-out positives, at most `most` of these, among those that each of M maps marks, (M, U).
 

@@ -130,10 +130,21 @@ def unexplored_share_content(evaluation: Evaluation, k: int) -> PerMap:
     return _unexplored_share(evaluation, k, "content_maps")
 
 
+def find_unexplored_positives(truth: GroundTruth, family: MapFamily) -> Bools:
+    """Return, for each map of the family, which held-out positives lie in a region that their user never touched.
+
+    (M, held-out positives), in the order of `split.test.indices`.
+    """
+    return truth.tables.get(f"unexplored_positives.{family}", lambda: _get_test_places(truth, family) == 1)
+
+
+def _get_test_places(truth: GroundTruth, family: MapFamily) -> Bytes:
+    return truth.tables.get(f"test_places.{family}", lambda: _classify_test_items(truth, family))
+
+
 def _compute_discovery(evaluation: Evaluation, k: int, family: MapFamily) -> PerMap:
-    truth = evaluation.truth
-    places = truth.tables.get(f"test_places.{family}", lambda: _classify_test_items(truth, family))
-    values, behind = compute_recall_by_map(evaluation, k, places == 1, k)
+    marked = find_unexplored_positives(evaluation.truth, family)
+    values, behind = compute_recall_by_map(evaluation, k, marked, k)
     convention = (
         f"hits in regions unexplored by train / min(k, held-out positives there), {_FAMILY_NAMES[family]}; mean over "
         "users with such positives, then over maps, an empty slate counts 0"
@@ -160,7 +171,7 @@ def _unexplored_share(evaluation: Evaluation, k: int, family: MapFamily) -> PerM
 
 
 def _compute_held_out_share(truth: GroundTruth, family: MapFamily) -> float:
-    places = truth.tables.get(f"test_places.{family}", lambda: _classify_test_items(truth, family))
+    places = _get_test_places(truth, family)
     users, n_users = get_test_users(truth), truth.split.test.shape[0]
     means = []
     for row in places:

@@ -1,6 +1,7 @@
 """Models: settings that are fitted to positives and then score users against items.
 
-A model's name in a config is its class name in snake_case: `als`, `item_knn`, `most_popular`, `p3alpha`, `rp3beta`.
+The namespace is the registry: a model's name in a config is a class name of `__all__` in snake_case, such as `als`,
+`item_knn`, `most_popular`, `p3alpha` and `rp3beta`, or "package.module:Class".
 """
 
 from recsys.models import stores as stores
@@ -20,8 +21,19 @@ from recsys.models.rp3beta import RP3beta
 from recsys.models.user_knn import UserKNN
 
 __all__ = [
-    "ALS", "BPR", "EASE", "IALS", "LMF", "Ensemble", "ItemKNN", "MostPopular", "P3alpha", "PureSVD", "RP3beta",
-    "Random", "UserKNN",
-]  # fmt: skip
+    "ALS",
+    "BPR",
+    "EASE",
+    "IALS",
+    "LMF",
+    "Ensemble",
+    "ItemKNN",
+    "MostPopular",
+    "P3alpha",
+    "PureSVD",
+    "RP3beta",
+    "Random",
+    "UserKNN",
+]
 
-register_models([ALS, BPR, EASE, IALS, LMF, Ensemble, ItemKNN, MostPopular, P3alpha, PureSVD, RP3beta, Random, UserKNN])
+register_models([globals()[name] for name in __all__])

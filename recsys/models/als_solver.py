@@ -65,7 +65,7 @@ class HalfStep:
     def _solve_rows(
         self, own: Anys, other: Anys, values: Doubles, steps: int, tolerance: float
     ) -> tuple[Anys, Anys, Loss]:
-        """Improve `own` in its place: it was made by `_turned` for that."""
+        """Improve `own` in its place: it was made by `_rotate_factors` for that."""
         from recsys.kernels.ials import solve_rows
 
         own[np.diff(self.likes.indptr) == 0] = 0.0

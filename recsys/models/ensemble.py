@@ -1,7 +1,7 @@
 """The average of the scores of several models."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, cast
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from recsys.models.checks import MemoryNeed, check_ints, check_memory
 from recsys.models.fits import check_fit
-from recsys.models.registry import find_model
+from recsys.models.registry import build_model, find_model
 from recsys.types.arrays import Csr, Floats, Ints
-from recsys.types.errors import RecsysError, make_unknown_name_error
+from recsys.types.errors import RecsysError
 from recsys.types.models import Model, Scorer, SideInformation
 from recsys.types.numbers import convert_fields_to_python
 
@@ -87,20 +87,15 @@ class Ensemble:
 def _resolve_settings(model: Any, seed: int) -> Model:
     """Return the settings that a name or a table means."""
 
-    if hasattr(model, "fit"):
+    if hasattr(model, "fit") and not isinstance(model, type):
         return cast(Model, model)
-    table = {"kind": model} if isinstance(model, str) else model
+    table = {"kind": model} if isinstance(model, str | type) else model
     if not isinstance(table, Mapping) or "kind" not in table:
         raise RecsysError(f"ensemble: models: found {model!r}, expected a model's name or a table with its kind")
     settings = {name: value for name, value in table.items() if name != "kind"}
-    make = find_model(table["kind"])
-    known = [field.name for field in fields(make)]
-    for name in settings:
-        if name not in known:
-            raise make_unknown_name_error("setting", name, known, where=f"ensemble: {table['kind']}")
-    if "seed" in known:
+    if "seed" in find_model(table["kind"], "ensemble").__dataclass_fields__:
         settings.setdefault("seed", seed)
-    return cast(Model, make(**settings))
+    return cast(Model, build_model(table["kind"], settings, "ensemble:"))
 
 
 def _standardize_scores(scores: Floats) -> Floats:

@@ -23,7 +23,7 @@ _ROUNDING = float(np.finfo(np.float32).eps)
 def check_fit(model: str) -> Callable[[Fit], Fit]:
     """Return a decorator for the `fit` of `model`: it gets canonical matrices, and a result without spread is said.
 
-    The positives are those of `canonical_positives`, the rest is that of `canonical_side`.
+    The positives are those of `canonicalize_positives`, the rest is that of `canonicalize_side`.
     """
 
     def decorate(fit: Fit) -> Fit:
@@ -67,12 +67,26 @@ def find_ranking_problem(fitted: Scorer, train: Csr) -> str:
     return f"the scores of a user have no spread: those looked at are from {low.min():.3g} to {high.max():.3g}{held}"
 
 
+def check_fitted(place: str, model: Any) -> None:
+    """Refuse a model that is not fitted, or lacks what a fitted one has.
+
+    Raises:
+        RecsysError: naming `place` and what is lacking.
+    """
+    kind = type(model).__name__
+    if not hasattr(model, "score"):
+        raise RecsysError(f"{place}: the {kind} is not fitted, expected what its fit(split.train) returns")
+    if not hasattr(model, "factors"):
+        raise RecsysError(f"{place}: the {kind} has no attribute factors, expected recsys.Factors, or None without any")
+
+
 def refuse_ranking_problem(place: str, fitted: Scorer, train: Csr) -> None:
     """Refuse a fitted model that cannot rank the items of `train` (U, I).
 
     Raises:
-        RecsysError: as `find_ranking_problem` says.
+        RecsysError: as `check_fitted` and `find_ranking_problem` say.
     """
+    check_fitted(place, fitted)
     problem = find_ranking_problem(fitted, train)
     if problem:
         raise RecsysError(f"{place}: the model cannot rank: {problem}")

@@ -3,12 +3,14 @@
 `write` and `read` are the same for other records, which say what they call themselves.
 """
 
+import os
 import re
 import time
 from collections.abc import Collection, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, BinaryIO, Literal, TypeVar, cast
 
 import numpy as np
 
@@ -23,7 +25,7 @@ from recsys.models.manifests import (
 from recsys.models.registry import find_fitted_classes
 from recsys.support.atomic_files import recover_folder, replace_folder
 from recsys.support.serialization import flatten_record, restore_record
-from recsys.support.stored_arrays import StoredFolder, hash_open_file, map_npy, open_folder
+from recsys.support.stored_arrays import StoredFolder, StoreError, hash_open_file, map_npy, open_folder
 from recsys.types.arrays import Anys
 from recsys.types.errors import RecsysError, make_unknown_name_error
 from recsys.types.models import Model, Scorer
@@ -32,6 +34,8 @@ R = TypeVar("R")
 ALWAYS_VERIFIED_BYTES = (
     2**20
 )  # bytes: up to here, and what compiled code may read by, is held against its checksum at each load
+HASHING_THREADS = 4
+WRONG_DIGEST = f"its sha256 is not the one in {MANIFEST}"
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 _RETRIES = 20  # of a folder that is replaced while it is read
 
@@ -150,7 +154,14 @@ def _read_content(
     if manifest.get("digest") != compute_manifest_digest(manifest):
         raise RecsysError(f"{folder}: {MANIFEST} is damaged: its settings or arrays are not those of its digest")
     compare_versions(folder, manifest.get("versions"))
-    arrays = {name: _read_array(opened, name, told, verify, mode) for name, told in described.items()}
+    with ThreadPoolExecutor(HASHING_THREADS) as workers:  # it starts none where all files are small
+        hashed: dict[str, Future[str]] = {}
+        arrays = {
+            name: _read_array(opened, name, told, verify, mode, workers, hashed) for name, told in described.items()
+        }
+        for name, digest in hashed.items():
+            if digest.result() != described[name].get("sha256"):
+                raise StoreError(f"{folder / name}.npy: is damaged: {WRONG_DIGEST}")
     checksums = {name: str(told.get("sha256")) for name, told in described.items()}
     return StoredContent(folder, kind, manifest.get("settings"), arrays, checksums, about)
 
@@ -177,8 +188,10 @@ def _write_array(folder: Path, name: str, array: Anys) -> dict[str, Any]:
 
 
 def _read_array(
-    opened: StoredFolder, name: str, about: Mapping[str, Any], verify: bool, mode: Literal["r", "c"]
-) -> Anys:
+    opened: StoredFolder, name: str, about: Mapping[str, Any], verify: bool, mode: Literal["r", "c"],
+    workers: Executor, hashed: dict[str, "Future[str]"],
+) -> Anys:  # fmt: skip
+    """Return an array that is mapped from its file; a large file is hashed by `workers`, which `hashed` then tells."""
     if not _NAME.fullmatch(name):
         raise RecsysError(
             f"{opened.path}: {MANIFEST} names an array '{name[:40]}', expected letters, digits, _ and dots"
@@ -189,11 +202,17 @@ def _read_array(
         if found != [about.get("shape"), about.get("dtype")]:
             path = opened.path / f"{name}.npy"
             raise RecsysError(f"{path}: found {found}, expected {[about.get('shape'), about.get('dtype')]}")
-        if (verify or array.dtype.kind in "biu" or array.nbytes <= ALWAYS_VERIFIED_BYTES) and hash_open_file(
-            file
-        ) != about.get("sha256"):
-            raise ValueError(f"its sha256 is not the one in {MANIFEST}")
+        if array.nbytes > ALWAYS_VERIFIED_BYTES:
+            if verify or array.dtype.kind in "biu":
+                hashed[name] = workers.submit(_hash_and_close, os.fdopen(os.dup(file.fileno()), "rb"))
+        elif hash_open_file(file) != about.get("sha256"):
+            raise ValueError(WRONG_DIGEST)
     return array
+
+
+def _hash_and_close(file: BinaryIO) -> str:
+    with file:
+        return hash_open_file(file)
 
 
 def _check_csr_arrays(arrays: dict[str, Anys]) -> dict[str, Anys]:

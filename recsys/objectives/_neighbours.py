@@ -1,5 +1,8 @@
 """Nearby communities of users, also of users that are new."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from recsys.maths.distributions import (
@@ -11,57 +14,51 @@ from recsys.maths.distributions import (
     user_mixes,
 )
 from recsys.maths.embeddings import normalize_rows
-from recsys.types import Context
-from recsys.types.arrays import Doubles, Ints, Longs
+from recsys.types import TasteMap
+from recsys.types.arrays import Csr, Doubles, Ints, Longs
 
 
-def get_region_layout(context: Context) -> tuple[Longs, Longs]:
-    """Return the number of regions of each map, and the first of each when all are numbered end to end."""
+class CommunityModel(NamedTuple):
+    """What tells which of C communities are near to somebody who is none of the users."""
 
-    def make() -> tuple[Longs, Longs]:
-        sizes = np.array([taste_map.assignment.shape[1] for taste_map in context.need_maps()])
-        return sizes, np.cumsum(sizes) - sizes
+    label: Ints  # (users,) the community of each user
+    axes: Doubles  # (I, 32) on which communities are told apart
+    places: Doubles  # (C, 32) where each stands on them
+    centres: Doubles  # (C, Z) its mix over the regions of all own maps
+    bandwidths: Doubles  # (M,) the usual squared distance in each map
 
-    return context.population.tables.get("layout", make)
+
+def fit_community_model(train: Csr, maps: Sequence[TasteMap], seed: int) -> CommunityModel:
+    """Return the communities of the users whose histories are the rows of `train` (users, I)."""
+    given, axes = cluster_users_with_axes(train, seed)
+    label = np.unique(given, return_inverse=True)[1].astype(np.int32)
+    places = community_mixes(normalize_rows(train @ axes).astype(np.float64), label)
+    other = label[:, None] != np.arange(label.max(initial=0) + 1)
+    centres, usual = [], []
+    for taste_map in maps:
+        own = user_mixes(train, taste_map.assignment)
+        centres.append(community_mixes(own, label))
+        usual.append(median_squared_distance(own, centres[-1], other))
+    return CommunityModel(label, axes, places, np.concatenate(centres, axis=1), np.array(usual))
 
 
-def get_community_model(context: Context) -> tuple[Ints, Doubles, Doubles, Doubles, Doubles]:
-    """Return a function that finds the nearby communities of a new user.
+def assign_communities(model: CommunityModel, histories: Csr, codes: Longs | None) -> Longs:
+    """Return the community of each row of `histories` (B, I), (B,): that of a known user, else the nearest.
 
-    The community of each user, (users,); the axes on which communities are told apart, (I, 32), and where each stands
-    on them, (C, 32); its mix over the regions of all own maps, (C, Z); and the usual distance of each map, (M,).
+    `codes` (B,) are those among the users of the model, -1 for who is new; None: all are new.
     """
-
-    def make() -> tuple[Ints, Doubles, Doubles, Doubles, Doubles]:
-        train = context.need_train("negative_space")
-        given, axes = cluster_users_with_axes(train, context.seed)
-        label = np.unique(given, return_inverse=True)[1].astype(np.int32)
-        places = community_mixes(normalize_rows(train @ axes).astype(np.float64), label)
-        other = label[:, None] != np.arange(label.max(initial=0) + 1)
-        centres, usual = [], []
-        for taste_map in context.need_maps():
-            own = user_mixes(train, taste_map.assignment)
-            centres.append(community_mixes(own, label))
-            usual.append(median_squared_distance(own, centres[-1], other))
-        return label, axes, places, np.concatenate(centres, axis=1), np.array(usual)
-
-    return context.tables.get("neighbourhood", make)
+    stands = normalize_rows(histories @ model.axes).astype(np.float64)
+    nearest = squared_distances(stands, model.places).argmin(axis=1)
+    known = nearest * 0 - 1 if codes is None else codes
+    return np.where(known >= 0, model.label[known], nearest)
 
 
-def assign_communities(context: Context) -> Longs:
-    """Return the community of each user of a context that is among another, (users,): the nearest for who is new."""
-    label, axes, places, *_ = get_community_model(context.population)
-    stands = normalize_rows(context.need_train("negative_space") @ axes).astype(np.float64)
-    nearest = squared_distances(stands, places).argmin(axis=1)
-    known = nearest * 0 - 1 if context.population_codes is None else context.population_codes
-    return np.where(known >= 0, label[known], nearest)
+def compute_nearby_mixes(model: CommunityModel, own: Doubles, label: Longs, starts: Longs) -> Doubles:
+    """Return what nearby other communities consume for mixes `own` (B, Z) of users of communities `label` (B,), (B, Z).
 
-
-def compute_nearby_mixes(
-    community_model: tuple[Ints, Doubles, Doubles, Doubles, Doubles], own: Doubles, label: Longs, starts: Longs
-) -> Doubles:
-    """Return the mix of nearby other communities for users of mixes `own` (B, Z), (B, Z)."""
-    centres, usual = community_model[3:]
-    other = label[:, None] != np.arange(len(centres))
-    parts = zip(np.split(own, starts[1:], axis=1), np.split(centres, starts[1:], axis=1), usual, strict=True)
+    `starts` (M,) is the first region of each map.
+    """
+    other = label[:, None] != np.arange(len(model.centres))
+    split = (np.split(mixes, starts[1:], axis=1) for mixes in (own, model.centres))
+    parts = zip(*split, model.bandwidths, strict=True)
     return np.concatenate([compute_nearby_weights(mix, c, other, float(h)) @ c for mix, c, h in parts], axis=1)

@@ -1,12 +1,9 @@
-"""Arrays of a pool's candidates that several objectives read."""
+"""Arrays of a pool's candidates that several objectives need, and those of one's own: (U, N), or (M, U, N) by map."""
 
 import numpy as np
 
-from recsys.maths.embeddings import cooccurrence_vectors, feature_vectors, normalize_rows
-from recsys.types import Context, Pool, make_unknown_name_error
-from recsys.types.arrays import Bools, Doubles, Floats, Longs
-
-SPACES = ("cooccurrence", "factors", "features")
+from recsys.types import Pool
+from recsys.types.arrays import Bools, Csr, Doubles, Longs
 
 
 def get_item_codes(pool: Pool) -> Longs:
@@ -19,7 +16,27 @@ def mark_present(pool: Pool) -> Bools:
     return np.asarray(pool.items >= 0)
 
 
-def plausibility(pool: Pool) -> Doubles:
+def get_candidate_regions(pool: Pool) -> Longs:
+    """Return the region of each candidate on each of the M own maps, (M, U, N), -1 where a map does not have it.
+
+    Raises:
+        RecsysError: for a pool without maps.
+    """
+    codes, here = get_item_codes(pool), mark_present(pool)
+    maps = pool.context.need_maps()
+    return np.stack([np.where(here, m.hard_regions[codes], -1) for m in maps]).astype(np.int64)
+
+
+def get_histories(pool: Pool, needed_by: str) -> Csr:
+    """Return the training positives of each user of the pool, (U, I) 0/1, in the pool's order.
+
+    Raises:
+        RecsysError: for a pool without histories, naming the objective that needs them.
+    """
+    return Csr(pool.context.need_train(needed_by)[pool.users])
+
+
+def compute_plausibility(pool: Pool) -> Doubles:
     """Return each candidate's score on [0, 1] within its user's pool, (U, N): 1 the best, 0 the last.
 
     A pool in which all scores are equal is plausible throughout: 1.
@@ -33,20 +50,3 @@ def plausibility(pool: Pool) -> Doubles:
     share[~wide.ravel()] = 1.0
     share[~here] = 0.0
     return share
-
-
-def get_item_vectors(context: Context, space: str, who: str) -> Floats:
-    """Return unit item vectors (I, d) of a named space, computed once per context.
-
-    Raises:
-        RecsysError: if there is no such space, or the pool does not have what it is made of.
-    """
-    context = context.population
-    makers = {
-        "cooccurrence": lambda: cooccurrence_vectors(context.need_train(who)),
-        "factors": lambda: normalize_rows(context.need_factors(who).item_factors),
-        "features": lambda: feature_vectors(context.need_items(who)),
-    }
-    if space not in makers:
-        raise make_unknown_name_error("space", space, SPACES, where=who)
-    return context.tables.get(f"vectors {space}", makers[space])

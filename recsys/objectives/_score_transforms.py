@@ -3,9 +3,10 @@
 import numpy as np
 import scipy
 
-from recsys.maths.fold_in import cholesky_factor, gram
+from recsys.maths.fold_in import cholesky_factor
 from recsys.maths.platt import logistic
-from recsys.objectives._pool_arrays import get_item_codes, mark_present, plausibility
+from recsys.objectives._pool_arrays import compute_plausibility, get_item_codes, mark_present
+from recsys.objectives.derived_tables import get_factor_gram
 from recsys.types import Pool, RecsysError, make_unknown_name_error
 from recsys.types.arrays import Doubles
 from recsys.types.numbers import check_number
@@ -38,7 +39,7 @@ def check_score_transform(
 def transform_scores(pool: Pool, score_transform: str, platt_slope: float, platt_offset: float, who: str) -> Doubles:
     """Return each candidate's score on [0, 1], (U, N), 0 where there is no candidate.
 
-    "range" is `plausibility`; "rank" is 1 - (r - 1) / n for the r-th of a user's n candidates; "probability" is
+    "range" is `compute_plausibility`; "rank" is 1 - (r - 1) / n for the r-th of a user's n candidates; "probability" is
     logistic(platt_slope score + platt_offset), with what `recsys.retrieval.score_calibration.fit_like_probability`
     returns; "posterior" is Phi((platt_slope score + platt_offset) / sqrt(v + 1)), v the posterior variance of the score
     in units of noise (`compute_score_deviations`): what the model is unsure about is nearer to 1/2.
@@ -52,7 +53,7 @@ def transform_scores(pool: Pool, score_transform: str, platt_slope: float, platt
         return platt_slope * pool.scores.astype(np.float64) + platt_offset
 
     makers = {
-        "range": lambda: plausibility(pool),
+        "range": lambda: compute_plausibility(pool),
         "rank": lambda: 1.0 - np.arange(pool.items.shape[1]) / np.maximum(pool.lengths, 1)[:, None],
         "probability": lambda: logistic(curve()),
         "posterior": lambda: scipy.special.ndtr(curve() / np.sqrt(compute_score_deviations(pool, who) ** 2 + 1.0)),
@@ -64,7 +65,7 @@ def get_cholesky_factors(pool: Pool, who: str) -> list[Doubles]:
     """Return the lower Cholesky factor of the matrix that each user's factor solves, (d, d)."""
     context = pool.context
     factors, train = context.need_factors(who), context.need_train(who)
-    common = context.population.tables.get("gram", lambda: gram(factors))
+    common = get_factor_gram(context, who)
     return [cholesky_factor(factors, common, train, int(user), context.dislikes) for user in pool.users]
 
 

@@ -3,12 +3,17 @@
 import numpy as np
 
 from recsys.maths.distributions import squared_distances
-from recsys.objectives._aspects import compute_map_mixes, get_map_mixes, make_noisy_or_coverage, weigh_candidate_aspects
-from recsys.objectives._model_slates import compute_model_slates
+from recsys.objectives._aspects import make_noisy_or_coverage, weigh_candidate_aspects
 from recsys.objectives._score_transforms import transform_scores
-from recsys.support import rng
-from recsys.types import Context, Coverage, Factors, Pool
-from recsys.types.arrays import Bools, Csr, Doubles, Longs
+from recsys.objectives.derived_tables import (
+    get_account_bandwidth,
+    get_account_mixes,
+    get_account_slates,
+    get_drawn_accounts,
+    get_map_mixes,
+)
+from recsys.types import Coverage, Pool
+from recsys.types.arrays import Bools, Doubles
 from recsys.types.numbers import check_int, check_number
 
 
@@ -51,44 +56,16 @@ def account_gap(
     accounts = check_int("account_gap: accounts", accounts, 1)
     beta = check_number("account_gap: beta", beta)
     seed = check_int("account_gap: seed", seed)
-    mixes, all_ = get_map_mixes(pool.context, "account_gap"), pool.context.population
-    train, factors = all_.need_train("account_gap"), all_.need_factors("account_gap")
-    drawn, name = _draw_accounts(all_, train, accounts, seed), f"{accounts} {seed}"
-    theirs = all_.tables.get(f"account mixes {name}", lambda: compute_map_mixes(Csr(train[drawn]), all_.need_maps()))
-    on_shelf = all_.tables.get(f"shelves {name} {k}", lambda: _make_slate_matrix(all_, factors, drawn, k))
-    spread = all_.tables.get(f"account distances {name}", lambda: _median_squared_distance(theirs))
+    context, who = pool.context, "account_gap"
+    mixes, theirs = get_map_mixes(context, who), get_account_mixes(context, accounts, seed, who)
+    on_shelf = get_account_slates(context, accounts, seed, k, who)
     liked, at = weigh_candidate_aspects(
-        pool, on_shelf, transform_scores(pool, score_transform, platt_slope, platt_offset, "account_gap")
+        pool, on_shelf, transform_scores(pool, score_transform, platt_slope, platt_offset, who)
     )
-    rho = _weigh_accounts(mixes[pool.users], theirs, beta / spread, pool.population_codes[:, None] == drawn)
-    return make_noisy_or_coverage(liked, at, rho, 1.0, "account_gap")
-
-
-def _draw_accounts(context: Context, train: Csr, accounts: int, seed: int) -> Longs:
-    """Return at most `accounts` users with a history, in order."""
-
-    def make() -> Longs:
-        there = np.flatnonzero(np.diff(train.indptr))
-        order = rng.make_generator(seed + context.seed, "accounts").permutation(len(there))
-        return np.sort(there[order[:accounts]])
-
-    return context.tables.get(f"accounts {accounts} {seed}", make)
-
-
-def _make_slate_matrix(context: Context, factors: Factors, drawn: Longs, k: int) -> Csr:
-    """Return 1 where an item is on the shelf of a drawn account, (I, A) float32."""
-    best = compute_model_slates(
-        factors.user_factors[drawn], factors.item_factors, Csr(context.need_seen("account_gap")[drawn]), k
-    )
-    account, _ = np.nonzero(best >= 0)
-    shape = (len(factors.item_factors), len(drawn))
-    return Csr((np.ones(len(account), np.float32), (best[best >= 0], account)), shape=shape)
-
-
-def _median_squared_distance(mixes: Doubles) -> float:
-    """Return the median of the squared distances between rows that differ, 1 where none do."""
-    apart = squared_distances(mixes, mixes)
-    return float(np.median(apart[apart > 0])) if (apart > 0).any() else 1.0
+    is_self = pool.population_codes[:, None] == get_drawn_accounts(context, accounts, seed, who)
+    bandwidth = get_account_bandwidth(context, accounts, seed, who)
+    rho = _weigh_accounts(mixes[pool.users], theirs, beta / bandwidth, is_self)
+    return make_noisy_or_coverage(liked, at, rho, 1.0, who)
 
 
 def _weigh_accounts(own: Doubles, others: Doubles, beta: float, is_self: Bools) -> Doubles:

@@ -4,13 +4,15 @@ from math import inf
 
 import numpy as np
 
-from recsys.maths.distributions import user_mixes
-from recsys.maths.popularity import count_item_users, group_by_popularity
-from recsys.maths.time_decay import apply_time_decay
-from recsys.objectives._aspects import get_aspect_shares
 from recsys.objectives._pool_arrays import get_item_codes
-from recsys.types import Context, Coverage, Pool, RecsysError
-from recsys.types.arrays import Csr
+from recsys.objectives.derived_tables import (
+    get_aspect_mixes,
+    get_aspect_shares,
+    get_popularity_groups,
+    get_popularity_mixes,
+)
+from recsys.types import Coverage, Pool, RecsysError
+from recsys.types.arrays import Csr, Doubles
 from recsys.types.numbers import check_number
 
 
@@ -40,8 +42,10 @@ def calibration(
         RecsysError: for an invalid setting, features that the data does not have, or a `half_life` where
             it has no times.
     """
+    alpha, half_life = _check_settings("calibration", alpha, half_life)
+    parts = get_aspect_shares(pool.context, aspects, "calibration")
     return _make_calibration_term(
-        pool, k, "calibration", aspects, get_aspect_shares(pool.context, aspects, "calibration"), alpha, half_life
+        pool, k, parts, get_aspect_mixes(pool.context, aspects, "calibration", half_life), alpha
     )
 
 
@@ -76,28 +80,20 @@ def popularity_calibration(
     tail = check_number("popularity_calibration: tail", tail, above=0, below=1, noun="a share")
     if head + tail > 1:
         raise RecsysError(f"popularity_calibration: head is {head} and tail is {tail}, expected at most 1 together")
-    context, name = pool.context.population, f"groups {head} {tail}"
-    train = context.need_train("popularity_calibration")
-    groups = context.tables.get(name, lambda: group_by_popularity(count_item_users(train), head, tail))
-    return _make_calibration_term(pool, k, "popularity_calibration", name, groups, alpha, half_life)
+    alpha, half_life = _check_settings("popularity_calibration", alpha, half_life)
+    groups = get_popularity_groups(pool.context, head, tail, "popularity_calibration")
+    mixes = get_popularity_mixes(pool.context, head, tail, "popularity_calibration", half_life)
+    return _make_calibration_term(pool, k, groups, mixes, alpha)
 
 
-def _make_calibration_term(
-    pool: Pool, k: int, who: str, name: str, parts: Csr, alpha: float, half_life: float
-) -> Coverage:
-    """Return the term that brings a slate's mix of `parts` near to the history's; `name` tells them apart."""
+def _check_settings(who: str, alpha: float, half_life: float) -> tuple[float, float]:
     alpha = check_number(f"{who}: alpha", alpha, above=0, below=1)
-    context = pool.context
-    history = _get_decayed_history(context, half_life, who)
-    mixes = context.tables.get(f"mixes {name} {half_life}", lambda: user_mixes(history, parts))
+    if half_life == inf:
+        return alpha, inf
+    return alpha, check_number(f"{who}: half_life", half_life, above=0, noun="a number of days")
+
+
+def _make_calibration_term(pool: Pool, k: int, parts: Csr, mixes: Doubles, alpha: float) -> Coverage:
+    """Return the term that brings a slate's mix of `parts` (I, G) near to the `mixes` (users, G) of the histories."""
     p = mixes[pool.users]
     return Coverage(parts, get_item_codes(pool), need=p, phi="log", start=alpha * p, slots=np.full(k, (1 - alpha) / k))
-
-
-def _get_decayed_history(context: Context, half_life: float, who: str) -> Csr:
-    train = context.need_train(who)
-    if half_life == inf:
-        return train
-    half_life = check_number(f"{who}: half_life", half_life, above=0, noun="a number of days")
-    times = context.need_times(f"{who}: half_life")
-    return context.tables.get(f"history {half_life}", lambda: apply_time_decay(train, times, half_life))

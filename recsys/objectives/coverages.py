@@ -5,14 +5,17 @@ from scipy import sparse
 
 from recsys.maths.embeddings import max_cosine_to_history
 from recsys.objectives._aspects import (
-    get_aspect_shares,
-    get_item_aspects,
-    get_user_aspects,
     make_noisy_or_coverage,
     weigh_candidate_aspects,
 )
-from recsys.objectives._pool_arrays import get_item_codes, get_item_vectors
+from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import transform_scores
+from recsys.objectives.derived_tables import (
+    get_aspect_mixes,
+    get_aspect_shares,
+    get_item_aspects,
+    get_item_vectors,
+)
 from recsys.types import Coverage, Pool, make_unknown_name_error
 from recsys.types.numbers import check_flag, check_int, check_number
 
@@ -54,7 +57,7 @@ def feature_coverage(
     if phi not in PHIS:
         raise make_unknown_name_error("phi", phi, PHIS, where="feature_coverage")
     cap = check_number("feature_coverage: cap", cap, above=0)
-    need = get_user_aspects(pool, aspects, "feature_coverage")
+    need = get_aspect_mixes(pool.context, aspects, "feature_coverage")[pool.users]
     r = transform_scores(pool, score_transform, platt_slope, platt_offset, "feature_coverage")
     covered, at = weigh_candidate_aspects(pool, get_aspect_shares(pool.context, aspects, "feature_coverage"), r)
     full = np.full(need.shape, cap) if phi == "cap" else None
@@ -97,7 +100,9 @@ def xquad(
     place = of_user * share.shape[1] + share.indices
     total = np.bincount(place, share.data, minlength=len(pool.users) * share.shape[1])[place]
     share.data = np.where(total > 0, share.data / np.where(total > 0, total, 1.0), 0.0)
-    return make_noisy_or_coverage(share, at, get_user_aspects(pool, aspects, "xquad"), alpha, "xquad")
+    return make_noisy_or_coverage(
+        share, at, get_aspect_mixes(pool.context, aspects, "xquad")[pool.users], alpha, "xquad"
+    )
 
 
 def rxquad(
@@ -132,7 +137,9 @@ def rxquad(
     """
     r = transform_scores(pool, score_transform, platt_slope, platt_offset, "rxquad")
     liked, at = weigh_candidate_aspects(pool, get_item_aspects(pool.context, aspects, "rxquad"), r)
-    return make_noisy_or_coverage(liked, at, get_user_aspects(pool, aspects, "rxquad"), alpha, "rxquad")
+    return make_noisy_or_coverage(
+        liked, at, get_aspect_mixes(pool.context, aspects, "rxquad")[pool.users], alpha, "rxquad"
+    )
 
 
 def facility_location(

@@ -4,7 +4,8 @@ from typing import Literal
 
 import numpy as np
 
-from recsys.objectives._pool_arrays import get_item_codes, get_item_vectors
+from recsys.objectives._pool_arrays import get_item_codes
+from recsys.objectives.derived_tables import get_item_vectors, mark_zero_vectors
 from recsys.types import Pool, Spread, Volume, check_choice
 from recsys.types.numbers import check_int, check_number
 
@@ -64,7 +65,7 @@ def dpp(
     table = get_item_vectors(pool.context, space, "dpp")
     at = get_item_codes(pool)
     # A zero row would have K = ridge on the diagonal: its quality lifts that to 1, like everyone's.
-    lone = pool.context.population.tables.get(f"lone {space}", lambda: np.asarray(~table.any(axis=1)))
+    lone = mark_zero_vectors(pool.context, space, "dpp")
     lift = np.where(lone[at], 1.0 / np.sqrt(max(ridge, 1e-6)), 1.0).astype(np.float32) if lone.any() else None
     return Volume(table, at, "log", quality=lift, ridge=ridge, window=window)
 

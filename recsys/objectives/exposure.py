@@ -2,16 +2,11 @@
 
 import numpy as np
 
-from recsys.maths.popularity import count_item_users
-from recsys.objectives._model_slates import compute_model_slates
 from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import transform_scores
-from recsys.types import Factors, Modular, Pool
-from recsys.types.arrays import Csr, Doubles
+from recsys.objectives.derived_tables import get_denied_exposure, get_item_counts
+from recsys.types import Modular, Pool
 from recsys.types.numbers import check_number
-
-SAMPLE_USERS = 4096  # users whose slates are counted
-MIN_EXPOSURE = 1e-9  # slots: what rounding leaves of an item that everybody has met
 
 
 def popularity_discount(
@@ -43,8 +38,7 @@ def popularity_discount(
             to be a share of), or a pool without histories.
     """
     beta = check_number("popularity_discount: beta", beta)
-    context = pool.context.population
-    n = context.tables.get("counts", lambda: count_item_users(context.need_train("popularity_discount")))
+    n = get_item_counts(pool.context, "popularity_discount")
     with np.errstate(over="ignore"):  # what is divided by infinity is 0
         divisor = np.maximum(n, 1.0) ** beta
     gain = (
@@ -73,22 +67,5 @@ def under_exposed(pool: Pool, k: int) -> Modular:
     Raises:
         RecsysError: for a pool without histories, or whose scores come from no factor model.
     """
-    context = pool.context.population
-    factors, train = context.need_factors("under_exposed"), context.need_train("under_exposed")
-    denied = context.tables.get(
-        f"under-exposed {k}", lambda: _compute_denied_exposure(factors, train, context.need_seen("under_exposed"), k)
-    )
+    denied = get_denied_exposure(pool.context, k, "under_exposed")
     return Modular(denied[get_item_codes(pool)].astype(np.float32))
-
-
-def _compute_denied_exposure(factors: Factors, train: Csr, seen: Csr, k: int) -> Doubles:
-    step = max(1, -(-seen.shape[0] // SAMPLE_USERS))
-    sample, likes = Csr(seen[::step]), count_item_users(train)
-    slots = np.minimum(k, seen.shape[1] - np.diff(sample.indptr))
-    left = likes.sum() - sample @ likes
-    rate = np.where(left > 0, slots / np.maximum(left, 1.0), 0.0)  # slots for each like that the user has not met
-    owed = likes * (rate.sum() - sample.T @ rate)
-    best = compute_model_slates(factors.user_factors[::step], factors.item_factors, sample, k)
-    shown = np.bincount(best[best >= 0], minlength=seen.shape[1])
-    due = owed > MIN_EXPOSURE
-    return np.where(due, np.maximum(owed - shown, 0.0) / np.where(due, owed, 1.0), 0.0)

@@ -1,28 +1,20 @@
 """Negative space: plausible regions that a user is never shown, and unexplored ones."""
 
-from typing import Any
-
 import numpy as np
-from scipy import sparse
 
-from recsys.maths.distributions import (
-    acceptance,
-    cluster_users,
-    find_explored_regions,
-    nearby_community_mixes,
-    share_of_likes,
-)
-from recsys.objectives._aspects import get_map_mixes
-from recsys.objectives._neighbours import (
-    assign_communities,
-    compute_nearby_mixes,
-    get_community_model,
-    get_region_layout,
-)
 from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import transform_scores
-from recsys.types import Context, Coverage, Modular, Pool, TasteMap
-from recsys.types.arrays import Bools, Csr, Doubles, Ints, make_empty_matrix
+from recsys.objectives.derived_tables import (
+    get_acceptance,
+    get_explored_regions,
+    get_hard_regions,
+    get_item_regions,
+    get_own_and_near_mixes,
+    get_region_layout,
+    get_region_shares,
+)
+from recsys.types import Coverage, Modular, Pool
+from recsys.types.arrays import Doubles
 from recsys.types.numbers import check_int, check_number
 
 
@@ -68,15 +60,13 @@ def negative_space(
     top_m = check_int("negative_space: top_m", top_m, 1, 2**31 - 1)
     prior_strength = check_number("negative_space: prior_strength", prior_strength, above=0)
     context = pool.context
-    joined = context.population.tables.get("joined maps", lambda: join_map_shares(context.need_maps()))
-    own, near = (
-        mixes[pool.users] for mixes in context.tables.get("mixes", lambda: _compute_own_and_near_mixes(context))
-    )
+    joined = get_region_shares(context)
+    own, near = (mixes[pool.users] for mixes in get_own_and_near_mixes(context))
     q = (1 - tau) * own + tau * near
     w = _average_best_per_region(
         pool, transform_scores(pool, score_transform, platt_slope, platt_offset, "negative_space"), top_m
     )
-    w *= _get_acceptance(context, prior_strength)[pool.users]
+    w *= get_acceptance(context, prior_strength)[pool.users]
     sizes, starts = get_region_layout(context)
     owed = np.repeat(np.add.reduceat(w * q, starts, axis=1) * len(sizes), sizes, axis=1)
     return Coverage(
@@ -115,78 +105,14 @@ def unexplored(
     prior_strength = check_number("unexplored: prior_strength", prior_strength, above=0)
     context = pool.context
     context.need_train("unexplored")
-    share, accepted = np.zeros(pool.items.shape), _get_acceptance(context, prior_strength)
+    share, accepted = np.zeros(pool.items.shape), get_acceptance(context, prior_strength)
     for m, start in enumerate(get_region_layout(context)[1]):
-        region = _get_hard_regions(context, m)[get_item_codes(pool)]
+        region = get_hard_regions(context, m)[get_item_codes(pool)]
         user, place = pool.users[:, None], np.maximum(region, 0)
-        new = (region >= 0) & ~_get_explored_regions(context, m)[user, place]
+        new = (region >= 0) & ~get_explored_regions(context, m)[user, place]
         share += np.where(new, accepted[user, start + place], 0.0)
     plausible = transform_scores(pool, score_transform, platt_slope, platt_offset, "unexplored")
     return Modular((plausible * share / len(context.need_maps())).astype(np.float32))
-
-
-def join_map_shares(maps: tuple[TasteMap, ...]) -> Csr:
-    """Return the shares of items over the regions of all maps end to end, (I, Z)."""
-    if all(m.has_single_regions for m in maps):
-        return _join_single_region_maps(maps)
-    joined = Csr(sparse.hstack([m.assignment for m in maps])).astype(np.float32)
-    narrow: Any = Csr((joined.data, joined.indices.astype(np.int32), joined.indptr), shape=joined.shape)
-    return Csr(narrow)
-
-
-def _join_single_region_maps(maps: tuple[TasteMap, ...]) -> Csr:
-    """Return the same where each item has one entry in each map: catalogues of millions are joined in one pass."""
-    items, start = maps[0].assignment.shape[0], 0
-    regions, shares = np.empty((items, len(maps)), np.int32), np.empty((items, len(maps)), np.float32)
-    for m, taste_map in enumerate(maps):
-        regions[:, m], shares[:, m] = taste_map.assignment.indices + start, taste_map.assignment.data
-        start += taste_map.assignment.shape[1]
-    wide = regions.size > np.iinfo(np.int32).max
-    pointers = np.arange(0, regions.size + 1, len(maps), dtype=np.int64 if wide else np.int32)
-    return Csr((shares.ravel(), regions.ravel(), pointers), shape=(items, start))
-
-
-def _get_hard_regions(context: Context, m: int) -> Ints:
-    return context.population.tables.get(f"hard {m}", lambda: context.need_maps()[m].hard_regions)
-
-
-def _get_explored_regions(context: Context, m: int) -> Bools:
-    return context.tables.get(
-        f"touched {m}", lambda: find_explored_regions(context.need_train("unexplored"), context.need_maps()[m])
-    )
-
-
-def _get_acceptance(context: Context, prior_strength: float) -> Doubles:
-    """Return how readily users take what they met of each region of all maps, (users, Z): 1 without known dislikes."""
-
-    def make() -> Doubles:
-        train, dislikes = _get_likes_and_dislikes(context)
-        usual = context.population.tables.get(
-            "usual", lambda: share_of_likes(*_get_likes_and_dislikes(context.population))
-        )
-        maps = context.need_maps()
-        return np.concatenate([acceptance(train, dislikes, m.assignment, prior_strength, usual) for m in maps], axis=1)
-
-    return context.tables.get(f"acceptance {prior_strength}", make)
-
-
-def _get_likes_and_dislikes(context: Context) -> tuple[Csr, Csr]:
-    train = context.need_train("acceptance")
-    return train, make_empty_matrix(train.shape) if context.dislikes is None else context.dislikes
-
-
-def _compute_own_and_near_mixes(context: Context) -> tuple[Doubles, Doubles]:
-    """Return each user's own mix over the regions of all maps, (users, Z), and that of nearby other communities."""
-    train = context.need_train("negative_space")
-    own, starts = get_map_mixes(context, "negative_space"), get_region_layout(context)[1]
-    if context.population is not context:
-        return own, compute_nearby_mixes(
-            get_community_model(context.population), own, assign_communities(context), starts
-        )
-    label = cluster_users(train, context.seed)
-    return own, np.concatenate(
-        [nearby_community_mixes(mix, label) for mix in np.split(own, starts[1:], axis=1)], axis=1
-    )
 
 
 def _average_best_per_region(pool: Pool, plausibility: Doubles, top_m: int) -> Doubles:
@@ -194,14 +120,11 @@ def _average_best_per_region(pool: Pool, plausibility: Doubles, top_m: int) -> D
     from recsys.kernels.regions import sum_best_per_region
 
     context = pool.context
-    sizes, starts = get_region_layout(context)
-    regions = context.population.tables.get(
-        "hard maps", lambda: np.stack([_get_hard_regions(context, m) for m in range(len(sizes))]).astype(np.int32)
-    )
+    sizes = get_region_layout(context)[0]
     total, items = np.zeros((len(pool.users), sizes.sum())), pool.items
     if (plausibility[:, 1:] > plausibility[:, :-1]).any():  # they are not in its order already
         order = np.argsort(-plausibility, axis=1, kind="stable")
         items = np.take_along_axis(items, order, axis=1)
         plausibility = np.take_along_axis(plausibility, order, axis=1)
-    sum_best_per_region(items, plausibility, regions, starts, top_m, total)
+    sum_best_per_region(items, plausibility, get_item_regions(context), top_m, total)
     return total / top_m

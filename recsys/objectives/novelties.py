@@ -3,8 +3,8 @@
 import numpy as np
 
 from recsys.maths.embeddings import mean_cosine_to_history
-from recsys.maths.popularity import count_item_users, find_tail_items, item_self_information
-from recsys.objectives._pool_arrays import get_item_codes, get_item_vectors
+from recsys.objectives._pool_arrays import get_item_codes
+from recsys.objectives.derived_tables import get_item_vectors, get_self_information, get_tail_items
 from recsys.types import Modular, Pool
 from recsys.types.numbers import check_number
 
@@ -18,11 +18,7 @@ def novelty(pool: Pool, k: int) -> Modular:
     :Cost: U N
     :Source: Vargas and Castells 2011
     """
-    context = pool.context.population
-    bits = context.tables.get(
-        "self-information", lambda: item_self_information(context.need_train("novelty")).astype(np.float32)
-    )
-    return Modular(bits[get_item_codes(pool)])
+    return Modular(get_self_information(pool.context, "novelty")[get_item_codes(pool)])
 
 
 def long_tail(pool: Pool, k: int, *, head: float = 0.8) -> Modular:
@@ -45,11 +41,7 @@ def long_tail(pool: Pool, k: int, *, head: float = 0.8) -> Modular:
         RecsysError: for a head that is not above 0 and below 1, or a pool without histories.
     """
     head = check_number("long_tail: head", head, above=0, below=1)
-    context = pool.context.population
-    tail = context.tables.get(
-        f"tail {head}", lambda: find_tail_items(count_item_users(context.need_train("long_tail")), head)
-    )
-    return Modular(tail[get_item_codes(pool)].astype(np.float32))
+    return Modular(get_tail_items(pool.context, head, "long_tail")[get_item_codes(pool)].astype(np.float32))
 
 
 def profile_distance(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modular:

@@ -3,11 +3,16 @@
 import numpy as np
 
 from recsys.maths.binomials import log_patience, log_prob_absent
-from recsys.maths.distributions import encode_hard_regions
-from recsys.objectives._aspects import get_item_aspects, get_user_aspects, weigh_candidate_aspects
+from recsys.objectives._aspects import weigh_candidate_aspects
 from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import transform_scores
-from recsys.types import Context, Counts, Pool, Seats
+from recsys.objectives.derived_tables import (
+    get_aspect_mixes,
+    get_global_aspect_shares,
+    get_hard_aspects,
+    get_item_aspects,
+)
+from recsys.types import Counts, Pool, Seats
 from recsys.types.arrays import Csr, Doubles
 from recsys.types.numbers import check_number
 
@@ -53,7 +58,9 @@ def pm2(
         get_item_aspects(pool.context, aspects, "pm2"),
         transform_scores(pool, score_transform, platt_slope, platt_offset, "pm2"),
     )
-    return Seats(Csr(liked.astype(np.float32)), at, get_user_aspects(pool, aspects, "pm2"), focus, divisor)
+    return Seats(
+        Csr(liked.astype(np.float32)), at, get_aspect_mixes(pool.context, aspects, "pm2")[pool.users], focus, divisor
+    )
 
 
 def binomial_diversity(pool: Pool, k: int, *, aspects: str = "features", alpha: float = 0.5) -> Counts:
@@ -79,31 +86,17 @@ def binomial_diversity(pool: Pool, k: int, *, aspects: str = "features", alpha: 
         RecsysError: for an invalid setting, or a pool without histories or features.
     """
     alpha = check_number("binomial_diversity: alpha", alpha, most=1)
-    context = pool.context
-    belongs = context.population.tables.get(f"hard members {aspects}", lambda: _get_hard_aspects(context, aspects))
+    belongs = get_hard_aspects(pool.context, aspects, "binomial_diversity")
     p = _compute_aspect_chances(pool, belongs, alpha, aspects)
     some = np.maximum((p > 0).sum(axis=1, keepdims=True), 1)
     patience = log_patience(p[:, :, None], k, np.arange(k + 1))
     return Counts(belongs, get_item_codes(pool), -log_prob_absent(p, k) / some, patience)
 
 
-def _get_hard_aspects(context: Context, aspects: str) -> Csr:
-    belongs = get_item_aspects(context, aspects, "binomial_diversity")
-    return belongs if aspects == "features" else encode_hard_regions(context.need_maps()[0])
-
-
 def _compute_aspect_chances(pool: Pool, belongs: Csr, alpha: float, aspects: str) -> Doubles:
     """Return p_g of each user, (U, G)."""
-    all_ = pool.context.population
-    of_all = all_.tables.get(
-        f"chances {aspects}", lambda: _compute_global_shares(all_.need_train("binomial_diversity"), belongs)
-    )
+    of_all = get_global_aspect_shares(pool.context, aspects, "binomial_diversity")
     histories = pool.context.need_train("binomial_diversity")[pool.users]
     sizes = np.diff(histories.indptr)[:, None]
     own = np.where(sizes > 0, (histories @ belongs).toarray() / np.maximum(sizes, 1), of_all)
     return np.asarray(alpha * own + (1 - alpha) * of_all, dtype=np.float64)
-
-
-def _compute_global_shares(train: Csr, belongs: Csr) -> Doubles:
-    """Return the share of all training positives that have each aspect, (G,)."""
-    return np.asarray((train @ belongs).sum(axis=0)) / max(train.nnz, 1)

@@ -3,12 +3,16 @@
 import numpy as np
 
 from recsys.maths.embeddings import max_cosine_to_history
-from recsys.maths.pmi import max_entry_with_history, overall_distance_moments, scaled_npmi_matrix, user_distance_moments
-from recsys.maths.popularity import count_item_users, rank_among_unseen
-from recsys.objectives._pool_arrays import get_item_codes, get_item_vectors, plausibility
-from recsys.support import rng
-from recsys.types import Context, Modular, Pool
-from recsys.types.arrays import Longs
+from recsys.maths.pmi import max_entry_with_history
+from recsys.maths.popularity import rank_among_unseen
+from recsys.objectives._pool_arrays import compute_plausibility, get_item_codes
+from recsys.objectives.derived_tables import (
+    get_item_vectors,
+    get_npmi_matrix,
+    get_popularity_ranks,
+    get_user_distances,
+)
+from recsys.types import Modular, Pool
 from recsys.types.numbers import check_int, check_number
 
 
@@ -27,7 +31,7 @@ def serendipity(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modular:
     near = max_cosine_to_history(
         get_item_vectors(pool.context, space, "serendipity"), train, pool.users, get_item_codes(pool)
     )
-    return Modular((plausibility(pool) * (1.0 - near)).astype(np.float32))
+    return Modular((compute_plausibility(pool) * (1.0 - near)).astype(np.float32))
 
 
 def npmi_surprise(pool: Pool, k: int) -> Modular:
@@ -44,10 +48,9 @@ def npmi_surprise(pool: Pool, k: int) -> Modular:
     :Cost: U h N, h history; pairs of items that share a user once
     :Source: Kaminskas and Bridge 2017
     """
-    train, all_ = pool.context.need_train("npmi_surprise"), pool.context.population
-    table = all_.tables.get("npmi shares", lambda: scaled_npmi_matrix(all_.need_train("npmi_surprise")))
+    train, table = pool.context.need_train("npmi_surprise"), get_npmi_matrix(pool.context, "npmi_surprise")
     near = max_entry_with_history(table, train, pool.users, get_item_codes(pool))
-    return Modular((plausibility(pool) * (1.0 - near)).astype(np.float32))
+    return Modular((compute_plausibility(pool) * (1.0 - near)).astype(np.float32))
 
 
 def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", prior_strength: float = 5.0) -> Modular:
@@ -69,13 +72,10 @@ def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", pri
     prior_strength = check_number("unimodal_serendipity: prior_strength", prior_strength, above=0)
     context, who = pool.context, "unimodal_serendipity"
     train, table = context.need_train(who), get_item_vectors(context, space, who)
-    mean, deviation = context.tables.get(
-        f"usual distances {space} {prior_strength}",
-        lambda: user_distance_moments(table, train, prior_strength, _get_overall_distances(context, space)),
-    )
+    mean, deviation = get_user_distances(context, space, prior_strength, who)
     away = 1.0 - max_cosine_to_history(table, train, pool.users, get_item_codes(pool))
     off = (away - mean[pool.users, None]) / np.maximum(deviation[pool.users, None], 1e-6)
-    return Modular((plausibility(pool) * np.exp(-(off**2) / 2.0)).astype(np.float32))
+    return Modular((compute_plausibility(pool) * np.exp(-(off**2) / 2.0)).astype(np.float32))
 
 
 def unexpected(pool: Pool, k: int, *, top: int = 100) -> Modular:
@@ -96,26 +96,8 @@ def unexpected(pool: Pool, k: int, *, top: int = 100) -> Modular:
     """
     top = check_int("unexpected: top", top, 1)
     met, users = pool.context.need_seen("unexpected")[pool.users], np.arange(len(pool.users))[:, None]
-    before, known = rank_among_unseen(_get_popularity_ranks(pool.context.population), met, users, get_item_codes(pool))
+    before, known = rank_among_unseen(
+        get_popularity_ranks(pool.context, "unexpected"), met, users, get_item_codes(pool)
+    )
     outside = ~known & (before >= top)
-    return Modular((plausibility(pool) * outside).astype(np.float32))
-
-
-def _get_overall_distances(context: Context, space: str) -> tuple[float, float] | None:
-    """Return the mean and the variance of such distances of everybody, None where everybody is who is asked about."""
-    all_ = context.population
-    if all_ is context:
-        return None
-    train, table = all_.need_train("unimodal_serendipity"), get_item_vectors(all_, space, "unimodal_serendipity")
-    return all_.tables.get(f"typical distances {space}", lambda: overall_distance_moments(table, train))
-
-
-def _get_popularity_ranks(context: Context) -> Longs:
-    """Return the place of each item by popularity, (I,), from 0."""
-
-    def make() -> Longs:
-        n = count_item_users(context.need_train("unexpected"))
-        ties = rng.make_generator(context.seed, "ties").permutation(len(n))
-        return np.argsort(np.lexsort((ties, -n)))
-
-    return context.tables.get("popular ranks", make)
+    return Modular((compute_plausibility(pool) * outside).astype(np.float32))

@@ -18,7 +18,7 @@ class Recommendation:
     items: tuple[str, ...]  # (k,) the ids of the picks, in the order in which they are to be shown
     contributions: Floats  # (k, O) what each objective added to its blended gain at the moment of its pick
     objectives: tuple[str, ...]  # O names
-    relevance: Floats  # (k,) the score with which each came: the caller's, or the model's
+    relevance: Floats  # (k,) the score with which each came: the caller's, the model's, or the likelihood's
     base_ranks: Longs  # (k,) its rank by relevance alone, from 1
     log_propensity: Floats | None  # (k,) log-probability of each pick given those before it, where picks are drawn
     seed: int  # of the draws
@@ -31,12 +31,14 @@ class Recommendation:
         repr=False
     )  # the first k by relevance of all that may be shown
     explain: Callable[[], tuple[str, ...]] = field(repr=False)
+    explain_likelihood: Callable[[], tuple[dict[str, float], ...]] = field(repr=False, default=tuple)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state that is pickled and copied: that of the answer, and nothing of the ranker that gave it."""
         said = {
             "relevance_slate": ConstantFunction(tuple(self.relevance_slate())),
             "explain": ConstantFunction(tuple(self.explain())),
+            "explain_likelihood": ConstantFunction(tuple(self.explain_likelihood())),
         }
         return {**vars(self), **said}
 
@@ -76,6 +78,14 @@ class Recommendation:
     def explanations(self) -> tuple[str, ...]:
         """Return a plain sentence or two about each pick: the nearest liked item, and what is new to the user."""
         return self.explain()
+
+    def feature_contributions(self) -> tuple[dict[str, float], ...]:
+        """Return for each pick what each feature of the ranker's likelihood added to its score, the largest first.
+
+        The score is the likelihood's; 0 is what the feature adds to the mean of the candidates. () without a
+        likelihood, or for a user without history.
+        """
+        return self.explain_likelihood()
 
 
 def find_displaced_items(picks: Sequence[str], best: Sequence[str]) -> tuple[str, ...]:

@@ -5,8 +5,7 @@ from collections.abc import Collection
 import numpy as np
 
 from recsys.maths.distributions import mostly_unexplored
-from recsys.maths.embeddings import cooccurrence_vectors
-from recsys.rankers.retrievals import get_hard_regions
+from recsys.objectives.derived_tables import get_feature_sizes, get_hard_regions, get_item_vectors
 from recsys.types import Context
 from recsys.types.arrays import Bools, Csr, Floats, Ints
 
@@ -41,7 +40,7 @@ def explain_picks(
 def _explain_by_history(context: Context, picks: Ints, history: Ints) -> list[str]:
     if not len(history):
         return [""] * len(picks)
-    table = get_cooccurrence_vectors(context)
+    table = get_item_vectors(context, "cooccurrence", "sentences")
     near = table[picks] @ table[history].T
     best = near.argmax(axis=1)
     there = near[np.arange(len(picks)), best] > MIN_COSINE
@@ -75,7 +74,7 @@ def _find_new_feature(context: Context, pick: int, history: Ints) -> str:
     new = np.setdiff1d(own, met)
     if not len(new):
         return ""
-    sizes = context.tables.get("feature sizes", lambda: np.bincount(features.indices, minlength=features.shape[1]))
+    sizes = get_feature_sizes(context, "sentences")
     return items.feature_names[int(new[sizes[new].argmin()])]
 
 
@@ -93,8 +92,3 @@ def _mark_unexplored(context: Context, picks: Ints, history: Ints) -> Bools:
 def _get_title(context: Context, item: int) -> str:
     title = "" if context.items is None else str(context.items.titles[item])
     return title or str(context.item_ids[item])
-
-
-def get_cooccurrence_vectors(context: Context) -> Floats:
-    """Return the unit vectors of all items by co-occurrence, (I, d): those of the objectives."""
-    return context.tables.get("vectors cooccurrence", lambda: cooccurrence_vectors(context.need_train("sentences")))

@@ -6,14 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from recsys.maths.fold_in import gram
-from recsys.rankers.explanations import get_cooccurrence_vectors
+from recsys.likelihoods.applying import order_pool
+from recsys.likelihoods.records import Likelihood
+from recsys.objectives.derived_tables import (
+    get_factor_gram,
+    get_hard_regions,
+    get_item_vectors,
+    get_items_by_feature,
+)
 from recsys.rankers.policies import Policy
 from recsys.rankers.request_constraints import resolve_fixed_guards
 from recsys.rankers.requests import build_context_of_users
-from recsys.rankers.retrievals import get_hard_regions
 from recsys.reranking import blends
-from recsys.reranking.guards import get_items_by_feature
 from recsys.reranking.slates import SAMPLE_USERS, Scale, fit_scales
 from recsys.retrieval.candidates import candidates, make_context
 from recsys.types import Context, Guard, Pool, RecsysError, Scorer, Split, TasteMap
@@ -25,8 +29,10 @@ def serialize_blend(blend: blends.Blend) -> dict[str, Any]:
     Raises:
         RecsysError: for a blend that cannot be read, weights per user, or settings that are no plain values.
     """
-    kept = {part.name: blend[part.name] for part in blends.parse_blend(blend)}
-    for part in blends.parse_blend(blend):
+    parts = blends.parse_blend(blend)
+    given = {blends.name_objective(objective, importable=True): value for objective, value in blend.items()}
+    kept = {part.name: given[part.name] for part in parts}
+    for part in parts:
         if part.weight.ndim:
             raise RecsysError(
                 f"ranker: '{part.name}' has weights per user, expected one, or {{weight = ..., by = ...}}"
@@ -55,7 +61,7 @@ def build_ranker_context(
 
 def fit_ranker_scales(
     around: Context, split: Split, model: Scorer | None, pool: Pool | None, blend: Mapping[str, Any], scale: Scale,
-    policy: Policy,
+    policy: Policy, likelihood: Likelihood | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """Return the scale of each objective: fitted on a sample of the model's candidates, or on the caller's `pool`.
 
@@ -73,20 +79,21 @@ def fit_ranker_scales(
     if pool is None and model is None:
         raise RecsysError("ranker: found neither a model nor a pool, expected one to fit scales on, or scale=")
     sample = _sample_pool(around, split, model, pool, policy)
+    if likelihood is not None:
+        sample = order_pool(sample, likelihood)
     k = min(policy.k, sample.items.shape[1])
     return fit_scales(sample, {part.name: part.with_unit_weight for part in parts}, k)
 
 
 def prime_tables(around: Context, model: Scorer | None) -> None:
     """Make what requests, their guards and sentences need beside what the blend's objectives made already."""
-    get_cooccurrence_vectors(around)
-    if around.items is not None:
-        get_items_by_feature(around, around.items)
+    get_item_vectors(around, "cooccurrence", "sentences")
+    if around.items is not None and around.items.features.nnz:
+        get_items_by_feature(around, "guards")
     for m in range(len(around.maps)):
         get_hard_regions(around, m)
-    factors = None if model is None else model.factors
-    if factors is not None:
-        around.tables.get("gram of all", lambda: gram(factors))
+    if model is not None and model.factors is not None:
+        get_factor_gram(around, "a ranker")
 
 
 def _sample_pool(around: Context, split: Split, model: Scorer | None, pool: Pool | None, policy: Policy) -> Pool:

@@ -14,11 +14,11 @@ import numpy as np
 
 from recsys.maths.ordering import LOWEST_SCORE, find_top_n
 from recsys.models.factor_model import FittedFactors
+from recsys.objectives.derived_tables import get_tie_order
 from recsys.rankers.policies import Policy
 from recsys.rankers.requests import Candidates, RequestUser, get_row_columns
 from recsys.rankers.retrievals import (
     get_seen_items,
-    get_tie_order,
     get_user_factor,
     retrieve_candidates,
     score_items,
@@ -133,7 +133,7 @@ def retrieve_from_index(
     n = min(policy.n, len(codes))
     if not n:
         return Candidates(codes, np.zeros(0, np.float32))
-    found, best = find_top_n(score_items(items[codes], factor)[None], n, get_tie_order(context, policy)[codes])
+    found, best = find_top_n(score_items(items[codes], factor)[None], n, get_tie_order(context, policy.seed)[codes])
     return Candidates(codes[found[0]], best[0])
 
 

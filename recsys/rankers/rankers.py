@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from recsys.kernels import slot_rules
+from recsys.likelihoods.computing import RequestScorer
+from recsys.likelihoods.records import Likelihood
 from recsys.models.fits import refuse_ranking_problem
+from recsys.objectives.derived_tables import TableKey, get_id_codes, get_number_codes, get_tie_order
 from recsys.rankers import fitting, stores
 from recsys.rankers.answers import Recommendation
 from recsys.rankers.batches import catch_request_error, parse_batch_guards, parse_batch_users
@@ -18,8 +21,15 @@ from recsys.rankers.explanations import explain_picks
 from recsys.rankers.fast_path import FastPath, build_fast_path
 from recsys.rankers.generic_path import pick_by_rerank
 from recsys.rankers.indexes import Index, build_index, retrieve_from_index
+from recsys.rankers.likelihoods import (
+    build_ranker_scorer,
+    describe_kept_order,
+    explain_by_features,
+    order_by_likelihood,
+    refuse_likelihood,
+)
 from recsys.rankers.policies import Policy
-from recsys.rankers.records import RankerParts, check_parts, collect_parts, list_stored_tables, name_policy
+from recsys.rankers.records import RankerParts, check_parts, collect_parts, name_policy
 from recsys.rankers.request_constraints import (
     RequestGuards,
     count_violations,
@@ -39,12 +49,12 @@ from recsys.rankers.requests import (
     Id,
     IdIndex,
     RequestUser,
-    build_number_codes,
     build_user_context,
     parse_candidates,
     resolve_request_user,
 )
-from recsys.rankers.retrievals import get_tie_order, retrieve_candidates
+from recsys.rankers.retrievals import retrieve_candidates
+from recsys.rankers.saved_tables import list_saved_tables
 from recsys.reranking.blends import Blend
 from recsys.reranking.slates import Scale
 from recsys.types import Context, Guard, Pool, RecsysError, Rule, Scorer, Split, TasteMap
@@ -72,6 +82,7 @@ class Ranker:
     guards: tuple[Guard, ...] = ()  # of every request
     index: Index | None = None  # None: retrieval is exact
     about: Mapping[str, Any] = field(default_factory=dict, repr=False)  # where it comes from: no part of the policy
+    likelihood: Likelihood | None = None  # None: candidates keep their scores and their order
     _fixed_guards: RequestGuards = field(init=False, repr=False)
     _retrievable: Bools = field(init=False, repr=False)  # (I,) what is available and not excluded by the guards
     _needed_groups: tuple[tuple[Ints, int], ...] = field(
@@ -80,25 +91,26 @@ class Ranker:
     _items: IdIndex = field(init=False, repr=False)
     _users: IdIndex = field(init=False, repr=False)
     _fast_path: FastPath | None = field(init=False, repr=False)
-    _stored_tables: tuple[str, ...] = field(init=False, repr=False)  # derived, which are saved and named
+    _likelihood_scorer: RequestScorer | None = field(init=False, repr=False)
+    _stored_tables: tuple[TableKey, ...] = field(init=False, repr=False)  # derived, which are saved and named
 
     def __post_init__(self) -> None:
         """Make what every request needs, so that none of them waits for it."""
         object.__setattr__(self, "blend", MappingProxyType(dict(self.blend)))
         object.__setattr__(self, "scales", MappingProxyType(dict(self.scales)))
         object.__setattr__(self, "about", MappingProxyType(dict(self.about)))
-        ids = self.context.item_ids
-        by_number = self.context.tables.get("codes by number", lambda: build_number_codes(ids))
-        object.__setattr__(self, "_items", IdIndex(ids, by_number))
-        object.__setattr__(self, "_users", IdIndex(self.context.user_ids))
-        self.context.tables.get("codes of items", lambda: self._items.codes)
+        items = IdIndex(*get_id_codes(self.context), get_number_codes(self.context))
+        object.__setattr__(self, "_items", items)
+        users: list[str] = self.context.user_ids.tolist()
+        object.__setattr__(self, "_users", IdIndex(users, dict(zip(users, range(len(users)), strict=True))))
         object.__setattr__(self, "_fixed_guards", resolve_fixed_guards(self.guards, self.context, self.policy.k))
         object.__setattr__(self, "_retrievable", self._fixed_guards.filter_available(self.available))
         object.__setattr__(self, "_needed_groups", self._fixed_guards.list_needed_groups())
-        get_tie_order(self.context, self.policy)
+        get_tie_order(self.context, self.policy.seed)
+        object.__setattr__(self, "_likelihood_scorer", build_ranker_scorer(self.likelihood, self.context))
         object.__setattr__(self, "_fast_path", build_fast_path(self.context, self.blend, self.scales, self.policy))
         self._warm_up()
-        object.__setattr__(self, "_stored_tables", list_stored_tables(self.context))
+        object.__setattr__(self, "_stored_tables", tuple(key for key, _ in list_saved_tables(self.context)))
         if not self.name:
             object.__setattr__(self, "name", name_policy(self._collect_parts(), self._serialize_settings()))
 
@@ -122,6 +134,7 @@ class Ranker:
         exploration_share: float = 0.0,
         guards: Sequence[Guard] = (),
         index_recall: float = 1.0,
+        likelihood: Likelihood | None = None,
     ) -> "Ranker":
         """Return the ranker of a fitted model and a blend, for the users and items of `split`.
 
@@ -131,6 +144,11 @@ class Ranker:
         `Pool.from_frame(..., split=split)`. Scores that come with requests are on that scale; with `pool`, a model is
         not needed, and a ranker without one only re-ranks. `guards` (`recsys.reranking.guards`) hold for every request;
         a slot that is kept for an item is not there where a request asks for a shorter slate.
+
+        A `likelihood` (`recsys.fit_likelihood`, for the same items) gives the candidates of every request its scores
+        and its order before they are re-ranked, those of `rerank` too; scale constants are fitted on them. A user
+        without history keeps the base's, with a note. One that is below its base out of fold, or reads a part that is
+        not there (own maps, factors), is left out with a `RecsysWarning`, and `about` says why.
 
         With `recall` below 1, `rank` retrieves by an index (extra `index`) that finds this share of the n best, on
         average over users; `index` of the ranker says what it found of those of 256 users. 1 is exact.
@@ -157,10 +175,13 @@ class Ranker:
             policy,
             index_recall,
         )
-        scales = fitting.fit_ranker_scales(around, split, model, pool, plain, scale, policy)
-        fitting.prime_tables(around, model)
         about = {"split_fingerprint": split.fingerprint}
-        return cls(model, around, plain, scales, policy, split.available_items, "", tuple(guards), index, about)
+        if reason := refuse_likelihood(likelihood, around):
+            likelihood, about = None, {**about, "likelihood": f"left out: {reason}"}
+        scales = fitting.fit_ranker_scales(around, split, model, pool, plain, scale, policy, likelihood)
+        fitting.prime_tables(around, model)
+        available = split.available_items
+        return cls(model, around, plain, scales, policy, available, "", tuple(guards), index, about, likelihood)
 
     def save(self, folder: str | Path, *, about: Mapping[str, Any] | None = None) -> Path:
         """Write the ranker to `folder`, whole or not at all; one that is there already is replaced. No pickles.
@@ -192,12 +213,13 @@ class Ranker:
                 others of these.
         """
         parts, context, settings, name, about = stores.load_ranker(Path(folder), verify, allow_imports)
-        model, index = (one[0] if one else None for one in (parts.models, parts.indexes))
+        model, index, likelihood = (one[0] if one else None for one in (parts.models, parts.indexes, parts.likelihoods))
         decided = (settings["blend"], settings["scales"], settings["policy"])
         try:
             check_parts(parts, context)
             fitting.prime_tables(context, model)
-            return cls(model, context, *decided, parts.available, name, settings["guards"], index, about)
+            guards = settings["guards"]
+            return cls(model, context, *decided, parts.available, name, guards, index, about, likelihood)
         except (RecsysError, np.linalg.LinAlgError) as error:
             raise RecsysError(f"{folder}: is damaged: {error}") from None
 
@@ -223,10 +245,11 @@ class Ranker:
 
         Who asks is a `user` whom it knows, and who may like `more` items since it was fitted, or anybody with a
         `history` of liked items, or with neither somebody of whom nothing is known. Candidates may come in any order;
-        equal scores keep theirs. Items that it does not know are left out and reported (`Answer.unknown_items`).
-        `{"relevance": 1}` gives the order of the scores.
+        equal scores keep theirs. Items that it does not know are left out and reported
+        (`Recommendation.unknown_items`). `{"relevance": 1}` gives the order of the scores, or where the ranker has a
+        likelihood, the order of the likelihood.
         `guards` hold for this request, beside those of the ranker; what cannot be met is met in the order that
-        `recsys.reranking.guards` says, and told (`Answer.unmet`).
+        `recsys.reranking.guards` says, and told (`Recommendation.violations`).
 
         Raises:
             RecsysError: for an unknown user, both user and history, scores that do not go with the items, an item that
@@ -343,7 +366,7 @@ class Ranker:
         check_int("ranker: seed", 0 if seed is None else seed)
 
     def _collect_parts(self) -> RankerParts:
-        return collect_parts(self.model, self.context, self.available, self.index, self._stored_tables)
+        return collect_parts(self.model, self.context, self.available, self.index, self._stored_tables, self.likelihood)
 
     def _serialize_settings(self) -> dict[str, Any]:
         """Return how it decides, as JSON can say it."""
@@ -370,6 +393,9 @@ class Ranker:
     ) -> Recommendation:
         """Return the answer to a request; `most` candidates are retrieved at most, None where they are the caller's."""
         seed = self.policy.seed if seed is None else check_int("ranker: seed", seed)
+        given = found
+        if self._likelihood_scorer is not None:
+            found = order_by_likelihood(self._likelihood_scorer, request_user, found)
         asked: tuple[Rule, ...] = ()
         pool = None
         if request_guards.guards:
@@ -415,7 +441,7 @@ class Ranker:
             unknown_items=found.unknown,
             unknown_history=request_user.unknown,
             violations=far,
-            notes=lacking,
+            notes=lacking + describe_kept_order(self._likelihood_scorer, request_user),
             relevance_slate=partial(get_item_ids, names, shown[:k]),
             explain=partial(
                 explain_picks,
@@ -426,6 +452,7 @@ class Ranker:
                 picked.objectives,
                 list_pinned_items(asked),
             ),
+            explain_likelihood=partial(explain_by_features, self._likelihood_scorer, request_user, given, codes),
         )
 
     def _describe_short(
@@ -469,6 +496,7 @@ class Ranker:
             ),
             relevance_slate=tuple,
             explain=tuple,
+            explain_likelihood=tuple,
         )
 
     def _warm_up(self) -> None:

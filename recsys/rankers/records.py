@@ -2,17 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 from scipy import sparse
 
+from recsys.likelihoods.applying import find_reason_to_keep_base
+from recsys.likelihoods.records import Likelihood
 from recsys.models.factor_model import FittedFactors
 from recsys.models.registry import find_fitted_classes
+from recsys.objectives.derived_tables import TableKey
 from recsys.rankers.indexes import Index
-from recsys.rankers.tables import check_tables, find_table_rule
+from recsys.rankers.saved_tables import check_saved_tables, list_saved_tables
 from recsys.support.serialization import flatten_record
 from recsys.support.stored_arrays import hash_array
 from recsys.types import Context, Items, RecsysError, Scorer, TableCache, TasteMap
@@ -40,7 +43,8 @@ class Sparse:
 class DerivedTable:
     """A derived table of a context: an array, a matrix, or several of them."""
 
-    name: str
+    name: str  # that of a `Table`
+    settings: str  # those that it was made with
     several: bool
     parts: tuple[Any, ...]  # Dense or Sparse
 
@@ -64,19 +68,24 @@ class RankerParts:
     seed: int  # of the context
     tables: tuple[Any, ...] = ()
     indexes: tuple[Any, ...] = ()  # one or none
+    likelihoods: tuple[Any, ...] = ()  # one or none
 
 
 def list_storable_classes() -> dict[str, type[Any]]:
     """Return the classes that a folder may hold, by name."""
-    return {**find_fitted_classes(), **{kind.__name__: kind for kind in (Dense, Sparse, DerivedTable, TasteMap, Index)}}
+    return {
+        **find_fitted_classes(),
+        **{kind.__name__: kind for kind in (Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood)},
+    }
 
 
 def collect_parts(
-    model: Scorer | None, context: Context, available: Bools, index: Index | None, tables: Sequence[str]
-) -> RankerParts:
+    model: Scorer | None, context: Context, available: Bools, index: Index | None, tables: Collection[TableKey],
+    likelihood: Likelihood | None = None,
+) -> RankerParts:  # fmt: skip
     """Return a model and what requests look at beside it as one record; `context` has a train and items.
 
-    `tables` are the names of the derived tables that it has.
+    `tables` are the keys of the derived tables that it has.
     """
     items = cast(Items, context.items)
     return RankerParts(
@@ -93,14 +102,10 @@ def collect_parts(
         feature_names=np.asarray(items.feature_names, dtype=np.str_),
         years=items.years,
         seed=context.seed,
-        tables=tuple(_build_table(name, value) for name, value in sorted(context.tables.items()) if name in tables),
+        tables=tuple(_build_table(key, value) for key, value in list_saved_tables(context) if key in tables),
         indexes=() if index is None else (index,),
+        likelihoods=() if likelihood is None else (likelihood,),
     )
-
-
-def list_stored_tables(context: Context) -> tuple[str, ...]:
-    """Return the names of the tables of a context that a ranker stores, of those that are there."""
-    return tuple(sorted(name for name, _ in context.tables.items() if find_table_rule(name) is not None))
 
 
 def build_request_context(parts: RankerParts) -> Context:
@@ -109,7 +114,8 @@ def build_request_context(parts: RankerParts) -> Context:
     tables = TableCache()
     for table in parts.tables:
         values = [part.values for part in table.parts]
-        tables.get(table.name, ConstantFunction(tuple(values) if table.several else values[0]))
+        key = TableKey(table.name, table.settings)
+        tables.get(key, ConstantFunction(tuple(values) if table.several else values[0]))
     model = parts.models[0] if parts.models else None
     return Context(
         user_ids=parts.user_ids,
@@ -163,7 +169,7 @@ def check_parts(parts: RankerParts, context: Context) -> None:
         if not isinstance(taste_map, TasteMap):
             raise RecsysError(f"maps hold a {type(taste_map).__name__}, expected a TasteMap")
     context.check_arrays()
-    check_tables(context, [table.name for table in parts.tables])
+    check_saved_tables(context, [TableKey(table.name, table.settings) for table in parts.tables])
     for model in parts.models:
         _check_model(model, users, items)
     for index in parts.indexes:
@@ -174,12 +180,19 @@ def check_parts(parts: RankerParts, context: Context) -> None:
         check_matrix("index: lists", index.lists, (len(index.centres), items))
         if not np.array_equal(np.sort(index.lists.indices), np.arange(items)):
             raise RecsysError("index: lists do not hold each item once")
+    for likelihood in parts.likelihoods:
+        if not isinstance(likelihood, Likelihood):
+            raise RecsysError(f"found a {type(likelihood).__name__}, expected a Likelihood")
+        likelihood.check_items(parts.item_ids)
+        if reason := find_reason_to_keep_base(likelihood, context):
+            raise RecsysError(reason)
 
 
 def _check_model(model: Any, users: int, items: int) -> None:
     """Refuse a model with numbers that are not finite, or of other users and items."""
     for name, array in flatten_record(model).items():
-        check_finite(f"model: {name}", array)
+        if not name.startswith("factors."):  # those are the context's, and `Context.check_arrays` has looked at them
+            check_finite(f"model: {name}", array)
     expected, last = f"expected scores of {users} users and {items} items", np.arange(users, dtype=np.int32)[-1:]
     try:
         found = [np.asarray(model.score(last)), np.asarray(model.fold(make_empty_matrix((1, items))))]
@@ -191,9 +204,9 @@ def _check_model(model: Any, users: int, items: int) -> None:
         check_finite("model: scores", scores)
 
 
-def _build_table(name: str, value: Any) -> DerivedTable:
+def _build_table(key: TableKey, value: Any) -> DerivedTable:
     several = isinstance(value, tuple)
     values: Sequence[Any] = value if several else (value,)
     return DerivedTable(
-        name, several, tuple(Sparse(cast(Csr, v)) if sparse.issparse(v) else Dense(np.asarray(v)) for v in values)
+        *key, several, tuple(Sparse(cast(Csr, v)) if sparse.issparse(v) else Dense(np.asarray(v)) for v in values)
     )

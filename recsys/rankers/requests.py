@@ -14,7 +14,6 @@ from recsys.types.arrays import Csr, Floats, Ints, Longs
 
 Id = str | int | float
 NO_ITEMS = np.zeros(0, np.int32)
-MAX_NUMBERS_PER_ID = 64  # numbers for each id: with more, a table of them is not worth its memory
 
 
 class RequestUser(NamedTuple):
@@ -37,11 +36,9 @@ class Candidates(NamedTuple):
 class IdIndex:
     """Ids and their codes. Ids are names, as in data that is read: 50, 50.0 and "50" are one."""
 
-    def __init__(self, ids: Any, by_number: Ints = NO_ITEMS) -> None:
-        """Read ids (I,) once: requests look them up in a dictionary, or arrays of numbers in `build_number_codes`."""
-        self.names: list[str] = np.asarray(ids).tolist()
-        self.codes: dict[str, int] = dict(zip(self.names, range(len(self.names)), strict=True))
-        self.number_codes = np.asarray(by_number)
+    def __init__(self, names: list[str], codes: dict[str, int], number_codes: Ints = NO_ITEMS) -> None:
+        """Take ids (I,), the code of each, and for arrays of integers what `build_number_codes` returns."""
+        self.names, self.codes, self.number_codes = names, codes, np.asarray(number_codes)
 
     def look_up(self, given: Iterable[Id]) -> tuple[Ints, list[str]]:
         """Return the codes of the known ids, in their order, and the names of the others.
@@ -70,30 +67,6 @@ def load_kernels() -> Any:
     from recsys.kernels import requests
 
     return requests
-
-
-def build_number_codes(ids: Any) -> Ints:
-    """Return the code of each number where all ids are whole numbers and not too far apart, () where they are not.
-
-    A number that is no id has -1.
-
-    >>> build_number_codes(np.array(["3", "0"])).tolist(), build_number_codes(np.array(["3", "03"])).tolist()
-    ([1, -1, -1, 0], [])
-    """
-    names = np.asarray(ids)
-    try:
-        numbers = names.astype(np.int64)
-    except (ValueError, OverflowError):
-        return NO_ITEMS
-    if not len(numbers) or numbers.min() < 0 or numbers.max() >= MAX_NUMBERS_PER_ID * len(numbers):
-        return NO_ITEMS
-    digits = np.searchsorted(10 ** np.arange(1, 19), numbers, side="right") + 1
-    letters = np.ascontiguousarray(names).view(np.uint32)
-    if (np.strings.str_len(names) != digits).any() or letters.max() > ord("9"):  # 007, +7, or digits of other scripts
-        return NO_ITEMS
-    codes = np.full(int(numbers.max()) + 1, -1, np.int32)
-    codes[numbers] = np.arange(len(numbers))
-    return codes
 
 
 def resolve_request_user(
@@ -232,5 +205,5 @@ def _slice_rows(matrix: Csr | None, rows: slice) -> Csr | None:
 
 
 def _build_row(columns: Ints, values: Any, width: int) -> Csr:
-    pointers: Longs = np.array([0, len(columns)])
+    pointers: Ints = np.array([0, len(columns)], np.int32)  # as those of maps: products of both copy no indices
     return Csr((values, columns, pointers), shape=(1, width))

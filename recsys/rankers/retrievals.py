@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from recsys.maths.distributions import mostly_unexplored
-from recsys.maths.fold_in import gram
 from recsys.maths.ordering import LOWEST_SCORE, find_top_n, find_top_n_with_reserve, make_comparable
 from recsys.models.factor_model import FittedFactors
+from recsys.objectives.derived_tables import get_factor_gram, get_hard_regions, get_tie_order
 from recsys.rankers.policies import Policy
 from recsys.rankers.requests import NO_ITEMS, Candidates, RequestUser, get_row_columns
-from recsys.support import rng
 from recsys.types import Context, Factors, RecsysError, Scorer
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
 
@@ -52,20 +51,22 @@ def select_best_candidates(
     n, block = min(policy.n, len(scores)), scores[None]
     if pinned or needed:
         block = block.copy()
-        block[0, _select_reserved_items(scores, pinned, needed, get_tie_order(context, policy))[:n]] = ABOVE_ALL_SCORES
+        block[0, _select_reserved_items(scores, pinned, needed, get_tie_order(context, policy.seed))[:n]] = (
+            ABOVE_ALL_SCORES
+        )
     reserved = int(np.ceil(policy.exploration_share * n - 1e-9))
     if reserved:
         regions = [get_hard_regions(context, m) for m in range(len(context.maps))]
         items, best = find_top_n_with_reserve(
-            block, mostly_unexplored(histories, regions), n, reserved, get_tie_order(context, policy)
+            block, mostly_unexplored(histories, regions), n, reserved, get_tie_order(context, policy.seed)
         )
     else:
-        items, best = find_top_n(block, n, get_tie_order(context, policy))
+        items, best = find_top_n(block, n, get_tie_order(context, policy.seed))
     found = items[0] >= 0
     codes, worth = items[0][found], best[0][found]
     if pinned or needed:
         worth = scores[codes]
-        order = np.lexsort((get_tie_order(context, policy)[codes], -worth))
+        order = np.lexsort((get_tie_order(context, policy.seed)[codes], -worth))
         codes, worth = codes[order], worth[order]
     return Candidates(codes, worth.astype(np.float32, copy=False))
 
@@ -135,22 +136,10 @@ def get_user_factor(factors: Factors, context: Context, request_user: RequestUse
     if not len(request_user.history):
         return np.array(factors.mean_user_factor)
     kernel: Any = fold_in_user
-    items, common = np.asarray(factors.item_factors), context.tables.get("gram of all", lambda: gram(factors))
+    items, common = np.asarray(factors.item_factors), get_factor_gram(context, "a ranker")
     ridge = factors.regularization * (len(request_user.history) + factors.unobserved_weight * len(items)) ** factors.nu
     found = np.empty(items.shape[1], np.float32)
     kernel(
         np.asarray(common), items, request_user.history, factors.observed_weight, factors.target_weight, ridge, found
     )
     return found
-
-
-def get_hard_regions(context: Context, m: int) -> Ints:
-    """Return the region of each item by map m, (I,)."""
-    regions: Ints = context.tables.get(f"hard {m}", lambda: context.maps[m].hard_regions)
-    return regions
-
-
-def get_tie_order(context: Context, policy: Policy) -> Longs:
-    """Return the order of items whose scores are equal, (I,): that of `recsys.candidates`."""
-    size = len(context.item_ids)
-    return context.tables.get(f"ties {policy.seed}", lambda: rng.make_generator(policy.seed, "ties").permutation(size))

@@ -1,6 +1,7 @@
 """Reports: the results of a run as a page and as pictures, with computed numbers only."""
 
 from recsys.reports.charts import build_charts, write_charts
+from recsys.reports.coefficients import draw_coefficients, write_coefficients
 from recsys.reports.pages import shortlist_results, write_report
 from recsys.reports.results import Example, Results
 from recsys.reports.searches import SweepReport, write_sweep_report
@@ -10,8 +11,10 @@ __all__ = [
     "Results",
     "SweepReport",
     "build_charts",
+    "draw_coefficients",
     "shortlist_results",
     "write_charts",
+    "write_coefficients",
     "write_report",
     "write_sweep_report",
 ]

@@ -10,7 +10,7 @@ DAGGER = "\N{DAGGER}"
 
 def is_discovery(metric: str) -> bool:
     """Return whether a metric counts held-out positives outside the bubble."""
-    return metric.startswith("discovery")
+    return metric.startswith(("discovery", "stratified_discovery"))
 
 
 def is_unexplored_share(metric: str) -> bool:

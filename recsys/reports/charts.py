@@ -68,10 +68,14 @@ def save_charts(specs: Mapping[str, Spec], folder: Path) -> list[Path]:
     """Write specifications as `folder`/charts/NAME.svg and return the paths."""
     paths = [folder / "charts" / f"{name}.svg" for name in specs]
     for path, spec in zip(paths, specs.values(), strict=True):
-        # A control character would end the process.
-        svg = vl_convert.vegalite_to_svg(escape_hidden_everywhere(spec), allowed_base_urls=[])
-        write_text(path, _renumber_clips(svg))
+        write_text(path, convert_to_svg(spec))
     return paths
+
+
+def convert_to_svg(spec: Spec) -> str:
+    """Return the picture of a specification."""
+    # A control character would end the process.
+    return _renumber_clips(vl_convert.vegalite_to_svg(escape_hidden_everywhere(spec), allowed_base_urls=[]))
 
 
 def _renumber_clips(svg: str) -> str:

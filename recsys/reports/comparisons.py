@@ -72,6 +72,9 @@ def list_notes(comparison: Comparison) -> list[str]:
         lines.append(
             "Limits of segments hold for all segments of a run and metric together, so the worst may be picked."
         )
+    stratified = comparison.summary[comparison.summary.metric.str.startswith("stratified_")]
+    credit = dict(zip(stratified.metric, stratified.convention, strict=True))
+    lines += [f"{metric}: {convention}." for metric, convention in credit.items()]
     if any(is_discovery(metric) for metric in comparison.differences.metric):
         lines.append(EXPOSURE_CAVEAT)
     lines += [f"Compared: {one.folder} ({one.description}): {', '.join(one.runs)}." for one in comparison.sources]
@@ -140,24 +143,24 @@ def _format_difference_row(row: Row) -> tuple[str, ...]:
 
 
 def _tabulate_loss_and_gain(comparison: Comparison) -> TextTable:
-    head = ("run", "loss in", "change", "joint limits", "gain in", "change", "joint limits")
-    rows = [
-        (
-            str(row["run"]),
-            *(
-                str(row["loss_metric"]),
-                format_percent(_replace_nan(row["loss"])),
-                _format_row_percents(row, "loss_low", "loss_high"),
-            ),
-            *(
-                str(row["gain_metric"]),
-                format_percent(_replace_nan(row["gain"])),
-                _format_row_percents(row, "gain_low", "gain_high"),
-            ),
-        )
-        for row in comparison.joint.to_dict("records")
-    ]
-    return TextTable("Loss and gain together: both limits hold in 95 % of samples", head, tuple(rows))
+    """Return a row per run and gain: the change of every metric that may be lost stands beside it."""
+    losses = list(dict.fromkeys(comparison.joint.loss_metric))
+    found: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in comparison.joint.to_dict("records"):
+        found.setdefault((row["run"], row["gain_metric"]), {})[row["loss_metric"]] = row
+    rows = []
+    for (run, gain), by_loss in found.items():
+        cells = [text for loss in losses for text in _format_joint_change(by_loss.get(loss), "loss")]
+        rows.append((str(run), *cells, str(gain), *_format_joint_change(next(iter(by_loss.values())), "gain")))
+    head = ("run", *(name for loss in losses for name in (loss, "joint limits")), "gain in", "change", "joint limits")
+    title = f"Loss{'es' if len(losses) > 1 else ''} and gain together: all limits of a row hold in 95 % of samples"
+    return TextTable(title, head, tuple(rows))
+
+
+def _format_joint_change(row: Row | None, name: str) -> tuple[str, str]:
+    if row is None:
+        return "", ""
+    return format_percent(_replace_nan(row[name])), _format_row_percents(row, f"{name}_low", f"{name}_high")
 
 
 def _tabulate_worst_segments(comparison: Comparison) -> TextTable:

@@ -1,10 +1,12 @@
 """The summary of a page: a small table of gains and losses, and one sentence computed from the intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recsys.html import Html, join_html, make_element
+from recsys.metrics import ACCURACY_AXES
 from recsys.reports.caveats import add_dagger, describe_counts
+from recsys.reports.discovery_parts import render_discovery_parts
 from recsys.reports.formats import MISSING, format_change, format_interval, format_number
 from recsys.reports.view import ReportView
 from recsys.types.notebooks import format_count
@@ -14,24 +16,37 @@ CHANCE = 0.025  # of 95 % intervals of no effect lie wholly above 0
 Row = Mapping[str, Any]
 
 
-def render_findings(view: ReportView, accuracy: str, gains: Mapping[str, str]) -> Html:
-    """Return for each gain (metric -> what it is called) a sentence and a table of the runs that have most of it."""
+def list_accuracy_axes(view: ReportView) -> tuple[str, ...]:
+    """Return the metrics whose losses stand beside gains: nDCG and stratified recall, or else the first metric.
+
+    A metric that no run has a value of is not among them, unless it is the only one.
+    """
+    axes = tuple(metric for metric in ACCURACY_AXES if metric in view.metrics and view.is_defined(metric))
+    return axes or (view.metrics[0] if view.metrics else "ndcg",)
+
+
+def render_findings(view: ReportView, gains: Mapping[str, str]) -> Html:
+    """Return for each gain (metric -> what it is called) a sentence and a table of the runs that have most of it.
+
+    The losses of all metrics of accuracy (`list_accuracy_axes`) stand beside each gain.
+    """
+    axes = list_accuracy_axes(view)
     parts = [
         part
         for metric, name in gains.items()
         if select_with_interval(view, metric)
-        for part in _render_gain(view, accuracy, metric, name)
+        for part in _render_gain(view, axes, metric, name)
     ]
     if parts:
         return join_html(*parts)
-    lines = [_render_base_value(view, metric) for metric in (accuracy, *gains) if view.is_defined(metric)]
+    lines = [_render_base_value(view, metric) for metric in (*axes, *gains) if view.is_defined(metric)]
     return make_element("ul", *(make_element("li", line) for line in lines), class_="sentences") if lines else Html()
 
 
-def shortlist_runs(view: ReportView, accuracy: str, metric: str) -> list[str]:
+def shortlist_runs(view: ReportView, metric: str) -> list[str]:
     """Return the runs that gain most of a metric: without a detectable loss before others, then the largest first."""
-    gained = _select_gaining_runs(view, metric)
-    return sorted(gained, key=lambda run: (has_detectable_loss(view, run, accuracy), -abs(gained[run]["difference"])))[
+    gained, axes = _select_gaining_runs(view, metric), list_accuracy_axes(view)
+    return sorted(gained, key=lambda run: (has_detectable_loss(view, run, axes), -abs(gained[run]["difference"])))[
         :MAX_LISTED
     ]
 
@@ -42,10 +57,10 @@ def select_with_interval(view: ReportView, metric: str) -> dict[str, Row]:
     return {run: row for run, row in rows.items() if row and row["ci_low"] is not None}
 
 
-def has_detectable_loss(view: ReportView, run: str, accuracy: str) -> bool:
-    """Return whether a run has a detectable loss: an interval wholly below 0, or none."""
-    row = view.differences.get((run, accuracy))
-    return row is None or row["ci_high"] is None or row["ci_high"] < 0
+def has_detectable_loss(view: ReportView, run: str, axes: Sequence[str]) -> bool:
+    """Return whether a run has a detectable loss of some metric of accuracy: an interval wholly below 0, or none."""
+    rows = [view.differences.get((run, one)) for one in axes]
+    return any(row is None or row["ci_high"] is None or row["ci_high"] < 0 for row in rows)
 
 
 def _select_gaining_runs(view: ReportView, metric: str) -> dict[str, Row]:
@@ -54,38 +69,44 @@ def _select_gaining_runs(view: ReportView, metric: str) -> dict[str, Row]:
     return {run: row for run, row in rows.items() if (row["ci_low"] if way > 0 else -row["ci_high"]) > 0}
 
 
-def _render_gain(view: ReportView, accuracy: str, metric: str, name: str) -> list[Html]:
+def _render_gain(view: ReportView, axes: Sequence[str], metric: str, name: str) -> list[Html]:
     n, gained = len(select_with_interval(view, metric)), _select_gaining_runs(view, metric)
-    free = [run for run in gained if not has_detectable_loss(view, run, accuracy)]
+    free = [run for run in gained if not has_detectable_loss(view, run, axes)]
     chance = round(CHANCE * n)
     by_chance = f"about {chance}" if chance else "fewer than 1"
     text = (
         f": {len(gained)} of {format_count(n, 'run')} have more, with an interval wholly on that side "
         "(by chance alone, "
-        f"{by_chance} would), {len(free)} of them without a detectable loss of {accuracy}@{view.k}. "
+        f"{by_chance} would), {len(free)} of them without a detectable loss of "
+        f"{' or '.join(f'{one}@{view.k}' for one in axes)}. "
         f"Counted: {describe_counts(view, metric)}."
     )
     title = add_dagger(metric, f"{metric}@{view.k}")
-    changes = (f"change of {accuracy}@{view.k}", "95 % interval", f"change of {title}", "95 % interval")
-    head = ("run", *changes, "verdict")
+    named = (*(f"{one}@{view.k}" for one in axes), title)
+    changes = tuple(text for one in named for text in (f"change of {one}", "95 % interval"))
+    head, listed = ("run", *changes, "verdict"), shortlist_runs(view, metric)
     rows = [
-        _render_base_row(view, accuracy, metric),
-        *(_render_run_row(view, run, accuracy, metric, name) for run in shortlist_runs(view, accuracy, metric)),
+        _render_base_row(view, (*axes, metric)),
+        *(_render_run_row(view, run, axes, metric, name) for run in listed),
     ]
     titles = make_element(
         "tr",
-        *(make_element("th", title, scope="col", class_="n" if 0 < i < 5 else None) for i, title in enumerate(head)),
+        *(
+            make_element("th", title, scope="col", class_="n" if 0 < i < len(head) - 1 else None)
+            for i, title in enumerate(head)
+        ),
     )
     table = make_element("table", make_element("thead", titles), make_element("tbody", *rows), class_="plain short")
     return [
         make_element("p", make_element("b", add_dagger(metric, name)), text),
         make_element("div", table, class_="scroll", tabindex="0"),
+        *(render_discovery_parts(view, listed) if metric == "discovery" else ()),
     ]  # fmt: skip
 
 
-def _render_base_row(view: ReportView, accuracy: str, metric: str) -> Html:
+def _render_base_row(view: ReportView, metrics: Sequence[str]) -> Html:
     cells = []
-    for one in (accuracy, metric):
+    for one in metrics:
         low, high = (view.get_number(view.base, one, end) for end in ("ci_low", "ci_high"))
         cells += [format_number(view.get_number(view.base, one, "value")), format_interval(low, high) or MISSING]
     values = (make_element("td", text, class_="n") for text in cells)
@@ -94,16 +115,12 @@ def _render_base_row(view: ReportView, accuracy: str, metric: str) -> Html:
     )
 
 
-def _render_run_row(view: ReportView, run: str, accuracy: str, metric: str, name: str) -> Html:
-    cells = [text for one in (accuracy, metric) for text in _format_change(view.differences.get((run, one)))]
-    row = view.differences.get((run, accuracy))
-    surely = row is not None and row["ci_low"] is not None and row["ci_low"] > 0
+def _render_run_row(view: ReportView, run: str, axes: Sequence[str], metric: str, name: str) -> Html:
+    cells = [text for one in (*axes, metric) for text in _format_change(view.differences.get((run, one)))]
+    changes = [view.differences.get((run, one)) for one in axes]
+    surely = all(row is not None and row["ci_low"] is not None and row["ci_low"] > 0 for row in changes)
     cost = (
-        "and of accuracy"
-        if surely
-        else "at a loss"
-        if has_detectable_loss(view, run, accuracy)
-        else "no detectable loss"
+        "and of accuracy" if surely else "at a loss" if has_detectable_loss(view, run, axes) else "no detectable loss"
     )
     verdict = f"more {name}, {cost}"
     return make_element(

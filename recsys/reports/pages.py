@@ -60,7 +60,7 @@ def shortlist_results(results: Results) -> list[str]:
         RecsysError: if no report can be made of the results.
     """
     sheet = build_report_view(results)
-    gained = [shortlist_runs(sheet, choose_accuracy_metric(sheet), metric) for metric in GAINS]
+    gained = [shortlist_runs(sheet, metric) for metric in GAINS]
     return next((runs for runs in gained if runs), [])
 
 
@@ -96,7 +96,7 @@ def _render_sections(results: Results, view: ReportView, specs: Mapping[str, Spe
     others = [build_report_view(replace(results, k=k)) for k in sorted({int(k) for k in results.summary["k"]})]
     table = results.segments
     made = {
-        "findings": _render_section("findings", "In short", render_findings(view, choose_accuracy_metric(view), GAINS)),
+        "findings": _render_section("findings", "In short", render_findings(view, GAINS)),
         "tradeoffs": make_element("section", *_render_tradeoffs(view, specs), id="tradeoffs", aria_label="Trade-offs"),
         "table": _render_section("table", f"Differences against {view.base}, k = {view.k}", render_differences(view)),
         "users": _render_folded_section("users", "Users as they would see it", render_examples(results.examples))

@@ -32,9 +32,9 @@ SCRIPT = """
 """
 COLUMN_TITLES = {"method": "blend", "seconds": "seconds of the trial"}
 GAIN_AT_LOSS_NOTE = (
-    "Each method's curve from the base through its front, read where it has lost that share of accuracy; 95 % "
-    "intervals draw loss and gain together. Reached: the share of draws in which the curve loses as much; the others "
-    "count with the curve's last point."
+    "Each method's curve from the base through its front, read where the first metric of accuracy has lost that share; "
+    "the losses of all of them there stand beside the gain. 95 % intervals draw losses and gain together. Reached: the "
+    "share of draws in which the curve loses as much; the others count with the curve's last point."
 )
 BEST_VS_REST_NOTE = (
     "How far the method that gains most on validation is ahead of each other one on test, at the same loss; 95 % "
@@ -138,7 +138,7 @@ def _render_choices(search: SweepReport) -> Html:
     parts = [said, _render_table(_format_columns(search.chosen, names, "relative_low", "relative_high"))]
     if len(search.gain_at_loss):
         names = {"loss": "at a loss of", "gain": "gain", "reached": "reached in", "points": "points of the curve"}
-        table = _render_table(_format_columns(search.gain_at_loss, names, "ci_low", "ci_high"))
+        table = _render_table(_format_gains(search.gain_at_loss, names))
         parts += [
             make_element("h3", "At the same loss, on test"),
             make_element("p", GAIN_AT_LOSS_NOTE, class_="note"),
@@ -178,6 +178,19 @@ def _format_columns(frame: pd.DataFrame, names: Mapping[str, str], low: str, hig
     made = made.assign(**{str(c): [_format_share(value) for value in made[c]] for c in made if c not in plain})
     made["95 % interval"] = [format_percent_interval(*ends) for ends in _list_interval_ends(frame, low, high)]
     return made.rename(columns=dict(names))
+
+
+def _format_gains(gains: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Return the gains at a loss in words, with the loss of each metric of accuracy and its interval in one column."""
+    losses = [
+        str(name) for name in gains if str(name).startswith("loss ") and not str(name).endswith(("ci_low", "ci_high"))
+    ]
+    made = _format_columns(gains[[c for c in gains if not str(c).startswith("loss ")]], names, "ci_low", "ci_high")
+    for loss in losses:
+        ends = _list_interval_ends(gains, f"{loss} ci_low", f"{loss} ci_high")
+        texts = [(_format_share(a), format_percent_interval(*b)) for a, b in zip(gains[loss], ends, strict=True)]
+        made[f"loss of {loss.removeprefix('loss ')}"] = [f"{a} ({b})" if b else a for a, b in texts]
+    return made
 
 
 def _list_interval_ends(frame: pd.DataFrame, low: str, high: str) -> list[tuple[float | None, float | None]]:

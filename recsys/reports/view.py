@@ -13,7 +13,9 @@ from recsys.reports.results import RUN_KINDS, Results, check_results
 
 Row = Mapping[str, Any]
 
-HEADLINE_METRICS = ("ndcg", "discovery", "self_information", "coverage", "ild_cooccurrence", "exposure_deficit")
+HEADLINE_METRICS = (
+    "ndcg", "stratified_recall", "discovery", "self_information", "coverage", "ild_cooccurrence", "exposure_deficit",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

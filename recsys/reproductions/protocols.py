@@ -9,7 +9,7 @@ from recsys.reproductions.published_settings import Protocol
 from recsys.reproductions.setups import ReproductionSetup, draw_protocol_negatives, widen_catalogue
 from recsys.splits.pairs import Pairs, filter_pairs
 from recsys.splits.records import build_pair_matrix
-from recsys.splits.settings import SplitSettings
+from recsys.splits.settings import FilterSettings
 from recsys.support import rng
 from recsys.types import Dataset, Items, RecsysError, Split
 from recsys.types.arrays import Anys, Bools, Csr, Ints, Longs, make_empty_matrix
@@ -32,7 +32,7 @@ def build_setup(dataset: Dataset, protocol: Protocol, seed: int) -> Reproduction
 
 def _filter_positives(dataset: Dataset, protocol: Protocol) -> Pairs:
     """Return the positive pairs; items with too few go first, then users with too few of the rest, once each."""
-    pairs = filter_pairs(dataset, SplitSettings("random", 0.5, 0.0, protocol.positive, 0, 0, "keep", 0))
+    pairs = filter_pairs(dataset, FilterSettings(protocol.positive, cold_items="keep"))
     liked = pairs.positive
     counts = np.bincount(pairs.item[liked], minlength=len(pairs.items.ids))
     kept = liked & (counts >= max(protocol.min_item_interactions, 1))[pairs.item]

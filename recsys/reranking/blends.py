@@ -1,10 +1,8 @@
 """Blends: objectives with their weights and settings, parsed and checked."""
 
-import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,12 +11,14 @@ from numpy.typing import ArrayLike
 from recsys import objectives
 from recsys.kernels.inputs import check_term
 from recsys.reranking.user_weights import entropy_weights
-from recsys.types import Pool, RecsysError, Term, make_unknown_name_error
+from recsys.support.resolver import check_settings, list_public, list_settings, name_extension, resolve_extension
+from recsys.types import Pool, RecsysError, Term
 from recsys.types.arrays import Doubles
-from recsys.types.numbers import check_flag, check_int, check_number, convert_to_python
+from recsys.types.numbers import check_number
 
 Objective = Callable[..., Term]
-Blend = Mapping[str, Any]  # objective -> weight, or {"weight": ..., setting: ...}; a weight per user is an array
+# objective, by its name or itself -> weight, or {"weight": ..., setting: ...}; a weight per user is an array
+Blend = Mapping[Any, Any]
 MAX_MAGNITUDE = 1e30  # in size: gains are added up in 32 bits
 USER_WEIGHTINGS = {"entropy": entropy_weights}  # what "adapt_to" beside a weight may be
 
@@ -46,7 +46,11 @@ class BlendPart:
         """
         term = self.objective(pool, k, **self.settings)
         if ":" in self.name:  # somebody's own: compiled code looks at no bounds
-            check_term(self.name, term, len(pool.users), pool.items.shape[1], k)
+            try:
+                check_term(self.name, term, len(pool.users), pool.items.shape[1], k)
+            except RecsysError as error:
+                said = str(error)
+                raise RecsysError(said if self.name in said else f"objective '{self.name}': {said}") from None
         return term
 
 
@@ -57,18 +61,35 @@ def parse_blend(blend: Blend) -> tuple[BlendPart, ...]:
         RecsysError: if it is no mapping, for an unknown objective or setting, a weight that is not a finite number, or
             one above 1e30 in size.
     """
-    if not isinstance(blend, Mapping) or not all(isinstance(name, str) for name in blend):
+    if not isinstance(blend, Mapping) or not all(isinstance(one, str) or callable(one) for one in blend):
         found = " ".join(repr(blend).split())[:60]
         raise RecsysError(f'blend: found {found}, expected objectives and weights such as {{"relevance": 1.0}}')
-    parts = [_parse_part(name, blend[name]) for name in sorted(blend)]
+    named = {name_objective(objective): objective for objective in blend}
+    if len(named) < len(blend):
+        raise RecsysError(
+            f"blend: found an objective twice in {', '.join(map(name_objective, blend))}, expected it once"
+        )
+    parts = [_parse_part(name, named[name], blend[named[name]]) for name in sorted(named)]
     kept = tuple(p for p in parts if np.any(p.weight))
     if not kept:
         raise RecsysError("blend: every weight is 0, expected at least one objective with a weight")
     return kept
 
 
-def _parse_part(name: str, value: Any) -> BlendPart:
-    objective = _resolve_objective(name)
+def name_objective(objective: Any, *, importable: bool = False) -> str:
+    """Return the name of an objective: its name in `recsys.objectives`, or "package.module:function".
+
+    Raises:
+        RecsysError: with `importable`, where another process could not import it by that name.
+    """
+    if isinstance(objective, str):
+        return objective
+    return name_extension(objective, list_public(objectives), importable=importable)
+
+
+def _parse_part(name: str, given: Any, value: Any) -> BlendPart:
+    objective: Objective = resolve_extension("objective", given, list_public(objectives), where="blend")
+    known = list_settings(objective, f"blend: '{name}'", n_inputs=2)
     settings = dict(value) if isinstance(value, Mapping) else {"weight": value}
     if "weight" not in settings:
         raise RecsysError(f"blend: '{name}' has no weight, expected a number or {{weight = ..., ...}}")
@@ -76,11 +97,9 @@ def _parse_part(name: str, value: Any) -> BlendPart:
     by = settings.pop("adapt_to", None)
     if by is not None and by not in USER_WEIGHTINGS:
         raise RecsysError(f"blend: {name}: adapt_to is {by!r}, expected {' or '.join(USER_WEIGHTINGS)}")
-    known = dict(list(inspect.signature(objective).parameters.items())[2:])
-    for setting, value in [*settings.items()]:
-        if setting not in known:
-            raise make_unknown_name_error("setting", setting, [*known, "weight", "adapt_to"], where=f"blend: {name}")
-        settings[setting] = _check_setting(f"blend: {name}: {setting}", value, known[setting].default)
+    settings = check_settings(f"blend: {name}", known, settings, "weight", "adapt_to")
+    for setting, number in settings.items():
+        _check_setting_magnitude(f"blend: {name}: {setting}", number, known[setting].default)
     return BlendPart(name, objective, weight, settings, by)
 
 
@@ -106,43 +125,10 @@ def _check_magnitude(what: str, weight: Doubles) -> None:
         raise RecsysError(f"blend: {what} is {largest:.6g}, expected at most {MAX_MAGNITUDE:g} in size")
 
 
-def _check_setting(place: str, value: Any, default: Any) -> Any:
-    """Return a setting as Python's own: of the kind of its default, where None stands for a whole number.
-
-    Settings with another default, or none, belong to somebody's own objective: only numbers among them are bounded.
-    """
-    value = convert_to_python(value)
-    if isinstance(default, bool):
-        return check_flag(place, value)
-    if isinstance(default, str) and not isinstance(value, str):
-        raise RecsysError(f"{place} is {value!r}, expected text")
-    if isinstance(default, int) or (default is None and value is not None):
-        value = check_int(place, value)
-    elif isinstance(default, float) and not (isinstance(value, float) and value == default):  # which may be infinity
-        value = check_number(place, value, -math.inf)
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise RecsysError(f"{place} is {value}, expected a whole number of 64 bits")
+def _check_setting_magnitude(place: str, value: Any, default: Any) -> None:
     if isinstance(value, float) and value != default and value and not 1 / MAX_MAGNITUDE <= abs(value) <= MAX_MAGNITUDE:
         expected = f"0, or a number from {1 / MAX_MAGNITUDE:g} to {MAX_MAGNITUDE:g} in size"
         raise RecsysError(f"{place} is {value}, expected {expected}")
-    return value
-
-
-def _resolve_objective(name: str) -> Objective:
-    if ":" not in name:
-        if name not in objectives.__all__:
-            raise make_unknown_name_error("objective", name, objectives.__all__, where="blend")
-        found: Objective = getattr(objectives, name)
-        return found
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-        if not callable(found):
-            raise AttributeError(f"{attribute} is no function")
-        inspect.signature(found)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise RecsysError(f"blend: '{name}' cannot be imported ({error}), expected package.module:function") from None
-    return found
 
 
 def make_weight_matrix(parts: Sequence[BlendPart], pool: Pool, scales: Mapping[str, float] | None = None) -> Doubles:

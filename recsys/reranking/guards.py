@@ -3,15 +3,13 @@
 Each function returns a guard for `recsys.rerank(..., guards=[...])` and for `recsys.Ranker`; a config names it under
 `[guards]`. Where not all of them can hold, the order is: what is excluded is never shown; then a pinned item stands in
 its slot; then a group has at most as many picks as it may, pinned ones counted, and a slot that nobody may take stays
-empty; then a group has at least as many as it needs. `Slates.unmet` says, for each user, how far each guard is from
-being met.
+empty; then a group has at least as many as it needs. `Slates.violations` says, for each user, how far each guard is
+from being met.
 """
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from itertools import pairwise
 from numbers import Real
 from typing import Any, Literal
@@ -20,7 +18,9 @@ import numpy as np
 from scipy import sparse
 
 from recsys.data.identifiers import normalize_id
-from recsys.types import Context, Guard, Items, Pool, RecsysError, Rule, make_unknown_name_error
+from recsys.objectives.derived_tables import get_id_codes, get_items_by_feature
+from recsys.support.resolver import is_importable, list_settings, name_extension, resolve_extension
+from recsys.types import Context, Guard, Pool, RecsysError, Rule, make_unknown_name_error
 from recsys.types.arrays import Csr, Ints, Longs
 from recsys.types.numbers import check_int
 
@@ -101,22 +101,24 @@ def pin(slot: int, item: str | int | Names) -> Guard:
     return _make_guard("pin", rule, fixed=not each, slot=slot, item=items if each else items[0])
 
 
-def parse_guards(content: Mapping[str, object]) -> list[Guard]:
+def parse_guards(content: Mapping[Any, object]) -> list[Guard]:
     """Return the guards that a config's table says: settings by a guard's name, or a list of such settings.
 
-    Names are those of this module; "package.module:function" is one of somebody's own. What it returns knows how a
-    config says it (`Guard.told`).
+    Names are those of this module; "package.module:function", or the function itself, is one of somebody's own. Each
+    guard knows how a config says it (`Guard.config_settings`).
 
     Raises:
         RecsysError: for an unknown guard or setting, or as the guard says.
     """
     made = []
-    for name, value in content.items():
-        make = _resolve_guard(name)
+    for given, value in content.items():
+        make = resolve_extension("guard", given, _list_guards())
+        name = given if isinstance(given, str) else name_extension(given, _list_guards())
+        known = list_settings(make, f"guard '{name}'")
+        is_own = ":" in name and (isinstance(given, str) or is_importable(name, make))
         for settings in value if isinstance(value, list) else [value]:
             if not isinstance(settings, Mapping):
                 raise RecsysError(f"{name} is {settings!r}, expected a table of settings")
-            known = inspect.signature(make).parameters
             for setting in settings:
                 if setting not in known:
                     raise make_unknown_name_error("setting", setting, known, where=name)
@@ -126,7 +128,7 @@ def parse_guards(content: Mapping[str, object]) -> list[Guard]:
             guard = make(**settings)
             if not isinstance(guard, Guard):
                 raise RecsysError(f"{name} returns {type(guard).__name__}, expected a recsys.Guard")
-            made.append(replace(guard, config_settings={name: dict(settings)}) if ":" in name else guard)
+            made.append(replace(guard, config_settings={name: dict(settings)}) if is_own else guard)
     return made
 
 
@@ -171,18 +173,8 @@ def _make_guard(name: str, rule: Callable[[Pool, int], Rule], *, fixed: bool = T
     return Guard(name, rule, {name: settings}, fixed)
 
 
-def _resolve_guard(name: str) -> Callable[..., Guard]:
-    if ":" not in name:
-        if name not in __all__:
-            raise make_unknown_name_error("guard", name, __all__)
-        found: Callable[..., Guard] = globals()[name]
-        return found
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise RecsysError(f"'{name}' cannot be imported ({error}), expected package.module:function") from None
-    return found
+def _list_guards() -> dict[str, Callable[..., Guard]]:
+    return {name: globals()[name] for name in __all__}
 
 
 def _check_names(who: str, what: str, given: object) -> list[str]:
@@ -193,10 +185,7 @@ def _check_names(who: str, what: str, given: object) -> list[str]:
 
 def _look_up_item_codes(context: Context, wanted: Sequence[str]) -> Ints:
     """Return the code of each wanted id, -1 where the catalogue does not have it: 50, 50.0 and "50" are one."""
-    ids = context.item_ids
-    codes = context.population.tables.get(
-        "codes of items", lambda: dict(zip(ids.tolist(), range(len(ids)), strict=True))
-    )
+    codes = get_id_codes(context)[1]
     found = [codes[name] if name in codes else codes.get(normalize_id(name), -1) for name in wanted]
     return np.array(found, dtype=np.int32)
 
@@ -217,12 +206,7 @@ def _select_feature_rows(context: Context, features: Sequence[str], who: str) ->
     for name in features:
         if name not in known:
             raise make_unknown_name_error("feature", name, known, where=who)
-    return Csr(get_items_by_feature(context.population, items)[[known[name] for name in features]])
-
-
-def get_items_by_feature(context: Context, items: Items) -> Csr:
-    """Return the items of each feature, (F, I), computed once per context."""
-    return context.tables.get("items by feature", lambda: sparse.csr_array(items.features.T))
+    return Csr(get_items_by_feature(context, who)[[known[name] for name in features]])
 
 
 def _parse_groups(

@@ -39,16 +39,16 @@ def rerank(
 ) -> Slates:
     """Return slates of k picks per user: greedily, each time the candidate with the largest blended gain.
 
-    `blend` maps objectives (`recsys.objectives`, or "package.module:function") to weights: a number, one per user of
-    the pool, or {"weight": ..., setting: ...}, with "adapt_to": "entropy" among them where the weight follows how
-    varied a history is (`recsys.reranking.user_weights`). With `scale="fitted"` each gain is divided by its within-pool
-    standard deviation (`fit_scales`), so that equal weights mean equal spread; a mapping gives factors fitted before;
-    None uses raw gains. The result does not depend on `n_threads`. A pool shorter than k gives a slate that ends in -1.
-    `terms` (of this pool) keeps what objectives computed, for further calls with other weights.
+    `blend` maps objectives (a name in `recsys.objectives`, "package.module:function", or the function) to weights: a
+    number, one per user of the pool, or {"weight": ..., setting: ...}, with "adapt_to": "entropy" among them where the
+    weight follows how varied a history is (`recsys.reranking.user_weights`). With `scale="fitted"` each gain is divided
+    by its within-pool standard deviation (`fit_scales`), so that equal weights mean equal spread; a mapping gives
+    factors fitted before; None uses raw gains. The result does not depend on `n_threads`. A pool shorter than k gives a
+    slate that ends in -1. `terms` (of this pool) keeps what objectives computed, for further calls with other weights.
 
     `guards` (`recsys.reranking.guards`) are hard rules: what may not, must, or may only so often be in a slate. No gain
     outweighs them, chances are over what they allow, and scales are those of the pool without them. What cannot be met
-    is met in the order that `recsys.reranking.guards` says, and counted for each user and guard in `Slates.unmet`.
+    is met in the order that `recsys.reranking.guards` says, and counted for each user and guard in `Slates.violations`.
 
     Picks stand in the order in which they were picked, or with `order="relevance"` in that of the pool: the same items,
     the likeliest first. What a user sees first then costs no accuracy for the sake of what the slate as a whole is for.
@@ -123,7 +123,10 @@ def fit_scales(pool: Pool, blend: Blend, k: int = 10, *, terms: TermCache | None
         RecsysError: as `rerank` does.
     """
     k = check_int("slate: k", k, 1, _check_pool_size(pool), "the pool's size")
-    parts = parse_blend(blend)
+    return _fit_part_scales(pool, parse_blend(blend), k, terms)
+
+
+def _fit_part_scales(pool: Pool, parts: Sequence[BlendPart], k: int, terms: TermCache | None) -> dict[str, float]:
     step = max(1, -(-len(pool.users) // SAMPLE_USERS))
     sample = Pool(pool.users[::step], pool.items[::step], pool.scores[::step], pool.context)
     weight = np.zeros((len(sample.users), len(parts)))
@@ -175,7 +178,7 @@ def _resolve_scales(pool: Pool, parts: Sequence[BlendPart], k: int, scale: Scale
     if isinstance(scale, str):
         if scale != "fitted":
             raise RecsysError(f"slate: scale is '{scale}', expected 'fitted', factors, or None")
-        return fit_scales(pool, {p.name: p.with_unit_weight for p in parts}, k, terms=terms)
+        return _fit_part_scales(pool, parts, k, terms)
     return select_scales(scale, [p.name for p in parts], "slate")
 
 

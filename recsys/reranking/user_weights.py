@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from recsys.maths.distributions import entropy, user_mixes
-from recsys.types import Context, Pool
+from recsys.objectives.derived_tables import get_user_variety
+from recsys.types import Pool
 from recsys.types.arrays import Doubles
 from recsys.types.numbers import check_number
 
@@ -27,34 +27,5 @@ def entropy_weights(pool: Pool, weight: float = 1.0, *, prior_strength: float = 
     weight = check_number("entropy_weights: weight", weight, -np.inf)
     prior_strength = check_number("entropy_weights: prior_strength", prior_strength, above=0)
     least = check_number("entropy_weights: least", least, most=1)
-    variety = pool.context.tables.get(
-        f"variety {prior_strength}", lambda: _compute_variety(pool.context, prior_strength)
-    )
+    variety = get_user_variety(pool.context, prior_strength)
     return np.asarray(weight * (least + (1.0 - least) * variety[pool.users]), dtype=np.float64)
-
-
-def _compute_variety(context: Context, prior_strength: float) -> Doubles:
-    """Return h_u of every user of the context, (users,)."""
-    n = np.diff(context.need_train("entropy_weights").indptr)
-    own, usual = (
-        _compute_map_entropies(context),
-        context.population.tables.get("usual variety", lambda: _compute_mean_entropies(context.population)),
-    )
-    if not len(usual):
-        return np.ones(len(n))
-    return np.asarray(((n * own + prior_strength * usual[:, None]) / (n + prior_strength)).sum(axis=0) / len(usual))
-
-
-def _compute_map_entropies(context: Context) -> Doubles:
-    """Return the entropy of each user's mix over each map of several regions, a share of the largest, (M, users)."""
-    train = context.need_train("entropy_weights")
-    several = [m.assignment for m in context.maps if m.assignment.shape[1] > 1]
-    parts = [entropy(user_mixes(train, assignment)) / np.log(assignment.shape[1]) for assignment in several]
-    return np.stack(parts) if parts else np.zeros((0, train.shape[0]))
-
-
-def _compute_mean_entropies(context: Context) -> Doubles:
-    """Return the mean entropy of the histories of users who have one, for each map, (M,)."""
-    told = np.diff(context.need_train("entropy_weights").indptr) > 0
-    own = _compute_map_entropies(context)
-    return np.asarray(own[:, told].mean(axis=1) if told.any() else np.zeros(len(own)))

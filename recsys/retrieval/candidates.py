@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from recsys.maths.distributions import mostly_unexplored
 from recsys.maths.ordering import LOWEST_SCORE, find_top_n, find_top_n_with_reserve, make_comparable
 from recsys.models.factor_model import FittedFactors
+from recsys.models.fits import check_fitted
 from recsys.retrieval.score_blocks import collect_top_items, make_item_mask
 from recsys.support import rng
 from recsys.types import Context, RecsysError, Scorer, Split, TasteMap
@@ -125,8 +126,7 @@ def candidates(
     """
     total, count = split.shape
     check_flag("pool: exclude_seen", exclude_seen)
-    if not hasattr(model, "score"):
-        raise RecsysError(f"pool: the {type(model).__name__} is not fitted, expected what its fit(split.train) returns")
+    check_fitted("pool", model)
     n = check_int("pool: n", n, 1, count, "the items of the catalogue")
     seed = check_int("pool: seed", seed)
     exploration_share = check_number("pool: exploration_share", exploration_share, most=1.0)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from recsys.maths.held_out import mark_held_out
 from recsys.maths.platt import fit_platt_curve
 from recsys.types import Pool, RecsysError
 from recsys.types.arrays import Csr
@@ -27,9 +28,7 @@ def fit_like_probability(pool: Pool, held_out: Csr) -> dict[str, float]:
         raise RecsysError(f"likes: held_out has shape {held_out.shape}, expected {expected}: users and items")
     told = np.diff(held_out.indptr)[pool.users] > 0
     row, place = np.nonzero((pool.items >= 0) & told[:, None])
-    user, item = held_out.nonzero()
-    pairs = pool.users[row].astype(np.int64) * expected[1] + pool.items[row, place]
-    liked = np.isin(pairs, user.astype(np.int64) * expected[1] + item)
+    liked = mark_held_out(pool.users, pool.items, held_out)[row, place]
     if not 0 < liked.sum() < len(liked):
         raise RecsysError(f"likes: {liked.sum()} of {len(liked)} candidates are held-out positives, expected a part")
     slope, offset = fit_platt_curve(pool.scores[row, place].astype(np.float64), liked)

@@ -9,6 +9,7 @@ from scipy import sparse
 from recsys.types import GroundTruth, RecsysError, Slates, Split, TasteMap
 from recsys.types.arrays import Bools, Csr, Ints
 from recsys.types.names import check_name
+from recsys.types.numbers import check_number
 from recsys.types.pools import TableCache
 
 
@@ -55,6 +56,7 @@ def check_ground_truth(found: object) -> None:
             f"evaluate: found a {type(found).__name__}, expected what runs are judged against: "
             f"recsys.GroundTruth({split}), with maps for metrics that need them"
         )
+    check_number("GroundTruth: popularity_exponent", found.popularity_exponent, 0.0, 1.0)
 
 
 def check_split(found: object) -> None:

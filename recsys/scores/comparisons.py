@@ -19,13 +19,22 @@ from recsys.scores.tables import pair_with_base, tabulate_scores
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import GroundTruth, Slates, Split, TasteMap, make_unknown_name_error
 from recsys.types.arrays import Ints
+from recsys.types.evaluations import DEFAULT_POPULARITY_EXPONENT
 from recsys.types.numbers import check_int
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FAMILIES = {
-    "audit": ("discovery", "unexplored_share", "exposure_deficit"),
+    "audit": (
+        "discovery",
+        "discovery_head",
+        "discovery_middle",
+        "discovery_tail",
+        "stratified_discovery",
+        "unexplored_share",
+        "exposure_deficit",
+    ),
     "own": ("discovery_own", "unexplored_share_own", "exposure_deficit_own"),
     "content": ("discovery_content", "unexplored_share_content"),
 }
@@ -85,13 +94,15 @@ def compare(
     n_bootstrap: int = 1000,
     margin: float = 0.02,
     explore: bool = False,
+    popularity_exponent: float = DEFAULT_POPULARITY_EXPONENT,
 ) -> Comparison:
     """Return the runs' values and their differences from the run `against`, with 95 % intervals and verdicts.
 
     Maps that a metric needs and that are not given are made from the split. `margin` is the largest loss that
     counts as none, a share of the mean of `against`. Runs times metrics are the declared comparisons, for which
     p-values are adjusted (Holm); where many are looked through, `explore` controls the share of false finds
-    instead (Benjamini and Hochberg). The first metric is the one whose loss is set beside the others' gains.
+    instead (Benjamini and Hochberg). The losses of the first metric and of stratified accuracy are set beside the
+    others' gains. `popularity_exponent` is g of stratified metrics, from 0 to 1.
 
     Raises:
         RecsysError: as `recsys.evaluate` does, if there is no run `against`, or the margin is no share.
@@ -107,7 +118,7 @@ def compare(
     names = {want.name for want in asked}
     given = {"audit": tuple(audit_maps), "own": tuple(objective_maps), "content": tuple(content_maps)}
     made = {family: given[family] or _build_missing_maps(family, split, seed, names) for family in given}
-    truth = GroundTruth(split, made["own"], made["audit"], made["content"])
+    truth = GroundTruth(split, made["own"], made["audit"], made["content"], popularity_exponent=popularity_exponent)
     scores = evaluate(runs, truth, metrics, ks, seed=seed, n_bootstrap=n_bootstrap)
     return compare_scores(scores, against, margin=margin, explore=explore)
 

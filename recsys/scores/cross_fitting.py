@@ -40,7 +40,13 @@ Audience = Literal["all", "inside", "outside"]
 AUDIENCES = ("all", "inside", "outside")
 MAX_KEPT_BYTES, TABLE_CELL_BYTES = 2**28, 9  # of tables of users and regions: whether touched, and what is owed
 INFLUENCE_CELLS = 2**22  # of scores times users whose draws are made at once
-_MAP_READERS = ("account_gaps", "exposure", "exposure_deficits", "unexplored_regions")  # modules of `recsys.metrics`
+_MAP_READERS = (
+    "account_gaps",
+    "exposure",
+    "exposure_deficits",
+    "stratified",
+    "unexplored_regions",
+)  # modules of `recsys.metrics`
 
 
 @limit_to_one_blas_thread()

@@ -1,12 +1,12 @@
-"""Names of metrics: `ndcg`, `ndcg@10`, or `package.module:function` for your own."""
+"""Names of metrics: `ndcg`, `ndcg@10`, `package.module:function` for your own, or the function itself."""
 
 from collections.abc import Callable, Iterable, Sequence
-from importlib import import_module
 from inspect import signature
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from recsys import metrics
-from recsys.types import Evaluation, MetricValues, RecsysError, make_unknown_name_error
+from recsys.support.resolver import list_public, name_extension, resolve_extension
+from recsys.types import Evaluation, MetricValues, RecsysError
 from recsys.types.names import check_name
 from recsys.types.numbers import check_int
 
@@ -21,8 +21,10 @@ class MetricAtK(NamedTuple):
     metric: Metric
 
 
-def resolve_metrics(names: Sequence[str], ks: Sequence[int]) -> list[MetricAtK]:
+def resolve_metrics(names: Sequence[str | Metric], ks: Sequence[int]) -> list[MetricAtK]:
     """Return every metric at every k asked for, each once: `ndcg` means all of `ks`, `ndcg@10` only 10.
+
+    A function is called by its name in `recsys.metrics`, or "package.module:function".
 
     Raises:
         RecsysError: if a metric is unknown or is no function of an evaluation and a k, or a k is no whole number of
@@ -39,13 +41,17 @@ def resolve_metrics(names: Sequence[str], ks: Sequence[int]) -> list[MetricAtK]:
     lengths = [check_int("ks: k", k, 1) for k in ks]
     found: dict[tuple[str, int], MetricAtK] = {}
     for name in names:
-        if not isinstance(name, str):
-            raise RecsysError(f"metrics: found {name!r}, expected a name such as 'ndcg'")
-        check_name("metrics: a name", name)
-        bare, at, k = name.partition("@")
-        metric = _resolve_metric(bare)
-        for length in [_parse_k(name, k)] if at else lengths:
-            found.setdefault((bare, length), MetricAtK(bare, length, metric))
+        said = name_extension(name, list_public(metrics)) if callable(name) else name
+        if not isinstance(said, str):
+            raise RecsysError(f"metrics: found {name!r}, expected a name such as 'ndcg', or a function")
+        check_name("metrics: a name", said)
+        bare, at, k = said.partition("@")
+        metric: Metric = resolve_extension("metric", name if callable(name) else bare, list_public(metrics))
+        if ":" in bare:
+            _check_signature(bare, metric)
+        for length in [_parse_k(said, k)] if at else lengths:
+            if found.setdefault((bare, length), MetricAtK(bare, length, metric)).metric is not metric:
+                raise RecsysError(f"metrics: found two functions called '{bare}', expected different names")
     if not found:
         raise RecsysError("nothing to evaluate: expected at least one metric and one k")
     return list(found.values())
@@ -57,22 +63,10 @@ def _parse_k(name: str, k: str) -> int:
     return int(k)
 
 
-def _resolve_metric(name: str) -> Metric:
-    module, colon, function = name.partition(":")
-    if not colon:
-        if name not in metrics.__all__:
-            raise make_unknown_name_error("metric", name, metrics.__all__)
-        return cast(Metric, getattr(metrics, name))
-    try:
-        metric = getattr(import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise RecsysError(f"metric '{name}': {error}") from error
-    if not callable(metric):
-        raise RecsysError(f"metric '{name}': found a {type(metric).__name__}, expected a function")
+def _check_signature(name: str, metric: Metric) -> None:
     try:
         signature(metric).bind(None, 1)
     except TypeError as error:
         raise RecsysError(f"metric '{name}': {error}, expected a function of an evaluation and k") from None
     except ValueError:  # compiled, and it does not say what it takes
         pass
-    return cast(Metric, metric)

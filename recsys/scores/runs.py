@@ -24,6 +24,7 @@ from recsys.scores.segments import segment_users
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import Evaluation, GroundTruth, MetricValues, PerCatalogue, PerMap, PerUser, RecsysError, Slates
 from recsys.types.arrays import Doubles, Ints
+from recsys.types.checks import check_array
 from recsys.types.numbers import check_int
 
 
@@ -147,6 +148,12 @@ def call_metric(want: MetricAtK, evaluation: Evaluation) -> MetricValues:
         raise RecsysError(
             f"metric '{want.name}': found a {type(answer).__name__}, expected PerUser, PerMap or PerCatalogue"
         )
+    if answer.direction not in (-1, 0, 1):
+        raise RecsysError(f"metric '{want.name}': direction is {answer.direction!r}, expected -1, 0 or 1")
+    if not isinstance(answer, PerCatalogue):
+        users = len(evaluation.items)
+        sizes = (users,) if isinstance(answer, PerUser) else (None, users)
+        check_array(f"metric '{want.name}': values", answer.values, sizes, "fiu")
     return answer
 
 
@@ -188,7 +195,7 @@ def build_user_score(run: str, metric: str, k: int, answer: PerUser | PerMap, va
 
 
 def build_catalogue_score(run: str, metric: str, k: int, answer: PerCatalogue, counts: Doubles, n_judged: int) -> Score:
-    """Return the score of a statistic of the whole catalogue, over the slates of those judged: their `group_counts`."""
+    """Return the score of a statistic of the whole catalogue, over the slates of those judged, by their `counts`."""
     value, replicates = float(answer.statistic(counts.sum(axis=0))), compute_on_group_sets(counts, answer.statistic)
     spread = partial(corrected_jackknife_interval, n_users=n_judged)
     low, high, error = spread(value, replicates)

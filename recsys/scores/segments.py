@@ -52,7 +52,7 @@ def tabulate_segments(pairs: Sequence[tuple[Score, Score]], scores: Scores) -> "
     """Return a row per pair of runs, per-user metric and part of a segment.
 
     difference and relative are within the part; joint_low and joint_high are limits that hold for all parts
-    of the run and metric together with 95 % (`joints.simultaneous`; over users, for the maps at hand), so that
+    of the run and metric together with 95 % (`recsys.scores.simultaneous`; over users, for the maps at hand), so that
     the worst may be picked: `worst` marks the part with the largest loss relative to the base among those with
     limits. No limits where fewer than 20 users differ.
     """

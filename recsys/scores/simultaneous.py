@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recsys.metrics.stratified import STRATIFIED_ACCURACY
 from recsys.scores.hypothesis_tests import find_differing_users, has_enough_users
 from recsys.scores.records import Score
 from recsys.types.arrays import Doubles
@@ -36,10 +37,11 @@ def compute_simultaneous_limits(values: Doubles, n_bootstrap: Doubles, sides: in
 
 
 def tabulate_loss_and_gain(pairs: Sequence[tuple[Score, Score]]) -> "pd.DataFrame":
-    """Return a row per run and metric beside the first one asked for: relative changes of both, with joint limits.
+    """Return a row per run, gain and loss: relative changes of both, with limits that hold for a gain and all losses.
 
-    The first metric is what may be lost, every other one what may be gained. Limits are NaN where fewer than 20
-    users differ in either. Catalogue-level metrics share no draws with means over users and have no row.
+    What may be lost is the first metric asked for, and stratified accuracy (`STRATIFIED_ACCURACY`) wherever it stands;
+    every other metric is what may be gained. Limits are NaN where fewer than 20 users differ in one of these.
+    Catalogue-level metrics share no draws with means over users and have no row.
     """
     import pandas as pd
 
@@ -47,20 +49,20 @@ def tabulate_loss_and_gain(pairs: Sequence[tuple[Score, Score]]) -> "pd.DataFram
     rows = []
     for run in dict.fromkeys(cell.run for cell, _ in meant):
         first, *others = [pair for pair in meant if pair[0].run == run]
-        rows += [_build_joint_row(first, other) for other in others]
+        losses = [first, *(pair for pair in others if pair[0].metric in STRATIFIED_ACCURACY)]
+        for gain in others:
+            rows += [] if gain in losses else _build_joint_rows(losses, gain)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _build_joint_row(loss: tuple[Score, Score], gain: tuple[Score, Score]) -> dict[str, Any]:
-    values = np.array([cell.value / base.value - 1.0 for cell, base in (loss, gain)])
-    low, high = np.full((2, 2), np.nan)
-    if all(
-        has_enough_users(find_differing_users(cell, base)) and (base.draws > 0).all() for cell, base in (loss, gain)
-    ):
+def _build_joint_rows(losses: Sequence[tuple[Score, Score]], gain: tuple[Score, Score]) -> list[dict[str, Any]]:
+    pairs = [*losses, gain]
+    values = np.array([cell.value / base.value - 1.0 for cell, base in pairs])
+    low, high = np.full((2, len(pairs)), np.nan)
+    if all(has_enough_users(find_differing_users(cell, base)) and (base.draws > 0).all() for cell, base in pairs):
         low, high = compute_simultaneous_limits(
-            values, np.array([cell.draws / base.draws - 1.0 for cell, base in (loss, gain)])
+            values, np.array([cell.draws / base.draws - 1.0 for cell, base in pairs])
         )
-    (cell, base), (other, _) = loss, gain
-    names = [f"{one.metric}@{one.k}" for one in (cell, other)]
-    numbers = [(values[i], low[i], high[i]) for i in range(2)]
-    return dict(zip(COLUMNS, (cell.run, base.run, cell.k, names[0], *numbers[0], names[1], *numbers[1]), strict=True))
+    numbers = [(f"{one.metric}@{one.k}", values[i], low[i], high[i]) for i, (one, _) in enumerate(pairs)]
+    cell, base = gain
+    return [dict(zip(COLUMNS, (cell.run, base.run, cell.k, *lost, *numbers[-1]), strict=True)) for lost in numbers[:-1]]

@@ -1,6 +1,7 @@
 """Filter, then split: train, validation and test of one dataset, by four rules named for what they do.
 
-Every rule takes a `Dataset` and returns a `Split`:
+The namespace is the registry: a kind in a config is a name in `__all__`, or "package.module:function". A split of one's
+own is one function (`define_split`). Every split takes a `Dataset` and returns a `Split`:
 
 * rows without consent are left out before anything else, as if the data did not have them, where it has the column
   `consent`; `sources` names those whose rows are used, where it has the column `source` (None: all of them);
@@ -18,7 +19,11 @@ Every rule takes a `Dataset` and returns a `Split`:
 * all of that is counted in `Split.counts` and said in `Split.notes`.
 """
 
-from recsys.splits.kinds import global_time, leave_last, per_user_time, random
+from recsys.splits.define import define_split as define_split
+from recsys.splits.kinds import *  # noqa: F403  its names are the registry
+from recsys.splits.kinds import __all__ as __all__
+from recsys.splits.pairs import Pairs as Pairs
+from recsys.splits.parts import PartAssignment as PartAssignment
+from recsys.splits.parts import count_shares as count_shares
+from recsys.splits.parts import hold_out_last as hold_out_last
 from recsys.splits.wholes import no_holdout as no_holdout
-
-__all__ = ["global_time", "leave_last", "per_user_time", "random"]

@@ -1,29 +1,23 @@
-"""The four kinds of split."""
+"""The kinds of split that this library has: each one function that says which part a pair falls into, and its name in
+`__all__`.
+"""
 
-from collections.abc import Sequence
+import numpy as np
 
-from recsys.splits import parts
-from recsys.splits.pairs import Pairs, filter_pairs
-from recsys.splits.permissions import check_dataset
-from recsys.splits.records import build_split
-from recsys.splits.settings import SplitSettings
-from recsys.types.datasets import Dataset
-from recsys.types.errors import RecsysError
-from recsys.types.splits import Split
+from recsys.splits.define import define_split
+from recsys.splits.pairs import Pairs
+from recsys.splits.parts import VALIDATION, PartAssignment, count_shares, hold_out_last
+from recsys.types.arrays import Longs
+from recsys.types.numbers import check_int
+
+__all__ = ["global_time", "leave_last", "per_user_time", "random"]
+
+BETWEEN_USERS = "one user's training data may lie after another user's test data (global_time has no such leakage)"
+WITHIN_USERS = "training data may lie after test data, also of the same user (global_time has no such leakage)"
 
 
-def global_time(
-    dataset: Dataset,
-    *,
-    test: float = 0.2,
-    validation: float = 0.0,
-    positive: str | None = None,
-    min_user_interactions: int = 0,
-    min_item_interactions: int = 0,
-    cold_items: str = "drop",
-    sources: Sequence[str] | None = None,
-    seed: int = 0,
-) -> Split:
+@define_split
+def global_time(pairs: Pairs, *, test: float = 0.2, validation: float = 0.0) -> PartAssignment:
     """Return the split at two points in time, the same for all users: no training data is later than test data.
 
     `test` and `validation` are shares of all positives; pairs tied with a cut fall to its later side, so a
@@ -32,34 +26,17 @@ def global_time(
     Raises:
         RecsysError: if a setting is invalid, the data has no datetime, or a part is empty.
     """
-    settings = SplitSettings(
-        "global_time",
-        test,
-        validation,
-        positive,
-        min_user_interactions,
-        min_item_interactions,
-        cold_items,
-        seed,
-        sources,
-    )
-    pairs = _filter_timed_pairs(dataset, settings)
-    part, test_from = parts.assign_parts_by_time(pairs, settings)
-    return build_split(dataset, pairs, part, settings, test_from)
+    when = pairs.need_datetime("global_time")
+    times = np.sort(when[pairs.positive])
+    (n_test,), (n_validation,) = count_shares(np.array([len(times)]), test, validation)
+    first = len(times) - max(n_test, 1)
+    test_from = times[first]
+    part = (when >= min(times[first - n_validation], test_from)) * VALIDATION + (when >= test_from)
+    return PartAssignment(part.astype(np.int32), test_from=int(test_from))
 
 
-def per_user_time(
-    dataset: Dataset,
-    *,
-    test: float = 0.2,
-    validation: float = 0.0,
-    positive: str | None = None,
-    min_user_interactions: int = 0,
-    min_item_interactions: int = 0,
-    cold_items: str = "drop",
-    sources: Sequence[str] | None = None,
-    seed: int = 0,
-) -> Split:
+@define_split
+def per_user_time(pairs: Pairs, *, test: float = 0.2, validation: float = 0.0, seed: int = 0) -> PartAssignment:
     """Return the split by each user's time: the last share of the positives is test, the one before validation.
 
     Shares are rounded to the nearest number (halves up), at least one for test; one always stays in train.
@@ -67,33 +44,13 @@ def per_user_time(
     Raises:
         RecsysError: if a setting is invalid, the data has no datetime, or a part is empty.
     """
-    settings = SplitSettings(
-        "per_user_time",
-        test,
-        validation,
-        positive,
-        min_user_interactions,
-        min_item_interactions,
-        cold_items,
-        seed,
-        sources,
-    )
-    pairs = _filter_timed_pairs(dataset, settings)
-    return build_split(dataset, pairs, parts.assign_parts_by_user(pairs, settings, timed=True), settings)
+    order = pairs.need_datetime("per_user_time"), pairs.draw_tie_breakers(seed)
+    counts = count_shares(pairs.count_positives(), test, validation)
+    return PartAssignment(hold_out_last(pairs, *counts, order), BETWEEN_USERS)
 
 
-def leave_last(
-    dataset: Dataset,
-    *,
-    test: int = 1,
-    validation: int = 0,
-    positive: str | None = None,
-    min_user_interactions: int = 0,
-    min_item_interactions: int = 0,
-    cold_items: str = "drop",
-    sources: Sequence[str] | None = None,
-    seed: int = 0,
-) -> Split:
+@define_split
+def leave_last(pairs: Pairs, *, test: int = 1, validation: int = 0, seed: int = 0) -> PartAssignment:
     """Return the split that tests on each user's last `test` positives; `validation` (0 or 1) comes before them.
 
     One positive always stays in train: who has too few gives up validation first.
@@ -101,33 +58,14 @@ def leave_last(
     Raises:
         RecsysError: if a setting is invalid, the data has no datetime, or a part is empty.
     """
-    settings = SplitSettings(
-        "leave_last",
-        test,
-        validation,
-        positive,
-        min_user_interactions,
-        min_item_interactions,
-        cold_items,
-        seed,
-        sources,
-    )
-    pairs = _filter_timed_pairs(dataset, settings)
-    return build_split(dataset, pairs, parts.assign_parts_by_user(pairs, settings, timed=True), settings)
+    check_int("leave_last: validation", validation, 0, 1)
+    order = pairs.need_datetime("leave_last"), pairs.draw_tie_breakers(seed)
+    n = pairs.count_positives()
+    return PartAssignment(hold_out_last(pairs, _fill(n, test), _fill(n, validation), order), BETWEEN_USERS)
 
 
-def random(
-    dataset: Dataset,
-    *,
-    test: float = 0.2,
-    validation: float = 0.0,
-    positive: str | None = None,
-    min_user_interactions: int = 0,
-    min_item_interactions: int = 0,
-    cold_items: str = "drop",
-    sources: Sequence[str] | None = None,
-    seed: int = 0,
-) -> Split:
+@define_split
+def random(pairs: Pairs, *, test: float = 0.2, validation: float = 0.0, seed: int = 0) -> PartAssignment:
     """Return the split of each user's positives at random: `per_user_time` with random numbers as times.
 
     So the shares hold for every user, not only on average, and others are dealt out as positives are.
@@ -135,15 +73,9 @@ def random(
     Raises:
         RecsysError: if a setting is invalid, or a part is empty.
     """
-    settings = SplitSettings(
-        "random", test, validation, positive, min_user_interactions, min_item_interactions, cold_items, seed, sources
-    )
-    pairs = filter_pairs(dataset, settings)
-    return build_split(dataset, pairs, parts.assign_parts_by_user(pairs, settings, timed=False), settings)
+    counts = count_shares(pairs.count_positives(), test, validation)
+    return PartAssignment(hold_out_last(pairs, *counts, (pairs.draw_tie_breakers(seed),)), WITHIN_USERS)
 
 
-def _filter_timed_pairs(dataset: Dataset, settings: SplitSettings) -> Pairs:
-    check_dataset(dataset)
-    if dataset.interactions.datetime is None:
-        raise RecsysError(f"{settings.kind}: {dataset.name} has no datetime, and this split needs one: use random")
-    return filter_pairs(dataset, settings)
+def _fill(n: Longs, count: int) -> Longs:
+    return np.full_like(n, count)

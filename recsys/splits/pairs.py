@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.splits.permissions import select_permitted_rows
-from recsys.splits.settings import SplitSettings, find_positives
+from recsys.splits.settings import FilterSettings, find_positives
 from recsys.support import rng
 from recsys.types.arrays import Anys, Bools, Doubles, Floats, Ints, Longs, Strings
 from recsys.types.datasets import Dataset, Interactions, Items
@@ -24,6 +24,21 @@ class Pairs:
     user_ids: Strings  # (U,)
     items: Items  # (I,)
     counts: dict[str, int]
+    name: str = ""  # of the dataset
+
+    def need_datetime(self, needed_by: str) -> Longs:
+        """Return the seconds since 1970 of each pair, (P,), or say that the split `needed_by` cannot do without them.
+
+        Raises:
+            RecsysError: if the data has no times.
+        """
+        if self.datetime is None:
+            raise RecsysError(f"{needed_by}: {self.name} has no datetime, and this split needs one: use random")
+        return self.datetime
+
+    def count_positives(self) -> Longs:
+        """Return how many positive pairs each user has, (U,)."""
+        return np.bincount(self.user[self.positive], minlength=len(self.user_ids))
 
     def draw_tie_breakers(self, seed: int) -> Doubles:
         """Return the number in (0, 1) that decides where pairs are equal otherwise, (P,)."""
@@ -31,7 +46,7 @@ class Pairs:
         return rng.draw_uniforms(seed, "split", user[self.user], item[self.item])
 
 
-def filter_pairs(dataset: Dataset, settings: SplitSettings) -> Pairs:
+def filter_pairs(dataset: Dataset, settings: FilterSettings) -> Pairs:
     """Return the distinct pairs of rows that may be used, of the users and items that have enough positives.
 
     Raises:
@@ -64,10 +79,11 @@ def filter_pairs(dataset: Dataset, settings: SplitSettings) -> Pairs:
             "filtered_items": int((~items).sum()),
             **_count_pairs_and_rows(positive[rows], starts),
         },
+        name=dataset.name,
     )
 
 
-def _find_k_core(user: Longs, item: Longs, settings: SplitSettings, shape: tuple[int, int]) -> tuple[Bools, Bools]:
+def _find_k_core(user: Longs, item: Longs, settings: FilterSettings, shape: tuple[int, int]) -> tuple[Bools, Bools]:
     """Return which users and items are in the iterated k-core of distinct positive pairs."""
     while True:
         n_user, n_item = np.bincount(user, minlength=shape[0]), np.bincount(item, minlength=shape[1])
@@ -102,7 +118,7 @@ def _count_pairs_and_rows(positive: Bools, starts: Bools) -> dict[str, int]:
     }
 
 
-def _make_nobody_left_error(dataset: Dataset, settings: SplitSettings, n_positive: int) -> RecsysError:
+def _make_nobody_left_error(dataset: Dataset, settings: FilterSettings, n_positive: int) -> RecsysError:
     weight = dataset.interactions.weight
     least = f"min_user_interactions = {settings.min_user_interactions}"
     asked = f"positive = {settings.positive!r}, {least}, min_item_interactions = {settings.min_item_interactions}"

@@ -1,57 +1,53 @@
 """Which part of a split each pair falls into: 0 train, 1 validation, 2 test; later others belong to none."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from recsys.splits.pairs import Pairs
-from recsys.splits.settings import SplitSettings
 from recsys.types.arrays import Anys, Ints, Longs
 
+TRAIN, VALIDATION, TEST = 0, 1, 2
 
-def assign_parts_by_user(pairs: Pairs, settings: SplitSettings, timed: bool) -> Ints:
-    """Return the part of each pair, (P,): each user's last positives, by time or by a random number, are test.
 
-    A non-positive interaction counts as seen before the cut if it precedes the user's first positive after the cut.
+@dataclass(frozen=True, eq=False)
+class PartAssignment:
+    """The part of each pair, and what a reader should know of it."""
+
+    part: Ints  # (P,) 0 train, 1 validation, 2 test
+    leakage: str = ""  # whether training data may lie after test data; measured where it is not said
+    test_from: int | None = None  # the first second since 1970 of test, where it is one for all users
+
+
+def hold_out_last(pairs: Pairs, n_test: Longs, n_validation: Longs, order: Sequence[Anys]) -> Ints:
+    """Return the part of each pair, (P,): each user's last positives are test, those before them validation.
+
+    `n_test` and `n_validation` are how many of each user's, (U,); one positive always stays in train, and a user who
+    has too few gives up validation first. `order` are the numbers (P,) that pairs are ordered by, the first decides. A
+    non-positive interaction counts as seen before a cut if it precedes the user's first positive after the cut.
     """
-    levels: list[Anys] = [pairs.draw_tie_breakers(settings.seed), pairs.user]
-    if timed and pairs.datetime is not None:
-        levels.insert(1, pairs.datetime)
-    order = np.lexsort(levels)
-    user, positive = pairs.user[order], pairs.positive[order]
-    n = np.bincount(user[positive], minlength=len(pairs.user_ids))
-    test, validation = count_held_out(n, settings)
+    n = pairs.count_positives()
+    test = np.minimum(n_test, np.maximum(n - 1, 0))
+    validation = np.minimum(n_validation, np.maximum(n - test - 1, 0))
+    rows = np.lexsort([*reversed(order), pairs.user])
+    user, positive = pairs.user[rows], pairs.positive[rows]
     reached = np.cumsum(positive) - (np.cumsum(n) - n)[user]
-    part = np.empty(len(order), dtype=np.int32)
-    part[order] = (reached > (n - test - validation)[user]).astype(np.int32) + (reached > (n - test)[user])
+    part = np.empty(len(rows), dtype=np.int32)
+    part[rows] = (reached > (n - test - validation)[user]).astype(np.int32) + (reached > (n - test)[user])
     return part
 
 
-def count_held_out(n: Longs, settings: SplitSettings) -> tuple[Longs, Longs]:
-    """Return how many of n positives are test and validation.
+def count_shares(n: Longs, test: float, validation: float) -> tuple[Longs, Longs]:
+    """Return how many of n positives are test and validation: shares, to the nearest whole number (halves up).
 
-    Shares are rounded to the nearest whole number (halves up), with at least one for test; one positive
-    always stays in train, so users with a single positive have no test.
+    At least one is test; one always stays in train, so that a single positive has no test.
+
+    >>> [counts.tolist() for counts in count_shares(np.array([1, 4, 10]), 0.25, 0.1)]
+    [[0, 1, 3], [0, 0, 1]]
     """
-    if settings.kind == "leave_last":
-        test, validation = np.full_like(n, int(settings.test)), np.full_like(n, int(settings.validation))
-    else:
-        test, validation = np.maximum(_round_share(settings.test, n), 1), _round_share(settings.validation, n)
-    test = np.minimum(test, np.maximum(n - 1, 0))
-    return test, np.minimum(validation, np.maximum(n - test - 1, 0))
-
-
-def assign_parts_by_time(pairs: Pairs, settings: SplitSettings) -> tuple[Ints, int]:
-    """Return the part of each pair, (P,), by two points in time for all users, and the first moment of test.
-
-    The points are the latest for which test, and validation, have at least their share of all positives: what
-    is tied with the first of a part belongs to it.
-    """
-    when = np.asarray(pairs.datetime)
-    times = np.sort(when[pairs.positive])
-    n = np.array([len(times)])
-    test, validation = count_held_out(n, settings)
-    test_from = times[n[0] - max(test[0], 1)]
-    validation_from = min(times[n[0] - max(test[0], 1) - validation[0]], test_from)
-    return (when >= validation_from).astype(np.int32) + (when >= test_from), int(test_from)
+    held_out = np.minimum(np.maximum(_round_share(test, n), 1), np.maximum(n - 1, 0))
+    return held_out, np.minimum(_round_share(validation, n), np.maximum(n - held_out - 1, 0))
 
 
 def _round_share(share: float, n: Longs) -> Longs:

@@ -1,35 +1,38 @@
 """The split as a record, with its counts and notes."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from recsys.splits.pairs import Pairs
+from recsys.splits.parts import TEST, TRAIN, PartAssignment
 from recsys.splits.permissions import describe_permissions
-from recsys.splits.settings import SplitSettings
+from recsys.splits.settings import FilterSettings
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints
 from recsys.types.datasets import Dataset
 from recsys.types.errors import RecsysError
 from recsys.types.splits import Split
 
-_LEAKAGE_BETWEEN_USERS = (
-    "one user's training data may lie after another user's test data (global_time has no such leakage)"
-)
-_LEAKAGE = {
-    "per_user_time": _LEAKAGE_BETWEEN_USERS,
-    "leave_last": _LEAKAGE_BETWEEN_USERS,
-    "random": "training data may lie after test data, also of the same user (global_time has no such leakage)",
-}
-
 
 def build_split(
-    dataset: Dataset, pairs: Pairs, part: Ints, settings: SplitSettings, test_from: int | None = None
+    dataset: Dataset,
+    pairs: Pairs,
+    assigned: PartAssignment,
+    kind: str,
+    sizes: Mapping[str, Any],
+    settings: FilterSettings,
+    fingerprint: str,
 ) -> Split:
     """Return the split that puts each pair into its part, with items that are new in a part dropped or kept.
+
+    `sizes` are the settings of the split beside the filter's.
 
     Raises:
         RecsysError: if a part that was asked for is empty.
     """
+    part = assigned.part
     unseen = _find_cold_positives(pairs, part)
     dropped = unseen & (settings.cold_items == "drop")
     kept = pairs.positive & ~dropped
@@ -37,7 +40,7 @@ def build_split(
     # A stored weight of 0 would vanish from sparse sums, and the pair with it.
     weights = np.where(pairs.weight == 0, np.finfo(np.float32).tiny, pairs.weight)
     split = Split(
-        kind=settings.kind,
+        kind=kind,
         seed=settings.seed,
         user_ids=pairs.user_ids,
         items=pairs.items,
@@ -49,11 +52,14 @@ def build_split(
         validation_cold_positives=build_pair_matrix(pairs, dropped & (part == 1), ones),
         train_times=_build_times_matrix(pairs, kept & (part == 0)),
         validation_times=_build_times_matrix(pairs, pairs.positive & (part == 1)),
-        fingerprint=settings.compute_fingerprint(dataset),
+        fingerprint=fingerprint,
+        has_global_cut=assigned.test_from is not None,
     )
-    _check_parts(split, dataset, settings)
+    _check_parts(split, dataset, sizes, settings)
     counts = pairs.counts | _count_split(split, pairs, unseen, part)
-    return replace(split, counts=counts, notes=_describe_split(counts, settings, test_from))
+    return replace(
+        split, counts=counts, notes=_describe_split(counts, kind, settings, _describe_leakage(pairs, assigned, counts))
+    )
 
 
 def _build_times_matrix(pairs: Pairs, chosen: Bools) -> Csr | None:
@@ -75,15 +81,16 @@ def build_pair_matrix(pairs: Pairs, chosen: Bools, values: Floats | Doubles) -> 
     return Csr((values[rows], pairs.item[rows], start.astype(np.int32)), shape=shape)
 
 
-def _check_parts(split: Split, dataset: Dataset, settings: SplitSettings) -> None:
+def _check_parts(split: Split, dataset: Dataset, sizes: Mapping[str, Any], settings: FilterSettings) -> None:
     wanted = {"train on": split.train, "test": split.test}
-    if settings.validation:
+    if sizes.get("validation"):
         wanted["validate on"] = split.validation
     for verb, matrix in wanted.items():
         if not matrix.nnz:
+            told = {**sizes, "cold_items": settings.cold_items}
+            said = ", ".join(f"{name} = {value!r}" for name, value in told.items())
             raise RecsysError(
-                f"{settings.kind}: {dataset.name} leaves nobody to {verb}: {len(split.user_ids)} users, "
-                f"test = {settings.test}, validation = {settings.validation}, unseen = {settings.cold_items!r}"
+                f"{split.kind}: {dataset.name} leaves nobody to {verb}: {len(split.user_ids)} users, {said}"
             )
 
 
@@ -109,13 +116,13 @@ def _count_split(split: Split, pairs: Pairs, cold_items: Bools, part: Ints) -> d
     }
 
 
-def _describe_split(counts: dict[str, int], settings: SplitSettings, test_from: int | None) -> tuple[str, ...]:
+def _describe_split(counts: dict[str, int], kind: str, settings: FilterSettings, leakage: str) -> tuple[str, ...]:
     which = settings.positive or "every interaction is one"
     said = [
         *describe_permissions(counts, settings.sources),
         f"positives: {which}; {counts['filtered_users']} users with fewer than {settings.min_user_interactions} and "
         f"{counts['filtered_items']} items with fewer than {settings.min_item_interactions} of them are filtered out",
-        f"{settings.kind}: {_describe_leakage(counts, settings, test_from)}",
+        f"{kind}: {leakage}",
     ]
     unseen = counts["unseen_validation_positives"], counts["unseen_test_positives"]
     if any(unseen):
@@ -130,11 +137,24 @@ def _describe_split(counts: dict[str, int], settings: SplitSettings, test_from: 
     return tuple(said)
 
 
-def _describe_leakage(counts: dict[str, int], settings: SplitSettings, test_from: int | None) -> str:
-    if test_from is None:
-        return _LEAKAGE[settings.kind]
-    start = str(np.datetime64(test_from, "s")).replace("T", " ") + " UTC"  # also of years that datetime does not have
+def _describe_leakage(pairs: Pairs, assigned: PartAssignment, counts: dict[str, int]) -> str:
+    if assigned.test_from is None:
+        return assigned.leakage or _measure_leakage(pairs, assigned.part)
+    # also of years that datetime does not have
+    start = str(np.datetime64(assigned.test_from, "s")).replace("T", " ") + " UTC"
     return (
         f"no training data lies after test data, which starts at {start}; {counts['new_test_users']} of "
         f"{counts['users_with_test']} test users and {counts['new_test_items']} items of that time are not in train"
     )
+
+
+def _measure_leakage(pairs: Pairs, part: Ints) -> str:
+    """Return how many users have training positives later than their first test positive, in words."""
+    if pairs.datetime is None:
+        return "the data has no times, so it is unknown whether training data lies after test data"
+    last, first = np.full(len(pairs.user_ids), -np.inf), np.full(len(pairs.user_ids), np.inf)
+    train, test = (pairs.positive & (part == wanted) for wanted in (TRAIN, TEST))
+    np.maximum.at(last, pairs.user[train], pairs.datetime[train])
+    np.minimum.at(first, pairs.user[test], pairs.datetime[test])
+    late, tested = int((last > first).sum()), int(np.isfinite(first).sum())
+    return f"{late} of {tested} test users have training positives later than their first test positive"

@@ -6,6 +6,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from inspect import Parameter
 from typing import Any
 
 import numpy as np
@@ -25,39 +26,35 @@ _WEIGHT_NAMES = ("rating", "weight")
 
 
 @dataclass(frozen=True)
-class SplitSettings:
-    """The kind of a split, its filter and its sizes."""
+class FilterSettings:
+    """What every split is asked for: which rows count, who has enough of them, what is done with new items."""
 
-    kind: str
-    test: float
-    validation: float
-    positive: str | None
-    min_user_interactions: int
-    min_item_interactions: int
-    cold_items: str
-    seed: int
+    positive: str | None = None
+    min_user_interactions: int = 0
+    min_item_interactions: int = 0
+    cold_items: str = "drop"
+    seed: int = 0
     sources: Sequence[str] | None = None  # a tuple, once made
 
     def __post_init__(self) -> None:
         """Refuse invalid settings."""
         convert_fields_to_python(self)
         object.__setattr__(self, "sources", _normalize_sources(self.sources))
-        if self.kind == "leave_last":
-            _check_counts(self.test, self.validation)
-        else:
-            _check_shares(self.kind, self.test, self.validation)
         for name in ("min_user_interactions", "min_item_interactions", "seed"):
             check_int(name, getattr(self, name), 0)
         check_choice("choice", self.cold_items, ["drop", "keep"], where="cold_items")
 
-    def compute_fingerprint(self, dataset: Dataset, prefix: str = "") -> str:
-        """Return the sha256 of the data's fingerprint, of which rows may be used, and of every setting."""
-        told: dict[str, Any] = {"data": prefix + dataset.fingerprint, **asdict(self)}
+    def compute_fingerprint(self, dataset: Dataset, settings: Mapping[str, Any], prefix: str = "") -> str:
+        """Return the sha256 of the data's fingerprint, of which rows may be used, and of every setting.
+
+        `settings` are those of the split beside the filter's, with its kind.
+        """
+        told: dict[str, Any] = {"data": prefix + dataset.fingerprint, **settings, **asdict(self)}
         if self.sources is None:
             del told["sources"]
         if dataset.interactions.consent is not None:
             told["consent"] = True
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def find_positives(
@@ -116,13 +113,20 @@ def _normalize_sources(sources: object) -> tuple[str, ...] | None:
     return tuple(sorted({str(name) for name in names}))
 
 
-def _check_counts(test: float, validation: float) -> None:
-    check_int("leave_last: test", test, 1)
-    check_int("leave_last: validation", validation, 0, 1)
+def check_sizes(kind: str, known: Mapping[str, Parameter], given: Mapping[str, Any]) -> None:
+    """Refuse invalid sizes of test or validation: shares where the default is one, else numbers of positives.
 
-
-def _check_shares(kind: str, test: float, validation: float) -> None:
-    check_number(f"{kind}: test", test, above=0, below=1, noun="a share")
-    check_number(f"{kind}: validation", validation, below=1, noun="a share")
-    if test + validation >= 1:
-        raise RecsysError(f"{kind}: test {test} and validation {validation} leave nothing to train on")
+    Raises:
+        RecsysError: naming the size.
+    """
+    there = [name for name in ("test", "validation") if name in known]
+    sizes = {name: convert_to_python(given.get(name, known[name].default)) for name in there}
+    shares = [name for name in there if isinstance(known[name].default, float)]
+    for name, found in sizes.items():
+        if name not in shares:
+            check_int(f"{kind}: {name}", found, 1 if name == "test" else 0)
+        else:
+            check_number(f"{kind}: {name}", found, above=0 if name == "test" else None, below=1, noun="a share")
+    if shares == ["test", "validation"] and sizes["test"] + sizes["validation"] >= 1:
+        said = f"test {sizes['test']} and validation {sizes['validation']}"
+        raise RecsysError(f"{kind}: {said} leave nothing to train on")

@@ -7,10 +7,12 @@ import numpy as np
 from recsys.splits.pairs import filter_pairs
 from recsys.splits.permissions import describe_permissions
 from recsys.splits.records import build_pair_matrix
-from recsys.splits.settings import SplitSettings
+from recsys.splits.settings import FilterSettings
 from recsys.types.arrays import make_empty_matrix
 from recsys.types.datasets import Dataset
 from recsys.types.splits import Split
+
+_SETTINGS = {"kind": "random", "test": 0.5, "validation": 0.0}  # part of the fingerprint
 
 
 def no_holdout(
@@ -27,9 +29,7 @@ def no_holdout(
     Raises:
         RecsysError: if a setting is invalid, or nobody is left.
     """
-    settings = SplitSettings(
-        "random", 0.5, 0.0, positive, min_user_interactions, min_item_interactions, "keep", seed, sources
-    )
+    settings = FilterSettings(positive, min_user_interactions, min_item_interactions, "keep", seed, sources)
     pairs = filter_pairs(dataset, settings)
     ones = np.ones(len(pairs.user), dtype=np.float32)
     none = make_empty_matrix((len(pairs.user_ids), len(pairs.items.ids)))
@@ -46,7 +46,7 @@ def no_holdout(
         train_times=None
         if pairs.datetime is None
         else build_pair_matrix(pairs, pairs.positive, pairs.datetime.astype(np.float64)),
-        fingerprint=settings.compute_fingerprint(dataset, "whole "),
+        fingerprint=settings.compute_fingerprint(dataset, _SETTINGS, "whole "),
         counts=pairs.counts,
         notes=tuple(describe_permissions(pairs.counts, settings.sources)),
     )

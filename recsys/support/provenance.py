@@ -11,12 +11,11 @@ import sysconfig
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
-from importlib import import_module
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from recsys.types.errors import RecsysError
+from recsys.support.resolver import import_own_module
 from recsys.types.secrets import mask_url_secrets
 
 _PACKAGE_FOLDER = Path(__file__).parent.parent
@@ -108,10 +107,7 @@ def hash_own_modules(names: Iterable[str]) -> dict[str, str]:
 
 
 def _hash_module_source(name: str) -> str:
-    try:
-        module = import_module(name)
-    except (ImportError, ValueError) as error:
-        raise RecsysError(f"'{name}' cannot be imported ({error}), expected package.module:function") from None
+    module = import_own_module(name, f"'{name}'")
     path = Path(getattr(module, "__file__", None) or "")
     if not path.is_file():
         return "unknown"

@@ -19,8 +19,8 @@ from recsys.sweeps.plans import SweepPlan
 from recsys.sweeps.selection import Choice
 from recsys.sweeps.tradeoff_curves import (
     BEST_VS_REST_COLUMNS,
-    GAIN_AT_LOSS_COLUMNS,
     compute_gains_at_loss,
+    list_gain_columns,
     tabulate_best_vs_rest,
     tabulate_gains_at_loss,
 )
@@ -45,7 +45,7 @@ class SweepTables:
     trials: "pd.DataFrame"  # method, trial, feasible, on the front, seconds, values on validation, settings
     front: "pd.DataFrame"  # the same of the fronts, with value and interval on test where it was judged
     chosen: "pd.DataFrame"  # method, trial, metric: relative change on validation and, with its interval, on test
-    gain_at_loss: "pd.DataFrame"  # method, metric, loss: the gain on test at that loss, with its interval
+    gain_at_loss: "pd.DataFrame"  # method, metric, loss: gain on test at that loss, losses of all accuracies there
     best_vs_rest: "pd.DataFrame"  # metric, loss, rival: how far the best method on validation is ahead on test
     hypervolume: "pd.DataFrame"  # method, trial, hypervolume
     importance: "pd.DataFrame"  # method, metric, setting, importance
@@ -88,7 +88,7 @@ def build_sweep_tables(
         chosen=pd.DataFrame(
             [row for choice in choices for row in _build_choice_rows(plan, choice, judged)], columns=CHOSEN_COLUMNS
         ),
-        gain_at_loss=pd.DataFrame(tabulate_gains_at_loss(read), columns=GAIN_AT_LOSS_COLUMNS),
+        gain_at_loss=pd.DataFrame(tabulate_gains_at_loss(read), columns=list_gain_columns(plan)),
         best_vs_rest=pd.DataFrame(tabulate_best_vs_rest(read), columns=BEST_VS_REST_COLUMNS),
         hypervolume=_tabulate_hypervolume(plan, results),
         importance=pd.DataFrame(
@@ -131,15 +131,15 @@ def describe_choices(plan: SweepPlan, choices: Sequence[Choice], tables: SweepTa
     """Return a sentence per method: the choice on validation, and its loss and gain on test."""
     said = []
     for choice in choices:
-        if np.isnan(choice.lower_bound) and choice.trial is None:
+        if not choice.lower_bounds and choice.trial is None:
             said.append(f"{choice.method.name}: no trial keeps the constraints: nothing is bought")
             continue
         if choice.trial is None:
             said.append(
                 f"{choice.method.name}: no trial is surely within "
                 f"{format_percent(plan.accuracy_budget, signed=False)} of the "
-                f"base's {plan.accuracy.metric} on validation "
-                f"(the best bound is {format_percent(choice.lower_bound)}): "
+                f"base's {' and '.join(choice.lower_bounds)} on validation "
+                f"(the best bound is {format_percent(min(choice.lower_bounds.values()))}): "
                 "nothing is bought"
             )
             continue
@@ -147,10 +147,14 @@ def describe_choices(plan: SweepPlan, choices: Sequence[Choice], tables: SweepTa
         changes = [f"{metric} {_format_change(row)}" for metric, row in rows.iterrows()]
         if f"{choice.method.name}-{choice.trial.number}" not in judged.scores.runs:
             changes = ["it cannot be judged"]
+        spent = [
+            f"{metric} {format_percent(change)}, surely above {format_percent(choice.lower_bounds[metric])}"
+            for metric, change in choice.accuracy_changes.items()
+        ]
+        budget = format_percent(plan.accuracy_budget, signed=False) + (" of each" if len(spent) > 1 else "")
         said.append(
-            f"{choice.method.name}: trial {choice.trial.number} was chosen on validation ({plan.accuracy.metric} "
-            f"{format_percent(choice.accuracy_change)}, surely above {format_percent(choice.lower_bound)}; up to "
-            f"{format_percent(plan.accuracy_budget, signed=False)} may be spent); on test {', '.join(changes)}"
+            f"{choice.method.name}: trial {choice.trial.number} was chosen on validation ({'; '.join(spent)}; up to "
+            f"{budget} may be spent); on test {', '.join(changes)}"
         )
     return tuple(said)
 
@@ -211,7 +215,7 @@ def _build_choice_rows(plan: SweepPlan, choice: Choice, judged: Bench) -> list[d
                 "trial": choice.trial.number,
                 "metric": metric,
                 "validation": choice.trial.values[metric] / before - 1 if before else np.nan,
-                "bound": choice.lower_bound if metric == plan.accuracy.metric else np.nan,
+                "bound": choice.lower_bounds.get(metric, np.nan),
                 **{column: getattr(row, column, np.nan) for column in CHANGE_COLUMNS},
             }
         )

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from recsys import configs
 from recsys.configs import Config, Section
+from recsys.metrics import ACCURACY_AXES
 from recsys.scores.intervals import check_bootstrap_memory
 from recsys.scores.metric_names import resolve_metrics
 from recsys.support.atomic_files import exists_at
 from recsys.support.provenance import hash_own_modules
+from recsys.support.resolver import search_folder
 from recsys.support.resources import find_shipped_folder
 from recsys.support.toml_files import describe_first_problem, find_toml, read_toml
 from recsys.sweeps.goals import Constraint, Goal, parse_constraint, parse_goal
@@ -24,6 +26,7 @@ from recsys.types.names import check_file_name
 from recsys.types.numbers import convert_to_plain_data, parse_share
 
 MAX_GOALS = 5  # goals
+OWN_CODE_KEYS = (("model", "kind"), ("split", "kind"), ("data", "reader"))  # which may name code of one's own
 SEARCHABLE_SECTIONS = ("model", "pool", "slate", "blends")  # sections that change what is shown, not how it is measured
 
 
@@ -33,8 +36,9 @@ class SweepSection(Section):
     maximize: list[str] = Field(default_factory=list)
     minimize: list[str] = Field(default_factory=list)
     constraints: list[str] = Field(default_factory=list)  # such as "ndcg@10 >= 98 % of base"
-    accuracy: str = "ndcg"  # what is spent: the metric whose loss against the base buys the rest
-    accuracy_budget: str | float = "2%"  # how much of it may be spent, at most
+    # what is spent: the metrics whose loss against the base buys the rest; the first is the one on the page's axes
+    accuracy: list[str] = Field(default_factory=lambda: list(ACCURACY_AXES))
+    accuracy_budget: str | float = "2%"  # how much of each of them may be spent, at most
     trials: int = Field(100, ge=1)  # of each blend, in all: a second start goes on to it
     seed: int = Field(0, ge=0, lt=2**63)
     sampler: Literal["tpe", "nsga2", "qmc", "random"] = "tpe"
@@ -43,6 +47,11 @@ class SweepSection(Section):
         None, repr=False
     )  # a .journal or .db file, or the URL of a database; beside the results where absent
     front: int = Field(20, ge=1)  # of each blend: the most points of its front that are judged on test
+
+    @field_validator("accuracy", mode="before")
+    @classmethod
+    def _list_one_metric(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -70,20 +79,27 @@ class SweepPlan:
     methods: tuple[Method, ...]
     goals: tuple[Goal, ...]
     constraints: tuple[Constraint, ...]
-    accuracy: Goal
-    accuracy_budget: float  # a share of the base's accuracy
+    accuracies: tuple[Goal, ...]  # the metrics of accuracy, at least one
+    accuracy_budget: float  # a share of the base's value of each of them
     settings: SweepSection
 
     @property
     def metrics(self) -> list[str]:
         """Every metric that a trial is asked for."""
         goals, bounds = [one.metric for one in self.goals], [one.metric for one in self.constraints]
-        return list(dict.fromkeys([self.accuracy.metric, *goals, *bounds]))
+        return list(dict.fromkeys([*(one.metric for one in self.accuracies), *goals, *bounds]))
+
+    @property
+    def accuracy(self) -> Goal:
+        """The first metric of accuracy."""
+        return self.accuracies[0]
 
     @property
     def front_goals(self) -> tuple[Goal, ...]:
-        """The goals of a front: those of the sweep, and accuracy where it is none of them."""
-        return self.goals if len(self.gain_goals) < len(self.goals) else (*self.goals, self.accuracy)
+        """The goals of a front: those of the sweep and, where accuracy buys something, its metrics beside them."""
+        if not self.gain_goals:
+            return self.goals
+        return (*self.goals, *(one for one in self.accuracies if one not in self.goals))
 
     def base_config(self, split: str = "validation") -> Config:
         """Return the config of the base: the extended one's model and pool in their own order."""
@@ -93,7 +109,8 @@ class SweepPlan:
     @property
     def gain_goals(self) -> tuple[Goal, ...]:
         """The goals other than accuracy."""
-        return tuple(one for one in self.goals if one.metric != self.accuracy.metric)
+        spent = {one.metric for one in self.accuracies}
+        return tuple(one for one in self.goals if one.metric not in spent)
 
     def digest(self) -> str:
         """Return ten characters that name the search and its code of one's own, however many trials it is to have."""
@@ -107,7 +124,11 @@ class SweepPlan:
         objectives = [
             name for one in self.methods for blend in one.config_tables.get("blends", {}).values() for name in blend
         ]
-        own = hash_own_modules([*objectives, *self.base_tables.get("guards", {}), *self.metrics])
+        tables = self.base_tables
+        kinds = [tables.get(section, {}).get(key) for section, key in OWN_CODE_KEYS]
+        kinds += [value for one in self.methods for searched in one.ranges for value in searched.values]
+        kinds = [kind for kind in kinds if isinstance(kind, str)]
+        own = hash_own_modules([*objectives, *tables.get("guards", {}), *self.metrics, *kinds])
         return hashlib.sha256(json.dumps([*made, own] if own else made, sort_keys=True).encode()).hexdigest()[:10]
 
 
@@ -122,8 +143,10 @@ def read_sweep(path: str | Path, data: Mapping[str, Any] | None = None, **change
     shipped = find_shipped_folder("configs") / "sweeps"
     file = find_toml(path, shipped)
     content = read_toml(file, f"sweep {file}", shipped)
+    said = {name: value for name, value in changes.items() if value is not None}
     try:
-        return _parse_sweep(content, file, {name: value for name, value in changes.items() if value is not None}, data)
+        with search_folder(file.resolve().parent):
+            return _parse_sweep(content, file, said, data)
     except RecsysError as error:
         raise RecsysError(f"{file}: {error}") from None
 
@@ -149,15 +172,17 @@ def _parse_sweep(
         kept["slate"] = {**kept["slate"], "k": tables["slate"]["k"]}
     base_tables = {key: value for key, value in tables.items() if key != "blends"} | kept
     base = configs.parse_config(base_tables, where="sweep")
-    if not base.split.validation:
+    if base.split.validation == 0:
         raise RecsysError("[split] validation is 0, expected a share of the data to choose on")
     goals = [parse_goal(name, base.headline_k, True) for name in settings.maximize]
     goals += [parse_goal(name, base.headline_k, False) for name in settings.minimize]
-    accuracy = parse_goal(settings.accuracy, base.headline_k, True)
-    goals = goals or [accuracy, parse_goal("discovery", base.headline_k, True)]
+    accuracies = tuple(parse_goal(name, base.headline_k, True) for name in settings.accuracy)
+    if not accuracies:
+        raise RecsysError("[sweep] accuracy is empty, expected at least one metric such as 'ndcg'")
+    goals = goals or [accuracies[0], parse_goal("discovery", base.headline_k, True)]
     bounds = tuple(parse_constraint(text, base.headline_k) for text in settings.constraints)
     spend = parse_share("accuracy_budget", settings.accuracy_budget)
-    plan = SweepPlan(file.stem, base_tables, methods, tuple(goals), bounds, accuracy, spend, settings)
+    plan = SweepPlan(file.stem, base_tables, methods, tuple(goals), bounds, accuracies, spend, settings)
     _check_sweep(plan)
     return _add_goal_metrics(plan, base)
 
@@ -264,8 +289,11 @@ def _check_sweep(plan: SweepPlan) -> None:
     twice = sorted({metric for metric in metrics if metrics.count(metric) > 1})
     if twice:
         raise RecsysError(f"[sweep] {twice[0]} is a goal twice, expected it once")
-    if Goal(plan.accuracy.metric, maximize=False) in plan.goals:
-        raise RecsysError(f"[sweep] accuracy {plan.accuracy.metric} is minimized, expected it among what is maximized")
+    for accuracy in plan.accuracies:
+        if plan.accuracies.count(accuracy) > 1:
+            raise RecsysError(f"[sweep] accuracy names {accuracy.metric} twice, expected it once")
+        if Goal(accuracy.metric, maximize=False) in plan.goals:
+            raise RecsysError(f"[sweep] accuracy {accuracy.metric} is minimized, expected it among what is maximized")
     if len(plan.front_goals) > MAX_GOALS:
         raise RecsysError(
             f"[sweep] found {len(plan.front_goals)} goals with accuracy, expected at most {MAX_GOALS}: "

@@ -1,7 +1,7 @@
-"""Selection on validation: the largest gain among points whose loss is within the accuracy budget."""
+"""Selection on validation: the largest gain among points whose losses are within the accuracy budget."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,39 +20,40 @@ class Choice:
 
     method: Method
     trial: TrialResult | None  # None where no point keeps the loss small enough
-    accuracy_change: float = np.nan  # of accuracy against the base, a share of it, on validation
-    lower_bound: float = (
-        np.nan
-    )  # what this change is above, with 95 % confidence for all points of all methods together
+    # by metric of accuracy, on validation: the change against the base as a share of it, and what this change is above,
+    # with 95 % confidence for all points of all methods and all these metrics together
+    accuracy_changes: Mapping[str, float] = field(default_factory=dict)
+    lower_bounds: Mapping[str, float] = field(default_factory=dict)
 
 
 def choose_points(
     plan: SweepPlan, points: Mapping[str, Sequence[TrialResult]], evaluator: TrialEvaluator
 ) -> list[Choice]:
-    """Return, for each method, the point of largest gain within `plan.accuracy_budget` of the base's accuracy.
+    """Return, for each method, the point of largest gain within `plan.accuracy_budget` of the base in all accuracies.
 
-    The loss of a point is small enough if its bound lies above -spend: the lower ends of one-sided 95 % intervals that
-    hold for all points of all methods at once, so that one may be picked after looking (max-t). Without a goal
-    beside accuracy it is the point that is best in accuracy.
+    The loss of a point is small enough if its bounds lie above -budget: the lower ends of one-sided 95 % intervals that
+    hold for all points of all methods and all metrics of accuracy at once, so that one may be picked after looking
+    (max-t). Without a goal beside accuracy it is the point that is best in the first of these metrics.
 
     Raises:
-        RecsysError: if less of the accuracy metric is better.
+        RecsysError: if less of a metric of accuracy is better.
     """
     named = [(method, one) for method in plan.methods for one in points[method.name]]
-    changes, lowest = _bound_accuracy_changes(plan, named, evaluator) if named else (np.empty(0), np.empty(0))
+    changes, lower = _bound_accuracy_changes(plan, named, evaluator) if named else np.empty((2, 0, 0))
+    metrics = [one.metric for one in plan.accuracies]
+    lowest = lower.min(axis=1, initial=np.inf)
     decided = (plan.gain_goals or (plan.accuracy,))[0]
     choices = []
     for method in plan.methods:
         own = [i for i, (of, _) in enumerate(named) if of is method]
         cheap = [i for i in own if lowest[i] > -plan.accuracy_budget or not plan.gain_goals]
         best = max(cheap, key=lambda i: decided.sign * named[i][1].values[decided.metric], default=None)
-        nearest = max(own, key=lambda i: lowest[i], default=None)
-        if best is not None:
-            choices.append(Choice(method, named[best][1], float(changes[best]), float(lowest[best])))
-        elif nearest is not None:
-            choices.append(Choice(method, None, float(changes[nearest]), float(lowest[nearest])))
-        else:
+        shown = max(own, key=lambda i: lowest[i], default=None) if best is None else best
+        if shown is None:
             choices.append(Choice(method, None))
+            continue
+        both = (dict(zip(metrics, table[shown].tolist(), strict=True)) for table in (changes, lower))
+        choices.append(Choice(method, None if best is None else named[best][1], *both))
     return choices
 
 
@@ -68,18 +69,25 @@ def pick_best_choice(plan: SweepPlan, choices: Sequence[Choice]) -> Choice | Non
 def _bound_accuracy_changes(
     plan: SweepPlan, named: Sequence[tuple[Method, TrialResult]], evaluator: TrialEvaluator
 ) -> tuple[Doubles, Doubles]:
-    """Return the relative change of accuracy of each point, and its bound."""
+    """Return the relative change of each point in each metric of accuracy, and its bound, (points, metrics) both."""
     configs = {"base": plan.base_config()}
     configs |= {str(i): of.trial_config(one.settings) for i, (of, one) in enumerate(named)}
-    base, *others = evaluator.evaluate_blends(configs, plan.accuracy.metric).cells
-    if base.direction != 1:
-        raise RecsysError(f"[sweep] accuracy is {plan.accuracy.metric}, expected a metric of which more is better")
-    return compute_lower_bounds(others, base)
+    pairs = []
+    for metric in (one.metric for one in plan.accuracies):
+        base, *others = evaluator.evaluate_blends(configs, metric).cells
+        if base.direction != 1:
+            raise RecsysError(f"[sweep] accuracy is {metric}, expected a metric of which more is better")
+        pairs += [(cell, base) for cell in others]
+    changes, lower = compute_lower_bounds(pairs)
+    return changes.reshape(-1, len(named)).T, lower.reshape(-1, len(named)).T
 
 
-def compute_lower_bounds(cells: Sequence[Score], base: Score) -> tuple[Doubles, Doubles]:
-    """Return the change of each score as a share of the base's, and what all are above at once in 95 % of samples."""
-    values = np.array([cell.value for cell in cells], dtype=np.float64) / base.value - 1.0
+def compute_lower_bounds(pairs: Sequence[tuple[Score, Score]]) -> tuple[Doubles, Doubles]:
+    """Return the change of each pair's first score as a share of its second, (P,), and lower limits of these, (P,).
+
+    All changes lie above their limits at once in 95 % of samples.
+    """
+    values = np.array([cell.value / base.value - 1.0 for cell, base in pairs], dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        draws = np.stack([cell.draws for cell in cells]) / base.draws - 1.0
+        draws = np.stack([cell.draws / base.draws - 1.0 for cell, base in pairs])
     return values, compute_simultaneous_limits(values, draws, sides=1)[0]

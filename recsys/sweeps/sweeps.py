@@ -166,7 +166,8 @@ def _build_run_spec(method: Method, point: TrialResult, base: Config) -> RunSpec
     name, config = f"{method.name}-{point.number}", method.trial_config(point.settings, "test")
     if not config.blends:
         return RunSpec(name, "model", name, model=config.model, pool=config.pool)
-    spec = RunSpec(name, "blend", method.name, blend=next(iter(config.blends.values())))
+    blend, learned = next(iter(config.blends.values())), config.likelihood is not None
+    spec = RunSpec(name, "blend", method.name, blend=blend, by_likelihood=learned)
     if config.model == base.model and config.pool == base.pool:
         return spec
     return replace(spec, model=config.model, pool=config.pool)

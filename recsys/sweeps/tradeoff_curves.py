@@ -1,7 +1,7 @@
 """Gains of methods at the same loss of accuracy, read from their trade-off curves on test."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ BEST_VS_REST_COLUMNS = ["method", "rival", "metric", "loss", "difference", "ci_l
 
 @dataclass(frozen=True, eq=False)
 class GainAtLoss:
-    """The relative gain of a method's curve where it has lost a share of accuracy."""
+    """The relative gain of a method's curve where a metric of accuracy first has lost a share."""
 
     method: str
     metric: str
@@ -33,6 +33,7 @@ class GainAtLoss:
     reached: float  # share of the draws whose curve loses as much
     n_points: int
     has_interval: bool  # whether some point has so many users who differ from the base that limits may be given
+    lost: Mapping[str, tuple[float, Doubles]] = field(default_factory=dict)  # by metric: its loss there, and in draws
 
 
 def compute_gains_at_loss(
@@ -40,51 +41,68 @@ def compute_gains_at_loss(
 ) -> list[GainAtLoss]:
     """Return a reading per method, gain and loss (1 %, 2 % and `plan.accuracy_budget`).
 
-    The curve of a method starts at the base and goes through its points (`extend_curve`), in the order of their
-    accuracy on *validation*, best first; between two points it is straight. The gain is that of the first place where
-    the loss reaches the wanted one, so a curve that crosses it twice counts once; a curve that never does counts with
-    its last point. Loss and gain of all points are drawn together (users, and maps), and the curve is read again in
-    each draw. Gains at the catalogue's level, whose draws are no bootstrap, have no reading.
+    The curve of a method starts at the base and goes through its points (`extend_curve`), in the order of their largest
+    loss of any metric of accuracy on *validation*, smallest first; between two points it is straight. The gain is that
+    of the first place where the loss of some metric of accuracy reaches the wanted one, so a curve that crosses it
+    twice counts once; a curve that never does counts with its last point. Losses and gain of all points are drawn
+    together (users, and maps), and the curve is read again in each draw. Gains at the catalogue's level, whose draws
+    are no bootstrap, have no reading.
     """
     cells = {(cell.run, f"{cell.metric}@{cell.k}"): cell for cell in scores.cells}
     found = []
     for name, points in curves.items():
-        ordered = sorted(points, key=lambda one: -plan.accuracy.sign * one.values[plan.accuracy.metric])
+        ordered = sorted(points, key=lambda one: compute_largest_loss(plan, one))
         ordered = [one for one in ordered if f"{name}-{one.number}" in scores.runs]
         runs = [base, *(f"{name}-{one.number}" for one in ordered)]
         for gain in plan.gain_goals:
             gains = [cells[run, gain.metric] for run in runs]
-            costs = [cells[run, plan.accuracy.metric] for run in runs]
-            if any(cell.shape == "catalogue" for cell in (*gains, *costs)) or not gains[0].value > 0:
+            costs = [[cells[run, one.metric] for run in runs] for one in plan.accuracies]
+            if any(cell.shape == "catalogue" for row in (gains, *costs) for cell in row) or not gains[0].value > 0:
                 continue
-            lost, lost_drawn = _compute_relative_changes(costs, plan.accuracy)
+            changes = [_compute_relative_changes(*both) for both in zip(costs, plan.accuracies, strict=True)]
+            lost, lost_drawn = (-np.stack([change[i] for change in changes]) for i in range(2))
             won, won_drawn = _compute_relative_changes(gains, gain)
             told = any(
                 has_enough_users(find_differing_users(one, first))
-                for first, *others in (costs, gains)
+                for first, *others in (*costs, gains)
                 for one in others
             )
+            tried = np.stack([-_build_validation_curve(ordered, one) for one in plan.accuracies])
             for loss in sorted({*LOSSES, plan.accuracy_budget}):
-                drawn, reached = interpolate_curves(-lost_drawn, won_drawn, loss)
-                value = float(interpolate_curves(-lost[None], won[None], loss)[0][0])
-                before = interpolate_curves(
-                    -_build_validation_curve(ordered, plan.accuracy), _build_validation_curve(ordered, gain), loss
-                )[0]
-                share = float(reached.mean())
-                found.append(
-                    GainAtLoss(name, gain.metric, loss, float(before[0]), value, drawn, share, len(ordered), told)
-                )
+                places, reached = find_crossings(lost_drawn, loss)
+                at, _ = find_crossings(lost[:, None], loss)
+                before = interpolate_curves(tried, _build_validation_curve(ordered, gain), loss)[0]
+                spent = {
+                    one.metric: (float(read_curves(lost[a][None], at)[0]), read_curves(lost_drawn[a], places))
+                    for a, one in enumerate(plan.accuracies)
+                }
+                value, drawn = float(read_curves(won[None], at)[0]), read_curves(won_drawn, places)
+                share, n = float(reached.mean()), len(ordered)
+                found.append(GainAtLoss(name, gain.metric, loss, float(before[0]), value, drawn, share, n, told, spent))
     return found
 
 
 def tabulate_gains_at_loss(gains: Sequence[GainAtLoss]) -> list[dict[str, Any]]:
-    """Return a row per reading: its gain on test, with an interval where one may be given."""
+    """Return a row per reading: its gain, and the loss of each metric of accuracy there, on test, with intervals."""
     rows = []
     for one in gains:
         limits = percentile_interval(one.draws) if one.has_interval else NO_INTERVAL
         row = (one.method, one.metric, one.loss, one.value, limits.low, limits.high, one.reached, one.n_points)
         rows.append(dict(zip(GAIN_AT_LOSS_COLUMNS, row, strict=True)))
+        for metric, (loss, drawn) in one.lost.items():
+            ends = percentile_interval(drawn) if one.has_interval else NO_INTERVAL
+            rows[-1] |= dict(zip(name_loss_columns(metric), (loss, ends.low, ends.high), strict=True))
     return rows
+
+
+def name_loss_columns(metric: str) -> tuple[str, str, str]:
+    """Return the columns of the loss of a metric of accuracy and its limits: "loss ndcg@10", and ci_low and ci_high."""
+    return f"loss {metric}", f"loss {metric} ci_low", f"loss {metric} ci_high"
+
+
+def list_gain_columns(plan: SweepPlan) -> list[str]:
+    """Return the columns of `tabulate_gains_at_loss`."""
+    return [*GAIN_AT_LOSS_COLUMNS, *(name for one in plan.accuracies for name in name_loss_columns(one.metric))]
 
 
 def tabulate_best_vs_rest(all_gains: Sequence[GainAtLoss]) -> list[dict[str, Any]]:
@@ -120,33 +138,61 @@ def extend_curve(plan: SweepPlan, points: Sequence[TrialResult], trials: Sequenc
         return list(points)
     gain, curve = plan.gain_goals[0], list(points)
     for loss in (*LOSSES, plan.accuracy_budget):
-        if not any(_compute_accuracy_loss(plan, one) >= loss for one in curve):
-            there = [one for one in trials if one.feasible and _compute_accuracy_loss(plan, one) >= loss]
+        if not any(compute_largest_loss(plan, one) >= loss for one in curve):
+            there = [one for one in trials if one.feasible and compute_largest_loss(plan, one) >= loss]
             curve += sorted(there, key=lambda one: -gain.sign * one.values[gain.metric])[:1]
     return curve
 
 
-def _compute_accuracy_loss(plan: SweepPlan, trial: TrialResult) -> float:
-    """Return the share of the base's accuracy that a trial loses on validation."""
-    metric = plan.accuracy.metric
-    return plan.accuracy.sign * (1.0 - trial.values[metric] / trial.base[metric]) if trial.base[metric] else 0.0
+def compute_largest_loss(plan: SweepPlan, trial: TrialResult) -> float:
+    """Return the largest loss of a trial in any metric of accuracy on validation, as a share of the base's value."""
+    return max(
+        one.sign * (1.0 - trial.values[one.metric] / trial.base[one.metric]) if trial.base[one.metric] else 0.0
+        for one in plan.accuracies
+    )
 
 
 def interpolate_curves(losses: Doubles, gains: Doubles, loss: float) -> tuple[Doubles, Doubles]:
-    """Return each curve's gain where it first loses `loss`, (D,), and whether it does; curves are rows, (D, P).
+    """Return each curve's gain where some loss first reaches `loss`, (D,), and whether one does.
+
+    Curves are rows, (D, P); losses are those of one metric, or of several, (A, D, P).
 
     >>> interpolate_curves(np.array([[0.0, 0.01, 0.03]]), np.array([[0.0, 0.2, 0.4]]), 0.02)[0].round(3).tolist()
     [0.3]
     """
+    places, reached = find_crossings(losses if losses.ndim == 3 else losses[None], loss)
+    return read_curves(gains, places), reached
+
+
+def find_crossings(losses: Doubles, loss: float) -> tuple[Doubles, Doubles]:
+    """Return where on each curve the first of its losses (A, D, P) reaches `loss`, (D,), and whether one does.
+
+    A place counts points from 0 and is between two of them where it is not whole: losses are straight there. A curve
+    that never loses as much is at its last point.
+
+    >>> find_crossings(np.array([[[0.0, 0.01, 0.03]], [[0.0, 0.04, 0.04]]]), 0.02)
+    (array([0.5]), array([1.]))
+    """
     past = losses >= loss
-    reached = past.any(axis=1)
-    after = np.where(reached, past.argmax(axis=1), losses.shape[1] - 1)
+    reached = past.any(axis=2)
+    after = np.where(reached, past.argmax(axis=2), losses.shape[2] - 1)
     before = np.where(reached, np.maximum(after - 1, 0), after)
-    rows = np.arange(len(losses))
-    low, high = losses[rows, before], losses[rows, after]
+    low, high = (np.take_along_axis(losses, ends[..., None], axis=2)[..., 0] for ends in (before, after))
     part = np.where(high > low, (loss - low) / np.where(high > low, high - low, 1.0), 0.0)
-    start, end = gains[rows, before], gains[rows, after]
-    return start + part * (end - start), np.asarray(reached, dtype=np.float64)
+    places = np.where(reached, before + part, losses.shape[2] - 1.0)
+    return np.asarray(places.min(axis=0)), np.asarray(reached.any(axis=0), dtype=np.float64)
+
+
+def read_curves(curves: Doubles, places: Doubles) -> Doubles:
+    """Return the value of each curve (D, P) at its place (D,), straight between two points.
+
+    >>> read_curves(np.array([[0.0, 0.2, 0.4]]), np.array([1.5])).round(3).tolist()
+    [0.3]
+    """
+    rows, last = np.arange(len(curves)), curves.shape[1] - 1
+    before = np.minimum(places.astype(np.int64), last)
+    start, end = curves[rows, before], curves[rows, np.minimum(before + 1, last)]
+    return np.asarray(start + (places - before) * (end - start), dtype=np.float64)
 
 
 def _build_validation_curve(points: Sequence[TrialResult], goal: Goal) -> Doubles:

@@ -7,6 +7,7 @@ from typing import Any
 
 from recsys.configs import Config
 from recsys.experiments.folds import FoldPools, build_or_load_judges, depends_on_fold
+from recsys.experiments.likelihoods import build_or_load_ranked_pool
 from recsys.experiments.pipeline import Preparation, build_or_load_pool
 from recsys.reranking.slates import fit_each_scale, rerank
 from recsys.reranking.term_cache import TermCache
@@ -69,15 +70,19 @@ class TrialEvaluator:
             return [self._rerank(config, k, key, terms, terms)] * len(self.judges)
         made = []
         for fold in self.folds:
-            moved, fitted = fold.get_terms(terms.pool, config.model, config.pool)
+            moved, fitted = fold.get_terms(terms.pool, config.model, config.pool, self._is_by_likelihood(config))
             made.append(self._rerank(config, k, f"{fold.number} {key}", moved, fitted))
         return made
 
+    @staticmethod
+    def _is_by_likelihood(config: Config) -> bool:
+        return config.likelihood is not None and bool(config.blends)  # the base keeps the model's own order
+
     def _get_terms(self, config: Config) -> tuple[str, TermCache]:
-        key = json.dumps([config.model.model_dump(), config.pool.model_dump()])
-        return key, self.pools.get(
-            key, lambda: TermCache(build_or_load_pool(self.preparation, config.model, config.pool)[0])
-        )
+        by_likelihood = self._is_by_likelihood(config)
+        key = json.dumps([config.model.model_dump(), config.pool.model_dump(), by_likelihood])
+        build = build_or_load_ranked_pool if by_likelihood else build_or_load_pool
+        return key, self.pools.get(key, lambda: TermCache(build(self.preparation, config.model, config.pool)[0]))
 
     def _rerank(self, config: Config, k: int, key: str, terms: TermCache, fitted: TermCache) -> Slates:
         blend = next(iter(config.blends.values()), {"relevance": 1.0})
@@ -100,7 +105,7 @@ class TrialEvaluator:
 
 def build_trial_evaluator(preparation: Preparation, metrics: list[str]) -> TrialEvaluator:
     """Return an evaluator of trials on the data of `preparation`: cross-fitted, as benchmarks are."""
-    truth = GroundTruth(preparation.split, preparation.objective_maps, preparation.audit, preparation.content)
+    truth = preparation.build_ground_truth()
     judges = build_or_load_judges(preparation, metrics)
     folds = tuple(FoldPools(preparation, f, judge) for f, judge in enumerate(judges))
     return TrialEvaluator(preparation, metrics, truth, judges, folds)

@@ -12,6 +12,7 @@ from recsys.types.maps import TasteMap
 from recsys.types.pools import TableCache
 from recsys.types.splits import Split
 
+DEFAULT_POPULARITY_EXPONENT = 0.5  # of `stratified_recall` and the like
 Direction = Literal[-1, 0, 1]  # less is better, neither, more is better
 
 
@@ -24,6 +25,7 @@ class GroundTruth:
     audit_maps: tuple[TasteMap, ...] = ()  # by co-occurrence, none of them an objective's own
     content_maps: tuple[TasteMap, ...] = ()  # by what items are; empty where there is no content
     witness_maps: tuple[TasteMap, ...] = ()  # audit maps of the users that those of `audit_maps` are not made from
+    popularity_exponent: float = DEFAULT_POPULARITY_EXPONENT  # g of credits popularity^-g, from 0 (all alike) to 1
     tables: TableCache = field(default_factory=TableCache)  # of the split and the maps
     # of the split alone: `with_judge` keeps them, any other copy starts without
     split_tables: TableCache = field(default_factory=TableCache, init=False)

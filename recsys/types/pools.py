@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Hashable, MutableMapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -26,7 +26,7 @@ class TableCache:
 
     def __init__(self, max_tables: int | None = None) -> None:
         """Start without any."""
-        self._made: MutableMapping[str, Any] = {} if max_tables is None else LRUCache(max_tables)
+        self._made: MutableMapping[Hashable, Any] = {} if max_tables is None else LRUCache(max_tables)
         self._most = max_tables
         self._lock, self._process = threading.RLock(), os.getpid()
 
@@ -43,11 +43,11 @@ class TableCache:
         self.__init__(state["most"])  # type: ignore[misc]
         self._made.update(state["made"])
 
-    def items(self) -> tuple[tuple[str, Any], ...]:
-        """Return the tables that exist, by name."""
+    def items(self) -> tuple[tuple[Hashable, Any], ...]:
+        """Return the tables that exist, by key."""
         return tuple(self._made.items())
 
-    def get(self, key: str, make: Callable[[], T]) -> T:
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the table called `key`, made by `make` at the first call."""
         if self._most is None and (there := self._made.get(key)) is not None:  # nothing is dropped: no lock is needed
             return cast(T, there)
@@ -85,8 +85,8 @@ class ConstantFunction:
 class Context:
     """The data that objectives read beside the candidates. Absent parts are None; an objective that needs one says so.
 
-    With `among`, the users here are others than those whose numbers speak for everybody: what is popular, near or
-    usual is told by the users of that context, and only what a user's own history says by the rows of this one.
+    With a `parent_context`, the users here are others than those whose numbers speak for everybody: what is popular,
+    near or usual is told by the users of that context, and only what a user's own history says by the rows of this one.
     """
 
     user_ids: Strings  # (users,)
@@ -98,9 +98,9 @@ class Context:
     factors: Factors | None = None  # those of a factor model
     make_maps: Callable[[], Sequence[TasteMap]] | None = None  # own maps, made when first asked for
     seed: int = 0  # of all draws
-    tables: TableCache = field(default_factory=TableCache)
-    parent_context: "Context | None" = None  # with `among`: the context of the population
-    population_codes: Longs | None = None  # (users,) with `among`: their codes there, -1 for who is new to it
+    tables: TableCache = field(default_factory=TableCache)  # read by the accessors of `objectives.derived_tables`
+    parent_context: "Context | None" = None  # the context of the population, where it is another
+    population_codes: Longs | None = None  # (users,) their codes in `parent_context`, -1 for who is new to it
     draw_keys: Anys | None = None  # (users,) whole numbers by which draws are told apart; None: the codes of users
     checked: bool = field(default=False, init=False, repr=False)
 
@@ -135,7 +135,7 @@ class Context:
 
     @property
     def population(self) -> "Context":
-        """The context whose users speak for all: this one, unless it is `among` another."""
+        """The context whose users speak for all: `parent_context`, or this one without it."""
         return self if self.parent_context is None else self.parent_context
 
     @property
@@ -177,7 +177,9 @@ class Context:
     def need_times(self, needed_by: str) -> Csr:
         """Return the time of each training positive, or raise an error that names `needed_by`."""
         if self.times is None:
-            raise RecsysError(f"{needed_by} needs to know when each positive was, and this data has no times")
+            of_request = self.parent_context is not None and self.parent_context.times is not None
+            lacking = "a history that a request brings" if of_request else "this data"
+            raise RecsysError(f"{needed_by} needs to know when each positive was, and {lacking} has no times")
         return self.times
 
     def need_items(self, needed_by: str) -> Items:

@@ -19,7 +19,7 @@ class Split:
     from pools.
     """
 
-    kind: str  # "global_time", "per_user_time", "leave_last", "random"; "whole" holds nothing out
+    kind: str  # a name in `recsys.splits`, or "package.module:function"; "whole" holds nothing out
     seed: int  # of ties, and of random splits
     user_ids: Strings  # (U,)
     items: Items  # (I,) rows follow the columns of the matrices
@@ -32,6 +32,7 @@ class Split:
     validation_cold_positives: Csr | None = None
     train_times: Csr | None = None  # (U, I) float64 seconds since 1970 of the positives, where the data has time
     validation_times: Csr | None = None  # the same of validation
+    has_global_cut: bool = False  # the cuts are points in time, the same for all users
     fingerprint: str = ""  # names the data, the filter and the split that made it
     counts: Mapping[str, int] = field(default_factory=dict)  # of pairs and rows, by what was done with them
     notes: tuple[str, ...] = ()  # leakage, dropped rows: one line each
@@ -59,7 +60,7 @@ class Split:
     @property
     def available_items(self) -> Bools:
         """Which items existed before the cut, (I,): all of them unless the split is at one point in time."""
-        if self.kind != "global_time":
+        if not self.has_global_cut:
             return np.ones(self.shape[1], dtype=bool)
         there = np.zeros(self.shape[1], dtype=bool)
         there[self.train.indices] = True

@@ -1,0 +1,75 @@
+"""Readers of somebody's own: functions that return a dataset, or a table that `read_dataset` can read."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from recsys.data.fingerprints import compute_fingerprint
+from recsys.support.resolver import check_settings, list_settings, name_extension, resolve_extension
+from recsys.types import Dataset, RecsysError
+from recsys.types.checks import check_array, check_codes, check_finite, check_matrix
+
+Reader = Callable[..., Any]  # settings -> a Dataset, or a table
+
+
+def is_reader(given: object) -> bool:
+    """Return whether `given` is a reader: a function, or "package.module:function"; not the path of a card.
+
+    >>> is_reader("shop:read_log"), is_reader("ml-100k"), is_reader("C:/cards/shop.toml")
+    (True, False, False)
+    """
+    if isinstance(given, str):
+        return ":" in given and not given.endswith(".toml")
+    return callable(given) and not isinstance(given, type)
+
+
+def resolve_reader(given: str | Reader, settings: Mapping[str, Any], where: str) -> Callable[[], Any]:
+    """Return a reader with its settings, held against its signature.
+
+    Raises:
+        RecsysError: if there is no such reader, or for a setting that it does not take, lacks, or of another type.
+    """
+    make: Reader = resolve_extension("reader", given, {}, where=where)
+    known = list_settings(make, where)
+    return partial(make, **check_settings(where, known, settings, noun="key"))
+
+
+def name_reader(given: str | Reader) -> str:
+    """Return what a dataset of a reader is called: its function.
+
+    >>> name_reader("shop:read_log"), name_reader(len)
+    ('read_log', 'len')
+    """
+    return (given if isinstance(given, str) else name_extension(given, {})).rpartition(":")[2].rpartition(".")[2]
+
+
+def check_dataset(place: str, dataset: Dataset) -> Dataset:
+    """Return a dataset that somebody's own code made, its fingerprint computed; refuse arrays that do not fit together.
+
+    Raises:
+        RecsysError: naming the array.
+    """
+    log, items = dataset.interactions, dataset.items
+    for name, ids in (("user_ids", log.user_ids), ("item_ids", log.item_ids)):
+        check_array(f"{place}: interactions: {name}", ids, (None,), "U")
+        if len(np.unique(ids)) < len(ids):
+            raise RecsysError(f"{place}: interactions: {name} holds an id twice, expected each once")
+    rows = len(log.user)
+    for name, ids in (("user", log.user_ids), ("item", log.item_ids)):
+        check_array(f"{place}: interactions: {name}", getattr(log, name), (rows,), "i")
+        check_codes(f"{place}: interactions: {name}", getattr(log, name), 0, len(ids))
+    check_array(f"{place}: interactions: weight", log.weight, (rows,), "f")
+    check_finite(f"{place}: interactions: weight", log.weight)
+    for name, kinds in (("datetime", "i"), ("source", "U"), ("consent", "b")):
+        if getattr(log, name) is not None:
+            check_array(f"{place}: interactions: {name}", getattr(log, name), (rows,), kinds)
+    size = len(log.item_ids)
+    if not np.array_equal(items.ids, log.item_ids):
+        raise RecsysError(f"{place}: items: ids are not those of the interactions, expected item_ids in their order")
+    check_array(f"{place}: items: titles", items.titles, (size,), "U")
+    check_array(f"{place}: items: years", items.years, (size,), "i")
+    check_matrix(f"{place}: items: features", items.features, (size, len(items.feature_names)))
+    return replace(dataset, fingerprint=compute_fingerprint(log, items))
