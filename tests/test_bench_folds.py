@@ -136,6 +136,19 @@ def test_trials_of_a_sweep_are_read_as_benchmarks_are(folded):
     assert build_trial_evaluator(done.preparation, ["ndcg@3"]).judges == ()
 
 
+def test_a_likelihood_reads_the_tables_of_the_fold(folded):
+    folder, _ = folded
+    settings = {**read_settings(metrics=["ndcg", "discovery"]), "likelihood": {}, "models": {}, "baselines": []}
+    settings["blends"] = {"plain": {"relevance": 1.0, "noise": 0.1}}
+    done = bench(settings, out=folder / "learned", quiet=True)
+    assert done.likelihood.beats_base
+    judges = build_or_load_judges(done.preparation)
+    by_fold = build_fold_slates(done.preparation, done.specs, done.slates, judges, quiet=True)
+    for run in ("likelihood", "plain"):
+        assert any((of[3][run].items != done.slates[3][run].items).any() for of in by_fold)
+    assert all(of[3]["als"] is done.slates[3]["als"] for of in by_fold)  # the base keeps the model's own order
+
+
 def test_lists_from_elsewhere_are_judged_by_each_half(folded):
     folder, done = folded
     picks = done.slates[5]["als"].to_frame()[["user_id", "item_id", "rank"]]
