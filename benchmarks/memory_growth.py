@@ -63,7 +63,7 @@ def build_sized_steps(users: int = USERS, items: int = ITEMS, n: int = N) -> Siz
     split = speeds.draw_split(users, items)
     model, maps = speeds.draw_factors(split, D), speeds.draw_maps(items, 4, 24)
     truth = GroundTruth(split, maps, maps, maps)
-    truth.tables.get("cooccurrence", lambda: embeddings.cooccurrence_vectors(split.train))
+    truth.split_tables.get("cooccurrence", lambda: embeddings.cooccurrence_vectors(split.train))
 
     def pool() -> Pool:
         return candidates(model, split, n=n, maps=maps)

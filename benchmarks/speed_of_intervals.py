@@ -50,7 +50,7 @@ def main() -> None:
         Answers(),
     )
     train = truth.split.train
-    space = time_work(lambda: truth.tables.get("cooccurrence", lambda: embeddings.cooccurrence_vectors(train)))
+    space = time_work(lambda: truth.split_tables.get("cooccurrence", lambda: embeddings.cooccurrence_vectors(train)))
     first = time_work(lambda: answers.update(compute_all_metrics(truth)))
     again = time_work(lambda: compute_all_metrics(truth))
     took = time_work(lambda: build_scores("run", answers, users, 0, DRAWS))

@@ -20,6 +20,7 @@ from recsys.reranking import blends, guards
 from recsys.reranking.orders import Order, check_order
 from recsys.scores.intervals import MAX_BOOTSTRAP, check_bootstrap_memory
 from recsys.scores.metric_names import resolve_metrics
+from recsys.splits.cross_fitting import MAX_HALVINGS
 from recsys.support.provenance import hash_own_modules
 from recsys.support.resolver import (
     check_settings,
@@ -246,11 +247,12 @@ class SlateSection(Section):
 
 
 class EvaluationSection(Section):
-    """The part of the split to evaluate on, the metrics, and the number of bootstrap draws."""
+    """The part of the split to evaluate on, the metrics, and how users are halved and drawn."""
 
     split: Literal["test", "validation"] = "test"  # which part of the split holds what is to be found
     metrics: list[str] = Field(default_factory=lambda: list(metrics.STANDARD))  # by name
     n_bootstrap: int = Field(1000, ge=100, le=MAX_BOOTSTRAP)  # draws of users behind each interval
+    halvings: int = Field(3, ge=0, le=MAX_HALVINGS)  # random halvings of the users, of which one half judges; 0: none
     # g of stratified metrics, in which a held-out positive counts popularity^-g
     popularity_exponent: float = Field(DEFAULT_POPULARITY_EXPONENT, ge=0, le=1)
 

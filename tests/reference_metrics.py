@@ -133,6 +133,13 @@ class ReferenceMetrics:
             values.append(hits / min(self.k, len(wanted)) if wanted else math.nan)
         return values
 
+    def discovery_two_witnesses(self):
+        values = []
+        for one, other in zip(self.truth.audit_maps, self.truth.witness_maps, strict=True):
+            wanted = set(self.unexplored(one, self.test)[0]) & set(self.unexplored(other, self.test)[0])
+            values.append(len(wanted & set(self.slate)) / min(self.k, len(wanted)) if wanted else math.nan)
+        return values
+
     def unexplored_share(self, maps="audit_maps"):
         values = []
         for taste_map in getattr(self.truth, maps):

@@ -18,11 +18,11 @@ from recsys.testing.synthetic import make_maps as make_maps
 from recsys.testing.synthetic import make_split as make_split
 
 
-def write_tables(folder):
+def write_tables(folder, users=60):
     """Write ratings.csv, a log of 60 users and 40 items in two tastes, and items.csv, its catalogue."""
     rng = np.random.default_rng(0)
     rows = []
-    for user in range(60):
+    for user in range(users):
         liked = rng.permutation(20)[:9] + 20 * (user % 2)
         strange = rng.permutation(40)[:4]
         for t, item in enumerate(dict.fromkeys([*liked, *strange])):

@@ -32,7 +32,7 @@ HITS = ("epc", "efd", "epd", "eild_features", "eild_cooccurrence", "alpha_ndcg",
 SERENDIPITIES = ("serendipity", "serendipity_ge", "serendipity_popularity", "surprise", "topic_serendipity")
 FOUND = (
     "discovery", "discovery_own", "discovery_content", "discovery_head", "discovery_middle", "discovery_tail",
-    "stratified_discovery", "out_of_bubble_recall",
+    "discovery_two_witnesses", "stratified_discovery", "out_of_bubble_recall",
 )  # fmt: skip
 REGRETS = ("slate_regret_features", "slate_regret_cooccurrence")
 TESTED = (*ACCURACY, *HITS, *SERENDIPITIES, *FOUND, *REGRETS, "account_gap")
@@ -117,7 +117,8 @@ class TestContract:
 
 
 def _maps(evaluation):
-    return evaluation.truth.objective_maps, evaluation.truth.audit_maps, evaluation.truth.content_maps
+    of = evaluation.truth
+    return of.objective_maps, of.audit_maps, of.content_maps, of.witness_maps
 
 
 @pytest.mark.parametrize("name", PER_USER)
@@ -175,7 +176,7 @@ def test_items_and_regions_may_have_other_numbers():
     rng = np.random.default_rng(0)
     order = rng.permutation(40)  # new column c holds old item order[c]
     new = np.append(np.argsort(order), -1).astype(np.int32)
-    split, y = evaluation.truth.split, evaluation.truth
+    split = evaluation.truth.split
 
     def moved(taste_map):
         columns = rng.permutation(taste_map.assignment.shape[1])
@@ -185,7 +186,7 @@ def test_items_and_regions_may_have_other_numbers():
     moved_fields = {name: getattr(of, name)[order] for name in ("ids", "titles", "features", "years")}
     items = replace(of, **moved_fields)
     parts = {part: sparse.csr_array(getattr(split, part)[:, order]) for part in ("train", "test", "train_negatives")}
-    families = ([moved(m) for m in maps] for maps in (y.objective_maps, y.audit_maps, y.content_maps))
+    families = ([moved(m) for m in maps] for maps in _maps(evaluation))
     other = Evaluation(new[evaluation.items], GroundTruth(replace(split, items=items, **parts), *families))
     for name in metrics.__all__:
         if name in COMMUNITIES:

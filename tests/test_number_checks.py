@@ -24,6 +24,7 @@ from recsys.rankers.policies import Policy
 from recsys.reranking import guards
 from recsys.reranking.slates import fit_scales
 from recsys.scores.hypothesis_tests import check_margin
+from recsys.splits.cross_fitting import make_folds
 from recsys.sweeps.plans import SweepSection, _parse_sweep_section
 from recsys.types import Evaluation, GroundTruth, RecsysError, Spread
 
@@ -139,7 +140,7 @@ def list_config_places():
             kinds = {"flag": bool, "int": int, "float": float}
             found = [word for word, t in kinds.items() if field.annotation is t or t in get_args(field.annotation)]
             if found:
-                value = {"flag": True, "int": 100 if section == "evaluation" else 3}.get(found[0], 0.25)
+                value = {"flag": True, "int": 100 if name == "n_bootstrap" else 3}.get(found[0], 0.25)
                 yield (
                     f"[{section}] {name}", name, found[0], value,
                     lambda v, s=section, n=name: configs.parse_config({**plain, s: {**plain.get(s, {}), n: v}}),
@@ -245,6 +246,11 @@ def list_other_places():
     yield "draw_negatives(n)", "n", "int", 3, lambda v: draw_negatives(W.split, v, 0)
     yield "draw_negatives(seed)", "seed", "int", 3, lambda v: draw_negatives(W.split, 3, v)
     yield "rank_biased_overlap(p)", "p", "float", 0.5, lambda v: rank_biased_overlap(W.evaluation, W.evaluation, 5, v)
+    for setting in ("n_users", "halvings", "seed"):
+        yield (
+            f"make_folds({setting})", setting, "int", 3,
+            lambda v, s=setting: make_folds(**{"n_users": 10, s: v}),
+        )  # fmt: skip
     for setting in ("bands", "accounts", "seed"):
         yield (
             f"account_gap_curve({setting})", setting, "int", 3,

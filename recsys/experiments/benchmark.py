@@ -2,23 +2,26 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsys.configs import Config, RunSpec, parse_config, read_config
+from recsys.experiments.fold_readings import add_seen_reading, describe_power, read_folds
+from recsys.experiments.folds import build_or_load_judges, describe_missing_folds
 from recsys.experiments.likelihoods import describe_likelihood, find_likelihood
 from recsys.experiments.pipeline import Preparation, prepare_benchmark
-from recsys.experiments.rerankings import SlatesByLength, build_run_slates
+from recsys.experiments.rerankings import SlatesByLength, build_fold_slates, build_run_slates
 from recsys.experiments.results import Bench
 from recsys.experiments.run_folder import RunFolder
 from recsys.scores import Scores, evaluate, tabulate_differences, tabulate_scores
+from recsys.scores.cross_fitting import evaluate_folds
 from recsys.scores.metric_names import resolve_metrics
 from recsys.support.progress import show_progress
 from recsys.support.threads import limit_to_one_blas_thread
-from recsys.types import Dataset, GroundTruth, RecsysError
+from recsys.types import Dataset, GroundTruth, Judge, RecsysError
 
 if TYPE_CHECKING:
     pass
@@ -72,17 +75,30 @@ def evaluate_slates(
     quiet: bool,
     notes: tuple[str, ...] = (),
 ) -> Bench:
-    """Return every run's scores, with intervals, and differences against the base."""
+    """Return every run's scores, with intervals, and differences against the base.
+
+    They are cross-fitted where [evaluation] halvings asks for it; what is read on seen users stands beside them.
+    """
     config = preparation.config
     truth = preparation.build_ground_truth()
+    judges = build_or_load_judges(preparation)
+    by_fold = build_fold_slates(preparation, specs, slates, judges, quiet)
     with show_progress(quiet) as bars:
         bars.add_task("judging", total=None)
-        scores = _score_each_length(config, slates, truth, seconds)
+        scores = seen = _score_each_length(config, slates, truth, seconds)
         likelihood = find_likelihood(preparation)
         learned = () if likelihood is None else describe_likelihood(likelihood)
         said = (*preparation.dataset.notes, *preparation.split.notes, *learned, *notes, *_note_uncached(preparation))
-        against = tabulate_differences(scores, config.base_name)
-    return Bench(preparation, specs, slates, scores, tabulate_scores(scores), against, folder, said, likelihood)
+        if judges:
+            scores = _score_each_length(config, slates, truth, seconds, judges, by_fold)
+        summary, against = tabulate_scores(scores), tabulate_differences(scores, config.base_name)
+        readings = None
+        if judges:
+            summary, against = add_seen_reading(summary, against, seen, config.base_name)
+            readings = read_folds(preparation, truth, judges, by_fold, scores, seen)
+            said += describe_power(readings, against, config)
+        said += describe_missing_folds(preparation)
+    return Bench(preparation, specs, slates, scores, summary, against, folder, said, likelihood, readings)
 
 
 def resolve_config(config: Config | Mapping[str, Any] | str | Path, data: Dataset | None = None) -> Config:
@@ -113,13 +129,24 @@ def describe_data(data: Any) -> dict[str, str]:
 
 
 def _score_each_length(
-    config: Config, slates: SlatesByLength, truth: GroundTruth, seconds: Mapping[str, float]
+    config: Config,
+    slates: SlatesByLength,
+    truth: GroundTruth,
+    seconds: Mapping[str, float],
+    judges: Sequence[Judge] = (),
+    by_fold: Sequence[SlatesByLength] = (),
 ) -> Scores:
-    """Return every metric at every k, each judged on slates of that length: by run, then metric, then k."""
+    """Return every metric at every k, each judged on slates of that length: by run, then metric, then k.
+
+    With judges, the means over their folds.
+    """
     asked = resolve_metrics(config.evaluation.metrics, config.slate.k)
-    at = {k: [f"{want.name}@{k}" for want in asked if want.k == k] for k in slates}
+    at = {k: [f"{want.name}@{want.k}" for want in asked if want.k == k] for k in slates}
+    how: dict[str, Any] = {"seed": config.seed, "n_bootstrap": config.evaluation.n_bootstrap, "seconds": seconds}
     parts = [
-        evaluate(runs, truth, at[k], [k], seed=config.seed, n_bootstrap=config.evaluation.n_bootstrap, seconds=seconds)
+        evaluate_folds([of[k] for of in by_fold], truth, judges, at[k], [k], **how)
+        if judges
+        else evaluate(runs, truth, at[k], [k], **how)
         for k, runs in slates.items()
         if at[k]
     ]

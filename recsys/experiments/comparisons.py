@@ -148,6 +148,9 @@ def _check_comparable(folders: Sequence[LoadedRunFolder], replicates: bool) -> N
         for where, one, two in _list_unlike_settings(first.config, other.config, replicates):
             hint = "; the same benchmark with other seeds is compared with --replicates" if where == "seed" else ""
             raise RecsysError(f"{both}: {where} is {one} and {two}, expected the same{hint}")
+        if other.scores.halvings != first.scores.halvings:
+            found = f"{first.scores.halvings} and {other.scores.halvings} halvings of the users"
+            raise RecsysError(f"{both}: they are judged by {found} (0: by maps of seen users), expected as many")
         if not replicates and not np.array_equal(first.scores.user_ids, other.scores.user_ids):
             n = len(np.intersect1d(first.scores.user_ids, other.scores.user_ids))
             sizes = f"{len(first.scores.user_ids)} and {len(other.scores.user_ids)}, {n} in both"

@@ -161,8 +161,13 @@ def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[
     return model, cell.seconds
 
 
-def build_or_load_pool(preparation: Preparation, section: ModelSection, wanted: PoolSection) -> tuple[Pool, float]:
-    """Return the pool of a model, and the seconds that fitting and retrieval took."""
+def build_or_load_pool(
+    preparation: Preparation, section: ModelSection, wanted: PoolSection, fold: int | None = None
+) -> tuple[Pool, float]:
+    """Return the pool of a model, and the seconds that fitting and retrieval took.
+
+    With `fold`, own maps are those of that fold: what they explore is another pool.
+    """
     settings = resolve_model_settings(preparation, section)
     model, seconds = fit_or_load_model(preparation, section)
 
@@ -178,7 +183,8 @@ def build_or_load_pool(preparation: Preparation, section: ModelSection, wanted: 
         arrays = {"users": made.users, "items": made.items, "scores": made.scores}
         return CacheEntry(arrays, time.perf_counter() - start)
 
-    key = [*preparation.key, *name_model(section), settings, wanted.model_dump()]
+    fold_key = [] if fold is None else ["fold", fold]
+    key = [*preparation.key, *name_model(section), settings, wanted.model_dump(), *fold_key]
     cell = preparation.cache.get_or_make("pool", key, retrieve)
     around = make_context(preparation.split, model, maps=preparation.objective_maps, seed=preparation.config.seed)
     users, items, scores = (cell.arrays[name] for name in ("users", "items", "scores"))

@@ -1,18 +1,20 @@
 """The slates of a benchmark's runs: each blend over its pool, at each length, computed once."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from recsys.configs import RunSpec
+from recsys.experiments.folds import FoldPools, depends_on_fold
 from recsys.experiments.likelihoods import build_or_load_ranked_pool
 from recsys.experiments.pipeline import LogFunction, Preparation, build_or_load_pool
 from recsys.reranking.slates import fit_each_scale, rerank
+from recsys.reranking.term_cache import TermCache
 from recsys.support.cache import CacheEntry
 from recsys.support.progress import show_progress
-from recsys.types import Pool, RecsysError, Slates
+from recsys.types import Judge, Pool, RecsysError, Slates
 from recsys.types.errors import describe_error
 
 SlatesByLength = dict[int, dict[str, Slates]]
@@ -59,6 +61,39 @@ def build_run_slates(
     return slates, seconds
 
 
+def build_fold_slates(
+    preparation: Preparation,
+    specs: tuple[RunSpec, ...],
+    seen: SlatesByLength,
+    judges: Sequence[Judge],
+    quiet: bool,
+) -> list[SlatesByLength]:
+    """Return the slates of each fold; those of `seen` themselves where they do not depend on folds."""
+    config, found = preparation.config, list[SlatesByLength]()
+    if not judges:
+        return found
+    changed = [spec for spec in specs if _is_made_here(spec) and depends_on_fold(spec, config)]
+    base = build_or_load_pool(preparation, config.model, config.pool)[0]
+    with show_progress(quiet) as bars:
+        task = bars.add_task("halves of the users", total=len(judges) * len(changed))
+        for number, judge in enumerate(judges):
+            pools, slates = FoldPools(preparation, number, judge), {k: dict(runs) for k, runs in seen.items()}
+            for spec in changed:
+                for k in config.slate_lengths:
+                    try:
+                        slates[k][spec.name] = _build_or_load_slates(preparation, spec, base, k, pools)[0]
+                    except RecsysError as error:
+                        raise RecsysError(f"run '{spec.name}' by half of the users: {error}") from None
+                bars.advance(task)
+            found.append(slates)
+    return found
+
+
+def _is_made_here(spec: RunSpec) -> bool:
+    """Whether a run's slates are made of a pool: lists that are read from a file are not."""
+    return spec.blend is not None or spec.model is not None
+
+
 def _describe_violations(slates: Slates) -> str:
     """Return how many slates are short, and how many do not meet each guard, where some do not."""
     said = "".join(f", {note}" for note in slates.notes)
@@ -69,7 +104,13 @@ def _describe_violations(slates: Slates) -> str:
     return said + (f", not met: {', '.join(found)}" if found else "")
 
 
-def _build_or_load_slates(preparation: Preparation, spec: RunSpec, base: Pool, k: int) -> tuple[Slates, float]:
+def _build_or_load_slates(
+    preparation: Preparation, spec: RunSpec, base: Pool, k: int, fold: FoldPools | None = None
+) -> tuple[Slates, float]:
+    """Return the slates of a run, and the seconds they took; with `fold`, those by the tables of half of the users.
+
+    Scales, too, are then fitted on these users alone.
+    """
     config = preparation.config
     blend: Mapping[str, Any] = spec.blend or {"relevance": 1.0}
     candidates, fitting = base, 0.0
@@ -82,12 +123,17 @@ def _build_or_load_slates(preparation: Preparation, spec: RunSpec, base: Pool, k
     source = [*preparation.key, model.model_dump(), wanted.model_dump(), k]
     if spec.by_likelihood and config.likelihood is not None:
         source.append(config.likelihood.model_dump())
+    terms, fitted = None, TermCache(candidates, 0)
+    if fold is not None:
+        terms, fitted = fold.get_terms(candidates, model, wanted, spec.by_likelihood)
+        candidates = terms.pool
+        source += ["fold", fold.number]
 
     def make() -> CacheEntry:
         rerank(candidates.slice_users(0, 1), {"relevance": 1.0}, 1)  # the kernel is compiled before the clock starts
-        scale = None if config.slate.scale == "none" else _fit_or_load_scales(preparation, source, candidates, blend, k)
+        scale = None if config.slate.scale == "none" else _fit_or_load_scales(preparation, source, fitted, blend, k)
         start = time.perf_counter()
-        made = rerank(candidates, blend, k, scale=scale, guards=guards, seed=config.seed, **policy)
+        made = rerank(candidates, blend, k, scale=scale, guards=guards, seed=config.seed, terms=terms, **policy)
         took = time.perf_counter() - start
         arrays = {name: getattr(made, name) for name in ("users", "items", "scores", "contributions")}
         factors = {f"scale.{name}": np.array(value) for name, value in made.scales.items()}
@@ -106,7 +152,7 @@ def _build_or_load_slates(preparation: Preparation, spec: RunSpec, base: Pool, k
 
 
 def _fit_or_load_scales(
-    preparation: Preparation, source: list[Any], candidates: Pool, blend: Mapping[str, Any], k: int
+    preparation: Preparation, source: list[Any], terms: TermCache, blend: Mapping[str, Any], k: int
 ) -> dict[str, float]:
     """Return the scale of each objective of a blend, those of the package's objectives from the cache."""
 
@@ -119,7 +165,7 @@ def _fit_or_load_scales(
             return fit()
         return float(preparation.cache.get_or_make("scale", [*source, alone], make).arrays["scale"])
 
-    return fit_each_scale(candidates, blend, k, get_or_fit)
+    return fit_each_scale(terms.pool, blend, k, get_or_fit, terms=terms)
 
 
 def _restore_slates(cell: CacheEntry, candidates: Pool) -> Slates:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.configs import RunSpec
+from recsys.experiments.fold_readings import FoldReadings
 from recsys.experiments.pipeline import Preparation
 from recsys.experiments.rerankings import SlatesByLength
 from recsys.likelihoods import Likelihood
@@ -30,6 +31,7 @@ class Bench:
     folder: Path
     notes: tuple[str, ...] = ()
     likelihood: Likelihood | None = None  # of [likelihood], where the config has one
+    readings: FoldReadings | None = None  # what judges by halves of the users say; None where users are not halved
 
     def __str__(self) -> str:
         """Return the headline table as text."""

@@ -53,6 +53,9 @@ class RunFolder:
             write_text(folder / "environment.json", json.dumps(around, indent=2) + "\n")
             escape_csv_frame(bench.summary).to_csv(folder / "summary.csv", index=False)
             escape_csv_frame(bench.differences).to_csv(folder / "differences.csv", index=False)
+            if bench.readings is not None:
+                escape_csv_frame(bench.readings.judges).to_csv(folder / "judges.csv", index=False)
+                escape_csv_frame(bench.readings.readings).to_csv(folder / "readings.csv", index=False)
             write_scores(bench.scores, folder)
             tabulate_user_values(bench.scores).to_parquet(folder / "per_user.parquet", index=False)
             tabulate_slates(bench.slates).to_parquet(folder / "slates.parquet", index=False)
@@ -123,6 +126,33 @@ def group_metrics_by_module(names: list[str]) -> dict[str, list[str]]:
     return dict(sorted(grouped.items(), key=lambda one: order.get(one[1][0], len(order))))
 
 
+def _collect_readings(bench: "Bench") -> dict[str, Any]:
+    """Return what the report says of judges, and of discovery as each reader has it, in % of the base's."""
+    if bench.readings is None:
+        return {}
+    rows: list[dict[str, Any]] = bench.readings.judges.to_dict("records")  # type: ignore[assignment]
+    judges = {
+        f"halving {row['halving']}, half {row['half']}": {
+            name: round(value, 2) for name, value in row.items() if name not in ("halving", "half", "maps")
+        }
+        for row in rows
+    }
+    gains = bench.readings.readings[bench.readings.readings.metric == "discovery"]
+    relative = {
+        (str(run), str(reader)): float(value)
+        for run, reader, value in zip(gains.run, gains.reader, gains.relative, strict=True)
+    }
+    readers = list(dict.fromkeys(map(str, gains.reader)))
+    changes = {
+        spec.name: {
+            "seen users" if name == "seen" else name: f"{100 * relative[spec.name, name]:+.1f} %" for name in readers
+        }
+        for spec in bench.specs
+        if all(np.isfinite(relative.get((spec.name, name), np.nan)) for name in readers)
+    }
+    return {"judges": judges, "discovery by reader": changes}
+
+
 def _collect_facts(bench: "Bench", around: dict[str, Any], seconds: float) -> dict[str, Any]:
     preparation, config = bench.preparation, bench.preparation.config
     dataset, judged = preparation.dataset, preparation.split
@@ -156,6 +186,7 @@ def _collect_facts(bench: "Bench", around: dict[str, Any], seconds: float) -> di
             "audit": [m.name for m in preparation.audit],
             "content": [m.name for m in preparation.content],
         },
+        **_collect_readings(bench),
         "run": {"seed": config.seed, "bootstrap draws": config.evaluation.n_bootstrap, "seconds": round(seconds, 1)},
         "environment": {**around, "packages": get_key_versions()},
     }

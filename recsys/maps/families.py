@@ -25,17 +25,18 @@ MIN_TO_MAP = 3  # users with several positives, and items that they have, below 
 
 
 @needs_extra("recsys.maps.objective_maps")
-def objective_maps(train: Csr, half: int = 0) -> tuple[TasteMap, ...]:
+def objective_maps(train: Csr, half: int | None = 0) -> tuple[TasteMap, ...]:
     """Return the objectives' own maps of the training positives, (U, I): 20 of them, fewer for small catalogues.
 
-    Made from one half of the users (0 or 1), the audit family from the other: spectral clustering of four graphs of
-    items, of 10 to 80 neighbours, into 8 to 48 regions each. Nothing is drawn. An item that shares no user with
-    another has an empty row. () where fewer than three users have several positives.
+    Made from one half of the users (0 or 1), the audit family from the other, or from all of them (None: of users whom
+    no judge has seen): spectral clustering of four graphs of items, of 10 to 80 neighbours, into 8 to 48 regions each.
+    Nothing is drawn. An item that shares no user with another has an empty row. () where fewer than three users have
+    several positives.
 
     Raises:
-        RecsysError: if `half` is neither 0 nor 1.
+        RecsysError: if `half` is neither 0, 1 nor None.
     """
-    half = check_int("objective_maps: half", half, 0, 1)
+    half = None if half is None else check_int("objective_maps: half", half, 0, 1)
     return _make_family(_select_user_half(train, half), _make_objective_maps)
 
 

@@ -128,7 +128,10 @@ def deficit(q: Doubles, e: Doubles, w: Doubles | float = 1.0) -> Doubles:
     distance. NaN where nothing is owed.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((w * np.maximum(0.0, q - e)).sum(axis=-1) / (w * q).sum(axis=-1), dtype=np.float64)
+        missing = np.maximum(0.0, q - e)
+        if isinstance(w, float) and w == 1.0:  # the same bits in half of the time
+            return np.asarray(missing.sum(axis=-1) / q.sum(axis=-1), dtype=np.float64)
+        return np.asarray((w * missing).sum(axis=-1) / (w * q).sum(axis=-1), dtype=np.float64)
 
 
 def cluster_users(train: Csr, seed: int, n: int = N_COMMUNITIES) -> Ints:

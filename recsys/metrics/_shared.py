@@ -37,7 +37,7 @@ def mask_untested_users(evaluation: Evaluation, values: Doubles) -> Doubles:
 
 def get_test_users(truth: GroundTruth) -> Longs:
     """Return the user of every held-out positive, in the order of `split.test.indices`."""
-    return truth.tables.get("test_users", lambda: expand_row_indices(truth.split.test))
+    return truth.split_tables.get("test_users", lambda: expand_row_indices(truth.split.test))
 
 
 def expand_row_indices(matrix: Csr) -> Longs:
@@ -48,23 +48,25 @@ def expand_row_indices(matrix: Csr) -> Longs:
 def count_test_positives(evaluation: Evaluation) -> Longs:
     """Return how many held-out positives each user has, (U,)."""
     truth = evaluation.truth
-    return truth.tables.get("n_test", lambda: np.diff(truth.split.test.indptr).astype(np.int64))
+    return truth.split_tables.get("n_test", lambda: np.diff(truth.split.test.indptr).astype(np.int64))
 
 
 def count_train_positives(evaluation: Evaluation) -> Longs:
     """Return how many training positives each user has, (U,)."""
     truth = evaluation.truth
-    return truth.tables.get("n_train", lambda: np.diff(truth.split.train.indptr).astype(np.int64))
+    return truth.split_tables.get("n_train", lambda: np.diff(truth.split.train.indptr).astype(np.int64))
 
 
 def get_item_popularity(truth: GroundTruth) -> Doubles:
     """Return how many users have each item among their training positives, (I,)."""
-    return truth.tables.get("counts", lambda: count_item_users(truth.split.train))
+    return truth.split_tables.get("counts", lambda: count_item_users(truth.split.train))
 
 
 def get_even_features(truth: GroundTruth) -> Csr:
     """Return each item's weight of 1 split evenly over its features, (I, F); nothing for an item without any."""
-    return truth.tables.get("even_features", lambda: distributions.split_weight_evenly(truth.split.items.features))
+    return truth.split_tables.get(
+        "even_features", lambda: distributions.split_weight_evenly(truth.split.items.features)
+    )
 
 
 def get_item_vectors(truth: GroundTruth, space: str) -> Doubles:
@@ -74,7 +76,7 @@ def get_item_vectors(truth: GroundTruth, space: str) -> Doubles:
         "features": lambda: embeddings.feature_vectors(split.items),
         "cooccurrence": lambda: embeddings.cooccurrence_vectors(split.train),
     }
-    return truth.tables.get(space, makers[space]).astype(np.float64)
+    return truth.split_tables.get(space, makers[space]).astype(np.float64)
 
 
 def make_catalogue_metric(

@@ -52,7 +52,7 @@ def alpha_ndcg(evaluation: Evaluation, k: int) -> PerUser:
     """
     truth, hits = evaluation.truth, _get_aspect_hits(evaluation, k)
     gain = _sum_by_user(hits, discounts(k)[hits.rank] * (1.0 - ALPHA) ** hits.before, len(evaluation.items))
-    best = truth.tables.get(f"alpha_ideal@{k}", lambda: compute_ideal_gains(truth, k) @ discounts(k))
+    best = truth.split_tables.get(f"alpha_ideal@{k}", lambda: compute_ideal_gains(truth, k) @ discounts(k))
     convention = (
         f"alpha = {ALPHA}, hits alone, 1/log2(rank + 1), greedy ideal of the held-out positives; mean over users "
         "with featured held-out positives, an empty slate counts 0"

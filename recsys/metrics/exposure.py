@@ -233,7 +233,7 @@ def _get_community_weights(truth: GroundTruth) -> Doubles:
 def _get_community_consumption(truth: GroundTruth) -> Doubles:
     """Return the number of positives of each community and item, (C, I)."""
     train = truth.split.train
-    return truth.tables.get("consumed", lambda: _average_by_community(train, get_user_communities(truth)))
+    return truth.split_tables.get("consumed", lambda: _average_by_community(train, get_user_communities(truth)))
 
 
 def _average_by_community(user_items: Csr, label: Ints) -> Doubles:

@@ -83,9 +83,11 @@ def _compute_deficits(evaluation: Evaluation, k: int, family: str) -> Doubles:
     mixes = _get_owed_mixes(truth, family)
     shown = get_shown_matrix(evaluation, k)
     values = np.empty((len(maps), shown.shape[0]))
-    for m, (taste_map, q) in enumerate(zip(maps, mixes, strict=True)):
-        for b in iter_blocks(shown.shape[0]):
-            values[m, b] = distributions.deficit(q[b], distributions.sum_by_region(shown[b], taste_map.assignment) / k)
+    for b in iter_blocks(shown.shape[0]):
+        of_block = shown[b]
+        for m, (taste_map, q) in enumerate(zip(maps, mixes, strict=True)):
+            given = distributions.sum_by_region(of_block, taste_map.assignment) / k
+            values[m, b] = distributions.deficit(q[b], given)
     return values
 
 
@@ -110,4 +112,4 @@ def get_user_communities(truth: GroundTruth) -> Ints:
     split = truth.split
     # A seed of their own: an objective that aims at such a mix must not be judged by its own communities.
     seed = rng.derive_seed(split.seed, "judge")
-    return truth.tables.get("communities", lambda: distributions.cluster_users(split.train, seed))
+    return truth.split_tables.get("communities", lambda: distributions.cluster_users(split.train, seed))

@@ -34,7 +34,7 @@ def fragmentation(evaluation: Evaluation, k: int) -> PerUser:
     truth, shown = evaluation.truth, make_shown_matrix(evaluation, np.asarray(1.0 / (np.arange(k) + 1.0)))
     even = get_even_features(truth)
     featured = shown @ (np.diff(even.indptr) > 0).astype(np.float64) > 0
-    order = truth.tables.get("order of others", lambda: _order_users(truth.split.seed, truth.split.user_ids))
+    order = truth.split_tables.get("order of others", lambda: _order_users(truth.split.seed, truth.split.user_ids))
     others = order[featured[order]][:MAX_OTHERS]
     theirs = distributions.user_mixes(shown[others], even)
     values = np.empty(shown.shape[0])

@@ -90,7 +90,7 @@ def epd(evaluation: Evaluation, k: int) -> PerUser:
     :Source: Vargas and Castells 2011
     """
     truth = evaluation.truth
-    far = truth.tables.get("profile_distance", lambda: _compute_profile_distance(truth))
+    far = truth.split_tables.get("profile_distance", lambda: _compute_profile_distance(truth))
     values = sum_over_hits(evaluation, far, discounts(k)) / discounts(k).sum()
     defined = (count_test_positives(evaluation) > 0) & (count_train_positives(evaluation) > 0)
     convention = f"mean of 1 - co-occurrence cosine to the history; {_HITS_CONVENTION} and a history"
@@ -103,7 +103,7 @@ def count_histories(evaluation: Evaluation) -> int:
 
 
 def _get_self_information(truth: GroundTruth) -> Doubles:
-    return truth.tables.get("self_information", lambda: item_popularity.item_self_information(truth.split.train))
+    return truth.split_tables.get("self_information", lambda: item_popularity.item_self_information(truth.split.train))
 
 
 def _average_over_hits(evaluation: Evaluation, k: int, of_item: Doubles) -> Doubles:
@@ -114,7 +114,7 @@ def _average_over_hits(evaluation: Evaluation, k: int, of_item: Doubles) -> Doub
 def _compute_profile_distance(truth: GroundTruth) -> Doubles:
     """Return the mean distance of every held-out positive to its user's history, in the order of the test."""
     split, users = truth.split, get_test_users(truth)
-    vectors = truth.tables.get("cooccurrence", lambda: embeddings.cooccurrence_vectors(split.train))
+    vectors = truth.split_tables.get("cooccurrence", lambda: embeddings.cooccurrence_vectors(split.train))
     far = np.empty(len(users))
     for b in iter_blocks(len(users)):
         owner, row = np.unique(users[b], return_inverse=True)

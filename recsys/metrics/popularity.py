@@ -104,7 +104,7 @@ def upd(evaluation: Evaluation, k: int) -> PerUser:
     """
     truth, shown = evaluation.truth, get_shown_matrix(evaluation, k)
     train = truth.split.train
-    groups = truth.tables.get("popularity_groups", lambda: group_by_popularity(get_item_popularity(truth)))
+    groups = truth.split_tables.get("popularity_groups", lambda: group_by_popularity(get_item_popularity(truth)))
     parts = [
         jensen_shannon(distributions.user_mixes(train[b], groups), distributions.user_mixes(shown[b], groups))
         for b in iter_blocks(shown.shape[0])
@@ -119,7 +119,7 @@ def upd(evaluation: Evaluation, k: int) -> PerUser:
 
 def _get_tail_indicator(evaluation: Evaluation) -> Doubles:
     truth = evaluation.truth
-    return truth.tables.get("tail", lambda: find_tail_items(get_item_popularity(truth)).astype(np.float64))
+    return truth.split_tables.get("tail", lambda: find_tail_items(get_item_popularity(truth)).astype(np.float64))
 
 
 def _average_over_shown(evaluation: Evaluation, k: int, of_item: Doubles) -> Doubles:

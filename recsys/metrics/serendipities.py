@@ -41,8 +41,8 @@ def serendipity(evaluation: Evaluation, k: int) -> PerUser:
     """
     truth = evaluation.truth
     split = truth.split
-    vectors = truth.tables.get("cooccurrence", lambda: embeddings.cooccurrence_vectors(split.train))
-    worth = truth.tables.get("surprise", lambda: _compute_surprise(split, vectors))
+    vectors = truth.split_tables.get("cooccurrence", lambda: embeddings.cooccurrence_vectors(split.train))
+    worth = truth.split_tables.get("surprise", lambda: _compute_surprise(split, vectors))
     convention = f"hit * (1 - largest co-occurrence cosine to the history) summed / k; {_WITH_HISTORY}"
     return PerUser(_average_over_slots(evaluation, k, worth), convention, 1)
 
@@ -59,7 +59,7 @@ def surprise(evaluation: Evaluation, k: int) -> PerUser:
     truth = evaluation.truth
     split, users = truth.split, get_test_users(truth)
     items = split.test.indices.astype(np.int64)
-    worth = truth.tables.get("npmi_surprise", lambda: cooccurrence_surprise(split.train, users, items))
+    worth = truth.split_tables.get("npmi_surprise", lambda: cooccurrence_surprise(split.train, users, items))
     convention = f"hit * (1 - largest nPMI to the history) / 2 summed / k; {_WITH_HISTORY}"
     return PerUser(_average_over_slots(evaluation, k, np.nan_to_num(worth)), convention, 1)
 
@@ -74,7 +74,7 @@ def topic_serendipity(evaluation: Evaluation, k: int) -> PerUser:
     :Source: Chen et al. 2021
     """
     truth = evaluation.truth
-    worth = truth.tables.get("new_feature", lambda: _find_new_features(truth).astype(np.float64))
+    worth = truth.split_tables.get("new_feature", lambda: _find_new_features(truth).astype(np.float64))
     convention = f"hits with a feature that no training positive has / k; {_WITH_HISTORY}"
     values = _average_over_slots(evaluation, k, worth)
     return PerUser(values if truth.split.items.features.nnz else np.full_like(values, np.nan), convention, 1)
@@ -93,7 +93,7 @@ def serendipity_ge(evaluation: Evaluation, k: int) -> PerUser:
     :Source: Ge, Delgado-Battenfeld and Jannach 2010
     """
     truth = evaluation.truth
-    standing = truth.tables.get("standing", lambda: _rank_test_items(truth))
+    standing = truth.split_tables.get("standing", lambda: _rank_test_items(truth))
     values = sum_over_hits(evaluation, (standing >= k).astype(np.float64), np.ones(k)) / k
     convention = f"hits outside of the k most popular items that the user has not met / k; {_AVERAGED_OVER}"
     return PerUser(mask_untested_users(evaluation, values), convention, 1)
@@ -112,7 +112,7 @@ def serendipity_popularity(evaluation: Evaluation, k: int) -> PerUser:
     :Source: after Murakami, Mori and Orihara 2008, without their factor of ranks
     """
     truth = evaluation.truth
-    usual = truth.tables.get("popular_chance", lambda: _compute_popularity_chance(get_item_popularity(truth)))
+    usual = truth.split_tables.get("popular_chance", lambda: _compute_popularity_chance(get_item_popularity(truth)))
     user, rank, place = get_hits_within(evaluation, k)
     n_items = len(usual)
     more = np.maximum((n_items - rank) / n_items - usual[truth.split.test.indices[place]], 0.0)

@@ -65,8 +65,8 @@ def _compute_regrets(evaluation: Evaluation, k: int, space: str) -> Doubles:
     table, test, top = get_item_vectors(truth, space), _get_targets(truth), evaluation.get_top_picks(k)
     if not table.any():
         return np.full(len(top), np.nan)
-    known = truth.tables.get(f"known {space}", lambda: _compute_history_kappas(truth, table))
-    best = truth.tables.get(f"greedy {space}@{k}", lambda: _compute_greedy_values(truth, table, known, k))
+    known = truth.split_tables.get(f"known {space}", lambda: _compute_history_kappas(truth, table))
+    best = truth.split_tables.get(f"greedy {space}@{k}", lambda: _compute_greedy_values(truth, table, known, k))
     found = np.empty(len(top))
     fill(table, np.ascontiguousarray(top), test.indptr, test.indices, known, found)
     return 1.0 - divide_or_nan(np.where(count_test_positives(evaluation) > 0, found, np.nan), best)
@@ -74,7 +74,7 @@ def _compute_regrets(evaluation: Evaluation, k: int, space: str) -> Doubles:
 
 def _get_targets(truth: GroundTruth) -> Csr:
     """Return the held-out positives, each user's in the order of the catalogue: sums do not depend on how they came."""
-    return truth.tables.get("targets", lambda: Csr(truth.split.test.sorted_indices()))
+    return truth.split_tables.get("targets", lambda: Csr(truth.split.test.sorted_indices()))
 
 
 def _compute_history_kappas(truth: GroundTruth, table: Doubles) -> Doubles:

@@ -45,7 +45,7 @@ def stratified_recall(evaluation: Evaluation, k: int) -> PerUser:
     """
     truth = evaluation.truth
     credit = _get_credits(truth)
-    total = truth.tables.get("credit_sums", lambda: _sum_by_user(truth))
+    total = truth.split_tables.get("credit_sums", lambda: _sum_by_user(truth))
     values = divide_or_nan(sum_over_hits(evaluation, credit, np.ones(k)), total)
     return PerUser(values, f"{_describe_credit(truth)}, hits / all held-out positives; {_AVERAGED_OVER}", 1)
 
@@ -63,7 +63,7 @@ def stratified_ndcg(evaluation: Evaluation, k: int) -> PerUser:
     :Source: Järvelin and Kekäläinen 2002, credits of Steck 2011
     """
     truth, weights = evaluation.truth, discounts(k)
-    ideal = truth.tables.get(f"ideal_credits@{k}", lambda: sum_largest_credits(truth, None, weights))
+    ideal = truth.split_tables.get(f"ideal_credits@{k}", lambda: sum_largest_credits(truth, None, weights))
     values = divide_or_nan(sum_over_hits(evaluation, _get_credits(truth), weights), ideal)
     convention = (
         f"gain of {_describe_credit(truth)}, 1/log2(rank + 1), ideal of the min(k, positives) largest; {_AVERAGED_OVER}"
@@ -160,7 +160,7 @@ def group_items_by_thirds(popularity: Doubles) -> Ints:
 
 def _compute_discovery_of_third(evaluation: Evaluation, k: int, third: Third) -> PerMap:
     truth = evaluation.truth
-    thirds = truth.tables.get("thirds", lambda: group_items_by_thirds(get_item_popularity(truth)))
+    thirds = truth.split_tables.get("thirds", lambda: group_items_by_thirds(get_item_popularity(truth)))
     there = thirds[truth.split.test.indices] == THIRDS.index(third)
     values, behind = compute_recall_by_map(evaluation, k, find_unexplored_positives(truth, "audit_maps") & there, k)
     convention = (
@@ -172,7 +172,7 @@ def _compute_discovery_of_third(evaluation: Evaluation, k: int, third: Third) ->
 
 def _get_credits(truth: GroundTruth) -> Doubles:
     """Return n_i^-g of every held-out positive, in the order of `split.test.indices`."""
-    return truth.tables.get("credits", lambda: _compute_credits(truth))
+    return truth.split_tables.get("credits", lambda: _compute_credits(truth))
 
 
 def _compute_credits(truth: GroundTruth) -> Doubles:
@@ -188,7 +188,7 @@ def _sum_by_user(truth: GroundTruth) -> Doubles:
 
 def _get_credit_order(truth: GroundTruth) -> Longs:
     """Return the order of held-out positives by user, then credit, largest first: sums do not depend on another."""
-    return truth.tables.get("credit_order", lambda: np.lexsort((-_get_credits(truth), get_test_users(truth))))
+    return truth.split_tables.get("credit_order", lambda: np.lexsort((-_get_credits(truth), get_test_users(truth))))
 
 
 def _sum_best_by_map(truth: GroundTruth, marked: Bools, k: int) -> list[Doubles]:

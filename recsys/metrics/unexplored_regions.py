@@ -6,6 +6,7 @@ use, `_content` the maps by what items are (`recsys.maps.content_maps`): their r
 sets of features, and both with the decade.
 """
 
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -19,7 +20,8 @@ from recsys.types import Evaluation, GroundTruth, PerMap
 from recsys.types.arrays import Bools, Ints, Longs
 
 Bytes = NDArray[np.int8]
-MapFamily = Literal["audit_maps", "objective_maps", "content_maps"]
+MapFamily = Literal["audit_maps", "objective_maps", "content_maps", "witness_maps"]
+_WITNESSES: tuple[MapFamily, MapFamily] = ("audit_maps", "witness_maps")
 _FAMILY_NAMES = {"audit_maps": "audit maps", "objective_maps": "own maps", "content_maps": "content maps"}
 
 
@@ -61,6 +63,32 @@ def discovery_content(evaluation: Evaluation, k: int) -> PerMap:
     :Source: this project
     """
     return _compute_discovery(evaluation, k, "content_maps")
+
+
+def discovery_two_witnesses(evaluation: Evaluation, k: int) -> PerMap:
+    """`discovery` where a region counts as unexplored only if an audit map of either half of the users says so.
+
+    Maps of the two halves are paired by their place in the family: same method, size and seed. It needs
+    `GroundTruth.witness_maps`, which cross-fitting brings. Those are made from the users that the slates' tables are
+    made from, too: a second column beside `discovery`, with fewer hits behind it.
+
+    :Formula: hits in regions unexplored by both maps / min(k, held-out positives there), mean over pairs of maps
+    :Range: [0, 1]
+    :Better: more
+    :Cost: M U T, M maps, T held-out positives
+    :Source: this project
+    """
+    truth = evaluation.truth
+    one, other = (
+        truth.tables.get(f"test_places.{family}", partial(_classify_test_items, truth, family)) for family in _WITNESSES
+    )
+    pairs = min(len(one), len(other))
+    values, behind = compute_recall_by_map(evaluation, k, (one[:pairs] == 1) & (other[:pairs] == 1), k)
+    convention = (
+        "hits in regions unexplored by train / min(k, held-out positives there), where audit maps of both halves of "
+        "the users say so; mean over users with such positives, then over pairs of maps, an empty slate counts 0"
+    )
+    return PerMap(values, convention, 1, behind)
 
 
 def unexplored_share(evaluation: Evaluation, k: int) -> PerMap:

@@ -73,7 +73,7 @@ def restrict_to_users(truth: GroundTruth, users: Ints) -> GroundTruth:
         RecsysError: if a map is of another catalogue.
     """
     for taste_map in (*truth.objective_maps, *truth.audit_maps, *truth.content_maps):
-        _check_map(taste_map, truth.split)
+        check_map(taste_map, truth.split)
     n_users = truth.split.test.shape[0]
     if len(users) == n_users:
         return truth
@@ -81,7 +81,8 @@ def restrict_to_users(truth: GroundTruth, users: Ints) -> GroundTruth:
     kept[users] = 1.0
     test = sparse.csr_array(sparse.diags_array(kept) @ truth.split.test)
     test.eliminate_zeros()
-    return replace(truth, split=replace(truth.split, test=Csr(test)), tables=TableCache())
+    split = replace(truth.split, test=Csr(test))
+    return replace(truth, split=split, tables=TableCache())
 
 
 def _align_run(run: str, slates: Slates | Ints, split: Split) -> tuple[Bools, Ints]:
@@ -146,7 +147,8 @@ def _check_picks(run: str, picks: Ints, split: Split) -> Ints:
     return picks
 
 
-def _check_map(taste_map: TasteMap, split: Split) -> None:
+def check_map(taste_map: TasteMap, split: Split) -> None:
+    """Refuse a map of another catalogue."""
     found, expected = taste_map.assignment.shape[0], split.train.shape[1]
     if found != expected:
         raise RecsysError(f"map '{taste_map.name}' is of {found} items, expected the {expected} items of the split")

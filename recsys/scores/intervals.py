@@ -88,6 +88,22 @@ def bootstrap_means(tables: Sequence[Doubles], users: Ints, seed: int, n: int) -
     return [_resample_maps(ratios[:, end - len(table) : end], seed) for table, end in zip(tables, ends, strict=True)]
 
 
+def bootstrap_sums(influence: Doubles, users: Ints, seed: int, n: int) -> Doubles:
+    """Return n draws of how far each of C values lies from its estimate, (C, n), from what each user adds, (C, U).
+
+    Users have the Poisson(1) weights of `bootstrap_means`; rows of `influence` sum to 0. Of a ratio of sums over users
+    it is the linear part.
+    """
+    total = np.zeros((len(influence), n))
+    for first in range(0, len(users) if len(influence) else 0, USER_BLOCK):
+        drawn, part = users[first : first + USER_BLOCK], influence[:, first : first + USER_BLOCK]
+        for at in range(0, n, DRAW_BLOCK):
+            draw = np.arange(at, min(at + DRAW_BLOCK, n))[:, None]
+            times = np.searchsorted(_POISSON, rng.draw_uniforms(seed, "users", draw, drawn)).astype(float)
+            total[:, at : at + DRAW_BLOCK] += part @ times.T
+    return total
+
+
 def _resample_maps(ratios: Doubles, seed: int) -> Doubles:
     n, m = ratios.shape
     drawn = (rng.draw_uniforms(seed, "maps", np.arange(n)[:, None], np.arange(m)) * m).astype(np.int64)

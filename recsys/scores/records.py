@@ -44,6 +44,7 @@ class Scores:
     seconds: Mapping[str, float] = field(default_factory=dict)
     segments: Mapping[str, Ints] = field(default_factory=dict)  # (U,) the segment of each user, -1 for none
     replicates: int = 1  # splits or seeds behind every value
+    halvings: int = 0  # of the users, behind every value; 0: read by a judge that has seen everybody
 
     @property
     def runs(self) -> tuple[str, ...]:

@@ -30,6 +30,10 @@ def pool_replicates(replicates: Sequence[Scores]) -> Scores:
     if len(replicates) < 2:
         raise RecsysError(f"replicates: found {len(replicates)}, expected at least 2")
     first = replicates[0]
+    for i, other in enumerate(replicates):
+        if other.halvings != first.halvings:
+            found = f"{first.halvings} and {other.halvings} halvings of the users"
+            raise RecsysError(f"replicates 1 and {i + 1}: found {found}, expected as many")
     draws = check_int("replicates: n_bootstrap", first.n_bootstrap, 2, MAX_BOOTSTRAP)
     check_bootstrap_memory("replicates: n_bootstrap", draws, len(replicates) * len(first.cells))
     _check_same_cells(replicates)
@@ -45,7 +49,16 @@ def pool_replicates(replicates: Sequence[Scores]) -> Scores:
     tables = [np.stack([_rebuild_user_values(parts, shares) for parts, shares in scattered[i]]) for i in meant]
     drawn = dict(zip(meant, bootstrap_means(tables, users, first.seed, draws), strict=True))
     cells = tuple(_pool_cells(stack, scattered[i], drawn.get(i)) for i, stack in enumerate(stacks))
-    return Scores(cells, users, user_ids, first.seed, draws, dict(first.seconds), replicates=len(replicates))
+    return Scores(
+        cells,
+        users,
+        user_ids,
+        first.seed,
+        draws,
+        dict(first.seconds),
+        replicates=len(replicates),
+        halvings=first.halvings,
+    )
 
 
 def _check_same_cells(replicates: Sequence[Scores]) -> None:

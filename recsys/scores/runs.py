@@ -79,10 +79,11 @@ def compute_metrics(
     asked = resolve_metrics(metrics, ks)
     users, picks = align_runs({"run": run}, truth.split, max(want.k for want in asked))
     evaluation = Evaluation(picks["run"], restrict_to_users(truth, users))
-    return {f"{want.name}@{want.k}": _reduce_metric_values(_call_metric(want, evaluation), users) for want in asked}
+    return {f"{want.name}@{want.k}": reduce_metric_values(call_metric(want, evaluation), users) for want in asked}
 
 
-def _reduce_metric_values(answer: MetricValues, users: Ints) -> float:
+def reduce_metric_values(answer: MetricValues, users: Ints) -> float:
+    """Return the value of a metric over `users`."""
     if isinstance(answer, PerCatalogue):
         places = _select_slates(answer, users) + 1  # -1 has a place of its own, before all items
         counts = np.bincount(places.ravel(), minlength=answer.n_items + 1)[1:]
@@ -133,10 +134,15 @@ def _count_items_once(answers: list[PerCatalogue], users: Ints, seed: int) -> It
 
 
 def _call_metrics(metrics_at_k: list[MetricAtK], evaluation: Evaluation) -> dict[tuple[str, int], MetricValues]:
-    return {(want.name, want.k): _call_metric(want, evaluation) for want in metrics_at_k}
+    return {(want.name, want.k): call_metric(want, evaluation) for want in metrics_at_k}
 
 
-def _call_metric(want: MetricAtK, evaluation: Evaluation) -> MetricValues:
+def call_metric(want: MetricAtK, evaluation: Evaluation) -> MetricValues:
+    """Return what a metric returns.
+
+    Raises:
+        RecsysError: if that is none of the three shapes.
+    """
     answer = want.metric(evaluation, want.k)
     if not isinstance(answer, PerUser | PerMap | PerCatalogue):
         raise RecsysError(
@@ -175,7 +181,7 @@ def build_user_score(run: str, metric: str, k: int, answer: PerUser | PerMap, va
         value=_average_over_maps(values),
         limits=percentile_interval(drawn) if n_users > 1 else NO_INTERVAL,
         n_users=n_users,
-        convention=_describe_convention(answer.convention, n_users),
+        convention=describe_convention(answer.convention, n_users),
         direction=answer.direction,
         shape="maps" if over_maps else "users",
         per_user=np.where(n_maps > 0, filled.sum(axis=0) / np.maximum(n_maps, 1), np.nan),
@@ -202,7 +208,7 @@ def build_catalogue_score(run: str, metric: str, k: int, answer: PerCatalogue, c
         value=value,
         limits=Interval(low, high, error),
         n_users=n_users,
-        convention=_describe_convention(answer.convention, n_users),
+        convention=describe_convention(answer.convention, n_users),
         direction=answer.direction,
         shape="catalogue",
         per_user=np.empty(0),
@@ -229,5 +235,6 @@ def jackknife_degrees_of_freedom(n_bootstrap: Doubles) -> float:
     return float(JACKKNIFE_FREEDOM)
 
 
-def _describe_convention(convention: str, n_users: int) -> str:
+def describe_convention(convention: str, n_users: int) -> str:
+    """Return the convention, or that the metric is not defined where no user is behind it."""
     return convention if n_users else f"not defined on this data ({convention})"

@@ -1,13 +1,12 @@
 """Scores as named arrays and back, so that runs of several folders can be compared without their data."""
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 
-from recsys.scores.intervals import Interval, corrected_jackknife_interval
+from recsys.scores.halvings import choose_interval
+from recsys.scores.intervals import Interval
 from recsys.scores.records import Score, Scores
-from recsys.scores.runs import bootstrap_interval, jackknife_degrees_of_freedom, mean_degrees_of_freedom
 from recsys.types import RecsysError
 from recsys.types.arrays import Anys, Doubles
 
@@ -34,6 +33,7 @@ def pack_scores(scores: Scores) -> dict[str, Anys]:
     arrays["n_draws"] = np.array([len(cell.draws) for cell in cells])
     arrays |= {"users": scores.users, "user_ids": scores.user_ids}
     arrays |= {"seed": np.array(scores.seed), "times": np.array(scores.n_bootstrap)}
+    arrays |= {"halvings": np.array(scores.halvings)} if scores.halvings else {}
     arrays["seconds"] = np.array([scores.seconds.get(run, np.nan) for run in scores.runs])
     return arrays | {f"segment.{name}": codes for name, codes in scores.segments.items()}
 
@@ -55,6 +55,7 @@ def unpack_scores(arrays: Mapping[str, Anys]) -> Scores:
             int(arrays["times"]),
             dict(zip(runs, arrays["seconds"].tolist(), strict=True)),
             {name.removeprefix("segment."): codes for name, codes in arrays.items() if name.startswith("segment.")},
+            halvings=int(arrays.get("halvings", 0)),
         )
     except Exception as error:  # other arrays than `pack_scores` makes: whatever NumPy raises of them
         raise RecsysError(f"not the scores of a run: {' '.join(str(error).split())[:200]}") from None
@@ -67,11 +68,12 @@ def _stack_rows(rows: list[Doubles], scores: Scores) -> Doubles:
 def _unpack_cells(arrays: Mapping[str, Anys]) -> list[Score]:
     per_user, parts, shares = (iter(arrays[name]) for name in ("per_user", "parts", "shares"))
     draws = np.split(arrays["draws"], np.cumsum(arrays["n_draws"])[:-1])
-    cells, judged = [], len(arrays["users"])
+    cells, judged, halvings = [], len(arrays["users"]), int(arrays.get("halvings", 0))
     for i, shape in enumerate(arrays["shape"].tolist()):
         mine = np.empty(0) if shape == "catalogue" else next(per_user)
         added, weight = (next(parts), next(shares)) if shape == "maps" else _derive_user_weights(mine)
         n_users = int(arrays["n_users"][i])
+        spread, freedom = choose_interval(shape, halvings, n_users, judged)
         counts = zip(COUNT_NAMES, arrays["counts"][i].tolist(), strict=True)
         cells.append(
             Score(
@@ -89,12 +91,8 @@ def _unpack_cells(arrays: Mapping[str, Anys]) -> list[Score]:
                 per_user=mine,
                 user_contributions=added,
                 user_weights=weight,
-                make_interval=partial(corrected_jackknife_interval, n_users=judged)
-                if shape == "catalogue"
-                else bootstrap_interval,
-                degrees_of_freedom=jackknife_degrees_of_freedom
-                if shape == "catalogue"
-                else partial(mean_degrees_of_freedom, n_users=n_users),
+                make_interval=spread,
+                degrees_of_freedom=freedom,
             )
         )
     return cells

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recsys.scores.halvings import choose_interval, spread_over_halvings
 from recsys.scores.hypothesis_tests import (
     MIN_DIFFERING_USERS,
     compute_user_differences,
@@ -140,7 +141,7 @@ def _restrict_to_common_users(pairs: list[tuple[Score, Score]], scores: Scores) 
     drawn = bootstrap_means(tables, scores.users, scores.seed, scores.n_bootstrap)
     same = list(pairs)
     for n, p in enumerate(unlike):
-        a, b = (_rebuild_score(cell, tables[2 * n + i], drawn[2 * n + i]) for i, cell in enumerate(pairs[p]))
+        a, b = (_rebuild_score(cell, tables[2 * n + i], drawn[2 * n + i], scores) for i, cell in enumerate(pairs[p]))
         same[p] = (a, b)
     return same
 
@@ -154,9 +155,17 @@ def _keep_common_users(cell: Score, other: Score) -> Doubles:
     return values[~np.isnan(values).all(axis=1)]
 
 
-def _rebuild_score(cell: Score, values: Doubles, drawn: Doubles) -> Score:
+def _rebuild_score(cell: Score, values: Doubles, drawn: Doubles, scores: Scores) -> Score:
+    """Return a score over fewer users; halvings vary it as they vary the score over all of them."""
     answer = PerUser(cell.per_user, cell.convention, cell.direction)
-    return replace(build_user_score(cell.run, cell.metric, cell.k, answer, values, drawn), convention=cell.convention)
+    made = replace(build_user_score(cell.run, cell.metric, cell.k, answer, values, drawn), convention=cell.convention)
+    if scores.halvings < 2:
+        return made
+    halved = cell.draws[-scores.halvings :] - cell.value + made.value
+    draws = spread_over_halvings(drawn, halved, scores.seed)
+    spread, freedom = choose_interval("users", scores.halvings, made.n_users, len(scores.users))
+    limits = spread(made.value, draws) if made.n_users > 1 else NO_INTERVAL
+    return replace(made, draws=draws, limits=limits, make_interval=spread, degrees_of_freedom=freedom)
 
 
 def p_sign_flips(pairs: list[tuple[Score, Score]], scores: Scores, n: int) -> Doubles:

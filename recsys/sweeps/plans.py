@@ -115,7 +115,12 @@ class SweepPlan:
     def digest(self) -> str:
         """Return ten characters that name the search and its code of one's own, however many trials it is to have."""
         kept = self.settings.model_dump(exclude={"trials", "max_failures", "storage", "accuracy_budget", "front"})
-        made = [kept, [(one.name, one.config_tables) for one in self.methods]]
+        halvings = self.base_config().evaluation.halvings  # 0 has the name of older searches, which were read so
+        made = [
+            kept,
+            *([{"halvings": halvings}] if halvings else []),
+            [(one.name, one.config_tables) for one in self.methods],
+        ]
         objectives = [
             name for one in self.methods for blend in one.config_tables.get("blends", {}).values() for name in blend
         ]

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from recsys.scores import evaluate
 from recsys.scores.records import Score
 from recsys.scores.simultaneous import compute_simultaneous_limits
 from recsys.sweeps.plans import Method, SweepPlan
 from recsys.sweeps.trial_evaluator import TrialEvaluator
 from recsys.sweeps.trials import TrialResult
-from recsys.types import RecsysError, Slates
+from recsys.types import RecsysError
 from recsys.types.arrays import Doubles
 
 
@@ -71,16 +70,11 @@ def _bound_accuracy_changes(
     plan: SweepPlan, named: Sequence[tuple[Method, TrialResult]], evaluator: TrialEvaluator
 ) -> tuple[Doubles, Doubles]:
     """Return the relative change of each point in each metric of accuracy, and its bound, (points, metrics) both."""
-    config = plan.base_config()
-    base_slates = evaluator.build_slates(config)
-    made = [evaluator.build_slates(of.trial_config(one.settings)) for of, one in named]
+    configs = {"base": plan.base_config()}
+    configs |= {str(i): of.trial_config(one.settings) for i, (of, one) in enumerate(named)}
     pairs = []
     for metric in (one.metric for one in plan.accuracies):
-        k = int(metric.partition("@")[2])
-        runs: dict[str, Slates] = {"base": base_slates[k], **{str(i): slates[k] for i, slates in enumerate(made)}}
-        base, *others = evaluate(
-            runs, evaluator.truth, [metric], [k], seed=config.seed, n_bootstrap=config.evaluation.n_bootstrap
-        ).cells
+        base, *others = evaluator.evaluate_blends(configs, metric).cells
         if base.direction != 1:
             raise RecsysError(f"[sweep] accuracy is {metric}, expected a metric of which more is better")
         pairs += [(cell, base) for cell in others]

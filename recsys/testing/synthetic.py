@@ -100,8 +100,8 @@ def make_evaluation(
     split = replace(split, train=train, test=test, items=replace(split.items, features=features))
     slates = np.argsort(rng.random((users, items)) - 0.5 * test.toarray(), axis=1)[:, :length].astype(np.int32)
     slates[np.arange(length) >= rng.integers(0, length + 1, users)[:, None]] = -1
-    own, audit, content = (make_maps(split, maps, regions, seed) for seed in (5, 6, 7))
-    return Evaluation(slates, GroundTruth(split, own, audit, content))
+    own, audit, content, witness = (make_maps(split, maps, regions, seed) for seed in (5, 6, 7, 8))
+    return Evaluation(slates, GroundTruth(split, own, audit, content, witness))
 
 
 def make_communities(seed: int = 0, users: int = 60, items: int = 40) -> Csr:

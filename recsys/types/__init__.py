@@ -3,6 +3,7 @@
 from recsys.types.datasets import Dataset, Interactions, Items
 from recsys.types.errors import RecsysError, RecsysWarning, check_choice, make_unknown_name_error
 from recsys.types.evaluations import Evaluation, GroundTruth, MetricValues, PerCatalogue, PerMap, PerUser
+from recsys.types.folds import Fold, Judge
 from recsys.types.guards import Guard, Rule
 from recsys.types.maps import TasteMap
 from recsys.types.models import Factors, Model, Scorer, SideInformation
@@ -19,10 +20,12 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "Factors",
+    "Fold",
     "GroundTruth",
     "Guard",
     "Interactions",
     "Items",
+    "Judge",
     "MetricValues",
     "Model",
     "Modular",

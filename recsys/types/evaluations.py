@@ -1,12 +1,13 @@
 """Slates held against a truth, and the three shapes of a metric's answer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from recsys.types.arrays import Doubles, Ints
+from recsys.types.folds import Judge
 from recsys.types.maps import TasteMap
 from recsys.types.pools import TableCache
 from recsys.types.splits import Split
@@ -23,8 +24,18 @@ class GroundTruth:
     objective_maps: tuple[TasteMap, ...] = ()  # the maps that objectives read
     audit_maps: tuple[TasteMap, ...] = ()  # by co-occurrence, none of them an objective's own
     content_maps: tuple[TasteMap, ...] = ()  # by what items are; empty where there is no content
+    witness_maps: tuple[TasteMap, ...] = ()  # audit maps of the users that those of `audit_maps` are not made from
     popularity_exponent: float = DEFAULT_POPULARITY_EXPONENT  # g of credits popularity^-g, from 0 (all alike) to 1
-    tables: TableCache = field(default_factory=TableCache)
+    tables: TableCache = field(default_factory=TableCache)  # of the split and the maps
+    # of the split alone: `with_judge` keeps them, any other copy starts without
+    split_tables: TableCache = field(default_factory=TableCache, init=False)
+
+    def with_judge(self, judge: Judge) -> "GroundTruth":
+        """Return the same truth by a judge's maps; what the split alone tells is made once for all of them."""
+        families = {name: getattr(judge, name) for name in ("audit_maps", "objective_maps", "witness_maps")}
+        made = replace(self, **families, tables=TableCache())
+        object.__setattr__(made, "split_tables", self.split_tables)
+        return made
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,107 @@
+"""Folds of a benchmark: judges by halves of the users, and the slates of objectives that have not seen the judge's."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from recsys import maps
+from recsys.configs import Config, ModelSection, PoolSection, RunSpec
+from recsys.experiments.likelihoods import apply_likelihood_quietly, build_or_load_likelihood
+from recsys.experiments.pipeline import Preparation, build_or_load_maps, build_or_load_pool
+from recsys.reranking.term_cache import TermCache
+from recsys.retrieval.fold_contexts import make_fold_context, make_half_maps, select_table_users
+from recsys.scores.cross_fitting import reads_maps
+from recsys.scores.metric_names import resolve_metrics
+from recsys.splits.cross_fitting import MIN_USERS_TO_HALVE, make_folds
+from recsys.types import Fold, Judge, Pool, TableCache, TasteMap
+from recsys.types.arrays import Csr
+
+# They read the base model and the user's own history alone: their gains are the same in every fold.
+FOLD_FREE_OBJECTIVES = frozenset({"noise", "relevance", "thompson", "ucb"})
+
+
+def build_or_load_judges(preparation: Preparation, metrics: Sequence[str] | None = None) -> tuple[Judge, ...]:
+    """Return the judge of each fold that [evaluation] halvings asks for, maps from the cache where they are there.
+
+    () where none is asked for, none of `metrics` (those of the config) reads maps, or users are too few to be halved.
+    """
+    config, train = preparation.config, preparation.split.train
+    names = config.evaluation.metrics if metrics is None else metrics
+    if not any(map(reads_maps, resolve_metrics(names, config.slate.k))):
+        return ()
+    folds = make_folds(train.shape[0], config.evaluation.halvings, config.seed)
+    audits = [_build_audit_maps(preparation, fold, f) for f, fold in enumerate(folds)]
+    return tuple(
+        Judge(fold, audits[f], _build_own_maps(preparation, fold, f), audits[f ^ 1]) for f, fold in enumerate(folds)
+    )
+
+
+def describe_missing_folds(preparation: Preparation) -> tuple[str, ...]:
+    """Say in one line that users are too few for the halvings that were asked for."""
+    n_users = preparation.split.train.shape[0]
+    if not preparation.config.evaluation.halvings or n_users >= MIN_USERS_TO_HALVE:
+        return ()
+    return (
+        f"{n_users} users, fewer than {MIN_USERS_TO_HALVE}, are not halved: the audit maps have seen users whom "
+        "objectives know, and flatter them",
+    )
+
+
+def depends_on_fold(spec: RunSpec, config: Config) -> bool:
+    """Whether the slates of a run are others where tables of everybody are made from other users."""
+    blend = spec.blend or {}
+    adapted = any(isinstance(value, Mapping) and "adapt_to" in value for value in blend.values())
+    explored = (spec.pool or config.pool).exploration_share > 0
+    return explored or adapted or spec.by_likelihood or not FOLD_FREE_OBJECTIVES.issuperset(blend)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldPools:
+    """The pools of one fold: the same candidates, in contexts whose tables all blends of the fold share."""
+
+    preparation: Preparation
+    number: int  # of the fold
+    judge: Judge
+    kept: TableCache = field(default_factory=lambda: TableCache(2))
+
+    def get_terms(
+        self, pool: Pool, model: ModelSection, wanted: PoolSection, by_likelihood: bool = False
+    ) -> tuple[TermCache, TermCache]:
+        """Return `pool`, that of a model, in the context of the fold, and its rows whose users make tables.
+
+        Both with the terms that blends share. What is for exploration in a pool follows the fold's own maps. With
+        `by_likelihood` the order is that of [likelihood], whose features are computed from the fold's tables; its
+        coefficients are those of all users.
+        """
+
+        def make() -> tuple[TermCache, TermCache]:
+            of = build_or_load_pool(self.preparation, model, wanted)[0] if by_likelihood else pool
+            if wanted.exploration_share > 0:
+                moved = replace(self.preparation, objective_maps=self.judge.objective_maps)
+                of = build_or_load_pool(moved, model, wanted, fold=self.number)[0]
+            moved_pool = replace(
+                of, context=make_fold_context(of.context, self.judge.fold, maps=self.judge.objective_maps)
+            )
+            if by_likelihood:
+                learned = build_or_load_likelihood(self.preparation, model, wanted)
+                out_of_fold = self.preparation.config.evaluation.split == "validation"
+                moved_pool = apply_likelihood_quietly(moved_pool, learned, out_of_fold)[0]
+            return TermCache(moved_pool), TermCache(select_table_users(moved_pool, self.judge.fold))
+
+        return self.kept.get(json.dumps([model.model_dump(), wanted.model_dump(), by_likelihood], sort_keys=True), make)
+
+
+def _build_audit_maps(preparation: Preparation, fold: Fold, number: int) -> tuple[TasteMap, ...]:
+    make = partial(maps.audit_maps, _take_rows(preparation, fold.judge_users), seed=preparation.config.seed, half=None)
+    return build_or_load_maps(preparation.cache, ["audit fold", number, *preparation.key], make)
+
+
+def _build_own_maps(preparation: Preparation, fold: Fold, number: int) -> tuple[TasteMap, ...]:
+    make: Callable[[], tuple[TasteMap, ...]] = partial(make_half_maps, _take_rows(preparation, fold.table_users))
+    return build_or_load_maps(preparation.cache, ["own fold", number, *preparation.key], make)
+
+
+def _take_rows(preparation: Preparation, users: Any) -> Csr:
+    return Csr(preparation.split.train[users])

@@ -1,0 +1,276 @@
+"""Evaluation by judges that have not seen the users whom the slates' tables are made from: means over folds.
+
+The error of a cross-fitted value has three parts that are added up: users (Poisson bootstrap of the linearised mean),
+maps (those of a family are drawn with replacement, the same ones in every fold), and halvings (drawn with replacement,
+and what a bootstrap of so few lacks is added: `recsys.scores.replicates.two_level_interval`).
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+import numpy as np
+
+from recsys.scores.alignment import align_runs, check_ground_truth, check_map, restrict_to_users
+from recsys.scores.fold_sums import FoldSums
+from recsys.scores.halvings import choose_interval, draw_map_deviations, spread_over_halvings
+from recsys.scores.intervals import MAX_BOOTSTRAP, NO_INTERVAL, Interval, bootstrap_sums, check_bootstrap_memory
+from recsys.scores.metric_names import MetricAtK, resolve_metrics
+from recsys.scores.records import Score, Scores
+from recsys.scores.runs import call_metric, describe_convention, reduce_metric_values
+from recsys.scores.segments import segment_users
+from recsys.support.threads import limit_to_one_blas_thread
+from recsys.types import (
+    Evaluation,
+    GroundTruth,
+    Judge,
+    MetricValues,
+    PerCatalogue,
+    PerMap,
+    RecsysError,
+    Slates,
+    check_choice,
+)
+from recsys.types.arrays import Bools, Doubles, Ints
+from recsys.types.numbers import check_int
+
+Runs = Mapping[str, Slates | Ints]
+Audience = Literal["all", "inside", "outside"]
+AUDIENCES = ("all", "inside", "outside")
+MAX_KEPT_BYTES, TABLE_CELL_BYTES = 2**28, 9  # of tables of users and regions: whether touched, and what is owed
+INFLUENCE_CELLS = 2**22  # of scores times users whose draws are made at once
+_MAP_READERS = (
+    "account_gaps",
+    "exposure",
+    "exposure_deficits",
+    "stratified",
+    "unexplored_regions",
+)  # modules of `recsys.metrics`
+
+
+@limit_to_one_blas_thread()
+def evaluate_folds(
+    runs: Sequence[Runs],
+    truth: GroundTruth,
+    judges: Sequence[Judge],
+    metrics: Sequence[str] = (),
+    ks: Sequence[int] = (),
+    *,
+    audience: Audience = "all",
+    seed: int = 0,
+    n_bootstrap: int = 1000,
+    seconds: Mapping[str, float] | None = None,
+) -> Scores:
+    """Return every metric of every run at every k: means over folds, with 95 % intervals over users, maps and halvings.
+
+    `runs` are those of each fold, in the order of `judges`: slates that were made in the fold's context
+    (`recsys.retrieval.fold_contexts.make_fold_context`). Maps of `truth` are not read, except those of content. All
+    users are judged in every fold, or with `audience` "inside" those whose histories the fold's audit maps are made
+    from, "outside" all others. A run whose slates are the same object in every fold is one that does not depend on
+    folds: metrics without maps are computed for it once.
+
+    Raises:
+        RecsysError: as `evaluate` does, if there is no fold, or not as many runs as judges, if folds have other runs or
+            other users, a halving does not have two folds, or a catalogue-level metric is asked for some users.
+    """
+    check_ground_truth(truth)
+    check_choice("audience", audience, AUDIENCES, where="evaluate_folds")
+    asked = resolve_metrics(metrics, ks)
+    n_bootstrap = check_int("evaluate_folds: n_bootstrap", n_bootstrap, 2, MAX_BOOTSTRAP)
+    seed = check_int("evaluate_folds: seed", seed)
+    users, picks = _align_folds(runs, truth, judges, max(want.k for want in asked))
+    check_bootstrap_memory("evaluate_folds: n_bootstrap", n_bootstrap, len(picks[0]) * len(asked))
+    judged = restrict_to_users(truth, users)
+    fixed = {name for name in picks[0] if all(of[name] is runs[0][name] for of in runs)} if audience == "all" else set()
+    sums = {(name, want.name, want.k): FoldSums(len(users)) for name in picks[0] for want in asked}
+    kept = _may_keep_tables(judges, truth.split.train.shape[0])
+    ours = all(want.metric.__module__.startswith("recsys.") for want in asked)
+    with ThreadPoolExecutor((os.cpu_count() or 1) if ours else 1) as workers:
+        for turn, (judge, found) in enumerate(zip(judges, picks, strict=True)):
+            by = get_judged_truth(judged, judge) if kept else judged.with_judge(judge)
+            chosen = _select_audience(judge, users, audience, truth.split.train.shape[0])
+
+            def add_run(name: str, turn: int = turn, by: GroundTruth = by, chosen: Bools = chosen) -> None:
+                evaluation, fold = Evaluation(picks[turn][name], by), judges[turn].fold
+                for want in asked:
+                    place = sums[name, want.name, want.k]
+                    if turn and name in fixed and not reads_maps(want):
+                        place.repeat_last(fold.halving)
+                        continue
+                    answer = call_metric(want, evaluation)
+                    if audience != "all" and isinstance(answer, PerCatalogue):
+                        raise RecsysError(f"evaluate_folds: {want.name} is of all slates, expected audience 'all'")
+                    place.add(answer, users, chosen, fold.halving, seed)
+
+            list(workers.map(add_run, found))  # the next fold's tables take the place of this one's
+    cells = _build_scores(sums, users, seed, n_bootstrap)
+    parts = segment_users(judged, users) if audience == "all" else {}
+    segments = {name: codes[users] for name, codes in parts.items()}
+    return Scores(
+        cells,
+        users,
+        truth.split.user_ids[users],
+        seed,
+        n_bootstrap,
+        dict(seconds or {}),
+        segments,
+        halvings=len({judge.fold.halving for judge in judges}),
+    )
+
+
+@limit_to_one_blas_thread()
+def compute_fold_metrics(
+    runs: Sequence[Slates | Ints],
+    truth: GroundTruth,
+    judges: Sequence[Judge],
+    metrics: Sequence[str],
+    ks: Sequence[int] = (),
+) -> dict[str, float]:
+    """Return the value of each metric of one run, by names such as "ndcg@10": `evaluate_folds` without intervals.
+
+    Raises:
+        RecsysError: as `evaluate_folds` does.
+    """
+    check_ground_truth(truth)
+    asked = resolve_metrics(metrics, ks)
+    users, picks = _align_folds([{"run": one} for one in runs], truth, judges, max(want.k for want in asked))
+    judged = restrict_to_users(truth, users)
+    found: dict[str, list[float]] = {f"{want.name}@{want.k}": [] for want in asked}
+    for judge, items in zip(judges, picks, strict=True):
+        evaluation = Evaluation(items["run"], get_judged_truth(judged, judge))
+        for want, values in zip(asked, found.values(), strict=True):
+            values.append(reduce_metric_values(call_metric(want, evaluation), users))
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def get_judged_truth(truth: GroundTruth, judge: Judge) -> GroundTruth:
+    """Return the truth by a judge's maps, kept with `truth`: whoever asks again finds the tables of both."""
+    name = (
+        f"judge {id(judge.audit_maps)} {id(judge.objective_maps)}"  # what is kept holds both: the numbers stay theirs
+    )
+    return truth.tables.get(name, lambda: truth.with_judge(judge))
+
+
+def _may_keep_tables(judges: Sequence[Judge], n_users: int) -> bool:
+    """Whether tables of users and regions of all judges take little memory."""
+    regions = sum(of.assignment.shape[1] for one in judges for of in (*one.audit_maps, *one.objective_maps))
+    return n_users * regions * TABLE_CELL_BYTES <= MAX_KEPT_BYTES
+
+
+def reads_maps(want: MetricAtK) -> bool:
+    """Whether a metric may read co-occurrence maps: those of this package that do, and each that is not of it."""
+    home, _, module = want.metric.__module__.rpartition(".")
+    return home != "recsys.metrics" or (module in _MAP_READERS and not want.name.endswith("_content"))
+
+
+def _align_folds(
+    runs: Sequence[Runs], truth: GroundTruth, judges: Sequence[Judge], k: int
+) -> tuple[Ints, list[dict[str, Ints]]]:
+    """Return the users that are judged, and the picks of each fold's runs."""
+    if not judges or len(runs) != len(judges):
+        raise RecsysError(f"evaluate_folds: found runs of {len(runs)} folds and {len(judges)} judges, expected as many")
+    of = [judge.fold.halving for judge in judges]
+    for halving in dict.fromkeys(of):
+        if of.count(halving) != 2:
+            raise RecsysError(f"evaluate_folds: halving {halving} has {of.count(halving)} folds, expected 2")
+    for judge in judges:
+        for taste_map in (*judge.audit_maps, *judge.objective_maps, *judge.witness_maps):
+            check_map(taste_map, truth.split)
+    placed = [align_runs(one, truth.split, k) for one in runs]
+    users, first = placed[0]
+    for f, (there, found) in enumerate(placed):
+        if list(found) != list(first) or not np.array_equal(there, users):
+            raise RecsysError(f"evaluate_folds: fold {f} has other runs or users than the first, expected the same")
+    return users, [found for _, found in placed]
+
+
+def _select_audience(judge: Judge, users: Ints, audience: Audience, n_users: int) -> Bools:
+    if audience == "all":
+        return np.ones(len(users), dtype=bool)
+    inside = np.zeros(n_users, dtype=bool)
+    inside[judge.fold.judge_users] = True
+    return np.asarray(inside[users] == (audience == "inside"))
+
+
+def _build_scores(
+    sums: Mapping[tuple[str, str, int], FoldSums], users: Ints, seed: int, n_bootstrap: int
+) -> tuple[Score, ...]:
+    """Return the scores, with the draws of users for so many of them at once that memory does not grow with runs."""
+    cells, keys, step = list[Score](), list(sums), max(1, INFLUENCE_CELLS // max(len(users), 1))
+    for some in (keys[first : first + step] for first in range(0, len(keys), step)):
+        meant = [sums[key] for key in some if not isinstance(sums[key].answer, PerCatalogue)]
+        table = np.stack([of.influence / len(of.values) for of in meant]) if meant else np.zeros((0, len(users)))
+        drawn = iter(bootstrap_sums(table, users, seed, n_bootstrap))
+        for key in some:
+            of = sums[key]
+            if isinstance(of.answer, PerCatalogue):
+                cells.append(_build_catalogue_score(key, of, of.answer))
+            else:
+                cells.append(_build_user_score(key, of, next(drawn), seed))
+    return tuple(cells)
+
+
+def _build_user_score(key: tuple[str, str, int], of: FoldSums, drawn: Doubles, seed: int) -> Score:
+    value, n, halved = float(np.mean(of.values)), len(of.values), of.halving_values
+    n_users = 0 if np.isnan(value) else round(float(np.mean(of.behind)))
+    draws = value + drawn + draw_map_deviations(of.map_values, len(drawn), seed)
+    spread, freedom = choose_interval("users", len(halved), n_users, len(of.contributions))
+    draws = draws if len(halved) < 2 else spread_over_halvings(draws, halved, seed)
+    return Score(
+        *key,
+        value=value,
+        limits=spread(value, draws) if n_users > 1 else NO_INTERVAL,
+        n_users=n_users,
+        convention=_describe_folds(of, n_users),
+        direction=_get_answer(of).direction,
+        shape="maps" if isinstance(of.answer, PerMap) else "users",
+        per_user=np.where(of.user_folds > 0, of.user_sum / np.maximum(of.user_folds, 1), np.nan),
+        user_contributions=of.contributions / n,
+        user_weights=of.weights / n,
+        draws=draws,
+        make_interval=spread,
+        degrees_of_freedom=freedom,
+        counts=_average_counts(of.counts) if n_users else {},
+    )
+
+
+def _build_catalogue_score(key: tuple[str, str, int], of: FoldSums, answer: PerCatalogue) -> Score:
+    value, halved, judged = float(np.mean(of.values)), of.halving_values, len(of.contributions)
+    replicates = np.asarray(of.replicates / len(of.values))
+    draws = replicates if len(halved) < 2 or not len(replicates) else np.concatenate([replicates, halved])
+    spread, freedom = choose_interval("catalogue", len(halved), judged, judged)
+    low, high, error = spread(value, draws)
+    low, high = (float(limit) for limit in np.clip((low, high), *answer.value_range))
+    n_users = 0 if np.isnan(value) else round(float(np.mean(of.behind)))
+    return Score(
+        *key,
+        value=value,
+        limits=Interval(low, high, error),
+        n_users=n_users,
+        convention=_describe_folds(of, n_users),
+        direction=answer.direction,
+        shape="catalogue",
+        per_user=np.empty(0),
+        user_contributions=np.empty(0),
+        user_weights=np.empty(0),
+        draws=draws,
+        make_interval=spread,
+        degrees_of_freedom=freedom,
+    )
+
+
+def _describe_folds(of: FoldSums, n_users: int) -> str:
+    halvings = len(set(of.halvings))
+    said = f"cross-fitted: mean over {halvings} halving{'s' if halvings > 1 else ''} of the users, both ways"
+    return describe_convention(f"{_get_answer(of).convention}; {said}", n_users)
+
+
+def _get_answer(of: FoldSums) -> MetricValues:
+    if of.answer is None:
+        raise RecsysError("evaluate_folds: a metric was called in no fold, expected at least one")
+    return of.answer
+
+
+def _average_counts(counts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([of.get(name, np.nan) for of in counts])) for name in counts[0]}
