@@ -90,6 +90,8 @@ def time_scoring(rounds: int) -> list[Row]:
 
 def time_fitting() -> list[Row]:
     """Return the seconds of `fit_likelihood`, of users with FIT_N candidates, all of them among those fitted to."""
+    small, model = draw_world(200)  # kernels are compiled before the clock starts
+    rs.fit_likelihood(rs.candidates(model, small.validation_view(), n=N, maps=speeds.draw_maps(ITEMS, 2, 24)), small)
     split, model = draw_world(FIT_USERS)
     pool = rs.candidates(model, split.validation_view(), n=FIT_N, maps=speeds.draw_maps(ITEMS, 20, 24))
     rows = []

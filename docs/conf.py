@@ -12,7 +12,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 HERE = Path(__file__).parent
 sys.path += [str(HERE.parent / "paper"), str(HERE)]
@@ -77,7 +77,6 @@ RESULTS = {
         "split": "{split}",
         "seed": "{seed}",
         "kind": "{kind}",
-        "users": "{users}",
         "base": "{test_base:.4f}",
         "likelihood": "{test_ndcg:.4f}",
         "difference [95 %]": "{difference:+.4f} [{low:+.4f}, {high:+.4f}]",
@@ -137,6 +136,11 @@ def setup(app: Any) -> None:
     app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))
     app.connect("builder-inited", write_api)
     app.connect("autodoc-process-signature", shorten)
+    splits = importlib.import_module("recsys.splits")
+    for name in splits.__all__:
+        split = getattr(splits, name)
+        if hasattr(split, "__wrapped__"):  # its settings are those of two functions: no source has all their defaults
+            split.__wrapped__ = object
     app.connect("autodoc-process-docstring", add_fields, priority=300)
     app.connect("autodoc-process-docstring", read_markdown, priority=400)  # before napoleon
     app.connect("doctree-read", link_names)
@@ -342,14 +346,16 @@ def _keys() -> str:
 
     from recsys.configs import Config
 
-    def is_section(kind: Any) -> bool:
-        return isinstance(kind, type) and issubclass(kind, BaseModel)
+    def find_section(kind: Any) -> Any:
+        """Return the section that a field holds, or may hold; None for other fields."""
+        kinds = [one for one in get_args(kind) or (kind,) if one is not type(None)]
+        found = [one for one in kinds if isinstance(one, type) and issubclass(one, BaseModel)]
+        return found[0] if len(kinds) == len(found) == 1 else None
 
-    outside = {name for name, field in Config.model_fields.items() if not is_section(field.annotation)}
+    outside = {name for name, field in Config.model_fields.items() if find_section(field.annotation) is None}
     parts = ["Outside of sections:", "", *_key_rows(Config, outside)]
     for name, field in Config.model_fields.items():
-        if is_section(field.annotation):
-            section: Any = field.annotation
+        if (section := find_section(field.annotation)) is not None:
             parts += ["", f"`[{name}]`: {_first_line(section)}", "", *_key_rows(section, set(section.model_fields))]
     return "\n".join(parts) + "\n"
 

@@ -98,6 +98,7 @@ def test_it_is_fitted_on_validation_likes_of_a_model_of_train(done):
 
 def test_notes_and_files_say_its_accuracy_out_of_fold(done, folder):
     assert any("nDCG@10 out of fold" in note for note in done.notes)
+    assert "nDCG@10 out of fold" in (done.folder / "report.html").read_text()
     left_out = any("its use is left out" in note for note in done.notes)
     assert left_out == (not done.likelihood.beats_base)
     again = load_likelihood(done.folder / "likelihood.npz")

@@ -512,6 +512,8 @@ def test_the_page_in_short_has_both_losses_and_the_thirds_beside_a_gain(tmp_path
     page = write_report(results, tmp_path)[0].read_text(encoding="utf-8")
     said = re.sub("<[^>]+>", " ", page[page.index('id="findings"') : page.index('id="tradeoffs"')])
     said = re.sub(" +", " ", said)
+    mark = draw_charts(build_report_view(results))["tradeoff-discovery"]["datasets"]["runs"][1]
+    assert {"ndcg@10", "stratified_recall@10", "discovery@10"} <= {*mark["tip"]}
     assert "0 of them without a detectable loss of ndcg@10 or stratified_recall@10." in said
     minus = "\N{MINUS SIGN}"
     assert f"{minus}1.0 % {minus}2.0 to +2.0 % {minus}10.0 % " in said  # ndcg, then stratified recall

@@ -522,6 +522,7 @@ def test_per_map_answers_of_one_map_are_bootstrapped_over_users(runs, truth, mon
         (lambda s, runs: recsys.compare(runs, s, ["ndcg"]), "against: unknown run ''"),
         (lambda s, runs: recsys.compare(runs, recsys.GroundTruth(s), ["ndcg"], "a"), "compare: found a GroundTruth, expected a Split: .split"),
         (lambda s, runs: recsys.compare(runs, None), "compare: found a NoneType, expected a Split"),
+        (lambda s, runs: recsys.compare(runs, s, ["discovery"], next(iter(runs)), ks=[3], popularity_exponent=-1), "compare: popularity_exponent is -1, expected a number from 0 to 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_scored_is_one_line(split, make, message):

@@ -14,6 +14,7 @@ from recsys import reports
 from recsys.escaping import escape_csv_frame, escape_hidden
 from recsys.experiments.comparisons import DEFAULT_METRICS, write_scores
 from recsys.experiments.examples import make_examples
+from recsys.experiments.likelihoods import describe_likelihood
 from recsys.likelihoods import coefficient_table, save_likelihood
 from recsys.reports.view import HEADLINE_METRICS
 from recsys.scores import tabulate_user_values
@@ -177,6 +178,7 @@ def _collect_facts(bench: "Bench", around: dict[str, Any], seconds: float) -> di
         "model": config.model.model_dump(),
         "models": {name: section.model_dump() for name, section in config.models.items()},
         "pool": config.pool.model_dump(),
+        **({} if bench.likelihood is None else {"likelihood": list(describe_likelihood(bench.likelihood))}),
         "slates": config.slate.model_dump(),
         "blends": config.blends,
         "maps": {

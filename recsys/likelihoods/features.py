@@ -45,7 +45,7 @@ class UserCandidates:
     scores: Floats  # (N,) never growing
     history: Ints  # (h,) codes of the positives
     head: int  # so many of the best say how scores and regions lie
-    tables: FeatureTables
+    shared: FeatureTables
 
 
 def score(user: UserCandidates) -> Doubles:
@@ -78,12 +78,12 @@ def score_spread(user: UserCandidates) -> Doubles:
 
 def log_popularity(user: UserCandidates) -> Doubles:
     """Return log(1 + the item's users in training)."""
-    return user.tables.log_popularity[user.items]
+    return user.shared.log_popularity[user.items]
 
 
 def user_log_popularity(user: UserCandidates) -> Doubles:
     """Return the mean log popularity of the history; of everybody's positives where it is empty."""
-    own = user.tables.log_popularity[user.history].mean() if len(user.history) else user.tables.usual_popularity
+    own = user.shared.log_popularity[user.history].mean() if len(user.history) else user.shared.usual_popularity
     return np.full(len(user.items), own)
 
 
@@ -156,11 +156,11 @@ def region_lift(user: UserCandidates) -> Doubles:
 
     Five positives that lie as everybody's do are added to the history.
     """
-    shares = np.append(user.tables.region_shares, 1.0)
+    shares = np.append(user.shared.region_shares, 1.0)
     counts = _count_history_regions(user)
     lift = np.log((counts + PRIOR * shares) / (shares * (len(user.history) + PRIOR)))
     lift[-1] = 0.0
-    return _average(lift[user.tables.regions[user.items]])
+    return _average(lift[user.shared.regions[user.items]])
 
 
 def regions_explored(user: UserCandidates) -> Doubles:
@@ -178,10 +178,10 @@ def unexplored(user: UserCandidates) -> Doubles:
     far = 1.0 - np.clip(history_max(user), 0.0, 1.0)
     counts = _count_history_regions(user)
     counts[-1] = 1.0
-    new = _average(counts[user.tables.regions[user.items]] == 0)
-    if not len(user.tables.vectors):
+    new = _average(counts[user.shared.regions[user.items]] == 0)
+    if not len(user.shared.vectors):
         return new
-    return 0.5 * (new + far) if user.tables.regions.shape[1] else far
+    return 0.5 * (new + far) if user.shared.regions.shape[1] else far
 
 
 def unexplored_root(user: UserCandidates) -> Doubles:
@@ -206,22 +206,22 @@ def unexplored_popularity(user: UserCandidates) -> Doubles:
 
 def _compute_history_cosines(user: UserCandidates) -> Doubles:
     """Return the cosines of candidates and history, (N, h)."""
-    vectors = user.tables.vectors.astype(np.float64)
+    vectors = user.shared.vectors.astype(np.float64)
     return vectors[user.items] @ vectors[user.history].T if len(vectors) else np.zeros((len(user.items), 0))
 
 
 def _compute_pool_cosines(user: UserCandidates) -> Doubles:
     """Return the cosines of candidates, (N, N); 0 without vectors."""
-    if not len(user.tables.vectors):
+    if not len(user.shared.vectors):
         return np.zeros((len(user.items),) * 2)
-    vectors = user.tables.vectors[user.items].astype(np.float64)
+    vectors = user.shared.vectors[user.items].astype(np.float64)
     return np.asarray(vectors @ vectors.T)
 
 
 def _count_history_regions(user: UserCandidates) -> Doubles:
     """Return how many positives of the history lie in each region, (Z + 1,), the last one for those in none."""
-    size = len(user.tables.region_shares) + 1
-    return np.bincount(user.tables.regions[user.history].ravel(), minlength=size).astype(np.float64)
+    size = len(user.shared.region_shares) + 1
+    return np.bincount(user.shared.regions[user.history].ravel(), minlength=size).astype(np.float64)
 
 
 def _average(by_map: Doubles) -> Doubles:
@@ -231,7 +231,7 @@ def _average(by_map: Doubles) -> Doubles:
 
 def _average_over_maps(user: UserCandidates, summarize: Callable[[Bools], float]) -> Doubles:
     """Return for each candidate the mean over maps of a summary of which of the head lie in its region."""
-    regions, none = user.tables.regions[user.items], len(user.tables.region_shares)
+    regions, none = user.shared.regions[user.items], len(user.shared.region_shares)
     found = np.zeros(regions.shape)
     for m in range(regions.shape[1]):
         for n, z in enumerate(regions[:, m]):

@@ -29,6 +29,7 @@ from recsys.maths.choice_models import Choices, FittedChoice, fit_logistic, fit_
 from recsys.maths.held_out import mark_held_out
 from recsys.maths.platt import fit_platt_curve
 from recsys.support import rng
+from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import Evaluation, GroundTruth, Pool, RecsysError, Split, make_unknown_name_error
 from recsys.types.arrays import Anys, Bools, Csr, Doubles, Floats, Ints, Longs, Strings
 from recsys.types.errors import check_choice
@@ -48,6 +49,7 @@ class Sample:
     users: Longs  # (R,) rows of the pool, ascending
 
 
+@limit_to_one_blas_thread()
 def fit_likelihood(
     pool: Pool,
     split: Split,

@@ -4,25 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recsys.html import Html, join_html, make_element
-from recsys.metrics import ACCURACY_AXES
 from recsys.reports.caveats import add_dagger, describe_counts
 from recsys.reports.discovery_parts import render_discovery_parts
 from recsys.reports.formats import MISSING, format_change, format_interval, format_number
-from recsys.reports.view import ReportView
+from recsys.reports.view import ReportView, list_accuracy_axes
 from recsys.types.notebooks import format_count
 
 MAX_LISTED = 5
 CHANCE = 0.025  # of 95 % intervals of no effect lie wholly above 0
 Row = Mapping[str, Any]
-
-
-def list_accuracy_axes(view: ReportView) -> tuple[str, ...]:
-    """Return the metrics whose losses stand beside gains: nDCG and stratified recall, or else the first metric.
-
-    A metric that no run has a value of is not among them, unless it is the only one.
-    """
-    axes = tuple(metric for metric in ACCURACY_AXES if metric in view.metrics and view.is_defined(metric))
-    return axes or (view.metrics[0] if view.metrics else "ndcg",)
 
 
 def render_findings(view: ReportView, gains: Mapping[str, str]) -> Html:

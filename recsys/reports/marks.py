@@ -7,7 +7,7 @@ from recsys.reports.formats import format_number
 from recsys.reports.labels import place_labels, sample_line_points
 from recsys.reports.scales import Domain, compute_interval_ends
 from recsys.reports.tooltips import build_tooltip
-from recsys.reports.view import ReportView, Series
+from recsys.reports.view import ReportView, Series, list_accuracy_axes
 
 PLOT_SIZE = (815.0, 400.0)  # pixels of the frame for which the names are placed
 EDGE_ARROWS = {
@@ -37,10 +37,11 @@ def has_both_values(view: ReportView, run: str, x: str, y: str) -> bool:
 
 def _build_mark_row(view: ReportView, series: Series, i: int, axes: Axes) -> Row:
     run = series.runs[i]
+    told = list(dict.fromkeys([*list_accuracy_axes(view), *(metric for metric, _ in axes.values())]))
     row: Row = {
         "series": series.name, "kind": series.kind, "run": run, "base": run == view.base,
         "weight": view.weights.get(run), "size": compute_mark_areas(series)[i],
-        "tip": build_tooltip(view, series, run, [metric for metric, _ in axes.values()]),
+        "tip": build_tooltip(view, series, run, told),
     }  # fmt: skip
     arrows, values = "", []
     for channel, (metric, domain) in axes.items():

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from recsys.metrics import ACCURACY_AXES
 from recsys.reports import themes
 from recsys.reports.results import RUN_KINDS, Results, check_results
 
@@ -108,6 +109,15 @@ def build_report_view(results: Results) -> ReportView:
         seconds=_index_by_run(results.summary, "seconds"),
         weights=_index_by_run(results.summary, "weight"),
     )
+
+
+def list_accuracy_axes(view: ReportView) -> tuple[str, ...]:
+    """Return the metrics whose losses stand beside gains: nDCG and stratified recall, or else the first metric.
+
+    A metric that no run has a value of is not among them, unless it is the only one.
+    """
+    axes = tuple(metric for metric in ACCURACY_AXES if metric in view.metrics and view.is_defined(metric))
+    return axes or (view.metrics[0] if view.metrics else "ndcg",)
 
 
 def _index_rows(table: pd.DataFrame) -> dict[tuple[str, str], Row]:

@@ -20,7 +20,7 @@ from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import GroundTruth, Slates, Split, TasteMap, make_unknown_name_error
 from recsys.types.arrays import Ints
 from recsys.types.evaluations import DEFAULT_POPULARITY_EXPONENT
-from recsys.types.numbers import check_int
+from recsys.types.numbers import check_int, check_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,6 +114,7 @@ def compare(
         raise make_unknown_name_error("run", str(against), runs, "against")
     n_bootstrap = check_int("compare: n_bootstrap", n_bootstrap, 2, MAX_BOOTSTRAP)
     seed = check_int("compare: seed", seed)
+    check_number("compare: popularity_exponent", popularity_exponent, 0.0, 1.0)
     align_runs(runs, split, max(want.k for want in asked))  # what does not fit is said before maps are made
     names = {want.name for want in asked}
     given = {"audit": tuple(audit_maps), "own": tuple(objective_maps), "content": tuple(content_maps)}
