@@ -140,3 +140,13 @@ def test_normals_are_normal():
     draws = rng.draw_normals(3, "test", np.arange(100_000))
     assert abs(draws.mean()) < 0.015
     assert abs(draws.std() - 1) < 0.01
+
+
+def test_a_folder_that_several_look_at_at_once_is_writable_for_all(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from recsys.support.cache import require_disk_space
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: require_disk_space(tmp_path / "runs", 0), range(400)))
+    assert list((tmp_path / "runs").iterdir()) == []

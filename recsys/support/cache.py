@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from recsys.support import provenance
-from recsys.support.atomic_files import remove_leftovers, replace_file
+from recsys.support.atomic_files import make_temporary_folder, remove_leftovers, replace_file
 from recsys.support.stored_arrays import StoreError, read_npz
 from recsys.types import RecsysError
 from recsys.types.arrays import Anys
@@ -126,10 +126,8 @@ def require_disk_space(path: Path, size: int) -> None:
     """Refuse, before hours of work, a folder that cannot be written or has less than `size` bytes left."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with replace_file(path / "room.tmp") as temporary:
-            temporary.touch()
-        (path / "room.tmp").unlink()
-        free = shutil.disk_usage(path).free
+        with make_temporary_folder(path):
+            free = shutil.disk_usage(path).free
     except OSError as error:
         raise RecsysError(f"cannot write to {path}: {error.strerror}") from None
     if free < size:
