@@ -102,7 +102,7 @@ class HostilePools:
             )
         settings: dict[str, Any] = {}
         if rng.random() < 0.3:
-            settings[pick_one(rng, ("k", "temperature", "epsilon", "seed", "scale", "order", "threads"))] = (
+            settings[pick_one(rng, ("k", "temperature", "epsilon", "seed", "scale", "order", "n_threads"))] = (
                 draw_hostile_value(rng)
             )
         slates = rs.rerank(pool, blend, **{"k": 5, "n_threads": 1, **settings})

@@ -479,3 +479,11 @@ def test_a_number_beyond_64_bits_is_one_line(split, model, found):
     for asked in ({"blend": {"relevance": found}}, {"temperature": found}, {"epsilon": found}, {"k": found}):
         with pytest.raises(RecsysError):
             rs.rerank(pool, **{"blend": {"relevance": 1.0}, "k": 2, **asked})
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.longdouble, ">f4", ">f8"])
+def test_factors_that_compiled_code_does_not_take_are_one_line(split, kind):
+    fitted = rs.models.ALS(factors=4, iterations=1).fit(split.train)
+    odd = replace(fitted, factors=replace(fitted.factors, item_factors=fitted.factors.item_factors.astype(kind)))
+    line = one_line(lambda: rs.Ranker.fit(odd, split, {"relevance": 1.0}, maps=()))
+    assert re.match(rf".*item_factors is of type {np.dtype(kind)}, expected numbers of 32 or 64 bits", line)

@@ -30,6 +30,16 @@ def check_array(place: str, array: object, shape: tuple[int | None, ...], kinds:
         raise RecsysError(f"{place} is of type {array.dtype}, expected {_KIND_NAMES[kinds[0]]}")
 
 
+def check_compiled_numbers(place: str, array: Anys) -> None:
+    """Refuse floating-point numbers that compiled code does not take as they are: 32 or 64 bits, native byte order.
+
+    Raises:
+        RecsysError: naming `place`.
+    """
+    if array.dtype.itemsize not in (4, 8) or not array.dtype.isnative:
+        raise RecsysError(f"{place} is of type {array.dtype}, expected numbers of 32 or 64 bits")
+
+
 def check_codes(place: str, codes: Anys, least: int, end: int) -> None:
     """Refuse codes, an array of whole numbers, below `least` or not below `end`.
 
