@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 
 import numpy as np
@@ -481,9 +481,102 @@ def test_a_number_beyond_64_bits_is_one_line(split, model, found):
             rs.rerank(pool, **{"blend": {"relevance": 1.0}, "k": 2, **asked})
 
 
-@pytest.mark.parametrize("kind", [np.float16, np.longdouble, ">f4", ">f8"])
-def test_factors_that_compiled_code_does_not_take_are_one_line(split, kind):
-    fitted = rs.models.ALS(factors=4, iterations=1).fit(split.train)
-    odd = replace(fitted, factors=replace(fitted.factors, item_factors=fitted.factors.item_factors.astype(kind)))
-    line = one_line(lambda: rs.Ranker.fit(odd, split, {"relevance": 1.0}, maps=()))
-    assert re.match(rf".*item_factors is of type {np.dtype(kind)}, expected numbers of 32 or 64 bits", line)
+ODD_TYPES = [np.float16, np.longdouble, ">f4", ">f8", ">i4", object, np.complex64]
+FITTED = {
+    "ALS": rs.models.ALS(factors=4, iterations=1),
+    "BPR": rs.models.BPR(factors=4, iterations=1),
+    "EASE": rs.models.EASE(),
+    "ItemKNN": rs.models.ItemKNN(),
+    "LMF": rs.models.LMF(factors=4, iterations=1),
+    "MostPopular": rs.models.MostPopular(),
+    "UserKNN": rs.models.UserKNN(),
+}
+
+
+def retype(value, kind):
+    """The same array, or matrix, with numbers of another type."""
+    if not sparse.issparse(value):
+        return value.astype(kind)
+    retyped = value.copy()
+    retyped.data = value.data.astype(kind)
+    return retyped
+
+
+def change_array(fitted, field, array):
+    if fitted.factors is None:
+        return replace(fitted, **{field: array})
+    return replace(fitted, factors=replace(fitted.factors, **{field: array}))
+
+
+def is_numeric(value):
+    return sparse.issparse(value) or (isinstance(value, np.ndarray) and value.ndim > 0 and value.dtype.kind in "biuf")
+
+
+@pytest.mark.parametrize("kind", ODD_TYPES)
+@pytest.mark.parametrize("name", FITTED)
+def test_a_fitted_model_in_a_type_that_compiled_code_does_not_take_is_one_line(split, name, kind):
+    fitted = FITTED[name].fit(split.train)
+    whole = fitted if fitted.factors is None else fitted.factors
+    arrays = {each.name: getattr(whole, each.name) for each in fields(whole) if is_numeric(getattr(whole, each.name))}
+    assert arrays
+    for field, array in arrays.items():
+        line = one_line(partial(change_array, fitted, field, retype(array, kind)))
+        assert re.match(rf"{type(fitted).__name__}: .*{field}.* is of type {np.dtype(kind)}, expected ", line)
+
+
+@pytest.mark.parametrize("kind", ODD_TYPES)
+def test_a_split_in_a_type_that_compiled_code_does_not_take_is_one_line(split, kind):
+    for field in ("train", "validation", "test", "train_negatives"):
+        line = one_line(lambda field=field: replace(split, **{field: retype(getattr(split, field), kind)}))
+        assert line.startswith(f"split: {field}: data is of type {np.dtype(kind)}, expected ")
+    line = one_line(lambda: replace(split.items, features=retype(split.items.features, kind)))
+    assert line.startswith("items: features: data is of type")
+
+
+@pytest.mark.parametrize("part", ["indices", "indptr"])
+@pytest.mark.parametrize("kind", [">i4", np.int16, np.uint64, np.float32, object])
+def test_a_matrix_with_indices_of_another_type_is_one_line(split, part, kind):
+    odd = split.train.copy()
+    setattr(odd, part, getattr(odd, part).astype(kind))
+    assert one_line(lambda: replace(split, train=odd)).startswith(f"split: train: {part} is of type")
+    context = Context(split.user_ids, split.item_ids, train=odd)
+    assert one_line(context.check_arrays).startswith(f"context: train: {part} is of type")
+
+
+def test_ids_that_are_texts_of_python_become_those_of_numpy(split):
+    by_hand = replace(split, user_ids=split.user_ids.astype(object))
+    assert by_hand.user_ids.dtype == split.user_ids.dtype
+    ranker = rs.Ranker.fit(FITTED["MostPopular"].fit(split.train), by_hand, {"relevance": 1.0}, maps=())
+    assert ranker.rank(user=str(split.user_ids[0]), k=2).items
+    line = one_line(lambda: replace(split, user_ids=np.arange(split.shape[0])))
+    assert line == "split: user_ids is of type int64, expected text"
+
+
+@pytest.mark.parametrize("kind", ODD_TYPES)
+def test_terms_and_maps_in_a_type_that_compiled_code_does_not_take_are_one_line(pool, kind):
+    users, n = pool.items.shape
+    rows = np.maximum(pool.items, 0).astype(np.int64)
+    covered = sparse.csr_array(np.ones((ITEMS, 3), np.float32))
+    full = {"cap": np.ones((users, 3)), "start": np.ones((users, 3)), "slots": np.ones(K)}
+    terms = [
+        Modular(np.zeros((users, n), np.float32)),
+        Spread(np.ones((ITEMS, 2), np.float32), rows, start=np.ones((users, n), np.float32)),
+        Coverage(covered, rows, np.ones((users, 3)), "linear", **full),
+        Volume(np.ones((ITEMS, 2), np.float32), rows, quality=np.ones((users, n), np.float32), ridge=0.1),
+        Seats(covered, rows, np.ones((users, 3))),
+        Counts(covered, rows, np.ones((users, 3)), -np.ones((users, 3, K + 1))),
+    ]
+    for term in terms:
+        for field in (each.name for each in fields(term) if is_numeric(getattr(term, each.name))):
+            odd = replace(term, **{field: retype(getattr(term, field), kind)})
+            line = one_line(lambda odd=odd: rs.rerank(pool, {"relevance": 1.0, lambda p, k: odd: 1.0}, k=K))
+            assert f"{field}" in line and f"is of type {np.dtype(kind)}, expected" in line
+    taste_map = pool.context.maps[0]
+    odd = replace(taste_map, assignment=retype(taste_map.assignment, kind))
+    assert f"is of type {np.dtype(kind)}, expected" in one_line(lambda: odd.check_assignment(ITEMS))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.longdouble, ">f4"])
+def test_scores_of_a_pool_are_converted(pool, kind):
+    exact = replace(pool, scores=np.round(pool.scores * 8) / 8)
+    assert replace(pool, scores=exact.scores.astype(kind)).scores.tobytes() == exact.scores.tobytes()

@@ -7,6 +7,7 @@ import numpy as np
 
 from recsys.maths.popularity import count_item_users
 from recsys.models.checks import (
+    CheckedArrays,
     MemoryNeed,
     check_ints,
     check_memory,
@@ -29,7 +30,7 @@ _FOLD_PASSES = 20  # over a history, when a user's factor is found
 
 
 @dataclass(frozen=True, eq=False)
-class FittedBPR:
+class FittedBPR(CheckedArrays):
     """A fitted pairwise model: a factor for each user, a factor and a bias for each item."""
 
     user_factors: Floats  # (U, d)

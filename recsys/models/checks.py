@@ -3,7 +3,9 @@
 from typing import NamedTuple
 
 from recsys.support.memory import read_available_memory
+from recsys.support.serialization import flatten_record
 from recsys.types.arrays import Csr
+from recsys.types.checks import check_dtype
 from recsys.types.errors import RecsysError
 from recsys.types.numbers import check_flag, check_int, check_number
 
@@ -15,6 +17,21 @@ class MemoryNeed(NamedTuple):
     kept: int  # bytes of what is fitted, beside the positives
     subject: str  # that is so large
     advice: str  # what helps
+
+
+class CheckedArrays:
+    """Base of fitted models: each array and matrix of the record holds numbers in a type that compiled code takes."""
+
+    def __post_init__(self) -> None:
+        """Refuse arrays of other types.
+
+        Raises:
+            RecsysError: naming the model and the array.
+        """
+        for name, array in flatten_record(self).items():
+            if array.ndim:
+                kinds = "i" if name.endswith((".indices", ".indptr")) else "fiub"
+                check_dtype(f"{type(self).__name__}: {name}", array, kinds)
 
 
 def check_positive_ints(model: str, **settings: int) -> None:

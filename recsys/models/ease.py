@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lapack
 
-from recsys.models.checks import MemoryNeed, check_memory, check_positive
+from recsys.models.checks import CheckedArrays, MemoryNeed, check_memory, check_positive
 from recsys.models.fits import check_fit
 from recsys.models.matrices import canonicalize_histories
 from recsys.models.sparse_topk import count_block_cells, fill_with_popularity, iter_row_blocks
@@ -20,7 +20,7 @@ _ROWS = 512  # of a block of the square matrix
 
 
 @dataclass(frozen=True, eq=False)
-class FittedEASE:
+class FittedEASE(CheckedArrays):
     """A fitted item-to-item model: the score of an item is the sum of its weights over the user's items."""
 
     train: Csr  # (U, I)

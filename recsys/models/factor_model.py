@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.maths.fold_in import solve_user_factors
+from recsys.models.checks import CheckedArrays
 from recsys.models.matrices import canonicalize_histories
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.models import Factors, SideInformation
@@ -29,7 +30,7 @@ class Loss(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class FittedFactors:
+class FittedFactors(CheckedArrays):
     """A fitted factor model: the score is the dot product of a user's and an item's factor."""
 
     factors: Factors

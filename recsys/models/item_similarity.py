@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recsys.models.checks import CheckedArrays
 from recsys.models.matrices import canonicalize_histories
 from recsys.models.sparse_topk import fill_with_popularity
 from recsys.models.tfidf_bm25 import weigh_entries
@@ -11,7 +12,7 @@ from recsys.types.arrays import Csr, Doubles, Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
-class FittedItemSimilarity:
+class FittedItemSimilarity(CheckedArrays):
     """A fitted model of links between items: the score of an item is the sum of the links to it from the history."""
 
     train: Csr  # (U, I)

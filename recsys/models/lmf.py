@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from recsys.maths.popularity import count_item_users
 from recsys.models.checks import (
+    CheckedArrays,
     MemoryNeed,
     check_ints,
     check_memory,
@@ -30,7 +31,7 @@ _NEWTON_STEPS = 100
 
 
 @dataclass(frozen=True, eq=False)
-class FittedLMF:
+class FittedLMF(CheckedArrays):
     """A fitted logistic model; the last factor of a user is the user's bias, that of an item is 1."""
 
     user_factors: Floats  # (U, d + 1)
@@ -60,7 +61,7 @@ class FittedLMF:
                 # The library draws no more negatives than an item has numbers: factors and two biases.
                 drawn = min(items.shape[1] + 1, self.negatives * len(history))
                 found[row] = _maximize_likelihood(
-                    items, biases, history, drawn * self.negative_shares, self.regularization
+                    items, biases, history, np.asarray(drawn * self.negative_shares, np.float64), self.regularization
                 )
         return found
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from recsys.maths.popularity import count_item_users
 from recsys.maths.time_decay import SECONDS_PER_DAY, get_positive_times
-from recsys.models.checks import check_positive
+from recsys.models.checks import CheckedArrays, check_positive
 from recsys.models.fits import check_fit
 from recsys.models.matrices import canonicalize_histories
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
@@ -16,7 +16,7 @@ from recsys.types.numbers import convert_fields_to_python
 
 
 @dataclass(frozen=True, eq=False)
-class FittedPopularity:
+class FittedPopularity(CheckedArrays):
     """A fitted most-popular model."""
 
     counts: Floats  # (I,)

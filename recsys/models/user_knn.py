@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.models.checks import MemoryNeed, check_memory, check_non_negative, check_positive_ints
+from recsys.models.checks import CheckedArrays, MemoryNeed, check_memory, check_non_negative, check_positive_ints
 from recsys.models.fits import check_fit
 from recsys.models.matrices import canonicalize_histories
 from recsys.models.sparse_topk import fill_with_popularity, iter_row_blocks, keep_top_k
@@ -17,7 +17,7 @@ _BYTES_PER_POSITIVE = 32  # its value, the length of its row, the rarity of its 
 
 
 @dataclass(frozen=True, eq=False)
-class FittedUserKNN:
+class FittedUserKNN(CheckedArrays):
     """A fitted user-based model: it looks for neighbours when it is asked."""
 
     train: Csr  # (U, I)

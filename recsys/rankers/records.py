@@ -20,7 +20,7 @@ from recsys.support.serialization import flatten_record
 from recsys.support.stored_arrays import hash_array
 from recsys.types import Context, Items, RecsysError, Scorer, TableCache, TasteMap
 from recsys.types.arrays import Bools, Csr, Ints, Strings, make_empty_matrix
-from recsys.types.checks import check_array, check_compiled_numbers, check_finite, check_matrix
+from recsys.types.checks import check_array, check_finite, check_matrix
 from recsys.types.numbers import check_int
 from recsys.types.pools import ConstantFunction
 
@@ -176,7 +176,6 @@ def check_parts(parts: RankerParts, context: Context) -> None:
         if not isinstance(index, Index) or not isinstance(parts.models[0], FittedFactors):
             raise RecsysError(f"found a {type(index).__name__} for an index of a factor model")
         check_array("index: centres", index.centres, (None, parts.models[0].factors.item_factors.shape[1]))
-        check_compiled_numbers("index: centres", index.centres)
         check_finite("index: centres", index.centres)
         check_matrix("index: lists", index.lists, (len(index.centres), items))
         if not np.array_equal(np.sort(index.lists.indices), np.arange(items)):

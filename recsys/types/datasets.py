@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs, Strings
+from recsys.types.checks import check_array, check_matrix_types, convert_to_texts
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,17 @@ class Items:
     features: Csr  # (I, F) float32, 0 or 1; an empty row is an item without features
     feature_names: tuple[str, ...]  # F names such as "Film-Noir"
     years: Ints  # (I,) 0 where unknown
+
+    def __post_init__(self) -> None:
+        """Take ids and titles that are Python's texts; refuse other types of arrays than compiled code takes.
+
+        Raises:
+            RecsysError: naming the array.
+        """
+        for name in ("ids", "titles"):
+            object.__setattr__(self, name, convert_to_texts(f"items: {name}", getattr(self, name)))
+        check_matrix_types("items: features", self.features)
+        check_array("items: years", self.years, (None,), "i")
 
 
 @dataclass(frozen=True, eq=False)

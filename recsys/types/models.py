@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from recsys.types.arrays import Csr, Floats, Ints
-from recsys.types.checks import check_array, check_compiled_numbers, check_finite
+from recsys.types.checks import check_array, check_finite
 from recsys.types.numbers import check_number
 
 
@@ -47,12 +47,10 @@ class Factors:
         """
         for name, size in (("user_factors", shape[0]), ("item_factors", shape[1])):
             check_array(f"{place}: {name}", getattr(self, name), (size, None))
-            check_compiled_numbers(f"{place}: {name}", getattr(self, name))
             check_finite(f"{place}: {name}", getattr(self, name))
         width = self.item_factors.shape[1]
         check_array(f"{place}: user_factors", self.user_factors, (shape[0], width))
         check_array(f"{place}: mean_user_factor", self.mean_user_factor, (width,))
-        check_compiled_numbers(f"{place}: mean_user_factor", self.mean_user_factor)
         check_finite(f"{place}: mean_user_factor", self.mean_user_factor)
         for name in (
             "unobserved_weight",

@@ -214,9 +214,10 @@ class Pool:
         users, items = convert_to_codes("pool: users", self.users), convert_to_codes("pool: items", self.items)
         scores = np.asarray(self.scores)
         if scores.dtype != np.float32 or not scores.flags.c_contiguous:
-            check_array("pool: scores", scores, (None, None), "fiu")
-            with np.errstate(over="ignore"):
-                scores = np.ascontiguousarray(scores, dtype=np.float32)
+            if scores.dtype.kind in "fiu":
+                with np.errstate(over="ignore"):
+                    scores = np.ascontiguousarray(scores, dtype=np.float32)
+            check_array("pool: scores", scores, (None, None))
         if users.ndim != 1 or items.ndim != 2 or len(items) != len(users) or scores.shape != items.shape:
             found = f"users {users.shape}, items {items.shape} and scores {scores.shape}"
             raise RecsysError(f"pool: found {found}, expected U, U x N and U x N")

@@ -1,12 +1,13 @@
 """Train, validation and test of one dataset."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from scipy import sparse
 
 from recsys.types.arrays import Bools, Csr, Strings, make_empty_matrix, unite_matrices
+from recsys.types.checks import check_matrix_types, convert_to_texts
 from recsys.types.datasets import Items
 from recsys.types.models import SideInformation
 
@@ -36,6 +37,17 @@ class Split:
     fingerprint: str = ""  # names the data, the filter and the split that made it
     counts: Mapping[str, int] = field(default_factory=dict)  # of pairs and rows, by what was done with them
     notes: tuple[str, ...] = ()  # leakage, dropped rows: one line each
+
+    def __post_init__(self) -> None:
+        """Take ids that are Python's texts; refuse other types of arrays than compiled code takes.
+
+        Raises:
+            RecsysError: naming the array.
+        """
+        object.__setattr__(self, "user_ids", convert_to_texts("split: user_ids", self.user_ids))
+        for each in fields(self):
+            if each.type in (Csr, Csr | None) and getattr(self, each.name) is not None:
+                check_matrix_types(f"split: {each.name}", getattr(self, each.name))
 
     @property
     def shape(self) -> tuple[int, int]:
