@@ -366,7 +366,9 @@ def get_item_aspects(context: Context, aspects: str, needed_by: str) -> Csr:
     """
     if aspects not in ASPECTS:
         raise RecsysError(f"{needed_by}: aspects is '{aspects}', expected one of {', '.join(ASPECTS)}")
-    return context.need_maps()[0].assignment if aspects == "map" else context.need_items(needed_by).features
+    if aspects == "map":
+        return context.need_maps(needed_by)[0].assignment
+    return context.need_items(needed_by).features
 
 
 ASPECT_SHARES = Table("aspect_shares")
@@ -378,12 +380,8 @@ def get_aspect_shares(context: Context, aspects: str, needed_by: str) -> Csr:
     Raises:
         RecsysError: as `get_item_aspects` does.
     """
-
-    def make() -> Csr:
-        belongs = get_item_aspects(context, aspects, needed_by)
-        return belongs if aspects == "map" else split_weight_evenly(belongs).astype(np.float32)
-
-    return ASPECT_SHARES.get(context, make, aspects)
+    split_features = {"features": lambda features: split_weight_evenly(features).astype(np.float32)}
+    return ASPECT_SHARES.get(context, lambda: _convert_aspects(context, aspects, needed_by, split_features), aspects)
 
 
 HARD_ASPECTS = Table("hard_aspects")
@@ -395,12 +393,16 @@ def get_hard_aspects(context: Context, aspects: str, needed_by: str) -> Csr:
     Raises:
         RecsysError: as `get_item_aspects` does.
     """
+    take_largest = {"map": lambda _: encode_hard_regions(context.maps[0])}
+    return HARD_ASPECTS.get(context, lambda: _convert_aspects(context, aspects, needed_by, take_largest), aspects)
 
-    def make() -> Csr:
-        belongs = get_item_aspects(context, aspects, needed_by)
-        return belongs if aspects == "features" else encode_hard_regions(context.need_maps()[0])
 
-    return HARD_ASPECTS.get(context, make, aspects)
+def _convert_aspects(
+    context: Context, aspects: str, needed_by: str, convert: Mapping[str, Callable[[Csr], Csr]]
+) -> Csr:
+    """Return how much each item belongs to each aspect, converted where `convert` says how."""
+    belongs = get_item_aspects(context, aspects, needed_by)
+    return convert[aspects](belongs) if aspects in convert else belongs
 
 
 GLOBAL_ASPECT_SHARES = Table("global_aspect_shares")
