@@ -29,16 +29,23 @@ class SplitFunction(Protocol):
         self,
         dataset: Dataset,
         *,
-        positive: str | None = None,
-        min_user_interactions: int = 0,
-        min_item_interactions: int = 0,
-        cold_items: str = "drop",
-        sources: Sequence[str] | None = None,
-        seed: int = 0,
+        positive: str | None = FilterSettings.positive,
+        min_user_interactions: int = FilterSettings.min_user_interactions,
+        min_item_interactions: int = FilterSettings.min_item_interactions,
+        cold_items: str = FilterSettings.cold_items,
+        sources: Sequence[str] | None = FilterSettings.sources,
+        seed: int = FilterSettings.seed,
         **settings: Any,
     ) -> Split:
         """Return the split, by the filter that all splits share and the settings of this one."""
         ...
+
+
+_SHARED = {  # the settings of all splits
+    name: one
+    for name, one in inspect.signature(SplitFunction.__call__).parameters.items()
+    if one.kind is one.KEYWORD_ONLY
+}
 
 
 def define_split(rule: Callable[..., Ints | PartAssignment]) -> SplitFunction:
@@ -66,24 +73,15 @@ def define_split(rule: Callable[..., Ints | PartAssignment]) -> SplitFunction:
     kind = rule.__name__ if is_ours else name_extension(rule, {})
 
     @wraps(rule)
-    def split(
-        dataset: Dataset,
-        *,
-        positive: str | None = None,
-        min_user_interactions: int = 0,
-        min_item_interactions: int = 0,
-        cold_items: str = "drop",
-        sources: Sequence[str] | None = None,
-        seed: int = 0,
-        **settings: Any,
-    ) -> Split:
-        filtering = FilterSettings(positive, min_user_interactions, min_item_interactions, cold_items, seed, sources)
+    def split(dataset: Dataset, **given: Any) -> Split:
+        filtering = FilterSettings(**{name: value for name, value in given.items() if name in _SHARED})
+        settings = {name: value for name, value in given.items() if name not in _SHARED}
         sizes = {name: one for name, one in own.items() if name != "seed"}
         check_sizes(kind, sizes, settings)
         told = {name: one.default for name, one in sizes.items()} | check_settings(kind, sizes, settings)
         check_dataset(dataset)
         pairs = filter_pairs(dataset, filtering)
-        assigned = rule(pairs, **told, **({"seed": seed} if "seed" in own else {}))
+        assigned = rule(pairs, **told, **({"seed": filtering.seed} if "seed" in own else {}))
         if not isinstance(assigned, PartAssignment):
             assigned = PartAssignment(assigned)
         part = _check_part(kind, assigned.part, len(pairs.user))
@@ -99,16 +97,15 @@ def define_split(rule: Callable[..., Ints | PartAssignment]) -> SplitFunction:
             fingerprint,
         )
 
-    split.__signature__ = _join_signatures(own, split)  # type: ignore[attr-defined]
+    split.__signature__ = _join_signatures(own)  # type: ignore[attr-defined]
     return cast(SplitFunction, split)
 
 
-def _join_signatures(own: Mapping[str, inspect.Parameter], split: Callable[..., Split]) -> inspect.Signature:
+def _join_signatures(own: Mapping[str, inspect.Parameter]) -> inspect.Signature:
     """Return the parameters of a split: the dataset, its own settings, and those that all share."""
-    shared = inspect.signature(split, follow_wrapped=False).parameters
+    dataset = inspect.signature(SplitFunction.__call__).parameters["dataset"]
     first = [one.replace(kind=one.KEYWORD_ONLY) for name, one in own.items() if name != "seed"]
-    rest = [one for one in shared.values() if one.kind is one.KEYWORD_ONLY]
-    return inspect.Signature([shared["dataset"], *first, *rest], return_annotation=Split)
+    return inspect.Signature([dataset, *first, *_SHARED.values()], return_annotation=Split)
 
 
 def _check_part(kind: str, part: Any, n_pairs: int) -> Ints:
