@@ -17,6 +17,27 @@ from recsys.testing.synthetic import draw_sparse_rows as draw_sparse_rows
 from recsys.testing.synthetic import make_maps as make_maps
 from recsys.testing.synthetic import make_split as make_split
 
+# A card of somebody's own, and the log that it describes, "shop.csv".
+SHOP_CARD = """
+name = "own-shop"
+title = "Shop"
+about = "Made up."
+licence = "MIT"
+terms = "None."
+citation = "@misc{shop}"
+expected = { users = 2, items = 2, interactions = 3 }
+
+[[sources]]
+kind = "local"
+layout = "only"
+files = ["shop.csv"]
+
+[layouts.only.interactions]
+file = "shop.csv"
+columns = { user_id = "client", item_id = "article" }
+"""
+SHOP_LOG = "client,article\na,x\na,y\nb,x\n"
+
 
 def write_tables(folder, users=60):
     """Write ratings.csv, a log of 60 users and 40 items in two tastes, and items.csv, its catalogue."""

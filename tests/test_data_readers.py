@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import sparse
+from synthetic import SHOP_CARD, SHOP_LOG
 
 import recsys as rs
 from recsys import data
@@ -17,25 +18,6 @@ from recsys.data.readers import check_dataset
 from recsys.experiments.pipeline import load_dataset
 from recsys.types import RecsysError
 
-CARD = """
-name = "own-shop"
-title = "Shop"
-about = "Made up."
-licence = "MIT"
-terms = "None."
-citation = "@misc{shop}"
-expected = { users = 2, items = 2, interactions = 3 }
-
-[[sources]]
-kind = "local"
-layout = "only"
-files = ["shop.csv"]
-
-[layouts.only.interactions]
-file = "shop.csv"
-columns = { user_id = "client", item_id = "article" }
-"""
-LOG = "client,article\na,x\na,y\nb,x\n"
 MODULE = '''
 import csv
 
@@ -51,8 +33,8 @@ ROWS = [("a", "x"), ("a", "y"), ("b", "x")]
 @pytest.fixture
 def shop(tmp_path, monkeypatch):
     """A folder with a log, its card, and a module with its reader."""
-    (tmp_path / "own-shop.toml").write_text(CARD, encoding="utf-8")
-    (tmp_path / "shop.csv").write_text(LOG, encoding="utf-8")
+    (tmp_path / "own-shop.toml").write_text(SHOP_CARD, encoding="utf-8")
+    (tmp_path / "shop.csv").write_text(SHOP_LOG, encoding="utf-8")
     (tmp_path / "own_shop.py").write_text(MODULE, encoding="utf-8")
     monkeypatch.setenv("RECSYS_DATA", str(tmp_path))
     yield tmp_path
@@ -71,7 +53,7 @@ def test_a_card_by_its_path_or_itself(shop):
     assert found[0].card["licence"] == "MIT"
     with pytest.raises(RecsysError, match="found settings only, which a card does not take: expected a reader"):
         rs.load_dataset(card, only="a")
-    (shop / "ml-100k.toml").write_text(CARD.replace("own-shop", "ml-100k"))
+    (shop / "ml-100k.toml").write_text(SHOP_CARD.replace("own-shop", "ml-100k"))
     with pytest.raises(RecsysError, match=r"ml-100k.toml: the package has a card ml-100k, expected another name"):
         rs.load_dataset(shop / "ml-100k.toml")
     with pytest.raises(RecsysError, match=r"nowhere.toml: No such file or directory"):

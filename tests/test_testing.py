@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from scipy import sparse
+from synthetic import SHOP_CARD, SHOP_LOG
 from test_models import SMALL
 
 import recsys as rs
@@ -576,37 +577,21 @@ def test_a_split_that_breaks_a_promise_is_refused(split, line):
     assert "\n" not in str(caught.value)
 
 
-CARD = """
-name = "shop"
-title = "Shop"
-about = "Made up."
-licence = "MIT"
-terms = "None."
-citation = "@misc{shop}"
-expected = { users = 2, items = 2, interactions = 3 }
-
-[[sources]]
-kind = "archive"
-layout = "only"
-url = "https://shop.example/shop.zip"
-
-[layouts.only.interactions]
-file = "shop.csv"
-columns = { user_id = "client", item_id = "article" }
-"""
+ARCHIVE_CARD = SHOP_CARD.replace('kind = "local"', 'kind = "archive"').replace(
+    'files = ["shop.csv"]', 'url = "https://shop.example/shop.zip"'
+)
 
 
 def test_a_card_of_ones_own_can_keep_its_contract(tmp_path):
-    (tmp_path / "shop.toml").write_text(CARD)
-    testing.check_card(tmp_path / "shop.toml")
+    (tmp_path / "own-shop.toml").write_text(ARCHIVE_CARD)
+    testing.check_card(tmp_path / "own-shop.toml")
     (tmp_path / "shop").mkdir()
-    (tmp_path / "shop.csv").write_text("client,article\na,x\na,y\nb,x\n")
-    (tmp_path / "shop.toml").write_text(CARD.replace('kind = "archive"', 'kind = "local"').replace(
-        'url = "https://shop.example/shop.zip"', 'files = ["shop.csv"]'))  # fmt: skip
-    testing.check_card(tmp_path / "shop.toml", data_dir=tmp_path)
-    (tmp_path / "shop.toml").write_text((tmp_path / "shop.toml").read_text().replace("users = 2", "users = 3"))
+    (tmp_path / "shop.csv").write_text(SHOP_LOG)
+    (tmp_path / "own-shop.toml").write_text(SHOP_CARD)
+    testing.check_card(tmp_path / "own-shop.toml", data_dir=tmp_path)
+    (tmp_path / "own-shop.toml").write_text((tmp_path / "own-shop.toml").read_text().replace("users = 2", "users = 3"))
     with refused("fails to be loaded from .*2 users, expected 3"):
-        testing.check_card(tmp_path / "shop.toml", data_dir=tmp_path)
+        testing.check_card(tmp_path / "own-shop.toml", data_dir=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -615,21 +600,21 @@ def test_a_card_of_ones_own_can_keep_its_contract(tmp_path):
         (
             'about = "',
             'abuot = "x"\nabout = "',
-            "fails to be read: shop.toml: unknown key 'abuot': did you mean 'about'",
+            "fails to be read: own-shop.toml: unknown key 'abuot': did you mean 'about'",
         ),
         ('licence = "MIT"', 'licence = " "', "has no licence, expected some words"),
         ("@misc", "misc", "has a citation that is no BibTeX"),
         ("https://", "http://", "fetches from http://shop.example/shop.zip, expected an https address"),
-        ("users = 2", "users = 0", "fails to be read: shop.toml: expected.users: found '0', expected 1 or more"),
+        ("users = 2", "users = 0", "fails to be read: own-shop.toml: expected.users: found '0', expected 1 or more"),
         ('zip"\n', 'zip"\nsha256 = "abc"\n', "fails to be read: .*sha256: found 'abc', expected 64 hexadecimal"),
         ('item_id = "article"', 'title = "article"', "item_id"),
     ],
 )
 def test_a_card_that_breaks_a_promise_is_refused(tmp_path, old, new, line):
-    assert old in CARD
-    (tmp_path / "shop.toml").write_text(CARD.replace(old, new))
-    with refused(f"^card '.*shop.toml': .*{line}") as caught:
-        testing.check_card(tmp_path / "shop.toml")
+    assert old in ARCHIVE_CARD
+    (tmp_path / "own-shop.toml").write_text(ARCHIVE_CARD.replace(old, new))
+    with refused(f"^card '.*own-shop.toml': .*{line}") as caught:
+        testing.check_card(tmp_path / "own-shop.toml")
     assert "\n" not in str(caught.value)
 
 
