@@ -227,6 +227,14 @@ def test_what_is_not_there_is_said_in_one_line(given, line):
     assert "\n" not in str(caught.value)
 
 
+def test_names_that_a_module_imports_are_not_among_those_it_has(tmp_path):
+    (tmp_path / "own_names.py").write_text(
+        "from dataclasses import dataclass\nfrom math import sqrt\n@dataclass\nclass Mine:\n    a: int = 1\ndef rank(): return 1\n"
+    )
+    with search_folder(tmp_path), pytest.raises(RecsysError, match=r"unknown model 'Nine'.*\(known: Mine, rank\)$"):
+        resolve_extension("model", "own_names:Nine", {})
+
+
 class TestFolder:
     def test_it_is_the_last_place_that_is_looked_in_and_only_there(self, tmp_path):
         (tmp_path / "own_last.py").write_text("def f(): return 1\n")

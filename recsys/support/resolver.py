@@ -52,12 +52,22 @@ def resolve_extension(kind: str, given: object, known: Mapping[str, Any], *, whe
     found: Any = module
     for part in attribute.split("."):
         if not hasattr(found, part):
-            names = [name for name in vars(found) if name[:1] != "_" and callable(getattr(found, name))]
+            names = _list_defined_names(found, module_name)
             raise make_unknown_name_error(kind, part, names, where=f"{place}'{given}' cannot be imported")
         found = getattr(found, part)
     if not callable(found):
         raise RecsysError(f"{place}'{given}' cannot be imported: it is a {type(found).__name__}, expected a function")
     return found
+
+
+def _list_defined_names(holder: Any, module_name: str) -> list[str]:
+    """Return the public names of functions and classes of a module, or of a class in it, that it does not import."""
+    within = f"{module_name}."
+    return [
+        name
+        for name, member in vars(holder).items()
+        if name[:1] != "_" and callable(member) and f"{getattr(member, '__module__', '')}.".startswith(within)
+    ]
 
 
 def import_own_module(name: str, where: str) -> ModuleType:
