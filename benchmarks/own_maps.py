@@ -79,7 +79,7 @@ def measure_gains(name: str, config: configs.Config) -> Iterator[dict[str, objec
         pool = candidates(model, split, n=300, maps=make(split.train))
         runs = {"base": recsys.rerank(pool, {"relevance": 1.0})}
         for weight in WEIGHTS:
-            blend = {"relevance": 1.0, "unexplored": float(weight)}
+            blend = {"relevance": 1.0, "unexplored": {"weight": float(weight), "distance_share": 0.0}}
             runs[f"{weight:.3g}"] = recsys.rerank(pool, blend, order="relevance")
         cells = evaluate(runs, truth, METRICS, [10]).cells
         curves = {}

@@ -42,7 +42,9 @@ def main() -> None:
     for half in (0, 1):
         pool = candidates(model, split, n=config.pool.n, maps=maps.objective_maps(split.train, half=half))
         runs = {"base": recsys.rerank(pool, {"relevance": 1.0})}
-        runs |= {f"unexplored-{w}": recsys.rerank(pool, {"relevance": 1.0, "unexplored": w}) for w in WEIGHTS}
+        for weight in WEIGHTS:
+            blend = {"relevance": 1.0, "unexplored": {"weight": weight, "distance_share": 0.0}}  # what maps alone say
+            runs[f"unexplored-{weight}"] = recsys.rerank(pool, blend)
         for judge, family in enumerate(families):
             found = recsys.compare(runs, split, ["ndcg@10", "discovery@10"], "base", audit_maps=family)
             same = "the same users" if judge == half else "other users"

@@ -35,6 +35,7 @@ TABLES = {"splits": "splits", "models": "models", "guards": "reranking.guards"}
 # What a setting means that several objectives share; others stand under "Args:" in the objective's docstring.
 SETTINGS = {
     "space": '"cooccurrence", "factors" or "features": the vectors by which two items are near.',
+    "distance_share": "How much of u is distance to the history, from 0 (own maps alone) to 1 (distance alone).",
     "aspects": '"features", or "map": the regions of the first own map.',
     "score_transform": "What a score is worth: [below](#what-a-score-is-worth).",
     "platt_slope": "Slope of the curve from a score to a probability.",

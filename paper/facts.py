@@ -38,7 +38,7 @@ def collect_constants(results: Results) -> dict[str, str]:
     audit = _read_toml("configs/audit.toml")
     shares, filtered = _read_likes_config()
     roles = [one["role"] for one in protocol["methods"].values()]
-    weight = protocol["methods"]["unexplored"]["unexplored"]["float"]
+    weight = protocol["methods"]["unexplored"]["unexplored"]["weight"]["float"]
     kmeans, ward, louvain = (
         _multiply_lengths(audit["kmeans"], "dimensions", "regions", "seeds"),
         _multiply_lengths(audit["ward"], "dimensions", "regions"),

@@ -119,7 +119,7 @@ def test_saved_tables_are_what_their_accessor_says():
         check_saved_tables(context, [other])
 
 
-@pytest.mark.parametrize("blend", [{"unexplored": 1.0}, {"negative_space": 1.0}, {"relevance": 1.0, "unexplored": 0.5}])
+@pytest.mark.parametrize("blend", [{"unexplored": 1.0}, {"discovery_value": 1.0}, {"negative_space": 1.0}])
 def test_the_fast_path_needs_no_table_made_by_others(blend, monkeypatch):
     monkeypatch.setattr("recsys.rankers.fast_path.FastPath._build_layout", lambda *_: [])
     assert build_fast_path(make_fresh_context(), blend, dict.fromkeys(blend, 1.0), Policy(k=5)) is not None

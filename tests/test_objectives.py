@@ -124,7 +124,7 @@ def test_negative_space_is_one_minus_the_deficit_averaged_over_maps(split, pool,
 
 
 def test_unexplored_counts_maps_whose_region_is_new(split, pool, maps):
-    gain = objectives.unexplored(pool, K).gain
+    gain = objectives.unexplored(pool, K, distance_share=0.0).gain
     for u in (0, 13):
         for n in (0, 4, 10):
             item = pool.items[u, n]

@@ -73,6 +73,10 @@ def requests(seed, sizes=(25, 25, 7, 1)):
             },
         },
         {"relevance": 1.0, "unexplored": 0.5},
+        {"relevance": 1.0, "unexplored": {"weight": 0.5, "distance_share": 0.0}},
+        {"relevance": 1.0, "unexplored": {"weight": 0.5, "distance_share": 0.9, "space": "factors"}},
+        {"discovery_value": 1.0},
+        {"discovery_value": {"weight": 1.0, "exploration": 4.0, "distance_share": 0.2}, "mmr": 0.3},
         {"relevance": 1.0, "unexplored": {"weight": 2.0, "prior_strength": 0.5}, "mmr": 0.3, "negative_space": 0.2},
         {"relevance": 1.0, "mmr": {"weight": 0.4, "agg": "mean", "space": "features"}},
         {
@@ -111,6 +115,7 @@ def test_regions_of_hard_maps_lie_side_by_side_and_of_others_do_not():
         {"relevance": 1.0, "novelty": 0.1},
         {"relevance": {"weight": 1.0, "score_transform": "rank"}},
         {"relevance": 1.0, "negative_space": {"weight": 0.1, "score_transform": "rank"}},
+        {"discovery_value": {"weight": 1.0, "score_transform": "softmax"}},
         {"relevance": 1.0, "mmr": {"weight": 0.1, "adapt_to": "entropy"}},
     ],
 )

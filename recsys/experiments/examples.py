@@ -11,7 +11,7 @@ from recsys.experiments.pipeline import build_or_load_pool
 from recsys.experiments.results import Bench
 from recsys.reports import Example
 from recsys.reranking.opportunity_costs import OpportunityCosts, opportunity_costs
-from recsys.types import Pool, RecsysError, Slates, Split
+from recsys.types import RecsysError, Slates, Split
 from recsys.types.arrays import Longs
 
 USERS, HISTORY = 5, 10
@@ -50,7 +50,7 @@ def _compute_costs(bench: "Bench", spec: "RunSpec", shown: Slates, rows: Longs) 
     config = bench.preparation.config
     build = build_or_load_ranked_pool if spec.by_likelihood else build_or_load_pool
     whole, _ = build(bench.preparation, spec.model or config.model, spec.pool or config.pool)
-    some = Pool(whole.users[rows], whole.items[rows], whole.scores[rows], whole.context)
+    some = replace(whole, users=whole.users[rows], items=whole.items[rows], scores=whole.scores[rows])
     of = replace(shown, users=shown.users[rows], items=shown.items[rows])
     try:
         return opportunity_costs(some, of, spec.blend or {})

@@ -247,6 +247,38 @@ def _fill_user(
         out[i, 22], out[i, 23] = u * out[i, 1], u * popular
 
 
+@_compiled
+def _keep_largest_cosines(vectors, items, history, columns, near, group, best):
+    """Fill `best` (wide,), which is 0, with the largest cosine of each of `items` (N,) to `history` (h,)."""
+    for i in range(len(items)):
+        vector = vectors[np.uintp(items[i])]
+        for c in range(len(columns)):
+            columns[c, i] = vector[c]
+    for h in range(0, len(history), ROWS):
+        _fill_group(history, h, group)
+        _fill_cosines(vectors, group, columns, 0, len(best), near)
+        for t in range(ROWS):
+            row = near[t]
+            for i in range(len(best)):
+                best[i] = max(best[i], row[i])
+
+
+@compile_kernel(fastmath=False)
+def fill_history_distances(vectors, items, history, far):
+    """Fill `far` (N,) with 1 - the largest cosine of each of `items` (N,) to the `history` (h,), in [0, 1].
+
+    1 without a history. `vectors` (I, d) have unit rows. The order of the history does not matter, to the bit.
+    """
+    wide = (len(items) + WIDTH - 1) // WIDTH * WIDTH
+    best = np.zeros(wide, np.float32)
+    _keep_largest_cosines(
+        vectors, items, history, np.zeros((vectors.shape[1], wide), np.float32), np.empty((ROWS, wide), np.float32),
+        np.empty(ROWS, np.int32), best,
+    )  # fmt: skip
+    for i in range(len(items)):
+        far[i] = np.float32(1.0) - min(best[i], np.float32(1.0))
+
+
 @compile_kernel(fastmath=False)
 def _make_scratch(n, vectors, hard, shares):
     """Return the room that the features of n candidates take; without parts that there are not."""

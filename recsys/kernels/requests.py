@@ -11,6 +11,7 @@ from recsys.kernels.compiled import compile_kernel
 UNORDERED, TWICE, ENDLESS, LARGE = 1, 2, 4, 8
 EXACT = 2.0**53  # whole numbers up to it are numbers of 64 bits
 HUGE_DISTANCE = 1e300  # finite: fastmath knows no infinities
+SCORES, SOFTMAX, LOGISTIC = 0, 1, 2  # what scores are: any, log-probabilities up to a number, log-odds
 
 
 @compile_kernel(fastmath=False)
@@ -157,12 +158,14 @@ def _scale_score(scores, n):
 
 
 @compile_kernel(fastmath=True)
-def fill_unexplored_gains(
-    codes, scores, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share, gain
+def _sum_unexplored(
+    codes, far, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share, distance_share,
+    total,
 ):  # fmt: skip
-    """Fill `gain` (N,) of `recsys.objectives.unexplored` for one user.
+    """Fill `total` (N,) with the number of maps times u, how unexplored each candidate is.
 
-    Arguments are those of `fill_expected_exposure` and `fill_region_need`, Z = `size`.
+    `far` (N,) are distances to the history, not read where `distance_share` is 0; the other arguments are those of
+    `fill_expected_exposure` and `fill_region_need`, Z = `size`.
     """
     maps = hard.shape[1]
     left = np.ones(size + 1)  # what each region adds, 0 where it was touched
@@ -180,12 +183,58 @@ def fill_unexplored_gains(
             mean = (prior_strength * likes_share + likes[z]) / (prior_strength + likes[z] + refusals[z])
             accepted[z] = min(mean / max(likes_share, 1e-12), 1.0)
     for z in range(size):
-        left[z] *= accepted[z]
+        left[z] *= accepted[z] * (1.0 - distance_share)
     for n in range(len(codes)):
         new = 0.0
         for m in range(maps):
             new += left[np.uintp(hard[np.uintp(codes[n]), np.uintp(m)])]
-        gain[n] = _scale_score(scores, n) * new / maps
+        total[n] = new
+    if distance_share > 0.0:
+        for n in range(len(codes)):
+            total[n] += distance_share * maps * np.float64(far[n])
+
+
+@compile_kernel(fastmath=True)
+def fill_unexplored_gains(
+    codes, scores, far, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share,
+    distance_share, gain,
+):  # fmt: skip
+    """Fill `gain` (N,) of `recsys.objectives.unexplored` for one user; the other arguments are `_sum_unexplored`'s."""
+    total, maps = np.empty(len(codes)), hard.shape[1]
+    _sum_unexplored(
+        codes, far, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share,
+        distance_share, total,
+    )  # fmt: skip
+    for n in range(len(codes)):
+        gain[n] = _scale_score(scores, n) * total[n] / maps
+
+
+@compile_kernel(fastmath=True)
+def fill_discovery_values(
+    codes, scores, far, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share,
+    distance_share, exploration, kind, gain,
+):  # fmt: skip
+    """Fill `gain` (N,) of `recsys.objectives.discovery_value` for one user, by a `kind` of scores.
+
+    `kind` is SCORES, SOFTMAX or LOGISTIC; the other arguments are `_sum_unexplored`'s.
+    """
+    total, maps, mass = np.empty(len(codes)), hard.shape[1], 0.0
+    _sum_unexplored(
+        codes, far, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share,
+        distance_share, total,
+    )  # fmt: skip
+    if kind == SOFTMAX:
+        for n in range(len(codes)):
+            mass += np.exp(np.float64(scores[n]) - np.float64(scores[0]))
+    for n in range(len(codes)):
+        score = np.float64(scores[n])
+        if kind == SOFTMAX:
+            likely = np.exp(score - np.float64(scores[0])) / mass
+        elif kind == LOGISTIC:
+            likely = 0.5 * (1.0 + np.tanh(0.5 * score))
+        else:
+            likely = _scale_score(scores, n)
+        gain[n] = likely * (1.0 + exploration * total[n] / maps)
 
 
 @compile_kernel(fastmath=True)

@@ -8,7 +8,7 @@ import numpy as np
 from recsys.likelihoods.computing import compute_scores, order_best_first, score_out_of_fold
 from recsys.likelihoods.records import Likelihood
 from recsys.likelihoods.tables import find_missing_parts, get_feature_tables
-from recsys.maths.platt import logistic
+from recsys.maths.platt import logistic, softmax
 from recsys.types import Context, Pool, RecsysError, RecsysWarning
 from recsys.types.arrays import Doubles
 from recsys.types.numbers import check_flag
@@ -65,6 +65,7 @@ def order_pool(pool: Pool, likelihood: Likelihood, out_of_fold: bool = False) ->
         pool,
         items=np.where(silent[:, None], pool.items, items),
         scores=np.where(silent[:, None], pool.scores, scores.astype(np.float32)),
+        likelihood_kind=likelihood.kind,
     )
 
 
@@ -109,6 +110,4 @@ def compute_like_probabilities(pool: Pool, likelihood: Likelihood) -> Doubles:
     scores, there = pool.scores.astype(np.float64), pool.items >= 0
     if likelihood.kind == "logistic":
         return np.where(there, logistic(scores), 0.0)
-    top = np.where(there, scores, -np.inf).max(axis=1, keepdims=True, initial=-1e300)
-    mass = np.where(there, np.exp(np.minimum(scores - top, 0.0)), 0.0)
-    return np.asarray(mass / np.maximum(mass.sum(axis=1, keepdims=True), 1e-300))
+    return softmax(scores, there)

@@ -17,7 +17,6 @@ from recsys.likelihoods.computing import (
 from recsys.likelihoods.features import FeatureTables
 from recsys.likelihoods.records import (
     COSINE_FEATURES,
-    KINDS,
     REGION_FEATURES,
     SPACES,
     Likelihood,
@@ -34,6 +33,7 @@ from recsys.types import Evaluation, GroundTruth, Pool, RecsysError, Split, make
 from recsys.types.arrays import Anys, Bools, Csr, Doubles, Floats, Ints, Longs, Strings
 from recsys.types.errors import check_choice
 from recsys.types.numbers import check_int, check_number
+from recsys.types.pools import LIKELIHOOD_KINDS
 
 K = 10  # of the nDCG that is compared
 NORMAL = 1.959963984540054  # 97.5 % quantile
@@ -86,7 +86,7 @@ def fit_likelihood(
         RecsysError: if the split has no validation likes, the pool is of other users, items or histories, none or all
             of the candidates are liked, a feature is unknown or cannot be made, or a setting is invalid.
     """
-    check_choice("kind", kind, KINDS, where="likelihood")
+    check_choice("kind", kind, LIKELIHOOD_KINDS, where="likelihood")
     if space is not None:
         check_choice("space", space, SPACES, where="likelihood")
     n, keep_top = check_int("likelihood: n", n, 2), check_int("likelihood: keep_top", keep_top, 1)

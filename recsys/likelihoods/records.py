@@ -12,8 +12,8 @@ from recsys.types.arrays import Doubles, Strings
 from recsys.types.checks import check_array, check_finite
 from recsys.types.errors import check_choice
 from recsys.types.numbers import check_int, check_number
+from recsys.types.pools import LIKELIHOOD_KINDS
 
-KINDS = ("softmax", "logistic")
 SPACES = ("cooccurrence", "factors", "features", "none")
 REGION_FEATURES = ("region_lift", "region_plausibility", "region_share", "regions_explored")
 COSINE_FEATURES = ("head_similarity", "history_max", "history_mean", "history_top3", "nearest_above")
@@ -59,7 +59,7 @@ class Likelihood:
         Raises:
             RecsysError: naming the field.
         """
-        check_choice("kind", self.kind, KINDS, where="likelihood")
+        check_choice("kind", self.kind, LIKELIHOOD_KINDS, where="likelihood")
         check_choice("space", self.space, SPACES, where="likelihood")
         for name in ("features", "columns", "notes"):
             check_array(f"likelihood: {name}", getattr(self, name), (None,), "U")

@@ -1,4 +1,4 @@
-"""The curve from a score to a probability."""
+"""From scores to probabilities: the logistic curve, its fit, and the softmax over candidates."""
 
 from typing import Any
 
@@ -10,6 +10,16 @@ from recsys.types.arrays import Bools, Doubles
 def logistic(x: Doubles) -> Doubles:
     """Return 1 / (1 + exp(-x)), without overflow."""
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
+
+
+def softmax(scores: Doubles, there: Bools) -> Doubles:
+    """Return exp(score) over its sum for each user's candidates, (U, N), 0 where there is none: rows sum to 1.
+
+    The values of a row do not depend on how many places without a candidate follow it.
+    """
+    top = np.where(there, scores, -np.inf).max(axis=1, keepdims=True, initial=-1e300)
+    mass = np.where(there, np.exp(np.minimum(scores - top, 0.0)), 0.0)
+    return np.asarray(mass / np.maximum(np.cumsum(mass, axis=1)[:, -1:], 1e-300))
 
 
 def fit_platt_curve(scores: Doubles, liked: Bools) -> tuple[float, float]:

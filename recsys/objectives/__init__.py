@@ -14,6 +14,7 @@ from recsys.objectives.account_gaps import account_gap
 from recsys.objectives.calibrations import calibration, popularity_calibration
 from recsys.objectives.coverages import facility_location, feature_coverage, rxquad, xquad
 from recsys.objectives.derived_tables import get_item_vectors as get_item_vectors
+from recsys.objectives.discovery_values import discovery_value
 from recsys.objectives.diversities import dpp, mmr, ssd
 from recsys.objectives.explorations import thompson, ucb
 from recsys.objectives.exposure import popularity_discount, under_exposed
@@ -27,6 +28,7 @@ __all__ = [
     "account_gap",
     "binomial_diversity",
     "calibration",
+    "discovery_value",
     "dpp",
     "facility_location",
     "feature_coverage",

@@ -85,6 +85,17 @@ class Table:
 
 # Vectors and factors
 
+
+def check_space(space: str, needed_by: str) -> None:
+    """Refuse a space that is none.
+
+    Raises:
+        RecsysError: with the nearest name.
+    """
+    if space not in SPACES:
+        raise make_unknown_name_error("space", space, SPACES, where=needed_by)
+
+
 ITEM_VECTORS = Table("item_vectors", Saved((("items", "*"),)))
 
 
@@ -100,8 +111,7 @@ def get_item_vectors(context: Context, space: str, needed_by: str) -> Floats:
         "factors": lambda: normalize_rows(context.need_factors(needed_by).item_factors),
         "features": lambda: feature_vectors(context.need_items(needed_by)),
     }
-    if space not in makers:
-        raise make_unknown_name_error("space", space, SPACES, where=needed_by)
+    check_space(space, needed_by)
     return ITEM_VECTORS.get(context, makers[space], space)
 
 

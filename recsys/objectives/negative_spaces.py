@@ -4,10 +4,9 @@ import numpy as np
 
 from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import transform_scores
+from recsys.objectives._unexplored import sum_unexplored
 from recsys.objectives.derived_tables import (
     get_acceptance,
-    get_explored_regions,
-    get_hard_regions,
     get_item_regions,
     get_own_and_near_mixes,
     get_region_layout,
@@ -83,36 +82,34 @@ def unexplored(
     pool: Pool,
     k: int,
     *,
+    distance_share: float = 0.5,
+    space: str = "cooccurrence",
     prior_strength: float = 5.0,
     score_transform: str = "range",
     platt_slope: float = 0.0,
     platt_offset: float = 0.0,
 ) -> Modular:
-    """Return plausibility * the share of own maps in which the user's history never touched the item's region.
+    """Return plausibility * u, u how far a candidate lies from where the user has been, each in [0, 1].
 
-    A region that the user met and declined counts less (`recsys.maths.distributions.acceptance` with `prior_strength`).
-    `score_transform`, `platt_slope` and `platt_offset` say what plausibility is, as in `negative_space`.
+    u = (1 - distance_share) * the share of own maps in which the history never touched the item's region +
+    distance_share * (1 - the largest cosine to the history, at least 0). Maps say which parts of the catalogue are new,
+    the distance also tells items within one of them apart. A region that the user met and declined counts less
+    (`recsys.maths.distributions.acceptance` with `prior_strength`). A user without history is at distance 1 from
+    everything. `score_transform`, `platt_slope` and `platt_offset` say what plausibility is, as in `negative_space`.
 
-    :Formula: r(n) mean over maps of accepted(z), z the region of n, 0 where it is touched
+    :Formula: r(n) ((1 - d) mean over maps of accepted(z) + d (1 - max(0, max over history j of cos(n, j)))), d =
+        `distance_share`, z the region of n; accepted is 0 where z is touched
     :Range: [0, 1]
-    :More: regions that the history never touched
-    :Cost: U N M, M maps
+    :More: regions that the history never touched, and items that are near to nothing in it
+    :Cost: U N (M + h d), M maps, h history
     :Source: this project
 
     Raises:
-        RecsysError: as `negative_space` does.
+        RecsysError: as `negative_space` does, and if there is no such space, or the pool lacks what it is made of.
     """
-    prior_strength = check_number("unexplored: prior_strength", prior_strength, above=0)
-    context = pool.context
-    context.need_train("unexplored")
-    share, accepted = np.zeros(pool.items.shape), get_acceptance(context, prior_strength)
-    for m, start in enumerate(get_region_layout(context)[1]):
-        region = get_hard_regions(context, m)[get_item_codes(pool)]
-        user, place = pool.users[:, None], np.maximum(region, 0)
-        new = (region >= 0) & ~get_explored_regions(context, m)[user, place]
-        share += np.where(new, accepted[user, start + place], 0.0)
+    total, maps = sum_unexplored(pool, prior_strength, distance_share, space, "unexplored")
     plausible = transform_scores(pool, score_transform, platt_slope, platt_offset, "unexplored")
-    return Modular((plausible * share / len(context.need_maps())).astype(np.float32))
+    return Modular((plausible * total / maps).astype(np.float32))
 
 
 def _average_best_per_region(pool: Pool, plausibility: Doubles, top_m: int) -> Doubles:

@@ -15,6 +15,7 @@ from recsys.objectives.derived_tables import (
     get_community_model,
     get_expected_exposure,
     get_item_regions,
+    get_item_vectors,
     get_like_share,
     get_region_layout,
     get_region_shares,
@@ -33,9 +34,16 @@ from recsys.types.arrays import Anys, Csr, Doubles, Floats, Ints, Longs
 if TYPE_CHECKING:
     from recsys.kernels.greedy import KernelInputs
 
-SCORE_TRANSFORMS = {"relevance": "score", "mmr": None, "negative_space": "range", "unexplored": "range"}  # supported
+SCORE_TRANSFORMS = {
+    "relevance": "score",
+    "mmr": None,
+    "negative_space": "range",
+    "unexplored": "range",
+    "discovery_value": "auto",
+}  # supported
 MAX_LAYOUTS = 64  # layouts that are kept, one for each number of candidates and picks
 NO_ITEMS = np.zeros(0, np.int32)
+NO_DISTANCES = np.zeros(0, np.float32)
 NO_GUARDS = slot_rules.NO_RULES.slice_users(0, 1).to_tuple()  # no guards
 
 FillNeed = Callable[
@@ -226,7 +234,9 @@ def _build_gain_functions(context: Context, parts: tuple[BlendPart, ...]) -> lis
         if part.name == "relevance":
             made.append(_fill_relevance)
         elif part.name == "unexplored":
-            made.append(_unexplored(context, part))
+            made.append(_build_unexplored_function(context, part))
+        elif part.name == "discovery_value":
+            made.append(_build_value_function(context, part))
     return made
 
 
@@ -234,19 +244,59 @@ def _fill_relevance(request_user: RequestUser, candidates: Candidates, gain: Flo
     gain[:] = candidates.scores
 
 
-def _unexplored(context: Context, part: BlendPart) -> FillGain:
+def _build_unexplored_function(context: Context, part: BlendPart) -> FillGain:
     from recsys.kernels.requests import fill_unexplored_gains
 
     kernel: Any = fill_unexplored_gains
-    shares, regions = _get_share_arrays(context), np.asarray(get_item_regions(context))
-    n_regions = int(get_region_layout(context)[0].sum())
-    numbers = [n_regions, float(_complete_settings(part)["prior_strength"]), get_like_share(context)]
+    fill_distances = _build_distance_function(context, part)
+    tables = _get_unexplored_tables(context, part)
 
-    def gain(asker: RequestUser, candidates: Candidates, gain: Floats) -> None:
-        declined = _get_disliked_items(context, asker)
-        kernel(candidates.items, candidates.scores, asker.history, declined, *shares, regions, *numbers, gain)
+    def fill(asker: RequestUser, candidates: Candidates, gain: Floats) -> None:
+        declined, far = _get_disliked_items(context, asker), fill_distances(asker, candidates)
+        kernel(candidates.items, candidates.scores, far, asker.history, declined, *tables, gain)
 
-    return gain
+    return fill
+
+
+def _build_value_function(context: Context, part: BlendPart) -> FillGain:
+    from recsys.kernels.requests import LOGISTIC, SCORES, SOFTMAX, fill_discovery_values
+
+    kernel: Any = fill_discovery_values
+    fill_distances = _build_distance_function(context, part)
+    tables = [*_get_unexplored_tables(context, part), float(_complete_settings(part)["exploration"])]
+    kinds = {"": SCORES, "softmax": SOFTMAX, "logistic": LOGISTIC}
+
+    def fill(asker: RequestUser, candidates: Candidates, gain: Floats) -> None:
+        declined, far = _get_disliked_items(context, asker), fill_distances(asker, candidates)
+        kind = kinds[candidates.likelihood_kind]
+        kernel(candidates.items, candidates.scores, far, asker.history, declined, *tables, kind, gain)
+
+    return fill
+
+
+def _build_distance_function(context: Context, part: BlendPart) -> Callable[[RequestUser, Candidates], Floats]:
+    """Return a function that returns the distance of each candidate to the history, (N,), () where it has no share."""
+    settings = _complete_settings(part)
+    if not settings["distance_share"]:
+        return lambda asker, candidates: NO_DISTANCES
+    from recsys.kernels.likelihood_features import fill_history_distances
+
+    kernel: Any = fill_history_distances
+    vectors = np.asarray(get_item_vectors(context, settings["space"], part.name))
+
+    def fill(asker: RequestUser, candidates: Candidates) -> Floats:
+        far = np.empty(len(candidates.items), np.float32)
+        kernel(vectors, candidates.items, asker.history, far)
+        return far
+
+    return fill
+
+
+def _get_unexplored_tables(context: Context, part: BlendPart) -> list[Any]:
+    """Return the arguments of `recsys.kernels.requests` that say how unexplored items are, after those of a request."""
+    settings, n_regions = _complete_settings(part), int(get_region_layout(context)[0].sum())
+    numbers = [n_regions, float(settings["prior_strength"]), get_like_share(context), float(settings["distance_share"])]
+    return [*_get_share_arrays(context), np.asarray(get_item_regions(context)), *numbers]
 
 
 def _build_need_function(context: Context, parts: tuple[BlendPart, ...]) -> FillNeed | None:

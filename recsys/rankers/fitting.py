@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,9 +115,10 @@ def _sample_pool(around: Context, split: Split, model: Scorer | None, pool: Pool
         if not same or not np.array_equal(pool.context.user_ids, split.user_ids):
             raise RecsysError("ranker: the pool is of other users or items, expected a pool made with split=")
         step = max(1, -(-len(pool.users) // SAMPLE_USERS))
-        pool = Pool(pool.users[::step], pool.items[::step], pool.scores[::step], around)
+        users, items, scores = (array[::step] for array in (pool.users, pool.items, pool.scores))
+        pool = replace(pool, users=users, items=items, scores=scores, context=around)
     codes = pool.users.astype(np.int64)
-    return Pool(np.arange(len(codes), dtype=np.int32), pool.items, pool.scores, build_context_of_users(around, codes))
+    return replace(pool, users=np.arange(len(codes), dtype=np.int32), context=build_context_of_users(around, codes))
 
 
 def _convert_number(value: Any) -> Any:

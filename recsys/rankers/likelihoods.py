@@ -51,7 +51,8 @@ def order_by_likelihood(scorer: RequestScorer, request_user: RequestUser, found:
     if not (np.abs(scores) < 3e38).all():
         raise RecsysError("ranker: scores of the likelihood are too large, expected scores as it was fitted to")
     order = np.argsort(-scores, kind="stable")
-    return Candidates(found.items[order], scores[order].astype(np.float32), found.unknown)
+    kind = scorer.likelihood.kind
+    return Candidates(found.items[order], scores[order].astype(np.float32), found.unknown, kind)
 
 
 def describe_kept_order(scorer: RequestScorer | None, request_user: RequestUser) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ def pad_candidates(candidates: Candidates, k: int, context: Context) -> Pool:
     size = max(len(candidates.items), k)
     items, scores = np.full((1, size), -1, np.int32), np.zeros((1, size), np.float32)
     items[0, : len(candidates.items)], scores[0, : len(candidates.items)] = candidates.items, candidates.scores
-    return Pool(ONE_USER, items, scores, context)
+    return Pool(ONE_USER, items, scores, context, candidates.likelihood_kind)
 
 
 def freeze_guards(guards: Sequence[Guard], resolved: Sequence[Rule]) -> list[Guard]:

@@ -31,6 +31,7 @@ class Candidates(NamedTuple):
     items: Ints  # (N,)
     scores: Floats  # (N,)
     unknown: tuple[str, ...] = ()  # ids that the ranker does not know: they are left out
+    likelihood_kind: str = ""  # as in `recsys.types.Pool`
 
 
 class IdIndex:

@@ -20,6 +20,7 @@ Objective = Callable[..., Term]
 # objective, by its name or itself -> weight, or {"weight": ..., setting: ...}; a weight per user is an array
 Blend = Mapping[Any, Any]
 MAX_MAGNITUDE = 1e30  # in size: gains are added up in 32 bits
+BASE_OBJECTIVES = frozenset({"discovery_value", "relevance"})  # how likely a like is: a blend has one of them
 USER_WEIGHTINGS = {"entropy": entropy_weights}  # what "adapt_to" beside a weight may be
 
 
@@ -71,6 +72,12 @@ def parse_blend(blend: Blend) -> tuple[BlendPart, ...]:
         )
     parts = [_parse_part(name, named[name], blend[named[name]]) for name in sorted(named)]
     kept = tuple(p for p in parts if np.any(p.weight))
+    names = {p.name for p in kept}
+    if len(names & BASE_OBJECTIVES) > 1:
+        raise RecsysError(
+            "blend: found relevance beside discovery_value, expected one of them: discovery_value with exploration = 0 "
+            "has the order of relevance"
+        )
     if not kept:
         raise RecsysError("blend: every weight is 0, expected at least one objective with a weight")
     return kept

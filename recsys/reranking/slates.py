@@ -1,6 +1,7 @@
 """Slates: the pool, re-ranked by a blend of objectives."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -128,7 +129,7 @@ def fit_scales(pool: Pool, blend: Blend, k: int = 10, *, terms: TermCache | None
 
 def _fit_part_scales(pool: Pool, parts: Sequence[BlendPart], k: int, terms: TermCache | None) -> dict[str, float]:
     step = max(1, -(-len(pool.users) // SAMPLE_USERS))
-    sample = Pool(pool.users[::step], pool.items[::step], pool.scores[::step], pool.context)
+    sample = replace(pool, users=pool.users[::step], items=pool.items[::step], scores=pool.scores[::step])
     weight = np.zeros((len(sample.users), len(parts)))
     found = select_slates(
         _get_term_cache(pool, terms) if step == 1 else TermCache(sample, 0), parts, weight, k, follow=True

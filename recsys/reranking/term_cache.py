@@ -16,11 +16,17 @@ class TermCache:
         """Start without any."""
         self.pool, self.max_terms = pool, max_terms
         self.kept = TableCache(max_terms)
+        self.blocks = TableCache(max_terms)  # the pool's users from start to stop, each with arrays of its own
 
     def get_term(self, part: BlendPart, start: int, stop: int, k: int) -> Term:
         """Return the term of one objective for the users from `start` to `stop`."""
         settings = sorted(part.settings.items())
         if not self.max_terms or ":" in part.name or not all(isinstance(value, PLAIN_TYPES) for _, value in settings):
             return part.make_term(self.pool.slice_users(start, stop), k)
+
+        def make() -> Term:
+            block = self.blocks.get((start, stop), lambda: self.pool.slice_users(start, stop).with_tables())
+            return part.make_term(block, k)
+
         key = repr((part.name, settings, start, stop, k))
-        return self.kept.get(key, lambda: part.make_term(self.pool.slice_users(start, stop), k))
+        return self.kept.get(key, make)

@@ -13,11 +13,13 @@ from scipy import sparse
 from recsys.types.arrays import Anys, Csr, Floats, Ints, Longs, Strings, unite_matrices
 from recsys.types.checks import check_array, check_codes, check_matrix, convert_to_codes
 from recsys.types.datasets import Items
-from recsys.types.errors import RecsysError
+from recsys.types.errors import RecsysError, check_choice
 from recsys.types.maps import TasteMap
 from recsys.types.models import Factors
 
 T = TypeVar("T")
+MAX_POOL_TABLES = 2  # arrays of a pool's candidates that are kept
+LIKELIHOOD_KINDS = ("softmax", "logistic")
 NO_MAPS_ERROR = "this objective needs taste maps: make the pool with a split, or give it maps="
 
 
@@ -203,6 +205,8 @@ class Pool:
     items: Ints  # (U, N) codes into context.item_ids, -1 = none
     scores: Floats  # (U, N), finite where there is an item, 0 elsewhere
     context: Context  # what objectives read beside the candidates
+    likelihood_kind: str = ""  # "softmax" or "logistic": scores are those of a learned likelihood of that kind
+    tables: TableCache | None = field(default=None, init=False, repr=False)  # arrays of these candidates, where kept
     checked: bool = field(default=False, init=False, repr=False)  # by `recsys.kernels.checks`
 
     def __post_init__(self) -> None:
@@ -218,6 +222,8 @@ class Pool:
                 with np.errstate(over="ignore"):
                     scores = np.ascontiguousarray(scores, dtype=np.float32)
             check_array("pool: scores", scores, (None, None))
+        if self.likelihood_kind:
+            check_choice("likelihood_kind", self.likelihood_kind, LIKELIHOOD_KINDS, where="pool")
         if users.ndim != 1 or items.ndim != 2 or len(items) != len(users) or scores.shape != items.shape:
             found = f"users {users.shape}, items {items.shape} and scores {scores.shape}"
             raise RecsysError(f"pool: found {found}, expected U, U x N and U x N")
@@ -258,3 +264,9 @@ class Pool:
         """Return the users from `start` to `stop`, sharing the context."""
         part = slice(start, stop)
         return replace(self, users=self.users[part], items=self.items[part], scores=self.scores[part])
+
+    def with_tables(self) -> "Pool":
+        """Return a pool of the same candidates that keeps the arrays which objectives derive from them."""
+        kept = replace(self)
+        object.__setattr__(kept, "tables", TableCache(MAX_POOL_TABLES))
+        return kept
