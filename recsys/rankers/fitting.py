@@ -115,8 +115,8 @@ def _sample_pool(around: Context, split: Split, model: Scorer | None, pool: Pool
         if not same or not np.array_equal(pool.context.user_ids, split.user_ids):
             raise RecsysError("ranker: the pool is of other users or items, expected a pool made with split=")
         step = max(1, -(-len(pool.users) // SAMPLE_USERS))
-        users, items, scores = (array[::step] for array in (pool.users, pool.items, pool.scores))
-        pool = replace(pool, users=users, items=items, scores=scores, context=around)
+        items, scores = pool.items[::step], pool.scores[::step]
+        pool = replace(pool, users=pool.users[::step], items=items, scores=scores, context=around)
     codes = pool.users.astype(np.int64)
     return replace(pool, users=np.arange(len(codes), dtype=np.int32), context=build_context_of_users(around, codes))
 
