@@ -20,8 +20,8 @@ from recsys.support.atomic_files import replace_file
 from recsys.support.cache import describe_environment
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.sweeps import plans, studies
-from recsys.sweeps.sweeps import build_trial_function
 from recsys.sweeps.trial_evaluator import build_trial_evaluator
+from recsys.sweeps.trial_search import build_trial_function
 
 RESULTS = Path(__file__).parent / "results" / "sweeps.csv"
 BLENDS = {

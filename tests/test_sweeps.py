@@ -24,7 +24,7 @@ from synthetic import write_tables
 from recsys.cli import main
 from recsys.experiments import bench
 from recsys.scores.simultaneous import compute_simultaneous_limits
-from recsys.sweeps import selection, studies, sweep, sweeps
+from recsys.sweeps import selection, studies, sweep, trial_search
 from recsys.sweeps.goals import Goal, parse_constraint
 from recsys.sweeps.pareto import compute_hypervolume, find_pareto_front, find_undominated, thin_front, trace_hypervolume
 from recsys.sweeps.plans import read_sweep
@@ -272,15 +272,14 @@ def test_every_look_at_test_is_counted(home):
 
 
 def test_an_interrupted_trial_does_not_change_the_others(home, first, monkeypatch):
-    from recsys.sweeps import sweeps
 
-    plain, calls = sweeps.build_trial_function, []
+    plain, calls = trial_search.build_trial_function, []
 
     def interrupted(method, shop):
         judge = plain(method, shop)
         return lambda values: judge(values) if calls.append(1) or len(calls) != 4 else sys.exit(130)
 
-    monkeypatch.setattr(sweeps, "build_trial_function", interrupted)
+    monkeypatch.setattr(trial_search, "build_trial_function", interrupted)
     with pytest.raises(SystemExit):
         sweep("search.toml", out="runs", quiet=True)
     done = sweep("search.toml", out="runs", quiet=True)
@@ -395,9 +394,9 @@ class Judging:
 
     def __init__(self, monkeypatch, fails, error=lambda: ValueError("no\nuse")):
         self.asked, self.fails, self.error = [], fails, error
-        plain = sweeps.build_trial_function
+        plain = trial_search.build_trial_function
         monkeypatch.setattr(
-            sweeps, "build_trial_function", lambda method, shop: partial(self.judge, plain(method, shop))
+            trial_search, "build_trial_function", lambda method, shop: partial(self.judge, plain(method, shop))
         )
 
     def judge(self, judge, values):

@@ -24,6 +24,7 @@ from recsys.sweeps.tradeoff_curves import (
     tabulate_best_vs_rest,
     tabulate_gains_at_loss,
 )
+from recsys.sweeps.trial_search import SearchedTrials
 from recsys.sweeps.trials import TrialFailure, TrialResult
 
 if TYPE_CHECKING:
@@ -54,15 +55,38 @@ class SweepTables:
 
 def build_sweep_tables(
     plan: SweepPlan,
-    results: Mapping[str, list[TrialResult]],
     fronts: Mapping[str, list[TrialResult]],
     curves: Mapping[str, list[TrialResult]],
     choices: Sequence[Choice],
-    shares: Mapping[str, list[dict[str, Any]]],
+    searched: SearchedTrials,
     judged: Bench,
-    failures: Mapping[str, Sequence[TrialFailure]],
 ) -> SweepTables:
     """Return the tables of a sweep's results."""
+    import pandas as pd
+
+    trials = tabulate_trials(searched.results, fronts)
+    read = compute_gains_at_loss(plan, curves, judged.scores, judged.preparation.config.base_name)
+    return SweepTables(
+        trials=trials,
+        front=_add_test_values(plan, trials[trials["front"]], judged),
+        chosen=pd.DataFrame(
+            [row for choice in choices for row in _build_choice_rows(plan, choice, judged)], columns=CHOSEN_COLUMNS
+        ),
+        gain_at_loss=pd.DataFrame(tabulate_gains_at_loss(read), columns=list_gain_columns(plan)),
+        best_vs_rest=pd.DataFrame(tabulate_best_vs_rest(read), columns=BEST_VS_REST_COLUMNS),
+        hypervolume=_tabulate_hypervolume(plan, searched.results),
+        importance=pd.DataFrame(
+            [{"method": name, **row} for name, rows in searched.importances.items() for row in rows],
+            columns=["method", "metric", "setting", "importance"],
+        ),
+        failed=tabulate_failures(searched.failures),
+    )
+
+
+def tabulate_trials(
+    results: Mapping[str, Sequence[TrialResult]], fronts: Mapping[str, Sequence[TrialResult]]
+) -> "pd.DataFrame":
+    """Return a row per trial that was judged; settings are columns."""
     import pandas as pd
 
     on_front = {(name, one.number) for name, points in fronts.items() for one in points}
@@ -80,34 +104,14 @@ def build_sweep_tables(
         for name, trials in results.items()
         for one in trials
     ]
-    trials = pd.DataFrame(rows)
-    read = compute_gains_at_loss(plan, curves, judged.scores, judged.preparation.config.base_name)
-    return SweepTables(
-        trials=trials,
-        front=_add_test_values(plan, trials[trials["front"]], judged),
-        chosen=pd.DataFrame(
-            [row for choice in choices for row in _build_choice_rows(plan, choice, judged)], columns=CHOSEN_COLUMNS
-        ),
-        gain_at_loss=pd.DataFrame(tabulate_gains_at_loss(read), columns=list_gain_columns(plan)),
-        best_vs_rest=pd.DataFrame(tabulate_best_vs_rest(read), columns=BEST_VS_REST_COLUMNS),
-        hypervolume=_tabulate_hypervolume(plan, results),
-        importance=pd.DataFrame(
-            [{"method": name, **row} for name, rows in shares.items() for row in rows],
-            columns=["method", "metric", "setting", "importance"],
-        ),
-        failed=_tabulate_failures(failures),
-    )
+    return pd.DataFrame(rows)
 
 
 def write_sweep(plan: SweepPlan, tables: SweepTables, winner: Config, lines: Sequence[str], folder: Path) -> None:
     """Write the tables, winner.toml and report.html, each whole or not at all."""
-    with replace_file(folder / "trials.parquet") as temporary:
-        tables.trials.to_parquet(temporary, index=False)
-    for name in ("front", "chosen", "gain_at_loss", "best_vs_rest", "hypervolume", "importance", "failed"):
-        with replace_file(folder / f"{name}.csv") as temporary:
-            escape_csv_frame(getattr(tables, name)).to_csv(temporary, index=False)
-    said = "".join(f"# {escape_hidden(line)}\n" for line in lines)
-    write_text(folder / "winner.toml", said + tomli_w.dumps(winner.dump_settings()))
+    csv = ("front", "chosen", "gain_at_loss", "best_vs_rest", "hypervolume", "importance", "failed")
+    write_tables(tables.trials, {name: getattr(tables, name) for name in csv}, folder)
+    write_winner(winner, lines, folder)
     write_sweep_report(
         SweepReport(
             title=f"recsys sweep: {plan.name}",
@@ -125,6 +129,21 @@ def write_sweep(plan: SweepPlan, tables: SweepTables, winner: Config, lines: Seq
         ),
         folder,
     )
+
+
+def write_tables(trials: "pd.DataFrame", tables: Mapping[str, "pd.DataFrame"], folder: Path) -> None:
+    """Write trials.parquet and NAME.csv of each other table, each whole or not at all."""
+    with replace_file(folder / "trials.parquet") as temporary:
+        trials.to_parquet(temporary, index=False)
+    for name, table in tables.items():
+        with replace_file(folder / f"{name}.csv") as temporary:
+            escape_csv_frame(table).to_csv(temporary, index=False)
+
+
+def write_winner(winner: Config, lines: Sequence[str], folder: Path) -> None:
+    """Write winner.toml, with `lines` as comments in front."""
+    said = "".join(f"# {escape_hidden(line)}\n" for line in lines)
+    write_text(folder / "winner.toml", said + tomli_w.dumps(winner.dump_settings()))
 
 
 def describe_choices(plan: SweepPlan, choices: Sequence[Choice], tables: SweepTables, judged: Bench) -> tuple[str, ...]:
@@ -170,7 +189,8 @@ def describe_failures(failed: "pd.DataFrame") -> list[str]:
     return said
 
 
-def _tabulate_failures(failures: Mapping[str, Sequence[TrialFailure]]) -> "pd.DataFrame":
+def tabulate_failures(failures: Mapping[str, Sequence[TrialFailure]]) -> "pd.DataFrame":
+    """Return a row per trial that could not be judged; settings are columns."""
     import pandas as pd
 
     rows = [

@@ -72,9 +72,10 @@ def _bound_accuracy_changes(
     """Return the relative change of each point in each metric of accuracy, and its bound, (points, metrics) both."""
     configs = {"base": plan.base_config()}
     configs |= {str(i): of.trial_config(one.settings) for i, (of, one) in enumerate(named)}
-    pairs = []
-    for metric in (one.metric for one in plan.accuracies):
-        base, *others = evaluator.evaluate_blends(configs, metric).cells
+    pairs, metrics = [], [one.metric for one in plan.accuracies]
+    scores = evaluator.evaluate_blends(configs, metrics)
+    for i, metric in enumerate(metrics):
+        base, *others = scores.cells[i :: len(metrics)]
         if base.direction != 1:
             raise RecsysError(f"[sweep] accuracy is {metric}, expected a metric of which more is better")
         pairs += [(cell, base) for cell in others]

@@ -3,11 +3,8 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from recsys.configs import Config, RunSpec
 from recsys.experiments.benchmark import describe_data, evaluate_slates, hash_folder_name
@@ -15,24 +12,20 @@ from recsys.experiments.pipeline import prepare_benchmark
 from recsys.experiments.rerankings import build_run_slates
 from recsys.experiments.results import Bench
 from recsys.experiments.run_folder import RunFolder
-from recsys.support.progress import show_progress
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.sweeps import outputs
 from recsys.sweeps.judgements import read_test_evaluations, record_test_evaluation
 from recsys.sweeps.pareto import find_pareto_front, thin_front
 from recsys.sweeps.plans import Method, SweepPlan, read_sweep
-from recsys.sweeps.search_space import Value
 from recsys.sweeps.selection import Choice, choose_points, pick_best_choice
-from recsys.sweeps.studies import TrialFunction, compute_importances, open_studies, run_trials
 from recsys.sweeps.tradeoff_curves import extend_curve
-from recsys.sweeps.trial_evaluator import TrialEvaluator, build_trial_evaluator
-from recsys.sweeps.trials import TrialResult, list_failures
-from recsys.types import Dataset, RecsysError
-from recsys.types.errors import describe_error
+from recsys.sweeps.trial_evaluator import build_trial_evaluator
+from recsys.sweeps.trial_search import search_methods
+from recsys.sweeps.trials import TrialResult
+from recsys.types import Dataset
 
 if TYPE_CHECKING:
     import pandas as pd
-    from optuna import Study
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,16 +78,14 @@ def sweep(
         path = Path(out) / f"{plan.name}-{hash_folder_name(plan.digest(), fingerprint)}"
         read_test_evaluations(path)  # a table that cannot be read is said before the search
         where = plan.settings.storage or str(path / "study.journal")
-        with open_studies(where, plan, fingerprint, notes.append) as studies:
-            found = _search_methods(plan, studies, shop, quiet)
-            failures = {name: list_failures(study) for name, study in studies.items()}
-            shares = {name: compute_importances(study, plan) for name, study in studies.items()}
+        searched = search_methods(plan, shop, where, notes.append, quiet)
+        found = searched.results
         fronts = {name: find_pareto_front(trials, plan.front_goals) for name, trials in found.items()}
         points = {name: thin_front(kept, plan.front_goals, plan.settings.front) for name, kept in fronts.items()}
         choices = choose_points(plan, points, shop)
         curves = {name: extend_curve(plan, kept, found[name]) for name, kept in points.items()}
         judged = _evaluate_on_test(plan, curves, path, quiet, home, folder, notes, data)
-        tables = outputs.build_sweep_tables(plan, found, fronts, curves, choices, shares, judged, failures)
+        tables = outputs.build_sweep_tables(plan, fronts, curves, choices, searched, judged)
     winner = _build_winner_config(plan, pick_best_choice(plan, choices))
     for note in notes:
         folder.log_line(note)
@@ -105,36 +96,6 @@ def sweep(
     return Sweep(
         plan, tables.trials, tables.front, tables.chosen, judged, winner, lines, path, tables.failed, tuple(notes)
     )
-
-
-def _search_methods(
-    plan: SweepPlan, studies: Mapping[str, "Study"], evaluator: TrialEvaluator, quiet: bool
-) -> dict[str, list[TrialResult]]:
-    """Return the trials of each method."""
-    try:
-        found, base = dict[str, list[TrialResult]](), evaluator.evaluate_config(plan.base_config())
-    except Exception as error:  # such as one of somebody's own metric: then every trial would fail
-        raise RecsysError(f"sweep: the base cannot be judged: {describe_error(error)}") from error
-    with show_progress(quiet) as bars:
-        for method in plan.methods:
-            tick = partial(bars.update, bars.add_task(method.name, total=plan.settings.trials))
-            found[method.name] = run_trials(
-                studies[method.name], plan, method, build_trial_function(method, evaluator), base, tick
-            )
-    return found
-
-
-def build_trial_function(method: Method, evaluator: TrialEvaluator) -> TrialFunction:
-    """Return a function that evaluates one trial of a method."""
-
-    def judged(values: Mapping[str, Value]) -> dict[str, float]:
-        found = evaluator.evaluate_config(method.trial_config(values))
-        for metric, value in found.items():
-            if not np.isfinite(value):
-                raise RecsysError(f"sweep: {metric} is not defined on this data, expected metrics that are")
-        return found
-
-    return judged
 
 
 def _evaluate_on_test(

@@ -116,17 +116,26 @@ def tabulate_best_vs_rest(all_gains: Sequence[GainAtLoss]) -> list[dict[str, Any
         best, *others = sorted(
             (one for one in all_gains if (one.metric, one.loss) == at), key=lambda one: -one.validation_gain
         )
-        told = [best.has_interval and one.has_interval for one in others]
-        low, high = np.full((2, len(others)), np.nan)
-        if any(told):
-            values = np.array([best.value - one.value for one in others])[told]
-            low[told], high[told] = compute_simultaneous_limits(
-                values, np.stack([best.draws - one.draws for one in others])[told]
-            )
-        for one, lowest, highest in zip(others, low, high, strict=True):
-            row = (best.method, one.method, *at, best.value - one.value, float(lowest), float(highest))
+        differences, low, high = compare_with_rivals(best, others)
+        for one, *ends in zip(others, differences.tolist(), low.tolist(), high.tolist(), strict=True):
+            row = (best.method, one.method, *at, *ends)
             rows.append(dict(zip(BEST_VS_REST_COLUMNS, row, strict=True)))
     return rows
+
+
+def compare_with_rivals(one: GainAtLoss, rivals: Sequence[GainAtLoss]) -> tuple[Doubles, Doubles, Doubles]:
+    """Return how far a gain is ahead of each of its rivals at the same loss, and the limits of that, (R,) each.
+
+    Limits hold for all rivals at once in 95 % of samples (max-t over the draws that the curves share); NaN where
+    either of two has none of its own.
+    """
+    differences = np.array([one.value - rival.value for rival in rivals], dtype=np.float64)
+    told = np.array([one.has_interval and rival.has_interval for rival in rivals], dtype=bool)
+    low, high = np.full((2, len(rivals)), np.nan)
+    if told.any():
+        drawn = np.stack([one.draws - rival.draws for rival, kept in zip(rivals, told, strict=True) if kept])
+        low[told], high[told] = compute_simultaneous_limits(differences[told], drawn)
+    return differences, low, high
 
 
 def extend_curve(plan: SweepPlan, points: Sequence[TrialResult], trials: Sequence[TrialResult]) -> list[TrialResult]:

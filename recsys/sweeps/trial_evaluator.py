@@ -1,8 +1,8 @@
 """The evaluation of trials: only what a trial's settings change is computed again."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recsys.configs import Config
@@ -47,16 +47,22 @@ class TrialEvaluator:
         """The slate lengths that a metric asks for."""
         return sorted({int(metric.partition("@")[2]) for metric in self.metrics})
 
-    def evaluate_blends(self, configs: Mapping[str, Config], metric: str) -> Scores:
-        """Return the scores of the blends of several configs, by name, in one metric such as "ndcg@10"."""
-        k, of = int(metric.partition("@")[2]), self.preparation.config
+    def evaluate_blends(self, configs: Mapping[str, Config], metrics: Sequence[str]) -> Scores:
+        """Return the scores of the blends of several configs, by name, in metrics such as "ndcg@10"."""
+        lengths = dict.fromkeys(int(metric.partition("@")[2]) for metric in metrics)
+        parts = [self._evaluate_at(configs, [one for one in metrics if one.endswith(f"@{k}")], k) for k in lengths]
+        found = {(cell.run, f"{cell.metric}@{cell.k}"): cell for part in parts for cell in part.cells}
+        return replace(parts[0], cells=tuple(found[name, metric] for name in configs for metric in metrics))
+
+    def _evaluate_at(self, configs: Mapping[str, Config], metrics: Sequence[str], k: int) -> Scores:
+        of = self.preparation.config
         how: dict[str, Any] = {"seed": of.seed, "n_bootstrap": of.evaluation.n_bootstrap}
         if not self.judges:
-            runs = {name: self.build_slates(config)[k] for name, config in configs.items()}
-            return evaluate(runs, self.truth, [metric], [k], **how)
-        made = {name: self.build_fold_slates(config, k) for name, config in configs.items()}
-        folded = [{name: slates[f] for name, slates in made.items()} for f in range(len(self.judges))]
-        return evaluate_folds(folded, self.truth, self.judges, [metric], [k], **how)
+            runs = {name: self.build_slates(config)[k].items for name, config in configs.items()}
+            return evaluate(runs, self.truth, metrics, [k], **how)
+        made = {name: [one.items for one in self.build_fold_slates(config, k)] for name, config in configs.items()}
+        folded = [{name: items[f] for name, items in made.items()} for f in range(len(self.judges))]
+        return evaluate_folds(folded, self.truth, self.judges, metrics, [k], **how)
 
     def build_slates(self, config: Config) -> dict[int, Slates]:
         """Return slates of every length that a metric asks for, by tables of all users."""
