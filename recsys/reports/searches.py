@@ -7,29 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from recsys.escaping import dump_json_for_script
 from recsys.html import Html, join_html, make_element
 from recsys.reports import themes
+from recsys.reports.chart_pages import render_chart_page, render_figure, render_frame
 from recsys.reports.charts import save_charts
 from recsys.reports.encodings import Spec
 from recsys.reports.formats import format_interval, format_percent, format_percent_interval
-from recsys.reports.pages import CONTENT_SECURITY_POLICY, bundle_libraries
-from recsys.reports.search_charts import draw_hypervolume, draw_importance, draw_trials, format_cell, is_missing
-from recsys.reports.styles import build_style_sheet
+from recsys.reports.search_charts import draw_hypervolume, draw_importance, draw_trials, is_missing
 from recsys.support.atomic_files import write_text
 from recsys.types.notebooks import format_count
 
-SCRIPT = """
-(() => {
-  const page = JSON.parse(document.getElementById("charts").textContent);
-  for (const place of document.querySelectorAll("[data-chart]")) {
-    const spec = structuredClone(page.charts[place.dataset.chart]);
-    spec.width = place.clientWidth;
-    spec.autosize = {type: "fit-x", contains: "padding"};
-    vegaEmbed(place, spec, {mode: "vega-lite", renderer: "svg", actions: false, config: page.config});
-  }
-})();
-"""
 COLUMN_TITLES = {"method": "blend", "seconds": "seconds of the trial"}
 GAIN_AT_LOSS_NOTE = (
     "Each method's curve from the base through its front, read where the first metric of accuracy has lost that share; "
@@ -83,44 +70,14 @@ def write_sweep_report(search: SweepReport, folder: Path) -> list[Path]:
 def _render_page(search: SweepReport, specs: Mapping[str, Spec], methods: Sequence[str]) -> str:
     theme = themes.build_css_theme()
     colours = [themes.choose_series_colour(theme, "blend", place) for place in range(len(methods))]
-    data: dict[str, Any] = {
-        "charts": {
-            name: {k: v for k, v in spec.items() if k not in ("title", "usermeta")} for name, spec in specs.items()
-        },
-        "config": themes.build_vega_config(theme, colours, legend=True) | {"background": "transparent"},
-    }
-    head = make_element(
-        "head",
-        make_element("meta", charset="utf-8"),
-        make_element("meta", http_equiv="Content-Security-Policy", content=CONTENT_SECURITY_POLICY),
-        make_element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        make_element("title", search.title),
-        make_element("style", Html(build_style_sheet())),
-    )
     parts = {
         "chosen": ("What was chosen, and what it bought", _render_choices(search)),
-        **{name: (str(spec["title"]["text"]), _render_figure(spec, name)) for name, spec in specs.items()},
+        **{name: (str(spec["title"]["text"]), render_figure(spec, name)) for name, spec in specs.items()},
         "counts": ("Trials and constraints", _render_trial_counts(search)),
         "points": ("The front", _render_table(_format_front(search))),
     }
-    links = (make_element("a", title, href=f"#{name}") for name, (title, _) in parts.items())
-    sections = (
-        make_element("section", make_element("h2", title), part, id=name) for name, (title, part) in parts.items()
-    )
-    body = make_element(
-        "body",
-        make_element(
-            "header",
-            make_element("h1", search.title),
-            make_element("p", _describe_sweep(search), class_="lead"),
-            make_element("nav", *links, aria_label="Contents"),
-        ),
-        make_element("main", *sections),
-        make_element("script", Html(dump_json_for_script(data)), type="application/json", id="charts"),
-        make_element("script", Html(f"(() => {{{bundle_libraries()}}})();")),
-        make_element("script", Html(SCRIPT)),
-    )
-    return f"<!DOCTYPE html>\n{make_element('html', head, body, lang='en')}\n"
+    config = themes.build_vega_config(theme, colours, legend=True)
+    return render_chart_page(search.title, _describe_sweep(search), parts, specs, config)
 
 
 def _describe_sweep(search: SweepReport) -> Html:
@@ -216,31 +173,8 @@ def _format_front(search: SweepReport) -> pd.DataFrame:
     return pd.DataFrame(made | {str(name): points[name] for name in rest} | {"seconds": points["seconds"]})
 
 
-def _render_figure(spec: Spec, name: str) -> Html:
-    title = spec["title"]
-    caption = make_element("figcaption", *(make_element("p", line) for line in title["subtitle"]))
-    return make_element("figure", caption, make_element("div", class_="chart", data_chart=name))
-
-
 def _render_table(frame: pd.DataFrame) -> Html:
-    """Return a table: names of columns in words, what can be counted or measured at the right."""
-    texts = ("method", "metric", "reason", "ahead of")
-    names = [str(name) for name in frame.columns]
-    sides = [None if name in texts else "n" for name in names]
-    heads = (
-        make_element("th", COLUMN_TITLES.get(n, n), scope="col", class_=side)
-        for n, side in zip(names, sides, strict=True)
-    )
-    rows = [
-        make_element(
-            "tr", *(make_element("td", format_cell(value), class_=side) for value, side in zip(row, sides, strict=True))
-        )
-        for row in frame.itertuples(index=False)
-    ]
-    table = make_element(
-        "table", make_element("thead", make_element("tr", *heads)), make_element("tbody", *rows), class_="plain"
-    )
-    return make_element("div", table, class_="scroll", tabindex="0")
+    return render_frame(frame, ("method", "metric", "reason", "ahead of"), COLUMN_TITLES)
 
 
 def _format_share(value: Any) -> str:
