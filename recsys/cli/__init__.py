@@ -1,4 +1,4 @@
-"""The command line: `recsys bench | evaluate | compare | recommend | sweep | export | warmup | data | cache | ...`."""
+"""The command line: `recsys bench | evaluate | compare | recommend | sweep | discover | export | warmup | ...`."""
 
 import os
 import sys
@@ -14,6 +14,7 @@ from recsys.cli import options
 from recsys.cli.cache import cache
 from recsys.cli.compare import compare
 from recsys.cli.data import data
+from recsys.cli.discover import discover
 from recsys.cli.rankers import export, warmup
 from recsys.cli.reproduce import reproduce
 from recsys.cli.sweep import sweep
@@ -106,6 +107,7 @@ cli.add_command(data)
 cli.add_command(cache)
 cli.add_command(reproduce)
 cli.add_command(sweep)
+cli.add_command(discover)
 cli.add_command(export)
 cli.add_command(warmup)
 

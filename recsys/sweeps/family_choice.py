@@ -1,0 +1,108 @@
+"""The choice between families: ahead of the base, level with the best, then the simplest, then the fastest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.special import ndtri
+
+from recsys.scores.simultaneous import compute_simultaneous_limits
+from recsys.sweeps.families import Family
+from recsys.sweeps.plans import SweepPlan
+from recsys.sweeps.tradeoff_curves import GainAtLoss, compare_with_rivals, compute_largest_loss
+from recsys.sweeps.trials import TrialResult
+from recsys.types.arrays import Doubles
+
+POWER = 0.8  # with which the smallest gain that could have been shown would have been
+
+Verdict = Literal["chosen", "level", "behind", "ahead", "unknown"]
+
+
+@dataclass(frozen=True)
+class FamilyVerdict:
+    """What is said of one family: whether it gains at all, and how it stands against another one."""
+
+    lower_bound: float  # its gain lies above it, for all families at once; NaN where too few users differ
+    detectable: float  # the smallest gain that would have had a bound above 0 with probability `POWER`; NaN as well
+    behind: float = np.nan  # by how much the other is ahead, in shares of the base's value
+    behind_low: float = np.nan  # limits that hold for all at once
+    behind_high: float = np.nan
+
+    @property
+    def is_ahead_of_base(self) -> bool:
+        """Whether the family gains, surely."""
+        return self.lower_bound > 0
+
+    @property
+    def stands(self) -> Verdict:
+        """Whether the family is surely behind the other, surely ahead of it, or level."""
+        if np.isnan(self.behind_low):
+            return "unknown"
+        return "behind" if self.behind_low > 0 else "ahead" if self.behind_high < 0 else "level"
+
+
+@dataclass(frozen=True)
+class FamilyChoice:
+    """The family that was chosen and the best one on validation, None where none is ahead of the base."""
+
+    chosen: Family | None
+    best: Family | None
+    verdicts: Mapping[str, FamilyVerdict]  # by name, against the best
+
+
+def choose_family(families: Sequence[Family], gains: Mapping[str, GainAtLoss]) -> FamilyChoice:
+    """Return the choice among `families` by their gains at the accuracy budget, on validation.
+
+    A family can be chosen if its gain is surely above 0: the one-sided 95 % limits of all families hold at once. The
+    best is the one of these with the largest gain, and those are level with it that it is not surely ahead of
+    (two-sided limits, for all at once). Of the level ones the first by `Family.rank` is chosen. A family without a gain
+    in `gains` is left out.
+    """
+    known = [one for one in families if one.name in gains]
+    verdicts = judge_gains([gains[one.name] for one in known])
+    ahead = [one for one in known if verdicts[one.name].is_ahead_of_base]
+    if not ahead:
+        return FamilyChoice(None, None, verdicts)
+    best = max(ahead, key=lambda one: gains[one.name].value)
+    verdicts = add_leads(verdicts, gains[best.name], [gains[one.name] for one in known])
+    level = [one for one in ahead if one is best or verdicts[one.name].stands != "behind"]
+    return FamilyChoice(min(level, key=lambda one: one.rank), best, verdicts)
+
+
+def judge_gains(gains: Sequence[GainAtLoss]) -> dict[str, FamilyVerdict]:
+    """Return by method whether its gain is surely above 0, for all of them at once."""
+    told = [one for one in gains if one.has_interval]
+    bounds = {one.method: FamilyVerdict(np.nan, np.nan) for one in gains}
+    if told:
+        values, drawn = np.array([one.value for one in told]), np.stack([one.draws for one in told])
+        lower = compute_simultaneous_limits(values, drawn, sides=1)[0]
+        detectable = values - lower + ndtri(POWER) * _compute_errors(drawn)
+        for one, *both in zip(told, lower.tolist(), detectable.tolist(), strict=True):
+            bounds[one.method] = FamilyVerdict(*both)
+    return bounds
+
+
+def add_leads(
+    verdicts: Mapping[str, FamilyVerdict], first: GainAtLoss, gains: Sequence[GainAtLoss]
+) -> dict[str, FamilyVerdict]:
+    """Return the verdicts with how far `first` is ahead of each of the other gains, for all of them at once."""
+    rivals = [one for one in gains if one.method != first.method]
+    found = zip(rivals, *(table.tolist() for table in compare_with_rivals(first, rivals)), strict=True)
+    leads = {one.method: ends for one, *ends in found}
+    return {name: FamilyVerdict(of.lower_bound, of.detectable, *leads.get(name, ())) for name, of in verdicts.items()}
+
+
+def choose_trial(plan: SweepPlan, trials: Sequence[TrialResult]) -> TrialResult | None:
+    """Return the trial of a family with the largest gain on validation of those that keep the budget in all accuracies.
+
+    None where none does: then the family has no blend to be chosen.
+    """
+    metric = plan.gain_goals[0].metric
+    kept = [one for one in trials if compute_largest_loss(plan, one) <= plan.accuracy_budget]
+    return max(kept, key=lambda one: one.values[metric], default=None)
+
+
+def _compute_errors(drawn: Doubles) -> Doubles:
+    whole = drawn[:, np.isfinite(drawn).all(axis=0)]
+    return np.asarray(whole.std(axis=1, ddof=1)) if whole.shape[1] > 1 else np.full(len(drawn), np.nan)
