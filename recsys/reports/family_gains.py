@@ -18,8 +18,7 @@ from recsys.support.atomic_files import write_text
 
 WIDTH, ROW_HEIGHT = 760, 30
 SCORES = {"base": "on the base's scores", "likelihood": "on the likelihood's scores"}
-STANDS = {"chosen": "chosen", "level": "level with it", "behind": "behind it", "ahead": "ahead of it"}
-UNKNOWN = "cannot be told"
+STANDS = {"chosen": "chosen", "level": "level", "behind": "behind", "ahead": "ahead", "unknown": "too few users differ"}
 STAND_SHAPES = {"chosen": "star", "level": "circle", "behind": "left", "ahead": "right", "unknown": "cross"}
 TABLE_COLUMNS = {
     "family": "family",
@@ -27,8 +26,8 @@ TABLE_COLUMNS = {
     "validation": "gain on validation",
     "test": "gain on test",
     "losses": "losses there",
-    "behind": "behind the chosen, on test",
-    "stands": "verdict",
+    "behind": "chosen less it, on test",
+    "stands": "stands",
 }
 
 
@@ -71,7 +70,7 @@ def write_family_report(report: FamilyReport, folder: Path) -> list[Path]:
 def draw_family_gains(report: FamilyReport) -> Spec:
     """Return each family's gain on test at the budget with its interval, base and likelihood beside each other."""
     rows = [_build_row(one, report) for one in report.families.to_dict("records") if not is_missing(one["test_gain"])]
-    labels = [STANDS.get(name, UNKNOWN) for name in STAND_SHAPES]
+    first = "the chosen one" if report.families["chosen"].any() else report.base
     order = list(dict.fromkeys(row["objectives"] for row in rows))
     y = {"field": "objectives", "type": "nominal", "sort": order, "axis": {"title": None, "labelLimit": 260}}
     offset = {"yOffset": {"field": "scores", "type": "nominal", "scale": {"domain": [*SCORES.values()]}}}
@@ -81,7 +80,11 @@ def draw_family_gains(report: FamilyReport) -> Spec:
         "axis": {"title": f"gain of {report.gain_metric} on test", "format": "+.0%", "tickCount": 7},
     }
     colour = {"field": "scores", "type": "nominal", "scale": {"domain": [*SCORES.values()]}, "legend": {"title": None}}
-    shapes = {"domain": labels, "range": [themes.SHAPES[shape] for shape in STAND_SHAPES.values()]}
+    found = [name for name in STANDS if any(row["stands"] == STANDS[name] for row in rows)]
+    shapes = {
+        "domain": [STANDS[name] for name in found],
+        "range": [themes.SHAPES[STAND_SHAPES[name]] for name in found],
+    }
     mark = {"field": "stands", "type": "nominal", "scale": shapes, "legend": {"title": None, "symbolStrokeWidth": 0}}
     layers: list[Spec] = [
         {
@@ -99,7 +102,7 @@ def draw_family_gains(report: FamilyReport) -> Spec:
     notes = [
         f"Gain of each family's curve where {' or '.join(report.accuracies)} first has lost {budget} of the value of "
         f"{report.base} (dashed), with 95 % intervals.",
-        "Verdicts against the chosen family have limits that hold for all families at once.",
+        f"A mark says how a family stands against {first}, by limits that hold for all families at once.",
     ]
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
@@ -116,13 +119,13 @@ def _build_row(one: Mapping[Any, Any], report: FamilyReport) -> dict[str, Any]:
     gain, low, high = (
         None if is_missing(one[f"test_{name}"]) else one[f"test_{name}"] for name in ("gain", "ci_low", "ci_high")
     )
-    stands = STANDS.get(_find_stand(one), UNKNOWN)
+    stands = STANDS[_find_stand(one)]
     name = str(one["objectives"]) + (" (control)" if one["role"] == "control" else "")
     tip = {
         "family": one["family"],
         "gain": f"{format_percent(gain)} ({format_percent_interval(low, high)})",
         **{f"loss of {metric}": format_percent(one[f"test_loss {metric}"]) for metric in report.accuracies},
-        "against the chosen": stands,
+        "stands": stands,
     }
     return {
         "objectives": name, "scores": SCORES[str(one["scores"])], "gain": gain, "low": low, "high": high,
@@ -131,7 +134,9 @@ def _build_row(one: Mapping[Any, Any], report: FamilyReport) -> dict[str, Any]:
 
 
 def _find_stand(one: Mapping[Any, Any]) -> str:
-    return "chosen" if one["chosen"] else str(one["test_stands"])
+    if one["chosen"]:
+        return "chosen"
+    return "unknown" if is_missing(one.get("test_stands")) else str(one["test_stands"])
 
 
 def _render_lines(lines: tuple[str, ...]) -> Html:
@@ -154,7 +159,7 @@ def format_family_row(one: Mapping[Any, Any], accuracies: tuple[str, ...]) -> di
         "test": _format_limits(one, "test_gain", "test_ci_low", "test_ci_high"),
         "losses": ", ".join(_format_value(one.get(f"test_loss {metric}")) for metric in accuracies),
         "behind": _format_limits(one, "test_behind", "test_behind_low", "test_behind_high"),
-        "stands": STANDS.get(stand, UNKNOWN),
+        "stands": STANDS[stand],
     }
 
 

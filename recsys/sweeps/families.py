@@ -44,8 +44,8 @@ class Family:
 
     @property
     def name(self) -> str:
-        """The name, such as "mmr + dpp, likelihood"."""
-        return " + ".join(self.objectives) + (", likelihood" if self.by_likelihood else "")
+        """The name, such as "mmr + dpp (likelihood)"."""
+        return " + ".join(self.objectives) + (" (likelihood)" if self.by_likelihood else "")
 
     @property
     def dials(self) -> int:

@@ -16,7 +16,7 @@ from recsys.types.arrays import Doubles
 
 POWER = 0.8  # with which the smallest gain that could have been shown would have been
 
-Verdict = Literal["chosen", "level", "behind", "ahead", "unknown"]
+Verdict = Literal["level", "behind", "ahead", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class FamilyVerdict:
     def is_ahead_of_base(self) -> bool:
         """Whether the family gains, surely."""
         return self.lower_bound > 0
+
+    @property
+    def stands_against_base(self) -> Verdict:
+        """Whether the family is surely ahead of the base, or level."""
+        return "unknown" if np.isnan(self.lower_bound) else "ahead" if self.is_ahead_of_base else "level"
 
     @property
     def stands(self) -> Verdict:

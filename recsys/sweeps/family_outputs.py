@@ -59,7 +59,8 @@ def tabulate_families(results: FamilyResults) -> "pd.DataFrame":
 
     validation_ and test_: gain (a share of the base's value), its limits ci_low and ci_high, losses there, reached (the
     share of draws whose curve loses as much); lower_bound and detectable (`FamilyVerdict`); behind, behind_low,
-    behind_high and stands, on validation against the best family, on test against the chosen one.
+    behind_high and stands, on validation against the best family, on test against the chosen one; where none is chosen
+    stands is against the base.
     """
     import pandas as pd
 
@@ -80,19 +81,23 @@ def tabulate_families(results: FamilyResults) -> "pd.DataFrame":
         both = (("validation", results.on_validation, results.choice.verdicts),
                 ("test", results.on_test, results.test_verdicts))  # fmt: skip
         for part, readings, verdicts in both:
-            row |= {f"{part}_{name}": value for name, value in _read_family(family.name, readings, verdicts).items()}
+            read = _read_family(family.name, readings, verdicts, chosen is not None)
+            row |= {f"{part}_{name}": value for name, value in read.items()}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _read_family(name: str, readings: CurveReadings, verdicts: Mapping[str, FamilyVerdict]) -> dict[str, Any]:
+def _read_family(
+    name: str, readings: CurveReadings, verdicts: Mapping[str, FamilyVerdict], against_family: bool
+) -> dict[str, Any]:
     read: dict[str, Any] = {}
     if name in readings.gains:
         row = tabulate_gains_at_loss([readings.gains[name]])[0]
         read = {key: value for key, value in row.items() if key not in ("method", "metric", "loss", "points")}
     verdict = verdicts.get(name)
     if verdict is not None:
-        read |= {key: getattr(verdict, key) for key in JOINT_LIMITS} | {"stands": verdict.stands}
+        read |= {key: getattr(verdict, key) for key in JOINT_LIMITS}
+        read["stands"] = verdict.stands if against_family else verdict.stands_against_base
     return read
 
 
@@ -216,7 +221,8 @@ def _list_stands(
         name: [one.name for one in results.families if one is not first and _get_stand(verdicts, one.name) == name]
         for name in stands
     }
-    return "; ".join(f"{words[name]} it: {', '.join(names) or 'none'}" for name, names in found.items())
+    said = [f"{words[name]} it: {', '.join(names) or 'none'}" for name, names in found.items() if name != "behind"]
+    return "; ".join([*said, f"{len(found['behind'])} are behind"])
 
 
 def _get_stand(verdicts: Mapping[str, FamilyVerdict], name: str) -> str:

@@ -1,0 +1,332 @@
+"""`recsys discover`: the choice between families against hand-made gains, and whole choices on a small table."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys import sweeps
+from recsys.cli import main
+from recsys.configs import parse_config, read_config
+from recsys.experiments import bench, export
+from recsys.scores.simultaneous import compute_simultaneous_limits
+from recsys.sweeps import discoveries, trial_search
+from recsys.sweeps.families import CONTROLS, Family, build_family_plan, check_discover_config, list_families
+from recsys.sweeps.family_choice import choose_family, choose_trial
+from recsys.sweeps.tradeoff_curves import GainAtLoss
+from recsys.sweeps.trials import TrialResult
+from recsys.types import RecsysError
+
+CONFIG = """
+[data]
+path = "ratings.csv"
+
+[filter]
+positive = "rating >= 4"
+
+[split]
+kind = "random"
+validation = 0.2
+test = 0.3
+
+[model]
+kind = "ease"
+l2 = 20.0
+
+[models.other]
+kind = "most_popular"
+
+[pool]
+n = 30
+
+[slate]
+k = [5]
+
+[evaluation]
+halvings = 1
+n_bootstrap = 200
+
+[blends.old]
+relevance = 1.0
+novelty = 0.1
+"""
+TRIALS = 3
+
+
+def write_log(path, users=300):
+    """Users of four tastes of twelve items, who also like, of two other tastes, one of two items that are well known.
+
+    Those likes are in regions that a history often lacks, and below the taste's own items in EASE's order.
+    """
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(users):
+        own = user % 4
+        strange = rng.permutation([taste for taste in range(4) if taste != own])[:2]
+        liked = [*(12 * own + rng.permutation(12)[:6]), *(12 * taste + rng.integers(2) for taste in strange)]
+        rows += [(f"u{user}", item, 5) for item in liked]
+    pd.DataFrame(rows, columns=["user_id", "item_id", "rating"]).to_csv(path, index=False)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("discover")
+    write_log(folder / "ratings.csv")
+    (folder / "small.toml").write_text(CONFIG, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECSYS_CACHE", str(folder / "cells"))
+        done = sweeps.discover(
+            folder / "small.toml", trials=TRIALS, accuracy_budget=0.3, out=folder / "runs", quiet=True
+        )
+    return folder, done
+
+
+@pytest.fixture
+def home(template, tmp_path, monkeypatch):
+    shutil.copytree(template[0], tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "runs")
+    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cells"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def done(template):
+    return template[1]
+
+
+def make_gains(means, spread=0.02, shared=0.2, told=True):
+    """Gains by name whose draws share most of their error, so that small differences between them are sure."""
+    rng = np.random.default_rng(0)
+    common = shared * rng.standard_normal(400)
+    return {
+        name: GainAtLoss(name, "discovery@10", 0.02, mean, mean, mean + common + spread * rng.standard_normal(400), 1.0, 3, told)
+        for name, mean in means.items()
+    }  # fmt: skip
+
+
+def choose(means, families=None, **how):
+    return choose_family(families or list_families(True), make_gains(means, **how))
+
+
+def test_the_simplest_of_the_level_families_is_chosen_then_the_fastest():
+    means = {"unexplored + dpp": 1.0, "mmr": 0.99, "dpp": 0.99, "unexplored (likelihood)": 0.99, "serendipity": 0.7}
+    found = choose(means)
+    assert (found.best.name, found.chosen.name) == ("unexplored + dpp", "mmr")
+    assert found.verdicts["serendipity"].stands == "behind"
+    assert found.verdicts["dpp"].stands == "level"
+    assert choose({**means, "mmr": 0.7}).chosen.name == "dpp"
+    assert choose({**means, "mmr": 0.7, "dpp": 0.7}).chosen.name == "unexplored (likelihood)"
+
+
+def test_two_dials_are_chosen_where_they_are_surely_ahead_of_one():
+    assert choose({"unexplored + dpp": 1.0, "mmr": 0.7, "dpp": 0.7}).chosen.name == "unexplored + dpp"
+
+
+def test_nothing_is_chosen_where_no_gain_is_surely_above_zero():
+    found = choose({"mmr": 0.3, "dpp": 0.2})
+    assert (found.chosen, found.best) == (None, None)
+    assert not any(one.is_ahead_of_base for one in found.verdicts.values())
+    assert choose({"mmr": 5.0}, told=False).chosen is None  # too few users differ
+    assert choose({}).chosen is None
+
+
+def test_a_simpler_family_that_is_level_with_the_best_but_not_ahead_of_the_base_is_not_chosen():
+    gains = make_gains({"unexplored + dpp": 0.6}, shared=0.0) | make_gains({"mmr": 0.5}, spread=0.5, shared=0.0)
+    found = choose_family(list_families(False), gains)
+    assert found.verdicts["mmr"].stands == "level" and not found.verdicts["mmr"].is_ahead_of_base
+    assert found.chosen.name == "unexplored + dpp"
+
+
+def test_bounds_hold_for_all_families_at_once_and_say_what_could_have_been_shown():
+    gains = make_gains({"mmr": 0.5, "dpp": 0.4, "serendipity": 0.1}, spread=0.1)
+    verdicts = choose_family(list_families(False), gains).verdicts
+    values, drawn = np.array([one.value for one in gains.values()]), np.stack([one.draws for one in gains.values()])
+    lower = compute_simultaneous_limits(values, drawn, sides=1)[0]
+    assert [verdicts[name].lower_bound for name in gains] == pytest.approx(lower.tolist())
+    # a gain of `detectable` has a bound of 0.8416 errors above 0, which four in five samples exceed
+    at = verdicts["mmr"].detectable - (values[0] - lower[0])
+    assert at / drawn[0].std(ddof=1) == pytest.approx(0.8416, abs=1e-4)
+    alone = choose_family([Family(("mmr",), {})], {"mmr": gains["mmr"]}).verdicts["mmr"]
+    assert alone.lower_bound > verdicts["mmr"].lower_bound  # fewer families: a smaller price
+
+
+def test_every_family_has_the_same_ranges_and_as_many_trials():
+    families = list_families(True)
+    config = check_discover_config(parse_config(tomllib.loads(CONFIG)))
+    plan = build_family_plan(config, families, 7, "2%", True)
+    ranges = {one.values for method in plan.methods for one in method.ranges if "popularity bonus" not in one.name}
+    assert ranges == {(0.02, 2.0)}
+    assert all(one.log for method in plan.methods for one in method.ranges if "popularity bonus" not in one.name)
+    assert [len(method.ranges) for method in plan.methods] == [one.dials for one in families]
+    assert plan.settings.trials == 7
+    names = [one.name for one in families if one.role == "family"]
+    assert len(names) == len(set(names)) == 2 * (4 + 6)
+    assert [one.name for one in families if one.role == "control"] == [*CONTROLS]
+    assert {one.scale for one in (method.trial_config({r.name: 1.0 for r in method.ranges}).slate for method in plan.methods)} == {"fitted"}  # fmt: skip
+
+
+def test_the_point_of_a_family_gains_most_within_the_budget_of_both_axes():
+    config = check_discover_config(parse_config(tomllib.loads(CONFIG)))
+    plan = build_family_plan(config, [], 7, "2%", True)
+    base = {"ndcg@5": 1.0, "stratified_recall@5": 1.0, "discovery@5": 1.0}
+
+    def trial(number, ndcg, recall, discovery):
+        values = dict(zip(base, (ndcg, recall, discovery), strict=True))
+        return TrialResult(number, {}, values, base, True, 0.0)
+
+    trials = [trial(0, 0.99, 0.99, 1.1), trial(1, 0.99, 0.97, 1.4), trial(2, 0.97, 0.99, 1.5), trial(3, 0.981, 0.981, 1.2)]  # fmt: skip
+    assert choose_trial(plan, trials).number == 3
+    assert choose_trial(plan, trials[1:3]) is None
+
+
+def test_the_effect_that_was_put_into_the_log_is_found(done):
+    assert done.choice.chosen.name == "unexplored"
+    rows = done.families.set_index("family")
+    assert rows.loc["unexplored", "validation_lower_bound"] > 0
+    assert rows.loc["noise", "test_stands"] == "behind"
+    assert done.lines[0].startswith("chosen on validation: unexplored (unexplored ")
+
+
+def test_every_file_is_there_and_every_curve_is_counted(done):
+    names = {path.name for path in done.folder.iterdir()}
+    assert names >= {"families.csv", "trials.parquet", "failed.csv", "winner.toml", "config.toml", "report.html", "charts", "study.journal", "judgements.csv"}  # fmt: skip
+    table = pd.read_csv(done.folder / "families.csv")
+    trials = pd.read_parquet(done.folder / "trials.parquet")
+    assert (trials.groupby("method").size() == TRIALS).all()
+    assert table.family.tolist() == [one.name for one in done.plan.methods] == [*trials.method.unique()]
+    assert table.chosen.sum() == (done.choice.chosen is not None)
+    said = next(line for line in done.lines if "curves were read" in line)
+    assert said.startswith(f"{len(table)} curves") and f"{table.points.sum()} points" in said
+    assert (table[["test_loss ndcg@5", "test_loss stratified_recall@5"]].max(axis=1) <= 0.3 + 1e-9).all()
+    page = (done.folder / "report.html").read_text(encoding="utf-8")
+    assert all(name.replace("'", "&#x27;") in page for name in table.family)
+    assert sum(line.startswith("controls at the same loss") for line in done.lines) == 1
+
+
+def test_a_trials_value_is_that_of_a_benchmark_on_validation_on_its_own_scores(home, done):
+    trials = pd.read_parquet(done.folder / "trials.parquet").set_index("method")
+    for family in ("mmr", "mmr (likelihood)"):
+        if family not in trials.index:
+            pytest.fail(f"{family} was not searched: the likelihood is below its base on this table")
+        row = trials.loc[family].iloc[0]
+        tables = tomllib.loads(CONFIG) | {"blends": {"again": {"relevance": 1.0, "mmr": row[f"blends.{family}.mmr"]}}}
+        tables["data"]["path"] = str(home / "ratings.csv")
+        tables["slate"]["order"] = "relevance"
+        tables["evaluation"] |= {"split": "validation", "metrics": ["ndcg", "stratified_recall", "discovery"]}
+        tables |= {"models": {}, **({"likelihood": {}} if "likelihood" in family else {})}
+        found = bench(tables, out="runs", quiet=True).summary.set_index(["run", "metric"]).value
+        for metric in ("ndcg", "stratified_recall", "discovery"):
+            assert found["again", metric] == pytest.approx(row[f"{metric}@5"]), (family, metric)
+            assert found["ease", metric] == pytest.approx(row[f"base {metric}@5"])
+
+
+def test_the_winner_is_a_config_that_bench_runs_and_export_serves(home, done):
+    winner = read_config(done.folder / "winner.toml")
+    assert {name for blend in winner.blends.values() for name in blend} <= {"relevance", *done.choice.chosen.objectives}
+    assert (winner.likelihood is not None) == done.choice.chosen.by_likelihood
+    assert [*winner.models] == ["other"] and winner.evaluation.split == "test"
+    judged = bench(done.folder / "winner.toml", out="runs", quiet=True)
+    rows = judged.differences.set_index(["run", "metric"])
+    line = next(line for line in done.lines if line.startswith("on test the chosen blend"))
+    for metric in ("discovery", "ndcg", "stratified_recall"):
+        change = rows.loc[(done.choice.chosen.name, metric)].relative
+        assert f"{metric}@5 {discoveries.format_percent(change)}" in line
+    made = export(done.folder / "winner.toml", "artefact", quiet=True)
+    assert made.run == done.choice.chosen.name
+
+
+def test_a_budget_too_small_for_the_table_leaves_the_base(home):
+    found = sweeps.discover("small.toml", trials=1, accuracy_budget="0.1%", quiet=True)
+    assert found.choice.chosen is None and not found.families.chosen.any()
+    assert found.lines[0].startswith("nothing can be told apart from ease")
+    winner = read_config(found.folder / "winner.toml")
+    assert winner.blends == {} and winner.likelihood is None
+    assert export(found.folder / "winner.toml", "artefact", quiet=True).run == "ease"
+
+
+def test_a_refused_likelihood_is_left_out_with_a_note(home, monkeypatch):
+    def refuse(preparation):
+        raise RecsysError("[likelihood] one class only")
+
+    monkeypatch.setattr(discoveries, "find_likelihood", refuse)
+    found = sweeps.discover("small.toml", trials=1, quiet=True)
+    assert set(found.families.scores) == {"base"} and len(found.families) == 10 + len(CONTROLS)
+    assert "families on the likelihood's scores are left out: [likelihood] one class only" in found.notes
+
+
+def test_an_interrupted_choice_goes_on_and_ends_as_if_it_had_not_been(home, done, monkeypatch):
+    plain, calls = trial_search.build_trial_function, []
+
+    def interrupted(method, evaluator):
+        evaluate = plain(method, evaluator)
+
+        def judged(values):
+            calls.append(method.name)
+            if len(calls) == 10:
+                raise KeyboardInterrupt
+            return evaluate(values)
+
+        return judged
+
+    monkeypatch.setattr(trial_search, "build_trial_function", interrupted)
+    how = {"trials": TRIALS, "accuracy_budget": 0.3, "quiet": True}
+    with pytest.raises(KeyboardInterrupt):
+        sweeps.discover("small.toml", **how)
+    again = sweeps.discover("small.toml", **how)
+    assert len(calls) == TRIALS * len(done.plan.methods) + 1
+    compare = (done.folder / "families.csv").read_bytes(), (again.folder / "families.csv").read_bytes()
+    assert compare[0] == compare[1]
+    assert again.lines == done.lines
+    assert sweeps.discover("small.toml", **how).lines == done.lines  # no further look at test
+
+
+@pytest.mark.slow
+def test_a_killed_choice_goes_on_and_ends_as_if_it_had_not_been(home, done):
+    command = [sys.executable, "-m", "recsys", "discover", "small.toml", "--trials", str(TRIALS), "--accuracy-budget", "30%", "--quiet"]  # fmt: skip
+    worker = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    name = done.folder.name.rpartition("-")[0]
+    while worker.poll() is None and not any(
+        path.read_bytes().count(b"\n") > 60 for path in home.glob(f"runs/{name}-*/study.journal")
+    ):
+        time.sleep(0.05)
+    os.kill(worker.pid, signal.SIGKILL)
+    assert worker.wait() == -signal.SIGKILL
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    (folder,) = home.glob(f"runs/{name}-*")
+    assert (folder / "families.csv").read_bytes() == (done.folder / "families.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["no-such-config"], "no-such-config"),
+        (["small.toml", "--trials", "0"], "--trials"),
+        (["small.toml", "--accuracy-budget", "much"], "accuracy_budget is 'much', expected a share"),
+        (["unsplit.toml"], "[split] validation is 0, expected a share of the data to choose on"),
+        (["typo.toml"], "unknown kind"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(home, capsys, arguments, said):
+    (home / "unsplit.toml").write_text(CONFIG.replace("validation = 0.2", "validation = 0.0"))
+    (home / "typo.toml").write_text(CONFIG + '[likelihood]\nkind = "softmaxx"\n')
+    with pytest.raises(SystemExit) as end:
+        main(["discover", *arguments, "--quiet"])
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def test_the_command_prints_a_row_per_family_and_what_was_chosen(home, done, capsys):
+    main(["discover", "small.toml", "--trials", str(TRIALS), "--accuracy-budget", "0.3", "--quiet"])
+    printed = capsys.readouterr().out
+    assert all(f" {name} " in printed for name in done.families.objectives)
+    assert all(line in printed for line in done.lines)
+    assert "winner.toml" in printed
