@@ -16,6 +16,7 @@ from recsys import sweeps
 from recsys.cli import main
 from recsys.configs import parse_config, read_config
 from recsys.experiments import bench, export
+from recsys.reports.formats import format_percent
 from recsys.scores.simultaneous import compute_simultaneous_limits
 from recsys.sweeps import discoveries, trial_search
 from recsys.sweeps.families import CONTROLS, Family, build_family_plan, check_discover_config, list_families
@@ -161,7 +162,7 @@ def test_bounds_hold_for_all_families_at_once_and_say_what_could_have_been_shown
 def test_every_family_has_the_same_ranges_and_as_many_trials():
     families = list_families(True)
     config = check_discover_config(parse_config(tomllib.loads(CONFIG)))
-    plan = build_family_plan(config, families, 7, "2%", True)
+    plan = build_family_plan(config, 7, "2%", families)
     ranges = {one.values for method in plan.methods for one in method.ranges if "popularity bonus" not in one.name}
     assert ranges == {(0.02, 2.0)}
     assert all(one.log for method in plan.methods for one in method.ranges if "popularity bonus" not in one.name)
@@ -175,7 +176,7 @@ def test_every_family_has_the_same_ranges_and_as_many_trials():
 
 def test_the_point_of_a_family_gains_most_within_the_budget_of_both_axes():
     config = check_discover_config(parse_config(tomllib.loads(CONFIG)))
-    plan = build_family_plan(config, [], 7, "2%", True)
+    plan = build_family_plan(config, 7, "2%", [])
     base = {"ndcg@5": 1.0, "stratified_recall@5": 1.0, "discovery@5": 1.0}
 
     def trial(number, ndcg, recall, discovery):
@@ -238,13 +239,15 @@ def test_the_winner_is_a_config_that_bench_runs_and_export_serves(home, done):
     line = next(line for line in done.lines if line.startswith("on test the chosen blend"))
     for metric in ("discovery", "ndcg", "stratified_recall"):
         change = rows.loc[(done.choice.chosen.name, metric)].relative
-        assert f"{metric}@5 {discoveries.format_percent(change)}" in line
+        assert f"{metric}@5 {format_percent(change)}" in line
     made = export(done.folder / "winner.toml", "artefact", quiet=True)
     assert made.run == done.choice.chosen.name
 
 
-def test_a_budget_too_small_for_the_table_leaves_the_base(home):
-    found = sweeps.discover("small.toml", trials=1, accuracy_budget="0.1%", quiet=True)
+def test_a_log_too_small_to_tell_leaves_the_base_and_says_so(home):
+    write_log(home / "ratings.csv", users=60)
+    found = sweeps.discover("small.toml", trials=1, quiet=True)
+    assert sum("judges have 30 users" in line and "fewer than 3,000 users" in line for line in found.lines) == 2
     assert found.choice.chosen is None and not found.families.chosen.any()
     assert found.lines[0].startswith("nothing can be told apart from ease")
     winner = read_config(found.folder / "winner.toml")
@@ -311,7 +314,7 @@ def test_a_killed_choice_goes_on_and_ends_as_if_it_had_not_been(home, done):
         (["small.toml", "--trials", "0"], "--trials"),
         (["small.toml", "--accuracy-budget", "much"], "accuracy_budget is 'much', expected a share"),
         (["unsplit.toml"], "[split] validation is 0, expected a share of the data to choose on"),
-        (["typo.toml"], "unknown kind"),
+        (["typo.toml"], "[likelihood] kind is 'softmaxx'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(home, capsys, arguments, said):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("config", default="ml-100k")
-@click.option("--trials", type=click.IntRange(min=1), default=32, help="Trials of each family, in all (default: 32).")
+@click.option("--trials", type=click.IntRange(min=1), default=64, help="Trials of each family, in all (default: 64).")
 @click.option("--accuracy-budget", default="2%", help='How much of each accuracy may be given, such as "2%" (default).')
 @options.out
 @options.data_dir
@@ -35,15 +35,14 @@ def discover(config: str, trials: int, accuracy_budget: str, out: Path, data_dir
 
 
 def _make_family_table(done: "Discovery") -> Table:
-    from recsys.reports.family_gains import TABLE_COLUMNS, format_family_row
+    from recsys.reports.family_gains import format_families
 
-    accuracies = tuple(one.metric for one in done.plan.accuracies)
-    gain = done.plan.gain_goals[0].metric
-    lost = " and ".join(accuracies)
-    table = Table(title=f"{gain} where {lost} may lose {100 * done.plan.accuracy_budget:g} %", title_justify="left")
-    for key, name in TABLE_COLUMNS.items():
-        table.add_column(name, justify="left" if key in ("family", "stands") else "right", no_wrap=True)
-    for one in done.families.to_dict("records"):
-        row = format_family_row(one, accuracies)
-        table.add_row(*(row[key] for key in TABLE_COLUMNS), style="bold" if one["chosen"] else None)
+    accuracies = [one.metric for one in done.plan.accuracies]
+    columns, rows = format_families(done.families, accuracies, done.plan.base_config().base_name)
+    lost = f"{' or '.join(accuracies)} has lost {100 * done.plan.accuracy_budget:g} %"
+    table = Table(title=f"{done.plan.gain_goals[0].metric} where {lost}, in %", title_justify="left")
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="left" if place in (0, len(columns) - 1) else "right", overflow="fold")
+    for row, chosen in zip(rows, done.families.chosen, strict=True):
+        table.add_row(*row, style="bold" if chosen else None)
     return table

@@ -1,6 +1,6 @@
 """The page of a choice between families of blends: one picture, and the numbers behind it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,14 @@ from recsys.reports import themes
 from recsys.reports.chart_pages import render_chart_page, render_figure, render_frame
 from recsys.reports.charts import save_charts
 from recsys.reports.encodings import Spec
-from recsys.reports.formats import MISSING, format_percent, format_percent_interval
+from recsys.reports.formats import MINUS, MISSING, format_percent, format_percent_interval
 from recsys.reports.search_charts import is_missing
 from recsys.support.atomic_files import write_text
 
 WIDTH, ROW_HEIGHT = 760, 30
 SCORES = {"base": "on the base's scores", "likelihood": "on the likelihood's scores"}
-STANDS = {"chosen": "chosen", "level": "level", "behind": "behind", "ahead": "ahead", "unknown": "too few users differ"}
+STANDS = {"chosen": "chosen", "level": "level", "behind": "behind", "ahead": "ahead", "unknown": "too few differ"}
 STAND_SHAPES = {"chosen": "star", "level": "circle", "behind": "left", "ahead": "right", "unknown": "cross"}
-TABLE_COLUMNS = {
-    "family": "family",
-    "dials": "dials",
-    "validation": "gain on validation",
-    "test": "gain on test",
-    "losses": "losses there",
-    "behind": "chosen less it, on test",
-    "stands": "stands",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,35 +135,35 @@ def _render_lines(lines: tuple[str, ...]) -> Html:
 
 
 def _render_numbers(report: FamilyReport) -> Html:
-    rows = [format_family_row(one, report.accuracies) for one in report.families.to_dict("records")]
-    return render_frame(pd.DataFrame(rows, columns=[*TABLE_COLUMNS]), ("family", "stands"), TABLE_COLUMNS)
+    columns, rows = format_families(report.families, report.accuracies, report.base)
+    return render_frame(pd.DataFrame(rows, columns=columns), (columns[0], columns[-1]), {})
 
 
-def format_family_row(one: Mapping[Any, Any], accuracies: tuple[str, ...]) -> dict[str, str]:
-    """Return a row of the table of families as text: the keys of `TABLE_COLUMNS`."""
-    stand = _find_stand(one)
-    control = one["role"] == "control"
-    return {
-        "family": str(one["family"]) + (" (control)" if control else ""),
-        "dials": str(one["dials"]),
-        "validation": _format_limits(one, "validation_gain", "validation_ci_low", "validation_ci_high"),
-        "test": _format_limits(one, "test_gain", "test_ci_low", "test_ci_high"),
-        "losses": ", ".join(_format_value(one.get(f"test_loss {metric}")) for metric in accuracies),
-        "behind": _format_limits(one, "test_behind", "test_behind_low", "test_behind_high"),
-        "stands": STANDS[stand],
-    }
+def format_families(families: pd.DataFrame, accuracies: Sequence[str], base: str) -> tuple[list[str], list[list[str]]]:
+    """Return the names of the columns and the rows of the table of families, as text; shares are in per cent."""
+    chosen = families["chosen"].any()
+    against = "the chosen" if chosen else base
+    columns = ["family", "dials", "gain on validation", "gain on test", *(f"loss of {name}" for name in accuracies)]
+    columns += ["chosen less it"] if chosen else []
+    return [*columns, f"against {against}"], [
+        [
+            str(one["family"]) + (" (control)" if one["role"] == "control" else ""),
+            str(one["dials"]),
+            _format_limits(one, "validation_gain", "validation_ci_low", "validation_ci_high"),
+            _format_limits(one, "test_gain", "test_ci_low", "test_ci_high"),
+            *(_format_limits(one, f"test_loss {metric}") for metric in accuracies),
+            *([_format_limits(one, "test_behind", "test_behind_low", "test_behind_high")] if chosen else []),
+            STANDS[_find_stand(one)],
+        ]
+        for one in families.to_dict("records")
+    ]
 
 
-def _format_value(value: Any) -> str:
-    return MISSING if is_missing(value) else format_percent(value)
-
-
-def _format_limits(one: Mapping[Any, Any], value: str, low: str, high: str) -> str:
-    found = [one.get(name) for name in (value, low, high)]
-    if is_missing(found[0]):
-        return MISSING
-    ends = "" if is_missing(found[1]) else f" [{format_percent_interval(found[1], found[2])}]"
-    return f"{format_percent(found[0])}{ends}"
+def _format_limits(one: Mapping[Any, Any], *names: str) -> str:
+    """Return a share and its limits, in per cent."""
+    found: list[Any] = [one.get(name) for name in names]
+    value, *ends = [MISSING if is_missing(value) else f"{100 * value:+.1f}" for value in found]
+    return value if MISSING in ends or not ends else f"{value} [{', '.join(ends)}]".replace("-", MINUS)
 
 
 def _list_colours(theme: Mapping[str, Any]) -> list[str]:

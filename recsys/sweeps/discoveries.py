@@ -1,7 +1,8 @@
 """The choice of a blend for a log: families of blends searched alike, chosen on validation, reported on test once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,22 +13,23 @@ from recsys.experiments.likelihoods import describe_likelihood, find_likelihood
 from recsys.experiments.pipeline import Preparation, prepare_benchmark
 from recsys.experiments.run_folder import RunFolder
 from recsys.support.threads import limit_to_one_blas_thread
-from recsys.sweeps.curve_readings import read_curves_of_families, trace_curve
-from recsys.sweeps.families import build_family_plan, build_winner, check_discover_config, list_families
+from recsys.sweeps.curve_readings import CurveReadings, read_curves_of_families, trace_curve
+from recsys.sweeps.families import Family, build_family_plan, build_winner, check_discover_config, list_families
 from recsys.sweeps.family_choice import FamilyChoice, add_leads, choose_family, choose_trial, judge_gains
 from recsys.sweeps.family_outputs import FamilyResults, describe_families, tabulate_families, write_families
 from recsys.sweeps.judgements import read_test_evaluations, record_test_evaluation
 from recsys.sweeps.plans import SweepPlan
 from recsys.sweeps.selection import Choice
 from recsys.sweeps.trial_evaluator import build_trial_evaluator
-from recsys.sweeps.trial_search import search_methods
+from recsys.sweeps.trial_search import SearchedTrials, search_methods
+from recsys.sweeps.trials import TrialResult
 from recsys.types import Dataset, RecsysError
 from recsys.types.numbers import check_int
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DEFAULT_TRIALS = 32  # of each family: of one dial, 16 of them a factor of ten apart
+DEFAULT_TRIALS = 64  # of each family: eight to an axis where there are two dials
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,39 +68,28 @@ def discover(
     settings = check_discover_config(resolve_config(config, data))
     trials = check_int("discover: trials", trials, 1)
     folder, notes = RunFolder(Path(out)), list[str]()
-    about: dict[str, Any] = {
-        "data_dir": None if data_dir is None else Path(data_dir),
-        "quiet": quiet,
-        "log_line": folder.log_line,
-        "in_memory": data,
-    }
+    home = None if data_dir is None else Path(data_dir)
+    prepare = partial(prepare_benchmark, data_dir=home, quiet=quiet, log_line=folder.log_line, in_memory=data)
     with limit_to_one_blas_thread():
-        plan = build_family_plan(settings, list_families(True), trials, accuracy_budget, True)
-        preparation = prepare_benchmark(plan.base_config(), **about)
+        build_plan = partial(build_family_plan, settings, trials, accuracy_budget)
+        preparation = prepare(build_plan(list_families(True)).base_config())
         notes += describe_missing_folds(preparation)
-        usable = _has_usable_likelihood(preparation, notes)
-        families = list_families(usable)
-        plan = build_family_plan(settings, families, trials, accuracy_budget, usable)
+        families = list_families(_has_usable_likelihood(preparation, notes))
+        plan = build_plan(families)
         path = Path(out) / f"{plan.name}-{hash_folder_name(plan.digest(), preparation.split.fingerprint)}"
         read_test_evaluations(path)  # a table that cannot be read is said before the search
         evaluator = build_trial_evaluator(preparation, plan.metrics)
         searched = search_methods(plan, evaluator, str(path / "study.journal"), notes.append, quiet, importances=False)
         curves = {name: trace_curve(plan, found) for name, found in searched.results.items()}
         on_validation = read_curves_of_families(plan, curves, evaluator, "validation", quiet)
-        tested = build_trial_evaluator(prepare_benchmark(plan.base_config("test"), **about), plan.metrics)
+        tested = build_trial_evaluator(prepare(plan.base_config("test")), plan.metrics)
         on_test = read_curves_of_families(plan, curves, tested, "test", quiet)
-    points = {name: choose_trial(plan, found) for name, found in searched.results.items()}
-    able = [one for one in families if one.role == "family" and points[one.name] is not None]
-    choice = choose_family(able, on_validation.gains)
-    verdicts = judge_gains(list(on_test.gains.values()))
-    if choice.chosen is not None:
-        verdicts = add_leads(verdicts, on_test.gains[choice.chosen.name], list(on_test.gains.values()))
-    results = FamilyResults(plan, families, choice, points, curves, on_validation, on_test, verdicts)
+    results = _choose(plan, families, searched, curves, on_validation, on_test)
     table, said = tabulate_families(results), describe_families(results)
-    looks = record_test_evaluation(plan, _list_choices(results), searched.results, said, path)
-    lines, winner = (*said, looks), _build_winner(settings, results)
+    lines = (*said, record_test_evaluation(plan, _list_choices(results), searched.results, said, path))
+    winner = _build_winner(settings, results)
     write_families(results, table, searched, winner, lines, tuple(notes), path)
-    return Discovery(plan, table, choice, winner, lines, path, tuple(notes))
+    return Discovery(plan, table, results.choice, winner, lines, path, tuple(notes))
 
 
 def _has_usable_likelihood(preparation: Preparation, notes: list[str]) -> bool:
@@ -112,6 +103,24 @@ def _has_usable_likelihood(preparation: Preparation, notes: list[str]) -> bool:
         return False
     notes += describe_likelihood(found)
     return found.beats_base
+
+
+def _choose(
+    plan: SweepPlan,
+    families: Sequence[Family],
+    searched: SearchedTrials,
+    curves: Mapping[str, Sequence[TrialResult]],
+    on_validation: CurveReadings,
+    on_test: CurveReadings,
+) -> FamilyResults:
+    """Return the choice on validation, and how every family and control stands against it on test."""
+    points = {name: choose_trial(plan, found) for name, found in searched.results.items()}
+    able = [one for one in families if one.role == "family" and points[one.name] is not None]
+    choice, tested = choose_family(able, on_validation.gains), list(on_test.gains.values())
+    verdicts = judge_gains(tested)
+    if choice.chosen is not None and choice.chosen.name in on_test.gains:
+        verdicts = add_leads(verdicts, on_test.gains[choice.chosen.name], tested)
+    return FamilyResults(plan, families, choice, points, curves, on_validation, on_test, verdicts)
 
 
 def _list_choices(results: FamilyResults) -> list[Choice]:

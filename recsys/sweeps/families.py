@@ -1,6 +1,6 @@
 """Families of blends that `recsys discover` compares: one or two objectives, on the base's scores or a likelihood's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
@@ -94,9 +94,11 @@ def check_discover_config(config: Config) -> Config:
 
 
 def build_family_plan(
-    config: Config, families: list[Family], trials: int, accuracy_budget: str | float, with_likelihood: bool
+    config: Config, trials: int, accuracy_budget: str | float, families: Sequence[Family]
 ) -> SweepPlan:
     """Return the sweep over families, on the config of `check_discover_config`: at the headline's k alone.
+
+    Its base keeps [likelihood] where a family starts from the likelihood's scores.
 
     Raises:
         RecsysError: if trials or budget are none.
@@ -121,7 +123,7 @@ def build_family_plan(
         "slate": {**tables["slate"], "k": [k]},
         "evaluation": {**tables["evaluation"], "metrics": [*(one.metric for one in accuracies), gain.metric]},
     }
-    if not with_likelihood:
+    if not any(family.by_likelihood for family in families):
         del base["likelihood"]
     methods = tuple(_build_method(family, base) for family in families)
     return SweepPlan(base["name"], base, methods, (gain,), (), accuracies, budget, settings)
