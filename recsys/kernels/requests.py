@@ -246,7 +246,7 @@ def fill_expected_exposure(
 
     `accepted` is how readily they take what they met of each region, `cap` the exposure that each is owed. `history`
     and `dislikes` are items; `pointers`, `regions`, `values` the shares of items over the regions of all M maps end to
-    end, `starts` (M,) each map's first. The rest is of `recsys.objectives._neighbours`; a `label` of -1 is the nearest
+    end, `starts` (M,) each map's first. The rest is of `recsys.maths.communities`; a `label` of -1 is the nearest
     community's.
     """
     size, maps = len(cap), len(starts)

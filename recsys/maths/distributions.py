@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys.maths.embeddings import normalize_rows, singular_vectors
 from recsys.support import rng
-from recsys.types.arrays import Anys, Bools, Csr, Doubles, Ints
+from recsys.types.arrays import Anys, Bools, Csr, Doubles, Ints, Longs
 from recsys.types.maps import TasteMap
 from recsys.types.numbers import check_number
 
@@ -165,25 +165,30 @@ def squared_distances(mixes: Doubles, others: Doubles) -> Doubles:
     return np.asarray(cdist(mixes, others, "sqeuclidean"), dtype=np.float64)
 
 
-def nearby_community_mixes(own: Doubles, community: Ints) -> Doubles:
+def nearby_community_mixes(own: Doubles, community: Ints, members: Longs | None = None) -> Doubles:
     """Return the mixes of nearby *other* communities, (U, Z), from the users' own mixes (U, Z).
 
     q_u = sum over c != c(u) of pi_u(c) p_c, with p_c the mean mix of community c and pi_u(c) that of
-    `nearby_community_weights`.
+    `nearby_community_weights`. With `members` communities have the mixes of these users alone.
     """
-    return np.asarray(nearby_community_weights(own, community) @ community_mixes(own, community))
+    there = slice(None) if members is None else members
+    centres = community_mixes(own[there], community[there])
+    return np.asarray(nearby_community_weights(own, community, members) @ centres)
 
 
-def nearby_community_weights(own: Doubles, community: Ints) -> Doubles:
+def nearby_community_weights(own: Doubles, community: Ints, members: Longs | None = None) -> Doubles:
     """Return how near each community is to each user, pi_u(c) (U, C), by the users' own mixes (U, Z): rows sum to 1.
 
     0 for the user's own, and for the others proportional to exp(-|p_u - p_c|^2 / h), p_c the mean mix of community c,
     h the median of the squared distances between users and other communities. Columns follow the sorted labels; where
-    there is one community, it is everybody's.
+    there is one community, it is everybody's. With `members` (codes of users, some of each community) p_c and h are
+    those of these users alone.
     """
-    centres = community_mixes(own, community)
-    other = community[:, None] != np.unique(community)
-    return compute_nearby_weights(own, centres, other, median_squared_distance(own, centres, other))
+    there = slice(None) if members is None else members
+    centres = community_mixes(own[there], community[there])
+    other = community[:, None] != np.unique(community[there])
+    bandwidth = median_squared_distance(own[there], centres, other[there])
+    return compute_nearby_weights(own, centres, other, bandwidth)
 
 
 def median_squared_distance(own: Doubles, centres: Doubles, other: Bools) -> float:

@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from scipy import sparse
 
+from recsys.maths.communities import CommunityModel, assign_communities, compute_nearby_mixes, fit_community_model
 from recsys.maths.distributions import (
     acceptance,
     cluster_users,
@@ -35,7 +36,7 @@ from recsys.maths.fold_in import gram
 from recsys.maths.pmi import overall_distance_moments, scaled_npmi_matrix, user_distance_moments
 from recsys.maths.popularity import count_item_users, find_tail_items, group_by_popularity, item_self_information
 from recsys.maths.time_decay import apply_time_decay
-from recsys.objectives import _accounts, _model_slates, _neighbours, _regions
+from recsys.objectives import _accounts, _model_slates, _regions
 from recsys.support import rng
 from recsys.types import Context, RecsysError, TableCache, make_unknown_name_error
 from recsys.types.arrays import Anys, Bools, Csr, Doubles, Floats, Ints, Longs, make_empty_matrix
@@ -273,15 +274,15 @@ COMMUNITY_MODEL = Table(
 )
 
 
-def get_community_model(context: Context) -> _neighbours.CommunityModel:
-    """Return what tells which communities are near to somebody (`recsys.objectives._neighbours.CommunityModel`)."""
+def get_community_model(context: Context) -> CommunityModel:
+    """Return what tells which communities are near to somebody (`recsys.maths.communities.CommunityModel`)."""
     all_ = context.population
 
     def make() -> tuple[Anys, ...]:
         train = all_.need_train("negative_space")
-        return tuple(_neighbours.fit_community_model(train, all_.need_maps(), all_.seed))
+        return tuple(fit_community_model(train, all_.need_maps(), all_.seed))
 
-    return _neighbours.CommunityModel(*COMMUNITY_MODEL.get(context, make))
+    return CommunityModel(*COMMUNITY_MODEL.get(context, make))
 
 
 OWN_AND_NEAR_MIXES = Table("own_and_near_mixes", per_user=True)
@@ -295,8 +296,8 @@ def get_own_and_near_mixes(context: Context) -> tuple[Doubles, Doubles]:
         own, starts = get_map_mixes(context, "negative_space"), get_region_layout(context)[1]
         if context.population is not context:
             model = get_community_model(context)
-            label = _neighbours.assign_communities(model, train, context.population_codes)
-            return own, _neighbours.compute_nearby_mixes(model, own, label, starts)
+            label = assign_communities(model, train, context.population_codes)
+            return own, compute_nearby_mixes(model, own, label, starts)
         communities = cluster_users(train, context.seed)
         near = [nearby_community_mixes(mix, communities) for mix in np.split(own, starts[1:], axis=1)]
         return own, np.concatenate(near, axis=1)

@@ -1,4 +1,4 @@
-"""Nearby communities of users, also of users that are new."""
+"""Communities of users, and which of them a user is near to who is none of these users."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -29,7 +29,10 @@ class CommunityModel(NamedTuple):
 
 
 def fit_community_model(train: Csr, maps: Sequence[TasteMap], seed: int) -> CommunityModel:
-    """Return the communities of the users whose histories are the rows of `train` (users, I)."""
+    """Return the communities of the users whose histories are the rows of `train` (users, I).
+
+    Without maps there are no centres.
+    """
     given, axes = cluster_users_with_axes(train, seed)
     label = np.unique(given, return_inverse=True)[1].astype(np.int32)
     places = community_mixes(normalize_rows(train @ axes).astype(np.float64), label)
@@ -39,7 +42,7 @@ def fit_community_model(train: Csr, maps: Sequence[TasteMap], seed: int) -> Comm
         own = user_mixes(train, taste_map.assignment)
         centres.append(community_mixes(own, label))
         usual.append(median_squared_distance(own, centres[-1], other))
-    return CommunityModel(label, axes, places, np.concatenate(centres, axis=1), np.array(usual))
+    return CommunityModel(label, axes, places, np.concatenate([places[:, :0], *centres], axis=1), np.array(usual))
 
 
 def assign_communities(model: CommunityModel, histories: Csr, codes: Longs | None) -> Longs:
