@@ -23,7 +23,7 @@ from recsys.scores.replicates import pool_replicates
 from recsys.scores.runs import call_metric
 from recsys.scores.stores import pack_scores, unpack_scores
 from recsys.splits.cross_fitting import make_folds
-from recsys.types import Context, Fold, GroundTruth, Judge, PerMap, Pool, RecsysError
+from recsys.types import Context, Evaluation, Fold, GroundTruth, Judge, PerMap, Pool, RecsysError
 
 USERS = 120
 
@@ -360,3 +360,18 @@ def test_intervals_hold_the_truth_when_users_maps_and_halvings_err(sizes):
         cell = cross_fitting._build_user_score(("run", "metric", 5), sums, influence[0], trial)
         held += cell.limits.low <= 0 <= cell.limits.high
     assert held >= 180, held
+
+
+@pytest.mark.parametrize("name", ["exposure_deficit", "exposure_deficit_own", "out_of_bubble_recall"])
+def test_what_communities_consume_knows_nothing_of_the_tables_users(name):
+    """With other likes of the tables' half, values of the judge's users keep every bit; by all users they do not."""
+    split, truth, judges, runs = make_folded_world(halvings=1)
+    fold, train = judges[0].fold, split.train.toarray()
+    train[fold.table_users] = np.random.default_rng(5).random((len(fold.table_users), train.shape[1])) < 0.4
+    truths = [truth, replace(truth, split=replace(split, train=sparse.csr_array(train)))]
+    judged = [one.with_judge(judges[0]) for one in truths]
+    by_all = [replace(one, judge_users=None) for one in judged]
+    for pair, same in ((judged, True), (by_all, False)):
+        one, other = (getattr(metrics, name)(Evaluation(runs[0]["folded"], of), 5).values for of in pair)
+        assert np.array_equal(one[:, fold.judge_users], other[:, fold.judge_users], equal_nan=True) == same
+        assert np.isfinite(one[:, fold.table_users]).any()

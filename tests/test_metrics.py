@@ -22,7 +22,7 @@ from recsys import metrics
 from recsys.maths import blocks
 from recsys.support.rng import derive_seed
 from recsys.testing.contract import read_range
-from recsys.types import Evaluation, GroundTruth, PerCatalogue, PerMap, PerUser, TableCache
+from recsys.types import Evaluation, GroundTruth, PerCatalogue, PerMap, PerUser
 
 ACCURACY = (
     "ndcg", "recall", "precision", "hit_rate", "mrr", "average_precision", "rbp", "stratified_recall", "stratified_ndcg",
@@ -72,7 +72,7 @@ def reordered(evaluation, users):
     split = evaluation.truth.split
     parts = ("train", "validation", "test", "train_negatives", "validation_negatives")
     split = replace(split, user_ids=split.user_ids[users], **{part: getattr(split, part)[users] for part in parts})
-    truth = replace(evaluation.truth, split=split, tables=TableCache())
+    truth = replace(evaluation.truth, split=split)
     return Evaluation(evaluation.items[users], truth)
 
 
@@ -251,7 +251,7 @@ def test_the_best_slate_is_worth_one():
 @pytest.mark.parametrize("name", ["recall", "ndcg", "discovery"])
 def test_where_every_hit_counts_the_same_credit_changes_no_bit(name, k):
     evaluation = make_evaluation(seed=k)
-    alike = Evaluation(evaluation.items, replace(evaluation.truth, popularity_exponent=0.0, tables=TableCache()))
+    alike = Evaluation(evaluation.items, replace(evaluation.truth, popularity_exponent=0.0))
     plain, stratified = getattr(metrics, name), getattr(metrics, f"stratified_{name}")
     assert np.array_equal(stratified(alike, k).values, plain(evaluation, k).values, equal_nan=True)
     assert not np.array_equal(stratified(evaluation, k).values, plain(evaluation, k).values, equal_nan=True)
@@ -284,7 +284,7 @@ def test_unexplored_share_stands_beside_the_share_of_the_held_out():
 def test_a_map_that_knows_no_item_defines_nothing():
     evaluation = make_evaluation(maps=1)
     blank = replace(evaluation.truth.audit_maps[0], assignment=sparse.csr_array((40, 5), dtype=np.float32))
-    unknown = Evaluation(evaluation.items, replace(evaluation.truth, audit_maps=(blank,), tables=TableCache()))
+    unknown = Evaluation(evaluation.items, replace(evaluation.truth, audit_maps=(blank,)))
     for name in (*BUBBLES, "exposure_deficit"):
         assert np.isnan(getattr(metrics, name)(unknown, 5).values).all()
 
@@ -310,3 +310,18 @@ def test_slates_that_are_all_alike_are_not_fragmented_and_strangers_are_apart():
     apart = Evaluation(np.arange(30, dtype=np.int32)[:, None], GroundTruth(replace(split, items=own)))
     assert metrics.fragmentation(apart, 1).values == pytest.approx(metrics.fragmentation(apart, 1).values[0])
     assert 0.99 < metrics.fragmentation(apart, 1).values[0] < 1
+
+
+def test_a_copy_of_a_truth_or_an_evaluation_starts_without_tables():
+    """Tables are of what a record held when they were made: by other maps, or of other slates, values are others."""
+    evaluation = make_evaluation()
+    truth, found = evaluation.truth, metrics.discovery(evaluation, 5).values
+    others = tuple(reversed(truth.objective_maps))
+    copied, built = replace(truth, audit_maps=others), GroundTruth(truth.split, audit_maps=others)
+    values = [metrics.discovery(Evaluation(evaluation.items, one), 5).values for one in (copied, built)]
+    np.testing.assert_array_equal(*values)
+    assert values[0].shape != found.shape or not np.array_equal(values[0], found, equal_nan=True)
+    moved = replace(evaluation, items=np.roll(evaluation.items, 1, axis=0))
+    again = metrics.ndcg(Evaluation(moved.items, truth), 5).values
+    np.testing.assert_array_equal(metrics.ndcg(moved, 5).values, again)
+    assert not np.array_equal(again, metrics.ndcg(evaluation, 5).values, equal_nan=True)

@@ -11,7 +11,7 @@ from reference_metrics import make_evaluation
 
 from recsys import metrics
 from recsys.maths.embeddings import cooccurrence_vectors, feature_vectors, max_cosine_to_history
-from recsys.types import Evaluation, TableCache
+from recsys.types import Evaluation
 
 NAMES = ("slate_regret_features", "slate_regret_cooccurrence")
 
@@ -68,7 +68,7 @@ def test_regrets_are_those_of_plain_greedy_selection(seed, k, items, name):
     split = evaluation.truth.split
     ids = np.random.default_rng(seed).permutation(items).astype(str)
     split = replace(split, items=replace(split.items, ids=ids))
-    truth = replace(evaluation.truth, split=split, tables=TableCache())
+    truth = replace(evaluation.truth, split=split)
     found = getattr(metrics, name)(Evaluation(evaluation.items, truth), k).values
     for user, slate in enumerate(evaluation.items):
         expected = regret(split, user, slate[slate >= 0], k, name) if split.test[[user]].nnz else np.nan

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.metrics._shared import divide_or_nan, get_test_users
+from recsys.metrics.derived_tables import RunTable
 from recsys.types import Evaluation
 from recsys.types.arrays import Bools, Doubles, Longs
 
@@ -18,9 +19,14 @@ class Hits(NamedTuple):
     test_index: Longs  # (H,) where it stands in `split.test.indices`
 
 
+HITS = RunTable("hits")
+HITS_WITHIN = RunTable("hits_within")
+HIT_COUNTS = RunTable("hit_counts")
+
+
 def get_hits(evaluation: Evaluation) -> Hits:
     """Return the hits of the whole slates, one by one, by user and rank."""
-    return evaluation.tables.get("hit_places", lambda: _find_hits(evaluation))
+    return HITS.get(evaluation, lambda: _find_hits(evaluation))
 
 
 def get_hits_within(evaluation: Evaluation, k: int) -> Hits:
@@ -28,7 +34,7 @@ def get_hits_within(evaluation: Evaluation, k: int) -> Hits:
     found = get_hits(evaluation)
     if k >= evaluation.items.shape[1]:
         return found
-    return evaluation.tables.get(f"hits@{k}", lambda: Hits(*(part[found.rank < k] for part in found)))
+    return HITS_WITHIN.get(evaluation, lambda: Hits(*(part[found.rank < k] for part in found)), k)
 
 
 def make_hit_matrix(evaluation: Evaluation, k: int) -> Bools:
@@ -41,9 +47,7 @@ def make_hit_matrix(evaluation: Evaluation, k: int) -> Bools:
 def count_hits(evaluation: Evaluation, k: int) -> Longs:
     """Return how many of the first k picks are held-out positives, (U,)."""
     users = len(evaluation.items)
-    return evaluation.tables.get(
-        f"hit_counts@{k}", lambda: np.bincount(get_hits_within(evaluation, k).user, minlength=users)
-    )
+    return HIT_COUNTS.get(evaluation, lambda: np.bincount(get_hits_within(evaluation, k).user, minlength=users), k)
 
 
 def sum_rank_weights_of_hits(evaluation: Evaluation, weights: Doubles) -> Doubles:

@@ -6,14 +6,20 @@ import numpy as np
 
 from recsys.maths import distributions, embeddings
 from recsys.maths.popularity import count_item_users
+from recsys.metrics.derived_tables import RunTable, SplitTable
 from recsys.types import Evaluation, GroundTruth, PerCatalogue
-from recsys.types.arrays import Csr, Doubles, Longs
+from recsys.types.arrays import Csr, Doubles, Floats, Longs
 from recsys.types.evaluations import Direction
+
+SHOWN_MATRIX = RunTable("shown_matrix")
+TEST_USERS, N_TEST, N_TRAIN = SplitTable("test_users"), SplitTable("n_test"), SplitTable("n_train")
+ITEM_POPULARITY, EVEN_FEATURES = SplitTable("item_popularity"), SplitTable("even_features")
+COOCCURRENCE_VECTORS, ITEM_VECTORS = SplitTable("cooccurrence_vectors"), SplitTable("item_vectors")
 
 
 def get_shown_matrix(evaluation: Evaluation, k: int) -> Csr:
     """Return 1 where an item is among the first k of a user's slate, (U, I) float64."""
-    return evaluation.tables.get(f"picks@{k}", lambda: make_shown_matrix(evaluation, np.ones(k)))
+    return SHOWN_MATRIX.get(evaluation, lambda: make_shown_matrix(evaluation, np.ones(k)), k)
 
 
 def make_shown_matrix(evaluation: Evaluation, weights: Doubles) -> Csr:
@@ -37,7 +43,7 @@ def mask_untested_users(evaluation: Evaluation, values: Doubles) -> Doubles:
 
 def get_test_users(truth: GroundTruth) -> Longs:
     """Return the user of every held-out positive, in the order of `split.test.indices`."""
-    return truth.split_tables.get("test_users", lambda: expand_row_indices(truth.split.test))
+    return TEST_USERS.get(truth, lambda: expand_row_indices(truth.split.test))
 
 
 def expand_row_indices(matrix: Csr) -> Longs:
@@ -48,35 +54,37 @@ def expand_row_indices(matrix: Csr) -> Longs:
 def count_test_positives(evaluation: Evaluation) -> Longs:
     """Return how many held-out positives each user has, (U,)."""
     truth = evaluation.truth
-    return truth.split_tables.get("n_test", lambda: np.diff(truth.split.test.indptr).astype(np.int64))
+    return N_TEST.get(truth, lambda: np.diff(truth.split.test.indptr).astype(np.int64))
 
 
 def count_train_positives(evaluation: Evaluation) -> Longs:
     """Return how many training positives each user has, (U,)."""
     truth = evaluation.truth
-    return truth.split_tables.get("n_train", lambda: np.diff(truth.split.train.indptr).astype(np.int64))
+    return N_TRAIN.get(truth, lambda: np.diff(truth.split.train.indptr).astype(np.int64))
 
 
 def get_item_popularity(truth: GroundTruth) -> Doubles:
     """Return how many users have each item among their training positives, (I,)."""
-    return truth.split_tables.get("counts", lambda: count_item_users(truth.split.train))
+    return ITEM_POPULARITY.get(truth, lambda: count_item_users(truth.split.train))
 
 
 def get_even_features(truth: GroundTruth) -> Csr:
     """Return each item's weight of 1 split evenly over its features, (I, F); nothing for an item without any."""
-    return truth.split_tables.get(
-        "even_features", lambda: distributions.split_weight_evenly(truth.split.items.features)
-    )
+    return EVEN_FEATURES.get(truth, lambda: distributions.split_weight_evenly(truth.split.items.features))
+
+
+def get_cooccurrence_vectors(truth: GroundTruth) -> Floats:
+    """Return unit item vectors by co-occurrence in train, (I, d) float32, 0 of an item that nobody has."""
+    return COOCCURRENCE_VECTORS.get(truth, lambda: embeddings.cooccurrence_vectors(truth.split.train))
 
 
 def get_item_vectors(truth: GroundTruth, space: str) -> Doubles:
     """Return unit item vectors (I, d), 0 of an item that the space does not know: by "features" or "cooccurrence"."""
-    split = truth.split
-    makers = {
-        "features": lambda: embeddings.feature_vectors(split.items),
-        "cooccurrence": lambda: embeddings.cooccurrence_vectors(split.train),
+    makers: dict[str, Callable[[], Floats]] = {
+        "features": lambda: embeddings.feature_vectors(truth.split.items),
+        "cooccurrence": lambda: get_cooccurrence_vectors(truth),
     }
-    return truth.split_tables.get(space, makers[space]).astype(np.float64)
+    return ITEM_VECTORS.get(truth, lambda: makers[space]().astype(np.float64), space)
 
 
 def make_catalogue_metric(

@@ -21,8 +21,11 @@ from recsys.metrics._shared import (
     get_shown_matrix,
 )
 from recsys.metrics.alpha_ndcg_ideal import ALPHA, compute_ideal_gains
+from recsys.metrics.derived_tables import RunTable, SplitTable
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Bools, Csr, Doubles, Ints, Longs
+
+ALPHA_IDEAL, ASPECT_HITS = SplitTable("alpha_ideal"), RunTable("aspect_hits")
 
 OWN_SHARE_WEIGHT = 0.5  # of `binomial_diversity`: the weight of the user's own shares against those of everybody
 STOP_CHANCE = 0.5  # of `err_ia`: the chance that a hit is enough, (2^1 - 1) / 2^1
@@ -52,7 +55,7 @@ def alpha_ndcg(evaluation: Evaluation, k: int) -> PerUser:
     """
     truth, hits = evaluation.truth, _get_aspect_hits(evaluation, k)
     gain = _sum_by_user(hits, discounts(k)[hits.rank] * (1.0 - ALPHA) ** hits.before, len(evaluation.items))
-    best = truth.split_tables.get(f"alpha_ideal@{k}", lambda: compute_ideal_gains(truth, k) @ discounts(k))
+    best = ALPHA_IDEAL.get(truth, lambda: compute_ideal_gains(truth, k) @ discounts(k), k)
     convention = (
         f"alpha = {ALPHA}, hits alone, 1/log2(rank + 1), greedy ideal of the held-out positives; mean over users "
         "with featured held-out positives, an empty slate counts 0"
@@ -156,7 +159,7 @@ def binomial_diversity(evaluation: Evaluation, k: int) -> PerUser:
 
 
 def _get_aspect_hits(evaluation: Evaluation, k: int) -> AspectHits:
-    return evaluation.tables.get(f"aspects@{k}", lambda: _find_aspect_hits(evaluation, k))
+    return ASPECT_HITS.get(evaluation, lambda: _find_aspect_hits(evaluation, k), k)
 
 
 def _find_aspect_hits(evaluation: Evaluation, k: int) -> AspectHits:

@@ -16,12 +16,15 @@ from recsys.maths import distributions
 from recsys.maths.blocks import iter_blocks
 from recsys.maths.distributions import total_variation
 from recsys.metrics._shared import divide_or_nan, get_item_popularity, get_shown_matrix, make_catalogue_metric
+from recsys.metrics.derived_tables import MapTable
 from recsys.metrics.exposure_deficits import compute_owed_mixes, get_user_communities
 from recsys.types import Evaluation, GroundTruth, PerCatalogue, RecsysError, TasteMap
 from recsys.types.arrays import Csr, Doubles, Ints
 
 ExposureReference = Literal["everybody", "near", "slates"]
 EXPOSURE_REFERENCES = ("everybody", "near", "slates")
+
+COMMUNITY_WEIGHTS, COMMUNITY_CONSUMPTION = MapTable("community_weights"), MapTable("community_consumption")
 
 _NEAR_CONVENTION = "E by the training positives of near other communities, weights the mean over audit maps"
 _TRAIN_CONVENTION = "E in proportion to train"
@@ -222,18 +225,25 @@ def _get_community_weights(truth: GroundTruth) -> Doubles:
     def make() -> Doubles:
         train, label = truth.split.train, get_user_communities(truth)
         weights = [
-            distributions.nearby_community_weights(distributions.user_mixes(train, m.assignment), label)
+            distributions.nearby_community_weights(
+                distributions.user_mixes(train, m.assignment), label, truth.judge_users
+            )
             for m in truth.audit_maps
         ]
         return np.asarray(np.mean(weights, axis=0))
 
-    return truth.tables.get("near communities", make)
+    return COMMUNITY_WEIGHTS.get(truth, make)
 
 
 def _get_community_consumption(truth: GroundTruth) -> Doubles:
-    """Return the number of positives of each community and item, (C, I)."""
-    train = truth.split.train
-    return truth.split_tables.get("consumed", lambda: _average_by_community(train, get_user_communities(truth)))
+    """Return the mean mix of items of each community, (C, I): of `truth.judge_users` where there are some."""
+
+    def make() -> Doubles:
+        train, label = truth.split.train, get_user_communities(truth)
+        there = slice(None) if truth.judge_users is None else truth.judge_users
+        return _average_by_community(Csr(train[there]), label[there])
+
+    return COMMUNITY_CONSUMPTION.get(truth, make)
 
 
 def _average_by_community(user_items: Csr, label: Ints) -> Doubles:

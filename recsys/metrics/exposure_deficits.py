@@ -4,13 +4,18 @@ import numpy as np
 
 from recsys.maths import distributions
 from recsys.maths.blocks import iter_blocks
+from recsys.maths.communities import assign_communities, fit_community_model
 from recsys.metrics._hits import compute_recall_by_map
 from recsys.metrics._shared import get_shown_matrix, get_test_users
+from recsys.metrics.derived_tables import MapTable
 from recsys.support import rng
 from recsys.types import Evaluation, GroundTruth, PerMap, TasteMap
-from recsys.types.arrays import Bools, Doubles, Ints
+from recsys.types.arrays import Bools, Csr, Doubles, Ints
 
 _AVERAGED_OVER = "w = 1, uniform slots of 1/k; mean over users to whom something is owed, then over maps"
+
+OUTSIDE_BUBBLE, OWED_MIXES = MapTable("outside_bubble"), MapTable("owed_mixes")
+USER_COMMUNITIES = MapTable("user_communities")
 
 
 def exposure_deficit(evaluation: Evaluation, k: int) -> PerMap:
@@ -60,7 +65,7 @@ def out_of_bubble_recall(evaluation: Evaluation, k: int) -> PerMap:
     :Source: this project
     """
     truth = evaluation.truth
-    outside = truth.tables.get("outside_bubble", lambda: _find_out_of_bubble(truth))
+    outside = OUTSIDE_BUBBLE.get(truth, lambda: _find_out_of_bubble(truth))
     values, behind = compute_recall_by_map(evaluation, k, outside, np.inf)
     convention = (
         "hits / all held-out positives in regions with less of the history than of near other communities, audit maps; "
@@ -70,11 +75,9 @@ def out_of_bubble_recall(evaluation: Evaluation, k: int) -> PerMap:
 
 
 def compute_owed_mixes(truth: GroundTruth, taste_map: TasteMap) -> Doubles:
-    """Return the mix of nearby other communities over regions, (U, Z)."""
-    train = truth.split.train
-    return distributions.nearby_community_mixes(
-        distributions.user_mixes(train, taste_map.assignment), get_user_communities(truth)
-    )
+    """Return the mix of nearby other communities over regions, (U, Z): of `truth.judge_users` where there are some."""
+    own = distributions.user_mixes(truth.split.train, taste_map.assignment)
+    return distributions.nearby_community_mixes(own, get_user_communities(truth), truth.judge_users)
 
 
 def _compute_deficits(evaluation: Evaluation, k: int, family: str) -> Doubles:
@@ -93,7 +96,7 @@ def _compute_deficits(evaluation: Evaluation, k: int, family: str) -> Doubles:
 
 def _get_owed_mixes(truth: GroundTruth, family: str) -> list[Doubles]:
     """Return `compute_owed_mixes` by each of a family of maps."""
-    return truth.tables.get(f"owed.{family}", lambda: [compute_owed_mixes(truth, m) for m in getattr(truth, family)])
+    return OWED_MIXES.get(truth, lambda: [compute_owed_mixes(truth, m) for m in getattr(truth, family)], family)
 
 
 def _find_out_of_bubble(truth: GroundTruth) -> list[Bools]:
@@ -108,8 +111,20 @@ def _find_out_of_bubble(truth: GroundTruth) -> list[Bools]:
 
 
 def get_user_communities(truth: GroundTruth) -> Ints:
-    """Return the community of each user, (U,), of the metrics' own seed."""
-    split = truth.split
+    """Return the community of each user, (U,), of the metrics' own seed.
+
+    With `truth.judge_users` communities are those of these users, and any other user is in the nearest of them.
+    """
+    return USER_COMMUNITIES.get(truth, lambda: _cluster_users(truth))
+
+
+def _cluster_users(truth: GroundTruth) -> Ints:
+    train, judges = truth.split.train, truth.judge_users
     # A seed of their own: an objective that aims at such a mix must not be judged by its own communities.
-    seed = rng.derive_seed(split.seed, "judge")
-    return truth.split_tables.get("communities", lambda: distributions.cluster_users(split.train, seed))
+    seed = rng.derive_seed(truth.split.seed, "judge")
+    if judges is None:
+        return distributions.cluster_users(train, seed)
+    codes = np.full(train.shape[0], -1, dtype=np.int64)
+    codes[judges] = np.arange(len(judges))
+    model = fit_community_model(Csr(train[judges]), (), seed)
+    return assign_communities(model, train, codes).astype(np.int32)

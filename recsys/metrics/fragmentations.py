@@ -9,10 +9,12 @@ from recsys.maths import distributions
 from recsys.maths.blocks import iter_blocks
 from recsys.metrics._shared import divide_or_nan, get_even_features, make_shown_matrix
 from recsys.metrics.calibration import RADIO_SMOOTHING, radio_distance
+from recsys.metrics.derived_tables import SplitTable
 from recsys.support import rng
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Longs, Strings
 
+ORDER_OF_OTHERS = SplitTable("order_of_others")
 USERS_AT_ONCE = 1024  # users
 MAX_OTHERS = 100  # at most, whose slates everybody's are compared with
 
@@ -34,7 +36,7 @@ def fragmentation(evaluation: Evaluation, k: int) -> PerUser:
     truth, shown = evaluation.truth, make_shown_matrix(evaluation, np.asarray(1.0 / (np.arange(k) + 1.0)))
     even = get_even_features(truth)
     featured = shown @ (np.diff(even.indptr) > 0).astype(np.float64) > 0
-    order = truth.split_tables.get("order of others", lambda: _order_users(truth.split.seed, truth.split.user_ids))
+    order = ORDER_OF_OTHERS.get(truth, lambda: _order_users(truth.split.seed, truth.split.user_ids))
     others = order[featured[order]][:MAX_OTHERS]
     theirs = distributions.user_mixes(shown[others], even)
     values = np.empty(shown.shape[0])

@@ -15,13 +15,17 @@ from recsys.metrics._shared import (
     count_train_positives,
     discounts,
     divide_or_nan,
+    get_cooccurrence_vectors,
     get_item_popularity,
     get_shown_matrix,
     get_test_users,
     mask_untested_users,
 )
+from recsys.metrics.derived_tables import SplitTable
 from recsys.types import Evaluation, GroundTruth, PerUser
 from recsys.types.arrays import Doubles
+
+PROFILE_DISTANCE, SELF_INFORMATION = SplitTable("profile_distance"), SplitTable("self_information")
 
 _HITS_CONVENTION = (
     "hits alone, 1/log2(rank + 1), over the sum of these for k places; mean over users with held-out positives"
@@ -90,7 +94,7 @@ def epd(evaluation: Evaluation, k: int) -> PerUser:
     :Source: Vargas and Castells 2011
     """
     truth = evaluation.truth
-    far = truth.split_tables.get("profile_distance", lambda: _compute_profile_distance(truth))
+    far = PROFILE_DISTANCE.get(truth, lambda: _compute_profile_distance(truth))
     values = sum_over_hits(evaluation, far, discounts(k)) / discounts(k).sum()
     defined = (count_test_positives(evaluation) > 0) & (count_train_positives(evaluation) > 0)
     convention = f"mean of 1 - co-occurrence cosine to the history; {_HITS_CONVENTION} and a history"
@@ -103,7 +107,7 @@ def count_histories(evaluation: Evaluation) -> int:
 
 
 def _get_self_information(truth: GroundTruth) -> Doubles:
-    return truth.split_tables.get("self_information", lambda: item_popularity.item_self_information(truth.split.train))
+    return SELF_INFORMATION.get(truth, lambda: item_popularity.item_self_information(truth.split.train))
 
 
 def _average_over_hits(evaluation: Evaluation, k: int, of_item: Doubles) -> Doubles:
@@ -114,7 +118,7 @@ def _average_over_hits(evaluation: Evaluation, k: int, of_item: Doubles) -> Doub
 def _compute_profile_distance(truth: GroundTruth) -> Doubles:
     """Return the mean distance of every held-out positive to its user's history, in the order of the test."""
     split, users = truth.split, get_test_users(truth)
-    vectors = truth.split_tables.get("cooccurrence", lambda: embeddings.cooccurrence_vectors(split.train))
+    vectors = get_cooccurrence_vectors(truth)
     far = np.empty(len(users))
     for b in iter_blocks(len(users)):
         owner, row = np.unique(users[b], return_inverse=True)

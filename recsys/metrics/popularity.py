@@ -10,8 +10,11 @@ from recsys.maths.blocks import iter_blocks
 from recsys.maths.distributions import jensen_shannon
 from recsys.maths.popularity import find_tail_items, group_by_popularity
 from recsys.metrics._shared import count_train_positives, divide_or_nan, get_item_popularity, get_shown_matrix
+from recsys.metrics.derived_tables import SplitTable
 from recsys.types import Evaluation, PerUser
 from recsys.types.arrays import Doubles
+
+POPULARITY_GROUPS, TAIL = SplitTable("popularity_groups"), SplitTable("tail")
 
 _WITH_SLATE = "mean over users with a slate"
 _WITH_HISTORY_AND_SLATE = "mean over users with a history and a slate"
@@ -104,7 +107,7 @@ def upd(evaluation: Evaluation, k: int) -> PerUser:
     """
     truth, shown = evaluation.truth, get_shown_matrix(evaluation, k)
     train = truth.split.train
-    groups = truth.split_tables.get("popularity_groups", lambda: group_by_popularity(get_item_popularity(truth)))
+    groups = POPULARITY_GROUPS.get(truth, lambda: group_by_popularity(get_item_popularity(truth)))
     parts = [
         jensen_shannon(distributions.user_mixes(train[b], groups), distributions.user_mixes(shown[b], groups))
         for b in iter_blocks(shown.shape[0])
@@ -119,7 +122,7 @@ def upd(evaluation: Evaluation, k: int) -> PerUser:
 
 def _get_tail_indicator(evaluation: Evaluation) -> Doubles:
     truth = evaluation.truth
-    return truth.split_tables.get("tail", lambda: find_tail_items(get_item_popularity(truth)).astype(np.float64))
+    return TAIL.get(truth, lambda: find_tail_items(get_item_popularity(truth)).astype(np.float64))
 
 
 def _average_over_shown(evaluation: Evaluation, k: int, of_item: Doubles) -> Doubles:

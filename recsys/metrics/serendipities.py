@@ -14,14 +14,20 @@ from recsys.metrics._hits import get_hits_within, sum_over_hits
 from recsys.metrics._shared import (
     count_test_positives,
     count_train_positives,
+    get_cooccurrence_vectors,
     get_item_popularity,
     get_test_users,
     mask_untested_users,
 )
+from recsys.metrics.derived_tables import SplitTable
 from recsys.types import Evaluation, GroundTruth, PerUser, Split
 from recsys.types.arrays import Bools, Doubles, Floats, Longs
 
 USERS_AT_ONCE = 256  # users at a time, sorted by how many held-out positives they have: little is padded
+
+SURPRISE, NPMI_SURPRISE = SplitTable("surprise"), SplitTable("npmi_surprise")
+NEW_FEATURE, POPULARITY_STANDING = SplitTable("new_feature"), SplitTable("popularity_standing")
+POPULAR_CHANCE = SplitTable("popular_chance")
 
 _WITH_HISTORY = "mean over users with held-out positives and a history, an empty slate counts 0"
 _AVERAGED_OVER = "mean over users with held-out positives, an empty slate counts 0"
@@ -40,9 +46,7 @@ def serendipity(evaluation: Evaluation, k: int) -> PerUser:
     :Source: Adamopoulos and Tuzhilin 2014
     """
     truth = evaluation.truth
-    split = truth.split
-    vectors = truth.split_tables.get("cooccurrence", lambda: embeddings.cooccurrence_vectors(split.train))
-    worth = truth.split_tables.get("surprise", lambda: _compute_surprise(split, vectors))
+    worth = SURPRISE.get(truth, lambda: _compute_surprise(truth.split, get_cooccurrence_vectors(truth)))
     convention = f"hit * (1 - largest co-occurrence cosine to the history) summed / k; {_WITH_HISTORY}"
     return PerUser(_average_over_slots(evaluation, k, worth), convention, 1)
 
@@ -59,7 +63,7 @@ def surprise(evaluation: Evaluation, k: int) -> PerUser:
     truth = evaluation.truth
     split, users = truth.split, get_test_users(truth)
     items = split.test.indices.astype(np.int64)
-    worth = truth.split_tables.get("npmi_surprise", lambda: cooccurrence_surprise(split.train, users, items))
+    worth = NPMI_SURPRISE.get(truth, lambda: cooccurrence_surprise(split.train, users, items))
     convention = f"hit * (1 - largest nPMI to the history) / 2 summed / k; {_WITH_HISTORY}"
     return PerUser(_average_over_slots(evaluation, k, np.nan_to_num(worth)), convention, 1)
 
@@ -74,7 +78,7 @@ def topic_serendipity(evaluation: Evaluation, k: int) -> PerUser:
     :Source: Chen et al. 2021
     """
     truth = evaluation.truth
-    worth = truth.split_tables.get("new_feature", lambda: _find_new_features(truth).astype(np.float64))
+    worth = NEW_FEATURE.get(truth, lambda: _find_new_features(truth).astype(np.float64))
     convention = f"hits with a feature that no training positive has / k; {_WITH_HISTORY}"
     values = _average_over_slots(evaluation, k, worth)
     return PerUser(values if truth.split.items.features.nnz else np.full_like(values, np.nan), convention, 1)
@@ -93,7 +97,7 @@ def serendipity_ge(evaluation: Evaluation, k: int) -> PerUser:
     :Source: Ge, Delgado-Battenfeld and Jannach 2010
     """
     truth = evaluation.truth
-    standing = truth.split_tables.get("standing", lambda: _rank_test_items(truth))
+    standing = POPULARITY_STANDING.get(truth, lambda: _rank_test_items(truth))
     values = sum_over_hits(evaluation, (standing >= k).astype(np.float64), np.ones(k)) / k
     convention = f"hits outside of the k most popular items that the user has not met / k; {_AVERAGED_OVER}"
     return PerUser(mask_untested_users(evaluation, values), convention, 1)
@@ -112,7 +116,7 @@ def serendipity_popularity(evaluation: Evaluation, k: int) -> PerUser:
     :Source: after Murakami, Mori and Orihara 2008, without their factor of ranks
     """
     truth = evaluation.truth
-    usual = truth.split_tables.get("popular_chance", lambda: _compute_popularity_chance(get_item_popularity(truth)))
+    usual = POPULAR_CHANCE.get(truth, lambda: _compute_popularity_chance(get_item_popularity(truth)))
     user, rank, place = get_hits_within(evaluation, k)
     n_items = len(usual)
     more = np.maximum((n_items - rank) / n_items - usual[truth.split.test.indices[place]], 0.0)

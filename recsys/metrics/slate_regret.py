@@ -15,10 +15,14 @@ import numpy as np
 from recsys.maths import embeddings
 from recsys.maths.blocks import iter_blocks
 from recsys.metrics._shared import count_test_positives, divide_or_nan, get_item_vectors
+from recsys.metrics.derived_tables import SplitTable
 from recsys.types import Evaluation, GroundTruth, PerUser
 from recsys.types.arrays import Csr, Doubles
 
 USERS_AT_ONCE = 256  # users
+
+HISTORY_KAPPAS, GREEDY_VALUES = SplitTable("history_kappas"), SplitTable("greedy_values")
+SORTED_TEST = SplitTable("sorted_test")
 
 _CONVENTION = (
     "1 - F / F of the greedy slate, targets are held-out positives, kappa = squared positive cosine, with what the "
@@ -65,8 +69,8 @@ def _compute_regrets(evaluation: Evaluation, k: int, space: str) -> Doubles:
     table, test, top = get_item_vectors(truth, space), _get_targets(truth), evaluation.get_top_picks(k)
     if not table.any():
         return np.full(len(top), np.nan)
-    known = truth.split_tables.get(f"known {space}", lambda: _compute_history_kappas(truth, table))
-    best = truth.split_tables.get(f"greedy {space}@{k}", lambda: _compute_greedy_values(truth, table, known, k))
+    known = HISTORY_KAPPAS.get(truth, lambda: _compute_history_kappas(truth, table), space)
+    best = GREEDY_VALUES.get(truth, lambda: _compute_greedy_values(truth, table, known, k), space, k)
     found = np.empty(len(top))
     fill(table, np.ascontiguousarray(top), test.indptr, test.indices, known, found)
     return 1.0 - divide_or_nan(np.where(count_test_positives(evaluation) > 0, found, np.nan), best)
@@ -74,7 +78,7 @@ def _compute_regrets(evaluation: Evaluation, k: int, space: str) -> Doubles:
 
 def _get_targets(truth: GroundTruth) -> Csr:
     """Return the held-out positives, each user's in the order of the catalogue: sums do not depend on how they came."""
-    return truth.split_tables.get("targets", lambda: Csr(truth.split.test.sorted_indices()))
+    return SORTED_TEST.get(truth, lambda: Csr(truth.split.test.sorted_indices()))
 
 
 def _compute_history_kappas(truth: GroundTruth, table: Doubles) -> Doubles:

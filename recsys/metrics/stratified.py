@@ -18,6 +18,7 @@ import numpy as np
 from recsys.maths.popularity import group_by_popularity
 from recsys.metrics._hits import compute_recall_by_map, get_hits_within, sum_over_hits
 from recsys.metrics._shared import discounts, divide_or_nan, get_item_popularity, get_test_users
+from recsys.metrics.derived_tables import MapTable, SplitTable
 from recsys.metrics.unexplored_regions import find_unexplored_positives
 from recsys.types import Evaluation, GroundTruth, PerMap, PerUser
 from recsys.types.arrays import Bools, Doubles, Ints, Longs
@@ -29,6 +30,11 @@ STRATIFIED_ACCURACY = ("stratified_recall", "stratified_ndcg")
 
 _AVERAGED_OVER = "mean over users with held-out positives, an empty slate counts 0"
 _AVERAGED_OVER_MAPS = "audit maps; mean over users with such positives, then over maps, an empty slate counts 0"
+
+
+CREDITS, CREDIT_ORDER, CREDIT_SUMS = SplitTable("credits"), SplitTable("credit_order"), SplitTable("credit_sums")
+IDEAL_CREDITS, BEST_UNEXPLORED_CREDITS = SplitTable("ideal_credits"), MapTable("best_unexplored_credits")
+THIRD_OF_ITEM = SplitTable("third_of_item")
 
 
 def stratified_recall(evaluation: Evaluation, k: int) -> PerUser:
@@ -45,7 +51,7 @@ def stratified_recall(evaluation: Evaluation, k: int) -> PerUser:
     """
     truth = evaluation.truth
     credit = _get_credits(truth)
-    total = truth.split_tables.get("credit_sums", lambda: _sum_by_user(truth))
+    total = CREDIT_SUMS.get(truth, lambda: _sum_by_user(truth))
     values = divide_or_nan(sum_over_hits(evaluation, credit, np.ones(k)), total)
     return PerUser(values, f"{_describe_credit(truth)}, hits / all held-out positives; {_AVERAGED_OVER}", 1)
 
@@ -63,7 +69,7 @@ def stratified_ndcg(evaluation: Evaluation, k: int) -> PerUser:
     :Source: Järvelin and Kekäläinen 2002, credits of Steck 2011
     """
     truth, weights = evaluation.truth, discounts(k)
-    ideal = truth.split_tables.get(f"ideal_credits@{k}", lambda: sum_largest_credits(truth, None, weights))
+    ideal = IDEAL_CREDITS.get(truth, lambda: sum_largest_credits(truth, None, weights), k)
     values = divide_or_nan(sum_over_hits(evaluation, _get_credits(truth), weights), ideal)
     convention = (
         f"gain of {_describe_credit(truth)}, 1/log2(rank + 1), ideal of the min(k, positives) largest; {_AVERAGED_OVER}"
@@ -84,7 +90,7 @@ def stratified_discovery(evaluation: Evaluation, k: int) -> PerMap:
     """
     truth, n_users = evaluation.truth, len(evaluation.items)
     marked, credit = find_unexplored_positives(truth, "audit_maps"), _get_credits(truth)
-    best = truth.tables.get(f"best_unexplored_credits@{k}", lambda: _sum_best_by_map(truth, marked, k))
+    best = BEST_UNEXPLORED_CREDITS.get(truth, lambda: _sum_best_by_map(truth, marked, k), k)
     user, _, place = get_hits_within(evaluation, k)
     values = np.empty((len(marked), n_users))
     for m, some in enumerate(marked):
@@ -160,7 +166,7 @@ def group_items_by_thirds(popularity: Doubles) -> Ints:
 
 def _compute_discovery_of_third(evaluation: Evaluation, k: int, third: Third) -> PerMap:
     truth = evaluation.truth
-    thirds = truth.split_tables.get("thirds", lambda: group_items_by_thirds(get_item_popularity(truth)))
+    thirds = THIRD_OF_ITEM.get(truth, lambda: group_items_by_thirds(get_item_popularity(truth)))
     there = thirds[truth.split.test.indices] == THIRDS.index(third)
     values, behind = compute_recall_by_map(evaluation, k, find_unexplored_positives(truth, "audit_maps") & there, k)
     convention = (
@@ -172,7 +178,7 @@ def _compute_discovery_of_third(evaluation: Evaluation, k: int, third: Third) ->
 
 def _get_credits(truth: GroundTruth) -> Doubles:
     """Return n_i^-g of every held-out positive, in the order of `split.test.indices`."""
-    return truth.split_tables.get("credits", lambda: _compute_credits(truth))
+    return CREDITS.get(truth, lambda: _compute_credits(truth))
 
 
 def _compute_credits(truth: GroundTruth) -> Doubles:
@@ -188,7 +194,7 @@ def _sum_by_user(truth: GroundTruth) -> Doubles:
 
 def _get_credit_order(truth: GroundTruth) -> Longs:
     """Return the order of held-out positives by user, then credit, largest first: sums do not depend on another."""
-    return truth.split_tables.get("credit_order", lambda: np.lexsort((-_get_credits(truth), get_test_users(truth))))
+    return CREDIT_ORDER.get(truth, lambda: np.lexsort((-_get_credits(truth), get_test_users(truth))))
 
 
 def _sum_best_by_map(truth: GroundTruth, marked: Bools, k: int) -> list[Doubles]:

@@ -6,7 +6,6 @@ use, `_content` the maps by what items are (`recsys.maps.content_maps`): their r
 sets of features, and both with the decade.
 """
 
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -16,8 +15,12 @@ from recsys.maths import distributions
 from recsys.maths.blocks import iter_blocks
 from recsys.metrics._hits import compute_recall_by_map
 from recsys.metrics._shared import divide_or_nan, get_test_users
+from recsys.metrics.derived_tables import MapTable
 from recsys.types import Evaluation, GroundTruth, PerMap
 from recsys.types.arrays import Bools, Ints, Longs
+
+EXPLORED_REGIONS, TEST_PLACES = MapTable("explored_regions"), MapTable("test_places")
+UNEXPLORED_POSITIVES, HELD_OUT_SHARE = MapTable("unexplored_positives"), MapTable("held_out_share")
 
 Bytes = NDArray[np.int8]
 MapFamily = Literal["audit_maps", "objective_maps", "content_maps", "witness_maps"]
@@ -79,9 +82,7 @@ def discovery_two_witnesses(evaluation: Evaluation, k: int) -> PerMap:
     :Source: this project
     """
     truth = evaluation.truth
-    one, other = (
-        truth.tables.get(f"test_places.{family}", partial(_classify_test_items, truth, family)) for family in _WITNESSES
-    )
+    one, other = (_get_test_places(truth, family) for family in _WITNESSES)
     pairs = min(len(one), len(other))
     values, behind = compute_recall_by_map(evaluation, k, (one[:pairs] == 1) & (other[:pairs] == 1), k)
     convention = (
@@ -135,11 +136,11 @@ def find_unexplored_positives(truth: GroundTruth, family: MapFamily) -> Bools:
 
     (M, held-out positives), in the order of `split.test.indices`.
     """
-    return truth.tables.get(f"unexplored_positives.{family}", lambda: _get_test_places(truth, family) == 1)
+    return UNEXPLORED_POSITIVES.get(truth, lambda: _get_test_places(truth, family) == 1, family)
 
 
 def _get_test_places(truth: GroundTruth, family: MapFamily) -> Bytes:
-    return truth.tables.get(f"test_places.{family}", lambda: _classify_test_items(truth, family))
+    return TEST_PLACES.get(truth, lambda: _classify_test_items(truth, family), family)
 
 
 def _compute_discovery(evaluation: Evaluation, k: int, family: MapFamily) -> PerMap:
@@ -166,7 +167,7 @@ def _unexplored_share(evaluation: Evaluation, k: int, family: MapFamily) -> PerM
         f"shown items in regions unexplored by train / shown items that the map knows, {_FAMILY_NAMES[family]}; "
         "mean over users with such items, then over maps"
     )
-    held_out = truth.tables.get(f"held_out_share.{family}", lambda: _compute_held_out_share(truth, family))
+    held_out = HELD_OUT_SHARE.get(truth, lambda: _compute_held_out_share(truth, family), family)
     return PerMap(values, convention, 0, {"held_out": held_out})
 
 
@@ -197,6 +198,6 @@ def _get_explored_regions(truth: GroundTruth, family: MapFamily) -> list[tuple[B
     """Return, for each map, which regions each user has touched (U, Z), and the region of each item (I,)."""
     train = truth.split.train
     maps = getattr(truth, family)
-    return truth.tables.get(
-        f"regions.{family}", lambda: [(distributions.find_explored_regions(train, m), m.hard_regions) for m in maps]
+    return EXPLORED_REGIONS.get(
+        truth, lambda: [(distributions.find_explored_regions(train, m), m.hard_regions) for m in maps], family
     )

@@ -10,7 +10,6 @@ from recsys.types import GroundTruth, RecsysError, Slates, Split, TasteMap
 from recsys.types.arrays import Bools, Csr, Ints
 from recsys.types.names import check_name
 from recsys.types.numbers import check_number
-from recsys.types.pools import TableCache
 
 
 def align_runs(runs: Mapping[str, Slates | Ints], split: Split, k: int = 0) -> tuple[Ints, dict[str, Ints]]:
@@ -82,7 +81,7 @@ def restrict_to_users(truth: GroundTruth, users: Ints) -> GroundTruth:
     test = sparse.csr_array(sparse.diags_array(kept) @ truth.split.test)
     test.eliminate_zeros()
     split = replace(truth.split, test=Csr(test))
-    return replace(truth, split=split, tables=TableCache())
+    return replace(truth, split=split)
 
 
 def _align_run(run: str, slates: Slates | Ints, split: Split) -> tuple[Bools, Ints]:

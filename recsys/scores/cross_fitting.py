@@ -8,17 +8,19 @@ and what a bootstrap of so few lacks is added: `recsys.scores.replicates.two_lev
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
+from recsys.metrics.derived_tables import MapTable
 from recsys.scores.alignment import align_runs, check_ground_truth, check_map, restrict_to_users
 from recsys.scores.fold_sums import FoldSums
 from recsys.scores.halvings import choose_interval, draw_map_deviations, spread_over_halvings
-from recsys.scores.intervals import MAX_BOOTSTRAP, NO_INTERVAL, Interval, bootstrap_sums, check_bootstrap_memory
+from recsys.scores.intervals import MAX_BOOTSTRAP, NO_INTERVAL, bootstrap_sums, check_bootstrap_memory
 from recsys.scores.metric_names import MetricAtK, resolve_metrics
 from recsys.scores.records import Score, Scores
-from recsys.scores.runs import call_metric, describe_convention, reduce_metric_values
+from recsys.scores.runs import assemble_catalogue_score, call_metric, describe_convention, reduce_metric_values
 from recsys.scores.segments import segment_users
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import (
@@ -40,8 +42,8 @@ Audience = Literal["all", "inside", "outside"]
 AUDIENCES = ("all", "inside", "outside")
 MAX_KEPT_BYTES, TABLE_CELL_BYTES = 2**28, 9  # of tables of users and regions: whether touched, and what is owed
 INFLUENCE_CELLS = 2**22  # of scores times users whose draws are made at once
+JUDGED_TRUTH = MapTable("judged_truth")
 _MAP_READERS = (
-    "account_gaps",
     "exposure",
     "exposure_deficits",
     "stratified",
@@ -146,10 +148,12 @@ def compute_fold_metrics(
 
 def get_judged_truth(truth: GroundTruth, judge: Judge) -> GroundTruth:
     """Return the truth by a judge's maps, kept with `truth`: whoever asks again finds the tables of both."""
-    name = (
-        f"judge {id(judge.audit_maps)} {id(judge.objective_maps)}"  # what is kept holds both: the numbers stay theirs
-    )
-    return truth.tables.get(name, lambda: truth.with_judge(judge))
+    held = (
+        judge.audit_maps,
+        judge.objective_maps,
+        judge.fold.judge_users,
+    )  # the judged truth holds all: ids stay theirs
+    return JUDGED_TRUTH.get(truth, lambda: truth.with_judge(judge), *map(id, held))
 
 
 def _may_keep_tables(judges: Sequence[Judge], n_users: int) -> bool:
@@ -222,7 +226,7 @@ def _build_user_score(key: tuple[str, str, int], of: FoldSums, drawn: Doubles, s
         value=value,
         limits=spread(value, draws) if n_users > 1 else NO_INTERVAL,
         n_users=n_users,
-        convention=_describe_folds(of, n_users),
+        convention=describe_convention(_describe_folds(of), n_users),
         direction=_get_answer(of).direction,
         shape="maps" if isinstance(of.answer, PerMap) else "users",
         per_user=np.where(of.user_folds > 0, of.user_sum / np.maximum(of.user_folds, 1), np.nan),
@@ -239,31 +243,15 @@ def _build_catalogue_score(key: tuple[str, str, int], of: FoldSums, answer: PerC
     value, halved, judged = float(np.mean(of.values)), of.halving_values, len(of.contributions)
     replicates = np.asarray(of.replicates / len(of.values))
     draws = replicates if len(halved) < 2 or not len(replicates) else np.concatenate([replicates, halved])
-    spread, freedom = choose_interval("catalogue", len(halved), judged, judged)
-    low, high, error = spread(value, draws)
-    low, high = (float(limit) for limit in np.clip((low, high), *answer.value_range))
-    n_users = 0 if np.isnan(value) else round(float(np.mean(of.behind)))
-    return Score(
-        *key,
-        value=value,
-        limits=Interval(low, high, error),
-        n_users=n_users,
-        convention=_describe_folds(of, n_users),
-        direction=answer.direction,
-        shape="catalogue",
-        per_user=np.empty(0),
-        user_contributions=np.empty(0),
-        user_weights=np.empty(0),
-        draws=draws,
-        make_interval=spread,
-        degrees_of_freedom=freedom,
-    )
+    how = choose_interval("catalogue", len(halved), judged, judged)
+    said = replace(answer, convention=_describe_folds(of))
+    return assemble_catalogue_score(key, said, value, draws, how, round(float(np.mean(of.behind))))
 
 
-def _describe_folds(of: FoldSums, n_users: int) -> str:
+def _describe_folds(of: FoldSums) -> str:
     halvings = len(set(of.halvings))
     said = f"cross-fitted: mean over {halvings} halving{'s' if halvings > 1 else ''} of the users, both ways"
-    return describe_convention(f"{_get_answer(of).convention}; {said}", n_users)
+    return f"{_get_answer(of).convention}; {said}"
 
 
 def _get_answer(of: FoldSums) -> MetricValues:

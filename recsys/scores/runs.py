@@ -1,6 +1,6 @@
 """Evaluation: slates and metrics in, values with intervals out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -20,7 +20,7 @@ from recsys.scores.intervals import (
 )
 from recsys.scores.metric_names import MetricAtK, resolve_metrics
 from recsys.scores.records import Score, Scores
-from recsys.scores.segments import segment_users
+from recsys.scores.segments import SEGMENTS, segment_users
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import Evaluation, GroundTruth, MetricValues, PerCatalogue, PerMap, PerUser, RecsysError, Slates
 from recsys.types.arrays import Doubles, Ints
@@ -61,7 +61,7 @@ def evaluate(
         for run, items in picks.items()
         for cell in build_scores(run, _call_metrics(asked, Evaluation(items, judged)), users, seed, n_bootstrap)
     ]
-    parts = judged.tables.get("segments", lambda: segment_users(judged, users))
+    parts = SEGMENTS.get(judged, lambda: segment_users(judged, users))
     segments = {name: codes[users] for name, codes in parts.items()}
     return Scores(tuple(cells), users, truth.split.user_ids[users], seed, n_bootstrap, dict(seconds or {}), segments)
 
@@ -197,14 +197,28 @@ def build_user_score(run: str, metric: str, k: int, answer: PerUser | PerMap, va
 def build_catalogue_score(run: str, metric: str, k: int, answer: PerCatalogue, counts: Doubles, n_judged: int) -> Score:
     """Return the score of a statistic of the whole catalogue, over the slates of those judged, by their `counts`."""
     value, replicates = float(answer.statistic(counts.sum(axis=0))), compute_on_group_sets(counts, answer.statistic)
-    spread = partial(corrected_jackknife_interval, n_users=n_judged)
-    low, high, error = spread(value, replicates)
+    how = (partial(corrected_jackknife_interval, n_users=n_judged), jackknife_degrees_of_freedom)
+    return assemble_catalogue_score((run, metric, k), answer, value, replicates, how, n_judged)
+
+
+def assemble_catalogue_score(
+    key: tuple[str, str, int],
+    answer: PerCatalogue,
+    value: float,
+    draws: Doubles,
+    how: tuple[Callable[[float, Doubles], Interval], Callable[[Doubles], float]],
+    n_users: int,
+) -> Score:
+    """Return the score (run, metric, k) of a statistic of the whole catalogue: its value, and values on subsamples.
+
+    `how` makes limits of these, and their degrees of freedom; `n_users` are behind the value where it is defined.
+    """
+    spread, freedom = how
+    low, high, error = spread(value, draws)
     low, high = (float(limit) for limit in np.clip((low, high), *answer.value_range))
-    n_users = 0 if np.isnan(value) else n_judged
+    n_users = 0 if np.isnan(value) else n_users
     return Score(
-        run,
-        metric,
-        k,
+        *key,
         value=value,
         limits=Interval(low, high, error),
         n_users=n_users,
@@ -214,9 +228,9 @@ def build_catalogue_score(run: str, metric: str, k: int, answer: PerCatalogue, c
         per_user=np.empty(0),
         user_contributions=np.empty(0),
         user_weights=np.empty(0),
-        draws=replicates,
+        draws=draws,
         make_interval=spread,
-        degrees_of_freedom=jackknife_degrees_of_freedom,
+        degrees_of_freedom=freedom,
     )
 
 

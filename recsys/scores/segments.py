@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.maths.popularity import count_item_users
+from recsys.metrics.derived_tables import MapTable
 from recsys.scores.hypothesis_tests import compute_user_differences, find_differing_users, has_enough_users
 from recsys.scores.intervals import USER_BLOCK, bootstrap_means
 from recsys.scores.records import Score, Scores
@@ -17,6 +18,7 @@ from recsys.types.arrays import Bools, Csr, Doubles, Ints
 if TYPE_CHECKING:
     import pandas as pd
 
+SEGMENTS = MapTable("segments")
 COLD_MAX_POSITIVES = 5  # training positives up to which a user is cold
 QUARTERS = ("lowest quarter", "second quarter", "third quarter", "highest quarter")
 SEGMENT_PARTS = {

@@ -18,7 +18,7 @@ from recsys.testing.contract import (
     read_range,
 )
 from recsys.testing.synthetic import make_evaluation
-from recsys.types import Evaluation, GroundTruth, MetricValues, PerCatalogue, PerMap, PerUser, TableCache
+from recsys.types import Evaluation, GroundTruth, MetricValues, PerCatalogue, PerMap, PerUser
 from recsys.types.arrays import Doubles, Longs, make_empty_matrix
 
 Metric = Callable[[Evaluation, int], MetricValues]
@@ -112,7 +112,7 @@ def _check_order_of_users(who: str, make: Metric, k: int) -> None:
     split = evaluation.truth.split
     parts = {part: getattr(split, part)[order] for part in PARTS}
     moved = replace(split, user_ids=split.user_ids[order], **parts)
-    other = Evaluation(evaluation.items[order], replace(evaluation.truth, split=moved, tables=TableCache()))
+    other = Evaluation(evaluation.items[order], replace(evaluation.truth, split=moved))
     before, after = make(evaluation, k), make(other, k)
     expected = _get_values(before) if isinstance(before, PerCatalogue) else _get_values(before)[..., order]
     same = np.allclose(_get_values(after), expected, atol=1e-5, equal_nan=True)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from recsys.types.arrays import Doubles, Ints
+from recsys.types.arrays import Doubles, Ints, Longs
 from recsys.types.folds import Judge
 from recsys.types.maps import TasteMap
 from recsys.types.pools import TableCache
@@ -26,14 +26,16 @@ class GroundTruth:
     content_maps: tuple[TasteMap, ...] = ()  # by what items are; empty where there is no content
     witness_maps: tuple[TasteMap, ...] = ()  # audit maps of the users that those of `audit_maps` are not made from
     popularity_exponent: float = DEFAULT_POPULARITY_EXPONENT  # g of credits popularity^-g, from 0 (all alike) to 1
-    tables: TableCache = field(default_factory=TableCache)  # of the split and the maps
-    # of the split alone: `with_judge` keeps them, any other copy starts without
-    split_tables: TableCache = field(default_factory=TableCache, init=False)
+    # users whose histories say what communities consume, ascending codes; None: all
+    judge_users: Longs | None = None
+    # Metrics keep derived tables here. A copy by `dataclasses.replace` starts without: they are of what it had before.
+    tables: TableCache = field(default_factory=TableCache, init=False)  # of the split and the maps
+    split_tables: TableCache = field(default_factory=TableCache, init=False)  # of the split alone; `with_judge` keeps
 
     def with_judge(self, judge: Judge) -> "GroundTruth":
-        """Return the same truth by a judge's maps; what the split alone tells is made once for all of them."""
+        """Return the same truth by a judge's maps and users; tables of the split alone are made once for all judges."""
         families = {name: getattr(judge, name) for name in ("audit_maps", "objective_maps", "witness_maps")}
-        made = replace(self, **families, tables=TableCache())
+        made = replace(self, **families, judge_users=judge.fold.judge_users)
         object.__setattr__(made, "split_tables", self.split_tables)
         return made
 
@@ -44,11 +46,11 @@ class Evaluation:
 
     items: Ints  # (U, K) item codes, -1 = none, never twice in a row
     truth: GroundTruth  # shared by all runs
-    tables: TableCache = field(default_factory=TableCache)
+    tables: TableCache = field(default_factory=TableCache, init=False)  # metrics keep derived tables of the run here
 
     def get_top_picks(self, k: int) -> Ints:
         """Return the first k picks, (U, k), the same array at each call; slates shorter than k are filled with -1."""
-        return self.tables.get(f"top@{k}", lambda: self._pad_top_picks(k))
+        return self.tables.get(("top_picks", k), lambda: self._pad_top_picks(k))
 
     def _pad_top_picks(self, k: int) -> Ints:
         missing = max(k - self.items.shape[1], 0)
