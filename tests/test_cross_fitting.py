@@ -14,14 +14,16 @@ from recsys.reranking.blends import make_weight_matrix, parse_blend
 from recsys.reranking.slates import fit_scales
 from recsys.retrieval.candidates import candidates
 from recsys.retrieval.fold_contexts import make_fold_context, select_table_users
-from recsys.scores import cross_fitting, evaluate, tabulate_differences
+from recsys.scores import Scores, cross_fitting, evaluate, tabulate_differences
 from recsys.scores.cross_fitting import compute_fold_metrics, evaluate_folds
 from recsys.scores.fold_sums import FoldSums
 from recsys.scores.intervals import bootstrap_sums
 from recsys.scores.judges import summarize_judge
 from recsys.scores.replicates import pool_replicates
 from recsys.scores.runs import call_metric
+from recsys.scores.segments import encode_parts, tabulate_segments
 from recsys.scores.stores import pack_scores, unpack_scores
+from recsys.scores.tables import compute_p_values, p_sign_flips, pair_with_base
 from recsys.splits.cross_fitting import make_folds
 from recsys.types import Context, Evaluation, Fold, GroundTruth, Judge, PerMap, Pool, RecsysError
 
@@ -375,3 +377,53 @@ def test_what_communities_consume_knows_nothing_of_the_tables_users(name):
         one, other = (getattr(metrics, name)(Evaluation(runs[0]["folded"], of), 5).values for of in pair)
         assert np.array_equal(one[:, fold.judge_users], other[:, fold.judge_users], equal_nan=True) == same
         assert np.isfinite(one[:, fold.table_users]).any()
+
+
+# --- tests of differences, and limits in segments, know of halvings ---
+
+
+def build_simulated_scores(trial: int, sizes: tuple[float, float, float], users: int = 100) -> Scores:
+    """A base and a run that differ by nothing but what users, maps and halvings err, read over three halvings."""
+    people, everybody = np.arange(users, dtype=np.int32), np.ones(users, dtype=bool)
+    segments = {"activity": (np.arange(users) % 4).astype(np.int32)}
+    drawn = simulate_folds(np.random.default_rng(trial), users, 24, 3, sizes)
+    cells = []
+    for run, values in (("base", np.zeros_like(drawn)), ("run", drawn)):
+        sums = FoldSums(users, encode_parts(segments))
+        for f, of_fold in enumerate(values):
+            sums.add(PerMap(of_fold + 5.0, "made up", 1), people, everybody, f // 2, trial)
+        influence = bootstrap_sums(sums.influence[None] / len(drawn), people, trial, 200)
+        cells.append(cross_fitting._build_user_score((run, "metric", 5), sums, influence[0], trial))
+    return Scores(tuple(cells), people, people.astype(str), trial, 200, segments=segments, halvings=3)
+
+
+@pytest.mark.parametrize("sizes", [(1.0, 0.0, 0.0), (0.3, 0.0, 0.3), (1.0, 0.2, 0.15)])
+def test_tests_and_limits_in_segments_hold_their_level_when_halvings_err(sizes):
+    """Of 100 simulated benchmarks without a difference at most 11 are called different (more: once in 200 such tests).
+
+    Signs of users alone call most of them different where halvings err.
+    """
+    called, left, by_signs = 0, 0, 0
+    for trial in range(100):
+        scores = build_simulated_scores(trial, sizes)
+        pairs = pair_with_base(scores, "base")
+        called += compute_p_values(pairs, scores, 200)[0] <= 0.05
+        by_signs += p_sign_flips(pairs, scores, 200)[0] <= 0.05
+        parts = tabulate_segments(pairs, scores)
+        left += ((parts.joint_low > 0) | (parts.joint_high < 0)).any()
+    assert called <= 11 and left <= 11, (called, left)
+    assert by_signs > 30 or sizes[2] < 0.3
+
+
+def test_limits_in_segments_are_wider_by_halvings_and_are_stored():
+    scores = build_simulated_scores(3, (0.5, 0.0, 0.3))
+    width = [
+        (table.joint_high - table.joint_low).to_numpy()
+        for of in (scores, unpack_scores(pack_scores(scores)), replace(scores, halvings=0))
+        for table in [tabulate_segments(pair_with_base(of, "base"), of)]
+    ]
+    np.testing.assert_allclose(width[0], width[1])
+    assert (width[0] > 1.5 * width[2]).all()
+    sums = scores.cells[1].halving_parts.sum(axis=2)
+    np.testing.assert_allclose(sums[0], scores.cells[1].draws[-3:])
+    np.testing.assert_allclose(sums[1], 1.0)

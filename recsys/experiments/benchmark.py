@@ -2,14 +2,13 @@
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recsys.configs import Config, RunSpec, parse_config, read_config
-from recsys.experiments.fold_readings import add_seen_reading, describe_power, read_folds
+from recsys.experiments.fold_readings import add_seen_reading, describe_power, evaluate_each_reader, read_folds
 from recsys.experiments.folds import build_or_load_judges, describe_missing_folds
 from recsys.experiments.likelihoods import describe_likelihood, find_likelihood
 from recsys.experiments.pipeline import Preparation, prepare_benchmark
@@ -17,11 +16,11 @@ from recsys.experiments.rerankings import SlatesByLength, build_fold_slates, bui
 from recsys.experiments.results import Bench
 from recsys.experiments.run_folder import RunFolder
 from recsys.scores import Scores, evaluate, tabulate_differences, tabulate_scores
-from recsys.scores.cross_fitting import evaluate_folds
 from recsys.scores.metric_names import resolve_metrics
+from recsys.scores.records import join_scores
 from recsys.support.progress import show_progress
 from recsys.support.threads import limit_to_one_blas_thread
-from recsys.types import Dataset, GroundTruth, Judge, RecsysError
+from recsys.types import Dataset, GroundTruth, RecsysError
 
 if TYPE_CHECKING:
     pass
@@ -85,17 +84,17 @@ def evaluate_slates(
     by_fold = build_fold_slates(preparation, specs, slates, judges, quiet)
     with show_progress(quiet) as bars:
         bars.add_task("judging", total=None)
-        scores = seen = _score_each_length(config, slates, truth, seconds)
+        seen = _score_each_length(config, slates, truth, seconds)
         likelihood = find_likelihood(preparation)
         learned = () if likelihood is None else describe_likelihood(likelihood)
         said = (*preparation.dataset.notes, *preparation.split.notes, *learned, *notes, *_note_uncached(preparation))
-        if judges:
-            scores = _score_each_length(config, slates, truth, seconds, judges, by_fold)
+        read = evaluate_each_reader(config, by_fold, truth, judges, seconds) if judges else {}
+        scores = read.get("all", seen)
         summary, against = tabulate_scores(scores), tabulate_differences(scores, config.base_name)
         readings = None
         if judges:
             summary, against = add_seen_reading(summary, against, seen, config.base_name)
-            readings = read_folds(preparation, truth, judges, by_fold, scores, seen)
+            readings = read_folds(preparation, truth, judges, by_fold, {**read, "seen": seen})
             said += describe_power(readings, against, config)
         said += describe_missing_folds(preparation)
     return Bench(preparation, specs, slates, scores, summary, against, folder, said, likelihood, readings)
@@ -129,30 +128,14 @@ def describe_data(data: Any) -> dict[str, str]:
 
 
 def _score_each_length(
-    config: Config,
-    slates: SlatesByLength,
-    truth: GroundTruth,
-    seconds: Mapping[str, float],
-    judges: Sequence[Judge] = (),
-    by_fold: Sequence[SlatesByLength] = (),
+    config: Config, slates: SlatesByLength, truth: GroundTruth, seconds: Mapping[str, float]
 ) -> Scores:
-    """Return every metric at every k, each judged on slates of that length: by run, then metric, then k.
-
-    With judges, the means over their folds.
-    """
+    """Return every metric at every k, each judged on slates of that length: by run, then metric, then k."""
     asked = resolve_metrics(config.evaluation.metrics, config.slate.k)
     at = {k: [f"{want.name}@{want.k}" for want in asked if want.k == k] for k in slates}
     how: dict[str, Any] = {"seed": config.seed, "n_bootstrap": config.evaluation.n_bootstrap, "seconds": seconds}
-    parts = [
-        evaluate_folds([of[k] for of in by_fold], truth, judges, at[k], [k], **how)
-        if judges
-        else evaluate(runs, truth, at[k], [k], **how)
-        for k, runs in slates.items()
-        if at[k]
-    ]
-    found = {(cell.run, cell.metric, cell.k): cell for part in parts for cell in part.cells}
-    cells = [found[run, want.name, want.k] for run in parts[0].runs for want in asked]
-    return replace(parts[0], cells=tuple(cells))
+    parts = [evaluate(runs, truth, at[k], [k], **how) for k, runs in slates.items() if at[k]]
+    return join_scores(parts, [(want.name, want.k) for want in asked])
 
 
 def _note_uncached(preparation: Preparation) -> tuple[str, ...]:

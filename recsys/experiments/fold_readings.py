@@ -1,6 +1,6 @@
 """What judges by halves of the users say: inside and outside of their half, beside seen users, and how surely."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,10 @@ from recsys.experiments.pipeline import Preparation, build_or_load_pool
 from recsys.metrics import discovery, discovery_two_witnesses
 from recsys.scores import Scores, tabulate_differences, tabulate_scores
 from recsys.scores.alignment import align_runs, restrict_to_users
-from recsys.scores.cross_fitting import evaluate_folds, get_judged_truth
+from recsys.scores.cross_fitting import Reader, evaluate_readers, get_judged_truth
 from recsys.scores.judges import MIN_JUDGE_USERS, MIN_UNEXPLORED_HITS, summarize_judge
+from recsys.scores.metric_names import resolve_metrics
+from recsys.scores.records import join_scores
 from recsys.scores.tables import pair_with_base
 from recsys.types import Evaluation, GroundTruth, Judge, Slates
 from recsys.types.arrays import Ints
@@ -42,29 +44,47 @@ class FoldReadings:
     readings: "pd.DataFrame"
 
 
+def evaluate_each_reader(
+    config: Config,
+    by_fold: Sequence[dict[int, dict[str, Slates]]],
+    truth: GroundTruth,
+    judges: Sequence[Judge],
+    seconds: Mapping[str, float],
+) -> dict[str, Scores]:
+    """Return the cross-fitted scores by reader: of "all" users at every k, of the others at the headline k."""
+    found: dict[str, list[Scores]] = {}
+    asked = resolve_metrics(config.evaluation.metrics, config.slate.k)
+    how: dict[str, Any] = {"seed": config.seed, "n_bootstrap": config.evaluation.n_bootstrap, "seconds": seconds}
+    for k in by_fold[0]:
+        names = [want.name for want in asked if want.k == k]
+        readers = {"all": Reader("all", [f"{name}@{k}" for name in names])}
+        if k == config.headline_k:
+            read = [f"{name}@{k}" for name in READ_METRICS if name in names]
+            readers |= {"inside": Reader("inside", read), "outside": Reader("outside", read)}
+            readers["two witnesses"] = Reader("all", [f"{WITNESSED}@{k}"])
+        readers = {name: reader for name, reader in readers.items() if reader.metrics}
+        runs = [of[k] for of in by_fold]
+        for name, scores in evaluate_readers(runs, truth, judges, readers, [k], **how).items() if readers else ():
+            found.setdefault(name, []).append(scores)
+    alone = {name: parts[0] for name, parts in found.items() if name != "all"}
+    return {"all": join_scores(found["all"], [(want.name, want.k) for want in asked]), **alone}
+
+
 def read_folds(
     preparation: Preparation,
     truth: GroundTruth,
     judges: Sequence[Judge],
     by_fold: Sequence[dict[int, dict[str, Slates]]],
-    scores: Scores,
-    seen: Scores,
+    read: Mapping[str, Scores],
 ) -> FoldReadings:
-    """Return what each judge is, and what each reader says of each run."""
+    """Return what each judge is, and what each reader says of each run: those of `read`, by name."""
     import pandas as pd
 
     config, k = preparation.config, preparation.config.headline_k
-    metrics = [name for name in READ_METRICS if any((c.metric, c.k) == (name, k) for c in scores.cells)]
-    runs = [of[k] for of in by_fold]
-    how: dict[str, Any] = {"seed": config.seed, "n_bootstrap": config.evaluation.n_bootstrap}
-    read = {"all": scores}
-    for audience in ("inside", "outside") if metrics else ():
-        read[audience] = evaluate_folds(runs, truth, judges, metrics, [k], audience=audience, **how)
-    read["two witnesses"] = evaluate_folds(runs, truth, judges, [WITNESSED], [k], **how)
-    read["seen"] = seen
+    metrics = {cell.metric for cell in read["all"].cells if cell.k == k} & {*READ_METRICS}
     tables = [_tabulate_reading(name, of, {*metrics, WITNESSED}, config.base_name, k) for name, of in read.items()]
     readings = pd.concat([table for table in tables if len(table)], ignore_index=True)
-    return FoldReadings(_tabulate_judges(preparation, truth, judges, runs), readings)
+    return FoldReadings(_tabulate_judges(preparation, truth, judges, [of[k] for of in by_fold]), readings)
 
 
 def add_seen_reading(

@@ -1,14 +1,13 @@
 """Hits of one run: which picks are held-out positives, at which ranks, and sums over them."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from recsys.metrics._shared import divide_or_nan, get_test_users
 from recsys.metrics.derived_tables import RunTable
-from recsys.types import Evaluation
-from recsys.types.arrays import Bools, Doubles, Longs
+from recsys.types import Evaluation, GroundTruth
+from recsys.types.arrays import Bools, Doubles, Ints, Longs
 
 
 class Hits(NamedTuple):
@@ -65,24 +64,35 @@ def sum_over_hits(evaluation: Evaluation, values: Doubles, weights: Doubles) -> 
     return np.asarray(np.bincount(user, weights[rank] * values[place], len(evaluation.items)), dtype=np.float64)
 
 
+class MarkedPositives(NamedTuple):
+    """Held-out positives that each of M maps marks, and how many of them each user has."""
+
+    marked: Bools  # (M, held-out positives) in the order of `split.test.indices`
+    wanted: Ints  # (M, U)
+
+
+def count_marked_positives(truth: GroundTruth, marked: Bools) -> MarkedPositives:
+    """Return the held-out positives that each of M maps marks, (M, held-out positives), with their numbers by user."""
+    n_users, owner = truth.split.test.shape[0], get_test_users(truth)
+    wanted = [np.bincount(owner[some], minlength=n_users) for some in marked]
+    return MarkedPositives(marked, np.array(wanted, dtype=np.int32).reshape(len(marked), n_users))
+
+
 def compute_recall_by_map(
-    evaluation: Evaluation, k: int, marked: Sequence[Bools] | Bools, most: float
+    evaluation: Evaluation, k: int, positives: MarkedPositives, most: float
 ) -> tuple[Doubles, dict[str, float]]:
     """Return hits over held-out positives, at most `most` of these, among those that each of M maps marks, (M, U).
 
-    `marked` follow `split.test.indices`. Beside it, means over maps: `users` that have some, `held_out` such positives,
-    `hits` among them.
+    Beside it, means over maps: `users` that have some, `held_out` such positives, `hits` among them.
     """
     user, _, place = get_hits_within(evaluation, k)
-    n_users, owner = len(evaluation.items), get_test_users(evaluation.truth)
-    values, sums = np.empty((len(marked), n_users)), np.zeros(3)
-    for m, some in enumerate(marked):
-        found = np.bincount(user[some[place]], minlength=n_users)
-        wanted = np.bincount(owner[some], minlength=n_users)
-        values[m] = divide_or_nan(found, np.minimum(wanted, most))
-        sums += (wanted > 0).sum(), found.sum(), wanted.sum()
+    marked, wanted = positives
+    of_map, hit = np.nonzero(marked[:, place])
+    n_users = len(evaluation.items)
+    found = np.bincount(of_map * n_users + user[hit], minlength=len(marked) * n_users).reshape(len(marked), n_users)
+    sums = np.array([(wanted > 0).sum(), len(hit), wanted.sum()], dtype=np.float64)
     behind = (sums / max(len(marked), 1)).tolist()
-    return values, dict(zip(("users", "hits", "held_out"), behind, strict=True))
+    return divide_or_nan(found, np.minimum(wanted, most)), dict(zip(("users", "hits", "held_out"), behind, strict=True))
 
 
 def _find_hits(evaluation: Evaluation) -> Hits:

@@ -5,7 +5,7 @@ import numpy as np
 from recsys.maths import distributions
 from recsys.maths.blocks import iter_blocks
 from recsys.maths.communities import assign_communities, fit_community_model
-from recsys.metrics._hits import compute_recall_by_map
+from recsys.metrics._hits import MarkedPositives, compute_recall_by_map, count_marked_positives
 from recsys.metrics._shared import get_shown_matrix, get_test_users
 from recsys.metrics.derived_tables import MapTable
 from recsys.support import rng
@@ -99,7 +99,7 @@ def _get_owed_mixes(truth: GroundTruth, family: str) -> list[Doubles]:
     return OWED_MIXES.get(truth, lambda: [compute_owed_mixes(truth, m) for m in getattr(truth, family)], family)
 
 
-def _find_out_of_bubble(truth: GroundTruth) -> list[Bools]:
+def _find_out_of_bubble(truth: GroundTruth) -> MarkedPositives:
     """Return which held-out positives lie outside of their user's bubble, by each audit map, in the test's order."""
     split, users = truth.split, get_test_users(truth)
     history, found = np.diff(split.train.indptr)[users] > 0, []
@@ -107,7 +107,8 @@ def _find_out_of_bubble(truth: GroundTruth) -> list[Bools]:
         beyond = distributions.user_mixes(split.train, taste_map.assignment) < due
         region = taste_map.hard_regions[split.test.indices]
         found.append(np.asarray(beyond[users, region] & (region >= 0) & history))
-    return found
+    marked: Bools = np.array(found, dtype=bool).reshape(len(found), len(users))
+    return count_marked_positives(truth, marked)
 
 
 def get_user_communities(truth: GroundTruth) -> Ints:

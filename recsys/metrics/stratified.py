@@ -16,7 +16,13 @@ from typing import Literal
 import numpy as np
 
 from recsys.maths.popularity import group_by_popularity
-from recsys.metrics._hits import compute_recall_by_map, get_hits_within, sum_over_hits
+from recsys.metrics._hits import (
+    MarkedPositives,
+    compute_recall_by_map,
+    count_marked_positives,
+    get_hits_within,
+    sum_over_hits,
+)
 from recsys.metrics._shared import discounts, divide_or_nan, get_item_popularity, get_test_users
 from recsys.metrics.derived_tables import MapTable, SplitTable
 from recsys.metrics.unexplored_regions import find_unexplored_positives
@@ -34,7 +40,7 @@ _AVERAGED_OVER_MAPS = "audit maps; mean over users with such positives, then ove
 
 CREDITS, CREDIT_ORDER, CREDIT_SUMS = SplitTable("credits"), SplitTable("credit_order"), SplitTable("credit_sums")
 IDEAL_CREDITS, BEST_UNEXPLORED_CREDITS = SplitTable("ideal_credits"), MapTable("best_unexplored_credits")
-THIRD_OF_ITEM = SplitTable("third_of_item")
+THIRD_OF_ITEM, UNEXPLORED_OF_THIRD = SplitTable("third_of_item"), MapTable("unexplored_of_third")
 
 
 def stratified_recall(evaluation: Evaluation, k: int) -> PerUser:
@@ -89,14 +95,15 @@ def stratified_discovery(evaluation: Evaluation, k: int) -> PerMap:
     :Source: this project, credits of Steck 2011
     """
     truth, n_users = evaluation.truth, len(evaluation.items)
-    marked, credit = find_unexplored_positives(truth, "audit_maps"), _get_credits(truth)
+    positives, credit = find_unexplored_positives(truth, "audit_maps"), _get_credits(truth)
+    marked = positives.marked
     best = BEST_UNEXPLORED_CREDITS.get(truth, lambda: _sum_best_by_map(truth, marked, k), k)
     user, _, place = get_hits_within(evaluation, k)
     values = np.empty((len(marked), n_users))
     for m, some in enumerate(marked):
         found = some[place]
         values[m] = divide_or_nan(np.bincount(user[found], credit[place[found]], n_users), best[m])
-    _, behind = compute_recall_by_map(evaluation, k, marked, k)
+    _, behind = compute_recall_by_map(evaluation, k, positives, k)
     convention = (
         f"{_describe_credit(truth)}, hits in regions unexplored by train / the min(k, held-out positives there) "
         f"largest; {_AVERAGED_OVER_MAPS}"
@@ -165,15 +172,22 @@ def group_items_by_thirds(popularity: Doubles) -> Ints:
 
 
 def _compute_discovery_of_third(evaluation: Evaluation, k: int, third: Third) -> PerMap:
-    truth = evaluation.truth
-    thirds = THIRD_OF_ITEM.get(truth, lambda: group_items_by_thirds(get_item_popularity(truth)))
-    there = thirds[truth.split.test.indices] == THIRDS.index(third)
-    values, behind = compute_recall_by_map(evaluation, k, find_unexplored_positives(truth, "audit_maps") & there, k)
+    positives = _find_unexplored_of_third(evaluation.truth, third)
+    values, behind = compute_recall_by_map(evaluation, k, positives, k)
     convention = (
         f"hits in regions unexplored by train / min(k, held-out positives there), items of the {third} of three by "
         f"training interactions, ties on one side; {_AVERAGED_OVER_MAPS}"
     )
     return PerMap(values, convention, 1, behind)
+
+
+def _find_unexplored_of_third(truth: GroundTruth, third: Third) -> MarkedPositives:
+    def make() -> MarkedPositives:
+        thirds = THIRD_OF_ITEM.get(truth, lambda: group_items_by_thirds(get_item_popularity(truth)))
+        there = thirds[truth.split.test.indices] == THIRDS.index(third)
+        return count_marked_positives(truth, find_unexplored_positives(truth, "audit_maps").marked & there)
+
+    return UNEXPLORED_OF_THIRD.get(truth, make, third)
 
 
 def _get_credits(truth: GroundTruth) -> Doubles:

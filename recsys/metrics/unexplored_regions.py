@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recsys.maths import distributions
 from recsys.maths.blocks import iter_blocks
-from recsys.metrics._hits import compute_recall_by_map
+from recsys.metrics._hits import MarkedPositives, compute_recall_by_map, count_marked_positives
 from recsys.metrics._shared import divide_or_nan, get_test_users
 from recsys.metrics.derived_tables import MapTable
 from recsys.types import Evaluation, GroundTruth, PerMap
@@ -21,6 +21,7 @@ from recsys.types.arrays import Bools, Ints, Longs
 
 EXPLORED_REGIONS, TEST_PLACES = MapTable("explored_regions"), MapTable("test_places")
 UNEXPLORED_POSITIVES, HELD_OUT_SHARE = MapTable("unexplored_positives"), MapTable("held_out_share")
+WITNESSED_POSITIVES = MapTable("witnessed_positives")
 
 Bytes = NDArray[np.int8]
 MapFamily = Literal["audit_maps", "objective_maps", "content_maps", "witness_maps"]
@@ -82,9 +83,13 @@ def discovery_two_witnesses(evaluation: Evaluation, k: int) -> PerMap:
     :Source: this project
     """
     truth = evaluation.truth
-    one, other = (_get_test_places(truth, family) for family in _WITNESSES)
-    pairs = min(len(one), len(other))
-    values, behind = compute_recall_by_map(evaluation, k, (one[:pairs] == 1) & (other[:pairs] == 1), k)
+
+    def make() -> MarkedPositives:
+        one, other = (_get_test_places(truth, family) for family in _WITNESSES)
+        pairs = min(len(one), len(other))
+        return count_marked_positives(truth, (one[:pairs] == 1) & (other[:pairs] == 1))
+
+    values, behind = compute_recall_by_map(evaluation, k, WITNESSED_POSITIVES.get(truth, make), k)
     convention = (
         "hits in regions unexplored by train / min(k, held-out positives there), where audit maps of both halves of "
         "the users say so; mean over users with such positives, then over pairs of maps, an empty slate counts 0"
@@ -131,12 +136,11 @@ def unexplored_share_content(evaluation: Evaluation, k: int) -> PerMap:
     return _unexplored_share(evaluation, k, "content_maps")
 
 
-def find_unexplored_positives(truth: GroundTruth, family: MapFamily) -> Bools:
-    """Return, for each map of the family, which held-out positives lie in a region that their user never touched.
-
-    (M, held-out positives), in the order of `split.test.indices`.
-    """
-    return UNEXPLORED_POSITIVES.get(truth, lambda: _get_test_places(truth, family) == 1, family)
+def find_unexplored_positives(truth: GroundTruth, family: MapFamily) -> MarkedPositives:
+    """Return, for each map of the family, which held-out positives lie in a region that their user never touched."""
+    return UNEXPLORED_POSITIVES.get(
+        truth, lambda: count_marked_positives(truth, _get_test_places(truth, family) == 1), family
+    )
 
 
 def _get_test_places(truth: GroundTruth, family: MapFamily) -> Bytes:
@@ -144,8 +148,8 @@ def _get_test_places(truth: GroundTruth, family: MapFamily) -> Bytes:
 
 
 def _compute_discovery(evaluation: Evaluation, k: int, family: MapFamily) -> PerMap:
-    marked = find_unexplored_positives(evaluation.truth, family)
-    values, behind = compute_recall_by_map(evaluation, k, marked, k)
+    positives = find_unexplored_positives(evaluation.truth, family)
+    values, behind = compute_recall_by_map(evaluation, k, positives, k)
     convention = (
         f"hits in regions unexplored by train / min(k, held-out positives there), {_FAMILY_NAMES[family]}; mean over "
         "users with such positives, then over maps, an empty slate counts 0"

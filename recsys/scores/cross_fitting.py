@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from recsys.scores.intervals import MAX_BOOTSTRAP, NO_INTERVAL, bootstrap_sums, 
 from recsys.scores.metric_names import MetricAtK, resolve_metrics
 from recsys.scores.records import Score, Scores
 from recsys.scores.runs import assemble_catalogue_score, call_metric, describe_convention, reduce_metric_values
-from recsys.scores.segments import segment_users
+from recsys.scores.segments import SEGMENTS, encode_parts, segment_users
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import (
     Evaluation,
@@ -40,6 +40,15 @@ from recsys.types.numbers import check_int
 Runs = Mapping[str, Slates | Ints]
 Audience = Literal["all", "inside", "outside"]
 AUDIENCES = ("all", "inside", "outside")
+
+
+class Reader(NamedTuple):
+    """Metrics, and the users over whom they are read."""
+
+    audience: Audience  # as in `evaluate_folds`
+    metrics: Sequence[str]
+
+
 MAX_KEPT_BYTES, TABLE_CELL_BYTES = 2**28, 9  # of tables of users and regions: whether touched, and what is owed
 INFLUENCE_CELLS = 2**22  # of scores times users whose draws are made at once
 JUDGED_TRUTH = MapTable("judged_truth")
@@ -51,7 +60,6 @@ _MAP_READERS = (
 )  # modules of `recsys.metrics`
 
 
-@limit_to_one_blas_thread()
 def evaluate_folds(
     runs: Sequence[Runs],
     truth: GroundTruth,
@@ -76,49 +84,97 @@ def evaluate_folds(
         RecsysError: as `evaluate` does, if there is no fold, or not as many runs as judges, if folds have other runs or
             other users, a halving does not have two folds, or a catalogue-level metric is asked for some users.
     """
+    reader = {"": Reader(audience, metrics)}
+    return evaluate_readers(runs, truth, judges, reader, ks, seed=seed, n_bootstrap=n_bootstrap, seconds=seconds)[""]
+
+
+@limit_to_one_blas_thread()
+def evaluate_readers(
+    runs: Sequence[Runs],
+    truth: GroundTruth,
+    judges: Sequence[Judge],
+    readers: Mapping[str, Reader],
+    ks: Sequence[int] = (),
+    *,
+    seed: int = 0,
+    n_bootstrap: int = 1000,
+    seconds: Mapping[str, float] | None = None,
+) -> dict[str, Scores]:
+    """Return what `evaluate_folds` says to each reader, by name: a metric that several ask for is computed once.
+
+    Raises:
+        RecsysError: as `evaluate_folds` does.
+    """
     check_ground_truth(truth)
-    check_choice("audience", audience, AUDIENCES, where="evaluate_folds")
-    asked = resolve_metrics(metrics, ks)
+    asked = {name: _resolve_reader(reader, ks) for name, reader in readers.items()}
+    wanted = {(want.name, want.k): want for wants in asked.values() for want in wants}
     n_bootstrap = check_int("evaluate_folds: n_bootstrap", n_bootstrap, 2, MAX_BOOTSTRAP)
     seed = check_int("evaluate_folds: seed", seed)
-    users, picks = _align_folds(runs, truth, judges, max(want.k for want in asked))
-    check_bootstrap_memory("evaluate_folds: n_bootstrap", n_bootstrap, len(picks[0]) * len(asked))
-    judged = restrict_to_users(truth, users)
-    fixed = {name for name in picks[0] if all(of[name] is runs[0][name] for of in runs)} if audience == "all" else set()
-    sums = {(name, want.name, want.k): FoldSums(len(users)) for name in picks[0] for want in asked}
-    kept = _may_keep_tables(judges, truth.split.train.shape[0])
-    ours = all(want.metric.__module__.startswith("recsys.") for want in asked)
+    users, picks = _align_folds(runs, truth, judges, max(want.k for want in wanted.values()))
+    n_values = len(picks[0]) * sum(map(len, asked.values()))
+    check_bootstrap_memory("evaluate_folds: n_bootstrap", n_bootstrap, n_values)
+    judged, n_users = restrict_to_users(truth, users), truth.split.train.shape[0]
+    codes = {name: of[users] for name, of in SEGMENTS.get(judged, lambda: segment_users(judged, users)).items()}
+    members = {name: encode_parts(codes if readers[name].audience == "all" else {}) for name in readers}
+    sums = {
+        name: {(run, want.name, want.k): FoldSums(len(users), members[name]) for run in picks[0] for want in wants}
+        for name, wants in asked.items()
+    }
+    fixed = {run for run in picks[0] if all(of[run] is runs[0][run] for of in runs)}
+    kept = _may_keep_tables(judges, n_users)
+    ours = all(want.metric.__module__.startswith("recsys.") for want in wanted.values())
     with ThreadPoolExecutor((os.cpu_count() or 1) if ours else 1) as workers:
         for turn, (judge, found) in enumerate(zip(judges, picks, strict=True)):
             by = get_judged_truth(judged, judge) if kept else judged.with_judge(judge)
-            chosen = _select_audience(judge, users, audience, truth.split.train.shape[0])
+            chosen = {
+                name: _select_audience(judge, users, reader.audience, n_users) for name, reader in readers.items()
+            }
 
-            def add_run(name: str, turn: int = turn, by: GroundTruth = by, chosen: Bools = chosen) -> None:
-                evaluation, fold = Evaluation(picks[turn][name], by), judges[turn].fold
-                for want in asked:
-                    place = sums[name, want.name, want.k]
-                    if turn and name in fixed and not reads_maps(want):
-                        place.repeat_last(fold.halving)
-                        continue
-                    answer = call_metric(want, evaluation)
-                    if audience != "all" and isinstance(answer, PerCatalogue):
-                        raise RecsysError(f"evaluate_folds: {want.name} is of all slates, expected audience 'all'")
-                    place.add(answer, users, chosen, fold.halving, seed)
+            def add_run(run: str, turn: int = turn, by: GroundTruth = by, chosen: Mapping[str, Bools] = chosen) -> None:
+                evaluation, halving = Evaluation(picks[turn][run], by), judges[turn].fold.halving
+                for key, want in wanted.items():
+                    places = [(sums[name].get((run, *key)), chosen[name]) for name in readers]
+                    repeated = turn > 0 and run in fixed and not reads_maps(want)
+                    _add_to_each(want, evaluation, places, repeated, (users, halving, seed))
 
             list(workers.map(add_run, found))  # the next fold's tables take the place of this one's
-    cells = _build_scores(sums, users, seed, n_bootstrap)
-    parts = segment_users(judged, users) if audience == "all" else {}
-    segments = {name: codes[users] for name, codes in parts.items()}
-    return Scores(
-        cells,
-        users,
-        truth.split.user_ids[users],
-        seed,
-        n_bootstrap,
-        dict(seconds or {}),
-        segments,
-        halvings=len({judge.fold.halving for judge in judges}),
-    )
+    halvings = len({judge.fold.halving for judge in judges})
+    about = (users, truth.split.user_ids[users], seed, n_bootstrap, dict(seconds or {}))
+    return {
+        name: Scores(
+            _build_scores(sums[name], users, seed, n_bootstrap),
+            *about,
+            codes if reader.audience == "all" else {},
+            halvings=halvings,
+        )
+        for name, reader in readers.items()
+    }
+
+
+def _add_to_each(
+    want: MetricAtK,
+    evaluation: Evaluation,
+    places: Sequence[tuple[FoldSums | None, Bools]],
+    repeated: bool,
+    how: tuple[Ints, int, int],
+) -> None:
+    """Add the answer of one metric to the sums of each reader that asks for it; of a repeated one, that of before."""
+    (users, halving, seed), answer = how, None
+    for place, chosen in places:
+        if place is None:
+            continue
+        if repeated and chosen.all():
+            place.repeat_last(halving)
+            continue
+        answer = answer or (place.answer if repeated else None) or call_metric(want, evaluation)
+        if isinstance(answer, PerCatalogue) and not chosen.all():
+            raise RecsysError(f"evaluate_folds: {want.name} is of all slates, expected audience 'all'")
+        place.add(answer, users, chosen, halving, seed)
+
+
+def _resolve_reader(reader: Reader, ks: Sequence[int]) -> list[MetricAtK]:
+    check_choice("audience", reader.audience, AUDIENCES, where="evaluate_folds")
+    return resolve_metrics(reader.metrics, ks)
 
 
 @limit_to_one_blas_thread()
@@ -148,11 +204,8 @@ def compute_fold_metrics(
 
 def get_judged_truth(truth: GroundTruth, judge: Judge) -> GroundTruth:
     """Return the truth by a judge's maps, kept with `truth`: whoever asks again finds the tables of both."""
-    held = (
-        judge.audit_maps,
-        judge.objective_maps,
-        judge.fold.judge_users,
-    )  # the judged truth holds all: ids stay theirs
+    # The judged truth holds all three: their ids stay theirs.
+    held = (judge.audit_maps, judge.objective_maps, judge.fold.judge_users)
     return JUDGED_TRUTH.get(truth, lambda: truth.with_judge(judge), *map(id, held))
 
 
@@ -236,6 +289,7 @@ def _build_user_score(key: tuple[str, str, int], of: FoldSums, drawn: Doubles, s
         make_interval=spread,
         degrees_of_freedom=freedom,
         counts=_average_counts(of.counts) if n_users else {},
+        halving_parts=of.halving_parts,
     )
 
 

@@ -16,6 +16,10 @@ class FoldSums:
     """Sums over the folds that were added, of one metric of one run."""
 
     n_users: int
+    members: Doubles = field(
+        default_factory=lambda: np.empty((0, 0))
+    )  # (U, P) 1 where a user is in a part of a segment
+    part_sums: list[Doubles] = field(default_factory=list)  # (2, P) of each fold: contributions and weights
     values: list[float] = field(default_factory=list)
     halvings: list[int] = field(default_factory=list)
     map_values: list[Doubles] = field(default_factory=list)
@@ -84,9 +88,19 @@ class FoldSums:
         per_user, defined, contributions, weights, influence = self.last
         self.user_sum += per_user
         self.user_folds += defined.astype(np.int64)
+        if self.members.size:
+            self.part_sums.append(np.stack([contributions, weights]) @ self.members)
         self.contributions += contributions
         self.weights += weights
         self.influence += influence
+
+    @property
+    def halving_parts(self) -> Doubles:
+        """Sums of contributions and of weights by halving and part of each segment, (2, R, P)."""
+        if not self.part_sums:
+            return np.empty((2, 0, 0))
+        of, sums = np.array(self.halvings), np.array(self.part_sums)
+        return np.stack([sums[of == halving].mean(axis=0) for halving in dict.fromkeys(self.halvings)], axis=1)
 
     @property
     def halving_values(self) -> Doubles:

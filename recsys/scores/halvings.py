@@ -6,10 +6,15 @@ from functools import partial
 import numpy as np
 from scipy.special import stdtrit
 
-from recsys.scores.intervals import JACKKNIFE_FREEDOM, NO_INTERVAL, Interval, corrected_jackknife_interval
+from recsys.scores.intervals import (
+    JACKKNIFE_FREEDOM,
+    NO_INTERVAL,
+    Interval,
+    corrected_jackknife_interval,
+    draw_with_replacement,
+)
 from recsys.scores.replicates import two_level_degrees_of_freedom, two_level_interval
 from recsys.scores.runs import bootstrap_interval, jackknife_degrees_of_freedom, mean_degrees_of_freedom
-from recsys.support import rng
 from recsys.types.arrays import Doubles
 
 
@@ -40,8 +45,7 @@ def spread_over_halvings(draws: Doubles, halved: Doubles, seed: int) -> Doubles:
 
     R halvings are drawn with replacement for each draw: what that finds is (R - 1) / R of their variance.
     """
-    chosen = rng.draw_uniforms(seed, "halvings", np.arange(len(draws))[:, None], np.arange(len(halved)))
-    resampled = halved[(chosen * len(halved)).astype(np.int64)].mean(axis=1)
+    resampled = halved[draw_with_replacement(seed, "halvings", len(draws), len(halved))].mean(axis=1)
     return np.concatenate([draws + resampled - halved.mean(), halved])
 
 
@@ -50,8 +54,7 @@ def draw_map_deviations(map_values: Sequence[Doubles], n: int, seed: int) -> Dou
     total: Doubles = np.zeros(n)
     for values in map_values:
         if len(values) > 1:
-            chosen = rng.draw_uniforms(seed, "maps", np.arange(n)[:, None], np.arange(len(values)))
-            total += values[(chosen * len(values)).astype(np.int64)].mean(axis=1) - values.mean()
+            total += values[draw_with_replacement(seed, "maps", n, len(values))].mean(axis=1) - values.mean()
     return total / max(len(map_values), 1)
 
 

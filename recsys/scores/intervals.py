@@ -13,13 +13,15 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import pdtr, stdtrit
 
 from recsys.support import rng
 from recsys.support.memory import read_available_memory
-from recsys.types import RecsysError
+from recsys.types import RecsysError, TableCache
 from recsys.types.arrays import Bools, Doubles, Ints, Longs
 
+Bytes = NDArray[np.uint8]
 USER_BLOCK = 1024  # users at a time
 DRAW_BLOCK = 4096  # draws at a time
 MAX_BOOTSTRAP = 100_000  # bootstrap draws: the ends of an interval then vary by 0.05 points of its 95 %
@@ -30,6 +32,8 @@ JACKKNIFE_FREEDOM = 15  # degrees of freedom of the corrected error; its varianc
 INNER_SPLITS = 3  # splits whose quarters and halves are jackknifed themselves
 COUNT_BLOCK = 2**22  # counts at a time
 _POISSON = pdtr(np.arange(18), 1.0)
+# All metrics of all runs share their draws: those that were made last are kept.
+_LAST_WEIGHTS, _LAST_DRAWS = TableCache(4), TableCache(8)
 
 
 def check_bootstrap_memory(place: str, n_bootstrap: int, n_values: int) -> None:
@@ -80,8 +84,7 @@ def bootstrap_means(tables: Sequence[Doubles], users: Ints, seed: int, n: int) -
         table = np.concatenate([table[:, first : first + USER_BLOCK] for table in tables])
         values, known = np.nan_to_num(table).T, (~np.isnan(table)).T.astype(float)
         for at in range(0, n, DRAW_BLOCK):
-            draw = np.arange(at, min(at + DRAW_BLOCK, n))[:, None]
-            times = np.searchsorted(_POISSON, rng.draw_uniforms(seed, "users", draw, drawn)).astype(float)
+            times = _draw_user_weights(seed, drawn, at, min(at + DRAW_BLOCK, n))
             total[at : at + DRAW_BLOCK] += times @ values
             weight[at : at + DRAW_BLOCK] += times @ known
     ratios = _divide_or_nan(total, weight)
@@ -98,15 +101,32 @@ def bootstrap_sums(influence: Doubles, users: Ints, seed: int, n: int) -> Double
     for first in range(0, len(users) if len(influence) else 0, USER_BLOCK):
         drawn, part = users[first : first + USER_BLOCK], influence[:, first : first + USER_BLOCK]
         for at in range(0, n, DRAW_BLOCK):
-            draw = np.arange(at, min(at + DRAW_BLOCK, n))[:, None]
-            times = np.searchsorted(_POISSON, rng.draw_uniforms(seed, "users", draw, drawn)).astype(float)
-            total[:, at : at + DRAW_BLOCK] += part @ times.T
+            total[:, at : at + DRAW_BLOCK] += part @ _draw_user_weights(seed, drawn, at, min(at + DRAW_BLOCK, n)).T
     return total
+
+
+def _draw_user_weights(seed: int, users: Ints, first: int, end: int) -> Doubles:
+    """Return how often each of some users is drawn in the draws from `first` to before `end`, (draws, users)."""
+
+    def draw() -> Bytes:
+        uniforms = rng.draw_uniforms(seed, "users", np.arange(first, end)[:, None], users)
+        return np.searchsorted(_POISSON, uniforms).astype(np.uint8)
+
+    return _LAST_WEIGHTS.get((seed, users.tobytes(), first, end), draw).astype(float)
+
+
+def draw_with_replacement(seed: int, name: str, n: int, size: int) -> Longs:
+    """Return n draws of `size` of so many things, with replacement, (n, size): codes from 0."""
+
+    def draw() -> Longs:
+        return (rng.draw_uniforms(seed, name, np.arange(n)[:, None], np.arange(size)) * size).astype(np.int64)
+
+    return _LAST_DRAWS.get((seed, name, n, size), draw)
 
 
 def _resample_maps(ratios: Doubles, seed: int) -> Doubles:
     n, m = ratios.shape
-    drawn = (rng.draw_uniforms(seed, "maps", np.arange(n)[:, None], np.arange(m)) * m).astype(np.int64)
+    drawn = draw_with_replacement(seed, "maps", n, m)
     ratios = np.take_along_axis(ratios, drawn, axis=1)
     return _divide_or_nan(np.nan_to_num(ratios).sum(axis=1), (~np.isnan(ratios)).sum(axis=1))
 

@@ -1,8 +1,10 @@
 """Scores: a value for every run, metric and k, with all that tables and comparisons need."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+import numpy as np
 
 from recsys.scores.intervals import Interval
 from recsys.types import make_unknown_name_error
@@ -30,6 +32,8 @@ class Score:
     make_interval: Callable[[float, Doubles], Interval]  # makes limits of a value and its draws
     degrees_of_freedom: Callable[[Doubles], float]  # degrees of freedom of the error behind those limits
     counts: Mapping[str, float] = field(default_factory=dict)
+    # (2, R, P) sums of contributions and of weights by halving and part of each segment; (2, 0, 0) without halvings
+    halving_parts: Doubles = field(default_factory=lambda: np.empty((2, 0, 0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,3 +64,9 @@ class Scores:
         if run not in self.runs:
             raise make_unknown_name_error("run", run, self.runs)
         return tuple(cell for cell in self.cells if cell.run == run)
+
+
+def join_scores(parts: Sequence[Scores], order: Sequence[tuple[str, int]]) -> Scores:
+    """Return the scores of the same runs and users whose metrics and k, in `order`, are in several parts."""
+    found = {(cell.run, cell.metric, cell.k): cell for part in parts for cell in part.cells}
+    return replace(parts[0], cells=tuple(found[run, metric, k] for run in parts[0].runs for metric, k in order))

@@ -74,13 +74,16 @@ def two_level_interval(value: float, n_bootstrap: Doubles, n_replicates: int, n_
     A bootstrap of R replicates finds (R - 1) / R of the variance between them; what is missing is added. t has
     the degrees of freedom of `two_level_degrees_of_freedom`.
     """
-    variance, _ = _split_variance(n_bootstrap, n_replicates)
-    return _build_t_interval(value, variance, two_level_degrees_of_freedom(n_bootstrap, n_replicates, n_users))
+    variance, between = _split_variance(n_bootstrap, n_replicates)
+    return _build_t_interval(value, variance, _compute_two_level_freedom(variance, between, n_replicates, n_users))
 
 
 def two_level_degrees_of_freedom(n_bootstrap: Doubles, n_replicates: int, n_users: int) -> float:
     """Return Satterthwaite's (1946) degrees of freedom: R - 1 where all variance is between replicates."""
-    variance, between = _split_variance(n_bootstrap, n_replicates)
+    return _compute_two_level_freedom(*_split_variance(n_bootstrap, n_replicates), n_replicates, n_users)
+
+
+def _compute_two_level_freedom(variance: float, between: float, n_replicates: int, n_users: int) -> float:
     within = max(variance - between, 0.0)
     shape = between**2 / (n_replicates - 1) + within**2 / max(n_users - 1, 1)
     return variance**2 / shape if shape > 0 else n_users - 1.0

@@ -1,15 +1,16 @@
 """Segments of users by their training data, and the difference of two runs in each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
+from scipy.special import ndtr, stdtrit
 
 from recsys.maths.popularity import count_item_users
 from recsys.metrics.derived_tables import MapTable
 from recsys.scores.hypothesis_tests import compute_user_differences, find_differing_users, has_enough_users
-from recsys.scores.intervals import USER_BLOCK, bootstrap_means
+from recsys.scores.intervals import USER_BLOCK, bootstrap_means, draw_with_replacement
 from recsys.scores.records import Score, Scores
 from recsys.scores.simultaneous import compute_simultaneous_limits
 from recsys.types import GroundTruth
@@ -50,11 +51,21 @@ def segment_users(truth: GroundTruth, users: Ints) -> dict[str, Ints]:
     return {name: codes for name, codes in coded.items() if len(np.unique(codes[users])) > 1}
 
 
+def encode_parts(segments: Mapping[str, Ints]) -> Doubles:
+    """Return 1 where a user is in a part of a segment, (U, P): the parts of all segments side by side."""
+    return np.concatenate(
+        [codes[:, None] == np.arange(len(SEGMENT_PARTS[name])) for name, codes in segments.items()]
+        or [np.zeros((0, 0), dtype=bool)],
+        axis=1,
+    ).astype(np.float64)
+
+
 def tabulate_segments(pairs: Sequence[tuple[Score, Score]], scores: Scores) -> "pd.DataFrame":
     """Return a row per pair of runs, per-user metric and part of a segment.
 
     difference and relative are within the part; joint_low and joint_high are limits that hold for all parts
-    of the run and metric together with 95 % (`recsys.scores.simultaneous`; over users, for the maps at hand), so that
+    of the run and metric together with 95 % (`recsys.scores.simultaneous`; over users and halvings, for the maps at
+    hand), so that
     the worst may be picked: `worst` marks the part with the largest loss relative to the base among those with
     limits. No limits where fewer than 20 users differ.
     """
@@ -91,15 +102,20 @@ def _assign_quarters(values: Doubles, users: Ints) -> Ints:
 def _build_segment_rows(cell: Score, base: Score, scores: Scores) -> list[dict[str, Any]]:
     parts = _list_segment_parts(base, scores)
     change, differ = compute_user_differences(cell, base), find_differing_users(cell, base)
-    found = np.array([_average_in_part(change, base.user_weights, inside) for *_, inside in parts])
-    known = [i for i, (*_, inside) in enumerate(parts) if has_enough_users(inside & differ)]
+    found = np.array([_average_in_part(change, base.user_weights, inside) for *_, inside, _ in parts])
+    known = [i for i, (*_, inside, _) in enumerate(parts) if has_enough_users(inside & differ)]
     low, high = np.full((2, len(parts)), np.nan)
     if known:
         tables = [_build_part_values(change, base.user_weights, parts[i][2]) for i in known]
         drawn = np.array(bootstrap_means(tables, scores.users, scores.seed, scores.n_bootstrap))
         low[known], high[known] = compute_simultaneous_limits(found[known], drawn)
+        if scores.halvings > 1 and cell.halving_parts.size:
+            at = [parts[i][3] for i in known]
+            halved = (cell.halving_parts[0] - base.halving_parts[0])[:, at] / base.halving_parts[1][:, at]
+            sizes = np.array([parts[i][2].sum() for i in known])
+            low[known], high[known] = _add_halvings(found[known], drawn, halved, sizes, scores.seed)
     rows = []
-    for i, (name, part, inside) in enumerate(parts):
+    for i, (name, part, inside, _) in enumerate(parts):
         level, n_differ = (
             _average_in_part(base.user_contributions, base.user_weights, inside),
             int((inside & differ).sum()),
@@ -112,12 +128,32 @@ def _build_segment_rows(cell: Score, base: Score, scores: Scores) -> list[dict[s
     return rows
 
 
-def _list_segment_parts(base: Score, scores: Scores) -> list[tuple[str, str, Bools]]:
-    """Return segment, part and users of every part that has users."""
+def _add_halvings(values: Doubles, drawn: Doubles, halved: Doubles, sizes: Ints, seed: int) -> tuple[Doubles, Doubles]:
+    """Return simultaneous limits of m values (m,) from draws of users (m, n) and the values of each halving (R, m).
+
+    Halvings are drawn with replacement, the same ones in every part, and what a bootstrap of R lacks of their variance
+    is added. The reach of each part is stretched as Student's t of its degrees of freedom stretches the normal
+    distribution (Satterthwaite 1946): users and halvings, R - 1 where all variance is between halvings.
+    """
+    n_halvings = len(halved)
+    apart = (halved - halved.mean(axis=0)) * np.sqrt(n_halvings / (n_halvings - 1.0))
+    moved = apart[draw_with_replacement(seed, "halvings", drawn.shape[1], n_halvings)].mean(axis=1).T
+    low, high = compute_simultaneous_limits(values, drawn + moved)
+    within, between = drawn.var(axis=1, ddof=1), halved.var(axis=0, ddof=1) / n_halvings
+    error, reach = np.sqrt((drawn + moved).var(axis=1, ddof=1)), (high - low) / 2.0
+    shape = between**2 / (n_halvings - 1.0) + within**2 / np.maximum(sizes - 1.0, 1.0)
+    freedom = np.divide((within + between) ** 2, shape, out=np.full(len(values), np.inf), where=shape > 0)
+    normal = np.divide(reach, error, out=np.ones(len(values)), where=error > 0)
+    reach = reach * stdtrit(np.minimum(freedom, 1e9), ndtr(normal)) / normal
+    return values - reach, values + reach
+
+
+def _list_segment_parts(base: Score, scores: Scores) -> list[tuple[str, str, Bools, int]]:
+    """Return segment, part, users and place (as in `encode_parts`) of every part that has users."""
+    named = [(name, code) for name in scores.segments for code in range(len(SEGMENT_PARTS[name]))]
     parts = [
-        (name, part, (codes == code) & (base.user_weights > 0))
-        for name, codes in scores.segments.items()
-        for code, part in enumerate(SEGMENT_PARTS[name])
+        (name, SEGMENT_PARTS[name][code], (scores.segments[name] == code) & (base.user_weights > 0), place)
+        for place, (name, code) in enumerate(named)
     ]
     return [part for part in parts if part[2].any()]
 

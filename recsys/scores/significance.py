@@ -18,7 +18,7 @@ from recsys.scores.hypothesis_tests import (
     p_noninferior,
 )
 from recsys.scores.records import Score, Scores
-from recsys.scores.tables import p_sign_flips, tabulate_paired_differences
+from recsys.scores.tables import compute_p_values, tabulate_paired_differences
 from recsys.types.arrays import Doubles
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ def tabulate_tests(
     p_noninferior, p_equivalent and both adjusted, noninferior and equivalent ("yes", "no", "" where it cannot be
     asked), verdict.
 
-    p_value is that of sign flips; for catalogue-level metrics and over replicates, Student's t. Where fewer
+    p_value is that of `tabulate_differences`; for catalogue-level metrics and over replicates, Student's t. Where fewer
     than 20 users differ, only difference, p_value and effect_size are given, and nothing that rests on an error.
     """
     pairs = list(pairs)
-    p_values = p_sign_flips(pairs, scores, count_needed_flips(len(pairs)))
+    p_values = compute_p_values(pairs, scores, count_needed_flips(len(pairs)))
     by_t = [i for i, (cell, _) in enumerate(pairs) if cell.shape == "catalogue" or scores.replicates > 1]
     p_values[by_t] = [p_different(compute_contrast(*pairs[i], 1.0)) for i in by_t]
     table = tabulate_paired_differences(pairs, p_values)

@@ -31,6 +31,8 @@ def pack_scores(scores: Scores) -> dict[str, Anys]:
     arrays["shares"] = _stack_rows([cell.user_weights for cell in over_maps], scores)
     arrays["draws"] = np.concatenate([cell.draws for cell in cells])
     arrays["n_draws"] = np.array([len(cell.draws) for cell in cells])
+    if any(cell.halving_parts.size for cell in cells):
+        arrays["halving_parts"] = np.array([cell.halving_parts for cell in cells if cell.shape != "catalogue"])
     arrays |= {"users": scores.users, "user_ids": scores.user_ids}
     arrays |= {"seed": np.array(scores.seed), "times": np.array(scores.n_bootstrap)}
     arrays |= {"halvings": np.array(scores.halvings)} if scores.halvings else {}
@@ -66,6 +68,7 @@ def _stack_rows(rows: list[Doubles], scores: Scores) -> Doubles:
 
 
 def _unpack_cells(arrays: Mapping[str, Anys]) -> list[Score]:
+    halved = iter(arrays.get("halving_parts", ()))
     per_user, parts, shares = (iter(arrays[name]) for name in ("per_user", "parts", "shares"))
     draws = np.split(arrays["draws"], np.cumsum(arrays["n_draws"])[:-1])
     cells, judged, halvings = [], len(arrays["users"]), int(arrays.get("halvings", 0))
@@ -74,6 +77,7 @@ def _unpack_cells(arrays: Mapping[str, Anys]) -> list[Score]:
         added, weight = (next(parts), next(shares)) if shape == "maps" else _derive_user_weights(mine)
         n_users = int(arrays["n_users"][i])
         spread, freedom = choose_interval(shape, halvings, n_users, judged)
+        of_parts = np.empty((2, 0, 0)) if shape == "catalogue" else next(halved, np.empty((2, 0, 0)))
         counts = zip(COUNT_NAMES, arrays["counts"][i].tolist(), strict=True)
         cells.append(
             Score(
@@ -93,6 +97,7 @@ def _unpack_cells(arrays: Mapping[str, Anys]) -> list[Score]:
                 user_weights=weight,
                 make_interval=spread,
                 degrees_of_freedom=freedom,
+                halving_parts=of_parts,
             )
         )
     return cells

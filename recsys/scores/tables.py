@@ -8,9 +8,11 @@ import numpy as np
 from recsys.scores.halvings import choose_interval, spread_over_halvings
 from recsys.scores.hypothesis_tests import (
     MIN_DIFFERING_USERS,
+    compute_contrast,
     compute_user_differences,
     detectable_multiplier,
     find_differing_users,
+    p_different,
 )
 from recsys.scores.intervals import NO_INTERVAL, Interval, bootstrap_means, sum_sign_flips
 from recsys.scores.records import Score, Scores
@@ -63,17 +65,18 @@ def tabulate_differences(scores: Scores, against: str) -> "pd.DataFrame":
 
     Per-user metrics are compared on the users whom both runs define (n_users), so a difference can differ from
     that of two rows of `tabulate_scores`. p_value: two-sided sign-flip randomisation over users, all maps of a user
-    flipped together, (1 + at least as large) / (1 + 2000); NaN for catalogue-level metrics. detectable: the
-    smallest difference that this data shows with 80 % power at the 5 % level. n_differ: the users whose values
-    differ, NaN for catalogue-level metrics; where they are fewer than 20, limits and detectable are NaN, because
-    such intervals hold the truth too rarely (`benchmarks/errors.py`). relative limits are NaN, too, where the value
-    of `against` is 0 in some draw.
+    flipped together, (1 + at least as large) / (1 + 2000); NaN for catalogue-level metrics. Signs of users know nothing
+    of halvings: with several of them p_value is at least that of Student's t over users, maps and halvings.
+    detectable: the smallest difference that this data shows with 80 % power at the 5 % level. n_differ: the users
+    whose values differ, NaN for catalogue-level metrics; where they are fewer than 20, limits and detectable are NaN,
+    because such intervals hold the truth too rarely (`benchmarks/errors.py`). relative limits are NaN, too, where the
+    value of `against` is 0 in some draw.
 
     Raises:
         RecsysError: if there is no run `against`.
     """
     pairs = pair_with_base(scores, against)
-    return tabulate_paired_differences(pairs, p_sign_flips(pairs, scores, N_SIGN_FLIPS))
+    return tabulate_paired_differences(pairs, compute_p_values(pairs, scores, N_SIGN_FLIPS))
 
 
 def pair_with_base(scores: Scores, against: str) -> list[tuple[Score, Score]]:
@@ -165,7 +168,20 @@ def _rebuild_score(cell: Score, values: Doubles, drawn: Doubles, scores: Scores)
     draws = spread_over_halvings(drawn, halved, scores.seed)
     spread, freedom = choose_interval("users", scores.halvings, made.n_users, len(scores.users))
     limits = spread(made.value, draws) if made.n_users > 1 else NO_INTERVAL
-    return replace(made, draws=draws, limits=limits, make_interval=spread, degrees_of_freedom=freedom)
+    how = {"make_interval": spread, "degrees_of_freedom": freedom, "halving_parts": cell.halving_parts}
+    return replace(made, draws=draws, limits=limits, **how)
+
+
+def compute_p_values(pairs: list[tuple[Score, Score]], scores: Scores, n: int) -> Doubles:
+    """Return the two-sided p-value of each pair; NaN for catalogue-level metrics.
+
+    By n sign flips of users; with several halvings it is no smaller than by t over users, maps and halvings.
+    """
+    p_values = p_sign_flips(pairs, scores, n)
+    if scores.halvings < 2:
+        return p_values
+    by_t = [np.nan if a.shape == "catalogue" else p_different(compute_contrast(a, b, 1.0)) for a, b in pairs]
+    return np.asarray(np.fmax(p_values, by_t))
 
 
 def p_sign_flips(pairs: list[tuple[Score, Score]], scores: Scores, n: int) -> Doubles:
