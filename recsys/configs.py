@@ -214,6 +214,8 @@ class LikelihoodSection(Section):
     sample_share: float = Field(0.25, gt=0, le=1)  # the share of the others that is looked at, with weights
     regularization: float = Field(10.0, gt=0)  # weight of the coefficients' squared length
     n_folds: int = Field(5, ge=2)  # of users, for its accuracy out of fold
+    columns: list[str] | None = Field(None, min_length=1)  # numbers of items that are features too, by name
+    items: str | None = None  # path of the table that has them: that of [data] where absent; all columns without names
 
     @field_validator("features")
     @classmethod
@@ -451,7 +453,10 @@ def parse_config(
     card = config.data.name is not None and config.data.name.endswith(".toml")
     keys = ("path", "items", *(("name",) if card else ()))
     paths = {key: str(home / value) for key in keys if (value := getattr(config.data, key))}
-    return config.model_copy(update={"data": config.data.model_copy(update=paths)})
+    changed: dict[str, Any] = {"data": config.data.model_copy(update=paths)}
+    if config.likelihood is not None and config.likelihood.items is not None:
+        changed["likelihood"] = config.likelihood.model_copy(update={"items": str(home / config.likelihood.items)})
+    return config.model_copy(update=changed)
 
 
 def _resolve_split(kind: str) -> Callable[..., Split]:

@@ -54,7 +54,7 @@ def bench(
         preparation = prepare_benchmark(settings, data_dir=home, quiet=quiet, log_line=folder.log_line, in_memory=data)
         specs = tuple(settings.list_runs())
         slates, seconds = build_run_slates(preparation, specs, quiet, folder.log_line)
-    path = Path(out) / f"{settings.name}-{hash_folder_name(digest, preparation.dataset.fingerprint)}"
+    path = Path(out) / f"{settings.name}-{hash_folder_name(digest, *preparation.folder_fingerprints)}"
     done = evaluate_slates(preparation, specs, slates, seconds, path, quiet)
     folder.write_bench(done, time.perf_counter() - start)
     return done

@@ -83,7 +83,7 @@ def evaluate_files(
         line for name in made for line in (*(f"{paths[name].name}: {said}" for said in tables[name][1]), *made[name][1])
     )
     lists = [hashlib.sha256(given.items.tobytes()).hexdigest() for given, _ in made.values()]
-    key = hash_folder_name(settings.compute_digest(), preparation.dataset.fingerprint, *lists)
+    key = hash_folder_name(settings.compute_digest(), *preparation.folder_fingerprints, *lists)
     named = f"{settings.name}-{'-'.join(made)[:80]}-{key}"
     done = evaluate_slates(preparation, specs, slates, seconds, Path(out) / named, quiet, notes=told)
     folder.write_bench(done, time.perf_counter() - start)

@@ -7,6 +7,7 @@ from typing import Any
 
 from recsys import splits
 from recsys.configs import LIKELIHOOD_RUN, Config, LikelihoodSection, ModelSection, PoolSection, RunSpec
+from recsys.experiments.item_columns import read_item_columns
 from recsys.experiments.likelihoods import fit_section_likelihood
 from recsys.experiments.pipeline import load_dataset, split_dataset
 from recsys.likelihoods import Likelihood
@@ -62,7 +63,8 @@ def fit_run_likelihood(
     """Return the likelihood of a run, fitted to the validation likes of the config's split."""
     whole = split_dataset(settings, dataset)
     fitted = section.build_model("[model]").fit(whole.train, whole.side_information)
-    return fit_section_likelihood(wanted, whole, fitted, pool, None, settings.seed)
+    columns = read_item_columns(settings, whole)
+    return fit_section_likelihood(wanted, whole, fitted, pool, None, settings.seed, columns)
 
 
 def choose_run(settings: Config, name: str | None = None) -> RunSpec:

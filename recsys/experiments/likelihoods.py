@@ -4,9 +4,11 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from recsys import maps
 from recsys.configs import LikelihoodSection, ModelSection, PoolSection
+from recsys.experiments.item_columns import ItemColumns
 from recsys.experiments.pipeline import (
     Preparation,
     build_or_load_maps,
@@ -24,18 +26,29 @@ from recsys.types import Pool, RecsysError, RecsysWarning, Scorer, Split, TasteM
 
 def fit_section_likelihood(
     section: LikelihoodSection, whole: Split, fitted: Scorer, wanted: PoolSection, own: Sequence[TasteMap] | None,
-    seed: int,
+    seed: int, columns: ItemColumns | None = None,
 ) -> Likelihood:  # fmt: skip
     """Return the likelihood of a model that was fitted to `whole.train`, from its candidates.
+
+    `columns` are those that the section names.
 
     Raises:
         RecsysError: as `fit_likelihood` does, naming the section.
     """
     pool = candidates(fitted, whole.validation_view(), maps=own, seed=seed, **wanted.model_dump())
     try:
-        return fit_likelihood(pool, whole, seed=seed, **section.model_dump())
+        return fit_likelihood(pool, whole, seed=seed, **_build_fit_settings(section, columns))
     except RecsysError as error:
         raise RecsysError(f"[likelihood] {str(error).removeprefix('likelihood: ')}") from None
+
+
+def _build_fit_settings(section: LikelihoodSection, columns: ItemColumns | None) -> dict[str, Any]:
+    """Return the keywords of `fit_likelihood`; columns are features beside those that the section names."""
+    settings = section.model_dump(exclude={"columns", "items"})
+    if columns is None:
+        return settings
+    features = None if section.features is None else [*section.features, *columns.names]
+    return {**settings, "features": features, "items": columns.table}
 
 
 def build_or_load_likelihood(preparation: Preparation, model: ModelSection, wanted: PoolSection) -> Likelihood:
@@ -49,12 +62,19 @@ def build_or_load_likelihood(preparation: Preparation, model: ModelSection, want
     def fit() -> CacheEntry:
         start = time.perf_counter()
         fitted = fit_or_load_model(before, model)[0]
-        made = fit_section_likelihood(section, whole, fitted, wanted, before.objective_maps, config.seed)
+        own, columns = before.objective_maps, before.item_columns
+        made = fit_section_likelihood(section, whole, fitted, wanted, own, config.seed, columns)
         return CacheEntry(flatten_record(made), time.perf_counter() - start)
 
-    settings = [resolve_model_settings(preparation, model), wanted.model_dump(), section.model_dump()]
-    key = [*before.key, *name_model(model), *settings]
+    settings = [resolve_model_settings(preparation, model), wanted.model_dump()]
+    key = [*before.key, *name_model(model), *settings, *describe_likelihood_source(preparation)]
     return restore_record(Likelihood, preparation.cache.get_or_make("likelihood", key, fit).arrays)
+
+
+def describe_likelihood_source(preparation: Preparation) -> list[Any]:
+    """Return what decides the likelihood beside its model and pool, for keys of the cache; [] without [likelihood]."""
+    section = preparation.config.likelihood
+    return [] if section is None else [section.model_dump(), *preparation.column_digests]
 
 
 def build_or_load_ranked_pool(

@@ -12,6 +12,7 @@ import numpy as np
 
 from recsys import data, maps, models
 from recsys.configs import Config, ModelSection, PoolSection
+from recsys.experiments.item_columns import ItemColumns, read_item_columns
 from recsys.models.fits import warn_of_ranking_problem
 from recsys.retrieval.candidates import candidates, make_context
 from recsys.support.cache import Cache, CacheEntry, get_default_cache_folder
@@ -37,11 +38,22 @@ class Preparation:
     content: tuple[TasteMap, ...]
     quiet: bool = False  # fits show no progress
     whole: Split | None = None  # with all its parts: `split` is a view of it
+    item_columns: ItemColumns | None = None  # that [likelihood] reads
 
     @property
     def key(self) -> list[Any]:
         """The settings that the split was made from: part of every cell's key."""
         return [self.split.fingerprint, self.config.evaluation.split, self.config.seed]
+
+    @property
+    def column_digests(self) -> tuple[str, ...]:
+        """The digest of the columns of items that [likelihood] reads, () where it reads none."""
+        return () if self.item_columns is None else (self.item_columns.digest,)
+
+    @property
+    def folder_fingerprints(self) -> tuple[str, ...]:
+        """What names the data of a run's folder: log and catalogue, and columns of items that [likelihood] reads."""
+        return (self.dataset.fingerprint, *self.column_digests)
 
     def build_ground_truth(self) -> GroundTruth:
         """Return the truth that runs are evaluated against: the split, all maps, and the exponent of the config."""
@@ -120,6 +132,7 @@ def prepare_benchmark(
     dataset = load_dataset(config, data_dir, quiet, in_memory)
     log_line(f"data: {dataset.name}, {len(dataset.interactions):,} interactions")
     whole = split_dataset(config, dataset)
+    columns = read_item_columns(config, whole)
     judged = whole.test_view() if config.evaluation.split == "test" else whole.validation_view()
     if not judged.test.nnz:
         raise RecsysError(f"[split] {config.split.kind} holds out nothing for {config.evaluation.split}, expected some")
@@ -131,7 +144,7 @@ def prepare_benchmark(
         "content": maps.content_maps(judged.items),
     }
     log_line("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
-    return Preparation(config, dataset, judged, cache, **made, quiet=quiet, whole=whole)
+    return Preparation(config, dataset, judged, cache, **made, quiet=quiet, whole=whole, item_columns=columns)
 
 
 def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[Scorer, float]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from recsys.configs import RunSpec
 from recsys.experiments.folds import FoldPools, depends_on_fold
-from recsys.experiments.likelihoods import build_or_load_ranked_pool
+from recsys.experiments.likelihoods import build_or_load_ranked_pool, describe_likelihood_source
 from recsys.experiments.pipeline import LogFunction, Preparation, build_or_load_pool
 from recsys.reranking.slates import fit_each_scale, rerank
 from recsys.reranking.term_cache import TermCache
@@ -121,8 +121,8 @@ def _build_or_load_slates(
         candidates, fitting = build_or_load_pool(preparation, model, wanted)
     policy, guards = config.get_pick_settings(spec), config.build_guards()
     source = [*preparation.key, model.model_dump(), wanted.model_dump(), k]
-    if spec.by_likelihood and config.likelihood is not None:
-        source.append(config.likelihood.model_dump())
+    if spec.by_likelihood:
+        source += describe_likelihood_source(preparation)
     terms, fitted = None, TermCache(candidates, 0)
     if fold is not None:
         terms, fitted = fold.get_terms(candidates, model, wanted, spec.by_likelihood)

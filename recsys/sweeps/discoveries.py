@@ -76,9 +76,9 @@ def discover(
         notes += describe_missing_folds(preparation)
         families = list_families(_has_usable_likelihood(preparation, notes))
         plan = build_plan(families)
-        path = Path(out) / f"{plan.name}-{hash_folder_name(plan.digest(), preparation.split.fingerprint)}"
-        read_test_evaluations(path)  # a table that cannot be read is said before the search
         evaluator = build_trial_evaluator(preparation, plan.metrics)
+        path = Path(out) / f"{plan.name}-{hash_folder_name(plan.digest(), evaluator.fingerprint)}"
+        read_test_evaluations(path)  # a table that cannot be read is said before the search
         searched = search_methods(plan, evaluator, str(path / "study.journal"), notes.append, quiet, importances=False)
         curves = {name: trace_curve(plan, found) for name, found in searched.results.items()}
         on_validation = read_curves_of_families(plan, curves, evaluator, "validation", quiet)

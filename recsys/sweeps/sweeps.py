@@ -74,8 +74,7 @@ def sweep(
             prepare_benchmark(plan.base_config(), data_dir=home, quiet=quiet, log_line=folder.log_line, in_memory=data),
             plan.metrics,
         )
-        fingerprint = shop.preparation.split.fingerprint
-        path = Path(out) / f"{plan.name}-{hash_folder_name(plan.digest(), fingerprint)}"
+        path = Path(out) / f"{plan.name}-{hash_folder_name(plan.digest(), shop.fingerprint)}"
         read_test_evaluations(path)  # a table that cannot be read is said before the search
         where = plan.settings.storage or str(path / "study.journal")
         searched = search_methods(plan, shop, where, notes.append, quiet)

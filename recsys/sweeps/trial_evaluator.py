@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recsys.configs import Config
+from recsys.experiments.benchmark import hash_folder_name
 from recsys.experiments.folds import FoldPools, build_or_load_judges, depends_on_fold
 from recsys.experiments.likelihoods import build_or_load_ranked_pool
 from recsys.experiments.pipeline import Preparation, build_or_load_pool
@@ -27,6 +28,14 @@ class TrialEvaluator:
     folds: tuple[FoldPools, ...] = ()  # the pools of each fold, in the same order
     pools: TableCache = field(default_factory=lambda: TableCache(2))
     scales: TableCache = field(default_factory=lambda: TableCache(4096))
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the split, hashed with the columns of items where [likelihood] reads some."""
+        prepared = self.preparation
+        if not prepared.item_columns:
+            return prepared.split.fingerprint
+        return hash_folder_name(prepared.split.fingerprint, *prepared.column_digests)
 
     def evaluate_config(self, config: Config) -> dict[str, float]:
         """Return the value of each metric for the one blend of `config`, or for its model alone.

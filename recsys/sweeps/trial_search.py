@@ -43,7 +43,7 @@ def search_methods(
     Raises:
         RecsysError: as `open_studies` and `run_trials` do, or if the base cannot be judged.
     """
-    with open_studies(where, plan, evaluator.preparation.split.fingerprint, log_line) as studies:
+    with open_studies(where, plan, evaluator.fingerprint, log_line) as studies:
         found = _run_all_trials(plan, studies, evaluator, quiet)
         failures = {name: list_failures(study) for name, study in studies.items()}
         shares = {name: compute_importances(study, plan) for name, study in studies.items()} if importances else {}
