@@ -1,18 +1,13 @@
-"""How long a likelihood takes, and what it earns: `python benchmarks/likelihood.py`.
+"""How long a likelihood takes: `python benchmarks/likelihood.py`.
 
-Speed, on a made-up world. Scoring of users with 120 candidates, histories of 100, vectors of 64 dimensions and 20 maps
+On a made-up world: scoring of users with 120 candidates, histories of 100, vectors of 64 dimensions and 20 maps
 by the compiled kernel, on one core, against the two matrix products that it cannot do without (candidates with the
 history, and with each other) by the machine's BLAS on one thread, in turns; at most twice as long, or 60 microseconds,
 whichever is larger. And `fit_likelihood` of 6,000 users with 300 candidates, all of which are looked at. Writes
-`benchmarks/results/likelihood.csv`.
-
-Accuracy, with `--accuracy`: nDCG@10 on test of the likelihood's order against its base's, for ALS on ML-100K, by splits
-per user and time with three seeds of ties, and random ones. Writes `benchmarks/results/likelihood-accuracy.csv`.
+`benchmarks/results/likelihood.csv`. `likelihood_accuracy.py` measures what it earns.
 """
 
 import argparse
-import csv
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,27 +21,12 @@ import recsys as rs
 from recsys.kernels.likelihood_features import score_likelihoods
 from recsys.likelihoods.features import COMPILED_FEATURES
 from recsys.likelihoods.tables import get_feature_tables
-from recsys.support.atomic_files import replace_file
 from recsys.types import Split
-from recsys.types.arrays import Doubles
 
 RESULTS = Path(__file__).parent / "results"
 USERS, ITEMS, N, HISTORY, DIMENSIONS = 256, 3000, 120, 100, 64
 FIT_USERS, FIT_N, FIT_TARGET = 6000, 300, 10.0  # seconds
 TARGET_MICROSECONDS, TARGET_RATIO = 60.0, 2.0
-ACCURACY = (
-    "split",
-    "seed",
-    "kind",
-    "users",
-    "fold_ndcg",
-    "fold_base",
-    "test_ndcg",
-    "test_base",
-    "difference",
-    "low",
-    "high",
-)
 
 
 def draw_world(users: int) -> tuple[Split, Any]:
@@ -102,56 +82,12 @@ def time_fitting() -> list[Row]:
     return rows
 
 
-def compare_on_test(split: Split, kind: str) -> tuple[rs.Likelihood, Doubles, Doubles]:
-    """Return the likelihood fitted on validation, and nDCG@10 on test, (U,), of its order and of its base's."""
-    model = rs.models.ALS(factors=DIMENSIONS)
-    fitting, judged = split.validation_view(), split.test_view()
-    made = rs.fit_likelihood(rs.candidates(model.fit(fitting.train), fitting), split, kind=kind)
-    base = rs.candidates(model.fit(judged.train), judged)
-    truth = rs.GroundTruth(judged)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", rs.RecsysWarning)
-        pools = rs.apply_likelihood(base, made, even_if_worse=True), base
-    ours, theirs = (rs.metrics.ndcg(rs.Evaluation(pool.items[:, :10], truth), 10).values for pool in pools)
-    return made, ours[~np.isnan(ours)], theirs[~np.isnan(theirs)]
-
-
-def measure_accuracy() -> list[tuple[object, ...]]:
-    """Return a row for each split, seed and kind."""
-    data, rows = rs.load_dataset("ml-100k", quiet=True), []
-    settings: dict[str, Any] = {
-        "test": 0.2, "validation": 0.1, "positive": "rating >= 4", "min_user_interactions": 10,
-        "min_item_interactions": 5,
-    }  # fmt: skip
-    for name in ("per_user_time", "random"):
-        for seed in range(3):
-            split = getattr(rs.splits, name)(data, **settings, seed=seed)
-            for kind in ("softmax", "logistic"):
-                made, ours, theirs = compare_on_test(split, kind)
-                apart = ours - theirs
-                reach = 1.96 * apart.std(ddof=1) / len(apart) ** 0.5
-                values = made.ndcg, made.base_ndcg, ours.mean(), theirs.mean(), apart.mean()
-                ends = apart.mean() - reach, apart.mean() + reach
-                rows.append((name, seed, kind, len(apart), *(f"{value:.4f}" for value in (*values, *ends))))
-                print(*rows[-1], sep="\t", flush=True)
-    return rows
-
-
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--accuracy", action="store_true", help="measure accuracy on ML-100K instead of speed")
     parser.add_argument("--out", type=Path, default=RESULTS)
     settings = parser.parse_args()
-    if settings.accuracy:
-        rows = measure_accuracy()
-        with (
-            replace_file(settings.out / "likelihood-accuracy.csv") as temporary,
-            temporary.open("w", newline="") as file,
-        ):
-            csv.writer(file).writerows([ACCURACY, *rows])
-        return
     print(speeds.NOTE)
     made = [print_row(row) for row in (*time_scoring(settings.rounds), *time_fitting())]
     speeds.write_speed_rows(made, settings.out / "likelihood.csv")

@@ -74,14 +74,24 @@ RESULTS = {
     "tuned-ml-100k": TUNED,
     "tuned-ml-latest-small": TUNED,
     "tuned-ml-latest-small-256": TUNED,
-    "likelihood-accuracy": {
+    "likelihood-gains": {
+        "log": "{dataset}",
         "split": "{split}",
-        "seed": "{seed}",
         "kind": "{kind}",
-        "base": "{test_base:.4f}",
-        "likelihood": "{test_ndcg:.4f}",
-        "difference [95 %]": "{difference:+.4f} [{low:+.4f}, {high:+.4f}]",
-        "out of fold": "{fold_ndcg:.4f} against {fold_base:.4f}",
+        "used": "{used:.0%}",
+        "nDCG@10 of the base": "{ndcg_base:.4f}",
+        "change in % [95 %]": "{ndcg_relative:+.1%} [{ndcg_relative_low:+.1%}, {ndcg_relative_high:+.1%}]",
+        "stratified recall in % [95 %]": (
+            "{recall_relative:+.1%} [{recall_relative_low:+.1%}, {recall_relative_high:+.1%}]"
+        ),
+        "splits": "{splits}",
+    },
+    "likelihood-targets": {
+        "what": "{what}",
+        "kind": "{kind}",
+        "found": "{found:+.1%}",
+        "target": "at least {target:.0%}",
+        "met": "{met}",
     },
     "ials-tuned": {
         "data": "{dataset}",
