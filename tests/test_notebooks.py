@@ -57,6 +57,12 @@ def test_each_record_says_what_it_is(world) -> None:
         assert found.tags.count("tr") <= 6
 
 
+def test_a_dataset_prints_its_name_and_counts(world) -> None:
+    made = replace(make_dataset(world[0]), name="shop")
+    counts = "30 users, 40 items, 2 interactions, 1970-01-01 to 1970-01-02"
+    assert repr(made) == f"<Dataset shop: {counts}, fingerprint ffffffffffff>"
+
+
 def test_ids_stand_for_items_without_titles(world) -> None:
     bare = rs.Pool.from_frame(["a", "a", "b"], ["x", "y", "x"], [3.0, 2.0, 1.0])
     slates = rs.rerank(bare, {"relevance": 1}, k=2)

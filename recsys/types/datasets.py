@@ -63,7 +63,11 @@ class Dataset:
     notes: tuple[str, ...] = ()  # what was untidy and by which rule it was handled, one line each
     columns: Mapping[str, str] = field(default_factory=dict)  # field (user_id, weight, ...) -> column of the table
 
-    def _repr_html_(self) -> str:
+    def __repr__(self) -> str:
+        """Return its name and counts, in angle brackets."""
+        return f"<Dataset {self.name}: {', '.join(self._describe_counts())}>"
+
+    def _describe_counts(self) -> list[str]:
         from recsys.types import notebooks
 
         log = self.interactions
@@ -71,11 +75,16 @@ class Dataset:
         counts.append(notebooks.format_count(len(log), "interaction"))
         if log.datetime is not None and len(log):
             counts.append(f"{notebooks.format_day(log.datetime.min())} to {notebooks.format_day(log.datetime.max())}")
-        counts.append(f"fingerprint {self.fingerprint[:12]}")
+        return [*counts, f"fingerprint {self.fingerprint[:12]}"]
+
+    def _repr_html_(self) -> str:
+        from recsys.types import notebooks
+
+        log = self.interactions
         rows = []
         for row in range(min(len(log), notebooks.MAX_ROWS)):
             (title,) = notebooks.get_item_labels(log.item_ids, self.items.titles, log.item[row : row + 1])
             time = "" if log.datetime is None else notebooks.format_day(log.datetime[row])
             rows.append([log.user_ids[log.user[row]], log.item_ids[log.item[row]], title, f"{log.weight[row]:g}", time])
         head = ["user_id", "item_id", "title", "weight", "day"]
-        return notebooks.render_record(f"Dataset {self.name}", counts, head, rows, *self.notes)
+        return notebooks.render_record(f"Dataset {self.name}", self._describe_counts(), head, rows, *self.notes)
