@@ -23,7 +23,7 @@ from recsys.maths.popularity import item_self_information
 from recsys.objectives._pool_arrays import compute_plausibility
 from recsys.reranking.slates import rerank
 from recsys.retrieval.candidates import candidates
-from recsys.types import Pool, RecsysError
+from recsys.types import Pool, RecsysError, TableCache
 
 K = 5
 
@@ -243,6 +243,13 @@ def test_tau_zero_keeps_to_the_users_own_regions():
 def test_a_pool_without_maps_is_one_line(split, model, name):
     with pytest.raises(RecsysError, match="needs taste maps: make the pool with a split, or give it maps="):
         rerank(candidates(model, split, n=20, maps=()), {name: 1.0}, k=K)
+
+
+def test_the_line_on_lacking_maps_names_what_asks(split, model):
+    context = candidates(model, split, n=20, maps=()).context
+    for bare in (context, replace(context, make_maps=None, tables=TableCache())):
+        with pytest.raises(RecsysError, match=r"^mine needs taste maps: make the pool with a split, or give it maps=$"):
+            bare.need_maps("mine")
 
 
 def test_candidates_have_the_regions_of_their_items_and_users_their_histories(pool, maps):

@@ -20,7 +20,7 @@ from recsys.types.models import Factors
 T = TypeVar("T")
 MAX_POOL_TABLES = 2  # arrays of a pool's candidates that are kept
 LIKELIHOOD_KINDS = ("softmax", "logistic")
-NO_MAPS_ERROR = "this objective needs taste maps: make the pool with a split, or give it maps="
+_NEEDS_MAPS = "needs taste maps: make the pool with a split, or give it maps="
 
 
 class TableCache:
@@ -146,7 +146,7 @@ class Context:
         if self.parent_context is not None:
             return self.parent_context.maps
         if self.make_maps is None:
-            raise RecsysError(NO_MAPS_ERROR)
+            raise RecsysError(f"this objective {_NEEDS_MAPS}")
         return self.tables.get("maps", self._make_checked_maps)
 
     def _make_checked_maps(self) -> tuple[TasteMap, ...]:
@@ -159,10 +159,10 @@ class Context:
             taste_map.check_assignment(len(self.item_ids))
         return maps
 
-    def need_maps(self) -> tuple[TasteMap, ...]:
-        """Return the own maps, or say that there are none."""
-        if not self.maps:
-            raise RecsysError(NO_MAPS_ERROR)
+    def need_maps(self, needed_by: str = "this objective") -> tuple[TasteMap, ...]:
+        """Return the own maps, or raise an error that names `needed_by`."""
+        if self.population.make_maps is None or not self.maps:
+            raise RecsysError(f"{needed_by} {_NEEDS_MAPS}")
         return self.maps
 
     def need_seen(self, needed_by: str) -> Csr:
