@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from recsys import metrics, models, objectives, splits
-from recsys.data.readers import resolve_reader
+from recsys.data.readers import list_path_settings, resolve_reader
 from recsys.data.settings import TableSettings
 from recsys.likelihoods.records import list_feature_names
 from recsys.reranking import blends, guards
@@ -441,9 +441,12 @@ def parse_config(
     Raises:
         RecsysError: for an unknown key, objective, metric, model, split, guard or setting, or a value that cannot be.
     """
+    of_reader: list[str] = []
     try:
         with search_folder(home if check else None):
             config = Config.model_validate(convert_to_plain_data(_name_extensions(content)), context={"check": check})
+            if check and config.data.reader is not None:
+                of_reader = list_path_settings(config.data.reader, "[data] reader")
     except RecsysError as error:
         raise RecsysError(f"{where}: {error}") from None
     except ValidationError as error:
@@ -451,8 +454,8 @@ def parse_config(
     if home is None:
         return config
     card = config.data.name is not None and config.data.name.endswith(".toml")
-    keys = ("path", "items", *(("name",) if card else ()))
-    paths = {key: str(home / value) for key in keys if (value := getattr(config.data, key))}
+    keys = {"path", "items", *(("name",) if card else ()), *of_reader}
+    paths = {key: str(home / value) for key in keys if (value := getattr(config.data, key, None))}
     changed: dict[str, Any] = {"data": config.data.model_copy(update=paths)}
     if config.likelihood is not None and config.likelihood.items is not None:
         changed["likelihood"] = config.likelihood.model_copy(update={"items": str(home / config.likelihood.items)})

@@ -27,6 +27,12 @@ def read_shop(path, *, only: str = "", first: int = 3):
         rows = [(row["client"], row["article"]) for row in csv.DictReader(file)]
     return [row for row in rows if not only or row[0] == only][:first]
 '''
+PATHS_MODULE = """
+from pathlib import Path
+
+def read_both(first: Path, second: "Path | None" = None, *, note: str = ""):
+    return [tuple(line.split(",")) for file in (first, second) if file is not None for line in file.read_text().split()]
+"""
 ROWS = [("a", "x"), ("a", "y"), ("b", "x")]
 
 
@@ -116,6 +122,22 @@ def test_a_config_names_a_reader_with_its_settings(shop):
         (shop / "my.toml").write_text(text.replace(*change), encoding="utf-8")
         with pytest.raises(RecsysError, match=line):
             read_config(shop / "my.toml")
+
+
+def test_settings_of_a_reader_that_are_paths_start_from_the_folder_of_the_config(shop, monkeypatch):
+    (shop / "own_paths.py").write_text(PATHS_MODULE, encoding="utf-8")
+    (shop / "one.txt").write_text("a,x a,y")
+    (shop / "two.txt").write_text("b,x")
+    text = '[data]\nreader = "own_paths:read_both"\nfirst = "one.txt"\nsecond = "two.txt"\nnote = "one.txt"\n'
+    (shop / "my.toml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir("/")
+    config = read_config(shop / "my.toml")
+    assert ids_of(load_dataset(config)) == ROWS
+    told = config.dump_settings()["data"]
+    assert told["first"] == str(shop / "one.txt") and told["note"] == "one.txt"
+    (shop / "my.toml").write_text(text.replace('"two.txt"', "2"), encoding="utf-8")
+    with pytest.raises(RecsysError, match=r"\[data\] reader: second is 2, expected a path"):
+        read_config(shop / "my.toml")
 
 
 def test_a_config_names_a_card_of_its_folder(shop, monkeypatch):

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from inspect import Parameter, formatannotation
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,14 +30,38 @@ def is_reader(given: object) -> bool:
 
 
 def resolve_reader(given: str | Reader, settings: Mapping[str, Any], where: str) -> Callable[[], Any]:
-    """Return a reader with its settings, held against its signature.
+    """Return a reader with its settings, held against its signature; one that is declared a `Path` becomes one.
 
     Raises:
         RecsysError: if there is no such reader, or for a setting that it does not take, lacks, or of another type.
     """
     make: Reader = resolve_extension("reader", given, {}, where=where)
     known = list_settings(make, where)
-    return partial(make, **check_settings(where, known, settings, noun="key"))
+    checked = check_settings(where, known, settings, noun="key")
+    for name in _find_path_settings(known):
+        if (value := checked.get(name)) is not None:
+            if not isinstance(value, str | PathLike):
+                raise RecsysError(f"{where}: {name} is {value!r}, expected a path")
+            checked[name] = Path(value)
+    return partial(make, **checked)
+
+
+def list_path_settings(given: str | Reader, where: str) -> list[str]:
+    """Return the settings of a reader that are declared paths: `Path`, or `Path | None`.
+
+    Raises:
+        RecsysError: if there is no such reader.
+    """
+    return _find_path_settings(list_settings(resolve_extension("reader", given, {}, where=where), where))
+
+
+def _find_path_settings(known: Mapping[str, Parameter]) -> list[str]:
+    names = {"Path", "pathlib.Path"}
+    declared = {
+        name: one.annotation if isinstance(one.annotation, str) else formatannotation(one.annotation)
+        for name, one in known.items()
+    }
+    return [name for name, said in declared.items() if names.intersection(map(str.strip, said.split("|")))]
 
 
 def name_reader(given: str | Reader) -> str:
