@@ -12,7 +12,12 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
+
+import numpy as np
+from sphinx.util.typing import stringify_annotation
+
+from recsys.types import arrays
 
 HERE = Path(__file__).parent
 sys.path += [str(HERE.parent / "paper"), str(HERE)]
@@ -109,12 +114,12 @@ OBJECTIVE_FIELDS = ("Formula", "Range", "More", "Cost", "Source")
 LABELS = ("range", "more of it shows", "cost", "source")
 FIELD = re.compile(r"^:(\w+): (.*(?:\n {4}.*)*)", re.MULTILINE)
 
-# Arrays are shown by the names that the source gives them.
-ARRAY = re.compile(r"~?numpy\.ndarray\[tuple\[~?typing\.Any, \.\.\.\], ~?numpy\.dtype\[~?(?:numpy|typing)\.(\w+)\]\]")
+# Arrays are shown by the names that the source gives them, not by the text that Sphinx makes of their types.
 ARRAYS = {
-    "bool": "Bools", "int32": "Ints", "int64": "Longs", "float32": "Floats", "float64": "Doubles", "str_": "Strings",
-    "Any": "Anys",
-}  # fmt: skip
+    stringify_annotation(alias, "smart"): name
+    for name, alias in vars(arrays).items()
+    if get_origin(alias) is np.ndarray and name != "NDArray"
+}
 
 BAR = r"\|"  # a bar inside a cell of a table
 
@@ -230,7 +235,9 @@ def shorten(app: Any, what: str, name: str, found: Any, options: Any, signature:
     """Call arrays by the names of `recsys.types.arrays`; a record's fields are listed with their types below it."""
     if what == "class" and dataclasses.is_dataclass(found):
         return f"({', '.join(field.name for field in dataclasses.fields(found))})", None
-    return tuple(text and ARRAY.sub(lambda array: ARRAYS[array[1]], text) for text in (signature, returns))
+    for spelled, name_of_array in ARRAYS.items():
+        signature, returns = (text and text.replace(spelled, name_of_array) for text in (signature, returns))
+    return signature, returns
 
 
 def add_fields(app: Any, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
