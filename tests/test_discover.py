@@ -245,9 +245,9 @@ def test_the_winner_is_a_config_that_bench_runs_and_export_serves(home, done):
 
 
 def test_a_log_too_small_to_tell_leaves_the_base_and_says_so(home):
-    write_log(home / "ratings.csv", users=60)
+    write_log(home / "ratings.csv", users=120)
     found = sweeps.discover("small.toml", trials=1, quiet=True)
-    assert sum("judges have 30 users" in line and "fewer than 3,000 users" in line for line in found.lines) == 2
+    assert sum("judges have 60 users" in line and "fewer than 3,000 users" in line for line in found.lines) == 2
     assert found.choice.chosen is None and not found.families.chosen.any()
     assert found.lines[0].startswith("nothing can be told apart from ease")
     winner = read_config(found.folder / "winner.toml")
