@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys import data
+from recsys import data, splits
 from recsys.cli import main
 from recsys.data.card_files import parse_card, read_card
 from recsys.data.cards import ExpectedCounts
@@ -130,6 +130,15 @@ def test_coats_ratings_are_of_two_sources(load: Any, tmp_path: Path, kind: str) 
     names = np.array(found.items.feature_names)
     of = [set(names[row > 0]) for row in found.items.features.toarray()]
     assert of == [{"men", "bomber", "beige"}, {"women", "waterproof", "red"}, {"women", "other jacket", "other color"}]
+
+
+def test_coats_random_ratings_are_the_test_of_a_split(load: Any, tmp_path: Path) -> None:
+    files = COAT | {"train.ascii": "5 0 3 \n0 4 1 \n", "test.ascii": "0 4 3 \n5 0 0 \n"}
+    split = splits.by_source(load("coat", pack(tmp_path / "coat.zip", "coat/", files), 2, 3, 7), positive="rating >= 4")
+    found = {
+        name: np.argwhere(getattr(split, name).toarray()).tolist() for name in ("train", "test", "train_negatives")
+    }
+    assert found == {"train": [[0, 0], [1, 1]], "test": [[0, 1], [1, 0]], "train_negatives": [[0, 2], [1, 2]]}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import inspect
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -565,3 +566,40 @@ def test_a_threshold_on_a_column_that_holds_no_weights_is_refused(table, setting
         splits.no_holdout(data, positive=expression)
     assert str(error.value).startswith(f"positive: found '{expression.split()[0]}', and {message}")
     assert splits.no_holdout(data, positive="weight >= 1").train.nnz
+
+
+# --- by source ---
+
+
+def read_sources() -> Dataset:
+    """Users with 10 chosen and 4 random ratings; one pair of user 0 has rows of both sources."""
+    rows = [(f"u{u}", f"i{i}", 5, "chosen") for u in range(6) for i in range(10)]
+    rows += [(f"u{u}", f"i{(u + i) % 16}", 5, "random") for u in range(6) for i in range(10, 14)]
+    rows += [("u0", "i3", 5, "random"), *((f"v{i}", f"i{i}", 5, "chosen") for i in range(10, 16))]
+    return read_frame(pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "source"]))
+
+
+def test_the_test_of_by_source_is_one_source_and_validation_a_share_of_the_others():
+    log = read_sources()
+    split = splits.by_source(log, validation=0.2, seed=1)
+    rows = set(zip(*(of.tolist() for of in split.test.nonzero()), strict=True))
+    named = {(str(split.user_ids[u]), str(split.item_ids[i])) for u, i in rows}
+    assert named == {
+        (f"u{u}", f"i{(u + i) % 16}") for u in range(6) for i in range(10, 14) if (u + i) % 16 > 9
+    }  # whoever chose an item knows it: such a pair, and the pair of u0 and i3, is no test
+    of = np.array([str(name)[0] == "u" for name in split.user_ids])
+    assert np.diff(split.validation.indptr)[of].tolist() == [2] * 6
+    assert (np.diff(split.train.indptr)[of] == 8).all() and (np.diff(split.train.indptr)[~of] == 1).all()
+    other = splits.by_source(log, test_source="chosen", cold_items="keep")
+    assert other.test.nnz > split.test.nnz and other.fingerprint != split.fingerprint
+
+
+def test_a_source_that_is_not_there_is_refused_in_one_line():
+    log = read_sources()
+    with pytest.raises(RecsysError, match=r"by_source: .*randm"):
+        splits.by_source(log, test_source="randm")
+    bare = replace(log, interactions=replace(log.interactions, source=None))
+    with pytest.raises(RecsysError, match=r"by_source: .* has no column source"):
+        splits.by_source(bare)
+    with pytest.raises(RecsysError, match="source"):
+        splits.by_source(log, sources=["chosen"])

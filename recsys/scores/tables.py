@@ -168,8 +168,14 @@ def _rebuild_score(cell: Score, values: Doubles, drawn: Doubles, scores: Scores)
     draws = spread_over_halvings(drawn, halved, scores.seed)
     spread, freedom = choose_interval("users", scores.halvings, made.n_users, len(scores.users))
     limits = spread(made.value, draws) if made.n_users > 1 else NO_INTERVAL
-    made = replace(made, draws=draws, limits=limits, make_interval=spread, degrees_of_freedom=freedom)
-    return replace(made, halving_parts=cell.halving_parts)
+    return replace(
+        made,
+        draws=draws,
+        limits=limits,
+        make_interval=spread,
+        degrees_of_freedom=freedom,
+        halving_parts=cell.halving_parts,
+    )
 
 
 def compute_p_values(pairs: list[tuple[Score, Score]], scores: Scores, n: int) -> Doubles:

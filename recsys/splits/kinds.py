@@ -2,18 +2,41 @@
 `__all__`.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from recsys.splits.define import define_split
 from recsys.splits.pairs import Pairs
-from recsys.splits.parts import VALIDATION, PartAssignment, count_shares, hold_out_last
+from recsys.splits.parts import TEST, VALIDATION, PartAssignment, count_shares, hold_out_last, round_share
 from recsys.types.arrays import Longs
 from recsys.types.numbers import check_int
 
-__all__ = ["global_time", "leave_last", "per_user_time", "random"]
+__all__ = ["by_source", "global_time", "leave_last", "per_user_time", "random"]
 
 BETWEEN_USERS = "one user's training data may lie after another user's test data (global_time has no such leakage)"
 WITHIN_USERS = "training data may lie after test data, also of the same user (global_time has no such leakage)"
+
+
+@define_split
+def by_source(pairs: Pairs, *, test_source: str = "random", validation: float = 0.0, seed: int = 0) -> PartAssignment:
+    """Return the split whose test is one source of the log, such as ratings of items that were drawn at random.
+
+    A model learns from what the log holds of all other sources, and is judged on items that neither a user nor a policy
+    chose. `validation` is a share of each user's positives of the other sources, at random. A pair that rows of several
+    sources have is not held out: it is known without the test's source.
+
+    Raises:
+        RecsysError: if a setting is invalid, the data has no column source or no such source, or a part is empty.
+    """
+    held_out = pairs.find_source(test_source, "by_source")
+    rest = np.flatnonzero(~held_out)
+    taken = {name: getattr(pairs, name)[rest] for name in ("user", "item", "positive", "weight")}
+    others = replace(pairs, **taken, datetime=None, source=None)
+    part = np.full(len(held_out), TEST, dtype=np.int32)
+    n = others.count_positives()
+    part[rest] = hold_out_last(others, _fill(n, 0), round_share(validation, n), (others.draw_tie_breakers(seed),))
+    return PartAssignment(part)
 
 
 @define_split

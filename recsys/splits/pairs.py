@@ -9,7 +9,7 @@ from recsys.splits.settings import FilterSettings, find_positives
 from recsys.support import rng
 from recsys.types.arrays import Anys, Bools, Doubles, Floats, Ints, Longs, Strings
 from recsys.types.datasets import Dataset, Interactions, Items
-from recsys.types.errors import RecsysError
+from recsys.types.errors import RecsysError, make_unknown_name_error
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +25,7 @@ class Pairs:
     items: Items  # (I,)
     counts: dict[str, int]
     name: str = ""  # of the dataset
+    source: Strings | None = None  # (P,) where the rows of a pair come from, "" where from several sources
 
     def need_datetime(self, needed_by: str) -> Longs:
         """Return the seconds since 1970 of each pair, (P,), or say that the split `needed_by` cannot do without them.
@@ -35,6 +36,19 @@ class Pairs:
         if self.datetime is None:
             raise RecsysError(f"{needed_by}: {self.name} has no datetime, and this split needs one: use random")
         return self.datetime
+
+    def find_source(self, name: str, needed_by: str) -> Bools:
+        """Return which pairs come from the source `name` alone, (P,).
+
+        Raises:
+            RecsysError: if the data has no sources, or none of this name.
+        """
+        if self.source is None:
+            raise RecsysError(f"{needed_by}: {self.name} has no column source, and this split needs one: use random")
+        known = [one for one in np.unique(self.source).tolist() if one]
+        if name not in known:
+            raise make_unknown_name_error("source", name, known, where=f"{self.name}: {needed_by}")
+        return np.asarray(self.source == name)
 
     def count_positives(self) -> Longs:
         """Return how many positive pairs each user has, (U,)."""
@@ -80,6 +94,7 @@ def filter_pairs(dataset: Dataset, settings: FilterSettings) -> Pairs:
             **_count_pairs_and_rows(positive[rows], starts),
         },
         name=dataset.name,
+        source=None if log.source is None else _name_sources(log.source[rows], np.flatnonzero(starts)),
     )
 
 
@@ -104,6 +119,13 @@ def _sort_rows_by_pair(log: Interactions, key: Longs, positive: Bools, rows: Lon
         levels.insert(1, log.datetime[rows])
     rows = rows[np.lexsort(levels)]
     return rows, np.diff(key[rows], prepend=-1) != 0
+
+
+def _name_sources(of_rows: Strings, first: Longs) -> Strings:
+    """Return the source of each pair, "" where its rows have several; `first` is where the rows of a pair begin."""
+    names, codes = np.unique(of_rows, return_inverse=True)
+    low, high = (reduce.reduceat(codes, first) for reduce in (np.minimum, np.maximum))
+    return np.where(low == high, names[low], "")
 
 
 def _count_pairs_and_rows(positive: Bools, starts: Bools) -> dict[str, int]:

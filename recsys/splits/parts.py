@@ -46,9 +46,10 @@ def count_shares(n: Longs, test: float, validation: float) -> tuple[Longs, Longs
     >>> [counts.tolist() for counts in count_shares(np.array([1, 4, 10]), 0.25, 0.1)]
     [[0, 1, 3], [0, 0, 1]]
     """
-    held_out = np.minimum(np.maximum(_round_share(test, n), 1), np.maximum(n - 1, 0))
-    return held_out, np.minimum(_round_share(validation, n), np.maximum(n - held_out - 1, 0))
+    held_out = np.minimum(np.maximum(round_share(test, n), 1), np.maximum(n - 1, 0))
+    return held_out, np.minimum(round_share(validation, n), np.maximum(n - held_out - 1, 0))
 
 
-def _round_share(share: float, n: Longs) -> Longs:
+def round_share(share: float, n: Longs) -> Longs:
+    """Return a share of n, to the nearest whole number (halves up)."""
     return np.asarray(np.floor(share * n + 0.5), dtype=np.int64)

@@ -120,11 +120,13 @@ def make_communities(seed: int = 0, users: int = 60, items: int = 40) -> Csr:
 
 
 def make_dataset(seed: int = 0, rows: int = 300) -> Dataset:
-    """Return 300 ratings of 12 users and 25 items over 40 days, with ties in time, repeated pairs and features."""
+    """Return 300 ratings of 12 users and 25 items over 40 days: ties in time, repeated pairs, features, two sources."""
     rng = np.random.default_rng(seed)
     user, item = rng.integers(0, 12, rows).astype(np.int32), rng.integers(0, 25, rows).astype(np.int32)
     weight, when = rng.integers(1, 6, rows).astype(np.float32), rng.integers(0, 40, rows) * int(DAY)
     user_ids, item_ids = (np.array([f"{one}{n:02}" for n in range(size)]) for one, size in (("u", 12), ("i", 25)))
     features = sparse.csr_array(np.eye(25, 3, dtype=np.float32))
     items = Items(item_ids, np.char.add("title ", item_ids), features, ("a", "b", "c"), np.zeros(25, np.int32))
-    return Dataset("synthetic", Interactions(user, item, weight, when, user_ids, item_ids), items, f"synthetic {seed}")
+    source = np.where(rng.random(rows) < 0.3, "random", "self-selected")
+    log = Interactions(user, item, weight, when, user_ids, item_ids, source)
+    return Dataset("synthetic", log, items, f"synthetic {seed}")
