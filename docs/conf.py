@@ -122,6 +122,7 @@ ARRAYS = {
 }
 
 BAR = r"\|"  # a bar inside a cell of a table
+NAN = re.compile(r"\bnan\b")  # a missing value, as a format writes it
 
 project = "recsys"
 author = "The recsys developers"
@@ -272,7 +273,7 @@ def _results(name: str, columns: dict[str, str]) -> str:
     rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for row in table.to_dict("records"):
         cells = [text.format(**row) for text in columns.values()]
-        rows.append(f"| {' | '.join('' if 'nan' in cell.split() else _prose(cell) for cell in cells)} |")
+        rows.append(f"| {' | '.join('' if NAN.search(cell) else _prose(cell) for cell in cells)} |")
     return "\n".join([*rows, "", f"All columns are in `benchmarks/results/{name}.csv`."]) + "\n"
 
 
