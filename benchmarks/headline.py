@@ -1,7 +1,8 @@
 """The README's picture and the table behind it: `python benchmarks/headline.py`.
 
 Runs the default benchmark, copies its first chart to `docs/_static/headline.svg` and writes the headline metrics,
-values and differences from the base, to `benchmarks/results/ml-100k.csv`.
+values and differences from the base (beside them those by judges that have seen the users), to
+`benchmarks/results/ml-100k.csv`.
 """
 
 import shutil
@@ -15,6 +16,7 @@ from recsys.support.cache import describe_environment
 HERE = Path(__file__).parent
 METRICS = [
     "ndcg",
+    "stratified_recall",
     "discovery",
     "discovery_own",
     "discovery_content",
@@ -32,7 +34,9 @@ def main() -> None:
             shutil.copyfile(done.folder / "charts" / "tradeoff-discovery.svg", temporary)
     at = ["run", "metric", "k"]
     values = done.summary[[*at, "value", "ci_low", "ci_high", "n_users", "hits"]]
-    changes = done.differences[[*at, "relative", "relative_low", "relative_high", "p_value", "detectable"]]
+    changes = done.differences[
+        [*at, "relative", "relative_low", "relative_high", "seen_relative", "p_value", "detectable"]
+    ]
     table = values.merge(changes, on=at, how="left")
     table = table[table.metric.isin(METRICS) & (table.k == 10)]
     table = table.assign(version=recsys.__version__, commit=describe_environment(0, "")["git_commit"])
