@@ -21,7 +21,8 @@ from recsys.types import arrays
 
 HERE = Path(__file__).parent
 sys.path += [str(HERE.parent / "paper"), str(HERE)]
-import facts  # noqa: E402  (what the results say, by name)
+import checks  # noqa: E402  (of the paper, as is the next)
+import lookups  # noqa: E402
 import notebooks  # noqa: E402
 
 RESULTS_FOLDER = HERE.parent / "benchmarks" / "results"
@@ -135,10 +136,8 @@ html_theme = "furo"
 html_title = f"recsys {release}"
 html_static_path = [name for name in ("_static",) if (HERE / name).is_dir()]
 myst_heading_anchors = 3
-myst_enable_extensions = ["substitution", "dollarmath"]
+myst_enable_extensions = ["dollarmath"]
 html_math_renderer = "mathml"  # browsers draw it, without a script or a network
-_FACTS = facts.collect_facts()
-myst_substitutions = {name: fact for name, fact in _FACTS.items() if isinstance(fact, str)}
 smartquotes = False  # y' is a transpose
 add_module_names = False
 autodoc_member_order = "groupwise"
@@ -152,6 +151,7 @@ def setup(app: Any) -> None:
     """Write the API pages before the sources are read, and read docstrings as they were meant."""
     app.add_html_math_renderer("mathml", (write_math, None), (write_math, None))
     app.connect("builder-inited", write_api)
+    app.connect("source-read", fill_results)
     app.connect("autodoc-process-signature", shorten)
     splits = importlib.import_module("recsys.splits")
     for name in splits.__all__:
@@ -228,8 +228,24 @@ def write_api(app: Any) -> None:
         _write(API / "tables" / f"result-{name}.md", _results(name, columns))
     tutorial = notebooks.write_as_markdown(HERE / "tutorial.ipynb")
     _write(API / "tutorial.md", re.sub(r"\]\((\w+\.md)", r"](../\1", tutorial))  # links are from one folder down
-    for name, table in _FACTS["tables"].items():
-        _write(API / "tables" / f"discovery-{name}.md", facts.format_markdown_table(table))
+    for name, rows in read_facts().tables.items():
+        head, *cells = (f"| {' | '.join(row)} |" for row in rows)
+        _write(API / "tables" / f"discovery-{name}.md", "\n".join([head, "|" + "---|" * len(rows[0]), *cells, ""]))
+
+
+@cache
+def read_facts() -> lookups.Facts:
+    """Return the numbers and claims of the paper; refuse texts that say what the results do not say."""
+    facts = lookups.read_facts()
+    if wrong := checks.find_all_problems(facts):
+        raise ValueError("\n".join(wrong))
+    return facts
+
+
+def fill_results(app: Any, name: str, source: list[str]) -> None:
+    """Put the results into the page whose numbers and claims have names."""
+    if name == "discovery":
+        source[0] = checks.fill_page(source[0], read_facts())
 
 
 def shorten(app: Any, what: str, name: str, found: Any, options: Any, signature: Any, returns: Any) -> Any:
