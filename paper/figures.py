@@ -60,7 +60,13 @@ def apply_theme(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
         "symbolSize": 60,
         "offset": 4,
     }
-    return chart.configure(font=FONT, axis=axis, legend=legend, view={"stroke": LIGHT["line"]})
+    return chart.configure(
+        font=FONT,
+        padding={"left": 22, "right": 8, "top": 4, "bottom": 4},
+        axis=axis,
+        legend=legend,
+        view={"stroke": LIGHT["line"]},
+    )
 
 
 OF_THE_DOCUMENTATION = "seen.svg"
