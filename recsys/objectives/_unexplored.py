@@ -43,7 +43,7 @@ def sum_unexplored(
         return np.asarray(total)
 
     key = ("unexplored", prior_strength, distance_share, space)
-    return (make() if pool.tables is None else pool.tables.get(key, make)), maps
+    return (make() if pool.kept_arrays is None else pool.kept_arrays.get(key, make)), maps
 
 
 def _sum_untouched(pool: Pool, prior_strength: float) -> Doubles:

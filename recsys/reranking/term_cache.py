@@ -25,7 +25,7 @@ class TermCache:
             return part.make_term(self.pool.slice_users(start, stop), k)
 
         def make() -> Term:
-            block = self.blocks.get((start, stop), lambda: self.pool.slice_users(start, stop).with_tables())
+            block = self.blocks.get((start, stop), lambda: self.pool.slice_users(start, stop).keep_arrays())
             return part.make_term(block, k)
 
         key = repr((part.name, settings, start, stop, k))

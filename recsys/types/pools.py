@@ -18,7 +18,7 @@ from recsys.types.maps import TasteMap
 from recsys.types.models import Factors
 
 T = TypeVar("T")
-MAX_POOL_TABLES = 2  # arrays of a pool's candidates that are kept
+MAX_KEPT_ARRAYS = 2  # of a pool's candidates
 LIKELIHOOD_KINDS = ("softmax", "logistic")
 _NEEDS_MAPS = "needs taste maps: make the pool with a split, or give it maps="
 
@@ -206,7 +206,7 @@ class Pool:
     scores: Floats  # (U, N), finite where there is an item, 0 elsewhere
     context: Context  # what objectives read beside the candidates
     likelihood_kind: str = ""  # "softmax" or "logistic": scores are those of a learned likelihood of that kind
-    tables: TableCache | None = field(default=None, init=False, repr=False)  # arrays of these candidates, where kept
+    kept_arrays: TableCache | None = field(default=None, init=False, repr=False)  # of these candidates
     checked: bool = field(default=False, init=False, repr=False)  # by `recsys.kernels.checks`
 
     def __post_init__(self) -> None:
@@ -265,8 +265,8 @@ class Pool:
         part = slice(start, stop)
         return replace(self, users=self.users[part], items=self.items[part], scores=self.scores[part])
 
-    def with_tables(self) -> "Pool":
+    def keep_arrays(self) -> "Pool":
         """Return a pool of the same candidates that keeps the arrays which objectives derive from them."""
         kept = replace(self)
-        object.__setattr__(kept, "tables", TableCache(MAX_POOL_TABLES))
+        object.__setattr__(kept, "kept_arrays", TableCache(MAX_KEPT_ARRAYS))
         return kept
