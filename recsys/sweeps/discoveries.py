@@ -37,6 +37,7 @@ class Discovery:
     """The result of `discover`. `families` has a row per family and control, in the order of simplicity."""
 
     plan: SweepPlan
+    results: FamilyResults  # trials, curves and their readings on validation and test, of which the rest is made
     families: "pd.DataFrame"
     choice: FamilyChoice
     winner: Config
@@ -89,7 +90,7 @@ def discover(
     lines = (*said, record_test_evaluation(plan, _list_choices(results), searched.results, said, path))
     winner = _build_winner(settings, results)
     write_families(results, table, searched, winner, lines, tuple(notes), path)
-    return Discovery(plan, table, results.choice, winner, lines, path, tuple(notes))
+    return Discovery(plan, results, table, results.choice, winner, lines, path, tuple(notes))
 
 
 def _has_usable_likelihood(preparation: Preparation, notes: list[str]) -> bool:

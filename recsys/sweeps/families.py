@@ -17,9 +17,10 @@ GAIN = "discovery"
 DIAL = {"float": [0.02, 2.0], "log": True}  # of every weight, in units of equal spread ([slate] scale = "fitted")
 MAX_POINTS = 8  # of each family's curve, that are read on validation and on test
 
-# Objectives that a family of one dial has beside the base's relevance: cheapest first, as they are measured in
-# benchmarks/family_costs.py. The order decides between families that are level and equally simple.
-SINGLE = {
+# Objectives that a family of one dial has beside the base's relevance, or in its place: cheapest first, as they are
+# measured in benchmarks/family_costs.py. The order decides between families that are level and equally simple.
+SINGLE: dict[str, dict[str, Any]] = {
+    "discovery_value": {"discovery_value": {"weight": 1.0, "exploration": {"float": [0.1, 10.0], "log": True}}},
     "unexplored": {"relevance": 1.0, "unexplored": DIAL},
     "serendipity": {"relevance": 1.0, "serendipity": DIAL},
     "mmr": {"relevance": 1.0, "mmr": DIAL},
