@@ -81,8 +81,7 @@ RESULTS = {
     "tuned-ml-latest-small": TUNED,
     "tuned-ml-latest-small-256": TUNED,
     "likelihood-gains": {
-        "log": "{dataset}",
-        "split": "{split}",
+        "log, split": "{dataset}, {split}",
         "kind": "{kind}",
         "used": "{used:.0%}",
         "nDCG@10 of the base": "{ndcg_base:.4f}",
