@@ -118,9 +118,9 @@ def choose(means, families=None, **how):
 
 
 def test_the_simplest_of_the_level_families_is_chosen_then_the_fastest():
-    means = {"unexplored + dpp": 1.0, "mmr": 0.99, "dpp": 0.99, "unexplored (likelihood)": 0.99, "serendipity": 0.7}
+    means = {"dpp + unexplored": 1.0, "mmr": 0.99, "dpp": 0.99, "unexplored (likelihood)": 0.99, "serendipity": 0.7}
     found = choose(means)
-    assert (found.best.name, found.chosen.name) == ("unexplored + dpp", "mmr")
+    assert (found.best.name, found.chosen.name) == ("dpp + unexplored", "mmr")
     assert found.verdicts["serendipity"].stands == "behind"
     assert found.verdicts["dpp"].stands == "level"
     assert choose({**means, "mmr": 0.7}).chosen.name == "dpp"
@@ -128,7 +128,7 @@ def test_the_simplest_of_the_level_families_is_chosen_then_the_fastest():
 
 
 def test_two_dials_are_chosen_where_they_are_surely_ahead_of_one():
-    assert choose({"unexplored + dpp": 1.0, "mmr": 0.7, "dpp": 0.7}).chosen.name == "unexplored + dpp"
+    assert choose({"dpp + unexplored": 1.0, "mmr": 0.7, "dpp": 0.7}).chosen.name == "dpp + unexplored"
 
 
 def test_nothing_is_chosen_where_no_gain_is_surely_above_zero():
@@ -140,10 +140,10 @@ def test_nothing_is_chosen_where_no_gain_is_surely_above_zero():
 
 
 def test_a_simpler_family_that_is_level_with_the_best_but_not_ahead_of_the_base_is_not_chosen():
-    gains = make_gains({"unexplored + dpp": 0.6}, shared=0.0) | make_gains({"mmr": 0.5}, spread=0.5, shared=0.0)
+    gains = make_gains({"dpp + unexplored": 0.6}, shared=0.0) | make_gains({"mmr": 0.5}, spread=0.5, shared=0.0)
     found = choose_family(list_families(False), gains)
     assert found.verdicts["mmr"].stands == "level" and not found.verdicts["mmr"].is_ahead_of_base
-    assert found.chosen.name == "unexplored + dpp"
+    assert found.chosen.name == "dpp + unexplored"
 
 
 def test_bounds_hold_for_all_families_at_once_and_say_what_could_have_been_shown():

@@ -17,16 +17,16 @@ GAIN = "discovery"
 DIAL = {"float": [0.02, 2.0], "log": True}  # of every weight, in units of equal spread ([slate] scale = "fitted")
 MAX_POINTS = 8  # of each family's curve, that are read on validation and on test
 
-# Objectives that a family of one dial has beside the base's relevance, or in its place: cheapest first, as they are
-# measured in benchmarks/family_costs.py. The order decides between families that are level and equally simple.
+# Families of one dial, the base's relevance or its place in them: cheapest first, by the processor time of a slate (benchmarks/family_costs.py). The order decides
+# between families that are level and equally simple.
 SINGLE: dict[str, dict[str, Any]] = {
-    "discovery_value": {"discovery_value": {"weight": 1.0, "exploration": {"float": [0.1, 10.0], "log": True}}},
-    "unexplored": {"relevance": 1.0, "unexplored": DIAL},
-    "serendipity": {"relevance": 1.0, "serendipity": DIAL},
     "mmr": {"relevance": 1.0, "mmr": DIAL},
     "dpp": {"relevance": 1.0, "dpp": DIAL},
+    "unexplored": {"relevance": 1.0, "unexplored": DIAL},
+    "discovery_value": {"discovery_value": {"weight": 1.0, "exploration": {"float": [0.1, 10.0], "log": True}}},
+    "serendipity": {"relevance": 1.0, "serendipity": DIAL},
 }
-PAIRED = ("unexplored", "serendipity", "mmr", "dpp")  # each two of them make a family of two dials
+PAIRED = ("mmr", "dpp", "unexplored", "serendipity")  # each two of them make a family of two dials
 CONTROLS = {
     "noise": {"relevance": 1.0, "noise": DIAL},
     "popularity bonus": {"relevance": 1.0, "novelty": {"float": [-2.0, -0.02]}},
