@@ -18,7 +18,7 @@ from recsys.configs import parse_config, read_config
 from recsys.experiments import bench, export
 from recsys.reports.formats import format_percent
 from recsys.scores.simultaneous import compute_simultaneous_limits
-from recsys.sweeps import discoveries, trial_search
+from recsys.sweeps import curve_readings, discoveries, trial_search
 from recsys.sweeps.families import CONTROLS, Family, build_family_plan, check_discover_config, list_families
 from recsys.sweeps.family_choice import choose_family, choose_trial
 from recsys.sweeps.tradeoff_curves import GainAtLoss
@@ -198,7 +198,7 @@ def test_the_effect_that_was_put_into_the_log_is_found(done):
 
 def test_every_file_is_there_and_every_curve_is_counted(done):
     names = {path.name for path in done.folder.iterdir()}
-    assert names >= {"families.csv", "trials.parquet", "failed.csv", "winner.toml", "config.toml", "report.html", "charts", "study.journal", "judgements.csv"}  # fmt: skip
+    assert names >= {"families.csv", "trials.parquet", "failed.csv", "winner.toml", "config.toml", "report.html", "charts", "study.journal", "judgements.csv", "environment.json"}  # fmt: skip
     table = pd.read_csv(done.folder / "families.csv")
     trials = pd.read_parquet(done.folder / "trials.parquet")
     assert (trials.groupby("method").size() == TRIALS).all()
@@ -253,6 +253,21 @@ def test_a_log_too_small_to_tell_leaves_the_base_and_says_so(home):
     winner = read_config(found.folder / "winner.toml")
     assert winner.blends == {} and winner.likelihood is None
     assert export(found.folder / "winner.toml", "artefact", quiet=True).run == "ease"
+
+
+def test_without_halves_the_judges_are_said_to_have_seen_the_users(home):
+    write_log(home / "ratings.csv", users=60)
+    found = sweeps.discover("small.toml", trials=1, quiet=True)
+    assert any("60 users, fewer than 100, are not halved" in note for note in found.notes)
+    assert sum("judges have seen the users" in line for line in found.lines) == 2
+
+
+def test_a_base_without_gain_to_be_held_against_leaves_nothing_to_read(home, monkeypatch):
+    monkeypatch.setattr(curve_readings, "compute_gains_at_loss", lambda *given: [])  # as where no map has a hit
+    found = sweeps.discover("small.toml", trials=1, quiet=True)
+    assert found.choice.chosen is None
+    assert sum("no gain could have been told from none" in line for line in found.lines) == 2
+    assert (found.folder / "report.html").is_file()
 
 
 def test_a_refused_likelihood_is_left_out_with_a_note(home, monkeypatch):

@@ -162,8 +162,9 @@ def format_families(families: pd.DataFrame, accuracies: Sequence[str], base: str
 def _format_limits(one: Mapping[Any, Any], *names: str) -> str:
     """Return a share and its limits, in per cent."""
     found: list[Any] = [one.get(name) for name in names]
-    value, *ends = [MISSING if is_missing(value) else f"{100 * value:+.1f}" for value in found]
-    return value if MISSING in ends or not ends else f"{value} [{', '.join(ends)}]".replace("-", MINUS)
+    texts = (MISSING if is_missing(value) else f"{100 * value:+.1f}".replace("-", MINUS) for value in found)
+    value, *ends = texts
+    return value if MISSING in ends or not ends else f"{value} [{', '.join(ends)}]"
 
 
 def _list_colours(theme: Mapping[str, Any]) -> list[str]:

@@ -89,7 +89,7 @@ def discover(
     table, said = tabulate_families(results), describe_families(results)
     lines = (*said, record_test_evaluation(plan, _list_choices(results), searched.results, said, path))
     winner = _build_winner(settings, results)
-    write_families(results, table, searched, winner, lines, tuple(notes), path)
+    write_families(results, table, searched, winner, lines, tuple(notes), preparation.dataset.fingerprint, path)
     return Discovery(plan, results, table, results.choice, winner, lines, path, tuple(notes))
 
 

@@ -17,8 +17,8 @@ GAIN = "discovery"
 DIAL = {"float": [0.02, 2.0], "log": True}  # of every weight, in units of equal spread ([slate] scale = "fitted")
 MAX_POINTS = 8  # of each family's curve, that are read on validation and on test
 
-# Families of one dial, the base's relevance or its place in them: cheapest first, by the processor time of a slate (benchmarks/family_costs.py). The order decides
-# between families that are level and equally simple.
+# Families of one dial, beside the base's relevance or in its place: cheapest first, by the processor time of a slate
+# (benchmarks/family_costs.py). The order decides between families that are level and equally simple.
 SINGLE: dict[str, dict[str, Any]] = {
     "mmr": {"relevance": 1.0, "mmr": DIAL},
     "dpp": {"relevance": 1.0, "dpp": DIAL},

@@ -14,12 +14,13 @@ from recsys.reports import FamilyReport, write_family_report
 from recsys.reports.formats import format_number, format_percent, format_percent_interval
 from recsys.scores.judges import MIN_JUDGE_USERS, MIN_UNEXPLORED_HITS
 from recsys.support.atomic_files import write_text
+from recsys.support.cache import describe_environment
 from recsys.sweeps.curve_readings import LIKELIHOOD, CurveReadings, name_point
 from recsys.sweeps.families import Family
 from recsys.sweeps.family_choice import FamilyChoice, FamilyVerdict
 from recsys.sweeps.outputs import tabulate_failures, tabulate_trials, write_tables, write_winner
 from recsys.sweeps.plans import SweepPlan
-from recsys.sweeps.tradeoff_curves import tabulate_gains_at_loss
+from recsys.sweeps.tradeoff_curves import list_gain_columns, tabulate_gains_at_loss
 from recsys.sweeps.trial_search import SearchedTrials
 from recsys.sweeps.trials import TrialResult
 from recsys.types.notebooks import format_count
@@ -27,6 +28,7 @@ from recsys.types.notebooks import format_count
 if TYPE_CHECKING:
     import pandas as pd
 
+IDENTITY_COLUMNS = ("method", "metric", "loss", "points")  # of readings, that a row of families says once
 JOINT_LIMITS = ("lower_bound", "detectable", "behind", "behind_low", "behind_high")
 
 
@@ -65,6 +67,7 @@ def tabulate_families(results: FamilyResults) -> "pd.DataFrame":
     import pandas as pd
 
     chosen = results.choice.chosen
+    columns = [name for name in list_gain_columns(results.plan) if name not in IDENTITY_COLUMNS]
     rows = []
     for family in results.families:
         point = results.points[family.name]
@@ -81,29 +84,31 @@ def tabulate_families(results: FamilyResults) -> "pd.DataFrame":
         both = (("validation", results.on_validation, results.choice.verdicts),
                 ("test", results.on_test, results.test_verdicts))  # fmt: skip
         for part, readings, verdicts in both:
-            read = _read_family(family.name, readings, verdicts, chosen is not None)
+            read = _read_family(family.name, readings, verdicts, columns, chosen is None)
             row |= {f"{part}_{name}": value for name, value in read.items()}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _read_family(
-    name: str, readings: CurveReadings, verdicts: Mapping[str, FamilyVerdict], against_family: bool
+    name: str, readings: CurveReadings, verdicts: Mapping[str, FamilyVerdict], columns: Sequence[str], to_base: bool
 ) -> dict[str, Any]:
-    read: dict[str, Any] = {}
+    """Return the reading of a family, `columns`, NaN where there is none, and its verdict."""
+    read: dict[str, Any] = dict.fromkeys(columns, np.nan)
     if name in readings.gains:
         row = tabulate_gains_at_loss([readings.gains[name]])[0]
-        read = {key: value for key, value in row.items() if key not in ("method", "metric", "loss", "points")}
-    verdict = verdicts.get(name)
-    if verdict is not None:
-        read |= {key: getattr(verdict, key) for key in JOINT_LIMITS}
-        read["stands"] = verdict.stands if against_family else verdict.stands_against_base
-    return read
+        read = {key: row[key] for key in columns}
+    verdict = verdicts.get(name, FamilyVerdict(np.nan, np.nan))
+    read |= {key: getattr(verdict, key) for key in JOINT_LIMITS}
+    return read | {"stands": verdict.stands_against_base if to_base else verdict.stands}
 
 
 def describe_families(results: FamilyResults) -> tuple[str, ...]:
     """Return what was chosen and why, what it buys and loses, and how small a gain could have been shown."""
     said = [*_describe_choice(results), *_describe_test(results), _describe_controls(results)]
+    without = [one.name for one in results.families if one.role == "family" and results.points[one.name] is None]
+    if without:
+        said.append(f"no trial keeps both losses within the budget on validation, never chosen: {', '.join(without)}")
     if LIKELIHOOD in results.on_test.scores.runs:
         changes = _format_changes(results.on_test, LIKELIHOOD, results.plan)
         said.append(f"the likelihood's order alone, on test: {changes}")
@@ -189,13 +194,20 @@ def write_families(
     winner: Config,
     lines: Sequence[str],
     notes: Sequence[str],
+    fingerprint: str,
     folder: Path,
 ) -> None:
-    """Write families.csv, trials.parquet, failed.csv, config.toml, winner.toml and report.html."""
+    """Write families.csv, trials.parquet, failed.csv, the configs, environment.json and report.html.
+
+    `fingerprint` is that of the data.
+    """
     plan = results.plan
     tables = {"families": table, "failed": tabulate_failures(searched.failures)}
     write_tables(tabulate_trials(searched.results, results.curves), tables, folder)
-    write_text(folder / "config.toml", tomli_w.dumps(plan.base_config("test").dump_settings()))
+    searched_config = plan.base_config("test")
+    write_text(folder / "config.toml", tomli_w.dumps(searched_config.dump_settings()))
+    around = describe_environment(searched_config.seed, fingerprint)
+    write_text(folder / "environment.json", json.dumps(around, indent=2) + "\n")
     write_winner(winner, lines, folder)
     write_family_report(
         FamilyReport(
