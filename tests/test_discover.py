@@ -19,7 +19,7 @@ from recsys.experiments import bench, export
 from recsys.reports.formats import format_percent
 from recsys.scores.simultaneous import compute_simultaneous_limits
 from recsys.sweeps import curve_readings, discoveries, trial_search
-from recsys.sweeps.families import CONTROLS, Family, build_family_plan, check_discover_config, list_families
+from recsys.sweeps.families import CONTROLS, Family, build_family_plan, build_discover_config, list_families
 from recsys.sweeps.family_choice import choose_family, choose_trial
 from recsys.sweeps.tradeoff_curves import GainAtLoss
 from recsys.sweeps.trials import TrialResult
@@ -161,7 +161,7 @@ def test_bounds_hold_for_all_families_at_once_and_say_what_could_have_been_shown
 
 def test_every_family_has_the_same_ranges_and_as_many_trials():
     families = list_families(True)
-    config = check_discover_config(parse_config(tomllib.loads(CONFIG)))
+    config = build_discover_config(parse_config(tomllib.loads(CONFIG)))
     plan = build_family_plan(config, 7, "2%", families)
     ranges = {one.values for method in plan.methods for one in method.ranges if "popularity bonus" not in one.name}
     assert ranges == {(0.02, 2.0)}
@@ -175,7 +175,7 @@ def test_every_family_has_the_same_ranges_and_as_many_trials():
 
 
 def test_the_point_of_a_family_gains_most_within_the_budget_of_both_axes():
-    config = check_discover_config(parse_config(tomllib.loads(CONFIG)))
+    config = build_discover_config(parse_config(tomllib.loads(CONFIG)))
     plan = build_family_plan(config, 7, "2%", [])
     base = {"ndcg@5": 1.0, "stratified_recall@5": 1.0, "discovery@5": 1.0}
 

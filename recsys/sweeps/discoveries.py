@@ -14,7 +14,7 @@ from recsys.experiments.pipeline import Preparation, prepare_benchmark
 from recsys.experiments.run_folder import RunFolder
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.sweeps.curve_readings import CurveReadings, read_curves_of_families, trace_curve
-from recsys.sweeps.families import Family, build_family_plan, build_winner, check_discover_config, list_families
+from recsys.sweeps.families import Family, build_family_plan, build_winner, build_discover_config, list_families
 from recsys.sweeps.family_choice import FamilyChoice, add_leads, choose_family, choose_trial, judge_gains
 from recsys.sweeps.family_outputs import FamilyResults, describe_families, tabulate_families, write_families
 from recsys.sweeps.judgements import read_test_evaluations, record_test_evaluation
@@ -66,7 +66,7 @@ def discover(
     Raises:
         RecsysError: for whatever is wrong with the config, the data or the folder, in one line.
     """
-    settings = check_discover_config(resolve_config(config, data))
+    settings = build_discover_config(resolve_config(config, data))
     trials = check_int("discover: trials", trials, 1)
     folder, notes = RunFolder(Path(out)), list[str]()
     home = None if data_dir is None else Path(data_dir)

@@ -75,7 +75,7 @@ def list_families(with_likelihood: bool) -> list[Family]:
     return [*found, *(Family((name,), blend, role="control") for name, blend in CONTROLS.items())]
 
 
-def check_discover_config(config: Config) -> Config:
+def build_discover_config(config: Config) -> Config:
     """Return the config with the section [likelihood], and what all families share.
 
     Gains are scaled alike. Picks stand in the order of relevance where the config does not say another order, pins
@@ -97,7 +97,7 @@ def check_discover_config(config: Config) -> Config:
 def build_family_plan(
     config: Config, trials: int, accuracy_budget: str | float, families: Sequence[Family]
 ) -> SweepPlan:
-    """Return the sweep over families, on the config of `check_discover_config`: at the headline's k alone.
+    """Return the sweep over families, on the config of `build_discover_config`: at the headline's k alone.
 
     Its base keeps [likelihood] where a family starts from the likelihood's scores.
 
