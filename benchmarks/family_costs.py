@@ -14,6 +14,7 @@ import pandas as pd
 
 from recsys.configs import read_config
 from recsys.experiments.pipeline import build_or_load_pool, prepare_benchmark
+from recsys.reranking.blends import BASE_OBJECTIVES
 from recsys.reranking.slates import rerank
 from recsys.support.atomic_files import replace_file
 from recsys.sweeps.families import SINGLE, list_families
@@ -27,8 +28,11 @@ def main() -> None:
     config = read_config("ml-100k")
     preparation = prepare_benchmark(config, quiet=True, log_line=lambda line: None)
     pool, _ = build_or_load_pool(preparation, config.model, config.pool)
-    blends = {one.name: {"relevance": 1.0, **dict.fromkeys(one.objectives, WEIGHT)}
-              for one in list_families(False) if one.role == "family"}  # fmt: skip
+    blends = {
+        one.name: {name: 1.0 if name in BASE_OBJECTIVES else WEIGHT for name in one.blend}
+        for one in list_families(False)
+        if one.role == "family"
+    }
     taken: dict[str, list[float]] = {name: [] for name in blends}
     for turn in range(TURNS + 1):  # the first compiles
         for name, blend in blends.items():

@@ -19,7 +19,7 @@ from recsys.experiments import bench, export
 from recsys.reports.formats import format_percent
 from recsys.scores.simultaneous import compute_simultaneous_limits
 from recsys.sweeps import curve_readings, discoveries, trial_search
-from recsys.sweeps.families import CONTROLS, Family, build_family_plan, build_discover_config, list_families
+from recsys.sweeps.families import CONTROLS, Family, build_discover_config, build_family_plan, list_families
 from recsys.sweeps.family_choice import choose_family, choose_trial
 from recsys.sweeps.tradeoff_curves import GainAtLoss
 from recsys.sweeps.trials import TrialResult
@@ -164,12 +164,12 @@ def test_every_family_has_the_same_ranges_and_as_many_trials():
     config = build_discover_config(parse_config(tomllib.loads(CONFIG)))
     plan = build_family_plan(config, 7, "2%", families)
     ranges = {one.values for method in plan.methods for one in method.ranges if "popularity bonus" not in one.name}
-    assert ranges == {(0.02, 2.0)}
+    assert ranges == {(0.02, 2.0), (0.1, 10.0)}  # of weights, and of exploration: a factor of a hundred
     assert all(one.log for method in plan.methods for one in method.ranges if "popularity bonus" not in one.name)
     assert [len(method.ranges) for method in plan.methods] == [one.dials for one in families]
     assert plan.settings.trials == 7
     names = [one.name for one in families if one.role == "family"]
-    assert len(names) == len(set(names)) == 2 * (4 + 6)
+    assert len(names) == len(set(names)) == 2 * (5 + 6)
     assert [one.name for one in families if one.role == "control"] == [*CONTROLS]
     assert {one.scale for one in (method.trial_config({r.name: 1.0 for r in method.ranges}).slate for method in plan.methods)} == {"fitted"}  # fmt: skip
 
@@ -189,11 +189,11 @@ def test_the_point_of_a_family_gains_most_within_the_budget_of_both_axes():
 
 
 def test_the_effect_that_was_put_into_the_log_is_found(done):
-    assert done.choice.chosen.objectives == ("unexplored",)
+    assert {"unexplored", "discovery_value"} & set(done.choice.chosen.objectives)
     rows = done.families.set_index("family")
     assert rows.loc[done.choice.chosen.name, "validation_lower_bound"] > 0
     assert rows.loc["noise", "test_stands"] == "behind"
-    assert done.lines[0].startswith(f"chosen on validation: {done.choice.chosen.name} (unexplored ")
+    assert done.lines[0].startswith(f"chosen on validation: {done.choice.chosen.name} (")
 
 
 def test_every_file_is_there_and_every_curve_is_counted(done):
@@ -276,7 +276,7 @@ def test_a_refused_likelihood_is_left_out_with_a_note(home, monkeypatch):
 
     monkeypatch.setattr(discoveries, "find_likelihood", refuse)
     found = sweeps.discover("small.toml", trials=1, quiet=True)
-    assert set(found.families.scores) == {"base"} and len(found.families) == 10 + len(CONTROLS)
+    assert set(found.families.scores) == {"base"} and len(found.families) == 11 + len(CONTROLS)
     assert "families on the likelihood's scores are left out: [likelihood] one class only" in found.notes
 
 

@@ -14,7 +14,7 @@ from recsys.experiments.pipeline import Preparation, prepare_benchmark
 from recsys.experiments.run_folder import RunFolder
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.sweeps.curve_readings import CurveReadings, read_curves_of_families, trace_curve
-from recsys.sweeps.families import Family, build_family_plan, build_winner, build_discover_config, list_families
+from recsys.sweeps.families import Family, build_discover_config, build_family_plan, build_winner, list_families
 from recsys.sweeps.family_choice import FamilyChoice, add_leads, choose_family, choose_trial, judge_gains
 from recsys.sweeps.family_outputs import FamilyResults, describe_families, tabulate_families, write_families
 from recsys.sweeps.judgements import read_test_evaluations, record_test_evaluation

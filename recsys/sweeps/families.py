@@ -22,11 +22,11 @@ MAX_POINTS = 8  # of each family's curve, that are read on validation and on tes
 SINGLE: dict[str, dict[str, Any]] = {
     "mmr": {"relevance": 1.0, "mmr": DIAL},
     "dpp": {"relevance": 1.0, "dpp": DIAL},
-    "unexplored": {"relevance": 1.0, "unexplored": DIAL},
-    "discovery_value": {"discovery_value": {"weight": 1.0, "exploration": {"float": [0.1, 10.0], "log": True}}},
     "serendipity": {"relevance": 1.0, "serendipity": DIAL},
+    "discovery_value": {"discovery_value": {"weight": 1.0, "exploration": {"float": [0.1, 10.0], "log": True}}},
+    "unexplored": {"relevance": 1.0, "unexplored": DIAL},
 }
-PAIRED = ("mmr", "dpp", "unexplored", "serendipity")  # each two of them make a family of two dials
+PAIRED = ("mmr", "dpp", "serendipity", "unexplored")  # each two of them make a family of two dials
 CONTROLS = {
     "noise": {"relevance": 1.0, "noise": DIAL},
     "popularity bonus": {"relevance": 1.0, "novelty": {"float": [-2.0, -0.02]}},
