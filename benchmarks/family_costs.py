@@ -8,19 +8,26 @@ the median over the turns of the processor time of all threads, a user. The orde
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from recsys.configs import read_config
 from recsys.experiments.pipeline import build_or_load_pool, prepare_benchmark
-from recsys.reranking.blends import BASE_OBJECTIVES
 from recsys.reranking.slates import rerank
 from recsys.support.atomic_files import replace_file
-from recsys.sweeps.families import SINGLE, list_families
+from recsys.sweeps.families import SINGLE, Family, list_families
+from recsys.sweeps.search_space import fill_ranges, find_ranges
 
 RESULTS = Path(__file__).parent / "results" / "family_costs.csv"
 K, TURNS, WEIGHT = 10, 9, 0.3
+
+
+def fill_weights(family: Family) -> dict[str, Any]:
+    """Return the family's blend with the same weight for each of its dials."""
+    ranges = find_ranges(family.blend)
+    return fill_ranges(family.blend, {one.name: WEIGHT for one in ranges})
 
 
 def main() -> None:
@@ -28,11 +35,8 @@ def main() -> None:
     config = read_config("ml-100k")
     preparation = prepare_benchmark(config, quiet=True, log_line=lambda line: None)
     pool, _ = build_or_load_pool(preparation, config.model, config.pool)
-    blends = {
-        one.name: {name: 1.0 if name in BASE_OBJECTIVES else WEIGHT for name in one.blend}
-        for one in list_families(False)
-        if one.role == "family"
-    }
+    families = [one for one in list_families(False) if one.role == "family"]
+    blends = {one.name: fill_weights(one) for one in families}
     taken: dict[str, list[float]] = {name: [] for name in blends}
     for turn in range(TURNS + 1):  # the first compiles
         for name, blend in blends.items():

@@ -19,7 +19,7 @@ from recsys.experiments import bench, export
 from recsys.reports.formats import format_percent
 from recsys.scores.simultaneous import compute_simultaneous_limits
 from recsys.sweeps import curve_readings, discoveries, trial_search
-from recsys.sweeps.families import CONTROLS, Family, build_discover_config, build_family_plan, list_families
+from recsys.sweeps.families import CONTROLS, SINGLE, Family, build_discover_config, build_family_plan, list_families
 from recsys.sweeps.family_choice import choose_family, choose_trial
 from recsys.sweeps.tradeoff_curves import GainAtLoss
 from recsys.sweeps.trials import TrialResult
@@ -169,7 +169,7 @@ def test_every_family_has_the_same_ranges_and_as_many_trials():
     assert [len(method.ranges) for method in plan.methods] == [one.dials for one in families]
     assert plan.settings.trials == 7
     names = [one.name for one in families if one.role == "family"]
-    assert len(names) == len(set(names)) == 2 * (5 + 6)
+    assert len(names) == len(set(names)) == 2 * (len(SINGLE) + 6)
     assert [one.name for one in families if one.role == "control"] == [*CONTROLS]
     assert {one.scale for one in (method.trial_config({r.name: 1.0 for r in method.ranges}).slate for method in plan.methods)} == {"fitted"}  # fmt: skip
 
@@ -276,7 +276,7 @@ def test_a_refused_likelihood_is_left_out_with_a_note(home, monkeypatch):
 
     monkeypatch.setattr(discoveries, "find_likelihood", refuse)
     found = sweeps.discover("small.toml", trials=1, quiet=True)
-    assert set(found.families.scores) == {"base"} and len(found.families) == 11 + len(CONTROLS)
+    assert set(found.families.scores) == {"base"} and len(found.families) == len(SINGLE) + 6 + len(CONTROLS)
     assert "families on the likelihood's scores are left out: [likelihood] one class only" in found.notes
 
 
