@@ -151,9 +151,10 @@ def check_claim(condition: str, facts: Facts) -> str:
 def make_table(source: pd.DataFrame, wanted: Mapping[str, Any], names: Mapping[str, str]) -> list[list[str]]:
     """Return rows of cells, the titles of the columns first."""
     rows = select_rows(source, wanted).to_dict("records")
-    known = [{key: names.get(value, value) for key, value in row.items()} for row in rows]
-    cells = [[polish(text.format(**row)) for text in wanted["columns"].values()] for row in known]
-    return [list(wanted["columns"]), *([DASH if "nan" in cell.split() else cell for cell in row] for row in cells)]
+    named = [{key: names.get(value, value) for key, value in row.items()} for row in rows]
+    cells = [[polish(text.format(**row)) for text in wanted["columns"].values()] for row in named]
+    known = [[re.sub(r"^\W?nan\W*$", DASH, re.sub(r" \[\W?nan.*\]", "", cell)) for cell in row] for row in cells]
+    return [list(wanted["columns"]), *known]
 
 
 def make_facts(lookups: Mapping[str, Any], root: Path) -> Facts:

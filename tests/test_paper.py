@@ -137,6 +137,12 @@ def test_a_table_has_the_names_that_readers_know() -> None:
     assert table == [["data", "gain"], ["Small ML-1M", f"+25{SPACE}%"], ["large", f"{MINUS}3{SPACE}%"]]
 
 
+def test_a_cell_without_a_value_or_an_interval_says_so() -> None:
+    table = MADE_UP[:2].assign(gain=[0.25, float("nan")], low=float("nan"))
+    wanted = {"columns": {"gain": "{gain:.2f} [{low:.2f}, {low:.2f}]", "alone": "{gain:+.0%}"}}
+    assert lookups.make_table(table, wanted, {})[1:] == [["0.25", f"+25{SPACE}%"], [lookups.DASH] * 2]
+
+
 def test_a_name_may_stand_in_a_toml_file_or_in_a_module() -> None:
     audit = lookups.read_source("configs/audit.toml", ROOT)
     assert lookups.look_up(audit, {"value": "len(kmeans['regions']) * len(kmeans['dimensions'])"}) == 9
