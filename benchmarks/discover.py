@@ -15,10 +15,10 @@ all at once, and `ahead_error` its standard error.
 `results/discover-logs.csv`: a row for each run: its data, its base, what it can show, what was chosen.
 
 `results/discover-rules.csv`: a row for each run and rule of choice, on validation: that of `recsys discover`, the
-largest gain, the simplest within one standard error of it, each fixed method, and none. `regret` is how far a rule's
-choice stays behind the best in hindsight: the best is picked on one half of the test users and its lead over the choice
-read on the other, both ways, many times. Its limits are percentiles over single halves, whose spread is that of an
-estimate from all users (a delete-half jackknife).
+largest gain, the simplest of those that are surely ahead of the base and level with the best, each fixed method, none.
+`regret` is how far a rule's choice stays behind the best in hindsight: the best is picked on one half of the test users
+and its lead over the choice read on the other, both ways, many times. Its limits are percentiles over single halves,
+whose spread is that of an estimate from all users (a delete-half jackknife).
 
 `results/discover-mean.csv`: the mean over logs of regrets, and of the lead of `recsys discover` over each fixed method.
 Splits and seeds of one log share users: their errors are averaged as if they were the same; logs are independent.
@@ -49,9 +49,10 @@ from recsys.support.cache import describe_environment
 from recsys.support.rng import make_generator
 from recsys.sweeps import Discovery, discover
 from recsys.sweeps.curve_readings import BASE, name_point
-from recsys.sweeps.families import Family
+from recsys.sweeps.family_choice import add_leads, compute_error
 from recsys.sweeps.tradeoff_curves import GainAtLoss, compare_with_rivals, compute_gains_at_loss
 from recsys.sweeps.trial_evaluator import build_trial_evaluator
+from recsys.sweeps.trials import TrialResult
 from recsys.types import RecsysError
 from recsys.types.arrays import Doubles
 
@@ -118,33 +119,31 @@ def has_gain(found: Discovery, family: str) -> bool:
 
 def choose_by_rules(found: Discovery) -> dict[str, str | None]:
     """Return what each rule chooses on validation; None is the base's order."""
-    gains, results = found.results.on_validation.gains, found.results
-    able = {one.name: one for one in results.families if one.name in list_rivals(found) and results.points[one.name]}
-    best = max(able, key=lambda name: gains[name].value, default=None)
+    gains, choice = found.results.on_validation.gains, found.choice
+    best = None if choice.best is None or gains[choice.best.name].value <= 0 else choice.best.name
     rules = {
-        "recsys discover": None if found.choice.chosen is None else found.choice.chosen.name,
-        "largest gain": best if best is not None and gains[best].value > 0 else None,
-        "within one standard error": find_simplest_near(able, gains, best),
+        "recsys discover": None if choice.chosen is None else choice.chosen.name,
+        "largest gain": best,
+        "surely ahead, then the simplest level": find_simplest_sure(found),
     }
     return {**rules, **{f"always {name}": name for name in list_rivals(found)}, "never": None}
 
 
-def find_simplest_near(able: Mapping[str, Family], gains: Mapping[str, GainAtLoss], best: str | None) -> str | None:
-    """Return the simplest family within one standard error of the best (Breiman et al. 1984), the base before all."""
-    if best is None or gains[best].value <= compute_error(gains[best].draws):
-        return None
-    near = [
+def find_simplest_sure(found: Discovery) -> str | None:
+    """Return the simplest family that is surely ahead of the base and not surely behind the best of those that are."""
+    results, able = found.results, list_rivals(found)
+    gains = results.on_validation.gains
+    sure = [
         one
-        for one in able.values()
-        if gains[best].value - gains[one.name].value <= compute_error(gains[best].draws - gains[one.name].draws)
+        for one in results.families
+        if one.name in able and results.points[one.name] and found.choice.verdicts[one.name].is_ahead_of_base
     ]
-    return min(near, key=lambda one: one.rank).name
-
-
-def compute_error(draws: Doubles) -> float:
-    """Return the standard deviation of the draws that are defined."""
-    known = draws[np.isfinite(draws)]
-    return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
+    if not sure:
+        return None
+    best = max(sure, key=lambda one: gains[one.name].value)
+    verdicts = add_leads(found.choice.verdicts, gains[best.name], [gains[name] for name in able])
+    level = [one for one in sure if one is best or verdicts[one.name].stands != "behind"]
+    return min(level, key=lambda one: one.rank).name
 
 
 def halve_scores(scores: Scores, exchanges: int, seed: int) -> Scores:
@@ -208,8 +207,8 @@ def build_family_rows(run: Run, protocol: Mapping[str, Any], found: Discovery) -
     results = found.results
     gains, chosen = results.on_test.gains, found.choice.chosen
     known = [one for one in results.families if has_gain(found, one.name)]
-    blends = {one.name: results.points[one.name] for one in known if results.points[one.name] is not None}
-    seen = read_seen_gains(found, run, list(blends))
+    blends = {name: point for name, point in results.points.items() if point is not None and has_gain(found, name)}
+    seen = read_seen_gains(found, blends)
     unseen = read_blend_gains(results.on_test.scores, {name: name_point(name, blends[name]) for name in blends})
     reference = None if chosen is None else gains[chosen.name]
     rivals = [gains[one.name] for one in known if one is not chosen]
@@ -255,18 +254,17 @@ def read_blend_gains(scores: Scores, runs: Mapping[str, str]) -> dict[str, float
     return {method: values[run] / values[BASE] - 1.0 for method, run in runs.items()}
 
 
-def read_seen_gains(found: Discovery, run: Run, methods: Sequence[str]) -> dict[str, float]:
+def read_seen_gains(found: Discovery, points: Mapping[str, TrialResult]) -> dict[str, float]:
     """Return the same for the blends that would be chosen, made and judged by maps of users that both have seen."""
     plan = found.plan
     base = plan.base_config("test")
     unhalved = base.model_copy(update={"evaluation": base.evaluation.model_copy(update={"halvings": 0})})
     evaluator = build_trial_evaluator(prepare_benchmark(unhalved, quiet=True), plan.metrics)
-    trials = {one.name: found.results.points[one.name] for one in plan.methods if one.name in methods}
     blends = {
-        one.name: one.trial_config(trials[one.name].settings, "test") for one in plan.methods if one.name in methods
+        one.name: one.trial_config(points[one.name].settings, "test") for one in plan.methods if one.name in points
     }
     scores = evaluator.evaluate_blends({BASE: base, **blends}, [f"discovery@{K}"])
-    return read_blend_gains(scores, {method: method for method in methods})
+    return read_blend_gains(scores, {method: method for method in blends})
 
 
 def describe_run(run: Run, found: Discovery, seconds: float) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from recsys.configs import parse_config, read_config
 from recsys.experiments import bench, export
 from recsys.reports.formats import format_percent
 from recsys.scores.simultaneous import compute_simultaneous_limits
-from recsys.sweeps import curve_readings, discoveries, trial_search
+from recsys.sweeps import curve_readings, discoveries, family_choice, trial_search
 from recsys.sweeps.families import CONTROLS, SINGLE, Family, build_discover_config, build_family_plan, list_families
 from recsys.sweeps.family_choice import choose_family, choose_trial
 from recsys.sweeps.tradeoff_curves import GainAtLoss
@@ -117,33 +118,40 @@ def choose(means, families=None, **how):
     return choose_family(families or list_families(True), make_gains(means, **how))
 
 
-def test_the_simplest_of_the_level_families_is_chosen_then_the_fastest():
+def test_the_simplest_within_one_standard_error_of_the_best_is_chosen_then_the_fastest():
     means = {"dpp + unexplored": 1.0, "mmr": 0.99, "dpp": 0.99, "unexplored (likelihood)": 0.99, "serendipity": 0.7}
     found = choose(means)
     assert (found.best.name, found.chosen.name) == ("dpp + unexplored", "mmr")
+    assert {one.name for one in found.near} == {*means} - {"serendipity"}
     assert found.verdicts["serendipity"].stands == "behind"
     assert found.verdicts["dpp"].stands == "level"
     assert choose({**means, "mmr": 0.7}).chosen.name == "dpp"
     assert choose({**means, "mmr": 0.7, "dpp": 0.7}).chosen.name == "unexplored (likelihood)"
 
 
-def test_two_dials_are_chosen_where_they_are_surely_ahead_of_one():
+@pytest.mark.parametrize(("less", "chosen"), [(0.9, "mmr"), (1.1, "dpp + unexplored")])
+def test_near_is_one_standard_error_of_the_difference(less, chosen):
+    gains = make_gains({"dpp + unexplored": 1.0, "mmr": 1.0})
+    error = (gains["dpp + unexplored"].draws - gains["mmr"].draws).std(ddof=1)  # a tenth of that of either gain
+    gains["mmr"] = replace(gains["mmr"], value=1.0 - less * error)
+    found = choose_family(list_families(False), gains)
+    assert found.chosen.name == chosen
+    assert found.verdicts["mmr"].stands == "level"  # what is sure does not choose
+
+
+def test_two_dials_are_chosen_where_no_single_one_is_near():
     assert choose({"dpp + unexplored": 1.0, "mmr": 0.7, "dpp": 0.7}).chosen.name == "dpp + unexplored"
 
 
-def test_nothing_is_chosen_where_no_gain_is_surely_above_zero():
-    found = choose({"mmr": 0.3, "dpp": 0.2})
-    assert (found.chosen, found.best) == (None, None)
-    assert not any(one.is_ahead_of_base for one in found.verdicts.values())
-    assert choose({"mmr": 5.0}, told=False).chosen is None  # too few users differ
+def test_the_base_is_kept_where_the_largest_gain_is_within_one_standard_error_of_zero():
+    assert choose({"mmr": 0.3, "dpp": 0.2}).chosen.name == "mmr"
+    assert not any(one.is_ahead_of_base for one in choose({"mmr": 0.3, "dpp": 0.2}).verdicts.values())
+    kept = choose({"mmr": 0.15, "dpp": 0.1})
+    assert (kept.chosen, kept.best.name) == (None, "mmr")
+    assert choose({"mmr": -0.3}).chosen is None
+    unknown = choose({"mmr": 5.0}, told=False)  # too few users differ
+    assert (unknown.chosen, unknown.best, unknown.near) == (None, None, ())
     assert choose({}).chosen is None
-
-
-def test_a_simpler_family_that_is_level_with_the_best_but_not_ahead_of_the_base_is_not_chosen():
-    gains = make_gains({"dpp + unexplored": 0.6}, shared=0.0) | make_gains({"mmr": 0.5}, spread=0.5, shared=0.0)
-    found = choose_family(list_families(False), gains)
-    assert found.verdicts["mmr"].stands == "level" and not found.verdicts["mmr"].is_ahead_of_base
-    assert found.chosen.name == "dpp + unexplored"
 
 
 def test_bounds_hold_for_all_families_at_once_and_say_what_could_have_been_shown():
@@ -244,12 +252,21 @@ def test_the_winner_is_a_config_that_bench_runs_and_export_serves(home, done):
     assert made.run == done.choice.chosen.name
 
 
-def test_a_log_too_small_to_tell_leaves_the_base_and_says_so(home):
+def test_a_choice_on_a_log_too_small_to_tell_is_called_a_guess(home):
     write_log(home / "ratings.csv", users=120)
     found = sweeps.discover("small.toml", trials=1, quiet=True)
     assert sum("judges have 60 users" in line and "fewer than 3,000 users" in line for line in found.lines) == 2
+    assert not any(one.is_ahead_of_base for one in found.choice.verdicts.values())
+    told = "nothing can be told apart from ease on validation (95 %, all at once): the choice is the best guess on this log"
+    assert sum(line.startswith(told) for line in found.lines) == 1
+
+
+def test_the_base_is_kept_and_served_where_no_gain_is_large_enough(home, monkeypatch):
+    monkeypatch.setattr(family_choice, "compute_error", lambda draws: float("inf"))
+    found = sweeps.discover("small.toml", trials=1, quiet=True)
     assert found.choice.chosen is None and not found.families.chosen.any()
-    assert found.lines[0].startswith("nothing can be told apart from ease")
+    assert found.lines[0].startswith("no family gains more discovery@5 than one standard error on validation")
+    assert found.lines[0].endswith("the choice is ease's order")
     winner = read_config(found.folder / "winner.toml")
     assert winner.blends == {} and winner.likelihood is None
     assert export(found.folder / "winner.toml", "artefact", quiet=True).run == "ease"

@@ -1,4 +1,4 @@
-"""The choice between families: ahead of the base, level with the best, then the simplest, then the fastest."""
+"""The choice between families: within one standard error of the best, then the simplest, then the fastest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,30 +49,45 @@ class FamilyVerdict:
 
 @dataclass(frozen=True)
 class FamilyChoice:
-    """The family that was chosen and the best one on validation, None where none is ahead of the base."""
+    """The family that was chosen, None for the base's order, and the one that gains most on validation."""
 
     chosen: Family | None
-    best: Family | None
+    best: Family | None  # None where no gain has an error
+    near: Sequence[Family]  # within one standard error of the best, which is among them
     verdicts: Mapping[str, FamilyVerdict]  # by name, against the best
 
 
 def choose_family(families: Sequence[Family], gains: Mapping[str, GainAtLoss]) -> FamilyChoice:
     """Return the choice among `families` by their gains at the accuracy budget, on validation.
 
-    A family can be chosen if its gain is surely above 0: the one-sided 95 % limits of all families hold at once. The
-    best is the one of these with the largest gain, and those are level with it that it is not surely ahead of
-    (two-sided limits, for all at once). Of the level ones the first by `Family.rank` is chosen. A family without a gain
-    in `gains` is left out.
+    The first by `Family.rank` of those within one standard error of the largest gain (Breiman et al. 1984, section
+    3.4.3): errors are those of the difference, over the draws that the curves share. The base is simpler than all, so
+    it is kept where the largest gain is within one standard error of zero. Limits that hold for all families at once
+    say what is sure, and do not choose: of blends that cost as little, a guess is better than none. A family without a
+    gain in `gains`, or whose gain has no interval, is left out.
     """
     known = [one for one in families if one.name in gains]
     verdicts = judge_gains([gains[one.name] for one in known])
-    ahead = [one for one in known if verdicts[one.name].is_ahead_of_base]
-    if not ahead:
-        return FamilyChoice(None, None, verdicts)
-    best = max(ahead, key=lambda one: gains[one.name].value)
-    verdicts = add_leads(verdicts, gains[best.name], [gains[one.name] for one in known])
-    level = [one for one in ahead if one is best or verdicts[one.name].stands != "behind"]
-    return FamilyChoice(min(level, key=lambda one: one.rank), best, verdicts)
+    able = [one for one in known if gains[one.name].has_interval]
+    if not able:
+        return FamilyChoice(None, None, (), verdicts)
+    best = max(able, key=lambda one: gains[one.name].value)
+    first = gains[best.name]
+    verdicts = add_leads(verdicts, first, [gains[one.name] for one in known])
+    near = [best, *(one for one in able if one is not best and _is_near(first, gains[one.name]))]
+    if first.value <= compute_error(first.draws):
+        return FamilyChoice(None, best, near, verdicts)
+    return FamilyChoice(min(near, key=lambda one: one.rank), best, near, verdicts)
+
+
+def _is_near(first: GainAtLoss, other: GainAtLoss) -> bool:
+    return first.value - other.value <= compute_error(first.draws - other.draws)
+
+
+def compute_error(draws: Doubles) -> float:
+    """Return the standard deviation of the draws that are defined; NaN for fewer than two."""
+    known = draws[np.isfinite(draws)]
+    return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
 
 
 def judge_gains(gains: Sequence[GainAtLoss]) -> dict[str, FamilyVerdict]:

@@ -131,21 +131,32 @@ def _describe_choice(results: FamilyResults) -> list[str]:
     chosen, best, verdicts = results.choice.chosen, results.choice.best, results.choice.verdicts
     at = f"where {_join_or([one.metric for one in plan.accuracies])} has lost {_format_budget(plan)}"
     if chosen is None or best is None:
+        most = "" if best is None else f", {best.name} with {_format_gain(results.on_validation, best.name)} the most"
         return [
-            f"nothing can be told apart from {base} on validation: no family gains {_get_gain(plan)} with 95 % "
-            f"confidence {at}; the choice is {base}'s order"
+            f"no family gains more {_get_gain(plan)} than one standard error on validation {at}{most}; the choice is "
+            f"{base}'s order",
+            _describe_sure_gains(results),
         ]
     settings = ", ".join(f"{name} {format_number(value)}" for name, value in _list_weights(results).items())
-    said = [
+    near = ", ".join(one.name for one in results.choice.near)
+    return [
         f"chosen on validation: {chosen.name} ({settings}), {_format_gain(results.on_validation, chosen.name)} "
-        f"{_get_gain(plan)} {at}, surely above {format_percent(verdicts[chosen.name].lower_bound)}"
+        f"{_get_gain(plan)} {at}",
+        f"{best.name} gains most on validation, {_format_gain(results.on_validation, best.name)}; within one standard "
+        f"error of it: {near}; of these the first by dials, likelihood and time is taken",
+        f"with limits for all at once, {_list_stands(results, verdicts, best, ('level', 'behind'))}",
+        _describe_sure_gains(results),
     ]
-    said.append(
-        f"{best.name} gains most on validation, {_format_gain(results.on_validation, best.name)}; "
-        f"{_list_stands(results, verdicts, best, ('level', 'behind'))}; of the level ones that are ahead of {base} the "
-        "first by dials, likelihood and time is taken"
-    )
-    return said
+
+
+def _describe_sure_gains(results: FamilyResults) -> str:
+    """Say which families gain with limits that hold for all at once; where none does, that the choice is a guess."""
+    verdicts, base = results.choice.verdicts, results.base_name
+    sure = [one.name for one in results.families if one.name in verdicts and verdicts[one.name].is_ahead_of_base]
+    if sure:
+        return f"surely ahead of {base} on validation (95 %, all at once): {', '.join(sure)}"
+    guess = "" if results.choice.chosen is None else ": the choice is the best guess on this log, not a finding"
+    return f"nothing can be told apart from {base} on validation (95 %, all at once){guess}"
 
 
 def _describe_test(results: FamilyResults) -> list[str]:
