@@ -22,6 +22,8 @@ from recsys.likelihoods.records import list_feature_names
 from recsys.likelihoods.tables import get_feature_tables
 from recsys.maths.choice_models import Choices, fit_logistic, fit_softmax
 from recsys.retrieval.candidates import Pool, candidates
+from recsys.retrieval.fold_contexts import make_fold_context
+from recsys.splits.cross_fitting import make_folds
 from recsys.support.serialization import flatten_record, restore_record
 from recsys.types import Context, RecsysError, RecsysWarning
 from recsys.types.arrays import Csr
@@ -237,6 +239,17 @@ def test_a_pool_gets_the_order_and_the_scores(world, made):
     assert compute_like_probabilities(applied, made).sum(axis=1) == pytest.approx(1.0)
     assert (compute_like_probabilities(applied, made)[:, :-1] >= compute_like_probabilities(applied, made)[:, 1:]).all()
     assert (apply_likelihood(pool, made, out_of_fold=True).items != applied.items).any()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_out_of_fold_is_without_the_user_where_half_of_the_users_make_the_tables(world, made, number):
+    """Users keep their folds in the context of cross-fitted judges, where they have other codes, or none."""
+    split, pool = world
+    moved = replace(pool, context=make_fold_context(pool.context, make_folds(USERS, 1, 0)[number], maps=make_maps(split)))
+    intercepts = np.arange(len(made.fold_intercepts), dtype=np.float64)
+    says_fold = replace(made, fold_coefficients=np.zeros_like(made.fold_coefficients), fold_intercepts=intercepts)
+    found = score_pool(moved, says_fold, out_of_fold=True)
+    assert found[:, 0].tolist() == deal_folds(pool.users, len(intercepts), made.fold_seed).tolist()
 
 
 def test_scores_from_anywhere(world):

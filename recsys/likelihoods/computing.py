@@ -139,13 +139,13 @@ def compute_by_functions(pool: Pool, tables: FeatureTables, names: Sequence[str]
 
 
 def deal_folds(users: Anys, n_folds: int, seed: int) -> Longs:
-    """Return the fold of each user, by code, from 0 to n_folds - 1."""
+    """Return the fold of each user, by the key of its draws, from 0 to n_folds - 1: the same in every context."""
     return np.asarray(rng.draw_uniforms(seed, "likelihood folds", users) * n_folds, dtype=np.int64)
 
 
 def score_out_of_fold(pool: Pool, tables: FeatureTables, made: Likelihood) -> Doubles:
     """Return the score of each candidate by the coefficients that were fitted without its user, (U, N)."""
-    fold = deal_folds(pool.population_codes, len(made.fold_intercepts), made.fold_seed)
+    fold = deal_folds(pool.draw_keys, len(made.fold_intercepts), made.fold_seed)
     weights, offsets = made.get_weights(made.fold_coefficients, made.fold_intercepts)
     columns = dict(zip(made.columns.tolist(), made.column_values, strict=True))
     names = made.features.tolist()

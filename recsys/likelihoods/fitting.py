@@ -105,7 +105,7 @@ def fit_likelihood(
     tables = get_feature_tables(context, space, has_maps)
     liked = mark_held_out(pool.users, pool.items, split.validation)
     sample = _draw_sample(pool, tables, names, columns, liked, keep_top, sample_share, n, seed, kind)
-    fold_of_user = deal_folds(pool.population_codes, n_folds, seed)
+    fold_of_user = deal_folds(pool.draw_keys, n_folds, seed)
     _check_classes(sample, fold_of_user, n_folds)
     kept, left_out = _find_varying_features(sample, names, kind)
     sample, names = replace(sample, features=sample.features[:, kept]), [names[f] for f in kept]
@@ -192,7 +192,7 @@ def _draw_sample(
     """Return the candidates that are fitted to; of kind "softmax" those of users who like one of theirs."""
     there = pool.items >= 0
     sure = there & (liked | (np.arange(pool.items.shape[1]) < keep_top))
-    drawn = rng.draw_uniforms(seed, "likelihood sample", pool.population_codes[:, None], np.maximum(pool.items, 0))
+    drawn = rng.draw_uniforms(seed, "likelihood sample", pool.draw_keys[:, None], np.maximum(pool.items, 0))
     chosen = np.asarray(sure | (there & (drawn < sample_share)))
     if kind == "softmax":
         chosen &= np.asarray(liked.any(axis=1))[:, None]
