@@ -19,7 +19,8 @@ from recsys.configs import parse_config, read_config
 from recsys.experiments import bench, export
 from recsys.reports.formats import format_percent
 from recsys.scores.simultaneous import compute_simultaneous_limits
-from recsys.sweeps import curve_readings, discoveries, family_choice, trial_search
+from recsys.sweeps import curve_readings, discoveries, families, family_choice, trial_search
+from recsys.sweeps.curve_readings import name_point
 from recsys.sweeps.families import CONTROLS, SINGLE, Family, build_discover_config, build_family_plan, list_families
 from recsys.sweeps.family_choice import choose_family, choose_trial
 from recsys.sweeps.tradeoff_curves import GainAtLoss
@@ -250,6 +251,18 @@ def test_the_winner_is_a_config_that_bench_runs_and_export_serves(home, done):
         assert f"{metric}@5 {format_percent(change)}" in line
     made = export(done.folder / "winner.toml", "artefact", quiet=True)
     assert made.run == done.choice.chosen.name
+
+
+def test_the_chosen_blend_is_read_on_test_where_its_curve_has_too_many_points_to_keep_it(home, monkeypatch):
+    monkeypatch.setattr(families, "MAX_POINTS", 1)
+    found = sweeps.discover("small.toml", trials=6, accuracy_budget=0.06, quiet=True)
+    results = found.results
+    blends = {name_point(name, one) for name, one in results.points.items() if one is not None}
+    curves = {name_point(name, one) for name, curve in results.curves.items() for one in curve}
+    assert blends - curves  # the curves left some out
+    assert blends <= set(results.on_test.scores.runs)
+    assert results.choice.chosen is not None
+    assert any(line.startswith("on test the chosen blend changes") for line in found.lines)
 
 
 def test_a_choice_on_a_log_too_small_to_tell_is_called_a_guess(home):

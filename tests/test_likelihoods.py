@@ -245,7 +245,9 @@ def test_a_pool_gets_the_order_and_the_scores(world, made):
 def test_out_of_fold_is_without_the_user_where_half_of_the_users_make_the_tables(world, made, number):
     """Users keep their folds in the context of cross-fitted judges, where they have other codes, or none."""
     split, pool = world
-    moved = replace(pool, context=make_fold_context(pool.context, make_folds(USERS, 1, 0)[number], maps=make_maps(split)))
+    moved = replace(
+        pool, context=make_fold_context(pool.context, make_folds(USERS, 1, 0)[number], maps=make_maps(split))
+    )
     intercepts = np.arange(len(made.fold_intercepts), dtype=np.float64)
     says_fold = replace(made, fold_coefficients=np.zeros_like(made.fold_coefficients), fold_intercepts=intercepts)
     found = score_pool(moved, says_fold, out_of_fold=True)

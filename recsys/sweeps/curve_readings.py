@@ -50,17 +50,24 @@ def trace_curve(plan: SweepPlan, trials: Sequence[TrialResult]) -> list[TrialRes
 
 
 def read_curves_of_families(
-    plan: SweepPlan, curves: Mapping[str, Sequence[TrialResult]], evaluator: TrialEvaluator, split: str, quiet: bool
+    plan: SweepPlan,
+    curves: Mapping[str, Sequence[TrialResult]],
+    points: Mapping[str, TrialResult | None],
+    evaluator: TrialEvaluator,
+    split: str,
+    quiet: bool,
 ) -> CurveReadings:
     """Return the readings of all curves on the split's part that `evaluator` judges, with those of the base.
 
-    The likelihood's order alone is read beside them, where the plan has one.
+    Beside them are read the blend of each family that would be chosen, `points`, which a thinned curve may lack, and
+    the likelihood's order alone, where the plan has one.
     """
     configs = {BASE: plan.base_config(split)}
     if configs[BASE].likelihood is not None:
         configs[LIKELIHOOD] = _build_likelihood_config(configs[BASE])
     for method in plan.methods:
-        for one in curves[method.name]:
+        point = points[method.name]
+        for one in (*curves[method.name], *([] if point is None else [point])):
             configs[name_point(method.name, one)] = method.trial_config(one.settings, split)
     with show_progress(quiet) as bars:
         bars.add_task(f"curves on {split}", total=None)

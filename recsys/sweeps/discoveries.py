@@ -21,7 +21,7 @@ from recsys.sweeps.judgements import read_test_evaluations, record_test_evaluati
 from recsys.sweeps.plans import SweepPlan
 from recsys.sweeps.selection import Choice
 from recsys.sweeps.trial_evaluator import build_trial_evaluator
-from recsys.sweeps.trial_search import SearchedTrials, search_methods
+from recsys.sweeps.trial_search import search_methods
 from recsys.sweeps.trials import TrialResult
 from recsys.types import Dataset, RecsysError
 from recsys.types.numbers import check_int
@@ -82,10 +82,11 @@ def discover(
         read_test_evaluations(path)  # a table that cannot be read is said before the search
         searched = search_methods(plan, evaluator, str(path / "study.journal"), notes.append, quiet, importances=False)
         curves = {name: trace_curve(plan, found) for name, found in searched.results.items()}
-        on_validation = read_curves_of_families(plan, curves, evaluator, "validation", quiet)
+        points = {name: choose_trial(plan, found) for name, found in searched.results.items()}
+        on_validation = read_curves_of_families(plan, curves, points, evaluator, "validation", quiet)
         tested = build_trial_evaluator(prepare(plan.base_config("test")), plan.metrics)
-        on_test = read_curves_of_families(plan, curves, tested, "test", quiet)
-    results = _choose(plan, families, searched, curves, on_validation, on_test)
+        on_test = read_curves_of_families(plan, curves, points, tested, "test", quiet)
+    results = _choose(plan, families, points, curves, on_validation, on_test)
     table, said = tabulate_families(results), describe_families(results)
     lines = (*said, record_test_evaluation(plan, _list_choices(results), searched.results, said, path))
     winner = _build_winner(settings, results)
@@ -109,13 +110,12 @@ def _has_usable_likelihood(preparation: Preparation, notes: list[str]) -> bool:
 def _choose(
     plan: SweepPlan,
     families: Sequence[Family],
-    searched: SearchedTrials,
+    points: Mapping[str, TrialResult | None],
     curves: Mapping[str, Sequence[TrialResult]],
     on_validation: CurveReadings,
     on_test: CurveReadings,
 ) -> FamilyResults:
     """Return the choice on validation, and how every family and control stands against it on test."""
-    points = {name: choose_trial(plan, found) for name, found in searched.results.items()}
     able = [one for one in families if one.role == "family" and points[one.name] is not None]
     choice, tested = choose_family(able, on_validation.gains), list(on_test.gains.values())
     verdicts = judge_gains(tested)
