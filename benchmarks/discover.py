@@ -210,11 +210,10 @@ def build_family_rows(run: Run, protocol: Mapping[str, Any], found: Discovery) -
     blends = {name: point for name, point in results.points.items() if point is not None and has_gain(found, name)}
     seen = read_seen_gains(found, blends)
     unseen = read_blend_gains(results.on_test.scores, {name: name_point(name, blends[name]) for name in blends})
-    reference = None if chosen is None else gains[chosen.name]
+    reference = get_chosen_gain(found)
     rivals = [gains[one.name] for one in known if one is not chosen]
-    ahead = {} if reference is None else dict(
-        zip((one.method for one in rivals), zip(*compare_with_rivals(reference, rivals), strict=True), strict=True)
-    )  # fmt: skip
+    compared = zip(*compare_with_rivals(reference, rivals), strict=True)
+    ahead = dict(zip((one.method for one in rivals), compared, strict=True))
     verdicts = results.test_verdicts
     for family in known:
         gain = gains[family.name]
@@ -227,7 +226,7 @@ def build_family_rows(run: Run, protocol: Mapping[str, Any], found: Discovery) -
             "dials": family.dials,
             "role": family.role,
             "chosen": family is chosen,
-            "stands": verdicts[family.name].stands if family.name in verdicts else "unknown",
+            "stands": verdicts[family.name].stands_against_base if chosen is None else verdicts[family.name].stands,
             "trials": protocol["trials"],
             "reached": gain.reached,
         }
@@ -244,8 +243,18 @@ def build_family_rows(run: Run, protocol: Mapping[str, Any], found: Discovery) -
             "unseen_gain": unseen.get(family.name, np.nan),
             "seen_gain": seen.get(family.name, np.nan),
             **dict(zip(("ahead", "ahead_low", "ahead_high"), behind, strict=True)),
-            "ahead_error": np.nan if reference is None else compute_error(reference.draws - gain.draws),
+            "ahead_error": compute_error(reference.draws - gain.draws),
         }
+
+
+def get_chosen_gain(found: Discovery) -> GainAtLoss:
+    """Return the gain of the chosen family on test; where none is, of the base, which gains and loses nothing."""
+    gains, chosen = found.results.on_test.gains, found.choice.chosen
+    if chosen is not None:
+        return gains[chosen.name]
+    any_gain = next(iter(gains.values()))
+    return replace(any_gain, method=BASE, validation_gain=0.0, value=0.0, draws=np.zeros_like(any_gain.draws),
+                   reached=0.0, n_points=0, has_interval=True, lost={})  # fmt: skip
 
 
 def read_blend_gains(scores: Scores, runs: Mapping[str, str]) -> dict[str, float]:
