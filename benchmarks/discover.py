@@ -151,7 +151,8 @@ def halve_scores(scores: Scores, exchanges: int, seed: int) -> Scores:
     rng, n = make_generator(seed, "halves of test users"), len(scores.users)
     first = np.array([rng.permutation(n) < n // 2 for _ in range(exchanges)])
     halves = np.stack([first, ~first], axis=1).reshape(2 * exchanges, n).astype(np.float64)
-    return replace(scores, cells=tuple(replace(cell, draws=read_halves(cell, halves)) for cell in scores.cells))
+    cells = tuple(replace(cell, draws=read_halves(cell, halves)) for cell in scores.cells)
+    return replace(scores, cells=cells, halvings=0)  # these draws are of users alone
 
 
 def read_halves(cell: Score, halves: Doubles) -> Doubles:

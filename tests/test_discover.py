@@ -18,12 +18,15 @@ from recsys.cli import main
 from recsys.configs import parse_config, read_config
 from recsys.experiments import bench, export
 from recsys.reports.formats import format_percent
+from recsys.scores import Score, Scores
+from recsys.scores.halvings import choose_interval, spread_over_halvings
+from recsys.scores.intervals import NO_INTERVAL
 from recsys.scores.simultaneous import compute_simultaneous_limits
 from recsys.sweeps import curve_readings, discoveries, families, family_choice, trial_search
 from recsys.sweeps.curve_readings import name_point
 from recsys.sweeps.families import CONTROLS, SINGLE, Family, build_discover_config, build_family_plan, list_families
 from recsys.sweeps.family_choice import choose_family, choose_trial
-from recsys.sweeps.tradeoff_curves import GainAtLoss
+from recsys.sweeps.tradeoff_curves import GainAtLoss, compute_gains_at_loss
 from recsys.sweeps.trials import TrialResult
 from recsys.types import RecsysError
 
@@ -263,6 +266,34 @@ def test_the_chosen_blend_is_read_on_test_where_its_curve_has_too_many_points_to
     assert blends <= set(results.on_test.scores.runs)
     assert results.choice.chosen is not None
     assert any(line.startswith("on test the chosen blend changes") for line in found.lines)
+
+
+@pytest.mark.parametrize("halvings", [0, 3])
+def test_the_error_of_a_gain_is_that_of_users_and_of_halvings(halvings):
+    """A bootstrap of three halvings finds two thirds of their variance: the gain's draws have all of it."""
+    rng, users = np.random.default_rng(0), np.arange(400)
+    plan = build_family_plan(build_discover_config(parse_config(tomllib.loads(CONFIG))), 1, "2%", [])
+    noise, halved = 0.1 * rng.standard_normal(4000), np.array([0.8, 1.2, 1.3])
+    cells = []
+    for run, gain in (("base", 1.0), ("mmr-0", 1.1)):
+        for metric in ("ndcg", "stratified_recall", "discovery"):
+            gains = metric == "discovery" and run != "base"
+            draws = gain + noise if gains else np.full(4000, 1.0)
+            if halvings:
+                draws = spread_over_halvings(draws, halved if gains else np.ones(3), seed=5)
+            each = np.full(400, (gain if gains else 1.0) / 400)
+            cells.append(Score(
+                run, metric, 5, each.sum(), NO_INTERVAL, 400, "", 1, "users", each, each, np.full(400, 1 / 400), draws,
+                *choose_interval("users", halvings, 400, 400),
+            ))  # fmt: skip
+    scores = Scores(tuple(cells), users, users.astype(str), 5, 4000, halvings=halvings)
+    trial = TrialResult(
+        0, {}, *({f"{one.metric}@5": one.value for one in of} for of in (cells[3:], cells[:3])), True, 0.0
+    )
+    found = compute_gains_at_loss(plan, {"mmr": [trial]}, scores, "base")[0]
+    between = halved.var(ddof=1) / 3 if halvings else 0.0
+    assert len(found.draws) == 4000
+    assert found.draws.var(ddof=1) == pytest.approx(0.01 + between, rel=0.05)
 
 
 def test_a_choice_on_a_log_too_small_to_tell_is_called_a_guess(home):

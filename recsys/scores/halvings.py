@@ -49,6 +49,19 @@ def spread_over_halvings(draws: Doubles, halved: Doubles, seed: int) -> Doubles:
     return np.concatenate([draws + resampled - halved.mean(), halved])
 
 
+def complete_halving_variance(draws: Doubles, n_halvings: int, seed: int) -> Doubles:
+    """Return draws of `spread_over_halvings`, or of a function of some, whose variance is all that of the halvings.
+
+    The halvings' own values (R,) behind them are taken off, and what a bootstrap of R lacks of their variance is added
+    to each draw, in the direction in which it drew them. With fewer than two halvings draws stay as they are.
+    """
+    if n_halvings < 2:
+        return draws
+    drawn, halved = draws[:-n_halvings], draws[-n_halvings:]
+    resampled = halved[draw_with_replacement(seed, "halvings", len(drawn), n_halvings)].mean(axis=1)
+    return np.asarray(drawn + (np.sqrt(n_halvings / (n_halvings - 1.0)) - 1.0) * (resampled - halved.mean()))
+
+
 def draw_map_deviations(map_values: Sequence[Doubles], n: int, seed: int) -> Doubles:
     """Return the deviation of the mean over maps drawn with replacement, the same ones in each fold, (n,)."""
     total: Doubles = np.zeros(n)

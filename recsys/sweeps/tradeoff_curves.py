@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from recsys.scores import Score, Scores
+from recsys.scores.halvings import complete_halving_variance
 from recsys.scores.hypothesis_tests import find_differing_users, has_enough_users
 from recsys.scores.intervals import NO_INTERVAL, percentile_interval
 from recsys.scores.simultaneous import compute_simultaneous_limits
@@ -45,10 +47,11 @@ def compute_gains_at_loss(
     loss of any metric of accuracy on *validation*, smallest first; between two points it is straight. The gain is that
     of the first place where the loss of some metric of accuracy reaches the wanted one, so a curve that crosses it
     twice counts once; a curve that never does counts with its last point. Losses and gain of all points are drawn
-    together (users, and maps), and the curve is read again in each draw. Gains at the catalogue's level, whose draws
-    are no bootstrap, have no reading.
+    together (users, maps and halvings), and the curve is read again in each draw. Gains at the catalogue's level, whose
+    draws are no bootstrap, have no reading.
     """
     cells = {(cell.run, f"{cell.metric}@{cell.k}"): cell for cell in scores.cells}
+    complete = partial(complete_halving_variance, n_halvings=scores.halvings, seed=scores.seed)
     found = []
     for name, points in curves.items():
         ordered = sorted(points, key=lambda one: compute_largest_loss(plan, one))
@@ -73,10 +76,10 @@ def compute_gains_at_loss(
                 at, _ = find_crossings(lost[:, None], loss)
                 before = interpolate_curves(tried, _build_validation_curve(ordered, gain), loss)[0]
                 spent = {
-                    one.metric: (float(read_curves(lost[a][None], at)[0]), read_curves(lost_drawn[a], places))
+                    one.metric: (float(read_curves(lost[a][None], at)[0]), complete(read_curves(lost_drawn[a], places)))
                     for a, one in enumerate(plan.accuracies)
                 }
-                value, drawn = float(read_curves(won[None], at)[0]), read_curves(won_drawn, places)
+                value, drawn = float(read_curves(won[None], at)[0]), complete(read_curves(won_drawn, places))
                 share, n = float(reached.mean()), len(ordered)
                 found.append(GainAtLoss(name, gain.metric, loss, float(before[0]), value, drawn, share, n, told, spent))
     return found
