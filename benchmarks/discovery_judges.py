@@ -154,7 +154,7 @@ def evaluate_by_judges(judged: SweepFolder, methods: Mapping[str, object]) -> It
             )
             counts = cells[method, GAIN].counts
             yield {
-                "run": judged.run.name, "evaluation": judge, "maps": len(family), "method": method, "loss": -lost[0],
+                "run": judged.run.name, "judge": judge, "maps": len(family), "method": method, "loss": -lost[0],
                 **name_limit_columns("gain", won), "held_out": counts["held_out"], "hits": counts["hits"],
             }  # fmt: skip
 
