@@ -39,7 +39,7 @@ def make_discovery(chosen):
         families=families, points=dict.fromkeys(MEANS), test_verdicts=verdicts,
         on_validation=SimpleNamespace(gains=gains), on_test=SimpleNamespace(gains=gains, scores=None),
     )  # fmt: skip
-    return SimpleNamespace(results=results, choice=FamilyChoice(first, first, verdicts))
+    return SimpleNamespace(results=results, choice=FamilyChoice(first, first, (), verdicts))
 
 
 def build_rows(script, chosen):
