@@ -44,7 +44,7 @@ def bench(
         RecsysError: for whatever is wrong with the config, the data or the folder, in one line.
     """
     settings = resolve_config(config, data)
-    folder = RunFolder(Path(out))
+    folder = RunFolder(out)
     start, digest = (
         time.perf_counter(),
         settings.compute_digest(),

@@ -56,7 +56,7 @@ def evaluate_files(
     settings, how = resolve_config(config, data), TableSettings(**reading)
     paths = _name_runs([Path(file) for file in ([files] if isinstance(files, str | Path) else files)])
     tables = {name: _read_list_table(path, columns or {}, how) for name, path in paths.items()}
-    folder = RunFolder(Path(out))
+    folder = RunFolder(out)
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
     with limit_to_one_blas_thread():

@@ -37,6 +37,8 @@ class Bench:
         """Return the headline table as text."""
         return self.headline_table().to_string(index=False)
 
+    __repr__ = __str__  # not the fields: these are arrays of all users
+
     def _repr_html_(self) -> str:
         return str(self.headline_table().to_html(index=False))
 

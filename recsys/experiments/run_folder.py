@@ -1,6 +1,7 @@
 """The folder of a run: settings, environment, tables, report."""
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from recsys.scores import tabulate_user_values
 from recsys.scores.segments import tabulate_segments
 from recsys.support.atomic_files import replace_folder, write_text
 from recsys.support.cache import describe_environment, get_key_versions, require_disk_space
-from recsys.types import Slates
+from recsys.types import RecsysError, Slates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,9 +35,11 @@ MIN_FREE_BYTES = 50_000_000  # bytes that must be left on the disk before the wo
 class RunFolder:
     """The folder of a run: it is there whole, or as it was before."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: str | Path) -> None:
         """Say at once if nothing can be written below `out`."""
-        require_disk_space(out, MIN_FREE_BYTES)
+        if not isinstance(out, str | os.PathLike):
+            raise RecsysError(f"out is {out!r}, expected the path of a folder")
+        require_disk_space(Path(out), MIN_FREE_BYTES)
         self._lines: list[str] = []
         self.log_line("started")
 

@@ -45,6 +45,10 @@ class Discovery:
     folder: Path
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Return what was chosen, and where it lies."""
+        return "\n".join((*self.lines, f"folder: {self.folder}"))
+
 
 def discover(
     config: Config | Mapping[str, Any] | str | Path = "ml-100k",
@@ -68,7 +72,7 @@ def discover(
     """
     settings = build_discover_config(resolve_config(config, data))
     trials = check_int("discover: trials", trials, 1)
-    folder, notes = RunFolder(Path(out)), list[str]()
+    folder, notes = RunFolder(out), list[str]()
     home = None if data_dir is None else Path(data_dir)
     prepare = partial(prepare_benchmark, data_dir=home, quiet=quiet, log_line=folder.log_line, in_memory=data)
     with limit_to_one_blas_thread():

@@ -43,6 +43,10 @@ class Sweep:
     failed: "pd.DataFrame"  # the trials that could not be judged: method, trial, reason, settings
     notes: tuple[str, ...] = ()  # what was repaired, and what could not be judged on test
 
+    def __repr__(self) -> str:
+        """Return what was chosen, and where it lies."""
+        return "\n".join((*self.lines, f"folder: {self.folder}"))
+
 
 def sweep(
     file: str | Path,
@@ -66,7 +70,7 @@ def sweep(
     plan = read_sweep(
         file, None if data is None else describe_data(data), trials=trials, accuracy_budget=accuracy_budget
     )
-    folder, notes = RunFolder(Path(out)), list[str]()
+    folder, notes = RunFolder(out), list[str]()
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
     with limit_to_one_blas_thread():
