@@ -25,7 +25,8 @@ from recsys.scores.simultaneous import compute_simultaneous_limits
 from recsys.sweeps import curve_readings, discoveries, families, family_choice, trial_search
 from recsys.sweeps.curve_readings import name_point
 from recsys.sweeps.families import CONTROLS, SINGLE, Family, build_discover_config, build_family_plan, list_families
-from recsys.sweeps.family_choice import choose_family, choose_trial
+from recsys.sweeps.family_choice import FamilyChoice, FamilyVerdict, choose_family, choose_trial
+from recsys.sweeps.family_outputs import describe_families
 from recsys.sweeps.tradeoff_curves import GainAtLoss, compute_gains_at_loss
 from recsys.sweeps.trials import TrialResult
 from recsys.types import RecsysError
@@ -410,3 +411,26 @@ def test_the_command_prints_a_row_per_family_and_what_was_chosen(home, done, cap
     assert not [name for name in done.families.family if name not in " ".join(filter(None, first))]
     assert all(line in printed for line in done.lines)
     assert "winner.toml" in printed
+
+
+def test_a_result_shows_its_sentences_and_no_arrays(done):
+    assert repr(done) == "\n".join((*done.lines, f"folder: {done.folder}"))
+
+
+def test_a_folder_that_is_no_path_is_one_line(home):
+    for run in (sweeps.discover, bench):
+        with pytest.raises(RecsysError, match=r"^out is None, expected the path of a folder$"):
+            run(home / "small.toml", out=None, quiet=True)
+
+
+def test_one_trial_and_one_family_behind_are_said_in_the_singular(done):
+    results = done.results
+    once = replace(results.plan, settings=results.plan.settings.model_copy(update={"trials": 1}))
+    verdicts = {one.name: FamilyVerdict(0.1, 0.1, 0.0, -1.0, 1.0) for one in results.families}
+    best, last = results.families[0], results.families[1].name
+    verdicts[last] = FamilyVerdict(0.1, 0.1, 0.5, 0.2, 1.0)
+    choice = FamilyChoice(best, best, verdicts)
+    points = {**results.points, best.name: results.curves[best.name][0]}
+    said = describe_families(replace(results, plan=once, choice=choice, points=points))
+    assert any("; 1 is behind; " in line for line in said)
+    assert any(", 1 trial each, " in line for line in said)

@@ -121,7 +121,8 @@ def describe_families(results: FamilyResults) -> tuple[str, ...]:
     points = sum(map(len, results.curves.values()))
     said.append(
         f"{sum(counts)} curves were read on validation and on test: {counts[0]} families and "
-        f"{format_count(counts[1], 'control')}, {results.plan.settings.trials} trials each, {points} points"
+        f"{format_count(counts[1], 'control')}, {format_count(results.plan.settings.trials, 'trial')} each, "
+        f"{format_count(points, 'point')}"
     )
     return tuple(said)
 
@@ -245,7 +246,8 @@ def _list_stands(
         for name in stands
     }
     said = [f"{words[name]} it: {', '.join(names) or 'none'}" for name, names in found.items() if name != "behind"]
-    return "; ".join([*said, f"{len(found['behind'])} are behind"])
+    n_behind = len(found["behind"])
+    return "; ".join([*said, f"{n_behind} {'is' if n_behind == 1 else 'are'} behind"])
 
 
 def _get_stand(verdicts: Mapping[str, FamilyVerdict], name: str) -> str:
