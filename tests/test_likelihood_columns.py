@@ -115,7 +115,7 @@ def test_a_ranker_that_is_exported_has_them(home):
         (
             'items = "prices.csv"',
             {"words": "x"},
-            r"\[likelihood\] items: column 'words' holds something that is no numb",
+            r"\[likelihood\] items: column 'words' holds 'x', expected numbers",
         ),
         ('items = "prices.csv"', {"score": 1.0}, r"\[likelihood\] items: column 'score' has the name of a feature"),
         ('items = "prices.csv"', {"empty": None}, r"\[likelihood\] items: column 'empty' is empty"),
@@ -127,6 +127,16 @@ def test_mistakes_are_one_line(home, likelihood, columns, message):
     with pytest.raises(RecsysError, match=message) as caught:
         read_columns(write_config(home, likelihood))
     assert "\n" not in str(caught.value)
+
+
+def test_names_of_the_catalogue_s_own_table_that_could_be_used_are_listed_once(home):
+    items = list_items(home)
+    table = {"item_id": items, "title": "A film", "year": 1990, "stock": 1}
+    pd.DataFrame(table).to_csv(home / "items.csv", index=False)
+    with pytest.raises(RecsysError, match=r"\(known: stock, year\)$"):
+        read_columns(write_config(home, 'columns = ["price"]', 'items = "items.csv"'))
+    with pytest.raises(RecsysError, match=r"^\[likelihood\] columns: column 'title' holds 'A film', expected numbers$"):
+        read_columns(write_config(home, 'columns = ["title"]', 'items = "items.csv"'))
 
 
 def test_a_table_without_ids_twice_the_same_or_of_other_items_is_refused(home):

@@ -376,7 +376,7 @@ def test_bad_input_is_one_line(world, made):
     fails("an item_id twice", items={"item_id": [ids[0], ids[0]], "price": [1, 2]})
     fails("holds none of the items", items={"item_id": ["x"], "price": [1]})
     fails("column 'price' holds infinity", items={"item_id": ids[:2], "price": [1, np.inf]})
-    fails("column 'price' holds something that is no number", items={"item_id": ids[:2], "price": ["a", "b"]})
+    fails("column 'price' holds 'a', expected numbers", items={"item_id": ids[:2], "price": ["a", "b"]})
     fails("column 'price' is empty", items={"item_id": ids[:2], "price": [None, np.nan]})
     fails("column 'score' has the name of a feature", items={"item_id": ids[:2], "score": [1, 2]})
     fails("column 'price' has shape", items={"item_id": ids[:2], "price": [1, 2, 3]})

@@ -18,7 +18,7 @@ from recsys.likelihoods.records import list_feature_names
 from recsys.types import Items, RecsysError, Split, make_unknown_name_error
 
 YEAR = "year"
-WHERE = "[likelihood] items"
+WHERE, NAMED = "[likelihood] items", "[likelihood] columns"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,8 @@ def read_item_columns(config: Config, split: Split) -> ItemColumns | None:
     try:
         join_item_columns(made, split.item_ids, list_feature_names())
     except RecsysError as error:
-        raise RecsysError(f"[likelihood] {str(error).removeprefix('likelihood: ')}") from None
+        said = str(error).removeprefix("likelihood: items: ").removeprefix("likelihood: items ")
+        raise RecsysError(f"{WHERE if section.items else NAMED}: {said}") from None
     return ItemColumns(made)
 
 
@@ -83,7 +84,8 @@ def _iter_columns(
     rows = {} if table is None else _find_rows(table, items)
     for name in names:
         if name not in known:
-            raise make_unknown_name_error("column", name, known, where="[likelihood] columns")
+            usable = dict.fromkeys(one for one in known if one not in others or _holds_numbers(table, one))
+            raise make_unknown_name_error("column", name, usable, where=NAMED)
         if table is not None and name in others:
             cells = [_parse_cell(cell) for cell in table.frame[name].tolist()]
             yield name, [cells[rows[code]] if code in rows else None for code in range(len(items.ids))]
@@ -92,6 +94,11 @@ def _iter_columns(
         else:
             f = items.feature_names.index(name)
             yield name, np.asarray(items.features[:, [f]].toarray()[:, 0], dtype=np.float64).tolist()
+
+
+def _holds_numbers(table: MappedTable | None, name: str) -> bool:
+    """Return whether a column of a table holds numbers or empty cells alone."""
+    return table is None or not any(isinstance(_parse_cell(cell), str) for cell in table.frame[name].tolist())
 
 
 def _parse_cell(cell: Any) -> Any:
@@ -113,9 +120,9 @@ def _find_rows(table: MappedTable, items: Items) -> dict[int, int]:
     for row, cell in enumerate(table.frame[table.columns[ID_COLUMN]].tolist()):
         code = codes.get(normalize_id(cell))
         if code in rows:
-            raise RecsysError(f"{WHERE}: {table.place} holds the item {cell} twice, expected each once")
+            raise RecsysError(f"{table.place} holds the item {cell} twice, expected each once")
         if code is not None:
             rows[code] = row
     if not rows:
-        raise RecsysError(f"{WHERE}: {table.place} holds none of the items of the split, expected their ids")
+        raise RecsysError(f"{table.place} holds none of the items of the split, expected their ids")
     return rows

@@ -10,6 +10,7 @@ from recsys.types import RecsysError, make_unknown_name_error
 from recsys.types.arrays import Doubles, Strings
 
 ID_COLUMN = "item_id"
+MAX_SHOWN_CELL = 60  # characters of a cell in an error
 
 
 def join_item_columns(
@@ -56,9 +57,22 @@ def _convert_to_numbers(name: str, values: Any, length: int) -> Doubles:
     if values.shape != (length,):
         raise RecsysError(f"{place} has shape {values.shape}, expected one number for each of {length} items")
     try:
-        numbers = np.array([np.nan if value is None else value for value in values.tolist()], dtype=np.float64)
+        numbers = np.array([_convert_cell(value) for value in values.tolist()], dtype=np.float64)
     except (TypeError, ValueError):
-        raise RecsysError(f"{place} holds something that is no number, expected numbers") from None
+        wrong = next(value for value in values.tolist() if not _is_number(value))
+        raise RecsysError(f"{place} holds {repr(wrong)[:MAX_SHOWN_CELL]}, expected numbers") from None
     if np.isinf(numbers).any():
         raise RecsysError(f"{place} holds infinity, expected finite numbers")
     return numbers
+
+
+def _convert_cell(value: Any) -> Any:
+    return np.nan if value is None else value
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(_convert_cell(value))
+    except (TypeError, ValueError):
+        return False
+    return True
