@@ -97,6 +97,7 @@ def test_paths_start_at_the_config_file(tmp_path):
         ({**SMALL, "model": {"kind": "als", "factors": "many"}}, "[model]: factors is 'many', expected a finite number"),
         ({**SMALL, "models": {"e": {"kind": "eas"}}}, "unknown model 'eas': did you mean 'ease'?"),
         ({**SMALL, "evaluation": {"metrics": ["ndgc"]}}, "unknown metric 'ndgc': did you mean 'ndcg'?"),
+        ({**SMALL, "slate": {"k": []}}, "config: [slate] k is [], expected 1 or more of them"),
         ({**SMALL, "slate": {"k": [0]}}, "config: [slate] k is [0], expected different whole numbers of at least 1"),
         ({**SMALL, "slate": {"k": [300]}}, "[slate] k is 300, expected at most [pool] n = 200"),
         ({**SMALL, "pool": {"exploration_share": 2}}, "[pool] exploration_share is 2: input should be less than or equal to 1"),

@@ -56,6 +56,8 @@ def describe_first_problem(error: "ValidationError", kind: type, *above: str) ->
         return str(make_unknown_name_error("key", path[-1], keys, where=section.strip()))
     if problem["type"] in ("missing", "missing_argument"):
         return f"{section}{path[-1]} is missing"
+    if problem["type"] == "too_short":
+        return f"{section}{path[-1]} is {problem['input']!r}, expected {problem['ctx']['min_length']} or more of them"
     raised = problem.get("ctx", {}).get("error")
     if isinstance(raised, RecsysError):
         return f"{section}{path[-1] + ': ' if path else ''}{raised}"
