@@ -66,7 +66,7 @@ def test_its_folder_says_who_judges_and_what_each_reader_says(folded):
     np.testing.assert_allclose(found["all"], summary.value[found.index])
     np.testing.assert_allclose(found["seen"], summary.seen[found.index])
     np.testing.assert_allclose(readings.relative[(readings.run == "als")].dropna(), [])
-    said = [note for note in done.notes if note.startswith("judges have 70 users, fewer than 3,000")]
+    said = [note for note in done.notes if note.startswith("judges have 70 users (fewer than 3,000)")]
     assert len(said) == 1 and "the smallest change of discovery@3 that could have been shown is" in said[0]
     assert "seen users" in (done.folder / "report.html").read_text(encoding="utf-8")
 

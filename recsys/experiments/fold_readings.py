@@ -111,9 +111,9 @@ def add_seen_reading(
 def describe_power(read: FoldReadings, differences: "pd.DataFrame", config: Config) -> tuple[str, ...]:
     """Say in one line that judges are small, or see few hits, and how small a change they could have shown."""
     users, hits = int(read.judges.users.min()), float(read.judges.hits.mean())
-    few = [f"{users:,} users, fewer than {MIN_JUDGE_USERS:,}"] if users < MIN_JUDGE_USERS else []
+    few = [f"{users:,} users (fewer than {MIN_JUDGE_USERS:,})"] if users < MIN_JUDGE_USERS else []
     if hits < MIN_UNEXPLORED_HITS:
-        few.append(f"{hits:.0f} hits of {config.base_name} in unexplored regions, fewer than {MIN_UNEXPLORED_HITS}")
+        few.append(f"{hits:.0f} hits of {config.base_name} in unexplored regions (fewer than {MIN_UNEXPLORED_HITS})")
     if not few:
         return ()
     k, shown = config.headline_k, ""
