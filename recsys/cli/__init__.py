@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RecsysError as error:
         _exit_with_error(str(error), 2)
     except click.exceptions.Abort:
-        _exit_with_error("stopped; a benchmark or a sweep goes on from there when it is started again", 130)
+        _exit_with_error("stopped; bench, sweep and discover go on from there when they are started again", 130)
     except click.ClickException as error:
         _exit_with_error(error.format_message(), 2)
     except BrokenPipeError:
