@@ -18,7 +18,8 @@ all at once, and `ahead_error` its standard error.
 largest gain, the simplest of those that are surely ahead of the base and level with the best, each fixed method, none.
 `regret` is how far a rule's choice stays behind the best in hindsight: the best is picked on one half of the test users
 and its lead over the choice read on the other, both ways, many times. Its limits are percentiles over single halves,
-whose spread is that of an estimate from all users (a delete-half jackknife).
+whose spread is that of an estimate from all users (a delete-half jackknife): for the maps and halvings at hand, whose
+errors `lead_error` has too.
 
 `results/discover-mean.csv`: the mean over logs of regrets, and of the lead of `recsys discover` over each fixed method.
 Splits and seeds of one log share users: their errors are averaged as if they were the same; logs are independent.
