@@ -269,6 +269,13 @@ def test_the_chosen_blend_is_read_on_test_where_its_curve_has_too_many_points_to
     assert any(line.startswith("on test the chosen blend changes") for line in found.lines)
 
 
+@pytest.mark.parametrize("mean", [0.5, -0.5])
+def test_a_gain_whose_error_is_not_known_leaves_the_base(mean):
+    gains = make_gains({"mmr": mean})
+    gains["mmr"].draws[:] = np.nan
+    assert choose_family(list_families(False), gains).chosen is None
+
+
 @pytest.mark.parametrize("halvings", [0, 3])
 def test_the_error_of_a_gain_is_that_of_users_and_of_halvings(halvings):
     """A bootstrap of three halvings finds two thirds of their variance: the gain's draws have all of it."""

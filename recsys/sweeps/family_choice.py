@@ -75,7 +75,7 @@ def choose_family(families: Sequence[Family], gains: Mapping[str, GainAtLoss]) -
     first = gains[best.name]
     verdicts = add_leads(verdicts, first, [gains[one.name] for one in known])
     near = [best, *(one for one in able if one is not best and _is_near(first, gains[one.name]))]
-    if first.value <= compute_error(first.draws):
+    if not first.value > compute_error(first.draws):  # nor where the error is not known
         return FamilyChoice(None, best, near, verdicts)
     return FamilyChoice(min(near, key=lambda one: one.rank), best, near, verdicts)
 
