@@ -23,6 +23,12 @@ _inlined = compile_kernel(fastmath={"nnan", "ninf", "nsz", "reassoc", "contract"
 
 
 @_inlined
+def _round_up(n):
+    """Return an odd multiple of WIDTH, from n up: rows a power of two apart push each other out of the cache."""
+    return ((n + WIDTH - 1) // WIDTH | 1) * WIDTH
+
+
+@_inlined
 def _fill_cosines(vectors, group, columns, first, n, near):
     """Fill rows of `near` (ROWS, N), from `first` to `n`, with the cosines of the items of `group` to the candidates.
 
@@ -248,44 +254,71 @@ def _fill_user(
 
 
 @_compiled
-def _keep_largest_cosines(vectors, items, history, columns, near, group, best):
-    """Fill `best` (wide,), which is 0, with the largest cosine of each of `items` (N,) to `history` (h,)."""
+def _keep_largest_cosines(vectors, items, history, columns, n, near, group, best):
+    """Fill `best`, up to `n`, with the largest cosine, at least 0, of each of `items` (N,) to `history` (h,)."""
+    for i in range(n):
+        best[i] = np.float32(0.0)
     for i in range(len(items)):
-        vector = vectors[np.uintp(items[i])]
-        for c in range(len(columns)):
-            columns[c, i] = vector[c]
+        if items[i] >= 0:
+            vector = vectors[np.uintp(items[i])]
+            for c in range(len(columns)):
+                columns[c, i] = vector[c]
+        else:
+            columns[:, i] = np.float32(0.0)
+    columns[:, len(items) : n] = np.float32(0.0)
     for h in range(0, len(history), ROWS):
         _fill_group(history, h, group)
-        _fill_cosines(vectors, group, columns, 0, len(best), near)
-        for t in range(ROWS):
-            row = near[t]
-            for i in range(len(best)):
-                best[i] = max(best[i], row[i])
+        _fill_cosines(vectors, group, columns, 0, n, near)
+        p, q, r, s, most = near[0, :n], near[1, :n], near[2, :n], near[3, :n], best[:n]
+        for i in range(len(most)):
+            most[i] = max(most[i], max(max(p[i], q[i]), max(r[i], s[i])))
+    for i in range(len(items)):
+        best[i] = min(best[i], np.float32(1.0))
 
 
 @compile_kernel(fastmath=False)
-def fill_history_distances(vectors, items, history, far):
-    """Fill `far` (N,) with 1 - the largest cosine of each of `items` (N,) to the `history` (h,), in [0, 1].
-
-    1 without a history. `vectors` (I, d) have unit rows. The order of the history does not matter, to the bit.
-    """
-    wide = (len(items) + WIDTH - 1) // WIDTH * WIDTH
-    best = np.zeros(wide, np.float32)
-    _keep_largest_cosines(
-        vectors, items, history, np.zeros((vectors.shape[1], wide), np.float32), np.empty((ROWS, wide), np.float32),
-        np.empty(ROWS, np.int32), best,
+def _make_cosine_room(n, d):
+    """Return the scratch of `_keep_largest_cosines` for n candidates: columns, their number, near, group and best."""
+    room = _round_up(n)
+    return (
+        np.empty((d, room), np.float32), (n + WIDTH - 1) // WIDTH * WIDTH, np.empty((ROWS, room), np.float32),
+        np.empty(ROWS, np.int32), np.empty(room, np.float32),
     )  # fmt: skip
-    for i in range(len(items)):
-        far[i] = np.float32(1.0) - min(best[i], np.float32(1.0))
+
+
+@compile_kernel(fastmath=False)
+def fill_history_cosines(vectors, items, history, near):
+    """Fill `near` (N,) with the largest cosine of each of `items` (N,) to the `history` (h,), in [0, 1].
+
+    0 without a history, and for an item of -1. `vectors` (I, d) have unit rows. The order of the history does not
+    matter, to the bit, nor which other items there are. The slow statement is
+    `recsys.maths.embeddings.max_cosine_to_history`.
+    """
+    columns, n, several, group, best = _make_cosine_room(len(items), vectors.shape[1])
+    _keep_largest_cosines(vectors, items, history, columns, n, several, group, best)
+    near[:] = best[: len(items)]
+
+
+@compile_kernel(fastmath=False)
+def fill_all_history_cosines(vectors, items, users, pointers, indices, near):
+    """Fill row b of `near` (B, N) as `fill_history_cosines` does, to the bit, for `items` (B, N) of user `users[b]`.
+
+    The history of a user is `indices` from `pointers[user]` to `pointers[user + 1]`.
+    """
+    columns, n, several, group, best = _make_cosine_room(items.shape[1], vectors.shape[1])
+    for b in range(len(items)):
+        history = indices[pointers[users[b]] : pointers[users[b] + 1]]
+        _keep_largest_cosines(vectors, items[b], history, columns, n, several, group, best)
+        near[b] = best[: items.shape[1]]
 
 
 @compile_kernel(fastmath=False)
 def _make_scratch(n, vectors, hard, shares):
     """Return the room that the features of n candidates take; without parts that there are not."""
-    size, d, wide = len(shares) + 1, vectors.shape[1], (n + WIDTH - 1) // WIDTH * WIDTH
+    size, d, room = len(shares) + 1, vectors.shape[1], _round_up(n)
     return (
-        np.empty((d, wide), np.float32), np.empty((ROWS, wide), np.float32), np.empty(ROWS, np.int32),
-        np.empty((6, wide), np.float32), np.empty(n),
+        np.empty((d, room), np.float32), np.empty((ROWS, room), np.float32), np.empty(ROWS, np.int32),
+        np.empty((6, room), np.float32), np.empty(n),
         np.empty(size), np.empty(size), np.empty(size, np.int32), np.empty(size), np.empty(size),
         np.empty((n, hard.shape[1]), np.int32), np.empty((4, n)),
     )  # fmt: skip

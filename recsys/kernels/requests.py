@@ -159,13 +159,13 @@ def _scale_score(scores, n):
 
 @compile_kernel(fastmath=True)
 def _sum_unexplored(
-    codes, far, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share, distance_share,
+    codes, near, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share, distance_share,
     total,
 ):  # fmt: skip
     """Fill `total` (N,) with the number of maps times u, how unexplored each candidate is.
 
-    `far` (N,) are distances to the history, not read where `distance_share` is 0; the other arguments are those of
-    `fill_expected_exposure` and `fill_region_need`, Z = `size`.
+    `near` (N,) are the largest cosines to the history, not read where `distance_share` is 0; the other arguments are
+    those of `fill_expected_exposure` and `fill_region_need`, Z = `size`.
     """
     maps = hard.shape[1]
     left = np.ones(size + 1)  # what each region adds, 0 where it was touched
@@ -191,18 +191,18 @@ def _sum_unexplored(
         total[n] = new
     if distance_share > 0.0:
         for n in range(len(codes)):
-            total[n] += distance_share * maps * np.float64(far[n])
+            total[n] += distance_share * maps * (1.0 - np.float64(near[n]))
 
 
 @compile_kernel(fastmath=True)
 def fill_unexplored_gains(
-    codes, scores, far, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share,
+    codes, scores, near, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share,
     distance_share, gain,
 ):  # fmt: skip
     """Fill `gain` (N,) of `recsys.objectives.unexplored` for one user; the other arguments are `_sum_unexplored`'s."""
     total, maps = np.empty(len(codes)), hard.shape[1]
     _sum_unexplored(
-        codes, far, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share,
+        codes, near, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share,
         distance_share, total,
     )  # fmt: skip
     for n in range(len(codes)):
@@ -211,7 +211,7 @@ def fill_unexplored_gains(
 
 @compile_kernel(fastmath=True)
 def fill_discovery_values(
-    codes, scores, far, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share,
+    codes, scores, near, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share,
     distance_share, exploration, kind, gain,
 ):  # fmt: skip
     """Fill `gain` (N,) of `recsys.objectives.discovery_value` for one user, by a `kind` of scores.
@@ -220,7 +220,7 @@ def fill_discovery_values(
     """
     total, maps, mass = np.empty(len(codes)), hard.shape[1], 0.0
     _sum_unexplored(
-        codes, far, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share,
+        codes, near, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share,
         distance_share, total,
     )  # fmt: skip
     if kind == SOFTMAX:

@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from recsys.maths.embeddings import max_cosine_to_history
+from recsys.objectives._history_cosines import compute_largest_cosines
 from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives.derived_tables import (
     check_space,
     get_acceptance,
     get_explored_regions,
     get_hard_regions,
-    get_item_vectors,
     get_region_layout,
 )
 from recsys.types import Pool
@@ -32,14 +31,13 @@ def sum_unexplored(
     prior_strength = check_number(f"{who}: prior_strength", prior_strength, above=0)
     distance_share = check_number(f"{who}: distance_share", distance_share, most=1)
     check_space(space, who)
-    train, maps = pool.context.need_train(who), len(pool.context.need_maps())
+    pool.context.need_train(who)
+    maps = len(pool.context.need_maps())
 
     def make() -> Doubles:
         total = (1.0 - distance_share) * _sum_untouched(pool, prior_strength)
         if distance_share > 0:
-            vectors = get_item_vectors(pool.context, space, who)
-            near = max_cosine_to_history(vectors, train, pool.users, get_item_codes(pool))
-            total += distance_share * maps * (1.0 - near)
+            total += distance_share * maps * (1.0 - compute_largest_cosines(pool, space, who))
         return np.asarray(total)
 
     key = ("unexplored", prior_strength, distance_share, space)
@@ -50,8 +48,9 @@ def _sum_untouched(pool: Pool, prior_strength: float) -> Doubles:
     """Return the acceptance of each candidate's region, summed over the own maps in which it is untouched, (U, N)."""
     context = pool.context
     total, accepted = np.zeros(pool.items.shape), get_acceptance(context, prior_strength)
+    codes = get_item_codes(pool)
     for m, start in enumerate(get_region_layout(context)[1]):
-        region = get_hard_regions(context, m)[get_item_codes(pool)]
+        region = get_hard_regions(context, m)[codes]
         user, place = pool.users[:, None], np.maximum(region, 0)
         new = (region >= 0) & ~get_explored_regions(context, m)[user, place]
         total += np.where(new, accepted[user, start + place], 0.0)

@@ -3,11 +3,11 @@
 import numpy as np
 from scipy import sparse
 
-from recsys.maths.embeddings import max_cosine_to_history
 from recsys.objectives._aspects import (
     make_noisy_or_coverage,
     weigh_candidate_aspects,
 )
+from recsys.objectives._history_cosines import compute_largest_cosines
 from recsys.objectives._pool_arrays import get_item_codes
 from recsys.objectives._score_transforms import transform_scores
 from recsys.objectives.derived_tables import (
@@ -189,8 +189,7 @@ def facility_location(
     pointers = np.arange(at.size + 1, dtype=np.int32 if sims.size < 2**31 else np.int64) * weight.shape[1]
     start = None
     if history:
-        train = pool.context.need_train("facility_location")
-        start = max_cosine_to_history(table, train, pool.users, at[:, of]) ** 2
+        start = compute_largest_cosines(pool, space, "facility_location", of.stop) ** 2
     standing = sparse.csr_array((sims.ravel(), columns.ravel(), pointers), shape=(at.size, weight.shape[1]))
     standing.has_canonical_format = True  # as it is made: to look would take as long as to make it
     return Coverage(

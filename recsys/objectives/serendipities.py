@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from recsys.maths.embeddings import max_cosine_to_history
 from recsys.maths.pmi import max_entry_with_history
 from recsys.maths.popularity import rank_among_unseen
+from recsys.objectives._history_cosines import compute_largest_cosines
 from recsys.objectives._pool_arrays import compute_plausibility, get_item_codes
 from recsys.objectives.derived_tables import (
-    get_item_vectors,
     get_npmi_matrix,
     get_popularity_ranks,
     get_user_distances,
@@ -27,10 +26,7 @@ def serendipity(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modular:
     :Cost: U h N d, h history
     :Source: after Adamopoulos and Tuzhilin 2014
     """
-    train = pool.context.need_train("serendipity")
-    near = max_cosine_to_history(
-        get_item_vectors(pool.context, space, "serendipity"), train, pool.users, get_item_codes(pool)
-    )
+    near = compute_largest_cosines(pool, space, "serendipity")
     return Modular((compute_plausibility(pool) * (1.0 - near)).astype(np.float32))
 
 
@@ -70,10 +66,9 @@ def unimodal_serendipity(pool: Pool, k: int, *, space: str = "cooccurrence", pri
     :Source: Adamopoulos and Tuzhilin 2014
     """
     prior_strength = check_number("unimodal_serendipity: prior_strength", prior_strength, above=0)
-    context, who = pool.context, "unimodal_serendipity"
-    train, table = context.need_train(who), get_item_vectors(context, space, who)
-    mean, deviation = get_user_distances(context, space, prior_strength, who)
-    away = 1.0 - max_cosine_to_history(table, train, pool.users, get_item_codes(pool))
+    who = "unimodal_serendipity"
+    away = 1.0 - compute_largest_cosines(pool, space, who)
+    mean, deviation = get_user_distances(pool.context, space, prior_strength, who)
     off = (away - mean[pool.users, None]) / np.maximum(deviation[pool.users, None], 1e-6)
     return Modular((compute_plausibility(pool) * np.exp(-(off**2) / 2.0)).astype(np.float32))
 

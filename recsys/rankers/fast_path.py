@@ -43,7 +43,7 @@ SCORE_TRANSFORMS = {
 }  # supported
 MAX_LAYOUTS = 64  # layouts that are kept, one for each number of candidates and picks
 NO_ITEMS = np.zeros(0, np.int32)
-NO_DISTANCES = np.zeros(0, np.float32)
+NO_COSINES = np.zeros(0, np.float32)
 NO_GUARDS = slot_rules.NO_RULES.slice_users(0, 1).to_tuple()  # no guards
 
 FillNeed = Callable[
@@ -248,12 +248,12 @@ def _build_unexplored_function(context: Context, part: BlendPart) -> FillGain:
     from recsys.kernels.requests import fill_unexplored_gains
 
     kernel: Any = fill_unexplored_gains
-    fill_distances = _build_distance_function(context, part)
+    fill_cosines = _build_cosine_function(context, part)
     tables = _get_unexplored_tables(context, part)
 
     def fill(asker: RequestUser, candidates: Candidates, gain: Floats) -> None:
-        declined, far = _get_disliked_items(context, asker), fill_distances(asker, candidates)
-        kernel(candidates.items, candidates.scores, far, asker.history, declined, *tables, gain)
+        declined, near = _get_disliked_items(context, asker), fill_cosines(asker, candidates)
+        kernel(candidates.items, candidates.scores, near, asker.history, declined, *tables, gain)
 
     return fill
 
@@ -262,32 +262,32 @@ def _build_value_function(context: Context, part: BlendPart) -> FillGain:
     from recsys.kernels.requests import LOGISTIC, SCORES, SOFTMAX, fill_discovery_values
 
     kernel: Any = fill_discovery_values
-    fill_distances = _build_distance_function(context, part)
+    fill_cosines = _build_cosine_function(context, part)
     tables = [*_get_unexplored_tables(context, part), float(_complete_settings(part)["exploration"])]
     kinds = {"": SCORES, "softmax": SOFTMAX, "logistic": LOGISTIC}
 
     def fill(asker: RequestUser, candidates: Candidates, gain: Floats) -> None:
-        declined, far = _get_disliked_items(context, asker), fill_distances(asker, candidates)
+        declined, near = _get_disliked_items(context, asker), fill_cosines(asker, candidates)
         kind = kinds[candidates.likelihood_kind]
-        kernel(candidates.items, candidates.scores, far, asker.history, declined, *tables, kind, gain)
+        kernel(candidates.items, candidates.scores, near, asker.history, declined, *tables, kind, gain)
 
     return fill
 
 
-def _build_distance_function(context: Context, part: BlendPart) -> Callable[[RequestUser, Candidates], Floats]:
-    """Return a function that returns the distance of each candidate to the history, (N,), () where it has no share."""
+def _build_cosine_function(context: Context, part: BlendPart) -> Callable[[RequestUser, Candidates], Floats]:
+    """Return a function that returns the largest cosine of each candidate to the history, (N,), () if not read."""
     settings = _complete_settings(part)
     if not settings["distance_share"]:
-        return lambda asker, candidates: NO_DISTANCES
-    from recsys.kernels.likelihood_features import fill_history_distances
+        return lambda asker, candidates: NO_COSINES
+    from recsys.kernels.likelihood_features import fill_history_cosines
 
-    kernel: Any = fill_history_distances
+    kernel: Any = fill_history_cosines
     vectors = np.asarray(get_item_vectors(context, settings["space"], part.name))
 
     def fill(asker: RequestUser, candidates: Candidates) -> Floats:
-        far = np.empty(len(candidates.items), np.float32)
-        kernel(vectors, candidates.items, asker.history, far)
-        return far
+        near = np.empty(len(candidates.items), np.float32)
+        kernel(vectors, candidates.items, asker.history, near)
+        return near
 
     return fill
 
@@ -354,10 +354,15 @@ def _build_expected_function(context: Context, tau: float, prior_strength: float
 def _get_share_arrays(context: Context) -> list[Anys]:
     """Return the pointers, regions and shares of items over the regions of all maps, as compiled code reads them.
 
-    They are arrays of NumPy's own class, which compiled code reads without a detour.
+    They are arrays of NumPy's own class, which compiled code reads without a detour, and always of the same types, so
+    that a warm-up compiles what every ranker runs.
     """
     shares = get_region_shares(context)
-    return [np.asarray(shares.indptr).astype(np.int64), np.asarray(shares.indices), np.asarray(shares.data)]
+    return [
+        np.asarray(shares.indptr).astype(np.int64),
+        np.asarray(shares.indices).astype(np.int32),
+        np.asarray(shares.data).astype(np.float32),
+    ]
 
 
 def _get_disliked_items(context: Context, request_user: RequestUser) -> Ints:
