@@ -587,6 +587,35 @@ def test_what_a_server_cannot_do_without_is_missed(ranker, tmp_path, missing):
     assert f"import of {missing} halted" in done.stderr or f"No module named '{missing}" in done.stderr
 
 
+WARM = """
+import sys
+import recsys
+from recsys.rankers import warmup
+
+def list_compiled():
+    kernels = [k for name, m in sys.modules.items() if name.startswith("recsys.kernels") for k in vars(m).values()]
+    return {(k.__name__, s) for k in kernels if hasattr(k, "signatures") for s in k.signatures}
+
+warmup()
+warm = list_compiled()
+for folder in sys.argv[1:]:
+    ranker = recsys.Ranker.load(folder)
+    for who in ({"user": "u1"}, {"history": ["i1", "i2"]}, {}):
+        ranker.rank(**who), ranker.rerank(["i8", "i9"], [1, 2], **who)
+print(sorted({name for name, _ in list_compiled() - warm}), len(warm) > 5)
+"""
+
+
+def test_a_warm_up_compiles_all_that_requests_of_the_fast_path_run(world, taste_maps, fitted, tmp_path):
+    blends = [BLEND, {"relevance": 1.0, "unexplored": 0.3}, {"discovery_value": 1.0, "mmr": 0.1}]
+    folders = [
+        Ranker.fit(fitted, world, blend, maps=taste_maps, k=5, n=20).save(tmp_path / f"{n}")
+        for n, blend in enumerate(blends)
+    ]
+    done = subprocess.run([sys.executable, "-c", WARM, *map(str, folders)], capture_output=True, text=True)
+    assert done.stdout == "[] True\n", done.stderr
+
+
 @pytest.mark.slow
 def test_a_read_only_installation_keeps_compiled_code_elsewhere(ranker, tmp_path):
     package, cache = tmp_path / "site" / "recsys", tmp_path / "cache"

@@ -1,6 +1,7 @@
 """Warm-up: compiles and checks beforehand what a server would compile and check at its first request."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from recsys.models.factor_model import FittedFactors
 from recsys.rankers.rankers import Ranker
-from recsys.types import Items, Split, TasteMap
+from recsys.types import Factors, Items, Split, TasteMap
 from recsys.types.arrays import Csr, make_empty_matrix
 
-BLEND = {"relevance": 1.0, "mmr": 0.1, "negative_space": 0.1}
+# Between them every objective of the fast path, whose kernels are compiled: one stands in the place of relevance.
+BLENDS = ({"relevance": 1.0, "mmr": 0.1, "negative_space": 0.1, "unexplored": 0.1}, {"discovery_value": 1.0})
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,27 @@ def warmup(folder: str | Path | None = None) -> WarmupResult:
     """Compile the code of requests and keep it on disk for later processes; check a saved ranker from end to end.
 
     With `folder`, every file of the ranker is held against its checksum, and requests of its own blend are answered;
-    without, those of a made-up one.
+    without, those of made-up rankers with factors, which between them have every objective of the fast path.
 
     Raises:
         RecsysError: if the folder is damaged or no saved ranker.
     """
     start = time.perf_counter()
-    ranker = build_synthetic_ranker() if folder is None else Ranker.load(folder, verify=True)
-    return WarmupResult(time.perf_counter() - start, get_cache_folder(), "" if folder is None else ranker.name)
+    name = ""
+    if folder is None:
+        for blend in BLENDS:
+            _answer_retrieval(build_synthetic_ranker(blend))
+    else:
+        ranker = Ranker.load(folder, verify=True)
+        name = ranker.name
+        _answer_retrieval(ranker)
+    return WarmupResult(time.perf_counter() - start, get_cache_folder(), name)
+
+
+def _answer_retrieval(ranker: Ranker) -> None:
+    """Answer a request that retrieves: one that re-ranks was answered when the ranker was made."""
+    if isinstance(ranker.model, FittedFactors):  # other models retrieve without compiled code
+        ranker.rank(history=ranker.context.item_ids[:1].tolist())
 
 
 def get_cache_folder() -> Path | None:
@@ -49,8 +65,8 @@ def get_cache_folder() -> Path | None:
         return None
 
 
-def build_synthetic_ranker() -> Ranker:
-    """Return a small ranker without a model, for a log of eight users and twelve items."""
+def build_synthetic_ranker(blend: Mapping[str, float]) -> Ranker:
+    """Return a small ranker of the blend, with made-up factors, for a log of eight users and twelve items."""
     users, count = 8, 12
     train = Csr(sparse.csr_array((np.add.outer(np.arange(users), np.arange(count)) % 3 == 0).astype(np.float32)))
     ids = np.arange(count).astype(str)
@@ -59,4 +75,6 @@ def build_synthetic_ranker() -> Ranker:
     split = Split("whole", 0, np.arange(users).astype(str), items, train, none, none, none, none)
     region = (np.ones(count, np.float32), (np.arange(count), np.arange(count) % 4))
     maps = [TasteMap("made up", Csr(region, shape=(count, 4)), "made up")]
-    return Ranker.fit(None, split, BLEND, maps=maps, scale=None, k=3, n=count)
+    user, item = np.ones((users, 2), np.float32), np.arange(2 * count, dtype=np.float32).reshape(count, 2)
+    model = FittedFactors(Factors(user, item, user.mean(axis=0), 1.0, 3.0, 4.0, 0.0, 2.0, 0.0))
+    return Ranker.fit(model, split, blend, maps=maps, scale=None, k=3, n=count)
