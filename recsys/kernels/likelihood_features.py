@@ -7,6 +7,7 @@ numbers, one function for each feature, is `recsys.likelihoods.features`; its `C
 import numpy as np
 
 from recsys.kernels.compiled import compile_kernel
+from recsys.types.arrays import Floats, Ints
 
 HEAD = 10  # of a user's best candidates, of which `head_similarity` is the mean
 TOP_M = 5  # best candidates of a region, of which `region_plausibility` is the mean
@@ -300,7 +301,9 @@ def fill_history_cosines(vectors, items, history, near):
 
 
 @compile_kernel(fastmath=False)
-def fill_all_history_cosines(vectors, items, users, pointers, indices, near):
+def fill_all_history_cosines(
+    vectors: Floats, items: Ints, users: Ints, pointers: Ints, indices: Ints, near: Floats
+) -> None:
     """Fill row b of `near` (B, N) as `fill_history_cosines` does, to the bit, for `items` (B, N) of user `users[b]`.
 
     The history of a user is `indices` from `pointers[user]` to `pointers[user + 1]`.
