@@ -120,7 +120,7 @@ class RandomSlates:
     """random blends over random pools: each pick of the kernel is a best one by the slow reference"""
 
     share = 1.0
-    LEFT_OUT = ("thompson",)  # its draws are told apart by the users of a block
+    LEFT_OUT = ("relevance", "thompson")  # in blends anyhow; its draws are told apart by the users of a block
 
     def __init__(self, folder: Path) -> None:
         self.split, ranker = build_small_ranker(folder)
@@ -131,7 +131,9 @@ class RandomSlates:
         users = rng.choice(len(self.split.user_ids), 4, replace=False).astype(np.int32)
         pool = rs.candidates(self.model, self.split, n=int(rng.integers(5, 25)), users=np.sort(users))
         chosen = rng.choice(self.names, int(rng.integers(1, 4)), replace=False)
-        blend = {"relevance": 1.0, **{str(name): float(rng.normal()) for name in chosen}}
+        blend = {str(name): float(rng.normal()) for name in chosen}
+        if "discovery_value" not in blend:  # which takes its place
+            blend = {"relevance": 1.0, **blend}
         k = int(rng.integers(1, 6))
         slates = rs.rerank(pool, blend, k=k, scale=None, n_threads=1)
         parts = blends.parse_blend(blend)
