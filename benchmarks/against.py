@@ -67,7 +67,7 @@ def time_workloads(checkout: str) -> None:
 def start_side(checkout: Path) -> subprocess.Popen[str]:
     """Start a side on the package and the scripts of a checkout."""
     places = [str(checkout), str(checkout / "benchmarks"), str(HERE)]
-    code = f"import sys; sys.path[:0] = {places!r}; import against; against.serve({str(checkout)!r})"
+    code = f"import sys; sys.path[:0] = {places!r}; import against; against.time_workloads({str(checkout)!r})"
     command = [sys.executable, "-c", code]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=checkout)
 
