@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -15,7 +16,6 @@ from types import ModuleType
 from typing import Any, get_args, get_origin
 
 import numpy as np
-from sphinx.util.typing import stringify_annotation
 
 from recsys.types import arrays
 
@@ -113,13 +113,6 @@ FIELDS = ("Formula", "Range", "Better", "Cost", "Source")
 OBJECTIVE_FIELDS = ("Formula", "Range", "More", "Cost", "Source")
 LABELS = ("range", "more of it shows", "cost", "source")
 FIELD = re.compile(r"^:(\w+): (.*(?:\n {4}.*)*)", re.MULTILINE)
-
-# Arrays are shown by the names that the source gives them, not by the text that Sphinx makes of their types.
-ARRAYS = {
-    stringify_annotation(alias, "smart"): name
-    for name, alias in vars(arrays).items()
-    if get_origin(alias) is np.ndarray and name != "NDArray"
-}
 
 BAR = r"\|"  # a bar inside a cell of a table
 NAN = re.compile(r"\bnan\b")  # a missing value, as a format writes it
@@ -247,11 +240,23 @@ def fill_results(app: Any, name: str, source: list[str]) -> None:
         source[0] = checks.fill_page(source[0], read_facts())
 
 
+@functools.cache
+def list_array_names() -> dict[str, str]:
+    """Return the names that the source gives to types of arrays, by the text that Sphinx makes of each."""
+    from sphinx.util.typing import stringify_annotation  # here: tests read this file without Sphinx
+
+    return {
+        stringify_annotation(alias, "smart"): name
+        for name, alias in vars(arrays).items()
+        if get_origin(alias) is np.ndarray and name != "NDArray"
+    }
+
+
 def shorten(app: Any, what: str, name: str, found: Any, options: Any, signature: Any, returns: Any) -> Any:
     """Call arrays by the names of `recsys.types.arrays`; a record's fields are listed with their types below it."""
     if what == "class" and dataclasses.is_dataclass(found):
         return f"({', '.join(field.name for field in dataclasses.fields(found))})", None
-    for spelled, name_of_array in ARRAYS.items():
+    for spelled, name_of_array in list_array_names().items():
         signature, returns = (text and text.replace(spelled, name_of_array) for text in (signature, returns))
     return signature, returns
 
