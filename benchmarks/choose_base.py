@@ -7,8 +7,10 @@ first row is the base of `benchmarks/discovery.py`; the rest of its front is one
 """
 
 import argparse
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tune import RESULTS, fit_model
@@ -38,6 +40,12 @@ def read_base_front(name: str) -> pd.DataFrame:
     """Return the bases that no other beats in accuracy and discovery on validation, the most accurate first."""
     table = pd.read_csv(RESULTS / f"bases-{name}.csv")
     return table[table["discovery@10"] >= table["discovery@10"].cummax()].reset_index(drop=True)
+
+
+def build_model_section(kinds: str, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return [model] of a base whose `kinds` are joined by "+": a model, or the mean of several."""
+    parts = [{"kind": kind, **settings[kind]} for kind in kinds.split("+")]
+    return parts[0] if len(parts) == 1 else {"kind": "ensemble", "models": parts}
 
 
 def parse_settings(text: str) -> Settings:

@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from choose_base import read_base_front, read_best_settings
+from choose_base import build_model_section, read_base_front, read_best_settings
 from tune import RESULTS
 
 import recsys
@@ -89,9 +89,7 @@ def build_run_config(run: Run, protocol: Mapping[str, Any], logs: Path) -> confi
     """Return the config of a run: the log's own, with the tuned base, the run's split and what all runs share."""
     files = [folder / f"{run.log}.toml" for folder in (logs, HERE / "logs")]
     config = configs.read_config(next((file for file in files if file.exists()), run.log))
-    settings, kinds = read_best_settings(run.log), read_base_front(run.log).base.iloc[0].split("+")
-    parts = [{"kind": kind, **settings[kind]} for kind in kinds]
-    model = parts[0] if len(parts) == 1 else {"kind": "ensemble", "models": parts}
+    model = build_model_section(read_base_front(run.log).base.iloc[0], read_best_settings(run.log))
     shared = {name: protocol[name] for name in ("halvings", "n_bootstrap")}
     return config.model_copy(
         update={

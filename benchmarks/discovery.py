@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tomli_w
-from choose_base import read_base_front, read_best_settings
+from choose_base import build_model_section, read_base_front, read_best_settings
 from tune import RESULTS, Settings, format_settings
 
 import recsys
@@ -111,12 +111,6 @@ def build_data_section(run: Run, config: configs.Config, work: Path) -> dict[str
         with replace_file(work / f"{name}.csv") as temporary:
             rows.to_csv(temporary, index=False)
     return {"path": "log.csv", "items": "items.csv"}
-
-
-def build_model_section(kinds: str, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return [model] of a base: a model, or the mean of several."""
-    parts = [{"kind": kind, **settings[kind]} for kind in kinds.split("+")]
-    return parts[0] if len(parts) == 1 else {"kind": "mean", "models": parts}
 
 
 def build_base_config(run: Run, protocol: Mapping[str, Any], config: configs.Config, work: Path) -> dict[str, Any]:

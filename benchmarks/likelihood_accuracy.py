@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from choose_base import RESULTS, read_best_settings
+from choose_base import RESULTS, build_model_section, read_best_settings
 from tune import write_table
 
 import recsys as rs
@@ -67,9 +67,7 @@ def read_base_name(name: str) -> str:
 
 def build_base_section(name: str, base: str) -> configs.ModelSection:
     """Return [model] of the base of a log, with its tuned settings."""
-    settings = read_best_settings(name)
-    parts = [{"kind": kind, **settings[kind]} for kind in base.split("+")]
-    return configs.ModelSection.model_validate(parts[0] if len(parts) == 1 else {"kind": "ensemble", "models": parts})
+    return configs.ModelSection.model_validate(build_model_section(base, read_best_settings(name)))
 
 
 def build_or_load_base_pool(config: configs.Config, data: Dataset, whole: Split, part: str) -> Pool:

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from choose_base import read_base_front, read_best_settings
-from discovery import build_model_section
+from choose_base import build_model_section, read_base_front, read_best_settings
 from tune import RESULTS
 
 import recsys

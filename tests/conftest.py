@@ -1,4 +1,8 @@
-"""The small worlds of `worlds.py`, as fixtures."""
+"""The small worlds of `synthetic.py`, as fixtures, and folders of files for each test."""
+
+import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 from synthetic import RandomFactorModel, make_maps, make_split
@@ -19,3 +23,12 @@ def model(split: Split) -> RandomFactorModel:
 @pytest.fixture
 def maps(split: Split) -> tuple[TasteMap, ...]:
     return make_maps(split)
+
+
+@pytest.fixture
+def home(template: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the files of a module's `template` (its folder, and what was computed in it), as the current folder."""
+    shutil.copytree(template[0], tmp_path, dirs_exist_ok=True)
+    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cells"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,6 +1,7 @@
 """Small worlds that several tests live in, beside those of `recsys.testing`."""
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,18 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
+from recsys.models import ALS
+from recsys.models.factor_model import FittedFactors
 from recsys.models.manifests import compute_manifest_digest
 from recsys.rankers.records import name_policy_by_checksums
 from recsys.reranking import guards
+from recsys.retrieval.candidates import candidates
 from recsys.testing.synthetic import RandomFactorModel as RandomFactorModel
 from recsys.testing.synthetic import draw_sparse_rows as draw_sparse_rows
 from recsys.testing.synthetic import make_maps as make_maps
 from recsys.testing.synthetic import make_split as make_split
+from recsys.types import Pool, Split, TasteMap
+from recsys.types.arrays import Csr
 
 # A card of somebody's own, and the log that it describes, "shop.csv".
 SHOP_CARD = """
@@ -99,3 +105,15 @@ def reseal_manifest(folder: Path, *, named: bool = False, **changes: Any) -> Non
         checksums = {name: about["sha256"] for name, about in manifest["arrays"].items()}
         manifest["settings"]["name"] = name_policy_by_checksums(checksums, settings)
     path.write_text(json.dumps({**manifest, "digest": compute_manifest_digest(manifest)}))
+
+
+def make_validation_world() -> tuple[Pool, Split, FittedFactors, tuple[TasteMap, ...]]:
+    """Return candidates, their split, model and maps; the validation likes are the popular candidates."""
+    split = make_split(0, 200, 80)
+    maps, model = make_maps(split), ALS(factors=6, iterations=3).fit(split.train)
+    pool = candidates(model, split, n=30, maps=maps)
+    n = np.bincount(split.train.indices, minlength=80)
+    popular = (n[pool.items] > np.quantile(n, 0.7)) & (pool.items >= 0)
+    at = pool.users[np.nonzero(popular)[0]], pool.items[popular]
+    split = replace(split, validation=Csr((np.ones(len(at[0]), np.float32), at), shape=split.shape))
+    return pool, split, model, maps

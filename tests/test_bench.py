@@ -81,15 +81,6 @@ def template(tmp_path_factory):
 
 
 @pytest.fixture
-def home(template, tmp_path, monkeypatch):
-    """The template's files and what it computed, in a folder of one's own."""
-    shutil.copytree(template[0], tmp_path, dirs_exist_ok=True)
-    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cells"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def first(template):
     return template[1]
 

@@ -1,7 +1,6 @@
 """`recsys discover`: the choice between families against hand-made gains, and whole choices on a small table."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -90,18 +89,9 @@ def template(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECSYS_CACHE", str(folder / "cells"))
         done = sweeps.discover(
-            folder / "small.toml", trials=TRIALS, accuracy_budget=0.3, out=folder / "runs", quiet=True
+            folder / "small.toml", trials=TRIALS, accuracy_budget=0.3, out=tmp_path_factory.mktemp("runs"), quiet=True
         )
     return folder, done
-
-
-@pytest.fixture
-def home(template, tmp_path, monkeypatch):
-    shutil.copytree(template[0], tmp_path, dirs_exist_ok=True)
-    shutil.rmtree(tmp_path / "runs")
-    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cells"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic import RandomFactorModel, make_maps, make_split
+from synthetic import RandomFactorModel, make_maps, make_split, make_validation_world
 
 from recsys import objectives
 from recsys.configs import read_config
 from recsys.likelihoods import apply_likelihood, fit_likelihood
 from recsys.maths.distributions import acceptance, find_explored_regions
 from recsys.maths.embeddings import cooccurrence_vectors, normalize_rows
-from recsys.models import ALS
 from recsys.objectives import _unexplored
 from recsys.objectives._pool_arrays import compute_plausibility
 from recsys.rankers import Ranker
@@ -223,13 +222,7 @@ def test_folds_see_nothing_of_the_judges_users(name):
 
 @pytest.fixture(scope="module")
 def learned():
-    split = make_split(0, 200, 80)
-    maps, model = make_maps(split), ALS(factors=6, iterations=3).fit(split.train)
-    pool = candidates(model, split, n=30, maps=maps)
-    n = np.bincount(split.train.indices, minlength=80)
-    popular = (n[pool.items] > np.quantile(n, 0.7)) & (pool.items >= 0)
-    at = pool.users[np.nonzero(popular)[0]], pool.items[popular]
-    split = replace(split, validation=Csr((np.ones(len(at[0]), np.float32), at), shape=split.shape))
+    pool, split, model, maps = make_validation_world()
     split = replace(split, train_negatives=Csr(split.shape, dtype=np.float32))
     return split, model, maps, {kind: fit_likelihood(pool, split, n=30, kind=kind) for kind in ("softmax", "logistic")}
 

@@ -6,27 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic import make_maps, make_split, reseal_manifest
+from synthetic import make_split, make_validation_world, reseal_manifest
 
 from recsys.likelihoods import apply_likelihood, fit_likelihood
 from recsys.models import ALS
 from recsys.rankers import Ranker
 from recsys.retrieval.candidates import candidates
 from recsys.types import RecsysError, RecsysWarning
-from recsys.types.arrays import Csr
 
 BLEND = {"relevance": 1.0, "mmr": 0.3}
 
 
 @pytest.fixture(scope="module")
 def world():
-    split = make_split(0, 200, 80)
-    maps, model = make_maps(split), ALS(factors=6, iterations=3).fit(split.train)
-    pool = candidates(model, split, n=30, maps=maps)
-    n = np.bincount(split.train.indices, minlength=80)
-    popular = (n[pool.items] > np.quantile(n, 0.7)) & (pool.items >= 0)
-    at = pool.users[np.nonzero(popular)[0]], pool.items[popular]
-    split = replace(split, validation=Csr((np.ones(len(at[0]), np.float32), at), shape=split.shape))
+    pool, split, model, maps = make_validation_world()
     price = {"item_id": split.item_ids, "price": np.random.default_rng(0).normal(size=80)}
     return split, model, maps, fit_likelihood(pool, split, n=30, items=price)
 

@@ -44,16 +44,7 @@ def template(tmp_path_factory):
     (folder / "search.toml").write_text(SWEEP, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECSYS_CACHE", str(folder / "cells"))
-        return folder, sweep(folder / "search.toml", out=folder / "runs", quiet=True)
-
-
-@pytest.fixture
-def home(template, tmp_path, monkeypatch):
-    shutil.copytree(template[0], tmp_path, dirs_exist_ok=True)
-    shutil.rmtree(tmp_path / "runs")
-    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cells"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+        return folder, sweep(folder / "search.toml", out=tmp_path_factory.mktemp("runs"), quiet=True)
 
 
 @pytest.fixture

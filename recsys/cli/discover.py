@@ -25,13 +25,7 @@ def discover(config: str, trials: int, accuracy_budget: str, out: Path, data_dir
 
     done = run(config, trials=trials, accuracy_budget=accuracy_budget, out=out, quiet=quiet, data_dir=data_dir)
     options.make_console().print(_make_family_table(done))
-    for line in done.lines:
-        options.print_line(line)
-    for note in done.notes:
-        options.print_line(f"note: {note}")
-    options.print_line(f"winner: {done.folder / 'winner.toml'}")
-    options.print_line(f"report: {done.folder / 'report.html'}")
-    options.print_line(f"tables: {done.folder}")
+    options.print_search(done.lines, done.notes, done.folder)
 
 
 def _make_family_table(done: "Discovery") -> Table:

@@ -1,7 +1,7 @@
 """Options that several commands share, and the console that they print on."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -95,3 +95,14 @@ def make_console(width: int = 160) -> EscapingConsole:
 def print_line(line: object, *, err: bool = False) -> None:
     """Print one line, hidden characters written out."""
     click.echo(escape_hidden(str(line)), err=err)
+
+
+def print_search(lines: Iterable[str], notes: Iterable[str], folder: Path) -> None:
+    """Print what a search found, its notes, and where it left what."""
+    for line in lines:
+        print_line(line)
+    for note in notes:
+        print_line(f"note: {note}")
+    print_line(f"winner: {folder / 'winner.toml'}")
+    print_line(f"report: {folder / 'report.html'}")
+    print_line(f"tables: {folder}")

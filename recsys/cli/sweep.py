@@ -21,10 +21,4 @@ def sweep(
     from recsys.sweeps import sweep as run
 
     done = run(file, trials=trials, accuracy_budget=accuracy_budget, out=out, quiet=quiet, data_dir=data_dir)
-    for line in done.lines:
-        options.print_line(line)
-    for note in done.notes:
-        options.print_line(f"note: {note}")
-    options.print_line(f"winner: {done.folder / 'winner.toml'}")
-    options.print_line(f"report: {done.folder / 'report.html'}")
-    options.print_line(f"tables: {done.folder}")
+    options.print_search(done.lines, done.notes, done.folder)
