@@ -12,6 +12,7 @@ import time
 import tomllib
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -27,8 +28,8 @@ from recsys.scores.simultaneous import compute_simultaneous_limits
 from recsys.sweeps import selection, studies, sweep, trial_search
 from recsys.sweeps.goals import Goal, parse_constraint
 from recsys.sweeps.pareto import compute_hypervolume, find_pareto_front, find_undominated, thin_front, trace_hypervolume
-from recsys.sweeps.plans import read_sweep
-from recsys.sweeps.search_space import fill_ranges, find_ranges
+from recsys.sweeps.plans import SweepSection, read_sweep
+from recsys.sweeps.search_space import Range, fill_ranges, find_ranges
 from recsys.sweeps.storages import open_storage
 from recsys.sweeps.tradeoff_curves import GainAtLoss, interpolate_curves, tabulate_best_vs_rest
 from recsys.sweeps.trials import TrialResult
@@ -262,8 +263,11 @@ def test_every_look_at_test_is_counted(home):
     assert pd.read_csv(again.folder / "judgements.csv").accuracy_budget.tolist() == [0.6, 0.7]
 
 
-def test_an_interrupted_trial_does_not_change_the_others(home, first, monkeypatch):
-
+@pytest.mark.parametrize("sampler", get_args(SweepSection.model_fields["sampler"].annotation))
+def test_an_interrupted_trial_does_not_change_the_others(home, sampler, monkeypatch):
+    text = SWEEP.replace("trials = 6", f'trials = 6\nsampler = "{sampler}"')
+    (home / "search.toml").write_text(text, encoding="utf-8")
+    whole = sweep("search.toml", out="whole", quiet=True)
     plain, calls = trial_search.build_trial_function, []
 
     def interrupted(method, shop):
@@ -274,8 +278,8 @@ def test_an_interrupted_trial_does_not_change_the_others(home, first, monkeypatc
     with pytest.raises(SystemExit):
         sweep("search.toml", out="runs", quiet=True)
     done = sweep("search.toml", out="runs", quiet=True)
-    same = [name for name in first.trials if name not in ("seconds", "trial")]
-    pd.testing.assert_frame_equal(done.trials[same], first.trials[same])
+    same = [name for name in whole.trials if name not in ("seconds", "trial")]
+    pd.testing.assert_frame_equal(done.trials[same], whole.trials[same])
 
 
 def looks(done):
@@ -604,7 +608,7 @@ def test_points_of_a_sobol_sequence_are_spread_evenly(home):
     (home / "search.toml").write_text(text, encoding="utf-8")
     trials = sweep(home / "search.toml", out=home / "runs", quiet=True).trials
     places = np.log(trials["blends.novel.novelty"].to_numpy() / 0.01) / np.log(100)
-    assert sorted(np.floor(places[1:] * 8).astype(int)) == list(range(8))  # the first has no space to be spread in
+    assert sorted(np.floor(places[:8] * 8).astype(int)) == list(range(8))
 
 
 def test_the_scale_of_gains_can_be_searched(home):
@@ -734,3 +738,25 @@ def test_the_front_is_what_no_other_beats(found):
     assert set(map(id, few)) <= set(map(id, answer))
     volumes = trace_hypervolume(trials, goals, np.array([1.0, 7.0]))
     assert (np.diff(volumes) >= 0).all()
+
+
+@given(
+    kind=st.sampled_from(["int", "float"]),
+    ends=st.tuples(st.integers(1, 50), st.integers(1, 50)),
+    log=st.booleans(),
+    n=st.integers(2, 40),
+)
+def test_places_of_a_range_rise_from_its_first_value_to_its_last(kind, ends, log, n):
+    low, high = min(ends), max(ends) + 1
+    one = Range(("depth",), kind, (low, high), log)
+    found = [one.place(share) for share in np.linspace(0, np.nextafter(1, 0), n)]
+    assert found == sorted(found)
+    assert (found[0], found[-1]) == (low, pytest.approx(high))
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_whole_numbers_of_a_range_have_their_shares(log):
+    one = Range(("depth",), "int", (1, 4), log)
+    found = np.bincount([one.place(share) for share in (np.arange(9000) + 0.5) / 9000])[1:] / 9000
+    edges = np.array([0.5, 1.5, 2.5, 3.5, 4.5])
+    assert found == pytest.approx(np.diff(np.log(edges)) / np.log(9) if log else np.full(4, 0.25), abs=2e-3)

@@ -1,5 +1,6 @@
 """Ranges: where a sweep file has `{ float = [0.01, 1.0], log = true }` instead of a number."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -42,6 +43,23 @@ class Range:
         if self.kind == "int":
             return trial.suggest_int(self.name, int(low), int(high), log=self.log)
         return trial.suggest_float(self.name, low, high, log=self.log)
+
+    def place(self, share: float) -> Value:
+        """Return the value at a share of the range, from 0 up to 1; whole numbers and choices have equal shares.
+
+        >>> Range(("l2",), "float", (1.0, 100.0), log=True).place(0.5)
+        10.0
+        >>> [Range(("depth",), "int", (1, 3)).place(share) for share in (0.0, 0.34, 0.99)]
+        [1, 2, 3]
+        """
+        if self.kind == "choice":
+            return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
+        low, high = (float(end) for end in self.ends)
+        half = 0.5 if self.kind == "int" else 0.0  # a whole number stands for all that are rounded to it
+        start, end = low - half, high + half
+        value = start * (end / start) ** share if self.log else start + share * (end - start)
+        value = min(max(value, low), high)
+        return min(max(math.floor(value + 0.5), int(low)), int(high)) if self.kind == "int" else value
 
 
 def find_ranges(tables: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[Range]:

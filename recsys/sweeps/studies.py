@@ -2,7 +2,6 @@
 
 import os
 import socket
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -173,19 +172,19 @@ def _count_drawn_trials(study: "Study") -> int:
 
 
 def _build_sampler(plan: SweepPlan, method: Method, number: int) -> "BaseSampler":
-    from optuna import exceptions, samplers
+    from optuna import samplers
+
+    from recsys.sweeps.sobol import SobolSampler
 
     seed = rng.derive_seed(plan.settings.seed, "sweep", method.name, number) % 2**32
     first = rng.derive_seed(plan.settings.seed, "sweep", method.name) % 2**32
     makers: Mapping[str, Callable[[], BaseSampler]] = {
         "tpe": lambda: samplers.TPESampler(seed=seed),
         "nsga2": lambda: samplers.NSGAIISampler(seed=seed),
-        "qmc": lambda: samplers.QMCSampler(seed=first, scramble=True, warn_independent_sampling=False),
+        "qmc": lambda: SobolSampler(method.ranges, first, number),
         "random": lambda: samplers.RandomSampler(seed=seed),
     }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", exceptions.ExperimentalWarning)  # of "qmc"
-        return makers[plan.settings.sampler]()
+    return makers[plan.settings.sampler]()
 
 
 def _fail_dead_trials(study: "Study") -> None:
