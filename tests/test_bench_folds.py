@@ -129,7 +129,7 @@ def test_trials_of_a_sweep_are_read_as_benchmarks_are(folded):
         settings, spec = read_settings(), next(one for one in done.specs if one.name == run)
         settings["blends"] = {} if run == "als" else {run: dict(spec.blend)}
         config = parse_config({**settings, "models": {}})
-        found = evaluator.evaluate_config(config)
+        found = evaluator.evaluate_config(config).whole
         assert found == pytest.approx({"ndcg@3": values.ndcg[run], "discovery@3": values.discovery[run]}, rel=1e-9)
         cell = evaluator.evaluate_blends({"one": config}, ["discovery@3"]).cells[0]
         assert cell.value == pytest.approx(values.discovery[run], rel=1e-9) and "cross-fitted" in cell.convention

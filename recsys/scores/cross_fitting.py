@@ -20,7 +20,7 @@ from recsys.scores.halvings import choose_interval, draw_map_deviations, spread_
 from recsys.scores.intervals import MAX_BOOTSTRAP, NO_INTERVAL, bootstrap_sums, check_bootstrap_memory
 from recsys.scores.metric_names import MetricAtK, resolve_metrics
 from recsys.scores.records import Score, Scores
-from recsys.scores.runs import assemble_catalogue_score, call_metric, describe_convention, reduce_metric_values
+from recsys.scores.runs import assemble_catalogue_score, call_metric, describe_convention, reduce_in_parts
 from recsys.scores.segments import SEGMENTS, encode_parts, segment_users
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import (
@@ -47,6 +47,7 @@ class Reader(NamedTuple):
 
     audience: Audience  # as in `evaluate_folds`
     metrics: Sequence[str]
+    users: Bools | None = None  # (all users of the split,) and of these only some
 
 
 MAX_KEPT_BYTES, TABLE_CELL_BYTES = 2**28, 9  # of tables of users and regions: whether touched, and what is owed
@@ -115,7 +116,8 @@ def evaluate_readers(
     check_bootstrap_memory("evaluate_folds: n_bootstrap", n_bootstrap, n_values)
     judged, n_users = restrict_to_users(truth, users), truth.split.train.shape[0]
     codes = {name: of[users] for name, of in SEGMENTS.get(judged, lambda: segment_users(judged, users)).items()}
-    members = {name: encode_parts(codes if readers[name].audience == "all" else {}) for name in readers}
+    segments = {name: codes if one.audience == "all" and one.users is None else {} for name, one in readers.items()}
+    members = {name: encode_parts(of) for name, of in segments.items()}
     sums = {
         name: {(run, want.name, want.k): FoldSums(len(users), members[name]) for run in picks[0] for want in wants}
         for name, wants in asked.items()
@@ -126,9 +128,7 @@ def evaluate_readers(
     with ThreadPoolExecutor((os.cpu_count() or 1) if ours else 1) as workers:
         for turn, (judge, found) in enumerate(zip(judges, picks, strict=True)):
             by = get_judged_truth(judged, judge) if kept else judged.with_judge(judge)
-            chosen = {
-                name: _select_audience(judge, users, reader.audience, n_users) for name, reader in readers.items()
-            }
+            chosen = {name: _select_audience(judge, users, reader, n_users) for name, reader in readers.items()}
 
             def add_run(run: str, turn: int = turn, by: GroundTruth = by, chosen: Mapping[str, Bools] = chosen) -> None:
                 evaluation, halving = Evaluation(picks[turn][run], by), judges[turn].fold.halving
@@ -144,10 +144,10 @@ def evaluate_readers(
         name: Scores(
             _build_scores(sums[name], users, seed, n_bootstrap),
             *about,
-            codes if reader.audience == "all" else {},
+            segments[name],
             halvings=halvings,
         )
-        for name, reader in readers.items()
+        for name in readers
     }
 
 
@@ -190,16 +190,34 @@ def compute_fold_metrics(
     Raises:
         RecsysError: as `evaluate_folds` does.
     """
+    return compute_fold_metrics_in_parts(runs, truth, judges, metrics, ks)[0]
+
+
+@limit_to_one_blas_thread()
+def compute_fold_metrics_in_parts(
+    runs: Sequence[Slates | Ints],
+    truth: GroundTruth,
+    judges: Sequence[Judge],
+    metrics: Sequence[str],
+    ks: Sequence[int] = (),
+    parts: Sequence[Ints] = (),
+) -> list[dict[str, float]]:
+    """Return what `compute_fold_metrics` does, over all users and then over those of each part: numbers of users.
+
+    Raises:
+        RecsysError: as `evaluate_folds` does.
+    """
     check_ground_truth(truth)
     asked = resolve_metrics(metrics, ks)
     users, picks = _align_folds([{"run": one} for one in runs], truth, judges, max(want.k for want in asked))
     judged = restrict_to_users(truth, users)
-    found: dict[str, list[float]] = {f"{want.name}@{want.k}": [] for want in asked}
+    found: dict[str, list[list[float]]] = {f"{want.name}@{want.k}": [] for want in asked}
     for judge, items in zip(judges, picks, strict=True):
         evaluation = Evaluation(items["run"], get_judged_truth(judged, judge))
         for want, values in zip(asked, found.values(), strict=True):
-            values.append(reduce_metric_values(call_metric(want, evaluation), users))
-    return {name: float(np.mean(values)) for name, values in found.items()}
+            values.append(reduce_in_parts(call_metric(want, evaluation), users, parts))
+    means = {name: np.mean(values, axis=0).tolist() for name, values in found.items()}
+    return [{name: of[p] for name, of in means.items()} for p in range(len(parts) + 1)]
 
 
 def get_judged_truth(truth: GroundTruth, judge: Judge) -> GroundTruth:
@@ -242,12 +260,13 @@ def _align_folds(
     return users, [found for _, found in placed]
 
 
-def _select_audience(judge: Judge, users: Ints, audience: Audience, n_users: int) -> Bools:
-    if audience == "all":
-        return np.ones(len(users), dtype=bool)
+def _select_audience(judge: Judge, users: Ints, reader: Reader, n_users: int) -> Bools:
+    chosen = np.ones(len(users), dtype=bool) if reader.users is None else reader.users[users]
+    if reader.audience == "all":
+        return chosen
     inside = np.zeros(n_users, dtype=bool)
     inside[judge.fold.judge_users] = True
-    return np.asarray(inside[users] == (audience == "inside"))
+    return np.asarray(chosen & (inside[users] == (reader.audience == "inside")))
 
 
 def _build_scores(

@@ -75,11 +75,33 @@ def compute_metrics(
     Raises:
         RecsysError: as `score` does.
     """
+    return compute_metrics_in_parts(run, truth, metrics, ks)[0]
+
+
+@limit_to_one_blas_thread()
+def compute_metrics_in_parts(
+    run: Slates | Ints,
+    truth: GroundTruth,
+    metrics: Sequence[str],
+    ks: Sequence[int] = (),
+    parts: Sequence[Ints] = (),
+) -> list[dict[str, float]]:
+    """Return what `compute_metrics` does, over all users and then over those of each part: numbers of users.
+
+    Raises:
+        RecsysError: as `score` does.
+    """
     check_ground_truth(truth)
     asked = resolve_metrics(metrics, ks)
     users, picks = align_runs({"run": run}, truth.split, max(want.k for want in asked))
     evaluation = Evaluation(picks["run"], restrict_to_users(truth, users))
-    return {f"{want.name}@{want.k}": reduce_metric_values(call_metric(want, evaluation), users) for want in asked}
+    found = {f"{want.name}@{want.k}": reduce_in_parts(call_metric(want, evaluation), users, parts) for want in asked}
+    return [{name: values[p] for name, values in found.items()} for p in range(len(parts) + 1)]
+
+
+def reduce_in_parts(answer: MetricValues, users: Ints, parts: Sequence[Ints]) -> list[float]:
+    """Return the value of a metric over `users`, and over those of them who are in each part."""
+    return [reduce_metric_values(answer, of) for of in (users, *(np.intersect1d(users, part) for part in parts))]
 
 
 def reduce_metric_values(answer: MetricValues, users: Ints) -> float:

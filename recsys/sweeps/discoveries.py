@@ -13,6 +13,7 @@ from recsys.experiments.likelihoods import describe_likelihood, find_likelihood
 from recsys.experiments.pipeline import Preparation, prepare_benchmark
 from recsys.experiments.run_folder import RunFolder
 from recsys.support.threads import limit_to_one_blas_thread
+from recsys.sweeps.cross_readings import read_curves_across_parts
 from recsys.sweeps.curve_readings import CurveReadings, read_curves_of_families, trace_curve
 from recsys.sweeps.families import Family, build_discover_config, build_family_plan, build_winner, list_families
 from recsys.sweeps.family_choice import FamilyChoice, add_leads, choose_family, choose_trial, judge_gains
@@ -64,7 +65,8 @@ def discover(
 
     `config` and `data` are what `recsys.bench` takes; blends and further models of the config are left out. Families of
     one and two objectives, on the base's scores and on a learned likelihood, get `trials` trials each over equal
-    ranges. They are compared where a metric of `ACCURACY_AXES` first has lost `accuracy_budget` of the base's value.
+    ranges. They are compared where a metric of `ACCURACY_AXES` first has lost `accuracy_budget` of the base's value;
+    for the choice, each user is judged by points that were picked without their quarter of the users.
     A choice that was stopped goes on where it ended.
 
     Raises:
@@ -81,13 +83,13 @@ def discover(
         notes += describe_missing_folds(preparation)
         families = list_families(_has_usable_likelihood(preparation, notes))
         plan = build_plan(families)
-        evaluator = build_trial_evaluator(preparation, plan.metrics)
+        evaluator = build_trial_evaluator(preparation, plan.metrics, plan.user_parts)
         path = Path(out) / f"{plan.name}-{hash_folder_name(plan.digest(), evaluator.fingerprint)}"
         read_test_evaluations(path)  # a table that cannot be read is said before the search
         searched = search_methods(plan, evaluator, str(path / "study.journal"), notes.append, quiet, importances=False)
         curves = {name: trace_curve(plan, found) for name, found in searched.results.items()}
         points = {name: choose_trial(plan, found) for name, found in searched.results.items()}
-        on_validation = read_curves_of_families(plan, curves, points, evaluator, "validation", quiet)
+        on_validation = read_curves_across_parts(plan, searched.results, evaluator, "validation", quiet)
         tested = build_trial_evaluator(prepare(plan.base_config("test")), plan.metrics)
         on_test = read_curves_of_families(plan, curves, points, tested, "test", quiet)
     results = _choose(plan, families, points, curves, on_validation, on_test)

@@ -15,6 +15,7 @@ from recsys.types.numbers import parse_share
 
 GAIN = "discovery"
 DIAL = {"float": [0.02, 2.0], "log": True}  # of every weight, in units of equal spread ([slate] scale = "fitted")
+USER_PARTS = 4  # of the users: those of each are judged by points that the others picked
 MAX_POINTS = 8  # of each family's curve, that are read on validation and on test
 
 # Families of one dial, beside the base's relevance or in its place: cheapest first, by the processor time of a slate
@@ -127,7 +128,7 @@ def build_family_plan(
     if not any(family.by_likelihood for family in families):
         del base["likelihood"]
     methods = tuple(_build_method(family, base) for family in families)
-    return SweepPlan(base["name"], base, methods, (gain,), (), accuracies, budget, settings)
+    return SweepPlan(base["name"], base, methods, (gain,), (), accuracies, budget, settings, USER_PARTS)
 
 
 def _build_method(family: Family, base: Mapping[str, Any]) -> Method:

@@ -64,7 +64,9 @@ def choose_family(families: Sequence[Family], gains: Mapping[str, GainAtLoss]) -
     3.4.3): errors are those of the difference, over the draws that the curves share. The base is simpler than all, so
     it is kept where the largest gain is within one standard error of zero. Limits that hold for all families at once
     say what is sure, and do not choose: of blends that cost as little, a guess is better than none. A family without a
-    gain in `gains`, or whose gain has no interval, is left out.
+    gain in `gains`, or whose gain has no interval, is left out. Gains are those of
+    `recsys.sweeps.cross_readings.read_curves_across_parts`: where points are picked by the users who judge them, the
+    family with the most trials to pick from leads.
     """
     known = [one for one in families if one.name in gains]
     verdicts = judge_gains([gains[one.name] for one in known])

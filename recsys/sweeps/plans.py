@@ -82,6 +82,7 @@ class SweepPlan:
     accuracies: tuple[Goal, ...]  # the metrics of accuracy, at least one
     accuracy_budget: float  # a share of the base's value of each of them
     settings: SweepSection
+    user_parts: int = 1  # random parts of the users: where there are several, trials are read on each of them too
 
     @property
     def metrics(self) -> list[str]:
@@ -119,6 +120,7 @@ class SweepPlan:
         made = [
             kept,
             *([{"halvings": halvings}] if halvings else []),
+            *([{"user_parts": self.user_parts}] if self.user_parts > 1 else []),
             [(one.name, one.config_tables) for one in self.methods],
         ]
         objectives = [

@@ -15,6 +15,7 @@ from recsys.sweeps.trials import (
     FAILURE,
     TrialFailure,
     TrialResult,
+    TrialValues,
     check_study,
     list_completed_trials,
     list_results,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 WORKER = "worker"
 MAX_FIRST_FAILURES = 10  # trials that fail before any succeeds end a search
 
-TrialFunction = Callable[[Mapping[str, Value]], dict[str, float]]
+TrialFunction = Callable[[Mapping[str, Value]], TrialValues]
 
 
 @contextmanager
@@ -68,7 +69,7 @@ def run_trials(
     plan: SweepPlan,
     method: Method,
     evaluate: TrialFunction,
-    base: Mapping[str, float],
+    base: TrialValues,
     update_progress: Callable[..., None],
 ) -> list[TrialResult]:
     """Add trials until there are as many completed ones as the plan wants; return those, by number.
@@ -114,7 +115,7 @@ def _draw_settings(study: "Study", method: Method) -> tuple["Trial", dict[str, V
 
 def _evaluate_settings(
     evaluate: TrialFunction, drawn: Mapping[str, Value], failures: Sequence[TrialFailure]
-) -> dict[str, float]:
+) -> TrialValues:
     """Return the values of drawn settings; those that failed before fail again without being tried."""
     for one in failures:
         if one.settings == drawn:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from recsys.configs import Config
 from recsys.experiments.benchmark import hash_folder_name
 from recsys.experiments.folds import FoldPools, build_or_load_judges, depends_on_fold
@@ -12,9 +14,14 @@ from recsys.experiments.likelihoods import build_or_load_ranked_pool
 from recsys.experiments.pipeline import Preparation, build_or_load_pool
 from recsys.reranking.slates import fit_each_scale, rerank
 from recsys.reranking.term_cache import TermCache
-from recsys.scores import Scores, compute_metrics, evaluate
-from recsys.scores.cross_fitting import compute_fold_metrics, evaluate_folds
+from recsys.scores import Scores, evaluate
+from recsys.scores.alignment import restrict_to_users
+from recsys.scores.cross_fitting import Reader, compute_fold_metrics_in_parts, evaluate_readers
+from recsys.scores.runs import compute_metrics_in_parts
+from recsys.support.rng import make_generator
+from recsys.sweeps.trials import TrialValues
 from recsys.types import GroundTruth, Judge, Slates, TableCache
+from recsys.types.arrays import Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +33,7 @@ class TrialEvaluator:
     truth: GroundTruth
     judges: tuple[Judge, ...] = ()  # of each fold; () where trials are read by seen users
     folds: tuple[FoldPools, ...] = ()  # the pools of each fold, in the same order
+    parts: tuple[Ints, ...] = ()  # numbers of users: trials are read on each part too
     pools: TableCache = field(default_factory=lambda: TableCache(2))
     scales: TableCache = field(default_factory=lambda: TableCache(4096))
 
@@ -37,41 +45,51 @@ class TrialEvaluator:
             return prepared.split.fingerprint
         return hash_folder_name(prepared.split.fingerprint, *prepared.column_digests)
 
-    def evaluate_config(self, config: Config) -> dict[str, float]:
+    def evaluate_config(self, config: Config) -> TrialValues:
         """Return the value of each metric for the one blend of `config`, or for its model alone.
 
         Means over folds, where there are judges.
         """
-        found: dict[str, float] = {}
+        found: list[dict[str, float]] = [{} for _ in range(len(self.parts) + 1)]
         for k in self.lengths:
             names = [metric for metric in self.metrics if metric.endswith(f"@{k}")]
             if self.judges:
-                found |= compute_fold_metrics(self.build_fold_slates(config, k), self.truth, self.judges, names)
+                slates = self.build_fold_slates(config, k)
+                made = compute_fold_metrics_in_parts(slates, self.truth, self.judges, names, parts=self.parts)
             else:
-                found |= compute_metrics(self.build_slates(config)[k], self.truth, names)
-        return found
+                made = compute_metrics_in_parts(self.build_slates(config)[k], self.truth, names, parts=self.parts)
+            found = [before | new for before, new in zip(found, made, strict=True)]
+        return TrialValues(found[0], tuple(found[1:]))
 
     @property
     def lengths(self) -> list[int]:
         """The slate lengths that a metric asks for."""
         return sorted({int(metric.partition("@")[2]) for metric in self.metrics})
 
-    def evaluate_blends(self, configs: Mapping[str, Config], metrics: Sequence[str]) -> Scores:
-        """Return the scores of the blends of several configs, by name, in metrics such as "ndcg@10"."""
-        lengths = dict.fromkeys(int(metric.partition("@")[2]) for metric in metrics)
-        parts = [self._evaluate_at(configs, [one for one in metrics if one.endswith(f"@{k}")], k) for k in lengths]
-        found = {(cell.run, f"{cell.metric}@{cell.k}"): cell for part in parts for cell in part.cells}
-        return replace(parts[0], cells=tuple(found[name, metric] for name in configs for metric in metrics))
+    def evaluate_blends(
+        self, configs: Mapping[str, Config], metrics: Sequence[str], users: Ints | None = None
+    ) -> Scores:
+        """Return the scores of the blends of several configs, by name, in metrics such as "ndcg@10".
 
-    def _evaluate_at(self, configs: Mapping[str, Config], metrics: Sequence[str], k: int) -> Scores:
+        Over all users, or over `users`, numbers of them.
+        """
+        lengths = dict.fromkeys(int(metric.partition("@")[2]) for metric in metrics)
+        at_k = [self._evaluate_at(configs, [m for m in metrics if m.endswith(f"@{k}")], k, users) for k in lengths]
+        found = {(cell.run, f"{cell.metric}@{cell.k}"): cell for scores in at_k for cell in scores.cells}
+        return replace(at_k[0], cells=tuple(found[name, metric] for name in configs for metric in metrics))
+
+    def _evaluate_at(self, configs: Mapping[str, Config], metrics: Sequence[str], k: int, users: Ints | None) -> Scores:
         of = self.preparation.config
         how: dict[str, Any] = {"seed": of.seed, "n_bootstrap": of.evaluation.n_bootstrap}
         if not self.judges:
+            truth = self.truth if users is None else restrict_to_users(self.truth, users)
             runs = {name: self.build_slates(config)[k].items for name, config in configs.items()}
-            return evaluate(runs, self.truth, metrics, [k], **how)
+            return evaluate(runs, truth, metrics, [k], **how)
         made = {name: [one.items for one in self.build_fold_slates(config, k)] for name, config in configs.items()}
         folded = [{name: items[f] for name, items in made.items()} for f in range(len(self.judges))]
-        return evaluate_folds(folded, self.truth, self.judges, metrics, [k], **how)
+        marked = None if users is None else np.isin(np.arange(self.truth.split.shape[0]), users)
+        reader = {"": Reader("all", metrics, marked)}
+        return evaluate_readers(folded, self.truth, self.judges, reader, [k], **how)[""]
 
     def build_slates(self, config: Config) -> dict[int, Slates]:
         """Return slates of every length that a metric asks for, by tables of all users."""
@@ -118,9 +136,14 @@ class TrialEvaluator:
         return fit_each_scale(made.pool, blend, k, get_or_fit, terms=made)
 
 
-def build_trial_evaluator(preparation: Preparation, metrics: list[str]) -> TrialEvaluator:
-    """Return an evaluator of trials on the data of `preparation`: cross-fitted, as benchmarks are."""
+def build_trial_evaluator(preparation: Preparation, metrics: list[str], user_parts: int = 1) -> TrialEvaluator:
+    """Return an evaluator of trials on the data of `preparation`: cross-fitted, as benchmarks are.
+
+    Where there are several `user_parts`, users are drawn into as many parts of equal size.
+    """
     truth = preparation.build_ground_truth()
     judges = build_or_load_judges(preparation, metrics)
     folds = tuple(FoldPools(preparation, f, judge) for f, judge in enumerate(judges))
-    return TrialEvaluator(preparation, metrics, truth, judges, folds)
+    drawn = make_generator(preparation.config.seed, "parts of users").permutation(truth.split.shape[0])
+    parts = tuple(np.sort(one).astype(np.int32) for one in np.array_split(drawn, user_parts)) if user_parts > 1 else ()
+    return TrialEvaluator(preparation, metrics, truth, judges, folds, parts)

@@ -12,7 +12,7 @@ from recsys.sweeps.search_space import Value
 from recsys.sweeps.storages import LogFunction
 from recsys.sweeps.studies import TrialFunction, compute_importances, open_studies, run_trials
 from recsys.sweeps.trial_evaluator import TrialEvaluator
-from recsys.sweeps.trials import TrialFailure, TrialResult, list_failures
+from recsys.sweeps.trials import TrialFailure, TrialResult, TrialValues, list_failures
 from recsys.types import RecsysError
 from recsys.types.errors import describe_error
 
@@ -80,9 +80,9 @@ def _make_tick(update: Callable[..., None], task: Any, place: int, plan: SweepPl
 def build_trial_function(method: Method, evaluator: TrialEvaluator) -> TrialFunction:
     """Return a function that evaluates one trial of a method."""
 
-    def judged(values: Mapping[str, Value]) -> dict[str, float]:
+    def judged(values: Mapping[str, Value]) -> TrialValues:
         found = evaluator.evaluate_config(method.trial_config(values))
-        for metric, value in found.items():
+        for metric, value in found.whole.items():
             if not np.isfinite(value):
                 raise RecsysError(f"sweep: {metric} is not defined on this data, expected metrics that are")
         return found

@@ -2,9 +2,9 @@
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recsys.sweeps.plans import SweepPlan
 from recsys.sweeps.search_space import Value
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 FOUND, FAILURE = "found", "failure"
+
+
+class TrialValues(NamedTuple):
+    """The values of one blend by metric, over all users and over those of each part of `SweepPlan.user_parts`."""
+
+    whole: Mapping[str, float]
+    parts: Sequence[Mapping[str, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,8 @@ class TrialResult:
     base: Mapping[str, float]  # the same of the pool in its own order
     feasible: bool
     seconds: float
+    parts: Sequence[Mapping[str, float]] = ()  # values over the users of each part
+    base_parts: Sequence[Mapping[str, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -37,14 +46,15 @@ class TrialFailure:
     reason: str
 
 
-def store_result(
-    study: "Study", trial: "Trial", plan: SweepPlan, values: Mapping[str, float], base: Mapping[str, float]
-) -> None:
+def store_result(study: "Study", trial: "Trial", plan: SweepPlan, found: TrialValues, base_found: TrialValues) -> None:
     """Store the result of a trial, and mark it as complete."""
+    values, base = found.whole, base_found.whole
     for one in plan.constraints:
         trial.set_constraint(one.text, one.violation(values, base))
     feasible = all(one.violation(values, base) <= 0 for one in plan.constraints)
     kept = {"values": values, "base": base, "feasible": feasible}
+    if found.parts:
+        kept |= {"parts": [*found.parts], "base_parts": [*base_found.parts]}
     trial.set_user_attr(FOUND, {**kept, "crc": _checksum_result(trial.params, kept)})
     study.tell(trial, [values[one.metric] for one in plan.goals])
 
@@ -82,7 +92,9 @@ def check_study(study: "Study", plan: SweepPlan) -> None:
         raise ValueError(f"{study.study_name} has no trial {min({*range(len(numbers) + 1)} - {*numbers})}")
     for trial in list_completed_trials(study):
         kept = _parse_result(trial)
-        if [kept.values[one.metric] for one in plan.goals] != trial.values or {*plan.metrics} - {*kept.base}:
+        parts = plan.user_parts if plan.user_parts > 1 else 0
+        complete = not {*plan.metrics} - {*kept.base} and len(kept.parts) == len(kept.base_parts) == parts
+        if [kept.values[one.metric] for one in plan.goals] != trial.values or not complete:
             raise ValueError(f"the values of trial {trial.number} do not agree with what it found")
 
 
@@ -106,7 +118,8 @@ def _parse_result(trial: "FrozenTrial") -> TrialResult:
     if crc is not None and crc != _checksum_result(trial.params, kept):
         raise ValueError(f"what trial {trial.number} found was changed")
     seconds = trial.duration.total_seconds() if trial.duration else 0.0
-    return TrialResult(trial.number, trial.params, kept["values"], kept["base"], kept["feasible"], seconds)
+    parts = kept.get("parts", ()), kept.get("base_parts", ())
+    return TrialResult(trial.number, trial.params, kept["values"], kept["base"], kept["feasible"], seconds, *parts)
 
 
 def _checksum_result(settings: Mapping[str, Value], kept: Mapping[str, Any]) -> int:
