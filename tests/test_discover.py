@@ -21,7 +21,7 @@ from recsys.scores import Score, Scores
 from recsys.scores.halvings import choose_interval, spread_over_halvings
 from recsys.scores.intervals import NO_INTERVAL
 from recsys.scores.simultaneous import compute_simultaneous_limits
-from recsys.sweeps import curve_readings, discoveries, families, family_choice, trial_search
+from recsys.sweeps import cross_readings, curve_readings, discoveries, families, family_choice, trial_search
 from recsys.sweeps.curve_readings import name_point
 from recsys.sweeps.families import CONTROLS, SINGLE, Family, build_discover_config, build_family_plan, list_families
 from recsys.sweeps.family_choice import FamilyChoice, FamilyVerdict, choose_family, choose_trial
@@ -322,7 +322,8 @@ def test_without_halves_the_judges_are_said_to_have_seen_the_users(home):
 
 
 def test_a_base_without_gain_to_be_held_against_leaves_nothing_to_read(home, monkeypatch):
-    monkeypatch.setattr(curve_readings, "compute_gains_at_loss", lambda *given: [])  # as where no map has a hit
+    for module in (curve_readings, cross_readings):
+        monkeypatch.setattr(module, "compute_gains_at_loss", lambda *given: [])  # as where no map has a hit
     found = sweeps.discover("small.toml", trials=1, quiet=True)
     assert found.choice.chosen is None
     assert sum("no gain could have been told from none" in line for line in found.lines) == 2
