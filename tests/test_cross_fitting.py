@@ -15,7 +15,14 @@ from recsys.reranking.slates import fit_scales
 from recsys.retrieval.candidates import candidates
 from recsys.retrieval.fold_contexts import make_fold_context, select_table_users
 from recsys.scores import Scores, cross_fitting, evaluate, tabulate_differences
-from recsys.scores.cross_fitting import compute_fold_metrics, evaluate_folds
+from recsys.scores.alignment import restrict_to_users
+from recsys.scores.cross_fitting import (
+    Reader,
+    compute_fold_metrics,
+    compute_fold_metrics_in_parts,
+    evaluate_folds,
+    evaluate_readers,
+)
 from recsys.scores.fold_sums import FoldSums
 from recsys.scores.intervals import bootstrap_sums
 from recsys.scores.judges import summarize_judge
@@ -196,6 +203,24 @@ def test_a_cross_fitted_value_is_the_mean_over_folds_in_loops(audience):
         assert cell.user_contributions.sum() == pytest.approx(cell.value) and cell.user_weights.sum() == pytest.approx(
             1
         )
+
+
+def test_users_of_a_part_are_read_alone():
+    """By readers, without intervals, and by a truth that holds nobody else's likes."""
+    _, truth, judges, runs = make_folded_world()
+    names, n_users = ["ndcg@5", "recall@5", "discovery@5"], truth.split.shape[0]
+    parts = np.array_split(np.random.default_rng(0).permutation(n_users).astype(np.int32), 3)
+    quick = compute_fold_metrics_in_parts([run["folded"] for run in runs], truth, judges, names, parts=parts)
+    assert quick[0] == compute_fold_metrics([run["folded"] for run in runs], truth, judges, names)
+    for found, part in zip(quick[1:], parts, strict=True):
+        readers = {"part": Reader("all", names, np.isin(np.arange(n_users), part))}
+        read = evaluate_readers(runs, truth, judges, readers, n_bootstrap=10)["part"]
+        alone = evaluate_folds(runs, restrict_to_users(truth, part), judges, names, n_bootstrap=10)
+        for scores in (read, alone):
+            values = {f"{cell.metric}@{cell.k}": cell.value for cell in scores.select_run("folded")}
+            assert values == pytest.approx(found, rel=1e-12)
+        assert {cell.n_users for cell in read.cells} == {cell.n_users for cell in alone.cells}
+        assert not read.segments
 
 
 def test_every_metric_is_the_mean_of_what_evaluate_says_of_each_fold():

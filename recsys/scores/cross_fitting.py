@@ -20,7 +20,13 @@ from recsys.scores.halvings import choose_interval, draw_map_deviations, spread_
 from recsys.scores.intervals import MAX_BOOTSTRAP, NO_INTERVAL, bootstrap_sums, check_bootstrap_memory
 from recsys.scores.metric_names import MetricAtK, resolve_metrics
 from recsys.scores.records import Score, Scores
-from recsys.scores.runs import assemble_catalogue_score, call_metric, describe_convention, reduce_in_parts
+from recsys.scores.runs import (
+    assemble_catalogue_score,
+    call_metric,
+    describe_convention,
+    list_audiences,
+    reduce_metric_values,
+)
 from recsys.scores.segments import SEGMENTS, encode_parts, segment_users
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import (
@@ -211,11 +217,13 @@ def compute_fold_metrics_in_parts(
     asked = resolve_metrics(metrics, ks)
     users, picks = _align_folds([{"run": one} for one in runs], truth, judges, max(want.k for want in asked))
     judged = restrict_to_users(truth, users)
+    audiences = list_audiences(users, parts)
     found: dict[str, list[list[float]]] = {f"{want.name}@{want.k}": [] for want in asked}
     for judge, items in zip(judges, picks, strict=True):
         evaluation = Evaluation(items["run"], get_judged_truth(judged, judge))
         for want, values in zip(asked, found.values(), strict=True):
-            values.append(reduce_in_parts(call_metric(want, evaluation), users, parts))
+            answer = call_metric(want, evaluation)
+            values.append([reduce_metric_values(answer, of) for of in audiences])
     means = {name: np.mean(values, axis=0).tolist() for name, values in found.items()}
     return [{name: of[p] for name, of in means.items()} for p in range(len(parts) + 1)]
 

@@ -95,13 +95,14 @@ def compute_metrics_in_parts(
     asked = resolve_metrics(metrics, ks)
     users, picks = align_runs({"run": run}, truth.split, max(want.k for want in asked))
     evaluation = Evaluation(picks["run"], restrict_to_users(truth, users))
-    found = {f"{want.name}@{want.k}": reduce_in_parts(call_metric(want, evaluation), users, parts) for want in asked}
-    return [{name: values[p] for name, values in found.items()} for p in range(len(parts) + 1)]
+    audiences = list_audiences(users, parts)
+    found = {f"{want.name}@{want.k}": call_metric(want, evaluation) for want in asked}
+    return [{name: reduce_metric_values(answer, of) for name, answer in found.items()} for of in audiences]
 
 
-def reduce_in_parts(answer: MetricValues, users: Ints, parts: Sequence[Ints]) -> list[float]:
-    """Return the value of a metric over `users`, and over those of them who are in each part."""
-    return [reduce_metric_values(answer, of) for of in (users, *(np.intersect1d(users, part) for part in parts))]
+def list_audiences(users: Ints, parts: Sequence[Ints]) -> list[Ints]:
+    """Return `users`, and those of them who are in each part."""
+    return [users, *(np.intersect1d(users, part) for part in parts)]
 
 
 def reduce_metric_values(answer: MetricValues, users: Ints) -> float:
