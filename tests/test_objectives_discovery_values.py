@@ -166,6 +166,13 @@ def test_values_belong_to_candidates_not_to_places(pool, seed):
         np.testing.assert_allclose(make(moved, K).gain, make(pool, K).gain[:, order], rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("weight", [-1.0, {"weight": -0.5, "exploration": 2.0}, np.array([1.0, -2.0])])
+def test_a_weight_below_0_is_one_line(weight):
+    with pytest.raises(RecsysError, match=r"^blend: the weight of 'discovery_value' is -[0-9.]+, expected one above 0"):
+        parse_blend({"discovery_value": weight})
+    parse_blend({"discovery_value": np.array([0.0, 1.0])})
+
+
 def test_beside_relevance_it_is_one_line(tmp_path):
     with pytest.raises(RecsysError, match=r"^blend: found relevance beside discovery_value, expected one of them"):
         parse_blend({"relevance": 1.0, "discovery_value": 1.0})

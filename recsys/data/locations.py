@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from recsys.data.archives import extract_members, list_archive_members
 from recsys.types import RecsysError
+from recsys.types.paths import check_path
 
 MAX_DEPTH = 3  # how many folders down is looked
 
@@ -117,7 +118,7 @@ def resolve_data_folder(data_dir: str | Path | None = None) -> Path:
     """Return `data_dir`, else the folder that `RECSYS_DATA` names, else the user's cache folder for data."""
     chosen = data_dir or os.environ.get("RECSYS_DATA")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        return check_path("data_dir", chosen).expanduser().absolute()
     from platformdirs import user_cache_path
 
     return user_cache_path("recsys") / "data"

@@ -12,6 +12,7 @@ from recsys.data.identifiers import make_string_array
 from recsys.types import Items, RecsysError, SampledNegatives, Split
 from recsys.types.arrays import Csr, Ints, Longs, Strings, make_empty_matrix
 from recsys.types.identifiers import sort_ids
+from recsys.types.paths import check_path
 
 _WHOLE_NUMBER = re.compile(r"\d{1,18}")
 
@@ -32,7 +33,7 @@ def read_published_lists(folder: str | Path) -> Split:
     Raises:
         RecsysError: if a file is missing, or a line holds something else than whole numbers.
     """
-    paths = [Path(folder) / name for name in ("train.txt", "test.txt")]
+    paths = [check_path("folder", folder) / name for name in ("train.txt", "test.txt")]
     train, test = (_read_user_lists(path) for path in paths)
     return _build_split(train, test, paths)
 
@@ -47,12 +48,13 @@ def read_published_ratings(folder: str | Path, name: str) -> tuple[Split, Sample
     Raises:
         RecsysError: if a file is missing, a line is of another form, or a positive has no line of negatives.
     """
-    paths = [Path(folder) / f"{name}.{part}" for part in ("train.rating", "test.rating")]
+    home = check_path("folder", folder)
+    paths = [home / f"{name}.{part}" for part in ("train.rating", "test.rating")]
     train, test = (_read_ratings(path) for path in paths)
-    against = _read_negatives(Path(folder) / f"{name}.test.negative")
+    against = _read_negatives(home / f"{name}.test.negative")
     known = [item for _, items in against for item in items]
     split = _build_split(train, test, paths, extra=known)
-    return split, _build_negatives(split, against, Path(folder) / f"{name}.test.negative")
+    return split, _build_negatives(split, against, home / f"{name}.test.negative")
 
 
 def _build_split(

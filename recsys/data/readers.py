@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from inspect import Parameter, formatannotation
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from recsys.data.fingerprints import compute_fingerprint
 from recsys.support.resolver import check_settings, list_settings, name_extension, resolve_extension
 from recsys.types import Dataset, RecsysError
 from recsys.types.checks import check_array, check_codes, check_finite, check_matrix
+from recsys.types.paths import check_path
 
 Reader = Callable[..., Any]  # settings -> a Dataset, or a table
 
@@ -40,9 +39,7 @@ def resolve_reader(given: str | Reader, settings: Mapping[str, Any], where: str)
     checked = check_settings(where, known, settings, noun="key")
     for name in _find_path_settings(known):
         if (value := checked.get(name)) is not None:
-            if not isinstance(value, str | PathLike):
-                raise RecsysError(f"{where}: {name} is {value!r}, expected a path")
-            checked[name] = Path(value)
+            checked[name] = check_path(f"{where}: {name}", value, "a path")
     return partial(make, **checked)
 
 

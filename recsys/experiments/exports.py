@@ -13,6 +13,7 @@ from recsys.support.progress import show_progress
 from recsys.support.provenance import mask_private_text
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import Dataset
+from recsys.types.paths import check_path
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def export(
         RecsysError: for an unknown run, several blends and no word which, or whatever is wrong with config, data or
             folder.
     """
-    settings = resolve_config(config, data)
+    settings, target = resolve_config(config, data), check_path("out", out)
     with limit_to_one_blas_thread():
         made = fit_run_to_all_data(settings, blend, data_dir, quiet, data)
         with show_progress(quiet):
@@ -66,5 +67,5 @@ def export(
                 **settings.get_pick_settings(made.spec),
             )
     about = {"data_fingerprint": made.dataset.fingerprint, "config": mask_private_text(settings.dump_settings())}
-    folder = ranker.save(out, about=about)
+    folder = ranker.save(target, about=about)
     return ExportResult(folder, made.spec.name, ranker.name, *made.split.shape, ranker.index)

@@ -20,6 +20,7 @@ from recsys.support.atomic_files import replace_file
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import Dataset, Pool, RecsysError
 from recsys.types.arrays import Ints
+from recsys.types.paths import check_path
 from recsys.types.slates import describe_short_slates
 
 
@@ -56,7 +57,7 @@ def recommend(
         RecsysError: for an unknown run or user, several blends and no word which, a bad k, or whatever is wrong with
             config, data or file.
     """
-    settings, path = resolve_config(config, data), Path(out)
+    settings, path = resolve_config(config, data), check_path("out", out, "the path of a file")
     if path.suffix not in (".csv", ".parquet"):
         raise RecsysError(f"{path}: unknown kind of file '{path.suffix}', expected .csv or .parquet")
     read = [Path(name).resolve() for name in (settings.data.path, settings.data.items) if name]

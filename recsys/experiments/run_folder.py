@@ -1,7 +1,6 @@
 """The folder of a run: settings, environment, tables, report."""
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +21,8 @@ from recsys.scores import tabulate_user_values
 from recsys.scores.segments import tabulate_segments
 from recsys.support.atomic_files import replace_folder, write_text
 from recsys.support.cache import describe_environment, get_key_versions, require_disk_space
-from recsys.types import RecsysError, Slates
+from recsys.types import Slates
+from recsys.types.paths import check_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,9 +37,7 @@ class RunFolder:
 
     def __init__(self, out: str | Path) -> None:
         """Say at once if nothing can be written below `out`."""
-        if not isinstance(out, str | os.PathLike):
-            raise RecsysError(f"out is {out!r}, expected the path of a folder")
-        require_disk_space(Path(out), MIN_FREE_BYTES)
+        require_disk_space(check_path("out", out), MIN_FREE_BYTES)
         self._lines: list[str] = []
         self.log_line("started")
 

@@ -9,6 +9,7 @@ from recsys.support.atomic_files import replace_file
 from recsys.support.serialization import flatten_record, restore_record
 from recsys.support.stored_arrays import StoreError, read_npz
 from recsys.types import RecsysError
+from recsys.types.paths import check_path
 
 
 def save_likelihood(likelihood: Likelihood, path: str | Path) -> Path:
@@ -17,9 +18,10 @@ def save_likelihood(likelihood: Likelihood, path: str | Path) -> Path:
     Raises:
         RecsysError: if the file cannot be written.
     """
-    with replace_file(Path(path)) as temporary, temporary.open("wb") as file:
+    target = check_path("path", path, "the path of a file")
+    with replace_file(target) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **flatten_record(likelihood))
-    return Path(path)
+    return target
 
 
 def load_likelihood(path: str | Path) -> Likelihood:
@@ -29,6 +31,6 @@ def load_likelihood(path: str | Path) -> Likelihood:
         RecsysError: if it cannot be read, or is no likelihood.
     """
     try:
-        return restore_record(Likelihood, read_npz(Path(path)))
+        return restore_record(Likelihood, read_npz(check_path("path", path, "the path of a file")))
     except (StoreError, RecsysError) as error:
         raise RecsysError(f"{path}: is no likelihood that can be read: {error}") from None

@@ -29,6 +29,7 @@ from recsys.support.stored_arrays import StoredFolder, StoreError, hash_open_fil
 from recsys.types.arrays import Anys
 from recsys.types.errors import RecsysError, make_unknown_name_error
 from recsys.types.models import Model, Scorer
+from recsys.types.paths import check_path
 
 R = TypeVar("R")
 ALWAYS_VERIFIED_BYTES = (
@@ -48,7 +49,7 @@ def save_model(fitted: Scorer, folder: str | Path, settings: Model | None = None
     Raises:
         RecsysError: if the model is of no class of this library, or `folder` is something else than a saved model.
     """
-    kinds, kind, target = find_fitted_classes(), type(fitted).__name__, Path(folder)
+    kinds, kind, target = find_fitted_classes(), type(fitted).__name__, check_path("folder", folder)
     for name in [kind, *(type(part).__name__ for part in getattr(fitted, "parts", ()))]:
         if name not in kinds:
             raise make_unknown_name_error("fitted model", name, kinds, where=f"cannot save to {target}")
@@ -66,7 +67,7 @@ def load_model(folder: str | Path, *, verify: bool = True) -> Scorer:
         RecsysError: if the folder is damaged, of another format, of a newer `recsys`, or no saved model.
     """
     kinds = find_fitted_classes()
-    stored = read_store(Path(folder), kinds, "model", verify)
+    stored = read_store(check_path("folder", folder), kinds, "model", verify)
     return cast(Scorer, restore_content(stored, kinds[stored.kind], kinds))
 
 

@@ -60,6 +60,7 @@ from recsys.reranking.slates import Scale
 from recsys.types import Context, Guard, Pool, RecsysError, Rule, Scorer, Split, TasteMap
 from recsys.types.arrays import Bools, Ints
 from recsys.types.numbers import check_int
+from recsys.types.paths import check_path
 
 MAX_SLOTS = 100_000  # slots of a request, however few items there are
 
@@ -192,9 +193,8 @@ class Ranker:
         Raises:
             RecsysError: if the model is of no class of this library, or `folder` is something else than a saved ranker.
         """
-        return stores.save_ranker(
-            self._collect_parts(), self._serialize_settings(), self.name, Path(folder), {**self.about, **(about or {})}
-        )
+        target, told = check_path("folder", folder), {**self.about, **(about or {})}
+        return stores.save_ranker(self._collect_parts(), self._serialize_settings(), self.name, target, told)
 
     @classmethod
     def load(cls, folder: str | Path, *, verify: bool = False, allow_imports: Collection[str] = ()) -> "Ranker":
@@ -212,7 +212,7 @@ class Ranker:
             RecsysError: if the folder is damaged, of another format, of a newer `recsys`, no saved ranker, or names
                 others of these.
         """
-        parts, context, settings, name, about = stores.load_ranker(Path(folder), verify, allow_imports)
+        parts, context, settings, name, about = stores.load_ranker(check_path("folder", folder), verify, allow_imports)
         model, index, likelihood = (one[0] if one else None for one in (parts.models, parts.indexes, parts.likelihoods))
         decided = (settings["blend"], settings["scales"], settings["policy"])
         try:

@@ -7,6 +7,7 @@ from recsys.reports import themes
 from recsys.reports.charts import convert_to_svg
 from recsys.reports.encodings import Spec
 from recsys.support.atomic_files import write_text
+from recsys.types.paths import check_path
 
 WIDTH, ROW = 560, 20  # pixels: of the frame, and the height of a feature
 
@@ -46,5 +47,6 @@ def write_coefficients(likelihood: Likelihood, path: str | Path) -> Path:
     Raises:
         RecsysError: if the file cannot be written.
     """
-    write_text(Path(path), convert_to_svg(draw_coefficients(likelihood)))
-    return Path(path)
+    target = check_path("path", path, "the path of a file")
+    write_text(target, convert_to_svg(draw_coefficients(likelihood)))
+    return target

@@ -78,6 +78,12 @@ def parse_blend(blend: Blend) -> tuple[BlendPart, ...]:
             "blend: found relevance beside discovery_value, expected one of them: discovery_value with exploration = 0 "
             "has the order of relevance"
         )
+    for p in kept:
+        if p.name == "discovery_value" and np.any(p.weight < 0):
+            raise RecsysError(
+                f"blend: the weight of 'discovery_value' is {p.weight.min():g}, expected one above 0: it is how likely "
+                "a like is"
+            )
     if not kept:
         raise RecsysError("blend: every weight is 0, expected at least one objective with a weight")
     return kept

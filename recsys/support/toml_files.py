@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from recsys.support.atomic_files import exists_at
 from recsys.types.errors import RecsysError, make_unknown_name_error
+from recsys.types.paths import check_path
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -18,7 +19,7 @@ _MAX_SHOWN_INPUT = 60
 
 def find_toml(name: str | Path, shipped: Path) -> Path:
     """Return the file at the path `name`; where there is none, NAME.toml in the folder `shipped` if that is there."""
-    path, inside = Path(name), shipped / f"{name}.toml"
+    path, inside = check_path("config", name, "a path, or the name of a shipped one"), shipped / f"{name}.toml"
     is_file = exists_at(path) and not exists_at(path, Path.is_dir)
     return inside if not is_file and exists_at(inside) else path
 
