@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import Parameter
@@ -17,6 +17,7 @@ from recsys.data.readers import list_path_settings, resolve_reader
 from recsys.data.settings import TableSettings
 from recsys.likelihoods.records import list_feature_names
 from recsys.reranking import blends, guards
+from recsys.reranking.dials import parse_control
 from recsys.reranking.orders import Order, check_order
 from recsys.scores.intervals import MAX_BOOTSTRAP, check_bootstrap_memory
 from recsys.scores.metric_names import resolve_metrics
@@ -248,6 +249,17 @@ class SlateSection(Section):
         return self
 
 
+class ControlSection(Section):
+    """Rules for the requests of a ranker that is exported; they change no run."""
+
+    # objective -> the least and the largest factor by which a request, or a user, may multiply its weight
+    dials: dict[str, list[float]] = Field(default_factory=dict)
+
+    def select_rules(self, objectives: Collection[str]) -> dict[str, Any]:
+        """Return the rules as `recsys.Ranker.fit` takes them, those of `objectives`."""
+        return {"dials": {name: ends for name, ends in self.dials.items() if name in objectives}}
+
+
 class EvaluationSection(Section):
     """The part of the split to evaluate on, the metrics, and how users are halved and drawn."""
 
@@ -285,6 +297,7 @@ class Config(Section):
     evaluation: EvaluationSection = EvaluationSection()
     guards: dict[str, Any] = Field(default_factory=dict)  # of every run: settings by a guard's name, or lists of them
     blends: dict[str, dict[str, Any]] = Field(default_factory=dict)  # re-rankings by name: weights of objectives
+    control: ControlSection | None = None  # without it requests may turn each dial as they like
 
     @model_validator(mode="after")
     def _check_names(self, info: ValidationInfo) -> "Config":
@@ -315,6 +328,8 @@ class Config(Section):
         for run in self.list_runs():
             if run.blend is not None:
                 _check_blend(run)
+        if self.control is not None:
+            parse_control(self.control.model_dump(), self.list_objectives(), "[control]")
         check_bootstrap_memory(
             "[evaluation] n_bootstrap",
             self.evaluation.n_bootstrap,
@@ -347,6 +362,10 @@ class Config(Section):
                 specs += [replace(run, by_likelihood=self.likelihood is not None) for run in made]
         return specs
 
+    def list_objectives(self) -> set[str]:
+        """Return the objectives of all runs, by name."""
+        return {name for run in self.list_runs() for name in run.blend or ()}
+
     @property
     def base_name(self) -> str:
         """The name of the base run: the model's pool in its own order."""
@@ -378,7 +397,7 @@ class Config(Section):
         of one's own that they name.
         """
         own = hash_own_modules(self.list_own_code())
-        without = {"name"} if self.likelihood is not None else {"name", "likelihood"}
+        without = {"name", *(name for name in ("likelihood", "control") if getattr(self, name) is None)}
         text = json.dumps({**self.model_dump(exclude=without), **({"own": own} if own else {})}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 

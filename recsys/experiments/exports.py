@@ -63,6 +63,7 @@ def export(
                 index_recall=index_recall,
                 guards=settings.build_guards(),
                 likelihood=made.likelihood,
+                control=None if settings.control is None else settings.control.select_rules(made.blend),
                 **made.pool.model_dump(),
                 **settings.get_pick_settings(made.spec),
             )

@@ -1,5 +1,7 @@
 """The answer of a ranker to one request."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +24,7 @@ class Recommendation:
     base_ranks: Longs  # (k,) its rank by relevance alone, from 1
     log_propensity: Floats | None  # (k,) log-probability of each pick given those before it, where picks are drawn
     seed: int  # of the draws
-    policy: str  # names model, data, blend, scales and settings: equal names, equal policies
+    ranker_policy: str  # names model, data, blend, scales and settings
     unknown_items: tuple[str, ...]  # ids that the ranker does not know: left out of the ranking,
     unknown_history: tuple[str, ...]  # or of the history
     violations: Mapping[str, int]  # guards that are not met, by how many picks or slots; {} if all are
@@ -32,6 +34,8 @@ class Recommendation:
     )  # the first k by relevance of all that may be shown
     explain: Callable[[], tuple[str, ...]] = field(repr=False)
     explain_likelihood: Callable[[], tuple[dict[str, float], ...]] = field(repr=False, default=tuple)
+    dials: Mapping[str, float] = field(default_factory=dict)  # factor of each objective that is not as configured
+    profile_free: bool = False  # whether it is what everybody gets
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state that is pickled and copied: that of the answer, and nothing of the ranker that gave it."""
@@ -48,6 +52,17 @@ class Recommendation:
         return sum_contributions(self.contributions)
 
     @property
+    def policy(self) -> str:
+        """The name of the policy: the ranker's, or under dials or without a profile another one, made of it and them.
+
+        Equal names, equal policies: it does not matter whether a request brought a dial or it was stored.
+        """
+        if not self.dials and not self.profile_free:
+            return self.ranker_policy
+        told = json.dumps([self.ranker_policy, sorted(self.dials.items()), self.profile_free])
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    @property
     def displaced(self) -> tuple[str, ...]:
         """The item that each pick displaces from the slate by relevance alone, (k,); "" for a pick that is in both."""
         return find_displaced_items(self.items, self.relevance_slate())
@@ -61,6 +76,8 @@ class Recommendation:
         return {
             "policy": self.policy,
             "seed": self.seed,
+            "dials": dict(self.dials),
+            "profile_free": self.profile_free,
             "items": list(self.items),
             "scores": self.scores.tolist(),
             "relevance": self.relevance.tolist(),

@@ -1,6 +1,6 @@
-"""Requests of a batch: the users, and the guards of each."""
+"""Requests of a batch: the users, and the guards and weights of each."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from recsys.rankers.answers import Recommendation
@@ -44,6 +44,19 @@ def parse_batch_guards(count: int, guards: Sequence[Sequence[Guard]] | None) -> 
     if len(guards) != count or any(isinstance(own, Guard) for own in guards):
         raise RecsysError(f"ranker: found {len(guards)} for guards, expected {count} lists: one for each request")
     return guards
+
+
+def parse_batch_weights(count: int, weights: Sequence[Mapping[Any, float] | None] | None) -> Sequence[Any]:
+    """Return the weights of each of `count` requests, None where one brings none.
+
+    Raises:
+        RecsysError: for another number of them, or one mapping in the place of several.
+    """
+    if weights is None:
+        return [None] * count
+    if isinstance(weights, str | Mapping) or len(weights) != count:
+        raise RecsysError(f"ranker: found {len(weights)} for weights, expected {count} mappings: one for each request")
+    return weights
 
 
 def catch_request_error(

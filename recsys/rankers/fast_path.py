@@ -3,8 +3,9 @@
 It serves blends of the objectives below; `recsys.rankers.generic_path` serves all, and is what this is tested against.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
+from itertools import compress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -24,8 +25,8 @@ from recsys.objectives.derived_tables import (
 from recsys.objectives.negative_spaces import negative_space
 from recsys.rankers.generic_path import Picks
 from recsys.rankers.policies import Policy
-from recsys.rankers.requests import Candidates, RequestUser, build_user_context, get_draw_key, get_row_columns
-from recsys.reranking.blends import BlendPart, parse_blend, scale_weight
+from recsys.rankers.requests import NOBODY, Candidates, RequestUser, build_user_context, get_draw_key, get_row_columns
+from recsys.reranking.blends import MAX_MAGNITUDE, BlendPart, parse_blend, scale_weight
 from recsys.reranking.blocks import TOO_LARGE
 from recsys.support import rng
 from recsys.types import Context, Coverage, Modular, Pool, RecsysError, Spread, TableCache, Term
@@ -41,6 +42,7 @@ SCORE_TRANSFORMS = {
     "unexplored": "range",
     "discovery_value": "auto",
 }  # supported
+TERMS_WITH_SLATE = ("mmr", "negative_space")  # whose gains follow the slate; those of other terms are filled
 MAX_LAYOUTS = 64  # layouts that are kept, one for each number of candidates and picks
 NO_ITEMS = np.zeros(0, np.int32)
 NO_COSINES = np.zeros(0, np.float32)
@@ -72,6 +74,7 @@ class FastPath:
         self.parts = parse_blend(blend)
         self.policy = policy
         self.objectives = tuple(part.name for part in self.parts)
+        self.configured = _list_configured(self.parts, scales)
         self.weight = np.array([[float(scale_weight(p.name, p.weight, scales[p.name])) for p in self.parts]])
         self.unused_deviations = np.zeros(self.weight.shape)  # the kernel fills them for `follow` alone
         self.terms = self._build_terms(context)
@@ -83,6 +86,47 @@ class FastPath:
         if self.fill_need is not None and has_one_region_per_map(context):
             self.regions_per_candidate, self.laid = len(context.maps), {}
         self.gains = _build_gain_functions(context, self.parts)
+        self.reduced: dict[tuple[bool, ...], FastPath] = {}  # without some parts, by which are kept
+
+    def dial(self, factors: Mapping[str, float]) -> tuple["FastPath", Doubles]:
+        """Return the path of the parts that factors do not turn off, and their scaled weights, (1, T).
+
+        Raises:
+            RecsysError: if a weight is above 1e30 in size with its scale.
+        """
+        weight = self.weight.copy()
+        for name, factor in factors.items():
+            place, own, scale = self.configured[name]
+            own *= factor
+            if own == 0.0:
+                return self._turn_off(factors)
+            weight[0, place] = scaled = own * scale
+            if not -MAX_MAGNITUDE <= scaled <= MAX_MAGNITUDE:
+                scale_weight(name, np.asarray(own), scale)  # which says so
+        return self, weight
+
+    def _turn_off(self, factors: Mapping[str, float]) -> tuple["FastPath", Doubles]:
+        """Return what `dial` does where parts are turned off."""
+        kept = tuple([own * factors.get(name, 1.0) != 0.0 for name, (_, own, _) in self.configured.items()])
+        path = self.reduced.get(kept) or self._reduce(kept)
+        return path.dial({name: factor for name, factor in factors.items() if name in path.configured})
+
+    def _reduce(self, kept: tuple[bool, ...]) -> "FastPath":
+        """Return the path of the parts that are `kept`, which shares all else with this one, and keep it."""
+        made = object.__new__(FastPath)
+        made.__dict__.update(self.__dict__)
+        filled = [keep for keep, part in zip(kept, self.parts, strict=True) if part.name not in TERMS_WITH_SLATE]
+        made.gains = list(compress(self.gains, filled))
+        made.parts, made.terms = tuple(compress(self.parts, kept)), list(compress(self.terms, kept))
+        made.objectives = tuple(part.name for part in made.parts)
+        made.configured = _list_configured(made.parts, {name: one[2] for name, one in self.configured.items()})
+        made.weight = np.ascontiguousarray(self.weight[:, list(kept)])
+        made.unused_deviations = np.zeros(made.weight.shape)
+        made.memo, made.laid = TableCache(3), {}
+        if "negative_space" not in made.objectives:
+            made.fill_need, made.regions_per_candidate = None, 0
+        self.reduced[kept] = made
+        return made
 
     def pick_slate(
         self,
@@ -91,8 +135,12 @@ class FastPath:
         k: int,
         seed: int,
         lists_of_rules: slot_rules.SlotRules = slot_rules.NO_RULES,
+        weight: Doubles | None = None,
     ) -> Picks:
-        """Return the picks as `recsys.rankers.generic_path.pick_by_rerank` does; `asked` are slot rules of guards."""
+        """Return the picks as `recsys.rankers.generic_path.pick_by_rerank` does.
+
+        `lists_of_rules` are those of guards, and `weight` what `dial` returns where the request has dials.
+        """
         policy, n, guarded = self.policy, len(candidates.items), lists_of_rules is not slot_rules.NO_RULES
         k = k if guarded else min(k, n)
         lengths, inputs, uniforms = self.laid.get((n, k)) or self._build_layout(n, k)
@@ -106,7 +154,7 @@ class FastPath:
             picks[:], contributions[:], chances[:] = -1, 0.0, 0.0  # what nobody may take, or is pinned, is not written
         finite = self.kernel(
             lengths,
-            self.weight,
+            self.weight if weight is None else weight,
             self._fill_inputs(inputs, request_user, candidates),
             lists_of_rules.to_tuple() if guarded else NO_GUARDS,
             (k, float(policy.temperature), float(policy.epsilon), uniforms, False),
@@ -165,7 +213,7 @@ class FastPath:
             if part.name == "relevance":
                 made.append(lambda n, k: Modular(np.zeros((1, n), np.float32)))
             else:
-                asks = build_user_context(context, RequestUser(-1, NO_ITEMS))
+                asks = build_user_context(context, NOBODY)
                 pool = Pool(np.zeros(1, np.int32), np.zeros((1, 1), np.int32), np.zeros((1, 1), np.float32), asks)
                 made.append(_build_term_factory(part, pool))
         return made
@@ -181,6 +229,11 @@ def build_fast_path(
         if _complete_settings(part).get("score_transform") != SCORE_TRANSFORMS[part.name]:
             return None
     return FastPath(context, blend, scales, policy)
+
+
+def _list_configured(parts: Sequence[BlendPart], scales: Mapping[str, float]) -> dict[str, tuple[int, float, float]]:
+    """Return place, weight and scale of each part, by objective."""
+    return {part.name: (place, float(part.weight), scales[part.name]) for place, part in enumerate(parts)}
 
 
 def _build_term_factory(part: BlendPart, pool: Pool) -> Callable[[int, int], Term]:

@@ -25,15 +25,17 @@ class Picks(NamedTuple):
 def pick_by_rerank(
     context: Context, blend: Mapping[str, Any], scales: Mapping[str, float] | None, policy: Policy,
     request_user: RequestUser, candidates: Candidates, k: int, seed: int, guards: Sequence[Guard] = (),
+    factors: Mapping[str, float] | None = None,
 ) -> Picks:  # fmt: skip
-    """Return the picks of `recsys.rerank` for one user of `candidates`: at most k of them.
+    """Return the picks of `recsys.rerank` for one user of `candidates`: at most k of them; `factors` are dials.
 
     With guards, slots are k, as in a pool with a user of fewer candidates; without, no more than there are candidates.
     """
     around = build_user_context(context, request_user, context.seed + seed - policy.seed)
     pool = pad_candidates(candidates, k if guards else 0, around)
     slates = rerank(
-        pool, blend, min(k, pool.items.shape[1]), scale=scales, guards=guards, order=policy.order,  # type: ignore[arg-type]
+        pool, blend, min(k, pool.items.shape[1]), scale=scales, weights=factors or None, guards=guards,
+        order=policy.order,  # type: ignore[arg-type]
         temperature=policy.temperature, epsilon=policy.epsilon, seed=seed, n_threads=1,
     )  # fmt: skip
     place = {code: at for at, code in enumerate(candidates.items.tolist())}

@@ -1,5 +1,7 @@
 """The ranker: a fitted blend that answers requests."""
 
+import time
+import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
@@ -16,7 +18,12 @@ from recsys.models.fits import refuse_ranking_problem
 from recsys.objectives.derived_tables import TableKey, get_id_codes, get_number_codes, get_tie_order
 from recsys.rankers import fitting, stores
 from recsys.rankers.answers import Recommendation
-from recsys.rankers.batches import catch_request_error, parse_batch_guards, parse_batch_users
+from recsys.rankers.batches import (
+    catch_request_error,
+    parse_batch_guards,
+    parse_batch_users,
+    parse_batch_weights,
+)
 from recsys.rankers.explanations import explain_picks
 from recsys.rankers.fast_path import FastPath, build_fast_path
 from recsys.rankers.generic_path import pick_by_rerank
@@ -44,7 +51,12 @@ from recsys.rankers.request_constraints import (
     resolve_fixed_guards,
     serialize_guards,
 )
+from recsys.rankers.request_dials import (
+    RequestDials,
+    resolve_dials,
+)
 from recsys.rankers.requests import (
+    NOBODY,
     Candidates,
     Id,
     IdIndex,
@@ -55,13 +67,25 @@ from recsys.rankers.requests import (
 )
 from recsys.rankers.retrievals import retrieve_candidates
 from recsys.rankers.saved_tables import list_saved_tables
-from recsys.reranking.blends import Blend
+from recsys.rankers.user_dials import (
+    StoredDial,
+    UserDials,
+    add_user_dials,
+    find_user_code,
+    group_user_dials,
+    list_kept_objectives,
+    remove_user_dials,
+    select_known_users,
+)
+from recsys.reranking.blends import Blend, parse_blend
+from recsys.reranking.dials import ANY_FACTOR, DialRange, check_factors, parse_control
 from recsys.reranking.slates import Scale
-from recsys.types import Context, Guard, Pool, RecsysError, Rule, Scorer, Split, TasteMap
+from recsys.types import Context, Guard, Pool, RecsysError, RecsysWarning, Rule, Scorer, Split, TasteMap
 from recsys.types.arrays import Bools, Ints
-from recsys.types.numbers import check_int
+from recsys.types.numbers import check_flag, check_int, check_number
 from recsys.types.paths import check_path
 
+NO_DIALS = RequestDials()
 MAX_SLOTS = 100_000  # slots of a request, however few items there are
 
 
@@ -84,6 +108,8 @@ class Ranker:
     index: Index | None = None  # None: retrieval is exact
     about: Mapping[str, Any] = field(default_factory=dict, repr=False)  # where it comes from: no part of the policy
     likelihood: Likelihood | None = None  # None: candidates keep their scores and their order
+    control: Mapping[str, Any] = field(default_factory=dict)  # rules: the range of each dial
+    user_dials: UserDials | None = field(default=None, repr=False)  # stored for users: no part of the policy
     _fixed_guards: RequestGuards = field(init=False, repr=False)
     _retrievable: Bools = field(init=False, repr=False)  # (I,) what is available and not excluded by the guards
     _needed_groups: tuple[tuple[Ints, int], ...] = field(
@@ -94,6 +120,9 @@ class Ranker:
     _fast_path: FastPath | None = field(init=False, repr=False)
     _likelihood_scorer: RequestScorer | None = field(init=False, repr=False)
     _stored_tables: tuple[TableKey, ...] = field(init=False, repr=False)  # derived, which are saved and named
+    _weights: Mapping[str, float] = field(init=False, repr=False)  # of the blend, by objective
+    _dial_ranges: Mapping[str, DialRange] = field(init=False, repr=False)  # of each objective of the blend
+    _dials_of_users: Mapping[int, tuple[StoredDial, ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Make what every request needs, so that none of them waits for it."""
@@ -104,6 +133,13 @@ class Ranker:
         object.__setattr__(self, "_items", items)
         users: list[str] = self.context.user_ids.tolist()
         object.__setattr__(self, "_users", IdIndex(users, dict(zip(users, range(len(users)), strict=True))))
+        weights = {part.name: float(part.weight) for part in parse_blend(self.blend)}
+        object.__setattr__(self, "_weights", weights)
+        object.__setattr__(self, "control", MappingProxyType(parse_control(self.control, weights, "ranker: control")))
+        ranges = dict.fromkeys(weights, ANY_FACTOR)
+        ranges |= {name: (least, most) for name, (least, most) in self.control.get("dials", {}).items()}
+        object.__setattr__(self, "_dial_ranges", ranges)
+        self._store_user_dials(self.user_dials)
         object.__setattr__(self, "_fixed_guards", resolve_fixed_guards(self.guards, self.context, self.policy.k))
         object.__setattr__(self, "_retrievable", self._fixed_guards.filter_available(self.available))
         object.__setattr__(self, "_needed_groups", self._fixed_guards.list_needed_groups())
@@ -136,6 +172,7 @@ class Ranker:
         guards: Sequence[Guard] = (),
         index_recall: float = 1.0,
         likelihood: Likelihood | None = None,
+        control: Mapping[str, Any] | None = None,
     ) -> "Ranker":
         """Return the ranker of a fitted model and a blend, for the users and items of `split`.
 
@@ -151,17 +188,21 @@ class Ranker:
         without history keeps the base's, with a note. One that is below its base out of fold, or reads a part that is
         not there (own maps, factors), is left out with a `RecsysWarning`, and `about` says why.
 
+        `control` are rules of requests. `{"dials": {"mmr": [0, 2]}}` is the range of the factors by which a request, or
+        a user, may multiply the weight of an objective; without a range, any factor from 0 on is taken.
+
         With `recall` below 1, `rank` retrieves by an index (extra `index`) that finds this share of the n best, on
         average over users; `index` of the ranker says what it found of those of 256 users. 1 is exact.
 
         Raises:
             RecsysError: for whatever `recsys.rerank` or `recsys.candidates` would refuse, weights per user, a guard
-                that no config could name, a pool of another split, neither a model nor a pool, or an index where there
-                are no factors, or with `exploration_share`, and for a model whose scores are not finite or have no
-                spread.
+                that no config could name, a rule or range of `control` that cannot be, a pool of another split,
+                neither a model nor a pool, or an index where there are no factors, or with `exploration_share`, and for
+                a model whose scores are not finite or have no spread.
         """
         policy = Policy(k, n, order, temperature, epsilon, seed, exclude_seen, exploration_share)
         plain, _ = fitting.serialize_blend(blend), serialize_guards(guards)
+        rules = parse_control(control, plain, "ranker: control")
         if not isinstance(split, Split):
             raise RecsysError(
                 f"ranker: found a {type(split).__name__}, expected a Split: recsys.splits.no_holdout makes one"
@@ -182,7 +223,7 @@ class Ranker:
         scales = fitting.fit_ranker_scales(around, split, model, pool, plain, scale, policy, likelihood)
         fitting.prime_tables(around, model)
         available = split.available_items
-        return cls(model, around, plain, scales, policy, available, "", tuple(guards), index, about, likelihood)
+        return cls(model, around, plain, scales, policy, available, "", tuple(guards), index, about, likelihood, rules)
 
     def save(self, folder: str | Path, *, about: Mapping[str, Any] | None = None) -> Path:
         """Write the ranker to `folder`, whole or not at all; one that is there already is replaced. No pickles.
@@ -213,20 +254,22 @@ class Ranker:
                 others of these.
         """
         parts, context, settings, name, about = stores.load_ranker(check_path("folder", folder), verify, allow_imports)
-        model, index, likelihood = (one[0] if one else None for one in (parts.models, parts.indexes, parts.likelihoods))
+        optional = (parts.models, parts.indexes, parts.likelihoods, parts.user_dials)
+        model, index, likelihood, user_dials = (one[0] if one else None for one in optional)
         decided = (settings["blend"], settings["scales"], settings["policy"])
         try:
             check_parts(parts, context)
             fitting.prime_tables(context, model)
             guards = settings["guards"]
-            return cls(model, context, *decided, parts.available, name, guards, index, about, likelihood)
+            others = (likelihood, settings.get("control", {}), user_dials)
+            return cls(model, context, *decided, parts.available, name, guards, index, about, *others)
         except (RecsysError, np.linalg.LinAlgError) as error:
             raise RecsysError(f"{folder}: is damaged: {error}") from None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy a ranker as what it is made of: what requests need is made anew. Its arrays are copied."""
         parts = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
-        plain = {name: dict(parts[name]) for name in ("blend", "scales", "about")}
+        plain = {name: dict(parts[name]) for name in ("blend", "scales", "about", "control")}
         return _rebuild_ranker, ({**parts, **plain, "guards": serialize_guards(self.guards)},)
 
     def rerank(
@@ -240,6 +283,9 @@ class Ranker:
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Guard] = (),
+        weights: Mapping[Any, float] | None = None,
+        profile_free: bool = False,
+        now: float | None = None,
     ) -> Recommendation:
         """Return the slate of one request whose candidates and scores are the caller's; more is better.
 
@@ -251,14 +297,22 @@ class Ranker:
         `guards` hold for this request, beside those of the ranker; what cannot be met is met in the order that
         `recsys.reranking.guards` says, and told (`Recommendation.violations`).
 
+        `weights` are dials of this request: factors by which the weights of objectives are multiplied. 1 is as
+        configured, 0 turns the objective off. A factor stands in the place of one that is stored for the user
+        (`set_user_dials`), as long as that one has not ended `now`, in seconds since 1970 (the clock's time where it is
+        None). The answer says which hold (`Recommendation.dials`), and its policy is named for them. With
+        `profile_free` the user, the history, `more` and stored dials are not looked at: everybody gets the slate of
+        somebody of whom nothing is known.
+
         Raises:
             RecsysError: for an unknown user, both user and history, scores that do not go with the items, an item that
-                is there twice, a k below 1, or as a guard says.
+                is there twice, a k below 1, an unknown objective or a factor out of its range in `weights`, factors
+                that turn every objective off, or as a guard says.
         """
-        asks = resolve_request_user(self.context, self._users, self._items, user, history, more)
+        asks, dials = self._resolve_request(user, history, more, weights, profile_free, now)
         k = self._resolve_k(k)
         return self._answer_request(
-            asks, parse_candidates(self._items, items, scores), k, seed, self._combine_guards(guards, k), None
+            asks, parse_candidates(self._items, items, scores), k, seed, self._combine_guards(guards, k), None, dials
         )
 
     def rank(
@@ -270,13 +324,17 @@ class Ranker:
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Guard] = (),
+        weights: Mapping[Any, float] | None = None,
+        profile_free: bool = False,
+        now: float | None = None,
     ) -> Recommendation:
         """Return the slate of one request, retrieval included: the model's n best items not met, re-ranked.
 
         A new history is folded in exactly: the history of a user of the training data gets that user's scores. So is a
         user's with what they like `more` since the ranker was fitted; what they declined is still left out.
-        `guards` are as for `rerank`. What `exclude` and `require` close takes no place among the n. What is pinned has
-        one, and so have the best of a group that `at_least` needs, if they are available, not met and not closed.
+        `guards`, `weights`, `profile_free` and `now` are as for `rerank`. What `exclude` and `require` close takes no
+        place among the n. What is pinned has one, and so have the best of a group that `at_least` needs, if they are
+        available, not met and not closed.
 
         With an `index`, those of them that it finds; all that is pinned, and as many of a group as it needs.
 
@@ -284,7 +342,7 @@ class Ranker:
             RecsysError: as `rerank` does, and if the ranker has no model.
         """
         model = self._need_model()
-        asks = resolve_request_user(self.context, self._users, self._items, user, history, more)
+        asks, dials = self._resolve_request(user, history, more, weights, profile_free, now)
         own = build_user_context(self.context, asks).need_train("a ranker")
         k = self._resolve_k(k)
         held = self._combine_guards(guards, k)
@@ -292,7 +350,7 @@ class Ranker:
         needed = self._needed_groups + held.list_needed_groups(len(self._fixed_guards.rules))
         among = (model, self.context, self._retrievable, self.policy, asks, own, closed, held.pinned_items, needed)
         found = retrieve_candidates(*among) if self.index is None else retrieve_from_index(self.index, *among)
-        return self._answer_request(asks, found, k, seed, held, self.policy.n)
+        return self._answer_request(asks, found, k, seed, held, self.policy.n, dials)
 
     def rerank_many(
         self,
@@ -305,26 +363,33 @@ class Ranker:
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Sequence[Guard]] | None = None,
+        weights: Sequence[Mapping[Any, float] | None] | None = None,
+        profile_free: bool = False,
+        now: float | None = None,
     ) -> tuple[Recommendation | RecsysError, ...]:
         """Return the slates of several requests, each as from `rerank` alone.
 
-        `guards` and `more` have a list for each request. A request that `rerank` would refuse, for its user, candidates
-        or guards, fails alone: in its place stands the `RecsysError`, which is not raised.
+        `guards` and `more` have a list for each request, and `weights` a mapping or None. A request that `rerank` would
+        refuse, for its user, candidates, guards or weights, fails alone: in its place stands the `RecsysError`, which
+        is not raised.
 
         Raises:
-            RecsysError: for lists of unequal length, or a k or seed that cannot be.
+            RecsysError: for lists of unequal length, or a k, seed, `profile_free` or `now` that cannot be.
         """
         who = parse_batch_users(len(items), users, histories, more)
-        self._check_request(k, seed)
+        self._check_request(k, seed, profile_free, now)
         if len(scores) != len(items):
             raise RecsysError(
                 f"ranker: found {len(items)} lists of items and {len(scores)} of scores, expected as many"
             )
-        each = zip(items, scores, who, parse_batch_guards(len(items), guards), strict=True)
-        settings: dict[str, Any] = {"k": k, "seed": seed}
+        count = len(items)
+        each = zip(
+            items, scores, who, parse_batch_guards(count, guards), parse_batch_weights(count, weights), strict=True
+        )
+        settings: dict[str, Any] = {"k": k, "seed": seed, "profile_free": profile_free, "now": now}
         return tuple(
-            catch_request_error(self.rerank, one, worth, guards=own, **settings, **asks)
-            for one, worth, asks, own in each
+            catch_request_error(self.rerank, one, worth, guards=own, weights=factors, **settings, **asks)
+            for one, worth, asks, own, factors in each
         )
 
     def rank_many(
@@ -336,42 +401,150 @@ class Ranker:
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Sequence[Guard]] | None = None,
+        weights: Sequence[Mapping[Any, float] | None] | None = None,
+        profile_free: bool = False,
+        now: float | None = None,
     ) -> tuple[Recommendation | RecsysError, ...]:
         """Return the slates of several requests, each as from `rank` alone.
 
-        `guards` and `more` have a list for each request. A request that `rank` would refuse, for its user or guards,
-        fails alone: in its place stands the `RecsysError`, which is not raised.
+        `guards` and `more` have a list for each request, and `weights` a mapping or None. A request that `rank` would
+        refuse, for its user, guards or weights, fails alone: in its place stands the `RecsysError`, which is not
+        raised.
 
         Raises:
-            RecsysError: for neither users nor histories, lists of unequal length, a k or seed that cannot be, or if the
-                ranker has no model.
+            RecsysError: for neither users nor histories, lists of unequal length, a k, seed, `profile_free` or `now`
+                that cannot be, or if the ranker has no model.
         """
-        self._check_request(k, seed)
+        self._check_request(k, seed, profile_free, now)
         self._need_model()
         given = users if users is not None else histories
         if given is None:
             raise RecsysError("ranker: found neither users nor histories, expected one of them")
+        count = len(given)
         each = zip(
-            parse_batch_users(len(given), users, histories, more), parse_batch_guards(len(given), guards), strict=True
+            parse_batch_users(count, users, histories, more),
+            parse_batch_guards(count, guards),
+            parse_batch_weights(count, weights),
+            strict=True,
         )
-        return tuple(catch_request_error(self.rank, k=k, seed=seed, guards=own, **asks) for asks, own in each)
+        settings: dict[str, Any] = {"k": k, "seed": seed, "profile_free": profile_free, "now": now}
+        return tuple(
+            catch_request_error(self.rank, guards=own, weights=factors, **settings, **asks)
+            for asks, own, factors in each
+        )
+
+    def set_user_dials(
+        self,
+        dials: Mapping[Id, Mapping[Any, float]],
+        *,
+        until: float | None = None,
+        now: float | None = None,
+    ) -> "Ranker":
+        """Return this ranker with dials stored for users, such as {"3": {"mmr": 2.0}}: what `rank(weights=...)` takes.
+
+        They hold for every request of these users, until the time `until` (in seconds since 1970; None is for good).
+        From then on it is as if they had not been set: one that was set before and has not ended holds again. `save`
+        keeps them, and the ranker's own `name` stays what it is.
+
+        Raises:
+            RecsysError: for an unknown user, an unknown objective or a factor out of its range, dials that leave a user
+                no objective, now or when one of them ends, an end that is over, or a `now` (the clock's time where it
+                is None) before dials were set: a clock that runs backwards.
+        """
+        if not isinstance(dials, Mapping):
+            raise RecsysError(
+                f"ranker: dials are {dials!r}, expected users and weights such as {{'3': {{'mmr': 2.0}}}}"
+            )
+        added: dict[str, dict[str, float]] = {}
+        for user, weights in dials.items():
+            name, where = self._users.names[find_user_code(self._users, user)], f"ranker: dials of user '{user}'"
+            added[name] = check_factors(weights, self._dial_ranges, where)
+        moment = time.time() if now is None else check_number("ranker: now", now, -np.inf)
+        return self._replace_user_dials(add_user_dials(self.user_dials, added, until, moment))
+
+    def clear_user_dials(self, users: Sequence[Id]) -> "Ranker":
+        """Return this ranker without the dials that are stored for some users.
+
+        Raises:
+            RecsysError: for an unknown user.
+        """
+        if isinstance(users, str) or not isinstance(users, Iterable):
+            raise RecsysError(f"ranker: found {users!r} for users, expected a list of ids")
+        names = [self._users.names[find_user_code(self._users, user)] for user in users]
+        return self._replace_user_dials(remove_user_dials(self.user_dials, names))
+
+    def copy_user_dials(self, other: "Ranker") -> "Ranker":
+        """Return this ranker with the dials that are stored in another one: the artefact that this one replaces.
+
+        Those of users whom it does not know are left out, with a `RecsysWarning` that says how many they are.
+
+        Raises:
+            RecsysError: for a dial of an objective that its blend does not have, or out of its range.
+        """
+        if other.user_dials is None:
+            return self._replace_user_dials(None)
+        kept, lost = select_known_users(other.user_dials, self._users)
+        made = self._replace_user_dials(kept)
+        if lost:
+            said = f"ranker: dials of {lost:,} users are left out: it was not fitted to these users"
+            warnings.warn(said, RecsysWarning, stacklevel=2)
+        return made
+
+    def _replace_user_dials(self, dials: UserDials | None) -> "Ranker":
+        """Return a ranker that shares everything with this one but the dials of users."""
+        made: Ranker = object.__new__(type(self))
+        vars(made).update(vars(self))
+        made._store_user_dials(dials)
+        return made
+
+    def _store_user_dials(self, dials: UserDials | None) -> None:
+        object.__setattr__(self, "user_dials", dials)
+        of_users = group_user_dials(dials, self._users, self._weights, self._dial_ranges)
+        object.__setattr__(self, "_dials_of_users", of_users)
+
+    def _resolve_request(
+        self,
+        user: Id | None,
+        history: Iterable[Id] | None,
+        more: Iterable[Id] | None,
+        weights: Mapping[Any, float] | None,
+        profile_free: bool,
+        now: float | None,
+    ) -> tuple[RequestUser, RequestDials]:
+        """Return the user of a request and its dials; with `profile_free`, nobody, whoever asks."""
+        if profile_free is not False and check_flag("ranker: profile_free", profile_free):
+            asks, profile_free = NOBODY, True
+        else:
+            asks, profile_free = (
+                resolve_request_user(self.context, self._users, self._items, user, history, more),
+                False,
+            )
+        stored = self._dials_of_users.get(asks.code, ())
+        if weights is None and now is None and not stored and not profile_free:
+            return asks, NO_DIALS
+        return asks, resolve_dials(
+            self._weights, self._dial_ranges, self._fast_path, stored, weights, now, profile_free
+        )
 
     def _need_model(self) -> Scorer:
         if self.model is None:
             raise RecsysError("ranker: it has no model to rank with, expected items and scores: Ranker.rerank")
         return self.model
 
-    def _check_request(self, k: int | None, seed: int | None) -> None:
+    def _check_request(self, k: int | None, seed: int | None, profile_free: bool, now: float | None) -> None:
         self._resolve_k(k)
         check_int("ranker: seed", 0 if seed is None else seed)
+        check_flag("ranker: profile_free", profile_free)
+        check_number("ranker: now", 0.0 if now is None else now, -np.inf)
 
     def _collect_parts(self) -> RankerParts:
-        return collect_parts(self.model, self.context, self.available, self.index, self._stored_tables, self.likelihood)
+        optional = (self.index, self._stored_tables, self.likelihood, self.user_dials)
+        return collect_parts(self.model, self.context, self.available, *optional)
 
     def _serialize_settings(self) -> dict[str, Any]:
         """Return how it decides, as JSON can say it."""
         settings = {"blend": dict(self.blend), "scales": dict(self.scales), "policy": asdict(self.policy)}
-        return settings | _guard_settings(self.guards)
+        return settings | _guard_settings(self.guards) | ({"control": dict(self.control)} if self.control else {})
 
     def _resolve_k(self, k: int | None) -> int:
         most = max(MAX_SLOTS, len(self._items.names))  # guards are laid out for each slot that is asked for
@@ -390,8 +563,9 @@ class Ranker:
         seed: int | None,
         request_guards: RequestGuards,
         max_retrieved: int | None,
+        dials: RequestDials,
     ) -> Recommendation:
-        """Return the answer to a request; `most` candidates are retrieved at most, None where they are the caller's."""
+        """Return the answer to a request; at most `max_retrieved` candidates are retrieved, None: the caller's."""
         seed = self.policy.seed if seed is None else check_int("ranker: seed", seed)
         given = found
         if self._likelihood_scorer is not None:
@@ -405,14 +579,24 @@ class Ranker:
             pool = pad_candidates(found, k, around)
             asked = request_guards.resolve_rules(pool, k, self.policy.order)
         if not len(found.items):
-            return self._answer_empty(request_user, found, k, seed, request_guards, asked, max_retrieved)
-        if self._fast_path is not None:
+            return self._answer_empty(request_user, found, k, seed, request_guards, asked, max_retrieved, dials)
+        fast_path = dials.fast_path or self._fast_path
+        if fast_path is not None:
             laid = slot_rules.NO_RULES if pool is None else slot_rules.flatten_rules(asked, pool, k)
-            picked = self._fast_path.pick_slate(request_user, found, k, seed, laid)
+            picked = fast_path.pick_slate(request_user, found, k, seed, laid, dials.weight)
         else:
             of_slate = freeze_guards(request_guards.guards, asked)
             picked = pick_by_rerank(
-                self.context, self.blend, self.scales, self.policy, request_user, found, k, seed, of_slate
+                self.context,
+                self.blend,
+                self.scales,
+                self.policy,
+                request_user,
+                found,
+                k,
+                seed,
+                of_slate,
+                dials.factors,
             )
         codes, names = found.items[picked.positions], self._items.names
         contributions, shown = picked.contributions, found.items
@@ -437,7 +621,7 @@ class Ranker:
             base_ranks=picked.positions + 1,
             log_propensity=picked.log_propensity,
             seed=seed,
-            policy=self.name,
+            ranker_policy=self.name,
             unknown_items=found.unknown,
             unknown_history=request_user.unknown,
             violations=far,
@@ -453,6 +637,8 @@ class Ranker:
                 list_pinned_items(asked),
             ),
             explain_likelihood=partial(explain_by_features, self._likelihood_scorer, request_user, given, codes),
+            dials=dict(dials.factors),
+            profile_free=dials.profile_free,
         )
 
     def _describe_short(
@@ -474,9 +660,10 @@ class Ranker:
         self, request_user: RequestUser, found: Candidates, k: int, seed: int, request_guards: RequestGuards,
         resolved: tuple[Rule, ...],
         max_retrieved: int | None,
+        dials: RequestDials,
     ) -> Recommendation:  # fmt: skip
         """Return the answer where there is nothing to rank."""
-        objectives = tuple(sorted(self.blend))
+        objectives = list_kept_objectives(self._weights, dials.factors)
         none, far = np.zeros(0, np.float32), count_violations(resolved, found.items, k)
         return Recommendation(
             items=(),
@@ -486,7 +673,7 @@ class Ranker:
             base_ranks=np.zeros(0, np.int64),
             log_propensity=None,
             seed=seed,
-            policy=self.name,
+            ranker_policy=self.name,
             unknown_items=found.unknown,
             unknown_history=request_user.unknown,
             violations=name_violations(request_guards.guards, far),
@@ -497,6 +684,8 @@ class Ranker:
             relevance_slate=tuple,
             explain=tuple,
             explain_likelihood=tuple,
+            dials=dict(dials.factors),
+            profile_free=dials.profile_free,
         )
 
     def _warm_up(self) -> None:

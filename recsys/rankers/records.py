@@ -16,6 +16,7 @@ from recsys.models.registry import find_fitted_classes
 from recsys.objectives.derived_tables import TableKey
 from recsys.rankers.indexes import Index
 from recsys.rankers.saved_tables import check_saved_tables, list_saved_tables
+from recsys.rankers.user_dials import UserDials, check_user_dials
 from recsys.support.serialization import flatten_record
 from recsys.support.stored_arrays import hash_array
 from recsys.types import Context, Items, RecsysError, Scorer, TableCache, TasteMap
@@ -69,19 +70,20 @@ class RankerParts:
     tables: tuple[Any, ...] = ()
     indexes: tuple[Any, ...] = ()  # one or none
     likelihoods: tuple[Any, ...] = ()  # one or none
+    user_dials: tuple[Any, ...] = ()  # one or none: no part of the policy's name
 
 
 def list_storable_classes() -> dict[str, type[Any]]:
     """Return the classes that a folder may hold, by name."""
     return {
         **find_fitted_classes(),
-        **{kind.__name__: kind for kind in (Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood)},
+        **{kind.__name__: kind for kind in (Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood, UserDials)},
     }
 
 
 def collect_parts(
     model: Scorer | None, context: Context, available: Bools, index: Index | None, tables: Collection[TableKey],
-    likelihood: Likelihood | None = None,
+    likelihood: Likelihood | None = None, user_dials: UserDials | None = None,
 ) -> RankerParts:  # fmt: skip
     """Return a model and what requests look at beside it as one record; `context` has a train and items.
 
@@ -105,6 +107,7 @@ def collect_parts(
         tables=tuple(_build_table(key, value) for key, value in list_saved_tables(context) if key in tables),
         indexes=() if index is None else (index,),
         likelihoods=() if likelihood is None else (likelihood,),
+        user_dials=() if user_dials is None else (user_dials,),
     )
 
 
@@ -138,15 +141,19 @@ def name_policy(parts: RankerParts, settings: Mapping[str, Any]) -> str:
     """
     others = [type(model).__name__ for model in parts.models if not is_dataclass(model)]
     models = tuple(model for model in parts.models if is_dataclass(model))
-    arrays = flatten_record(replace(parts, models=models))
+    arrays = flatten_record(replace(parts, models=models, user_dials=()))
     return name_policy_by_checksums({name: hash_array(array) for name, array in arrays.items()}, settings, others)
 
 
 def name_policy_by_checksums(
     checksums: Mapping[str, str], settings: Mapping[str, Any], others: Sequence[str] = ()
 ) -> str:
-    """Return the name of the policy whose arrays have these checksums: a manifest tells it without its arrays."""
-    told = json.dumps([settings, checksums, others], sort_keys=True)
+    """Return the name of the policy whose arrays have these checksums: a manifest tells it without its arrays.
+
+    Dials of users are left out: an answer is named for those that it was given under.
+    """
+    deciding = {name: checksum for name, checksum in checksums.items() if not name.startswith("user_dials.")}
+    told = json.dumps([settings, deciding, others], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
@@ -180,6 +187,10 @@ def check_parts(parts: RankerParts, context: Context) -> None:
         check_matrix("index: lists", index.lists, (len(index.centres), items))
         if not np.array_equal(np.sort(index.lists.indices), np.arange(items)):
             raise RecsysError("index: lists do not hold each item once")
+    for dials in parts.user_dials:
+        if not isinstance(dials, UserDials):
+            raise RecsysError(f"found a {type(dials).__name__}, expected UserDials")
+        check_user_dials(dials)
     for likelihood in parts.likelihoods:
         if not isinstance(likelihood, Likelihood):
             raise RecsysError(f"found a {type(likelihood).__name__}, expected a Likelihood")

@@ -25,6 +25,9 @@ class RequestUser(NamedTuple):
     is_extended: bool = False  # a user whose history is longer than what the ranker was fitted to
 
 
+NOBODY = RequestUser(-1, NO_ITEMS)  # of whom nothing is known
+
+
 class Candidates(NamedTuple):
     """The candidates of a request, best first; equal scores in the order in which they were given."""
 

@@ -13,6 +13,7 @@ from recsys.rankers.policies import Policy
 from recsys.rankers.records import RankerParts, build_request_context, list_storable_classes, name_policy_by_checksums
 from recsys.rankers.request_constraints import deserialize_guards
 from recsys.reranking import blends
+from recsys.reranking.dials import parse_control
 from recsys.support import provenance
 from recsys.support.serialization import flatten_record
 from recsys.types import Context, RecsysError, make_unknown_name_error
@@ -107,4 +108,6 @@ def _parse_manifest_settings(found: Any, folder: Path) -> tuple[dict[str, Any], 
         if not isinstance(found["guards"], list) or not all(isinstance(guard, dict) for guard in found["guards"]):
             raise RecsysError(f"{folder}: manifest.json has no list of tables for its guards")
         settings["guards"] = found["guards"]
+    if "control" in found:
+        settings["control"] = parse_control(found["control"], found["blend"], f"{folder}: manifest.json: control")
     return settings, str(found["name"])

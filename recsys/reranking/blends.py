@@ -39,6 +39,13 @@ class BlendPart:
         """The part as a blend says it, at weight 1 for every user: what scales are fitted on."""
         return {"weight": 1.0, **self.settings}
 
+    def check_users(self, users: int) -> None:
+        """Refuse weights per user that are more or fewer than `users`."""
+        if self.weight.ndim and len(self.weight) != users:
+            raise RecsysError(
+                f"blend: '{self.name}' has {len(self.weight)} weights, expected one, or {users}: one per user"
+            )
+
     def make_term(self, pool: Pool, k: int) -> Term:
         """Return the objective's term for the users of `pool`.
 
@@ -106,7 +113,7 @@ def _parse_part(name: str, given: Any, value: Any) -> BlendPart:
     settings = dict(value) if isinstance(value, Mapping) else {"weight": value}
     if "weight" not in settings:
         raise RecsysError(f"blend: '{name}' has no weight, expected a number or {{weight = ..., ...}}")
-    weight = _parse_weight(name, settings.pop("weight"))
+    weight = parse_numbers(f"blend: the weight of '{name}'", settings.pop("weight"))
     by = settings.pop("adapt_to", None)
     if by is not None and by not in USER_WEIGHTINGS:
         raise RecsysError(f"blend: {name}: adapt_to is {by!r}, expected {' or '.join(USER_WEIGHTINGS)}")
@@ -116,26 +123,31 @@ def _parse_part(name: str, given: Any, value: Any) -> BlendPart:
     return BlendPart(name, objective, weight, settings, by)
 
 
-def _parse_weight(name: str, value: ArrayLike) -> Doubles:
+def parse_numbers(place: str, value: ArrayLike) -> Doubles:
+    """Return a finite number, (), or one per user, (U,); `place` says what they are.
+
+    Raises:
+        RecsysError: if it is neither, or one is above 1e30 in size.
+    """
     try:
         if np.asarray(value).dtype.kind in "bSU":  # NumPy would read numbers from text, and 1 from True
             raise TypeError
-        weight = np.asarray(value, dtype=np.float64)
+        numbers = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise RecsysError(f"blend: the weight of '{name}' is {value!r}, expected a number") from None
+        raise RecsysError(f"{place} is {value!r}, expected a number") from None
     except OverflowError:  # a whole number beyond those of 64 bits
-        weight = np.asarray(np.inf)
-    if weight.ndim > 1 or not weight.size or not np.isfinite(weight).all():
-        raise RecsysError(f"blend: the weight of '{name}' is {value!r}, expected a finite number, or one per user")
-    _check_magnitude(f"the weight of '{name}'", weight)
-    return weight
+        numbers = np.asarray(np.inf)
+    if numbers.ndim > 1 or not numbers.size or not np.isfinite(numbers).all():
+        raise RecsysError(f"{place} is {value!r}, expected a finite number, or one per user")
+    _check_magnitude(place, numbers)
+    return numbers
 
 
-def _check_magnitude(what: str, weight: Doubles) -> None:
+def _check_magnitude(place: str, weight: Doubles) -> None:
     """Refuse a weight that no gain could be multiplied by and added up; not even infinity gets through."""
     largest = np.abs(weight).max(initial=0.0)
     if not largest <= MAX_MAGNITUDE:
-        raise RecsysError(f"blend: {what} is {largest:.6g}, expected at most {MAX_MAGNITUDE:g} in size")
+        raise RecsysError(f"{place} is {largest:.6g}, expected at most {MAX_MAGNITUDE:g} in size")
 
 
 def _check_setting_magnitude(place: str, value: Any, default: Any) -> None:
@@ -153,10 +165,7 @@ def make_weight_matrix(parts: Sequence[BlendPart], pool: Pool, scales: Mapping[s
     """
     users, columns = len(pool.users), []
     for part in parts:
-        if part.weight.ndim and len(part.weight) != users:
-            raise RecsysError(
-                f"blend: '{part.name}' has {len(part.weight)} weights, expected one, or {users}: one per user"
-            )
+        part.check_users(users)
         by = 1.0 if part.adapt_to is None else USER_WEIGHTINGS[part.adapt_to](pool)
         weight = part.weight if scales is None else scale_weight(part.name, part.weight, scales[part.name])
         columns.append(np.broadcast_to(weight, users) * by)
@@ -184,5 +193,5 @@ def scale_weight(name: str, weight: Doubles, scale: float) -> Doubles:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         product = np.asarray(weight * scale, dtype=np.float64)
-    _check_magnitude(f"the weight of '{name}' times its scale {scale:.6g}", product)
+    _check_magnitude(f"blend: the weight of '{name}' times its scale {scale:.6g}", product)
     return product

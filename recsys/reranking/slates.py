@@ -9,8 +9,16 @@ import numpy as np
 from recsys import objectives
 from recsys.kernels import slot_rules
 from recsys.kernels.checks import check_pool
-from recsys.reranking.blends import Blend, BlendPart, make_weight_matrix, parse_blend, select_scales
+from recsys.reranking.blends import (
+    Blend,
+    BlendPart,
+    make_weight_matrix,
+    name_objective,
+    parse_blend,
+    select_scales,
+)
 from recsys.reranking.blocks import select_slates
+from recsys.reranking.dials import multiply_weights
 from recsys.reranking.orders import Order, check_order
 from recsys.reranking.term_cache import TermCache
 from recsys.types import Guard, Pool, RecsysError, Slates
@@ -30,6 +38,7 @@ def rerank(
     k: int = 10,
     *,
     scale: Scale = "fitted",
+    weights: Mapping[Any, Any] | None = None,
     guards: Sequence[Guard] = (),
     order: Order = "gain",
     temperature: float = 0.0,
@@ -46,6 +55,10 @@ def rerank(
     by its within-pool standard deviation (`fit_scales`), so that equal weights mean equal spread; a mapping gives
     factors fitted before; None uses raw gains. The result does not depend on `n_threads`. A pool shorter than k gives a
     slate that ends in -1. `terms` (of this pool) keeps what objectives computed, for further calls with other weights.
+
+    `weights` are dials: factors of objectives of the blend, each a number or one per user, by which their weights are
+    multiplied for this call. 1 is as configured, 0 turns the objective off. The slates are bit for bit those of a blend
+    with the multiplied weights.
 
     `guards` (`recsys.reranking.guards`) are hard rules: what may not, must, or may only so often be in a slate. No gain
     outweighs them, chances are over what they allow, and scales are those of the pool without them. What cannot be met
@@ -64,8 +77,8 @@ def rerank(
     Raises:
         RecsysError: if k is larger than the pool, for a seed or n_threads that are no whole numbers, a temperature
             below 0, an epsilon that is not from 0 to 1, an unknown order, or one by relevance for picks that are drawn,
-            an unknown objective or setting, a bad weight, terms of another pool, a pool whose rows are not candidates
-            best first, an objective that needs what the pool does not have, or gains that are no numbers.
+            an unknown objective or setting, a bad weight or factor, terms of another pool, a pool whose rows are not
+            candidates best first, an objective that needs what the pool does not have, or gains that are no numbers.
     """
     k = check_int("slate: k", k, 1, _check_pool_size(pool), "the pool's size")
     seed = check_int("slate: seed", seed)
@@ -77,6 +90,8 @@ def rerank(
     if scale is not None and not isinstance(scale, str | Mapping):
         raise RecsysError(f"slate: scale is {scale!r}, expected 'fitted', a factor per objective, or None")
     parts = parse_blend(blend)
+    if weights is not None:
+        parts = multiply_weights(parts, weights, {name_objective(one) for one in blend}, len(pool.users))
     asked = slot_rules.make_rules(guards, pool, k)
     check_order(order, "slate: ", pinned=any(rule.pins is not None for rule in asked))
     terms = _get_term_cache(pool, terms)
