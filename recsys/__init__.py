@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recsys import data, maps, metrics, models, objectives, splits, testing
-    from recsys.data import load_dataset, read_dataset
+    from recsys.data import load_dataset, read_dataset, read_exposures
     from recsys.experiments import Bench, bench
     from recsys.likelihoods import Likelihood, apply_likelihood, fit_likelihood
     from recsys.rankers import Ranker, Recommendation
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Coverage,
         Dataset,
         Evaluation,
+        Exposures,
         Factors,
         GroundTruth,
         Guard,
@@ -65,6 +66,7 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
         "load_dataset": "recsys.data",
         "opportunity_costs": "recsys.reranking.opportunity_costs",
         "read_dataset": "recsys.data",
+        "read_exposures": "recsys.data",
         "rerank": "recsys.reranking.slates",
         "evaluate": "recsys.scores",
     }
@@ -94,6 +96,7 @@ __all__ = [
     "Coverage",
     "Dataset",
     "Evaluation",
+    "Exposures",
     "Factors",
     "GroundTruth",
     "Guard",
@@ -136,6 +139,7 @@ __all__ = [
     "objectives",
     "opportunity_costs",
     "read_dataset",
+    "read_exposures",
     "rerank",
     "splits",
     "testing",

@@ -1,7 +1,8 @@
 """The ranker: a fitted blend that answers requests."""
 
+import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -16,8 +17,9 @@ from recsys.models.fits import refuse_ranking_problem
 from recsys.objectives.derived_tables import TableKey, get_id_codes, get_number_codes, get_tie_order
 from recsys.rankers import fitting, stores
 from recsys.rankers.answers import Recommendation
-from recsys.rankers.batches import catch_request_error, parse_batch_guards, parse_batch_users
+from recsys.rankers.batches import catch_request_error, parse_batch_guards, parse_batch_shown, parse_batch_users
 from recsys.rankers.explanations import explain_picks
+from recsys.rankers.exposures import MAX_SHOWN, ExposureStore, hide_limited_items
 from recsys.rankers.fast_path import FastPath, build_fast_path
 from recsys.rankers.generic_path import pick_by_rerank
 from recsys.rankers.indexes import Index, build_index, retrieve_from_index
@@ -37,8 +39,10 @@ from recsys.rankers.request_constraints import (
     describe_violations,
     deserialize_guards,
     filter_allowed_items,
+    flatten_hidden_items,
     freeze_guards,
     list_pinned_items,
+    make_hidden_guard,
     name_violations,
     pad_candidates,
     resolve_fixed_guards,
@@ -57,8 +61,10 @@ from recsys.rankers.retrievals import retrieve_candidates
 from recsys.rankers.saved_tables import list_saved_tables
 from recsys.reranking.blends import Blend
 from recsys.reranking.slates import Scale
-from recsys.types import Context, Guard, Pool, RecsysError, Rule, Scorer, Split, TasteMap
+from recsys.retrieval.exposures import build_exposure_histories
+from recsys.types import Context, Exposures, Guard, Pool, RecsysError, RecsysWarning, Rule, Scorer, Split, TasteMap
 from recsys.types.arrays import Bools, Ints
+from recsys.types.exposures import make_empty_histories
 from recsys.types.numbers import check_int
 from recsys.types.paths import check_path
 
@@ -93,6 +99,7 @@ class Ranker:
     _users: IdIndex = field(init=False, repr=False)
     _fast_path: FastPath | None = field(init=False, repr=False)
     _likelihood_scorer: RequestScorer | None = field(init=False, repr=False)
+    _exposures: ExposureStore = field(init=False, repr=False)
     _stored_tables: tuple[TableKey, ...] = field(init=False, repr=False)  # derived, which are saved and named
 
     def __post_init__(self) -> None:
@@ -104,6 +111,10 @@ class Ranker:
         object.__setattr__(self, "_items", items)
         users: list[str] = self.context.user_ids.tolist()
         object.__setattr__(self, "_users", IdIndex(users, dict(zip(users, range(len(users)), strict=True))))
+        if self.context.exposures is None:
+            none = make_empty_histories(len(users))
+            object.__setattr__(self, "context", replace(self.context, exposures=none))
+        object.__setattr__(self, "_exposures", ExposureStore(self.context.need_exposures("ranker"), items))
         object.__setattr__(self, "_fixed_guards", resolve_fixed_guards(self.guards, self.context, self.policy.k))
         object.__setattr__(self, "_retrievable", self._fixed_guards.filter_available(self.available))
         object.__setattr__(self, "_needed_groups", self._fixed_guards.list_needed_groups())
@@ -136,6 +147,8 @@ class Ranker:
         guards: Sequence[Guard] = (),
         index_recall: float = 1.0,
         likelihood: Likelihood | None = None,
+        shown: Exposures | None = None,
+        max_shown: int = MAX_SHOWN,
     ) -> "Ranker":
         """Return the ranker of a fitted model and a blend, for the users and items of `split`.
 
@@ -151,6 +164,11 @@ class Ranker:
         without history keeps the base's, with a note. One that is below its base out of fold, or reads a part that is
         not there (own maps, factors), is left out with a `RecsysWarning`, and `about` says why.
 
+        `shown` is the log of what was shown before (`recsys.read_exposures`), for `frequency_cap`, `cool_down`,
+        `fatigue` and what reads it of one's own. The ranker keeps item, time and dismissal of the `max_shown` most
+        recent rows of each user: a cap that is larger than that is never reached. Rows of unknown users and items, and
+        older ones, are left out with a `RecsysWarning`, and `about` counts them. Requests bring later rows.
+
         With `recall` below 1, `rank` retrieves by an index (extra `index`) that finds this share of the n best, on
         average over users; `index` of the ranker says what it found of those of 256 users. 1 is exact.
 
@@ -161,6 +179,7 @@ class Ranker:
                 spread.
         """
         policy = Policy(k, n, order, temperature, epsilon, seed, exclude_seen, exploration_share)
+        max_shown = check_int("ranker: max_shown", max_shown, 1)
         plain, _ = fitting.serialize_blend(blend), serialize_guards(guards)
         if not isinstance(split, Split):
             raise RecsysError(
@@ -168,7 +187,14 @@ class Ranker:
             )
         if model is not None:
             refuse_ranking_problem("ranker", model, split.train)
-        around = fitting.build_ranker_context(split, model, maps, seed, guards, k)
+        histories, left_out = None, tuple[str, ...]()
+        if shown is not None:
+            histories, left_out = build_exposure_histories(
+                shown, split.user_ids, split.item_ids, max_per_user=max_shown, place="ranker: shown"
+            )
+            for note in left_out:
+                warnings.warn(note, RecsysWarning, stacklevel=2)
+        around = fitting.build_ranker_context(split, model, maps, seed, guards, k, histories)
         index = build_index(
             model,
             around,
@@ -176,7 +202,7 @@ class Ranker:
             policy,
             index_recall,
         )
-        about = {"split_fingerprint": split.fingerprint}
+        about: dict[str, Any] = {"split_fingerprint": split.fingerprint, **({"shown": left_out} if left_out else {})}
         if reason := refuse_likelihood(likelihood, around):
             likelihood, about = None, {**about, "likelihood": f"left out: {reason}"}
         scales = fitting.fit_ranker_scales(around, split, model, pool, plain, scale, policy, likelihood)
@@ -240,6 +266,8 @@ class Ranker:
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Guard] = (),
+        shown: Any = None,
+        now: Any = None,
     ) -> Recommendation:
         """Return the slate of one request whose candidates and scores are the caller's; more is better.
 
@@ -250,16 +278,20 @@ class Ranker:
         likelihood, the order of the likelihood.
         `guards` hold for this request, beside those of the ranker; what cannot be met is met in the order that
         `recsys.reranking.guards` says, and told (`Recommendation.violations`).
+        `shown` are exposures of the one who asks, beside those that the ranker holds: rows of item_id, datetime and
+        optionally dismissed (`recsys.rankers.exposures.parse_shown_rows`). `now` is the moment of the request, in
+        seconds since 1970 or as a `datetime`, the clock's by default; an exposure after it counts as `now`.
 
         Raises:
             RecsysError: for an unknown user, both user and history, scores that do not go with the items, an item that
                 is there twice, a k below 1, or as a guard says.
         """
         asks = resolve_request_user(self.context, self._users, self._items, user, history, more)
+        asks = self._exposures.add_to_request(asks, shown, now)
         k = self._resolve_k(k)
-        return self._answer_request(
-            asks, parse_candidates(self._items, items, scores), k, seed, self._combine_guards(guards, k), None
-        )
+        held = self._combine_guards(guards, k)
+        asks = hide_limited_items(asks, held.limits)
+        return self._answer_request(asks, parse_candidates(self._items, items, scores), k, seed, held, None)
 
     def rank(
         self,
@@ -270,6 +302,8 @@ class Ranker:
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Guard] = (),
+        shown: Any = None,
+        now: Any = None,
     ) -> Recommendation:
         """Return the slate of one request, retrieval included: the model's n best items not met, re-ranked.
 
@@ -285,9 +319,11 @@ class Ranker:
         """
         model = self._need_model()
         asks = resolve_request_user(self.context, self._users, self._items, user, history, more)
+        asks = self._exposures.add_to_request(asks, shown, now)
         own = build_user_context(self.context, asks).need_train("a ranker")
         k = self._resolve_k(k)
         held = self._combine_guards(guards, k)
+        asks = hide_limited_items(asks, held.limits)
         closed = held.excluded_items[len(self._fixed_guards.excluded_items) :]  # the request's
         needed = self._needed_groups + held.list_needed_groups(len(self._fixed_guards.rules))
         among = (model, self.context, self._retrievable, self.policy, asks, own, closed, held.pinned_items, needed)
@@ -305,11 +341,13 @@ class Ranker:
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Sequence[Guard]] | None = None,
+        shown: Sequence[Any] | None = None,
+        now: Any = None,
     ) -> tuple[Recommendation | RecsysError, ...]:
         """Return the slates of several requests, each as from `rerank` alone.
 
-        `guards` and `more` have a list for each request. A request that `rerank` would refuse, for its user, candidates
-        or guards, fails alone: in its place stands the `RecsysError`, which is not raised.
+        `guards`, `more` and `shown` have a list for each request. A request that `rerank` would refuse, for its user,
+        candidates or guards, fails alone: in its place stands the `RecsysError`, which is not raised.
 
         Raises:
             RecsysError: for lists of unequal length, or a k or seed that cannot be.
@@ -320,11 +358,11 @@ class Ranker:
             raise RecsysError(
                 f"ranker: found {len(items)} lists of items and {len(scores)} of scores, expected as many"
             )
-        each = zip(items, scores, who, parse_batch_guards(len(items), guards), strict=True)
-        settings: dict[str, Any] = {"k": k, "seed": seed}
+        of_each = parse_batch_guards(len(items), guards), parse_batch_shown(len(items), shown)
+        settings: dict[str, Any] = {"k": k, "seed": seed, "now": now}
         return tuple(
-            catch_request_error(self.rerank, one, worth, guards=own, **settings, **asks)
-            for one, worth, asks, own in each
+            catch_request_error(self.rerank, one, worth, guards=own, shown=before, **settings, **asks)
+            for one, worth, asks, own, before in zip(items, scores, who, *of_each, strict=True)
         )
 
     def rank_many(
@@ -336,11 +374,13 @@ class Ranker:
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Sequence[Guard]] | None = None,
+        shown: Sequence[Any] | None = None,
+        now: Any = None,
     ) -> tuple[Recommendation | RecsysError, ...]:
         """Return the slates of several requests, each as from `rank` alone.
 
-        `guards` and `more` have a list for each request. A request that `rank` would refuse, for its user or guards,
-        fails alone: in its place stands the `RecsysError`, which is not raised.
+        `guards`, `more` and `shown` have a list for each request. A request that `rank` would refuse, for its user or
+        guards, fails alone: in its place stands the `RecsysError`, which is not raised.
 
         Raises:
             RecsysError: for neither users nor histories, lists of unequal length, a k or seed that cannot be, or if the
@@ -351,10 +391,12 @@ class Ranker:
         given = users if users is not None else histories
         if given is None:
             raise RecsysError("ranker: found neither users nor histories, expected one of them")
-        each = zip(
-            parse_batch_users(len(given), users, histories, more), parse_batch_guards(len(given), guards), strict=True
+        of_each = parse_batch_guards(len(given), guards), parse_batch_shown(len(given), shown)
+        settings: dict[str, Any] = {"k": k, "seed": seed, "now": now}
+        return tuple(
+            catch_request_error(self.rank, guards=own, shown=before, **settings, **asks)
+            for asks, own, before in zip(parse_batch_users(len(given), users, histories, more), *of_each, strict=True)
         )
-        return tuple(catch_request_error(self.rank, k=k, seed=seed, guards=own, **asks) for asks, own in each)
 
     def _need_model(self) -> Scorer:
         if self.model is None:
@@ -398,7 +440,10 @@ class Ranker:
             found = order_by_likelihood(self._likelihood_scorer, request_user, found)
         asked: tuple[Rule, ...] = ()
         pool = None
-        if request_guards.guards:
+        hiding = None
+        if request_guards.are_limits:
+            hiding = flatten_hidden_items(found, request_user.hidden, k)
+        elif request_guards.guards:
             around = (
                 self.context if None not in request_guards.rules else build_user_context(self.context, request_user)
             )
@@ -407,10 +452,11 @@ class Ranker:
         if not len(found.items):
             return self._answer_empty(request_user, found, k, seed, request_guards, asked, max_retrieved)
         if self._fast_path is not None:
-            laid = slot_rules.NO_RULES if pool is None else slot_rules.flatten_rules(asked, pool, k)
+            laid = hiding or (slot_rules.NO_RULES if pool is None else slot_rules.flatten_rules(asked, pool, k))
             picked = self._fast_path.pick_slate(request_user, found, k, seed, laid)
         else:
-            of_slate = freeze_guards(request_guards.guards, asked)
+            of_slate = freeze_guards(request_guards.guards if asked else (), asked)
+            of_slate += [] if hiding is None else [make_hidden_guard(request_user.hidden, len(self._items.names))]
             picked = pick_by_rerank(
                 self.context, self.blend, self.scales, self.policy, request_user, found, k, seed, of_slate
             )
@@ -425,9 +471,13 @@ class Ranker:
                 describe_violations(names, request_guards.guards, asked, distance, codes),
             )
             shown = filter_allowed_items(shown, asked)
+        elif hiding is not None:
+            shown = shown[~hiding.closed[0]]
         if len(codes) < k:
             lacking += (
-                self._describe_short(len(codes), k, len(found.items), len(shown), request_guards, max_retrieved),
+                self._describe_short(
+                    len(codes), k, len(found.items), len(shown), request_guards, request_user.hidden, max_retrieved
+                ),
             )
         return Recommendation(
             items=get_item_ids(names, codes),
@@ -441,7 +491,7 @@ class Ranker:
             unknown_items=found.unknown,
             unknown_history=request_user.unknown,
             violations=far,
-            notes=lacking + describe_kept_order(self._likelihood_scorer, request_user),
+            notes=request_user.exposure_notes + lacking + describe_kept_order(self._likelihood_scorer, request_user),
             relevance_slate=partial(get_item_ids, names, shown[:k]),
             explain=partial(
                 explain_picks,
@@ -462,10 +512,13 @@ class Ranker:
         n_found: int,
         n_allowed: int,
         request_guards: RequestGuards,
+        hidden: Ints,
         max_retrieved: int | None,
     ) -> str:
         """Return a sentence about why a slate has fewer than k picks."""
-        closed = int((~request_guards.filter_available(np.ones(len(self._items.names), bool))).sum())
+        allowed = request_guards.filter_available(np.ones(len(self._items.names), bool))
+        allowed[hidden] = False
+        closed = int((~allowed).sum())
         return describe_short_slate(
             n_picks, k, n_found, n_found - n_allowed, max_retrieved, closed, len(self._items.names)
         )
@@ -478,6 +531,7 @@ class Ranker:
         """Return the answer where there is nothing to rank."""
         objectives = tuple(sorted(self.blend))
         none, far = np.zeros(0, np.float32), count_violations(resolved, found.items, k)
+        of_rules = request_guards.guards if resolved else ()
         return Recommendation(
             items=(),
             contributions=np.zeros((0, len(objectives)), np.float32),
@@ -489,10 +543,11 @@ class Ranker:
             policy=self.name,
             unknown_items=found.unknown,
             unknown_history=request_user.unknown,
-            violations=name_violations(request_guards.guards, far),
+            violations=name_violations(of_rules, far),
             notes=(
-                *describe_violations(self._items.names, request_guards.guards, resolved, far, found.items),
-                self._describe_short(0, k, 0, 0, request_guards, max_retrieved),
+                *request_user.exposure_notes,
+                *describe_violations(self._items.names, of_rules, resolved, far, found.items),
+                self._describe_short(0, k, 0, 0, request_guards, request_user.hidden, max_retrieved),
             ),
             relevance_slate=tuple,
             explain=tuple,

@@ -18,9 +18,10 @@ from recsys.rankers.indexes import Index
 from recsys.rankers.saved_tables import check_saved_tables, list_saved_tables
 from recsys.support.serialization import flatten_record
 from recsys.support.stored_arrays import hash_array
-from recsys.types import Context, Items, RecsysError, Scorer, TableCache, TasteMap
+from recsys.types import Context, ExposureHistories, Items, RecsysError, Scorer, TableCache, TasteMap
 from recsys.types.arrays import Bools, Csr, Ints, Strings, make_empty_matrix
 from recsys.types.checks import check_array, check_finite, check_matrix
+from recsys.types.exposures import make_empty_histories
 from recsys.types.numbers import check_int
 from recsys.types.pools import ConstantFunction
 
@@ -69,6 +70,7 @@ class RankerParts:
     tables: tuple[Any, ...] = ()
     indexes: tuple[Any, ...] = ()  # one or none
     likelihoods: tuple[Any, ...] = ()  # one or none
+    exposures: ExposureHistories | None = None  # None: nothing was shown
 
 
 def list_storable_classes() -> dict[str, type[Any]]:
@@ -105,6 +107,7 @@ def collect_parts(
         tables=tuple(_build_table(key, value) for key, value in list_saved_tables(context) if key in tables),
         indexes=() if index is None else (index,),
         likelihoods=() if likelihood is None else (likelihood,),
+        exposures=context.exposures if context.exposures is not None and len(context.exposures.items) else None,
     )
 
 
@@ -128,6 +131,7 @@ def build_request_context(parts: RankerParts) -> Context:
         make_maps=ConstantFunction(parts.maps),
         seed=parts.seed,
         tables=tables,
+        exposures=make_empty_histories(len(parts.user_ids)) if parts.exposures is None else parts.exposures,
     )
 
 

@@ -1,5 +1,7 @@
 """Guards: hard rules of a slate, which no gain outweighs.
 
+`frequency_cap` and `cool_down` read what was shown before: an item has to be permitted by both.
+
 Each function returns a guard for `recsys.rerank(..., guards=[...])` and for `recsys.Ranker`; a config names it under
 `[guards]`. Where not all of them can hold, the order is: what is excluded is never shown; then a pinned item stands in
 its slot; then a group has at most as many picks as it may, pinned ones counted, and a slot that nobody may take stays
@@ -18,13 +20,15 @@ import numpy as np
 from scipy import sparse
 
 from recsys.data.identifiers import normalize_id
+from recsys.maths.exposures import find_limited_pairs
 from recsys.objectives.derived_tables import get_id_codes, get_items_by_feature
 from recsys.support.resolver import is_importable, list_settings, name_extension, resolve_extension
-from recsys.types import Context, Guard, Pool, RecsysError, Rule, make_unknown_name_error
+from recsys.types import Context, ExposureLimit, Guard, Pool, RecsysError, Rule, make_unknown_name_error
 from recsys.types.arrays import Csr, Ints, Longs
-from recsys.types.numbers import check_int
+from recsys.types.exposures import DAY
+from recsys.types.numbers import check_int, check_number
 
-__all__ = ["at_least", "at_most", "exclude", "pin", "require"]
+__all__ = ["at_least", "at_most", "cool_down", "exclude", "frequency_cap", "pin", "require"]
 
 Names = Sequence[str | int]
 Groups = Mapping[str | int, str | Sequence[str]]
@@ -82,6 +86,32 @@ def at_least(m: int, *, features: Sequence[str] | None = None, groups: Groups | 
         raise RecsysError("at_least: found neither features nor groups, expected one of them")
     belongs, told = _parse_groups("at_least", features, groups)
     return _make_guard("at_least", partial(_make_count_rule, belongs, m, "min_picks"), m=m, **told)
+
+
+def frequency_cap(m: int, *, window_days: float) -> Guard:
+    """Return the guard that shows an item to a user at most m times within a window of days.
+
+    Exposures count that are younger than the window, clicked or not; with m of them the item rests until the oldest is
+    out of the window. It is asked of what was shown before (`shown=`), which a slate adds to once it is logged.
+
+    Raises:
+        RecsysError: for an m below 1 or a window that is not above 0; where it is used, for a pool that does not know
+            what was shown.
+    """
+    m = check_int("frequency_cap: m", m, 1)
+    window = round(check_number("frequency_cap: window_days", window_days, above=0) * DAY)
+    limit = ExposureLimit(max_exposures=m, window=window)
+    return _make_exposure_guard("frequency_cap", limit, m=m, window_days=window_days)
+
+
+def cool_down(days: float) -> Guard:
+    """Return the guard that does not show an item for some days after its user dismissed it, from the last time on.
+
+    Raises:
+        RecsysError: for days that are not above 0; where it is used, for a pool that does not know what was shown.
+    """
+    seconds = round(check_number("cool_down: days", days, above=0) * DAY)
+    return _make_exposure_guard("cool_down", ExposureLimit(cool_down=seconds), days=days)
 
 
 def pin(slot: int, item: str | int | Names) -> Guard:
@@ -167,6 +197,15 @@ def _make_pin_rule(slot: int, items: Sequence[str], each: bool, pool: Pool, k: i
     codes = _look_up_item_codes(pool.context, items)
     pins[:, slot - 1] = np.where((codes < 0) & (np.array(items) != ""), -2, codes)
     return Rule(pins=pins)
+
+
+def _make_exposure_guard(name: str, limit: ExposureLimit, **settings: Any) -> Guard:
+    return Guard(name, partial(_make_exposure_rule, name, limit), {name: settings}, exposure_limit=limit)
+
+
+def _make_exposure_rule(name: str, limit: ExposureLimit, pool: Pool, k: int) -> Rule:
+    histories = pool.context.need_exposures(name).take_users(pool.users)
+    return Rule(excluded_pairs=find_limited_pairs(histories, limit, len(pool.context.item_ids)))
 
 
 def _make_guard(name: str, rule: Callable[[Pool, int], Rule], *, fixed: bool = True, **settings: Any) -> Guard:
