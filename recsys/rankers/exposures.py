@@ -105,7 +105,7 @@ def _convert_columns(shown: Mapping[Any, Any]) -> list[dict[Any, Any]]:
     lengths = {None if values is None else len(values) for values in columns.values()}
     if len(lengths) != 1 or None in lengths:
         raise RecsysError(f"ranker: shown has columns that are no lists of one length, {_EXPECTED}")
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]  # type: ignore[arg-type]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _is_listed(values: Any) -> bool:
@@ -137,7 +137,7 @@ def _parse_item(place: str, found: Any) -> str:
 
 def _parse_flag(place: str, found: Any) -> bool:
     value = convert_to_python(found)
-    if value in (None, False, True, 0, 1):
+    if value is None or (isinstance(value, int | float) and value in (0, 1)):
         return bool(value)
     raise RecsysError(f"{place}: dismissed is {_shorten(found)}, expected true or false")
 
@@ -148,7 +148,7 @@ def _join_rows(held: ShownRows, items: Ints, times: Longs, dismissed: Bools) -> 
     all_times, flags = np.concatenate([held.times, times]), np.concatenate([held.dismissed, dismissed])
     is_new = np.arange(len(all_items)) >= len(held.items)
     order = np.lexsort((is_new, all_times, all_items))
-    all_items, all_times, flags, is_new = (column[order] for column in (all_items, all_times, flags, is_new))
+    all_items, all_times, flags, is_new = all_items[order], all_times[order], flags[order], is_new[order]
     if not len(order):
         return held
     first = np.ones(len(order), bool)

@@ -51,7 +51,7 @@ def build_exposure_histories(
         if len(recent) < len(user):
             left = f"{len(user) - len(recent):,} older exposures left out"
             notes.append(f"{place}: the most recent {max_per_user:,} of each user are kept, {left}")
-        user, item, when, dismissed = (column[recent] for column in (user, item, when, dismissed))
+        user, item, when, dismissed = user[recent], item[recent], when[recent], dismissed[recent]
     order = np.lexsort((dismissed, when, item, user))
     pointers = np.searchsorted(user[order], np.arange(len(user_ids) + 1)).astype(np.int64)
     columns = item[order].astype(np.int32), when[order], dismissed[order]

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.retrieval.candidates import candidates
+from recsys.retrieval.exposures import build_exposure_histories
 from recsys.types import (
     Dataset,
     Evaluation,
@@ -129,7 +130,8 @@ def make_evaluation(
     slates = np.argsort(rng.random((users, items)) - 0.5 * test.toarray(), axis=1)[:, :length].astype(np.int32)
     slates[np.arange(length) >= rng.integers(0, length + 1, users)[:, None]] = -1
     own, audit, content, witness = (make_maps(split, maps, regions, seed) for seed in (5, 6, 7, 8))
-    return Evaluation(slates, GroundTruth(split, own, audit, content, witness))
+    histories, _ = build_exposure_histories(make_exposures(split, seed), split.user_ids, split.item_ids)
+    return Evaluation(slates, GroundTruth(split, own, audit, content, witness, exposures=histories))
 
 
 def make_communities(seed: int = 0, users: int = 60, items: int = 40) -> Csr:
