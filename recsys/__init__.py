@@ -62,7 +62,6 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
         "compare": "recsys.scores",
         "entropy_weights": "recsys.reranking.user_weights",
         "fit_likelihood": "recsys.likelihoods",
-        "guards": "recsys.reranking",
         "load_dataset": "recsys.data",
         "opportunity_costs": "recsys.reranking.opportunity_costs",
         "read_dataset": "recsys.data",
@@ -70,6 +69,8 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
         "rerank": "recsys.reranking.slates",
         "evaluate": "recsys.scores",
     }
+
+    _MODULES = {"guards": "recsys.reranking.guards"}  # those of another name than `recsys.<name>`
 
     def __getattr__(name):
         from importlib import import_module, metadata
@@ -82,7 +83,7 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
 
         home = _HOMES.get(name) or ("recsys.types" if name[0].isupper() else None)
         with needs_extra(f"recsys.{name}"):
-            return getattr(import_module(home), name) if home else import_module(f"recsys.{name}")
+            return getattr(import_module(home), name) if home else import_module(_MODULES.get(name, f"recsys.{name}"))
 
     def __dir__():
         return sorted({*globals(), *__all__})

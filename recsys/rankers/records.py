@@ -70,14 +70,17 @@ class RankerParts:
     tables: tuple[Any, ...] = ()
     indexes: tuple[Any, ...] = ()  # one or none
     likelihoods: tuple[Any, ...] = ()  # one or none
-    exposures: ExposureHistories | None = None  # None: nothing was shown
+    exposures: tuple[Any, ...] = ()  # one, or none where nothing was shown
+
+
+_STORED_KINDS = (Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood, ExposureHistories)
 
 
 def list_storable_classes() -> dict[str, type[Any]]:
     """Return the classes that a folder may hold, by name."""
     return {
         **find_fitted_classes(),
-        **{kind.__name__: kind for kind in (Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood)},
+        **{kind.__name__: kind for kind in _STORED_KINDS},
     }
 
 
@@ -107,7 +110,7 @@ def collect_parts(
         tables=tuple(_build_table(key, value) for key, value in list_saved_tables(context) if key in tables),
         indexes=() if index is None else (index,),
         likelihoods=() if likelihood is None else (likelihood,),
-        exposures=context.exposures if context.exposures is not None and len(context.exposures.items) else None,
+        exposures=() if context.exposures is None or not len(context.exposures.items) else (context.exposures,),
     )
 
 
@@ -131,7 +134,7 @@ def build_request_context(parts: RankerParts) -> Context:
         make_maps=ConstantFunction(parts.maps),
         seed=parts.seed,
         tables=tables,
-        exposures=make_empty_histories(len(parts.user_ids)) if parts.exposures is None else parts.exposures,
+        exposures=parts.exposures[0] if parts.exposures else make_empty_histories(len(parts.user_ids)),
     )
 
 
@@ -172,6 +175,9 @@ def check_parts(parts: RankerParts, context: Context) -> None:
     for taste_map in parts.maps:
         if not isinstance(taste_map, TasteMap):
             raise RecsysError(f"maps hold a {type(taste_map).__name__}, expected a TasteMap")
+    for histories in parts.exposures:
+        if not isinstance(histories, ExposureHistories):
+            raise RecsysError(f"found a {type(histories).__name__}, expected ExposureHistories")
     context.check_arrays()
     check_saved_tables(context, [TableKey(table.name, table.settings) for table in parts.tables])
     for model in parts.models:
