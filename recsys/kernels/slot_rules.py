@@ -1,7 +1,7 @@
 """Rules of several guards, laid out flat for the kernel; and how far finished slates are from them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -32,7 +32,7 @@ class SlotRules:
 
     def to_tuple(self) -> tuple[object, ...]:
         """Return the fields in their order, which is that of `recsys.kernels.greedy.RuleInputs`."""
-        return tuple(getattr(self, f.name) for f in fields(self))
+        return self.codes, self.closed, self.pins, self.pointers, self.groups, self.least, self.most
 
 
 NO_RULES = SlotRules(

@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 
 from recsys.data.columns import EXPOSURE_FIELDS, normalize_name
+from recsys.data.identifiers import normalize_id
 from recsys.rankers.requests import NO_EXPOSURES, IdIndex, RequestUser, ShownRows, load_exposure_kernels
 from recsys.types import ExposureHistories, Guard, RecsysError
 from recsys.types.arrays import Bools, Ints, Longs
-from recsys.types.moments import parse_moment
+from recsys.types.moments import MAX_MOMENT, parse_moment
 from recsys.types.numbers import convert_to_python
 
 POSITIONAL_FIELDS = ("item_id", "datetime", "dismissed")
 MAX_SHOWN = 500  # exposures of each user that a ranker keeps, where nothing else is said
 NO_LIMITS = np.zeros((0, 3), np.int64)
 _FIELDS = {normalize_name(alias): field for field, aliases in EXPOSURE_FIELDS.items() for alias in aliases}
+_PLAIN_ROWS = ((str, int), (str, int, bool))  # types of rows that need no further look
 _EXPECTED = "expected rows such as {'item_id': '50', 'datetime': 1700000000, 'dismissed': False}"
 
 
@@ -27,6 +29,7 @@ class ExposureStore:
         """Take the histories of the ranker's users, and the index of its items."""
         self._pointers: list[int] = np.asarray(histories.pointers).tolist()
         self._rows = tuple(np.asarray(getattr(histories, name)) for name in ("items", "times", "dismissed"))
+        self._latest = int(self._rows[1].max(initial=0))
         self._items = items
 
     def add_to_request(self, asker: RequestUser, shown: Any, now: Any) -> RequestUser:
@@ -42,8 +45,10 @@ class ExposureStore:
         if held is None and shown is None and now is None:
             return asker
         moment = int(time.time()) if now is None else parse_moment("ranker: now", now)
-        rows = NO_EXPOSURES._replace(now=moment)
-        if held is not None:
+        may_be_late = shown is not None or moment < self._latest
+        if held is None:
+            rows = NO_EXPOSURES._replace(now=moment)
+        else:
             mine = slice(self._pointers[asker.code], self._pointers[asker.code + 1])
             rows = ShownRows(held[0][mine], held[1][mine], held[2][mine], moment)
         notes: tuple[str, ...] = ()
@@ -51,11 +56,11 @@ class ExposureStore:
             items, times, dismissed = parse_shown_rows(shown)
             codes, unknown = self._items.look_up(items)
             if unknown:
-                known = np.array([item in self._items.codes for item in items], dtype=bool)
+                known = np.array([normalize_id(item) in self._items.codes for item in items], dtype=bool)
                 times, dismissed = times[known], dismissed[known]
                 notes = (f"{len(unknown):,} exposures are of items that the ranker does not know: left out.",)
             rows = _join_rows(rows, codes, times, dismissed)
-        late = int((rows.times > moment).sum()) if len(rows.times) else 0
+        late = int((rows.times > moment).sum()) if may_be_late else 0
         if late:
             notes += (f"{late:,} exposures are later than now: they count as now.",)
         return asker._replace(shown=rows, exposure_notes=notes)
@@ -73,14 +78,9 @@ def parse_shown_rows(shown: Any) -> tuple[list[str], Longs, Bools]:
     rows = _convert_columns(shown) if isinstance(shown, Mapping) else shown
     if isinstance(rows, str) or not isinstance(rows, Iterable) or hasattr(rows, "columns"):
         raise RecsysError(f"ranker: shown is {_shorten(shown)}, {_EXPECTED}")
-    items, times, dismissed = list[str](), list[int](), list[bool]()
-    for number, row in enumerate(rows, start=1):
-        place = f"ranker: shown: row {number}"
-        cells = _read_cells(place, row)
-        items.append(_parse_item(place, cells.get("item_id")))
-        times.append(parse_moment(f"{place}: datetime", cells.get("datetime")))
-        dismissed.append(_parse_flag(place, cells.get("dismissed")))
-    return items, np.array(times, np.int64), np.array(dismissed, bool)
+    parsed = [_parse_row(number, row) for number, row in enumerate(rows, start=1)]
+    items, times, dismissed = zip(*parsed, strict=True) if parsed else ((), (), ())
+    return list(items), np.array(times, np.int64), np.array(dismissed, bool)
 
 
 def collect_limits(guards: Sequence[Guard]) -> Longs:
@@ -112,6 +112,15 @@ def _is_listed(values: Any) -> bool:
     return isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping)
 
 
+def _parse_row(number: int, row: Any) -> tuple[str, int, bool]:
+    if type(row) is tuple and tuple(map(type, row)) in _PLAIN_ROWS and row[0] and abs(row[1]) < MAX_MOMENT:
+        return (*row, False) if len(row) == 2 else row
+    place = f"ranker: shown: row {number}"
+    cells = _read_cells(place, row)
+    when = parse_moment(f"{place}: datetime", cells.get("datetime"))
+    return _parse_item(place, cells.get("item_id")), when, _parse_flag(place, cells.get("dismissed"))
+
+
 def _read_cells(place: str, row: Any) -> dict[str, Any]:
     if isinstance(row, Mapping):
         found = {_FIELDS.get(str(name)) or _FIELDS.get(normalize_name(str(name))): value for name, value in row.items()}
@@ -127,8 +136,6 @@ def _read_cells(place: str, row: Any) -> dict[str, Any]:
 
 
 def _parse_item(place: str, found: Any) -> str:
-    from recsys.data.identifiers import normalize_id
-
     name = normalize_id(found) if isinstance(found, str | int | float | np.generic) else ""
     if not name:
         raise RecsysError(f"{place}: item_id is {_shorten(found)}, expected an id")

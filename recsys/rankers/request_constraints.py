@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +17,7 @@ from recsys.types import Context, Guard, Pool, RecsysError, Rule
 from recsys.types.arrays import Bools, Csr, Ints, Longs
 
 ONE_USER = np.zeros(1, np.int32)
+NO_GROUPS = np.zeros(2, np.int64)  # pointers of one row without groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +98,13 @@ def flatten_hidden_items(candidates: Candidates, hidden: Ints, k: int) -> slot_r
     closed = np.empty((1, len(candidates.items)), bool)
     if not kernel(candidates.items, hidden, closed[0]):
         return None
-    codes, pins = np.zeros(closed.shape, np.int32), np.full((1, k), -1, np.int64)
-    return replace(slot_rules.NO_RULES, codes=codes, closed=closed, pins=pins, pointers=np.zeros(2, np.int64))
+    none, codes = slot_rules.NO_RULES, np.zeros(closed.shape, np.int32)
+    return slot_rules.SlotRules(codes, closed, _make_no_pins(k), NO_GROUPS, none.groups, none.least, none.most)
+
+
+@lru_cache(16)
+def _make_no_pins(k: int) -> Longs:
+    return np.full((1, k), -1, np.int64)
 
 
 def make_hidden_guard(hidden: Ints, n_items: int) -> Guard:

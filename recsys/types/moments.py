@@ -23,6 +23,8 @@ def parse_moment(place: str, found: Any) -> int:
     Raises:
         RecsysError: naming `place`, if it is none of these, or not finite.
     """
+    if type(found) is int and -MAX_MOMENT < found < MAX_MOMENT:  # as a server asks, without further looks
+        return found
     value = convert_to_python(found)
     if isinstance(found, np.datetime64) and not np.isnat(found):
         value = int(found.astype("datetime64[s]").astype(np.int64))
