@@ -45,6 +45,7 @@ def fit_run_to_all_data(
     """
     spec = choose_run(settings, name)
     dataset = load_dataset(settings, None if data_dir is None else Path(data_dir), quiet, data)
+    shown = load_exposures(settings)
     split = splits.no_holdout(dataset, **settings.filter.model_dump(), seed=settings.seed)
     section = spec.model or settings.model
     with show_progress(quiet):
@@ -55,7 +56,6 @@ def fit_run_to_all_data(
     if spec.by_likelihood and settings.likelihood is not None:
         with show_progress(quiet):
             likelihood = fit_run_likelihood(settings, settings.likelihood, dataset, section, pool)
-    shown = load_exposures(settings)
     return FullDataFit(spec, dataset, split, section.kind, fitted, pool, blend, scale, likelihood, shown)
 
 

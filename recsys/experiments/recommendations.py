@@ -60,7 +60,8 @@ def recommend(
     settings, path = resolve_config(config, data), check_path("out", out, "the path of a file")
     if path.suffix not in (".csv", ".parquet"):
         raise RecsysError(f"{path}: unknown kind of file '{path.suffix}', expected .csv or .parquet")
-    read = [Path(name).resolve() for name in (settings.data.path, settings.data.items) if name]
+    log = None if settings.shown is None else settings.shown.path
+    read = [Path(name).resolve() for name in (settings.data.path, settings.data.items, log) if name]
     if path.resolve() in read:
         raise RecsysError(f"{path}: is the data of {settings.name} itself, expected another file")
     made = fit_run_to_all_data(settings, blend, data_dir, quiet, data)
