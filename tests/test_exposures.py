@@ -299,8 +299,8 @@ def test_rows_of_unknown_items_and_users_are_counted():
     assert len(pool.context.exposures.items) == 1
     answer = ranker.rank(user="u1", shown=[("no such", 9), ("i3", 9)], now=8)
     assert answer.notes == (
-        "1 exposures are of items that the ranker does not know: left out.",
-        "1 exposures are later than now: they count as now.",
+        "Exposures of items that the ranker does not know are left out: 1.",
+        "Exposures after now count as now: 1.",
     )
 
 
@@ -445,6 +445,20 @@ def test_repeats_are_picks_that_were_shown_before():
     found = metrics.repeat_share(Evaluation(slates, GroundTruth(WORLD, exposures=align(drawn))), 2).values
     assert found[:3].tolist() == [0.5, 1.0, 0.0] and np.isnan(found[3:]).all()
     assert np.isnan(metrics.repeat_share(Evaluation(slates, GroundTruth(WORLD)), 2).values).all()
+
+
+@pytest.mark.parametrize("split", [WORLD, None], ids=["split", "no split"])
+def test_pools_of_scores_made_elsewhere_know_what_was_shown(split):
+    users, items = ["u0", "u0", "u1"], ["i1", "i2", "i1"]
+    fresh = ~(WORLD.seen.toarray() != 0)
+    if split is not None:
+        users, items = zip(*[(f"u{u}", f"i{i}") for u in (0, 1) for i in np.flatnonzero(fresh[u])[:3]], strict=True)
+    log = rs.read_exposures({"user": users[:1], "item": items[:1], "time": [5]})
+    known = {"shown": log, "now": 6, "split": split}
+    pool = rs.Pool.from_frame(users, items, np.arange(len(users))[::-1], **known)
+    slates = rs.rerank(pool, RANGE, k=1, guards=[g.frequency_cap(1, window_days=1)])
+    shown = pool.context.item_ids[slates.items[:, 0]]
+    assert shown[0] == items[1] and shown[1] == items[users.index("u1")]
 
 
 def test_nobody_was_shown_anything():

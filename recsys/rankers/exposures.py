@@ -58,11 +58,11 @@ class ExposureStore:
             if unknown:
                 known = np.array([normalize_id(item) in self._items.codes for item in items], dtype=bool)
                 times, dismissed = times[known], dismissed[known]
-                notes = (f"{len(unknown):,} exposures are of items that the ranker does not know: left out.",)
+                notes = (f"Exposures of items that the ranker does not know are left out: {len(unknown):,}.",)
             rows = _join_rows(rows, codes, times, dismissed)
         late = int((rows.times > moment).sum()) if may_be_late else 0
         if late:
-            notes += (f"{late:,} exposures are later than now: they count as now.",)
+            notes += (f"Exposures after now count as now: {late:,}.",)
         return asker._replace(shown=rows, exposure_notes=notes)
 
 
