@@ -371,6 +371,7 @@ def test_exposures_of_a_request_have_many_forms():
     [
         (lambda: g.frequency_cap(0, window_days=1), "frequency_cap: m is 0, expected a whole number from 1 on"),
         (lambda: g.frequency_cap(1, window_days=0), "frequency_cap: window_days is 0, expected a number above 0"),
+        (lambda: g.cool_down(1e300), "cool_down: days is 1e\\+300, expected a number"),
         (lambda: g.cool_down(float("nan")), "cool_down: days is nan, expected a number above 0"),
         (lambda: rs.rerank(make_pool(None), RANGE, guards=[g.cool_down(1)], k=3), "cool_down needs what was shown"),
         (lambda: rs.rerank(make_pool(None), {"fatigue": 1.0}, k=3), "fatigue needs what was shown before"),
@@ -459,6 +460,12 @@ def test_pools_of_scores_made_elsewhere_know_what_was_shown(split):
     slates = rs.rerank(pool, RANGE, k=1, guards=[g.frequency_cap(1, window_days=1)])
     shown = pool.context.item_ids[slates.items[:, 0]]
     assert shown[0] == items[1] and shown[1] == items[users.index("u1")]
+
+
+def test_a_cap_that_nobody_reaches_excludes_nothing():
+    pool, base = make_pool([(0, 1, 99, False)]), rs.rerank(make_pool([]), RANGE, k=5)
+    for guard in (g.frequency_cap(2**70, window_days=9), g.at_most(2**70)):
+        assert (rs.rerank(pool, RANGE, k=5, guards=[guard]).items == base.items).all()
 
 
 def test_nobody_was_shown_anything():

@@ -5,7 +5,7 @@ import numpy as np
 from recsys.maths.exposures import count_exposures
 from recsys.objectives._score_transforms import compute_like_probabilities
 from recsys.types import Modular, Pool
-from recsys.types.exposures import DAY
+from recsys.types.exposures import convert_days
 from recsys.types.numbers import check_number
 
 
@@ -43,4 +43,4 @@ def fatigue(pool: Pool, k: int, *, exponent: float = 0.5, window_days: float | N
 
 def convert_window(place: str, days: float | None) -> int | None:
     """Return a window in seconds, None where all of a log counts."""
-    return None if days is None else round(check_number(place, days, above=0) * DAY)
+    return None if days is None else convert_days(place, days)

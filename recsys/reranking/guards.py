@@ -25,11 +25,12 @@ from recsys.objectives.derived_tables import get_id_codes, get_items_by_feature
 from recsys.support.resolver import is_importable, list_settings, name_extension, resolve_extension
 from recsys.types import Context, ExposureLimit, Guard, Pool, RecsysError, Rule, make_unknown_name_error
 from recsys.types.arrays import Csr, Ints, Longs
-from recsys.types.exposures import DAY
-from recsys.types.numbers import check_int, check_number
+from recsys.types.exposures import convert_days
+from recsys.types.numbers import check_int
 
 __all__ = ["at_least", "at_most", "cool_down", "exclude", "frequency_cap", "pin", "require"]
 
+MAX_COUNT = 2**31 - 1  # picks or exposures: nobody has more
 Names = Sequence[str | int]
 Groups = Mapping[str | int, str | Sequence[str]]
 
@@ -65,7 +66,7 @@ def at_most(m: int, *, features: Sequence[str] | None = None, groups: Groups | N
     Raises:
         RecsysError: for an m below 0, or features beside groups; where it is used, for an unknown feature.
     """
-    m = check_int("at_most: m", m, 0)
+    m = min(check_int("at_most: m", m, 0), MAX_COUNT)
     belongs, told = _parse_groups("at_most", features, groups)
     return _make_guard("at_most", partial(_make_count_rule, belongs, m, "max_picks"), m=m, **told)
 
@@ -81,7 +82,7 @@ def at_least(m: int, *, features: Sequence[str] | None = None, groups: Groups | 
     Raises:
         RecsysError: for an m below 0, for features beside groups or neither; where it is used, for an unknown feature.
     """
-    m = check_int("at_least: m", m, 0)
+    m = min(check_int("at_least: m", m, 0), MAX_COUNT)
     if features is None and groups is None:
         raise RecsysError("at_least: found neither features nor groups, expected one of them")
     belongs, told = _parse_groups("at_least", features, groups)
@@ -98,8 +99,8 @@ def frequency_cap(m: int, *, window_days: float) -> Guard:
         RecsysError: for an m below 1 or a window that is not above 0; where it is used, for a pool that does not know
             what was shown.
     """
-    m = check_int("frequency_cap: m", m, 1)
-    window = round(check_number("frequency_cap: window_days", window_days, above=0) * DAY)
+    m = min(check_int("frequency_cap: m", m, 1), MAX_COUNT)
+    window = convert_days("frequency_cap: window_days", window_days)
     limit = ExposureLimit(max_exposures=m, window=window)
     return _make_exposure_guard("frequency_cap", limit, m=m, window_days=window_days)
 
@@ -110,8 +111,8 @@ def cool_down(days: float) -> Guard:
     Raises:
         RecsysError: for days that are not above 0; where it is used, for a pool that does not know what was shown.
     """
-    seconds = round(check_number("cool_down: days", days, above=0) * DAY)
-    return _make_exposure_guard("cool_down", ExposureLimit(cool_down=seconds), days=days)
+    limit = ExposureLimit(cool_down=convert_days("cool_down: days", days))
+    return _make_exposure_guard("cool_down", limit, days=days)
 
 
 def pin(slot: int, item: str | int | Names) -> Guard:

@@ -9,8 +9,10 @@ import numpy as np
 from recsys.types.arrays import Bools, Ints, Longs, Strings
 from recsys.types.checks import check_array, check_codes, convert_to_codes, convert_to_texts
 from recsys.types.errors import RecsysError
+from recsys.types.numbers import check_number
 
 DAY = 86_400  # seconds
+MAX_DAYS = 1_000_000.0  # of a window or a cool-down
 NO_CAP = 2**40  # exposures that nobody has: a limit that caps nothing
 
 
@@ -102,6 +104,15 @@ class ExposureLimit:
     max_exposures: int = NO_CAP  # within the window
     window: int = 0  # seconds before now
     cool_down: int = 0  # seconds after a dismissal
+
+
+def convert_days(place: str, days: float) -> int:
+    """Return a span of days in whole seconds, 1 at least.
+
+    Raises:
+        RecsysError: naming `place`, for days that are not above 0, or more than a million.
+    """
+    return max(1, round(check_number(place, days, above=0, most=MAX_DAYS) * DAY))
 
 
 _COLUMN_KINDS = {
