@@ -14,8 +14,10 @@ from recsys.kernels import reference
 from recsys.models import stores
 from recsys.rankers.records import RankerParts, list_storable_classes, name_policy
 from recsys.reranking import blends, guards
+from recsys.testing.synthetic import make_exposures
 
 BLEND = {"relevance": 1.0, "negative_space": 0.2, "mmr": 0.1, "unexplored": 0.1, "dpp": 0.1}
+LIMITS = [guards.frequency_cap(1, window_days=30), guards.cool_down(30)]
 HOSTILE = (2**31 - 1, -1, -(2**31), 0, 1, 10**6, np.nan, np.inf, -np.inf, 1e38, -1e38, 1e-40)
 
 
@@ -24,7 +26,7 @@ def build_small_ranker(folder: Path) -> tuple[rs.Split, rs.Ranker]:
     data = rs.read_dataset(write_world(folder), items=folder / "items.csv")
     split = rs.splits.per_user_time(data, positive="rating >= 4", test=0.2)
     model = rs.models.ALS(factors=4, iterations=3).fit(split.train)
-    return split, rs.Ranker.fit(model, split, BLEND, n=20, k=5)
+    return split, rs.Ranker.fit(model, split, BLEND, n=20, k=5, guards=LIMITS, shown=make_exposures(split))
 
 
 def corrupt_array(array: np.ndarray, rng: Generator) -> np.ndarray:
@@ -125,11 +127,12 @@ class RandomSlates:
     def __init__(self, folder: Path) -> None:
         self.split, ranker = build_small_ranker(folder)
         self.model = ranker.model
+        self.shown = make_exposures(self.split)
         self.names = [name for name in objectives.__all__ if name not in self.LEFT_OUT]
 
     def run(self, rng: Generator) -> None:
         users = rng.choice(len(self.split.user_ids), 4, replace=False).astype(np.int32)
-        pool = rs.candidates(self.model, self.split, n=int(rng.integers(5, 25)), users=np.sort(users))
+        pool = rs.candidates(self.model, self.split, n=int(rng.integers(5, 25)), users=np.sort(users), shown=self.shown)
         chosen = rng.choice(self.names, int(rng.integers(1, 4)), replace=False)
         blend = {str(name): float(rng.normal()) for name in chosen}
         if "discovery_value" not in blend:  # which takes its place
@@ -171,7 +174,7 @@ class HostileRequests:
             )
         }
         if rng.random() < 0.4:
-            asked[pick_one(rng, ("k", "seed", "guards"))] = draw_hostile_value(rng)
+            asked[pick_one(rng, ("k", "seed", "guards", "shown", "now"))] = draw_hostile_value(rng)
         if rng.random() < 0.2:
             made = pick_one(rng, (guards.exclude, guards.require, guards.at_most, guards.at_least, guards.pin))
             asked["guards"] = [

@@ -59,7 +59,16 @@ TUNED = {
     "detectable": "{detectable:.4f}",
     "ten seeds: mean ± deviation": "{mean of ten seeds:.4f} ± {deviation:.4f}",
 }
+EXPOSURES = {"rule": "{rule}", "picks shown before": "{repeat_share_value:.1%}"} | {
+    title: f"{{{name}_value:.{digits}f}} [{{{name}_value_low:.{digits}f}}, {{{name}_value_high:.{digits}f}}]; "
+    f"{{{name}_difference:+.{digits}f}} [{{{name}_difference_low:+.{digits}f}}, {{{name}_difference_high:+.{digits}f}}]"
+    for title, name, digits in (
+        ("nDCG@10", "ndcg", 3), ("discovery@10", "discovery", 3), ("found", "found", 3),
+        ("dismissed, of picks", "dismissed_share", 4),
+    )
+}  # fmt: skip
 RESULTS = {
+    "exposures": EXPOSURES,
     "agreement": {
         "library": "{peer}",
         "theirs and ours": "{what}",

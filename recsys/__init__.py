@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recsys import data, maps, metrics, models, objectives, splits, testing
-    from recsys.data import load_dataset, read_dataset
+    from recsys.data import load_dataset, read_dataset, read_exposures
     from recsys.experiments import Bench, bench
     from recsys.likelihoods import Likelihood, apply_likelihood, fit_likelihood
     from recsys.rankers import Ranker, Recommendation
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Coverage,
         Dataset,
         Evaluation,
+        Exposures,
         Factors,
         GroundTruth,
         Guard,
@@ -61,13 +62,15 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
         "compare": "recsys.scores",
         "entropy_weights": "recsys.reranking.user_weights",
         "fit_likelihood": "recsys.likelihoods",
-        "guards": "recsys.reranking",
         "load_dataset": "recsys.data",
         "opportunity_costs": "recsys.reranking.opportunity_costs",
         "read_dataset": "recsys.data",
+        "read_exposures": "recsys.data",
         "rerank": "recsys.reranking.slates",
         "evaluate": "recsys.scores",
     }
+
+    _MODULES = {"guards": "recsys.reranking.guards"}  # those of another name than `recsys.<name>`
 
     def __getattr__(name):
         from importlib import import_module, metadata
@@ -80,7 +83,7 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
 
         home = _HOMES.get(name) or ("recsys.types" if name[0].isupper() else None)
         with needs_extra(f"recsys.{name}"):
-            return getattr(import_module(home), name) if home else import_module(f"recsys.{name}")
+            return getattr(import_module(home), name) if home else import_module(_MODULES.get(name, f"recsys.{name}"))
 
     def __dir__():
         return sorted({*globals(), *__all__})
@@ -94,6 +97,7 @@ __all__ = [
     "Coverage",
     "Dataset",
     "Evaluation",
+    "Exposures",
     "Factors",
     "GroundTruth",
     "Guard",
@@ -136,6 +140,7 @@ __all__ = [
     "objectives",
     "opportunity_costs",
     "read_dataset",
+    "read_exposures",
     "rerank",
     "splits",
     "testing",

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import Parameter
 from pathlib import Path
@@ -35,10 +35,12 @@ from recsys.support.resources import find_shipped_folder
 from recsys.support.toml_files import describe_first_problem, find_toml, read_toml
 from recsys.types import Dataset, Guard, Model, RecsysError, Split, make_unknown_name_error
 from recsys.types.evaluations import DEFAULT_POPULARITY_EXPONENT
+from recsys.types.moments import parse_moment
 from recsys.types.names import check_file_name, check_name
 from recsys.types.numbers import check_number, convert_to_plain_data
 
 LIKELIHOOD_RUN = "likelihood"  # the run of the likelihood's order alone
+BLEND_GUARDS = "guards"  # the key of a blend's own guards, among its objectives
 Weight = float | list[float]
 TABLE_SETTINGS = tuple(TableSettings.__dataclass_fields__)  # settings of a table of one's own
 
@@ -111,6 +113,36 @@ class DataSection(BaseModel):
             resolve_reader(self.reader, self.reader_settings, "[data] reader")
         for key in self.model_extra or {} if self.reader is None else ():
             raise make_unknown_name_error("key", key, DataSection.model_fields, where="[data]")
+
+
+class ShownSection(Section):
+    """The log of what was shown before, which guards, objectives and metrics read. Its path starts from the config."""
+
+    path: str | None = None  # of a table
+    in_memory: str | None = None  # instead: the digest of a log that was given as shown=
+    columns: dict[str, str | int] = Field(default_factory=dict)  # our name -> the table's, or a position from 0
+    now: int | str | None = None  # when slates are made: seconds since 1970, or ISO 8601; the latest exposure if absent
+    header: bool | None = None  # whether the first line holds names; this and what follows is found out where absent
+    delimiter: str | None = None  # between cells; " " is any run of blanks
+    quotes: bool | None = None  # whether " encloses cells
+    decimal: Literal[".", ","] | None = None  # the decimal mark
+    time_unit: str | None = None  # as in [data]
+    time_format: str | None = None  # such as "%d/%m/%Y"
+
+    @property
+    def table_settings(self) -> dict[str, Any]:
+        """The settings of the table's format that are given: keywords of `recsys.read_exposures`."""
+        names = (name for name in TABLE_SETTINGS if name in ShownSection.model_fields)
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    @model_validator(mode="after")
+    def _check_source(self) -> "ShownSection":
+        if (self.path is None) == (self.in_memory is None):
+            raise ValueError("has both or neither of path and in_memory, expected one of them")
+        if self.now is not None:
+            parse_moment("now", self.now)
+        TableSettings(**self.table_settings)
+        return self
 
 
 class FilterSection(Section):
@@ -285,6 +317,7 @@ class Config(Section):
     name: str = "bench"  # of the run folder
     seed: int = Field(0, ge=0, lt=2**63)  # of everything that is drawn
     data: DataSection
+    shown: ShownSection | None = None  # without it nothing is known of what was shown before
     filter: FilterSection = FilterSection()
     split: SplitSection = Field(default_factory=SplitSection)
     model: ModelSection = ModelSection(kind="als")
@@ -296,7 +329,8 @@ class Config(Section):
     slate: SlateSection = SlateSection()
     evaluation: EvaluationSection = EvaluationSection()
     guards: dict[str, Any] = Field(default_factory=dict)  # of every run: settings by a guard's name, or lists of them
-    blends: dict[str, dict[str, Any]] = Field(default_factory=dict)  # re-rankings by name: weights of objectives
+    # re-rankings by name: weights of objectives, and `guards` that this blend alone has
+    blends: dict[str, dict[str, Any]] = Field(default_factory=dict)
     control: ControlSection | None = None  # without it requests may turn each dial as they like
 
     @model_validator(mode="after")
@@ -328,6 +362,7 @@ class Config(Section):
         for run in self.list_runs():
             if run.blend is not None:
                 _check_blend(run)
+            self._check_exposures(run)
         if self.control is not None:
             parse_control(self.control.model_dump(), self.list_objectives(), "[control]")
         check_bootstrap_memory(
@@ -335,16 +370,27 @@ class Config(Section):
             self.evaluation.n_bootstrap,
             len(names) * len(resolve_metrics(self.evaluation.metrics, self.slate.k)),
         )
-        pinned = any(guard.name == "pin" for guard in self.build_guards())
+        pinned = any(guard.name == "pin" for run in self.list_runs() for guard in self.build_guards(run))
         check_order(self.slate.order, "[slate] ", pinned=pinned)
         return self
 
-    def build_guards(self) -> list[Guard]:
-        """Return the guards of every run."""
-        try:
-            return guards.parse_guards(self.guards)
-        except RecsysError as error:
-            raise RecsysError(f"[guards] {error}") from None
+    def build_guards(self, run: "RunSpec | None" = None) -> list[Guard]:
+        """Return the guards of every run, and those that `run` alone has."""
+        made = []
+        for where, content in (("[guards]", self.guards), ("guards", {} if run is None else run.guards)):
+            try:
+                made += guards.parse_guards(content)
+            except RecsysError as error:
+                of_run = "" if where == "[guards]" or run is None else f"[blends.{run.family}] "
+                raise RecsysError(f"{of_run}{where} {error}") from None
+        return made
+
+    def _check_exposures(self, run: "RunSpec") -> None:
+        """Refuse guards and objectives that read what was shown where no log says it."""
+        reads = [guard.name for guard in self.build_guards(run) if guard.exposure_limit is not None]
+        reads += [name for name in run.blend or {} if name == "fatigue"]
+        if reads and self.shown is None:
+            raise RecsysError(f"{reads[0]} needs what was shown before, expected [shown] with the path of a log")
 
     def list_runs(self) -> list["RunSpec"]:
         """Return every run: controls, models, the base, and each blend at each of its weights."""
@@ -397,13 +443,15 @@ class Config(Section):
         of one's own that they name.
         """
         own = hash_own_modules(self.list_own_code())
-        without = {"name", *(name for name in ("likelihood", "control") if getattr(self, name) is None)}
+        absent = {name for name in ("likelihood", "shown", "control") if getattr(self, name) is None}
+        without = {"name", *absent}
         text = json.dumps({**self.model_dump(exclude=without), **({"own": own} if own else {})}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     def list_own_code(self) -> list[str]:
         """Return every name of the config that is code of one's own: "package.module:function"."""
         named = [*(name for blend in self.blends.values() for name in blend), *self.guards, *self.evaluation.metrics]
+        named += [name for run in self.list_runs() for name in run.guards]
         named += [
             *([] if self.data.reader is None else [self.data.reader]),
             self.split.kind,
@@ -429,10 +477,19 @@ class RunSpec:
     pool: PoolSection | None = None
     blend: Mapping[str, Any] | None = None
     by_likelihood: bool = False  # whether its pool has the scores and the order of [likelihood]
+    guards: Mapping[str, Any] = field(default_factory=dict)  # those that it has beside [guards]
 
 
-def read_config(path: str | Path, data: Mapping[str, Any] | None = None, *, check: bool = True) -> Config:
-    """Return the config in a TOML file; the name of a shipped one ("ml-100k") does too. `data` is [data] without one.
+def read_config(
+    path: str | Path,
+    data: Mapping[str, Any] | None = None,
+    *,
+    shown: Mapping[str, Any] | None = None,
+    check: bool = True,
+) -> Config:
+    """Return the config in a TOML file; the name of a shipped one ("ml-100k") does too.
+
+    `data` and `shown` are [data] and [shown] where it has none.
 
     Code of somebody's own that it names is looked for on the import path, and last in the folder of the file. Without
     `check` nothing is imported: enough to read what a finished run was made with.
@@ -443,7 +500,7 @@ def read_config(path: str | Path, data: Mapping[str, Any] | None = None, *, chec
     shipped = find_shipped_folder("configs")
     file = find_toml(path, shipped)
     content = read_toml(file, f"config {file}", shipped)
-    told = {} if data is None else {"data": data}
+    told = {name: section for name, section in (("data", data), ("shown", shown)) if section is not None}
     return parse_config(
         {"name": file.stem, **told, **content}, where=str(file), home=file.resolve().parent, check=check
     )
@@ -476,6 +533,8 @@ def parse_config(
     keys = {"path", "items", *(("name",) if card else ()), *of_reader}
     paths = {key: str(home / value) for key in keys if (value := getattr(config.data, key, None))}
     changed: dict[str, Any] = {"data": config.data.model_copy(update=paths)}
+    if config.shown is not None and config.shown.path is not None:
+        changed["shown"] = config.shown.model_copy(update={"path": str(home / config.shown.path)})
     if config.likelihood is not None and config.likelihood.items is not None:
         changed["likelihood"] = config.likelihood.model_copy(update={"items": str(home / config.likelihood.items)})
     return config.model_copy(update=changed)
@@ -514,6 +573,12 @@ def _name_extensions(content: Any) -> Any:
 
 def _expand_weight_list(name: str, blend: Mapping[str, Any]) -> list[RunSpec]:
     """Return one run per weight, where one objective's weight is a list; else one run."""
+    limits = blend.get(BLEND_GUARDS, {})
+    if not isinstance(limits, Mapping):
+        raise RecsysError(f"[blends.{name}] {BLEND_GUARDS} is {limits!r}, expected a table as [guards]")
+    if limits:
+        runs = _expand_weight_list(name, {key: value for key, value in blend.items() if key != BLEND_GUARDS})
+        return [replace(run, guards=limits) for run in runs]
     lists = [o for o, value in blend.items() if isinstance(_get_weight(value), list)]
     if len(lists) > 1:
         raise RecsysError(f"[blends.{name}]: {' and '.join(lists)} have lists of weights, expected at most one")

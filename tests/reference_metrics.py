@@ -89,6 +89,11 @@ class ReferenceMetrics:
         bits = [-math.log2(max(counts[i], 1) / max(counts.sum(), 1)) for i in self.slate]
         return sum(bits) / len(bits) if bits else math.nan
 
+    def repeat_share(self):
+        shown = self.truth.exposures
+        before = {int(i) for i in shown.items[shown.pointers[self.user] : shown.pointers[self.user + 1]]}
+        return sum(i in before for i in self.slate) / len(self.slate) if self.slate else math.nan
+
     def ild(self, vectors):
         usable = [vectors[i] for i in self.slate if vectors[i].any()]
         far = [1 - a @ b / math.sqrt(a @ a) / math.sqrt(b @ b) for a, b in itertools.combinations(usable, 2)]

@@ -18,6 +18,7 @@ from recsys.reranking import guards
 from recsys.retrieval.candidates import candidates
 from recsys.testing.synthetic import RandomFactorModel as RandomFactorModel
 from recsys.testing.synthetic import draw_sparse_rows as draw_sparse_rows
+from recsys.testing.synthetic import make_exposures as make_exposures
 from recsys.testing.synthetic import make_maps as make_maps
 from recsys.testing.synthetic import make_split as make_split
 from recsys.types import Pool, Split, TasteMap

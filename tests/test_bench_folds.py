@@ -1,11 +1,12 @@
 """Benchmarks whose audit maps are made from users that objectives do not know."""
 
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import write_tables
+from synthetic import make_exposures, write_tables
 from test_bench import CONFIG
 
 from recsys.configs import parse_config
@@ -14,7 +15,7 @@ from recsys.experiments.comparisons import compare_folders
 from recsys.experiments.evaluation import evaluate_files
 from recsys.experiments.folds import build_or_load_judges, depends_on_fold
 from recsys.experiments.rerankings import build_fold_slates
-from recsys.retrieval.candidates import candidates
+from recsys.retrieval.candidates import candidates, make_context
 from recsys.retrieval.fold_contexts import make_fold_context
 from recsys.scores.cross_fitting import evaluate_folds
 from recsys.sweeps.trial_evaluator import build_trial_evaluator
@@ -91,6 +92,9 @@ def test_objectives_of_the_base_model_alone_say_the_same_in_every_fold(folded):
     _, done = folded
     config, judge = done.preparation.config, build_or_load_judges(done.preparation)[1]
     pool = build_or_load_pool(done.preparation, config.model, config.pool)[0]
+    shown = make_exposures(done.preparation.split)
+    context = make_context(done.preparation.split, maps=pool.context.maps, shown=shown)
+    pool = replace(pool, context=replace(pool.context, exposures=context.exposures))
     moved = type(pool)(pool.users, pool.items, pool.scores, make_fold_context(pool.context, judge.fold))
     for name in FOLD_FREE_OBJECTIVES:
         assert_same_bits(getattr(objectives, name)(pool, 3), getattr(objectives, name)(moved, 3))

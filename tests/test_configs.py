@@ -123,6 +123,13 @@ def test_paths_start_at_the_config_file(tmp_path):
         ({**SMALL, "guards": {"at_most": {}}}, "[guards] at_most has no m, expected one"),
         ({**SMALL, "guards": {"at_most": 2}}, "[guards] at_most is 2, expected a table of settings"),
         ({**SMALL, "guards": {"nowhere:x": {}}}, "[guards] 'nowhere:x' cannot be imported"),
+        ({**SMALL, "guards": {"cool_down": {"days": 3}}}, "cool_down needs what was shown before, expected [shown] with the path"),
+        ({**SMALL, "blends": {"x": {"fatigue": 1.0}}}, "fatigue needs what was shown before, expected [shown]"),
+        ({**SMALL, "shown": {}}, "config: shown has both or neither of path and in_memory, expected one of them"),
+        ({**SMALL, "shown": {"path": "a", "now": "soon"}}, "now is 'soon', expected seconds since 1970, a datetime or an ISO 8601 time"),
+        ({**SMALL, "shown": {"path": "a", "colums": {}}}, "unknown key 'colums': did you mean 'columns'?"),
+        ({**SMALL, "blends": {"x": {"relevance": 1, "guards": {"at_mst": {}}}}}, "[blends.x] guards unknown guard 'at_mst': did you mean 'at_most'?"),
+        ({**SMALL, "blends": {"x": {"relevance": 1, "guards": 3}}}, "[blends.x] guards is 3, expected a table as [guards]"),
         ({**SMALL, "guards": {"pin": {"slot": 1, "item": "5"}}, "slate": {"order": "relevance"}}, "[slate] order is 'relevance' beside a pinned item"),
     ],
 )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from scipy import sparse
-from synthetic import RandomFactorModel, make_maps, make_split
+from synthetic import RandomFactorModel, make_exposures, make_maps, make_split
 
 from recsys import objectives
 from recsys.objectives.derived_tables import TABLES, TableKey
@@ -22,12 +22,13 @@ SETTINGS = {
     "calibration": {"aspects": "map"},
     "xquad": {"aspects": "map"},
     "thompson": {"per": "slot"},
+    "fatigue": {"window_days": 9.0},
 }
 
 
 def at_home() -> Pool:
     split = make_split()
-    return candidates(RandomFactorModel(split), split, n=12, maps=make_maps(split))
+    return candidates(RandomFactorModel(split), split, n=12, maps=make_maps(split), shown=make_exposures(split))
 
 
 def among(pool: Pool, users: np.ndarray, known: bool = True) -> Pool:
@@ -44,6 +45,7 @@ def among(pool: Pool, users: np.ndarray, known: bool = True) -> Pool:
         parent_context=replace(home, tables=TableCache()),
         population_codes=users.astype(np.int64) if known else np.full(len(users), -1),
         draw_keys=users,
+        exposures=home.exposures.take_users(users),
     )
     return Pool(np.arange(len(users), dtype=np.int32), pool.items[users], pool.scores[users], context)
 

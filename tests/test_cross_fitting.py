@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from synthetic import RandomFactorModel, make_maps, make_split
+from synthetic import RandomFactorModel, make_exposures, make_maps, make_split
 from test_contexts import SETTINGS
 
 from recsys import metrics, objectives
@@ -38,8 +38,8 @@ USERS = 120
 
 
 def perturb(context: Context, users: np.ndarray) -> Context:
-    """The same context, in which some users have other likes, dislikes and factors."""
-    rng, factors = np.random.default_rng(5), context.factors
+    """The same context, in which some users have other likes, dislikes and factors, and were shown nothing."""
+    rng, factors, shown = np.random.default_rng(5), context.factors, context.exposures
     train, dislikes = context.train.toarray(), context.dislikes.toarray()
     train[users] = rng.random((len(users), train.shape[1])) < 0.4
     dislikes[users] = (rng.random((len(users), train.shape[1])) < 0.2) * (1 - train[users])
@@ -50,13 +50,17 @@ def perturb(context: Context, users: np.ndarray) -> Context:
         train=sparse.csr_array(train),
         dislikes=sparse.csr_array(dislikes),
         factors=replace(factors, user_factors=moved),
+        exposures=shown
+        and shown.take_users(np.where(np.isin(np.arange(len(train)), users), -1, np.arange(len(train)))),
     )
 
 
 def make_pools(fold: Fold, judge_is_other: bool, seen: bool = False) -> tuple[Pool, Context]:
     """Candidates of all users in the fold's context (or, seen, in one of everybody), and the context of the tables."""
     split = make_split(users=USERS)
-    pool = candidates(RandomFactorModel(split), split, n=12, maps=make_maps(split))
+    pool = candidates(
+        RandomFactorModel(split), split, n=12, maps=make_maps(split), shown=make_exposures(split, rows=2000)
+    )
     home = perturb(pool.context, fold.judge_users) if judge_is_other else pool.context
     if seen:
         return replace(pool, context=home), home

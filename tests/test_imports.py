@@ -50,6 +50,12 @@ def test_type_checkers_see_what_is_there() -> None:
         assert getattr(import_module(str(module)), name) is getattr(recsys, name)
 
 
+def test_a_module_of_another_place_is_there_before_anything_is_imported() -> None:
+    script = "import recsys; print(recsys.guards.__name__)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "recsys.reranking.guards"
+
+
 def test_unknown_name() -> None:
     with pytest.raises(AttributeError, match="no attribute 'laod'"):
         recsys.laod  # noqa: B018

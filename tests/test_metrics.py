@@ -55,6 +55,7 @@ SHOWN = (
     "self_information", "arp", "aplt", "aclt", "popularity_lift", "upd", "subtopic_recall", "cpr", "binomial_diversity",
     "gini", "evenness", "shannon_entropy", "effective_catalogue", "herfindahl", "mean_inter_list", "under_exposure",
     "account_gap", "over_exposure", "under_exposure_near", "over_exposure_near", "fragmentation",
+    "repeat_share",
 )  # fmt: skip
 NEAR = ("under_exposure_near", "over_exposure_near")
 COMMUNITIES = (
@@ -72,7 +73,8 @@ def reordered(evaluation, users):
     split = evaluation.truth.split
     parts = ("train", "validation", "test", "train_negatives", "validation_negatives")
     split = replace(split, user_ids=split.user_ids[users], **{part: getattr(split, part)[users] for part in parts})
-    truth = replace(evaluation.truth, split=split)
+    shown = evaluation.truth.exposures
+    truth = replace(evaluation.truth, split=split, exposures=shown and shown.take_users(users))
     return Evaluation(evaluation.items[users], truth)
 
 
@@ -89,26 +91,29 @@ REFERENCED = [name for name in PER_USER if has_reference_metric(name)]
 
 @pytest.mark.parametrize("name", [*REFERENCED, *CATALOGUE])
 class TestContract:
-    @pytest.mark.parametrize("lacking", ["maps", "features", "test", "train", "slates"])
+    @pytest.mark.parametrize("lacking", ["maps", "features", "test", "train", "slates", "exposures"])
     def test_without_anything_to_stand_on_it_is_nan_and_no_error(self, name, lacking):
         evaluation = make_evaluation()
         split = evaluation.truth.split
         none = sparse.csr_array(split.train.shape, dtype=np.float32)
         empty = replace(split.items, features=sparse.csr_array((40, 0), dtype=np.float32), feature_names=())
         changed = {
-            "maps": Evaluation(evaluation.items, GroundTruth(split)),
-            "features": Evaluation(evaluation.items, GroundTruth(replace(split, items=empty), *_maps(evaluation))),
-            "test": Evaluation(evaluation.items, GroundTruth(replace(split, test=none), *_maps(evaluation))),
-            "train": Evaluation(evaluation.items, GroundTruth(replace(split, train=none), *_maps(evaluation))),
-            "slates": Evaluation(np.full((30, 8), -1, dtype=np.int32), evaluation.truth),
+            "maps": {"objective_maps": (), "audit_maps": (), "content_maps": (), "witness_maps": ()},
+            "features": {"split": replace(split, items=empty)},
+            "test": {"split": replace(split, test=none)},
+            "train": {"split": replace(split, train=none)},
+            "slates": {},
+            "exposures": {"exposures": None},
         }[lacking]
-        answer = getattr(metrics, name)(changed, 5)
+        items = np.full((30, 8), -1, dtype=np.int32) if lacking == "slates" else evaluation.items
+        answer = getattr(metrics, name)(Evaluation(items, replace(evaluation.truth, **changed)), 5)
         undefined = {
             "maps": name in (*FOUND, *COMMUNITIES) or name.startswith(BUBBLES),
             "features": name.endswith("_features") or name.startswith("calibration") or name in FEATURED,
             "test": name in TESTED,
             "train": name in HISTORY or name.startswith(("calibration", "exposure_deficit")),
             "slates": name.startswith(("ild", "vendi", "calibration", "unexplored")) or name in SHOWN,
+            "exposures": name == "repeat_share",
         }[lacking]
         found = answer.values if isinstance(answer, PerUser | PerMap) else np.array([value(answer)])
         assert np.isnan(found).all() == undefined
@@ -187,7 +192,12 @@ def test_items_and_regions_may_have_other_numbers():
     items = replace(of, **moved_fields)
     parts = {part: sparse.csr_array(getattr(split, part)[:, order]) for part in ("train", "test", "train_negatives")}
     families = ([moved(m) for m in maps] for maps in _maps(evaluation))
-    other = Evaluation(new[evaluation.items], GroundTruth(replace(split, items=items, **parts), *families))
+    shown = evaluation.truth.exposures
+    codes = new[shown.items]
+    rows = np.lexsort((codes, np.repeat(np.arange(len(split.user_ids)), np.diff(shown.pointers))))
+    shown = replace(shown, items=codes[rows], times=shown.times[rows], dismissed=shown.dismissed[rows])
+    truth = GroundTruth(replace(split, items=items, **parts), *families, exposures=shown)
+    other = Evaluation(new[evaluation.items], truth)
     for name in metrics.__all__:
         if name in COMMUNITIES:
             continue

@@ -12,7 +12,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from synthetic import RandomFactorModel, make_maps, make_split
+from synthetic import RandomFactorModel, make_exposures, make_maps, make_split
 
 import recsys
 from recsys import configs, maps, models, objectives, splits
@@ -49,7 +49,7 @@ class World:
 
     @cached_property
     def pool(self):
-        return recsys.candidates(self.model, self.split, n=12, maps=self.maps)
+        return recsys.candidates(self.model, self.split, n=12, maps=self.maps, shown=make_exposures(self.split))
 
     @cached_property
     def evaluation(self):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from synthetic import make_maps, make_split
+from synthetic import make_exposures, make_maps, make_split
 
 import recsys as rs
 from recsys import configs, metrics, models, objectives
@@ -131,7 +131,7 @@ def test_models_and_fitted_models_go_round(again, name):
 @pytest.mark.parametrize("name", sorted(objectives.__all__))
 def test_pools_go_round_whatever_objectives_made(again, fitted, name):
     split = make_split()
-    pool = candidates(fitted, split, n=20, maps=MAPS)
+    pool = candidates(fitted, split, n=20, maps=MAPS, shown=make_exposures(split))
     blend = {name: 1.0} if name in BASE_OBJECTIVES else {"relevance": 1.0, name: 0.3}
     right = rerank(pool, blend, 5, scale=None)  # its tables are made
     back = again(pool)

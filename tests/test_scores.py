@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from synthetic import make_maps, make_split
+from synthetic import make_exposures, make_maps, make_split
 
 import recsys
 from recsys import metrics
 from recsys.metrics import ndcg
+from recsys.retrieval.candidates import make_context
 from recsys.scores import Scores, compare, evaluate, tabulate_differences, tabulate_scores, tabulate_user_values
 from recsys.types import Evaluation, GroundTruth, PerCatalogue, PerMap, PerUser, RecsysError, Slates, TasteMap
 
@@ -36,7 +37,8 @@ def as_slates(split, items, users=None):
 @pytest.fixture
 def truth(split):
     families = (make_maps(split, seed=seed) for seed in (5, 6, 7))
-    return GroundTruth(split, *families, witness_maps=tuple(make_maps(split, seed=8)))
+    exposures = make_context(split, shown=make_exposures(split)).exposures
+    return GroundTruth(split, *families, witness_maps=tuple(make_maps(split, seed=8)), exposures=exposures)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from synthetic import RandomFactorModel, make_maps, make_split
+from synthetic import RandomFactorModel, make_exposures, make_maps, make_split
 
 from recsys import objectives
 from recsys.reranking import blocks
@@ -23,7 +23,7 @@ EVERYTHING = dict.fromkeys(set(objectives.__all__) - {"discovery_value"}, 0.3)  
 
 @pytest.fixture
 def pool(split, model, maps):
-    return candidates(model, split, n=25, maps=maps)
+    return candidates(model, split, n=25, maps=maps, shown=make_exposures(split))
 
 
 def coin(pool: Pool, k: int, *, size: float = 1.0) -> Modular:
@@ -60,7 +60,7 @@ def test_contributions_sum_to_scores_and_picks_are_distinct_candidates(pool):
 def test_threads_and_partition_change_nothing(monkeypatch):
     monkeypatch.setattr(blocks, "CELLS", 100 * 25)
     split = make_split(users=600)
-    whole = candidates(RandomFactorModel(split), split, n=25, maps=make_maps(split))
+    whole = candidates(RandomFactorModel(split), split, n=25, maps=make_maps(split), shown=make_exposures(split))
     scales = fit_scales(whole, EVERYTHING)
     one = rerank(whole, EVERYTHING, scale=scales, n_threads=1, temperature=0.5, epsilon=0.1, seed=4)
     two = rerank(whole, EVERYTHING, scale=scales, n_threads=2, temperature=0.5, epsilon=0.1, seed=4)

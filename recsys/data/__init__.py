@@ -2,7 +2,7 @@
 
 from recsys.data.card_files import list_datasets, read_card
 from recsys.data.cards import Card
-from recsys.data.datasets import load_dataset, read_dataset, read_frame
+from recsys.data.datasets import load_dataset, read_dataset, read_exposures, read_frame
 from recsys.data.profile import Description, describe_dataset
 from recsys.data.sources import fetch_dataset
 
@@ -15,5 +15,6 @@ __all__ = [
     "load_dataset",
     "read_card",
     "read_dataset",
+    "read_exposures",
     "read_frame",
 ]

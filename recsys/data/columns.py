@@ -63,6 +63,19 @@ LIST_FIELDS: Mapping[str, Sequence[str]] = {
     "score": ("score", "prediction", *WEIGHT_ALIASES),
 }
 
+# What was shown: slot 1 is first.
+EXPOSURE_FIELDS: Mapping[str, Sequence[str]] = {
+    "user_id": USER_ALIASES,
+    "item_id": ITEM_ALIASES,
+    "datetime": TIME_ALIASES,
+    "slot": ("slot", *LIST_FIELDS["rank"]),
+    "policy": ("policy", "policy_name"),
+    "seed": ("seed",),
+    "clicked": ("clicked", "click", "is_click", "is_clicked"),
+    "dismissed": ("dismissed", "dismiss", "is_dismissed", "not_interested"),
+    "consent": ("consent",),
+}
+
 _RECBOLE_TYPE = re.compile(r":(?:token|float)(?:_seq)?$")
 
 

@@ -14,9 +14,10 @@ from scipy import sparse
 
 from recsys.data.card_files import read_card
 from recsys.data.cards import Card, CleaningRules
-from recsys.data.columns import ITEM_FIELDS, LOG_FIELDS
+from recsys.data.columns import EXPOSURE_FIELDS, ITEM_FIELDS, LOG_FIELDS
 from recsys.data.contents import get_base_name
 from recsys.data.events import drop_weight_columns
+from recsys.data.exposures import EXPOSURE_REQUIRED_FIELDS, build_exposures
 from recsys.data.fingerprints import compute_fingerprint
 from recsys.data.frames import convert_to_frame, name_positional_columns
 from recsys.data.interactions import build_interactions, keep_consented_rows
@@ -33,7 +34,7 @@ from recsys.data.readers import Reader, check_dataset, is_reader, name_reader, r
 from recsys.data.settings import TableSettings
 from recsys.data.sources import FetchedFiles, check_files_unchanged, fetch_dataset, find_fetched_files
 from recsys.data.stores import STORE_FORMAT, restore_dataset, save_dataset
-from recsys.types import Dataset, RecsysError
+from recsys.types import Dataset, Exposures, RecsysError
 from recsys.types.extras import needs_extra
 
 
@@ -163,6 +164,39 @@ def read_frame(
     """
     how = TableSettings(decimal=decimal, time_unit=time_unit, time_format=time_format)
     return _read_tables(name, frame, columns, items, item_columns, features, events, how)
+
+
+@needs_extra("recsys.read_exposures")
+def read_exposures(
+    table: Any,
+    columns: Mapping[str, object] | None = None,
+    *,
+    name: str | None = None,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    quotes: bool | None = None,
+    decimal: str | None = None,
+    time_unit: str | None = None,
+    time_format: str | None = None,
+) -> Exposures:
+    """Return the log of what was shown in a table of your own, one row for each item of each slate.
+
+    A table is anything that `read_dataset` reads but a sparse matrix, and settings mean what they mean there. Fields:
+    user_id, item_id, datetime; optionally slot (its place, from 1), policy, seed, clicked and dismissed (true or false;
+    nothing said is no), and consent: rows without are left out. Every row counts, also where several are alike.
+
+    >>> shown = read_exposures([{"user": 1, "item": 50, "timestamp": 1_700_000_000, "dismissed": True}])
+    >>> shown.item_ids.tolist(), shown.dismissed.tolist()
+    (['50'], [True])
+
+    Raises:
+        RecsysError: one line with the place, what was found and what was expected.
+    """
+    called = name or (get_base_name(Path(table)) if _is_path(table) else "shown")
+    how = TableSettings(header, delimiter, quotes, decimal, time_unit, time_format)
+    return build_exposures(
+        _read_mapped_table(table, EXPOSURE_FIELDS, EXPOSURE_REQUIRED_FIELDS, called, columns, (), how)
+    )
 
 
 def _read_tables(

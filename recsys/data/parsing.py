@@ -25,7 +25,12 @@ def parse_weights(values: "Series[Any]", rows: Longs, place: str) -> Floats:
 
 
 def parse_consents(values: "Series[Any]", rows: Longs, place: str) -> Bools:
-    """Return whether each row may be used: 1, true, yes; 0, false, no; nothing said is no."""
+    """Return whether each row may be used (`parse_flags`)."""
+    return parse_flags(values, rows, place)
+
+
+def parse_flags(values: "Series[Any]", rows: Longs, place: str) -> Bools:
+    """Return truth values: 1, true, yes; 0, false, no; nothing said is no."""
     said = np.asarray([text.strip().lower() for text in convert_to_texts(values)])
     refuse_bad_rows(~np.isin(said, [*_TRUE_TEXTS, *_FALSE_TEXTS]), values, rows, place, "true or false")
     return np.isin(said, _TRUE_TEXTS)

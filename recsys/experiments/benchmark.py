@@ -7,11 +7,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recsys.configs import Config, RunSpec, parse_config, read_config
+from recsys.configs import Config, RunSpec, ShownSection, parse_config, read_config
 from recsys.experiments.fold_readings import add_seen_reading, describe_power, evaluate_each_reader, read_folds
 from recsys.experiments.folds import build_or_load_judges, describe_missing_folds
 from recsys.experiments.likelihoods import describe_likelihood, find_likelihood
-from recsys.experiments.pipeline import Preparation, prepare_benchmark
+from recsys.experiments.pipeline import Preparation, hash_exposures, prepare_benchmark
 from recsys.experiments.rerankings import SlatesByLength, build_fold_slates, build_run_slates
 from recsys.experiments.results import Bench
 from recsys.experiments.run_folder import RunFolder
@@ -20,7 +20,7 @@ from recsys.scores.metric_names import resolve_metrics
 from recsys.scores.records import join_scores
 from recsys.support.progress import show_progress
 from recsys.support.threads import limit_to_one_blas_thread
-from recsys.types import Dataset, GroundTruth, RecsysError
+from recsys.types import Dataset, Exposures, GroundTruth, RecsysError
 
 if TYPE_CHECKING:
     pass
@@ -33,17 +33,19 @@ def bench(
     quiet: bool = False,
     data_dir: str | Path | None = None,
     data: Dataset | None = None,
+    shown: Exposures | None = None,
 ) -> Bench:
     """Run the benchmark that `config` describes and write its folder, `out/<name>-<hash of config and data>`.
 
     `config` is a path, the name of a shipped config, nested tables, or a `Config`. With `data`, a dataset in memory,
-    it needs no [data]; the run's config.toml says how the dataset is called and its fingerprint. Fitted models, maps,
+    it needs no [data]; the run's config.toml says how the dataset is called and its fingerprint. With `shown`, a log of
+    what was shown before (`recsys.read_exposures`), it needs no [shown]. Fitted models, maps,
     pools and slates are cached by the hash of what made them: a run that was killed goes on where it stopped.
 
     Raises:
         RecsysError: for whatever is wrong with the config, the data or the folder, in one line.
     """
-    settings = resolve_config(config, data)
+    settings = resolve_config(config, data, shown)
     folder = RunFolder(out)
     start, digest = (
         time.perf_counter(),
@@ -51,7 +53,9 @@ def bench(
     )  # of code of one's own as it is now, when it is imported
     home = None if data_dir is None else Path(data_dir)
     with limit_to_one_blas_thread():
-        preparation = prepare_benchmark(settings, data_dir=home, quiet=quiet, log_line=folder.log_line, in_memory=data)
+        preparation = prepare_benchmark(
+            settings, data_dir=home, quiet=quiet, log_line=folder.log_line, in_memory=data, shown=shown
+        )
         specs = tuple(settings.list_runs())
         slates, seconds = build_run_slates(preparation, specs, quiet, folder.log_line)
     path = Path(out) / f"{settings.name}-{hash_folder_name(digest, *preparation.folder_fingerprints)}"
@@ -87,7 +91,14 @@ def evaluate_slates(
         seen = _score_each_length(config, slates, truth, seconds)
         likelihood = find_likelihood(preparation)
         learned = () if likelihood is None else describe_likelihood(likelihood)
-        said = (*preparation.dataset.notes, *preparation.split.notes, *learned, *notes, *_note_uncached(preparation))
+        said = (
+            *preparation.dataset.notes,
+            *preparation.split.notes,
+            *preparation.shown_notes,
+            *learned,
+            *notes,
+            *_note_uncached(preparation),
+        )
         read = evaluate_each_reader(config, by_fold, truth, judges, seconds) if judges else {}
         scores = read.get("all", seen)
         summary, against = tabulate_scores(scores), tabulate_differences(scores, config.base_name)
@@ -100,20 +111,40 @@ def evaluate_slates(
     return Bench(preparation, specs, slates, scores, summary, against, folder, said, likelihood, readings)
 
 
-def resolve_config(config: Config | Mapping[str, Any] | str | Path, data: Dataset | None = None) -> Config:
+def resolve_config(
+    config: Config | Mapping[str, Any] | str | Path, data: Dataset | None = None, shown: Exposures | None = None
+) -> Config:
     """Return the config that a path, the name of a shipped config, or nested tables describe.
 
-    Where it has no [data], that is `data`, in memory.
+    Where it has no [data] or no [shown], that is `data` or `shown`, in memory.
+
+    Raises:
+        RecsysError: if [shown] names another log than `shown`.
     """
-    told = None if data is None else describe_data(data)
+    in_memory = None if shown is None else {"in_memory": hash_exposures(shown)}
+    settings = _parse_or_read_config(config, None if data is None else describe_data(data), in_memory)
+    if in_memory is None:
+        return settings
+    if settings.shown is None:
+        return settings.model_copy(update={"shown": ShownSection(in_memory=in_memory["in_memory"])})
+    if settings.shown.in_memory != in_memory["in_memory"]:
+        named = settings.shown.path or str(settings.shown.in_memory)[:12]
+        raise RecsysError(f"{settings.name}: [shown] is {named} and shown= is another log, expected one of them")
+    return settings
+
+
+def _parse_or_read_config(
+    config: Config | Mapping[str, Any] | str | Path, data: Mapping[str, Any] | None, shown: Mapping[str, Any] | None
+) -> Config:
     if isinstance(config, Config):
         return config
     if isinstance(config, Mapping):
-        return parse_config(config if told is None else {"data": told, **config}, home=Path.cwd())
+        told = {name: section for name, section in (("data", data), ("shown", shown)) if section is not None}
+        return parse_config({**told, **config}, home=Path.cwd())
     if not isinstance(config, str | PathLike):
         found = f"found a {type(config).__name__}, expected a path, the name of a shipped config, or nested tables"
         raise RecsysError(f"config: {found}")
-    return read_config(config, told)
+    return read_config(config, data, shown=shown)
 
 
 def describe_data(data: Any) -> dict[str, str]:

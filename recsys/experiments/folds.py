@@ -19,7 +19,7 @@ from recsys.types import Fold, Judge, Pool, TableCache, TasteMap
 from recsys.types.arrays import Csr
 
 # They read the base model and the user's own history alone: their gains are the same in every fold.
-FOLD_FREE_OBJECTIVES = frozenset({"noise", "relevance", "thompson", "ucb"})
+FOLD_FREE_OBJECTIVES = frozenset({"fatigue", "noise", "relevance", "thompson", "ucb"})
 
 
 def build_or_load_judges(preparation: Preparation, metrics: Sequence[str] | None = None) -> tuple[Judge, ...]:

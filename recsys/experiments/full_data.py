@@ -9,10 +9,10 @@ from recsys import splits
 from recsys.configs import LIKELIHOOD_RUN, Config, LikelihoodSection, ModelSection, PoolSection, RunSpec
 from recsys.experiments.item_columns import read_item_columns
 from recsys.experiments.likelihoods import fit_section_likelihood
-from recsys.experiments.pipeline import load_dataset, split_dataset
+from recsys.experiments.pipeline import load_dataset, load_exposures, split_dataset
 from recsys.likelihoods import Likelihood
 from recsys.support.progress import show_progress
-from recsys.types import Dataset, RecsysError, Scorer, Split, make_unknown_name_error
+from recsys.types import Dataset, Exposures, RecsysError, Scorer, Split, make_unknown_name_error
 
 SHOWN_BLENDS = 5  # in a message
 
@@ -30,6 +30,7 @@ class FullDataFit:
     blend: Mapping[str, Any]
     scale: Any  # "fitted", or None: raw gains
     likelihood: Likelihood | None = None  # of a run whose pool it orders
+    shown: Exposures | None = None  # the log of what was shown before, by [shown]
 
 
 def fit_run_to_all_data(
@@ -44,6 +45,7 @@ def fit_run_to_all_data(
     """
     spec = choose_run(settings, name)
     dataset = load_dataset(settings, None if data_dir is None else Path(data_dir), quiet, data)
+    shown = load_exposures(settings)
     split = splits.no_holdout(dataset, **settings.filter.model_dump(), seed=settings.seed)
     section = spec.model or settings.model
     with show_progress(quiet):
@@ -54,7 +56,7 @@ def fit_run_to_all_data(
     if spec.by_likelihood and settings.likelihood is not None:
         with show_progress(quiet):
             likelihood = fit_run_likelihood(settings, settings.likelihood, dataset, section, pool)
-    return FullDataFit(spec, dataset, split, section.kind, fitted, pool, blend, scale, likelihood)
+    return FullDataFit(spec, dataset, split, section.kind, fitted, pool, blend, scale, likelihood, shown)
 
 
 def fit_run_likelihood(

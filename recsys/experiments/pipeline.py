@@ -15,11 +15,13 @@ from recsys.configs import Config, ModelSection, PoolSection
 from recsys.experiments.item_columns import ItemColumns, read_item_columns
 from recsys.models.fits import warn_of_ranking_problem
 from recsys.retrieval.candidates import candidates, make_context
+from recsys.retrieval.exposures import build_exposure_histories
 from recsys.support.cache import Cache, CacheEntry, get_default_cache_folder
 from recsys.support.progress import show_progress
 from recsys.support.provenance import hash_own_modules
 from recsys.support.serialization import flatten_record, restore_record
-from recsys.types import Dataset, GroundTruth, Pool, RecsysError, Scorer, Split, TasteMap
+from recsys.support.stored_arrays import hash_array
+from recsys.types import Dataset, ExposureHistories, Exposures, GroundTruth, Pool, RecsysError, Scorer, Split, TasteMap
 from recsys.types.errors import rephrase_setting_errors
 
 LogFunction = Callable[[str], None]
@@ -39,6 +41,8 @@ class Preparation:
     quiet: bool = False  # fits show no progress
     whole: Split | None = None  # with all its parts: `split` is a view of it
     item_columns: ItemColumns | None = None  # that [likelihood] reads
+    shown: ExposureHistories | None = None  # what was shown before, by [shown]
+    shown_notes: tuple[str, ...] = ()
 
     @property
     def key(self) -> list[Any]:
@@ -51,14 +55,23 @@ class Preparation:
         return () if self.item_columns is None else (self.item_columns.digest,)
 
     @property
+    def shown_digests(self) -> tuple[str, ...]:
+        """The digest of what was shown before, () where no log says it."""
+        if self.shown is None:
+            return ()
+        arrays = flatten_record(self.shown)
+        return (hashlib.sha256(b"".join(hash_array(array).encode() for array in arrays.values())).hexdigest(),)
+
+    @property
     def folder_fingerprints(self) -> tuple[str, ...]:
-        """What names the data of a run's folder: log and catalogue, and columns of items that [likelihood] reads."""
-        return (self.dataset.fingerprint, *self.column_digests)
+        """What names the data of a run's folder: log, catalogue, exposures, and columns that [likelihood] reads."""
+        return (self.dataset.fingerprint, *self.column_digests, *self.shown_digests)
 
     def build_ground_truth(self) -> GroundTruth:
         """Return the truth that runs are evaluated against: the split, all maps, and the exponent of the config."""
         exponent = self.config.evaluation.popularity_exponent
-        return GroundTruth(self.split, self.objective_maps, self.audit, self.content, popularity_exponent=exponent)
+        families = self.objective_maps, self.audit, self.content
+        return GroundTruth(self.split, *families, popularity_exponent=exponent, exposures=self.shown)
 
 
 def load_dataset(
@@ -103,6 +116,55 @@ def _load_named_dataset(config: Config, data_dir: Path | None, quiet: bool, in_m
     return dataset
 
 
+def load_exposures(config: Config, in_memory: Exposures | None = None) -> Exposures | None:
+    """Return the log that [shown] names, or the one that is in memory; None where the config has no [shown].
+
+    Raises:
+        RecsysError: if it cannot be read, or the log in memory is not there, or another one.
+    """
+    section = config.shown
+    if section is None:
+        return None
+    if section.path is None:
+        if in_memory is None or hash_exposures(in_memory) != section.in_memory:
+            found = (
+                "it is not given" if in_memory is None else f"shown= has the digest {hash_exposures(in_memory)[:12]}"
+            )
+            raise RecsysError(
+                f"[shown] {str(section.in_memory)[:12]} was in memory and {found}, expected it again: shown="
+            )
+        return in_memory
+    with rephrase_setting_errors("config"):
+        return data.read_exposures(section.path, section.columns or None, **section.table_settings)
+
+
+def hash_exposures(shown: Exposures) -> str:
+    """Return the digest of a log of exposures.
+
+    Raises:
+        RecsysError: if it is none.
+    """
+    if not isinstance(shown, Exposures):
+        raise RecsysError(f"shown: found a {type(shown).__name__}, expected an Exposures: recsys.read_exposures")
+    arrays = flatten_record(replace(shown, notes=()))
+    return hashlib.sha256("".join(f"{name} {hash_array(a)} " for name, a in arrays.items()).encode()).hexdigest()
+
+
+def _align_exposures(
+    config: Config, shown: Exposures | None, split: Split
+) -> tuple[ExposureHistories | None, tuple[str, ...]]:
+    """Return what was shown to the users of a split, and notes on what was read."""
+    if config.shown is None or shown is None:
+        return None, ()
+    histories, notes = build_exposure_histories(
+        shown, split.user_ids, split.item_ids, now=config.shown.now, place="[shown]"
+    )
+    users = int((np.diff(histories.pointers) > 0).sum())
+    moment = str(np.datetime64(histories.now, "s")).replace("T", " ")
+    said = f"[shown]: {len(histories.items):,} exposures of {users:,} users; slates are made at {moment} UTC"
+    return histories, (*(f"[shown]: {note}" for note in shown.notes), said, *notes)
+
+
 def split_dataset(config: Config, dataset: Dataset) -> Split:
     """Return the split that the config asks for, with all its parts.
 
@@ -126,25 +188,28 @@ def prepare_benchmark(
     quiet: bool = False,
     log_line: LogFunction = print,
     in_memory: Dataset | None = None,
+    shown: Exposures | None = None,
 ) -> Preparation:
-    """Return data, split and maps of a config."""
+    """Return data, split and maps of a config, and what was shown before: `shown` is that log in memory."""
     cache = Cache(get_default_cache_folder())
     dataset = load_dataset(config, data_dir, quiet, in_memory)
     log_line(f"data: {dataset.name}, {len(dataset.interactions):,} interactions")
     whole = split_dataset(config, dataset)
     columns = read_item_columns(config, whole)
+    histories, notes = _align_exposures(config, load_exposures(config, shown), whole)
     judged = whole.test_view() if config.evaluation.split == "test" else whole.validation_view()
     if not judged.test.nnz:
         raise RecsysError(f"[split] {config.split.kind} holds out nothing for {config.evaluation.split}, expected some")
     log_line(f"split: {judged.train.nnz:,} positives to fit on, {judged.test.nnz:,} to judge on")
     key = [judged.fingerprint, config.evaluation.split, config.seed]
-    made = {
+    made: dict[str, Any] = {
         "objective_maps": build_or_load_maps(cache, ["own", *key], lambda: maps.objective_maps(judged.train)),
         "audit": build_or_load_maps(cache, ["audit", *key], lambda: maps.audit_maps(judged.train, seed=config.seed)),
         "content": maps.content_maps(judged.items),
     }
     log_line("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
-    return Preparation(config, dataset, judged, cache, **made, quiet=quiet, whole=whole, item_columns=columns)
+    prepared = Preparation(config, dataset, judged, cache, **made, quiet=quiet, whole=whole, item_columns=columns)
+    return replace(prepared, shown=histories, shown_notes=notes)
 
 
 def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[Scorer, float]:
@@ -199,7 +264,13 @@ def build_or_load_pool(
     fold_key = [] if fold is None else ["fold", fold]
     key = [*preparation.key, *name_model(section), settings, wanted.model_dump(), *fold_key]
     cell = preparation.cache.get_or_make("pool", key, retrieve)
-    around = make_context(preparation.split, model, maps=preparation.objective_maps, seed=preparation.config.seed)
+    around = make_context(
+        preparation.split,
+        model,
+        maps=preparation.objective_maps,
+        seed=preparation.config.seed,
+        shown=preparation.shown,
+    )
     users, items, scores = (cell.arrays[name] for name in ("users", "items", "scores"))
     return Pool(users, items, scores, around), seconds + cell.seconds
 

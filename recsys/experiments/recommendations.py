@@ -60,19 +60,22 @@ def recommend(
     settings, path = resolve_config(config, data), check_path("out", out, "the path of a file")
     if path.suffix not in (".csv", ".parquet"):
         raise RecsysError(f"{path}: unknown kind of file '{path.suffix}', expected .csv or .parquet")
-    read = [Path(name).resolve() for name in (settings.data.path, settings.data.items) if name]
+    log = None if settings.shown is None else settings.shown.path
+    read = [Path(name).resolve() for name in (settings.data.path, settings.data.items, log) if name]
     if path.resolve() in read:
         raise RecsysError(f"{path}: is the data of {settings.name} itself, expected another file")
     made = fit_run_to_all_data(settings, blend, data_dir, quiet, data)
     whole = made.split
     refuse_ranking_problem(made.kind, made.fitted, whole.train)
     asked = {**made.pool.model_dump(), "n": min(made.pool.n, len(whole.item_ids))}
+    if made.shown is not None and settings.shown is not None:
+        asked |= {"shown": made.shown, "now": settings.shown.now}
     pool: Pool = candidates(made.fitted, whole, seed=settings.seed, **asked)
     told: tuple[str, ...] = ()
     if made.likelihood is not None:
         pool, told = apply_likelihood_quietly(pool, made.likelihood)
     k = settings.headline_k if k is None else k
-    policy = {**settings.get_pick_settings(made.spec), "guards": settings.build_guards()}
+    policy = {**settings.get_pick_settings(made.spec), "guards": settings.build_guards(made.spec)}
     slates = rerank(pool, made.blend, k, scale=made.scale, seed=settings.seed, **policy)
     chosen = _resolve_users(users, whole.user_ids.tolist())
     frame = slates.to_frame()

@@ -119,8 +119,9 @@ def _build_or_load_slates(
         candidates, fitting = build_or_load_ranked_pool(preparation, model, wanted)
     elif spec.model is not None or spec.pool is not None:
         candidates, fitting = build_or_load_pool(preparation, model, wanted)
-    policy, guards = config.get_pick_settings(spec), config.build_guards()
+    policy, guards = config.get_pick_settings(spec), config.build_guards(spec)
     source = [*preparation.key, model.model_dump(), wanted.model_dump(), k]
+    source += preparation.shown_digests
     if spec.by_likelihood:
         source += describe_likelihood_source(preparation)
     terms, fitted = None, TermCache(candidates, 0)
@@ -143,10 +144,12 @@ def _build_or_load_slates(
             arrays |= {"guards": np.array(made.guards), "unmet": made.violations}
         return CacheEntry({**arrays, "objectives": np.array(made.objectives), **factors}, took)
 
-    if any(":" in name for name in (*blend, *config.guards)):  # somebody's own: its source is not in the key
+    if any(
+        ":" in name for name in (*blend, *config.guards, *spec.guards)
+    ):  # somebody's own: its source is not in the key
         made = make()
         return _restore_slates(made, candidates), fitting + made.seconds
-    guarded = [config.guards] if config.guards else []
+    guarded = [config.guards, spec.guards] if spec.guards else [config.guards] if config.guards else []
     cell = preparation.cache.get_or_make("slates", [*source, config.slate.scale, blend, policy, *guarded], make)
     return _restore_slates(cell, candidates), fitting + cell.seconds
 

@@ -1,7 +1,7 @@
 """Rules of several guards, laid out flat for the kernel; and how far finished slates are from them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -32,7 +32,7 @@ class SlotRules:
 
     def to_tuple(self) -> tuple[object, ...]:
         """Return the fields in their order, which is that of `recsys.kernels.greedy.RuleInputs`."""
-        return tuple(getattr(self, f.name) for f in fields(self))
+        return self.codes, self.closed, self.pins, self.pointers, self.groups, self.least, self.most
 
 
 NO_RULES = SlotRules(
@@ -63,6 +63,8 @@ def make_rule(guard: Guard, pool: Pool, k: int) -> Rule:
         raise RecsysError(f"{place} returns a {type(rule).__name__}, expected a recsys.types.Rule")
     if rule.excluded_items is not None:
         check_array(f"{place}: excluded_items", rule.excluded_items, (items,), "b")
+    if rule.excluded_pairs is not None:
+        check_matrix(f"{place}: excluded_pairs", rule.excluded_pairs, (len(pool.users), items))
     if rule.groups is not None:
         check_matrix(f"{place}: groups", rule.groups, (items, None))
     for name in ("min_picks", "max_picks"):
@@ -103,6 +105,8 @@ def flatten_rules(rules: Sequence[Rule], pool: Pool, k: int) -> SlotRules:
     for rule in rules:
         if rule.excluded_items is not None:
             closed = closed | rule.excluded_items[codes]
+        if rule.excluded_pairs is not None:
+            closed = closed | find_excluded_pairs(rule.excluded_pairs, pool.items)
     tables = [rule.groups for rule in rules if rule.groups is not None]
     if codes.size < len(pool.context.item_ids):
         tables = [Csr(table[codes.ravel()]) for table in tables]
@@ -119,6 +123,14 @@ def flatten_rules(rules: Sequence[Rule], pool: Pool, k: int) -> SlotRules:
     )
 
 
+def find_excluded_pairs(pairs: Csr, items: Ints) -> Bools:
+    """Return which of `items` (U, N) a matrix (U, I) excludes for the user of their row; -1 is no item."""
+    users, columns = pairs.nonzero()
+    keys = users.astype(np.int64) * pairs.shape[1] + columns
+    asked = np.arange(len(items))[:, None] * pairs.shape[1] + np.maximum(items, 0)
+    return np.isin(asked, keys) & (items >= 0)
+
+
 def count_violations(rules: Sequence[Rule], slates: Ints) -> Longs:
     """Return how far each user's slate (U, k) is from each rule, (U, rules), 0 where it is met.
 
@@ -130,6 +142,8 @@ def count_violations(rules: Sequence[Rule], slates: Ints) -> Longs:
     for g, rule in enumerate(rules):
         if rule.excluded_items is not None:
             far[:, g] += (rule.excluded_items[np.maximum(slates, 0)] & here).sum(axis=1)
+        if rule.excluded_pairs is not None:
+            far[:, g] += find_excluded_pairs(rule.excluded_pairs, slates).sum(axis=1)
         if rule.groups is not None:
             counts = _count_group_picks(rule.groups, slates, here)
             if rule.min_picks is not None:

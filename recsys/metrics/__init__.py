@@ -53,6 +53,7 @@ from recsys.metrics.exposure_deficits import exposure_deficit, exposure_deficit_
 from recsys.metrics.fragmentations import fragmentation
 from recsys.metrics.novelty import efd, epc, epd, self_information
 from recsys.metrics.popularity import aclt, aplt, arp, popularity_lift, upd
+from recsys.metrics.repeats import repeat_share
 from recsys.metrics.serendipities import (
     serendipity,
     serendipity_ge,
@@ -162,6 +163,7 @@ __all__ = [
     "precision",
     "rbp",
     "recall",
+    "repeat_share",
     "self_information",
     "serendipity",
     "serendipity_ge",

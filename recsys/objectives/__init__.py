@@ -18,6 +18,7 @@ from recsys.objectives.discovery_values import discovery_value
 from recsys.objectives.diversities import dpp, mmr, ssd
 from recsys.objectives.explorations import thompson, ucb
 from recsys.objectives.exposure import popularity_discount, under_exposed
+from recsys.objectives.fatigues import fatigue
 from recsys.objectives.negative_spaces import negative_space, unexplored
 from recsys.objectives.novelties import long_tail, novelty, profile_distance
 from recsys.objectives.proportional import binomial_diversity, pm2
@@ -31,6 +32,7 @@ __all__ = [
     "discovery_value",
     "dpp",
     "facility_location",
+    "fatigue",
     "feature_coverage",
     "long_tail",
     "mmr",

@@ -4,7 +4,7 @@ import numpy as np
 import scipy
 
 from recsys.maths.fold_in import cholesky_factor
-from recsys.maths.platt import logistic
+from recsys.maths.platt import logistic, softmax
 from recsys.objectives._pool_arrays import compute_plausibility, get_item_codes, mark_present
 from recsys.objectives.derived_tables import get_factor_gram
 from recsys.types import Pool, RecsysError, make_unknown_name_error
@@ -59,6 +59,23 @@ def transform_scores(pool: Pool, score_transform: str, platt_slope: float, platt
         "posterior": lambda: scipy.special.ndtr(curve() / np.sqrt(compute_score_deviations(pool, who) ** 2 + 1.0)),
     }
     return np.where(mark_present(pool), makers[score_transform](), 0.0)
+
+
+def compute_like_probabilities(pool: Pool, who: str) -> Doubles:
+    """Return how likely each candidate is liked, (U, N), 0 where there is none, by where its score is from.
+
+    That is the learned likelihood's probability; without one, and for users without history, "range".
+
+    Raises:
+        RecsysError: for a pool of a likelihood without histories.
+    """
+    base = transform_scores(pool, "range", 0.0, 0.0, who)
+    if not pool.likelihood_kind:
+        return base
+    there, scores = mark_present(pool), pool.scores.astype(np.float64)
+    learned = softmax(scores, there) if pool.likelihood_kind == "softmax" else np.where(there, logistic(scores), 0.0)
+    has_history = np.diff(pool.context.need_train(who).indptr)[pool.users] > 0
+    return np.where(has_history[:, None], learned, base)
 
 
 def get_cholesky_factors(pool: Pool, who: str) -> list[Doubles]:

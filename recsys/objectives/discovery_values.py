@@ -2,15 +2,18 @@
 
 import numpy as np
 
-from recsys.maths.platt import logistic, softmax
+from recsys.maths.platt import softmax
 from recsys.objectives._pool_arrays import mark_present
-from recsys.objectives._score_transforms import SCORE_TRANSFORMS, check_score_transform, transform_scores
+from recsys.objectives._score_transforms import (
+    SCORE_TRANSFORMS,
+    check_score_transform,
+    compute_like_probabilities,
+    transform_scores,
+)
 from recsys.objectives._unexplored import sum_unexplored
 from recsys.types import Modular, Pool
-from recsys.types.arrays import Doubles
 from recsys.types.numbers import check_number
 
-BASE_TRANSFORM = "range"  # of scores that are not a likelihood's
 VALUE_TRANSFORMS = ("auto", "softmax", *SCORE_TRANSFORMS)
 
 
@@ -56,20 +59,9 @@ def discovery_value(
     check_score_transform(score_transform, platt_slope, platt_offset, VALUE_TRANSFORMS, "discovery_value")
     total, maps = sum_unexplored(pool, prior_strength, distance_share, space, "discovery_value")
     if score_transform == "auto":
-        likely = _compute_like_probabilities(pool)
+        likely = compute_like_probabilities(pool, "discovery_value")
     elif score_transform == "softmax":
         likely = softmax(pool.scores.astype(np.float64), mark_present(pool))
     else:
         likely = transform_scores(pool, score_transform, platt_slope, platt_offset, "discovery_value")
     return Modular((likely * (1.0 + exploration * total / maps)).astype(np.float32))
-
-
-def _compute_like_probabilities(pool: Pool) -> Doubles:
-    """Return p of each candidate, (U, N), 0 where there is none, by where its score is from."""
-    base = transform_scores(pool, BASE_TRANSFORM, 0.0, 0.0, "discovery_value")
-    if not pool.likelihood_kind:
-        return base
-    there, scores = mark_present(pool), pool.scores.astype(np.float64)
-    learned = softmax(scores, there) if pool.likelihood_kind == "softmax" else np.where(there, logistic(scores), 0.0)
-    has_history = np.diff(pool.context.need_train("discovery_value").indptr)[pool.users] > 0
-    return np.where(has_history[:, None], learned, base)

@@ -59,6 +59,21 @@ def parse_batch_weights(count: int, weights: Sequence[Mapping[Any, float] | None
     return weights
 
 
+def parse_batch_shown(count: int, shown: Sequence[Any] | None) -> Sequence[Any]:
+    """Return what each of `count` requests brings of what was shown.
+
+    Raises:
+        RecsysError: for another number of lists.
+    """
+    if shown is None:
+        return [None] * count
+    listed = isinstance(shown, Sequence) and not isinstance(shown, str)
+    if not listed or len(shown) != count:
+        found = len(shown) if listed else f"a {type(shown).__name__}"
+        raise RecsysError(f"ranker: found {found} for shown, expected {count} lists: one for each request")
+    return shown
+
+
 def catch_request_error(
     request: Callable[..., Recommendation], *given: Any, **settings: Any
 ) -> Recommendation | RecsysError:

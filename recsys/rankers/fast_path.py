@@ -22,6 +22,7 @@ from recsys.objectives.derived_tables import (
     get_region_shares,
     has_one_region_per_map,
 )
+from recsys.objectives.fatigues import convert_window
 from recsys.objectives.negative_spaces import negative_space
 from recsys.rankers.generic_path import Picks
 from recsys.rankers.policies import Policy
@@ -41,6 +42,7 @@ SCORE_TRANSFORMS = {
     "negative_space": "range",
     "unexplored": "range",
     "discovery_value": "auto",
+    "fatigue": None,
 }  # supported
 TERMS_WITH_SLATE = ("mmr", "negative_space")  # whose gains follow the slate; those of other terms are filled
 MAX_LAYOUTS = 64  # layouts that are kept, one for each number of candidates and picks
@@ -290,6 +292,8 @@ def _build_gain_functions(context: Context, parts: tuple[BlendPart, ...]) -> lis
             made.append(_build_unexplored_function(context, part))
         elif part.name == "discovery_value":
             made.append(_build_value_function(context, part))
+        elif part.name == "fatigue":
+            made.append(_build_fatigue_function(part))
     return made
 
 
@@ -323,6 +327,26 @@ def _build_value_function(context: Context, part: BlendPart) -> FillGain:
         declined, near = _get_disliked_items(context, asker), fill_cosines(asker, candidates)
         kind = kinds[candidates.likelihood_kind]
         kernel(candidates.items, candidates.scores, near, asker.history, declined, *tables, kind, gain)
+
+    return fill
+
+
+def _build_fatigue_function(part: BlendPart) -> FillGain:
+    from recsys.kernels.exposures import LOGISTIC, SCORES, SOFTMAX, fill_fatigue_gains
+
+    kernel: Any = fill_fatigue_gains
+    settings = _complete_settings(part)
+    window = convert_window("fatigue: window_days", settings["window_days"])
+    numbers = [-1 if window is None else window, float(settings["exponent"])]
+    kinds = {"": SCORES, "softmax": SOFTMAX, "logistic": LOGISTIC}
+
+    def fill(asker: RequestUser, candidates: Candidates, gain: Floats) -> None:
+        shown = asker.shown
+        if not len(shown.items):
+            gain[:] = 0.0
+            return
+        kind = kinds[candidates.likelihood_kind if len(asker.history) else ""]
+        kernel(candidates.items, candidates.scores, shown.items, shown.times, shown.now, *numbers, kind, gain)
 
     return fill
 

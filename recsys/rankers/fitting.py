@@ -21,7 +21,8 @@ from recsys.rankers.requests import build_context_of_users
 from recsys.reranking import blends
 from recsys.reranking.slates import SAMPLE_USERS, Scale, fit_scales
 from recsys.retrieval.candidates import candidates, make_context
-from recsys.types import Context, Guard, Pool, RecsysError, Scorer, Split, TasteMap
+from recsys.types import Context, ExposureHistories, Guard, Pool, RecsysError, Scorer, Split, TasteMap
+from recsys.types.exposures import make_empty_histories
 
 
 def serialize_blend(blend: blends.Blend) -> dict[str, Any]:
@@ -46,14 +47,16 @@ def serialize_blend(blend: blends.Blend) -> dict[str, Any]:
 
 
 def build_ranker_context(
-    split: Split, model: Scorer | None, maps: Sequence[TasteMap] | None, seed: int, guards: Sequence[Guard], k: int
-) -> Context:
+    split: Split, model: Scorer | None, maps: Sequence[TasteMap] | None, seed: int, guards: Sequence[Guard], k: int,
+    shown: ExposureHistories | None = None,
+) -> Context:  # fmt: skip
     """Return the context that requests are among, its maps made; but first see whether guards can hold in it.
 
     Raises:
         RecsysError: as a guard says, or for histories or factors that are not of this split, or no numbers.
     """
-    around = make_context(split, model, maps=maps, seed=seed)
+    shown = make_empty_histories(len(split.user_ids)) if shown is None else shown
+    around = make_context(split, model, maps=maps, seed=seed, shown=shown)
     around.check_arrays()
     resolve_fixed_guards(guards, around, k)
     _ = around.maps
@@ -77,6 +80,8 @@ def fit_ranker_scales(
         return blends.select_scales(scale, names, "ranker")
     if scale != "fitted":
         raise RecsysError(f"ranker: scale is {scale!r}, expected 'fitted', a factor per objective, or None")
+    if "fatigue" in names and not len(around.need_exposures("ranker").items):
+        raise RecsysError("ranker: found no exposures to fit the scale of 'fatigue' on, expected shown=, or scale=")
     if pool is None and model is None:
         raise RecsysError("ranker: found neither a model nor a pool, expected one to fit scales on, or scale=")
     sample = _sample_pool(around, split, model, pool, policy)

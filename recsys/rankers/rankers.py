@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -21,10 +21,12 @@ from recsys.rankers.answers import Recommendation
 from recsys.rankers.batches import (
     catch_request_error,
     parse_batch_guards,
+    parse_batch_shown,
     parse_batch_users,
     parse_batch_weights,
 )
 from recsys.rankers.explanations import explain_picks
+from recsys.rankers.exposures import MAX_SHOWN, ExposureStore, hide_limited_items
 from recsys.rankers.fast_path import FastPath, build_fast_path
 from recsys.rankers.generic_path import pick_by_rerank
 from recsys.rankers.indexes import Index, build_index, retrieve_from_index
@@ -44,8 +46,10 @@ from recsys.rankers.request_constraints import (
     describe_violations,
     deserialize_guards,
     filter_allowed_items,
+    flatten_hidden_items,
     freeze_guards,
     list_pinned_items,
+    make_hidden_guard,
     name_violations,
     pad_candidates,
     resolve_fixed_guards,
@@ -80,9 +84,12 @@ from recsys.rankers.user_dials import (
 from recsys.reranking.blends import Blend, parse_blend
 from recsys.reranking.dials import ANY_FACTOR, DialRange, check_factors, parse_control
 from recsys.reranking.slates import Scale
-from recsys.types import Context, Guard, Pool, RecsysError, RecsysWarning, Rule, Scorer, Split, TasteMap
+from recsys.retrieval.exposures import build_exposure_histories
+from recsys.types import Context, Exposures, Guard, Pool, RecsysError, RecsysWarning, Rule, Scorer, Split, TasteMap
 from recsys.types.arrays import Bools, Ints
-from recsys.types.numbers import check_flag, check_int, check_number
+from recsys.types.exposures import make_empty_histories
+from recsys.types.moments import parse_moment
+from recsys.types.numbers import check_flag, check_int
 from recsys.types.paths import check_path
 
 NO_DIALS = RequestDials()
@@ -119,6 +126,7 @@ class Ranker:
     _users: IdIndex = field(init=False, repr=False)
     _fast_path: FastPath | None = field(init=False, repr=False)
     _likelihood_scorer: RequestScorer | None = field(init=False, repr=False)
+    _exposures: ExposureStore = field(init=False, repr=False)
     _stored_tables: tuple[TableKey, ...] = field(init=False, repr=False)  # derived, which are saved and named
     _weights: Mapping[str, float] = field(init=False, repr=False)  # of the blend, by objective
     _dial_ranges: Mapping[str, DialRange] = field(init=False, repr=False)  # of each objective of the blend
@@ -133,6 +141,10 @@ class Ranker:
         object.__setattr__(self, "_items", items)
         users: list[str] = self.context.user_ids.tolist()
         object.__setattr__(self, "_users", IdIndex(users, dict(zip(users, range(len(users)), strict=True))))
+        if self.context.exposures is None:
+            none = make_empty_histories(len(users))
+            object.__setattr__(self, "context", replace(self.context, exposures=none))
+        object.__setattr__(self, "_exposures", ExposureStore(self.context.need_exposures("ranker"), items))
         weights = {part.name: float(part.weight) for part in parse_blend(self.blend)}
         object.__setattr__(self, "_weights", weights)
         object.__setattr__(self, "control", MappingProxyType(parse_control(self.control, weights, "ranker: control")))
@@ -173,6 +185,8 @@ class Ranker:
         index_recall: float = 1.0,
         likelihood: Likelihood | None = None,
         control: Mapping[str, Any] | None = None,
+        shown: Exposures | None = None,
+        max_shown: int = MAX_SHOWN,
     ) -> "Ranker":
         """Return the ranker of a fitted model and a blend, for the users and items of `split`.
 
@@ -190,6 +204,10 @@ class Ranker:
 
         `control` are rules of requests. `{"dials": {"mmr": [0, 2]}}` is the range of the factors by which a request, or
         a user, may multiply the weight of an objective; without a range, any factor from 0 on is taken.
+        `shown` is the log of what was shown before (`recsys.read_exposures`), for `frequency_cap`, `cool_down`,
+        `fatigue` and what reads it of one's own. The ranker keeps item, time and dismissal of the `max_shown` most
+        recent rows of each user: a cap that is larger than that is never reached. Rows of unknown users and items, and
+        older ones, are left out with a `RecsysWarning`, and `about` counts them. Requests bring later rows.
 
         With `recall` below 1, `rank` retrieves by an index (extra `index`) that finds this share of the n best, on
         average over users; `index` of the ranker says what it found of those of 256 users. 1 is exact.
@@ -201,6 +219,7 @@ class Ranker:
                 a model whose scores are not finite or have no spread.
         """
         policy = Policy(k, n, order, temperature, epsilon, seed, exclude_seen, exploration_share)
+        max_shown = check_int("ranker: max_shown", max_shown, 1)
         plain, _ = fitting.serialize_blend(blend), serialize_guards(guards)
         rules = parse_control(control, plain, "ranker: control")
         if not isinstance(split, Split):
@@ -209,7 +228,14 @@ class Ranker:
             )
         if model is not None:
             refuse_ranking_problem("ranker", model, split.train)
-        around = fitting.build_ranker_context(split, model, maps, seed, guards, k)
+        histories, left_out = None, tuple[str, ...]()
+        if shown is not None:
+            histories, left_out = build_exposure_histories(
+                shown, split.user_ids, split.item_ids, max_per_user=max_shown, place="ranker: shown"
+            )
+            for note in left_out:
+                warnings.warn(note, RecsysWarning, stacklevel=2)
+        around = fitting.build_ranker_context(split, model, maps, seed, guards, k, histories)
         index = build_index(
             model,
             around,
@@ -217,7 +243,7 @@ class Ranker:
             policy,
             index_recall,
         )
-        about = {"split_fingerprint": split.fingerprint}
+        about: dict[str, Any] = {"split_fingerprint": split.fingerprint, **({"shown": left_out} if left_out else {})}
         if reason := refuse_likelihood(likelihood, around):
             likelihood, about = None, {**about, "likelihood": f"left out: {reason}"}
         scales = fitting.fit_ranker_scales(around, split, model, pool, plain, scale, policy, likelihood)
@@ -285,7 +311,8 @@ class Ranker:
         guards: Sequence[Guard] = (),
         weights: Mapping[Any, float] | None = None,
         profile_free: bool = False,
-        now: float | None = None,
+        shown: Any = None,
+        now: Any = None,
     ) -> Recommendation:
         """Return the slate of one request whose candidates and scores are the caller's; more is better.
 
@@ -296,24 +323,27 @@ class Ranker:
         likelihood, the order of the likelihood.
         `guards` hold for this request, beside those of the ranker; what cannot be met is met in the order that
         `recsys.reranking.guards` says, and told (`Recommendation.violations`).
+        `shown` are exposures of the one who asks, beside those that the ranker holds: rows of item_id, datetime and
+        optionally dismissed (`recsys.rankers.exposures.parse_shown_rows`). `now` is the moment of the request, in
+        seconds since 1970 or as a `datetime`, the clock's by default; an exposure after it counts as `now`.
 
         `weights` are dials of this request: factors by which the weights of objectives are multiplied. 1 is as
         configured, 0 turns the objective off. A factor stands in the place of one that is stored for the user
-        (`set_user_dials`), as long as that one has not ended `now`, in seconds since 1970 (the clock's time where it is
-        None). The answer says which hold (`Recommendation.dials`), and its policy is named for them. With
-        `profile_free` the user, the history, `more` and stored dials are not looked at: everybody gets the slate of
-        somebody of whom nothing is known.
+        (`set_user_dials`), as long as that one has not ended `now`. The answer says which hold
+        (`Recommendation.dials`), and its policy is named for them. With `profile_free` the user, the history, `more`,
+        stored dials and what was shown are not looked at: everybody gets the slate of somebody of whom nothing is
+        known.
 
         Raises:
             RecsysError: for an unknown user, both user and history, scores that do not go with the items, an item that
                 is there twice, a k below 1, an unknown objective or a factor out of its range in `weights`, factors
                 that turn every objective off, or as a guard says.
         """
-        asks, dials = self._resolve_request(user, history, more, weights, profile_free, now)
+        asks, dials = self._resolve_request(user, history, more, weights, profile_free, shown, now)
         k = self._resolve_k(k)
-        return self._answer_request(
-            asks, parse_candidates(self._items, items, scores), k, seed, self._combine_guards(guards, k), None, dials
-        )
+        held = self._combine_guards(guards, k)
+        asks = hide_limited_items(asks, held.limits)
+        return self._answer_request(asks, parse_candidates(self._items, items, scores), k, seed, held, None, dials)
 
     def rank(
         self,
@@ -326,7 +356,8 @@ class Ranker:
         guards: Sequence[Guard] = (),
         weights: Mapping[Any, float] | None = None,
         profile_free: bool = False,
-        now: float | None = None,
+        shown: Any = None,
+        now: Any = None,
     ) -> Recommendation:
         """Return the slate of one request, retrieval included: the model's n best items not met, re-ranked.
 
@@ -342,10 +373,11 @@ class Ranker:
             RecsysError: as `rerank` does, and if the ranker has no model.
         """
         model = self._need_model()
-        asks, dials = self._resolve_request(user, history, more, weights, profile_free, now)
+        asks, dials = self._resolve_request(user, history, more, weights, profile_free, shown, now)
         own = build_user_context(self.context, asks).need_train("a ranker")
         k = self._resolve_k(k)
         held = self._combine_guards(guards, k)
+        asks = hide_limited_items(asks, held.limits)
         closed = held.excluded_items[len(self._fixed_guards.excluded_items) :]  # the request's
         needed = self._needed_groups + held.list_needed_groups(len(self._fixed_guards.rules))
         among = (model, self.context, self._retrievable, self.policy, asks, own, closed, held.pinned_items, needed)
@@ -365,13 +397,14 @@ class Ranker:
         guards: Sequence[Sequence[Guard]] | None = None,
         weights: Sequence[Mapping[Any, float] | None] | None = None,
         profile_free: bool = False,
-        now: float | None = None,
+        shown: Sequence[Any] | None = None,
+        now: Any = None,
     ) -> tuple[Recommendation | RecsysError, ...]:
         """Return the slates of several requests, each as from `rerank` alone.
 
-        `guards` and `more` have a list for each request, and `weights` a mapping or None. A request that `rerank` would
-        refuse, for its user, candidates, guards or weights, fails alone: in its place stands the `RecsysError`, which
-        is not raised.
+        `guards`, `more` and `shown` have a list for each request, and `weights` a mapping or None. A request that
+        `rerank` would refuse, for its user, candidates, guards or weights, fails alone: in its place stands the
+        `RecsysError`, which is not raised.
 
         Raises:
             RecsysError: for lists of unequal length, or a k, seed, `profile_free` or `now` that cannot be.
@@ -383,13 +416,15 @@ class Ranker:
                 f"ranker: found {len(items)} lists of items and {len(scores)} of scores, expected as many"
             )
         count = len(items)
-        each = zip(
-            items, scores, who, parse_batch_guards(count, guards), parse_batch_weights(count, weights), strict=True
+        of_each = (
+            parse_batch_guards(count, guards),
+            parse_batch_weights(count, weights),
+            parse_batch_shown(count, shown),
         )
         settings: dict[str, Any] = {"k": k, "seed": seed, "profile_free": profile_free, "now": now}
         return tuple(
-            catch_request_error(self.rerank, one, worth, guards=own, weights=factors, **settings, **asks)
-            for one, worth, asks, own, factors in each
+            catch_request_error(self.rerank, one, worth, guards=own, weights=factors, shown=before, **settings, **asks)
+            for one, worth, asks, own, factors, before in zip(items, scores, who, *of_each, strict=True)
         )
 
     def rank_many(
@@ -403,13 +438,14 @@ class Ranker:
         guards: Sequence[Sequence[Guard]] | None = None,
         weights: Sequence[Mapping[Any, float] | None] | None = None,
         profile_free: bool = False,
-        now: float | None = None,
+        shown: Sequence[Any] | None = None,
+        now: Any = None,
     ) -> tuple[Recommendation | RecsysError, ...]:
         """Return the slates of several requests, each as from `rank` alone.
 
-        `guards` and `more` have a list for each request, and `weights` a mapping or None. A request that `rank` would
-        refuse, for its user, guards or weights, fails alone: in its place stands the `RecsysError`, which is not
-        raised.
+        `guards`, `more` and `shown` have a list for each request, and `weights` a mapping or None. A request that
+        `rank` would refuse, for its user, guards or weights, fails alone: in its place stands the `RecsysError`, which
+        is not raised.
 
         Raises:
             RecsysError: for neither users nor histories, lists of unequal length, a k, seed, `profile_free` or `now`
@@ -421,30 +457,30 @@ class Ranker:
         if given is None:
             raise RecsysError("ranker: found neither users nor histories, expected one of them")
         count = len(given)
-        each = zip(
-            parse_batch_users(count, users, histories, more),
+        who = parse_batch_users(count, users, histories, more)
+        of_each = (
             parse_batch_guards(count, guards),
             parse_batch_weights(count, weights),
-            strict=True,
+            parse_batch_shown(count, shown),
         )
         settings: dict[str, Any] = {"k": k, "seed": seed, "profile_free": profile_free, "now": now}
         return tuple(
-            catch_request_error(self.rank, guards=own, weights=factors, **settings, **asks)
-            for asks, own, factors in each
+            catch_request_error(self.rank, guards=own, weights=factors, shown=before, **settings, **asks)
+            for asks, own, factors, before in zip(who, *of_each, strict=True)
         )
 
     def set_user_dials(
         self,
         dials: Mapping[Id, Mapping[Any, float]],
         *,
-        until: float | None = None,
-        now: float | None = None,
+        until: Any = None,
+        now: Any = None,
     ) -> "Ranker":
         """Return this ranker with dials stored for users, such as {"3": {"mmr": 2.0}}: what `rank(weights=...)` takes.
 
-        They hold for every request of these users, until the time `until` (in seconds since 1970; None is for good).
-        From then on it is as if they had not been set: one that was set before and has not ended holds again. `save`
-        keeps them, and the ranker's own `name` stays what it is.
+        They hold for every request of these users, until the moment `until` (seconds since 1970 or a `datetime`; None
+        is for good). From then on it is as if they had not been set: one that was set before and has not ended holds
+        again. `save` keeps them, and the ranker's own `name` stays what it is.
 
         Raises:
             RecsysError: for an unknown user, an unknown objective or a factor out of its range, dials that leave a user
@@ -459,7 +495,7 @@ class Ranker:
         for user, weights in dials.items():
             name, where = self._users.names[find_user_code(self._users, user)], f"ranker: dials of user '{user}'"
             added[name] = check_factors(weights, self._dial_ranges, where)
-        moment = time.time() if now is None else check_number("ranker: now", now, -np.inf)
+        moment = time.time() if now is None else parse_moment("ranker: now", now)
         return self._replace_user_dials(add_user_dials(self.user_dials, added, until, moment))
 
     def clear_user_dials(self, users: Sequence[Id]) -> "Ranker":
@@ -509,9 +545,15 @@ class Ranker:
         more: Iterable[Id] | None,
         weights: Mapping[Any, float] | None,
         profile_free: bool,
-        now: float | None,
+        shown: Any,
+        now: Any,
     ) -> tuple[RequestUser, RequestDials]:
-        """Return the user of a request and its dials; with `profile_free`, nobody, whoever asks."""
+        """Return the user of a request, with what was shown to them, and its dials.
+
+        With `profile_free` it is nobody, whoever asks, to whom nothing was shown.
+        """
+        if now is not None:
+            now = parse_moment("ranker: now", now)
         if profile_free is not False and check_flag("ranker: profile_free", profile_free):
             asks, profile_free = NOBODY, True
         else:
@@ -519,8 +561,9 @@ class Ranker:
                 resolve_request_user(self.context, self._users, self._items, user, history, more),
                 False,
             )
+            asks = self._exposures.add_to_request(asks, shown, now)
         stored = self._dials_of_users.get(asks.code, ())
-        if weights is None and now is None and not stored and not profile_free:
+        if weights is None and not stored and not profile_free:
             return asks, NO_DIALS
         return asks, resolve_dials(
             self._weights, self._dial_ranges, self._fast_path, stored, weights, now, profile_free
@@ -531,11 +574,11 @@ class Ranker:
             raise RecsysError("ranker: it has no model to rank with, expected items and scores: Ranker.rerank")
         return self.model
 
-    def _check_request(self, k: int | None, seed: int | None, profile_free: bool, now: float | None) -> None:
+    def _check_request(self, k: int | None, seed: int | None, profile_free: bool, now: Any) -> None:
         self._resolve_k(k)
         check_int("ranker: seed", 0 if seed is None else seed)
         check_flag("ranker: profile_free", profile_free)
-        check_number("ranker: now", 0.0 if now is None else now, -np.inf)
+        parse_moment("ranker: now", 0 if now is None else now)
 
     def _collect_parts(self) -> RankerParts:
         optional = (self.index, self._stored_tables, self.likelihood, self.user_dials)
@@ -572,7 +615,10 @@ class Ranker:
             found = order_by_likelihood(self._likelihood_scorer, request_user, found)
         asked: tuple[Rule, ...] = ()
         pool = None
-        if request_guards.guards:
+        hiding = None
+        if request_guards.are_limits:
+            hiding = flatten_hidden_items(found, request_user.hidden, k)
+        elif request_guards.guards:
             around = (
                 self.context if None not in request_guards.rules else build_user_context(self.context, request_user)
             )
@@ -582,10 +628,11 @@ class Ranker:
             return self._answer_empty(request_user, found, k, seed, request_guards, asked, max_retrieved, dials)
         fast_path = dials.fast_path or self._fast_path
         if fast_path is not None:
-            laid = slot_rules.NO_RULES if pool is None else slot_rules.flatten_rules(asked, pool, k)
+            laid = hiding or (slot_rules.NO_RULES if pool is None else slot_rules.flatten_rules(asked, pool, k))
             picked = fast_path.pick_slate(request_user, found, k, seed, laid, dials.weight)
         else:
-            of_slate = freeze_guards(request_guards.guards, asked)
+            of_slate = freeze_guards(request_guards.guards if asked else (), asked)
+            of_slate += [] if hiding is None else [make_hidden_guard(request_user.hidden, len(self._items.names))]
             picked = pick_by_rerank(
                 self.context,
                 self.blend,
@@ -609,9 +656,13 @@ class Ranker:
                 describe_violations(names, request_guards.guards, asked, distance, codes),
             )
             shown = filter_allowed_items(shown, asked)
+        elif hiding is not None:
+            shown = shown[~hiding.closed[0]]
         if len(codes) < k:
             lacking += (
-                self._describe_short(len(codes), k, len(found.items), len(shown), request_guards, max_retrieved),
+                self._describe_short(
+                    len(codes), k, len(found.items), len(shown), request_guards, request_user.hidden, max_retrieved
+                ),
             )
         return Recommendation(
             items=get_item_ids(names, codes),
@@ -625,7 +676,7 @@ class Ranker:
             unknown_items=found.unknown,
             unknown_history=request_user.unknown,
             violations=far,
-            notes=lacking + describe_kept_order(self._likelihood_scorer, request_user),
+            notes=request_user.exposure_notes + lacking + describe_kept_order(self._likelihood_scorer, request_user),
             relevance_slate=partial(get_item_ids, names, shown[:k]),
             explain=partial(
                 explain_picks,
@@ -648,10 +699,13 @@ class Ranker:
         n_found: int,
         n_allowed: int,
         request_guards: RequestGuards,
+        hidden: Ints,
         max_retrieved: int | None,
     ) -> str:
         """Return a sentence about why a slate has fewer than k picks."""
-        closed = int((~request_guards.filter_available(np.ones(len(self._items.names), bool))).sum())
+        allowed = request_guards.filter_available(np.ones(len(self._items.names), bool))
+        allowed[hidden] = False
+        closed = int((~allowed).sum())
         return describe_short_slate(
             n_picks, k, n_found, n_found - n_allowed, max_retrieved, closed, len(self._items.names)
         )
@@ -665,6 +719,7 @@ class Ranker:
         """Return the answer where there is nothing to rank."""
         objectives = list_kept_objectives(self._weights, dials.factors)
         none, far = np.zeros(0, np.float32), count_violations(resolved, found.items, k)
+        of_rules = request_guards.guards if resolved else ()
         return Recommendation(
             items=(),
             contributions=np.zeros((0, len(objectives)), np.float32),
@@ -676,10 +731,11 @@ class Ranker:
             ranker_policy=self.name,
             unknown_items=found.unknown,
             unknown_history=request_user.unknown,
-            violations=name_violations(request_guards.guards, far),
+            violations=name_violations(of_rules, far),
             notes=(
-                *describe_violations(self._items.names, request_guards.guards, resolved, far, found.items),
-                self._describe_short(0, k, 0, 0, request_guards, max_retrieved),
+                *request_user.exposure_notes,
+                *describe_violations(self._items.names, of_rules, resolved, far, found.items),
+                self._describe_short(0, k, 0, 0, request_guards, request_user.hidden, max_retrieved),
             ),
             relevance_slate=tuple,
             explain=tuple,

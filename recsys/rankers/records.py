@@ -19,9 +19,10 @@ from recsys.rankers.saved_tables import check_saved_tables, list_saved_tables
 from recsys.rankers.user_dials import UserDials, check_user_dials
 from recsys.support.serialization import flatten_record
 from recsys.support.stored_arrays import hash_array
-from recsys.types import Context, Items, RecsysError, Scorer, TableCache, TasteMap
+from recsys.types import Context, ExposureHistories, Items, RecsysError, Scorer, TableCache, TasteMap
 from recsys.types.arrays import Bools, Csr, Ints, Strings, make_empty_matrix
 from recsys.types.checks import check_array, check_finite, check_matrix
+from recsys.types.exposures import make_empty_histories
 from recsys.types.numbers import check_int
 from recsys.types.pools import ConstantFunction
 
@@ -71,13 +72,17 @@ class RankerParts:
     indexes: tuple[Any, ...] = ()  # one or none
     likelihoods: tuple[Any, ...] = ()  # one or none
     user_dials: tuple[Any, ...] = ()  # one or none: no part of the policy's name
+    exposures: tuple[Any, ...] = ()  # one, or none where nothing was shown
+
+
+_STORED_KINDS = (Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood, UserDials, ExposureHistories)
 
 
 def list_storable_classes() -> dict[str, type[Any]]:
     """Return the classes that a folder may hold, by name."""
     return {
         **find_fitted_classes(),
-        **{kind.__name__: kind for kind in (Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood, UserDials)},
+        **{kind.__name__: kind for kind in _STORED_KINDS},
     }
 
 
@@ -108,6 +113,7 @@ def collect_parts(
         indexes=() if index is None else (index,),
         likelihoods=() if likelihood is None else (likelihood,),
         user_dials=() if user_dials is None else (user_dials,),
+        exposures=() if context.exposures is None or not len(context.exposures.items) else (context.exposures,),
     )
 
 
@@ -131,6 +137,7 @@ def build_request_context(parts: RankerParts) -> Context:
         make_maps=ConstantFunction(parts.maps),
         seed=parts.seed,
         tables=tables,
+        exposures=parts.exposures[0] if parts.exposures else make_empty_histories(len(parts.user_ids)),
     )
 
 
@@ -175,6 +182,9 @@ def check_parts(parts: RankerParts, context: Context) -> None:
     for taste_map in parts.maps:
         if not isinstance(taste_map, TasteMap):
             raise RecsysError(f"maps hold a {type(taste_map).__name__}, expected a TasteMap")
+    for histories in parts.exposures:
+        if not isinstance(histories, ExposureHistories):
+            raise RecsysError(f"found a {type(histories).__name__}, expected ExposureHistories")
     context.check_arrays()
     check_saved_tables(context, [TableKey(table.name, table.settings) for table in parts.tables])
     for model in parts.models:

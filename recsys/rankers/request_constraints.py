@@ -2,20 +2,22 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import Any, cast
 
 import numpy as np
 
 from recsys.kernels import slot_rules
-from recsys.rankers.requests import Candidates
+from recsys.rankers.exposures import NO_LIMITS, collect_limits
+from recsys.rankers.requests import Candidates, load_exposure_kernels
 from recsys.reranking import guards as named
 from recsys.reranking.orders import check_order
 from recsys.types import Context, Guard, Pool, RecsysError, Rule
 from recsys.types.arrays import Bools, Csr, Ints, Longs
 
 ONE_USER = np.zeros(1, np.int32)
+NO_GROUPS = np.zeros(2, np.int64)  # pointers of one row without groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +26,12 @@ class RequestGuards:
 
     guards: tuple[Guard, ...] = ()
     rules: tuple[Rule | None, ...] = ()
+    limits: Longs = field(default_factory=NO_LIMITS.copy)  # (G, 3) of the guards that are limits on exposures
+
+    @property
+    def are_limits(self) -> bool:
+        """Whether every guard is a limit on exposures, and there is one."""
+        return 0 < len(self.guards) == len(self.limits)
 
     @property
     def excluded_items(self) -> list[Bools]:
@@ -53,7 +61,8 @@ class RequestGuards:
 
     def __add__(self, other: "RequestGuards") -> "RequestGuards":
         """Return both, one after the other."""
-        return RequestGuards(self.guards + other.guards, self.rules + other.rules)
+        limits = np.concatenate([self.limits, other.limits])
+        return RequestGuards(self.guards + other.guards, self.rules + other.rules, limits)
 
     def resolve_rules(self, pool: Pool, k: int, order: str) -> tuple[Rule, ...]:
         """Return the rule of every guard for a pool of one user and slates of k whose picks stand by `order`.
@@ -77,9 +86,32 @@ def resolve_fixed_guards(guards: Sequence[Guard], context: Context, k: int) -> R
     """
     slot_rules.check_guards("ranker", guards)
     pool = pad_candidates(Candidates(ONE_USER[:0], ONE_USER[:0].astype(np.float32)), k, context)
-    return RequestGuards(
-        tuple(guards), tuple(slot_rules.make_rule(guard, pool, k) if guard.is_static else None for guard in guards)
-    )
+    rules = tuple(slot_rules.make_rule(guard, pool, k) if guard.is_static else None for guard in guards)
+    return RequestGuards(tuple(guards), rules, collect_limits(guards))
+
+
+def flatten_hidden_items(candidates: Candidates, hidden: Ints, k: int) -> slot_rules.SlotRules | None:
+    """Return the slot rules that exclude the `hidden` items, codes in ascending order; None if none is a candidate."""
+    if not len(hidden):
+        return None
+    kernel: Any = load_exposure_kernels().mark_items
+    closed = np.empty((1, len(candidates.items)), bool)
+    if not kernel(candidates.items, hidden, closed[0]):
+        return None
+    none, codes = slot_rules.NO_RULES, np.zeros(closed.shape, np.int32)
+    return slot_rules.SlotRules(codes, closed, _make_no_pins(k), NO_GROUPS, none.groups, none.least, none.most)
+
+
+@lru_cache(16)
+def _make_no_pins(k: int) -> Longs:
+    return np.full((1, k), -1, np.int64)
+
+
+def make_hidden_guard(hidden: Ints, n_items: int) -> Guard:
+    """Return the guard that excludes the `hidden` items, codes, whoever asks."""
+    closed = np.zeros(n_items, bool)
+    closed[hidden] = True
+    return Guard("exposures", partial(_return_rule, Rule(excluded_items=closed)))
 
 
 def pad_candidates(candidates: Candidates, k: int, context: Context) -> Pool:
@@ -133,6 +165,8 @@ def filter_allowed_items(items: Ints, resolved: Sequence[Rule]) -> Ints:
     for rule in resolved:
         if rule.excluded_items is not None:
             items = items[~rule.excluded_items[items]]
+        if rule.excluded_pairs is not None:
+            items = items[~slot_rules.find_excluded_pairs(rule.excluded_pairs, items[None])[0]]
     return items
 
 

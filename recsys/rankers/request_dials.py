@@ -8,7 +8,6 @@ from recsys.rankers.fast_path import FastPath
 from recsys.rankers.user_dials import StoredDial, find_factors, list_kept_objectives
 from recsys.reranking.dials import DialRange, check_factors, make_nothing_left_error
 from recsys.types.arrays import Doubles
-from recsys.types.numbers import check_number
 
 
 class RequestDials(NamedTuple):
@@ -26,7 +25,7 @@ def resolve_dials(
     fast_path: FastPath | None,
     stored: Iterable[StoredDial],
     weights: Mapping[Any, Any] | None,
-    now: float | None,
+    now: int | None,
     profile_free: bool,
 ) -> RequestDials:
     """Return the dials of a request to a ranker; `configured` are the weights of its blend.
@@ -34,11 +33,9 @@ def resolve_dials(
     A factor of the request's `weights` stands in the place of one that is `stored`.
 
     Raises:
-        RecsysError: for a factor that the ranker does not take, factors that leave no objective, a weight that is too
-            large, or a time that is no number.
+        RecsysError: for a factor that the ranker does not take, factors that leave no objective, or a weight that is
+            too large.
     """
-    if now is not None:
-        now = check_number("ranker: now", now, float("-inf"))
     factors = find_factors(stored, time.time() if now is None else now) if stored else {}
     if weights is not None:
         asked = check_factors(weights, ranges, "ranker: weights")

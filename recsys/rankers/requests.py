@@ -9,11 +9,23 @@ import numpy as np
 from recsys.data.identifiers import normalize_id
 from recsys.maths.ordering import NUMBER_KINDS, argsort_descending, make_comparable
 from recsys.support import rng
-from recsys.types import Context, RecsysError
-from recsys.types.arrays import Csr, Floats, Ints, Longs
+from recsys.types import Context, ExposureHistories, RecsysError
+from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
 
 Id = str | int | float
 NO_ITEMS = np.zeros(0, np.int32)
+
+
+class ShownRows(NamedTuple):
+    """What was shown to the user of a request before: R rows by item, then time."""
+
+    items: Ints  # (R,) codes, ascending
+    times: Longs  # (R,) seconds since 1970
+    dismissed: Bools  # (R,) whether the user said not to show the item
+    now: int = 0  # seconds since 1970: the moment of the request
+
+
+NO_EXPOSURES = ShownRows(NO_ITEMS, np.zeros(0, np.int64), np.zeros(0, bool))
 
 
 class RequestUser(NamedTuple):
@@ -23,6 +35,9 @@ class RequestUser(NamedTuple):
     history: Ints  # (h,) codes of the items liked, ascending
     unknown: tuple[str, ...] = ()  # ids of the history that the ranker does not know
     is_extended: bool = False  # a user whose history is longer than what the ranker was fitted to
+    shown: ShownRows = NO_EXPOSURES
+    exposure_notes: tuple[str, ...] = ()  # a plain sentence about exposures that are left out
+    hidden: Ints = NO_ITEMS  # codes of the items that guards exclude for what was shown, ascending
 
 
 NOBODY = RequestUser(-1, NO_ITEMS)  # of whom nothing is known
@@ -71,6 +86,14 @@ def load_kernels() -> Any:
     from recsys.kernels import requests
 
     return requests
+
+
+@cache
+def load_exposure_kernels() -> Any:
+    """Return the compiled functions of exposures, imported when first asked for."""
+    from recsys.kernels import exposures
+
+    return exposures
 
 
 def resolve_request_user(
@@ -176,6 +199,7 @@ def build_user_context(context: Context, request_user: RequestUser, seed: int | 
         parent_context=context,
         population_codes=np.array([request_user.code], dtype=np.int64),
         draw_keys=np.array([get_draw_key(request_user)], dtype=np.uint64),
+        exposures=None if context.exposures is None else _build_exposure_history(request_user.shown),
         **parts,
     )
 
@@ -194,7 +218,13 @@ def build_context_of_users(context: Context, codes: Longs) -> Context:
         parent_context=context,
         population_codes=codes.astype(np.int64),
         draw_keys=codes,
+        exposures=None if context.exposures is None else context.exposures.take_users(codes),
     )
+
+
+def _build_exposure_history(rows: ShownRows) -> ExposureHistories:
+    pointers = np.array([0, len(rows.items)], np.int64)
+    return ExposureHistories(pointers, rows.items, rows.times, rows.dismissed, rows.now)
 
 
 def get_draw_key(request_user: RequestUser) -> int:

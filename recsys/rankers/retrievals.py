@@ -11,7 +11,7 @@ from recsys.maths.ordering import LOWEST_SCORE, find_top_n, find_top_n_with_rese
 from recsys.models.factor_model import FittedFactors
 from recsys.objectives.derived_tables import get_factor_gram, get_hard_regions, get_tie_order
 from recsys.rankers.policies import Policy
-from recsys.rankers.requests import NO_ITEMS, Candidates, RequestUser, get_row_columns
+from recsys.rankers.requests import Candidates, RequestUser, get_row_columns
 from recsys.types import Context, Factors, RecsysError, Scorer
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
 
@@ -94,12 +94,13 @@ def _select_reserved_items(
 
 
 def get_seen_items(context: Context, policy: Policy, request_user: RequestUser) -> Ints:
-    """Return the items that are not to be retrieved for one user, since they met them."""
+    """Return the items that are not to be retrieved for one user: met ones, and those that limits on exposures hide."""
     if not policy.exclude_seen:
-        return NO_ITEMS
-    if request_user.code < 0 or context.dislikes is None:
-        return request_user.history
-    return np.concatenate([request_user.history, get_row_columns(context.dislikes, request_user.code)])
+        return request_user.hidden
+    seen = request_user.history
+    if request_user.code >= 0 and context.dislikes is not None:
+        seen = np.concatenate([seen, get_row_columns(context.dislikes, request_user.code)])
+    return np.concatenate([seen, request_user.hidden]) if len(request_user.hidden) else seen
 
 
 def score_catalogue(model: Scorer, context: Context, request_user: RequestUser, histories: Csr) -> Floats:

@@ -12,7 +12,7 @@ from recsys.reranking.dials import DialRange, check_factors, make_nothing_left_e
 from recsys.types import RecsysError
 from recsys.types.arrays import Bools, Doubles, Strings
 from recsys.types.checks import check_array, check_finite
-from recsys.types.numbers import check_number
+from recsys.types.moments import parse_moment
 
 NEVER_ENDS = np.inf
 
@@ -93,7 +93,7 @@ def find_factors(dials: Iterable[StoredDial], now: float) -> dict[str, float]:
 
 
 def add_user_dials(
-    dials: UserDials | None, added: Mapping[str, Mapping[str, float]], until: float | None, now: float
+    dials: UserDials | None, added: Mapping[str, Mapping[str, float]], until: Any, now: float
 ) -> UserDials | None:
     """Return the table with the dials of some users, by id, that hold from now on and end at `until`, None for never.
 
@@ -103,7 +103,7 @@ def add_user_dials(
     Raises:
         RecsysError: for an end that is over, or a clock that runs backwards: `now` is before a dial was set.
     """
-    end = NEVER_ENDS if until is None else check_number("ranker: until", until, -np.inf)
+    end = NEVER_ENDS if until is None else float(parse_moment("ranker: until", until))
     if end <= now:
         raise RecsysError(f"ranker: until is {end:.15g}, which is over now ({now:.15g}), expected a later time")
     if dials is not None and now < dials.since.max():

@@ -15,7 +15,10 @@ from recsys.types import Factors, Items, Split, TasteMap
 from recsys.types.arrays import Csr, make_empty_matrix
 
 # Between them every objective of the fast path, whose kernels are compiled: one stands in the place of relevance.
-BLENDS = ({"relevance": 1.0, "mmr": 0.1, "negative_space": 0.1, "unexplored": 0.1}, {"discovery_value": 1.0})
+BLENDS = (
+    {"relevance": 1.0, "mmr": 0.1, "negative_space": 0.1, "unexplored": 0.1},
+    {"discovery_value": 1.0, "fatigue": 0.1},
+)
 
 
 @dataclass(frozen=True)

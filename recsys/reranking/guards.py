@@ -1,5 +1,7 @@
 """Guards: hard rules of a slate, which no gain outweighs.
 
+`frequency_cap` and `cool_down` read what was shown before: an item has to be permitted by both.
+
 Each function returns a guard for `recsys.rerank(..., guards=[...])` and for `recsys.Ranker`; a config names it under
 `[guards]`. Where not all of them can hold, the order is: what is excluded is never shown; then a pinned item stands in
 its slot; then a group has at most as many picks as it may, pinned ones counted, and a slot that nobody may take stays
@@ -18,14 +20,17 @@ import numpy as np
 from scipy import sparse
 
 from recsys.data.identifiers import normalize_id
+from recsys.maths.exposures import find_limited_pairs
 from recsys.objectives.derived_tables import get_id_codes, get_items_by_feature
 from recsys.support.resolver import is_importable, list_settings, name_extension, resolve_extension
-from recsys.types import Context, Guard, Pool, RecsysError, Rule, make_unknown_name_error
+from recsys.types import Context, ExposureLimit, Guard, Pool, RecsysError, Rule, make_unknown_name_error
 from recsys.types.arrays import Csr, Ints, Longs
+from recsys.types.exposures import convert_days
 from recsys.types.numbers import check_int
 
-__all__ = ["at_least", "at_most", "exclude", "pin", "require"]
+__all__ = ["at_least", "at_most", "cool_down", "exclude", "frequency_cap", "pin", "require"]
 
+MAX_COUNT = 2**31 - 1  # picks or exposures: nobody has more
 Names = Sequence[str | int]
 Groups = Mapping[str | int, str | Sequence[str]]
 
@@ -61,7 +66,7 @@ def at_most(m: int, *, features: Sequence[str] | None = None, groups: Groups | N
     Raises:
         RecsysError: for an m below 0, or features beside groups; where it is used, for an unknown feature.
     """
-    m = check_int("at_most: m", m, 0)
+    m = min(check_int("at_most: m", m, 0), MAX_COUNT)
     belongs, told = _parse_groups("at_most", features, groups)
     return _make_guard("at_most", partial(_make_count_rule, belongs, m, "max_picks"), m=m, **told)
 
@@ -77,11 +82,37 @@ def at_least(m: int, *, features: Sequence[str] | None = None, groups: Groups | 
     Raises:
         RecsysError: for an m below 0, for features beside groups or neither; where it is used, for an unknown feature.
     """
-    m = check_int("at_least: m", m, 0)
+    m = min(check_int("at_least: m", m, 0), MAX_COUNT)
     if features is None and groups is None:
         raise RecsysError("at_least: found neither features nor groups, expected one of them")
     belongs, told = _parse_groups("at_least", features, groups)
     return _make_guard("at_least", partial(_make_count_rule, belongs, m, "min_picks"), m=m, **told)
+
+
+def frequency_cap(m: int, *, window_days: float) -> Guard:
+    """Return the guard that shows an item to a user at most m times within a window of days.
+
+    Exposures count that are younger than the window, clicked or not; with m of them the item rests until the oldest is
+    out of the window. It is asked of what was shown before (`shown=`), which a slate adds to once it is logged.
+
+    Raises:
+        RecsysError: for an m below 1 or a window that is not above 0; where it is used, for a pool that does not know
+            what was shown.
+    """
+    m = min(check_int("frequency_cap: m", m, 1), MAX_COUNT)
+    window = convert_days("frequency_cap: window_days", window_days)
+    limit = ExposureLimit(max_exposures=m, window=window)
+    return _make_exposure_guard("frequency_cap", limit, m=m, window_days=window_days)
+
+
+def cool_down(days: float) -> Guard:
+    """Return the guard that does not show an item for some days after its user dismissed it, from the last time on.
+
+    Raises:
+        RecsysError: for days that are not above 0; where it is used, for a pool that does not know what was shown.
+    """
+    limit = ExposureLimit(cool_down=convert_days("cool_down: days", days))
+    return _make_exposure_guard("cool_down", limit, days=days)
 
 
 def pin(slot: int, item: str | int | Names) -> Guard:
@@ -167,6 +198,15 @@ def _make_pin_rule(slot: int, items: Sequence[str], each: bool, pool: Pool, k: i
     codes = _look_up_item_codes(pool.context, items)
     pins[:, slot - 1] = np.where((codes < 0) & (np.array(items) != ""), -2, codes)
     return Rule(pins=pins)
+
+
+def _make_exposure_guard(name: str, limit: ExposureLimit, **settings: Any) -> Guard:
+    return Guard(name, partial(_make_exposure_rule, name, limit), {name: settings}, exposure_limit=limit)
+
+
+def _make_exposure_rule(name: str, limit: ExposureLimit, pool: Pool, k: int) -> Rule:
+    histories = pool.context.need_exposures(name).take_users(pool.users)
+    return Rule(excluded_pairs=find_limited_pairs(histories, limit, len(pool.context.item_ids)))
 
 
 def _make_guard(name: str, rule: Callable[[Pool, int], Rule], *, fixed: bool = True, **settings: Any) -> Guard:

@@ -1,12 +1,13 @@
 """Pools: the candidates of each user, best first, from a model or from scores made elsewhere."""
 
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import repeat
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,11 +16,12 @@ from recsys.maths.distributions import mostly_unexplored
 from recsys.maths.ordering import LOWEST_SCORE, find_top_n, find_top_n_with_reserve, make_comparable
 from recsys.models.factor_model import FittedFactors
 from recsys.models.fits import check_fitted
+from recsys.retrieval.exposures import build_exposure_histories
 from recsys.retrieval.score_blocks import collect_top_items, make_item_mask
 from recsys.support import rng
-from recsys.types import Context, RecsysError, Scorer, Split, TasteMap
+from recsys.types import Context, ExposureHistories, Exposures, RecsysError, RecsysWarning, Scorer, Split, TasteMap
 from recsys.types import pools as records
-from recsys.types.arrays import Anys, Csr, Ints, Longs
+from recsys.types.arrays import Anys, Csr, Ints, Longs, Strings
 from recsys.types.numbers import check_flag, check_int, check_number
 from recsys.types.pools import ConstantFunction
 
@@ -45,6 +47,8 @@ class Pool(records.Pool):
         n: int | None = None,
         maps: Sequence[TasteMap] | None = None,
         seed: int = 0,
+        shown: Exposures | None = None,
+        now: Any = None,
     ) -> "Pool":
         """Return the pool of any model's candidates: three columns of equal length, in any order.
 
@@ -52,6 +56,7 @@ class Pool(records.Pool):
         histories, features and maps; candidates that the user has met are left out (a user who has met all of them
         keeps a row of -1), and ids that the split does not have are refused. Without it, only objectives that need
         none of them work. `n` keeps the best n of each user; by default the longest list decides.
+        `shown` and `now` are as for `recsys.candidates`.
 
         Raises:
             RecsysError: for columns of unequal length, missing ids, NaN or infinite scores, repeated pairs, unknown
@@ -65,12 +70,18 @@ class Pool(records.Pool):
         if split is None:
             user_ids, users = np.unique(user_names, return_inverse=True)
             item_ids, items = np.unique(item_names, return_inverse=True)
-            where = Context(user_ids, item_ids, seed=seed, make_maps=None if maps is None else ConstantFunction(maps))
+            where = Context(
+                user_ids,
+                item_ids,
+                seed=seed,
+                make_maps=None if maps is None else ConstantFunction(maps),
+                exposures=align_exposures(shown, now, user_ids, item_ids),
+            )
             fresh = np.ones(len(values), dtype=bool)
         else:
             users = encode_split_ids("user_id", user_names, split.user_ids)
             items = encode_split_ids("item_id", item_names, split.item_ids)
-            where = make_context(split, maps=maps, seed=seed)
+            where = make_context(split, maps=maps, seed=seed, shown=shown, now=now)
             fresh = np.asarray(split.seen[users, items]).ravel() == 0
             if not fresh.any():
                 raise RecsysError("candidates: every pair was met in training, expected items new to somebody")
@@ -102,6 +113,8 @@ def candidates(
     seed: int = 0,
     exclude_seen: bool = True,
     exploration_share: float = 0.0,
+    shown: Exposures | None = None,
+    now: Any = None,
 ) -> Pool:
     """Return the exact top n items of each user, (U, n), best first; equal scores in an order drawn by `seed`.
 
@@ -118,11 +131,16 @@ def candidates(
     has no training positive (`recsys.maths.distributions.mostly_unexplored`). A user who has fewer of them left gets
     the best of the rest instead. It takes a look at each map for every user and item.
 
+    `shown` is the log of what was shown before (`recsys.read_exposures`): guards and objectives read it. Rows of
+    unknown users and items are left out. `now` is the moment that slates are made for, in seconds since 1970 or as a
+    `datetime`; by default that of the latest exposure.
+
     Scores of a model of one's own may be numbers of any kind: they are ordered as they are, and then stored in 32 bits.
 
     Raises:
         RecsysError: if n is not between 1 and the number of items, for a reach that is no share, users that the
-            split does not have, a model that was fitted on other users and items, or one whose scores are not finite.
+            split does not have, a model that was fitted on other users and items, one whose scores are not finite,
+            or an exposure after `now`.
     """
     total, count = split.shape
     check_flag("pool: exclude_seen", exclude_seen)
@@ -135,7 +153,7 @@ def candidates(
     scores = np.zeros((len(rows), n), dtype=np.float32)
     ties = rng.make_generator(seed, "ties").permutation(count)
     without = make_item_mask(split, hide_seen=exclude_seen)
-    around = make_context(split, model, maps=maps, seed=seed)
+    around = make_context(split, model, maps=maps, seed=seed, shown=shown, now=now)
     if isinstance(model, FittedFactors):
         _check_finite_products(model)
     reserved = int(np.ceil(exploration_share * n - 1e-9))
@@ -178,9 +196,15 @@ def candidates(
 
 
 def make_context(
-    split: Split, model: Scorer | None = None, *, maps: Sequence[TasteMap] | None = None, seed: int = 0
+    split: Split,
+    model: Scorer | None = None,
+    *,
+    maps: Sequence[TasteMap] | None = None,
+    seed: int = 0,
+    shown: Exposures | ExposureHistories | None = None,
+    now: Any = None,
 ) -> Context:
-    """Return the context of objectives: histories, catalogue, factors, own maps."""
+    """Return the context of objectives: histories, catalogue, factors, own maps, and what was shown before."""
     return Context(
         user_ids=split.user_ids,
         item_ids=split.item_ids,
@@ -191,7 +215,20 @@ def make_context(
         factors=None if model is None else model.factors,
         make_maps=partial(_make_objective_maps, split.train) if maps is None else ConstantFunction(maps),
         seed=seed,
+        exposures=align_exposures(shown, now, split.user_ids, split.item_ids),
     )
+
+
+def align_exposures(
+    shown: Exposures | ExposureHistories | None, now: Any, user_ids: Strings, item_ids: Strings
+) -> ExposureHistories | None:
+    """Return what was shown to these users, None where no log says it; histories are given back as they are."""
+    if shown is None or isinstance(shown, ExposureHistories):
+        return shown
+    histories, notes = build_exposure_histories(shown, user_ids, item_ids, now=now)
+    for note in notes:
+        warnings.warn(note, RecsysWarning, stacklevel=4)
+    return histories
 
 
 def _make_objective_maps(train: Csr) -> Sequence[TasteMap]:

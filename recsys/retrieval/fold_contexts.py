@@ -36,6 +36,7 @@ def make_fold_context(context: Context, fold: Fold, *, maps: Sequence[TasteMap] 
         dislikes=_take_rows(context.dislikes, there),
         times=_take_rows(context.times, there),
         factors=factors,
+        exposures=None if context.exposures is None else context.exposures.take_users(there),
         make_maps=partial(make_half_maps, half) if maps is None else ConstantFunction(maps),
         tables=TableCache(),
     )

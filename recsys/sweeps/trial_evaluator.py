@@ -118,10 +118,11 @@ class TrialEvaluator:
         return key, self.pools.get(key, lambda: TermCache(build(self.preparation, config.model, config.pool)[0]))
 
     def _rerank(self, config: Config, k: int, key: str, terms: TermCache, fitted: TermCache) -> Slates:
-        blend = next(iter(config.blends.values()), {"relevance": 1.0})
-        policy: dict[str, Any] = config.get_pick_settings(config.list_runs()[-1])
+        run = config.list_runs()[-1]
+        blend = run.blend or {"relevance": 1.0}
+        policy: dict[str, Any] = config.get_pick_settings(run)
         scale = self._fit_scales(config, key, fitted, blend, k)
-        guards = config.build_guards()
+        guards = config.build_guards(run)
         return rerank(terms.pool, blend, k, scale=scale, seed=config.seed, terms=terms, guards=guards, **policy)
 
     def _fit_scales(

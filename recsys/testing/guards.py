@@ -13,8 +13,8 @@ from recsys.testing.synthetic import make_pool
 from recsys.types import Guard, Pool, Rule
 from recsys.types.arrays import Longs
 
-RULE_FIELDS = ("excluded_items", "groups", "min_picks", "max_picks", "pins")
-STATIC_FIELDS = ("excluded_items", "groups", "min_picks", "max_picks")
+RULE_FIELDS = ("excluded_items", "excluded_pairs", "groups", "min_picks", "max_picks", "pins")
+STATIC_FIELDS = ("excluded_items", "excluded_pairs", "groups", "min_picks", "max_picks")
 
 
 def check_guard(guard: str | Guard | Callable[..., Guard], *, k: int = 5, **settings: Any) -> None:
@@ -55,8 +55,11 @@ def check_guard(guard: str | Guard | Callable[..., Guard], *, k: int = 5, **sett
 
 
 def _check_slates(who: str, rule: Rule, items: Any) -> None:
-    for row in items:
+    for user, row in enumerate(items):
         shown = row[row >= 0]
+        if rule.excluded_pairs is not None:
+            excluded = rule.excluded_pairs[[user]].toarray()[0]
+            expect(not excluded[shown].any(), who, "excludes an item for a user to whom it is shown")
         if rule.excluded_items is not None:
             expect(not rule.excluded_items[shown].any(), who, "excludes an item that is shown")
         if rule.groups is not None and rule.max_picks is not None:
@@ -75,6 +78,8 @@ def _count_violations(rule: Rule, user: int, row: Any) -> int:
         far += sum(pin not in (-1, item) for pin, item in zip(rule.pins[user].tolist(), row.tolist(), strict=True))
     if rule.excluded_items is not None:
         far += int(rule.excluded_items[shown].sum())
+    if rule.excluded_pairs is not None:
+        far += int(np.count_nonzero(rule.excluded_pairs[[user]].toarray()[0, shown]))
     return far
 
 
@@ -98,7 +103,7 @@ def _is_same_rule(one: Rule, two: Rule, names: tuple[str, ...]) -> bool:
             return False
         if a is None:
             continue
-        a, b = (part.toarray() if name == "groups" else part for part in (a, b))
+        a, b = (part.toarray() if name in ("excluded_pairs", "groups") else part for part in (a, b))
         if not np.array_equal(a, b):
             return False
     return True

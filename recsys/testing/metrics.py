@@ -112,7 +112,10 @@ def _check_order_of_users(who: str, make: Metric, k: int) -> None:
     split = evaluation.truth.split
     parts = {part: getattr(split, part)[order] for part in PARTS}
     moved = replace(split, user_ids=split.user_ids[order], **parts)
-    other = Evaluation(evaluation.items[order], replace(evaluation.truth, split=moved))
+    shown = evaluation.truth.exposures
+    moved_exposures = None if shown is None else shown.take_users(order)
+    truth = replace(evaluation.truth, split=moved, exposures=moved_exposures)
+    other = Evaluation(evaluation.items[order], truth)
     before, after = make(evaluation, k), make(other, k)
     expected = _get_values(before) if isinstance(before, PerCatalogue) else _get_values(before)[..., order]
     same = np.allclose(_get_values(after), expected, atol=1e-5, equal_nan=True)

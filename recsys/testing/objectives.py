@@ -72,6 +72,8 @@ def _list_arrays(pool: Pool) -> list[Anys | None]:
     context = pool.context
     matrices = [one for one in (context.train, context.dislikes, context.times) if one is not None]
     parts = [array for matrix in matrices for array in (matrix.data, matrix.indices, matrix.indptr)]
+    shown = context.exposures
+    parts += [] if shown is None else [shown.items, shown.times, shown.dismissed]
     return [pool.users, pool.items, pool.scores, *parts]
 
 

@@ -6,7 +6,19 @@ import numpy as np
 from scipy import sparse
 
 from recsys.retrieval.candidates import candidates
-from recsys.types import Dataset, Evaluation, Factors, GroundTruth, Interactions, Items, Pool, Split, TasteMap
+from recsys.retrieval.exposures import build_exposure_histories
+from recsys.types import (
+    Dataset,
+    Evaluation,
+    Exposures,
+    Factors,
+    GroundTruth,
+    Interactions,
+    Items,
+    Pool,
+    Split,
+    TasteMap,
+)
 from recsys.types.arrays import Csr, Floats, Ints, make_empty_matrix
 
 DAY = 86_400.0  # seconds
@@ -80,10 +92,27 @@ def make_maps(split: Split, n: int = 3, regions: int = 5, seed: int = 3) -> tupl
     return tuple(maps)
 
 
+def make_exposures(split: Split, seed: int = 0, rows: int = 400) -> Exposures:
+    """Return what was shown to the users of a split on the 30 days before the 1,000th after 1970: 5 % was dismissed."""
+    rng = np.random.default_rng([seed, 2])
+    users, items = split.shape
+    user, item = rng.integers(0, users, rows).astype(np.int32), rng.integers(0, items, rows).astype(np.int32)
+    when = (rng.integers(970, 1000, rows) * DAY).astype(np.int64)
+    return Exposures(user, item, when, split.user_ids, split.item_ids, dismissed=rng.random(rows) < 0.05)
+
+
 def make_pool(seed: int = 0, users: int = 30, n: int = 20) -> Pool:
-    """Return n candidates for each user of a split with features, times and three maps, by a factor model."""
+    """Return n candidates for each user of a split with features, times and three maps, by a factor model.
+
+    The pool knows what was shown before.
+    """
     split = make_split(seed, users, times=True)
-    return candidates(RandomFactorModel(split, seed=seed + 1), split, n=n, maps=make_maps(split, seed=seed + 3))
+    model, maps, shown = (
+        RandomFactorModel(split, seed=seed + 1),
+        make_maps(split, seed=seed + 3),
+        make_exposures(split, seed),
+    )
+    return candidates(model, split, n=n, maps=maps, shown=shown)
 
 
 def make_evaluation(
@@ -101,7 +130,8 @@ def make_evaluation(
     slates = np.argsort(rng.random((users, items)) - 0.5 * test.toarray(), axis=1)[:, :length].astype(np.int32)
     slates[np.arange(length) >= rng.integers(0, length + 1, users)[:, None]] = -1
     own, audit, content, witness = (make_maps(split, maps, regions, seed) for seed in (5, 6, 7, 8))
-    return Evaluation(slates, GroundTruth(split, own, audit, content, witness))
+    histories, _ = build_exposure_histories(make_exposures(split, seed), split.user_ids, split.item_ids)
+    return Evaluation(slates, GroundTruth(split, own, audit, content, witness, exposures=histories))
 
 
 def make_communities(seed: int = 0, users: int = 60, items: int = 40) -> Csr:

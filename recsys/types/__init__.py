@@ -3,6 +3,7 @@
 from recsys.types.datasets import Dataset, Interactions, Items
 from recsys.types.errors import RecsysError, RecsysWarning, check_choice, make_unknown_name_error
 from recsys.types.evaluations import Evaluation, GroundTruth, MetricValues, PerCatalogue, PerMap, PerUser
+from recsys.types.exposures import ExposureHistories, ExposureLimit, Exposures
 from recsys.types.folds import Fold, Judge
 from recsys.types.guards import Guard, Rule
 from recsys.types.maps import TasteMap
@@ -19,6 +20,9 @@ __all__ = [
     "Coverage",
     "Dataset",
     "Evaluation",
+    "ExposureHistories",
+    "ExposureLimit",
+    "Exposures",
     "Factors",
     "Fold",
     "GroundTruth",

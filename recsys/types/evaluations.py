@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from recsys.types.arrays import Doubles, Ints, Longs
+from recsys.types.exposures import ExposureHistories
 from recsys.types.folds import Judge
 from recsys.types.maps import TasteMap
 from recsys.types.pools import TableCache
@@ -28,6 +29,7 @@ class GroundTruth:
     popularity_exponent: float = DEFAULT_POPULARITY_EXPONENT  # g of credits popularity^-g, from 0 (all alike) to 1
     # users whose histories say what communities consume, ascending codes; None: all
     judge_users: Longs | None = None
+    exposures: ExposureHistories | None = None  # what was shown to the users before
     # Metrics keep derived tables here. A copy by `dataclasses.replace` starts without: they are of what it had before.
     tables: TableCache = field(default_factory=TableCache, init=False)  # of the split and the maps
     split_tables: TableCache = field(default_factory=TableCache, init=False)  # of the split alone; `with_judge` keeps

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys.types.arrays import Bools, Csr, Longs
+from recsys.types.exposures import ExposureLimit
 from recsys.types.pools import Pool
 
 
@@ -18,6 +19,7 @@ class Rule:
     max_picks: Longs | None = None  # (G,) how many it may have; None is as many as there are slots
     # (U, k) the item that a slot is kept for, -1 = none, -2 = one that is not in the catalogue
     pins: Longs | None = None
+    excluded_pairs: Csr | None = None  # (U, I) other than 0 where an item may not be shown to that user
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,3 +31,4 @@ class Guard:
     # as a config writes it: its settings by its name there
     config_settings: Mapping[str, Mapping[str, Any]] | None = None
     is_static: bool = False  # the rule is the same whoever asks and whatever the candidates: the catalogue says it
+    exposure_limit: ExposureLimit | None = None  # the rule is this limit on what was shown, and nothing else

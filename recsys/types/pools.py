@@ -14,6 +14,7 @@ from recsys.types.arrays import Anys, Csr, Floats, Ints, Longs, Strings, unite_m
 from recsys.types.checks import check_array, check_codes, check_matrix, convert_to_codes
 from recsys.types.datasets import Items
 from recsys.types.errors import RecsysError, check_choice
+from recsys.types.exposures import ExposureHistories
 from recsys.types.maps import TasteMap
 from recsys.types.models import Factors
 
@@ -104,6 +105,7 @@ class Context:
     parent_context: "Context | None" = None  # the context of the population, where it is another
     population_codes: Longs | None = None  # (users,) their codes in `parent_context`, -1 for who is new to it
     draw_keys: Anys | None = None  # (users,) whole numbers by which draws are told apart; None: the codes of users
+    exposures: ExposureHistories | None = None  # what was shown to the users before
     checked: bool = field(default=False, init=False, repr=False)
 
     def check_arrays(self) -> None:
@@ -128,6 +130,8 @@ class Context:
                 raise RecsysError(
                     f"context: {size[1]} items among {len(self.parent_context.item_ids)}, expected as many"
                 )
+        if self.exposures is not None:
+            self.exposures.check_histories("context: exposures", size)
         if self.population_codes is not None:
             check_array("context: population_codes", self.population_codes, size[:1], "i")
             check_codes("context: population_codes", self.population_codes, -1, len(self.population.user_ids))
@@ -189,6 +193,14 @@ class Context:
         if self.items is None or not self.items.features.nnz:
             raise RecsysError(f"{needed_by} needs item features, and this data has none")
         return self.items
+
+    def need_exposures(self, needed_by: str) -> ExposureHistories:
+        """Return what was shown to each user, or raise an error that names `needed_by`."""
+        if self.exposures is None:
+            raise RecsysError(
+                f"{needed_by} needs what was shown before: make the pool with shown=, or name a log in [shown]"
+            )
+        return self.exposures
 
     def need_factors(self, needed_by: str) -> Factors:
         """Return the model's factors, or raise an error that names `needed_by`."""
