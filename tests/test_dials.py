@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic import RandomFactorModel, make_maps, make_split, write_tables
+from synthetic import RandomFactorModel, make_exposures, make_maps, make_split, write_tables
 
 import recsys as rs
 from recsys.configs import parse_config
@@ -25,7 +25,7 @@ from recsys.types import RecsysError
 SPLIT = make_split(users=30, seed=3)
 MODEL = RandomFactorModel(SPLIT)
 CONTEXT = make_context(SPLIT, MODEL, maps=make_maps(SPLIT), seed=2)
-POOL = candidates(MODEL, SPLIT, n=20, maps=make_maps(SPLIT))
+POOL = candidates(MODEL, SPLIT, n=20, maps=make_maps(SPLIT), shown=make_exposures(SPLIT))
 EVERYTHING = np.ones(len(SPLIT.item_ids), bool)
 BLENDS = {
     "compiled": {"relevance": 1.0, "mmr": 0.3, "negative_space": {"weight": 0.4, "tau": 0.5}, "unexplored": 0.2},

@@ -3,17 +3,19 @@
 import pickle
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic import make_maps, make_split, reseal_manifest
+from synthetic import make_exposures, make_maps, make_split, reseal_manifest
 from test_dials import check_same
 
 import recsys as rs
 from recsys.rankers import Ranker
+from recsys.reranking import guards
 from recsys.types import RecsysError, RecsysWarning
 
 BLENDS = {
@@ -225,7 +227,9 @@ def test_dials_that_leave_nothing_are_one_line():
 @pytest.mark.parametrize("now", [float("nan"), float("inf"), "now", True, [1]])
 def test_a_time_that_is_none_is_one_line(now):
     for ask in (make_ranker().rank, lambda **given: make_ranker().rerank(["i1"], [1.0], **given)):
-        with pytest.raises(RecsysError, match=r"^ranker: now is .*, expected a finite number$"):
+        with pytest.raises(
+            RecsysError, match=r"^ranker: now is .*, expected seconds since 1970, a datetime or an ISO 8601 time$"
+        ):
             ask(user="u1", now=now)
     with pytest.raises(RecsysError, match=r"^ranker: now is"):
         make_ranker().rank_many(users=["u1"], now=now)
@@ -241,3 +245,31 @@ def test_users_to_clear_are_a_list_of_known_ones():
         with pytest.raises(RecsysError, match=f"^ranker: {message}"):
             ranker.clear_user_dials(users)
     assert ranker.clear_user_dials([]).rank(user="u1").dials == {"mmr": 2.0}
+
+
+def test_moments_are_read_alike_everywhere():
+    day = datetime(2024, 1, 1, tzinfo=UTC)
+    ranker = make_ranker().set_user_dials({"u1": {"mmr": 2}}, until=day + timedelta(days=1), now=day)
+    for now in (day, day.timestamp(), "2024-01-01", np.datetime64("2024-01-01")):
+        assert ranker.rank(user="u1", now=now).dials == {"mmr": 2.0}
+    assert ranker.rank(user="u1", now="2024-01-02").dials == {}
+
+
+@pytest.mark.parametrize("name", BLENDS)
+def test_without_a_profile_nothing_was_shown(name):
+    """Neither what the ranker holds nor what the request brings closes an item, or makes one tired."""
+    split = make_split(users=60, seed=4)
+    fitted = rs.models.ALS(factors=4, iterations=3).fit(split.train)
+    blend = {**BLENDS[name], "fatigue": 1.0}
+    rules = [guards.frequency_cap(1, window_days=7), guards.cool_down(days=14)]
+    ranker = Ranker.fit(
+        fitted, split, blend, maps=make_maps(split), n=20, k=6, guards=rules, shown=make_exposures(split)
+    )
+    now = 1000 * 86_400
+    everybody = ranker.rank(profile_free=True, now=now)
+    brought = [{"item_id": item, "datetime": now - 60, "dismissed": True} for item in everybody.items]
+    seen = ranker.rank(user="u1", shown=brought, now=now)
+    assert not set(seen.items) & set(everybody.items)
+    check_same(ranker.rank(user="u1", shown=brought, now=now, profile_free=True), everybody)
+    (many,) = ranker.rank_many(users=["u1"], shown=[brought], now=now, profile_free=True)
+    check_same(many, everybody)

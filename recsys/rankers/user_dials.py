@@ -116,7 +116,7 @@ def add_user_dials(
         np.array([user for user, _ in pairs], dtype=np.str_),
         np.array([objective for _, objective in pairs], dtype=np.str_),
         np.array([factor for factors in added.values() for factor in factors.values()], dtype=np.float64),
-        np.full(len(pairs), now),
+        np.full(len(pairs), now, dtype=np.float64),
         np.full(len(pairs), end),
     )
     old = None if dials is None else dials.keep(_find_readable(dials, set(pairs), end, now))
