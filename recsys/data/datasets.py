@@ -189,11 +189,11 @@ def _read_tables(
     needed = REQUIRED_FIELDS if events is None else (*REQUIRED_FIELDS, "event")
     if items is None:
         return _build_dataset(
-            name, _read_mapped_table(table, LOG_FIELDS, needed, name, columns, features, settings), None, events=events
+            name, read_mapped_table(table, LOG_FIELDS, needed, name, columns, features, settings), None, events=events
         )
-    log = _read_mapped_table(table, LOG_FIELDS, needed, name, columns, (), settings)
+    log = read_mapped_table(table, LOG_FIELDS, needed, name, columns, (), settings)
     place = f"{name}: items"
-    catalogue = _read_mapped_table(
+    catalogue = read_mapped_table(
         items, ITEM_FIELDS, ("item_id",), place, item_columns, features, TableSettings(), "item_columns"
     )
     return _build_dataset(name, log, catalogue, events=events)
@@ -203,7 +203,7 @@ def _is_path(table: Any) -> bool:
     return isinstance(table, str | PathLike)
 
 
-def _read_mapped_table(
+def read_mapped_table(
     table: Any,
     fields: Mapping[str, Sequence[str]],
     needed: Sequence[str],
