@@ -11,7 +11,7 @@ from recsys.data.times import PLAUSIBLE_FROM
 from recsys.maths.bursts import Bursts
 from recsys.maths.drift import Drift
 from recsys.types import make_unknown_name_error
-from recsys.types.arrays import Bools, Doubles, Longs
+from recsys.types.arrays import Bools, Doubles, Ints, Longs
 from recsys.types.notebooks import format_day
 
 SECONDS_PER_DAY = 86_400
@@ -64,6 +64,11 @@ def _count_share(name: str, count: int, total: int, unit: str, note: str) -> Che
 
 def _say_unknown(name: str, why: str) -> CheckFigure:
     return CheckFigure(name, None, f"not known: {why}")
+
+
+def count_codes(codes: Ints) -> int:
+    """Return how many distinct codes there are: users, or items, that have a row."""
+    return int((np.bincount(codes) > 0).sum())
 
 
 def explain_missing_moments(rows: CheckedRows) -> str | None:
@@ -217,7 +222,7 @@ def judge_bursts(rows: CheckedRows, policy: CheckPolicy, kind: str, bursts: Mapp
     if kind not in bursts:
         return _say_unknown(name, explain_missing_moments(rows) or "")
     found, window = bursts[kind], f"{policy.burst_window:,} s"
-    total = len(np.unique(rows.user if kind == "user" else rows.item))
+    total = count_codes(rows.user if kind == "user" else rows.item)
     if kind == "user":
         note = f"{found.threshold:,.0f} or more events in {window}: beyond a geometric tail from the median user on"
     else:

@@ -18,6 +18,7 @@ from recsys.data.check_figures import (
     check_purposes,
     check_single_users,
     check_sources,
+    count_codes,
     explain_missing_moments,
     find_late_half,
     judge_bursts,
@@ -147,8 +148,8 @@ def check_rows(rows: CheckedRows, policy: CheckPolicy) -> DataCheck:
     return DataCheck(
         name=rows.name,
         rows=len(rows),
-        users=len(np.unique(rows.user)),
-        items=len(np.unique(rows.item)),
+        users=count_codes(rows.user),
+        items=count_codes(rows.item),
         first=None if when is None else int(when.min()),
         last=None if when is None else int(when.max()),
         as_of=moment,

@@ -7,6 +7,8 @@ from scipy import special
 
 from recsys.types.arrays import Doubles, Ints, Longs
 
+MAX_KEY = 2**63
+
 
 @dataclass(frozen=True)
 class Bursts:
@@ -74,8 +76,7 @@ def find_item_bursts(
     burst is a window of at least `min_events` whose chance is at most `alpha` / R' (Bonferroni over windows). A release
     or a sale is one too.
     """
-    first = _find_first_events(user, item, time, window)
-    item, time = sort_events(item[first], time[first])
+    item, time = sort_events(*_take_first_events(user, item, time, window))
     inside, size = count_events_in_window(item, time, window), np.bincount(item)
     tried = np.flatnonzero(inside >= max(min_events, 2))
     ends, every = time[tried], np.sort(time)
@@ -103,10 +104,20 @@ def _find_busiest_windows(code: Ints, time: Longs, window: int) -> tuple[Longs, 
     return events, until
 
 
-def _find_first_events(user: Ints, item: Ints, time: Longs, window: int) -> Longs:
-    """Return the row of the first event of each user, item and window of the clock."""
-    pair = user.astype(np.int64) << 32 | item
-    order = np.argsort(time, kind="stable")
-    order = order[np.argsort(pair[order], kind="stable")]
-    is_new = np.diff(pair[order], prepend=-1) != 0
-    return np.asarray(order[is_new | (np.diff(time[order] // window, prepend=0) != 0)])
+def _take_first_events(user: Ints, item: Ints, time: Longs, window: int) -> tuple[Ints, Longs]:
+    """Return item and time of the first event of each user, item and window of the clock, in any order.
+
+    Numbers that hold a pair and a time are sorted ten times as fast as rows are, where 63 bits are enough for them.
+    """
+    if not len(item):
+        return item, time
+    n_users, start, span = int(user.max()) + 1, int(time.min()), int(np.ptp(time)) + 1
+    if (int(item.max()) + 1) * n_users * span < MAX_KEY:
+        pair, time = np.divmod(np.sort((item * np.int64(n_users) + user) * span + (time - start)), span)
+        time += start
+        item = (pair // n_users).astype(np.int32)
+    else:
+        order = np.lexsort((time, user, item))
+        pair, item, time = user[order].astype(np.int64) << 32 | item[order], item[order], time[order]
+    first = (np.diff(pair, prepend=-1) != 0) | (np.diff(time // window, prepend=0) != 0)
+    return item[first], time[first]
