@@ -1,5 +1,6 @@
 """`recsys data`: list, fetch, describe, check and cite datasets."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ def check_(
     else:
         _print_check(found, out)
     if found.exceeded:
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
 
 
 def _print_check(found: datasets.DataCheck, out: Path | None) -> None:

@@ -31,6 +31,7 @@ from recsys.maths.bursts import Bursts, find_item_bursts, find_user_bursts
 from recsys.maths.drift import Drift, measure_drift
 from recsys.types import make_unknown_name_error
 from recsys.types.extras import needs_extra
+from recsys.types.numbers import convert_to_plain_data
 
 MAX_LISTED_BURSTS = 10
 
@@ -91,7 +92,9 @@ class DataCheck:
             for one in self.figures
         }
         made = {**asdict(self), "figures": figures, "exceeded": [one.name for one in self.exceeded]}
-        return {**made, **{key: dict(made[key]) for key in ("rows_by_source", "rows_by_purpose", "left_out")}}
+        made |= {key: dict(made[key]) for key in ("rows_by_source", "rows_by_purpose", "left_out")}
+        plain: dict[str, Any] = convert_to_plain_data(made)
+        return plain
 
 
 @needs_extra("recsys.data.check_data")
