@@ -44,6 +44,7 @@ def make_table(seed: int = 0) -> pd.DataFrame:
     return frame
 
 
+SUFFIXES = ("tsv", "parquet", "jsonl")
 CONFIG = {
     "filter": {"positive": "stars >= 2", "min_user_interactions": 2, **FILTER},
     "split": {"kind": "per_user_time", "test": 0.3, "validation": 0.2},
@@ -82,7 +83,7 @@ def with_path(path: Path, **more) -> dict:
     return {**CONFIG, **more, "data": {"path": str(path)}}
 
 
-@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet", "jsonl"])
+@pytest.mark.parametrize("suffix", ["csv", *(pytest.param(one, marks=pytest.mark.slow) for one in SUFFIXES)])
 def test_files_do_not_leak(tmp_path, suffix):
     frame, path = make_table(), tmp_path / f"log.{suffix}"
     if suffix == "parquet":
@@ -98,13 +99,16 @@ def test_files_do_not_leak(tmp_path, suffix):
 @pytest.mark.parametrize(
     "convert",
     [
-        lambda frame: frame,
-        lambda frame: frame.to_dict("list"),
-        lambda frame: frame.to_dict("records"),
+        pytest.param(lambda frame: frame, marks=pytest.mark.slow),
+        pytest.param(lambda frame: frame.to_dict("list"), marks=pytest.mark.slow),
+        pytest.param(lambda frame: frame.to_dict("records"), marks=pytest.mark.slow),
         lambda frame: recsys.read_dataset(frame),
-        lambda frame: recsys.read_dataset(
-            frame.drop(columns=["title", "genres"]),
-            items=frame.drop_duplicates("item_id")[["item_id", "title", "genres"]],
+        pytest.param(
+            lambda frame: recsys.read_dataset(
+                frame.drop(columns=["title", "genres"]),
+                items=frame.drop_duplicates("item_id")[["item_id", "title", "genres"]],
+            ),
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["pandas", "columns", "rows", "a dataset", "a dataset with a table of items"],
@@ -113,11 +117,13 @@ def test_tables_in_memory_do_not_leak(convert):
     testing.check_no_leak(CONFIG, data=convert(make_table()))
 
 
+@pytest.mark.slow
 def test_datasets_do_not_leak_without_a_config():
     testing.check_no_leak(data=recsys.read_dataset(make_table()), **FILTER)
     testing.check_no_leak(data=make_table().drop(columns=["source", "purposes"]))
 
 
+@pytest.mark.slow
 def test_config_files_and_readers_do_not_leak(tmp_path):
     make_table().to_csv(tmp_path / "log.csv", index=False)
     text = """
@@ -156,6 +162,7 @@ def test_a_model_that_reads_the_file_leaks(tmp_path):
         testing.check_no_leak(leaky)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["consent", "source", "purposes", "descriptions"])
 def test_a_filter_that_leaves_rows_in_leaks(monkeypatch, what):
     select = permissions.select_permitted_rows
