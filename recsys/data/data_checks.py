@@ -187,8 +187,8 @@ def _find_bursts(rows: CheckedRows, policy: CheckPolicy) -> dict[str, Bursts]:
 def _list_bursts(rows: CheckedRows, kind: str, found: Bursts) -> list[ListedBurst]:
     ids = rows.user_ids if kind == "user" else rows.item_ids
     columns = (found.codes, found.events, found.until, found.expected)
-    rows_of_list = zip(*(one[:MAX_LISTED_BURSTS].tolist() for one in columns), strict=True)
-    return [ListedBurst(kind, str(ids[code]), *numbers) for code, *numbers in rows_of_list]
+    listed = zip(*(one[:MAX_LISTED_BURSTS].tolist() for one in columns), strict=True)
+    return [ListedBurst(kind, str(ids[code]), *numbers) for code, *numbers in listed]
 
 
 def _count_rows_by_source(rows: CheckedRows) -> tuple[tuple[str, int], ...]:
