@@ -1,8 +1,9 @@
 """How long `recsys data check` takes on 10 million rows, and how much memory: `python benchmarks/data_check.py`.
 
 Writes a made-up log of 500,000 users and 50,000 items with skewed popularity, sessions, sources, consent and purposes
-into a temporary folder, as Parquet and as CSV, and checks each in a fresh process under a policy that limits every
-figure. Processor time stands beside the wall's: other work may share the machine.
+into a temporary folder, as Parquet and as CSV, and checks each in fresh processes under a policy that limits every
+figure. Seconds are those of the fastest of three, because other work may share the machine; processor time stands beside
+them, and memory is the largest.
 Writes `benchmarks/results/data_check.csv`.
 """
 
@@ -83,6 +84,7 @@ def main() -> None:
     """Measure, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=ROWS, help="Rows of the log (default: 10 million).")
+    parser.add_argument("--runs", type=int, default=3, help="Processes for each file (default: 3).")
     asked = parser.parse_args()
     rows: list[tuple[str, float, str, int | str]] = []
     with tempfile.TemporaryDirectory() as name:
@@ -94,7 +96,8 @@ def main() -> None:
         log.to_csv(folder / "log.csv", index=False)
         del log
         for kind in ("parquet", "csv"):
-            found = measure_check(folder / f"log.{kind}", policy)
+            runs = [measure_check(folder / f"log.{kind}", policy) for _ in range(asked.runs)]
+            found = min(runs)._replace(mib=max(one.mib for one in runs))
             what = f"recsys data check of {asked.rows:,} rows, {kind}"
             rows.append((what, round(found.seconds, 1), "s", MAX_SECONDS))
             rows.append((f"{what}, processor time", round(found.processor_seconds, 1), "s", ""))
