@@ -2,8 +2,8 @@
 
 Writes a made-up log of 500,000 users and 50,000 items with skewed popularity, sessions, sources, consent and purposes
 into a temporary folder, as Parquet and as CSV, and checks each in fresh processes under a policy that limits every
-figure. Seconds are those of the fastest of three, because other work may share the machine; processor time stands beside
-them, and memory is the largest.
+figure. Seconds are those of the fastest of three, because other work may share the machine; processor time stands
+beside them, and memory is the largest.
 Writes `benchmarks/results/data_check.csv`.
 """
 
