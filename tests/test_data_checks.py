@@ -405,6 +405,12 @@ def test_json_and_pages(log, capsys, tmp_path):
     assert r"\|x\|" in render_check_markdown(found)
 
 
+@pytest.mark.parametrize("out", [None, 3, b"page.html", "a\0.html"])
+def test_a_page_at_no_path_is_one_line(out):
+    with pytest.raises(RecsysError, match=r"^out is .*, expected the path of a page$"):
+        write_check(check_data(BARE), out)
+
+
 def test_a_name_in_a_page_is_text():
     log = {**BARE, "source": ["<script>", "<script>", "a"]}
     page = render_check_page(check_data(log, name="<i>"))

@@ -10,6 +10,7 @@ from recsys.reports.export import render_html_table, render_markdown_table, rend
 from recsys.support.atomic_files import write_text
 from recsys.types import RecsysError
 from recsys.types.notebooks import format_count, format_day
+from recsys.types.paths import check_path
 
 PAGE_SUFFIXES = (".html", ".md", ".json")
 
@@ -74,23 +75,25 @@ def render_check_page(check: DataCheck) -> str:
     return render_page(f"recsys: check of {check.name}", f"Check of {check.name}", describe_check(check), parts)
 
 
-def check_page_path(path: Path) -> None:
-    """Refuse a path for a page of another kind than HTML, Markdown or JSON.
+def check_page_path(given: str | Path) -> Path:
+    """Return the path of a page, of HTML, Markdown or JSON.
 
     Raises:
-        RecsysError: naming the path.
+        RecsysError: if it is no path, or of another kind, naming it.
     """
+    path = check_path("out", given, "the path of a page")
     if path.suffix not in PAGE_SUFFIXES:
         raise RecsysError(f"{path}: unknown kind of file '{path.suffix}', expected {', '.join(PAGE_SUFFIXES)}")
+    return path
 
 
-def write_check(check: DataCheck, path: Path) -> None:
-    """Write a check to `path`: a page (.html), Markdown (.md) or JSON (.json).
+def write_check(check: DataCheck, out: str | Path) -> None:
+    """Write a check to `out`: a page (.html), Markdown (.md) or JSON (.json).
 
     Raises:
         RecsysError: for another kind of file, or one that cannot be written.
     """
-    check_page_path(path)
+    path = check_page_path(out)
     render = {".html": render_check_page, ".md": render_check_markdown, ".json": render_check_json}[path.suffix]
     write_text(path, render(check))
 
