@@ -193,8 +193,10 @@ def test_item_bursts_are_those_of_all_windows(events, window, least, alpha, few_
     finally:
         bursts.MAX_KEY = before
     assert set(found.codes.tolist()) == set(expected)
-    for code, n in zip(found.codes.tolist(), found.events.tolist(), strict=True):
-        assert n == -expected[code][1]
+    for code, n, events in zip(found.codes.tolist(), found.events.tolist(), found.expected.tolist(), strict=True):
+        chance, inside = expected[code]
+        assert n == -inside
+        assert stats.poisson.sf(n - 2, events - 1) == pytest.approx(chance, abs=1e-9)
 
 
 def test_planted_bursts_are_found_and_named_and_nothing_else():
