@@ -86,6 +86,16 @@ RESULTS = {
         "ratio on test [95 %]": "{ratio on test:.2f} [{ratio low:.2f}, {ratio high:.2f}]",
         "tuned settings": "{tuned settings}",
     },
+    "data-states": {
+        "log": "{data}",
+        "figure": "{figure}",
+        "share": "{share}",
+        "count": "{count}",
+        "limit": "{limit}",
+        "verdict": "{verdict}",
+        "rule": "{rule}",
+    },
+    "data_check": {"what": "{what}", "value": "{value:g}", "unit": "{unit}", "at most": "{target:g}"},
     "tuned-ml-100k": TUNED,
     "tuned-ml-latest-small": TUNED,
     "tuned-ml-latest-small-256": TUNED,
@@ -222,6 +232,7 @@ def write_api(app: Any) -> None:
     for name, module in TABLES.items():
         _write(API / "tables" / f"{name}.md", _table(importlib.import_module(f"recsys.{module}")))
     _write(API / "tables" / "keys.md", _keys())
+    _write(API / "tables" / "policy-keys.md", _policy_keys())
     _write(API / "tables" / "commands.md", _commands())
     _write(API / "tables" / "metrics.md", _metrics())
     _write(API / "tables" / "objectives.md", _objectives())
@@ -406,6 +417,26 @@ def _keys() -> str:
         if (section := find_section(field.annotation)) is not None:
             parts += ["", f"`[{name}]`: {_first_line(section)}", "", *_key_rows(section, set(section.model_fields))]
     return "\n".join(parts) + "\n"
+
+
+def _policy_keys() -> str:
+    """Return a table of the keys of a policy, and one of its limits."""
+    from recsys.data import CheckLimits, CheckPolicy
+
+    parts = []
+    for title, kind in (
+        ("Outside of sections:", CheckPolicy),
+        (f"`[limits]`: {_first_line(CheckLimits)}", CheckLimits),
+    ):
+        parts += [title, "", "| key | type | default | what it is |", "|---|---|---|---|"]
+        for field in dataclasses.fields(kind):
+            declared, comment = _declared(kind, field.name)
+            default = "" if field.default in (None, dataclasses.MISSING) else f"`{field.default!r}`"
+            if field.name != "limits":
+                shown = declared.removesuffix(" | None").replace("|", BAR)
+                parts.append(f"| `{field.name}` | `{shown}` | {default} | {_prose(comment)} |")
+        parts.append("")
+    return "\n".join(parts)
 
 
 def _key_rows(section: Any, names: set[str]) -> list[str]:

@@ -150,6 +150,7 @@ class FilterSection(Section):
 
     positive: str | None = None  # such as "rating >= 4", or by the table's own name; every row where absent
     sources: list[str] | None = Field(None, min_length=1)  # whose rows are used, where the table has a source
+    purposes: list[str] | None = Field(None, min_length=1)  # a row is used if it permits each of them
     min_user_interactions: int = Field(0, ge=0)  # positives that a user must have to stay
     min_item_interactions: int = Field(0, ge=0)  # positives that an item must have to stay
 

@@ -109,6 +109,9 @@ def test_toml_blocks_are_configs(page: Path, tmp_path: Path) -> None:
             testing.check_card(tmp_path / block.partition("\n")[0].removeprefix("# "))
             continue
         (tmp_path / "my.toml").write_text(block, encoding="utf-8")
+        if "limits" in tomllib.loads(block):
+            assert dict(data.read_policy(tmp_path / "my.toml").limits.list_given())
+            continue
         if "extends" in tomllib.loads(block):
             assert plans.read_sweep(tmp_path / "my.toml").methods
             continue

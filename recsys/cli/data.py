@@ -1,9 +1,13 @@
-"""`recsys data`: list, fetch, describe and cite datasets."""
+"""`recsys data`: list, fetch, describe, check and cite datasets."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
 from recsys import data as datasets
 from recsys.cli import options
@@ -15,10 +19,12 @@ from recsys.escaping import escape_hidden
 from recsys.support.resolver import search_folder
 from recsys.types import RecsysError, make_unknown_name_error
 
+NUMBER_COLUMNS = ("share", "count", "limit", "events", "expected", "rows")  # of a check
+
 
 @click.group()
 def data() -> None:
-    """Datasets: list, fetch, describe, cite."""
+    """Datasets: list, fetch, describe, check, cite."""
 
 
 @data.command("list")
@@ -29,8 +35,6 @@ def list_(data_dir: Path | None, quiet: bool) -> None:
     if quiet:
         click.echo("\n".join(datasets.list_datasets()))
         return
-    from rich.table import Table
-
     root = resolve_data_folder(data_dir)
     table = Table(box=None, pad_edge=False)
     for column in ("name", "users", "items", "interactions", "licence", "here"):
@@ -95,6 +99,78 @@ def describe_(
     named = options.parse_column_names(columns), options.parse_column_names(item_columns, "--item-column")
     made = datasets.read_dataset(path, named[0], items=items, item_columns=named[1], **reading)
     print_description(datasets.describe_dataset(made), options.make_console(80))
+
+
+@data.command("check")
+@click.argument("name_or_path", metavar="FILE")
+@click.option("--policy", type=click.Path(path_type=Path), help="A TOML file of limits (default: none).")
+@click.option("--out", type=click.Path(path_type=Path), help="Write a page: .html, .md or .json.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@options.column
+@click.option("--event", "events", multiple=True, metavar="EVENT=WEIGHT", help="Which events count, and how much.")
+@click.option("--setting", "settings", multiple=True, metavar="NAME=VALUE", help="For a reader: one of its settings.")
+@options.add_table_options
+@options.data_dir
+@options.quiet
+def check_(
+    name_or_path: str,
+    policy: Path | None,
+    out: Path | None,
+    as_json: bool,
+    columns: tuple[str, ...],
+    events: tuple[str, ...],
+    settings: tuple[str, ...],
+    reading: dict[str, Any],
+    data_dir: Path | None,
+    quiet: bool,
+) -> None:
+    """Show the state of the log in FILE: what is stale, somebody else's, not agreed to, repeated or bursting.
+
+    FILE may also be the name of a dataset, the path of a card (.toml), or a reader, module:function. The exit code is
+    1 if a figure is beyond its limit in the policy, 0 if none is.
+    """
+    from recsys.reports.data_checks import check_page_path, render_check_json, write_check
+
+    if out is not None:
+        check_page_path(out)
+    weights = options.parse_settings(events, "--event") or None
+    with search_folder(Path.cwd()):
+        found = datasets.check_data(
+            name_or_path,
+            policy,
+            columns=options.parse_column_names(columns),
+            events=weights,
+            data_dir=data_dir,
+            quiet=quiet,
+            settings=options.parse_settings(settings),
+            **reading,
+        )
+    if out is not None:
+        write_check(found, out)
+    if as_json:
+        click.echo(render_check_json(found), nl=False)
+    else:
+        _print_check(found, out)
+    if found.exceeded:
+        sys.exit(1)
+
+
+def _print_check(found: datasets.DataCheck, out: Path | None) -> None:
+    from recsys.reports.data_checks import describe_check, list_check_notes, tabulate_check
+
+    console = options.make_console()
+    options.print_line(f"{found.name}: {describe_check(found)}")
+    for one in tabulate_check(found):
+        table = Table(title=one.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for name in one.head:
+            table.add_column(name, justify="right" if name in NUMBER_COLUMNS else "left", overflow="fold")
+        for row in one.rows:
+            table.add_row(*(Text(escape_hidden(cell)) for cell in row))
+        console.print(table)
+    for line in list_check_notes(found):
+        options.print_line(f"note: {line}")
+    if out is not None:
+        options.print_line(f"page: {out}")
 
 
 @data.command("cite")

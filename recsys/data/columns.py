@@ -44,6 +44,7 @@ LOG_FIELDS: Mapping[str, Sequence[str]] = {
     "event": EVENT_ALIASES,
     "source": ("source",),
     "consent": ("consent",),
+    "purposes": ("purposes",),
     "title": ("title", "item_title", "item_name", "movie_title", "product_name", "product_title"),
     "features": ("features", "genres", "genre", "categories", "category"),
     "year": ("release_year", "item_year"),

@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from scipy import sparse
 
 from recsys.data.card_files import read_card
@@ -20,8 +21,15 @@ from recsys.data.events import drop_weight_columns
 from recsys.data.exposures import EXPOSURE_REQUIRED_FIELDS, build_exposures
 from recsys.data.fingerprints import compute_fingerprint
 from recsys.data.frames import convert_to_frame, name_positional_columns
-from recsys.data.interactions import build_interactions, keep_consented_rows
-from recsys.data.items import add_tags, build_items
+from recsys.data.interactions import (
+    ParsedRows,
+    describe_repeated_pairs,
+    drop_duplicates,
+    keep_consented_rows,
+    make_interactions,
+    parse_rows,
+)
+from recsys.data.items import add_tags, build_items, describe_rows
 from recsys.data.layout_tables import read_layout_tables
 from recsys.data.mapped_tables import (
     REQUIRED_FIELDS,
@@ -34,7 +42,8 @@ from recsys.data.readers import Reader, check_dataset, is_reader, name_reader, r
 from recsys.data.settings import TableSettings
 from recsys.data.sources import FetchedFiles, check_files_unchanged, fetch_dataset, find_fetched_files
 from recsys.data.stores import STORE_FORMAT, restore_dataset, save_dataset
-from recsys.types import Dataset, Exposures, RecsysError
+from recsys.maths.catalogues import build_described_items
+from recsys.types import Dataset, Exposures, Interactions, Items, RecsysError, RowDescriptions
 from recsys.types.extras import needs_extra
 
 
@@ -72,8 +81,9 @@ def load_dataset(
     log, items, tags = read_layout_tables(folder, wanted.layouts[there.layout])
     made = _build_dataset(wanted.name, log, items, wanted.rules, about, tags)
     _check_counts(made, len(log.frame), wanted, folder)
-    with suppress(RecsysError):  # a folder that cannot be written costs time, not the dataset
-        save_dataset(made, store)
+    if made.descriptions is None:  # a store has none: such a log is read anew
+        with suppress(RecsysError):  # a folder that cannot be written costs time, not the dataset
+            save_dataset(made, store)
     return made
 
 
@@ -114,9 +124,10 @@ def read_dataset(
     Columns are found by the names that common libraries use; `columns` says otherwise, for instance
     {"user_id": "client", "weight": "stars"}, or by position, {"user_id": 0}. Fields: user_id, item_id; optionally
     weight (finite) or quantity (negative is a return), datetime (see `recsys.data.times.parse_times`), event, source,
-    consent, and title, features, year of the item. `events` are weights by event, such as {"transaction": 4,
-    "view": 1}: rows of other events are left out. `items` is a table of the items, in any of these forms: item_id,
-    title, features separated by "|", year. `features` names the columns with features, of that table if there is one.
+    consent, purposes (names separated by "|", ";" or ",", or a list of them), and title, features, year of the item.
+    `events` are weights by event, such as {"transaction": 4, "view": 1}: rows of other events are left out. `items` is
+    a table of the items, in any of these forms: item_id, title, features separated by "|", year. `features` names the
+    columns with features, of that table if there is one.
     `name` is what the dataset is called.
 
     How a text is written is found out, and refused where it cannot be told; `header`, `delimiter` (" " is any run of
@@ -195,7 +206,7 @@ def read_exposures(
     called = name or (get_base_name(Path(table)) if _is_path(table) else "shown")
     how = TableSettings(header, delimiter, quotes, decimal, time_unit, time_format)
     return build_exposures(
-        _read_mapped_table(table, EXPOSURE_FIELDS, EXPOSURE_REQUIRED_FIELDS, called, columns, (), how)
+        read_mapped_table(table, EXPOSURE_FIELDS, EXPOSURE_REQUIRED_FIELDS, called, columns, (), how)
     )
 
 
@@ -212,11 +223,11 @@ def _read_tables(
     needed = REQUIRED_FIELDS if events is None else (*REQUIRED_FIELDS, "event")
     if items is None:
         return _build_dataset(
-            name, _read_mapped_table(table, LOG_FIELDS, needed, name, columns, features, settings), None, events=events
+            name, read_mapped_table(table, LOG_FIELDS, needed, name, columns, features, settings), None, events=events
         )
-    log = _read_mapped_table(table, LOG_FIELDS, needed, name, columns, (), settings)
+    log = read_mapped_table(table, LOG_FIELDS, needed, name, columns, (), settings)
     place = f"{name}: items"
-    catalogue = _read_mapped_table(
+    catalogue = read_mapped_table(
         items, ITEM_FIELDS, ("item_id",), place, item_columns, features, TableSettings(), "item_columns"
     )
     return _build_dataset(name, log, catalogue, events=events)
@@ -226,7 +237,7 @@ def _is_path(table: Any) -> bool:
     return isinstance(table, str | PathLike)
 
 
-def _read_mapped_table(
+def read_mapped_table(
     table: Any,
     fields: Mapping[str, Sequence[str]],
     needed: Sequence[str],
@@ -263,17 +274,40 @@ def _build_dataset(
     events: Mapping[Any, float] | None = None,
 ) -> Dataset:
     rules = rules or CleaningRules()
-    interactions, notes = build_interactions(log, rules, events)
-    described = items if items is not None else keep_consented_rows(log) if _has_item_columns(log) else None
-    catalogue, more = build_items(described, interactions.item_ids, rules)
+    rows = drop_duplicates(parse_rows(log, rules, events))
+    interactions = make_interactions(rows)
+    notes = [*rows.notes, *describe_repeated_pairs(interactions)]
+    described = None
+    if items is None and _has_item_columns(log) and _has_permission_columns(log):
+        catalogue, described = _build_items_of_rows(rows, interactions, rules)
+        more: list[str] = []
+    else:
+        table = items if items is not None else keep_consented_rows(log) if _has_item_columns(log) else None
+        catalogue, more = build_items(table, interactions.item_ids, rules)
     every = [*log.notes, *(items.notes if items is not None else ()), *notes, *(more if items is not None else ())]
     if tags is not None:
         catalogue, more = add_tags(catalogue, tags, rules.tags)
         every += more
     log = log if events is None else drop_weight_columns(log)[0]
     about = about or _describe_table(log, items)
-    made = compute_fingerprint(interactions, catalogue)
-    return Dataset(name, interactions, catalogue, made, about, tuple(every), dict(log.columns))
+    made = compute_fingerprint(interactions, catalogue, described)
+    return Dataset(name, interactions, catalogue, made, about, tuple(every), dict(log.columns), described)
+
+
+def _has_permission_columns(log: MappedTable) -> bool:
+    """Return whether a table has columns by which a filter can leave rows out."""
+    return "source" in log.columns or "purposes" in log.columns
+
+
+def _build_items_of_rows(rows: ParsedRows, log: Interactions, rules: CleaningRules) -> tuple[Items, RowDescriptions]:
+    """Return the catalogue as the rows describe it that may be used, and what each row says.
+
+    These are the rows of the log, so that a filter can take out those it leaves out (`recsys.splits.permissions`).
+    """
+    table = replace(rows.table, frame=rows.table.frame.iloc[rows.columns["row"]])
+    described = describe_rows(table, rules)
+    item = np.where(log.find_usable_rows(), log.item, -1).astype(np.int32)
+    return build_described_items(item, log.item_ids, described), described
 
 
 def _describe_table(log: MappedTable, items: MappedTable | None) -> dict[str, Any]:

@@ -2,19 +2,25 @@
 
 import hashlib
 import json
+from typing import Any
 
 import numpy as np
 
-from recsys.types import Interactions, Items
+from recsys.types import Interactions, Items, RowDescriptions
 from recsys.types.arrays import Anys
 
 
-def compute_fingerprint(log: Interactions, items: Items) -> str:
-    """Return the SHA-256 of the rows in canonical order, the ids and the catalogue."""
+def compute_fingerprint(log: Interactions, items: Items, described: RowDescriptions | None = None) -> str:
+    """Return the SHA-256 of the rows in canonical order, the ids, the catalogue and what rows say of their items."""
     texts = [log.user_ids.tolist(), log.item_ids.tolist(), items.titles.tolist(), list(items.feature_names)]
     absent = [log.datetime is None, log.source is None, log.consent is None]
-    seen = hashlib.sha256(json.dumps([texts, absent]).encode())
+    optional: list[Any] = [] if log.purposes is None else [["purposes", log.purpose_names]]
+    if described is not None:
+        said = (described.titles, described.years, described.features, described.no_titles, described.words)
+        optional.append(["descriptions", *said])
+    seen = hashlib.sha256(json.dumps([texts, absent, *optional]).encode())
     rows = [log.consent, log.source, log.weight, log.datetime, log.item, log.user]
+    rows = [*(() if log.purposes is None else log.purposes.T), None if described is None else described.row, *rows]
     there = [values for values in rows if values is not None]
     pair = log.user.astype(np.int64) << 32 | log.item
     order = np.argsort(pair, kind="stable")

@@ -27,7 +27,7 @@ def normalize_id(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     text = str(value).replace("\0", "").strip()
-    whole = _WHOLE_AS_FLOAT.fullmatch(text)
+    whole = _WHOLE_AS_FLOAT.fullmatch(text) if ".0" in text else None
     return whole.group(1) if whole else text
 
 

@@ -1,53 +1,95 @@
 """The catalogue of a dataset: titles, features and years of the items that its log holds."""
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recsys.data.cards import CleaningRules, TagRule
-from recsys.data.identifiers import encode_ids, make_string_array
+from recsys.data.identifiers import encode_ids
 from recsys.data.mapped_tables import MappedTable
-from recsys.types import Items
-from recsys.types.arrays import Csr, Ints, Longs, Strings
+from recsys.maths.catalogues import build_described_items, make_items
+from recsys.types import Items, RowDescriptions
+from recsys.types.arrays import Ints, Longs, Strings
 
 if TYPE_CHECKING:
     from pandas import Series
 
 NOT_A_FEATURE = ("", "unknown", "(no genres listed)")
-_YEAR_SUFFIX = re.compile(
-    r"\s*\(((?:18|19|20)\d\d)(?:\s*[-\u2013]\s*\d{0,4})?\)(?:\s*\(V\))?\s*$"
-)  # (1995), (2006-2009)
 
 
 def build_items(table: MappedTable | None, item_ids: Strings, rules: CleaningRules) -> tuple[Items, list[str]]:
-    """Return the catalogue of `item_ids` as `sheet` describes it, and notes.
+    """Return the catalogue of `item_ids` as `table` describes it (`recsys.maths.catalogues`), and notes.
 
-    Where rows of one item differ: the title and the year that most rows have (the smallest of equals), and all features
-    of any row. A year in brackets at the end of a title is no part of it; it is the item's year where the table has
-    none. "unknown" and "(no genres listed)" are no features.
+    "unknown" and "(no genres listed)" are no features.
     """
     if table is None:
-        return _make_items(item_ids, {}, {}, {}), []
+        return make_items(item_ids, {}, {}, {}), []
     codes, notes = _match_rows_to_items(table, item_ids)
-    titles = {code: " ".join(str(text).split()) for code, text in _find_most_frequent(table, "title", codes).items()}
-    titles = {code: "" if text in rules.without_title else text for code, text in titles.items()}
-    years = {code: int(match.group(1)) for code, text in titles.items() if (match := _YEAR_SUFFIX.search(text))}
-    years |= {
-        code: year for code, text in _find_most_frequent(table, "year", codes).items() if (year := _parse_year(text))
-    }
-    titles = {code: _YEAR_SUFFIX.sub("", text) or text for code, text in titles.items()}
-    features = _collect_features(table, codes)
-    if rules.words is not None:
-        features = _extract_title_words(titles, rules.words.min_items, rules.words.leave_out)
-    return _make_items(item_ids, titles, years, features), notes
+    return build_described_items(codes, item_ids, describe_rows(table, rules)), notes
+
+
+def describe_rows(table: MappedTable, rules: CleaningRules) -> RowDescriptions:
+    """Return the title, year and features of the item that each row of `table` says, (R,)."""
+    titles, years = (
+        _list_texts(table.frame[table.columns[field]]) if field in table.columns else (None, [])
+        for field in ("title", "year")
+    )
+    features = [_list_texts(_join_lists(table.frame[name], table.separator)) for name in table.features]
+    parts = [titles, years, *features]
+    row, first = _combine_codes([codes for codes, _ in parts], len(table.frame))
+    said = [[None if codes is None or codes[at] < 0 else texts[codes[at]] for codes, texts in parts] for at in first]
+    made = [(title, year, _split_features(cells, table.separator)) for title, year, *cells in said]
+    distinct = sorted(
+        set(made), key=lambda one: (one[0] is not None, one[0] or "", one[1] is not None, one[1] or "", one[2])
+    )
+    place = {one: code for code, one in enumerate(distinct)}
+    codes = np.asarray([place[one] for one in made], dtype=np.int32)
+    return RowDescriptions(
+        row=codes[row],
+        titles=tuple(title for title, _, _ in distinct),
+        years=tuple(year for _, year, _ in distinct),
+        features=tuple(names for _, _, names in distinct),
+        no_titles=tuple(rules.without_title),
+        words=None if rules.words is None else (rules.words.min_items, tuple(rules.words.leave_out)),
+    )
+
+
+def _list_texts(values: "Series[Any]") -> tuple[Longs, list[str]]:
+    """Return the code of each value, (R,) with -1 where there is none, and the texts that codes point to."""
+    import pandas as pd
+
+    codes, distinct = pd.factorize(values)
+    return codes, [*map(str, distinct)]
+
+
+def _join_lists(values: "Series[Any]", separator: str) -> "Series[Any]":
+    """Return a column of features as text: lists with the separator between their names."""
+    if values.dtype != object:
+        return values
+    listed = values.map(lambda cell: not isinstance(cell, str) and np.ndim(cell) == 1).to_numpy(bool)
+    if not listed.any():
+        return values
+    return values.where(~listed, values[listed].map(lambda cell: separator.join(map(str, cell))))
+
+
+def _combine_codes(parts: Iterable[Longs | None], rows: int) -> tuple[Longs, Longs]:
+    """Return one code for each row and its combination of codes, (R,), and the first row of each of these."""
+    code = np.zeros(rows, dtype=np.int64)
+    for part in (part for part in parts if part is not None):
+        code = np.unique(code * (int(part.max(initial=-1)) + 2) + part + 1, return_inverse=True)[1]
+    return code, np.unique(code, return_index=True)[1]
+
+
+def _split_features(cells: Iterable[str | None], separator: str) -> tuple[str, ...]:
+    names = {name.strip() for cell in cells if cell is not None for name in cell.split(separator)}
+    return tuple(sorted(name for name in names if name.lower() not in NOT_A_FEATURE))
 
 
 def add_tags(items: Items, table: MappedTable, rule: TagRule) -> tuple[Items, list[str]]:
-    """Return `items` with the tags in `sheet` as further features, and notes.
+    """Return `items` with the tags in `table` as further features, and notes.
 
     Tags are in lower case, with single spaces; one that is called as a feature of the catalogue, whatever the case, is
     that feature. Of the other tags of these items, those of fewer items or users than the `rule` says are left out.
@@ -66,7 +108,7 @@ def add_tags(items: Items, table: MappedTable, rule: TagRule) -> tuple[Items, li
     names = np.asarray(items.feature_names, dtype=object)
     rows = np.split(names[items.features.indices], items.features.indptr[1:-1])
     features = {code: {*row, *given.get(code, ())} - left_out for code, row in enumerate(rows)}
-    named = _make_items(items.ids, {}, {}, features)
+    named = make_items(items.ids, {}, {}, features)
     few = f"that fewer than {rule.min_items} items have or {rule.min_users} users gave"
     notes = [f"{len(left_out):,} tags {few}: left out"] if left_out else []
     return replace(items, features=named.features, feature_names=named.feature_names), notes
@@ -98,70 +140,10 @@ def _match_rows_to_items(table: MappedTable, item_ids: Strings) -> tuple[Ints, l
     return here[raw], notes
 
 
-def _find_most_frequent(table: MappedTable, field: str, codes: Ints) -> Mapping[int, Any]:
-    """Return the most frequent value of each item, the smallest of equals."""
-    if field not in table.columns:
-        return {}
-    counts = _count_values(table.frame[table.columns[field]], codes).sort_values(
-        ["code", "n", "value"], ascending=[True, False, True]
-    )
-    first = counts.drop_duplicates("code")
-    return dict(zip(first["code"].tolist(), first["value"].tolist(), strict=True))
-
-
-def _count_values(values: "Series[Any]", codes: Ints) -> Any:
-    """Return a frame code, value (as text), n of the distinct values of each item."""
-    import pandas as pd
-
-    kept = (codes >= 0) & values.notna().to_numpy()
-    numbers, distinct = pd.factorize(values[kept])
-    pairs, n = np.unique(np.stack([codes[kept], numbers.astype(np.int32)]), axis=1, return_counts=True)
-    texts = np.asarray([*map(str, distinct)], dtype=object)
-    return pd.DataFrame({"code": pairs[0], "value": texts[pairs[1]], "n": n})
-
-
-def _parse_year(text: str) -> int:
-    match = re.fullmatch(r"((?:1[0-9]|20)\d\d)(?:\.0+)?", text.strip())
-    return int(match.group(1)) if match else 0
-
-
 def _collect_features(table: MappedTable, codes: Ints) -> dict[int, set[str]]:
+    """Return all features of each item; `codes` (R,) says which item a row is of, -1 for none."""
+    described, kept = describe_rows(table, CleaningRules()), codes >= 0
     found: dict[int, set[str]] = {}
-    for column in table.features:
-        values = table.frame[column]
-        listed = values.map(lambda cell: not isinstance(cell, str) and np.ndim(cell) == 1).to_numpy(bool)
-        if listed.any():
-            values = values.where(~listed, values[listed].map(lambda cell: table.separator.join(map(str, cell))))
-        counts = _count_values(values, codes)
-        for code, text in zip(counts["code"].tolist(), counts["value"].tolist(), strict=True):
-            names = {name.strip() for name in text.split(table.separator)}
-            found.setdefault(code, set()).update(name for name in names if name.lower() not in NOT_A_FEATURE)
+    for code, which in np.unique(np.stack([codes[kept], described.row[kept]]), axis=1).T.tolist():
+        found.setdefault(code, set()).update(described.features[which])
     return found
-
-
-def _extract_title_words(titles: Mapping[int, str], min_items: int, leave_out: Iterable[str]) -> dict[int, set[str]]:
-    words = {code: set(re.findall("[a-z]{3,}", text.lower())) for code, text in titles.items()}
-    shared = Counter(word for some in words.values() for word in some)
-    kept = {word for word, n in shared.items() if n >= min_items}.difference(leave_out)
-    return {code: some & kept for code, some in words.items()}
-
-
-def _make_items(
-    ids: Strings, titles: Mapping[int, str], years: Mapping[int, int], features: Mapping[int, set[str]]
-) -> Items:
-    names = sorted(set().union(*features.values()))
-    place = {name: column for column, name in enumerate(names)}
-    columns: list[Longs] = [
-        np.sort(np.asarray([place[name] for name in features.get(code, ())], dtype=np.int64))
-        for code in range(len(ids))
-    ]
-    indptr = np.concatenate([[0], np.cumsum([len(row) for row in columns])])
-    indices = np.concatenate([*columns, np.empty(0, dtype=np.int64)])
-    matrix = Csr((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=(len(ids), len(names)))
-    return Items(
-        ids=ids,
-        titles=make_string_array(titles.get(code, "") for code in range(len(ids))),
-        features=matrix,
-        feature_names=tuple(names),
-        years=np.asarray([years.get(code, 0) for code in range(len(ids))], dtype=np.int32),
-    )

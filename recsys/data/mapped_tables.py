@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 REQUIRED_FIELDS = ("user_id", "item_id")
+LIST_FIELDS = ("features", "purposes")  # fields whose cells may be lists
 DECIMAL_FIELDS = ("weight", "quantity", "rank", "score")  # fields whose numbers may have a decimal comma
 
 
@@ -84,7 +85,7 @@ def map_table_columns(
     found = resolve_columns(list(frame.columns), fields, needed, place, chosen, setting)
     if not len(frame):
         raise RecsysError(f"{place}: the table is empty")
-    for name in (name for key, name in found.items() if key != "features"):
+    for name in (name for key, name in found.items() if key not in LIST_FIELDS):
         cells = frame[name]
         checked = check_cells(cells, place)
         frame = frame if checked is cells else frame.assign(**{name: checked})

@@ -31,14 +31,12 @@ def parse_consents(values: "Series[Any]", rows: Longs, place: str) -> Bools:
 
 def parse_flags(values: "Series[Any]", rows: Longs, place: str) -> Bools:
     """Return truth values: 1, true, yes; 0, false, no; nothing said is no."""
-    said = np.asarray([text.strip().lower() for text in convert_to_texts(values)])
-    refuse_bad_rows(~np.isin(said, [*_TRUE_TEXTS, *_FALSE_TEXTS]), values, rows, place, "true or false")
-    return np.isin(said, _TRUE_TEXTS)
+    import pandas as pd
 
-
-def convert_to_texts(values: "Series[Any]") -> list[str]:
-    """Return each value as text, "" where there is none."""
-    return ["" if absent else str(value) for value, absent in zip(values, values.isna(), strict=True)]
+    codes, distinct = pd.factorize(values)
+    said = np.asarray([*(str(value).strip().lower() for value in distinct), ""])  # -1, the last: nothing is said
+    refuse_bad_rows(~np.isin(said, [*_TRUE_TEXTS, *_FALSE_TEXTS])[codes], values, rows, place, "true or false")
+    return np.asarray(np.isin(said, _TRUE_TEXTS)[codes])
 
 
 def refuse_bad_rows(bad: Bools, values: "Series[Any]", rows: Longs, place: str, expected: str) -> None:

@@ -187,6 +187,12 @@ def _describe_permissions(log: Interactions) -> list[str]:
         most = np.argsort(-rows, kind="stable")[:10]
         told = ", ".join(f"{names[i] or 'none'} {rows[i]:,}" for i in most) + (", ..." if len(names) > 10 else "")
         said.append(f"rows by source: {told}")
+    if log.purposes is not None:
+        found = sorted(zip(-log.purposes.sum(axis=0), log.purpose_names, strict=True))[:10]
+        told = ", ".join(f"{name} {-n:,}" for n, name in found) + (", ..." if len(log.purpose_names) > 10 else "")
+        said.append(f"rows by purpose: {told or 'none'}")
+        none = int((~log.purposes.any(axis=1)).sum())
+        said += [f"{none:,} of {len(log):,} rows permit no purpose: in these numbers, in no split"] if none else []
     return said
 
 

@@ -90,10 +90,15 @@ def check_dataset(place: str, dataset: Dataset) -> Dataset:
     for name, kinds in (("datetime", "i"), ("source", "U"), ("consent", "b")):
         if getattr(log, name) is not None:
             check_array(f"{place}: interactions: {name}", getattr(log, name), (rows,), kinds)
+    if log.purposes is not None:
+        check_array(f"{place}: interactions: purposes", log.purposes, (rows, len(log.purpose_names)), "b")
+    if dataset.descriptions is not None:
+        check_array(f"{place}: descriptions: row", dataset.descriptions.row, (rows,), "i")
+        check_codes(f"{place}: descriptions: row", dataset.descriptions.row, 0, len(dataset.descriptions.titles))
     size = len(log.item_ids)
     if not np.array_equal(items.ids, log.item_ids):
         raise RecsysError(f"{place}: items: ids are not those of the interactions, expected item_ids in their order")
     check_array(f"{place}: items: titles", items.titles, (size,), "U")
     check_array(f"{place}: items: years", items.years, (size,), "i")
     check_matrix(f"{place}: items: features", items.features, (size, len(items.feature_names)))
-    return replace(dataset, fingerprint=compute_fingerprint(log, items))
+    return replace(dataset, fingerprint=compute_fingerprint(log, items, dataset.descriptions))

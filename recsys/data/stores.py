@@ -13,7 +13,7 @@ from recsys.support.stored_arrays import read_npz
 from recsys.types import Dataset, Interactions, Items
 from recsys.types.arrays import Anys, Csr
 
-STORE_FORMAT = 2  # part of the key: raise it when the same files would give another dataset
+STORE_FORMAT = 3  # part of the key: raise it when the same files would give another dataset
 
 
 def save_dataset(dataset: Dataset, path: Path) -> None:
@@ -29,6 +29,7 @@ def save_dataset(dataset: Dataset, path: Path) -> None:
         "titles": items.titles.tolist(),
         "feature_names": items.feature_names,
         "source": None if log.source is None else log.source.tolist(),
+        "purpose_names": log.purpose_names,
     }
     arrays: dict[str, Anys | None] = {
         "texts": np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8),
@@ -37,6 +38,7 @@ def save_dataset(dataset: Dataset, path: Path) -> None:
         "weight": log.weight,
         "datetime": log.datetime,
         "consent": log.consent,
+        "purposes": log.purposes,
         "years": items.years,
         "indices": items.features.indices,
         "indptr": items.features.indptr,
@@ -67,10 +69,12 @@ def _check_dataset(made: Dataset) -> None:
             or (len(codes) and not 0 <= codes.min() <= codes.max() < len(ids))
         ):
             raise ValueError("codes without an id")
-    columns = (log.user, log.item, log.weight, log.datetime, log.source, log.consent)
+    columns = (log.user, log.item, log.weight, log.datetime, log.source, log.consent, log.purposes)
     sizes = {len(column) for column in columns if column is not None}
     if len(sizes) > 1 or {len(items.titles), len(items.years)} != {len(log.item_ids)}:
         raise ValueError("columns of unequal length")
+    if log.purposes is not None and log.purposes.shape[1:] != (len(log.purpose_names),):
+        raise ValueError("purposes without a name")
 
 
 def _build_dataset(arrays: Mapping[str, Anys], texts: Mapping[str, Any], card: Mapping[str, Any]) -> Dataset:
@@ -86,6 +90,8 @@ def _build_dataset(arrays: Mapping[str, Anys], texts: Mapping[str, Any], card: M
         item_ids=item_ids,
         source=None if texts["source"] is None else make_string_array(texts["source"]),
         consent=arrays.get("consent"),
+        purposes=arrays.get("purposes"),
+        purpose_names=tuple(texts["purpose_names"]),
     )
     items = Items(item_ids, make_string_array(texts["titles"]), features, names, arrays["years"])
     return Dataset(texts["name"], log, items, texts["fingerprint"], card, tuple(texts["notes"]), texts["columns"])

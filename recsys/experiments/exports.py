@@ -7,7 +7,7 @@ from typing import Any
 
 from recsys.configs import Config
 from recsys.experiments.benchmark import resolve_config
-from recsys.experiments.full_data import fit_run_to_all_data
+from recsys.experiments.full_data import FullDataFit, fit_run_to_all_data
 from recsys.rankers import Index, Ranker
 from recsys.support.progress import show_progress
 from recsys.support.provenance import mask_private_text
@@ -50,6 +50,26 @@ def export(
             folder.
     """
     settings, target = resolve_config(config, data), check_path("out", out)
+    ranker, made = fit_ranker(settings, blend, index_recall=index_recall, quiet=quiet, data_dir=data_dir, data=data)
+    about = {"data_fingerprint": made.dataset.fingerprint, "config": mask_private_text(settings.dump_settings())}
+    folder = ranker.save(target, about=about)
+    return ExportResult(folder, made.spec.name, ranker.name, *made.split.shape, ranker.index)
+
+
+def fit_ranker(
+    settings: Config,
+    blend: str | None = None,
+    *,
+    index_recall: float = 1.0,
+    quiet: bool = False,
+    data_dir: str | Path | None = None,
+    data: Dataset | None = None,
+) -> tuple[Ranker, FullDataFit]:
+    """Return the ranker of one run of a config, as `export` writes it, and what it was made of.
+
+    Raises:
+        RecsysError: as `export` does.
+    """
     with limit_to_one_blas_thread():
         made = fit_run_to_all_data(settings, blend, data_dir, quiet, data)
         with show_progress(quiet):
@@ -68,6 +88,4 @@ def export(
                 **made.pool.model_dump(),
                 **settings.get_pick_settings(made.spec),
             )
-    about = {"data_fingerprint": made.dataset.fingerprint, "config": mask_private_text(settings.dump_settings())}
-    folder = ranker.save(target, about=about)
-    return ExportResult(folder, made.spec.name, ranker.name, *made.split.shape, ranker.index)
+    return ranker, made

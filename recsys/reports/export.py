@@ -1,7 +1,7 @@
 """Tables of text as Markdown, as LaTeX (booktabs), and as a page of their own."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -21,7 +21,7 @@ CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 def to_markdown(comparison: Comparison) -> str:
     """Return the tables of a comparison as Markdown, with the notes below them."""
     tables = "\n\n".join(
-        f"### {escape_markdown(grid.title)}\n\n{_render_markdown(grid)}" for grid in build_text_tables(comparison)
+        f"### {escape_markdown(grid.title)}\n\n{render_markdown_table(grid)}" for grid in build_text_tables(comparison)
     )
     return tables + "\n\n" + "\n".join(f"- {escape_markdown(line)}" for line in list_notes(comparison)) + "\n"
 
@@ -37,43 +37,57 @@ COLUMN_TITLES = {  # for heads that are short where a terminal shows them
     "detectable": "smallest detectable difference", "no loss": "no loss (p-value)", "in %": "in per cent",
     "equivalent": "equivalent (p-value)", "difference there": "difference in that segment",
 }  # fmt: skip
-TEXT_COLUMNS = {"run", "metric", "loss in", "gain in", "worst segment", "verdict", "folder", "what it is of", "runs"}
+TEXT_COLUMNS = {
+    "run", "metric", "loss in", "gain in", "worst segment", "verdict", "folder", "what it is of", "runs", "figure",
+    "rule", "until",
+}  # fmt: skip
 
 
 def render_comparison(comparison: Comparison, place: Path | None = None) -> str:
     """Return one HTML page that holds all it needs and loads nothing; it links to the folders as seen from `place`."""
+    runs = list(dict.fromkeys(comparison.summary["run"]))
+    lead = f"{format_count(len(runs) - 1, 'run')}: {', '.join(run for run in runs if run != comparison.against)}."
+    made = build_text_tables(comparison)
+    parts = {f"table-{i}": (grid.title, render_html_table(grid)) for i, grid in enumerate(made)}
+    if comparison.sources:
+        parts["sources"] = ("What was compared", _render_sources(comparison, place))
+    parts["how"] = ("How to read this", render_sentences(list_notes(replace(comparison, sources=()))))
+    hidden = {"sources"}  # of the links at the top
+    return render_page(
+        f"recsys: runs against {comparison.against}", f"Runs against {comparison.against}", lead, parts, hidden
+    )
+
+
+def render_page(
+    title: str, heading: str, lead: str, parts: Mapping[str, tuple[str, Html]], unlinked: Collection[str] = ()
+) -> str:
+    """Return one HTML page that holds all it needs and loads nothing.
+
+    `parts` are its sections by id, each a title and what is inside; links at the top lead to those not `unlinked`.
+    """
     head = make_element(
         "head",
         make_element("meta", charset="utf-8"),
         make_element("meta", http_equiv="Content-Security-Policy", content=CONTENT_SECURITY_POLICY),
         make_element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        make_element("title", f"recsys: runs against {comparison.against}"),
+        make_element("title", title),
         make_element("style", Html(build_style_sheet())),
     )
-    runs = list(dict.fromkeys(comparison.summary["run"]))
-    lead = f"{format_count(len(runs) - 1, 'run')}: {', '.join(run for run in runs if run != comparison.against)}."
-    made = build_text_tables(comparison)
-    titles = {f"table-{i}": grid.title for i, grid in enumerate(made)} | {"how": "How to read this"}
-    links = (make_element("a", title, href=f"#{name}") for name, title in titles.items())
+    links = (make_element("a", name, href=f"#{key}") for key, (name, _) in parts.items() if key not in unlinked)
     top = make_element(
         "header",
-        make_element("h1", f"Runs against {comparison.against}"),
+        make_element("h1", heading),
         make_element("p", lead, class_="lead"),
         make_element("nav", *links, aria_label="Contents"),
     )
-    parts = {name: (titles[name], _render_html(grid)) for name, grid in zip(titles, made, strict=False)}
-    if comparison.sources:
-        parts["sources"] = ("What was compared", _render_sources(comparison, place))
-    lines = list_notes(replace(comparison, sources=()))
-    parts["how"] = (
-        titles["how"],
-        make_element("ul", *(make_element("li", line) for line in lines), class_="sentences"),
-    )
-    sections = (
-        make_element("section", make_element("h2", title), part, id=name) for name, (title, part) in parts.items()
-    )
+    sections = (make_element("section", make_element("h2", name), part, id=key) for key, (name, part) in parts.items())
     body = make_element("body", top, make_element("main", *sections))
     return f"<!DOCTYPE html>\n{make_element('html', head, body, lang='en')}\n"
+
+
+def render_sentences(lines: Iterable[str]) -> Html:
+    """Return lines as a list."""
+    return make_element("ul", *(make_element("li", line) for line in lines), class_="sentences")
 
 
 def _render_sources(comparison: Comparison, place: Path | None) -> Html:
@@ -128,7 +142,8 @@ def write_comparison(comparison: Comparison, folder: Path, place: Path | None = 
         write_text(folder / name, text)
 
 
-def _render_markdown(grid: TextTable) -> str:
+def render_markdown_table(grid: TextTable) -> str:
+    """Return a table as Markdown."""
     rows = [
         [f"**{escape_markdown(text)}**" if (i, j) in grid.best else escape_markdown(text) for j, text in enumerate(row)]
         for i, row in enumerate(grid.rows)
@@ -161,7 +176,8 @@ def _render_latex(grid: TextTable) -> str:
     )
 
 
-def _render_html(grid: TextTable) -> Html:
+def render_html_table(grid: TextTable) -> Html:
+    """Return a table as HTML."""
     rows = [
         [make_element("b", text) if (i, j) in grid.best else text for j, text in enumerate(row)]
         for i, row in enumerate(grid.rows)

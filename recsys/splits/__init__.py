@@ -5,6 +5,8 @@ own is one function (`define_split`). Every split takes a `Dataset` and returns 
 
 * rows without consent are left out before anything else, as if the data did not have them, where it has the column
   `consent`; `sources` names those whose rows are used, where it has the column `source` (None: all of them);
+  `purposes` names those that a row has to permit, every one of them, where it has the column `purposes` (None: rows
+  that permit nothing are left out);
 * `positive` says which rows are positives: "rating >= 4" (NAME OP NUMBER), or None for every row; NAME is rating,
   weight, or what the table itself calls the column;
 * users with fewer than `min_user_interactions` and items with fewer than `min_item_interactions` positives are taken

@@ -34,6 +34,7 @@ class SplitFunction(Protocol):
         min_item_interactions: int = FilterSettings.min_item_interactions,
         cold_items: str = FilterSettings.cold_items,
         sources: Sequence[str] | None = FilterSettings.sources,
+        purposes: Sequence[str] | None = FilterSettings.purposes,
         seed: int = FilterSettings.seed,
         **settings: Any,
     ) -> Split:

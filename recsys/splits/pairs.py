@@ -66,7 +66,7 @@ def filter_pairs(dataset: Dataset, settings: FilterSettings) -> Pairs:
     Raises:
         RecsysError: if nobody is left.
     """
-    dataset, left_out = select_permitted_rows(dataset, settings.sources)
+    dataset, left_out = select_permitted_rows(dataset, settings.sources, settings.purposes)
     log = dataset.interactions
     n_items = len(log.item_ids)
     positive = find_positives(log.weight, settings.positive, dataset.columns, dataset.card.get("unused_columns", ()))

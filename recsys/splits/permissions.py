@@ -5,21 +5,26 @@ from dataclasses import replace
 
 import numpy as np
 
+from recsys.maths.catalogues import build_described_items
 from recsys.types.arrays import Anys, Bools, Csr, Ints, Strings
 from recsys.types.datasets import Dataset, Interactions, Items
 from recsys.types.errors import RecsysError, make_unknown_name_error
 from recsys.types.identifiers import sort_ids
 
 
-def select_permitted_rows(dataset: Dataset, sources: Collection[str] | None) -> tuple[Dataset, dict[str, int]]:
+def select_permitted_rows(
+    dataset: Dataset, sources: Collection[str] | None, purposes: Collection[str] | None = None
+) -> tuple[Dataset, dict[str, int]]:
     """Return the dataset of the rows that may be used, and how many may not, by reason.
 
-    Rows without consent (false, or nothing said where the table has the column) may not, nor, where `sources` are
-    named, rows of others. The result is that of a table without these rows: users, items and features that no row is
-    left of are gone, and ids are in the order of those that are left. Nothing that is made of it can know the others.
+    Rows without consent (false, or nothing said where the table has the column) may not, nor rows of other sources
+    where `sources` are named, nor rows that do not permit each of `purposes`; where none is named, rows that permit
+    nothing. A row counts for the first reason. The result is that of a table without these rows: users, items and
+    features that no row is left of are gone, and ids are in the order of those that are left. Nothing that is made of
+    it can know the others.
 
     Raises:
-        RecsysError: if no row has consent, or for a source that the data does not have.
+        RecsysError: if no row may be used, or for a source or purpose that the data does not have.
     """
     check_dataset(dataset)
     log = dataset.interactions
@@ -28,11 +33,18 @@ def select_permitted_rows(dataset: Dataset, sources: Collection[str] | None) -> 
     if len(log) and not consented.any():
         raise RecsysError(f"{dataset.name}: none of {len(log):,} rows has consent, expected some that may be used")
     chosen = every if sources is None else _find_rows_from_sources(dataset, sources)
-    kept = consented & chosen
+    permitted = _find_rows_for_purposes(dataset, purposes)
+    kept = consented & chosen & permitted
     counts = {
         "rows_without_consent": int((~consented).sum()),
         "rows_of_other_sources": int((consented & ~chosen).sum()),
+        "rows_without_purpose": int((consented & chosen & ~permitted).sum()),
     }
+    if counts["rows_without_purpose"] and not kept.any():
+        asked = "any purpose" if purposes is None else f"the purposes {', '.join(purposes)}"
+        raise RecsysError(
+            f"{dataset.name}: none of {counts['rows_without_purpose']:,} rows permits {asked}, expected some"
+        )
     return (dataset if kept.all() else _take_rows(dataset, kept)), counts
 
 
@@ -42,13 +54,20 @@ def check_dataset(dataset: object) -> None:
         raise RecsysError(f"split: found a {type(dataset).__name__}, expected a Dataset: recsys.read_dataset makes one")
 
 
-def describe_permissions(counts: dict[str, int], sources: Sequence[str] | None) -> list[str]:
+def describe_permissions(
+    counts: dict[str, int], sources: Sequence[str] | None, purposes: Sequence[str] | None = None
+) -> list[str]:
     """Return a note on the rows that were left out, none where there are none."""
     said = []
     if counts["rows_without_consent"]:
         said.append(f"{counts['rows_without_consent']:,} rows without consent: left out")
     if sources is not None:
         said.append(f"sources: {', '.join(sources)}; {counts['rows_of_other_sources']:,} rows of others: left out")
+    n = counts["rows_without_purpose"]
+    if purposes is not None:
+        said.append(f"purposes: {', '.join(purposes)}; {n:,} rows that do not permit all of them: left out")
+    elif n:
+        said.append(f"{n:,} rows that permit no purpose: left out")
     return said
 
 
@@ -63,6 +82,20 @@ def _find_rows_from_sources(dataset: Dataset, sources: Collection[str]) -> Bools
     return np.isin(of_rows, list(sources))
 
 
+def _find_rows_for_purposes(dataset: Dataset, purposes: Collection[str] | None) -> Bools:
+    log = dataset.interactions
+    if log.purposes is None:
+        if purposes is not None:
+            raise RecsysError(f"{dataset.name}: has no column purposes, expected one where purposes are named")
+        return np.ones(len(log), dtype=bool)
+    if purposes is None:
+        return np.asarray(log.purposes.any(axis=1))
+    for name in purposes:
+        if name not in log.purpose_names:
+            raise make_unknown_name_error("purpose", name, log.purpose_names, where=f"{dataset.name}: purposes")
+    return np.asarray(log.purposes[:, [log.purpose_names.index(name) for name in purposes]].all(axis=1))
+
+
 def _take_rows(dataset: Dataset, kept: Bools) -> Dataset:
     log = dataset.interactions
     user, users = _drop_unused_ids(log.user[kept], log.user_ids)
@@ -71,6 +104,10 @@ def _take_rows(dataset: Dataset, kept: Bools) -> Dataset:
     def rows(values: Anys | None) -> Anys | None:
         return None if values is None else values[kept]
 
+    purposes, names = rows(log.purposes), log.purpose_names
+    if purposes is not None:
+        held = purposes.any(axis=0)
+        purposes, names = purposes[:, held], tuple(np.asarray(names, dtype=object)[held].tolist())
     left = Interactions(
         user=user,
         item=item,
@@ -80,8 +117,21 @@ def _take_rows(dataset: Dataset, kept: Bools) -> Dataset:
         item_ids=_shrink_string_width(log.item_ids[items]),
         source=rows(log.source),
         consent=rows(log.consent),
+        purposes=purposes,
+        purpose_names=names,
     )
-    return replace(dataset, interactions=left, items=_take_items(dataset.items, items))
+    if dataset.descriptions is None:
+        return replace(dataset, interactions=left, items=_take_items(dataset.items, items))
+    if len(dataset.descriptions.row) != len(log):
+        found = f"descriptions of {len(dataset.descriptions.row):,} rows, expected {len(log):,}"
+        raise RecsysError(f"{dataset.name}: has {found} as in its interactions")
+    described = replace(dataset.descriptions, row=dataset.descriptions.row[kept])
+    return replace(
+        dataset,
+        interactions=left,
+        items=build_described_items(item, left.item_ids, described),
+        descriptions=described,
+    )
 
 
 def _drop_unused_ids(codes: Ints, ids: Strings) -> tuple[Ints, Ints]:

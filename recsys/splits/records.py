@@ -119,7 +119,7 @@ def _count_split(split: Split, pairs: Pairs, cold_items: Bools, part: Ints) -> d
 def _describe_split(counts: dict[str, int], kind: str, settings: FilterSettings, leakage: str) -> tuple[str, ...]:
     which = settings.positive or "every interaction is one"
     said = [
-        *describe_permissions(counts, settings.sources),
+        *describe_permissions(counts, settings.sources, settings.purposes),
         f"positives: {which}; {counts['filtered_users']} users with fewer than {settings.min_user_interactions} and "
         f"{counts['filtered_items']} items with fewer than {settings.min_item_interactions} of them are filtered out",
         f"{kind}: {leakage}",

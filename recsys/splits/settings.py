@@ -35,11 +35,13 @@ class FilterSettings:
     cold_items: str = "drop"
     seed: int = 0
     sources: Sequence[str] | None = None  # a tuple, once made
+    purposes: Sequence[str] | None = None  # the same
 
     def __post_init__(self) -> None:
         """Refuse invalid settings."""
         convert_fields_to_python(self)
-        object.__setattr__(self, "sources", _normalize_sources(self.sources))
+        object.__setattr__(self, "sources", _normalize_names("sources", self.sources, "search"))
+        object.__setattr__(self, "purposes", _normalize_names("purposes", self.purposes, "recommendation"))
         for name in ("min_user_interactions", "min_item_interactions", "seed"):
             check_int(name, getattr(self, name), 0)
         check_choice("choice", self.cold_items, ["drop", "keep"], where="cold_items")
@@ -50,10 +52,13 @@ class FilterSettings:
         `settings` are those of the split beside the filter's, with its kind.
         """
         told: dict[str, Any] = {"data": prefix + dataset.fingerprint, **settings, **asdict(self)}
-        if self.sources is None:
-            del told["sources"]
+        for name in ("sources", "purposes"):
+            if getattr(self, name) is None:
+                del told[name]
         if dataset.interactions.consent is not None:
             told["consent"] = True
+        if dataset.interactions.purposes is not None:
+            told.setdefault("purposes", "any")
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -103,13 +108,13 @@ def _normalize_name(name: str) -> str:
     return re.sub(r"[\s_]+", "", name.strip().strip("'\"`").casefold())
 
 
-def _normalize_sources(sources: object) -> tuple[str, ...] | None:
-    if sources is None:
+def _normalize_names(setting: str, given: object, example: str) -> tuple[str, ...] | None:
+    if given is None:
         return None
-    names = [sources] if isinstance(sources, str) else list(sources) if isinstance(sources, Iterable) else []
+    names = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else []
     names = [convert_to_python(name) for name in names]
     if not names or not all(isinstance(name, str | int) and not isinstance(name, bool) for name in names):
-        raise RecsysError(f"sources: found {sources!r}, expected a list of names such as ['search']")
+        raise RecsysError(f"{setting}: found {given!r}, expected a list of names such as ['{example}']")
     return tuple(sorted({str(name) for name in names}))
 
 

@@ -22,6 +22,7 @@ def no_holdout(
     min_user_interactions: int = 0,
     min_item_interactions: int = 0,
     sources: Sequence[str] | None = None,
+    purposes: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Split:
     """Return the filtered data with every positive in train, by the rules of the other splits.
@@ -29,7 +30,7 @@ def no_holdout(
     Raises:
         RecsysError: if a setting is invalid, or nobody is left.
     """
-    settings = FilterSettings(positive, min_user_interactions, min_item_interactions, "keep", seed, sources)
+    settings = FilterSettings(positive, min_user_interactions, min_item_interactions, "keep", seed, sources, purposes)
     pairs = filter_pairs(dataset, settings)
     ones = np.ones(len(pairs.user), dtype=np.float32)
     none = make_empty_matrix((len(pairs.user_ids), len(pairs.items.ids)))
@@ -48,5 +49,5 @@ def no_holdout(
         else build_pair_matrix(pairs, pairs.positive, pairs.datetime.astype(np.float64)),
         fingerprint=settings.compute_fingerprint(dataset, _SETTINGS, "whole "),
         counts=pairs.counts,
-        notes=tuple(describe_permissions(pairs.counts, settings.sources)),
+        notes=tuple(describe_permissions(pairs.counts, settings.sources, settings.purposes)),
     )

@@ -9,6 +9,8 @@ library's own extensions are tested by the same functions. They need nothing to 
     def test_my_objective():
         testing.check_objective(my_objective)
 
+`check_no_leak` tests a config or a dataset: rows that may not be used change no answer.
+
 `make_split`, `make_pool`, `make_evaluation`, `make_dataset` and `make_communities` return the synthetic data, for
 tests of what an extension computes.
 """
@@ -16,6 +18,7 @@ tests of what an extension computes.
 from recsys.testing.contract import ContractError
 from recsys.testing.datasets import check_card, check_reader
 from recsys.testing.guards import check_guard
+from recsys.testing.leaks import check_no_leak
 from recsys.testing.metrics import check_metric
 from recsys.testing.models import check_model
 from recsys.testing.objectives import check_objective
@@ -37,6 +40,7 @@ __all__ = [
     "check_guard",
     "check_metric",
     "check_model",
+    "check_no_leak",
     "check_objective",
     "check_reader",
     "check_split",

@@ -1,6 +1,6 @@
 """Records of arrays, frozen. This package imports nothing else of the library."""
 
-from recsys.types.datasets import Dataset, Interactions, Items
+from recsys.types.datasets import Dataset, Interactions, Items, RowDescriptions
 from recsys.types.errors import RecsysError, RecsysWarning, check_choice, make_unknown_name_error
 from recsys.types.evaluations import Evaluation, GroundTruth, MetricValues, PerCatalogue, PerMap, PerUser
 from recsys.types.exposures import ExposureHistories, ExposureLimit, Exposures
@@ -39,6 +39,7 @@ __all__ = [
     "Pool",
     "RecsysError",
     "RecsysWarning",
+    "RowDescriptions",
     "Rule",
     "SampledNegatives",
     "Scorer",

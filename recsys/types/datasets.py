@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs, Strings
 from recsys.types.checks import check_array, check_matrix_types, convert_to_texts
 
@@ -23,10 +25,20 @@ class Interactions:
     item_ids: Strings  # (I,)
     source: Strings | None = None  # (R,) which list, page or policy led to the interaction
     consent: Bools | None = None  # (R,) whether the row may be used for personalisation
+    purposes: Bools | None = None  # (R, P) which of `purpose_names` the row may be used for
+    purpose_names: tuple[str, ...] = ()  # P names, in order
 
     def __len__(self) -> int:
         """Return R, the number of rows."""
         return len(self.user)
+
+    def find_usable_rows(self) -> Bools:
+        """Return which rows may be used for anything, (R,): those with consent and at least one purpose.
+
+        Where the log has no column of them, all rows have it.
+        """
+        usable = np.ones(len(self), dtype=bool) if self.consent is None else np.asarray(self.consent, dtype=bool)
+        return usable if self.purposes is None else usable & self.purposes.any(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +64,18 @@ class Items:
 
 
 @dataclass(frozen=True, eq=False)
+class RowDescriptions:
+    """What each row of a log says of its item, so that rows that may not be used can be left out of the catalogue."""
+
+    row: Ints  # (R,) codes of D distinct descriptions
+    titles: tuple[str | None, ...]  # (D,) as written, None where there is none
+    years: tuple[str | None, ...]  # (D,) the same
+    features: tuple[tuple[str, ...], ...]  # (D,) names, in order
+    no_titles: tuple[str, ...] = ()  # titles that are none
+    words: tuple[int, tuple[str, ...]] | None = None  # features are words of titles: of how many items, and which not
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """A log, its catalogue and its card. `items` rows follow `interactions.item_ids`."""
 
@@ -62,6 +86,7 @@ class Dataset:
     card: Mapping[str, Any] = field(default_factory=dict)  # source, licence, citation, checks
     notes: tuple[str, ...] = ()  # what was untidy and by which rule it was handled, one line each
     columns: Mapping[str, str] = field(default_factory=dict)  # field (user_id, weight, ...) -> column of the table
+    descriptions: RowDescriptions | None = None  # where the log itself describes items and its rows can be chosen
 
     def __repr__(self) -> str:
         """Return its name and counts, in angle brackets."""

@@ -1,0 +1,131 @@
+"""A log twice: as it is, and without the rows that may not be used, found row by row and taken out of the table."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.data import read_dataset
+from recsys.data.columns import LOG_FIELDS, resolve_columns, strip_recbole_types
+from recsys.data.frames import convert_to_frame
+from recsys.data.identifiers import normalize_id
+from recsys.data.mapped_tables import REQUIRED_FIELDS
+from recsys.data.parsing import parse_consents
+from recsys.data.purposes import parse_purposes
+from recsys.data.settings import TableSettings
+from recsys.data.tables import read_table
+from recsys.types import Dataset
+from recsys.types.arrays import Bools
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PERMISSION_FIELDS = ("consent", "source", "purposes")
+Columns = Mapping[str, object] | None
+
+
+def read_file_frame(path: Path, columns: Columns, settings: TableSettings) -> "DataFrame":
+    """Return the table in a file as it is written, before any of its values is read."""
+    chosen = dict(columns or {})
+
+    def resolve(names: Sequence[str]) -> dict[str, str]:
+        return _map_columns(names, path, chosen)
+
+    found = read_table(path, resolve, LOG_FIELDS, settings, tuple(chosen.values()))
+    return found.frame.set_axis(strip_recbole_types(found.frame.columns), axis=1)
+
+
+def find_permitted_rows(
+    frame: "DataFrame", columns: Columns, sources: Collection[str] | None, purposes: Collection[str] | None
+) -> Bools:
+    """Return which rows of a table may be used, (R,): each looked at alone, by its own cells."""
+    named = _map_columns(list(frame.columns), "leak test", columns)
+    permitted = np.ones(len(frame), dtype=bool)
+    rows = np.arange(len(frame))
+    if "consent" in named:
+        permitted &= parse_consents(frame[named["consent"]], rows, "leak test")
+    if "source" in named and sources is not None:
+        permitted &= np.asarray([normalize_id(cell) in sources for cell in frame[named["source"]]], dtype=bool)
+    if "purposes" in named:
+        codes, (names, members) = parse_purposes(frame[named["purposes"]], rows, "leak test")
+        for row, code in enumerate(codes.tolist()):
+            held = {name for name, there in zip(names, members[code].tolist(), strict=True) if there}
+            permitted[row] &= bool(held) if purposes is None else held.issuperset(purposes)
+    return permitted
+
+
+def write_frame(frame: "DataFrame", like: Path, folder: Path) -> Path:
+    """Return the path of a table written into `folder`: Parquet if `like` is, else text with commas and a header."""
+    is_parquet = like.is_dir() or like.suffix.lower() in (".parquet", ".pq")
+    path = folder / f"{like.name.split('.')[0]}{'.parquet' if is_parquet else '.csv'}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if is_parquet:
+        frame.to_parquet(path, index=False)
+        return path
+    lists = {str(name): frame[name].map(_join_list) for name in frame if frame[name].dtype == object}
+    frame.assign(**lists).to_csv(path, index=False)
+    return path
+
+
+def split_table(
+    table: Any, columns: Columns, sources: Collection[str] | None, purposes: Collection[str] | None
+) -> tuple[Dataset, Dataset, int]:
+    """Return the dataset of a table in memory, or of a `Dataset`, that without its other rows, and their number."""
+    items = None
+    if isinstance(table, Dataset):
+        name, columns = table.name, _name_weights(table)
+        frame, items = _make_frames(table, *columns.values())
+    else:
+        name, frame = "table", convert_to_frame(table, "table")
+    permitted = find_permitted_rows(frame, columns, sources, purposes)
+    whole, rest = (read_dataset(part, columns, items=items, name=name) for part in (frame, frame[permitted]))
+    return whole, rest, int((~permitted).sum())
+
+
+def _map_columns(names: Sequence[str], place: str | PathLike[str], columns: Columns) -> dict[str, str]:
+    return resolve_columns(names, LOG_FIELDS, REQUIRED_FIELDS, str(place), columns)
+
+
+def _join_list(cell: Any) -> Any:
+    return "|".join(map(str, cell)) if isinstance(cell, list | tuple | set | frozenset | np.ndarray) else cell
+
+
+def _name_weights(dataset: Dataset) -> dict[str, str]:
+    """Return the column of weights as the dataset's table called it, because the rule of positives may."""
+    for field in ("quantity", "weight"):
+        if field in dataset.columns:
+            return {field: dataset.columns[field]}
+    return {"weight": "weight"}
+
+
+def _make_frames(dataset: Dataset, weight: str) -> tuple["DataFrame", "DataFrame | None"]:
+    """Return the table of a dataset's rows, and that of its items where rows do not say what they are."""
+    import pandas as pd
+
+    log, items, said = dataset.interactions, dataset.items, dataset.descriptions
+    columns: dict[str, Any] = {"user_id": log.user_ids[log.user], "item_id": log.item_ids[log.item], weight: log.weight}
+    for name in ("datetime", "source", "consent"):
+        if getattr(log, name) is not None:
+            columns[name] = getattr(log, name)
+    if log.purposes is not None:
+        names = np.asarray(log.purpose_names, dtype=object)
+        columns["purposes"] = [names[held].tolist() for held in log.purposes]
+    if said is not None:
+        columns["title"] = [said.titles[d] for d in said.row]
+        columns["item_year"] = [said.years[d] for d in said.row]
+        columns["features"] = ["|".join(said.features[d]) for d in said.row]
+        return pd.DataFrame(columns), None
+    names = np.asarray(items.feature_names, dtype=object)
+    features = ["|".join(row) for row in np.split(names[items.features.indices], items.features.indptr[1:-1])]
+    about = {"item_id": items.ids, "title": items.titles, "features": features, "year": items.years}
+    return pd.DataFrame(columns), pd.DataFrame(about)
+
+
+def describe_settings(settings: TableSettings) -> dict[str, Any]:
+    """Return the settings of a table that stay true of its copy as text with commas: how numbers and times are read."""
+    kept = {name: getattr(settings, name) for name in ("decimal", "time_unit", "time_format")}
+    assert {*kept} < {one.name for one in dataclasses.fields(TableSettings)}
+    return {name: value for name, value in kept.items() if value is not None}
