@@ -15,20 +15,22 @@ from recsys.cli import main
 from recsys.sweeps import storages, studies
 from recsys.sweeps.plans import read_sweep
 from recsys.sweeps.studies import open_studies, run_trials
-from recsys.sweeps.trials import list_results
+from recsys.sweeps.trials import TrialValues, list_results
 from recsys.types import RecsysError
 from recsys.types.secrets import mask_url_secrets
 
-BASE = {"ndcg@5": 0.5, "stratified_recall@5": 0.25, "self_information@5": 2.0}
+BASE = TrialValues({"ndcg@5": 0.5, "stratified_recall@5": 0.25, "self_information@5": 2.0})
 
 
 def judge(settings):
     novelty = settings["blends.novel.novelty"]
-    return {
-        "ndcg@5": 1.0 - novelty,
-        "stratified_recall@5": 0.5 - novelty / 2,
-        "self_information@5": 1.0 + novelty + settings["blends.novel.mmr.weight"],
-    }
+    return TrialValues(
+        {
+            "ndcg@5": 1.0 - novelty,
+            "stratified_recall@5": 0.5 - novelty / 2,
+            "self_information@5": 1.0 + novelty + settings["blends.novel.mmr.weight"],
+        }
+    )
 
 
 def go_on(where, trials, notes=None):
