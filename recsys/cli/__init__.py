@@ -15,7 +15,7 @@ from recsys.cli.cache import cache
 from recsys.cli.compare import compare
 from recsys.cli.data import data
 from recsys.cli.discover import discover
-from recsys.cli.rankers import export, warmup
+from recsys.cli.rankers import export, profile, warmup
 from recsys.cli.reproduce import reproduce
 from recsys.cli.sweep import sweep
 from recsys.cli.tables import make_discovery_table, make_headline_table
@@ -110,6 +110,7 @@ cli.add_command(sweep)
 cli.add_command(discover)
 cli.add_command(export)
 cli.add_command(warmup)
+cli.add_command(profile)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""`recsys export` and `recsys warmup`: a ranker for production, written and made ready."""
+"""`recsys export`, `recsys warmup` and `recsys profile`: a ranker for production, and what it holds of a user."""
 
 from pathlib import Path
 
@@ -36,3 +36,21 @@ def warmup(folder: Path | None) -> None:
         options.print_line(f"ranker: {folder} is whole, policy {done.policy}")
     kept = "nowhere: each process compiles anew" if done.compiled is None else str(done.compiled)
     options.print_line(f"compiled code: {kept} ({done.seconds:.1f} s)")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("user")
+@click.option("--out", type=click.Path(path_type=Path), help="Write a .json file instead of printing.")
+@click.option("--allow-import", "imports", multiple=True, metavar="NAME", help="An objective or guard of your own.")
+def profile(folder: Path, user: str, out: Path | None, imports: tuple[str, ...]) -> None:
+    """Show all that the ranker in FOLDER holds about USER, as JSON."""
+    from recsys.rankers import Ranker
+    from recsys.rankers.profiles import check_profile_path
+
+    target = None if out is None else check_profile_path(out)
+    held = Ranker.load(folder, allow_imports=imports).profile(user)
+    if target is None:
+        click.echo(held.to_json(), nl=False)
+    else:
+        options.print_line(f"profile: {held.write(target)}")

@@ -1,6 +1,6 @@
 """Matrix factorisation that ranks a user's positives above other items (BPR)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.extras import needs_extra
 from recsys.types.models import SideInformation
 from recsys.types.numbers import convert_fields_to_python
+from recsys.types.user_rows import mark_user_rows
 
 _BYTES_PER_FACTOR = 16  # the library's (4), ours (4), and their copies while they are read
 _FOLD_PASSES = 20  # over a history, when a user's factor is found
@@ -33,7 +34,7 @@ _FOLD_PASSES = 20  # over a history, when a user's factor is found
 class FittedBPR(CheckedArrays):
     """A fitted pairwise model: a factor for each user, a factor and a bias for each item."""
 
-    user_factors: Floats  # (U, d)
+    user_factors: Floats = field(metadata=mark_user_rows("the factor: where the model places the user"))  # (U, d)
     item_factors: Floats  # (I, d)
     biases: Floats  # (I,)
     mean_user_factor: Floats  # (d,)

@@ -1,6 +1,6 @@
 """EASE: a linear model from items to items, in closed form."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from recsys.types.arrays import Anys, Csr, Floats, Ints
 from recsys.types.errors import RecsysError, check_choice
 from recsys.types.models import SideInformation
 from recsys.types.numbers import convert_fields_to_python
+from recsys.types.user_rows import mark_user_rows
 
 _BYTES = {"float64": 8, "float32": 4}
 _ROWS = 512  # of a block of the square matrix
@@ -23,7 +24,9 @@ _ROWS = 512  # of a block of the square matrix
 class FittedEASE(CheckedArrays):
     """A fitted item-to-item model: the score of an item is the sum of its weights over the user's items."""
 
-    train: Csr  # (U, I)
+    train: Csr = field(
+        metadata=mark_user_rows("the liked items, and how much each counts, as the model keeps them")
+    )  # (U, I)
     weights: Floats  # (I, I), zero diagonal
     factors: None = None
 

@@ -1,6 +1,6 @@
 """A fitted model of links between items."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -9,13 +9,16 @@ from recsys.models.matrices import canonicalize_histories
 from recsys.models.sparse_topk import fill_with_popularity
 from recsys.models.tfidf_bm25 import weigh_entries
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
+from recsys.types.user_rows import mark_user_rows
 
 
 @dataclass(frozen=True, eq=False)
 class FittedItemSimilarity(CheckedArrays):
     """A fitted model of links between items: the score of an item is the sum of the links to it from the history."""
 
-    train: Csr  # (U, I)
+    train: Csr = field(
+        metadata=mark_user_rows("the liked items, and how much each counts, as the model keeps them")
+    )  # (U, I)
     links: Csr  # (I, I) float32, from the item in the history to the item scored; zero diagonal
     relative_lengths: Doubles  # (I,) how many have each item, 1 on average
     similarity: str = "cosine"  # which says what an entry of the history is worth

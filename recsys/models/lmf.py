@@ -1,6 +1,6 @@
 """Logistic matrix factorisation: the odds that a user has an item."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.extras import needs_extra
 from recsys.types.models import SideInformation
 from recsys.types.numbers import convert_fields_to_python
+from recsys.types.user_rows import mark_user_rows
 
 _BYTES_PER_FACTOR = 24  # the library's (4) with its sums of squares (4), ours (4), float64 while they are solved (8)
 _NEWTON_STEPS = 100
@@ -34,7 +35,7 @@ _NEWTON_STEPS = 100
 class FittedLMF(CheckedArrays):
     """A fitted logistic model; the last factor of a user is the user's bias, that of an item is 1."""
 
-    user_factors: Floats  # (U, d + 1)
+    user_factors: Floats = field(metadata=mark_user_rows("the factor: where the model places the user"))  # (U, d + 1)
     item_factors: Floats  # (I, d + 1)
     biases: Floats  # (I,)
     mean_user_factor: Floats  # (d + 1,)

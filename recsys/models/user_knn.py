@@ -1,6 +1,6 @@
 """User-based nearest neighbours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from recsys.models.tfidf_bm25 import check_similarity, compute_cosines, compute_
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints
 from recsys.types.models import SideInformation
 from recsys.types.numbers import convert_fields_to_python
+from recsys.types.user_rows import mark_user_rows
 
 _BYTES_PER_POSITIVE = 32  # its value, the length of its row, the rarity of its column, and what it says, as float64
 
@@ -20,8 +21,11 @@ _BYTES_PER_POSITIVE = 32  # its value, the length of its row, the rarity of its 
 class FittedUserKNN(CheckedArrays):
     """A fitted user-based model: it looks for neighbours when it is asked."""
 
-    train: Csr  # (U, I)
-    weights: Csr  # (U, I) float64, what each user's positives say
+    train: Csr = field(
+        metadata=mark_user_rows("the liked items, and how much each counts, as the model keeps them")
+    )  # (U, I)
+    # (U, I) float64, what each user's positives say
+    weights: Csr = field(metadata=mark_user_rows("the liked items, and how much each says to neighbours"))
     idf: Doubles  # (I,)
     mean_history_sum: float  # sum of a history
     k: int

@@ -59,8 +59,8 @@ class TableKey(NamedTuple):
 class Saved(NamedTuple):
     """What a saved table has to be to be read.
 
-    Shapes are those of its parts. Lengths are "users", "items", "factors", "maps", "regions" (of all own maps),
-    "varied maps" (those of more than one region), a number, or "*" for any.
+    Shapes are those of its parts. Lengths are "users", "users or 0", "accounts", "items", "factors", "maps", "regions"
+    (of all own maps), "varied maps" (those of more than one region), a number, or "*" for any.
     """
 
     shapes: tuple[tuple[str, ...], ...]
@@ -77,6 +77,8 @@ class Table:
     name: str
     saved: Saved | None = None  # None: made anew where a ranker is loaded
     per_user: bool = False  # a row for each user of the context; else made of everybody, and kept with them
+    of_accounts: bool = False  # a row, or a column, for each of the users who are drawn as accounts
+    user_row: str = ""  # what the row or column of one user says, in plain words; "" where none is one user's
 
     def get(self, context: Context, make: Callable[[], T], *settings: object) -> T:
         """Return the table of these settings, made at the first call."""
@@ -215,7 +217,7 @@ def has_one_region_per_map(context: Context) -> bool:
     return ONE_REGION_PER_MAP.get(context, make)
 
 
-EXPLORED_REGIONS = Table("explored_regions", per_user=True)
+EXPLORED_REGIONS = Table("explored_regions", per_user=True, user_row="which regions of a map the liked items touch")
 
 
 def get_explored_regions(context: Context, m: int) -> Bools:
@@ -224,7 +226,9 @@ def get_explored_regions(context: Context, m: int) -> Bools:
     return EXPLORED_REGIONS.get(context, lambda: find_explored_regions(train, context.need_maps()[m]), m)
 
 
-MAP_MIXES = Table("map_mixes", per_user=True)
+MAP_MIXES = Table(
+    "map_mixes", per_user=True, user_row="how the liked items spread over the regions of all maps, end to end"
+)
 
 
 def get_map_mixes(context: Context, needed_by: str) -> Doubles:
@@ -241,7 +245,11 @@ def get_like_share(context: Context) -> float:
     return float(LIKE_SHARE.get(context, lambda: share_of_likes(*_get_likes_and_dislikes(context.population))))
 
 
-ACCEPTANCE = Table("acceptance", per_user=True)
+ACCEPTANCE = Table(
+    "acceptance",
+    per_user=True,
+    user_row="how readily the user takes what they met of each region of all maps, end to end",
+)
 
 
 def get_acceptance(context: Context, prior_strength: float) -> Doubles:
@@ -271,6 +279,7 @@ def _check_communities(parts: tuple[Anys, ...], sizes: Mapping[str, int | None])
 COMMUNITY_MODEL = Table(
     "community_model",
     Saved((("users",), ("items", "*"), ("*", "*"), ("*", "regions"), ("maps",)), kinds="fi", check=_check_communities),
+    user_row="the number of the community that the user is counted to",
 )
 
 
@@ -285,7 +294,11 @@ def get_community_model(context: Context) -> CommunityModel:
     return CommunityModel(*COMMUNITY_MODEL.get(context, make))
 
 
-OWN_AND_NEAR_MIXES = Table("own_and_near_mixes", per_user=True)
+OWN_AND_NEAR_MIXES = Table(
+    "own_and_near_mixes",
+    per_user=True,
+    user_row="the mix of the liked items over the regions of all maps, and that of nearby communities",
+)
 
 
 def get_own_and_near_mixes(context: Context) -> tuple[Doubles, Doubles]:
@@ -310,7 +323,11 @@ def _check_exposure(parts: tuple[Anys, ...], sizes: Mapping[str, int | None]) ->
         raise RecsysError(f"is of {parts[0].shape[1]} users, expected {sizes['users']} or none")
 
 
-EXPECTED_EXPOSURE = Table("expected_exposure", Saved((("2", "*", "regions"),), check=_check_exposure))
+EXPECTED_EXPOSURE = Table(
+    "expected_exposure",
+    Saved((("2", "users or 0", "regions"),), check=_check_exposure),
+    user_row="what is expected to be shown of each region of all maps, end to end: the acceptance, and the cap",
+)
 
 
 def get_expected_exposure(
@@ -349,7 +366,7 @@ def get_mean_map_entropies(context: Context) -> Doubles:
     return MAP_VARIETY.get(context, make)
 
 
-USER_VARIETY = Table("user_variety", per_user=True)
+USER_VARIETY = Table("user_variety", per_user=True, user_row="how varied the liked items are, from 0 to 1")
 
 
 def get_user_variety(context: Context, prior_strength: float) -> Doubles:
@@ -438,7 +455,9 @@ def get_popularity_groups(context: Context, head: float, tail: float, needed_by:
     return POPULARITY_GROUPS.get(context, lambda: group_by_popularity(n, head, tail), head, tail)
 
 
-DECAYED_HISTORY = Table("decayed_history", per_user=True)
+DECAYED_HISTORY = Table(
+    "decayed_history", per_user=True, user_row="the liked items, and how much each counts by its age"
+)
 
 
 def get_decayed_history(context: Context, half_life: float, needed_by: str) -> Csr:
@@ -454,7 +473,9 @@ def get_decayed_history(context: Context, half_life: float, needed_by: str) -> C
     return DECAYED_HISTORY.get(context, lambda: apply_time_decay(train, times, half_life), half_life)
 
 
-ASPECT_MIXES = Table("aspect_mixes", per_user=True)
+ASPECT_MIXES = Table(
+    "aspect_mixes", per_user=True, user_row="how the liked items spread over features, or regions of the first map"
+)
 
 
 def get_aspect_mixes(context: Context, aspects: str, needed_by: str, half_life: float = inf) -> Doubles:
@@ -467,7 +488,9 @@ def get_aspect_mixes(context: Context, aspects: str, needed_by: str, half_life: 
     return ASPECT_MIXES.get(context, lambda: user_mixes(history, parts), aspects, half_life)
 
 
-POPULARITY_MIXES = Table("popularity_mixes", per_user=True)
+POPULARITY_MIXES = Table(
+    "popularity_mixes", per_user=True, user_row="the shares of popular, middling and rare items among the liked ones"
+)
 
 
 def get_popularity_mixes(context: Context, head: float, tail: float, needed_by: str, half_life: float) -> Doubles:
@@ -518,7 +541,7 @@ def get_region_like_shares(context: Context, needed_by: str) -> Doubles:
     return REGION_LIKE_SHARES.get(context, make)
 
 
-SORTED_HISTORIES = Table("sorted_histories", per_user=True)
+SORTED_HISTORIES = Table("sorted_histories", per_user=True, user_row="the liked items, as compiled code reads them")
 
 
 def get_sorted_histories(context: Context, needed_by: str) -> tuple[Longs, Ints]:
@@ -580,7 +603,9 @@ def get_overall_distances(context: Context, space: str, needed_by: str) -> tuple
     return OVERALL_DISTANCES.get(context, lambda: overall_distance_moments(table, train), space)
 
 
-USER_DISTANCES = Table("user_distances", per_user=True)
+USER_DISTANCES = Table(
+    "user_distances", per_user=True, user_row="the mean and the deviation of how far liked items are from each other"
+)
 
 
 def get_user_distances(context: Context, space: str, prior_strength: float, needed_by: str) -> tuple[Doubles, Doubles]:
@@ -623,7 +648,11 @@ def get_drawn_accounts(context: Context, accounts: int, seed: int, needed_by: st
     return ACCOUNTS.get(context, lambda: _accounts.draw_accounts(train, accounts, seed + all_.seed), accounts, seed)
 
 
-ACCOUNT_MIXES = Table("account_mixes")
+ACCOUNT_MIXES = Table(
+    "account_mixes",
+    of_accounts=True,
+    user_row="the mix over the regions of all maps, kept to look for gaps of accounts",
+)
 
 
 def get_account_mixes(context: Context, accounts: int, seed: int, needed_by: str) -> Doubles:
@@ -642,7 +671,12 @@ def get_account_bandwidth(context: Context, accounts: int, seed: int, needed_by:
     return ACCOUNT_BANDWIDTH.get(context, lambda: _accounts.median_squared_distance(mixes), accounts, seed)
 
 
-ACCOUNT_SLATES = Table("account_slates", Saved((("items", "*"),), sparse=True))
+ACCOUNT_SLATES = Table(
+    "account_slates",
+    Saved((("items", "accounts"),), sparse=True),
+    of_accounts=True,
+    user_row="the items that the model scores highest for the user, kept to look for gaps of accounts",
+)
 
 
 def get_account_slates(context: Context, accounts: int, seed: int, k: int, needed_by: str) -> Csr:

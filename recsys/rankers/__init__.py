@@ -3,8 +3,9 @@
 from recsys.rankers.answers import Recommendation
 from recsys.rankers.indexes import Index
 from recsys.rankers.policies import Policy
+from recsys.rankers.profiles import ProfileEntry, UserProfile
 from recsys.rankers.rankers import Ranker
 from recsys.rankers.user_dials import UserDials
 from recsys.rankers.warmups import warmup
 
-__all__ = ["Index", "Policy", "Ranker", "Recommendation", "UserDials", "warmup"]
+__all__ = ["Index", "Policy", "ProfileEntry", "Ranker", "Recommendation", "UserDials", "UserProfile", "warmup"]

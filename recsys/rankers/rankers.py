@@ -38,6 +38,7 @@ from recsys.rankers.likelihoods import (
     refuse_likelihood,
 )
 from recsys.rankers.policies import Policy
+from recsys.rankers.profiles import UserProfile, build_profile
 from recsys.rankers.records import RankerParts, check_parts, collect_parts, name_policy
 from recsys.rankers.request_constraints import (
     RequestGuards,
@@ -297,6 +298,19 @@ class Ranker:
         parts = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
         plain = {name: dict(parts[name]) for name in ("blend", "scales", "about", "control")}
         return _rebuild_ranker, ({**parts, **plain, "guards": serialize_guards(self.guards)},)
+
+    def profile(self, user: Id) -> UserProfile:
+        """Return all that the ranker holds about a user, as plain data: `write` makes it a file of JSON.
+
+        Each entry says where it lies, what it is, and what it says of the user: the id, what was liked and disliked,
+        what was shown, stored dials, the rows of the model, and those of derived tables, saved or made anew in memory.
+        Times are there where the data has them. What a ranker does not keep is said (`not_held`), such as the source
+        and the purposes of a row.
+
+        Raises:
+            RecsysError: for a user whom it does not know, with the nearest name.
+        """
+        return build_profile(self._collect_parts(), self.context, self._users, user, self.name, self.about)
 
     def rerank(
         self,

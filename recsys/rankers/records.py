@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -25,6 +25,7 @@ from recsys.types.checks import check_array, check_finite, check_matrix
 from recsys.types.exposures import make_empty_histories
 from recsys.types.numbers import check_int
 from recsys.types.pools import ConstantFunction
+from recsys.types.user_rows import mark_user_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +58,12 @@ class RankerParts:
 
     models: tuple[Any, ...]  # one or none
     maps: tuple[Any, ...]
-    user_ids: Strings
+    user_ids: Strings = field(metadata=mark_user_rows("the id of the user"))
     item_ids: Strings
     available: Bools  # (I,)
-    train: Csr  # (U, I)
-    dislikes: Csr | None
-    times: Csr | None
+    train: Csr = field(metadata=mark_user_rows("the items that count as liked, and how much each counts"))  # (U, I)
+    dislikes: Csr | None = field(metadata=mark_user_rows("the items that count as disliked, and how much each counts"))
+    times: Csr | None = field(metadata=mark_user_rows("when the liked items were liked"))
     titles: Strings  # those of the catalogue, (I,)
     features: Csr  # (I, F)
     feature_names: Strings  # (F,)

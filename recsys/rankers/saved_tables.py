@@ -32,6 +32,8 @@ def check_saved_tables(context: Context, keys: Collection[TableKey]) -> None:
         "factors": None if factors is None else factors.item_factors.shape[1],
         "varied maps": sum(count > 1 for count in regions),
         "2": 2,
+        "users or 0": None,  # which of both, the check of the table says
+        "accounts": None,
         "*": None,
     }
     there = dict(context.tables.items())

@@ -1,12 +1,13 @@
 """Models: settings that can be fitted, and scorers of users against all items."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from recsys.types.arrays import Csr, Floats, Ints
 from recsys.types.checks import check_array, check_finite
 from recsys.types.numbers import check_number
+from recsys.types.user_rows import mark_user_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class Factors:
     some, never the zero vector.
     """
 
-    user_factors: Floats  # (U, d)
+    user_factors: Floats = field(metadata=mark_user_rows("the factor: where the model places the user"))  # (U, d)
     item_factors: Floats  # (I, d)
     mean_user_factor: Floats  # (d,)
     unobserved_weight: float  # a, at least 0
