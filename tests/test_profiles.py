@@ -125,7 +125,7 @@ def test_entries_say_what_the_files_say(user, tmp_path):
     start, stop = list(pairwise(np.load(folder / "exposures.0.pointers.npy")))[user]
     columns = (np.load(folder / f"exposures.0.{name}.npy")[start:stop] for name in ("items", "times", "dismissed"))
     assert get_value(profile, "exposures.0") == [
-        {"item": f"i{i}", "title": f"Item {i}", "time": f"{np.datetime64(when, 's')}Z", "dismissed": bool(no)}
+        {"item": f"i{i}", "title": f"Item {i}", "time": f"{np.datetime64(int(when), 's')}Z", "dismissed": bool(no)}
         for i, when, no in zip(*columns, strict=True)
     ]
     assert stop > start

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy import sparse
@@ -207,7 +207,7 @@ def _take_row(array: Any, axis: int, place: int, catalogue: _Catalogue) -> Any:
     """Return what an array has at a place of an axis; of a matrix of items, which items and their values."""
     if not sparse.issparse(array):
         return _convert_to_plain(np.take(np.asarray(array), place, axis=axis))
-    matrix: Csr = array if axis == 0 else Csr(array.T.tocsr())
+    matrix: Csr = array if axis == 0 else Csr(cast(Any, array).T.tocsr())
     codes = get_row_columns(matrix, place)
     return catalogue.describe(codes, value=_get_row_values(matrix, place))
 
@@ -253,8 +253,9 @@ def _get_row_values(matrix: Csr, row: int) -> list[Any]:
 def _convert_to_plain(array: Any) -> Any:
     """Return an array as lists, None where a number is not finite: JSON has no word for it."""
     found = np.asarray(array)
-    if found.dtype.kind == "f" and not np.isfinite(found).all():
-        found = np.where(np.isfinite(found), found.astype(object), None)
+    if found.dtype.kind == "f" and not (finite := np.isfinite(found)).all():
+        found = found.astype(object)
+        found[~finite] = None
     return found.tolist()
 
 
