@@ -207,7 +207,8 @@ def _take_row(array: Any, axis: int, place: int, catalogue: _Catalogue) -> Any:
     """Return what an array has at a place of an axis; of a matrix of items, which items and their values."""
     if not sparse.issparse(array):
         return _convert_to_plain(np.take(np.asarray(array), place, axis=axis))
-    matrix: Csr = array if axis == 0 else Csr(cast(Any, array).T.tocsr())
+    given = cast(Any, array)
+    matrix: Csr = given if axis == 0 else Csr(given.T.tocsr())
     codes = get_row_columns(matrix, place)
     return catalogue.describe(codes, value=_get_row_values(matrix, place))
 
