@@ -12,7 +12,14 @@ from synthetic import make_exposures, make_maps, make_split
 from test_rankers import run_cli
 
 import recsys as rs
-from recsys.objectives.derived_tables import TABLES, TableKey, get_expected_exposure
+from recsys.objectives.derived_tables import (
+    TABLES,
+    TableKey,
+    get_expected_exposure,
+    get_map_mixes,
+    get_sorted_histories,
+    get_user_distances,
+)
 from recsys.rankers import Ranker
 from recsys.types import RecsysError, user_rows
 
@@ -22,7 +29,7 @@ BLEND = {"relevance": 1.0, "negative_space": 0.4, "unexplored": 0.2}
 OTHER = {
     "relevance": 1.0,
     "negative_space": {"weight": 0.4, "prior_strength": 2.0},
-    "calibration": {"weight": 0.2, "aspects": "features", "half_life": 90.0},
+    "calibration": {"weight": 0.2, "aspects": "features"},
     "serendipity": 0.1,
     "account_gap": ACCOUNT_GAP,
 }
@@ -150,6 +157,8 @@ def test_derived_tables_are_told_whether_saved_or_not(user):
     for key, value in made.context.tables.items():
         around.tables.get(key, lambda value=value: value)
     get_expected_exposure(around, 9.0, 9.0, lambda code, filled: np.copyto(filled, table[:, code]))
+    mixes, moments = get_map_mixes(around, "test"), get_user_distances(around, "cooccurrence", 5.0, "test")
+    starts, codes = get_sorted_histories(around, "test")
     profile = replace_context(made, around).profile(f"u{user}")
     there = {key: value for key, value in around.tables.items() if isinstance(key, TableKey)}
     assert get_value(profile, "expected_exposure 9.0 9.0") == table[:, user].tolist()
@@ -163,12 +172,13 @@ def test_derived_tables_are_told_whether_saved_or_not(user):
         assert [row["item"] for row in told[0]] == [f"i{i}" for i in np.flatnonzero(best)]
     else:
         assert told == [] and not any(entry.name.startswith("account_mixes") for entry in profile.entries)
-    rows = 0
-    for key, value in there.items():
-        if TABLES[key.name].per_user and isinstance(value, np.ndarray):
-            rows += 1
-            assert get_value(profile, " ".join(key).strip()) == value[user].tolist()
-    assert rows
+    assert get_value(profile, "map_mixes") == mixes[user].tolist()
+    assert get_value(profile, "user_distances cooccurrence 5.0") == [moment[user] for moment in moments]
+    mine = [f"i{i}" for i in codes[starts[user] : starts[user + 1]]]
+    assert [row["item"] for row in get_value(profile, "sorted_histories")] == mine
+    assert [row["item"] for row in get_value(profile, "train")] == mine
+    met = around.need_seen("test")[[user]].indices
+    assert {row["item"] for row in get_value(profile, "met")} == {f"i{i}" for i in met}
 
 
 def replace_context(ranker, context):

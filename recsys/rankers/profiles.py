@@ -31,6 +31,7 @@ from recsys.types.paths import check_path
 from recsys.types.user_rows import iter_user_rows
 
 _USER_LENGTHS = ("users", "users or 0", "accounts")  # of axes that have a place for a user
+SEEN_KEY = "met"  # of `Context.need_seen` among the tables of a context
 _NOT_HELD = (
     "source and purposes of a row: they decide which rows a ranker is fitted to, and stand in the log alone",
     "slot, policy, seed and click of what was shown: they stand in the log of exposures alone",
@@ -161,6 +162,9 @@ def _list_table_entries(
     parts: RankerParts, context: Context, catalogue: _Catalogue, arrays: Sequence[str], code: int
 ) -> Iterator[ProfileEntry]:
     """Yield the derived tables that are there, saved or not, and have a row or column of the user."""
+    for key, met in context.tables.items():
+        if key == SEEN_KEY:
+            yield ProfileEntry("met", "the items that were liked or disliked", (), _take_row(met, 0, code, catalogue))
     stored = {TableKey(table.name, table.settings): place for place, table in enumerate(parts.tables)}
     there = [(key, value) for key, value in context.tables.items() if isinstance(key, TableKey)]
     for key, value in sorted(there, key=lambda pair: pair[0]):
