@@ -21,6 +21,7 @@ from recsys.objectives.derived_tables import (
 )
 from recsys.rankers.records import RankerParts
 from recsys.rankers.requests import IdIndex, get_row_columns
+from recsys.rankers.saved_tables import list_user_tables
 from recsys.rankers.user_dials import UserDials
 from recsys.support.atomic_files import write_text
 from recsys.support.serialization import flatten_record
@@ -31,7 +32,6 @@ from recsys.types.paths import check_path
 from recsys.types.user_rows import iter_user_rows
 
 _USER_LENGTHS = ("users", "users or 0", "accounts")  # of axes that have a place for a user
-SEEN_KEY = "met"  # of `Context.need_seen` among the tables of a context
 _NOT_HELD = (
     "source and purposes of a row: they decide which rows a ranker is fitted to, and stand in the log alone",
     "slot, policy, seed and click of what was shown: they stand in the log of exposures alone",
@@ -161,15 +161,14 @@ def _list_record_entries(
 def _list_table_entries(
     parts: RankerParts, context: Context, catalogue: _Catalogue, arrays: Sequence[str], code: int
 ) -> Iterator[ProfileEntry]:
-    """Yield the derived tables that are there, saved or not, and have a row or column of the user."""
-    for key, met in context.tables.items():
-        if key == SEEN_KEY:
-            yield ProfileEntry("met", "the items that were liked or disliked", (), _take_row(met, 0, code, catalogue))
+    """Yield what was met, and the derived tables that are there, saved or not, and have a row or column of the user."""
+    if context.dislikes is not None:
+        met = _take_row(context.need_seen("a profile"), 0, code, catalogue)
+        yield ProfileEntry("met", "the items that were liked or disliked", (), met)
     stored = {TableKey(table.name, table.settings): place for place, table in enumerate(parts.tables)}
-    there = [(key, value) for key, value in context.tables.items() if isinstance(key, TableKey)]
-    for key, value in sorted(there, key=lambda pair: pair[0]):
+    for key, value in list_user_tables(context):
         table = TABLES[key.name]
-        place = _find_place(table, key, context, code) if table.user_row else None
+        place = _find_place(table, key, context, code)
         if place is None:
             continue
         several = value if isinstance(value, tuple) else (value,)

@@ -1,4 +1,4 @@
-"""The derived tables that a ranker saves: those whose `Table` says so (`recsys.objectives.derived_tables`)."""
+"""Derived tables that a ranker saves, and those that have rows of users: `recsys.objectives.derived_tables` says."""
 
 from collections.abc import Collection
 from typing import Any
@@ -14,6 +14,12 @@ def list_saved_tables(context: Context) -> list[tuple[TableKey, Any]]:
     """Return the tables of a context that a ranker saves, of those that are there, in the order of their keys."""
     there = [(key, value) for key, value in context.tables.items() if isinstance(key, TableKey)]
     return sorted(((key, value) for key, value in there if TABLES[key.name].saved), key=lambda pair: pair[0])
+
+
+def list_user_tables(context: Context) -> list[tuple[TableKey, Any]]:
+    """Return the tables of a context that have a row or column of a user, saved or not, of those that are there."""
+    there = [(key, value) for key, value in context.tables.items() if isinstance(key, TableKey)]
+    return sorted(((key, value) for key, value in there if TABLES[key.name].user_row), key=lambda pair: pair[0])
 
 
 def check_saved_tables(context: Context, keys: Collection[TableKey]) -> None:
