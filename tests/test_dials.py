@@ -450,12 +450,6 @@ def test_ranges_of_a_config_that_cannot_be_are_one_line(control, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("batch", [{"weights": {"mmr": 1.0}}, {"weights": [{}]}, {"weights": "ab"}])
-def test_weights_of_a_batch_are_one_for_each_request(batch):
-    with pytest.raises(RecsysError, match=r"^ranker: found \d for weights, expected 2 mappings: one for each request"):
-        RANKERS["compiled", POLICIES[0]].rerank_many([["i1"], ["i2"]], [[1.0], [1.0]], **batch)
-
-
 # Profile-free
 
 PROFILE_FREE = st.sampled_from(["compiled", "library", "adapted", "value"])

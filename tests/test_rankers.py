@@ -229,6 +229,32 @@ def test_a_batch_is_its_requests_one_by_one(world, ranker):
     assert len(ranker.rerank_many(items, scores)) == 2
 
 
+NOT_LISTED = [5, "ab", b"ab", {"u1": 1}, {"u1"}, iter(["u1"]), True]
+
+
+@pytest.mark.parametrize("given", NOT_LISTED, ids=lambda given: type(given).__name__)
+@pytest.mark.parametrize("name", ["users", "histories", "more", "guards", "weights", "shown", "items", "scores"])
+def test_what_a_batch_brings_is_a_list_with_one_for_each_request(ranker, name, given):
+    """Whatever has no number and order is one line, and so is another number than that of the requests."""
+    calls = {"items": lambda: ranker.rerank_many(given, [[1.0]]), "scores": lambda: ranker.rerank_many([["i1"]], given)}
+    who = {} if name in ("users", "histories") else {"users": ["u1"]}
+    with pytest.raises(RecsysError, match=rf"^ranker: {name} is of type {type(given).__name__}, expected a list"):
+        calls.get(name, lambda: ranker.rank_many(**who, **{name: given}))()
+
+
+@pytest.mark.parametrize("name", ["users", "histories", "more", "guards", "weights", "shown"])
+def test_a_batch_brings_as_many_as_there_are_requests(ranker, name):
+    who = {} if name in ("users", "histories") else {"users": ["u1", "u2"]}
+    with pytest.raises(RecsysError, match=rf"^ranker: found 3 for {name}, expected 2: one for each request"):
+        ranker.rerank_many([["i1"], ["i2"]], [[1.0], [1.0]], **who, **{name: [[], [], []]})
+
+
+def test_users_of_a_batch_may_stand_in_an_array(ranker):
+    listed = ranker.rank_many(users=["u1", "u2"])
+    for one, other in zip(ranker.rank_many(users=np.array(["u1", "u2"])), listed, strict=True):
+        assert one.items == other.items
+
+
 def test_draws_depend_on_who_asks_and_the_seed_and_say_their_chances(world, fitted, taste_maps):
     ranker = Ranker.fit(fitted, world, BLEND, maps=taste_maps, n=25, temperature=1.0)
     one = ranker.rank(history=["i1", "i2"])

@@ -1,7 +1,7 @@
-"""Requests of a batch: the users, and the guards and weights of each."""
+"""Requests of a batch: who asks, and what each of them brings."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set, Sized
+from typing import Any, cast
 
 from recsys.rankers.answers import Recommendation
 from recsys.rankers.requests import Id
@@ -19,59 +19,49 @@ def parse_batch_users(
     Raises:
         RecsysError: for users and histories, more without users, or another number of them.
     """
-    if more is not None:
-        if users is None or isinstance(more, str) or len(more) != count:
-            raise RecsysError(f"ranker: found {len(more)} lists for more, expected {count} users and as many lists")
-        return [{**one, "more": own} for one, own in zip(parse_batch_users(count, users, histories), more, strict=True)]
     if users is not None and histories is not None:
         raise RecsysError("ranker: found users and histories, expected one of them")
-    given: Sequence[Any] | None = users if users is not None else histories
-    if given is None:
+    if more is not None and users is None:
+        raise RecsysError("ranker: found more without users, expected the users who like more")
+    if users is None and histories is None:
         return [{} for _ in range(count)]
-    if isinstance(given, str) or len(given) != count:
-        raise RecsysError(f"ranker: found {len(given)} of whom asks, expected {count}: one for each request")
-    return [{"user" if users is not None else "history": one} for one in given]
+    name, given = ("users", users) if users is not None else ("histories", histories)
+    who = [{"user" if users is not None else "history": one} for one in parse_batch(count, given, name)]
+    if more is None:
+        return who
+    return [{**one, "more": own} for one, own in zip(who, parse_batch(count, more, "more"), strict=True)]
 
 
-def parse_batch_guards(count: int, guards: Sequence[Sequence[Guard]] | None) -> Sequence[Sequence[Guard]]:
-    """Return the guards of each of `count` requests.
-
-    Raises:
-        RecsysError: for another number of lists, or guards in the place of lists.
-    """
-    if guards is None:
-        return [()] * count
-    if len(guards) != count or any(isinstance(own, Guard) for own in guards):
-        raise RecsysError(f"ranker: found {len(guards)} for guards, expected {count} lists: one for each request")
-    return guards
-
-
-def parse_batch_weights(count: int, weights: Sequence[Mapping[Any, float] | None] | None) -> Sequence[Any]:
-    """Return the weights of each of `count` requests, None where one brings none.
+def parse_batch(count: int, given: Any, name: str, absent: Any = None) -> Sequence[Any]:
+    """Return what each of `count` requests brings as `name`: `absent` where nothing is given for any of them.
 
     Raises:
-        RecsysError: for another number of them, or one mapping in the place of several.
+        RecsysError: for another number of them, or the guards of one request in the place of lists.
     """
-    if weights is None:
-        return [None] * count
-    if isinstance(weights, str | Mapping) or len(weights) != count:
-        raise RecsysError(f"ranker: found {len(weights)} for weights, expected {count} mappings: one for each request")
-    return weights
+    if given is None:
+        return [absent] * count
+    found = count_listed(given, name)
+    if any(isinstance(own, Guard) for own in given):
+        raise RecsysError(f"ranker: {name} are guards of one request, expected a list of guards for each of {count}")
+    if found != count:
+        raise RecsysError(f"ranker: found {found} for {name}, expected {count}: one for each request")
+    return cast(Sequence[Any], given)
 
 
-def parse_batch_shown(count: int, shown: Sequence[Any] | None) -> Sequence[Any]:
-    """Return what each of `count` requests brings of what was shown.
+def count_listed(given: Any, name: str) -> int:
+    """Return how many requests a list is for.
 
     Raises:
-        RecsysError: for another number of lists.
+        RecsysError: for text, a mapping, a set, or anything else whose parts have no number and order.
     """
-    if shown is None:
-        return [None] * count
-    listed = isinstance(shown, Sequence) and not isinstance(shown, str)
-    if not listed or len(shown) != count:
-        found = len(shown) if listed else f"a {type(shown).__name__}"
-        raise RecsysError(f"ranker: found {found} for shown, expected {count} lists: one for each request")
-    return shown
+    if (
+        not isinstance(given, Sized)
+        or not isinstance(given, Iterable)
+        or isinstance(given, str | bytes | Mapping | Set)
+    ):
+        kind = type(given).__name__
+        raise RecsysError(f"ranker: {name} is of type {kind}, expected a list with one for each request")
+    return len(given)
 
 
 def catch_request_error(

@@ -18,13 +18,7 @@ from recsys.models.fits import refuse_ranking_problem
 from recsys.objectives.derived_tables import TableKey, get_id_codes, get_number_codes, get_tie_order
 from recsys.rankers import fitting, stores
 from recsys.rankers.answers import Recommendation
-from recsys.rankers.batches import (
-    catch_request_error,
-    parse_batch_guards,
-    parse_batch_shown,
-    parse_batch_users,
-    parse_batch_weights,
-)
+from recsys.rankers.batches import catch_request_error, count_listed, parse_batch, parse_batch_users
 from recsys.rankers.explanations import explain_picks
 from recsys.rankers.exposures import MAX_SHOWN, ExposureStore, hide_limited_items
 from recsys.rankers.fast_path import FastPath, build_fast_path
@@ -423,17 +417,15 @@ class Ranker:
         Raises:
             RecsysError: for lists of unequal length, or a k, seed, `profile_free` or `now` that cannot be.
         """
-        who = parse_batch_users(len(items), users, histories, more)
+        count = count_listed(items, "items")
+        who = parse_batch_users(count, users, histories, more)
         self._check_request(k, seed, profile_free, now)
-        if len(scores) != len(items):
-            raise RecsysError(
-                f"ranker: found {len(items)} lists of items and {len(scores)} of scores, expected as many"
-            )
-        count = len(items)
+        if (worths := count_listed(scores, "scores")) != count:
+            raise RecsysError(f"ranker: found {count} lists of items and {worths} of scores, expected as many")
         of_each = (
-            parse_batch_guards(count, guards),
-            parse_batch_weights(count, weights),
-            parse_batch_shown(count, shown),
+            parse_batch(count, guards, "guards", ()),
+            parse_batch(count, weights, "weights"),
+            parse_batch(count, shown, "shown"),
         )
         settings: dict[str, Any] = {"k": k, "seed": seed, "profile_free": profile_free, "now": now}
         return tuple(
@@ -470,12 +462,12 @@ class Ranker:
         given = users if users is not None else histories
         if given is None:
             raise RecsysError("ranker: found neither users nor histories, expected one of them")
-        count = len(given)
+        count = count_listed(given, "users" if users is not None else "histories")
         who = parse_batch_users(count, users, histories, more)
         of_each = (
-            parse_batch_guards(count, guards),
-            parse_batch_weights(count, weights),
-            parse_batch_shown(count, shown),
+            parse_batch(count, guards, "guards", ()),
+            parse_batch(count, weights, "weights"),
+            parse_batch(count, shown, "shown"),
         )
         settings: dict[str, Any] = {"k": k, "seed": seed, "profile_free": profile_free, "now": now}
         return tuple(
