@@ -6,9 +6,7 @@ and `import recsys` with `rerank` and `Pool`.
 Writes `benchmarks/results/bench_time.csv`.
 """
 
-import csv
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -16,9 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import recsys
-from recsys.support.atomic_files import replace_file
-from recsys.support.cache import describe_environment
+from speeds import write_figures
 
 RESULTS = Path(__file__).parent / "results" / "bench_time.csv"
 COMMAND = [sys.executable, "-m", "recsys", "bench", "--quiet"]
@@ -63,12 +59,7 @@ def main() -> None:
             rows.append((f"recsys bench: {what}", round(seconds, 1), "s", target))
             rows.append((f"recsys bench: {what}, peak memory", round(memory), "MiB", 1024))
     rows.append(("import recsys; recsys.rerank, recsys.Pool, median of 7", round(time_import(), 3), "s", 0.35))
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    commit = describe_environment(0, "")["git_commit"]
-    with replace_file(RESULTS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["what", "value", "unit", "target", "direction", "machine", "version", "commit"])
-        table.writerows((*row, "max", machine, recsys.__version__, commit) for row in rows)
+    write_figures([(*row, "max") for row in rows], RESULTS)
     for what, value, unit, target in rows:
         print(f"{value:10} {unit:4} (target: at most {target}) {what}")
 

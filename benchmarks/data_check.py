@@ -8,9 +8,7 @@ Writes `benchmarks/results/data_check.csv`.
 """
 
 import argparse
-import csv
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,11 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from speeds import write_figures
 
-import recsys
 from recsys.data.check_policies import CheckLimits
-from recsys.support.atomic_files import replace_file
-from recsys.support.cache import describe_environment
 
 RESULTS = Path(__file__).parent / "results" / "data_check.csv"
 ROWS, USERS, ITEMS, DAYS = 10_000_000, 500_000, 50_000, 700
@@ -102,12 +98,7 @@ def main() -> None:
             rows.append((what, round(found.seconds, 1), "s", MAX_SECONDS))
             rows.append((f"{what}, processor time", round(found.processor_seconds, 1), "s", ""))
             rows.append((f"{what}, peak memory", round(found.mib), "MiB", MAX_MIB))
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    commit = describe_environment(0, "")["git_commit"]
-    with replace_file(RESULTS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["what", "value", "unit", "target", "direction", "machine", "version", "commit"])
-        table.writerows((*row, "max", machine, recsys.__version__, commit) for row in rows)
+    write_figures([(*row, "max") for row in rows], RESULTS)
     for what, value, unit, target in rows:
         print(f"{value:10} {unit:4} {f'(target: at most {target})' if target else '':24} {what}")
 

@@ -121,6 +121,15 @@ def write_speed_rows(rows: Sequence[Row], out: Path, *peers: str) -> None:
         table.writerows((*map(_format_cell, row), *end) for row in rows)
 
 
+def write_figures(rows: Sequence[Sequence[object]], out: Path) -> None:
+    """Write figures that are held against no other side: what, value, unit, target, and whether it is a "max"."""
+    end = (describe_machine(), version("recsys-negspace"), describe_environment(0, "")["git_commit"])
+    with replace_file(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["what", "value", "unit", "target", "direction", "machine", "version", "commit"])
+        table.writerows((*row, *end) for row in rows)
+
+
 def print_row(row: Row) -> Row:
     """Print the row and return it."""
     print(*map(_format_cell, row), "" if row.met else "MISSED", sep="\t", flush=True)

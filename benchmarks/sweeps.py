@@ -6,18 +6,14 @@ sampler and storage. The clock starts after the first trial, which loads or comp
 """
 
 import argparse
-import csv
-import os
-import platform
 import resource
 import tempfile
 import time
 from pathlib import Path
 
-import recsys
+from speeds import write_figures
+
 from recsys.experiments.pipeline import prepare_benchmark
-from recsys.support.atomic_files import replace_file
-from recsys.support.cache import describe_environment
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.sweeps import plans, studies
 from recsys.sweeps.trial_evaluator import build_trial_evaluator
@@ -74,12 +70,7 @@ def main() -> None:
             [f"{name}: peak memory at the end over that after a tenth", f"{late / early:.3f}", "ratio", 1.2, "max"]
         )
         print(*rows[-2:], sep="\n", flush=True)
-    around = [f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", recsys.__version__]
-    around.append(str(describe_environment(0, "")["git_commit"]))
-    with replace_file(RESULTS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["what", "value", "unit", "target", "direction", "machine", "version", "commit"])
-        table.writerows([*row, *around] for row in rows)
+    write_figures(rows, RESULTS)
 
 
 if __name__ == "__main__":
