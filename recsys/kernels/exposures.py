@@ -3,11 +3,8 @@
 The slow statements of the same rules are `recsys.maths.exposures` and `recsys.objectives.fatigue`.
 """
 
-import numpy as np
-
 from recsys.kernels.compiled import compile_kernel
-
-SCORES, SOFTMAX, LOGISTIC = 0, 1, 2  # what scores are: any, log-probabilities up to a number, log-odds
+from recsys.kernels.like_probabilities import get_like_probability, sum_score_mass
 
 
 @compile_kernel(fastmath=False)
@@ -65,10 +62,7 @@ def fill_fatigue_gains(codes, scores, items, times, now, window, exponent, kind,
 
     `items` and `times` (R,) are what was shown; a `window` below 0 counts all of it.
     """
-    mass, width = 0.0, np.float64(scores[0]) - np.float64(scores[-1])
-    if kind == SOFTMAX:
-        for n in range(len(codes)):
-            mass += np.exp(np.float64(scores[n]) - np.float64(scores[0]))
+    mass = sum_score_mass(scores, kind)
     for n in range(len(codes)):
         row, shown = find_first(items, codes[n]), 0
         while row < len(items) and items[row] == codes[n]:
@@ -77,11 +71,5 @@ def fill_fatigue_gains(codes, scores, items, times, now, window, exponent, kind,
         gain[n] = 0.0
         if shown == 0:
             continue
-        score = np.float64(scores[n])
-        if kind == SOFTMAX:
-            fresh = np.exp(score - np.float64(scores[0])) / mass
-        elif kind == LOGISTIC:
-            fresh = 0.5 * (1.0 + np.tanh(0.5 * score))
-        else:
-            fresh = (score - np.float64(scores[-1])) / width if width > 0.0 else 1.0
+        fresh = get_like_probability(scores, n, kind, mass)
         gain[n] = fresh * ((shown + 1.0) ** -exponent - 1.0)

@@ -7,11 +7,11 @@ and plain NumPy.
 import numpy as np
 
 from recsys.kernels.compiled import compile_kernel
+from recsys.kernels.like_probabilities import get_like_probability, scale_score, sum_score_mass
 
 UNORDERED, TWICE, ENDLESS, LARGE = 1, 2, 4, 8
 EXACT = 2.0**53  # whole numbers up to it are numbers of 64 bits
 HUGE_DISTANCE = 1e300  # finite: fastmath knows no infinities
-SCORES, SOFTMAX, LOGISTIC = 0, 1, 2  # what scores are: any, log-probabilities up to a number, log-odds
 
 
 @compile_kernel(fastmath=False)
@@ -151,13 +151,6 @@ def _fill_nearby_mix(own, centres, bandwidth, label, weight, near):
 
 
 @compile_kernel(fastmath=True)
-def _scale_score(scores, n):
-    """Return where a score lies in the range of all, which are best first: 1 where they are equal."""
-    width = np.float64(scores[0]) - np.float64(scores[-1])
-    return (np.float64(scores[n]) - np.float64(scores[-1])) / width if width > 0.0 else 1.0
-
-
-@compile_kernel(fastmath=True)
 def _sum_unexplored(
     codes, near, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share, distance_share,
     total,
@@ -206,7 +199,7 @@ def fill_unexplored_gains(
         distance_share, total,
     )  # fmt: skip
     for n in range(len(codes)):
-        gain[n] = _scale_score(scores, n) * total[n] / maps
+        gain[n] = scale_score(scores, n) * total[n] / maps
 
 
 @compile_kernel(fastmath=True)
@@ -216,24 +209,15 @@ def fill_discovery_values(
 ):  # fmt: skip
     """Fill `gain` (N,) of `recsys.objectives.discovery_value` for one user, by a `kind` of scores.
 
-    `kind` is SCORES, SOFTMAX or LOGISTIC; the other arguments are `_sum_unexplored`'s.
+    `kind` is one of `recsys.kernels.like_probabilities`; the other arguments are `_sum_unexplored`'s.
     """
-    total, maps, mass = np.empty(len(codes)), hard.shape[1], 0.0
+    total, maps, mass = np.empty(len(codes)), hard.shape[1], sum_score_mass(scores, kind)
     _sum_unexplored(
         codes, near, history, dislikes, pointers, regions, values, hard, size, prior_strength, likes_share,
         distance_share, total,
     )  # fmt: skip
-    if kind == SOFTMAX:
-        for n in range(len(codes)):
-            mass += np.exp(np.float64(scores[n]) - np.float64(scores[0]))
     for n in range(len(codes)):
-        score = np.float64(scores[n])
-        if kind == SOFTMAX:
-            likely = np.exp(score - np.float64(scores[0])) / mass
-        elif kind == LOGISTIC:
-            likely = 0.5 * (1.0 + np.tanh(0.5 * score))
-        else:
-            likely = _scale_score(scores, n)
+        likely = get_like_probability(scores, n, kind, mass)
         gain[n] = likely * (1.0 + exploration * total[n] / maps)
 
 
@@ -294,7 +278,7 @@ def fill_region_need(codes, scores, hard, starts, top_m, wanted, regions):
         for m in range(maps):
             own[m] = row[m]
     for n in range(len(codes)):
-        worth, own = _scale_score(scores, n), there[n * maps : (n + 1) * maps]
+        worth, own = scale_score(scores, n), there[n * maps : (n + 1) * maps]
         for m in range(maps):
             z = np.uintp(own[m])  # an index that could be negative takes twice as long
             offered[z] += worth if left[z] > 0 else 0.0  # no branch: it could not be foreseen

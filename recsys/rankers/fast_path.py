@@ -316,36 +316,36 @@ def _build_unexplored_function(context: Context, part: BlendPart) -> FillGain:
 
 
 def _build_value_function(context: Context, part: BlendPart) -> FillGain:
-    from recsys.kernels.requests import LOGISTIC, SCORES, SOFTMAX, fill_discovery_values
+    from recsys.kernels.like_probabilities import KINDS
+    from recsys.kernels.requests import fill_discovery_values
 
     kernel: Any = fill_discovery_values
     fill_cosines = _build_cosine_function(context, part)
     tables = [*_get_unexplored_tables(context, part), float(_complete_settings(part)["exploration"])]
-    kinds = {"": SCORES, "softmax": SOFTMAX, "logistic": LOGISTIC}
 
     def fill(asker: RequestUser, candidates: Candidates, gain: Floats) -> None:
         declined, near = _get_disliked_items(context, asker), fill_cosines(asker, candidates)
-        kind = kinds[candidates.likelihood_kind]
+        kind = KINDS[candidates.likelihood_kind]
         kernel(candidates.items, candidates.scores, near, asker.history, declined, *tables, kind, gain)
 
     return fill
 
 
 def _build_fatigue_function(part: BlendPart) -> FillGain:
-    from recsys.kernels.exposures import LOGISTIC, SCORES, SOFTMAX, fill_fatigue_gains
+    from recsys.kernels.exposures import fill_fatigue_gains
+    from recsys.kernels.like_probabilities import KINDS
 
     kernel: Any = fill_fatigue_gains
     settings = _complete_settings(part)
     window = convert_window("fatigue: window_days", settings["window_days"])
     numbers = [-1 if window is None else window, float(settings["exponent"])]
-    kinds = {"": SCORES, "softmax": SOFTMAX, "logistic": LOGISTIC}
 
     def fill(asker: RequestUser, candidates: Candidates, gain: Floats) -> None:
         shown = asker.shown
         if not len(shown.items):
             gain[:] = 0.0
             return
-        kind = kinds[candidates.likelihood_kind if len(asker.history) else ""]
+        kind = KINDS[candidates.likelihood_kind]
         kernel(candidates.items, candidates.scores, shown.items, shown.times, shown.now, *numbers, kind, gain)
 
     return fill
