@@ -273,3 +273,23 @@ def test_without_a_profile_nothing_was_shown(name):
     check_same(ranker.rank(user="u1", shown=brought, now=now, profile_free=True), everybody)
     (many,) = ranker.rank_many(users=["u1"], shown=[brought], now=now, profile_free=True)
     check_same(many, everybody)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("U7", "did you mean 'u7'?"),
+        ("u95", "did you mean 'u59'?"),
+        ("u", "did you mean 'u0'?"),
+        ("u7x", "did you mean 'u7'?"),
+        ("someone", "to, expected one of them"),
+        ("u7" * 50, "to, expected one of them"),
+    ],
+)
+def test_an_unknown_user_is_told_the_nearest_name(name, hint):
+    ranker = make_ranker()
+    uses = (lambda: ranker.rank(user=name), lambda: ranker.rerank(["i1"], [1], user=name))
+    for use in (*uses, lambda: ranker.clear_user_dials([name])):
+        with pytest.raises(RecsysError, match=f"is none of the 60 .*{re.escape(hint)}"):
+            use()
+    assert "history= with what they like" in str(ranker.rank_many(users=[name])[0])

@@ -8,6 +8,7 @@ import numpy as np
 
 from recsys.data.identifiers import normalize_id
 from recsys.maths.ordering import NUMBER_KINDS, argsort_descending, make_comparable
+from recsys.rankers.user_names import make_unknown_user_error
 from recsys.support import rng
 from recsys.types import Context, ExposureHistories, RecsysError
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
@@ -116,10 +117,7 @@ def resolve_request_user(
     code = users.codes.get(user) if isinstance(user, str) else None
     code = users.codes.get(normalize_id(user)) if code is None else code
     if code is None:
-        raise RecsysError(
-            f"ranker: user '{normalize_id(user)}' is none of the {len(users.names):,} that it was fitted to, "
-            "expected one of them, or history= with what they like"
-        )
+        raise make_unknown_user_error(user, users.codes, "expected one of them, or history= with what they like")
     own = get_row_columns(context.need_train("a ranker"), code)
     if more is None:
         return RequestUser(code, own)

@@ -8,6 +8,7 @@ import numpy as np
 
 from recsys.data.identifiers import normalize_id
 from recsys.rankers.requests import IdIndex
+from recsys.rankers.user_names import make_unknown_user_error
 from recsys.reranking.dials import DialRange, check_factors, make_nothing_left_error
 from recsys.types import RecsysError
 from recsys.types.arrays import Bools, Doubles, Strings
@@ -152,8 +153,5 @@ def find_user_code(users: IdIndex, user: Any) -> int:
     """
     code = users.codes.get(normalize_id(user))
     if code is None:
-        raise RecsysError(
-            f"ranker: user '{normalize_id(user)}' is none of the {len(users.names):,} that it was fitted to, "
-            "expected one of them"
-        )
+        raise make_unknown_user_error(user, users.codes)
     return code
