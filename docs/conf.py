@@ -33,7 +33,8 @@ MODULES = (
     "data", "splits", "models", "retrieval.candidates", "retrieval.score_calibration", "objectives",
     "likelihoods", "likelihoods.features",
     "reranking.slates", "reranking.guards", "reranking.user_weights", "reranking.opportunity_costs", "maps", "metrics",
-    "metrics.presets", "metrics.published_variants", "metrics.list_comparison", "scores", "rankers", "configs",
+    "metrics.presets", "metrics.published_variants", "metrics.list_comparison", "scores", "rankers", "control.receipts",
+    "control.receipt_logs", "configs",
     "experiments", "sweeps", "reproductions.run", "testing", "types",
 )  # fmt: skip
 # Each gets a table of its names and what they are, for the pages that include it.
@@ -69,6 +70,7 @@ EXPOSURES = {"rule": "{rule}", "picks shown before": "{repeat_share_value:.1%}"}
 }  # fmt: skip
 RESULTS = {
     "exposures": EXPOSURES,
+    "receipts": {"what": "{what}", "value": "{value:,.5g} {unit}", "95 %": "{low:.5g} to {high:.5g}"},
     "agreement": {
         "library": "{peer}",
         "theirs and ours": "{what}",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recsys import data, maps, metrics, models, objectives, splits, testing
+    from recsys.control.receipt_logs import ReceiptLog
+    from recsys.control.receipts import Receipt
     from recsys.data import load_dataset, read_dataset, read_exposures
     from recsys.experiments import Bench, bench
     from recsys.likelihoods import Likelihood, apply_likelihood, fit_likelihood
@@ -55,6 +57,8 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
         "Likelihood": "recsys.likelihoods",
         "Pool": "recsys.retrieval.candidates",
         "Ranker": "recsys.rankers",
+        "Receipt": "recsys.control.receipts",
+        "ReceiptLog": "recsys.control.receipt_logs",
         "Recommendation": "recsys.rankers",
         "apply_likelihood": "recsys.likelihoods",
         "bench": "recsys.experiments",
@@ -111,6 +115,8 @@ __all__ = [
     "PerUser",
     "Pool",
     "Ranker",
+    "Receipt",
+    "ReceiptLog",
     "Recommendation",
     "RecsysError",
     "RecsysWarning",

@@ -96,7 +96,7 @@ def test_limits_exclude_what_a_slow_look_excludes_compiled_or_not(drawn, limit):
     table = collect_limits([rs.Guard("one", lambda pool, k: None, exposure_limit=limit)])
     for user in range(12):
         mine = histories.take_users([user])
-        asker = RequestUser(user, mine.items[:0], shown=ShownRows(mine.items, mine.times, mine.dismissed, NOW))
+        asker = RequestUser(user, mine.items[:0], shown=ShownRows(mine.items, mine.times, mine.dismissed, NOW), now=NOW)
         assert hide_limited_items(asker, table).hidden.tolist() == np.flatnonzero(slow[user]).tolist()
 
 
@@ -198,7 +198,7 @@ def test_fatigue_of_the_compiled_path_is_the_objectives(drawn, kind, is_new, use
     mine = align(drawn).take_users([user])
     history = np.zeros(0, np.int32) if is_new else get_row_columns(WORLD.train, user)
     shown = ShownRows(mine.items, mine.times, mine.dismissed, NOW)
-    asker = RequestUser(-1 if is_new else user, history, shown=shown)
+    asker = RequestUser(-1 if is_new else user, history, shown=shown, now=NOW)
     rng = np.random.default_rng(user)
     scores = np.sort(rng.normal(size=9).astype(np.float32))[::-1].copy()
     found = Candidates(rng.permutation(20)[:9].astype(np.int32), scores, likelihood_kind=kind)

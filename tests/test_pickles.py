@@ -159,6 +159,7 @@ def test_guards_go_round(again, pool, number):
     assert_same(rerank(pool, BLEND, 5, guards=[guard]), rerank(pool, BLEND, 5, guards=[back]))
 
 
+NOW = 1_000_000_000
 REQUESTS = [{"user": "u3"}, {"history": ["i1", "i2"]}, {}, {"user": "u4", "k": 3, "seed": 7}]
 
 
@@ -180,12 +181,10 @@ def test_rankers_and_answers_go_round(again, ranker, loaded, which):
     assert dict(back.about) == dict(made.about) and back.index is made.index is None
     assert [guard.config_settings for guard in back.guards] == [guard.config_settings for guard in made.guards]
     for asked in REQUESTS:
-        one, other = made.rank(**asked), back.rank(**asked)
+        one, other = made.rank(**asked, now=NOW), back.rank(**asked, now=NOW)
         assert_same(one, other)
         assert one.displaced == other.displaced and one.explanations() == other.explanations()
-        assert_same(
-            made.rerank(["i1", "i2", "i5"], [3, 2, 1], **asked), back.rerank(["i1", "i2", "i5"], [3, 2, 1], **asked)
-        )
+        assert_same(*(one.rerank(["i1", "i2", "i5"], [3, 2, 1], **asked, now=NOW) for one in (made, back)))
         gone = again(one)
         assert_same(one, gone)
         assert (gone.displaced, gone.explanations(), gone.scores.tobytes()) == (
@@ -199,9 +198,9 @@ def test_a_ranker_with_an_index_and_without_a_model_go_round(again, fitted, pool
     quick = Ranker.fit(fitted, SPLIT, BLEND, maps=MAPS, n=5, k=5, index_recall=0.9)
     back = again(quick)
     assert_same(quick.index, back.index)
-    assert_same(quick.rank(user="u3"), back.rank(user="u3"))
+    assert_same(quick.rank(user="u3", now=NOW), back.rank(user="u3", now=NOW))
     alone = Ranker.fit(None, SPLIT, BLEND, maps=MAPS, pool=pool, k=5)
-    assert_same(alone.rerank(["i1", "i2"], [1, 2]), again(alone).rerank(["i1", "i2"], [1, 2]))
+    assert_same(*(one.rerank(["i1", "i2"], [1, 2], now=NOW) for one in (alone, again(alone))))
 
 
 def test_a_pickled_answer_holds_nothing_of_its_ranker(ranker):
@@ -220,10 +219,10 @@ def test_a_pickled_ranker_keeps_its_tables(loaded):
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_process_pools_answer_as_this_process_does(ranker, pool, way):
     with ProcessPoolExecutor(1, mp_context=get_context(way)) as workers:
-        answers = list(workers.map(methodcaller("rank", user="u3"), [ranker, ranker]))
+        answers = list(workers.map(methodcaller("rank", user="u3", now=NOW), [ranker, ranker]))
         slates = workers.submit(rerank, pool, BLEND, 5, guards=make_guards()[:2]).result()
     for answer in answers:
-        assert_same(answer, ranker.rank(user="u3"))
+        assert_same(answer, ranker.rank(user="u3", now=NOW))
         assert answer.explanations() == ranker.rank(user="u3").explanations()
     assert_same(slates, rerank(pool, BLEND, 5, guards=make_guards()[:2]))
 

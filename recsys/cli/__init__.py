@@ -16,6 +16,7 @@ from recsys.cli.compare import compare
 from recsys.cli.data import data
 from recsys.cli.discover import discover
 from recsys.cli.rankers import export, profile, warmup
+from recsys.cli.receipts import receipts
 from recsys.cli.reproduce import reproduce
 from recsys.cli.sweep import sweep
 from recsys.cli.tables import make_discovery_table, make_headline_table
@@ -111,6 +112,7 @@ cli.add_command(discover)
 cli.add_command(export)
 cli.add_command(warmup)
 cli.add_command(profile)
+cli.add_command(receipts)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,10 +2,24 @@
 
 from recsys.rankers.answers import Recommendation
 from recsys.rankers.indexes import Index
+from recsys.rankers.log_replays import ReplayReport, replay_log
 from recsys.rankers.policies import Policy
 from recsys.rankers.profiles import ProfileEntry, UserProfile
 from recsys.rankers.rankers import Ranker
+from recsys.rankers.receipts import ReplayResult
 from recsys.rankers.user_dials import UserDials
 from recsys.rankers.warmups import warmup
 
-__all__ = ["Index", "Policy", "ProfileEntry", "Ranker", "Recommendation", "UserDials", "UserProfile", "warmup"]
+__all__ = [
+    "Index",
+    "Policy",
+    "ProfileEntry",
+    "Ranker",
+    "Recommendation",
+    "ReplayReport",
+    "ReplayResult",
+    "UserDials",
+    "UserProfile",
+    "replay_log",
+    "warmup",
+]

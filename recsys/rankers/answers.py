@@ -4,11 +4,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from recsys.control.receipts import Receipt
+from recsys.types import RecsysError
 from recsys.types.arrays import Floats, Longs
+from recsys.types.numbers import check_flag
 from recsys.types.pools import ConstantFunction
 from recsys.types.slates import sum_contributions
 
@@ -33,9 +36,11 @@ class Recommendation:
         repr=False
     )  # the first k by relevance of all that may be shown
     explain: Callable[[], tuple[str, ...]] = field(repr=False)
+    make_receipt: Callable[["Recommendation", bool], Receipt] = field(repr=False)
     explain_likelihood: Callable[[], tuple[dict[str, float], ...]] = field(repr=False, default=tuple)
     dials: Mapping[str, float] = field(default_factory=dict)  # factor of each objective that is not as configured
     profile_free: bool = False  # whether it is what everybody gets
+    now: int = 0  # seconds since 1970: the moment of the request
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state that is pickled and copied: that of the answer, and nothing of the ranker that gave it."""
@@ -43,6 +48,7 @@ class Recommendation:
             "relevance_slate": ConstantFunction(tuple(self.relevance_slate())),
             "explain": ConstantFunction(tuple(self.explain())),
             "explain_likelihood": ConstantFunction(tuple(self.explain_likelihood())),
+            "make_receipt": KeptReceipt(self.receipt()),
         }
         return {**vars(self), **said}
 
@@ -78,6 +84,7 @@ class Recommendation:
             "seed": self.seed,
             "dials": dict(self.dials),
             "profile_free": self.profile_free,
+            "now": self.now,
             "items": list(self.items),
             "scores": self.scores.tolist(),
             "relevance": self.relevance.tolist(),
@@ -92,6 +99,17 @@ class Recommendation:
             "notes": list(self.notes),
         }
 
+    def receipt(self, *, inputs: bool = False) -> Receipt:
+        """Return the record from which `Ranker.replay` makes this slate again; it is made when it is asked for.
+
+        Without `inputs` it holds digests of the history, of what was shown and of candidates, and of a known user the
+        id: a replay finds what it needs in the ranker, or is given it. With `inputs` it holds what the request brought.
+
+        Raises:
+            RecsysError: for the inputs of an answer that was pickled or copied: it holds nothing of its request.
+        """
+        return self.make_receipt(self, check_flag("receipt: inputs", inputs))
+
     def explanations(self) -> tuple[str, ...]:
         """Return a plain sentence or two about each pick: the nearest liked item, and what is new to the user."""
         return self.explain()
@@ -103,6 +121,24 @@ class Recommendation:
         likelihood, or for a user without history.
         """
         return self.explain_likelihood()
+
+
+class KeptReceipt(NamedTuple):
+    """The receipt of an answer that was pickled."""
+
+    kept: Receipt
+
+    def __call__(self, answer: Recommendation, inputs: bool) -> Receipt:
+        """Return the receipt.
+
+        Raises:
+            RecsysError: if its inputs are asked for.
+        """
+        if inputs:
+            raise RecsysError(
+                "receipt: an answer that was pickled holds no inputs, expected receipt(inputs=True) before"
+            )
+        return self.kept
 
 
 def find_displaced_items(picks: Sequence[str], best: Sequence[str]) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """What was shown to the user of a request: what the ranker holds, and what the request brings."""
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -32,25 +31,28 @@ class ExposureStore:
         self._latest = int(self._rows[1].max(initial=0))
         self._items = items
 
-    def add_to_request(self, asker: RequestUser, shown: Any, now: Any) -> RequestUser:
-        """Return the user of a request with what was shown to them before `now`, which is the clock's where it is None.
+    def take_rows(self, code: int, now: int) -> ShownRows | None:
+        """Return what is held of a user, None where nothing is held of anybody, or nobody is known to ask."""
+        if code < 0 or not len(self._rows[0]):
+            return None
+        mine = slice(self._pointers[code], self._pointers[code + 1])
+        return ShownRows(self._rows[0][mine], self._rows[1][mine], self._rows[2][mine], now)
+
+    def add_to_request(self, asker: RequestUser, shown: Any) -> RequestUser:
+        """Return the user of a request with what was shown to them before the moment of the request.
 
         Rows of `shown` are added to those that are held; one of an item and a second that is held already counts once.
-        An exposure after `now` counts as `now`: no clock that is ahead lifts a limit.
+        An exposure after that moment counts as one of it: no clock that is ahead lifts a limit.
 
         Raises:
-            RecsysError: if `shown` or `now` cannot be read.
+            RecsysError: if `shown` cannot be read.
         """
-        held = self._rows if asker.code >= 0 and len(self._rows[0]) else None
-        if held is None and shown is None and now is None:
-            return asker
-        moment = int(time.time()) if now is None else parse_moment("ranker: now", now)
-        may_be_late = shown is not None or moment < self._latest
-        if held is None:
-            rows = NO_EXPOSURES._replace(now=moment)
-        else:
-            mine = slice(self._pointers[asker.code], self._pointers[asker.code + 1])
-            rows = ShownRows(held[0][mine], held[1][mine], held[2][mine], moment)
+        rows = self.take_rows(asker.code, asker.now)
+        if rows is None:
+            if shown is None:
+                return asker
+            rows = NO_EXPOSURES._replace(now=asker.now)
+        may_be_late = shown is not None or asker.now < self._latest
         notes: tuple[str, ...] = ()
         if shown is not None:
             items, times, dismissed = parse_shown_rows(shown)
@@ -59,8 +61,8 @@ class ExposureStore:
                 known = np.array([normalize_id(item) in self._items.codes for item in items], dtype=bool)
                 times, dismissed = times[known], dismissed[known]
                 notes = (f"Exposures of items that the ranker does not know are left out: {len(unknown):,}.",)
-            rows = _join_rows(rows, codes, times, dismissed)
-        late = int((rows.times > moment).sum()) if may_be_late else 0
+            rows = join_rows(rows, codes, times, dismissed)
+        late = int((rows.times > asker.now).sum()) if may_be_late else 0
         if late:
             notes += (f"Exposures after now count as now: {late:,}.",)
         return asker._replace(shown=rows, exposure_notes=notes)
@@ -149,7 +151,7 @@ def _parse_flag(place: str, found: Any) -> bool:
     raise RecsysError(f"{place}: dismissed is {_shorten(found)}, expected true or false")
 
 
-def _join_rows(held: ShownRows, items: Ints, times: Longs, dismissed: Bools) -> ShownRows:
+def join_rows(held: ShownRows, items: Ints, times: Longs, dismissed: Bools) -> ShownRows:
     """Return rows that are held and further ones, by item, then time; those of a pair that is held count once."""
     all_items = np.concatenate([held.items, items]).astype(np.int32)
     all_times, flags = np.concatenate([held.times, times]), np.concatenate([held.dismissed, dismissed])

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from recsys.control.receipts import Receipt
 from recsys.kernels import slot_rules
 from recsys.likelihoods.computing import RequestScorer
 from recsys.likelihoods.records import Likelihood
@@ -33,6 +34,7 @@ from recsys.rankers.likelihoods import (
 )
 from recsys.rankers.policies import Policy
 from recsys.rankers.profiles import UserProfile, build_profile
+from recsys.rankers.receipts import GivenInputs, HeldInputs, Replay, ReplayResult, make_receipt, replay_receipt
 from recsys.rankers.records import RankerParts, check_parts, collect_parts, name_policy
 from recsys.rankers.request_constraints import (
     RequestGuards,
@@ -55,7 +57,7 @@ from recsys.rankers.request_dials import (
     resolve_dials,
 )
 from recsys.rankers.requests import (
-    NOBODY,
+    NO_ITEMS,
     Candidates,
     Id,
     IdIndex,
@@ -122,6 +124,7 @@ class Ranker:
     _fast_path: FastPath | None = field(init=False, repr=False)
     _likelihood_scorer: RequestScorer | None = field(init=False, repr=False)
     _exposures: ExposureStore = field(init=False, repr=False)
+    _held: HeldInputs = field(init=False, repr=False)  # what receipts are made of
     _stored_tables: tuple[TableKey, ...] = field(init=False, repr=False)  # derived, which are saved and named
     _weights: Mapping[str, float] = field(init=False, repr=False)  # of the blend, by objective
     _dial_ranges: Mapping[str, DialRange] = field(init=False, repr=False)  # of each objective of the blend
@@ -140,6 +143,8 @@ class Ranker:
             none = make_empty_histories(len(users))
             object.__setattr__(self, "context", replace(self.context, exposures=none))
         object.__setattr__(self, "_exposures", ExposureStore(self.context.need_exposures("ranker"), items))
+        held = HeldInputs(self.context, self._users, self._items, self._exposures, len(self.guards))
+        object.__setattr__(self, "_held", held)
         weights = {part.name: float(part.weight) for part in parse_blend(self.blend)}
         object.__setattr__(self, "_weights", weights)
         object.__setattr__(self, "control", MappingProxyType(parse_control(self.control, weights, "ranker: control")))
@@ -353,6 +358,32 @@ class Ranker:
         asks = hide_limited_items(asks, held.limits)
         return self._answer_request(asks, parse_candidates(self._items, items, scores), k, seed, held, None, dials)
 
+    def replay(
+        self,
+        receipt: Receipt,
+        *,
+        history: Iterable[Id] | None = None,
+        more: Iterable[Id] | None = None,
+        items: Sequence[Id] | None = None,
+        scores: Any = None,
+        shown: Any = None,
+        guards: Sequence[Guard] | None = None,
+    ) -> ReplayResult:
+        """Answer the request of a receipt again, and say whether the slate is the same to the last bit, or why not.
+
+        A known user is looked up here. What the request brought (`receipt.brought`) comes from the receipt if it keeps
+        its inputs, or is given here, and has to be what it was. `verdict` of the result is "equal" or "differs", or the
+        reason why neither can be said: "inputs forgotten" where the user, or rows of the user, are gone; "other
+        artefact" where the receipt is of another ranker; "inputs missing" and "other inputs" where what the request
+        brought is not there, or is something else; "other versions" and "other CPU" where the slate differs, and
+        so do these. `differences` names what.
+
+        Raises:
+            RecsysError: for something else than a receipt, or inputs that cannot be read.
+        """
+        given = GivenInputs(history, more, items, scores, shown, guards)
+        return replay_receipt(self._held, self.name, receipt, given, self._answer_again)
+
     def rank(
         self,
         *,
@@ -380,17 +411,34 @@ class Ranker:
         Raises:
             RecsysError: as `rerank` does, and if the ranker has no model.
         """
-        model = self._need_model()
+        self._need_model()
         asks, dials = self._resolve_request(user, history, more, weights, profile_free, shown, now)
-        own = build_user_context(self.context, asks).need_train("a ranker")
         k = self._resolve_k(k)
         held = self._combine_guards(guards, k)
         asks = hide_limited_items(asks, held.limits)
+        return self._answer_request(asks, self._retrieve(asks, held), k, seed, held, self.policy.n, dials)
+
+    def _retrieve(self, asks: RequestUser, held: RequestGuards) -> Candidates:
+        """Return the candidates of a request that brings none."""
+        own = build_user_context(self.context, asks).need_train("a ranker")
         closed = held.excluded_items[len(self._fixed_guards.excluded_items) :]  # the request's
         needed = self._needed_groups + held.list_needed_groups(len(self._fixed_guards.rules))
-        among = (model, self.context, self._retrievable, self.policy, asks, own, closed, held.pinned_items, needed)
-        found = retrieve_candidates(*among) if self.index is None else retrieve_from_index(self.index, *among)
-        return self._answer_request(asks, found, k, seed, held, self.policy.n, dials)
+        among = (self._retrievable, self.policy, asks, own, closed, held.pinned_items, needed)
+        if self.index is None:
+            return retrieve_candidates(self._need_model(), self.context, *among)
+        return retrieve_from_index(self.index, self._need_model(), self.context, *among)
+
+    def _answer_again(self, request: Replay) -> Recommendation:
+        """Return the answer to the request of a receipt, under its dials alone."""
+        dials, asks = NO_DIALS, request.asker
+        if request.dials or request.profile_free:
+            given = (self._weights, self._dial_ranges, self._fast_path, (), request.dials or None)
+            dials = resolve_dials(*given, asks.now, request.profile_free)
+        held = self._combine_guards(request.guards, request.k)
+        asks = hide_limited_items(asks, held.limits)
+        found = self._retrieve(asks, held) if request.found is None else request.found
+        n = self.policy.n if request.found is None else None
+        return self._answer_request(asks, found, request.k, request.seed, held, n, dials)
 
     def rerank_many(
         self,
@@ -558,16 +606,13 @@ class Ranker:
 
         With `profile_free` it is nobody, whoever asks, to whom nothing was shown.
         """
-        if now is not None:
-            now = parse_moment("ranker: now", now)
+        now = int(time.time()) if now is None else parse_moment("ranker: now", now)
         if profile_free is not False and check_flag("ranker: profile_free", profile_free):
-            asks, profile_free = NOBODY, True
+            asks, profile_free = RequestUser(-1, NO_ITEMS, now=now), True
         else:
-            asks, profile_free = (
-                resolve_request_user(self.context, self._users, self._items, user, history, more),
-                False,
-            )
-            asks = self._exposures.add_to_request(asks, shown, now)
+            profile_free = False
+            asks = resolve_request_user(self.context, self._users, self._items, user, history, more, now)
+            asks = self._exposures.add_to_request(asks, shown)
         stored = self._dials_of_users.get(asks.code, ())
         if weights is None and not stored and not profile_free:
             return asks, NO_DIALS
@@ -631,7 +676,7 @@ class Ranker:
             pool = pad_candidates(found, k, around)
             asked = request_guards.resolve_rules(pool, k, self.policy.order)
         if not len(found.items):
-            return self._answer_empty(request_user, found, k, seed, request_guards, asked, max_retrieved, dials)
+            return self._answer_empty(request_user, given, k, seed, request_guards, asked, max_retrieved, dials)
         fast_path = dials.fast_path or self._fast_path
         if fast_path is not None:
             laid = hiding or (slot_rules.NO_RULES if pool is None else slot_rules.flatten_rules(asked, pool, k))
@@ -694,8 +739,17 @@ class Ranker:
                 list_pinned_items(asked),
             ),
             explain_likelihood=partial(explain_by_features, self._likelihood_scorer, request_user, given, codes),
+            make_receipt=partial(
+                make_receipt,
+                self._held,
+                request_user,
+                given if max_retrieved is None else None,
+                k,
+                request_guards.guards,
+            ),
             dials=dict(dials.factors),
             profile_free=dials.profile_free,
+            now=request_user.now,
         )
 
     def _describe_short(
@@ -746,8 +800,17 @@ class Ranker:
             relevance_slate=tuple,
             explain=tuple,
             explain_likelihood=tuple,
+            make_receipt=partial(
+                make_receipt,
+                self._held,
+                request_user,
+                found if max_retrieved is None else None,
+                k,
+                request_guards.guards,
+            ),
             dials=dict(dials.factors),
             profile_free=dials.profile_free,
+            now=request_user.now,
         )
 
     def _warm_up(self) -> None:

@@ -1,6 +1,5 @@
 """The dials of one request: those stored for its user that have not ended, and above them those it brings."""
 
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -25,7 +24,7 @@ def resolve_dials(
     fast_path: FastPath | None,
     stored: Iterable[StoredDial],
     weights: Mapping[Any, Any] | None,
-    now: int | None,
+    now: int,
     profile_free: bool,
 ) -> RequestDials:
     """Return the dials of a request to a ranker; `configured` are the weights of its blend.
@@ -36,7 +35,7 @@ def resolve_dials(
         RecsysError: for a factor that the ranker does not take, factors that leave no objective, or a weight that is
             too large.
     """
-    factors = find_factors(stored, time.time() if now is None else now) if stored else {}
+    factors = find_factors(stored, now) if stored else {}
     if weights is not None:
         asked = check_factors(weights, ranges, "ranker: weights")
         factors = {**factors, **asked} if factors else asked

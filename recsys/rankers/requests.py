@@ -39,6 +39,7 @@ class RequestUser(NamedTuple):
     shown: ShownRows = NO_EXPOSURES
     exposure_notes: tuple[str, ...] = ()  # a plain sentence about exposures that are left out
     hidden: Ints = NO_ITEMS  # codes of the items that guards exclude for what was shown, ascending
+    now: int = 0  # seconds since 1970: the moment of the request
 
 
 NOBODY = RequestUser(-1, NO_ITEMS)  # of whom nothing is known
@@ -99,9 +100,11 @@ def load_exposure_kernels() -> Any:
 
 def resolve_request_user(
     context: Context, users: IdIndex, items: IdIndex, user: Id | None, history: Iterable[Id] | None,
-    more: Iterable[Id] | None = None,
+    more: Iterable[Id] | None, now: int,
 ) -> RequestUser:  # fmt: skip
     """Return the user of a request: a known one, who may like `more` by now, a history, or nobody known.
+
+    `now` is the moment of the request, in seconds since 1970.
 
     Raises:
         RecsysError: for a user and a history, more without a user, or a user whom the ranker does not know: nobody is
@@ -113,17 +116,17 @@ def resolve_request_user(
         raise RecsysError("ranker: found user and history, expected one of them: a known user has a history")
     if user is None:
         codes, unknown = (NO_ITEMS, []) if history is None else items.look_up(history)
-        return RequestUser(-1, np.unique(codes), tuple(unknown))
+        return RequestUser(-1, np.unique(codes), tuple(unknown), now=now)
     code = users.codes.get(user) if isinstance(user, str) else None
     code = users.codes.get(normalize_id(user)) if code is None else code
     if code is None:
         raise make_unknown_user_error(user, users.codes, "expected one of them, or history= with what they like")
     own = get_row_columns(context.need_train("a ranker"), code)
     if more is None:
-        return RequestUser(code, own)
+        return RequestUser(code, own, now=now)
     codes, unknown = items.look_up(more)
     both = np.union1d(own, codes).astype(np.int32)
-    return RequestUser(code, both, tuple(unknown), is_extended=len(both) > len(own))
+    return RequestUser(code, both, tuple(unknown), is_extended=len(both) > len(own), now=now)
 
 
 def get_row_columns(matrix: Csr, row: int) -> Ints:
@@ -197,7 +200,7 @@ def build_user_context(context: Context, request_user: RequestUser, seed: int | 
         parent_context=context,
         population_codes=np.array([request_user.code], dtype=np.int64),
         draw_keys=np.array([get_draw_key(request_user)], dtype=np.uint64),
-        exposures=None if context.exposures is None else _build_exposure_history(request_user.shown),
+        exposures=None if context.exposures is None else _build_exposure_history(request_user.shown, request_user.now),
         **parts,
     )
 
@@ -220,9 +223,9 @@ def build_context_of_users(context: Context, codes: Longs) -> Context:
     )
 
 
-def _build_exposure_history(rows: ShownRows) -> ExposureHistories:
+def _build_exposure_history(rows: ShownRows, now: int) -> ExposureHistories:
     pointers = np.array([0, len(rows.items)], np.int64)
-    return ExposureHistories(pointers, rows.items, rows.times, rows.dismissed, rows.now)
+    return ExposureHistories(pointers, rows.items, rows.times, rows.dismissed, now)
 
 
 def get_draw_key(request_user: RequestUser) -> int:

@@ -34,6 +34,7 @@ from recsys.testing.permitted_rows import (
 from recsys.types import Dataset, RecsysError
 
 N_REQUESTS = 20  # users of a ranker that are asked for, and histories
+NOW = 1_700_000_000  # of every request
 WHO = "leak test"
 _MATRIX_PARTS = ("shape", "data", "indices", "indptr")
 _NO_RESULTS = ("fingerprint", "counts", "notes", "context")  # fields of records that say how a result was made
@@ -138,8 +139,8 @@ def _ask_ranker(ranker: Ranker) -> list[Any]:
     """Return the answers to some users that the ranker knows, and to histories of others."""
     users, items = ranker.context.user_ids[:N_REQUESTS].tolist(), ranker.context.item_ids.tolist()
     histories = [[items[i % len(items)], items[(3 * i + 1) % len(items)]] for i in range(N_REQUESTS)]
-    known = [ranker.rank(user=user).to_dict() for user in users]
-    return [*known, *(ranker.rank(history=dict.fromkeys(history)).to_dict() for history in histories)]
+    known = [ranker.rank(user=user, now=NOW).to_dict() for user in users]
+    return [*known, *(ranker.rank(history=dict.fromkeys(history), now=NOW).to_dict() for history in histories)]
 
 
 def find_difference(one: Any, other: Any, where: str) -> str | None:

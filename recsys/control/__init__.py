@@ -1,0 +1,1 @@
+"""Rules of what may be used, shown and told, and their proof."""
