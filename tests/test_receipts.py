@@ -401,3 +401,43 @@ def test_what_is_forgotten_is_no_fault_and_all_else_is(ranker, tmp_path, monkeyp
     assert report.counts["differs"] == report.counts["inputs missing"] == 1
     with pytest.raises(RecsysError, match="found no ranker"):
         replay_log(log, [])
+
+
+@pytest.fixture(scope="module")
+def saved(ranker, tmp_path_factory):
+    return ranker.save(tmp_path_factory.mktemp("rank") / "r")
+
+
+def test_the_command_ranks_as_the_ranker_does(ranker, saved, tmp_path, capsys):
+    table = tmp_path / "shown.csv"
+    table.write_text("user_id,item_id,datetime,dismissed\nu1,i4,86300000,1\nu2,i5,86300000,0\nu1,i6,86300000,0\n")
+    options = ("--weights", "mmr=2", "--weights", "relevance=0.5", "--now", str(NOW), "--seed", 3, "--k", 4)
+    settings = {"weights": {"mmr": 2, "relevance": 0.5}, "now": NOW, "seed": 3, "k": 4}
+    log = tmp_path / "slates.jsonl"
+    cases = [
+        (("--user", "u1"), {"user": "u1"}),
+        (("--user", "u1", "--more", "i1, i2"), {"user": "u1", "more": ["i1", "i2"]}),
+        (("--history", "i1,i2"), {"history": ["i1", "i2"]}),
+        (("--user", "u1", "--profile-free"), {"user": "u1", "profile_free": True}),
+        (
+            ("--user", "u1", "--shown", table),
+            {"user": "u1", "shown": [("i4", 86300000, True), ("i6", 86300000, False)]},
+        ),
+    ]
+    for given_options, asked in cases:
+        assert run_cli("rank", saved, *given_options, *options, "--json", "--receipts", log) == 0
+        assert json.loads(capsys.readouterr().out) == ranker.rank(**asked, **settings).to_dict()
+    assert run_cli("receipts", "replay", log, "--ranker", saved) == 0
+    assert re.search(r"equal +5", capsys.readouterr().out)
+    assert run_cli("rank", saved, "--user", "u1", *options) == 0
+    shown, answer = capsys.readouterr().out, ranker.rank(user="u1", **settings)
+    assert [line.split()[1] for line in shown.splitlines()[1:5]] == list(answer.items)
+    assert f"policy: {answer.policy}, seed 3, now {NOW}" in shown
+    for wrong, said in (
+        (("--history", "i1", "--shown", table), "has exposures of several users"),
+        (("--user", "u95"), "did you mean 'u9'?"),
+        (("--user", "u1", "--weights", "mrm=2"), "mmr"),
+        (("--user", "u1", "--now", "soon"), "now is 'soon'"),
+    ):
+        assert run_cli("rank", saved, *wrong) == 2
+        assert said in capsys.readouterr().err

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import make_exposures, make_maps, make_split, reseal_manifest
 from test_dials import check_same
+from test_rankers import run_cli
 
 import recsys as rs
 from recsys.rankers import Ranker
@@ -293,3 +294,58 @@ def test_an_unknown_user_is_told_the_nearest_name(name, hint):
         with pytest.raises(RecsysError, match=f"is none of the 60 .*{re.escape(hint)}"):
             use()
     assert "history= with what they like" in str(ranker.rank_many(users=[name])[0])
+
+
+def test_commands_set_list_and_clear_dials(tmp_path, capsys):
+    folder = make_ranker().save(tmp_path / "r", about={"origin": "a test"})
+    name = Ranker.load(folder).name
+    assert run_cli("dials", "list", folder) == 0 and capsys.readouterr().out == "dials: none\n"
+    assert run_cli("dials", "set", folder, "mmr=2", "relevance=0.5", "--user", "u1", "--user", "u2") == 0
+    assert run_cli("dials", "set", folder, "mmr=3", "--user", "u1", "--until", "2999-03-01") == 0
+    loaded = Ranker.load(folder)
+    assert loaded.name == name and loaded.about["origin"] == "a test"
+    assert loaded.rank(user="u1").dials == {"mmr": 3.0, "relevance": 0.5}
+    assert (
+        loaded.rank(user="u1", now="2999-03-01").dials == loaded.rank(user="u2").dials == {"mmr": 2.0, "relevance": 0.5}
+    )
+    capsys.readouterr()
+    assert run_cli("dials", "list", folder) == 0
+    rows = [re.split(r" {2,}", line.strip()) for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["user", "objective", "factor", "since", "until"]
+    assert [row[:3] + row[4:] for row in rows[1:]] == [
+        ["u1", "mmr", "2", "never"],
+        ["u1", "relevance", "0.5", "never"],
+        ["u2", "mmr", "2", "never"],
+        ["u2", "relevance", "0.5", "never"],
+        ["u1", "mmr", "3", "2999-03-01 00:00:00 UTC"],
+    ]
+    assert run_cli("dials", "clear", folder, "--user", "u1") == 0
+    assert run_cli("dials", "list", folder, "--user", "u1") == 0 and "dials: none" in capsys.readouterr().out
+    assert Ranker.load(folder).rank(user="u2").dials == {"mmr": 2.0, "relevance": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("set", "mmr=9", "--user", "u1"), "the factor of 'mmr' is 9, expected a number from 0.25 to 4"),
+        (("set", "mmr=two", "--user", "u1"), "the factor of 'mmr' is 'two', expected a number"),
+        (("set", "mrm=2", "--user", "u1"), "mmr"),
+        (("set", "mmr", "--user", "u1"), "'mmr', expected NAME=VALUE"),
+        (("set", "mmr=2", "--user", "u1", "--user", "u95"), "did you mean 'u59'?"),
+        (("set", "mmr=2", "--user", "u1", "--until", "soon"), "until is 'soon'"),
+        (("set", "mmr=2", "--user", "u1", "--until", "100000000"), "which is over now"),
+        (("set", "mmr=2"), "--user"),
+        (("clear", "--user", "u95"), "did you mean 'u59'?"),
+        (("list", "--user", "u95"), "did you mean 'u59'?"),
+    ],
+)
+def test_a_command_that_is_refused_changes_nothing(arguments, said, saved, capsys):
+    before = {path.name: path.read_bytes() for path in saved.iterdir()}
+    assert run_cli("dials", arguments[0], saved, *arguments[1:]) == 2
+    assert said in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    return make_ranker().save(tmp_path_factory.mktemp("dials") / "r")

@@ -14,8 +14,9 @@ from recsys.cli import options
 from recsys.cli.cache import cache
 from recsys.cli.compare import compare
 from recsys.cli.data import data
+from recsys.cli.dials import dials
 from recsys.cli.discover import discover
-from recsys.cli.rankers import export, profile, warmup
+from recsys.cli.rankers import export, profile, rank, warmup
 from recsys.cli.receipts import receipts
 from recsys.cli.reproduce import reproduce
 from recsys.cli.sweep import sweep
@@ -112,6 +113,8 @@ cli.add_command(discover)
 cli.add_command(export)
 cli.add_command(warmup)
 cli.add_command(profile)
+cli.add_command(rank)
+cli.add_command(dials)
 cli.add_command(receipts)
 
 

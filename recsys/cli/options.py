@@ -25,6 +25,9 @@ blend = click.option(
 )
 out = click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Where run folders go.")
 
+allow_import = click.option(
+    "--allow-import", "imports", multiple=True, metavar="NAME", help="An objective or guard of your own."
+)
 column = click.option("--column", "columns", multiple=True, metavar="FIELD=COLUMN", help="Which column is what.")
 _TABLE_OPTIONS = (
     click.option("--header/--no-header", default=None, help="Whether the first line holds names."),
@@ -73,6 +76,15 @@ def parse_settings(texts: Sequence[str], hint: str = "--setting") -> dict[str, A
         except tomllib.TOMLDecodeError:
             made[name] = text
     return made
+
+
+def parse_moment_text(text: str) -> str | int:
+    """Return a moment as `recsys.types.moments.parse_moment` takes it: more than eight digits are seconds since 1970.
+
+    >>> parse_moment_text("1700000000"), parse_moment_text("20260301")
+    (1700000000, '20260301')
+    """
+    return int(text) if len(text) > 8 and text.isdecimal() else text
 
 
 class EscapingConsole(Console):

@@ -1,10 +1,16 @@
-"""`recsys export`, `recsys warmup` and `recsys profile`: a ranker for production, and what it holds of a user."""
+"""`recsys export`, `warmup`, `rank` and `profile`: a ranker for production, its slates, and what it holds of a user."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from recsys.cli import options
+
+if TYPE_CHECKING:
+    from recsys.rankers import Ranker, Recommendation
 
 
 @click.command()
@@ -40,9 +46,64 @@ def warmup(folder: Path | None) -> None:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--user", help="Who asks, if the ranker knows the user.")
+@click.option("--history", help="What somebody else likes: item ids, separated by commas.")
+@click.option("--more", help="What the user likes by now: item ids, separated by commas.")
+@click.option("--k", type=int, help="How many items (default: the ranker's).")
+@click.option("--seed", type=int, help="Of the draws (default: the ranker's).")
+@click.option("--weights", multiple=True, metavar="OBJECTIVE=FACTOR", help="A dial of this request.")
+@click.option("--profile-free", is_flag=True, help="What everybody gets.")
+@click.option("--shown", type=click.Path(path_type=Path), help="A table of what was shown to who asks.")
+@click.option("--now", metavar="TIME", help="The moment: ISO 8601, or seconds since 1970 (default: the clock's).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--receipts", type=click.Path(path_type=Path), help="A log that the receipt is appended to.")
+@options.allow_import
+def rank(
+    folder: Path,
+    user: str | None,
+    history: str | None,
+    more: str | None,
+    k: int | None,
+    seed: int | None,
+    weights: tuple[str, ...],
+    profile_free: bool,
+    shown: Path | None,
+    now: str | None,
+    as_json: bool,
+    receipts: Path | None,
+    imports: tuple[str, ...],
+) -> None:
+    """Print the slate of one request to the ranker in FOLDER."""
+    from recsys.control.receipt_logs import ReceiptLog
+    from recsys.rankers import Ranker
+
+    log = None if receipts is None else ReceiptLog(receipts)
+    brought = None if shown is None else _read_shown_rows(shown, user)
+    ranker = Ranker.load(folder, allow_imports=imports)
+    answer = ranker.rank(
+        user=user,
+        history=_split_ids(history),
+        more=_split_ids(more),
+        k=k,
+        seed=seed,
+        weights=options.parse_settings(weights, "--weights") or None,
+        profile_free=profile_free,
+        shown=brought,
+        now=None if now is None else options.parse_moment_text(now),
+    )
+    if log is not None:
+        log.append(answer.receipt(inputs=True))
+    if as_json:
+        click.echo(json.dumps(answer.to_dict(), indent=2))
+    else:
+        _print_slate(ranker, answer)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("user")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a .json file instead of printing.")
-@click.option("--allow-import", "imports", multiple=True, metavar="NAME", help="An objective or guard of your own.")
+@options.allow_import
 def profile(folder: Path, user: str, out: Path | None, imports: tuple[str, ...]) -> None:
     """Show all that the ranker in FOLDER holds about USER, as JSON."""
     from recsys.rankers import Ranker
@@ -54,3 +115,46 @@ def profile(folder: Path, user: str, out: Path | None, imports: tuple[str, ...])
         click.echo(held.to_json(), nl=False)
     else:
         options.print_line(f"profile: {held.write(target)}")
+
+
+def _split_ids(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _read_shown_rows(path: Path, user: str | None) -> Sequence[tuple[Any, ...]]:
+    """Return the rows of a table of exposures that are the user's, as a request brings them.
+
+    Raises:
+        RecsysError: for a table that cannot be read, or one of several users where no user is named.
+    """
+    from recsys.data import read_exposures
+    from recsys.data.identifiers import normalize_id
+    from recsys.types import RecsysError
+
+    log = read_exposures(path)
+    names = log.user_ids[log.user]
+    if user is None and len(set(names.tolist())) > 1:
+        raise RecsysError(f"{path}: has exposures of several users, expected those of the one who asks, or --user")
+    mine = slice(None) if user is None else names == normalize_id(user)
+    dismissed = [False] * len(names[mine]) if log.dismissed is None else log.dismissed[mine].tolist()
+    return list(zip(log.item_ids[log.item][mine].tolist(), log.datetime[mine].tolist(), dismissed, strict=True))
+
+
+def _print_slate(ranker: "Ranker", answer: "Recommendation") -> None:
+    """Print the picks, the notes and what names the answer."""
+    from rich.table import Table
+
+    catalogue = ranker.context.items
+    titles = {} if catalogue is None else dict(zip(catalogue.ids.tolist(), catalogue.titles.tolist(), strict=True))
+    drawn = answer.to_dict()["propensity"]
+    table = Table(box=None, pad_edge=False)
+    for name in ("slot", "item", "title", "score", "relevance rank", *(() if drawn is None else ("propensity",))):
+        table.add_column(name, justify="left" if name in ("item", "title") else "right", overflow="fold")
+    for place, item in enumerate(answer.items):
+        figures = [f"{answer.scores[place]:.4f}", f"{answer.base_ranks[place]:,}"]
+        chance = () if drawn is None else (f"{drawn[place]:.4f}",)
+        table.add_row(str(place + 1), item, titles.get(item, ""), *figures, *chance)
+    options.make_console().print(table)
+    for note in answer.notes:
+        options.print_line(f"note: {note}")
+    options.print_line(f"policy: {answer.policy}, seed {answer.seed}, now {answer.now}")

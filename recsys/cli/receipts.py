@@ -25,7 +25,7 @@ def receipts() -> None:
 @click.argument("log", type=click.Path(path_type=Path))
 @click.option("--ranker", "folders", type=click.Path(path_type=Path), multiple=True, required=True, help=RANKER_HELP)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--allow-import", "imports", multiple=True, metavar="NAME", help="An objective or guard of your own.")
+@options.allow_import
 def replay(log: Path, folders: tuple[Path, ...], as_json: bool, imports: tuple[str, ...]) -> None:
     """Make every slate of the receipts in LOG again with the ranker of its artefact, and compare each bit.
 
