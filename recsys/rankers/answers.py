@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recsys.control.receipts import Receipt
+from recsys.control.whys import Why
+from recsys.data.identifiers import normalize_id
+from recsys.rankers.whys import NO_WHYS, MadeWhys, Whys
 from recsys.types import RecsysError
 from recsys.types.arrays import Floats, Longs
 from recsys.types.numbers import check_flag
@@ -41,6 +44,7 @@ class Recommendation:
     dials: Mapping[str, float] = field(default_factory=dict)  # factor of each objective that is not as configured
     profile_free: bool = False  # whether it is what everybody gets
     now: int = 0  # seconds since 1970: the moment of the request
+    whys: Whys = field(repr=False, default=NO_WHYS)  # why each pick is there, made when it is asked for
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state that is pickled and copied: that of the answer, and nothing of the ranker that gave it."""
@@ -49,6 +53,7 @@ class Recommendation:
             "explain": ConstantFunction(tuple(self.explain())),
             "explain_likelihood": ConstantFunction(tuple(self.explain_likelihood())),
             "make_receipt": KeptReceipt(self.receipt()),
+            "whys": MadeWhys(self.whys.list_whys(self)),
         }
         return {**vars(self), **said}
 
@@ -121,6 +126,24 @@ class Recommendation:
         likelihood, or for a user without history.
         """
         return self.explain_likelihood()
+
+    def why(self, item: str | int | float) -> Why:
+        """Return why an item is in the slate: what each objective and each item of the history adds, what it displaces.
+
+        It is computed when it is asked for, for all picks at once. What an item of the history adds is exact: the
+        pick's score by the model less its score without that item (`recsys.control.history_influences`).
+
+        Raises:
+            RecsysError: for an item that is not in the slate, and for one that the ranker does not know.
+        """
+        name = normalize_id(item)
+        if name in self.items:
+            return self.whys.list_whys(self)[self.items.index(name)]
+        self.whys.check_known(name)
+        raise RecsysError(
+            f"recommendation: item '{name}' is none of the {len(self.items)} picks, expected one of them: "
+            "Ranker.why_not says why it is none"
+        )
 
 
 class KeptReceipt(NamedTuple):

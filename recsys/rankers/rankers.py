@@ -78,6 +78,7 @@ from recsys.rankers.user_dials import (
     remove_user_dials,
     select_known_users,
 )
+from recsys.rankers.whys import RequestWhys
 from recsys.reranking.blends import Blend, parse_blend
 from recsys.reranking.dials import ANY_FACTOR, DialRange, check_factors, parse_control
 from recsys.reranking.slates import Scale
@@ -750,6 +751,15 @@ class Ranker:
             dials=dict(dials.factors),
             profile_free=dials.profile_free,
             now=request_user.now,
+            whys=RequestWhys(
+                None if max_retrieved is None else self.model,
+                self.context,
+                self._items,
+                request_user,
+                codes,
+                list_pinned_items(asked),
+                request_user.now,
+            ),
         )
 
     def _describe_short(

@@ -1,0 +1,65 @@
+"""`recsys why` and `recsys why-not`: why an item is in the slate of a request to a saved ranker, or why it is not."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recsys.cli import options
+
+_REQUEST_OPTIONS = (
+    click.option("--item", required=True, help="The item's id."),
+    click.option("--user", help="Who asks: a user whom the ranker was fitted to,"),
+    click.option("--history", help="or somebody who liked these items: ids, separated by commas."),
+    click.option("--k", type=int, help="How many items the slate has (default: the ranker's)."),
+    click.option("--seed", type=int, help="Of the draws (default: the ranker's)."),
+    click.option("--weight", "weights", multiple=True, metavar="OBJECTIVE=FACTOR", help="A dial of this request."),
+    click.option("--profile-free", is_flag=True, help="What everybody gets."),
+    click.option("--now", help="The moment of the request: seconds since 1970, or a date (default: the clock's)."),
+    click.option("--allow-import", "imports", multiple=True, metavar="NAME", help="An objective or guard of your own."),
+    click.option("--json", "as_json", is_flag=True, help="Print all that is known, as JSON."),
+)
+
+
+def _add_request_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the arguments of a request, as keywords of `Ranker.rank`."""
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        kept = {name: values.pop(name) for name in ("folder", "item", "imports", "as_json")}
+        command(**kept, request=_parse_request(**values))
+
+    for option in reversed(_REQUEST_OPTIONS):
+        run = option(run)
+    return run
+
+
+def _parse_request(history: str | None, weights: tuple[str, ...], now: str | None, **plain: Any) -> dict[str, Any]:
+    """Return the keywords of the request; what is not given is left out."""
+    asked = {**plain, "now": now}
+    if history is not None:
+        asked["history"] = [item.strip() for item in history.split(",") if item.strip()]
+    if now is not None and now.lstrip("-").isdigit():
+        asked["now"] = int(now)
+    if weights:
+        asked["weights"] = options.parse_settings(weights, "--weight")
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@_add_request_options
+def why(folder: Path, item: str, imports: tuple[str, ...], as_json: bool, request: dict[str, Any]) -> None:
+    """Say why an item is in the slate of a request to the ranker in FOLDER."""
+    from recsys.rankers import Ranker
+
+    told = Ranker.load(folder, allow_imports=imports).rank(**request).why(item)
+    if as_json:
+        click.echo(json.dumps(told.to_dict(), indent=2, allow_nan=False))
+        return
+    options.print_line(f"{told.item} {told.title}".rstrip() + f": slot {told.slot}")
+    for sentence in told.sentences:
+        options.print_line(sentence)

@@ -1,0 +1,104 @@
+"""Influences of history items: what each of them adds to the score of an item, by leaving it out of the fold-in."""
+
+import numpy as np
+import scipy
+
+from recsys.maths.blocks import iter_blocks
+from recsys.maths.fold_in import gram
+from recsys.maths.popularity import count_item_users
+from recsys.models.ease import FittedEASE
+from recsys.models.factor_model import FittedFactors
+from recsys.models.item_similarity import FittedItemSimilarity
+from recsys.models.most_popular import FittedPopularity
+from recsys.models.random import FittedRandom
+from recsys.models.tfidf_bm25 import weigh_entries
+from recsys.models.user_knn import FittedUserKNN
+from recsys.types import Factors, Scorer
+from recsys.types.arrays import Csr, Doubles, Floats, Ints, Longs
+
+_CELLS = 4_000_000  # scores of a block of histories that are folded in at once
+
+
+def compute_history_influences(
+    model: Scorer, n_items: int, history: Ints, items: Ints, dislikes: Ints, common: Doubles | None = None
+) -> Doubles:
+    """Return what each item of a history adds to the score of each of P items, (h, P) float64.
+
+    It is the item's score for the `history` (codes, ascending), less its score for the history without that one item:
+    exact, in the units of the model's scores. Above 0 it speaks for the item.
+
+    Factor models solve the user's factor once for the history, and take each item out by the formula of Sherman and
+    Morrison; known `dislikes` (codes) stay as they are, and `common` is the `gram` of the factors where it is at hand.
+    In models of links the score is a sum over the history, whose addends are the answer. All others fold in the
+    history without each of its items. A model that gives everybody one list, or draws its scores, reads no history:
+    its influences are 0. So is the score of a history for which a neighbourhood model has popularity only, a list
+    in other units.
+    """
+    if not len(history) or isinstance(model, FittedPopularity | FittedRandom):
+        return np.zeros((len(history), len(items)))
+    if isinstance(model, FittedFactors):
+        return leave_out_of_factors(model.factors, history, items, dislikes, common)
+    if isinstance(model, FittedEASE):
+        return np.asarray(model.weights[np.ix_(history, items)], dtype=np.float64)
+    if isinstance(model, FittedItemSimilarity):
+        ones = np.ones(len(history), np.float32)
+        worth = weigh_entries(model.similarity, ones, model.relative_lengths[history])
+        links = model.links[history][:, items].toarray()
+        return np.asarray(np.asarray(worth)[:, None] * links, dtype=np.float64)
+    return _leave_out_of_fold(model, history, items, n_items)
+
+
+def leave_out_of_factors(
+    factors: Factors, history: Ints, items: Ints, dislikes: Ints, common: Doubles | None = None
+) -> Doubles:
+    """Return what each item of a history adds to the scores of a factor model, (h, P), as `Factors` states them.
+
+    Without item j the normal matrix is A - b y y', with y the factor of j and A that of the whole history under the
+    ridge of a history that is one shorter: one decomposition serves all.
+    """
+    every = factors.item_factors
+    liked, asked = every[history].astype(np.float64), every[items].astype(np.float64)
+    fixed = gram(factors) if common is None else np.asarray(common, dtype=np.float64)
+    fixed = fixed + factors.observed_weight * liked.T @ liked
+    if len(dislikes) and factors.disliked_weight:
+        disliked = every[dislikes].astype(np.float64)
+        fixed = fixed + factors.disliked_weight * disliked.T @ disliked
+    total = liked.sum(axis=0)
+    whole = factors.target_weight * asked @ _solve(factors, fixed, len(history), total[:, None])[:, 0]
+    if len(history) == 1:
+        return np.asarray((whole - asked @ factors.mean_user_factor.astype(np.float64))[None])
+    solved = _solve(factors, fixed, len(history) - 1, np.column_stack([total, liked.T]))
+    others = total - liked  # (h, d) the sum of the others' factors
+    toward, own = solved[:, 1:], (liked * solved[:, 1:].T).sum(axis=1)  # A^-1 y (d, h), y A^-1 y (h,)
+    share = factors.observed_weight * (others * toward.T).sum(axis=1) / (1.0 - factors.observed_weight * own)
+    without = (solved[:, :1] - toward + toward * share).T @ asked.T
+    return np.asarray(whole - factors.target_weight * without)
+
+
+def _solve(factors: Factors, fixed: Doubles, length: int, right: Doubles) -> Doubles:
+    """Return the solutions (d, R) for the right sides (d, R), under the ridge of a history of that length."""
+    n_items, d = factors.item_factors.shape
+    ridge = factors.regularization * (length + factors.unobserved_weight * n_items) ** factors.nu
+    return np.asarray(scipy.linalg.cho_solve(scipy.linalg.cho_factor(fixed + ridge * np.eye(d), lower=True), right))
+
+
+def _leave_out_of_fold(model: Scorer, history: Ints, items: Ints, width: int) -> Doubles:
+    h = len(history)
+    popularity = count_item_users(model.train).astype(np.float32) if isinstance(model, FittedUserKNN) else None
+    whole = _fold(model, np.asarray(history, np.int32)[None], width, items, popularity)[0]
+    found = np.empty((h, len(items)))
+    kept = np.array([np.delete(history, j) for j in range(h)], dtype=np.int32).reshape(h, h - 1)
+    for part in iter_blocks(h, max(1, _CELLS // max(width, 1))):
+        found[part] = whole - _fold(model, kept[part], width, items, popularity)
+    return found
+
+
+def _fold(model: Scorer, kept: Ints, width: int, items: Ints, popularity: Floats | None) -> Doubles:
+    """Return the scores of B histories of one length (B, m), (B, P); 0 where a row is `popularity`."""
+    pointers: Longs = np.arange(len(kept) + 1, dtype=np.int64) * kept.shape[1]
+    rows = Csr((np.ones(kept.size, np.float32), kept.ravel(), pointers.astype(np.int32)), shape=(len(kept), width))
+    scores = model.fold(rows)
+    found = scores[:, items].astype(np.float64)
+    if popularity is not None:
+        found[(scores == popularity).all(axis=1)] = 0.0
+    return np.asarray(found)

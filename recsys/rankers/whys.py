@@ -1,0 +1,190 @@
+"""Whys of an answer: which items of the history speak for each pick, and everything else that decided it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from recsys.control.history_influences import compute_history_influences
+from recsys.control.sentences import describe_pick
+from recsys.control.whys import Reason, Why
+from recsys.maths.time_decay import SECONDS_PER_DAY
+from recsys.models.factor_model import FittedFactors
+from recsys.models.random import FittedRandom
+from recsys.objectives.derived_tables import get_factor_gram
+from recsys.rankers.requests import NO_ITEMS, IdIndex, RequestUser, get_row_columns
+from recsys.types import Context, Scorer, make_unknown_name_error
+from recsys.types.arrays import Doubles, Floats, Ints, Longs
+from recsys.types.moments import parse_moment
+
+
+class Answer(Protocol):
+    """What is read of an answer: `recsys.rankers.answers.Recommendation` has it."""
+
+    @property
+    def items(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def contributions(self) -> Floats: ...  # noqa: D102
+    @property
+    def objectives(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def relevance(self) -> Floats: ...  # noqa: D102
+    @property
+    def base_ranks(self) -> Longs: ...  # noqa: D102
+    @property
+    def scores(self) -> Floats: ...  # noqa: D102
+    @property
+    def displaced(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def profile_free(self) -> bool: ...  # noqa: D102
+    def feature_contributions(self) -> tuple[dict[str, float], ...]: ...  # noqa: D102
+
+
+class Whys(Protocol):
+    """Why each pick of an answer is there."""
+
+    def list_whys(self, answer: Answer) -> tuple[Why, ...]:
+        """Return why each pick is there, (k,)."""
+        ...
+
+    def check_known(self, item: str) -> None:
+        """Refuse an item that the ranker does not know, where that can be told."""
+        ...
+
+
+@dataclass(frozen=True)
+class MadeWhys:
+    """Whys that were made: of an answer that was pickled, without its ranker."""
+
+    made: tuple[Why, ...] = ()
+
+    def list_whys(self, answer: Answer) -> tuple[Why, ...]:
+        """Return why each pick is there, (k,)."""
+        return self.made
+
+    def check_known(self, item: str) -> None:
+        """Know nothing of the catalogue."""
+
+
+NO_WHYS = MadeWhys()
+
+
+@dataclass(frozen=True, eq=False)
+class RequestWhys:
+    """Whys that are made of a ranker's parts when they are asked for."""
+
+    model: Scorer | None  # whose scores the candidates have; None: the caller's
+    context: Context
+    catalogue: IdIndex
+    asker: RequestUser
+    codes: Ints  # (k,) of the picks
+    pinned: Sequence[int]  # codes of the items that slots are kept for
+    now: Any  # the moment of the request
+
+    def list_whys(self, answer: Answer) -> tuple[Why, ...]:
+        """Return why each pick is there, (k,)."""
+        influences = self._compute_influences()
+        features, displaced = answer.feature_contributions(), answer.displaced
+        return tuple(
+            self._describe(answer, slot, influences, features[slot] if features else {}, displaced[slot])
+            for slot in range(len(answer.items))
+        )
+
+    def check_known(self, item: str) -> None:
+        """Refuse an item that the ranker does not know.
+
+        Raises:
+            RecsysError: with the nearest id.
+        """
+        check_known_item(self.catalogue, item)
+
+    def _compute_influences(self) -> Doubles:
+        if self.model is None:
+            return np.zeros((0, len(self.codes)))
+        return compute_request_influences(self.model, self.context, self.asker, self.codes)
+
+    def _describe(
+        self, answer: Answer, slot: int, influences: Doubles, features: Mapping[str, float], displaced: str
+    ) -> Why:
+        history = self._list_reasons(influences[:, slot])
+        contributions = dict(zip(answer.objectives, answer.contributions[slot].tolist(), strict=True))
+        instead = self._get_title(displaced)
+        is_pinned = int(self.codes[slot]) in self.pinned
+        is_personal = self.model is None or isinstance(self.model, FittedRandom) or bool(influences[:, slot].any())
+        named = [(one.title or one.item, one.age_days) for one in history]
+        return Why(
+            item=answer.items[slot],
+            title=self._get_title(answer.items[slot]),
+            slot=slot + 1,
+            score=float(answer.scores[slot]),
+            relevance=float(answer.relevance[slot]),
+            base_rank=int(answer.base_ranks[slot]),
+            contributions=contributions,
+            features=dict(features),
+            history=history,
+            displaced=displaced,
+            displaced_title=instead,
+            is_pinned=is_pinned,
+            profile_free=answer.profile_free,
+            sentences=describe_pick(named, contributions, instead or displaced, is_pinned, is_personal),
+        )
+
+    def _list_reasons(self, influences: Doubles) -> tuple[Reason, ...]:
+        """Return the items of the history with an influence above 0, the largest first."""
+        order = np.argsort(-influences, kind="stable")
+        ages, logged = self._list_ages()
+        found = []
+        for place in order[influences[order] > 0.0].tolist():
+            code = int(self.asker.history[place])
+            item = self.catalogue.names[code]
+            source = "log" if code in logged else "request"
+            found.append(Reason(item, self._get_title(item), float(influences[place]), ages.get(code), source))
+        return tuple(found)
+
+    def _list_ages(self) -> tuple[dict[int, float], set[int]]:
+        """Return the age in days of the likes whose time is known, and the likes of the log, by code of the item.
+
+        One after the request, by a clock that is ahead, counts as of now.
+        """
+        if self.asker.code < 0:
+            return {}, set()
+        logged = set(get_row_columns(self.context.need_train("a ranker"), self.asker.code).tolist())
+        times = self.context.times
+        if times is None:
+            return {}, logged
+        codes = get_row_columns(times, self.asker.code).tolist()
+        when = times.data[times.indptr[self.asker.code] : times.indptr[self.asker.code + 1]]
+        now = parse_moment("ranker: now", self.now)
+        ages = np.maximum((now - when) / SECONDS_PER_DAY, 0.0).tolist()
+        return dict(zip(codes, ages, strict=True)), logged
+
+    def _get_title(self, item: str) -> str:
+        return get_title(self.context, self.catalogue.codes[item]) if item else ""
+
+
+def get_title(context: Context, code: int) -> str:
+    """Return the title of an item, "" where the data has none."""
+    return "" if context.items is None else str(context.items.titles[code])
+
+
+def check_known_item(catalogue: IdIndex, item: str) -> None:
+    """Refuse an item that the ranker does not know.
+
+    Raises:
+        RecsysError: with the nearest id.
+    """
+    if item not in catalogue.codes:
+        raise make_unknown_name_error("item", item, catalogue.names, where="ranker")
+
+
+def compute_request_influences(model: Scorer, context: Context, asker: RequestUser, items: Ints) -> Doubles:
+    """Return what each item of the history of a request adds to the model's score of each of P items, (h, P).
+
+    Known dislikes stay, where a user's factor is the fitted one, which they made too.
+    """
+    dislikes = NO_ITEMS
+    if asker.code >= 0 and not asker.is_extended and context.dislikes is not None:
+        dislikes = get_row_columns(context.dislikes, asker.code)
+    common = get_factor_gram(context, "a ranker") if isinstance(model, FittedFactors) else None
+    return compute_history_influences(model, len(context.item_ids), asker.history, items, dislikes, common)
