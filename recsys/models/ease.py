@@ -10,7 +10,7 @@ from recsys.models.checks import CheckedArrays, MemoryNeed, check_memory, check_
 from recsys.models.fits import check_fit
 from recsys.models.matrices import canonicalize_histories
 from recsys.models.sparse_topk import count_block_cells, fill_with_popularity, iter_row_blocks
-from recsys.types.arrays import Anys, Csr, Floats, Ints
+from recsys.types.arrays import Anys, Csr, Doubles, Floats, Ints
 from recsys.types.errors import RecsysError, check_choice
 from recsys.types.models import SideInformation
 from recsys.types.numbers import convert_fields_to_python
@@ -29,6 +29,8 @@ class FittedEASE(CheckedArrays):
     )  # (U, I)
     weights: Floats  # (I, I), zero diagonal
     factors: None = None
+    inverse_diagonal: Doubles | None = None  # (I,) that of P, with which P = (I - B) diag is known again
+    l2: float | None = None  # with which it was fitted
 
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I)."""
@@ -97,10 +99,12 @@ class EASE:
         matrix[np.diag_indices(n)] += self.l2
         with threadpool_limits(1, user_api="blas"):
             _invert_in_place(matrix)
+        diagonal = np.diag(matrix).astype(np.float64)
         matrix /= -np.diag(matrix)
         np.fill_diagonal(matrix, 0.0)
         del matrix
-        return FittedEASE(train, _narrow_to_float32(cells).reshape(n, n))
+        weights = _narrow_to_float32(cells).reshape(n, n)
+        return FittedEASE(train, weights, inverse_diagonal=diagonal, l2=float(self.l2))
 
 
 def _fill_gram(matrix: Anys, train: Csr) -> None:

@@ -1,0 +1,172 @@
+"""Fitted models without some rows: exact updates where there are any, and a certificate of what is left to do."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from recsys.models.ease import EASE, FittedEASE
+from recsys.models.ease_updates import count_update_rank, update_weights
+from recsys.models.matrices import canonicalize_positives, canonicalize_side
+from recsys.types.arrays import Csr, Ints
+from recsys.types.checks import check_codes
+from recsys.types.errors import RecsysError
+from recsys.types.forgetting import EXACT, PENDING, REFITTED, SOLVED, ForgetCertificate, ForgottenPart
+from recsys.types.models import Model, Scorer, SideInformation
+
+ROUNDING = 2.0**-16  # a bound on weights, which are at most about 1, up to which they count as those of a refit
+_SHARE_OF_RANK = 4  # an inverse is made anew where the update has more than a fourth of its rank: that is faster
+_PLACE = "forget_rows"
+
+
+class Forgotten(NamedTuple):
+    """A fitted model and what it is to forget."""
+
+    model: Any
+    after: Csr  # (U, I) the positives that are left
+    users: Ints  # whose rows changed, ascending
+    settings: Any
+    side: SideInformation | None  # without the forgotten rows
+
+
+class Updated(NamedTuple):
+    """A model that forgot rows, what became of its parts, and the settings that it kept where a refit has others."""
+
+    model: Any
+    parts: tuple[ForgottenPart, ...]
+    kept_settings: Mapping[str, tuple[float, float]] = {}
+
+
+def forget_rows(
+    model: Scorer, train: Csr, users: Any, items: Any = None, *, settings: Model | None = None,
+    side: SideInformation | None = None,
+) -> tuple[Scorer, ForgetCertificate]:  # fmt: skip
+    """Return a fitted model without some of its positives, and a certificate that says what it still knows of them.
+
+    `train` (U, I) are the positives that `model` was fitted to. Forgotten are the pairs of `users` (n,) and `items`
+    (n,), codes of the rows and columns of `train`, or all rows of `users` where `items` is not given. The shape stays.
+    Pairs that are no positives are counted, and taken out of `side`. `settings`, those that `model` was fitted with,
+    are needed by models that are fitted anew: without them such a part is pending. The given model is not changed.
+
+    Raises:
+        RecsysError: for codes that are none, a model of other positives, or if no positive is left.
+    """
+    before = canonicalize_positives(_PLACE, train)
+    cells, whole = _find_cells(before.shape, users, items)
+    after = _drop_cells(before, cells, whole)
+    if not after.nnz:
+        raise RecsysError(f"{_PLACE}: no positive is left of {before.nnz:,}, expected some to keep a model of")
+    _check_same_positives(model, before)
+    changed = np.flatnonzero(np.diff(before.indptr) != np.diff(after.indptr)).astype(np.int32)
+    left = _drop_from_side(canonicalize_side(_PLACE, side, before.shape), cells, whole)
+    asked = Forgotten(model, after, changed, settings, left)
+    updated = _UPDATES.get(type(model), _refit)(asked) if len(changed) else Updated(model, ())
+    n_rows = before.nnz - after.nnz
+    certificate = ForgetCertificate(
+        model=type(model).__name__,
+        n_users=len(changed),
+        n_rows=n_rows,
+        n_unknown=0 if items is None else len(cells) - n_rows,
+        remaining=_hash_matrix(after),
+        parts=updated.parts,
+        kept_settings=updated.kept_settings,
+    )
+    return updated.model, certificate
+
+
+def _find_cells(shape: tuple[int, int], users: Any, items: Any) -> tuple[np.ndarray, bool]:
+    """Return the numbers of the asked cells or users, ascending and once each, and whether they are users."""
+    of_users = _read_codes("users", users, shape[0])
+    if items is None:
+        return np.unique(of_users), True
+    of_items = _read_codes("items", items, shape[1])
+    if len(of_users) != len(of_items):
+        found = f"found {len(of_users):,} users and {len(of_items):,} items"
+        raise RecsysError(f"{_PLACE}: {found}, expected pairs: as many of both, or users alone")
+    return np.unique(of_users * shape[1] + of_items), False
+
+
+def _read_codes(name: str, codes: Any, end: int) -> np.ndarray:
+    found = np.asarray(codes)
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
+        raise RecsysError(f"{_PLACE}: {name}: found {type(codes).__name__}, expected a list of whole numbers")
+    check_codes(f"{_PLACE}: {name}", found, 0, end)
+    return found.astype(np.int64)
+
+
+def _drop_cells(matrix: Csr, cells: np.ndarray, whole: bool) -> Csr:
+    """Return the matrix without some of its cells or, where `whole`, of its rows."""
+    rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+    gone = np.isin(rows if whole else rows * matrix.shape[1] + matrix.indices, cells)
+    ends = np.concatenate([[0], np.cumsum(~gone)])[matrix.indptr].astype(matrix.indptr.dtype)
+    return Csr((matrix.data[~gone], matrix.indices[~gone], ends), shape=matrix.shape)
+
+
+def _drop_from_side(side: SideInformation | None, cells: np.ndarray, whole: bool) -> SideInformation | None:
+    if side is None:
+        return None
+    given = {"dislikes": side.dislikes, "times": side.times}
+    return replace(side, **{n: _drop_cells(m, cells, whole) for n, m in given.items() if m is not None})
+
+
+def _check_same_positives(model: Any, before: Csr) -> None:
+    """Refuse positives of another shape, or with other cells, than the model says that it was fitted to."""
+    own = getattr(model, "train", None)
+    if own is None:
+        factors = getattr(model, "factors", None)
+        shape = before.shape if factors is None else (len(factors.user_factors), len(factors.item_factors))
+    else:
+        shape = own.shape
+    same = shape == before.shape and (
+        own is None or (np.array_equal(own.indptr, before.indptr) and np.array_equal(own.indices, before.indices))
+    )
+    if not same:
+        raise RecsysError(f"{_PLACE}: train: has other positives than the model was fitted to, expected the same")
+
+
+def _hash_matrix(matrix: Csr) -> str:
+    """Return the SHA-256 of a canonical matrix."""
+    made = hashlib.sha256(np.asarray(matrix.shape, "<i8").tobytes())
+    for array, kind in ((matrix.indptr, "<i8"), (matrix.indices, "<i8"), (matrix.data, "<f4")):
+        made.update(np.ascontiguousarray(array, dtype=kind).tobytes())
+    return made.hexdigest()
+
+
+def _refit(asked: Forgotten) -> Updated:
+    """Fit the model anew, or leave it as it is where nobody says with what settings."""
+    if asked.settings is None:
+        return Updated(asked.model, (ForgottenPart("model", PENDING),))
+    return Updated(asked.settings.fit(asked.after, asked.side), (ForgottenPart("model", REFITTED, 0.0),))
+
+
+def _forget_from_ease(asked: Forgotten) -> Updated:
+    """Update the inverse behind the weights, or invert anew where that is faster or the update has no bound."""
+    from threadpoolctl import threadpool_limits
+
+    fitted: FittedEASE = asked.model
+    after = _take_values(fitted.train, asked.after)
+    if fitted.inverse_diagonal is None or fitted.l2 is None:
+        return _refit(asked)
+    if count_update_rank(after, asked.users) * _SHARE_OF_RANK <= after.shape[1]:
+        with threadpool_limits(1, user_api="blas"):
+            updated = update_weights(fitted, after, asked.users)
+        if np.isfinite(updated.bound):
+            state = EXACT if updated.bound <= ROUNDING else SOLVED
+            part = ForgottenPart("weights", state, updated.bound, "the weights of a full refit", updated.residual)
+            return Updated(updated.fitted, (part,))
+    anew = EASE(l2=fitted.l2).fit(after)
+    return Updated(anew, (ForgottenPart("weights", REFITTED, 0.0, "the weights of a full refit"),))
+
+
+def _take_values(own: Csr, after: Csr) -> Csr:
+    """Return the cells of `after` with the values that the model has for them: those of decayed rows are its own."""
+    if len(own.data) and (own.data == own.data[0]).all() and len(after.data) and (after.data == own.data[0]).all():
+        return after
+    rows = np.repeat(np.arange(own.shape[0], dtype=np.int64), np.diff(own.indptr)) * own.shape[1] + own.indices
+    left = np.repeat(np.arange(own.shape[0], dtype=np.int64), np.diff(after.indptr)) * own.shape[1] + after.indices
+    return Csr((own.data[np.searchsorted(rows, left)], after.indices, after.indptr), shape=after.shape)
+
+
+_UPDATES: dict[type, Callable[[Forgotten], Updated]] = {FittedEASE: _forget_from_ease}

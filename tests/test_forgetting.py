@@ -1,0 +1,199 @@
+"""Forgetting in fitted models: against a refit, by every model, and what certificates say of the difference."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from recsys.models import EASE
+from recsys.models.forgetting import ROUNDING, forget_rows
+from recsys.testing import make_communities
+from recsys.types import RecsysError, SideInformation
+
+EPS = float(np.finfo(np.float32).eps)
+
+
+def make_log(users=150, items=200, seed=0):
+    """Return positives in two communities, of which the first items of each have most, as in a real log."""
+    random = np.random.default_rng(seed)
+    near = (np.arange(users)[:, None] < users // 2) == (np.arange(items) % 2 == 0)
+    chances = np.where(near, 0.9, 0.3) / (1 + np.arange(items) // 2) ** 0.5
+    cells = random.random((users, items)) < chances
+    cells[7] = False  # a user without positives
+    return sparse.csr_array(cells.astype(np.float32))
+
+
+def without(train, users, items=None):
+    """Return the positives without some pairs or whole rows, slowly."""
+    dense = train.toarray()
+    for n, user in enumerate(users):
+        dense[user, slice(None) if items is None else items[n]] = 0.0
+    return sparse.csr_array(dense)
+
+
+def some_pairs(train, n, seed=0):
+    """Return n pairs of the positives."""
+    users, items = train.nonzero()
+    at = np.random.default_rng(seed).choice(len(users), n, replace=False)
+    return users[at], items[at]
+
+
+FORGOTTEN = {
+    "one row": lambda train: some_pairs(train, 1),
+    "twelve rows": lambda train: some_pairs(train, 12),
+    "one person": lambda train: ([3], None),
+    "three people": lambda train: ([3, 12, 40], None),
+    "most people": lambda train: (list(range(110)), None),
+}
+CASES = pytest.mark.parametrize("what", FORGOTTEN)
+
+
+@CASES
+@pytest.mark.parametrize("l2", [5.0, 50.0, 500.0])
+def test_ease_is_the_refit_to_rounding(what, l2):
+    train, model = make_log(), EASE(l2=l2)
+    users, items = FORGOTTEN[what](train)
+    fitted = model.fit(train)
+    found, certificate = forget_rows(fitted, train, users, items)
+    refit = model.fit(without(train, users, items))
+    np.testing.assert_allclose(found.weights, refit.weights, atol=4 * EPS)
+    np.testing.assert_allclose(found.inverse_diagonal, refit.inverse_diagonal, rtol=1e-5)
+    assert (found.train != refit.train).nnz == 0
+    assert np.abs(found.weights - fitted.weights).max() > 100 * EPS, (
+        "the rows made no difference: the test shows nothing"
+    )
+    (part,) = certificate.parts
+    assert certificate.is_exact and not certificate.pending
+    assert part.state == ("refitted" if what == "most people" else "exact")
+    assert np.abs(found.weights - refit.weights).max() <= part.bound + 4 * EPS
+
+
+def test_a_certificate_says_what_was_forgotten():
+    train = make_communities()
+    dense = train.toarray()
+    users, items = [3, 3, 3, 5], [*np.flatnonzero(dense[3])[:2], int(np.flatnonzero(dense[3] == 0)[0]), 0]
+    dense[3, items[:2]], dense[5, 0] = 0.0, 0.0
+    _, certificate = forget_rows(EASE(l2=20.0).fit(train), train, users, items)
+    n = int(train.nnz - np.count_nonzero(dense))
+    assert (certificate.n_rows, certificate.n_unknown) == (n, 4 - n)
+    assert certificate.n_users == (2 if n == 3 else 1)
+    again = forget_rows(EASE(l2=20.0).fit(train), train, users[::-1], items[::-1])[1]
+    assert again == certificate, "the order of pairs made a difference"
+    assert json.loads(certificate.to_json()) == certificate.to_dict()
+    other = forget_rows(EASE(l2=20.0).fit(train), train, users[:1], items[:1])[1]
+    assert other.remaining != certificate.remaining
+
+
+def test_nothing_to_forget_leaves_the_model():
+    train = make_communities()
+    fitted = EASE(l2=20.0).fit(train)
+    empty = int(np.flatnonzero(train.toarray()[3] == 0)[0])
+    for users, items in (([], None), ([3], [empty])):
+        found, certificate = forget_rows(fitted, train, users, items)
+        assert found is fitted and not certificate.parts and certificate.is_exact and certificate.n_rows == 0
+        assert certificate.n_unknown == len(users)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_ease_forgets_in_any_order(data):
+    """Pairs and people one after the other are one refit without all of them; ratings are taken as values."""
+    train = make_communities()
+    train.data = np.random.default_rng(1).integers(1, 6, train.nnz).astype(np.float32)
+    fitted, left = EASE(l2=30.0).fit(train), train
+    for _ in range(data.draw(st.integers(1, 4))):
+        users = data.draw(st.lists(st.integers(0, 59), min_size=1, max_size=4))
+        items = data.draw(st.none() | st.lists(st.integers(0, 39), min_size=len(users), max_size=len(users)))
+        fitted, certificate = forget_rows(fitted, left, users, items)
+        left = without(left, users, items)
+        assert certificate.is_exact
+    np.testing.assert_allclose(fitted.weights, EASE(l2=30.0).fit(left).weights, atol=16 * EPS)
+
+
+def test_what_was_fitted_in_single_precision_is_not_called_exact():
+    """The error of a float32 inverse is no rounding of weights: the certificate says so, and bounds it."""
+    random = np.random.default_rng(0)
+    train = sparse.csr_array((random.random((400, 120)) < 0.2 / np.arange(1, 121) ** 0.5 * 3).astype(np.float32))
+    model = EASE(l2=0.1, dtype="float32")
+    found, certificate = forget_rows(model.fit(train), train, [5])
+    (part,) = certificate.parts
+    difference = np.abs(found.weights - EASE(l2=0.1).fit(without(train, [5])).weights).max()
+    assert part.state == "solved" and part.bound > ROUNDING and not certificate.is_exact
+    assert difference <= part.bound
+
+
+def test_a_bound_holds_and_is_not_vacuous():
+    random = np.random.default_rng(3)
+    train = sparse.csr_array((random.random((500, 200)) < 0.3 / np.arange(1, 201) ** 0.5).astype(np.float32))
+    for l2 in (1.0, 50.0):
+        fitted = EASE(l2=l2).fit(train)
+        for user in range(20):
+            found, certificate = forget_rows(fitted, train, [user])
+            refit = EASE(l2=l2).fit(without(train, [user]))
+            difference = np.abs(found.weights.astype(np.float64) - refit.weights).max()
+            (part,) = certificate.parts
+            assert difference <= part.bound <= ROUNDING
+
+
+def test_ease_of_an_older_version_is_fitted_anew_or_pending():
+    train, model = make_communities(), EASE(l2=20.0)
+    from dataclasses import replace
+
+    old = replace(model.fit(train), inverse_diagonal=None, l2=None)
+    found, certificate = forget_rows(old, train, [3])
+    assert found is old and certificate.pending == ("model",) and not certificate.is_exact
+    found, certificate = forget_rows(old, train, [3], settings=model)
+    assert certificate.parts[0].state == "refitted" and not certificate.pending
+    assert (found.weights == model.fit(without(train, [3])).weights).all()
+
+
+@pytest.mark.parametrize(
+    ("users", "items", "said"),
+    [
+        ([60], None, "users"),
+        ([-1], None, "users"),
+        ([0], [40], "items"),
+        ([0, 1], [3], "found 2 users and 1 items, expected pairs"),
+        (["3"], None, "expected a list of whole numbers"),
+        ([0.5], None, "expected a list of whole numbers"),
+        ([[3]], None, "expected a list of whole numbers"),
+        (3, None, "expected a list of whole numbers"),
+        (list(range(60)), None, "no positive is left"),
+    ],
+)
+def test_bad_codes_are_one_line(users, items, said):
+    train = make_communities()
+    with pytest.raises(RecsysError, match=said) as caught:
+        forget_rows(EASE(l2=20.0).fit(train), train, users, items)
+    assert "\n" not in str(caught.value) and str(caught.value).startswith("forget_rows: ")
+
+
+def test_other_positives_than_those_of_the_fit_are_refused():
+    train = make_communities()
+    for other in (make_communities(1), train[:30], without(train, [3])):
+        with pytest.raises(RecsysError, match="other positives than the model was fitted to"):
+            forget_rows(EASE(l2=20.0).fit(train), other, [5])
+
+
+def test_side_information_is_forgotten_too():
+    train = make_communities()
+    seen = {}
+
+    class Model:
+        def fit(self, train, side=None):
+            seen.update(train=train, side=side)
+            return EASE().fit(train)
+
+    side = SideInformation(dislikes=make_communities(5), times=make_communities(6).astype(np.float64))
+    users, items = [3, 5, 7], [1, 2, 3]
+
+    class Fitted:
+        factors = None
+
+    forget_rows(Fitted(), train, [*users, 9], [*items, 9], settings=Model(), side=side)
+    for name in ("dislikes", "times"):
+        expected = without(getattr(side, name), [*users, 9], [*items, 9])
+        assert (getattr(seen["side"], name).toarray() == expected.toarray()).all()
