@@ -8,8 +8,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys.models import EASE
+from recsys.maths.fold_in import solve_user_factors
+from recsys.models import (
+    ALS,
+    BPR,
+    EASE,
+    IALS,
+    LMF,
+    Ensemble,
+    ItemKNN,
+    MostPopular,
+    P3alpha,
+    PureSVD,
+    Random,
+    RP3beta,
+    UserKNN,
+)
 from recsys.models.forgetting import ROUNDING, forget_rows
+from recsys.models.neighbor_updates import update_item_neighbors
 from recsys.testing import make_communities
 from recsys.types import RecsysError, SideInformation
 
@@ -197,3 +213,191 @@ def test_side_information_is_forgotten_too():
     for name in ("dislikes", "times"):
         expected = without(getattr(side, name), [*users, 9], [*items, 9])
         assert (getattr(seen["side"], name).toarray() == expected.toarray()).all()
+
+
+SAME = {
+    "item_knn": (ItemKNN(k=10), "links exact"),
+    "item_knn cosine": (ItemKNN(k=10, similarity="cosine"), "links exact"),
+    "item_knn, all neighbours": (ItemKNN(k=300), "links exact"),
+    "item_knn bm25": (ItemKNN(k=10, similarity="bm25"), "links refitted"),
+    "user_knn": (UserKNN(k=10), "weights exact"),
+    "user_knn bm25": (UserKNN(k=10, similarity="bm25"), "weights exact"),
+    "p3alpha": (P3alpha(k=10), "model refitted"),
+    "rp3beta": (RP3beta(k=10, normalize=True), "model refitted"),
+    "most_popular": (MostPopular(), "counts exact"),
+    "pure_svd": (PureSVD(factors=4), "model refitted"),
+    "bpr": (BPR(factors=4, iterations=5), "model refitted"),
+    "lmf": (LMF(factors=4, iterations=5), "model refitted"),
+}
+
+
+@pytest.mark.parametrize("what", ["twelve rows", "three people"])
+@pytest.mark.parametrize("name", SAME)
+def test_a_model_without_rows_is_the_refit_to_the_bit(name, what):
+    train, (model, said) = make_log(60, 80), SAME[name]
+    users, items = FORGOTTEN[what](train)
+    fitted = model.fit(train)
+    found, certificate = forget_rows(fitted, train, users, items, settings=model)
+    kept = model.fill_defaults(train) if isinstance(model, ItemKNN) else model
+    refit = kept.fit(without(train, users, items))
+    everybody = np.arange(60)
+    assert (found.score(everybody) == refit.score(everybody)).all()
+    assert (fitted.score(everybody) != refit.score(everybody)).any(), "the rows made no difference"
+    assert [f"{part.name} {part.state}" for part in certificate.parts] == [said]
+    assert certificate.is_exact
+    if isinstance(model, ItemKNN):
+        anew = model.fill_defaults(without(train, users, items)).shrink
+        assert certificate.kept_settings == ({"shrink": (kept.shrink, anew)} if kept.shrink != anew else {})
+    else:
+        assert not certificate.kept_settings
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_neighbours_are_updated_to_the_bit_in_logs_full_of_ties(data):
+    seed, k = data.draw(st.integers(0, 10**6)), data.draw(st.integers(1, 6))
+    random = np.random.default_rng(seed)
+    train = sparse.csr_array(
+        (random.random((12, 15)) < data.draw(st.sampled_from([0.15, 0.3, 0.6]))).astype(np.float32)
+    )
+    if train.nnz < 2:
+        return
+    model = ItemKNN(
+        k=k, similarity=data.draw(st.sampled_from(["cosine", "tfidf"])), shrink=data.draw(st.sampled_from([0.0, 1.0]))
+    )
+    users, items = some_pairs(train, data.draw(st.integers(1, min(3, train.nnz - 1))), seed)
+    found, _ = forget_rows(model.fit(train), train, users, items, settings=model)
+    refit = model.fit(without(train, users, items))
+    assert (found.links.toarray() == refit.links.toarray()).all()
+    assert (found.relative_lengths == refit.relative_lengths).all()
+
+
+def test_neighbours_are_sought_anew_for_few_items():
+    train = sparse.csr_array((np.random.default_rng(0).random((400, 300)) < 0.03).astype(np.float32))
+    model = ItemKNN(k=20, shrink=1.0)
+    fitted, left = model.fit(train), without(train, [5])
+    _, anew = update_item_neighbors(fitted, model, left, np.array([5]))
+    assert len(train[[5]].indices) <= anew < 60
+
+
+def test_neighbours_without_settings_are_pending():
+    train = make_log(60, 80)
+    fitted = ItemKNN(k=10).fit(train)
+    found, certificate = forget_rows(fitted, train, [3])
+    assert found is fitted and certificate.pending == ("model",) and not certificate.is_exact
+
+
+def test_decayed_counts_are_made_anew_from_the_times_that_are_left():
+    train, model = make_communities(), MostPopular(half_life=1.0)
+    times = train.astype(np.float64)
+    times.data = np.random.default_rng(0).uniform(0, 1e6, train.nnz)
+    fitted = model.fit(train, SideInformation(times=times))
+    assert forget_rows(fitted, train, [3])[1].pending == ("model",)
+    found, certificate = forget_rows(fitted, train, [3], settings=model, side=SideInformation(times=times))
+    refit = model.fit(without(train, [3]), SideInformation(times=without(times, [3])))
+    assert (found.counts == refit.counts).all() and certificate.is_exact
+    assert (found.counts != fitted.counts).any()
+
+
+def test_random_scores_know_no_rows():
+    train = make_communities()
+    fitted = Random().fit(train)
+    found, certificate = forget_rows(fitted, train, [3])
+    assert found is fitted and certificate.is_exact and not certificate.parts
+
+
+FACTORS = {
+    "als": ALS(factors=8),
+    "als, dislikes": ALS(factors=8, disliked=2.0),
+    "ials": IALS(factors=8),
+    "ials, no frequencies": IALS(factors=8, nu=0.0, disliked=1.0),
+}
+
+
+def make_dislikes(train):
+    """Return cells of another log that are no positives."""
+    return sparse.csr_array(np.where(train.toarray() > 0, 0.0, make_log(60, 80, seed=5).toarray()).astype(np.float32))
+
+
+def solve_items_slowly(factors, train, dislikes):
+    """Return the item factors that solve their least squares, given the users', one dense system after the other."""
+    users = factors.user_factors.astype(np.float64) * (train.toarray().any(axis=1))[:, None]
+    likes, known = train.toarray() > 0, dislikes.toarray() != 0
+    made = np.zeros((train.shape[1], users.shape[1]))
+    for item in range(train.shape[1]):
+        has = users[likes[:, item]]
+        hates = users[known[:, item]]
+        if len(has):
+            ridge = factors.regularization * (len(has) + factors.unobserved_weight * len(users)) ** factors.nu
+            matrix = factors.unobserved_weight * users.T @ users + factors.observed_weight * has.T @ has
+            matrix += factors.disliked_weight * hates.T @ hates + ridge * np.eye(users.shape[1])
+            made[item] = np.linalg.solve(matrix, factors.target_weight * has.sum(axis=0))
+    return made
+
+
+@pytest.mark.parametrize("what", ["twelve rows", "three people"])
+@pytest.mark.parametrize("name", FACTORS)
+def test_factors_solve_what_is_left(name, what):
+    train, model = make_log(60, 80), FACTORS[name]
+    dislikes = make_dislikes(train)
+    users, items = FORGOTTEN[what](train)
+    fitted = model.fit(train, SideInformation(dislikes=dislikes))
+    found, certificate = forget_rows(fitted, train, users, items, side=SideInformation(dislikes=dislikes))
+    left, known = without(train, users, items), without(dislikes, users, items)
+    factors = found.factors
+    exact = solve_user_factors(factors, left, known)
+    np.testing.assert_allclose(factors.user_factors, exact, rtol=1e-4, atol=2e-6)
+    solved = solve_items_slowly(factors, left, known)
+    by_user, by_item = certificate.parts
+    assert (by_user.name, by_user.state, by_item.name, by_item.state) == (
+        "user factors",
+        "exact",
+        "item factors",
+        "solved",
+    )
+    distance = np.abs(factors.item_factors - solved).max()
+    assert distance <= by_item.bound
+    before = np.linalg.norm(fitted.factors.item_factors - solved, axis=1).max()
+    assert by_item.bound < 0.5 * before, "as if nothing had been solved"
+    assert not certificate.is_exact and not certificate.pending
+    mean = factors.user_factors[left.toarray().any(axis=1)].mean(axis=0)
+    np.testing.assert_allclose(factors.mean_user_factor, mean, rtol=1e-4, atol=1e-6)
+    if items is None:
+        assert (factors.user_factors[users] == factors.mean_user_factor).all()
+
+
+def test_a_dislike_alone_is_forgotten():
+    train = make_log(60, 80)
+    dislikes = make_dislikes(train)
+    side, (user, item) = SideInformation(dislikes=dislikes), some_pairs(dislikes, 1)
+    fitted = ALS(factors=8, disliked=5.0).fit(train, side)
+    found, certificate = forget_rows(fitted, train, user, item, side=side)
+    assert (certificate.n_rows, certificate.n_unknown, len(certificate.parts)) == (0, 1, 2)
+    exact = solve_user_factors(found.factors, train, without(dislikes, user, item))
+    np.testing.assert_allclose(found.factors.user_factors, exact, rtol=1e-4, atol=2e-6)
+    assert forget_rows(EASE().fit(train), train, user, item, side=side)[1].parts == ()
+
+
+def test_other_factors_without_settings_leave_the_items_pending():
+    train = make_log(60, 80)
+    fitted = PureSVD(factors=4).fit(train)
+    found, certificate = forget_rows(fitted, train, [3, 5], [0, 2])
+    assert certificate.pending == ("item factors",) and not certificate.is_exact
+    assert (found.factors.item_factors == fitted.factors.item_factors).all()
+    assert (found.factors.user_factors[[3, 5]] != fitted.factors.user_factors[[3, 5]]).any(axis=1).all()
+    left = without(train, [3, 5], [0, 2])
+    np.testing.assert_allclose(found.score(np.arange(60)), found.fold(left), rtol=1e-4, atol=1e-5)
+
+
+def test_an_ensemble_forgets_in_each_part():
+    train, model = make_log(60, 80), Ensemble([EASE(l2=30.0), ItemKNN(k=10, shrink=1.0), PureSVD(factors=4)])
+    fitted, everybody = model.fit(train), np.arange(60)
+    found, certificate = forget_rows(fitted, train, [3], settings=model)
+    refit = model.fit(without(train, [3]))
+    np.testing.assert_allclose(found.score(everybody), refit.score(everybody), atol=1e-5)
+    assert [part.name for part in certificate.parts] == [
+        "0: FittedEASE: weights", "1: FittedItemSimilarity: links", "2: FittedFactors: model",
+    ]  # fmt: skip
+    assert certificate.is_exact
+    alone = forget_rows(fitted, train, [3])[1]
+    assert alone.pending == ("1: FittedItemSimilarity: model", "2: FittedFactors: item factors")

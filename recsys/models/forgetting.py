@@ -9,11 +9,21 @@ import numpy as np
 
 from recsys.models.ease import EASE, FittedEASE
 from recsys.models.ease_updates import count_update_rank, update_weights
+from recsys.models.ensemble import FittedEnsemble
+from recsys.models.factor_model import FittedFactors
+from recsys.models.factor_updates import can_solve_items, update_factors
+from recsys.models.ials import IALS
+from recsys.models.item_knn import ItemKNN
+from recsys.models.item_similarity import FittedItemSimilarity
 from recsys.models.matrices import canonicalize_positives, canonicalize_side
+from recsys.models.most_popular import FittedPopularity, MostPopular
+from recsys.models.neighbor_updates import update_item_neighbors
+from recsys.models.random import FittedRandom
+from recsys.models.user_knn import FittedUserKNN, UserKNN
 from recsys.types.arrays import Csr, Ints
 from recsys.types.checks import check_codes
 from recsys.types.errors import RecsysError
-from recsys.types.forgetting import EXACT, PENDING, REFITTED, SOLVED, ForgetCertificate, ForgottenPart
+from recsys.types.forgetting import EXACT, PENDING, REFIT, REFITTED, SOLVED, ForgetCertificate, ForgottenPart
 from recsys.types.models import Model, Scorer, SideInformation
 
 ROUNDING = 2.0**-16  # a bound on weights, which are at most about 1, up to which they count as those of a refit
@@ -29,6 +39,7 @@ class Forgotten(NamedTuple):
     users: Ints  # whose rows changed, ascending
     settings: Any
     side: SideInformation | None  # without the forgotten rows
+    lost_dislikes: bool  # whether some of them were known dislikes
 
 
 class Updated(NamedTuple):
@@ -60,9 +71,9 @@ def forget_rows(
         raise RecsysError(f"{_PLACE}: no positive is left of {before.nnz:,}, expected some to keep a model of")
     _check_same_positives(model, before)
     changed = np.flatnonzero(np.diff(before.indptr) != np.diff(after.indptr)).astype(np.int32)
-    left = _drop_from_side(canonicalize_side(_PLACE, side, before.shape), cells, whole)
-    asked = Forgotten(model, after, changed, settings, left)
-    updated = _UPDATES.get(type(model), _refit)(asked) if len(changed) else Updated(model, ())
+    given = canonicalize_side(_PLACE, side, before.shape)
+    left = _drop_from_side(given, cells, whole)
+    updated = _update(Forgotten(model, after, changed, settings, left, _count_dislikes(given) != _count_dislikes(left)))
     n_rows = before.nnz - after.nnz
     certificate = ForgetCertificate(
         model=type(model).__name__,
@@ -134,11 +145,24 @@ def _hash_matrix(matrix: Csr) -> str:
     return made.hexdigest()
 
 
+def _count_dislikes(side: SideInformation | None) -> int:
+    return 0 if side is None or side.dislikes is None else int(side.dislikes.nnz)
+
+
+def _update(asked: Forgotten) -> Updated:
+    """Return the model without the rows, by the update of its class; one that depends on ages is fitted anew."""
+    if not len(asked.users) and (type(asked.model) in _OF_POSITIVES or not asked.lost_dislikes):
+        return Updated(asked.model, ())
+    if getattr(asked.settings, "half_life", None) is not None:
+        return _refit(asked)
+    return _UPDATES.get(type(asked.model), _refit)(asked)
+
+
 def _refit(asked: Forgotten) -> Updated:
     """Fit the model anew, or leave it as it is where nobody says with what settings."""
     if asked.settings is None:
         return Updated(asked.model, (ForgottenPart("model", PENDING),))
-    return Updated(asked.settings.fit(asked.after, asked.side), (ForgottenPart("model", REFITTED, 0.0),))
+    return Updated(asked.settings.fit(asked.after, asked.side), (ForgottenPart("model", REFITTED, 0.0, REFIT),))
 
 
 def _forget_from_ease(asked: Forgotten) -> Updated:
@@ -154,10 +178,10 @@ def _forget_from_ease(asked: Forgotten) -> Updated:
             updated = update_weights(fitted, after, asked.users)
         if np.isfinite(updated.bound):
             state = EXACT if updated.bound <= ROUNDING else SOLVED
-            part = ForgottenPart("weights", state, updated.bound, "the weights of a full refit", updated.residual)
+            part = ForgottenPart("weights", state, updated.bound, REFIT, updated.residual)
             return Updated(updated.fitted, (part,))
     anew = EASE(l2=fitted.l2).fit(after)
-    return Updated(anew, (ForgottenPart("weights", REFITTED, 0.0, "the weights of a full refit"),))
+    return Updated(anew, (ForgottenPart("weights", REFITTED, 0.0, REFIT),))
 
 
 def _take_values(own: Csr, after: Csr) -> Csr:
@@ -169,4 +193,73 @@ def _take_values(own: Csr, after: Csr) -> Csr:
     return Csr((own.data[np.searchsorted(rows, left)], after.indices, after.indptr), shape=after.shape)
 
 
-_UPDATES: dict[type, Callable[[Forgotten], Updated]] = {FittedEASE: _forget_from_ease}
+def _forget_from_item_similarity(asked: Forgotten) -> Updated:
+    """Update item kNN where an entry's weight depends on its user alone; compute other links anew."""
+    fitted: FittedItemSimilarity = asked.model
+    if not isinstance(asked.settings, ItemKNN):
+        return _refit(asked)
+    kept, anew = asked.settings.fill_defaults(fitted.train), asked.settings.fill_defaults(asked.after)
+    other = {} if kept.shrink == anew.shrink else {"shrink": (float(kept.shrink or 0), float(anew.shrink or 0))}
+    if fitted.similarity == "bm25":
+        return Updated(kept.fit(asked.after), (ForgottenPart("links", REFITTED, 0.0, REFIT),), other)
+    updated, _ = update_item_neighbors(fitted, kept, asked.after, asked.users)
+    return Updated(updated, (ForgottenPart("links", EXACT, 0.0, REFIT),), other)
+
+
+def _forget_from_user_knn(asked: Forgotten) -> Updated:
+    """Weigh the positives anew: neighbours are looked for when users are scored."""
+    fitted: FittedUserKNN = asked.model
+    anew = UserKNN(fitted.k, fitted.similarity, fitted.shrink).fit(asked.after)
+    return Updated(anew, (ForgottenPart("weights", EXACT, 0.0, REFIT),))
+
+
+def _forget_from_popularity(asked: Forgotten) -> Updated:
+    """Count anew. Decayed counts need times, and the half-life."""
+    if not _are_counts(asked.model):
+        return _refit(asked)
+    return Updated(MostPopular().fit(asked.after), (ForgottenPart("counts", EXACT, 0.0, REFIT),))
+
+
+def _are_counts(model: FittedPopularity) -> bool:
+    return bool((model.counts == np.rint(model.counts)).all())
+
+
+def _forget_from_random(asked: Forgotten) -> Updated:
+    """Leave a model that knows no rows."""
+    return Updated(asked.model, ())
+
+
+def _forget_from_factors(asked: Forgotten) -> Updated:
+    """Solve both sides of ALS and iALS; fit other factors anew, or solve their users alone without settings."""
+    fitted: FittedFactors = asked.model
+    values_count = not isinstance(asked.settings, IALS) and not (asked.after.data == 1.0).all()
+    solvable = can_solve_items(fitted.factors) and not values_count
+    if not solvable and asked.settings is not None:
+        return _refit(asked)
+    dislikes = None if asked.side is None else asked.side.dislikes
+    factors, parts = update_factors(fitted.factors, asked.after, dislikes, solvable)
+    return Updated(FittedFactors(factors), parts)
+
+
+def _forget_from_ensemble(asked: Forgotten) -> Updated:
+    """Update each part by itself."""
+    settings = getattr(asked.settings, "models", None) or (None,) * len(asked.model.parts)
+    made = [
+        _update(asked._replace(model=part, settings=own)) for part, own in zip(asked.model.parts, settings, strict=True)
+    ]
+    names = [f"{n}: {type(part).__name__}: " for n, part in enumerate(asked.model.parts)]
+    parts = [replace(part, name=name + part.name) for name, one in zip(names, made, strict=True) for part in one.parts]
+    kept = {name + key: told for name, one in zip(names, made, strict=True) for key, told in one.kept_settings.items()}
+    return Updated(FittedEnsemble(tuple(one.model for one in made)), tuple(parts), kept)
+
+
+_UPDATES: dict[type, Callable[[Forgotten], Updated]] = {
+    FittedEASE: _forget_from_ease,
+    FittedEnsemble: _forget_from_ensemble,
+    FittedFactors: _forget_from_factors,
+    FittedItemSimilarity: _forget_from_item_similarity,
+    FittedPopularity: _forget_from_popularity,
+    FittedRandom: _forget_from_random,
+    FittedUserKNN: _forget_from_user_knn,
+}
+_OF_POSITIVES = (FittedEASE, FittedItemSimilarity, FittedPopularity, FittedRandom, FittedUserKNN)  # not of dislikes

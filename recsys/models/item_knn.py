@@ -60,7 +60,7 @@ class ItemKNN:
         """Return the settings with the number that `shrink` gets from the positives, (U, I)."""
         if self.shrink is not None:
             return self
-        rows = self._weigh_items(train)
+        rows = self.weigh_items(train)
         users, items = len(np.unique(rows.indices)), np.count_nonzero(np.diff(rows.indptr))
         return replace(self, shrink=float(np.mean(rows.data**2)) * items / users)
 
@@ -73,10 +73,10 @@ class ItemKNN:
         """
         check_memory("item_knn", self.estimate_memory(train))
         shrink = float(self.fill_defaults(train).shrink or 0)
-        links = find_nearest_rows(self._weigh_items(train), self.k, shrink)
+        links = find_nearest_rows(self.weigh_items(train), self.k, shrink)
         return FittedItemSimilarity(train, Csr(links.T), compute_relative_lengths(Csr(train.T)), self.similarity)
 
-    def _weigh_items(self, train: Csr) -> Csr:
+    def weigh_items(self, train: Csr) -> Csr:
         """Return the weighted users of each item, (I, U)."""
         items = Csr(train.T)
         return weigh_rows(items, self.similarity, compute_idf(items, self.similarity), compute_relative_lengths(items))

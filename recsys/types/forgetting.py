@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 EXACT, SOLVED, REFITTED, PENDING = "exact", "solved", "refitted", "pending"
+REFIT = "a full refit"
 
 
 @dataclass(frozen=True)
 class ForgottenPart:
     """One part of a model after rows were forgotten.
 
-    Its state is "exact" (equal to a full refit up to rounding), "solved" (updated, and further from a full refit than
+    Its state is "exact" (what `bound_to` says, up to rounding), "solved" (the same within `bound`, which is more than
     rounding), "refitted" (fitted anew) or "pending" (still made with the forgotten rows).
     """
 
@@ -49,7 +50,7 @@ class ForgetCertificate:
     @property
     def is_exact(self) -> bool:
         """Whether every part is that of a full refit, up to rounding."""
-        return all(part.state in (EXACT, REFITTED) for part in self.parts)
+        return all(part.state == REFITTED or (part.state, part.bound_to) == (EXACT, REFIT) for part in self.parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the certificate as JSON can say it, under the names of its fields."""
