@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from recsys.control.receipt_logs import ReceiptLog
     from recsys.control.receipts import Receipt
     from recsys.data import load_dataset, read_dataset, read_exposures
-    from recsys.experiments import Bench, bench
+    from recsys.experiments import Bench, bench, choose_half_life
     from recsys.likelihoods import Likelihood, apply_likelihood, fit_likelihood
     from recsys.rankers import Ranker, Recommendation
     from recsys.reranking import guards
@@ -63,6 +63,7 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
         "apply_likelihood": "recsys.likelihoods",
         "bench": "recsys.experiments",
         "candidates": "recsys.retrieval.candidates",
+        "choose_half_life": "recsys.experiments",
         "compare": "recsys.scores",
         "entropy_weights": "recsys.reranking.user_weights",
         "fit_likelihood": "recsys.likelihoods",
@@ -133,6 +134,7 @@ __all__ = [
     "apply_likelihood",
     "bench",
     "candidates",
+    "choose_half_life",
     "compare",
     "data",
     "entropy_weights",

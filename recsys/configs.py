@@ -145,6 +145,24 @@ class ShownSection(Section):
         return self
 
 
+class TimeSection(Section):
+    """How fast training positives age: one of age a, in days before `now`, weighs 2^(-a / half_life)."""
+
+    # days after which a positive counts half; "validation" chooses among half_lives and none, by the base model's NDCG
+    half_life: float | Literal["validation"]
+    half_lives: list[float] = Field(default=[7.0, 30.0, 90.0, 365.0], min_length=1)  # days that are tried then
+    now: int | str | None = None  # seconds since 1970, or ISO 8601; the latest training positive if absent
+
+    @model_validator(mode="after")
+    def _check_moment(self) -> "TimeSection":
+        for days in (self.half_life, *self.half_lives):
+            if days != "validation":
+                check_number("half_life", days, above=0.0)
+        if self.now is not None:
+            parse_moment("now", self.now)
+        return self
+
+
 class FilterSection(Section):
     """The rows that are used, the rule of positives, and how many a user and an item must have (iterated k-core)."""
 
@@ -321,6 +339,7 @@ class Config(Section):
     shown: ShownSection | None = None  # without it nothing is known of what was shown before
     filter: FilterSection = FilterSection()
     split: SplitSection = Field(default_factory=SplitSection)
+    time: TimeSection | None = None  # without it training positives count alike, whenever they were
     model: ModelSection = ModelSection(kind="als")
     # runs that know nothing of the user, or of the order
     baselines: list[Literal["most_popular", "random", "random_rerank"]] = ["most_popular", "random", "random_rerank"]
@@ -444,7 +463,7 @@ class Config(Section):
         of one's own that they name.
         """
         own = hash_own_modules(self.list_own_code())
-        absent = {name for name in ("likelihood", "shown", "control") if getattr(self, name) is None}
+        absent = {name for name in ("likelihood", "shown", "control", "time") if getattr(self, name) is None}
         without = {"name", *absent}
         text = json.dumps({**self.model_dump(exclude=without), **({"own": own} if own else {})}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]

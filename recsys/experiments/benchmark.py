@@ -95,6 +95,7 @@ def evaluate_slates(
             *preparation.dataset.notes,
             *preparation.split.notes,
             *preparation.shown_notes,
+            *preparation.time_notes,
             *learned,
             *notes,
             *_note_uncached(preparation),

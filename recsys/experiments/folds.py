@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from recsys import maps
 from recsys.configs import Config, ModelSection, PoolSection, RunSpec
@@ -94,14 +93,13 @@ class FoldPools:
 
 
 def _build_audit_maps(preparation: Preparation, fold: Fold, number: int) -> tuple[TasteMap, ...]:
-    make = partial(maps.audit_maps, _take_rows(preparation, fold.judge_users), seed=preparation.config.seed, half=None)
-    return build_or_load_maps(preparation.cache, ["audit fold", number, *preparation.key], make)
+    judged = Csr(preparation.split.train[fold.judge_users])
+    make = partial(maps.audit_maps, judged, seed=preparation.config.seed, half=None)
+    key = preparation.key[: len(preparation.key) - len(preparation.time_key)]  # what judges has no age
+    return build_or_load_maps(preparation.cache, ["audit fold", number, *key], make)
 
 
 def _build_own_maps(preparation: Preparation, fold: Fold, number: int) -> tuple[TasteMap, ...]:
-    make: Callable[[], tuple[TasteMap, ...]] = partial(make_half_maps, _take_rows(preparation, fold.table_users))
+    known = Csr(preparation.split.weighted_train[fold.table_users])
+    make: Callable[[], tuple[TasteMap, ...]] = partial(make_half_maps, known)
     return build_or_load_maps(preparation.cache, ["own fold", number, *preparation.key], make)
-
-
-def _take_rows(preparation: Preparation, users: Any) -> Csr:
-    return Csr(preparation.split.train[users])

@@ -9,8 +9,15 @@ from recsys import splits
 from recsys.configs import LIKELIHOOD_RUN, Config, LikelihoodSection, ModelSection, PoolSection, RunSpec
 from recsys.experiments.item_columns import read_item_columns
 from recsys.experiments.likelihoods import fit_section_likelihood
-from recsys.experiments.pipeline import load_dataset, load_exposures, split_dataset
+from recsys.experiments.pipeline import (
+    apply_half_life,
+    load_dataset,
+    load_exposures,
+    resolve_half_life,
+    split_dataset,
+)
 from recsys.likelihoods import Likelihood
+from recsys.support.cache import Cache, get_default_cache_folder
 from recsys.support.progress import show_progress
 from recsys.types import Dataset, Exposures, RecsysError, Scorer, Split, make_unknown_name_error
 
@@ -46,7 +53,10 @@ def fit_run_to_all_data(
     spec = choose_run(settings, name)
     dataset = load_dataset(settings, None if data_dir is None else Path(data_dir), quiet, data)
     shown = load_exposures(settings)
-    split = splits.no_holdout(dataset, **settings.filter.model_dump(), seed=settings.seed)
+    if settings.time is not None and settings.time.half_life == "validation":
+        cache = Cache(get_default_cache_folder())
+        settings, _ = resolve_half_life(settings, split_dataset(settings, dataset), cache, quiet)
+    split = apply_half_life(settings, splits.no_holdout(dataset, **settings.filter.model_dump(), seed=settings.seed))
     section = spec.model or settings.model
     with show_progress(quiet):
         fitted = section.build_model("[model]").fit(split.train, split.side_information)
@@ -63,7 +73,7 @@ def fit_run_likelihood(
     settings: Config, wanted: LikelihoodSection, dataset: Dataset, section: ModelSection, pool: PoolSection
 ) -> Likelihood:
     """Return the likelihood of a run, fitted to the validation likes of the config's split."""
-    whole = split_dataset(settings, dataset)
+    whole = apply_half_life(settings, split_dataset(settings, dataset))
     fitted = section.build_model("[model]").fit(whole.train, whole.side_information)
     columns = read_item_columns(settings, whole)
     return fit_section_likelihood(wanted, whole, fitted, pool, None, settings.seed, columns)

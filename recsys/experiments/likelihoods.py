@@ -120,5 +120,5 @@ def _build_fitting_preparation(preparation: Preparation, whole: Split) -> Prepar
     before = replace(
         preparation, config=config.model_copy(update={"evaluation": judged}), split=whole.validation_view()
     )
-    own = build_or_load_maps(preparation.cache, ["own", *before.key], lambda: maps.objective_maps(whole.train))
+    own = build_or_load_maps(preparation.cache, ["own", *before.key], lambda: maps.objective_maps(whole.weighted_train))
     return replace(before, objective_maps=own)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, is_dataclass, replace
@@ -12,6 +13,7 @@ import numpy as np
 
 from recsys import data, maps, models
 from recsys.configs import Config, ModelSection, PoolSection
+from recsys.experiments.half_lives import HalfLifeChoice, choose_half_life
 from recsys.experiments.item_columns import ItemColumns, read_item_columns
 from recsys.models.fits import warn_of_ranking_problem
 from recsys.retrieval.candidates import candidates, make_context
@@ -43,11 +45,17 @@ class Preparation:
     item_columns: ItemColumns | None = None  # that [likelihood] reads
     shown: ExposureHistories | None = None  # what was shown before, by [shown]
     shown_notes: tuple[str, ...] = ()
+    time_notes: tuple[str, ...] = ()  # of the choice of a half-life
 
     @property
     def key(self) -> list[Any]:
         """The settings that the split was made from: part of every cell's key."""
-        return [self.split.fingerprint, self.config.evaluation.split, self.config.seed]
+        return [self.split.fingerprint, self.config.evaluation.split, self.config.seed, *self.time_key]
+
+    @property
+    def time_key(self) -> list[Any]:
+        """The half-life of training positives and its moment, [] without: part of the key of what reads ages."""
+        return _make_time_key(self.split)
 
     @property
     def column_digests(self) -> tuple[str, ...]:
@@ -166,11 +174,12 @@ def _align_exposures(
 
 
 def split_dataset(config: Config, dataset: Dataset) -> Split:
-    """Return the split that the config asks for, with all its parts.
+    """Return the split that the config asks for, with all its parts; `apply_half_life` gives it that of [time].
 
     Raises:
         RecsysError: for an unknown split or setting, or a split of somebody's own that returns something else.
     """
+
     kind = config.split.kind
     made = config.split.resolve_split(config.filter, config.seed)(dataset)
     if not isinstance(made, Split):
@@ -179,6 +188,53 @@ def split_dataset(config: Config, dataset: Dataset) -> Split:
         return made
     told = json.dumps([made.fingerprint, hash_own_modules([kind])])  # so that no result of other code is taken for it
     return replace(made, fingerprint=hashlib.sha256(told.encode()).hexdigest())
+
+
+def _make_time_key(split: Split) -> list[Any]:
+    decay = split.time_decay
+    return [] if decay is None else ["half_life", decay.half_life, decay.now]
+
+
+def resolve_half_life(config: Config, whole: Split, cache: Cache, quiet: bool) -> tuple[Config, tuple[str, ...]]:
+    """Return the config with the half-life that validation chooses in [time], where that is asked for, and a note.
+
+    Raises:
+        RecsysError: as `recsys.choose_half_life` does.
+    """
+    if config.time is None or config.time.half_life != "validation":
+        return config, ()
+    section = config.model
+    settings = fill_seed(section, config.seed)
+    wanted, k = config.time, config.headline_k
+
+    def choose() -> CacheEntry:
+        start = time.perf_counter()
+        model = section.model_copy(update=settings).build_model("[model]")
+        with show_progress(quiet):
+            found = choose_half_life(model, whole, wanted.half_lives, k=k, now=wanted.now)
+        values = np.array([[math.inf if h is None else h, value] for h, value in found.values])
+        return CacheEntry({"values": values}, time.perf_counter() - start)
+
+    key = [whole.fingerprint, config.seed, *name_model(section), settings, wanted.half_lives, wanted.now, k]
+    values = cache.get_or_make("half_life", key, choose).arrays["values"].tolist()
+    told = tuple((None if h == math.inf else h, value) for h, value in values)
+    choice = HalfLifeChoice(max(told, key=lambda one: one[1])[0], k, told)
+    section_of_time = None if choice.half_life is None else wanted.model_copy(update={"half_life": choice.half_life})
+    return config.model_copy(update={"time": section_of_time}), (choice.describe(),)
+
+
+def apply_half_life(config: Config, split: Split) -> Split:
+    """Return a split with the half-life of a resolved [time], as it is where there is none.
+
+    Raises:
+        RecsysError: as `Split.with_half_life` does, naming the section.
+    """
+    if config.time is None:
+        return split
+    try:
+        return split.with_half_life(float(config.time.half_life), now=config.time.now)
+    except RecsysError as error:
+        raise RecsysError(f"[time] {error}") from None
 
 
 def prepare_benchmark(
@@ -195,6 +251,10 @@ def prepare_benchmark(
     dataset = load_dataset(config, data_dir, quiet, in_memory)
     log_line(f"data: {dataset.name}, {len(dataset.interactions):,} interactions")
     whole = split_dataset(config, dataset)
+    config, time_notes = resolve_half_life(config, whole, cache, quiet)
+    for note in time_notes:
+        log_line(note)
+    whole = apply_half_life(config, whole)
     columns = read_item_columns(config, whole)
     histories, notes = _align_exposures(config, load_exposures(config, shown), whole)
     judged = whole.test_view() if config.evaluation.split == "test" else whole.validation_view()
@@ -203,13 +263,15 @@ def prepare_benchmark(
     log_line(f"split: {judged.train.nnz:,} positives to fit on, {judged.test.nnz:,} to judge on")
     key = [judged.fingerprint, config.evaluation.split, config.seed]
     made: dict[str, Any] = {
-        "objective_maps": build_or_load_maps(cache, ["own", *key], lambda: maps.objective_maps(judged.train)),
+        "objective_maps": build_or_load_maps(
+            cache, ["own", *key, *_make_time_key(judged)], lambda: maps.objective_maps(judged.weighted_train)
+        ),
         "audit": build_or_load_maps(cache, ["audit", *key], lambda: maps.audit_maps(judged.train, seed=config.seed)),
         "content": maps.content_maps(judged.items),
     }
     log_line("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
     prepared = Preparation(config, dataset, judged, cache, **made, quiet=quiet, whole=whole, item_columns=columns)
-    return replace(prepared, shown=histories, shown_notes=notes)
+    return replace(prepared, shown=histories, shown_notes=notes, time_notes=time_notes)
 
 
 def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[Scorer, float]:
@@ -288,9 +350,14 @@ def _find_fitted_class(section: ModelSection) -> Any:
 
 def resolve_model_settings(preparation: Preparation, section: ModelSection) -> dict[str, Any]:
     """Return a model's settings, with the config's seed where the model takes one and none is given."""
+    return fill_seed(section, preparation.config.seed)
+
+
+def fill_seed(section: ModelSection, seed: int) -> dict[str, Any]:
+    """Return a model's settings, with `seed` where the model takes one and none is given."""
     settings = dict(section.model_extra or {})
     if "seed" in models.registry.find_model(section.kind).__dataclass_fields__:
-        settings.setdefault("seed", preparation.config.seed)
+        settings.setdefault("seed", seed)
     return settings
 
 

@@ -83,13 +83,19 @@ def cooccurrence_vectors(train: Csr, d: int = DIMENSIONS) -> Floats:
     The exact co-occurrence cosine of items i and j is |U_i and U_j| / sqrt(|U_i| |U_j|), the dot product of the
     columns of X = train scaled to length 1. Here: of the best rank-d approximation of X, rows scaled to
     length 1 again, so that the noise of single users does not count. An item without users is a zero row.
+    Positives may have weights by age.
     """
-    sizes = np.asarray(train.sum(axis=0)).ravel()
-    scaled = train @ sparse.diags_array(1.0 / np.sqrt(np.maximum(sizes, 1.0)))
+    sizes = sum_column_squares(train)
+    scaled = train @ sparse.diags_array(1.0 / np.sqrt(np.where(sizes > 0, sizes, 1.0)))
     values, right = right_singular_vectors(sparse.csr_array(scaled), d)
     vectors = right * values
     vectors[sizes == 0] = 0.0
     return normalize_rows(vectors)
+
+
+def sum_column_squares(train: Csr) -> Floats:
+    """Return the squared length of each column, (I,): of 0/1 positives how many users an item has."""
+    return np.asarray(train.multiply(train).sum(axis=0)).ravel()
 
 
 def feature_vectors(items: Items, d: int = 256) -> Floats:
@@ -140,10 +146,14 @@ def max_cosine_to_history(vectors: Floats, train: Csr, users: Ints, items: Longs
 
 
 def mean_history_vectors(vectors: Floats, train: Csr, users: Ints | Longs) -> Doubles:
-    """Return the mean vector of each user's history, (B, d), 0 without history; `users` (B,) are rows of `train`."""
+    """Return the mean vector of each user's history, (B, d), 0 without history; `users` (B,) are rows of `train`.
+
+    Where positives have weights by age, they are those of the mean.
+    """
     profiles = train[users]
-    sizes = np.maximum(np.diff(profiles.indptr), 1)[:, None]
-    return np.asarray(profiles @ vectors.astype(np.float64)) / sizes
+    sizes = np.asarray(profiles.sum(axis=1, dtype=np.float64)).reshape(-1, 1)
+    sizes = np.where(sizes > 0, sizes, 1.0)
+    return np.asarray(profiles @ vectors.astype(np.float64) / sizes, dtype=np.float64)
 
 
 def mean_cosine_to_history(vectors: Floats, train: Csr, users: Ints, items: Longs) -> Doubles:

@@ -26,7 +26,8 @@ def solve_user_factors(
 ) -> Floats:
     """Return the factor of each row of `likes` (B, I), (B, d), exactly; `mean_user_factor` for a row without any.
 
-    `common` is the `gram` of the factors, where it is at hand.
+    `common` is the `gram` of the factors, where it is at hand. Values of `likes` are weights by age, and are read where
+    the factors were fitted with such (`Factors.oldest_target_weight`).
     """
     if common is None and likes.nnz:  # a catalogue of millions takes a while
         common = gram(factors)
@@ -37,19 +38,43 @@ def solve_user_factors(
             found[user] = factors.mean_user_factor
             continue
         solver = scipy.linalg.cho_factor(_make_normal_matrix(factors, common, likes, user, dislikes), lower=True)
-        found[user] = scipy.linalg.cho_solve(solver, factors.target_weight * liked.sum(axis=0))
+        found[user] = scipy.linalg.cho_solve(solver, _sum_targets(factors, likes, user, liked))
     return found
 
 
 def _make_normal_matrix(factors: Factors, common: Doubles, likes: Csr, user: int, dislikes: Csr | None) -> Doubles:
     liked = _get_history_factors(factors, likes, user)
     n_items, d = factors.item_factors.shape
-    ridge = factors.regularization * (len(liked) + factors.unobserved_weight * n_items) ** factors.nu
-    matrix = common + factors.observed_weight * liked.T @ liked + ridge * np.eye(d)
+    weights = get_history_weights(factors, likes, user)
+    size = len(liked) if weights is None else float(weights.sum())
+    ridge = factors.regularization * (size + factors.unobserved_weight * n_items) ** factors.nu
+    observed = factors.observed_weight * (liked.T if weights is None else liked.T * weights) @ liked
+    matrix = common + observed + ridge * np.eye(d)
     if dislikes is not None and factors.disliked_weight:
         disliked = _get_history_factors(factors, dislikes, user)
         matrix = matrix + factors.disliked_weight * disliked.T @ disliked
     return np.asarray(matrix)
+
+
+def get_history_weights(factors: Factors, likes: Csr, user: int) -> Doubles | None:
+    """Return the weights by age of a row's likes, (h,), None where the factors were fitted without such."""
+    if factors.oldest_target_weight is None:
+        return None
+    return likes.data[likes.indptr[user] : likes.indptr[user + 1]].astype(np.float64)
+
+
+def compute_target_weights(factors: Factors, weights: Doubles) -> Doubles:
+    """Return the target weight of each like by its weight by age, (h,)."""
+    oldest = factors.oldest_target_weight or 0.0
+    return np.asarray(oldest + (factors.target_weight - oldest) * weights, dtype=np.float64)
+
+
+def _sum_targets(factors: Factors, likes: Csr, user: int, liked: Doubles) -> Doubles:
+    """Return the right-hand side of a row's normal equations, (d,)."""
+    weights = get_history_weights(factors, likes, user)
+    if weights is None:
+        return np.asarray(factors.target_weight * liked.sum(axis=0))
+    return np.asarray(compute_target_weights(factors, weights) @ liked)
 
 
 def _get_history_factors(factors: Factors, history: Csr, user: int) -> Doubles:

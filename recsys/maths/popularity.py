@@ -12,6 +12,12 @@ def count_item_users(train: Csr) -> Doubles:
     return np.bincount(train.indices, minlength=train.shape[1]).astype(np.float64)
 
 
+def sum_item_weights(train: Csr) -> Doubles:
+    """Return the sum of the values of each item's positives, (I,): of 0/1 positives `count_item_users`."""
+    weights = train.data.astype(np.float64)
+    return np.asarray(np.bincount(train.indices, weights=weights, minlength=train.shape[1]), dtype=np.float64)
+
+
 def share_of_more_popular(n: Doubles) -> Doubles:
     """Return the share of all interactions that strictly more popular items have, (I,); 1 for a count of 0.
 
@@ -64,13 +70,13 @@ def rank_among_unseen(ranks: Longs, seen: Csr, users: Longs, items: Longs | Ints
     return ranks[items] - (before - np.searchsorted(keys, users * n)), np.asarray(known)
 
 
-def item_self_information(train: Csr) -> Doubles:
-    """Return -log2(n_i / sum n) of every item, (I,), in bits.
+def item_self_information(train: Csr, counts: Doubles | None = None) -> Doubles:
+    """Return -log2(n_i / sum n) of every item, (I,), in bits; n are the users of `train`, or `counts` (I,).
 
     An item that nobody has in `train` is given the value of one seen once: log2(sum n), the largest there is.
     Vargas and Castells 2011 (free discovery); the "EFD" convention of `docs/metrics.md`.
     """
-    n = count_item_users(train)
+    n = count_item_users(train) if counts is None else counts
     return np.asarray(np.log2(max(n.sum(), 1.0)) - np.log2(np.maximum(n, 1.0)), dtype=np.float64)
 
 

@@ -1,17 +1,9 @@
-"""Times of positives, and weights that halve with age."""
+"""Histories whose positives weigh less the longer they are before the user's own last one."""
 
 import numpy as np
-from scipy import sparse
 
-from recsys.types.arrays import Csr, Doubles
-
-SECONDS_PER_DAY = 86_400.0
-
-
-def get_positive_times(train: Csr, times: Csr) -> Doubles:
-    """Return the time of each positive in seconds, in the order of `train.indices`."""
-    rows = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))
-    return np.asarray(sparse.csr_matrix(times)[rows, train.indices], dtype=np.float64).ravel()
+from recsys.types.arrays import Csr
+from recsys.types.time_weights import SECONDS_PER_DAY, get_positive_times
 
 
 def apply_time_decay(train: Csr, times: Csr, half_life: float) -> Csr:

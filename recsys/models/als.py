@@ -42,6 +42,9 @@ class ALS:
     that are positives). `regularization` is alpha times 0.65 of the `noise_level` of the positives, or of their largest
     singular value if that is less: all factors are 0 from alpha times the latter on.
 
+    A positive with a weight by age w (`Split.with_half_life`) has the confidence 1 + (alpha - 1) w, and the defaults
+    count positives by their weights.
+
     Raises:
         RecsysError: if a setting is invalid.
     """
@@ -66,16 +69,22 @@ class ALS:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
         return estimate_factor_memory(train, self.factors, _BYTES_PER_FACTOR)
 
-    def fill_defaults(self, train: Csr) -> "ALS":
-        """Return the settings with the numbers that the weights get from the positives, (U, I)."""
-        alpha = 1.0 + 1.0 / default_unobserved_weight(train) if self.alpha is None else self.alpha
+    def fill_defaults(self, train: Csr, weights: Csr | None = None) -> "ALS":
+        """Return the settings with the numbers that the weights get from the positives, (U, I).
+
+        `weights` are those by age of the positives: together they weigh less, and a positive's target is its share of
+        alpha.
+        """
+        total = None if weights is None else float(weights.data.sum(dtype=np.float64))
+        alpha = 1.0 + 1.0 / default_unobserved_weight(train, total) if self.alpha is None else self.alpha
         if self.regularization is not None:
             return replace(self, alpha=alpha)
-        ridge = default_regularization(train, *(np.ones(n) for n in train.shape))
+        targets = train if weights is None else Csr(_weigh_confidences(train, weights, alpha) / alpha)
+        ridge = default_regularization(targets, *(np.ones(n) for n in train.shape))
         return replace(self, alpha=alpha, regularization=alpha * ridge)
 
     @needs_extra("als")
-    @check_fit("als")
+    @check_fit("als", weighs=False)
     def fit(self, train: Csr, side: SideInformation | None = None) -> FittedFactors:
         """Fit to the positives, (U, I), with one BLAS thread per thread of the library: the same bits everywhere.
 
@@ -85,7 +94,8 @@ class ALS:
         from threadpoolctl import threadpool_limits
 
         check_memory("als", self.estimate_memory(train))
-        settings = self.fill_defaults(train)
+        weights_by_age = None if side is None else side.weights
+        settings = self.fill_defaults(train, weights_by_age)
         alpha, regularization = float(settings.alpha or 0), float(settings.regularization or 0)
         positives = sparse.csr_matrix(self._make_confidences(train, side, alpha), dtype=np.float32)
         threads = get_openmp_thread_limit()
@@ -115,13 +125,22 @@ class ALS:
                 disliked_weight=float(self.disliked),
                 regularization=regularization,
                 nu=0.0,
+                oldest_target_weight=None if weights_by_age is None else 1.0,
             )
         )
 
     def _make_confidences(self, train: Csr, side: SideInformation | None, alpha: float) -> Csr:
         """Return alpha at likes and, the library's sign for dislikes, -(1 + disliked) there."""
+        weights = None if side is None else side.weights
+        liked = Csr(train * alpha) if weights is None else _weigh_confidences(train, weights, alpha)
         if not self.disliked or side is None or side.dislikes is None:
-            return Csr(train * alpha)
+            return liked
         marked = side.dislikes.copy()
         marked.data = np.full(marked.nnz, -1.0 - self.disliked, np.float32)
-        return Csr(train * alpha + marked)
+        return Csr(liked + marked)
+
+
+def _weigh_confidences(train: Csr, weights: Csr, alpha: float) -> Csr:
+    """Return 1 + w (alpha x - 1) of positives of value x and weight by age w, (U, I): 1 is any other cell's."""
+    confidences = 1.0 + weights.data * (train.data * alpha - 1.0)
+    return Csr((confidences.astype(np.float32), train.indices, train.indptr), shape=train.shape)

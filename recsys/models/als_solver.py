@@ -10,6 +10,7 @@ from scipy import linalg
 
 from recsys.maths.blocks import iter_blocks
 from recsys.models.factor_model import Loss
+from recsys.models.matrices import count_likes
 from recsys.types.arrays import Anys, Csr, Doubles, Floats
 
 _ROWS = 1024  # of a matrix product: fixed, because its last bits depend on it
@@ -32,6 +33,7 @@ class HalfStep:
     unobserved_weight: float
     disliked: float
     workers: ThreadPoolExecutor
+    weighs_likes: bool = False  # whether a like counts as much as its value says
 
     def improve_factors(self, own: Floats, other: Floats) -> tuple[Floats, Floats, Loss]:
         """Return better factors of this side, those of the other in the same new basis, and the loss before.
@@ -66,15 +68,18 @@ class HalfStep:
         self, own: Anys, other: Anys, values: Doubles, steps: int, tolerance: float
     ) -> tuple[Anys, Anys, Loss]:
         """Improve `own` in its place: it was made by `_rotate_factors` for that."""
-        from recsys.kernels.ials import solve_rows
+        from recsys.kernels.ials import solve_rows, solve_weighted_rows
 
         own[np.diff(self.likes.indptr) == 0] = 0.0
         implicit = self.unobserved_weight * float((own.astype(np.float64) ** 2).sum(axis=0) @ values)
         length = _compute_penalty(own, self.ridges) + _compute_penalty(other, self.other_ridges)
-        kernel: Any = solve_rows  # compiled: it has no signature that a checker could read
+        # compiled: they have no signature that a checker could read
+        kernel: Any = solve_weighted_rows if self.weighs_likes else solve_rows
         errors, kind = np.zeros(len(own)), own.dtype.type
         diagonal, ridges = (self.unobserved_weight * values).astype(kind), self.ridges.astype(kind)
         known = [part for csr in (self.likes, self.dislikes) for part in (csr.indptr, csr.indices)]
+        if self.weighs_likes:
+            known.insert(2, self.likes.data.astype(kind))
         shared: list[Any] = [other, diagonal, ridges, *known, kind(self.disliked), steps, kind(tolerance), own, errors]
         edges = _cut_rows_evenly(self.likes)
         jobs = [self.workers.submit(kernel, *piece, *shared) for piece in pairwise(edges)]
@@ -85,16 +90,20 @@ class HalfStep:
 
 def make_half_steps(
     likes: Csr, dislikes: Csr, unobserved_weight: float, disliked: float, regularization: float, nu: float,
-    workers: ThreadPoolExecutor,
+    workers: ThreadPoolExecutor, weighs_likes: bool = False,
 ) -> tuple[HalfStep, HalfStep]:  # fmt: skip
-    """Return the half steps of the rows and of the columns of `likes` (N, M)."""
+    """Return the half steps of the rows and of the columns of `likes` (N, M).
+
+    With `weighs_likes` a like counts as much as its value says, in the loss and in the ridges.
+    """
     sides = [(_to_kernel_csr(likes), _to_kernel_csr(dislikes)), (_to_kernel_csr(likes.T), _to_kernel_csr(dislikes.T))]
     ridges = [
-        regularization * (np.diff(own.indptr) + unobserved_weight * own.shape[1]).astype(np.float64) ** nu
-        for own, _ in sides
+        regularization * (count + unobserved_weight * others).astype(np.float64) ** nu
+        for count, others in zip(count_likes(likes, weighs_likes), reversed(likes.shape), strict=True)
     ]
     rows, columns = (
-        HalfStep(*side, ridges[i], ridges[1 - i], unobserved_weight, disliked, workers) for i, side in enumerate(sides)
+        HalfStep(*side, ridges[i], ridges[1 - i], unobserved_weight, disliked, workers, weighs_likes)
+        for i, side in enumerate(sides)
     )
     return rows, columns
 

@@ -115,7 +115,7 @@ class BPR:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
         return estimate_factor_memory(train, self.factors + 1, _BYTES_PER_FACTOR)
 
-    @check_fit("bpr")
+    @check_fit("bpr", refuses="it draws positives, and none can count less: als, ials, ease and nearest neighbours can")
     def fit(self, train: Csr, side: SideInformation | None = None) -> FittedBPR:
         """Fit to the positives, (U, I).
 

@@ -9,7 +9,7 @@ from scipy.linalg import lapack
 from recsys.models.checks import CheckedArrays, MemoryNeed, check_memory, check_positive
 from recsys.models.fits import check_fit
 from recsys.models.matrices import canonicalize_histories
-from recsys.models.sparse_topk import count_block_cells, fill_with_popularity, iter_row_blocks
+from recsys.models.sparse_topk import count_block_cells, fill_with_popularity, iter_row_blocks, sum_weighted_popularity
 from recsys.types.arrays import Anys, Csr, Doubles, Floats, Ints
 from recsys.types.errors import RecsysError, check_choice
 from recsys.types.models import SideInformation
@@ -31,6 +31,7 @@ class FittedEASE(CheckedArrays):
     factors: None = None
     inverse_diagonal: Doubles | None = None  # (I,) that of P, with which P = (I - B) diag is known again
     l2: float | None = None  # with which it was fitted
+    popularity: Doubles | None = None  # (I,) by weights by age, where it is fitted with such
 
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I)."""
@@ -41,7 +42,8 @@ class FittedEASE(CheckedArrays):
         return self._score_histories(canonicalize_histories(histories, len(self.weights)))
 
     def _score_histories(self, histories: Csr) -> Floats:
-        return fill_with_popularity(np.asarray(histories @ self.weights, dtype=np.float32), self.train)
+        scores = np.asarray(histories @ self.weights, dtype=np.float32)
+        return fill_with_popularity(scores, self.train, self.popularity)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class EASE:
     computed in place: 8 bytes per cell with `dtype` "float64", 4 with "float32", which also takes about half the time.
     B is float32 in both cases; docs/models.md has the measured difference, and says how
     near the default of `l2` comes to tuned settings.
+
+    Weights by age (`Split.with_half_life`) stand in X: X'X is sum_u w_ui w_uj, and a score the sum of w_uj B_ji.
 
     Raises:
         RecsysError: if a setting is invalid.
@@ -103,8 +107,8 @@ class EASE:
         matrix /= -np.diag(matrix)
         np.fill_diagonal(matrix, 0.0)
         del matrix
-        weights = _narrow_to_float32(cells).reshape(n, n)
-        return FittedEASE(train, weights, inverse_diagonal=diagonal, l2=float(self.l2))
+        weights, popularity = _narrow_to_float32(cells).reshape(n, n), sum_weighted_popularity(side)
+        return FittedEASE(train, weights, inverse_diagonal=diagonal, l2=float(self.l2), popularity=popularity)
 
 
 def _fill_gram(matrix: Anys, train: Csr) -> None:

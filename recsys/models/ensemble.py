@@ -72,7 +72,7 @@ class Ensemble:
         peak = max((need.peak + before for need, before in zip(needs, kept, strict=False)), default=0)
         return MemoryNeed(peak, kept[-1], f"{len(self.models)} models", "use fewer models, or smaller ones")
 
-    @check_fit("ensemble")
+    @check_fit("ensemble", weighs=False)
     def fit(self, train: Csr, side: SideInformation | None = None) -> FittedEnsemble:
         """Fit every part to the positives, (U, I).
 

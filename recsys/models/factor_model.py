@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.maths.fold_in import solve_user_factors
+from recsys.maths.fold_in import compute_target_weights, solve_user_factors
 from recsys.models.checks import CheckedArrays
-from recsys.models.matrices import canonicalize_histories
+from recsys.models.matrices import canonicalize_histories, count_likes
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.models import Factors, SideInformation
 
@@ -63,9 +63,11 @@ def compute_loss(factors: Factors, train: Csr, side: SideInformation | None = No
 
     With s a score, H the likes of `train` (U, I), D the dislikes of `side`: observed = sum_H (observed s^2 - 2 pull s
     + pull) + disliked sum_D s^2, implicit = everywhere sum s^2, regularization = sum of each factor's squared
-    length times its ridge, on both sides. Who has no likes has the zero vector here, as in training.
+    length times its ridge, on both sides. Who has no likes has the zero vector here, as in training. Values of `train`
+    are weights by age where the factors were fitted with such.
     """
-    liked = [np.diff(train.indptr), np.bincount(train.indices, minlength=train.shape[1])]
+    weighs = factors.oldest_target_weight is not None
+    liked = count_likes(train, weighs)
     sides = [factors.user_factors.astype(np.float64), factors.item_factors.astype(np.float64)]
     length, implicit = 0.0, np.full((sides[0].shape[1],) * 2, factors.unobserved_weight)
     for own, count, others in zip(sides, liked, reversed(train.shape), strict=True):
@@ -78,9 +80,9 @@ def compute_loss(factors: Factors, train: Csr, side: SideInformation | None = No
         rows = slice(start, start + _ROWS)
         scores = sides[0][rows] @ sides[1].T
         at = scores[train[rows].nonzero()]
-        observed += float(
-            (factors.observed_weight * at**2 - 2 * factors.target_weight * at + factors.target_weight).sum()
-        )
+        weights = train[rows].data.astype(np.float64) if weighs else np.ones(len(at))
+        targets = compute_target_weights(factors, weights) if weighs else factors.target_weight
+        observed += float((factors.observed_weight * weights * at**2 - 2 * targets * at + targets).sum())
         if side is not None and side.dislikes is not None:
             observed += factors.disliked_weight * float((scores[side.dislikes[rows].nonzero()] ** 2).sum())
     return Loss(observed, float(implicit.sum()), length)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from recsys.maths.ordering import make_comparable
-from recsys.models.matrices import canonicalize_positives, canonicalize_side
+from recsys.models.matrices import canonicalize_positives, canonicalize_side, weigh_positives
 from recsys.types.arrays import Csr
 from recsys.types.errors import RecsysError, RecsysWarning
 from recsys.types.models import Scorer
@@ -20,17 +20,23 @@ _MAX_CELLS = 2**22  # of them at most
 _ROUNDING = float(np.finfo(np.float32).eps)
 
 
-def check_fit(model: str) -> Callable[[Fit], Fit]:
+def check_fit(model: str, *, weighs: bool = True, refuses: str = "") -> Callable[[Fit], Fit]:
     """Return a decorator for the `fit` of `model`: it gets canonical matrices, and a result without spread is said.
 
-    The positives are those of `canonicalize_positives`, the rest is that of `canonicalize_side`.
+    The positives are those of `canonicalize_positives`, the rest is that of `canonicalize_side`. Where the side
+    information has weights by age, the values of the positives are multiplied by them (`weigh_positives`); with
+    `weighs` False the fit reads them itself, and with `refuses` they are refused, for that reason.
     """
 
     def decorate(fit: Fit) -> Fit:
         @wraps(fit)
         def checked(self: Any, train: Any, side: Any = None, **settings: Any) -> Scorer:
             positives = canonicalize_positives(model, train)
-            fitted: Scorer = fit(self, positives, canonicalize_side(model, side, positives.shape), **settings)
+            canonical = canonicalize_side(model, side, positives)
+            if refuses and canonical is not None and canonical.weights is not None:
+                raise RecsysError(f"{model}: found a half-life, expected none: {refuses}")
+            weighted = weigh_positives(positives, canonical) if weighs else positives
+            fitted: Scorer = fit(self, weighted, canonical, **settings)
             warn_of_ranking_problem(model, fitted, positives)
             return fitted
 

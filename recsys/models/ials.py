@@ -20,6 +20,7 @@ from recsys.models.checks import (
 )
 from recsys.models.factor_model import FittedFactors, Loss
 from recsys.models.fits import check_fit
+from recsys.models.matrices import count_likes
 from recsys.models.regularization import default_regularization, default_unobserved_weight
 from recsys.support import rng
 from recsys.support.progress import track_rounds
@@ -45,6 +46,9 @@ class IALS:
     of conjugate gradients for each row of the other, preconditioned by the diagonal. When all epochs are done, the
     users' side is solved to convergence, so that a user's factor is what folding in that user's history gives. A
     user without positives has the mean factor of those who have some.
+
+    A positive with a weight by age w (`Split.with_half_life`) has w (1 - s)^2 in the loss, |H_u| and |H_i| are sums of
+    w, and the defaults count positives by their weights.
 
     Items start at normal factors of deviation init / sqrt(factors). `patience` is the number of epochs without a
     better validation after which training stops; 0 is never.
@@ -83,20 +87,25 @@ class IALS:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
         return estimate_factor_memory(train, self.factors, _BYTES_PER_FACTOR)
 
-    def fill_defaults(self, train: Csr) -> "IALS":
-        """Return the settings with the numbers that the weights get from the positives, (U, I)."""
-        unobserved = default_unobserved_weight(train) if self.unobserved is None else self.unobserved
+    def fill_defaults(self, train: Csr, weights: Csr | None = None) -> "IALS":
+        """Return the settings with the numbers that the weights get from the positives, (U, I).
+
+        `weights` are those by age of the positives, which stand for their number then.
+        """
+        total = None if weights is None else float(weights.data.sum(dtype=np.float64))
+        unobserved = default_unobserved_weight(train, total) if self.unobserved is None else self.unobserved
         if self.regularization is not None:
             return replace(self, unobserved=unobserved)
-        sides = np.diff(train.indptr), np.bincount(train.indices, minlength=train.shape[1])
+        sides = count_likes(train if weights is None else weights, weights is not None)
         scales = [
             (count + unobserved * others) ** (-self.nu / 2.0)
             for count, others in zip(sides, reversed(train.shape), strict=True)
         ]
-        ones = Csr((np.ones(train.nnz), train.indices, train.indptr), shape=train.shape)
-        return replace(self, unobserved=unobserved, regularization=default_regularization(ones, *scales))
+        values = np.ones(train.nnz) if weights is None else weights.data.astype(np.float64)
+        targets = Csr((values, train.indices, train.indptr), shape=train.shape)
+        return replace(self, unobserved=unobserved, regularization=default_regularization(targets, *scales))
 
-    @check_fit("ials")
+    @check_fit("ials", weighs=False)
     def fit(
         self,
         train: Csr,
@@ -121,10 +130,12 @@ class IALS:
         check_memory("ials", self.estimate_memory(train))
         known = side.dislikes if side is not None and side.dislikes is not None and self.disliked else None
         dislikes = make_empty_matrix(train.shape) if known is None else known
-        settings = self.fill_defaults(train)
+        weights = None if side is None else side.weights
+        settings = self.fill_defaults(train, weights)
         users, items = settings._make_initial_factors(train, start)
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads or os.cpu_count() or 1) as workers:
-            steps = als_solver.make_half_steps(train, dislikes, *settings._get_loss_weights(), workers)
+            likes, loss_weights = train if weights is None else weights, settings._get_loss_weights()
+            steps = als_solver.make_half_steps(likes, dislikes, *loss_weights, workers, weights is not None)
             with track_rounds("ials", self.iterations) as done:
                 return settings._run_epochs(users, items, steps, validate, done)
 
@@ -187,6 +198,7 @@ class IALS:
             disliked_weight=disliked,
             regularization=regularization,
             nu=nu,
+            oldest_target_weight=0.0 if step.weighs_likes else None,
         )
         return FittedFactors(factors, np.array([*losses, last], dtype=np.float64))
 

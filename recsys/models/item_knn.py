@@ -7,7 +7,7 @@ import numpy as np
 from recsys.models.checks import MemoryNeed, check_memory, check_non_negative, check_positive_ints
 from recsys.models.fits import check_fit
 from recsys.models.item_similarity import FittedItemSimilarity
-from recsys.models.sparse_topk import estimate_link_memory
+from recsys.models.sparse_topk import estimate_link_memory, sum_weighted_popularity
 from recsys.models.tfidf_bm25 import (
     check_similarity,
     compute_idf,
@@ -74,7 +74,8 @@ class ItemKNN:
         check_memory("item_knn", self.estimate_memory(train))
         shrink = float(self.fill_defaults(train).shrink or 0)
         links = find_nearest_rows(self.weigh_items(train), self.k, shrink)
-        return FittedItemSimilarity(train, Csr(links.T), compute_relative_lengths(Csr(train.T)), self.similarity)
+        lengths, popularity = compute_relative_lengths(Csr(train.T)), sum_weighted_popularity(side)
+        return FittedItemSimilarity(train, Csr(links.T), lengths, self.similarity, popularity=popularity)
 
     def weigh_items(self, train: Csr) -> Csr:
         """Return the weighted users of each item, (I, U)."""

@@ -23,6 +23,7 @@ class FittedItemSimilarity(CheckedArrays):
     relative_lengths: Doubles  # (I,) how many have each item, 1 on average
     similarity: str = "cosine"  # which says what an entry of the history is worth
     factors: None = None
+    popularity: Doubles | None = None  # (I,) by weights by age, where it is fitted with such
 
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I)."""
@@ -35,4 +36,4 @@ class FittedItemSimilarity(CheckedArrays):
     def _score_histories(self, histories: Csr) -> Floats:
         worth = weigh_entries(self.similarity, histories.data, self.relative_lengths[histories.indices])
         rows = Csr((worth, histories.indices, histories.indptr), shape=histories.shape)
-        return fill_with_popularity((rows @ self.links).toarray().astype(np.float32), self.train)
+        return fill_with_popularity((rows @ self.links).toarray().astype(np.float32), self.train, self.popularity)

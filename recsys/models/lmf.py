@@ -106,7 +106,7 @@ class LMF:
         """Return the bytes that fitting to the positives, (U, I), takes and keeps."""
         return estimate_factor_memory(train, self.factors + 2, _BYTES_PER_FACTOR)
 
-    @check_fit("lmf")
+    @check_fit("lmf", refuses="it draws positives, and none can count less: als, ials, ease and nearest neighbours can")
     def fit(self, train: Csr, side: SideInformation | None = None) -> FittedLMF:
         """Fit to the positives, (U, I).
 

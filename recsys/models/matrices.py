@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from recsys.types.arrays import Bools, Csr
+from recsys.types.arrays import Anys, Bools, Csr
 from recsys.types.errors import RecsysError
 from recsys.types.models import SideInformation
 
@@ -37,20 +37,22 @@ def canonicalize_positives(model: str, train: Any) -> Csr:
     return found
 
 
-def canonicalize_side(model: str, side: SideInformation | None, shape: tuple[int, int]) -> SideInformation | None:
-    """Return side information for positives of `shape` (U, I) in canonical form: stored zeros stay entries.
+def canonicalize_side(model: str, side: SideInformation | None, positives: Csr) -> SideInformation | None:
+    """Return side information for canonical positives (U, I) in canonical form: stored zeros stay entries.
 
     A rating of 0 is a dislike, and 0 seconds are a time.
 
     Raises:
-        RecsysError: if a matrix is none of real numbers, has another shape, or holds a number that is not finite.
+        RecsysError: if a matrix is none of real numbers, has another shape, or holds a number that is not finite, or
+            weights are not those of the positives, from 0 to 1.
     """
+    shape = positives.shape
     if side is None:
         return None
     if not isinstance(side, SideInformation):
         raise RecsysError(f"{model}: side: found {_describe_type(side)}, expected a recsys.types.SideInformation")
     made = {}
-    for name, dtype in (("dislikes", np.float32), ("times", np.float64)):
+    for name, dtype in (("dislikes", np.float32), ("times", np.float64), ("weights", np.float32)):
         matrix = getattr(side, name)
         if matrix is None:
             continue
@@ -58,7 +60,37 @@ def canonicalize_side(model: str, side: SideInformation | None, shape: tuple[int
         if made[name].shape != shape:
             found, wanted = (f"{n[0]:,} x {n[1]:,}" for n in (made[name].shape, shape))
             raise RecsysError(f"{model}: side.{name}: found {found} users and items, expected {wanted} as in train")
+    if "weights" in made:
+        _check_weights(model, made["weights"], positives)
     return SideInformation(**made)
+
+
+def weigh_positives(positives: Csr, side: SideInformation | None) -> Csr:
+    """Return canonical positives (U, I), their values multiplied by the weights of `side` where it has any."""
+    if side is None or side.weights is None:
+        return positives
+    weighted = positives.data * side.weights.data
+    return Csr((weighted, positives.indices, positives.indptr), shape=positives.shape)
+
+
+def count_likes(likes: Csr, weighs_likes: bool) -> tuple[Anys, Anys]:
+    """Return how many likes each row and each column has, (N,) and (M,), or the sums of their weights."""
+    if not weighs_likes:
+        return np.diff(likes.indptr), np.bincount(likes.indices, minlength=likes.shape[1])
+    weights, rows = likes.data.astype(np.float64), np.repeat(np.arange(likes.shape[0]), np.diff(likes.indptr))
+    return (
+        np.bincount(rows, weights=weights, minlength=likes.shape[0]),
+        np.bincount(likes.indices, weights=weights, minlength=likes.shape[1]),
+    )
+
+
+def _check_weights(model: str, weights: Csr, positives: Csr) -> None:
+    """Refuse weights that are not those of the positives, or none above 0 and up to 1."""
+    if not (np.array_equal(weights.indptr, positives.indptr) and np.array_equal(weights.indices, positives.indices)):
+        raise RecsysError(f"{model}: side.weights: found other entries than those of train, expected one for each")
+    if weights.nnz and not (weights.data.min() > 0 and weights.data.max() <= 1):
+        found = f"{weights.data.min():g} to {weights.data.max():g}"
+        raise RecsysError(f"{model}: side.weights: found weights from {found}, expected numbers above 0 and up to 1")
 
 
 def canonicalize_histories(histories: Any, n_items: int) -> Csr:

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.maths.popularity import count_item_users
-from recsys.maths.time_decay import SECONDS_PER_DAY, get_positive_times
 from recsys.models.checks import CheckedArrays, check_positive
 from recsys.models.fits import check_fit
 from recsys.models.matrices import canonicalize_histories
+from recsys.models.sparse_topk import sum_weighted_popularity
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 from recsys.types.errors import RecsysError
 from recsys.types.models import SideInformation
 from recsys.types.numbers import convert_fields_to_python
+from recsys.types.time_weights import SECONDS_PER_DAY, get_positive_times
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,8 @@ class FittedPopularity(CheckedArrays):
 class MostPopular:
     """A baseline without personalisation: an item's score is the number of users who have it.
 
-    With `half_life` (days), a user counts 2^(-age / half_life), age the days from the positive to the latest one.
+    With `half_life` (days), a user counts 2^(-age / half_life), age the days from the positive to the latest one. With
+    weights by age in the side information (`Split.with_half_life`), a user counts as much as the positive does.
 
     Raises:
         RecsysError: if a setting is invalid.
@@ -49,13 +51,21 @@ class MostPopular:
         if self.half_life is not None:
             check_positive("most_popular", half_life=self.half_life)
 
-    @check_fit("most_popular")
+    @check_fit("most_popular", weighs=False)
     def fit(self, train: Csr, side: SideInformation | None = None) -> FittedPopularity:
         """Count the positives, (U, I).
 
         Raises:
-            RecsysError: if `half_life` is set and `side` has no times.
+            RecsysError: if `half_life` is set and `side` has no times, or has weights by age.
         """
+        popularity = sum_weighted_popularity(side)
+        if popularity is not None and self.half_life is not None:
+            raise RecsysError(
+                f"most_popular: half_life: found {self.half_life!r} beside the half-life of all data, "
+                "expected one of them"
+            )
+        if popularity is not None:
+            return FittedPopularity(popularity.astype(np.float32))
         if self.half_life is None:
             return FittedPopularity(count_item_users(train).astype(np.float32))
         if side is None or side.times is None:

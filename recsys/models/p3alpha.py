@@ -6,7 +6,7 @@ from recsys.models.checks import MemoryNeed, check_booleans, check_memory, check
 from recsys.models.fits import check_fit
 from recsys.models.item_similarity import FittedItemSimilarity
 from recsys.models.random_walk import compute_walk_links
-from recsys.models.sparse_topk import estimate_link_memory
+from recsys.models.sparse_topk import estimate_link_memory, sum_weighted_popularity
 from recsys.models.tfidf_bm25 import compute_relative_lengths
 from recsys.types.arrays import Csr
 from recsys.types.models import SideInformation
@@ -52,4 +52,5 @@ class P3alpha:
         """
         check_memory("p3alpha", self.estimate_memory(train))
         links = compute_walk_links(train, self.alpha, 0.0, self.k, self.normalize)
-        return FittedItemSimilarity(train, links, compute_relative_lengths(Csr(train.T)))
+        lengths, popularity = compute_relative_lengths(Csr(train.T)), sum_weighted_popularity(side)
+        return FittedItemSimilarity(train, links, lengths, popularity=popularity)

@@ -22,7 +22,8 @@ class PureSVD:
     """Projection on the `factors` leading right singular vectors V of the positives (Cremonesi et al. 2010).
 
     The factor of a user with history h is V'h, the least-squares solution in which every cell counts the same and
-    nothing is regularised; the scores are V V'h. There are fewer factors where the matrix has a lower rank. A user
+    nothing is regularised; the scores are V V'h. Weights by age (`Split.with_half_life`) are the values of h. There
+    are fewer factors where the matrix has a lower rank. A user
     without positives has the mean factor of those who have some.
 
     By default, `factors` is the number, at most 256, with which the singular vectors of four fifths of the users
@@ -74,6 +75,7 @@ class PureSVD:
                 disliked_weight=0.0,
                 regularization=0.0,
                 nu=0.0,
+                oldest_target_weight=None if side is None or side.weights is None else 0.0,
             )
         )
 

@@ -49,7 +49,7 @@ class Random:
         convert_fields_to_python(self)
         check_ints("random", seed=self.seed)
 
-    @check_fit("random")
+    @check_fit("random", weighs=False)
     def fit(self, train: Csr, side: SideInformation | None = None) -> FittedRandom:
         """Remember how many items there are."""
         return FittedRandom(train.shape[1], self.seed)

@@ -9,14 +9,16 @@ _NOISE_SHARE = 0.65  # of the singular value up to which there is nothing but no
 _POWER_ITERATIONS = 20  # of power iteration
 
 
-def default_unobserved_weight(train: Csr) -> float:
+def default_unobserved_weight(train: Csr, total: float | None = None) -> float:
     """Return the weight of a cell at which all cells together weigh 10 times as much as the positives.
+
+    `total` is what the positives weigh together; by default each weighs 1.
 
     >>> default_unobserved_weight(Csr(np.eye(4)))
     2.5
     """
     users, items = train.shape
-    return _UNOBSERVED * train.nnz / (float(users) * float(items))
+    return _UNOBSERVED * (train.nnz if total is None else total) / (float(users) * float(items))
 
 
 def default_regularization(train: Csr, rows: Doubles, columns: Doubles) -> float:

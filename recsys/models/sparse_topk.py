@@ -6,9 +6,10 @@ import numpy as np
 from scipy import sparse
 
 from recsys.maths.blocks import iter_blocks
-from recsys.maths.popularity import count_item_users
+from recsys.maths.popularity import count_item_users, sum_item_weights
 from recsys.models.checks import MemoryNeed
-from recsys.types.arrays import Anys, Csr, Floats
+from recsys.types.arrays import Anys, Csr, Doubles, Floats
+from recsys.types.models import SideInformation
 
 _CELLS = 4_000_000  # of a dense block of rows: 32 MB of float64
 
@@ -28,10 +29,17 @@ def keep_top_k(block: Anys, k: int) -> Csr:
     return Csr(values)
 
 
-def fill_with_popularity(scores: Floats, train: Csr) -> Floats:
-    """Return `scores` with rows of zeros replaced by how many users of `train` have each item."""
-    scores[~scores.any(axis=1)] = count_item_users(train)
+def fill_with_popularity(scores: Floats, train: Csr, popularity: Doubles | None = None) -> Floats:
+    """Return `scores` with rows of zeros replaced by `popularity`, or by how many users of `train` have each item."""
+    scores[~scores.any(axis=1)] = count_item_users(train) if popularity is None else popularity
     return scores
+
+
+def sum_weighted_popularity(side: SideInformation | None) -> Doubles | None:
+    """Return the sum of the weights by age of each item's positives, (I,); None where they have none."""
+    if side is None or side.weights is None:
+        return None
+    return sum_item_weights(side.weights)
 
 
 def stack_rows(parts: Iterator[Csr]) -> Csr:

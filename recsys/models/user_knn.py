@@ -7,7 +7,7 @@ import numpy as np
 from recsys.models.checks import CheckedArrays, MemoryNeed, check_memory, check_non_negative, check_positive_ints
 from recsys.models.fits import check_fit
 from recsys.models.matrices import canonicalize_histories
-from recsys.models.sparse_topk import fill_with_popularity, iter_row_blocks, keep_top_k
+from recsys.models.sparse_topk import fill_with_popularity, iter_row_blocks, keep_top_k, sum_weighted_popularity
 from recsys.models.tfidf_bm25 import check_similarity, compute_cosines, compute_idf, sum_rows, weigh_rows
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints
 from recsys.types.models import SideInformation
@@ -32,6 +32,7 @@ class FittedUserKNN(CheckedArrays):
     similarity: str
     shrink: float
     factors: None = None
+    popularity: Doubles | None = None  # (I,) by weights by age, where it is fitted with such
 
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I)."""
@@ -50,7 +51,7 @@ class FittedUserKNN(CheckedArrays):
             near = compute_cosines(rows, self.weights, self.shrink)
             near[self._find_identical_users(histories[part])] = 0.0
             scores[part] = (keep_top_k(near, self.k) @ self.weights).toarray()
-        return fill_with_popularity(scores, self.train)
+        return fill_with_popularity(scores, self.train, self.popularity)
 
     def _find_identical_users(self, histories: Csr) -> Bools:
         """Return which training users have exactly the items of each history, (B, U)."""
@@ -103,7 +104,8 @@ class UserKNN:
         check_memory("user_knn", self.estimate_memory(train))
         rarity, average = compute_idf(train, self.similarity), float(sum_rows(train).mean())
         weights = weigh_rows(train, self.similarity, rarity, sum_rows(train) / average)
-        return FittedUserKNN(train, weights, rarity, average, self.k, self.similarity, float(self.shrink))
+        popularity, shrink = sum_weighted_popularity(side), float(self.shrink)
+        return FittedUserKNN(train, weights, rarity, average, self.k, self.similarity, shrink, popularity=popularity)
 
 
 def _to_binary(rows: Csr) -> Csr:

@@ -81,7 +81,7 @@ def compute_like_probabilities(pool: Pool, who: str) -> Doubles:
 def get_cholesky_factors(pool: Pool, who: str) -> list[Doubles]:
     """Return the lower Cholesky factor of the matrix that each user's factor solves, (d, d)."""
     context = pool.context
-    factors, train = context.need_factors(who), context.need_train(who)
+    factors, train = context.need_factors(who), context.need_weighted_train(who)
     common = get_factor_gram(context, who)
     return [cholesky_factor(factors, common, train, int(user), context.dislikes) for user in pool.users]
 

@@ -34,7 +34,13 @@ from recsys.maths.distributions import (
 from recsys.maths.embeddings import cooccurrence_vectors, feature_vectors, normalize_rows
 from recsys.maths.fold_in import gram
 from recsys.maths.pmi import overall_distance_moments, scaled_npmi_matrix, user_distance_moments
-from recsys.maths.popularity import count_item_users, find_tail_items, group_by_popularity, item_self_information
+from recsys.maths.popularity import (
+    count_item_users,
+    find_tail_items,
+    group_by_popularity,
+    item_self_information,
+    sum_item_weights,
+)
 from recsys.maths.time_decay import apply_time_decay
 from recsys.objectives import _accounts, _model_slates, _regions
 from recsys.support import rng
@@ -110,7 +116,7 @@ def get_item_vectors(context: Context, space: str, needed_by: str) -> Floats:
     """
     context = context.population
     makers = {
-        "cooccurrence": lambda: cooccurrence_vectors(context.need_train(needed_by)),
+        "cooccurrence": lambda: cooccurrence_vectors(context.need_weighted_train(needed_by)),
         "factors": lambda: normalize_rows(context.need_factors(needed_by).item_factors),
         "features": lambda: feature_vectors(context.need_items(needed_by)),
     }
@@ -233,7 +239,7 @@ MAP_MIXES = Table(
 
 def get_map_mixes(context: Context, needed_by: str) -> Doubles:
     """Return the mix of each user's history over the regions of all maps, (U, Z) in [0, 1]."""
-    train = context.need_train(needed_by)
+    train = context.need_weighted_train(needed_by)
     return MAP_MIXES.get(context, lambda: compute_map_mixes(train, context.need_maps()))
 
 
@@ -288,7 +294,7 @@ def get_community_model(context: Context) -> CommunityModel:
     all_ = context.population
 
     def make() -> tuple[Anys, ...]:
-        train = all_.need_train("negative_space")
+        train = all_.need_weighted_train("negative_space")
         return tuple(fit_community_model(train, all_.need_maps(), all_.seed))
 
     return CommunityModel(*COMMUNITY_MODEL.get(context, make))
@@ -305,7 +311,7 @@ def get_own_and_near_mixes(context: Context) -> tuple[Doubles, Doubles]:
     """Return each user's own mix over the regions of all maps, (U, Z), and that of nearby other communities, (U, Z)."""
 
     def make() -> tuple[Doubles, Doubles]:
-        train = context.need_train("negative_space")
+        train = context.need_weighted_train("negative_space")
         own, starts = get_map_mixes(context, "negative_space"), get_region_layout(context)[1]
         if context.population is not context:
             model = get_community_model(context)
@@ -440,8 +446,10 @@ def get_global_aspect_shares(context: Context, aspects: str, needed_by: str) -> 
     """Return the share of everybody's positives that have each aspect, (G,) in [0, 1]."""
 
     def make() -> Doubles:
-        train = context.population.need_train(needed_by)
-        return np.asarray((train @ get_hard_aspects(context, aspects, needed_by)).sum(axis=0)) / max(train.nnz, 1)
+        train = context.population.need_weighted_train(needed_by)
+        total = train.nnz if context.population.time_weights is None else float(train.data.sum(dtype=np.float64))
+        shares = np.asarray((train @ get_hard_aspects(context, aspects, needed_by)).sum(axis=0))
+        return shares / (total if train.nnz else 1)
 
     return GLOBAL_ASPECT_SHARES.get(context, make, aspects)
 
@@ -463,12 +471,14 @@ DECAYED_HISTORY = Table(
 def get_decayed_history(context: Context, half_life: float, needed_by: str) -> Csr:
     """Return the histories, (U, I), each positive with its weight in (0, 1], 1/2 after `half_life` days.
 
+    Without a `half_life` the weights are those of the context's own, where it has one.
+
     Raises:
         RecsysError: for a half life where there are no times.
     """
     train = context.need_train(needed_by)
     if half_life == inf:
-        return train
+        return context.need_weighted_train(needed_by)
     times = context.need_times(f"{needed_by}: half_life")
     return DECAYED_HISTORY.get(context, lambda: apply_time_decay(train, times, half_life), half_life)
 
@@ -506,8 +516,14 @@ ITEM_COUNTS = Table("item_counts")
 
 
 def get_item_counts(context: Context, needed_by: str) -> Doubles:
-    """Return how many users have each item among their training positives, (I,)."""
-    return ITEM_COUNTS.get(context, lambda: count_item_users(context.population.need_train(needed_by)))
+    """Return how many users have each item among their training positives, (I,), by age where there is a half-life."""
+
+    def make() -> Doubles:
+        all_ = context.population
+        train = all_.need_weighted_train(needed_by)
+        return count_item_users(train) if all_.time_weights is None else sum_item_weights(train)
+
+    return ITEM_COUNTS.get(context, make)
 
 
 LOG_POPULARITY = Table("log_popularity")
@@ -560,8 +576,8 @@ SELF_INFORMATION = Table("self_information")
 
 def get_self_information(context: Context, needed_by: str) -> Floats:
     """Return the self-information of each item, (I,) float32, in bits."""
-    train = context.population.need_train(needed_by)
-    return SELF_INFORMATION.get(context, lambda: item_self_information(train).astype(np.float32))
+    train, n = context.population.need_train(needed_by), get_item_counts(context, needed_by)
+    return SELF_INFORMATION.get(context, lambda: item_self_information(train, n).astype(np.float32))
 
 
 TAIL_ITEMS = Table("tail_items")
@@ -657,7 +673,8 @@ ACCOUNT_MIXES = Table(
 
 def get_account_mixes(context: Context, accounts: int, seed: int, needed_by: str) -> Doubles:
     """Return the mix of each drawn account's history over the regions of all maps, (A, Z)."""
-    drawn, train = get_drawn_accounts(context, accounts, seed, needed_by), context.population.need_train(needed_by)
+    drawn = get_drawn_accounts(context, accounts, seed, needed_by)
+    train = context.population.need_weighted_train(needed_by)
     maps = context.need_maps()
     return ACCOUNT_MIXES.get(context, lambda: compute_map_mixes(Csr(train[drawn]), maps), accounts, seed)
 

@@ -60,7 +60,7 @@ def profile_distance(pool: Pool, k: int, *, space: str = "cooccurrence") -> Modu
     Raises:
         RecsysError: if there is no such space, or the pool does not have what it is made of, or no histories.
     """
-    train = pool.context.need_train("profile_distance")
+    train = pool.context.need_weighted_train("profile_distance")
     near = mean_cosine_to_history(
         get_item_vectors(pool.context, space, "profile_distance"), train, pool.users, get_item_codes(pool)
     )

@@ -96,7 +96,7 @@ def binomial_diversity(pool: Pool, k: int, *, aspects: str = "features", alpha: 
 def _compute_aspect_chances(pool: Pool, belongs: Csr, alpha: float, aspects: str) -> Doubles:
     """Return p_g of each user, (U, G)."""
     of_all = get_global_aspect_shares(pool.context, aspects, "binomial_diversity")
-    histories = pool.context.need_train("binomial_diversity")[pool.users]
-    sizes = np.diff(histories.indptr)[:, None]
-    own = np.where(sizes > 0, (histories @ belongs).toarray() / np.maximum(sizes, 1), of_all)
+    histories = pool.context.need_weighted_train("binomial_diversity")[pool.users]
+    sizes = np.asarray(histories.sum(axis=1, dtype=np.float64)).reshape(-1, 1)
+    own = np.where(sizes > 0, (histories @ belongs).toarray() / np.where(sizes > 0, sizes, 1.0), of_all)
     return np.asarray(alpha * own + (1 - alpha) * of_all, dtype=np.float64)

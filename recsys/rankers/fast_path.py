@@ -224,8 +224,10 @@ class FastPath:
 def build_fast_path(
     context: Context, blend: Mapping[str, Any], scales: Mapping[str, float], policy: Policy
 ) -> FastPath | None:
-    """Return the fast path of the blend, None where it has no such path for its objectives or settings."""
+    """Return the fast path of the blend, None where it has no such path for its objectives, settings or half-life."""
     for part in parse_blend(blend):
+        if part.objective is negative_space and context.time_weights is not None:
+            return None  # its compiled mixes count every liked item alike
         if part.name not in SCORE_TRANSFORMS or part.adapt_to is not None:
             return None
         if _complete_settings(part).get("score_transform") != SCORE_TRANSFORMS[part.name]:

@@ -421,7 +421,7 @@ class Ranker:
 
     def _retrieve(self, asks: RequestUser, held: RequestGuards) -> Candidates:
         """Return the candidates of a request that brings none."""
-        own = build_user_context(self.context, asks).need_train("a ranker")
+        own = build_user_context(self.context, asks).need_weighted_train("a ranker")
         closed = held.excluded_items[len(self._fixed_guards.excluded_items) :]  # the request's
         needed = self._needed_groups + held.list_needed_groups(len(self._fixed_guards.rules))
         among = (self._retrievable, self.policy, asks, own, closed, held.pinned_items, needed)

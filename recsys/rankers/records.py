@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any, cast
@@ -23,8 +24,9 @@ from recsys.types import Context, ExposureHistories, Items, RecsysError, Scorer,
 from recsys.types.arrays import Bools, Csr, Ints, Strings, make_empty_matrix
 from recsys.types.checks import check_array, check_finite, check_matrix
 from recsys.types.exposures import make_empty_histories
-from recsys.types.numbers import check_int
+from recsys.types.numbers import check_int, check_number
 from recsys.types.pools import ConstantFunction
+from recsys.types.time_weights import TimeWeights
 from recsys.types.user_rows import mark_user_rows
 
 
@@ -74,9 +76,10 @@ class RankerParts:
     likelihoods: tuple[Any, ...] = ()  # one or none
     user_dials: tuple[Any, ...] = ()  # one or none: no part of the policy's name
     exposures: tuple[Any, ...] = ()  # one, or none where nothing was shown
+    time_weights: tuple[Any, ...] = ()  # one, or none without a half-life
 
 
-_STORED_KINDS = (Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood, UserDials, ExposureHistories)
+_STORED_KINDS = (Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood, UserDials, ExposureHistories, TimeWeights)
 
 
 def list_storable_classes() -> dict[str, type[Any]]:
@@ -115,6 +118,7 @@ def collect_parts(
         likelihoods=() if likelihood is None else (likelihood,),
         user_dials=() if user_dials is None else (user_dials,),
         exposures=() if context.exposures is None or not len(context.exposures.items) else (context.exposures,),
+        time_weights=() if context.time_weights is None else (context.time_weights,),
     )
 
 
@@ -139,6 +143,7 @@ def build_request_context(parts: RankerParts) -> Context:
         seed=parts.seed,
         tables=tables,
         exposures=parts.exposures[0] if parts.exposures else make_empty_histories(len(parts.user_ids)),
+        time_weights=parts.time_weights[0] if parts.time_weights else None,
     )
 
 
@@ -186,6 +191,11 @@ def check_parts(parts: RankerParts, context: Context) -> None:
     for histories in parts.exposures:
         if not isinstance(histories, ExposureHistories):
             raise RecsysError(f"found a {type(histories).__name__}, expected ExposureHistories")
+    for weights in parts.time_weights:
+        if not isinstance(weights, TimeWeights):
+            raise RecsysError(f"found a {type(weights).__name__}, expected TimeWeights")
+        check_number("half_life", weights.half_life, above=0)
+        check_number("half_life: now", weights.now, -math.inf)
     context.check_arrays()
     check_saved_tables(context, [TableKey(table.name, table.settings) for table in parts.tables])
     for model in parts.models:

@@ -8,6 +8,13 @@ import numpy as np
 
 from recsys.data.identifiers import normalize_id
 from recsys.maths.ordering import NUMBER_KINDS, argsort_descending, make_comparable
+from recsys.rankers.history_weights import (
+    NO_WEIGHTS,
+    build_row_weights,
+    has_dated_rows,
+    split_dated_rows,
+    weigh_request_history,
+)
 from recsys.rankers.user_names import make_unknown_user_error
 from recsys.support import rng
 from recsys.types import Context, ExposureHistories, RecsysError
@@ -40,6 +47,7 @@ class RequestUser(NamedTuple):
     exposure_notes: tuple[str, ...] = ()  # a plain sentence about exposures that are left out
     hidden: Ints = NO_ITEMS  # codes of the items that guards exclude for what was shown, ascending
     now: int = 0  # seconds since 1970: the moment of the request
+    weights: Floats = NO_WEIGHTS  # (h,) how much each item of the history counts by its age; () without a half-life
 
 
 NOBODY = RequestUser(-1, NO_ITEMS)  # of whom nothing is known
@@ -115,18 +123,38 @@ def resolve_request_user(
     if user is not None and history is not None:
         raise RecsysError("ranker: found user and history, expected one of them: a known user has a history")
     if user is None:
-        codes, unknown = (NO_ITEMS, []) if history is None else items.look_up(history)
-        return RequestUser(-1, np.unique(codes), tuple(unknown), now=now)
+        codes, unknown, dated = (NO_ITEMS, [], {}) if history is None else _look_up_history(items, "history", history)
+        liked = np.unique(codes)
+        weights = weigh_request_history(context, -1, liked, NO_ITEMS, dated)
+        return RequestUser(-1, liked, tuple(unknown), now=now, weights=weights)
     code = users.codes.get(user) if isinstance(user, str) else None
     code = users.codes.get(normalize_id(user)) if code is None else code
     if code is None:
         raise make_unknown_user_error(user, users.codes, "expected one of them, or history= with what they like")
     own = get_row_columns(context.need_train("a ranker"), code)
     if more is None:
-        return RequestUser(code, own, now=now)
-    codes, unknown = items.look_up(more)
+        return RequestUser(code, own, now=now, weights=weigh_request_history(context, code, own, own, {}))
+    codes, unknown, dated = _look_up_history(items, "more", more)
     both = np.union1d(own, codes).astype(np.int32)
-    return RequestUser(code, both, tuple(unknown), is_extended=len(both) > len(own), now=now)
+    weights = weigh_request_history(context, code, both, own, dated)
+    return RequestUser(code, both, tuple(unknown), is_extended=len(both) > len(own), now=now, weights=weights)
+
+
+def _look_up_history(items: IdIndex, name: str, given: Any) -> tuple[Ints, list[str], dict[int, int]]:
+    """Return the codes of the known items of a history, the names of others, and the last time of each dated item."""
+    if not has_dated_rows(given):
+        return (*items.look_up(given), {})
+    ids, times = split_dated_rows(f"ranker: {name}", given)
+    dated: dict[int, int] = {}
+    undated: set[int] = set()
+    for one, time in zip(ids, times, strict=True):
+        for code in items.look_up([one])[0].tolist():
+            if time is None:
+                undated.add(code)
+            else:
+                dated[code] = max(time, dated.get(code, time))
+    codes, unknown = items.look_up(ids)
+    return codes, unknown, {code: time for code, time in dated.items() if code not in undated}
 
 
 def get_row_columns(matrix: Csr, row: int) -> Ints:
@@ -184,6 +212,7 @@ def _build_score_error(found: str, place: int) -> RecsysError:
 def build_user_context(context: Context, request_user: RequestUser, seed: int | None = None) -> Context:
     """Return the context of a request: one user among all that the ranker was fitted to."""
     likes = np.ones(len(request_user.history), dtype=np.float32)
+    row = _build_row(request_user.history, likes, len(context.item_ids))
     parts: Mapping[str, Any] = {}
     if request_user.code >= 0:
         rows = slice(request_user.code, request_user.code + 1)
@@ -193,7 +222,7 @@ def build_user_context(context: Context, request_user: RequestUser, seed: int | 
         if request_user.code < 0
         else context.user_ids[request_user.code : request_user.code + 1],
         item_ids=context.item_ids,
-        train=_build_row(request_user.history, likes, len(context.item_ids)),
+        train=row,
         items=context.items,
         factors=context.factors,
         seed=context.seed if seed is None else seed,
@@ -201,6 +230,7 @@ def build_user_context(context: Context, request_user: RequestUser, seed: int | 
         population_codes=np.array([request_user.code], dtype=np.int64),
         draw_keys=np.array([get_draw_key(request_user)], dtype=np.uint64),
         exposures=None if context.exposures is None else _build_exposure_history(request_user.shown, request_user.now),
+        time_weights=build_row_weights(context, row, request_user.weights),
         **parts,
     )
 
@@ -220,6 +250,7 @@ def build_context_of_users(context: Context, codes: Longs) -> Context:
         population_codes=codes.astype(np.int64),
         draw_keys=codes,
         exposures=None if context.exposures is None else context.exposures.take_users(codes),
+        time_weights=None if context.time_weights is None else context.time_weights.take_users(codes),
     )
 
 

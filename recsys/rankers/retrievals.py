@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from recsys.maths.distributions import mostly_unexplored
+from recsys.maths.fold_in import solve_user_factors
 from recsys.maths.ordering import LOWEST_SCORE, find_top_n, find_top_n_with_reserve, make_comparable
 from recsys.models.factor_model import FittedFactors
 from recsys.objectives.derived_tables import get_factor_gram, get_hard_regions, get_tie_order
 from recsys.rankers.policies import Policy
-from recsys.rankers.requests import Candidates, RequestUser, get_row_columns
+from recsys.rankers.requests import Candidates, RequestUser, build_user_context, get_row_columns
 from recsys.types import Context, Factors, RecsysError, Scorer
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
 
@@ -136,6 +137,10 @@ def get_user_factor(factors: Factors, context: Context, request_user: RequestUse
         return np.array(factors.user_factors[request_user.code])
     if not len(request_user.history):
         return np.array(factors.mean_user_factor)
+    if factors.oldest_target_weight is not None:
+        row = build_user_context(context, request_user).need_weighted_train("a ranker")
+        found = solve_user_factors(factors, row, common=get_factor_gram(context, "a ranker"))[0]
+        return np.array(found)
     kernel: Any = fold_in_user
     items, common = np.asarray(factors.item_factors), get_factor_gram(context, "a ranker")
     ridge = factors.regularization * (len(request_user.history) + factors.unobserved_weight * len(items)) ** factors.nu

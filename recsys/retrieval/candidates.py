@@ -213,9 +213,10 @@ def make_context(
         times=split.train_times,
         items=split.items,
         factors=None if model is None else model.factors,
-        make_maps=partial(_make_objective_maps, split.train) if maps is None else ConstantFunction(maps),
+        make_maps=partial(_make_objective_maps, split.weighted_train) if maps is None else ConstantFunction(maps),
         seed=seed,
         exposures=align_exposures(shown, now, split.user_ids, split.item_ids),
+        time_weights=split.time_weights,
     )
 
 

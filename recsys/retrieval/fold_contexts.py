@@ -29,6 +29,8 @@ def make_fold_context(context: Context, fold: Fold, *, maps: Sequence[TasteMap] 
     if factors is not None:
         factors = replace(factors, user_factors=factors.user_factors[there])
     half = Csr(train[there])
+    weights = None if context.time_weights is None else context.time_weights.take_users(there)
+    weighted = half if weights is None else weights.weights
     parent = replace(
         context,
         user_ids=context.user_ids[there],
@@ -37,7 +39,8 @@ def make_fold_context(context: Context, fold: Fold, *, maps: Sequence[TasteMap] 
         times=_take_rows(context.times, there),
         factors=factors,
         exposures=None if context.exposures is None else context.exposures.take_users(there),
-        make_maps=partial(make_half_maps, half) if maps is None else ConstantFunction(maps),
+        time_weights=weights,
+        make_maps=partial(make_half_maps, weighted) if maps is None else ConstantFunction(maps),
         tables=TableCache(),
     )
     codes = np.full(train.shape[0], -1, dtype=np.int64)

@@ -158,7 +158,7 @@ def _build_missing_maps(family: str, split: Split, seed: int, names: set[str]) -
 
     makers: dict[str, Callable[[], tuple[TasteMap, ...]]] = {
         "audit": lambda: maps.audit_maps(split.train, seed=seed),
-        "own": lambda: maps.objective_maps(split.train),
+        "own": lambda: maps.objective_maps(split.weighted_train),
         "content": lambda: maps.content_maps(split.items),
     }
     return tuple(makers[family]())

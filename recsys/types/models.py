@@ -16,6 +16,7 @@ class SideInformation:
 
     dislikes: Csr | None = None  # known dislikes: stored where a user rated an item below the threshold
     times: Csr | None = None  # float64 seconds since 1970 of the training positives
+    weights: Csr | None = None  # (0, 1] for each training positive: how much it counts by its age
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,9 @@ class Factors:
     Implicit-feedback ALS (Hu, Koren and Volinsky 2008) has a = 1, b = alpha - 1, t = alpha, nu = 0; iALS (Rendle et
     al. 2021) has a = alpha0, b = t = 1. A user without likes gets `mean_user_factor`, the mean over users who have
     some, never the zero vector.
+
+    Where a model is fitted to positives with weights by age, `oldest_target_weight` is a number, f, and the values w of
+    a history count: b is b w for each like, t is f + (t - f) w, and |H| is the sum of w.
     """
 
     user_factors: Floats = field(metadata=mark_user_rows("the factor: where the model places the user"))  # (U, d)
@@ -39,6 +43,7 @@ class Factors:
     disliked_weight: float  # c
     regularization: float  # the ridge of a user without likes is that times (a I)^nu
     nu: float  # exponent of the number of cells
+    oldest_target_weight: float | None = None  # t of a positive whose weight by age is 0; None: all count alike
 
     def check_factors(self, place: str, shape: tuple[int, int]) -> None:
         """Refuse factors that are not of so many users and items, or no finite numbers.
@@ -62,6 +67,8 @@ class Factors:
             "nu",
         ):
             check_number(f"{place}: {name}", getattr(self, name), -math.inf)
+        if self.oldest_target_weight is not None:
+            check_number(f"{place}: oldest_target_weight", self.oldest_target_weight, -math.inf)
 
 
 class Scorer(Protocol):

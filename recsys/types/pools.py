@@ -10,13 +10,14 @@ import numpy as np
 from cachetools import LRUCache
 from scipy import sparse
 
-from recsys.types.arrays import Anys, Csr, Floats, Ints, Longs, Strings, unite_matrices
+from recsys.types.arrays import Anys, Csr, Doubles, Floats, Ints, Longs, Strings, unite_matrices
 from recsys.types.checks import check_array, check_codes, check_matrix, convert_to_codes
 from recsys.types.datasets import Items
 from recsys.types.errors import RecsysError, check_choice
 from recsys.types.exposures import ExposureHistories
 from recsys.types.maps import TasteMap
 from recsys.types.models import Factors
+from recsys.types.time_weights import TimeWeights, get_positive_times
 
 T = TypeVar("T")
 MAX_KEPT_ARRAYS = 2  # of a pool's candidates
@@ -106,6 +107,7 @@ class Context:
     population_codes: Longs | None = None  # (users,) their codes in `parent_context`, -1 for who is new to it
     draw_keys: Anys | None = None  # (users,) whole numbers by which draws are told apart; None: the codes of users
     exposures: ExposureHistories | None = None  # what was shown to the users before
+    time_weights: TimeWeights | None = None  # how much each positive counts by its age; None: all count alike
     checked: bool = field(default=False, init=False, repr=False)
 
     def check_arrays(self) -> None:
@@ -120,6 +122,8 @@ class Context:
         for name in ("train", "dislikes", "times"):
             if getattr(self, name) is not None:
                 check_matrix(f"context: {name}", getattr(self, name), size)
+        if self.time_weights is not None:
+            self._check_time_weights(self.time_weights.weights, size)
         if self.items is not None:
             check_matrix("context: items: features", self.items.features, (size[1], len(self.items.feature_names)))
         if self.factors is not None:
@@ -138,6 +142,14 @@ class Context:
         if self.draw_keys is not None:
             check_array("context: keys", self.draw_keys, size[:1], "iu")
         object.__setattr__(self, "checked", True)
+
+    def _check_time_weights(self, weights: Csr, size: tuple[int, int]) -> None:
+        check_matrix("context: time_weights", weights, size)
+        train = self.need_train("context: time_weights")
+        if not (np.array_equal(weights.indptr, train.indptr) and np.array_equal(weights.indices, train.indices)):
+            raise RecsysError("context: time_weights are not those of the entries of train, expected one for each")
+        if weights.nnz and not (weights.data.min() > 0 and weights.data.max() <= 1):
+            raise RecsysError("context: time_weights are not all above 0 and up to 1")
 
     @property
     def population(self) -> "Context":
@@ -179,6 +191,24 @@ class Context:
         if self.train is None:
             raise RecsysError(f"{needed_by} needs each user's history: make the pool with split=")
         return self.train
+
+    def need_weighted_train(self, needed_by: str) -> Csr:
+        """Return the training positives, (users, I), with their weights by age: 1 each without a half-life.
+
+        Raises:
+            RecsysError: as `need_train` does.
+        """
+        train = self.need_train(needed_by)
+        return train if self.time_weights is None else self.time_weights.weights
+
+    def get_history_times(self, user: int) -> Doubles | None:
+        """Return when each positive of a user was, in seconds since 1970, in the order of the user's row of `train`.
+
+        None where the context has no times.
+        """
+        if self.times is None or self.train is None:
+            return None
+        return get_positive_times(Csr(self.train[[user]]), Csr(self.times[[user]]))
 
     def need_times(self, needed_by: str) -> Csr:
         """Return the time of each training positive, or raise an error that names `needed_by`."""

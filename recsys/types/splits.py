@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -10,6 +12,7 @@ from recsys.types.arrays import Bools, Csr, Strings, make_empty_matrix, unite_ma
 from recsys.types.checks import check_matrix_types, convert_to_texts
 from recsys.types.datasets import Items
 from recsys.types.models import SideInformation
+from recsys.types.time_weights import TimeDecay, TimeWeights, make_time_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,7 @@ class Split:
     fingerprint: str = ""  # names the data, the filter and the split that made it
     counts: Mapping[str, int] = field(default_factory=dict)  # of pairs and rows, by what was done with them
     notes: tuple[str, ...] = ()  # leakage, dropped rows: one line each
+    time_decay: TimeDecay | None = None  # how fast training positives age; None: all count alike
 
     def __post_init__(self) -> None:
         """Take ids that are Python's texts; refuse other types of arrays than compiled code takes.
@@ -62,7 +66,37 @@ class Split:
     @property
     def side_information(self) -> SideInformation:
         """The side information that a model may use beside `train`."""
-        return SideInformation(dislikes=self.train_negatives, times=self.train_times)
+        weights = None if self.time_weights is None else self.time_weights.weights
+        return SideInformation(dislikes=self.train_negatives, times=self.train_times, weights=weights)
+
+    @cached_property
+    def time_weights(self) -> TimeWeights | None:
+        """How much each training positive counts by its age, None without a half-life (`with_half_life`)."""
+        if self.time_decay is None:
+            return None
+        return make_time_weights(self.train, self.train_times, self.time_decay)
+
+    @property
+    def weighted_train(self) -> Csr:
+        """The training positives, (U, I) float32, each with its weight by age: `train` itself without a half-life."""
+        return self.train if self.time_weights is None else self.time_weights.weights
+
+    def with_half_life(self, half_life: float | None, *, now: Any = None) -> "Split":
+        """Return the split whose training positives of age a weigh 2^(-a / half_life), a in days; None: all alike.
+
+        Ages are counted from `now`, in seconds since 1970, a `datetime` or ISO 8601 text; without it from the latest
+        training positive, in each view of the split its own. Models read the weights in `side_information`, objectives,
+        likelihoods and own maps in the context of a pool. Metrics, audit maps, and what is held out do not change.
+
+        Raises:
+            RecsysError: if the data has no times, the half-life is no number above 0, or a training positive is later
+                than `now`.
+        """
+        if half_life is None:
+            return replace(self, time_decay=None)
+        made = replace(self, time_decay=TimeDecay(half_life, now))
+        _ = made.time_weights
+        return made
 
     @property
     def seen(self) -> Csr:
