@@ -44,7 +44,7 @@ class HalfStep:
         own, other = self._rotate_factors(own, basis), self._rotate_factors(other, basis)
         return self._solve_rows(own, other, values, *_CG_APPROXIMATE)
 
-    def solve_exactly(self, own: Floats, other: Floats) -> tuple[Doubles, Loss]:
+    def solve_exactly(self, own: Anys, other: Anys) -> tuple[Doubles, Loss]:
         """Return the factors of this side that solve the normal equations, in the given basis, and the loss before."""
         fixed = other.astype(np.float64)
         values, basis = self._decompose_gram(fixed)

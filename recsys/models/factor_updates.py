@@ -41,16 +41,18 @@ def update_factors(
     from threadpoolctl import threadpool_limits
 
     known = make_empty_matrix(after.shape) if dislikes is None or not factors.disliked_weight else dislikes
-    weights = [
+    unobserved, disliked, regularization = (
         weight / (factors.observed_weight or 1.0)
         for weight in (factors.unobserved_weight, factors.disliked_weight, factors.regularization)
-    ]
+    )
     target = factors.target_weight / (factors.observed_weight or 1.0)  # the solver's is 1: factors are in proportion
     users, items = factors.user_factors.astype(np.float64), factors.item_factors.astype(np.float64)
     if not solve_items:
         return _solve_users_alone(factors, after, known)
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as workers:
-        of_users, of_items = als_solver.make_half_steps(after, known, *weights, factors.nu, workers)
+        of_users, of_items = als_solver.make_half_steps(
+            after, known, unobserved, disliked, regularization, factors.nu, workers
+        )
         for _ in range(_ROUNDS):
             users = target * of_users.solve_exactly(users / target, items)[0]
             items = target * of_items.solve_exactly(items / target, users)[0]
@@ -104,7 +106,7 @@ def bound_item_error(factors: Factors, likes: Csr, dislikes: Csr) -> tuple[float
         ):
             rows = known[part]
             values = weight * scores[np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr)), rows.indices] - target
-            residuals += Csr((values, rows.indices, rows.indptr), shape=rows.shape).T @ users[part]
+            residuals += np.asarray(Csr((values, rows.indices, rows.indptr), shape=rows.shape).T @ users[part])
     lengths = np.linalg.norm(residuals, axis=1)[counts > 0]
     smallest = ridges[counts > 0] + max(float(np.linalg.eigvalsh(common)[0]), 0.0)
     return float(lengths.max()), float((lengths / smallest).max())

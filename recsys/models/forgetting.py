@@ -71,7 +71,7 @@ def forget_rows(
         raise RecsysError(f"{_PLACE}: no positive is left of {before.nnz:,}, expected some to keep a model of")
     _check_same_positives(model, before)
     changed = np.flatnonzero(np.diff(before.indptr) != np.diff(after.indptr)).astype(np.int32)
-    given = canonicalize_side(_PLACE, side, before.shape)
+    given = canonicalize_side(_PLACE, side, before)
     left = _drop_from_side(given, cells, whole)
     updated = _update(Forgotten(model, after, changed, settings, left, _count_dislikes(given) != _count_dislikes(left)))
     n_rows = before.nnz - after.nnz
@@ -118,7 +118,7 @@ def _drop_cells(matrix: Csr, cells: np.ndarray, whole: bool) -> Csr:
 def _drop_from_side(side: SideInformation | None, cells: np.ndarray, whole: bool) -> SideInformation | None:
     if side is None:
         return None
-    given = {"dislikes": side.dislikes, "times": side.times}
+    given = {"dislikes": side.dislikes, "times": side.times, "weights": side.weights}
     return replace(side, **{n: _drop_cells(m, cells, whole) for n, m in given.items() if m is not None})
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from recsys.control.history_influences import compute_history_influences
 from recsys.control.sentences import describe_pick
 from recsys.control.whys import Reason, Why
-from recsys.maths.time_decay import SECONDS_PER_DAY
 from recsys.models.factor_model import FittedFactors
 from recsys.models.random import FittedRandom
 from recsys.objectives.derived_tables import get_factor_gram
@@ -17,6 +16,7 @@ from recsys.rankers.requests import NO_ITEMS, IdIndex, RequestUser, get_row_colu
 from recsys.types import Context, Scorer, make_unknown_name_error
 from recsys.types.arrays import Doubles, Floats, Ints, Longs
 from recsys.types.moments import parse_moment
+from recsys.types.time_weights import SECONDS_PER_DAY
 
 
 class Answer(Protocol):
