@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
@@ -127,7 +127,7 @@ def test_a_new_history_is_folded_in_exactly(world, taste_maps, settings):
 
 def test_a_history_of_a_known_user_is_that_user_but_for_what_they_declined(world, taste_maps, fitted):
     """Of a history, other communities are told by the nearest: most people stand where they were counted."""
-    clean = rs.Split(**{**vars(world), "train_negatives": sparse.csr_array(world.train.shape, dtype=np.float32)})
+    clean = replace(world, train_negatives=sparse.csr_array(world.train.shape, dtype=np.float32))
     blend = {"relevance": 1.0, "mmr": 0.2, "unexplored": 0.3, "calibration": {"weight": 0.2, "aspects": "map"}}
     ranker = Ranker.fit(fitted, clean, blend, maps=taste_maps, n=25)
     for user in range(20):
@@ -195,7 +195,7 @@ def test_unknown_ids_are_reported_and_never_guessed(ranker):
     nothing = ranker.rerank(["x"], [1.0], history=["z"])
     assert (nothing.items, nothing.unknown_items, nothing.explanations()) == ((), ("x",), ())
     assert ranker.rank(history=["z"]).items == ranker.rank(history=[]).items
-    with pytest.raises(RecsysError, match=r"user 'u99' is none of the 60 .* expected one of them, or history="):
+    with pytest.raises(RecsysError, match=r"user 'u99' is none of the 60 .*'u9'.*expected one of them, or history="):
         ranker.rank(user="u99")
 
 
@@ -204,7 +204,7 @@ def test_ids_are_names_in_whatever_form(world, fitted, taste_maps):
     items = Items(
         number.astype(str), *(getattr(world.items, f) for f in ("titles", "features", "feature_names", "years"))
     )
-    split = rs.Split(**{**vars(world), "items": items, "user_ids": np.arange(60).astype(str)})
+    split = replace(world, items=items, user_ids=np.arange(60).astype(str))
     ranker = Ranker.fit(fitted, split, BLEND, maps=taste_maps, n=25)
     for given in (number, number.tolist(), number.astype(str), number.astype(float), [str(n) for n in number]):
         answer = ranker.rerank(given, np.arange(40.0), history=given[:3])

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -79,12 +80,18 @@ def parse_settings(texts: Sequence[str], hint: str = "--setting") -> dict[str, A
 
 
 def parse_moment_text(text: str) -> str | int:
-    """Return a moment as `recsys.types.moments.parse_moment` takes it: more than eight digits are seconds since 1970.
+    """Return a moment as `recsys.types.moments.parse_moment` takes it: digits that are no date are seconds since 1970.
 
-    >>> parse_moment_text("1700000000"), parse_moment_text("20260301")
-    (1700000000, '20260301')
+    >>> parse_moment_text("1700000000"), parse_moment_text("86400000"), parse_moment_text("20260301")
+    (1700000000, 86400000, '20260301')
     """
-    return int(text) if len(text) > 8 and text.isdecimal() else text
+    if not text.isdecimal():
+        return text
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return int(text)
+    return text
 
 
 class EscapingConsole(Console):
