@@ -1,6 +1,7 @@
 """Answers: as plain values, short ones with the reason, of users with new events, and in batches where one fails."""
 
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -207,3 +208,9 @@ def test_more_slots_than_memory_holds_are_one_line(given):
     for k in (100_001, 2**31, 2**63):
         with pytest.raises(RecsysError, match=f"k is {k}, expected a whole number from 1 to 100000"):
             ranker.rank(history=["i2"], k=k, guards=given)
+
+
+def test_an_answer_has_every_field_of_its_class(ranker):
+    names = [one.name for one in fields(Recommendation)]
+    for answer in (ranker.rank(user="u1"), ranker.rank(profile_free=True), ranker.rerank([], [])):
+        assert sorted(vars(answer)) == sorted(names) and repr(answer).startswith("Recommendation(items=")

@@ -411,7 +411,7 @@ def saved(ranker, tmp_path_factory):
 def test_the_command_ranks_as_the_ranker_does(ranker, saved, tmp_path, capsys):
     table = tmp_path / "shown.csv"
     table.write_text("user_id,item_id,datetime,dismissed\nu1,i4,86300000,1\nu2,i5,86300000,0\nu1,i6,86300000,0\n")
-    options = ("--weights", "mmr=2", "--weights", "relevance=0.5", "--now", str(NOW), "--seed", 3, "--k", 4)
+    options = ("--weights", "mmr=2", "--weights", "relevance=0.5", "--now", "1972-09-27", "--seed", 3, "--k", 4)
     settings = {"weights": {"mmr": 2, "relevance": 0.5}, "now": NOW, "seed": 3, "k": 4}
     log = tmp_path / "slates.jsonl"
     cases = [

@@ -28,12 +28,13 @@ class ExposureStore:
         """Take the histories of the ranker's users, and the index of its items."""
         self._pointers: list[int] = np.asarray(histories.pointers).tolist()
         self._rows = tuple(np.asarray(getattr(histories, name)) for name in ("items", "times", "dismissed"))
+        self.has_rows = len(self._rows[0]) > 0
         self._latest = int(self._rows[1].max(initial=0))
         self._items = items
 
     def take_rows(self, code: int, now: int) -> ShownRows | None:
         """Return what is held of a user, None where nothing is held of anybody, or nobody is known to ask."""
-        if code < 0 or not len(self._rows[0]):
+        if code < 0 or not self.has_rows:
             return None
         mine = slice(self._pointers[code], self._pointers[code + 1])
         return ShownRows(self._rows[0][mine], self._rows[1][mine], self._rows[2][mine], now)

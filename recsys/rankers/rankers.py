@@ -18,7 +18,7 @@ from recsys.likelihoods.records import Likelihood
 from recsys.models.fits import refuse_ranking_problem
 from recsys.objectives.derived_tables import TableKey, get_id_codes, get_number_codes, get_tie_order
 from recsys.rankers import fitting, stores
-from recsys.rankers.answers import Recommendation
+from recsys.rankers.answers import Recommendation, build_recommendation
 from recsys.rankers.batches import catch_request_error, count_listed, parse_batch, parse_batch_users
 from recsys.rankers.explanations import explain_picks
 from recsys.rankers.exposures import MAX_SHOWN, ExposureStore, hide_limited_items
@@ -613,7 +613,8 @@ class Ranker:
         else:
             profile_free = False
             asks = resolve_request_user(self.context, self._users, self._items, user, history, more, now)
-            asks = self._exposures.add_to_request(asks, shown)
+            if shown is not None or self._exposures.has_rows:
+                asks = self._exposures.add_to_request(asks, shown)
         stored = self._dials_of_users.get(asks.code, ())
         if weights is None and not stored and not profile_free:
             return asks, NO_DIALS
@@ -642,8 +643,9 @@ class Ranker:
         return settings | _guard_settings(self.guards) | ({"control": dict(self.control)} if self.control else {})
 
     def _resolve_k(self, k: int | None) -> int:
-        most = max(MAX_SLOTS, len(self._items.names))  # guards are laid out for each slot that is asked for
-        return self.policy.k if k is None else check_int("ranker: k", k, 1, most)
+        if k is None:
+            return self.policy.k
+        return check_int("ranker: k", k, 1, max(MAX_SLOTS, len(self._items.names)))  # guards are laid out by slot
 
     def _combine_guards(self, guards: Sequence[Guard], k: int) -> RequestGuards:
         """Return the limits of a request, the ranker's own first."""
@@ -668,7 +670,7 @@ class Ranker:
         asked: tuple[Rule, ...] = ()
         pool = None
         hiding = None
-        if request_guards.are_limits:
+        if request_guards.guards and request_guards.are_limits:
             hiding = flatten_hidden_items(found, request_user.hidden, k)
         elif request_guards.guards:
             around = (
@@ -716,7 +718,7 @@ class Ranker:
                     len(codes), k, len(found.items), len(shown), request_guards, request_user.hidden, max_retrieved
                 ),
             )
-        return Recommendation(
+        return build_recommendation(
             items=get_item_ids(names, codes),
             contributions=contributions,
             objectives=picked.objectives,
@@ -790,7 +792,7 @@ class Ranker:
         objectives = list_kept_objectives(self._weights, dials.factors)
         none, far = np.zeros(0, np.float32), count_violations(resolved, found.items, k)
         of_rules = request_guards.guards if resolved else ()
-        return Recommendation(
+        return build_recommendation(
             items=(),
             contributions=np.zeros((0, len(objectives)), np.float32),
             objectives=objectives,
