@@ -10,6 +10,7 @@ import pytest
 
 import recsys
 from recsys import testing
+from recsys.experiments import pipeline
 from recsys.models import MostPopular
 from recsys.models.most_popular import FittedPopularity
 from recsys.splits import pairs, permissions
@@ -214,3 +215,47 @@ def test_a_reader_without_a_file_is_one_line():
 )
 def test_differences_are_found_to_the_last_bit(one, other, found):
     assert find_difference(one, other, "x") == found
+
+
+def write_exposures(path: Path, frame: pd.DataFrame, seed: int = 1) -> Path:
+    """Write a log of what was shown, whose rows that may not be used are the latest, and hide what users like most."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame(
+        {
+            "user_id": rng.choice(frame["user_id"], 300),
+            "item_id": rng.choice(frame["item_id"], 300),
+            "datetime": 1_300_000_000 + rng.integers(0, 80_000, 300),
+            "dismissed": (rng.random(300) < 0.3).astype(int),
+            "consent": (rng.random(300) < 0.9).astype(int),
+            "purposes": rng.choice(["recommendation", "ads|recommendation", "ads", ""], 300, p=[0.4, 0.3, 0.2, 0.1]),
+        }
+    )
+    rows.loc[(rows["consent"] == 0) | ~rows["purposes"].str.contains("recomm"), "datetime"] += 900_000
+    rows.to_csv(path, index=False)
+    return path
+
+
+def with_exposures(folder: Path) -> dict:
+    frame = make_table()
+    frame.to_csv(folder / "log.csv", index=False)
+    blends = {"capped": {"relevance": 1.0, "fatigue": 0.3, "guards": {"frequency_cap": {"m": 1, "window_days": 7}}}}
+    shown = {"path": str(write_exposures(folder / "shown.csv", frame))}
+    return with_path(folder / "log.csv", shown=shown, blends=blends)
+
+
+@pytest.mark.filterwarnings("ignore:shown. .* of unknown users:recsys.types.RecsysWarning")
+def test_exposures_do_not_leak(tmp_path):
+    testing.check_no_leak(with_exposures(tmp_path))
+
+
+@pytest.mark.filterwarnings("ignore:shown. .* of unknown users:recsys.types.RecsysWarning")
+@pytest.mark.parametrize("what", ["purposes", "every purpose"])
+def test_exposures_that_are_left_in_leak(tmp_path, monkeypatch, what):
+    def leak(shown, purposes=None, place="shown"):
+        if what == "every purpose":
+            return permissions.select_permitted_exposures(shown, None, place)
+        return replace(shown, purposes=None, purpose_names=()), 0
+
+    monkeypatch.setattr(pipeline, "select_permitted_exposures", leak)
+    with pytest.raises(testing.ContractError, match=r"^leak test: exposures"):
+        testing.check_no_leak(with_exposures(tmp_path))

@@ -1,6 +1,7 @@
 """Purposes: how they are written, and which rows a filter leaves."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 import recsys
 from recsys import data, splits
 from recsys.data.stores import restore_dataset, save_dataset
+from recsys.experiments.pipeline import hash_exposures
+from recsys.retrieval.exposures import build_exposure_histories
 from recsys.splits.permissions import select_permitted_rows
 from recsys.types import RecsysError
 
@@ -193,3 +196,63 @@ def test_descriptions_of_other_rows_are_one_line():
     short = replace(log, **{name: getattr(log, name)[:3] for name in ("user", "item", "weight", "purposes")})
     with pytest.raises(RecsysError, match="frame: has descriptions of 4 rows, expected 3 as in its interactions"):
         splits.no_holdout(replace(made, interactions=short))
+
+
+def make_exposures(cells):
+    rows = [{"user": f"u{n % 3}", "item": f"i{n}", "timestamp": n, "purposes": cell} for n, cell in enumerate(cells)]
+    return recsys.read_exposures(rows)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_an_exposure_is_used_if_it_permits_each_purpose_that_is_asked_for(seed):
+    """As if the table did not have the others."""
+    rng = np.random.default_rng(seed)
+    sets = [[name for name in ("ads", "care", "recs") if rng.random() < 0.6] for _ in range(12)] + [["ads", "recs"]]
+    every = make_exposures(["|".join(one) for one in sets])
+    for asked in (None, ["recs"], ["recs", "ads"]):
+        used = [bool(one) if asked is None else set(asked) <= set(one) for one in sets]
+        left, gone = splits.select_permitted_exposures(every, asked)
+        assert gone == len(sets) - sum(used)
+        rows = [
+            {"user": f"u{n % 3}", "item": f"i{n}", "timestamp": n, "purposes": "|".join(one)}
+            for n, one in enumerate(sets)
+            if used[n]
+        ]
+        expected = recsys.read_exposures(rows)
+        assert left.purpose_names == expected.purpose_names
+        for name in ("user", "item", "datetime", "user_ids", "item_ids", "purposes"):
+            mine, its = getattr(left, name), getattr(expected, name)
+            assert mine.dtype == its.dtype and mine.tolist() == its.tolist(), name
+
+
+def test_exposures_that_permit_nothing_reach_no_history():
+    shown = make_exposures(["recs", "", "ads", ""])
+    found, notes = build_exposure_histories(shown, shown.user_ids, shown.item_ids)
+    assert found.times.tolist() == [0, 2] and found.now == 2
+    assert notes == ("shown: 2 exposures that permit no purpose: left out",)
+
+
+@pytest.mark.parametrize(
+    ("cells", "purposes", "message"),
+    [
+        (["recs", "ads"], ["rec"], "[shown]: purposes: unknown purpose 'rec': did you mean 'recs'?"),
+        (
+            ["recs", "ads"],
+            ["recs", "ads"],
+            "[shown]: none of 2 exposures permits the purposes recs, ads, expected some",
+        ),
+        (["", ""], None, "[shown]: none of 2 exposures permits any purpose, expected some"),
+        (None, ["recs"], "[shown]: has no column purposes, expected one where purposes are named"),
+    ],
+)
+def test_purposes_of_exposures_that_cannot_be_are_one_line(cells, purposes, message):
+    shown = make_exposures(cells or ["recs"])
+    shown = shown if cells else replace(shown, purposes=None, purpose_names=())
+    with pytest.raises(RecsysError, match=re.escape(message)):
+        splits.select_permitted_exposures(shown, purposes, "[shown]")
+
+
+def test_purposes_are_in_the_digest_of_exposures():
+    digests = {hash_exposures(make_exposures(cells)) for cells in (["a", "b"], ["b", "a"], ["a|b", "a"], ["c", "b"])}
+    plain = replace(make_exposures(["a", "b"]), purposes=None, purpose_names=())
+    assert len(digests | {hash_exposures(plain)}) == 5

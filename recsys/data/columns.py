@@ -75,6 +75,7 @@ EXPOSURE_FIELDS: Mapping[str, Sequence[str]] = {
     "clicked": ("clicked", "click", "is_click", "is_clicked"),
     "dismissed": ("dismissed", "dismiss", "is_dismissed", "not_interested"),
     "consent": ("consent",),
+    "purposes": ("purposes",),
 }
 
 _RECBOLE_TYPE = re.compile(r":(?:token|float)(?:_seq)?$")

@@ -194,7 +194,9 @@ def read_exposures(
 
     A table is anything that `read_dataset` reads but a sparse matrix, and settings mean what they mean there. Fields:
     user_id, item_id, datetime; optionally slot (its place, from 1), policy, seed, clicked and dismissed (true or false;
-    nothing said is no), and consent: rows without are left out. Every row counts, also where several are alike.
+    nothing said is no), consent: rows without are left out, and purposes: whoever reads the log leaves out the rows
+    that permit none, or not each of those asked (`recsys.splits.select_permitted_exposures`). Every row counts, also
+    where several are alike.
 
     >>> shown = read_exposures([{"user": 1, "item": 50, "timestamp": 1_700_000_000, "dismissed": True}])
     >>> shown.item_ids.tolist(), shown.dismissed.tolist()

@@ -8,9 +8,10 @@ from recsys.data.identifiers import encode_ids, make_string_array
 from recsys.data.interactions import keep_consented_rows
 from recsys.data.mapped_tables import MappedTable
 from recsys.data.parsing import parse_flags, parse_numbers, refuse_bad_rows
+from recsys.data.purposes import parse_purposes, select_purposes
 from recsys.data.times import parse_times
 from recsys.types import Exposures, RecsysError
-from recsys.types.arrays import Anys, Ints, Longs, Strings
+from recsys.types.arrays import Ints, Longs, Strings
 
 if TYPE_CHECKING:
     from pandas import Series
@@ -49,7 +50,7 @@ def _encode_column(table: MappedTable, field: str, rows: Longs) -> tuple[Ints, S
 
 
 def _parse_optional_columns(table: MappedTable, rows: Longs) -> dict[str, Any]:
-    found: dict[str, Anys] = {}
+    found: dict[str, Any] = {}
     for field in ("clicked", "dismissed"):
         if field in table.columns:
             found[field] = parse_flags(table.frame[table.columns[field]], rows, table.place)
@@ -58,6 +59,9 @@ def _parse_optional_columns(table: MappedTable, rows: Longs) -> dict[str, Any]:
             found[field] = _parse_whole_numbers(table.frame[table.columns[field]], rows, table.place, least, most)
     if "slot" in found:
         found["slot"] = found["slot"].astype(np.int32)
+    if "purposes" in table.columns:
+        sets_of_rows, sets = parse_purposes(table.frame[table.columns["purposes"]], rows, table.place)
+        found["purposes"], found["purpose_names"] = select_purposes(sets, sets_of_rows)
     if "policy" in table.columns:
         codes, names = encode_ids(table.frame[table.columns["policy"]])
         found["policy"] = make_string_array([*names.tolist(), ""])[codes]

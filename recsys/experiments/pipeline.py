@@ -12,12 +12,13 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from recsys import data, maps, models
-from recsys.configs import Config, ModelSection, PoolSection
+from recsys.configs import Config, ModelSection, PoolSection, ShownSection
 from recsys.experiments.half_lives import HalfLifeChoice, choose_half_life
 from recsys.experiments.item_columns import ItemColumns, read_item_columns
 from recsys.models.fits import warn_of_ranking_problem
 from recsys.retrieval.candidates import candidates, make_context
 from recsys.retrieval.exposures import build_exposure_histories
+from recsys.splits.permissions import select_permitted_exposures
 from recsys.support.cache import Cache, CacheEntry, get_default_cache_folder
 from recsys.support.progress import show_progress
 from recsys.support.provenance import hash_own_modules
@@ -127,12 +128,23 @@ def _load_named_dataset(config: Config, data_dir: Path | None, quiet: bool, in_m
 def load_exposures(config: Config, in_memory: Exposures | None = None) -> Exposures | None:
     """Return the log that [shown] names, or the one that is in memory; None where the config has no [shown].
 
+    Rows that do not permit each of `[filter] purposes`, or where it names none, anything, are left out.
+
     Raises:
-        RecsysError: if it cannot be read, or the log in memory is not there, or another one.
+        RecsysError: if it cannot be read, or the log in memory is not there, or another one, or for a purpose that it
+            does not have.
     """
-    section = config.shown
-    if section is None:
+    if config.shown is None:
         return None
+    purposes = config.filter.purposes
+    log, left_out = select_permitted_exposures(_read_exposures(config.shown, in_memory), purposes, "[shown]")
+    if not left_out:
+        return log
+    asked = "permit no purpose" if purposes is None else f"do not permit {' and '.join(purposes)}"
+    return replace(log, notes=(*log.notes, f"{left_out:,} exposures that {asked}: left out"))
+
+
+def _read_exposures(section: ShownSection, in_memory: Exposures | None) -> Exposures:
     if section.path is None:
         if in_memory is None or hash_exposures(in_memory) != section.in_memory:
             found = (
@@ -154,7 +166,9 @@ def hash_exposures(shown: Exposures) -> str:
     """
     if not isinstance(shown, Exposures):
         raise RecsysError(f"shown: found a {type(shown).__name__}, expected an Exposures: recsys.read_exposures")
-    arrays = flatten_record(replace(shown, notes=()))
+    arrays = flatten_record(replace(shown, notes=(), purposes=None, purpose_names=()))
+    if shown.purposes is not None:
+        arrays |= {"purposes": shown.purposes, "purpose_names": np.asarray(shown.purpose_names, dtype=np.str_)}
     return hashlib.sha256("".join(f"{name} {hash_array(a)} " for name, a in arrays.items()).encode()).hexdigest()
 
 

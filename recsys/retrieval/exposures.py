@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from recsys.data.identifiers import look_up_ids
+from recsys.splits.permissions import select_permitted_exposures
 from recsys.types import ExposureHistories, Exposures, RecsysError
 from recsys.types.arrays import Bools, Longs, Strings
 from recsys.types.moments import parse_moment
@@ -21,8 +22,8 @@ def build_exposure_histories(
 ) -> tuple[ExposureHistories, tuple[str, ...]]:
     """Return what was shown to each of these users, (U,), and notes: one line each, none where nothing is left out.
 
-    Rows of unknown users or items are left out and counted. With `max_per_user`, each user keeps the most recent rows.
-    `now` is the moment that slates are made for; the latest exposure where it is None.
+    Rows that permit no purpose, and rows of unknown users or items, are left out and counted. With `max_per_user`, each
+    user keeps the most recent rows. `now` is the moment that slates are made for; the latest exposure where it is None.
 
     Raises:
         RecsysError: if it is no log of exposures, or `now` is no time, or lies before an exposure.
@@ -30,6 +31,7 @@ def build_exposure_histories(
     if not isinstance(exposures, Exposures):
         found = f"found a {type(exposures).__name__}"
         raise RecsysError(f"{place}: {found}, expected an Exposures: recsys.read_exposures makes one")
+    exposures, n_unusable = select_permitted_exposures(exposures, place=place)
     users, known_user = _encode_known(exposures.user_ids, user_ids)
     items, known_item = _encode_known(exposures.item_ids, item_ids)
     kept = known_user[exposures.user] & known_item[exposures.item]
@@ -43,7 +45,7 @@ def build_exposure_histories(
             f"{place}: now is {_format_moment(moment)}, and an exposure is of {_format_moment(latest)}, "
             "expected none after now"
         )
-    notes = []
+    notes = [f"{place}: {n_unusable:,} exposures that permit no purpose: left out"] if n_unusable else []
     if len(user) < len(exposures):
         notes.append(f"{place}: {len(exposures) - len(user):,} exposures of unknown users or items: left out")
     if max_per_user is not None:

@@ -9,6 +9,7 @@ from recsys.maths.catalogues import build_described_items
 from recsys.types.arrays import Anys, Bools, Csr, Ints, Strings
 from recsys.types.datasets import Dataset, Interactions, Items
 from recsys.types.errors import RecsysError, make_unknown_name_error
+from recsys.types.exposures import Exposures
 from recsys.types.identifiers import sort_ids
 
 
@@ -48,6 +49,25 @@ def select_permitted_rows(
     return (dataset if kept.all() else _take_rows(dataset, kept)), counts
 
 
+def select_permitted_exposures(
+    exposures: Exposures, purposes: Collection[str] | None = None, place: str = "shown"
+) -> tuple[Exposures, int]:
+    """Return the exposures that may be used, and how many may not: as for rows of a dataset.
+
+    Without a column `purposes`, all may be used where none is named. The result is that of a table without these rows.
+
+    Raises:
+        RecsysError: if no row may be used, or for a purpose that the log does not have.
+    """
+    kept = _find_permitted_rows(exposures.purposes, exposures.purpose_names, len(exposures), purposes, place)
+    if kept.all():
+        return exposures, 0
+    if not kept.any():
+        asked = "any purpose" if purposes is None else f"the purposes {', '.join(purposes)}"
+        raise RecsysError(f"{place}: none of {len(kept):,} exposures permits {asked}, expected some")
+    return _take_exposures(exposures, kept), int((~kept).sum())
+
+
 def check_dataset(dataset: object) -> None:
     """Refuse anything but a dataset."""
     if not isinstance(dataset, Dataset):
@@ -84,16 +104,48 @@ def _find_rows_from_sources(dataset: Dataset, sources: Collection[str]) -> Bools
 
 def _find_rows_for_purposes(dataset: Dataset, purposes: Collection[str] | None) -> Bools:
     log = dataset.interactions
-    if log.purposes is None:
+    return _find_permitted_rows(log.purposes, log.purpose_names, len(log), purposes, dataset.name)
+
+
+def _find_permitted_rows(
+    of_rows: Bools | None, names: tuple[str, ...], n_rows: int, purposes: Collection[str] | None, place: str
+) -> Bools:
+    if of_rows is None:
         if purposes is not None:
-            raise RecsysError(f"{dataset.name}: has no column purposes, expected one where purposes are named")
-        return np.ones(len(log), dtype=bool)
+            raise RecsysError(f"{place}: has no column purposes, expected one where purposes are named")
+        return np.ones(n_rows, dtype=bool)
     if purposes is None:
-        return np.asarray(log.purposes.any(axis=1))
+        return np.asarray(of_rows.any(axis=1))
     for name in purposes:
-        if name not in log.purpose_names:
-            raise make_unknown_name_error("purpose", name, log.purpose_names, where=f"{dataset.name}: purposes")
-    return np.asarray(log.purposes[:, [log.purpose_names.index(name) for name in purposes]].all(axis=1))
+        if name not in names:
+            raise make_unknown_name_error("purpose", name, names, where=f"{place}: purposes")
+    return np.asarray(of_rows[:, [names.index(name) for name in purposes]].all(axis=1))
+
+
+def _take_exposures(log: Exposures, kept: Bools) -> Exposures:
+    user, users = _drop_unused_ids(log.user[kept], log.user_ids)
+    item, items = _drop_unused_ids(log.item[kept], log.item_ids)
+    optional = ("dismissed", "clicked", "slot", "policy", "seed")
+    columns = {name: None if getattr(log, name) is None else getattr(log, name)[kept] for name in optional}
+    purposes, names = log.purposes, log.purpose_names
+    if purposes is not None:
+        purposes, names = _drop_unused_purposes(purposes[kept], names)
+    return Exposures(
+        user,
+        item,
+        log.datetime[kept],
+        _shrink_string_width(log.user_ids[users]),
+        _shrink_string_width(log.item_ids[items]),
+        **columns,
+        notes=log.notes,
+        purposes=purposes,
+        purpose_names=names,
+    )
+
+
+def _drop_unused_purposes(purposes: Bools, names: tuple[str, ...]) -> tuple[Bools, tuple[str, ...]]:
+    held = purposes.any(axis=0)
+    return purposes[:, held], tuple(np.asarray(names, dtype=object)[held].tolist())
 
 
 def _take_rows(dataset: Dataset, kept: Bools) -> Dataset:
@@ -106,8 +158,7 @@ def _take_rows(dataset: Dataset, kept: Bools) -> Dataset:
 
     purposes, names = rows(log.purposes), log.purpose_names
     if purposes is not None:
-        held = purposes.any(axis=0)
-        purposes, names = purposes[:, held], tuple(np.asarray(names, dtype=object)[held].tolist())
+        purposes, names = _drop_unused_purposes(purposes, names)
     left = Interactions(
         user=user,
         item=item,

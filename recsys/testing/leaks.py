@@ -25,6 +25,7 @@ from recsys.support.toml_files import find_toml, read_toml
 from recsys.testing.contract import ContractError, expect
 from recsys.testing.permitted_rows import (
     PERMISSION_FIELDS,
+    SHOWN,
     describe_settings,
     find_permitted_rows,
     read_file_frame,
@@ -58,9 +59,9 @@ def check_no_leak(
 ) -> None:
     """Test that rows that may not be used change nothing: without consent, of other sources, without the purposes.
 
-    The log is read twice, as it is and with these rows deleted, and everything that is made of both has to be the same
-    to the last bit: the split and the maps that metrics read, candidates and their scores, slates, metrics with
-    their intervals, recommendations, the ranker and its answers.
+    The log is read twice, as it is and with these rows deleted, and so is that of [shown] path. Everything that is made
+    of both has to be the same to the last bit: the split and the maps that metrics read, exposures, candidates and
+    their scores, slates, metrics with their intervals, recommendations, the ranker and its answers.
 
     `config` is what `recsys.bench` takes, whose [filter] says which rows may be used, or `sources` and `purposes` in
     its place; without one, a small benchmark of EASE. Its log is the file of [data] path, the file that a [data] reader
@@ -96,6 +97,10 @@ def check_no_leak(
         else:
             contents, n_rows = _copy_log(content, home, Path(name), allowed)
             sides = [(one, None) for one in contents]
+        if "shown" in content and "path" in content["shown"]:
+            copies, n_shown = _copy_exposures(content, home, Path(name), allowed[1])
+            sides = [({**one, "shown": own}, log) for (one, log), own in zip(sides, copies, strict=True)]
+            n_rows += n_shown
         expect(n_rows, WHO, f"all rows may be used, expected some that may not: {', '.join(PERMISSION_FIELDS)}")
         found = []
         for number, (settings, log) in enumerate(sides):
@@ -113,6 +118,7 @@ def collect_answers(config: Config, log: Dataset | None, folder: Path) -> dict[s
     parts = ("train", "validation", "test", "train_negatives", "user_ids", "items", "train_times")
     answers: dict[str, Any] = {f"split: {part}": getattr(made.split, part) for part in parts}
     answers |= {f"maps: {name}": getattr(made, name) for name in ("objective_maps", "audit", "content")}
+    answers["exposures"] = made.shown
     pool, _ = build_or_load_pool(made, config.model, config.pool)
     answers |= {"candidates": pool.items, "scores of candidates": pool.scores}
     answers |= {f"slates of length {k}": dict(slates) for k, slates in done.slates.items()}
@@ -210,6 +216,27 @@ def _copy_log(
             text = {"header": True, "delimiter": ","} if copy.suffix == ".csv" else {}
             changed["data"] = {**kept, **text, **describe_settings(settings)}
         made.append(changed)
+    return made, int((~permitted).sum())
+
+
+def _copy_exposures(
+    content: Mapping[str, Any], home: Path, folder: Path, purposes: Collection[str] | None
+) -> tuple[list[dict[str, Any]], int]:
+    """Return [shown] for a copy of its log and for one without the rows that may not be used, and their number."""
+    section = parse_config(content, home=home).shown
+    assert section is not None
+    log, settings = Path(str(section.path)), TableSettings(**section.table_settings)
+    frame = read_file_frame(log, section.columns, settings, SHOWN)
+    permitted = find_permitted_rows(frame, section.columns, None, purposes, SHOWN)
+    made = []
+    for part, rows in (("all", frame), ("permitted", frame[permitted])):
+        copy = write_frame(rows, log, folder / f"shown-{part}")
+        kept = {
+            name: value for name, value in content["shown"].items() if name not in TableSettings.__dataclass_fields__
+        }
+        text = {"header": True, "delimiter": ","} if copy.suffix == ".csv" else {}
+        how = {name: value for name, value in describe_settings(settings).items() if name in section.table_settings}
+        made.append({**kept, **text, **how, "path": str(copy)})
     return made, int((~permitted).sum())
 
 

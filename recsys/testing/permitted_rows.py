@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from recsys.data import read_dataset
-from recsys.data.columns import LOG_FIELDS, resolve_columns, strip_recbole_types
+from recsys.data.columns import EXPOSURE_FIELDS, LOG_FIELDS, resolve_columns, strip_recbole_types
+from recsys.data.exposures import EXPOSURE_REQUIRED_FIELDS
 from recsys.data.frames import convert_to_frame
 from recsys.data.identifiers import normalize_id
 from recsys.data.mapped_tables import REQUIRED_FIELDS
@@ -27,22 +28,37 @@ PERMISSION_FIELDS = ("consent", "source", "purposes")
 Columns = Mapping[str, object] | None
 
 
-def read_file_frame(path: Path, columns: Columns, settings: TableSettings) -> "DataFrame":
+class TableFields(NamedTuple):
+    """The fields of a kind of table: names of columns by field, and those that it must have."""
+
+    aliases: Mapping[str, Sequence[str]]
+    required: Sequence[str]
+
+
+LOG = TableFields(LOG_FIELDS, REQUIRED_FIELDS)
+SHOWN = TableFields(EXPOSURE_FIELDS, EXPOSURE_REQUIRED_FIELDS)
+
+
+def read_file_frame(path: Path, columns: Columns, settings: TableSettings, kind: TableFields = LOG) -> "DataFrame":
     """Return the table in a file as it is written, before any of its values is read."""
     chosen = dict(columns or {})
 
     def resolve(names: Sequence[str]) -> dict[str, str]:
-        return _map_columns(names, path, chosen)
+        return _map_columns(names, path, chosen, kind)
 
-    found = read_table(path, resolve, LOG_FIELDS, settings, tuple(chosen.values()))
+    found = read_table(path, resolve, kind.aliases, settings, tuple(chosen.values()))
     return found.frame.set_axis(strip_recbole_types(found.frame.columns), axis=1)
 
 
 def find_permitted_rows(
-    frame: "DataFrame", columns: Columns, sources: Collection[str] | None, purposes: Collection[str] | None
+    frame: "DataFrame",
+    columns: Columns,
+    sources: Collection[str] | None,
+    purposes: Collection[str] | None,
+    kind: TableFields = LOG,
 ) -> Bools:
     """Return which rows of a table may be used, (R,): each looked at alone, by its own cells."""
-    named = _map_columns(list(frame.columns), "leak test", columns)
+    named = _map_columns(list(frame.columns), "leak test", columns, kind)
     permitted = np.ones(len(frame), dtype=bool)
     rows = np.arange(len(frame))
     if "consent" in named:
@@ -85,8 +101,10 @@ def split_table(
     return whole, rest, int((~permitted).sum())
 
 
-def _map_columns(names: Sequence[str], place: str | PathLike[str], columns: Columns) -> dict[str, str]:
-    return resolve_columns(names, LOG_FIELDS, REQUIRED_FIELDS, str(place), columns)
+def _map_columns(
+    names: Sequence[str], place: str | PathLike[str], columns: Columns, kind: TableFields
+) -> dict[str, str]:
+    return resolve_columns(names, kind.aliases, kind.required, str(place), columns)
 
 
 def _join_list(cell: Any) -> Any:

@@ -34,6 +34,8 @@ class Exposures:
     policy: Strings | None = None  # (R,) the name of the policy that chose it, "" where unknown
     seed: Longs | None = None  # (R,) the seed of its draws, -1 where unknown
     notes: tuple[str, ...] = ()  # what was untidy and by which rule it was handled, one line each
+    purposes: Bools | None = None  # (R, P) which of `purpose_names` the row may be used for
+    purpose_names: tuple[str, ...] = ()  # P names, in order
 
     def __post_init__(self) -> None:
         """Refuse columns that do not go together, and codes that are none.
@@ -49,6 +51,8 @@ class Exposures:
         for name, kinds in _COLUMN_KINDS.items():
             if getattr(self, name) is not None:
                 check_array(f"exposures: {name}", getattr(self, name), size, kinds)
+        if self.purposes is not None:
+            check_array("exposures: purposes", self.purposes, (*size, len(self.purpose_names)), "b")
         check_codes("exposures: user", self.user, 0, len(self.user_ids))
         check_codes("exposures: item", self.item, 0, len(self.item_ids))
 
