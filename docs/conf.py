@@ -71,6 +71,15 @@ EXPOSURES = {"rule": "{rule}", "picks shown before": "{repeat_share_value:.1%}"}
 RESULTS = {
     "exposures": EXPOSURES,
     "receipts": {"what": "{what}", "value": "{value:,.5g} {unit}", "95 %": "{low:.5g} to {high:.5g}"},
+    "half_life": {
+        "log": "{log}",
+        "model": "{model}",
+        "half-life, days": "{half_life}",
+        "chosen": "{choice}",
+        "validation": "{ndcg_validation:.4f}",
+        "test": "{ndcg_test:.4f}",
+        "difference to none": "{to_none:+.4f} [{to_none_low:+.4f}, {to_none_high:+.4f}]",
+    },
     "agreement": {
         "library": "{peer}",
         "theirs and ours": "{what}",

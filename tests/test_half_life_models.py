@@ -77,6 +77,13 @@ def test_a_weight_halves_with_each_half_life(split, aged):
     np.testing.assert_array_equal(aged.time_weights.weigh_times(aged.train_times.data), aged.time_weights.weights.data)
 
 
+def test_times_before_1970_have_ages(split):
+    times = split.train_times.copy()
+    times.data -= 5000 * DAY
+    early = replace(split, train_times=times).with_half_life(200)
+    np.testing.assert_allclose(early.time_weights.weights.toarray(), dense_weights(split, 200), rtol=1e-6)
+
+
 def test_without_a_half_life_there_are_no_weights(split, aged):
     assert split.time_weights is None
     assert split.side_information.weights is None

@@ -557,6 +557,22 @@ def get_region_like_shares(context: Context, needed_by: str) -> Doubles:
     return REGION_LIKE_SHARES.get(context, make)
 
 
+REFERENCE_TIME = Table("reference_time")
+
+
+def get_reference_time(context: Context) -> float:
+    """Return the moment that ages are counted from, in seconds since 1970: the half-life's, or the latest positive."""
+
+    def make() -> float:
+        all_ = context.population
+        if all_.time_weights is not None:
+            return all_.time_weights.now
+        times = all_.need_times("an age").data
+        return float(times.max()) if len(times) else 0.0
+
+    return REFERENCE_TIME.get(context, make)
+
+
 SORTED_HISTORIES = Table("sorted_histories", per_user=True, user_row="the liked items, as compiled code reads them")
 
 

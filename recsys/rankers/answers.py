@@ -11,6 +11,7 @@ import numpy as np
 from recsys.control.receipts import Receipt
 from recsys.control.whys import Why
 from recsys.data.identifiers import normalize_id
+from recsys.rankers.evidence_ages import EvidenceAge
 from recsys.rankers.whys import NO_WHYS, MadeWhys, Whys
 from recsys.types import RecsysError
 from recsys.types.arrays import Floats, Longs
@@ -41,6 +42,7 @@ class Recommendation:
     explain: Callable[[], tuple[str, ...]] = field(repr=False)
     make_receipt: Callable[["Recommendation", bool], Receipt] = field(repr=False)
     explain_likelihood: Callable[[], tuple[dict[str, float], ...]] = field(repr=False, default=tuple)
+    measure_ages: Callable[[], tuple[EvidenceAge | None, ...]] = field(repr=False, default=tuple)
     dials: Mapping[str, float] = field(default_factory=dict)  # factor of each objective that is not as configured
     profile_free: bool = False  # whether it is what everybody gets
     now: int = 0  # seconds since 1970: the moment of the request
@@ -54,6 +56,7 @@ class Recommendation:
             "explain_likelihood": ConstantFunction(tuple(self.explain_likelihood())),
             "make_receipt": KeptReceipt(self.receipt()),
             "whys": MadeWhys(self.whys.list_whys(self)),
+            "measure_ages": ConstantFunction(tuple(self.measure_ages())),
         }
         return {**vars(self), **said}
 
@@ -118,6 +121,14 @@ class Recommendation:
     def explanations(self) -> tuple[str, ...]:
         """Return a plain sentence or two about each pick: the nearest liked item, and what is new to the user."""
         return self.explain()
+
+    def evidence_ages(self) -> tuple[EvidenceAge | None, ...]:
+        """Return for each pick how old, in days, the user's liked items are that speak for it; None where none do.
+
+        An item speaks for a pick if users share both (its cosine by co-occurrence is above 0), and if its time is
+        known. Ages are counted from the moment of the half-life, or else the latest training positive.
+        """
+        return self.measure_ages()
 
     def feature_contributions(self) -> tuple[dict[str, float], ...]:
         """Return for each pick what each feature of the ranker's likelihood added to its score, the largest first.

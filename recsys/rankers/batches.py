@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set, Sized
 from typing import Any, cast
 
 from recsys.rankers.answers import Recommendation
-from recsys.rankers.requests import Id
+from recsys.rankers.requests import HistoryRow, Id
 from recsys.types import Guard, RecsysError
 
 
 def parse_batch_users(
     count: int,
     users: Sequence[Id] | None,
-    histories: Sequence[Iterable[Id]] | None,
-    more: Sequence[Iterable[Id]] | None = None,
+    histories: Sequence[Iterable[HistoryRow]] | None,
+    more: Sequence[Iterable[HistoryRow]] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the user or history of each of `count` requests, as keywords of one request.
 

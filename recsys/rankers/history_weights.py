@@ -1,6 +1,6 @@
 """Weights by age of the history of a request: those that are stored, and those of rows that a request brings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -42,7 +42,7 @@ def has_dated_rows(given: Any) -> bool:
     return isinstance(given, tuple | list) and len(given) > 0 and isinstance(given[0], tuple | list)
 
 
-def weigh_request_history(context: Context, code: int, history: Ints, own: Ints, dated: dict[int, int]) -> Floats:
+def weigh_request_history(context: Context, code: int, history: Ints, own: Ints, dated: Mapping[int, int]) -> Floats:
     """Return how much each item of a history counts by its age, (h,); () where the ranker has no half-life.
 
     `own` are the items, ascending, that the ranker holds of the user with this code: their stored weights hold. An item

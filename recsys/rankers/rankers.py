@@ -20,6 +20,7 @@ from recsys.objectives.derived_tables import TableKey, get_id_codes, get_number_
 from recsys.rankers import fitting, stores
 from recsys.rankers.answers import Recommendation, build_recommendation
 from recsys.rankers.batches import catch_request_error, count_listed, parse_batch, parse_batch_users
+from recsys.rankers.evidence_ages import measure_evidence_ages
 from recsys.rankers.explanations import explain_picks
 from recsys.rankers.exposures import MAX_SHOWN, ExposureStore, hide_limited_items
 from recsys.rankers.fast_path import FastPath, build_fast_path
@@ -59,6 +60,7 @@ from recsys.rankers.request_dials import (
 from recsys.rankers.requests import (
     NO_ITEMS,
     Candidates,
+    HistoryRow,
     Id,
     IdIndex,
     RequestUser,
@@ -318,8 +320,8 @@ class Ranker:
         scores: Any,
         *,
         user: Id | None = None,
-        history: Iterable[Id] | None = None,
-        more: Iterable[Id] | None = None,
+        history: Iterable[HistoryRow] | None = None,
+        more: Iterable[HistoryRow] | None = None,
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Guard] = (),
@@ -337,6 +339,8 @@ class Ranker:
         likelihood, the order of the likelihood.
         `guards` hold for this request, beside those of the ranker; what cannot be met is met in the order that
         `recsys.reranking.guards` says, and told (`Recommendation.violations`).
+        Rows of `history` and `more` are items, or all of them an item and its datetime, which says how much it counts
+        where the ranker has a half-life (`Split.with_half_life`); without a time it counts as of now.
         `shown` are exposures of the one who asks, beside those that the ranker holds: rows of item_id, datetime and
         optionally dismissed (`recsys.rankers.exposures.parse_shown_rows`). `now` is the moment of the request, in
         seconds since 1970 or as a `datetime`, the clock's by default; an exposure after it counts as `now`.
@@ -389,8 +393,8 @@ class Ranker:
         self,
         *,
         user: Id | None = None,
-        history: Iterable[Id] | None = None,
-        more: Iterable[Id] | None = None,
+        history: Iterable[HistoryRow] | None = None,
+        more: Iterable[HistoryRow] | None = None,
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Guard] = (),
@@ -447,8 +451,8 @@ class Ranker:
         scores: Sequence[Any],
         *,
         users: Sequence[Id] | None = None,
-        histories: Sequence[Iterable[Id]] | None = None,
-        more: Sequence[Iterable[Id]] | None = None,
+        histories: Sequence[Iterable[HistoryRow]] | None = None,
+        more: Sequence[Iterable[HistoryRow]] | None = None,
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Sequence[Guard]] | None = None,
@@ -486,8 +490,8 @@ class Ranker:
         self,
         *,
         users: Sequence[Id] | None = None,
-        histories: Sequence[Iterable[Id]] | None = None,
-        more: Sequence[Iterable[Id]] | None = None,
+        histories: Sequence[Iterable[HistoryRow]] | None = None,
+        more: Sequence[Iterable[HistoryRow]] | None = None,
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Sequence[Guard]] | None = None,
@@ -596,8 +600,8 @@ class Ranker:
     def _resolve_request(
         self,
         user: Id | None,
-        history: Iterable[Id] | None,
-        more: Iterable[Id] | None,
+        history: Iterable[HistoryRow] | None,
+        more: Iterable[HistoryRow] | None,
         weights: Mapping[Any, float] | None,
         profile_free: bool,
         shown: Any,
@@ -749,6 +753,14 @@ class Ranker:
                 given if max_retrieved is None else None,
                 k,
                 request_guards.guards,
+            ),
+            measure_ages=partial(
+                measure_evidence_ages,
+                self.context,
+                codes,
+                request_user.code,
+                request_user.history,
+                request_user.dated,
             ),
             dials=dict(dials.factors),
             profile_free=dials.profile_free,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,9 @@ from recsys.types import Context, ExposureHistories, RecsysError
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
 
 Id = str | int | float
+HistoryRow = Id | tuple[Id, Any]  # an item, or an item and its datetime
 NO_ITEMS = np.zeros(0, np.int32)
+NO_TIMES: Mapping[int, int] = MappingProxyType({})
 
 
 class ShownRows(NamedTuple):
@@ -47,6 +50,7 @@ class RequestUser(NamedTuple):
     exposure_notes: tuple[str, ...] = ()  # a plain sentence about exposures that are left out
     hidden: Ints = NO_ITEMS  # codes of the items that guards exclude for what was shown, ascending
     now: int = 0  # seconds since 1970: the moment of the request
+    dated: Mapping[int, int] = NO_TIMES  # seconds since 1970 of items that a request brings with a time, by code
     weights: Floats = NO_WEIGHTS  # (h,) how much each item of the history counts by its age; () without a half-life
 
 
@@ -107,8 +111,8 @@ def load_exposure_kernels() -> Any:
 
 
 def resolve_request_user(
-    context: Context, users: IdIndex, items: IdIndex, user: Id | None, history: Iterable[Id] | None,
-    more: Iterable[Id] | None, now: int,
+    context: Context, users: IdIndex, items: IdIndex, user: Id | None, history: Iterable[HistoryRow] | None,
+    more: Iterable[HistoryRow] | None, now: int,
 ) -> RequestUser:  # fmt: skip
     """Return the user of a request: a known one, who may like `more` by now, a history, or nobody known.
 
@@ -123,27 +127,30 @@ def resolve_request_user(
     if user is not None and history is not None:
         raise RecsysError("ranker: found user and history, expected one of them: a known user has a history")
     if user is None:
-        codes, unknown, dated = (NO_ITEMS, [], {}) if history is None else _look_up_history(items, "history", history)
+        codes, unknown, dated = (
+            (NO_ITEMS, [], NO_TIMES) if history is None else _look_up_history(items, "history", history)
+        )
         liked = np.unique(codes)
         weights = weigh_request_history(context, -1, liked, NO_ITEMS, dated)
-        return RequestUser(-1, liked, tuple(unknown), now=now, weights=weights)
+        return RequestUser(-1, liked, tuple(unknown), now=now, weights=weights, dated=dated)
     code = users.codes.get(user) if isinstance(user, str) else None
     code = users.codes.get(normalize_id(user)) if code is None else code
     if code is None:
         raise make_unknown_user_error(user, users.codes, "expected one of them, or history= with what they like")
     own = get_row_columns(context.need_train("a ranker"), code)
     if more is None:
-        return RequestUser(code, own, now=now, weights=weigh_request_history(context, code, own, own, {}))
+        return RequestUser(code, own, now=now, weights=weigh_request_history(context, code, own, own, NO_TIMES))
     codes, unknown, dated = _look_up_history(items, "more", more)
     both = np.union1d(own, codes).astype(np.int32)
     weights = weigh_request_history(context, code, both, own, dated)
-    return RequestUser(code, both, tuple(unknown), is_extended=len(both) > len(own), now=now, weights=weights)
+    extended = len(both) > len(own)
+    return RequestUser(code, both, tuple(unknown), is_extended=extended, now=now, weights=weights, dated=dated)
 
 
-def _look_up_history(items: IdIndex, name: str, given: Any) -> tuple[Ints, list[str], dict[int, int]]:
+def _look_up_history(items: IdIndex, name: str, given: Any) -> tuple[Ints, list[str], Mapping[int, int]]:
     """Return the codes of the known items of a history, the names of others, and the last time of each dated item."""
     if not has_dated_rows(given):
-        return (*items.look_up(given), {})
+        return (*items.look_up(given), NO_TIMES)
     ids, times = split_dated_rows(f"ranker: {name}", given)
     dated: dict[int, int] = {}
     undated: set[int] = set()

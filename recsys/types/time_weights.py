@@ -65,7 +65,7 @@ def make_time_weights(train: Csr, times: Csr | None, decay: TimeDecay) -> TimeWe
             f"half_life is {decay.half_life:g} and the data has no times, expected a column datetime, or no half_life"
         )
     when = get_positive_times(train, times)
-    last = float(when.max(initial=0.0)) if len(when) else 0.0
+    last = float(when.max()) if len(when) else 0.0
     now = last if decay.now is None else decay.now
     if len(when) and last > now:
         later, shown = int((when > now).sum()), [str(np.datetime64(int(at), "s")) for at in (now, last)]
