@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from recsys.scores.segments import tabulate_segments
 from recsys.support.atomic_files import replace_folder, write_text
 from recsys.support.cache import describe_environment, get_key_versions, require_disk_space
 from recsys.types import Slates
+from recsys.types.arrays import Strings
 from recsys.types.paths import check_path
 
 if TYPE_CHECKING:
@@ -49,7 +51,8 @@ class RunFolder:
         """Write config, environment, tables, charts, report and log to `bench.folder`, in the place of one there."""
         config = bench.preparation.config
         around = describe_environment(config.seed, bench.preparation.dataset.fingerprint)
-        with replace_folder(bench.folder) as folder:
+        with replace_folder(bench.folder) as folder, ThreadPoolExecutor(1) as worker:
+            tables = worker.submit(_write_scores_and_slates, bench, folder)  # compressed while the report is made
             write_text(folder / "config.toml", tomli_w.dumps(config.dump_settings()))
             write_text(folder / "environment.json", json.dumps(around, indent=2) + "\n")
             escape_csv_frame(bench.summary).to_csv(folder / "summary.csv", index=False)
@@ -57,30 +60,53 @@ class RunFolder:
             if bench.readings is not None:
                 escape_csv_frame(bench.readings.judges).to_csv(folder / "judges.csv", index=False)
                 escape_csv_frame(bench.readings.readings).to_csv(folder / "readings.csv", index=False)
-            write_scores(bench.scores, folder)
-            tabulate_user_values(bench.scores).to_parquet(folder / "per_user.parquet", index=False)
-            tabulate_slates(bench.slates).to_parquet(folder / "slates.parquet", index=False)
             if bench.likelihood is not None:
                 save_likelihood(bench.likelihood, folder / "likelihood.npz")
                 escape_csv_frame(coefficient_table(bench.likelihood)).to_csv(folder / "likelihood.csv", index=False)
                 reports.write_coefficients(bench.likelihood, folder / "likelihood.svg")
             reports.write_report(_build_results(bench, around, seconds), folder)
+            tables.result()
             self.log_line(f"done in {seconds:.1f} s")
             write_text(folder / "log.txt", "\n".join(self._lines) + "\n")
+
+
+def _write_scores_and_slates(bench: "Bench", folder: Path) -> None:
+    write_scores(bench.scores, folder)
+    tabulate_user_values(bench.scores).to_parquet(folder / "per_user.parquet", index=False)
+    tabulate_slates(bench.slates).to_parquet(folder / "slates.parquet", index=False)
 
 
 def tabulate_slates(by_length: Mapping[int, Mapping[str, Slates]]) -> "pd.DataFrame":
     """Return the rows of `Slates.to_frame` of every run at every length, with run and k, without titles."""
     import pandas as pd
 
+    run_names = _categorize(list(dict.fromkeys(run for of in by_length.values() for run in of)))
+    lists: dict[int, pd.Series] = {}  # of ids: slates of a benchmark share theirs
     frames = []
     for k, run, slates in ((k, run, slates) for k, runs in by_length.items() for run, slates in runs.items()):
-        frame = slates.to_frame().drop(columns="title", errors="ignore")
-        frame.insert(0, "run", pd.Series(pd.Categorical([run]).repeat(len(frame))))
+        for ids in (slates.user_ids, slates.item_ids):
+            if id(ids) not in lists:
+                lists[id(ids)] = _categorize(ids)
+        users, items = lists[id(slates.user_ids)], lists[id(slates.item_ids)]
+        codes: Any = {"user_ids": users.cat.codes.to_numpy(), "item_ids": items.cat.codes.to_numpy()}
+        frame = replace(slates, **codes, titles=None).to_frame()  # codes of categories where ids would stand
+        frame["user_id"] = pd.Categorical.from_codes(frame["user_id"], users.cat.categories)
+        frame["item_id"] = pd.Categorical.from_codes(frame["item_id"], items.cat.categories)
+        here = np.full(len(frame), run_names.cat.categories.get_loc(run), dtype=np.int64)
+        frame.insert(0, "run", pd.Series(pd.Categorical.from_codes(here, run_names.cat.categories)))
         frame.insert(1, "k", np.full(len(frame), k, dtype=np.int16))
-        frames.append(frame.astype({"user_id": "category", "item_id": "category"}))
+        frames.append(frame)
     whole = pd.concat(frames, ignore_index=True)
-    return whole.astype(dict.fromkeys(("run", "user_id", "item_id"), "category"))
+    for name in ("run", "user_id", "item_id"):  # of different lists of ids, plain ones came out
+        whole[name] = whole[name].astype("category").cat.remove_unused_categories()
+    return whole
+
+
+def _categorize(names: Sequence[str] | Strings) -> "pd.Series[Any]":
+    """Return different names as categories in their order: the same for every frame that has them."""
+    import pandas as pd
+
+    return pd.DataFrame({"name": names})["name"].astype("category")
 
 
 def _build_results(bench: "Bench", around: dict[str, Any], seconds: float) -> reports.Results:
