@@ -6,7 +6,7 @@ from recsys.maths import distributions
 from recsys.maths.blocks import iter_blocks
 from recsys.maths.communities import assign_communities, fit_community_model
 from recsys.metrics._hits import MarkedPositives, compute_recall_by_map, count_marked_positives
-from recsys.metrics._shared import get_shown_matrix, get_test_users
+from recsys.metrics._shared import divide_or_nan, get_shown_matrix, get_test_users
 from recsys.metrics.derived_tables import MapTable
 from recsys.support import rng
 from recsys.types import Evaluation, GroundTruth, PerMap, TasteMap
@@ -15,6 +15,7 @@ from recsys.types.arrays import Bools, Csr, Doubles, Ints
 _AVERAGED_OVER = "w = 1, uniform slots of 1/k; mean over users to whom something is owed, then over maps"
 
 OUTSIDE_BUBBLE, OWED_MIXES = MapTable("outside_bubble"), MapTable("owed_mixes")
+OWED_TOTALS = MapTable("owed_totals")
 USER_COMMUNITIES = MapTable("user_communities")
 
 
@@ -84,14 +85,15 @@ def _compute_deficits(evaluation: Evaluation, k: int, family: str) -> Doubles:
     truth = evaluation.truth
     maps = getattr(truth, family)
     mixes = _get_owed_mixes(truth, family)
+    owed = OWED_TOTALS.get(truth, lambda: np.array([q.sum(axis=-1) for q in mixes]), family)
     shown = get_shown_matrix(evaluation, k)
-    values = np.empty((len(maps), shown.shape[0]))
+    missing = np.empty((len(maps), shown.shape[0]))
     for b in iter_blocks(shown.shape[0]):
         of_block = shown[b]
         for m, (taste_map, q) in enumerate(zip(maps, mixes, strict=True)):
             given = distributions.sum_by_region(of_block, taste_map.assignment) / k
-            values[m, b] = distributions.deficit(q[b], given)
-    return values
+            missing[m, b] = np.maximum(0.0, q[b] - given).sum(axis=-1)
+    return divide_or_nan(missing, owed.reshape(missing.shape))
 
 
 def _get_owed_mixes(truth: GroundTruth, family: str) -> list[Doubles]:

@@ -16,10 +16,10 @@ from recsys.maths.blocks import iter_blocks
 from recsys.metrics._hits import MarkedPositives, compute_recall_by_map, count_marked_positives
 from recsys.metrics._shared import divide_or_nan, get_test_users
 from recsys.metrics.derived_tables import MapTable
-from recsys.types import Evaluation, GroundTruth, PerMap
-from recsys.types.arrays import Bools, Ints, Longs
+from recsys.types import Evaluation, GroundTruth, PerMap, TasteMap
+from recsys.types.arrays import Csr, Ints, Longs
 
-EXPLORED_REGIONS, TEST_PLACES = MapTable("explored_regions"), MapTable("test_places")
+REGION_PLACES, TEST_PLACES = MapTable("region_places"), MapTable("test_places")
 UNEXPLORED_POSITIVES, HELD_OUT_SHARE = MapTable("unexplored_positives"), MapTable("held_out_share")
 WITNESSED_POSITIVES = MapTable("witnessed_positives")
 
@@ -159,14 +159,14 @@ def _compute_discovery(evaluation: Evaluation, k: int, family: MapFamily) -> Per
 
 def _unexplored_share(evaluation: Evaluation, k: int, family: MapFamily) -> PerMap:
     truth = evaluation.truth
-    regions, top = _get_explored_regions(truth, family), evaluation.get_top_picks(k)
-    values = np.empty((len(regions), len(top)))
-    for m, (touched, hard) in enumerate(regions):
-        for b in iter_blocks(len(top)):
-            shown = np.where(
-                top[b] >= 0, _classify_items(touched[b], hard, np.arange(len(top[b]))[:, None], top[b]), -1
-            )
-            values[m, b] = divide_or_nan((shown == 1).sum(axis=1), (shown >= 0).sum(axis=1))
+    regions, top = _get_region_places(truth, family), evaluation.get_top_picks(k)
+    new, known = np.zeros((2, len(regions), len(top)), dtype=np.int64)
+    for b in iter_blocks(len(top)):
+        ranks = np.ascontiguousarray(top[b].T)  # a row for each rank: users side by side are counted sooner
+        for m, (places, region) in enumerate(regions):
+            shown = _classify_items(places[b], region, np.arange(ranks.shape[1]), ranks)
+            new[m, b], known[m, b] = (shown == 1).sum(axis=0), (shown >= 0).sum(axis=0)
+    values = divide_or_nan(new, known)
     convention = (
         f"shown items in regions unexplored by train / shown items that the map knows, {_FAMILY_NAMES[family]}; "
         "mean over users with such items, then over maps"
@@ -189,19 +189,26 @@ def _compute_held_out_share(truth: GroundTruth, family: MapFamily) -> float:
 def _classify_test_items(truth: GroundTruth, family: MapFamily) -> Bytes:
     """Return (M, held-out positives): 1 in an unexplored region, 0 in a touched one, -1 unknown to the map."""
     users, items = get_test_users(truth), truth.split.test.indices
-    places = [_classify_items(touched, hard, users, items) for touched, hard in _get_explored_regions(truth, family)]
-    return np.array(places, dtype=np.int8).reshape(len(places), len(items))
+    found = [_classify_items(places, region, users, items) for places, region in _get_region_places(truth, family)]
+    return np.array(found, dtype=np.int8).reshape(len(found), len(items))
 
 
-def _classify_items(explored: Bools, hard: Ints, users: Longs, items: Ints) -> Bytes:
-    region = hard[items]
-    return np.where(region >= 0, ~explored[users, region], -1).astype(np.int8)
+def _classify_items(places: Bytes, region: Ints, users: Longs, items: Ints) -> Bytes:
+    """Return the place that each item has for its user, from a map's `_get_region_places`; -1 where there is none."""
+    return np.asarray(places.ravel().take(users * places.shape[1] + region.take(items)), dtype=np.int8)
 
 
-def _get_explored_regions(truth: GroundTruth, family: MapFamily) -> list[tuple[Bools, Ints]]:
-    """Return, for each map, which regions each user has touched (U, Z), and the region of each item (I,)."""
-    train = truth.split.train
-    maps = getattr(truth, family)
-    return EXPLORED_REGIONS.get(
-        truth, lambda: [(distributions.find_explored_regions(train, m), m.hard_regions) for m in maps], family
-    )
+def _get_region_places(truth: GroundTruth, family: MapFamily) -> list[tuple[Bytes, Ints]]:
+    """Return, for each map, what each region is to each user (U, Z + 1), and the region of each item (I + 1,).
+
+    1 is unexplored, 0 touched, and the last, where items are that the map does not know and the one that is none, -1.
+    """
+    train, maps = truth.split.train, getattr(truth, family)
+    return REGION_PLACES.get(truth, lambda: [_make_region_places(train, m) for m in maps], family)
+
+
+def _make_region_places(train: Csr, taste_map: TasteMap) -> tuple[Bytes, Ints]:
+    explored, hard = distributions.find_explored_regions(train, taste_map), taste_map.hard_regions
+    places = np.full((len(explored), explored.shape[1] + 1), -1, dtype=np.int8)
+    places[:, :-1] = ~explored
+    return places, np.append(np.where(hard >= 0, hard, explored.shape[1]), explored.shape[1])
