@@ -33,7 +33,8 @@ def build_run_slates(
     and added to `refused`, with the reason; without it the first of them ends the work.
     """
     config = preparation.config
-    base, fitting = build_or_load_pool(preparation, config.model, config.pool)
+    pool, fitting = build_or_load_pool(preparation, config.model, config.pool)
+    base = TermCache(pool)
     slates: SlatesByLength = {k: {} for k in config.slate_lengths}
     seconds: dict[str, float] = {}
     with show_progress(quiet) as bars:
@@ -73,7 +74,7 @@ def build_fold_slates(
     if not judges:
         return found
     changed = [spec for spec in specs if _is_made_here(spec) and depends_on_fold(spec, config)]
-    base = build_or_load_pool(preparation, config.model, config.pool)[0]
+    base = TermCache(build_or_load_pool(preparation, config.model, config.pool)[0])
     with show_progress(quiet) as bars:
         task = bars.add_task("halves of the users", total=len(judges) * len(changed))
         for number, judge in enumerate(judges):
@@ -105,15 +106,16 @@ def _describe_violations(slates: Slates) -> str:
 
 
 def _build_or_load_slates(
-    preparation: Preparation, spec: RunSpec, base: Pool, k: int, fold: FoldPools | None = None
+    preparation: Preparation, spec: RunSpec, base: TermCache, k: int, fold: FoldPools | None = None
 ) -> tuple[Slates, float]:
     """Return the slates of a run, and the seconds they took; with `fold`, those by the tables of half of the users.
 
-    Scales, too, are then fitted on these users alone.
+    Scales, too, are then fitted on these users alone. Blends over the `base` pool share its terms, except at the
+    headline's k: the seconds of each run are with all that it computes.
     """
     config = preparation.config
     blend: Mapping[str, Any] = spec.blend or {"relevance": 1.0}
-    candidates, fitting = base, 0.0
+    candidates, fitting = base.pool, 0.0
     model, wanted = spec.model or config.model, spec.pool or config.pool
     if spec.by_likelihood:
         candidates, fitting = build_or_load_ranked_pool(preparation, model, wanted)
@@ -124,7 +126,8 @@ def _build_or_load_slates(
     source += preparation.shown_digests
     if spec.by_likelihood:
         source += describe_likelihood_source(preparation)
-    terms, fitted = None, TermCache(candidates, 0)
+    fitted = base if candidates is base.pool else TermCache(candidates, 0)
+    terms = None if k == config.headline_k else fitted
     if fold is not None:
         terms, fitted = fold.get_terms(candidates, model, wanted, spec.by_likelihood)
         candidates = terms.pool
