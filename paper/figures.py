@@ -1,4 +1,4 @@
-"""The figures of the paper, from the results.
+"""The figures of the paper, from the results: means over the seeds of a log and a split.
 
 Colours and shapes are those of the reports (`recsys/reports/themes.py`).
 """
@@ -14,36 +14,91 @@ from recsys.reports.themes import LIGHT, SHAPES
 from recsys.support.atomic_files import write_text
 
 FONT = "Libertinus Serif"
-READINGS = {"relative": "judges that have not seen the users", "seen_relative": "judges that have seen the users"}
+KEYS = ["log", "split", "seed"]
+READINGS = {"unseen_gain": "judges that have not seen the users", "seen_gain": "judges that have seen the users"}
+CHOICE = "the choice for the log"
+RIVALS = {CHOICE: "circle", "always MMR": "square", "always DPP": "diamond"}
+GAIN = ["gain", "gain_low", "gain_high"]
+LIMITS = (-0.5, 1.5)  # of an axis of gains: intervals of small logs go further and are cut
 PER_CENT = "datum.value == 0 ? '0' : replace(format(datum.value, '+.0%'), '%', ' %')"
 
 
-def read_blends(root: Path) -> pd.DataFrame:
-    """Return discovery by the blends of the default benchmark, with their methods and weights."""
-    table, names = read_source("ml-100k", root), read_lookups(root)["names"]
-    table = table[(table.metric == "discovery") & table.run.str.contains("-")]
-    method, weight = table.run.str.rpartition("-")[0], table.run.str.rpartition("-")[2]
-    labels = method.map(lambda name: names.get(name, name.replace("_", " ")))
-    return table.assign(label=labels, weight=weight)
+def read_families(root: Path) -> pd.DataFrame:
+    """Return a row for each method of each run, with the names of cells and methods that readers know."""
+    table, names = read_source("discover-families", root), read_lookups(root)["names"]
+    cells = table.log.replace(names) + table.split.map({"random": ", random", "per_user_time": ", by time"})
+    return table.assign(
+        cell=cells, label=table.method.str.split(" + ", regex=False).map(lambda parts: join(parts, names))
+    )
+
+
+def join(parts: list[str], names: dict[str, str]) -> str:
+    return " + ".join(names.get(part, part) for part in parts)
 
 
 def draw_seen(table: pd.DataFrame) -> alt.TopLevelMixin:
-    """Return the gain of each blend by judges that have seen the users and by those that have not."""
-    long = table.melt(["label", "weight"], list(READINGS), "reading", "change").replace({"reading": READINGS})
-    order = list(table.groupby("label").seen_relative.mean().sort_values(ascending=False).index)
-    places = {"y": alt.Y("label:N", sort=order, title=None), "yOffset": alt.YOffset("weight:N")}
-    x = alt.X("change:Q", title="gain in audited discovery", axis=alt.Axis(labelExpr=PER_CENT, tickCount=8))
+    """Return the gain of each blend by judges that have seen the users and by those that have not, log by log."""
+    table = table[(table.role == "family") & ~table.likelihood]
+    means = table.groupby(["cell", "label"], sort=False, as_index=False)[list(READINGS)].mean()
+    long = means.melt(["cell", "label"], var_name="reading", value_name="change").replace({"reading": READINGS})
+    order = list(means.groupby("label").seen_gain.mean().sort_values(ascending=False).index)
+    y = alt.Y("label:N", sort=order, title=None)
+    scale = alt.Scale(domain=choose_limits(means.unseen_gain, means.seen_gain), nice=False)
+    x = alt.X("change:Q", title=None, scale=scale, axis=alt.Axis(labelExpr=PER_CENT, tickCount=3))
     reading = {"field": "reading", "type": "nominal", "title": None}
     colours = alt.Scale(domain=list(READINGS.values()), range=list(LIGHT["series"][:2]))
     shapes = alt.Scale(domain=list(READINGS.values()), range=[SHAPES["circle"], SHAPES["diamond"]])
     every = alt.Chart(long)
-    zero = alt.Chart(long.head(1)).mark_rule(color=LIGHT["ink"], strokeDash=[4, 3]).encode(x=alt.datum(0))
-    spans = every.mark_line(strokeWidth=1.4, color=LIGHT["soft"]).encode(x=x, detail=["label:N", "weight:N"], **places)
-    points = every.mark_point(filled=True, size=36, opacity=1)
+    zero = draw_zero(long).transform_aggregate(rows="count()", groupby=["cell"])
+    spans = every.mark_line(strokeWidth=1.6, color=LIGHT["soft"], clip=True).encode(x=x, y=y, detail="label:N")
+    points = every.mark_point(filled=True, size=38, opacity=1, clip=True)
     points = points.encode(
-        x=x, color=alt.Color(**reading, scale=colours), shape=alt.Shape(**reading, scale=shapes), **places
+        x=x, y=y, color=alt.Color(**reading, scale=colours), shape=alt.Shape(**reading, scale=shapes)
     )
-    return apply_theme(alt.layer(zero, spans, points).properties(width=520, height=27 * len(order)))
+    panel = alt.layer(zero, spans, points).properties(width=96, height=15 * len(order))
+    header = alt.Header(title=None, labelExpr="split(datum.label, ', ')", labelFontSize=10, labelColor=LIGHT["ink"])
+    facet = alt.Facet("cell:N", sort=list(means.cell.unique()), header=header)
+    return apply_theme(panel.facet(facet, columns=5, spacing={"row": 42, "column": 12}, bounds="flush"))
+
+
+def draw_gains(table: pd.DataFrame, runs: pd.DataFrame) -> alt.TopLevelMixin:
+    """Return the gain at the budget of the choice, of always MMR and of always DPP, with intervals, log by log.
+
+    Where nothing was chosen the slates are the base's, and gain nothing.
+    """
+    cells = table[[*KEYS, "cell"]].drop_duplicates()
+    chosen = cells.merge(runs[KEYS]).merge(table.loc[table.chosen, [*KEYS, *GAIN]], how="left").fillna(0.0)
+    fixed = [
+        table[table.method == method].assign(rival=rival)
+        for method, rival in (("mmr", "always MMR"), ("dpp", "always DPP"))
+    ]
+    means = pd.concat([chosen.assign(rival=CHOICE), *fixed])
+    means = means.groupby(["cell", "rival"], sort=False, as_index=False)[GAIN].mean()
+    rival = {"field": "rival", "type": "nominal", "title": None}
+    colour = alt.Color(**rival, scale=alt.Scale(domain=list(RIVALS), range=list(LIGHT["series"][:3])))
+    shape = alt.Shape(**rival, scale=alt.Scale(domain=list(RIVALS), range=[SHAPES[one] for one in RIVALS.values()]))
+    y = alt.Y("cell:N", sort=list(means.cell.unique()), title=None, scale=alt.Scale(paddingInner=0.3))
+    places = {"y": y, "yOffset": alt.YOffset("rival:N", sort=list(RIVALS))}
+    scale = alt.Scale(domain=choose_limits(means.gain_low, means.gain_high), nice=False)
+    title = "gain in audited discovery by judges that have not seen the users"
+    x = alt.X("gain_low:Q", title=title, scale=scale, axis=alt.Axis(labelExpr=PER_CENT, tickCount=8))
+    every = alt.Chart(means)
+    spans = every.mark_rule(strokeWidth=1.6, clip=True).encode(x=x, x2="gain_high:Q", color=colour, **places)
+    points = every.mark_point(filled=True, size=50, opacity=1, clip=True)
+    points = points.encode(x=alt.X("gain:Q", title=title), color=colour, shape=shape, **places)
+    chart = alt.layer(draw_zero(means.head(1)), spans, points)
+    return apply_theme(chart.properties(width=540, height=38 * means.cell.nunique()))
+
+
+def draw_zero(table: pd.DataFrame) -> alt.Chart:
+    return alt.Chart(table).mark_rule(color=LIGHT["ink"], strokeDash=[4, 3]).encode(x=alt.datum(0))
+
+
+def choose_limits(low: pd.Series, high: pd.Series) -> tuple[float, float]:
+    """Return the ends of an axis that shows all values within LIMITS, and zero."""
+    ends = min(low.min(), high.min(), 0.0), max(low.max(), high.max(), 0.0)
+    room = 0.04 * (ends[1] - ends[0])
+    return max(LIMITS[0], float(ends[0]) - room), min(LIMITS[1], float(ends[1]) + room)
 
 
 def apply_theme(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
@@ -53,26 +108,23 @@ def apply_theme(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
         "labelLimit": 260, "labelPadding": 6,
     }  # fmt: skip
     legend = {
-        "orient": "bottom",
-        "labelFontSize": 11,
-        "labelColor": LIGHT["ink"],
-        "labelLimit": 400,
-        "symbolSize": 60,
+        "orient": "bottom", "labelFontSize": 11, "labelColor": LIGHT["ink"], "labelLimit": 400, "symbolSize": 60,
         "offset": 4,
-    }
-    return chart.configure(
-        font=FONT,
-        padding={"left": 22, "right": 8, "top": 4, "bottom": 4},
-        axis=axis,
-        legend=legend,
-        view={"stroke": LIGHT["line"]},
-    )
+    }  # fmt: skip
+    padding = {
+        "left": 22,
+        "right": 8,
+        "top": 4,
+        "bottom": 4,
+    }  # the font is not known when widths of labels are measured
+    return chart.configure(font=FONT, padding=padding, axis=axis, legend=legend, view={"stroke": LIGHT["line"]})
 
 
-OF_THE_DOCUMENTATION = "seen.svg"
+OF_THE_DOCUMENTATION = "gains.svg"
 
 
 def write_figures(root: Path) -> None:
-    made = {"seen": draw_seen(read_blends(root))}
+    table = read_families(root)
+    made = {"seen": draw_seen(table), "gains": draw_gains(table, read_source("discover-logs", root))}
     for name, chart in made.items():
         write_text(root / "paper" / "build" / f"{name}.svg", vl_convert.vegalite_to_svg(chart.to_json()))
