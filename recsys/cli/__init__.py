@@ -21,7 +21,7 @@ from recsys.cli.receipts import receipts
 from recsys.cli.reproduce import reproduce
 from recsys.cli.sweep import sweep
 from recsys.cli.tables import make_discovery_table, make_headline_table
-from recsys.cli.whys import why
+from recsys.cli.whys import why, why_not
 from recsys.escaping import convert_to_one_line
 from recsys.types import RecsysError, RecsysWarning
 from recsys.types.secrets import mask_url_secrets
@@ -118,6 +118,7 @@ cli.add_command(rank)
 cli.add_command(dials)
 cli.add_command(receipts)
 cli.add_command(why)
+cli.add_command(why_not)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -63,3 +63,18 @@ def why(folder: Path, item: str, imports: tuple[str, ...], as_json: bool, reques
     options.print_line(f"{told.item} {told.title}".rstrip() + f": slot {told.slot}")
     for sentence in told.sentences:
         options.print_line(sentence)
+
+
+@click.command("why-not")
+@click.argument("folder", type=click.Path(path_type=Path))
+@_add_request_options
+def why_not(folder: Path, item: str, imports: tuple[str, ...], as_json: bool, request: dict[str, Any]) -> None:
+    """Say why an item is not in the slate of a request to the ranker in FOLDER, and what would let it in."""
+    from recsys.rankers import Ranker
+
+    told = Ranker.load(folder, allow_imports=imports).why_not(item, **request)
+    if as_json:
+        click.echo(json.dumps(told.to_dict(), indent=2, allow_nan=False))
+        return
+    for line in (f"{told.item} {told.title}".rstrip(), *told.sentences, *(f"tried: {one}" for one in told.tried)):
+        options.print_line(line)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from recsys.control.receipts import Receipt
+from recsys.control.whys import WhyNot
+from recsys.data.identifiers import normalize_id
 from recsys.kernels import slot_rules
 from recsys.likelihoods.computing import RequestScorer
 from recsys.likelihoods.records import Likelihood
@@ -57,6 +59,7 @@ from recsys.rankers.request_dials import (
     RequestDials,
     resolve_dials,
 )
+from recsys.rankers.request_trials import RequestTrials
 from recsys.rankers.requests import (
     NO_ITEMS,
     Candidates,
@@ -80,7 +83,8 @@ from recsys.rankers.user_dials import (
     remove_user_dials,
     select_known_users,
 )
-from recsys.rankers.whys import RequestWhys
+from recsys.rankers.why_nots import MAX_REMOVED, Absence
+from recsys.rankers.whys import RequestWhys, check_known_item
 from recsys.reranking.blends import Blend, parse_blend
 from recsys.reranking.dials import ANY_FACTOR, DialRange, check_factors, parse_control
 from recsys.reranking.slates import Scale
@@ -444,6 +448,67 @@ class Ranker:
         found = self._retrieve(asks, held) if request.found is None else request.found
         n = self.policy.n if request.found is None else None
         return self._answer_request(asks, found, request.k, request.seed, held, n, dials)
+
+    def why_not(
+        self,
+        item: Id,
+        *,
+        items: Sequence[Id] | None = None,
+        scores: Any = None,
+        user: Id | None = None,
+        history: Iterable[Id] | None = None,
+        more: Iterable[Id] | None = None,
+        k: int | None = None,
+        seed: int | None = None,
+        guards: Sequence[Guard] = (),
+        weights: Mapping[Any, float] | None = None,
+        profile_free: bool = False,
+        shown: Any = None,
+        now: Any = None,
+        max_removed: int = MAX_REMOVED,
+    ) -> WhyNot:
+        """Return why an item is not in the slate of a request, and the smallest changes that let it in.
+
+        The request is that of `rank`, or with `items` and `scores` that of `rerank`. Each change is confirmed by
+        running the request with it. Tried are: the item out of the history, each guard left out, as many candidates as
+        the item needs, the weight of each objective within its range (up to 64 times as much or as little, minimal
+        to `WhyNot.tolerance`), and the history without at most `max_removed` of its items, chosen greedily by their
+        influence.
+
+        Raises:
+            RecsysError: as `rank` or `rerank` does, for an unknown item, with the nearest one, and for an item that is
+                in the slate.
+        """
+        name, max_removed = normalize_id(item), check_int("ranker: max_removed", max_removed, 0)
+        check_known_item(self._items, name)
+        if (items is None) != (scores is None):
+            raise RecsysError("ranker: found one of items and scores, expected both, or neither")
+        asks, _ = self._resolve_request(user, history, more, weights, profile_free, shown, now)
+        k, given = self._resolve_k(k), None
+        if items is None:
+            self._need_model()
+        else:
+            given = parse_candidates(self._items, items, scores)
+
+        def dial(factors: Mapping[str, float]) -> RequestDials:
+            stored, moment = self._dials_of_users.get(asks.code, ()), None if now is None else parse_moment("now", now)
+            parts = (self._weights, self._dial_ranges, self._fast_path)
+            return resolve_dials(*parts, stored, factors, moment, bool(profile_free))
+
+        def answer(
+            asker: RequestUser, found: Candidates, held: RequestGuards, retrieved: int | None, dials: RequestDials
+        ) -> Recommendation:
+            return self._answer_request(asker, found, k, seed, held, retrieved, dials, now)
+
+        def order(asker: RequestUser, found: Candidates) -> Candidates:
+            scorer = self._likelihood_scorer
+            return found if scorer is None else order_by_likelihood(scorer, asker, found)
+
+        asked = {} if weights is None else check_factors(weights, self._dial_ranges, "ranker: weights")
+        among = (self.model, self.context, self.available, self.index, self.policy)
+        trials = RequestTrials(*among, asks, self._combine_guards(guards, k), given, asked, dial, answer)
+        code = self._items.codes[name]
+        return Absence(trials, self._items, code, k, self._weights, self._dial_ranges, order, max_removed).explain()
 
     def rerank_many(
         self,
