@@ -58,9 +58,10 @@ def make_ranker(name="compiled", **settings):
     return Ranker.fit(fit("als"), split, BLENDS[name], maps=make_maps(split), n=20, k=6, **settings)
 
 
-def refold(model, history):
+def refold(model, history, weights=1.0):
     """Return the scores of all items for a history, in float64 where there are factors."""
-    row = Csr((np.ones(len(history), np.float32), (np.zeros(len(history), int), history)), shape=(1, 40))
+    values = np.broadcast_to(np.float32(weights), len(history))
+    row = Csr((values, (np.zeros(len(history), int), history)), shape=(1, 40))
     if model.factors is None or not hasattr(model.factors, "nu"):
         return model.fold(row)[0].astype(np.float64)
     return solve_user_factors(model.factors, row)[0].astype(np.float64) @ model.factors.item_factors.T
@@ -75,6 +76,30 @@ def test_influences_are_those_of_folding_in_without_each_item(name):
     expected = np.array([refold(model, history) - refold(model, np.delete(history, j)) for j in range(len(history))])
     assert np.abs(expected).max() > 1e-3
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-6 * np.abs(refold(model, history)).max())
+
+
+@pytest.mark.parametrize("name", ["als", "ials", "ease", "item_knn", "user_knn", "bpr"])
+def test_influences_under_a_half_life_are_those_of_folding_in_with_weights(name):
+    split = get_split().with_half_life(200)
+    model = MODELS[name].fit(split.train, split.side_information)
+    row = split.side_information.weights[[3]]
+    history, weights = row.indices, row.data
+    assert len(np.unique(weights)) > 2
+    found = compute_history_influences(model, 40, history, np.arange(40), NONE, None, weights)
+    whole = refold(model, history, weights)
+    less = [refold(model, np.delete(history, j), np.delete(weights, j)) for j in range(len(history))]
+    np.testing.assert_allclose(found, whole - np.array(less), rtol=1e-4, atol=2e-6 * np.abs(whole).max())
+    plain = compute_history_influences(model, 40, history, np.arange(40), NONE)
+    assert name == "bpr" or not np.allclose(found, plain, rtol=1e-3, atol=0)
+    ranker = Ranker.fit(model, split, {"relevance": 1.0}, n=20, k=4)
+    answer = ranker.rank(user=split.user_ids[3], now=2_000_000_000)
+    for item in answer.items:
+        for reason in answer.why(item).history:
+            place = history.tolist().index(int(reason.item[1:]))
+            assert reason.influence == pytest.approx(found[place, int(item[1:])], rel=1e-3, abs=1e-5)
+    dated = ranker.rank(history=[("i1", 1_999_000_000), ("i2", None)], now=2_000_000_000)
+    ages = {r.item: r.age_days for item in dated.items for r in dated.why(item).history}
+    assert {"i1": pytest.approx(1_000_000 / DAY), "i2": None}.items() >= ages.items()
 
 
 @pytest.mark.parametrize("name", ["als_dislikes", "ials"])

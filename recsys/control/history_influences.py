@@ -4,7 +4,7 @@ import numpy as np
 import scipy
 
 from recsys.maths.blocks import iter_blocks
-from recsys.maths.fold_in import gram
+from recsys.maths.fold_in import compute_target_weights, gram
 from recsys.maths.popularity import count_item_users
 from recsys.models.ease import FittedEASE
 from recsys.models.factor_model import FittedFactors
@@ -20,12 +20,15 @@ _CELLS = 4_000_000  # scores of a block of histories that are folded in at once
 
 
 def compute_history_influences(
-    model: Scorer, n_items: int, history: Ints, items: Ints, dislikes: Ints, common: Doubles | None = None
-) -> Doubles:
+    model: Scorer, n_items: int, history: Ints, items: Ints, dislikes: Ints, common: Doubles | None = None,
+    weights: Floats | None = None,
+) -> Doubles:  # fmt: skip
     """Return what each item of a history adds to the score of each of P items, (h, P) float64.
 
     It is the item's score for the `history` (codes, ascending), less its score for the history without that one item:
     exact, in the units of the model's scores. Above 0 it speaks for the item.
+
+    `weights` (h,) say how much each item counts by its age, where the model has a half-life.
 
     Factor models solve the user's factor once for the history, and take each item out by the formula of Sherman and
     Morrison; known `dislikes` (codes) stay as they are, and `common` is the `gram` of the factors where it is at hand.
@@ -36,67 +39,79 @@ def compute_history_influences(
     """
     if not len(history) or isinstance(model, FittedPopularity | FittedRandom):
         return np.zeros((len(history), len(items)))
+    ages = np.ones(len(history), np.float32) if weights is None else weights
     if isinstance(model, FittedFactors):
-        return leave_out_of_factors(model.factors, history, items, dislikes, common)
+        return leave_out_of_factors(model.factors, history, items, dislikes, common, weights)
     if isinstance(model, FittedEASE):
-        return np.asarray(model.weights[np.ix_(history, items)], dtype=np.float64)
+        return np.asarray(ages[:, None] * model.weights[np.ix_(history, items)], dtype=np.float64)
     if isinstance(model, FittedItemSimilarity):
-        ones = np.ones(len(history), np.float32)
-        worth = weigh_entries(model.similarity, ones, model.relative_lengths[history])
+        worth = weigh_entries(model.similarity, ages, model.relative_lengths[history])
         links = model.links[history][:, items].toarray()
         return np.asarray(np.asarray(worth)[:, None] * links, dtype=np.float64)
-    return _leave_out_of_fold(model, history, items, n_items)
+    return _leave_out_of_fold(model, history, items, n_items, ages)
 
 
 def leave_out_of_factors(
-    factors: Factors, history: Ints, items: Ints, dislikes: Ints, common: Doubles | None = None
-) -> Doubles:
+    factors: Factors, history: Ints, items: Ints, dislikes: Ints, common: Doubles | None = None,
+    weights: Floats | None = None,
+) -> Doubles:  # fmt: skip
     """Return what each item of a history adds to the scores of a factor model, (h, P), as `Factors` states them.
 
-    Without item j the normal matrix is A - b y y', with y the factor of j and A that of the whole history under the
-    ridge of a history that is one shorter: one decomposition serves all.
+    Without item j the normal matrix is A - b w y y', with y the factor of j, w its weight by age, and A that of the
+    whole history under the ridge of a history without j: one decomposition serves all items of equal ridge.
     """
     every = factors.item_factors
     liked, asked = every[history].astype(np.float64), every[items].astype(np.float64)
+    is_weighted = weights is not None and factors.oldest_target_weight is not None
+    ages = np.asarray(weights, dtype=np.float64) if is_weighted else np.ones(len(history))
+    targets = compute_target_weights(factors, ages) if is_weighted else factors.target_weight * ages
     fixed = gram(factors) if common is None else np.asarray(common, dtype=np.float64)
-    fixed = fixed + factors.observed_weight * liked.T @ liked
+    fixed = fixed + factors.observed_weight * (liked.T * ages) @ liked
     if len(dislikes) and factors.disliked_weight:
         disliked = every[dislikes].astype(np.float64)
         fixed = fixed + factors.disliked_weight * disliked.T @ disliked
-    total = liked.sum(axis=0)
-    whole = factors.target_weight * asked @ _solve(factors, fixed, len(history), total[:, None])[:, 0]
+    right, size = targets @ liked, ages.sum()
+    whole = asked @ _solve(factors, fixed, size, right[:, None])[:, 0]
     if len(history) == 1:
         return np.asarray((whole - asked @ factors.mean_user_factor.astype(np.float64))[None])
-    solved = _solve(factors, fixed, len(history) - 1, np.column_stack([total, liked.T]))
-    others = total - liked  # (h, d) the sum of the others' factors
-    toward, own = solved[:, 1:], (liked * solved[:, 1:].T).sum(axis=1)  # A^-1 y (d, h), y A^-1 y (h,)
-    share = factors.observed_weight * (others * toward.T).sum(axis=1) / (1.0 - factors.observed_weight * own)
-    without = (solved[:, :1] - toward + toward * share).T @ asked.T
-    return np.asarray(whole - factors.target_weight * without)
+    without = np.empty_like(liked)
+    for age in np.unique(ages) if factors.nu else ages[:1]:
+        alike = ages == age if factors.nu else np.ones(len(ages), bool)
+        y, rest = liked[alike], right - targets[alike, None] * liked[alike]
+        solved = _solve(factors, fixed, size - age, np.vstack([y, rest]).T).T
+        inverse, left = solved[: len(y)], solved[len(y) :]  # A^-1 y and A^-1 of what is left of the right side
+        gain = factors.observed_weight * ages[alike]
+        share = gain * (y * left).sum(axis=1) / (1.0 - gain * (y * inverse).sum(axis=1))
+        without[alike] = left + share[:, None] * inverse
+    return np.asarray(whole - without @ asked.T)
 
 
-def _solve(factors: Factors, fixed: Doubles, length: int, right: Doubles) -> Doubles:
-    """Return the solutions (d, R) for the right sides (d, R), under the ridge of a history of that length."""
+def _solve(factors: Factors, fixed: Doubles, size: float, right: Doubles) -> Doubles:
+    """Return the solutions (d, R) for the right sides (d, R), under the ridge of a history of that size."""
     n_items, d = factors.item_factors.shape
-    ridge = factors.regularization * (length + factors.unobserved_weight * n_items) ** factors.nu
+    ridge = factors.regularization * (size + factors.unobserved_weight * n_items) ** factors.nu
     return np.asarray(scipy.linalg.cho_solve(scipy.linalg.cho_factor(fixed + ridge * np.eye(d), lower=True), right))
 
 
-def _leave_out_of_fold(model: Scorer, history: Ints, items: Ints, width: int) -> Doubles:
-    h = len(history)
-    popularity = count_item_users(model.train).astype(np.float32) if isinstance(model, FittedUserKNN) else None
-    whole = _fold(model, np.asarray(history, np.int32)[None], width, items, popularity)[0]
+def _leave_out_of_fold(model: Scorer, history: Ints, items: Ints, width: int, ages: Floats) -> Doubles:
+    h, popularity = len(history), None
+    if isinstance(model, FittedUserKNN):
+        given = count_item_users(model.train) if model.popularity is None else model.popularity
+        popularity = given.astype(np.float32)
+    whole = _fold(model, np.asarray(history, np.int32)[None], ages[None], width, items, popularity)[0]
     found = np.empty((h, len(items)))
-    kept = np.array([np.delete(history, j) for j in range(h)], dtype=np.int32).reshape(h, h - 1)
+    others = np.array([np.delete(np.arange(h), j) for j in range(h)], dtype=np.int64).reshape(h, h - 1)
     for part in iter_blocks(h, max(1, _CELLS // max(width, 1))):
-        found[part] = whole - _fold(model, kept[part], width, items, popularity)
+        kept = others[part]
+        found[part] = whole - _fold(model, history[kept].astype(np.int32), ages[kept], width, items, popularity)
     return found
 
 
-def _fold(model: Scorer, kept: Ints, width: int, items: Ints, popularity: Floats | None) -> Doubles:
+def _fold(model: Scorer, kept: Ints, ages: Floats, width: int, items: Ints, popularity: Floats | None) -> Doubles:
     """Return the scores of B histories of one length (B, m), (B, P); 0 where a row is `popularity`."""
     pointers: Longs = np.arange(len(kept) + 1, dtype=np.int64) * kept.shape[1]
-    rows = Csr((np.ones(kept.size, np.float32), kept.ravel(), pointers.astype(np.int32)), shape=(len(kept), width))
+    values = ages.ravel().astype(np.float32)
+    rows = Csr((values, kept.ravel(), pointers.astype(np.int32)), shape=(len(kept), width))
     scores = model.fold(rows)
     found = scores[:, items].astype(np.float64)
     if popularity is not None:

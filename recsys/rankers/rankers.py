@@ -456,8 +456,8 @@ class Ranker:
         items: Sequence[Id] | None = None,
         scores: Any = None,
         user: Id | None = None,
-        history: Iterable[Id] | None = None,
-        more: Iterable[Id] | None = None,
+        history: Iterable[HistoryRow] | None = None,
+        more: Iterable[HistoryRow] | None = None,
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Guard] = (),
@@ -491,14 +491,14 @@ class Ranker:
             given = parse_candidates(self._items, items, scores)
 
         def dial(factors: Mapping[str, float]) -> RequestDials:
-            stored, moment = self._dials_of_users.get(asks.code, ()), None if now is None else parse_moment("now", now)
+            stored = self._dials_of_users.get(asks.code, ())
             parts = (self._weights, self._dial_ranges, self._fast_path)
-            return resolve_dials(*parts, stored, factors, moment, bool(profile_free))
+            return resolve_dials(*parts, stored, factors, asks.now, bool(profile_free))
 
         def answer(
             asker: RequestUser, found: Candidates, held: RequestGuards, retrieved: int | None, dials: RequestDials
         ) -> Recommendation:
-            return self._answer_request(asker, found, k, seed, held, retrieved, dials, now)
+            return self._answer_request(asker, found, k, seed, held, retrieved, dials)
 
         def order(asker: RequestUser, found: Candidates) -> Candidates:
             scorer = self._likelihood_scorer
@@ -781,6 +781,7 @@ class Ranker:
             shown = filter_allowed_items(shown, asked)
         elif hiding is not None:
             shown = shown[~hiding.closed[0]]
+        pinned = list_pinned_items(asked)
         if len(codes) < k:
             lacking += (
                 self._describe_short(
@@ -808,7 +809,7 @@ class Ranker:
                 request_user.history,
                 contributions,
                 picked.objectives,
-                list_pinned_items(asked),
+                pinned,
             ),
             explain_likelihood=partial(explain_by_features, self._likelihood_scorer, request_user, given, codes),
             make_receipt=partial(
@@ -836,8 +837,7 @@ class Ranker:
                 self._items,
                 request_user,
                 codes,
-                list_pinned_items(asked),
-                request_user.now,
+                pinned,
             ),
         )
 

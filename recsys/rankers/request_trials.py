@@ -71,12 +71,13 @@ class RequestTrials:
     def _find(self, trial: Trial) -> Found:
         asker, held = self.asker, self.held
         if trial.without_items:
-            less = np.setdiff1d(asker.history, np.array(trial.without_items)).astype(np.int32)
-            asker = asker._replace(history=less, is_extended=asker.code >= 0)
+            kept = ~np.isin(asker.history, trial.without_items)
+            weights = asker.weights[kept] if len(asker.weights) else asker.weights
+            asker = asker._replace(history=asker.history[kept], weights=weights, is_extended=asker.code >= 0)
         if trial.without_guards:
-            kept = [place for place in range(len(held.guards)) if place not in trial.without_guards]
-            guards = tuple(held.guards[place] for place in kept)
-            held = RequestGuards(guards, tuple(held.rules[place] for place in kept), collect_limits(guards))
+            places = [place for place in range(len(held.guards)) if place not in trial.without_guards]
+            guards = tuple(held.guards[place] for place in places)
+            held = RequestGuards(guards, tuple(held.rules[place] for place in places), collect_limits(guards))
         asker = hide_limited_items(asker, held.limits)
         if self.given is not None:
             return Found(asker, held, self.given)
@@ -85,7 +86,7 @@ class RequestTrials:
     def _retrieve(self, asker: RequestUser, held: RequestGuards, n: int | None) -> Candidates:
         assert self.model is not None
         policy = self.policy if n is None else replace(self.policy, n=n)
-        own = build_user_context(self.context, asker).need_train("a ranker")
+        own = build_user_context(self.context, asker).need_weighted_train("a ranker")
         limits = (held.excluded_items, held.pinned_items, held.list_needed_groups())
         among = (self.model, self.context, self.available, policy, asker, own, *limits)
         return retrieve_candidates(*among) if self.index is None else retrieve_from_index(self.index, *among)

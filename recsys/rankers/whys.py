@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from recsys.objectives.derived_tables import get_factor_gram
 from recsys.rankers.requests import NO_ITEMS, IdIndex, RequestUser, get_row_columns
 from recsys.types import Context, Scorer, make_unknown_name_error
 from recsys.types.arrays import Doubles, Floats, Ints, Longs
-from recsys.types.moments import parse_moment
 from recsys.types.time_weights import SECONDS_PER_DAY
 
 
@@ -70,8 +69,7 @@ class MadeWhys:
 NO_WHYS = MadeWhys()
 
 
-@dataclass(frozen=True, eq=False)
-class RequestWhys:
+class RequestWhys(NamedTuple):
     """Whys that are made of a ranker's parts when they are asked for."""
 
     model: Scorer | None  # whose scores the candidates have; None: the caller's
@@ -80,7 +78,6 @@ class RequestWhys:
     asker: RequestUser
     codes: Ints  # (k,) of the picks
     pinned: Sequence[int]  # codes of the items that slots are kept for
-    now: Any  # the moment of the request
 
     def list_whys(self, answer: Answer) -> tuple[Why, ...]:
         """Return why each pick is there, (k,)."""
@@ -147,17 +144,13 @@ class RequestWhys:
 
         One after the request, by a clock that is ahead, counts as of now.
         """
-        if self.asker.code < 0:
-            return {}, set()
-        logged = set(get_row_columns(self.context.need_train("a ranker"), self.asker.code).tolist())
-        times = self.context.times
-        if times is None:
-            return {}, logged
-        codes = get_row_columns(times, self.asker.code).tolist()
-        when = times.data[times.indptr[self.asker.code] : times.indptr[self.asker.code + 1]]
-        now = parse_moment("ranker: now", self.now)
-        ages = np.maximum((now - when) / SECONDS_PER_DAY, 0.0).tolist()
-        return dict(zip(codes, ages, strict=True)), logged
+        times = {code: float(time) for code, time in self.asker.dated.items()}
+        logged = set[int]()
+        if self.asker.code >= 0:
+            own = get_row_columns(self.context.need_train("a ranker"), self.asker.code).tolist()
+            stored, logged = self.context.get_history_times(self.asker.code), set(own)
+            times |= {} if stored is None else dict(zip(own, stored.tolist(), strict=True))
+        return {code: max(self.asker.now - time, 0.0) / SECONDS_PER_DAY for code, time in times.items()}, logged
 
     def _get_title(self, item: str) -> str:
         return get_title(self.context, self.catalogue.codes[item]) if item else ""
@@ -187,4 +180,5 @@ def compute_request_influences(model: Scorer, context: Context, asker: RequestUs
     if asker.code >= 0 and not asker.is_extended and context.dislikes is not None:
         dislikes = get_row_columns(context.dislikes, asker.code)
     common = get_factor_gram(context, "a ranker") if isinstance(model, FittedFactors) else None
-    return compute_history_influences(model, len(context.item_ids), asker.history, items, dislikes, common)
+    weights = asker.weights if len(asker.weights) else None
+    return compute_history_influences(model, len(context.item_ids), asker.history, items, dislikes, common, weights)
