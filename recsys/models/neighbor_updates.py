@@ -8,34 +8,51 @@ from recsys.models.sparse_topk import iter_row_blocks, keep_top_k, stack_rows
 from recsys.models.tfidf_bm25 import compute_cosines, compute_relative_lengths
 from recsys.types.arrays import Anys, Bools, Csr, Ints
 
+_MOST_TOUCHED = 0.5  # of the items: from here on a fit is faster
+
 
 def update_item_neighbors(
     fitted: FittedItemSimilarity, settings: ItemKNN, after: Csr, users: Ints
 ) -> tuple[FittedItemSimilarity, int]:
     """Return item kNN of the positives `after` (U, I), bit for bit, and how many items' neighbours were sought anew.
 
-    `settings` name the `shrink`. The vectors that changed are those of items that one of `users` had, whose weight says
-    how many items that user has. The k nearest of another item stay, but for these. They are sought anew among all
-    where one that was among them fell below the last, so that an item that was not kept may have its place.
+    `settings` name the `shrink`. The vectors that changed are those of forgotten rows and, but for "cosine", of all
+    items that one of `users` had: their weights say how many items that user has. Items that share no user with one of
+    them keep their neighbours. The k nearest of others stay, but for these; they are sought anew among all where one
+    that was among them fell below the last, so that an item that was not kept may have its place. Where that is most of
+    the catalogue, all of it is fitted anew.
     """
     rows, k, shrink = settings.weigh_items(after), settings.k, float(settings.shrink or 0)
-    changed = np.unique(fitted.train[users].indices)
+    changed = _find_changed_items(fitted, after, users)
+    sharing = np.unique(rows[changed].indices)
+    touched = np.union1d(fitted.train[users].indices, after[sharing].indices)
+    if len(touched) > _MOST_TOUCHED * after.shape[1]:
+        return settings.fit(after), after.shape[1]
     near = compute_cosines(rows[changed], rows, shrink)  # (C, I), to the bit what it is the other way round
     near[np.arange(len(changed)), changed] = 0.0
     old, narrow = Csr(fitted.links.T), near.astype(np.float32)
-    parts, anew = [], 0
-    for part in iter_row_blocks(*old.shape):
-        kept, unsure = _merge_rows(old[part].toarray(), changed, narrow[:, part].T, k)
-        places = np.flatnonzero(unsure | np.isin(np.arange(part.start, part.stop), changed))
+    parts, anew = [old], 0
+    for part in iter_row_blocks(len(touched), old.shape[1]):
+        own = touched[part]
+        kept, unsure = _merge_rows(old[own].toarray(), changed, narrow[:, own].T, k)
+        places = np.flatnonzero(unsure | np.isin(own, changed))
         anew += len(places)
         if len(places):
-            own = part.start + places
-            found = compute_cosines(rows[own], rows, shrink)
-            found[np.arange(len(own)), own] = 0.0
+            found = compute_cosines(rows[own[places]], rows, shrink)
+            found[np.arange(len(places)), own[places]] = 0.0
             kept[places] = keep_top_k(found, k).toarray()
         parts.append(Csr(kept))
-    links = Csr(stack_rows(iter(parts)).T)
+    place = np.arange(len(near.T))
+    place[touched] = len(near.T) + np.arange(len(touched))
+    links = Csr(stack_rows(iter(parts))[place].T)
     return FittedItemSimilarity(after, links, compute_relative_lengths(Csr(after.T)), fitted.similarity), anew
+
+
+def _find_changed_items(fitted: FittedItemSimilarity, after: Csr, users: Ints) -> Ints:
+    """Return the items whose vectors are others without the forgotten rows, ascending."""
+    before = fitted.train[users]
+    gone = before - after[users] if fitted.similarity == "cosine" else before
+    return np.unique(gone.nonzero()[1]).astype(np.int32)
 
 
 def _merge_rows(old: Anys, changed: Ints, similarities: Anys, k: int) -> tuple[Anys, Bools]:
