@@ -202,8 +202,8 @@ def _forget_from_item_similarity(asked: Forgotten) -> Updated:
     other = {} if kept.shrink == anew.shrink else {"shrink": (float(kept.shrink or 0), float(anew.shrink or 0))}
     if fitted.similarity == "bm25":
         return Updated(kept.fit(asked.after), (ForgottenPart("links", REFITTED, 0.0, REFIT),), other)
-    updated, anew = update_item_neighbors(fitted, kept, asked.after, asked.users)
-    state = REFITTED if anew == asked.after.shape[1] else EXACT
+    updated, n_anew = update_item_neighbors(fitted, kept, asked.after, asked.users)
+    state = REFITTED if n_anew == asked.after.shape[1] else EXACT
     return Updated(updated, (ForgottenPart("links", state, 0.0, REFIT),), other)
 
 

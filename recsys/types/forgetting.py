@@ -40,7 +40,6 @@ class ForgetCertificate:
     remaining: str  # SHA-256 of the positives that are left: shape, row pointers, columns and values
     parts: tuple[ForgottenPart, ...]
     kept_settings: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # kept, and what a refit would take
-    stale_tables: tuple[str, ...] = ()  # derived tables of a context that are to be made anew
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -56,7 +55,7 @@ class ForgetCertificate:
         """Return the certificate as JSON can say it, under the names of its fields."""
         plain = asdict(replace(self, kept_settings={}))
         kept = {name: list(values) for name, values in self.kept_settings.items()}
-        return {**plain, "parts": list(plain["parts"]), "kept_settings": kept, "stale_tables": list(self.stale_tables)}
+        return {**plain, "parts": list(plain["parts"]), "kept_settings": kept}
 
     def to_json(self) -> str:
         """Return the certificate as JSON text."""
