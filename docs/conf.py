@@ -266,8 +266,8 @@ def read_facts() -> lookups.Facts:
 
 
 def fill_results(app: Any, name: str, source: list[str]) -> None:
-    """Put the results into the page whose numbers and claims have names."""
-    if name == "discovery":
+    """Put the results into the pages whose numbers and claims have names."""
+    if f"docs/{name}.md" in checks.PAGES:
         source[0] = checks.fill_page(source[0], read_facts())
 
 

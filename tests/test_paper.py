@@ -39,6 +39,7 @@ def write_tree(root: Path, text: str = "", page: str = "", table: pd.DataFrame =
     table.to_csv(root / "benchmarks" / "results" / "made-up.csv", index=False)
     (root / "paper" / "paper.typ").write_text(text, encoding="utf-8")
     (root / "docs" / "discovery.md").write_text(page, encoding="utf-8")
+    (root / "docs" / "control.md").write_text("", encoding="utf-8")
     told = """
         [numbers.made-up]
         dpp = { rows = "log == 'large' and method == 'dpp'", value = ["gain", "low", "high"], as = "+.0%" }
@@ -267,7 +268,8 @@ def test_the_paper_is_built_or_the_build_ends(tmp_path: Path) -> None:
 
     for folder in ("paper", "docs/_static", "benchmarks/results", "configs"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("build", "*.pdf"))
-    for file in (ROOT / "docs" / "discovery.md", *(ROOT / "benchmarks").glob("*.toml")):
+    pages = [ROOT / page for page in checks.PAGES if page.startswith("docs/")]
+    for file in (*pages, *(ROOT / "benchmarks").glob("*.toml")):
         shutil.copy(file, tmp_path / file.relative_to(ROOT))
     make.main(tmp_path)
     assert (tmp_path / "paper" / "paper.pdf").read_bytes().startswith(b"%PDF")
