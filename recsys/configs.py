@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from recsys import metrics, models, objectives, splits
+from recsys.control.topics import read_policy_tables, read_topic_policy, resolve_policy_paths
 from recsys.data.readers import list_path_settings, resolve_reader
 from recsys.data.settings import TableSettings
 from recsys.likelihoods.records import list_feature_names
@@ -38,6 +39,7 @@ from recsys.types.evaluations import DEFAULT_POPULARITY_EXPONENT
 from recsys.types.moments import parse_moment
 from recsys.types.names import check_file_name, check_name
 from recsys.types.numbers import check_number, convert_to_plain_data
+from recsys.types.topics import TopicPolicy
 
 LIKELIHOOD_RUN = "likelihood"  # the run of the likelihood's order alone
 BLEND_GUARDS = "guards"  # the key of a blend's own guards, among its objectives
@@ -205,7 +207,9 @@ class SplitSection(BaseModel):
         said = {"test": self.test, "validation": self.validation, **(self.model_extra or {})}
         return {name: value for name, value in said.items() if value is not None}
 
-    def resolve_split(self, filtering: "FilterSection", seed: int) -> Callable[[Dataset], Split]:
+    def resolve_split(
+        self, filtering: "FilterSection", seed: int, topics: TopicPolicy | None = None
+    ) -> Callable[[Dataset], Split]:
         """Return the function that splits a dataset as the config says.
 
         Raises:
@@ -221,13 +225,17 @@ class SplitSection(BaseModel):
                     settings[name] = value
                 elif value not in (0, None, "drop"):
                     raise RecsysError(f"[{section}] {name} is {value!r}, and the split {self.kind} does not take it")
+        if topics is not None:
+            if "topics" not in taken:
+                raise RecsysError(f"[control] topics is set, and the split {self.kind} does not take it")
+            settings["topics"] = topics
         if "seed" in taken:
             settings["seed"] = seed
         return partial(make, **settings)
 
     @classmethod
     def _list_settings(cls, kind: str) -> dict[str, Parameter]:
-        shared = {*FilterSection.model_fields, "cold_items", "seed"}
+        shared = {*FilterSection.model_fields, "cold_items", "seed", "topics"}
         taken = list_settings(_resolve_split(kind), f"[split] {kind}", n_inputs=1)
         return {name: one for name, one in taken.items() if name not in shared}
 
@@ -301,14 +309,24 @@ class SlateSection(Section):
 
 
 class ControlSection(Section):
-    """Rules for the requests of a ranker that is exported; they change no run."""
+    """Rules: topics that are neither used nor shown, and the dials of a ranker that is exported."""
 
     # objective -> the least and the largest factor by which a request, or a user, may multiply its weight
     dials: dict[str, list[float]] = Field(default_factory=dict)
+    topics: str | dict[str, Any] | None = None  # a policy of topics: path of a TOML file, or its tables
+    compare_topics: bool = True  # whether a benchmark makes each run without the policy too, and says what it costs
 
     def select_rules(self, objectives: Collection[str]) -> dict[str, Any]:
         """Return the rules as `recsys.Ranker.fit` takes them, those of `objectives`."""
         return {"dials": {name: ends for name, ends in self.dials.items() if name in objectives}}
+
+    def read_topics(self) -> TopicPolicy | None:
+        """Return the policy of topics, None where there is none.
+
+        Raises:
+            RecsysError: as `recsys.control.topics.read_topic_policy` does.
+        """
+        return None if self.topics is None else read_topic_policy(self.topics, "[control] topics")
 
 
 class EvaluationSection(Section):
@@ -369,7 +387,7 @@ class Config(Section):
             return self
         if max(self.slate_lengths) > self.pool.n:
             raise RecsysError(f"[slate] k is {max(self.slate_lengths)}, expected at most [pool] n = {self.pool.n}")
-        self.split.resolve_split(self.filter, self.seed)
+        self.split.resolve_split(self.filter, self.seed, self.read_topics())
         if self.likelihood is not None and self.split.validation == 0:
             raise RecsysError("[split] validation is 0, expected a share of likes that [likelihood] is fitted to")
         self.model.build_model("[model]")
@@ -384,7 +402,7 @@ class Config(Section):
                 _check_blend(run)
             self._check_exposures(run)
         if self.control is not None:
-            parse_control(self.control.model_dump(), self.list_objectives(), "[control]")
+            parse_control({"dials": self.control.dials}, self.list_objectives(), "[control]")
         check_bootstrap_memory(
             "[evaluation] n_bootstrap",
             self.evaluation.n_bootstrap,
@@ -428,6 +446,10 @@ class Config(Section):
                 specs += [replace(run, by_likelihood=self.likelihood is not None) for run in made]
         return specs
 
+    def read_topics(self) -> TopicPolicy | None:
+        """Return the policy of [control] topics, None where there is none."""
+        return None if self.control is None else self.control.read_topics()
+
     def list_objectives(self) -> set[str]:
         """Return the objectives of all runs, by name."""
         return {name for run in self.list_runs() for name in run.blend or ()}
@@ -464,7 +486,9 @@ class Config(Section):
         """
         own = hash_own_modules(self.list_own_code())
         absent = {name for name in ("likelihood", "shown", "control", "time") if getattr(self, name) is None}
-        without = {"name", *absent}
+        without: dict[str, Any] = dict.fromkeys(("name", *absent), True)
+        if self.control is not None and self.control.topics is None:
+            without["control"] = {"topics", "compare_topics"}
         text = json.dumps({**self.model_dump(exclude=without), **({"own": own} if own else {})}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
@@ -539,6 +563,8 @@ def parse_config(
     """
     of_reader: list[str] = []
     try:
+        if check:
+            content = _read_topics(content, home)
         with search_folder(home if check else None):
             config = Config.model_validate(convert_to_plain_data(_name_extensions(content)), context={"check": check})
             if check and config.data.reader is not None:
@@ -558,6 +584,17 @@ def parse_config(
     if config.likelihood is not None and config.likelihood.items is not None:
         changed["likelihood"] = config.likelihood.model_copy(update={"items": str(home / config.likelihood.items)})
     return config.model_copy(update=changed)
+
+
+def _read_topics(content: Mapping[str, Any], home: Path | None) -> Mapping[str, Any]:
+    """Return a config with the policy of [control] topics in it, in place of the path of its file."""
+    control = content.get("control")
+    if not isinstance(control, Mapping) or not isinstance(control.get("topics"), str | Path | Mapping):
+        return content
+    topics, home = control["topics"], home or Path()
+    if isinstance(topics, Mapping):
+        return {**content, "control": {**control, "topics": resolve_policy_paths(topics, home)}}
+    return {**content, "control": {**control, "topics": read_policy_tables(home / topics, "[control] topics")}}
 
 
 def _resolve_split(kind: str) -> Callable[..., Split]:

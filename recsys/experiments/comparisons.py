@@ -22,6 +22,7 @@ SCORES_FILE = "scores.npz"
 DEFAULT_METRICS = (*ACCURACY_AXES, "discovery")
 SHARED_SETTINGS = (
     "filter",
+    "control.topics",
     "split",
     "seed",
     "evaluation.split",

@@ -56,7 +56,8 @@ def fit_run_to_all_data(
     if settings.time is not None and settings.time.half_life == "validation":
         cache = Cache(get_default_cache_folder())
         settings, _ = resolve_half_life(settings, split_dataset(settings, dataset), cache, quiet)
-    split = apply_half_life(settings, splits.no_holdout(dataset, **settings.filter.model_dump(), seed=settings.seed))
+    kept = {**settings.filter.model_dump(), "topics": settings.read_topics()}
+    split = apply_half_life(settings, splits.no_holdout(dataset, **kept, seed=settings.seed))
     section = spec.model or settings.model
     with show_progress(quiet):
         fitted = section.build_model("[model]").fit(split.train, split.side_information)

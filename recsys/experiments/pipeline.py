@@ -73,8 +73,10 @@ class Preparation:
 
     @property
     def folder_fingerprints(self) -> tuple[str, ...]:
-        """What names the data of a run's folder: log, catalogue, exposures, and columns that [likelihood] reads."""
-        return (self.dataset.fingerprint, *self.column_digests, *self.shown_digests)
+        """What names the data of a run's folder: log, catalogue, exposures, columns that [likelihood] reads, topics."""
+        policy = self.config.read_topics()
+        of_topics = () if policy is None else (policy.digest,)
+        return (self.dataset.fingerprint, *self.column_digests, *self.shown_digests, *of_topics)
 
     def build_ground_truth(self) -> GroundTruth:
         """Return the truth that runs are evaluated against: the split, all maps, and the exponent of the config."""
@@ -195,7 +197,7 @@ def split_dataset(config: Config, dataset: Dataset) -> Split:
     """
 
     kind = config.split.kind
-    made = config.split.resolve_split(config.filter, config.seed)(dataset)
+    made = config.split.resolve_split(config.filter, config.seed, config.read_topics())(dataset)
     if not isinstance(made, Split):
         raise RecsysError(f"[split] {kind} returns a {type(made).__name__}, expected a recsys.Split")
     if ":" not in kind:
@@ -269,8 +271,26 @@ def prepare_benchmark(
     for note in time_notes:
         log_line(note)
     whole = apply_half_life(config, whole)
+    made = prepare_split(config, dataset, whole, cache, load_exposures(config, shown), quiet, log_line)
+    return replace(made, time_notes=time_notes)
+
+
+def prepare_split(
+    config: Config,
+    dataset: Dataset,
+    whole: Split,
+    cache: Cache,
+    shown: Exposures | None,
+    quiet: bool,
+    log_line: LogFunction,
+) -> Preparation:
+    """Return a split with all its parts and its maps, and what was shown before.
+
+    Raises:
+        RecsysError: if it holds out nothing for what is judged, or as columns of [likelihood] say.
+    """
     columns = read_item_columns(config, whole)
-    histories, notes = _align_exposures(config, load_exposures(config, shown), whole)
+    histories, notes = _align_exposures(config, shown, whole)
     judged = whole.test_view() if config.evaluation.split == "test" else whole.validation_view()
     if not judged.test.nnz:
         raise RecsysError(f"[split] {config.split.kind} holds out nothing for {config.evaluation.split}, expected some")
@@ -285,7 +305,7 @@ def prepare_benchmark(
     }
     log_line("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
     prepared = Preparation(config, dataset, judged, cache, **made, quiet=quiet, whole=whole, item_columns=columns)
-    return replace(prepared, shown=histories, shown_notes=notes, time_notes=time_notes)
+    return replace(prepared, shown=histories, shown_notes=notes)
 
 
 def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[Scorer, float]:

@@ -73,6 +73,7 @@ from recsys.rankers.requests import (
 )
 from recsys.rankers.retrievals import retrieve_candidates
 from recsys.rankers.saved_tables import list_saved_tables
+from recsys.rankers.topics import resolve_topics
 from recsys.rankers.user_dials import (
     StoredDial,
     UserDials,
@@ -95,6 +96,7 @@ from recsys.types.exposures import make_empty_histories
 from recsys.types.moments import parse_moment
 from recsys.types.numbers import check_flag, check_int
 from recsys.types.paths import check_path
+from recsys.types.topics import TopicItems
 
 NO_DIALS = RequestDials()
 MAX_SLOTS = 100_000  # slots of a request, however few items there are
@@ -121,6 +123,7 @@ class Ranker:
     likelihood: Likelihood | None = None  # None: candidates keep their scores and their order
     control: Mapping[str, Any] = field(default_factory=dict)  # rules: the range of each dial
     user_dials: UserDials | None = field(default=None, repr=False)  # stored for users: no part of the policy
+    topics: TopicItems | None = field(default=None, repr=False)  # of a policy; it has no item of a sensitive one
     _fixed_guards: RequestGuards = field(init=False, repr=False)
     _retrievable: Bools = field(init=False, repr=False)  # (I,) what is available and not excluded by the guards
     _needed_groups: tuple[tuple[Ints, int], ...] = field(
@@ -211,6 +214,9 @@ class Ranker:
 
         `control` are rules of requests. `{"dials": {"mmr": [0, 2]}}` is the range of the factors by which a request, or
         a user, may multiply the weight of an objective; without a range, any factor from 0 on is taken.
+        `{"topics": "policy.toml"}` holds the split against a policy of topics (`recsys.control.topics`): one with items
+        of sensitive topics is refused. A split that was made by a policy needs no word here: its topics are the
+        ranker's.
         `shown` is the log of what was shown before (`recsys.read_exposures`), for `frequency_cap`, `cool_down`,
         `fatigue` and what reads it of one's own. The ranker keeps item, time and dismissal of the `max_shown` most
         recent rows of each user: a cap that is larger than that is never reached. Rows of unknown users and items, and
@@ -233,6 +239,7 @@ class Ranker:
             raise RecsysError(
                 f"ranker: found a {type(split).__name__}, expected a Split: recsys.splits.no_holdout makes one"
             )
+        topics = resolve_topics(control, split)
         if model is not None:
             refuse_ranking_problem("ranker", model, split.train)
         histories, left_out = None, tuple[str, ...]()
@@ -255,8 +262,8 @@ class Ranker:
             likelihood, about = None, {**about, "likelihood": f"left out: {reason}"}
         scales = fitting.fit_ranker_scales(around, split, model, pool, plain, scale, policy, likelihood)
         fitting.prime_tables(around, model)
-        available = split.available_items
-        return cls(model, around, plain, scales, policy, available, "", tuple(guards), index, about, likelihood, rules)
+        others: Any = (tuple(guards), index, about, likelihood, rules, None, topics)
+        return cls(model, around, plain, scales, policy, split.available_items, "", *others)
 
     def save(self, folder: str | Path, *, about: Mapping[str, Any] | None = None) -> Path:
         """Write the ranker to `folder`, whole or not at all; one that is there already is replaced. No pickles.
@@ -287,14 +294,14 @@ class Ranker:
                 others of these.
         """
         parts, context, settings, name, about = stores.load_ranker(check_path("folder", folder), verify, allow_imports)
-        optional = (parts.models, parts.indexes, parts.likelihoods, parts.user_dials)
-        model, index, likelihood, user_dials = (one[0] if one else None for one in optional)
+        optional = (parts.models, parts.indexes, parts.likelihoods, parts.user_dials, parts.topics)
+        model, index, likelihood, user_dials, topics = (one[0] if one else None for one in optional)
         decided = (settings["blend"], settings["scales"], settings["policy"])
         try:
             check_parts(parts, context)
             fitting.prime_tables(context, model)
             guards = settings["guards"]
-            others = (likelihood, settings.get("control", {}), user_dials)
+            others: Any = (likelihood, settings.get("control", {}), user_dials, topics)
             return cls(model, context, *decided, parts.available, name, guards, index, about, *others)
         except (RecsysError, np.linalg.LinAlgError) as error:
             raise RecsysError(f"{folder}: is damaged: {error}") from None
@@ -703,7 +710,7 @@ class Ranker:
         parse_moment("ranker: now", 0 if now is None else now)
 
     def _collect_parts(self) -> RankerParts:
-        optional = (self.index, self._stored_tables, self.likelihood, self.user_dials)
+        optional = (self.index, self._stored_tables, self.likelihood, self.user_dials, self.topics)
         return collect_parts(self.model, self.context, self.available, *optional)
 
     def _serialize_settings(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from recsys.types.exposures import make_empty_histories
 from recsys.types.numbers import check_int, check_number
 from recsys.types.pools import ConstantFunction
 from recsys.types.time_weights import TimeWeights
+from recsys.types.topics import TopicItems
 from recsys.types.user_rows import mark_user_rows
 
 
@@ -77,9 +78,12 @@ class RankerParts:
     user_dials: tuple[Any, ...] = ()  # one or none: no part of the policy's name
     exposures: tuple[Any, ...] = ()  # one, or none where nothing was shown
     time_weights: tuple[Any, ...] = ()  # one, or none without a half-life
+    topics: tuple[Any, ...] = ()  # one or none
 
 
-_STORED_KINDS = (Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood, UserDials, ExposureHistories, TimeWeights)
+_STORED_KINDS = (
+    Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood, UserDials, ExposureHistories, TimeWeights, TopicItems,
+)  # fmt: skip
 
 
 def list_storable_classes() -> dict[str, type[Any]]:
@@ -92,7 +96,7 @@ def list_storable_classes() -> dict[str, type[Any]]:
 
 def collect_parts(
     model: Scorer | None, context: Context, available: Bools, index: Index | None, tables: Collection[TableKey],
-    likelihood: Likelihood | None = None, user_dials: UserDials | None = None,
+    likelihood: Likelihood | None = None, user_dials: UserDials | None = None, topics: TopicItems | None = None,
 ) -> RankerParts:  # fmt: skip
     """Return a model and what requests look at beside it as one record; `context` has a train and items.
 
@@ -119,6 +123,7 @@ def collect_parts(
         user_dials=() if user_dials is None else (user_dials,),
         exposures=() if context.exposures is None or not len(context.exposures.items) else (context.exposures,),
         time_weights=() if context.time_weights is None else (context.time_weights,),
+        topics=() if topics is None else (topics,),
     )
 
 
@@ -212,6 +217,10 @@ def check_parts(parts: RankerParts, context: Context) -> None:
         if not isinstance(dials, UserDials):
             raise RecsysError(f"found a {type(dials).__name__}, expected UserDials")
         check_user_dials(dials)
+    for topics in parts.topics:
+        if not isinstance(topics, TopicItems):
+            raise RecsysError(f"found a {type(topics).__name__}, expected TopicItems")
+        topics.check_topics(items)
     for likelihood in parts.likelihoods:
         if not isinstance(likelihood, Likelihood):
             raise RecsysError(f"found a {type(likelihood).__name__}, expected a Likelihood")

@@ -11,13 +11,15 @@ from recsys.types import RecsysError, make_unknown_name_error
 from recsys.types.numbers import check_number
 
 DialRange = tuple[float, float]  # the least factor and the largest
+RULES = ("dials", "topics")  # of a ranker
 ANY_FACTOR: DialRange = (0.0, MAX_MAGNITUDE)  # of an objective without a range
 
 
 def parse_control(given: Any, objectives: Collection[str], where: str) -> dict[str, dict[str, list[float]]]:
     """Return the rules of a ranker as JSON can say them, such as {"dials": {"mmr": [0.0, 2.0]}}, or {} for none.
 
-    `dials` gives objectives of the blend the least and the largest factor that a request or a user may set.
+    `dials` gives objectives of the blend the least and the largest factor that a request or a user may set. `topics`,
+    the policy of topics, is read elsewhere (`recsys.rankers.topics`).
 
     Raises:
         RecsysError: for a rule that there is not, an objective that is not among `objectives`, or a range that does not
@@ -28,8 +30,8 @@ def parse_control(given: Any, objectives: Collection[str], where: str) -> dict[s
     if not isinstance(given, Mapping):
         raise RecsysError(f"{where} is {given!r}, expected a table such as {{'dials': {{'mmr': [0, 2]}}}}")
     for name in given:
-        if name != "dials":
-            raise make_unknown_name_error("rule", name, ["dials"], where=where)
+        if name not in RULES:
+            raise make_unknown_name_error("rule", name, RULES, where=where)
     ranges, place = given.get("dials", {}), f"{where}: dials"
     if not isinstance(ranges, Mapping):
         raise RecsysError(f"{place} is {ranges!r}, expected a range for each objective such as {{'mmr': [0, 2]}}")

@@ -7,6 +7,8 @@ own is one function (`define_split`). Every split takes a `Dataset` and returns 
   `consent`; `sources` names those whose rows are used, where it has the column `source` (None: all of them);
   `purposes` names those that a row has to permit, every one of them, where it has the column `purposes` (None: rows
   that permit nothing are left out);
+* `topics` is a policy of topics (`recsys.control.topics.read_topic_policy`): rows of items of its sensitive ones are
+  left out in the same way, and with them these items (None: no policy);
 * `positive` says which rows are positives: "rating >= 4" (NAME OP NUMBER), or None for every row; NAME is rating,
   weight, or what the table itself calls the column;
 * users with fewer than `min_user_interactions` and items with fewer than `min_item_interactions` positives are taken

@@ -18,6 +18,7 @@ from recsys.types.arrays import Ints
 from recsys.types.datasets import Dataset
 from recsys.types.errors import RecsysError
 from recsys.types.splits import Split
+from recsys.types.topics import TopicPolicy
 
 
 class SplitFunction(Protocol):
@@ -35,6 +36,7 @@ class SplitFunction(Protocol):
         cold_items: str = FilterSettings.cold_items,
         sources: Sequence[str] | None = FilterSettings.sources,
         purposes: Sequence[str] | None = FilterSettings.purposes,
+        topics: TopicPolicy | None = FilterSettings.topics,
         seed: int = FilterSettings.seed,
         **settings: Any,
     ) -> Split:

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.splits.permissions import select_permitted_rows
+from recsys.splits.permissions import leave_out_topics, select_permitted_rows
 from recsys.splits.settings import FilterSettings, find_positives
 from recsys.support import rng
 from recsys.types.arrays import Anys, Bools, Doubles, Floats, Ints, Longs, Strings
 from recsys.types.datasets import Dataset, Interactions, Items
 from recsys.types.errors import RecsysError, make_unknown_name_error
+from recsys.types.topics import TopicItems
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class Pairs:
     counts: dict[str, int]
     name: str = ""  # of the dataset
     source: Strings | None = None  # (P,) where the rows of a pair come from, "" where from several sources
+    topics: TopicItems | None = None  # those of a policy, over `items`
 
     def need_datetime(self, needed_by: str) -> Longs:
         """Return the seconds since 1970 of each pair, (P,), or say that the split `needed_by` cannot do without them.
@@ -67,6 +69,7 @@ def filter_pairs(dataset: Dataset, settings: FilterSettings) -> Pairs:
         RecsysError: if nobody is left.
     """
     dataset, left_out = select_permitted_rows(dataset, settings.sources, settings.purposes)
+    dataset, topics, of_topics = leave_out_topics(dataset, settings.topics)
     log = dataset.interactions
     n_items = len(log.item_ids)
     positive = find_positives(log.weight, settings.positive, dataset.columns, dataset.card.get("unused_columns", ()))
@@ -89,12 +92,14 @@ def filter_pairs(dataset: Dataset, settings: FilterSettings) -> Pairs:
         counts={
             "rows": len(log),
             **left_out,
+            **({} if topics is None else {"rows_of_sensitive_topics": of_topics}),
             "filtered_users": int((~users).sum()),
             "filtered_items": int((~items).sum()),
             **_count_pairs_and_rows(positive[rows], starts),
         },
         name=dataset.name,
         source=None if log.source is None else _name_sources(log.source[rows], np.flatnonzero(starts)),
+        topics=None if topics is None else topics.select_items(np.flatnonzero(items)),
     )
 
 

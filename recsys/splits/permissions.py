@@ -11,6 +11,7 @@ from recsys.types.datasets import Dataset, Interactions, Items
 from recsys.types.errors import RecsysError, make_unknown_name_error
 from recsys.types.exposures import Exposures
 from recsys.types.identifiers import sort_ids
+from recsys.types.topics import TopicItems, TopicPolicy
 
 
 def select_permitted_rows(
@@ -68,6 +69,30 @@ def select_permitted_exposures(
     return _take_exposures(exposures, kept), int((~kept).sum())
 
 
+def leave_out_topics(dataset: Dataset, policy: TopicPolicy | None) -> tuple[Dataset, TopicItems | None, int]:
+    """Return the dataset without the rows of items of sensitive topics, its topics, and how many rows those were.
+
+    Which items a topic covers is said by the catalogue of rows that may be used. As with `select_permitted_rows` the
+    result is that of a table without these rows: the items are gone.
+
+    Raises:
+        RecsysError: as `TopicPolicy.find_topic_items` does, or if all rows are of sensitive topics.
+    """
+    if policy is None:
+        return dataset, None, 0
+    found = policy.find_topic_items(dataset.items)
+    closed, log = found.find_sensitive_items(), dataset.interactions
+    kept = ~closed[log.item]
+    if len(log) and not kept.any():
+        raise RecsysError(f"{dataset.name}: all {len(log):,} rows are of items of sensitive topics, expected others")
+    if kept.all():
+        return dataset, found, 0
+    left = _take_rows(dataset, kept)
+    place = {name: code for code, name in enumerate(dataset.items.ids.tolist())}
+    codes = np.asarray([place[name] for name in left.items.ids.tolist()], dtype=np.int64)
+    return left, found.select_items(codes), int((~kept).sum())
+
+
 def check_dataset(dataset: object) -> None:
     """Refuse anything but a dataset."""
     if not isinstance(dataset, Dataset):
@@ -88,6 +113,8 @@ def describe_permissions(
         said.append(f"purposes: {', '.join(purposes)}; {n:,} rows that do not permit all of them: left out")
     elif n:
         said.append(f"{n:,} rows that permit no purpose: left out")
+    if counts.get("rows_of_sensitive_topics"):
+        said.append(f"{counts['rows_of_sensitive_topics']:,} rows of items of sensitive topics: left out")
     return said
 
 

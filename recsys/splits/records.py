@@ -54,6 +54,7 @@ def build_split(
         validation_times=_build_times_matrix(pairs, pairs.positive & (part == 1)),
         fingerprint=fingerprint,
         has_global_cut=assigned.test_from is not None,
+        topics=pairs.topics,
     )
     _check_parts(split, dataset, sizes, settings)
     counts = pairs.counts | _count_split(split, pairs, unseen, part)

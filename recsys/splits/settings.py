@@ -5,7 +5,7 @@ import json
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from inspect import Parameter
 from typing import Any
 
@@ -15,6 +15,7 @@ from recsys.types.arrays import Bools, Floats
 from recsys.types.datasets import Dataset
 from recsys.types.errors import RecsysError, check_choice, make_unknown_name_error
 from recsys.types.numbers import check_int, check_number, convert_fields_to_python, convert_to_python
+from recsys.types.topics import TopicPolicy
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge, ">": operator.gt, "==": operator.eq, "<=": operator.le, "<": operator.lt,
@@ -36,6 +37,7 @@ class FilterSettings:
     seed: int = 0
     sources: Sequence[str] | None = None  # a tuple, once made
     purposes: Sequence[str] | None = None  # the same
+    topics: TopicPolicy | None = None  # rows of items of its sensitive topics are left out
 
     def __post_init__(self) -> None:
         """Refuse invalid settings."""
@@ -44,6 +46,9 @@ class FilterSettings:
         object.__setattr__(self, "purposes", _normalize_names("purposes", self.purposes, "recommendation"))
         for name in ("min_user_interactions", "min_item_interactions", "seed"):
             check_int(name, getattr(self, name), 0)
+        if self.topics is not None and not isinstance(self.topics, TopicPolicy):
+            found = type(self.topics).__name__
+            raise RecsysError(f"topics: found a {found}, expected a policy: recsys.control.topics.read_topic_policy")
         check_choice("choice", self.cold_items, ["drop", "keep"], where="cold_items")
 
     def compute_fingerprint(self, dataset: Dataset, settings: Mapping[str, Any], prefix: str = "") -> str:
@@ -51,10 +56,14 @@ class FilterSettings:
 
         `settings` are those of the split beside the filter's, with its kind.
         """
-        told: dict[str, Any] = {"data": prefix + dataset.fingerprint, **settings, **asdict(self)}
+        own = asdict(replace(self, topics=None))
+        told: dict[str, Any] = {"data": prefix + dataset.fingerprint, **settings, **own}
+        del told["topics"]
         for name in ("sources", "purposes"):
             if getattr(self, name) is None:
                 del told[name]
+        if self.topics is not None:
+            told["topics"] = self.topics.digest
         if dataset.interactions.consent is not None:
             told["consent"] = True
         if dataset.interactions.purposes is not None:

@@ -11,6 +11,7 @@ from recsys.splits.settings import FilterSettings
 from recsys.types.arrays import make_empty_matrix
 from recsys.types.datasets import Dataset
 from recsys.types.splits import Split
+from recsys.types.topics import TopicPolicy
 
 _SETTINGS = {"kind": "random", "test": 0.5, "validation": 0.0}  # part of the fingerprint
 
@@ -23,6 +24,7 @@ def no_holdout(
     min_item_interactions: int = 0,
     sources: Sequence[str] | None = None,
     purposes: Sequence[str] | None = None,
+    topics: TopicPolicy | None = None,
     seed: int = 0,
 ) -> Split:
     """Return the filtered data with every positive in train, by the rules of the other splits.
@@ -30,7 +32,8 @@ def no_holdout(
     Raises:
         RecsysError: if a setting is invalid, or nobody is left.
     """
-    settings = FilterSettings(positive, min_user_interactions, min_item_interactions, "keep", seed, sources, purposes)
+    least = (min_user_interactions, min_item_interactions)
+    settings = FilterSettings(positive, *least, "keep", seed, sources, purposes, topics)
     pairs = filter_pairs(dataset, settings)
     ones = np.ones(len(pairs.user), dtype=np.float32)
     none = make_empty_matrix((len(pairs.user_ids), len(pairs.items.ids)))
@@ -48,6 +51,7 @@ def no_holdout(
         if pairs.datetime is None
         else build_pair_matrix(pairs, pairs.positive, pairs.datetime.astype(np.float64)),
         fingerprint=settings.compute_fingerprint(dataset, _SETTINGS, "whole "),
+        topics=pairs.topics,
         counts=pairs.counts,
         notes=tuple(describe_permissions(pairs.counts, settings.sources, settings.purposes)),
     )

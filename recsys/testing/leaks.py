@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ import numpy as np
 
 from recsys import splits
 from recsys.configs import Config, parse_config
+from recsys.control.topics import read_policy_tables, read_topic_policy, resolve_policy_paths
 from recsys.data.readers import list_path_settings
 from recsys.data.settings import TableSettings
 from recsys.experiments import bench, recommend
 from recsys.experiments.benchmark import describe_data
 from recsys.experiments.exports import fit_ranker
-from recsys.experiments.pipeline import build_or_load_pool
+from recsys.experiments.pipeline import build_or_load_pool, load_dataset
 from recsys.rankers import Ranker
 from recsys.support.resolver import search_folder
 from recsys.support.resources import find_shipped_folder
@@ -26,13 +28,17 @@ from recsys.testing.contract import ContractError, expect
 from recsys.testing.permitted_rows import (
     PERMISSION_FIELDS,
     SHOWN,
+    Allowed,
     describe_settings,
     find_permitted_rows,
+    list_sensitive_items,
     read_file_frame,
     split_table,
     write_frame,
 )
 from recsys.types import Dataset, RecsysError
+from recsys.types.paths import check_path
+from recsys.types.topics import TopicPolicy
 
 N_REQUESTS = 20  # users of a ranker that are asked for, and histories
 NOW = 1_700_000_000  # of every request
@@ -56,8 +62,11 @@ def check_no_leak(
     columns: Mapping[str, object] | None = None,
     sources: Collection[str] | None = None,
     purposes: Collection[str] | None = None,
+    topics: Mapping[str, Any] | str | PathLike[str] | None = None,
 ) -> None:
     """Test that rows that may not be used change nothing: without consent, of other sources, without the purposes.
+
+    Neither do rows of items of sensitive topics: those of the policy of [control] topics, or `topics` in its place.
 
     The log is read twice, as it is and with these rows deleted, and so is that of [shown] path. Everything that is made
     of both has to be the same to the last bit: the split and the maps that metrics read, exposures, candidates and
@@ -83,25 +92,30 @@ def check_no_leak(
     given = {"sources": sources, "purposes": purposes}
     filtering |= {name: list(names) for name, names in given.items() if names is not None}
     content = {**content, "filter": filtering}
-    allowed = filtering.get("sources"), filtering.get("purposes")
+    allowed = Allowed(filtering.get("sources"), filtering.get("purposes"))
+    content, policy = _read_topics(content, home, topics)
     with tempfile.TemporaryDirectory() as name, search_folder(home):
         if data is not None:
             content.pop("data", None)
-            *logs, n_rows = split_table(data, columns, *allowed)
+            *logs, n_rows = split_table(data, columns, allowed, policy)
             if config is None:
-                n_items = len(splits.no_holdout(logs[1], **filtering).item_ids)
+                kept = {**filtering, "topics": None}  # the log has no row of theirs
+                n_items = len(splits.no_holdout(logs[1], **kept).item_ids)
                 content["pool"] = {"n": min(content["pool"]["n"], n_items)}
             sides: list[tuple[Mapping[str, Any], Dataset | None]] = [
                 ({**content, "data": describe_data(log)}, log) for log in logs
             ]
         else:
+            if policy is not None:
+                whole = load_dataset(parse_config(content, home=home))
+                allowed = replace(allowed, closed_items=list_sensitive_items(whole, allowed, policy))
             contents, n_rows = _copy_log(content, home, Path(name), allowed)
             sides = [(one, None) for one in contents]
         if "shown" in content and "path" in content["shown"]:
-            copies, n_shown = _copy_exposures(content, home, Path(name), allowed[1])
+            copies, n_shown = _copy_exposures(content, home, Path(name), allowed.purposes)
             sides = [({**one, "shown": own}, log) for (one, log), own in zip(sides, copies, strict=True)]
             n_rows += n_shown
-        expect(n_rows, WHO, f"all rows may be used, expected some that may not: {', '.join(PERMISSION_FIELDS)}")
+        expect(n_rows, WHO, f"all rows may be used, expected some that may not: {', '.join(PERMISSION_FIELDS)}, topics")
         found = []
         for number, (settings, log) in enumerate(sides):
             with _use_cache(Path(name) / f"cells{number}"):
@@ -194,8 +208,25 @@ def _read_content(config: Any) -> tuple[dict[str, Any], Path]:
     return {"name": file.stem, **read_toml(file, f"config {file}")}, file.resolve().parent
 
 
+def _read_topics(content: dict[str, Any], home: Path, topics: Any) -> tuple[dict[str, Any], TopicPolicy | None]:
+    """Return a config whose policy of topics may name what only the rows that are deleted have, and the policy."""
+    control = dict(content.get("control", {}))
+    given = control.get("topics") if topics is None else topics
+    if given is None:
+        return content, None
+    start = home if topics is None else Path()
+    tables = (
+        resolve_policy_paths(given, start)
+        if isinstance(given, Mapping)
+        else read_policy_tables(start / check_path("topics", given, "a policy, or the path of its file"))
+    )
+    rules = {**control, "topics": {**tables, "allow_unknown": True}, "compare_topics": False}
+    changed = {**content, "control": rules}
+    return changed, read_topic_policy(tables)
+
+
 def _copy_log(
-    content: Mapping[str, Any], home: Path, folder: Path, allowed: tuple[Any, Any]
+    content: Mapping[str, Any], home: Path, folder: Path, allowed: Allowed
 ) -> tuple[list[dict[str, Any]], int]:
     """Return the config of a copy of its log and that of one without some rows, and their number."""
     section = parse_config(content, home=home).data
@@ -205,7 +236,7 @@ def _copy_log(
     else:
         log, columns, settings = _find_log_of_reader(section), {}, TableSettings()
     frame = read_file_frame(log, columns, settings)
-    permitted = find_permitted_rows(frame, columns, *allowed)
+    permitted = find_permitted_rows(frame, columns, allowed)
     made = []
     for part, rows in (("all", frame), ("permitted", frame[permitted])):
         copy = write_frame(rows, log, folder / part)
@@ -227,7 +258,7 @@ def _copy_exposures(
     assert section is not None
     log, settings = Path(str(section.path)), TableSettings(**section.table_settings)
     frame = read_file_frame(log, section.columns, settings, SHOWN)
-    permitted = find_permitted_rows(frame, section.columns, None, purposes, SHOWN)
+    permitted = find_permitted_rows(frame, section.columns, Allowed(purposes=purposes), SHOWN)
     made = []
     for part, rows in (("all", frame), ("permitted", frame[permitted])):
         copy = write_frame(rows, log, folder / f"shown-{part}")

@@ -18,8 +18,10 @@ from recsys.data.parsing import parse_consents
 from recsys.data.purposes import parse_purposes
 from recsys.data.settings import TableSettings
 from recsys.data.tables import read_table
+from recsys.splits.permissions import select_permitted_rows
 from recsys.types import Dataset
 from recsys.types.arrays import Bools
+from recsys.types.topics import TopicPolicy
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -50,14 +52,25 @@ def read_file_frame(path: Path, columns: Columns, settings: TableSettings, kind:
     return found.frame.set_axis(strip_recbole_types(found.frame.columns), axis=1)
 
 
-def find_permitted_rows(
-    frame: "DataFrame",
-    columns: Columns,
-    sources: Collection[str] | None,
-    purposes: Collection[str] | None,
-    kind: TableFields = LOG,
-) -> Bools:
+@dataclasses.dataclass(frozen=True)
+class Allowed:
+    """What rows may be used by: their sources, the purposes they permit, and items that are of no sensitive topic."""
+
+    sources: Collection[str] | None = None
+    purposes: Collection[str] | None = None
+    closed_items: frozenset[str] = frozenset()  # ids
+
+
+def list_sensitive_items(dataset: Dataset, allowed: Allowed, policy: TopicPolicy) -> frozenset[str]:
+    """Return the ids of items that a sensitive topic covers, by the rows of a dataset that are permitted otherwise."""
+    left = select_permitted_rows(dataset, allowed.sources, allowed.purposes)[0]
+    closed = policy.find_topic_items(left.items).find_sensitive_items()
+    return frozenset(left.items.ids[closed].tolist())
+
+
+def find_permitted_rows(frame: "DataFrame", columns: Columns, allowed: Allowed, kind: TableFields = LOG) -> Bools:
     """Return which rows of a table may be used, (R,): each looked at alone, by its own cells."""
+    sources, purposes = allowed.sources, allowed.purposes
     named = _map_columns(list(frame.columns), "leak test", columns, kind)
     permitted = np.ones(len(frame), dtype=bool)
     rows = np.arange(len(frame))
@@ -70,6 +83,7 @@ def find_permitted_rows(
         for row, code in enumerate(codes.tolist()):
             held = {name for name, there in zip(names, members[code].tolist(), strict=True) if there}
             permitted[row] &= bool(held) if purposes is None else held.issuperset(purposes)
+    permitted &= [normalize_id(cell) not in allowed.closed_items for cell in frame[named["item_id"]]]
     return permitted
 
 
@@ -87,7 +101,7 @@ def write_frame(frame: "DataFrame", like: Path, folder: Path) -> Path:
 
 
 def split_table(
-    table: Any, columns: Columns, sources: Collection[str] | None, purposes: Collection[str] | None
+    table: Any, columns: Columns, allowed: Allowed, policy: TopicPolicy | None = None
 ) -> tuple[Dataset, Dataset, int]:
     """Return the dataset of a table in memory, or of a `Dataset`, that without its other rows, and their number."""
     items = None
@@ -96,8 +110,11 @@ def split_table(
         frame, items = _make_frames(table, *columns.values())
     else:
         name, frame = "table", convert_to_frame(table, "table")
-    permitted = find_permitted_rows(frame, columns, sources, purposes)
-    whole, rest = (read_dataset(part, columns, items=items, name=name) for part in (frame, frame[permitted]))
+    whole = read_dataset(frame, columns, items=items, name=name)
+    if policy is not None:
+        allowed = dataclasses.replace(allowed, closed_items=list_sensitive_items(whole, allowed, policy))
+    permitted = find_permitted_rows(frame, columns, allowed)
+    rest = read_dataset(frame[permitted], columns, items=items, name=name)
     return whole, rest, int((~permitted).sum())
 
 

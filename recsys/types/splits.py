@@ -13,6 +13,7 @@ from recsys.types.checks import check_matrix_types, convert_to_texts
 from recsys.types.datasets import Items
 from recsys.types.models import SideInformation
 from recsys.types.time_weights import TimeDecay, TimeWeights, make_time_weights
+from recsys.types.topics import TopicItems
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,7 @@ class Split:
     train_times: Csr | None = None  # (U, I) float64 seconds since 1970 of the positives, where the data has time
     validation_times: Csr | None = None  # the same of validation
     has_global_cut: bool = False  # the cuts are points in time, the same for all users
+    topics: TopicItems | None = None  # of a policy; no item of a sensitive one is left
     fingerprint: str = ""  # names the data, the filter and the split that made it
     counts: Mapping[str, int] = field(default_factory=dict)  # of pairs and rows, by what was done with them
     notes: tuple[str, ...] = ()  # leakage, dropped rows: one line each

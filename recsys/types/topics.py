@@ -56,7 +56,7 @@ class TopicPolicy:
         for topic in self.topics:
             plain = {name: value for name, value in vars(topic).items() if name not in hidden}
             told.append({**plain, "n_likely_items": len(topic.likely_items)} if topic.column else plain)
-        return json.dumps({"topics": told, "separator": self.separator, "digest": self.digest}, sort_keys=True)
+        return json.dumps({"topics": told, "separator": self.separator}, sort_keys=True)
 
     def find_topic_items(self, items: Items) -> "TopicItems":
         """Return the items of a catalogue that each topic covers.
@@ -72,7 +72,7 @@ class TopicPolicy:
         covers = Csr((np.ones(len(columns), np.float32), columns, pointers), shape=(len(rows), len(codes)))
         names = np.asarray([topic.name for topic in self.topics], dtype=np.str_)
         sensitive = np.asarray([topic.sensitive for topic in self.topics], dtype=bool)
-        return TopicItems(names, sensitive, covers, self.describe())
+        return TopicItems(names, sensitive, covers, self.describe(), self.digest)
 
     def _list_codes(self, topic: Topic, items: Items, codes: Mapping[str, int]) -> list[int]:
         where = f"{self.place}: topic '{topic.name}'"
@@ -118,7 +118,8 @@ class TopicItems:
     names: Strings  # (T,)
     sensitive: Bools  # (T,) whether items of the topic are neither used nor shown
     covers: Csr  # (T, I) float32, 1 where a topic covers an item
-    policy: str  # JSON text: what the operator says of topics, with a digest of it
+    policy: str  # JSON text: what the operator says of topics
+    digest: str  # of the policy
 
     def find_items(self, topic: str) -> Bools:
         """Return the items that a topic covers, (I,).
@@ -141,7 +142,7 @@ class TopicItems:
         return replace(self, covers=Csr(self.covers[:, items]))
 
     def check_topics(self, n_items: int) -> None:
-        """Refuse topics, read from a file, that are not of so many items.
+        """Refuse topics, read from a file, that are not of so many items, or have items of a sensitive topic.
 
         Raises:
             RecsysError: naming the array.
@@ -149,6 +150,8 @@ class TopicItems:
         check_array("topics: names", self.names, (None,), "U")
         check_array("topics: sensitive", self.sensitive, (len(self.names),), "b")
         check_matrix("topics: covers", self.covers, (len(self.names), n_items))
+        if self.find_sensitive_items().any():
+            raise RecsysError("topics: some items are of a sensitive topic, expected none")
 
     def _mark_items(self, codes: Any) -> Bools:
         marked = np.zeros(self.covers.shape[1], dtype=bool)
