@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,11 @@ from recsys.configs import Config, RunSpec, ShownSection, parse_config, read_con
 from recsys.experiments.fold_readings import add_seen_reading, describe_power, evaluate_each_reader, read_folds
 from recsys.experiments.folds import build_or_load_judges, describe_missing_folds
 from recsys.experiments.likelihoods import describe_likelihood, find_likelihood
-from recsys.experiments.pipeline import Preparation, hash_exposures, prepare_benchmark
+from recsys.experiments.pipeline import Preparation, hash_exposures, load_exposures, prepare_benchmark
 from recsys.experiments.rerankings import SlatesByLength, build_fold_slates, build_run_slates
 from recsys.experiments.results import Bench
 from recsys.experiments.run_folder import RunFolder
+from recsys.experiments.topic_costs import compare_topics, tabulate_topic_costs
 from recsys.scores import Scores, evaluate, tabulate_differences, tabulate_scores
 from recsys.scores.metric_names import resolve_metrics
 from recsys.scores.records import join_scores
@@ -60,6 +62,12 @@ def bench(
         slates, seconds = build_run_slates(preparation, specs, quiet, folder.log_line)
     path = Path(out) / f"{settings.name}-{hash_folder_name(digest, *preparation.folder_fingerprints)}"
     done = evaluate_slates(preparation, specs, slates, seconds, path, quiet)
+    policy = settings.read_topics()
+    if policy is not None and settings.control is not None and settings.control.compare_topics:
+        with limit_to_one_blas_thread():
+            log = load_exposures(settings, shown)
+            found = compare_topics(settings, preparation.dataset, policy, preparation.cache, log, quiet)
+            done = replace(done, topic_costs=tabulate_topic_costs(found))
     folder.write_bench(done, time.perf_counter() - start)
     return done
 

@@ -16,6 +16,7 @@ from recsys.escaping import escape_csv_frame, escape_hidden
 from recsys.experiments.comparisons import DEFAULT_METRICS, write_scores
 from recsys.experiments.examples import make_examples
 from recsys.experiments.likelihoods import describe_likelihood
+from recsys.experiments.topic_costs import describe_topic_costs
 from recsys.likelihoods import coefficient_table, save_likelihood
 from recsys.reports.view import HEADLINE_METRICS
 from recsys.scores import tabulate_user_values
@@ -64,6 +65,8 @@ class RunFolder:
                 save_likelihood(bench.likelihood, folder / "likelihood.npz")
                 escape_csv_frame(coefficient_table(bench.likelihood)).to_csv(folder / "likelihood.csv", index=False)
                 reports.write_coefficients(bench.likelihood, folder / "likelihood.svg")
+            if bench.topic_costs is not None:
+                escape_csv_frame(bench.topic_costs).to_csv(folder / "topics.csv", index=False)
             reports.write_report(_build_results(bench, around, seconds), folder)
             tables.result()
             self.log_line(f"done in {seconds:.1f} s")
@@ -214,6 +217,7 @@ def _collect_facts(bench: "Bench", around: dict[str, Any], seconds: float) -> di
             "content": [m.name for m in preparation.content],
         },
         **_collect_readings(bench),
+        **({} if bench.topic_costs is None else {"policy of topics": describe_topic_costs(bench.topic_costs)}),
         "run": {"seed": config.seed, "bootstrap draws": config.evaluation.n_bootstrap, "seconds": round(seconds, 1)},
         "environment": {**around, "packages": get_key_versions()},
     }
