@@ -13,6 +13,7 @@ import recsys
 from recsys import testing
 from recsys.control.topics import read_topic_policy
 from recsys.rankers import Ranker
+from recsys.rankers.explanations import REASONS
 from recsys.rankers.records import collect_parts
 from recsys.splits import pairs
 from recsys.support.serialization import flatten_record
@@ -21,6 +22,8 @@ from recsys.types import RecsysError
 
 GENRES = ("Ash", "Birch", "Cedar", "Elm")
 POLICY = {"topics": {"trees": {"features": ["Cedar"]}, "elms": {"features": ["Elm"], "sensitive": False}}}
+SENTENCES = (re.sub(r"\\\{\w+\\\}", r"[^.]+", re.escape(one)) for one in REASONS.values())
+TOLD = re.compile(rf"(?:{'|'.join(SENTENCES)})(?: From [^.]+\.)?")
 BLEND = {"relevance": 1.0, "mmr": 0.3, "negative_space": 0.3, "long_tail": 0.3, "unexplored": 0.3, "ucb": 0.2}
 
 
@@ -236,5 +239,6 @@ def test_no_closed_item_is_shown_told_or_held(seed, features, n_items, by_tree, 
         assert not closed & set(answers[0].items)
         said = answers[0].explanations()
         assert not any(word.search(text) for text in said)
+        assert all(TOLD.fullmatch(text) for text in said)
         assert answers[0].items == answers[1].items and said == answers[1].explanations()
         np.testing.assert_array_equal(answers[0].contributions, answers[1].contributions)

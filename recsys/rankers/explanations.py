@@ -10,6 +10,13 @@ from recsys.types import Context
 from recsys.types.arrays import Bools, Csr, Floats, Ints
 
 MIN_COSINE = 1e-6  # a cosine below it is none
+REASONS = {  # a closed list: nothing else is told, and what stands in braces is of the ranker's own catalogue or blend
+    "liked": "Because you liked {title}.",
+    "new_feature": "From {feature}, new to you.",
+    "new_region": "From a part of the catalogue that is new to you.",
+    "pinned": "Its place is kept for it.",
+    "objective": "Chosen mostly for {objective}.",
+}
 
 
 def explain_picks(
@@ -29,10 +36,11 @@ def explain_picks(
     new = _explain_novelty(context, picks, history)
     said = []
     for r in range(len(picks)):
-        first = "Its place is kept for it." if picks[r] in pinned else near[r]
+        first = REASONS["pinned"] if picks[r] in pinned else near[r]
         parts = [part for part in (first, new[r]) if part]
         if not parts:
-            parts = [f"Chosen mostly for {objectives[int(contributions[r].argmax())].replace('_', ' ')}."]
+            name = objectives[int(contributions[r].argmax())].replace("_", " ")
+            parts = [REASONS["objective"].format(objective=name)]
         said.append(" ".join(parts))
     return tuple(said)
 
@@ -45,7 +53,8 @@ def _explain_by_history(context: Context, picks: Ints, history: Ints) -> list[st
     best = near.argmax(axis=1)
     there = near[np.arange(len(picks)), best] > MIN_COSINE
     return [
-        f"Because you liked {_get_title(context, history[b])}." if t else "" for b, t in zip(best, there, strict=True)
+        REASONS["liked"].format(title=_get_title(context, history[b])) if t else ""
+        for b, t in zip(best, there, strict=True)
     ]
 
 
@@ -58,9 +67,9 @@ def _explain_novelty(context: Context, picks: Ints, history: Ints) -> list[str]:
     for r, pick in enumerate(picks.tolist()):
         feature = _find_new_feature(context, pick, history)
         if feature:
-            said.append(f"From {feature}, new to you.")
+            said.append(REASONS["new_feature"].format(feature=feature))
         else:
-            said.append("From a part of the catalogue that is new to you." if outside[r] else "")
+            said.append(REASONS["new_region"] if outside[r] else "")
     return said
 
 
