@@ -76,6 +76,16 @@ def test_a_rule_that_shows_proxies_for_the_topic_leaks_and_one_that_does_not_is_
     assert found.lift_low > 1.2 and found.matched_low <= 1 <= found.matched_high and found.matched_share > 0.9
 
 
+def test_a_lift_without_proxies_in_slates_is_none_and_one_for_users_with_the_topic_alone_is_infinite():
+    train, topic, _ = make_world(1)
+    had = (train.toarray()[:, :4] > 0).any(axis=1)
+    others, proxies = np.full((120, 3), 30, np.int32), np.full((120, 3), 4, np.int32)
+    found = measure_proxy_leakage(others, train, topic, n_proxies=5)
+    assert np.isnan([found.lift, found.lift_low, found.lift_high, found.matched_lift]).all()
+    found = measure_proxy_leakage(np.where(had[:, None], proxies, others), train, topic, n_proxies=8)
+    assert found.lift == found.lift_low == found.lift_high == found.matched_lift == np.inf
+
+
 def test_slates_of_others_and_a_topic_of_nobody_are_one_line():
     train, topic, slates = make_world()
     with pytest.raises(RecsysError, match=r"^proxy leakage: slates have shape \(5, 6\), expected \(120, k\)$"):

@@ -85,7 +85,8 @@ def measure_proxy_leakage(
     what these users like beside the topic, too: who likes more of the proxies is shown more of them, with or without
     the topic. `matched_lift` compares like with like: users are put into strata by how many of the proxies they
     like (0, 1, 2, 3 to 4, 5 to 9, 10 to 19, 20 or more), and the users who never had the topic are weighed so that
-    their strata are as large as those of the users who had it.
+    their strata are as large as those of the users who had it. A lift is infinite where only users who had the topic
+    are shown proxies, and NaN where nobody is.
 
     Raises:
         RecsysError: for slates of other users than `train`, or where nobody had the topic, or everybody had it.
@@ -100,11 +101,20 @@ def measure_proxy_leakage(
     share, stratum = _compute_proxy_shares(slates, proxies, train.shape[1]), _find_strata(train, proxies)
     drawn = _draw_users(had, n_bootstrap, seed)
     lift, matched, matched_share = _compare_groups(share, stratum, had, drawn)
-    limits = [np.nanpercentile(values[1:], [2.5, 97.5]).tolist() for values in (lift, matched)]
+    limits = [_find_limits(values[1:]) for values in (lift, matched)]
     return ProxyLeakage(
         float(lift[0]), *limits[0], float(matched[0]), *limits[1], matched_share, proxies, int(had.sum()),
         int((~had).sum()),
     )  # fmt: skip
+
+
+def _find_limits(values: Doubles) -> tuple[float, float]:
+    """Return the 95 % limits of draws, some of which may be infinite; NaN where no draw has a value."""
+    there = values[~np.isnan(values)]
+    if not len(there):
+        return np.nan, np.nan
+    low, high = np.percentile(there, [2.5, 97.5], method="inverted_cdf")
+    return float(low), float(high)
 
 
 def _compute_proxy_shares(slates: Ints, proxies: Ints, n_items: int) -> Doubles:
