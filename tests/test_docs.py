@@ -20,6 +20,7 @@ from scipy import sparse
 import recsys
 from recsys import configs, data, metrics, models, objectives, testing, types
 from recsys.cli import cli
+from recsys.control.topics import read_topic_policy
 from recsys.sweeps import plans
 from recsys.types import Dataset, Interactions, Items, Split
 
@@ -111,6 +112,9 @@ def test_toml_blocks_are_configs(page: Path, tmp_path: Path) -> None:
         (tmp_path / "my.toml").write_text(block, encoding="utf-8")
         if "limits" in tomllib.loads(block):
             assert dict(data.read_policy(tmp_path / "my.toml").limits.list_given())
+            continue
+        if "topics" in tomllib.loads(block):
+            assert read_topic_policy(tmp_path / "my.toml").topics
             continue
         if "extends" in tomllib.loads(block):
             assert plans.read_sweep(tmp_path / "my.toml").methods
