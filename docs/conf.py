@@ -68,6 +68,17 @@ EXPOSURES = {"rule": "{rule}", "picks shown before": "{repeat_share_value:.1%}"}
         ("dismissed, of picks", "dismissed_share", 4),
     )
 }  # fmt: skip
+TOPICS = {"data": "{data}", "policy": "{policy}", "run": "{run}"} | {
+    title: f"{{{name}_with:.3f}}; {{{name}_difference:+.3f}} [{{{name}_low:+.3f}}, {{{name}_high:+.3f}}]"
+    for title, name in (
+        ("nDCG@10", "ndcg"), ("nDCG@10 of other likes", "ndcg_of_other_likes"), ("discovery@10", "discovery"),
+    )
+} | {"slots of the topic, without": "{share_of_slots_without:.1%}"} | {
+    title: f"{{{name}:.2f}} [{{{name}_low:.2f}}, {{{name}_high:.2f}}]"
+    for title, name in (
+        ("matched lift of proxies", "matched_proxy_lift_with"), ("the same without", "matched_proxy_lift_without"),
+    )
+}  # fmt: skip
 RESULTS = {
     "exposures": EXPOSURES,
     "receipts": {"what": "{what}", "value": "{value:,.5g} {unit}", "95 %": "{low:.5g} to {high:.5g}"},
@@ -80,6 +91,7 @@ RESULTS = {
         "test": "{ndcg_test:.4f}",
         "difference to none": "{to_none:+.4f} [{to_none_low:+.4f}, {to_none_high:+.4f}]",
     },
+    "topics": TOPICS,
     "agreement": {
         "library": "{peer}",
         "theirs and ours": "{what}",
