@@ -52,7 +52,7 @@ def find_proxies(
     liked = Csr((np.ones(train.nnz), train.indices, train.indptr), shape=train.shape)
     had = find_users_with_topic(train, topic)
     n = np.array([had.sum(), (~had).sum()])
-    x = np.stack([had.astype(np.float64) @ liked, (~had).astype(np.float64) @ liked])
+    x = np.stack([np.asarray(group.astype(np.float64) @ liked) for group in (had, ~had)])
     overall = x.sum(axis=0) / max(n.sum(), 1)
     with np.errstate(invalid="ignore"):
         share = (x + prior_strength * overall) / (n[:, None] + prior_strength)

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 METRICS = ("ndcg", "discovery")
+MATRICES = (  # of a split
+    "train", "validation", "test", "train_negatives", "validation_negatives", "validation_cold_positives",
+    "train_times", "validation_times",
+)  # fmt: skip
 WITH, WITHOUT = "with the policy", "without"
 KEPT_LIKES = "ndcg of other likes"  # nDCG of held-out likes that no sensitive topic covers
 SLOTS = "share of slots"  # of items of sensitive topics
@@ -92,10 +96,8 @@ def drop_items(split: Split, closed: Bools, name: str) -> Split:
     names = tuple(split.items.feature_names[column] for column in held)
     old = split.items
     items = Items(old.ids[columns], old.titles[columns], Csr(features[:, held]), names, old.years[columns])
-    parts = ("train", "validation", "test", "train_negatives", "validation_negatives", "validation_cold_positives")
-    parts += ("train_times", "validation_times")
     fingerprint = hashlib.sha256(f"{split.fingerprint} without {name}".encode()).hexdigest()
-    changed: dict[str, Any] = {part: take(getattr(split, part)) for part in parts}
+    changed: dict[str, Any] = {part: take(getattr(split, part)) for part in MATRICES}
     return replace(split, items=items, fingerprint=fingerprint, **changed)
 
 
@@ -133,7 +135,7 @@ def describe_topic_costs(costs: "pd.DataFrame") -> dict[str, str]:
 def _iter_rows(found: TopicComparison, run: str) -> Iterator[dict[str, Any]]:
     sides = {WITH: found.with_policy[run], WITHOUT: found.without[run]}
     config, truth = found.preparation.config, found.preparation.build_ground_truth()
-    how = {"seed": config.seed, "n_bootstrap": config.evaluation.n_bootstrap}
+    how: dict[str, Any] = {"seed": config.seed, "n_bootstrap": config.evaluation.n_bootstrap}
     others = replace(found.split, test=_without_columns(found.split.test, found.closed))
     for measures, judged in ((METRICS, truth), ((KEPT_LIKES,), replace(truth, split=others))):
         metrics = [measure.partition(" ")[0] for measure in measures]
