@@ -66,7 +66,7 @@ def bench(
     if policy is not None and settings.control is not None and settings.control.compare_topics:
         with limit_to_one_blas_thread():
             log = load_exposures(settings, shown)
-            found = compare_topics(settings, preparation.dataset, policy, preparation.cache, log, quiet)
+            found = compare_topics(preparation.config, preparation.dataset, policy, preparation.cache, log, quiet)
             done = replace(done, topic_costs=tabulate_topic_costs(found))
     folder.write_bench(done, time.perf_counter() - start)
     return done

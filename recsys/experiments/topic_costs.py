@@ -13,7 +13,7 @@ import numpy as np
 
 from recsys.configs import Config
 from recsys.control.proxy_leakage import find_users_with_topic, measure_proxy_leakage
-from recsys.experiments.pipeline import LogFunction, Preparation, prepare_split, split_dataset
+from recsys.experiments.pipeline import LogFunction, Preparation, apply_half_life, prepare_split, split_dataset
 from recsys.experiments.rerankings import build_run_slates
 from recsys.scores import evaluate, tabulate_differences
 from recsys.support.cache import Cache
@@ -67,7 +67,7 @@ def compare_topics(
             "evaluation": config.evaluation.model_copy(update={"metrics": list(METRICS)}),
         }
     )
-    whole = split_dataset(narrow, dataset)
+    whole = apply_half_life(narrow, split_dataset(narrow, dataset))
     found = policy.find_topic_items(whole.items)
     closed = found.find_sensitive_items()
 
