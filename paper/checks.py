@@ -1,9 +1,9 @@
 """What stands in the texts: names of numbers and of claims, and no number or verdict that is written down.
 
 In `paper/paper.typ` a number is `n("name")` and a verdict stands inside of a claim, `holds("name")[... ahead of ...]`.
-In `docs/discovery.md` and `docs/control.md` they are `{{ name }}` and `[... ahead of ...]{holds=name}`. Every name must be known, and every
-claim must hold. What is left when names, comments, references, labels, addresses and names of data are taken out may
-hold no digit; outside of claims it may hold no number in words and no verdict either. Formulas may hold 0 and 1.
+In the pages of the documentation they are `{{ name }}` and `[... ahead of ...]{holds=name}`. Every name must be known,
+and every claim must hold. What is left when names, comments, references, labels, addresses and names of data are taken
+out may hold no digit; outside of claims it may hold no number in words and no verdict either. Formulas may hold 0 and 1.
 """
 
 import re

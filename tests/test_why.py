@@ -78,7 +78,7 @@ def test_influences_are_those_of_folding_in_without_each_item(name):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-6 * np.abs(refold(model, history)).max())
 
 
-@pytest.mark.parametrize("name", ["als", "ials", "ease", "item_knn", "user_knn", "bpr"])
+@pytest.mark.parametrize("name", ["als", "ials", "ease", "item_knn", "user_knn"])
 def test_influences_under_a_half_life_are_those_of_folding_in_with_weights(name):
     split = get_split().with_half_life(200)
     model = MODELS[name].fit(split.train, split.side_information)
@@ -90,7 +90,10 @@ def test_influences_under_a_half_life_are_those_of_folding_in_with_weights(name)
     less = [refold(model, np.delete(history, j), np.delete(weights, j)) for j in range(len(history))]
     np.testing.assert_allclose(found, whole - np.array(less), rtol=1e-4, atol=2e-6 * np.abs(whole).max())
     plain = compute_history_influences(model, 40, history, np.arange(40), NONE)
-    assert name == "bpr" or not np.allclose(found, plain, rtol=1e-3, atol=0)
+    assert not np.allclose(found, plain, rtol=1e-3, atol=0)
+    found = compute_history_influences(
+        model, 40, history, np.arange(40), split.train_negatives[[3]].indices, None, weights
+    )
     ranker = Ranker.fit(model, split, {"relevance": 1.0}, n=20, k=4)
     answer = ranker.rank(user=split.user_ids[3], now=2_000_000_000)
     for item in answer.items:
