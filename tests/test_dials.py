@@ -382,7 +382,7 @@ def test_weights_per_user_of_a_blend_are_counted_before_they_are_multiplied():
 @pytest.mark.parametrize(
     ("control", "message"),
     [
-        ({"dial": {}}, "ranker: control: unknown rule 'dial': did you mean 'dials'? (known: dials)"),
+        ({"dial": {}}, "ranker: control: unknown rule 'dial': did you mean 'dials'? (known: dials, topics)"),
         ({"dials": {"mmmr": [0, 2]}}, "ranker: control: dials: unknown objective 'mmmr': did you mean 'mmr'?"),
         (
             {"dials": {"mmr": [0, 0.5]}},
@@ -434,7 +434,7 @@ def test_ranges_of_a_config_are_exported_for_the_blend_that_has_them(tmp_path):
 @pytest.mark.parametrize(
     ("control", "message"),
     [
-        ({"dial": {}}, "config: [control]: unknown key 'dial': did you mean 'dials'? (known: dials)"),
+        ({"dial": {}}, "config: [control]: unknown key 'dial': did you mean 'dials'? (known: compare_topics, dials, topics)"),
         (
             {"dials": {"dpp": [0, 1]}},
             "config: [control]: dials: unknown objective 'dpp': (known: mmr, noise, novelty, relevance)",

@@ -189,7 +189,7 @@ def test_a_log_whose_rows_may_all_be_used_tests_nothing():
     with pytest.raises(testing.ContractError) as error:
         testing.check_no_leak(data=frame)
     assert str(error.value) == (
-        "leak test: all rows may be used, expected some that may not: consent, source, purposes"
+        "leak test: all rows may be used, expected some that may not: consent, source, purposes, topics"
     )
 
 
