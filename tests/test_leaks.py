@@ -243,12 +243,13 @@ def with_exposures(folder: Path) -> dict:
     return with_path(folder / "log.csv", shown=shown, blends=blends)
 
 
-@pytest.mark.filterwarnings("ignore:shown. .* of unknown users:recsys.types.RecsysWarning")
+@pytest.mark.filterwarnings("ignore::recsys.RecsysWarning")
 def test_exposures_do_not_leak(tmp_path):
     testing.check_no_leak(with_exposures(tmp_path))
 
 
-@pytest.mark.filterwarnings("ignore:shown. .* of unknown users:recsys.types.RecsysWarning")
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::recsys.RecsysWarning")
 @pytest.mark.parametrize("what", ["purposes", "every purpose"])
 def test_exposures_that_are_left_in_leak(tmp_path, monkeypatch, what):
     def leak(shown, purposes=None, place="shown"):
