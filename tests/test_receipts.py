@@ -441,3 +441,23 @@ def test_the_command_ranks_as_the_ranker_does(ranker, saved, tmp_path, capsys):
     ):
         assert run_cli("rank", saved, *wrong) == 2
         assert said in capsys.readouterr().err
+
+
+def test_times_of_what_a_request_brings_are_replayed():
+    """Under a half-life they say how much each item counts."""
+    split = make_split(users=30, seed=4, times=True)
+    latest = int(split.train_times.data.max())
+    aged = split.with_half_life(30, now=latest)
+    fitted = rs.models.ALS(factors=4, iterations=2).fit(aged.train, aged.side_information)
+    ranker = Ranker.fit(fitted, aged, BLENDS["compiled"], maps=make_maps(split), n=20, k=5)
+    assert ranker.context.time_weights is not None
+    old, new = latest - 90 * 86400, latest
+    told = [("i1", old), ("i2", new), ("i3", None)]
+    for asked in ({"history": told}, {"user": "u1", "more": told}, {"user": "u1"}, {"history": ["i1", "i2"]}):
+        answer = ranker.rank(**asked, now=latest)
+        found = ranker.replay(read_again(answer.receipt(inputs=True)))
+        assert (found.verdict, found.differences) == ("equal", ())
+    receipt = ranker.rank(history=told, now=latest).receipt()
+    assert ranker.replay(receipt, history=told[::-1]).verdict == "equal"
+    later = ranker.replay(receipt, history=[("i1", new), *told[1:]])
+    assert (later.verdict, later.differences) == ("other inputs", ("history",))

@@ -15,12 +15,14 @@ from recsys.rankers.requests import (
     NO_EXPOSURES,
     NO_ITEMS,
     Candidates,
+    HistoryRow,
     Id,
     IdIndex,
     RequestUser,
     ShownRows,
     get_row_columns,
     parse_candidates,
+    resolve_request_user,
 )
 from recsys.types import Context, Guard, RecsysError
 from recsys.types.arrays import Ints
@@ -44,8 +46,8 @@ class ReplayResult:
 class GivenInputs(NamedTuple):
     """What the caller of a replay brings of a request's inputs; None for those that it does not bring."""
 
-    history: Iterable[Id] | None = None
-    more: Iterable[Id] | None = None
+    history: Iterable[HistoryRow] | None = None
+    more: Iterable[HistoryRow] | None = None
     items: Sequence[Id] | None = None
     scores: Any = None
     shown: Any = None
@@ -72,7 +74,7 @@ class HeldInputs:
     ) -> None:
         """Take the parts of a ranker that has `n_guards` guards of its own."""
         self.n_guards, self.items = n_guards, items
-        self._train, self._users, self._exposures = context.need_train("a ranker"), users, exposures
+        self._context, self._users, self._exposures = context, users, exposures
         self._hashed: tuple[bytes, dict[str, int]] = (b"", {})  # a salt, and the code of each hash of a user
 
     def find_user(self, receipt: Receipt) -> int | None:
@@ -88,7 +90,7 @@ class HeldInputs:
 
     def take_history(self, code: int) -> Ints:
         """Return the items that a user is held to like, codes."""
-        return get_row_columns(self._train, code) if code >= 0 else NO_ITEMS
+        return get_row_columns(self._context.need_train("a ranker"), code) if code >= 0 else NO_ITEMS
 
     def take_shown(self, code: int, now: int) -> ShownRows:
         """Return the exposures that are held of a user."""
@@ -102,9 +104,15 @@ class HeldInputs:
         """Return the ids of items."""
         return [self.items.names[code] for code in codes.tolist()]
 
-    def digest_history(self, history: Ints, n_held: int) -> InputDigest:
-        """Return the digest of liked items, in whatever order."""
-        return InputDigest(hash_arrays(sorted(self.name_items(history))), len(history), n_held)
+    def resolve_asker(self, code: int, likes: Iterable[HistoryRow] | None, now: int) -> RequestUser:
+        """Return the user of a request that brings some likes: a known user's `more`, or a history."""
+        history, more = (likes, None) if code < 0 else (None, likes)
+        return resolve_request_user(self._context, self._users, self.items, self.name_user(code), history, more, now)
+
+    def digest_history(self, asker: RequestUser, own: Ints) -> InputDigest:
+        """Return the digest of liked items, `own` ones and those of the request with their times, in whatever order."""
+        rows = [(self.items.names[code], when) for code, when in list_dated_likes(asker, asker.history, own)]
+        return InputDigest(hash_text(repr(sorted(rows))), len(rows), len(own))
 
     def digest_shown(self, rows: ShownRows, n_held: int) -> InputDigest:
         """Return the digest of exposures, in whatever order."""
@@ -149,7 +157,7 @@ def make_receipt(
         profile_free=answer.profile_free,
         guards=tuple(_serialize_guard(guard) for guard in guards[held.n_guards :]),
         user=held.name_user(asker.code),
-        history=held.digest_history(asker.history, len(own)),
+        history=held.digest_history(asker, own),
         shown=held.digest_shown(asker.shown, len(own_shown.items)),
         candidates=None if given is None else held.digest_candidates(given),
         brought=names,
@@ -193,8 +201,8 @@ def replay_receipt(
     given = _add_kept_inputs(given, receipt)
     if missing := _list_missing_inputs(given, receipt):
         return ReplayResult("inputs missing", missing)
-    replay = _build_replay(held, receipt, given, code, own, own_shown)
-    if others := _list_other_inputs(held, receipt, replay, len(own), len(own_shown.items)):
+    replay = _build_replay(held, receipt, given, code, own_shown)
+    if others := _list_other_inputs(held, receipt, replay, own, len(own_shown.items)):
         return ReplayResult("other inputs", others)
     answer = answer_again(replay)
     differences = compare_answers(receipt, answer)
@@ -234,16 +242,12 @@ def _list_missing_inputs(given: GivenInputs, receipt: Receipt) -> tuple[str, ...
     return tuple(missing + (["guards"] if None in receipt.guards and given.guards is None else []))
 
 
-def _build_replay(
-    held: HeldInputs, receipt: Receipt, given: GivenInputs, code: int, own: Ints, own_shown: ShownRows
-) -> Replay:
-    likes = given.history if code < 0 else given.more
-    liked = NO_ITEMS if likes is None else held.items.look_up(likes)[0]
-    history = np.union1d(own, liked).astype(np.int32) if len(liked) else own
+def _build_replay(held: HeldInputs, receipt: Receipt, given: GivenInputs, code: int, own_shown: ShownRows) -> Replay:
     shown = own_shown
     if given.shown is not None:
         shown = _join_shown(held.items, own_shown._replace(now=receipt.now), given.shown)
-    asker = RequestUser(code, history, is_extended=code >= 0 and len(history) > len(own), shown=shown, now=receipt.now)
+    likes = given.history if code < 0 else given.more
+    asker = held.resolve_asker(code, likes, receipt.now)._replace(shown=shown)
     found = None if given.items is None else parse_candidates(held.items, given.items, given.scores)
     guards = given.guards
     if guards is None:
@@ -258,12 +262,10 @@ def _join_shown(items: IdIndex, own: ShownRows, given: Any) -> ShownRows:
     return join_rows(own, codes, times[known], dismissed[known])
 
 
-def _list_other_inputs(
-    held: HeldInputs, receipt: Receipt, replay: Replay, n_liked: int, n_shown: int
-) -> tuple[str, ...]:
+def _list_other_inputs(held: HeldInputs, receipt: Receipt, replay: Replay, own: Ints, n_shown: int) -> tuple[str, ...]:
     """Return the inputs whose digest is not that of the receipt."""
     found: dict[str, tuple[InputDigest, InputDigest | None]] = {
-        "history": (held.digest_history(replay.asker.history, n_liked), receipt.history),
+        "history": (held.digest_history(replay.asker, own), receipt.history),
         "shown": (held.digest_shown(replay.asker.shown, n_shown), receipt.shown),
     }
     if replay.found is not None:
@@ -287,14 +289,26 @@ def _list_inputs(
     """Return what the request brought, as JSON can say it and a request would read it."""
     kept: dict[str, Any] = {}
     if "history" in brought:
-        kept["history"] = held.name_items(asker.history)
+        kept["history"] = _name_likes(held, asker, asker.history, own)
     if "more" in brought:
-        kept["more"] = held.name_items(np.setdiff1d(asker.history, own))
+        kept["more"] = _name_likes(held, asker, np.setdiff1d(asker.history, own), own)
     if "shown" in brought:
         kept["shown"] = _list_brought_rows(held, asker.shown, own_shown)
     if given is not None:
         kept["candidates"] = [held.name_items(given.items), given.scores.tolist()]
     return kept
+
+
+def list_dated_likes(asker: RequestUser, codes: Ints, own: Ints) -> list[tuple[int, int | None]]:
+    """Return items that the user of a request likes, and the time with which the request brings each, None without."""
+    held = set(own.tolist())
+    return [(code, None if code in held else asker.dated.get(code)) for code in codes.tolist()]
+
+
+def _name_likes(held: HeldInputs, asker: RequestUser, codes: Ints, own: Ints) -> list[Any]:
+    """Return likes as a request brings them: ids, or where one has a time, ids and times."""
+    rows = [[held.items.names[code], when] for code, when in list_dated_likes(asker, codes, own)]
+    return rows if any(when is not None for _, when in rows) else [name for name, _ in rows]
 
 
 def _list_brought_rows(held: HeldInputs, rows: ShownRows, own: ShownRows) -> list[list[Any]]:
