@@ -17,9 +17,8 @@ def make_unknown_user_error(user: Any, users: Mapping[str, int], expected: str =
     """
     name = normalize_id(user)
     near = find_near_name(name, users)
-    hint = "" if near is None else f": did you mean '{near}'?"
-    told = f"ranker: user '{name}' is none of the {len(users):,} that it was fitted to{hint}"
-    return RecsysError(f"{told} ({expected})" if hint else f"{told}, {expected}")
+    hint = "" if near is None else f" (did you mean '{near}'?)"
+    return RecsysError(f"ranker: user '{name}' is none of the {len(users):,} that it was fitted to{hint}, {expected}")
 
 
 def find_near_name(name: str, known: Container[str]) -> str | None:
