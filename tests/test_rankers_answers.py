@@ -213,4 +213,4 @@ def test_more_slots_than_memory_holds_are_one_line(given):
 def test_an_answer_has_every_field_of_its_class(ranker):
     names = [one.name for one in fields(Recommendation)]
     for answer in (ranker.rank(user="u1"), ranker.rank(profile_free=True), ranker.rerank([], [])):
-        assert sorted(vars(answer)) == sorted(names) and repr(answer).startswith("Recommendation(items=")
+        assert all(hasattr(answer, name) for name in names) and vars(answer).keys() <= set(names)
