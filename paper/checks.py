@@ -3,7 +3,7 @@
 In `paper/paper.typ` a number is `n("name")` and a verdict stands inside of a claim, `holds("name")[... ahead of ...]`.
 In the pages of the documentation they are `{{ name }}` and `[... ahead of ...]{holds=name}`. Every name must be known,
 and every claim must hold. What is left when names, comments, references, labels, addresses and names of data are taken
-out may hold no digit, and outside of claims in words and no verdict. Formulas may hold 0 and 1.
+out may hold no digit, and outside of claims no number in words and no verdict. Formulas may hold 0 and 1.
 """
 
 import re

@@ -434,7 +434,10 @@ def test_ranges_of_a_config_are_exported_for_the_blend_that_has_them(tmp_path):
 @pytest.mark.parametrize(
     ("control", "message"),
     [
-        ({"dial": {}}, "config: [control]: unknown key 'dial': did you mean 'dials'? (known: compare_topics, dials, topics)"),
+        (
+            {"dial": {}},
+            "config: [control]: unknown key 'dial': did you mean 'dials'? (known: compare_topics, dials, topics)",
+        ),
         (
             {"dials": {"dpp": [0, 1]}},
             "config: [control]: dials: unknown objective 'dpp': (known: mmr, noise, novelty, relevance)",
