@@ -410,3 +410,18 @@ def test_an_ensemble_forgets_in_each_part():
     assert certificate.is_exact
     alone = forget_rows(fitted, train, [3])[1]
     assert alone.pending == ("1: FittedItemSimilarity: model", "2: FittedFactors: item factors")
+
+
+@pytest.mark.parametrize(
+    "model", [EASE(l2=30.0), ItemKNN(k=10, shrink=1.0), UserKNN(k=10), ALS(factors=4), IALS(factors=4)]
+)
+def test_weights_by_age_are_kept_or_the_model_is_pending(model):
+    train = make_log(60, 80)
+    weights = train.copy()
+    weights.data = np.random.default_rng(0).uniform(0.2, 1.0, train.nnz).astype(np.float32)
+    side = SideInformation(weights=weights)
+    fitted = model.fit(train, side)
+    found, certificate = forget_rows(fitted, train, [3], settings=model, side=side)
+    refit = model.fit(without(train, [3]), SideInformation(weights=without(weights, [3])))
+    assert (found.score(np.arange(60)) == refit.score(np.arange(60))).all() and certificate.is_exact
+    assert forget_rows(fitted, train, [3], settings=model)[1].pending == ("model",)

@@ -153,9 +153,23 @@ def _update(asked: Forgotten) -> Updated:
     """Return the model without the rows, by the update of its class; one that depends on ages is fitted anew."""
     if not len(asked.users) and (type(asked.model) in _OF_POSITIVES or not asked.lost_dislikes):
         return Updated(asked.model, ())
-    if getattr(asked.settings, "half_life", None) is not None:
+    if getattr(asked.settings, "half_life", None) is not None or _reads_ages(asked.side):
         return _refit(asked)
+    if _is_weighted_by_age(asked.model):  # and the weights are not given
+        return _refit(asked._replace(settings=None))
     return _UPDATES.get(type(asked.model), _refit)(asked)
+
+
+def _reads_ages(side: SideInformation | None) -> bool:
+    return side is not None and side.weights is not None
+
+
+def _is_weighted_by_age(model: Any) -> bool:
+    """Return whether a model was fitted to weights by age."""
+    factors = getattr(model, "factors", None)
+    return getattr(model, "popularity", None) is not None or (
+        factors is not None and factors.oldest_target_weight is not None
+    )
 
 
 def _refit(asked: Forgotten) -> Updated:
@@ -170,27 +184,17 @@ def _forget_from_ease(asked: Forgotten) -> Updated:
     from threadpoolctl import threadpool_limits
 
     fitted: FittedEASE = asked.model
-    after = _take_values(fitted.train, asked.after)
     if fitted.inverse_diagonal is None or fitted.l2 is None:
         return _refit(asked)
-    if count_update_rank(after, asked.users) * _SHARE_OF_RANK <= after.shape[1]:
+    if count_update_rank(asked.after, asked.users) * _SHARE_OF_RANK <= asked.after.shape[1]:
         with threadpool_limits(1, user_api="blas"):
-            updated = update_weights(fitted, after, asked.users)
+            updated = update_weights(fitted, asked.after, asked.users)
         if np.isfinite(updated.bound):
             state = EXACT if updated.bound <= ROUNDING else SOLVED
             part = ForgottenPart("weights", state, updated.bound, REFIT, updated.residual)
             return Updated(updated.fitted, (part,))
-    anew = EASE(l2=fitted.l2).fit(after)
+    anew = EASE(l2=fitted.l2).fit(asked.after)
     return Updated(anew, (ForgottenPart("weights", REFITTED, 0.0, REFIT),))
-
-
-def _take_values(own: Csr, after: Csr) -> Csr:
-    """Return the cells of `after` with the values that the model has for them: those of decayed rows are its own."""
-    if len(own.data) and (own.data == own.data[0]).all() and len(after.data) and (after.data == own.data[0]).all():
-        return after
-    rows = np.repeat(np.arange(own.shape[0], dtype=np.int64), np.diff(own.indptr)) * own.shape[1] + own.indices
-    left = np.repeat(np.arange(own.shape[0], dtype=np.int64), np.diff(after.indptr)) * own.shape[1] + after.indices
-    return Csr((own.data[np.searchsorted(rows, left)], after.indices, after.indptr), shape=after.shape)
 
 
 def _forget_from_item_similarity(asked: Forgotten) -> Updated:
