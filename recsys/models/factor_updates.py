@@ -41,15 +41,18 @@ def update_factors(
     from threadpoolctl import threadpool_limits
 
     known = make_empty_matrix(after.shape) if dislikes is None or not factors.disliked_weight else dislikes
-    scale = factors.observed_weight or 1.0  # what the solver takes as 1
-    unobserved, disliked = factors.unobserved_weight / scale, factors.disliked_weight / scale
-    ridge = factors.regularization / scale
-    target = factors.target_weight / scale  # the solver's is 1: factors are in proportion
+    unobserved, disliked, regularization = (
+        weight / (factors.observed_weight or 1.0)
+        for weight in (factors.unobserved_weight, factors.disliked_weight, factors.regularization)
+    )
+    target = factors.target_weight / (factors.observed_weight or 1.0)  # the solver's is 1: factors are in proportion
     users, items = factors.user_factors.astype(np.float64), factors.item_factors.astype(np.float64)
     if not solve_items:
         return _solve_users_alone(factors, after, known)
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as workers:
-        of_users, of_items = als_solver.make_half_steps(after, known, unobserved, disliked, ridge, factors.nu, workers)
+        of_users, of_items = als_solver.make_half_steps(
+            after, known, unobserved, disliked, regularization, factors.nu, workers
+        )
         for _ in range(_ROUNDS):
             users = target * of_users.solve_exactly(users / target, items)[0]
             items = target * of_items.solve_exactly(items / target, users)[0]

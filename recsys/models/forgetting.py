@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from recsys.models.bpr import FittedBPR
 from recsys.models.ease import EASE, FittedEASE
 from recsys.models.ease_updates import count_update_rank, update_weights
 from recsys.models.ensemble import FittedEnsemble
@@ -165,11 +166,11 @@ def _reads_ages(side: SideInformation | None) -> bool:
 
 
 def _is_weighted_by_age(model: Any) -> bool:
-    """Return whether a model was fitted to weights by age."""
+    """Return whether a model was fitted to weights by age. Models that draw positives never are."""
     factors = getattr(model, "factors", None)
-    return getattr(model, "popularity", None) is not None or (
-        factors is not None and factors.oldest_target_weight is not None
-    )
+    if factors is not None:
+        return factors.oldest_target_weight is not None
+    return not isinstance(model, FittedBPR) and getattr(model, "popularity", None) is not None
 
 
 def _refit(asked: Forgotten) -> Updated:
