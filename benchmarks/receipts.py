@@ -1,4 +1,4 @@
-"""Receipts: are 100,000 slates made again to the last bit, and what do receipts cost? Writes `results/receipts.csv`.
+"""Receipts: is every slate made again to the last bit, and what do receipts cost? Writes `results/receipts.csv`.
 
 A made-up world of 2,000 users and 2,000 items x 64 factors. Two rankers that draw their picks answer requests of every
 kind: known users, users with further likes and exposures, histories, candidates of the caller's, under dials, guards
