@@ -34,7 +34,7 @@ MODULES = (
     "likelihoods", "likelihoods.features",
     "reranking.slates", "reranking.guards", "reranking.user_weights", "reranking.opportunity_costs", "maps", "metrics",
     "metrics.presets", "metrics.published_variants", "metrics.list_comparison", "scores", "rankers", "control.receipts",
-    "control.receipt_logs", "configs",
+    "control.receipt_logs", "control.whys", "configs",
     "experiments", "sweeps", "reproductions.run", "testing", "types",
 )  # fmt: skip
 # Each gets a table of its names and what they are, for the pages that include it.
@@ -92,6 +92,15 @@ RESULTS = {
         "difference to none": "{to_none:+.4f} [{to_none_low:+.4f}, {to_none_high:+.4f}]",
     },
     "topics": TOPICS,
+    "why_not": {
+        "answers by": "{counted}",
+        "kind": "{kind}",
+        "answers": "{answers:,}",
+        "verified": "{verified:,}",
+        "share [95 %]": "{share:.2%} [{share_low:.2%}, {share_high:.2%}]",
+        "median of an answer in ms [95 %]": "{ms_median:.1f} [{ms_median_low:.1f}, {ms_median_high:.1f}]",
+        "95 % within ms": "{ms_p95:.1f}",
+    },
     "agreement": {
         "library": "{peer}",
         "theirs and ours": "{what}",
