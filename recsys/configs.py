@@ -506,7 +506,8 @@ class Config(Section):
 
     def dump_settings(self) -> dict[str, Any]:
         """Return every setting, defaults filled in, ready to be written as TOML."""
-        return self.model_dump(exclude_none=True)
+        without = {"control": {"compare_topics"}} if self.control is not None and self.control.topics is None else None
+        return self.model_dump(exclude=without, exclude_none=True)
 
 
 @dataclass(frozen=True)
