@@ -171,6 +171,7 @@ class FilterSection(Section):
     positive: str | None = None  # such as "rating >= 4", or by the table's own name; every row where absent
     sources: list[str] | None = Field(None, min_length=1)  # whose rows are used, where the table has a source
     purposes: list[str] | None = Field(None, min_length=1)  # a row is used if it permits each of them
+    forget_list: str | None = None  # the file that names rows to leave out (`recsys forget`), from the config's folder
     min_user_interactions: int = Field(0, ge=0)  # positives that a user must have to stay
     min_item_interactions: int = Field(0, ge=0)  # positives that an item must have to stay
 
@@ -584,6 +585,8 @@ def parse_config(
         changed["shown"] = config.shown.model_copy(update={"path": str(home / config.shown.path)})
     if config.likelihood is not None and config.likelihood.items is not None:
         changed["likelihood"] = config.likelihood.model_copy(update={"items": str(home / config.likelihood.items)})
+    if config.filter.forget_list is not None:
+        changed["filter"] = config.filter.model_copy(update={"forget_list": str(home / config.filter.forget_list)})
     return config.model_copy(update=changed)
 
 

@@ -168,7 +168,7 @@ def test_a_model_that_reads_the_file_leaks(tmp_path):
 def test_a_filter_that_leaves_rows_in_leaks(monkeypatch, what):
     select = permissions.select_permitted_rows
 
-    def leak(dataset, sources, purposes=None):
+    def leak(dataset, sources, purposes=None, forget_list=None):
         log = dataset.interactions
         if what == "consent":
             dataset = replace(dataset, interactions=replace(log, consent=None))
@@ -189,7 +189,7 @@ def test_a_log_whose_rows_may_all_be_used_tests_nothing():
     with pytest.raises(testing.ContractError) as error:
         testing.check_no_leak(data=frame)
     assert str(error.value) == (
-        "leak test: all rows may be used, expected some that may not: consent, source, purposes, topics"
+        "leak test: all rows may be used, expected some that may not: consent, source, purposes, topics, forget_list"
     )
 
 

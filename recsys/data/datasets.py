@@ -79,7 +79,7 @@ def load_dataset(
         return kept
     check_files_unchanged(there, folder)
     log, items, tags = read_layout_tables(folder, wanted.layouts[there.layout])
-    made = _build_dataset(wanted.name, log, items, wanted.rules, about, tags)
+    made = _build_dataset(wanted.name, log, items, wanted.rules, about, tags, keeps_descriptions=False)
     _check_counts(made, len(log.frame), wanted, folder)
     if made.descriptions is None:  # a store has none: such a log is read anew
         with suppress(RecsysError):  # a folder that cannot be written costs time, not the dataset
@@ -274,6 +274,7 @@ def _build_dataset(
     about: Mapping[str, Any] | None = None,
     tags: MappedTable | None = None,
     events: Mapping[Any, float] | None = None,
+    keeps_descriptions: bool = True,
 ) -> Dataset:
     rules = rules or CleaningRules()
     rows = drop_duplicates(parse_rows(log, rules, events))
@@ -286,6 +287,8 @@ def _build_dataset(
     else:
         table = items if items is not None else keep_consented_rows(log) if _has_item_columns(log) else None
         catalogue, more = build_items(table, interactions.item_ids, rules)
+        if items is None and _has_item_columns(log) and keeps_descriptions:
+            described = _build_items_of_rows(rows, interactions, rules)[1]  # a forget list can leave rows out
     every = [*log.notes, *(items.notes if items is not None else ()), *notes, *(more if items is not None else ())]
     if tags is not None:
         catalogue, more = add_tags(catalogue, tags, rules.tags)

@@ -11,7 +11,12 @@ from recsys.types.arrays import Anys
 
 
 def compute_fingerprint(log: Interactions, items: Items, described: RowDescriptions | None = None) -> str:
-    """Return the SHA-256 of the rows in canonical order, the ids, the catalogue and what rows say of their items."""
+    """Return the SHA-256 of the rows in canonical order, the ids, the catalogue and what rows say of their items.
+
+    The last of these is told where the log has columns by which a filter leaves rows out.
+    """
+    if log.source is None and log.purposes is None:
+        described = None
     texts = [log.user_ids.tolist(), log.item_ids.tolist(), items.titles.tolist(), list(items.feature_names)]
     absent = [log.datetime is None, log.source is None, log.consent is None]
     optional: list[Any] = [] if log.purposes is None else [["purposes", log.purpose_names]]

@@ -18,6 +18,7 @@ from recsys.experiments.item_columns import ItemColumns, read_item_columns
 from recsys.models.fits import warn_of_ranking_problem
 from recsys.retrieval.candidates import candidates, make_context
 from recsys.retrieval.exposures import build_exposure_histories
+from recsys.splits.forgotten_rows import drop_forgotten_exposures, parse_forget_list
 from recsys.splits.permissions import select_permitted_exposures
 from recsys.support.cache import Cache, CacheEntry, get_default_cache_folder
 from recsys.support.progress import show_progress
@@ -131,6 +132,7 @@ def load_exposures(config: Config, in_memory: Exposures | None = None) -> Exposu
     """Return the log that [shown] names, or the one that is in memory; None where the config has no [shown].
 
     Rows that do not permit each of `[filter] purposes`, or where it names none, anything, are left out.
+    Rows that the forget list of [filter] names are not in it.
 
     Raises:
         RecsysError: if it cannot be read, or the log in memory is not there, or another one, or for a purpose that it
@@ -140,6 +142,8 @@ def load_exposures(config: Config, in_memory: Exposures | None = None) -> Exposu
         return None
     purposes = config.filter.purposes
     log, left_out = select_permitted_exposures(_read_exposures(config.shown, in_memory), purposes, "[shown]")
+    if (forget_list := parse_forget_list(config.filter.forget_list)) is not None:
+        log = drop_forgotten_exposures(log, forget_list)
     if not left_out:
         return log
     asked = "permit no purpose" if purposes is None else f"do not permit {' and '.join(purposes)}"

@@ -6,7 +6,8 @@ own is one function (`define_split`). Every split takes a `Dataset` and returns 
 * rows without consent are left out before anything else, as if the data did not have them, where it has the column
   `consent`; `sources` names those whose rows are used, where it has the column `source` (None: all of them);
   `purposes` names those that a row has to permit, every one of them, where it has the column `purposes` (None: rows
-  that permit nothing are left out);
+  that permit nothing are left out); so are those that a forget list names whose lines hold (`forget_list`, the path of
+  its file or what `recsys.control.forget_lists.read_forget_list` returned);
 * `topics` is a policy of topics (`recsys.control.topics.read_topic_policy`): rows of items of its sensitive ones are
   left out in the same way, and with them these items (None: no policy);
 * `positive` says which rows are positives: "rating >= 4" (NAME OP NUMBER), or None for every row; NAME is rating,

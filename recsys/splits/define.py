@@ -4,6 +4,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from os import PathLike
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from recsys.splits.parts import TEST, TRAIN, PartAssignment
 from recsys.splits.permissions import check_dataset
 from recsys.splits.records import build_split
 from recsys.splits.settings import FilterSettings, check_sizes
+from recsys.support.forget_lists import ForgetList
 from recsys.support.resolver import check_settings, list_settings, name_extension
 from recsys.types.arrays import Ints
 from recsys.types.datasets import Dataset
@@ -37,6 +39,7 @@ class SplitFunction(Protocol):
         sources: Sequence[str] | None = FilterSettings.sources,
         purposes: Sequence[str] | None = FilterSettings.purposes,
         topics: TopicPolicy | None = FilterSettings.topics,
+        forget_list: str | PathLike[str] | ForgetList | None = FilterSettings.forget_list,
         seed: int = FilterSettings.seed,
         **settings: Any,
     ) -> Split:

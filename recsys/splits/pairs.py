@@ -68,7 +68,8 @@ def filter_pairs(dataset: Dataset, settings: FilterSettings) -> Pairs:
     Raises:
         RecsysError: if nobody is left.
     """
-    dataset, left_out = select_permitted_rows(dataset, settings.sources, settings.purposes)
+    held = settings.holding_forget_list
+    dataset, left_out = select_permitted_rows(dataset, settings.sources, settings.purposes, held)
     dataset, topics, of_topics = leave_out_topics(dataset, settings.topics)
     log = dataset.interactions
     n_items = len(log.item_ids)

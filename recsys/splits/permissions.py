@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from recsys.maths.catalogues import build_described_items
+from recsys.splits.forgotten_rows import find_forgotten_rows
+from recsys.support.forget_lists import ForgetList
 from recsys.types.arrays import Anys, Bools, Csr, Ints, Strings
 from recsys.types.datasets import Dataset, Interactions, Items
 from recsys.types.errors import RecsysError, make_unknown_name_error
@@ -15,15 +17,18 @@ from recsys.types.topics import TopicItems, TopicPolicy
 
 
 def select_permitted_rows(
-    dataset: Dataset, sources: Collection[str] | None, purposes: Collection[str] | None = None
+    dataset: Dataset,
+    sources: Collection[str] | None,
+    purposes: Collection[str] | None = None,
+    forget_list: ForgetList | None = None,
 ) -> tuple[Dataset, dict[str, int]]:
     """Return the dataset of the rows that may be used, and how many may not, by reason.
 
     Rows without consent (false, or nothing said where the table has the column) may not, nor rows of other sources
     where `sources` are named, nor rows that do not permit each of `purposes`; where none is named, rows that permit
-    nothing. A row counts for the first reason. The result is that of a table without these rows: users, items and
-    features that no row is left of are gone, and ids are in the order of those that are left. Nothing that is made of
-    it can know the others.
+    nothing; nor those that `forget_list` names, whose lines hold. A row counts for the first reason. The result is that
+    of a table without these rows: users, items and features that no row is left of are gone, and ids are in the order
+    of those that are left. Nothing that is made of it can know the others.
 
     Raises:
         RecsysError: if no row may be used, or for a source or purpose that the data does not have.
@@ -47,7 +52,14 @@ def select_permitted_rows(
         raise RecsysError(
             f"{dataset.name}: none of {counts['rows_without_purpose']:,} rows permits {asked}, expected some"
         )
-    return (dataset if kept.all() else _take_rows(dataset, kept)), counts
+    permitted = dataset if kept.all() else _take_rows(dataset, kept)
+    if forget_list is None:
+        return permitted, counts
+    forgotten = find_forgotten_rows(permitted, forget_list)
+    counts["forgotten_rows"] = int(forgotten.sum())
+    if forgotten.any() and forgotten.all():
+        raise RecsysError(f"{dataset.name}: the forget list {forget_list.path} names all rows, expected some others")
+    return (_take_rows(permitted, ~forgotten) if forgotten.any() else permitted), counts
 
 
 def select_permitted_exposures(
@@ -115,6 +127,8 @@ def describe_permissions(
         said.append(f"{n:,} rows that permit no purpose: left out")
     if counts.get("rows_of_sensitive_topics"):
         said.append(f"{counts['rows_of_sensitive_topics']:,} rows of items of sensitive topics: left out")
+    if "forgotten_rows" in counts:
+        said.append(f"forget list: {counts['forgotten_rows']:,} rows that it names: left out")
     return said
 
 
@@ -225,10 +239,12 @@ def _drop_unused_ids(codes: Ints, ids: Strings) -> tuple[Ints, Ints]:
 
 def _take_items(items: Items, rows: Ints) -> Items:
     features = items.features[rows]
-    held = np.unique(features.indices)
+    held, kind = np.unique(features.indices), items.features.indices.dtype
     names = tuple(items.feature_names[column] for column in held)
     ids, titles = _shrink_string_width(items.ids[rows]), _shrink_string_width(items.titles[rows])
-    return Items(ids, titles, Csr(features[:, held]), names, items.years[rows])
+    kept = Csr(features[:, held])
+    kept.indices, kept.indptr = kept.indices.astype(kind, copy=False), kept.indptr.astype(kind, copy=False)
+    return Items(ids, titles, kept, names, items.years[rows])
 
 
 def _shrink_string_width(texts: Strings) -> Strings:

@@ -7,10 +7,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from inspect import Parameter
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
+from recsys.splits.forgotten_rows import parse_forget_list
+from recsys.support.forget_lists import ForgetList
 from recsys.types.arrays import Bools, Floats
 from recsys.types.datasets import Dataset
 from recsys.types.errors import RecsysError, check_choice, make_unknown_name_error
@@ -38,12 +41,14 @@ class FilterSettings:
     sources: Sequence[str] | None = None  # a tuple, once made
     purposes: Sequence[str] | None = None  # the same
     topics: TopicPolicy | None = None  # rows of items of its sensitive topics are left out
+    forget_list: str | PathLike[str] | ForgetList | None = None  # a `ForgetList` of the lines that hold, once made
 
     def __post_init__(self) -> None:
         """Refuse invalid settings."""
         convert_fields_to_python(self)
         object.__setattr__(self, "sources", _normalize_names("sources", self.sources, "search"))
         object.__setattr__(self, "purposes", _normalize_names("purposes", self.purposes, "recommendation"))
+        object.__setattr__(self, "forget_list", parse_forget_list(self.forget_list))
         for name in ("min_user_interactions", "min_item_interactions", "seed"):
             check_int(name, getattr(self, name), 0)
         if self.topics is not None and not isinstance(self.topics, TopicPolicy):
@@ -51,14 +56,24 @@ class FilterSettings:
             raise RecsysError(f"topics: found a {found}, expected a policy: recsys.control.topics.read_topic_policy")
         check_choice("choice", self.cold_items, ["drop", "keep"], where="cold_items")
 
+    @property
+    def holding_forget_list(self) -> ForgetList | None:
+        """The lines of the forget list that hold."""
+        return self.forget_list if isinstance(self.forget_list, ForgetList) else None
+
     def compute_fingerprint(self, dataset: Dataset, settings: Mapping[str, Any], prefix: str = "") -> str:
         """Return the sha256 of the data's fingerprint, of which rows may be used, and of every setting.
 
         `settings` are those of the split beside the filter's, with its kind.
         """
-        own = asdict(replace(self, topics=None))
+        own = asdict(replace(self, topics=None, forget_list=None))
         told: dict[str, Any] = {"data": prefix + dataset.fingerprint, **settings, **own}
-        del told["topics"]
+        del told["topics"], told["forget_list"]
+        if (held := self.holding_forget_list) is not None and held.lines:
+            told["forgotten"] = held.digest
+            if (said := dataset.descriptions) is not None:
+                texts = json.dumps([said.titles, said.years, said.features, said.row.tolist()])
+                told["described"] = hashlib.sha256(texts.encode()).hexdigest()
         for name in ("sources", "purposes"):
             if getattr(self, name) is None:
                 del told[name]

@@ -1,6 +1,7 @@
 """A split without held-out data, for models in production."""
 
 from collections.abc import Sequence
+from os import PathLike
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from recsys.splits.pairs import filter_pairs
 from recsys.splits.permissions import describe_permissions
 from recsys.splits.records import build_pair_matrix
 from recsys.splits.settings import FilterSettings
+from recsys.support.forget_lists import ForgetList
 from recsys.types.arrays import make_empty_matrix
 from recsys.types.datasets import Dataset
 from recsys.types.splits import Split
@@ -25,6 +27,7 @@ def no_holdout(
     sources: Sequence[str] | None = None,
     purposes: Sequence[str] | None = None,
     topics: TopicPolicy | None = None,
+    forget_list: str | PathLike[str] | ForgetList | None = None,
     seed: int = 0,
 ) -> Split:
     """Return the filtered data with every positive in train, by the rules of the other splits.
@@ -33,7 +36,7 @@ def no_holdout(
         RecsysError: if a setting is invalid, or nobody is left.
     """
     least = (min_user_interactions, min_item_interactions)
-    settings = FilterSettings(positive, *least, "keep", seed, sources, purposes, topics)
+    settings = FilterSettings(positive, *least, "keep", seed, sources, purposes, topics, forget_list)
     pairs = filter_pairs(dataset, settings)
     ones = np.ones(len(pairs.user), dtype=np.float32)
     none = make_empty_matrix((len(pairs.user_ids), len(pairs.items.ids)))

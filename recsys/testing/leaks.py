@@ -21,6 +21,8 @@ from recsys.experiments.benchmark import describe_data
 from recsys.experiments.exports import fit_ranker
 from recsys.experiments.pipeline import build_or_load_pool, load_dataset
 from recsys.rankers import Ranker
+from recsys.splits.forgotten_rows import parse_forget_list
+from recsys.support.forget_lists import ForgetList
 from recsys.support.resolver import search_folder
 from recsys.support.resources import find_shipped_folder
 from recsys.support.toml_files import find_toml, read_toml
@@ -63,20 +65,22 @@ def check_no_leak(
     sources: Collection[str] | None = None,
     purposes: Collection[str] | None = None,
     topics: Mapping[str, Any] | str | PathLike[str] | None = None,
+    forget_list: str | PathLike[str] | ForgetList | None = None,
 ) -> None:
     """Test that rows that may not be used change nothing: without consent, of other sources, without the purposes.
 
-    Neither do rows of items of sensitive topics: those of the policy of [control] topics, or `topics` in its place.
+    Nor may those that a forget list names (a topic is one of the column `features` of the log), nor rows of items of
+    sensitive topics: those of the policy of [control] topics, or `topics` in its place.
 
     The log is read twice, as it is and with these rows deleted, and so is that of [shown] path. Everything that is made
     of both has to be the same to the last bit: the split and the maps that metrics read, exposures, candidates and
     their scores, slates, metrics with their intervals, recommendations, the ranker and its answers.
 
-    `config` is what `recsys.bench` takes, whose [filter] says which rows may be used, or `sources` and `purposes` in
-    its place; without one, a small benchmark of EASE. Its log is the file of [data] path, the file that a [data] reader
-    takes as a `Path`, or `data`: a table in memory, with its `columns`, or a `Dataset`. Every other setting of the
-    config that names the log's file, such as that of a model of one's own, names the copy without the rows too. The
-    config's benchmark runs twice, in a cache of its own.
+    `config` is what `recsys.bench` takes, whose [filter] says which rows may be used, or `sources`, `purposes` and
+    `forget_list` in its place; without one, a small benchmark of EASE. Its log is the file of [data] path, the file
+    that a [data] reader takes as a `Path`, or `data`: a table in memory, with its `columns`, or a `Dataset`. Every
+    other setting of the config that names the log's file, such as that of a model of one's own, names the copy without
+    the rows too. The config's benchmark runs twice, in a cache of its own.
 
         def test_rows_that_may_not_be_used_change_nothing():
             testing.check_no_leak("shop.toml")
@@ -92,7 +96,12 @@ def check_no_leak(
     given = {"sources": sources, "purposes": purposes}
     filtering |= {name: list(names) for name, names in given.items() if names is not None}
     content = {**content, "filter": filtering}
-    allowed = Allowed(filtering.get("sources"), filtering.get("purposes"))
+    named = filtering.get("forget_list") if forget_list is None else forget_list
+    if named is not None:
+        held = parse_forget_list(home / named if isinstance(named, str) else named)
+        content["filter"] = {**filtering, "forget_list": None if held is None else str(held.path.resolve())}
+        filtering["forget_list"] = held
+    allowed = Allowed(**{name: filtering.get(name) for name in ("sources", "purposes", "forget_list")})
     content, policy = _read_topics(content, home, topics)
     with tempfile.TemporaryDirectory() as name, search_folder(home):
         if data is not None:
@@ -112,10 +121,11 @@ def check_no_leak(
             contents, n_rows = _copy_log(content, home, Path(name), allowed)
             sides = [(one, None) for one in contents]
         if "shown" in content and "path" in content["shown"]:
-            copies, n_shown = _copy_exposures(content, home, Path(name), allowed.purposes)
+            copies, n_shown = _copy_exposures(content, home, Path(name), allowed)
             sides = [({**one, "shown": own}, log) for (one, log), own in zip(sides, copies, strict=True)]
             n_rows += n_shown
-        expect(n_rows, WHO, f"all rows may be used, expected some that may not: {', '.join(PERMISSION_FIELDS)}, topics")
+        rules = (*PERMISSION_FIELDS, "topics", "forget_list")
+        expect(n_rows, WHO, f"all rows may be used, expected some that may not: {', '.join(rules)}")
         found = []
         for number, (settings, log) in enumerate(sides):
             with _use_cache(Path(name) / f"cells{number}"):
@@ -251,14 +261,17 @@ def _copy_log(
 
 
 def _copy_exposures(
-    content: Mapping[str, Any], home: Path, folder: Path, purposes: Collection[str] | None
+    content: Mapping[str, Any], home: Path, folder: Path, allowed: Allowed
 ) -> tuple[list[dict[str, Any]], int]:
     """Return [shown] for a copy of its log and for one without the rows that may not be used, and their number."""
     section = parse_config(content, home=home).shown
     assert section is not None
     log, settings = Path(str(section.path)), TableSettings(**section.table_settings)
     frame = read_file_frame(log, section.columns, settings, SHOWN)
-    permitted = find_permitted_rows(frame, section.columns, Allowed(purposes=purposes), SHOWN)
+    held = allowed.forget_list
+    told = None if held is None else held.keep([line for line in held.lines if line.kind != "topic"])
+    shown = Allowed(purposes=allowed.purposes, forget_list=told)
+    permitted = find_permitted_rows(frame, section.columns, shown, SHOWN)
     made = []
     for part, rows in (("all", frame), ("permitted", frame[permitted])):
         copy = write_frame(rows, log, folder / f"shown-{part}")

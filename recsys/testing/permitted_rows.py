@@ -19,6 +19,8 @@ from recsys.data.purposes import parse_purposes
 from recsys.data.settings import TableSettings
 from recsys.data.tables import read_table
 from recsys.splits.permissions import select_permitted_rows
+from recsys.support.forget_lists import ForgetList
+from recsys.testing.contract import ContractError
 from recsys.types import Dataset
 from recsys.types.arrays import Bools
 from recsys.types.topics import TopicPolicy
@@ -54,23 +56,24 @@ def read_file_frame(path: Path, columns: Columns, settings: TableSettings, kind:
 
 @dataclasses.dataclass(frozen=True)
 class Allowed:
-    """What rows may be used by: their sources, the purposes they permit, and items that are of no sensitive topic."""
+    """What rows may be used by: sources, the purposes they permit, what is forgotten, and items of sensitive topics."""
 
     sources: Collection[str] | None = None
     purposes: Collection[str] | None = None
+    forget_list: ForgetList | None = None  # of the lines that hold
     closed_items: frozenset[str] = frozenset()  # ids
 
 
 def list_sensitive_items(dataset: Dataset, allowed: Allowed, policy: TopicPolicy) -> frozenset[str]:
     """Return the ids of items that a sensitive topic covers, by the rows of a dataset that are permitted otherwise."""
-    left = select_permitted_rows(dataset, allowed.sources, allowed.purposes)[0]
+    left = select_permitted_rows(dataset, allowed.sources, allowed.purposes, allowed.forget_list)[0]
     closed = policy.find_topic_items(left.items).find_sensitive_items()
     return frozenset(left.items.ids[closed].tolist())
 
 
 def find_permitted_rows(frame: "DataFrame", columns: Columns, allowed: Allowed, kind: TableFields = LOG) -> Bools:
     """Return which rows of a table may be used, (R,): each looked at alone, by its own cells."""
-    sources, purposes = allowed.sources, allowed.purposes
+    sources, purposes, forget_list = allowed.sources, allowed.purposes, allowed.forget_list
     named = _map_columns(list(frame.columns), "leak test", columns, kind)
     permitted = np.ones(len(frame), dtype=bool)
     rows = np.arange(len(frame))
@@ -83,8 +86,40 @@ def find_permitted_rows(frame: "DataFrame", columns: Columns, allowed: Allowed, 
         for row, code in enumerate(codes.tolist()):
             held = {name for name, there in zip(names, members[code].tolist(), strict=True) if there}
             permitted[row] &= bool(held) if purposes is None else held.issuperset(purposes)
+    if forget_list is not None:
+        permitted &= _find_remembered_rows(frame, named, forget_list, permitted)
     permitted &= [normalize_id(cell) not in allowed.closed_items for cell in frame[named["item_id"]]]
     return permitted
+
+
+def _find_remembered_rows(
+    frame: "DataFrame", named: Mapping[str, str], forget_list: ForgetList, permitted: Bools
+) -> Bools:
+    """Return which rows a forget list does not name, (R,): the id of each is hashed, and each line looked at.
+
+    An item is of a topic if one of its permitted rows has this feature.
+    """
+    stopped = [line.topic for line in forget_list.lines if line.kind == "topic"]
+    if stopped and "features" not in named:
+        raise ContractError(f"leak test: the forget list stops '{stopped[0]}', expected features in the log itself")
+    users = [forget_list.hash_user(normalize_id(cell)) for cell in frame[named["user_id"]]]
+    items = [forget_list.hash_item(normalize_id(cell)) for cell in frame[named["item_id"]]]
+    covered = set()
+    for item, cell, may in zip(items, frame[named["features"]] if stopped else [], permitted, strict=False):
+        if may:
+            covered |= {(item, topic) for topic in str(_join_list(cell)).split("|")}
+    return np.array(
+        [
+            not any(
+                line.user in ("", user)
+                and line.item in ("", item)
+                and (not line.topic or (item, line.topic) in covered)
+                for line in forget_list.lines
+            )
+            for user, item in zip(users, items, strict=True)
+        ],
+        dtype=bool,
+    )
 
 
 def write_frame(frame: "DataFrame", like: Path, folder: Path) -> Path:

@@ -86,7 +86,7 @@ class Dataset:
     card: Mapping[str, Any] = field(default_factory=dict)  # source, licence, citation, checks
     notes: tuple[str, ...] = ()  # what was untidy and by which rule it was handled, one line each
     columns: Mapping[str, str] = field(default_factory=dict)  # field (user_id, weight, ...) -> column of the table
-    descriptions: RowDescriptions | None = None  # where the log itself describes items and its rows can be chosen
+    descriptions: RowDescriptions | None = None  # where the log itself describes its items
 
     def __repr__(self) -> str:
         """Return its name and counts, in angle brackets."""
