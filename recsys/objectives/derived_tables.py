@@ -341,8 +341,8 @@ def get_expected_exposure(
 ) -> Floats:
     """Return what `negative_space` expects of each known user and region, acceptance and cap, (2, users, Z) float32.
 
-    `fill_user` fills those of one user, (2, Z), by the user's code. With more than `MAX_EXPOSURE_BYTES` there are no
-    users: (2, 0, Z).
+    `fill_user` fills those of one user, (2, Z), by the user's code; users whose values are NaN are filled anew. With
+    more than `MAX_EXPOSURE_BYTES` there are no users: (2, 0, Z).
     """
 
     def make() -> Floats:
@@ -355,7 +355,12 @@ def get_expected_exposure(
             table[:, code] = filled
         return table
 
-    return EXPECTED_EXPOSURE.get(context, make, tau, prior_strength)
+    found = EXPECTED_EXPOSURE.get(context, make, tau, prior_strength)
+    for code in np.flatnonzero(np.isnan(found[0, :, :1]).any(axis=1)):
+        filled = np.empty((2, found.shape[2]))
+        fill_user(int(code), filled)
+        found[:, code] = filled
+    return found
 
 
 MAP_VARIETY = Table("map_variety", Saved((("varied maps",),)))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from recsys.control.forgetting import PendingForget
 from recsys.control.receipts import Receipt
 from recsys.control.whys import WhyNot
 from recsys.data.identifiers import normalize_id
@@ -26,6 +27,19 @@ from recsys.rankers.evidence_ages import measure_evidence_ages
 from recsys.rankers.explanations import explain_picks
 from recsys.rankers.exposures import MAX_SHOWN, ExposureStore, hide_limited_items
 from recsys.rankers.fast_path import FastPath, build_fast_path
+from recsys.rankers.forgets import (
+    ForgetState,
+    build_user_index,
+    close_items,
+    describe_forgets,
+    drop_items,
+    find_saved_list,
+    follow_list,
+    forget,
+    refresh,
+    stop,
+    undo,
+)
 from recsys.rankers.generic_path import pick_by_rerank
 from recsys.rankers.indexes import Index, build_index, retrieve_from_index
 from recsys.rankers.likelihoods import (
@@ -124,6 +138,7 @@ class Ranker:
     control: Mapping[str, Any] = field(default_factory=dict)  # rules: the range of each dial
     user_dials: UserDials | None = field(default=None, repr=False)  # stored for users: no part of the policy
     topics: TopicItems | None = field(default=None, repr=False)  # of a policy; it has no item of a sensitive one
+    forget_state: ForgetState | None = field(default=None, init=False, repr=False)  # what its forget list took out
     _fixed_guards: RequestGuards = field(init=False, repr=False)
     _retrievable: Bools = field(init=False, repr=False)  # (I,) what is available and not excluded by the guards
     _needed_groups: tuple[tuple[Ints, int], ...] = field(
@@ -148,7 +163,7 @@ class Ranker:
         items = IdIndex(*get_id_codes(self.context), get_number_codes(self.context))
         object.__setattr__(self, "_items", items)
         users: list[str] = self.context.user_ids.tolist()
-        object.__setattr__(self, "_users", IdIndex(users, dict(zip(users, range(len(users)), strict=True))))
+        object.__setattr__(self, "_users", build_user_index(users))
         if self.context.exposures is None:
             none = make_empty_histories(len(users))
             object.__setattr__(self, "context", replace(self.context, exposures=none))
@@ -166,12 +181,15 @@ class Ranker:
         object.__setattr__(self, "_retrievable", self._fixed_guards.filter_available(self.available))
         object.__setattr__(self, "_needed_groups", self._fixed_guards.list_needed_groups())
         get_tie_order(self.context, self.policy.seed)
-        object.__setattr__(self, "_likelihood_scorer", build_ranker_scorer(self.likelihood, self.context))
-        object.__setattr__(self, "_fast_path", build_fast_path(self.context, self.blend, self.scales, self.policy))
+        self._lay_out_path()
         self._warm_up()
         object.__setattr__(self, "_stored_tables", tuple(key for key, _ in list_saved_tables(self.context)))
         if not self.name:
             object.__setattr__(self, "name", name_policy(self._collect_parts(), self._serialize_settings()))
+
+    def _lay_out_path(self) -> None:
+        object.__setattr__(self, "_likelihood_scorer", build_ranker_scorer(self.likelihood, self.context))
+        object.__setattr__(self, "_fast_path", build_fast_path(self.context, self.blend, self.scales, self.policy))
 
     @classmethod
     def fit(
@@ -197,6 +215,7 @@ class Ranker:
         control: Mapping[str, Any] | None = None,
         shown: Exposures | None = None,
         max_shown: int = MAX_SHOWN,
+        forget_list: str | Path | None = None,
     ) -> "Ranker":
         """Return the ranker of a fitted model and a blend, for the users and items of `split`.
 
@@ -221,6 +240,9 @@ class Ranker:
         `fatigue` and what reads it of one's own. The ranker keeps item, time and dismissal of the `max_shown` most
         recent rows of each user: a cap that is larger than that is never reached. Rows of unknown users and items, and
         older ones, are left out with a `RecsysWarning`, and `about` counts them. Requests bring later rows.
+
+        `forget_list` is the file that the ranker obeys from now on (`follow_forget_list`). A split that was made with
+        it has none of the rows that it names, so that nothing is pending.
 
         With `recall` below 1, `rank` retrieves by an index (extra `index`) that finds this share of the n best, on
         average over users; `index` of the ranker says what it found of those of 256 users. 1 is exact.
@@ -263,22 +285,34 @@ class Ranker:
         scales = fitting.fit_ranker_scales(around, split, model, pool, plain, scale, policy, likelihood)
         fitting.prime_tables(around, model)
         others: Any = (tuple(guards), index, about, likelihood, rules, None, topics)
-        return cls(model, around, plain, scales, policy, split.available_items, "", *others)
+        made = cls(model, around, plain, scales, policy, split.available_items, "", *others)
+        return made if forget_list is None else made.follow_forget_list(forget_list)
 
     def save(self, folder: str | Path, *, about: Mapping[str, Any] | None = None) -> Path:
         """Write the ranker to `folder`, whole or not at all; one that is there already is replaced. No pickles.
 
         The manifest says when it was saved, with which versions and commit, and the fingerprint of its split; `about`
-        adds to that what JSON can say. None of it is part of the policy's name.
+        adds to that what JSON can say. None of it is part of the policy's name. Nothing is written of what its forget
+        list took out; the folder names the list by its path from there, and what is pending.
 
         Raises:
             RecsysError: if the model is of no class of this library, or `folder` is something else than a saved ranker.
         """
-        target, told = check_path("folder", folder), {**self.about, **(about or {})}
-        return stores.save_ranker(self._collect_parts(), self._serialize_settings(), self.name, target, told)
+        target = check_path("folder", folder)
+        told = {**self.about, **(about or {}), **describe_forgets(self.forget_state, target)}
+        parts, settings, state = self._collect_parts(), self._serialize_settings(), self.forget_state
+        name = name_policy(parts, settings) if state is not None and state.effective else self.name
+        return stores.save_ranker(parts, settings, name, target, told)
 
     @classmethod
-    def load(cls, folder: str | Path, *, verify: bool = False, allow_imports: Collection[str] = ()) -> "Ranker":
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        verify: bool = False,
+        allow_imports: Collection[str] = (),
+        forget_list: str | Path | None = None,
+    ) -> "Ranker":
         """Return the ranker that `save` wrote to `folder`, ready for requests: what it compiles is compiled.
 
         Its arrays are mapped from the files, so that processes share them, and looked through once: their shapes and
@@ -287,11 +321,12 @@ class Ranker:
         content of every file but text and floating-point arrays above 1 MiB; with `verify` (`recsys warmup`) that of
         those too. A folder of a newer `recsys` is refused; a warning of one line names packages of other releases than
         those that it was saved with. Objectives and guards of somebody's own ("package.module:function") are imported
-        only if `own` names them: a folder cannot run code.
+        only if `own` names them: a folder cannot run code. It obeys the forget list that the folder names, or
+        `forget_list` where that lies elsewhere by now.
 
         Raises:
             RecsysError: if the folder is damaged, of another format, of a newer `recsys`, no saved ranker, or names
-                others of these.
+                others of these; or if the forget list is not there or damaged.
         """
         parts, context, settings, name, about = stores.load_ranker(check_path("folder", folder), verify, allow_imports)
         optional = (parts.models, parts.indexes, parts.likelihoods, parts.user_dials, parts.topics)
@@ -302,12 +337,19 @@ class Ranker:
             fitting.prime_tables(context, model)
             guards = settings["guards"]
             others: Any = (likelihood, settings.get("control", {}), user_dials, topics)
-            return cls(model, context, *decided, parts.available, name, guards, index, about, *others)
+            made = cls(model, context, *decided, parts.available, name, guards, index, about, *others)
         except (RecsysError, np.linalg.LinAlgError) as error:
             raise RecsysError(f"{folder}: is damaged: {error}") from None
+        named = find_saved_list(Path(folder), about) if forget_list is None else forget_list
+        return made if named is None else made.follow_forget_list(named)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy a ranker as what it is made of: what requests need is made anew. Its arrays are copied."""
+        """Pickle and copy a ranker as what it is made of: what requests need is made anew. Its arrays are copied.
+
+        One that obeys a forget list takes out again what that says when it is read.
+        """
+        if (state := self.forget_state) is not None:
+            return _rebuild_forgetful_ranker, (state.base, state.forget_list.path)
         parts = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
         plain = {name: dict(parts[name]) for name in ("blend", "scales", "about", "control")}
         return _rebuild_ranker, ({**parts, **plain, "guards": serialize_guards(self.guards)},)
@@ -371,7 +413,7 @@ class Ranker:
         asks, dials = self._resolve_request(user, history, more, weights, profile_free, shown, now)
         k = self._resolve_k(k)
         held = self._combine_guards(guards, k)
-        asks = hide_limited_items(asks, held.limits)
+        asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
         return self._answer_request(asks, parse_candidates(self._items, items, scores), k, seed, held, None, dials)
 
     def replay(
@@ -431,7 +473,7 @@ class Ranker:
         asks, dials = self._resolve_request(user, history, more, weights, profile_free, shown, now)
         k = self._resolve_k(k)
         held = self._combine_guards(guards, k)
-        asks = hide_limited_items(asks, held.limits)
+        asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
         return self._answer_request(asks, self._retrieve(asks, held), k, seed, held, self.policy.n, dials)
 
     def _retrieve(self, asks: RequestUser, held: RequestGuards) -> Candidates:
@@ -657,6 +699,104 @@ class Ranker:
             warnings.warn(said, RecsysWarning, stacklevel=2)
         return made
 
+    def follow_forget_list(self, path: str | Path, *, now: Any = None) -> "Ranker":
+        """Return this ranker obeying a forget list: without the rows that lines of it name which hold `now`.
+
+        `forget`, `stop` and `undo` write to it, and `refresh` reads what others wrote. `save` names it in the folder,
+        and `load` obeys it.
+
+        Raises:
+            RecsysError: if there is no such file, it is damaged, or the ranker obeys another one.
+        """
+        return follow_list(self, path, now)
+
+    def forget(self, *, user: Id | None = None, item: Id | None = None, until: Any = None, now: Any = None) -> "Ranker":
+        """Write a forget to the list and return the ranker that obeys it: of an interaction, a person, or an item.
+
+        With `user` and `item`, the item leaves what the user liked, met and was shown; with `user` alone, the ranker
+        knows this person no longer; with `item` alone, nobody has the item and it is not shown. What is the user's own,
+        such as the factor, is made anew of what is left, and popularity is counted without the rows. What everybody's
+        rows made together follows later: `pending_forgets`. The forget holds until the moment `until`, None for good;
+        an end takes effect at the next `refresh` or `load`.
+
+        Raises:
+            RecsysError: for an unknown user or item, with the nearest name, an end that is over, a clock that runs
+                backwards, no forget list, or one that cannot be written: then nothing is changed.
+        """
+        return forget(self, user, item, until, now)
+
+    def stop(self, user: Id, topic: str, *, until: Any = None, now: Any = None) -> "Ranker":
+        """Write a stop to the list and return the ranker that obeys it: a topic is closed to a user.
+
+        A topic is a feature of items. Its items are in no slate of this user, also of requests that are
+        `profile_free`, and leave what the user liked and met, as with `forget`.
+
+        Raises:
+            RecsysError: as `forget` does, and for a topic that no item has, with the nearest name.
+        """
+        return stop(self, user, topic, until, now)
+
+    def undo(
+        self, *, user: Id | None = None, item: Id | None = None, topic: str | None = None, now: Any = None
+    ) -> "Ranker":
+        """Write an undo to the list, of what `forget` or `stop` said with these ids, and return the ranker with it.
+
+        Rows come back that the ranker was loaded or fitted with; others come back with the next fit.
+
+        Raises:
+            RecsysError: if no line that holds says so, and as `forget` does.
+        """
+        return undo(self, user, item, topic, now)
+
+    def refresh(self, *, now: Any = None) -> "Ranker":
+        """Return the ranker that obeys what the list says by now: this one if nothing is new.
+
+        A server calls it before requests: unless the file changed it takes one look at its size and time.
+
+        Raises:
+            RecsysError: if the list is not there, was replaced or is damaged, or the ranker has none.
+        """
+        return refresh(self, now)
+
+    @property
+    def pending_forgets(self) -> tuple[PendingForget, ...]:
+        """What was fitted to rows that are forgotten and is not yet fitted again, by line of the forget list."""
+        return () if self.forget_state is None else self.forget_state.pending
+
+    def replace_parts(
+        self, context: Context, model: Scorer | None, state: ForgetState, dials: UserDials | None, gone: Ints, name: str
+    ) -> "Ranker":
+        """Return a ranker that shares everything with this one but what forgetting changes; `gone` are items."""
+        made = self._replace_user_dials(None)
+        changed: dict[str, Any] = {"context": context, "model": model, "forget_state": state, "name": name}
+        changed["_users"] = build_user_index(context.user_ids.tolist())
+        if len(gone):
+            available = self.available.copy()
+            available[gone] = False
+            changed |= {"available": available, "_items": drop_items(self._items, gone)}
+            changed["_retrievable"] = self._fixed_guards.filter_available(available)
+        vars(made).update(changed)
+        object.__setattr__(made, "_exposures", ExposureStore(context.need_exposures("ranker"), made._items))
+        held = HeldInputs(context, made._users, made._items, made._exposures, len(made.guards))
+        object.__setattr__(made, "_held", held)
+        made._store_user_dials(dials)
+        made._lay_out_path()
+        return made
+
+    @property
+    def known_users(self) -> Mapping[str, int]:
+        """The code of each user whom it knows, by id."""
+        return self._users.codes
+
+    @property
+    def known_items(self) -> Mapping[str, int]:
+        """The code of each item that it knows, by id."""
+        return self._items.codes
+
+    def replace_dials(self, dials: UserDials | None) -> "Ranker":
+        """Return this ranker with another table of dials of users."""
+        return self._replace_user_dials(dials)
+
     def _replace_user_dials(self, dials: UserDials | None) -> "Ranker":
         """Return a ranker that shares everything with this one but the dials of users."""
         made: Ranker = object.__new__(type(self))
@@ -728,6 +868,15 @@ class Ranker:
         none = isinstance(guards, tuple | list) and not guards
         return self._fixed_guards if none else self._fixed_guards + resolve_fixed_guards(guards, self.context, k)
 
+    def _close_stopped(
+        self, user: Id | None, asks: RequestUser, held: RequestGuards
+    ) -> tuple[RequestUser, RequestGuards]:
+        """Return the user and the guards of a request with what this user stopped closed, whatever it may read."""
+        if user is None or self.forget_state is None or not self.forget_state.closed:
+            return asks, held
+        closed = self.forget_state.closed.get(self._users.codes.get(normalize_id(user), -1))
+        return (asks, held) if closed is None else close_items(closed, asks, held, RequestGuards)
+
     def _answer_request(
         self,
         request_user: RequestUser,
@@ -746,7 +895,7 @@ class Ranker:
         asked: tuple[Rule, ...] = ()
         pool = None
         hiding = None
-        if request_guards.guards and request_guards.are_limits:
+        if request_guards.are_limits or (not request_guards.guards and len(request_user.hidden)):
             hiding = flatten_hidden_items(found, request_user.hidden, k)
         elif request_guards.guards:
             around = (
@@ -918,6 +1067,11 @@ class Ranker:
         for who in ({}, {"history": names[:1]}, *([{"user": self._users.names[0]}] if self._users.names else [])):
             self.rerank(items, worth, **who).explanations()  # type: ignore[arg-type]
         self._items.look_up(np.arange(1))
+
+
+def _rebuild_forgetful_ranker(base: Ranker, path: Path) -> Ranker:
+    """Return the ranker that was pickled, without what its forget list says now."""
+    return base.follow_forget_list(path)
 
 
 def _rebuild_ranker(parts: Mapping[str, Any]) -> Ranker:

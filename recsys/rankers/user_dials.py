@@ -134,6 +134,15 @@ def _join(one: UserDials, other: UserDials) -> UserDials:
     return UserDials(*(np.concatenate([getattr(one, f.name), getattr(other, f.name)]) for f in fields(UserDials)))
 
 
+def join_user_dials(one: UserDials | None, other: UserDials | None) -> UserDials | None:
+    """Return the rows of both tables in the order in which they were set."""
+    if one is None or other is None:
+        return one or other
+    both = _join(one, other)
+    order = np.argsort(both.since, kind="stable")
+    return UserDials(*(getattr(both, column.name)[order] for column in fields(UserDials)))
+
+
 def remove_user_dials(dials: UserDials | None, users: Collection[str]) -> UserDials | None:
     """Return the table without the rows of some users, by id."""
     return None if dials is None else dials.keep(~np.isin(dials.user_ids, list(users)))

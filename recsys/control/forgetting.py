@@ -1,0 +1,253 @@
+"""Forgetting in what a ranker is made of: rows leave the context and the model, and what is a user's own is made anew.
+
+What everybody's rows made together (item factors, links of items, maps, tables that take long) stays as it is: it is
+pending until it is fitted again.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, is_dataclass, replace
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from scipy import sparse
+
+from recsys.maths.communities import assign_communities
+from recsys.maths.fold_in import solve_user_factors
+from recsys.maths.popularity import count_item_users
+from recsys.models.factor_model import FittedFactors
+from recsys.models.most_popular import FittedPopularity
+from recsys.models.registry import find_fitted_classes
+from recsys.models.tfidf_bm25 import sum_rows, weigh_rows
+from recsys.models.user_knn import FittedUserKNN
+from recsys.objectives.derived_tables import (
+    COMMUNITY_MODEL,
+    EXPECTED_EXPOSURE,
+    FACTOR_GRAM,
+    TableKey,
+    get_community_model,
+)
+from recsys.support.forget_lists import ForgetLine
+from recsys.types import Context, ExposureHistories, RecsysError, Scorer, TableCache
+from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs, Strings
+from recsys.types.user_rows import iter_user_rows
+
+FORGOTTEN_PREFIX = "\0forgotten "  # of what stands in the place of a forgotten person's id: no id begins so
+# Tables of everybody's rows that are kept as they are: pending. Values of a user's own in them are made anew.
+PENDING_TABLES = frozenset(
+    {"item_vectors", "zero_vectors", "like_share", "community_model", "expected_exposure", "map_variety",
+     "npmi_matrix", "overall_distances", "denied_exposure"}
+)  # fmt: skip
+# Tables of rows of users that are made anew where they are asked for, so that they are exact.
+RENEWED_TABLES = frozenset(
+    {"explored_regions", "map_mixes", "acceptance", "own_and_near_mixes", "user_variety", "global_aspect_shares",
+     "popularity_groups", "decayed_history", "aspect_mixes", "popularity_mixes", "item_counts", "log_popularity",
+     "region_like_shares", "sorted_histories", "self_information", "tail_items", "popularity_ranks", "user_distances",
+     "accounts", "account_mixes", "account_bandwidth", "account_slates"}
+)  # fmt: skip
+# Tables that no row of a user is in.
+CATALOGUE_TABLES = frozenset(
+    {"factor_gram", "region_layout", "hard_regions", "region_shares", "item_regions", "one_region_per_map",
+     "aspect_shares", "hard_aspects", "number_codes", "id_codes", "tie_order", "items_by_feature", "feature_sizes",
+     "kernel_inputs"}
+)  # fmt: skip
+
+
+class LineRows(NamedTuple):
+    """What a line of a forget list names among the users and items of a ranker."""
+
+    line: ForgetLine
+    user: int  # code, -1 where all users are meant
+    items: Ints | None  # codes, None where all items are meant
+
+
+class PendingForget(NamedTuple):
+    """A forget whose rows no answer reads any more, and what was fitted to them and is not yet fitted again."""
+
+    line: int  # of the forget list
+    kind: str
+    rows: int  # likes and dislikes that were taken out
+    parts: tuple[str, ...]  # of the ranker
+
+
+@dataclass(frozen=True, eq=False)
+class ForgottenParts:
+    """A context and a model without some rows."""
+
+    context: Context
+    model: Scorer | None
+    users: Longs  # codes of the users who lost rows, ascending
+    rows: tuple[int, ...]  # likes and dislikes that each line took out, those of an earlier one left out
+
+
+def forget_rows(context: Context, model: Scorer | None, lines: Collection[LineRows]) -> ForgottenParts:
+    """Return a ranker's context and model without the rows that lines name, and what each user has of their own anew.
+
+    Nothing given is changed. A person's id gives way to a name that no id has; with no row left, such a user is as
+    somebody of whom nothing is known.
+
+    Raises:
+        RecsysError: for a model that is none of this library, whose rows of users are unknown.
+    """
+    matrices = {name: getattr(context, name) for name in ("train", "dislikes", "times")}
+    marks = {name: None if one is None else np.zeros(one.nnz, bool) for name, one in matrices.items()}
+    taken, touched = [], set[int]()
+    for line in lines:
+        count = 0
+        for name, matrix in matrices.items():
+            if matrix is None:
+                continue
+            found = _find_entries(matrix.indices, matrix.indptr, line)
+            found = found[~marks[name][found]]
+            marks[name][found] = True
+            if name != "times":
+                count += len(found)
+                touched.update(_find_rows(matrix, found))
+        taken.append(count)
+    users = np.array(sorted(touched), np.int64)
+    people = np.array(sorted({line.user for line in lines if line.line.kind == "person"}), np.int64)
+    changed: dict[str, Any] = {
+        name: _drop_entries(one, cast(Bools, marks[name])) for name, one in matrices.items() if one is not None
+    }
+    if context.exposures is not None and len(context.exposures.items):
+        changed["exposures"] = _forget_exposures(context.exposures, lines)
+    if context.time_weights is not None:
+        weights = _drop_entries(context.time_weights.weights, marks["train"])
+        changed["time_weights"] = replace(context.time_weights, weights=weights)
+    if len(people):
+        changed["user_ids"] = _replace_ids(context.user_ids, people)
+    left = replace(context, **changed, tables=TableCache())
+    fitted = model if model is None or not len(users) else _forget_in_model(model, context, left, users, marks["train"])
+    if fitted is not None and fitted.factors is not None:
+        left = replace(left, factors=fitted.factors)
+    _copy_tables(context, left, users)
+    return ForgottenParts(left, fitted, users, tuple(taken))
+
+
+def list_pending_parts(context: Context, model: Scorer | None, has_likelihood: bool) -> tuple[str, ...]:
+    """Return the parts of a ranker that everybody's rows made together and that `forget_rows` leaves as they are."""
+    tables = sorted({key.name for key, _ in context.tables.items() if isinstance(key, TableKey)} & PENDING_TABLES)
+    of_model = () if model is None or isinstance(model, FittedPopularity) else (f"model: {type(model).__name__}",)
+    shared = ("maps", "scales", *(("likelihood",) if has_likelihood else ()))
+    return (*of_model, *shared, *(f"table: {name}" for name in tables))
+
+
+def _find_entries(items: Ints, pointers: Ints | Longs, line: LineRows) -> Longs:
+    """Return the places of the entries that a line names, among those that stand by user."""
+    if line.user < 0:
+        return np.flatnonzero(np.isin(items, cast(Ints, line.items)))
+    first, end = int(pointers[line.user]), int(pointers[line.user + 1])
+    if line.items is None:
+        return np.arange(first, end)
+    return first + np.flatnonzero(np.isin(items[first:end], line.items))
+
+
+def _find_rows(matrix: Csr, places: Longs) -> list[int]:
+    rows: list[int] = (np.searchsorted(matrix.indptr, places, side="right") - 1).tolist()
+    return rows
+
+
+def _drop_entries(matrix: Csr, marked: Bools) -> Csr:
+    if not marked.any():
+        return matrix
+    kept = ~marked
+    lost = np.concatenate([[0], np.cumsum(marked)])[matrix.indptr]
+    pointers = (matrix.indptr - lost).astype(matrix.indptr.dtype)
+    return Csr((matrix.data[kept], matrix.indices[kept], pointers), shape=matrix.shape)
+
+
+def _forget_exposures(histories: ExposureHistories, lines: Iterable[LineRows]) -> ExposureHistories:
+    marked = np.zeros(len(histories.items), bool)
+    for line in lines:
+        if line.line.kind != "topic":
+            marked[_find_entries(histories.items, histories.pointers, line)] = True
+    kept = ~marked
+    lost = np.concatenate([[0], np.cumsum(marked)])[histories.pointers]
+    return replace(
+        histories,
+        pointers=histories.pointers - lost,
+        items=histories.items[kept],
+        times=histories.times[kept],
+        dismissed=histories.dismissed[kept],
+    )
+
+
+def _replace_ids(ids: Strings, people: Longs) -> Strings:
+    names = [f"{FORGOTTEN_PREFIX}{code}" for code in people.tolist()]
+    made = ids.astype(f"<U{max(ids.dtype.itemsize // 4, *map(len, names))}")
+    made[people] = names
+    return made
+
+
+def _forget_in_model(model: Scorer, before: Context, left: Context, users: Longs, marked: Bools | None) -> Scorer:
+    """Return a model whose rows of some users are those of the histories that are left."""
+    parts = getattr(model, "parts", None)
+    if parts is not None and type(model).__name__ in find_fitted_classes():
+        made = tuple(_forget_in_model(part, before, left, users, marked) for part in parts)
+        return cast(Scorer, replace(cast(Any, model), parts=made))
+    if type(model).__name__ not in find_fitted_classes() or not is_dataclass(model):
+        raise RecsysError(
+            f"ranker: its model {type(model).__name__} is none of this library, and its rows of users are unknown: "
+            "expected one that is fitted again without the rows"
+        )
+    train = left.need_train("a ranker")
+    histories = Csr(left.need_weighted_train("a ranker")[users])
+    if isinstance(model, FittedPopularity):
+        old = count_item_users(before.need_train("a ranker")).astype(np.float32)
+        known = np.array_equal(model.counts, old)
+        return replace(model, counts=count_item_users(train).astype(np.float32)) if known else model
+    if isinstance(model, FittedFactors):
+        dislikes = None if left.dislikes is None else Csr(left.dislikes[users])
+        rows = solve_user_factors(model.factors, histories, dislikes, _get_gram(before))
+        factors = replace(model.factors, user_factors=_replace_rows(model.factors.user_factors, users, rows))
+        return replace(model, factors=factors)
+    changed: dict[str, Any] = {}
+    for name, _, held in iter_user_rows(model):
+        if name == "train":
+            changed[name] = _drop_entries(held, cast(Bools, marked)) if held.nnz == len(cast(Bools, marked)) else train
+        elif isinstance(model, FittedUserKNN):
+            sums = sum_rows(histories) / model.mean_history_sum
+            changed[name] = _replace_sparse_rows(held, users, weigh_rows(histories, model.similarity, model.idf, sums))
+        else:
+            changed[name] = _replace_rows(held, users, cast(Any, model).solve_user_factors(histories))
+    return cast(Scorer, replace(cast(Any, model), **changed))
+
+
+def _get_gram(context: Context) -> Any:
+    return dict(context.tables.items()).get(TableKey(FACTOR_GRAM.name))
+
+
+def _replace_rows(held: Floats, users: Longs, rows: Floats) -> Floats:
+    made = np.array(held)
+    made[users] = rows
+    return made
+
+
+def _replace_sparse_rows(held: Csr, users: Longs, rows: Csr) -> Csr:
+    """Return a matrix with other rows for some users, who are in ascending order."""
+    kept = np.ones(held.shape[0])
+    kept[users] = 0.0
+    into = Csr((np.ones(len(users)), (users, np.arange(len(users)))), shape=(held.shape[0], len(users)))
+    return Csr(sparse.diags_array(kept, format="csr") @ held + into @ rows)
+
+
+def _copy_tables(before: Context, left: Context, users: Longs) -> None:
+    """Put the tables into a context that stay, with rows of some users made anew."""
+    for key, value in before.tables.items():
+        if isinstance(key, TableKey):
+            if key.name in RENEWED_TABLES and len(users):
+                continue
+            if key.name == COMMUNITY_MODEL.name and len(users):
+                value = _renew_communities(before, left, users)
+            if key.name == EXPECTED_EXPOSURE.name and len(users) and value.shape[1]:
+                value = np.array(value)
+                value[:, users] = np.nan  # filled where it is asked for
+        elif key == "met":
+            continue
+        left.tables.get(key, lambda value=value: value)
+
+
+def _renew_communities(before: Context, left: Context, users: Longs) -> tuple[Any, ...]:
+    model = get_community_model(before)
+    label = np.array(model.label)
+    label[users] = assign_communities(model, Csr(left.need_train("a ranker")[users]), None)
+    return tuple(model._replace(label=label))

@@ -1,0 +1,357 @@
+"""A ranker that obeys a forget list: what its lines took out, and which topics are closed to whom."""
+
+import hashlib
+import json
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from recsys.control.forgetting import (
+    FORGOTTEN_PREFIX,
+    LineRows,
+    PendingForget,
+    forget_rows,
+    list_pending_parts,
+)
+from recsys.data.identifiers import normalize_id
+from recsys.rankers.requests import NO_ITEMS, IdIndex, RequestUser
+from recsys.rankers.user_dials import UserDials, join_user_dials, remove_user_dials
+from recsys.support.forget_lists import ForgetLine, ForgetList, Kind, append_forget_line, append_undo, read_forget_list
+from recsys.types import Context, Guard, Pool, RecsysError, Rule, make_unknown_name_error
+from recsys.types.arrays import Ints
+from recsys.types.moments import parse_moment
+
+Ranker = Any  # `recsys.rankers.Ranker`, which imports this module
+Stamp = tuple[int, int, int]  # inode, size and time of the last change of a file
+
+
+class Closed(NamedTuple):
+    """The items of the topics that a user stopped, as requests read them."""
+
+    items: Ints  # codes, ascending
+    guard: Guard
+    rule: Rule
+
+
+@dataclass(frozen=True, eq=False)
+class ForgetState:
+    """What a ranker has applied of its forget list."""
+
+    forget_list: ForgetList  # as it was read
+    stamp: Stamp
+    base: Ranker  # without any of it
+    lines: tuple[ForgetLine, ...] = ()  # those that hold
+    effective: tuple[ForgetLine, ...] = ()  # those of them that changed something here
+    pending: tuple[PendingForget, ...] = ()
+    closed: Mapping[int, Closed] = field(default_factory=dict)  # by the code of the user
+    hashes: list[tuple[dict[str, int], dict[str, int]]] = field(default_factory=list)  # made when first asked for
+
+    def get_hashes(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return the code of each user and of each item by the hash of their ids."""
+        if not self.hashes:
+            around = self.base.context
+            users = self.forget_list.hash_ids("user", around.user_ids.tolist())
+            self.hashes.append((users, self.forget_list.hash_ids("item", around.item_ids.tolist())))
+        return self.hashes[0]
+
+
+def follow_list(ranker: Ranker, path: str | Path, now: Any = None) -> Ranker:
+    """Return a ranker that obeys a forget list from now on.
+
+    Raises:
+        RecsysError: as `read_forget_list` does, or if the ranker obeys another one.
+    """
+    stamp = _stamp_file(path)
+    found, held = read_forget_list(path), ranker.forget_state
+    if held is not None:
+        raise RecsysError(f"ranker: it obeys the forget list {held.forget_list.path}, expected no other one")
+    state = ForgetState(found, stamp, ranker, pending=_list_kept_pending(ranker, found))
+    return _apply_lines(ranker, state, found.list_holding(_parse_now(now)))
+
+
+def refresh(ranker: Ranker, now: Any = None) -> Ranker:
+    """Return a ranker that obeys what its forget list says by now: the same one where nothing changed.
+
+    Raises:
+        RecsysError: if the list was replaced, is damaged, or is there no longer.
+    """
+    state = _need_state(ranker)
+    stamp, found = _stamp_file(state.forget_list.path), state.forget_list
+    if stamp != state.stamp:
+        found = read_forget_list(found.path, None if stamp[0] != state.stamp[0] else found)
+    holding = found.list_holding(_parse_now(now))
+    if found is state.forget_list and holding == state.lines:
+        return ranker
+    return obey_list(ranker, replace(state, forget_list=found, stamp=stamp), holding)
+
+
+def obey_list(ranker: Ranker, state: ForgetState, holding: tuple[ForgetLine, ...]) -> Ranker:
+    """Return the ranker under the lines that hold: new ones are applied to it, and where one ended all to its base."""
+    if holding[: len(state.lines)] == state.lines:
+        return _apply_lines(ranker, state, holding)
+    kept = {line.number for line in holding}
+    base = _restore_dials(ranker, state)
+    pending = tuple(one for one in _list_kept_pending(base, state.forget_list) if one.line in kept)
+    fresh = ForgetState(state.forget_list, state.stamp, base, pending=pending, hashes=state.hashes)
+    return _apply_lines(base, fresh, holding)
+
+
+def forget(ranker: Ranker, user: Any, item: Any, until: Any, now: Any) -> Ranker:
+    """Write a forget to the list, and return a ranker that obeys it."""
+    if user is None and item is None:
+        raise RecsysError("ranker: forget: found neither user nor item, expected one of them, or both")
+    ids = {}
+    if user is not None:
+        ids["user"] = _find_user(ranker, user)
+    if item is not None:
+        ids["item"] = _find_item(ranker, item)
+    kind: Kind = "person" if item is None else "item" if user is None else "interaction"
+    return _append(ranker, kind, ids, until, now)
+
+
+def stop(ranker: Ranker, user: Any, topic: Any, until: Any, now: Any) -> Ranker:
+    """Write a stop of a topic to the list, and return a ranker that obeys it."""
+    name = _find_topic(ranker, topic)
+    return _append(ranker, "topic", {"user": _find_user(ranker, user), "topic": name}, until, now)
+
+
+def undo(ranker: Ranker, user: Any, item: Any, topic: Any, now: Any) -> Ranker:
+    """Write the undo of what holds to the list, and return a ranker that obeys it."""
+    state = _need_state(ranker)
+    if user is None and item is None:
+        raise RecsysError("ranker: undo: found neither user nor item, expected what was forgotten or stopped")
+    found = read_forget_list(state.forget_list.path)
+    names = {
+        "user": "" if user is None else found.hash_user(normalize_id(user)),
+        "item": "" if item is None else found.hash_item(normalize_id(item)),
+        "topic": "" if topic is None else str(topic),
+    }
+    moment = _parse_now(now)
+    lines = [
+        line.number
+        for line in found.list_holding(moment)
+        if (line.user, line.item, line.topic) == (names["user"], names["item"], names["topic"])
+    ]
+    if not lines:
+        said = ", ".join(f"{name} '{one}'" for name, one in (("user", user), ("item", item), ("topic", topic)) if one)
+        raise RecsysError(f"ranker: undo: the list holds no forget of {said}, expected one that holds")
+    done = append_undo(state.forget_list.path, lines, now=moment)
+    return _obey_written(ranker, done, moment)
+
+
+def describe_forgets(state: ForgetState | None, folder: Path) -> dict[str, Any]:
+    """Return what a saved ranker says of its forget list: its path from the folder, and what has been applied."""
+    if state is None:
+        return {}
+    target = state.forget_list.path.resolve()
+    told: dict[str, Any] = {
+        "file": os.path.relpath(target, folder.resolve()),
+        "lines": state.forget_list.end.lines,
+        "bytes": state.forget_list.end.bytes,
+        "crc": state.forget_list.end.crc,
+        "digest": state.forget_list.keep(state.lines).digest,
+        "pending": [[one.line, one.kind, one.rows, list(one.parts)] for one in state.pending],
+    }
+    return {"forget_list": told}
+
+
+def find_saved_list(folder: Path, about: Mapping[str, Any]) -> Path | None:
+    """Return the path of the forget list that a saved ranker names, None where it names none.
+
+    Raises:
+        RecsysError: if what it says of it is none.
+    """
+    told = about.get("forget_list")
+    if told is None:
+        return None
+    if not isinstance(told, dict) or not isinstance(told.get("file"), str):
+        raise RecsysError(f"{folder}: manifest.json names no file as its forget list")
+    return Path(os.path.normpath(folder.resolve() / told["file"]))
+
+
+def close_items(closed: Closed, asker: RequestUser, held: Any, make: Any) -> tuple[RequestUser, Any]:
+    """Return the user of a request and its guards with what the user stopped closed.
+
+    Without other guards than limits on exposures the items are hidden as theirs are; else it is a guard more.
+    """
+    if held.guards and not held.are_limits:
+        return asker, held + make((closed.guard,), (closed.rule,))
+    return asker._replace(hidden=np.union1d(asker.hidden, closed.items).astype(np.int32)), held
+
+
+def drop_items(items: IdIndex, codes: Ints) -> IdIndex:
+    """Return the index of items without some of them."""
+    gone = set(codes.tolist())
+    kept = {name: code for name, code in items.codes.items() if code not in gone}
+    numbers = (
+        np.where(np.isin(items.number_codes, codes), -1, items.number_codes) if len(items.number_codes) else NO_ITEMS
+    )
+    return IdIndex(items.names, kept, numbers)
+
+
+def build_user_index(ids: list[str]) -> IdIndex:
+    """Return the index of users, in which forgotten people have no name."""
+    codes = {name: code for code, name in enumerate(ids) if not name.startswith(FORGOTTEN_PREFIX)}
+    return IdIndex(ids, codes)
+
+
+def _append(ranker: Ranker, kind: Kind, ids: Mapping[str, str], until: Any, now: Any) -> Ranker:
+    state, moment = _need_state(ranker), _parse_now(now)
+    end = None if until is None else parse_moment("ranker: until", until)
+    done = append_forget_line(state.forget_list.path, kind, **ids, until=end, now=moment)
+    return _obey_written(ranker, done, moment)
+
+
+def _obey_written(ranker: Ranker, found: ForgetList, moment: int | None) -> Ranker:
+    """Return a ranker that obeys a list that was just written: lines of others among them."""
+    state = replace(_need_state(ranker), forget_list=found, stamp=_stamp_file(found.path))
+    return obey_list(ranker, state, found.list_holding(moment))
+
+
+def _apply_lines(ranker: Ranker, state: ForgetState, holding: tuple[ForgetLine, ...]) -> Ranker:
+    """Return the ranker with the lines that are not among those that are applied."""
+    new = [place for line in holding[len(state.lines) :] if (place := _place_line(ranker, state, line)) is not None]
+    model, context = ranker.model, ranker.context
+    parts = forget_rows(context, model, new)
+    stale = list_pending_parts(context, model, ranker.likelihood is not None)
+    pending = list(state.pending)
+    for place, rows in zip(new, parts.rows, strict=True):
+        if rows:
+            pending.append(PendingForget(place.line.number, place.line.kind, rows, stale))
+    closed = {**state.closed, **_close_topics(ranker, state, new)}
+    changing = [
+        place.line
+        for place, rows in zip(new, parts.rows, strict=True)
+        if rows or place.line.kind in ("person", "item", "topic")
+    ]
+    effective = (*state.effective, *changing)
+    done = replace(state, lines=holding, effective=effective, pending=tuple(pending), closed=closed)
+    people = [str(context.user_ids[place.user]) for place in new if place.line.kind == "person"]
+    things = [place.items for place in new if place.line.kind == "item" and place.items is not None]
+    return ranker.replace_parts(
+        parts.context,
+        parts.model,
+        done,
+        remove_user_dials(ranker.user_dials, people) if people else ranker.user_dials,
+        np.concatenate(things) if things else NO_ITEMS,
+        _name_policy(done),
+    )
+
+
+def _place_line(ranker: Ranker, state: ForgetState, line: ForgetLine) -> LineRows | None:
+    """Return what a line names here, None where it names nobody or nothing that is here."""
+    users, items_by_hash = state.get_hashes()
+    user, item = users.get(line.user, -1), items_by_hash.get(line.item, -1)
+    if (line.user and user < 0) or (line.item and item < 0):
+        return None
+    if line.kind == "topic":
+        items = find_topic_items(ranker.context, line.topic)
+        return None if items is None else LineRows(line, user, items)
+    return LineRows(line, user, None if not line.item else np.array([item], np.int32))
+
+
+def find_topic_items(context: Context, topic: str) -> Ints | None:
+    """Return the codes of the items that have a feature of this name, ascending; None where no item could."""
+    items = context.items
+    if items is None or topic not in items.feature_names:
+        return None
+    features = items.features
+    at = features.indices == items.feature_names.index(topic)
+    rows = np.repeat(np.arange(features.shape[0]), np.diff(features.indptr))
+    return np.unique(rows[at & (features.data != 0)]).astype(np.int32)
+
+
+def _close_topics(ranker: Ranker, state: ForgetState, new: Collection[LineRows]) -> dict[int, Closed]:
+    found: dict[int, Any] = {}
+    for place in new:
+        if place.line.kind == "topic" and place.items is not None:
+            before = found.get(
+                place.user, state.closed[place.user].items if place.user in state.closed else place.items
+            )
+            found[place.user] = np.union1d(before, place.items).astype(np.int32)
+    return {code: _close(items, len(ranker.context.item_ids)) for code, items in found.items()}
+
+
+def _close(items: Ints, n_items: int) -> Closed:
+    excluded = np.zeros(n_items, bool)
+    excluded[items] = True
+    rule = Rule(excluded_items=excluded)
+    return Closed(items, Guard("stopped topics", partial(_return_rule, rule)), rule)
+
+
+def _return_rule(rule: Rule, pool: Pool, k: int) -> Rule:
+    return rule
+
+
+def _name_policy(state: ForgetState) -> str:
+    """Return the name of a policy without what lines took out: that of its base where they took out nothing."""
+    base = str(state.base.name)
+    if not state.effective:
+        return base
+    told = json.dumps([base, state.forget_list.keep(state.effective).digest])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _restore_dials(ranker: Ranker, state: ForgetState) -> Ranker:
+    """Return the base with the dials that the ranker has by now, and those of people whom it forgot."""
+    gone = set(state.base.context.user_ids.tolist()) - set(ranker.context.user_ids.tolist())
+    held = state.base.user_dials
+    kept: UserDials | None = None if held is None else held.keep(np.isin(held.user_ids, sorted(gone)))
+    return state.base.replace_dials(join_user_dials(kept, ranker.user_dials))
+
+
+def _list_kept_pending(ranker: Ranker, found: ForgetList) -> tuple[PendingForget, ...]:
+    """Return what was pending when a ranker was saved, of the lines that the list still has."""
+    told = ranker.about.get("forget_list")
+    rows = told.get("pending", ()) if isinstance(told, Mapping) else ()
+    known = {line.number for line in found.lines}
+    return tuple(PendingForget(line, kind, n, tuple(parts)) for line, kind, n, parts in rows if line in known)
+
+
+def _need_state(ranker: Ranker) -> ForgetState:
+    state: ForgetState | None = ranker.forget_state
+    if state is None:
+        raise RecsysError(
+            "ranker: it has no forget list, expected one, in which a forget is written before it takes effect: "
+            "follow_forget_list"
+        )
+    return state
+
+
+def _find_user(ranker: Ranker, user: Any) -> str:
+    name = normalize_id(user)
+    if name not in ranker.known_users:
+        raise make_unknown_name_error("user", name, list(ranker.known_users), where="ranker")
+    return name
+
+
+def _find_item(ranker: Ranker, item: Any) -> str:
+    name = normalize_id(item)
+    if name not in ranker.known_items:
+        raise make_unknown_name_error("item", name, list(ranker.known_items), where="ranker")
+    return name
+
+
+def _find_topic(ranker: Ranker, topic: Any) -> str:
+    items = ranker.context.items
+    known = () if items is None else items.feature_names
+    if not isinstance(topic, str) or topic not in known:
+        raise make_unknown_name_error("topic", str(topic), known, where="ranker: features of its items")
+    return topic
+
+
+def _parse_now(now: Any) -> int | None:
+    return None if now is None else parse_moment("ranker: now", now)
+
+
+def _stamp_file(path: str | Path) -> Stamp:
+    try:
+        told = Path(path).stat()
+    except (OSError, TypeError, ValueError) as error:
+        raise RecsysError(f"forget list {path}: {getattr(error, 'strerror', None) or error}") from None
+    return told.st_ino, told.st_size, told.st_mtime_ns
