@@ -16,6 +16,7 @@ from recsys.cli.compare import compare
 from recsys.cli.data import data
 from recsys.cli.dials import dials
 from recsys.cli.discover import discover
+from recsys.cli.forget import forget
 from recsys.cli.rankers import export, profile, rank, warmup
 from recsys.cli.receipts import receipts
 from recsys.cli.reproduce import reproduce
@@ -119,6 +120,7 @@ cli.add_command(dials)
 cli.add_command(receipts)
 cli.add_command(why)
 cli.add_command(why_not)
+cli.add_command(forget)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
