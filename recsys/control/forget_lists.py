@@ -30,7 +30,9 @@ def forget(path: PathText, *, user: Id | None = None, item: Id | None = None, un
     if not ids:
         raise RecsysError("forget: found neither user nor item, expected one of them, or both")
     kind: Kind = "interaction" if len(ids) == 2 else "person" if "user" in ids else "item"
-    return append_forget_line(path, kind, **ids, until=_parse_end(until))
+    return append_forget_line(
+        path, kind, user=ids.get("user", ""), item=ids.get("item", ""), until=_parse_end(until)
+    )  # fmt: skip
 
 
 def stop(path: PathText, user: Id, topic: str, *, until: Any = None) -> ForgetList:
@@ -41,7 +43,10 @@ def stop(path: PathText, user: Id, topic: str, *, until: Any = None) -> ForgetLi
     """
     if not isinstance(topic, str) or not topic:
         raise RecsysError(f"stop: topic is {topic!r}, expected the name of a feature")
-    return append_forget_line(path, "topic", **_name_ids(user, None, topic), until=_parse_end(until))
+    name = _name_ids(user, None, None).get("user")
+    if name is None:
+        raise RecsysError("stop: user is None, expected an id")
+    return append_forget_line(path, "topic", user=name, topic=topic, until=_parse_end(until))
 
 
 def undo(

@@ -29,6 +29,7 @@ from recsys.objectives.derived_tables import (
 from recsys.support.forget_lists import ForgetLine
 from recsys.types import Context, ExposureHistories, RecsysError, Scorer, TableCache
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs, Strings
+from recsys.types.pools import ConstantFunction
 from recsys.types.user_rows import iter_user_rows
 
 FORGOTTEN_PREFIX = "\0forgotten "  # of what stands in the place of a forgotten person's id: no id begins so
@@ -88,14 +89,13 @@ def forget_rows(context: Context, model: Scorer | None, lines: Collection[LineRo
     Raises:
         RecsysError: for a model that is none of this library, whose rows of users are unknown.
     """
-    matrices = {name: getattr(context, name) for name in ("train", "dislikes", "times")}
-    marks = {name: None if one is None else np.zeros(one.nnz, bool) for name, one in matrices.items()}
+    names = ("train", "dislikes", "times")
+    matrices: dict[str, Csr] = {name: one for name in names if (one := getattr(context, name)) is not None}
+    marks = {name: np.zeros(one.nnz, bool) for name, one in matrices.items()}
     taken, touched = [], set[int]()
     for line in lines:
         count = 0
         for name, matrix in matrices.items():
-            if matrix is None:
-                continue
             found = _find_entries(matrix.indices, matrix.indptr, line)
             found = found[~marks[name][found]]
             marks[name][found] = True
@@ -105,9 +105,7 @@ def forget_rows(context: Context, model: Scorer | None, lines: Collection[LineRo
         taken.append(count)
     users = np.array(sorted(touched), np.int64)
     people = np.array(sorted({line.user for line in lines if line.line.kind == "person"}), np.int64)
-    changed: dict[str, Any] = {
-        name: _drop_entries(one, cast(Bools, marks[name])) for name, one in matrices.items() if one is not None
-    }
+    changed: dict[str, Any] = {name: _drop_entries(one, marks[name]) for name, one in matrices.items()}
     if context.exposures is not None and len(context.exposures.items):
         changed["exposures"] = _forget_exposures(context.exposures, lines)
     if context.time_weights is not None:
@@ -116,7 +114,9 @@ def forget_rows(context: Context, model: Scorer | None, lines: Collection[LineRo
     if len(people):
         changed["user_ids"] = _replace_ids(context.user_ids, people)
     left = replace(context, **changed, tables=TableCache())
-    fitted = model if model is None or not len(users) else _forget_in_model(model, context, left, users, marks["train"])
+    fitted = (
+        model if model is None or not len(users) else _forget_in_model(model, context, left, users, marks.get("train"))
+    )
     if fitted is not None and fitted.factors is not None:
         left = replace(left, factors=fitted.factors)
     _copy_tables(context, left, users)
@@ -243,7 +243,7 @@ def _copy_tables(before: Context, left: Context, users: Longs) -> None:
                 value[:, users] = np.nan  # filled where it is asked for
         elif key == "met":
             continue
-        left.tables.get(key, lambda value=value: value)
+        left.tables.get(key, ConstantFunction(value))
 
 
 def _renew_communities(before: Context, left: Context, users: Longs) -> tuple[Any, ...]:

@@ -96,7 +96,7 @@ def _match_ranker(forget_list: ForgetList, lines: Sequence[ForgetLine], folder: 
 
 
 def _load_pairs(folder: Path, name: str) -> tuple[Any, Any]:
-    return tuple(np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in ("indptr", "indices"))  # type: ignore[return-value]
+    return tuple(np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in ("indptr", "indices"))
 
 
 def _match_table(forget_list: ForgetList, lines: Sequence[ForgetLine], path: Path) -> tuple[int, ...]:

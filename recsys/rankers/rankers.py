@@ -708,7 +708,8 @@ class Ranker:
         Raises:
             RecsysError: if there is no such file, it is damaged, or the ranker obeys another one.
         """
-        return follow_list(self, path, now)
+        made: Ranker = follow_list(self, path, now)
+        return made
 
     def forget(self, *, user: Id | None = None, item: Id | None = None, until: Any = None, now: Any = None) -> "Ranker":
         """Write a forget to the list and return the ranker that obeys it: of an interaction, a person, or an item.
@@ -723,7 +724,8 @@ class Ranker:
             RecsysError: for an unknown user or item, with the nearest name, an end that is over, a clock that runs
                 backwards, no forget list, or one that cannot be written: then nothing is changed.
         """
-        return forget(self, user, item, until, now)
+        made: Ranker = forget(self, user, item, until, now)
+        return made
 
     def stop(self, user: Id, topic: str, *, until: Any = None, now: Any = None) -> "Ranker":
         """Write a stop to the list and return the ranker that obeys it: a topic is closed to a user.
@@ -734,7 +736,8 @@ class Ranker:
         Raises:
             RecsysError: as `forget` does, and for a topic that no item has, with the nearest name.
         """
-        return stop(self, user, topic, until, now)
+        made: Ranker = stop(self, user, topic, until, now)
+        return made
 
     def undo(
         self, *, user: Id | None = None, item: Id | None = None, topic: str | None = None, now: Any = None
@@ -746,7 +749,8 @@ class Ranker:
         Raises:
             RecsysError: if no line that holds says so, and as `forget` does.
         """
-        return undo(self, user, item, topic, now)
+        made: Ranker = undo(self, user, item, topic, now)
+        return made
 
     def refresh(self, *, now: Any = None) -> "Ranker":
         """Return the ranker that obeys what the list says by now: this one if nothing is new.
@@ -756,7 +760,8 @@ class Ranker:
         Raises:
             RecsysError: if the list is not there, was replaced or is damaged, or the ranker has none.
         """
-        return refresh(self, now)
+        made: Ranker = refresh(self, now)
+        return made
 
     @property
     def pending_forgets(self) -> tuple[PendingForget, ...]:

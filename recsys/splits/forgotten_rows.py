@@ -24,8 +24,9 @@ def parse_forget_list(found: Any) -> ForgetList | None:
     if not isinstance(found, ForgetList):
         if not isinstance(found, str | PathLike):
             raise RecsysError(f"forget_list: found {found!r}, expected the path of a file")
-        found = read_forget_list(found)  # type: ignore[arg-type]
-    return found.keep(found.list_holding())
+        found = read_forget_list(found)
+    held: ForgetList = found
+    return held.keep(held.list_holding())
 
 
 def find_forgotten_rows(dataset: Dataset, forget_list: ForgetList) -> Bools:
@@ -58,7 +59,8 @@ def drop_forgotten_exposures(shown: Exposures, forget_list: ForgetList) -> Expos
         return shown
     names = ("user", "item", "datetime", "dismissed", "clicked", "slot", "policy", "seed")
     columns = {name: getattr(shown, name) for name in names}
-    return replace(shown, **{name: None if one is None else one[kept] for name, one in columns.items()})
+    changed: dict[str, Any] = {name: None if one is None else one[kept] for name, one in columns.items()}
+    return replace(shown, **changed)
 
 
 def _find_named_rows(user: Ints, item: Ints, user_ids: Strings, item_ids: Strings, forget_list: ForgetList) -> Bools:

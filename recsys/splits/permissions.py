@@ -52,14 +52,14 @@ def select_permitted_rows(
         raise RecsysError(
             f"{dataset.name}: none of {counts['rows_without_purpose']:,} rows permits {asked}, expected some"
         )
-    permitted = dataset if kept.all() else _take_rows(dataset, kept)
+    left = dataset if kept.all() else _take_rows(dataset, kept)
     if forget_list is None:
-        return permitted, counts
-    forgotten = find_forgotten_rows(permitted, forget_list)
+        return left, counts
+    forgotten = find_forgotten_rows(left, forget_list)
     counts["forgotten_rows"] = int(forgotten.sum())
     if forgotten.any() and forgotten.all():
         raise RecsysError(f"{dataset.name}: the forget list {forget_list.path} names all rows, expected some others")
-    return (_take_rows(permitted, ~forgotten) if forgotten.any() else permitted), counts
+    return (_take_rows(left, ~forgotten) if forgotten.any() else left), counts
 
 
 def select_permitted_exposures(

@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -122,7 +123,7 @@ class ForgetList:
         return hashlib.blake2b(key=bytes.fromhex(self.salt), person=role, digest_size=16)
 
 
-def read_forget_list(path: str | Path, earlier: ForgetList | None = None) -> ForgetList:
+def read_forget_list(path: str | PathLike[str], earlier: ForgetList | None = None) -> ForgetList:
     """Return the content of a forget list; `earlier` is what was read of it before: then only new lines are read.
 
     Raises:
@@ -142,7 +143,7 @@ def read_forget_list(path: str | Path, earlier: ForgetList | None = None) -> For
 
 
 def append_forget_line(
-    path: str | Path,
+    path: str | PathLike[str],
     kind: Kind,
     *,
     user: str = "",
@@ -173,7 +174,7 @@ def append_forget_line(
         return _write_line(number, found, {"kind": kind, **told, "at": moment, **ends})
 
 
-def append_undo(path: str | Path, lines: Collection[int], *, now: int | None = None) -> ForgetList:
+def append_undo(path: str | PathLike[str], lines: Collection[int], *, now: int | None = None) -> ForgetList:
     """Write an undo of some lines, by their numbers, to a forget list and return the list with it.
 
     Raises:
@@ -207,7 +208,7 @@ def _check_clock(found: ForgetList, now: int | None) -> int:
 
 
 @contextmanager
-def _hold_list(path: str | Path, make: bool = True) -> Iterator[tuple[int, ForgetList]]:
+def _hold_list(path: str | PathLike[str], make: bool = True) -> Iterator[tuple[int, ForgetList]]:
     """Open a forget list, lock it, write its header if it has none, and yield its handle and its content."""
     target = check_path("forget list", path, "the path of a file")
     try:
