@@ -24,7 +24,13 @@ from recsys.retrieval.candidates import candidates, make_context
 from recsys.types import RecsysError, TableCache, TasteMap
 
 HOME = Path(recsys.__file__).parent
-OWNERS = {"objectives/derived_tables.py", "types/pools.py", "types/evaluations.py", "rankers/saved_tables.py"}
+OWNERS = {
+    "objectives/derived_tables.py",
+    "types/pools.py",
+    "types/evaluations.py",
+    "control/forgetting.py",
+    "rankers/saved_tables.py",
+}
 NO_CONTEXTS = {"truth", "evaluation", "judged", "parts"}  # other records with tables: what is judged, what is saved
 SETTINGS = {
     "space": "cooccurrence", "needed_by": "test", "m": 0, "k": 5, "prior_strength": 5.0, "tau": 1.0,

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_leaks import CONFIG, make_table
 
+import recsys
 import recsys as rs
+import recsys.experiments
 from recsys import splits, testing
 from recsys.splits import permissions
 from recsys.splits.forgotten_rows import drop_forgotten_exposures, parse_forget_list
@@ -145,3 +147,13 @@ def test_a_split_that_forgets_too_late_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(permissions, "_take_rows", keep_titles)
     with pytest.raises(testing.ContractError, match="split: items: years differs when the"):
         testing.check_no_leak(config)
+
+
+def test_an_exported_ranker_obeys_the_list_of_its_config(tmp_path):
+    config = write_log_and_list(tmp_path)
+    recsys.experiments.export(config, tmp_path / "ranker", blend="wider", quiet=True)
+    served = recsys.Ranker.load(tmp_path / "ranker")
+    assert "7" not in served.known_users and "5" in served.known_users and not served.pending_forgets
+    append_forget_line(tmp_path / "forget.jsonl", "person", user="5")
+    assert "5" not in served.refresh().known_users
+    assert "5" not in recsys.Ranker.load(tmp_path / "ranker").known_users

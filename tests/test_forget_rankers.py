@@ -15,8 +15,9 @@ from test_dials import check_same
 import recsys as rs
 from recsys.control import forget_lists
 from recsys.control.forgetting import CATALOGUE_TABLES, FORGOTTEN_PREFIX, PENDING_TABLES, RENEWED_TABLES
+from recsys.maths.communities import assign_communities
 from recsys.maths.fold_in import solve_user_factors
-from recsys.objectives.derived_tables import TABLES, get_item_counts, get_log_popularity
+from recsys.objectives.derived_tables import TABLES, get_community_model, get_item_counts, get_log_popularity
 from recsys.rankers import Ranker
 from recsys.reranking import guards
 from recsys.types import RecsysError
@@ -190,6 +191,20 @@ def test_a_user_with_less_is_answered_as_one_with_that_history(tmp_path, name):
     got, asked = after.rank(user=user), after.rank(history=left)
     assert got.items == asked.items and np.allclose(got.contributions, asked.contributions, atol=1e-5)
     assert ranker.rank(user=user).to_dict() == make_ranker(name).rank(user=user).to_dict()  # rankers never change
+
+
+def test_a_user_with_less_is_counted_to_the_community_of_what_is_left(tmp_path):
+    ranker, path = make_ranker().follow_forget_list(make_list(tmp_path)), tmp_path / "forget.jsonl"
+    users = [f"u{n}" for n in range(12)]
+    for user in users:
+        for item in list_history(ranker, user)[:-1]:
+            forget_lists.forget(path, user=user, item=item)
+    codes, after = [ranker.known_users[user] for user in users], ranker.refresh()
+    model, before = get_community_model(after.context), get_community_model(ranker.context)
+    nearest = assign_communities(model, after.context.train, None)
+    assert model.label[codes].tolist() == nearest[codes].tolist() != before.label[codes].tolist()
+    others = np.setdiff1d(np.arange(40), codes)
+    assert model.label[others].tolist() == before.label[others].tolist()
 
 
 def test_popularity_is_counted_without_what_is_forgotten(tmp_path):

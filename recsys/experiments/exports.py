@@ -44,6 +44,7 @@ def export(
     sweep's. `blend` names the run; without, it is the only blend that the config has, or the model's own order where it
     has none. Nothing is held out: the model is fitted to all positives of the filtered data, maps are made and scale
     constants fitted on the candidates that it then gives. `index_recall` below 1 makes an index (`recsys.Ranker.fit`).
+    Where [filter] names a forget list, the ranker is fitted without its rows, and obeys it from then on.
 
     Raises:
         RecsysError: for an unknown run, several blends and no word which, or whatever is wrong with config, data or
@@ -85,6 +86,7 @@ def fit_ranker(
                 shown=made.shown,
                 likelihood=made.likelihood,
                 control=None if settings.control is None else settings.control.select_rules(made.blend),
+                forget_list=settings.filter.forget_list,
                 **made.pool.model_dump(),
                 **settings.get_pick_settings(made.spec),
             )
