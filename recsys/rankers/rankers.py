@@ -493,7 +493,7 @@ class Ranker:
             given = (self._weights, self._dial_ranges, self._fast_path, (), request.dials or None)
             dials = resolve_dials(*given, asks.now, request.profile_free)
         held = self._combine_guards(request.guards, request.k)
-        asks = hide_limited_items(asks, held.limits)
+        asks, held = self._close_stopped_items(asks.code, hide_limited_items(asks, held.limits), held)
         found = self._retrieve(asks, held) if request.found is None else request.found
         n = self.policy.n if request.found is None else None
         return self._answer_request(asks, found, request.k, request.seed, held, n, dials)
@@ -879,7 +879,12 @@ class Ranker:
         """Return the user and the guards of a request with what this user stopped closed, whatever it may read."""
         if user is None or self.forget_state is None or not self.forget_state.closed:
             return asks, held
-        closed = self.forget_state.closed.get(self._users.codes.get(normalize_id(user), -1))
+        return self._close_stopped_items(self._users.codes.get(normalize_id(user), -1), asks, held)
+
+    def _close_stopped_items(
+        self, code: int, asks: RequestUser, held: RequestGuards
+    ) -> tuple[RequestUser, RequestGuards]:
+        closed = None if self.forget_state is None else self.forget_state.closed.get(code)
         return (asks, held) if closed is None else close_items(closed, asks, held, RequestGuards)
 
     def _answer_request(
