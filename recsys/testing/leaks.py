@@ -101,7 +101,7 @@ def check_no_leak(
         held = parse_forget_list(home / named if isinstance(named, str) else named)
         content["filter"] = {**filtering, "forget_list": None if held is None else str(held.path.resolve())}
         filtering["forget_list"] = held
-    allowed = Allowed(**{name: filtering.get(name) for name in ("sources", "purposes", "forget_list")})
+    allowed = Allowed(filtering.get("sources"), filtering.get("purposes"), filtering.get("forget_list"))
     content, policy = _read_topics(content, home, topics)
     with tempfile.TemporaryDirectory() as name, search_folder(home):
         if data is not None:
