@@ -68,16 +68,14 @@ EXPOSURES = {"rule": "{rule}", "picks shown before": "{repeat_share_value:.1%}"}
         ("dismissed, of picks", "dismissed_share", 4),
     )
 }  # fmt: skip
-TOPICS = {"data": "{data}", "policy": "{policy}", "run": "{run}"} | {
+TOPICS = {"policy": "{data}: {policy}", "run": "{run}"} | {
     title: f"{{{name}_with:.3f}}; {{{name}_difference:+.3f}} [{{{name}_low:+.3f}}, {{{name}_high:+.3f}}]"
     for title, name in (
         ("nDCG@10", "ndcg"), ("nDCG@10 of other likes", "ndcg_of_other_likes"), ("discovery@10", "discovery"),
     )
 } | {"slots of the topic, without": "{share_of_slots_without:.1%}"} | {
     title: f"{{{name}:.2f}} [{{{name}_low:.2f}}, {{{name}_high:.2f}}]"
-    for title, name in (
-        ("matched lift of proxies", "matched_proxy_lift_with"), ("the same without", "matched_proxy_lift_without"),
-    )
+    for title, name in (("matched lift of proxies", "matched_proxy_lift_with"),)
 }  # fmt: skip
 RESULTS = {
     "exposures": EXPOSURES,

@@ -46,8 +46,9 @@ def count_slowly(rows: list[dict]) -> dict[str, tuple[int, int] | None]:
     now = datetime(2017, 7, 20, tzinfo=UTC).timestamp()
     seen, duplicate = [], []
     for row in rows:
-        duplicate.append(row in seen)
-        seen.append(row)
+        read = {**row, "consent": row["consent"] == 1}  # nothing said is no consent
+        duplicate.append(read in seen)
+        seen.append(read)
     by_user: dict[int, int] = {}
     by_pair: dict[tuple[int, int], list[dict]] = {}
     for row, again in zip(rows, duplicate, strict=True):

@@ -435,7 +435,7 @@ class TestOwnSplit:
         assert every_third.__doc__.startswith("Return every third pair")
         assert list(inspect.signature(every_third).parameters) == [
             "dataset", "step", "share", "positive", "min_user_interactions", "min_item_interactions", "cold_items",
-            "sources", "purposes", "seed",
+            "sources", "purposes", "topics", "forget_list", "seed",
         ]  # fmt: skip
 
     def test_its_fingerprint_names_settings_and_parts(self):
