@@ -370,3 +370,21 @@ def test_a_model_of_ones_own_is_refused(tmp_path):
     own = replace(ranker, model=Own(), context=replace(ranker.context, factors=None), name="own")
     with pytest.raises(RecsysError, match="its model Own is none of this library, and its rows of users are unknown"):
         own.follow_forget_list(path).forget(user="u1")
+
+
+def test_a_profile_tells_what_the_list_says_of_the_user(tmp_path):
+    base = make_ranker()
+    item, *_ = list_history(base, "u1")
+    topic = base.context.items.feature_names[0]
+    lines = (("forget", {"user": "u1", "item": item}), ("stop", {"user": "u1", "topic": topic}))
+    others = (("forget", {"user": "u2"}), ("stop", {"user": "u3", "topic": topic}))
+    ranker = base.follow_forget_list(make_list(tmp_path, *lines, *others))
+    (told,) = [entry.value for entry in ranker.profile("u1").entries if entry.name == "forget_list"]
+    assert [(one["kind"], one.get("item"), one.get("topic")) for one in told] == [
+        ("interaction", item, None),
+        ("topic", None, topic),
+    ]
+    assert all(one["since"] and one["until"] is None for one in told)
+    assert all(
+        "forget_list" not in {entry.name for entry in one.entries} for one in (base.profile("u1"), ranker.profile("u4"))
+    )

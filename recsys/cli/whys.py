@@ -18,7 +18,7 @@ _REQUEST_OPTIONS = (
     click.option("--seed", type=int, help="Of the draws (default: the ranker's)."),
     click.option("--weight", "weights", multiple=True, metavar="OBJECTIVE=FACTOR", help="A dial of this request."),
     click.option("--profile-free", is_flag=True, help="What everybody gets."),
-    click.option("--now", help="The moment of the request: seconds since 1970, or a date (default: the clock's)."),
+    click.option("--now", metavar="TIME", help="The moment: ISO 8601, or seconds since 1970 (default: the clock's)."),
     click.option("--allow-import", "imports", multiple=True, metavar="NAME", help="An objective or guard of your own."),
     click.option("--json", "as_json", is_flag=True, help="Print all that is known, as JSON."),
 )
@@ -39,11 +39,9 @@ def _add_request_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _parse_request(history: str | None, weights: tuple[str, ...], now: str | None, **plain: Any) -> dict[str, Any]:
     """Return the keywords of the request; what is not given is left out."""
-    asked = {**plain, "now": now}
+    asked = {**plain, "now": None if now is None else options.parse_moment_text(now)}
     if history is not None:
         asked["history"] = [item.strip() for item in history.split(",") if item.strip()]
-    if now is not None and now.lstrip("-").isdigit():
-        asked["now"] = int(now)
     if weights:
         asked["weights"] = options.parse_settings(weights, "--weight")
     return {name: value for name, value in asked.items() if value is not None}

@@ -19,6 +19,7 @@ from recsys.control.forgetting import (
     list_pending_parts,
 )
 from recsys.data.identifiers import normalize_id
+from recsys.rankers.profiles import ProfileEntry, UserProfile, format_moment
 from recsys.rankers.requests import NO_ITEMS, IdIndex, RequestUser
 from recsys.rankers.user_dials import UserDials, join_user_dials, remove_user_dials
 from recsys.support.forget_lists import ForgetLine, ForgetList, Kind, append_forget_line, append_undo, read_forget_list
@@ -172,6 +173,32 @@ def find_saved_list(folder: Path, about: Mapping[str, Any]) -> Path | None:
     if not isinstance(told, dict) or not isinstance(told.get("file"), str):
         raise RecsysError(f"{folder}: manifest.json names no file as its forget list")
     return Path(os.path.normpath(folder.resolve() / told["file"]))
+
+
+def tell_user_lines(profile: UserProfile, state: ForgetState | None, user: int) -> UserProfile:
+    """Return a profile with what the ranker's forget list says of the user, where it says something that holds."""
+    lines = [] if state is None else _list_user_lines(state, user)
+    if not lines:
+        return profile
+    entry = ProfileEntry("forget_list", "what the user had forgotten, and the topics that they stopped", (), lines)
+    return replace(profile, entries=(*profile.entries, entry))
+
+
+def _list_user_lines(state: ForgetState, user: int) -> list[dict[str, Any]]:
+    """Return the lines of a user that hold: kind, item or topic, since when and until when."""
+    users, items = state.get_hashes()
+    ids = state.base.context.item_ids
+    return [
+        {
+            "kind": line.kind,
+            **({"item": str(ids[items[line.item]])} if line.item in items else {}),
+            **({"topic": line.topic} if line.topic else {}),
+            "since": format_moment(line.at),
+            "until": None if line.until is None else format_moment(line.until),
+        }
+        for line in state.lines
+        if line.user and users.get(line.user) == user
+    ]
 
 
 def close_items(closed: Closed, asker: RequestUser, held: Any, make: Any) -> tuple[RequestUser, Any]:

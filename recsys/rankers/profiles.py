@@ -221,13 +221,13 @@ def _describe_likes(parts: RankerParts, catalogue: _Catalogue, code: int) -> lis
     if parts.times is None:
         return catalogue.describe(codes, **columns)
     when = dict(zip(get_row_columns(parts.times, code).tolist(), _get_row_values(parts.times, code), strict=True))
-    times = [_format_moment(when.get(item)) for item in codes.tolist()]
+    times = [format_moment(when.get(item)) for item in codes.tolist()]
     return catalogue.describe(codes, **columns, time=times)
 
 
 def _describe_exposures(histories: ExposureHistories, catalogue: _Catalogue, code: int) -> list[dict[str, Any]]:
     own = histories.take_users([code])
-    times = [_format_moment(moment) for moment in own.times.tolist()]
+    times = [format_moment(moment) for moment in own.times.tolist()]
     return catalogue.describe(own.items, time=times, dismissed=own.dismissed.tolist())
 
 
@@ -240,8 +240,8 @@ def _describe_dials(dials: UserDials, user: str) -> list[dict[str, Any]]:
         {
             "objective": objective,
             "factor": factor,
-            "since": _format_moment(since),
-            "until": _format_moment(until),
+            "since": format_moment(since),
+            "until": format_moment(until),
         }
         for objective, factor, since, until in zip(
             own.objectives.tolist(), own.factors.tolist(), own.since.tolist(), own.until.tolist(), strict=True
@@ -263,7 +263,7 @@ def _convert_to_plain(array: Any) -> Any:
     return found.tolist()
 
 
-def _format_moment(seconds: float | None) -> str | None:
+def format_moment(seconds: float | None) -> str | None:
     """Return seconds since 1970 as ISO 8601 in UTC, None for a moment that never comes."""
     if seconds is None or not isfinite(seconds):
         return None

@@ -38,6 +38,7 @@ from recsys.rankers.forgets import (
     forget,
     refresh,
     stop,
+    tell_user_lines,
     undo,
 )
 from recsys.rankers.generic_path import pick_by_rerank
@@ -358,14 +359,16 @@ class Ranker:
         """Return all that the ranker holds about a user, as plain data: `write` makes it a file of JSON.
 
         Each entry says where it lies, what it is, and what it says of the user: the id, what was liked and disliked,
-        what was shown, stored dials, the rows of the model, and those of derived tables, saved or made anew in memory.
+        what was shown, stored dials, the rows of the model, and those of derived tables, saved or made anew in memory,
+        and what its forget list says of the user.
         Times are there where the data has them. What a ranker does not keep is said (`not_held`), such as the source
         and the purposes of a row.
 
         Raises:
             RecsysError: for a user whom it does not know, with the nearest name.
         """
-        return build_profile(self._collect_parts(), self.context, self._users, user, self.name, self.about)
+        made = build_profile(self._collect_parts(), self.context, self._users, user, self.name, self.about)
+        return tell_user_lines(made, self.forget_state, self._users.codes[made.user])
 
     def rerank(
         self,

@@ -23,7 +23,7 @@ class Topic:
     """One topic of a policy: the items that it names, and those with one of its features."""
 
     name: str
-    sensitive: bool = True  # neither used nor shown; False: a name that a user can stop
+    sensitive: bool = True  # neither used nor shown; False: a name for its items
     items: tuple[str, ...] = ()  # ids
     features: tuple[tuple[str, ...], ...] = ()  # each that the policy names, and all that a taxonomy has below it
     column: str | None = None  # of a classifier's probabilities
