@@ -13,7 +13,7 @@ from scipy import sparse
 
 from recsys.maths.communities import assign_communities
 from recsys.maths.fold_in import solve_user_factors
-from recsys.maths.popularity import count_item_users
+from recsys.maths.popularity import count_item_users, sum_item_weights
 from recsys.models.factor_model import FittedFactors
 from recsys.models.most_popular import FittedPopularity
 from recsys.models.registry import find_fitted_classes
@@ -126,7 +126,8 @@ def forget_rows(context: Context, model: Scorer | None, lines: Collection[LineRo
 def list_pending_parts(context: Context, model: Scorer | None, has_likelihood: bool) -> tuple[str, ...]:
     """Return the parts of a ranker that everybody's rows made together and that `forget_rows` leaves as they are."""
     tables = sorted({key.name for key, _ in context.tables.items() if isinstance(key, TableKey)} & PENDING_TABLES)
-    of_model = () if model is None or isinstance(model, FittedPopularity) else (f"model: {type(model).__name__}",)
+    is_exact = model is None or (isinstance(model, FittedPopularity) and _counts_likes(model, context))
+    of_model = () if is_exact else (f"model: {type(model).__name__}",)
     shared = ("maps", "scales", *(("likelihood",) if has_likelihood else ()))
     return (*of_model, *shared, *(f"table: {name}" for name in tables))
 
@@ -192,9 +193,7 @@ def _forget_in_model(model: Scorer, before: Context, left: Context, users: Longs
     train = left.need_train("a ranker")
     histories = Csr(left.need_weighted_train("a ranker")[users])
     if isinstance(model, FittedPopularity):
-        old = count_item_users(before.need_train("a ranker")).astype(np.float32)
-        known = np.array_equal(model.counts, old)
-        return replace(model, counts=count_item_users(train).astype(np.float32)) if known else model
+        return replace(model, counts=_count_likes(left)) if _counts_likes(model, before) else model
     if isinstance(model, FittedFactors):
         dislikes = None if left.dislikes is None else Csr(left.dislikes[users])
         rows = solve_user_factors(model.factors, histories, dislikes, _get_gram(before))
@@ -210,6 +209,18 @@ def _forget_in_model(model: Scorer, before: Context, left: Context, users: Longs
         else:
             changed[name] = _replace_rows(held, users, cast(Any, model).solve_user_factors(histories))
     return cast(Scorer, replace(cast(Any, model), **changed))
+
+
+def _count_likes(context: Context) -> Floats:
+    """Return how much each item is liked, (I,), as `MostPopular` counts it: by age where the rows have weights."""
+    decay = context.time_weights
+    counts = count_item_users(context.need_train("a ranker")) if decay is None else sum_item_weights(decay.weights)
+    return counts.astype(np.float32)
+
+
+def _counts_likes(model: FittedPopularity, context: Context) -> bool:
+    """Whether a model counts the rows of a context, and nothing else, such as a half-life of its own."""
+    return np.array_equal(model.counts, _count_likes(context))
 
 
 def _get_gram(context: Context) -> Any:
