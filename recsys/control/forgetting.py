@@ -179,17 +179,27 @@ def _replace_ids(ids: Strings, people: Longs) -> Strings:
     return made
 
 
+def refuse_own_model(model: Scorer) -> None:
+    """Refuse a model whose rows of users are unknown, and an ensemble of one.
+
+    Raises:
+        RecsysError: if it is none of this library.
+    """
+    for one in (model, *getattr(model, "parts", ())):
+        if type(one).__name__ not in find_fitted_classes() or not is_dataclass(one):
+            raise RecsysError(
+                f"ranker: its model {type(one).__name__} is none of this library, and its rows of users are unknown: "
+                "expected one that is fitted again without the rows"
+            )
+
+
 def _forget_in_model(model: Scorer, before: Context, left: Context, users: Longs, marked: Bools | None) -> Scorer:
     """Return a model whose rows of some users are those of the histories that are left."""
+    refuse_own_model(model)
     parts = getattr(model, "parts", None)
     if parts is not None and type(model).__name__ in find_fitted_classes():
         made = tuple(_forget_in_model(part, before, left, users, marked) for part in parts)
         return cast(Scorer, replace(cast(Any, model), parts=made))
-    if type(model).__name__ not in find_fitted_classes() or not is_dataclass(model):
-        raise RecsysError(
-            f"ranker: its model {type(model).__name__} is none of this library, and its rows of users are unknown: "
-            "expected one that is fitted again without the rows"
-        )
     train = left.need_train("a ranker")
     histories = Csr(left.need_weighted_train("a ranker")[users])
     if isinstance(model, FittedPopularity):

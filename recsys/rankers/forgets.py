@@ -17,6 +17,7 @@ from recsys.control.forgetting import (
     PendingForget,
     forget_rows,
     list_pending_parts,
+    refuse_own_model,
 )
 from recsys.data.identifiers import normalize_id
 from recsys.rankers.profiles import ProfileEntry, UserProfile, format_moment
@@ -229,6 +230,8 @@ def build_user_index(ids: list[str]) -> IdIndex:
 
 def _append(ranker: Ranker, kind: Kind, ids: Mapping[str, str], until: Any, now: Any) -> Ranker:
     state, moment = _need_state(ranker), _parse_now(now)
+    if ranker.model is not None:
+        refuse_own_model(ranker.model)
     end = None if until is None else parse_moment("ranker: until", until)
     done = append_forget_line(state.forget_list.path, kind, **ids, until=end, now=moment)
     return _obey_written(ranker, done, moment)
