@@ -13,6 +13,7 @@ STAGES = {
     "history": "It is in the history, and what is known is left out.",
     "declined": "It was declined before, and what is known is left out.",
     "unavailable": "It is not available.",
+    "stopped": "It is of a topic that the user stopped.",
     "not_given": "It is none of the candidates that were given.",
     "guard": "It is kept out by {guards}.",
     "retrieval": "It is not retrieved: it is number {rank} by relevance, and the best {n} are candidates.",

@@ -558,7 +558,8 @@ class Ranker:
 
         asked = {} if weights is None else check_factors(weights, self._dial_ranges, "ranker: weights")
         among = (self.model, self.context, self.available, self.index, self.policy)
-        trials = RequestTrials(*among, asks, self._combine_guards(guards, k), given, asked, dial, answer)
+        close = partial(self._close_stopped, user)
+        trials = RequestTrials(*among, asks, self._combine_guards(guards, k), given, asked, dial, answer, close)
         code = self._items.codes[name]
         return Absence(trials, self._items, code, k, self._weights, self._dial_ranges, order, max_removed).explain()
 

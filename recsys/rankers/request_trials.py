@@ -12,7 +12,7 @@ from recsys.rankers.indexes import Index, retrieve_from_index
 from recsys.rankers.policies import Policy
 from recsys.rankers.request_constraints import RequestGuards
 from recsys.rankers.request_dials import RequestDials
-from recsys.rankers.requests import Candidates, RequestUser, build_user_context
+from recsys.rankers.requests import NO_ITEMS, Candidates, RequestUser, build_user_context
 from recsys.rankers.retrievals import retrieve_candidates
 from recsys.types import Context, Scorer
 from recsys.types.arrays import Bools
@@ -50,8 +50,14 @@ class RequestTrials:
     weights: Mapping[str, float]  # factors that the request brings
     dial: Callable[[Mapping[str, float]], RequestDials]
     answer: Callable[[RequestUser, Candidates, RequestGuards, int | None, RequestDials], Recommendation]
+    close: Callable[[RequestUser, RequestGuards], tuple[RequestUser, RequestGuards]]  # what the user stopped
     reruns: int = 0
     _kept: dict[Trial, Found] = field(default_factory=dict)
+
+    def is_stopped(self, code: int) -> bool:
+        """Whether an item is of a topic that the user stopped, whatever the request may read."""
+        nobody = self.asker._replace(hidden=NO_ITEMS)
+        return bool((self.close(nobody, RequestGuards())[0].hidden == code).any())
 
     def run(self, trial: Trial, keep: bool = True) -> Recommendation:
         """Return the answer to the request with a change; all of it is made anew unless parts may be kept."""
@@ -78,7 +84,7 @@ class RequestTrials:
             places = [place for place in range(len(held.guards)) if place not in trial.without_guards]
             guards = tuple(held.guards[place] for place in places)
             held = RequestGuards(guards, tuple(held.rules[place] for place in places), collect_limits(guards))
-        asker = hide_limited_items(asker, held.limits)
+        asker, held = self.close(hide_limited_items(asker, held.limits), held)
         if self.given is not None:
             return Found(asker, held, self.given)
         return Found(asker, held, self._retrieve(asker, held, trial.n))

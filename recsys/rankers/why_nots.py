@@ -112,6 +112,8 @@ class Absence:
                 return Obstacle("not_given", (), None)
         elif not trials.available[self.code]:
             return Obstacle("unavailable", (), None)
+        if trials.is_stopped(self.code):
+            return Obstacle("stopped", (), None)
         closing = self._list_closing_guards()
         names = tuple(dict.fromkeys(trials.held.guards[place].name for place in closing))
         change = Trial(without_guards=closing)
