@@ -212,6 +212,11 @@ def close_items(closed: Closed, asker: RequestUser, held: Any, make: Any) -> tup
     return asker._replace(hidden=np.union1d(asker.hidden, closed.items).astype(np.int32)), held
 
 
+def is_stop(guard: Guard) -> bool:
+    """Whether a guard is that of the topics that a user stopped: it is no part of the request."""
+    return isinstance(guard.make_rule, partial) and guard.make_rule.func is _return_rule
+
+
 def drop_items(items: IdIndex, codes: Ints) -> IdIndex:
     """Return the index of items without some of them."""
     gone = set(codes.tolist())

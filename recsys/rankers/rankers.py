@@ -496,7 +496,7 @@ class Ranker:
             given = (self._weights, self._dial_ranges, self._fast_path, (), request.dials or None)
             dials = resolve_dials(*given, asks.now, request.profile_free)
         held = self._combine_guards(request.guards, request.k)
-        asks, held = self._close_stopped_items(asks.code, hide_limited_items(asks, held.limits), held)
+        asks, held = self._close_stopped_items(asks.stopper, hide_limited_items(asks, held.limits), held)
         found = self._retrieve(asks, held) if request.found is None else request.found
         n = self.policy.n if request.found is None else None
         return self._answer_request(asks, found, request.k, request.seed, held, n, dials)
@@ -889,7 +889,7 @@ class Ranker:
         self, code: int, asks: RequestUser, held: RequestGuards
     ) -> tuple[RequestUser, RequestGuards]:
         closed = None if self.forget_state is None else self.forget_state.closed.get(code)
-        return (asks, held) if closed is None else close_items(closed, asks, held, RequestGuards)
+        return (asks, held) if closed is None else close_items(closed, asks._replace(stopper=code), held, RequestGuards)
 
     def _answer_request(
         self,

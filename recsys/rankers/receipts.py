@@ -10,6 +10,7 @@ from recsys.control.environments import describe_environment
 from recsys.control.receipts import InputDigest, Receipt, hash_arrays, hash_text
 from recsys.rankers.answers import Recommendation
 from recsys.rankers.exposures import ExposureStore, join_rows, parse_shown_rows
+from recsys.rankers.forgets import is_stop
 from recsys.rankers.request_constraints import deserialize_guards, serialize_guards
 from recsys.rankers.requests import (
     NO_EXPOSURES,
@@ -155,8 +156,8 @@ def make_receipt(
         seed=answer.seed,
         dials={name: float(factor) for name, factor in sorted(answer.dials.items())},
         profile_free=answer.profile_free,
-        guards=tuple(_serialize_guard(guard) for guard in guards[held.n_guards :]),
-        user=held.name_user(asker.code),
+        guards=tuple(_serialize_guard(guard) for guard in guards[held.n_guards :] if not is_stop(guard)),
+        user=held.name_user(max(asker.code, asker.stopper)),
         history=held.digest_history(asker, own),
         shown=held.digest_shown(asker.shown, len(own_shown.items)),
         candidates=None if given is None else held.digest_candidates(given),
@@ -192,7 +193,8 @@ def replay_receipt(
     code = held.find_user(receipt)
     if code is None:
         return ReplayResult("inputs forgotten", ("user",))
-    own, own_shown = held.take_history(code), held.take_shown(code, receipt.now)
+    reader = -1 if receipt.profile_free else code  # whose rows the slate was made of
+    own, own_shown = held.take_history(reader), held.take_shown(reader, receipt.now)
     pairs = (("history", receipt.history, len(own)), ("shown", receipt.shown, len(own_shown.items)))
     if gone := tuple(name for name, then, now in pairs if now < then.held):
         return ReplayResult("inputs forgotten", gone)
@@ -201,7 +203,8 @@ def replay_receipt(
     given = _add_kept_inputs(given, receipt)
     if missing := _list_missing_inputs(given, receipt):
         return ReplayResult("inputs missing", missing)
-    replay = _build_replay(held, receipt, given, code, own_shown)
+    replay = _build_replay(held, receipt, given, reader, own_shown)
+    replay = replay._replace(asker=replay.asker._replace(stopper=code))
     if others := _list_other_inputs(held, receipt, replay, own, len(own_shown.items)):
         return ReplayResult("other inputs", others)
     answer = answer_again(replay)

@@ -52,6 +52,9 @@ class RequestUser(NamedTuple):
     now: int = 0  # seconds since 1970: the moment of the request
     dated: Mapping[int, int] = NO_TIMES  # seconds since 1970 of items that a request brings with a time, by code
     weights: Floats = NO_WEIGHTS  # (h,) how much each item of the history counts by its age; () without a half-life
+    stopper: int = (
+        -1
+    )  # the code of the user whose stopped topics are closed, also where nothing else is read of the user
 
 
 NOBODY = RequestUser(-1, NO_ITEMS)  # of whom nothing is known
