@@ -72,8 +72,8 @@ def follow_list(ranker: Ranker, path: str | Path, now: Any = None) -> Ranker:
     found, held = read_forget_list(path), ranker.forget_state
     if held is not None:
         raise RecsysError(f"ranker: it obeys the forget list {held.forget_list.path}, expected no other one")
-    state = ForgetState(found, stamp, ranker, pending=_list_kept_pending(ranker, found))
-    return _apply_lines(ranker, state, found.list_holding(_parse_now(now)))
+    holding = found.list_holding(_parse_now(now))
+    return _apply_lines(ranker, ForgetState(found, stamp, ranker, pending=_list_kept_pending(ranker, holding)), holding)
 
 
 def refresh(ranker: Ranker, now: Any = None) -> Ranker:
@@ -96,9 +96,8 @@ def obey_list(ranker: Ranker, state: ForgetState, holding: tuple[ForgetLine, ...
     """Return the ranker under the lines that hold: new ones are applied to it, and where one ended all to its base."""
     if holding[: len(state.lines)] == state.lines:
         return _apply_lines(ranker, state, holding)
-    kept = {line.number for line in holding}
-    base = _restore_dials(ranker, state)
-    pending = tuple(one for one in _list_kept_pending(base, state.forget_list) if one.line in kept)
+    base = restore_dials(ranker, state)
+    pending = _list_kept_pending(base, holding)
     fresh = ForgetState(state.forget_list, state.stamp, base, pending=pending, hashes=state.hashes)
     return _apply_lines(base, fresh, holding)
 
@@ -144,6 +143,14 @@ def undo(ranker: Ranker, user: Any, item: Any, topic: Any, now: Any) -> Ranker:
         raise RecsysError(f"ranker: undo: the list holds no forget of {said}, expected one that holds")
     done = append_undo(state.forget_list.path, lines, now=moment)
     return _obey_written(ranker, done, moment)
+
+
+def restore_dials(ranker: Ranker, state: ForgetState) -> Ranker:
+    """Return the base with the dials that the ranker has by now, and those of people whom it forgot."""
+    gone = set(state.base.context.user_ids.tolist()) - set(ranker.context.user_ids.tolist())
+    held = state.base.user_dials
+    kept: UserDials | None = None if held is None else held.keep(np.isin(held.user_ids, sorted(gone)))
+    return state.base.replace_dials(join_user_dials(kept, ranker.user_dials))
 
 
 def describe_forgets(state: ForgetState | None, folder: Path) -> dict[str, Any]:
@@ -332,19 +339,11 @@ def _name_policy(state: ForgetState) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def _restore_dials(ranker: Ranker, state: ForgetState) -> Ranker:
-    """Return the base with the dials that the ranker has by now, and those of people whom it forgot."""
-    gone = set(state.base.context.user_ids.tolist()) - set(ranker.context.user_ids.tolist())
-    held = state.base.user_dials
-    kept: UserDials | None = None if held is None else held.keep(np.isin(held.user_ids, sorted(gone)))
-    return state.base.replace_dials(join_user_dials(kept, ranker.user_dials))
-
-
-def _list_kept_pending(ranker: Ranker, found: ForgetList) -> tuple[PendingForget, ...]:
-    """Return what was pending when a ranker was saved, of the lines that the list still has."""
+def _list_kept_pending(ranker: Ranker, holding: Collection[ForgetLine]) -> tuple[PendingForget, ...]:
+    """Return what was pending when a ranker was saved, of the lines that still hold."""
     told = ranker.about.get("forget_list")
     rows = told.get("pending", ()) if isinstance(told, Mapping) else ()
-    known = {line.number for line in found.lines}
+    known = {line.number for line in holding}
     return tuple(PendingForget(line, kind, n, tuple(parts)) for line, kind, n, parts in rows if line in known)
 
 

@@ -37,6 +37,7 @@ from recsys.rankers.forgets import (
     follow_list,
     forget,
     refresh,
+    restore_dials,
     stop,
     tell_user_lines,
     undo,
@@ -350,7 +351,7 @@ class Ranker:
         One that obeys a forget list takes out again what that says when it is read.
         """
         if (state := self.forget_state) is not None:
-            return _rebuild_forgetful_ranker, (state.base, state.forget_list.path)
+            return _rebuild_forgetful_ranker, (restore_dials(self, state), state.forget_list.path.absolute())
         parts = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
         plain = {name: dict(parts[name]) for name in ("blend", "scales", "about", "control")}
         return _rebuild_ranker, ({**parts, **plain, "guards": serialize_guards(self.guards)},)
