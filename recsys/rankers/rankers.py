@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -1079,7 +1080,8 @@ class Ranker:
         items, worth = names[:n], np.linspace(1.0, 0.0, n, dtype=np.float32)
         if not names:
             return
-        for who in ({}, {"history": names[:1]}, *([{"user": self._users.names[0]}] if self._users.names else [])):
+        known = [{"user": name} for name in islice(self.known_users, 1)]  # of those who are not forgotten
+        for who in ({}, {"history": names[:1]}, *known):
             self.rerank(items, worth, **who).explanations()  # type: ignore[arg-type]
         self._items.look_up(np.arange(1))
 
