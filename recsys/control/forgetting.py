@@ -197,7 +197,7 @@ def _forget_in_model(model: Scorer, before: Context, left: Context, users: Longs
     """Return a model whose rows of some users are those of the histories that are left."""
     refuse_own_model(model)
     parts = getattr(model, "parts", None)
-    if parts is not None and type(model).__name__ in find_fitted_classes():
+    if parts is not None:
         made = tuple(_forget_in_model(part, before, left, users, marked) for part in parts)
         return cast(Scorer, replace(cast(Any, model), parts=made))
     train = left.need_train("a ranker")
