@@ -155,6 +155,13 @@ class TimeSection(Section):
     half_lives: list[float] = Field(default=[7.0, 30.0, 90.0, 365.0], min_length=1)  # days that are tried then
     now: int | str | None = None  # seconds since 1970, or ISO 8601; the latest training positive if absent
 
+    @field_validator("half_life", mode="before")
+    @classmethod
+    def _check_half_life(cls, value: Any) -> Any:
+        if isinstance(value, str) and value != "validation":
+            raise ValueError(f"is {value!r}, expected days above 0, or 'validation'")
+        return value
+
     @model_validator(mode="after")
     def _check_moment(self) -> "TimeSection":
         for days in (self.half_life, *self.half_lives):

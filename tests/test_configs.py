@@ -126,6 +126,7 @@ def test_paths_start_at_the_config_file(tmp_path):
         ({**SMALL, "guards": {"cool_down": {"days": 3}}}, "cool_down needs what was shown before, expected [shown] with the path"),
         ({**SMALL, "blends": {"x": {"fatigue": 1.0}}}, "fatigue needs what was shown before, expected [shown]"),
         ({**SMALL, "shown": {}}, "config: shown has both or neither of path and in_memory, expected one of them"),
+        ({**SMALL, "time": {"half_life": "soon"}}, "[time] half_life is 'soon', expected days above 0, or 'validation'"),
         ({**SMALL, "shown": {"path": "a", "now": "soon"}}, "now is 'soon', expected seconds since 1970, a datetime or an ISO 8601 time"),
         ({**SMALL, "shown": {"path": "a", "colums": {}}}, "unknown key 'colums': did you mean 'columns'?"),
         ({**SMALL, "blends": {"x": {"relevance": 1, "guards": {"at_mst": {}}}}}, "[blends.x] guards unknown guard 'at_mst': did you mean 'at_most'?"),
