@@ -16,7 +16,7 @@ _REQUEST_OPTIONS = (
     click.option("--history", help="or somebody who liked these items: ids, separated by commas."),
     click.option("--k", type=int, help="How many items the slate has (default: the ranker's)."),
     click.option("--seed", type=int, help="Of the draws (default: the ranker's)."),
-    click.option("--weight", "weights", multiple=True, metavar="OBJECTIVE=FACTOR", help="A dial of this request."),
+    click.option("--weights", multiple=True, metavar="OBJECTIVE=FACTOR", help="A dial of this request."),
     click.option("--profile-free", is_flag=True, help="What everybody gets."),
     click.option("--now", metavar="TIME", help="The moment: ISO 8601, or seconds since 1970 (default: the clock's)."),
     click.option("--allow-import", "imports", multiple=True, metavar="NAME", help="An objective or guard of your own."),
@@ -43,7 +43,7 @@ def _parse_request(history: str | None, weights: tuple[str, ...], now: str | Non
     if history is not None:
         asked["history"] = [item.strip() for item in history.split(",") if item.strip()]
     if weights:
-        asked["weights"] = options.parse_settings(weights, "--weight")
+        asked["weights"] = options.parse_settings(weights, "--weights")
     return {name: value for name, value in asked.items() if value is not None}
 
 
