@@ -323,6 +323,9 @@ def test_the_command_says_why_not(tmp_path, capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"{item} Item {item[1:]}" and said[1 : 1 + len(told.sentences)] == list(told.sentences)
     assert said[1 + len(told.sentences) :] == [f"tried: {one}" for one in told.tried]
-    assert run_cli("why-not", folder, "--user", "u3", "--item", item, "--weights", "mmr=2", "--json", "--k", 3) in (0, 2)
+    assert run_cli("why-not", folder, "--user", "u3", "--item", item, "--weights", "mmr=2", "--json", "--k", 3) in (
+        0,
+        2,
+    )
     assert run_cli("why-not", folder, "--user", "u3", "--item", "i300") == 2
     assert "unknown item" in capsys.readouterr().err
