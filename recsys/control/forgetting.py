@@ -80,7 +80,7 @@ class ForgottenParts:
     rows: tuple[int, ...]  # likes and dislikes that each line took out, those of an earlier one left out
 
 
-def forget_rows(context: Context, model: Scorer | None, lines: Collection[LineRows]) -> ForgottenParts:
+def take_out_rows(context: Context, model: Scorer | None, lines: Collection[LineRows]) -> ForgottenParts:
     """Return a ranker's context and model without the rows that lines name, and what each user has of their own anew.
 
     Nothing given is changed. A person's id gives way to a name that no id has; with no row left, such a user is as
@@ -124,7 +124,7 @@ def forget_rows(context: Context, model: Scorer | None, lines: Collection[LineRo
 
 
 def list_pending_parts(context: Context, model: Scorer | None, has_likelihood: bool) -> tuple[str, ...]:
-    """Return the parts of a ranker that everybody's rows made together and that `forget_rows` leaves as they are."""
+    """Return the parts of a ranker that everybody's rows made together and that `take_out_rows` leaves as they are."""
     tables = sorted({key.name for key, _ in context.tables.items() if isinstance(key, TableKey)} & PENDING_TABLES)
     is_exact = model is None or (isinstance(model, FittedPopularity) and _counts_likes(model, context))
     of_model = () if is_exact else (f"model: {type(model).__name__}",)

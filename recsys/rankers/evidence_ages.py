@@ -31,7 +31,8 @@ def measure_evidence_ages(
     has of the user, or for other items that of `dated`, seconds since 1970 by item. Ages are counted from the moment of
     the half-life, or else the latest training positive; a later time is of age 0. None where no item speaks.
     """
-    times = _find_times(context, code, history, dated)
+    found = find_history_times(context, code, dated)
+    times = np.array([found.get(item, np.nan) for item in history.tolist()], dtype=np.float64)
     known = ~np.isnan(times)
     if not known.any() or not len(picks):
         return (None,) * len(picks)
@@ -49,12 +50,15 @@ def _summarize_ages(near: Doubles, ages: Doubles) -> EvidenceAge | None:
     return EvidenceAge(mean, float(ages[speaks].min()), float(ages[near.argmax()]))
 
 
-def _find_times(context: Context, code: int, history: Ints, dated: Mapping[int, int]) -> Doubles:
-    """Return when each item of a history was liked, (h,), in seconds since 1970, NaN where that is not known."""
+def find_history_times(context: Context, code: int, dated: Mapping[int, int]) -> dict[int, float]:
+    """Return when items of a history were liked, in seconds since 1970 by item; those whose time is not known lack.
+
+    A stored time of the user `code` (-1 for nobody known) stands before one of `dated`, which a request brings.
+    """
     found = {item: float(time) for item, time in dated.items()}
     stored = context.get_history_times(code) if code >= 0 else None
     if stored is not None:
         own = context.need_train("evidence_ages")
         items = own.indices[own.indptr[code] : own.indptr[code + 1]]
         found |= dict(zip(items.tolist(), stored.tolist(), strict=True))
-    return np.array([found.get(item, np.nan) for item in history.tolist()], dtype=np.float64)
+    return found

@@ -15,14 +15,15 @@ from recsys.control.forgetting import (
     FORGOTTEN_PREFIX,
     LineRows,
     PendingForget,
-    forget_rows,
     list_pending_parts,
     refuse_own_model,
+    take_out_rows,
 )
 from recsys.data.identifiers import normalize_id
 from recsys.rankers.profiles import ProfileEntry, UserProfile, format_moment
 from recsys.rankers.requests import NO_ITEMS, IdIndex, RequestUser
 from recsys.rankers.user_dials import UserDials, join_user_dials, remove_user_dials
+from recsys.splits.forgotten_rows import find_items_of_topic
 from recsys.support.forget_lists import ForgetLine, ForgetList, Kind, append_forget_line, append_undo, read_forget_list
 from recsys.types import Context, Guard, Pool, RecsysError, Rule, make_unknown_name_error
 from recsys.types.arrays import Ints
@@ -259,7 +260,7 @@ def _apply_lines(ranker: Ranker, state: ForgetState, holding: tuple[ForgetLine, 
     """Return the ranker with the lines that are not among those that are applied."""
     new = [place for line in holding[len(state.lines) :] if (place := _place_line(ranker, state, line)) is not None]
     model, context = ranker.model, ranker.context
-    parts = forget_rows(context, model, new)
+    parts = take_out_rows(context, model, new)
     stale = list_pending_parts(context, model, ranker.likelihood is not None)
     pending = list(state.pending)
     for place, rows in zip(new, parts.rows, strict=True):
@@ -299,13 +300,9 @@ def _place_line(ranker: Ranker, state: ForgetState, line: ForgetLine) -> LineRow
 
 def find_topic_items(context: Context, topic: str) -> Ints | None:
     """Return the codes of the items that have a feature of this name, ascending; None where no item could."""
-    items = context.items
-    if items is None or topic not in items.feature_names:
+    if context.items is None or topic not in context.items.feature_names:
         return None
-    features = items.features
-    at = features.indices == items.feature_names.index(topic)
-    rows = np.repeat(np.arange(features.shape[0]), np.diff(features.indptr))
-    return np.unique(rows[at & (features.data != 0)]).astype(np.int32)
+    return np.flatnonzero(find_items_of_topic(context.items, topic)).astype(np.int32)
 
 
 def _close_topics(ranker: Ranker, state: ForgetState, new: Collection[LineRows]) -> dict[int, Closed]:

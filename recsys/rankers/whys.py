@@ -12,6 +12,7 @@ from recsys.control.whys import Reason, Why
 from recsys.models.factor_model import FittedFactors
 from recsys.models.random import FittedRandom
 from recsys.objectives.derived_tables import get_factor_gram
+from recsys.rankers.evidence_ages import find_history_times
 from recsys.rankers.requests import NO_ITEMS, IdIndex, RequestUser, get_row_columns
 from recsys.types import Context, Scorer, make_unknown_name_error
 from recsys.types.arrays import Doubles, Floats, Ints, Longs
@@ -144,12 +145,10 @@ class RequestWhys(NamedTuple):
 
         One after the request, by a clock that is ahead, counts as of now.
         """
-        times = {code: float(time) for code, time in self.asker.dated.items()}
+        times = find_history_times(self.context, self.asker.code, self.asker.dated)
         logged = set[int]()
         if self.asker.code >= 0:
-            own = get_row_columns(self.context.need_train("a ranker"), self.asker.code).tolist()
-            stored, logged = self.context.get_history_times(self.asker.code), set(own)
-            times |= {} if stored is None else dict(zip(own, stored.tolist(), strict=True))
+            logged = set(get_row_columns(self.context.need_train("a ranker"), self.asker.code).tolist())
         return {code: max(self.asker.now - time, 0.0) / SECONDS_PER_DAY for code, time in times.items()}, logged
 
     def _get_title(self, item: str) -> str:
