@@ -1,6 +1,5 @@
 """Forget lists: what holds when, files that were cut or changed, and several writers at once."""
 
-import json
 import multiprocessing
 import re
 import time
@@ -11,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.support import forget_lists as store
+from recsys.support.checked_lines import format_line
 from recsys.support.forget_lists import append_forget_line, append_undo, read_forget_list
 from recsys.types import RecsysError
 
@@ -224,12 +224,8 @@ def test_what_cannot_be_is_one_line_and_changes_nothing(tmp_path, ask, message):
     ],
 )
 def test_lines_of_another_kind_are_refused(tmp_path, told):
-    import zlib
-
     path = tmp_path / "list"
-    append_forget_line(path, "item", item="7", now=1)
-    content = path.read_bytes()
-    text = json.dumps(told)[:-1].encode() + b',"crc":'
-    path.write_bytes(content + text + b"%d}\n" % zlib.crc32(content + text))
+    before = append_forget_line(path, "item", item="7", now=1).end.crc
+    path.write_bytes(path.read_bytes() + format_line(told, before)[0])
     with pytest.raises(RecsysError, match="line 2 after the header says what this recsys does not know"):
         read_forget_list(path)

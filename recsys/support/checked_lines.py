@@ -55,9 +55,8 @@ def append_records(file: BinaryIO, records: Sequence[Mapping[str, Any]], place: 
     end, crc = _find_end(file, place)
     lines = []
     for record in records:
-        body = json.dumps(record, separators=(",", ":"), allow_nan=False)[:-1].encode() + b","
-        crc = zlib.crc32(body, crc)
-        lines.append(b'%b"crc":%d}\n' % (body, crc))
+        line, crc = format_line(record, crc)
+        lines.append(line)
     if file.seek(0, os.SEEK_END) > end:
         file.truncate(end)
     file.write(b"".join(lines))
@@ -87,12 +86,28 @@ def _iter_records(path: Path, whole: int) -> Iterator[dict[str, Any]]:
             read += len(line)
             if read > whole:  # cut, or appended meanwhile
                 return
-            record, crc = _parse_line(line, crc, f"{path}: line {number:,}")
+            record, crc = parse_line(line, crc, f"{path}: line {number:,}")
             yield record
 
 
-def _parse_line(line: bytes, before: int, place: str) -> tuple[dict[str, Any], int]:
-    """Return the record of a line and its CRC."""
+def format_line(record: Mapping[str, Any], before: int) -> tuple[bytes, int]:
+    """Return the line of a record and its CRC, which goes on from `before`, that of the line before it (at first 0)."""
+    body = json.dumps(record, separators=(",", ":"), allow_nan=False)[:-1].encode() + b","
+    crc = zlib.crc32(body, before)
+    return b'%b"crc":%d}\n' % (body, crc), crc
+
+
+def looks_checked(line: bytes) -> bool:
+    """Return whether bytes have the form of a whole line, whatever its CRC."""
+    return _LINE.fullmatch(line) is not None
+
+
+def parse_line(line: bytes, before: int, place: str) -> tuple[dict[str, Any], int]:
+    """Return the record of a line, without its CRC, and the CRC; `before` is that of the line before it.
+
+    Raises:
+        RecsysError: naming `place`, if the line is no record, was changed, or follows another line.
+    """
     found = _LINE.fullmatch(line)
     if found is None:
         raise RecsysError(f"{place} is no checked record, expected a JSON object that ends in its crc")

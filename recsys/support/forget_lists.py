@@ -1,9 +1,9 @@
 """Forget lists: append-only files that say which rows of a log may no longer be used, and which topics are stopped.
 
 A file has a header line with a salt, then one line of JSON for each forget, stop or undo. Ids are hashed with the salt,
-so that the file alone names nobody. Each line ends in "crc", the CRC-32 of all bytes of the file before that number: a
-changed byte, a lost line or two lines in another order do not agree with it. A last line without its end was written by
-a process that was killed: its forget has not begun, and the next one is written in its place.
+so that the file alone names nobody. Each line is a checked one (`recsys.support.checked_lines`): a changed byte, a lost
+line or two lines in another order are noticed. A last line without its end was written by a process that was killed:
+its forget has not begun, and the next one is written in its place.
 """
 
 import hashlib
@@ -14,7 +14,6 @@ import re
 import secrets
 import sys
 import time
-import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
+from recsys.support.checked_lines import format_line, looks_checked, parse_line
 from recsys.types.errors import RecsysError
 from recsys.types.moments import MAX_MOMENT
 from recsys.types.paths import check_path
@@ -38,7 +38,6 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {  # what a line of each kind says besi
     "person": ("user",),
     "topic": ("user", "topic"),
 }
-_CHECKSUM_LINE = re.compile(rb'(\{.*,"crc":)(\d{1,10})\}\n', re.DOTALL)
 _HASH = re.compile(r"[0-9a-f]{32}")
 _SALT = re.compile(r"[0-9a-f]{64}")
 
@@ -59,7 +58,7 @@ class ListPosition(NamedTuple):
     """A place between two lines of the file."""
 
     bytes: int = 0  # before it
-    crc: int = 0  # of these bytes
+    crc: int = 0  # of the line before it
     lines: int = 0  # before it, without the header
     latest: int = -MAX_MOMENT  # the moment of the last of them
 
@@ -240,8 +239,7 @@ def _lock(number: int, path: Path) -> None:
 
 def _write_line(number: int, found: ForgetList, told: Mapping[str, Any]) -> ForgetList:
     """Write a line behind the content of a list, onto the disk; one that cannot be written whole is taken back."""
-    text = json.dumps(told, separators=(",", ":"))[:-1].encode() + b',"crc":'
-    line = text + b"%d}\n" % zlib.crc32(text, found.end.crc)
+    line, _ = format_line(told, found.end.crc)
     os.lseek(number, found.end.bytes, os.SEEK_SET)
     try:
         if os.write(number, line) < len(line):
@@ -269,39 +267,25 @@ def _parse_lines(start: ForgetList, content: bytes) -> ForgetList:
         if not line.endswith(b"\n"):
             _check_cut_line(line, start.path)
             break
-        record = _parse_record(line, end, start.path)
+        where = f"line {end.lines + 1} after the header" if end.bytes else "its first line"
+        record, crc = parse_line(line, end.crc, f"forget list {start.path}: {where}")
         if not salt:
             salt = _parse_header(record, start.path)
-            end = ListPosition(len(line), zlib.crc32(line), 0)
+            end = ListPosition(len(line), crc, 0)
             continue
         number = end.lines + 1
         if record.get("kind") == "undo":
             undone |= _parse_undo(record, number, start.path)
         else:
             lines.append(_parse_forget(record, number, start.path))
-        end = ListPosition(end.bytes + len(line), zlib.crc32(line, end.crc), number, record["at"])
+        end = ListPosition(end.bytes + len(line), crc, number, record["at"])
     return ForgetList(start.path, salt, tuple(lines), frozenset(undone), end)
 
 
 def _check_cut_line(line: bytes, path: Path) -> None:
     """Refuse a last line without its end that no killed process leaves: one that goes on behind its checksum."""
-    whole = _CHECKSUM_LINE.match(line[:-1] + b"\n")
-    if whole or not line.startswith(b"{"):
+    if looks_checked(line[:-1] + b"\n") or not line.startswith(b"{"):
         raise RecsysError(f"forget list {path}: its last line was changed, expected the file as it was written")
-
-
-def _parse_record(line: bytes, before: ListPosition, path: Path) -> dict[str, Any]:
-    checked = _CHECKSUM_LINE.fullmatch(line)
-    if checked and zlib.crc32(checked[1], before.crc) == int(checked[2]):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
-        if isinstance(record, dict):
-            return record
-    where = f"line {before.lines + 1} after the header" if before.bytes else "its first line"
-    found = "was changed, or a line before it" if checked else "is none of a forget list"
-    raise RecsysError(f"forget list {path}: {where} {found}, expected the file as it was written")
 
 
 def _parse_header(record: Mapping[str, Any], path: Path) -> str:
@@ -320,7 +304,7 @@ def _parse_forget(record: Mapping[str, Any], number: int, path: Path) -> ForgetL
     hashed = all(isinstance(one, str) and _HASH.fullmatch(one) for name, one in told.items() if name != "topic")
     named = "topic" not in told or (isinstance(told["topic"], str) and told["topic"])
     moments = _is_moment(record.get("at")) and (until is None or _is_moment(until))
-    if not names or not hashed or not named or not moments or {*record} - {*names, "kind", "at", "until", "crc"}:
+    if not names or not hashed or not named or not moments or {*record} - {*names, "kind", "at", "until"}:
         raise _make_unknown_line_error(number, path)
     return ForgetLine(number, cast(Kind, kind), record["at"], until, **cast(dict[str, str], told))
 
