@@ -118,3 +118,12 @@ def test_a_ranker_that_forgot_holds_no_rows(tmp_path, folder):
     assert [one.lines for one in find_held_rows(found, [folder.parent])] == [(1, 2)]
     after.save(tmp_path / "again")
     assert find_held_rows(found, [tmp_path / "again"]) == ()
+
+
+def test_rows_of_stopped_topics_are_said_not_to_be_looked_for(tmp_path, capsys):
+    path = tmp_path / "list"
+    forget_lists.stop(path, user="u1", topic="War")
+    note = "note: rows of stopped topics are not looked for (line 1)"
+    assert run(capsys, "where", path, tmp_path) == (0, ["nowhere", note])
+    forget_lists.undo(path, user="u1", topic="War")
+    assert run(capsys, "where", path, tmp_path) == (0, ["nowhere"])

@@ -39,7 +39,7 @@ def set_(
     end = None if until is None else options.parse_moment_text(until)
     made = _load(folder, imports).set_user_dials(dict.fromkeys(users, weights), until=end)
     made.save(folder)
-    options.print_line(f"dials: set for {len(set(users)):,} users in {folder}")
+    options.print_line(f"dials: set in {folder} for {', '.join(dict.fromkeys(users))}")
 
 
 @dials.command()
@@ -49,7 +49,7 @@ def set_(
 def clear(folder: Path, users: tuple[str, ...], imports: tuple[str, ...]) -> None:
     """Remove all dials of users from the ranker in FOLDER."""
     _load(folder, imports).clear_user_dials(users).save(folder)
-    options.print_line(f"dials: cleared for {len(set(users)):,} users in {folder}")
+    options.print_line(f"dials: cleared in {folder} for {', '.join(dict.fromkeys(users))}")
 
 
 @dials.command("list")

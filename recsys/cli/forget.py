@@ -85,7 +85,8 @@ def where(path: Path, folders: tuple[Path, ...], purge: bool, yes: bool) -> None
     """
     from recsys.control import forget_lists, held_rows
 
-    found = held_rows.find_held_rows(forget_lists.read_forget_list(path), folders)
+    said = forget_lists.read_forget_list(path)
+    found = held_rows.find_held_rows(said, folders)
     cells = [one for one in found if one.kind == "cell"]
     for one in found:
         if one.kind != "cell":
@@ -94,6 +95,8 @@ def where(path: Path, folders: tuple[Path, ...], purge: bool, yes: bool) -> None
         options.print_line(f"cache {cells[0].path.parent}: {len(cells):,} cells, which may hold rows")
     if not found:
         options.print_line("nowhere")
+    if stopped := [str(line.number) for line in said.list_holding() if line.kind == "topic"]:
+        options.print_line(f"note: rows of stopped topics are not looked for (line {', '.join(stopped)})")
     if purge and cells and (yes or click.confirm(f"remove {len(cells):,} cells?", err=True)):
         options.print_line(f"removed {held_rows.remove_held_cells(cells):,} cells")
 
