@@ -90,6 +90,21 @@ RESULTS = {
         "difference to none": "{to_none:+.4f} [{to_none_low:+.4f}, {to_none_high:+.4f}]",
     },
     "topics": TOPICS,
+    "ignored-worlds": {
+        "generated logs": "{world}",
+        "segments judged": "{judged:.2f}",
+        "named with reason": "{named_with_reason:.2f}",
+        "named without": "{named_without:.3f}",
+        "logs with a wrong name [95 %]": "{logs_with_a_wrong_name:.1%} [{logs_low:.1%}, {logs_high:.1%}]",
+    },
+    "ignored-regions": {
+        "shown most": "{items}",
+        "users": "{users:,}",
+        "taken, of expected": "{taken:,} of {expected:,.0f}",
+        "ratio [95 %]": "{ratio:.2f} [{ratio_low:.2f}, {ratio_high:.2f}]",
+        "p": "{p_value:.3f}",
+        "ignored": "{is_ignored}",
+    },
     "why_not": {
         "answers by": "{counted}",
         "kind": "{kind}",

@@ -17,6 +17,7 @@ from recsys.cli.data import data
 from recsys.cli.dials import dials
 from recsys.cli.discover import discover
 from recsys.cli.forget import forget
+from recsys.cli.ignored import ignored
 from recsys.cli.rankers import export, profile, rank, warmup
 from recsys.cli.receipts import receipts
 from recsys.cli.reproduce import reproduce
@@ -121,6 +122,7 @@ cli.add_command(receipts)
 cli.add_command(why)
 cli.add_command(why_not)
 cli.add_command(forget)
+cli.add_command(ignored)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
