@@ -126,6 +126,17 @@ def test_the_kernel_has_a_code_for_each_choice_of_a_term(term, field, codes):
     assert sorted(codes.values()) == list(range(len(codes)))
 
 
+def test_arrays_of_any_terms_have_the_types_that_the_kernel_is_compiled_for():
+    """Other types would be compiled anew, which takes most of a minute."""
+
+    def name_types(terms):
+        laid = build_kernel_inputs(terms, B, N, K, TableCache())
+        return [(array.dtype, array.ndim, array.flags.carray) for group in laid for array in group]
+
+    expected = name_types([])
+    assert [name for name, term in world(0).items() if name_types([term]) != expected] == []
+
+
 def test_the_library_passes_plain_tuples_to_the_kernel():
     run([world(0)["modular"]], np.ones((B, 1)))
     assert pick_greedily.signatures

@@ -99,10 +99,11 @@ def _build_coverage_inputs(
     ends = np.cumsum(widths, dtype=np.int64)
     counted = np.cumsum([width * isinstance(t, Counts) for t, width in zip(terms, widths, strict=True)])
     settings = [(heads[i], PHIS[t.phi], ends[i], ends[i] - counted[i]) for i, t in enumerate(cover)]
+    seats = [(t.focus, t.divisor) if isinstance(t, Seats) else (0, 0) for t in terms]
     users = block[0]
     return CoverageInputs(
         settings=np.array(settings, np.int64).reshape(-1, 4),
-        seats=np.array([(t.focus, t.divisor) if isinstance(t, Seats) else (0, 0) for t in terms]).reshape(-1, 2),
+        seats=np.array(seats, np.float64).reshape(-1, 2),
         patience=np.concatenate(
             [np.zeros((users, 0, k + 1)), *(t.patience for t in terms if isinstance(t, Counts))], axis=1
         ),
