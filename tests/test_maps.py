@@ -4,15 +4,17 @@ import sys
 import tomllib
 from functools import cache
 
+import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
 from recsys import maps
 from recsys.maps import regions
 from recsys.maps.graphs import build_neighbour_graph
+from recsys.maps.louvain import find_communities
 from recsys.support import resources, rng
 from recsys.types import Items, TasteMap
 
@@ -162,6 +164,27 @@ def test_the_audit_protocol_gives_a_reason_for_every_line():
     assert len(decisions) == 18
     for line in decisions:
         assert len(line.partition("#")[2].split()) >= 3, line
+
+
+def label_by_networkx(graph, resolution, seed):
+    found = nx.community.louvain_communities(nx.from_scipy_sparse_array(graph), resolution=resolution, seed=seed)
+    label = np.empty(graph.shape[0], dtype=np.int32)
+    for number, members in enumerate(sorted(sorted(one) for one in found)):
+        label[sorted(members)] = number
+    return label
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(3, 40), st.integers(2, 60), st.integers(1, 10), st.floats(0.02, 0.6), st.integers(0, 2**32 - 1))
+@example(200, 400, 10, 0.03, 5)  # of several levels
+@example(9, 12, 3, 0.0, 1)  # without links
+def test_communities_are_those_of_networkx(users, items, neighbours, density, seed):
+    train = csr(np.random.default_rng(seed).random((users, items)) < density)
+    graph = build_neighbour_graph(train, neighbours)
+    for resolution in (1, 2.5):
+        found = find_communities(graph, resolution, seed)
+        assert found.dtype == np.int32
+        assert (found == label_by_networkx(graph, resolution, seed)).all()
 
 
 def test_the_graph_links_each_item_to_its_nearest():

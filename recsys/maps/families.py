@@ -10,6 +10,7 @@ import numpy as np
 from recsys.maps import regions
 from recsys.maps.assignments import expand_to_all_items, make_hard_assignment, scale_region_counts
 from recsys.maps.graphs import build_neighbour_graph
+from recsys.maps.louvain import find_communities
 from recsys.maps.protocols import derive_map_seed, limit_to_one_thread, read_map_settings
 from recsys.maths.embeddings import cooccurrence_vectors, normalize_rows
 from recsys.support import rng
@@ -85,10 +86,9 @@ def _make_kmeans_maps(train: Csr, settings: Mapping[str, Any], seed: int) -> Ite
 
 def _make_louvain_maps(train: Csr, settings: Mapping[str, Any], seed: int) -> Iterator[TasteMap]:
     graph = build_neighbour_graph(train, settings["neighbours"])
-    runs = list(product(settings["resolutions"], settings["seeds"]))
-    numbers = [derive_map_seed(seed, "audit", "louvain", s) for _, s in runs]
-    labels = regions.cluster_by_louvain(graph, [resolution for resolution, _ in runs], numbers)
-    for (resolution, s), number, label in zip(runs, numbers, labels, strict=True):
+    for resolution, s in product(settings["resolutions"], settings["seeds"]):
+        number = derive_map_seed(seed, "audit", "louvain", s)
+        label = find_communities(graph, resolution, number)
         yield TasteMap(f"louvain-{resolution}-seed{s}", make_hard_assignment(label), "louvain", number)
 
 

@@ -29,22 +29,6 @@ def cluster_by_ward(vectors: Floats, sizes: Sequence[int]) -> Iterator[Ints]:
         yield _renumber_labels(fcluster(tree, n, criterion="maxclust"))
 
 
-def cluster_by_louvain(graph: Csr, resolutions: Sequence[float], seeds: Sequence[int]) -> Iterator[Ints]:
-    """Yield the communities of a graph (I, I), (I,), for each resolution and its seed.
-
-    Greedy modularity (Blondel et al. 2008).
-    """
-    import networkx as nx
-
-    links = nx.from_scipy_sparse_array(graph)
-    for resolution, seed in zip(resolutions, seeds, strict=True):
-        found = nx.community.louvain_communities(links, resolution=resolution, seed=seed)
-        label = np.empty(graph.shape[0], dtype=np.int32)
-        for number, members in enumerate(sorted(sorted(community) for community in found)):
-            label[members] = number
-        yield label
-
-
 def cluster_by_spectrum(graph: Csr, sizes: Sequence[int]) -> Iterator[Ints]:
     """Yield the regions of a graph (I, I), (I,), for each size, from its leading eigenvectors.
 

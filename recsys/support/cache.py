@@ -23,7 +23,7 @@ from recsys.types.arrays import Anys
 
 Arrays = Mapping[str, Anys]
 ENTRY_NAME = re.compile(r"[a-z]+-[0-9a-f]{20}\.npz")
-KEY_PACKAGES = ("recsys-negspace", "numpy", "scipy", "numba", "implicit", "pandas", "scikit-learn", "networkx")
+KEY_PACKAGES = ("recsys-negspace", "numpy", "scipy", "numba", "implicit", "pandas", "scikit-learn")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from recsys.types.errors import RecsysError
 
 EXTRA_MODULES = {
-    "altair", "click", "implicit", "networkx", "optuna", "pandas", "platformdirs", "pooch", "pyarrow", "pydantic",
+    "altair", "click", "implicit", "optuna", "pandas", "platformdirs", "pooch", "pyarrow", "pydantic",
     "rich", "sklearn", "statsmodels", "tomli_w", "vl_convert",
 }  # fmt: skip
 
