@@ -1,13 +1,28 @@
 """The small worlds of `synthetic.py`, as fixtures, and folders of files for each test."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pictures import convert_charts, draw_picture, write_specification
 from synthetic import RandomFactorModel, make_maps, make_split
 
 from recsys.types import Split, TasteMap
+
+
+@pytest.fixture(scope="session", autouse=True)
+def undrawn_charts() -> Iterator[None]:
+    """Write the specification of a chart where its picture would be, but for tests that use `drawn_charts`."""
+    with convert_charts(write_specification):
+        yield
+
+
+@pytest.fixture
+def drawn_charts() -> Iterator[None]:
+    with convert_charts(draw_picture):
+        yield
 
 
 @pytest.fixture

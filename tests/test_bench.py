@@ -13,6 +13,7 @@ import tomllib
 import numpy as np
 import pandas as pd
 import pytest
+from pictures import convert_charts, draw_picture
 from synthetic import write_tables
 
 from recsys.cli import main
@@ -77,7 +78,8 @@ def template(tmp_path_factory):
     (folder / "mine.toml").write_text(CONFIG.format(kind="per_user_time"), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECSYS_CACHE", str(folder / "cells"))
-        return folder, bench(folder / "mine.toml", out=folder / "runs", quiet=True)
+        with convert_charts(draw_picture):
+            return folder, bench(folder / "mine.toml", out=folder / "runs", quiet=True)
 
 
 @pytest.fixture
@@ -102,6 +104,7 @@ def test_every_file_of_a_run_is_there_and_agrees(first):
         "scores.npz",
         "report.html", "log.txt",
     }  # fmt: skip
+    assert all(path.read_text(encoding="utf-8").startswith("<svg") for path in (done.folder / "charts").iterdir())
     summary = pd.read_csv(done.folder / "summary.csv")
     runs = ["most_popular", "random", "random_rerank", "als", "ease", "wider-0.1", "wider-0.5", "mixed"]
     assert list(dict.fromkeys(summary.run)) == runs

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from pictures import convert_charts, draw_picture
 
 from recsys import sweeps
 from recsys.cli import main
@@ -86,7 +87,7 @@ def template(tmp_path_factory):
     folder = tmp_path_factory.mktemp("discover")
     write_log(folder / "ratings.csv")
     (folder / "small.toml").write_text(CONFIG, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, convert_charts(draw_picture):
         patch.setenv("RECSYS_CACHE", str(folder / "cells"))
         done = sweeps.discover(
             folder / "small.toml", trials=TRIALS, accuracy_budget=0.3, out=tmp_path_factory.mktemp("runs"), quiet=True

@@ -178,6 +178,7 @@ def test_latex(text: str) -> None:
     assert not re.search(r"[\\&%$#_{}~^\[\]<>|*\n]", rest)
 
 
+@pytest.mark.usefixtures("drawn_charts")
 @pytest.mark.parametrize("text", [text for text in NASTY if text.strip()])
 def test_svg(text: str) -> None:
     """Where a control character once ended the process."""
@@ -213,6 +214,7 @@ def hostile(text: str) -> Results:
     )
 
 
+@pytest.mark.usefixtures("drawn_charts")
 def test_a_report_of_hostile_text(tmp_path: Path) -> None:
     text = "a\x1b[31m\x07\u202e\0</script><script>alert(1)</script>[/]|%{\\"
     paths = write_report(hostile(text), tmp_path)

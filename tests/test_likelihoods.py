@@ -433,6 +433,7 @@ def test_a_record_is_kept_as_arrays(world, made):
     assert (score_pool(pool, again) == score_pool(pool, made)).all()
 
 
+@pytest.mark.usefixtures("drawn_charts")
 def test_the_picture_shows_every_feature(made, tmp_path):
     from recsys.reports import draw_coefficients, write_coefficients
 

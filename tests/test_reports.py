@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pictures import convert_charts, draw_picture
 
 from recsys.html import make_element
 from recsys.reports import Example, Results, SweepReport, build_charts, write_charts, write_report, write_sweep_report
@@ -194,7 +195,8 @@ def specs(few: Results) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def written(results: Results, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return write_report(results, tmp_path_factory.mktemp("run"))
+    with convert_charts(draw_picture):
+        return write_report(results, tmp_path_factory.mktemp("run"))
 
 
 class Elements(HTMLParser):
@@ -264,6 +266,7 @@ def test_charts_of_the_page_are_the_charts(few: Results, specs: dict[str, Any], 
         assert marks == [part["mark"] for part in specs[name].get("layer") or specs[name]["concat"][0]["layer"]]
 
 
+@pytest.mark.usefixtures("drawn_charts")
 def test_hostile_names_stay_text(few: Results, tmp_path: Path) -> None:
     summary, against = few.summary.copy(), few.differences.copy()
     for table in (summary, against):
@@ -367,6 +370,7 @@ def test_pictures_are_images_without_links(written: list[Path]) -> None:
         assert not [a for node in tree.iter() for a in node.attrib if a.rsplit("}", 1)[-1] == "href"]
 
 
+@pytest.mark.usefixtures("drawn_charts")
 def test_same_results_same_bytes(few: Results, tmp_path: Path) -> None:
     beside, again = write_report(few, tmp_path / "b"), write_report(few, tmp_path / "c")
     assert [path.read_bytes() for path in beside] == [path.read_bytes() for path in again]
@@ -577,6 +581,7 @@ def test_segments_and_users_are_shown(few: Results, tmp_path: Path) -> None:
 # Degenerate results
 
 
+@pytest.mark.usefixtures("drawn_charts")
 def test_metric_without_values(few: Results, tmp_path: Path) -> None:
     summary, against = few.summary.copy(), few.differences.copy()
     lost = summary["metric"] == "discovery"
@@ -607,6 +612,7 @@ def test_no_differences_prints_values(few: Results, tmp_path: Path) -> None:
     assert "is compared with no other run" in page
 
 
+@pytest.mark.usefixtures("drawn_charts")
 def test_some_values_missing(few: Results, tmp_path: Path) -> None:
     summary = few.summary.copy()
     summary.loc[summary["run"].isin(["ease", "als"]), ["ci_low", "ci_high", "seconds"]] = np.nan
@@ -692,6 +698,7 @@ def make_search(text: str = "wider") -> SweepReport:
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("drawn_charts")
 def test_the_page_of_a_sweep_says_what_became_of_its_trials(tmp_path: Path) -> None:
     paths = write_sweep_report(make_search(), tmp_path)
     page = paths[0].read_text(encoding="utf-8")
