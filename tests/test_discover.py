@@ -1,10 +1,5 @@
 """`recsys discover`: the choice between families against hand-made gains, and whole choices on a small table."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 import tomllib
 from dataclasses import replace
 
@@ -365,22 +360,6 @@ def test_an_interrupted_choice_goes_on_and_ends_as_if_it_had_not_been(home, done
     assert compare[0] == compare[1]
     assert again.lines == done.lines
     assert sweeps.discover("small.toml", **how).lines == done.lines  # no further look at test
-
-
-@pytest.mark.slow
-def test_a_killed_choice_goes_on_and_ends_as_if_it_had_not_been(home, done):
-    command = [sys.executable, "-m", "recsys", "discover", "small.toml", "--trials", str(TRIALS), "--accuracy-budget", "30%", "--quiet"]  # fmt: skip
-    worker = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    name = done.folder.name.rpartition("-")[0]
-    while worker.poll() is None and not any(
-        path.read_bytes().count(b"\n") > 60 for path in home.glob(f"runs/{name}-*/study.journal")
-    ):
-        time.sleep(0.05)
-    os.kill(worker.pid, signal.SIGKILL)
-    assert worker.wait() == -signal.SIGKILL
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    (folder,) = home.glob(f"runs/{name}-*")
-    assert (folder / "families.csv").read_bytes() == (done.folder / "families.csv").read_bytes()
 
 
 @pytest.mark.parametrize(
