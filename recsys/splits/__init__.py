@@ -32,4 +32,5 @@ from recsys.splits.parts import PartAssignment as PartAssignment
 from recsys.splits.parts import count_shares as count_shares
 from recsys.splits.parts import hold_out_last as hold_out_last
 from recsys.splits.permissions import select_permitted_exposures as select_permitted_exposures
+from recsys.splits.repeats import select_purchases as select_purchases
 from recsys.splits.wholes import no_holdout as no_holdout

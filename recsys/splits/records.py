@@ -55,6 +55,7 @@ def build_split(
         fingerprint=fingerprint,
         has_global_cut=assigned.test_from is not None,
         topics=pairs.topics,
+        filter_settings=settings,
     )
     _check_parts(split, dataset, sizes, settings)
     counts = pairs.counts | _count_split(split, pairs, unseen, part)

@@ -55,6 +55,7 @@ def no_holdout(
         else build_pair_matrix(pairs, pairs.positive, pairs.datetime.astype(np.float64)),
         fingerprint=settings.compute_fingerprint(dataset, _SETTINGS, "whole "),
         topics=pairs.topics,
+        filter_settings=settings,
         counts=pairs.counts,
         notes=tuple(describe_permissions(pairs.counts, settings.sources, settings.purposes)),
     )

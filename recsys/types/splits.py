@@ -43,6 +43,8 @@ class Split:
     counts: Mapping[str, int] = field(default_factory=dict)  # of pairs and rows, by what was done with them
     notes: tuple[str, ...] = ()  # leakage, dropped rows: one line each
     time_decay: TimeDecay | None = None  # how fast training positives age; None: all count alike
+    # which rows counted (`recsys.splits.settings.FilterSettings`), so that repeats are selected alike; None: unknown
+    filter_settings: Any = None
 
     def __post_init__(self) -> None:
         """Take ids that are Python's texts; refuse other types of arrays than compiled code takes.
