@@ -1,5 +1,34 @@
-"""Rules of evidence: what few rows say of a user, and what they do not."""
+"""Evidence: what rows say of a user, what they leave open, what comes back, and how sure a slate is."""
 
+from recsys.evidence.categories import categorize_items
+from recsys.evidence.complements import Complements, measure_complements
 from recsys.evidence.ignored_regions import IgnoredRegion, IgnoredRegions, find_ignored_regions
+from recsys.evidence.repurchase_outcomes import RepurchaseTimeError, list_repurchase_days, measure_repurchase_time_error
+from recsys.evidence.repurchase_predictions import (
+    find_durables,
+    measure_median_gaps,
+    predict_repurchase_counts,
+    predict_repurchase_days,
+    predict_repurchases,
+)
+from recsys.evidence.repurchases import fit_repurchases, load_repurchases, save_repurchases
 
-__all__ = ["IgnoredRegion", "IgnoredRegions", "find_ignored_regions"]
+__all__ = [
+    "Complements",
+    "IgnoredRegion",
+    "IgnoredRegions",
+    "RepurchaseTimeError",
+    "categorize_items",
+    "find_durables",
+    "find_ignored_regions",
+    "fit_repurchases",
+    "list_repurchase_days",
+    "load_repurchases",
+    "measure_complements",
+    "measure_median_gaps",
+    "measure_repurchase_time_error",
+    "predict_repurchase_counts",
+    "predict_repurchase_days",
+    "predict_repurchases",
+    "save_repurchases",
+]

@@ -102,8 +102,8 @@ def _merge_rows(
         first[1:] |= column[1:] != column[:-1]
     starts = np.flatnonzero(first)
     total = np.add.reduceat(quantity[order].astype(np.float64), starts) if len(starts) else np.zeros(0)
-    user, when, item = (column[starts] for column in columns)
-    return Purchases(user, item, when, total.astype(np.float32), *shape)
+    rows = order[starts]
+    return Purchases(user[rows], item[rows], when[rows], total.astype(np.float32), *shape)
 
 
 def _check_times(name: str, made: Purchases) -> None:
