@@ -2,6 +2,7 @@
 
 from recsys.evidence.categories import categorize_items
 from recsys.evidence.complements import Complements, measure_complements
+from recsys.evidence.demand import Demand, DemandSettings, forecast_demand
 from recsys.evidence.ignored_regions import IgnoredRegion, IgnoredRegions, find_ignored_regions
 from recsys.evidence.repurchase_outcomes import RepurchaseTimeError, list_repurchase_days, measure_repurchase_time_error
 from recsys.evidence.repurchase_predictions import (
@@ -15,6 +16,8 @@ from recsys.evidence.repurchases import fit_repurchases, load_repurchases, save_
 
 __all__ = [
     "Complements",
+    "Demand",
+    "DemandSettings",
     "IgnoredRegion",
     "IgnoredRegions",
     "RepurchaseTimeError",
@@ -22,6 +25,7 @@ __all__ = [
     "find_durables",
     "find_ignored_regions",
     "fit_repurchases",
+    "forecast_demand",
     "list_repurchase_days",
     "load_repurchases",
     "measure_complements",
