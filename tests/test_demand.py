@@ -6,9 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 
-from recsys import evidence
+from recsys import evidence, experiments
+from recsys.cli import cli
 from recsys.evidence import demand
 from recsys.evidence.demand import OTHER, DemandSettings
 from recsys.types import RecsysError
@@ -78,7 +81,7 @@ def test_noise_has_the_scale_of_its_budget(model, world, regions):
     assert (drawn >= 0).all() and not np.array_equal(drawn[0], drawn[1])
     assert np.array_equal(forecast(model, world, regions, settings, seed=0).expected, drawn[0])
     assert np.abs(drawn - exact).mean() == pytest.approx(settings.sensitivity / 0.5, rel=0.5)
-    noise = demand._draw_discrete_laplace(0.3, (200_000,), 1)
+    noise = demand.draw_discrete_laplace(0.3, (200_000,), 1)
     values, n = np.unique(noise, return_counts=True)
     chance = (1 - np.exp(-0.3)) / (1 + np.exp(-0.3)) * np.exp(-0.3 * np.abs(values))
     usual = chance > 0.005
@@ -102,3 +105,55 @@ def test_settings_that_cannot_be_meant_are_refused(change, line):
 def test_codes_that_are_no_region_are_refused(model, world, regions):
     with pytest.raises(RecsysError, match="demand: regions holds -1 to 4, expected whole numbers from -1 to 3"):
         forecast(model, world, np.where(regions == 3, 4, regions))
+
+
+def write_shop(folder):
+    rng = np.random.default_rng(9)
+    rows = [
+        (f"u{user}", f"i{item}", float(day), ["Leeds", "York", "Ely"][0 if user < 14 else 1 if user < 26 else 2])
+        for user in range(30)
+        for item in range(5)
+        for day in np.cumsum(rng.gamma(4.0, 8.0, 9))
+        if day < 200
+    ]
+    frame = pd.DataFrame(rows, columns=["user_id", "item_id", "datetime", "town"])
+    frame["datetime"] = (frame["datetime"] * 86_400).astype(int)
+    frame.to_csv(folder / "shop.csv", index=False)
+    (folder / "shop.toml").write_text('[data]\npath = "shop.csv"\n')
+    return frame
+
+
+def test_a_command_writes_the_table_of_the_function(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = write_shop(tmp_path)
+    asked = ["shop.toml", "--regions", "shop.csv", "--column", "region=town", "--weeks", "2", "--quiet"]
+    done = CliRunner().invoke(cli, ["demand", *asked, "--out", "demand.csv"])
+    assert done.exit_code == 0, done.output
+    table = pd.read_csv("demand.csv")
+    assert table["region"].unique().tolist() == ["Leeds", "York"] and table["users"].unique().tolist() == [14, 12]
+    assert "1 regions of fewer than 10 people are put together; 4 people are in no cell" in done.output
+    assert "no noise: cells are exact sums" in done.output
+    towns = frame.groupby("user_id")["town"].first().to_dict()
+    found = experiments.demand("shop.toml", towns, settings=DemandSettings(weeks=2), quiet=True)
+    assert table["expected_purchases"].to_numpy() == pytest.approx(found.expected.ravel())
+    assert 14 * 5 * 7 / 32 * 0.3 < found.expected[0, 0] < 14 * 5 * 7 / 32 * 1.7, "a gap is 32 days on average"
+    noisy = CliRunner().invoke(cli, ["demand", *asked, "--epsilon", "1"])
+    assert "epsilon 1 for the table, one person changes it by at most 10 purchases, scale 10 a cell" in noisy.output
+
+
+@pytest.mark.parametrize(
+    "asked, line",
+    [
+        (["--column", "region=city"], "city"),
+        (["--column", "user_id=item_id", "--column", "region=town"], "none of 30 users has a region"),
+        (["--column", "region=town", "--now", "1970-01-01T00:00:01"], "no purchase is left"),
+        (["--column", "region=town", "--min-users", "40"], "no region has 40 people who bought before, the largest 14"),
+    ],
+)
+def test_commands_that_cannot_be_done_say_so_in_one_line(tmp_path, monkeypatch, asked, line):
+    monkeypatch.chdir(tmp_path)
+    write_shop(tmp_path)
+    with pytest.raises(RecsysError, match=re.escape(line)):
+        CliRunner().invoke(
+            cli, ["demand", "shop.toml", "--regions", "shop.csv", "--quiet", *asked], catch_exceptions=False
+        )

@@ -191,6 +191,12 @@ def test_durables_are_bought_again_later_than_the_window_or_named(world, model):
     median = evidence.measure_median_gaps(model)
     by_category = [median[world.category == code].mean() for code in range(3)]
     assert by_category[:2] == pytest.approx([40 * np.log(2) ** (1 / 1.6), 30], rel=0.08)
+    soon = evidence.measure_median_gaps(replace(model, share=np.ones_like(model.share)), 20.0)
+    first = [int(np.flatnonzero(world.category == code)[0]) for code in range(3)]
+    one = gaps_.list_gaps(make_purchases([(0, 0.0, item) for item in first], 1, 60))
+    whole_share = replace(model, share=np.ones_like(model.share))
+    half, whole = (-np.expm1(-cumulate_hazards(whole_share, one, days)) for days in (soon[one.item], np.full(3, 20.0)))
+    assert half == pytest.approx(0.5 * whole)
     named = np.zeros(60, dtype=bool)
     named[4] = True
     found = evidence.find_durables(model, float(np.sort(median)[-2]) + 1e-9, named)

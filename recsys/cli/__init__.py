@@ -14,6 +14,7 @@ from recsys.cli import options
 from recsys.cli.cache import cache
 from recsys.cli.compare import compare
 from recsys.cli.data import data
+from recsys.cli.demand import demand
 from recsys.cli.dials import dials
 from recsys.cli.discover import discover
 from recsys.cli.forget import forget
@@ -112,6 +113,7 @@ cli.add_command(data)
 cli.add_command(cache)
 cli.add_command(reproduce)
 cli.add_command(sweep)
+cli.add_command(demand)
 cli.add_command(discover)
 cli.add_command(export)
 cli.add_command(warmup)

@@ -46,6 +46,11 @@ class DemandSettings:
         return self.weeks * self._clip / UNITS
 
     @property
+    def rate(self) -> float:
+        """Epsilon over the sensitivity in hundredths: noise of k hundredths is as likely as exp(-rate |k|) says."""
+        return np.inf if self.epsilon is None else self.epsilon / (self.weeks * self._clip)
+
+    @property
     def _clip(self) -> int:
         return round(self.max_purchases * UNITS)
 
@@ -104,7 +109,7 @@ def forecast_demand(
     cells = np.zeros((len(kept), chosen.weeks), dtype=np.int64)
     np.add.at(cells, code[inside], units[inside])
     if chosen.epsilon is not None:
-        cells += _draw_discrete_laplace(chosen.epsilon / (chosen.weeks * chosen._clip), cells.shape, seed)
+        cells += draw_discrete_laplace(chosen.rate, cells.shape, seed)
     return Demand(
         regions=kept,
         starts=moment + np.arange(chosen.weeks, dtype=np.int64) * round(7 * SECONDS_PER_DAY),
@@ -146,7 +151,7 @@ def _merge_regions(regions: Ints, known: Bools, names: Strings, min_users: int) 
     return row[regions], np.asarray(kept, dtype=np.str_), len(small), 0 if stays else together
 
 
-def _draw_discrete_laplace(rate: float, shape: tuple[int, ...], seed: int | None) -> Longs:
+def draw_discrete_laplace(rate: float, shape: tuple[int, ...], seed: int | None) -> Longs:
     """Return whole numbers k with probability in proportion to exp(-rate |k|): a difference of two geometric ones."""
     rng = np.random.default_rng(seed)
     chance = -np.expm1(-rate)

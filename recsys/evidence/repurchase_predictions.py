@@ -11,9 +11,12 @@ from recsys.evidence.hazards import cumulate_hazards
 from recsys.evidence.user_rates import measure_user_rates
 from recsys.maths.renewals import (
     POISSON_GAMMA,
-    compute_median,
-    compute_poisson_gamma_median,
+    compute_log_survival,
+    compute_poisson_gamma_quantile,
+    compute_quantile,
     compute_window_probability,
+    cumulate_poisson_gamma,
+    standardize_gaps,
 )
 from recsys.types.arrays import Anys, Bools, Csr, Doubles
 from recsys.types.checks import check_array
@@ -86,27 +89,33 @@ def predict_repurchase_days(model: Repurchases, purchases: Purchases, now: Any, 
     return _make_matrix(pairs, 0.5 * (low + high))
 
 
-def measure_median_gaps(model: Repurchases) -> Doubles:
-    """Return the median days until an item is bought again by those who do so, (I,).
+def measure_median_gaps(model: Repurchases, horizon: float = 365.0) -> Doubles:
+    """Return the median days between a first and a second purchase of an item, (I,).
 
-    Of a Poisson-Gamma rate: until half of the buyers have bought a second time.
+    Of those who buy it again within `horizon` days, about as many as the log covers: beyond them a fit is a guess.
     """
+    days = check_number("repurchases: horizon", horizon, above=0, most=MAX_DAYS)
     made = np.empty(model.n_items)
     for family in np.unique(model.family).tolist():
         of = model.family == family
         if family == POISSON_GAMMA:
-            made[of] = compute_poisson_gamma_median(model.alpha[of], model.beta[of], model.mean_gap[of])
+            rates, none = (model.alpha[of], model.beta[of], model.mean_gap[of]), np.zeros(int(of.sum()))
+            again = -np.expm1(-cumulate_poisson_gamma(none + days, none, none, *rates))
+            made[of] = compute_poisson_gamma_quantile(0.5 * again, *rates)
         else:
-            made[of] = compute_median(family, model.slope[family, of], model.offset[family, of])
+            gaps = model.slope[family, of], model.offset[family, of]
+            again = -np.expm1(compute_log_survival(family, standardize_gaps(np.full(int(of.sum()), days), *gaps)))
+            made[of] = compute_quantile(family, 0.5 * again, *gaps)
     return made
 
 
-def find_durables(model: Repurchases, window: float, named: Anys | None = None) -> Bools:
+def find_durables(model: Repurchases, window: float, named: Anys | None = None, horizon: float = 365.0) -> Bools:
     """Return which items are durables, (I,): owned for longer than the window once they are bought.
 
-    Their median gap is longer than the window in days, or they are `named`: true or false of each item, (I,).
+    Their median gap (`measure_median_gaps`) is longer than the window in days, or they are `named`: true or false of
+    each item, (I,).
     """
-    found = measure_median_gaps(model) > _check_window(window)
+    found = measure_median_gaps(model, horizon) > _check_window(window)
     if named is None:
         return np.asarray(found)
     check_array("durables: named", named, (model.n_items,), "b")

@@ -49,12 +49,6 @@ def differentiate_log_density(family: int, z: Doubles) -> tuple[Doubles, Doubles
     return -z, np.full(np.shape(z), -1.0)
 
 
-def compute_median(family: int, slope: Doubles, offset: Doubles) -> Doubles:
-    """Return the median gap in days of those who buy again."""
-    middle = np.log(np.log(2.0)) if family == WEIBULL else 0.0
-    return np.asarray(np.exp((middle - offset) / slope))
-
-
 def compute_quantile(family: int, share: Doubles, slope: Doubles, offset: Doubles) -> Doubles:
     """Return the gap in days that a share of gaps is below."""
     z = np.log(-np.log1p(-share)) if family == WEIBULL else ndtri(share)
@@ -108,9 +102,9 @@ def compute_log_poisson_gamma(
     return np.asarray(np.log(count + alpha) - np.log(span + beta + near))
 
 
-def compute_poisson_gamma_median(alpha: Doubles, beta: Doubles, mean_gap: Doubles) -> Doubles:
-    """Return the days after a first purchase until which half of the buyers have bought again, by the modified rate."""
-    wanted = np.log(2.0) / alpha  # the sum of the three logarithms above, halves of the first two
+def compute_poisson_gamma_quantile(share: Doubles, alpha: Doubles, beta: Doubles, mean_gap: Doubles) -> Doubles:
+    """Return the days after a first purchase until which a share of buyers have bought again, by the modified rate."""
+    wanted = -np.log1p(-share) / alpha  # the sum of the three logarithms above, halves of the first two
     half = 0.5 * np.log1p(2.0 * mean_gap / beta)
     early = mean_gap + 0.5 * beta - 0.5 * (beta + 2.0 * mean_gap) * np.exp(-2.0 * wanted)
     middle = mean_gap + 0.5 * beta * np.expm1(2.0 * np.clip(wanted - half, 0.0, half))
