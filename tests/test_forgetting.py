@@ -350,8 +350,8 @@ def test_factors_solve_what_is_left(name, what):
     train, model = make_log(60, 80), FACTORS[name]
     dislikes = make_dislikes(train)
     users, items = FORGOTTEN[what](train)
-    fitted = model.fit(train, SideInformation(dislikes=dislikes))
-    found, certificate = forget_rows(fitted, train, users, items, side=SideInformation(dislikes=dislikes))
+    fitted, side = model.fit(train, SideInformation(dislikes=dislikes)), SideInformation(dislikes=dislikes)
+    found, certificate = forget_rows(fitted, train, users, items, settings=model, side=side, warm_rounds=2)
     left, known = without(train, users, items), without(dislikes, users, items)
     factors = found.factors
     exact = solve_user_factors(factors, left, known)
@@ -375,12 +375,46 @@ def test_factors_solve_what_is_left(name, what):
         assert (factors.user_factors[users] == factors.mean_user_factor).all()
 
 
+@pytest.mark.parametrize("name", FACTORS)
+def test_factors_are_those_of_a_refit_to_the_bit(name):
+    train, model = make_log(60, 80), FACTORS[name]
+    side, (users, items) = SideInformation(dislikes=make_dislikes(train)), some_pairs(train, 12)
+    fitted = model.fit(train, side)
+    found, certificate = forget_rows(fitted, train, users, items, settings=model, side=side)
+    left = SideInformation(dislikes=without(side.dislikes, users, items))
+    refit = model.fit(without(train, users, items), left)
+    assert (found.score(np.arange(60)) == refit.score(np.arange(60))).all() and certificate.is_exact
+    assert (found.score(np.arange(60)) != fitted.score(np.arange(60))).any()
+    alone = forget_rows(fitted, train, users, items, side=side)[1]
+    assert alone.pending == ("item factors",)
+
+
+@pytest.mark.parametrize("model", [ALS(factors=8, iterations=200), IALS(factors=8, iterations=200)])
+def test_what_is_left_of_the_old_rows_falls_with_each_warm_round(model):
+    """Two models, one fitted to the rows and one that never saw them, come to the same scores."""
+    train, (users, items) = make_log(60, 80), some_pairs(make_log(60, 80), 100)
+    left, fixed = without(train, users, items), model.fill_defaults(train)
+    fitted, other = fixed.fit(train), fixed.fit(left)
+    distances = []
+    for rounds in (1, 4, 16, 64):
+        found = forget_rows(fitted, train, users, items, warm_rounds=rounds)[0]
+        distances.append(np.abs(found.score(np.arange(60)) - other.score(np.arange(60))).max())
+    assert (np.diff(distances) < 0).all() and distances[-1] < 0.05 * distances[0]
+
+
+@pytest.mark.parametrize("rounds", [-1, 1.5, "2"])
+def test_warm_rounds_are_a_whole_number(rounds):
+    train = make_communities()
+    with pytest.raises(RecsysError, match="^forget_rows: warm_rounds is .*, expected a whole number from 0 on$"):
+        forget_rows(IALS(factors=4).fit(train), train, [3], warm_rounds=rounds)
+
+
 def test_a_dislike_alone_is_forgotten():
     train = make_log(60, 80)
     dislikes = make_dislikes(train)
     side, (user, item) = SideInformation(dislikes=dislikes), some_pairs(dislikes, 1)
     fitted = ALS(factors=8, disliked=5.0).fit(train, side)
-    found, certificate = forget_rows(fitted, train, user, item, side=side)
+    found, certificate = forget_rows(fitted, train, user, item, side=side, warm_rounds=2)
     assert (certificate.n_rows, certificate.n_unknown, len(certificate.parts)) == (0, 1, 2)
     exact = solve_user_factors(found.factors, train, without(dislikes, user, item))
     np.testing.assert_allclose(found.factors.user_factors, exact, rtol=1e-4, atol=2e-6)

@@ -1,4 +1,4 @@
-"""Factor models without some rows: users solved exactly, items solved from where they stand, and what that leaves."""
+"""Factor models without some rows: users solved exactly, items in rounds from where they stand, and the error left."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,6 @@ from recsys.types.arrays import Csr, Doubles, make_empty_matrix
 from recsys.types.forgetting import EXACT, PENDING, SOLVED, ForgottenPart
 from recsys.types.models import Factors
 
-_ROUNDS = 2  # of items and users, before the users are solved once more
 _USERS = 256  # whose scores are made at once
 _OF_USERS = "the least squares of the remaining rows, given the item factors"
 _OF_ITEMS = "the least squares of the remaining rows, given the user factors"
@@ -29,14 +28,14 @@ def _is_plain(factors: Factors) -> bool:
 
 
 def update_factors(
-    factors: Factors, after: Csr, dislikes: Csr | None, solve_items: bool
+    factors: Factors, after: Csr, dislikes: Csr | None, rounds: int
 ) -> tuple[Factors, tuple[ForgottenPart, ...]]:
     """Return the factors of the positives `after` (U, I), and what became of both sides.
 
-    The user side is solved exactly. With `solve_items` it takes turns with the item side, from the factors that are
-    there (Untrain-ALS: Xu et al. 2023, continue alternating least squares on the rows that are left). The loss is not
-    convex in both sides: a refit from other factors ends elsewhere, so that the bound of the item side is one on the
-    distance to its own least squares, given the users.
+    The user side is solved exactly. In each of `rounds` it takes turns with the item side, from the factors that are
+    there (Untrain-ALS: Xu et al. 2023, continue alternating least squares on the rows that are left). What is left of
+    the old rows falls with each round, and slowly. A refit of few rounds ends elsewhere, so that the bound of the item
+    side is one on the distance to its own least squares, given the users.
     """
     from threadpoolctl import threadpool_limits
 
@@ -47,13 +46,13 @@ def update_factors(
     )
     target = factors.target_weight / (factors.observed_weight or 1.0)  # the solver's is 1: factors are in proportion
     users, items = factors.user_factors.astype(np.float64), factors.item_factors.astype(np.float64)
-    if not solve_items:
+    if not rounds:
         return _solve_users_alone(factors, after, known)
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as workers:
         of_users, of_items = als_solver.make_half_steps(
             after, known, unobserved, disliked, regularization, factors.nu, workers
         )
-        for _ in range(_ROUNDS):
+        for _ in range(rounds):
             users = target * of_users.solve_exactly(users / target, items)[0]
             items = target * of_items.solve_exactly(items / target, users)[0]
         items = items.astype(np.float32).astype(np.float64)  # as they are kept

@@ -26,6 +26,7 @@ from recsys.types.checks import check_codes
 from recsys.types.errors import RecsysError
 from recsys.types.forgetting import EXACT, PENDING, REFIT, REFITTED, SOLVED, ForgetCertificate, ForgottenPart
 from recsys.types.models import Model, Scorer, SideInformation
+from recsys.types.numbers import check_int
 
 ROUNDING = 2.0**-16  # a bound on weights, which are at most about 1, up to which they count as those of a refit
 _SHARE_OF_RANK = 4  # an inverse is made anew where the update has more than a fourth of its rank: that is faster
@@ -41,6 +42,7 @@ class Forgotten(NamedTuple):
     settings: Any
     side: SideInformation | None  # without the forgotten rows
     lost_dislikes: bool  # whether some of them were known dislikes
+    warm_rounds: int  # of ALS and iALS from the factors that are there; 0 is none
 
 
 class Updated(NamedTuple):
@@ -53,7 +55,7 @@ class Updated(NamedTuple):
 
 def forget_rows(
     model: Scorer, train: Csr, users: Any, items: Any = None, *, settings: Model | None = None,
-    side: SideInformation | None = None,
+    side: SideInformation | None = None, warm_rounds: int = 0,
 ) -> tuple[Scorer, ForgetCertificate]:  # fmt: skip
     """Return a fitted model without some of its positives, and a certificate that says what it still knows of them.
 
@@ -62,9 +64,15 @@ def forget_rows(
     Pairs that are no positives are counted, and taken out of `side`. `settings`, those that `model` was fitted with,
     are needed by models that are fitted anew: without them such a part is pending. The given model is not changed.
 
+    With `warm_rounds`, ALS and iALS are not fitted anew: items and users are solved in turn, so many times, from the
+    factors that are there. A few rounds take less time than a fit, and leave a trace of the rows in the item factors;
+    as many as leave none take longer (docs/forgetting.md has the areas under the curve of an attack).
+
     Raises:
-        RecsysError: for codes that are none, a model of other positives, or if no positive is left.
+        RecsysError: for codes that are none, a model of other positives, no number of rounds, or if no positive is
+            left.
     """
+    check_int(f"{_PLACE}: warm_rounds", warm_rounds, 0)
     before = canonicalize_positives(_PLACE, train)
     cells, whole = _find_cells(before.shape, users, items)
     after = _drop_cells(before, cells, whole)
@@ -74,7 +82,8 @@ def forget_rows(
     changed = np.flatnonzero(np.diff(before.indptr) != np.diff(after.indptr)).astype(np.int32)
     given = canonicalize_side(_PLACE, side, before)
     left = _drop_from_side(given, cells, whole)
-    updated = _update(Forgotten(model, after, changed, settings, left, _count_dislikes(given) != _count_dislikes(left)))
+    lost_dislikes = _count_dislikes(given) != _count_dislikes(left)
+    updated = _update(Forgotten(model, after, changed, settings, left, lost_dislikes, warm_rounds))
     n_rows = before.nnz - after.nnz
     certificate = ForgetCertificate(
         model=type(model).__name__,
@@ -236,14 +245,14 @@ def _forget_from_random(asked: Forgotten) -> Updated:
 
 
 def _forget_from_factors(asked: Forgotten) -> Updated:
-    """Solve both sides of ALS and iALS; fit other factors anew, or solve their users alone without settings."""
+    """Fit anew, or solve the users alone without settings; solve both sides of ALS and iALS in warm rounds."""
     fitted: FittedFactors = asked.model
     values_count = not isinstance(asked.settings, IALS) and not (asked.after.data == 1.0).all()
-    solvable = can_solve_items(fitted.factors) and not values_count
-    if not solvable and asked.settings is not None:
+    rounds = asked.warm_rounds if can_solve_items(fitted.factors) and not values_count else 0
+    if not rounds and asked.settings is not None:
         return _refit(asked)
     dislikes = None if asked.side is None else asked.side.dislikes
-    factors, parts = update_factors(fitted.factors, asked.after, dislikes, solvable)
+    factors, parts = update_factors(fitted.factors, asked.after, dislikes, rounds)
     return Updated(FittedFactors(factors), parts)
 
 
