@@ -11,6 +11,7 @@ and say what the draw of the rows does to them. Intervals are of 95 %, over user
 The difference to a refit is the largest of any score of any user, in standard deviations of that user's scores, over
 cases: one interaction, a person, and the fifth of everybody's likes. Seconds are processor time of one interaction, of
 one person, and of a refit, in one run: their ratios stay on a machine that is busy. Models that are fitted anew say so.
+ALS and iALS are fitted anew, and, in rows of their own, solved in warm rounds instead.
 Written to results/unlearning.csv. With `--ease-sizes` the seconds of EASE by catalogue size are written to
 results/unlearning-ease.csv instead; the larger logs are of separate groups of 1,000 items, so that the first inverse
 can be made group by group, which does not matter to an update: it reads the whole matrix.
@@ -24,6 +25,7 @@ import argparse
 import csv
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,9 @@ MODELS = {
     "pure_svd": models.PureSVD(),
     "bpr": models.BPR(factors=64),
 }
-CASES, SIZES = 5, (1_000, 4_000, 20_000)
+WARM = {f"{name}, {n} warm rounds": (name, n) for name in ("als", "ials") for n in (2, 32)}
+MODELS |= {row: MODELS[name] for row, (name, _) in WARM.items()}
+CASES, SIZES, REPEATS = 5, (1_000, 4_000, 10_000, 20_000), 5
 
 
 def deal_likes(likes: Csr, users: np.ndarray, name: str) -> tuple[Csr, Pairs, Pairs]:
@@ -106,14 +110,13 @@ def measure_model(name: str, target: tuple[Csr, Pairs, Pairs], shadow: tuple[Csr
     """Return the row of a model."""
     model, (train, gone, never) = MODELS[name], target
     kept: Any = model.fill_defaults(train) if hasattr(model, "fill_defaults") else model
+    forget = partial(forget_rows, settings=kept, warm_rounds=WARM[name][1] if name in WARM else 0)
     kept.fit(train)  # compiled code is loaded
     fitted, of_fit = time_call(lambda: kept.fit(train))
     took: dict[str, list[float]] = {"interaction": [], "person": []}
     differences, inside, states = {"interaction": 0.0, "person": 0.0}, [], set()
     for what, users, items in list_cases(train):
-        (found, certificate), seconds = time_call(
-            lambda u=users, i=items: forget_rows(fitted, train, u, i, settings=kept)
-        )
+        (found, certificate), seconds = time_call(lambda u=users, i=items: forget(fitted, train, u, i))
         took[what].append(seconds)
         refit = kept.fit(drop_cells(train, users, items))
         differences[what] = max(differences[what], compare_scores(found, refit, train.shape[0]))
@@ -121,12 +124,12 @@ def measure_model(name: str, target: tuple[Csr, Pairs, Pairs], shadow: tuple[Csr
         if name == "ease":
             inside.append(measure_bound(found, refit, float(certificate.parts[0].bound or 0)))
             bound = certificate.parts[0].bound
-        elif name in ("als", "ials"):
+        elif name in WARM:
             bound = certificate.parts[1].bound
-    (found, certificate), of_fifth = time_call(lambda: forget_rows(fitted, train, *gone, settings=kept))
+    (found, certificate), of_fifth = time_call(lambda: forget(fitted, train, *gone))
     refit = kept.fit(drop_cells(train, *gone))
     shadow_before = kept.fit(shadow[0])
-    shadow_after = forget_rows(shadow_before, shadow[0], *shadow[1], settings=kept)[0]
+    shadow_after = forget(shadow_before, shadow[0], *shadow[1])[0]
     counts = shadow[0].sum(axis=0)
     attack = fit_membership_attack(shadow_before, *shadow[1:], counts)
     adapted = fit_membership_attack(shadow_after, *shadow[1:], counts)
@@ -136,7 +139,7 @@ def measure_model(name: str, target: tuple[Csr, Pairs, Pairs], shadow: tuple[Csr
         "difference_interaction": f"{differences['interaction']:.2g}",
         "difference_person": f"{differences['person']:.2g}",
         "difference_fifth": f"{compare_scores(found, refit, train.shape[0]):.2g}",
-        "bound": f"{bound:.2g}" if name in ("ease", "als", "ials") else "",
+        "bound": f"{bound:.2g}" if name == "ease" or name in WARM else "",
         "cases_inside_bound": f"{sum(inside)} of {len(inside)}" if inside else "",
         "interaction_s": round(float(np.median(took["interaction"])), 4),
         "person_s": round(float(np.median(took["person"])), 4),
@@ -145,7 +148,7 @@ def measure_model(name: str, target: tuple[Csr, Pairs, Pairs], shadow: tuple[Csr
         "person_ratio": round(float(np.median(took["person"])) / of_fit, 4),
     }
     swapped = swap_rows(train, gone, never)
-    twin = forget_rows(kept.fit(swapped), swapped, *never, settings=kept)[0]
+    twin = forget(kept.fit(swapped), swapped, *never)[0]
     both = [(found, gone, never), (twin, never, gone)]
     asked = {"before": (attack, [(fitted, gone, never)]), "after": (attack, both), "adapted": (adapted, both)}
     asked |= {"one_trial": (attack, both[:1]), "refit": (attack, [(refit, gone, never)])}
@@ -201,6 +204,7 @@ def make_groups(n_items: int) -> tuple[Csr, FittedEASE]:
 def measure_sizes(sizes: list[int], most_refitted: int) -> None:
     """Write how long an interaction, a person and a refit take EASE, by the number of items."""
     rows = []
+    forget_rows(*reversed(make_groups(1_000)), [5])  # compiled code is loaded
     for n_items in sizes:
         rows.append(measure_size(*make_groups(n_items), n_items <= most_refitted))
         print(rows[-1], flush=True)
@@ -208,22 +212,32 @@ def measure_sizes(sizes: list[int], most_refitted: int) -> None:
 
 
 def measure_size(train: Csr, fitted: FittedEASE, is_refitted: bool) -> dict[str, Any]:
-    """Return how long an interaction and a person take, and the difference to a refit where one is made."""
-    items, repeats = train[[5]].indices, 3 if is_refitted else 1
-    cases = {"interaction": (np.array([5]), items[:1]), "person": (np.array([5]), None)}
+    """Return how long an interaction, a person and the next one take, and the difference to a refit if one is made."""
+    items, repeats = train[[5]].indices, REPEATS
+    left = train.copy()
+    left.data[left.indptr[5] : left.indptr[6]] = 0.0
+    left.eliminate_zeros()
     row: dict[str, Any] = {"items": train.shape[1], "positives": train.nnz, "rows_of_person": len(items)}
-    for what, (users, of_items) in cases.items():
-        found = [time_call(lambda u=users, i=of_items: forget_rows(fitted, train, u, i)) for _ in range(repeats)]
-        row |= {f"{what}_s": round(min(seconds for _, seconds in found), 3)}
-        row |= {f"{what}_bound": f"{found[0][0][1].parts[0].bound:.2g}"}
-    row |= {"copy_s": round(time_call(fitted.weights.copy)[1], 3), "refit_s": "", "difference": ""}
+    row |= time_forgetting("interaction", fitted, train, 5, items[:1], repeats)
+    row |= time_forgetting("person", fitted, train, 5, None, repeats)
+    without_person = forget_rows(fitted, train, [5])[0]
+    row |= time_forgetting("next_person", without_person, left, 6, None, repeats)
+    copies = [time_call(fitted.weights.copy)[1] for _ in range(repeats)]
+    row |= {"copy_s": round(min(copies), 3), "refit_s": "", "difference": ""}
     if is_refitted:
-        left = train.copy()
-        left.data[left.indptr[5] : left.indptr[6]] = 0.0
         refit, seconds = time_call(lambda: models.EASE().fit(left))
-        difference = np.abs(forget_rows(fitted, train, [5])[0].weights - refit.weights).max()
+        difference = np.abs(without_person.weights - refit.weights).max()
         row |= {"refit_s": round(seconds, 3), "difference": f"{difference:.2g}"}
     return row
+
+
+def time_forgetting(
+    what: str, fitted: FittedEASE, train: Csr, user: int, items: np.ndarray | None, repeats: int
+) -> dict[str, Any]:
+    """Return the least seconds of forgetting a user, or some items of one, and the bound."""
+    asked = np.full(1 if items is None else len(items), user)
+    found = [time_call(lambda: forget_rows(fitted, train, asked, items)[1].parts[0].bound) for _ in range(repeats)]
+    return {f"{what}_s": round(min(seconds for _, seconds in found), 3), f"{what}_bound": f"{found[0][0]:.2g}"}
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

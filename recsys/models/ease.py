@@ -32,6 +32,7 @@ class FittedEASE(CheckedArrays):
     inverse_diagonal: Doubles | None = None  # (I,) that of P, with which P = (I - B) diag is known again
     l2: float | None = None  # with which it was fitted
     popularity: Doubles | None = None  # (I,) by weights by age, where it is fitted with such
+    probe_images: Doubles | None = None  # (I, 8) of the probes of a bound by P, where rows were forgotten
 
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I)."""

@@ -1,6 +1,6 @@
 """EASE without some rows: the inverse Gram matrix behind the weights, updated by few rows instead of inverted anew."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import linalg, sparse
@@ -11,7 +11,8 @@ from recsys.support import rng
 from recsys.types.arrays import Csr, Doubles, Floats, Ints
 
 _CELLS = 2_000_000  # of a block of rows: 16 MB of float64
-_PROBES = 8  # vectors that a norm is estimated with
+_NEAR_CELLS = 65_536  # of a block that stays in the cache: 512 kB of float64
+_PROBES = 8  # vectors that a norm is estimated with, as many as the kernels take
 _ALPHA = 4.0  # the norm is above the estimate with a probability of at most 4^-8 = 1.5e-5 (Halko et al. 2011, 4.3)
 
 
@@ -20,7 +21,7 @@ class UpdatedWeights(NamedTuple):
 
     fitted: FittedEASE
     bound: float  # on the difference of any weight; infinite where the update is not to be used
-    residual: float  # bound on the spectral norm of (X'X + l2 I) P - I
+    residual: float  # of the probes z: the largest |P (X'X + l2 I) z - z| / |z|
 
 
 def count_update_rank(after: Csr, users: Ints) -> int:
@@ -34,7 +35,11 @@ def update_weights(fitted: FittedEASE, after: Csr, users: Ints) -> UpdatedWeight
     With P the inverse of X'X + l2 I, the weights are B = I - P diag(1 / diag P): P is known from B and its diagonal.
     Forgetting changes X'X by U'M U, U holding for each user the forgotten row g and, where some of it is left, the
     kept row k: (k + g)(k + g)' - k k' = g g' + k g' + g k'. So P becomes P - W (M^-1 + U W)^-1 W' with W = P U'
-    (Woodbury), and B is read and written once.
+    (Woodbury), and B is read and written once, with the products that its bound needs.
+
+    With A = X'X + l2 I of the remaining rows, P that is kept is wrong by E = P - A^-1. For any Z, P A Z - Z is E A Z:
+    that is E times Gaussian vectors where A Z is near such. Z is P times Gaussian vectors, updated as P is, but for
+    what rounding changes: what A Z is off them is known.
     """
     rows, middle = _make_update(fitted.train, after, users)
     diagonal = np.asarray(fitted.inverse_diagonal, dtype=np.float64)
@@ -42,18 +47,44 @@ def update_weights(fitted: FittedEASE, after: Csr, users: Ints) -> UpdatedWeight
     solved = linalg.solve(middle + rows @ shifted.T, shifted, assume_a="sym")  # (r, I)
     changed = diagonal - np.einsum("ri,ri->i", shifted, solved)
     probes = rng.make_generator(0, "ease", "probes").standard_normal((len(diagonal), _PROBES))
-    weights = np.empty_like(fitted.weights, order="C")
-    images, widest = np.empty_like(probes), np.zeros(len(diagonal))
-    scaled = changed[:, None] * probes
-    for part in iter_blocks(len(diagonal), max(1, _CELLS // len(diagonal))):
-        block = (fitted.weights[part] * diagonal + shifted[:, part].T @ solved) / changed
-        weights[part] = block
-        _clear_diagonal(weights, part)
-        widest = np.maximum(widest, np.abs(weights[part]).max(axis=0))
-        images[part] = scaled[part] - weights[part] @ scaled
-    updated = FittedEASE(after, weights, inverse_diagonal=changed, l2=fitted.l2)
-    residuals = after.T @ (after @ images) + float(fitted.l2 or 0) * images - probes
-    return UpdatedWeights(updated, *_bound_difference(updated, residuals, widest))
+    images = fitted.probe_images
+    images = _multiply_probes(fitted.weights, diagonal, probes) if images is None else images
+    images = images - shifted.T @ (solved @ probes)  # Z, (I, 8)
+    targets = after.T @ (after @ images) + float(fitted.l2 or 0) * images  # A Z
+    scaled = changed[:, None] * targets
+    solved /= changed
+    weights, products, widest = _update_rows(fitted.weights, diagonal / changed, shifted, solved, scaled)
+    updated = FittedEASE(after, weights, inverse_diagonal=changed, l2=fitted.l2, probe_images=images)
+    errors = scaled - products - images
+    residual = float((np.linalg.norm(errors, axis=0) / np.linalg.norm(images, axis=0)).max())
+    return UpdatedWeights(updated, _bound_difference(changed, errors, targets - probes, widest), residual)
+
+
+def _multiply_probes(weights: Floats, diagonal: Doubles, probes: Doubles) -> Doubles:
+    """Return P times the probes, (I, 8), with P = (I - B) diag."""
+    from recsys.kernels.ease import multiply_rows
+
+    kernel: Any = multiply_rows  # compiled: it has no signature that a checker could read
+    scaled, products = np.asarray(diagonal[:, None] * probes), np.empty_like(probes)
+    kernel(weights, scaled, products)
+    return np.asarray(scaled - products)
+
+
+def _update_rows(
+    weights: Floats, scales: Doubles, left: Doubles, right: Doubles, vectors: Doubles
+) -> tuple[Floats, Doubles, Floats]:
+    """Return B diag(scales) + left' right without its diagonal, that times vectors (I, 8), and each column's widest."""
+    from recsys.kernels.ease import update_rows
+
+    kernel: Any = update_rows
+    updated, widest = np.empty_like(weights, order="C"), np.zeros(len(weights), np.float32)
+    products, n_rows = np.empty_like(vectors), max(1, _NEAR_CELLS // len(weights))
+    room = np.empty((n_rows, len(weights)))
+    multiply = np.multiply if len(left) == 1 else np.matmul  # BLAS is slow at an outer product
+    for part in iter_blocks(len(weights), n_rows):
+        change = multiply(left[:, part].T, right, out=room[: part.stop - part.start])
+        kernel(weights[part], part.start, scales, change, vectors, updated[part], products[part], widest)
+    return updated, products, widest
 
 
 def _make_update(before: Csr, after: Csr, users: Ints) -> tuple[Csr, Doubles]:
@@ -82,29 +113,19 @@ def _multiply_inverse(weights: Floats, diagonal: Doubles, rows: Csr) -> Doubles:
     return np.asarray(product * diagonal)
 
 
-def _clear_diagonal(weights: Floats, part: slice) -> None:
-    places = np.arange(part.start, part.stop)
-    weights[places, places] = 0.0
+def _bound_difference(diagonal: Doubles, errors: Doubles, offsets: Doubles, widest: Floats) -> float:
+    """Return a bound on the difference of any weight to those of the exact inverse; infinite where there is none.
 
-
-def _bound_difference(updated: FittedEASE, residuals: Doubles, widest: Doubles) -> tuple[float, float]:
-    """Return a bound on the difference of any weight to those of the exact inverse, and one on the residual's norm.
-
-    With R = A P - I the residual of the P that is kept, A the matrix that a refit inverts, the error of P is A^-1 R,
-    which has the norm of P R over 1 - |R| at most. A weight B_ij = -P_ij / P_jj is then wrong by at most
-    e (1 + |B_ij|) / (P_jj - e). The norms of R and P R are estimated from above by `_PROBES` Gaussian vectors.
+    `errors` are E G + E `offsets` with Gaussian G, (I, 8). The norm of E is at most c times the longest column of E G
+    but for a chance of 4^-8: at most e = c max|errors| / (1 - c max|offsets|). A weight B_ij = -P_ij / P_jj is then
+    wrong by at most e (1 + |B_ij|) / (P_jj - e).
     """
-    diagonal = np.asarray(updated.inverse_diagonal)
-    residual = _estimate_norm(residuals)
-    scaled = diagonal[:, None] * residuals
-    images = np.empty_like(scaled)
-    for part in iter_blocks(len(diagonal), max(1, _CELLS // len(diagonal))):
-        images[part] = scaled[part] - updated.weights[part] @ scaled
-    error = _estimate_norm(images) / (1.0 - residual) if residual < 1.0 else np.inf
+    shorter = 1.0 - _estimate_norm(offsets)
+    error = _estimate_norm(errors) / shorter if shorter > 0 else np.inf
     if not error < diagonal.min():
-        return np.inf, residual
+        return np.inf
     rounding = float(np.finfo(np.float32).eps) * float(widest.max())
-    return float((error * (1.0 + widest) / (diagonal - error)).max()) + rounding, residual
+    return float((error * (1.0 + widest) / (diagonal - error)).max()) + rounding
 
 
 def _estimate_norm(images: Doubles) -> float:
