@@ -1,6 +1,7 @@
 """Forgetting in fitted models: against a refit, by every model, and what certificates say of the difference."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -154,10 +155,36 @@ def test_a_bound_holds_and_is_not_vacuous():
             assert difference <= part.bound <= ROUNDING
 
 
+def test_a_bound_holds_after_many_updates():
+    """Products that are kept from one update to the next say as much as those that are made anew."""
+    random = np.random.default_rng(3)
+    left = sparse.csr_array((random.random((500, 200)) < 0.3 / np.arange(1, 201) ** 0.5).astype(np.float32))
+    found = EASE(l2=1.0).fit(left)
+    for user in range(0, 60, 3):
+        asked = ([user, user], left[[user]].indices[:2]) if user % 2 else ([user, user + 1], None)
+        fresh = replace(found, probe_images=None)
+        anew = forget_rows(fresh, left, *asked)[1]
+        found, certificate = forget_rows(found, left, *asked)
+        left = without(left, *asked)
+        difference = np.abs(found.weights.astype(np.float64) - EASE(l2=1.0).fit(left).weights).max()
+        assert difference <= certificate.parts[0].bound <= 4 * ROUNDING
+        assert certificate.parts[0].bound == pytest.approx(anew.parts[0].bound, rel=1e-3)
+
+
+def test_a_bound_tells_of_a_weight_that_is_wrong():
+    train = make_log()
+    fitted = forget_rows(EASE(l2=50.0).fit(train), train, [3])[0]
+    left = without(train, [3])
+    wrong = fitted.weights.copy()
+    wrong[5, 9] += 0.01
+    for images in (None, fitted.probe_images):
+        found, certificate = forget_rows(replace(fitted, weights=wrong, probe_images=images), left, [12])
+        difference = np.abs(found.weights - EASE(l2=50.0).fit(without(left, [12])).weights).max()
+        assert ROUNDING < 0.005 < difference <= certificate.parts[0].bound < 1.0
+
+
 def test_ease_of_an_older_version_is_fitted_anew_or_pending():
     train, model = make_communities(), EASE(l2=20.0)
-    from dataclasses import replace
-
     old = replace(model.fit(train), inverse_diagonal=None, l2=None)
     found, certificate = forget_rows(old, train, [3])
     assert found is old and certificate.pending == ("model",) and not certificate.is_exact
@@ -405,7 +432,7 @@ def test_what_is_left_of_the_old_rows_falls_with_each_warm_round(model):
 @pytest.mark.parametrize("rounds", [-1, 1.5, "2"])
 def test_warm_rounds_are_a_whole_number(rounds):
     train = make_communities()
-    with pytest.raises(RecsysError, match="^forget_rows: warm_rounds is .*, expected a whole number from 0 on$"):
+    with pytest.raises(RecsysError, match=r"^forget_rows: warm_rounds is .*, expected a whole number from 0 on$"):
         forget_rows(IALS(factors=4).fit(train), train, [3], warm_rounds=rounds)
 
 
