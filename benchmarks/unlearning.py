@@ -58,7 +58,7 @@ MODELS = {
 }
 WARM = {f"{name}, {n} warm rounds": (name, n) for name in ("als", "ials") for n in (2, 32)}
 MODELS |= {row: MODELS[name] for row, (name, _) in WARM.items()}
-CASES, SIZES, REPEATS = 5, (1_000, 4_000, 10_000, 20_000), 5
+CASES, SIZES, REPEATS = 5, (1_000, 4_000, 10_000, 20_000), 3
 
 
 def deal_likes(likes: Csr, users: np.ndarray, name: str) -> tuple[Csr, Pairs, Pairs]:

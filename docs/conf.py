@@ -105,6 +105,22 @@ RESULTS = {
         "p": "{p_value:.3f}",
         "ignored": "{is_ignored}",
     },
+    "unlearning": {
+        "model": "{model}",
+        "parts": "{parts}",
+        "seconds of a person, of a refit": "{person_s:.3f}, {refit_s:.3f}",
+        "difference to a refit: a person, a fifth of all": "{difference_person:.2g}, {difference_fifth:.2g}",
+        "area before [95 %]": "{auc_before:.3f} [{auc_before_low:.3f}, {auc_before_high:.3f}]",
+        "area after [95 %]": "{auc_after:.4f} [{auc_after_low:.4f}, {auc_after_high:.4f}]",
+    },
+    "unlearning-ease": {
+        "items": "{items:,}",
+        "an interaction": "{interaction_s:.3f} s",
+        "a person": "{person_s:.3f} s",
+        "the next person": "{next_person_s:.3f} s",
+        "bound": "{person_bound:.1e}",
+        "a copy of the weights": "{copy_s:.3f} s",
+    },
     "why_not": {
         "answers by": "{counted}",
         "kind": "{kind}",
