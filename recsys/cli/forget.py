@@ -63,14 +63,67 @@ def undo(path: Path, user: str | None, item: str | None, topic: str | None) -> N
 
 @forget.command()
 @_list
-def show(path: Path) -> None:
-    """Print the lines of LIST, in which nobody has a name."""
+@click.option("--ranker", type=click.Path(path_type=Path), help="A saved ranker: what is pending in it, by line.")
+@options.allow_import
+def show(path: Path, ranker: Path | None, imports: tuple[str, ...]) -> None:
+    """Print the lines of LIST, in which nobody has a name; with --ranker, what of it still knows their rows."""
     from recsys.control import forget_lists
 
     found = forget_lists.read_forget_list(path)
-    for line in forget_lists.describe_lines(found):
-        options.print_line(line)
+    told = {} if ranker is None else _describe_ranker(ranker, path, imports)
+    for line, sentence in zip(found.lines, forget_lists.describe_lines(found), strict=True):
+        options.print_line(sentence + (f": {told[line.number]}" if line.number in told else ""))
     options.print_line(f"{len(found.list_holding()):,} of {len(found.lines):,} hold")
+
+
+def _describe_ranker(folder: Path, path: Path, imports: tuple[str, ...]) -> dict[int, str]:
+    """Return what is pending in a ranker, or became of what was, by line of its forget list."""
+    from recsys.rankers import Ranker
+
+    made = Ranker.load(folder, allow_imports=imports, forget_list=path)
+    done, pending = made.finished_forgets, made.pending_forgets
+    finished = {} if done is None else dict.fromkeys(done.lines, done.describe())
+    return finished | {one.line: f"pending: {', '.join(one.parts)}" for one in pending}
+
+
+@forget.command()
+@click.argument("folder", metavar="RANKER", type=click.Path(path_type=Path))
+@click.option("--list", "path", type=click.Path(path_type=Path), help="The list (default: the one that RANKER names).")
+@click.option("--out", type=click.Path(path_type=Path), help="The folder to write (default: RANKER).")
+@click.option("--config", help="The config that RANKER was made by (default: the one that is in it, if any).")
+@options.blend
+@click.option("--keep", multiple=True, metavar="PART", help="maps, scales or likelihood: no row of a user is in it.")
+@click.option("--remake", multiple=True, metavar="PART", help="maps or scales that were given: made by the library.")
+@options.data_dir
+@options.allow_import
+@options.quiet
+def run(
+    folder: Path,
+    path: Path | None,
+    out: Path | None,
+    config: str | None,
+    blend: str | None,
+    keep: tuple[str, ...],
+    remake: tuple[str, ...],
+    data_dir: Path | None,
+    imports: tuple[str, ...],
+    quiet: bool,
+) -> None:
+    """Make anew what is pending in RANKER, a saved one: the model, maps, scales and tables that still know rows.
+
+    A run that was killed goes on where it stopped, and the ranker is written at the end, whole or not at all.
+    """
+    from recsys.experiments import finish_forgets
+
+    done = finish_forgets(
+        folder, out=out, forget_list=path, config=config, blend=blend, keep=keep, remake=remake, allow_imports=imports,
+        data_dir=data_dir, quiet=quiet,
+    )  # fmt: skip
+    if done.finished is None:
+        options.print_line(f"{folder}: nothing is pending")
+        return
+    options.print_line(f"line {', '.join(map(str, done.finished.lines))}: {done.finished.describe()}")
+    options.print_line(f"ranker: {done.folder}, policy {done.policy}")
 
 
 @forget.command()

@@ -16,6 +16,7 @@ from recsys.maths.fold_in import solve_user_factors
 from recsys.maths.popularity import count_item_users, sum_item_weights
 from recsys.models.factor_model import FittedFactors
 from recsys.models.most_popular import FittedPopularity
+from recsys.models.random import FittedRandom
 from recsys.models.registry import find_fitted_classes
 from recsys.models.tfidf_bm25 import sum_rows, weigh_rows
 from recsys.models.user_knn import FittedUserKNN
@@ -29,6 +30,7 @@ from recsys.objectives.derived_tables import (
 from recsys.support.forget_lists import ForgetLine
 from recsys.types import Context, ExposureHistories, RecsysError, Scorer, TableCache
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs, Strings
+from recsys.types.forgetting import ForgetCertificate
 from recsys.types.pools import ConstantFunction
 from recsys.types.user_rows import iter_user_rows
 
@@ -68,6 +70,39 @@ class PendingForget(NamedTuple):
     kind: str
     rows: int  # likes and dislikes that were taken out
     parts: tuple[str, ...]  # of the ranker
+
+
+@dataclass(frozen=True)
+class FinishedForgets:
+    """What became of all that was pending when a ranker was made anew without forgotten rows."""
+
+    lines: tuple[int, ...]  # of the forget list
+    model: ForgetCertificate | None  # what the model still knows of the rows; None for a ranker without a model
+    remade: tuple[str, ...]  # parts that were made anew of the rows that are left
+    kept: tuple[str, ...] = ()  # parts that were kept, because the operator says that they hold no rows of users
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON can say it."""
+        return {**vars(self), "model": None if self.model is None else self.model.to_dict()}
+
+    @classmethod
+    def from_dict(cls, told: Any) -> "FinishedForgets":
+        """Return what `to_dict` told.
+
+        Raises:
+            RecsysError: for anything else.
+        """
+        try:
+            model = None if told["model"] is None else ForgetCertificate.from_dict(told["model"])
+            return cls(tuple(map(int, told["lines"])), model, tuple(told["remade"]), tuple(told["kept"]))
+        except (KeyError, TypeError, ValueError):
+            raise RecsysError("found no certificate of a forget, expected one as it was written") from None
+
+    def describe(self) -> str:
+        """Return in words what became of each part."""
+        said = [] if self.model is None else [self.model.describe()]
+        said += [f"made anew: {', '.join(self.remade)}"] if self.remade else []
+        return "; ".join(said + ([f"kept: {', '.join(self.kept)}"] if self.kept else []))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,13 +158,19 @@ def take_out_rows(context: Context, model: Scorer | None, lines: Collection[Line
     return ForgottenParts(left, fitted, users, tuple(taken))
 
 
-def list_pending_parts(context: Context, model: Scorer | None, has_likelihood: bool) -> tuple[str, ...]:
-    """Return the parts of a ranker that everybody's rows made together and that `take_out_rows` leaves as they are."""
+def list_pending_parts(context: Context, model: Scorer | None, others: Collection[str]) -> tuple[str, ...]:
+    """Return the parts of a ranker that everybody's rows made together and that `take_out_rows` leaves as they are.
+
+    `others` are those that are neither the model's nor tables.
+    """
     tables = sorted({key.name for key, _ in context.tables.items() if isinstance(key, TableKey)} & PENDING_TABLES)
-    is_exact = model is None or (isinstance(model, FittedPopularity) and _counts_likes(model, context))
+    is_exact = (
+        model is None
+        or isinstance(model, FittedRandom)
+        or (isinstance(model, FittedPopularity) and _counts_likes(model, context))
+    )
     of_model = () if is_exact else (f"model: {type(model).__name__}",)
-    shared = ("maps", "scales", *(("likelihood",) if has_likelihood else ()))
-    return (*of_model, *shared, *(f"table: {name}" for name in tables))
+    return (*of_model, *others, *(f"table: {name}" for name in tables))
 
 
 def _find_entries(items: Ints, pointers: Ints | Longs, line: LineRows) -> Longs:

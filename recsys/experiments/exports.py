@@ -52,7 +52,11 @@ def export(
     """
     settings, target = resolve_config(config, data), check_path("out", out)
     ranker, made = fit_ranker(settings, blend, index_recall=index_recall, quiet=quiet, data_dir=data_dir, data=data)
-    about = {"data_fingerprint": made.dataset.fingerprint, "config": mask_private_text(settings.dump_settings())}
+    about = {
+        "data_fingerprint": made.dataset.fingerprint,
+        "config": mask_private_text(settings.dump_settings()),
+        "run": made.spec.name,
+    }
     folder = ranker.save(target, about=about)
     return ExportResult(folder, made.spec.name, ranker.name, *made.split.shape, ranker.index)
 

@@ -2,8 +2,10 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from recsys.likelihoods import features as functions
 from recsys.likelihoods.features import COMPILED_FEATURES
@@ -118,6 +120,26 @@ class Likelihood:
             raise RecsysError(f"likelihood: is of {self.n_items} items, expected one of these {len(item_ids)}")
         if digest_ids(item_ids) != self.items_digest:
             raise RecsysError(f"likelihood: is of {self.n_items} other items, expected one fitted to the same ids")
+
+    def move_to_items(self, known: Strings, item_ids: Strings) -> "Likelihood":
+        """Return the likelihood, of the items `known`, for a catalogue that has these and others.
+
+        Of others, on which it was not fitted, columns have the values that add nothing.
+
+        Raises:
+            RecsysError: if it is not of these items, or the catalogue lacks one of them.
+        """
+        self.check_items(known)
+        places = {name: code for code, name in enumerate(known.tolist())}
+        taken = np.array([places.get(name, -1) for name in item_ids.tolist()], np.int64)
+        if lost := len(known) - int((taken >= 0).sum()):
+            raise RecsysError(
+                f"likelihood: {lost:,} of its {len(known):,} items are not in the catalogue, expected all"
+            )
+        means = dict(zip(self.features.tolist(), self.means.tolist(), strict=True))
+        others = np.array([means.get(name, 0.0) for name in self.columns.tolist()])
+        values = np.where(taken >= 0, self.column_values[:, taken], others[:, None])
+        return replace(self, n_items=len(item_ids), items_digest=digest_ids(item_ids), column_values=values)
 
     def get_weights(self, coefficients: Doubles, intercept: Any) -> tuple[Doubles, Any]:
         """Return the weights (..., F) of features as they are, and the offset, of coefficients (..., F)."""

@@ -42,7 +42,8 @@ class Forgotten(NamedTuple):
     settings: Any
     side: SideInformation | None  # without the forgotten rows
     lost_dislikes: bool  # whether some of them were known dislikes
-    warm_rounds: int  # of ALS and iALS from the factors that are there; 0 is none
+    warm_rounds: int = 0  # of ALS and iALS from the factors that are there
+    is_known: bool = True  # whether `users` are told; False: of an earlier forget, whose rows nobody has any more
 
 
 class Updated(NamedTuple):
@@ -95,6 +96,29 @@ def forget_rows(
         kept_settings=updated.kept_settings,
     )
     return updated.model, certificate
+
+
+def forget_earlier_rows(
+    model: Scorer, remaining: Csr, *, settings: Model | None = None, side: SideInformation | None = None,
+) -> tuple[Scorer, ForgetCertificate]:  # fmt: skip
+    """Return a model of the positives that are left, where it was fitted to others that nobody has any more.
+
+    That is so where a ranker was saved after a forget. `remaining` (U, I) are all positives, and `side` is of these.
+    No update is made from what is not there: what is counted or weighed is made anew, and other models are fitted anew
+    with `settings`, or pending without them. The certificate counts no users and no rows.
+
+    Raises:
+        RecsysError: for positives of another shape than the model's, or none.
+    """
+    after = canonicalize_positives(_PLACE, remaining)
+    if not after.nnz:
+        raise RecsysError(f"{_PLACE}: no positive is left, expected some to keep a model of")
+    everybody = np.arange(after.shape[0], dtype=np.int32)
+    left = canonicalize_side(_PLACE, side, after)
+    updated = _update(Forgotten(model, after, everybody, settings, left, lost_dislikes=True, is_known=False))
+    remains = _hash_matrix(after)
+    told = ForgetCertificate(type(model).__name__, 0, 0, 0, remains, updated.parts, updated.kept_settings)
+    return updated.model, told
 
 
 def _find_cells(shape: tuple[int, int], users: Any, items: Any) -> tuple[np.ndarray, bool]:
@@ -196,7 +220,7 @@ def _forget_from_ease(asked: Forgotten) -> Updated:
     fitted: FittedEASE = asked.model
     if fitted.inverse_diagonal is None or fitted.l2 is None:
         return _refit(asked)
-    if count_update_rank(asked.after, asked.users) * _SHARE_OF_RANK <= asked.after.shape[1]:
+    if asked.is_known and count_update_rank(asked.after, asked.users) * _SHARE_OF_RANK <= asked.after.shape[1]:
         with threadpool_limits(1, user_api="blas"):
             updated = update_weights(fitted, asked.after, asked.users)
         if np.isfinite(updated.bound):
@@ -214,7 +238,7 @@ def _forget_from_item_similarity(asked: Forgotten) -> Updated:
         return _refit(asked)
     kept, anew = asked.settings.fill_defaults(fitted.train), asked.settings.fill_defaults(asked.after)
     other = {} if kept.shrink == anew.shrink else {"shrink": (float(kept.shrink or 0), float(anew.shrink or 0))}
-    if fitted.similarity == "bm25":
+    if fitted.similarity == "bm25" or not asked.is_known:
         return Updated(kept.fit(asked.after), (ForgottenPart("links", REFITTED, 0.0, REFIT),), other)
     updated, n_anew = update_item_neighbors(fitted, kept, asked.after, asked.users)
     state = REFITTED if n_anew == asked.after.shape[1] else EXACT

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from recsys.objectives.derived_tables import (
     get_item_vectors,
     get_items_by_feature,
 )
+from recsys.rankers.indexes import Index, build_index
+from recsys.rankers.likelihoods import refuse_likelihood
 from recsys.rankers.policies import Policy
 from recsys.rankers.request_constraints import resolve_fixed_guards
 from recsys.rankers.requests import build_context_of_users
@@ -23,6 +25,43 @@ from recsys.reranking.slates import SAMPLE_USERS, Scale, fit_scales
 from recsys.retrieval.candidates import candidates, make_context
 from recsys.types import Context, ExposureHistories, Guard, Pool, RecsysError, Scorer, Split, TasteMap
 from recsys.types.exposures import make_empty_histories
+
+# How maps and scales of a ranker came to be: by `objective_maps` and on the model's candidates, or otherwise.
+MADE, GIVEN, OF_POOL, OF_NO_ROWS = "made", "given", "of a pool", "of no rows"
+
+
+class FittedParts(NamedTuple):
+    """What `Ranker.fit` makes of a model, a split and a blend."""
+
+    context: Context
+    scales: dict[str, float]
+    index: Index | None
+    likelihood: Likelihood | None
+    about: dict[str, Any]  # how they came to be, as JSON can say it
+
+
+def fit_ranker_parts(
+    model: Scorer | None, split: Split, blend: Mapping[str, Any], policy: Policy, *, maps: Sequence[TasteMap] | None,
+    guards: Sequence[Guard], shown: ExposureHistories | None, index_recall: float, likelihood: Likelihood | None,
+    scale: Scale, pool: Pool | None,
+) -> FittedParts:  # fmt: skip
+    """Return the parts of a ranker, which `about` tells from those that were given: as `Ranker.fit` says.
+
+    Raises:
+        RecsysError: as `Ranker.fit` does.
+    """
+    around = build_ranker_context(split, model, maps, policy.seed, guards, policy.k, shown)
+    available = resolve_fixed_guards(guards, around, policy.k).filter_available(split.available_items)
+    index = build_index(model, around, available, policy, index_recall)
+    of_scales = (
+        (MADE if pool is None else OF_POOL) if isinstance(scale, str) else OF_NO_ROWS if scale is None else GIVEN
+    )
+    about: dict[str, Any] = {"made_of": {"maps": MADE if maps is None else GIVEN, "scales": of_scales}}
+    if reason := refuse_likelihood(likelihood, around):
+        likelihood, about = None, {**about, "likelihood": f"left out: {reason}"}
+    scales = fit_ranker_scales(around, split, model, pool, blend, scale, policy, likelihood)
+    prime_tables(around, model)
+    return FittedParts(around, scales, index, likelihood, about)
 
 
 def serialize_blend(blend: blends.Blend) -> dict[str, Any]:

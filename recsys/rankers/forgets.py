@@ -13,6 +13,7 @@ import numpy as np
 
 from recsys.control.forgetting import (
     FORGOTTEN_PREFIX,
+    FinishedForgets,
     LineRows,
     PendingForget,
     list_pending_parts,
@@ -20,6 +21,7 @@ from recsys.control.forgetting import (
     take_out_rows,
 )
 from recsys.data.identifiers import normalize_id
+from recsys.rankers.fitting import OF_NO_ROWS
 from recsys.rankers.profiles import ProfileEntry, UserProfile, format_moment
 from recsys.rankers.requests import NO_ITEMS, IdIndex, RequestUser
 from recsys.rankers.user_dials import UserDials, join_user_dials, remove_user_dials
@@ -261,10 +263,10 @@ def _apply_lines(ranker: Ranker, state: ForgetState, holding: tuple[ForgetLine, 
     new = [place for line in holding[len(state.lines) :] if (place := _place_line(ranker, state, line)) is not None]
     model, context = ranker.model, ranker.context
     parts = take_out_rows(context, model, new)
-    stale = list_pending_parts(context, model, ranker.likelihood is not None)
+    stale = list_pending_parts(context, model, list_shared_parts(ranker))
     pending = list(state.pending)
     for place, rows in zip(new, parts.rows, strict=True):
-        if rows:
+        if rows and stale:
             pending.append(PendingForget(place.line.number, place.line.kind, rows, stale))
     closed = {**state.closed, **_close_topics(ranker, state, new)}
     changing = [
@@ -305,6 +307,29 @@ def find_topic_items(context: Context, topic: str) -> Ints | None:
     return np.flatnonzero(find_items_of_topic(context.items, topic)).astype(np.int32)
 
 
+def list_shared_parts(ranker: Ranker) -> tuple[str, ...]:
+    """Return the parts of a ranker, beside its model and tables, that rows of users made."""
+    made_of = ranker.about.get("made_of")
+    told = made_of if isinstance(made_of, Mapping) else {}
+    there = {
+        "maps": len(ranker.context.maps) > 0 and told.get("maps") != OF_NO_ROWS,
+        "scales": told.get("scales") != OF_NO_ROWS,
+        "likelihood": ranker.likelihood is not None,
+        "index": ranker.index is not None,
+    }
+    return tuple(name for name, is_there in there.items() if is_there)
+
+
+def find_finished_forgets(ranker: Ranker) -> FinishedForgets | None:
+    """Return what became of what was pending when a ranker was made anew, None where it never was.
+
+    Raises:
+        RecsysError: if what it says of it is none.
+    """
+    told = ranker.about.get("finished_forgets")
+    return None if told is None else FinishedForgets.from_dict(told)
+
+
 def _close_topics(ranker: Ranker, state: ForgetState, new: Collection[LineRows]) -> dict[int, Closed]:
     found: dict[int, Any] = {}
     for place in new:
@@ -338,10 +363,22 @@ def _name_policy(state: ForgetState) -> str:
 
 def _list_kept_pending(ranker: Ranker, holding: Collection[ForgetLine]) -> tuple[PendingForget, ...]:
     """Return what was pending when a ranker was saved, of the lines that still hold."""
-    told = ranker.about.get("forget_list")
-    rows = told.get("pending", ()) if isinstance(told, Mapping) else ()
     known = {line.number for line in holding}
-    return tuple(PendingForget(line, kind, n, tuple(parts)) for line, kind, n, parts in rows if line in known)
+    return tuple(one for one in list_saved_pending(ranker.about) if one.line in known)
+
+
+def list_saved_pending(about: Mapping[str, Any]) -> tuple[PendingForget, ...]:
+    """Return what was pending when a ranker was saved, whether its lines still hold or not.
+
+    Raises:
+        RecsysError: if what it says of it is none.
+    """
+    told = about.get("forget_list")
+    rows = told.get("pending", ()) if isinstance(told, Mapping) else ()
+    try:
+        return tuple(PendingForget(int(line), str(kind), int(n), tuple(parts)) for line, kind, n, parts in rows)
+    except (TypeError, ValueError):
+        raise RecsysError("ranker: manifest.json does not say what is pending, expected it as it was written") from None
 
 
 def _need_state(ranker: Ranker) -> ForgetState:

@@ -28,7 +28,7 @@ def refuse_likelihood(likelihood: Likelihood | None, context: Context) -> str:
     likelihood.check_items(context.item_ids)
     reason = find_reason_to_keep_base(likelihood, context)
     if reason:
-        warnings.warn(f"ranker: {reason}: the base's order is kept", RecsysWarning, stacklevel=3)
+        warnings.warn(f"ranker: {reason}: the base's order is kept", RecsysWarning, stacklevel=4)
     return reason
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys.control.forgetting import PendingForget
+from recsys.control.forgetting import FinishedForgets, PendingForget
 from recsys.control.receipts import Receipt
 from recsys.control.whys import WhyNot
 from recsys.data.identifiers import normalize_id
@@ -34,6 +34,7 @@ from recsys.rankers.forgets import (
     close_items,
     describe_forgets,
     drop_items,
+    find_finished_forgets,
     find_saved_list,
     follow_list,
     forget,
@@ -44,13 +45,12 @@ from recsys.rankers.forgets import (
     undo,
 )
 from recsys.rankers.generic_path import pick_by_rerank
-from recsys.rankers.indexes import Index, build_index, retrieve_from_index
+from recsys.rankers.indexes import Index, retrieve_from_index
 from recsys.rankers.likelihoods import (
     build_ranker_scorer,
     describe_kept_order,
     explain_by_features,
     order_by_likelihood,
-    refuse_likelihood,
 )
 from recsys.rankers.policies import Policy
 from recsys.rankers.profiles import UserProfile, build_profile
@@ -274,21 +274,15 @@ class Ranker:
             )
             for note in left_out:
                 warnings.warn(note, RecsysWarning, stacklevel=2)
-        around = fitting.build_ranker_context(split, model, maps, seed, guards, k, histories)
-        index = build_index(
-            model,
-            around,
-            resolve_fixed_guards(guards, around, k).filter_available(split.available_items),
-            policy,
-            index_recall,
-        )
-        about: dict[str, Any] = {"split_fingerprint": split.fingerprint, **({"shown": left_out} if left_out else {})}
-        if reason := refuse_likelihood(likelihood, around):
-            likelihood, about = None, {**about, "likelihood": f"left out: {reason}"}
-        scales = fitting.fit_ranker_scales(around, split, model, pool, plain, scale, policy, likelihood)
-        fitting.prime_tables(around, model)
-        others: Any = (tuple(guards), index, about, likelihood, rules, None, topics)
-        made = cls(model, around, plain, scales, policy, split.available_items, "", *others)
+        own = tuple(guards)
+        made_of = fitting.fit_ranker_parts(
+            model, split, plain, policy, maps=maps, guards=own, shown=histories, index_recall=index_recall,
+            likelihood=likelihood, scale=scale, pool=pool,
+        )  # fmt: skip
+        about: dict[str, Any] = {"split_fingerprint": split.fingerprint, **made_of.about}
+        about |= {"shown": left_out} if left_out else {}
+        others: Any = (own, made_of.index, about, made_of.likelihood, rules, None, topics)
+        made = cls(model, made_of.context, plain, made_of.scales, policy, split.available_items, "", *others)
         return made if forget_list is None else made.follow_forget_list(forget_list)
 
     def save(self, folder: str | Path, *, about: Mapping[str, Any] | None = None) -> Path:
@@ -773,6 +767,11 @@ class Ranker:
     def pending_forgets(self) -> tuple[PendingForget, ...]:
         """What was fitted to rows that are forgotten and is not yet fitted again, by line of the forget list."""
         return () if self.forget_state is None else self.forget_state.pending
+
+    @property
+    def finished_forgets(self) -> FinishedForgets | None:
+        """What became of all that was pending, where `recsys forget run` made the ranker anew; None elsewhere."""
+        return find_finished_forgets(self)
 
     def replace_parts(
         self, context: Context, model: Scorer | None, state: ForgetState, dials: UserDials | None, gone: Ints, name: str

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any, cast
 
@@ -117,7 +117,7 @@ def collect_parts(
         feature_names=np.asarray(items.feature_names, dtype=np.str_),
         years=items.years,
         seed=context.seed,
-        tables=tuple(_build_table(key, value) for key, value in list_saved_tables(context) if key in tables),
+        tables=list_table_records((key, value) for key, value in list_saved_tables(context) if key in tables),
         indexes=() if index is None else (index,),
         likelihoods=() if likelihood is None else (likelihood,),
         user_dials=() if user_dials is None else (user_dials,),
@@ -127,14 +127,24 @@ def collect_parts(
     )
 
 
+def list_table_records(tables: Iterable[tuple[TableKey, Any]]) -> tuple[DerivedTable, ...]:
+    """Return derived tables as records that a folder may hold."""
+    return tuple(_build_table(key, value) for key, value in tables)
+
+
+def restore_tables(into: TableCache, records: Iterable[DerivedTable]) -> None:
+    """Put derived tables, given as records, among those of a context."""
+    for table in records:
+        values = [part.values for part in table.parts]
+        key = TableKey(table.name, table.settings)
+        into.get(key, ConstantFunction(tuple(values) if table.several else values[0]))
+
+
 def build_request_context(parts: RankerParts) -> Context:
     """Return the context in which requests are answered."""
     names = tuple(str(name) for name in parts.feature_names)
     tables = TableCache()
-    for table in parts.tables:
-        values = [part.values for part in table.parts]
-        key = TableKey(table.name, table.settings)
-        tables.get(key, ConstantFunction(tuple(values) if table.several else values[0]))
+    restore_tables(tables, parts.tables)
     model = parts.models[0] if parts.models else None
     return Context(
         user_ids=parts.user_ids,

@@ -113,6 +113,38 @@ def make_temporary_folder(parent: Path) -> Iterator[Path]:
             shutil.rmtree(made, ignore_errors=True)  # NFS keeps a file until it is closed
 
 
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Make a folder if it is not there, and hold it: until the block ends, or this process, no other process gets it.
+
+    It stays as it is left. One that holds nothing at the end is removed.
+
+    Raises:
+        RecsysError: if another process holds it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        number = os.open(folder / _LOCK_NAME, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    except OSError as error:
+        raise RecsysError(f"cannot write {folder}: {error.strerror or error}") from None
+    try:
+        _lock_at_once(number, folder)
+        yield
+        with suppress(OSError):
+            if {entry.name for entry in os.scandir(folder)} <= {_LOCK_NAME}:
+                _remove_path(folder)
+    finally:
+        os.close(number)
+
+
+def clear_folder(folder: Path) -> None:
+    """Remove what is in a folder that `hold_folder` holds."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name != _LOCK_NAME:
+                _remove_path(Path(entry.path), entry.is_dir(follow_symlinks=False))
+
+
 def recover_folder(path: Path) -> None:
     """Bring back the folder `path` if a process was killed while it replaced it."""
     aside = _get_replaced_path(path)
@@ -251,6 +283,18 @@ def _lock_file(number: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _lock_at_once(number: int, folder: Path) -> None:
+    """Lock an opened file, where there are locks, and refuse to wait for it."""
+    if sys.platform == "win32":
+        return
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RecsysError(f"{folder}: another process works in it, expected to be alone") from None
+    except OSError:
+        return  # a file system without locks
 
 
 @cache

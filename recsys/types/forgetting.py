@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from recsys.types.errors import RecsysError
+
 EXACT, SOLVED, REFITTED, PENDING = "exact", "solved", "refitted", "pending"
 REFIT = "a full refit"
 
@@ -56,6 +58,28 @@ class ForgetCertificate:
         plain = asdict(replace(self, kept_settings={}))
         kept = {name: list(values) for name, values in self.kept_settings.items()}
         return {**plain, "parts": list(plain["parts"]), "kept_settings": kept}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> "ForgetCertificate":
+        """Return the certificate that `to_dict` told.
+
+        Raises:
+            RecsysError: for anything else.
+        """
+        try:
+            parts = tuple(ForgottenPart(**part) for part in told["parts"])
+            kept = {str(name): (float(values[0]), float(values[1])) for name, values in told["kept_settings"].items()}
+            return cls(**{**told, "parts": parts, "kept_settings": kept})
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+            raise RecsysError("found no certificate of a forget, expected one as it was written") from None
+
+    def describe(self) -> str:
+        """Return in words what became of each part: "item factors solved (bound 0.0012)"."""
+        said = [
+            part.name + (" " if part.name else "") + part.state + (f" (bound {part.bound:.2g})" if part.bound else "")
+            for part in self.parts
+        ]
+        return f"{self.model}: {', '.join(said) or 'knew no such rows'}"
 
     def to_json(self) -> str:
         """Return the certificate as JSON text."""

@@ -1,0 +1,367 @@
+"""`finish_forgets`: what is pending is made anew, as a fit without the rows makes it, whole or not at all."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import make_exposures, make_maps, make_split, write_tables
+
+import recsys as rs
+from recsys.cli import main
+from recsys.control import forget_lists
+from recsys.experiments import export, finish_forgets
+from recsys.models.factor_updates import bound_item_error
+from recsys.rankers import Ranker
+from recsys.support.serialization import flatten_record
+from recsys.types import RecsysError, Split
+from recsys.types.arrays import Csr, make_empty_matrix
+
+USERS, SEED, GONE, PAIR, ITEM = 60, 4, "u3", ("u5", 0), "i7"
+BLENDS = {
+    "plain": {"relevance": 1.0, "mmr": 0.3, "negative_space": 0.3, "unexplored": 0.2},
+    "popular": {"relevance": 1.0, "novelty": 0.2},
+}
+MODELS = {
+    "most_popular": rs.models.MostPopular(),
+    "user_knn": rs.models.UserKNN(k=5),
+    "item_knn": rs.models.ItemKNN(k=5),
+    "p3alpha": rs.models.P3alpha(),
+    "bpr": rs.models.BPR(factors=4, iterations=3),
+    "ease": rs.models.EASE(l2=5.0),
+    "als": rs.models.ALS(factors=4, iterations=3),
+}
+
+
+@pytest.fixture(autouse=True)
+def _write_to_memory_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr("os.fsync", lambda number: None)
+    monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cells"))
+
+
+@cache
+def make_data(half_life=None):
+    split = make_split(users=USERS, items=50, seed=SEED, times=True)
+    return split if half_life is None else split.with_half_life(half_life, now=2000 * 86_400)
+
+
+def fit(model, split, blend="plain", **others):
+    fitted = MODELS[model].fit(split.train, split.side_information)
+    settings = {"n": 20, "k": 6, **others}
+    return Ranker.fit(fitted, split, BLENDS[blend], **settings)
+
+
+def say(path, split):
+    """Write a forget of a person, of an interaction, and of an item."""
+    liked = split.item_ids[split.train[[split.user_ids.tolist().index(PAIR[0])]].indices[PAIR[1]]]
+    forget_lists.forget(path, user=GONE)
+    forget_lists.forget(path, user=PAIR[0], item=liked)
+    forget_lists.forget(path, item=ITEM)
+    return path
+
+
+def take_out(split, path):
+    """Return the split with the cells of the named rows empty, entry by entry: the slow statement."""
+    found = forget_lists.read_forget_list(path)
+    named = {(line.user, line.item) for line in found.list_holding()}
+    users = {code: found.hash_user(name) for code, name in enumerate(split.user_ids.tolist())}
+    items = {code: found.hash_item(name) for code, name in enumerate(split.item_ids.tolist())}
+
+    def drop(matrix):
+        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        kept = [
+            not named & {(users[u], ""), ("", items[i]), (users[u], items[i])}
+            for u, i in zip(rows.tolist(), matrix.indices.tolist(), strict=True)
+        ]
+        pointers = np.searchsorted(rows[kept], np.arange(matrix.shape[0] + 1)).astype(matrix.indptr.dtype)
+        return Csr((matrix.data[kept], matrix.indices[kept], pointers), shape=matrix.shape)
+
+    names = ("train", "train_negatives", "train_times")
+    return replace(split, **{name: drop(getattr(split, name)) for name in names})
+
+
+def list_arrays(ranker):
+    """Return all arrays that a ranker saves, by name, but for ids of forgotten people and what is available."""
+    arrays = flatten_record(ranker._collect_parts())
+    return {name: one for name, one in arrays.items() if name not in ("user_ids", "available")}
+
+
+def assert_same(one, other, skipped=()):
+    ours, theirs = list_arrays(one), list_arrays(other)
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        if not name.startswith(tuple(skipped)):
+            assert array.dtype == theirs[name].dtype and np.array_equal(array, theirs[name]), name
+
+
+@pytest.mark.parametrize("half_life", [None, 300])
+@pytest.mark.parametrize("model", ["most_popular", "user_knn", "item_knn", "p3alpha", "bpr"])
+def test_the_ranker_is_that_of_a_fit_without_the_rows(tmp_path, model, half_life):
+    """To the bit: model, own maps, scales and every derived table."""
+    split = make_data(half_life)
+    path = say(tmp_path / "list", split)
+    folder = fit(model, split).save(tmp_path / "ranker")
+    assert len(Ranker.load(folder, forget_list=path).pending_forgets) == 3
+    done = finish_forgets(folder, forget_list=path, settings=MODELS[model], quiet=True)
+    assert done.finished.lines == (1, 2, 3) and done.finished.model.is_exact
+    made = Ranker.load(folder)
+    assert made.pending_forgets == () and made.finished_forgets == done.finished and made.name == done.policy
+    expected = fit(model, take_out(split, path)).follow_forget_list(path)
+    assert_same(made, expected)
+    assert dict(made.scales) == dict(expected.scales)
+    for user in ("u1", "u5", "u40"):
+        assert made.rank(user=user, now=9).items == expected.rank(user=user, now=9).items
+    assert GONE not in made.known_users and ITEM not in made.known_items
+    assert not (tmp_path / "ranker.unfinished").exists()
+
+
+def test_weights_of_ease_are_within_the_bound(tmp_path):
+    split = make_split(users=40, items=200, seed=SEED)
+    path = forget_lists.forget(tmp_path / "list", user=GONE).path
+    folder = fit("ease", split, "popular").save(tmp_path / "ranker")
+    (part,) = finish_forgets(folder, forget_list=path, quiet=True).finished.model.parts
+    made, expected = Ranker.load(folder), fit("ease", take_out(split, path), "popular")
+    assert part.state == "exact" and 0 < part.bound <= 2**-16
+    assert np.abs(made.model.weights - expected.model.weights).max() <= part.bound
+    assert_same(made, expected, skipped=("models.0.weights", "models.0.inverse_diagonal"))
+
+
+def test_item_factors_are_within_the_bound_of_their_certificate(tmp_path):
+    split = make_data()
+    path = say(tmp_path / "list", split)
+    folder = fit("als", split).save(tmp_path / "ranker")
+    done = finish_forgets(folder, forget_list=path, quiet=True).finished
+    assert [part.state for part in done.model.parts] == ["exact", "solved"]
+    made, expected = Ranker.load(folder), fit("als", take_out(split, path))
+    none = make_empty_matrix(split.shape)
+    assert bound_item_error(made.model.factors, expected.context.train, none)[1] == done.model.parts[1].bound
+    kept = {name for name in list_arrays(made) if name.startswith(("maps", "train", "dislikes", "times"))}
+    ours, theirs = list_arrays(made), list_arrays(expected)
+    assert kept and all(np.array_equal(ours[name], theirs[name]) for name in kept)
+
+
+def test_an_index_is_made_of_the_new_factors(tmp_path):
+    pytest.importorskip("sklearn")
+    split = make_data()
+    folder = fit("als", split, "popular", index_recall=0.8).save(tmp_path / "ranker")
+    path = forget_lists.forget(tmp_path / "list", user=GONE).path
+    assert "index" in Ranker.load(folder, forget_list=path).pending_forgets[0].parts
+    before = Ranker.load(folder).index
+    assert "index" in finish_forgets(folder, forget_list=path, quiet=True).finished.remade
+    after = Ranker.load(folder).index
+    assert after.target_recall == before.target_recall and not np.array_equal(after.centres, before.centres)
+
+
+def test_what_was_saved_after_a_forget_is_finished_too(tmp_path):
+    """Its folder no longer has the rows, so that no update can be made from them."""
+    split = make_data()
+    path = say(tmp_path / "list", split)
+    for model, state in (("als", "solved"), ("ease", "refitted"), ("item_knn", "refitted"), ("bpr", "refitted")):
+        folder = fit(model, split).follow_forget_list(path).save(tmp_path / model)
+        done = finish_forgets(folder, settings=MODELS[model], quiet=True).finished
+        assert {part.state for part in done.model.parts} - {"exact"} == {state} and done.lines == (1, 2, 3)
+        made, expected = Ranker.load(folder), fit(model, take_out(split, path)).follow_forget_list(path)
+        assert made.pending_forgets == ()
+        if model != "als":
+            assert_same(made, expected)
+
+
+def test_a_later_forget_is_pending_again(tmp_path):
+    split = make_data()
+    path = forget_lists.forget(tmp_path / "list", user=GONE).path
+    folder = fit("user_knn", split).save(tmp_path / "ranker")
+    finish_forgets(folder, forget_list=path, quiet=True)
+    forget_lists.forget(path, user="u9")
+    served = Ranker.load(folder)
+    assert [one.line for one in served.pending_forgets] == [2] and served.finished_forgets.lines == (1,)
+    assert finish_forgets(folder, quiet=True).finished.lines == (1, 2)
+    assert_same(Ranker.load(folder), fit("user_knn", take_out(split, path)).follow_forget_list(path))
+
+
+def test_exposures_dials_and_guards_stay(tmp_path):
+    split = make_data()
+    path = forget_lists.forget(tmp_path / "list", user=GONE).path
+    own = {"guards": [rs.guards.at_most(2, features=["f1"])], "shown": make_exposures(split, rows=300)}
+    before = fit("user_knn", split, **own).set_user_dials({"u1": {"mmr": 2.0}, GONE: {"mmr": 2.0}})
+    folder = before.save(tmp_path / "ranker", about={"origin": "here"})
+    finish_forgets(folder, forget_list=path, out=tmp_path / "other", quiet=True)
+    assert_same(Ranker.load(folder), before)
+    made = Ranker.load(tmp_path / "other")
+    assert made.user_dials.user_ids.tolist() == ["u1"] and made.about["origin"] == "here"
+    assert [guard.name for guard in made.guards] == [guard.name for guard in before.guards]
+    code = before.known_users[GONE]
+    pointers = made.context.exposures.pointers
+    assert pointers[code] == pointers[code + 1] and pointers[-1] > 0
+
+
+def test_nothing_pending_is_one_line(tmp_path, capsys):
+    path = forget_lists.forget(tmp_path / "list", user="nobody").path
+    folder = fit("user_knn", make_data(), forget_list=path).save(tmp_path / "ranker")
+    before = (folder / "manifest.json").read_bytes()
+    main(["forget", "run", str(folder)])
+    assert capsys.readouterr().out == f"{folder}: nothing is pending\n"
+    assert (folder / "manifest.json").read_bytes() == before and not (tmp_path / "ranker.unfinished").exists()
+
+
+def test_given_maps_need_a_word(tmp_path):
+    split = make_data()
+    path = forget_lists.forget(tmp_path / "list", user=GONE).path
+    folder = fit("user_knn", split, maps=make_maps(split)).save(tmp_path / "ranker")
+    before = (folder / "manifest.json").read_bytes()
+    with pytest.raises(RecsysError, match="forget: the maps of the ranker were given to it, expected maps among"):
+        finish_forgets(folder, forget_list=path, quiet=True)
+    assert (folder / "manifest.json").read_bytes() == before
+    assert finish_forgets(folder, forget_list=path, keep=["maps"], quiet=True).finished.kept == ("maps",)
+    assert_same(Ranker.load(folder), fit("user_knn", take_out(split, path), maps=make_maps(split)))
+    forget_lists.forget(path, user="u9")
+    assert "maps" not in Ranker.load(folder).pending_forgets[0].parts
+    folder = fit("user_knn", split, maps=make_maps(split)).save(tmp_path / "ranker")
+    finish_forgets(folder, forget_list=path, make_maps=lambda train: make_maps(split)[:1], quiet=True)
+    assert len(Ranker.load(folder).context.maps) == 1
+    folder = fit("user_knn", split, maps=make_maps(split)).save(tmp_path / "ranker")
+    finish_forgets(folder, forget_list=path, remake=["maps"], quiet=True)
+    assert_same(Ranker.load(folder), fit("user_knn", take_out(split, path)))
+
+
+@pytest.mark.parametrize(
+    ("model", "others", "message"),
+    [
+        ("bpr", {}, "its model FittedBPR has no update and is fitted anew, expected the settings"),
+        ("bpr", {"settings": MODELS["ease"]}, "they make a FittedEASE, and the ranker has a FittedBPR"),
+        ("user_knn", {"keep": ["map"]}, "forget: keep: unknown part 'map': did you mean 'maps'?"),
+        ("user_knn", {"remake": ["model"]}, "forget: remake: unknown part 'model'"),
+        ("user_knn", {"forget_list": None}, "follows no forget list, expected forget_list="),
+        ("user_knn", {"forget_list": "nowhere"}, "forget list nowhere: No such file"),
+    ],
+)
+def test_mistakes_are_one_line_and_nothing_is_written(tmp_path, model, others, message):
+    split = make_data()
+    path = forget_lists.forget(tmp_path / "list", user=GONE).path
+    folder = fit(model, split, "popular").save(tmp_path / "ranker")
+    before = (folder / "manifest.json").read_bytes()
+    with pytest.raises(RecsysError) as error:
+        finish_forgets(folder, **{"forget_list": path, "quiet": True, **others})
+    assert message in str(error.value) and "\n" not in str(error.value)
+    assert (folder / "manifest.json").read_bytes() == before and not (tmp_path / "ranker.unfinished").exists()
+
+
+KILLED = """
+import os, signal, sys
+from recsys.experiments import finish_forgets
+from recsys.rankers import remakes
+from recsys import models
+sys.path.insert(0, sys.argv[1])
+last, made = sys.argv[4], []
+make = remakes.PartStore.make
+def make_and_die(self, name, *others):
+    found = make(self, name, *others)
+    if name == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return found
+remakes.PartStore.make = make_and_die
+finish_forgets(sys.argv[2], forget_list=sys.argv[3], settings=models.BPR(factors=4, iterations=3), quiet=True)
+"""
+
+
+@pytest.mark.parametrize("last", ["model", "maps", "tables"])
+def test_a_job_that_was_killed_goes_on(tmp_path, monkeypatch, last):
+    split = make_data()
+    path = say(tmp_path / "list", split)
+    folder = fit("bpr", split).save(tmp_path / "ranker")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    arguments = [str(Path(__file__).parent), str(folder), str(path), last]
+    told = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, check=False)
+    assert told.returncode == -9, told.stderr
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert Ranker.load(folder, forget_list=path).pending_forgets
+    order = ("model", "maps", "tables")
+    kept = tmp_path / "ranker.unfinished"
+    (store,) = [one for one in kept.iterdir() if one.is_dir()]
+    assert sorted(one.name for one in store.iterdir()) == sorted(order[: order.index(last) + 1])
+    made = []
+    from recsys.models import forgetting
+    from recsys.rankers import fitting, remakes
+
+    for module, name in ((remakes, "forget_rows"), (fitting, "fit_ranker_parts")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, real=real, name=name, **b: made.append(name) or real(*a, **b))
+    assert forgetting.forget_rows is not remakes.forget_rows
+    finish_forgets(folder, forget_list=path, settings=MODELS["bpr"], quiet=True)
+    assert made == ([] if last == "tables" else ["fit_ranker_parts"])
+    assert not kept.exists()
+    assert_same(Ranker.load(folder), fit("bpr", take_out(split, path)).follow_forget_list(path))
+
+
+def test_parts_of_another_job_are_not_taken(tmp_path):
+    split = make_data()
+    path = say(tmp_path / "list", split)
+    folder = fit("bpr", split).save(tmp_path / "ranker")
+    arguments = [str(Path(__file__).parent), str(folder), str(path), "maps"]
+    assert subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, check=False).returncode == -9
+    forget_lists.forget(path, user="u9")
+    finish_forgets(folder, forget_list=path, settings=MODELS["bpr"], quiet=True)
+    assert_same(Ranker.load(folder), fit("bpr", take_out(split, path)).follow_forget_list(path))
+
+
+def test_a_damaged_part_is_made_anew(tmp_path):
+    split = make_data()
+    path = say(tmp_path / "list", split)
+    folder = fit("bpr", split).save(tmp_path / "ranker")
+    arguments = [str(Path(__file__).parent), str(folder), str(path), "model"]
+    assert subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, check=False).returncode == -9
+    file = next((tmp_path / "ranker.unfinished").rglob("*item_factors.npy"))
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    finish_forgets(folder, forget_list=path, settings=MODELS["bpr"], quiet=True)
+    assert_same(Ranker.load(folder), fit("bpr", take_out(split, path)).follow_forget_list(path))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks of files")
+def test_two_jobs_on_one_ranker_do_not_meet(tmp_path):
+    from recsys.rankers.part_stores import hold_parts
+
+    path = forget_lists.forget(tmp_path / "list", user=GONE).path
+    folder = fit("user_knn", make_data()).save(tmp_path / "ranker")
+    with hold_parts(folder), pytest.raises(RecsysError, match="another process works in it, expected to be alone"):
+        finish_forgets(folder, forget_list=path, quiet=True)
+    assert finish_forgets(folder, forget_list=path, quiet=True).finished.lines == (1,)
+
+
+def test_an_exported_ranker_knows_its_config(tmp_path, capsys):
+    """Model and likelihood are fitted by the config in it; the command tells what became of each line."""
+    write_tables(tmp_path)
+    config = {
+        "name": "shop",
+        "data": {"path": str(tmp_path / "ratings.csv"), "items": str(tmp_path / "items.csv")},
+        "filter": {"positive": "rating >= 3"},
+        "model": {"kind": "bpr", "factors": 4, "iterations": 3},
+        "pool": {"n": 20},
+        "likelihood": {},
+        "blends": {"mixed": {"relevance": 1.0, "mmr": 0.2}},
+    }
+    with pytest.warns(rs.RecsysWarning) if False else _nothing():
+        export(config, tmp_path / "ranker", quiet=True)
+    path = forget_lists.forget(tmp_path / "list", user="u3").path
+    had_likelihood = Ranker.load(tmp_path / "ranker").likelihood is not None
+    main(["forget", "run", str(tmp_path / "ranker"), "--list", str(path), "--quiet"])
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("line 1: FittedBPR: model refitted; made anew: maps, scales")
+    made = Ranker.load(tmp_path / "ranker")
+    assert second == f"ranker: {tmp_path / 'ranker'}, policy {made.name}"
+    assert (made.likelihood is not None) == had_likelihood == ("likelihood" in made.finished_forgets.remade)
+    main(["forget", "show", str(path), "--ranker", str(tmp_path / "ranker")])
+    assert "Z: FittedBPR: model refitted; made anew: " in capsys.readouterr().out.splitlines()[0]
+    forget_lists.forget(path, user="u4")
+    main(["forget", "show", str(path), "--ranker", str(tmp_path / "ranker")])
+    assert ": pending: model: FittedBPR, maps, scales" in capsys.readouterr().out.splitlines()[1]
+
+
+def _nothing():
+    from contextlib import nullcontext
+
+    return nullcontext()
