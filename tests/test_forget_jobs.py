@@ -1,6 +1,5 @@
 """`finish_forgets`: what is pending is made anew, as a fit without the rows makes it, whole or not at all."""
 
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +17,7 @@ from recsys.experiments import export, finish_forgets
 from recsys.models.factor_updates import bound_item_error
 from recsys.rankers import Ranker
 from recsys.support.serialization import flatten_record
-from recsys.types import RecsysError, Split
+from recsys.types import RecsysError
 from recsys.types.arrays import Csr, make_empty_matrix
 
 USERS, SEED, GONE, PAIR, ITEM = 60, 4, "u3", ("u5", 0), "i7"

@@ -24,6 +24,7 @@ from recsys.reranking import guards
 from recsys.support.checked_lines import append_records, open_to_append, read_records
 from recsys.types import RecsysError, Rule
 from recsys.types.guards import Guard
+from recsys.types.moments import format_moment
 
 NOW = 86_400_000  # the day after those of make_exposures
 BLENDS = {
@@ -432,7 +433,7 @@ def test_the_command_ranks_as_the_ranker_does(ranker, saved, tmp_path, capsys):
     assert run_cli("rank", saved, "--user", "u1", *options) == 0
     shown, answer = capsys.readouterr().out, ranker.rank(user="u1", **settings)
     assert [line.split()[1] for line in shown.splitlines()[1:5]] == list(answer.items)
-    assert f"policy: {answer.policy}, seed 3, now {NOW}" in shown
+    assert f"policy: {answer.policy}, seed 3, now {format_moment(NOW)}" in shown
     for wrong, said in (
         (("--history", "i1", "--shown", table), "has exposures of several users"),
         (("--user", "u95"), "did you mean 'u9'?"),

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from recsys.experiments import Bench
 
 
+_GOING_ON = (("bench",), ("sweep",), ("discover",), ("forget", "run"))  # commands that keep what they finished
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="recsys-negspace")
 def cli() -> None:
@@ -135,13 +138,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RecsysError as error:
         _exit_with_error(str(error), 2)
     except click.exceptions.Abort:
-        _exit_with_error("stopped; bench, sweep and discover go on from there when they are started again", 130)
+        _exit_with_error(f"stopped{_describe_going_on(sys.argv[1:] if arguments is None else arguments)}", 130)
     except click.ClickException as error:
         _exit_with_error(error.format_message(), 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         _exit_with_error(f"{error.filename or 'files'}: {error.strerror or error}", 2)
+
+
+def _describe_going_on(arguments: Sequence[str]) -> str:
+    """Return in words what a command that was stopped does when it is started again, "" if it starts anew."""
+    kept = any(tuple(arguments[: len(one)]) == one for one in _GOING_ON)
+    return f"; {' '.join(arguments[:1])} goes on from there when it is started again" if kept else ""
 
 
 @contextmanager

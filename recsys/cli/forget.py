@@ -150,8 +150,24 @@ def where(path: Path, folders: tuple[Path, ...], purge: bool, yes: bool) -> None
         options.print_line("nowhere")
     if stopped := [str(line.number) for line in said.list_holding() if line.kind == "topic"]:
         options.print_line(f"note: rows of stopped topics are not looked for (line {', '.join(stopped)})")
-    if purge and cells and (yes or click.confirm(f"remove {len(cells):,} cells?", err=True)):
+    if purge and cells and (yes or _confirm(f"remove {len(cells):,} cells?")):
         options.print_line(f"removed {held_rows.remove_held_cells(cells):,} cells")
+
+
+def _confirm(question: str) -> bool:
+    """Return the answer to a question.
+
+    Raises:
+        RecsysError: if there is none, such as where input has ended.
+    """
+    from recsys.types import RecsysError
+
+    try:
+        return click.confirm(question, err=True)
+    except click.exceptions.Abort:
+        raise RecsysError(
+            "the question was not answered and nothing is removed, expected yes or no, or --yes"
+        ) from None
 
 
 def check_known_ids(folder: Path, user: str | None, item: str | None, topic: str | None) -> None:

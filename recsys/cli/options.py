@@ -94,6 +94,30 @@ def parse_moment_text(text: str) -> str | int:
     return text
 
 
+def split_ids(text: str | None) -> list[str] | None:
+    """Return ids that stand in one text, separated by commas."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def read_shown_rows(path: Path, user: str | None) -> Sequence[tuple[Any, ...]]:
+    """Return the rows of a table of exposures that are the user's, as a request brings them.
+
+    Raises:
+        RecsysError: for a table that cannot be read, or one of several users where no user is named.
+    """
+    from recsys.data import read_exposures
+    from recsys.data.identifiers import normalize_id
+    from recsys.types import RecsysError
+
+    log = read_exposures(path)
+    names = log.user_ids[log.user]
+    if user is None and len(set(names.tolist())) > 1:
+        raise RecsysError(f"{path}: has exposures of several users, expected those of the one who asks, or --user")
+    mine = slice(None) if user is None else names == normalize_id(user)
+    dismissed = [False] * len(names[mine]) if log.dismissed is None else log.dismissed[mine].tolist()
+    return list(zip(log.item_ids[log.item][mine].tolist(), log.datetime[mine].tolist(), dismissed, strict=True))
+
+
 class EscapingConsole(Console):
     """A console to which every text is foreign: nothing in it is markup, and its hidden characters are written out."""
 

@@ -1,9 +1,8 @@
 """`recsys export`, `warmup`, `rank` and `profile`: a ranker for production, its slates, and what it holds of a user."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -78,12 +77,12 @@ def rank(
     from recsys.rankers import Ranker
 
     log = None if receipts is None else ReceiptLog(receipts)
-    brought = None if shown is None else _read_shown_rows(shown, user)
+    brought = None if shown is None else options.read_shown_rows(shown, user)
     ranker = Ranker.load(folder, allow_imports=imports)
     answer = ranker.rank(
         user=user,
-        history=_split_ids(history),
-        more=_split_ids(more),
+        history=options.split_ids(history),
+        more=options.split_ids(more),
         k=k,
         seed=seed,
         weights=options.parse_settings(weights, "--weights") or None,
@@ -117,32 +116,11 @@ def profile(folder: Path, user: str, out: Path | None, imports: tuple[str, ...])
         options.print_line(f"profile: {held.write(target)}")
 
 
-def _split_ids(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _read_shown_rows(path: Path, user: str | None) -> Sequence[tuple[Any, ...]]:
-    """Return the rows of a table of exposures that are the user's, as a request brings them.
-
-    Raises:
-        RecsysError: for a table that cannot be read, or one of several users where no user is named.
-    """
-    from recsys.data import read_exposures
-    from recsys.data.identifiers import normalize_id
-    from recsys.types import RecsysError
-
-    log = read_exposures(path)
-    names = log.user_ids[log.user]
-    if user is None and len(set(names.tolist())) > 1:
-        raise RecsysError(f"{path}: has exposures of several users, expected those of the one who asks, or --user")
-    mine = slice(None) if user is None else names == normalize_id(user)
-    dismissed = [False] * len(names[mine]) if log.dismissed is None else log.dismissed[mine].tolist()
-    return list(zip(log.item_ids[log.item][mine].tolist(), log.datetime[mine].tolist(), dismissed, strict=True))
-
-
 def _print_slate(ranker: "Ranker", answer: "Recommendation") -> None:
     """Print the picks, the notes and what names the answer."""
     from rich.table import Table
+
+    from recsys.types.moments import format_moment
 
     catalogue = ranker.context.items
     titles = {} if catalogue is None else dict(zip(catalogue.ids.tolist(), catalogue.titles.tolist(), strict=True))
@@ -157,4 +135,4 @@ def _print_slate(ranker: "Ranker", answer: "Recommendation") -> None:
     options.make_console().print(table)
     for note in answer.notes:
         options.print_line(f"note: {note}")
-    options.print_line(f"policy: {answer.policy}, seed {answer.seed}, now {answer.now}")
+    options.print_line(f"policy: {answer.policy}, seed {answer.seed}, now {format_moment(answer.now)}")

@@ -14,6 +14,8 @@ _REQUEST_OPTIONS = (
     click.option("--item", required=True, help="The item's id."),
     click.option("--user", help="Who asks: a user whom the ranker was fitted to,"),
     click.option("--history", help="or somebody who liked these items: ids, separated by commas."),
+    click.option("--more", help="What the user likes by now: item ids, separated by commas."),
+    click.option("--shown", type=click.Path(path_type=Path), help="A table of what was shown to who asks."),
     click.option("--k", type=int, help="How many items the slate has (default: the ranker's)."),
     click.option("--seed", type=int, help="Of the draws (default: the ranker's)."),
     click.option("--weights", multiple=True, metavar="OBJECTIVE=FACTOR", help="A dial of this request."),
@@ -37,11 +39,14 @@ def _add_request_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _parse_request(history: str | None, weights: tuple[str, ...], now: str | None, **plain: Any) -> dict[str, Any]:
+def _parse_request(
+    history: str | None, more: str | None, shown: Path | None, weights: tuple[str, ...], now: str | None, **plain: Any
+) -> dict[str, Any]:
     """Return the keywords of the request; what is not given is left out."""
     asked = {**plain, "now": None if now is None else options.parse_moment_text(now)}
-    if history is not None:
-        asked["history"] = [item.strip() for item in history.split(",") if item.strip()]
+    asked |= {"history": options.split_ids(history), "more": options.split_ids(more)}
+    if shown is not None:
+        asked["shown"] = options.read_shown_rows(shown, plain["user"])
     if weights:
         asked["weights"] = options.parse_settings(weights, "--weights")
     return {name: value for name, value in asked.items() if value is not None}

@@ -10,7 +10,7 @@ from recsys.support.forget_lists import ForgetList as ForgetList
 from recsys.support.forget_lists import Kind, append_forget_line, append_undo
 from recsys.support.forget_lists import read_forget_list as read_forget_list
 from recsys.types import RecsysError
-from recsys.types.moments import parse_moment
+from recsys.types.moments import format_moment, parse_moment
 
 Id = str | int | float
 PathText = str | PathLike[str]
@@ -78,14 +78,12 @@ def find_lines(found: ForgetList, user: Id | None, item: Id | None, topic: str |
 
 def describe_lines(found: ForgetList) -> Iterable[str]:
     """Yield a sentence about each line, in which nobody has a name."""
-    from datetime import UTC, datetime
-
     holding = {line.number for line in found.list_holding()}
     for line in found.lines:
-        when = datetime.fromtimestamp(line.at, UTC).isoformat().replace("+00:00", "Z")
-        end = "" if line.until is None else f" until {datetime.fromtimestamp(line.until, UTC).isoformat()[:19]}Z"
+        end = "" if line.until is None else f" until {format_moment(line.until)}"
         state = "" if line.number in holding else " (undone)" if line.number in found.undone else " (ended)"
-        yield f"line {line.number}: {line.kind}{f' {line.topic}' if line.topic else ''}, {when}{end}{state}"
+        what = f"{line.kind} {line.topic}" if line.topic else line.kind
+        yield f"line {line.number}: {what}, {format_moment(line.at)}{end}{state}"
 
 
 def _name_ids(user: Id | None, item: Id | None, topic: str | None) -> dict[str, str]:

@@ -32,7 +32,7 @@ class ReceiptLog:
         Raises:
             RecsysError: if it is no path, or a folder.
         """
-        self.path = check_path("receipts", path, "the path of a file")
+        self.path = check_path("receipts", path, "the path of a file").absolute()
         self.hash_users = check_flag("receipts: hash_users", hash_users)
         self._salt = b""
         if self.path.is_dir():

@@ -35,7 +35,7 @@ class FittedParts(NamedTuple):
 
     context: Context
     scales: dict[str, float]
-    index: Index | None
+    retrieval_index: Index | None
     likelihood: Likelihood | None
     about: dict[str, Any]  # how they came to be, as JSON can say it
 

@@ -22,16 +22,17 @@ from recsys.control.forgetting import (
 )
 from recsys.data.identifiers import normalize_id
 from recsys.rankers.fitting import OF_NO_ROWS
-from recsys.rankers.profiles import ProfileEntry, UserProfile, format_moment
+from recsys.rankers.profiles import ProfileEntry, UserProfile
 from recsys.rankers.requests import NO_ITEMS, IdIndex, RequestUser
 from recsys.rankers.user_dials import UserDials, join_user_dials, remove_user_dials
 from recsys.splits.forgotten_rows import find_items_of_topic
 from recsys.support.forget_lists import ForgetLine, ForgetList, Kind, append_forget_line, append_undo, read_forget_list
 from recsys.types import Context, Guard, Pool, RecsysError, Rule, make_unknown_name_error
 from recsys.types.arrays import Ints
-from recsys.types.moments import parse_moment
+from recsys.types.moments import format_moment, parse_moment
 
 Ranker = Any  # `recsys.rankers.Ranker`, which imports this module
+FORGOTTEN = "forgotten"  # of a saved ranker's settings: which rows are not in it
 Stamp = tuple[int, int, int]  # inode, size and time of the last change of a file
 
 
@@ -54,6 +55,8 @@ class ForgetState:
     effective: tuple[ForgetLine, ...] = ()  # those of them that changed something here
     pending: tuple[PendingForget, ...] = ()
     closed: Mapping[int, Closed] = field(default_factory=dict)  # by the code of the user
+    origin: str = ""  # the name of the policy that had all rows, where the base was saved without some; else the base's
+    removed_dials: UserDials | None = None  # of people whom it forgot, to be restored with them
     hashes: list[tuple[dict[str, int], dict[str, int]]] = field(default_factory=list)  # made when first asked for
 
     def get_hashes(self) -> tuple[dict[str, int], dict[str, int]]:
@@ -72,11 +75,11 @@ def follow_list(ranker: Ranker, path: str | Path, now: Any = None) -> Ranker:
         RecsysError: as `read_forget_list` does, or if the ranker obeys another one.
     """
     stamp = _stamp_file(path)
-    found, held = read_forget_list(path), ranker.forget_state
+    read, held = read_forget_list(path), ranker.forget_state
     if held is not None:
         raise RecsysError(f"ranker: it obeys the forget list {held.forget_list.path}, expected no other one")
-    holding = found.list_holding(_parse_now(now))
-    return _apply_lines(ranker, ForgetState(found, stamp, ranker, pending=_list_kept_pending(ranker, holding)), holding)
+    found = replace(read, path=read.path.absolute())  # wherever the process works later
+    return _obey_from_start(ranker, ForgetState(found, stamp, ranker), found.list_holding(_parse_now(now)))
 
 
 def refresh(ranker: Ranker, now: Any = None) -> Ranker:
@@ -100,9 +103,14 @@ def obey_list(ranker: Ranker, state: ForgetState, holding: tuple[ForgetLine, ...
     if holding[: len(state.lines)] == state.lines:
         return _apply_lines(ranker, state, holding)
     base = restore_dials(ranker, state)
+    return _obey_from_start(base, ForgetState(state.forget_list, state.stamp, base, hashes=state.hashes), holding)
+
+
+def _obey_from_start(base: Ranker, state: ForgetState, holding: tuple[ForgetLine, ...]) -> Ranker:
+    """Return a ranker that obeyed nothing since it was fitted or loaded under the lines that hold."""
+    origin, effective = _find_origin(base, state.forget_list, holding)
     pending = _list_kept_pending(base, holding)
-    fresh = ForgetState(state.forget_list, state.stamp, base, pending=pending, hashes=state.hashes)
-    return _apply_lines(base, fresh, holding)
+    return _apply_lines(base, replace(state, pending=pending, origin=origin, effective=effective), holding)
 
 
 def forget(ranker: Ranker, user: Any, item: Any, until: Any, now: Any) -> Ranker:
@@ -150,10 +158,7 @@ def undo(ranker: Ranker, user: Any, item: Any, topic: Any, now: Any) -> Ranker:
 
 def restore_dials(ranker: Ranker, state: ForgetState) -> Ranker:
     """Return the base with the dials that the ranker has by now, and those of people whom it forgot."""
-    gone = set(state.base.context.user_ids.tolist()) - set(ranker.context.user_ids.tolist())
-    held = state.base.user_dials
-    kept: UserDials | None = None if held is None else held.keep(np.isin(held.user_ids, sorted(gone)))
-    return state.base.replace_dials(join_user_dials(kept, ranker.user_dials))
+    return state.base.replace_dials(join_user_dials(state.removed_dials, ranker.user_dials))
 
 
 def describe_forgets(state: ForgetState | None, folder: Path) -> dict[str, Any]:
@@ -274,15 +279,19 @@ def _apply_lines(ranker: Ranker, state: ForgetState, holding: tuple[ForgetLine, 
         for place, rows in zip(new, parts.rows, strict=True)
         if rows or place.line.kind in ("person", "item", "topic")
     ]
-    effective = (*state.effective, *changing)
+    effective = tuple(dict.fromkeys((*state.effective, *changing)))
     done = replace(state, lines=holding, effective=effective, pending=tuple(pending), closed=closed)
     people = [str(context.user_ids[place.user]) for place in new if place.line.kind == "person"]
     things = [place.items for place in new if place.line.kind == "item" and place.items is not None]
+    kept = remove_user_dials(ranker.user_dials, people) if people else ranker.user_dials
+    if people and ranker.user_dials is not None:
+        gone = ranker.user_dials.keep(np.isin(ranker.user_dials.user_ids, people))
+        done = replace(done, removed_dials=join_user_dials(done.removed_dials, gone))
     return ranker.replace_parts(
         parts.context,
         parts.model,
         done,
-        remove_user_dials(ranker.user_dials, people) if people else ranker.user_dials,
+        kept,
         np.concatenate(things) if things else NO_ITEMS,
         _name_policy(done),
     )
@@ -354,11 +363,54 @@ def _return_rule(rule: Rule, pool: Pool, k: int) -> Rule:
 
 def _name_policy(state: ForgetState) -> str:
     """Return the name of a policy without what lines took out: that of its base where they took out nothing."""
-    base = str(state.base.name)
     if not state.effective:
-        return base
-    told = json.dumps([base, state.forget_list.keep(state.effective).digest])
+        return str(state.base.name)
+    told = json.dumps([state.origin or str(state.base.name), state.forget_list.keep(state.effective).digest])
     return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def describe_origin(state: ForgetState | None, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the settings of a saved ranker say of the rows that are not in it: {} where all of them are.
+
+    With it the ranker has the name that it had before it was saved: that of a policy and the lines that it obeys.
+    """
+    if state is None or not state.effective:
+        return {FORGOTTEN: about[FORGOTTEN]} if FORGOTTEN in about else {}
+    lines, name = state.effective, state.origin or str(state.base.name)
+    told = {"policy": name, "lines": [line.number for line in lines], "digest": state.forget_list.keep(lines).digest}
+    return {FORGOTTEN: told}
+
+
+def parse_origin(found: Any, place: str) -> dict[str, Any]:
+    """Return what the settings of a saved ranker say of the rows that are not in it.
+
+    Raises:
+        RecsysError: if they say anything else.
+    """
+    is_told = isinstance(found, dict) and set(found) == {"policy", "lines", "digest"}
+    if not is_told or not all(isinstance(found[name], str) for name in ("policy", "digest")):
+        raise RecsysError(f"{place}: forgotten says of no policy which lines were taken out of it")
+    lines = found["lines"]
+    if not isinstance(lines, list) or not lines or not all(type(one) is int for one in lines):
+        raise RecsysError(f"{place}: forgotten names no lines, expected those that were taken out")
+    return dict(found)
+
+
+def _find_origin(
+    base: Ranker, forget_list: ForgetList, holding: Collection[ForgetLine]
+) -> tuple[str, tuple[ForgetLine, ...]]:
+    """Return the name of the policy that a saved base was made of by lines, and these; "" and () where it was of none.
+
+    Where one of them no longer holds, or the list is another one, the base is a policy of its own: its rows do not
+    come back.
+    """
+    told = base.about.get(FORGOTTEN)
+    if not told:
+        return "", ()
+    numbers = set(told["lines"])
+    lines = tuple(line for line in holding if line.number in numbers)
+    same = len(lines) == len(numbers) and forget_list.keep(lines).digest == told["digest"]
+    return (str(told["policy"]), lines) if same else ("", ())
 
 
 def _list_kept_pending(ranker: Ranker, holding: Collection[ForgetLine]) -> tuple[PendingForget, ...]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +26,7 @@ from recsys.support.atomic_files import write_text
 from recsys.support.serialization import flatten_record
 from recsys.types import Context, ExposureHistories, RecsysError, make_unknown_name_error
 from recsys.types.arrays import Csr, Ints
+from recsys.types.moments import format_moment
 from recsys.types.numbers import convert_to_plain_data
 from recsys.types.paths import check_path
 from recsys.types.user_rows import iter_user_rows
@@ -261,13 +261,6 @@ def _convert_to_plain(array: Any) -> Any:
         found = found.astype(object)
         found[~finite] = None
     return found.tolist()
-
-
-def format_moment(seconds: float | None) -> str | None:
-    """Return seconds since 1970 as ISO 8601 in UTC, None for a moment that never comes."""
-    if seconds is None or not isfinite(seconds):
-        return None
-    return f"{np.datetime64(int(seconds // 1), 's')}Z"
 
 
 def _select_arrays(arrays: Sequence[str], name: str) -> tuple[str, ...]:

@@ -29,10 +29,12 @@ from recsys.rankers.explanations import explain_picks
 from recsys.rankers.exposures import MAX_SHOWN, ExposureStore, hide_limited_items
 from recsys.rankers.fast_path import FastPath, build_fast_path
 from recsys.rankers.forgets import (
+    FORGOTTEN,
     ForgetState,
     build_user_index,
     close_items,
     describe_forgets,
+    describe_origin,
     drop_items,
     find_finished_forgets,
     find_saved_list,
@@ -281,7 +283,7 @@ class Ranker:
         )  # fmt: skip
         about: dict[str, Any] = {"split_fingerprint": split.fingerprint, **made_of.about}
         about |= {"shown": left_out} if left_out else {}
-        others: Any = (own, made_of.index, about, made_of.likelihood, rules, None, topics)
+        others: Any = (own, made_of.retrieval_index, about, made_of.likelihood, rules, None, topics)
         made = cls(model, made_of.context, plain, made_of.scales, policy, split.available_items, "", *others)
         return made if forget_list is None else made.follow_forget_list(forget_list)
 
@@ -297,7 +299,9 @@ class Ranker:
         """
         target = check_path("folder", folder)
         told = {**self.about, **(about or {}), **describe_forgets(self.forget_state, target)}
-        parts, settings, state = self._collect_parts(), self._serialize_settings(), self.forget_state
+        told.pop(FORGOTTEN, None)  # it stands among the settings, where it is verified
+        parts, state = self._collect_parts(), self.forget_state
+        settings = {**self._serialize_settings(), **describe_origin(state, self.about)}
         name = name_policy(parts, settings) if state is not None and state.effective else self.name
         return stores.save_ranker(parts, settings, name, target, told)
 

@@ -10,7 +10,7 @@ from recsys.likelihoods.records import Likelihood
 from recsys.models.forgetting import forget_earlier_rows, forget_rows
 from recsys.rankers import fitting
 from recsys.rankers.fitting import GIVEN, MADE, OF_NO_ROWS, FittedParts
-from recsys.rankers.forgets import list_saved_pending, list_shared_parts
+from recsys.rankers.forgets import FORGOTTEN, list_saved_pending, list_shared_parts
 from recsys.rankers.indexes import Index
 from recsys.rankers.part_stores import Made, PartStore
 from recsys.rankers.rankers import Ranker
@@ -174,7 +174,10 @@ def _make_tables(
             )
         )
         made = fresh[0]
-        members = (*list_table_records(list_saved_tables(made.context)), *(() if made.index is None else (made.index,)))
+        members = (
+            *list_table_records(list_saved_tables(made.context)),
+            *(() if made.retrieval_index is None else (made.retrieval_index,)),
+        )
         return members, {"scales": made.scales, "about": made.about}
 
     members, told = parts.make("tables", make, is_kept)
@@ -210,7 +213,7 @@ def _join_parts(
         "maps": OF_NO_ROWS if recipe.make_maps is None else GIVEN if recipe.has_own_maps else MADE,
         "scales": MADE if recipe.fits_scales else OF_NO_ROWS,
     }
-    about = {name: value for name, value in ranker.about.items() if name != "forget_list"}
+    about = {name: value for name, value in ranker.about.items() if name not in ("forget_list", FORGOTTEN)}
     about |= {**fitted.about, "made_of": made_of, "finished_forgets": finished.to_dict()}
     made = Ranker(
         model=model,
@@ -220,7 +223,7 @@ def _join_parts(
         policy=ranker.policy,
         available=split.available_items & ranker.available,
         guards=ranker.guards,
-        index=fitted.index,
+        index=fitted.retrieval_index,
         about=about,
         likelihood=fitted.likelihood,
         control=ranker.control,

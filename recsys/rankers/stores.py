@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from recsys.escaping import convert_to_one_line
 from recsys.models import stores
 from recsys.models.registry import find_fitted_classes
+from recsys.rankers.forgets import FORGOTTEN, parse_origin
 from recsys.rankers.policies import Policy
 from recsys.rankers.records import RankerParts, build_request_context, list_storable_classes, name_policy_by_checksums
 from recsys.rankers.request_constraints import deserialize_guards
@@ -78,7 +79,9 @@ def load_ranker(folder: Path, verify: bool, allow_imports: Collection[str]) -> L
         raise RecsysError(f"{folder}: is damaged: it is not the policy {name} that manifest.json says")
     parts = stores.restore_content(stored, RankerParts, list_storable_classes())
     _warn_changed_modules(folder, told, stored.about)
-    return LoadedRanker(parts, build_request_context(parts), settings, name, stored.about)
+    about = {key: value for key, value in stored.about.items() if key != FORGOTTEN}
+    about |= {FORGOTTEN: settings[FORGOTTEN]} if FORGOTTEN in settings else {}
+    return LoadedRanker(parts, build_request_context(parts), settings, name, about)
 
 
 def _list_objectives_and_guards(settings: Mapping[str, Any]) -> Iterable[str]:
@@ -108,6 +111,8 @@ def _parse_manifest_settings(found: Any, folder: Path) -> tuple[dict[str, Any], 
         if not isinstance(found["guards"], list) or not all(isinstance(guard, dict) for guard in found["guards"]):
             raise RecsysError(f"{folder}: manifest.json has no list of tables for its guards")
         settings["guards"] = found["guards"]
+    if FORGOTTEN in found:
+        settings[FORGOTTEN] = parse_origin(found[FORGOTTEN], f"{folder}: manifest.json")
     if "control" in found:
         settings["control"] = parse_control(found["control"], found["blend"], f"{folder}: manifest.json: control")
     return settings, str(found["name"])

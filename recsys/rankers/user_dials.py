@@ -13,7 +13,7 @@ from recsys.reranking.dials import DialRange, check_factors, make_nothing_left_e
 from recsys.types import RecsysError
 from recsys.types.arrays import Bools, Doubles, Strings
 from recsys.types.checks import check_array, check_finite
-from recsys.types.moments import parse_moment
+from recsys.types.moments import format_moment, parse_moment
 
 NEVER_ENDS = np.inf
 
@@ -106,10 +106,12 @@ def add_user_dials(
     """
     end = NEVER_ENDS if until is None else float(parse_moment("ranker: until", until))
     if end <= now:
-        raise RecsysError(f"ranker: until is {end:.15g}, which is over now ({now:.15g}), expected a later time")
+        raise RecsysError(
+            f"ranker: until is {format_moment(end)}, which is over now ({format_moment(now)}), expected a later time"
+        )
     if dials is not None and now < dials.since.max():
         raise RecsysError(
-            f"ranker: now is {now:.15g}, before dials were set ({dials.since.max():.15g}), "
+            f"ranker: now is {format_moment(now)}, before dials were set ({format_moment(dials.since.max())}), "
             "expected a clock that does not run backwards"
         )
     pairs = [(user, objective) for user, factors in added.items() for objective in factors]

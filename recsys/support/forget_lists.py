@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from recsys.support.checked_lines import format_line, looks_checked, parse_line
 from recsys.types.errors import RecsysError
-from recsys.types.moments import MAX_MOMENT
+from recsys.types.moments import MAX_MOMENT, format_moment
 from recsys.types.paths import check_path
 
 if sys.platform != "win32":
@@ -163,7 +163,10 @@ def append_forget_line(
     with _hold_list(path) as (number, found):
         moment = _check_clock(found, now)
         if until is not None and until <= moment:
-            raise RecsysError(f"forget list: until is {until}, which is over now ({moment}), expected a later time")
+            raise RecsysError(
+                f"forget list: until is {format_moment(until)}, which is over now ({format_moment(moment)}), "
+                "expected a later time"
+            )
         hashed = {"user": user and found.hash_user(user), "item": item and found.hash_item(item), "topic": topic}
         told = {name: hashed[name] for name in _FIELDS[kind]}
         line = ForgetLine(found.end.lines + 1, kind, moment, until, **told)
@@ -200,8 +203,8 @@ def _check_clock(found: ForgetList, now: int | None) -> int:
     moment = int(time.time()) if now is None else now
     if moment < found.end.latest:
         raise RecsysError(
-            f"forget list {found.path}: now is {moment}, before its last line was written ({found.end.latest}), "
-            "expected a clock that does not run backwards"
+            f"forget list {found.path}: now is {format_moment(moment)}, before its last line was written "
+            f"({format_moment(found.end.latest)}), expected a clock that does not run backwards"
         )
     return moment
 

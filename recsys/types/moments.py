@@ -12,6 +12,17 @@ from recsys.types.numbers import convert_to_float, convert_to_python
 MAX_MOMENT = 253_402_300_800  # the year 10000, in seconds
 
 
+def format_moment(seconds: float | None) -> str | None:
+    """Return seconds since 1970 as ISO 8601 in UTC, None for a moment that never comes.
+
+    >>> format_moment(86_400.5)
+    '1970-01-02T00:00:00Z'
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return None
+    return f"{np.datetime64(int(seconds // 1), 's')}Z"
+
+
 def parse_moment(place: str, found: Any) -> int:
     """Return a moment as seconds since 1970-01-01 UTC, fractions cut off.
 
