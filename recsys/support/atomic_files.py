@@ -129,10 +129,12 @@ def hold_folder(folder: Path) -> Iterator[None]:
         raise RecsysError(f"cannot write {folder}: {error.strerror or error}") from None
     try:
         _lock_at_once(number, folder)
-        yield
-        with suppress(OSError):
-            if {entry.name for entry in os.scandir(folder)} <= {_LOCK_NAME}:
-                _remove_path(folder)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                if {entry.name for entry in os.scandir(folder)} <= {_LOCK_NAME}:
+                    _remove_path(folder)
     finally:
         os.close(number)
 
