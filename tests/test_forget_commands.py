@@ -1,5 +1,8 @@
 """`recsys forget`: lists that are written and shown, and where rows that they name still lie."""
 
+import io
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,3 +130,49 @@ def test_rows_of_stopped_topics_are_said_not_to_be_looked_for(tmp_path, capsys):
     assert run(capsys, "where", path, tmp_path) == (0, ["nowhere", note])
     forget_lists.undo(path, user="u1", topic="War")
     assert run(capsys, "where", path, tmp_path) == (0, ["nowhere"])
+
+
+def write_run(folder, users, items, forget_list=None):
+    """Write what the folder of a run has of people: slates by id, and a report."""
+    folder.mkdir(parents=True)
+    filtering = "" if forget_list is None else f"[filter]\nforget_list = {str(forget_list)!r}\n"
+    (folder / "config.toml").write_text(f"name = 'x'\n{filtering}")
+    (folder / "environment.json").write_text("{}")
+    (folder / "report.html").write_text("<p>u2 liked i1</p>")
+    frame = pd.DataFrame({"run": "als", "user_id": users, "item_id": items}).astype("category")
+    frame.to_parquet(folder / "slates.parquet", index=False)
+    pd.DataFrame({"run": ["als"], "value": [1.0]}).to_csv(folder / "summary.csv", index=False)
+    return folder
+
+
+def test_runs_that_hold_rows_are_told_and_purged_whole(tmp_path, capsys, monkeypatch):
+    """A run is made of what its people liked, so that a liked item counts that no table of it names."""
+    path, runs = tmp_path / "list", tmp_path / "runs"
+    mine, other = write_run(runs / "mine", ["u2", "u3"], ["i8", "9"]), write_run(runs / "other", ["u4"], ["i1"])
+    (runs / "slates.csv").write_text("user_id,item_id\nu2,i1\n")
+    (runs / "mine" / "notes.txt").write_text("of somebody's own")
+    forget_lists.forget(path, user="u2")  # 1: of mine
+    forget_lists.forget(path, user="u3", item="i5")  # 2: of mine, in no table
+    forget_lists.forget(path, item="9")  # 3: of mine
+    forget_lists.forget(path, user="nobody")
+    expected = [f"run {mine}: rows of line 1, 2, 3", f"table {runs / 'slates.csv'}: rows of line 1"]
+    assert run(capsys, "where", path, runs) == (0, expected)
+    assert run(capsys, "where", path, mine)[1] == expected[:1]
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    code, lines = run(capsys, "where", path, runs, "--purge")
+    assert code == 0 and any("remove 1 runs with their results?" in line for line in lines) and mine.is_dir()
+    assert run(capsys, "where", path, runs, "--purge", "--yes") == (0, [*expected, "removed 1 runs with their results"])
+    assert not mine.exists() and other.is_dir() and (runs / "slates.csv").is_file()
+    assert sorted(one.name for one in runs.iterdir()) == ["other", "slates.csv"]
+    assert run(capsys, "where", path, runs) == (0, expected[1:])
+
+
+def test_a_run_that_was_made_by_the_list_holds_no_interaction_of_it(tmp_path):
+    path = forget_lists.forget(tmp_path / "list", user="u3", item="i5").path
+    ours = write_run(tmp_path / "runs" / "ours", ["u3"], ["i1"], path)
+    theirs = write_run(tmp_path / "runs" / "theirs", ["u3"], ["i1"], tmp_path / "else")
+    earlier = write_run(tmp_path / "runs" / "earlier", ["u3"], ["i1"], path)
+    os.utime(earlier / "environment.json", (1, 1))
+    os.utime(ours / "environment.json", (4e9, 4e9))
+    found = find_held_rows(forget_lists.read_forget_list(path), [tmp_path / "runs"])
+    assert [(one.path, one.kind, one.lines) for one in found] == [(earlier, "run", (1,)), (theirs, "run", (1,))]

@@ -136,8 +136,8 @@ def test_a_split_that_forgets_too_late_is_found(tmp_path, monkeypatch):
     config = write_log_and_list(tmp_path)
     find = permissions.find_forgotten_rows
 
-    def find_all_but_one(dataset, forget_list):
-        found = find(dataset, forget_list)
+    def find_all_but_one(dataset, forget_list, policy):
+        found = find(dataset, forget_list, policy)
         found[np.flatnonzero(found)[-1:]] = False
         return found
 

@@ -168,7 +168,7 @@ def test_a_model_that_reads_the_file_leaks(tmp_path):
 def test_a_filter_that_leaves_rows_in_leaks(monkeypatch, what):
     select = permissions.select_permitted_rows
 
-    def leak(dataset, sources, purposes=None, forget_list=None):
+    def leak(dataset, sources, purposes=None, forget_list=None, policy=None):
         log = dataset.interactions
         if what == "consent":
             dataset = replace(dataset, interactions=replace(log, consent=None))

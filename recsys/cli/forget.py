@@ -1,5 +1,6 @@
 """`recsys forget`: what may no longer be used of whom, and where it still lies."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ from recsys.cli import options
 _list = click.argument("path", metavar="LIST", type=click.Path(path_type=Path))
 _user = click.option("--user", help="The id of a person.")
 _item = click.option("--item", help="The id of an item: with --user, that interaction alone.")
-_topic = click.option("--topic", help="A feature of items, which --user wants to see no longer.")
+_topic = click.option("--topic", help="A feature of items, or a topic of a policy, that --user stops.")
 
 
 @click.group()
@@ -129,18 +130,19 @@ def run(
 @forget.command()
 @_list
 @click.argument("folders", metavar="[FOLDER]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--purge", is_flag=True, help="Remove the cells of the cache that may hold rows.")
+@click.option("--purge", is_flag=True, help="Remove cells of the cache, and runs, that may hold rows.")
 @click.option("--yes", is_flag=True, help="Do not ask before --purge.")
 def where(path: Path, folders: tuple[Path, ...], purge: bool, yes: bool) -> None:
-    """Show where rows that LIST names still lie: in rankers and tables of each FOLDER, and in the cache.
+    """Show where rows that LIST names still lie: in rankers, runs and tables of each FOLDER, and in the cache.
 
-    Rankers and tables are never removed: write a ranker anew with `recsys export`.
+    --purge removes the cells, and the runs with all of their results. Rankers and tables are never removed: make a
+    ranker anew with `recsys forget run` or `recsys export`.
     """
     from recsys.control import forget_lists, held_rows
 
     said = forget_lists.read_forget_list(path)
     found = held_rows.find_held_rows(said, folders)
-    cells = [one for one in found if one.kind == "cell"]
+    cells, runs = ([one for one in found if one.kind == kind] for kind in ("cell", "run"))
     for one in found:
         if one.kind != "cell":
             options.print_line(f"{one.kind} {one.path}: rows of line {', '.join(map(str, one.lines))}")
@@ -150,8 +152,15 @@ def where(path: Path, folders: tuple[Path, ...], purge: bool, yes: bool) -> None
         options.print_line("nowhere")
     if stopped := [str(line.number) for line in said.list_holding() if line.kind == "topic"]:
         options.print_line(f"note: rows of stopped topics are not looked for (line {', '.join(stopped)})")
-    if purge and cells and (yes or _confirm(f"remove {len(cells):,} cells?")):
-        options.print_line(f"removed {held_rows.remove_held_cells(cells):,} cells")
+    if purge and (cells or runs) and (yes or _confirm(f"remove {_count_removed(cells, runs)}?")):
+        held_rows.remove_held_rows((*cells, *runs))
+        options.print_line(f"removed {_count_removed(cells, runs)}")
+
+
+def _count_removed(cells: Sequence[object], runs: Sequence[object]) -> str:
+    """Return in words what is removed."""
+    results = f"{len(runs):,} runs with their results"
+    return " and ".join(([f"{len(cells):,} cells"] if cells else []) + ([results] if runs else []))
 
 
 def _confirm(question: str) -> bool:
@@ -174,11 +183,12 @@ def check_known_ids(folder: Path, user: str | None, item: str | None, topic: str
     """Refuse ids and topics that a saved ranker does not know, with the nearest name."""
     from recsys.data.identifiers import normalize_id
     from recsys.rankers import Ranker
+    from recsys.rankers.forgets import find_topic_name
     from recsys.types import make_unknown_name_error
 
     found = Ranker.load(folder)
-    topics = () if found.context.items is None else found.context.items.feature_names
-    known = (("user", user, list(found.known_users)), ("item", item, list(found.known_items)), ("topic", topic, topics))
-    for noun, name, names in known:
+    for noun, name, names in (("user", user, found.known_users), ("item", item, found.known_items)):
         if name is not None and normalize_id(name) not in names:
-            raise make_unknown_name_error(noun, normalize_id(name), names, where=str(folder))
+            raise make_unknown_name_error(noun, normalize_id(name), list(names), where=str(folder))
+    if topic is not None:
+        find_topic_name(found, topic, str(folder))

@@ -36,13 +36,15 @@ def forget(path: PathText, *, user: Id | None = None, item: Id | None = None, un
 
 
 def stop(path: PathText, user: Id, topic: str, *, until: Any = None) -> ForgetList:
-    """Write a stop to a list, of a topic for a user, and return the list with it. A topic is a feature of items.
+    """Write a stop to a list, of a topic for a user, and return the list with it.
+
+    A topic is a feature of items, or the name of one in the policy of topics of what reads the list.
 
     Raises:
         RecsysError: for no user or no topic, and as `forget` does.
     """
     if not isinstance(topic, str) or not topic:
-        raise RecsysError(f"stop: topic is {topic!r}, expected the name of a feature")
+        raise RecsysError(f"stop: topic is {topic!r}, expected the name of a feature, or of a topic")
     name = _name_ids(user, None, None).get("user")
     if name is None:
         raise RecsysError("stop: user is None, expected an id")

@@ -115,11 +115,20 @@ class ForgottenParts:
     rows: tuple[int, ...]  # likes and dislikes that each line took out, those of an earlier one left out
 
 
-def take_out_rows(context: Context, model: Scorer | None, lines: Collection[LineRows]) -> ForgottenParts:
+class MadeRows(NamedTuple):
+    """A context and a model, of the same base, that lost other rows: what is a user's own in them is made already."""
+
+    context: Context
+    model: Scorer | None
+
+
+def take_out_rows(
+    context: Context, model: Scorer | None, lines: Collection[LineRows], made: MadeRows | None = None
+) -> ForgottenParts:
     """Return a ranker's context and model without the rows that lines name, and what each user has of their own anew.
 
     Nothing given is changed. A person's id gives way to a name that no id has; with no row left, such a user is as
-    somebody of whom nothing is known.
+    somebody of whom nothing is known. What `made` has of users with the same history is taken from there.
 
     Raises:
         RecsysError: for a model that is none of this library, whose rows of users are unknown.
@@ -149,12 +158,13 @@ def take_out_rows(context: Context, model: Scorer | None, lines: Collection[Line
     if len(people):
         changed["user_ids"] = _replace_ids(context.user_ids, people)
     left = replace(context, **changed, tables=TableCache())
-    fitted = (
-        model if model is None or not len(users) else _forget_in_model(model, context, left, users, marks.get("train"))
-    )
+    known = None if made is None else _KnownRows(made, _find_same_users(left, made.context, users))
+    fitted = model
+    if model is not None and len(users):
+        fitted = _forget_in_model(model, context, left, users, marks.get("train"), known)
     if fitted is not None and fitted.factors is not None:
         left = replace(left, factors=fitted.factors)
-    _copy_tables(context, left, users)
+    _copy_tables(context, left, users, known)
     return ForgottenParts(left, fitted, users, tuple(taken))
 
 
@@ -180,7 +190,8 @@ def _find_entries(items: Ints, pointers: Ints | Longs, line: LineRows) -> Longs:
     first, end = int(pointers[line.user]), int(pointers[line.user + 1])
     if line.items is None:
         return np.arange(first, end)
-    return first + np.flatnonzero(np.isin(items[first:end], line.items))
+    own = items[first:end]
+    return first + np.flatnonzero(own == line.items[0] if len(line.items) == 1 else np.isin(own, line.items))
 
 
 def _find_rows(matrix: Csr, places: Longs) -> list[int]:
@@ -234,22 +245,59 @@ def refuse_own_model(model: Scorer) -> None:
             )
 
 
-def _forget_in_model(model: Scorer, before: Context, left: Context, users: Longs, marked: Bools | None) -> Scorer:
+class _KnownRows(NamedTuple):
+    """Rows that are made already."""
+
+    made: MadeRows
+    users: Longs  # codes, ascending, of those whose rows they are
+
+    def select_part(self, place: int) -> "_KnownRows":
+        """Return the same of one part of an ensemble."""
+        return self._replace(made=self.made._replace(model=cast(Any, self.made.model).parts[place]))
+
+
+def _find_same_users(left: Context, other: Context, users: Longs) -> Longs:
+    """Return those of `users` who have the same history in both contexts: likes, dislikes, and what they weigh."""
+    pairs = [(one, two) for name in ("train", "dislikes") if (one := getattr(left, name)) is not None
+             and (two := getattr(other, name)) is not None]  # fmt: skip
+    if left.time_weights is not None and other.time_weights is not None:
+        pairs.append((left.time_weights.weights, other.time_weights.weights))
+    same = [user for user in users.tolist() if all(_have_same_row(one, two, user) for one, two in pairs)]
+    return np.array(same, np.int64)
+
+
+def _have_same_row(one: Csr, other: Csr, row: int) -> bool:
+    ours, theirs = (slice(matrix.indptr[row], matrix.indptr[row + 1]) for matrix in (one, other))
+    return np.array_equal(one.indices[ours], other.indices[theirs]) and np.array_equal(
+        one.data[ours], other.data[theirs]
+    )
+
+
+def _forget_in_model(
+    model: Scorer, before: Context, left: Context, users: Longs, marked: Bools | None, known: _KnownRows | None
+) -> Scorer:
     """Return a model whose rows of some users are those of the histories that are left."""
     refuse_own_model(model)
     parts = getattr(model, "parts", None)
     if parts is not None:
-        made = tuple(_forget_in_model(part, before, left, users, marked) for part in parts)
+        of_parts = [None if known is None else known.select_part(place) for place in range(len(parts))]
+        made = tuple(
+            _forget_in_model(part, before, left, users, marked, own) for part, own in zip(parts, of_parts, strict=True)
+        )
         return cast(Scorer, replace(cast(Any, model), parts=made))
     train = left.need_train("a ranker")
     histories = Csr(left.need_weighted_train("a ranker")[users])
     if isinstance(model, FittedPopularity):
         return replace(model, counts=_count_likes(left)) if _counts_likes(model, before) else model
     if isinstance(model, FittedFactors):
+        found = np.array(model.factors.user_factors)
+        if known is not None:
+            found[known.users] = cast(Any, known.made.model).factors.user_factors[known.users]
+            users = np.setdiff1d(users, known.users, assume_unique=True)
+            histories = Csr(left.need_weighted_train("a ranker")[users])
         dislikes = None if left.dislikes is None else Csr(left.dislikes[users])
-        rows = solve_user_factors(model.factors, histories, dislikes, _get_gram(before))
-        factors = replace(model.factors, user_factors=_replace_rows(model.factors.user_factors, users, rows))
-        return replace(model, factors=factors)
+        found[users] = solve_user_factors(model.factors, histories, dislikes, _get_gram(before))
+        return replace(model, factors=replace(model.factors, user_factors=found))
     changed: dict[str, Any] = {}
     for name, _, held in iter_user_rows(model):
         if name == "train":
@@ -292,7 +340,7 @@ def _replace_sparse_rows(held: Csr, users: Longs, rows: Csr) -> Csr:
     return Csr(sparse.diags_array(kept, format="csr") @ held + into @ rows)
 
 
-def _copy_tables(before: Context, left: Context, users: Longs) -> None:
+def _copy_tables(before: Context, left: Context, users: Longs, known: _KnownRows | None) -> None:
     """Put the tables into a context that stay, with rows of some users made anew."""
     for key, value in before.tables.items():
         if isinstance(key, TableKey):
@@ -303,6 +351,9 @@ def _copy_tables(before: Context, left: Context, users: Longs) -> None:
             if key.name == EXPECTED_EXPOSURE.name and len(users) and value.shape[1]:
                 value = np.array(value)
                 value[:, users] = np.nan  # filled where it is asked for
+                if known is not None:
+                    told = dict(known.made.context.tables.items()).get(key)
+                    value[:, known.users] = np.nan if told is None else told[:, known.users]
         elif key == "met":
             continue
         left.tables.get(key, ConstantFunction(value))

@@ -15,6 +15,7 @@ from recsys.control.forgetting import (
     FORGOTTEN_PREFIX,
     FinishedForgets,
     LineRows,
+    MadeRows,
     PendingForget,
     list_pending_parts,
     refuse_own_model,
@@ -27,7 +28,7 @@ from recsys.rankers.requests import NO_ITEMS, IdIndex, RequestUser
 from recsys.rankers.user_dials import UserDials, join_user_dials, remove_user_dials
 from recsys.splits.forgotten_rows import find_items_of_topic
 from recsys.support.forget_lists import ForgetLine, ForgetList, Kind, append_forget_line, append_undo, read_forget_list
-from recsys.types import Context, Guard, Pool, RecsysError, Rule, make_unknown_name_error
+from recsys.types import Guard, Pool, RecsysError, Rule, make_unknown_name_error
 from recsys.types.arrays import Ints
 from recsys.types.moments import format_moment, parse_moment
 
@@ -103,14 +104,20 @@ def obey_list(ranker: Ranker, state: ForgetState, holding: tuple[ForgetLine, ...
     if holding[: len(state.lines)] == state.lines:
         return _apply_lines(ranker, state, holding)
     base = restore_dials(ranker, state)
-    return _obey_from_start(base, ForgetState(state.forget_list, state.stamp, base, hashes=state.hashes), holding)
+    fresh = ForgetState(state.forget_list, state.stamp, base, hashes=state.hashes)
+    return _obey_from_start(base, fresh, holding, MadeRows(ranker.context, ranker.model))
 
 
-def _obey_from_start(base: Ranker, state: ForgetState, holding: tuple[ForgetLine, ...]) -> Ranker:
-    """Return a ranker that obeyed nothing since it was fitted or loaded under the lines that hold."""
+def _obey_from_start(
+    base: Ranker, state: ForgetState, holding: tuple[ForgetLine, ...], made: MadeRows | None = None
+) -> Ranker:
+    """Return a ranker that obeyed nothing since it was fitted or loaded under the lines that hold.
+
+    `made` is the same base under other lines.
+    """
     origin, effective = _find_origin(base, state.forget_list, holding)
     pending = _list_kept_pending(base, holding)
-    return _apply_lines(base, replace(state, pending=pending, origin=origin, effective=effective), holding)
+    return _apply_lines(base, replace(state, pending=pending, origin=origin, effective=effective), holding, made)
 
 
 def forget(ranker: Ranker, user: Any, item: Any, until: Any, now: Any) -> Ranker:
@@ -128,7 +135,7 @@ def forget(ranker: Ranker, user: Any, item: Any, until: Any, now: Any) -> Ranker
 
 def stop(ranker: Ranker, user: Any, topic: Any, until: Any, now: Any) -> Ranker:
     """Write a stop of a topic to the list, and return a ranker that obeys it."""
-    name = _find_topic(ranker, topic)
+    name = find_topic_name(ranker, topic, "ranker")
     return _append(ranker, "topic", {"user": _find_user(ranker, user), "topic": name}, until, now)
 
 
@@ -137,7 +144,7 @@ def undo(ranker: Ranker, user: Any, item: Any, topic: Any, now: Any) -> Ranker:
     state = _need_state(ranker)
     if user is None and item is None:
         raise RecsysError("ranker: undo: found neither user nor item, expected what was forgotten or stopped")
-    found = read_forget_list(state.forget_list.path)
+    found = read_forget_list(state.forget_list.path, state.forget_list)
     names = {
         "user": "" if user is None else found.hash_user(normalize_id(user)),
         "item": "" if item is None else found.hash_item(normalize_id(item)),
@@ -263,11 +270,15 @@ def _obey_written(ranker: Ranker, found: ForgetList, moment: int | None) -> Rank
     return obey_list(ranker, state, found.list_holding(moment))
 
 
-def _apply_lines(ranker: Ranker, state: ForgetState, holding: tuple[ForgetLine, ...]) -> Ranker:
-    """Return the ranker with the lines that are not among those that are applied."""
-    new = [place for line in holding[len(state.lines) :] if (place := _place_line(ranker, state, line)) is not None]
+def _apply_lines(
+    ranker: Ranker, state: ForgetState, holding: tuple[ForgetLine, ...], made: MadeRows | None = None
+) -> Ranker:
+    """Return the ranker with the lines that are not among those that are applied; `made` as for `take_out_rows`."""
+    lines = holding[len(state.lines) :]
+    topics = {line.topic: _find_topic_items(ranker, line.topic) for line in lines if line.topic}
+    new = [place for line in lines if (place := _place_line(state, line, topics)) is not None]
     model, context = ranker.model, ranker.context
-    parts = take_out_rows(context, model, new)
+    parts = take_out_rows(context, model, new, made)
     stale = list_pending_parts(context, model, list_shared_parts(ranker))
     pending = list(state.pending)
     for place, rows in zip(new, parts.rows, strict=True):
@@ -297,23 +308,30 @@ def _apply_lines(ranker: Ranker, state: ForgetState, holding: tuple[ForgetLine, 
     )
 
 
-def _place_line(ranker: Ranker, state: ForgetState, line: ForgetLine) -> LineRows | None:
-    """Return what a line names here, None where it names nobody or nothing that is here."""
+def _place_line(state: ForgetState, line: ForgetLine, topics: Mapping[str, Ints | None]) -> LineRows | None:
+    """Return what a line names here, None where it names nobody or nothing that is here; `topics` have their items."""
     users, items_by_hash = state.get_hashes()
     user, item = users.get(line.user, -1), items_by_hash.get(line.item, -1)
     if (line.user and user < 0) or (line.item and item < 0):
         return None
     if line.kind == "topic":
-        items = find_topic_items(ranker.context, line.topic)
+        items = topics[line.topic]
         return None if items is None else LineRows(line, user, items)
     return LineRows(line, user, None if not line.item else np.array([item], np.int32))
 
 
-def find_topic_items(context: Context, topic: str) -> Ints | None:
-    """Return the codes of the items that have a feature of this name, ascending; None where no item could."""
-    if context.items is None or topic not in context.items.feature_names:
+def _find_topic_items(ranker: Ranker, topic: str) -> Ints | None:
+    """Return the codes of the items of a topic, ascending; None where the ranker knows no topic of this name."""
+    if topic not in _list_topics(ranker):
         return None
-    return np.flatnonzero(find_items_of_topic(context.items, topic)).astype(np.int32)
+    return np.flatnonzero(find_items_of_topic(ranker.context.items, topic, ranker.topics)).astype(np.int32)
+
+
+def _list_topics(ranker: Ranker) -> tuple[str, ...]:
+    """Return the topics that a ranker knows: features of its items, and those of its policy."""
+    items, topics = ranker.context.items, ranker.topics
+    features = () if items is None else tuple(items.feature_names)
+    return features if topics is None else tuple(dict.fromkeys((*features, *topics.names.tolist())))
 
 
 def list_shared_parts(ranker: Ranker) -> tuple[str, ...]:
@@ -457,11 +475,16 @@ def _find_item(ranker: Ranker, item: Any) -> str:
     return name
 
 
-def _find_topic(ranker: Ranker, topic: Any) -> str:
-    items = ranker.context.items
-    known = () if items is None else items.feature_names
+def find_topic_name(ranker: Ranker, topic: Any, place: str) -> str:
+    """Return the name of a topic that a ranker knows.
+
+    Raises:
+        RecsysError: for another one, with the nearest of the features of its items and the topics of its policy.
+    """
+    known = _list_topics(ranker)
     if not isinstance(topic, str) or topic not in known:
-        raise make_unknown_name_error("topic", str(topic), known, where="ranker: features of its items")
+        of_policy = "" if ranker.topics is None else " and topics of its policy"
+        raise make_unknown_name_error("topic", str(topic), known, where=f"{place}: features of its items{of_policy}")
     return topic
 
 

@@ -734,11 +734,12 @@ class Ranker:
     def stop(self, user: Id, topic: str, *, until: Any = None, now: Any = None) -> "Ranker":
         """Write a stop to the list and return the ranker that obeys it: a topic is closed to a user.
 
-        A topic is a feature of items. Its items are in no slate of this user, also of requests that are
-        `profile_free`, and leave what the user liked and met, as with `forget`.
+        A topic is a feature of items, or a topic of the ranker's policy; where both have this name, its items are those
+        of both. They are in no slate of this user, also of requests that are `profile_free`, and leave what the user
+        liked and met, as with `forget`.
 
         Raises:
-            RecsysError: as `forget` does, and for a topic that no item has, with the nearest name.
+            RecsysError: as `forget` does, and for an unknown topic, with the nearest name.
         """
         made: Ranker = stop(self, user, topic, until, now)
         return made

@@ -11,6 +11,7 @@ from recsys.types.arrays import Bools, Ints, Strings
 from recsys.types.datasets import Dataset, Items
 from recsys.types.errors import RecsysError
 from recsys.types.exposures import Exposures
+from recsys.types.topics import TopicItems, TopicPolicy
 
 
 def parse_forget_list(found: Any) -> ForgetList | None:
@@ -29,23 +30,32 @@ def parse_forget_list(found: Any) -> ForgetList | None:
     return held.keep(held.list_holding())
 
 
-def find_forgotten_rows(dataset: Dataset, forget_list: ForgetList) -> Bools:
+def find_forgotten_rows(dataset: Dataset, forget_list: ForgetList, policy: TopicPolicy | None = None) -> Bools:
     """Return which rows of a log its forget list names, (R,).
 
-    An item is of a topic if it has a feature of this name.
+    An item is of a topic if it has a feature of this name, or the topic of this name in a policy covers it.
+
+    Raises:
+        RecsysError: as `TopicPolicy.find_topic_items` does, where a line names one of its topics.
     """
     log = dataset.interactions
     forgotten = _find_named_rows(log.user, log.item, log.user_ids, log.item_ids, forget_list)
     users = forget_list.hash_ids("user", log.user_ids.tolist()) if forget_list.lines else {}
-    for line in forget_list.lines:
-        if line.kind == "topic" and line.user in users:
-            forgotten |= (log.user == users[line.user]) & find_items_of_topic(dataset.items, line.topic)[log.item]
+    stops = [line for line in forget_list.lines if line.kind == "topic" and line.user in users]
+    names = () if policy is None else {topic.name for topic in policy.topics}
+    is_named = any(line.topic in names for line in stops)
+    covered = policy.find_topic_items(dataset.items) if policy is not None and is_named else None
+    for line in stops:
+        of_topic = find_items_of_topic(dataset.items, line.topic, covered)
+        forgotten |= (log.user == users[line.user]) & of_topic[log.item]
     return forgotten
 
 
-def find_items_of_topic(items: Items, topic: str) -> Bools:
-    """Return which items have a feature of this name, (I,)."""
+def find_items_of_topic(items: Items, topic: str, topics: TopicItems | None = None) -> Bools:
+    """Return which items have a feature of this name, or are covered by the topic of this name in a policy, (I,)."""
     found = np.zeros(len(items.ids), dtype=bool)
+    if topics is not None and topic in topics.names.tolist():
+        found |= topics.find_items(topic)
     if topic in items.feature_names:
         column = items.features.tocsc()[:, [items.feature_names.index(topic)]]
         found[column.indices[column.data != 0]] = True

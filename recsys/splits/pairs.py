@@ -69,7 +69,7 @@ def filter_pairs(dataset: Dataset, settings: FilterSettings) -> Pairs:
         RecsysError: if nobody is left.
     """
     held = settings.holding_forget_list
-    dataset, left_out = select_permitted_rows(dataset, settings.sources, settings.purposes, held)
+    dataset, left_out = select_permitted_rows(dataset, settings.sources, settings.purposes, held, settings.topics)
     dataset, topics, of_topics = leave_out_topics(dataset, settings.topics)
     log = dataset.interactions
     n_items = len(log.item_ids)

@@ -21,17 +21,19 @@ def select_permitted_rows(
     sources: Collection[str] | None,
     purposes: Collection[str] | None = None,
     forget_list: ForgetList | None = None,
+    policy: TopicPolicy | None = None,
 ) -> tuple[Dataset, dict[str, int]]:
     """Return the dataset of the rows that may be used, and how many may not, by reason.
 
     Rows without consent (false, or nothing said where the table has the column) may not, nor rows of other sources
     where `sources` are named, nor rows that do not permit each of `purposes`; where none is named, rows that permit
-    nothing; nor those that `forget_list` names, whose lines hold. A row counts for the first reason. The result is that
-    of a table without these rows: users, items and features that no row is left of are gone, and ids are in the order
-    of those that are left. Nothing that is made of it can know the others.
+    nothing; nor those that `forget_list` names, whose lines hold; these name topics of `policy` too. A row counts for
+    the first reason. The result is that of a table without these rows: users, items and features that no row is left of
+    are gone, and ids are in the order of those that are left. Nothing that is made of it can know the others.
 
     Raises:
-        RecsysError: if no row may be used, or for a source or purpose that the data does not have.
+        RecsysError: if no row may be used, for a source or purpose that the data does not have, or as
+            `find_forgotten_rows` does.
     """
     check_dataset(dataset)
     log = dataset.interactions
@@ -55,7 +57,7 @@ def select_permitted_rows(
     left = dataset if kept.all() else _take_rows(dataset, kept)
     if forget_list is None:
         return left, counts
-    forgotten = find_forgotten_rows(left, forget_list)
+    forgotten = find_forgotten_rows(left, forget_list, policy)
     counts["forgotten_rows"] = int(forgotten.sum())
     if forgotten.any() and forgotten.all():
         raise RecsysError(f"{dataset.name}: the forget list {forget_list.path} names all rows, expected some others")

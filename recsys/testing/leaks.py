@@ -4,7 +4,6 @@ import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,9 @@ from recsys.testing.permitted_rows import (
     PERMISSION_FIELDS,
     SHOWN,
     Allowed,
+    apply_policy,
     describe_settings,
     find_permitted_rows,
-    list_sensitive_items,
     read_file_frame,
     split_table,
     write_frame,
@@ -69,8 +68,8 @@ def check_no_leak(
 ) -> None:
     """Test that rows that may not be used change nothing: without consent, of other sources, without the purposes.
 
-    Nor may those that a forget list names (a topic is one of the column `features` of the log), nor rows of items of
-    sensitive topics: those of the policy of [control] topics, or `topics` in its place.
+    Nor may those that a forget list names (a topic is one of the column `features` of the log, or of the policy), nor
+    rows of items of sensitive topics: those of the policy of [control] topics, or `topics` in its place.
 
     The log is read twice, as it is and with these rows deleted, and so is that of [shown] path. Everything that is made
     of both has to be the same to the last bit: the split and the maps that metrics read, exposures, candidates and
@@ -117,7 +116,7 @@ def check_no_leak(
         else:
             if policy is not None:
                 whole = load_dataset(parse_config(content, home=home))
-                allowed = replace(allowed, closed_items=list_sensitive_items(whole, allowed, policy))
+                allowed = apply_policy(whole, allowed, policy)
             contents, n_rows = _copy_log(content, home, Path(name), allowed)
             sides = [(one, None) for one in contents]
         if "shown" in content and "path" in content["shown"]:

@@ -1,7 +1,7 @@
 """A log twice: as it is, and without the rows that may not be used, found row by row and taken out of the table."""
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -62,13 +62,17 @@ class Allowed:
     purposes: Collection[str] | None = None
     forget_list: ForgetList | None = None  # of the lines that hold
     closed_items: frozenset[str] = frozenset()  # ids
+    topic_items: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)  # ids, by topic of a policy
 
 
-def list_sensitive_items(dataset: Dataset, allowed: Allowed, policy: TopicPolicy) -> frozenset[str]:
-    """Return the ids of items that a sensitive topic covers, by the rows of a dataset that are permitted otherwise."""
-    left = select_permitted_rows(dataset, allowed.sources, allowed.purposes, allowed.forget_list)[0]
+def apply_policy(dataset: Dataset, allowed: Allowed, policy: TopicPolicy) -> Allowed:
+    """Return what rows may be used by under a policy of topics, whose items the rows that may be used otherwise say."""
+    used = select_permitted_rows(dataset, allowed.sources, allowed.purposes)[0]
+    covered = policy.find_topic_items(used.items)
+    items = {one.name: frozenset(used.items.ids[covered.find_items(one.name)].tolist()) for one in policy.topics}
+    left = select_permitted_rows(dataset, allowed.sources, allowed.purposes, allowed.forget_list, policy)[0]
     closed = policy.find_topic_items(left.items).find_sensitive_items()
-    return frozenset(left.items.ids[closed].tolist())
+    return dataclasses.replace(allowed, closed_items=frozenset(left.items.ids[closed].tolist()), topic_items=items)
 
 
 def find_permitted_rows(frame: "DataFrame", columns: Columns, allowed: Allowed, kind: TableFields = LOG) -> Bools:
@@ -87,25 +91,30 @@ def find_permitted_rows(frame: "DataFrame", columns: Columns, allowed: Allowed, 
             held = {name for name, there in zip(names, members[code].tolist(), strict=True) if there}
             permitted[row] &= bool(held) if purposes is None else held.issuperset(purposes)
     if forget_list is not None:
-        permitted &= _find_remembered_rows(frame, named, forget_list, permitted)
+        permitted &= _find_remembered_rows(frame, named, forget_list, permitted, allowed.topic_items)
     permitted &= [normalize_id(cell) not in allowed.closed_items for cell in frame[named["item_id"]]]
     return permitted
 
 
 def _find_remembered_rows(
-    frame: "DataFrame", named: Mapping[str, str], forget_list: ForgetList, permitted: Bools
+    frame: "DataFrame",
+    named: Mapping[str, str],
+    forget_list: ForgetList,
+    permitted: Bools,
+    topic_items: Mapping[str, frozenset[str]],
 ) -> Bools:
     """Return which rows a forget list does not name, (R,): the id of each is hashed, and each line looked at.
 
-    An item is of a topic if one of its permitted rows has this feature.
+    An item is of a topic if one of its permitted rows has this feature, or the topic of a policy covers it.
     """
     stopped = [line.topic for line in forget_list.lines if line.kind == "topic"]
-    if stopped and "features" not in named:
+    covered = {(forget_list.hash_item(name), topic) for topic, names in topic_items.items() for name in names}
+    if set(stopped) - set(topic_items) and "features" not in named:
         raise ContractError(f"leak test: the forget list stops '{stopped[0]}', expected features in the log itself")
     users = [forget_list.hash_user(normalize_id(cell)) for cell in frame[named["user_id"]]]
     items = [forget_list.hash_item(normalize_id(cell)) for cell in frame[named["item_id"]]]
-    covered = set()
-    for item, cell, may in zip(items, frame[named["features"]] if stopped else [], permitted, strict=False):
+    said: Iterable[Any] = frame[named["features"]] if stopped and "features" in named else []
+    for item, cell, may in zip(items, said, permitted, strict=False):
         if may:
             covered |= {(item, topic) for topic in str(_join_list(cell)).split("|")}
     return np.array(
@@ -147,7 +156,7 @@ def split_table(
         name, frame = "table", convert_to_frame(table, "table")
     whole = read_dataset(frame, columns, items=items, name=name)
     if policy is not None:
-        allowed = dataclasses.replace(allowed, closed_items=list_sensitive_items(whole, allowed, policy))
+        allowed = apply_policy(whole, allowed, policy)
     permitted = find_permitted_rows(frame, columns, allowed)
     rest = read_dataset(frame[permitted], columns, items=items, name=name)
     return whole, rest, int((~permitted).sum())
