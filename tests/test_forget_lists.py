@@ -186,11 +186,11 @@ def test_a_line_that_cannot_be_written_is_not_begun(tmp_path, monkeypatch):
     [
         (
             lambda path: append_forget_line(path, "item", item="9", now=29),
-            "now is 29, before its last line was written (30), expected a clock that does not run backwards",
+            "now is 1970-01-01T00:00:29Z, before its last line was written (1970-01-01T00:00:30Z), expected a clock that",
         ),
         (
             lambda path: append_forget_line(path, "item", item="9", until=40, now=40),
-            "until is 40, which is over now (40), expected a later time",
+            "until is 1970-01-01T00:00:40Z, which is over now (1970-01-01T00:00:40Z), expected a later time",
         ),
         (lambda path: append_undo(path, [1], now=40), "line 1 does not hold, expected one of those that hold: 2"),
         (lambda path: append_undo(path, [2], now=50), "line 2 does not hold, expected one of those that hold: none"),

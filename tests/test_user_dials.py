@@ -189,11 +189,15 @@ def test_the_next_artefact_takes_them_over():
         ),
         ({"u1": 2.0}, {}, "ranker: dials of user 'u1': found 2.0, expected objectives and factors"),
         ("u1", {}, "ranker: dials are 'u1', expected users and weights such as"),
-        ({"u1": {"mmr": 1}}, {"until": 100}, "ranker: until is 100, which is over now (100), expected a later time"),
+        (
+            {"u1": {"mmr": 1}},
+            {"until": 100},
+            "ranker: until is 1970-01-01T00:01:40Z, which is over now (1970-01-01T00:01:40Z), expected a later time",
+        ),
         (
             {"u1": {"mmr": 1}},
             {"until": 200, "now": 49},
-            "ranker: now is 49, before dials were set (50), expected a clock",
+            "ranker: now is 1970-01-01T00:00:49Z, before dials were set (1970-01-01T00:00:50Z), expected a clock",
         ),
         ({"u1": {"mmr": 1}}, {"until": float("nan")}, "ranker: until is nan"),
         ({"u1": {"mmr": 1}}, {"until": "tomorrow"}, "ranker: until is 'tomorrow'"),
