@@ -337,29 +337,61 @@ def test_two_jobs_on_one_ranker_do_not_meet(tmp_path):
     assert finish_forgets(folder, forget_list=path, quiet=True).finished.lines == (1,)
 
 
-def test_an_exported_ranker_knows_its_config(tmp_path, capsys):
-    """Model and likelihood are fitted by the config in it; the command tells what became of each line."""
-    write_tables(tmp_path)
-    config = {
+def export_ranker(folder, **config):
+    write_tables(folder, users=120)
+    whole = {
         "name": "shop",
-        "data": {"path": str(tmp_path / "ratings.csv"), "items": str(tmp_path / "items.csv")},
+        "data": {"path": str(folder / "ratings.csv"), "items": str(folder / "items.csv")},
         "filter": {"positive": "rating >= 3"},
-        "model": {"kind": "bpr", "factors": 4, "iterations": 3},
-        "pool": {"n": 20},
-        "likelihood": {},
+        "pool": {"n": 30},
         "blends": {"mixed": {"relevance": 1.0, "mmr": 0.2}},
     }
-    export(config, tmp_path / "ranker", quiet=True)
+    return export({**whole, **config}, folder / "ranker", quiet=True).folder
+
+
+def test_an_exported_ranker_knows_its_config(tmp_path, capsys):
+    """The model is fitted with the settings of the config in it; commands tell what became of each line."""
+    folder = export_ranker(tmp_path, model={"kind": "bpr", "factors": 4, "iterations": 3})
     path = forget_lists.forget(tmp_path / "list", user="u3").path
-    had_likelihood = Ranker.load(tmp_path / "ranker").likelihood is not None
-    main(["forget", "run", str(tmp_path / "ranker"), "--list", str(path), "--quiet"])
+    main(["forget", "run", str(folder), "--list", str(path), "--quiet"])
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("line 1: FittedBPR: model refitted; made anew: maps, scales")
-    made = Ranker.load(tmp_path / "ranker")
-    assert second == f"ranker: {tmp_path / 'ranker'}, policy {made.name}"
-    assert (made.likelihood is not None) == had_likelihood == ("likelihood" in made.finished_forgets.remade)
-    main(["forget", "show", str(path), "--ranker", str(tmp_path / "ranker")])
-    assert "Z: FittedBPR: model refitted; made anew: " in capsys.readouterr().out.splitlines()[0]
+    made = Ranker.load(folder)
+    assert first == "line 1: FittedBPR: model refitted; made anew: maps, scales, tables"
+    assert second == f"ranker: {folder}, policy {made.name}"
+    main(["forget", "show", str(path), "--ranker", str(folder)])
+    assert capsys.readouterr().out.splitlines()[0].endswith(f"Z: {first.removeprefix('line 1: ')}")
     forget_lists.forget(path, user="u4")
-    main(["forget", "show", str(path), "--ranker", str(tmp_path / "ranker")])
-    assert ": pending: model: FittedBPR, maps, scales" in capsys.readouterr().out.splitlines()[1]
+    main(["forget", "show", str(path), "--ranker", str(folder)])
+    assert ": pending: model: FittedBPR, maps, scales, table: " in capsys.readouterr().out.splitlines()[1]
+
+
+def test_the_likelihood_of_an_exported_ranker_is_fitted_to_what_is_left(tmp_path):
+    """Of a catalogue that lost an item, for the items that the ranker has."""
+    split = {"kind": "random", "validation": 0.3, "test": 0.2}
+    folder = export_ranker(tmp_path, model={"kind": "random"}, split=split, likelihood={})
+    before = Ranker.load(folder)
+    path = forget_lists.forget(tmp_path / "list", user="u3").path
+    forget_lists.forget(path, item="7")
+    assert "likelihood" in Ranker.load(folder, forget_list=path).pending_forgets[0].parts
+    done = finish_forgets(folder, forget_list=path, quiet=True).finished
+    assert "likelihood" in done.remade and done.model.parts == ()
+    after = Ranker.load(folder)
+    assert not np.array_equal(after.likelihood.coefficients, before.likelihood.coefficients)
+    after.likelihood.check_items(before.context.item_ids)
+    assert after.likelihood.n_users < before.likelihood.n_users
+
+
+def test_a_likelihood_needs_a_config_or_a_word(tmp_path):
+    split = {"kind": "random", "validation": 0.3, "test": 0.2}
+    folder = export_ranker(tmp_path, model={"kind": "random"}, split=split, likelihood={})
+    whole = Ranker.load(folder)
+    about = {name: value for name, value in whole.about.items() if name != "config"}
+    folder = replace(whole, about=about, name="").save(tmp_path / "bare")
+    path = forget_lists.forget(tmp_path / "list", user="u3").path
+    with pytest.raises(RecsysError, match="the likelihood of the ranker is fitted anew, expected the config"):
+        finish_forgets(folder, forget_list=path, quiet=True)
+    given = replace(whole.likelihood, coefficients=whole.likelihood.coefficients * 1.5)
+    assert finish_forgets(folder, forget_list=path, likelihood=given, quiet=True).finished.kept == ()
+    assert np.array_equal(Ranker.load(folder).likelihood.coefficients, given.coefficients)
+    forget_lists.forget(path, user="u4")
+    assert finish_forgets(folder, keep=["likelihood"], quiet=True).finished.kept == ("likelihood",)

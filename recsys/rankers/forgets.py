@@ -275,7 +275,7 @@ def _apply_lines(
 ) -> Ranker:
     """Return the ranker with the lines that are not among those that are applied; `made` as for `take_out_rows`."""
     lines = holding[len(state.lines) :]
-    topics = {line.topic: _find_topic_items(ranker, line.topic) for line in lines if line.topic}
+    topics = {topic: _find_topic_items(ranker, topic) for topic in {line.topic for line in lines if line.topic}}
     new = [place for line in lines if (place := _place_line(state, line, topics)) is not None]
     model, context = ranker.model, ranker.context
     parts = take_out_rows(context, model, new, made)
