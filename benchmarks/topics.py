@@ -1,10 +1,11 @@
 """What a policy of sensitive topics costs, prevents and takes: genres and tags as stand-ins for sensitive topics.
 
 Each policy is a config's runs with the rows of the topic's items left out, beside the same runs with them, on the same
-users, cuts and held-out likes (`recsys.experiments.topic_costs` says what each measure is). `request` is a request of a
+users, cuts and held-out likes (`recsys.experiments.topic_costs` says what each measure is). Discovery is read by maps
+that have seen all users. `request` is a request of a
 ranker that was fitted without these rows, and one that was fitted with them, in turns: microseconds of processor time,
 and the median over the rounds of their ratio. 95 % percentile intervals of 1,000 draws of users. Written to
-results/topics-measures.csv, and results/topics.csv, a row for each policy and run but the control.
+results/topics-measures.csv, and results/topics.csv, a row for each policy and run.
 `python benchmarks/topics.py` takes some minutes of one core.
 """
 
@@ -24,13 +25,13 @@ import pandas as pd
 import recsys as rs
 from recsys.configs import parse_config
 from recsys.control.topics import read_topic_policy
-from recsys.experiments.topic_costs import compare_topics, tabulate_topic_costs
+from recsys.experiments.rule_costs import tabulate_rule_costs
+from recsys.experiments.topic_costs import compare_topics
 from recsys.support.atomic_files import replace_file
 from recsys.support.cache import Cache, get_default_cache_folder
 from recsys.support.threads import limit_to_one_blas_thread
 
 RESULTS = Path(__file__).parent / "results"
-CONTROL = "most_popular"
 ROUNDS, PER_TURN = 60, 40
 FILTER = {"positive": "rating >= 4", "min_user_interactions": 10, "min_item_interactions": 5}
 BLENDS = {"wider": {"relevance": 1.0, "negative_space": 0.2, "mmr": 0.1}}
@@ -56,14 +57,15 @@ def measure_costs(data: rs.Dataset, policy: dict[str, Any]) -> pd.DataFrame:
         "filter": FILTER,
         "split": {"kind": "per_user_time", "test": 0.2, "validation": 0.1},
         "model": {"kind": "ease", "l2": RIDGE[data.name]},
-        "baselines": [CONTROL],
+        "baselines": [],
+        "evaluation": {"halvings": 0},
         "slate": {"k": [10]},
         "blends": BLENDS,
     }
     found = compare_topics(
         parse_config(content), data, read_topic_policy(policy), Cache(get_default_cache_folder()), log_line=print
     )
-    return tabulate_topic_costs(found)
+    return tabulate_rule_costs([found]).drop(columns="rule")
 
 
 def measure_request(data: rs.Dataset, policy: dict[str, Any]) -> dict[str, Any]:
@@ -77,8 +79,8 @@ def measure_request(data: rs.Dataset, policy: dict[str, Any]) -> dict[str, Any]:
     took = np.array([[_time_requests(one, users, turn) for one in rankers] for turn in range(ROUNDS + 1)])[1:]
     ours, theirs = 1e6 * np.median(took, axis=0)
     ratio = float(np.median(took[:, 0] / took[:, 1]))
-    told = {"with_policy": ours, "without": theirs, "difference": ours - theirs, "relative": ratio - 1}
-    return {"run": "ease, wider", "topic": "", "measure": "request", **told, "n_users": len(users)}
+    told = {"with_rule": ours, "without": theirs, "difference": ours - theirs, "relative": ratio - 1}
+    return {"run": "ease, wider", "measure": "request", **told, "n_users": len(users)}
 
 
 def _time_requests(ranker: rs.Ranker, users: list[str], turn: int) -> float:
@@ -104,18 +106,14 @@ def iter_tables() -> Iterator[pd.DataFrame]:
 
 
 def tabulate_policies(found: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each policy and run of a table of measures, without those of the control."""
-    rows, chosen = [], found[(found.measure != "request") & (found.run != CONTROL)]
+    """Return a row for each policy and run of a table of measures."""
+    rows, chosen = [], found[found.measure != "request"]
     for names, part in chosen.groupby(["data", "policy", "run"], sort=False):
         row = dict(zip(("data", "policy", "run"), names, strict=True))
         for one in part.itertuples():
             short = one.measure.replace(" ", "_")
-            row |= {f"{short}_with": one.with_policy, f"{short}_without": one.without}
-            if "lift" in short:
-                row |= {f"{short}_with_low": one.with_low, f"{short}_with_high": one.with_high}
-                row |= {f"{short}_without_low": one.without_low, f"{short}_without_high": one.without_high}
-            else:
-                row |= {f"{short}_difference": one.difference, f"{short}_low": one.low, f"{short}_high": one.high}
+            row |= {f"{short}_with": one.with_rule, f"{short}_without": one.without}
+            row |= {f"{short}_difference": one.difference, f"{short}_low": one.low, f"{short}_high": one.high}
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -42,6 +42,7 @@ from recsys.types.numbers import check_number, convert_to_plain_data
 from recsys.types.topics import TopicPolicy
 
 LIKELIHOOD_RUN = "likelihood"  # the run of the likelihood's order alone
+CONTROL_GUARDS = ("frequency_cap", "cool_down")  # guards that [control] may have
 BLEND_GUARDS = "guards"  # the key of a blend's own guards, among its objectives
 Weight = float | list[float]
 TABLE_SETTINGS = tuple(TableSettings.__dataclass_fields__)  # settings of a table of one's own
@@ -317,12 +318,34 @@ class SlateSection(Section):
 
 
 class ControlSection(Section):
-    """Rules: topics that are neither used nor shown, and the dials of a ranker that is exported."""
+    """Rules: topics that are neither used nor shown, limits of what is shown again, and the dials of a ranker."""
 
     # objective -> the least and the largest factor by which a request, or a user, may multiply its weight
     dials: dict[str, list[float]] = Field(default_factory=dict)
     topics: str | dict[str, Any] | None = None  # a policy of topics: path of a TOML file, or its tables
-    compare_topics: bool = True  # whether a benchmark makes each run without the policy too, and says what it costs
+    # of every run, on [shown]: exposures of an item, m, within window_days; a list of such limits
+    frequency_cap: dict[str, Any] | list[dict[str, Any]] | None = None
+    cool_down: dict[str, Any] | None = None  # of every run, on [shown]: days after a dismissal
+    fatigue: float | dict[str, Any] | None = None  # in every blend, on [shown]: its weight, or weight and settings
+    compare: bool = True  # whether a benchmark makes each run without each rule too, and says what it costs
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_old_name(cls, content: Any) -> Any:
+        if isinstance(content, Mapping) and "compare_topics" in content:
+            raise ValueError("has compare_topics, expected compare, which holds for every rule")
+        return content
+
+    @property
+    def guards(self) -> dict[str, Any]:
+        """The guards that are rules, as [guards] has them."""
+        return {name: value for name in CONTROL_GUARDS if (value := getattr(self, name)) is not None}
+
+    @property
+    def defaults(self) -> set[str]:
+        """The keys that say nothing: a config that leaves them out is the same."""
+        fields = ControlSection.model_fields.items()
+        return {name for name, one in fields if name != "dials" and getattr(self, name) == one.default}
 
     def select_rules(self, objectives: Collection[str]) -> dict[str, Any]:
         """Return the rules as `recsys.Ranker.fit` takes them, those of `objectives`."""
@@ -405,6 +428,7 @@ class Config(Section):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise RecsysError(f"two runs are called '{twice[0]}', expected different names")
+        self._check_rules()
         for run in self.list_runs():
             if run.blend is not None:
                 _check_blend(run)
@@ -423,13 +447,39 @@ class Config(Section):
     def build_guards(self, run: "RunSpec | None" = None) -> list[Guard]:
         """Return the guards of every run, and those that `run` alone has."""
         made = []
-        for where, content in (("[guards]", self.guards), ("guards", {} if run is None else run.guards)):
+        of_run, of_control = {} if run is None else run.guards, {} if self.control is None else self.control.guards
+        for where, content in (("[guards]", self.guards), ("[control]", of_control), ("guards", of_run)):
             try:
                 made += guards.parse_guards(content)
             except RecsysError as error:
-                of_run = "" if where == "[guards]" or run is None else f"[blends.{run.family}] "
-                raise RecsysError(f"{of_run}{where} {error}") from None
+                place = f"[blends.{run.family}] " if where == "guards" and run is not None else ""
+                raise RecsysError(f"{place}{where} {error}") from None
         return made
+
+    @property
+    def shared_guards(self) -> dict[str, Any]:
+        """The settings of the guards of every run: those of [guards], and the rules of [control]."""
+        return {**self.guards, **({} if self.control is None else self.control.guards)}
+
+    @property
+    def compares_rules(self) -> bool:
+        """Whether a benchmark makes each run without each rule too."""
+        return self.control is None or self.control.compare
+
+    def _check_rules(self) -> None:
+        """Refuse a rule of [control] that is given elsewhere too, or has no run to hold for."""
+        rules = {} if self.control is None else self.control.guards
+        for run in self.list_runs():
+            for place, content in (("[guards]", self.guards), (f"[blends.{run.family}] guards", run.guards)):
+                for name in sorted(rules.keys() & content.keys()):
+                    raise RecsysError(f"{place} and [control] both have {name}, expected it in one of them")
+        try:
+            blends.parse_blend({"relevance": 1.0, **self._shared_objectives})
+        except RecsysError as error:
+            raise RecsysError(f"[control] {error}") from None
+        for name, blend in self.blends.items():
+            for objective in sorted(self._shared_objectives.keys() & blend.keys()):
+                raise RecsysError(f"[blends.{name}] and [control] both have {objective}, expected it in one of them")
 
     def _check_exposures(self, run: "RunSpec") -> None:
         """Refuse guards and objectives that read what was shown where no log says it."""
@@ -450,9 +500,14 @@ class Config(Section):
             specs.append(RunSpec(LIKELIHOOD_RUN, "model", LIKELIHOOD_RUN, blend={"relevance": 1.0}, by_likelihood=True))
         for name, blend in self.blends.items():
             if name != self.base_name or set(blend) != {"relevance"}:  # the base may be written out
-                made = _expand_weight_list(name, blend)
+                made = _expand_weight_list(name, {**blend, **self._shared_objectives})
                 specs += [replace(run, by_likelihood=self.likelihood is not None) for run in made]
         return specs
+
+    @property
+    def _shared_objectives(self) -> dict[str, Any]:
+        fatigue = None if self.control is None else self.control.fatigue
+        return {} if fatigue is None else {"fatigue": fatigue}
 
     def read_topics(self) -> TopicPolicy | None:
         """Return the policy of [control] topics, None where there is none."""
@@ -495,8 +550,8 @@ class Config(Section):
         own = hash_own_modules(self.list_own_code())
         absent = {name for name in ("likelihood", "shown", "control", "time") if getattr(self, name) is None}
         without: dict[str, Any] = dict.fromkeys(("name", *absent), True)
-        if self.control is not None and self.control.topics is None:
-            without["control"] = {"topics", "compare_topics"}
+        if self.control is not None:
+            without["control"] = self.control.defaults
         text = json.dumps({**self.model_dump(exclude=without), **({"own": own} if own else {})}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
@@ -514,7 +569,7 @@ class Config(Section):
 
     def dump_settings(self) -> dict[str, Any]:
         """Return every setting, defaults filled in, ready to be written as TOML."""
-        without = {"control": {"compare_topics"}} if self.control is not None and self.control.topics is None else None
+        without = None if self.control is None else {"control": self.control.defaults}
         return self.model_dump(exclude=without, exclude_none=True)
 
 

@@ -436,7 +436,7 @@ def test_ranges_of_a_config_are_exported_for_the_blend_that_has_them(tmp_path):
     [
         (
             {"dial": {}},
-            "config: [control]: unknown key 'dial': did you mean 'dials'? (known: compare_topics, dials, topics)",
+            "config: [control]: unknown key 'dial': did you mean 'dials'? (known: compare, cool_down, dials, ",
         ),
         (
             {"dials": {"dpp": [0, 1]}},

@@ -2,9 +2,11 @@
 
 A topic can be closed and still be told by its proxies: items that its users like more often than others. Proxies are
 the items with the largest lift of their share of likes, p(item | had the topic) / p(item | never had it), each share
-shrunk towards that of everybody.
+shrunk towards that of everybody. Those by which a user is judged are chosen by the other half of the users: by
+themselves, users who never had a topic would like few of its proxies.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,22 +17,33 @@ from recsys.types.arrays import Bools, Csr, Doubles, Ints, Longs
 from recsys.types.numbers import check_int, check_number
 
 BOUNDS = (1, 2, 3, 5, 10, 20)  # least numbers of liked proxies of the strata, beside that of users with none
+N_ACTIVITIES = 4  # quarters of the users by their likes beside the topic, within which they are compared
+DETECTABLE_ERRORS = 2.8  # standard errors: shown with 80 % power at the 5 % level
 
 
-@dataclass(frozen=True)
-class ProxyLeakage:
-    """The share of proxies in slates of users who had a topic, over that of users who never had it: 1 is no lift."""
+@dataclass(frozen=True, eq=False)
+class ProxyShares:
+    """The share of a topic's proxies among what each user is shown, or likes, (U,): NaN for nothing at all."""
 
-    lift: float
-    lift_low: float  # 95 % percentile limits over draws of users, of both groups apart
-    lift_high: float
-    matched_lift: float  # against users who never had it and like as many of the proxies
-    matched_low: float
-    matched_high: float
-    matched_share: float  # of the users who had it: those for whom there are such others
-    proxies: Ints  # codes of items, the largest lift first
-    n_had: int  # users
+    share: Doubles
+    had: Bools  # (U,) whether the user had the topic
+    stratum: Longs  # (U,) users of one are alike in number of likes, and of liked proxies
+
+
+@dataclass(frozen=True, eq=False)
+class ProxyExcess:
+    """How much larger the share of proxies is for users who had a topic than for users alike who never had it."""
+
+    excess: float  # difference of shares; 0: no more is shown
+    low: float  # 95 % percentile limits over draws of users
+    high: float
+    ratio: float  # of the same sums; 1: no more is shown
+    ratio_low: float
+    ratio_high: float
+    detectable: float  # the smallest excess that is shown with 80 % power at the 5 % level
+    n_had: int  # pairs of a user and a topic that are compared
     n_never: int
+    draws: Doubles  # (B,) of the excess; NaN where a draw has no users alike
 
 
 def find_proxies(
@@ -66,88 +79,103 @@ def find_users_with_topic(train: Csr, topic: Bools) -> Bools:
     return np.asarray((train @ topic.astype(np.float32)) > 0)
 
 
-def measure_proxy_leakage(
-    slates: Ints,
-    train: Csr,
-    topic: Bools,
-    *,
-    closed: Bools | None = None,
-    n_proxies: int = 20,
-    prior_strength: float = 10.0,
-    n_bootstrap: int = 1000,
-    seed: int = 0,
-) -> ProxyLeakage:
-    """Return the lift of a topic's proxies in slates (U, k), codes with -1 for none, of users who had the topic.
+def compute_proxy_shares(
+    picks: Csr, train: Csr, topic: Bools, *, closed: Bools | None = None, n_proxies: int = 20,
+    prior_strength: float = 10.0, seed: int = 0,
+) -> ProxyShares:  # fmt: skip
+    """Return the share of a topic's proxies among each user's picks, of those that no `closed` topic covers.
 
-    `train` (U, I) are all likes, those of the topic too, and `topic` (I,) the items that it covers. Items that are
-    `closed` (I,), such as those of other sensitive topics, are no proxies. The lift is the mean share of proxies
-    among the picks of users who had the topic, over that of users who never had it. It holds
-    what these users like beside the topic, too: who likes more of the proxies is shown more of them, with or without
-    the topic. `matched_lift` compares like with like: users are put into strata by how many of the proxies they
-    like (0, 1, 2, 3 to 4, 5 to 9, 10 to 19, 20 or more), and the users who never had the topic are weighed so that
-    their strata are as large as those of the users who had it. A lift is infinite where only users who had the topic
-    are shown proxies, and NaN where nobody is.
+    `picks` (U, I) are the items of slates (`mark_slates`), or likes. `train` (U, I) are all likes, those of the topic
+    too, and `topic` and `closed` (I,) are the items that it, and that any sensitive topic covers; where `closed` is
+    None, that is the topic. Strata are those of likes (quarters of the users) and of liked proxies (0, 1, 2, 3 to 4, 5
+    to 9, 10 to 19, 20 or more), both beside the closed items.
 
     Raises:
-        RecsysError: for slates of other users than `train`, or where nobody had the topic, or everybody had it.
+        RecsysError: for picks of other users or items than `train`.
     """
-    if slates.ndim != 2 or len(slates) != train.shape[0]:
-        raise RecsysError(f"proxy leakage: slates have shape {slates.shape}, expected ({train.shape[0]}, k)")
-    had = find_users_with_topic(train, topic)
-    if had.all() or not had.any():
-        found = f"{int(had.sum()):,} of {len(had):,} users had the topic"
-        raise RecsysError(f"proxy leakage: {found}, expected some who had it and some who never had it")
-    proxies = find_proxies(train, topic, n_proxies, prior_strength, closed)
-    share, stratum = _compute_proxy_shares(slates, proxies, train.shape[1]), _find_strata(train, proxies)
-    drawn = _draw_users(had, n_bootstrap, seed)
-    lift, matched, matched_share = _compare_groups(share, stratum, had, drawn)
-    limits = [_find_limits(values[1:]) for values in (lift, matched)]
-    return ProxyLeakage(
-        float(lift[0]), *limits[0], float(matched[0]), *limits[1], matched_share, proxies, int(had.sum()),
-        int((~had).sum()),
+    if picks.shape != train.shape:
+        raise RecsysError(f"proxy leakage: picks have shape {picks.shape}, expected {train.shape}")
+    open_items = ~(topic if closed is None else closed | topic)
+    other_half = make_generator(seed, "proxy leakage: halves").permutation(train.shape[0]) % 2 == 0
+    proxies = np.zeros((2, train.shape[1]), dtype=np.float64)  # of users of either half
+    for half in (0, 1):
+        choosing = Csr(train[np.flatnonzero(other_half if half else ~other_half)])
+        proxies[half, find_proxies(choosing, topic, n_proxies, prior_strength, ~open_items)] = 1.0
+    mine = np.where(other_half, 0, 1)  # whose proxies were chosen by the others
+
+    def count(matrix: Csr) -> tuple[Doubles, Doubles]:
+        marked = Csr((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)
+        found = marked @ np.vstack([proxies, open_items]).T
+        return found[np.arange(len(mine)), mine], found[:, 2]
+
+    (shown, among), (liked, likes) = count(picks), count(train)
+    share = np.where(among > 0, shown / np.maximum(among, 1), np.nan)
+    quarter = np.searchsorted(np.quantile(likes, np.arange(1, N_ACTIVITIES) / N_ACTIVITIES), likes)
+    stratum = quarter * (len(BOUNDS) + 1) + np.searchsorted(BOUNDS, liked, side="right")
+    return ProxyShares(share, find_users_with_topic(train, topic), stratum)
+
+
+def mark_slates(slates: Ints, n_items: int) -> Csr:
+    """Return slates (U, k), codes with -1 for none, as a matrix with 1 where an item is shown, (U, n_items)."""
+    there = slates >= 0
+    pointers = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    return Csr((np.ones(int(there.sum()), np.float32), slates[there], pointers), shape=(len(slates), n_items))
+
+
+def pool_proxy_shares(found: Sequence[ProxyShares], *, n_bootstrap: int = 1000, seed: int = 0) -> ProxyExcess:
+    """Return the excess of proxies for users who had a topic, pooled over topics and strata, after Mantel and Haenszel.
+
+    Within a stratum of a topic, with n users who had it and m who never had it, the difference of the means of both
+    counts n m / (n + m): a stratum without one of the groups says nothing. `ratio` is that of the sums of both means
+    with these weights, so that a stratum where nobody is shown proxies makes no ratio infinite. In each draw a user is
+    the same one in all topics.
+
+    Source: Mantel and Haenszel 1959; Greenland and Robins 1985 (differences).
+
+    Raises:
+        RecsysError: if there is no topic, topics have other users, or no stratum has both groups.
+    """
+    n_users = {len(one.share) for one in found}
+    if len(n_users) != 1:
+        raise RecsysError(f"proxy leakage: found topics of {sorted(n_users)} users, expected one number of users")
+    (n,) = n_users
+    counts = np.ones((1 + n_bootstrap, n))
+    counts[1:] = make_generator(seed, "proxy leakage").multinomial(n, np.full(n, 1 / n), n_bootstrap)
+    sums, weight, compared = np.zeros((2, 1 + n_bootstrap)), np.zeros(1 + n_bootstrap), np.zeros(2)
+    for one in found:
+        means, sizes = _average_strata(one, counts)
+        of = np.where((sizes > 0).all(axis=0), sizes[0] * sizes[1] / np.maximum(sizes.sum(axis=0), 1), 0.0)
+        sums += (means * of).sum(axis=2)
+        weight += of.sum(axis=1)
+        compared += (sizes[:, 0] * (of[0] > 0)).sum(axis=1)
+    if not weight[0] > 0:
+        raise RecsysError("proxy leakage: no user who had a topic is like one who never had it, expected some")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        excess, ratio = (sums[0] - sums[1]) / weight, sums[0] / sums[1]
+    error = float(np.nanstd(excess[1:], ddof=1))
+    return ProxyExcess(
+        float(excess[0]), *_find_limits(excess[1:]), float(ratio[0]), *_find_limits(ratio[1:]),
+        DETECTABLE_ERRORS * error, int(compared[0]), int(compared[1]), excess[1:],
     )  # fmt: skip
 
 
 def _find_limits(values: Doubles) -> tuple[float, float]:
-    """Return the 95 % limits of draws, some of which may be infinite; NaN where no draw has a value."""
+    """Return the 95 % limits of draws, of which some may have no value and some an infinite one."""
     there = values[~np.isnan(values)]
     if not len(there):
         return np.nan, np.nan
-    low, high = np.percentile(there, [2.5, 97.5], method="inverted_cdf")
+    low, high = np.percentile(there, [2.5, 97.5], method="linear" if np.isfinite(there).all() else "inverted_cdf")
     return float(low), float(high)
 
 
-def _compute_proxy_shares(slates: Ints, proxies: Ints, n_items: int) -> Doubles:
-    """Return the share of proxies among each user's picks, (U,), 0 for an empty slate."""
-    marked = np.zeros(n_items + 1, dtype=bool)  # the last place is that of -1
-    marked[proxies] = True
-    return np.asarray(marked[slates].sum(axis=1) / np.maximum((slates >= 0).sum(axis=1), 1))
-
-
-def _find_strata(train: Csr, proxies: Ints) -> Longs:
-    """Return the stratum of each user, (U,), by how many of the proxies the user likes."""
-    counts = np.diff(Csr(train[:, proxies]).indptr)
-    return np.searchsorted(BOUNDS, counts, side="right")
-
-
-def _draw_users(had: Bools, n_bootstrap: int, seed: int) -> Doubles:
-    """Return how often each user counts, (1 + B, U): once each, then in each draw; both groups keep their sizes."""
-    generator = make_generator(seed, "proxy leakage")
-    counts = np.ones((1 + n_bootstrap, len(had)))
-    for group in (had, ~had):
-        n = int(group.sum())
-        counts[1:, group] = generator.multinomial(n, np.full(n, 1 / n), n_bootstrap)
-    return counts
-
-
-def _compare_groups(share: Doubles, stratum: Longs, had: Bools, counts: Doubles) -> tuple[Doubles, Doubles, float]:
-    """Return the lift of each draw, (1 + B,), the matched one, and the share of users who had the topic in it."""
-    strata = np.eye(len(BOUNDS) + 1)[stratum]
-    sizes = [counts[:, group] @ strata[group] for group in (had, ~had)]
-    sums = [counts[:, group] @ (strata[group] * share[group, None]) for group in (had, ~had)]
-    used = (sizes[0] > 0) & (sizes[1] > 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        lift = (sums[0].sum(axis=1) / sizes[0].sum(axis=1)) / (sums[1].sum(axis=1) / sizes[1].sum(axis=1))
-        expected = np.where(used, sizes[0] * sums[1] / sizes[1], 0.0).sum(axis=1)
-        matched = np.where(used, sums[0], 0.0).sum(axis=1) / expected
-    return lift, matched, float(sizes[0][0][used[0]].sum() / sizes[0][0].sum())
+def _average_strata(one: ProxyShares, counts: Doubles) -> tuple[Doubles, Doubles]:
+    """Return the mean share of both groups in each stratum and draw, (2, 1 + B, S), and how many users those are."""
+    there = ~np.isnan(one.share)
+    names, stratum = np.unique(one.stratum, return_inverse=True)
+    groups = []
+    for group in (one.had & there, ~one.had & there):
+        users = np.flatnonzero(group)
+        strata = np.eye(len(names))[stratum[users]]
+        groups.append((counts[:, users] @ (strata * one.share[users, None]), counts[:, users] @ strata))
+    sums, sizes = (np.stack(part) for part in zip(*groups, strict=True))
+    return sums / np.maximum(sizes, 1), sizes

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -12,11 +12,14 @@ from recsys.configs import Config, RunSpec, ShownSection, parse_config, read_con
 from recsys.experiments.fold_readings import add_seen_reading, describe_power, evaluate_each_reader, read_folds
 from recsys.experiments.folds import build_or_load_judges, describe_missing_folds
 from recsys.experiments.likelihoods import describe_likelihood, find_likelihood
-from recsys.experiments.pipeline import Preparation, hash_exposures, load_exposures, prepare_benchmark
+from recsys.experiments.pipeline import LogFunction, Preparation, hash_exposures, load_exposures, prepare_benchmark
 from recsys.experiments.rerankings import SlatesByLength, build_fold_slates, build_run_slates
 from recsys.experiments.results import Bench
+from recsys.experiments.rule_comparisons import iter_rule_comparisons, refuse_idle_rules
+from recsys.experiments.rule_costs import list_left_out_rows, tabulate_rule_costs
+from recsys.experiments.rule_sides import RuleComparison
 from recsys.experiments.run_folder import RunFolder
-from recsys.experiments.topic_costs import compare_topics, tabulate_topic_costs
+from recsys.experiments.topic_costs import compare_topics
 from recsys.scores import Scores, evaluate, tabulate_differences, tabulate_scores
 from recsys.scores.metric_names import resolve_metrics
 from recsys.scores.records import join_scores
@@ -25,7 +28,7 @@ from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import Dataset, Exposures, GroundTruth, RecsysError
 
 if TYPE_CHECKING:
-    pass
+    import pandas as pd
 
 
 def bench(
@@ -48,6 +51,7 @@ def bench(
         RecsysError: for whatever is wrong with the config, the data or the folder, in one line.
     """
     settings = resolve_config(config, data, shown)
+    refuse_idle_rules(settings)
     folder = RunFolder(out)
     start, digest = (
         time.perf_counter(),
@@ -62,14 +66,27 @@ def bench(
         slates, seconds = build_run_slates(preparation, specs, quiet, folder.log_line)
     path = Path(out) / f"{settings.name}-{hash_folder_name(digest, *preparation.folder_fingerprints)}"
     done = evaluate_slates(preparation, specs, slates, seconds, path, quiet)
-    policy = settings.read_topics()
-    if policy is not None and settings.control is not None and settings.control.compare_topics:
+    if settings.compares_rules:
         with limit_to_one_blas_thread():
-            log = load_exposures(settings, shown)
-            found = compare_topics(preparation.config, preparation.dataset, policy, preparation.cache, log, quiet)
-            done = replace(done, topic_costs=tabulate_topic_costs(found))
+            done = replace(done, rule_costs=tabulate_costs(preparation, shown, quiet, folder.log_line))
     folder.write_bench(done, time.perf_counter() - start)
     return done
+
+
+def tabulate_costs(
+    preparation: Preparation, shown: Exposures | None, quiet: bool, log_line: LogFunction
+) -> "pd.DataFrame | None":
+    """Return what each rule of a config cost and prevented, None where it has none; `shown` is a log in memory."""
+    config, dataset = preparation.config, preparation.dataset
+
+    def compare() -> Iterator[RuleComparison]:
+        if (policy := config.read_topics()) is not None:
+            log = load_exposures(config, shown)
+            yield compare_topics(config, dataset, policy, preparation.cache, log, quiet, log_line)
+        yield from iter_rule_comparisons(preparation, quiet, log_line)
+
+    found = tabulate_rule_costs(compare(), list_left_out_rows(config, dataset))
+    return found if len(found) else None
 
 
 def hash_folder_name(*made_of: str) -> str:

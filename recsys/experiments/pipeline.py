@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from recsys import data, maps, models
-from recsys.configs import Config, ModelSection, PoolSection, ShownSection
+from recsys.configs import Config, ModelSection, PoolSection, ShownSection, TimeSection
 from recsys.experiments.half_lives import HalfLifeChoice, choose_half_life
 from recsys.experiments.item_columns import ItemColumns, read_item_columns
 from recsys.models.fits import warn_of_ranking_problem
@@ -310,6 +310,21 @@ def prepare_split(
     log_line("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
     prepared = Preparation(config, dataset, judged, cache, **made, quiet=quiet, whole=whole, item_columns=columns)
     return replace(prepared, shown=histories, shown_notes=notes)
+
+
+def change_half_life(preparation: Preparation, wanted: TimeSection | None) -> Preparation:
+    """Return a preparation whose training positives age otherwise; None: they count alike.
+
+    Raises:
+        RecsysError: as `apply_half_life` does.
+    """
+    if preparation.whole is None:
+        raise ValueError("the whole split of a preparation is not known")
+    config = preparation.config.model_copy(update={"time": wanted})
+    whole = apply_half_life(config, preparation.whole.with_half_life(None))
+    held = preparation.cache, None, preparation.quiet, lambda line: None
+    made = prepare_split(config, preparation.dataset, whole, *held)
+    return replace(made, shown=preparation.shown)
 
 
 def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[Scorer, float]:

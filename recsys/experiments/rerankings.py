@@ -148,11 +148,12 @@ def _build_or_load_slates(
         return CacheEntry({**arrays, "objectives": np.array(made.objectives), **factors}, took)
 
     if any(
-        ":" in name for name in (*blend, *config.guards, *spec.guards)
+        ":" in name for name in (*blend, *config.shared_guards, *spec.guards)
     ):  # somebody's own: its source is not in the key
         made = make()
         return _restore_slates(made, candidates), fitting + made.seconds
-    guarded = [config.guards, spec.guards] if spec.guards else [config.guards] if config.guards else []
+    shared = config.shared_guards
+    guarded = [shared, spec.guards] if spec.guards else [shared] if shared else []
     cell = preparation.cache.get_or_make("slates", [*source, config.slate.scale, blend, policy, *guarded], make)
     return _restore_slates(cell, candidates), fitting + cell.seconds
 

@@ -32,7 +32,7 @@ class Bench:
     notes: tuple[str, ...] = ()
     likelihood: Likelihood | None = None  # of [likelihood], where the config has one
     readings: FoldReadings | None = None  # what judges by halves of the users say; None where users are not halved
-    topic_costs: "pd.DataFrame | None" = None  # of a policy of topics: each run with it and without
+    rule_costs: "pd.DataFrame | None" = None  # of `recsys.experiments.rule_costs`; None without a rule, or comparison
 
     def __str__(self) -> str:
         """Return the headline table as text."""

@@ -16,7 +16,6 @@ from recsys.escaping import escape_csv_frame, escape_hidden
 from recsys.experiments.comparisons import DEFAULT_METRICS, write_scores
 from recsys.experiments.examples import make_examples
 from recsys.experiments.likelihoods import describe_likelihood
-from recsys.experiments.topic_costs import describe_topic_costs
 from recsys.likelihoods import coefficient_table, save_likelihood
 from recsys.reports.view import HEADLINE_METRICS
 from recsys.scores import tabulate_user_values
@@ -65,8 +64,8 @@ class RunFolder:
                 save_likelihood(bench.likelihood, folder / "likelihood.npz")
                 escape_csv_frame(coefficient_table(bench.likelihood)).to_csv(folder / "likelihood.csv", index=False)
                 reports.write_coefficients(bench.likelihood, folder / "likelihood.svg")
-            if bench.topic_costs is not None:
-                escape_csv_frame(bench.topic_costs).to_csv(folder / "topics.csv", index=False)
+            if bench.rule_costs is not None:
+                escape_csv_frame(bench.rule_costs).to_csv(folder / "rules.csv", index=False)
             reports.write_report(_build_results(bench, around, seconds), folder)
             tables.result()
             self.log_line(f"done in {seconds:.1f} s")
@@ -127,6 +126,7 @@ def _build_results(bench: "Bench", around: dict[str, Any], seconds: float) -> re
         k=config.headline_k,
         base=config.base_name,
         families=group_metrics_by_module(config.evaluation.metrics),
+        rules=bench.rule_costs,
     )
     shown = reports.shortlist_results(results)
     return replace(results, segments=_tabulate_run_segments(bench, shown), examples=make_examples(bench, shown))
@@ -217,7 +217,6 @@ def _collect_facts(bench: "Bench", around: dict[str, Any], seconds: float) -> di
             "content": [m.name for m in preparation.content],
         },
         **_collect_readings(bench),
-        **({} if bench.topic_costs is None else {"policy of topics": describe_topic_costs(bench.topic_costs)}),
         "run": {"seed": config.seed, "bootstrap draws": config.evaluation.n_bootstrap, "seconds": round(seconds, 1)},
         "environment": {**around, "packages": get_key_versions()},
     }

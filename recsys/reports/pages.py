@@ -20,6 +20,7 @@ from recsys.reports.findings import render_findings, shortlist_runs
 from recsys.reports.legends import render_legend
 from recsys.reports.power import UNDEFINED, render_detectable_effects
 from recsys.reports.results import Results
+from recsys.reports.rules import render_rules
 from recsys.reports.scripts import SCRIPT
 from recsys.reports.segments import render_segments
 from recsys.reports.styles import build_style_sheet
@@ -33,7 +34,8 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data:"
 )
 CONTENTS = {
-    "findings": "In short", "tradeoffs": "Trade-offs", "table": "Differences", "users": "Users", "parts": "Segments",
+    "findings": "In short", "tradeoffs": "Trade-offs", "table": "Differences", "rules": "Rules",
+    "users": "Users", "parts": "Segments",
     "other": "Other lengths", "metrics": "Every metric", "effects": "Detectable effects", "conventions": "Conventions",
     "facts": "What was run",
 }  # fmt: skip
@@ -99,6 +101,9 @@ def _render_sections(results: Results, view: ReportView, specs: Mapping[str, Spe
         "findings": _render_section("findings", "In short", render_findings(view, GAINS)),
         "tradeoffs": make_element("section", *_render_tradeoffs(view, specs), id="tradeoffs", aria_label="Trade-offs"),
         "table": _render_section("table", f"Differences against {view.base}, k = {view.k}", render_differences(view)),
+        "rules": ""
+        if results.rules is None
+        else _render_folded_section("rules", "What each rule cost and prevented", render_rules(results.rules, view.k)),
         "users": _render_folded_section("users", "Users as they would see it", render_examples(results.examples))
         if results.examples
         else "",

@@ -59,6 +59,7 @@ class Results:
     families: Mapping[str, Sequence[str]]  # family -> metrics, in the order of the page
     segments: pd.DataFrame | None = None  # of `recsys.scores.segments.tabulate_segments`, for some of the runs
     examples: Sequence[Example] = ()  # users as they would see it
+    rules: pd.DataFrame | None = None  # of `recsys.experiments.rule_costs`: each rule beside its absence
 
 
 def check_results(results: Results) -> None:

@@ -35,20 +35,11 @@ def select_permitted_rows(
         RecsysError: if no row may be used, for a source or purpose that the data does not have, or as
             `find_forgotten_rows` does.
     """
-    check_dataset(dataset)
-    log = dataset.interactions
-    every = np.ones(len(log), dtype=bool)
-    consented = every if log.consent is None else np.asarray(log.consent, dtype=bool)
-    if len(log) and not consented.any():
+    log, reasons = dataset.interactions, find_left_out_rows(dataset, sources, purposes)
+    counts = {f"rows_{reason}": int(rows.sum()) for reason, rows in reasons.items()}
+    kept = ~np.logical_or.reduce(list(reasons.values()))
+    if len(log) and counts["rows_without_consent"] == len(log):
         raise RecsysError(f"{dataset.name}: none of {len(log):,} rows has consent, expected some that may be used")
-    chosen = every if sources is None else _find_rows_from_sources(dataset, sources)
-    permitted = _find_rows_for_purposes(dataset, purposes)
-    kept = consented & chosen & permitted
-    counts = {
-        "rows_without_consent": int((~consented).sum()),
-        "rows_of_other_sources": int((consented & ~chosen).sum()),
-        "rows_without_purpose": int((consented & chosen & ~permitted).sum()),
-    }
     if counts["rows_without_purpose"] and not kept.any():
         asked = "any purpose" if purposes is None else f"the purposes {', '.join(purposes)}"
         raise RecsysError(
@@ -62,6 +53,27 @@ def select_permitted_rows(
     if forgotten.any() and forgotten.all():
         raise RecsysError(f"{dataset.name}: the forget list {forget_list.path} names all rows, expected some others")
     return (_take_rows(left, ~forgotten) if forgotten.any() else left), counts
+
+
+def find_left_out_rows(
+    dataset: Dataset, sources: Collection[str] | None, purposes: Collection[str] | None
+) -> dict[str, Bools]:
+    """Return the rows that may not be used, (R,) for each reason; a row is of the first reason alone.
+
+    Raises:
+        RecsysError: for a source or purpose that the data does not have.
+    """
+    check_dataset(dataset)
+    log = dataset.interactions
+    every = np.ones(len(log), dtype=bool)
+    consented = every if log.consent is None else np.asarray(log.consent, dtype=bool)
+    chosen = every if sources is None else _find_rows_from_sources(dataset, sources)
+    permitted = _find_rows_for_purposes(dataset, purposes)
+    return {
+        "without_consent": ~consented,
+        "of_other_sources": consented & ~chosen,
+        "without_purpose": consented & chosen & ~permitted,
+    }
 
 
 def select_permitted_exposures(

@@ -102,6 +102,7 @@ def check_no_leak(
         filtering["forget_list"] = held
     allowed = Allowed(filtering.get("sources"), filtering.get("purposes"), filtering.get("forget_list"))
     content, policy = _read_topics(content, home, topics)
+    content["control"] = {**content.get("control", {}), "compare": False}  # without a rule, these rows are used
     with tempfile.TemporaryDirectory() as name, search_folder(home):
         if data is not None:
             content.pop("data", None)
@@ -222,15 +223,14 @@ def _read_topics(content: dict[str, Any], home: Path, topics: Any) -> tuple[dict
     control = dict(content.get("control", {}))
     given = control.get("topics") if topics is None else topics
     if given is None:
-        return content, None
+        return dict(content), None
     start = home if topics is None else Path()
     tables = (
         resolve_policy_paths(given, start)
         if isinstance(given, Mapping)
         else read_policy_tables(start / check_path("topics", given, "a policy, or the path of its file"))
     )
-    rules = {**control, "topics": {**tables, "allow_unknown": True}, "compare_topics": False}
-    changed = {**content, "control": rules}
+    changed = {**content, "control": {**control, "topics": {**tables, "allow_unknown": True}}}
     return changed, read_topic_policy(tables)
 
 
