@@ -73,9 +73,11 @@ TOPICS = {"policy": "{data}: {policy}", "run": "{run}"} | {
     for title, name in (
         ("nDCG@10", "ndcg"), ("nDCG@10 of other likes", "ndcg_of_other_likes"), ("discovery@10", "discovery"),
     )
-} | {"slots of the topic, without": "{share_of_slots_without:.1%}"} | {
-    title: f"{{{name}:.2f}} [{{{name}_low:.2f}}, {{{name}_high:.2f}}]"
-    for title, name in (("matched lift of proxies", "matched_proxy_lift_with"),)
+} | {"slots of the topic, without": "{share_of_slots_without:.1%}"}  # fmt: skip
+PROXIES = {
+    "data": "{data}", "topics": "{topics}", "compared": "{compared}", "of": "{of}",
+    "excess": "{excess:+.2%} [{excess_low:+.2%}, {excess_high:+.2%}]",
+    "ratio": "{ratio:.2f} [{ratio_low:.2f}, {ratio_high:.2f}]", "detectable": "{detectable:.2%}",
 }  # fmt: skip
 RESULTS = {
     "exposures": EXPOSURES,
@@ -121,6 +123,7 @@ RESULTS = {
         "bound": "{person_bound:.1e}",
         "a copy of the weights": "{copy_s:.3f} s",
     },
+    "proxies": PROXIES,
     "why_not": {
         "answers by": "{counted}",
         "kind": "{kind}",
