@@ -91,6 +91,15 @@ RESULTS = {
         "test": "{ndcg_test:.4f}",
         "difference to none": "{to_none:+.4f} [{to_none_low:+.4f}, {to_none_high:+.4f}]",
     },
+    "aged_likelihood": {
+        "log": "{log}, {users} users",
+        "model": "{model}",
+        "half-life, days": "{half_life:g}",
+        "model's order": "{base:.4f}",
+        "alike": "{alike:.4f}",
+        "by age": "{by_age:.4f}",
+        "difference": "{difference:+.4f} [{low:+.4f}, {high:+.4f}]",
+    },
     "topics": TOPICS,
     "ignored-worlds": {
         "generated logs": "{world}",
