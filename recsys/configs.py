@@ -586,6 +586,7 @@ class RunSpec:
     blend: Mapping[str, Any] | None = None
     by_likelihood: bool = False  # whether its pool has the scores and the order of [likelihood]
     guards: Mapping[str, Any] = field(default_factory=dict)  # those that it has beside [guards]
+    time: TimeSection | None = None  # a half-life of its own, in place of that of [time]
 
 
 def read_config(

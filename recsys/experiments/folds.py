@@ -92,6 +92,15 @@ class FoldPools:
         return self.kept.get(json.dumps([model.model_dump(), wanted.model_dump(), by_likelihood], sort_keys=True), make)
 
 
+def change_fold_half_life(fold: FoldPools, aged: Preparation) -> FoldPools:
+    """Return the pools of a fold whose training positives age as those of `aged` do."""
+    return FoldPools(aged, fold.number, _age_judge(fold.judge, aged, fold.number))
+
+
+def _age_judge(judge: Judge, aged: Preparation, number: int) -> Judge:
+    return replace(judge, objective_maps=_build_own_maps(aged, judge.fold, number))
+
+
 def _build_audit_maps(preparation: Preparation, fold: Fold, number: int) -> tuple[TasteMap, ...]:
     judged = Csr(preparation.split.train[fold.judge_users])
     make = partial(maps.audit_maps, judged, seed=preparation.config.seed, half=None)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from recsys.configs import RunSpec
-from recsys.experiments.folds import FoldPools, depends_on_fold
+from recsys.experiments.folds import FoldPools, change_fold_half_life, depends_on_fold
 from recsys.experiments.likelihoods import build_or_load_ranked_pool, describe_likelihood_source
-from recsys.experiments.pipeline import LogFunction, Preparation, build_or_load_pool
+from recsys.experiments.pipeline import LogFunction, Preparation, build_or_load_pool, change_half_life
 from recsys.reranking.slates import fit_each_scale, rerank
 from recsys.reranking.term_cache import TermCache
 from recsys.support.cache import CacheEntry
@@ -42,7 +42,8 @@ def build_run_slates(
         for spec in specs:
             bars.update(task, description=spec.name)
             try:
-                made = {k: _build_or_load_slates(preparation, spec, base, k) for k in config.slate_lengths}
+                of = preparation if spec.time is None else change_half_life(preparation, spec.time)
+                made = {k: _build_or_load_slates(of, spec, base, k) for k in config.slate_lengths}
             except Exception as error:
                 if refused is not None and spec.kind in ("blend", "model"):
                     refused[spec.name] = describe_error(error)
@@ -80,9 +81,12 @@ def build_fold_slates(
         for number, judge in enumerate(judges):
             pools, slates = FoldPools(preparation, number, judge), {k: dict(runs) for k, runs in seen.items()}
             for spec in changed:
+                of = pools
+                if spec.time is not None:
+                    of = change_fold_half_life(pools, change_half_life(preparation, spec.time))
                 for k in config.slate_lengths:
                     try:
-                        slates[k][spec.name] = _build_or_load_slates(preparation, spec, base, k, pools)[0]
+                        slates[k][spec.name] = _build_or_load_slates(of.preparation, spec, base, k, of)[0]
                     except RecsysError as error:
                         raise RecsysError(f"run '{spec.name}' by half of the users: {error}") from None
                 bars.advance(task)
@@ -119,7 +123,7 @@ def _build_or_load_slates(
     model, wanted = spec.model or config.model, spec.pool or config.pool
     if spec.by_likelihood:
         candidates, fitting = build_or_load_ranked_pool(preparation, model, wanted)
-    elif spec.model is not None or spec.pool is not None:
+    elif spec.model is not None or spec.pool is not None or spec.time is not None:
         candidates, fitting = build_or_load_pool(preparation, model, wanted)
     policy, guards = config.get_pick_settings(spec), config.build_guards(spec)
     source = [*preparation.key, model.model_dump(), wanted.model_dump(), k]

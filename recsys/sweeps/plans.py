@@ -28,6 +28,7 @@ from recsys.types.numbers import convert_to_plain_data, parse_share
 MAX_GOALS = 5  # goals
 OWN_CODE_KEYS = (("model", "kind"), ("split", "kind"), ("data", "reader"))  # which may name code of one's own
 SEARCHABLE_SECTIONS = ("model", "pool", "slate", "blends")  # sections that change what is shown, not how it is measured
+HALF_LIFE = ("time", "half_life")  # which changes models, and no judge
 
 
 class SweepSection(Section):
@@ -169,10 +170,11 @@ def _parse_sweep(
     extended, tables = tables, _merge_tables(tables, content)
     methods = _build_methods(tables, content.get("blends", {}))
     searched = {one.path[0] for method in methods for one in method.ranges}
-    kept = {key: extended[key] for key in ("model", "pool", "slate") if key in searched and key in extended}
+    kept = {key: extended[key] for key in ("model", "pool", "slate", "time") if key in searched and key in extended}
     if "slate" in kept:
         kept["slate"] = {**kept["slate"], "k": tables["slate"]["k"]}
-    base_tables = {key: value for key, value in tables.items() if key != "blends"} | kept
+    left = {"blends", *({"time"} & searched)}  # the base ages as in the extended config
+    base_tables = {key: value for key, value in tables.items() if key not in left} | kept
     base = configs.parse_config(base_tables, where="sweep")
     if base.split.validation == 0:
         raise RecsysError("[split] validation is 0, expected a share of the data to choose on")
@@ -233,10 +235,10 @@ def _merge_tables(tables: Mapping[str, Any], content: Mapping[str, Any]) -> dict
 def _build_methods(tables: Mapping[str, Any], blends: Mapping[str, Any]) -> tuple[Method, ...]:
     ranges = list(find_ranges(tables))
     for one in ranges:
-        if one.path[0] not in SEARCHABLE_SECTIONS or one.path == ("slate", "k"):
+        if one.path != HALF_LIFE and (one.path[0] not in SEARCHABLE_SECTIONS or one.path == ("slate", "k")):
             raise RecsysError(
                 f"{one.name} has a range, which would change what is measured: expected ranges in [model], [pool], "
-                "[slate] and [blends] only"
+                "[slate], [blends] and in half_life of [time] only"
             )
     shared = tuple(one for one in ranges if one.path[0] != "blends")
     if len(blends) > 1 and shared:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from recsys.configs import Config, RunSpec
 from recsys.experiments.benchmark import describe_data, evaluate_slates, hash_folder_name
-from recsys.experiments.pipeline import prepare_benchmark
+from recsys.experiments.pipeline import Preparation, prepare_benchmark
 from recsys.experiments.rerankings import build_run_slates
 from recsys.experiments.results import Bench
 from recsys.experiments.run_folder import RunFolder
@@ -16,13 +16,13 @@ from recsys.support.threads import limit_to_one_blas_thread
 from recsys.sweeps import outputs
 from recsys.sweeps.judgements import read_test_evaluations, record_test_evaluation
 from recsys.sweeps.pareto import find_pareto_front, thin_front
-from recsys.sweeps.plans import Method, SweepPlan, read_sweep
+from recsys.sweeps.plans import HALF_LIFE, Method, SweepPlan, read_sweep
 from recsys.sweeps.selection import Choice, choose_points, pick_best_choice
 from recsys.sweeps.tradeoff_curves import extend_curve
-from recsys.sweeps.trial_evaluator import build_trial_evaluator
+from recsys.sweeps.trial_evaluator import build_trial_evaluator, find_own_time
 from recsys.sweeps.trial_search import search_methods
 from recsys.sweeps.trials import TrialResult
-from recsys.types import Dataset
+from recsys.types import Dataset, RecsysError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,10 +74,11 @@ def sweep(
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
     with limit_to_one_blas_thread():
-        shop = build_trial_evaluator(
-            prepare_benchmark(plan.base_config(), data_dir=home, quiet=quiet, log_line=folder.log_line, in_memory=data),
-            plan.metrics,
+        preparation = prepare_benchmark(
+            plan.base_config(), data_dir=home, quiet=quiet, log_line=folder.log_line, in_memory=data
         )
+        _check_searched_half_life(plan, preparation)
+        shop = build_trial_evaluator(preparation, plan.metrics)
         path = Path(out) / f"{plan.name}-{hash_folder_name(plan.digest(), shop.fingerprint)}"
         read_test_evaluations(path)  # a table that cannot be read is said before the search
         where = plan.settings.storage or str(path / "study.journal")
@@ -101,6 +102,16 @@ def sweep(
     )
 
 
+def _check_searched_half_life(plan: SweepPlan, preparation: Preparation) -> None:
+    searched = any(one.path == HALF_LIFE for method in plan.methods for one in method.ranges)
+    if searched and (preparation.whole is None or not preparation.whole.has_global_cut):
+        kind = preparation.config.split.kind
+        raise RecsysError(
+            f"{plan.name}: time.half_life has a range, and the split {kind} is not at one point in time, expected "
+            "global_time: where a user's last positives are held out whenever they were, age says nothing"
+        )
+
+
 def _evaluate_on_test(
     plan: SweepPlan,
     curves: Mapping[str, list[TrialResult]],
@@ -118,7 +129,7 @@ def _evaluate_on_test(
     config = plan.base_config("test")
     preparation = prepare_benchmark(config, data_dir=home, quiet=quiet, log_line=folder.log_line, in_memory=data)
     points = [(method, one) for method in plan.methods for one in curves[method.name]]
-    specs = (*config.list_runs(), *(_build_run_spec(method, one, config) for method, one in points))
+    specs = (*config.list_runs(), *(_build_run_spec(method, one, preparation.config) for method, one in points))
     refused: dict[str, str] = {}
     slates, seconds = build_run_slates(preparation, specs, quiet, folder.log_line, refused)
     notes += [f"{name} is not judged on test: {reason}" for name, reason in refused.items()]
@@ -128,10 +139,10 @@ def _evaluate_on_test(
 
 def _build_run_spec(method: Method, point: TrialResult, base: Config) -> RunSpec:
     name, config = f"{method.name}-{point.number}", method.trial_config(point.settings, "test")
+    own = find_own_time(config, base)
     if not config.blends:
-        return RunSpec(name, "model", name, model=config.model, pool=config.pool)
-    blend, learned = next(iter(config.blends.values())), config.likelihood is not None
-    spec = RunSpec(name, "blend", method.name, blend=blend, by_likelihood=learned)
+        return RunSpec(name, "model", name, model=config.model, pool=config.pool, time=own)
+    spec = replace(config.list_runs()[-1], name=name, family=method.name, weight=None, time=own)
     if config.model == base.model and config.pool == base.pool:
         return spec
     return replace(spec, model=config.model, pool=config.pool)

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from recsys.configs import Config
+from recsys.configs import Config, TimeSection
 from recsys.experiments.benchmark import hash_folder_name
-from recsys.experiments.folds import FoldPools, build_or_load_judges, depends_on_fold
+from recsys.experiments.folds import FoldPools, build_or_load_judges, change_fold_half_life, depends_on_fold
 from recsys.experiments.likelihoods import build_or_load_ranked_pool
-from recsys.experiments.pipeline import Preparation, build_or_load_pool
+from recsys.experiments.pipeline import Preparation, build_or_load_pool, change_half_life
 from recsys.reranking.slates import fit_each_scale, rerank
 from recsys.reranking.term_cache import TermCache
 from recsys.scores import Scores, evaluate
@@ -35,6 +35,7 @@ class TrialEvaluator:
     folds: tuple[FoldPools, ...] = ()  # the pools of each fold, in the same order
     parts: tuple[Ints, ...] = ()  # numbers of users: trials are read on each part too
     pools: TableCache = field(default_factory=lambda: TableCache(2))
+    aged: TableCache = field(default_factory=lambda: TableCache(2))  # preparations and folds under other half-lives
     scales: TableCache = field(default_factory=lambda: TableCache(4096))
 
     @property
@@ -102,7 +103,7 @@ class TrialEvaluator:
         if not depends_on_fold(config.list_runs()[-1], config):
             return [self._rerank(config, k, key, terms, terms)] * len(self.judges)
         made = []
-        for fold in self.folds:
+        for fold in self._age(find_own_time(config, self.preparation.config))[1]:
             moved, fitted = fold.get_terms(terms.pool, config.model, config.pool, self._is_by_likelihood(config))
             made.append(self._rerank(config, k, f"{fold.number} {key}", moved, fitted))
         return made
@@ -113,9 +114,22 @@ class TrialEvaluator:
 
     def _get_terms(self, config: Config) -> tuple[str, TermCache]:
         by_likelihood = self._is_by_likelihood(config)
-        key = json.dumps([config.model.model_dump(), config.pool.model_dump(), by_likelihood])
+        time = find_own_time(config, self.preparation.config)
+        about = [config.model.model_dump(), config.pool.model_dump(), by_likelihood]
+        key = json.dumps(about if time is None else [*about, time.model_dump()])
         build = build_or_load_ranked_pool if by_likelihood else build_or_load_pool
-        return key, self.pools.get(key, lambda: TermCache(build(self.preparation, config.model, config.pool)[0]))
+        return key, self.pools.get(key, lambda: TermCache(build(self._age(time)[0], config.model, config.pool)[0]))
+
+    def _age(self, time: TimeSection | None) -> tuple[Preparation, tuple[FoldPools, ...]]:
+        """Return the preparation and its folds under a half-life; what judges is the same under all of them."""
+        if time is None:
+            return self.preparation, self.folds
+
+        def make() -> tuple[Preparation, tuple[FoldPools, ...]]:
+            moved = change_half_life(self.preparation, time)
+            return moved, tuple(change_fold_half_life(fold, moved) for fold in self.folds)
+
+        return self.aged.get(time.model_dump_json(), make)
 
     def _rerank(self, config: Config, k: int, key: str, terms: TermCache, fitted: TermCache) -> Slates:
         run = config.list_runs()[-1]
@@ -135,6 +149,12 @@ class TrialEvaluator:
             return self.scales.get(json.dumps([key, alone, k]), fit)
 
         return fit_each_scale(made.pool, blend, k, get_or_fit, terms=made)
+
+
+def find_own_time(config: Config, base: Config) -> TimeSection | None:
+    """Return the half-life of a config that is not that of the base, None where it is, or validation chooses it."""
+    own = config.time
+    return None if own is None or own == base.time or own.half_life == "validation" else own
 
 
 def build_trial_evaluator(preparation: Preparation, metrics: list[str], user_parts: int = 1) -> TrialEvaluator:
