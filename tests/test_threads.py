@@ -110,18 +110,27 @@ def write_log(folder):
     (folder / "search.toml").write_text(SWEEP.replace("small.toml", "large.toml").replace("trials = 6", "trials = 3"))
 
 
+RUN = """
+import json, pathlib, sys
+import vl_convert
+from recsys.cli import main
+vl_convert.vegalite_to_svg = lambda spec, **_: "<svg/>"  # pictures are not compared
+for command in json.loads(sys.argv[1]):
+    main(command)
+judged = min(path.parent for path in pathlib.Path().glob("runs/**/scores.npz"))
+main(["compare", str(judged), "--explore", "--out", "runs/compared"])
+"""
+
+
 def results(folder, threads, cpus):
     """Run every command on so many BLAS threads and cores; return each table that it wrote, without its times."""
     shutil.rmtree(folder / "runs", ignore_errors=True)
     pin = ["taskset", "-c", cpus] if shutil.which("taskset") else []
     around = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "RECSYS_CACHE": str(folder / f"cells-{threads}-{cpus}")}
-    for command in COMMANDS:
-        out = "runs/slates.csv" if command[0] == "recommend" else "runs"
-        whole = [*pin, sys.executable, "-m", "recsys", *command, "--out", out, "--quiet"]
-        subprocess.run(whole, cwd=folder, env=around, check=True, capture_output=True, text=True)
-    judged = sorted(path.parent for path in folder.glob("runs/**/scores.npz"))
-    compare = [sys.executable, "-m", "recsys", "compare", str(judged[0]), "--explore", "--out", "runs/compared"]
-    subprocess.run(compare, cwd=folder, env=around, check=True, capture_output=True)
+    outs = ["runs/slates.csv" if command[0] == "recommend" else "runs" for command in COMMANDS]
+    commands = [[*command, "--out", out, "--quiet"] for command, out in zip(COMMANDS, outs, strict=True)]
+    whole = [*pin, sys.executable, "-c", RUN, json.dumps(commands)]
+    subprocess.run(whole, cwd=folder, env=around, check=True, capture_output=True)
     tables = {path.relative_to(folder): pd.read_csv(path, dtype=str) for path in sorted(folder.glob("runs/**/*.csv"))}
     untimed = {}
     for name, table in tables.items():
