@@ -10,7 +10,7 @@ from synthetic import make_exposures, write_tables
 from test_bench import CONFIG
 
 from recsys.configs import parse_config
-from recsys.experiments import bench
+from recsys.experiments import bench, pipeline
 from recsys.experiments.comparisons import compare_folders
 from recsys.experiments.evaluation import evaluate_files
 from recsys.experiments.folds import build_or_load_judges, depends_on_fold
@@ -18,6 +18,7 @@ from recsys.experiments.rerankings import build_fold_slates
 from recsys.retrieval.candidates import candidates, make_context
 from recsys.retrieval.fold_contexts import make_fold_context
 from recsys.scores.cross_fitting import evaluate_folds
+from recsys.support.cache import Cache
 from recsys.sweeps.trial_evaluator import build_trial_evaluator
 from recsys.types import GroundTruth, RecsysError
 
@@ -178,3 +179,15 @@ def test_few_users_and_metrics_without_maps_are_read_as_before(tmp_path, monkeyp
     assert plain.scores.halvings == 0 and plain.readings is None
     with pytest.raises(RecsysError, match="halvings"):
         bench(read_settings(halvings=-1), out=tmp_path / "none", quiet=True)
+
+
+def test_maps_that_are_made_beside_each_other_are_those_made_one_by_one(folded, tmp_path, monkeypatch):
+    prepared, maps = folded[1].preparation, []
+    for most in (5000, 0):
+        monkeypatch.setattr(pipeline, "MAX_ITEMS_BESIDE", most)
+        judges = build_or_load_judges(replace(prepared, cache=Cache(tmp_path / str(most))))
+        maps.append(
+            [one for judge in judges for one in (*judge.audit_maps, *judge.objective_maps, *judge.witness_maps)]
+        )
+    assert [one.name for one in maps[0]] == [one.name for one in maps[1]]
+    assert all((one.assignment != other.assignment).nnz == 0 for one, other in zip(*maps, strict=True))

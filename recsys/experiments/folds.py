@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 
 from recsys import maps
 from recsys.configs import Config, ModelSection, PoolSection, RunSpec
 from recsys.experiments.likelihoods import apply_likelihood_quietly, build_or_load_likelihood
-from recsys.experiments.pipeline import Preparation, build_or_load_maps, build_or_load_pool
+from recsys.experiments.pipeline import Preparation, build_or_load_maps, build_or_load_pool, start_map_workers
 from recsys.reranking.term_cache import TermCache
 from recsys.retrieval.fold_contexts import make_fold_context, make_half_maps, select_table_users
 from recsys.scores.cross_fitting import reads_maps
@@ -31,10 +32,12 @@ def build_or_load_judges(preparation: Preparation, metrics: Sequence[str] | None
     if not any(map(reads_maps, resolve_metrics(names, config.slate.k))):
         return ()
     folds = make_folds(train.shape[0], config.evaluation.halvings, config.seed)
-    audits = [_build_audit_maps(preparation, fold, f) for f, fold in enumerate(folds)]
-    return tuple(
-        Judge(fold, audits[f], _build_own_maps(preparation, fold, f), audits[f ^ 1]) for f, fold in enumerate(folds)
-    )
+    with start_map_workers(train.shape[1]) as workers:
+        audits, own = (
+            list(workers.map(partial(build, preparation), folds, count()))
+            for build in (_build_audit_maps, _build_own_maps)
+        )
+    return tuple(Judge(fold, audits[f], own[f], audits[f ^ 1]) for f, fold in enumerate(folds))
 
 
 def describe_missing_folds(preparation: Preparation) -> tuple[str, ...]:

@@ -3,8 +3,11 @@
 import hashlib
 import json
 import math
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -15,6 +18,7 @@ from recsys import data, maps, models
 from recsys.configs import Config, ModelSection, PoolSection, ShownSection, TimeSection
 from recsys.experiments.half_lives import HalfLifeChoice, choose_half_life
 from recsys.experiments.item_columns import ItemColumns, read_item_columns
+from recsys.maps.protocols import limit_to_one_thread
 from recsys.models.fits import warn_of_ranking_problem
 from recsys.retrieval.candidates import candidates, make_context
 from recsys.retrieval.exposures import build_exposure_histories
@@ -27,6 +31,8 @@ from recsys.support.serialization import flatten_record, restore_record
 from recsys.support.stored_arrays import hash_array
 from recsys.types import Dataset, ExposureHistories, Exposures, GroundTruth, Pool, RecsysError, Scorer, Split, TasteMap
 from recsys.types.errors import rephrase_setting_errors
+
+MAX_ITEMS_BESIDE = 5000  # up to which families of maps are made beside each other: each takes memory for all pairs
 
 LogFunction = Callable[[str], None]
 
@@ -300,13 +306,17 @@ def prepare_split(
         raise RecsysError(f"[split] {config.split.kind} holds out nothing for {config.evaluation.split}, expected some")
     log_line(f"split: {judged.train.nnz:,} positives to fit on, {judged.test.nnz:,} to judge on")
     key = [judged.fingerprint, config.evaluation.split, config.seed]
-    made: dict[str, Any] = {
-        "objective_maps": build_or_load_maps(
+    makers: dict[str, Callable[[], tuple[TasteMap, ...]]] = {
+        "objective_maps": lambda: build_or_load_maps(
             cache, ["own", *key, *_make_time_key(judged)], lambda: maps.objective_maps(judged.weighted_train)
         ),
-        "audit": build_or_load_maps(cache, ["audit", *key], lambda: maps.audit_maps(judged.train, seed=config.seed)),
-        "content": maps.content_maps(judged.items),
+        "audit": lambda: build_or_load_maps(
+            cache, ["audit", *key], lambda: maps.audit_maps(judged.train, seed=config.seed)
+        ),
+        "content": lambda: maps.content_maps(judged.items),
     }
+    with start_map_workers(judged.train.shape[1]) as workers:
+        made: dict[str, Any] = dict(zip(makers, workers.map(lambda make: make(), makers.values()), strict=True))
     log_line("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
     prepared = Preparation(config, dataset, judged, cache, **made, quiet=quiet, whole=whole, item_columns=columns)
     return replace(prepared, shown=histories, shown_notes=notes)
@@ -412,6 +422,14 @@ def fill_seed(section: ModelSection, seed: int) -> dict[str, Any]:
     if "seed" in models.registry.find_model(section.kind).__dataclass_fields__:
         settings.setdefault("seed", seed)
     return settings
+
+
+@contextmanager
+def start_map_workers(n_items: int) -> Iterator[ThreadPoolExecutor]:
+    """Give threads that make families of maps beside each other; one where a family takes much memory."""
+    # What limits threads inside must find one thread already: it gives back what it found while others still compute.
+    with limit_to_one_thread(), ThreadPoolExecutor(os.cpu_count() if n_items <= MAX_ITEMS_BESIDE else 1) as workers:
+        yield workers
 
 
 def build_or_load_maps(cache: Cache, key: list[Any], make: Callable[[], Sequence[TasteMap]]) -> tuple[TasteMap, ...]:
