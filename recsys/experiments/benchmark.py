@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -20,6 +21,7 @@ from recsys.experiments.rule_costs import list_left_out_rows, tabulate_rule_cost
 from recsys.experiments.rule_sides import RuleComparison
 from recsys.experiments.run_folder import RunFolder
 from recsys.experiments.topic_costs import compare_topics
+from recsys.reports.pages import bundle_libraries
 from recsys.scores import Scores, evaluate, tabulate_differences, tabulate_scores
 from recsys.scores.metric_names import resolve_metrics
 from recsys.scores.records import join_scores
@@ -58,10 +60,11 @@ def bench(
         settings.compute_digest(),
     )  # of code of one's own as it is now, when it is imported
     home = None if data_dir is None else Path(data_dir)
-    with limit_to_one_blas_thread():
+    with limit_to_one_blas_thread(), ThreadPoolExecutor(1) as worker:
         preparation = prepare_benchmark(
             settings, data_dir=home, quiet=quiet, log_line=folder.log_line, in_memory=data, shown=shown
         )
+        worker.submit(bundle_libraries)  # takes seconds, which the report then need not wait for
         specs = tuple(settings.list_runs())
         slates, seconds = build_run_slates(preparation, specs, quiet, folder.log_line)
     path = Path(out) / f"{settings.name}-{hash_folder_name(digest, *preparation.folder_fingerprints)}"

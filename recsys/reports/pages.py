@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import vl_convert
@@ -33,6 +34,7 @@ from recsys.types.notebooks import format_count
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data:"
 )
+_BUNDLING = Lock()
 CONTENTS = {
     "findings": "In short", "tradeoffs": "Trade-offs", "table": "Differences", "rules": "Rules",
     "users": "Users", "parts": "Segments",
@@ -181,9 +183,14 @@ def _render_scripts(view: ReportView, specs: Mapping[str, Spec]) -> list[Html]:
     ]
 
 
-@cache
 def bundle_libraries() -> str:
     """Return Vega, Vega-Lite and vega-embed as one script; bundling takes seconds, so it is done once."""
+    with _BUNDLING:
+        return _bundle_libraries()
+
+
+@cache
+def _bundle_libraries() -> str:
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace("</script", "<\\/script")
 
 
