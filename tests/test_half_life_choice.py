@@ -98,7 +98,7 @@ def test_splits_and_models_without_an_age_are_refused(split, log):
         rs.choose_half_life(MostPopular(), rs.splits.per_user_time(data, validation=0.1))
     with pytest.raises(RecsysError, match="found a split without validation"):
         rs.choose_half_life(MostPopular(), rs.splits.global_time(data))
-    with pytest.raises(RecsysError, match=r"^bpr: found a half-life"):
+    with pytest.raises(RecsysError, match=r"^bpr: found weights of positives"):
         rs.choose_half_life(BPR(factors=2, iterations=1), split)
     with pytest.raises(RecsysError, match="found a split of kind random"):
         rs.choose_half_life(MostPopular(), make_split())

@@ -239,7 +239,9 @@ def test_pure_svd_projects_the_weights(aged):
 
 @pytest.mark.parametrize("model", [BPR(factors=4), LMF(factors=4), Ensemble(["ease", "bpr"])])
 def test_models_that_draw_positives_refuse_weights(aged, model):
-    with pytest.raises(RecsysError, match=r"^(bpr|lmf): found a half-life, expected none: it draws positives"):
+    with pytest.raises(
+        RecsysError, match=r"^(bpr|lmf): found weights of positives .*, expected none: it draws positives"
+    ):
         model.fit(aged.train, aged.side_information)
 
 

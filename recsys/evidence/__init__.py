@@ -4,6 +4,7 @@ from recsys.evidence.categories import categorize_items
 from recsys.evidence.complements import Complements, measure_complements
 from recsys.evidence.demand import Demand, DemandSettings, forecast_demand
 from recsys.evidence.ignored_regions import IgnoredRegion, IgnoredRegions, find_ignored_regions
+from recsys.evidence.one_offs import detect_one_offs, find_request_one_offs, score_history
 from recsys.evidence.repurchase_outcomes import RepurchaseTimeError, list_repurchase_days, measure_repurchase_time_error
 from recsys.evidence.repurchase_predictions import (
     find_durables,
@@ -22,8 +23,10 @@ __all__ = [
     "IgnoredRegions",
     "RepurchaseTimeError",
     "categorize_items",
+    "detect_one_offs",
     "find_durables",
     "find_ignored_regions",
+    "find_request_one_offs",
     "fit_repurchases",
     "forecast_demand",
     "list_repurchase_days",
@@ -35,4 +38,5 @@ __all__ = [
     "predict_repurchase_days",
     "predict_repurchases",
     "save_repurchases",
+    "score_history",
 ]

@@ -25,6 +25,15 @@ def displaced_share(evaluation: Evaluation, base: Evaluation, k: int) -> Doubles
     return values
 
 
+def gift_harm(evaluation: Evaluation, without: Evaluation, k: int) -> Doubles:
+    """Return the share of a run's first k items that are there only because of a gift, (U,), in [0, 1].
+
+    `without` is what the same policy shows when the gift is left out of each user's history, and nothing else changes:
+    an item that is not in its first k is there only because of the gift.
+    """
+    return displaced_share(without, evaluation, k)
+
+
 def rank_biased_overlap(evaluation: Evaluation, base: Evaluation, k: int, p: float = 0.9) -> Doubles:
     """Return how much the beginnings of both slates have in common, (U,), in [0, 1]: 1 for the same slates.
 

@@ -34,7 +34,9 @@ def check_fit(model: str, *, weighs: bool = True, refuses: str = "") -> Callable
             positives = canonicalize_positives(model, train)
             canonical = canonicalize_side(model, side, positives)
             if refuses and canonical is not None and canonical.weights is not None:
-                raise RecsysError(f"{model}: found a half-life, expected none: {refuses}")
+                raise RecsysError(
+                    f"{model}: found weights of positives (a half-life, or one-offs), expected none: {refuses}"
+                )
             weighted = weigh_positives(positives, canonical) if weighs else positives
             fitted: Scorer = fit(self, weighted, canonical, **settings)
             warn_of_ranking_problem(model, fitted, positives)

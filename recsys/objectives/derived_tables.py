@@ -12,7 +12,7 @@ C communities, A accounts.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -570,7 +570,7 @@ def get_reference_time(context: Context) -> float:
 
     def make() -> float:
         all_ = context.population
-        if all_.time_weights is not None:
+        if all_.time_weights is not None and isfinite(all_.time_weights.half_life):
             return all_.time_weights.now
         times = all_.need_times("an age").data
         return float(times.max()) if len(times) else 0.0

@@ -217,6 +217,7 @@ def make_context(
         seed=seed,
         exposures=align_exposures(shown, now, split.user_ids, split.item_ids),
         time_weights=split.time_weights,
+        one_offs=split.one_offs,
     )
 
 

@@ -16,7 +16,7 @@ class SideInformation:
 
     dislikes: Csr | None = None  # known dislikes: stored where a user rated an item below the threshold
     times: Csr | None = None  # float64 seconds since 1970 of the training positives
-    weights: Csr | None = None  # (0, 1] for each training positive: how much it counts by its age
+    weights: Csr | None = None  # (0, 1] for each training positive: how much it counts by its age, or as a one-off
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from recsys.types.errors import RecsysError, check_choice
 from recsys.types.exposures import ExposureHistories
 from recsys.types.maps import TasteMap
 from recsys.types.models import Factors
+from recsys.types.one_offs import OneOffs
 from recsys.types.time_weights import TimeWeights, get_positive_times
 
 T = TypeVar("T")
@@ -107,7 +108,8 @@ class Context:
     population_codes: Longs | None = None  # (users,) their codes in `parent_context`, -1 for who is new to it
     draw_keys: Anys | None = None  # (users,) whole numbers by which draws are told apart; None: the codes of users
     exposures: ExposureHistories | None = None  # what was shown to the users before
-    time_weights: TimeWeights | None = None  # how much each positive counts by its age; None: all count alike
+    time_weights: TimeWeights | None = None  # how much each positive counts by age, or as a one-off; None: all alike
+    one_offs: OneOffs | None = None  # positives that count less, as they fit nothing else of their history
     checked: bool = field(default=False, init=False, repr=False)
 
     def check_arrays(self) -> None:
@@ -124,6 +126,8 @@ class Context:
                 check_matrix(f"context: {name}", getattr(self, name), size)
         if self.time_weights is not None:
             self._check_time_weights(self.time_weights.weights, size)
+        if self.one_offs is not None:
+            self.one_offs.check_one_offs("context: one_offs", self.need_train("context: one_offs"))
         if self.items is not None:
             check_matrix("context: items: features", self.items.features, (size[1], len(self.items.feature_names)))
         if self.factors is not None:
@@ -193,7 +197,7 @@ class Context:
         return self.train
 
     def need_weighted_train(self, needed_by: str) -> Csr:
-        """Return the training positives, (users, I), with their weights by age: 1 each without a half-life.
+        """Return the training positives, (users, I), with their weights by age and as one-offs: 1 each without both.
 
         Raises:
             RecsysError: as `need_train` does.

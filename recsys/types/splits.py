@@ -12,7 +12,8 @@ from recsys.types.arrays import Bools, Csr, Strings, make_empty_matrix, unite_ma
 from recsys.types.checks import check_matrix_types, convert_to_texts
 from recsys.types.datasets import Items
 from recsys.types.models import SideInformation
-from recsys.types.time_weights import TimeDecay, TimeWeights, make_time_weights
+from recsys.types.one_offs import OneOffs
+from recsys.types.time_weights import TimeDecay, TimeWeights, make_evidence_weights
 from recsys.types.topics import TopicItems
 
 
@@ -43,6 +44,7 @@ class Split:
     counts: Mapping[str, int] = field(default_factory=dict)  # of pairs and rows, by what was done with them
     notes: tuple[str, ...] = ()  # leakage, dropped rows: one line each
     time_decay: TimeDecay | None = None  # how fast training positives age; None: all count alike
+    one_offs: OneOffs | None = None  # training positives that count less, as they fit nothing else of their history
     # which rows counted (`recsys.splits.settings.FilterSettings`), so that repeats are selected alike; None: unknown
     filter_settings: Any = None
 
@@ -75,14 +77,13 @@ class Split:
 
     @cached_property
     def time_weights(self) -> TimeWeights | None:
-        """How much each training positive counts by its age, None without a half-life (`with_half_life`)."""
-        if self.time_decay is None:
-            return None
-        return make_time_weights(self.train, self.train_times, self.time_decay)
+        """How much each training positive counts by its age (`with_half_life`) and as a one-off; None without both."""
+        of_one_offs = None if self.one_offs is None else self.one_offs.weights
+        return make_evidence_weights(self.train, self.train_times, self.time_decay, of_one_offs)
 
     @property
     def weighted_train(self) -> Csr:
-        """The training positives, (U, I) float32, each with its weight by age: `train` itself without a half-life."""
+        """The training positives, (U, I) float32, each with its weight: `train` itself without `time_weights`."""
         return self.train if self.time_weights is None else self.time_weights.weights
 
     def with_half_life(self, half_life: float | None, *, now: Any = None) -> "Split":
@@ -143,10 +144,14 @@ class Split:
         )
 
     def test_view(self) -> "Split":
-        """Return the split of the last word: fit on train + validation, judge on test."""
+        """Return the split of the last word: fit on train + validation, judge on test.
+
+        It has no `one_offs`: those of train and validation together are detected anew (`recsys.detect_one_offs`).
+        """
         return replace(
             self,
             train=_add_matrices(self.train + self.validation, self.validation_cold_positives),
+            one_offs=None,
             train_negatives=sparse.csr_array(self.train_negatives + self.validation_negatives),
             train_times=None if self.train_times is None else _add_matrices(self.train_times, self.validation_times),
             validation=make_empty_matrix(self.shape),

@@ -1,5 +1,6 @@
-"""Weights of training positives that halve with age: a half-life, the moment that ages are counted from, one matrix."""
+"""Weights of training positives: they halve with age, and one-offs count less; the moment of ages, one matrix."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -35,12 +36,12 @@ class TimeDecay:
 
 @dataclass(frozen=True, eq=False)
 class TimeWeights:
-    """How much each training positive of U users counts by its age."""
+    """How much each training positive of U users counts: by its age, and less where it is a one-off."""
 
-    half_life: float  # days
-    now: float  # seconds since 1970: a positive of that moment weighs 1
+    half_life: float  # days; inf where age does not count
+    now: float  # seconds since 1970: a positive of that moment weighs 1; 0 where there are no times
     weights: Csr = field(
-        metadata=mark_user_rows("how much each liked item counts by its age")
+        metadata=mark_user_rows("how much each liked item counts, by its age and as a one-off")
     )  # (U, I) float32, (0, 1]
 
     def take_users(self, users: Ints | Longs) -> "TimeWeights":
@@ -76,6 +77,25 @@ def make_time_weights(train: Csr, times: Csr | None, decay: TimeDecay) -> TimeWe
     return TimeWeights(
         decay.half_life, now, Csr((_weigh_ages(now - when, decay.half_life), train.indices, train.indptr), train.shape)
     )
+
+
+def make_evidence_weights(
+    train: Csr, times: Csr | None, decay: TimeDecay | None, one_offs: Floats | None
+) -> TimeWeights | None:
+    """Return the weights of the positives of `train`, (U, I): by age, times those of one-offs (E,); None without both.
+
+    Raises:
+        RecsysError: as `make_time_weights` does.
+    """
+    aged = None if decay is None else make_time_weights(train, times, decay)
+    if one_offs is None:
+        return aged
+    if aged is None:
+        now = float(times.data.max()) if times is not None and times.nnz else 0.0
+        return TimeWeights(math.inf, now, Csr((one_offs, train.indices, train.indptr), train.shape))
+    least = np.float32(2.0**_LEAST_EXPONENT)
+    weights = np.maximum(aged.weights.data * one_offs, least)
+    return replace(aged, weights=Csr((weights, train.indices, train.indptr), train.shape))
 
 
 def get_positive_times(train: Csr, times: Csr) -> Doubles:
