@@ -155,6 +155,8 @@ def take_out_rows(
     if context.time_weights is not None:
         weights = _drop_entries(context.time_weights.weights, marks["train"])
         changed["time_weights"] = replace(context.time_weights, weights=weights)
+    if context.one_offs is not None:
+        changed["one_offs"] = replace(context.one_offs, scores=_drop_entries(context.one_offs.scores, marks["train"]))
     if len(people):
         changed["user_ids"] = _replace_ids(context.user_ids, people)
     left = replace(context, **changed, tables=TableCache())
@@ -166,6 +168,22 @@ def take_out_rows(
         left = replace(left, factors=fitted.factors)
     _copy_tables(context, left, users, known)
     return ForgottenParts(left, fitted, users, tuple(taken))
+
+
+def reweigh_rows(context: Context, model: Scorer | None, weighted: Context, user: int) -> tuple[Context, Scorer | None]:
+    """Return `weighted`, a context in which positives of a user have other weights, and the model with that user anew.
+
+    Tables of everybody stay as they are.
+
+    Raises:
+        RecsysError: for a model that is none of this library, whose rows of users are unknown.
+    """
+    left, users = replace(weighted, tables=TableCache()), np.array([user], np.int64)
+    fitted = None if model is None else _forget_in_model(model, context, left, users, None)
+    if fitted is not None and fitted.factors is not None:
+        left = replace(left, factors=fitted.factors)
+    _copy_tables(context, left, users)
+    return left, fitted
 
 
 def list_pending_parts(context: Context, model: Scorer | None, others: Collection[str]) -> tuple[str, ...]:
@@ -285,7 +303,6 @@ def _forget_in_model(
             _forget_in_model(part, before, left, users, marked, own) for part, own in zip(parts, of_parts, strict=True)
         )
         return cast(Scorer, replace(cast(Any, model), parts=made))
-    train = left.need_train("a ranker")
     histories = Csr(left.need_weighted_train("a ranker")[users])
     if isinstance(model, FittedPopularity):
         return replace(model, counts=_count_likes(left)) if _counts_likes(model, before) else model
@@ -301,13 +318,22 @@ def _forget_in_model(
     changed: dict[str, Any] = {}
     for name, _, held in iter_user_rows(model):
         if name == "train":
-            changed[name] = _drop_entries(held, cast(Bools, marked)) if held.nnz == len(cast(Bools, marked)) else train
+            changed[name] = _renew_train(held, before, left, marked)
         elif isinstance(model, FittedUserKNN):
             sums = sum_rows(histories) / model.mean_history_sum
             changed[name] = _replace_sparse_rows(held, users, weigh_rows(histories, model.similarity, model.idf, sums))
         else:
             changed[name] = _replace_rows(held, users, cast(Any, model).solve_user_factors(histories))
     return cast(Scorer, replace(cast(Any, model), **changed))
+
+
+def _renew_train(held: Csr, before: Context, left: Context, marked: Bools | None) -> Csr:
+    """Return the positives that a model holds, without those that are marked; with other weights where none are."""
+    if marked is None:
+        weights = before.need_weighted_train("a ranker")
+        is_weighted = held.nnz == weights.nnz and np.array_equal(held.data, weights.data)
+        return left.need_weighted_train("a ranker") if is_weighted else held
+    return _drop_entries(held, marked) if held.nnz == len(marked) else left.need_train("a ranker")
 
 
 def _count_likes(context: Context) -> Floats:

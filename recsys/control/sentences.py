@@ -8,6 +8,7 @@ REASONS = {
     "everybody": "It is what people like on the whole.",
     "objective": "Chosen mostly for {objective}.",
     "displaced": "It stands in the place of {item}.",
+    "one_off": "{items} counts less: it fits nothing else that you liked.",
 }
 STAGES = {
     "history": "It is in the history, and what is known is left out.",
@@ -53,9 +54,11 @@ def describe_age(days: float | None) -> str:
 
 def describe_pick(
     history: Sequence[tuple[str, float | None]], contributions: Mapping[str, float], displaced: str, is_pinned: bool,
-    is_personal: bool,
+    is_personal: bool, one_offs: Sequence[str] = (),
 ) -> tuple[str, ...]:  # fmt: skip
     """Return the sentences about a pick; `history` are names and ages in days, the largest influence first.
+
+    Those of `one_offs`, names too, that are named count less.
 
     The objective that added most is named where it is not relevance, or where nothing else is known.
     `is_personal` says whether the scores follow a history.
@@ -69,6 +72,8 @@ def describe_pick(
     elif history:
         liked = [f"{name}{describe_age(days)}" for name, days in history[:MAX_NAMED]]
         said.append(REASONS["history"].format(items=list_names(liked)))
+        light = [name for name, _ in history[:MAX_NAMED] if name in one_offs]
+        said += [REASONS["one_off"].format(items=name) for name in light]
     elif not is_personal:
         said.append(REASONS["everybody"])
     if contributions and not is_pinned:

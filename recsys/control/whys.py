@@ -16,6 +16,7 @@ class Reason:
     influence: float  # above 0: the pick's score by the model, less its score without this item of the history
     age_days: float | None  # days from the like to the request; None where the ranker does not know the time
     source: str  # "log": of the data that the ranker was fitted to; "request": the request brought it
+    is_one_off: bool = False  # whether it counts less, because it fits nothing else of the history
 
 
 @dataclass(frozen=True)

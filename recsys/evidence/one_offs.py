@@ -66,7 +66,8 @@ def detect_one_offs(
     train = split.train
     vectors = cooccurrence_vectors(train)
     none = Csr((np.zeros(train.nnz, np.float32), train.indices, train.indptr), shape=train.shape)
-    made = OneOffs(none, vectors, np.inf, weight, n_near, min_history, **_get_influence_parts(split, model, maps))
+    made = OneOffs(none, vectors, np.inf, weight, n_near, min_history)
+    made = _add_influence_parts(made, split, model, maps)
     scores = _score_positives(made, train)
     scores[_mark_repeats(train, purchases)] = 0.0
     judged = np.repeat(np.diff(train.indptr) >= min_history, np.diff(train.indptr))
@@ -106,20 +107,19 @@ def find_request_one_offs(one_offs: OneOffs, user: int, history: Ints, own: Ints
     return items
 
 
-def _get_influence_parts(
-    split: Split, model: Scorer | None, maps: Sequence[TasteMap] | None
-) -> dict[str, Ints | Csr | Doubles]:
+def _add_influence_parts(made: OneOffs, split: Split, model: Scorer | None, maps: Sequence[TasteMap] | None) -> OneOffs:
+    """Return a record with the factors of a model, or where it has none the shares of items over regions."""
     factors: Factors | None = None if model is None else model.factors
     if factors is None:
         own = families.objective_maps(split.train) if maps is None else maps
         for one in own:
             one.check_assignment(split.shape[1])
-        return {"region_shares": _regions.join_map_shares(tuple(own))}
+        return replace(made, region_shares=_regions.join_map_shares(tuple(own)))
     if len(factors.item_factors) != split.shape[1]:
         found = f"a model of {len(factors.item_factors):,} items"
         raise RecsysError(f"one_offs: found {found}, expected one fitted to the {split.shape[1]:,} of the split")
-    weights = (getattr(factors, name) for name in FoldWeights._fields)
-    return {"item_factors": factors.item_factors, "fold_weights": np.array([*weights], dtype=np.float64)}
+    weights = np.array([getattr(factors, name) for name in FoldWeights._fields], dtype=np.float64)
+    return replace(made, item_factors=factors.item_factors, fold_weights=weights)
 
 
 def _score_positives(one_offs: OneOffs, train: Csr) -> Doubles:

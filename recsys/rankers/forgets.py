@@ -60,6 +60,10 @@ class ForgetState:
     removed_dials: UserDials | None = None  # of people whom it forgot, to be restored with them
     hashes: list[tuple[dict[str, int], dict[str, int]]] = field(default_factory=list)  # made when first asked for
 
+    def name_policy(self) -> str:
+        """Return the name of the policy of a ranker with this state."""
+        return _name_policy(self)
+
     def get_hashes(self) -> tuple[dict[str, int], dict[str, int]]:
         """Return the code of each user and of each item by the hash of their ids."""
         if not self.hashes:

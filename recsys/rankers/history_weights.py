@@ -1,4 +1,4 @@
-"""Weights by age of the history of a request: those that are stored, and those of rows that a request brings."""
+"""Weights of the history of a request: those that are stored, and those of rows that a request brings."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -9,9 +9,11 @@ import numpy as np
 from recsys.types import Context, RecsysError
 from recsys.types.arrays import Csr, Floats, Ints
 from recsys.types.moments import parse_moment
+from recsys.types.one_offs import OneOffs
 from recsys.types.time_weights import TimeWeights
 
 NO_WEIGHTS = np.zeros(0, np.float32)
+NO_CODES = np.zeros(0, np.int32)
 
 
 def split_dated_rows(place: str, given: Any) -> tuple[list[Any], list[int | None]]:
@@ -42,11 +44,32 @@ def has_dated_rows(given: Any) -> bool:
     return isinstance(given, tuple | list) and len(given) > 0 and isinstance(given[0], tuple | list)
 
 
-def weigh_request_history(context: Context, code: int, history: Ints, own: Ints, dated: Mapping[int, int]) -> Floats:
-    """Return how much each item of a history counts by its age, (h,); () where the ranker has no half-life.
+def find_one_offs(context: Context, code: int, history: Ints, own: Ints, rows: Ints) -> Ints:
+    """Return the items of a history that are one-offs; `rows` are all that came, an item twice that came again.
+
+    `own` are those of `history` that the ranker holds of the user with this code, -1 for nobody known.
+    """
+    if context.one_offs is None:
+        return NO_CODES
+    from recsys.evidence.one_offs import find_request_one_offs  # here: few rankers look for one-offs
+
+    items, counts = np.unique(rows, return_counts=True)
+    return find_request_one_offs(context.one_offs, code, history, own, items[counts > 1])
+
+
+def counts_again(context: Context, code: int, one_offs: Ints) -> bool:
+    """Whether an item that is stored as a one-off is none any more."""
+    return context.one_offs is not None and not np.isin(context.one_offs.find_items(code), one_offs).all()
+
+
+def weigh_request_history(
+    context: Context, code: int, history: Ints, own: Ints, dated: Mapping[int, int], one_offs: Ints
+) -> Floats:
+    """Return how much each item of a history counts, (h,); () where the ranker has neither a half-life nor one-offs.
 
     `own` are the items, ascending, that the ranker holds of the user with this code: their stored weights hold. An item
-    of `dated` counts by its time, seconds since 1970 by item code; all others as of now: 1.
+    of `dated` counts by its time, seconds since 1970 by item code; all others as of now: 1. Those of `one_offs` count
+    less, and no other does that was stored as one.
     """
     decay = context.time_weights
     if decay is None:
@@ -57,7 +80,15 @@ def weigh_request_history(context: Context, code: int, history: Ints, own: Ints,
         weights[places] = decay.weigh_times(np.array(list(dated.values()), np.float64))
     if len(own):
         weights[np.searchsorted(history, own)] = decay.weights.data[slice(*decay.weights.indptr[code : code + 2])]
-    return weights
+    return weights if context.one_offs is None else _weigh_one_offs(context.one_offs, code, history, one_offs, weights)
+
+
+def _weigh_one_offs(held: OneOffs, code: int, history: Ints, one_offs: Ints, weights: Floats) -> Floats:
+    """Return weights in which `one_offs` count less, those that are stored so among them, and all others do not."""
+    stored = held.find_items(code) if code >= 0 else NO_CODES
+    light, was_light = np.isin(history, one_offs), np.isin(history, stored)
+    factors = np.where(light & ~was_light, held.weight, np.where(was_light & ~light, 1.0 / held.weight, 1.0))
+    return np.minimum(weights * factors, 1.0).astype(np.float32)
 
 
 def build_row_weights(context: Context, row: Csr, weights: Floats) -> TimeWeights | None:

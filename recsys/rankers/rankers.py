@@ -54,6 +54,7 @@ from recsys.rankers.likelihoods import (
     explain_by_features,
     order_by_likelihood,
 )
+from recsys.rankers.one_offs import confirm, describe_one_offs, list_confirmed, tell_one_offs
 from recsys.rankers.policies import Policy
 from recsys.rankers.profiles import UserProfile, build_profile
 from recsys.rankers.receipts import GivenInputs, HeldInputs, Replay, ReplayResult, make_receipt, replay_receipt
@@ -368,7 +369,8 @@ class Ranker:
             RecsysError: for a user whom it does not know, with the nearest name.
         """
         made = build_profile(self._collect_parts(), self.context, self._users, user, self.name, self.about)
-        return tell_user_lines(made, self.forget_state, self._users.codes[made.user])
+        code = self._users.codes[made.user]
+        return tell_user_lines(tell_one_offs(made, self.context, code), self.forget_state, code)
 
     def rerank(
         self,
@@ -703,6 +705,24 @@ class Ranker:
             warnings.warn(said, RecsysWarning, stacklevel=2)
         return made
 
+    def confirm(self, user: Id, item: Id) -> "Ranker":
+        """Return this ranker with an item of a user's history that was taken for a one-off counted whole.
+
+        The user's own rows are made anew with it. One that is no one-off counts whole already. `confirmed` lists all,
+        for the next fit: `recsys.detect_one_offs(split, model, confirmed=ranker.confirmed)`.
+
+        Raises:
+            RecsysError: for an unknown user or item, with the nearest name, an item that the user did not like, or a
+                ranker that looks for no one-offs.
+        """
+        made: Ranker = confirm(self, user, item)
+        return made
+
+    @property
+    def confirmed(self) -> tuple[tuple[str, str], ...]:
+        """The pairs of ids of user and item that were confirmed."""
+        return list_confirmed(self)
+
     def follow_forget_list(self, path: str | Path, *, now: Any = None) -> "Ranker":
         """Return this ranker obeying a forget list: without the rows that lines of it name which hold `now`.
 
@@ -779,9 +799,13 @@ class Ranker:
         return find_finished_forgets(self)
 
     def replace_parts(
-        self, context: Context, model: Scorer | None, state: ForgetState, dials: UserDials | None, gone: Ints, name: str
-    ) -> "Ranker":
-        """Return a ranker that shares everything with this one but what forgetting changes; `gone` are items."""
+        self, context: Context, model: Scorer | None, state: ForgetState | None, dials: UserDials | None, gone: Ints,
+        name: str,
+    ) -> "Ranker":  # fmt: skip
+        """Return a ranker that shares everything with this one but what forgetting changes; `gone` are items.
+
+        Without a name it is named for its parts.
+        """
         made = self._replace_user_dials(None)
         changed: dict[str, Any] = {"context": context, "model": model, "forget_state": state, "name": name}
         changed["_users"] = build_user_index(context.user_ids.tolist())
@@ -796,6 +820,8 @@ class Ranker:
         object.__setattr__(made, "_held", held)
         made._store_user_dials(dials)
         made._lay_out_path()
+        if not name:
+            object.__setattr__(made, "name", name_policy(made._collect_parts(), made._serialize_settings()))
         return made
 
     @property
@@ -976,7 +1002,12 @@ class Ranker:
             unknown_items=found.unknown,
             unknown_history=request_user.unknown,
             violations=far,
-            notes=request_user.exposure_notes + lacking + describe_kept_order(self._likelihood_scorer, request_user),
+            notes=(
+                *request_user.exposure_notes,
+                *lacking,
+                *describe_kept_order(self._likelihood_scorer, request_user),
+                *describe_one_offs(self.context, request_user, names),
+            ),
             relevance_slate=partial(get_item_ids, names, shown[:k]),
             explain=partial(
                 explain_picks,

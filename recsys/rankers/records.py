@@ -25,6 +25,7 @@ from recsys.types.arrays import Bools, Csr, Ints, Strings, make_empty_matrix
 from recsys.types.checks import check_array, check_finite, check_matrix
 from recsys.types.exposures import make_empty_histories
 from recsys.types.numbers import check_int, check_number
+from recsys.types.one_offs import OneOffs
 from recsys.types.pools import ConstantFunction
 from recsys.types.time_weights import TimeWeights
 from recsys.types.topics import TopicItems
@@ -77,12 +78,14 @@ class RankerParts:
     likelihoods: tuple[Any, ...] = ()  # one or none
     user_dials: tuple[Any, ...] = ()  # one or none: no part of the policy's name
     exposures: tuple[Any, ...] = ()  # one, or none where nothing was shown
-    time_weights: tuple[Any, ...] = ()  # one, or none without a half-life
+    time_weights: tuple[Any, ...] = ()  # one, or none where all positives count alike
     topics: tuple[Any, ...] = ()  # one or none
+    one_offs: tuple[Any, ...] = ()  # one, or none where they are not looked for
 
 
 _STORED_KINDS = (
     Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood, UserDials, ExposureHistories, TimeWeights, TopicItems,
+    OneOffs,
 )  # fmt: skip
 
 
@@ -124,6 +127,7 @@ def collect_parts(
         exposures=() if context.exposures is None or not len(context.exposures.items) else (context.exposures,),
         time_weights=() if context.time_weights is None else (context.time_weights,),
         topics=() if topics is None else (topics,),
+        one_offs=() if context.one_offs is None else (context.one_offs,),
     )
 
 
@@ -159,6 +163,7 @@ def build_request_context(parts: RankerParts) -> Context:
         tables=tables,
         exposures=parts.exposures[0] if parts.exposures else make_empty_histories(len(parts.user_ids)),
         time_weights=parts.time_weights[0] if parts.time_weights else None,
+        one_offs=parts.one_offs[0] if parts.one_offs else None,
     )
 
 
@@ -209,8 +214,14 @@ def check_parts(parts: RankerParts, context: Context) -> None:
     for weights in parts.time_weights:
         if not isinstance(weights, TimeWeights):
             raise RecsysError(f"found a {type(weights).__name__}, expected TimeWeights")
-        check_number("half_life", weights.half_life, above=0)
+        if weights.half_life != math.inf:
+            check_number("half_life", weights.half_life, above=0)
         check_number("half_life: now", weights.now, -math.inf)
+    for one_offs in parts.one_offs:
+        if not isinstance(one_offs, OneOffs):
+            raise RecsysError(f"found a {type(one_offs).__name__}, expected OneOffs")
+        if not parts.time_weights:
+            raise RecsysError("found one-offs without weights of positives, expected both")
     context.check_arrays()
     check_saved_tables(context, [TableKey(table.name, table.settings) for table in parts.tables])
     for model in parts.models:

@@ -12,6 +12,8 @@ from recsys.maths.ordering import NUMBER_KINDS, argsort_descending, make_compara
 from recsys.rankers.history_weights import (
     NO_WEIGHTS,
     build_row_weights,
+    counts_again,
+    find_one_offs,
     has_dated_rows,
     split_dated_rows,
     weigh_request_history,
@@ -45,13 +47,14 @@ class RequestUser(NamedTuple):
     code: int  # among the ranker's users, -1 for who is none of them
     history: Ints  # (h,) codes of the items liked, ascending
     unknown: tuple[str, ...] = ()  # ids of the history that the ranker does not know
-    is_extended: bool = False  # a user whose history is longer than what the ranker was fitted to
+    is_extended: bool = False  # a user whose history is longer than the fitted one, or counts otherwise
     shown: ShownRows = NO_EXPOSURES
     exposure_notes: tuple[str, ...] = ()  # a plain sentence about exposures that are left out
     hidden: Ints = NO_ITEMS  # codes of the items that guards exclude for what was shown, ascending
     now: int = 0  # seconds since 1970: the moment of the request
     dated: Mapping[int, int] = NO_TIMES  # seconds since 1970 of items that a request brings with a time, by code
-    weights: Floats = NO_WEIGHTS  # (h,) how much each item of the history counts by its age; () without a half-life
+    weights: Floats = NO_WEIGHTS  # (h,) how much each item of the history counts, by age or as a one-off; () without
+    one_offs: Ints = NO_ITEMS  # codes of the items of the history that fit nothing else of it, ascending
     stopper: int = (
         -1
     )  # the code of the user whose stopped topics are closed, also where nothing else is read of the user
@@ -134,20 +137,25 @@ def resolve_request_user(
             (NO_ITEMS, [], NO_TIMES) if history is None else _look_up_history(items, "history", history)
         )
         liked = np.unique(codes)
-        weights = weigh_request_history(context, -1, liked, NO_ITEMS, dated)
-        return RequestUser(-1, liked, tuple(unknown), now=now, weights=weights, dated=dated)
+        light = find_one_offs(context, -1, liked, NO_ITEMS, codes)
+        weights = weigh_request_history(context, -1, liked, NO_ITEMS, dated, light)
+        return RequestUser(-1, liked, tuple(unknown), now=now, weights=weights, dated=dated, one_offs=light)
     code = users.codes.get(user) if isinstance(user, str) else None
     code = users.codes.get(normalize_id(user)) if code is None else code
     if code is None:
         raise make_unknown_user_error(user, users.codes, "expected one of them, or history= with what they like")
     own = get_row_columns(context.need_train("a ranker"), code)
     if more is None:
-        return RequestUser(code, own, now=now, weights=weigh_request_history(context, code, own, own, NO_TIMES))
+        light = NO_ITEMS if context.one_offs is None else context.one_offs.find_items(code)
+        weights = weigh_request_history(context, code, own, own, NO_TIMES, light)
+        return RequestUser(code, own, now=now, weights=weights, one_offs=light)
     codes, unknown, dated = _look_up_history(items, "more", more)
     both = np.union1d(own, codes).astype(np.int32)
-    weights = weigh_request_history(context, code, both, own, dated)
-    extended = len(both) > len(own)
-    return RequestUser(code, both, tuple(unknown), is_extended=extended, now=now, weights=weights, dated=dated)
+    light = find_one_offs(context, code, both, own, np.concatenate([own, codes]))
+    weights = weigh_request_history(context, code, both, own, dated, light)
+    extended = len(both) > len(own) or counts_again(context, code, light)
+    told = tuple(unknown)
+    return RequestUser(code, both, told, is_extended=extended, now=now, weights=weights, dated=dated, one_offs=light)
 
 
 def _look_up_history(items: IdIndex, name: str, given: Any) -> tuple[Ints, list[str], Mapping[int, int]]:

@@ -111,6 +111,7 @@ class RequestWhys(NamedTuple):
         is_pinned = int(self.codes[slot]) in self.pinned
         is_personal = self.model is None or isinstance(self.model, FittedRandom) or bool(influences[:, slot].any())
         named = [(one.title or one.item, one.age_days) for one in history]
+        light = [one.title or one.item for one in history if one.is_one_off]
         return Why(
             item=answer.items[slot],
             title=self._get_title(answer.items[slot]),
@@ -125,19 +126,20 @@ class RequestWhys(NamedTuple):
             displaced_title=instead,
             is_pinned=is_pinned,
             profile_free=answer.profile_free,
-            sentences=describe_pick(named, contributions, instead or displaced, is_pinned, is_personal),
+            sentences=describe_pick(named, contributions, instead or displaced, is_pinned, is_personal, light),
         )
 
     def _list_reasons(self, influences: Doubles) -> tuple[Reason, ...]:
         """Return the items of the history with an influence above 0, the largest first."""
-        order = np.argsort(-influences, kind="stable")
+        order, light = np.argsort(-influences, kind="stable"), set(self.asker.one_offs.tolist())
         ages, logged = self._list_ages()
         found = []
         for place in order[influences[order] > 0.0].tolist():
             code = int(self.asker.history[place])
             item = self.catalogue.names[code]
             source = "log" if code in logged else "request"
-            found.append(Reason(item, self._get_title(item), float(influences[place]), ages.get(code), source))
+            told = (item, self._get_title(item), float(influences[place]), ages.get(code), source)
+            found.append(Reason(*told, is_one_off=code in light))
         return tuple(found)
 
     def _list_ages(self) -> tuple[dict[int, float], set[int]]:
