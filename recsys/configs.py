@@ -43,6 +43,7 @@ from recsys.types.topics import TopicPolicy
 
 LIKELIHOOD_RUN = "likelihood"  # the run of the likelihood's order alone
 CONTROL_GUARDS = ("frequency_cap", "cool_down")  # guards that [control] may have
+WITHOUT_ONE_OFFS = "_whole"  # after the name of the base: the run in which one-offs count whole
 BLEND_GUARDS = "guards"  # the key of a blend's own guards, among its objectives
 Weight = float | list[float]
 TABLE_SETTINGS = tuple(TableSettings.__dataclass_fields__)  # settings of a table of one's own
@@ -360,6 +361,21 @@ class ControlSection(Section):
         return None if self.topics is None else read_topic_policy(self.topics, "[control] topics")
 
 
+class OneOffsSection(Section):
+    """Positives that fit nothing else of their history, and were not bought again: they count less, and are told."""
+
+    share: float = Field(0.02, gt=0, lt=1)  # of the training positives of long enough histories that are flagged
+    weight: float = Field(0.1, gt=0, le=1)  # how much a flagged one counts
+    n_near: int = Field(10, ge=1)  # of the nearest others of the history that isolation is the distance to
+    min_history: int = Field(6, ge=2)  # positives below which a history has none
+
+
+class EvidenceSection(Section):
+    """Rules of what a row of a history says."""
+
+    one_offs: OneOffsSection | None = None  # without it all positives count whole
+
+
 class EvaluationSection(Section):
     """The part of the split to evaluate on, the metrics, and how users are halved and drawn."""
 
@@ -401,6 +417,7 @@ class Config(Section):
     # re-rankings by name: weights of objectives, and `guards` that this blend alone has
     blends: dict[str, dict[str, Any]] = Field(default_factory=dict)
     control: ControlSection | None = None  # without it requests may turn each dial as they like
+    evidence: EvidenceSection | None = None  # without it each positive of a history says as much as any other
 
     @model_validator(mode="after")
     def _check_names(self, info: ValidationInfo) -> "Config":
@@ -496,6 +513,9 @@ class Config(Section):
             specs.append(RunSpec("random_rerank", "control", "random_rerank", blend={"noise": 1.0}))
         specs.append(RunSpec(self.base_name, "base", self.base_name, blend={"relevance": 1.0}))
         specs += [RunSpec(name, "model", name, model=section) for name, section in self.models.items()]
+        if self.evidence is not None and self.evidence.one_offs is not None:
+            name = f"{self.base_name}{WITHOUT_ONE_OFFS}"
+            specs.append(RunSpec(name, "model", name, model=self.model, ignores_one_offs=True))
         if self.likelihood is not None:
             specs.append(RunSpec(LIKELIHOOD_RUN, "model", LIKELIHOOD_RUN, blend={"relevance": 1.0}, by_likelihood=True))
         for name, blend in self.blends.items():
@@ -548,7 +568,9 @@ class Config(Section):
         of one's own that they name.
         """
         own = hash_own_modules(self.list_own_code())
-        absent = {name for name in ("likelihood", "shown", "control", "time") if getattr(self, name) is None}
+        absent = {
+            name for name in ("likelihood", "shown", "control", "time", "evidence") if getattr(self, name) is None
+        }
         without: dict[str, Any] = dict.fromkeys(("name", *absent), True)
         if self.control is not None:
             without["control"] = self.control.defaults
@@ -587,6 +609,7 @@ class RunSpec:
     by_likelihood: bool = False  # whether its pool has the scores and the order of [likelihood]
     guards: Mapping[str, Any] = field(default_factory=dict)  # those that it has beside [guards]
     time: TimeSection | None = None  # a half-life of its own, in place of that of [time]
+    ignores_one_offs: bool = False  # whether all positives count whole: the run beside which [evidence.one_offs] stands
 
 
 def read_config(

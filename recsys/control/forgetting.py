@@ -179,7 +179,7 @@ def reweigh_rows(context: Context, model: Scorer | None, weighted: Context, user
         RecsysError: for a model that is none of this library, whose rows of users are unknown.
     """
     left, users = replace(weighted, tables=TableCache()), np.array([user], np.int64)
-    fitted = None if model is None else _forget_in_model(model, context, left, users, None)
+    fitted = None if model is None else _forget_in_model(model, context, left, users, None, None)
     if fitted is not None and fitted.factors is not None:
         left = replace(left, factors=fitted.factors)
     _copy_tables(context, left, users)

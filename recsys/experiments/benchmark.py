@@ -124,6 +124,7 @@ def evaluate_slates(
             *preparation.split.notes,
             *preparation.shown_notes,
             *preparation.time_notes,
+            *preparation.one_off_notes,
             *learned,
             *notes,
             *_note_uncached(preparation),

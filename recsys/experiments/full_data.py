@@ -9,6 +9,7 @@ from recsys import splits
 from recsys.configs import LIKELIHOOD_RUN, Config, LikelihoodSection, ModelSection, PoolSection, RunSpec
 from recsys.experiments.item_columns import read_item_columns
 from recsys.experiments.likelihoods import fit_section_likelihood
+from recsys.experiments.one_offs import apply_one_offs
 from recsys.experiments.pipeline import (
     apply_half_life,
     load_dataset,
@@ -58,6 +59,8 @@ def fit_run_to_all_data(
         settings, _ = resolve_half_life(settings, split_dataset(settings, dataset), cache, quiet)
     kept = {**settings.filter.model_dump(), "topics": settings.read_topics()}
     split = apply_half_life(settings, splits.no_holdout(dataset, **kept, seed=settings.seed))
+    if not spec.ignores_one_offs:
+        split = apply_one_offs(settings, dataset, split, None, "all", quiet)
     section = spec.model or settings.model
     with show_progress(quiet):
         fitted = section.build_model("[model]").fit(split.train, split.side_information)
@@ -75,6 +78,7 @@ def fit_run_likelihood(
 ) -> Likelihood:
     """Return the likelihood of a run, fitted to the validation likes of the config's split."""
     whole = apply_half_life(settings, split_dataset(settings, dataset))
+    whole = apply_one_offs(settings, dataset, whole, None, "validation", True)
     fitted = section.build_model("[model]").fit(whole.train, whole.side_information)
     columns = read_item_columns(settings, whole)
     return fit_section_likelihood(wanted, whole, fitted, pool, None, settings.seed, columns)

@@ -18,6 +18,7 @@ from recsys import data, maps, models
 from recsys.configs import Config, ModelSection, PoolSection, ShownSection, TimeSection
 from recsys.experiments.half_lives import HalfLifeChoice, choose_half_life
 from recsys.experiments.item_columns import ItemColumns, read_item_columns
+from recsys.experiments.one_offs import apply_one_offs, describe_one_offs, make_one_offs_key
 from recsys.maps.protocols import limit_to_one_thread
 from recsys.models.fits import warn_of_ranking_problem
 from recsys.retrieval.candidates import candidates, make_context
@@ -54,6 +55,7 @@ class Preparation:
     shown: ExposureHistories | None = None  # what was shown before, by [shown]
     shown_notes: tuple[str, ...] = ()
     time_notes: tuple[str, ...] = ()  # of the choice of a half-life
+    one_off_notes: tuple[str, ...] = ()  # how many positives count less
 
     @property
     def key(self) -> list[Any]:
@@ -62,8 +64,12 @@ class Preparation:
 
     @property
     def time_key(self) -> list[Any]:
-        """The half-life of training positives and its moment, [] without: part of the key of what reads ages."""
-        return _make_time_key(self.split)
+        """The half-life of training positives and its moment, and the rule of one-offs; [] without: part of keys."""
+        return _make_weights_key(self.config, self.split)
+
+    def without_one_offs(self) -> "Preparation":
+        """Return the preparation in which all positives count whole."""
+        return replace(self, split=replace(self.split, one_offs=None))
 
     @property
     def column_digests(self) -> tuple[str, ...]:
@@ -216,9 +222,10 @@ def split_dataset(config: Config, dataset: Dataset) -> Split:
     return replace(made, fingerprint=hashlib.sha256(told.encode()).hexdigest())
 
 
-def _make_time_key(split: Split) -> list[Any]:
+def _make_weights_key(config: Config, split: Split) -> list[Any]:
     decay = split.time_decay
-    return [] if decay is None else ["half_life", decay.half_life, decay.now]
+    aged = [] if decay is None else ["half_life", decay.half_life, decay.now]
+    return aged if split.one_offs is None else [*aged, *make_one_offs_key(config)]
 
 
 def resolve_half_life(config: Config, whole: Split, cache: Cache, quiet: bool) -> tuple[Config, tuple[str, ...]]:
@@ -301,14 +308,19 @@ def prepare_split(
     """
     columns = read_item_columns(config, whole)
     histories, notes = _align_exposures(config, shown, whole)
-    judged = whole.test_view() if config.evaluation.split == "test" else whole.validation_view()
+    is_test = config.evaluation.split == "test"
+    if not is_test or config.likelihood is not None:
+        whole = apply_one_offs(config, dataset, whole, cache, "validation", quiet)
+    judged = whole.test_view() if is_test else whole.validation_view()
+    if is_test:
+        judged = apply_one_offs(config, dataset, judged, cache, "test", quiet)
     if not judged.test.nnz:
         raise RecsysError(f"[split] {config.split.kind} holds out nothing for {config.evaluation.split}, expected some")
     log_line(f"split: {judged.train.nnz:,} positives to fit on, {judged.test.nnz:,} to judge on")
     key = [judged.fingerprint, config.evaluation.split, config.seed]
     makers: dict[str, Callable[[], tuple[TasteMap, ...]]] = {
         "objective_maps": lambda: build_or_load_maps(
-            cache, ["own", *key, *_make_time_key(judged)], lambda: maps.objective_maps(judged.weighted_train)
+            cache, ["own", *key, *_make_weights_key(config, judged)], lambda: maps.objective_maps(judged.weighted_train)
         ),
         "audit": lambda: build_or_load_maps(
             cache, ["audit", *key], lambda: maps.audit_maps(judged.train, seed=config.seed)
@@ -319,7 +331,7 @@ def prepare_split(
         made: dict[str, Any] = dict(zip(makers, workers.map(lambda make: make(), makers.values()), strict=True))
     log_line("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
     prepared = Preparation(config, dataset, judged, cache, **made, quiet=quiet, whole=whole, item_columns=columns)
-    return replace(prepared, shown=histories, shown_notes=notes)
+    return replace(prepared, shown=histories, shown_notes=notes, one_off_notes=describe_one_offs(judged))
 
 
 def change_half_life(preparation: Preparation, wanted: TimeSection | None) -> Preparation:
