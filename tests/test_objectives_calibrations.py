@@ -155,6 +155,24 @@ def test_calibration_to_a_recent_history_is_the_fall_of_its_divergence(timed, mo
         assert total == pytest.approx(kl(p, 0.01 * p) - kl(p, 0.99 * q + 0.01 * p), rel=1e-5)
 
 
+def test_calibration_to_a_shrunk_mix_is_the_fall_of_its_divergence(split, model):
+    pool, kappa = candidates(model, split, n=20), 4.0
+    term = calibration(pool, K, kappa=kappa)
+    features = split.items.features.toarray()
+    shares = features / np.maximum(features.sum(axis=1, keepdims=True), 1)
+    mass = split.train.toarray() @ shares
+    usual = mass.sum(axis=0) / mass.sum()
+    slate = [7, 0, 3, 9]
+    for u in (1, 8, 19):
+        p = (mass[u] + kappa * usual) / (mass[u].sum() + kappa)
+        total = sum(compute_gains(term, u, slate[:s], 12)[i] for s, i in enumerate(slate))
+        q = shares[pool.items[u, slate]].mean(axis=0)
+        assert total == pytest.approx(kl(p, 0.01 * p) - kl(p, 0.99 * q + 0.01 * p), rel=1e-5)
+    np.testing.assert_array_equal(calibration(pool, K, kappa=0.0).need, calibration(pool, K).need)
+    with pytest.raises(RecsysError, match=r"^calibration: kappa is -1.0, expected a number of at least 0"):
+        calibration(pool, K, kappa=-1.0)
+
+
 def test_times_of_the_log_reach_the_objective():
     log = {
         "user_id": [u for u in range(9) for _ in range(6)],

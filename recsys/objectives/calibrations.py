@@ -17,7 +17,7 @@ from recsys.types.numbers import check_number
 
 
 def calibration(
-    pool: Pool, k: int, *, aspects: str = "features", alpha: float = 0.01, half_life: float = inf
+    pool: Pool, k: int, *, aspects: str = "features", alpha: float = 0.01, half_life: float = inf, kappa: float = 0.0
 ) -> Coverage:
     """Return the gain in -KL(p || (1 - alpha) q + alpha p) (Steck 2018), with constant slot weights 1/k.
 
@@ -27,10 +27,12 @@ def calibration(
 
     With `half_life` (days) a positive of the history weighs 2^(-age / half_life), its age counted back from the
     user's own last one: p is what they like of late (taste distortion: Zhao et al. 2021). By default all weigh the
-    same.
+    same. With `kappa` p is (n_g + kappa p_g of everybody) / (n + kappa), n_g how many of the n positives are of g:
+    three items are not yet a taste. By default p is the user's own alone.
 
     Args:
         alpha: Share of the user's mix that is added to the slate's, so that no logarithm is of 0; above 0, below 1.
+        kappa: How many positives of everybody's mix stand beside the user's own; from 0.
 
     :Formula: sum_g p_g (log(c_g + (1 - alpha) p(g|n) / k) - log c_g), c from alpha p on
     :Range: [0, log(1 / alpha)] nats
@@ -43,9 +45,10 @@ def calibration(
             it has no times.
     """
     alpha, half_life = _check_settings("calibration", alpha, half_life)
+    kappa = check_number("calibration: kappa", kappa)
     parts = get_aspect_shares(pool.context, aspects, "calibration")
     return _make_calibration_term(
-        pool, k, parts, get_aspect_mixes(pool.context, aspects, "calibration", half_life), alpha
+        pool, k, parts, get_aspect_mixes(pool.context, aspects, "calibration", half_life, kappa), alpha
     )
 
 

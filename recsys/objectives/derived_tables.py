@@ -29,6 +29,7 @@ from recsys.maths.distributions import (
     nearby_community_mixes,
     share_of_likes,
     split_weight_evenly,
+    sum_by_region,
     user_mixes,
 )
 from recsys.maths.embeddings import cooccurrence_vectors, feature_vectors, normalize_rows
@@ -41,6 +42,7 @@ from recsys.maths.popularity import (
     item_self_information,
     sum_item_weights,
 )
+from recsys.maths.shrinkage import shrink_shares
 from recsys.maths.time_decay import apply_time_decay
 from recsys.objectives import _accounts, _model_slates, _regions
 from recsys.support import rng
@@ -493,13 +495,39 @@ ASPECT_MIXES = Table(
 )
 
 
-def get_aspect_mixes(context: Context, aspects: str, needed_by: str, half_life: float = inf) -> Doubles:
+MIX_OF_ALL = Table("mix_of_all")
+
+
+def get_mix_of_all(context: Context, aspects: str, needed_by: str) -> Doubles:
+    """Return the mix of aspects in everybody's positives, (G,): it sums to 1, or is 0 where no item has an aspect."""
+
+    def make() -> Doubles:
+        train = context.population.need_weighted_train(needed_by)
+        mass = np.asarray(sum_by_region(train, get_aspect_shares(context, aspects, needed_by)), dtype=np.float64)
+        total = mass.sum(axis=0)
+        return total / (total.sum() or 1.0)
+
+    return MIX_OF_ALL.get(context, make, aspects)
+
+
+def get_aspect_mixes(
+    context: Context, aspects: str, needed_by: str, half_life: float = inf, kappa: float = 0.0
+) -> Doubles:
     """Return p(g|u), the mix of aspects in each user's history, (U, G): rows sum to 1, or are 0 without history.
+
+    With `kappa` so many positives of everybody's mix stand beside the user's own (`recsys.maths.shrinkage`).
 
     Raises:
         RecsysError: as `get_item_aspects` and `get_decayed_history` do.
     """
     history, parts = get_decayed_history(context, half_life, needed_by), get_aspect_shares(context, aspects, needed_by)
+    if kappa:
+        usual = get_mix_of_all(context, aspects, needed_by)
+
+        def make_shrunk() -> Doubles:
+            return shrink_shares(np.asarray(sum_by_region(history, parts)), usual, kappa)
+
+        return ASPECT_MIXES.get(context, make_shrunk, aspects, half_life, kappa)
     return ASPECT_MIXES.get(context, lambda: user_mixes(history, parts), aspects, half_life)
 
 
