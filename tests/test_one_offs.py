@@ -179,13 +179,12 @@ def test_a_history_of_a_request_is_judged_as_that_of_a_known_user(world):
         own = split.train.indices[split.train.indptr[user] : split.train.indptr[user + 1]]
         stored = one_offs.scores.data[split.train.indptr[user] : split.train.indptr[user + 1]]
         np.testing.assert_allclose(score_history(one_offs, own), stored, rtol=1e-5)
-        assert find_request_one_offs(one_offs, -1, own, none, none).tolist() == one_offs.find_items(user).tolist()
+        assert find_request_one_offs(one_offs, -1, own, none).tolist() == one_offs.find_items(user).tolist()
     user, item = gifts[0]
     own = split.train.indices[split.train.indptr[user] : split.train.indptr[user + 1]]
-    assert find_request_one_offs(one_offs, user, own, own, none).tolist() == [item]
-    assert find_request_one_offs(one_offs, user, own, own, np.array([item])).tolist() == []
+    assert find_request_one_offs(one_offs, user, own, own).tolist() == [item]
     confirmed = one_offs.confirm(one_offs.find_place(user, item))
-    assert find_request_one_offs(confirmed, user, own, own, none).tolist() == []
+    assert find_request_one_offs(confirmed, user, own, own).tolist() == []
     assert one_offs.find_items(user).tolist() == [item]
 
 

@@ -111,6 +111,9 @@ def test_a_history_of_a_request_is_weighed_as_that_of_a_known_user(ranker, found
     bought_again = ranker.rank(user=user, more=[item])
     assert f"item '{item}' of the history" not in str(bought_again.notes)
     assert bought_again.items == ranker.confirm(user, item).rank(user=user).items
+    for answer in (known, anew, twice, bought_again):
+        assert ranker.replay(answer.receipt(inputs=True)).verdict == "equal"
+    assert bought_again.receipt().brought == ("more",)
 
 
 def test_a_forgotten_one_off_is_gone_and_a_confirmed_one_stays(ranker, gift, tmp_path):

@@ -92,18 +92,18 @@ def score_history(one_offs: OneOffs, history: Ints, repeated: Bools | None = Non
     return scores
 
 
-def find_request_one_offs(one_offs: OneOffs, user: int, history: Ints, own: Ints, again: Ints) -> Ints:
+def find_request_one_offs(one_offs: OneOffs, user: int, history: Ints, own: Ints) -> Ints:
     """Return the items of the history of a request that are one-offs, codes in ascending order.
 
     `own` are those of `history` that the fit had of the user (code, -1 for nobody known): what was found then holds,
-    until it is confirmed. All others are judged among the whole history. What came `again` is none.
+    until it is confirmed. All others are judged among the whole history.
     """
     found = np.isin(history, one_offs.find_items(user)) if user >= 0 else np.zeros(len(history), bool)
     new = ~np.isin(history, own)
     if new.any():
         scores = score_history(one_offs, history).astype(np.float32)
         found |= new & (scores > one_offs.threshold)
-    items: Ints = history[found & ~np.isin(history, again)]
+    items: Ints = history[found]
     return items
 
 

@@ -505,7 +505,7 @@ def get_mix_of_all(context: Context, aspects: str, needed_by: str) -> Doubles:
         train = context.population.need_weighted_train(needed_by)
         mass = np.asarray(sum_by_region(train, get_aspect_shares(context, aspects, needed_by)), dtype=np.float64)
         total = mass.sum(axis=0)
-        return total / (total.sum() or 1.0)
+        return np.asarray(total / (total.sum() or 1.0))
 
     return MIX_OF_ALL.get(context, make, aspects)
 

@@ -44,22 +44,21 @@ def has_dated_rows(given: Any) -> bool:
     return isinstance(given, tuple | list) and len(given) > 0 and isinstance(given[0], tuple | list)
 
 
-def find_one_offs(context: Context, code: int, history: Ints, own: Ints, rows: Ints) -> Ints:
-    """Return the items of a history that are one-offs; `rows` are all that came, an item twice that came again.
+def find_one_offs(context: Context, code: int, history: Ints, own: Ints, rows: Ints) -> tuple[Ints, Ints]:
+    """Return the items of a history that are one-offs, and those that would be if they had not come again.
+
+    `rows` are all that came, an item twice that came again.
 
     `own` are those of `history` that the ranker holds of the user with this code, -1 for nobody known.
     """
     if context.one_offs is None:
-        return NO_CODES
+        return NO_CODES, NO_CODES
     from recsys.evidence.one_offs import find_request_one_offs  # here: few rankers look for one-offs
 
     items, counts = np.unique(rows, return_counts=True)
-    return find_request_one_offs(context.one_offs, code, history, own, items[counts > 1])
-
-
-def counts_again(context: Context, code: int, one_offs: Ints) -> bool:
-    """Whether an item that is stored as a one-off is none any more."""
-    return context.one_offs is not None and not np.isin(context.one_offs.find_items(code), one_offs).all()
+    found = find_request_one_offs(context.one_offs, code, history, own)
+    came_again = np.isin(found, items[counts > 1])
+    return found[~came_again], found[came_again]
 
 
 def weigh_request_history(

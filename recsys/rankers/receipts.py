@@ -113,6 +113,7 @@ class HeldInputs:
     def digest_history(self, asker: RequestUser, own: Ints) -> InputDigest:
         """Return the digest of liked items, `own` ones and those of the request with their times, in whatever order."""
         rows = [(self.items.names[code], when) for code, when in list_dated_likes(asker, asker.history, own)]
+        rows += [(f"\0{self.items.names[code]}", None) for code in asker.again.tolist()]  # came again
         return InputDigest(hash_text(repr(sorted(rows))), len(rows), len(own))
 
     def digest_shown(self, rows: ShownRows, n_held: int) -> InputDigest:
@@ -141,7 +142,7 @@ def make_receipt(
     own, own_shown = held.take_history(asker.code), held.take_shown(asker.code, asker.now)
     brought = {
         "history": asker.code < 0 and len(asker.history) > 0,
-        "more": asker.code >= 0 and len(asker.history) > len(own),
+        "more": asker.code >= 0 and len(asker.history) + len(asker.again) > len(own),
         "shown": len(asker.shown.items) > 0 and not _have_equal_rows(asker.shown, own_shown),
         "candidates": given is not None,
     }
@@ -292,9 +293,9 @@ def _list_inputs(
     """Return what the request brought, as JSON can say it and a request would read it."""
     kept: dict[str, Any] = {}
     if "history" in brought:
-        kept["history"] = _name_likes(held, asker, asker.history, own)
+        kept["history"] = _name_likes(held, asker, np.concatenate([asker.history, asker.again]), own)
     if "more" in brought:
-        kept["more"] = _name_likes(held, asker, np.setdiff1d(asker.history, own), own)
+        kept["more"] = _name_likes(held, asker, np.concatenate([np.setdiff1d(asker.history, own), asker.again]), own)
     if "shown" in brought:
         kept["shown"] = _list_brought_rows(held, asker.shown, own_shown)
     if given is not None:

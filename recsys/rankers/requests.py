@@ -12,7 +12,6 @@ from recsys.maths.ordering import NUMBER_KINDS, argsort_descending, make_compara
 from recsys.rankers.history_weights import (
     NO_WEIGHTS,
     build_row_weights,
-    counts_again,
     find_one_offs,
     has_dated_rows,
     split_dated_rows,
@@ -55,6 +54,7 @@ class RequestUser(NamedTuple):
     dated: Mapping[int, int] = NO_TIMES  # seconds since 1970 of items that a request brings with a time, by code
     weights: Floats = NO_WEIGHTS  # (h,) how much each item of the history counts, by age or as a one-off; () without
     one_offs: Ints = NO_ITEMS  # codes of the items of the history that fit nothing else of it, ascending
+    again: Ints = NO_ITEMS  # codes of those that would be one-offs if they had not come again
     stopper: int = (
         -1
     )  # the code of the user whose stopped topics are closed, also where nothing else is read of the user
@@ -137,9 +137,11 @@ def resolve_request_user(
             (NO_ITEMS, [], NO_TIMES) if history is None else _look_up_history(items, "history", history)
         )
         liked = np.unique(codes)
-        light = find_one_offs(context, -1, liked, NO_ITEMS, codes)
+        light, again = find_one_offs(context, -1, liked, NO_ITEMS, codes)
         weights = weigh_request_history(context, -1, liked, NO_ITEMS, dated, light)
-        return RequestUser(-1, liked, tuple(unknown), now=now, weights=weights, dated=dated, one_offs=light)
+        return RequestUser(
+            -1, liked, tuple(unknown), now=now, weights=weights, dated=dated, one_offs=light, again=again
+        )
     code = users.codes.get(user) if isinstance(user, str) else None
     code = users.codes.get(normalize_id(user)) if code is None else code
     if code is None:
@@ -151,11 +153,11 @@ def resolve_request_user(
         return RequestUser(code, own, now=now, weights=weights, one_offs=light)
     codes, unknown, dated = _look_up_history(items, "more", more)
     both = np.union1d(own, codes).astype(np.int32)
-    light = find_one_offs(context, code, both, own, np.concatenate([own, codes]))
+    light, again = find_one_offs(context, code, both, own, np.concatenate([own, codes]))
     weights = weigh_request_history(context, code, both, own, dated, light)
-    extended = len(both) > len(own) or counts_again(context, code, light)
-    told = tuple(unknown)
-    return RequestUser(code, both, told, is_extended=extended, now=now, weights=weights, dated=dated, one_offs=light)
+    extended = len(both) > len(own) or len(again) > 0
+    told: dict[str, Any] = {"weights": weights, "dated": dated, "one_offs": light, "again": again}
+    return RequestUser(code, both, tuple(unknown), is_extended=extended, now=now, **told)
 
 
 def _look_up_history(items: IdIndex, name: str, given: Any) -> tuple[Ints, list[str], Mapping[int, int]]:
