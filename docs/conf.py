@@ -105,6 +105,8 @@ RESULTS = {
         "part": "{part}",
         "kind": "{kind}",
         "donors": "{donors}",
+        "share": "{share:.0%}",
+        "chosen": "{chosen}",
         "what": "{what}",
         "value": "{value:.3f}",
         "95 %": "[{low:.3f}, {high:.3f}]",

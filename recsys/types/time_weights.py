@@ -41,7 +41,7 @@ class TimeWeights:
     half_life: float  # days; inf where age does not count
     now: float  # seconds since 1970: a positive of that moment weighs 1; 0 where there are no times
     weights: Csr = field(
-        metadata=mark_user_rows("how much each liked item counts, by its age and as a one-off")
+        metadata=mark_user_rows("how much each liked item counts by its age, and as a one-off")
     )  # (U, I) float32, (0, 1]
 
     def take_users(self, users: Ints | Longs) -> "TimeWeights":
