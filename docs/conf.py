@@ -111,6 +111,15 @@ RESULTS = {
         "value": "{value:.3f}",
         "95 %": "[{low:.3f}, {high:.3f}]",
     },
+    "one_offs-speed": {
+        "users": "{users:,}",
+        "positives of each": "{history}",
+        "items": "{items:,}",
+        "numbers of a vector": "{dimensions}",
+        "influence, s": "{influence_s:.1f}",
+        "isolation, s": "{isolation_s:.1f}",
+        "s for 100,000 users": "{s_per_100k:.0f}",
+    },
     "shrinkage": {
         "part": "{part}",
         "kappa": "{kappa}",
