@@ -34,7 +34,7 @@ MODULES = (
     "likelihoods", "likelihoods.features",
     "reranking.slates", "reranking.guards", "reranking.user_weights", "reranking.opportunity_costs", "maps", "metrics",
     "metrics.presets", "metrics.published_variants", "metrics.list_comparison", "scores", "rankers", "control.receipts",
-    "control.receipt_logs", "control.whys", "configs",
+    "control.receipt_logs", "control.whys", "evidence.one_offs", "configs",
     "experiments", "sweeps", "reproductions.run", "testing", "types",
 )  # fmt: skip
 # Each gets a table of its names and what they are, for the pages that include it.
@@ -102,12 +102,11 @@ RESULTS = {
     },
     "one_offs": {
         "log": "{log}",
+        "log, model": "{log}, {model}",
         "part": "{part}",
-        "kind": "{kind}",
+        "measure": "{kind}: {what}",
         "donors": "{donors}",
-        "share": "{share:.0%}",
-        "chosen": "{chosen}",
-        "what": "{what}",
+        "share; chosen": "{share:.0%}; {chosen}",
         "value": "{value:.3f}",
         "95 %": "[{low:.3f}, {high:.3f}]",
     },

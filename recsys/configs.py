@@ -366,7 +366,7 @@ class OneOffsSection(Section):
 
     share: float = Field(0.02, gt=0, lt=1)  # of the training positives of long enough histories that are flagged
     weight: float = Field(0.1, gt=0, le=1)  # how much a flagged one counts
-    n_near: int = Field(10, ge=1)  # of the nearest others of the history that isolation is the distance to
+    n_near: int = Field(3, ge=1)  # of the nearest others of the history that isolation is the distance to
     min_history: int = Field(6, ge=2)  # positives below which a history has none
 
 

@@ -22,7 +22,7 @@ from recsys.types.numbers import check_int, check_number
 from recsys.types.one_offs import OneOffs
 from recsys.types.purchases import Purchases
 
-SHARE, WEIGHT, N_NEAR, MIN_HISTORY = 0.02, 0.1, 10, 6
+SHARE, WEIGHT, N_NEAR, MIN_HISTORY = 0.02, 0.1, 3, 6
 
 
 def detect_one_offs(
