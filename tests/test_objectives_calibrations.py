@@ -169,7 +169,7 @@ def test_calibration_to_a_shrunk_mix_is_the_fall_of_its_divergence(split, model)
         q = shares[pool.items[u, slate]].mean(axis=0)
         assert total == pytest.approx(kl(p, 0.01 * p) - kl(p, 0.99 * q + 0.01 * p), rel=1e-5)
     np.testing.assert_array_equal(calibration(pool, K, kappa=0.0).need, calibration(pool, K).need)
-    with pytest.raises(RecsysError, match=r"^calibration: kappa is -1.0, expected a number of at least 0"):
+    with pytest.raises(RecsysError, match=r"^calibration: kappa is -1.0, expected a number from 0 on"):
         calibration(pool, K, kappa=-1.0)
 
 

@@ -146,7 +146,7 @@ def replace_control_dump(config):
     import hashlib
     import json
 
-    absent = {name for name in ("likelihood", "shown", "time") if getattr(config, name) is None}
+    absent = {name for name in ("likelihood", "shown", "time", "evidence") if getattr(config, name) is None}
     told = config.model_dump(exclude={"name", *absent})
     told["control"] = {"dials": told["control"]["dials"]}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:10]

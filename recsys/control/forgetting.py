@@ -182,7 +182,7 @@ def reweigh_rows(context: Context, model: Scorer | None, weighted: Context, user
     fitted = None if model is None else _forget_in_model(model, context, left, users, None, None)
     if fitted is not None and fitted.factors is not None:
         left = replace(left, factors=fitted.factors)
-    _copy_tables(context, left, users)
+    _copy_tables(context, left, users, None)
     return left, fitted
 
 
