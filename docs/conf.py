@@ -101,7 +101,6 @@ RESULTS = {
         "difference": "{difference:+.4f} [{low:+.4f}, {high:+.4f}]",
     },
     "one_offs": {
-        "log": "{log}",
         "log, model": "{log}, {model}",
         "part": "{part}",
         "measure": "{kind}: {what}",
