@@ -73,7 +73,10 @@ TOPICS = {"policy": "{data}: {policy}", "run": "{run}"} | {
     for title, name in (
         ("nDCG@10", "ndcg"), ("nDCG@10 of other likes", "ndcg_of_other_likes"), ("discovery@10", "discovery"),
     )
-} | {"slots of the topic, without": "{share_of_slots_without:.1%}"}  # fmt: skip
+} | {"slots of the topic, without": "{share_of_slots_without:.1%}"} | {
+    "excess of proxies": "{excess_of_proxies_with:+.2%}; {excess_of_proxies_difference:+.2%} "
+    "[{excess_of_proxies_low:+.2%}, {excess_of_proxies_high:+.2%}]"
+}  # fmt: skip
 PROXIES = {
     "data": "{data}", "topics": "{topics}", "compared": "{compared}", "of": "{of}",
     "excess": "{excess:+.2%} [{excess_low:+.2%}, {excess_high:+.2%}]",
