@@ -35,7 +35,8 @@ def select_permitted_rows(
         RecsysError: if no row may be used, for a source or purpose that the data does not have, or as
             `find_forgotten_rows` does.
     """
-    log, reasons = dataset.interactions, find_left_out_rows(dataset, sources, purposes)
+    reasons = find_left_out_rows(dataset, sources, purposes)
+    log = dataset.interactions
     counts = {f"rows_{reason}": int(rows.sum()) for reason, rows in reasons.items()}
     kept = ~np.logical_or.reduce(list(reasons.values()))
     if len(log) and counts["rows_without_consent"] == len(log):
