@@ -15,8 +15,9 @@ from recsys.maths.one_offs import (
     measure_isolation,
     measure_mix_influence,
 )
+from recsys.metrics.list_comparison import gift_harm
 from recsys.splits.wholes import no_holdout
-from recsys.types import RecsysError
+from recsys.types import Evaluation, GroundTruth, RecsysError
 from recsys.types.arrays import Csr
 from recsys.types.purchases import Purchases
 
@@ -219,3 +220,16 @@ def test_models_purchases_and_records_of_other_data_are_refused(world):
     with pytest.raises(RecsysError, match=r"^here: vectors has shape"):
         replace(made, vectors=made.vectors[:3]).check_one_offs("here", split.train)
     made.check_one_offs("here", split.train)
+
+
+def test_gift_harm_is_the_share_of_slots_that_go_with_the_gift(world):
+    split, rng = world[0], np.random.default_rng(8)
+    shown, left = (np.stack([rng.permutation(ITEMS)[:6] for _ in range(USERS)]).astype(np.int32) for _ in range(2))
+    shown[3, 2:], left[5] = -1, shown[5]
+    truth = GroundTruth(split, (), (), ())
+    found = gift_harm(Evaluation(shown, truth), Evaluation(left, truth), 4)
+    for user in range(USERS):
+        slate = [item for item in shown[user, :4].tolist() if item >= 0]
+        assert found[user] == pytest.approx(len(set(slate) - set(left[user, :4].tolist())) / len(slate))
+    assert found[5] == 0.0
+    assert found.max() > 0.5
