@@ -521,14 +521,14 @@ def get_aspect_mixes(
         RecsysError: as `get_item_aspects` and `get_decayed_history` do.
     """
     history, parts = get_decayed_history(context, half_life, needed_by), get_aspect_shares(context, aspects, needed_by)
-    if kappa:
-        usual = get_mix_of_all(context, aspects, needed_by)
 
-        def make_shrunk() -> Doubles:
-            return shrink_shares(np.asarray(sum_by_region(history, parts)), usual, kappa)
+    def make() -> Doubles:
+        if not kappa:
+            return user_mixes(history, parts)
+        mass, usual = np.asarray(sum_by_region(history, parts)), get_mix_of_all(context, aspects, needed_by)
+        return shrink_shares(mass, usual, kappa)
 
-        return ASPECT_MIXES.get(context, make_shrunk, aspects, half_life, kappa)
-    return ASPECT_MIXES.get(context, lambda: user_mixes(history, parts), aspects, half_life)
+    return ASPECT_MIXES.get(context, make, aspects, half_life, *([kappa] if kappa else []))
 
 
 POPULARITY_MIXES = Table(
