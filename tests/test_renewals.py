@@ -108,6 +108,27 @@ def test_a_heavy_prior_keeps_groups_at_their_parent():
 
 
 @pytest.mark.parametrize("family", [WEIBULL, LOG_NORMAL])
+def test_groups_are_shrunk_as_far_as_they_are_uncertain(family):
+    """Sixty groups of 15 gaps and two of 4,000: small ones come nearer to the truth, large ones stay."""
+    rng = np.random.default_rng(12)
+    sizes = np.array([*[15] * 60, 4000, 4000, 0])
+    slope = np.exp(0.2 + 0.15 * rng.standard_normal(62))
+    place = 3.0 + 0.3 * rng.standard_normal(62)
+    group = np.repeat(np.arange(63), sizes)
+    drawn = -rng.gumbel(size=len(group)) if family == WEIBULL else rng.standard_normal(len(group))
+    rows = renewal_fits.GapRows(
+        place[group] + drawn / slope[group], np.ones(len(group), bool), group, np.ones(len(group)), 63
+    )
+    weak = renewal_fits.GroupPrior(np.ones(63), np.full(63, -3.0), 1.0, np.array([9.0, 3.0, 1.0]))
+    free = renewal_fits.fit_gap_groups(family, rows, (np.ones(63), np.full(63, -3.0)), weak)
+    made = renewal_fits.shrink_gap_groups(family, rows, *free)
+    for found, was, true in ((made[0], free[0], slope), (-made[1] / made[0], -free[1] / free[0], place)):
+        assert np.abs(found[:60] - true[:60]).mean() < 0.95 * np.abs(was[:60] - true[:60]).mean()
+        assert found[60:62] == pytest.approx(was[60:62], rel=0.01)
+        assert abs(found[62] - found[:62].mean()) < 0.1, "a group without gaps has what all have in common"
+
+
+@pytest.mark.parametrize("family", [WEIBULL, LOG_NORMAL])
 def test_offsets_of_small_groups_are_shrunk_and_kappa_knows_by_how_much(family):
     """Groups of 12 gaps whose offsets have deviation 0.5: the truth is nearer to the shrunk ones."""
     rng = np.random.default_rng(8)

@@ -9,10 +9,10 @@ from recsys.maths.renewal_fits import (
     GapRows,
     GroupPrior,
     estimate_kappa,
-    estimate_offset_kappa,
     fit_gap_groups,
     fit_gap_locations,
     measure_information,
+    shrink_gap_groups,
     sum_groups,
 )
 from recsys.maths.renewals import WEIBULL, compute_log_survival
@@ -44,8 +44,8 @@ def fit_log_gaps(family: int, gaps: Gaps, category: Ints, n_categories: int) -> 
 
     A censored gap is of somebody who buys again with probability share S / (1 - share + share S) (a mixture cure model:
     Berkson and Gage 1952); it counts with this weight where slope and offset are fitted. Shares are shrunk to the
-    category's, and these to the catalogue's, as Beta-Binomial rates; offsets as normal ones, and slopes are the
-    category's.
+    category's, and these to the catalogue's, as Beta-Binomial rates; places of gaps as normal ones. Slopes are the
+    category's, shrunk to the catalogue's.
     """
     counted = _count_gaps(gaps, category, n_categories)
     share, slope, offset = _fit_categories(family, counted, n_categories)
@@ -75,13 +75,15 @@ def _fit_categories(family: int, counted: _Counted, n_categories: int) -> tuple[
     share = np.clip((seen + 0.5 * (trials - seen)) / np.maximum(trials, 1.0), 0.05, 0.95)
     whole = _start_at_moments(family, rows)
     slope, offset = (np.repeat(one, n_categories) for one in whole)
+    free = slope, offset
     for _ in range(_ROUNDS):
         before = share, slope * 3.0 + offset  # the place of gaps of some 20 days
         weight = _weigh_buyers(family, rows, slope[rows.group], offset[rows.group], share[cell])
         share = _shrink_stages(sum_groups(cell, rows.weight * weight, n_cells), trials, None).ravel()
         rated = rows._replace(weight=rows.weight * weight)
         whole, prior = _fit_catalogue(family, rated, whole)
-        slope, offset = fit_gap_groups(family, rated, (slope, offset), prior, iterations=4)
+        free = fit_gap_groups(family, rated, free, prior, iterations=4)
+        slope, offset = shrink_gap_groups(family, rated, *free)
         moved = max(np.abs(share - before[0]).max(), np.abs((slope * 3.0 + offset - before[1]) / slope).max())
         if moved < 1e-3:
             break
@@ -100,14 +102,15 @@ def _start_at_moments(family: int, rows: GapRows) -> tuple[Doubles, Doubles]:
 def _fit_catalogue(
     family: int, rows: GapRows, start: tuple[Doubles, Doubles]
 ) -> tuple[tuple[Doubles, Doubles], GroupPrior]:
-    """Return slope and offset of all gaps, and the prior of categories around them."""
+    """Return slope and offset of all gaps, and a prior around them that is worth one gap: no category is without."""
     everything = rows._replace(group=np.zeros(len(rows.group), np.int64), n_groups=1)
+    events = float(rows.weight @ rows.observed)
     moments = _start_at_moments(family, rows)
-    weak = GroupPrior(*moments, 1.0, measure_information(family, everything, *moments))
+    weak = GroupPrior(*moments, 1.0, measure_information(family, everything, *moments)[:, 0] / events)
     whole = fit_gap_groups(family, everything, start, weak, iterations=4)
-    of_all = [np.repeat(one, rows.n_groups) for one in whole]
-    information = measure_information(family, everything, *whole)
-    return whole, GroupPrior(of_all[0], of_all[1], estimate_offset_kappa(family, rows, *of_all), information)
+    information = measure_information(family, everything, *whole)[:, 0] / events
+    slope, offset = (np.repeat(one, rows.n_groups) for one in whole)
+    return whole, GroupPrior(slope, offset, 1.0, information)
 
 
 def _fit_items(family: int, gaps: Gaps, category: Ints, parent: LogGapFit) -> LogGapFit:

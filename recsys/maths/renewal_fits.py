@@ -95,18 +95,51 @@ def estimate_kappa(score: Doubles, information: Doubles, one: float) -> float:
     return float(np.clip(1.0 / (one * variance), MIN_KAPPA, MAX_KAPPA)) if variance > 0.0 else MAX_KAPPA
 
 
-def estimate_offset_kappa(family: int, rows: GapRows, slope: Doubles, offset: Doubles) -> float:
-    """Return how many observed gaps the parent of groups is worth, whose slope and offset these are, (G,)."""
-    score, information = _differentiate_offsets(family, rows, slope, offset)
-    events = float(rows.weight @ rows.observed)
-    return estimate_kappa(score, information, information.sum() / max(events, 1.0))
+def shrink_gap_groups(family: int, rows: GapRows, slope: Doubles, offset: Doubles) -> tuple[Doubles, Doubles]:
+    """Return slope and offset of each group, (G,), shrunk to what groups have in common.
+
+    Log slopes and places of log gaps (-offset / slope) are shrunk apart, each with the variance that the information on
+    slope and offset at these values leaves (`shrink_estimates`); what groups of fewer than two gaps say does not count.
+    """
+    aa, ab, bb = measure_information(family, rows, slope, offset)
+    det = aa * bb - ab * ab
+    known = (sum_groups(rows.group, rows.weight * rows.observed, rows.n_groups) >= 2.0) & (det > 1e-9 * aa * bb)
+    det = np.where(known, det, 1.0)
+    of_slope, of_offset, together = bb / det, aa / det, -ab / det
+    place, turn = -offset / slope, offset / slope**2
+    of_place = turn * turn * of_slope + of_offset / slope**2 - 2.0 * turn * together / slope
+    log_slope = shrink_estimates(np.log(slope), np.where(known, of_slope / slope**2, np.inf))
+    place = shrink_estimates(place, np.where(known, np.maximum(of_place, 0.0), np.inf))
+    return np.exp(log_slope), -np.exp(log_slope) * place
+
+
+def shrink_estimates(values: Doubles, variances: Doubles) -> Doubles:
+    """Return estimates of groups, (G,), shrunk to their mean by their variances and the one between groups.
+
+    The variance between groups is a moment estimate (DerSimonian and Laird 1986), and their mean weighs each group by
+    both. An infinite variance is a group of which nothing is known: it gets the mean. Where nothing is known of any,
+    values stay.
+
+    >>> shrink_estimates(np.array([0.0, 2.0, 9.0]), np.array([0.5, 0.5, np.inf])).round(2).tolist()
+    [0.25, 1.75, 1.0]
+    """
+    known = np.isfinite(variances)
+    if not known.any():
+        return values.copy()
+    found, weight = values[known], 1.0 / np.maximum(variances[known], 1e-12)
+    mean, total = (weight @ found) / weight.sum(), weight.sum()
+    free = total - (weight @ weight) / total
+    between = max(((weight * (found - mean) ** 2).sum() - (len(found) - 1)) / free, 0.0) if len(found) > 1 else 0.0
+    mean = (found / (between + 1.0 / weight)).sum() / (1.0 / (between + 1.0 / weight)).sum()
+    kept = np.zeros(len(values))
+    kept[known] = between / (between + 1.0 / weight)
+    return np.asarray(mean + kept * (values - mean))
 
 
 def measure_information(family: int, rows: GapRows, slope: Doubles, offset: Doubles) -> Doubles:
-    """Return the information on slope and offset of one observed gap, (3,), from all gaps at these values."""
+    """Return the information on slope and offset of each group at these values, (3, G)."""
     no_prior = GroupPrior(slope, offset, 0.0, np.zeros(3))
-    _, _, curvature = _differentiate_posterior(family, rows, (slope, offset), no_prior)
-    return np.asarray(-curvature.sum(axis=1) / max(float(rows.weight @ rows.observed), 1.0))
+    return -_differentiate_posterior(family, rows, (slope, offset), no_prior)[2]
 
 
 def fit_poisson_gamma_rates(
