@@ -35,6 +35,8 @@ MODULES = (
     "reranking.slates", "reranking.guards", "reranking.user_weights", "reranking.opportunity_costs", "maps", "metrics",
     "metrics.presets", "metrics.published_variants", "metrics.list_comparison", "scores", "rankers", "control.receipts",
     "control.receipt_logs", "control.whys", "evidence.one_offs", "configs",
+    },
+    "control.receipt_logs", "control.whys", "evidence", "configs",
     "experiments", "sweeps", "reproductions.run", "testing", "types",
 )  # fmt: skip
 # Each gets a table of its names and what they are, for the pages that include it.
@@ -82,6 +84,15 @@ PROXIES = {
     "excess": "{excess:+.2%} [{excess_low:+.2%}, {excess_high:+.2%}]",
     "ratio": "{ratio:.2f} [{ratio_low:.2f}, {ratio_high:.2f}]", "detectable": "{detectable:.2%}",
 }  # fmt: skip
+REPURCHASES = {
+    "part": "{part}",
+    "method": "{method}",
+    "measure": "{measure}",
+    "value": "{value:.5g}",
+    "interval": "{low:.5g} to {high:.5g}",
+    "other": "{other:.5g}",
+    "n": "{n:,.0f}",
+}
 RESULTS = {
     "exposures": EXPOSURES,
     "receipts": {"what": "{what}", "value": "{value:,.5g} {unit}", "95 %": "{low:.5g} to {high:.5g}"},
@@ -130,6 +141,8 @@ RESULTS = {
         "value": "{value:.4f}",
         "difference to kappa 0": "{difference:+.4f} [{low:+.4f}, {high:+.4f}]",
     },
+    "demand": REPURCHASES,
+    "repurchases": REPURCHASES,
     "topics": TOPICS,
     "ignored-worlds": {
         "generated logs": "{world}",
