@@ -34,8 +34,6 @@ MODULES = (
     "likelihoods", "likelihoods.features",
     "reranking.slates", "reranking.guards", "reranking.user_weights", "reranking.opportunity_costs", "maps", "metrics",
     "metrics.presets", "metrics.published_variants", "metrics.list_comparison", "scores", "rankers", "control.receipts",
-    "control.receipt_logs", "control.whys", "evidence.one_offs", "configs",
-    },
     "control.receipt_logs", "control.whys", "evidence", "configs",
     "experiments", "sweeps", "reproductions.run", "testing", "types",
 )  # fmt: skip

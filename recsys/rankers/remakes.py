@@ -1,6 +1,7 @@
 """A ranker made anew without forgotten rows: the model by an update, all that is derived by what `Ranker.fit` does."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -16,7 +17,7 @@ from recsys.rankers.part_stores import Made, PartStore
 from recsys.rankers.rankers import Ranker
 from recsys.rankers.records import list_table_records, restore_tables
 from recsys.rankers.saved_tables import list_saved_tables
-from recsys.types import Context, Items, Model, RecsysError, SideInformation, Split, TasteMap
+from recsys.types import Context, Items, Model, RecsysError, SideInformation, Split, TableCache, TasteMap
 from recsys.types.arrays import Csr, Longs, make_empty_matrix
 from recsys.types.forgetting import ForgetCertificate
 from recsys.types.time_weights import TimeDecay
@@ -183,9 +184,10 @@ def _make_tables(
     members, told = parts.make("tables", make, is_kept)
     if fresh:
         return fresh[0]
+    indexes, tables = [one for one in members if isinstance(one, Index)], TableCache()
+    restore_tables(tables, [one for one in members if not isinstance(one, Index)])
     around = fitting.build_ranker_context(split, model, maps, ranker.policy.seed, guards, ranker.policy.k, shown)
-    indexes = [one for one in members if isinstance(one, Index)]
-    restore_tables(around.tables, [one for one in members if not isinstance(one, Index)])
+    around = replace(around, tables=tables)
     fitting.prime_tables(around, model)
     kept = None if "likelihood" in told["about"] else likelihood
     return FittedParts(around, told["scales"], indexes[0] if indexes else None, kept, told["about"])
