@@ -8,6 +8,7 @@ import recsys as rs
 from recsys.control import forget_lists
 from recsys.models import EASE, IALS
 from recsys.rankers import Ranker
+from recsys.rankers.remakes import build_remaining_split
 from recsys.types import RecsysError
 from recsys.types.arrays import Csr
 
@@ -141,3 +142,11 @@ def test_confirming_refuses_what_is_not_there(ranker, split, gift):
         ranker.confirm(user, other)
     with pytest.raises(RecsysError, match=r"^ranker: it looks for no one-offs"):
         _fit_ranker(split).confirm(user, item)
+
+
+def test_a_ranker_that_is_made_anew_keeps_what_its_rows_count(ranker, gift):
+    made = ranker.confirm(gift[0], gift[1])
+    split = build_remaining_split(made)
+    assert split.time_decay is None
+    np.testing.assert_array_equal(split.weighted_train.data, made.context.need_weighted_train("test").data)
+    assert (split.weighted_train.data < 1.0).any()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -82,7 +83,8 @@ def build_remaining_split(ranker: Ranker) -> Split:
         train_times=around.times,
         has_global_cut=not _get_base(ranker).available.all(),
         topics=ranker.topics,
-        time_decay=None if weights is None else TimeDecay(weights.half_life, weights.now),
+        time_decay=None if weights is None or weights.half_life == inf else TimeDecay(weights.half_life, weights.now),
+        one_offs=around.one_offs,
     )
 
 
