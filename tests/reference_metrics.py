@@ -33,6 +33,25 @@ class ReferenceMetrics:
     def recall(self):
         return self.if_tested(lambda: len(self.test & set(self.slate)) / len(self.test))
 
+    def share_of_part(self, part, whole):
+        return len(part & set(self.slate)) / whole if whole else math.nan
+
+    def repeat_recall(self):
+        return self.share_of_part(self.test & self.train, len(self.test & self.train))
+
+    def explore_recall(self):
+        return self.share_of_part(self.test - self.train, len(self.test - self.train))
+
+    def repeat_precision(self):
+        return self.if_tested(lambda: self.share_of_part(self.test & self.train, self.k))
+
+    def explore_precision(self):
+        return self.if_tested(lambda: self.share_of_part(self.test - self.train, self.k))
+
+    def over_advertising(self):
+        due, now = self.truth.repeats.due_from.toarray()[self.user], self.truth.repeats.now
+        return sum(due[i] > now for i in self.slate) / len(self.slate) if self.slate else math.nan
+
     def credit(self, item):
         return max(self.count_positives()[item], 1) ** -self.truth.popularity_exponent
 

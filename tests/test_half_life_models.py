@@ -33,6 +33,8 @@ SMALL = {
     "pure_svd": PureSVD(factors=4),
     "most_popular": MostPopular(),
     "ensemble": Ensemble(["ease", "most_popular"]),
+    "top_frequency": models.TopFrequency(),
+    "tifu_knn": models.TifuKNN(k=10),
 }
 
 

@@ -35,7 +35,8 @@ FOUND = (
     "discovery_two_witnesses", "stratified_discovery", "out_of_bubble_recall",
 )  # fmt: skip
 REGRETS = ("slate_regret_features", "slate_regret_cooccurrence")
-TESTED = (*ACCURACY, *HITS, *SERENDIPITIES, *FOUND, *REGRETS, "account_gap")
+APART = ("repeat_recall", "explore_recall", "repeat_precision", "explore_precision")
+TESTED = (*ACCURACY, *APART, *HITS, *SERENDIPITIES, *FOUND, *REGRETS, "account_gap")
 FEATURED = (
     "alpha_ndcg",
     "err_ia",
@@ -55,7 +56,7 @@ SHOWN = (
     "self_information", "arp", "aplt", "aclt", "popularity_lift", "upd", "subtopic_recall", "cpr", "binomial_diversity",
     "gini", "evenness", "shannon_entropy", "effective_catalogue", "herfindahl", "mean_inter_list", "under_exposure",
     "account_gap", "over_exposure", "under_exposure_near", "over_exposure_near", "fragmentation",
-    "repeat_share",
+    "repeat_share", "over_advertising",
 )  # fmt: skip
 NEAR = ("under_exposure_near", "over_exposure_near")
 COMMUNITIES = (
@@ -74,7 +75,13 @@ def reordered(evaluation, users):
     parts = ("train", "validation", "test", "train_negatives", "validation_negatives")
     split = replace(split, user_ids=split.user_ids[users], **{part: getattr(split, part)[users] for part in parts})
     shown = evaluation.truth.exposures
-    truth = replace(evaluation.truth, split=split, exposures=shown and shown.take_users(users))
+    owned = evaluation.truth.repeats
+    truth = replace(
+        evaluation.truth,
+        split=split,
+        exposures=shown and shown.take_users(users),
+        repeats=owned and owned.take_users(users),
+    )
     return Evaluation(evaluation.items[users], truth)
 
 
@@ -91,7 +98,7 @@ REFERENCED = [name for name in PER_USER if has_reference_metric(name)]
 
 @pytest.mark.parametrize("name", [*REFERENCED, *CATALOGUE])
 class TestContract:
-    @pytest.mark.parametrize("lacking", ["maps", "features", "test", "train", "slates", "exposures"])
+    @pytest.mark.parametrize("lacking", ["maps", "features", "test", "train", "slates", "exposures", "repeats"])
     def test_without_anything_to_stand_on_it_is_nan_and_no_error(self, name, lacking):
         evaluation = make_evaluation()
         split = evaluation.truth.split
@@ -104,6 +111,7 @@ class TestContract:
             "train": {"split": replace(split, train=none)},
             "slates": {},
             "exposures": {"exposures": None},
+            "repeats": {"repeats": None},
         }[lacking]
         items = np.full((30, 8), -1, dtype=np.int32) if lacking == "slates" else evaluation.items
         answer = getattr(metrics, name)(Evaluation(items, replace(evaluation.truth, **changed)), 5)
@@ -114,7 +122,8 @@ class TestContract:
             "train": name in HISTORY or name.startswith(("calibration", "exposure_deficit")),
             "slates": name.startswith(("ild", "vendi", "calibration", "unexplored")) or name in SHOWN,
             "exposures": name == "repeat_share",
-        }[lacking]
+            "repeats": name == "over_advertising",
+        }[lacking] or name == "repeat_recall"  # these splits hold out no repeats: tests/test_repeats.py has some
         found = answer.values if isinstance(answer, PerUser | PerMap) else np.array([value(answer)])
         assert np.isnan(found).all() == undefined
         if isinstance(answer, PerMap):
@@ -137,7 +146,8 @@ def test_it_is_its_definition(name, k):
     evaluation = make_evaluation(seed=k)
     expected = compute_reference_metric(name, evaluation, k)
     assert getattr(metrics, name)(evaluation, k).values == pytest.approx(expected, abs=1e-6, nan_ok=True)
-    assert np.nansum(abs(expected)) > 0 or (k == 1 and name.startswith(("ild", "eild")))
+    of_repeats = name in ("repeat_recall", "repeat_precision")  # these splits hold out none: tests/test_repeats.py does
+    assert np.nansum(abs(expected)) > 0 or of_repeats or (k == 1 and name.startswith(("ild", "eild")))
 
 
 @pytest.mark.parametrize("k", [1, 5, 8, 12])

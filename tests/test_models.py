@@ -44,11 +44,12 @@ SMALL = {
     "PureSVD": PureSVD(factors=4),
     "RP3beta": RP3beta(k=10),
     "Random": Random(),
+    "TifuKNN": models.TifuKNN(k=10),
     "UserKNN": UserKNN(k=10),
 }
 SMALL |= {name: getattr(models, name)() for name in models.__all__ if name not in SMALL}
 SEEDED = [name for name, model in SMALL.items() if "seed" in model.__dataclass_fields__]
-TRAINED = [name for name in models.__all__ if name not in ("MostPopular", "Random")]
+TRAINED = [name for name in models.__all__ if name not in ("MostPopular", "Random", "TopFrequency")]
 EVERY = pytest.mark.parametrize("name", models.__all__)
 USERS = np.arange(60, dtype=np.int32)
 

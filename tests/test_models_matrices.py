@@ -146,7 +146,7 @@ def test_dislikes_and_times_in_any_container_give_the_same_bits(name):
     times = sparse.csr_array(train.astype(np.float64) * np.arange(1, 25) * 1e5)
     model = make(name)
     for field in ({"disliked": 3.0}, {"half_life": 2.0}):
-        if next(iter(field)) in model.__dataclass_fields__:
+        if next(iter(field)) in model.__dataclass_fields__ and name != "TopFrequency":  # whose times are of purchases
             model = replace(model, **field)
     wanted = model.fit(train, SideInformation(dislikes, times)).score(USERS)
     for convert in (sparse.csc_matrix, sparse.coo_array, sparse.lil_array, lambda m: m.toarray(), unsorted, wide):

@@ -123,6 +123,10 @@ def drop_items(split: Split, closed: Bools, name: str) -> Split:
     items = Items(old.ids[columns], old.titles[columns], Csr(features[:, held]), names, old.years[columns])
     fingerprint = hashlib.sha256(f"{split.fingerprint} without {name}".encode()).hexdigest()
     changed: dict[str, Any] = {part: take(getattr(split, part)) for part in MATRICES}
+    if (bought := split.purchases) is not None:
+        rows = bought.take_rows(~closed[bought.item])
+        codes = np.searchsorted(columns, rows.item)
+        changed["purchases"] = replace(rows, item=codes, n_items=len(columns))
     return replace(split, items=items, fingerprint=fingerprint, **changed)
 
 

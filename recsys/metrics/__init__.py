@@ -16,6 +16,13 @@ from recsys.metrics._shared import mask_untested_users as mask_untested_users
 from recsys.metrics.account_gaps import account_gap
 from recsys.metrics.accuracy import average_precision, hit_rate, mrr, ndcg, precision, rbp, recall
 from recsys.metrics.aspects import alpha_ndcg, binomial_diversity, cpr, err_ia, subtopic_recall
+from recsys.metrics.bought_again import (
+    explore_precision,
+    explore_recall,
+    over_advertising,
+    repeat_precision,
+    repeat_recall,
+)
 from recsys.metrics.calibration import (
     calibration_hellinger,
     calibration_js,
@@ -144,6 +151,8 @@ __all__ = [
     "epd",
     "err_ia",
     "evenness",
+    "explore_precision",
+    "explore_recall",
     "exposure_deficit",
     "exposure_deficit_own",
     "fragmentation",
@@ -157,12 +166,15 @@ __all__ = [
     "ndcg",
     "never_shown",
     "out_of_bubble_recall",
+    "over_advertising",
     "over_exposure",
     "over_exposure_near",
     "popularity_lift",
     "precision",
     "rbp",
     "recall",
+    "repeat_precision",
+    "repeat_recall",
     "repeat_share",
     "self_information",
     "serendipity",

@@ -18,6 +18,8 @@ from recsys.models.pure_svd import PureSVD
 from recsys.models.random import Random
 from recsys.models.registry import register_models
 from recsys.models.rp3beta import RP3beta
+from recsys.models.tifu_knn import TifuKNN
+from recsys.models.top_frequency import TopFrequency
 from recsys.models.user_knn import UserKNN
 
 __all__ = [
@@ -33,6 +35,8 @@ __all__ = [
     "PureSVD",
     "RP3beta",
     "Random",
+    "TifuKNN",
+    "TopFrequency",
     "UserKNN",
 ]
 

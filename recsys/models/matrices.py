@@ -12,6 +12,7 @@ from scipy import sparse
 from recsys.types.arrays import Anys, Bools, Csr
 from recsys.types.errors import RecsysError
 from recsys.types.models import SideInformation
+from recsys.types.purchases import Purchases
 
 _EXPECTED = "expected a SciPy sparse matrix or a NumPy array of users and items"
 _MAX_INT32 = np.iinfo(np.int32).max
@@ -62,7 +63,15 @@ def canonicalize_side(model: str, side: SideInformation | None, positives: Csr) 
             raise RecsysError(f"{model}: side.{name}: found {found} users and items, expected {wanted} as in train")
     if "weights" in made:
         _check_weights(model, made["weights"], positives)
-    return SideInformation(**made)
+    return SideInformation(**made, purchases=_check_purchases(model, side.purchases, shape))
+
+
+def _check_purchases(model: str, found: Any, shape: tuple[int, int]) -> Purchases | None:
+    """Refuse purchases that are none, or of other users and items."""
+    if found is None or (isinstance(found, Purchases) and (found.n_users, found.n_items) == shape):
+        return found
+    told = f"{found.n_users:,} x {found.n_items:,}" if isinstance(found, Purchases) else _describe_type(found)
+    raise RecsysError(f"{model}: side.purchases: found {told}, expected purchases of {shape[0]:,} x {shape[1]:,}")
 
 
 def weigh_positives(positives: Csr, side: SideInformation | None) -> Csr:

@@ -25,6 +25,7 @@ own is one function (`define_split`). Every split takes a `Dataset` and returns 
 """
 
 from recsys.splits.define import define_split as define_split
+from recsys.splits.held_out_repeats import hold_out_repeats as hold_out_repeats
 from recsys.splits.kinds import *  # noqa: F403  its names are the registry
 from recsys.splits.kinds import __all__ as __all__
 from recsys.splits.pairs import Pairs as Pairs

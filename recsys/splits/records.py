@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from recsys.splits.pairs import Pairs
-from recsys.splits.parts import TEST, TRAIN, PartAssignment
+from recsys.splits.parts import TEST, TRAIN, VALIDATION, PartAssignment
 from recsys.splits.permissions import describe_permissions
 from recsys.splits.settings import FilterSettings
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints
@@ -55,6 +55,7 @@ def build_split(
         fingerprint=fingerprint,
         has_global_cut=assigned.test_from is not None,
         topics=pairs.topics,
+        cuts=_find_cuts(pairs, assigned),
         filter_settings=settings,
     )
     _check_parts(split, dataset, sizes, settings)
@@ -62,6 +63,15 @@ def build_split(
     return replace(
         split, counts=counts, notes=_describe_split(counts, kind, settings, _describe_leakage(pairs, assigned, counts))
     )
+
+
+def _find_cuts(pairs: Pairs, assigned: PartAssignment) -> tuple[int, ...]:
+    """Return the moments at which validation and test begin, and the end of the data; () without one for all users."""
+    if assigned.test_from is None or pairs.datetime is None:
+        return ()
+    later = pairs.datetime[assigned.part == VALIDATION]
+    begins = (int(later.min()),) if len(later) else ()
+    return (*begins, assigned.test_from, int(pairs.datetime.max()) + 1)
 
 
 def _build_times_matrix(pairs: Pairs, chosen: Bools) -> Csr | None:

@@ -114,7 +114,9 @@ def _check_order_of_users(who: str, make: Metric, k: int) -> None:
     moved = replace(split, user_ids=split.user_ids[order], **parts)
     shown = evaluation.truth.exposures
     moved_exposures = None if shown is None else shown.take_users(order)
-    truth = replace(evaluation.truth, split=moved, exposures=moved_exposures)
+    owned = evaluation.truth.repeats
+    moved_repeats = None if owned is None else owned.take_users(order)
+    truth = replace(evaluation.truth, split=moved, exposures=moved_exposures, repeats=moved_repeats)
     other = Evaluation(evaluation.items[order], truth)
     before, after = make(evaluation, k), make(other, k)
     expected = _get_values(before) if isinstance(before, PerCatalogue) else _get_values(before)[..., order]

@@ -20,6 +20,7 @@ from recsys.types import (
     TasteMap,
 )
 from recsys.types.arrays import Csr, Floats, Ints, make_empty_matrix
+from recsys.types.repeats import RepeatHistories
 
 DAY = 86_400.0  # seconds
 
@@ -101,6 +102,15 @@ def make_exposures(split: Split, seed: int = 0, rows: int = 400) -> Exposures:
     return Exposures(user, item, when, split.user_ids, split.item_ids, dismissed=rng.random(rows) < 0.05)
 
 
+def make_repeats(split: Split, seed: int = 0) -> RepeatHistories:
+    """Return what the users of a split may buy again, their positives; they own some of all, most not due."""
+    rng, train, now = np.random.default_rng([seed, 3]), split.train, int(1000 * DAY)
+    scores = Csr((rng.random(train.nnz).astype(np.float32) + 0.01, train.indices, train.indptr), shape=train.shape)
+    owned = draw_sparse_rows(rng, train.shape, 0.3)
+    due = Csr((now + rng.integers(-10, 20, owned.nnz) * DAY, owned.indices, owned.indptr), shape=train.shape)
+    return RepeatHistories(scores, rng.random(train.shape[0]), due, 0.5, now)
+
+
 def make_pool(seed: int = 0, users: int = 30, n: int = 20) -> Pool:
     """Return n candidates for each user of a split with features, times and three maps, by a factor model.
 
@@ -131,7 +141,8 @@ def make_evaluation(
     slates[np.arange(length) >= rng.integers(0, length + 1, users)[:, None]] = -1
     own, audit, content, witness = (make_maps(split, maps, regions, seed) for seed in (5, 6, 7, 8))
     histories, _ = build_exposure_histories(make_exposures(split, seed), split.user_ids, split.item_ids)
-    return Evaluation(slates, GroundTruth(split, own, audit, content, witness, exposures=histories))
+    owned = make_repeats(split, seed)
+    return Evaluation(slates, GroundTruth(split, own, audit, content, witness, exposures=histories, repeats=owned))
 
 
 def make_communities(seed: int = 0, users: int = 60, items: int = 40) -> Csr:

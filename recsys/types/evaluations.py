@@ -11,6 +11,7 @@ from recsys.types.exposures import ExposureHistories
 from recsys.types.folds import Judge
 from recsys.types.maps import TasteMap
 from recsys.types.pools import TableCache
+from recsys.types.repeats import RepeatHistories
 from recsys.types.splits import Split
 
 DEFAULT_POPULARITY_EXPONENT = 0.5  # of `stratified_recall` and the like
@@ -30,6 +31,7 @@ class GroundTruth:
     # users whose histories say what communities consume, ascending codes; None: all
     judge_users: Longs | None = None
     exposures: ExposureHistories | None = None  # what was shown to the users before
+    repeats: RepeatHistories | None = None  # what the users own, and until when
     # Metrics keep derived tables here. A copy by `dataclasses.replace` starts without: they are of what it had before.
     tables: TableCache = field(default_factory=TableCache, init=False)  # of the split and the maps
     split_tables: TableCache = field(default_factory=TableCache, init=False)  # of the split alone; `with_judge` keeps

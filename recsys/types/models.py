@@ -7,16 +7,18 @@ from typing import Protocol
 from recsys.types.arrays import Csr, Floats, Ints
 from recsys.types.checks import check_array, check_finite
 from recsys.types.numbers import check_number
+from recsys.types.purchases import Purchases
 from recsys.types.user_rows import mark_user_rows
 
 
 @dataclass(frozen=True, eq=False)
 class SideInformation:
-    """Data beside the positives, each (U, I) and absent where the dataset has none."""
+    """Data beside the positives, matrices (U, I) and the purchases, each absent where the dataset has none."""
 
     dislikes: Csr | None = None  # known dislikes: stored where a user rated an item below the threshold
     times: Csr | None = None  # float64 seconds since 1970 of the training positives
     weights: Csr | None = None  # (0, 1] for each training positive: how much it counts by its age, or as a one-off
+    purchases: Purchases | None = None  # every time that a positive was bought, in the codes of the U users and I items
 
 
 @dataclass(frozen=True, eq=False)

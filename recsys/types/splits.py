@@ -13,6 +13,7 @@ from recsys.types.checks import check_matrix_types, convert_to_texts
 from recsys.types.datasets import Items
 from recsys.types.models import SideInformation
 from recsys.types.one_offs import OneOffs
+from recsys.types.purchases import Purchases
 from recsys.types.time_weights import TimeDecay, TimeWeights, make_evidence_weights
 from recsys.types.topics import TopicItems
 
@@ -39,6 +40,10 @@ class Split:
     train_times: Csr | None = None  # (U, I) float64 seconds since 1970 of the positives, where the data has time
     validation_times: Csr | None = None  # the same of validation
     has_global_cut: bool = False  # the cuts are points in time, the same for all users
+    # these points in seconds since 1970, ascending: where validation begins, if there is one, where test does, and the
+    # end of the data
+    cuts: tuple[int, ...] = ()
+    purchases: Purchases | None = None  # those before test with their repeats (`hold_out_repeats`); None: pairs only
     topics: TopicItems | None = None  # of a policy; no item of a sensitive one is left
     fingerprint: str = ""  # names the data, the filter and the split that made it
     counts: Mapping[str, int] = field(default_factory=dict)  # of pairs and rows, by what was done with them
@@ -73,7 +78,12 @@ class Split:
     def side_information(self) -> SideInformation:
         """The side information that a model may use beside `train`."""
         weights = None if self.time_weights is None else self.time_weights.weights
-        return SideInformation(dislikes=self.train_negatives, times=self.train_times, weights=weights)
+        return SideInformation(self.train_negatives, self.train_times, weights, self.train_purchases)
+
+    @cached_property
+    def train_purchases(self) -> Purchases | None:
+        """The purchases of training with their repeats, None where they are not known (`hold_out_repeats`)."""
+        return None if self.purchases is None else self.purchases.take_before(self.cuts[0])
 
     @cached_property
     def time_weights(self) -> TimeWeights | None:
@@ -141,6 +151,8 @@ class Split:
             validation_negatives=make_empty_matrix(self.shape),
             validation_cold_positives=None,
             validation_times=None,
+            cuts=self.cuts[:2],
+            purchases=self.train_purchases,
         )
 
     def test_view(self) -> "Split":
@@ -150,7 +162,7 @@ class Split:
         """
         return replace(
             self,
-            train=_add_matrices(self.train + self.validation, self.validation_cold_positives),
+            train=_unite_positives(self.train, self.validation, self.validation_cold_positives),
             one_offs=None,
             train_negatives=sparse.csr_array(self.train_negatives + self.validation_negatives),
             train_times=None if self.train_times is None else _add_matrices(self.train_times, self.validation_times),
@@ -158,7 +170,15 @@ class Split:
             validation_negatives=make_empty_matrix(self.shape),
             validation_cold_positives=None,
             validation_times=None,
+            cuts=self.cuts[-2:],
         )
+
+
+def _unite_positives(train: Csr, validation: Csr, cold: Csr | None) -> Csr:
+    """Return 1 where a pair is in one of the matrices; what was bought again is in train and in validation."""
+    made = _add_matrices(train + validation, cold)
+    made.data = np.minimum(made.data, np.float32(1.0))
+    return made
 
 
 def _add_matrices(earlier: Csr, later: Csr | None) -> Csr:
