@@ -44,6 +44,8 @@ from recsys.types.topics import TopicPolicy
 LIKELIHOOD_RUN = "likelihood"  # the run of the likelihood's order alone
 CONTROL_GUARDS = ("frequency_cap", "cool_down")  # guards that [control] may have
 WITHOUT_ONE_OFFS = "_whole"  # after the name of the base: the run in which one-offs count whole
+KEEP_RUN, REPEAT_RUN = "keep_met", "repeat"  # the runs of [evidence.repeat] compare
+RANKERS_OF_REPEATS = ("tifu_knn", "top_frequency")  # models of what was met: their pools keep it
 BLEND_GUARDS = "guards"  # the key of a blend's own guards, among its objectives
 Weight = float | list[float]
 TABLE_SETTINGS = tuple(TableSettings.__dataclass_fields__)  # settings of a table of one's own
@@ -370,10 +372,28 @@ class OneOffsSection(Section):
     min_history: int = Field(6, ge=2)  # positives below which a history has none
 
 
+class RepeatSection(Section):
+    """What users buy again: held out beside what is new, and slots for it where the guard `repeat` keeps some."""
+
+    # what an item calls for being bought again by: how often it was bought, or how likely it is to be in the window
+    score: Literal["frequency", "hazard"] = "frequency"
+    half_life: float | None = Field(None, gt=0)  # days after which a purchase counts half; all alike where absent
+    hold_back_durables: bool = False  # whether what takes longer than the window to be bought again waits until due
+    n: int = Field(50, ge=1)  # of each user's items that call for it most, how many are candidates
+    compare: bool = True  # whether the base is also judged with the guard, and by a pool that keeps what was met
+
+    @model_validator(mode="after")
+    def _check_score(self) -> "RepeatSection":
+        if self.score == "hazard" and self.half_life is not None:
+            raise ValueError("has a half_life beside score = 'hazard', expected one of them")
+        return self
+
+
 class EvidenceSection(Section):
-    """Rules of what a row of a history says."""
+    """What rows of a history say beyond which items were liked."""
 
     one_offs: OneOffsSection | None = None  # without it all positives count whole
+    repeat: RepeatSection | None = None  # without it held-out parts are first purchases alone
 
 
 class EvaluationSection(Section):
@@ -416,8 +436,8 @@ class Config(Section):
     guards: dict[str, Any] = Field(default_factory=dict)  # of every run: settings by a guard's name, or lists of them
     # re-rankings by name: weights of objectives, and `guards` that this blend alone has
     blends: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    evidence: EvidenceSection | None = None  # without it a history says which items were liked, and no more
     control: ControlSection | None = None  # without it requests may turn each dial as they like
-    evidence: EvidenceSection | None = None  # without it each positive of a history says as much as any other
 
     @model_validator(mode="after")
     def _check_names(self, info: ValidationInfo) -> "Config":
@@ -502,6 +522,9 @@ class Config(Section):
         """Refuse guards and objectives that read what was shown where no log says it."""
         reads = [guard.name for guard in self.build_guards(run) if guard.exposure_limit is not None]
         reads += [name for name in run.blend or {} if name == "fatigue"]
+        again = any(guard.name == "repeat" for guard in self.build_guards(run))
+        if again and (self.evidence is None or self.evidence.repeat is None):
+            raise RecsysError("repeat needs to know what was bought before, expected [evidence.repeat]")
         if reads and self.shown is None:
             raise RecsysError(f"{reads[0]} needs what was shown before, expected [shown] with the path of a log")
 
@@ -512,7 +535,14 @@ class Config(Section):
         if "random_rerank" in self.baselines:
             specs.append(RunSpec("random_rerank", "control", "random_rerank", blend={"noise": 1.0}))
         specs.append(RunSpec(self.base_name, "base", self.base_name, blend={"relevance": 1.0}))
-        specs += [RunSpec(name, "model", name, model=section) for name, section in self.models.items()]
+        if self.evidence is not None and self.evidence.repeat is not None and self.evidence.repeat.compare:
+            kept = self.pool.model_copy(update={"exclude_seen": False})
+            specs.append(RunSpec(KEEP_RUN, "model", KEEP_RUN, blend={"relevance": 1.0}, pool=kept))
+            specs.append(RunSpec(REPEAT_RUN, "model", REPEAT_RUN, blend={"relevance": 1.0}, guards={"repeat": {}}))
+        for name, section in self.models.items():
+            again = section.kind in RANKERS_OF_REPEATS
+            kept_pool = self.pool.model_copy(update={"exclude_seen": False}) if again else None
+            specs.append(RunSpec(name, "model", name, model=section, pool=kept_pool))
         if self.evidence is not None and self.evidence.one_offs is not None:
             name = f"{self.base_name}{WITHOUT_ONE_OFFS}"
             specs.append(RunSpec(name, "model", name, model=self.model, ignores_one_offs=True))
@@ -568,9 +598,8 @@ class Config(Section):
         of one's own that they name.
         """
         own = hash_own_modules(self.list_own_code())
-        absent = {
-            name for name in ("likelihood", "shown", "control", "time", "evidence") if getattr(self, name) is None
-        }
+        optional = ("likelihood", "shown", "control", "time", "evidence")
+        absent = {name for name in optional if getattr(self, name) is None}
         without: dict[str, Any] = dict.fromkeys(("name", *absent), True)
         if self.control is not None:
             without["control"] = self.control.defaults

@@ -5,6 +5,7 @@ from recsys.evidence.complements import Complements, measure_complements
 from recsys.evidence.demand import Demand, DemandSettings, forecast_demand
 from recsys.evidence.ignored_regions import IgnoredRegion, IgnoredRegions, find_ignored_regions
 from recsys.evidence.one_offs import detect_one_offs, find_request_one_offs, score_history
+from recsys.evidence.repeats import build_repeats, estimate_repeat_shares
 from recsys.evidence.repurchase_outcomes import RepurchaseTimeError, list_repurchase_days, measure_repurchase_time_error
 from recsys.evidence.repurchase_predictions import (
     find_durables,
@@ -22,8 +23,10 @@ __all__ = [
     "IgnoredRegion",
     "IgnoredRegions",
     "RepurchaseTimeError",
+    "build_repeats",
     "categorize_items",
     "detect_one_offs",
+    "estimate_repeat_shares",
     "find_durables",
     "find_ignored_regions",
     "find_request_one_offs",

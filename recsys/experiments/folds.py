@@ -69,13 +69,13 @@ class FoldPools:
     kept: TableCache = field(default_factory=lambda: TableCache(2))
 
     def get_terms(
-        self, pool: Pool, model: ModelSection, wanted: PoolSection, by_likelihood: bool = False
+        self, pool: Pool, model: ModelSection, wanted: PoolSection, by_likelihood: bool = False, again: bool = False
     ) -> tuple[TermCache, TermCache]:
         """Return `pool`, that of a model, in the context of the fold, and its rows whose users make tables.
 
         Both with the terms that blends share. What is for exploration in a pool follows the fold's own maps. With
         `by_likelihood` the order is that of [likelihood], whose features are computed from the fold's tables; its
-        coefficients are those of all users.
+        coefficients are those of all users. `again` says that the pool is one with what was bought before.
         """
 
         def make() -> tuple[TermCache, TermCache]:
@@ -92,7 +92,9 @@ class FoldPools:
                 moved_pool = apply_likelihood_quietly(moved_pool, learned, out_of_fold)[0]
             return TermCache(moved_pool), TermCache(select_table_users(moved_pool, self.judge.fold))
 
-        return self.kept.get(json.dumps([model.model_dump(), wanted.model_dump(), by_likelihood], sort_keys=True), make)
+        return self.kept.get(
+            json.dumps([model.model_dump(), wanted.model_dump(), by_likelihood, again], sort_keys=True), make
+        )
 
 
 def change_fold_half_life(fold: FoldPools, aged: Preparation) -> FoldPools:

@@ -19,10 +19,12 @@ from recsys.configs import Config, ModelSection, PoolSection, ShownSection, Time
 from recsys.experiments.half_lives import HalfLifeChoice, choose_half_life
 from recsys.experiments.item_columns import ItemColumns, read_item_columns
 from recsys.experiments.one_offs import apply_one_offs, describe_one_offs, make_one_offs_key
+from recsys.experiments.run_repeats import build_run_repeats
 from recsys.maps.protocols import limit_to_one_thread
 from recsys.models.fits import warn_of_ranking_problem
 from recsys.retrieval.candidates import candidates, make_context
 from recsys.retrieval.exposures import build_exposure_histories
+from recsys.splits import hold_out_repeats
 from recsys.splits.forgotten_rows import drop_forgotten_exposures, parse_forget_list
 from recsys.splits.permissions import select_permitted_exposures
 from recsys.support.cache import Cache, CacheEntry, get_default_cache_folder
@@ -32,6 +34,7 @@ from recsys.support.serialization import flatten_record, restore_record
 from recsys.support.stored_arrays import hash_array
 from recsys.types import Dataset, ExposureHistories, Exposures, GroundTruth, Pool, RecsysError, Scorer, Split, TasteMap
 from recsys.types.errors import rephrase_setting_errors
+from recsys.types.repeats import RepeatHistories
 
 MAX_ITEMS_BESIDE = 5000  # up to which families of maps are made beside each other: each takes memory for all pairs
 
@@ -56,6 +59,7 @@ class Preparation:
     shown_notes: tuple[str, ...] = ()
     time_notes: tuple[str, ...] = ()  # of the choice of a half-life
     one_off_notes: tuple[str, ...] = ()  # how many positives count less
+    repeats: RepeatHistories | None = None  # what users may buy again, by [evidence.repeat]
 
     @property
     def key(self) -> list[Any]:
@@ -84,6 +88,11 @@ class Preparation:
         arrays = flatten_record(self.shown)
         return (hashlib.sha256(b"".join(hash_array(array).encode() for array in arrays.values())).hexdigest(),)
 
+    def describe_repeats(self) -> list[Any]:
+        """Return what names what users may buy again in a key of the cache: the settings of [evidence.repeat]."""
+        evidence = self.config.evidence
+        return [] if evidence is None or evidence.repeat is None else ["repeat", evidence.repeat.model_dump()]
+
     @property
     def folder_fingerprints(self) -> tuple[str, ...]:
         """What names the data of a run's folder: log, catalogue, exposures, columns that [likelihood] reads, topics."""
@@ -95,7 +104,9 @@ class Preparation:
         """Return the truth that runs are evaluated against: the split, all maps, and the exponent of the config."""
         exponent = self.config.evaluation.popularity_exponent
         families = self.objective_maps, self.audit, self.content
-        return GroundTruth(self.split, *families, popularity_exponent=exponent, exposures=self.shown)
+        return GroundTruth(
+            self.split, *families, popularity_exponent=exponent, exposures=self.shown, repeats=self.repeats
+        )
 
 
 def load_dataset(
@@ -216,6 +227,8 @@ def split_dataset(config: Config, dataset: Dataset) -> Split:
     made = config.split.resolve_split(config.filter, config.seed, config.read_topics())(dataset)
     if not isinstance(made, Split):
         raise RecsysError(f"[split] {kind} returns a {type(made).__name__}, expected a recsys.Split")
+    if config.evidence is not None and config.evidence.repeat is not None:
+        made = hold_out_repeats(made, dataset)
     if ":" not in kind:
         return made
     told = json.dumps([made.fingerprint, hash_own_modules([kind])])  # so that no result of other code is taken for it
@@ -331,7 +344,13 @@ def prepare_split(
         made: dict[str, Any] = dict(zip(makers, workers.map(lambda make: make(), makers.values()), strict=True))
     log_line("maps: " + ", ".join(f"{len(family)} {name}" for name, family in made.items()))
     prepared = Preparation(config, dataset, judged, cache, **made, quiet=quiet, whole=whole, item_columns=columns)
-    return replace(prepared, shown=histories, shown_notes=notes, one_off_notes=describe_one_offs(judged))
+    return replace(
+        prepared,
+        shown=histories,
+        shown_notes=notes,
+        one_off_notes=describe_one_offs(judged),
+        repeats=build_run_repeats(config, judged, cache),
+    )
 
 
 def change_half_life(preparation: Preparation, wanted: TimeSection | None) -> Preparation:

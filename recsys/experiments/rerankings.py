@@ -10,6 +10,7 @@ from recsys.configs import RunSpec
 from recsys.experiments.folds import FoldPools, change_fold_half_life, depends_on_fold
 from recsys.experiments.likelihoods import build_or_load_ranked_pool, describe_likelihood_source
 from recsys.experiments.pipeline import LogFunction, Preparation, build_or_load_pool, change_half_life
+from recsys.experiments.repeat_pools import build_or_load_repeat_pool, reads_repeats
 from recsys.reranking.slates import fit_each_scale, rerank
 from recsys.reranking.term_cache import TermCache
 from recsys.support.cache import CacheEntry
@@ -123,19 +124,23 @@ def _build_or_load_slates(
     blend: Mapping[str, Any] = spec.blend or {"relevance": 1.0}
     candidates, fitting = base.pool, 0.0
     model, wanted = spec.model or config.model, spec.pool or config.pool
-    if spec.by_likelihood:
+    again = reads_repeats(spec, config)
+    if again:
+        candidates, fitting = build_or_load_repeat_pool(preparation, model, wanted)
+    elif spec.by_likelihood:
         candidates, fitting = build_or_load_ranked_pool(preparation, model, wanted)
     elif spec.model is not None or spec.pool is not None or spec.time is not None:
         candidates, fitting = build_or_load_pool(preparation, model, wanted)
     policy, guards = config.get_pick_settings(spec), config.build_guards(spec)
     source = [*preparation.key, model.model_dump(), wanted.model_dump(), k]
     source += preparation.shown_digests
+    source += preparation.describe_repeats() if again else []
     if spec.by_likelihood:
         source += describe_likelihood_source(preparation)
     fitted = base if candidates is base.pool else TermCache(candidates, 0)
     terms = None if k == config.headline_k else fitted
     if fold is not None:
-        terms, fitted = fold.get_terms(candidates, model, wanted, spec.by_likelihood)
+        terms, fitted = fold.get_terms(candidates, model, wanted, spec.by_likelihood, again)
         candidates = terms.pool
         source += ["fold", fold.number]
 

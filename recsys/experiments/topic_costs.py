@@ -125,7 +125,7 @@ def drop_items(split: Split, closed: Bools, name: str) -> Split:
     changed: dict[str, Any] = {part: take(getattr(split, part)) for part in MATRICES}
     if (bought := split.purchases) is not None:
         rows = bought.take_rows(~closed[bought.item])
-        codes = np.searchsorted(columns, rows.item)
+        codes = np.searchsorted(columns, rows.item).astype(np.int32)
         changed["purchases"] = replace(rows, item=codes, n_items=len(columns))
     return replace(split, items=items, fingerprint=fingerprint, **changed)
 

@@ -113,7 +113,7 @@ def _get_bought_before(truth: GroundTruth) -> Bools:
 
     def make() -> Bools:
         test, train = truth.split.test, truth.split.train
-        keys = (expand_row_indices(matrix) * test.shape[1] + matrix.indices for matrix in (test, train))
-        return np.isin(*keys)
+        held_out, known = (expand_row_indices(one) * test.shape[1] + one.indices for one in (test, train))
+        return np.isin(held_out, known)
 
     return BOUGHT_BEFORE.get(truth, make)

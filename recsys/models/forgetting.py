@@ -152,8 +152,13 @@ def _drop_cells(matrix: Csr, cells: np.ndarray, whole: bool) -> Csr:
 def _drop_from_side(side: SideInformation | None, cells: np.ndarray, whole: bool) -> SideInformation | None:
     if side is None:
         return None
-    given = {"dislikes": side.dislikes, "times": side.times, "weights": side.weights}
-    return replace(side, **{n: _drop_cells(m, cells, whole) for n, m in given.items() if m is not None})
+    dislikes, times, weights = (
+        None if one is None else _drop_cells(one, cells, whole) for one in (side.dislikes, side.times, side.weights)
+    )
+    bought = side.purchases
+    if bought is not None:
+        bought = bought.take_rows(~np.isin(bought.user if whole else bought.pairs, cells))
+    return SideInformation(dislikes, times, weights, bought)
 
 
 def _check_same_positives(model: Any, before: Csr) -> None:

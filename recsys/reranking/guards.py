@@ -1,6 +1,7 @@
 """Guards: hard rules of a slate, which no gain outweighs.
 
-`frequency_cap` and `cool_down` read what was shown before: an item has to be permitted by both.
+`frequency_cap` and `cool_down` read what was shown before: an item has to be permitted by both. `repeat` reads what was
+bought before.
 
 Each function returns a guard for `recsys.rerank(..., guards=[...])` and for `recsys.Ranker`; a config names it under
 `[guards]`. Where not all of them can hold, the order is: what is excluded is never shown; then a pinned item stands in
@@ -22,13 +23,14 @@ from scipy import sparse
 from recsys.data.identifiers import normalize_id
 from recsys.maths.exposures import find_limited_pairs
 from recsys.objectives.derived_tables import get_id_codes, get_items_by_feature
+from recsys.reranking.repeat_guard import repeat
 from recsys.support.resolver import is_importable, list_settings, name_extension, resolve_extension
 from recsys.types import Context, ExposureLimit, Guard, Pool, RecsysError, Rule, make_unknown_name_error
 from recsys.types.arrays import Csr, Ints, Longs
 from recsys.types.exposures import convert_days
 from recsys.types.numbers import check_int
 
-__all__ = ["at_least", "at_most", "cool_down", "exclude", "frequency_cap", "pin", "require"]
+__all__ = ["at_least", "at_most", "cool_down", "exclude", "frequency_cap", "pin", "repeat", "require"]
 
 MAX_COUNT = 2**31 - 1  # picks or exposures: nobody has more
 Names = Sequence[str | int]

@@ -39,6 +39,7 @@ def make_fold_context(context: Context, fold: Fold, *, maps: Sequence[TasteMap] 
         times=_take_rows(context.times, there),
         factors=factors,
         exposures=None if context.exposures is None else context.exposures.take_users(there),
+        repeats=None if context.repeats is None else context.repeats.take_users(there),
         time_weights=weights,
         one_offs=None if context.one_offs is None else context.one_offs.take_users(there),
         make_maps=partial(make_half_maps, weighted) if maps is None else ConstantFunction(maps),

@@ -48,7 +48,8 @@ def hold_out_repeats(split: Split, dataset: Dataset) -> Split:
     said = " and ".join(f"{count:,} {name.split('_')[1]}" for name, count in counts.items())
     return replace(
         split,
-        **again,
+        validation=again["validation"],
+        test=again["test"],
         cuts=(*split.cuts[:-1], end),
         purchases=every.take_before(test_from),
         fingerprint=hashlib.sha256(f"{split.fingerprint} with repeats".encode()).hexdigest(),

@@ -18,6 +18,7 @@ from recsys.types.exposures import ExposureHistories
 from recsys.types.maps import TasteMap
 from recsys.types.models import Factors
 from recsys.types.one_offs import OneOffs
+from recsys.types.repeats import RepeatHistories
 from recsys.types.time_weights import TimeWeights, get_positive_times
 
 T = TypeVar("T")
@@ -108,6 +109,7 @@ class Context:
     population_codes: Longs | None = None  # (users,) their codes in `parent_context`, -1 for who is new to it
     draw_keys: Anys | None = None  # (users,) whole numbers by which draws are told apart; None: the codes of users
     exposures: ExposureHistories | None = None  # what was shown to the users before
+    repeats: RepeatHistories | None = None  # what the users may buy again
     time_weights: TimeWeights | None = None  # how much each positive counts by age, or as a one-off; None: all alike
     one_offs: OneOffs | None = None  # positives that count less, as they fit nothing else of their history
     checked: bool = field(default=False, init=False, repr=False)
@@ -140,6 +142,8 @@ class Context:
                 )
         if self.exposures is not None:
             self.exposures.check_histories("context: exposures", size)
+        if self.repeats is not None:
+            self.repeats.check_histories("context: repeats", size)
         if self.population_codes is not None:
             check_array("context: population_codes", self.population_codes, size[:1], "i")
             check_codes("context: population_codes", self.population_codes, -1, len(self.population.user_ids))
@@ -235,6 +239,14 @@ class Context:
                 f"{needed_by} needs what was shown before: make the pool with shown=, or name a log in [shown]"
             )
         return self.exposures
+
+    def need_repeats(self, needed_by: str) -> RepeatHistories:
+        """Return what the users may buy again, or raise an error that names `needed_by`."""
+        if self.repeats is None:
+            raise RecsysError(
+                f"{needed_by} needs to know what was bought before: recsys.evidence.build_repeats, or [evidence.repeat]"
+            )
+        return self.repeats
 
     def need_factors(self, needed_by: str) -> Factors:
         """Return the model's factors, or raise an error that names `needed_by`."""

@@ -1,0 +1,241 @@
+"""Slots for what was bought before: the guard, its candidates, and its runs in a benchmark."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from test_repeats import make_log
+
+import recsys as rs
+from recsys import evidence, splits
+from recsys.experiments import bench
+from recsys.maths.repeat_slots import count_repeat_slots, look_up_entries, pick_repeats
+from recsys.reranking.guards import exclude, parse_guards, repeat
+from recsys.retrieval.repeat_candidates import add_repeats, find_best_repeats
+from recsys.types import RecsysError
+from recsys.types.arrays import Csr
+from recsys.types.purchases import Purchases
+
+DAY = 86_400
+K = 6
+
+
+@pytest.fixture(scope="module")
+def world():
+    """A split with repeats, a model, and what its users may buy again, with durables held back."""
+    data = make_log(users=40, items=60, rows=2500)
+    view = splits.hold_out_repeats(splits.global_time(data, test=0.2, validation=0.1), data).test_view()
+    model = rs.models.EASE(l2=20).fit(view.train, view.side_information)
+    gaps = np.where(np.arange(view.shape[1]) % 3 == 0, 30.0, 5.0)
+    repeats = evidence.build_repeats(view.train_purchases, median_gaps=gaps, window_days=10.0)
+    pool = rs.candidates(model, view, n=20, maps=())
+    return view, model, repeats, add_repeats(pool, model, repeats, n=8), pool
+
+
+class TestBuildRepeats:
+    def test_scores_and_shares_are_those_of_a_walk_over_the_rows(self, world):
+        view, _, repeats, _, _ = world
+        bought = view.train_purchases
+        again, counted = np.zeros(bought.n_users), np.zeros(bought.n_users)
+        for user in range(bought.n_users):
+            seen, first = set(), None
+            for row in np.flatnonzero(bought.user == user):
+                first = bought.datetime[row] if first is None else first
+                counted[user] += bought.datetime[row] > first
+                again[user] += bought.item[row] in seen
+                seen.add(bought.item[row])
+        prior = again.sum() / counted.sum()
+        assert repeats.prior_share == pytest.approx(prior)
+        rates = again / np.maximum(counted, 1)
+        assert ((repeats.shares - prior) * (rates - prior) >= -1e-12).all()  # between the user's own and everybody's
+        assert (abs(repeats.shares - prior) <= abs(rates - prior) + 1e-12).all()
+        counts = np.zeros(repeats.scores.shape)
+        np.add.at(counts, (bought.user, bought.item), 1)
+        np.testing.assert_array_equal(np.floor(repeats.scores.toarray()), counts)
+
+    def test_of_equal_counts_the_last_bought_is_first(self):
+        bought = Purchases(
+            *(np.array(c, np.int32) for c in ([0, 0], [1, 0])), np.array([10, 20]), np.ones(2, np.float32), 1, 2
+        )
+        scores = evidence.build_repeats(bought).scores.toarray()[0]
+        assert scores[0] > scores[1]
+
+    def test_durables_are_held_back_until_their_gap_has_passed(self, world):
+        view, _, repeats, _, _ = world
+        bought, held = view.train_purchases, repeats.find_held_back().toarray()
+        for user in range(0, bought.n_users, 7):
+            for item in range(bought.n_items):
+                rows = (bought.user == user) & (bought.item == item)
+                owned = rows.any() and item % 3 == 0 and bought.datetime[rows].max() + 30 * DAY > repeats.now
+                assert held[user, item] == owned
+        assert held.any() and not repeats.find_held_back(repeats.now + 31 * DAY).nnz
+        due = repeats.find_due()
+        assert due.multiply(repeats.find_held_back()).nnz == 0 and due.nnz < repeats.scores.nnz
+
+    def test_probabilities_stand_in_the_place_of_counts_where_something_was_bought(self, world):
+        bought = world[0].train_purchases
+        chances = Csr(np.full((bought.n_users, bought.n_items), 0.25, np.float32))
+        made = evidence.build_repeats(bought, probabilities=chances)
+        assert set(made.scores.data.tolist()) == {0.25}
+        assert made.scores.nnz == len(np.unique(bought.pairs))
+
+    def test_purchases_after_now_are_refused(self, world):
+        bought = world[0].train_purchases
+        with pytest.raises(RecsysError, match=r"build_repeats: .* purchases are after now, 1970-01-11"):
+            evidence.build_repeats(bought, now=10 * DAY)
+
+    def test_a_user_of_whom_nothing_is_known_has_everybodys_share_and_no_items(self, world):
+        repeats = world[2].take_users(np.array([-1, 3]))
+        assert repeats.shares.tolist() == [world[2].prior_share, world[2].shares[3]]
+        assert not repeats.scores[[0]].nnz
+        np.testing.assert_array_equal(repeats.scores.toarray()[1], world[2].scores.toarray()[3])
+        np.testing.assert_array_equal(repeats.due_from.toarray()[1], world[2].due_from.toarray()[3])
+
+
+class TestSlots:
+    @pytest.mark.parametrize("share", [None, 0.0, 0.5, 1.0])
+    def test_first_slots_show_the_best_due_items_and_others_nothing_that_was_met(self, world, share):
+        view, _, repeats, pool, _ = world
+        slates = rs.rerank(pool, {"relevance": 1}, K, scale=None, guards=[repeat(share)])
+        due, met, held = repeats.find_due().toarray(), view.seen.toarray() > 0, repeats.find_held_back().toarray() > 0
+        for user in range(view.shape[0]):
+            wanted = int((repeats.shares[user] if share is None else share) * K + 0.5)
+            best = sorted(np.flatnonzero(due[user]), key=lambda item: -due[user, item])[:wanted]
+            slate = slates.items[user][slates.items[user] >= 0]
+            np.testing.assert_allclose(due[user, slate[: len(best)]], due[user, best])
+            assert not met[user, slate[len(best) :]].any() and not held[user, slate].any()
+
+    def test_slots_for_what_is_new_have_the_order_of_a_pool_without_what_was_met(self, world):
+        _, _, _, pool, plain = world
+        none = rs.rerank(pool, {"relevance": 1}, K, scale=None, guards=[repeat(0.0)])
+        np.testing.assert_array_equal(none.items, plain.items[:, :K])
+
+    def test_objectives_choose_among_slots_for_what_is_new_alone(self, world):
+        _, _, repeats, pool, _ = world
+        plain = rs.rerank(pool, {"relevance": 1}, K, guards=[repeat(0.5)])
+        other = rs.rerank(pool, {"relevance": 1, "novelty": 3}, K, guards=[repeat(0.5)])
+        fixed = np.minimum(np.diff(repeats.find_due().indptr), 3)
+        for user, n in enumerate(fixed.tolist()):
+            np.testing.assert_array_equal(plain.items[user, :n], other.items[user, :n])
+        assert (plain.items[:, 3:] != other.items[:, 3:]).any()
+
+    def test_what_another_guard_excludes_takes_no_slot(self, world):
+        view, _, _, pool, _ = world
+        plain = rs.rerank(pool, {"relevance": 1}, K, guards=[repeat(0.5)])
+        gone = view.item_ids[plain.items[0, 0]]
+        slates = rs.rerank(pool, {"relevance": 1}, K, guards=[repeat(0.5), exclude(items=[gone])])
+        assert gone not in view.item_ids[slates.items].tolist()
+
+    def test_it_is_named_in_a_config(self):
+        (made,) = parse_guards({"repeat": {"share": 0.25}})
+        assert made.config_settings == {"repeat": {"share": 0.25}}
+        with pytest.raises(RecsysError, match="repeat: share is 2"):
+            repeat(2.0)
+
+    def test_a_pool_that_does_not_know_what_was_bought_is_refused(self, world):
+        with pytest.raises(RecsysError, match="repeat needs to know what was bought before"):
+            rs.rerank(world[4], {"relevance": 1}, K, guards=[repeat()])
+
+    def test_of_other_users_repeats_are_refused(self, world):
+        _, model, repeats, _, pool = world
+        with pytest.raises(RecsysError, match="add_repeats: repeats are of 39 users and 60 items, expected 40 and 60"):
+            add_repeats(pool, model, repeats.take_users(np.arange(39)))
+
+
+def test_a_pool_with_repeats_holds_both_once_and_best_first(world):
+    view, model, repeats, pool, plain = world
+    for user in range(view.shape[0]):
+        row = pool.items[user][pool.items[user] >= 0]
+        best = find_best_repeats(Csr(repeats.find_due()[[user]]), 8)[0]
+        assert set(row.tolist()) == set(plain.items[user].tolist()) - {-1} | set(best.tolist()) - {-1}
+        assert len(row) == len(set(row.tolist()))
+        scores = pool.scores[user, : len(row)]
+        assert (np.diff(scores) <= 0).all()
+        np.testing.assert_allclose(scores, model.score(np.array([user], np.int32))[0, row], rtol=1e-5)
+
+
+def test_picks_are_looked_up_in_the_users_own_row():
+    scores = sparse.csr_array(np.array([[0, 3.0, 0, 5.0], [2.0, 0, 0, 0]]))
+    items = np.array([[1, 3, 2], [3, 0, -1]], np.int32)
+    assert look_up_entries(scores, items).tolist() == [[3, 5, 0], [0, 2, 0]]
+    assert pick_repeats(scores, items, np.array([1, 2])).tolist() == [[3, -1], [0, -1]]
+    assert count_repeat_slots(np.array([0.25, 0.249]), 6).tolist() == [2, 1]
+
+
+CONFIG = {
+    "name": "toy",
+    "filter": {"min_user_interactions": 2},
+    "split": {"kind": "global_time", "validation": 0.1, "test": 0.2},
+    "model": {"kind": "ease", "l2": 20.0},
+    "baselines": ["most_popular"],
+    "models": {"tifu_knn": {"kind": "tifu_knn", "k": 5}, "top_frequency": {"kind": "top_frequency"}},
+    "pool": {"n": 20},
+    "slate": {"k": [5]},
+    "evidence": {"repeat": {"n": 10}},
+    "evaluation": {"metrics": ["precision", "repeat_recall", "explore_recall", "over_advertising"], "n_bootstrap": 100},
+    "blends": {"novel": {"relevance": 1.0, "novelty": 0.5, "guards": {"repeat": {}}}},
+}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    return bench(CONFIG, data=make_log(users=40, items=60, rows=2500), out=tmp_path_factory.mktemp("runs"), quiet=True)
+
+
+class TestBench:
+    def test_its_runs_stand_beside_their_absence(self, done):
+        value = done.summary.set_index(["metric", "run"]).value
+        recall, explored = value["repeat_recall"], value["explore_recall"]
+        assert recall["ease"] == 0 < recall["repeat"] and recall["novel"] > 0
+        assert recall["keep_met"] > 0 and recall["top_frequency"] > 0.2 and recall["tifu_knn"] > 0.2
+        assert explored["repeat"] > explored["top_frequency"]
+
+    def test_the_rule_holds_in_every_slate(self, done):
+        repeats = done.preparation.repeats
+        train = done.preparation.split.train.toarray() > 0
+        for run in ("repeat", "novel"):
+            slates = done.slates[5][run]
+            for user, items in zip(slates.users, slates.items, strict=True):
+                items = items[items >= 0]
+                met = int(train[user, items].sum())
+                assert met <= int(repeats.shares[user] * 5 + 0.5)
+                assert train[user, items[:met]].all()  # they stand first
+
+    @pytest.mark.parametrize(
+        ("changed", "message"),
+        [
+            ({"evidence": {}}, "repeat needs to know what was bought before, expected"),
+            ({"split": {"kind": "per_user_time"}}, "hold_out_repeats: found a split of kind per_user_time"),
+            ({"evidence": {"repeat": {"score": "hazards"}}}, "score is 'hazards'"),
+            (
+                {"evidence": {"repeat": {"score": "hazard", "half_life": 3.0}}},
+                "has a half_life beside score = 'hazard'",
+            ),
+        ],
+    )
+    def test_what_cannot_be_is_one_line(self, changed, message, tmp_path):
+        with pytest.raises(RecsysError, match=message):
+            bench({**CONFIG, **changed}, data=make_log(), out=tmp_path, quiet=True)
+
+
+def test_durables_and_hazards_of_a_config_are_those_of_fitted_repurchases(tmp_path):
+    data = make_log(users=40, items=60, rows=1500)
+    settings = {"score": "hazard", "hold_back_durables": True, "n": 10}
+    short = {**CONFIG["split"], "validation": 0.05, "test": 0.02}  # a window shorter than most gaps
+    config = {**CONFIG, "models": {}, "blends": {}, "split": short, "evidence": {"repeat": settings}}
+    made = bench(config, data=data, out=tmp_path, quiet=True)
+    view = made.preparation.split
+    start, end = view.cuts
+    model = evidence.fit_repurchases(view.train_purchases, evidence.categorize_items(view.items))
+    chances = evidence.predict_repurchases(model, view.train_purchases, start, (end - start) / DAY)
+    wanted = evidence.build_repeats(
+        view.train_purchases,
+        probabilities=chances,
+        median_gaps=evidence.measure_median_gaps(model),
+        window_days=(end - start) / DAY,
+    )
+    repeats = made.preparation.repeats
+    np.testing.assert_allclose(repeats.scores.toarray(), wanted.scores.toarray())
+    np.testing.assert_allclose(repeats.due_from.toarray(), wanted.due_from.toarray())
+    value = made.summary.set_index(["metric", "run"]).value["over_advertising"]
+    assert value["repeat"] == 0 < value["keep_met"]
+    assert repeats.now == start
