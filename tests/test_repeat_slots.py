@@ -239,3 +239,71 @@ def test_durables_and_hazards_of_a_config_are_those_of_fitted_repurchases(tmp_pa
     value = made.summary.set_index(["metric", "run"]).value["over_advertising"]
     assert value["repeat"] == 0 < value["keep_met"]
     assert repeats.now == start
+
+
+@pytest.fixture(scope="module")
+def ranker(world):
+    view, model, repeats, _, _ = world
+    return rs.Ranker.fit(model, view, {"relevance": 1}, k=K, n=20, maps=(), repeats=repeats)
+
+
+class TestRanker:
+    def test_its_slates_are_those_of_rerank(self, world, ranker):
+        view, model, repeats, _, plain = world
+        pool = add_repeats(plain, model, repeats)
+        slates = rs.rerank(pool, {"relevance": 1}, K, scale=None, guards=[repeat()])
+        for user in range(0, view.shape[0], 5):
+            found = ranker.rank(user=view.user_ids[user], now=repeats.now)
+            picks = slates.items[user]
+            assert list(found.items) == view.item_ids[picks[picks >= 0]].tolist()
+
+    def test_what_is_due_later_is_shown_later(self, world, ranker):
+        view, _, repeats, _, _ = world
+        held = repeats.find_held_back().toarray() > 0
+        shown = [
+            {item for u in range(20) for item in ranker.rank(user=view.user_ids[u], k=K, now=now).items
+             if held[u, view.item_ids.tolist().index(item)]}
+            for now in (repeats.now, repeats.now + 40 * DAY)
+        ]  # fmt: skip
+        assert not shown[0] and shown[1]
+
+    def test_somebody_new_has_what_is_new_alone(self, world, ranker):
+        view = world[0]
+        history = view.item_ids[:6].tolist()
+        found = ranker.rank(history=history)
+        assert len(found.items) == K and not set(found.items) & set(history)
+
+    def test_a_person_can_say_what_is_owned_until_when(self, world, ranker, tmp_path):
+        view, now = world[0], world[2].now
+        user = view.user_ids[3]
+        first = ranker.rank(user=user, now=now).items[0]
+        owner = ranker.set_owned(user, {first: now + 10 * DAY})
+        assert first not in owner.rank(user=user, now=now).items
+        assert first in owner.rank(user=user, now=now + 11 * DAY).items
+        assert first in owner.set_owned(user, {first: None}).rank(user=user, now=now).items
+        assert ranker.rank(user=user, now=now).items[0] == first
+        loaded = rs.Ranker.load(owner.save(tmp_path / "ranker"))
+        assert loaded.name == owner.name != ranker.name
+        assert loaded.rank(user=user, now=now).items == owner.rank(user=user, now=now).items
+
+    def test_what_cannot_be_owned_is_one_line(self, world, ranker):
+        view, model, _, _, _ = world
+        user = view.user_ids[0]
+        with pytest.raises(RecsysError, match="ranker: owned items: unknown item 'i999'"):
+            ranker.set_owned(user, {"i999": 5})
+        with pytest.raises(RecsysError, match="is owned until"):
+            ranker.set_owned(user, {view.item_ids[0]: "soon"})
+        plain = rs.Ranker.fit(model, view, {"relevance": 1}, k=K, n=20, maps=())
+        with pytest.raises(RecsysError, match="ranker: owned items needs to know what was bought before"):
+            plain.set_owned(user, {view.item_ids[0]: 5})
+
+    def test_forgotten_rows_call_for_nothing(self, world, ranker, tmp_path):
+        view, now = world[0], world[2].now
+        user = view.user_ids[3]
+        first = ranker.rank(user=user, now=now).items[0]
+        (tmp_path / "forget.jsonl").touch()
+        after = ranker.follow_forget_list(tmp_path / "forget.jsonl").forget(user=user, item=first)
+        code, item = 3, view.item_ids.tolist().index(first)
+        assert not after.context.repeats.scores[code, item]
+        assert after.context.repeats.shares[code] == world[2].prior_share
+        assert after.context.repeats.scores.nnz == world[2].scores.nnz - 1

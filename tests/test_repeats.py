@@ -8,6 +8,7 @@ import pytest
 
 import recsys as rs
 from recsys import metrics, models, splits
+from recsys.models.forgetting import forget_rows
 from recsys.models.purchase_counts import number_baskets, weigh_baskets
 from recsys.testing import make_evaluation
 from recsys.types import Evaluation, GroundTruth, RecsysError, SideInformation
@@ -253,6 +254,21 @@ def test_it_ranks_what_is_bought_again_above_chance(held, name):
     drawn = rs.candidates(models.Random().fit(view.train), view, n=10, exclude_seen=False)
     chance = metrics.repeat_recall(Evaluation(drawn.items, GroundTruth(view)), 10).values
     assert np.nanmean(found) > np.nanmean(chance) + 0.1
+
+
+@pytest.mark.parametrize("model", [models.TopFrequency(), models.TifuKNN(k=4)])
+def test_forgotten_purchases_leave_the_model_that_never_knew_them(held, model):
+    side, bought = held.side_information, held.train_purchases
+    fitted = model.fit(held.train, side)
+    user, item = int(bought.user[0]), int(bought.item[0])
+    found, _ = forget_rows(fitted, held.train, [user], [item], settings=model, side=side)
+    rows = (bought.user == user) & (bought.item == item)
+    train = held.train.tolil()
+    train[user, item] = 0
+    refit = model.fit(train.tocsr(), SideInformation(purchases=bought.take_rows(~rows)))
+    users = np.arange(held.shape[0], dtype=np.int32)
+    np.testing.assert_array_equal(found.score(users), refit.score(users))
+    assert (found.score(users) != fitted.score(users)).any()
 
 
 def test_purchases_of_others_are_refused(held):

@@ -19,6 +19,8 @@ from recsys.models.most_popular import FittedPopularity
 from recsys.models.random import FittedRandom
 from recsys.models.registry import find_fitted_classes
 from recsys.models.tfidf_bm25 import sum_rows, weigh_rows
+from recsys.models.tifu_knn import FittedTifuKNN
+from recsys.models.top_frequency import FittedTopFrequency
 from recsys.models.user_knn import FittedUserKNN
 from recsys.objectives.derived_tables import (
     COMMUNITY_MODEL,
@@ -32,6 +34,7 @@ from recsys.types import Context, ExposureHistories, RecsysError, Scorer, TableC
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs, Strings
 from recsys.types.forgetting import ForgetCertificate
 from recsys.types.pools import ConstantFunction
+from recsys.types.repeats import RepeatHistories
 from recsys.types.user_rows import iter_user_rows
 
 FORGOTTEN_PREFIX = "\0forgotten "  # of what stands in the place of a forgotten person's id: no id begins so
@@ -152,6 +155,8 @@ def take_out_rows(
     changed: dict[str, Any] = {name: _drop_entries(one, marks[name]) for name, one in matrices.items()}
     if context.exposures is not None and len(context.exposures.items):
         changed["exposures"] = _forget_exposures(context.exposures, lines)
+    if context.repeats is not None:
+        changed["repeats"] = _forget_repeats(context.repeats, lines)
     if context.time_weights is not None:
         weights = _drop_entries(context.time_weights.weights, marks["train"])
         changed["time_weights"] = replace(context.time_weights, weights=weights)
@@ -224,6 +229,18 @@ def _drop_entries(matrix: Csr, marked: Bools) -> Csr:
     lost = np.concatenate([[0], np.cumsum(marked)])[matrix.indptr]
     pointers = (matrix.indptr - lost).astype(matrix.indptr.dtype)
     return Csr((matrix.data[kept], matrix.indices[kept], pointers), shape=matrix.shape)
+
+
+def _forget_repeats(repeats: RepeatHistories, lines: Collection[LineRows]) -> RepeatHistories:
+    """Return what users may buy again without what lines name; who loses something has the share of everybody."""
+    shares, changed = np.array(repeats.shares), dict[str, Csr]()
+    for name, matrix in (("scores", repeats.scores), ("due_from", repeats.due_from)):
+        marked = np.zeros(matrix.nnz, bool)
+        for line in lines:
+            marked[_find_entries(matrix.indices, matrix.indptr, line)] = True
+        shares[_find_rows(matrix, np.flatnonzero(marked))] = repeats.prior_share
+        changed[name] = _drop_entries(matrix, marked)
+    return replace(repeats, shares=shares, scores=changed["scores"], due_from=changed["due_from"])
 
 
 def _forget_exposures(histories: ExposureHistories, lines: Iterable[LineRows]) -> ExposureHistories:
@@ -317,7 +334,9 @@ def _forget_in_model(
         return replace(model, factors=replace(model.factors, user_factors=found))
     changed: dict[str, Any] = {}
     for name, _, held in iter_user_rows(model):
-        if name == "train":
+        if isinstance(model, FittedTopFrequency | FittedTifuKNN):
+            changed[name] = _keep_cells(held, left.need_train("a ranker"))
+        elif name == "train":
             changed[name] = _renew_train(held, before, left, marked)
         elif isinstance(model, FittedUserKNN):
             sums = sum_rows(histories) / model.mean_history_sum
@@ -334,6 +353,14 @@ def _renew_train(held: Csr, before: Context, left: Context, marked: Bools | None
         is_weighted = held.nnz == weights.nnz and np.array_equal(held.data, weights.data)
         return left.need_weighted_train("a ranker") if is_weighted else held
     return _drop_entries(held, marked) if held.nnz == len(marked) else left.need_train("a ranker")
+
+
+def _keep_cells(held: Csr, train: Csr) -> Csr:
+    """Return the entries of a matrix (U, I) that are cells of `train`."""
+    ones = Csr((np.ones(train.nnz), train.indices, train.indptr), shape=train.shape)
+    made = Csr(held.multiply(ones))
+    made.sort_indices()
+    return made
 
 
 def _count_likes(context: Context) -> Floats:

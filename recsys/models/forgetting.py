@@ -194,6 +194,9 @@ def _update(asked: Forgotten) -> Updated:
         return Updated(asked.model, ())
     if getattr(asked.settings, "half_life", None) is not None or _reads_ages(asked.side):
         return _refit(asked)
+    lacks_purchases = asked.side is None or asked.side.purchases is None
+    if getattr(asked.model, "knows_purchases", False) and lacks_purchases:
+        return _refit(asked._replace(settings=None))
     if _is_weighted_by_age(asked.model):  # and the weights are not given
         return _refit(asked._replace(settings=None))
     return _UPDATES.get(type(asked.model), _refit)(asked)

@@ -23,7 +23,8 @@ class FittedTifuKNN(CheckedArrays):
     """A fitted TIFU-kNN: it looks for neighbours when it is asked."""
 
     vectors: Csr = field(metadata=mark_user_rows("how often and how lately each item was bought"))  # (U, I) float64
-    popularity: Doubles  # (I,) from 0 to below 1
+    item_shares: Doubles  # (I,) popularity, from 0 to below 1
+    knows_purchases: bool  # fitted to purchases, not to pairs
     k: int
     own_share: float
     factors: None = None
@@ -34,7 +35,7 @@ class FittedTifuKNN(CheckedArrays):
 
     def fold(self, histories: Csr) -> Floats:
         """Return the scores of B histories (B, I), (B, I): each is one basket; popularity of one without purchases."""
-        return self._score_vectors(canonicalize_histories(histories, len(self.popularity)).astype(np.float64))
+        return self._score_vectors(canonicalize_histories(histories, len(self.item_shares)).astype(np.float64))
 
     def _score_vectors(self, vectors: Csr) -> Floats:
         scores = np.empty(vectors.shape, np.float32)
@@ -42,7 +43,7 @@ class FittedTifuKNN(CheckedArrays):
             rows = Csr(vectors[part])
             mixed = (1.0 - self.own_share) * (self._find_neighbors(rows) @ self.vectors).toarray()
             scores[part] = mixed + self.own_share * rows.toarray()
-        scores[np.diff(vectors.indptr) == 0] = self.popularity
+        scores[np.diff(vectors.indptr) == 0] = self.item_shares
         return scores
 
     def _find_neighbors(self, rows: Csr) -> Csr:
@@ -109,10 +110,10 @@ class TifuKNN:
         popularity = users / (users.max() + 1.0)
         purchases = None if side is None else side.purchases
         if purchases is None:
-            return FittedTifuKNN(train.astype(np.float64), popularity, self.k, float(self.own_share))
+            return FittedTifuKNN(train.astype(np.float64), popularity, False, self.k, float(self.own_share))
         place, baskets = number_baskets(purchases)
         decays = float(self.within_decay), float(self.group_decay)
         vectors = count_purchases(purchases, weigh_baskets(place, baskets[purchases.user], self.n_groups, *decays))
         if side is not None and side.weights is not None:
             vectors = Csr(vectors.multiply(train))
-        return FittedTifuKNN(vectors, popularity, self.k, float(self.own_share))
+        return FittedTifuKNN(vectors, popularity, True, self.k, float(self.own_share))

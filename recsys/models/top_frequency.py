@@ -22,7 +22,8 @@ class FittedTopFrequency(CheckedArrays):
     """A fitted personal frequency: what a user bought, by how often, then what most users have."""
 
     counts: Csr = field(metadata=mark_user_rows("how often each item was bought"))  # (U, I) float64
-    popularity: Doubles  # (I,) from 0 to below 1
+    item_shares: Doubles  # (I,) popularity, from 0 to below 1
+    knows_purchases: bool  # fitted to purchases, not to pairs
     factors: None = None
 
     def score(self, users: Ints) -> Floats:
@@ -31,12 +32,12 @@ class FittedTopFrequency(CheckedArrays):
 
     def fold(self, histories: Csr) -> Floats:
         """Return the scores of B histories (B, I), (B, I): each positive counts as its value says."""
-        return self._score_counts(canonicalize_histories(histories, len(self.popularity)))
+        return self._score_counts(canonicalize_histories(histories, len(self.item_shares)))
 
     def _score_counts(self, counts: Csr) -> Floats:
-        scores = np.repeat(self.popularity[None].astype(np.float32), counts.shape[0], axis=0)
+        scores = np.repeat(self.item_shares[None].astype(np.float32), counts.shape[0], axis=0)
         rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-        above = self.popularity[counts.indices] + 1.0  # what was bought stands above all that was not
+        above = self.item_shares[counts.indices] + 1.0  # what was bought stands above all that was not
         scores[rows, counts.indices] = (counts.data + above).astype(np.float32)
         return scores
 
@@ -80,11 +81,11 @@ class TopFrequency:
             expected = "expected them (recsys.splits.hold_out_repeats)" if purchases is None else "expected one of them"
             raise RecsysError(f"top_frequency: half_life: found {self.half_life!r} beside {found}, {expected}")
         if purchases is None:
-            return FittedTopFrequency(train.astype(np.float64), popularity)
+            return FittedTopFrequency(train.astype(np.float64), popularity, False)
         if self.half_life is None:
             counts = count_purchases(purchases)
             if side is not None and side.weights is not None:
                 counts = Csr(counts.multiply(train))
-            return FittedTopFrequency(counts, popularity)
+            return FittedTopFrequency(counts, popularity, True)
         ages = (purchases.end - purchases.datetime) / (self.half_life * SECONDS_PER_DAY)
-        return FittedTopFrequency(count_purchases(purchases, np.exp2(-np.minimum(ages, 100.0))), popularity)
+        return FittedTopFrequency(count_purchases(purchases, np.exp2(-np.minimum(ages, 100.0))), popularity, True)

@@ -25,6 +25,7 @@ from recsys.reranking.slates import SAMPLE_USERS, Scale, fit_scales
 from recsys.retrieval.candidates import candidates, make_context
 from recsys.types import Context, ExposureHistories, Guard, Pool, RecsysError, Scorer, Split, TasteMap
 from recsys.types.exposures import make_empty_histories
+from recsys.types.repeats import RepeatHistories
 
 # How maps and scales of a ranker came to be: by `objective_maps` and on the model's candidates, or otherwise.
 MADE, GIVEN, OF_POOL, OF_NO_ROWS = "made", "given", "of a pool", "of no rows"
@@ -43,14 +44,14 @@ class FittedParts(NamedTuple):
 def fit_ranker_parts(
     model: Scorer | None, split: Split, blend: Mapping[str, Any], policy: Policy, *, maps: Sequence[TasteMap] | None,
     guards: Sequence[Guard], shown: ExposureHistories | None, index_recall: float, likelihood: Likelihood | None,
-    scale: Scale, pool: Pool | None,
+    scale: Scale, pool: Pool | None, repeats: RepeatHistories | None = None,
 ) -> FittedParts:  # fmt: skip
     """Return the parts of a ranker, which `about` tells from those that were given: as `Ranker.fit` says.
 
     Raises:
         RecsysError: as `Ranker.fit` does.
     """
-    around = build_ranker_context(split, model, maps, policy.seed, guards, policy.k, shown)
+    around = build_ranker_context(split, model, maps, policy.seed, guards, policy.k, shown, repeats)
     available = resolve_fixed_guards(guards, around, policy.k).filter_available(split.available_items)
     index = build_index(model, around, available, policy, index_recall)
     of_scales = (
@@ -87,7 +88,7 @@ def serialize_blend(blend: blends.Blend) -> dict[str, Any]:
 
 def build_ranker_context(
     split: Split, model: Scorer | None, maps: Sequence[TasteMap] | None, seed: int, guards: Sequence[Guard], k: int,
-    shown: ExposureHistories | None = None,
+    shown: ExposureHistories | None = None, repeats: RepeatHistories | None = None,
 ) -> Context:  # fmt: skip
     """Return the context that requests are among, its maps made; but first see whether guards can hold in it.
 
@@ -95,7 +96,7 @@ def build_ranker_context(
         RecsysError: as a guard says, or for histories or factors that are not of this split, or no numbers.
     """
     shown = make_empty_histories(len(split.user_ids)) if shown is None else shown
-    around = make_context(split, model, maps=maps, seed=seed, shown=shown)
+    around = replace(make_context(split, model, maps=maps, seed=seed, shown=shown), repeats=repeats)
     around.check_arrays()
     resolve_fixed_guards(guards, around, k)
     _ = around.maps

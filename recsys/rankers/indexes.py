@@ -15,6 +15,7 @@ import numpy as np
 from recsys.maths.ordering import LOWEST_SCORE, find_top_n
 from recsys.models.factor_model import FittedFactors
 from recsys.objectives.derived_tables import get_tie_order
+from recsys.rankers.owned_items import list_repeat_candidates
 from recsys.rankers.policies import Policy
 from recsys.rankers.requests import Candidates, RequestUser, get_row_columns
 from recsys.rankers.retrievals import (
@@ -121,6 +122,7 @@ def retrieve_from_index(
     """
     assert isinstance(model, FittedFactors)
     factor, items = get_user_factor(model.factors, context, request_user), np.asarray(model.factors.item_factors)
+    pinned = (*pinned, *list_repeat_candidates(context, request_user).tolist())
     may = partial(_mark_retrievable, available, excluded, get_seen_items(context, policy, request_user))
     codes = _collect_from_lists(index.lists, _order_lists(index.centres, factor), index.probes, policy.n, may)
     if pinned or needed:

@@ -55,6 +55,7 @@ from recsys.rankers.likelihoods import (
     order_by_likelihood,
 )
 from recsys.rankers.one_offs import confirm, describe_one_offs, list_confirmed, tell_one_offs
+from recsys.rankers.owned_items import set_owned_until
 from recsys.rankers.policies import Policy
 from recsys.rankers.profiles import UserProfile, build_profile
 from recsys.rankers.receipts import GivenInputs, HeldInputs, Replay, ReplayResult, make_receipt, replay_receipt
@@ -108,6 +109,7 @@ from recsys.rankers.why_nots import MAX_REMOVED, Absence
 from recsys.rankers.whys import RequestWhys, check_known_item
 from recsys.reranking.blends import Blend, parse_blend
 from recsys.reranking.dials import ANY_FACTOR, DialRange, check_factors, parse_control
+from recsys.reranking.repeat_guard import repeat
 from recsys.reranking.slates import Scale
 from recsys.retrieval.exposures import build_exposure_histories
 from recsys.types import Context, Exposures, Guard, Pool, RecsysError, RecsysWarning, Rule, Scorer, Split, TasteMap
@@ -116,6 +118,7 @@ from recsys.types.exposures import make_empty_histories
 from recsys.types.moments import parse_moment
 from recsys.types.numbers import check_flag, check_int
 from recsys.types.paths import check_path
+from recsys.types.repeats import RepeatHistories
 from recsys.types.topics import TopicItems
 
 NO_DIALS = RequestDials()
@@ -222,6 +225,7 @@ class Ranker:
         shown: Exposures | None = None,
         max_shown: int = MAX_SHOWN,
         forget_list: str | Path | None = None,
+        repeats: RepeatHistories | None = None,
     ) -> "Ranker":
         """Return the ranker of a fitted model and a blend, for the users and items of `split`.
 
@@ -246,6 +250,9 @@ class Ranker:
         `fatigue` and what reads it of one's own. The ranker keeps item, time and dismissal of the `max_shown` most
         recent rows of each user: a cap that is larger than that is never reached. Rows of unknown users and items, and
         older ones, are left out with a `RecsysWarning`, and `about` counts them. Requests bring later rows.
+
+        `repeats` are what users may buy again (`recsys.evidence.build_repeats`): with them the guard `repeat` holds for
+        every request, and a user's best of these items that are due at its moment are among the candidates.
 
         `forget_list` is the file that the ranker obeys from now on (`follow_forget_list`). A split that was made with
         it has none of the rows that it names, so that nothing is pending.
@@ -278,9 +285,11 @@ class Ranker:
             for note in left_out:
                 warnings.warn(note, RecsysWarning, stacklevel=2)
         own = tuple(guards)
+        if repeats is not None and not any(guard.name == "repeat" for guard in own):
+            own = (*own, repeat())
         made_of = fitting.fit_ranker_parts(
             model, split, plain, policy, maps=maps, guards=own, shown=histories, index_recall=index_recall,
-            likelihood=likelihood, scale=scale, pool=pool,
+            likelihood=likelihood, scale=scale, pool=pool, repeats=repeats,
         )  # fmt: skip
         about: dict[str, Any] = {"split_fingerprint": split.fingerprint, **made_of.about}
         about |= {"shown": left_out} if left_out else {}
@@ -676,6 +685,20 @@ class Ranker:
             added[name] = check_factors(weights, self._dial_ranges, where)
         moment = time.time() if now is None else parse_moment("ranker: now", now)
         return self._replace_user_dials(add_user_dials(self.user_dials, added, until, moment))
+
+    def set_owned(self, user: Id, owned: Mapping[Id, Any]) -> "Ranker":
+        """Return this ranker with items that a user says to own until moments, such as {"50": "2027-01-01"}.
+
+        They are not shown to the user before, bought or not; None in the place of a moment ends it. The ranker has to
+        be fitted with `repeats`; `save` keeps what is set, and the name of the policy changes with it.
+
+        Raises:
+            RecsysError: for an unknown user or item, a moment that cannot be read, or a ranker without `repeats`.
+        """
+        context = set_owned_until(self.context, find_user_code(self._users, user), self._items, owned)
+        made = self.replace_parts(context, self.model, self.forget_state, self.user_dials, NO_ITEMS, "")  # type: ignore[arg-type]
+        object.__setattr__(made, "name", name_policy(made._collect_parts(), made._serialize_settings()))
+        return made
 
     def clear_user_dials(self, users: Sequence[Id]) -> "Ranker":
         """Return this ranker without the dials that are stored for some users.

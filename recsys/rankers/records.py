@@ -27,6 +27,7 @@ from recsys.types.exposures import make_empty_histories
 from recsys.types.numbers import check_int, check_number
 from recsys.types.one_offs import OneOffs
 from recsys.types.pools import ConstantFunction
+from recsys.types.repeats import RepeatHistories
 from recsys.types.time_weights import TimeWeights
 from recsys.types.topics import TopicItems
 from recsys.types.user_rows import mark_user_rows
@@ -79,13 +80,14 @@ class RankerParts:
     user_dials: tuple[Any, ...] = ()  # one or none: no part of the policy's name
     exposures: tuple[Any, ...] = ()  # one, or none where nothing was shown
     time_weights: tuple[Any, ...] = ()  # one, or none where all positives count alike
+    repeats: tuple[Any, ...] = ()  # one, or none where nothing says what was bought before
     topics: tuple[Any, ...] = ()  # one or none
     one_offs: tuple[Any, ...] = ()  # one, or none where they are not looked for
 
 
 _STORED_KINDS = (
     Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood, UserDials, ExposureHistories, TimeWeights, TopicItems,
-    OneOffs,
+    OneOffs, RepeatHistories,
 )  # fmt: skip
 
 
@@ -126,6 +128,7 @@ def collect_parts(
         user_dials=() if user_dials is None else (user_dials,),
         exposures=() if context.exposures is None or not len(context.exposures.items) else (context.exposures,),
         time_weights=() if context.time_weights is None else (context.time_weights,),
+        repeats=() if context.repeats is None else (context.repeats,),
         topics=() if topics is None else (topics,),
         one_offs=() if context.one_offs is None else (context.one_offs,),
     )
@@ -164,6 +167,7 @@ def build_request_context(parts: RankerParts) -> Context:
         exposures=parts.exposures[0] if parts.exposures else make_empty_histories(len(parts.user_ids)),
         time_weights=parts.time_weights[0] if parts.time_weights else None,
         one_offs=parts.one_offs[0] if parts.one_offs else None,
+        repeats=parts.repeats[0] if parts.repeats else None,
     )
 
 
@@ -211,6 +215,11 @@ def check_parts(parts: RankerParts, context: Context) -> None:
     for histories in parts.exposures:
         if not isinstance(histories, ExposureHistories):
             raise RecsysError(f"found a {type(histories).__name__}, expected ExposureHistories")
+    for repeats in parts.repeats:
+        if not isinstance(repeats, RepeatHistories):
+            raise RecsysError(f"found a {type(repeats).__name__}, expected RepeatHistories")
+        check_int("repeats: now", repeats.now)
+        check_number("repeats: prior_share", repeats.prior_share, most=1.0)
     for weights in parts.time_weights:
         if not isinstance(weights, TimeWeights):
             raise RecsysError(f"found a {type(weights).__name__}, expected TimeWeights")

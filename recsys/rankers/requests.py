@@ -250,6 +250,7 @@ def build_user_context(context: Context, request_user: RequestUser, seed: int | 
         population_codes=np.array([request_user.code], dtype=np.int64),
         draw_keys=np.array([get_draw_key(request_user)], dtype=np.uint64),
         exposures=None if context.exposures is None else _build_exposure_history(request_user.shown, request_user.now),
+        repeats=None if context.repeats is None else context.repeats.take_users([request_user.code]),
         time_weights=build_row_weights(context, row, request_user.weights),
         **parts,
     )
@@ -270,6 +271,7 @@ def build_context_of_users(context: Context, codes: Longs) -> Context:
         population_codes=codes.astype(np.int64),
         draw_keys=codes,
         exposures=None if context.exposures is None else context.exposures.take_users(codes),
+        repeats=None if context.repeats is None else context.repeats.take_users(codes),
         time_weights=None if context.time_weights is None else context.time_weights.take_users(codes),
     )
 

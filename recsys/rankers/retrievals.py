@@ -11,6 +11,7 @@ from recsys.maths.fold_in import solve_user_factors
 from recsys.maths.ordering import LOWEST_SCORE, find_top_n, find_top_n_with_reserve, make_comparable
 from recsys.models.factor_model import FittedFactors
 from recsys.objectives.derived_tables import get_factor_gram, get_hard_regions, get_tie_order
+from recsys.rankers.owned_items import list_repeat_candidates
 from recsys.rankers.policies import Policy
 from recsys.rankers.requests import Candidates, RequestUser, build_user_context, get_row_columns
 from recsys.types import Context, Factors, RecsysError, Scorer
@@ -28,6 +29,7 @@ def retrieve_candidates(
     Met items are left out: of a known user everything met, of somebody new the history. So is what is `closed`, (I,)
     each. Of what is not left out, what is `pinned` is among the n, and of each group that is `needed` so many best.
     """
+    pinned = (*pinned, *list_repeat_candidates(context, request_user).tolist())
     given = score_catalogue(model, context, request_user, histories)
     scores = given if isinstance(model, FittedFactors) else make_comparable(given, partial(_build_score_error, model))
     if scores.shape != available.shape:
@@ -95,10 +97,15 @@ def _select_reserved_items(
 
 
 def get_seen_items(context: Context, policy: Policy, request_user: RequestUser) -> Ints:
-    """Return the items that are not to be retrieved for one user: met ones, and those that limits on exposures hide."""
+    """Return the items that are not to be retrieved for one user: met ones, and those that limits on exposures hide.
+
+    What calls for being bought again stays.
+    """
     if not policy.exclude_seen:
         return request_user.hidden
     seen = request_user.history
+    if context.repeats is not None:
+        seen = np.setdiff1d(seen, list_repeat_candidates(context, request_user))
     if request_user.code >= 0 and context.dislikes is not None:
         seen = np.concatenate([seen, get_row_columns(context.dislikes, request_user.code)])
     return np.concatenate([seen, request_user.hidden]) if len(request_user.hidden) else seen

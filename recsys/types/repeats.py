@@ -1,5 +1,6 @@
 """What users may buy again: how much each of their items calls for it, and until when what they own is held back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -44,7 +45,7 @@ class RepeatHistories:
         if self.scores.nnz and not self.scores.data.min() > 0:
             raise RecsysError(f"{place}: scores hold {self.scores.data.min():g}, expected numbers above 0")
 
-    def take_users(self, codes: Ints | Longs) -> "RepeatHistories":
+    def take_users(self, codes: Sequence[int] | Ints | Longs) -> "RepeatHistories":
         """Return the rows of these users, in their order; -1 is a user of whom nothing is known."""
         at = np.asarray(codes, dtype=np.int64)
         known = np.flatnonzero(at >= 0)
