@@ -7,7 +7,7 @@ from test_repeats import make_log
 
 import recsys as rs
 from recsys import evidence, splits
-from recsys.experiments import bench
+from recsys.experiments import bench, export
 from recsys.maths.repeat_slots import count_repeat_slots, look_up_entries, pick_repeats
 from recsys.reranking.guards import exclude, parse_guards, repeat
 from recsys.retrieval.repeat_candidates import add_repeats, find_best_repeats
@@ -307,3 +307,18 @@ class TestRanker:
         assert not after.context.repeats.scores[code, item]
         assert after.context.repeats.shares[code] == world[2].prior_share
         assert after.context.repeats.scores.nnz == world[2].scores.nnz - 1
+
+
+def test_an_exported_ranker_keeps_slots_for_what_was_bought_before(tmp_path):
+    data = make_log(users=40, items=60, rows=2500)
+    export({**CONFIG, "models": {}}, tmp_path / "ranker", blend="repeat", quiet=True, data=data)
+    ranker = rs.Ranker.load(tmp_path / "ranker")
+    repeats, train = ranker.context.repeats, ranker.context.train.toarray() > 0
+    assert repeats.now == data.interactions.datetime.max() + 1
+    items = ranker.context.item_ids.tolist()
+    for user in range(0, 40, 9):
+        found = [
+            items.index(one) for one in ranker.rank(user=ranker.context.user_ids[user], k=5, now=repeats.now).items
+        ]
+        wanted = min(int(repeats.shares[user] * 5 + 0.5), repeats.scores[[user]].nnz)
+        assert train[user, found].sum() == wanted > 0

@@ -89,6 +89,7 @@ def fit_ranker(
                 guards=settings.build_guards(made.spec),
                 shown=made.shown,
                 likelihood=made.likelihood,
+                repeats=made.repeats,
                 control=None if settings.control is None else settings.control.select_rules(made.blend),
                 forget_list=settings.filter.forget_list,
                 **made.pool.model_dump(),

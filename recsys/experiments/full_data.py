@@ -7,6 +7,7 @@ from typing import Any
 
 from recsys import splits
 from recsys.configs import LIKELIHOOD_RUN, Config, LikelihoodSection, ModelSection, PoolSection, RunSpec
+from recsys.experiments.full_data_repeats import add_purchases, build_full_data_repeats
 from recsys.experiments.item_columns import read_item_columns
 from recsys.experiments.likelihoods import fit_section_likelihood
 from recsys.experiments.one_offs import apply_one_offs
@@ -21,6 +22,7 @@ from recsys.likelihoods import Likelihood
 from recsys.support.cache import Cache, get_default_cache_folder
 from recsys.support.progress import show_progress
 from recsys.types import Dataset, Exposures, RecsysError, Scorer, Split, make_unknown_name_error
+from recsys.types.repeats import RepeatHistories
 
 SHOWN_BLENDS = 5  # in a message
 
@@ -39,6 +41,7 @@ class FullDataFit:
     scale: Any  # "fitted", or None: raw gains
     likelihood: Likelihood | None = None  # of a run whose pool it orders
     shown: Exposures | None = None  # the log of what was shown before, by [shown]
+    repeats: RepeatHistories | None = None  # what users may buy again, by [evidence.repeat]
 
 
 def fit_run_to_all_data(
@@ -59,6 +62,7 @@ def fit_run_to_all_data(
         settings, _ = resolve_half_life(settings, split_dataset(settings, dataset), cache, quiet)
     kept = {**settings.filter.model_dump(), "topics": settings.read_topics()}
     split = apply_half_life(settings, splits.no_holdout(dataset, **kept, seed=settings.seed))
+    split = add_purchases(settings, dataset, split)
     if not spec.ignores_one_offs:
         split = apply_one_offs(settings, dataset, split, None, "all", quiet)
     section = spec.model or settings.model
@@ -70,7 +74,8 @@ def fit_run_to_all_data(
     if spec.by_likelihood and settings.likelihood is not None:
         with show_progress(quiet):
             likelihood = fit_run_likelihood(settings, settings.likelihood, dataset, section, pool)
-    return FullDataFit(spec, dataset, split, section.kind, fitted, pool, blend, scale, likelihood, shown)
+    repeats = build_full_data_repeats(settings, spec, dataset, split)
+    return FullDataFit(spec, dataset, split, section.kind, fitted, pool, blend, scale, likelihood, shown, repeats)
 
 
 def fit_run_likelihood(

@@ -2,7 +2,7 @@
 
 import time
 
-from recsys.configs import Config
+from recsys.configs import Config, RepeatSection
 from recsys.evidence import (
     build_repeats,
     categorize_items,
@@ -28,10 +28,24 @@ def build_run_repeats(config: Config, judged: Split, cache: Cache) -> RepeatHist
     purchases = judged.train_purchases
     if config.evidence is None or config.evidence.repeat is None or purchases is None:
         return None
-    section, (start, end) = config.evidence.repeat, judged.cuts[-2:]
-    if section.score == "frequency" and not section.hold_back_durables:
+    start, end = judged.cuts[-2:]
+    model = None
+    if needs_repurchases(config.evidence.repeat):
+        model = _fit_or_load_repurchases(judged, purchases, cache)
+    return apply_section(config.evidence.repeat, purchases, model, start, (end - start) / SECONDS_PER_DAY)
+
+
+def needs_repurchases(section: RepeatSection) -> bool:
+    """Whether what users may buy again is told by hazards of repurchase."""
+    return section.score == "hazard" or section.hold_back_durables
+
+
+def apply_section(
+    section: RepeatSection, purchases: Purchases, model: Repurchases | None, start: int, window: float
+) -> RepeatHistories:
+    """Return what the users of purchases may buy again at the moment `start` and in the `window` of days after it."""
+    if model is None:
         return build_repeats(purchases, now=start, half_life=section.half_life)
-    model, window = _fit_or_load_repurchases(judged, purchases, cache), (end - start) / SECONDS_PER_DAY
     return build_repeats(
         purchases,
         now=start,
