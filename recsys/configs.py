@@ -525,6 +525,8 @@ class Config(Section):
         again = any(guard.name == "repeat" for guard in self.build_guards(run))
         if again and (self.evidence is None or self.evidence.repeat is None):
             raise RecsysError("repeat needs to know what was bought before, expected [evidence.repeat]")
+        if again and run.by_likelihood:
+            raise RecsysError("repeat is a guard beside [likelihood], which knows no repeats, expected one of them")
         if reads and self.shown is None:
             raise RecsysError(f"{reads[0]} needs what was shown before, expected [shown] with the path of a log")
 
@@ -534,11 +536,11 @@ class Config(Section):
         specs = [RunSpec(c, "control", c, model=ModelSection(kind=c)) for c in alone]
         if "random_rerank" in self.baselines:
             specs.append(RunSpec("random_rerank", "control", "random_rerank", blend={"noise": 1.0}))
-        specs.append(RunSpec(self.base_name, "base", self.base_name, blend={"relevance": 1.0}))
         if self.evidence is not None and self.evidence.repeat is not None and self.evidence.repeat.compare:
             kept = self.pool.model_copy(update={"exclude_seen": False})
             specs.append(RunSpec(KEEP_RUN, "model", KEEP_RUN, blend={"relevance": 1.0}, pool=kept))
             specs.append(RunSpec(REPEAT_RUN, "model", REPEAT_RUN, blend={"relevance": 1.0}, guards={"repeat": {}}))
+        specs.append(RunSpec(self.base_name, "base", self.base_name, blend={"relevance": 1.0}))
         for name, section in self.models.items():
             again = section.kind in RANKERS_OF_REPEATS
             kept_pool = self.pool.model_copy(update={"exclude_seen": False}) if again else None

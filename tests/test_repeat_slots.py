@@ -7,7 +7,7 @@ from test_repeats import make_log
 
 import recsys as rs
 from recsys import evidence, splits
-from recsys.experiments import bench, export
+from recsys.experiments import bench, export, recommend
 from recsys.maths.repeat_slots import count_repeat_slots, look_up_entries, pick_repeats
 from recsys.reranking.guards import exclude, parse_guards, repeat
 from recsys.retrieval.repeat_candidates import add_repeats, find_best_repeats
@@ -322,3 +322,19 @@ def test_an_exported_ranker_keeps_slots_for_what_was_bought_before(tmp_path):
         ]
         wanted = min(int(repeats.shares[user] * 5 + 0.5), repeats.scores[[user]].nnz)
         assert train[user, found].sum() == wanted > 0
+
+
+def test_recommendations_keep_slots_too(tmp_path):
+    import pandas as pd
+
+    data = make_log(users=40, items=60, rows=2500)
+    recommend({**CONFIG, "models": {}}, tmp_path / "slates.csv", blend="repeat", quiet=True, data=data)
+    log, shown = data.interactions, pd.read_csv(tmp_path / "slates.csv")
+    bought = {(log.user_ids[u], log.item_ids[i]) for u, i in zip(log.user.tolist(), log.item.tolist(), strict=True)}
+    again = [pair in bought for pair in zip(shown.user_id, shown.item_id, strict=True)]
+    assert 0.1 < np.mean(again) < 0.9
+
+
+def test_a_likelihood_beside_it_is_refused(tmp_path):
+    with pytest.raises(RecsysError, match="repeat is a guard beside"):
+        bench({**CONFIG, "likelihood": {}}, data=make_log(), out=tmp_path, quiet=True)

@@ -16,6 +16,7 @@ from recsys.experiments.likelihoods import apply_likelihood_quietly
 from recsys.models.fits import refuse_ranking_problem
 from recsys.reranking.slates import rerank
 from recsys.retrieval.candidates import candidates
+from recsys.retrieval.repeat_candidates import add_repeats
 from recsys.support.atomic_files import replace_file
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import Dataset, Pool, RecsysError
@@ -74,6 +75,8 @@ def recommend(
     told: tuple[str, ...] = ()
     if made.likelihood is not None:
         pool, told = apply_likelihood_quietly(pool, made.likelihood)
+    if made.repeats is not None:
+        pool = add_repeats(pool, made.fitted, made.repeats)
     k = settings.headline_k if k is None else k
     policy = {**settings.get_pick_settings(made.spec), "guards": settings.build_guards(made.spec)}
     slates = rerank(pool, made.blend, k, scale=made.scale, seed=settings.seed, **policy)

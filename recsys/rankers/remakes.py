@@ -174,6 +174,7 @@ def _make_tables(
                 likelihood=likelihood,
                 scale="fitted" if recipe.fits_scales else dict(ranker.scales),
                 pool=None,
+                repeats=ranker.context.repeats,
             )
         )
         made = fresh[0]
@@ -188,7 +189,8 @@ def _make_tables(
         return fresh[0]
     indexes, tables = [one for one in members if isinstance(one, Index)], TableCache()
     restore_tables(tables, [one for one in members if not isinstance(one, Index)])
-    around = fitting.build_ranker_context(split, model, maps, ranker.policy.seed, guards, ranker.policy.k, shown)
+    held = shown, ranker.context.repeats
+    around = fitting.build_ranker_context(split, model, maps, ranker.policy.seed, guards, ranker.policy.k, *held)
     around = replace(around, tables=tables)
     fitting.prime_tables(around, model)
     kept = None if "likelihood" in told["about"] else likelihood

@@ -12,6 +12,7 @@ from recsys.experiments.benchmark import hash_folder_name
 from recsys.experiments.folds import FoldPools, build_or_load_judges, change_fold_half_life, depends_on_fold
 from recsys.experiments.likelihoods import build_or_load_ranked_pool
 from recsys.experiments.pipeline import Preparation, build_or_load_pool, change_half_life
+from recsys.experiments.repeat_pools import build_or_load_repeat_pool, reads_repeats
 from recsys.reranking.slates import fit_each_scale, rerank
 from recsys.reranking.term_cache import TermCache
 from recsys.scores import Scores, evaluate
@@ -104,7 +105,8 @@ class TrialEvaluator:
             return [self._rerank(config, k, key, terms, terms)] * len(self.judges)
         made = []
         for fold in self._age(find_own_time(config, self.preparation.config))[1]:
-            moved, fitted = fold.get_terms(terms.pool, config.model, config.pool, self._is_by_likelihood(config))
+            kinds = self._is_by_likelihood(config), reads_repeats(config.list_runs()[-1], config)
+            moved, fitted = fold.get_terms(terms.pool, config.model, config.pool, *kinds)
             made.append(self._rerank(config, k, f"{fold.number} {key}", moved, fitted))
         return made
 
@@ -115,9 +117,11 @@ class TrialEvaluator:
     def _get_terms(self, config: Config) -> tuple[str, TermCache]:
         by_likelihood = self._is_by_likelihood(config)
         time = find_own_time(config, self.preparation.config)
-        about = [config.model.model_dump(), config.pool.model_dump(), by_likelihood]
+        again = reads_repeats(config.list_runs()[-1], config)
+        about = [config.model.model_dump(), config.pool.model_dump(), by_likelihood, again]
         key = json.dumps(about if time is None else [*about, time.model_dump()])
         build = build_or_load_ranked_pool if by_likelihood else build_or_load_pool
+        build = build_or_load_repeat_pool if again else build
         return key, self.pools.get(key, lambda: TermCache(build(self._age(time)[0], config.model, config.pool)[0]))
 
     def _age(self, time: TimeSection | None) -> tuple[Preparation, tuple[FoldPools, ...]]:
