@@ -91,7 +91,15 @@ REPURCHASES = {
     "other": "{other:.5g}",
     "n": "{n:,.0f}",
 }
+REPEATS = {"run": "{run}", "settings": "{settings}", "chosen": "{chosen}", "part": "{part}"} | {
+    title: f"{{{name}:.3f}} [{{{name}_low:.3f}}, {{{name}_high:.3f}}]"
+    for title, name in (
+        ("purchases per slot", "precision"), ("recall of repeats", "repeat_recall"),
+        ("recall of what is new", "explore_recall"), ("over-advertising", "over_advertising"),
+    )
+}  # fmt: skip
 RESULTS = {
+    "repeats": REPEATS,
     "exposures": EXPOSURES,
     "receipts": {"what": "{what}", "value": "{value:,.5g} {unit}", "95 %": "{low:.5g} to {high:.5g}"},
     "half_life": {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from recsys.reranking.slates import rerank
     from recsys.reranking.user_weights import entropy_weights
     from recsys.retrieval.candidates import Pool, candidates
+    from recsys.retrieval.repeat_candidates import add_repeats
     from recsys.scores import Comparison, compare, evaluate
     from recsys.types import (
         Context,
@@ -61,6 +62,7 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
         "Receipt": "recsys.control.receipts",
         "ReceiptLog": "recsys.control.receipt_logs",
         "Recommendation": "recsys.rankers",
+        "add_repeats": "recsys.retrieval.repeat_candidates",
         "apply_likelihood": "recsys.likelihoods",
         "bench": "recsys.experiments",
         "candidates": "recsys.retrieval.candidates",
@@ -133,6 +135,7 @@ __all__ = [
     "TasteMap",
     "Volume",
     "__version__",
+    "add_repeats",
     "apply_likelihood",
     "bench",
     "candidates",
