@@ -19,8 +19,7 @@ from recsys.support import resources
 from recsys.types import Guard, Modular, PerCatalogue, PerUser, Rule, Split
 
 # Values that a guard's settings of these names have in its contract test; others have one of their type.
-GUARD_SETTINGS = {
-    "m": 2, "features": ["f1"], "items": ["i1", "i2"], "slot": 2, "item": "i3",
+GUARD_SETTINGS = {"share": 0.5, "m": 2, "features": ["f1"], "items": ["i1", "i2"], "slot": 2, "item": "i3",
     "groups": {f"i{i}": "ab"[i % 2] for i in range(40)},
 }  # fmt: skip
 GUARD_VALUES = {int: 1975, float: 0.5, bool: True, str: "f1"}

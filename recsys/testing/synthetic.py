@@ -114,7 +114,7 @@ def make_repeats(split: Split, seed: int = 0) -> RepeatHistories:
 def make_pool(seed: int = 0, users: int = 30, n: int = 20) -> Pool:
     """Return n candidates for each user of a split with features, times and three maps, by a factor model.
 
-    The pool knows what was shown before.
+    The pool knows what was shown and what was bought before.
     """
     split = make_split(seed, users, times=True)
     model, maps, shown = (
@@ -122,7 +122,8 @@ def make_pool(seed: int = 0, users: int = 30, n: int = 20) -> Pool:
         make_maps(split, seed=seed + 3),
         make_exposures(split, seed),
     )
-    return candidates(model, split, n=n, maps=maps, shown=shown)
+    pool = candidates(model, split, n=n, maps=maps, shown=shown)
+    return replace(pool, context=replace(pool.context, repeats=make_repeats(split, seed)))
 
 
 def make_evaluation(
