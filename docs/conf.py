@@ -30,8 +30,8 @@ API = HERE / "api"  # written anew by every build, never committed
 
 # Every public module, in the order of the flow. Each gets a page.
 MODULES = (
-    "data", "splits", "models", "retrieval.candidates", "retrieval.score_calibration", "objectives",
-    "likelihoods", "likelihoods.features",
+    "data", "splits", "models", "retrieval.candidates", "retrieval.repeat_candidates", "retrieval.score_calibration",
+    "objectives", "likelihoods", "likelihoods.features",
     "reranking.slates", "reranking.guards", "reranking.user_weights", "reranking.opportunity_costs", "maps", "metrics",
     "metrics.presets", "metrics.published_variants", "metrics.list_comparison", "scores", "rankers", "control.receipts",
     "control.receipt_logs", "control.whys", "evidence", "configs",
@@ -92,6 +92,7 @@ REPURCHASES = {
     "n": "{n:,.0f}",
 }
 REPEATS = {"run": "{run}", "settings": "{settings}", "chosen": "{chosen}", "part": "{part}"} | {
+REPEATS = {"run": "{part}: {run}", "settings": "{settings}", "chosen": "{chosen}"} | {
     title: f"{{{name}:.3f}} [{{{name}_low:.3f}}, {{{name}_high:.3f}}]"
     for title, name in (
         ("purchases per slot", "precision"), ("recall of repeats", "repeat_recall"),
