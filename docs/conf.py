@@ -91,7 +91,6 @@ REPURCHASES = {
     "other": "{other:.5g}",
     "n": "{n:,.0f}",
 }
-REPEATS = {"run": "{run}", "settings": "{settings}", "chosen": "{chosen}", "part": "{part}"} | {
 REPEATS = {"run": "{part}: {run}", "settings": "{settings}", "chosen": "{chosen}"} | {
     title: f"{{{name}:.3f}} [{{{name}_low:.3f}}, {{{name}_high:.3f}}]"
     for title, name in (

@@ -696,7 +696,7 @@ class Ranker:
             RecsysError: for an unknown user or item, a moment that cannot be read, or a ranker without `repeats`.
         """
         context = set_owned_until(self.context, find_user_code(self._users, user), self._items, owned)
-        made = self.replace_parts(context, self.model, self.forget_state, self.user_dials, NO_ITEMS, "")  # type: ignore[arg-type]
+        made = self.replace_parts(context, self.model, self.forget_state, self.user_dials, NO_ITEMS, "")
         object.__setattr__(made, "name", name_policy(made._collect_parts(), made._serialize_settings()))
         return made
 
