@@ -207,7 +207,9 @@ def test_items_and_regions_may_have_other_numbers():
     rows = np.lexsort((codes, np.repeat(np.arange(len(split.user_ids)), np.diff(shown.pointers))))
     shown = replace(shown, items=codes[rows], times=shown.times[rows], dismissed=shown.dismissed[rows])
     owned = evaluation.truth.repeats
-    owned = replace(owned, **{name: sparse.csr_array(getattr(owned, name)[:, order]) for name in ("scores", "due_from")})
+    owned = replace(
+        owned, **{name: sparse.csr_array(getattr(owned, name)[:, order]) for name in ("scores", "due_from")}
+    )
     truth = GroundTruth(replace(split, items=items, **parts), *families, exposures=shown, repeats=owned)
     other = Evaluation(new[evaluation.items], truth)
     for name in metrics.__all__:
