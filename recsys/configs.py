@@ -16,6 +16,7 @@ from recsys import metrics, models, objectives, splits
 from recsys.control.topics import read_policy_tables, read_topic_policy, resolve_policy_paths
 from recsys.data.readers import list_path_settings, resolve_reader
 from recsys.data.settings import TableSettings
+from recsys.evidence.like_curves import N_CANDIDATES
 from recsys.likelihoods.records import list_feature_names
 from recsys.reranking import blends, guards
 from recsys.reranking.dials import parse_control
@@ -390,10 +391,13 @@ class RepeatSection(Section):
 
 
 class EvidenceSection(Section):
-    """What rows of a history say beyond which items were liked."""
+    """What rows of a history say beyond which items were liked, and how likely each pick is liked."""
 
     one_offs: OneOffsSection | None = None  # without it all positives count whole
     repeat: RepeatSection | None = None  # without it held-out parts are first purchases alone
+    # whether a curve from scores to probabilities of a like is fitted to validation and read on the picks of each run
+    like_curve: bool = False
+    like_curve_candidates: int = Field(N_CANDIDATES, ge=1)  # best candidates of each user that it is fitted to
 
 
 class EvaluationSection(Section):
@@ -458,6 +462,7 @@ class Config(Section):
         self.split.resolve_split(self.filter, self.seed, self.read_topics())
         if self.likelihood is not None and self.split.validation == 0:
             raise RecsysError("[split] validation is 0, expected a share of likes that [likelihood] is fitted to")
+        self._check_like_curve()
         self.model.build_model("[model]")
         for name, section in self.models.items():
             section.build_model(f"[models.{name}]")
@@ -480,6 +485,19 @@ class Config(Section):
         pinned = any(guard.name == "pin" for run in self.list_runs() for guard in self.build_guards(run))
         check_order(self.slate.order, "[slate] ", pinned=pinned)
         return self
+
+    def _check_like_curve(self) -> None:
+        """Refuse a like curve where there is no validation to fit it to, or where it would be judged by that."""
+        if self.evidence is None or not self.evidence.like_curve:
+            return
+        if self.split.validation == 0:
+            raise RecsysError(
+                "[split] validation is 0, expected a share of likes that [evidence] like_curve is fitted to"
+            )
+        if self.evaluation.split == "validation":
+            raise RecsysError(
+                "[evaluation] split is validation, expected test: [evidence] like_curve is fitted to validation"
+            )
 
     def build_guards(self, run: "RunSpec | None" = None) -> list[Guard]:
         """Return the guards of every run, and those that `run` alone has."""

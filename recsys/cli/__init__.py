@@ -19,6 +19,7 @@ from recsys.cli.dials import dials
 from recsys.cli.discover import discover
 from recsys.cli.forget import forget
 from recsys.cli.ignored import ignored
+from recsys.cli.questions import ask
 from recsys.cli.rankers import export, profile, rank, warmup
 from recsys.cli.receipts import receipts
 from recsys.cli.reproduce import reproduce
@@ -122,6 +123,7 @@ cli.add_command(export)
 cli.add_command(warmup)
 cli.add_command(profile)
 cli.add_command(rank)
+cli.add_command(ask)
 cli.add_command(dials)
 cli.add_command(receipts)
 cli.add_command(why)

@@ -48,7 +48,9 @@ def warmup(folder: Path | None) -> None:
 @click.option("--user", help="Who asks, if the ranker knows the user.")
 @click.option("--history", help="What somebody else likes: item ids, separated by commas.")
 @click.option("--more", help="What the user likes by now: item ids, separated by commas.")
+@click.option("--dislikes", help="What the user does not like: item ids, separated by commas.")
 @click.option("--k", type=int, help="How many items (default: the ranker's).")
+@click.option("--widen-to", type=int, help="Let the slate grow up to so many items where the ranker is not sure.")
 @click.option("--seed", type=int, help="Of the draws (default: the ranker's).")
 @click.option("--weights", multiple=True, metavar="OBJECTIVE=FACTOR", help="A dial of this request.")
 @click.option("--profile-free", is_flag=True, help="What everybody gets.")
@@ -62,7 +64,9 @@ def rank(
     user: str | None,
     history: str | None,
     more: str | None,
+    dislikes: str | None,
     k: int | None,
+    widen_to: int | None,
     seed: int | None,
     weights: tuple[str, ...],
     profile_free: bool,
@@ -83,7 +87,9 @@ def rank(
         user=user,
         history=options.split_ids(history),
         more=options.split_ids(more),
+        dislikes=options.split_ids(dislikes),
         k=k,
+        widen_to=widen_to,
         seed=seed,
         weights=options.parse_settings(weights, "--weights") or None,
         profile_free=profile_free,
@@ -124,14 +130,15 @@ def _print_slate(ranker: "Ranker", answer: "Recommendation") -> None:
 
     catalogue = ranker.context.items
     titles = {} if catalogue is None else dict(zip(catalogue.ids.tolist(), catalogue.titles.tolist(), strict=True))
-    drawn = answer.to_dict()["propensity"]
+    drawn, likely = answer.to_dict()["propensity"], answer.like_probabilities
+    told = [name for name, found in (("P(like)", likely), ("propensity", drawn)) if found is not None]
     table = Table(box=None, pad_edge=False)
-    for name in ("slot", "item", "title", "score", "relevance rank", *(() if drawn is None else ("propensity",))):
+    for name in ("slot", "item", "title", "score", "relevance rank", *told):
         table.add_column(name, justify="left" if name in ("item", "title") else "right", overflow="fold")
     for place, item in enumerate(answer.items):
         figures = [f"{answer.scores[place]:.4f}", f"{answer.base_ranks[place]:,}"]
-        chance = () if drawn is None else (f"{drawn[place]:.4f}",)
-        table.add_row(str(place + 1), item, titles.get(item, ""), *figures, *chance)
+        chances = [f"{found[place]:.4f}" for found in (likely, drawn) if found is not None]
+        table.add_row(str(place + 1), item, titles.get(item, ""), *figures, *chances)
     options.make_console().print(table)
     for note in answer.notes:
         options.print_line(f"note: {note}")

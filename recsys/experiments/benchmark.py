@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from recsys.configs import Config, RunSpec, ShownSection, parse_config, read_config
 from recsys.experiments.fold_readings import add_seen_reading, describe_power, evaluate_each_reader, read_folds
 from recsys.experiments.folds import build_or_load_judges, describe_missing_folds
+from recsys.experiments.like_reliability import add_like_probabilities
 from recsys.experiments.likelihoods import describe_likelihood, find_likelihood
 from recsys.experiments.pipeline import LogFunction, Preparation, hash_exposures, load_exposures, prepare_benchmark
 from recsys.experiments.rerankings import SlatesByLength, build_fold_slates, build_run_slates
@@ -114,6 +115,7 @@ def evaluate_slates(
     truth = preparation.build_ground_truth()
     judges = build_or_load_judges(preparation)
     by_fold = build_fold_slates(preparation, specs, slates, judges, quiet)
+    slates, by_fold, reliability = add_like_probabilities(preparation, specs, slates, by_fold)
     with show_progress(quiet) as bars:
         bars.add_task("judging", total=None)
         seen = _score_each_length(config, slates, truth, seconds)
@@ -126,6 +128,7 @@ def evaluate_slates(
             *preparation.time_notes,
             *preparation.one_off_notes,
             *learned,
+            *(() if reliability is None else reliability.describe()),
             *notes,
             *_note_uncached(preparation),
         )
@@ -138,7 +141,7 @@ def evaluate_slates(
             readings = read_folds(preparation, truth, judges, by_fold, {**read, "seen": seen})
             said += describe_power(readings, against, config)
         said += describe_missing_folds(preparation)
-    return Bench(preparation, specs, slates, scores, summary, against, folder, said, likelihood, readings)
+    return Bench(preparation, specs, slates, scores, summary, against, folder, said, likelihood, readings, reliability)
 
 
 def resolve_config(

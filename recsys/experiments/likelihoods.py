@@ -57,7 +57,7 @@ def build_or_load_likelihood(preparation: Preparation, model: ModelSection, want
     section = config.likelihood
     if section is None or whole is None:
         raise RecsysError("[likelihood] is missing, expected the section")
-    before = _build_fitting_preparation(preparation, whole)
+    before = build_fitting_preparation(preparation, whole)
 
     def fit() -> CacheEntry:
         start = time.perf_counter()
@@ -111,7 +111,7 @@ def describe_likelihood(made: Likelihood) -> tuple[str, ...]:
     return (f"{made.describe()}{end}", *(f"likelihood: {note}" for note in made.notes.tolist()))
 
 
-def _build_fitting_preparation(preparation: Preparation, whole: Split) -> Preparation:
+def build_fitting_preparation(preparation: Preparation, whole: Split) -> Preparation:
     """Return the preparation in which train alone is known: that of validation."""
     config = preparation.config
     if config.evaluation.split == "validation":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from recsys.configs import RunSpec
 from recsys.experiments.fold_readings import FoldReadings
+from recsys.experiments.like_reliability import LikeReliability
 from recsys.experiments.pipeline import Preparation
 from recsys.experiments.rerankings import SlatesByLength
 from recsys.likelihoods import Likelihood
@@ -32,6 +33,7 @@ class Bench:
     notes: tuple[str, ...] = ()
     likelihood: Likelihood | None = None  # of [likelihood], where the config has one
     readings: FoldReadings | None = None  # what judges by halves of the users say; None where users are not halved
+    reliability: "LikeReliability | None" = None  # of [evidence] like_curve
     rule_costs: "pd.DataFrame | None" = None  # of `recsys.experiments.rule_costs`; None without a rule, or comparison
 
     def __str__(self) -> str:

@@ -64,6 +64,9 @@ class RunFolder:
                 save_likelihood(bench.likelihood, folder / "likelihood.npz")
                 escape_csv_frame(coefficient_table(bench.likelihood)).to_csv(folder / "likelihood.csv", index=False)
                 reports.write_coefficients(bench.likelihood, folder / "likelihood.svg")
+            if bench.reliability is not None:
+                escape_csv_frame(bench.reliability.table).to_csv(folder / "reliability.csv", index=False)
+                reports.write_reliability(bench.reliability.table, folder / "reliability.svg")
             if bench.rule_costs is not None:
                 escape_csv_frame(bench.rule_costs).to_csv(folder / "rules.csv", index=False)
             reports.write_report(_build_results(bench, around, seconds), folder)
@@ -209,6 +212,7 @@ def _collect_facts(bench: "Bench", around: dict[str, Any], seconds: float) -> di
         "models": {name: section.model_dump() for name, section in config.models.items()},
         "pool": config.pool.model_dump(),
         **({} if bench.likelihood is None else {"likelihood": list(describe_likelihood(bench.likelihood))}),
+        **({} if bench.reliability is None else {"P(like)": list(bench.reliability.describe())}),
         "slates": config.slate.model_dump(),
         "blends": config.blends,
         "maps": {

@@ -6,6 +6,8 @@ import scipy  # its parts load when they are used: a ranker without exploration 
 from recsys.types.arrays import Csr, Doubles, Floats
 from recsys.types.models import Factors
 
+_ROWS = 4096  # items whose variances are computed at once
+
 
 def gram(factors: Factors) -> Doubles:
     """Return `unobserved_weight` Y'Y, the part of the normal equations that all users share, (d, d)."""
@@ -19,6 +21,18 @@ def cholesky_factor(factors: Factors, common: Doubles, likes: Csr, user: int, di
     Its inverse is the posterior covariance of the user's factor, in units of the noise variance.
     """
     return np.asarray(scipy.linalg.cholesky(_make_normal_matrix(factors, common, likes, user, dislikes), lower=True))
+
+
+def compute_prior_variances(factors: Factors, common: Doubles) -> Doubles:
+    """Return y' A^-1 y of each item, (I,), for the matrix A of a user without history; `common` is the `gram`."""
+    n_items = len(factors.item_factors)
+    nobody = Csr((1, n_items), dtype=np.float32)
+    lower = cholesky_factor(factors, common, nobody, 0)
+    found = np.empty(n_items)
+    for start in range(0, n_items, _ROWS):
+        rows = factors.item_factors[start : start + _ROWS].astype(np.float64)
+        found[start : start + _ROWS] = (scipy.linalg.solve_triangular(lower, rows.T, lower=True) ** 2).sum(axis=0)
+    return found
 
 
 def solve_user_factors(

@@ -60,6 +60,7 @@ from recsys.metrics.exposure_deficits import exposure_deficit, exposure_deficit_
 from recsys.metrics.fragmentations import fragmentation
 from recsys.metrics.novelty import efd, epc, epd, self_information
 from recsys.metrics.popularity import aclt, aplt, arp, popularity_lift, upd
+from recsys.metrics.reliabilities import expected_calibration_error
 from recsys.metrics.repeats import repeat_share
 from recsys.metrics.serendipities import (
     serendipity,
@@ -153,6 +154,7 @@ __all__ = [
     "evenness",
     "explore_precision",
     "explore_recall",
+    "expected_calibration_error",
     "exposure_deficit",
     "exposure_deficit_own",
     "fragmentation",

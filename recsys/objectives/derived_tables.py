@@ -32,8 +32,9 @@ from recsys.maths.distributions import (
     sum_by_region,
     user_mixes,
 )
+from recsys.maths.elicitation import estimate_familiarity
 from recsys.maths.embeddings import cooccurrence_vectors, feature_vectors, normalize_rows
-from recsys.maths.fold_in import gram
+from recsys.maths.fold_in import compute_prior_variances, gram
 from recsys.maths.pmi import overall_distance_moments, scaled_npmi_matrix, user_distance_moments
 from recsys.maths.popularity import (
     count_item_users,
@@ -157,6 +158,22 @@ def get_factor_gram(context: Context, needed_by: str) -> Doubles:
     """
     factors = context.population.need_factors(needed_by)
     return FACTOR_GRAM.get(context, lambda: gram(factors))
+
+
+PRIOR_VARIANCES = Table("prior_variances")
+
+
+def get_prior_variances(context: Context, needed_by: str) -> Doubles:
+    """Return the variance of each item's score for a user of whom nothing is known, (I,), in units of noise.
+
+    No history makes it larger: what a user likes adds to the matrix whose inverse is the covariance.
+
+    Raises:
+        RecsysError: if there are no factors.
+    """
+    factors = context.population.need_factors(needed_by)
+    common = get_factor_gram(context, needed_by)
+    return PRIOR_VARIANCES.get(context, lambda: compute_prior_variances(factors, common))
 
 
 # Regions of the own maps
@@ -557,6 +574,19 @@ def get_item_counts(context: Context, needed_by: str) -> Doubles:
         return count_item_users(train) if all_.time_weights is None else sum_item_weights(train)
 
     return ITEM_COUNTS.get(context, make)
+
+
+FAMILIARITY = Table("familiarity")
+
+
+def get_familiarity(context: Context, needed_by: str) -> Doubles:
+    """Return how likely a user knows each item, (I,) in (0, 1), by how many met it (`estimate_familiarity`)."""
+
+    def make() -> Doubles:
+        seen = context.population.need_seen(needed_by)
+        return estimate_familiarity(count_item_users(seen), int((np.diff(seen.indptr) > 0).sum()))
+
+    return FAMILIARITY.get(context, make)
 
 
 LOG_POPULARITY = Table("log_popularity")

@@ -14,7 +14,7 @@ from recsys.data.identifiers import normalize_id
 from recsys.rankers.evidence_ages import EvidenceAge
 from recsys.rankers.whys import NO_WHYS, MadeWhys, Whys
 from recsys.types import RecsysError
-from recsys.types.arrays import Floats, Longs
+from recsys.types.arrays import Doubles, Floats, Longs
 from recsys.types.numbers import check_flag
 from recsys.types.pools import ConstantFunction
 from recsys.types.slates import sum_contributions
@@ -43,6 +43,7 @@ class Recommendation:
     make_receipt: Callable[["Recommendation", bool], Receipt] = field(repr=False)
     explain_likelihood: Callable[[], tuple[dict[str, float], ...]] = field(repr=False, default=tuple)
     measure_ages: Callable[[], tuple[EvidenceAge | None, ...]] = field(repr=False, default=tuple)
+    estimate_likes: Callable[[], Doubles | None] = field(repr=False, default=ConstantFunction(None))
     dials: Mapping[str, float] = field(default_factory=dict)  # factor of each objective that is not as configured
     profile_free: bool = False  # whether it is what everybody gets
     now: int = 0  # seconds since 1970: the moment of the request
@@ -57,6 +58,7 @@ class Recommendation:
             "make_receipt": KeptReceipt(self.receipt()),
             "whys": MadeWhys(self.whys.list_whys(self)),
             "measure_ages": ConstantFunction(tuple(self.measure_ages())),
+            "estimate_likes": ConstantFunction(self.like_probabilities),
         }
         return {**vars(self), **said}
 
@@ -64,6 +66,15 @@ class Recommendation:
     def scores(self) -> Floats:
         """The blended gain of each pick at the moment of its pick, (k,): the sum of its contributions."""
         return sum_contributions(self.contributions)
+
+    @property
+    def like_probabilities(self) -> Doubles | None:
+        """The probability that each pick is liked, (k,) in [0, 1]; None where nothing says it.
+
+        By the ranker's like curve (`recsys.evidence.fit_like_curve`), or of a logistic likelihood: that of a like in a
+        log, so that it is a lower bound of liking.
+        """
+        return self.estimate_likes()
 
     @property
     def policy(self) -> str:
@@ -86,7 +97,7 @@ class Recommendation:
 
         `log_propensity` and `propensity`, which off-policy evaluation asks for, are None where picks are not drawn.
         """
-        drawn = self.log_propensity
+        drawn, likely = self.log_propensity, self.like_probabilities
         return {
             "policy": self.policy,
             "seed": self.seed,
@@ -99,6 +110,7 @@ class Recommendation:
             "base_ranks": self.base_ranks.tolist(),
             "displaced": list(self.displaced),
             "contributions": dict(zip(self.objectives, self.contributions.T.tolist(), strict=True)),
+            "like_probabilities": None if likely is None else likely.tolist(),
             "log_propensity": None if drawn is None else drawn.tolist(),
             "propensity": None if drawn is None else np.exp(drawn, dtype=np.float64).tolist(),
             "unknown_items": list(self.unknown_items),

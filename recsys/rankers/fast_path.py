@@ -26,7 +26,15 @@ from recsys.objectives.fatigues import convert_window
 from recsys.objectives.negative_spaces import negative_space
 from recsys.rankers.generic_path import Picks
 from recsys.rankers.policies import Policy
-from recsys.rankers.requests import NOBODY, Candidates, RequestUser, build_user_context, get_draw_key, get_row_columns
+from recsys.rankers.requests import (
+    NOBODY,
+    Candidates,
+    RequestUser,
+    build_user_context,
+    get_draw_key,
+    get_row_columns,
+    list_disliked_items,
+)
 from recsys.reranking.blends import MAX_MAGNITUDE, BlendPart, parse_blend, scale_weight
 from recsys.reranking.blocks import TOO_LARGE
 from recsys.support import rng
@@ -46,7 +54,6 @@ SCORE_TRANSFORMS = {
 }  # supported
 TERMS_WITH_SLATE = ("mmr", "negative_space")  # whose gains follow the slate; those of other terms are filled
 MAX_LAYOUTS = 64  # layouts that are kept, one for each number of candidates and picks
-NO_ITEMS = np.zeros(0, np.int32)
 NO_COSINES = np.zeros(0, np.float32)
 NO_GUARDS = slot_rules.NO_RULES.slice_users(0, 1).to_tuple()  # no guards
 
@@ -311,7 +318,7 @@ def _build_unexplored_function(context: Context, part: BlendPart) -> FillGain:
     tables = _get_unexplored_tables(context, part)
 
     def fill(asker: RequestUser, candidates: Candidates, gain: Floats) -> None:
-        declined, near = _get_disliked_items(context, asker), fill_cosines(asker, candidates)
+        declined, near = list_disliked_items(context, asker), fill_cosines(asker, candidates)
         kernel(candidates.items, candidates.scores, near, asker.history, declined, *tables, gain)
 
     return fill
@@ -326,7 +333,7 @@ def _build_value_function(context: Context, part: BlendPart) -> FillGain:
     tables = [*_get_unexplored_tables(context, part), float(_complete_settings(part)["exploration"])]
 
     def fill(asker: RequestUser, candidates: Candidates, gain: Floats) -> None:
-        declined, near = _get_disliked_items(context, asker), fill_cosines(asker, candidates)
+        declined, near = list_disliked_items(context, asker), fill_cosines(asker, candidates)
         kind = KINDS[candidates.likelihood_kind]
         kernel(candidates.items, candidates.scores, near, asker.history, declined, *tables, kind, gain)
 
@@ -413,7 +420,7 @@ def _build_expected_function(context: Context, tau: float, prior_strength: float
 
     def expected(asker: RequestUser, filled: Doubles) -> None:
         community = int(label[asker.code]) if asker.code >= 0 else -1
-        declined = _get_disliked_items(context, asker)
+        declined = list_disliked_items(context, asker)
         kernel(asker.history, declined, *shares, *near, community, tau, prior_strength, like_share, *filled)
 
     def fill_user(code: int, filled: Doubles) -> None:
@@ -422,7 +429,7 @@ def _build_expected_function(context: Context, tau: float, prior_strength: float
     known = np.asarray(get_expected_exposure(context, tau, prior_strength, fill_user))
 
     def looked_up(asker: RequestUser, filled: Doubles) -> None:
-        if 0 <= asker.code < known.shape[1] and not asker.is_extended:
+        if 0 <= asker.code < known.shape[1] and not asker.is_extended and not len(asker.dislikes):
             filled[:] = known[:, asker.code]
         else:
             expected(asker, filled)
@@ -442,11 +449,3 @@ def _get_share_arrays(context: Context) -> list[Anys]:
         np.asarray(shares.indices).astype(np.int32),
         np.asarray(shares.data).astype(np.float32),
     ]
-
-
-def _get_disliked_items(context: Context, request_user: RequestUser) -> Ints:
-    return (
-        NO_ITEMS
-        if request_user.code < 0 or context.dislikes is None
-        else get_row_columns(context.dislikes, request_user.code)
-    )

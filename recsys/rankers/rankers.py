@@ -16,6 +16,8 @@ from recsys.control.forgetting import FinishedForgets, PendingForget
 from recsys.control.receipts import Receipt
 from recsys.control.whys import WhyNot
 from recsys.data.identifiers import normalize_id
+from recsys.evidence.like_curves import LikeCurve, estimate_like_probabilities
+from recsys.evidence.questions import DEFICIT_WEIGHT, Questions
 from recsys.kernels import slot_rules
 from recsys.likelihoods.computing import RequestScorer
 from recsys.likelihoods.records import Likelihood
@@ -48,6 +50,7 @@ from recsys.rankers.forgets import (
 )
 from recsys.rankers.generic_path import pick_by_rerank
 from recsys.rankers.indexes import Index, retrieve_from_index
+from recsys.rankers.like_curves import check_like_curve, describe_unsure_slate, widen_slate
 from recsys.rankers.likelihoods import (
     build_ranker_scorer,
     describe_kept_order,
@@ -58,6 +61,7 @@ from recsys.rankers.one_offs import confirm, describe_one_offs, list_confirmed, 
 from recsys.rankers.owned_items import set_owned_until
 from recsys.rankers.policies import Policy
 from recsys.rankers.profiles import UserProfile, build_profile
+from recsys.rankers.questions import ask_questions
 from recsys.rankers.receipts import GivenInputs, HeldInputs, Replay, ReplayResult, make_receipt, replay_receipt
 from recsys.rankers.records import RankerParts, check_parts, collect_parts, name_policy
 from recsys.rankers.request_constraints import (
@@ -116,7 +120,7 @@ from recsys.types import Context, Exposures, Guard, Pool, RecsysError, RecsysWar
 from recsys.types.arrays import Bools, Ints
 from recsys.types.exposures import make_empty_histories
 from recsys.types.moments import parse_moment
-from recsys.types.numbers import check_flag, check_int
+from recsys.types.numbers import check_flag, check_int, check_number
 from recsys.types.paths import check_path
 from recsys.types.repeats import RepeatHistories
 from recsys.types.topics import TopicItems
@@ -147,6 +151,7 @@ class Ranker:
     control: Mapping[str, Any] = field(default_factory=dict)  # rules: the range of each dial
     user_dials: UserDials | None = field(default=None, repr=False)  # stored for users: no part of the policy
     topics: TopicItems | None = field(default=None, repr=False)  # of a policy; it has no item of a sensitive one
+    like_curve: LikeCurve | None = None  # None: no pick has a probability, unless a logistic likelihood says it
     forget_state: ForgetState | None = field(default=None, init=False, repr=False)  # what its forget list took out
     _fixed_guards: RequestGuards = field(init=False, repr=False)
     _retrievable: Bools = field(init=False, repr=False)  # (I,) what is available and not excluded by the guards
@@ -226,6 +231,7 @@ class Ranker:
         max_shown: int = MAX_SHOWN,
         forget_list: str | Path | None = None,
         repeats: RepeatHistories | None = None,
+        like_curve: LikeCurve | None = None,
     ) -> "Ranker":
         """Return the ranker of a fitted model and a blend, for the users and items of `split`.
 
@@ -256,6 +262,10 @@ class Ranker:
 
         `forget_list` is the file that the ranker obeys from now on (`follow_forget_list`). A split that was made with
         it has none of the rows that it names, so that nothing is pending.
+
+        `like_curve` (`recsys.evidence.fit_like_curve`) says how likely each pick is liked
+        (`Recommendation.like_probabilities`), from its score: one that was fitted to scores of the same kind, those of
+        the model, or with a `likelihood` those of that.
 
         With `recall` below 1, `rank` retrieves by an index (extra `index`) that finds this share of the n best, on
         average over users; `index` of the ranker says what it found of those of 256 users. 1 is exact.
@@ -293,7 +303,8 @@ class Ranker:
         )  # fmt: skip
         about: dict[str, Any] = {"split_fingerprint": split.fingerprint, **made_of.about}
         about |= {"shown": left_out} if left_out else {}
-        others: Any = (own, made_of.retrieval_index, about, made_of.likelihood, rules, None, topics)
+        curve = check_like_curve(like_curve)
+        others: Any = (own, made_of.retrieval_index, about, made_of.likelihood, rules, None, topics, curve)
         made = cls(model, made_of.context, plain, made_of.scales, policy, split.available_items, "", *others)
         return made if forget_list is None else made.follow_forget_list(forget_list)
 
@@ -347,7 +358,7 @@ class Ranker:
             check_parts(parts, context)
             fitting.prime_tables(context, model)
             guards = settings["guards"]
-            others: Any = (likelihood, settings.get("control", {}), user_dials, topics)
+            others: Any = (likelihood, settings.get("control", {}), user_dials, topics, settings.get("like_curve"))
             made = cls(model, context, *decided, parts.available, name, guards, index, about, *others)
         except (RecsysError, np.linalg.LinAlgError) as error:
             raise RecsysError(f"{folder}: is damaged: {error}") from None
@@ -389,6 +400,7 @@ class Ranker:
         user: Id | None = None,
         history: Iterable[HistoryRow] | None = None,
         more: Iterable[HistoryRow] | None = None,
+        dislikes: Iterable[Id] | None = None,
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Guard] = (),
@@ -408,6 +420,8 @@ class Ranker:
         `recsys.reranking.guards` says, and told (`Recommendation.violations`).
         Rows of `history` and `more` are items, or all of them an item and its datetime, which says how much it counts
         where the ranker has a half-life (`Split.with_half_life`); without a time it counts as of now.
+        `dislikes` are items that the one who asks does not like, beside those that the ranker holds. They are folded in
+        as the model folds in known dislikes (`Factors.disliked_weight`), and `rank` does not show them.
         `shown` are exposures of the one who asks, beside those that the ranker holds: rows of item_id, datetime and
         optionally dismissed (`recsys.rankers.exposures.parse_shown_rows`). `now` is the moment of the request, in
         seconds since 1970 or as a `datetime`, the clock's by default; an exposure after it counts as `now`.
@@ -424,7 +438,7 @@ class Ranker:
                 is there twice, a k below 1, an unknown objective or a factor out of its range in `weights`, factors
                 that turn every objective off, or as a guard says.
         """
-        asks, dials = self._resolve_request(user, history, more, weights, profile_free, shown, now)
+        asks, dials = self._resolve_request(user, history, more, weights, profile_free, shown, now, dislikes)
         k = self._resolve_k(k)
         held = self._combine_guards(guards, k)
         asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
@@ -440,6 +454,7 @@ class Ranker:
         scores: Any = None,
         shown: Any = None,
         guards: Sequence[Guard] | None = None,
+        dislikes: Iterable[Id] | None = None,
     ) -> ReplayResult:
         """Answer the request of a receipt again, and say whether the slate is the same to the last bit, or why not.
 
@@ -453,7 +468,7 @@ class Ranker:
         Raises:
             RecsysError: for something else than a receipt, or inputs that cannot be read.
         """
-        given = GivenInputs(history, more, items, scores, shown, guards)
+        given = GivenInputs(history, more, items, scores, shown, guards, dislikes)
         return replay_receipt(self._held, self.name, receipt, given, self._answer_again)
 
     def rank(
@@ -462,7 +477,9 @@ class Ranker:
         user: Id | None = None,
         history: Iterable[HistoryRow] | None = None,
         more: Iterable[HistoryRow] | None = None,
+        dislikes: Iterable[Id] | None = None,
         k: int | None = None,
+        widen_to: int | None = None,
         seed: int | None = None,
         guards: Sequence[Guard] = (),
         weights: Mapping[Any, float] | None = None,
@@ -474,21 +491,62 @@ class Ranker:
 
         A new history is folded in exactly: the history of a user of the training data gets that user's scores. So is a
         user's with what they like `more` since the ranker was fitted; what they declined is still left out.
-        `guards`, `weights`, `profile_free` and `now` are as for `rerank`. What `exclude` and `require` close takes no
-        place among the n. What is pinned has one, and so have the best of a group that `at_least` needs, if they are
-        available, not met and not closed.
+        `dislikes`, `guards`, `weights`, `profile_free` and `now` are as for `rerank`. What `exclude` and `require`
+        close takes no place among the n. What is pinned has one, and so have the best of a group that `at_least` needs,
+        if they are available, not met and not closed.
+
+        With `widen_to`, the slate grows where the ranker is not sure: to as many picks, from k up to `widen_to`, as the
+        most relevant candidates need so that one of them is expected to be liked (`Recommendation.like_probabilities`).
 
         With an `index`, those of them that it finds; all that is pinned, and as many of a group as it needs.
 
         Raises:
-            RecsysError: as `rerank` does, and if the ranker has no model.
+            RecsysError: as `rerank` does, and if the ranker has no model, or nothing says how likely a pick is liked
+                and `widen_to` asks for it.
         """
         self._need_model()
-        asks, dials = self._resolve_request(user, history, more, weights, profile_free, shown, now)
+        asks, dials = self._resolve_request(user, history, more, weights, profile_free, shown, now, dislikes)
         k = self._resolve_k(k)
         held = self._combine_guards(guards, k)
         asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
-        return self._answer_request(asks, self._retrieve(asks, held), k, seed, held, self.policy.n, dials)
+        found = self._retrieve(asks, held)
+        if widen_to is not None:
+            widen_to = self._resolve_k(widen_to)
+            k = widen_slate(self.like_curve, self._likelihood_scorer, asks, found, k, widen_to)
+        return self._answer_request(asks, found, k, seed, held, self.policy.n, dials)
+
+    def ask(
+        self,
+        n: int = 5,
+        *,
+        user: Id | None = None,
+        history: Iterable[HistoryRow] | None = None,
+        more: Iterable[HistoryRow] | None = None,
+        dislikes: Iterable[Id] | None = None,
+        unknown: Iterable[Id] = (),
+        guards: Sequence[Guard] = (),
+        shown: Any = None,
+        now: Any = None,
+        deficit_weight: float = DEFICIT_WEIGHT,
+    ) -> Questions:
+        """Return at most n items to ask a user about: those whose answers tell the most about what the user likes.
+
+        Whoever is asked is a `user`, a `history`, or with neither somebody of whom nothing is known. Answers are
+        brought by the next request: likes in `history` (or `more` of a known user), `dislikes`, and here what is
+        `unknown` to the user. No item is asked about that is met, answered, not available, excluded by guards or limits
+        on exposures, or of a topic that the user stopped. `recsys.evidence.find_questions` says how they are chosen;
+        `deficit_weight` is how much more a question counts in regions that the history lacks. A model without factors
+        asks for the items whose answers differ most among users (entropy0).
+
+        Raises:
+            RecsysError: as `rank` does, for an n below 1, or a `deficit_weight` below 0.
+        """
+        n = check_int("ranker: n", n, 1)
+        weight = check_number("ranker: deficit_weight", deficit_weight, 0)
+        asks, _ = self._resolve_request(user, history, more, None, False, shown, now, dislikes)
+        held = self._combine_guards(guards, min(n, MAX_SLOTS))
+        asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
+        return ask_questions(self.context, self._items, self._retrievable, asks, held, unknown, n, weight)
 
     def _retrieve(self, asks: RequestUser, held: RequestGuards) -> Candidates:
         """Return the candidates of a request that brings none."""
@@ -882,6 +940,7 @@ class Ranker:
         profile_free: bool,
         shown: Any,
         now: Any,
+        dislikes: Iterable[Id] | None = None,
     ) -> tuple[RequestUser, RequestDials]:
         """Return the user of a request, with what was shown to them, and its dials.
 
@@ -892,7 +951,7 @@ class Ranker:
             asks, profile_free = RequestUser(-1, NO_ITEMS, now=now), True
         else:
             profile_free = False
-            asks = resolve_request_user(self.context, self._users, self._items, user, history, more, now)
+            asks = resolve_request_user(self.context, self._users, self._items, user, history, more, now, dislikes)
             if shown is not None or self._exposures.has_rows:
                 asks = self._exposures.add_to_request(asks, shown)
         stored = self._dials_of_users.get(asks.code, ())
@@ -920,7 +979,10 @@ class Ranker:
     def _serialize_settings(self) -> dict[str, Any]:
         """Return how it decides, as JSON can say it."""
         settings = {"blend": dict(self.blend), "scales": dict(self.scales), "policy": asdict(self.policy)}
-        return settings | _guard_settings(self.guards) | ({"control": dict(self.control)} if self.control else {})
+        curve = {} if self.like_curve is None else {"like_curve": asdict(self.like_curve)}
+        return (
+            settings | _guard_settings(self.guards) | ({"control": dict(self.control)} if self.control else {}) | curve
+        )
 
     def _resolve_k(self, k: int | None) -> int:
         if k is None:
@@ -1007,6 +1069,8 @@ class Ranker:
         elif hiding is not None:
             shown = shown[~hiding.closed[0]]
         pinned = list_pinned_items(asked)
+        likes = (self.like_curve, found.likelihood_kind, found.scores[picked.positions])
+        lacking += describe_unsure_slate(*likes)
         if len(codes) < k:
             lacking += (
                 self._describe_short(
@@ -1058,6 +1122,7 @@ class Ranker:
                 request_user.history,
                 request_user.dated,
             ),
+            estimate_likes=partial(estimate_like_probabilities, *likes),
             dials=dict(dials.factors),
             profile_free=dials.profile_free,
             now=request_user.now,

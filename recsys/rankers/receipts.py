@@ -53,6 +53,7 @@ class GivenInputs(NamedTuple):
     scores: Any = None
     shown: Any = None
     guards: Sequence[Guard] | None = None
+    dislikes: Iterable[Id] | None = None
 
 
 class Replay(NamedTuple):
@@ -105,16 +106,23 @@ class HeldInputs:
         """Return the ids of items."""
         return [self.items.names[code] for code in codes.tolist()]
 
-    def resolve_asker(self, code: int, likes: Iterable[HistoryRow] | None, now: int) -> RequestUser:
-        """Return the user of a request that brings some likes: a known user's `more`, or a history."""
+    def resolve_asker(
+        self, code: int, likes: Iterable[HistoryRow] | None, now: int, dislikes: Iterable[Id] | None = None
+    ) -> RequestUser:
+        """Return the user of a request that brings some likes, a known user's `more` or a history, and dislikes."""
         history, more = (likes, None) if code < 0 else (None, likes)
-        return resolve_request_user(self._context, self._users, self.items, self.name_user(code), history, more, now)
+        who = (self._context, self._users, self.items, self.name_user(code))
+        return resolve_request_user(*who, history, more, now, dislikes)
 
     def digest_history(self, asker: RequestUser, own: Ints) -> InputDigest:
-        """Return the digest of liked items, `own` ones and those of the request with their times, in whatever order."""
+        """Return the digest of liked items, `own` ones and those of the request with their times, in whatever order.
+
+        Dislikes that the request brings are part of it.
+        """
         rows = [(self.items.names[code], when) for code, when in list_dated_likes(asker, asker.history, own)]
         rows += [(f"\0{self.items.names[code]}", None) for code in asker.again.tolist()]  # came again
-        return InputDigest(hash_text(repr(sorted(rows))), len(rows), len(own))
+        told = repr(sorted(rows)) + "".join(f" -{name}" for name in sorted(self.name_items(asker.dislikes)))
+        return InputDigest(hash_text(told), len(rows) + len(asker.dislikes), len(own))
 
     def digest_shown(self, rows: ShownRows, n_held: int) -> InputDigest:
         """Return the digest of exposures, in whatever order."""
@@ -143,6 +151,7 @@ def make_receipt(
     brought = {
         "history": asker.code < 0 and len(asker.history) > 0,
         "more": asker.code >= 0 and len(asker.history) + len(asker.again) > len(own),
+        "dislikes": len(asker.dislikes) > 0,
         "shown": len(asker.shown.items) > 0 and not _have_equal_rows(asker.shown, own_shown),
         "candidates": given is not None,
     }
@@ -251,7 +260,7 @@ def _build_replay(held: HeldInputs, receipt: Receipt, given: GivenInputs, code: 
     if given.shown is not None:
         shown = _join_shown(held.items, own_shown._replace(now=receipt.now), given.shown)
     likes = given.history if code < 0 else given.more
-    asker = held.resolve_asker(code, likes, receipt.now)._replace(shown=shown)
+    asker = held.resolve_asker(code, likes, receipt.now, given.dislikes)._replace(shown=shown)
     found = None if given.items is None else parse_candidates(held.items, given.items, given.scores)
     guards = given.guards
     if guards is None:
@@ -296,6 +305,8 @@ def _list_inputs(
         kept["history"] = _name_likes(held, asker, np.concatenate([asker.history, asker.again]), own)
     if "more" in brought:
         kept["more"] = _name_likes(held, asker, np.concatenate([np.setdiff1d(asker.history, own), asker.again]), own)
+    if "dislikes" in brought:
+        kept["dislikes"] = held.name_items(asker.dislikes)
     if "shown" in brought:
         kept["shown"] = _list_brought_rows(held, asker.shown, own_shown)
     if given is not None:

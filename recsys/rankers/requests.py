@@ -55,6 +55,7 @@ class RequestUser(NamedTuple):
     weights: Floats = NO_WEIGHTS  # (h,) how much each item of the history counts, by age or as a one-off; () without
     one_offs: Ints = NO_ITEMS  # codes of the items of the history that fit nothing else of it, ascending
     again: Ints = NO_ITEMS  # codes of those that would be one-offs if they had not come again
+    dislikes: Ints = NO_ITEMS  # codes of the items that the request says are disliked, ascending
     stopper: int = (
         -1
     )  # the code of the user whose stopped topics are closed, also where nothing else is read of the user
@@ -118,16 +119,33 @@ def load_exposure_kernels() -> Any:
 
 def resolve_request_user(
     context: Context, users: IdIndex, items: IdIndex, user: Id | None, history: Iterable[HistoryRow] | None,
-    more: Iterable[HistoryRow] | None, now: int,
+    more: Iterable[HistoryRow] | None, now: int, dislikes: Iterable[Id] | None = None,
 ) -> RequestUser:  # fmt: skip
     """Return the user of a request: a known one, who may like `more` by now, a history, or nobody known.
 
-    `now` is the moment of the request, in seconds since 1970.
+    `now` is the moment of the request, in seconds since 1970; `dislikes` are items that it says are disliked.
 
     Raises:
-        RecsysError: for a user and a history, more without a user, or a user whom the ranker does not know: nobody is
-            guessed.
+        RecsysError: for a user and a history, more without a user, a user whom the ranker does not know: nobody is
+            guessed; or an item that is both liked and disliked.
     """
+    asks = _resolve_likes(context, users, items, user, history, more, now)
+    return asks if dislikes is None else _add_dislikes(items, asks, dislikes)
+
+
+def _add_dislikes(items: IdIndex, asks: RequestUser, dislikes: Iterable[Id]) -> RequestUser:
+    codes, unknown = items.look_up(dislikes)
+    codes = np.unique(codes)
+    both = np.intersect1d(codes, asks.history)
+    if len(both):
+        raise RecsysError(f"ranker: item '{items.names[both[0]]}' is liked and disliked, expected one of them")
+    return asks._replace(dislikes=codes, unknown=(*asks.unknown, *unknown))
+
+
+def _resolve_likes(
+    context: Context, users: IdIndex, items: IdIndex, user: Id | None, history: Iterable[HistoryRow] | None,
+    more: Iterable[HistoryRow] | None, now: int,
+) -> RequestUser:  # fmt: skip
     if more is not None and user is None:
         raise RecsysError("ranker: found more without a user, expected both, or history= with all that they like")
     if user is not None and history is not None:
@@ -237,6 +255,10 @@ def build_user_context(context: Context, request_user: RequestUser, seed: int | 
     if request_user.code >= 0:
         rows = slice(request_user.code, request_user.code + 1)
         parts = {name: _slice_rows(getattr(context, name), rows) for name in ("dislikes", "times")}
+    if len(request_user.dislikes):
+        declined = list_disliked_items(context, request_user)
+        disliked = _build_row(declined, np.ones(len(declined), np.float32), len(context.item_ids))
+        parts = {**parts, "dislikes": disliked}
     return Context(
         user_ids=np.array([""])
         if request_user.code < 0
@@ -254,6 +276,14 @@ def build_user_context(context: Context, request_user: RequestUser, seed: int | 
         time_weights=build_row_weights(context, row, request_user.weights),
         **parts,
     )
+
+
+def list_disliked_items(context: Context, request_user: RequestUser) -> Ints:
+    """Return the items that the user of a request dislikes, codes: those that are held, and those that it brings."""
+    if request_user.code < 0 or context.dislikes is None:
+        return request_user.dislikes
+    held = get_row_columns(context.dislikes, request_user.code)
+    return np.union1d(held, request_user.dislikes).astype(np.int32) if len(request_user.dislikes) else held
 
 
 def build_context_of_users(context: Context, codes: Longs) -> Context:

@@ -13,7 +13,7 @@ from recsys.models.factor_model import FittedFactors
 from recsys.objectives.derived_tables import get_factor_gram, get_hard_regions, get_tie_order
 from recsys.rankers.owned_items import list_repeat_candidates
 from recsys.rankers.policies import Policy
-from recsys.rankers.requests import Candidates, RequestUser, build_user_context, get_row_columns
+from recsys.rankers.requests import Candidates, RequestUser, build_user_context, list_disliked_items
 from recsys.types import Context, Factors, RecsysError, Scorer
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
 
@@ -106,8 +106,9 @@ def get_seen_items(context: Context, policy: Policy, request_user: RequestUser) 
     seen = request_user.history
     if context.repeats is not None:
         seen = np.setdiff1d(seen, list_repeat_candidates(context, request_user))
-    if request_user.code >= 0 and context.dislikes is not None:
-        seen = np.concatenate([seen, get_row_columns(context.dislikes, request_user.code)])
+    disliked = list_disliked_items(context, request_user)
+    if len(disliked):
+        seen = np.concatenate([seen, disliked])
     return np.concatenate([seen, request_user.hidden]) if len(request_user.hidden) else seen
 
 
@@ -140,13 +141,15 @@ def get_user_factor(factors: Factors, context: Context, request_user: RequestUse
     """
     from recsys.kernels.requests import fold_in_user
 
-    if request_user.code >= 0 and not request_user.is_extended:
+    disliked = len(request_user.dislikes) > 0 and factors.disliked_weight != 0
+    if request_user.code >= 0 and not request_user.is_extended and not disliked:
         return np.array(factors.user_factors[request_user.code])
     if not len(request_user.history):
         return np.array(factors.mean_user_factor)
-    if factors.oldest_target_weight is not None:
-        row = build_user_context(context, request_user).need_weighted_train("a ranker")
-        found = solve_user_factors(factors, row, common=get_factor_gram(context, "a ranker"))[0]
+    if factors.oldest_target_weight is not None or disliked:
+        asks = build_user_context(context, request_user)
+        row, dislikes = asks.need_weighted_train("a ranker"), asks.dislikes if disliked else None
+        found = solve_user_factors(factors, row, dislikes, get_factor_gram(context, "a ranker"))[0]
         return np.array(found)
     kernel: Any = fold_in_user
     items, common = np.asarray(factors.item_factors), get_factor_gram(context, "a ranker")

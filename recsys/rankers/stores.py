@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recsys.escaping import convert_to_one_line
+from recsys.evidence.like_curves import LikeCurve
 from recsys.models import stores
 from recsys.models.registry import find_fitted_classes
 from recsys.rankers.forgets import FORGOTTEN, parse_origin
@@ -71,6 +72,8 @@ def load_ranker(folder: Path, verify: bool, allow_imports: Collection[str]) -> L
         blends.parse_blend(settings["blend"])
         settings["policy"] = Policy(**settings["policy"])
         settings["guards"] = deserialize_guards(settings.get("guards", ()))
+        if "like_curve" in settings:
+            settings["like_curve"] = LikeCurve.from_settings(settings["like_curve"], "manifest.json: like_curve")
     except RecsysError as error:
         raise RecsysError(f"{folder}: {error}") from None
     except TypeError:
@@ -115,4 +118,6 @@ def _parse_manifest_settings(found: Any, folder: Path) -> tuple[dict[str, Any], 
         settings[FORGOTTEN] = parse_origin(found[FORGOTTEN], f"{folder}: manifest.json")
     if "control" in found:
         settings["control"] = parse_control(found["control"], found["blend"], f"{folder}: manifest.json: control")
+    if "like_curve" in found:
+        settings["like_curve"] = found["like_curve"]
     return settings, str(found["name"])

@@ -13,7 +13,7 @@ from recsys.models.factor_model import FittedFactors
 from recsys.models.random import FittedRandom
 from recsys.objectives.derived_tables import get_factor_gram
 from recsys.rankers.evidence_ages import find_history_times
-from recsys.rankers.requests import NO_ITEMS, IdIndex, RequestUser, get_row_columns
+from recsys.rankers.requests import NO_ITEMS, IdIndex, RequestUser, get_row_columns, list_disliked_items
 from recsys.types import Context, Scorer, make_unknown_name_error
 from recsys.types.arrays import Doubles, Floats, Ints, Longs
 from recsys.types.time_weights import SECONDS_PER_DAY
@@ -178,8 +178,8 @@ def compute_request_influences(model: Scorer, context: Context, asker: RequestUs
     Known dislikes stay, where a user's factor is the fitted one, which they made too.
     """
     dislikes = NO_ITEMS
-    if asker.code >= 0 and not asker.is_extended and context.dislikes is not None:
-        dislikes = get_row_columns(context.dislikes, asker.code)
+    if len(asker.dislikes) or (asker.code >= 0 and not asker.is_extended):
+        dislikes = list_disliked_items(context, asker)
     common = get_factor_gram(context, "a ranker") if isinstance(model, FittedFactors) else None
     weights = asker.weights if len(asker.weights) else None
     return compute_history_influences(model, len(context.item_ids), asker.history, items, dislikes, common, weights)

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.types import GroundTruth, RecsysError, Slates, Split, TasteMap
-from recsys.types.arrays import Bools, Csr, Ints
+from recsys.types.arrays import Bools, Csr, Doubles, Ints
 from recsys.types.names import check_name
 from recsys.types.numbers import check_number
 
@@ -34,6 +34,15 @@ def align_runs(runs: Mapping[str, Slates | Ints], split: Split, k: int = 0) -> t
             raise RecsysError(f"run '{run}': its slates have {items.shape[1]} items, expected at least k = {k}")
     users = np.flatnonzero(placed[first][0]).astype(np.int32)
     return users, {run: items for run, (_, items) in placed.items()}
+
+
+def align_like_probabilities(slates: Slates | Ints, split: Split) -> Doubles | None:
+    """Return the probability that each pick of a run is liked, (users of the split, K); None where it has none."""
+    if not isinstance(slates, Slates) or slates.like_probabilities is None:
+        return None
+    placed = np.zeros((len(split.user_ids), slates.items.shape[1]))
+    placed[slates.users] = slates.like_probabilities
+    return placed
 
 
 def check_run_names(runs: Mapping[str, Slates | Ints]) -> None:

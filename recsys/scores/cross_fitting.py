@@ -14,7 +14,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from recsys.metrics.derived_tables import MapTable
-from recsys.scores.alignment import align_runs, check_ground_truth, check_map, restrict_to_users
+from recsys.scores.alignment import (
+    align_like_probabilities,
+    align_runs,
+    check_ground_truth,
+    check_map,
+    restrict_to_users,
+)
 from recsys.scores.fold_sums import FoldSums
 from recsys.scores.halvings import choose_interval, draw_map_deviations, spread_over_halvings
 from recsys.scores.intervals import MAX_BOOTSTRAP, NO_INTERVAL, bootstrap_sums, check_bootstrap_memory
@@ -137,7 +143,8 @@ def evaluate_readers(
             chosen = {name: _select_audience(judge, users, reader, n_users) for name, reader in readers.items()}
 
             def add_run(run: str, turn: int = turn, by: GroundTruth = by, chosen: Mapping[str, Bools] = chosen) -> None:
-                evaluation, halving = Evaluation(picks[turn][run], by), judges[turn].fold.halving
+                likely = align_like_probabilities(runs[turn][run], truth.split)
+                evaluation, halving = Evaluation(picks[turn][run], by, likely), judges[turn].fold.halving
                 for key, want in wanted.items():
                     places = [(sums[name].get((run, *key)), chosen[name]) for name in readers]
                     repeated = turn > 0 and run in fixed and not reads_maps(want)
@@ -219,8 +226,9 @@ def compute_fold_metrics_in_parts(
     judged = restrict_to_users(truth, users)
     audiences = list_audiences(users, parts)
     found: dict[str, list[list[float]]] = {f"{want.name}@{want.k}": [] for want in asked}
-    for judge, items in zip(judges, picks, strict=True):
-        evaluation = Evaluation(items["run"], get_judged_truth(judged, judge))
+    for judge, items, one in zip(judges, picks, runs, strict=True):
+        likely = align_like_probabilities(one, truth.split)
+        evaluation = Evaluation(items["run"], get_judged_truth(judged, judge), likely)
         for want, values in zip(asked, found.values(), strict=True):
             answer = call_metric(want, evaluation)
             values.append([reduce_metric_values(answer, of) for of in audiences])

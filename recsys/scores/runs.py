@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from recsys.scores.alignment import align_runs, check_ground_truth, restrict_to_users
+from recsys.scores.alignment import align_like_probabilities, align_runs, check_ground_truth, restrict_to_users
 from recsys.scores.intervals import (
     JACKKNIFE_FREEDOM,
     MAX_BOOTSTRAP,
@@ -61,7 +61,8 @@ def evaluate(
     ours = all(want.metric.__module__.startswith("recsys.") for want in asked)
 
     def judge_run(run: str) -> list[Score]:
-        return build_scores(run, _call_metrics(asked, Evaluation(picks[run], judged)), users, seed, n_bootstrap)
+        evaluation = Evaluation(picks[run], judged, align_like_probabilities(runs[run], truth.split))
+        return build_scores(run, _call_metrics(asked, evaluation), users, seed, n_bootstrap)
 
     with ThreadPoolExecutor((os.cpu_count() or 1) if ours else 1) as workers:
         cells = [cell for found in workers.map(judge_run, picks) for cell in found]
@@ -98,7 +99,8 @@ def compute_metrics_in_parts(
     check_ground_truth(truth)
     asked = resolve_metrics(metrics, ks)
     users, picks = align_runs({"run": run}, truth.split, max(want.k for want in asked))
-    evaluation = Evaluation(picks["run"], restrict_to_users(truth, users))
+    given = align_like_probabilities(run, truth.split)
+    evaluation = Evaluation(picks["run"], restrict_to_users(truth, users), given)
     audiences = list_audiences(users, parts)
     found = {f"{want.name}@{want.k}": call_metric(want, evaluation) for want in asked}
     return [{name: reduce_metric_values(answer, of) for name, answer in found.items()} for of in audiences]

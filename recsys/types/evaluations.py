@@ -50,6 +50,7 @@ class Evaluation:
 
     items: Ints  # (U, K) item codes, -1 = none, never twice in a row
     truth: GroundTruth  # shared by all runs
+    like_probabilities: Doubles | None = None  # (U, K) that each pick is liked; None where slates have none
     tables: TableCache = field(default_factory=TableCache, init=False)  # metrics keep derived tables of the run here
 
     def get_top_picks(self, k: int) -> Ints:

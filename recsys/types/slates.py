@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recsys.types.arrays import Floats, Ints, Longs, Strings
+from recsys.types.arrays import Doubles, Floats, Ints, Longs, Strings
 from recsys.types.extras import needs_extra
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Slates:
     guards: tuple[str, ...] = ()  # Q names of the hard rules, in the order in which they were given
     violations: Longs | None = None  # (U, Q) by how many picks or slots each is not met; None without guards
     titles: Strings | None = None  # of the items, "" where unknown; None where there is no catalogue
+    like_probabilities: Doubles | None = None  # (U, k) that each pick is liked, 0 for none; None where nothing says it
 
     @needs_extra("recsys.Slates.to_frame")
     def to_frame(self) -> "pd.DataFrame":
@@ -49,6 +50,8 @@ class Slates:
         columns["score"] = self.scores[row, rank]
         for o, name in enumerate(self.objectives):
             columns[f"contribution_{name}"] = self.contributions[row, rank, o]
+        if self.like_probabilities is not None:
+            columns["like_probability"] = self.like_probabilities[row, rank]
         if self.log_propensity is not None:
             columns["log_propensity"] = self.log_propensity[row, rank]
         return pd.DataFrame(columns)
