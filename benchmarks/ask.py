@@ -10,7 +10,8 @@ without a history, "known" with five random likes.
 `ask` is `Ranker.ask` with each deficit weight; others ask for the most popular items, random ones, the largest
 entropy0, or the largest log(popularity) x entropy. `choice` marks the deficit weight with the largest NDCG@10 on
 validation, mean over 3, 5 and 10 questions and both starts. Intervals are of 1,000 draws of users, differences are
-paired. The model is ALS with 32 factors. Writes results/ask.csv; with `--speed` results/ask-speed.csv alone: the median
+paired. The model is ALS with 32 factors. Writes results/ask.csv, and
+of it what test says as results/ask-test.csv; with `--speed` results/ask-speed.csv alone: the median
 time of a request at 20,000 items and 128 factors.
 """
 
@@ -18,6 +19,9 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import argparse
+import csv
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +31,11 @@ import numpy as np
 
 import recsys as rs
 from recsys import configs
+from recsys.maps.families import audit_maps
 from recsys.maths.elicitation import compute_entropy0, compute_log_popularity_entropy
 from recsys.metrics import discovery, ndcg, recall
 from recsys.rankers import Ranker
+from recsys.support.atomic_files import replace_file
 from recsys.support.rng import make_generator
 from recsys.types import Evaluation, GroundTruth, Split
 from recsys.types.arrays import Csr, make_empty_matrix
@@ -86,12 +92,12 @@ def draw_people(world: World, part: str, start: str) -> People:
     rng = make_generator(0, "answers", part)
     rows: dict[str, list[np.ndarray]] = {"likes": [], "dislikes": [], "targets": [], "start": []}
     for user in range(likes.shape[0]):
-        liked = rng.permutation(likes[user].indices)
+        liked = rng.permutation(likes[[user]].indices)
         targets, known = np.split(liked, [len(liked) // 2])
         if len(targets) < LEAST_TARGETS or len(known) <= LIKES_AT_START:
             continue
         begin = LIKES_AT_START if start == "known" else 0
-        told = {"likes": known, "dislikes": dislikes[user].indices, "targets": targets, "start": known[:begin]}
+        told = {"likes": known, "dislikes": dislikes[[user]].indices, "targets": targets, "start": known[:begin]}
         for name, columns in told.items():
             rows[name].append(columns)
     return People(*(stack_rows(rows[name], likes.shape[1]) for name in People._fields))
@@ -123,8 +129,8 @@ def order_items(world: World, by: str) -> np.ndarray:
 def interview(world: World, people: People, user: int, rule: str) -> Iterator[tuple[int, np.ndarray, float]]:
     """Yield the slate of a user after each number of questions, and the share of them that were answered."""
     ids, codes = world.train.item_ids, world.ranker.known_items
-    likes, dislikes = set(people.likes[user].indices.tolist()), set(people.dislikes[user].indices.tolist())
-    told: dict[str, list[int]] = {"history": people.start[user].indices.tolist(), "dislikes": [], "unknown": []}
+    likes, dislikes = set(people.likes[[user]].indices.tolist()), set(people.dislikes[[user]].indices.tolist())
+    told: dict[str, list[int]] = {"history": people.start[[user]].indices.tolist(), "dislikes": [], "unknown": []}
     static = iter(()) if rule.startswith("ask") else iter(order_items_once(world, rule).tolist())
     asked = 0
     for after in AFTER:
@@ -194,3 +200,108 @@ def summarize(log: str, part: str, start: str, found: dict[str, Any]) -> Iterato
                     "to_popular": f"{apart.mean():.5f}", "to_popular_low": f"{least:.5f}",
                     "to_popular_high": f"{most:.5f}", "users": len(values),
                 }  # fmt: skip
+
+
+def measure_rules(world: World, part: str, start: str, rules: Sequence[str], maps: Any) -> dict[str, Any]:
+    """Return what each rule gives the users of a part."""
+    people = draw_people(world, part, start)
+    return {rule: measure_rule(world, people, rule, maps) for rule in rules}
+
+
+def choose_weight(found: Sequence[dict[str, Any]]) -> str:
+    """Return the deficit weight with the largest NDCG of all starts and numbers of questions on validation."""
+
+    def read(rule: str) -> float:
+        return float(np.mean([of[rule][after]["ndcg"].mean() for of in found for after in AFTER[1:]]))
+
+    return max((f"ask {weight}" for weight in DEFICIT_WEIGHTS), key=read)
+
+
+def measure_log(log: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a log: validation for each deficit weight, test for the choice, no weight and the others."""
+    world = build_world(log)
+    maps = audit_maps(world.train.train, half=None)
+    asks = [f"ask {weight}" for weight in DEFICIT_WEIGHTS]
+    known = [measure_rules(world, "validation", start, ("popular", *asks), maps) for start in STARTS]
+    choice = choose_weight(known)
+    for start, found in zip(STARTS, known, strict=True):
+        yield from (row | {"choice": int(row["rule"] == choice)} for row in summarize(log, "validation", start, found))
+    for start in STARTS:
+        found = measure_rules(world, "test", start, (*ORDERS, *dict.fromkeys((choice, asks[0]))), maps)
+        yield from (row | {"choice": int(row["rule"] == choice)} for row in summarize(log, "test", start, found))
+
+
+def measure_speed() -> list[tuple[str, str, str, float, str]]:
+    """Return the median processor time of a request for five questions, by users of 100 likes and by nobody known."""
+    from serving import SMALL, D, build_synthetic_ranker
+
+    ranker = build_synthetic_ranker(SMALL, 1000, D)
+    asks: dict[str, dict[str, Any]] = {
+        "known user": {"deficit_weight": 0.0},
+        "known user, deficit weight 1": {"deficit_weight": 1.0},
+        "nobody known": {"deficit_weight": 0.0, "user": None},
+    }
+    rows = []
+    for what, settings in asks.items():
+        times = []
+        for user in range(60):
+            begin = time.thread_time()
+            ranker.ask(5, **{"user": str(user), **settings})
+            times.append(1000 * (time.thread_time() - begin))
+        said = f"five questions, {what}, {SMALL:,} items x {D}"
+        rows.append((said, f"{np.median(times[5:]):.3g}", "ms of one core", 20.0, "max"))
+    return rows
+
+
+def tabulate_test(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row for each log, start and rule on test: differences to popular questions, and shares answered."""
+    cells = {
+        (row["log"], row["start"], row["rule"], row["metric"], int(row["questions"])): row
+        for row in rows
+        if row["part"] == "test"
+    }
+    made = []
+    for log, start, rule in dict.fromkeys(key[:3] for key in cells):
+        row: dict[str, Any] = {"log": log, "start": start, "rule": rule}
+        for metric in ("ndcg", "discovery"):
+            for after in AFTER:
+                found = cells.get((log, start, rule, metric, after))
+                for name in ("value", "to_popular", "to_popular_low", "to_popular_high"):
+                    row[f"{metric}_{after}_{name}"] = "" if found is None else found[name]
+        for after in AFTER[1:]:
+            row[f"answered_{after}"] = cells[log, start, rule, "answered", after]["value"]
+        made.append(row | {"users": cells[log, start, rule, "ndcg", 0]["users"]})
+    return made
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write all rows so far."""
+    with replace_file(path) as made, made.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main() -> None:
+    """Measure every log, and write the table after each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--logs", nargs="*", default=LOGS, choices=LOGS)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--speed", action="store_true", help="measure the time of a request alone")
+    wanted, rows = parser.parse_args(), list[dict[str, Any]]()
+    if wanted.speed:
+        from speeds import write_figures
+
+        write_figures(measure_speed(), wanted.out / "ask-speed.csv")
+        return
+    for log in wanted.logs:
+        for row in measure_log(log):
+            rows.append(row)
+            if row["metric"] == "ndcg" and row["questions"] in (0, 10):
+                print(*row.values(), flush=True)
+        write_rows(wanted.out / "ask.csv", rows)
+        write_rows(wanted.out / "ask-test.csv", tabulate_test(rows))
+
+
+if __name__ == "__main__":
+    main()

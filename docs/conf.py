@@ -182,6 +182,31 @@ RESULTS = {
         "a copy of the weights": "{copy_s:.3f} s",
     },
     "proxies": PROXIES,
+    "ask-test": {
+        "log": "{log}",
+        "start": "{start}",
+        "questions": "{rule}",
+        "nDCG@10 after 0": "{ndcg_0_value:.3f}",
+    }
+    | {
+        f"after {n}": f"{{ndcg_{n}_value:.3f}}; {{ndcg_{n}_to_popular:+.3f}} "
+        f"[{{ndcg_{n}_to_popular_low:+.3f}}, {{ndcg_{n}_to_popular_high:+.3f}}]"
+        for n in (3, 5, 10)
+    }
+    | {
+        "discovery@10 after 10": "{discovery_10_value:.3f}; {discovery_10_to_popular:+.3f} "
+        "[{discovery_10_to_popular_low:+.3f}, {discovery_10_to_popular_high:+.3f}]",
+        "answered of 10": "{answered_10:.0%}",
+    },
+    "like-curves": {
+        "log": "{log}",
+        "part": "{part}",
+        "way": "{way}",
+        "value [95 %]": "{value:.4f} [{low:.4f}, {high:.4f}]",
+        "difference [95 %]": "{to_base:+.4f} [{to_base_low:+.4f}, {to_base_high:+.4f}]",
+        "mean P(like)": "{mean_probability:.3f}",
+        "liked": "{share_liked:.3f}",
+    },
     "why_not": {
         "answers by": "{counted}",
         "kind": "{kind}",

@@ -93,7 +93,7 @@ def compute_entropy0(likes: Longs, dislikes: Longs, n_users: int) -> Doubles:
     al. 2008).
 
     >>> compute_entropy0(np.array([2, 0]), np.array([1, 0]), 4).round(4).tolist()
-    [0.4158, 0.0]
+    [0.3466, 0.0]
     """
     shares = np.stack([likes, dislikes, n_users - likes - dislikes]) / n_users
     weights = np.array([1.0, 1.0, UNKNOWN_WEIGHT])

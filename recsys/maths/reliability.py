@@ -39,7 +39,7 @@ def measure_reliability(probabilities: Doubles, liked: Bools, n_bins: int = N_BI
     """Return the reliability curve of probabilities (N,) of what is `liked` (N,), in at most `n_bins` bins.
 
     >>> found = measure_reliability(np.array([0.2, 0.2, 0.6, 1.0]), np.array([True, False, True, True]), 2)
-    >>> found.mean_probability.tolist(), found.liked_share.tolist(), found.calibration_error
+    >>> found.mean_probability.tolist(), found.liked_share.tolist(), round(found.calibration_error, 9)
     ([0.2, 0.8], [0.5, 1.0], 0.25)
     """
     found = assign_reliability_bins(probabilities, n_bins)

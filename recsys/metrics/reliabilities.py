@@ -16,6 +16,14 @@ def expected_calibration_error(evaluation: Evaluation, k: int) -> PerUser:
     A pick whose like nothing logged counts as not liked. NaN where slates have no probabilities
     (`Evaluation.like_probabilities`).
 
+    >>> from dataclasses import replace
+    >>> from recsys.testing.synthetic import make_evaluation
+    >>> sure = replace(make_evaluation(), like_probabilities=np.ones((30, 8)))
+    >>> told = (sure.get_top_picks(5) >= 0)[count_test_positives(sure) > 0]
+    >>> expected = 1 - make_hit_matrix(sure, 5).sum() / told.sum()
+    >>> bool(np.isclose(np.nanmean(expected_calibration_error(sure, 5).values), expected))
+    True
+
     :Formula: sum over bins b of n_b / N |mean p - mean hit|
     :Better: less
     :Cost: U k log(U k)
