@@ -19,7 +19,7 @@ from recsys.maths.elicitation import (
     pick_informative_items,
 )
 from recsys.maths.fold_in import cholesky_factor, compute_prior_variances, gram
-from recsys.objectives.derived_tables import get_familiarity
+from recsys.objectives.derived_tables import get_answer_weights, get_familiarity
 from recsys.rankers import Ranker
 from recsys.rankers.requests import RequestUser, build_user_context
 from recsys.reranking import guards
@@ -121,6 +121,13 @@ def test_no_history_has_a_larger_variance_than_that_of_nobody(world, ranker):
 def test_familiarity_is_the_share_of_users_who_met_an_item(world, ranker):
     met = (world.train.toarray() + world.train_negatives.toarray() > 0).sum(axis=0)
     np.testing.assert_allclose(get_familiarity(ranker.context, "test"), (met + 0.5) / 61)
+
+
+def test_answers_weigh_what_likes_and_dislikes_do(world, ranker):
+    factors = ranker.model.factors
+    likes, dislikes = ((part.toarray() > 0).sum(axis=0) for part in (world.train, world.train_negatives))
+    expected = (factors.target_weight * (likes + 0.5) + 3.0 * (dislikes + 0.5)) / 61
+    np.testing.assert_allclose(get_answer_weights(ranker.context, "test"), expected)
 
 
 def test_log_popularity_entropy():

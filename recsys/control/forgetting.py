@@ -49,7 +49,7 @@ RENEWED_TABLES = frozenset(
      "popularity_groups", "decayed_history", "aspect_mixes", "popularity_mixes", "item_counts", "log_popularity",
      "region_like_shares", "sorted_histories", "self_information", "tail_items", "popularity_ranks", "user_distances",
      "accounts", "account_mixes", "account_bandwidth", "account_slates", "reference_time", "mix_of_all",
-     "familiarity"}
+     "familiarity", "answer_weights"}
 )  # fmt: skip
 # Tables that no row of a user is in.
 CATALOGUE_TABLES = frozenset(

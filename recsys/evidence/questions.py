@@ -10,8 +10,8 @@ from recsys.maths.elicitation import compute_entropy0, pick_informative_items
 from recsys.maths.fold_in import cholesky_factor
 from recsys.maths.popularity import count_item_users
 from recsys.objectives.derived_tables import (
+    get_answer_weights,
     get_factor_gram,
-    get_familiarity,
     get_own_and_near_mixes,
     get_prior_variances,
     get_region_layout,
@@ -65,10 +65,10 @@ def find_questions(
     """Return at most n items to ask the one user of `context` about, of those that are `open_items` (I,).
 
     The model's user factor has the posterior covariance S = s2 A^-1, with A the matrix of its normal equations and s2
-    the variance of noise. An answer weighs `target_weight` in them, as a like of the history does. Questions are the
-    greedy maximum of log det(I + H S H' P / s2), H the item factors and P the diagonal of that weight times
-    P(knows) (1 + `deficit_weight` deficit): `recsys.maths.elicitation`. Models without factors ask by entropy0 times
-    (1 + `deficit_weight` deficit).
+    the variance of noise. A like weighs t (`target_weight`) in them, a dislike c (`disliked_weight`), and an item that
+    the user does not know nothing. Questions are the greedy maximum of log det(I + H S H' P / s2), H the item factors
+    and P the diagonal of (t P(like) + c P(dislike)) (1 + `deficit_weight` deficit): `recsys.maths.elicitation`. Models
+    without factors ask by entropy0 times (1 + `deficit_weight` deficit).
 
     `context` has one row, with the likes and dislikes of the user, among the users of its population.
     """
@@ -81,7 +81,7 @@ def find_questions(
     factors = context.need_factors(_NEEDED_BY)
     histories = context.need_weighted_train(_NEEDED_BY)
     lower = cholesky_factor(factors, get_factor_gram(context, _NEEDED_BY), histories, 0, context.dislikes)
-    precisions = factors.target_weight * get_familiarity(context, _NEEDED_BY) * needs
+    precisions = get_answer_weights(context, _NEEDED_BY) * needs
     bounds = get_prior_variances(context, _NEEDED_BY)
     return FoundQuestions(*pick_informative_items(factors.item_factors, lower, precisions, bounds, n), RULES[0])
 

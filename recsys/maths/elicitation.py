@@ -18,7 +18,7 @@ class PickedQuestions(NamedTuple):
     gains: Doubles  # (n,) what each one adds to the objective, given those before
 
 
-def estimate_familiarity(counts: Longs, n_users: int) -> Doubles:
+def estimate_familiarity(counts: Doubles, n_users: int) -> Doubles:
     """Return the probability that a user knows each item, (I,) in (0, 1): (n + 1/2) / (U + 1).
 
     n of U users met the item: the posterior mean of a binomial share under Jeffreys' prior. It is the probability that
@@ -86,7 +86,7 @@ def _pick_greedily(rows: Doubles, n: int) -> tuple[Longs, Doubles]:
     return places, gains
 
 
-def compute_entropy0(likes: Longs, dislikes: Longs, n_users: int) -> Doubles:
+def compute_entropy0(likes: Doubles, dislikes: Doubles, n_users: int) -> Doubles:
     """Return entropy0 of each item, (I,): the weighted entropy of its answers, "unknown" one of them, in nats.
 
     -sum_c w_c p_c log p_c / sum_c w_c, over like, dislike and unknown, with w = 1/2 for unknown and else 1 (Rashid et
@@ -100,7 +100,7 @@ def compute_entropy0(likes: Longs, dislikes: Longs, n_users: int) -> Doubles:
     return np.asarray(weights @ scipy.special.entr(shares) / weights.sum())
 
 
-def compute_log_popularity_entropy(likes: Longs, dislikes: Longs) -> Doubles:
+def compute_log_popularity_entropy(likes: Doubles, dislikes: Doubles) -> Doubles:
     """Return log(1 + n) times the entropy of likes and dislikes, in nats, of n ratings of each item, (I,).
 
     Rashid et al. (2002). 0 where all who rated it agree.

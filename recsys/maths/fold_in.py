@@ -3,7 +3,7 @@
 import numpy as np
 import scipy  # its parts load when they are used: a ranker without exploration never needs them
 
-from recsys.types.arrays import Csr, Doubles, Floats
+from recsys.types.arrays import Csr, Doubles, Floats, make_empty_matrix
 from recsys.types.models import Factors
 
 _ROWS = 4096  # items whose variances are computed at once
@@ -26,8 +26,7 @@ def cholesky_factor(factors: Factors, common: Doubles, likes: Csr, user: int, di
 def compute_prior_variances(factors: Factors, common: Doubles) -> Doubles:
     """Return y' A^-1 y of each item, (I,), for the matrix A of a user without history; `common` is the `gram`."""
     n_items = len(factors.item_factors)
-    nobody = Csr((1, n_items), dtype=np.float32)
-    lower = cholesky_factor(factors, common, nobody, 0)
+    lower = cholesky_factor(factors, common, make_empty_matrix((1, n_items)), 0)
     found = np.empty(n_items)
     for start in range(0, n_items, _ROWS):
         rows = factors.item_factors[start : start + _ROWS].astype(np.float64)

@@ -589,6 +589,29 @@ def get_familiarity(context: Context, needed_by: str) -> Doubles:
     return FAMILIARITY.get(context, make)
 
 
+ANSWER_WEIGHTS = Table("answer_weights")
+
+
+def get_answer_weights(context: Context, needed_by: str) -> Doubles:
+    """Return what an answer about each item is expected to weigh in a user's normal equations, (I,).
+
+    t P(like) + c P(dislike), with the weights t and c of a like and of a dislike (`recsys.types.Factors`), and the
+    chances by how many users like and dislike the item.
+
+    Raises:
+        RecsysError: if there are no factors.
+    """
+    factors, population = context.population.need_factors(needed_by), context.population
+
+    def make() -> Doubles:
+        likes, dislikes = _get_likes_and_dislikes(population)
+        n_users = int((np.diff(population.need_seen(needed_by).indptr) > 0).sum())
+        chances = [estimate_familiarity(count_item_users(part), n_users) for part in (likes, dislikes)]
+        return np.asarray(factors.target_weight * chances[0] + factors.disliked_weight * chances[1])
+
+    return ANSWER_WEIGHTS.get(context, make)
+
+
 LOG_POPULARITY = Table("log_popularity")
 
 
