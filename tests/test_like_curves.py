@@ -8,6 +8,7 @@ import pytest
 from synthetic import make_validation_world, write_tables
 
 import recsys as rs
+from recsys.cli import main
 from recsys.evidence import LikeCurve, attach_like_probabilities, fit_like_curve, read_reliability
 from recsys.evidence.like_curves import choose_slate_length
 from recsys.maths.reliability import measure_reliability, split_calibration_error
@@ -156,6 +157,15 @@ def test_a_slate_grows_where_the_ranker_is_not_sure(world, ranker):
     assert seen >= {6, 15}
     with pytest.raises(RecsysError, match="widen_to is 3"):
         ranker.rank(user=user, widen_to=3)
+
+
+def test_rank_command_prints_probabilities(world, ranker, tmp_path, capsys):
+    folder = ranker.save(tmp_path / "ranker")
+    user = str(world[1].user_ids[0])
+    main(["rank", str(folder), "--user", user, "--widen-to", "15"])
+    shown = capsys.readouterr().out
+    likely = ranker.rank(user=user, widen_to=15).like_probabilities
+    assert "P(like)" in shown and all(f"{p:.4f}" in shown for p in likely)
 
 
 CONFIG = """
