@@ -222,6 +222,17 @@ def test_dislikes_of_a_known_user_are_added(world, ranker):
         ranker.rank(history=["i1"], dislikes=["i1"])
 
 
+def test_a_batch_and_a_why_not_take_dislikes(world, ranker):
+    user = str(world.user_ids[3])
+    first = ranker.rank(user=user)
+    gone = first.items[0]
+    plain, changed = ranker.rank_many(users=[user, user], dislikes=[[], [gone]])
+    assert plain.items == first.items and changed.items == ranker.rank(user=user, dislikes=[gone]).items
+    scored = ranker.rerank_many([first.items] * 2, [first.relevance] * 2, users=[user] * 2, dislikes=[[], [gone]])
+    assert scored[1].items == ranker.rerank(first.items, first.relevance, user=user, dislikes=[gone]).items
+    assert "declined" in " ".join(ranker.why_not(gone, user=user, dislikes=[gone]).sentences)
+
+
 def test_bad_questions(ranker):
     with pytest.raises(RecsysError, match="ranker: n"):
         ranker.ask(0)

@@ -579,6 +579,7 @@ class Ranker:
         user: Id | None = None,
         history: Iterable[HistoryRow] | None = None,
         more: Iterable[HistoryRow] | None = None,
+        dislikes: Iterable[Id] | None = None,
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Guard] = (),
@@ -604,7 +605,7 @@ class Ranker:
         check_known_item(self._items, name)
         if (items is None) != (scores is None):
             raise RecsysError("ranker: found one of items and scores, expected both, or neither")
-        asks, _ = self._resolve_request(user, history, more, weights, profile_free, shown, now)
+        asks, _ = self._resolve_request(user, history, more, weights, profile_free, shown, now, dislikes)
         k, given = self._resolve_k(k), None
         if items is None:
             self._need_model()
@@ -640,6 +641,7 @@ class Ranker:
         users: Sequence[Id] | None = None,
         histories: Sequence[Iterable[HistoryRow]] | None = None,
         more: Sequence[Iterable[HistoryRow]] | None = None,
+        dislikes: Sequence[Iterable[Id]] | None = None,
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Sequence[Guard]] | None = None,
@@ -650,9 +652,9 @@ class Ranker:
     ) -> tuple[Recommendation | RecsysError, ...]:
         """Return the slates of several requests, each as from `rerank` alone.
 
-        `guards`, `more` and `shown` have a list for each request, and `weights` a mapping or None. A request that
-        `rerank` would refuse, for its user, candidates, guards or weights, fails alone: in its place stands the
-        `RecsysError`, which is not raised.
+        `guards`, `more`, `dislikes` and `shown` have a list for each request, and `weights` a mapping or None. A
+        request that `rerank` would refuse, for its user, candidates, guards or weights, fails alone: in its place
+        stands the `RecsysError`, which is not raised.
 
         Raises:
             RecsysError: for lists of unequal length, or a k, seed, `profile_free` or `now` that cannot be.
@@ -666,11 +668,22 @@ class Ranker:
             parse_batch(count, guards, "guards", ()),
             parse_batch(count, weights, "weights"),
             parse_batch(count, shown, "shown"),
+            parse_batch(count, dislikes, "dislikes"),
         )
         settings: dict[str, Any] = {"k": k, "seed": seed, "profile_free": profile_free, "now": now}
         return tuple(
-            catch_request_error(self.rerank, one, worth, guards=own, weights=factors, shown=before, **settings, **asks)
-            for one, worth, asks, own, factors, before in zip(items, scores, who, *of_each, strict=True)
+            catch_request_error(
+                self.rerank,
+                one,
+                worth,
+                guards=own,
+                weights=factors,
+                shown=before,
+                dislikes=declined,
+                **settings,
+                **asks,
+            )
+            for one, worth, asks, own, factors, before, declined in zip(items, scores, who, *of_each, strict=True)
         )
 
     def rank_many(
@@ -679,6 +692,7 @@ class Ranker:
         users: Sequence[Id] | None = None,
         histories: Sequence[Iterable[HistoryRow]] | None = None,
         more: Sequence[Iterable[HistoryRow]] | None = None,
+        dislikes: Sequence[Iterable[Id]] | None = None,
         k: int | None = None,
         seed: int | None = None,
         guards: Sequence[Sequence[Guard]] | None = None,
@@ -689,9 +703,9 @@ class Ranker:
     ) -> tuple[Recommendation | RecsysError, ...]:
         """Return the slates of several requests, each as from `rank` alone.
 
-        `guards`, `more` and `shown` have a list for each request, and `weights` a mapping or None. A request that
-        `rank` would refuse, for its user, guards or weights, fails alone: in its place stands the `RecsysError`, which
-        is not raised.
+        `guards`, `more`, `dislikes` and `shown` have a list for each request, and `weights` a mapping or None. A
+        request that `rank` would refuse, for its user, guards or weights, fails alone: in its place stands the
+        `RecsysError`, which is not raised.
 
         Raises:
             RecsysError: for neither users nor histories, lists of unequal length, a k, seed, `profile_free` or `now`
@@ -708,11 +722,14 @@ class Ranker:
             parse_batch(count, guards, "guards", ()),
             parse_batch(count, weights, "weights"),
             parse_batch(count, shown, "shown"),
+            parse_batch(count, dislikes, "dislikes"),
         )
         settings: dict[str, Any] = {"k": k, "seed": seed, "profile_free": profile_free, "now": now}
         return tuple(
-            catch_request_error(self.rank, guards=own, weights=factors, shown=before, **settings, **asks)
-            for asks, own, factors, before in zip(who, *of_each, strict=True)
+            catch_request_error(
+                self.rank, guards=own, weights=factors, shown=before, dislikes=declined, **settings, **asks
+            )
+            for asks, own, factors, before, declined in zip(who, *of_each, strict=True)
         )
 
     def set_user_dials(

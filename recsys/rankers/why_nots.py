@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,12 +14,11 @@ from recsys.kernels import slot_rules
 from recsys.rankers.exposures import collect_limits, hide_limited_items
 from recsys.rankers.request_constraints import filter_allowed_items, pad_candidates
 from recsys.rankers.request_trials import RequestTrials, Trial
-from recsys.rankers.requests import Candidates, IdIndex, RequestUser, build_user_context, get_row_columns
+from recsys.rankers.requests import Candidates, IdIndex, RequestUser, build_user_context, list_disliked_items
 from recsys.rankers.user_dials import list_kept_objectives
 from recsys.rankers.whys import compute_request_influences, get_title
 from recsys.reranking.dials import DialRange
 from recsys.types import RecsysError
-from recsys.types.arrays import Csr
 
 MAX_REMOVED = 2  # items of the history that are taken out at most, where nothing else is said
 _TRIED_AT_ONCE = 4  # items of the history, the most promising ones, that are tried alone at each step
@@ -118,9 +117,7 @@ class Absence:
         names = tuple(dict.fromkeys(trials.held.guards[place].name for place in closing))
         change = Trial(without_guards=closing)
         if trials.given is None and trials.policy.exclude_seen:
-            dislikes = trials.context.dislikes
-            has_declined = dislikes is not None and trials.asker.code >= 0
-            if has_declined and self.code in get_row_columns(cast(Csr, dislikes), trials.asker.code):
+            if self.code in list_disliked_items(trials.context, trials.asker):
                 return Obstacle("declined", (), None)
             if self.code in trials.asker.history:
                 return Obstacle("history", names, change._replace(without_items=(self.code,)))
