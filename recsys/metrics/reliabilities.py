@@ -12,7 +12,8 @@ def expected_calibration_error(evaluation: Evaluation, k: int) -> PerUser:
     """Mean over bins of picks of |mean probability of a like - share of held-out positives|, weighted by picks.
 
     Bins hold equally many picks of all users with held-out positives; equal probabilities share a bin. A user's number
-    is the sum of (p - hit) times the sign of the error of the pick's bin, in units whose mean over users is the error.
+    is the sum of (p - hit) times the sign of the error of the pick's bin, in units whose mean over users is the error,
+    which is in [0, 1].
     A pick whose like nothing logged counts as not liked. NaN where slates have no probabilities
     (`Evaluation.like_probabilities`).
 
@@ -25,6 +26,7 @@ def expected_calibration_error(evaluation: Evaluation, k: int) -> PerUser:
     True
 
     :Formula: sum over bins b of n_b / N |mean p - mean hit|
+    :Range: (-inf, inf)
     :Better: less
     :Cost: U k log(U k)
     :Source: Naeini et al. 2015; bins of equal size, Nguyen and O'Connor 2015
