@@ -183,10 +183,8 @@ RESULTS = {
     },
     "proxies": PROXIES,
     "ask-test": {
-        "log": "{log}",
-        "start": "{start}",
+        "log, start: nDCG@10": "{log}, {start}: {ndcg_0_value:.3f}",
         "questions": "{rule}",
-        "nDCG@10 after 0": "{ndcg_0_value:.3f}",
     }
     | {
         f"after {n}": f"{{ndcg_{n}_value:.3f}}; {{ndcg_{n}_to_popular:+.3f}} "
