@@ -3,9 +3,10 @@
 Three logs, the filter of their configs, split at two points in time (10 % of the positives validation, 20 % test). Each
 model is fitted under every half-life to train and judged on validation, then to train and validation and judged on
 test: NDCG@10, a mean over the users who have held-out positives, of the exact ranking of all items that are new to a
-user. `choice` marks the half-life that validation chooses (`recsys.choose_half_life`), and the difference of each
-half-life to none on test has a 95 % percentile interval of 1,000 draws of users. Models have their default settings
-(als 32 factors), the same under every half-life. Written to results/half_life.csv after each model, in the order below.
+user. `choice` marks the half-life that validation chooses (`recsys.choose_half_life`), `choice_of_all` what it chooses
+of half-lives and of pairs of a long and a short one. The differences of each to no half-life, and to that of `choice`,
+on test have 95 % percentile intervals of 1,000 draws of users. Models have their default settings (als 32 factors), the
+same under every half-life. Written to results/half_life.csv after each model, in the order below.
 `python benchmarks/half_life.py` takes some minutes of one core.
 """
 
@@ -26,8 +27,10 @@ from recsys import configs
 from recsys.experiments.half_lives import HALF_LIVES, compute_user_ndcg
 from recsys.support.atomic_files import replace_file
 from recsys.support.rng import make_generator
+from recsys.types.time_weights import SHORT_SHARE
 
 RESULTS = Path(__file__).parent / "results"
+SPEEDS = ((365.0, 7.0), (365.0, 30.0), (90.0, 7.0))  # a long half-life and a short one, half of a weight each
 LOGS, K, DRAWS = ("ml-100k", "ml-latest-small", "online-retail-ii"), 10, 1000
 MODELS = {
     "most_popular": rs.models.MostPopular(),
@@ -48,26 +51,41 @@ def split_log(name: str) -> rs.Split:
 
 def measure_model(log: str, split: rs.Split, name: str) -> Iterator[dict[str, Any]]:
     """Yield a row for each half-life of a model: what validation says, and what test says beside none."""
-    model, lives = MODELS[name], (None, *sorted(HALF_LIVES, reverse=True))
-    on_validation = [np.nanmean(compute_user_ndcg(model, split.validation_view(), h, K)) for h in lives]
-    on_test = [compute_user_ndcg(model, split.test_view(), h, K) for h in lives]
+    model, singles = MODELS[name], (None, *sorted(HALF_LIVES, reverse=True))
+    lives = (*((h, None) for h in singles), *SPEEDS)
+
+    def judge(view: rs.Split, life: tuple[float | None, float | None]) -> np.ndarray:
+        return compute_user_ndcg(model, view, life[0], K, None, life[1])
+
+    on_validation = [np.nanmean(judge(split.validation_view(), life)) for life in lives]
+    on_test = [judge(split.test_view(), life) for life in lives]
     judged = np.flatnonzero(~np.isnan(on_test[0]))
     draws = make_generator(0, "half_life", log).integers(0, len(judged), (DRAWS, len(judged)))
+    chosen = int(np.argmax(on_validation[: len(singles)]))
     for life, known, found in zip(lives, on_validation, on_test, strict=True):
-        apart = (found - on_test[0])[judged]
-        low, high = np.percentile(apart[draws].mean(axis=1), [2.5, 97.5])
+        told = {}
+        for what, other in (("to_none", 0), ("to_choice", chosen)):
+            apart = (found - on_test[other])[judged]
+            low, high = np.percentile(apart[draws].mean(axis=1), [2.5, 97.5])
+            told |= {what: f"{apart.mean():.5f}", f"{what}_low": f"{low:.5f}", f"{what}_high": f"{high:.5f}"}
         yield {
             "log": log,
             "model": name,
-            "half_life": "none" if life is None else f"{life:g}",
-            "choice": int(known == max(on_validation) and life == lives[int(np.argmax(on_validation))]),
+            "half_life": name_life(*life),
+            "choice": int(life == lives[chosen]),
+            "choice_of_all": int(life == lives[int(np.argmax(on_validation))]),
             "ndcg_validation": f"{known:.5f}",
             "ndcg_test": f"{np.mean(found[judged]):.5f}",
-            "to_none": f"{apart.mean():.5f}",
-            "to_none_low": f"{low:.5f}",
-            "to_none_high": f"{high:.5f}",
+            **told,
             "users": len(judged),
         }
+
+
+def name_life(half_life: float | None, short: float | None) -> str:
+    """Return the name of a half-life, or of two speeds."""
+    if half_life is None:
+        return "none"
+    return f"{half_life:g}" if short is None else f"{half_life:g} and {short:g}, {SHORT_SHARE:.0%}"
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -90,7 +108,7 @@ def main() -> None:
         for name in wanted.models:
             rows += measure_model(log, split, name)
             write_rows(wanted.out, rows)
-            print(*(f"{row['log']} {name} {row['half_life']}: {row['ndcg_test']}" for row in rows[-5:]), sep="\n")
+            print(*(f"{row['log']} {name} {row['half_life']}: {row['ndcg_test']}" for row in rows[-8:]), sep="\n")
 
 
 if __name__ == "__main__":

@@ -103,13 +103,13 @@ RESULTS = {
     "exposures": EXPOSURES,
     "receipts": {"what": "{what}", "value": "{value:,.5g} {unit}", "95 %": "{low:.5g} to {high:.5g}"},
     "half_life": {
-        "log": "{log}",
-        "model": "{model}",
+        "log, model": "{log}, {model}",
         "half-life, days": "{half_life}",
-        "chosen": "{choice}",
+        "chosen, of all": "{choice}, {choice_of_all}",
         "validation": "{ndcg_validation:.4f}",
         "test": "{ndcg_test:.4f}",
         "difference to none": "{to_none:+.4f} [{to_none_low:+.4f}, {to_none_high:+.4f}]",
+        "to the chosen": "{to_choice:+.4f} [{to_choice_low:+.4f}, {to_choice_high:+.4f}]",
     },
     "aged_likelihood": {
         "log": "{log}, {users} users",

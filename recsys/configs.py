@@ -40,6 +40,7 @@ from recsys.types.evaluations import DEFAULT_POPULARITY_EXPONENT
 from recsys.types.moments import parse_moment
 from recsys.types.names import check_file_name, check_name
 from recsys.types.numbers import check_number, convert_to_plain_data
+from recsys.types.time_weights import SHORT_SHARE, TimeDecay
 from recsys.types.topics import TopicPolicy
 
 LIKELIHOOD_RUN = "likelihood"  # the run of the likelihood's order alone
@@ -159,6 +160,11 @@ class TimeSection(Section):
     half_life: float | Literal["validation"]
     half_lives: list[float] = Field(default=[7.0, 30.0, 90.0, 365.0], min_length=1)  # days that are tried then
     now: int | str | None = None  # seconds since 1970, or ISO 8601; the latest training positive if absent
+    # days of a part of each weight that forgets fast, so that profiles have two speeds; one speed where absent
+    short_half_life: float | None = Field(None, gt=0)
+    short_share: float = Field(SHORT_SHARE, gt=0, lt=1)  # of a positive of age 0 that is of that part
+    short_half_lives: list[float] = []  # days that "validation" tries with each longer half-life
+    short_shares: list[float] = Field(default=[0.25, 0.5], min_length=1)  # shares that are tried then
 
     @field_validator("half_life", mode="before")
     @classmethod
@@ -172,9 +178,29 @@ class TimeSection(Section):
         for days in (self.half_life, *self.half_lives):
             if days != "validation":
                 check_number("half_life", days, above=0.0)
+        for days in self.short_half_lives:
+            check_number("short_half_lives", days, above=0.0)
+        for share in self.short_shares:
+            check_number("short_shares", share, above=0.0, below=1.0)
+        self._check_speeds()
         if self.now is not None:
             parse_moment("now", self.now)
         return self
+
+    @property
+    def defaults(self) -> set[str]:
+        """The keys of two speeds that say nothing: a config that leaves them out is the same."""
+        fields = ((name, one) for name, one in TimeSection.model_fields.items() if name.startswith("short_"))
+        return {name for name, one in fields if getattr(self, name) == one.default}
+
+    def _check_speeds(self) -> None:
+        chosen = self.half_life == "validation"
+        if chosen and self.short_half_life is not None:
+            raise ValueError("short_half_life: found one beside half_life = 'validation', expected short_half_lives")
+        if not chosen and self.short_half_lives:
+            raise ValueError("short_half_lives: found some beside a half_life of days, expected half_life 'validation'")
+        if not isinstance(self.half_life, str) and self.short_half_life is not None:
+            TimeDecay(self.half_life, None, self.short_half_life, self.short_share)
 
 
 class FilterSection(Section):
@@ -623,6 +649,8 @@ class Config(Section):
         without: dict[str, Any] = dict.fromkeys(("name", *absent), True)
         if self.control is not None:
             without["control"] = self.control.defaults
+        if self.time is not None:
+            without["time"] = self.time.defaults
         text = json.dumps({**self.model_dump(exclude=without), **({"own": own} if own else {})}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 

@@ -7,7 +7,7 @@ from synthetic import make_split
 
 import recsys as rs
 from recsys.experiments.exports import export
-from recsys.experiments.half_lives import HalfLifeChoice
+from recsys.experiments.half_lives import HalfLifeChoice, compute_user_ndcg
 from recsys.models import BPR, ItemKNN, MostPopular
 from recsys.rankers import Ranker
 from recsys.types import RecsysError
@@ -124,3 +124,45 @@ def test_a_config_takes_the_choice_of_validation(log, tmp_path):
     assert made.folder != stated.folder
     ranker = Ranker.load(export(config, tmp_path / "shop", data=data, quiet=True).folder)
     assert ranker.context.time_weights.half_life == choice.half_life
+
+
+def test_two_speeds_are_chosen_where_they_are_best(split):
+    found = rs.choose_half_life(MostPopular(), split, [400, 60], short_half_lives=[100, 10], short_shares=[0.3], k=5)
+    assert [one[:3] for one in found.two_speed_values] == [(400, 100, 0.3), (400, 10, 0.3), (60, 10, 0.3)]
+    view = split.validation_view()
+    for long, short, share, value in found.two_speed_values:
+        again = compute_user_ndcg(MostPopular(), view, long, 5, None, short, share)
+        assert value == np.nanmean(again)
+    best = max(found.two_speed_values, key=lambda one: one[3])
+    single = max(value for _, value in found.values)
+    better = HalfLifeChoice(5, found.values, ((*best[:3], single + 0.1),))
+    assert (better.half_life, better.short_half_life, better.short_share) == best[:3]
+    assert f"{best[0]:g} days with 30% of {best[1]:g} days" in better.describe()
+    equal = HalfLifeChoice(5, found.values, ((*best[:3], single),))
+    assert equal.short_half_life is None and equal.half_life == max(found.values, key=lambda one: one[1])[0]
+    with pytest.raises(RecsysError, match=r"short_half_lives are \[500.0\], expected one below 400, the longest"):
+        rs.choose_half_life(MostPopular(), split, [400, 60], short_half_lives=[500])
+
+
+def test_a_config_has_two_speeds_or_lets_validation_choose(log, tmp_path):
+    path = tmp_path / "log.csv"
+    log.to_csv(path, index=False)
+    base = {
+        "data": {"path": str(path)}, "split": {"kind": "global_time", "validation": 0.1, "test": 0.15},
+        "model": {"kind": "item_knn"}, "pool": {"n": 20}, "evaluation": {"metrics": ["ndcg"], "n_bootstrap": 100},
+    }  # fmt: skip
+    done = rs.bench({**base, "time": {"half_life": 300, "short_half_life": 10}}, out=tmp_path, quiet=True)
+    weights = done.preparation.split.time_weights
+    assert (weights.half_life, weights.short_half_life, weights.short_share) == (300, 10, 0.5)
+    chosen = rs.bench(
+        {**base, "time": {"half_life": "validation", "half_lives": [300], "short_half_lives": [10]}}, out=tmp_path,
+        quiet=True,
+    )  # fmt: skip
+    assert any("300 days with 25% of 10 days 0." in note for note in chosen.notes)
+    for time, said in (
+        ({"half_life": 300, "short_half_life": 400}, "short_half_life is 400, expected days below the half_life 300"),
+        ({"half_life": "validation", "short_half_life": 4}, "expected short_half_lives"),
+        ({"half_life": 300, "short_half_lives": [4]}, "expected half_life 'validation'"),
+    ):
+        with pytest.raises(RecsysError, match=said):
+            rs.bench({**base, "time": time}, out=tmp_path, quiet=True)

@@ -261,3 +261,28 @@ def test_weights_that_are_not_those_of_the_positives_are_refused(aged):
     for match, weights in wrong.items():
         with pytest.raises(RecsysError, match=f"ease: side.weights: {match}"):
             EASE().fit(aged.train, SideInformation(weights=sparse.csr_array(weights)))
+
+
+def test_two_speeds_are_the_sum_of_both_parts(split):
+    slow, fast = (split.with_half_life(days).time_weights.weights.data for days in (200, 5))
+    made = split.with_half_life(200, short_half_life=5, short_share=0.25).time_weights
+    np.testing.assert_allclose(made.weights.data, 0.75 * slow + 0.25 * fast, rtol=1e-6)
+    assert (made.half_life, made.short_half_life, made.short_share) == (200, 5, 0.25)
+    times = np.asarray(split.train_times.data[:7], np.float64)
+    both = [split.with_half_life(days).time_weights.weigh_times(times) for days in (200, 5)]
+    np.testing.assert_allclose(made.weigh_times(times), 0.75 * both[0] + 0.25 * both[1], rtol=1e-6)
+    assert made.decay == split.with_half_life(200, short_half_life=5, short_share=0.25, now=made.now).time_decay
+
+
+@pytest.mark.parametrize(
+    ("half_life", "settings", "found"),
+    [
+        (20, {"short_half_life": 20}, "short_half_life is 20, expected days below the half_life 20"),
+        (20, {"short_half_life": -1}, "short_half_life is -1"),
+        (20, {"short_half_life": 5, "short_share": 1.0}, "short_share is 1"),
+        (None, {"short_half_life": 5}, "short_half_life is 5 without a half_life, expected both"),
+    ],
+)
+def test_two_speeds_that_cannot_be_meant_are_refused(split, half_life, settings, found):
+    with pytest.raises(RecsysError, match=found):
+        split.with_half_life(half_life, **settings)

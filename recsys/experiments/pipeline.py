@@ -238,6 +238,8 @@ def split_dataset(config: Config, dataset: Dataset) -> Split:
 def _make_weights_key(config: Config, split: Split) -> list[Any]:
     decay = split.time_decay
     aged = [] if decay is None else ["half_life", decay.half_life, decay.now]
+    if decay is not None and decay.short_half_life is not None:
+        aged += ["short_half_life", decay.short_half_life, decay.short_share]
     return aged if split.one_offs is None else [*aged, *make_one_offs_key(config)]
 
 
@@ -257,16 +259,25 @@ def resolve_half_life(config: Config, whole: Split, cache: Cache, quiet: bool) -
         start = time.perf_counter()
         model = section.model_copy(update=settings).build_model("[model]")
         with show_progress(quiet):
-            found = choose_half_life(model, whole, wanted.half_lives, k=k, now=wanted.now)
+            found = choose_half_life(model, whole, wanted.half_lives, **two_speeds, k=k, now=wanted.now)
         values = np.array([[math.inf if h is None else h, value] for h, value in found.values])
-        return CacheEntry({"values": values}, time.perf_counter() - start)
+        both = np.array(found.two_speed_values, dtype=np.float64)
+        arrays = {"values": values} | ({"two_speed_values": both} if len(both) else {})
+        return CacheEntry(arrays, time.perf_counter() - start)
 
+    two_speeds = {"short_half_lives": wanted.short_half_lives, "short_shares": wanted.short_shares}
     key = [whole.fingerprint, config.seed, *name_model(section), settings, wanted.half_lives, wanted.now, k]
-    values = cache.get_or_make("half_life", key, choose).arrays["values"].tolist()
-    told = tuple((None if h == math.inf else h, value) for h, value in values)
-    choice = HalfLifeChoice(max(told, key=lambda one: one[1])[0], k, told)
-    section_of_time = None if choice.half_life is None else wanted.model_copy(update={"half_life": choice.half_life})
-    return config.model_copy(update={"time": section_of_time}), (choice.describe(),)
+    if wanted.short_half_lives:
+        key.append(two_speeds)  # without them the cell is that of one speed
+    arrays = cache.get_or_make("half_life", key, choose).arrays
+    told = tuple((None if h == math.inf else h, value) for h, value in arrays["values"].tolist())
+    both = arrays["two_speed_values"].tolist() if wanted.short_half_lives else []
+    choice = HalfLifeChoice(k, told, tuple((h, short, share, value) for h, short, share, value in both))
+    if choice.half_life is None:
+        return config.model_copy(update={"time": None}), (choice.describe(),)
+    names = ("half_life", "short_half_life", "short_share")
+    chosen = wanted.model_copy(update={name: getattr(choice, name) for name in names})
+    return config.model_copy(update={"time": chosen}), (choice.describe(),)
 
 
 def apply_half_life(config: Config, split: Split) -> Split:
@@ -278,7 +289,10 @@ def apply_half_life(config: Config, split: Split) -> Split:
     if config.time is None:
         return split
     try:
-        return split.with_half_life(float(config.time.half_life), now=config.time.now)
+        of = config.time
+        return split.with_half_life(
+            float(of.half_life), short_half_life=of.short_half_life, short_share=of.short_share, now=of.now
+        )
     except RecsysError as error:
         raise RecsysError(f"[time] {error}") from None
 

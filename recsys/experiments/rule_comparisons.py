@@ -36,7 +36,7 @@ def iter_rule_comparisons(preparation: Preparation, quiet: bool, log_line: LogFu
     made = narrow_preparation(preparation)
     specs = list_compared_runs(made)
     build = partial(build_side, quiet=quiet, log_line=log_line)
-    if (aged := made.split.time_weights) is not None:
+    if made.split.time_decay is not None and (aged := made.split.time_weights) is not None:
         yield _compare_half_life(made, specs, aged, build)
     for name in CONTROL_GUARDS:
         held = tuple(run for run in specs if _list_guards(made.config, run, name))

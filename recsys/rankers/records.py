@@ -226,6 +226,9 @@ def check_parts(parts: RankerParts, context: Context) -> None:
         if weights.half_life != math.inf:
             check_number("half_life", weights.half_life, above=0)
         check_number("half_life: now", weights.now, -math.inf)
+        check_number("short_share", weights.short_share, below=1)
+        if weights.short_share:
+            check_number("short_half_life", weights.short_half_life, above=0, below=weights.half_life)
     for one_offs in parts.one_offs:
         if not isinstance(one_offs, OneOffs):
             raise RecsysError(f"found a {type(one_offs).__name__}, expected OneOffs")

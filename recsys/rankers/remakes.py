@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import inf
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -21,7 +20,6 @@ from recsys.rankers.saved_tables import list_saved_tables
 from recsys.types import Context, Items, Model, RecsysError, SideInformation, Split, TableCache, TasteMap
 from recsys.types.arrays import Csr, Longs, make_empty_matrix
 from recsys.types.forgetting import ForgetCertificate
-from recsys.types.time_weights import TimeDecay
 
 MapsFunction = Callable[[Csr], Sequence[TasteMap]]
 PARTS = ("maps", "scales", "likelihood")  # those of which somebody has to know how they are made
@@ -83,7 +81,7 @@ def build_remaining_split(ranker: Ranker) -> Split:
         train_times=around.times,
         has_global_cut=not _get_base(ranker).available.all(),
         topics=ranker.topics,
-        time_decay=None if weights is None or weights.half_life == inf else TimeDecay(weights.half_life, weights.now),
+        time_decay=None if weights is None else weights.decay,
         one_offs=around.one_offs,
     )
 

@@ -11,10 +11,11 @@ from scipy import sparse
 from recsys.types.arrays import Bools, Csr, Strings, make_empty_matrix, unite_matrices
 from recsys.types.checks import check_matrix_types, convert_to_texts
 from recsys.types.datasets import Items
+from recsys.types.errors import RecsysError
 from recsys.types.models import SideInformation
 from recsys.types.one_offs import OneOffs
 from recsys.types.purchases import Purchases
-from recsys.types.time_weights import TimeDecay, TimeWeights, make_evidence_weights
+from recsys.types.time_weights import SHORT_SHARE, TimeDecay, TimeWeights, make_evidence_weights
 from recsys.types.topics import TopicItems
 
 
@@ -96,20 +97,27 @@ class Split:
         """The training positives, (U, I) float32, each with its weight: `train` itself without `time_weights`."""
         return self.train if self.time_weights is None else self.time_weights.weights
 
-    def with_half_life(self, half_life: float | None, *, now: Any = None) -> "Split":
+    def with_half_life(
+        self, half_life: float | None, *, short_half_life: float | None = None, short_share: float = SHORT_SHARE,
+        now: Any = None,
+    ) -> "Split":  # fmt: skip
         """Return the split whose training positives of age a weigh 2^(-a / half_life), a in days; None: all alike.
+
+        With a `short_half_life` too, profiles have two speeds: a part `short_share` of each weight has that half-life.
 
         Ages are counted from `now`, in seconds since 1970, a `datetime` or ISO 8601 text; without it from the latest
         training positive, in each view of the split its own. Models read the weights in `side_information`, objectives,
         likelihoods and own maps in the context of a pool. Metrics, audit maps, and what is held out do not change.
 
         Raises:
-            RecsysError: if the data has no times, the half-life is no number above 0, or a training positive is later
-                than `now`.
+            RecsysError: if the data has no times, the half-life is no number above 0, the short one is not below it or
+                is without another, its share is not between 0 and 1, or a training positive is later than `now`.
         """
         if half_life is None:
+            if short_half_life is not None:
+                raise RecsysError(f"short_half_life is {short_half_life!r} without a half_life, expected both")
             return replace(self, time_decay=None)
-        made = replace(self, time_decay=TimeDecay(half_life, now))
+        made = replace(self, time_decay=TimeDecay(half_life, now, short_half_life, short_share))
         _ = made.time_weights
         return made
 
