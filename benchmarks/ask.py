@@ -20,7 +20,6 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
-import csv
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from result_rows import write_rows
 
 import recsys as rs
 from recsys import configs
@@ -35,7 +35,6 @@ from recsys.maps.families import audit_maps
 from recsys.maths.elicitation import compute_entropy0, compute_log_popularity_entropy
 from recsys.metrics import discovery, ndcg, recall
 from recsys.rankers import Ranker
-from recsys.support.atomic_files import replace_file
 from recsys.support.rng import make_generator
 from recsys.types import Evaluation, GroundTruth, Split
 from recsys.types.arrays import Csr, make_empty_matrix
@@ -272,14 +271,6 @@ def tabulate_test(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             row[f"answered_{after}"] = cells[log, start, rule, "answered", after]["value"]
         made.append(row | {"users": cells[log, start, rule, "ndcg", 0]["users"]})
     return made
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write all rows so far."""
-    with replace_file(path) as made, made.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def main() -> None:

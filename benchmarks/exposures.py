@@ -14,18 +14,17 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from result_rows import write_rows
 
 import recsys as rs
 from recsys import maps, metrics
 from recsys.retrieval.exposures import build_exposure_histories
-from recsys.support.atomic_files import replace_file
 from recsys.support.rng import make_generator
 from recsys.types import Evaluation, GroundTruth, Pool, Split
 from recsys.types.exposures import DAY, make_empty_histories
@@ -130,14 +129,6 @@ def describe(values: np.ndarray, base: np.ndarray, counts: np.ndarray) -> dict[s
         low, high = np.percentile(of[1:], [2.5, 97.5])
         told |= {f"{name}_low": low, f"{name}_high": high}
     return {name: round(float(number), 5) for name, number in told.items()}
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write a table, whole or not at all."""
-    with replace_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def main(print_line: Callable[[str], None] = print) -> None:

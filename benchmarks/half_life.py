@@ -15,17 +15,16 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from result_rows import write_rows
 
 import recsys as rs
 from recsys import configs
 from recsys.experiments.half_lives import HALF_LIVES, compute_user_ndcg
-from recsys.support.atomic_files import replace_file
 from recsys.support.rng import make_generator
 from recsys.types.time_weights import SHORT_SHARE
 
@@ -86,14 +85,6 @@ def name_life(half_life: float | None, short: float | None) -> str:
     if half_life is None:
         return "none"
     return f"{half_life:g}" if short is None else f"{half_life:g} and {short:g}, {SHORT_SHARE:.0%}"
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write all rows so far."""
-    with replace_file(path) as made, made.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def main() -> None:

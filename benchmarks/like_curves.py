@@ -18,13 +18,13 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
-import csv
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from result_rows import write_rows
 
 import recsys as rs
 from recsys import configs
@@ -36,7 +36,6 @@ from recsys.maths.reliability import measure_reliability
 from recsys.metrics import expected_calibration_error
 from recsys.objectives._score_transforms import transform_scores
 from recsys.retrieval.candidates import candidates
-from recsys.support.atomic_files import replace_file
 from recsys.support.rng import make_generator
 from recsys.types import Evaluation, GroundTruth, Pool, Split
 
@@ -132,14 +131,6 @@ def summarize(values: np.ndarray, base: np.ndarray) -> dict[str, Any]:
         "to_base": f"{apart.mean():.5f}", "to_base_low": f"{least:.5f}", "to_base_high": f"{most:.5f}",
         "users": len(values),
     }  # fmt: skip
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write all rows so far."""
-    with replace_file(path) as made, made.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def main() -> None:

@@ -28,7 +28,6 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
-import csv
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -36,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from result_rows import write_rows
 from scipy import sparse
 
 import recsys as rs
@@ -46,7 +46,6 @@ from recsys.maths.one_offs import FoldWeights, measure_fold_influence, measure_i
 from recsys.metrics import discovery, ndcg
 from recsys.metrics.list_comparison import gift_harm
 from recsys.retrieval.candidates import candidates
-from recsys.support.atomic_files import replace_file
 from recsys.support.rng import make_generator
 from recsys.types import Evaluation, GroundTruth, Model, Scorer, Split
 from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints
@@ -334,14 +333,6 @@ def measure_speed(users: int, items: int = 20_000, history: int = 100, d: int = 
         "isolation_s": f"{end - middle:.2f}", "s": f"{end - start:.2f}",
         "s_per_100k": f"{(end - start) * 1e5 / users:.1f}",
     }  # fmt: skip
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write all rows so far."""
-    with replace_file(path) as made, made.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def main() -> None:

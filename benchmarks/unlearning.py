@@ -22,7 +22,6 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
-import csv
 import time
 from collections.abc import Callable
 from functools import partial
@@ -30,13 +29,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from result_rows import write_rows
 from scipy import sparse
 
 import recsys as rs
 from recsys import models
 from recsys.models.ease import FittedEASE
 from recsys.models.forgetting import forget_rows
-from recsys.support.atomic_files import replace_file
 from recsys.support.rng import make_generator
 from recsys.testing.memberships import Pairs, fit_membership_attack, measure_membership
 from recsys.types import Scorer
@@ -238,14 +237,6 @@ def time_forgetting(
     asked = np.full(1 if items is None else len(items), user)
     found = [time_call(lambda: forget_rows(fitted, train, asked, items)[1].parts[0].bound) for _ in range(repeats)]
     return {f"{what}_s": round(min(seconds for _, seconds in found), 3), f"{what}_bound": f"{found[0][0]:.2g}"}
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write a table, whole or not at all."""
-    with replace_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def main() -> None:

@@ -116,7 +116,10 @@ def _collect_pairs(
     shown: Exposures, user_ids: Strings, item_ids: Strings, regions: Ints
 ) -> tuple[Longs, Longs, Bools, int]:
     """Return user, item and whether it was clicked of each pair shown, and how many exposures are of no known pair."""
-    (users, known_user), (items, known_item) = _look_up(shown.user_ids, user_ids), _look_up(shown.item_ids, item_ids)
+    (users, known_user), (items, known_item) = (
+        look_up_ids(shown.user_ids, user_ids),
+        look_up_ids(shown.item_ids, item_ids),
+    )
     known_item &= np.where(known_item, regions[items], -1) >= 0 if len(items) else known_item
     kept = known_user[shown.user] & known_item[shown.item]
     key = users[shown.user[kept]] * len(item_ids) + items[shown.item[kept]]
@@ -125,12 +128,6 @@ def _collect_pairs(
     if shown.clicked is not None:
         np.logical_or.at(taken, of, shown.clicked[kept])
     return pairs // len(item_ids), pairs % len(item_ids), taken, int((~kept).sum())
-
-
-def _look_up(names: Strings, known: Strings) -> tuple[Longs, Bools]:
-    if not len(names) or not len(known):
-        return np.zeros(len(names), np.int64), np.zeros(len(names), bool)
-    return look_up_ids(names, known)
 
 
 def _name_regions(item: Longs, regions: Longs, items: Items, asked: Longs) -> list[tuple[str, ...]]:

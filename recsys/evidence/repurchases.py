@@ -12,14 +12,11 @@ from recsys.evidence.hazards import compute_log_hazards, cumulate_hazards
 from recsys.evidence.rate_fits import fit_rates
 from recsys.evidence.user_rates import fit_user_kappa, measure_user_rates
 from recsys.maths.renewals import FAMILIES, LOG_NORMAL, WEIBULL
-from recsys.support.atomic_files import replace_file
-from recsys.support.serialization import flatten_record, restore_record
-from recsys.support.stored_arrays import StoreError, read_npz
+from recsys.support.record_files import load_record, save_record
 from recsys.types.arrays import Anys, Bools, Doubles, Ints
 from recsys.types.checks import check_array
 from recsys.types.errors import RecsysError, check_choice
 from recsys.types.numbers import check_number
-from recsys.types.paths import check_path
 from recsys.types.purchases import Purchases
 from recsys.types.repurchases import Repurchases
 
@@ -73,10 +70,7 @@ def save_repurchases(model: Repurchases, path: str | Path) -> Path:
     Raises:
         RecsysError: if the file cannot be written.
     """
-    target = check_path("path", path, "the path of a file")
-    with replace_file(target) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **flatten_record(model))
-    return target
+    return save_record(model, path)
 
 
 def load_repurchases(path: str | Path) -> Repurchases:
@@ -85,10 +79,7 @@ def load_repurchases(path: str | Path) -> Repurchases:
     Raises:
         RecsysError: if they cannot be read, or the file holds something else.
     """
-    try:
-        return restore_record(Repurchases, read_npz(check_path("path", path, "the path of a file")))
-    except (StoreError, RecsysError) as error:
-        raise RecsysError(f"{path}: holds no repurchases that can be read: {error}") from None
+    return load_record(Repurchases, path, "holds no repurchases that can be read")
 
 
 def _check_categories(categories: Anys | None, n_items: int) -> tuple[Ints, int]:

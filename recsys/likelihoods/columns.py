@@ -33,7 +33,7 @@ def join_item_columns(
         raise RecsysError("likelihood: items has no column beside item_id, expected numbers of items")
     if len(np.unique(names)) < len(names):
         raise RecsysError("likelihood: items has an item_id twice, expected each once")
-    place, there = look_up_ids(names, item_ids) if len(names) else (np.zeros(0, np.int64), np.zeros(0, bool))
+    place, there = look_up_ids(names, item_ids)
     if not there.any():
         raise RecsysError("likelihood: items holds none of the items of the split, expected their ids in item_id")
     joined, notes = {}, []

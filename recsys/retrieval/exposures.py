@@ -32,8 +32,8 @@ def build_exposure_histories(
         found = f"found a {type(exposures).__name__}"
         raise RecsysError(f"{place}: {found}, expected an Exposures: recsys.read_exposures makes one")
     exposures, n_unusable = select_permitted_exposures(exposures, place=place)
-    users, known_user = _encode_known(exposures.user_ids, user_ids)
-    items, known_item = _encode_known(exposures.item_ids, item_ids)
+    users, known_user = look_up_ids(exposures.user_ids, user_ids)
+    items, known_item = look_up_ids(exposures.item_ids, item_ids)
     kept = known_user[exposures.user] & known_item[exposures.item]
     user, item = users[exposures.user[kept]], items[exposures.item[kept]]
     when = np.asarray(exposures.datetime, dtype=np.int64)[kept]
@@ -58,12 +58,6 @@ def build_exposure_histories(
     pointers = np.searchsorted(user[order], np.arange(len(user_ids) + 1)).astype(np.int64)
     columns = item[order].astype(np.int32), when[order], dismissed[order]
     return ExposureHistories(pointers, *columns, now=moment), tuple(notes)
-
-
-def _encode_known(names: Strings, known: Strings) -> tuple[Longs, Bools]:
-    if not len(names) or not len(known):
-        return np.zeros(len(names), np.int64), np.zeros(len(names), bool)
-    return look_up_ids(names, known)
 
 
 def _find_most_recent(user: Longs, item: Longs, when: Longs, dismissed: Bools, most: int) -> Longs:
