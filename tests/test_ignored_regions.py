@@ -9,6 +9,7 @@ from scipy import sparse, stats
 from test_rankers import run_cli
 
 import recsys as rs
+from recsys.data.identifiers import look_up_ids
 from recsys.evidence import find_ignored_regions
 from recsys.maths.response_segments import compute_lower_tails, count_segments, fit_gamma_poisson
 from recsys.testing.synthetic import make_maps, make_split
@@ -191,3 +192,32 @@ def test_the_command_refuses_other_maps_and_logs(saved, capsys):
     assert f"did you mean '{name}'" in capsys.readouterr().err
     assert run_cli("ignored", ranker, folder / "unclicked.csv") == 2
     assert "expected a column clicked" in capsys.readouterr().err
+
+
+def test_items_in_no_region_and_unknown_ids_are_left_out_and_counted():
+    n = REGIONS * PER_REGION
+    user, item, clicked, _ = make_world(3)
+    items = Items(
+        np.array([f"i{i:03}" for i in range(n)]), np.array([""] * n), Csr((n, 0), dtype=np.float32), (),
+        np.zeros(n, np.int32),
+    )  # fmt: skip
+    names = np.array([f"u{i}" for i in range(USERS)])
+    log = rs.Exposures(user, item, np.zeros(len(user), np.int64), names, items.ids, clicked=clicked)
+    rows = np.arange(1, n)  # the first item lies nowhere
+    placed = Csr((np.ones(n - 1, np.float32), (rows, rows // PER_REGION)), shape=(n, REGIONS))
+    left = find_ignored_regions(log, TasteMap("one", placed, "made up"), names[1:], items)
+    outside = int(((item == 0) | (user == 0)).sum())
+    assert left.pairs == len(user) - outside > 0
+    assert left.notes[0].startswith(f"{outside:,} exposures of unknown users")
+    for known in (names[:0], np.array(["nobody"])):
+        with pytest.raises(rs.RecsysError, match="no pair of a known user and item"):
+            find_ignored_regions(log, TasteMap("one", placed, "made up"), known, items)
+
+
+def test_names_are_looked_up_among_none_and_none_among_names():
+    some, none = np.array(["a", "b"]), np.zeros(0, "U1")
+    assert [one.tolist() for one in look_up_ids(some, none)] == [[0, 0], [False, False]]
+    assert [one.tolist() for one in look_up_ids(none, some)] == [[], []]
+    places, there = look_up_ids(np.array(["b", "c"]), some)
+    assert there.tolist() == [True, False]
+    assert places[0] == 1
