@@ -45,7 +45,6 @@ from recsys.types.topics import TopicPolicy
 
 LIKELIHOOD_RUN = "likelihood"  # the run of the likelihood's order alone
 CONTROL_GUARDS = ("frequency_cap", "cool_down")  # guards that [control] may have
-WITHOUT_ONE_OFFS = "_whole"  # after the name of the base: the run in which one-offs count whole
 KEEP_RUN, REPEAT_RUN = "keep_met", "repeat"  # the runs of [evidence.repeat] compare
 RANKERS_OF_REPEATS = ("tifu_knn", "top_frequency")  # models of what was met: their pools keep it
 BLEND_GUARDS = "guards"  # the key of a blend's own guards, among its objectives
@@ -589,9 +588,6 @@ class Config(Section):
             again = section.kind in RANKERS_OF_REPEATS
             kept_pool = self.pool.model_copy(update={"exclude_seen": False}) if again else None
             specs.append(RunSpec(name, "model", name, model=section, pool=kept_pool))
-        if self.evidence is not None and self.evidence.one_offs is not None:
-            name = f"{self.base_name}{WITHOUT_ONE_OFFS}"
-            specs.append(RunSpec(name, "model", name, model=self.model, ignores_one_offs=True))
         if self.likelihood is not None:
             specs.append(RunSpec(LIKELIHOOD_RUN, "model", LIKELIHOOD_RUN, blend={"relevance": 1.0}, by_likelihood=True))
         for name, blend in self.blends.items():
@@ -686,7 +682,6 @@ class RunSpec:
     by_likelihood: bool = False  # whether its pool has the scores and the order of [likelihood]
     guards: Mapping[str, Any] = field(default_factory=dict)  # those that it has beside [guards]
     time: TimeSection | None = None  # a half-life of its own, in place of that of [time]
-    ignores_one_offs: bool = False  # whether all positives count whole: the run beside which [evidence.one_offs] stands
 
 
 def read_config(

@@ -39,20 +39,57 @@ def _get_values(done):
     return dict(zip(rows["run"], rows["value"], strict=True))
 
 
-def test_a_benchmark_has_the_run_without_beside_and_it_is_that_of_a_config_without(folder, tmp_path):
-    rule = {"share": 0.1, "n_near": 2, "min_history": 3}
-    done = rs.bench(_make_config(folder, evidence={"one_offs": rule}), out=tmp_path, quiet=True)
-    plain = rs.bench(_make_config(folder), out=tmp_path, quiet=True)
-    assert {run.name for run in done.specs} == {"als", "als_whole", "mmr"}
-    assert _get_values(done)["als_whole"] == _get_values(plain)["als"]
+def _measure_near_share(split, slates):
+    """Return the share of slots nearest to a one-off, by loops, a mean over users who have one-offs."""
+    one_offs, found = split.one_offs, []
+    for user, slate in enumerate(slates):
+        liked, light = split.train[[user]].indices, set(one_offs.find_items(user).tolist())
+        if not light:
+            continue
+        shares = []
+        for item in slate:
+            cosines = {j: float(one_offs.vectors[j] @ one_offs.vectors[item]) for j in liked.tolist()}
+            nearest = [j for j, cosine in cosines.items() if cosine > max(cosines.values()) - 1e-6]
+            shares.append(np.mean([j in light for j in nearest]))
+        found.append(np.mean(shares))
+    return np.mean(found)
+
+
+@pytest.fixture(scope="module")
+def sides(folder, tmp_path_factory):
+    """Return a benchmark with the rule beside a likelihood, and that of a config without the rule."""
+    out, learned = tmp_path_factory.mktemp("runs"), {"likelihood": {"features": ["score", "log_popularity"]}}
+    rule = {"one_offs": {"share": 0.1, "n_near": 2, "min_history": 3}}
+    contents = (_make_config(folder, evidence=rule, **learned), _make_config(folder, **learned))
+    return [rs.bench(content, out=out, quiet=True) for content in contents]
+
+
+def test_the_rule_stands_beside_its_absence_which_is_a_config_without(sides):
+    done, plain = sides
+    assert {run.name for run in done.specs} == {"als", "likelihood", "mmr"} and plain.rule_costs is None
+    rows = done.rule_costs.set_index(["rule", "run", "measure"])
+    for run in ("als", "likelihood", "mmr"):
+        row = rows.loc["one_offs", run, "ndcg"]
+        assert row.with_rule == pytest.approx(_get_values(done)[run])
+        assert row.without == pytest.approx(_get_values(plain)[run])
+        assert not np.array_equal(done.slates[5][run].items, plain.slates[5][run].items)
+        near = rows.loc["one_offs", run, "share of slots nearest to a one-off"]
+        expected = [_measure_near_share(done.preparation.split, of.slates[5][run].items) for of in sides]
+        assert (near.with_rule, near.without) == pytest.approx(expected, abs=1e-6)
+        assert near.low <= near.difference <= near.high
     one_offs = done.preparation.split.one_offs
     assert 0 < one_offs.flags.sum() <= 0.1 * len(one_offs.flags)
     assert done.preparation.split.train.nnz == len(one_offs.flags)
     (note,) = [one for one in done.notes if one.startswith("one-offs: ")]
     assert f"one-offs: {one_offs.flags.sum():,} of {len(one_offs.flags):,} training positives" in note
     assert not any(one.startswith("one-offs: ") for one in plain.notes)
-    slates = {name: found.items for name, found in done.slates[5].items()}
-    assert not np.array_equal(slates["als"], slates["als_whole"])
+
+
+def test_a_likelihood_is_fitted_beside_the_one_offs_of_train_without_validation(sides):
+    whole, judged = sides[0].preparation.whole, sides[0].preparation.split
+    assert whole.one_offs.flags.any() and whole.train.nnz < judged.train.nnz == judged.one_offs.scores.nnz
+    with_rule, without = (one.likelihood.coefficients for one in sides)
+    assert not np.array_equal(with_rule, without)
 
 
 def test_an_exported_ranker_looks_for_one_offs(folder, tmp_path):

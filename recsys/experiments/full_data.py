@@ -63,8 +63,7 @@ def fit_run_to_all_data(
     kept = {**settings.filter.model_dump(), "topics": settings.read_topics()}
     split = apply_half_life(settings, splits.no_holdout(dataset, **kept, seed=settings.seed))
     split = add_purchases(settings, dataset, split)
-    if not spec.ignores_one_offs:
-        split = apply_one_offs(settings, dataset, split, None, "all", quiet)
+    split = apply_one_offs(settings, dataset, split, None, "all", quiet)
     section = spec.model or settings.model
     with show_progress(quiet):
         fitted = section.build_model("[model]").fit(split.train, split.side_information)

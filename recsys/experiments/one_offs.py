@@ -1,4 +1,4 @@
-"""One-offs of a benchmark: detected with the base model, beside runs in which all positives count whole."""
+"""One-offs of a benchmark: detected with the base model, and how much of slates is near to them."""
 
 import time
 from dataclasses import replace
@@ -15,7 +15,10 @@ from recsys.support.progress import show_progress
 from recsys.support.provenance import hash_own_modules
 from recsys.support.serialization import flatten_record, restore_record
 from recsys.types import Dataset, RecsysError, Split
+from recsys.types.arrays import Doubles, Ints
 from recsys.types.one_offs import OneOffs
+
+EQUAL_COSINES = 1e-6  # by which rounding may tell cosines apart
 
 
 def apply_one_offs(
@@ -70,6 +73,24 @@ def describe_one_offs(split: Split) -> tuple[str, ...]:
     found = f"{int(flags.sum()):,} of {len(flags):,} training positives, of {len(np.unique(users[flags])):,} users"
     why = "they fit nothing else of their history and were not bought again"
     return (f"one-offs: {found}, count {split.one_offs.weight:g}: {why}",)
+
+
+def measure_near_shares(one_offs: OneOffs, items: Ints) -> Doubles:
+    """Return the share of the picks of each slate whose nearest liked item is a one-off, (U,).
+
+    `items` are slates (U, k), -1 for none. Near is as isolation has it: by the cosine in the space `cooccurrence`; of
+    equally near items each counts by its part. NaN for an empty slate, and for a user without one-offs.
+    """
+    vectors, pointers = one_offs.vectors, one_offs.scores.indptr
+    shares, flags = np.full(len(items), np.nan), one_offs.flags
+    for user, slate in enumerate(items):
+        own, picks = slice(pointers[user], pointers[user + 1]), slate[slate >= 0]
+        if not flags[own].any() or not len(picks):
+            continue
+        cosines = vectors[picks] @ vectors[one_offs.scores.indices[own]].T
+        nearest = cosines >= cosines.max(axis=1, keepdims=True) - EQUAL_COSINES
+        shares[user] = ((nearest & flags[own]).sum(axis=1) / nearest.sum(axis=1)).mean()
+    return shares
 
 
 def _build_model(section: ModelSection, seed: int) -> Any:

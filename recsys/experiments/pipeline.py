@@ -71,10 +71,6 @@ class Preparation:
         """The half-life of training positives and its moment, and the rule of one-offs; [] without: part of keys."""
         return _make_weights_key(self.config, self.split)
 
-    def without_one_offs(self) -> "Preparation":
-        """Return the preparation in which all positives count whole."""
-        return replace(self, split=replace(self.split, one_offs=None))
-
     @property
     def column_digests(self) -> tuple[str, ...]:
         """The digest of the columns of items that [likelihood] reads, () where it reads none."""
@@ -377,9 +373,22 @@ def change_half_life(preparation: Preparation, wanted: TimeSection | None) -> Pr
         raise ValueError("the whole split of a preparation is not known")
     config = preparation.config.model_copy(update={"time": wanted})
     whole = apply_half_life(config, preparation.whole.with_half_life(None))
+    return _prepare_again(preparation, config, whole)
+
+
+def leave_one_offs(preparation: Preparation) -> Preparation:
+    """Return a preparation whose positives that fit nothing else of their history count as all others do."""
+    config, whole = preparation.config, preparation.whole
+    if whole is None or config.evidence is None:
+        raise ValueError("a preparation with one-offs has a whole split and [evidence]")
+    evidence = config.evidence.model_copy(update={"one_offs": None})
+    config = config.model_copy(update={"evidence": evidence})
+    return _prepare_again(preparation, config, replace(whole, one_offs=None))
+
+
+def _prepare_again(preparation: Preparation, config: Config, whole: Split) -> Preparation:
     held = preparation.cache, None, preparation.quiet, lambda line: None
-    made = prepare_split(config, preparation.dataset, whole, *held)
-    return replace(made, shown=preparation.shown)
+    return replace(prepare_split(config, preparation.dataset, whole, *held), shown=preparation.shown)
 
 
 def fit_or_load_model(preparation: Preparation, section: ModelSection) -> tuple[Scorer, float]:

@@ -118,8 +118,6 @@ def _build_or_load_slates(
     Scales, too, are then fitted on these users alone. Blends over the `base` pool share its terms, except at the
     headline's k: the seconds of each run are with all that it computes.
     """
-    if spec.ignores_one_offs:
-        preparation = preparation.without_one_offs()
     config = preparation.config
     blend: Mapping[str, Any] = spec.blend or {"relevance": 1.0}
     candidates, fitting = base.pool, 0.0

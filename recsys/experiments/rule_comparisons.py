@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from recsys.configs import CONTROL_GUARDS, Config, RunSpec
-from recsys.experiments.pipeline import LogFunction, Preparation, change_half_life
+from recsys.experiments.one_offs import measure_near_shares
+from recsys.experiments.pipeline import LogFunction, Preparation, change_half_life, leave_one_offs
 from recsys.experiments.rule_sides import (
     RuleComparison,
     RuleMeasure,
@@ -22,14 +23,16 @@ from recsys.experiments.rule_sides import (
 from recsys.maths.exposures import count_exposures, find_limited_pairs
 from recsys.types import Guard, RecsysError, Split
 from recsys.types.arrays import Anys, Doubles, Ints
+from recsys.types.one_offs import OneOffs
 from recsys.types.time_weights import SECONDS_PER_DAY, TimeWeights, get_positive_times
 
 BEYOND, REPEATS, STALE = "share of slots beyond the limit", "repeats", "stale share"
+NEAR_ONE_OFFS = "share of slots nearest to a one-off"  # of users who have some
 CHANGED = "changed slots"  # the share of a slate's items that are not in the other
 
 
 def iter_rule_comparisons(preparation: Preparation, quiet: bool, log_line: LogFunction) -> Iterator[RuleComparison]:
-    """Yield the rules of a config, but topics: the half-life, limits on what is shown again, fatigue, and dials.
+    """Yield the rules of a config, but topics: half-life, one-offs, limits on what is shown again, fatigue, and dials.
 
     A rule is compared on the runs that it holds for, but controls; all other rules hold on both sides.
     """
@@ -38,6 +41,8 @@ def iter_rule_comparisons(preparation: Preparation, quiet: bool, log_line: LogFu
     build = partial(build_side, quiet=quiet, log_line=log_line)
     if made.split.time_decay is not None and (aged := made.split.time_weights) is not None:
         yield _compare_half_life(made, specs, aged, build)
+    if (one_offs := made.split.one_offs) is not None:
+        yield _compare_one_offs(made, specs, one_offs, build)
     for name in CONTROL_GUARDS:
         held = tuple(run for run in specs if _list_guards(made.config, run, name))
         if held:
@@ -85,6 +90,15 @@ def _measure_stale_shares(aged: TimeWeights, split: Split) -> tuple[Doubles, Dou
         return np.where(whole > 0, of / np.where(whole > 0, whole, 1.0), np.nan)
 
     return share(weights), share(np.ones_like(weights))
+
+
+def _compare_one_offs(
+    made: Preparation, specs: tuple[RunSpec, ...], one_offs: OneOffs, build: BuildSide
+) -> RuleComparison:
+    (side, judges), (without, _) = build(made, specs), build(leave_one_offs(made), specs)
+    sides = [{run: measure_near_shares(one_offs, items) for run, items in of.slates.items()} for of in (side, without)]
+    near = RuleMeasure(NEAR_ONE_OFFS, *sides)
+    return RuleComparison("one_offs", made, judges, side, without, (near,))
 
 
 def _list_guards(config: Config, run: RunSpec, name: str) -> list[Guard]:
