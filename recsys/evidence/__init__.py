@@ -17,6 +17,7 @@ from recsys.evidence.repurchase_predictions import (
     predict_repurchases,
 )
 from recsys.evidence.repurchases import fit_repurchases, load_repurchases, save_repurchases
+from recsys.evidence.unfinished import build_unfinished
 
 __all__ = [
     "Complements",
@@ -29,6 +30,7 @@ __all__ = [
     "RepurchaseTimeError",
     "attach_like_probabilities",
     "build_repeats",
+    "build_unfinished",
     "categorize_items",
     "compute_region_deficits",
     "detect_one_offs",

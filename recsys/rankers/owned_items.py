@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from recsys.rankers.requests import Id, IdIndex, RequestUser, get_row_columns
+from recsys.rankers.requests import Id, IdIndex, RequestUser, get_row_columns, take_request_repeats
 from recsys.retrieval.repeat_candidates import find_best_repeats
 from recsys.types import Context, RecsysError
 from recsys.types.arrays import Csr, Ints
@@ -47,12 +47,13 @@ def set_owned_until(context: Context, user: int, items: IdIndex, owned: Mapping[
 
 
 def list_repeat_candidates(context: Context, request_user: RequestUser) -> Ints:
-    """Return the items that a user bought before and that call most for being bought again at the moment of a request.
+    """Return the items that a user met before and that call most for being shown again at the moment of a request.
 
-    None of somebody new, of what is not due, and of what limits on exposures hide.
+    None of somebody new, of what is not due or ended, and of what limits on exposures hide.
     """
-    if context.repeats is None or request_user.code < 0:
+    repeats = take_request_repeats(context, request_user)
+    if repeats is None or request_user.code < 0:
         return np.zeros(0, np.int32)
-    due = context.repeats.take_users([request_user.code]).find_due(request_user.now)
+    due = repeats.find_due(request_user.now)
     best = find_best_repeats(due, MAX_REPEATS)[0]
     return np.setdiff1d(best[best >= 0], request_user.hidden).astype(np.int32)

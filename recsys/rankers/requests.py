@@ -21,6 +21,7 @@ from recsys.rankers.user_names import make_unknown_user_error
 from recsys.support import rng
 from recsys.types import Context, ExposureHistories, RecsysError
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
+from recsys.types.repeats import RepeatHistories
 
 Id = str | int | float
 HistoryRow = Id | tuple[Id, Any]  # an item, or an item and its datetime
@@ -272,10 +273,24 @@ def build_user_context(context: Context, request_user: RequestUser, seed: int | 
         population_codes=np.array([request_user.code], dtype=np.int64),
         draw_keys=np.array([get_draw_key(request_user)], dtype=np.uint64),
         exposures=None if context.exposures is None else _build_exposure_history(request_user.shown, request_user.now),
-        repeats=None if context.repeats is None else context.repeats.take_users([request_user.code]),
+        repeats=take_request_repeats(context, request_user),
         time_weights=build_row_weights(context, row, request_user.weights),
         **parts,
     )
+
+
+def take_request_repeats(context: Context, request_user: RequestUser) -> RepeatHistories | None:
+    """Return what the user of a request may be shown again, None of a ranker that knows of none.
+
+    Nothing that the request dislikes. What the user only began, and did not like before, ends with a like.
+    """
+    if context.repeats is None:
+        return None
+    ended = request_user.dislikes
+    if request_user.code >= 0:
+        liked = get_row_columns(context.need_train("a ranker"), request_user.code)
+        ended = np.concatenate([ended, np.setdiff1d(request_user.history, liked)])
+    return context.repeats.take_users([request_user.code]).leave_items(ended)
 
 
 def list_disliked_items(context: Context, request_user: RequestUser) -> Ints:

@@ -103,10 +103,10 @@ def get_seen_items(context: Context, policy: Policy, request_user: RequestUser) 
     """
     if not policy.exclude_seen:
         return request_user.hidden
-    seen = request_user.history
+    seen, disliked = request_user.history, list_disliked_items(context, request_user)
     if context.repeats is not None:
-        seen = np.setdiff1d(seen, list_repeat_candidates(context, request_user))
-    disliked = list_disliked_items(context, request_user)
+        again = list_repeat_candidates(context, request_user)
+        seen, disliked = np.setdiff1d(seen, again), np.setdiff1d(disliked, again)
     if len(disliked):
         seen = np.concatenate([seen, disliked])
     return np.concatenate([seen, request_user.hidden]) if len(request_user.hidden) else seen

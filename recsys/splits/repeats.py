@@ -31,7 +31,18 @@ def select_purchases(dataset: Dataset, split: Split, until: Any = None) -> Purch
         RecsysError: if the data has no times, all purchases are of one moment, none is left, or the data is not the one
             that the split was made of.
     """
-    settings = FilterSettings() if split.filter_settings is None else split.filter_settings
+    made = select_rows(dataset, split, _get_settings(split).positive, until)
+    _check_times(dataset.name, made)
+    return made
+
+
+def select_rows(dataset: Dataset, split: Split, wanted: str | None, until: Any = None) -> Purchases:
+    """Return the rows of the users and items of a split that satisfy `wanted`, None for all, as `select_purchases`.
+
+    Raises:
+        RecsysError: if the data has no times, or is not the one that the split was made of.
+    """
+    settings = _get_settings(split)
     users, items = (_find_places(dataset, split, role) for role in ("user", "item"))
     dataset, counts = select_permitted_rows(dataset, settings.sources, settings.purposes, settings.holding_forget_list)
     dataset, _, of_topics = leave_out_topics(dataset, settings.topics)
@@ -39,7 +50,7 @@ def select_purchases(dataset: Dataset, split: Split, until: Any = None) -> Purch
     log = dataset.interactions
     if log.datetime is None:
         raise RecsysError(f"{dataset.name}: has no times, and purchases need them, expected a column datetime")
-    positive = find_positives(log.weight, settings.positive, dataset.columns, dataset.card.get("unused_columns", ()))
+    positive = find_positives(log.weight, wanted, dataset.columns, dataset.card.get("unused_columns", ()))
     user, item = _translate_codes(log.user_ids, users)[log.user], _translate_codes(log.item_ids, items)[log.item]
     sold, known = log.weight > 0, (user >= 0) & (item >= 0)
     counts |= {"rows_not_positive": int((~positive).sum()), "returns": int((positive & ~sold).sum())}
@@ -54,8 +65,11 @@ def select_purchases(dataset: Dataset, split: Split, until: Any = None) -> Purch
     counts["later_rows"] = int((~early).sum())
     rows = rows[early]
     made = _merge_rows(log, rows, user[rows], item[rows], "quantity" in dataset.columns, split.shape)
-    _check_times(dataset.name, made)
     return replace(made, until=end, counts=counts | {"rows_of_one_moment": len(rows) - len(made)})
+
+
+def _get_settings(split: Split) -> FilterSettings:
+    return FilterSettings() if split.filter_settings is None else split.filter_settings
 
 
 def _find_places(dataset: Dataset, split: Split, role: str) -> dict[str, int]:

@@ -55,6 +55,16 @@ class RepeatHistories:
         scores, due_from = (Csr(pick @ matrix) for matrix in (self.scores, self.due_from))
         return replace(self, scores=scores.astype(np.float32), shares=shares, due_from=due_from)
 
+    def leave_items(self, items: Ints) -> "RepeatHistories":
+        """Return the histories in which some items, codes, call for nothing."""
+        ended = np.isin(self.scores.indices, items)
+        if not ended.any():
+            return self
+        lost = np.concatenate([[0], np.cumsum(ended)])[self.scores.indptr]
+        pointers = (self.scores.indptr - lost).astype(np.int32)
+        left = Csr((self.scores.data[~ended], self.scores.indices[~ended], pointers), shape=self.scores.shape)
+        return replace(self, scores=left)
+
     def find_held_back(self, now: int | None = None) -> Csr:
         """Return 1 where an item is owned and not due at a moment in seconds since 1970, (U, I); of `now` without."""
         later = self.due_from.data > (self.now if now is None else now)
