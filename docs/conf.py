@@ -98,7 +98,15 @@ REPEATS = {"run": "{part}: {run}", "settings": "{settings}", "chosen": "{chosen}
         ("recall of what is new", "explore_recall"), ("over-advertising", "over_advertising"),
     )
 }  # fmt: skip
+UNFINISHED = {
+    "interests that end finished": "{returns:.0%}",
+    "slots by": "{way}",
+    "chosen": "{chosen}",
+    "finished, per slate": "{value:.3f} [{low:.3f}, {high:.3f}]",
+    "difference to none": "{difference:+.3f} [{difference_low:+.3f}, {difference_high:+.3f}]",
+}
 RESULTS = {
+    "unfinished": UNFINISHED,
     "repeats": REPEATS,
     "exposures": EXPOSURES,
     "receipts": {"what": "{what}", "value": "{value:,.5g} {unit}", "95 %": "{low:.5g} to {high:.5g}"},

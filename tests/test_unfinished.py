@@ -92,7 +92,7 @@ def test_the_moment_is_the_cut_or_the_end_of_the_rows(data, split):
     timed = rs.splits.global_time(data, positive="weight >= 4", test=0.3)
     assert build_unfinished(data, timed, "weight < 4").now == timed.cuts[0]
     assert build_unfinished(data, split, "weight < 4").now == data.interactions.datetime.max() + 1
-    with pytest.raises(RecsysError, match="per_user_time, whose held-out rows .* expected now="):
+    with pytest.raises(RecsysError, match=r"per_user_time, whose held-out rows .* expected now="):
         build_unfinished(data, rs.splits.per_user_time(data, positive="weight >= 4", test=0.2), "weight < 4")
 
 

@@ -37,8 +37,8 @@ def build_unfinished(
     before `now`; with `max_days`, an item whose last row is older is given up. `share` is the most of a slate that goes
     to unfinished items: the cap.
 
-    `now` is by default when the first held-out part begins, in a split at points in time, and the end of the rows where nothing
-    is held out. Rows that the split may not use, and those of forgotten people and items, are left out as in
+    `now` is by default when the first held-out part begins, in a split at points in time, and the end of the rows where
+    nothing is held out. Rows that the split may not use, and those of forgotten people and items, are left out as in
     `recsys.splits.select_purchases`.
 
     Raises:
