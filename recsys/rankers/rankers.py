@@ -25,7 +25,8 @@ from recsys.models.fits import refuse_ranking_problem
 from recsys.objectives.derived_tables import TableKey, get_id_codes, get_number_codes, get_tie_order
 from recsys.rankers import fitting, stores
 from recsys.rankers.answers import Recommendation, build_recommendation
-from recsys.rankers.batches import catch_request_error, count_listed, parse_batch, parse_batch_users
+from recsys.rankers.batches import count_listed, parse_batch, parse_batch_users
+from recsys.rankers.block_retrieval import LazyBlockRetrieval
 from recsys.rankers.evidence_ages import measure_evidence_ages
 from recsys.rankers.explanations import explain_picks
 from recsys.rankers.exposures import MAX_SHOWN, ExposureStore, hide_limited_items
@@ -48,7 +49,7 @@ from recsys.rankers.forgets import (
     tell_user_lines,
     undo,
 )
-from recsys.rankers.generic_path import pick_by_rerank
+from recsys.rankers.generic_path import Picks, pick_by_rerank
 from recsys.rankers.indexes import Index, retrieve_from_index
 from recsys.rankers.like_curves import check_like_curve, describe_unsure_slate, widen_slate
 from recsys.rankers.likelihoods import (
@@ -64,6 +65,7 @@ from recsys.rankers.profiles import UserProfile, build_profile
 from recsys.rankers.questions import ask_questions
 from recsys.rankers.receipts import GivenInputs, HeldInputs, Replay, ReplayResult, make_receipt, replay_receipt
 from recsys.rankers.records import RankerParts, check_parts, collect_parts, name_policy
+from recsys.rankers.request_blocks import BlockParts, PreparedRequest, Read, answer_in_blocks
 from recsys.rankers.request_constraints import (
     RequestGuards,
     count_violations,
@@ -162,6 +164,7 @@ class Ranker:
     _users: IdIndex = field(init=False, repr=False)
     _fast_path: FastPath | None = field(init=False, repr=False)
     _likelihood_scorer: RequestScorer | None = field(init=False, repr=False)
+    _block_retrieval: LazyBlockRetrieval = field(init=False, repr=False)
     _exposures: ExposureStore = field(init=False, repr=False)
     _held: HeldInputs = field(init=False, repr=False)  # what receipts are made of
     _stored_tables: tuple[TableKey, ...] = field(init=False, repr=False)  # derived, which are saved and named
@@ -204,6 +207,9 @@ class Ranker:
     def _lay_out_path(self) -> None:
         object.__setattr__(self, "_likelihood_scorer", build_ranker_scorer(self.likelihood, self.context))
         object.__setattr__(self, "_fast_path", build_fast_path(self.context, self.blend, self.scales, self.policy))
+        plain = self.index is None and not self._fixed_guards.pinned_items and not self._needed_groups
+        by_blocks = LazyBlockRetrieval(self.model, self.context, self._retrievable, self.policy, plain)
+        object.__setattr__(self, "_block_retrieval", by_blocks)
 
     @classmethod
     def fit(
@@ -670,21 +676,23 @@ class Ranker:
             parse_batch(count, shown, "shown"),
             parse_batch(count, dislikes, "dislikes"),
         )
-        settings: dict[str, Any] = {"k": k, "seed": seed, "profile_free": profile_free, "now": now}
-        return tuple(
-            catch_request_error(
-                self.rerank,
-                one,
-                worth,
+        reads: list[Read] = [
+            partial(
+                self._read_request,
+                profile_free,
+                now,
+                k,
                 guards=own,
                 weights=factors,
                 shown=before,
                 dislikes=declined,
-                **settings,
+                items=one,
+                scores=worth,
                 **asks,
             )
             for one, worth, asks, own, factors, before, declined in zip(items, scores, who, *of_each, strict=True)
-        )
+        ]
+        return self._answer_many(reads, seed)
 
     def rank_many(
         self,
@@ -724,13 +732,61 @@ class Ranker:
             parse_batch(count, shown, "shown"),
             parse_batch(count, dislikes, "dislikes"),
         )
-        settings: dict[str, Any] = {"k": k, "seed": seed, "profile_free": profile_free, "now": now}
-        return tuple(
-            catch_request_error(
-                self.rank, guards=own, weights=factors, shown=before, dislikes=declined, **settings, **asks
+        reads: list[Read] = [
+            partial(
+                self._read_request,
+                profile_free,
+                now,
+                k,
+                guards=own,
+                weights=factors,
+                shown=before,
+                dislikes=declined,
+                **asks,
             )
             for asks, own, factors, before, declined in zip(who, *of_each, strict=True)
-        )
+        ]
+        return self._answer_many(reads, seed)
+
+    def _read_request(
+        self,
+        profile_free: bool,
+        now: Any,
+        k: int | None,
+        *,
+        user: Id | None = None,
+        history: Iterable[HistoryRow] | None = None,
+        more: Iterable[HistoryRow] | None = None,
+        dislikes: Iterable[Id] | None = None,
+        guards: Sequence[Guard] = (),
+        weights: Mapping[Any, float] | None = None,
+        shown: Any = None,
+        items: Sequence[Id] | None = None,
+        scores: Any = None,
+    ) -> PreparedRequest:
+        """Return a request of a batch as `rank` and `rerank` read it; with `items` its candidates are the caller's."""
+        asks, dials = self._resolve_request(user, history, more, weights, profile_free, shown, now, dislikes)
+        k = self._resolve_k(k)
+        held = self._combine_guards(guards, k)
+        asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
+        found = None if items is None else parse_candidates(self._items, items, scores)
+        return PreparedRequest(asks, dials, k, held, found)
+
+    def _answer_many(self, reads: Sequence[Read], seed: int | None) -> tuple[Recommendation | RecsysError, ...]:
+        """Return the answers to the requests of a batch."""
+        seed = self.policy.seed if seed is None else check_int("ranker: seed", seed)
+
+        def answer(request: PreparedRequest, found: Candidates) -> Recommendation:
+            asks, dials, k, held, given = request
+            return self._answer_request(asks, found, k, seed, held, self.policy.n if given is None else None, dials)
+
+        def build(request: PreparedRequest, given: Candidates, found: Candidates, picked: Picks) -> Recommendation:
+            asks, dials, k, held, own = request
+            n = self.policy.n if own is None else None
+            return self._build_answer(asks, given, found, found.items, picked, k, seed, held, (), n, dials)
+
+        parts = (self._likelihood_scorer, self._fast_path, self._retrieve, answer, build)
+        return answer_in_blocks(BlockParts(self._block_retrieval, self._fixed_guards, *parts), reads, seed)
 
     def set_user_dials(
         self,
@@ -1072,8 +1128,32 @@ class Ranker:
                 of_slate,
                 dials.factors,
             )
+        shown = found.items
+        if asked:
+            shown = filter_allowed_items(shown, asked)
+        elif hiding is not None:
+            shown = shown[~hiding.closed[0]]
+        return self._build_answer(
+            request_user, given, found, shown, picked, k, seed, request_guards, asked, max_retrieved, dials
+        )
+
+    def _build_answer(
+        self,
+        request_user: RequestUser,
+        given: Candidates,
+        found: Candidates,
+        shown: Ints,
+        picked: Picks,
+        k: int,
+        seed: int,
+        request_guards: RequestGuards,
+        asked: tuple[Rule, ...],
+        max_retrieved: int | None,
+        dials: RequestDials,
+    ) -> Recommendation:
+        """Return the answer with picks among the candidates that were `found`, of which those `shown` may be shown."""
         codes, names = found.items[picked.positions], self._items.names
-        contributions, shown = picked.contributions, found.items
+        contributions = picked.contributions
         far: dict[str, int] = {}
         lacking: tuple[str, ...] = ()
         if asked:
@@ -1082,9 +1162,6 @@ class Ranker:
                 name_violations(request_guards.guards, distance),
                 describe_violations(names, request_guards.guards, asked, distance, codes),
             )
-            shown = filter_allowed_items(shown, asked)
-        elif hiding is not None:
-            shown = shown[~hiding.closed[0]]
         pinned = list_pinned_items(asked)
         likes = (self.like_curve, found.likelihood_kind, found.scores[picked.positions])
         lacking += describe_unsure_slate(*likes)

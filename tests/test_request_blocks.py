@@ -1,0 +1,234 @@
+"""Batches answered by blocks: what `rank` and `rerank` give for each request alone, bit for bit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic import make_maps, make_split
+
+import recsys as rs
+from recsys.models.factor_model import FittedFactors
+from recsys.objectives import __all__ as objectives
+from recsys.rankers import Ranker, block_retrieval, request_blocks
+from recsys.rankers.block_retrieval import BlockRetrieval
+from recsys.rankers.requests import RequestUser
+from recsys.rankers.retrievals import score_items
+from recsys.types import Factors, RecsysError
+
+NOW = 1_700_000_000
+BLEND = {"relevance": 1.0, "mmr": 0.2, "negative_space": 0.2, "unexplored": {"weight": 0.2, "distance_share": 0.3}}
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    """Several blocks of a few requests."""
+    monkeypatch.setattr(request_blocks, "BLOCK", 6)
+    monkeypatch.setattr(request_blocks, "FEWEST", 2)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return make_split(users=30, seed=4)
+
+
+@pytest.fixture(scope="module")
+def taste_maps(world):
+    return make_maps(world)
+
+
+def make_factors(users, items, d, seed=0, ties=False):
+    """Return a model of random factors; with `ties` every item has a few others with the same factor."""
+    rng = np.random.default_rng(seed)
+    user, item = (rng.normal(0, 0.3, (size, d)).astype(np.float32) for size in (users, items))
+    if ties:
+        item = item[rng.integers(0, 4, items)]
+    return FittedFactors(Factors(user, item, user.mean(axis=0), 1.0, 3.0, 4.0, 0.0, 2.0, 0.0))
+
+
+@pytest.fixture(scope="module")
+def model(world):
+    return make_factors(*world.shape, 5)
+
+
+@pytest.fixture(scope="module")
+def ranker(world, taste_maps, model):
+    return Ranker.fit(model, world, BLEND, maps=taste_maps, n=12, k=4, control={"dials": {"mmr": [0, 3]}})
+
+
+def say(answer):
+    """Return all that an answer says, or the text of an error."""
+    if isinstance(answer, RecsysError):
+        return str(answer)
+    bits = [getattr(answer, name).tobytes() for name in ("contributions", "relevance", "base_ranks")]
+    drawn = None if answer.log_propensity is None else answer.log_propensity.tobytes()
+    told = (answer.explanations(), [str(answer.why(item)) for item in answer.items], answer.feature_contributions())
+    return answer.to_dict(), bits, drawn, str(answer.receipt(inputs=True)), told
+
+
+def ask_alone(request, *given, **asked):
+    try:
+        return request(*given, **{name: value for name, value in asked.items() if value is not None})
+    except RecsysError as error:
+        return error
+
+
+def check_users(ranker, **batch):
+    """Hold a batch of all users, some of them unknown, against each alone."""
+    users = [*ranker.context.user_ids.tolist(), "nobody"]
+    answers = ranker.rank_many(users=users, now=NOW, **batch)
+    assert [say(one) for one in answers] == [say(ask_alone(ranker.rank, user=user, now=NOW, **batch)) for user in users]
+    return answers
+
+
+def refuse_to_answer_alone(*_):
+    raise AssertionError("a request was answered alone")
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [{}, {"order": "relevance"}, {"temperature": 0.4, "epsilon": 0.1, "seed": 3}, {"exclude_seen": False}, {"n": 60}],
+    ids=str,
+)
+def test_known_users_go_by_blocks(world, taste_maps, model, policy, monkeypatch):
+    ranker = Ranker.fit(model, world, BLEND, maps=taste_maps, **{"n": 12, "k": 4, **policy})
+    check_users(ranker)
+    monkeypatch.setattr(Ranker, "_retrieve", refuse_to_answer_alone)
+    monkeypatch.setattr(Ranker, "_answer_request", refuse_to_answer_alone)
+    assert len(ranker.rank_many(users=world.user_ids)) == len(world.user_ids)
+
+
+@pytest.mark.parametrize(
+    "blend",
+    [
+        dict.fromkeys(sorted(set(objectives) - {"discovery_value"}), 0.2),
+        {"discovery_value": 1.0, "fatigue": 0.1, "mmr": 0.1},
+    ],
+    ids=len,
+)
+def test_every_objective(world, taste_maps, model, blend):
+    ranker = Ranker.fit(model, world, blend, maps=taste_maps, n=12, k=4, scale=None)
+    users = world.user_ids[:8].tolist()
+    for user, answer in zip(users, ranker.rank_many(users=users, now=NOW), strict=True):
+        alone = ranker.rank(user=user, now=NOW)
+        assert answer.to_dict() == alone.to_dict() and answer.contributions.tobytes() == alone.contributions.tobytes()
+
+
+@pytest.mark.parametrize("n", [5, 12])
+def test_ties_at_the_edge_of_the_pool(world, taste_maps, n):
+    ranker = Ranker.fit(
+        make_factors(*world.shape, 3, ties=True), world, {"relevance": 1.0}, maps=taste_maps, n=n, k=4, scale=None
+    )
+    check_users(ranker)
+
+
+@pytest.mark.parametrize("settings", [rs.models.EASE(), rs.models.ItemKNN(k=5)], ids=lambda one: type(one).__name__)
+def test_models_without_factors(world, taste_maps, settings):
+    fitted = settings.fit(world.train, world.side_information)
+    check_users(Ranker.fit(fitted, world, BLEND, maps=taste_maps, n=12, k=4))
+
+
+@pytest.mark.parametrize(
+    "guards",
+    [
+        [rs.guards.exclude(items=["i1", "i2"])],
+        [rs.guards.pin(2, "i3")],
+        [rs.guards.at_most(2)],
+        [rs.guards.frequency_cap(1, window_days=30)],
+    ],
+    ids=lambda guards: guards[0].name,
+)
+def test_guards_of_the_ranker(world, taste_maps, model, guards):
+    try:
+        ranker = Ranker.fit(model, world, BLEND, maps=taste_maps, n=12, k=4, guards=guards)
+    except RecsysError as error:
+        pytest.skip(str(error))
+    users = world.user_ids[:8].tolist()
+    shown = [[(f"i{1 + u}", NOW - 100), (f"i{2 + u}", NOW - 50)] for u in range(8)]
+    for user, own, answer in zip(users, shown, ranker.rank_many(users=users, shown=shown, now=NOW), strict=True):
+        assert say(answer) == say(ranker.rank(user=user, shown=own, now=NOW))
+
+
+ITEM = st.sampled_from(["i1", "i2", "i3", "i5", "i8", "i9", "unheard"])
+ROWS = st.lists(ITEM, max_size=4, unique=True)
+ASKED = st.fixed_dictionaries(
+    {
+        "user": st.sampled_from(["u1", "u2", "u3", "u7", "nobody"]),
+        "more": ROWS,
+        "dislikes": ROWS,
+        "guards": st.sampled_from([[], [rs.guards.exclude(items=["i4"])], [rs.guards.cool_down(1)]]),
+        "weights": st.sampled_from([None, {"mmr": 2.0}, {"mmr": 0.0}, {"mmr": 9.0}, {"nonsense": 1.0}]),
+        "shown": st.sampled_from([None, [("i3", NOW - 5)], [("i3", NOW + 5), ("unheard", 3)], "wrong"]),
+        "items": st.lists(ITEM, min_size=1, max_size=7),
+    }
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(asked=st.lists(ASKED, min_size=2, max_size=9), k=st.sampled_from([None, 2, 30]))
+def test_whatever_requests_bring(ranker, asked, k):
+    names = ("more", "dislikes", "guards", "weights", "shown")
+    batch = {name: [one[name] for one in asked] for name in names}
+    users = [one["user"] for one in asked]
+    answers = ranker.rank_many(users=users, k=k, now=NOW, **batch)
+    alone = [
+        ask_alone(ranker.rank, user=one["user"], k=k, now=NOW, **{name: one[name] for name in names}) for one in asked
+    ]
+    assert list(map(say, answers)) == list(map(say, alone))
+    batch["histories"] = batch.pop("more")
+    items, scores = [one["items"] for one in asked], [np.arange(len(one["items"]))[::-1] % 3 for one in asked]
+    answers = ranker.rerank_many(items, scores, k=k, now=NOW, **batch)
+    alone = [
+        ask_alone(
+            ranker.rerank, one, worth, history=other["more"], k=k, now=NOW, **{name: other[name] for name in names[1:]}
+        )
+        for one, worth, other in zip(items, scores, asked, strict=True)
+    ]
+    assert list(map(say, answers)) == list(map(say, alone))
+
+
+def test_candidates_of_unequal_number_go_by_blocks(ranker, world, monkeypatch):
+    rng = np.random.default_rng(2)
+    pools = [rng.permutation(world.item_ids)[: 4 + u % 9] for u in range(14)]
+    scores, users = [rng.normal(size=len(pool)).round(1) for pool in pools], world.user_ids[:14]
+    alone = [ranker.rerank(*given, user=user, now=NOW) for *given, user in zip(pools, scores, users, strict=True)]
+    monkeypatch.setattr(Ranker, "_answer_request", refuse_to_answer_alone)
+    answers = ranker.rerank_many(pools, scores, users=users, now=NOW)
+    assert list(map(say, answers)) == list(map(say, alone))
+
+
+@pytest.mark.parametrize("d", [1, 3, 17, 64, 100, 130])
+def test_the_bound_holds_and_scores_are_those_of_rank(world, taste_maps, d):
+    model = make_factors(30, 3000, d, seed=d)
+    users, items = model.factors.user_factors, model.factors.item_factors
+    ranker = Ranker.fit(make_factors(*world.shape, d), world, {"relevance": 1.0}, maps=taste_maps, n=9, k=4, scale=None)
+    made = BlockRetrieval(model, replace(ranker.context, dislikes=None), np.ones(3000, bool), ranker.policy)
+    made.ties = np.arange(3000)
+    exact = np.stack([score_items(items, user) for user in users])
+    assert (np.abs(exact - users @ items.T).max(axis=1) <= made.bound_errors(users)).all()
+    assert made.bound_errors(users).max() < 1e-3 * exact.std()
+    found = made.retrieve([RequestUser(code, np.arange(code, dtype=np.int32)) for code in range(30)])
+    for code, one in enumerate(found):
+        best = code + np.argsort(-exact[code, code:], kind="stable")[:9]
+        assert one.items.tolist() == best.tolist() and one.scores.tobytes() == exact[code, best].tobytes()
+
+
+def test_where_the_product_is_unsure_users_are_retrieved_alone(world, taste_maps, monkeypatch):
+    """More items score alike than there is room for."""
+    model = make_factors(*world.shape, 3, ties=True)
+    ranker = Ranker.fit(model, world, {"relevance": 1.0}, maps=taste_maps, n=5, k=4, scale=None)
+    monkeypatch.setattr(block_retrieval, "SPARE", 1)
+    check_users(ranker)
+    alone, retrieve = [], Ranker._retrieve
+    monkeypatch.setattr(Ranker, "_retrieve", lambda self, *given: alone.append(given) or retrieve(self, *given))
+    ranker.rank_many(users=world.user_ids)
+    assert len(alone) > 10
+
+
+def test_threads_and_blocks_change_no_bit(ranker, world, monkeypatch):
+    expected = [say(one) for one in ranker.rank_many(users=world.user_ids, now=NOW)]
+    for cores, block in ((1, 30), (3, 4), (2, 1)):
+        monkeypatch.setattr(request_blocks.os, "cpu_count", lambda cores=cores: cores)
+        monkeypatch.setattr(request_blocks, "BLOCK", block)
+        assert [say(one) for one in ranker.rank_many(users=world.user_ids, now=NOW)] == expected
