@@ -1,0 +1,78 @@
+"""Columns of the record batches: which are read as what, and those that are written."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from recsys.data.columns import ITEM_ALIASES, USER_ALIASES, resolve_columns
+from recsys.types import RecsysError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PLACE = "batch"
+OWN_FIELDS = ("history", "more", "dislikes", "shown", "weights", "k")  # what a request brings, each optional
+FIELDS: Mapping[str, Sequence[str]] = {
+    "user": USER_ALIASES,
+    "item": ITEM_ALIASES,
+    "score": ("score", "prediction"),
+    **{name: (name,) for name in OWN_FIELDS},
+}
+LISTS = ("history", "more", "dislikes", "shown")
+
+
+def resolve_batch_columns(schema: "pa.Schema", place: str = PLACE) -> dict[str, str]:
+    """Return which column is which field; with `item` and `score` the rows are candidates.
+
+    Raises:
+        RecsysError: without users, for scores without items, and for a column of another type than its field has.
+    """
+    found = resolve_columns(schema.names, FIELDS, ["user"], place)
+    if "score" in found and "item" not in found:
+        raise RecsysError(f"{place}: has scores and no items, expected both for candidates, or neither")
+    if "score" not in found:
+        found.pop("item", None)
+    for field, column in found.items():
+        _check_type(field, schema.field(column).type, f"{place}: column {column!r}")
+    return found
+
+
+def _check_type(field: str, kind: "pa.DataType", place: str) -> None:
+    import pyarrow as pa
+
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if field in LISTS:
+        is_right, expected = lists, "a list"
+    elif field == "weights":
+        is_right, expected = pa.types.is_map(kind) or pa.types.is_struct(kind), "a map or a struct of factors"
+    elif field == "k":
+        is_right, expected = pa.types.is_integer(kind), "whole numbers"
+    elif field == "score":
+        is_right, expected = pa.types.is_floating(kind) or pa.types.is_integer(kind), "numbers"
+    else:
+        is_right, expected = not (lists or pa.types.is_nested(kind)), "ids: text or numbers"
+    if not is_right and not pa.types.is_null(kind):
+        raise RecsysError(f"{place} is of type {kind}, expected {expected}")
+
+
+def make_output_schema(objectives: Sequence[str] = ()) -> "pa.Schema":
+    """Return the schema of what is written; `objectives` are those whose contributions are."""
+    return _make_output_schema(tuple(objectives))
+
+
+@lru_cache(16)
+def _make_output_schema(objectives: tuple[str, ...]) -> Any:
+    import pyarrow as pa
+
+    columns = [
+        pa.field("user", pa.string(), nullable=False),
+        pa.field("item", pa.string(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("base_rank", pa.int32(), nullable=False),
+        pa.field("log_propensity", pa.float32()),
+        pa.field("notes", pa.list_(pa.string()), nullable=False),
+        pa.field("policy", pa.string(), nullable=False),
+    ]
+    return pa.schema([*columns, *(pa.field(f"contribution_{name}", pa.float32()) for name in objectives)])

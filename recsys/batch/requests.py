@@ -1,0 +1,163 @@
+"""Requests in record batches: one of each row of users, or of all rows of a user of candidates."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from recsys.batch.columns import OWN_FIELDS, PLACE, resolve_batch_columns
+from recsys.data.identifiers import normalize_id
+from recsys.types import RecsysError
+from recsys.types.arrays import Anys
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BLOCK = 512  # requests that are answered together, at most
+
+
+class BatchRequest(NamedTuple):
+    """Who asks, and what the request brings; None for what it does not bring."""
+
+    user: str
+    history: list[Any] | None = None
+    more: list[Any] | None = None
+    dislikes: list[Any] | None = None
+    shown: list[Any] | None = None
+    weights: dict[str, float] | None = None
+    k: int | None = None
+    items: list[Any] | None = None  # candidates, and
+    scores: Anys | None = None  # (N,) the score of each
+
+    @property
+    def likes(self) -> list[Any] | None:
+        """What the request says is liked: its history and what comes on top of it."""
+        if self.history is None:
+            return self.more
+        return self.history if self.more is None else [*self.history, *self.more]
+
+
+def iter_request_blocks(batches: Iterable["pa.RecordBatch"], place: str = PLACE) -> Iterator[list[BatchRequest]]:
+    """Yield the requests of record batches, at most `BLOCK` together, in their order.
+
+    Rows of candidates stand together by user, also over the end of a batch.
+
+    Raises:
+        RecsysError: for columns that cannot be read, a row without a user, or batches of unlike columns.
+    """
+    names: dict[str, str] | None = None
+    open_rows: _OpenUser | None = None
+    block: list[BatchRequest] = []
+    before = 0
+    for batch in batches:
+        found = resolve_batch_columns(batch.schema, place)
+        names = found if names is None else names
+        if found != names:
+            raise RecsysError(f"{place}: has columns {_list(found)} and later {_list(names)}, expected the same in all")
+        for start in range(0, batch.num_rows, _SLICE):
+            part = batch.slice(start, _SLICE)
+            users = read_users(part.column(names["user"]), before + start, place)
+            if "item" not in names:
+                rows = _read_own(part, names, range(part.num_rows))
+                block += [BatchRequest(user, **own) for user, own in zip(users, rows, strict=True)]
+            else:
+                open_rows, done = _group_candidates(part, names, users, open_rows)
+                block += done
+            while len(block) >= BLOCK:
+                yield block[:BLOCK]
+                block = block[BLOCK:]
+        before += batch.num_rows
+    if open_rows is not None:
+        block.append(open_rows.close())
+    if block:
+        yield block
+
+
+_SLICE = 65_536  # rows that become Python's objects at once
+
+
+def _list(names: Mapping[str, str]) -> str:
+    return ", ".join(names.values())
+
+
+def read_users(column: "pa.Array", before: int, place: str) -> list[str]:
+    """Return users as names.
+
+    Raises:
+        RecsysError: for a row without one; `before` are the rows before the first.
+    """
+    users = [normalize_id(one) for one in column.to_pylist()]
+    if "" in users:
+        raise RecsysError(f"{place}: row {before + users.index('') + 1:,} has no user, expected an id")
+    return users
+
+
+def _read_own(part: "pa.RecordBatch", names: Mapping[str, str], rows: Sequence[int]) -> list[dict[str, Any]]:
+    """Return what requests bring beside their user, by the first row of each."""
+    import pyarrow as pa
+
+    there = [field for field in OWN_FIELDS if field in names]
+    if not there:
+        return [{}] * len(rows)
+    whole = len(rows) == part.num_rows
+    made = part.select([names[field] for field in there])
+    taken = made if whole else made.take(pa.array(rows, pa.int64()))
+    cells = [map(_READERS.get(field, _read_plain), taken.column(names[field]).to_pylist()) for field in there]
+    return [dict(zip(there, own, strict=True)) for own in zip(*cells, strict=True)]
+
+
+def _read_plain(cell: Any) -> Any:
+    return cell
+
+
+def _read_likes(cell: list[Any] | None) -> list[Any] | None:
+    """Return a list of ids, or of an id and its time where its entries are records of both."""
+    if cell and isinstance(cell[0], dict):
+        return [tuple(one.values()) for one in cell]
+    return cell
+
+
+def _read_weights(cell: Any) -> dict[str, float] | None:
+    """Return the factors of a map, or of the fields of a record that are given."""
+    if cell is None:
+        return None
+    pairs = cell.items() if isinstance(cell, dict) else cell
+    return {name: factor for name, factor in pairs if factor is not None}
+
+
+_READERS: Mapping[str, Any] = {"history": _read_likes, "more": _read_likes, "weights": _read_weights}
+
+
+class _OpenUser(NamedTuple):
+    """The rows of a user of candidates that may go on in the next batch."""
+
+    user: str
+    own: dict[str, Any]
+    items: list[list[Any]]
+    scores: list[Anys]
+
+    def close(self) -> BatchRequest:
+        items = [one for part in self.items for one in part]
+        return BatchRequest(self.user, **self.own, items=items, scores=np.concatenate(self.scores))
+
+
+def _group_candidates(
+    part: "pa.RecordBatch", names: Mapping[str, str], users: list[str], open_rows: _OpenUser | None
+) -> tuple[_OpenUser | None, list[BatchRequest]]:
+    """Return the last user of the rows, who may go on, and the requests of those before."""
+    done: list[BatchRequest] = []
+    if not users:
+        return open_rows, done
+    starts = [0, *(n for n in range(1, len(users)) if users[n] != users[n - 1])]
+    items = part.column(names["item"]).to_pylist()
+    scores = part.column(names["score"]).to_numpy(zero_copy_only=False)
+    own = _read_own(part, names, starts)
+    for place, (start, end) in enumerate(zip(starts, [*starts[1:], len(users)], strict=True)):
+        if open_rows is not None and open_rows.user == users[start]:
+            open_rows.items.append(items[start:end])
+            open_rows.scores.append(scores[start:end])
+            continue
+        if open_rows is not None:
+            done.append(open_rows.close())
+        open_rows = _OpenUser(users[start], own[place], [items[start:end]], [scores[start:end]])
+    return open_rows, done
