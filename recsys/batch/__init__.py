@@ -2,5 +2,6 @@
 
 from recsys.batch.counts import BatchCounts
 from recsys.batch.ranking import RankedBatches, rank_batches
+from recsys.batch.runs import BatchRun, run_batch
 
-__all__ = ["BatchCounts", "RankedBatches", "rank_batches"]
+__all__ = ["BatchCounts", "BatchRun", "RankedBatches", "rank_batches", "run_batch"]

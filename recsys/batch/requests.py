@@ -56,12 +56,13 @@ def iter_request_blocks(batches: Iterable["pa.RecordBatch"], place: str = PLACE)
             raise RecsysError(f"{place}: has columns {_list(found)} and later {_list(names)}, expected the same in all")
         for start in range(0, batch.num_rows, _SLICE):
             part = batch.slice(start, _SLICE)
-            users = read_users(part.column(names["user"]), before + start, place)
+            column = part.column(names["user"])
             if "item" not in names:
-                rows = _read_own(part, names, range(part.num_rows))
+                users, rows = read_users(column, before + start, place), _read_own(part, names, range(part.num_rows))
                 block += [BatchRequest(user, **own) for user, own in zip(users, rows, strict=True)]
             else:
-                open_rows, done = _group_candidates(part, names, users, open_rows)
+                runs = find_user_runs(column, before + start, place)
+                open_rows, done = _group_candidates(part, names, runs, open_rows)
                 block += done
             while len(block) >= BLOCK:
                 yield block[:BLOCK]
@@ -88,8 +89,40 @@ def read_users(column: "pa.Array", before: int, place: str) -> list[str]:
     """
     users = [normalize_id(one) for one in column.to_pylist()]
     if "" in users:
-        raise RecsysError(f"{place}: row {before + users.index('') + 1:,} has no user, expected an id")
+        raise _make_missing_user_error(before + users.index(""), place)
     return users
+
+
+class UserRuns(NamedTuple):
+    """Rows of users that stand together."""
+
+    users: list[str]
+    starts: list[int]  # the first row of each
+
+
+def find_user_runs(column: "pa.Array", before: int, place: str) -> UserRuns:
+    """Return the users of rows of candidates, each with the first of its rows.
+
+    Raises:
+        RecsysError: for a row without a user; `before` are the rows before the first.
+    """
+    import pyarrow.compute as pc
+
+    if not len(column):
+        return UserRuns([], [])
+    if column.null_count:
+        row = pc.index(pc.is_null(column), True).as_py()
+        raise _make_missing_user_error(before + row, place)
+    changes = pc.not_equal(column.slice(1), column.slice(0, len(column) - 1)).to_numpy(zero_copy_only=False)
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1]).astype(np.int64)
+    users = [normalize_id(one) for one in column.take(starts).to_pylist()]
+    if "" in users:
+        raise _make_missing_user_error(before + int(starts[users.index("")]), place)
+    return UserRuns(users, starts.tolist())
+
+
+def _make_missing_user_error(row: int, place: str) -> RecsysError:
+    return RecsysError(f"{place}: row {row + 1:,} has no user, expected an id")
 
 
 def _read_own(part: "pa.RecordBatch", names: Mapping[str, str], rows: Sequence[int]) -> list[dict[str, Any]]:
@@ -142,22 +175,20 @@ class _OpenUser(NamedTuple):
 
 
 def _group_candidates(
-    part: "pa.RecordBatch", names: Mapping[str, str], users: list[str], open_rows: _OpenUser | None
+    part: "pa.RecordBatch", names: Mapping[str, str], runs: UserRuns, open_rows: _OpenUser | None
 ) -> tuple[_OpenUser | None, list[BatchRequest]]:
     """Return the last user of the rows, who may go on, and the requests of those before."""
     done: list[BatchRequest] = []
-    if not users:
-        return open_rows, done
-    starts = [0, *(n for n in range(1, len(users)) if users[n] != users[n - 1])]
     items = part.column(names["item"]).to_pylist()
     scores = part.column(names["score"]).to_numpy(zero_copy_only=False)
-    own = _read_own(part, names, starts)
-    for place, (start, end) in enumerate(zip(starts, [*starts[1:], len(users)], strict=True)):
-        if open_rows is not None and open_rows.user == users[start]:
+    own = _read_own(part, names, runs.starts)
+    ends = [*runs.starts[1:], part.num_rows]
+    for place, (user, start, end) in enumerate(zip(runs.users, runs.starts, ends, strict=True)):
+        if open_rows is not None and open_rows.user == user:
             open_rows.items.append(items[start:end])
             open_rows.scores.append(scores[start:end])
             continue
         if open_rows is not None:
             done.append(open_rows.close())
-        open_rows = _OpenUser(users[start], own[place], [items[start:end]], [scores[start:end]])
+        open_rows = _OpenUser(user, own[place], [items[start:end]], [scores[start:end]])
     return open_rows, done

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsys.cli import options
+from recsys.cli.batch import batch
 from recsys.cli.cache import cache
 from recsys.cli.compare import compare
 from recsys.cli.data import data
@@ -34,7 +35,13 @@ if TYPE_CHECKING:
     from recsys.experiments import Bench
 
 
-_GOING_ON = (("bench",), ("sweep",), ("discover",), ("forget", "run"))  # commands that keep what they finished
+_GOING_ON = (
+    ("bench",),
+    ("batch",),
+    ("sweep",),
+    ("discover",),
+    ("forget", "run"),
+)  # commands that keep what they finished
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,6 +130,7 @@ cli.add_command(export)
 cli.add_command(warmup)
 cli.add_command(profile)
 cli.add_command(rank)
+cli.add_command(batch)
 cli.add_command(ask)
 cli.add_command(dials)
 cli.add_command(receipts)

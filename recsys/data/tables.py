@@ -128,12 +128,7 @@ def read_parquet_folder(folder: Path) -> "DataFrame":
     """Return the table in a folder of Parquet files; folders called `name=value` are columns, their values text."""
     from pyarrow import dataset, schema, string
 
-    files = sorted(one for one in folder.rglob("*") if not _is_hidden(one, folder) and not one.is_dir())
-    for one in files:
-        refuse_special_file(one)
-    if not files or any(one.suffix.lower() not in (".parquet", ".pq") for one in files):
-        found = next((one.name for one in files if one.suffix.lower() not in (".parquet", ".pq")), "nothing")
-        raise RecsysError(f"{folder}: is a folder, expected a file or a folder of Parquet files (in it: {found})")
+    files = list_parquet_files(folder)
     named = dict.fromkeys(
         part.partition("=")[0] for one in files for part in one.relative_to(folder).parts[:-1] if "=" in part
     )
@@ -142,6 +137,21 @@ def read_parquet_folder(folder: Path) -> "DataFrame":
         whole = dataset.dataset([str(one) for one in files], partitioning=parts, format="parquet")
         frame: DataFrame = whole.to_table().to_pandas()
         return frame
+
+
+def list_parquet_files(folder: Path) -> list[Path]:
+    """Return the Parquet files in a folder, by name; hidden ones, and what lies in folders whose names begin so, not.
+
+    Raises:
+        RecsysError: if there are none, or others.
+    """
+    files = sorted(one for one in folder.rglob("*") if not _is_hidden(one, folder) and not one.is_dir())
+    for one in files:
+        refuse_special_file(one)
+    if not files or any(one.suffix.lower() not in (".parquet", ".pq") for one in files):
+        found = next((one.name for one in files if one.suffix.lower() not in (".parquet", ".pq")), "nothing")
+        raise RecsysError(f"{folder}: is a folder, expected a file or a folder of Parquet files (in it: {found})")
+    return files
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:

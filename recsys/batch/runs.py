@@ -1,0 +1,314 @@
+"""A batch as files: partitions of Parquet and a manifest, made by one process or by several, and gone on with."""
+
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsys.batch.columns import make_output_schema
+from recsys.batch.counts import BatchCounts
+from recsys.batch.inputs import BatchInput, fingerprint_files, hash_file, open_candidates, open_users
+from recsys.batch.partitions import Plan, plan_partitions
+from recsys.batch.ranking import rank_batches
+from recsys.data import read_exposures
+from recsys.models.manifests import collect_versions
+from recsys.rankers import Ranker
+from recsys.support.atomic_files import hold_folder, make_temporary_folder, replace_file, write_text
+from recsys.support.progress import show_progress
+from recsys.support.stored_arrays import hash_array
+from recsys.types import Exposures, RecsysError
+from recsys.types.moments import format_moment, parse_moment
+from recsys.types.numbers import check_int
+from recsys.types.paths import check_path
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT = 1
+MANIFEST = "_manifest.json"  # engines that read the folder pass over names that begin so
+RECORDS = "_partitions"  # a file for each partition that is finished
+PARTITION_SIZE = 10_000  # requests
+
+
+@dataclass(frozen=True)
+class BatchRun:
+    """What was written, and of what."""
+
+    folder: Path
+    policy: str
+    now: int  # the moment of all requests, in seconds since 1970
+    partitions: int  # of the whole batch
+    made: int  # partitions by this process
+    kept: int  # partitions of its shard that were finished before
+    damaged: int  # of those that were made, how many were there and not as they were written
+    counts: BatchCounts  # of its shard
+    is_whole: bool  # whether all partitions of the batch are there
+
+
+def run_batch(
+    ranker: str | Path,
+    out: str | Path,
+    *,
+    users: str | Path | None = None,
+    candidates: str | Path | None = None,
+    shard: tuple[int, int] = (1, 1),
+    k: int | None = None,
+    seed: int | None = None,
+    now: Any = None,
+    shown: str | Path | None = None,
+    weights: Mapping[str, float] | None = None,
+    contributions: bool = False,
+    forget_list: str | Path | None = None,
+    allow_imports: Collection[str] = (),
+    partition_size: int = PARTITION_SIZE,
+    quiet: bool = False,
+) -> BatchRun:
+    """Write the slates of very many requests to a folder: `part-00000.parquet` and so on, and `_manifest.json`.
+
+    `users` is a file of Parquet, a table as text, or a text of one id on each line; None are all users of the saved
+    ranker. `candidates`, Parquet in its place, are re-ranked. Columns and settings are those of
+    `recsys.batch.rank_batches`; `shown` is a table of exposures.
+
+    A partition has `partition_size` requests, those of the order in which they are given, and is written whole or not
+    at all. Where the folder has partitions of the same ranker, inputs and settings, those that are whole are kept, and
+    `now` is theirs. `shard=(3, 16)` makes the third of sixteen parts: all of them, in any order and by any processes,
+    make the same files as (1, 1).
+
+    Raises:
+        RecsysError: for inputs that cannot be read or have no id that the ranker knows, a folder of another batch, one
+            in which another process makes this shard, or one that cannot be written.
+    """
+    target = check_path("out", out)
+    check_shard(shard)
+    size = check_int("batch: partition_size", partition_size, 1)
+    if users is not None and candidates is not None:
+        raise RecsysError(
+            "batch: found users and candidates, expected one of them: candidates are those of their users"
+        )
+    loaded = Ranker.load(ranker, allow_imports=allow_imports, forget_list=forget_list)
+    if candidates is None:
+        loaded.rank_many(users=[])  # which a ranker without a model refuses
+    given = (
+        open_users(loaded, None if users is None else check_path("users", users))
+        if candidates is None
+        else open_candidates(check_path("candidates", candidates))
+    )
+    log = None if shown is None else read_exposures(shown)
+    settings: dict[str, Any] = {"k": k, "seed": seed, "weights": dict(weights or {}), "contributions": contributions}
+    moment = None if now is None else int(parse_moment("batch: now", now))
+    for_check: dict[str, Any] = {**settings, "now": moment}
+    rank_batches(loaded, [], **for_check)  # settings that no request can have
+    plan = plan_partitions(loaded, given, size)
+    inputs = fingerprint_files("users" if candidates is None else "candidates", given.files)
+    inputs += [] if shown is None else fingerprint_files("shown", [check_path("shown", shown)])
+    identity = {
+        "format": FORMAT,
+        "policy": loaded.name,
+        "user_dials": _hash_user_dials(loaded),
+        "inputs": inputs,
+        "settings": settings,
+        "partition_size": size,
+        "partitions": plan.size,
+        "requests": plan.requests,
+        "versions": dict(collect_versions()),
+    }
+    _refuse_foreign_folder(target)
+    first, last = ((part * plan.size) // shard[1] for part in (shard[0] - 1, shard[0]))
+    with hold_folder(target / f"_shard-{shard[0]}-of-{shard[1]}"):
+        begun = begin_manifest(target, identity, moment)
+        settings = {**settings, "now": begun["now"]}
+        job = _Job(target, loaded, given, plan, log, settings)
+        made = kept = damaged = 0
+        counts = BatchCounts()
+        with show_progress(quiet) as bars:
+            task = bars.add_task("requests", total=min(last * size, plan.requests) - min(first * size, plan.requests))
+            for number in range(first, last):
+                record, state = job.finish(number)
+                made, kept, damaged = made + (state != "kept"), kept + (state == "kept"), damaged + (state == "damaged")
+                counts += BatchCounts.from_dict(record["counts"], str(target))
+                bars.advance(task, record["counts"]["users"])
+        is_whole = finish_manifest(target, begun)
+    return BatchRun(target, loaded.name, begun["now"], plan.size, made, kept, damaged, counts, is_whole)
+
+
+def check_shard(shard: tuple[int, int]) -> None:
+    """Refuse a shard that cannot be.
+
+    >>> check_shard((3, 16))
+    >>> check_shard((17, 16))
+    Traceback (most recent call last):
+    recsys.types.errors.RecsysError: batch: shard is 17/16, expected such as 3/16: the third of sixteen
+    """
+    part, parts = shard
+    if not 1 <= part <= parts:
+        raise RecsysError(f"batch: shard is {part}/{parts}, expected such as 3/16: the third of sixteen")
+
+
+def _hash_user_dials(ranker: Ranker) -> dict[str, str] | None:
+    """Return a digest of the dials that are stored for users: they are no part of the policy."""
+    held = ranker.user_dials
+    return None if held is None else {one.name: hash_array(getattr(held, one.name)) for one in fields(held)}
+
+
+class _Job:
+    """Makes the partitions of a batch."""
+
+    def __init__(
+        self, folder: Path, ranker: Ranker, given: BatchInput, plan: Plan, shown: Exposures | None,
+        settings: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        self._folder, self._ranker, self._given, self._plan = folder, ranker, given, plan
+        self._shown, self._settings = shown, settings
+        self._columns = list(given.columns.values())
+        self._schema = make_output_schema(tuple(ranker.blend) if settings["contributions"] else ())
+
+    def finish(self, number: int) -> tuple[dict[str, Any], str]:
+        """Return the record of a partition, and whether it is "made", was "damaged" and is made anew, or is "kept"."""
+        path, held = self._folder / name_partition(number), read_record(self._folder, number)
+        state = "made"
+        if held is not None and path.exists():
+            if hash_file(path) == held["file"]:
+                return held, "kept"
+            state = "damaged"
+        return self._make(number, path), state
+
+    def _make(self, number: int, path: Path) -> dict[str, Any]:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        start, stop = self._plan.bounds[number : number + 2].tolist()
+        rows = self._given.iter_rows(start, stop, self._columns)
+        repeated = self._plan.repeated
+        mine = repeated[np.searchsorted(repeated, start) : np.searchsorted(repeated, stop)] - start
+        ranked = rank_batches(
+            self._ranker, _leave_out(rows, mine), shown=self._shown, place=self._given.place, **self._settings
+        )
+        table = pa.Table.from_batches(list(ranked), self._schema)
+        counts = ranked.counts + BatchCounts(users=len(mine), repeated_users=len(mine))
+        with replace_file(path) as temporary:
+            parquet.write_table(table, temporary, compression="zstd", row_group_size=max(len(table), 1))
+        record = {"partition": number, "file": hash_file(path), "counts": counts.to_dict()}
+        write_text(self._folder / RECORDS / f"{number:05}.json", json.dumps(record, indent=1) + "\n")
+        return record
+
+
+def _leave_out(batches: Iterator["pa.RecordBatch"], rows: np.ndarray[Any, Any]) -> Iterator["pa.RecordBatch"]:
+    """Yield batches without some rows, which are ascending."""
+    import pyarrow as pa
+
+    before = 0
+    for batch in batches:
+        mine = rows[np.searchsorted(rows, before) : np.searchsorted(rows, before + batch.num_rows)] - before
+        before += batch.num_rows
+        if len(mine):
+            stays = np.ones(batch.num_rows, bool)
+            stays[mine] = False
+            batch = batch.filter(pa.array(stays))
+        yield batch
+
+
+def name_partition(number: int) -> str:
+    """Return the name of the file of a partition.
+
+    >>> name_partition(3)
+    'part-00003.parquet'
+    """
+    return f"part-{number:05}.parquet"
+
+
+def _refuse_foreign_folder(folder: Path) -> None:
+    """Refuse a folder that holds something else than a batch."""
+    if folder.exists() and not folder.is_dir():
+        raise RecsysError(f"{folder}: is no folder, expected a new one, or that of a batch")
+    if not folder.is_dir() or (folder / MANIFEST).exists():
+        return
+    other = sorted(one.name for one in folder.iterdir() if not one.name.startswith(("_shard-", ".")))
+    if other:
+        raise RecsysError(f"{folder}: holds {other[0]} and no {MANIFEST}, expected a new folder, or that of a batch")
+
+
+def begin_manifest(folder: Path, identity: Mapping[str, Any], now: int | None) -> dict[str, Any]:
+    """Return the manifest of a batch: the one that is there, if it is of the same, or a new one, which is written.
+
+    Of several processes that begin at once, the first decides the moment of all.
+
+    Raises:
+        RecsysError: if the folder has another batch, or another moment than `now`.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        moment = _read_clock() if now is None else now
+        _write_first(path, json.dumps({**identity, "now": moment}, indent=1) + "\n")
+    told = read_manifest(path)
+    other = [name for name in identity if told.get(name) != json.loads(json.dumps(identity[name]))]
+    if now is not None and told["now"] != now:
+        raise RecsysError(f"{path}: its moment is {format_moment(told['now'])}, expected the same --now, or none")
+    if other:
+        raise RecsysError(f"{path}: is of a batch of other {', '.join(other)}, expected the same, or another folder")
+    return told
+
+
+def _read_clock() -> int:
+    import time
+
+    return int(time.time())
+
+
+def _write_first(path: Path, text: str) -> None:
+    """Write a file, whole, if it is not there by then."""
+    try:
+        with make_temporary_folder(path.parent) as folder:
+            made = folder / "new.json"
+            made.write_text(text, encoding="utf-8")
+            made.chmod(0o644)
+            try:
+                os.link(made, path)
+            except FileExistsError:
+                return
+            except OSError:  # a file system without links
+                made.replace(path)
+    except OSError as error:
+        raise RecsysError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return the manifest of a batch.
+
+    Raises:
+        RecsysError: if it is none.
+    """
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecsysError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(told, dict) or type(told.get("now")) is not int:
+        raise RecsysError(f"{path}: is no manifest of a batch, expected one, or another folder")
+    return told
+
+
+def read_record(folder: Path, number: int) -> dict[str, Any] | None:
+    """Return what is recorded of a finished partition, None where it is not finished, or the record is damaged."""
+    with suppress(OSError, ValueError):
+        told = json.loads((folder / RECORDS / f"{number:05}.json").read_text(encoding="utf-8"))
+        if isinstance(told, dict) and told.keys() >= {"partition", "file", "counts"} and told["partition"] == number:
+            return told
+    return None
+
+
+def finish_manifest(folder: Path, begun: Mapping[str, Any]) -> bool:
+    """Write to the manifest what all partitions are, and return whether they are all there."""
+    records = [read_record(folder, number) for number in range(begun["partitions"])]
+    if not all(records):
+        return False
+    counts = BatchCounts()
+    for one in records:
+        counts += BatchCounts.from_dict(one["counts"] if one else {}, str(folder))
+    files = {name_partition(n): one["file"] for n, one in enumerate(records) if one}
+    plain = {name: value for name, value in begun.items() if name not in ("counts", "files")}
+    write_text(folder / MANIFEST, json.dumps({**plain, "counts": counts.to_dict(), "files": files}, indent=1) + "\n")
+    return True
