@@ -101,6 +101,17 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
         exec(compile(block, f"{page.name}, python block {number}", "exec"), names)
 
 
+@pytest.mark.parametrize("engine", ["duckdb", "polars"])
+def test_snippets_of_engines_run(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip(engine)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(recsys, "load_dataset", load_dataset)
+    page, names = ROOT / "docs" / "batch.md", {"__name__": "__main__"}
+    (snippet,) = [block for block in blocks(page, "py") if f"import {engine}" in block]
+    for block in [*blocks(page, "python"), snippet]:
+        exec(compile(block, page.name, "exec"), names)
+
+
 @pytest.mark.usefixtures("forget_modules")
 @pytest.mark.parametrize("page", having("toml"), ids=lambda page: page.stem)
 def test_toml_blocks_are_configs(page: Path, tmp_path: Path) -> None:

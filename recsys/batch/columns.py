@@ -49,7 +49,8 @@ def _check_type(field: str, kind: "pa.DataType", place: str) -> None:
     elif field == "k":
         is_right, expected = pa.types.is_integer(kind), "whole numbers"
     elif field == "score":
-        is_right, expected = pa.types.is_floating(kind) or pa.types.is_integer(kind), "numbers"
+        numbers = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
+        is_right, expected = numbers, "numbers"
     else:
         is_right, expected = not (lists or pa.types.is_nested(kind)), "ids: text or numbers"
     if not is_right and not pa.types.is_null(kind):

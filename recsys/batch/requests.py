@@ -1,6 +1,7 @@
 """Requests in record batches: one of each row of users, or of all rows of a user of candidates."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -155,7 +156,18 @@ def _read_weights(cell: Any) -> dict[str, float] | None:
     if cell is None:
         return None
     pairs = cell.items() if isinstance(cell, dict) else cell
-    return {name: factor for name, factor in pairs if factor is not None}
+    return {
+        name: float(factor) if isinstance(factor, Decimal) else factor for name, factor in pairs if factor is not None
+    }
+
+
+def _read_scores(column: "pa.Array") -> Anys:
+    """Return scores as numbers: DuckDB's literals are decimal ones."""
+    import pyarrow as pa
+
+    plain = column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
+    found: Anys = plain.to_numpy(zero_copy_only=False)
+    return found
 
 
 _READERS: Mapping[str, Any] = {"history": _read_likes, "more": _read_likes, "weights": _read_weights}
@@ -180,7 +192,7 @@ def _group_candidates(
     """Return the last user of the rows, who may go on, and the requests of those before."""
     done: list[BatchRequest] = []
     items = part.column(names["item"]).to_pylist()
-    scores = part.column(names["score"]).to_numpy(zero_copy_only=False)
+    scores = _read_scores(part.column(names["score"]))
     own = _read_own(part, names, runs.starts)
     ends = [*runs.starts[1:], part.num_rows]
     for place, (user, start, end) in enumerate(zip(runs.users, runs.starts, ends, strict=True)):
