@@ -3,12 +3,13 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import Parameter
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -24,6 +25,7 @@ from recsys.reranking.orders import Order, check_order
 from recsys.scores.intervals import MAX_BOOTSTRAP, check_bootstrap_memory
 from recsys.scores.metric_names import resolve_metrics
 from recsys.splits.cross_fitting import MAX_HALVINGS
+from recsys.support.config_layers import Layer, join_overrides, merge_tables, read_layers
 from recsys.support.provenance import hash_own_modules
 from recsys.support.resolver import (
     check_settings,
@@ -34,7 +36,7 @@ from recsys.support.resolver import (
     search_folder,
 )
 from recsys.support.resources import find_shipped_folder
-from recsys.support.toml_files import describe_first_problem, find_toml, read_toml
+from recsys.support.toml_files import describe_first_problem, find_toml
 from recsys.types import Dataset, Guard, Model, RecsysError, Split, make_unknown_name_error
 from recsys.types.evaluations import DEFAULT_POPULARITY_EXPONENT
 from recsys.types.moments import parse_moment
@@ -49,6 +51,15 @@ KEEP_RUN, REPEAT_RUN = "keep_met", "repeat"  # the runs of [evidence.repeat] com
 RANKERS_OF_REPEATS = ("tifu_knn", "top_frequency")  # models of what was met: their pools keep it
 BLEND_GUARDS = "guards"  # the key of a blend's own guards, among its objectives
 Weight = float | list[float]
+Parsed = TypeVar("Parsed")
+# keys that are paths, beside the card of [data] and the settings of a reader
+FILE_KEYS = {
+    "data": ("path", "items"),
+    "shown": ("path",),
+    "likelihood": ("items",),
+    "filter": ("forget_list",),
+    "control": ("topics",),
+}
 TABLE_SETTINGS = tuple(TableSettings.__dataclass_fields__)  # settings of a table of one's own
 
 
@@ -690,24 +701,81 @@ def read_config(
     *,
     shown: Mapping[str, Any] | None = None,
     check: bool = True,
+    overrides: Sequence[Layer] = (),
 ) -> Config:
     """Return the config in a TOML file; the name of a shipped one ("ml-100k") does too.
 
-    `data` and `shown` are [data] and [shown] where it has none.
+    `data` and `shown` are [data] and [shown] where it has none. What the file `extends` stands below it, key by key,
+    and `overrides` (`recsys.support.config_layers.parse_override`) stand above it.
 
     Code of somebody's own that it names is looked for on the import path, and last in the folder of the file. Without
     `check` nothing is imported: enough to read what a finished run was made with.
 
     Raises:
-        RecsysError: if there is no such file, it is no TOML, or it says something that cannot be.
+        RecsysError: if there is no such file, it is no TOML, or it says something that cannot be: with the file or the
+            override that says it.
     """
     shipped = find_shipped_folder("configs")
     file = find_toml(path, shipped)
-    content = read_toml(file, f"config {file}", shipped)
+    read = read_layers(file, shipped)
     told = {name: section for name, section in (("data", data), ("shown", shown)) if section is not None}
-    return parse_config(
-        {"name": file.stem, **told, **content}, where=str(file), home=file.resolve().parent, check=check
-    )
+    first = Layer(str(file), {**told, "name": file.stem}, Path.cwd())
+    below = [one._replace(tables={key: value for key, value in one.tables.items() if key != "name"}) for one in read]
+    layers = [first, *below[:-1], read[-1], *overrides]
+
+    def parse(several: Sequence[Layer]) -> Config:
+        return _parse_layers(several, file.resolve().parent, check, len(layers) - len(overrides))
+
+    return parse_layers(parse, layers)
+
+
+def parse_layers(parse: Callable[[Sequence[Layer]], Parsed], layers: Sequence[Layer]) -> Parsed:
+    """Return what `parse` makes of all layers; an error names the layer without which it is not there."""
+    try:
+        return parse(layers)
+    except RecsysError as error:
+        line = str(error)
+    for n in range(1, len(layers)):
+        try:
+            parse(layers[:n])
+        except RecsysError as error:
+            if str(error) == line:
+                raise RecsysError(f"{layers[n - 1].origin}: {line}") from None
+    raise RecsysError(f"{layers[-1].origin}: {line}")
+
+
+def _parse_layers(layers: Sequence[Layer], home: Path, check: bool, n_files: int) -> Config:
+    """Return the config of some layers, of which the first `n_files` are files; its paths start from `home`."""
+    with ExitStack() as stack:
+        for one in reversed(layers[1:n_files] if check else ()):
+            stack.enter_context(search_folder(one.home))
+        content: dict[str, Any] = {}
+        for one in layers[:n_files]:
+            content = merge_tables(content, one.tables if one.home == home else _resolve_paths(one, content, check))
+        above = join_overrides(layers[n_files:])
+        if above:
+            changed = Layer("", above, layers[-1].home)
+            content = merge_tables(content, _resolve_paths(changed, content, check))
+        return _parse_tables(content, home, check)
+
+
+def _resolve_paths(layer: Layer, below: Mapping[str, Any], check: bool) -> dict[str, Any]:
+    """Return the tables of a layer with its paths starting from its own folder; `below` are those that it changes."""
+    made = dict(layer.tables)
+    data = made.get("data")
+    reader = merge_tables(below, made).get("data", {}).get("reader") if isinstance(data, Mapping) else None
+    of_reader = list_path_settings(reader, "[data] reader") if check and isinstance(reader, str) else []
+    for section, keys in {**FILE_KEYS, "data": (*FILE_KEYS["data"], *of_reader)}.items():
+        table = made.get(section)
+        if isinstance(table, Mapping):
+            paths = {key: str(layer.home / table[key]) for key in keys if isinstance(table.get(key), str)}
+            if section == "data" and isinstance(table.get("name"), str) and table["name"].endswith(".toml"):
+                paths["name"] = str(layer.home / table["name"])
+            made[section] = {**table, **paths}
+    topics = made["control"].get("topics") if isinstance(made.get("control"), Mapping) else None
+    if isinstance(topics, Mapping):
+        made["control"] = {**made["control"], "topics": resolve_policy_paths(topics, layer.home)}
+    return made
 
 
 def parse_config(
@@ -721,6 +789,14 @@ def parse_config(
     Raises:
         RecsysError: for an unknown key, objective, metric, model, split, guard or setting, or a value that cannot be.
     """
+    try:
+        return _parse_tables(content, home, check)
+    except RecsysError as error:
+        raise RecsysError(f"{where}: {error}") from None
+
+
+def _parse_tables(content: Mapping[str, Any], home: Path | None, check: bool) -> Config:
+    """Return the config of nested tables, its paths starting from `home`; errors do not say where they stand."""
     of_reader: list[str] = []
     try:
         if check:
@@ -729,10 +805,8 @@ def parse_config(
             config = Config.model_validate(convert_to_plain_data(_name_extensions(content)), context={"check": check})
             if check and config.data.reader is not None:
                 of_reader = list_path_settings(config.data.reader, "[data] reader")
-    except RecsysError as error:
-        raise RecsysError(f"{where}: {error}") from None
     except ValidationError as error:
-        raise RecsysError(f"{where}: {describe_first_problem(error, Config)}") from None
+        raise RecsysError(describe_first_problem(error, Config)) from None
     if home is None:
         return config
     card = config.data.name is not None and config.data.name.endswith(".toml")

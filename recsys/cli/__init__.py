@@ -12,6 +12,7 @@ import click
 
 from recsys.cli import options
 from recsys.cli.batch import batch
+from recsys.cli.bench import bench
 from recsys.cli.cache import cache
 from recsys.cli.compare import compare
 from recsys.cli.data import data
@@ -25,14 +26,14 @@ from recsys.cli.rankers import export, profile, rank, warmup
 from recsys.cli.receipts import receipts
 from recsys.cli.reproduce import reproduce
 from recsys.cli.sweep import sweep
-from recsys.cli.tables import make_discovery_table, make_headline_table
+from recsys.cli.tables import print_bench
 from recsys.cli.whys import why, why_not
 from recsys.escaping import convert_to_one_line
 from recsys.types import RecsysError, RecsysWarning
 from recsys.types.secrets import mask_url_secrets
 
 if TYPE_CHECKING:
-    from recsys.experiments import Bench
+    from recsys.support.config_layers import Layer
 
 
 _GOING_ON = (
@@ -51,22 +52,12 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("config", default="ml-100k")
-@options.out
-@options.data_dir
-@options.quiet
-def bench(config: str, out: Path, data_dir: Path | None, quiet: bool) -> None:
-    """Run the benchmark of CONFIG: a TOML file, or the name of a shipped one (default: ml-100k)."""
-    from recsys.experiments import bench as run
-
-    _print_bench(run(config, out=out, quiet=quiet, data_dir=data_dir))
-
-
-@cli.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--config", "config", required=True, help="The benchmark on whose split the lists are judged.")
 @options.column
 @options.add_table_options
+@options.overrides
+@options.name
 @options.out
 @options.data_dir
 @options.quiet
@@ -75,6 +66,8 @@ def evaluate(
     config: str,
     columns: tuple[str, ...],
     reading: dict[str, Any],
+    overrides: tuple["Layer", ...],
+    name: str | None,
     out: Path,
     data_dir: Path | None,
     quiet: bool,
@@ -86,25 +79,35 @@ def evaluate(
     from recsys.experiments import evaluate_files as run
 
     named = options.parse_column_names(columns)
-    _print_bench(run(files, config, columns=named, out=out, quiet=quiet, data_dir=data_dir, **reading))
+    settings = options.read_config(config, overrides, name=name)
+    print_bench(run(files, settings, columns=named, out=out, quiet=quiet, data_dir=data_dir, **reading))
 
 
 @cli.command()
 @click.argument("config", default="ml-100k")
 @options.blend
+@options.overrides
 @click.option("--users", help="User ids, separated by commas (default: all).")
 @click.option("--k", type=int, help="How many items each (default: the config's headline k).")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A .csv or .parquet file.")
 @options.data_dir
 @options.quiet
 def recommend(
-    config: str, blend: str | None, users: str | None, k: int | None, out: Path, data_dir: Path | None, quiet: bool
+    config: str,
+    blend: str | None,
+    overrides: tuple["Layer", ...],
+    users: str | None,
+    k: int | None,
+    out: Path,
+    data_dir: Path | None,
+    quiet: bool,
 ) -> None:
     """Write slates for users of the data, from a model fitted to all of it."""
     from recsys.experiments import recommend as run
 
     wanted = None if users is None else [name.strip() for name in users.split(",")]
-    written = run(config, out, blend=blend, users=wanted, k=k, quiet=quiet, data_dir=data_dir)
+    settings = options.read_config(config, overrides)
+    written = run(settings, out, blend=blend, users=wanted, k=k, quiet=quiet, data_dir=data_dir)
     for note in written.notes:
         options.print_line(f"note: {note}")
     options.print_line(f"{written.run}: {written.rows:,} rows for {written.users:,} users in {out}")
@@ -119,6 +122,7 @@ def cite() -> None:
         options.print_line(line)
 
 
+cli.add_command(bench)
 cli.add_command(compare)
 cli.add_command(data)
 cli.add_command(cache)
@@ -184,16 +188,3 @@ def _print_warnings_as_lines() -> Iterator[None]:
 def _exit_with_error(line: str, code: int) -> None:
     options.print_line(f"recsys: {mask_url_secrets(convert_to_one_line(line))}", err=True)
     sys.exit(code)
-
-
-def _print_bench(done: "Bench") -> None:
-    """Print the headline, the notes, and where the files are."""
-    config, screen = done.preparation.config, options.make_console()
-    shown = (done.summary, done.differences, config.base_name, config.headline_k, screen.width)
-    for table in (make_headline_table(*shown), make_discovery_table(*shown)):
-        if table is not None:
-            screen.print(table)
-    for note in done.notes:
-        options.print_line(f"note: {note}")
-    options.print_line(f"report: {done.folder / 'report.html'}")
-    options.print_line(f"tables: {done.folder}")

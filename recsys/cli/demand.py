@@ -1,11 +1,15 @@
 """`recsys demand`: expected purchases by region and week, never of one person."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
 from recsys.cli import options
+
+if TYPE_CHECKING:
+    from recsys.support.config_layers import Layer
 
 
 @click.command()
@@ -22,6 +26,7 @@ from recsys.cli import options
 @click.option("--max-purchases", type=float, default=5.0, help="Of one person in one week, at most (default: 5).")
 @click.option("--epsilon", type=float, help="The privacy budget of the table: Laplace noise (default: none).")
 @click.option("--out", type=click.Path(path_type=Path), help="A CSV file to write.")
+@options.overrides
 @options.data_dir
 @options.quiet
 def demand(
@@ -34,6 +39,7 @@ def demand(
     max_purchases: float,
     epsilon: float | None,
     out: Path | None,
+    overrides: tuple["Layer", ...],
     data_dir: Path | None,
     quiet: bool,
 ) -> None:
@@ -44,7 +50,7 @@ def demand(
 
     settings = DemandSettings(weeks, min_users, max_purchases, epsilon)
     made = run(
-        config,
+        options.read_config(config, overrides),
         regions,
         columns=options.parse_column_names(columns) or None,
         now=None if now is None else options.parse_moment_text(now),

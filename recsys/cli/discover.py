@@ -9,6 +9,7 @@ from rich.table import Table
 from recsys.cli import options
 
 if TYPE_CHECKING:
+    from recsys.support.config_layers import Layer
     from recsys.sweeps import Discovery
 
 
@@ -16,14 +17,26 @@ if TYPE_CHECKING:
 @click.argument("config", default="ml-100k")
 @click.option("--trials", type=click.IntRange(min=1), default=64, help="Trials of each family, in all (default: 64).")
 @click.option("--accuracy-budget", default="2%", help='How much of each accuracy may be given, such as "2%" (default).')
+@options.overrides
+@options.name
 @options.out
 @options.data_dir
 @options.quiet
-def discover(config: str, trials: int, accuracy_budget: str, out: Path, data_dir: Path | None, quiet: bool) -> None:
+def discover(
+    config: str,
+    trials: int,
+    accuracy_budget: str,
+    overrides: tuple["Layer", ...],
+    name: str | None,
+    out: Path,
+    data_dir: Path | None,
+    quiet: bool,
+) -> None:
     """Choose a blend for the log of CONFIG: families searched alike, chosen on validation, reported on test once."""
     from recsys.sweeps import discover as run
 
-    done = run(config, trials=trials, accuracy_budget=accuracy_budget, out=out, quiet=quiet, data_dir=data_dir)
+    settings = options.read_config(config, overrides, name=name)
+    done = run(settings, trials=trials, accuracy_budget=accuracy_budget, out=out, quiet=quiet, data_dir=data_dir)
     options.make_console().print(_make_family_table(done))
     options.print_search(done.lines, done.notes, done.folder)
 

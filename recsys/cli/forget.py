@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recsys.cli import options
+from recsys.types import RecsysError
+
+if TYPE_CHECKING:
+    from recsys.support.config_layers import Layer
 
 _list = click.argument("path", metavar="LIST", type=click.Path(path_type=Path))
 _user = click.option("--user", help="The id of a person.")
@@ -92,6 +97,7 @@ def _describe_ranker(folder: Path, path: Path, imports: tuple[str, ...]) -> dict
 @click.option("--list", "path", type=click.Path(path_type=Path), help="The list (default: the one that RANKER names).")
 @click.option("--out", type=click.Path(path_type=Path), help="The folder to write (default: RANKER).")
 @click.option("--config", help="The config that RANKER was made by (default: the one that is in it, if any).")
+@options.overrides
 @options.blend
 @click.option("--keep", multiple=True, metavar="PART", help="maps, scales or likelihood: no row of a user is in it.")
 @click.option("--remake", multiple=True, metavar="PART", help="maps or scales that were given: made by the library.")
@@ -103,6 +109,7 @@ def run(
     path: Path | None,
     out: Path | None,
     config: str | None,
+    overrides: tuple["Layer", ...],
     blend: str | None,
     keep: tuple[str, ...],
     remake: tuple[str, ...],
@@ -116,9 +123,12 @@ def run(
     """
     from recsys.experiments import finish_forgets
 
+    if config is None and overrides:
+        raise RecsysError("forget run: --set changes a config, expected --config with it")
+    settings = None if config is None else options.read_config(config, overrides)
     done = finish_forgets(
-        folder, out=out, forget_list=path, config=config, blend=blend, keep=keep, remake=remake, allow_imports=imports,
-        data_dir=data_dir, quiet=quiet,
+        folder, out=out, forget_list=path, config=settings, blend=blend, keep=keep, remake=remake,
+        allow_imports=imports, data_dir=data_dir, quiet=quiet,
     )  # fmt: skip
     if done.finished is None:
         options.print_line(f"{folder}: nothing is pending")

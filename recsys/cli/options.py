@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -14,6 +14,10 @@ from rich.text import Text
 from recsys.data.settings import TableSettings
 from recsys.escaping import escape_hidden
 from recsys.types.errors import rephrase_setting_errors
+
+if TYPE_CHECKING:
+    from recsys.configs import Config
+    from recsys.support.config_layers import Layer
 
 quiet = click.option("--quiet", is_flag=True, help="Show no progress.")
 data_dir = click.option(
@@ -25,6 +29,15 @@ blend = click.option(
     "--blend", help="Which of the config's runs (default: its only blend, or its model's own order if it has none)."
 )
 out = click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Where run folders go.")
+overrides = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=lambda context, option, texts: _parse_overrides(texts),
+    help="A key of the config, such as model.factors=128; several times. Paths start from here.",
+)
+name = click.option("--name", help="What the results are called (default: the config's name).")
 
 allow_import = click.option(
     "--allow-import", "imports", multiple=True, metavar="NAME", help="An objective or guard of your own."
@@ -53,6 +66,33 @@ def add_table_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_TABLE_OPTIONS):
         run = option(run)
     return run
+
+
+def _parse_overrides(texts: Sequence[str]) -> tuple["Layer", ...]:
+    from recsys.support.config_layers import parse_override
+
+    return tuple(map(parse_override, texts))
+
+
+def read_config(
+    config: str, overrides: Sequence["Layer"] = (), *, name: str | None = None, seed: int | None = None
+) -> "Config":
+    """Return the config of a command under what `--set`, `--name` and `--seed` say.
+
+    Raises:
+        RecsysError: as `recsys.configs.read_config` does.
+    """
+    from recsys.configs import read_config as read
+
+    return read(config, overrides=add_own_overrides(overrides, name=name, seed=seed))
+
+
+def add_own_overrides(overrides: Sequence["Layer"], **options: Any) -> tuple["Layer", ...]:
+    """Return what `--set` says and, above it, keys that have an option of their own."""
+    from recsys.support.config_layers import Layer
+
+    said = {key: value for key, value in options.items() if value is not None}
+    return (*overrides, *(Layer(f"--{key} {value}", {key: value}, Path.cwd()) for key, value in said.items()))
 
 
 def parse_column_names(texts: Sequence[str], hint: str = "--column", form: str = "FIELD=COLUMN") -> dict[str, str]:

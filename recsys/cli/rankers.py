@@ -10,20 +10,31 @@ from recsys.cli import options
 
 if TYPE_CHECKING:
     from recsys.rankers import Ranker, Recommendation
+    from recsys.support.config_layers import Layer
 
 
 @click.command()
 @click.argument("config")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
 @options.blend
+@options.overrides
 @click.option("--index-recall", type=float, default=1.0, help="Below 1: retrieve by an index that finds this share.")
 @options.data_dir
 @options.quiet
-def export(config: str, out: Path, blend: str | None, index_recall: float, data_dir: Path | None, quiet: bool) -> None:
+def export(
+    config: str,
+    out: Path,
+    blend: str | None,
+    overrides: tuple["Layer", ...],
+    index_recall: float,
+    data_dir: Path | None,
+    quiet: bool,
+) -> None:
     """Write the ranker of CONFIG, such as the winner.toml of a sweep, fitted to all of the data."""
     from recsys.experiments import export as run
 
-    done = run(config, out, blend=blend, index_recall=index_recall, quiet=quiet, data_dir=data_dir)
+    settings = options.read_config(config, overrides)
+    done = run(settings, out, blend=blend, index_recall=index_recall, quiet=quiet, data_dir=data_dir)
     options.print_line(f"{done.run}: {done.users:,} users, {done.items:,} items, policy {done.policy}")
     if done.index is not None:
         options.print_line(f"index: {done.index}")

@@ -1,24 +1,45 @@
 """`recsys sweep`: the trade-off searched from a file."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recsys.cli import options
+
+if TYPE_CHECKING:
+    from recsys.support.config_layers import Layer
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--trials", type=click.IntRange(min=1), help="Trials of each blend, in all (default: the file's).")
 @click.option("--accuracy-budget", help='How much of each accuracy may be given, such as "2%" (default: the file\'s).')
+@options.overrides
+@options.name
 @options.out
 @options.data_dir
 @options.quiet
 def sweep(
-    file: Path, trials: int | None, accuracy_budget: str | None, out: Path, data_dir: Path | None, quiet: bool
+    file: Path,
+    trials: int | None,
+    accuracy_budget: str | None,
+    overrides: tuple["Layer", ...],
+    name: str | None,
+    out: Path,
+    data_dir: Path | None,
+    quiet: bool,
 ) -> None:
     """Search the config that FILE extends, over the ranges that it gives: choose on validation, judge on test once."""
     from recsys.sweeps import sweep as run
 
-    done = run(file, trials=trials, accuracy_budget=accuracy_budget, out=out, quiet=quiet, data_dir=data_dir)
+    done = run(
+        file,
+        trials=trials,
+        accuracy_budget=accuracy_budget,
+        overrides=options.add_own_overrides(overrides, name=name),
+        out=out,
+        quiet=quiet,
+        data_dir=data_dir,
+    )
     options.print_search(done.lines, done.notes, done.folder)

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from recsys.cli import options
 from recsys.metrics import STANDARD
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from recsys.experiments import Bench
 
 # What a row says, in the order of importance, with the width that it takes: a narrow terminal shows the first ones.
 HEADLINE_COLUMNS = (
@@ -21,6 +24,19 @@ PART_COLUMNS = (
     ("change", "discovery_head", 26), ("change", "discovery_middle", 26), ("change", "discovery_tail", 26),
     ("change", "stratified_discovery", 26),
 )  # fmt: skip
+
+
+def print_bench(done: "Bench") -> None:
+    """Print the headline, the notes, and where the files are."""
+    config, screen = done.preparation.config, options.make_console()
+    shown = (done.summary, done.differences, config.base_name, config.headline_k, screen.width)
+    for table in (make_headline_table(*shown), make_discovery_table(*shown)):
+        if table is not None:
+            screen.print(table)
+    for note in done.notes:
+        options.print_line(f"note: {note}")
+    options.print_line(f"report: {done.folder / 'report.html'}")
+    options.print_line(f"tables: {done.folder}")
 
 
 def make_headline_table(

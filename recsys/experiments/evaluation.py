@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsys.configs import RunSpec
+from recsys.configs import Config, RunSpec
 from recsys.data.identifiers import look_up_ids
 from recsys.data.settings import TableSettings
 from recsys.escaping import unescape_csv_cells
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def evaluate_files(
     files: str | Path | Sequence[str | Path],
-    config: str | Path,
+    config: Config | Mapping[str, Any] | str | Path,
     *,
     columns: Mapping[str, object] | None = None,
     out: str | Path = "runs",

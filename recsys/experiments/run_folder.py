@@ -221,6 +221,11 @@ def _collect_facts(bench: "Bench", around: dict[str, Any], seconds: float) -> di
             "content": [m.name for m in preparation.content],
         },
         **_collect_readings(bench),
-        "run": {"seed": config.seed, "bootstrap draws": config.evaluation.n_bootstrap, "seconds": round(seconds, 1)},
+        "run": {
+            "name": config.name,
+            "seed": config.seed,
+            "bootstrap draws": config.evaluation.n_bootstrap,
+            "seconds": round(seconds, 1),
+        },
         "environment": {**around, "packages": get_key_versions()},
     }

@@ -199,9 +199,10 @@ def _drop_keys(spec: Spec, *names: str) -> Spec:
 
 
 def _build_title(view: ReportView) -> str:
-    data = view.facts.get("data")
-    name = data.get("name") if isinstance(data, Mapping) else None
-    return f"recsys: {name}" if name else "recsys"
+    about = (view.facts.get(part) for part in ("run", "data"))
+    run, data = (one.get("name") if isinstance(one, Mapping) else None for one in about)
+    said = f"{run} ({data})" if run and data and run != data else run or data
+    return f"recsys: {said}" if said else "recsys"
 
 
 def _describe_benchmark(view: ReportView) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from recsys.configs import Config, Section
 from recsys.metrics import ACCURACY_AXES
 from recsys.scores.intervals import check_bootstrap_memory
 from recsys.scores.metric_names import resolve_metrics
-from recsys.support.atomic_files import exists_at
+from recsys.support.config_layers import Layer, find_extended, join_overrides, merge_tables
 from recsys.support.provenance import hash_own_modules
 from recsys.support.resolver import search_folder
 from recsys.support.resources import find_shipped_folder
@@ -135,10 +135,13 @@ class SweepPlan:
         return hashlib.sha256(json.dumps([*made, own] if own else made, sort_keys=True).encode()).hexdigest()[:10]
 
 
-def read_sweep(path: str | Path, data: Mapping[str, Any] | None = None, **changes: Any) -> SweepPlan:
+def read_sweep(
+    path: str | Path, data: Mapping[str, Any] | None = None, *, overrides: Sequence[Layer] = (), **changes: Any
+) -> SweepPlan:
     """Return the sweep in a TOML file, or the shipped one of that name; `changes` go before what [sweep] says.
 
-    `data` is the [data] of the config that it extends, where that has none.
+    `data` is the [data] of the config that it extends, where that has none. `overrides` stand above the file, as in
+    `recsys.configs.read_config`.
 
     Raises:
         RecsysError: if there is no such file, or it says something that cannot be.
@@ -147,17 +150,19 @@ def read_sweep(path: str | Path, data: Mapping[str, Any] | None = None, **change
     file = find_toml(path, shipped)
     content = read_toml(file, f"sweep {file}", shipped)
     said = {name: value for name, value in changes.items() if value is not None}
-    try:
+
+    def parse(layers: Sequence[Layer]) -> SweepPlan:
         with search_folder(file.resolve().parent):
-            return _parse_sweep(content, file, said, data)
-    except RecsysError as error:
-        raise RecsysError(f"{file}: {error}") from None
+            return _parse_sweep(merge_tables(layers[0].tables, join_overrides(layers[1:])), file, said, data)
+
+    return configs.parse_layers(parse, [Layer(str(file), content, Path.cwd()), *overrides])
 
 
 def _parse_sweep(
     content: dict[str, Any], file: Path, changes: Mapping[str, Any], data: Mapping[str, Any] | None
 ) -> SweepPlan:
-    check_file_name("the file's name", file.stem)
+    name = content.get("name", file.stem)
+    check_file_name("name" if "name" in content else "the file's name", name)
     for key in ("extends", "sweep"):
         if key not in content:
             said = "the config that is searched" if key == "extends" else "a section that says what the search is after"
@@ -166,8 +171,8 @@ def _parse_sweep(
         if not isinstance(content[key], Mapping):
             raise RecsysError(f"{key} is {str(content[key])[:60]!r}, expected a section [{key}]")
     settings = _parse_sweep_section(content.pop("sweep"), changes)
-    tables = {"name": file.stem, **_read_extended_config(content.pop("extends"), file.parent, data)}
-    extended, tables = tables, _merge_tables(tables, content)
+    tables = {"name": name, **_read_extended_config(content.pop("extends"), file.parent, data)}
+    extended, tables = tables, merge_tables(tables, content)
     methods = _build_methods(tables, content.get("blends", {}))
     searched = {one.path[0] for method in methods for one in method.ranges}
     kept = {key: extended[key] for key in ("model", "pool", "slate", "time") if key in searched and key in extended}
@@ -186,7 +191,7 @@ def _parse_sweep(
     goals = goals or [accuracies[0], parse_goal("discovery", base.headline_k, True)]
     bounds = tuple(parse_constraint(text, base.headline_k) for text in settings.constraints)
     spend = parse_share("accuracy_budget", settings.accuracy_budget)
-    plan = SweepPlan(file.stem, base_tables, methods, tuple(goals), bounds, accuracies, spend, settings)
+    plan = SweepPlan(name, base_tables, methods, tuple(goals), bounds, accuracies, spend, settings)
     _check_sweep(plan)
     return _add_goal_metrics(plan, base)
 
@@ -214,22 +219,8 @@ def _parse_sweep_section(section: Any, changes: Mapping[str, Any]) -> SweepSecti
 
 def _read_extended_config(name: Any, home: Path, data: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the resolved tables of the config that a sweep file names, without its blends."""
-    beside = home / str(name)
-    config = configs.read_config(beside if exists_at(beside, Path.is_file) else str(name), data)
+    config = configs.read_config(find_extended(str(name), home, find_shipped_folder("configs")), data)
     return {key: value for key, value in config.dump_settings().items() if key not in ("name", "blends")}
-
-
-def _merge_tables(tables: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the tables with those of the sweep file over them, key by key; a model of another kind replaces."""
-    merged = dict(tables)
-    for key, value in content.items():
-        before = merged.get(key)
-        other = isinstance(value, Mapping) and isinstance(before, Mapping) and value.get("kind") not in (
-            None, before.get("kind"),
-        )  # fmt: skip
-        both = isinstance(before, Mapping) and isinstance(value, Mapping) and not other
-        merged[key] = _merge_tables(before, value) if both else value  # type: ignore[arg-type]
-    return merged
 
 
 def _build_methods(tables: Mapping[str, Any], blends: Mapping[str, Any]) -> tuple[Method, ...]:

@@ -1,7 +1,7 @@
 """A sweep, carried out: trials on validation, a choice, and one judgement on test."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from recsys.experiments.pipeline import Preparation, prepare_benchmark
 from recsys.experiments.rerankings import build_run_slates
 from recsys.experiments.results import Bench
 from recsys.experiments.run_folder import RunFolder
+from recsys.support.config_layers import Layer
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.sweeps import outputs
 from recsys.sweeps.judgements import read_test_evaluations, record_test_evaluation
@@ -53,6 +54,7 @@ def sweep(
     *,
     trials: int | None = None,
     accuracy_budget: str | float | None = None,
+    overrides: Sequence[Layer] = (),
     out: str | Path = "runs",
     quiet: bool = False,
     data_dir: str | Path | None = None,
@@ -60,7 +62,8 @@ def sweep(
 ) -> Sweep:
     """Run the search that `file` describes, and write its folder, `out/<name>-<hash of the search>`.
 
-    `trials` (for each blend, in all) and `accuracy_budget` go before what the file says. `data` is a dataset in memory,
+    `trials` (for each blend, in all) and `accuracy_budget` go before what the file says, and so do
+    `overrides` (`recsys.support.config_layers.parse_override`). `data` is a dataset in memory,
     as for `recsys.bench`. Trials are kept as they end: a search that was stopped goes on, and processes that are
     started on one storage share its trials.
 
@@ -68,7 +71,11 @@ def sweep(
         RecsysError: for whatever is wrong with the file, the data, the storage or the folder, in one line.
     """
     plan = read_sweep(
-        file, None if data is None else describe_data(data), trials=trials, accuracy_budget=accuracy_budget
+        file,
+        None if data is None else describe_data(data),
+        overrides=overrides,
+        trials=trials,
+        accuracy_budget=accuracy_budget,
     )
     folder, notes = RunFolder(out), list[str]()
     start = time.perf_counter()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from recsys import splits
-from recsys.configs import Config, parse_config
+from recsys.configs import Config, parse_config, read_config
 from recsys.control.topics import read_policy_tables, read_topic_policy, resolve_policy_paths
 from recsys.data.readers import list_path_settings
 from recsys.data.settings import TableSettings
@@ -21,6 +21,7 @@ from recsys.experiments.exports import fit_ranker
 from recsys.experiments.pipeline import build_or_load_pool, load_dataset
 from recsys.rankers import Ranker
 from recsys.splits.forgotten_rows import parse_forget_list
+from recsys.support.config_layers import EXTENDS
 from recsys.support.forget_lists import ForgetList
 from recsys.support.resolver import search_folder
 from recsys.support.resources import find_shipped_folder
@@ -215,7 +216,10 @@ def _read_content(config: Any) -> tuple[dict[str, Any], Path]:
     if isinstance(config, Config):
         return config.dump_settings(), Path.cwd()
     file = find_toml(config, find_shipped_folder("configs"))
-    return {"name": file.stem, **read_toml(file, f"config {file}")}, file.resolve().parent
+    content = read_toml(file, f"config {file}")
+    if EXTENDS in content:
+        return read_config(file).dump_settings(), Path.cwd()
+    return {"name": file.stem, **content}, file.resolve().parent
 
 
 def _read_topics(content: dict[str, Any], home: Path, topics: Any) -> tuple[dict[str, Any], TopicPolicy | None]:
