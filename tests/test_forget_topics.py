@@ -9,7 +9,7 @@ from recsys import testing
 from recsys.control import forget_lists
 from recsys.control.topics import read_topic_policy
 from recsys.rankers import Ranker
-from recsys.types import RecsysError
+from recsys.types import RecsysError, RecsysWarning
 
 POLICY = {
     "topics": {
@@ -83,6 +83,9 @@ def test_an_unknown_topic_is_told_the_nearest_of_both(plain, path, tmp_path, cap
     for topic, nearest in (("sadd", "sad"), ("Ceder", "Cedar")):
         with pytest.raises(RecsysError, match=f"{place} '{topic}': did you mean '{nearest}'"):
             ranker.stop(USER, topic)
+    written = forget_lists.stop(forget_lists.forget(tmp_path / "typo", user="nobody").path, user=USER, topic="sadd")
+    with pytest.warns(RecsysWarning, match="ranker: the forget list: unknown topic 'sadd': did you mean 'sad'"):
+        plain.follow_forget_list(written.path)
     folder = plain.save(tmp_path / "ranker")
     assert run_cli("forget", "add", path, "--user", USER, "--topic", "sadd", "--ranker", folder) == 2
     assert "unknown topic 'sadd': did you mean 'sad'" in capsys.readouterr().err
@@ -102,7 +105,12 @@ def test_a_split_leaves_out_rows_of_topics_of_its_policy(frame, path):
         gone = list_closed(frame, ["Elm"])
         rows = frame[frame["user_id"] == user]
         assert own == set(rows["item_id"]) - closed - gone and own
-    without = recsys.splits.no_holdout(data, forget_list=path)
+    bought = recsys.splits.select_purchases(data, split)
+    assert {(u, i) for u, i in zip(bought.user.tolist(), bought.item.tolist(), strict=True)} == set(
+        zip(*(codes.tolist() for codes in split.train.nonzero()), strict=True)
+    )
+    with pytest.warns(RecsysWarning, match=r"the forget list: unknown topic 'sad'.*known: Ash.*nothing is left out"):
+        without = recsys.splits.no_holdout(data, forget_list=path)
     row = without.seen[[without.user_ids.tolist().index(USER)]].indices
     assert set(without.item_ids[row].tolist()) == set(frame[frame["user_id"] == USER]["item_id"])
 

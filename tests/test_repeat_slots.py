@@ -7,6 +7,7 @@ from test_repeats import make_log
 
 import recsys as rs
 from recsys import evidence, splits
+from recsys.control import forget_lists
 from recsys.experiments import bench, export, recommend
 from recsys.maths.repeat_slots import count_repeat_slots, look_up_entries, pick_repeats
 from recsys.reranking.guards import exclude, parse_guards, repeat
@@ -282,6 +283,10 @@ class TestRanker:
         assert first in owner.rank(user=user, now=now + 11 * DAY).items
         assert first in owner.set_owned(user, {first: None}).rank(user=user, now=now).items
         assert ranker.rank(user=user, now=now).items[0] == first
+        following = ranker.follow_forget_list(forget_lists.forget(tmp_path / "list", user="nobody").path)
+        back = following.forget(user=view.user_ids[4]).set_owned(user, {first: now + DAY}).undo(user=view.user_ids[4])
+        assert first not in back.rank(user=user, now=now).items
+        assert back.name == ranker.set_owned(user, {first: now + DAY}).name
         loaded = rs.Ranker.load(owner.save(tmp_path / "ranker"))
         assert loaded.name == owner.name != ranker.name
         assert loaded.rank(user=user, now=now).items == owner.rank(user=user, now=now).items

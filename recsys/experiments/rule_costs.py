@@ -108,7 +108,7 @@ def list_left_out_rows(config: Config, dataset: Dataset) -> list[dict[str, Any]]
     if (forget_list := parse_forget_list(wanted.forget_list)) is not None:
         steps["forget_list"] = forgotten = ~np.logical_or.reduce(list(reasons.values()))
         forgotten[forgotten] = find_forgotten_rows(
-            select_permitted_rows(dataset, wanted.sources, wanted.purposes)[0], forget_list
+            select_permitted_rows(dataset, wanted.sources, wanted.purposes)[0], forget_list, config.read_topics()
         )
     kept, told = np.ones(len(log), dtype=bool), []
     for rule, rows in steps.items():

@@ -26,7 +26,7 @@ from recsys.rankers.fitting import OF_NO_ROWS
 from recsys.rankers.profiles import ProfileEntry, UserProfile
 from recsys.rankers.requests import NO_ITEMS, IdIndex, RequestUser
 from recsys.rankers.user_dials import UserDials, join_user_dials, remove_user_dials
-from recsys.splits.forgotten_rows import find_items_of_topic
+from recsys.splits.forgotten_rows import find_items_of_topic, warn_of_unknown_topics
 from recsys.support.forget_lists import ForgetLine, ForgetList, Kind, append_forget_line, append_undo, read_forget_list
 from recsys.types import Guard, Pool, RecsysError, Rule, make_unknown_name_error
 from recsys.types.arrays import Ints
@@ -280,6 +280,8 @@ def _apply_lines(
     """Return the ranker with the lines that are not among those that are applied; `made` as for `take_out_rows`."""
     lines = holding[len(state.lines) :]
     topics = {topic: _find_topic_items(ranker, topic) for topic in {line.topic for line in lines if line.topic}}
+    stops = [line for line in lines if line.kind == "topic" and line.user in state.get_hashes()[0]]
+    warn_of_unknown_topics("ranker", stops, _list_topics(ranker), ())
     new = [place for line in lines if (place := _place_line(state, line, topics)) is not None]
     model, context = ranker.model, ranker.context
     parts = take_out_rows(context, model, new, made)
@@ -502,3 +504,8 @@ def _stamp_file(path: str | Path) -> Stamp:
     except (OSError, TypeError, ValueError) as error:
         raise RecsysError(f"forget list {path}: {getattr(error, 'strerror', None) or error}") from None
     return told.st_ino, told.st_size, told.st_mtime_ns
+
+
+def keep_owned(state: ForgetState | None, user: Any, owned: Mapping[Any, Any]) -> ForgetState | None:
+    """Return a state whose base knows what a user owns, so that an undo keeps it."""
+    return None if state is None else replace(state, base=state.base.set_owned(user, owned))

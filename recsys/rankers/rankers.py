@@ -43,6 +43,7 @@ from recsys.rankers.forgets import (
     find_saved_list,
     follow_list,
     forget,
+    keep_owned,
     refresh,
     restore_dials,
     stop,
@@ -827,8 +828,10 @@ class Ranker:
             RecsysError: for an unknown user or item, a moment that cannot be read, or a ranker without `repeats`.
         """
         context = set_owned_until(self.context, find_user_code(self._users, user), self._items, owned)
-        made = self.replace_parts(context, self.model, self.forget_state, self.user_dials, NO_ITEMS, "")
-        object.__setattr__(made, "name", name_policy(made._collect_parts(), made._serialize_settings()))
+        state = keep_owned(self.forget_state, user, owned)
+        made = self.replace_parts(context, self.model, state, self.user_dials, NO_ITEMS, "")
+        name = name_policy(made._collect_parts(), made._serialize_settings()) if state is None else state.name_policy()
+        object.__setattr__(made, "name", name)
         return made
 
     def clear_user_dials(self, users: Sequence[Id]) -> "Ranker":

@@ -1,15 +1,17 @@
 """Rows of a log that a forget list names: of forgotten people, items and interactions, and of stopped topics."""
 
+import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from recsys.support.forget_lists import ForgetList, read_forget_list
+from recsys.support.forget_lists import ForgetLine, ForgetList, read_forget_list
 from recsys.types.arrays import Bools, Ints, Strings
 from recsys.types.datasets import Dataset, Items
-from recsys.types.errors import RecsysError
+from recsys.types.errors import RecsysError, RecsysWarning, make_unknown_name_error
 from recsys.types.exposures import Exposures
 from recsys.types.topics import TopicItems, TopicPolicy
 
@@ -33,7 +35,8 @@ def parse_forget_list(found: Any) -> ForgetList | None:
 def find_forgotten_rows(dataset: Dataset, forget_list: ForgetList, policy: TopicPolicy | None = None) -> Bools:
     """Return which rows of a log its forget list names, (R,).
 
-    An item is of a topic if it has a feature of this name, or the topic of this name in a policy covers it.
+    An item is of a topic if it has a feature of this name, or the topic of this name in a policy covers it. A
+    `RecsysWarning` names a topic that is neither: no row is found by it.
 
     Raises:
         RecsysError: as `TopicPolicy.find_topic_items` does, where a line names one of its topics.
@@ -43,12 +46,24 @@ def find_forgotten_rows(dataset: Dataset, forget_list: ForgetList, policy: Topic
     users = forget_list.hash_ids("user", log.user_ids.tolist()) if forget_list.lines else {}
     stops = [line for line in forget_list.lines if line.kind == "topic" and line.user in users]
     names = () if policy is None else {topic.name for topic in policy.topics}
+    warn_of_unknown_topics(dataset.name, stops, dataset.items.feature_names, names)
     is_named = any(line.topic in names for line in stops)
     covered = policy.find_topic_items(dataset.items) if policy is not None and is_named else None
     for line in stops:
         of_topic = find_items_of_topic(dataset.items, line.topic, covered)
         forgotten |= (log.user == users[line.user]) & of_topic[log.item]
     return forgotten
+
+
+def warn_of_unknown_topics(
+    place: str, stops: Iterable[ForgetLine], features: Iterable[str], of_policy: Iterable[str]
+) -> None:
+    """Say which stopped topics are no features of the items of a place, and no topics of its policy."""
+    known = {*features, *of_policy}
+    for name in sorted({line.topic for line in stops} - known):
+        error = make_unknown_name_error("topic", name, known, where=f"{place}: the forget list")
+        rows = "nothing is left out for it, expected a feature of the items or a topic of the policy"
+        warnings.warn(f"{error}; {rows}", RecsysWarning, stacklevel=2)
 
 
 def find_items_of_topic(items: Items, topic: str, topics: TopicItems | None = None) -> Bools:

@@ -44,7 +44,9 @@ def select_rows(dataset: Dataset, split: Split, wanted: str | None, until: Any =
     """
     settings = _get_settings(split)
     users, items = (_find_places(dataset, split, role) for role in ("user", "item"))
-    dataset, counts = select_permitted_rows(dataset, settings.sources, settings.purposes, settings.holding_forget_list)
+    dataset, counts = select_permitted_rows(
+        dataset, settings.sources, settings.purposes, settings.holding_forget_list, settings.topics
+    )
     dataset, _, of_topics = leave_out_topics(dataset, settings.topics)
     counts |= {"rows_of_sensitive_topics": of_topics} if of_topics else {}
     log = dataset.interactions

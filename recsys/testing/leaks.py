@@ -109,7 +109,7 @@ def check_no_leak(
             content.pop("data", None)
             *logs, n_rows = split_table(data, columns, allowed, policy)
             if config is None:
-                kept = {**filtering, "topics": None}  # the log has no row of theirs
+                kept = {**filtering, "topics": None, "forget_list": None}  # the log has no row of theirs
                 n_items = len(splits.no_holdout(logs[1], **kept).item_ids)
                 content["pool"] = {"n": min(content["pool"]["n"], n_items)}
             sides: list[tuple[Mapping[str, Any], Dataset | None]] = [
