@@ -124,6 +124,8 @@ def test_an_ending_takes_an_item_out_of_its_slot(split, unfinished, ranker, tmp_
         assert list(answer.items[:2]) == [second, third], how
         assert first not in answer.items or how == "forgotten"
     assert first not in stopped.items
+    both = ranker.rank_many(users=[name, name], more=[[first], []], dislikes=[[], [first]], now=now)
+    assert [answer.items for answer in both] == [ends["finished"].items, ends["disliked"].items]
     again = ranker.rerank([first, second, third], [3.0, 2.0, 1.0], user=name, more=[first], now=now).items
     assert first not in again and list(again[:2]) == [second, third]
 
