@@ -105,7 +105,9 @@ def retrieve_block(items, users, errors, n, room, ties, closed, pointers, seen, 
             counts[b] = NOT_SURE
             continue
         for c in range(kept):
-            gathered[c] = items[chosen[c]]
+            row, copied = items[chosen[c]], gathered[c]
+            for a in range(d):
+                copied[a] = row[a]
         score_all_items(gathered[:kept], users[b], exact[:kept])
         keys = np.empty(kept, np.int64)
         for c in range(kept):

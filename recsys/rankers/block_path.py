@@ -1,6 +1,7 @@
 """The fast path of a block of requests: gains as for each alone, and one call of the kernel."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,11 +67,18 @@ def _fill_coverage(
             path.fill_need(asker, one, wanted[:, : width - (by_candidate > 0)], own)
             need[b], cap[b] = wanted[0], wanted[2]
         if by_candidate:
-            at, regions = np.arange(users * n).reshape(1, users, n), packed.reshape(-1)
-            pointers, values = by_candidate * np.arange(users * n + 1), np.ones(regions.size, np.float32)
+            regions = packed.reshape(-1)
+            at, pointers, values = _lay_out_regions(users, n, by_candidate)
     else:
         at = np.zeros((len(at), users, n), np.int64)
     return settings, seats, patience, at, pointers, regions, values, slots, need, cap, start
+
+
+@lru_cache(4)
+def _lay_out_regions(users: int, n: int, maps: int) -> tuple[Longs, Longs, Floats]:
+    """Return rows, pointers and shares of candidates whose regions lie side by side, one of each map."""
+    rows = np.arange(users * n).reshape(1, users, n)
+    return rows, maps * np.arange(users * n + 1), np.ones(users * n * maps, np.float32)
 
 
 def pick_block(path: FastPath, filled: BlockInputs) -> list[Picks] | None:

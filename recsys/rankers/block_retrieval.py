@@ -15,7 +15,7 @@ from recsys.types import Context, Scorer
 from recsys.types.arrays import Bools, Doubles, Floats, Ints
 
 UNIT_ROUNDOFF = 2.0**-24  # of 32 bits
-SPARE = 16  # candidates that are held beside n and a quarter of it, where the product is unsure
+SPARE = 16  # candidates that are held beside n and an eighth of it, where the product is unsure
 _ROWS = 4096  # factors looked at at once
 
 
@@ -64,7 +64,7 @@ class BlockRetrieval:
         counts = np.empty(len(users), np.int64)
         closed_to = np.concatenate(seen).astype(np.int32)
         kernel(
-            self.items, users, errors, n, n + n // 4 + SPARE, self.ties, self.closed, pointers, closed_to, found,
+            self.items, users, errors, n, n + n // 8 + SPARE, self.ties, self.closed, pointers, closed_to, found,
             scores, counts,
         )  # fmt: skip
         counts[~is_bounded] = -1
