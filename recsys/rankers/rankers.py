@@ -657,7 +657,7 @@ class Ranker:
         shown: Sequence[Any] | None = None,
         now: Any = None,
     ) -> tuple[Recommendation | RecsysError, ...]:
-        """Return the slates of several requests, each as from `rerank` alone.
+        """Return the slates of several requests, each as from `rerank` alone, bit for bit, by blocks as `rank_many`.
 
         `guards`, `more`, `dislikes` and `shown` have a list for each request, and `weights` a mapping or None. A
         request that `rerank` would refuse, for its user, candidates, guards or weights, fails alone: in its place
@@ -710,8 +710,10 @@ class Ranker:
         shown: Sequence[Any] | None = None,
         now: Any = None,
     ) -> tuple[Recommendation | RecsysError, ...]:
-        """Return the slates of several requests, each as from `rank` alone.
+        """Return the slates of several requests, each as from `rank` alone, bit for bit.
 
+        They are answered by blocks on all cores (`recsys.rankers.request_blocks.answer_in_blocks` says what goes
+        together), with one BLAS thread each: the whole process has no more meanwhile.
         `guards`, `more`, `dislikes` and `shown` have a list for each request, and `weights` a mapping or None. A
         request that `rank` would refuse, for its user, guards or weights, fails alone: in its place stands the
         `RecsysError`, which is not raised.
