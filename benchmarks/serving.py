@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -63,7 +63,7 @@ def build_rows_matrix(rng: np.random.Generator, columns: list[np.ndarray], width
     )
 
 
-def build_synthetic_ranker(items: int, users: int, d: int) -> Ranker:
+def build_synthetic_ranker(items: int, users: int, d: int, blend: Mapping[str, float] = BLEND) -> Ranker:
     """The ranker of a random factor model."""
     rng = np.random.default_rng(0)
     place = rng.permutation(items)
@@ -78,7 +78,7 @@ def build_synthetic_ranker(items: int, users: int, d: int) -> Ranker:
     ]
     user, item = (rng.normal(0, 0.1, (size, d)).astype(np.float32) for size in (users, items))
     model = FittedFactors(Factors(user, item, user.mean(axis=0), 1.0, 3.0, 4.0, 0.0, 2.0, 0.0))
-    return Ranker.fit(model, split, BLEND, maps=maps, k=K, n=N)
+    return Ranker.fit(model, split, blend, maps=maps, k=K, n=N)
 
 
 def _build_assignment(region: np.ndarray) -> Csr:
