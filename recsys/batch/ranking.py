@@ -247,34 +247,37 @@ def count_answers(
     ranker: Ranker, k: int | None, requests: Sequence[BatchRequest], answers: Sequence[Answer]
 ) -> BatchCounts:
     """Return the counts of answers to requests of k picks, where these do not say another number."""
-    counted, unmet, refusal = Counter[str](), Counter[str](), ""
+    made = [(asked, one) for asked, one in zip(requests, answers, strict=True) if isinstance(one, Recommendation)]
+    pairs = zip(requests, answers, strict=True)
+    refused = [f"user '{asked.user}': {one}" for asked, one in pairs if isinstance(one, RecsysError)]
     usual = ranker.policy.k if k is None else k
-    for asked, answer in zip(requests, answers, strict=True):
-        if isinstance(answer, RecsysError):
-            counted["refused"] += 1
-            refusal = refusal or f"user '{asked.user}': {answer}"
-            continue
-        size = len(answer.items)
-        counted["slates"] += 1
-        counted["rows"] += size
-        counted["without_history"] += has_no_history(ranker, asked)
-        counted["short_slates"] += size < (usual if asked.k is None else asked.k)
-        counted["empty_slates"] += not size
-        counted["unknown_items"] += len(answer.unknown_items)
-        counted["unknown_history"] += len(answer.unknown_history)
-        unmet.update(answer.violations.keys())
-    return BatchCounts(**{name: int(count) for name, count in counted.items()}, unmet_guards=unmet, refusal=refusal)
+    sizes = [len(answer.items) for _, answer in made]
+    wanted = [usual if asked.k is None else asked.k for asked, _ in made]
+    return BatchCounts(
+        slates=len(made),
+        rows=sum(sizes),
+        refused=len(refused),
+        without_history=count_without_history(ranker, [asked for asked, _ in made]),
+        short_slates=sum(size < most for size, most in zip(sizes, wanted, strict=True)),
+        empty_slates=sizes.count(0),
+        unknown_items=sum(len(answer.unknown_items) for _, answer in made),
+        unknown_history=sum(len(answer.unknown_history) for _, answer in made),
+        unmet_guards=Counter(name for _, answer in made for name in answer.violations),
+        refusal=refused[0] if refused else "",
+    )
 
 
-def has_no_history(ranker: Ranker, request: BatchRequest) -> bool:
-    """Return whether the ranker knows no item that the user of a request likes."""
-    code = ranker.known_users.get(request.user)
-    if code is not None:
-        pointers = ranker.context.need_train("a ranker").indptr
-        if pointers[code + 1] > pointers[code]:
-            return False
-    likes = (one[0] if isinstance(one, tuple) else one for one in request.likes or ())
-    return not any(normalize_id(one) in ranker.known_items for one in likes)
+def count_without_history(ranker: Ranker, requests: Sequence[BatchRequest]) -> int:
+    """Return how many of the users of requests like no item that the ranker knows of."""
+    pointers = ranker.context.need_train("a ranker").indptr
+    codes = np.array([ranker.known_users.get(one.user, -1) for one in requests], np.int64)
+    empty = (codes < 0) | (pointers[codes + 1] == pointers[codes])
+    return sum(not _names_known_item(ranker, requests[n].likes) for n in np.flatnonzero(empty).tolist())
+
+
+def _names_known_item(ranker: Ranker, likes: Sequence[Any] | None) -> bool:
+    ids = (one[0] if isinstance(one, tuple) else one for one in likes or ())
+    return any(normalize_id(one) in ranker.known_items for one in ids)
 
 
 def build_output(
