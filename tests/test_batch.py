@@ -1,12 +1,14 @@
 """Batches of requests as Arrow record batches: each slate is that of `rank` or `rerank` alone, to the bit."""
 
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from synthetic import make_exposures, make_maps, make_split
 
 import recsys as rs
-from recsys.batch import BatchCounts, rank_batches
+from recsys.batch import BatchCounts, columns, rank_batches
 from recsys.batch.requests import BLOCK
 from recsys.control import forget_lists
 from recsys.rankers import Ranker
@@ -170,3 +172,10 @@ def test_bad_batches_are_one_line(ranker, columns, settings, message):
     with pytest.raises(RecsysError) as error:
         rank_rows(ranker, pa.RecordBatch.from_pydict(columns), **settings)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_lacking_extra_is_named(ranker, monkeypatch):
+    columns._make_output_schema.cache_clear()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(RecsysError, match=r'rank_batches needs pyarrow: pip install "recsys-negspace\[bench\]"'):
+        rank_batches(ranker, [])

@@ -13,6 +13,7 @@ from recsys.data.identifiers import normalize_id
 from recsys.rankers import Ranker, Recommendation
 from recsys.types import Exposures, RecsysError
 from recsys.types.arrays import Floats, Longs
+from recsys.types.extras import needs_extra
 from recsys.types.moments import parse_moment
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class RankedBatches:
         return next(self._batches)
 
 
+@needs_extra("recsys.batch.rank_batches")
 def rank_batches(
     ranker: Ranker,
     batches: Iterable["pa.RecordBatch"],

@@ -22,6 +22,7 @@ from recsys.support.atomic_files import hold_folder, make_temporary_folder, repl
 from recsys.support.progress import show_progress
 from recsys.support.stored_arrays import hash_array
 from recsys.types import Exposures, RecsysError
+from recsys.types.extras import needs_extra
 from recsys.types.moments import format_moment, parse_moment
 from recsys.types.numbers import check_int
 from recsys.types.paths import check_path
@@ -50,6 +51,7 @@ class BatchRun:
     is_whole: bool  # whether all partitions of the batch are there
 
 
+@needs_extra("recsys.batch.run_batch")
 def run_batch(
     ranker: str | Path,
     out: str | Path,
