@@ -26,6 +26,7 @@ from recsys.scores.intervals import MAX_BOOTSTRAP, check_bootstrap_memory
 from recsys.scores.metric_names import resolve_metrics
 from recsys.splits.cross_fitting import MAX_HALVINGS
 from recsys.support.config_layers import Layer, join_overrides, merge_tables, read_layers
+from recsys.support.moved_paths import find_moved_paths
 from recsys.support.provenance import hash_own_modules
 from recsys.support.resolver import (
     check_settings,
@@ -720,6 +721,8 @@ def read_config(
     read = read_layers(file, shipped)
     told = {name: section for name, section in (("data", data), ("shown", shown)) if section is not None}
     first = Layer(str(file), {**told, "name": file.stem}, Path.cwd())
+    if file.name == "config.toml":  # of a run folder, which may have been moved
+        read[-1] = read[-1]._replace(tables=find_moved_paths(read[-1].tables, read[-1].home))
     below = [one._replace(tables={key: value for key, value in one.tables.items() if key != "name"}) for one in read]
     layers = [first, *below[:-1], read[-1], *overrides]
 

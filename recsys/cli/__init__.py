@@ -25,6 +25,7 @@ from recsys.cli.questions import ask
 from recsys.cli.rankers import export, profile, rank, warmup
 from recsys.cli.receipts import receipts
 from recsys.cli.reproduce import reproduce
+from recsys.cli.runs import runs
 from recsys.cli.sweep import sweep
 from recsys.cli.tables import print_bench
 from recsys.cli.whys import why, why_not
@@ -124,6 +125,7 @@ def cite() -> None:
 
 cli.add_command(bench)
 cli.add_command(compare)
+cli.add_command(runs)
 cli.add_command(data)
 cli.add_command(cache)
 cli.add_command(reproduce)

@@ -163,7 +163,7 @@ def _check_comparable(folders: Sequence[LoadedRunFolder], replicates: bool) -> N
 
 def _list_unlike_settings(one: Config, two: Config, replicates: bool) -> Iterable[tuple[str, Any, Any]]:
     """Yield the first setting in which two benchmarks differ that must not: where, and both values."""
-    left, right = (_flatten_settings(config.dump_settings()) for config in (one, two))
+    left, right = (flatten_settings(config.dump_settings()) for config in (one, two))
     for where in dict.fromkeys([*left, *right]):
         free = where in ("name", "seed") or where.startswith("data.")
         shared = any(where == name or where.startswith(f"{name}.") for name in SHARED_SETTINGS)
@@ -171,10 +171,11 @@ def _list_unlike_settings(one: Config, two: Config, replicates: bool) -> Iterabl
             yield where, left.get(where, "absent"), right.get(where, "absent")
 
 
-def _flatten_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by their names, such as "model.factors"."""
     found: dict[str, Any] = {}
     for name, value in settings.items():
-        found |= _flatten_settings(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+        found |= flatten_settings(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
     return found
 
 

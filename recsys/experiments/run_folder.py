@@ -22,6 +22,7 @@ from recsys.scores import tabulate_user_values
 from recsys.scores.segments import tabulate_segments
 from recsys.support.atomic_files import replace_folder, write_text
 from recsys.support.cache import describe_environment, get_key_versions, require_disk_space
+from recsys.support.moved_paths import PATHS, describe_paths
 from recsys.types import Slates
 from recsys.types.arrays import Strings
 from recsys.types.paths import check_path
@@ -50,10 +51,12 @@ class RunFolder:
     def write_bench(self, bench: "Bench", seconds: float) -> None:
         """Write config, environment, tables, charts, report and log to `bench.folder`, in the place of one there."""
         config = bench.preparation.config
+        settings = config.dump_settings()
         around = describe_environment(config.seed, bench.preparation.dataset.fingerprint)
+        around |= {PATHS: paths} if (paths := describe_paths(settings, bench.folder)) else {}
         with replace_folder(bench.folder) as folder, ThreadPoolExecutor(1) as worker:
             tables = worker.submit(_write_scores_and_slates, bench, folder)  # compressed while the report is made
-            write_text(folder / "config.toml", tomli_w.dumps(config.dump_settings()))
+            write_text(folder / "config.toml", tomli_w.dumps(settings))
             write_text(folder / "environment.json", json.dumps(around, indent=2) + "\n")
             escape_csv_frame(bench.summary).to_csv(folder / "summary.csv", index=False)
             escape_csv_frame(bench.differences).to_csv(folder / "differences.csv", index=False)
