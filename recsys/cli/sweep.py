@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--trials", type=click.IntRange(min=1), help="Trials of each blend, in all (default: the file's).")
 @click.option("--accuracy-budget", help='How much of each accuracy may be given, such as "2%" (default: the file\'s).')
+@click.option("--timeout", help='When the search ends at the latest, such as "8h"; the choice on test follows.')
+@click.option("--notify", metavar="COMMAND", help="A command that gets the summary as JSON when the sweep ends.")
 @options.overrides
 @options.name
 @options.out
@@ -24,6 +26,8 @@ def sweep(
     file: Path,
     trials: int | None,
     accuracy_budget: str | None,
+    timeout: str | None,
+    notify: str | None,
     overrides: tuple["Layer", ...],
     name: str | None,
     out: Path,
@@ -32,6 +36,7 @@ def sweep(
 ) -> None:
     """Search the config that FILE extends, over the ranges that it gives: choose on validation, judge on test once."""
     from recsys.sweeps import sweep as run
+    from recsys.sweeps.summaries import describe_summary
 
     done = run(
         file,
@@ -41,5 +46,8 @@ def sweep(
         out=out,
         quiet=quiet,
         data_dir=data_dir,
+        timeout=timeout,
+        notify=notify,
     )
+    options.print_line(describe_summary(done.summary))
     options.print_search(done.lines, done.notes, done.folder)

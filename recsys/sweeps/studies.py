@@ -74,6 +74,20 @@ def run_trials(
 ) -> list[TrialResult]:
     """Add trials until there are as many completed ones as the plan wants; return those, by number.
 
+    Raises:
+        RecsysError: as `iter_trials` does.
+    """
+    for done in iter_trials(study, plan, method, evaluate, base):
+        update_progress(completed=done)
+    update_progress(completed=plan.settings.trials)
+    return list_results(study)[: plan.settings.trials]
+
+
+def iter_trials(
+    study: "Study", plan: SweepPlan, method: Method, evaluate: TrialFunction, base: TrialValues
+) -> Iterator[int]:
+    """Yield, before each trial that is added, how many are completed, until there are as many as the plan wants.
+
     A trial whose settings cannot be judged is kept as failed, and does not count; the next one draws other settings.
 
     Raises:
@@ -82,7 +96,7 @@ def run_trials(
     _fail_dead_trials(study)
     wanted, failures = plan.settings.trials, list[TrialFailure]()
     while (done := len(list_completed_trials(study))) < wanted:
-        update_progress(completed=done)
+        yield done
         # A sampler of its own for each trial: a search that was interrupted goes on as if it had not been.
         study.sampler = _build_sampler(plan, method, _count_drawn_trials(study))
         trial, drawn = _draw_settings(study, method)
@@ -97,8 +111,6 @@ def run_trials(
             raise
         else:
             store_result(study, trial, plan, values, base)
-    update_progress(completed=wanted)
-    return list_results(study)[:wanted]
 
 
 def _draw_settings(study: "Study", method: Method) -> tuple["Trial", dict[str, Value]]:

@@ -1,10 +1,11 @@
 """A sweep, carried out: trials on validation, a choice, and one judgement on test."""
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recsys.configs import Config, RunSpec
 from recsys.experiments.benchmark import describe_data, evaluate_slates, hash_folder_name
@@ -19,11 +20,14 @@ from recsys.sweeps.judgements import read_test_evaluations, record_test_evaluati
 from recsys.sweeps.pareto import find_pareto_front, thin_front
 from recsys.sweeps.plans import HALF_LIFE, Method, SweepPlan, read_sweep
 from recsys.sweeps.selection import Choice, choose_points, pick_best_choice
+from recsys.sweeps.summaries import build_failure_summary, build_summary, parse_duration
+from recsys.sweeps.summaries import notify as run_notify
 from recsys.sweeps.tradeoff_curves import extend_curve
 from recsys.sweeps.trial_evaluator import build_trial_evaluator, find_own_time
-from recsys.sweeps.trial_search import search_methods
+from recsys.sweeps.trial_search import SearchedTrials, search_methods
 from recsys.sweeps.trials import TrialResult
-from recsys.types import Dataset, RecsysError
+from recsys.types import Dataset, RecsysError, RecsysWarning
+from recsys.types.errors import describe_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +47,7 @@ class Sweep:
     folder: Path
     failed: "pd.DataFrame"  # the trials that could not be judged: method, trial, reason, settings
     notes: tuple[str, ...] = ()  # what was repaired, and what could not be judged on test
+    summary: Mapping[str, Any] = field(default_factory=dict)  # what `notify` is told
 
     def __repr__(self) -> str:
         """Return what was chosen, and where it lies."""
@@ -59,6 +64,8 @@ def sweep(
     quiet: bool = False,
     data_dir: str | Path | None = None,
     data: Dataset | None = None,
+    timeout: str | float | None = None,
+    notify: str | None = None,
 ) -> Sweep:
     """Run the search that `file` describes, and write its folder, `out/<name>-<hash of the search>`.
 
@@ -67,9 +74,39 @@ def sweep(
     as for `recsys.bench`. Trials are kept as they end: a search that was stopped goes on, and processes that are
     started on one storage share its trials.
 
+    From `timeout` on (seconds, or a text such as "8h") no further trial begins: the choice is made among those that
+    there are, equally many of each method. At the end the shell runs the command `notify`, with `Sweep.summary`
+    as JSON on its standard input, also where the sweep fails; a command that fails itself is a note.
+
     Raises:
         RecsysError: for whatever is wrong with the file, the data, the storage or the folder, in one line.
     """
+    start = time.monotonic()
+    ends_at = None if timeout is None else start + parse_duration("timeout", timeout)
+    try:
+        done, searched = _run_sweep(file, trials, accuracy_budget, overrides, out, quiet, data_dir, data, ends_at)
+    except Exception as error:
+        if notify is not None:
+            told = build_failure_summary(Path(file).stem, describe_error(error), time.monotonic() - start)
+            if (note := run_notify(notify, told)) is not None:
+                warnings.warn(note, RecsysWarning, stacklevel=2)
+        raise
+    summary = build_summary(done.plan, searched, done.lines, done.notes, done.folder, time.monotonic() - start)
+    note = None if notify is None else run_notify(notify, summary)
+    return replace(done, summary=summary, notes=done.notes if note is None else (*done.notes, note))
+
+
+def _run_sweep(
+    file: str | Path,
+    trials: int | None,
+    accuracy_budget: str | float | None,
+    overrides: Sequence[Layer],
+    out: str | Path,
+    quiet: bool,
+    data_dir: str | Path | None,
+    data: Dataset | None,
+    ends_at: float | None,
+) -> tuple[Sweep, SearchedTrials]:
     plan = read_sweep(
         file,
         None if data is None else describe_data(data),
@@ -89,7 +126,14 @@ def sweep(
         path = Path(out) / f"{plan.name}-{hash_folder_name(plan.digest(), shop.fingerprint)}"
         read_test_evaluations(path)  # a table that cannot be read is said before the search
         where = plan.settings.storage or str(path / "study.journal")
-        searched = search_methods(plan, shop, where, notes.append, quiet)
+        searched = search_methods(plan, shop, where, notes.append, quiet, ends_at=ends_at)
+        n = min(map(len, searched.results.values()))
+        if n < plan.settings.trials:
+            notes.append(
+                f"the timeout ended the search after {n} of {plan.settings.trials} trials of each method: started "
+                "again, it goes on"
+            )
+            plan = replace(plan, settings=plan.settings.model_copy(update={"trials": n}))
         found = searched.results
         fronts = {name: find_pareto_front(trials, plan.front_goals) for name, trials in found.items()}
         points = {name: thin_front(kept, plan.front_goals, plan.settings.front) for name, kept in fronts.items()}
@@ -104,9 +148,10 @@ def sweep(
     said = outputs.describe_choices(plan, choices, tables, judged)
     lines = (*said, *outputs.describe_failures(tables.failed), record_test_evaluation(plan, choices, found, said, path))
     outputs.write_sweep(plan, tables, winner, lines, path)
-    return Sweep(
+    done = Sweep(
         plan, tables.trials, tables.front, tables.chosen, judged, winner, lines, path, tables.failed, tuple(notes)
     )
+    return done, searched
 
 
 def _check_searched_half_life(plan: SweepPlan, preparation: Preparation) -> None:
