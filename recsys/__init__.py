@@ -3,6 +3,7 @@
 Every name is imported when it is first asked for: a server that only re-ranks loads nothing else.
 """
 
+import logging as _logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
     def __dir__():
         return sorted({*globals(), *__all__})
 
+
+_logging.getLogger("recsys").addHandler(_logging.NullHandler())  # who uses the library says where its lines go
 
 __all__ = [
     "Bench",

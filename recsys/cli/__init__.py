@@ -48,8 +48,11 @@ _GOING_ON = (
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="recsys-negspace")
-def cli() -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Print what is compiled, fitted and found in the cache as it goes.")
+def cli(verbose: bool) -> None:
     """Recommenders that do not lock people into a bubble: benchmarks, evaluation, recommendations."""
+    if verbose:
+        options.print_log()
 
 
 @cli.command()
@@ -165,8 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _describe_going_on(arguments: Sequence[str]) -> str:
     """Return in words what a command that was stopped does when it is started again, "" if it starts anew."""
-    kept = any(tuple(arguments[: len(one)]) == one for one in _GOING_ON)
-    return f"; {' '.join(arguments[:1])} goes on from there when it is started again" if kept else ""
+    given = [one for one in arguments if one not in ("-v", "--verbose")]
+    kept = any(tuple(given[: len(one)]) == one for one in _GOING_ON)
+    return f"; {' '.join(given[:1])} goes on from there when it is started again" if kept else ""
 
 
 @contextmanager

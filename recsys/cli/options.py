@@ -1,5 +1,6 @@
 """Options that several commands share, and the console that they print on."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
@@ -178,6 +179,23 @@ def make_console(width: int = 160) -> EscapingConsole:
 def print_line(line: object, *, err: bool = False) -> None:
     """Print one line, hidden characters written out."""
     click.echo(escape_hidden(str(line)), err=err)
+
+
+class _LineHandler(logging.Handler):
+    """Prints each record of the log on one line of standard error, hidden characters written out."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print_line(self.format(record), err=True)
+
+
+def print_log() -> None:
+    """Print what the library logs from now on, on standard error."""
+    log = logging.getLogger("recsys")
+    log.setLevel(logging.INFO)
+    if not any(isinstance(one, _LineHandler) for one in log.handlers):
+        handler = _LineHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s", "%H:%M:%S"))
+        log.addHandler(handler)
 
 
 def print_search(lines: Iterable[str], notes: Iterable[str], folder: Path) -> None:

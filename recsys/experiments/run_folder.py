@@ -1,6 +1,7 @@
 """The folder of a run: settings, environment, tables, report."""
 
 import json
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from recsys.experiments.results import Bench
 
+_log = logging.getLogger(__name__)
 MIN_FREE_BYTES = 50_000_000  # bytes that must be left on the disk before the work begins
 
 
@@ -46,6 +48,7 @@ class RunFolder:
 
     def log_line(self, line: str) -> None:
         """Add a line to the log."""
+        _log.info("%s", escape_hidden(line))
         self._lines.append(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {escape_hidden(line)}")
 
     def write_bench(self, bench: "Bench", seconds: float) -> None:

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 from numba import njit
 
+from recsys.kernels import compile_log  # noqa: F401  # what is compiled is logged
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

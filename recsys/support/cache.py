@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import re
@@ -24,6 +25,9 @@ from recsys.types.arrays import Anys
 Arrays = Mapping[str, Anys]
 ENTRY_NAME = re.compile(r"[a-z]+-[0-9a-f]{20}\.npz")
 KEY_PACKAGES = ("recsys-negspace", "numpy", "scipy", "numba", "implicit", "pandas", "scikit-learn")
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,10 @@ class Cache:
         path = self.folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:20]}.npz"
         found = _read_entry(path)
         if found is not None:
+            _log.info("%s: from the cache, %s (%.2f MB)", kind, path.name, _count_megabytes(found))
             return found
         made = make()
+        _log.info("%s: made in %.1f s, %s (%.2f MB)", kind, made.seconds, path.name, _count_megabytes(made))
         try:
             with replace_file(path) as temporary:
                 np.savez(temporary, allow_pickle=False, **{**made.arrays, "_seconds": np.array(made.seconds)})
@@ -132,6 +138,10 @@ def require_disk_space(path: Path, size: int) -> None:
         raise RecsysError(f"cannot write to {path}: {error.strerror}") from None
     if free < size:
         raise RecsysError(f"{path} has {free:,} bytes left, expected at least {size:,}")
+
+
+def _count_megabytes(entry: CacheEntry) -> float:
+    return sum(array.nbytes for array in entry.arrays.values()) / 1e6
 
 
 def _read_entry(path: Path) -> CacheEntry | None:
