@@ -137,6 +137,16 @@ RESULTS = {
         "value": "{value:.3f}",
         "95 %": "[{low:.3f}, {high:.3f}]",
     },
+    "shared_accounts": {
+        "half": "{half}",
+        "account": "{world}",
+        "measure": "{kind}: {what}",
+        "run": "{shortest} to {longest}",
+        "share; chosen": "{share:.0%}; {chosen}",
+        "value": "{value:.3f}",
+        "95 %": "[{low:.3f}, {high:.3f}]",
+        "n": "{n}",
+    },
     "one_offs-speed": {
         "users": "{users:,}",
         "positives of each": "{history}",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from recsys.control.receipt_logs import ReceiptLog
     from recsys.control.receipts import Receipt
     from recsys.data import load_dataset, read_dataset, read_exposures
-    from recsys.evidence import detect_one_offs
+    from recsys.evidence import detect_guest_runs, detect_one_offs
     from recsys.experiments import Bench, bench, choose_half_life
     from recsys.likelihoods import Likelihood, apply_likelihood, fit_likelihood
     from recsys.rankers import Ranker, Recommendation
@@ -69,6 +69,7 @@ else:  # hidden from type checkers, for which a module with __getattr__ has ever
         "candidates": "recsys.retrieval.candidates",
         "choose_half_life": "recsys.experiments",
         "compare": "recsys.scores",
+        "detect_guest_runs": "recsys.evidence",
         "detect_one_offs": "recsys.evidence",
         "entropy_weights": "recsys.reranking.user_weights",
         "fit_likelihood": "recsys.likelihoods",
@@ -145,6 +146,7 @@ __all__ = [
     "choose_half_life",
     "compare",
     "data",
+    "detect_guest_runs",
     "detect_one_offs",
     "entropy_weights",
     "evaluate",

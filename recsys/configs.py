@@ -410,6 +410,22 @@ class OneOffsSection(Section):
     min_history: int = Field(6, ge=2)  # positives below which a history has none
 
 
+class GuestRunsSection(Section):
+    """Positives in a row that fit none of the rest of their history: they count less, and are told."""
+
+    share: float = Field(0.02, gt=0, lt=1)  # of the histories with a run that are flagged
+    weight: float = Field(0.1, gt=0, le=1)  # how much a positive of a flagged run counts
+    shortest: int = Field(8, ge=2)  # positives of a run; a history of fewer than twice as many has none
+    longest: int = Field(12, ge=2)  # positives of a run
+    max_days: float = Field(1.0, gt=0)  # that a run spans at most
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> "GuestRunsSection":
+        if self.longest < self.shortest:
+            raise ValueError(f"has longest = {self.longest}, expected at least {self.shortest}, as shortest is")
+        return self
+
+
 class RepeatSection(Section):
     """What users buy again: held out beside what is new, and slots for it where the guard `repeat` keeps some."""
 
@@ -431,6 +447,7 @@ class EvidenceSection(Section):
     """What rows of a history say beyond which items were liked, and how likely each pick is liked."""
 
     one_offs: OneOffsSection | None = None  # without it all positives count whole
+    guest_runs: GuestRunsSection | None = None  # without it runs that fit none of their history count whole
     repeat: RepeatSection | None = None  # without it held-out parts are first purchases alone
     # whether a curve from scores to probabilities of a like is fitted to validation and read on the picks of each run
     like_curve: bool = False

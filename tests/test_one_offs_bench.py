@@ -107,3 +107,19 @@ def test_settings_are_checked_when_the_config_is_read(folder):
         parse_config(_make_config(folder, evidence={"one_offs": {"treshold": 0.5}}))
     digest = parse_config(_make_config(folder)).compute_digest()
     assert parse_config(_make_config(folder, evidence={"one_offs": {}})).compute_digest() != digest
+
+
+def test_guest_runs_have_a_row_of_the_table_of_rules(folder, tmp_path):
+    rule = {"share": 0.2, "shortest": 2, "longest": 3, "max_days": 1000, "weight": 0.5}
+    content = {**_make_config(folder), "blends": {}}
+    done = rs.bench({**content, "evidence": {"guest_runs": rule}}, out=tmp_path, quiet=True)
+    plain = rs.bench(content, out=tmp_path, quiet=True)
+    runs, costs = done.preparation.split.guest_runs, done.rule_costs
+    assert runs.flags.any()
+    of_rule = costs[(costs["rule"] == "guest_runs") & (costs["run"] == "als")]
+    ndcg = of_rule[of_rule["measure"] == "ndcg"].iloc[0]
+    assert ndcg["without"] == pytest.approx(_get_values(plain)["als"])
+    assert ndcg["with_rule"] == pytest.approx(_get_values(done)["als"])
+    held = of_rule[of_rule["measure"] == "share of guest runs"].iloc[0]
+    assert 0.0 < held["with_rule"] < held["without"]
+    assert any(note.startswith(f"guest runs: {runs.flags.sum():,} of ") for note in done.notes)

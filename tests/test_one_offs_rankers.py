@@ -140,7 +140,7 @@ def test_confirming_refuses_what_is_not_there(ranker, split, gift):
     other = next(str(name) for number, name in enumerate(split.item_ids) if not split.train[code, number])
     with pytest.raises(RecsysError, match=rf"^ranker: item '{other}' is not among those that user '{user}' liked"):
         ranker.confirm(user, other)
-    with pytest.raises(RecsysError, match=r"^ranker: it looks for no one-offs"):
+    with pytest.raises(RecsysError, match=r"^ranker: it holds nothing back"):
         _fit_ranker(split).confirm(user, item)
 
 

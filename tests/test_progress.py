@@ -95,7 +95,13 @@ def test_nothing_is_shown_when_quiet_or_without_a_terminal(quiet, monkeypatch):
 @pytest.mark.parametrize("quiet", [True, False])
 def test_a_benchmark_shows_the_rounds_of_its_fits_beside_its_runs(quiet, tmp_path, monkeypatch):
     shown = terminal(monkeypatch, True)
-    parts = {"side_information": None, "time_decay": None, "one_offs": None, "fingerprint": "made up"}
+    parts = {
+        "side_information": None,
+        "time_decay": None,
+        "one_offs": None,
+        "guest_runs": None,
+        "fingerprint": "made up",
+    }
     split = SimpleNamespace(train=make_communities(), **parts)
     config = parse_config({"data": {"name": "ml-100k"}})
     preparation = Preparation(config, None, split, Cache(tmp_path), (), (), (), quiet)

@@ -163,6 +163,9 @@ def take_out_rows(
         changed["time_weights"] = replace(context.time_weights, weights=weights)
     if context.one_offs is not None:
         changed["one_offs"] = replace(context.one_offs, scores=_drop_entries(context.one_offs.scores, marks["train"]))
+    if context.guest_runs is not None:
+        left_scores = _drop_entries(context.guest_runs.scores, marks["train"])
+        changed["guest_runs"] = replace(context.guest_runs, scores=left_scores)
     if len(people):
         changed["user_ids"] = _replace_ids(context.user_ids, people)
     left = replace(context, **changed, tables=TableCache())

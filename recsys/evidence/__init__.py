@@ -3,6 +3,7 @@
 from recsys.evidence.categories import categorize_items
 from recsys.evidence.complements import Complements, measure_complements
 from recsys.evidence.demand import Demand, DemandSettings, forecast_demand
+from recsys.evidence.guest_runs import detect_guest_runs
 from recsys.evidence.ignored_regions import IgnoredRegion, IgnoredRegions, find_ignored_regions
 from recsys.evidence.like_curves import LikeCurve, attach_like_probabilities, fit_like_curve, read_reliability
 from recsys.evidence.one_offs import detect_one_offs, find_request_one_offs, score_history
@@ -33,6 +34,7 @@ __all__ = [
     "build_unfinished",
     "categorize_items",
     "compute_region_deficits",
+    "detect_guest_runs",
     "detect_one_offs",
     "estimate_repeat_shares",
     "find_durables",

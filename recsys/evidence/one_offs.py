@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from recsys import maps as families
-from recsys.data.identifiers import normalize_id
+from recsys.evidence.confirmations import confirm_pairs
 from recsys.maths.embeddings import cooccurrence_vectors
 from recsys.maths.one_offs import (
     FoldWeights,
@@ -16,7 +16,7 @@ from recsys.maths.one_offs import (
     measure_mix_influence,
 )
 from recsys.objectives import _regions
-from recsys.types import Factors, RecsysError, Scorer, Split, TasteMap, make_unknown_name_error
+from recsys.types import Factors, RecsysError, Scorer, Split, TasteMap
 from recsys.types.arrays import Bools, Csr, Doubles, Ints
 from recsys.types.numbers import check_int, check_number
 from recsys.types.one_offs import OneOffs
@@ -66,7 +66,7 @@ def detect_one_offs(
     train = split.train
     vectors = cooccurrence_vectors(train)
     none = Csr((np.zeros(train.nnz, np.float32), train.indices, train.indptr), shape=train.shape)
-    made = OneOffs(none, vectors, np.inf, weight, n_near, min_history)
+    made = OneOffs(none, np.inf, weight, vectors, n_near, min_history)
     made = _add_influence_parts(made, split, model, maps)
     scores = _score_positives(made, train)
     scores[_mark_repeats(train, purchases)] = 0.0
@@ -74,9 +74,7 @@ def detect_one_offs(
     threshold = find_threshold(scores[judged].astype(np.float32), share)
     found = Csr((scores.astype(np.float32), train.indices, train.indptr), shape=train.shape)
     made = replace(made, scores=found, threshold=float(threshold))
-    for user, item in confirmed:
-        made = made.confirm(_find_pair(split, made, user, item))
-    return replace(split, one_offs=made)
+    return replace(split, one_offs=confirm_pairs("one_offs", split, made, confirmed))
 
 
 def score_history(one_offs: OneOffs, history: Ints, repeated: Bools | None = None) -> Doubles:
@@ -147,17 +145,3 @@ def _mark_repeats(train: Csr, purchases: Purchases | None) -> Bools:
     pairs, counts = np.unique(purchases.pairs, return_counts=True)
     rows = np.repeat(np.arange(train.shape[0], dtype=np.int64), np.diff(train.indptr))
     return np.isin(rows * train.shape[1] + train.indices, pairs[counts > 1])
-
-
-def _find_pair(split: Split, made: OneOffs, user: str, item: str) -> int:
-    """Return the place of a confirmed pair among the training positives."""
-    codes = []
-    for what, name, ids in (("user", user, split.user_ids), ("item", item, split.item_ids)):
-        found = np.flatnonzero(ids == normalize_id(name))
-        if not len(found):
-            raise make_unknown_name_error(what, normalize_id(name), ids.tolist(), where="one_offs: confirmed")
-        codes.append(int(found[0]))
-    place = made.find_place(codes[0], codes[1])
-    if place < 0:
-        raise RecsysError(f"one_offs: confirmed: item '{item}' is no training positive of user '{user}', expected one")
-    return place

@@ -126,7 +126,7 @@ def evaluate_slates(
             *preparation.split.notes,
             *preparation.shown_notes,
             *preparation.time_notes,
-            *preparation.one_off_notes,
+            *preparation.held_back_notes,
             *learned,
             *(() if reliability is None else reliability.describe()),
             *notes,

@@ -8,6 +8,7 @@ from typing import Any
 from recsys import splits
 from recsys.configs import LIKELIHOOD_RUN, Config, LikelihoodSection, ModelSection, PoolSection, RunSpec
 from recsys.experiments.full_data_repeats import add_purchases, build_full_data_repeats
+from recsys.experiments.guest_runs import apply_guest_runs
 from recsys.experiments.item_columns import read_item_columns
 from recsys.experiments.likelihoods import fit_section_likelihood
 from recsys.experiments.one_offs import apply_one_offs
@@ -64,6 +65,7 @@ def fit_run_to_all_data(
     split = apply_half_life(settings, splits.no_holdout(dataset, **kept, seed=settings.seed))
     split = add_purchases(settings, dataset, split)
     split = apply_one_offs(settings, dataset, split, None, "all", quiet)
+    split = apply_guest_runs(settings, split, None, "all")
     section = spec.model or settings.model
     with show_progress(quiet):
         fitted = section.build_model("[model]").fit(split.train, split.side_information)
@@ -83,6 +85,7 @@ def fit_run_likelihood(
     """Return the likelihood of a run, fitted to the validation likes of the config's split."""
     whole = apply_half_life(settings, split_dataset(settings, dataset))
     whole = apply_one_offs(settings, dataset, whole, None, "validation", True)
+    whole = apply_guest_runs(settings, whole, None, "validation")
     fitted = section.build_model("[model]").fit(whole.train, whole.side_information)
     columns = read_item_columns(settings, whole)
     return fit_section_likelihood(wanted, whole, fitted, pool, None, settings.seed, columns)

@@ -16,6 +16,7 @@ import numpy as np
 
 from recsys import data, maps, models
 from recsys.configs import Config, ModelSection, PoolSection, ShownSection, TimeSection
+from recsys.experiments.guest_runs import apply_guest_runs, describe_guest_runs, make_guest_runs_key
 from recsys.experiments.half_lives import HalfLifeChoice, choose_half_life
 from recsys.experiments.item_columns import ItemColumns, read_item_columns
 from recsys.experiments.one_offs import apply_one_offs, describe_one_offs, make_one_offs_key
@@ -58,7 +59,7 @@ class Preparation:
     shown: ExposureHistories | None = None  # what was shown before, by [shown]
     shown_notes: tuple[str, ...] = ()
     time_notes: tuple[str, ...] = ()  # of the choice of a half-life
-    one_off_notes: tuple[str, ...] = ()  # how many positives count less
+    held_back_notes: tuple[str, ...] = ()  # how many positives count less
     repeats: RepeatHistories | None = None  # what users may buy again, by [evidence.repeat]
 
     @property
@@ -68,7 +69,7 @@ class Preparation:
 
     @property
     def time_key(self) -> list[Any]:
-        """The half-life of training positives and its moment, and the rule of one-offs; [] without: part of keys."""
+        """The half-life of training positives and its moment, and what is held back; [] without: part of keys."""
         return _make_weights_key(self.config, self.split)
 
     @property
@@ -236,7 +237,8 @@ def _make_weights_key(config: Config, split: Split) -> list[Any]:
     aged = [] if decay is None else ["half_life", decay.half_life, decay.now]
     if decay is not None and decay.short_half_life is not None:
         aged += ["short_half_life", decay.short_half_life, decay.short_share]
-    return aged if split.one_offs is None else [*aged, *make_one_offs_key(config)]
+    aged += [] if split.one_offs is None else make_one_offs_key(config)
+    return aged if split.guest_runs is None else [*aged, *make_guest_runs_key(config)]
 
 
 def resolve_half_life(config: Config, whole: Split, cache: Cache, quiet: bool) -> tuple[Config, tuple[str, ...]]:
@@ -334,9 +336,11 @@ def prepare_split(
     is_test = config.evaluation.split == "test"
     if not is_test or config.likelihood is not None:
         whole = apply_one_offs(config, dataset, whole, cache, "validation", quiet)
+        whole = apply_guest_runs(config, whole, cache, "validation")
     judged = whole.test_view() if is_test else whole.validation_view()
     if is_test:
         judged = apply_one_offs(config, dataset, judged, cache, "test", quiet)
+        judged = apply_guest_runs(config, judged, cache, "test")
     if not judged.test.nnz:
         raise RecsysError(f"[split] {config.split.kind} holds out nothing for {config.evaluation.split}, expected some")
     log_line(f"split: {judged.train.nnz:,} positives to fit on, {judged.test.nnz:,} to judge on")
@@ -358,9 +362,18 @@ def prepare_split(
         prepared,
         shown=histories,
         shown_notes=notes,
-        one_off_notes=describe_one_offs(judged),
+        held_back_notes=(*describe_one_offs(judged), *describe_guest_runs(judged)),
         repeats=build_run_repeats(config, judged, cache),
     )
+
+
+def drop_guest_runs(preparation: Preparation) -> Preparation:
+    """Return a preparation in which no runs are held back; all other rules hold."""
+    config, whole = preparation.config, preparation.whole
+    if whole is None or config.evidence is None:
+        raise ValueError("the whole split of a preparation is not known, or its config has no evidence")
+    free = config.model_copy(update={"evidence": config.evidence.model_copy(update={"guest_runs": None})})
+    return _prepare_again(preparation, free, replace(whole, guest_runs=None))
 
 
 def change_half_life(preparation: Preparation, wanted: TimeSection | None) -> Preparation:

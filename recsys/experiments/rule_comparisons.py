@@ -9,7 +9,7 @@ import numpy as np
 
 from recsys.configs import CONTROL_GUARDS, Config, RunSpec
 from recsys.experiments.one_offs import measure_near_shares
-from recsys.experiments.pipeline import LogFunction, Preparation, change_half_life, leave_one_offs
+from recsys.experiments.pipeline import LogFunction, Preparation, change_half_life, drop_guest_runs, leave_one_offs
 from recsys.experiments.rule_sides import (
     RuleComparison,
     RuleMeasure,
@@ -28,11 +28,12 @@ from recsys.types.time_weights import SECONDS_PER_DAY, TimeWeights, get_positive
 
 BEYOND, REPEATS, STALE = "share of slots beyond the limit", "repeats", "stale share"
 NEAR_ONE_OFFS = "share of slots nearest to a one-off"  # of users who have some
+OF_GUESTS = "share of guest runs"
 CHANGED = "changed slots"  # the share of a slate's items that are not in the other
 
 
 def iter_rule_comparisons(preparation: Preparation, quiet: bool, log_line: LogFunction) -> Iterator[RuleComparison]:
-    """Yield the rules of a config, but topics: half-life, one-offs, limits on what is shown again, fatigue, and dials.
+    """Yield rules of a config, but topics: half-life, one-offs, guest runs, limits on what is shown, fatigue, dials.
 
     A rule is compared on the runs that it holds for, but controls; all other rules hold on both sides.
     """
@@ -43,6 +44,8 @@ def iter_rule_comparisons(preparation: Preparation, quiet: bool, log_line: LogFu
         yield _compare_half_life(made, specs, aged, build)
     if (one_offs := made.split.one_offs) is not None:
         yield _compare_one_offs(made, specs, one_offs, build)
+    if made.split.guest_runs is not None:
+        yield _compare_guest_runs(made, specs, made.split, build)
     for name in CONTROL_GUARDS:
         held = tuple(run for run in specs if _list_guards(made.config, run, name))
         if held:
@@ -74,6 +77,24 @@ def _compare_half_life(
     shares = _measure_stale_shares(aged, made.split)
     stale = RuleMeasure(STALE, *(dict.fromkeys([spec.name for spec in specs], share) for share in shares))
     return RuleComparison("half_life", made, judges, side, without, (stale,))
+
+
+def _compare_guest_runs(
+    made: Preparation, specs: tuple[RunSpec, ...], split: Split, build: BuildSide
+) -> RuleComparison:
+    (side, judges), (without, _) = build(made, specs), build(drop_guest_runs(made), specs)
+    of = [_measure_guest_shares(split, weights) for weights in (split.weighted_train.data, np.ones(split.train.nnz))]
+    held = RuleMeasure(OF_GUESTS, *(dict.fromkeys([spec.name for spec in specs], share) for share in of))
+    return RuleComparison("guest_runs", made, judges, side, without, (held,))
+
+
+def _measure_guest_shares(split: Split, weights: Anys) -> Doubles:
+    """Return the share of each user's training positives that is a guest run, by weight, NaN without positives."""
+    if split.guest_runs is None:
+        raise ValueError("the split has no guest runs")
+    users = np.repeat(np.arange(split.shape[0]), np.diff(split.train.indptr))
+    held, whole = (np.bincount(users, weights * part, split.shape[0]) for part in (split.guest_runs.flags, 1.0))
+    return np.where(whole > 0, held / np.where(whole > 0, whole, 1.0), np.nan)
 
 
 def _measure_stale_shares(aged: TimeWeights, split: Split) -> tuple[Doubles, Doubles]:

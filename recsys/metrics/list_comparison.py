@@ -34,6 +34,18 @@ def gift_harm(evaluation: Evaluation, without: Evaluation, k: int) -> Doubles:
     return displaced_share(without, evaluation, k)
 
 
+def account_purity(evaluation: Evaluation, owned: Bools, k: int) -> Doubles:
+    """Return the share of the first k items of each slate that belong to the person who asks, (U,), in [0, 1].
+
+    `owned` (U, I) says which items belong to that person and not to another one of the account. Who owns what is known
+    of accounts that were merged, and of no others. NaN for an empty slate.
+    """
+    items = evaluation.get_top_picks(k)
+    there = items >= 0
+    mine = there & np.take_along_axis(owned, np.maximum(items, 0), axis=1)
+    return divide_or_nan(mine.sum(axis=1), there.sum(axis=1))
+
+
 def rank_biased_overlap(evaluation: Evaluation, base: Evaluation, k: int, p: float = 0.9) -> Doubles:
     """Return how much the beginnings of both slates have in common, (U,), in [0, 1]: 1 for the same slates.
 

@@ -1,8 +1,10 @@
 """One-offs in a ranker: told in notes and profiles, and counted whole where the user confirms them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from recsys.control.forgetting import reweigh_rows
 from recsys.data.identifiers import normalize_id
@@ -10,8 +12,9 @@ from recsys.rankers.profiles import ProfileEntry, UserProfile
 from recsys.rankers.requests import NO_ITEMS, RequestUser
 from recsys.types import Context, RecsysError, make_unknown_name_error
 from recsys.types.arrays import Csr
-from recsys.types.one_offs import OneOffs
+from recsys.types.held_back import HeldBack
 
+KINDS = ("one_offs", "guest_runs")  # of what is held back, by their names in a context
 Ranker = Any  # `recsys.rankers.Ranker`, which imports this module
 
 
@@ -26,21 +29,24 @@ def describe_one_offs(context: Context, request_user: RequestUser, names: Sequen
     )
 
 
-def confirm(ranker: Ranker, user: Any, item: Any) -> Ranker:
-    """Return a ranker in which a one-off of a user counts whole; the same one where the item is none."""
-    one_offs = _need_one_offs(ranker)
-    codes = []
-    for what, given, known in (("user", user, ranker.known_users), ("item", item, ranker.known_items)):
-        name = normalize_id(given)
-        if name not in known:
-            raise make_unknown_name_error(what, name, list(known), where="ranker")
-        codes.append(known[name])
-    place = one_offs.find_place(codes[0], codes[1])
-    if place < 0:
-        raise RecsysError(f"ranker: item '{item}' is not among those that user '{user}' liked, expected one of them")
-    if not one_offs.flags[place]:
+def confirm(ranker: Ranker, user: Any, item: Any = None) -> Ranker:
+    """Return a ranker in which what is held back of a user counts whole; the same one where nothing is.
+
+    `item` is one of the history, None for all that is held back.
+    """
+    if all(getattr(ranker.context, kind) is None for kind in KINDS):
+        raise RecsysError("ranker: it holds nothing back, expected one fitted to a split of recsys.detect_one_offs or "
+                          "recsys.detect_guest_runs")  # fmt: skip
+    code = _look_up("user", user, ranker.known_users)
+    weighted = ranker.context
+    for kind in KINDS:
+        held = getattr(weighted, kind)
+        if held is not None:
+            places = _list_flagged(held, code) if item is None else _find_flagged(held, ranker, code, user, item)
+            weighted = _count_whole(weighted, kind, places) if places else weighted
+    if weighted is ranker.context:
         return ranker
-    context, model = reweigh_rows(ranker.context, ranker.model, _count_whole(ranker.context, one_offs, place), codes[0])
+    context, model = reweigh_rows(ranker.context, ranker.model, weighted, code)
     state, name = ranker.forget_state, ""
     if state is not None:
         state = replace(state, base=confirm(state.base, user, item))
@@ -50,12 +56,15 @@ def confirm(ranker: Ranker, user: Any, item: Any) -> Ranker:
 
 def list_confirmed(ranker: Ranker) -> tuple[tuple[str, str], ...]:
     """Return the pairs of ids of user and item that users confirmed, as `recsys.detect_one_offs` takes them."""
-    one_offs = ranker.context.one_offs
-    if one_offs is None:
-        return ()
-    rows, columns = (one_offs.scores < 0).nonzero()
-    users, items = ranker.context.user_ids[rows].tolist(), ranker.context.item_ids[columns].tolist()
-    return tuple(zip(users, items, strict=True))
+    context, found = ranker.context, dict[tuple[str, str], None]()
+    for kind in KINDS:
+        held = getattr(context, kind)
+        if held is not None:
+            rows, columns = (held.scores < 0).nonzero()
+            found |= dict.fromkeys(
+                zip(context.user_ids[rows].tolist(), context.item_ids[columns].tolist(), strict=True)
+            )
+    return tuple(found)
 
 
 def tell_one_offs(profile: UserProfile, context: Context, code: int) -> UserProfile:
@@ -79,19 +88,35 @@ def tell_one_offs(profile: UserProfile, context: Context, code: int) -> UserProf
     return replace(profile, entries=(*profile.entries, ProfileEntry("one_offs", said, (), rows)))
 
 
-def _need_one_offs(ranker: Ranker) -> OneOffs:
-    one_offs: OneOffs | None = ranker.context.one_offs
-    if one_offs is None:
-        raise RecsysError("ranker: it looks for no one-offs, expected one fitted to a split of recsys.detect_one_offs")
-    return one_offs
+def _look_up(what: str, given: Any, known: Mapping[str, int]) -> int:
+    name = normalize_id(given)
+    if name not in known:
+        raise make_unknown_name_error(what, name, list(known), where="ranker")
+    return known[name]
 
 
-def _count_whole(context: Context, one_offs: OneOffs, place: int) -> Context:
-    """Return a context in which an entry has its weight by age alone."""
-    held = context.time_weights
-    if held is None:
-        raise RecsysError("ranker: it has one-offs and no weights of positives, expected both")
-    data = held.weights.data.copy()
-    data[place] = min(1.0, float(data[place]) / one_offs.weight)
-    weights = Csr((data, held.weights.indices, held.weights.indptr), shape=held.weights.shape)
-    return replace(context, one_offs=one_offs.confirm(place), time_weights=replace(held, weights=weights))
+def _list_flagged(held: HeldBack, code: int) -> list[int]:
+    first, end = held.scores.indptr[code : code + 2]
+    return (int(first) + np.flatnonzero(held.flags[first:end])).tolist()
+
+
+def _find_flagged(held: HeldBack, ranker: Ranker, code: int, user: Any, item: Any) -> list[int]:
+    """Return the place of an item that is held back, [] where it is not."""
+    place = held.find_place(code, _look_up("item", item, ranker.known_items))
+    if place < 0:
+        raise RecsysError(f"ranker: item '{item}' is not among those that user '{user}' liked, expected one of them")
+    return [place] if held.flags[place] else []
+
+
+def _count_whole(context: Context, kind: str, places: Sequence[int]) -> Context:
+    """Return a context in which entries that are held back as `kind` no longer are."""
+    weights, held = context.time_weights, getattr(context, kind)
+    if weights is None:
+        raise RecsysError("ranker: it holds positives back and has no weights of positives, expected both")
+    data = weights.weights.data.copy()
+    for place in places:
+        data[place] = min(1.0, float(data[place]) / held.weight)
+        held = held.confirm(place)
+    counted = Csr((data, weights.weights.indices, weights.weights.indptr), shape=weights.weights.shape)
+    changed: dict[str, Any] = {kind: held, "time_weights": replace(weights, weights=counted)}
+    return replace(context, **changed)

@@ -51,6 +51,7 @@ from recsys.rankers.forgets import (
     undo,
 )
 from recsys.rankers.generic_path import Picks, pick_by_rerank
+from recsys.rankers.guest_runs import describe_guest_runs, tell_guest_runs
 from recsys.rankers.indexes import Index, retrieve_from_index
 from recsys.rankers.like_curves import check_like_curve, describe_unsure_slate, widen_slate
 from recsys.rankers.likelihoods import (
@@ -397,7 +398,8 @@ class Ranker:
         """
         made = build_profile(self._collect_parts(), self.context, self._users, user, self.name, self.about)
         code = self._users.codes[made.user]
-        return tell_user_lines(tell_one_offs(made, self.context, code), self.forget_state, code)
+        told = tell_guest_runs(tell_one_offs(made, self.context, code), self.context, code)
+        return tell_user_lines(told, self.forget_state, code)
 
     def rerank(
         self,
@@ -864,15 +866,16 @@ class Ranker:
             warnings.warn(said, RecsysWarning, stacklevel=2)
         return made
 
-    def confirm(self, user: Id, item: Id) -> "Ranker":
-        """Return this ranker with an item of a user's history that was taken for a one-off counted whole.
+    def confirm(self, user: Id, item: Id | None = None) -> "Ranker":
+        """Return this ranker with an item of a user's history that was held back counted whole; None: all of them.
 
-        The user's own rows are made anew with it. One that is no one-off counts whole already. `confirmed` lists all,
-        for the next fit: `recsys.detect_one_offs(split, model, confirmed=ranker.confirmed)`.
+        An item is held back as a one-off, or of a guest run. The user's own rows are made anew with it. What is not
+        held back counts whole already. `confirmed` lists all, for the next fit: `recsys.detect_one_offs(split, model,
+        confirmed=ranker.confirmed)`, and `recsys.detect_guest_runs` alike.
 
         Raises:
             RecsysError: for an unknown user or item, with the nearest name, an item that the user did not like, or a
-                ranker that looks for no one-offs.
+                ranker that holds nothing back.
         """
         made: Ranker = confirm(self, user, item)
         return made
@@ -1193,6 +1196,7 @@ class Ranker:
                 *lacking,
                 *describe_kept_order(self._likelihood_scorer, request_user),
                 *describe_one_offs(self.context, request_user, names),
+                *describe_guest_runs(self.context, request_user),
             ),
             relevance_slate=partial(get_item_ids, names, shown[:k]),
             explain=partial(

@@ -24,6 +24,7 @@ from recsys.types import Context, ExposureHistories, Items, RecsysError, Scorer,
 from recsys.types.arrays import Bools, Csr, Ints, Strings, make_empty_matrix
 from recsys.types.checks import check_array, check_finite, check_matrix
 from recsys.types.exposures import make_empty_histories
+from recsys.types.guest_runs import GuestRuns
 from recsys.types.numbers import check_int, check_number
 from recsys.types.one_offs import OneOffs
 from recsys.types.pools import ConstantFunction
@@ -83,11 +84,12 @@ class RankerParts:
     repeats: tuple[Any, ...] = ()  # one, or none where nothing says what was bought before
     topics: tuple[Any, ...] = ()  # one or none
     one_offs: tuple[Any, ...] = ()  # one, or none where they are not looked for
+    guest_runs: tuple[Any, ...] = ()  # the same
 
 
 _STORED_KINDS = (
     Dense, Sparse, DerivedTable, TasteMap, Index, Likelihood, UserDials, ExposureHistories, TimeWeights, TopicItems,
-    OneOffs, RepeatHistories,
+    OneOffs, GuestRuns, RepeatHistories,
 )  # fmt: skip
 
 
@@ -131,6 +133,7 @@ def collect_parts(
         repeats=() if context.repeats is None else (context.repeats,),
         topics=() if topics is None else (topics,),
         one_offs=() if context.one_offs is None else (context.one_offs,),
+        guest_runs=() if context.guest_runs is None else (context.guest_runs,),
     )
 
 
@@ -167,6 +170,7 @@ def build_request_context(parts: RankerParts) -> Context:
         exposures=parts.exposures[0] if parts.exposures else make_empty_histories(len(parts.user_ids)),
         time_weights=parts.time_weights[0] if parts.time_weights else None,
         one_offs=parts.one_offs[0] if parts.one_offs else None,
+        guest_runs=parts.guest_runs[0] if parts.guest_runs else None,
         repeats=parts.repeats[0] if parts.repeats else None,
     )
 
@@ -234,6 +238,11 @@ def check_parts(parts: RankerParts, context: Context) -> None:
             raise RecsysError(f"found a {type(one_offs).__name__}, expected OneOffs")
         if not parts.time_weights:
             raise RecsysError("found one-offs without weights of positives, expected both")
+    for guest_runs in parts.guest_runs:
+        if not isinstance(guest_runs, GuestRuns):
+            raise RecsysError(f"found a {type(guest_runs).__name__}, expected GuestRuns")
+        if not parts.time_weights:
+            raise RecsysError("found guest runs without weights of positives, expected both")
     context.check_arrays()
     check_saved_tables(context, [TableKey(table.name, table.settings) for table in parts.tables])
     for model in parts.models:

@@ -83,6 +83,7 @@ def build_remaining_split(ranker: Ranker) -> Split:
         topics=ranker.topics,
         time_decay=None if weights is None else weights.decay,
         one_offs=around.one_offs,
+        guest_runs=around.guest_runs,
     )
 
 

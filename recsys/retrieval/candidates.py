@@ -218,6 +218,7 @@ def make_context(
         exposures=align_exposures(shown, now, split.user_ids, split.item_ids),
         time_weights=split.time_weights,
         one_offs=split.one_offs,
+        guest_runs=split.guest_runs,
     )
 
 

@@ -42,6 +42,7 @@ def make_fold_context(context: Context, fold: Fold, *, maps: Sequence[TasteMap] 
         repeats=None if context.repeats is None else context.repeats.take_users(there),
         time_weights=weights,
         one_offs=None if context.one_offs is None else context.one_offs.take_users(there),
+        guest_runs=None if context.guest_runs is None else context.guest_runs.take_users(there),
         make_maps=partial(make_half_maps, weighted) if maps is None else ConstantFunction(maps),
         tables=TableCache(),
     )

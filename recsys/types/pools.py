@@ -15,6 +15,7 @@ from recsys.types.checks import check_array, check_codes, check_matrix, convert_
 from recsys.types.datasets import Items
 from recsys.types.errors import RecsysError, check_choice
 from recsys.types.exposures import ExposureHistories
+from recsys.types.guest_runs import GuestRuns
 from recsys.types.maps import TasteMap
 from recsys.types.models import Factors
 from recsys.types.one_offs import OneOffs
@@ -112,6 +113,7 @@ class Context:
     repeats: RepeatHistories | None = None  # what the users may buy again
     time_weights: TimeWeights | None = None  # how much each positive counts by age, or as a one-off; None: all alike
     one_offs: OneOffs | None = None  # positives that count less, as they fit nothing else of their history
+    guest_runs: GuestRuns | None = None  # runs of them that count less, as somebody else may have used the account
     checked: bool = field(default=False, init=False, repr=False)
 
     def check_arrays(self) -> None:
@@ -130,6 +132,8 @@ class Context:
             self._check_time_weights(self.time_weights.weights, size)
         if self.one_offs is not None:
             self.one_offs.check_one_offs("context: one_offs", self.need_train("context: one_offs"))
+        if self.guest_runs is not None:
+            self.guest_runs.check_held_back("context: guest_runs", self.need_train("context: guest_runs"))
         if self.items is not None:
             check_matrix("context: items: features", self.items.features, (size[1], len(self.items.feature_names)))
         if self.factors is not None:

@@ -12,6 +12,7 @@ from recsys.types.arrays import Bools, Csr, Strings, make_empty_matrix, unite_ma
 from recsys.types.checks import check_matrix_types, convert_to_texts
 from recsys.types.datasets import Items
 from recsys.types.errors import RecsysError
+from recsys.types.guest_runs import GuestRuns
 from recsys.types.models import SideInformation
 from recsys.types.one_offs import OneOffs
 from recsys.types.purchases import Purchases
@@ -51,6 +52,7 @@ class Split:
     notes: tuple[str, ...] = ()  # leakage, dropped rows: one line each
     time_decay: TimeDecay | None = None  # how fast training positives age; None: all count alike
     one_offs: OneOffs | None = None  # training positives that count less, as they fit nothing else of their history
+    guest_runs: GuestRuns | None = None  # runs of them that count less, as somebody else may have used the account
     # which rows counted (`recsys.splits.settings.FilterSettings`), so that repeats are selected alike; None: unknown
     filter_settings: Any = None
 
@@ -88,9 +90,10 @@ class Split:
 
     @cached_property
     def time_weights(self) -> TimeWeights | None:
-        """How much each training positive counts by its age (`with_half_life`) and as a one-off; None without both."""
-        of_one_offs = None if self.one_offs is None else self.one_offs.weights
-        return make_evidence_weights(self.train, self.train_times, self.time_decay, of_one_offs)
+        """How much each training positive counts by its age and where it is held back; None: all alike."""
+        held_back = [one.weights for one in (self.one_offs, self.guest_runs) if one is not None]
+        product = np.prod(held_back, axis=0) if held_back else None
+        return make_evidence_weights(self.train, self.train_times, self.time_decay, product)
 
     @property
     def weighted_train(self) -> Csr:
@@ -166,12 +169,13 @@ class Split:
     def test_view(self) -> "Split":
         """Return the split of the last word: fit on train + validation, judge on test.
 
-        It has no `one_offs`: those of train and validation together are detected anew (`recsys.detect_one_offs`).
+        It has no `one_offs` and no `guest_runs`: those of train and validation together are detected anew.
         """
         return replace(
             self,
             train=_unite_positives(self.train, self.validation, self.validation_cold_positives),
             one_offs=None,
+            guest_runs=None,
             train_negatives=sparse.csr_array(self.train_negatives + self.validation_negatives),
             train_times=None if self.train_times is None else _add_matrices(self.train_times, self.validation_times),
             validation=make_empty_matrix(self.shape),

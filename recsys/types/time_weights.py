@@ -1,4 +1,4 @@
-"""Weights of training positives: they halve with age, and one-offs count less; the moment of ages, one matrix."""
+"""Weights of training positives: they halve with age, and what is held back counts less; the moment of ages."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -49,12 +49,12 @@ class TimeDecay:
 
 @dataclass(frozen=True, eq=False)
 class TimeWeights:
-    """How much each training positive of U users counts: by its age, and less where it is a one-off."""
+    """How much each training positive of U users counts: by its age, and less where it is held back."""
 
     half_life: float  # days; inf where age does not count
     now: float  # seconds since 1970: a positive of that moment weighs 1; 0 where there are no times
     weights: Csr = field(
-        metadata=mark_user_rows("how much each liked item counts by its age, and as a one-off")
+        metadata=mark_user_rows("how much each liked item counts by its age, and where it is held back")
     )  # (U, I) float32, (0, 1]
     short_half_life: float = math.inf  # days, of the part that forgets fast
     short_share: float = 0.0  # of a positive of age 0 that is of that part; 0 where there is one speed
@@ -104,21 +104,21 @@ def make_time_weights(train: Csr, times: Csr | None, decay: TimeDecay) -> TimeWe
 
 
 def make_evidence_weights(
-    train: Csr, times: Csr | None, decay: TimeDecay | None, one_offs: Floats | None
+    train: Csr, times: Csr | None, decay: TimeDecay | None, held_back: Floats | None
 ) -> TimeWeights | None:
-    """Return the weights of the positives of `train`, (U, I): by age, times those of one-offs (E,); None without both.
+    """Return the weights of the positives of `train`, (U, I): by age, times `held_back` (E,); None without both.
 
     Raises:
         RecsysError: as `make_time_weights` does.
     """
     aged = None if decay is None else make_time_weights(train, times, decay)
-    if one_offs is None:
+    if held_back is None:
         return aged
     if aged is None:
         now = float(times.data.max()) if times is not None and times.nnz else 0.0
-        return TimeWeights(math.inf, now, Csr((one_offs, train.indices, train.indptr), train.shape))
+        return TimeWeights(math.inf, now, Csr((held_back, train.indices, train.indptr), train.shape))
     least = np.float32(2.0**_LEAST_EXPONENT)
-    weights = np.maximum(aged.weights.data * one_offs, least)
+    weights = np.maximum(aged.weights.data * held_back, least)
     return replace(aged, weights=Csr((weights, train.indices, train.indptr), train.shape))
 
 
