@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import numpy as np
 
@@ -367,15 +367,6 @@ def prepare_split(
     )
 
 
-def drop_guest_runs(preparation: Preparation) -> Preparation:
-    """Return a preparation in which no runs are held back; all other rules hold."""
-    config, whole = preparation.config, preparation.whole
-    if whole is None or config.evidence is None:
-        raise ValueError("the whole split of a preparation is not known, or its config has no evidence")
-    free = config.model_copy(update={"evidence": config.evidence.model_copy(update={"guest_runs": None})})
-    return _prepare_again(preparation, free, replace(whole, guest_runs=None))
-
-
 def change_half_life(preparation: Preparation, wanted: TimeSection | None) -> Preparation:
     """Return a preparation whose training positives age otherwise; None: they count alike.
 
@@ -389,14 +380,14 @@ def change_half_life(preparation: Preparation, wanted: TimeSection | None) -> Pr
     return _prepare_again(preparation, config, whole)
 
 
-def leave_one_offs(preparation: Preparation) -> Preparation:
-    """Return a preparation whose positives that fit nothing else of their history count as all others do."""
+def leave_out_evidence(preparation: Preparation, rule: Literal["one_offs", "guest_runs"]) -> Preparation:
+    """Return a preparation in which a rule of [evidence] lets no positive count less; all other rules hold."""
     config, whole = preparation.config, preparation.whole
     if whole is None or config.evidence is None:
-        raise ValueError("a preparation with one-offs has a whole split and [evidence]")
-    evidence = config.evidence.model_copy(update={"one_offs": None})
-    config = config.model_copy(update={"evidence": evidence})
-    return _prepare_again(preparation, config, replace(whole, one_offs=None))
+        raise ValueError("a preparation with a rule of [evidence] has a whole split and [evidence]")
+    evidence = config.evidence.model_copy(update={rule: None})
+    without: dict[str, Any] = {rule: None}
+    return _prepare_again(preparation, config.model_copy(update={"evidence": evidence}), replace(whole, **without))
 
 
 def _prepare_again(preparation: Preparation, config: Config, whole: Split) -> Preparation:

@@ -9,7 +9,7 @@ import numpy as np
 
 from recsys.configs import CONTROL_GUARDS, Config, RunSpec
 from recsys.experiments.one_offs import measure_near_shares
-from recsys.experiments.pipeline import LogFunction, Preparation, change_half_life, drop_guest_runs, leave_one_offs
+from recsys.experiments.pipeline import LogFunction, Preparation, change_half_life, leave_out_evidence
 from recsys.experiments.rule_sides import (
     RuleComparison,
     RuleMeasure,
@@ -82,7 +82,7 @@ def _compare_half_life(
 def _compare_guest_runs(
     made: Preparation, specs: tuple[RunSpec, ...], split: Split, build: BuildSide
 ) -> RuleComparison:
-    (side, judges), (without, _) = build(made, specs), build(drop_guest_runs(made), specs)
+    (side, judges), (without, _) = build(made, specs), build(leave_out_evidence(made, "guest_runs"), specs)
     of = [_measure_guest_shares(split, weights) for weights in (split.weighted_train.data, np.ones(split.train.nnz))]
     held = RuleMeasure(OF_GUESTS, *(dict.fromkeys([spec.name for spec in specs], share) for share in of))
     return RuleComparison("guest_runs", made, judges, side, without, (held,))
@@ -116,7 +116,7 @@ def _measure_stale_shares(aged: TimeWeights, split: Split) -> tuple[Doubles, Dou
 def _compare_one_offs(
     made: Preparation, specs: tuple[RunSpec, ...], one_offs: OneOffs, build: BuildSide
 ) -> RuleComparison:
-    (side, judges), (without, _) = build(made, specs), build(leave_one_offs(made), specs)
+    (side, judges), (without, _) = build(made, specs), build(leave_out_evidence(made, "one_offs"), specs)
     sides = [{run: measure_near_shares(one_offs, items) for run, items in of.slates.items()} for of in (side, without)]
     near = RuleMeasure(NEAR_ONE_OFFS, *sides)
     return RuleComparison("one_offs", made, judges, side, without, (near,))
