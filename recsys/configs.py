@@ -736,11 +736,12 @@ def read_config(
     shipped = find_shipped_folder("configs")
     file = find_toml(path, shipped)
     read = read_layers(file, shipped)
-    told = {name: section for name, section in (("data", data), ("shown", shown)) if section is not None}
+    said = {name for one in read for name in one.content}
+    told = {key: of for key, of in (("data", data), ("shown", shown)) if of is not None and key not in said}
     first = Layer(str(file), {**told, "name": file.stem}, Path.cwd())
     if file.name == "config.toml":  # of a run folder, which may have been moved
-        read[-1] = read[-1]._replace(tables=find_moved_paths(read[-1].tables, read[-1].home))
-    below = [one._replace(tables={key: value for key, value in one.tables.items() if key != "name"}) for one in read]
+        read[-1] = read[-1]._replace(content=find_moved_paths(read[-1].content, read[-1].home))
+    below = [one._replace(content={key: value for key, value in one.content.items() if key != "name"}) for one in read]
     layers = [first, *below[:-1], read[-1], *overrides]
 
     def parse(several: Sequence[Layer]) -> Config:
@@ -771,7 +772,7 @@ def _parse_layers(layers: Sequence[Layer], home: Path, check: bool, n_files: int
             stack.enter_context(search_folder(one.home))
         content: dict[str, Any] = {}
         for one in layers[:n_files]:
-            content = merge_tables(content, one.tables if one.home == home else _resolve_paths(one, content, check))
+            content = merge_tables(content, one.content if one.home == home else _resolve_paths(one, content, check))
         above = join_overrides(layers[n_files:])
         if above:
             changed = Layer("", above, layers[-1].home)
@@ -781,7 +782,7 @@ def _parse_layers(layers: Sequence[Layer], home: Path, check: bool, n_files: int
 
 def _resolve_paths(layer: Layer, below: Mapping[str, Any], check: bool) -> dict[str, Any]:
     """Return the tables of a layer with its paths starting from its own folder; `below` are those that it changes."""
-    made = dict(layer.tables)
+    made = dict(layer.content)
     data = made.get("data")
     reader = merge_tables(below, made).get("data", {}).get("reader") if isinstance(data, Mapping) else None
     of_reader = list_path_settings(reader, "[data] reader") if check and isinstance(reader, str) else []

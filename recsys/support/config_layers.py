@@ -17,14 +17,14 @@ class Layer(NamedTuple):
     """Some tables of a config: what names them in errors, and the folder that their paths start from."""
 
     origin: str
-    tables: Mapping[str, Any]
+    content: Mapping[str, Any]
     home: Path
 
 
 def parse_override(text: str) -> Layer:
     """Return what `--set KEY=VALUE` says: a value of TOML, and text where it is none. Its paths start from here.
 
-    >>> parse_override("model.factors=128").tables, parse_override("data.name=ml-1m").tables
+    >>> parse_override("model.factors=128").content, parse_override("data.name=ml-1m").content
     ({'model': {'factors': 128}}, {'data': {'name': 'ml-1m'}})
 
     Raises:
@@ -79,7 +79,7 @@ def join_overrides(overrides: Sequence[Layer]) -> dict[str, Any]:
     """Return the tables of several overrides together, whatever their order; of two of one key the later one holds."""
     joined: dict[str, Any] = {}
     for one in overrides:
-        joined = _join_tables(joined, one.tables)
+        joined = _join_tables(joined, one.content)
     return joined
 
 

@@ -153,7 +153,7 @@ def read_sweep(
 
     def parse(layers: Sequence[Layer]) -> SweepPlan:
         with search_folder(file.resolve().parent):
-            return _parse_sweep(merge_tables(layers[0].tables, join_overrides(layers[1:])), file, said, data)
+            return _parse_sweep(merge_tables(layers[0].content, join_overrides(layers[1:])), file, said, data)
 
     return configs.parse_layers(parse, [Layer(str(file), content, Path.cwd()), *overrides])
 
