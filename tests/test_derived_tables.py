@@ -35,7 +35,7 @@ NO_CONTEXTS = {"truth", "evaluation", "judged", "parts"}  # other records with t
 SETTINGS = {
     "space": "cooccurrence", "needed_by": "test", "m": 0, "k": 5, "prior_strength": 5.0, "tau": 1.0,
     "aspects": "features", "head": 0.3, "tail": 0.2, "half_life": 30.0, "kappa": 2.0, "accounts": 9, "seed": 0,
-    "fill_user": lambda code, filled: filled.fill(code),
+    "fill_user": lambda code, filled: filled.fill(code), "quantize": dict,
 }  # fmt: skip
 SPLIT = make_split(users=40, seed=3)
 

@@ -843,6 +843,14 @@ def get_tie_order(context: Context, seed: int) -> Longs:
     return TIE_ORDER.get(context, lambda: rng.make_generator(seed, "ties").permutation(n_items), seed)
 
 
+QUANTIZED_ITEMS = Table("quantized_items")
+
+
+def get_quantized_items(context: Context, quantize: Callable[[], T]) -> T:
+    """Return what `quantize` makes of the factors of items for retrieval (`recsys.rankers.quantized_retrieval`)."""
+    return QUANTIZED_ITEMS.get(context, quantize)
+
+
 ITEMS_BY_FEATURE = Table("items_by_feature")
 
 

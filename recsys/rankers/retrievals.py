@@ -13,6 +13,7 @@ from recsys.models.factor_model import FittedFactors
 from recsys.objectives.derived_tables import get_factor_gram, get_hard_regions, get_tie_order
 from recsys.rankers.owned_items import list_repeat_candidates
 from recsys.rankers.policies import Policy
+from recsys.rankers.quantized_retrieval import QuantizedItems, find_quantized_items
 from recsys.rankers.requests import Candidates, RequestUser, build_user_context, list_disliked_items
 from recsys.types import Context, Factors, RecsysError, Scorer
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
@@ -30,6 +31,11 @@ def retrieve_candidates(
     each. Of what is not left out, what is `pinned` is among the n, and of each group that is `needed` so many best.
     """
     pinned = (*pinned, *list_repeat_candidates(context, request_user).tolist())
+    quantized = None if pinned or needed else find_quantized_items(model, context, policy)
+    if quantized is not None:
+        quickly = _retrieve_by_quantized_scan(quantized, model, context, available, policy, request_user, excluded)
+        if quickly is not None:
+            return quickly
     given = score_catalogue(model, context, request_user, histories)
     scores = given if isinstance(model, FittedFactors) else make_comparable(given, partial(_build_score_error, model))
     if scores.shape != available.shape:
@@ -41,6 +47,24 @@ def retrieve_candidates(
     if given.dtype == np.float32:
         return found
     return found._replace(scores=given[found.items].astype(np.float64).astype(np.float32))
+
+
+def _retrieve_by_quantized_scan(
+    quantized: QuantizedItems, model: Scorer, context: Context, available: Bools, policy: Policy,
+    request_user: RequestUser, excluded: Sequence[Bools],
+) -> Candidates | None:  # fmt: skip
+    """Return what a plain scan finds, None where the quantized one cannot tell."""
+    assert isinstance(model, FittedFactors)
+    closed = ~available
+    for some in (*excluded, get_seen_items(context, policy, request_user)):
+        closed[some] = True
+    factor = get_user_factor(model.factors, context, request_user)
+    codes = quantized.find_possible_best(factor, policy.n, closed)
+    if codes is None:
+        return None
+    ties = get_tie_order(context, policy.seed)[codes]
+    found, best = find_top_n(score_items(quantized.items[codes], factor)[None], policy.n, ties)
+    return Candidates(codes[found[0]], best[0])
 
 
 def select_best_candidates(

@@ -1,0 +1,124 @@
+"""A scan of item factors of eight bits, a quarter of the memory, with a bound on what its scores may be off by.
+
+An item's factor y (d,) is held as s q: a scale s for each item, and whole numbers q from -127 to 127. A user's factor x
+is held alike, as whole numbers p of 16 bits or fewer times a scale, so that p q is exact in 32 bits. There is the
+residual r = y - s q; the relative error of x, h <= sqrt(d) / (2 Q), Q the largest number of p; and what a dot product
+of 32 bits, added up in any order, may be off by: g = d u / (1 - d u), u = 2^-24 (Higham 2002, section 3.1). Then scores
+by the two differ by at most
+
+    |x| (|r| + (g + h + 32 u) (|y| + |r|)) + 4 d t
+
+by Cauchy-Schwarz: 32 u is more than all roundings of the bounds themselves, and t, the smallest normal number, more
+than what a product that underflows loses. What is in the brackets is an item's `error`, which depends on no user.
+"""
+
+import numpy as np
+
+from recsys.kernels.code_products import ROWS, multiply_rows
+from recsys.kernels.compiled import compile_kernel
+
+LEVELS = 127  # the largest number of an item
+UNIT_ROUNDOFF = 2.0**-24  # of 32 bits
+TINY = 2.0**-126  # the smallest normal number of 32 bits
+GROUPS = 4  # groups of items for each of the n best
+NOT_SURE = -1  # in the place of a count
+NEVER = np.float32(-3.0e38)  # `recsys.maths.ordering.LOWEST_SCORE`
+
+_compiled = compile_kernel(fastmath=False)
+
+
+@_compiled
+def _get_user_levels(d):
+    """Return the largest number of a user: sums of d products by numbers of items stay within 32 bits."""
+    return min(32767, (2**31 - 1) // (LEVELS * d))
+
+
+@compile_kernel(fastmath={"reassoc", "nsz", "nnan", "contract"})
+def quantize_items(items, codes, scales, errors):
+    """Fill codes, scales (I,) and errors (I,) of finite `items` (I, d), and return the largest |y| + |r|.
+
+    `codes` are zeros, with as many rows and columns beyond those of the items as `multiply_rows` asks for.
+    """
+    d, longest = items.shape[1], 0.0
+    rounding = d * UNIT_ROUNDOFF / (1.0 - d * UNIT_ROUNDOFF) + 32.0 * UNIT_ROUNDOFF
+    rounding += 1.001 * np.sqrt(d) / (2.0 * _get_user_levels(d))
+    for i in range(len(items)):
+        largest = np.float32(0.0)
+        for a in range(d):
+            size = abs(items[i, a])
+            largest = size if size > largest else largest
+        scales[i] = np.float32(np.float64(largest) / LEVELS)
+        scale = np.float64(scales[i])
+        inverse = 1.0 / scale if scale > 0.0 else 0.0
+        residual, length = 0.0, 0.0
+        for a in range(d):
+            value = np.float64(items[i, a])
+            code = np.rint(value * inverse)
+            code = 127.0 if code > 127.0 else code
+            code = -127.0 if code < -127.0 else code
+            codes[i, a] = np.int8(np.int32(code))
+            residual += (value - scale * code) * (value - scale * code)
+            length += value * value
+        residual, length = np.sqrt(residual), np.sqrt(length)
+        error = np.float32((residual + rounding * (length + residual)) * (1.0 + 1e-6))
+        errors[i] = max(error, np.float32(TINY))
+        longest = max(longest, length + residual)
+    return longest
+
+
+@_compiled
+def _quantize_user(user, codes):
+    """Fill codes (d,) of the factor of a user, (d,), and return their scale."""
+    largest, levels = 0.0, _get_user_levels(len(user))
+    for a in range(len(user)):
+        largest = max(largest, abs(np.float64(user[a])))
+    for a in range(len(user)):
+        codes[a] = np.int16(np.rint(np.float64(user[a]) / largest * levels))
+    return largest / levels
+
+
+@_compiled
+def find_possible_best(codes, scales, errors, user, n, closed, lower, chosen):
+    """Fill `chosen` with all items that may be among the n best by `score_all_items`, ascending, and return how many.
+
+    `user` (d,) is a factor other than zero, `closed` (I,) the items that nobody may have, `lower` (I,) room for what
+    scores are at least. NOT_SURE where there is no room for all of them, or n items are not known to be open.
+    """
+    count, groups = len(lower), GROUPS * n
+    numbers, products = np.zeros(codes.shape[1], np.int16), np.empty(groups, np.int32)
+    best = np.full(groups, NEVER)
+    scale, length = _quantize_user(user, numbers), 0.0
+    for a in range(len(user)):
+        length += np.float64(user[a]) ** 2
+    length, smallest = np.sqrt(length), 4.0 * len(user) * TINY
+    for first in range(0, count, groups):
+        width = min(groups, count - first)
+        for g in range(0, width, ROWS):
+            multiply_rows(codes, first + g, numbers, products, g)
+        for g in range(width):
+            i = first + g
+            score = np.float64(products[g]) * np.float64(scales[i]) * scale
+            least = np.float32(score - length * np.float64(errors[i]) - smallest)
+            lower[i] = NEVER if closed[i] else least
+        for g in range(width):
+            best[g] = max(best[g], lower[first + g])
+    bound = np.float64(np.sort(best)[groups - n])
+    if bound <= NEVER:
+        return NOT_SURE
+    found = 0
+    for i in range(count):
+        if np.float64(lower[i]) + 2.0 * (length * np.float64(errors[i]) + smallest) >= bound:
+            if found == len(chosen):
+                return NOT_SURE
+            chosen[found] = i
+            found += 1
+    reached = np.empty(found, np.float32)
+    for c in range(found):
+        reached[c] = lower[chosen[c]]
+    bound, kept = np.float64(np.sort(reached)[found - n]), 0
+    for c in range(found):
+        i = chosen[c]
+        if np.float64(lower[i]) + 2.0 * (length * np.float64(errors[i]) + smallest) >= bound:
+            chosen[kept] = i
+            kept += 1
+    return kept
