@@ -21,6 +21,7 @@ LEVELS = 127  # the largest number of an item
 UNIT_ROUNDOFF = 2.0**-24  # of 32 bits
 TINY = 2.0**-126  # the smallest normal number of 32 bits
 GROUPS = 4  # groups of items for each of the n best
+WIDTH = 64  # items of which most often none may be among the best
 NOT_SURE = -1  # in the place of a count
 NEVER = np.float32(-3.0e38)  # `recsys.maths.ordering.LOWEST_SCORE`
 
@@ -95,30 +96,37 @@ def find_possible_best(codes, scales, errors, user, n, closed, lower, chosen):
         width = min(groups, count - first)
         for g in range(0, width, ROWS):
             multiply_rows(codes, first + g, numbers, products, g)
+        stretch = slice(first, first + width)
+        some, few, shut, least = scales[stretch], errors[stretch], closed[stretch], lower[stretch]
         for g in range(width):
-            i = first + g
-            score = np.float64(products[g]) * np.float64(scales[i]) * scale
-            least = np.float32(score - length * np.float64(errors[i]) - smallest)
-            lower[i] = NEVER if closed[i] else least
+            score = np.float64(products[g]) * np.float64(some[g]) * scale
+            bound = np.float32(score - length * np.float64(few[g]) - smallest)
+            least[g] = NEVER if shut[g] else bound
         for g in range(width):
-            best[g] = max(best[g], lower[first + g])
-    bound = np.float64(np.sort(best)[groups - n])
-    if bound <= NEVER:
+            best[g] = least[g] if least[g] > best[g] else best[g]
+    edge = np.float64(np.sort(best)[groups - n])
+    if edge <= NEVER:
         return NOT_SURE
     found = 0
-    for i in range(count):
-        if np.float64(lower[i]) + 2.0 * (length * np.float64(errors[i]) + smallest) >= bound:
-            if found == len(chosen):
-                return NOT_SURE
-            chosen[found] = i
-            found += 1
+    for first in range(0, count, WIDTH):
+        least, few, hits = lower[first : first + WIDTH], errors[first : first + WIDTH], np.int32(0)
+        for g in range(len(least)):
+            hits += np.int32(np.float64(least[g]) + 2.0 * (length * np.float64(few[g]) + smallest) >= edge)
+        if hits == 0:
+            continue
+        if found + hits > len(chosen):
+            return NOT_SURE
+        for g in range(len(least)):
+            if np.float64(least[g]) + 2.0 * (length * np.float64(few[g]) + smallest) >= edge:
+                chosen[found] = first + g
+                found += 1
     reached = np.empty(found, np.float32)
     for c in range(found):
         reached[c] = lower[chosen[c]]
-    bound, kept = np.float64(np.sort(reached)[found - n]), 0
+    edge, kept = np.float64(np.sort(reached)[found - n]), 0
     for c in range(found):
         i = chosen[c]
-        if np.float64(lower[i]) + 2.0 * (length * np.float64(errors[i]) + smallest) >= bound:
+        if np.float64(lower[i]) + 2.0 * (length * np.float64(errors[i]) + smallest) >= edge:
             chosen[kept] = i
             kept += 1
     return kept
