@@ -44,21 +44,20 @@ def quantize_items(items, codes, scales, errors):
     rounding = d * UNIT_ROUNDOFF / (1.0 - d * UNIT_ROUNDOFF) + 32.0 * UNIT_ROUNDOFF
     rounding += 1.001 * np.sqrt(d) / (2.0 * _get_user_levels(d))
     for i in range(len(items)):
-        largest = np.float32(0.0)
+        item, numbers, largest = items[i], codes[i], np.float32(0.0)
         for a in range(d):
-            size = abs(items[i, a])
-            largest = size if size > largest else largest
+            largest = max(largest, abs(item[a]))
         scales[i] = np.float32(np.float64(largest) / LEVELS)
         scale = np.float64(scales[i])
         inverse = 1.0 / scale if scale > 0.0 else 0.0
+        for a in range(d):
+            code = min(max(np.rint(np.float64(item[a]) * inverse), -127.0), 127.0)
+            numbers[a] = np.int8(np.int32(code))
         residual, length = 0.0, 0.0
         for a in range(d):
-            value = np.float64(items[i, a])
-            code = np.rint(value * inverse)
-            code = 127.0 if code > 127.0 else code
-            code = -127.0 if code < -127.0 else code
-            codes[i, a] = np.int8(np.int32(code))
-            residual += (value - scale * code) * (value - scale * code)
+            value = np.float64(item[a])
+            off = value - scale * np.float64(np.int32(numbers[a]))
+            residual += off * off
             length += value * value
         residual, length = np.sqrt(residual), np.sqrt(length)
         error = np.float32((residual + rounding * (length + residual)) * (1.0 + 1e-6))
