@@ -2,8 +2,9 @@
 
 Random factors, one thread, requests of known users; both sides are this ranker, with the scan and without, and take
 turns, the requests of a round asked by the same users. Both give the same items and scores, which is checked. What the
-scan leaves is told in items for each of the n best: at made-up factors (normal ones, and ones around 300 tastes), and
-at those of models of MovieLens 100K, n = 6 of 1,682 items, as if there were 200 of 60,000.
+scan leaves is told in items for each of the n best: at made-up factors of 60,000 items (a flat spectrum, falling ones,
+items around 300 tastes), and at those of models of MovieLens 100K, n = 6 of 1,682 items, as if there were 200 of
+60,000. BPR's, whose biases are one more factor, are told for comparison: it scores its items otherwise.
 `python benchmarks/quantized_scan.py` takes some minutes and 3 GB of memory; `--items N` measures one size alone.
 """
 
@@ -12,12 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from index import draw_taste_factors
 from speeds import Row, draw_factors, draw_maps, draw_split, print_row, time_side_by_side, time_work, write_speed_rows
 
 import recsys as rs
-from recsys.models import ALS, IALS, PureSVD
-from recsys.models.factor_model import FittedFactors
+from recsys.models import ALS, BPR, IALS, PureSVD
 from recsys.rankers import Ranker, quantized_retrieval
 from recsys.rankers.quantized_retrieval import QuantizedItems
 
@@ -58,11 +57,10 @@ def measure_requests(items: int, target: float | None) -> Iterator[Row]:
     yield Row(f"quantise {items:,} x {D}", took, None, "s", took, None, "max", floor)
 
 
-def measure_left(what: str, model: FittedFactors, n: int) -> Iterator[Row]:
+def measure_left(what: str, items: np.ndarray, users: np.ndarray, n: int) -> Iterator[Row]:
     """Yield the items that the scan leaves for each of the n best: the median over users, and the share it fails."""
-    items, users = np.asarray(model.factors.item_factors, np.float32), np.asarray(model.factors.user_factors)
-    quantized, nothing = QuantizedItems(np.ascontiguousarray(items)), np.zeros(len(items), bool)
-    found = [quantized.find_possible_best(np.array(user, np.float32), n, nothing) for user in users[:500]]
+    quantized, nothing = QuantizedItems(np.ascontiguousarray(items, np.float32)), np.zeros(len(items), bool)
+    found = [quantized.find_possible_best(np.array(user, np.float32), n, nothing) for user in users]
     left = [len(one) / n for one in found if one is not None]
     median, failed = float(np.median(left)) if left else float("inf"), 1 - len(left) / len(found)
     of = f"{what}, {len(items):,} x {items.shape[1]}, n = {n}"
@@ -72,11 +70,20 @@ def measure_left(what: str, model: FittedFactors, n: int) -> Iterator[Row]:
 
 def measure_spectra() -> Iterator[Row]:
     """Yield what the scan leaves at factors of several kinds."""
-    yield from measure_left("normal factors", draw_factors(draw_split(USERS, 60_000), D), N)
-    yield from measure_left("factors around 300 tastes", draw_taste_factors(), N)
-    split = rs.splits.no_holdout(rs.load_dataset("ml-100k"), positive="rating >= 4")
+    rng, place = make_generator(0, "benchmark", "spectra"), np.arange(1, D + 1)
+    item, user, taste = (rng.standard_normal((count, D), dtype=np.float32) for count in (60_000, 100, 300))
+    for what, power in (("a flat spectrum", 0.0), ("a spectrum of 1 / j", 1.0), ("a spectrum of 1 / sqrt j", 0.5)):
+        yield from measure_left(what, item * place**-power, user * place**-power, N)
+    near = taste[rng.integers(0, len(taste), len(item))] + np.float32(0.05) * item
+    yield from measure_left("300 tastes", near, taste[:100], N)
+    train = rs.splits.no_holdout(rs.load_dataset("ml-100k"), positive="rating >= 4").train
     for model in (ALS(), IALS(), PureSVD()):
-        yield from measure_left(f"{type(model).__name__} of MovieLens 100K", model.fit(split.train), 6)
+        factors = model.fit(train).factors
+        what = f"{type(model).__name__} of MovieLens 100K"
+        yield from measure_left(what, factors.item_factors, factors.user_factors, 6)
+    made = BPR().fit(train)
+    users = np.column_stack([made.user_factors, np.ones(len(made.user_factors))])
+    yield from measure_left("BPR of MovieLens 100K", np.column_stack([made.item_factors, made.biases]), users, 6)
 
 
 def main() -> None:
