@@ -19,6 +19,7 @@ import recsys as rs
 from recsys.models import ALS, BPR, IALS, PureSVD
 from recsys.rankers import Ranker, quantized_retrieval
 from recsys.rankers.quantized_retrieval import QuantizedItems
+from recsys.support.rng import make_generator
 
 RESULTS = Path(__file__).parent / "results" / "quantized_scan.csv"
 SIZES = {20_000: None, 60_000: None, 200_000: None, 1_000_000: 2.0}  # items, and how much quicker it has to be
