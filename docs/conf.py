@@ -34,7 +34,7 @@ MODULES = (
     "objectives", "likelihoods", "likelihoods.features",
     "reranking.slates", "reranking.guards", "reranking.user_weights", "reranking.opportunity_costs", "maps", "metrics",
     "metrics.presets", "metrics.published_variants", "metrics.list_comparison", "scores", "rankers", "control.receipts",
-    "control.receipt_logs", "control.whys", "batch", "evidence", "configs",
+    "control.receipt_logs", "control.whys", "batch", "spark", "evidence", "configs",
     "experiments", "sweeps", "reproductions.run", "testing", "types",
 )  # fmt: skip
 # Each gets a table of its names and what they are, for the pages that include it.

@@ -2,15 +2,15 @@
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from recsys.batch.columns import make_output_schema
 from recsys.batch.counts import BatchCounts
 from recsys.batch.inputs import BatchInput, fingerprint_files, hash_file, open_candidates, open_users
 from recsys.batch.partitions import Plan, plan_partitions
@@ -51,6 +51,111 @@ class BatchRun:
     is_whole: bool  # whether all partitions of the batch are there
 
 
+class BatchSources(NamedTuple):
+    """The files that requests are read from; without users and candidates all users of the ranker ask."""
+
+    users: Path | None = None
+    candidates: Path | None = None
+    shown: Path | None = None
+
+    def open(self, ranker: Ranker) -> BatchInput:
+        """Return the rows of requests.
+
+        Raises:
+            RecsysError: for files that cannot be read.
+        """
+        return open_users(ranker, self.users) if self.candidates is None else open_candidates(self.candidates)
+
+    def read_shown(self) -> Exposures | None:
+        """Return the log of exposures, None where none is given.
+
+        Raises:
+            RecsysError: if it cannot be read.
+        """
+        return None if self.shown is None else read_exposures(self.shown)
+
+    def fingerprint(self, given: BatchInput) -> list[dict[str, Any]]:
+        """Return name, size and SHA-256 of all files; `given` are the rows of requests.
+
+        Raises:
+            RecsysError: if one cannot be read.
+        """
+        told = fingerprint_files("users" if self.candidates is None else "candidates", given.files)
+        return told if self.shown is None else told + fingerprint_files("shown", [self.shown])
+
+
+class FinishedPartition(NamedTuple):
+    """What became of a partition."""
+
+    record: dict[str, Any]  # its number, file and counts
+    state: str  # "made", "damaged" before and made anew, or "kept"
+
+
+@dataclass(frozen=True, eq=False)
+class BatchJob:
+    """Makes the partitions of a batch."""
+
+    folder: Path
+    ranker: Ranker
+    sources: BatchSources
+    plan: Plan
+    settings: Mapping[str, Any]  # of `rank_batches`
+    given: BatchInput  # what the sources are
+    shown: Exposures | None
+
+    def finish(self, number: int) -> FinishedPartition:
+        """Return what became of a partition, which is made where it is not there or is damaged."""
+        path, held = self.folder / name_partition(number), read_record(self.folder, number)
+        state = "made"
+        if held is not None and path.exists():
+            if hash_file(path) == held["file"]:
+                return FinishedPartition(held, "kept")
+            state = "damaged"
+        return FinishedPartition(self._make(number, path), state)
+
+    def _make(self, number: int, path: Path) -> dict[str, Any]:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        start, stop = self.plan.bounds[number : number + 2].tolist()
+        rows = self.given.iter_rows(start, stop, list(self.given.columns.values()))
+        repeated = self.plan.repeated
+        mine = repeated[np.searchsorted(repeated, start) : np.searchsorted(repeated, stop)] - start
+        ranked = rank_batches(
+            self.ranker, _leave_out(rows, mine), shown=self.shown, place=self.given.place, **self.settings
+        )
+        table = pa.Table.from_batches(list(ranked), ranked.schema)
+        counts = ranked.counts + BatchCounts(users=len(mine), repeated_users=len(mine))
+        with replace_file(path) as temporary:
+            parquet.write_table(table, temporary, compression="zstd", row_group_size=max(len(table), 1))
+        record = {"partition": number, "file": hash_file(path), "counts": counts.to_dict()}
+        write_text(self.folder / RECORDS / f"{number:05}.json", json.dumps(record, indent=1) + "\n")
+        return record
+
+
+def _leave_out(batches: Iterator["pa.RecordBatch"], rows: np.ndarray[Any, Any]) -> Iterator["pa.RecordBatch"]:
+    """Yield batches without some rows, which are ascending."""
+    import pyarrow as pa
+
+    before = 0
+    for batch in batches:
+        mine = rows[np.searchsorted(rows, before) : np.searchsorted(rows, before + batch.num_rows)] - before
+        before += batch.num_rows
+        if len(mine):
+            stays = np.ones(batch.num_rows, bool)
+            stays[mine] = False
+            batch = batch.filter(pa.array(stays))
+        yield batch
+
+
+FinishPartitions = Callable[[BatchJob, Sequence[int]], Iterable[FinishedPartition]]
+
+
+def finish_in_order(job: BatchJob, numbers: Sequence[int]) -> Iterator[FinishedPartition]:
+    """Yield what became of each partition, made by this process."""
+    return map(job.finish, numbers)
+
+
 @needs_extra("recsys.batch.run_batch")
 def run_batch(
     ranker: str | Path,
@@ -69,6 +174,7 @@ def run_batch(
     allow_imports: Collection[str] = (),
     partition_size: int = PARTITION_SIZE,
     quiet: bool = False,
+    finish: FinishPartitions = finish_in_order,
 ) -> BatchRun:
     """Write the slates of very many requests to a folder: `part-00000.parquet` and so on, and `_manifest.json`.
 
@@ -79,7 +185,7 @@ def run_batch(
     A partition has `partition_size` requests, those of the order in which they are given, and is written whole or not
     at all. Where the folder has partitions of the same ranker, inputs and settings, those that are whole are kept, and
     `now` is theirs. `shard=(3, 16)` makes the third of sixteen parts: all of them, in any order and by any processes,
-    make the same files as (1, 1).
+    make the same files as (1, 1). `finish` makes the partitions: this process, or as `recsys.spark.run_batch` does.
 
     Raises:
         RecsysError: for inputs that cannot be read or have no id that the ranker knows, a folder of another batch, one
@@ -95,24 +201,21 @@ def run_batch(
     loaded = Ranker.load(ranker, allow_imports=allow_imports, forget_list=forget_list)
     if candidates is None:
         loaded.rank_many(users=[])  # which a ranker without a model refuses
-    given = (
-        open_users(loaded, None if users is None else check_path("users", users))
-        if candidates is None
-        else open_candidates(check_path("candidates", candidates))
+    given_paths = {"users": users, "candidates": candidates, "shown": shown}
+    sources = BatchSources(
+        **{role: None if one is None else check_path(role, one) for role, one in given_paths.items()}
     )
-    log = None if shown is None else read_exposures(shown)
+    given, log = sources.open(loaded), sources.read_shown()
     settings: dict[str, Any] = {"k": k, "seed": seed, "weights": dict(weights or {}), "contributions": contributions}
     moment = None if now is None else int(parse_moment("batch: now", now))
     for_check: dict[str, Any] = {**settings, "now": moment}
     rank_batches(loaded, [], **for_check)  # settings that no request can have
     plan = plan_partitions(loaded, given, size)
-    inputs = fingerprint_files("users" if candidates is None else "candidates", given.files)
-    inputs += [] if shown is None else fingerprint_files("shown", [check_path("shown", shown)])
     identity = {
         "format": FORMAT,
         "policy": loaded.name,
         "user_dials": _hash_user_dials(loaded),
-        "inputs": inputs,
+        "inputs": sources.fingerprint(given),
         "settings": settings,
         "partition_size": size,
         "partitions": plan.size,
@@ -123,18 +226,17 @@ def run_batch(
     first, last = ((part * plan.size) // shard[1] for part in (shard[0] - 1, shard[0]))
     with hold_folder(target / f"_shard-{shard[0]}-of-{shard[1]}"):
         begun = begin_manifest(target, identity, moment)
-        settings = {**settings, "now": begun["now"]}
-        job = _Job(target, loaded, given, plan, log, settings)
-        made = kept = damaged = 0
+        job = BatchJob(target, loaded, sources, plan, {**settings, "now": begun["now"]}, given, log)
+        states = Counter[str]()
         counts = BatchCounts()
         with show_progress(quiet) as bars:
             task = bars.add_task("requests", total=min(last * size, plan.requests) - min(first * size, plan.requests))
-            for number in range(first, last):
-                record, state = job.finish(number)
-                made, kept, damaged = made + (state != "kept"), kept + (state == "kept"), damaged + (state == "damaged")
-                counts += BatchCounts.from_dict(record["counts"], str(target))
-                bars.advance(task, record["counts"]["users"])
+            for one in finish(job, range(first, last)):
+                states[one.state] += 1
+                counts += BatchCounts.from_dict(one.record["counts"], str(target))
+                bars.advance(task, one.record["counts"]["users"])
         is_whole = finish_manifest(target, begun)
+    made, kept, damaged = states["made"] + states["damaged"], states["kept"], states["damaged"]
     return BatchRun(target, loaded.name, begun["now"], plan.size, made, kept, damaged, counts, is_whole)
 
 
@@ -155,63 +257,6 @@ def _hash_user_dials(ranker: Ranker) -> dict[str, str] | None:
     """Return a digest of the dials that are stored for users: they are no part of the policy."""
     held = ranker.user_dials
     return None if held is None else {one.name: hash_array(getattr(held, one.name)) for one in fields(held)}
-
-
-class _Job:
-    """Makes the partitions of a batch."""
-
-    def __init__(
-        self, folder: Path, ranker: Ranker, given: BatchInput, plan: Plan, shown: Exposures | None,
-        settings: Mapping[str, Any],
-    ) -> None:  # fmt: skip
-        self._folder, self._ranker, self._given, self._plan = folder, ranker, given, plan
-        self._shown, self._settings = shown, settings
-        self._columns = list(given.columns.values())
-        self._schema = make_output_schema(tuple(ranker.blend) if settings["contributions"] else ())
-
-    def finish(self, number: int) -> tuple[dict[str, Any], str]:
-        """Return the record of a partition, and whether it is "made", was "damaged" and is made anew, or is "kept"."""
-        path, held = self._folder / name_partition(number), read_record(self._folder, number)
-        state = "made"
-        if held is not None and path.exists():
-            if hash_file(path) == held["file"]:
-                return held, "kept"
-            state = "damaged"
-        return self._make(number, path), state
-
-    def _make(self, number: int, path: Path) -> dict[str, Any]:
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        start, stop = self._plan.bounds[number : number + 2].tolist()
-        rows = self._given.iter_rows(start, stop, self._columns)
-        repeated = self._plan.repeated
-        mine = repeated[np.searchsorted(repeated, start) : np.searchsorted(repeated, stop)] - start
-        ranked = rank_batches(
-            self._ranker, _leave_out(rows, mine), shown=self._shown, place=self._given.place, **self._settings
-        )
-        table = pa.Table.from_batches(list(ranked), self._schema)
-        counts = ranked.counts + BatchCounts(users=len(mine), repeated_users=len(mine))
-        with replace_file(path) as temporary:
-            parquet.write_table(table, temporary, compression="zstd", row_group_size=max(len(table), 1))
-        record = {"partition": number, "file": hash_file(path), "counts": counts.to_dict()}
-        write_text(self._folder / RECORDS / f"{number:05}.json", json.dumps(record, indent=1) + "\n")
-        return record
-
-
-def _leave_out(batches: Iterator["pa.RecordBatch"], rows: np.ndarray[Any, Any]) -> Iterator["pa.RecordBatch"]:
-    """Yield batches without some rows, which are ascending."""
-    import pyarrow as pa
-
-    before = 0
-    for batch in batches:
-        mine = rows[np.searchsorted(rows, before) : np.searchsorted(rows, before + batch.num_rows)] - before
-        before += batch.num_rows
-        if len(mine):
-            stays = np.ones(batch.num_rows, bool)
-            stays[mine] = False
-            batch = batch.filter(pa.array(stays))
-        yield batch
 
 
 def name_partition(number: int) -> str:

@@ -1,10 +1,17 @@
 """`recsys batch`: the slates of very many users by a saved ranker, as files."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recsys.cli import options
+
+if TYPE_CHECKING:
+    from recsys.batch import BatchRun
 
 
 @click.command()
@@ -23,6 +30,7 @@ from recsys.cli import options
 @click.option("--contributions", is_flag=True, help="A column for what each objective adds to each pick.")
 @click.option("--forget", "forget_list", type=click.Path(path_type=Path), help="A list (default: the one it names).")
 @click.option("--partition-size", type=int, default=10_000, show_default=True, help="Users in each partition.")
+@click.option("--spark", "master", metavar="MASTER", help='Made by executors of Spark, such as those of "local[4]".')
 @options.allow_import
 @options.quiet
 def batch(
@@ -39,6 +47,7 @@ def batch(
     contributions: bool,
     forget_list: Path | None,
     partition_size: int,
+    master: str | None,
     imports: tuple[str, ...],
     quiet: bool,
 ) -> None:
@@ -46,15 +55,15 @@ def batch(
 
     A batch that was killed goes on with the partitions that are missing.
     """
-    from recsys.batch import run_batch
     from recsys.types.moments import format_moment
 
-    done = run_batch(
-        folder, out, users=users, candidates=candidates, shard=_parse_shard(shard), k=k, seed=seed,
-        now=None if now is None else options.parse_moment_text(now), shown=shown,
-        weights=options.parse_settings(weights, "--weights") or None, contributions=contributions,
-        forget_list=forget_list, allow_imports=imports, partition_size=partition_size, quiet=quiet,
-    )  # fmt: skip
+    with _choose_machines(master, quiet) as run_batch:
+        done = run_batch(
+            folder, out, users=users, candidates=candidates, shard=_parse_shard(shard), k=k, seed=seed,
+            now=None if now is None else options.parse_moment_text(now), shown=shown,
+            weights=options.parse_settings(weights, "--weights") or None, contributions=contributions,
+            forget_list=forget_list, allow_imports=imports, partition_size=partition_size, quiet=quiet,
+        )  # fmt: skip
     for note in done.counts.describe():
         options.print_line(f"note: {note}")
     if done.damaged:
@@ -67,6 +76,20 @@ def batch(
     options.print_line(f"policy: {done.policy}, now {format_moment(done.now)}")
     whole = "whole" if done.is_whole else f"partitions of other shards are missing, {done.partitions:,} in all"
     options.print_line(f"batch: {out} ({whole})")
+
+
+@contextmanager
+def _choose_machines(master: str | None, quiet: bool) -> Iterator[Callable[..., "BatchRun"]]:
+    """Yield what runs a batch: this process, or a cluster of Spark as long as the block."""
+    if master is None:
+        from recsys.batch import run_batch
+
+        yield run_batch
+        return
+    from recsys import spark
+
+    with spark.open_session(master, quiet=quiet) as session:
+        yield partial(spark.run_batch, session)
 
 
 def _parse_shard(text: str) -> tuple[int, int]:

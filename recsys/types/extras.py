@@ -1,4 +1,4 @@
-"""The packages of the extra `bench`, and one line that names the extra where one is missing."""
+"""The packages of the extras `bench` and `spark`, and one line that names the extra where one is missing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ EXTRA_MODULES = {
     "altair", "click", "implicit", "optuna", "pandas", "platformdirs", "pooch", "pyarrow", "pydantic",
     "rich", "sklearn", "statsmodels", "tomli_w", "vl_convert",
 }  # fmt: skip
+SPARK_MODULES = {"pyspark"}
 
 
 @contextmanager
@@ -22,6 +23,6 @@ def needs_extra(what: str, extra: str = "bench") -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
-        if module not in EXTRA_MODULES:
+        if module not in EXTRA_MODULES | SPARK_MODULES:
             raise
         raise RecsysError(f'{what} needs {module}: pip install "recsys-negspace[{extra}]"') from None

@@ -1,0 +1,197 @@
+"""Slates of Spark: those of one machine, to the bit, by two real worker processes, one of which is killed.
+
+What starts Spark is marked slow, and runs where pyspark and Java 17 or newer are found.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from contextlib import nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+from synthetic import make_maps, make_split
+
+import recsys as rs
+from recsys import spark
+from recsys.batch import rank_batches, run_batch
+from recsys.cli import main
+from recsys.control import forget_lists
+from recsys.rankers import Ranker
+from recsys.spark import sessions
+from recsys.types import RecsysError
+
+NOW, USERS = 1_800_000_000, 40
+
+
+def find_missing():
+    """Return what Spark needs and this machine does not have."""
+    if find_spec("pyspark") is None:
+        return "the extra [spark] is not installed"
+    found = sessions.find_java_version()
+    return "" if found is not None and found >= sessions.OLDEST_JAVA else "no Java 17 or newer is found"
+
+
+MISSING = find_missing()
+
+
+def on_spark(test):
+    for mark in (
+        pytest.mark.slow,
+        pytest.mark.skipif(bool(MISSING), reason=MISSING),
+        pytest.mark.filterwarnings("ignore::ResourceWarning"),
+        pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning"),
+    ):
+        test = mark(test)
+    return test
+
+
+@pytest.fixture(scope="module")
+def session():
+    with spark.open_session("local-cluster[2,1,1024]", quiet=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def split():
+    return make_split(users=USERS, seed=4)
+
+
+@pytest.fixture(scope="module")
+def ranker(split):
+    model = rs.models.ALS(factors=3, iterations=1).fit(split.train)
+    return Ranker.fit(model, split, {"relevance": 1.0, "mmr": 0.3}, maps=make_maps(split), n=10, k=3)
+
+
+@pytest.fixture(scope="module")
+def folder(ranker, tmp_path_factory):
+    return ranker.save(tmp_path_factory.mktemp("rankers") / "ranker")
+
+
+def list_requests():
+    """Return users, some of whom bring something, and some of whom are not known."""
+    users = [f"u{n}" for n in range(USERS)] + ["new", "nobody"]
+    return pa.table(
+        {
+            "user": users,
+            "history": pa.array([["i1", "i4"] if user == "new" else None for user in users], pa.list_(pa.string())),
+            "weights": pa.array(
+                [[("mmr", 0.5)] if n % 3 == 1 else None for n in range(len(users))], pa.map_(pa.string(), pa.float64())
+            ),
+            "k": pa.array([2 if n % 5 == 1 else None for n in range(len(users))], pa.int32()),
+        }
+    )
+
+
+def test_java_that_is_missing_or_old_is_one_line(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(SystemExit) as stopped:
+        main(["batch", str(tmp_path), "--out", str(tmp_path / "b"), "--spark", "local[1]"])
+    told = capsys.readouterr().err.splitlines()
+    assert stopped.value.code == 2 and len(told) == 1
+    assert "spark: needs Java 17 or newer, found none: install one (Debian: openjdk-17-jre-headless)" in told[0]
+    monkeypatch.setattr(sessions, "find_java_version", lambda: 11)
+    with pytest.raises(RecsysError, match="needs Java 17 or newer, found Java 11"), spark.open_session("local[1]"):
+        pass
+
+
+def test_without_the_extra_is_one_line(monkeypatch):
+    monkeypatch.setattr(sessions, "find_java_version", lambda: 17)
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    message = r'spark needs pyspark: pip install "recsys-negspace\[spark\]"'
+    with pytest.raises(RecsysError, match=message), spark.open_session("local[1]"):
+        pass
+
+
+@on_spark
+def test_slates_of_users_are_those_of_one_machine(session, folder, tmp_path):
+    forget_lists.forget(tmp_path / "list", user="u2")
+    asked = list_requests()
+    frame = session.createDataFrame(asked)
+    assert frame.rdd.getNumPartitions() > 1
+    settings = {"now": NOW, "weights": {"mmr": 2.0}, "contributions": True}
+    found = spark.rank(frame, folder, forget_list=tmp_path / "list", **settings).toArrow()
+    loaded = Ranker.load(folder, forget_list=tmp_path / "list")
+    expected = pa.Table.from_batches(rank_batches(loaded, asked.to_batches(), **settings))
+    assert found.cast(expected.schema).equals(expected)
+    assert {"u2", "nobody"}.isdisjoint(found["user"].to_pylist()) and "new" in found["user"].to_pylist()
+
+
+@on_spark
+def test_slates_of_candidates_by_a_ranker_in_memory(session, ranker, split):
+    rng, rows = np.random.default_rng(0), []
+    for user in (f"u{n}" for n in range(8)):
+        items, scores = rng.permutation(split.item_ids)[:6].tolist(), rng.normal(size=6).tolist()
+        rows += [(user, item, score, "x") for item, score in zip(items, scores, strict=True)]
+    candidates = pa.Table.from_pandas(pd.DataFrame(rows, columns=["user_id", "item", "score", "a.b"]))
+    found = spark.rank(session.createDataFrame(candidates).coalesce(1), ranker, now=NOW, k=2).toArrow()
+    expected = pa.Table.from_batches(rank_batches(ranker, candidates.to_batches(), now=NOW, k=2))
+    assert found.num_rows == 16 and found.cast(expected.schema).equals(expected)
+
+
+@on_spark
+def test_mistakes_are_told_before_a_job_begins(session, folder):
+    frame = session.createDataFrame(pa.table({"user": ["u1"], "score": [1.0]}))
+    with pytest.raises(RecsysError, match="spark: has scores and no items"):
+        spark.rank(frame, folder)
+    with pytest.raises(RecsysError, match=r"did you mean 'mmr'\?"):
+        spark.rank(frame.select("user"), folder, weights={"mmmr": 1.0})
+    with pytest.raises(RecsysError, match="spark: a session is open in this process"), spark.open_session("local[1]"):
+        pass
+
+
+@on_spark
+def test_the_snippet_of_the_docs_runs(session, folder, tmp_path, monkeypatch):
+    shutil.copytree(folder, tmp_path / "artifacts" / "2026-11-20")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(spark, "open_session", lambda master: nullcontext(session))
+    page = (Path(__file__).parents[1] / "docs" / "spark.md").read_text(encoding="utf-8")
+    snippet = page.partition("```py\n")[2].partition("```")[0]
+    own = {'"196", "186"': '"u1", "u3"', '"slates"': repr(str(tmp_path / "slates"))}
+    for theirs, mine in own.items():
+        assert theirs in snippet
+        snippet = snippet.replace(theirs, mine)
+    exec(compile(snippet, "spark.md", "exec"), {})
+    assert parquet.read_table(tmp_path / "slates").num_rows == 6
+
+
+def find_executor(_):
+    """Return the process of the executor that runs a worker: the parent of its daemon."""
+    return int(Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def kill_when_begun(executor, out, told):
+    """Kill a process once a partition is there, and tell how many were there by then."""
+    deadline = time.monotonic() + 60
+    while not (there := list(out.glob("part-*"))) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(executor, signal.SIGKILL)
+    told.append(len(there))
+
+
+@on_spark
+@pytest.mark.skipif(sys.platform != "linux", reason="the parent of a process is looked up in /proc")
+def test_a_killed_executor_loses_nothing(session, folder, tmp_path, monkeypatch, capsys):
+    settings = {"now": NOW, "partition_size": 1, "quiet": True}
+    run_batch(folder, tmp_path / "here", **settings)
+    executor, told = session.sparkContext.parallelize([0], 1).map(find_executor).first(), []
+    killer = threading.Thread(target=kill_when_begun, args=(executor, tmp_path / "there", told))
+    killer.start()
+    monkeypatch.setattr(spark, "open_session", lambda *given, **settings: nullcontext(session))
+    asked = ["--out", str(tmp_path / "there"), "--now", str(NOW), "--partition-size", "1", "--quiet"]
+    main(["batch", str(folder), *asked, "--spark", "local-cluster[2,1,1024]"])
+    killer.join()
+    assert 0 < told[0] < USERS
+    assert capsys.readouterr().out.splitlines()[-1].endswith("(whole)")
+    for one in [*(tmp_path / "here").glob("part-*"), tmp_path / "here" / "_manifest.json"]:
+        assert (tmp_path / "there" / one.name).read_bytes() == one.read_bytes(), one.name
+    assert len(json.loads((tmp_path / "there" / "_manifest.json").read_text())["files"]) == USERS
