@@ -127,15 +127,17 @@ def test_slates_of_users_are_those_of_one_machine(session, folder, tmp_path):
 
 
 @on_spark
-def test_slates_of_candidates_by_a_ranker_in_memory(session, ranker, split):
+def test_slates_of_candidates_by_a_ranker_in_memory(session, ranker, split, tmp_path):
+    forget_lists.forget(tmp_path / "list", user="u2")
+    obeying = ranker.follow_forget_list(tmp_path / "list")
     rng, rows = np.random.default_rng(0), []
     for user in (f"u{n}" for n in range(8)):
         items, scores = rng.permutation(split.item_ids)[:6].tolist(), rng.normal(size=6).tolist()
         rows += [(user, item, score, "x") for item, score in zip(items, scores, strict=True)]
     candidates = pa.Table.from_pandas(pd.DataFrame(rows, columns=["user_id", "item", "score", "a.b"]))
-    found = spark.rank(session.createDataFrame(candidates).coalesce(1), ranker, now=NOW, k=2).toArrow()
-    expected = pa.Table.from_batches(rank_batches(ranker, candidates.to_batches(), now=NOW, k=2))
-    assert found.num_rows == 16 and found.cast(expected.schema).equals(expected)
+    found = spark.rank(session.createDataFrame(candidates).coalesce(1), obeying, now=NOW, k=2).toArrow()
+    expected = pa.Table.from_batches(rank_batches(obeying, candidates.to_batches(), now=NOW, k=2))
+    assert found.num_rows == 14 and found.cast(expected.schema).equals(expected)
 
 
 @on_spark
@@ -164,9 +166,13 @@ def test_the_snippet_of_the_docs_runs(session, folder, tmp_path, monkeypatch):
     assert parquet.read_table(tmp_path / "slates").num_rows == 6
 
 
-def find_executor(_):
-    """Return the process of the executor that runs a worker: the parent of its daemon."""
-    return int(Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()[1])
+def find_executor(session):
+    """Return the process of an executor: the parent of the daemon of its workers."""
+
+    def find(_):
+        return int(Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()[1])
+
+    return session.sparkContext.parallelize([0], 1).map(find).first()
 
 
 def kill_when_begun(executor, out, told):
@@ -183,7 +189,7 @@ def kill_when_begun(executor, out, told):
 def test_a_killed_executor_loses_nothing(session, folder, tmp_path, monkeypatch, capsys):
     settings = {"now": NOW, "partition_size": 1, "quiet": True}
     run_batch(folder, tmp_path / "here", **settings)
-    executor, told = session.sparkContext.parallelize([0], 1).map(find_executor).first(), []
+    executor, told = find_executor(session), []
     killer = threading.Thread(target=kill_when_begun, args=(executor, tmp_path / "there", told))
     killer.start()
     monkeypatch.setattr(spark, "open_session", lambda *given, **settings: nullcontext(session))

@@ -57,9 +57,10 @@ def batch(
     """
     from recsys.types.moments import format_moment
 
+    part = _parse_shard(shard)
     with _choose_machines(master, quiet) as run_batch:
         done = run_batch(
-            folder, out, users=users, candidates=candidates, shard=_parse_shard(shard), k=k, seed=seed,
+            folder, out, users=users, candidates=candidates, shard=part, k=k, seed=seed,
             now=None if now is None else options.parse_moment_text(now), shown=shown,
             weights=options.parse_settings(weights, "--weights") or None, contributions=contributions,
             forget_list=forget_list, allow_imports=imports, partition_size=partition_size, quiet=quiet,

@@ -33,7 +33,7 @@ def run_batch(
 
     They are the same files, to the bit, of the same manifest: what one machine began a cluster goes on with, and the
     other way round. The ranker goes to each executor once; `out` and the files of requests are in folders that all
-    machines see under the same path. A partition whose executor dies is made by another one.
+    machines see under the same path. A partition whose executor dies is made by another one. Spark shows the progress.
 
     Raises:
         RecsysError: as `recsys.batch.run_batch` does; for an executor that does not see `out`; and for a job that
@@ -47,7 +47,7 @@ def run_batch(
         orders = _Orders(shipped, sources, job.folder.absolute(), job.plan, job.settings)
         return _finish_by_executors(session, orders, numbers)
 
-    return run_batch_here(folder, out, allow_imports=allow_imports, finish=finish, **settings)
+    return run_batch_here(folder, out, allow_imports=allow_imports, finish=finish, **{**settings, "quiet": True})
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from recsys.types import RecsysError
@@ -53,7 +52,7 @@ def open_session(master: str, *, quiet: bool = False) -> Iterator["SparkSession"
         session.stop()
 
 
-def import_pyspark() -> ModuleType:
+def import_pyspark() -> Any:
     """Return pyspark, whose sessions are imported too.
 
     Raises:
