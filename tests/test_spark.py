@@ -31,6 +31,7 @@ from recsys.spark import sessions
 from recsys.types import RecsysError
 
 NOW, USERS = 1_800_000_000, 40
+PARTITIONS = 20
 
 
 def find_missing():
@@ -187,17 +188,18 @@ def kill_when_begun(executor, out, told):
 @on_spark
 @pytest.mark.skipif(sys.platform != "linux", reason="the parent of a process is looked up in /proc")
 def test_a_killed_executor_loses_nothing(session, folder, tmp_path, monkeypatch, capsys):
-    settings = {"now": NOW, "partition_size": 1, "quiet": True}
+    size = USERS // PARTITIONS
+    settings = {"now": NOW, "partition_size": size, "quiet": True}
     run_batch(folder, tmp_path / "here", **settings)
     executor, told = find_executor(session), []
     killer = threading.Thread(target=kill_when_begun, args=(executor, tmp_path / "there", told))
     killer.start()
     monkeypatch.setattr(spark, "open_session", lambda *given, **settings: nullcontext(session))
-    asked = ["--out", str(tmp_path / "there"), "--now", str(NOW), "--partition-size", "1", "--quiet"]
+    asked = ["--out", str(tmp_path / "there"), "--now", str(NOW), "--partition-size", str(size), "--quiet"]
     main(["batch", str(folder), *asked, "--spark", "local-cluster[2,1,1024]"])
     killer.join()
-    assert 0 < told[0] < USERS
+    assert 0 < told[0] < PARTITIONS
     assert capsys.readouterr().out.splitlines()[-1].endswith("(whole)")
     for one in [*(tmp_path / "here").glob("part-*"), tmp_path / "here" / "_manifest.json"]:
         assert (tmp_path / "there" / one.name).read_bytes() == one.read_bytes(), one.name
-    assert len(json.loads((tmp_path / "there" / "_manifest.json").read_text())["files"]) == USERS
+    assert len(json.loads((tmp_path / "there" / "_manifest.json").read_text())["files"]) == PARTITIONS

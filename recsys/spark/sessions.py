@@ -28,9 +28,10 @@ def open_session(master: str, *, quiet: bool = False) -> Iterator["SparkSession"
     machine, nothing listens but on 127.0.0.1. All other settings are those of `spark-defaults.conf`.
 
     Raises:
-        RecsysError: without Java 17 or newer, without pyspark, while another session is open, or where Spark cannot be
-            started.
+        RecsysError: for a master that Spark does not know, without Java 17 or newer, without pyspark, while another
+            session is open, or where Spark cannot be started.
     """
+    check_master(master)
     check_java()
     pyspark = import_pyspark()
     if pyspark.SparkContext._active_spark_context is not None:
@@ -63,6 +64,18 @@ def import_pyspark() -> Any:
         import pyspark.sql
 
     return pyspark
+
+
+def check_master(master: str) -> None:
+    """Refuse a text that names no cluster: Spark would say so in a trace of Java.
+
+    >>> check_master("yarn")
+    >>> check_master("four")
+    Traceback (most recent call last):
+    recsys.types.errors.RecsysError: spark: master is 'four', expected such as local[4], spark://host:7077 or yarn
+    """
+    if not (is_local(master) or master == "yarn" or master.startswith(("spark://", "k8s://"))):
+        raise RecsysError(f"spark: master is '{master}', expected such as local[4], spark://host:7077 or yarn")
 
 
 def is_local(master: str) -> bool:
