@@ -1,7 +1,7 @@
 """Dot products of whole numbers of 8 and of 16 bits, in 32 bits, four rows at once.
 
 Of a plain loop the compiler makes vectors of half the width. These are vectors of LLVM that hold for any machine; on
-x86 each multiplication with its sum of neighbours is one instruction (`vpmaddwd`).
+x86 each multiplication with its sum of neighbours is one instruction (vpmaddwd).
 """
 
 from typing import Any
