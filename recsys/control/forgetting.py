@@ -179,15 +179,17 @@ def take_out_rows(
     return ForgottenParts(left, fitted, users, tuple(taken))
 
 
-def reweigh_rows(context: Context, model: Scorer | None, weighted: Context, user: int) -> tuple[Context, Scorer | None]:
-    """Return `weighted`, a context in which positives of a user have other weights, and the model with that user anew.
+def replace_user_rows(
+    context: Context, model: Scorer | None, changed: Context, users: Longs
+) -> tuple[Context, Scorer | None]:
+    """Return `changed`, a context in which some users (ascending) have other rows, and the model with these users anew.
 
-    Tables of everybody stay as they are.
+    Both contexts have the same users. Tables of everybody stay as they are, but for counts.
 
     Raises:
         RecsysError: for a model that is none of this library, whose rows of users are unknown.
     """
-    left, users = replace(weighted, tables=TableCache()), np.array([user], np.int64)
+    left = replace(changed, tables=TableCache())
     fitted = None if model is None else _forget_in_model(model, context, left, users, None, None)
     if fitted is not None and fitted.factors is not None:
         left = replace(left, factors=fitted.factors)
@@ -351,11 +353,11 @@ def _forget_in_model(
 
 
 def _renew_train(held: Csr, before: Context, left: Context, marked: Bools | None) -> Csr:
-    """Return the positives that a model holds, without those that are marked; with other weights where none are."""
+    """Return the positives that a model holds, without those that are marked; those of `left` where none are."""
     if marked is None:
         weights = before.need_weighted_train("a ranker")
         is_weighted = held.nnz == weights.nnz and np.array_equal(held.data, weights.data)
-        return left.need_weighted_train("a ranker") if is_weighted else held
+        return left.need_weighted_train("a ranker") if is_weighted else left.need_train("a ranker")
     return _drop_entries(held, marked) if held.nnz == len(marked) else left.need_train("a ranker")
 
 

@@ -84,7 +84,7 @@ def forget_rows(
     given = canonicalize_side(_PLACE, side, before)
     left = _drop_from_side(given, cells, whole)
     lost_dislikes = _count_dislikes(given) != _count_dislikes(left)
-    updated = _update(Forgotten(model, after, changed, settings, left, lost_dislikes, warm_rounds))
+    updated = update_model(Forgotten(model, after, changed, settings, left, lost_dislikes, warm_rounds))
     n_rows = before.nnz - after.nnz
     certificate = ForgetCertificate(
         model=type(model).__name__,
@@ -115,7 +115,7 @@ def forget_earlier_rows(
         raise RecsysError(f"{_PLACE}: no positive is left, expected some to keep a model of")
     everybody = np.arange(after.shape[0], dtype=np.int32)
     left = canonicalize_side(_PLACE, side, after)
-    updated = _update(Forgotten(model, after, everybody, settings, left, lost_dislikes=True, is_known=False))
+    updated = update_model(Forgotten(model, after, everybody, settings, left, lost_dislikes=True, is_known=False))
     remains = _hash_matrix(after)
     told = ForgetCertificate(type(model).__name__, 0, 0, 0, remains, updated.parts, updated.kept_settings)
     return updated.model, told
@@ -188,8 +188,11 @@ def _count_dislikes(side: SideInformation | None) -> int:
     return 0 if side is None or side.dislikes is None else int(side.dislikes.nnz)
 
 
-def _update(asked: Forgotten) -> Updated:
-    """Return the model without the rows, by the update of its class; one that depends on ages is fitted anew."""
+def update_model(asked: Forgotten) -> Updated:
+    """Return the model of the positives `after`, by the update of its class; one that depends on ages is fitted anew.
+
+    Rows that were added are as good as rows that were taken out: the model's own `train` has the shape of `after`.
+    """
     if not len(asked.users) and (type(asked.model) in _OF_POSITIVES or not asked.lost_dislikes):
         return Updated(asked.model, ())
     if getattr(asked.settings, "half_life", None) is not None or _reads_ages(asked.side):
@@ -292,7 +295,8 @@ def _forget_from_ensemble(asked: Forgotten) -> Updated:
     """Update each part by itself."""
     settings = getattr(asked.settings, "models", None) or (None,) * len(asked.model.parts)
     made = [
-        _update(asked._replace(model=part, settings=own)) for part, own in zip(asked.model.parts, settings, strict=True)
+        update_model(asked._replace(model=part, settings=own))
+        for part, own in zip(asked.model.parts, settings, strict=True)
     ]
     names = [f"{n}: {type(part).__name__}: " for n, part in enumerate(asked.model.parts)]
     parts = [replace(part, name=name + part.name) for name, one in zip(names, made, strict=True) for part in one.parts]

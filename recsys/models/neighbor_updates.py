@@ -1,4 +1,4 @@
-"""Item neighbours without some rows: only similarities to items whose vectors changed are computed anew."""
+"""Item neighbours of other rows: only similarities to items whose vectors changed are computed anew."""
 
 import numpy as np
 
@@ -16,11 +16,11 @@ def update_item_neighbors(
 ) -> tuple[FittedItemSimilarity, int]:
     """Return item kNN of the positives `after` (U, I), bit for bit, and how many items' neighbours were sought anew.
 
-    `settings` name the `shrink`. The vectors that changed are those of forgotten rows and, but for "cosine", of all
-    items that one of `users` had: their weights say how many items that user has. Items that share no user with one of
-    them keep their neighbours. The k nearest of others stay, but for these; they are sought anew among all where one
-    that was among them fell below the last, so that an item that was not kept may have its place. Where that is most of
-    the catalogue, all of it is fitted anew.
+    `settings` name the `shrink`. The vectors that changed are those of rows that went or came and, but
+    for "cosine", of all items that one of `users` had or has: their weights say how many items that user has. Items
+    that share no user with one of them keep their neighbours. The k nearest of others stay, but for these; they are
+    sought anew among all where one that was among them fell below the last, so that an item that was not kept may have
+    its place. Where that is most of the catalogue, all of it is fitted anew.
     """
     rows, k, shrink = settings.weigh_items(after), settings.k, float(settings.shrink or 0)
     changed = _find_changed_items(fitted, after, users)
@@ -49,10 +49,10 @@ def update_item_neighbors(
 
 
 def _find_changed_items(fitted: FittedItemSimilarity, after: Csr, users: Ints) -> Ints:
-    """Return the items whose vectors are others without the forgotten rows, ascending."""
-    before = fitted.train[users]
-    gone = before - after[users] if fitted.similarity == "cosine" else before
-    return np.unique(gone.nonzero()[1]).astype(np.int32)
+    """Return the items whose vectors are others than before, ascending."""
+    before, now = fitted.train[users], after[users]
+    changed = before - now if fitted.similarity == "cosine" else before + now
+    return np.unique(changed.nonzero()[1]).astype(np.int32)
 
 
 def _merge_rows(old: Anys, changed: Ints, similarities: Anys, k: int) -> tuple[Anys, Bools]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys.control.forgetting import reweigh_rows
+from recsys.control.forgetting import replace_user_rows
 from recsys.data.identifiers import normalize_id
 from recsys.rankers.profiles import ProfileEntry, UserProfile
 from recsys.rankers.requests import NO_ITEMS, RequestUser
@@ -46,7 +46,8 @@ def confirm(ranker: Ranker, user: Any, item: Any = None) -> Ranker:
             weighted = _count_whole(weighted, kind, places) if places else weighted
     if weighted is ranker.context:
         return ranker
-    context, model = reweigh_rows(ranker.context, ranker.model, weighted, code)
+    users = np.array([code], np.int64)
+    context, model = replace_user_rows(ranker.context, ranker.model, weighted, users)
     state, name = ranker.forget_state, ""
     if state is not None:
         state = replace(state, base=confirm(state.base, user, item))

@@ -103,6 +103,7 @@ from recsys.rankers.requests import (
 from recsys.rankers.retrievals import retrieve_candidates
 from recsys.rankers.saved_tables import list_saved_tables
 from recsys.rankers.topics import resolve_topics
+from recsys.rankers.updates import UpdateReport, find_update, update
 from recsys.rankers.user_dials import (
     StoredDial,
     UserDials,
@@ -120,7 +121,19 @@ from recsys.reranking.dials import ANY_FACTOR, DialRange, check_factors, parse_c
 from recsys.reranking.repeat_guard import repeat
 from recsys.reranking.slates import Scale
 from recsys.retrieval.exposures import build_exposure_histories
-from recsys.types import Context, Exposures, Guard, Pool, RecsysError, RecsysWarning, Rule, Scorer, Split, TasteMap
+from recsys.types import (
+    Context,
+    Exposures,
+    Guard,
+    Model,
+    Pool,
+    RecsysError,
+    RecsysWarning,
+    Rule,
+    Scorer,
+    Split,
+    TasteMap,
+)
 from recsys.types.arrays import Bools, Ints
 from recsys.types.exposures import make_empty_histories
 from recsys.types.moments import parse_moment
@@ -938,6 +951,33 @@ class Ranker:
         """
         made: Ranker = undo(self, user, item, topic, now)
         return made
+
+    def update(self, interactions: Any, *, positive: str | None = None, settings: Model | None = None) -> "Ranker":
+        """Return this ranker with rows that came since it was fitted, without a refit: a new policy of a new name.
+
+        `interactions` are the new rows: a split (`recsys.splits.no_holdout`, which chooses rows by consent, sources and
+        purposes), or whatever `recsys.read_dataset` reads, of which `positive` says the likes ("rating >= 4"). Others
+        are dislikes, unless the pair is liked in any row. Pairs that it has already stay as they are.
+
+        Who has new rows gets the answers that `rank(user, more=...)` gave, new users those of `rank(history=...)`;
+        counts are those of all rows. EASE, UserKNN and MostPopular are then those of a fit to all rows, up to rounding;
+        ItemKNN, P3alpha and RP3beta too with `settings`, those that the model was fitted with. Item factors, own maps,
+        scales and what else everybody's rows made together stay as they were: `last_update` says which. A half-life
+        goes on from its moment: later rows count 1. Items that it does not know are left out, and counted. A forget
+        list holds for the new rows too.
+
+        Raises:
+            RecsysError: for rows that cannot be read, without likes, or without times where the ranker keeps times;
+                for a ranker with `repeats` or one-offs, or a model that counts purchases or is none of this library;
+                or settings of another model.
+        """
+        made: Ranker = update(self, interactions, positive, settings)
+        return made
+
+    @property
+    def last_update(self) -> UpdateReport | None:
+        """What the last `update` took in, what is exact since then and what is stale; None without one."""
+        return find_update(self)
 
     def refresh(self, *, now: Any = None) -> "Ranker":
         """Return the ranker that obeys what the list says by now: this one if nothing is new.
