@@ -106,6 +106,15 @@ UNFINISHED = {
     "difference to none": "{difference:+.3f} [{difference_low:+.3f}, {difference_high:+.3f}]",
 }
 RESULTS = {
+    "update": {
+        "model": "{model}",
+        "after an update": "{parts}",
+        "nDCG@10: none, updated, refit": "{ndcg_none:.4f}, {ndcg_updated:.4f}, {ndcg_refit:.4f}",
+        "updated less none": "{updated_minus_none}",
+        "updated less refit": "{updated_minus_refit}",
+        "same items as the refit": "{same}",
+        "seconds: update, refit": "{seconds_update:.2f}, {seconds_refit:.2f}",
+    },
     "unfinished": UNFINISHED,
     "repeats": REPEATS,
     "exposures": EXPOSURES,

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from synthetic import make_maps, make_split
 
 import recsys as rs
+from recsys.cli import cli
 from recsys.control import forget_lists
+from recsys.experiments import update_ranker
 from recsys.rankers import Ranker
 from recsys.types import RecsysError
 from recsys.types.arrays import Csr
@@ -168,3 +171,27 @@ def test_bad_input_is_one_line(worlds, rankers, name, rows, given, said):
     with pytest.raises(RecsysError, match=said) as caught:
         rankers[name][0].update(worlds[2] if rows is None else rows, **given)
     assert "\n" not in str(caught.value)
+
+
+def test_the_command_writes_a_new_version_and_says_what_is_stale(rankers, tmp_path):
+    folder, out = rankers["als"][0].save(tmp_path / "old"), tmp_path / "new"
+    (tmp_path / "rows.csv").write_text(
+        "client,article,stars,at\nu3,i0,5,2001-01-01\nzed,i1,5,2001-01-01\nzed,i2,1,2001-01-01\n"
+    )
+    names = ["--column", "user_id=client", "--column", "item_id=article", "--column", "weight=stars"]
+    given = [
+        "update",
+        str(folder),
+        str(tmp_path / "rows.csv"),
+        *names,
+        "--column",
+        "datetime=at",
+        "--positive",
+        "stars >= 4",
+    ]
+    done = CliRunner().invoke(cli, [*given, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "item factors stale" in done.output and Ranker.load(out).name in done.output
+    assert Ranker.load(out).last_update.new_users == 1
+    with pytest.raises(RecsysError, match="is the ranker itself"):
+        update_ranker(folder, rs.read_dataset([("u3", "i0")]), folder)

@@ -9,6 +9,7 @@ from recsys.experiments.forget_jobs import finish_forgets
 from recsys.experiments.half_lives import choose_half_life
 from recsys.experiments.recommendations import recommend
 from recsys.experiments.results import Bench
+from recsys.experiments.update_jobs import update_ranker
 
 __all__ = [
     "Bench",
@@ -20,4 +21,5 @@ __all__ = [
     "export",
     "finish_forgets",
     "recommend",
+    "update_ranker",
 ]

@@ -114,7 +114,7 @@ def finish_forgets(
             raise RecsysError(f"{source}: follows no forget list, expected forget_list=, or --list on the command line")
         if not ranker.pending_forgets:
             return FinishResult(source, ranker.name, None)
-        run = _find_run(ranker, config, blend, data_dir, quiet)
+        run = find_run(ranker, config, blend, data_dir, quiet)
         recipe = _choose_recipe(ranker, run, settings, make_maps, likelihood, keep, remake, state.forget_list.path)
         told = [
             state.base.name,
@@ -131,7 +131,7 @@ def finish_forgets(
     return FinishResult(target, made.name, made.finished_forgets)
 
 
-def _find_run(
+def find_run(
     ranker: Ranker,
     config: Config | Mapping[str, Any] | str | Path | None,
     blend: str | None,

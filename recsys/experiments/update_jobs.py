@@ -1,0 +1,56 @@
+"""A saved ranker takes in rows that came since it was fitted, and is written as a new one."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recsys.configs import Config
+from recsys.experiments.forget_jobs import find_run
+from recsys.rankers import Ranker, UpdateReport
+from recsys.splits import no_holdout
+from recsys.types import Dataset, RecsysError
+from recsys.types.paths import check_path
+
+
+class UpdateResult(NamedTuple):
+    """Where the new ranker is, the name of its policy, and what was taken in."""
+
+    folder: Path
+    policy: str
+    report: UpdateReport
+
+
+def update_ranker(
+    folder: str | Path,
+    rows: Dataset,
+    out: str | Path,
+    *,
+    positive: str | None = None,
+    config: Config | Mapping[str, Any] | str | Path | None = None,
+    blend: str | None = None,
+    allow_imports: Collection[str] = (),
+) -> UpdateResult:
+    """Write the ranker in `folder` with new rows to `out`, whole or not at all: `Ranker.update`.
+
+    A ranker that `recsys export` wrote has its config, unless `config` and `blend` name another: its rule of positives
+    (unless `positive` is given), its sources and purposes choose the rows, and it has the settings of links.
+
+    Raises:
+        RecsysError: for an `out` that is `folder`, or as `Ranker.load`, `Ranker.update` and `Ranker.save` do.
+    """
+    source, target = check_path("folder", folder), check_path("out", out)
+    if source.resolve() == target.resolve():
+        raise RecsysError(
+            f"update: {target}: is the ranker itself, expected another folder: an update is a new version"
+        )
+    ranker = Ranker.load(source, allow_imports=allow_imports)
+    run = find_run(ranker, config, blend, None, quiet=True)
+    chosen: dict[str, Any] = {"positive": positive}
+    if run is not None:
+        told = run.config.filter
+        chosen = {"positive": positive or told.positive, "sources": told.sources, "purposes": told.purposes}
+    settings = None if run is None or ranker.model is None else run.build_settings()
+    made = ranker.update(no_holdout(rows, **chosen), settings=settings)
+    report = made.last_update
+    assert report is not None
+    return UpdateResult(made.save(target), made.name, report)
