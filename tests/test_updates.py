@@ -11,6 +11,7 @@ import recsys as rs
 from recsys.cli import cli
 from recsys.control import forget_lists
 from recsys.experiments import update_ranker
+from recsys.models.forgetting import Forgotten, update_model
 from recsys.rankers import Ranker
 from recsys.types import RecsysError
 from recsys.types.arrays import Csr
@@ -195,3 +196,24 @@ def test_the_command_writes_a_new_version_and_says_what_is_stale(rankers, tmp_pa
     assert Ranker.load(out).last_update.new_users == 1
     with pytest.raises(RecsysError, match="is the ranker itself"):
         update_ranker(folder, rs.read_dataset([("u3", "i0")]), folder)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [rs.models.EASE(l2=5.0), *(rs.models.ItemKNN(k=4, similarity=one, shrink=1.0) for one in ("cosine", "tfidf"))],
+)
+def test_rows_that_are_added_are_an_exact_update_of_few_numbers(model):
+    rng = np.random.default_rng(3)
+    after = Csr((rng.random((60, 200)) < 0.015).astype(np.float32))
+    before = after.toarray()
+    for user in (7, 21):
+        before[user, after[[user]].indices[:1]] = 0.0  # a like more
+    before[59] = 0.0  # a new user
+    users = np.array([7, 21, 59], np.int32)
+    fitted = model.fit(Csr(before))
+    updated = update_model(Forgotten(fitted, after, users, model, None, lost_dislikes=False))
+    assert [part.state for part in updated.parts] == ["exact"]
+    expected, everybody = model.fit(after), np.arange(60, dtype=np.int32)
+    tolerance = 1e-5 if isinstance(model, rs.models.EASE) else 0.0
+    np.testing.assert_allclose(updated.model.score(everybody), expected.score(everybody), rtol=0, atol=tolerance)
+    assert not np.allclose(fitted.score(users), expected.score(users), atol=1e-4)
