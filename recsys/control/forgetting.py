@@ -197,6 +197,19 @@ def replace_user_rows(
     return left, fitted
 
 
+def widen_tables(context: Context, n: int) -> TableCache:
+    """Return the tables of a context with room for n more users, of whom nothing is known, at the end."""
+    tables = TableCache()
+    for key, value in context.tables.items():
+        name = key.name if isinstance(key, TableKey) else ""
+        if name == COMMUNITY_MODEL.name:
+            value = (np.append(value[0], np.zeros(n, value[0].dtype)), *value[1:])
+        elif name == EXPECTED_EXPOSURE.name and value.shape[1]:
+            value = np.concatenate([value, np.full((2, n, value.shape[2]), np.nan, value.dtype)], axis=1)
+        tables.get(key, ConstantFunction(value))
+    return tables
+
+
 def list_pending_parts(context: Context, model: Scorer | None, others: Collection[str]) -> tuple[str, ...]:
     """Return the parts of a ranker that everybody's rows made together and that `take_out_rows` leaves as they are.
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from recsys.control.forgetting import list_pending_parts, refuse_own_model, replace_user_rows
+from recsys.control.forgetting import list_pending_parts, refuse_own_model, replace_user_rows, widen_tables
 from recsys.data import read_dataset
 from recsys.data.identifiers import look_up_ids
 from recsys.models.ease import FittedEASE
@@ -17,16 +17,14 @@ from recsys.models.random import FittedRandom
 from recsys.models.tifu_knn import FittedTifuKNN
 from recsys.models.top_frequency import FittedTopFrequency
 from recsys.models.user_knn import FittedUserKNN
-from recsys.objectives.derived_tables import COMMUNITY_MODEL, EXPECTED_EXPOSURE, TableKey
 from recsys.rankers.fitting import prime_tables
 from recsys.rankers.forgets import FORGOTTEN, list_saved_pending, list_shared_parts, restore_dials
 from recsys.rankers.requests import RequestUser, get_row_columns
 from recsys.rankers.retrievals import get_user_factor
 from recsys.splits import no_holdout
-from recsys.types import Context, Dataset, Model, RecsysError, Scorer, SideInformation, Split, TableCache
+from recsys.types import Context, Dataset, Model, RecsysError, Scorer, SideInformation, Split
 from recsys.types.arrays import Csr, Longs, Strings, make_empty_matrix
 from recsys.types.forgetting import EXACT, PENDING, REFIT, ForgottenPart
-from recsys.types.pools import ConstantFunction
 from recsys.types.user_rows import iter_user_rows
 
 Ranker = Any  # `recsys.rankers.Ranker`, which imports this module
@@ -280,20 +278,8 @@ def _add_users(context: Context, ids: Strings) -> Context:
         changed["exposures"] = replace(context.exposures, pointers=np.append(ends, np.full(len(ids), ends[-1])))
     if (aged := context.time_weights) is not None:
         changed["time_weights"] = replace(aged, weights=_pad_rows(aged.weights, size))
-    tables = TableCache()
-    for key, value in context.tables.items():
-        tables.get(key, ConstantFunction(_widen_table(key, value, len(ids))))
+    tables = widen_tables(context, len(ids))
     return replace(context, user_ids=np.concatenate([context.user_ids, ids]), tables=tables, **changed)
-
-
-def _widen_table(key: Any, value: Any, n: int) -> Any:
-    """Return a table of everybody with room for more users, where it has values of theirs."""
-    name = key.name if isinstance(key, TableKey) else ""
-    if name == COMMUNITY_MODEL.name:
-        return (np.append(value[0], np.zeros(n, value[0].dtype)), *value[1:])
-    if name == EXPECTED_EXPOSURE.name and value.shape[1]:
-        return np.concatenate([value, np.full((2, n, value.shape[2]), np.nan, value.dtype)], axis=1)
-    return value
 
 
 def _widen_model(model: Scorer | None, n: int) -> Scorer | None:
