@@ -19,6 +19,7 @@ from recsys.models.top_frequency import FittedTopFrequency
 from recsys.models.user_knn import FittedUserKNN
 from recsys.rankers.fitting import prime_tables
 from recsys.rankers.forgets import FORGOTTEN, list_saved_pending, list_shared_parts, restore_dials
+from recsys.rankers.one_offs import KINDS
 from recsys.rankers.requests import RequestUser, get_row_columns
 from recsys.rankers.retrievals import get_user_factor
 from recsys.splits import no_holdout
@@ -133,15 +134,15 @@ def _refuse_kinds(ranker: Ranker) -> None:
     """Refuse rankers whose rows say more than what is liked and when.
 
     Raises:
-        RecsysError: for purchases that come again, one-offs, and models of purchases or of somebody's own.
+        RecsysError: for purchases that come again, rows that are held back, and models of purchases or of somebody's own.
     """
     where = "ranker: update: "
     if ranker.context.repeats is not None:
         raise RecsysError(
             f"{where}it was fitted with repeats, whose shares are everybody's: expected a fit to all rows"
         )
-    if ranker.context.one_offs is not None:
-        raise RecsysError(f"{where}it looks for one-offs, which are found in all rows: expected a fit to all rows")
+    if any(getattr(ranker.context, kind) is not None for kind in KINDS):
+        raise RecsysError(f"{where}it holds back rows, which are found among all rows, expected a fit to all rows")
     if ranker.model is None:
         return
     refuse_own_model(ranker.model)
