@@ -134,7 +134,7 @@ def _refuse_kinds(ranker: Ranker) -> None:
     """Refuse rankers whose rows say more than what is liked and when.
 
     Raises:
-        RecsysError: for purchases that come again, rows that are held back, and models of purchases or of somebody's own.
+        RecsysError: for repeats, rows that are held back, and models of purchases or of somebody's own.
     """
     where = "ranker: update: "
     if ranker.context.repeats is not None:
