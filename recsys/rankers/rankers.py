@@ -968,8 +968,8 @@ class Ranker:
 
         Raises:
             RecsysError: for rows that cannot be read, without likes, or without times where the ranker keeps times;
-                for a ranker with `repeats`, or that holds rows back, or a model that counts purchases or is none of this
-                library;
+                for a ranker with `repeats`, or that holds rows back; for a model that counts purchases or is none of
+                this library;
                 or settings of another model.
         """
         made: Ranker = update(self, interactions, positive, settings)
