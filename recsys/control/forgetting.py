@@ -55,7 +55,7 @@ RENEWED_TABLES = frozenset(
 CATALOGUE_TABLES = frozenset(
     {"factor_gram", "region_layout", "hard_regions", "region_shares", "item_regions", "one_region_per_map",
      "aspect_shares", "hard_aspects", "number_codes", "id_codes", "tie_order", "items_by_feature", "feature_sizes",
-     "kernel_inputs", "prior_variances"}
+     "kernel_inputs", "prior_variances", "quantized_items"}
 )  # fmt: skip
 
 
