@@ -201,6 +201,7 @@ def test_fatigue_of_the_compiled_path_is_the_objectives(drawn, kind, is_new, use
     asker = RequestUser(-1 if is_new else user, history, shown=shown, now=NOW)
     rng = np.random.default_rng(user)
     scores = np.sort(rng.normal(size=9).astype(np.float32))[::-1].copy()
+    kind = kind if len(history) else ""  # a likelihood orders no candidates of somebody without a history
     found = Candidates(rng.permutation(20)[:9].astype(np.int32), scores, likelihood_kind=kind)
     blend, policy = {**RANGE, "fatigue": {"weight": 1.5, "window_days": 6.0}}, Policy(4, 9)
     ones = {"relevance": 1.0, "fatigue": 1.0}
