@@ -68,25 +68,33 @@ def list_confirmed(ranker: Ranker) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def tell_one_offs(profile: UserProfile, context: Context, code: int) -> UserProfile:
-    """Return a profile with the one-offs of the user, where the ranker looks for them."""
-    one_offs = context.one_offs
-    if one_offs is None:
-        return profile
-    scores, titles = one_offs.scores[[code]], None if context.items is None else context.items.titles
+def tell_held_back(profile: UserProfile, context: Context, code: int) -> UserProfile:
+    """Return a profile with what is held back of the user, an entry for each kind that the ranker looks for."""
+    told = tuple(_tell_kind(context, code, kind) for kind in KINDS if getattr(context, kind) is not None)
+    return replace(profile, entries=(*profile.entries, *told))
+
+
+def _tell_kind(context: Context, code: int, kind: str) -> ProfileEntry:
+    held: HeldBack = getattr(context, kind)
+    scores, titles = held.scores[[code]], None if context.items is None else context.items.titles
     rows = [
         {
             "item": str(context.item_ids[item]),
             "title": "" if titles is None else str(titles[item]),
             "score": float(score),
-            "counts": 1.0 if score < 0 else one_offs.weight,
+            "counts": 1.0 if score < 0 else held.weight,
             "confirmed": bool(score < 0),
         }
         for item, score in zip(scores.indices.tolist(), scores.data.tolist(), strict=True)
-        if score > one_offs.threshold or score < 0
+        if score > held.threshold or score < 0
     ]
-    said = "the liked items that fit nothing else of the history: they count less until they are confirmed"
-    return replace(profile, entries=(*profile.entries, ProfileEntry("one_offs", said, (), rows)))
+    return ProfileEntry(kind, f"{_SAID[kind]}: they count less until they are confirmed", (), rows)
+
+
+_SAID = {
+    "one_offs": "the liked items that fit nothing else of the history",
+    "guest_runs": "liked items in a row that fit none of the rest of the history",
+}
 
 
 def _look_up(what: str, given: Any, known: Mapping[str, int]) -> int:

@@ -51,7 +51,7 @@ from recsys.rankers.forgets import (
     undo,
 )
 from recsys.rankers.generic_path import Picks, pick_by_rerank
-from recsys.rankers.guest_runs import describe_guest_runs, tell_guest_runs
+from recsys.rankers.guest_runs import describe_guest_runs
 from recsys.rankers.indexes import Index, retrieve_from_index
 from recsys.rankers.like_curves import check_like_curve, describe_unsure_slate, widen_slate
 from recsys.rankers.likelihoods import (
@@ -60,7 +60,7 @@ from recsys.rankers.likelihoods import (
     explain_by_features,
     order_by_likelihood,
 )
-from recsys.rankers.one_offs import confirm, describe_one_offs, list_confirmed, tell_one_offs
+from recsys.rankers.one_offs import confirm, describe_one_offs, list_confirmed, tell_held_back
 from recsys.rankers.owned_items import set_owned_until
 from recsys.rankers.policies import Policy
 from recsys.rankers.profiles import UserProfile, build_profile
@@ -411,8 +411,7 @@ class Ranker:
         """
         made = build_profile(self._collect_parts(), self.context, self._users, user, self.name, self.about)
         code = self._users.codes[made.user]
-        told = tell_guest_runs(tell_one_offs(made, self.context, code), self.context, code)
-        return tell_user_lines(told, self.forget_state, code)
+        return tell_user_lines(tell_held_back(made, self.context, code), self.forget_state, code)
 
     def rerank(
         self,
@@ -686,29 +685,11 @@ class Ranker:
         self._check_request(k, seed, profile_free, now)
         if (worths := count_listed(scores, "scores")) != count:
             raise RecsysError(f"ranker: found {count} lists of items and {worths} of scores, expected as many")
-        of_each = (
-            parse_batch(count, guards, "guards", ()),
-            parse_batch(count, weights, "weights"),
-            parse_batch(count, shown, "shown"),
-            parse_batch(count, dislikes, "dislikes"),
-        )
-        reads: list[Read] = [
-            partial(
-                self._read_request,
-                profile_free,
-                now,
-                k,
-                guards=own,
-                weights=factors,
-                shown=before,
-                dislikes=declined,
-                items=one,
-                scores=worth,
-                **asks,
-            )
-            for one, worth, asks, own, factors, before, declined in zip(items, scores, who, *of_each, strict=True)
+        reads = self._list_reads(profile_free, now, k, who, guards, weights, shown, dislikes)
+        candidates = [
+            partial(read, items=one, scores=worth) for read, one, worth in zip(reads, items, scores, strict=True)
         ]
-        return self._answer_many(reads, seed)
+        return self._answer_many(candidates, seed)
 
     def rank_many(
         self,
@@ -744,27 +725,37 @@ class Ranker:
             raise RecsysError("ranker: found neither users nor histories, expected one of them")
         count = count_listed(given, "users" if users is not None else "histories")
         who = parse_batch_users(count, users, histories, more)
+        reads = self._list_reads(profile_free, now, k, who, guards, weights, shown, dislikes)
+        return self._answer_many(reads, seed)
+
+    def _list_reads(
+        self,
+        profile_free: bool,
+        now: Any,
+        k: int | None,
+        who: Sequence[Mapping[str, Any]],
+        guards: Any,
+        weights: Any,
+        shown: Any,
+        dislikes: Any,
+    ) -> list[partial[PreparedRequest]]:
+        """Return what reads each request of a batch.
+
+        Raises:
+            RecsysError: for a list that does not have one for each request.
+        """
+        count = len(who)
         of_each = (
             parse_batch(count, guards, "guards", ()),
             parse_batch(count, weights, "weights"),
             parse_batch(count, shown, "shown"),
             parse_batch(count, dislikes, "dislikes"),
         )
-        reads: list[Read] = [
-            partial(
-                self._read_request,
-                profile_free,
-                now,
-                k,
-                guards=own,
-                weights=factors,
-                shown=before,
-                dislikes=declined,
-                **asks,
-            )
+        read = partial(self._read_request, profile_free, now, k)
+        return [
+            partial(read, guards=own, weights=factors, shown=before, dislikes=declined, **asks)
             for asks, own, factors, before, declined in zip(who, *of_each, strict=True)
         ]
-        return self._answer_many(reads, seed)
 
     def _read_request(
         self,
