@@ -10,16 +10,16 @@ from recsys.batch.columns import PLACE, make_output_schema
 from recsys.batch.counts import BatchCounts
 from recsys.batch.requests import BatchRequest, iter_request_blocks
 from recsys.data.identifiers import normalize_id
-from recsys.rankers import Ranker, Recommendation
+from recsys.rankers import Ranker
+from recsys.rankers.slate_columns import SlateColumns, join_columns, refuse_all
 from recsys.types import Exposures, RecsysError
-from recsys.types.arrays import Floats, Longs
+from recsys.types.arrays import Longs
 from recsys.types.extras import needs_extra
 from recsys.types.moments import parse_moment
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Answer = Recommendation | RecsysError
 ShownRows = list[tuple[str, int, bool]]
 
 
@@ -84,14 +84,14 @@ def rank_batches(
     _check_settings(ranker, k, seed, weights, moment)
     objectives = tuple(ranker.blend) if contributions else ()
     answer = _Answerer(ranker, k, dict(weights or {}), settings, ShownOfUsers(shown))
-    seen = SeenUsers(ranker)
+    seen, output = SeenUsers(ranker), OutputColumns(ranker, objectives)
 
     def iter_ranked(result: RankedBatches) -> Iterator["pa.RecordBatch"]:
         for block in iter_request_blocks(batches, place):
             chosen, counted = _choose_requests(ranker, seen, block, place)
-            answers = answer(chosen)
-            result.counts += counted + count_answers(ranker, k, chosen, answers)
-            yield build_output(chosen, answers, objectives)
+            slates = answer(chosen)
+            result.counts += counted + count_slates(ranker, k, chosen, slates)
+            yield output.build([one.user for one in chosen], slates)
 
     return RankedBatches(iter_ranked, make_output_schema(objectives))
 
@@ -194,22 +194,19 @@ class _Answerer:
         self._ranker, self._k, self._weights = ranker, k, weights
         self._settings, self._shown = settings, shown
 
-    def __call__(self, requests: Sequence[BatchRequest]) -> list[Answer]:
-        """Return the answer to each request, or why it is refused."""
+    def __call__(self, requests: Sequence[BatchRequest]) -> SlateColumns:
+        """Return the slates of all requests, or why they are refused."""
         kinds: dict[tuple[Any, ...], list[int]] = {}
         for place, one in enumerate(requests):
             known = one.user in self._ranker.known_users
             kind = (known, known and one.likes is not None, one.items is not None, self._k if one.k is None else one.k)
             kinds.setdefault(kind, []).append(place)
-        found: list[Answer] = [RecsysError("")] * len(requests)
-        for kind, places in kinds.items():
-            for place, answer in zip(places, self._answer_kind([requests[n] for n in places], *kind), strict=True):
-                found[place] = answer
-        return found
+        parts = [(places, self._answer_kind([requests[n] for n in places], *kind)) for kind, places in kinds.items()]
+        return join_columns(parts, len(requests))
 
     def _answer_kind(
         self, requests: Sequence[BatchRequest], known: bool, has_more: bool, has_candidates: bool, k: int | None
-    ) -> Sequence[Answer]:
+    ) -> SlateColumns:
         asked: dict[str, Any] = {
             "users": [one.user for one in requests] if known else None,
             "histories": None if known else [one.likes for one in requests],
@@ -222,13 +219,12 @@ class _Answerer:
         }
         try:
             if has_candidates:
-                items, scores = [one.items or [] for one in requests], [one.scores for one in requests]
-                return self._ranker.rerank_many(items, scores, **asked)
-            return self._ranker.rank_many(**asked)
+                asked |= {"items": [one.items or [] for one in requests], "scores": [one.scores for one in requests]}
+            return self._ranker.make_slate_columns(**asked)
         except RecsysError as error:
             if k == self._k:
                 raise
-            return [error] * len(requests)  # the k that the requests bring
+            return refuse_all(len(requests), error, len(self._ranker.blend))  # the k that the requests bring
 
     def _find_shown(self, request: BatchRequest) -> Any:
         held = self._shown.find(request.user)
@@ -245,26 +241,23 @@ def _list_given(values: list[Any]) -> list[Any] | None:
     return None if all(one is None for one in values) else values
 
 
-def count_answers(
-    ranker: Ranker, k: int | None, requests: Sequence[BatchRequest], answers: Sequence[Answer]
-) -> BatchCounts:
-    """Return the counts of answers to requests of k picks, where these do not say another number."""
-    made = [(asked, one) for asked, one in zip(requests, answers, strict=True) if isinstance(one, Recommendation)]
-    pairs = zip(requests, answers, strict=True)
-    refused = [f"user '{asked.user}': {one}" for asked, one in pairs if isinstance(one, RecsysError)]
+def count_slates(ranker: Ranker, k: int | None, requests: Sequence[BatchRequest], slates: SlateColumns) -> BatchCounts:
+    """Return the counts of slates of requests of k picks, where these do not say another number."""
     usual = ranker.policy.k if k is None else k
-    sizes = [len(answer.items) for _, answer in made]
-    wanted = [usual if asked.k is None else asked.k for asked, _ in made]
+    made = np.ones(len(requests), bool)
+    made[list(slates.errors)] = False
+    wanted = np.array([usual if asked.k is None else asked.k for asked in requests], np.int64)
+    refused = [f"user '{requests[place].user}': {slates.errors[place]}" for place in sorted(slates.errors)[:1]]
     return BatchCounts(
-        slates=len(made),
-        rows=sum(sizes),
-        refused=len(refused),
-        without_history=count_without_history(ranker, [asked for asked, _ in made]),
-        short_slates=sum(size < most for size, most in zip(sizes, wanted, strict=True)),
-        empty_slates=sizes.count(0),
-        unknown_items=sum(len(answer.unknown_items) for _, answer in made),
-        unknown_history=sum(len(answer.unknown_history) for _, answer in made),
-        unmet_guards=Counter(name for _, answer in made for name in answer.violations),
+        slates=int(made.sum()),
+        rows=len(slates.items),
+        refused=len(slates.errors),
+        without_history=count_without_history(ranker, [requests[place] for place in np.flatnonzero(made).tolist()]),
+        short_slates=int((made & (slates.sizes < wanted)).sum()),
+        empty_slates=int((made & (slates.sizes == 0)).sum()),
+        unknown_items=int(slates.unknown_items.sum()),
+        unknown_history=int(slates.unknown_history.sum()),
+        unmet_guards=Counter(name for told in slates.violations.values() for name in told),
         refusal=refused[0] if refused else "",
     )
 
@@ -282,48 +275,49 @@ def _names_known_item(ranker: Ranker, likes: Sequence[Any] | None) -> bool:
     return any(normalize_id(one) in ranker.known_items for one in ids)
 
 
-def build_output(
-    requests: Sequence[BatchRequest], answers: Sequence[Answer], objectives: Sequence[str]
-) -> "pa.RecordBatch":
-    """Return the picks of answers as rows."""
+class OutputColumns:
+    """Makes rows of slates: one for each pick."""
+
+    def __init__(self, ranker: Ranker, objectives: Sequence[str]) -> None:
+        """Take a ranker, and the objectives whose contributions are told."""
+        import pyarrow as pa
+
+        self._policy, self._blend, self._objectives = ranker.name, list(ranker.blend), objectives
+        self._items = pa.array(ranker.context.item_ids.tolist(), pa.string())
+        self._schema = make_output_schema(objectives)
+
+    def build(self, users: Sequence[str], slates: SlateColumns) -> "pa.RecordBatch":
+        """Return the picks of the slates of users."""
+        import pyarrow as pa
+
+        sizes = slates.sizes
+        owner = np.repeat(np.arange(len(sizes)), sizes)
+        ranks = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + 1
+        drawn = slates.log_propensity
+        columns: list[Any] = [
+            pa.array(users, pa.string()).take(pa.array(owner)),
+            self._items.take(pa.array(slates.items)),
+            pa.array(ranks.astype(np.int32)),
+            pa.array(slates.scores),
+            pa.array(slates.base_ranks.astype(np.int32)),
+            pa.nulls(len(owner), pa.float32()) if drawn is None else pa.array(drawn),
+            _take_said(slates.notes, [], pa.list_(pa.string()), owner),
+            _take_said(slates.policies, self._policy, pa.string(), owner),
+        ]
+        for name in self._objectives:
+            place = self._blend.index(name)
+            absent = slates.turned_off[owner, place]
+            columns.append(pa.array(np.ascontiguousarray(slates.contributions[:, place]), mask=absent))
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+
+def _take_said(said: Mapping[int, Any], usual: Any, kind: "pa.DataType", owner: Longs) -> "pa.Array":
+    """Return what is said of the request of each pick: what is said of few of them, and what is usual."""
     import pyarrow as pa
 
-    made = [
-        (one.user, answer) for one, answer in zip(requests, answers, strict=True) if not isinstance(answer, RecsysError)
-    ]
-    sizes = np.array([len(answer.items) for _, answer in made], np.int64)
-    slates = np.repeat(np.arange(len(made)), sizes)
-    ranks = np.arange(len(slates)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + 1
-    columns: list[Any] = [
-        pa.array([user for user, _ in made], pa.string()).take(pa.array(slates)),
-        pa.array([item for _, answer in made for item in answer.items], pa.string()),
-        pa.array(ranks.astype(np.int32)),
-        _join([answer.scores if len(answer.items) else _NO_NUMBERS for _, answer in made]),
-        pa.array(np.concatenate([_NO_RANKS, *(answer.base_ranks for _, answer in made)]).astype(np.int32)),
-        _join([answer.log_propensity for _, answer in made], sizes),
-        pa.array([list(answer.notes) for _, answer in made], pa.list_(pa.string())).take(pa.array(slates)),
-        pa.array([answer.policy for _, answer in made], pa.string()).take(pa.array(slates)),
-    ]
-    columns += [_join([_get_contributions(answer, name) for _, answer in made], sizes) for name in objectives]
-    return pa.RecordBatch.from_arrays(columns, schema=make_output_schema(objectives))
-
-
-_NO_NUMBERS = np.zeros(0, np.float32)
-_NO_RANKS = np.zeros(0, np.int64)
-
-
-def _get_contributions(answer: Recommendation, objective: str) -> Floats | None:
-    if objective not in answer.objectives:
-        return None
-    return answer.contributions[:, answer.objectives.index(objective)]
-
-
-def _join(parts: Sequence[Floats | None], sizes: Longs | None = None) -> "pa.Array":
-    """Return the numbers of all slates, null for those of a slate that has none."""
-    import pyarrow as pa
-
-    if sizes is None:
-        return pa.array(np.concatenate([_NO_NUMBERS, *(one for one in parts if one is not None)]), pa.float32())
-    filled = [np.zeros(size, np.float32) if one is None else one for one, size in zip(parts, sizes, strict=True)]
-    absent = np.repeat(np.array([one is None for one in parts], bool), sizes)
-    return pa.array(np.concatenate([_NO_NUMBERS, *filled]).astype(np.float32), pa.float32(), mask=absent)
+    order = {place: n for n, place in enumerate(said, start=1)}
+    values = pa.array([usual, *(list(one) if isinstance(one, tuple) else one for one in said.values())], kind)
+    which = np.zeros(int(owner.max(initial=-1)) + 1, np.int64)
+    places = [place for place in order if place < len(which)]
+    which[places] = [order[place] for place in places]
+    return values.take(pa.array(which[owner]))

@@ -14,7 +14,7 @@ from recsys.types.arrays import Anys
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BLOCK = 512  # requests that are answered together, at most
+BLOCK = 2048  # requests that are answered together, at most
 
 
 class BatchRequest(NamedTuple):

@@ -82,10 +82,7 @@ class Recommendation:
 
         Equal names, equal policies: it does not matter whether a request brought a dial or it was stored.
         """
-        if not self.dials and not self.profile_free:
-            return self.ranker_policy
-        told = json.dumps([self.ranker_policy, sorted(self.dials.items()), self.profile_free])
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        return name_request_policy(self.ranker_policy, self.dials, self.profile_free)
 
     @property
     def displaced(self) -> tuple[str, ...]:
@@ -167,6 +164,14 @@ class Recommendation:
             f"recommendation: item '{name}' is none of the {len(self.items)} picks, expected one of them: "
             "Ranker.why_not says why it is none"
         )
+
+
+def name_request_policy(ranker_policy: str, dials: Mapping[str, float], profile_free: bool) -> str:
+    """Return the name of the policy of a request: the ranker's, or with dials or without a profile one made of both."""
+    if not dials and not profile_free:
+        return ranker_policy
+    told = json.dumps([ranker_policy, sorted(dials.items()), profile_free])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def build_recommendation(**content: Any) -> Recommendation:

@@ -24,6 +24,7 @@ from recsys.objectives.derived_tables import (
 )
 from recsys.objectives.fatigues import convert_window
 from recsys.objectives.negative_spaces import negative_space
+from recsys.rankers.block_users import BlockUsers
 from recsys.rankers.generic_path import Picks
 from recsys.rankers.policies import Policy
 from recsys.rankers.requests import (
@@ -57,11 +58,28 @@ MAX_LAYOUTS = 64  # layouts that are kept, one for each number of candidates and
 NO_COSINES = np.zeros(0, np.float32)
 NO_GUARDS = slot_rules.NO_RULES.slice_users(0, 1).to_tuple()  # no guards
 
-FillNeed = Callable[
-    [RequestUser, Candidates, Doubles, Ints], None
-]  # fills need, accepted, cap, and regions of a Coverage term
 FillExpected = Callable[[RequestUser, Doubles], None]  # fills what negative space expects: accepted and cap
-FillGain = Callable[[RequestUser, Candidates, Floats], None]  # fills the gains of a Modular term
+
+
+class Need(NamedTuple):
+    """What fills need, accepted and cap, (3, Z), and the regions of the candidates of a Coverage term."""
+
+    fill: Callable[[RequestUser, Candidates, Doubles, Ints], None]  # of a request,
+    fill_block: Callable[[BlockUsers, Doubles, int, Ints], None]  # of B requests: (B, 3, Z), regions of each candidate
+
+
+class Gain(NamedTuple):
+    """What fills the gains of a Modular term."""
+
+    fill: Callable[[RequestUser, Candidates, Floats], None]  # (N,) of a request,
+    fill_block: Callable[[BlockUsers, Floats], None]  # (B, N) of B requests, zeros beyond the candidates of each
+
+
+class Expected(NamedTuple):
+    """What fills the exposure that negative space expects, accepted and cap."""
+
+    fill: FillExpected  # (2, Z) of a request,
+    fill_block: Callable[[BlockUsers, Doubles], None]  # (B, 2, Z) of B requests
 
 
 class Layout(NamedTuple):
@@ -91,10 +109,10 @@ class FastPath:
         self.laid: dict[tuple[int, int], Layout] = {}
         self.regions_per_candidate = 0  # of each candidate, where they can be laid side by side
         self._build_layout(1, policy.k)  # first: objectives refuse settings that cannot be meant
-        self.fill_need = _build_need_function(context, self.parts)
-        if self.fill_need is not None and has_one_region_per_map(context):
+        self.need = _build_need(context, self.parts)
+        if self.need is not None and has_one_region_per_map(context):
             self.regions_per_candidate, self.laid = len(context.maps), {}
-        self.gains = _build_gain_functions(context, self.parts)
+        self.gains = _build_gains(context, self.parts)
         self.reduced: dict[tuple[bool, ...], FastPath] = {}  # without some parts, by which are kept
 
     def dial(self, factors: Mapping[str, float]) -> tuple["FastPath", Doubles]:
@@ -133,7 +151,7 @@ class FastPath:
         made.unused_deviations = np.zeros(made.weight.shape)
         made.memo, made.laid = TableCache(3), {}
         if "negative_space" not in made.objectives:
-            made.fill_need, made.regions_per_candidate = None, 0
+            made.need, made.regions_per_candidate = None, 0
         self.reduced[kept] = made
         return made
 
@@ -190,15 +208,15 @@ class FastPath:
         rows = candidates.items.astype(np.int64)[None, None]
         shape, place, _, by_slot = terms
         gains = np.empty((len(self.gains), 1, len(candidates.items)), np.float32)
-        for row, fill in enumerate(self.gains):
-            fill(request_user, candidates, gains[row, 0])
+        for row, gain in enumerate(self.gains):
+            gain.fill(request_user, candidates, gains[row, 0])
         vectors, settings, empty, spread_rows, start = spread
         spread = (vectors, settings, empty, rows[: len(spread_rows)], start)
-        if self.fill_need is not None:
+        if self.need is not None:
             settings, seats, patience, at, pointers, regions, values, slots, need, cap, start = coverage
             width, by_candidate = need.shape[1], self.regions_per_candidate
             wanted, packed = np.zeros((3, width)), np.empty(len(candidates.items) * by_candidate, np.int32)
-            self.fill_need(request_user, candidates, wanted[:, : width - (by_candidate > 0)], packed)
+            self.need.fill(request_user, candidates, wanted[:, : width - (by_candidate > 0)], packed)
             at, regions = (at, packed) if by_candidate else (rows, regions)
             need, cap = wanted[:1], wanted[2:]
             coverage = (settings, seats, patience, at, pointers, regions, values, slots, need, cap, start)
@@ -291,18 +309,18 @@ def _pack_regions_by_candidate(made: "KernelInputs", n: int, maps: int) -> "Kern
     return made._replace(coverage=coverage)
 
 
-def _build_gain_functions(context: Context, parts: tuple[BlendPart, ...]) -> list[FillGain]:
-    """Return a function for each part whose gains do not depend on the slate, which fills them, in the parts' order."""
-    made: list[FillGain] = []
+def _build_gains(context: Context, parts: tuple[BlendPart, ...]) -> list[Gain]:
+    """Return what fills the gains of each part whose gains do not depend on the slate, in the parts' order."""
+    made: list[Gain] = []
     for part in parts:
         if part.name == "relevance":
-            made.append(_fill_relevance)
+            made.append(Gain(_fill_relevance, _fill_relevance_block))
         elif part.name == "unexplored":
-            made.append(_build_unexplored_function(context, part))
+            made.append(_build_unexplored_gain(context, part))
         elif part.name == "discovery_value":
-            made.append(_build_value_function(context, part))
+            made.append(_build_value_gain(context, part))
         elif part.name == "fatigue":
-            made.append(_build_fatigue_function(part))
+            made.append(_build_fatigue_gain(part))
     return made
 
 
@@ -310,37 +328,60 @@ def _fill_relevance(request_user: RequestUser, candidates: Candidates, gain: Flo
     gain[:] = candidates.scores
 
 
-def _build_unexplored_function(context: Context, part: BlendPart) -> FillGain:
+def _fill_relevance_block(users: BlockUsers, gains: Floats) -> None:
+    gains[:] = users.lay_out(users.scores, 0.0)
+
+
+def _build_unexplored_gain(context: Context, part: BlendPart) -> Gain:
+    from recsys.kernels.request_blocks import fill_unexplored_block
     from recsys.kernels.requests import fill_unexplored_gains
 
     kernel: Any = fill_unexplored_gains
-    fill_cosines = _build_cosine_function(context, part)
+    block_kernel: Any = fill_unexplored_block
+    cosines = _build_cosines(context, part)
     tables = _get_unexplored_tables(context, part)
 
     def fill(asker: RequestUser, candidates: Candidates, gain: Floats) -> None:
-        declined, near = list_disliked_items(context, asker), fill_cosines(asker, candidates)
+        declined, near = list_disliked_items(context, asker), cosines.find(asker, candidates)
         kernel(candidates.items, candidates.scores, near, asker.history, declined, *tables, gain)
 
-    return fill
+    def fill_block(users: BlockUsers, gains: Floats) -> None:
+        block_kernel(*_list_block_arrays(users), cosines.find_block(users), *_list_evidence(users), *tables, gains)
+
+    return Gain(fill, fill_block)
 
 
-def _build_value_function(context: Context, part: BlendPart) -> FillGain:
+def _list_block_arrays(users: BlockUsers) -> list[Any]:
+    return [users.items, users.scores, users.starts]
+
+
+def _list_evidence(users: BlockUsers) -> list[Any]:
+    return [*users.histories, *users.dislikes]
+
+
+def _build_value_gain(context: Context, part: BlendPart) -> Gain:
     from recsys.kernels.like_probabilities import KINDS
+    from recsys.kernels.request_blocks import fill_discovery_value_block
     from recsys.kernels.requests import fill_discovery_values
 
     kernel: Any = fill_discovery_values
-    fill_cosines = _build_cosine_function(context, part)
+    block_kernel: Any = fill_discovery_value_block
+    cosines = _build_cosines(context, part)
     tables = [*_get_unexplored_tables(context, part), float(_complete_settings(part)["exploration"])]
 
     def fill(asker: RequestUser, candidates: Candidates, gain: Floats) -> None:
-        declined, near = list_disliked_items(context, asker), fill_cosines(asker, candidates)
+        declined, near = list_disliked_items(context, asker), cosines.find(asker, candidates)
         kind = KINDS[candidates.likelihood_kind]
         kernel(candidates.items, candidates.scores, near, asker.history, declined, *tables, kind, gain)
 
-    return fill
+    def fill_block(users: BlockUsers, gains: Floats) -> None:
+        near, kinds = cosines.find_block(users), np.array([KINDS[one.likelihood_kind] for one in users.found])
+        block_kernel(*_list_block_arrays(users), near, *_list_evidence(users), *tables, kinds, gains)
+
+    return Gain(fill, fill_block)
 
 
-def _build_fatigue_function(part: BlendPart) -> FillGain:
+def _build_fatigue_gain(part: BlendPart) -> Gain:
     from recsys.kernels.exposures import fill_fatigue_gains
     from recsys.kernels.like_probabilities import KINDS
 
@@ -357,25 +398,43 @@ def _build_fatigue_function(part: BlendPart) -> FillGain:
         kind = KINDS[candidates.likelihood_kind]
         kernel(candidates.items, candidates.scores, shown.items, shown.times, shown.now, *numbers, kind, gain)
 
-    return fill
+    def fill_block(users: BlockUsers, gains: Floats) -> None:
+        for b, (asker, one) in enumerate(zip(users.askers, users.found, strict=True)):
+            if len(asker.shown.items):
+                fill(asker, one, gains[b, : len(one.items)])
+
+    return Gain(fill, fill_block)
 
 
-def _build_cosine_function(context: Context, part: BlendPart) -> Callable[[RequestUser, Candidates], Floats]:
-    """Return a function that returns the largest cosine of each candidate to the history, (N,), () if not read."""
+class Cosines(NamedTuple):
+    """What finds the largest cosine of each candidate to the history."""
+
+    find: Callable[[RequestUser, Candidates], Floats]  # (N,) of a request,
+    find_block: Callable[[BlockUsers], Floats]  # (B, N) of B requests
+
+
+def _build_cosines(context: Context, part: BlendPart) -> Cosines:
+    """Return what finds the cosines that a part reads: none, if it reads none."""
     settings = _complete_settings(part)
     if not settings["distance_share"]:
-        return lambda asker, candidates: NO_COSINES
-    from recsys.kernels.likelihood_features import fill_history_cosines
+        return Cosines(lambda asker, candidates: NO_COSINES, lambda users: np.zeros((len(users), 0), np.float32))
+    from recsys.kernels.likelihood_features import fill_all_history_cosines, fill_history_cosines
 
     kernel: Any = fill_history_cosines
+    block_kernel: Any = fill_all_history_cosines
     vectors = np.asarray(get_item_vectors(context, settings["space"], part.name))
 
-    def fill(asker: RequestUser, candidates: Candidates) -> Floats:
+    def find(asker: RequestUser, candidates: Candidates) -> Floats:
         near = np.empty(len(candidates.items), np.float32)
         kernel(vectors, candidates.items, asker.history, near)
         return near
 
-    return fill
+    def find_block(users: BlockUsers) -> Floats:
+        histories, near = users.histories, np.empty(users.item_rows.shape, np.float32)
+        block_kernel(vectors, users.item_rows, np.arange(len(users)), histories.starts, histories.values, near)
+        return near
+
+    return Cosines(find, find_block)
 
 
 def _get_unexplored_tables(context: Context, part: BlendPart) -> list[Any]:
@@ -385,28 +444,33 @@ def _get_unexplored_tables(context: Context, part: BlendPart) -> list[Any]:
     return [*_get_share_arrays(context), np.asarray(get_item_regions(context)), *numbers]
 
 
-def _build_need_function(context: Context, parts: tuple[BlendPart, ...]) -> FillNeed | None:
-    """Return a function that fills need and cap of `negative_space`, None where it is not in the blend."""
+def _build_need(context: Context, parts: tuple[BlendPart, ...]) -> Need | None:
+    """Return what fills need and cap of `negative_space`, None where it is not in the blend."""
     found = [part for part in parts if part.objective is negative_space]
     if not found:
         return None
+    from recsys.kernels.request_blocks import fill_region_need_block
     from recsys.kernels.requests import fill_region_need
 
     kernel: Any = fill_region_need
+    block_kernel: Any = fill_region_need_block
     settings = _complete_settings(found[0])
-    expected = _build_expected_function(context, float(settings["tau"]), float(settings["prior_strength"]))
-    regions, starts = np.asarray(get_item_regions(context)), np.asarray(get_region_layout(context)[1])
-    top_m = int(settings["top_m"])
+    expected = _build_expected(context, float(settings["tau"]), float(settings["prior_strength"]))
+    tables = [np.asarray(get_item_regions(context)), np.asarray(get_region_layout(context)[1]), int(settings["top_m"])]
 
-    def want(asker: RequestUser, candidates: Candidates, wanted: Doubles, found_regions: Ints) -> None:
-        expected(asker, wanted[1:])
-        kernel(candidates.items, candidates.scores, regions, starts, top_m, wanted, found_regions)
+    def fill(asker: RequestUser, candidates: Candidates, wanted: Doubles, found_regions: Ints) -> None:
+        expected.fill(asker, wanted[1:])
+        kernel(candidates.items, candidates.scores, *tables, wanted, found_regions)
 
-    return want
+    def fill_block(users: BlockUsers, wanted: Doubles, by_candidate: int, found_regions: Ints) -> None:
+        expected.fill_block(users, wanted[:, 1:])
+        block_kernel(*_list_block_arrays(users), *tables, wanted, by_candidate, found_regions)
+
+    return Need(fill, fill_block)
 
 
-def _build_expected_function(context: Context, tau: float, prior_strength: float) -> FillExpected:
-    """Return a function that fills `accepted` and `cap` for a request.
+def _build_expected(context: Context, tau: float, prior_strength: float) -> Expected:
+    """Return what fills `accepted` and `cap` of requests.
 
     For known users the values are precomputed if they fit in `MAX_EXPOSURE_BYTES`.
     """
@@ -418,23 +482,33 @@ def _build_expected_function(context: Context, tau: float, prior_strength: float
     starts = np.asarray(get_region_layout(context)[1])
     near = [starts, np.ascontiguousarray(axes), np.ascontiguousarray(places), centres, bandwidths]
 
-    def expected(asker: RequestUser, filled: Doubles) -> None:
+    def compute(asker: RequestUser, filled: Doubles) -> None:
         community = int(label[asker.code]) if asker.code >= 0 else -1
         declined = list_disliked_items(context, asker)
         kernel(asker.history, declined, *shares, *near, community, tau, prior_strength, like_share, *filled)
 
     def fill_user(code: int, filled: Doubles) -> None:
-        expected(RequestUser(code, get_row_columns(cast(Csr, context.train), code)), filled)
+        compute(RequestUser(code, get_row_columns(cast(Csr, context.train), code)), filled)
 
     known = np.asarray(get_expected_exposure(context, tau, prior_strength, fill_user))
 
-    def looked_up(asker: RequestUser, filled: Doubles) -> None:
-        if 0 <= asker.code < known.shape[1] and not asker.is_extended and not len(asker.dislikes):
+    def is_known(asker: RequestUser) -> bool:
+        return 0 <= asker.code < known.shape[1] and not asker.is_extended and not len(asker.dislikes)
+
+    def fill(asker: RequestUser, filled: Doubles) -> None:
+        if is_known(asker):
             filled[:] = known[:, asker.code]
         else:
-            expected(asker, filled)
+            compute(asker, filled)
 
-    return looked_up
+    def fill_block(users: BlockUsers, filled: Doubles) -> None:
+        looked_up = np.array([is_known(asker) for asker in users.askers], bool)
+        codes = np.array([asker.code for asker in users.askers])[looked_up]
+        filled[looked_up] = known[:, codes].transpose(1, 0, 2)
+        for b in np.flatnonzero(~looked_up).tolist():
+            compute(users.askers[b], filled[b])
+
+    return Expected(fill, fill_block)
 
 
 def _get_share_arrays(context: Context) -> list[Anys]:

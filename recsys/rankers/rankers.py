@@ -16,19 +16,17 @@ from recsys.control.forgetting import FinishedForgets, PendingForget
 from recsys.control.receipts import Receipt
 from recsys.control.whys import WhyNot
 from recsys.data.identifiers import normalize_id
-from recsys.evidence.like_curves import LikeCurve, estimate_like_probabilities
+from recsys.evidence.like_curves import LikeCurve
 from recsys.evidence.questions import DEFICIT_WEIGHT, Questions
-from recsys.kernels import slot_rules
 from recsys.likelihoods.computing import RequestScorer
 from recsys.likelihoods.records import Likelihood
 from recsys.models.fits import refuse_ranking_problem
 from recsys.objectives.derived_tables import TableKey, get_id_codes, get_number_codes, get_tie_order
 from recsys.rankers import fitting, stores
-from recsys.rankers.answers import Recommendation, build_recommendation
-from recsys.rankers.batches import count_listed, parse_batch, parse_batch_users
+from recsys.rankers.answers import Recommendation
+from recsys.rankers.batch_readers import BatchReader, PlainUsers
+from recsys.rankers.batches import BatchColumns, count_listed, count_users, read_columns
 from recsys.rankers.block_retrieval import LazyBlockRetrieval
-from recsys.rankers.evidence_ages import measure_evidence_ages
-from recsys.rankers.explanations import explain_picks
 from recsys.rankers.exposures import MAX_SHOWN, ExposureStore, hide_limited_items
 from recsys.rankers.fast_path import FastPath, build_fast_path
 from recsys.rankers.forgets import (
@@ -50,37 +48,25 @@ from recsys.rankers.forgets import (
     tell_user_lines,
     undo,
 )
-from recsys.rankers.generic_path import Picks, pick_by_rerank
-from recsys.rankers.guest_runs import describe_guest_runs
 from recsys.rankers.indexes import Index, retrieve_from_index
-from recsys.rankers.like_curves import check_like_curve, describe_unsure_slate, widen_slate
+from recsys.rankers.like_curves import check_like_curve, widen_slate
 from recsys.rankers.likelihoods import (
     build_ranker_scorer,
-    describe_kept_order,
-    explain_by_features,
     order_by_likelihood,
 )
-from recsys.rankers.one_offs import confirm, describe_one_offs, list_confirmed, tell_held_back
+from recsys.rankers.made_slates import PreparedRequest
+from recsys.rankers.many_requests import RequestBatch
+from recsys.rankers.one_offs import confirm, list_confirmed, tell_held_back
 from recsys.rankers.owned_items import set_owned_until
 from recsys.rankers.policies import Policy
 from recsys.rankers.profiles import UserProfile, build_profile
 from recsys.rankers.questions import ask_questions
-from recsys.rankers.receipts import GivenInputs, HeldInputs, Replay, ReplayResult, make_receipt, replay_receipt
+from recsys.rankers.receipts import GivenInputs, HeldInputs, Replay, ReplayResult, replay_receipt
 from recsys.rankers.records import RankerParts, check_parts, collect_parts, name_policy
-from recsys.rankers.request_blocks import BlockParts, PreparedRequest, Read, answer_in_blocks
+from recsys.rankers.request_blocks import BlockParts
 from recsys.rankers.request_constraints import (
     RequestGuards,
-    count_violations,
-    describe_short_slate,
-    describe_violations,
     deserialize_guards,
-    filter_allowed_items,
-    flatten_hidden_items,
-    freeze_guards,
-    list_pinned_items,
-    make_hidden_guard,
-    name_violations,
-    pad_candidates,
     resolve_fixed_guards,
     serialize_guards,
 )
@@ -102,6 +88,8 @@ from recsys.rankers.requests import (
 )
 from recsys.rankers.retrievals import retrieve_candidates
 from recsys.rankers.saved_tables import list_saved_tables
+from recsys.rankers.slate_columns import SlateColumns
+from recsys.rankers.slate_makers import SlateMaker
 from recsys.rankers.topics import resolve_topics
 from recsys.rankers.updates import UpdateReport, find_update, update
 from recsys.rankers.user_dials import (
@@ -110,12 +98,11 @@ from recsys.rankers.user_dials import (
     add_user_dials,
     find_user_code,
     group_user_dials,
-    list_kept_objectives,
     remove_user_dials,
     select_known_users,
 )
 from recsys.rankers.why_nots import MAX_REMOVED, Absence
-from recsys.rankers.whys import RequestWhys, check_known_item
+from recsys.rankers.whys import check_known_item
 from recsys.reranking.blends import Blend, parse_blend
 from recsys.reranking.dials import ANY_FACTOR, DialRange, check_factors, parse_control
 from recsys.reranking.repeat_guard import repeat
@@ -129,7 +116,6 @@ from recsys.types import (
     Pool,
     RecsysError,
     RecsysWarning,
-    Rule,
     Scorer,
     Split,
     TasteMap,
@@ -179,6 +165,7 @@ class Ranker:
     _users: IdIndex = field(init=False, repr=False)
     _fast_path: FastPath | None = field(init=False, repr=False)
     _likelihood_scorer: RequestScorer | None = field(init=False, repr=False)
+    _slates: SlateMaker = field(init=False, repr=False)
     _block_retrieval: LazyBlockRetrieval = field(init=False, repr=False)
     _exposures: ExposureStore = field(init=False, repr=False)
     _held: HeldInputs = field(init=False, repr=False)  # what receipts are made of
@@ -225,6 +212,11 @@ class Ranker:
         plain = self.index is None and not self._fixed_guards.pinned_items and not self._needed_groups
         by_blocks = LazyBlockRetrieval(self.model, self.context, self._retrievable, self.policy, plain)
         object.__setattr__(self, "_block_retrieval", by_blocks)
+        how = (self._weights, self.blend, self.scales, self.policy, self.like_curve)
+        made = SlateMaker(
+            self.model, self.context, self._items, *how, self._likelihood_scorer, self._fast_path, self._held
+        )
+        object.__setattr__(self, "_slates", made)
 
     @classmethod
     def fit(
@@ -680,16 +672,11 @@ class Ranker:
         Raises:
             RecsysError: for lists of unequal length, or a k, seed, `profile_free` or `now` that cannot be.
         """
-        count = count_listed(items, "items")
-        who = parse_batch_users(count, users, histories, more)
-        self._check_request(k, seed, profile_free, now)
-        if (worths := count_listed(scores, "scores")) != count:
-            raise RecsysError(f"ranker: found {count} lists of items and {worths} of scores, expected as many")
-        reads = self._list_reads(profile_free, now, k, who, guards, weights, shown, dislikes)
-        candidates = [
-            partial(read, items=one, scores=worth) for read, one, worth in zip(reads, items, scores, strict=True)
-        ]
-        return self._answer_many(candidates, seed)
+        columns = read_columns(
+            count_listed(items, "items"), users, histories, more=more, dislikes=dislikes, guards=guards,
+            weights=weights, shown=shown, items=items, scores=scores,
+        )  # fmt: skip
+        return self._open_batch(columns, k, seed, profile_free, now).list_answers()
 
     def rank_many(
         self,
@@ -718,44 +705,66 @@ class Ranker:
             RecsysError: for neither users nor histories, lists of unequal length, a k, seed, `profile_free` or `now`
                 that cannot be, or if the ranker has no model.
         """
-        self._check_request(k, seed, profile_free, now)
-        self._need_model()
-        given = users if users is not None else histories
-        if given is None:
-            raise RecsysError("ranker: found neither users nor histories, expected one of them")
-        count = count_listed(given, "users" if users is not None else "histories")
-        who = parse_batch_users(count, users, histories, more)
-        reads = self._list_reads(profile_free, now, k, who, guards, weights, shown, dislikes)
-        return self._answer_many(reads, seed)
+        columns = read_columns(
+            count_users(users, histories), users, histories, more=more, dislikes=dislikes, guards=guards,
+            weights=weights, shown=shown,
+        )  # fmt: skip
+        return self._open_batch(columns, k, seed, profile_free, now).list_answers()
 
-    def _list_reads(
+    def make_slate_columns(
         self,
-        profile_free: bool,
-        now: Any,
-        k: int | None,
-        who: Sequence[Mapping[str, Any]],
-        guards: Any,
-        weights: Any,
-        shown: Any,
-        dislikes: Any,
-    ) -> list[partial[PreparedRequest]]:
-        """Return what reads each request of a batch.
+        items: Sequence[Sequence[Id]] | None = None,
+        scores: Sequence[Any] | None = None,
+        *,
+        users: Sequence[Id] | None = None,
+        histories: Sequence[Iterable[HistoryRow]] | None = None,
+        more: Sequence[Iterable[HistoryRow]] | None = None,
+        dislikes: Sequence[Iterable[Id]] | None = None,
+        k: int | None = None,
+        seed: int | None = None,
+        guards: Sequence[Sequence[Guard]] | None = None,
+        weights: Sequence[Mapping[Any, float] | None] | None = None,
+        profile_free: bool = False,
+        shown: Sequence[Any] | None = None,
+        now: Any = None,
+    ) -> SlateColumns:
+        """Return the slates of several requests as columns of arrays, without an object for each request.
+
+        They are those of `rank_many`, or with `items` and `scores` of `rerank_many`, whose arguments these are. Items
+        are codes into `known_items`. What an answer tells only when it is asked is not there.
 
         Raises:
-            RecsysError: for a list that does not have one for each request.
+            RecsysError: as `rank_many` and `rerank_many` do.
         """
-        count = len(who)
-        of_each = (
-            parse_batch(count, guards, "guards", ()),
-            parse_batch(count, weights, "weights"),
-            parse_batch(count, shown, "shown"),
-            parse_batch(count, dislikes, "dislikes"),
-        )
-        read = partial(self._read_request, profile_free, now, k)
-        return [
-            partial(read, guards=own, weights=factors, shown=before, dislikes=declined, **asks)
-            for asks, own, factors, before, declined in zip(who, *of_each, strict=True)
-        ]
+        count = count_users(users, histories) if items is None else count_listed(items, "items")
+        columns = read_columns(
+            count, users, histories, more=more, dislikes=dislikes, guards=guards, weights=weights, shown=shown,
+            items=items, scores=scores,
+        )  # fmt: skip
+        return self._open_batch(columns, k, seed, profile_free, now).make_columns()
+
+    def _open_batch(
+        self, columns: BatchColumns, k: int | None, seed: int | None, profile_free: bool, now: Any
+    ) -> RequestBatch:
+        """Return the requests of a batch, all of one moment, and what answers them."""
+        self._check_request(k, seed, profile_free, now)
+        if columns.items is None:
+            self._need_model()
+        moment = int(time.time()) if now is None else parse_moment("ranker: now", now)
+        read, plain = partial(self._read_request, profile_free, moment, k), None
+        if profile_free is False:
+            plain = self._find_plain_users(moment)
+        reader = BatchReader(columns, read, self._resolve_k(k), self._items, plain)
+        parts = BlockParts(self._slates, self._block_retrieval, self._fixed_guards, self._retrieve)
+        return RequestBatch(parts, reader, self.policy.seed if seed is None else seed, self.name)
+
+    def _find_plain_users(self, now: int) -> PlainUsers | None:
+        """Return the users of whom a request that brings nothing reads their likes alone."""
+        context, closed = self.context, {} if self.forget_state is None else self.forget_state.closed
+        if self._exposures.has_rows or context.time_weights is not None or context.one_offs is not None:
+            return None
+        others = {*self._dials_of_users, *closed}
+        return PlainUsers(self._users.codes, context.need_train("a ranker"), others, self._fixed_guards, now)
 
     def _read_request(
         self,
@@ -780,22 +789,6 @@ class Ranker:
         asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
         found = None if items is None else parse_candidates(self._items, items, scores)
         return PreparedRequest(asks, dials, k, held, found)
-
-    def _answer_many(self, reads: Sequence[Read], seed: int | None) -> tuple[Recommendation | RecsysError, ...]:
-        """Return the answers to the requests of a batch."""
-        seed = self.policy.seed if seed is None else check_int("ranker: seed", seed)
-
-        def answer(request: PreparedRequest, found: Candidates) -> Recommendation:
-            asks, dials, k, held, given = request
-            return self._answer_request(asks, found, k, seed, held, self.policy.n if given is None else None, dials)
-
-        def build(request: PreparedRequest, given: Candidates, found: Candidates, picked: Picks) -> Recommendation:
-            asks, dials, k, held, own = request
-            n = self.policy.n if own is None else None
-            return self._build_answer(asks, given, found, found.items, picked, k, seed, held, (), n, dials)
-
-        parts = (self._likelihood_scorer, self._fast_path, self._retrieve, answer, build)
-        return answer_in_blocks(BlockParts(self._block_retrieval, self._fixed_guards, *parts), reads, seed)
 
     def set_user_dials(
         self,
@@ -1133,204 +1126,8 @@ class Ranker:
     ) -> Recommendation:
         """Return the answer to a request; at most `max_retrieved` candidates are retrieved, None: the caller's."""
         seed = self.policy.seed if seed is None else check_int("ranker: seed", seed)
-        given = found
-        if self._likelihood_scorer is not None:
-            found = order_by_likelihood(self._likelihood_scorer, request_user, found)
-        asked: tuple[Rule, ...] = ()
-        pool = None
-        hiding = None
-        if request_guards.are_limits or (not request_guards.guards and len(request_user.hidden)):
-            hiding = flatten_hidden_items(found, request_user.hidden, k)
-        elif request_guards.guards:
-            around = (
-                self.context if None not in request_guards.rules else build_user_context(self.context, request_user)
-            )
-            pool = pad_candidates(found, k, around)
-            asked = request_guards.resolve_rules(pool, k, self.policy.order)
-        if not len(found.items):
-            return self._answer_empty(request_user, given, k, seed, request_guards, asked, max_retrieved, dials)
-        fast_path = dials.fast_path or self._fast_path
-        if fast_path is not None:
-            laid = hiding or (slot_rules.NO_RULES if pool is None else slot_rules.flatten_rules(asked, pool, k))
-            picked = fast_path.pick_slate(request_user, found, k, seed, laid, dials.weight)
-        else:
-            of_slate = freeze_guards(request_guards.guards if asked else (), asked)
-            of_slate += [] if hiding is None else [make_hidden_guard(request_user.hidden, len(self._items.names))]
-            picked = pick_by_rerank(
-                self.context,
-                self.blend,
-                self.scales,
-                self.policy,
-                request_user,
-                found,
-                k,
-                seed,
-                of_slate,
-                dials.factors,
-            )
-        shown = found.items
-        if asked:
-            shown = filter_allowed_items(shown, asked)
-        elif hiding is not None:
-            shown = shown[~hiding.closed[0]]
-        return self._build_answer(
-            request_user, given, found, shown, picked, k, seed, request_guards, asked, max_retrieved, dials
-        )
-
-    def _build_answer(
-        self,
-        request_user: RequestUser,
-        given: Candidates,
-        found: Candidates,
-        shown: Ints,
-        picked: Picks,
-        k: int,
-        seed: int,
-        request_guards: RequestGuards,
-        asked: tuple[Rule, ...],
-        max_retrieved: int | None,
-        dials: RequestDials,
-    ) -> Recommendation:
-        """Return the answer with picks among the candidates that were `found`, of which those `shown` may be shown."""
-        codes, names = found.items[picked.positions], self._items.names
-        contributions = picked.contributions
-        far: dict[str, int] = {}
-        lacking: tuple[str, ...] = ()
-        if asked:
-            distance = count_violations(asked, codes, k)
-            far, lacking = (
-                name_violations(request_guards.guards, distance),
-                describe_violations(names, request_guards.guards, asked, distance, codes),
-            )
-        pinned = list_pinned_items(asked)
-        likes = (self.like_curve, found.likelihood_kind, found.scores[picked.positions])
-        lacking += describe_unsure_slate(*likes)
-        if len(codes) < k:
-            lacking += (
-                self._describe_short(
-                    len(codes), k, len(found.items), len(shown), request_guards, request_user.hidden, max_retrieved
-                ),
-            )
-        return build_recommendation(
-            items=get_item_ids(names, codes),
-            contributions=contributions,
-            objectives=picked.objectives,
-            relevance=found.scores[picked.positions],
-            base_ranks=picked.positions + 1,
-            log_propensity=picked.log_propensity,
-            seed=seed,
-            ranker_policy=self.name,
-            unknown_items=found.unknown,
-            unknown_history=request_user.unknown,
-            violations=far,
-            notes=(
-                *request_user.exposure_notes,
-                *lacking,
-                *describe_kept_order(self._likelihood_scorer, request_user),
-                *describe_one_offs(self.context, request_user, names),
-                *describe_guest_runs(self.context, request_user),
-            ),
-            relevance_slate=partial(get_item_ids, names, shown[:k]),
-            explain=partial(
-                explain_picks,
-                self.context,
-                codes,
-                request_user.history,
-                contributions,
-                picked.objectives,
-                pinned,
-            ),
-            explain_likelihood=partial(explain_by_features, self._likelihood_scorer, request_user, given, codes),
-            make_receipt=partial(
-                make_receipt,
-                self._held,
-                request_user,
-                given if max_retrieved is None else None,
-                k,
-                request_guards.guards,
-            ),
-            measure_ages=partial(
-                measure_evidence_ages,
-                self.context,
-                codes,
-                request_user.code,
-                request_user.history,
-                request_user.dated,
-            ),
-            estimate_likes=partial(estimate_like_probabilities, *likes),
-            dials=dict(dials.factors),
-            profile_free=dials.profile_free,
-            now=request_user.now,
-            whys=RequestWhys(
-                None if max_retrieved is None else self.model,
-                self.context,
-                self._items,
-                request_user,
-                codes,
-                pinned,
-            ),
-        )
-
-    def _describe_short(
-        self,
-        n_picks: int,
-        k: int,
-        n_found: int,
-        n_allowed: int,
-        request_guards: RequestGuards,
-        hidden: Ints,
-        max_retrieved: int | None,
-    ) -> str:
-        """Return a sentence about why a slate has fewer than k picks."""
-        allowed = request_guards.filter_available(np.ones(len(self._items.names), bool))
-        allowed[hidden] = False
-        closed = int((~allowed).sum())
-        return describe_short_slate(
-            n_picks, k, n_found, n_found - n_allowed, max_retrieved, closed, len(self._items.names)
-        )
-
-    def _answer_empty(
-        self, request_user: RequestUser, found: Candidates, k: int, seed: int, request_guards: RequestGuards,
-        resolved: tuple[Rule, ...],
-        max_retrieved: int | None,
-        dials: RequestDials,
-    ) -> Recommendation:  # fmt: skip
-        """Return the answer where there is nothing to rank."""
-        objectives = list_kept_objectives(self._weights, dials.factors)
-        none, far = np.zeros(0, np.float32), count_violations(resolved, found.items, k)
-        of_rules = request_guards.guards if resolved else ()
-        return build_recommendation(
-            items=(),
-            contributions=np.zeros((0, len(objectives)), np.float32),
-            objectives=objectives,
-            relevance=none,
-            base_ranks=np.zeros(0, np.int64),
-            log_propensity=None,
-            seed=seed,
-            ranker_policy=self.name,
-            unknown_items=found.unknown,
-            unknown_history=request_user.unknown,
-            violations=name_violations(of_rules, far),
-            notes=(
-                *request_user.exposure_notes,
-                *describe_violations(self._items.names, of_rules, resolved, far, found.items),
-                self._describe_short(0, k, 0, 0, request_guards, request_user.hidden, max_retrieved),
-            ),
-            relevance_slate=tuple,
-            explain=tuple,
-            explain_likelihood=tuple,
-            make_receipt=partial(
-                make_receipt,
-                self._held,
-                request_user,
-                found if max_retrieved is None else None,
-                k,
-                request_guards.guards,
-            ),
-            dials=dict(dials.factors),
-            profile_free=dials.profile_free,
-            now=request_user.now,
-        )
+        request = PreparedRequest(request_user, dials, k, request_guards)
+        return self._slates.answer(self._slates.make(request, found, seed, max_retrieved), self.name)
 
     def _warm_up(self) -> None:
         """Answer a request of each kind, so that code is compiled and tables are made."""
@@ -1357,8 +1154,3 @@ def _rebuild_ranker(parts: Mapping[str, Any]) -> Ranker:
 def _guard_settings(guards: Sequence[Guard]) -> dict[str, Any]:
     """Return guards as settings: none where there are none."""
     return {"guards": serialize_guards(guards)} if guards else {}
-
-
-def get_item_ids(names: Sequence[str], codes: Ints) -> tuple[str, ...]:
-    """Return the ids of items, by their codes."""
-    return tuple([names[code] for code in codes.tolist()])
