@@ -88,10 +88,10 @@ def assert_same(one, other, path="record"):
     elif isinstance(one, TableCache | ConstantFunction):
         pass
     elif isinstance(one, Recommendation):
-        assert_same(one.whys.list_whys(one), other.whys.list_whys(other), f"{path}.whys")
-        told = (
-            {name: x for name, x in vars(part).items() if name != "whys" and not callable(x)} for part in (one, other)
-        )
+        for tells in ("list_relevance_slate", "explain", "explain_likelihood", "measure_ages", "estimate_likes"):
+            assert_same(getattr(one.details, tells)(), getattr(other.details, tells)(), f"{path}.{tells}")
+        assert_same(one.details.list_whys(one), other.details.list_whys(other), f"{path}.whys")
+        told = ({name: x for name, x in vars(part).items() if name != "details"} for part in (one, other))
         assert_same(*told, path)
     elif is_dataclass(one):
         for field in fields(one):

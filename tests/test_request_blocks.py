@@ -15,6 +15,7 @@ from recsys.rankers import Ranker, block_retrieval, request_blocks
 from recsys.rankers.block_retrieval import BlockRetrieval
 from recsys.rankers.requests import RequestUser
 from recsys.rankers.retrievals import score_items
+from recsys.rankers.slate_makers import SlateMaker
 from recsys.types import Factors, RecsysError
 
 NOW = 1_700_000_000
@@ -95,7 +96,7 @@ def test_known_users_go_by_blocks(world, taste_maps, model, policy, monkeypatch)
     ranker = Ranker.fit(model, world, BLEND, maps=taste_maps, **{"n": 12, "k": 4, **policy})
     check_users(ranker)
     monkeypatch.setattr(Ranker, "_retrieve", refuse_to_answer_alone)
-    monkeypatch.setattr(Ranker, "_answer_request", refuse_to_answer_alone)
+    monkeypatch.setattr(SlateMaker, "make", refuse_to_answer_alone)
     assert len(ranker.rank_many(users=world.user_ids)) == len(world.user_ids)
 
 
@@ -193,7 +194,7 @@ def test_candidates_of_unequal_number_go_by_blocks(ranker, world, monkeypatch):
     pools = [rng.permutation(world.item_ids)[: 4 + u % 9] for u in range(14)]
     scores, users = [rng.normal(size=len(pool)).round(1) for pool in pools], world.user_ids[:14]
     alone = [ranker.rerank(*given, user=user, now=NOW) for *given, user in zip(pools, scores, users, strict=True)]
-    monkeypatch.setattr(Ranker, "_answer_request", refuse_to_answer_alone)
+    monkeypatch.setattr(SlateMaker, "make", refuse_to_answer_alone)
     answers = ranker.rerank_many(pools, scores, users=users, now=NOW)
     assert list(map(say, answers)) == list(map(say, alone))
 

@@ -2,6 +2,11 @@
 
 The slow statements of the same rules are `recsys.maths.fold_in.solve_user_factors`, `recsys.objectives.negative_space`
 and plain NumPy.
+
+Functions of blocks call the function of one request for each of several, so that all of them are one call: threads that
+ask for the interpreter lock between small steps wait for each other. They stand in this file, beside what they call,
+because Numba discards cached machine code only if the file of the outer function changes. Rows of several requests
+stand end to end, those of request b from `starts[b]` to `starts[b + 1]`.
 """
 
 import numpy as np
@@ -9,7 +14,7 @@ import numpy as np
 from recsys.kernels.compiled import compile_kernel
 from recsys.kernels.like_probabilities import get_like_probability, scale_score, sum_score_mass
 
-UNORDERED, TWICE, ENDLESS, LARGE = 1, 2, 4, 8
+UNORDERED, TWICE, ENDLESS, LARGE, UNKNOWN = 1, 2, 4, 8, 16
 EXACT = 2.0**53  # whole numbers up to it are numbers of 64 bits
 HUGE_DISTANCE = 1e300  # finite: fastmath knows no infinities
 
@@ -270,7 +275,7 @@ def fill_region_need(codes, scores, hard, starts, top_m, wanted, regions):
     """
     size, maps = wanted.shape[1], len(starts)
     need, accepted, cap = wanted[0], wanted[1], wanted[2]
-    left = np.full(size + 1, np.int32(top_m))
+    left = np.full(size + 1, np.float64(top_m))
     offered = np.zeros(size + 1)
     there = regions if len(regions) > 0 else np.empty(len(codes) * maps, np.int32)
     for n in range(len(codes)):  # first, and nothing else: what is not in the cache is then waited for all at once
@@ -281,8 +286,8 @@ def fill_region_need(codes, scores, hard, starts, top_m, wanted, regions):
         worth, own = scale_score(scores, n), there[n * maps : (n + 1) * maps]
         for m in range(maps):
             z = np.uintp(own[m])  # an index that could be negative takes twice as long
-            offered[z] += worth if left[z] > 0 else 0.0  # no branch: it could not be foreseen
-            left[z] -= np.int32(1)
+            offered[z] += worth * min(left[z], 1.0)  # of `worth if left[z] > 0` a compiler makes a branch: not foreseen
+            left[z] = max(left[z] - 1.0, 0.0)
     need[:] = offered[:size]
     for m in range(maps):
         first, last = starts[m], size if m + 1 == maps else starts[m + 1]
@@ -294,3 +299,74 @@ def fill_region_need(codes, scores, hard, starts, top_m, wanted, regions):
         share = 1.0 / (owed * maps) if owed > 0.0 else 1.0
         for z in range(len(asked)):
             asked[z] *= share
+
+
+@compile_kernel(fastmath=False)
+def check_candidate_block(codes, scores, starts, rounded, wrong):
+    """Fill `rounded` with scores of 32 bits and `wrong` (B,) with what `check_candidates` says of each request.
+
+    A code below 0 is that of an item that the ranker does not know: UNKNOWN is then all that is said of the request.
+    """
+    for b in range(len(wrong)):
+        first, end, known = starts[b], starts[b + 1], True
+        for n in range(first, end):
+            known &= codes[n] >= 0
+        wrong[b] = check_candidates(codes[first:end], scores[first:end], rounded[first:end]) if known else UNKNOWN
+
+
+@compile_kernel(fastmath=False)
+def fill_unexplored_block(
+    codes, scores, starts, near, history, history_starts, dislikes, dislike_starts, pointers, regions, values, hard,
+    size, prior_strength, likes_share, distance_share, gains,
+):  # fmt: skip
+    """Fill `gains` (B, N) as `fill_unexplored_gains` does for each request, and leave what is beyond its candidates.
+
+    `near` (B, N) are the largest cosines to the history, (B, 0) where `distance_share` is 0.
+    """
+    for b in range(len(gains)):
+        first, end = starts[b], starts[b + 1]
+        fill_unexplored_gains(
+            codes[first:end], scores[first:end], near[b], history[history_starts[b] : history_starts[b + 1]],
+            dislikes[dislike_starts[b] : dislike_starts[b + 1]], pointers, regions, values, hard, size, prior_strength,
+            likes_share, distance_share, gains[b],
+        )  # fmt: skip
+
+
+@compile_kernel(fastmath=False)
+def fill_discovery_value_block(
+    codes, scores, starts, near, history, history_starts, dislikes, dislike_starts, pointers, regions, values, hard,
+    size, prior_strength, likes_share, distance_share, exploration, kinds, gains,
+):  # fmt: skip
+    """Fill `gains` (B, N) as `fill_discovery_values` does for each request, by the `kinds` (B,) of its scores."""
+    for b in range(len(gains)):
+        first, end = starts[b], starts[b + 1]
+        fill_discovery_values(
+            codes[first:end], scores[first:end], near[b], history[history_starts[b] : history_starts[b + 1]],
+            dislikes[dislike_starts[b] : dislike_starts[b + 1]], pointers, regions, values, hard, size, prior_strength,
+            likes_share, distance_share, exploration, kinds[b], gains[b],
+        )  # fmt: skip
+
+
+@compile_kernel(fastmath=False)
+def fill_region_need_block(codes, scores, starts, hard, first_regions, top_m, wanted, by_candidate, regions):
+    """Fill need in `wanted` (B, 3, Z) as `fill_region_need` does for each request.
+
+    `first_regions` (M,) is the first region of each map. The regions of candidates are laid into `regions`
+    (B, N `by_candidate`), where `by_candidate` is above 0.
+    """
+    for b in range(len(wanted)):
+        first, end = starts[b], starts[b + 1]
+        there = regions[b]
+        fill_region_need(
+            codes[first:end], scores[first:end], hard, first_regions, top_m, wanted[b],
+            there[: (end - first) * by_candidate],
+        )  # fmt: skip
+
+
+@compile_kernel(fastmath=False)
+def lay_out_rows(values, starts, rows):
+    """Fill the first places of `rows` (B, N) with the values of each request."""
+    for b in range(len(rows)):
+        row = rows[b]
+        for n in range(starts[b], starts[b + 1]):
+            row[n - starts[b]] = values[n]

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,12 +12,111 @@ from recsys.control.receipts import Receipt
 from recsys.control.whys import Why
 from recsys.data.identifiers import normalize_id
 from recsys.rankers.evidence_ages import EvidenceAge
-from recsys.rankers.whys import NO_WHYS, MadeWhys, Whys
 from recsys.types import RecsysError
 from recsys.types.arrays import Doubles, Floats, Longs
 from recsys.types.numbers import check_flag
-from recsys.types.pools import ConstantFunction
 from recsys.types.slates import sum_contributions
+
+
+class AnswerDetails(Protocol):
+    """What an answer tells only when it is asked for it."""
+
+    def list_relevance_slate(self) -> tuple[str, ...]:
+        """Return the first k by relevance of all that may be shown."""
+        ...
+
+    def explain(self) -> tuple[str, ...]:
+        """Return a sentence or two about each pick."""
+        ...
+
+    def explain_likelihood(self) -> tuple[dict[str, float], ...]:
+        """Return what each feature of the likelihood added to the score of each pick."""
+        ...
+
+    def measure_ages(self) -> tuple[EvidenceAge | None, ...]:
+        """Return how old the evidence behind each pick is."""
+        ...
+
+    def estimate_likes(self) -> Doubles | None:
+        """Return the probability that each pick is liked."""
+        ...
+
+    def make_receipt(self, answer: "Recommendation", keep_inputs: bool) -> Receipt:
+        """Return the receipt of the answer."""
+        ...
+
+    def list_whys(self, answer: "Recommendation") -> tuple[Why, ...]:
+        """Return why each pick is there, (k,)."""
+        ...
+
+    def check_known(self, item: str) -> None:
+        """Refuse an item that the ranker does not know, where that can be told."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class KeptDetails:
+    """The details of an answer that was pickled or copied, without its ranker."""
+
+    relevance_slate: tuple[str, ...]
+    explanations: tuple[str, ...]
+    features: tuple[dict[str, float], ...]
+    ages: tuple[EvidenceAge | None, ...]
+    likes: Doubles | None
+    receipt: Receipt
+    whys: tuple[Why, ...]
+
+    def list_relevance_slate(self) -> tuple[str, ...]:
+        """Return the first k by relevance of all that may be shown."""
+        return self.relevance_slate
+
+    def explain(self) -> tuple[str, ...]:
+        """Return a sentence or two about each pick."""
+        return self.explanations
+
+    def explain_likelihood(self) -> tuple[dict[str, float], ...]:
+        """Return what each feature of the likelihood added to the score of each pick."""
+        return self.features
+
+    def measure_ages(self) -> tuple[EvidenceAge | None, ...]:
+        """Return how old the evidence behind each pick is."""
+        return self.ages
+
+    def estimate_likes(self) -> Doubles | None:
+        """Return the probability that each pick is liked."""
+        return self.likes
+
+    def make_receipt(self, answer: "Recommendation", keep_inputs: bool) -> Receipt:
+        """Return the receipt of the answer.
+
+        Raises:
+            RecsysError: if its inputs are asked for.
+        """
+        if keep_inputs:
+            raise RecsysError(
+                "receipt: an answer that was pickled holds no inputs, expected receipt(inputs=True) before"
+            )
+        return self.receipt
+
+    def list_whys(self, answer: "Recommendation") -> tuple[Why, ...]:
+        """Return why each pick is there, (k,)."""
+        return self.whys
+
+    def check_known(self, item: str) -> None:
+        """Know nothing of the catalogue."""
+
+
+def keep_details(details: AnswerDetails, answer: "Recommendation") -> KeptDetails:
+    """Return the details of an answer as what they tell, made now."""
+    return KeptDetails(
+        details.list_relevance_slate(),
+        details.explain(),
+        details.explain_likelihood(),
+        details.measure_ages(),
+        details.estimate_likes(),
+        details.make_receipt(answer, False),
+        details.list_whys(answer),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,31 +135,14 @@ class Recommendation:
     unknown_history: tuple[str, ...]  # or of the history
     violations: Mapping[str, int]  # guards that are not met, by how many picks or slots; {} if all are
     notes: tuple[str, ...]  # a plain sentence about each of them, and about a slate of fewer than k picks
-    relevance_slate: Callable[[], Sequence[str]] = field(
-        repr=False
-    )  # the first k by relevance of all that may be shown
-    explain: Callable[[], tuple[str, ...]] = field(repr=False)
-    make_receipt: Callable[["Recommendation", bool], Receipt] = field(repr=False)
-    explain_likelihood: Callable[[], tuple[dict[str, float], ...]] = field(repr=False, default=tuple)
-    measure_ages: Callable[[], tuple[EvidenceAge | None, ...]] = field(repr=False, default=tuple)
-    estimate_likes: Callable[[], Doubles | None] = field(repr=False, default=ConstantFunction(None))
+    details: AnswerDetails = field(repr=False)  # what is computed when it is asked for
     dials: Mapping[str, float] = field(default_factory=dict)  # factor of each objective that is not as configured
     profile_free: bool = False  # whether it is what everybody gets
     now: int = 0  # seconds since 1970: the moment of the request
-    whys: Whys = field(repr=False, default=NO_WHYS)  # why each pick is there, made when it is asked for
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state that is pickled and copied: that of the answer, and nothing of the ranker that gave it."""
-        said = {
-            "relevance_slate": ConstantFunction(tuple(self.relevance_slate())),
-            "explain": ConstantFunction(tuple(self.explain())),
-            "explain_likelihood": ConstantFunction(tuple(self.explain_likelihood())),
-            "make_receipt": KeptReceipt(self.receipt()),
-            "whys": MadeWhys(self.whys.list_whys(self)),
-            "measure_ages": ConstantFunction(tuple(self.measure_ages())),
-            "estimate_likes": ConstantFunction(self.like_probabilities),
-        }
-        return {**vars(self), **said}
+        return {**vars(self), "details": keep_details(self.details, self)}
 
     @property
     def scores(self) -> Floats:
@@ -74,7 +156,7 @@ class Recommendation:
         By the ranker's like curve (`recsys.evidence.fit_like_curve`), or of a logistic likelihood: that of a like in a
         log, so that it is a lower bound of liking.
         """
-        return self.estimate_likes()
+        return self.details.estimate_likes()
 
     @property
     def policy(self) -> str:
@@ -87,7 +169,7 @@ class Recommendation:
     @property
     def displaced(self) -> tuple[str, ...]:
         """The item that each pick displaces from the slate by relevance alone, (k,); "" for a pick that is in both."""
-        return find_displaced_items(self.items, self.relevance_slate())
+        return find_displaced_items(self.items, self.details.list_relevance_slate())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as JSON can say it, for logs: under the names of its fields, and what follows from them.
@@ -125,11 +207,11 @@ class Recommendation:
         Raises:
             RecsysError: for the inputs of an answer that was pickled or copied: it holds nothing of its request.
         """
-        return self.make_receipt(self, check_flag("receipt: inputs", inputs))
+        return self.details.make_receipt(self, check_flag("receipt: inputs", inputs))
 
     def explanations(self) -> tuple[str, ...]:
         """Return a plain sentence or two about each pick: the nearest liked item, and what is new to the user."""
-        return self.explain()
+        return self.details.explain()
 
     def evidence_ages(self) -> tuple[EvidenceAge | None, ...]:
         """Return for each pick how old, in days, the user's liked items are that speak for it; None where none do.
@@ -137,7 +219,7 @@ class Recommendation:
         An item speaks for a pick if users share both (its cosine by co-occurrence is above 0), and if its time is
         known. Ages are counted from the moment of the half-life, or else the latest training positive.
         """
-        return self.measure_ages()
+        return self.details.measure_ages()
 
     def feature_contributions(self) -> tuple[dict[str, float], ...]:
         """Return for each pick what each feature of the ranker's likelihood added to its score, the largest first.
@@ -145,7 +227,7 @@ class Recommendation:
         The score is the likelihood's; 0 is what the feature adds to the mean of the candidates. () without a
         likelihood, or for a user without history.
         """
-        return self.explain_likelihood()
+        return self.details.explain_likelihood()
 
     def why(self, item: str | int | float) -> Why:
         """Return why an item is in the slate: what each objective and each item of the history adds, what it displaces.
@@ -158,8 +240,8 @@ class Recommendation:
         """
         name = normalize_id(item)
         if name in self.items:
-            return self.whys.list_whys(self)[self.items.index(name)]
-        self.whys.check_known(name)
+            return self.details.list_whys(self)[self.items.index(name)]
+        self.details.check_known(name)
         raise RecsysError(
             f"recommendation: item '{name}' is none of the {len(self.items)} picks, expected one of them: "
             "Ranker.why_not says why it is none"
@@ -182,24 +264,6 @@ def build_recommendation(**content: Any) -> Recommendation:
     made: Recommendation = object.__new__(Recommendation)
     object.__setattr__(made, "__dict__", content)
     return made
-
-
-class KeptReceipt(NamedTuple):
-    """The receipt of an answer that was pickled."""
-
-    kept: Receipt
-
-    def __call__(self, answer: Recommendation, inputs: bool) -> Receipt:
-        """Return the receipt.
-
-        Raises:
-            RecsysError: if its inputs are asked for.
-        """
-        if inputs:
-            raise RecsysError(
-                "receipt: an answer that was pickled holds no inputs, expected receipt(inputs=True) before"
-            )
-        return self.kept
 
 
 def find_displaced_items(picks: Sequence[str], best: Sequence[str]) -> tuple[str, ...]:

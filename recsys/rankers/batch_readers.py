@@ -61,7 +61,7 @@ class BatchReader:
 
     def __len__(self) -> int:
         """Return the number of requests."""
-        return self._columns.count
+        return self._columns.size
 
     def read(self, place: int) -> PreparedRequest:
         """Return a request.
@@ -158,15 +158,12 @@ def _look_up_names(ids: IdIndex, items: Sequence[Sequence[Any]]) -> Ints | None:
 
 def _check_rows(codes: Ints, scores: Sequence[Anys]) -> list[Candidates | None]:
     """Return the candidates of each request, best first, None where something is wrong."""
-    from recsys.kernels.request_blocks import check_candidate_block
-
-    kernel: Any = check_candidate_block
     kernels = load_kernels()
     starts: Longs = np.zeros(len(scores) + 1, np.int64)
     np.cumsum([len(one) for one in scores], out=starts[1:])
     values = np.concatenate(scores, dtype=np.float64, casting="unsafe")
     rounded, wrong = np.empty(len(values), np.float32), np.empty(len(scores), np.int64)
-    kernel(codes, values, starts, rounded, wrong)
+    kernels.check_candidate_block(codes, values, starts, rounded, wrong)
     made: list[Candidates | None] = []
     bounds = starts.tolist()
     for start, end, found in zip(bounds, bounds[1:], wrong.tolist(), strict=False):

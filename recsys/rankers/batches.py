@@ -11,7 +11,7 @@ T = TypeVar("T")
 class BatchColumns(NamedTuple):
     """What the requests of a batch bring: of each column one entry for each request, None where nobody brings any."""
 
-    count: int
+    size: int  # the number of requests
     users: Sequence[Any] | None = None
     histories: Sequence[Any] | None = None
     more: Sequence[Any] | None = None

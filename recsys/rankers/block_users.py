@@ -52,7 +52,7 @@ class BlockUsers:
 
     def lay_out(self, values: Anys, absent: float) -> Anys:
         """Return one number of each candidate, (B, N): `absent` beyond those of a request."""
-        from recsys.kernels.request_blocks import lay_out_rows
+        from recsys.kernels.requests import lay_out_rows
 
         shape = (len(self), int(self.lengths.max()))
         if values.size == shape[0] * shape[1]:
@@ -61,6 +61,11 @@ class BlockUsers:
         rows = np.full(shape, absent, values.dtype)
         kernel(values, self.starts, rows)
         return rows
+
+    def take(self, values: Anys, positions: Longs) -> Anys:
+        """Return the numbers of candidates at some positions, (B, k)."""
+        taken: Anys = values[self.starts[:-1, None] + positions]
+        return taken
 
 
 def _find_starts(lengths: Longs) -> Longs:

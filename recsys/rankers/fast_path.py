@@ -333,8 +333,7 @@ def _fill_relevance_block(users: BlockUsers, gains: Floats) -> None:
 
 
 def _build_unexplored_gain(context: Context, part: BlendPart) -> Gain:
-    from recsys.kernels.request_blocks import fill_unexplored_block
-    from recsys.kernels.requests import fill_unexplored_gains
+    from recsys.kernels.requests import fill_unexplored_block, fill_unexplored_gains
 
     kernel: Any = fill_unexplored_gains
     block_kernel: Any = fill_unexplored_block
@@ -361,8 +360,7 @@ def _list_evidence(users: BlockUsers) -> list[Any]:
 
 def _build_value_gain(context: Context, part: BlendPart) -> Gain:
     from recsys.kernels.like_probabilities import KINDS
-    from recsys.kernels.request_blocks import fill_discovery_value_block
-    from recsys.kernels.requests import fill_discovery_values
+    from recsys.kernels.requests import fill_discovery_value_block, fill_discovery_values
 
     kernel: Any = fill_discovery_values
     block_kernel: Any = fill_discovery_value_block
@@ -449,8 +447,7 @@ def _build_need(context: Context, parts: tuple[BlendPart, ...]) -> Need | None:
     found = [part for part in parts if part.objective is negative_space]
     if not found:
         return None
-    from recsys.kernels.request_blocks import fill_region_need_block
-    from recsys.kernels.requests import fill_region_need
+    from recsys.kernels.requests import fill_region_need, fill_region_need_block
 
     kernel: Any = fill_region_need
     block_kernel: Any = fill_region_need_block

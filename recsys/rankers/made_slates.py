@@ -7,7 +7,7 @@ from recsys.rankers.request_constraints import RequestGuards
 from recsys.rankers.request_dials import RequestDials
 from recsys.rankers.requests import Candidates, RequestUser
 from recsys.types import Rule
-from recsys.types.arrays import Ints
+from recsys.types.arrays import Floats, Ints
 
 
 class PreparedRequest(NamedTuple):
@@ -29,10 +29,7 @@ class MadeSlate(NamedTuple):
     ordered: Candidates  # as the likelihood orders them
     shown: Ints  # those of them that may be shown, codes
     picked: Picks  # among those ordered
+    codes: Ints  # (k,) items of the picks,
+    relevance: Floats  # (k,) and their scores
     rules: tuple[Rule, ...] = ()  # of the guards
     max_retrieved: int | None = None  # candidates that are retrieved; None: they are the caller's
-
-    @property
-    def codes(self) -> Ints:
-        """The items of the slate, (k,)."""
-        return self.ordered.items[self.picked.positions]

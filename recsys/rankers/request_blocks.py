@@ -21,6 +21,7 @@ from recsys.rankers.requests import Candidates, RequestUser
 from recsys.rankers.slate_makers import SlateMaker
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import RecsysError
+from recsys.types.arrays import Floats, Ints
 
 BLOCK = 128  # requests of a block, at most: scores of a stretch of items stay in the cache
 FEWEST = 8  # requests of a block, at least: fewer are answered one by one
@@ -63,6 +64,8 @@ class PickedRequests:
     given: list[Candidates]  # as they came
     users: BlockUsers  # with the candidates as the likelihood orders them
     picks: BlockPicks
+    codes: Ints  # (R, k) items of the picks,
+    relevance: Floats  # (R, k) and their scores
     seed: int
     max_retrieved: int  # candidates that are retrieved for requests that bring none
 
@@ -71,13 +74,14 @@ class PickedRequests:
         request, ordered = self.requests[b], self.users.found[b]
         most = self.max_retrieved if request.given is None else None
         given, picks = self.given[b], self.picks.get_picks(b)
-        return MadeSlate(request, self.seed, given, ordered, ordered.items, picks, (), most)
+        told = (self.codes[b], self.relevance[b])
+        return MadeSlate(request, self.seed, given, ordered, ordered.items, picks, *told, (), most)
 
 
 class AnsweredBlock(NamedTuple):
     """The slates of a block of requests: those that were picked together, and all others by their place."""
 
-    count: int
+    size: int  # the number of requests
     picked: PickedRequests | None
     alone: dict[int, Slate]
 
@@ -86,7 +90,7 @@ class AnsweredBlock(NamedTuple):
         found = dict(self.alone)
         if self.picked is not None:
             found.update((place, self.picked.get_slate(b)) for b, place in enumerate(self.picked.places))
-        return [found[place] for place in range(self.count)]
+        return [found[place] for place in range(self.size)]
 
 
 def answer_in_blocks(parts: BlockParts, reader: BatchReader, seed: int) -> Iterator[AnsweredBlock]:
@@ -204,7 +208,10 @@ def _pick(parts: BlockParts, block: list[_Answer], places: list[int], seed: int)
     assert maker.fast_path is not None
     users = BlockUsers(maker.context, [request.asker for request in requests], ordered)
     picks = pick_block(maker.fast_path, users, requests[0].k, seed, [request.dials.weight for request in requests])
-    return None if picks is None else PickedRequests(places, requests, given, users, picks, seed, maker.policy.n)
+    if picks is None:
+        return None
+    told = (users.take(users.items, picks.positions), users.take(users.scores, picks.positions))
+    return PickedRequests(places, requests, given, users, picks, *told, seed, maker.policy.n)
 
 
 def _finish_block(

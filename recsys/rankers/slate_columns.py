@@ -61,7 +61,7 @@ def make_slate_columns(maker: SlateMaker, blocks: Iterable[AnsweredBlock], polic
             else:
                 rows.append(_list_rows(slate, made.count + place, objectives))
                 made.tell(made.count + place, slate)
-        made.count += block.count
+        made.count += block.size
     return made.finish(rows, len(objectives))
 
 
@@ -106,7 +106,7 @@ class _Columns:
     def tell(self, place: int, slate: MadeSlate) -> None:
         """Take what is told of a slate."""
         self._tell_request(place, slate.request)
-        violations, notes = self._maker.describe(slate, slate.codes)
+        violations, notes = self._maker.describe(slate)
         if notes:
             self._notes[place] = notes
         if violations:
@@ -164,7 +164,7 @@ def _list_picked_rows(picked: PickedRequests, before: int, objectives: Sequence[
     return _Rows(
         np.array(picked.places, np.int64) + before,
         np.full(count, k, np.int64),
-        np.take_along_axis(picked.users.item_rows, picks.positions, axis=1).ravel(),
+        picked.codes.ravel(),
         sum_contributions(picks.contributions).ravel(),
         picks.positions.ravel() + 1,
         None if picks.log_propensity is None else picks.log_propensity.ravel(),

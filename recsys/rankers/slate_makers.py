@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recsys.control.receipts import Receipt
+from recsys.control.whys import Why
 from recsys.evidence.like_curves import LikeCurve, estimate_like_probabilities
 from recsys.kernels import slot_rules
 from recsys.likelihoods.computing import RequestScorer
@@ -37,7 +38,7 @@ from recsys.rankers.request_constraints import (
 )
 from recsys.rankers.requests import Candidates, IdIndex, build_user_context
 from recsys.rankers.user_dials import list_kept_objectives
-from recsys.rankers.whys import RequestWhys
+from recsys.rankers.whys import RequestWhys, check_known_item
 from recsys.types import Context, Rule, Scorer
 from recsys.types.arrays import Doubles, Ints
 
@@ -83,9 +84,8 @@ class SlateMaker:
             pool = pad_candidates(ordered, k, around)
             rules = guards.resolve_rules(pool, k, self.policy.order)
         if not len(ordered.items):
-            return MadeSlate(
-                request, seed, found, ordered, ordered.items, self._pick_nothing(dials.factors), rules, max_retrieved
-            )
+            nothing = self._pick_nothing(dials.factors)
+            return _end_slate(request, seed, found, ordered, ordered.items, nothing, rules, max_retrieved)
         fast_path = dials.fast_path or self.fast_path
         if fast_path is not None:
             laid = hiding or (slot_rules.NO_RULES if pool is None else slot_rules.flatten_rules(rules, pool, k))
@@ -100,7 +100,7 @@ class SlateMaker:
             shown = filter_allowed_items(shown, rules)
         elif hiding is not None:
             shown = shown[~hiding.closed[0]]
-        return MadeSlate(request, seed, found, ordered, shown, picked, rules, max_retrieved)
+        return _end_slate(request, seed, found, ordered, shown, picked, rules, max_retrieved)
 
     def _pick_nothing(self, factors: Mapping[str, float]) -> Picks:
         objectives = list_kept_objectives(self.weights, factors)
@@ -112,9 +112,9 @@ class SlateMaker:
         held = (self.scorer, self.like_curve, self.context.one_offs, self.context.guest_runs)
         return any(part is not None for part in held)
 
-    def describe(self, made: MadeSlate, codes: Ints) -> tuple[dict[str, int], tuple[str, ...]]:
-        """Return how far a slate is from the guards that are not met, and its notes; `codes` (k,) are its items."""
-        asker, _, k, guards, _ = made.request
+    def describe(self, made: MadeSlate) -> tuple[dict[str, int], tuple[str, ...]]:
+        """Return how far a slate is from the guards that are not met, and its notes."""
+        (asker, _, k, guards, _), codes = made.request, made.codes
         if not made.rules and not self.may_note and len(codes) == k:
             return {}, asker.exposure_notes
         far: dict[str, int] = {}
@@ -134,7 +134,7 @@ class SlateMaker:
         return far, notes
 
     def _list_likes(self, made: MadeSlate) -> tuple[LikeCurve | None, str, Any]:
-        return self.like_curve, made.ordered.likelihood_kind, made.ordered.scores[made.picked.positions]
+        return self.like_curve, made.ordered.likelihood_kind, made.relevance
 
     def _describe_short(self, made: MadeSlate, n_picks: int) -> str:
         """Return a sentence about why a slate has fewer than k picks."""
@@ -148,21 +148,12 @@ class SlateMaker:
     def answer(self, made: MadeSlate, policy: str) -> Recommendation:
         """Return the answer with a slate; `policy` is the ranker's name."""
         asker, dials, _, _, _ = made.request
-        picked, codes = made.picked, made.codes
-        violations, notes = self.describe(made, codes)
-        details = SlateDetails(self, made, codes)
-        said: dict[str, Any] = {}
-        if len(made.ordered.items):
-            said = {
-                "measure_ages": details.measure_ages,
-                "estimate_likes": details.estimate_likes,
-                "whys": details.make_whys(),
-            }
+        picked, (violations, notes) = made.picked, self.describe(made)
         return build_recommendation(
-            items=get_item_ids(self.items.names, codes),
+            items=get_item_ids(self.items.names, made.codes),
             contributions=picked.contributions,
             objectives=picked.objectives,
-            relevance=made.ordered.scores[picked.positions],
+            relevance=made.relevance,
             base_ranks=picked.positions + 1,
             log_propensity=picked.log_propensity,
             seed=made.seed,
@@ -171,14 +162,10 @@ class SlateMaker:
             unknown_history=asker.unknown,
             violations=violations,
             notes=notes,
-            relevance_slate=details.list_relevance_slate,
-            explain=details.explain,
-            explain_likelihood=details.explain_likelihood,
-            make_receipt=details.make_receipt,
+            details=SlateDetails(self, made),
             dials=dict(dials.factors),
             profile_free=dials.profile_free,
             now=asker.now,
-            **said,
         )
 
 
@@ -187,7 +174,6 @@ class SlateDetails(NamedTuple):
 
     maker: SlateMaker
     made: MadeSlate
-    codes: Ints  # (k,) items of the picks
 
     @property
     def _pinned(self) -> list[int]:
@@ -199,21 +185,25 @@ class SlateDetails(NamedTuple):
 
     def explain(self) -> tuple[str, ...]:
         """Return a sentence or two about each pick."""
+        if not len(self.made.codes):
+            return ()
         asker, picked = self.made.request.asker, self.made.picked
-        among = (self.codes, asker.history, picked.contributions, picked.objectives, self._pinned)
+        among = (self.made.codes, asker.history, picked.contributions, picked.objectives, self._pinned)
         return explain_picks(self.maker.context, *among)
 
     def explain_likelihood(self) -> tuple[dict[str, float], ...]:
         """Return what each feature of the likelihood added to the score of each pick."""
-        return explain_by_features(self.maker.scorer, self.made.request.asker, self.made.found, self.codes)
+        return explain_by_features(self.maker.scorer, self.made.request.asker, self.made.found, self.made.codes)
 
     def measure_ages(self) -> tuple[EvidenceAge | None, ...]:
         """Return how old the evidence behind each pick is."""
         asker = self.made.request.asker
-        return measure_evidence_ages(self.maker.context, self.codes, asker.code, asker.history, asker.dated)
+        return measure_evidence_ages(self.maker.context, self.made.codes, asker.code, asker.history, asker.dated)
 
     def estimate_likes(self) -> Doubles | None:
         """Return the probability that each pick is liked."""
+        if not len(self.made.ordered.items):
+            return None
         return estimate_like_probabilities(*self.maker._list_likes(self.made))
 
     def make_receipt(self, answer: Recommendation, keep_inputs: bool) -> Receipt:
@@ -222,11 +212,30 @@ class SlateDetails(NamedTuple):
         given = self.made.found if self.made.max_retrieved is None else None
         return make_receipt(self.maker.held, asker, given, k, guards.guards, answer, keep_inputs)
 
-    def make_whys(self) -> RequestWhys:
-        """Return what says why each pick is there."""
+    def list_whys(self, answer: Recommendation) -> tuple[Why, ...]:
+        """Return why each pick is there, (k,)."""
+        if not len(self.made.codes):
+            return ()
         maker, asker = self.maker, self.made.request.asker
         model = None if self.made.max_retrieved is None else maker.model
-        return RequestWhys(model, maker.context, maker.items, asker, self.codes, self._pinned)
+        made = RequestWhys(model, maker.context, maker.items, asker, self.made.codes, self._pinned)
+        return made.list_whys(answer)
+
+    def check_known(self, item: str) -> None:
+        """Refuse an item that the ranker does not know.
+
+        Raises:
+            RecsysError: with the nearest id.
+        """
+        check_known_item(self.maker.items, item)
+
+
+def _end_slate(
+    request: PreparedRequest, seed: int, found: Candidates, ordered: Candidates, shown: Ints, picked: Picks,
+    rules: tuple[Rule, ...], max_retrieved: int | None,
+) -> MadeSlate:  # fmt: skip
+    codes, relevance = ordered.items[picked.positions], ordered.scores[picked.positions]
+    return MadeSlate(request, seed, found, ordered, shown, picked, codes, relevance, rules, max_retrieved)
 
 
 def get_item_ids(names: Sequence[str], codes: Ints) -> tuple[str, ...]:

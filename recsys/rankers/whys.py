@@ -1,7 +1,6 @@
 """Whys of an answer: which items of the history speak for each pick, and everything else that decided it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -41,35 +40,6 @@ class Answer(Protocol):
     def feature_contributions(self) -> tuple[dict[str, float], ...]: ...  # noqa: D102
 
 
-class Whys(Protocol):
-    """Why each pick of an answer is there."""
-
-    def list_whys(self, answer: Answer) -> tuple[Why, ...]:
-        """Return why each pick is there, (k,)."""
-        ...
-
-    def check_known(self, item: str) -> None:
-        """Refuse an item that the ranker does not know, where that can be told."""
-        ...
-
-
-@dataclass(frozen=True)
-class MadeWhys:
-    """Whys that were made: of an answer that was pickled, without its ranker."""
-
-    made: tuple[Why, ...] = ()
-
-    def list_whys(self, answer: Answer) -> tuple[Why, ...]:
-        """Return why each pick is there, (k,)."""
-        return self.made
-
-    def check_known(self, item: str) -> None:
-        """Know nothing of the catalogue."""
-
-
-NO_WHYS = MadeWhys()
-
-
 class RequestWhys(NamedTuple):
     """Whys that are made of a ranker's parts when they are asked for."""
 
@@ -88,14 +58,6 @@ class RequestWhys(NamedTuple):
             self._describe(answer, slot, influences, features[slot] if features else {}, displaced[slot])
             for slot in range(len(answer.items))
         )
-
-    def check_known(self, item: str) -> None:
-        """Refuse an item that the ranker does not know.
-
-        Raises:
-            RecsysError: with the nearest id.
-        """
-        check_known_item(self.catalogue, item)
 
     def _compute_influences(self) -> Doubles:
         if self.model is None:
