@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from recsys.types import RecsysError
 from recsys.types.arrays import Doubles, Floats, Longs
 from recsys.types.numbers import check_flag
 from recsys.types.slates import sum_contributions
+
+_UNREAD = "_list_fields"  # stands in the place of all fields until one is looked at
 
 
 class AnswerDetails(Protocol):
@@ -136,13 +138,26 @@ class Recommendation:
     violations: Mapping[str, int]  # guards that are not met, by how many picks or slots; {} if all are
     notes: tuple[str, ...]  # a plain sentence about each of them, and about a slate of fewer than k picks
     details: AnswerDetails = field(repr=False)  # what is computed when it is asked for
-    dials: Mapping[str, float] = field(default_factory=dict)  # factor of each objective that is not as configured
-    profile_free: bool = False  # whether it is what everybody gets
-    now: int = 0  # seconds since 1970: the moment of the request
+    dials: Mapping[str, float]  # factor of each objective that is not as configured
+    profile_free: bool  # whether it is what everybody gets
+    now: int  # seconds since 1970: the moment of the request
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Lay out the fields of an answer of a batch, when one of them is first looked at."""
+            held = object.__getattribute__(self, "__dict__")
+            if (list_fields := held.get(_UNREAD)) is not None:
+                held.update(list_fields())
+                held.pop(_UNREAD, None)  # another thread may have done the same
+            if name in held:
+                return held[name]
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state that is pickled and copied: that of the answer, and nothing of the ranker that gave it."""
-        return {**vars(self), "details": keep_details(self.details, self)}
+        kept = keep_details(self.details, self)
+        return {**vars(self), "details": kept}
 
     @property
     def scores(self) -> Floats:
@@ -264,6 +279,14 @@ def build_recommendation(**content: Any) -> Recommendation:
     made: Recommendation = object.__new__(Recommendation)
     object.__setattr__(made, "__dict__", content)
     return made
+
+
+def defer_recommendation(list_fields: Callable[[], dict[str, Any]]) -> Recommendation:
+    """Return the answer whose fields a function lists when one of them is first looked at.
+
+    Of the answers of a batch many are looked at once or never: laid out, each takes some ten objects.
+    """
+    return build_recommendation(**{_UNREAD: list_fields})
 
 
 def find_displaced_items(picks: Sequence[str], best: Sequence[str]) -> tuple[str, ...]:

@@ -99,9 +99,11 @@ def _fill_coverage(path: FastPath, laid: tuple[Any, ...], users: BlockUsers, row
         need, cap = (np.repeat(one, count, axis=0) for one in (need, cap))
     else:
         at, width = rows, need.shape[1]
-        wanted: Doubles = np.zeros((count, 3, width))
-        packed: Ints = np.zeros((count, n * by_candidate), np.int32)
-        path.need.fill_block(users, wanted[:, :, : width - (by_candidate > 0)], by_candidate, packed)
+        filled = width - (by_candidate > 0)
+        wanted: Doubles = np.empty((count, 3, width))
+        packed: Ints = np.empty((count, n * by_candidate), np.int32)
+        wanted[:, :, filled:] = 0.0  # what nobody needs
+        path.need.fill_block(users, wanted[:, :, :filled], by_candidate, packed)
         need, cap = np.ascontiguousarray(wanted[:, 0]), np.ascontiguousarray(wanted[:, 2])
         if by_candidate:
             regions = packed.reshape(-1)

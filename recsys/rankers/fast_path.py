@@ -499,10 +499,10 @@ def _build_expected(context: Context, tau: float, prior_strength: float) -> Expe
             compute(asker, filled)
 
     def fill_block(users: BlockUsers, filled: Doubles) -> None:
-        looked_up = np.array([is_known(asker) for asker in users.askers], bool)
-        codes = np.array([asker.code for asker in users.askers])[looked_up]
-        filled[looked_up] = known[:, codes].transpose(1, 0, 2)
-        for b in np.flatnonzero(~looked_up).tolist():
+        codes = np.array([asker.code if is_known(asker) else -1 for asker in users.askers])
+        if known.shape[1]:
+            filled[:, 0], filled[:, 1] = known[0, codes], known[1, codes]
+        for b in np.flatnonzero(codes < 0).tolist():
             compute(users.askers[b], filled[b])
 
     return Expected(fill, fill_block)

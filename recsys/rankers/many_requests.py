@@ -1,12 +1,15 @@
 """A batch of requests to a ranker: answered one by one in their order, or as columns of arrays."""
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
-from recsys.rankers.answers import Recommendation
+from recsys.rankers.answers import Recommendation, defer_recommendation
 from recsys.rankers.batch_readers import BatchReader
-from recsys.rankers.request_blocks import BlockParts, answer_in_blocks
+from recsys.rankers.request_blocks import BlockParts, PickedRequests, Slate, answer_in_blocks
 from recsys.rankers.slate_columns import SlateColumns, make_slate_columns
 from recsys.types import RecsysError
+
+Answered = Recommendation | RecsysError
 
 
 class RequestBatch(NamedTuple):
@@ -17,11 +20,24 @@ class RequestBatch(NamedTuple):
     seed: int
     policy: str  # the ranker's name
 
-    def list_answers(self) -> tuple[Recommendation | RecsysError, ...]:
+    def list_answers(self) -> tuple[Answered, ...]:
         """Return the answer to each request, or what is wrong with it."""
-        slates = (slate for block in answer_in_blocks(*self[:3]) for slate in block.list_slates())
-        answer = self.parts.slates.answer
-        return tuple([one if isinstance(one, RecsysError) else answer(one, self.policy) for one in slates])
+        found: list[Answered] = []
+        for block in answer_in_blocks(*self[:3]):
+            answers = {place: self._answer(slate) for place, slate in block.alone.items()}
+            if block.picked is not None:
+                answers |= {
+                    place: defer_recommendation(partial(self._list_fields, block.picked, b))
+                    for b, place in enumerate(block.picked.places)
+                }
+            found += [answers[place] for place in range(block.size)]
+        return tuple(found)
+
+    def _answer(self, slate: Slate) -> Answered:
+        return slate if isinstance(slate, RecsysError) else self.parts.slates.answer(slate, self.policy)
+
+    def _list_fields(self, picked: PickedRequests, b: int) -> dict[str, Any]:
+        return self.parts.slates.list_fields(picked.get_slate(b), self.policy)
 
     def make_columns(self) -> SlateColumns:
         """Return the slates of all requests as columns."""

@@ -62,7 +62,7 @@ class PickedRequests:
     places: list[int]  # in the block, ascending
     requests: list[PreparedRequest]
     given: list[Candidates]  # as they came
-    users: BlockUsers  # with the candidates as the likelihood orders them
+    ordered: list[Candidates]  # as the likelihood orders them
     picks: BlockPicks
     codes: Ints  # (R, k) items of the picks,
     relevance: Floats  # (R, k) and their scores
@@ -71,7 +71,7 @@ class PickedRequests:
 
     def get_slate(self, b: int) -> MadeSlate:
         """Return the slate of one request."""
-        request, ordered = self.requests[b], self.users.found[b]
+        request, ordered = self.requests[b], self.ordered[b]
         most = self.max_retrieved if request.given is None else None
         given, picks = self.given[b], self.picks.get_picks(b)
         told = (self.codes[b], self.relevance[b])
@@ -84,13 +84,6 @@ class AnsweredBlock(NamedTuple):
     size: int  # the number of requests
     picked: PickedRequests | None
     alone: dict[int, Slate]
-
-    def list_slates(self) -> list[Slate]:
-        """Return the slate of each request, or what is wrong with it."""
-        found = dict(self.alone)
-        if self.picked is not None:
-            found.update((place, self.picked.get_slate(b)) for b, place in enumerate(self.picked.places))
-        return [found[place] for place in range(self.size)]
 
 
 def answer_in_blocks(parts: BlockParts, reader: BatchReader, seed: int) -> Iterator[AnsweredBlock]:
@@ -211,7 +204,7 @@ def _pick(parts: BlockParts, block: list[_Answer], places: list[int], seed: int)
     if picks is None:
         return None
     told = (users.take(users.items, picks.positions), users.take(users.scores, picks.positions))
-    return PickedRequests(places, requests, given, users, picks, *told, seed, maker.policy.n)
+    return PickedRequests(places, requests, given, ordered, picks, *told, seed, maker.policy.n)
 
 
 def _finish_block(

@@ -123,8 +123,8 @@ class _Columns:
             self._tell_request(self.count + place, request)
             if request.asker.exposure_notes:
                 self._notes[self.count + place] = request.asker.exposure_notes
-            if picked.users.found[b].unknown:
-                self._unknown_items[self.count + place] = len(picked.users.found[b].unknown)
+            if picked.ordered[b].unknown:
+                self._unknown_items[self.count + place] = len(picked.ordered[b].unknown)
 
     def _tell_request(self, place: int, request: PreparedRequest) -> None:
         asker, dials = request.asker, request.dials

@@ -147,26 +147,30 @@ class SlateMaker:
 
     def answer(self, made: MadeSlate, policy: str) -> Recommendation:
         """Return the answer with a slate; `policy` is the ranker's name."""
+        return build_recommendation(**self.list_fields(made, policy))
+
+    def list_fields(self, made: MadeSlate, policy: str) -> dict[str, Any]:
+        """Return the fields of the answer with a slate."""
         asker, dials, _, _, _ = made.request
         picked, (violations, notes) = made.picked, self.describe(made)
-        return build_recommendation(
-            items=get_item_ids(self.items.names, made.codes),
-            contributions=picked.contributions,
-            objectives=picked.objectives,
-            relevance=made.relevance,
-            base_ranks=picked.positions + 1,
-            log_propensity=picked.log_propensity,
-            seed=made.seed,
-            ranker_policy=policy,
-            unknown_items=made.ordered.unknown,
-            unknown_history=asker.unknown,
-            violations=violations,
-            notes=notes,
-            details=SlateDetails(self, made),
-            dials=dict(dials.factors),
-            profile_free=dials.profile_free,
-            now=asker.now,
-        )
+        return {
+            "items": get_item_ids(self.items.names, made.codes),
+            "contributions": picked.contributions,
+            "objectives": picked.objectives,
+            "relevance": made.relevance,
+            "base_ranks": picked.positions + 1,
+            "log_propensity": picked.log_propensity,
+            "seed": made.seed,
+            "ranker_policy": policy,
+            "unknown_items": made.ordered.unknown,
+            "unknown_history": asker.unknown,
+            "violations": violations,
+            "notes": notes,
+            "details": SlateDetails(self, made),
+            "dials": dict(dials.factors),
+            "profile_free": dials.profile_free,
+            "now": asker.now,
+        }
 
 
 class SlateDetails(NamedTuple):
