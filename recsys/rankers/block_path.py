@@ -1,5 +1,7 @@
 """The fast path of a block of requests: gains as for each alone, and one call of the kernel."""
 
+import math
+from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -11,7 +13,31 @@ from recsys.rankers.fast_path import NO_GUARDS, FastPath
 from recsys.rankers.generic_path import Picks
 from recsys.rankers.requests import get_draw_key
 from recsys.support import rng
-from recsys.types.arrays import Doubles, Floats, Ints, Longs
+from recsys.types.arrays import Anys, Doubles, Floats, Ints, Longs
+
+MAX_KEPT = 2**24  # bytes of an array that is kept for the next block
+
+
+class Room:
+    """Arrays of one block after another: large ones that are made anew are slow to touch."""
+
+    def __init__(self) -> None:
+        """Hold nothing at first."""
+        self._held: dict[str, Anys] = {}
+
+    def lend(self, name: str, shape: tuple[int, ...], kind: type) -> Anys:
+        """Return an array of any numbers, which is the same one for the next block."""
+        size = math.prod(shape)
+        held = self._held.get(name)
+        if held is None or len(held) < size:
+            held = np.empty(size, kind)
+            if held.nbytes <= MAX_KEPT:
+                self._held[name] = held
+        room: Anys = held[:size].reshape(shape)
+        return room
+
+
+_ROOMS: deque[Room] = deque(maxlen=64)  # those that no block is in
 
 
 class BlockInputs(NamedTuple):
@@ -45,7 +71,24 @@ def pick_block(
 
     `weights` are those of requests with dials. None where gains of any of the requests are too large.
     """
-    filled = _fill_inputs(path, users, k, seed, weights)
+    room = _take_room()
+    try:
+        return _pick_in_room(room, path, users, k, seed, weights)
+    finally:
+        _ROOMS.append(room)
+
+
+def _take_room() -> Room:
+    try:
+        return _ROOMS.pop()
+    except IndexError:
+        return Room()
+
+
+def _pick_in_room(
+    room: Room, path: FastPath, users: BlockUsers, k: int, seed: int, weights: Sequence[Doubles | None]
+) -> BlockPicks | None:
+    filled = _fill_inputs(room, path, users, k, seed, weights)
     policy, count = path.policy, len(users)
     places, parts = np.empty((count, k), np.int64), np.empty((count, k, len(path.parts)), np.float32)
     chances: Floats = np.empty((count, k), np.float32)
@@ -66,7 +109,7 @@ def pick_block(
 
 
 def _fill_inputs(
-    path: FastPath, users: BlockUsers, k: int, seed: int, weights: Sequence[Doubles | None]
+    room: Room, path: FastPath, users: BlockUsers, k: int, seed: int, weights: Sequence[Doubles | None]
 ) -> BlockInputs:
     """Return the input of the kernel; gains, need and cap are those of each request alone."""
     count, n = len(users), int(users.lengths.max())
@@ -85,11 +128,13 @@ def _fill_inputs(
     if path.policy.is_stochastic:
         keys = np.array([[get_draw_key(asker)] for asker in users.askers], np.uint64)
         uniforms = rng.draw_uniforms(seed, "slots", keys, np.arange(k))
-    laid = ((shape, place, gains, by_slot), spread, _fill_coverage(path, coverage, users, rows), volume)
+    laid = ((shape, place, gains, by_slot), spread, _fill_coverage(room, path, coverage, users, rows), volume)
     return BlockInputs(users.lengths, weight, laid, uniforms, k)
 
 
-def _fill_coverage(path: FastPath, laid: tuple[Any, ...], users: BlockUsers, rows: Longs) -> tuple[Any, ...]:
+def _fill_coverage(
+    room: Room, path: FastPath, laid: tuple[Any, ...], users: BlockUsers, rows: Longs
+) -> tuple[Any, ...]:
     """Return the coverage inputs of a layout for one user, for B users with their need and cap."""
     settings, seats, patience, at, pointers, regions, values, slots, need, cap, start = laid
     count, n, by_candidate = len(users), rows.shape[2], path.regions_per_candidate
@@ -100,11 +145,12 @@ def _fill_coverage(path: FastPath, laid: tuple[Any, ...], users: BlockUsers, row
     else:
         at, width = rows, need.shape[1]
         filled = width - (by_candidate > 0)
-        wanted: Doubles = np.empty((count, 3, width))
-        packed: Ints = np.empty((count, n * by_candidate), np.int32)
+        wanted: Doubles = room.lend("wanted", (count, 3, width), np.float64)
+        packed: Ints = room.lend("packed", (count, n * by_candidate), np.int32)
         wanted[:, :, filled:] = 0.0  # what nobody needs
         path.need.fill_block(users, wanted[:, :, :filled], by_candidate, packed)
-        need, cap = np.ascontiguousarray(wanted[:, 0]), np.ascontiguousarray(wanted[:, 2])
+        need, cap = room.lend("need", (count, width), np.float64), room.lend("cap", (count, width), np.float64)
+        need[:], cap[:] = wanted[:, 0], wanted[:, 2]
         if by_candidate:
             regions = packed.reshape(-1)
             at, pointers, values = _lay_out_regions(count, n, by_candidate)
