@@ -8,10 +8,10 @@ import pytest
 from synthetic import make_exposures, make_maps, make_split
 
 import recsys as rs
-from recsys.batch import BatchCounts, columns, rank_batches
-from recsys.batch.requests import BLOCK
+from recsys.batch import BatchCounts, columns, rank_batches, requests
 from recsys.control import forget_lists
 from recsys.rankers import Ranker
+from recsys.rankers.slate_makers import SlateMaker
 from recsys.types import RecsysError
 
 NOW, K = 1_800_000_000, 4
@@ -110,9 +110,9 @@ def test_candidates_of_a_user_go_on_in_the_next_batch(ranker, split):
     assert counts.users == counts.slates == counts.unknown_items == 4
 
 
-def test_slates_do_not_depend_on_how_rows_are_batched(ranker, split):
+def test_slates_do_not_depend_on_how_rows_are_batched(ranker, split, monkeypatch):
+    monkeypatch.setattr(requests, "BLOCK", 500)
     users = pa.RecordBatch.from_pydict({"user": np.tile(split.user_ids, 40)})  # more than two blocks
-    assert users.num_rows > 2 * BLOCK
     whole, counts = rank_rows(ranker, users)
     parts, again = rank_rows(ranker, *(users.slice(at, 7) for at in range(0, users.num_rows, 7)))
     assert whole == parts == [row for u in split.user_ids for row in expect(u, ranker.rank(user=u, now=NOW))]
@@ -138,6 +138,17 @@ def test_what_has_no_slate_is_counted(ranker, tmp_path):
     assert counts.refusal == "user 'u2': ranker: k is 0, expected a whole number from 1 to 100000"
     assert "slates with fewer picks than asked for: 1" in counts.describe()
     assert BatchCounts.from_dict(counts.to_dict(), "") + BatchCounts() == counts
+
+
+def test_no_answer_is_built(ranker, monkeypatch):
+    """Rows are made of arrays."""
+    users = pa.RecordBatch.from_pydict({"user": ["u1", "u2"]})
+    expected, _ = rank_rows(ranker, users)
+    ranked = rank_batches(ranker, [users], now=NOW)
+    monkeypatch.setattr(SlateMaker, "list_fields", None)
+    assert [row for batch in ranked for row in batch.to_pylist()] == expected
+    with pytest.raises(TypeError):
+        ranker.rank(user="u1", now=NOW)
 
 
 def test_a_log_of_exposures_holds_for_its_users(ranker, split):

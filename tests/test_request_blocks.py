@@ -1,5 +1,6 @@
 """Batches answered by blocks: what `rank` and `rerank` give for each request alone, bit for bit."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -233,3 +234,124 @@ def test_threads_and_blocks_change_no_bit(ranker, world, monkeypatch):
         monkeypatch.setattr(request_blocks.os, "cpu_count", lambda cores=cores: cores)
         monkeypatch.setattr(request_blocks, "BLOCK", block)
         assert [say(one) for one in ranker.rank_many(users=world.user_ids, now=NOW)] == expected
+
+
+def lay_side_by_side(ranker, columns):
+    """Return what each request of the columns says, or its error."""
+    ends, told = np.cumsum(columns.sizes), []
+    for n, size in enumerate(columns.sizes.tolist()):
+        if n in columns.errors:
+            told.append(str(columns.errors[n]))
+            continue
+        mine = slice(ends[n] - size, ends[n])
+        kept = ~columns.turned_off[n]
+        told.append(
+            {
+                "items": [ranker.context.item_ids[code] for code in columns.items[mine]],
+                "scores": columns.scores[mine].tobytes(),
+                "base_ranks": columns.base_ranks[mine].tolist(),
+                "log_propensity": b"" if columns.log_propensity is None else columns.log_propensity[mine].tobytes(),
+                "contributions": columns.contributions[mine][:, kept].tobytes(),
+                "objectives": tuple(name for name, there in zip(ranker.blend, kept, strict=True) if there),
+                "policy": columns.policies.get(n, ranker.name),
+                "notes": columns.notes.get(n, ()),
+                "violations": columns.violations.get(n, {}),
+                "unknown": (columns.unknown_items[n], columns.unknown_history[n]),
+            }
+        )
+    return told
+
+
+def tell_answer(answer):
+    """Return the same of an answer."""
+    if isinstance(answer, RecsysError):
+        return str(answer)
+    drawn = answer.log_propensity
+    return {
+        "items": list(answer.items),
+        "scores": answer.scores.tobytes() if answer.items else b"",
+        "base_ranks": answer.base_ranks.tolist(),
+        "log_propensity": b"" if drawn is None else drawn.tobytes(),
+        "contributions": answer.contributions.tobytes(),
+        "objectives": answer.objectives,
+        "policy": answer.policy,
+        "notes": answer.notes,
+        "violations": answer.violations,
+        "unknown": (len(answer.unknown_items), len(answer.unknown_history)),
+    }
+
+
+@pytest.mark.parametrize("drawn", [0.0, 0.3])
+def test_columns_say_what_answers_say(world, taste_maps, model, drawn):
+    guards = [rs.guards.at_least(4, features=["f1"]), rs.guards.frequency_cap(1, window_days=7)]
+    for held in ([], guards):
+        ranker = Ranker.fit(model, world, BLEND, maps=taste_maps, n=12, k=4, guards=held, temperature=drawn)
+        users = [*world.user_ids[:15].tolist(), "nobody"]
+        weights = [[None, {"mmr": 0.0}, {"relevance": 2.0}][n % 3] for n in range(16)]
+        more = [[["i1", "unheard"], None, []][n % 3] for n in range(16)]
+        items = [["i1", "i2", "unheard", "i9", "i12"][: n % 6] for n in range(16)]
+        scores = [np.arange(len(own))[::-1] for own in items]
+        for pools in ((), (items, scores)):
+            asked = {"users": users, "weights": weights, "more": more, "now": NOW}
+            answers = ranker.rerank_many(*pools, **asked) if pools else ranker.rank_many(**asked)
+            columns = ranker.make_slate_columns(*pools, **asked)
+            assert lay_side_by_side(ranker, columns) == [tell_answer(one) for one in answers]
+
+
+def test_known_users_and_plain_candidates_are_read_by_columns(ranker, world, monkeypatch):
+    """Names, unsorted scores, lists and arrays: none of them is read alone, and what is wrong has its own error."""
+    rng = np.random.default_rng(3)
+    pools = [rng.permutation(world.item_ids)[: 5 + n % 4].tolist() for n in range(12)]
+    scores = [
+        rng.normal(size=len(pool)).round(1).astype([float, np.float32, int][n % 3]) for n, pool in enumerate(pools)
+    ]
+    scores[4], scores[5] = scores[4].tolist(), tuple(scores[5].tolist())
+    users = world.user_ids[:12].tolist()
+
+    def ask(*given):
+        return [say(one) for one in ranker.rerank_many(*given, users=users, now=NOW)]
+
+    def ask_each(items, worths):
+        return [
+            say(ask_alone(ranker.rerank, *given, user=user, now=NOW))
+            for *given, user in zip(items, worths, users, strict=True)
+        ]
+
+    expected = ask_each(pools, scores)
+    wrong = [list(pool) for pool in pools]
+    wrong[1][1], wrong[2][1], wrong[3] = wrong[1][0], "unheard", wrong[3][:-1]
+    spoiled = [
+        *scores[:6],
+        np.full(len(pools[6]), np.nan),
+        scores[7].astype(float) * 1e39,
+        *scores[8:10],
+        None,
+        [2**60] * len(pools[11]),
+    ]
+    assert ask(wrong, spoiled) == ask_each(wrong, spoiled)
+    monkeypatch.setattr(Ranker, "_read_request", refuse_to_answer_alone)
+    assert ask(pools, scores) == expected
+
+
+def test_whole_numbers_are_read_by_columns(world, taste_maps, monkeypatch):
+    split = replace(world, items=replace(world.items, ids=np.arange(100, 100 + world.shape[1]).astype(str)))
+    ranker = Ranker.fit(make_factors(*split.shape, 5), split, {"relevance": 1.0}, maps=taste_maps, n=12, k=4)
+    rng = np.random.default_rng(3)
+    pools = [100 + rng.permutation(split.shape[1])[:9].astype([np.int64, np.uint16, np.int32][n % 3]) for n in range(9)]
+    scores, users = [rng.normal(size=9) for _ in pools], split.user_ids[:9].tolist()
+    alone = [say(ranker.rerank(*given, user=user, now=NOW)) for *given, user in zip(pools, scores, users, strict=True)]
+    outside = [np.append(pool[:8], 7) for pool in pools]
+    assert [one.unknown_items for one in ranker.rerank_many(outside, scores, users=users)] == [("7",)] * 9
+    monkeypatch.setattr(Ranker, "_read_request", refuse_to_answer_alone)
+    assert [say(one) for one in ranker.rerank_many(pools, scores, users=users, now=NOW)] == alone
+
+
+def test_answers_are_laid_out_when_they_are_looked_at(ranker, world):
+    users = world.user_ids[:9].tolist()
+    answers, copied = (ranker.rank_many(users=users, now=NOW) for _ in range(2))
+    alone = ranker.rank(user=users[3], now=NOW)
+    unread = set(vars(answers[3]))
+    assert answers[3].now == NOW and set(vars(answers[3])) == set(vars(alone)) and not unread & set(vars(alone))
+    assert pickle.loads(pickle.dumps(copied[3])).to_dict() == alone.to_dict()
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = answers[4].nonsense
