@@ -59,15 +59,22 @@ def _draw_train(seed=0, users=7, items=20):
     return made
 
 
-@pytest.mark.parametrize("weights", [FoldWeights(0.3, 1.0, 1.0, 0.2, 0.0), FoldWeights(1.0, 4.0, 5.0, 2.0, 1.0)])
+@pytest.mark.parametrize(
+    "weights",
+    [
+        FoldWeights(0.3, 1.0, 1.0, 0.2, 0.0),
+        FoldWeights(1.0, 4.0, 5.0, 2.0, 1.0),
+        FoldWeights(1.0, 4.0, 5.0, 2.0, 1.0, ridge_cells=0.0),
+    ],
+)
 def test_influence_is_that_of_solving_without_each_positive(weights):
-    train, a, b, t, reg, nu = _draw_train(), *weights
+    train, a, b, t, reg, nu, cells = _draw_train(), *weights
     items = np.random.default_rng(1).standard_normal((20, 4)).astype(np.float32)
     y = items.astype(np.float64)
     expected = []
     for user in range(len(train.indptr) - 1):
         own = train.indices[train.indptr[user] : train.indptr[user + 1]]
-        ridge = reg * (len(own) + a * len(y)) ** nu
+        ridge = reg * (len(own) + (a * len(y) if cells is None else cells)) ** nu
 
         def solve(history, ridge=ridge):
             return np.linalg.solve(

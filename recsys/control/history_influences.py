@@ -88,8 +88,7 @@ def leave_out_of_factors(
 
 def _solve(factors: Factors, fixed: Doubles, size: float, right: Doubles) -> Doubles:
     """Return the solutions (d, R) for the right sides (d, R), under the ridge of a history of that size."""
-    n_items, d = factors.item_factors.shape
-    ridge = factors.regularization * (size + factors.unobserved_weight * n_items) ** factors.nu
+    d, ridge = factors.item_factors.shape[1], factors.compute_ridge(size)
     return np.asarray(scipy.linalg.cho_solve(scipy.linalg.cho_factor(fixed + ridge * np.eye(d), lower=True), right))
 
 

@@ -116,7 +116,8 @@ def _add_influence_parts(made: OneOffs, split: Split, model: Scorer | None, maps
     if len(factors.item_factors) != split.shape[1]:
         found = f"a model of {len(factors.item_factors):,} items"
         raise RecsysError(f"one_offs: found {found}, expected one fitted to the {split.shape[1]:,} of the split")
-    weights = np.array([getattr(factors, name) for name in FoldWeights._fields], dtype=np.float64)
+    given = [getattr(factors, name) for name in FoldWeights._fields]
+    weights = np.array([one for one in given if one is not None], dtype=np.float64)
     return replace(made, item_factors=factors.item_factors, fold_weights=weights)
 
 

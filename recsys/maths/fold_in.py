@@ -57,10 +57,10 @@ def solve_user_factors(
 
 def _make_normal_matrix(factors: Factors, common: Doubles, likes: Csr, user: int, dislikes: Csr | None) -> Doubles:
     liked = _get_history_factors(factors, likes, user)
-    n_items, d = factors.item_factors.shape
+    d = factors.item_factors.shape[1]
     weights = get_history_weights(factors, likes, user)
     size = len(liked) if weights is None else float(weights.sum())
-    ridge = factors.regularization * (size + factors.unobserved_weight * n_items) ** factors.nu
+    ridge = factors.compute_ridge(size)
     observed = factors.observed_weight * (liked.T if weights is None else liked.T * weights) @ liked
     matrix = common + observed + ridge * np.eye(d)
     if dislikes is not None and factors.disliked_weight:

@@ -18,6 +18,7 @@ class FoldWeights(NamedTuple):
     target_weight: float  # t
     regularization: float
     nu: float
+    ridge_cells: float | None = None  # None: a I
 
 
 def measure_isolation(vectors: Floats, train: Csr, n_near: int) -> Doubles:
@@ -51,11 +52,12 @@ def measure_fold_influence(item_factors: Floats, weights: FoldWeights, train: Cs
     """
     everything = item_factors.astype(np.float64)
     gram, influence = everything.T @ everything, np.zeros(train.nnz)
-    a, b, t, regularization, nu = weights
+    a, b, t, regularization, nu, cells = weights
+    cells = a * len(everything) if cells is None else cells
     for place, real in _iter_padded_histories(train, item_factors.shape[1]):
         part = everything[train.indices[place]] * real[:, :, None]
         sizes = real.sum(axis=1)
-        ridges = regularization * (sizes + a * len(everything)) ** nu
+        ridges = regularization * (sizes + cells) ** nu
         inverse = np.linalg.inv(
             b * (part.transpose(0, 2, 1) @ part) + a * gram + ridges[:, None, None] * np.eye(len(gram))
         )

@@ -72,7 +72,7 @@ def compute_loss(factors: Factors, train: Csr, side: SideInformation | None = No
     length, implicit = 0.0, np.full((sides[0].shape[1],) * 2, factors.unobserved_weight)
     for own, count, others in zip(sides, liked, reversed(train.shape), strict=True):
         own[count == 0] = 0.0
-        ridges = factors.regularization * (count + factors.unobserved_weight * others) ** factors.nu
+        ridges = factors.regularization * (count + factors.count_ridge_cells(others)) ** factors.nu
         length += float(ridges @ (own**2).sum(axis=1))
         implicit = implicit * (own.T @ own)
     observed = 0.0

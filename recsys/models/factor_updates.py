@@ -19,7 +19,9 @@ _OF_ITEMS = "the least squares of the remaining rows, given the user factors"
 
 
 def can_solve_items(factors: Factors) -> bool:
-    """Return whether both sides are the least squares that `Factors` states: those of ALS and iALS are."""
+    """Return whether both sides are least squares of the solver here: those of ALS and iALS are, MLlib's are not."""
+    if factors.ridge_cells is not None:
+        return False
     return factors.regularization > 0 and factors.observed_weight > 0 and (factors.nu == 0 or _is_plain(factors))
 
 

@@ -177,7 +177,7 @@ def get_user_factor(factors: Factors, context: Context, request_user: RequestUse
         return np.array(found)
     kernel: Any = fold_in_user
     items, common = np.asarray(factors.item_factors), get_factor_gram(context, "a ranker")
-    ridge = factors.regularization * (len(request_user.history) + factors.unobserved_weight * len(items)) ** factors.nu
+    ridge = factors.compute_ridge(len(request_user.history))
     found = np.empty(items.shape[1], np.float32)
     kernel(
         np.asarray(common), items, request_user.history, factors.observed_weight, factors.target_weight, ridge, found

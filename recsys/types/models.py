@@ -27,10 +27,11 @@ class Factors:
 
     The factor of a user with likes H and dislikes D solves
     (a Y'Y + b sum_H y y' + c sum_D y y' + ridge I) x = t sum_H y, with Y the item factors, a = `unobserved_weight`,
-    b = `observed_weight`, c = `disliked_weight`, t = `target_weight` and ridge = regularization (|H| + a I)^nu.
+    b = `observed_weight`, c = `disliked_weight`, t = `target_weight` and ridge = regularization (|H| + z)^nu, z = a I.
     Implicit-feedback ALS (Hu, Koren and Volinsky 2008) has a = 1, b = alpha - 1, t = alpha, nu = 0; iALS (Rendle et
-    al. 2021) has a = alpha0, b = t = 1. A user without likes gets `mean_user_factor`, the mean over users who have
-    some, never the zero vector.
+    al. 2021) has a = alpha0, b = t = 1; that of Spark's MLlib has a = 1, b = alpha, t = 1 + alpha, nu = 1 and z = 0
+    (ALS-WR, Zhou et al. 2008), where no likes have the ridge of one. A user without likes gets `mean_user_factor`, the
+    mean over users who have some, never the zero vector.
 
     Where a model is fitted to positives with weights by age, `oldest_target_weight` is a number, f, and the values w of
     a history count: b is b w for each like, t is f + (t - f) w, and |H| is the sum of w.
@@ -46,6 +47,16 @@ class Factors:
     regularization: float  # the ridge of a user without likes is that times (a I)^nu
     nu: float  # exponent of the number of cells
     oldest_target_weight: float | None = None  # t of a positive whose weight by age is 0; None: all count alike
+    ridge_cells: float | None = None  # z, the cells beside the likes that count for a ridge; None: a I
+
+    def count_ridge_cells(self, others: int) -> float:
+        """Return the cells beside the likes that count for a ridge, of as many `others` on the other side."""
+        return self.unobserved_weight * others if self.ridge_cells is None else self.ridge_cells
+
+    def compute_ridge(self, size: float) -> float:
+        """Return the ridge of a user whose likes count `size`."""
+        counted = size if self.ridge_cells is None else max(size, 1.0)
+        return float(self.regularization * (counted + self.count_ridge_cells(len(self.item_factors))) ** self.nu)
 
     def check_factors(self, place: str, shape: tuple[int, int]) -> None:
         """Refuse factors that are not of so many users and items, or no finite numbers.
@@ -71,6 +82,8 @@ class Factors:
             check_number(f"{place}: {name}", getattr(self, name), -math.inf)
         if self.oldest_target_weight is not None:
             check_number(f"{place}: oldest_target_weight", self.oldest_target_weight, -math.inf)
+        if self.ridge_cells is not None:
+            check_number(f"{place}: ridge_cells", self.ridge_cells)
 
 
 class Scorer(Protocol):

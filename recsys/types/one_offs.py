@@ -20,7 +20,7 @@ class OneOffs(HeldBack):
     n_near: int  # of the nearest others that isolation is the distance to
     min_history: int  # positives below which a history has no one-off
     item_factors: Floats | None = None  # (I, f) that influence is measured with
-    fold_weights: Doubles | None = None  # (5,) those of `recsys.maths.one_offs.FoldWeights`
+    fold_weights: Doubles | None = None  # (5,) or (6,): those of `recsys.maths.one_offs.FoldWeights`
     region_shares: Csr | None = None  # (I, Z) in the place of factors, where a model has none
 
     def check_one_offs(self, place: str, train: Csr) -> None:
@@ -41,6 +41,6 @@ class OneOffs(HeldBack):
         if self.item_factors is None or self.fold_weights is None:
             raise RecsysError(f"{place}: has neither item_factors and fold_weights nor region_shares, expected either")
         check_array(f"{place}: item_factors", self.item_factors, (n_items, None))
-        check_array(f"{place}: fold_weights", self.fold_weights, (5,))
+        check_array(f"{place}: fold_weights", self.fold_weights, (6 if len(self.fold_weights) == 6 else 5,))
         check_finite(f"{place}: item_factors", self.item_factors)
         check_finite(f"{place}: fold_weights", self.fold_weights)
