@@ -19,6 +19,7 @@ FIELDS: Mapping[str, Sequence[str]] = {
     **{name: (name,) for name in OWN_FIELDS},
 }
 LISTS = ("history", "more", "dislikes", "shown")
+NUMBERS = ("score", "weight", "rank")
 
 
 def resolve_batch_columns(schema: "pa.Schema", place: str = PLACE) -> dict[str, str]:
@@ -33,11 +34,16 @@ def resolve_batch_columns(schema: "pa.Schema", place: str = PLACE) -> dict[str, 
     if "score" not in found:
         found.pop("item", None)
     for field, column in found.items():
-        _check_type(field, schema.field(column).type, f"{place}: column {column!r}")
+        check_column_type(field, schema.field(column).type, f"{place}: column {column!r}")
     return found
 
 
-def _check_type(field: str, kind: "pa.DataType", place: str) -> None:
+def check_column_type(field: str, kind: "pa.DataType", place: str) -> None:
+    """Refuse a column of another type than its field has.
+
+    Raises:
+        RecsysError: naming `place`.
+    """
     import pyarrow as pa
 
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -48,7 +54,7 @@ def _check_type(field: str, kind: "pa.DataType", place: str) -> None:
         is_right, expected = pa.types.is_map(kind) or pa.types.is_struct(kind), "a map or a struct of factors"
     elif field == "k":
         is_right, expected = pa.types.is_integer(kind), "whole numbers"
-    elif field == "score":
+    elif field in NUMBERS:
         numbers = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
         is_right, expected = numbers, "numbers"
     else:

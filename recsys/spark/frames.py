@@ -9,8 +9,8 @@ from recsys.batch.columns import resolve_batch_columns
 from recsys.batch.ranking import rank_batches
 from recsys.rankers import Ranker
 from recsys.spark.artefacts import ShippedRanker, load_shipped, ship_ranker
+from recsys.spark.jobs import need_context, quote_column
 from recsys.spark.sessions import ignore_pandas_warnings, import_pyspark
-from recsys.types import RecsysError
 from recsys.types.moments import parse_moment
 
 if TYPE_CHECKING:
@@ -49,15 +49,13 @@ def rank(
     import_pyspark()
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
-    context = getattr(df.sparkSession, "_sc", None)
-    if context is None:
-        raise RecsysError("spark: found a session of Spark Connect, expected one of a driver in this process")
+    context = need_context(df, PLACE)
     found = resolve_batch_columns(to_arrow_schema(df.schema), PLACE)
     sent = ship_ranker(context, ranker, forget_list, allow_imports)
     settings: dict[str, Any] = {"k": k, "seed": seed, "contributions": contributions, "weights": dict(weights or {})}
     settings["now"] = int(parse_moment("spark: now", _read_clock() if now is None else now))
     schema = rank_batches(sent.ranker, [], **settings).schema
-    needed = df.select(*(_quote(name) for name in found.values()))
+    needed = df.select(*(quote_column(name) for name in found.values()))
     return needed.mapInArrow(partial(_rank_partition, sent.shipped, settings), from_arrow_schema(schema))
 
 
@@ -65,10 +63,6 @@ def _read_clock() -> int:
     import time
 
     return int(time.time())
-
-
-def _quote(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"
 
 
 def _rank_partition(

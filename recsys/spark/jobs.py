@@ -1,0 +1,140 @@
+"""What jobs of Spark share: the session behind a data frame, mistakes of workers in one line, and ids as numbers."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from recsys.batch.columns import check_column_type
+from recsys.data.columns import resolve_columns
+from recsys.data.identifiers import normalize_id
+from recsys.spark.sessions import describe_java_error, ignore_pandas_warnings, import_pyspark
+from recsys.types import RecsysError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark import SparkContext
+    from pyspark.sql import DataFrame
+
+MAX_NUMBERS = 2**31 - 1
+_WITHIN_PARTITION = (1 << 33) - 1  # the bits of `monotonically_increasing_id` that count rows of a partition
+
+
+def need_context(frame: Any, place: str) -> "SparkContext":
+    """Return what a data frame of Spark is computed by.
+
+    Raises:
+        RecsysError: if it is none, or of a session of Spark Connect, which has no files of an application.
+    """
+    if not hasattr(frame, "sparkSession"):
+        raise RecsysError(f"{place}: found a {type(frame).__name__}, expected a data frame of Spark")
+    context = getattr(frame.sparkSession, "_sc", None)
+    if context is None:
+        raise RecsysError(f"{place}: found a session of Spark Connect, expected one of a driver in this process")
+    return context
+
+
+def select_fields(
+    frame: "DataFrame", fields: Mapping[str, Sequence[str]], needed: Collection[str], place: str
+) -> tuple["DataFrame", dict[str, str]]:
+    """Return the columns that are fields, under the names of these, and what the frame calls each.
+
+    Raises:
+        RecsysError: for a column that is missing, or of another type than its field has.
+    """
+    from pyspark.sql import functions
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    need_context(frame, place)
+    found = resolve_columns(frame.columns, fields, (), place)
+    if missing := [field for field in needed if field not in found]:
+        told = ", ".join(frame.columns)
+        raise RecsysError(f"{place}: no column for {missing[0]}, expected such as '{fields[missing[0]][0]}' ({told})")
+    schema = to_arrow_schema(frame.schema)
+    for field, column in found.items():
+        check_column_type(field, schema.field(column).type, f"{place}: column {column!r}")
+    chosen = (functions.col(quote_column(column)).alias(field) for field, column in found.items())
+    return frame.select(*chosen), found
+
+
+def quote_column(name: str) -> str:
+    """Return a name as Spark reads it, whatever is in it.
+
+    >>> quote_column("a.b")
+    '`a.b`'
+    """
+    return f"`{name.replace('`', '``')}`"
+
+
+@contextmanager
+def tell_job_errors(place: str) -> Iterator[None]:
+    """Run jobs of Spark, whose errors are one line: that of the worker's `RecsysError`, or Java's first one.
+
+    Raises:
+        RecsysError: in the place of Spark's errors.
+    """
+    import_pyspark()
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        with ignore_pandas_warnings():
+            yield
+    except (Py4JError, PySparkException) as error:
+        ours = re.search(r"RecsysError: (.+?)(?: SQLSTATE: \w+)?$", str(error), re.MULTILINE)
+        raise RecsysError(ours[1] if ours else f"{place}: the job failed: {describe_java_error(error)}") from None
+
+
+def normalize_ids(column: "pa.Array", place: str) -> "pa.Array":
+    """Return ids as text, by the rules of all tables.
+
+    Raises:
+        RecsysError: for a row without an id.
+    """
+    import pyarrow as pa
+
+    if column.null_count:
+        raise RecsysError(f"{place}: a row has none, expected an id")
+    encoded = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
+    names = [normalize_id(one) for one in encoded.dictionary.to_pylist()]
+    if "" in names:
+        raise RecsysError(f"{place}: a row has none, expected an id")
+    return pa.array(names, pa.string()).take(encoded.indices)
+
+
+def number_ids(frame: "DataFrame", column: str, number: str) -> "DataFrame":
+    """Return a frame of distinct ids with a column of their numbers, from 0 in the order of `sort_ids`.
+
+    It stays among what Spark keeps until the application ends, so that a number never changes.
+
+    Raises:
+        RecsysError: for more ids than numbers of 32 bits.
+    """
+    from pyspark.sql import functions
+
+    id_ = functions.col(column)
+    is_number = frame.select(functions.bool_and(id_.rlike(r"^-?[0-9]{1,18}$"))).first()[0]
+    return number_rows(frame, [id_.cast("long"), id_] if is_number else [id_], number)
+
+
+def number_rows(frame: "DataFrame", order: Sequence[Any], number: str) -> "DataFrame":
+    """Return a frame with a column of the place of each row in an order that has no equals, from 0.
+
+    Raises:
+        RecsysError: for more rows than numbers of 32 bits.
+    """
+    from pyspark import StorageLevel
+    from pyspark.sql import functions
+
+    ordered = frame.orderBy(*order).persist(StorageLevel.MEMORY_AND_DISK)
+    part = functions.spark_partition_id()
+    sizes = {row[0]: row[1] for row in ordered.groupBy(part).count().collect()}
+    if (total := sum(sizes.values())) > MAX_NUMBERS:
+        raise RecsysError(f"spark: found {total:,} ids, expected at most {MAX_NUMBERS:,}")
+    starts, before = [], 0
+    for one in range(max(sizes, default=0) + 1):
+        starts.append(before)
+        before += sizes.get(one, 0)
+    first = functions.element_at(functions.array(*map(functions.lit, starts)), part + 1)
+    within = functions.monotonically_increasing_id().bitwiseAND(functions.lit(_WITHIN_PARTITION))
+    return ordered.withColumn(number, (first + within).cast("int"))
