@@ -1,4 +1,4 @@
-"""Slates of Spark: those of one machine, to the bit, by two real worker processes, one of which is killed.
+"""Slates, models and metrics of Spark: those of one machine, by two real worker processes, one of which is killed.
 
 What starts Spark is marked slow, and runs where pyspark and Java 17 or newer are found.
 """
@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,9 +27,14 @@ from recsys import spark
 from recsys.batch import rank_batches, run_batch
 from recsys.cli import main
 from recsys.control import forget_lists
+from recsys.control.history_influences import compute_history_influences
+from recsys.maths.fold_in import compute_prior_variances, gram, solve_user_factors
+from recsys.models.factor_model import FittedFactors
 from recsys.rankers import Ranker
-from recsys.spark import sessions
-from recsys.types import RecsysError
+from recsys.scores.tables import tabulate_scores
+from recsys.spark import evaluations, jobs, sessions
+from recsys.types import Factors, GroundTruth, RecsysError
+from recsys.types.arrays import Csr
 
 NOW, USERS = 1_800_000_000, 40
 PARTITIONS = 20
@@ -59,6 +65,7 @@ def on_spark(test):
 @pytest.fixture(scope="module")
 def session():
     with spark.open_session("local-cluster[2,1,1024]", quiet=True) as made:
+        made.conf.set("spark.sql.shuffle.partitions", "2")
         yield made
 
 
@@ -111,6 +118,37 @@ def test_without_the_extra_is_one_line(monkeypatch):
     message = r'spark needs pyspark: pip install "recsys-negspace\[spark\]"'
     with pytest.raises(RecsysError, match=message), spark.open_session("local[1]"):
         pass
+
+
+def make_row(history, items):
+    return Csr((np.ones(len(history), np.float32), np.asarray(history, np.int32), [0, len(history)]), shape=(1, items))
+
+
+def test_a_history_is_folded_in_as_mllib_solves_it():
+    items = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+    none, alpha, ridge = np.zeros((1, 3), np.float32), 4.0, 0.3
+    factors = Factors(none, items, none[0], 1.0, alpha, 1.0 + alpha, 0.0, ridge, 1.0, ridge_cells=0.0)
+
+    def solve(history):
+        liked = items[history].astype(np.float64)
+        matrix = items.T.astype(np.float64) @ items + alpha * liked.T @ liked + ridge * len(history) * np.eye(3)
+        return np.linalg.solve(matrix, (1.0 + alpha) * liked.sum(axis=0))
+
+    history = np.array([1, 4, 5, 9])
+    np.testing.assert_allclose(solve_user_factors(factors, make_row(history, 12))[0], solve(history), rtol=1e-6)
+    found = compute_history_influences(FittedFactors(factors), 12, history, np.arange(12), np.zeros(0, np.int32))
+    expected = [items @ (solve(history) - solve(np.delete(history, j))) for j in range(4)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    prior = compute_prior_variances(factors, gram(factors))
+    matrix = gram(factors) + ridge * np.eye(3)
+    np.testing.assert_allclose(prior, np.einsum("ia,ab,ib->i", items, np.linalg.inv(matrix), items), rtol=1e-6)
+
+
+def test_an_id_that_is_missing_is_one_line():
+    assert jobs.normalize_ids(pa.array([2.0, 10.0, 2.0]), "users").to_pylist() == ["2", "10", "2"]
+    for column in (pa.array(["a", None]), pa.array([" "])):
+        with pytest.raises(RecsysError, match="log: column of users: a row has none, expected an id"):
+            jobs.normalize_ids(column, "log: column of users")
 
 
 @on_spark
@@ -203,3 +241,123 @@ def test_a_killed_executor_loses_nothing(session, folder, tmp_path, monkeypatch,
     for one in [*(tmp_path / "here").glob("part-*"), tmp_path / "here" / "_manifest.json"]:
         assert (tmp_path / "there" / one.name).read_bytes() == one.read_bytes(), one.name
     assert len(json.loads((tmp_path / "there" / "_manifest.json").read_text())["files"]) == PARTITIONS
+
+
+@pytest.fixture(scope="module")
+def likes():
+    return np.random.default_rng(0).random((40, 30)) < 0.3
+
+
+@pytest.fixture(scope="module")
+def log(session, likes):
+    """A log by numbers, in which rows come twice, and some are no likes."""
+    user, item = np.nonzero(likes)
+    others = np.argwhere(~likes)[::5]
+    rows = [(u + 5, f"i{i}", 5.0) for u, i in zip(user.tolist(), item.tolist(), strict=True)]
+    rows += [*rows[:20], *((u + 5, f"i{i}", 1.0) for u, i in others.tolist())]
+    columns = zip(("userId", "movieId", "rating"), zip(*rows, strict=True), strict=True)
+    return session.createDataFrame(pa.table({name: list(values) for name, values in columns}))
+
+
+@on_spark
+def test_mllib_makes_a_ranker_of_a_log(log, likes, tmp_path):
+    made = spark.fit_als(
+        log, positive="rating >= 4", factors=4, iterations=1, blocks=1, sample_users=7, alpha=2.0, seed=1
+    )
+    codes = [int(item[1:]) for item in made.split.item_ids]
+    assert made.item_counts.tolist() == likes.sum(axis=0)[codes].tolist()
+    assert (made.users, made.positives, len(made.split.user_ids)) == (40, int(likes.sum()), 7)
+    for user, own in zip(made.split.user_ids, made.split.train.toarray(), strict=True):
+        assert own.tolist() == likes[int(user) - 5, codes].tolist()
+    ranker = Ranker.fit(made.model, made.split, {"relevance": 1.0}, k=3, n=30)
+    served = Ranker.load(ranker.save(tmp_path / "ranker"))
+    theirs = made.user_factors.toArrow().to_pylist()
+    assert sorted(int(row["user"]) for row in theirs) == list(range(5, 45))
+    scores = made.model.factors.item_factors
+    for row in theirs:
+        liked = likes[int(row["user"]) - 5, codes]
+        ours = solve_user_factors(made.model.factors, make_row(np.flatnonzero(liked), 30))[0]
+        np.testing.assert_allclose(ours, row["factor"], atol=1e-4)
+        history = made.split.item_ids[liked].tolist()
+        slate = served.rank(history=history)
+        expected = np.sort((scores @ np.array(row["factor"], np.float32))[~liked])[::-1][:3]
+        np.testing.assert_allclose(slate.scores, expected, atol=1e-4)
+    for user, factor in zip(made.split.user_ids, made.model.factors.user_factors, strict=True):
+        (row,) = (row for row in theirs if row["user"] == user)
+        np.testing.assert_allclose(factor, row["factor"], atol=1e-4)
+
+
+@on_spark
+def test_mistakes_of_a_log_are_one_line(log):
+    for given, message in (
+        (log.select("userId"), r"spark: als: no column for item, expected such as 'item_id' \(userId\)"),
+        (log.selectExpr("userId", "array(movieId) AS item"), "column 'item' is of type list<.*>, expected ids"),
+        (log.where("rating > 9"), "spark: als: found no positives, expected at least one"),
+        ([("a", "x")], "spark: als: found a list, expected a data frame of Spark"),
+    ):
+        with pytest.raises(RecsysError, match=message):
+            spark.fit_als(given)
+    with pytest.raises(RecsysError, match="positive: unknown column 'stars'"):
+        spark.fit_als(log, positive="stars >= 4")
+    with pytest.raises(RecsysError, match="spark: als: factors is 0, expected a whole number"):
+        spark.fit_als(log, factors=0)
+
+
+@pytest.fixture(scope="module")
+def judged(split):
+    """Slates of users, some of whom have a short one or none, and their truth, with ids in the order of their numbers."""
+    named = replace(split, user_ids=np.arange(USERS).astype(str))
+    maps, rng = make_maps(split), np.random.default_rng(0)
+    picks = np.array([rng.permutation(40)[:6] for _ in range(USERS)], np.int32)
+    picks[3], picks[5, 4:] = -1, -1
+    return GroundTruth(named, maps, maps[:1], maps[1:]), picks
+
+
+@pytest.fixture(scope="module")
+def tables(session, judged):
+    truth, picks = judged
+
+    def build(rows, columns, **more):
+        ids = {"user": truth.split.user_ids[rows].tolist(), "item": truth.split.item_ids[columns].tolist()}
+        return session.createDataFrame(pa.table({**ids, **more}))
+
+    user, slot = np.nonzero(picks >= 0)
+    slates = build(user, picks[user, slot], rank=slot + 1)
+    return slates, build(*truth.split.test.nonzero()), build(*truth.split.train.nonzero())
+
+
+def list_maps(truth):
+    return {name: getattr(truth, name) for name in ("audit_maps", "objective_maps", "content_maps")}
+
+
+@on_spark
+def test_metrics_and_intervals_are_those_of_one_machine(judged, tables):
+    (truth, picks), (slates, test, train) = judged, tables
+    names, settings = list(evaluations.METRICS), {"seed": 1, "n_bootstrap": 50}
+    found = spark.evaluate(
+        slates, test, truth.split.item_ids, metrics=names, ks=[3, 6], history=train, **list_maps(truth), **settings
+    )
+    expected = tabulate_scores(rs.evaluate({"slates": picks}, truth, names, [3, 6], **settings))
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-12, atol=1e-14)
+    assert found[["value", "ci_low", "ci_high"]].notna().all(axis=None)
+
+
+@on_spark
+def test_mistakes_of_slates_are_one_line(judged, tables):
+    (truth, _), (slates, test, train) = judged, tables
+    items, asked = truth.split.item_ids, {"metrics": ["ndcg"], "ks": [3]}
+    with pytest.raises(RecsysError, match="spark: evaluate: unknown metric 'ild_features'"):
+        spark.evaluate(slates, test, items, metrics=["ild_features"], ks=[3])
+    with pytest.raises(RecsysError, match="'discovery' needs audit_maps=, and found none"):
+        spark.evaluate(slates, test, items, metrics=["discovery"], ks=[3], history=train)
+    with pytest.raises(RecsysError, match="'discovery' needs history=, the training positives, and found none"):
+        spark.evaluate(slates, test, items, metrics=["discovery"], ks=[3], **list_maps(truth))
+    with pytest.raises(RecsysError, match="spark: evaluate: no column for rank"):
+        spark.evaluate(slates.select("user", "item"), test, items, **asked)
+    with pytest.raises(RecsysError, match=r"^spark: evaluate: item 'i39' is none of items$"):
+        spark.evaluate(slates, test, items[:39], **asked)
+    evaluations._lay_out_picks(*np.array([[0, 0, 1], [1, 2, 1], [7, 8, 9]]), 2)
+    with pytest.raises(RecsysError, match="a user has two picks at rank 1, expected one"):
+        evaluations._lay_out_picks(*np.array([[0, 0, 1], [1, 1, 1], [7, 8, 9]]), 2)
+    with pytest.raises(RecsysError, match="found a pick at rank 0, expected ranks from 1"):
+        evaluations._lay_out_picks(*np.array([[0, 0, 1], [0, 1, 1], [7, 8, 9]]), 2)

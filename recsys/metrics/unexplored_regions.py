@@ -17,7 +17,7 @@ from recsys.metrics._hits import MarkedPositives, compute_recall_by_map, count_m
 from recsys.metrics._shared import divide_or_nan, get_test_users
 from recsys.metrics.derived_tables import MapTable
 from recsys.types import Evaluation, GroundTruth, PerMap, TasteMap
-from recsys.types.arrays import Csr, Ints, Longs
+from recsys.types.arrays import Csr, Doubles, Ints, Longs
 
 REGION_PLACES, TEST_PLACES = MapTable("region_places"), MapTable("test_places")
 UNEXPLORED_POSITIVES, HELD_OUT_SHARE = MapTable("unexplored_positives"), MapTable("held_out_share")
@@ -176,14 +176,19 @@ def _unexplored_share(evaluation: Evaluation, k: int, family: MapFamily) -> PerM
 
 
 def _compute_held_out_share(truth: GroundTruth, family: MapFamily) -> float:
-    places = _get_test_places(truth, family)
-    users, n_users = get_test_users(truth), truth.split.test.shape[0]
-    means = []
-    for row in places:
-        new, known = (np.bincount(users[some], minlength=n_users) for some in (row == 1, row >= 0))
-        if known.any():
-            means.append(float(np.nanmean(divide_or_nan(new, known))))
+    shares = compute_held_out_shares(truth, family)
+    means = [float(np.nanmean(row)) for row in shares if not np.isnan(row).all()]
     return float(np.mean(means)) if means else float("nan")
+
+
+def compute_held_out_shares(truth: GroundTruth, family: MapFamily) -> Doubles:
+    """Return the share of each user's held-out positives, of those that a map knows, in unexplored regions, (M, U)."""
+    places, users, n_users = _get_test_places(truth, family), get_test_users(truth), truth.split.test.shape[0]
+    found = np.full((len(places), n_users), np.nan)
+    for m, row in enumerate(places):
+        new, known = (np.bincount(users[some], minlength=n_users) for some in (row == 1, row >= 0))
+        found[m] = divide_or_nan(new, known)
+    return found
 
 
 def _classify_test_items(truth: GroundTruth, family: MapFamily) -> Bytes:

@@ -78,8 +78,23 @@ def bootstrap_means(tables: Sequence[Doubles], users: Ints, seed: int, n: int) -
     the draws; maps are drawn with replacement beside them (Owen 2007, "the pigeonhole bootstrap").
     """
     ends = np.cumsum([len(table) for table in tables], dtype=np.int64)
-    total, weight = np.zeros((2, n, ends[-1] if len(ends) else 0))
-    for first in range(0, len(users) if len(ends) else 0, USER_BLOCK):
+    ratios = _divide_or_nan(*sum_bootstrap_draws(tables, users, seed, n))
+    return [_resample_maps(ratios[:, end - len(table) : end], seed) for table, end in zip(tables, ends, strict=True)]
+
+
+def average_bootstrap_sums(total: Doubles, weight: Doubles, seed: int) -> Doubles:
+    """Return the draws of `bootstrap_means` of one table from their sums over users, each (n, M), (n,)."""
+    return _resample_maps(_divide_or_nan(total, weight), seed)
+
+
+def sum_bootstrap_draws(tables: Sequence[Doubles], users: Ints, seed: int, n: int) -> tuple[Doubles, Doubles]:
+    """Return the sums over drawn users of the values of all rows of `tables`, and how many have one, (n, rows) each.
+
+    Sums over parts of the users add up to those over all of them: `average_bootstrap_sums` makes draws of these.
+    """
+    rows = sum(len(table) for table in tables)
+    total, weight = np.zeros((2, n, rows))
+    for first in range(0, len(users) if rows else 0, USER_BLOCK):
         drawn = users[first : first + USER_BLOCK]
         table = np.concatenate([table[:, first : first + USER_BLOCK] for table in tables])
         values, known = np.nan_to_num(table).T, (~np.isnan(table)).T.astype(float)
@@ -87,8 +102,7 @@ def bootstrap_means(tables: Sequence[Doubles], users: Ints, seed: int, n: int) -
             times = _draw_user_weights(seed, drawn, at, min(at + DRAW_BLOCK, n))
             total[at : at + DRAW_BLOCK] += times @ values
             weight[at : at + DRAW_BLOCK] += times @ known
-    ratios = _divide_or_nan(total, weight)
-    return [_resample_maps(ratios[:, end - len(table) : end], seed) for table, end in zip(tables, ends, strict=True)]
+    return total, weight
 
 
 def bootstrap_sums(influence: Doubles, users: Ints, seed: int, n: int) -> Doubles:
@@ -154,7 +168,7 @@ def compute_on_subsamples(
 
 def count_items_by_group(shown: Ints, n_items: int, users: Ints, seed: int) -> Doubles:
     """Return how often each item is shown to each group of users, (groups, I); one group where users are too few."""
-    n_groups = max(_count_groups(len(users)), 1)
+    n_groups = max(count_groups(len(users)), 1)
     group, counts = np.empty(len(users), dtype=np.int64), np.zeros(n_groups * (n_items + 1))
     group[np.argsort(rng.draw_uniforms(seed, "groups", users), kind="stable")] = np.arange(len(users)) % n_groups
     for first in range(0, len(users), GROUPING_BLOCK):
@@ -186,7 +200,7 @@ def corrected_jackknife_interval(value: float, replicates: Doubles, n_users: int
     """
     if not len(replicates) or not np.isfinite(replicates).all():
         return NO_INTERVAL
-    n_groups = _count_groups(n_users)
+    n_groups = count_groups(n_users)
     sizes = [part[..., 0].size for part in _build_group_sets(n_groups)]
     whole, quarters, halves, in_quarters, in_halves = np.split(replicates, np.cumsum(sizes[:-1]))
     half = _variance_ratio(halves.reshape(-1, 2), in_halves.reshape(-1, n_groups // 2))
@@ -207,7 +221,8 @@ def _jackknife_variance(deletions: Doubles) -> float:
     return float(deletions.var(axis=1).mean() * (deletions.shape[1] - 1))
 
 
-def _count_groups(n_users: int) -> int:
+def count_groups(n_users: int) -> int:
+    """Return how many groups so many users are dealt into, 0 where they are too few."""
     return 64 if n_users >= MANY_GROUPS_FROM else 16 if n_users >= MIN_GROUPED_USERS else 0
 
 
