@@ -304,6 +304,63 @@ def test_mistakes_of_a_log_are_one_line(log):
 
 
 @pytest.fixture(scope="module")
+def dated():
+    """A log in which moments are tied, rows come twice, some are no likes, and items come late."""
+    rng, rows = np.random.default_rng(3), []
+    for user in range(25):
+        for item in rng.choice(18, rng.integers(1, 12), replace=False).tolist():
+            late = 6 if item > 14 else int(rng.integers(0, 9))
+            rows += [(f"u{user}", f"i{item}", int(rng.integers(2, 6)), 1_500_000_000 + late)] * int(rng.integers(1, 3))
+    rows += [(user, item, 5, moment + 1) for user, item, _, moment in rows[::7]]
+    return pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "timestamp"])
+
+
+def list_pairs(split, matrix):
+    return {(split.user_ids[u], split.item_ids[i]) for u, i in zip(*matrix.nonzero(), strict=True)}
+
+
+@on_spark
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [("leave_last", {"test": 2, "validation": 1}), ("global_time", {"validation": 0.2}), ("random", {"test": 0.3})],
+)
+def test_splits_are_those_of_one_machine(session, dated, kind, sizes):
+    settings = {"positive": "rating >= 4", "seed": 5, **sizes}
+    expected = getattr(rs.splits, kind)(rs.read_dataset(dated), **settings)
+    found = spark.split(session.createDataFrame(pa.Table.from_pandas(dated)), kind, **settings).toArrow().to_pandas()
+
+    def select(part, positive, cold=False):
+        rows = found[(found.part == part) & (found.positive == positive) & (found.cold == cold)]
+        return set(zip(rows.user, rows.item, strict=True))
+
+    assert not found.duplicated(["user", "item"]).any()
+    for part in ("train", "validation", "test"):
+        assert select(part, True) == list_pairs(expected, getattr(expected, part)), part
+    assert select("train", False) == list_pairs(expected, expected.train_negatives)
+    assert select("validation", False) == list_pairs(expected, expected.validation_negatives)
+    assert select("validation", True, cold=True) == list_pairs(expected, expected.validation_cold_positives)
+    assert kind != "global_time" or found.cold.any()
+
+
+@on_spark
+def test_mistakes_of_a_split_are_one_line(session, dated):
+    log = session.createDataFrame(pa.Table.from_pandas(dated))
+    for kind, settings, message in (
+        ("leave_first", {}, r"spark: split: unknown split 'leave_first': did you mean 'leave_last'\?"),
+        ("leave_last", {"tests": 2}, r"did you mean 'test'\?"),
+        ("leave_last", {"test": 0}, "leave_last: test is 0"),
+        ("random", {"positive": "stars > 3"}, "positive: unknown column 'stars'"),
+    ):
+        with pytest.raises(RecsysError, match=message):
+            spark.split(log, kind, **settings)
+    with pytest.raises(RecsysError, match="spark: split: no column for datetime"):
+        spark.split(log.drop("timestamp"), "leave_last")
+    text = log.withColumn("timestamp", log.timestamp.cast("string"))
+    with pytest.raises(RecsysError, match="column 'timestamp' is of type string, expected whole seconds since 1970"):
+        spark.split(text, "leave_last")
+
+
+@pytest.fixture(scope="module")
 def judged(split):
     """Slates of users, some of whom have a short one or none, and their truth, with ids in the order of their numbers."""
     named = replace(split, user_ids=np.arange(USERS).astype(str))

@@ -5,5 +5,6 @@ from recsys.spark.evaluations import evaluate
 from recsys.spark.frames import rank
 from recsys.spark.runs import run_batch
 from recsys.spark.sessions import open_session
+from recsys.spark.splits import split
 
-__all__ = ["ALSRun", "evaluate", "fit_als", "open_session", "rank", "run_batch"]
+__all__ = ["ALSRun", "evaluate", "fit_als", "open_session", "rank", "run_batch", "split"]

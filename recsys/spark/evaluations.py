@@ -27,7 +27,15 @@ from recsys.scores.runs import (
     mean_degrees_of_freedom,
 )
 from recsys.scores.tables import tabulate_scores
-from recsys.spark.jobs import need_context, normalize_ids, number_ids, number_rows, select_fields, tell_job_errors
+from recsys.spark.jobs import (
+    iter_whole_users,
+    need_context,
+    normalize_ids,
+    number_ids,
+    number_rows,
+    select_fields,
+    tell_job_errors,
+)
 from recsys.support import rng
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import (
@@ -64,7 +72,7 @@ _FAMILIES: Mapping[str, MapFamily] = {
 DISCOVERY = tuple(_FAMILIES)
 METRICS = (*ACCURACY, *CATALOGUE, *DISCOVERY)
 _SHOWN, _HELD_OUT, _LIKED, _ASKED = range(4)  # what a row says of its user
-_BLOCK_ROWS = 2**18  # that are judged at once, and those of one user more
+_COLUMNS = ("code", "part", "rank", "item")
 _ROWS = "user string, item string, rank int"
 
 
@@ -282,32 +290,14 @@ def _sum_partition(sent: Any, batches: Iterable["pa.RecordBatch"]) -> Iterator["
     sums = np.zeros(order.layout.size)
     if sums.size:
         with limit_to_one_blas_thread():
-            for block in _iter_user_blocks(batches):
-                sums += _sum_block(order, *block)
+            for table in iter_whole_users(batches, "code"):
+                columns = (table[name].fill_null(-1).to_numpy().astype(np.int64) for name in _COLUMNS)
+                sums += _sum_block(order, *columns)
     yield pa.RecordBatch.from_arrays([pa.array([sums.tobytes()], pa.binary())], names=["sums"])
 
 
 def _read_sums(row: Any) -> Doubles:
     return np.frombuffer(row.sums, np.float64)
-
-
-def _iter_user_blocks(batches: Iterable["pa.RecordBatch"]) -> Iterator[list[Longs]]:
-    """Yield code, part, rank and item of whole users, -1 where there is none."""
-    held: list[list[Longs]] = []
-    for batch in batches:
-        columns = [batch.column(name).fill_null(-1).to_numpy(zero_copy_only=False) for name in _COLUMNS]
-        held.append([column.astype(np.int64) for column in columns])
-        if sum(len(one[0]) for one in held) >= _BLOCK_ROWS:
-            whole = [np.concatenate(parts) for parts in zip(*held, strict=True)]
-            cut = int(np.searchsorted(whole[0], whole[0][-1]))
-            if cut:
-                yield [column[:cut] for column in whole]
-            held = [[column[cut:] for column in whole]]
-    if held and sum(len(one[0]) for one in held):
-        yield [np.concatenate(parts) for parts in zip(*held, strict=True)]
-
-
-_COLUMNS = ("code", "part", "rank", "item")
 
 
 def _sum_block(order: _Order, code: Longs, part: Longs, rank: Longs, item: Longs) -> Doubles:

@@ -1,7 +1,7 @@
 """What jobs of Spark share: the session behind a data frame, mistakes of workers in one line, and ids as numbers."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -138,3 +138,22 @@ def number_rows(frame: "DataFrame", order: Sequence[Any], number: str) -> "DataF
     first = functions.element_at(functions.array(*map(functions.lit, starts)), part + 1)
     within = functions.monotonically_increasing_id().bitwiseAND(functions.lit(_WITHIN_PARTITION))
     return ordered.withColumn(number, (first + within).cast("int"))
+
+
+def iter_whole_users(batches: Iterable["pa.RecordBatch"], user: str, rows: int = 2**18) -> Iterator["pa.Table"]:
+    """Yield tables of about so many rows, in which no user's are cut: rows of a user stand together."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(one.num_rows for one in held) < rows:
+            continue
+        table = pa.Table.from_batches(held)
+        cut = pc.index(table[user], table[user][-1]).as_py()
+        if cut:
+            yield table.slice(0, cut)
+        held = table.slice(cut).to_batches()
+    if sum(one.num_rows for one in held):
+        yield pa.Table.from_batches(held)
