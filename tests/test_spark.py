@@ -66,6 +66,7 @@ def on_spark(test):
 def session():
     with spark.open_session("local-cluster[2,1,1024]", quiet=True) as made:
         made.conf.set("spark.sql.shuffle.partitions", "2")
+        made.conf.set("spark.sql.codegen.wholeStage", "false")  # tables are tiny: compiling takes most of the time
         yield made
 
 
@@ -273,15 +274,13 @@ def test_mllib_makes_a_ranker_of_a_log(log, likes, tmp_path):
     served = Ranker.load(ranker.save(tmp_path / "ranker"))
     theirs = made.user_factors.toArrow().to_pylist()
     assert sorted(int(row["user"]) for row in theirs) == list(range(5, 45))
-    scores = made.model.factors.item_factors
+    factors, ids = made.model.factors.item_factors, made.split.item_ids
     for row in theirs:
         liked = likes[int(row["user"]) - 5, codes]
         ours = solve_user_factors(made.model.factors, make_row(np.flatnonzero(liked), 30))[0]
         np.testing.assert_allclose(ours, row["factor"], atol=1e-4)
-        history = made.split.item_ids[liked].tolist()
-        slate = served.rank(history=history)
-        expected = np.sort((scores @ np.array(row["factor"], np.float32))[~liked])[::-1][:3]
-        np.testing.assert_allclose(slate.scores, expected, atol=1e-4)
+        best = np.argsort(-np.where(liked, -np.inf, factors @ np.array(row["factor"])))[:3]
+        assert list(served.rank(history=ids[liked].tolist()).items) == ids[best].tolist()
     for user, factor in zip(made.split.user_ids, made.model.factors.user_factors, strict=True):
         (row,) = (row for row in theirs if row["user"] == user)
         np.testing.assert_allclose(factor, row["factor"], atol=1e-4)
@@ -322,7 +321,7 @@ def list_pairs(split, matrix):
 @on_spark
 @pytest.mark.parametrize(
     ("kind", "sizes"),
-    [("leave_last", {"test": 2, "validation": 1}), ("global_time", {"validation": 0.2}), ("random", {"test": 0.3})],
+    [("leave_last", {"test": 2, "validation": 1}), ("global_time", {"validation": 0.2})],
 )
 def test_splits_are_those_of_one_machine(session, dated, kind, sizes):
     settings = {"positive": "rating >= 4", "seed": 5, **sizes}
