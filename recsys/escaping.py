@@ -52,7 +52,7 @@ def convert_to_one_line(text: str) -> str:
     >>> convert_to_one_line("cannot be read:\n  a\x1b")
     'cannot be read: a\\x1b'
     """
-    return escape_hidden(re.sub(r"\s*[\n\r]\s*", " ", text).strip())
+    return escape_hidden(re.sub(r"(?<!\s)\s*[\n\r]\s*", " ", text).strip())
 
 
 def escape_html(text: str) -> str:

@@ -8,9 +8,9 @@ MASK = "***"
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s/?#:@'\"]*):(?!\d{1,5}(?:[/\s?#'\"]|$))(?=\S)[^\n@]*@(?:\S*@)?")
 _URL_TOKEN = re.compile(r"(?i)(?<=http://|ttps://)[^\s/?#:@'\"]+@")  # a token in the place of the user
 _NAMED_SECRET = re.compile(
-    r"(?i)((?:[\w.-]*(?:passw(?:or)?d|passphrase|passwd|pwd|token|secret|api[_-]?key|access[_-]?key|signature|"
-    r"credential)[\w.-]*|\bpass|\bsig)=)('[^'\n]*'|\"[^\"\n]*\"|[^&;,\s'\"]+)"
-)
+    r"(?i)(?<![\w.-])(?=[\w.-]*(?:passw(?:or)?d|passphrase|passwd|pwd|token|secret|api[_-]?key|access[_-]?key|"
+    r"signature|credential|\b(?:pass|sig)=))([\w.-]+=)('[^'\n]*'|\"[^\"\n]*\"|[^&;,\s'\"]+)"
+)  # tried once a word: a name of 5,000 letters takes no second
 
 
 def mask_url_secrets(text: str, url: str = "") -> str:
