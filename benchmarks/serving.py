@@ -48,6 +48,7 @@ PEER_SIDE = Path(__file__).parent / "peers" / "serving_of_pyversity.py"
 SMAPS = Path("/proc/self/smaps_rollup")
 BLEND = {"relevance": 1.0, "mmr": 0.2, "negative_space": 0.2}
 MAPS, REGIONS, LIKES, N, K, N_DIFFERENT = 20, 24, 100, 200, 10, 50
+AT_ONCE = 50_000  # users whose likes are drawn at once
 SMALL, LARGE, D = 20_000, 1_000_000, 128
 THREADS, N_CONCURRENT = 4, 100_000
 BLENDED = f"rerank of {', '.join(BLEND)}, known user, {N} candidates, k = {K}"
@@ -63,12 +64,24 @@ def build_rows_matrix(rng: np.random.Generator, columns: list[np.ndarray], width
     )
 
 
+def draw_likes(rng: np.random.Generator, users: int, items: int) -> Csr:
+    """Likes with a heavy tail, of as many users at a time as memory allows."""
+    place, indices, lengths = rng.permutation(items).astype(np.int32), [], []
+    for first in range(0, users, AT_ONCE):
+        drawn = rng.pareto(1.2, (min(AT_ONCE, users - first), LIKES)) * items / 50
+        liked = np.sort(place[np.minimum(drawn, items - 1).astype(np.int32)], axis=1)
+        is_new = np.ones(liked.shape, bool)
+        is_new[:, 1:] = liked[:, 1:] != liked[:, :-1]
+        indices.append(liked[is_new])
+        lengths.append(is_new.sum(axis=1))
+    pointers = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int32)
+    return Csr((np.ones(pointers[-1], np.float32), np.concatenate(indices), pointers), shape=(users, items))
+
+
 def build_synthetic_ranker(items: int, users: int, d: int, blend: Mapping[str, float] = BLEND) -> Ranker:
     """The ranker of a random factor model."""
     rng = np.random.default_rng(0)
-    place = rng.permutation(items)
-    tail = np.minimum(rng.pareto(1.2, (users, LIKES)) * items / 50, items - 1).astype(int)
-    train = build_rows_matrix(rng, [np.unique(place[liked]) for liked in tail], items)
+    train = draw_likes(rng, users, items)
     ids, none = np.arange(items).astype(str), make_empty_matrix(train.shape)
     features = build_rows_matrix(rng, [np.array([region]) for region in rng.integers(0, 18, items)], 18)
     catalogue = Items(ids, ids, features, tuple(f"f{n}" for n in range(18)), np.zeros(items, np.int32))
