@@ -15,6 +15,7 @@ import recsys as rs
 from recsys.configs import parse_config
 from recsys.experiments.exports import export
 from recsys.rankers import Ranker
+from recsys.rankers.fast_path import Gain, Need
 from recsys.rankers.policies import Policy
 from recsys.reranking import guards
 from recsys.reranking.blends import parse_blend
@@ -266,10 +267,10 @@ def test_objectives_may_be_named_by_themselves():
 def test_what_is_turned_off_is_not_computed(monkeypatch):
     ranker, request = make_ranker(BLENDS["compiled"]), draw_request(5)
     path = ranker._fast_path
-    monkeypatch.setattr(path, "fill_need", pytest.fail)
+    monkeypatch.setattr(path, "need", Need(pytest.fail, pytest.fail))
     off = {"negative_space": 0.0, "unexplored": 0.0}
     assert len(path.gains) == 2  # of relevance and unexplored
-    monkeypatch.setattr(path, "gains", [path.gains[0], pytest.fail])
+    monkeypatch.setattr(path, "gains", [path.gains[0], Gain(pytest.fail, pytest.fail)])
     assert ranker.rerank(**request, weights=off).objectives == ("mmr", "relevance")
 
 

@@ -133,7 +133,7 @@ def test_what_is_owed_is_what_the_objective_says(seed, tau, best, strength):
             pool = Pool(np.zeros(1, np.int32), found.items[None], found.scores[None], build_user_context(around, asker))
             term = negative_space(pool, 5, tau=tau, top_m=best, prior_strength=strength)
             wanted = np.empty((3, term.need.shape[1]))
-            short.fill_need(asker, found, wanted, np.zeros(0, np.int32))
+            short.need.fill(asker, found, wanted, np.zeros(0, np.int32))
             np.testing.assert_allclose(wanted[0], term.need[0], rtol=1e-6, atol=1e-9)
             np.testing.assert_allclose(wanted[2], term.cap[0], rtol=1e-6, atol=1e-9)
 
@@ -151,11 +151,11 @@ def test_settings_that_a_blend_leaves_out_are_those_of_the_signature(monkeypatch
         term = objective(pool, 5)
         if name == "unexplored":
             gain = np.empty(len(found.items), np.float32)
-            short.gains[0](asker, found, gain)
+            short.gains[0].fill(asker, found, gain)
             np.testing.assert_allclose(gain, term.gain[0], rtol=1e-5, atol=1e-7)
             continue
         wanted = np.empty((3, term.need.shape[1]))
-        short.fill_need(asker, found, wanted, np.zeros(0, np.int32))
+        short.need.fill(asker, found, wanted, np.zeros(0, np.int32))
         np.testing.assert_allclose(wanted[0], term.need[0], rtol=1e-6, atol=1e-9)
         np.testing.assert_allclose(wanted[2], term.cap[0], rtol=1e-6, atol=1e-9)
 
@@ -171,7 +171,7 @@ def test_what_known_users_expect_is_made_anew_where_a_table_would_be_too_large(m
     for asker, found in requests(3):
         both = [np.empty((3, 15)) for _ in range(2)]
         for one, wanted in zip((kept, anew), both, strict=True):
-            one.fill_need(asker, found, wanted, np.zeros(0, np.int32))
+            one.need.fill(asker, found, wanted, np.zeros(0, np.int32))
         np.testing.assert_allclose(*both, rtol=1e-6)
 
 

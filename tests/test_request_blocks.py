@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from synthetic import make_maps, make_split
 
 import recsys as rs
+from recsys.control import forget_lists
 from recsys.models.factor_model import FittedFactors
 from recsys.objectives import __all__ as objectives
 from recsys.rankers import Ranker, block_retrieval, request_blocks
@@ -331,6 +332,20 @@ def test_known_users_and_plain_candidates_are_read_by_columns(ranker, world, mon
     assert ask(wrong, spoiled) == ask_each(wrong, spoiled)
     monkeypatch.setattr(Ranker, "_read_request", refuse_to_answer_alone)
     assert ask(pools, scores) == expected
+
+
+def test_what_a_ranker_holds_of_users_holds_in_a_batch(ranker, tmp_path):
+    path = tmp_path / "list"
+    forget_lists.forget(path, user="u8")
+    held = ranker.set_user_dials({"u1": {"mmr": 0.0}, "u2": {"mmr": 2.0}}, now=NOW - 9)
+    held = held.follow_forget_list(path).stop("u3", "f1")
+    users = ["u1", "u2", "u3", "u4", "u8"]
+    for name, answer, plain in zip(
+        users, held.rank_many(users=users, now=NOW), ranker.rank_many(users=users, now=NOW), strict=True
+    ):
+        assert say(answer) == say(ask_alone(held.rank, user=name, now=NOW))
+        is_same = not isinstance(answer, RecsysError) and answer.items == plain.items and not answer.dials
+        assert (name == "u4") == is_same
 
 
 def test_whole_numbers_are_read_by_columns(world, taste_maps, monkeypatch):
