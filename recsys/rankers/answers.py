@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +17,7 @@ from recsys.types.arrays import Doubles, Floats, Longs
 from recsys.types.numbers import check_flag
 from recsys.types.slates import sum_contributions
 
-_UNREAD = "_list_fields"  # stands in the place of all fields until one is looked at
+_UNREAD, _PLACE = "_unread", "_place"  # stand in the place of all fields until one is looked at
 
 
 class AnswerDetails(Protocol):
@@ -147,9 +147,11 @@ class Recommendation:
         def __getattr__(self, name: str) -> Any:
             """Lay out the fields of an answer of a batch, when one of them is first looked at."""
             held = object.__getattribute__(self, "__dict__")
-            if (list_fields := held.get(_UNREAD)) is not None:
-                held.update(list_fields())
-                held.pop(_UNREAD, None)  # another thread may have done the same
+            unread, place = held.get(_UNREAD), held.get(_PLACE)
+            if unread is not None and place is not None:  # another thread may have done the same meanwhile
+                held.update(unread.list_fields(place))
+                held.pop(_UNREAD, None)
+                held.pop(_PLACE, None)
             if name in held:
                 return held[name]
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -281,12 +283,22 @@ def build_recommendation(**content: Any) -> Recommendation:
     return made
 
 
-def defer_recommendation(list_fields: Callable[[], dict[str, Any]]) -> Recommendation:
-    """Return the answer whose fields a function lists when one of them is first looked at.
+class UnreadAnswers(Protocol):
+    """Answers of a batch whose fields are laid out when one of them is first looked at."""
+
+    def list_fields(self, place: int) -> dict[str, Any]:
+        """Return the fields of one answer."""
+        ...
+
+
+def defer_recommendation(answers: UnreadAnswers, place: int) -> Recommendation:
+    """Return the answer at a place among others, whose fields are listed when one of them is first looked at.
 
     Of the answers of a batch many are looked at once or never: laid out, each takes some ten objects.
     """
-    return build_recommendation(**{_UNREAD: list_fields})
+    made: Recommendation = object.__new__(Recommendation)
+    object.__setattr__(made, "__dict__", {_UNREAD: answers, _PLACE: place})
+    return made
 
 
 def find_displaced_items(picks: Sequence[str], best: Sequence[str]) -> tuple[str, ...]:

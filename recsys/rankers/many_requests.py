@@ -1,12 +1,12 @@
 """A batch of requests to a ranker: answered one by one in their order, or as columns of arrays."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 from recsys.rankers.answers import Recommendation, defer_recommendation
 from recsys.rankers.batch_readers import BatchReader
 from recsys.rankers.request_blocks import BlockParts, PickedRequests, Slate, answer_in_blocks
 from recsys.rankers.slate_columns import SlateColumns, make_slate_columns
+from recsys.rankers.slate_makers import SlateMaker
 from recsys.types import RecsysError
 
 Answered = Recommendation | RecsysError
@@ -26,19 +26,26 @@ class RequestBatch(NamedTuple):
         for block in answer_in_blocks(*self[:3]):
             answers = {place: self._answer(slate) for place, slate in block.alone.items()}
             if block.picked is not None:
-                answers |= {
-                    place: defer_recommendation(partial(self._list_fields, block.picked, b))
-                    for b, place in enumerate(block.picked.places)
-                }
+                unread = _UnreadAnswers(self.parts.slates, block.picked, self.policy)
+                answers |= {place: defer_recommendation(unread, b) for b, place in enumerate(block.picked.places)}
             found += [answers[place] for place in range(block.size)]
         return tuple(found)
 
     def _answer(self, slate: Slate) -> Answered:
         return slate if isinstance(slate, RecsysError) else self.parts.slates.answer(slate, self.policy)
 
-    def _list_fields(self, picked: PickedRequests, b: int) -> dict[str, Any]:
-        return self.parts.slates.list_fields(picked.get_slate(b), self.policy)
-
     def make_columns(self) -> SlateColumns:
         """Return the slates of all requests as columns."""
         return make_slate_columns(self.parts.slates, answer_in_blocks(*self[:3]), self.policy)
+
+
+class _UnreadAnswers(NamedTuple):
+    """The answers with slates that were picked together."""
+
+    maker: SlateMaker
+    picked: PickedRequests
+    policy: str
+
+    def list_fields(self, place: int) -> dict[str, Any]:
+        """Return the fields of one answer."""
+        return self.maker.list_fields(self.picked.get_slate(place), self.policy)

@@ -4,9 +4,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from recsys.rankers.batches import catch_request_error
 from recsys.rankers.block_path import BlockPicks, pick_block
 from recsys.rankers.block_retrieval import LazyBlockRetrieval
 from recsys.rankers.block_users import BlockUsers
+from recsys.rankers.fast_path import FastPath
 from recsys.rankers.made_slates import MadeSlate, PreparedRequest
 from recsys.rankers.request_constraints import RequestGuards, flatten_hidden_items
 from recsys.rankers.requests import Candidates, RequestUser
@@ -47,12 +48,13 @@ class BlockParts(NamedTuple):
         return self.slates.make(request, found, seed, self.slates.policy.n if request.given is None else None)
 
 
-class _Answer(NamedTuple):
-    """A request on its way: what is wrong with it, or its candidates, as they came and as the likelihood orders them"""
+@dataclass(eq=False)
+class _Block:
+    """Requests on their way, or what is wrong with them, and candidates: as they came, and as the likelihood orders."""
 
-    request: Read
-    found: Candidates | None = None
-    ordered: Candidates | None = None
+    requests: list[Read]
+    found: list[Candidates | None] = field(default_factory=list)
+    ordered: list[Candidates | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,20 +118,20 @@ def _iter_answers(
     parts: BlockParts, reader: BatchReader, blocks: Sequence[range], seed: int
 ) -> Iterator[AnsweredBlock]:
     """Yield the answers of one block after the other."""
-    ahead: deque[tuple[list[_Answer], Future[list[Candidates | None]]]] = deque()
-    last: deque[tuple[list[_Answer], Future[PickedRequests | None] | None]] = deque()
+    ahead: deque[tuple[_Block, Future[list[Candidates | None]]]] = deque()
+    last: deque[tuple[_Block, Future[PickedRequests | None] | None]] = deque()
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as workers:
 
         def submit_picks() -> None:
             block, retrieved = ahead.popleft()
-            block = _add_candidates(parts, block, retrieved.result())
-            places = [place for place, one in enumerate(block) if _is_picked_in_block(parts, one)]
+            _add_candidates(parts, block, retrieved.result())
+            places = _list_picked_places(parts, block)
             last.append((block, workers.submit(_pick, parts, block, places, seed) if places else None))
 
         for places in blocks:
-            block = [_Answer(request) for request in reader.read_block(places)]
-            ahead.append((block, workers.submit(_retrieve, parts, block)))
+            block = _Block(reader.read_block(places))
+            ahead.append((block, workers.submit(_retrieve, parts, block.requests)))
             if len(ahead) > cores:
                 submit_picks()
             if len(last) > cores:
@@ -140,14 +142,14 @@ def _iter_answers(
             yield _finish_block(parts, *last.popleft(), seed)
 
 
-def _retrieve(parts: BlockParts, block: list[_Answer]) -> list[Candidates | None]:
+def _retrieve(parts: BlockParts, requests: Sequence[Read]) -> list[Candidates | None]:
     """Return the candidates of the requests of a block, None where they are to be found for one request alone."""
-    found: list[Candidates | None] = [None] * len(block)
+    found: list[Candidates | None] = [None] * len(requests)
     places, askers = [], []
-    for place, one in enumerate(block):
-        if not isinstance(one.request, RecsysError) and _is_retrieved_in_block(parts, one.request):
+    for place, request in enumerate(requests):
+        if not isinstance(request, RecsysError) and _is_retrieved_in_block(parts, request):
             places.append(place)
-            askers.append(one.request.asker)
+            askers.append(request.asker)
     retrieval = parts.retrieval.made if askers else None
     if retrieval is not None:
         for place, candidates in zip(places, retrieval.retrieve(askers), strict=True):
@@ -159,44 +161,54 @@ def _is_retrieved_in_block(parts: BlockParts, request: PreparedRequest) -> bool:
     return request.given is None and request.guards is parts.fixed_guards
 
 
-def _add_candidates(parts: BlockParts, block: list[_Answer], retrieved: list[Candidates | None]) -> list[_Answer]:
-    """Return the requests of a block with their candidates."""
-    made = []
-    for one, found in zip(block, retrieved, strict=True):
-        request = one.request
-        if isinstance(request, RecsysError):
-            made.append(one)
+def _add_candidates(parts: BlockParts, block: _Block, retrieved: list[Candidates | None]) -> None:
+    """Add to the requests of a block their candidates, or what is wrong with them."""
+    block.found = retrieved
+    for place, request in enumerate(block.requests):
+        if isinstance(request, RecsysError) or retrieved[place] is not None:
             continue
         try:
-            found = found or request.given or parts.retrieve(request.asker, request.guards)
-            made.append(_Answer(request, found, parts.slates.order(request, found)))
+            retrieved[place] = request.given or parts.retrieve(request.asker, request.guards)
         except RecsysError as error:
-            made.append(_Answer(error.with_traceback(None)))
-    return made
+            block.requests[place] = error.with_traceback(None)
+    block.ordered = list(retrieved)
+    if parts.slates.scorer is None:
+        return
+    for place, (request, found) in enumerate(zip(block.requests, retrieved, strict=True)):
+        if found is not None and not isinstance(request, RecsysError):
+            try:
+                block.ordered[place] = parts.slates.order(request, found)
+            except RecsysError as error:
+                block.requests[place] = error.with_traceback(None)
 
 
-def _is_picked_in_block(parts: BlockParts, one: _Answer) -> bool:
-    request, found, path = one.request, one.ordered, parts.slates.fast_path
-    if isinstance(request, RecsysError) or found is None or path is None or len(found.items) < request.k:
+def _list_picked_places(parts: BlockParts, block: _Block) -> list[int]:
+    """Return which requests of a block are picked together."""
+    path = parts.slates.fast_path
+    if path is None:
+        return []
+    pairs = zip(block.requests, block.ordered, strict=True)
+    return [
+        place
+        for place, (request, found) in enumerate(pairs)
+        if found is not None and not isinstance(request, RecsysError) and _is_picked_in_block(path, request, found)
+    ]
+
+
+def _is_picked_in_block(path: FastPath, request: PreparedRequest, found: Candidates) -> bool:
+    asker, dials, k, guards, _ = request
+    if len(found.items) < k or (dials.fast_path is not None and dials.fast_path is not path):
         return False
-    if request.dials.fast_path is not None and request.dials.fast_path is not path:
+    if guards.guards and not guards.are_limits:
         return False
-    if request.guards.guards and not request.guards.are_limits:
-        return False
-    return flatten_hidden_items(found, request.asker.hidden, request.k) is None
+    return not len(asker.hidden) or flatten_hidden_items(found, asker.hidden, k) is None
 
 
-def _pick(parts: BlockParts, block: list[_Answer], places: list[int], seed: int) -> PickedRequests | None:
+def _pick(parts: BlockParts, block: _Block, places: list[int], seed: int) -> PickedRequests | None:
     """Return the requests at some places of a block with their picks, None where gains of any are too large."""
-    requests: list[PreparedRequest] = []
-    given: list[Candidates] = []
-    ordered: list[Candidates] = []
-    for place in places:
-        request, found, best = block[place]
-        assert not isinstance(request, RecsysError) and found is not None and best is not None
-        requests.append(request)
-        given.append(found)
-        ordered.append(best)
+    requests: Any = [block.requests[place] for place in places]
+    given: Any = [block.found[place] for place in places]
+    ordered: Any = [block.ordered[place] for place in places]
     maker = parts.slates
     assert maker.fast_path is not None
     users = BlockUsers(maker.context, [request.asker for request in requests], ordered)
@@ -208,18 +220,18 @@ def _pick(parts: BlockParts, block: list[_Answer], places: list[int], seed: int)
 
 
 def _finish_block(
-    parts: BlockParts, block: list[_Answer], picking: Future[PickedRequests | None] | None, seed: int
+    parts: BlockParts, block: _Block, picking: Future[PickedRequests | None] | None, seed: int
 ) -> AnsweredBlock:
     """Return the slates of a block, those that are not picked together one by one."""
     picked = None if picking is None else picking.result()
     together = set() if picked is None else set(picked.places)
     alone: dict[int, Slate] = {}
-    for place, one in enumerate(block):
-        if isinstance(one.request, RecsysError):
-            alone[place] = one.request
+    for place, request in enumerate(block.requests):
+        if isinstance(request, RecsysError):
+            alone[place] = request
         elif place not in together:
-            alone[place] = catch_request_error(parts.make_alone, one.request, one.found, seed)
-    return AnsweredBlock(len(block), picked, alone)
+            alone[place] = catch_request_error(parts.make_alone, request, block.found[place], seed)
+    return AnsweredBlock(len(block.requests), picked, alone)
 
 
 def _answer_alone(parts: BlockParts, reader: BatchReader, place: int, seed: int) -> Slate:
