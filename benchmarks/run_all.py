@@ -15,7 +15,7 @@ from recsys.support.atomic_files import replace_file
 HERE = Path(__file__).parent
 SCRIPTS = (
     "pools", "slates", "speed_of_metrics", "speed_of_intervals", "likelihood", "serving", "request_blocks", "batch",
-    "dials", "exposure_requests", "forget", "index", "soak", "memory_growth", "ials", "bench_time",
+    "spark", "dials", "exposure_requests", "forget", "index", "soak", "memory_growth", "ials", "bench_time",
 )  # fmt: skip
 NEEDED = {"what", "ours", "theirs", "unit", "ratio", "target", "direction"}
 HEAD = """\

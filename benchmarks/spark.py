@@ -1,11 +1,11 @@
 """What Spark adds on one machine, what 100 million users cost, MLlib's ALS beside ours: `python benchmarks/spark.py`.
 
 The made-up ranker of `serving.py`: 50,000 items x 128 factors, and 100,000 users with 100 likes each, who speak for
-all. Each run is a new process on two cores (`--cores`), which answers one user first, so that the ranker is loaded, and
-all that is compiled is: that run's seconds are taken off those of all users. `files` are users whom the ranker knows,
-by `recsys batch` from and to Parquet; `frames` are users whom it does not know, with their histories of 100 items
-beside them, by `rank_batches` of one process, and by `recsys.spark.rank`. `theirs` is the run without Spark: the ratio
-is how many times as long Spark takes.
+all. Each run is a new process on two cores (`--cores`), which answers a user in each of eight partitions first, so that
+all workers have the ranker and what is compiled: these seconds are taken off those of all users. `files` are users
+whom the ranker knows, by `recsys batch` from and to Parquet; `frames` are users whom it does not know, with their
+histories of 100 items beside them, by `rank_batches` of one process, and by `recsys.spark.rank`. `theirs` is the run
+without Spark: the ratio is how many times as long Spark takes.
 
 `spark-scale.csv` says what 100 million users cost on clusters of several sizes, by the formula of docs/spark.md and
 the parts that were measured just before: core-seconds of a user by `frames` on Spark, seconds until all workers have
@@ -51,7 +51,7 @@ class Run(NamedTuple):
     """A run of a process."""
 
     start: float  # seconds until there is a session
-    first: float  # seconds of one user
+    first: float  # seconds of a user in each partition
     all: float  # seconds of all users
     private: int  # bytes of a worker that are its own
     written: int  # bytes
@@ -80,7 +80,7 @@ def serve_as_worker(kind: str, master: str, folder: str, asked: str, out: str) -
 
 
 def time_runs(kind: str, session: Any, folder: str, asked: str, out: str) -> list[float]:
-    """Return the seconds of the answers to one user, and to all."""
+    """Return the seconds of the answers to a user in each partition, and to all."""
     answer = answer_files if kind == "files" else answer_frames
     took = []
     for part in ("first", "all"):
@@ -101,29 +101,33 @@ def answer_files(session: Any, folder: str, asked: Path, out: Path) -> None:
 
 
 def answer_frames(session: Any, folder: str, asked: Path, out: Path) -> None:
-    if session is not None:
-        users = session.read.parquet(str(asked)).repartition(PARTITIONS)
-        spark.rank(users, folder, now=NOW).write.parquet(str(out))
+    files = sorted(asked.glob("*.parquet"))
+    if session is not None:  # each file is a partition
+        session.conf.set("spark.sql.files.maxPartitionBytes", max(file.stat().st_size for file in files))
+        spark.rank(session.read.parquet(str(asked)), folder, now=NOW).write.parquet(str(out))
         return
     out.mkdir(parents=True)
-    (users,) = asked.glob("*.parquet")
-    ranked = rank_batches(Ranker.load(folder), parquet.ParquetFile(users).iter_batches(), now=NOW)
+    batches = (batch for file in files for batch in parquet.ParquetFile(file).iter_batches())
+    ranked = rank_batches(Ranker.load(folder), batches, now=NOW)
     with parquet.ParquetWriter(out / "part-0.parquet", ranked.schema, compression="zstd") as file:
         for batch in ranked:
             file.write_batch(batch)
 
 
 def write_requests(folder: Path, kind: str, users: int, items: int, asked: int) -> None:
-    """Write who asks: one user, and all of them."""
+    """Write who asks: a user for each partition, and all of them; frames as a file for each partition."""
     rng = np.random.default_rng(2)
     if kind == "files":
         table = pa.table({"user": np.linspace(0, users - 1, asked).astype(int).astype(str).tolist()})
     else:
         histories = [rng.choice(items, LIKES, replace=False).astype(str).tolist() for _ in range(asked)]
         table = pa.table({"user": [f"new-{n}" for n in range(asked)], "history": histories})
-    for part, rows in (("first", table.slice(0, 1)), ("all", table)):
+    for part, rows in (("first", table.slice(0, PARTITIONS)), ("all", table)):
         (folder / kind / part).mkdir(parents=True)
-        parquet.write_table(rows, folder / kind / part / "users.parquet", compression="zstd")
+        size = len(rows) if kind == "files" else -(-len(rows) // PARTITIONS)
+        for start in range(0, len(rows), size):
+            file = folder / kind / part / f"users-{start:08}.parquet"
+            parquet.write_table(rows.slice(start, size), file, compression="zstd")
 
 
 def run_process(kind: str, master: str, folder: Path, asked: Path, cores: int) -> Run:
@@ -138,18 +142,19 @@ def run_process(kind: str, master: str, folder: Path, asked: Path, cores: int) -
     return Run(*json.loads(done.stdout.splitlines()[-1]))
 
 
-def measure_overhead(folder: Path, asked: Path, n: int, cores: int) -> Iterator[tuple[str, Row, Run]]:
+def measure_overhead(folder: Path, asked: Path, n: int, items: int, cores: int) -> Iterator[tuple[str, Row, Run]]:
     """Yield kind and row of each comparison, and the run on Spark."""
     masters = [f"local[{cores}]", f"local-cluster[{cores},1,2048]"]
     for kind in ("files", "frames"):
         here = run_process(kind, "here", folder, asked / kind, cores)
         for master in masters:
             run = run_process(kind, master, folder, asked / kind, cores)
-            mine, theirs = n / (run.all - run.first), n / (here.all - here.first)
-            what = f"{kind} of {n:,} users, {ITEMS:,} items x {D}, {N} candidates, k = {K}, on {master}"
+            rest = n - PARTITIONS
+            mine, theirs = rest / (run.all - run.first), rest / (here.all - here.first)
+            what = f"{kind} of {n:,} users, {items:,} items x {D}, {N} candidates, k = {K}, on {master}"
             yield kind, Row(what, mine, theirs, "users/s", theirs / mine, None, "max"), run
             begun = run.start + run.first
-            said = f"{kind}, until the first user is answered, on {master}"
+            said = f"{kind}, until each partition has answered a user, on {master}"
             yield kind, Row(said, begun, here.first, "s", begun / here.first, None, "max"), run
 
 
@@ -157,7 +162,7 @@ def list_costs(run: Run, cores: int, asked: int, folder: Path, requests: Path) -
     """Yield the measured parts of the formula, and what it says of each cluster."""
     users, gib = MILLIONS * 10**6, 2.0**30
     artefact = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    each = (run.all - run.first) * cores / asked
+    each = (run.all - run.first) * cores / (asked - PARTITIONS)
     begun = run.start + run.first
     read = sum(path.stat().st_size for path in requests.glob("*.parquet")) / asked
     written = run.written / asked
@@ -216,7 +221,7 @@ def measure_all(cores: int, users: int, items: int, asked: int) -> tuple[list[Ro
         subprocess.run([sys.executable, __file__, *map(str, built)], check=True)
         for kind in ("files", "frames"):
             write_requests(requests, kind, users, items, asked)
-        for kind, row, run in measure_overhead(folder, requests, asked, cores):
+        for kind, row, run in measure_overhead(folder, requests, asked, items, cores):
             rows.append(print_row(row))
             if kind == "frames" and not costs:
                 costs = list(list_costs(run, cores, asked, folder, requests / kind / "all"))
