@@ -51,7 +51,7 @@ class Case(NamedTuple):
 def clipped(pool: Pool, k: int) -> Spread:
     """Return 1 - the largest similarity to the slate, or to something that everybody is at right angles to."""
     table = derived_tables.get_item_vectors(pool.context, "factors", "slates")
-    return Spread(table, np.maximum(pool.items, 0).astype(np.int64), start=np.zeros(pool.items.shape, np.float32))
+    return Spread(table, np.maximum(pool.items, 0), start=np.zeros(pool.items.shape, np.float32))
 
 
 def cover(pool: Pool, k: int) -> Coverage:

@@ -378,7 +378,10 @@ def test_whatever_the_gains_the_kernel_picks_candidates_each_once(
     rng, k = np.random.default_rng(seed), 5
     gain, start, vectors = rng.random((1, n)), rng.random((1, n)), rng.random((n, 3)).astype(np.float32)
     laid = build_kernel_inputs(
-        [Modular(gain.astype(np.float32)), Spread(vectors, np.arange(n)[None], start=start), Volume(vectors, np.arange(n)[None])],
+        [
+            Modular(gain.astype(np.float32)), Spread(vectors, np.arange(n)[None], start=start),
+            Volume(vectors, np.arange(n)[None], quality=np.ones((1, n), np.float32)),
+        ],
         1, n, k, TableCache(3),
     )  # fmt: skip
     hit = rng.random(n) < share

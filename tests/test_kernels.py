@@ -71,20 +71,21 @@ def run(
     lengths=LENGTHS,
     moved=0,
     rules=NO_RULES,
+    k=K,
 ):
     """Run the kernel; with `moved`, on arrays that lie so many elements behind where NumPy put them."""
     laid = build_kernel_inputs(
-        terms, B, terms[0].gain.shape[-1] if hasattr(terms[0], "gain") else terms[0].rows.shape[1], K, TableCache()
+        terms, B, terms[0].gain.shape[-1] if hasattr(terms[0], "gain") else terms[0].rows.shape[1], k, TableCache()
     )
     out = (
-        np.full((B, K), -1, np.int64),
-        np.zeros((B, K, len(terms)), np.float32),
-        np.zeros((B, K), np.float32),
+        np.full((B, k), -1, np.int64),
+        np.zeros((B, k, len(terms)), np.float32),
+        np.zeros((B, k), np.float32),
         np.zeros((B, len(terms))),
     )
     inputs = tuple(tuple(elsewhere(array, moved) for array in group) for group in laid)
-    uniforms = np.zeros((B, K)) if uniforms is None else uniforms
-    pick_greedily(lengths, weights, inputs, rules.to_tuple(), (K, temperature, epsilon, uniforms, follow), out)
+    uniforms = np.zeros((B, k)) if uniforms is None else uniforms
+    pick_greedily(lengths, weights, inputs, rules.to_tuple(), (k, temperature, epsilon, uniforms, follow), out)
     return out
 
 
@@ -177,6 +178,28 @@ def test_what_bounds_pass_over_is_bit_for_bit_what_looking_at_everybody_gives(se
     everybody = run(terms, weights, lengths=MANY, epsilon=1e-200, uniforms=np.full((B, K), 0.5))
     assert (by_bounds[0] == everybody[0]).all()
     assert (by_bounds[1] == everybody[1]).all()
+
+
+@pytest.mark.parametrize("kinds", [("spread",), ("log",), ("norm",), ("spread", "log", "norm")])
+@pytest.mark.parametrize("ridge", [0.01, 0.1])
+def test_candidates_that_fell_behind_by_many_picks_catch_up_to_the_same_bits_ties_included(kinds, ridge):
+    """Each vector stands three times among the candidates with the same relevance: every gain is there three times."""
+    rng, k, d = np.random.default_rng(7), 23, 40
+    vectors = rng.normal(size=(60, d)) + 2 * np.repeat(rng.normal(size=(6, d)), 10, axis=0)
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    rows = np.stack([rng.permutation(np.repeat(np.arange(60), 3)) for _ in range(B)])
+    made = {"spread": Spread(vectors, rows, start=np.zeros(rows.shape, np.float32))}
+    made |= {form: Volume(vectors, rows, form, ridge=ridge) for form in ("log", "norm")}
+    terms = [Modular(rng.normal(size=60).astype(np.float32)[rows]), *(made[kind] for kind in kinds)]
+    given = {
+        "weights": np.full((B, len(terms)), [1.0] + [3.0] * len(kinds)),
+        "lengths": np.array([180, 97, 33]),
+        "k": k,
+    }
+    found = run(terms, **given)
+    everybody = run(terms, **given, epsilon=1e-200, uniforms=np.full((B, k), 0.5))
+    np.testing.assert_array_equal(found[0], everybody[0])
+    np.testing.assert_array_equal(found[1], everybody[1])
 
 
 @pytest.mark.parametrize("drawn", [{}, {"temperature": 0.5, "epsilon": 0.1}, {"follow": True}])

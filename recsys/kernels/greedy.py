@@ -6,9 +6,11 @@ block of users at a time. `recsys.kernels.reference` computes the same slates in
 
 `Spread` and `Volume` need one dot product per candidate and pick; `Coverage` needs one pass over the regions that a
 candidate belongs to. The largest similarity to the slate and the covered amounts only grow with the slate, and a
-residual only shrinks, so the last gain computed for a candidate is an upper bound of its present gain. The kernel
-therefore recomputes gains only for candidates whose bound could win the slot. It recomputes all gains if picks are
-drawn, if a weight is negative, for means, sums and windows, and for slot weights that increase.
+residual only shrinks, so the last gain computed for a candidate is an upper bound of its present gain (lazy greedy,
+Minoux 1978). The kernel therefore recomputes gains only for candidates whose bound could win the slot, and no further
+than to where the bound loses: a candidate meets the picks that it has not met yet four at a time, in their order, and
+the rest waits until its bound could win again. It recomputes all gains if picks are drawn, if a weight is negative, for
+means, sums and windows, and for slot weights that increase.
 
 The named tuples and the integer codes of the kernel's inputs are defined here, beside the code that is compiled from
 them: Numba discards cached machine code only if this file changes.
@@ -35,6 +37,7 @@ CHUNK = 32  # candidates per chunk: a chunk whose largest total is below the bes
 RESIDUAL_FLOOR = 1e-6  # squared residuals below it count as this much in the logarithm
 ZERO_RESIDUAL = 1e-12  # a squared residual up to this is rounding error: the pick spans no new direction
 RECOMPUTE_BELOW = 1e-3  # a squared residual below it is recomputed from dot products in double precision
+AT_ONCE = 4  # dot products at once, and picks that a candidate meets before its bound is looked at again
 BOUND_SLACK = 1e-12  # relative tolerance of bounds: computed logarithms are not monotone to the last bit
 
 
@@ -53,7 +56,7 @@ class SpreadInputs(NamedTuple):
     vectors: Floats  # flat: the vectors of all Spread and Volume terms
     settings: Longs  # (Ts, 4) offset in `vectors`, dimension d, aggregate, 1 if the term has a start
     empty: Doubles  # (Ts,) gain with an empty slate
-    rows: Longs  # (Ts, B, N)
+    rows: Ints  # (Ts, B, N)
     start: Floats  # (Ts, B, N), or (Ts, 0, 0) if no term has one
 
 
@@ -63,7 +66,7 @@ class CoverageInputs(NamedTuple):
     settings: Longs  # (Tc, 4) offset in `pointers`, phi, end of its regions, their shift against those of `patience`
     seats: Doubles  # (Tc, 2) focus and divisor of Seats
     patience: Doubles  # (B, Zp, k + 1), Zp regions of the Counts terms
-    rows: Longs  # (Tc, B, N)
+    rows: Ints  # (Tc, B, N)
     pointers: Longs
     regions: Ints
     values: Floats
@@ -80,8 +83,8 @@ class VolumeInputs(NamedTuple):
     settings: Longs  # (Tv, 5) offset in `vectors`, dimension d, form, window, offset in `squares`
     squares: Doubles  # flat: the squared norm of each vector
     ridge: Doubles  # (Tv,)
-    rows: Longs  # (Tv, B, N)
-    quality: Doubles  # (Tv, B, N), 2 log quality for the form "log"
+    rows: Ints  # (Tv, B, N)
+    quality: Doubles  # (Tv, B, N), 2 log quality for the form "log", or (Tv, 0, 0) if no term has one
 
 
 class KernelInputs(NamedTuple):
@@ -148,6 +151,7 @@ class BlendState(NamedTuple):
     gain: Doubles  # (T, N)
     total: Doubles  # (N,) up to the next whole chunk: LOWEST_TOTAL beyond the last candidate
     tops: Doubles  # the largest total of each chunk
+    listed: Longs  # candidates of a chunk
     alive: Bools  # (N,) neither picked nor excluded
     bounded: Bools  # (T,) whether an old gain of a candidate is an upper bound of its present one
 
@@ -215,17 +219,44 @@ _inlined = compile_kernel(fastmath=EXACT_FASTMATH, count_references=False, inlin
 
 
 @compile_kernel(fastmath={*EXACT_FASTMATH, "reassoc", "contract"}, count_references=False, inline=True)
-def _dot(table, a, b, d):
-    """Return the dot product of the d numbers from `a` on and the d numbers from `b` on.
+def _dot_four(table, row, others, d):
+    """Return the dot products of the d numbers from `row` on and those from each of four `others` on.
 
-    The sum may be reordered: the order depends on d alone, as the loop writes nothing. Indices are unsigned, since
-    LLVM does not vectorize a loop whose index could be negative.
+    Four at once take little longer than one: they share what is read, and none waits for another's sum. Every dot
+    product in single precision is made here: a sum may be reordered, and the order depends on d alone, as the loop
+    writes nothing. Indices are unsigned, since LLVM does not vectorize a loop whose index could be negative.
     """
-    total, a, b = np.float32(0.0), np.uintp(a), np.uintp(b)
+    first, second, third, fourth = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    row, a, b, c, e = np.uintp(row), np.uintp(others[0]), np.uintp(others[1]), np.uintp(others[2]), np.uintp(others[3])
     for j in range(d):
         i = np.uintp(j)
-        total += table[a + i] * table[b + i]
-    return total
+        own = table[row + i]
+        first += own * table[a + i]
+        second += own * table[b + i]
+        third += own * table[c + i]
+        fourth += own * table[e + i]
+    return first, second, third, fourth
+
+
+@_inlined
+def _find_four(rows, first, end, offset, d):
+    """Return where the vectors of four candidates begin, from `first` on; the last before `end` for those beyond it."""
+    a, b = np.uintp(first), np.uintp(min(first + 1, end - 1))
+    c, e = np.uintp(min(first + 2, end - 1)), np.uintp(min(first + 3, end - 1))
+    return offset + rows[a] * d, offset + rows[b] * d, offset + rows[c] * d, offset + rows[e] * d
+
+
+@_inlined
+def _find_four_picks(rows, picks, first, end, offset, d):
+    """Return `_find_four` of candidates that were picked."""
+    a, b = picks[np.uintp(first)], picks[np.uintp(min(first + 1, end - 1))]
+    c, e = picks[np.uintp(min(first + 2, end - 1))], picks[np.uintp(min(first + 3, end - 1))]
+    return (
+        offset + rows[np.uintp(a)] * d,
+        offset + rows[np.uintp(b)] * d,
+        offset + rows[np.uintp(c)] * d,
+        offset + rows[np.uintp(e)] * d,
+    )
 
 
 @compile_kernel(fastmath={*EXACT_FASTMATH, "reassoc", "contract"}, count_references=False, inline=True)
@@ -248,14 +279,15 @@ def _dot_in_double(table, a, b, d):
 
 
 @_inlined
-def _compute_spread_gain(spread, state, b, p, slate, step, i):
-    """Return the gain of candidate i (aggregate "max") after comparing it with the picks that it has not met yet."""
+def _compute_spread_bound(spread, state, b, p, slate, until, i):
+    """Return a bound of the gain of candidate i (aggregate "max"): its gain after the picks before `until`."""
     vectors, rows = spread.vectors, spread.rows[p, b]
     offset, d = spread.settings[p, 0], spread.settings[p, 1]
     row, largest = offset + rows[i] * d, state.similarity[p, i]
-    for s in range(state.met[p, i], step):
-        largest = max(largest, np.float64(_dot(vectors, offset + rows[slate[s]] * d, row, d)))
-    state.similarity[p, i], state.met[p, i] = largest, step
+    for s in range(state.met[p, i], until, AT_ONCE):
+        w, x, y, z = _dot_four(vectors, row, _find_four_picks(rows, slate, s, until, offset, d), d)
+        largest = max(largest, np.float64(max(max(w, x), max(y, z))))
+    state.similarity[p, i], state.met[p, i] = largest, until
     return 1.0 - largest
 
 
@@ -267,10 +299,12 @@ def _fill_spread_gains(spread, state, b, p, slate, step, n, gain):
     members = step + spread.settings[p, 3]
     if step > 0:
         pick = offset + rows[slate[step - 1]] * d
-        for i in range(n):
-            similar = np.float64(_dot(vectors, pick, offset + rows[i] * d, d))
-            similarity[p, i] = max(similarity[p, i], similar) if agg == MAX else similarity[p, i] + similar
-            met[p, i] = step
+        for i in range(0, n, AT_ONCE):
+            similar = _dot_four(vectors, pick, _find_four(rows, i, n, offset, d), d)
+            for j in range(min(AT_ONCE, n - i)):
+                more = np.float64(similar[j])
+                similarity[p, i + j] = max(similarity[p, i + j], more) if agg == MAX else similarity[p, i + j] + more
+        met[p, :n] = step
     if members == 0:
         gain[:n] = spread.empty[p]
     elif agg == MAX:
@@ -497,24 +531,74 @@ def _compute_exact_residual(volume, state, b, p, last, i):
     return residual[p, i]
 
 
+@compile_kernel(fastmath={*EXACT_FASTMATH, "contract"}, count_references=False, inline=True)
+def _project_four(basis, roots, own, others, first, end, parts):
+    """Store the entries of a candidate's row from `first` up to `end`, four at most, and return four: 0 beyond `end`.
+
+    `parts` are the products of the candidate with these picks, `own` and `others` where the rows of the candidate and
+    the picks begin. Earlier entries are taken off in the order of the picks, whatever was computed at once: an entry
+    has the same bits wherever a row was left off.
+    """
+    w, x, y, z = parts
+    a, b, c = np.uintp(others[0]), np.uintp(others[1]), np.uintp(others[2])
+    e, row, at = np.uintp(others[3]), np.uintp(own), np.uintp(first)
+    for s in range(np.uintp(first)):
+        known = basis[row + s]
+        w -= known * basis[a + s]
+        x -= known * basis[b + s]
+        y -= known * basis[c + s]
+        z -= known * basis[e + s]
+    one, two, three = np.uintp(1), np.uintp(2), np.uintp(3)
+    w = w / roots[at] if roots[at] > 0.0 else 0.0
+    basis[row + at] = w
+    if first + 1 < end:
+        x -= w * basis[b + at]
+        x = x / roots[at + one] if roots[at + one] > 0.0 else 0.0
+        basis[row + at + one] = x
+    else:
+        x = 0.0
+    if first + 2 < end:
+        y = (y - w * basis[c + at]) - x * basis[c + at + one]
+        y = y / roots[at + two] if roots[at + two] > 0.0 else 0.0
+        basis[row + at + two] = y
+    else:
+        y = 0.0
+    if first + 3 < end:
+        z = ((z - w * basis[e + at]) - x * basis[e + at + one]) - y * basis[e + at + two]
+        z = z / roots[at + three] if roots[at + three] > 0.0 else 0.0
+        basis[row + at + three] = z
+    else:
+        z = 0.0
+    return w, x, y, z
+
+
 @_inlined
 def _project_candidate(volume, state, b, p, last, i):
     """Project the held picks out of candidate i, and return its squared residual."""
-    vectors, rows, ridge = volume.vectors, volume.rows[p, b], volume.ridge
-    basis, held, roots, residual = state.basis, state.held, state.roots, state.residual
-    offset, d, width, most = volume.settings[p, 0], volume.settings[p, 1], residual.shape[1], held.shape[1]
-    row, left, own = offset + rows[i] * d, residual[p, i], (p * width + i) * most
-    for s in range(state.met[p, i], last):
-        part = 0.0
-        if roots[p, s] > 0.0:
-            pick = held[p, s]
-            part = (1.0 - ridge[p]) * _dot(vectors, offset + rows[pick] * d, row, d)
-            part -= _dot_in_basis(basis, (p * width + pick) * most, own, s)
-            part /= roots[p, s]
-        basis[own + s] = part
-        left -= part * part
-    residual[p, i], state.met[p, i] = left, last
+    vectors, rows, held, most = volume.vectors, volume.rows[p, b], state.held[p], state.held.shape[1]
+    offset, d, share = volume.settings[p, 0], volume.settings[p, 1], 1.0 - volume.ridge[p]
+    row, left, first = offset + rows[i] * d, state.residual[p, i], p * state.residual.shape[1]
+    for s in range(state.met[p, i], last, AT_ONCE):
+        w, x, y, z = _dot_four(vectors, row, _find_four_picks(rows, held, s, last, offset, d), d)
+        others = (
+            (first + held[s]) * most,
+            (first + held[min(s + 1, last - 1)]) * most,
+            (first + held[min(s + 2, last - 1)]) * most,
+            (first + held[min(s + 3, last - 1)]) * most,
+        )
+        parts = (share * w, share * x, share * y, share * z)
+        w, x, y, z = _project_four(
+            state.basis, state.roots[p], (first + i) * most, others, s, min(s + AT_ONCE, last), parts
+        )
+        left = (((left - w * w) - x * x) - y * y) - z * z
+    state.residual[p, i], state.met[p, i] = left, last
     return left
+
+
+@_compiled
+def _project_pick(volume, state, b, p, last, pick):
+    """Call `_project_candidate` without inlining it, for a pick that has not met all before it: one that was pinned."""
+    _project_candidate(volume, state, b, p, last, pick)
 
 
 @_inlined
@@ -527,7 +611,8 @@ def _update_window(volume, state, b, p, slate, step, n):
             residual[p, i], state.met[p, i], exact[p, i] = state.diagonal[p, i], 0, -1
     for s in range(0 if first > 0 else max(0, step - 1), step - first):
         held[p, s] = slate[first + s]
-        _project_candidate(volume, state, b, p, s, held[p, s])
+        if state.met[p, held[p, s]] < s:
+            _project_pick(volume, state, b, p, s, held[p, s])
         if s > 0 and (residual[p, held[p, s]] < RECOMPUTE_BELOW or exact[p, held[p, s - 1]] >= 0):
             _compute_exact_residual(volume, state, b, p, s, held[p, s])
         square = residual[p, held[p, s]]
@@ -535,27 +620,57 @@ def _update_window(volume, state, b, p, slate, step, n):
 
 
 @_inlined
-def _compute_volume_gain(volume, state, b, p, step, i):
-    """Return the gain of candidate i from its residual."""
-    last = min(step, volume.settings[p, 3])
-    left = _project_candidate(volume, state, b, p, last, i)
+def _get_quality(volume, p, b, i):
+    """Return the quality of candidate i, or that of all candidates if no term has one."""
+    if volume.quality.shape[1] > 0:
+        return volume.quality[p, b, i]
+    return 0.0 if volume.settings[p, 2] == LOG_DETERMINANT else 1.0
+
+
+@_inlined
+def _compute_volume_gain(volume, state, b, p, last, i):
+    """Return the gain of candidate i, which has met all `last` picks held, from its residual."""
+    left = state.residual[p, i]
     if left < RECOMPUTE_BELOW:
         left = _compute_exact_residual(volume, state, b, p, last, i)
     if volume.settings[p, 2] == LOG_DETERMINANT:
-        return volume.quality[p, b, i] + np.log(max(left, RESIDUAL_FLOOR))
-    return volume.quality[p, b, i] * np.sqrt(max(left, 0.0))
+        return _get_quality(volume, p, b, i) + np.log(max(left, RESIDUAL_FLOOR))
+    return _get_quality(volume, p, b, i) * np.sqrt(max(left, 0.0))
+
+
+@_inlined
+def _compute_volume_bound(volume, state, b, p, before, i, bound):
+    """Return a bound of the gain of candidate i, whose squared residual was `before` when its gain was up to `bound`.
+
+    log x is at most 2 (x - 1) / (x + 1) for x up to 1, here the part of the residual that is left. A residual that is
+    recomputed before it counts lowers no bound.
+    """
+    most, left = max(before, RECOMPUTE_BELOW), max(state.residual[p, i], RECOMPUTE_BELOW)
+    if volume.settings[p, 2] == LOG_DETERMINANT:
+        return bound + 2.0 * (left - most) / (left + most)
+    return _get_quality(volume, p, b, i) * np.sqrt(left)
+
+
+@_compiled
+def _fill_volume_gains(volume, state, b, p, step, n, alive, gain):
+    """Set the gains of all candidates that are left."""
+    last = min(step, volume.settings[p, 3])
+    for i in range(n):
+        if alive[i]:
+            _project_candidate(volume, state, b, p, last, i)
+            gain[i] = _compute_volume_gain(volume, state, b, p, last, i)
 
 
 @_compiled
 def _fill_volume_bounds(volume, state, b, p, n, gain):
     """Set an upper bound of each gain: log x is at most x - 1, and close to it for vectors of nearly unit length."""
-    quality, diagonal = volume.quality[p, b], state.diagonal
+    diagonal = state.diagonal
     if volume.settings[p, 2] == LOG_DETERMINANT:
         for i in range(n):
-            gain[i] = quality[i] + (diagonal[p, i] - 1.0)
+            gain[i] = _get_quality(volume, p, b, i) + (diagonal[p, i] - 1.0)
     else:
         for i in range(n):
-            gain[i] = quality[i] * np.sqrt(max(diagonal[p, i], 0.0))
+            gain[i] = _get_quality(volume, p, b, i) * np.sqrt(max(diagonal[p, i], 0.0))
 
 
 @_inlined
@@ -587,45 +702,87 @@ def _find_best(total, tops, chunks):
 
 
 @_inlined
-def _refresh_candidate(inputs, state, weight, slate, b, step, i):
-    """Recompute the gains of candidate i where they are bounded, and its total."""
-    shape, place, bounded = inputs.terms.shape, inputs.terms.place, state.blend.bounded
-    gain, total = state.blend.gain, state.blend.total
-    total[i] = 0.0
-    for t in range(len(shape)):
-        if shape[t] == SPREAD and bounded[t] and step > 0:
-            gain[t, i] = _compute_spread_gain(inputs.spread, state.spread, b, place[t], slate, step, i)
-        elif shape[t] == VOLUME:
-            gain[t, i] = _compute_volume_gain(inputs.volume, state.volume, b, place[t], step, i)
-        elif shape[t] == COVERAGE and bounded[t]:
-            gain[t, i] = _compute_coverage_gain(inputs.coverage, state.coverage, b, place[t], step, i)
-        total[i] += weight[t] * gain[t, i]
-
-
-@_compiled
-def _call_refresh_candidate(inputs, state, weight, slate, b, step, i):
-    """Call `_refresh_candidate` without inlining it: for a place that is seldom reached."""
-    _refresh_candidate(inputs, state, weight, slate, b, step, i)
+def _sum_gains(gain, weight, i):
+    """Return the weighted sum of the gains of candidate i."""
+    total = 0.0
+    for t in range(len(weight)):
+        total += weight[t] * gain[np.uintp(t), np.uintp(i)]
+    return total
 
 
 @_inlined
-def _find_best_by_bounds(inputs, state, weight, slate, b, step, n):
-    """Return the best candidate, where totals are upper bounds: only those above the best so far are recomputed."""
-    total, tops, chunks, slack = state.blend.total, state.blend.tops, _count_chunks(n), 0.0
+def _advance_candidate(inputs, state, weight, slate, b, step, i, most):
+    """Let candidate i meet up to `most` more picks, set its total, and return whether it has met all of them.
+
+    Its total is exact then, and an upper bound otherwise.
+    """
+    shape, place, bounded, gain = inputs.terms.shape, inputs.terms.place, state.blend.bounded, state.blend.gain
+    volume, whole = state.volume, True
+    for t in range(len(shape)):
+        if bounded[t]:
+            p = place[t]
+            if shape[t] == VOLUME:
+                until, before = min(volume.met[p, i] + most, step), volume.residual[p, i]
+                _project_candidate(inputs.volume, volume, b, p, until, i)
+                if until == step:
+                    gain[t, i] = _compute_volume_gain(inputs.volume, volume, b, p, step, i)
+                else:
+                    gain[t, i] = _compute_volume_bound(inputs.volume, volume, b, p, before, i, gain[t, i])
+                    whole = False
+            elif shape[t] == COVERAGE:
+                gain[t, i] = _compute_coverage_gain(inputs.coverage, state.coverage, b, p, step, i)
+            elif step > 0:
+                until = min(state.spread.met[p, i] + most, step)
+                gain[t, i] = _compute_spread_bound(inputs.spread, state.spread, b, p, slate, until, i)
+                whole = whole and until == step
+    state.blend.total[i] = _sum_gains(gain, weight, i)
+    return whole
+
+
+@_inlined
+def _list_above(total, least, start, end, listed):
+    """List the candidates from `start` to `end` with a total of at least `least`, and return how many."""
+    count = 0
+    for i in range(np.uintp(start), np.uintp(end)):
+        listed[np.uintp(count)] = i
+        count += total[i] >= least
+    return count
+
+
+@_inlined
+def _find_best_by_bounds(inputs, state, weight, slate, b, step, n, pin):
+    """Return the best candidate, where totals are upper bounds: only those above the best so far are recomputed.
+
+    The candidates of a chunk meet a few picks each before one is looked at again: what a processor then does for one
+    waits for no result of another. With a `pin`, which is -1 for none, it is the pick, and recomputed alone.
+    """
+    total, tops, listed, chunks = state.blend.total, state.blend.tops, state.blend.listed, _count_chunks(n)
+    slack = 0.0
     for t in range(len(weight)):
         slack += BOUND_SLACK * abs(weight[t])
-    first = min(_find_best(total, tops, chunks), n - 1)
-    _refresh_candidate(inputs, state, weight, slate, b, step, first)
-    pick, least = first, total[first] - BOUND_SLACK * abs(total[first]) - slack
-    for chunk in range(chunks):
-        if tops[chunk] < least:
+    first = pin if pin >= 0 else min(_find_best(total, tops, chunks), n - 1)
+    pick, least = first, LOWEST_TOTAL
+    for turn in range(-1, 0 if pin >= 0 else chunks):  # the first turn is that of the largest bound alone
+        most = AT_ONCE
+        if turn < 0:
+            listed[0], count, most = first, 1, step
+        elif tops[turn] < least:
             continue
-        for i in range(chunk * CHUNK, min(chunk * CHUNK + CHUNK, n)):
-            if total[i] >= least and i != first:
-                _refresh_candidate(inputs, state, weight, slate, b, step, i)
-                if total[i] > total[pick] or (total[i] == total[pick] and i < pick):
-                    pick, least = i, total[i] - BOUND_SLACK * abs(total[i]) - slack
-        _update_chunk_top(total, tops, chunk)
+        else:
+            count = _list_above(total, least, turn * CHUNK, min(turn * CHUNK + CHUNK, n), listed)
+        while count > 0:
+            left = 0
+            for e in range(count):
+                i = listed[e]
+                if turn < 0 or (total[i] >= least and i != first):
+                    if not _advance_candidate(inputs, state, weight, slate, b, step, i, most):
+                        listed[left] = i
+                        left += 1
+                    elif turn < 0 or total[i] > total[pick] or (total[i] == total[pick] and i < pick):
+                        pick, least = i, total[i] - BOUND_SLACK * abs(total[i]) - slack
+            count = left
+        if turn >= 0:
+            _update_chunk_top(total, tops, turn)
     return pick
 
 
@@ -801,6 +958,15 @@ def _init_user(inputs, rules, state, weight, draws, every, b, n):
 
 
 @_inlined
+def _is_filled_twice(spread, p, n, k):
+    """Return whether all gains of a bounded term are computed for the second pick too, where no old one bounds them.
+
+    So they are where candidates are few: bounds save less at the second pick than looking at everybody costs.
+    """
+    return n <= FULL_SCAN_RATIO * k or not spread.settings[p, 3]
+
+
+@_inlined
 def _update_gains(inputs, state, weight, slate, b, step, n, anew):
     """Recompute the gains that are not bounded, and the totals if `anew`."""
     shape, place, by_slot = inputs.terms.shape, inputs.terms.place, inputs.terms.by_slot
@@ -812,15 +978,12 @@ def _update_gains(inputs, state, weight, slate, b, step, n, anew):
     for t in range(len(shape)):
         p = place[t]
         if shape[t] == SPREAD:
-            few = n <= FULL_SCAN_RATIO * len(slate)
-            if not bounded[t] or step == 0 or (step == 1 and (few or not spread.settings[p, 3])):
+            if not bounded[t] or step == 0 or (step == 1 and _is_filled_twice(spread, p, n, len(slate))):
                 _fill_spread_gains(spread, state.spread, b, p, slate, step, n, gain[t])
         elif shape[t] == VOLUME:
             _update_window(volume, state.volume, b, p, slate, step, n)
             if not bounded[t]:
-                for i in range(n):
-                    if alive[i]:
-                        gain[t, i] = _compute_volume_gain(volume, state.volume, b, p, step, i)
+                _fill_volume_gains(volume, state.volume, b, p, step, n, alive, gain[t])
             elif step == 0:
                 _fill_volume_bounds(volume, state.volume, b, p, n, gain[t])
         elif shape[t] == COVERAGE:
@@ -882,9 +1045,11 @@ def _fill_picks(lengths, weights, inputs, rules, draws, output, state):
     for b in range(len(lengths)):
         n, weight, slate = lengths[b], weights[b], output.picks[b]
         _init_user(inputs, rules, state, weight, draws, every, b, n)
-        some, same = bounded.any(), not every and not guarded
+        some, same, settled = bounded.any(), not every and not guarded, 1
         for t in range(len(shape)):
             same = same and (bounded[t] or shape[t] == MODULAR)
+            if shape[t] == SPREAD and _is_filled_twice(inputs.spread, inputs.terms.place[t], n, len(slate)):
+                settled = 2
         for step in range(min(draws.k, n)):
             pin = -1
             if guarded:
@@ -893,12 +1058,13 @@ def _fill_picks(lengths, weights, inputs, rules, draws, output, state):
                     pin = _find_next_pinned(rules.pins, b, step, alive)
                     if pin < 0:
                         break
-            anew = step <= 1 or not same  # otherwise totals stay as they are, except for recomputed candidates
+            anew = step < settled or not same  # otherwise totals stay as they are, except for recomputed candidates
             _update_gains(inputs, state, weight, slate, b, step, n, anew)
             _exclude_from_totals(state, slate, guarded, step, n, anew)
-            if pin >= 0:
+            if some:
+                pick = _find_best_by_bounds(inputs, state, weight, slate, b, step, n, pin)
+            elif pin >= 0:
                 pick = pin
-                _call_refresh_candidate(inputs, state, weight, slate, b, step, pick)
             elif draws.follow:
                 pick = step
                 for t in range(len(shape)):
@@ -907,8 +1073,6 @@ def _fill_picks(lengths, weights, inputs, rules, draws, output, state):
                 mask, uniform = free if guarded else alive, draws.uniforms[b, step]
                 pick, chance = _draw_pick(total, tops, mask, n, draws.temperature, draws.epsilon, uniform)
                 output.log_propensity[b, step] = chance
-            elif some:
-                pick = _find_best_by_bounds(inputs, state, weight, slate, b, step, n)
             else:
                 pick = _find_best(total, tops, _count_chunks(n))
             if not 0 <= pick < n or not alive[pick]:
@@ -974,6 +1138,7 @@ def _make_state(sizes):
         gain=np.zeros((sizes.terms, sizes.candidates)),
         total=np.zeros(chunks * CHUNK),
         tops=np.zeros(chunks),
+        listed=np.zeros(CHUNK, np.int64),
         alive=np.zeros(sizes.candidates, np.bool_),
         bounded=np.zeros(sizes.terms, np.bool_),
     )

@@ -83,7 +83,7 @@ def _build_spread_inputs(
         vectors=vectors,
         settings=np.array(settings, np.int64).reshape(-1, 4),
         empty=np.array([t.empty for t in terms], np.float64),
-        rows=_stack_arrays([t.rows for t in terms], block, np.int64),
+        rows=_stack_arrays([t.rows for t in terms], block, np.int32),
         start=_stack_starts([t.start for t in terms], block),
     )
 
@@ -93,6 +93,8 @@ def _build_coverage_inputs(
 ) -> "CoverageInputs":
     from recsys.kernels.greedy import PHIS, CoverageInputs
 
+    if not terms:
+        return _build_empty_coverage(block, k)
     cover = [t if isinstance(t, Coverage) else Coverage(t.coverage, t.rows, t.need, "linear") for t in terms]
     pointers, regions, values, heads = _memoize(memo, "cover", [t.coverage for t in cover], _concat_csr_rows)
     widths = [t.need.shape[1] for t in terms]
@@ -107,7 +109,7 @@ def _build_coverage_inputs(
         patience=np.concatenate(
             [np.zeros((users, 0, k + 1)), *(t.patience for t in terms if isinstance(t, Counts))], axis=1
         ),
-        rows=_stack_arrays([t.rows for t in cover], block, np.int64),
+        rows=_stack_arrays([t.rows for t in cover], block, np.int32),
         pointers=pointers,
         regions=regions,
         values=values,
@@ -115,6 +117,26 @@ def _build_coverage_inputs(
         need=_concat_columns([t.need for t in cover], users),
         cap=_concat_columns([np.full(t.need.shape, NO_CAP) if t.cap is None else t.cap for t in cover], users),
         start=_concat_columns([np.zeros(t.need.shape) if t.start is None else t.start for t in cover], users),
+    )
+
+
+def _build_empty_coverage(block: tuple[int, int], k: int) -> "CoverageInputs":
+    """Return the inputs of no term: most blends have none, and the general way takes longer than some slates."""
+    from recsys.kernels.greedy import CoverageInputs
+
+    users = block[0]
+    return CoverageInputs(
+        settings=np.zeros((0, 4), np.int64),
+        seats=np.zeros((0, 2)),
+        patience=np.zeros((users, 0, k + 1)),
+        rows=np.zeros((0, *block), np.int32),
+        pointers=np.zeros(0, np.int64),
+        regions=np.zeros(0, np.int32),
+        values=np.zeros(0, np.float32),
+        slots=np.zeros((0, k)),
+        need=np.zeros((users, 0)),
+        cap=np.zeros((users, 0)),
+        start=np.zeros((users, 0)),
     )
 
 
@@ -133,9 +155,15 @@ def _build_volume_inputs(
         settings=np.array(settings, np.int64).reshape(-1, 5),
         squares=squares,
         ridge=np.array([t.ridge for t in terms], np.float64),
-        rows=_stack_arrays([t.rows for t in terms], block, np.int64),
-        quality=_stack_arrays([_prepare_quality(t, block) for t in terms], block, np.float64),
+        rows=_stack_arrays([t.rows for t in terms], block, np.int32),
+        quality=_stack_qualities(terms, block),
     )
+
+
+def _stack_qualities(terms: Sequence[Volume], block: tuple[int, int]) -> Any:
+    if all(t.quality is None for t in terms):
+        return np.zeros((len(terms), 0, 0))
+    return _stack_arrays([_prepare_quality(t, block) for t in terms], block, np.float64)
 
 
 def _prepare_quality(term: Volume, block: tuple[int, int]) -> Doubles:

@@ -3,12 +3,17 @@
 import numpy as np
 
 from recsys.types import Pool
-from recsys.types.arrays import Bools, Csr, Doubles, Longs
+from recsys.types.arrays import Bools, Csr, Doubles, Ints, Longs
 
 
 def get_item_codes(pool: Pool) -> Longs:
     """Return the item code of each candidate, (U, N), with 0 where there is none."""
     return np.maximum(pool.items, 0).astype(np.int64)
+
+
+def get_item_rows(pool: Pool) -> Ints:
+    """Return `get_item_codes` in 32 bits, as the kernel reads rows: the pool's own items if no candidate is lacking."""
+    return np.maximum(pool.items, 0) if pool.items.min(initial=0) < 0 else pool.items
 
 
 def mark_present(pool: Pool) -> Bools:

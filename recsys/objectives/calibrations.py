@@ -4,7 +4,7 @@ from math import inf
 
 import numpy as np
 
-from recsys.objectives._pool_arrays import get_item_codes
+from recsys.objectives._pool_arrays import get_item_rows
 from recsys.objectives.derived_tables import (
     get_aspect_mixes,
     get_aspect_shares,
@@ -99,4 +99,4 @@ def _check_settings(who: str, alpha: float, half_life: float) -> tuple[float, fl
 def _make_calibration_term(pool: Pool, k: int, parts: Csr, mixes: Doubles, alpha: float) -> Coverage:
     """Return the term that brings a slate's mix of `parts` (I, G) near to the `mixes` (users, G) of the histories."""
     p = mixes[pool.users]
-    return Coverage(parts, get_item_codes(pool), need=p, phi="log", start=alpha * p, slots=np.full(k, (1 - alpha) / k))
+    return Coverage(parts, get_item_rows(pool), need=p, phi="log", start=alpha * p, slots=np.full(k, (1 - alpha) / k))

@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from recsys.objectives._pool_arrays import get_item_codes
+from recsys.objectives._pool_arrays import get_item_rows
 from recsys.objectives.derived_tables import get_item_vectors, mark_zero_vectors
 from recsys.types import Pool, Spread, Volume, check_choice
 from recsys.types.numbers import check_int, check_number
@@ -31,7 +31,7 @@ def mmr(
     :Source: Carbonell and Goldstein 1998
     """
     check_choice("agg", agg, ("max", "mean", "sum"), where="mmr")
-    return Spread(get_item_vectors(pool.context, space, "mmr"), get_item_codes(pool), agg)
+    return Spread(get_item_vectors(pool.context, space, "mmr"), get_item_rows(pool), agg)
 
 
 def dpp(
@@ -63,7 +63,7 @@ def dpp(
     ridge = check_number("dpp: ridge", ridge, most=1)
     window = None if window is None else check_int("dpp: window", window, 1)
     table = get_item_vectors(pool.context, space, "dpp")
-    at = get_item_codes(pool)
+    at = get_item_rows(pool)
     # A zero row would have K = ridge on the diagonal: its quality lifts that to 1, like everyone's.
     lone = mark_zero_vectors(pool.context, space, "dpp")
     lift = np.where(lone[at], 1.0 / np.sqrt(max(ridge, 1e-6)), 1.0).astype(np.float32) if lone.any() else None
@@ -90,4 +90,4 @@ def ssd(pool: Pool, k: int, *, space: str = "cooccurrence", window: int | None =
         RecsysError: if there is no such space, or the pool does not have what it is made of, or a window below 1.
     """
     window = None if window is None else check_int("ssd: window", window, 1)
-    return Volume(get_item_vectors(pool.context, space, "ssd"), get_item_codes(pool), "norm", window=window)
+    return Volume(get_item_vectors(pool.context, space, "ssd"), get_item_rows(pool), "norm", window=window)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recsys.objectives._pool_arrays import get_item_codes
+from recsys.objectives._pool_arrays import get_item_rows
 from recsys.objectives._score_transforms import transform_scores
 from recsys.objectives._unexplored import sum_unexplored
 from recsys.objectives.derived_tables import (
@@ -70,7 +70,7 @@ def negative_space(
     owed = np.repeat(np.add.reduceat(w * q, starts, axis=1) * len(sizes), sizes, axis=1)
     return Coverage(
         joined,
-        get_item_codes(pool),
+        get_item_rows(pool),
         need=w / np.where(owed > 0, owed, 1.0),
         phi="linear",
         cap=q,

@@ -4,7 +4,7 @@ import numpy as np
 
 from recsys.maths.binomials import log_patience, log_prob_absent
 from recsys.objectives._aspects import weigh_candidate_aspects
-from recsys.objectives._pool_arrays import get_item_codes
+from recsys.objectives._pool_arrays import get_item_rows
 from recsys.objectives._score_transforms import transform_scores
 from recsys.objectives.derived_tables import (
     get_aspect_mixes,
@@ -90,7 +90,7 @@ def binomial_diversity(pool: Pool, k: int, *, aspects: str = "features", alpha: 
     p = _compute_aspect_chances(pool, belongs, alpha, aspects)
     some = np.maximum((p > 0).sum(axis=1, keepdims=True), 1)
     patience = log_patience(p[:, :, None], k, np.arange(k + 1))
-    return Counts(belongs, get_item_codes(pool), -log_prob_absent(p, k) / some, patience)
+    return Counts(belongs, get_item_rows(pool), -log_prob_absent(p, k) / some, patience)
 
 
 def _compute_aspect_chances(pool: Pool, belongs: Csr, alpha: float, aspects: str) -> Doubles:

@@ -116,7 +116,7 @@ def _fill_inputs(
     terms, spread, coverage, volume = (path.laid.get((n, k)) or path._build_layout(n, k)).inputs
     shape, place, _, by_slot = terms
     rows, gains = (
-        np.maximum(users.item_rows, 0).astype(np.int64)[None],
+        np.maximum(users.item_rows, 0).astype(np.int32)[None],
         np.zeros((len(path.gains), count, n), np.float32),
     )
     for gain, filled in zip(path.gains, gains, strict=True):
@@ -133,14 +133,14 @@ def _fill_inputs(
 
 
 def _fill_coverage(
-    room: Room, path: FastPath, laid: tuple[Any, ...], users: BlockUsers, rows: Longs
+    room: Room, path: FastPath, laid: tuple[Any, ...], users: BlockUsers, rows: Ints
 ) -> tuple[Any, ...]:
     """Return the coverage inputs of a layout for one user, for B users with their need and cap."""
     settings, seats, patience, at, pointers, regions, values, slots, need, cap, start = laid
     count, n, by_candidate = len(users), rows.shape[2], path.regions_per_candidate
     start, patience = (np.repeat(one, count, axis=0) for one in (start, patience))
     if path.need is None:
-        at = np.zeros((len(at), count, n), np.int64)
+        at = np.zeros((len(at), count, n), np.int32)
         need, cap = (np.repeat(one, count, axis=0) for one in (need, cap))
     else:
         at, width = rows, need.shape[1]
@@ -158,7 +158,7 @@ def _fill_coverage(
 
 
 @lru_cache(4)
-def _lay_out_regions(users: int, n: int, maps: int) -> tuple[Longs, Longs, Floats]:
+def _lay_out_regions(users: int, n: int, maps: int) -> tuple[Ints, Longs, Floats]:
     """Return rows, pointers and shares of candidates whose regions lie side by side, one of each map."""
-    rows = np.arange(users * n).reshape(1, users, n)
+    rows = np.arange(users * n, dtype=np.int32).reshape(1, users, n)
     return rows, maps * np.arange(users * n + 1), np.ones(users * n * maps, np.float32)

@@ -205,7 +205,7 @@ class FastPath:
         The tuples are taken apart and put together by position: `_replace` of a named tuple takes microseconds.
         """
         terms, spread, coverage, volume = inputs
-        rows = candidates.items.astype(np.int64)[None, None]
+        rows = candidates.items.astype(np.int32)[None, None]
         shape, place, _, by_slot = terms
         gains = np.empty((len(self.gains), 1, len(candidates.items)), np.float32)
         for row, gain in enumerate(self.gains):
@@ -272,7 +272,7 @@ def _build_term_factory(part: BlendPart, pool: Pool) -> Callable[[int, int], Ter
     def make(n: int, k: int) -> Term:
         term = of_one.get(k) or part.make_term(pool, k)
         of_one[k] = term
-        rows = np.zeros((1, n), np.int64)
+        rows = np.zeros((1, n), np.int32)
         if isinstance(term, Modular):
             return Modular(np.zeros((1, n), np.float32))
         if isinstance(term, Spread):
@@ -299,7 +299,7 @@ def _pack_regions_by_candidate(made: "KernelInputs", n: int, maps: int) -> "Kern
     settings[0, 0], settings[0, 2] = 0, settings[0, 2] + 1
     coverage = coverage._replace(
         settings=settings,
-        rows=np.arange(n)[None, None],
+        rows=np.arange(n, dtype=np.int32)[None, None],
         pointers=maps * np.arange(n + 1),
         values=np.ones(n * maps, np.float32),
         need=np.pad(coverage.need, more),

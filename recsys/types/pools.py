@@ -296,6 +296,8 @@ class Pool:
     @property
     def lengths(self) -> Ints:
         """How many candidates each user has, (U,)."""
+        if self.items.min(initial=0) >= 0:  # nearly always, and told ten times as fast
+            return np.full(len(self.items), self.items.shape[1], np.int32)
         return np.asarray((self.items >= 0).sum(axis=1), dtype=np.int32)
 
     @property

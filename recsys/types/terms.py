@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from recsys.types.arrays import Csr, Doubles, Floats, Longs
+from recsys.types.arrays import Csr, Doubles, Floats, Ints, Longs
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Spread:
     """
 
     vectors: Floats  # (M, d) C-contiguous; unit rows make the dot product a cosine
-    rows: Longs  # (B, N) row of each candidate in `vectors`
+    rows: Ints | Longs  # (B, N) row of each candidate in `vectors`
     agg: Literal["max", "mean", "sum"] = "max"  # how several similarities become one
     empty: float = 0.0  # the gain for an empty slate
     start: Floats | None = None  # (B, N)
@@ -44,7 +44,7 @@ class Coverage:
     """
 
     coverage: Csr  # (M, Z) float32, non-negative: what one row covers
-    rows: Longs  # (B, N) row of each candidate in `coverage`
+    rows: Ints | Longs  # (B, N) row of each candidate in `coverage`
     need: Doubles  # (B, Z) non-negative
     phi: Literal["linear", "log", "exp", "sqrt", "max"]  # the concave function
     cap: Doubles | None = None  # (B, Z), for "linear"; None means no cap
@@ -67,7 +67,7 @@ class Volume:
     """
 
     vectors: Floats  # (M, d) C-contiguous
-    rows: Longs  # (B, N)
+    rows: Ints | Longs  # (B, N)
     form: Literal["log", "norm"] = "log"  # of the residual
     quality: Floats | None = None  # (B, N) positive; None means 1
     window: int | None = None  # how many of the last picks are projected out; None is all
@@ -85,7 +85,7 @@ class Seats:
     """
 
     coverage: Csr  # (M, Z) float32, non-negative: what one row is to each aspect
-    rows: Longs  # (B, N) row of each candidate in `coverage`
+    rows: Ints | Longs  # (B, N) row of each candidate in `coverage`
     need: Doubles  # (B, Z) votes, non-negative
     focus: float = 0.5  # from 0 to 1
     divisor: float = 2.0  # 2 is Sainte-Lague, 1 is D'Hondt
@@ -101,7 +101,7 @@ class Counts:
     """
 
     coverage: Csr  # (M, Z) float32: above 0 where a row has the aspect
-    rows: Longs  # (B, N) row of each candidate in `coverage`
+    rows: Ints | Longs  # (B, N) row of each candidate in `coverage`
     need: Doubles  # (B, Z) non-negative
     patience: Doubles  # (B, Z, k + 1), at most 0; that of no pick is not read
 
