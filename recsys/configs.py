@@ -597,8 +597,6 @@ class Config(Section):
         again = any(guard.name == "repeat" for guard in self.build_guards(run))
         if again and (self.evidence is None or self.evidence.repeat is None):
             raise RecsysError("repeat needs to know what was bought before, expected [evidence.repeat]")
-        if again and run.by_likelihood:
-            raise RecsysError("repeat is a guard beside [likelihood], which knows no repeats, expected one of them")
         if reads and self.shown is None:
             raise RecsysError(f"{reads[0]} needs what was shown before, expected [shown] with the path of a log")
 

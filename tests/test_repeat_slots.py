@@ -1,5 +1,7 @@
 """Slots for what was bought before: the guard, its candidates, and its runs in a benchmark."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -9,6 +11,7 @@ import recsys as rs
 from recsys import evidence, splits
 from recsys.control import forget_lists
 from recsys.experiments import bench, export, recommend
+from recsys.experiments.repeat_pools import build_or_load_run_pool, order_new_and_repeats
 from recsys.maths.repeat_slots import count_repeat_slots, look_up_entries, pick_repeats
 from recsys.reranking.guards import exclude, parse_guards, repeat
 from recsys.retrieval.repeat_candidates import add_repeats, find_best_repeats
@@ -340,6 +343,42 @@ def test_recommendations_keep_slots_too(tmp_path):
     assert 0.1 < np.mean(again) < 0.9
 
 
-def test_a_likelihood_beside_it_is_refused(tmp_path):
-    with pytest.raises(RecsysError, match="repeat is a guard beside"):
-        bench({**CONFIG, "likelihood": {}}, data=make_log(), out=tmp_path, quiet=True)
+def collect_scores(users, items, scores):
+    return {
+        (int(user), int(item)): score
+        for user, row, own in zip(users, items, scores, strict=True)
+        for item, score in zip(row, own, strict=True)
+        if item >= 0
+    }
+
+
+def test_a_likelihood_orders_what_is_new_as_it_does_without_repeats(tmp_path):
+    data = make_log(users=40, items=60, rows=2500)
+    config = {**CONFIG, "models": {}, "pool": {"n": 60}, "likelihood": {"n_folds": 2}}
+    made = bench(config, data=data, out=tmp_path, quiet=True)
+    settings, split, repeats = made.preparation.config, made.preparation.split, made.preparation.repeats
+    kept = replace(made.likelihood, base_ndcg=np.float64(0.0))  # as if it beat its base, whatever the log
+    about = (made.preparation, settings.model, settings.pool)
+    new, both = (build_or_load_run_pool(*about, False, again)[0] for again in (False, True))
+    ordered = order_new_and_repeats(new, both, kept)[0]
+    alone, every = (rs.apply_likelihood(one, kept) for one in (new, both))
+    alone, every, found = (collect_scores(one.users, one.items, one.scores) for one in (alone, every, ordered))
+    assert len(found) > len(alone) and any(every[pair] != alone[pair] for pair in alone)
+    assert all(found[pair] == alone.get(pair, every[pair]) for pair in found)
+    assert (np.diff(ordered.scores, axis=1)[ordered.items[:, 1:] >= 0] <= 0).all()
+    train = split.train.toarray() > 0
+    for user, items in zip(made.slates[5]["novel"].users, made.slates[5]["novel"].items, strict=True):
+        items = items[items >= 0]
+        met = int(train[user, items].sum())
+        assert met <= int(repeats.shares[user] * 5 + 0.5) and train[user, items[:met]].all()
+    served = rs.models.EASE().fit(split.train, split.side_information)
+    plain, slots = (
+        rs.Ranker.fit(served, split, {"relevance": 1.0}, k=5, n=60, likelihood=kept, repeats=one, scale=None)
+        for one in (None, repeats)
+    )
+    for user in split.user_ids[:3].tolist():
+        answer, usual = slots.rank(user=user, k=20, now=repeats.now), plain.rank(user=user, k=60)
+        usual = dict(zip(usual.items, usual.relevance, strict=True))
+        told = dict(zip(answer.items, answer.relevance, strict=True))
+        assert len(told.keys() & usual.keys()) > 5 and told.keys() - usual.keys()
+        assert all(told[item] == usual[item] for item in told.keys() & usual.keys())

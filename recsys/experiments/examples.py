@@ -6,9 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from recsys.configs import RunSpec
-from recsys.experiments.likelihoods import build_or_load_ranked_pool
-from recsys.experiments.pipeline import build_or_load_pool
-from recsys.experiments.repeat_pools import build_or_load_repeat_pool, reads_repeats
+from recsys.experiments.repeat_pools import build_or_load_run_pool, reads_repeats
 from recsys.experiments.results import Bench
 from recsys.reports import Example
 from recsys.reranking.opportunity_costs import OpportunityCosts, opportunity_costs
@@ -49,9 +47,8 @@ def _choose_rows(split: Split, base: Slates, shown: Slates) -> Longs:
 def _compute_costs(bench: "Bench", spec: "RunSpec", shown: Slates, rows: Longs) -> OpportunityCosts | None:
     """Return the items that the picks of some rows displace; None where a guard shows items that are no candidates."""
     config = bench.preparation.config
-    build = build_or_load_ranked_pool if spec.by_likelihood else build_or_load_pool
-    build = build_or_load_repeat_pool if reads_repeats(spec, config) else build
-    whole, _ = build(bench.preparation, spec.model or config.model, spec.pool or config.pool)
+    about = (spec.model or config.model, spec.pool or config.pool, spec.by_likelihood, reads_repeats(spec, config))
+    whole, _ = build_or_load_run_pool(bench.preparation, *about)
     some = replace(whole, users=whole.users[rows], items=whole.items[rows], scores=whole.scores[rows])
     of = replace(shown, users=shown.users[rows], items=shown.items[rows])
     try:

@@ -10,6 +10,7 @@ from recsys import maps
 from recsys.configs import Config, ModelSection, PoolSection, RunSpec
 from recsys.experiments.likelihoods import apply_likelihood_quietly, build_or_load_likelihood
 from recsys.experiments.pipeline import Preparation, build_or_load_maps, build_or_load_pool, start_map_workers
+from recsys.experiments.repeat_pools import build_or_load_repeat_pool, order_new_and_repeats
 from recsys.reranking.term_cache import TermCache
 from recsys.retrieval.fold_contexts import make_fold_context, make_half_maps, select_table_users
 from recsys.scores.cross_fitting import reads_maps
@@ -83,18 +84,25 @@ class FoldPools:
             if wanted.exploration_share > 0:
                 moved = replace(self.preparation, objective_maps=self.judge.objective_maps)
                 of = build_or_load_pool(moved, model, wanted, fold=self.number)[0]
-            moved_pool = replace(
-                of, context=make_fold_context(of.context, self.judge.fold, maps=self.judge.objective_maps)
-            )
+            moved_pool = self._move(of)
             if by_likelihood:
                 learned = build_or_load_likelihood(self.preparation, model, wanted)
                 out_of_fold = self.preparation.config.evaluation.split == "validation"
-                moved_pool = apply_likelihood_quietly(moved_pool, learned, out_of_fold)[0]
+                if again:
+                    both = self._move(build_or_load_repeat_pool(self.preparation, model, wanted)[0])
+                    moved_pool = order_new_and_repeats(moved_pool, both, learned, out_of_fold)[0]
+                else:
+                    moved_pool = apply_likelihood_quietly(moved_pool, learned, out_of_fold)[0]
             return TermCache(moved_pool), TermCache(select_table_users(moved_pool, self.judge.fold))
 
+        wanted = wanted.model_copy(update={"exclude_seen": True}) if again else wanted
         return self.kept.get(
             json.dumps([model.model_dump(), wanted.model_dump(), by_likelihood, again], sort_keys=True), make
         )
+
+    def _move(self, pool: Pool) -> Pool:
+        around = make_fold_context(pool.context, self.judge.fold, maps=self.judge.objective_maps)
+        return replace(pool, context=around)
 
 
 def change_fold_half_life(fold: FoldPools, aged: Preparation) -> FoldPools:

@@ -13,6 +13,7 @@ from recsys.escaping import escape_csv_frame
 from recsys.experiments.benchmark import resolve_config
 from recsys.experiments.full_data import fit_run_to_all_data
 from recsys.experiments.likelihoods import apply_likelihood_quietly
+from recsys.experiments.repeat_pools import order_new_and_repeats
 from recsys.models.fits import refuse_ranking_problem
 from recsys.reranking.slates import rerank
 from recsys.retrieval.candidates import candidates
@@ -73,10 +74,13 @@ def recommend(
         asked |= {"shown": made.shown, "now": settings.shown.now}
     pool: Pool = candidates(made.fitted, whole, seed=settings.seed, **asked)
     told: tuple[str, ...] = ()
-    if made.likelihood is not None:
-        pool, told = apply_likelihood_quietly(pool, made.likelihood)
+    new = pool
     if made.repeats is not None:
         pool = add_repeats(pool, made.fitted, made.repeats)
+    if made.likelihood is not None and made.repeats is not None:
+        pool, told = order_new_and_repeats(new, pool, made.likelihood)
+    elif made.likelihood is not None:
+        pool, told = apply_likelihood_quietly(pool, made.likelihood)
     k = settings.headline_k if k is None else k
     policy = {**settings.get_pick_settings(made.spec), "guards": settings.build_guards(made.spec)}
     slates = rerank(pool, made.blend, k, scale=made.scale, seed=settings.seed, **policy)

@@ -8,9 +8,9 @@ import numpy as np
 
 from recsys.configs import RunSpec
 from recsys.experiments.folds import FoldPools, change_fold_half_life, depends_on_fold
-from recsys.experiments.likelihoods import build_or_load_ranked_pool, describe_likelihood_source
+from recsys.experiments.likelihoods import describe_likelihood_source
 from recsys.experiments.pipeline import LogFunction, Preparation, build_or_load_pool, change_half_life
-from recsys.experiments.repeat_pools import build_or_load_repeat_pool, reads_repeats
+from recsys.experiments.repeat_pools import build_or_load_run_pool, reads_repeats
 from recsys.reranking.slates import fit_each_scale, rerank
 from recsys.reranking.term_cache import TermCache
 from recsys.support.cache import CacheEntry
@@ -123,10 +123,8 @@ def _build_or_load_slates(
     candidates, fitting = base.pool, 0.0
     model, wanted = spec.model or config.model, spec.pool or config.pool
     again = reads_repeats(spec, config)
-    if again:
-        candidates, fitting = build_or_load_repeat_pool(preparation, model, wanted)
-    elif spec.by_likelihood:
-        candidates, fitting = build_or_load_ranked_pool(preparation, model, wanted)
+    if again or spec.by_likelihood:
+        candidates, fitting = build_or_load_run_pool(preparation, model, wanted, spec.by_likelihood, again)
     elif spec.model is not None or spec.pool is not None or spec.time is not None:
         candidates, fitting = build_or_load_pool(preparation, model, wanted)
     policy, guards = config.get_pick_settings(spec), config.build_guards(spec)

@@ -85,6 +85,21 @@ class RequestScorer:
     others: tuple[tuple[str, float], ...]  # names and weights of features that are not compiled
     columns: dict[str, Doubles]  # context features, by name, each (I,)
     score: Any  # the compiled function
+    met_apart: bool = False  # whether candidates of the history, which are bought again, are scored beside the others
+
+    def score_candidates(self, items: Ints, scores: Floats, history: Ints) -> Doubles:
+        """Return `score_user`; with `met_apart` the candidates that are new are scored as if they were alone."""
+        found = self.score_user(items, scores, history)
+        if self.met_apart and (new := ~np.isin(items, history)).any() and not new.all():
+            found[new] = self.score_user(items[new], scores[new], history)
+        return found
+
+    def explain_candidates(self, items: Ints, scores: Floats, history: Ints) -> Doubles:
+        """Return `explain_user`, of the candidates that `score_candidates` scores together."""
+        found = self.explain_user(items, scores, history)
+        if self.met_apart and (new := ~np.isin(items, history)).any() and not new.all():
+            found[new] = self.explain_user(items[new], scores[new], history)
+        return found
 
     def score_user(self, items: Ints, scores: Floats, history: Ints) -> Doubles:
         """Return the likelihood's score of each candidate, (N,): the same bits as in a pool.

@@ -1,6 +1,7 @@
 """The likelihood of a ranker: the scores and the order of each request's candidates."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 
@@ -36,7 +37,8 @@ def build_ranker_scorer(likelihood: Likelihood | None, context: Context) -> Requ
     """Return the scorer of requests, its tables made; None without a likelihood."""
     if likelihood is None:
         return None
-    return build_request_scorer(likelihood, get_feature_tables(context, likelihood.space, likelihood.has_maps))
+    made = build_request_scorer(likelihood, get_feature_tables(context, likelihood.space, likelihood.has_maps))
+    return made if context.repeats is None else replace(made, met_apart=True)
 
 
 def order_by_likelihood(scorer: RequestScorer, request_user: RequestUser, found: Candidates) -> Candidates:
@@ -47,7 +49,7 @@ def order_by_likelihood(scorer: RequestScorer, request_user: RequestUser, found:
     """
     if not len(found.items) or not len(request_user.history):
         return found
-    scores = scorer.score_user(found.items, found.scores, np.sort(request_user.history))
+    scores = scorer.score_candidates(found.items, found.scores, np.sort(request_user.history))
     if not (np.abs(scores) < 3e38).all():
         raise RecsysError("ranker: scores of the likelihood are too large, expected scores as it was fitted to")
     order = np.argsort(-scores, kind="stable")
@@ -69,7 +71,7 @@ def explain_by_features(
     """
     if scorer is None or not len(request_user.history) or not len(picks):
         return ()
-    added = scorer.explain_user(given.items, given.scores, np.sort(request_user.history))
+    added = scorer.explain_candidates(given.items, given.scores, np.sort(request_user.history))
     place, names = {code: n for n, code in enumerate(given.items.tolist())}, scorer.likelihood.features.tolist()
     said = []
     for pick in picks.tolist():

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,8 @@ import numpy as np
 from recsys.configs import Config, TimeSection
 from recsys.experiments.benchmark import hash_folder_name
 from recsys.experiments.folds import FoldPools, build_or_load_judges, change_fold_half_life, depends_on_fold
-from recsys.experiments.likelihoods import build_or_load_ranked_pool
-from recsys.experiments.pipeline import Preparation, build_or_load_pool, change_half_life
-from recsys.experiments.repeat_pools import build_or_load_repeat_pool, reads_repeats
+from recsys.experiments.pipeline import Preparation, change_half_life
+from recsys.experiments.repeat_pools import build_or_load_run_pool, reads_repeats
 from recsys.reranking.slates import fit_each_scale, rerank
 from recsys.reranking.term_cache import TermCache
 from recsys.scores import Scores, evaluate
@@ -120,8 +120,7 @@ class TrialEvaluator:
         again = reads_repeats(config.list_runs()[-1], config)
         about = [config.model.model_dump(), config.pool.model_dump(), by_likelihood, again]
         key = json.dumps(about if time is None else [*about, time.model_dump()])
-        build = build_or_load_ranked_pool if by_likelihood else build_or_load_pool
-        build = build_or_load_repeat_pool if again else build
+        build = partial(build_or_load_run_pool, by_likelihood=by_likelihood, again=again)
         return key, self.pools.get(key, lambda: TermCache(build(self._age(time)[0], config.model, config.pool)[0]))
 
     def _age(self, time: TimeSection | None) -> tuple[Preparation, tuple[FoldPools, ...]]:
