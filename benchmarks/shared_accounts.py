@@ -21,6 +21,10 @@ the first by the area for bursts, the second as that with the largest purity the
 of NDCG@10; all rows with `half` 2 are of the other half. Intervals are of 95 %, percentiles of 1,000 draws of pairs, or
 of users. The model is iALS of 32 factors. Written to results/shared_accounts.csv. `python
 benchmarks/shared_accounts.py` takes some two minutes of one core.
+
+With `--speed` the processor seconds of `recsys.detect_guest_runs` for 100,000 users of 100 positives are written to
+results/shared_accounts-speed.csv: 20 maps of 24 regions are at hand, and times are spread over a year, so that few runs
+span at most a day, or over one day, so that all do.
 """
 
 import os
@@ -28,6 +32,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -321,10 +326,35 @@ def tell_slates(half: int, world: str, told: dict[str, Doubles], settings: dict[
             yield make_row(half, "slates", world, f"{what} {name}", draw_interval(values, "slates"), n, **settings)
 
 
+def measure_speed(users: int = 100_000, items: int = 20_000, history: int = 100) -> list[tuple[object, ...]]:
+    """Return the processor time of the detection, by how long histories take."""
+    from speeds import draw_maps, draw_split
+
+    own, rows = draw_maps(items, 20, 24), list[tuple[object, ...]]()
+    few, many = (draw_split(n, items, history, 1) for n in (50, users))
+    rng = make_generator(SEED, "shared_accounts", "speed")
+    for split, days in ((few, 1), (many, 365), (many, 1)):  # the few load compiled code
+        train = split.train
+        when = np.rint(86_400.0 * days * rng.random(train.nnz))
+        dated = replace(split, train_times=Csr((when, train.indices, train.indptr), shape=train.shape))
+        begin = time.process_time()
+        rs.detect_guest_runs(dated, maps=own)
+        took = time.process_time() - begin
+        said = f"{users:,} users of {history} positives in {days} days, 20 maps"
+        rows.append((said, f"{took:.3g}", "s of one core", 60.0, "max"))
+    return rows[1:]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument("--speed", action="store_true", help="measure the time of the detection alone")
     given = parser.parse_args()
+    if given.speed:
+        from speeds import write_figures
+
+        write_figures(measure_speed(), given.out / "shared_accounts-speed.csv")
+        return
     rows = []
     for row in measure_log():
         rows.append(row)
