@@ -1,10 +1,10 @@
 """What blocks save where many requests come at once: `python benchmarks/request_blocks.py`.
 
 `rank_many` and `rerank_many` of 1,000 known users against a loop of `rank` and `rerank`, and whether both are equal, on
-the made-up log of `serving.py`; then users of a catalogue of 50,000 items, blend of relevance, mmr and unexplored, in
-calls of 512, and what the process's memory grows by between the first thousand and the last. Both sides take turns in
-one run; batches use all cores, the loop is one thread. Takes some minutes and 1 GB of memory. Writes
-`benchmarks/results/request_blocks.csv`.
+the made-up log of `serving.py`, also with a look at the items of each answer, and of columns of arrays; then users of a
+catalogue of 50,000 items, blend of relevance, mmr and unexplored, in calls of 512, and what the process's memory grows
+by between the first thousand and the last. Both sides take turns in one run; batches use all cores, the loop is one
+thread. Takes some minutes and 1 GB of memory. Writes `benchmarks/results/request_blocks.csv`.
 """
 
 import argparse
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-import serving
 import speeds
 from serving import LARGE, SMALL, D, N, build_synthetic_ranker
 from speeds import Row, print_row, time_side_by_side, time_work
@@ -53,22 +52,32 @@ def measure_small(rounds: int) -> Iterator[Row]:
     )
     pools = [rng.permutation(SMALL)[:N] for _ in users]
     scores = [-np.sort(-rng.normal(size=N)).astype(np.float32) for _ in users]
-    yield compare(
-        f"rerank_many, 1,000 known users, {N} candidates; theirs is a loop of rerank",
-        lambda: list(ranker.rerank_many(pools, scores, users=users, now=NOW)),
-        lambda: [
+
+    def rerank_many() -> list[Recommendation]:
+        return list(ranker.rerank_many(pools, scores, users=users, now=NOW))
+
+    def rerank_each() -> list[Recommendation]:
+        return [
             ranker.rerank(pool, score, user=user, now=NOW)
             for pool, score, user in zip(pools, scores, users, strict=True)
-        ],
-        4.0,
+        ]
+
+    what = f"rerank_many, 1,000 known users, {N} candidates; theirs is a loop of rerank"
+    yield compare(what, rerank_many, rerank_each, 4.0, rounds)
+    works = (lambda work=work: time_work(lambda: [one.items for one in work()]) for work in (rerank_many, rerank_each))
+    ours, theirs, ratio = time_side_by_side(*works, rounds)
+    yield Row(f"{what}, the items of each answer read", ours, theirs, "s", ratio, None, "min")
+    ours, theirs, ratio = time_side_by_side(
+        lambda: time_work(lambda: ranker.make_slate_columns(pools, scores, users=users, now=NOW)),
+        lambda: time_work(rerank_each),
         rounds,
     )
+    yield Row(what.replace("rerank_many", "make_slate_columns"), ours, theirs, "s", ratio, None, "min")
 
 
 def measure_many(rounds: int) -> Iterator[Row]:
     """Yield the rows of a catalogue of 50,000 items."""
-    serving.BLEND = BLEND
-    ranker = build_synthetic_ranker(MANY, USERS, D)
+    ranker = build_synthetic_ranker(MANY, USERS, D, BLEND)
     users, process = ranker.context.user_ids.tolist(), psutil.Process()
     few = users[:CALL]
     what = f"rank_many in calls of {CALL}, {MANY:,} items x {D}, {', '.join(BLEND)}"

@@ -63,6 +63,11 @@ class BatchReader:
         """Return the number of requests."""
         return self._columns.size
 
+    @property
+    def brings_candidates(self) -> bool:
+        """Whether the requests bring candidates."""
+        return self._columns.items is not None
+
     def read(self, place: int) -> PreparedRequest:
         """Return a request.
 

@@ -123,21 +123,24 @@ def _iter_answers(
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as workers:
 
-        def submit_picks() -> None:
-            block, retrieved = ahead.popleft()
-            _add_candidates(parts, block, retrieved.result())
+        def submit_picks(block: _Block, retrieved: list[Candidates | None]) -> None:
+            _add_candidates(parts, block, retrieved)
             places = _list_picked_places(parts, block)
             last.append((block, workers.submit(_pick, parts, block, places, seed) if places else None))
 
         for places in blocks:
             block = _Block(reader.read_block(places))
-            ahead.append((block, workers.submit(_retrieve, parts, block.requests)))
+            if reader.brings_candidates:
+                submit_picks(block, [None] * len(block.requests))
+            else:
+                ahead.append((block, workers.submit(_retrieve, parts, block.requests)))
             if len(ahead) > cores:
-                submit_picks()
+                block, found = ahead.popleft()
+                submit_picks(block, found.result())
             if len(last) > cores:
                 yield _finish_block(parts, *last.popleft(), seed)
-        while ahead:
-            submit_picks()
+        for block, found in ahead:
+            submit_picks(block, found.result())
         while last:
             yield _finish_block(parts, *last.popleft(), seed)
 
