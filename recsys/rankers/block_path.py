@@ -15,7 +15,7 @@ from recsys.rankers.requests import get_draw_key
 from recsys.support import rng
 from recsys.types.arrays import Anys, Doubles, Floats, Ints, Longs
 
-MAX_KEPT = 2**24  # bytes of an array that is kept for the next block
+MAX_KEPT = 2**22  # bytes of an array that is kept for the next block: those of 200 candidates are smaller
 
 
 class Room:
@@ -132,9 +132,7 @@ def _fill_inputs(
     return BlockInputs(users.lengths, weight, laid, uniforms, k)
 
 
-def _fill_coverage(
-    room: Room, path: FastPath, laid: tuple[Any, ...], users: BlockUsers, rows: Ints
-) -> tuple[Any, ...]:
+def _fill_coverage(room: Room, path: FastPath, laid: tuple[Any, ...], users: BlockUsers, rows: Ints) -> tuple[Any, ...]:
     """Return the coverage inputs of a layout for one user, for B users with their need and cap."""
     settings, seats, patience, at, pointers, regions, values, slots, need, cap, start = laid
     count, n, by_candidate = len(users), rows.shape[2], path.regions_per_candidate
