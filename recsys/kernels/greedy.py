@@ -33,7 +33,7 @@ VOLUME_FORMS = {"log": LOG_DETERMINANT, "norm": NORM}
 TIE_FACTOR = 1.0 - 1e-6  # Seats: quotients within this factor of the largest are equal up to rounding
 LOWEST_TOTAL = -1e300  # total of a candidate that cannot be picked: finite, as fastmath assumes, and below all others
 FULL_SCAN_RATIO = 12  # up to so many candidates per pick, bounds save less at the second pick than a full pass costs
-CHUNK = 32  # candidates per chunk: a chunk whose largest total is below the best one is skipped
+CHUNK = 16  # candidates per chunk: a chunk whose largest total is below the best one is skipped
 RESIDUAL_FLOOR = 1e-6  # squared residuals below it count as this much in the logarithm
 ZERO_RESIDUAL = 1e-12  # a squared residual up to this is rounding error: the pick spans no new direction
 RECOMPUTE_BELOW = 1e-3  # a squared residual below it is recomputed from dot products in double precision
@@ -281,13 +281,14 @@ def _dot_in_double(table, a, b, d):
 @_inlined
 def _compute_spread_bound(spread, state, b, p, slate, until, i):
     """Return a bound of the gain of candidate i (aggregate "max"): its gain after the picks before `until`."""
-    vectors, rows = spread.vectors, spread.rows[p, b]
-    offset, d = spread.settings[p, 0], spread.settings[p, 1]
-    row, largest = offset + rows[i] * d, state.similarity[p, i]
-    for s in range(state.met[p, i], until, AT_ONCE):
+    at, own = np.uintp(p), np.uintp(i)
+    vectors, rows = spread.vectors, spread.rows[at, np.uintp(b)]
+    offset, d = spread.settings[at, 0], spread.settings[at, 1]
+    row, largest = offset + rows[own] * d, state.similarity[at, own]
+    for s in range(state.met[at, own], until, AT_ONCE):
         w, x, y, z = _dot_four(vectors, row, _find_four_picks(rows, slate, s, until, offset, d), d)
         largest = max(largest, np.float64(max(max(w, x), max(y, z))))
-    state.similarity[p, i], state.met[p, i] = largest, until
+    state.similarity[at, own], state.met[at, own] = largest, until
     return 1.0 - largest
 
 
@@ -575,23 +576,24 @@ def _project_four(basis, roots, own, others, first, end, parts):
 @_inlined
 def _project_candidate(volume, state, b, p, last, i):
     """Project the held picks out of candidate i, and return its squared residual."""
-    vectors, rows, held, most = volume.vectors, volume.rows[p, b], state.held[p], state.held.shape[1]
-    offset, d, share = volume.settings[p, 0], volume.settings[p, 1], 1.0 - volume.ridge[p]
-    row, left, first = offset + rows[i] * d, state.residual[p, i], p * state.residual.shape[1]
-    for s in range(state.met[p, i], last, AT_ONCE):
+    at, own, most = np.uintp(p), np.uintp(i), state.held.shape[1]
+    vectors, rows, held = volume.vectors, volume.rows[at, np.uintp(b)], state.held[at]
+    offset, d, share = volume.settings[at, 0], volume.settings[at, 1], 1.0 - volume.ridge[at]
+    row, left, first = offset + rows[own] * d, state.residual[at, own], p * state.residual.shape[1]
+    for s in range(state.met[at, own], last, AT_ONCE):
         w, x, y, z = _dot_four(vectors, row, _find_four_picks(rows, held, s, last, offset, d), d)
         others = (
-            (first + held[s]) * most,
-            (first + held[min(s + 1, last - 1)]) * most,
-            (first + held[min(s + 2, last - 1)]) * most,
-            (first + held[min(s + 3, last - 1)]) * most,
+            (first + held[np.uintp(s)]) * most,
+            (first + held[np.uintp(min(s + 1, last - 1))]) * most,
+            (first + held[np.uintp(min(s + 2, last - 1))]) * most,
+            (first + held[np.uintp(min(s + 3, last - 1))]) * most,
         )
         parts = (share * w, share * x, share * y, share * z)
         w, x, y, z = _project_four(
-            state.basis, state.roots[p], (first + i) * most, others, s, min(s + AT_ONCE, last), parts
+            state.basis, state.roots[at], (first + i) * most, others, s, min(s + AT_ONCE, last), parts
         )
         left = (((left - w * w) - x * x) - y * y) - z * z
-    state.residual[p, i], state.met[p, i] = left, last
+    state.residual[at, own], state.met[at, own] = left, last
     return left
 
 
@@ -623,17 +625,17 @@ def _update_window(volume, state, b, p, slate, step, n):
 def _get_quality(volume, p, b, i):
     """Return the quality of candidate i, or that of all candidates if no term has one."""
     if volume.quality.shape[1] > 0:
-        return volume.quality[p, b, i]
-    return 0.0 if volume.settings[p, 2] == LOG_DETERMINANT else 1.0
+        return volume.quality[np.uintp(p), np.uintp(b), np.uintp(i)]
+    return 0.0 if volume.settings[np.uintp(p), 2] == LOG_DETERMINANT else 1.0
 
 
 @_inlined
 def _compute_volume_gain(volume, state, b, p, last, i):
     """Return the gain of candidate i, which has met all `last` picks held, from its residual."""
-    left = state.residual[p, i]
+    left = state.residual[np.uintp(p), np.uintp(i)]
     if left < RECOMPUTE_BELOW:
         left = _compute_exact_residual(volume, state, b, p, last, i)
-    if volume.settings[p, 2] == LOG_DETERMINANT:
+    if volume.settings[np.uintp(p), 2] == LOG_DETERMINANT:
         return _get_quality(volume, p, b, i) + np.log(max(left, RESIDUAL_FLOOR))
     return _get_quality(volume, p, b, i) * np.sqrt(max(left, 0.0))
 
@@ -645,8 +647,8 @@ def _compute_volume_bound(volume, state, b, p, before, i, bound):
     log x is at most 2 (x - 1) / (x + 1) for x up to 1, here the part of the residual that is left. A residual that is
     recomputed before it counts lowers no bound.
     """
-    most, left = max(before, RECOMPUTE_BELOW), max(state.residual[p, i], RECOMPUTE_BELOW)
-    if volume.settings[p, 2] == LOG_DETERMINANT:
+    most, left = max(before, RECOMPUTE_BELOW), max(state.residual[np.uintp(p), np.uintp(i)], RECOMPUTE_BELOW)
+    if volume.settings[np.uintp(p), 2] == LOG_DETERMINANT:
         return bound + 2.0 * (left - most) / (left + most)
     return _get_quality(volume, p, b, i) * np.sqrt(left)
 
@@ -711,31 +713,36 @@ def _sum_gains(gain, weight, i):
 
 
 @_inlined
-def _advance_candidate(inputs, state, weight, slate, b, step, i, most):
+def _advance_candidate(inputs, state, weight, slate, b, step, i, most, least):
     """Let candidate i meet up to `most` more picks, set its total, and return whether it has met all of them.
 
-    Its total is exact then, and an upper bound otherwise.
+    Its total is exact then if it is at least `least`, and an upper bound otherwise.
     """
     shape, place, bounded, gain = inputs.terms.shape, inputs.terms.place, state.blend.bounded, state.blend.gain
-    volume, whole = state.volume, True
+    volume, own, whole, rough = state.volume, np.uintp(i), True, False
     for t in range(len(shape)):
         if bounded[t]:
             p = place[t]
             if shape[t] == VOLUME:
-                until, before = min(volume.met[p, i] + most, step), volume.residual[p, i]
+                until, before = min(volume.met[np.uintp(p), own] + most, step), volume.residual[np.uintp(p), own]
                 _project_candidate(inputs.volume, volume, b, p, until, i)
-                if until == step:
-                    gain[t, i] = _compute_volume_gain(inputs.volume, volume, b, p, step, i)
-                else:
-                    gain[t, i] = _compute_volume_bound(inputs.volume, volume, b, p, before, i, gain[t, i])
-                    whole = False
+                gain[np.uintp(t), own] = _compute_volume_bound(
+                    inputs.volume, volume, b, p, before, i, gain[np.uintp(t), own]
+                )
+                whole, rough = whole and until == step, True
             elif shape[t] == COVERAGE:
-                gain[t, i] = _compute_coverage_gain(inputs.coverage, state.coverage, b, p, step, i)
+                gain[np.uintp(t), own] = _compute_coverage_gain(inputs.coverage, state.coverage, b, p, step, i)
             elif step > 0:
-                until = min(state.spread.met[p, i] + most, step)
-                gain[t, i] = _compute_spread_bound(inputs.spread, state.spread, b, p, slate, until, i)
+                until = min(state.spread.met[np.uintp(p), own] + most, step)
+                gain[np.uintp(t), own] = _compute_spread_bound(inputs.spread, state.spread, b, p, slate, until, i)
                 whole = whole and until == step
-    state.blend.total[i] = _sum_gains(gain, weight, i)
+    total = _sum_gains(gain, weight, i)
+    if rough and whole and total >= least:  # logarithms are for those who could win
+        for t in range(len(shape)):
+            if bounded[t] and shape[t] == VOLUME:
+                gain[np.uintp(t), own] = _compute_volume_gain(inputs.volume, volume, b, place[t], step, i)
+        total = _sum_gains(gain, weight, i)
+    state.blend.total[own] = total
     return whole
 
 
@@ -761,7 +768,7 @@ def _find_best_by_bounds(inputs, state, weight, slate, b, step, n, pin):
     for t in range(len(weight)):
         slack += BOUND_SLACK * abs(weight[t])
     first = pin if pin >= 0 else min(_find_best(total, tops, chunks), n - 1)
-    pick, least = first, LOWEST_TOTAL
+    pick, best, worth, least = first, LOWEST_TOTAL, LOWEST_TOTAL, LOWEST_TOTAL
     for turn in range(-1, 0 if pin >= 0 else chunks):  # the first turn is that of the largest bound alone
         most = AT_ONCE
         if turn < 0:
@@ -773,16 +780,20 @@ def _find_best_by_bounds(inputs, state, weight, slate, b, step, n, pin):
         while count > 0:
             left = 0
             for e in range(count):
-                i = listed[e]
-                if turn < 0 or (total[i] >= least and i != first):
-                    if not _advance_candidate(inputs, state, weight, slate, b, step, i, most):
-                        listed[left] = i
+                i = listed[np.uintp(e)]
+                if turn < 0 or total[np.uintp(i)] >= least:
+                    if not _advance_candidate(inputs, state, weight, slate, b, step, i, most, least):
+                        listed[np.uintp(left)] = i
                         left += 1
-                    elif turn < 0 or total[i] > total[pick] or (total[i] == total[pick] and i < pick):
-                        pick, least = i, total[i] - BOUND_SLACK * abs(total[i]) - slack
+                    elif turn < 0 or total[np.uintp(i)] > best or (total[np.uintp(i)] == best and i < pick):
+                        pick, best = i, total[np.uintp(i)]
+                        least = best - BOUND_SLACK * abs(best) - slack
             count = left
-        if turn >= 0:
-            _update_chunk_top(total, tops, turn)
+        if turn < 0:  # until the end it is no candidate of its chunk
+            worth, total[first] = best, LOWEST_TOTAL
+        _update_chunk_top(total, tops, first // CHUNK if turn < 0 else turn)
+    total[first] = worth
+    tops[first // CHUNK] = max(tops[first // CHUNK], worth)
     return pick
 
 
