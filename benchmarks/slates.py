@@ -9,16 +9,18 @@ each call on theirs.
 In the same run every slate is compared where both sides define the same, pick by pick, but for candidates whose gains
 are less than 1e-6 apart, as pyversity computes in single precision (1e-4 for COVER, whose gains are sums of 200 roots):
 if they differ, the exit code is 1. `floor` is what a user takes at least where all candidates are looked at for each
-pick: bytes of vectors, and multiplications with an addition; bounds make it fewer. The blend of five objectives of all
-shapes is held against the sum of its single runs, and two threads against one by wall time, beside what two cores of
-the machine gain where nothing is shared: they may be those of a host that others use too. Writes
-`benchmarks/results/slates.csv`.
+pick: bytes of vectors, and multiplications with an addition; bounds make it fewer. How many are made is counted in the
+kernel's own code, run uncompiled for a few users; both numbers are held against the peak, multiply-adds of the same
+type in a matrix product on one thread. The blend of five objectives of all shapes is held against the sum of its single
+runs, and two threads against one by wall time, beside what two cores of the machine gain where nothing is shared: they
+may be those of a host that others use too. Writes `benchmarks/results/slates.csv`.
 """
 
 import argparse
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -45,6 +47,8 @@ ITEMS, TASTES, D = 4000, 20, 64
 CELLS = 819_200  # candidates of all users of a batch
 LOOPS = 800_000  # of multiplications: about as long as the blend
 KNOBS = (0.3, 0.5, 0.7)
+COUNTED_USERS = 4
+PEAK_SIDE = 1024  # rows and columns of a matrix product
 FIVE: Blend = {
     "relevance": 1.0,
     "novelty": 0.1,
@@ -81,9 +85,9 @@ def count_dpp_operations(n: int, k: int) -> tuple[int, int]:
 MMR, SSD = build_two_part_blend("agreement_slates:clipped"), build_two_part_blend("ssd", **FACTORS)
 CASES = [
     Case("MMR, 100 candidates, k = 10", 100, 10, "mmr", MMR, 20, (100, 100 * 9 * D)),
-    Case("DPP, 100 candidates, k = 10", 100, 10, "dpp", build_dpp_blend(0.0), 20, count_dpp_operations(100, 10)),
-    Case("MMR, 1,000 candidates, k = 20", 1000, 20, "mmr", MMR, 8, (1000, 1000 * 19 * D)),
-    Case("DPP, 1,000 candidates, k = 20", 1000, 20, "dpp", build_dpp_blend(0.0), 8, count_dpp_operations(1000, 20)),
+    Case("DPP, 100 candidates, k = 10", 100, 10, "dpp", build_dpp_blend(0.0), 22, count_dpp_operations(100, 10)),
+    Case("MMR, 1,000 candidates, k = 20", 1000, 20, "mmr", MMR, 13, (1000, 1000 * 19 * D)),
+    Case("DPP, 1,000 candidates, k = 20", 1000, 20, "dpp", build_dpp_blend(0.0), 12, count_dpp_operations(1000, 20)),
     Case("SSD, 200 candidates, k = 10", 200, 10, "ssd", SSD, 20, count_dpp_operations(200, 10), True, PLAIN),
     Case(
         "facility location (50 targets; theirs COVER, a root of sums over all), 200 candidates, k = 10",
@@ -175,6 +179,53 @@ def compare_case(python: Path, case: Case, rounds: int) -> tuple[list[object], f
     return format_row(case.what, mine, their, "us per user", their / mine, case.target, "min", floor), max(gaps)
 
 
+def time_peak() -> float:
+    """Return how many multiply-adds in single precision one thread makes in a second, at best of 20 matrix products."""
+    one = np.ones((PEAK_SIDE, PEAK_SIDE), np.float32)
+    room = np.empty_like(one)
+    took = []
+    for _ in range(20):
+        start = time.process_time()
+        np.matmul(one, one, out=room)
+        took.append(time.process_time() - start)
+    return float(PEAK_SIDE**3 / min(took))
+
+
+def count_multiply_adds(case: Case) -> float:
+    """Return how many multiply-adds the kernel makes for a user of a case, where it is not compiled."""
+    from recsys.kernels import greedy
+
+    made, dot, project = [0], greedy._dot_four, greedy._project_four
+
+    def count_dots(table: Any, row: int, others: Any, d: int) -> Any:
+        made[0] += len(others) * d
+        return dot(table, row, others, d)
+
+    def count_projections(basis: Any, roots: Any, own: int, others: Any, first: int, end: int, parts: Any) -> Any:
+        made[0] += sum(range(first, end)) + end - first
+        return project(basis, roots, own, others, first, end, parts)
+
+    greedy._dot_four, greedy._project_four = count_dots, count_projections
+    pool = draw_pool(case.n, COUNTED_USERS)
+    time_own(case, pool)
+    return made[0] / COUNTED_USERS / len(KNOBS)
+
+
+def compare_with_peak(case: Case, microseconds: float, peak: float) -> Iterator[list[object]]:
+    """Yield what part of the peak a case takes: of multiply-adds for all candidates, and of those that are made."""
+    command = [sys.executable, __file__, "--count", case.what]
+    counted = subprocess.run(
+        command, check=True, capture_output=True, text=True, env={**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    )
+    for what, number in (
+        (f"{case.what}: multiply-adds without bounds; theirs is the peak", case.floor[1]),
+        (f"{case.what}: multiply-adds that are made; theirs is the peak", float(counted.stdout)),
+    ):
+        speed = number / microseconds * 1e6
+        floor = f"{number:,.0f} multiply-adds"
+        yield format_row(what, speed / 1e9, peak / 1e9, "G per second", speed / peak, None, "min", floor)
+
+
 def compare_own_runs(rounds: int) -> Iterator[list[object]]:
     """Yield the row of a blend against its parts, and that of two threads against one."""
     pool, k = draw_pool(200, CELLS // 200), 10
@@ -224,14 +275,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--count", metavar="CASE", help="print how many multiply-adds the uncompiled kernel makes")
     settings = parser.parse_args()
-    rows, apart = [], []
+    if settings.count:
+        print(count_multiply_adds(next(case for case in CASES if case.what == settings.count)))
+        return
+    rows, apart, measured = [], [], {}
     with threadpool_limits(1, user_api="blas"), create_environment(f"pyversity=={VERSIONS['pyversity']}") as python:
         for case in CASES:
             found, gap = compare_case(python, case, settings.rounds)
             rows.append(found)
             print(*found, sep="\t", flush=True)
             apart += [f"{case.what}: {gap:.3g}"] if gap > case.tolerance else []
+            measured[case.what] = float(str(found[1]))
+        peak = time_peak()
+        for case in CASES[:4]:
+            for found in compare_with_peak(case, measured[case.what], peak):
+                rows.append(found)
+                print(*found, sep="\t", flush=True)
         for found in compare_own_runs(settings.rounds):
             rows.append(found)
             print(*found, sep="\t", flush=True)

@@ -12,11 +12,13 @@ import pytest
 from synthetic import RandomFactorModel, make_exposures, make_maps, make_split
 
 from recsys import objectives
+from recsys.kernels import inputs
 from recsys.reranking import blocks
 from recsys.reranking.slates import fit_each_scale, fit_scales, rerank
 from recsys.reranking.term_cache import TermCache
 from recsys.retrieval.candidates import candidates
-from recsys.types import Context, Modular, Pool, RecsysError
+from recsys.types import Context, Modular, Pool, RecsysError, Spread
+from recsys.types.checks import check_finite
 
 EVERYTHING = dict.fromkeys(set(objectives.__all__) - {"discovery_value"}, 0.3)  # it takes the place of relevance
 
@@ -78,6 +80,29 @@ def test_somebodys_own_objective_is_asked_by_the_calling_thread_alone(monkeypatc
     ASKED.clear()
     rerank(whole, {"relevance": 1.0, f"{__name__}:asked": 1.0}, scale=None, n_threads=2)
     assert [threading.get_ident()] * len(blocks.split_into_blocks(whole, 2)) == ASKED
+
+
+TABLES: list[np.ndarray] = []
+
+
+def near(pool: Pool, k: int) -> Spread:
+    """Take the next table of vectors for each block."""
+    return Spread(TABLES.pop(0), np.maximum(pool.items, 0))
+
+
+def test_vectors_of_ones_own_are_looked_at_once_and_others_again(pool, monkeypatch):
+    monkeypatch.setattr(blocks, "CELLS", 25)  # a block for each user
+    four, looked, blend = pool.slice_users(0, 4), [], {"relevance": 1.0, near: 1.0}
+    good = np.ones((len(pool.context.item_ids), 2), np.float32)
+    other, broken = good.copy(), np.where([True, False], good, np.float32(np.nan))
+    monkeypatch.setattr(inputs, "check_finite", lambda place, array: looked.append(id(array)))
+    TABLES[:] = [good, good, other, other]
+    rerank(four, blend, scale=None, n_threads=1)
+    assert [looked.count(id(good)), looked.count(id(other))] == [1, 1]
+    monkeypatch.setattr(inputs, "check_finite", check_finite)
+    TABLES[:] = [good, good, broken, other]
+    with pytest.raises(RecsysError, match="vectors holds NaN or infinity"):
+        rerank(four, blend, scale=None, n_threads=1)
 
 
 ASKED: list[int] = []

@@ -186,8 +186,10 @@ def _has_gain_by_slot(term: Term) -> bool:
     return isinstance(term, Modular) and term.gain.ndim == 3
 
 
-def check_term(name: str, term: object, users: int, n: int, k: int) -> None:
+def check_term(name: str, term: object, users: int, n: int, k: int, looked_at: list[Floats] | None = None) -> None:
     """Refuse a term of the user's objective `name` that compiled code could not read or add up.
+
+    A table of vectors that is `looked_at` already is not looked at again; the term's own takes its place.
 
     Raises:
         RecsysError: naming the objective and the array.
@@ -211,7 +213,7 @@ def check_term(name: str, term: object, users: int, n: int, k: int) -> None:
     if isinstance(term, Modular):
         _check_term_arrays(term, users, n, k)
     elif isinstance(term, Spread | Volume):
-        _check_vectors(place, term)
+        _check_vectors(place, term, [] if looked_at is None else looked_at)
     else:
         check_matrix(f"{place}: coverage", term.coverage, (None, None))
         if isinstance(term, Coverage) and term.slots is not None and (term.slots.ndim != 1 or len(term.slots) < k):
@@ -222,9 +224,11 @@ def check_term(name: str, term: object, users: int, n: int, k: int) -> None:
         check_codes(f"{place}: rows", term.rows, 0, size)
 
 
-def _check_vectors(place: str, term: Spread | Volume) -> None:
-    check_array(f"{place}: vectors", term.vectors, (None, None))
-    check_finite(f"{place}: vectors", term.vectors)
+def _check_vectors(place: str, term: Spread | Volume, looked_at: list[Floats]) -> None:
+    if not any(term.vectors is table for table in looked_at):
+        check_array(f"{place}: vectors", term.vectors, (None, None))
+        check_finite(f"{place}: vectors", term.vectors)
+        looked_at[:] = [term.vectors]
     if isinstance(term, Volume):
         check_int(f"{place}: window", 1 if term.window is None else term.window, 1, 2**31 - 1)
         least = 0.0 if term.form == "norm" else np.nextafter(np.float32(0), np.float32(1))

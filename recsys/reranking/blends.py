@@ -13,7 +13,7 @@ from recsys.kernels.inputs import check_term
 from recsys.reranking.user_weights import entropy_weights
 from recsys.support.resolver import check_settings, list_public, list_settings, name_extension, resolve_extension
 from recsys.types import Pool, RecsysError, Term
-from recsys.types.arrays import Doubles
+from recsys.types.arrays import Doubles, Floats
 from recsys.types.numbers import check_number
 
 Objective = Callable[..., Term]
@@ -33,6 +33,7 @@ class BlendPart:
     weight: Doubles  # () or (U,)
     settings: Mapping[str, Any] = field(default_factory=dict)
     adapt_to: str | None = None  # what each user's weight follows: a name in USER_WEIGHTINGS
+    looked_at: list[Floats] = field(default_factory=list)  # vectors of somebody's own objective that were checked last
 
     @property
     def with_unit_weight(self) -> dict[str, Any]:
@@ -55,7 +56,7 @@ class BlendPart:
         term = self.objective(pool, k, **self.settings)
         if ":" in self.name:  # somebody's own: compiled code looks at no bounds
             try:
-                check_term(self.name, term, len(pool.users), pool.items.shape[1], k)
+                check_term(self.name, term, len(pool.users), pool.items.shape[1], k, self.looked_at)
             except RecsysError as error:
                 said = str(error)
                 raise RecsysError(said if self.name in said else f"objective '{self.name}': {said}") from None
