@@ -10,7 +10,7 @@ import numpy as np
 from recsys.maths.fold_in import solve_user_factors
 from recsys.models.checks import check_ints, check_positive, check_positive_ints
 from recsys.models.factor_model import FittedFactors
-from recsys.spark.jobs import number_ids, tell_job_errors
+from recsys.spark.jobs import KeptFrames, number_ids, tell_job_errors
 from recsys.spark.logs import select_positives
 from recsys.spark.sessions import import_pyspark
 from recsys.types import Factors, Items, RecsysError, Split
@@ -25,7 +25,7 @@ PLACE = "spark: als"
 SAMPLE_USERS = 100_000
 _UNOBSERVED = 10.0  # weight of all cells over that of the positives, as by default of `recsys.models.ALS`
 _NOISE_SHARE = 0.3  # of the singular value up to which there is nothing but noise
-_DISCOUNTED = 1.0  # the largest singular value of positives over the roots of both counts
+_LARGEST_VALUE = 1.0  # the largest singular value of positives over the roots of both counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +81,8 @@ def fit_als(
     check_positive(PLACE, **{name: value for name, value in given.items() if value is not None})
     if sample_users is not None:
         check_positive_ints(PLACE, sample_users=sample_users)
-    with tell_job_errors(PLACE):
-        counted = _count_log(log, positive, items)
+    with tell_job_errors(PLACE), KeptFrames() as kept:
+        counted = _count_log(log, positive, items, kept)
         alpha = counted.default_alpha if alpha is None else alpha
         if regularization is None:
             regularization = (1.0 + alpha) * _NOISE_SHARE * counted.noise
@@ -127,12 +127,11 @@ class _Sample(NamedTuple):
     train: Csr  # (users, I)
 
 
-def _count_log(log: "DataFrame", positive: str | None, items: Items | None) -> _CountedLog:
+def _count_log(log: "DataFrame", positive: str | None, items: Items | None, kept: KeptFrames) -> _CountedLog:
     import pyarrow as pa
-    from pyspark import StorageLevel
     from pyspark.sql import functions
 
-    pairs = select_positives(log, positive, PLACE).persist(StorageLevel.MEMORY_AND_DISK)
+    pairs = kept.keep(select_positives(log, positive, PLACE))
     by_item = pairs.groupBy("item").count().toArrow()
     catalogue = _build_catalogue(by_item["item"].to_pylist(), items)
     counts = _align_counts(by_item, catalogue)
@@ -146,9 +145,9 @@ def _count_log(log: "DataFrame", positive: str | None, items: Items | None) -> _
     of_users = coded.groupBy("user").agg(
         functions.count("code").alias("size"), functions.sum("inverse").alias("inverses")
     )
-    users = number_ids(of_users, "user", "number")
+    users = number_ids(of_users, "user", "number", KeptFrames())  # for good: user_factors are read with it
     n_users, squares = users.agg(functions.count("user"), functions.sum(users["inverses"] / users["size"])).first()
-    noise = min(float(np.sqrt(squares) * (n_users**-0.5 + len(known) ** -0.5)), _DISCOUNTED)
+    noise = min(float(np.sqrt(squares) * (n_users**-0.5 + len(known) ** -0.5)), _LARGEST_VALUE)
     users = users.select("user", "number")
     ratings = coded.join(users, "user").select("number", "code", functions.lit(1.0).cast("float").alias("rating"))
     return _CountedLog(ratings, users, catalogue, counts, n_users, noise)

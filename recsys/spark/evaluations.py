@@ -28,6 +28,7 @@ from recsys.scores.runs import (
 )
 from recsys.scores.tables import tabulate_scores
 from recsys.spark.jobs import (
+    KeptFrames,
     iter_whole_users,
     need_context,
     normalize_ids,
@@ -118,13 +119,13 @@ def evaluate(
     )  # fmt: skip
     _check_metrics(order, history is not None)
     context = need_context(slates, PLACE)
-    with tell_job_errors(PLACE):
-        told = _gather_rows(slates, truth, history, users, catalogue)
+    with tell_job_errors(PLACE), KeptFrames() as kept:
+        told = _gather_rows({_SHOWN: slates, _HELD_OUT: truth, _LIKED: history, _ASKED: users}, catalogue, kept)
         sent = context.broadcast(order)
         shape, at_once = order.layout, partial(_sum_partition, sent)
         rows = told.rows.mapInArrow(at_once, "sums binary")
         sums = rows.rdd.map(_read_sums).treeReduce(np.add) if shape.rows else np.zeros(shape.size)
-        shown = _count_shown(told, order)
+        shown = _count_shown(told, order, kept)
         sent.unpersist()
     scores = _build_scores(name, order, sums, shown, told.n_judged)
     nobody = np.zeros(0, np.int32)
@@ -233,25 +234,24 @@ class _Gathered(NamedTuple):
     n_judged: int
 
 
-def _gather_rows(
-    slates: "DataFrame", truth: "DataFrame", history: "DataFrame | None", users: "DataFrame | None", items: list[str]
-) -> _Gathered:
+def _gather_rows(given: Mapping[int, "DataFrame | None"], items: list[str], kept: KeptFrames) -> _Gathered:
     import pyarrow as pa
-    from pyspark import StorageLevel
     from pyspark.sql import functions
 
-    given = {_SHOWN: slates, _HELD_OUT: truth, _LIKED: history, _ASKED: users}
-    frames = [_read_rows(frame, part).withColumn("part", functions.lit(part)) for part, frame in given.items() if frame]
+    frames = [
+        _read_rows(frame, part).withColumn("part", functions.lit(part))
+        for part, frame in given.items()
+        if frame is not None
+    ]
     every = frames[0]
     for one in frames[1:]:
         every = every.unionByName(one)
-    every = every.persist(StorageLevel.MEMORY_AND_DISK)
-    numbered = number_ids(every.select("user").distinct(), "user", "code")
+    every = kept.keep(every)
+    numbered = number_ids(every.select("user").distinct(), "user", "code", kept)
     asked = every.where(functions.col("part") == _ASKED).select("user").distinct()
-    judged = numbered if users is None else numbered.join(asked, "user")
-    judged = judged.persist(StorageLevel.MEMORY_AND_DISK)
+    judged = kept.keep(numbered if given[_ASKED] is None else numbered.join(asked, "user"))
     table = pa.table({"item": pa.array(items, pa.string()), "number": pa.array(range(len(items)), pa.int32())})
-    codes = functions.broadcast(slates.sparkSession.createDataFrame(table))
+    codes = functions.broadcast(every.sparkSession.createDataFrame(table))
     unknown = functions.concat(
         functions.lit(f"RecsysError: {PLACE}: item '"), "item", functions.lit("' is none of items")
     )
@@ -352,7 +352,7 @@ def _build_pairs(row: Longs, item: Longs, shape: tuple[int, int]) -> Csr:
     return Csr((np.ones(len(row), np.float32), item.astype(np.int32), pointers), shape=shape)
 
 
-def _count_shown(told: _Gathered, order: _Order) -> dict[int, Doubles]:
+def _count_shown(told: _Gathered, order: _Order, kept: KeptFrames) -> dict[int, Doubles]:
     """Return how often each item is shown to each group of users, (groups, I), by k."""
     from pyspark.sql import functions
 
@@ -361,7 +361,7 @@ def _count_shown(told: _Gathered, order: _Order) -> dict[int, Doubles]:
         return {}
     n_groups = max(count_groups(told.n_judged), 1)
     drawn = told.judged.mapInArrow(partial(_draw_groups, order.seed), "user string, code int, draw double")
-    place = number_rows(drawn, [functions.col("draw"), functions.col("code")], "place")
+    place = number_rows(drawn, [functions.col("draw"), functions.col("code")], "place", kept)
     group = (functions.col("place") % n_groups).alias("group")
     of_users = told.slates.join(place.select("user", group), "user")
     within = [functions.sum((functions.col("rank") <= k).cast("long")).alias(f"n{k}") for k in ks]

@@ -102,10 +102,30 @@ def normalize_ids(column: "pa.Array", place: str) -> "pa.Array":
     return pa.array(names, pa.string()).take(encoded.indices)
 
 
-def number_ids(frame: "DataFrame", column: str, number: str) -> "DataFrame":
+class KeptFrames(list[Any]):
+    """Data frames that Spark keeps, so that they are computed once; as a context manager, until its end."""
+
+    def __enter__(self) -> "KeptFrames":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Let go of all frames."""
+        while self:
+            self.pop().unpersist()
+
+    def keep(self, frame: "DataFrame") -> "DataFrame":
+        """Return the frame, whose rows are kept from the first job on."""
+        from pyspark import StorageLevel
+
+        self.append(frame.persist(StorageLevel.MEMORY_AND_DISK))
+        return self[-1]
+
+
+def number_ids(frame: "DataFrame", column: str, number: str, kept: KeptFrames) -> "DataFrame":
     """Return a frame of distinct ids with a column of their numbers, from 0 in the order of `sort_ids`.
 
-    It stays among what Spark keeps until the application ends, so that a number never changes.
+    As long as it is `kept`, no number changes.
 
     Raises:
         RecsysError: for more ids than numbers of 32 bits.
@@ -114,19 +134,18 @@ def number_ids(frame: "DataFrame", column: str, number: str) -> "DataFrame":
 
     id_ = functions.col(column)
     is_number = frame.select(functions.bool_and(id_.rlike(r"^-?[0-9]{1,18}$"))).first()[0]
-    return number_rows(frame, [id_.cast("long"), id_] if is_number else [id_], number)
+    return number_rows(frame, [id_.cast("long"), id_] if is_number else [id_], number, kept)
 
 
-def number_rows(frame: "DataFrame", order: Sequence[Any], number: str) -> "DataFrame":
+def number_rows(frame: "DataFrame", order: Sequence[Any], number: str, kept: KeptFrames) -> "DataFrame":
     """Return a frame with a column of the place of each row in an order that has no equals, from 0.
 
     Raises:
         RecsysError: for more rows than numbers of 32 bits.
     """
-    from pyspark import StorageLevel
     from pyspark.sql import functions
 
-    ordered = frame.orderBy(*order).persist(StorageLevel.MEMORY_AND_DISK)
+    ordered = kept.keep(frame.orderBy(*order))
     part = functions.spark_partition_id()
     sizes = {row[0]: row[1] for row in ordered.groupBy(part).count().collect()}
     if (total := sum(sizes.values())) > MAX_NUMBERS:

@@ -8,7 +8,7 @@ import numpy as np
 
 from recsys import splits
 from recsys.data.columns import ITEM_ALIASES, TIME_ALIASES, USER_ALIASES, WEIGHT_ALIASES
-from recsys.spark.jobs import iter_whole_users, normalize_ids, select_fields, tell_job_errors
+from recsys.spark.jobs import KeptFrames, iter_whole_users, normalize_ids, select_fields, tell_job_errors
 from recsys.splits.pairs import Pairs
 from recsys.splits.parts import TEST, TRAIN, VALIDATION, count_shares
 from recsys.splits.settings import check_sizes, find_positives
@@ -148,10 +148,9 @@ def _list_texts(column: Any) -> Anys:
 
 def _split_by_time(pairs: "DataFrame", sizes: Mapping[str, Any]) -> "DataFrame":
     """Return the parts by two moments, which are those of as many of all positives."""
-    from pyspark import StorageLevel
     from pyspark.sql import functions
 
-    pairs = pairs.persist(StorageLevel.MEMORY_AND_DISK)
+    pairs = KeptFrames().keep(pairs)  # for good: the parts are read from it
     times = pairs.where("positive").select("datetime")
     total = times.count()
     if not total:
