@@ -87,8 +87,8 @@ def draw_guards(draw, k):
     return some + [guards.pin(slot, it) for slot, it in zip(slots, pinned, strict=True)]
 
 
-def reseal_manifest(folder: Path, *, named: bool = False, **changes: Any) -> None:
-    """Change a manifest, and make its checksums and its digest anew: those of the files that are there.
+def reseal_manifest(folder: Path, *, named: bool = False, only: str | None = None, **changes: Any) -> None:
+    """Change a manifest, and make its checksums and its digest anew: those of the files that are there, or of one.
 
     With `named` the name of a ranker's policy is made anew too: nothing but the content tells that it was changed.
     """
@@ -97,7 +97,7 @@ def reseal_manifest(folder: Path, *, named: bool = False, **changes: Any) -> Non
     if isinstance(manifest["arrays"], dict):
         for name, about in manifest["arrays"].items():
             file = folder / f"{name}.npy"
-            if isinstance(about, dict) and file.is_file():
+            if only in (None, name) and isinstance(about, dict) and file.is_file():
                 about["sha256"] = sha256(file.read_bytes()).hexdigest()
                 array = np.load(file, mmap_mode="r")
                 about |= {"shape": list(array.shape), "dtype": array.dtype.str}
