@@ -1,6 +1,7 @@
 """Small worlds that several tests live in, beside those of `recsys.testing`."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from recsys.models import ALS
 from recsys.models.factor_model import FittedFactors
 from recsys.models.manifests import compute_manifest_digest
+from recsys.rankers import Ranker
 from recsys.rankers.records import name_policy_by_checksums
 from recsys.reranking import guards
 from recsys.retrieval.candidates import candidates
@@ -106,6 +108,18 @@ def reseal_manifest(folder: Path, *, named: bool = False, only: str | None = Non
         checksums = {name: about["sha256"] for name, about in manifest["arrays"].items()}
         manifest["settings"]["name"] = name_policy_by_checksums(checksums, settings)
     path.write_text(json.dumps({**manifest, "digest": compute_manifest_digest(manifest)}))
+
+
+def fit_blended_ranker(split: Split) -> Ranker:
+    """Return a ranker of three factors that blends relevance with diversity, three items of ten."""
+    model = ALS(factors=3, iterations=1).fit(split.train)
+    return Ranker.fit(model, split, {"relevance": 1.0, "mmr": 0.3}, maps=make_maps(split), n=10, k=3)
+
+
+def draw_candidates(split: Split, users: Iterable[str]) -> list[tuple[str, list[str], list[float]]]:
+    """Return six candidates of each user: their ids and scores."""
+    rng = np.random.default_rng(0)
+    return [(user, rng.permutation(split.item_ids)[:6].tolist(), rng.normal(size=6).tolist()) for user in users]
 
 
 def make_validation_world() -> tuple[Pool, Split, FittedFactors, tuple[TasteMap, ...]]:

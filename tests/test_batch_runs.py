@@ -3,14 +3,12 @@
 import errno
 import json
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from synthetic import make_maps, make_split
+from synthetic import draw_candidates, fit_blended_ranker, make_split
 
-import recsys as rs
 from recsys.batch import rank_batches, run_batch, runs
 from recsys.cli import main
 from recsys.control import forget_lists
@@ -28,8 +26,7 @@ def split():
 
 @pytest.fixture(scope="module")
 def ranker(split):
-    model = rs.models.ALS(factors=3, iterations=1).fit(split.train)
-    return Ranker.fit(model, split, {"relevance": 1.0, "mmr": 0.3}, maps=make_maps(split), n=10, k=3)
+    return fit_blended_ranker(split)
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +124,8 @@ def test_users_of_a_file_are_answered_once(folder, tmp_path, name, write_users):
 
 
 def test_candidates_of_several_files_are_reranked(folder, ranker, split, tmp_path):
-    rng, rows, expected = np.random.default_rng(0), [], []
-    for user in ("u1", "u2", "new", "u7", "u5"):
-        items, scores = rng.permutation(split.item_ids)[:6].tolist(), rng.normal(size=6).tolist()
+    rows, expected = [], []
+    for user, items, scores in draw_candidates(split, ("u1", "u2", "new", "u7", "u5")):
         history = ["i1", "i4"] if user == "new" else None
         rows += [(user, item, score, history) for item, score in zip(items, scores, strict=True)]
         who = {"user": user} if history is None else {"history": history}

@@ -5,14 +5,15 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import tomllib
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import run_cli
+from forked import fork, wait_for
 from pictures import convert_charts, draw_picture
 from synthetic import write_tables
 
@@ -85,15 +86,6 @@ def template(tmp_path_factory):
 @pytest.fixture
 def first(template):
     return template[1]
-
-
-def run_cli(*arguments):
-    """Run the command line; return its exit code."""
-    try:
-        main([str(a) for a in arguments])
-    except SystemExit as stop:
-        return stop.code
-    return 0
 
 
 def test_every_file_of_a_run_is_there_and_agrees(first):
@@ -444,19 +436,20 @@ def test_thirds_of_popularity_have_a_table_of_their_own(first):
     assert f"{row.value:.4f} ({row.hits:.1f} hits)" in text
 
 
-@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_run_that_is_killed_goes_on(home):
-    command = [sys.executable, "-m", "recsys", "bench", "mine.toml", "--quiet"]
+    command = ["bench", "mine.toml", "--quiet"]
     cells = home / "cells"
     shutil.rmtree(cells)
-    process = subprocess.Popen(command, cwd=home)
-    while process.poll() is None and len(list(cells.glob("slates-*.npz"))) < 2:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    child = fork(partial(main, command))
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and len(list(cells.glob("slates-*.npz"))) < 2:
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    assert wait_for(child) == -signal.SIGKILL
     before = {path.name: path.stat().st_mtime_ns for path in cells.glob("*.npz")}
     assert before
-    assert subprocess.run(command, cwd=home, check=False).returncode == 0
+    assert run_cli(*command) == 0
     after = {path.name: path.stat().st_mtime_ns for path in cells.glob("*.npz")}
     assert {name: after[name] for name in before} == before
     assert not list((home / "runs").glob(".part-*"))

@@ -300,7 +300,7 @@ print(left, *sorted(path.name for path in folder.iterdir()))
 """
 
 
-@pytest.mark.parametrize("kills", [60, pytest.param(600, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [60, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("way", ["exchange", "rename"])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_kills_at_random_moments_lose_nothing_and_leave_nothing(tmp_path, way, kills):

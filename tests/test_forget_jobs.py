@@ -1,24 +1,27 @@
 """`finish_forgets`: what is pending is made anew, as a fit without the rows makes it, whole or not at all."""
 
-import subprocess
+import os
+import signal
 import sys
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import fork, wait_for
 from synthetic import make_exposures, make_maps, make_split, write_tables
 
 import recsys as rs
 from recsys.cli import main
 from recsys.control import forget_lists
 from recsys.experiments import export, finish_forgets
-from recsys.rankers import Ranker
+from recsys.models import forgetting
+from recsys.rankers import Ranker, fitting, remakes
 from recsys.support.serialization import flatten_record
 from recsys.types import RecsysError
 from recsys.types.arrays import Csr
 
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 USERS, SEED, GONE, PAIR, ITEM = 60, 4, "u3", ("u5", 0), "i7"
 BLENDS = {
     "plain": {"relevance": 1.0, "mmr": 0.3, "negative_space": 0.3, "unexplored": 0.2},
@@ -241,33 +244,32 @@ def test_mistakes_are_one_line_and_nothing_is_written(tmp_path, model, others, m
     assert (folder / "manifest.json").read_bytes() == before and not (tmp_path / "ranker.unfinished").exists()
 
 
-KILLED = """
-import os, signal, sys
-from recsys.experiments import finish_forgets
-from recsys.rankers import remakes
-from recsys import models
-sys.path.insert(0, sys.argv[1])
-last, made = sys.argv[4], []
-make = remakes.PartStore.make
-def make_and_die(self, name, *others):
-    found = make(self, name, *others)
-    if name == last:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return found
-remakes.PartStore.make = make_and_die
-finish_forgets(sys.argv[2], forget_list=sys.argv[3], settings=models.BPR(factors=4, iterations=3), quiet=True)
-"""
+def kill_job(folder, path, last):
+    """Begin what is pending in another process, which dies once it has kept the part `last`."""
+
+    def begin():
+        make = remakes.PartStore.make
+
+        def make_and_die(self, name, *others):
+            found = make(self, name, *others)
+            if name == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return found
+
+        remakes.PartStore.make = make_and_die
+        finish_forgets(folder, forget_list=path, settings=MODELS["bpr"], quiet=True)
+
+    assert wait_for(fork(begin)) == -signal.SIGKILL
 
 
+@FORKS
 @pytest.mark.parametrize("last", ["model", "maps", "tables"])
 def test_a_job_that_was_killed_goes_on(tmp_path, monkeypatch, last):
     split = make_data()
     path = say(tmp_path / "list", split)
     folder = fit("bpr", split).save(tmp_path / "ranker")
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    arguments = [str(Path(__file__).parent), str(folder), str(path), last]
-    told = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, check=False)
-    assert told.returncode == -9, told.stderr
+    kill_job(folder, path, last)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
     assert Ranker.load(folder, forget_list=path).pending_forgets
     order = ("model", "maps", "tables")
@@ -275,9 +277,6 @@ def test_a_job_that_was_killed_goes_on(tmp_path, monkeypatch, last):
     (store,) = [one for one in kept.iterdir() if one.is_dir()]
     assert sorted(one.name for one in store.iterdir()) == sorted(order[: order.index(last) + 1])
     made = []
-    from recsys.models import forgetting
-    from recsys.rankers import fitting, remakes
-
     for module, name in ((remakes, "forget_rows"), (fitting, "fit_ranker_parts")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, real=real, name=name, **b: made.append(name) or real(*a, **b))
@@ -288,23 +287,23 @@ def test_a_job_that_was_killed_goes_on(tmp_path, monkeypatch, last):
     assert_same(Ranker.load(folder), fit("bpr", take_out(split, path)).follow_forget_list(path))
 
 
+@FORKS
 def test_parts_of_another_job_are_not_taken(tmp_path):
     split = make_data()
     path = say(tmp_path / "list", split)
     folder = fit("bpr", split).save(tmp_path / "ranker")
-    arguments = [str(Path(__file__).parent), str(folder), str(path), "maps"]
-    assert subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, check=False).returncode == -9
+    kill_job(folder, path, "maps")
     forget_lists.forget(path, user="u9")
     finish_forgets(folder, forget_list=path, settings=MODELS["bpr"], quiet=True)
     assert_same(Ranker.load(folder), fit("bpr", take_out(split, path)).follow_forget_list(path))
 
 
+@FORKS
 def test_a_damaged_part_is_made_anew(tmp_path):
     split = make_data()
     path = say(tmp_path / "list", split)
     folder = fit("bpr", split).save(tmp_path / "ranker")
-    arguments = [str(Path(__file__).parent), str(folder), str(path), "model"]
-    assert subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, check=False).returncode == -9
+    kill_job(folder, path, "model")
     file = next((tmp_path / "ranker.unfinished").rglob("*item_factors.npy"))
     content = bytearray(file.read_bytes())
     content[-1] ^= 1

@@ -4,12 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+from command_line import run_cli
 from scipy import sparse
 from scipy.sparse.linalg import svds
 from synthetic import RandomFactorModel, make_split, write_tables
 
 from recsys import Ranker, bench, models
-from recsys.cli import main
 from recsys.models import ALS, BPR, EASE, IALS, LMF, Ensemble, MostPopular
 from recsys.models.fits import find_ranking_problem
 from recsys.models.regularization import default_unobserved_weight, largest_singular_value, noise_level
@@ -188,14 +188,6 @@ def home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RECSYS_CACHE", str(tmp_path / "cells"))
     return tmp_path
-
-
-def run_cli(*arguments: str) -> int:
-    try:
-        main(list(arguments))
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 @pytest.mark.parametrize(("command", "out"), [("export", "made"), ("recommend", "made.csv")])

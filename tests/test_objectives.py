@@ -80,7 +80,7 @@ def test_ucb_is_the_posterior_deviation(split, model, pool):
 
 def test_thompson_draws_have_the_posterior_covariance(split, model, pool):
     one = pool.slice_users(3, 4)
-    draws = np.stack([objectives.thompson(one, K, seed=s).gain[0] for s in range(4000)])
+    draws = np.stack([objectives.thompson(one, K, seed=s).gain[0] for s in range(2000)])
     vectors = model.factors.item_factors[one.items[0]].astype(float)
     expected = vectors @ posterior(split, model.factors, 3) @ vectors.T
     np.testing.assert_allclose(draws.mean(axis=0), 0, atol=5 * np.sqrt(expected.max() / 4000))
@@ -89,10 +89,10 @@ def test_thompson_draws_have_the_posterior_covariance(split, model, pool):
 
 def test_thompson_by_slot_draws_from_the_posterior_anew_for_each(split, model, pool):
     one = pool.slice_users(3, 4)
-    draws = np.stack([objectives.thompson(one, 2, seed=s, per="slot").gain[0] for s in range(4000)])
+    draws = np.stack([objectives.thompson(one, 2, seed=s, per="slot").gain[0] for s in range(2000)])
     vectors = model.factors.item_factors[one.items[0]].astype(float)
     expected = vectors @ posterior(split, model.factors, 3) @ vectors.T
-    both = np.cov(draws.reshape(4000, -1).T)
+    both = np.cov(draws.reshape(2000, -1).T)
     n = len(vectors)
     for part in (both[:n, :n], both[n:, n:]):
         np.testing.assert_allclose(part, expected, atol=0.12 * expected.max())

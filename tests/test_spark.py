@@ -15,14 +15,12 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from synthetic import make_maps, make_split
+from synthetic import draw_candidates, fit_blended_ranker, make_split
 
-import recsys as rs
 from recsys import spark
 from recsys.batch import rank_batches, run_batch
 from recsys.cli import main
@@ -77,8 +75,7 @@ def split():
 
 @pytest.fixture(scope="module")
 def ranker(split):
-    model = rs.models.ALS(factors=3, iterations=1).fit(split.train)
-    return Ranker.fit(model, split, {"relevance": 1.0, "mmr": 0.3}, maps=make_maps(split), n=10, k=3)
+    return fit_blended_ranker(split)
 
 
 @pytest.fixture(scope="module")
@@ -170,9 +167,8 @@ def test_slates_of_users_are_those_of_one_machine(session, folder, tmp_path):
 def test_slates_of_candidates_by_a_ranker_in_memory(session, ranker, split, tmp_path):
     forget_lists.forget(tmp_path / "list", user="u2")
     obeying = ranker.follow_forget_list(tmp_path / "list")
-    rng, rows = np.random.default_rng(0), []
-    for user in (f"u{n}" for n in range(8)):
-        items, scores = rng.permutation(split.item_ids)[:6].tolist(), rng.normal(size=6).tolist()
+    rows = []
+    for user, items, scores in draw_candidates(split, (f"u{n}" for n in range(8))):
         rows += [(user, item, score, "x") for item, score in zip(items, scores, strict=True)]
     candidates = pa.Table.from_pandas(pd.DataFrame(rows, columns=["user_id", "item", "score", "a.b"]))
     found = spark.rank(session.createDataFrame(candidates).coalesce(1), obeying, now=NOW, k=2).toArrow()

@@ -206,7 +206,7 @@ def damaged(content: bytes, rounds: int, seed: int):
             yield bytes(changed)
 
 
-MANY = pytest.mark.parametrize("rounds", [150, pytest.param(1500, marks=pytest.mark.slow)])
+MANY = pytest.mark.parametrize("rounds", [150, pytest.param(750, marks=pytest.mark.slow)])
 
 
 @MANY
@@ -321,7 +321,7 @@ def test_a_damaged_ranker_is_refused_or_answers_the_same(ranker, tmp_path, round
         path.write_bytes(whole)
 
 
-@pytest.mark.parametrize("rounds", [150, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [150, pytest.param(750, marks=pytest.mark.slow)])
 def test_a_damaged_model_is_refused_or_scores_the_same(world, tmp_path, rounds):
     fitted = ItemKNN(k=3).fit(world.train)
     folder = save_model(fitted, tmp_path / "m")
@@ -378,7 +378,7 @@ def run(world, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("rounds", [150, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [150, pytest.param(750, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["scores.npz", "environment.json", "config.toml"])
 def test_a_damaged_run_folder_is_one_line_or_says_the_same(run, name, rounds):
     right = read_run_folder(str(run))

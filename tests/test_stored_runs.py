@@ -4,22 +4,14 @@ import shutil
 
 import pandas as pd
 import pytest
+from command_line import run_cli
 from searches import CONFIG
 from synthetic import write_tables
 
-from recsys.cli import main
 from recsys.configs import read_config
 from recsys.experiments import compare_folders
 from recsys.experiments.stored_runs import describe_differences, find_stored_runs, remove_run_folders
 from recsys.types import RecsysError
-
-
-def run_cli(*arguments):
-    try:
-        main([str(one) for one in arguments])
-    except SystemExit as stop:
-        return stop.code
-    return 0
 
 
 @pytest.fixture(scope="module")

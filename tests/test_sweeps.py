@@ -17,6 +17,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
+from forked import fork, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from searches import CONFIG, SWEEP
@@ -157,21 +158,23 @@ def test_the_lock_of_a_search_that_was_killed_can_be_seen_to_be_old(tmp_path, mo
     assert all(seen)
 
 
-@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_killed_and_shared_searches_lose_at_most_the_trial_in_flight(home):
-    command = [sys.executable, "-m", "recsys", "sweep", "search.toml", "--trials", "400", "--quiet", "--out", "runs"]
-    process = subprocess.Popen(command, env=os.environ)
+    def search(trials):
+        return fork(lambda: main(["sweep", "search.toml", "--trials", str(trials), "--quiet", "--out", "runs"]))
+
+    child = search(400)
     deadline, journals = time.monotonic() + 120, []
     while time.monotonic() < deadline and not (journals and journals[0].read_text().count('"feasible"') > 3):
-        time.sleep(0.1)
+        time.sleep(0.01)
         journals = list((home / "runs").glob("search-*/study.journal"))
     (journal,) = journals
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    os.kill(child, signal.SIGKILL)
+    assert wait_for(child) == -signal.SIGKILL
     complete = journal.read_text().count('"feasible"')
     assert 3 < complete < 400
-    two = [subprocess.Popen([*command[:6], str(complete + 6), *command[7:]], env=os.environ) for _ in range(2)]
-    assert [one.wait(timeout=240) for one in two] == [0, 0]
+    two = [search(complete + 6) for _ in range(2)]
+    assert [wait_for(one) for one in two] == [0, 0]
     trials = pd.read_parquet(journal.parent / "trials.parquet")
     assert len(trials) == complete + 6
     assert trials.trial.is_unique
