@@ -4,24 +4,16 @@ import re
 
 import numpy as np
 import pytest
+from command_line import run_cli
 from searches import CONFIG
 from synthetic import write_tables
 
-from recsys.cli import main
 from recsys.cli.bench import parse_seeds
 from recsys.experiments import compare_folders
 from recsys.experiments.comparisons import read_run_folder
 from recsys.types import RecsysError
 
 QUICK = CONFIG + "halvings = 0\n"
-
-
-def run_cli(*arguments):
-    try:
-        main([str(one) for one in arguments])
-    except SystemExit as stop:
-        return stop.code
-    return 0
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +43,28 @@ def test_seeds_make_the_folders_that_replicates_are_compared_by(home):
 def test_one_that_fails_does_not_lose_the_others(home, capsys):
     code = run_cli("bench", "wrong.toml", "late.toml", "small.toml", "--out", "others", "--quiet")
     said = capsys.readouterr()
-    assert code == 1
+    assert code == 2
     assert [re.sub("-[0-9a-f]{10}$", "", one.name) for one in (home / "others").iterdir()] == ["small"]
     assert "recsys: wrong.toml: wrong.toml: [pool]: unknown key 'm'" in said.err
     assert re.search(r"recsys: late\.toml: .*absent\.csv", said.err)
     assert said.out.splitlines()[-1] == "1 of 3 benchmarks done; failed: wrong.toml; late.toml"
     assert said.err.index("wrong.toml") < said.err.index("late.toml")
+
+
+def test_what_fails_by_itself_is_no_mistake(home, monkeypatch):
+    def fail(*given, **settings):
+        raise MemoryError
+
+    monkeypatch.setattr("recsys.experiments.bench", fail)
+    assert run_cli("bench", "small.toml", "--seed", "0..1", "--quiet") == 1
+
+
+def test_a_mistake_of_all_is_one_line(home, capsys):
+    assert run_cli("bench", "small.toml", "late.toml", "--set", "modl.l2=3", "--quiet") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "recsys: --set modl.l2=3: unknown key 'modl': did you mean 'model'? (known nearest to it, of 18: model, "
+        "models, pool, control, likelihood)"
+    ]
 
 
 def test_a_set_key_is_that_of_the_file(home):

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -60,7 +60,8 @@ def bench(
 ) -> None:
     """Run the benchmark of each CONFIG: a TOML file, or the name of a shipped one (default: ml-100k).
 
-    Several run one after another. Where one of them fails, the others run all the same, and the exit code is 1.
+    Several run one after another. Where one of them fails, the others run all the same; the exit code is 2 where a
+    mistake in arguments or files is among the reasons, and 1 where none is.
     """
     from recsys.experiments import bench as run
 
@@ -85,34 +86,49 @@ def bench(
         folders.setdefault(config, []).append(done.folder)
     _print_end(folders, failed, len(jobs) + len({*given} - {one[1] for one in jobs}))
     if failed:
-        sys.exit(1)
+        sys.exit(2 if any(one.is_mistake for one in failed) else 1)
+
+
+class _Failure(NamedTuple):
+    """A benchmark that failed, and whether arguments or files are the reason."""
+
+    label: str
+    is_mistake: bool
 
 
 def _read_jobs(
     given: tuple[str, ...], overrides: tuple["Layer", ...], seeds: list[int | None], name: str | None
-) -> tuple[list[tuple[str, str, "Config"]], list[str]]:
-    """Return what is to run (a label, its config's name, its settings), and the labels of configs that are none."""
-    jobs, failed = [], []
+) -> tuple[list[tuple[str, str, "Config"]], list[_Failure]]:
+    """Return what is to run (a label, its config's name, its settings), and the configs that are none.
+
+    Raises:
+        RecsysError: for a mistake that is the same for all of them, such as one of `--set`.
+    """
+    jobs, errors = [], dict[str, RecsysError]()
     for config in given:
         try:
             for seed in seeds:
                 label = config if seed is None else f"{config}, seed {seed}"
                 jobs.append((label, config, options.read_config(config, overrides, name=name, seed=seed)))
         except RecsysError as error:
-            failed.append(_say_failure(config, error))
-    return jobs, failed
+            errors[config] = error
+    if not jobs and len({*map(str, errors.values())}) == 1:
+        raise next(iter(errors.values()))
+    return jobs, [_say_failure(config, error) for config, error in errors.items()]
 
 
-def _say_failure(label: str, error: Exception) -> str:
+def _say_failure(label: str, error: Exception) -> _Failure:
     options.print_line(f"recsys: {label}: {describe_error(error)}", err=True)
-    return label
+    return _Failure(label, isinstance(error, RecsysError))
 
 
-def _print_end(folders: dict[str, list[Path]], failed: list[str], n_wanted: int) -> None:
+def _print_end(folders: dict[str, list[Path]], failed: list[_Failure], n_wanted: int) -> None:
     """Print the folders, how replicates are compared, and what failed."""
     for config, made in folders.items():
         options.print_line(f"{config}: {' '.join(map(str, made))}")
         if len(made) > 1:
             options.print_line(f"compare: recsys compare --replicates {' '.join(map(str, made))}")
     n = sum(map(len, folders.values()))
-    options.print_line(f"{n} of {n_wanted} benchmarks done" + (f"; failed: {'; '.join(failed)}" if failed else ""))
+    options.print_line(
+        f"{n} of {n_wanted} benchmarks done" + (f"; failed: {'; '.join(one.label for one in failed)}" if failed else "")
+    )
