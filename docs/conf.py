@@ -155,6 +155,13 @@ RESULTS = {
         "95 %": "[{low:.3f}, {high:.3f}]",
         "n": "{n}",
     },
+    "households": {
+        "log": "{log}",
+        "account": "{pairs}, {world}",
+        "measure": "{what}",
+        "whole": "{one:.3f}",
+        **{way: f"{{{way}:+.3f}} [{{{way}_low:+.3f}}, {{{way}_high:+.3f}}]" for way in ("clusters", "random", "known")},
+    },
     "one_offs-speed": {
         "users": "{users:,}",
         "positives of each": "{history}",
