@@ -41,7 +41,7 @@ from recsys.types.arrays import Csr, make_empty_matrix
 
 RESULTS = Path(__file__).parent / "results"
 LOGS, K, DRAWS, AFTER = ("ml-100k", "ml-latest-small"), 10, 1000, (0, 3, 5, 10)
-STARTS, LIKES_AT_START, LEAST_TARGETS = ("new", "known"), 5, 2
+STARTS, LIKES_AT_START, LEAST_TARGETS = ("new", "known"), {"new": 0, "one": 1, "known": 5}, 2
 DEFICIT_WEIGHTS = (0.0, 1.0, 4.0)
 MODEL = rs.models.ALS(factors=32)
 ORDERS = ("popular", "random", "entropy0", "log_popularity_entropy")
@@ -93,9 +93,9 @@ def draw_people(world: World, part: str, start: str) -> People:
     for user in range(likes.shape[0]):
         liked = rng.permutation(likes[[user]].indices)
         targets, known = np.split(liked, [len(liked) // 2])
-        if len(targets) < LEAST_TARGETS or len(known) <= LIKES_AT_START:
+        if len(targets) < LEAST_TARGETS or len(known) <= max(LIKES_AT_START.values()):
             continue
-        begin = LIKES_AT_START if start == "known" else 0
+        begin = LIKES_AT_START[start]
         told = {"likes": known, "dislikes": dislikes[[user]].indices, "targets": targets, "start": known[:begin]}
         for name, columns in told.items():
             rows[name].append(columns)

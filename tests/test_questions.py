@@ -19,7 +19,8 @@ from recsys.maths.elicitation import (
     pick_informative_items,
 )
 from recsys.maths.fold_in import cholesky_factor, compute_prior_variances, gram
-from recsys.objectives.derived_tables import get_answer_weights, get_familiarity
+from recsys.maths.region_answers import REGION_WEIGHT, REGION_WEIGHT_WITHOUT_LIKES
+from recsys.objectives.derived_tables import get_answer_weights, get_familiarity, get_region_names
 from recsys.rankers import Ranker
 from recsys.rankers.requests import RequestUser, build_user_context
 from recsys.reranking import guards
@@ -260,3 +261,141 @@ def test_ask_command(tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit) as stopped:
         main(["ask", "ranker", "nobody"])
     assert stopped.value.code == 2
+
+
+def solve_slowly(factors, likes, dislikes, rows, weights, liked):
+    """Return the least squares of a user, each term a row of its own."""
+    items, d = factors.item_factors.astype(np.float64), factors.item_factors.shape[1]
+    ridge = factors.regularization * (len(likes) + factors.unobserved_weight * len(items)) ** factors.nu
+    left = [np.sqrt(factors.unobserved_weight) * items, np.sqrt(ridge) * np.eye(d)]
+    left += [np.sqrt(factors.observed_weight) * items[likes], np.sqrt(factors.disliked_weight) * items[dislikes]]
+    matrix = np.vstack(left).T @ np.vstack(left)
+    right = factors.target_weight * items[likes].sum(axis=0) if len(likes) else matrix @ factors.mean_user_factor
+    for row, weight, target in zip(rows, weights, liked, strict=True):
+        matrix = matrix + weight * np.outer(row, row)
+        right = right + weight * target * row
+    return np.linalg.solve(matrix, right)
+
+
+def list_regions(context):
+    """Return the mean factor of each region, and the variance within it, region by region."""
+    factors = context.factors
+    items, d = factors.item_factors.astype(np.float64), factors.item_factors.shape[1]
+    a = factors.unobserved_weight
+    prior = np.linalg.inv(a * items.T @ items + factors.regularization * (a * len(items)) ** factors.nu * np.eye(d))
+    rows, within = [], []
+    for one in context.maps:
+        for share in one.assignment.toarray().T.astype(np.float64):
+            share = share / share.sum()
+            rows.append(share @ items)
+            within.append(share @ [(y - rows[-1]) @ prior @ (y - rows[-1]) for y in items])
+    return np.array(rows), np.array(within)
+
+
+@pytest.mark.parametrize("likes", [[], [0, 5, 9]])
+def test_answers_about_regions_are_rows_of_the_least_squares(world, ranker, likes):
+    factors, names = ranker.model.factors, ranker.ask(4, regions=True).regions
+    codes = [get_region_names(ranker.context)[1][one] for one in names]
+    rows, within = (part[codes] for part in list_regions(ranker.context))
+    base = (REGION_WEIGHT if likes else REGION_WEIGHT_WITHOUT_LIKES) * factors.target_weight
+    liked = [True, False, True, False]
+    x = solve_slowly(factors, likes, [7], rows, base / (1 + base * within), liked)
+    told = {one: "like" if yes else "dislike" for one, yes in zip(names, liked, strict=True)}
+    brought = {"history": name(world, likes), "dislikes": name(world, [7]), "region_answers": told}
+    answer = ranker.rank(**brought)
+    scores = factors.item_factors.astype(np.float64) @ x
+    np.testing.assert_allclose(answer.relevance, [scores[ranker.known_items[i]] for i in answer.items], rtol=1e-4)
+    scores[[*likes, 7]] = -np.inf
+    assert set(answer.items) == set(name(world, np.argsort(-scores)[:6]))
+    for place, item in enumerate(likes):
+        left = solve_slowly(factors, np.delete(likes, place), [7], rows, base / (1 + base * within), liked)
+        lost = factors.item_factors[ranker.known_items[answer.items[0]]] @ (x - left)
+        found = {one.item: one.influence for one in answer.why(answer.items[0]).history}
+        assert found.get(name(world, [item])[0], 0.0) == pytest.approx(max(lost, 0.0), rel=1e-3, abs=1e-6)
+
+
+def test_a_user_of_one_like_and_regions_is_left_without_likes(world, ranker):
+    told = dict.fromkeys(ranker.ask(2, regions=True).regions, "like")
+    answer, without = ranker.rank(history=["i0"], region_answers=told), ranker.rank(region_answers=told, k=40)
+    reasons = answer.why(answer.items[0]).history
+    lost = answer.relevance[0] - dict(zip(without.items, without.relevance, strict=True))[answer.items[0]]
+    assert (reasons[0].influence if reasons else 0.0) == pytest.approx(max(lost, 0.0), abs=1e-5)
+
+
+def test_questions_about_regions_are_the_greedy_maximum(world, ranker):
+    asked = ranker.ask(3, regions=True, history=["i1"])
+    assert not asked.items and len(set(asked.regions)) == 3 and asked.rule == "information"
+    context, factors = ranker.context, ranker.model.factors
+    rows, within = list_regions(context)
+    base = REGION_WEIGHT * factors.target_weight
+    weights = base / (1 + base * within)
+    shares = np.concatenate([m.assignment.toarray() for m in context.maps], axis=1)
+    train = (world.train.toarray() > 0).astype(float)
+    train = train[train.sum(axis=1) > 0]
+    own, usual = train @ shares / train.sum(axis=1, keepdims=True), (train @ shares).sum(axis=0) / train.sum()
+    chances = (((own > usual) | (own < 0.5 * usual)).sum(axis=0) + 0.5) / (len(train) + 1)
+    likes = type(world.train)((np.ones(1, np.float32), ([0], [1])), shape=(1, len(world.item_ids)))
+    lower = cholesky_factor(factors, gram(factors), likes, 0)
+    solved = np.linalg.solve(lower, rows.T).T
+    precisions = weights * chances
+    codes = [get_region_names(context)[1][one] for one in asked.regions]
+    for place, gain in enumerate(asked.gains):
+        value = compute_expected_information(solved[codes[:place]], precisions[codes[:place]])
+        all_ = [
+            compute_expected_information(solved[[*codes[:place], z]], precisions[[*codes[:place], z]]) - value
+            for z in range(len(rows))
+            if z not in codes[:place]
+        ]
+        assert gain == pytest.approx(max(all_), rel=1e-4)
+    np.testing.assert_allclose(asked.familiarity, chances[codes])
+    for region, title in zip(codes, asked.titles, strict=True):
+        members = np.flatnonzero(shares[:, region] > 0)
+        known = get_familiarity(context, "test")[members]
+        best = members[np.argsort(-known, kind="stable")][:3]
+        assert title == " / ".join(str(world.items.titles[i]) or str(world.item_ids[i]) for i in best)
+
+
+def test_regions_are_not_asked_again_and_follow_guards(world, ranker):
+    first = ranker.ask(3, regions=True)
+    told = dict(zip(first.regions, ("like", "dislike", "unknown"), strict=True))
+    again = ranker.ask(200, regions=True, region_answers=told)
+    assert again.regions and again.notes and not set(first.regions) & set(again.regions)
+    items = ranker.ask(5, region_answers=told)
+    assert items.items and (items.gains < ranker.ask(5).gains).any()
+    shares = np.concatenate([m.assignment.toarray() for m in ranker.context.maps], axis=1)
+    code = get_region_names(ranker.context)[1][first.regions[0]]
+    closed = guards.exclude(items=name(world, np.flatnonzero(shares[:, code])[2:]))
+    assert first.regions[0] not in ranker.ask(200, regions=True, guards=[closed]).regions
+
+
+def test_answers_about_regions_pass_through_batches_receipts_and_whys(world, ranker):
+    user, other = (str(one) for one in world.user_ids[:2])
+    told = dict.fromkeys(ranker.ask(4, regions=True, user=user).regions, "like")
+    plain, answer = ranker.rank(user=user), ranker.rank(user=user, region_answers=told)
+    assert answer.relevance.tolist() != plain.relevance.tolist()
+    both = ranker.rank_many(users=[user, other], region_answers=[told, None])
+    assert both[0].relevance.tolist() == answer.relevance.tolist() and both[1].items == ranker.rank(user=other).items
+    assert ranker.rank(user=user, region_answers=told, profile_free=True).items == ranker.rank(profile_free=True).items
+    assert ranker.replay(answer.receipt(inputs=True)).verdict == "equal"
+    assert ranker.replay(answer.receipt()).differences == ("region_answers",)
+    others = dict.fromkeys(told, "dislike")
+    assert ranker.replay(answer.receipt(), region_answers=others).verdict == "other inputs"
+    why = [one for one in map(answer.why, answer.items) if one.liked_regions]
+    assert why and all("a part that you said you like" in " ".join(one.sentences) for one in why)
+    missing = next(one for one in name(world, range(40)) if one not in answer.items)
+    assert ranker.why_not(missing, user=user, region_answers=told).slate == answer.items
+    with pytest.raises(RecsysError, match="expected like, dislike or unknown"):
+        ranker.why_not(missing, user=user, region_answers={"region-1": "love"})
+    strange = ranker.rank(user=user, region_answers={"region-none": "like"})
+    assert strange.items == plain.items and strange.unknown_history == ("region-none",)
+
+
+def test_bad_answers_about_regions(world, ranker):
+    with pytest.raises(RecsysError, match="expected like, dislike or unknown"):
+        ranker.rank(region_answers={"region-1": "love"})
+    with pytest.raises(RecsysError, match="expected a mapping"):
+        ranker.rank(region_answers=["region-1"])
+    flat = Ranker.fit(rs.models.EASE().fit(world.train), world, {"relevance": 1.0}, maps=make_maps(world), n=25, k=6)
+    for asks in (lambda: flat.ask(1, regions=True), lambda: flat.rank(region_answers={})):
+        with pytest.raises(RecsysError, match=r"need a model of factors.*found FittedEASE"):
+            asks()

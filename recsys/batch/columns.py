@@ -11,7 +11,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PLACE = "batch"
-OWN_FIELDS = ("history", "more", "dislikes", "shown", "weights", "k")  # what a request brings, each optional
+OWN_FIELDS = (
+    "history",
+    "more",
+    "dislikes",
+    "region_answers",
+    "shown",
+    "weights",
+    "k",
+)  # what a request brings, each optional
 FIELDS: Mapping[str, Sequence[str]] = {
     "user": USER_ALIASES,
     "item": ITEM_ALIASES,
@@ -31,6 +39,8 @@ def resolve_batch_columns(schema: "pa.Schema", place: str = PLACE) -> dict[str, 
     found = resolve_columns(schema.names, FIELDS, ["user"], place)
     if "score" in found and "item" not in found:
         raise RecsysError(f"{place}: has scores and no items, expected both for candidates, or neither")
+    if "score" in found and "region_answers" in found:
+        raise RecsysError(f"{place}: has scores and region_answers, which change scores alone, expected one of them")
     if "score" not in found:
         found.pop("item", None)
     for field, column in found.items():
@@ -52,6 +62,8 @@ def check_column_type(field: str, kind: "pa.DataType", place: str) -> None:
         is_right, expected = lists, "a list"
     elif field == "weights":
         is_right, expected = pa.types.is_map(kind) or pa.types.is_struct(kind), "a map or a struct of factors"
+    elif field == "region_answers":
+        is_right, expected = pa.types.is_map(kind) or pa.types.is_struct(kind), "a map or a struct of answers"
     elif field == "k":
         is_right, expected = pa.types.is_integer(kind), "whole numbers"
     elif field in NUMBERS:

@@ -214,6 +214,7 @@ class _Answerer:
             "dislikes": _list_given([one.dislikes for one in requests]),
             "shown": _list_given([self._find_shown(one) for one in requests]),
             "weights": _list_given([self._join_weights(one) for one in requests]),
+            "region_answers": _list_given([one.region_answers for one in requests]),
             "k": k,
             **self._settings,
         }

@@ -24,6 +24,7 @@ class BatchRequest(NamedTuple):
     history: list[Any] | None = None
     more: list[Any] | None = None
     dislikes: list[Any] | None = None
+    region_answers: dict[str, str] | None = None
     shown: list[Any] | None = None
     weights: dict[str, float] | None = None
     k: int | None = None
@@ -161,6 +162,14 @@ def _read_weights(cell: Any) -> dict[str, float] | None:
     }
 
 
+def _read_answers(cell: Any) -> dict[str, str] | None:
+    """Return the answers of a map, or of the fields of a record that are given."""
+    if cell is None:
+        return None
+    pairs = cell.items() if isinstance(cell, dict) else cell
+    return {name: answer for name, answer in pairs if answer is not None}
+
+
 def _read_scores(column: "pa.Array") -> Anys:
     """Return scores as numbers: DuckDB's literals are decimal ones."""
     import pyarrow as pa
@@ -170,7 +179,10 @@ def _read_scores(column: "pa.Array") -> Anys:
     return found
 
 
-_READERS: Mapping[str, Any] = {"history": _read_likes, "more": _read_likes, "weights": _read_weights}
+_READERS: Mapping[str, Any] = {
+    "history": _read_likes, "more": _read_likes, "region_answers": _read_answers,
+    "weights": _read_weights,
+}  # fmt: skip
 
 
 class _OpenUser(NamedTuple):

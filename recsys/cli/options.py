@@ -140,6 +140,11 @@ def split_ids(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
+def parse_region_answers(texts: Sequence[str]) -> dict[str, str] | None:
+    """Return NAME=ANSWER as the answers about regions that a request brings, None without any."""
+    return parse_column_names(texts, "--region-answers", "NAME=ANSWER") or None
+
+
 def read_shown_rows(path: Path, user: str | None) -> Sequence[tuple[Any, ...]]:
     """Return the rows of a table of exposures that are the user's, as a request brings them.
 

@@ -60,6 +60,7 @@ def warmup(folder: Path | None) -> None:
 @click.option("--history", help="What somebody else likes: item ids, separated by commas.")
 @click.option("--more", help="What the user likes by now: item ids, separated by commas.")
 @click.option("--dislikes", help="What the user does not like: item ids, separated by commas.")
+@click.option("--region-answers", multiple=True, metavar="NAME=ANSWER", help="like or dislike, of a region.")
 @click.option("--k", type=int, help="How many items (default: the ranker's).")
 @click.option("--widen-to", type=int, help="Let the slate grow up to so many items where the ranker is not sure.")
 @click.option("--seed", type=int, help="Of the draws (default: the ranker's).")
@@ -76,6 +77,7 @@ def rank(
     history: str | None,
     more: str | None,
     dislikes: str | None,
+    region_answers: tuple[str, ...],
     k: int | None,
     widen_to: int | None,
     seed: int | None,
@@ -99,6 +101,7 @@ def rank(
         history=options.split_ids(history),
         more=options.split_ids(more),
         dislikes=options.split_ids(dislikes),
+        region_answers=options.parse_region_answers(region_answers),
         k=k,
         widen_to=widen_to,
         seed=seed,

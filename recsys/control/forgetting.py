@@ -49,13 +49,13 @@ RENEWED_TABLES = frozenset(
      "popularity_groups", "decayed_history", "aspect_mixes", "popularity_mixes", "item_counts", "log_popularity",
      "region_like_shares", "sorted_histories", "self_information", "tail_items", "popularity_ranks", "user_distances",
      "accounts", "account_mixes", "account_bandwidth", "account_slates", "reference_time", "mix_of_all",
-     "familiarity", "answer_weights"}
+     "familiarity", "answer_weights", "region_answers"}
 )  # fmt: skip
 # Tables that no row of a user is in.
 CATALOGUE_TABLES = frozenset(
     {"factor_gram", "region_layout", "hard_regions", "region_shares", "item_regions", "one_region_per_map",
      "aspect_shares", "hard_aspects", "number_codes", "id_codes", "tie_order", "items_by_feature", "feature_sizes",
-     "kernel_inputs", "prior_variances", "quantized_items"}
+     "kernel_inputs", "prior_variances", "quantized_items", "region_factors", "region_names"}
 )  # fmt: skip
 
 

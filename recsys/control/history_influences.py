@@ -6,6 +6,7 @@ import scipy
 from recsys.maths.blocks import iter_blocks
 from recsys.maths.fold_in import compute_target_weights, gram
 from recsys.maths.popularity import count_item_users
+from recsys.maths.region_answers import RegionAnswers, solve_with_regions, sum_region_targets, weigh_regions
 from recsys.models.ease import FittedEASE
 from recsys.models.factor_model import FittedFactors
 from recsys.models.item_similarity import FittedItemSimilarity
@@ -14,14 +15,14 @@ from recsys.models.random import FittedRandom
 from recsys.models.tfidf_bm25 import weigh_entries
 from recsys.models.user_knn import FittedUserKNN
 from recsys.types import Factors, Scorer
-from recsys.types.arrays import Csr, Doubles, Floats, Ints, Longs
+from recsys.types.arrays import Csr, Doubles, Floats, Ints, Longs, make_empty_matrix
 
 _CELLS = 4_000_000  # scores of a block of histories that are folded in at once
 
 
 def compute_history_influences(
     model: Scorer, n_items: int, history: Ints, items: Ints, dislikes: Ints, common: Doubles | None = None,
-    weights: Floats | None = None,
+    weights: Floats | None = None, answers: RegionAnswers | None = None,
 ) -> Doubles:  # fmt: skip
     """Return what each item of a history adds to the score of each of P items, (h, P) float64.
 
@@ -31,7 +32,8 @@ def compute_history_influences(
     `weights` (h,) say how much each item counts by its age, where the model has a half-life.
 
     Factor models solve the user's factor once for the history, and take each item out by the formula of Sherman and
-    Morrison; known `dislikes` (codes) stay as they are, and `common` is the `gram` of the factors where it is at hand.
+    Morrison; known `dislikes` (codes) and `answers` about regions stay as they are, and `common` is the `gram` of the
+    factors where it is at hand.
     In models of links the score is a sum over the history, whose addends are the answer. All others fold in the
     history without each of its items. A model that gives everybody one list, or draws its scores, reads no history:
     its influences are 0. So is the score of a history for which a neighbourhood model has popularity only, a list
@@ -41,7 +43,7 @@ def compute_history_influences(
         return np.zeros((len(history), len(items)))
     ages = np.ones(len(history), np.float32) if weights is None else weights
     if isinstance(model, FittedFactors):
-        return leave_out_of_factors(model.factors, history, items, dislikes, common, weights)
+        return leave_out_of_factors(model.factors, history, items, dislikes, common, weights, answers)
     if isinstance(model, FittedEASE):
         return np.asarray(ages[:, None] * model.weights[np.ix_(history, items)], dtype=np.float64)
     if isinstance(model, FittedItemSimilarity):
@@ -53,7 +55,7 @@ def compute_history_influences(
 
 def leave_out_of_factors(
     factors: Factors, history: Ints, items: Ints, dislikes: Ints, common: Doubles | None = None,
-    weights: Floats | None = None,
+    weights: Floats | None = None, answers: RegionAnswers | None = None,
 ) -> Doubles:  # fmt: skip
     """Return what each item of a history adds to the scores of a factor model, (h, P), as `Factors` states them.
 
@@ -71,9 +73,13 @@ def leave_out_of_factors(
         disliked = every[dislikes].astype(np.float64)
         fixed = fixed + factors.disliked_weight * disliked.T @ disliked
     right, size = targets @ liked, ages.sum()
+    if answers is not None:
+        strengths = weigh_regions(factors, answers.scatter, has_likes=True)
+        fixed = fixed + (answers.rows.T * strengths) @ answers.rows
+        right = right + sum_region_targets(factors, answers, has_likes=True)
     whole = asked @ _solve(factors, fixed, size, right[:, None])[:, 0]
     if len(history) == 1:
-        return np.asarray((whole - asked @ factors.mean_user_factor.astype(np.float64))[None])
+        return np.asarray((whole - asked @ _solve_without_likes(factors, dislikes, common, answers))[None])
     without = np.empty_like(liked)
     for age in np.unique(ages) if factors.nu else ages[:1]:
         alike = ages == age if factors.nu else np.ones(len(ages), bool)
@@ -84,6 +90,18 @@ def leave_out_of_factors(
         share = gain * (y * left).sum(axis=1) / (1.0 - gain * (y * inverse).sum(axis=1))
         without[alike] = left + share[:, None] * inverse
     return np.asarray(whole - without @ asked.T)
+
+
+def _solve_without_likes(
+    factors: Factors, dislikes: Ints, common: Doubles | None, answers: RegionAnswers | None
+) -> Doubles:
+    """Return the factor of somebody who likes nothing, (d,)."""
+    if answers is None:
+        return factors.mean_user_factor.astype(np.float64)
+    n_items = len(factors.item_factors)
+    row = Csr((np.ones(len(dislikes), np.float32), dislikes, np.array([0, len(dislikes)])), shape=(1, n_items))
+    shared = gram(factors) if common is None else common
+    return solve_with_regions(factors, shared, make_empty_matrix((1, n_items)), row, answers).astype(np.float64)
 
 
 def _solve(factors: Factors, fixed: Doubles, size: float, right: Doubles) -> Doubles:

@@ -42,7 +42,9 @@ class Receipt:
     history: InputDigest
     shown: InputDigest  # rows of what was shown before
     candidates: InputDigest | None  # with their scores; None: the ranker retrieved them
-    brought: tuple[str, ...]  # which inputs the request brought: history, more, dislikes, shown, candidates
+    brought: tuple[
+        str, ...
+    ]  # which inputs the request brought: history, more, dislikes, region_answers, shown, candidates
     items: tuple[str, ...]  # that the slate showed
     log_propensity: tuple[float, ...] | None  # of each pick, where picks are drawn
     answer: str  # digest of items, scores, ranks and contributions, to the last bit

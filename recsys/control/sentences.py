@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 REASONS = {
     "pinned": "Its place is kept for it.",
     "history": "Because you liked {items}.",
+    "region": "It is of a part that you said you like: {items}.",
     "everybody": "It is what people like on the whole.",
     "objective": "Chosen mostly for {objective}.",
     "displaced": "It stands in the place of {item}.",
@@ -54,11 +55,12 @@ def describe_age(days: float | None) -> str:
 
 def describe_pick(
     history: Sequence[tuple[str, float | None]], contributions: Mapping[str, float], displaced: str, is_pinned: bool,
-    is_personal: bool, one_offs: Sequence[str] = (),
+    is_personal: bool, one_offs: Sequence[str] = (), region: str = "",
 ) -> tuple[str, ...]:  # fmt: skip
     """Return the sentences about a pick; `history` are names and ages in days, the largest influence first.
 
-    Those of `one_offs`, names too, that are named count less.
+    Those of `one_offs`, names too, that are named count less. `region` names a region that the user said to like, and
+    that the pick is of, "" for none.
 
     The objective that added most is named where it is not relevance, or where nothing else is known.
     `is_personal` says whether the scores follow a history.
@@ -74,8 +76,10 @@ def describe_pick(
         said.append(REASONS["history"].format(items=list_names(liked)))
         light = [name for name, _ in history[:MAX_NAMED] if name in one_offs]
         said += [REASONS["one_off"].format(items=name) for name in light]
-    elif not is_personal:
+    elif not is_personal and not region:
         said.append(REASONS["everybody"])
+    if region and not is_pinned:
+        said.append(REASONS["region"].format(items=region))
     if contributions and not is_pinned:
         most = max(contributions, key=lambda name: contributions[name])
         if most != "relevance" or not said:

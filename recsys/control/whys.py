@@ -37,6 +37,7 @@ class Why:
     is_pinned: bool  # a guard keeps its slot for it
     profile_free: bool  # whether the user is not looked at
     sentences: tuple[str, ...] = field(default=())  # of `recsys.control.sentences`, nothing else
+    liked_regions: tuple[str, ...] = ()  # names of regions that the user said to like, and that the item lies in
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON can say it, under the names of its fields."""

@@ -43,7 +43,7 @@ def compute_expected_information(rows: Doubles, precisions: Doubles) -> float:
 
 
 def pick_informative_items(
-    items: Floats, lower: Doubles, precisions: Doubles, variance_bounds: Doubles, n: int
+    items: Floats | Doubles, lower: Doubles, precisions: Doubles, variance_bounds: Doubles, n: int
 ) -> PickedQuestions:
     """Return at most n items, each the one that adds most to `compute_expected_information`.
 

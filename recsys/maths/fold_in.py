@@ -20,7 +20,7 @@ def cholesky_factor(factors: Factors, common: Doubles, likes: Csr, user: int, di
 
     Its inverse is the posterior covariance of the user's factor, in units of the noise variance.
     """
-    return np.asarray(scipy.linalg.cholesky(_make_normal_matrix(factors, common, likes, user, dislikes), lower=True))
+    return np.asarray(scipy.linalg.cholesky(make_normal_matrix(factors, common, likes, user, dislikes), lower=True))
 
 
 def compute_prior_variances(factors: Factors, common: Doubles) -> Doubles:
@@ -46,16 +46,16 @@ def solve_user_factors(
         common = gram(factors)
     found = np.empty((likes.shape[0], factors.item_factors.shape[1]), np.float32)
     for user in range(likes.shape[0]):
-        liked = _get_history_factors(factors, likes, user)
-        if not len(liked) or common is None:
+        if likes.indptr[user] == likes.indptr[user + 1] or common is None:
             found[user] = factors.mean_user_factor
             continue
-        solver = scipy.linalg.cho_factor(_make_normal_matrix(factors, common, likes, user, dislikes), lower=True)
-        found[user] = scipy.linalg.cho_solve(solver, _sum_targets(factors, likes, user, liked))
+        solver = scipy.linalg.cho_factor(make_normal_matrix(factors, common, likes, user, dislikes), lower=True)
+        found[user] = scipy.linalg.cho_solve(solver, sum_targets(factors, likes, user))
     return found
 
 
-def _make_normal_matrix(factors: Factors, common: Doubles, likes: Csr, user: int, dislikes: Csr | None) -> Doubles:
+def make_normal_matrix(factors: Factors, common: Doubles, likes: Csr, user: int, dislikes: Csr | None) -> Doubles:
+    """Return the matrix of the normal equations of row `user` of `likes` and `dislikes`, (d, d)."""
     liked = _get_history_factors(factors, likes, user)
     d = factors.item_factors.shape[1]
     weights = get_history_weights(factors, likes, user)
@@ -82,8 +82,9 @@ def compute_target_weights(factors: Factors, weights: Doubles) -> Doubles:
     return np.asarray(oldest + (factors.target_weight - oldest) * weights, dtype=np.float64)
 
 
-def _sum_targets(factors: Factors, likes: Csr, user: int, liked: Doubles) -> Doubles:
+def sum_targets(factors: Factors, likes: Csr, user: int) -> Doubles:
     """Return the right-hand side of a row's normal equations, (d,)."""
+    liked = _get_history_factors(factors, likes, user)
     weights = get_history_weights(factors, likes, user)
     if weights is None:
         return np.asarray(factors.target_weight * liked.sum(axis=0))

@@ -1,13 +1,14 @@
 """The regions of several maps, counted end to end."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from recsys.types import TasteMap
-from recsys.types.arrays import Anys, Csr, Ints, Longs
+from recsys.types.arrays import Anys, Csr, Ints, Longs, Strings
 
 ROWS = 2**12  # items that are interleaved at once
 
@@ -52,3 +53,18 @@ def number_end_to_end(regions: Sequence[Ints], sizes: Longs, starts: Longs) -> I
     for m, (region, start) in enumerate(zip(regions, starts.tolist(), strict=True)):
         counted[:, m] = np.where(region < 0, np.int32(sizes.sum()), region + np.int32(start))
     return counted
+
+
+def name_regions(shares: Csr, item_ids: Strings) -> list[str]:
+    """Return a name for each region, (Z,), made of the ids of its items: equal regions have equal names.
+
+    It is a sum of one hash for each item, so that it does not depend on the order of the catalogue.
+    """
+    hashes = np.array(
+        [int.from_bytes(blake2b(str(one).encode(), digest_size=8).digest()) for one in item_ids], np.uint64
+    )
+    sums = np.zeros(shares.shape[1], np.uint64)
+    items = np.repeat(np.arange(shares.shape[0]), np.diff(shares.indptr))
+    there = shares.data > 0
+    np.add.at(sums, shares.indices[there], hashes[items[there]])
+    return [f"region-{one:016x}"[:17] for one in sums.tolist()]

@@ -43,6 +43,7 @@ from recsys.maths.popularity import (
     item_self_information,
     sum_item_weights,
 )
+from recsys.maths.region_answers import compute_region_rows, count_region_answers
 from recsys.maths.shrinkage import shrink_shares
 from recsys.maths.time_decay import apply_time_decay
 from recsys.objectives import _accounts, _model_slates, _regions
@@ -610,6 +611,61 @@ def get_answer_weights(context: Context, needed_by: str) -> Doubles:
         return np.asarray(factors.target_weight * chances[0] + factors.disliked_weight * chances[1])
 
     return ANSWER_WEIGHTS.get(context, make)
+
+
+REGION_FACTORS = Table("region_factors")
+
+
+def get_region_factors(context: Context, needed_by: str) -> tuple[Doubles, Doubles]:
+    """Return the mean factor of the items of each region of all maps, (Z, d), and how far their scores lie apart, (Z,).
+
+    The latter is the variance of the items' scores about the region's mean for a user of whom nothing is known, in
+    units of noise. Both are 0 in a region without items.
+
+    Raises:
+        RecsysError: if there are no factors or no maps.
+    """
+    factors = context.population.need_factors(needed_by)
+
+    def make() -> tuple[Doubles, Doubles]:
+        variances = get_prior_variances(context, needed_by)
+        return compute_region_rows(factors, get_factor_gram(context, needed_by), get_region_shares(context), variances)
+
+    return REGION_FACTORS.get(context, make)
+
+
+REGION_NAMES = Table("region_names")
+
+
+def get_region_names(context: Context) -> tuple[list[str], dict[str, int]]:
+    """Return the name of each region of all maps, (Z,), and the regions by name; of equal regions the first.
+
+    A name is made of the ids of the region's items: a region of another fit that is not the same has another name.
+    """
+
+    def make() -> tuple[list[str], dict[str, int]]:
+        names = _regions.name_regions(get_region_shares(context), context.item_ids)
+        return names, {name: code for code, name in reversed(list(enumerate(names)))}
+
+    return REGION_NAMES.get(context, make)
+
+
+REGION_ANSWERS = Table("region_answers")
+
+
+def get_region_answer_chances(context: Context, needed_by: str) -> Doubles:
+    """Return the share of users whose likes make an answer about each region, (Z,), by `answer_by_shares`.
+
+    It is shrunk as `estimate_familiarity` says.
+    """
+    population = context.population
+
+    def make() -> Doubles:
+        train = population.need_train(needed_by)
+        answered = count_region_answers(train, get_region_shares(context))
+        return estimate_familiarity(answered, int((np.diff(train.indptr) > 0).sum()))
+
+    return REGION_ANSWERS.get(context, make)
 
 
 LOG_POPULARITY = Table("log_popularity")

@@ -21,17 +21,23 @@ class BatchColumns(NamedTuple):
     shown: Sequence[Any] | None = None
     items: Sequence[Any] | None = None  # candidates; None: they are retrieved
     scores: Sequence[Any] | None = None
+    region_answers: Sequence[Any] | None = None
 
     def describe_request(self, n: int) -> dict[str, Any]:
         """Return what one request brings, as keywords of `rank` and `rerank`."""
         columns = {name: getattr(self, name) for name in ("more", "dislikes", "weights", "shown", "items", "scores")}
-        columns |= {"user": self.users, "history": self.histories, "guards": self.guards}
+        columns |= {
+            "region_answers": self.region_answers,
+            "user": self.users,
+            "history": self.histories,
+            "guards": self.guards,
+        }
         return {name: column[n] for name, column in columns.items() if column is not None}
 
     @property
     def own(self) -> list[Sequence[Any]]:
         """The columns of what requests bring beside users and candidates."""
-        given = (self.histories, self.more, self.dislikes, self.guards, self.weights, self.shown)
+        given = (self.histories, self.more, self.dislikes, self.guards, self.weights, self.shown, self.region_answers)
         return [column for column in given if column is not None]
 
 
@@ -47,6 +53,7 @@ def read_columns(
     shown: Sequence[Any] | None = None,
     items: Sequence[Any] | None = None,
     scores: Sequence[Any] | None = None,
+    region_answers: Sequence[Any] | None = None,
 ) -> BatchColumns:
     """Return what `count` requests bring.
 
@@ -59,9 +66,13 @@ def read_columns(
         raise RecsysError("ranker: found more without users, expected the users who like more")
     if (items is None) != (scores is None):
         raise RecsysError("ranker: found one of items and scores, expected both, or neither")
+    if items is not None and region_answers is not None:
+        raise RecsysError(
+            "ranker: found region_answers beside items, whose scores they do not change, expected no items"
+        )
     given = {
         "users": users, "histories": histories, "more": more, "guards": guards, "weights": weights, "shown": shown,
-        "dislikes": dislikes, "items": items, "scores": scores,
+        "dislikes": dislikes, "items": items, "scores": scores, "region_answers": region_answers,
     }  # fmt: skip
     return BatchColumns(count, **{name: _list_column(count, column, name) for name, column in given.items()})
 

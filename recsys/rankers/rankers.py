@@ -60,9 +60,10 @@ from recsys.rankers.one_offs import confirm, list_confirmed, tell_held_back
 from recsys.rankers.owned_items import set_owned_until
 from recsys.rankers.policies import Policy
 from recsys.rankers.profiles import UserProfile, build_profile
-from recsys.rankers.questions import ask_questions
+from recsys.rankers.questions import ask_about_regions, ask_questions
 from recsys.rankers.receipts import GivenInputs, HeldInputs, Replay, ReplayResult, replay_receipt
 from recsys.rankers.records import RankerParts, check_parts, collect_parts, name_policy
+from recsys.rankers.region_answers import add_region_answers, refuse_regions
 from recsys.rankers.request_blocks import BlockParts
 from recsys.rankers.request_constraints import (
     RequestGuards,
@@ -468,6 +469,7 @@ class Ranker:
         shown: Any = None,
         guards: Sequence[Guard] | None = None,
         dislikes: Iterable[Id] | None = None,
+        region_answers: Mapping[str, str] | None = None,
     ) -> ReplayResult:
         """Answer the request of a receipt again, and say whether the slate is the same to the last bit, or why not.
 
@@ -481,7 +483,7 @@ class Ranker:
         Raises:
             RecsysError: for something else than a receipt, or inputs that cannot be read.
         """
-        given = GivenInputs(history, more, items, scores, shown, guards, dislikes)
+        given = GivenInputs(history, more, items, scores, shown, guards, dislikes, region_answers)
         return replay_receipt(self._held, self.name, receipt, given, self._answer_again)
 
     def rank(
@@ -499,6 +501,7 @@ class Ranker:
         profile_free: bool = False,
         shown: Any = None,
         now: Any = None,
+        region_answers: Mapping[str, str] | None = None,
     ) -> Recommendation:
         """Return the slate of one request, retrieval included: the model's n best items not met, re-ranked.
 
@@ -507,6 +510,8 @@ class Ranker:
         `dislikes`, `guards`, `weights`, `profile_free` and `now` are as for `rerank`. What `exclude` and `require`
         close takes no place among the n. What is pinned has one, and so have the best of a group that `at_least` needs,
         if they are available, not met and not closed.
+        `region_answers` ("like" or "dislike" by the name of a region, as `ask(regions=True)` tells them) are folded in
+        with the history (`recsys.maths.region_answers`).
 
         With `widen_to`, the slate grows where the ranker is not sure: to as many picks, from k up to `widen_to`, as the
         most relevant candidates need so that one of them is expected to be liked (`Recommendation.like_probabilities`).
@@ -518,7 +523,8 @@ class Ranker:
                 and `widen_to` asks for it.
         """
         self._need_model()
-        asks, dials = self._resolve_request(user, history, more, weights, profile_free, shown, now, dislikes)
+        given = (user, history, more, weights, profile_free, shown, now, dislikes, region_answers)
+        asks, dials = self._resolve_request(*given)
         k = self._resolve_k(k)
         held = self._combine_guards(guards, k)
         asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
@@ -541,6 +547,8 @@ class Ranker:
         shown: Any = None,
         now: Any = None,
         deficit_weight: float = DEFICIT_WEIGHT,
+        regions: bool = False,
+        region_answers: Mapping[str, str] | None = None,
     ) -> Questions:
         """Return at most n items to ask a user about: those whose answers tell the most about what the user likes.
 
@@ -551,14 +559,25 @@ class Ranker:
         `deficit_weight` is how much more a question counts in regions that the history lacks. A model without factors
         asks for the items whose answers differ most among users (entropy0).
 
+        With `regions` the questions are about regions of own maps (`Questions.regions`), each told by the titles of its
+        best-known items: no region of `region_answers` ("like", "dislike" or "unknown" by name), and none with fewer
+        than three items that may be shown.
+
         Raises:
-            RecsysError: as `rank` does, for an n below 1, or a `deficit_weight` below 0.
+            RecsysError: as `rank` does, for an n below 1, a `deficit_weight` below 0, or regions where the ranker has
+                no factors or own maps.
         """
         n = check_int("ranker: n", n, 1)
         weight = check_number("ranker: deficit_weight", deficit_weight, 0)
-        asks, _ = self._resolve_request(user, history, more, None, False, shown, now, dislikes)
+        about_regions = check_flag("ranker: regions", regions)
+        if about_regions:
+            refuse_regions(self.model, self.context, "questions about regions")
+        asks, _ = self._resolve_request(user, history, more, None, False, shown, now, dislikes, region_answers)
         held = self._combine_guards(guards, min(n, MAX_SLOTS))
         asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
+        if about_regions:
+            told = region_answers or {}
+            return ask_about_regions(self.context, self._retrievable, asks, held, told, n, weight)
         return ask_questions(self.context, self._items, self._retrievable, asks, held, unknown, n, weight)
 
     def _retrieve(self, asks: RequestUser, held: RequestGuards) -> Candidates:
@@ -601,6 +620,7 @@ class Ranker:
         shown: Any = None,
         now: Any = None,
         max_removed: int = MAX_REMOVED,
+        region_answers: Mapping[str, str] | None = None,
     ) -> WhyNot:
         """Return why an item is not in the slate of a request, and the smallest changes that let it in.
 
@@ -618,7 +638,8 @@ class Ranker:
         check_known_item(self._items, name)
         if (items is None) != (scores is None):
             raise RecsysError("ranker: found one of items and scores, expected both, or neither")
-        asks, _ = self._resolve_request(user, history, more, weights, profile_free, shown, now, dislikes)
+        told = (user, history, more, weights, profile_free, shown, now, dislikes, region_answers)
+        asks, _ = self._resolve_request(*told)
         k, given = self._resolve_k(k), None
         if items is None:
             self._need_model()
@@ -692,14 +713,15 @@ class Ranker:
         profile_free: bool = False,
         shown: Sequence[Any] | None = None,
         now: Any = None,
+        region_answers: Sequence[Mapping[str, str] | None] | None = None,
     ) -> tuple[Recommendation | RecsysError, ...]:
         """Return the slates of several requests, each as from `rank` alone, bit for bit.
 
         They are answered by blocks on all cores (`recsys.rankers.request_blocks.answer_in_blocks` says what goes
         together), with one BLAS thread each: the whole process has no more meanwhile.
-        `guards`, `more`, `dislikes` and `shown` have a list for each request, and `weights` a mapping or None. A
-        request that `rank` would refuse, for its user, guards or weights, fails alone: in its place stands the
-        `RecsysError`, which is not raised.
+        `guards`, `more`, `dislikes` and `shown` have a list for each request, `weights` and `region_answers` a mapping
+        or None. A request that `rank` would refuse, for its user, guards or weights, fails alone: in its place stands
+        the `RecsysError`, which is not raised.
 
         Raises:
             RecsysError: for neither users nor histories, lists of unequal length, a k, seed, `profile_free` or `now`
@@ -707,7 +729,7 @@ class Ranker:
         """
         columns = read_columns(
             count_users(users, histories), users, histories, more=more, dislikes=dislikes, guards=guards,
-            weights=weights, shown=shown,
+            weights=weights, shown=shown, region_answers=region_answers,
         )  # fmt: skip
         return self._open_batch(columns, k, seed, profile_free, now).list_answers()
 
@@ -727,6 +749,7 @@ class Ranker:
         profile_free: bool = False,
         shown: Sequence[Any] | None = None,
         now: Any = None,
+        region_answers: Sequence[Mapping[str, str] | None] | None = None,
     ) -> SlateColumns:
         """Return the slates of several requests as columns of arrays, without an object for each request.
 
@@ -739,7 +762,7 @@ class Ranker:
         count = count_users(users, histories) if items is None else count_listed(items, "items")
         columns = read_columns(
             count, users, histories, more=more, dislikes=dislikes, guards=guards, weights=weights, shown=shown,
-            items=items, scores=scores,
+            items=items, scores=scores, region_answers=region_answers,
         )  # fmt: skip
         return self._open_batch(columns, k, seed, profile_free, now).make_columns()
 
@@ -781,9 +804,11 @@ class Ranker:
         shown: Any = None,
         items: Sequence[Id] | None = None,
         scores: Any = None,
+        region_answers: Mapping[str, str] | None = None,
     ) -> PreparedRequest:
         """Return a request of a batch as `rank` and `rerank` read it; with `items` its candidates are the caller's."""
-        asks, dials = self._resolve_request(user, history, more, weights, profile_free, shown, now, dislikes)
+        given = (user, history, more, weights, profile_free, shown, now, dislikes, region_answers)
+        asks, dials = self._resolve_request(*given)
         k = self._resolve_k(k)
         held = self._combine_guards(guards, k)
         asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
@@ -1047,6 +1072,7 @@ class Ranker:
         shown: Any,
         now: Any,
         dislikes: Iterable[Id] | None = None,
+        region_answers: Mapping[str, str] | None = None,
     ) -> tuple[RequestUser, RequestDials]:
         """Return the user of a request, with what was shown to them, and its dials.
 
@@ -1058,6 +1084,9 @@ class Ranker:
         else:
             profile_free = False
             asks = resolve_request_user(self.context, self._users, self._items, user, history, more, now, dislikes)
+            if region_answers is not None:
+                refuse_regions(self.model, self.context, "region_answers")
+                asks = add_region_answers(self.context, asks, region_answers)
             if shown is not None or self._exposures.has_rows:
                 asks = self._exposures.add_to_request(asks, shown)
         stored = self._dials_of_users.get(asks.code, ())

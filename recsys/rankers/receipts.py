@@ -11,6 +11,7 @@ from recsys.control.receipts import InputDigest, Receipt, hash_arrays, hash_text
 from recsys.rankers.answers import Recommendation
 from recsys.rankers.exposures import ExposureStore, join_rows, parse_shown_rows
 from recsys.rankers.forgets import is_stop
+from recsys.rankers.region_answers import add_region_answers, name_region_answers
 from recsys.rankers.request_constraints import deserialize_guards, serialize_guards
 from recsys.rankers.requests import (
     NO_EXPOSURES,
@@ -54,6 +55,7 @@ class GivenInputs(NamedTuple):
     shown: Any = None
     guards: Sequence[Guard] | None = None
     dislikes: Iterable[Id] | None = None
+    region_answers: Mapping[str, str] | None = None
 
 
 class Replay(NamedTuple):
@@ -107,22 +109,29 @@ class HeldInputs:
         return [self.items.names[code] for code in codes.tolist()]
 
     def resolve_asker(
-        self, code: int, likes: Iterable[HistoryRow] | None, now: int, dislikes: Iterable[Id] | None = None
-    ) -> RequestUser:
-        """Return the user of a request that brings some likes, a known user's `more` or a history, and dislikes."""
+        self, code: int, likes: Iterable[HistoryRow] | None, now: int, dislikes: Iterable[Id] | None = None,
+        answers: Mapping[str, str] | None = None,
+    ) -> RequestUser:  # fmt: skip
+        """Return the user of a request that brings some likes, a known user's `more` or a history, and answers."""
         history, more = (likes, None) if code < 0 else (None, likes)
         who = (self._context, self._users, self.items, self.name_user(code))
-        return resolve_request_user(*who, history, more, now, dislikes)
+        asker = resolve_request_user(*who, history, more, now, dislikes)
+        return asker if answers is None else add_region_answers(self._context, asker, answers)
+
+    def name_answers(self, asker: RequestUser) -> dict[str, str]:
+        """Return what a request answers about regions, by name."""
+        return name_region_answers(self._context, asker)
 
     def digest_history(self, asker: RequestUser, own: Ints) -> InputDigest:
         """Return the digest of liked items, `own` ones and those of the request with their times, in whatever order.
 
-        Dislikes that the request brings are part of it.
+        Dislikes, and answers about regions, that the request brings are part of it.
         """
         rows = [(self.items.names[code], when) for code, when in list_dated_likes(asker, asker.history, own)]
         rows += [(f"\0{self.items.names[code]}", None) for code in asker.again.tolist()]  # came again
         told = repr(sorted(rows)) + "".join(f" -{name}" for name in sorted(self.name_items(asker.dislikes)))
-        return InputDigest(hash_text(told), len(rows) + len(asker.dislikes), len(own))
+        told += "".join(f" {name}={answer}" for name, answer in sorted(self.name_answers(asker).items()))
+        return InputDigest(hash_text(told), len(rows) + len(asker.dislikes) + len(asker.regions), len(own))
 
     def digest_shown(self, rows: ShownRows, n_held: int) -> InputDigest:
         """Return the digest of exposures, in whatever order."""
@@ -152,6 +161,7 @@ def make_receipt(
         "history": asker.code < 0 and len(asker.history) > 0,
         "more": asker.code >= 0 and len(asker.history) + len(asker.again) > len(own),
         "dislikes": len(asker.dislikes) > 0,
+        "region_answers": len(asker.regions) > 0,
         "shown": len(asker.shown.items) > 0 and not _have_equal_rows(asker.shown, own_shown),
         "candidates": given is not None,
     }
@@ -260,7 +270,8 @@ def _build_replay(held: HeldInputs, receipt: Receipt, given: GivenInputs, code: 
     if given.shown is not None:
         shown = _join_shown(held.items, own_shown._replace(now=receipt.now), given.shown)
     likes = given.history if code < 0 else given.more
-    asker = held.resolve_asker(code, likes, receipt.now, given.dislikes)._replace(shown=shown)
+    asker = held.resolve_asker(code, likes, receipt.now, given.dislikes, given.region_answers)
+    asker = asker._replace(shown=shown)
     found = None if given.items is None else parse_candidates(held.items, given.items, given.scores)
     guards = given.guards
     if guards is None:
@@ -307,6 +318,8 @@ def _list_inputs(
         kept["more"] = _name_likes(held, asker, np.concatenate([np.setdiff1d(asker.history, own), asker.again]), own)
     if "dislikes" in brought:
         kept["dislikes"] = held.name_items(asker.dislikes)
+    if "region_answers" in brought:
+        kept["region_answers"] = held.name_answers(asker)
     if "shown" in brought:
         kept["shown"] = _list_brought_rows(held, asker.shown, own_shown)
     if given is not None:

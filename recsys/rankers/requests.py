@@ -27,6 +27,7 @@ Id = str | int | float
 HistoryRow = Id | tuple[Id, Any]  # an item, or an item and its datetime
 NO_ITEMS = np.zeros(0, np.int32)
 NO_TIMES: Mapping[int, int] = MappingProxyType({})
+NO_ANSWERS: Mapping[int, bool] = MappingProxyType({})
 
 
 class ShownRows(NamedTuple):
@@ -57,6 +58,7 @@ class RequestUser(NamedTuple):
     one_offs: Ints = NO_ITEMS  # codes of the items of the history that fit nothing else of it, ascending
     again: Ints = NO_ITEMS  # codes of those that would be one-offs if they had not come again
     dislikes: Ints = NO_ITEMS  # codes of the items that the request says are disliked, ascending
+    regions: Mapping[int, bool] = NO_ANSWERS  # whether the request likes each region that it brings an answer about
     stopper: int = (
         -1
     )  # the code of the user whose stopped topics are closed, also where nothing else is read of the user

@@ -14,6 +14,7 @@ from recsys.objectives.derived_tables import get_factor_gram, get_hard_regions, 
 from recsys.rankers.owned_items import list_repeat_candidates
 from recsys.rankers.policies import Policy
 from recsys.rankers.quantized_retrieval import QuantizedItems, find_quantized_items
+from recsys.rankers.region_answers import collect_region_answers, solve_region_user
 from recsys.rankers.requests import Candidates, RequestUser, build_user_context, list_disliked_items
 from recsys.types import Context, Factors, RecsysError, Scorer
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
@@ -161,10 +162,13 @@ def score_items(items: Floats, factor: Floats) -> Floats:
 def get_user_factor(factors: Factors, context: Context, request_user: RequestUser) -> Floats:
     """Return the factor of one user, (d,): as fitted, or solved for the history.
 
-    The solution is that of `recsys.maths.fold_in.solve_user_factors`.
+    The solution is that of `recsys.maths.fold_in.solve_user_factors`, with answers about regions that of
+    `recsys.maths.region_answers.solve_with_regions`.
     """
     from recsys.kernels.requests import fold_in_user
 
+    if (answers := collect_region_answers(context, request_user)) is not None:
+        return solve_region_user(factors, context, request_user, answers)
     disliked = len(request_user.dislikes) > 0 and factors.disliked_weight != 0
     if request_user.code >= 0 and not request_user.is_extended and not disliked:
         return np.array(factors.user_factors[request_user.code])

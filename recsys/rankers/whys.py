@@ -10,8 +10,9 @@ from recsys.control.sentences import describe_pick
 from recsys.control.whys import Reason, Why
 from recsys.models.factor_model import FittedFactors
 from recsys.models.random import FittedRandom
-from recsys.objectives.derived_tables import get_factor_gram
+from recsys.objectives.derived_tables import get_factor_gram, get_region_names
 from recsys.rankers.evidence_ages import find_history_times
+from recsys.rankers.region_answers import collect_region_answers, describe_regions, list_liked_regions
 from recsys.rankers.requests import NO_ITEMS, IdIndex, RequestUser, get_row_columns, list_disliked_items
 from recsys.types import Context, Scorer, make_unknown_name_error
 from recsys.types.arrays import Doubles, Floats, Ints, Longs
@@ -71,7 +72,10 @@ class RequestWhys(NamedTuple):
         contributions = dict(zip(answer.objectives, answer.contributions[slot].tolist(), strict=True))
         instead = self._get_title(displaced)
         is_pinned = int(self.codes[slot]) in self.pinned
-        is_personal = self.model is None or isinstance(self.model, FittedRandom) or bool(influences[:, slot].any())
+        is_personal = self.model is None or isinstance(self.model, FittedRandom) or bool(self.asker.regions)
+        is_personal = is_personal or bool(influences[:, slot].any())
+        liked = list_liked_regions(self.context, self.asker, int(self.codes[slot])) if self.model is not None else ()
+        region = self._describe_region(liked)
         named = [(one.title or one.item, one.age_days) for one in history]
         light = [one.title or one.item for one in history if one.is_one_off]
         return Why(
@@ -88,8 +92,15 @@ class RequestWhys(NamedTuple):
             displaced_title=instead,
             is_pinned=is_pinned,
             profile_free=answer.profile_free,
-            sentences=describe_pick(named, contributions, instead or displaced, is_pinned, is_personal, light),
+            sentences=describe_pick(named, contributions, instead or displaced, is_pinned, is_personal, light, region),
+            liked_regions=tuple(get_region_names(self.context)[0][code] for code in liked),
         )
+
+    def _describe_region(self, liked: Sequence[int]) -> str:
+        if not liked:
+            return ""
+        everything = np.ones(len(self.context.item_ids), bool)
+        return describe_regions(self.context, np.array(liked[:1]), everything)[0]
 
     def _list_reasons(self, influences: Doubles) -> tuple[Reason, ...]:
         """Return the items of the history with an influence above 0, the largest first."""
@@ -140,8 +151,11 @@ def compute_request_influences(model: Scorer, context: Context, asker: RequestUs
     Known dislikes stay, where a user's factor is the fitted one, which they made too.
     """
     dislikes = NO_ITEMS
-    if len(asker.dislikes) or (asker.code >= 0 and not asker.is_extended):
+    answers = collect_region_answers(context, asker) if isinstance(model, FittedFactors) else None
+    if len(asker.dislikes) or answers is not None or (asker.code >= 0 and not asker.is_extended):
         dislikes = list_disliked_items(context, asker)
     common = get_factor_gram(context, "a ranker") if isinstance(model, FittedFactors) else None
     weights = asker.weights if len(asker.weights) else None
-    return compute_history_influences(model, len(context.item_ids), asker.history, items, dislikes, common, weights)
+    return compute_history_influences(
+        model, len(context.item_ids), asker.history, items, dislikes, common, weights, answers
+    )
