@@ -429,8 +429,12 @@ class GuestRunsSection(Section):
 class RepeatSection(Section):
     """What users buy again: held out beside what is new, and slots for it where the guard `repeat` keeps some."""
 
-    # what an item calls for being bought again by: how often it was bought, or how likely it is to be in the window
-    score: Literal["frequency", "hazard"] = "frequency"
+    # what takes slots: what was bought, by how often, or by how likely it is to be in the window; or what goes with it
+    score: Literal["frequency", "hazard", "complements"] = "frequency"
+    share: float = Field(0.1, gt=0, le=1)  # of the slots, that complements take
+    window: float = Field(30.0, gt=0)  # days after a purchase in which complements are bought and shown
+    min_lift: float = Field(2.0, ge=0)  # of a complement
+    by: Literal["lift", "probability"] = "lift"  # which of its complements is shown first
     half_life: float | None = Field(None, gt=0)  # days after which a purchase counts half; all alike where absent
     hold_back_durables: bool = False  # whether what takes longer than the window to be bought again waits until due
     n: int = Field(50, ge=1)  # of each user's items that call for it most, how many are candidates
@@ -440,6 +444,10 @@ class RepeatSection(Section):
     def _check_score(self) -> "RepeatSection":
         if self.score == "hazard" and self.half_life is not None:
             raise ValueError("has a half_life beside score = 'hazard', expected one of them")
+        for_complements, others = ("share", "window", "min_lift", "by"), ("half_life", "hold_back_durables")
+        for name in others if self.score == "complements" else for_complements:
+            if name in self.model_fields_set:
+                raise ValueError(f"has {name} beside score = '{self.score}', which does not read it")
         return self
 
 

@@ -210,6 +210,7 @@ class TestBench:
             ({"evidence": {}}, "repeat needs to know what was bought before, expected"),
             ({"split": {"kind": "per_user_time"}}, "hold_out_repeats: found a split of kind per_user_time"),
             ({"evidence": {"repeat": {"score": "hazards"}}}, "score is 'hazards'"),
+            ({"evidence": {"repeat": {"score": "hazard", "share": 0.2}}}, "has share beside score = 'hazard'"),
             (
                 {"evidence": {"repeat": {"score": "hazard", "half_life": 3.0}}},
                 "has a half_life beside score = 'hazard'",
@@ -219,6 +220,24 @@ class TestBench:
     def test_what_cannot_be_is_one_line(self, changed, message, tmp_path):
         with pytest.raises(RecsysError, match=message):
             bench({**CONFIG, **changed}, data=make_log(), out=tmp_path, quiet=True)
+
+
+def test_slots_of_a_config_hold_what_goes_with_what_was_bought_lately(tmp_path):
+    data = make_log(users=40, items=60, rows=2500)
+    settings = {"score": "complements", "share": 0.4, "window": 20.0, "min_lift": 1.0, "by": "probability"}
+    config = {**CONFIG, "models": {}, "evidence": {"repeat": settings}}
+    made = bench(config, data=data, out=tmp_path, quiet=True)
+    bought, start = made.preparation.split.train_purchases, made.preparation.split.cuts[-2]
+    lifts = evidence.measure_complements(bought, window=20.0)
+    about = {"share": 0.4, "window": 20.0, "min_lift": 1.0, "by": "probability"}
+    wanted = evidence.build_complements(bought, lifts, now=start, **about).scores.toarray()
+    np.testing.assert_allclose(made.preparation.repeats.scores.toarray(), wanted)
+    for user, items in zip(made.slates[5]["repeat"].users, made.slates[5]["repeat"].items, strict=True):
+        n = min(2, int((wanted[user] > 0).sum()))
+        assert set(wanted[user, items[:n]]) == set(np.sort(wanted[user])[::-1][:n])
+    assert not (made.preparation.split.train.toarray()[made.slates[5]["repeat"].users[0]] > 0)[
+        made.slates[5]["repeat"].items[0]
+    ].any()
 
 
 def test_durables_and_hazards_of_a_config_are_those_of_fitted_repurchases(tmp_path):

@@ -335,3 +335,36 @@ def test_a_planted_complement_has_the_largest_lift():
     found = evidence.measure_complements(make_purchases(rows, 60, 6), window=30.0)
     lift = found.lift.toarray()
     assert np.unravel_index(lift.argmax(), lift.shape) == (2, 5) and lift[2, 5] > 2
+
+
+@pytest.mark.parametrize("by", ["lift", "probability"])
+def test_slots_for_complements_are_those_of_a_walk(by):
+    rng = np.random.default_rng(9)
+    rows = sorted({(int(u), float(d), int(i)) for u, d, i in rng.integers(0, [14, 90, 9], (160, 3))})
+    made = make_purchases(rows, 15, 9, 90 * DAY)
+    found = evidence.measure_complements(made, window=20.0)
+    slots = evidence.build_complements(made, found, share=0.3, window=15.0, min_lift=1.1, by=by)
+    lift, expected = found.lift.toarray(), np.zeros((15, 9))
+    for user in range(15):
+        met = {item for who, _, item in rows if who == user}
+        for item in {item for who, day, item in rows if who == user and day > 75}:
+            for other in set(range(9)) - met:
+                if lift[item, other] >= 1.1:
+                    worth = lift[item, other] * (found.base[other] if by == "probability" else 1.0)
+                    expected[user, other] = max(expected[user, other], worth)
+    assert (expected > 0).sum() >= 5
+    np.testing.assert_allclose(slots.scores.toarray(), expected, rtol=1e-6)
+    assert slots.shares.tolist() == [0.3 if row.any() else 0.0 for row in expected]
+    assert slots.prior_share == 0.0 and slots.due_from.nnz == 0 and slots.now == made.end
+
+
+def test_complements_that_cannot_be():
+    rows = [(0, 0.0, 0), (0, 5.0, 1), (0, 40.0, 0)]
+    made = make_purchases(rows, 1, 2, 60 * DAY)
+    found = evidence.measure_complements(made)
+    with pytest.raises(RecsysError, match="unknown by 'lifts': did you mean 'lift'"):
+        evidence.build_complements(made, found, by="lifts")
+    with pytest.raises(RecsysError, match="1 purchases are after now"):
+        evidence.build_complements(made, found, now=20 * DAY)
+    with pytest.raises(RecsysError, match="are of 1 groups, expected 2 items"):
+        evidence.build_complements(made, evidence.measure_complements(made, np.zeros(2, np.int64)))

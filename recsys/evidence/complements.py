@@ -1,6 +1,7 @@
 """Complements: what is bought within some days after a purchase more often than after any other."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -8,9 +9,11 @@ from scipy import sparse
 from recsys.maths.shrinkage import fit_beta_binomial, shrink_rates
 from recsys.types.arrays import Anys, Csr, Doubles, Longs
 from recsys.types.checks import check_array
-from recsys.types.errors import RecsysError
+from recsys.types.errors import RecsysError, check_choice
+from recsys.types.moments import parse_moment
 from recsys.types.numbers import check_number
 from recsys.types.purchases import Purchases
+from recsys.types.repeats import RepeatHistories
 from recsys.types.time_weights import SECONDS_PER_DAY
 
 _BLOCK = 4096  # baskets at a time
@@ -111,3 +114,69 @@ def _divide(together: sparse.csc_array[np.float64], base: Doubles, n_baskets: Do
     rate = shrink_rates(together.data, n_baskets[together.indices], base[column], kappa[column])
     lift = sparse.csc_array((rate / base[column], together.indices, together.indptr), shape=together.shape)
     return Complements(sparse.csr_array(lift), kappa, base, n_baskets.astype(np.int64))
+
+
+def build_complements(
+    purchases: Purchases,
+    complements: Complements,
+    *,
+    share: float = 0.1,
+    now: Any = None,
+    window: float = 30.0,
+    min_lift: float = 2.0,
+    by: Literal["lift", "probability"] = "lift",
+) -> RepeatHistories:
+    """Return what goes with what the users of `purchases` bought lately, as the guard `repeat` keeps slots for it.
+
+    The score of an item that a user has not bought is the largest lift after any of the items that the user bought in
+    the `window` days before `now` (the end of the purchases without it), or with `by="probability"` the largest
+    lift x base: P(item within the window | bought). Lifts below `min_lift` call for nothing. `complements` are those of
+    items (`measure_complements` without groups). `share` is that of the slots, for everybody; a user who bought nothing
+    lately, or nothing that anything goes with, has none.
+
+    Raises:
+        RecsysError: for purchases after `now`, complements of other items, or a setting that cannot be.
+    """
+    share = check_number("build_complements: share", share, most=1.0, noun="a share")
+    least = check_number("build_complements: min_lift", min_lift, 0)
+    seconds = round(check_number("build_complements: window", window, above=0) * SECONDS_PER_DAY)
+    check_choice("by", by, ("lift", "probability"), where="build_complements")
+    moment = purchases.end if now is None else int(parse_moment("build_complements: now", now))
+    n_users, n_items = purchases.n_users, purchases.n_items
+    if complements.lift.shape != (n_items, n_items):
+        raise RecsysError(
+            f"build_complements: complements are of {complements.lift.shape[0]:,} groups, expected {n_items:,} items"
+        )
+    if len(purchases) and purchases.datetime.max() > moment:
+        late = int((purchases.datetime > moment).sum())
+        shown = np.datetime64(moment, "s")
+        raise RecsysError(f"build_complements: {late:,} purchases are after now, {shown}, expected none")
+    worth = complements.lift.copy()
+    worth.data = np.where(worth.data >= least, worth.data, 0.0)
+    if by == "probability":
+        worth.data *= complements.base[worth.indices]
+    worth.eliminate_zeros()
+    met = _mark(purchases.user, purchases.item, (n_users, n_items))
+    recent = purchases.datetime > moment - seconds
+    lately = _mark(purchases.user[recent], purchases.item[recent], (n_users, n_items))
+    scores = _find_largest(lately, worth, met)
+    shares = np.where(np.diff(scores.indptr) > 0, share, 0.0)
+    return RepeatHistories(scores, shares, Csr((n_users, n_items), dtype=np.float64), 0.0, moment)
+
+
+def _find_largest(lately: Csr, worth: Csr, met: Csr) -> Csr:
+    """Return the largest value of the rows of `worth` that a user bought lately, for items the user has not met."""
+    columns, values, sizes = [np.zeros(0, np.int32)], [np.zeros(0)], [0]
+    for user in range(lately.shape[0]):
+        own = lately.indices[lately.indptr[user] : lately.indptr[user + 1]]
+        best = np.zeros(worth.shape[1])
+        for row in own.tolist():
+            part = slice(worth.indptr[row], worth.indptr[row + 1])
+            best[worth.indices[part]] = np.maximum(best[worth.indices[part]], worth.data[part])
+        best[met.indices[met.indptr[user] : met.indptr[user + 1]]] = 0.0
+        there = np.flatnonzero(best)
+        columns.append(there.astype(np.int32))
+        values.append(best[there])
+        sizes.append(len(there))
+    pointers = np.cumsum(sizes).astype(np.int32)
+    return Csr((np.concatenate(values).astype(np.float32), np.concatenate(columns), pointers), shape=lately.shape)

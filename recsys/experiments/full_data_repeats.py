@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from recsys.configs import Config, RunSpec
-from recsys.evidence import categorize_items, fit_repurchases
+from recsys.evidence import categorize_items, fit_repurchases, measure_complements
 from recsys.experiments.pipeline import split_dataset
 from recsys.experiments.repeat_pools import reads_repeats
-from recsys.experiments.run_repeats import apply_section, needs_repurchases
+from recsys.experiments.run_repeats import apply_complements, apply_section, needs_repurchases
 from recsys.splits import select_purchases
 from recsys.types import Dataset, Split
 from recsys.types.repeats import RepeatHistories
@@ -31,6 +31,9 @@ def build_full_data_repeats(settings: Config, spec: RunSpec, dataset: Dataset, s
         return None
     section = settings.evidence.repeat
     assert section is not None
+    if section.score == "complements":
+        found = measure_complements(purchases, window=section.window)
+        return apply_complements(section, purchases, found, purchases.end)
     held = split_dataset(settings, dataset)
     start, end = (held.test_view() if settings.evaluation.split == "test" else held.validation_view()).cuts
     model = fit_repurchases(purchases, categorize_items(split.items)) if needs_repurchases(section) else None

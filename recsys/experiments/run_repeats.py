@@ -4,9 +4,12 @@ import time
 
 from recsys.configs import Config, RepeatSection
 from recsys.evidence import (
+    Complements,
+    build_complements,
     build_repeats,
     categorize_items,
     fit_repurchases,
+    measure_complements,
     measure_median_gaps,
     predict_repurchases,
 )
@@ -30,6 +33,9 @@ def build_run_repeats(config: Config, judged: Split, cache: Cache) -> RepeatHist
         return None
     start, end = judged.cuts[-2:]
     model = None
+    if config.evidence.repeat.score == "complements":
+        found = _measure_or_load_complements(config.evidence.repeat, judged, purchases, cache)
+        return apply_complements(config.evidence.repeat, purchases, found, start)
     if needs_repurchases(config.evidence.repeat):
         model = _fit_or_load_repurchases(judged, purchases, cache)
     return apply_section(config.evidence.repeat, purchases, model, start, (end - start) / SECONDS_PER_DAY)
@@ -54,6 +60,26 @@ def apply_section(
         median_gaps=measure_median_gaps(model) if section.hold_back_durables else None,
         window_days=window,
     )
+
+
+def apply_complements(
+    section: RepeatSection, purchases: Purchases, complements: Complements, start: int
+) -> RepeatHistories:
+    """Return what goes with what the users of purchases bought lately at the moment `start`."""
+    about = {"share": section.share, "window": section.window, "min_lift": section.min_lift, "by": section.by}
+    return build_complements(purchases, complements, now=start, **about)  # type: ignore[arg-type]
+
+
+def _measure_or_load_complements(
+    section: RepeatSection, judged: Split, purchases: Purchases, cache: Cache
+) -> Complements:
+    def measure() -> CacheEntry:
+        start = time.perf_counter()
+        found = measure_complements(purchases, window=section.window)
+        return CacheEntry(flatten_record(found), time.perf_counter() - start)
+
+    key = [judged.fingerprint, purchases.end, section.window]
+    return restore_record(Complements, cache.get_or_make("complements", key, measure).arrays)
 
 
 def _fit_or_load_repurchases(judged: Split, purchases: Purchases, cache: Cache) -> Repurchases:
