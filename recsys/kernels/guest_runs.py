@@ -18,10 +18,14 @@ def find_guest_runs(pointers, items, times, regions, priors, shortest, longest, 
     and p_z = (n_z - w_z + kappa q_z) / (n - w + kappa) is the mix of the rest. Of equal scores the first run is kept.
     """
     M, Z = priors.shape
+    widest = 0
+    for user in range(len(pointers) - 1):
+        widest = max(widest, min(longest, (pointers[user + 1] - pointers[user]) // 2))
     counts, used = np.zeros((M, Z), np.int64), np.zeros((M, Z), np.int64)
-    kept, last = np.zeros(M, np.int64), np.zeros((M, Z))
+    kept, told_of = np.zeros(M, np.int64), np.full((M, Z), -1, np.int64)
+    told = np.zeros((M, Z, widest))  # log q_z - log p_z by how many of the run lie in z, but for the mix's denominator
     kappas, sizes = priors.sum(axis=1), np.zeros(M, np.int64)
-    whole, shares = np.zeros((M, longest + 1)), np.log(priors)
+    whole, shares = np.zeros((M, widest + 1)), np.log(priors)
     for m in range(M):
         shares[m] -= np.log(kappas[m])
     for user in range(len(pointers) - 1):
@@ -37,6 +41,13 @@ def find_guest_runs(pointers, items, times, regions, priors, shortest, longest, 
                 if z >= 0:
                     counts[m, z] += 1
                     sizes[m] += 1
+        for place in range(first, first + n):
+            for m in range(M):
+                z = regions[items[place], m]
+                if z >= 0 and told_of[m, z] != user:
+                    told_of[m, z] = user
+                    for u in range(min(most, counts[m, z])):
+                        told[m, z, u] = shares[m, z] - np.log(counts[m, z] - u - 1 + priors[m, z])
         for m in range(M):
             for w in range(most + 1):
                 whole[m, w] = np.log(sizes[m] - w + kappas[m]) if w <= sizes[m] else 0.0
@@ -54,9 +65,8 @@ def find_guest_runs(pointers, items, times, regions, priors, shortest, longest, 
                     if z < 0:
                         continue
                     u, k = used[m, z], kept[m]
-                    before = 0.0 if u == 0 else last[m, z]
-                    last[m, z] = shares[m, z] - np.log(counts[m, z] - u - 1 + priors[m, z])
-                    score += (u + 1) * last[m, z] - u * before + (k + 1) * whole[m, k + 1] - k * whole[m, k]
+                    before = 0.0 if u == 0 else told[m, z, u - 1]
+                    score += (u + 1) * told[m, z, u] - u * before + (k + 1) * whole[m, k + 1] - k * whole[m, k]
                     used[m, z] = u + 1
                     kept[m] = k + 1
                 if w >= shortest and score > scores[user]:
