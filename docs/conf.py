@@ -229,6 +229,21 @@ RESULTS = {
         "[{discovery_10_to_popular_low:+.3f}, {discovery_10_to_popular_high:+.3f}]",
         "answered of 10": "{answered_10:.0%}",
     },
+    "ask-regions-test": {
+        "log, start": "{log}, {start}",
+        "questions": "{rule}",
+    }
+    | {
+        f"nDCG@10 after {n}": f"{{ndcg_{n}_value:.3f}}; {{ndcg_{n}_to_none:+.3f}} "
+        f"[{{ndcg_{n}_to_none_low:+.3f}}, {{ndcg_{n}_to_none_high:+.3f}}]"
+        for n in (3, 5, 10)
+    }
+    | {
+        f"the rest after {n}": f"{{rest_{n}_value:.3f}}; {{rest_{n}_to_none:+.3f}} "
+        f"[{{rest_{n}_to_none_low:+.3f}}, {{rest_{n}_to_none_high:+.3f}}]"
+        for n in (3, 10)
+    }
+    | {"answered of 10": "{answered_10_value:.0%}"},
     "like-curves": {
         "log": "{log}",
         "part": "{part}",
