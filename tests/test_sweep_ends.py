@@ -41,8 +41,8 @@ class Clock:
         monkeypatch.setattr(trial_search, "iter_trials", self.iter_trials)
         monkeypatch.setattr(trial_search.time, "monotonic", lambda: self.now)
 
-    def iter_trials(self, *arguments):
-        for done in self.real(*arguments):
+    def iter_trials(self, *arguments, **settings):
+        for done in self.real(*arguments, **settings):
             yield done
             self.now += 3600
 

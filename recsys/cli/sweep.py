@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @click.option("--trials", type=click.IntRange(min=1), help="Trials of each blend, in all (default: the file's).")
 @click.option("--accuracy-budget", help='How much of each accuracy may be given, such as "2%" (default: the file\'s).')
 @click.option("--timeout", help='When the search ends at the latest, such as "8h"; the choice on test follows.')
+@click.option("--jobs", type=click.IntRange(min=1), default=1, help="Processes that add trials (default: 1).")
 @click.option("--notify", metavar="COMMAND", help="A command that gets the summary as JSON when the sweep ends.")
 @options.overrides
 @options.name
@@ -27,6 +28,7 @@ def sweep(
     trials: int | None,
     accuracy_budget: str | None,
     timeout: str | None,
+    jobs: int,
     notify: str | None,
     overrides: tuple["Layer", ...],
     name: str | None,
@@ -47,6 +49,7 @@ def sweep(
         quiet=quiet,
         data_dir=data_dir,
         timeout=timeout,
+        jobs=jobs,
         notify=notify,
     )
     options.print_line(describe_summary(done.summary))

@@ -46,7 +46,7 @@ class SweepSection(Section):
     max_failures: int = Field(100, ge=0)  # of each blend in one start: with more trials that fail, the search ends
     storage: str | None = Field(
         None, repr=False
-    )  # a .journal or .db file, or the URL of a database; beside the results where absent
+    )  # a .journal, .log or .db file, or the URL of a database; beside the results where absent
     front: int = Field(20, ge=1)  # of each blend: the most points of its front that are judged on test
 
     @field_validator("accuracy", mode="before")

@@ -1,6 +1,7 @@
 """Where studies are kept: a journal, an SQLite file or a server's database; opened, checked, and closed again."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +22,15 @@ RACE_MESSAGES = (
     "unique",
     "duplicate",
 )  # said of tables and rows that another process has just made
+KINDS = "sqlite, postgresql, mysql, redis and others that Optuna takes"  # of databases
 SQLITE_TIMEOUT = 60  # seconds that a trial waits for a write of another process to an SQLite file
 
 
 @contextmanager
 def open_storage(where: str, log_line: LogFunction) -> Iterator["BaseStorage"]:
-    """Yield the storage in a .journal or .db file, or at the URL of a database; close it at the end.
+    """Yield the storage in a .journal, .log or .db file, or at the URL of a database; close it at the end.
 
-    A line of a journal that was cut is dropped, and `say` is told.
+    A line of a journal that was cut is dropped, and `log_line` is told.
 
     Raises:
         RecsysError: in one line, without passwords, for a storage that cannot be opened or used, or that is damaged.
@@ -62,20 +64,38 @@ def _shorten_errors(where: str, *errors: type[Exception]) -> Iterator[None]:
     except RecsysError:
         raise
     except errors as error:
-        said = mask_url_secrets(str(error).strip().partition("\n")[0] or type(error).__name__, url=where)
-        raise RecsysError(f"storage {where}: {said}, expected one that sweeps made, or none yet") from None
+        raise RecsysError(f"storage {where}: {mask_url_secrets(_describe_error(error), url=where)}") from None
+
+
+def _describe_error(error: Exception) -> str:
+    """Return what is wrong with a storage, and what is expected of it."""
+    from sqlalchemy.exc import NoSuchModuleError
+
+    cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error  # Optuna leaves the module out
+    if isinstance(cause, ImportError):
+        return f"the package {cause.name or cause} is not installed, expected that of the URL's database"
+    if isinstance(error, NoSuchModuleError):
+        return f"no such kind of database, expected one of {KINDS}"
+    said = str(error).strip().partition("\n")[0] or type(error).__name__
+    return f"{said}, expected one that sweeps made, or none yet"
 
 
 def _connect_storage(where: str, log_line: LogFunction) -> "BaseStorage":
+    from optuna.exceptions import ExperimentalWarning
     from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalRedisBackend
 
     from recsys.sweeps.journals import Journal
 
     path = Path(where)
+    if where.startswith("redis"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return JournalStorage(JournalRedisBackend(where))
     if "://" in where:
         return _open_database(where)
-    if path.suffix not in (".journal", ".db"):
-        raise RecsysError(f"storage is '{where}', expected a .journal or .db file, or the URL of a database")
+    if path.suffix not in (".journal", ".log", ".db"):
+        raise RecsysError(f"storage is '{where}', expected a .journal, .log or .db file, or the URL of a database")
     if path.exists() and not path.is_file():
         raise RecsysError(f"storage {where}: is no file, expected one that sweeps made, or none yet")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from recsys.experiments.run_folder import RunFolder
 from recsys.support.config_layers import Layer
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.sweeps import outputs
+from recsys.sweeps.jobs import check_jobs
 from recsys.sweeps.judgements import read_test_evaluations, record_test_evaluation
 from recsys.sweeps.pareto import find_pareto_front, thin_front
 from recsys.sweeps.plans import HALF_LIFE, Method, SweepPlan, read_sweep
@@ -66,13 +67,14 @@ def sweep(
     data: Dataset | None = None,
     timeout: str | float | None = None,
     notify: str | None = None,
+    jobs: int = 1,
 ) -> Sweep:
     """Run the search that `file` describes, and write its folder, `out/<name>-<hash of the search>`.
 
     `trials` (for each blend, in all) and `accuracy_budget` go before what the file says, and so do
     `overrides` (`recsys.support.config_layers.parse_override`). `data` is a dataset in memory,
     as for `recsys.bench`. Trials are kept as they end: a search that was stopped goes on, and processes that are
-    started on one storage share its trials.
+    started on one storage share its trials. `jobs` processes of this machine add trials: this one, and forks of it.
 
     From `timeout` on (seconds, or a text such as "8h") no further trial begins: the choice is made among those that
     there are, equally many of each method. At the end the shell runs the command `notify`, with `Sweep.summary`
@@ -84,7 +86,7 @@ def sweep(
     start = time.monotonic()
     ends_at = None if timeout is None else start + parse_duration("timeout", timeout)
     try:
-        done, searched = _run_sweep(file, trials, accuracy_budget, overrides, out, quiet, data_dir, data, ends_at)
+        done, searched = _run_sweep(file, trials, accuracy_budget, overrides, out, quiet, data_dir, data, ends_at, jobs)
     except Exception as error:
         if notify is not None:
             told = build_failure_summary(Path(file).stem, describe_error(error), time.monotonic() - start)
@@ -106,6 +108,7 @@ def _run_sweep(
     data_dir: str | Path | None,
     data: Dataset | None,
     ends_at: float | None,
+    jobs: int,
 ) -> tuple[Sweep, SearchedTrials]:
     plan = read_sweep(
         file,
@@ -114,6 +117,7 @@ def _run_sweep(
         trials=trials,
         accuracy_budget=accuracy_budget,
     )
+    check_jobs(jobs, plan.settings.storage or "")
     folder, notes = RunFolder(out), list[str]()
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
@@ -126,7 +130,7 @@ def _run_sweep(
         path = Path(out) / f"{plan.name}-{hash_folder_name(plan.digest(), shop.fingerprint)}"
         read_test_evaluations(path)  # a table that cannot be read is said before the search
         where = plan.settings.storage or str(path / "study.journal")
-        searched = search_methods(plan, shop, where, notes.append, quiet, ends_at=ends_at)
+        searched = search_methods(plan, shop, where, notes.append, quiet, ends_at=ends_at, jobs=jobs)
         n = min(map(len, searched.results.values()))
         if n < plan.settings.trials:
             notes.append(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys.support.progress import show_progress
+from recsys.sweeps.jobs import run_beside
 from recsys.sweeps.plans import Method, SweepPlan
 from recsys.sweeps.search_space import Value
 from recsys.sweeps.storages import LogFunction
@@ -41,52 +42,80 @@ def search_methods(
     *,
     importances: bool = True,
     ends_at: float | None = None,
+    jobs: int = 1,
 ) -> SearchedTrials:
-    """Return the trials of every method, after adding those that the storage `where` lacks.
+    """Return the trials of every method, after adding those that the storage `where` lacks, by `jobs` processes.
 
     From `ends_at` on (`time.monotonic`) no further trial begins, and all methods have as many as that with the fewest.
 
     Raises:
         RecsysError: as `open_studies` and `run_trials` do, if the base cannot be judged, or a method has no trial then.
     """
-    with open_studies(where, plan, evaluator.fingerprint, log_line) as studies:
-        found = _run_all_trials(plan, studies, evaluator, quiet, ends_at)
+    base = _evaluate_base(plan, evaluator)
+    open_own = partial(open_studies, where, plan, evaluator.fingerprint)
+    add_trials = partial(_add_trials, plan, evaluator=evaluator, base=base, ends_at=ends_at)
+
+    def add_beside() -> None:
+        with open_own(_say_nothing) as studies:
+            add_trials(studies, update=_say_nothing, wait=False)
+
+    with run_beside(jobs - 1, add_beside) as others, open_own(log_line) as studies:
+        with show_progress(quiet) as bars:
+            task = bars.add_task("trials", total=plan.settings.trials * len(plan.methods))
+            for wait in (False, True):  # first what no other process is at, then what is left of it
+                add_trials(studies, update=partial(bars.update, task), wait=wait)
+        for number, other in enumerate(others, 2):
+            if said := other.wait():
+                log_line(f"job {number} of {jobs} ended early: {said}")
+        found = _list_equally_many(plan, studies)
         failures = {name: list_failures(study) for name, study in studies.items()}
         shares = {name: compute_importances(study, plan) for name, study in studies.items()} if importances else {}
     return SearchedTrials(found, failures, shares, plan.settings.trials)
 
 
-def _run_all_trials(
-    plan: SweepPlan, studies: Mapping[str, "Study"], evaluator: TrialEvaluator, quiet: bool, ends_at: float | None
-) -> dict[str, list[TrialResult]]:
+def _say_nothing(*said: Any, **values: Any) -> None:
+    """Leave it to the process that started this one."""
+
+
+def _evaluate_base(plan: SweepPlan, evaluator: TrialEvaluator) -> TrialValues:
     try:
-        found, base = dict[str, list[TrialResult]](), evaluator.evaluate_config(plan.base_config())
+        return evaluator.evaluate_config(plan.base_config())
     except Exception as error:  # such as one of somebody's own metric: then every trial would fail
         raise RecsysError(f"sweep: the base cannot be judged: {describe_error(error)}") from error
-    with show_progress(quiet) as bars:
-        task = bars.add_task("trials", total=plan.settings.trials * len(plan.methods))
-        if ends_at is not None:
-            return _run_trials_in_turn(plan, studies, evaluator, base, partial(bars.update, task), ends_at)
-        for i, method in enumerate(plan.methods):
-            evaluate = build_trial_function(method, evaluator)
-            bars.update(task, description=method.name)
-            found[method.name] = run_trials(
-                studies[method.name], plan, method, evaluate, base, _make_tick(bars.update, task, i, plan)
-            )
-    return found
 
 
-def _run_trials_in_turn(
+def _add_trials(
+    plan: SweepPlan,
+    studies: Mapping[str, "Study"],
+    *,
+    evaluator: TrialEvaluator,
+    base: TrialValues,
+    update: Callable[..., None],
+    ends_at: float | None,
+    wait: bool,
+) -> None:
+    """Add the trials that studies lack: of one method after another or, with an end, in turn."""
+    if ends_at is not None:
+        _add_trials_in_turn(plan, studies, evaluator, base, update, ends_at, wait)
+        return
+    for i, method in enumerate(plan.methods):
+        evaluate = build_trial_function(method, evaluator)
+        update(description=method.name)
+        run_trials(studies[method.name], plan, method, evaluate, base, _make_tick(update, i, plan), wait=wait)
+
+
+def _add_trials_in_turn(
     plan: SweepPlan,
     studies: Mapping[str, "Study"],
     evaluator: TrialEvaluator,
     base: TrialValues,
-    update_progress: Callable[..., None],
+    update: Callable[..., None],
     ends_at: float,
-) -> dict[str, list[TrialResult]]:
-    """Add one trial of each method after another until `ends_at`; return equally many of each."""
+    wait: bool,
+) -> None:
+    """Add one trial of each method after another until `ends_at`."""
     running = {
-        one.name: iter_trials(studies[one.name], plan, one, build_trial_function(one, evaluator), base)
+        one.name: iter_trials(studies[one.name], plan, one, build_trial_function(one, evaluator), base, wait=wait)
         for one in plan.methods
     }
     done = dict.fromkeys(running, plan.settings.trials)
@@ -95,21 +124,25 @@ def _run_trials_in_turn(
         if time.monotonic() >= ends_at:
             break
         done[name] = next(running[name], plan.settings.trials)
-        update_progress(completed=sum(done.values()))
-    found = {name: list_results(study) for name, study in studies.items()}
+        update(completed=sum(done.values()))
+
+
+def _list_equally_many(plan: SweepPlan, studies: Mapping[str, "Study"]) -> dict[str, list[TrialResult]]:
+    """Return the trials of each method: as many as are wanted or, where time ended, as that with the fewest has."""
+    found = {name: list_results(study)[: plan.settings.trials] for name, study in studies.items()}
     fewest = min(found, key=lambda name: len(found[name]))
     if not found[fewest]:
         raise RecsysError(
             f"{fewest}: no trial ended within the timeout, expected a longer one (the trials of a start are kept)"
         )
-    return {name: trials[: min(len(found[fewest]), plan.settings.trials)] for name, trials in found.items()}
+    return {name: trials[: len(found[fewest])] for name, trials in found.items()}
 
 
-def _make_tick(update: Callable[..., None], task: Any, place: int, plan: SweepPlan) -> Callable[..., None]:
+def _make_tick(update: Callable[..., None], place: int, plan: SweepPlan) -> Callable[..., None]:
     """Return a function that is told how many trials of the `place`-th method are completed."""
 
     def tick(completed: int) -> None:
-        update(task, completed=place * plan.settings.trials + completed)
+        update(completed=place * plan.settings.trials + completed)
 
     return tick
 

@@ -2,8 +2,9 @@
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recsys.sweeps.plans import SweepPlan
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 FOUND, FAILURE = "found", "failure"
+DRAW = "draw"  # the place of a trial's settings among those that one process draws, one after another
 
 
 class TrialValues(NamedTuple):
@@ -25,7 +27,7 @@ class TrialValues(NamedTuple):
 
 @dataclass(frozen=True)
 class TrialResult:
-    """One trial that was completed."""
+    """One trial that was completed. Its number is the place of its settings in the order of one process."""
 
     number: int
     settings: Mapping[str, Value]
@@ -52,7 +54,9 @@ def store_result(study: "Study", trial: "Trial", plan: SweepPlan, found: TrialVa
     for one in plan.constraints:
         trial.set_constraint(one.text, one.violation(values, base))
     feasible = all(one.violation(values, base) <= 0 for one in plan.constraints)
-    kept = {"values": values, "base": base, "feasible": feasible}
+    kept: dict[str, Any] = {"values": values, "base": base, "feasible": feasible}
+    if DRAW in trial.user_attrs:
+        kept |= {DRAW: trial.user_attrs[DRAW]}
     if found.parts:
         kept |= {"parts": [*found.parts], "base_parts": [*base_found.parts]}
     trial.set_user_attr(FOUND, {**kept, "crc": _checksum_result(trial.params, kept)})
@@ -69,33 +73,69 @@ def store_failure(study: "Study", trial: "Trial", reason: str = "") -> None:
 
 
 def list_results(study: "Study") -> list[TrialResult]:
-    """Return the completed trials of a study, by number."""
-    return [_parse_result(trial) for trial in list_completed_trials(study)]
+    """Return the completed trials of a study, by number; one whose settings were judged twice is there once."""
+    draws = number_draws(list_trials_in_state(study, *_get_holding_states()))
+    return [_parse_result(trial, draw) for draw, trial in draws.items() if _is_completed(trial)]
 
 
 def list_failures(study: "Study") -> list[TrialFailure]:
     """Return the trials of a study that could not be judged, of all starts, by number."""
+    draws = number_draws(list_trials_in_state(study, *_get_holding_states()))
+    return [
+        TrialFailure(draw, trial.params, str(trial.user_attrs[FAILURE]))
+        for draw, trial in draws.items()
+        if FAILURE in trial.user_attrs
+    ]
+
+
+def number_draws(trials: Iterable["FrozenTrial"]) -> dict[int, "FrozenTrial"]:
+    """Return the trials that hold a place in the order of one process, by that place.
+
+    A completed trial holds one, one that failed for a reason, and a running one whose place is written down. Trials of
+    an older version have none written down: they take the first free ones. Of several with the same place, a completed
+    one holds it, and otherwise the first.
+    """
+    held: dict[int, FrozenTrial] = {}
+    older: list[FrozenTrial] = []
+    for trial in sorted(trials, key=lambda one: one.number):
+        completed, attributes = _is_completed(trial), trial.user_attrs
+        if trial.state.is_finished() and not completed and FAILURE not in attributes:
+            continue  # it was interrupted: its settings are drawn again
+        draw = attributes.get(FOUND, attributes).get(DRAW)  # what was found has a checksum
+        if draw is None:
+            older += [trial] if trial.state.is_finished() else []
+        elif draw not in held or (completed and not _is_completed(held[draw])):
+            held[int(draw)] = trial
+    free = (place for place in count() if place not in held)
+    return dict(sorted((held | dict(zip(free, older, strict=False))).items()))
+
+
+def _is_completed(trial: "FrozenTrial") -> bool:
     import optuna
 
-    trials = list_trials_in_state(study, optuna.trial.TrialState.FAIL)
-    return [
-        TrialFailure(trial.number, trial.params, str(trial.user_attrs[FAILURE]))
-        for trial in trials
-        if FAILURE in trial.user_attrs  # others were interrupted
-    ]
+    return trial.state == optuna.trial.TrialState.COMPLETE
+
+
+def _get_holding_states() -> tuple[Any, ...]:
+    import optuna
+
+    return (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL)
 
 
 def check_study(study: "Study", plan: SweepPlan) -> None:
     """Refuse a study that lacks the result of one of its trials."""
+    import optuna
+
     numbers = [trial.number for trial in study.get_trials(deepcopy=False)]
     if sorted(numbers) != [*range(len(numbers))]:
         raise ValueError(f"{study.study_name} has no trial {min({*range(len(numbers) + 1)} - {*numbers})}")
-    for trial in list_completed_trials(study):
-        kept = _parse_result(trial)
+    for trial in list_trials_in_state(study, optuna.trial.TrialState.COMPLETE):
+        kept = _parse_result(trial, trial.number)
         parts = plan.user_parts if plan.user_parts > 1 else 0
         complete = not {*plan.metrics} - {*kept.base} and len(kept.parts) == len(kept.base_parts) == parts
         if [kept.values[one.metric] for one in plan.goals] != trial.values or not complete:
             raise ValueError(f"the values of trial {trial.number} do not agree with what it found")
+    number_draws(study.get_trials(deepcopy=False))  # places that are no numbers are refused
 
 
 def list_trials_in_state(study: "Study", *states: Any) -> list["FrozenTrial"]:
@@ -103,14 +143,7 @@ def list_trials_in_state(study: "Study", *states: Any) -> list["FrozenTrial"]:
     return sorted(study.get_trials(deepcopy=False, states=states), key=lambda trial: trial.number)
 
 
-def list_completed_trials(study: "Study") -> list["FrozenTrial"]:
-    """Return the trials that are completed, by number."""
-    import optuna
-
-    return list_trials_in_state(study, optuna.trial.TrialState.COMPLETE)
-
-
-def _parse_result(trial: "FrozenTrial") -> TrialResult:
+def _parse_result(trial: "FrozenTrial", number: int) -> TrialResult:
     if FOUND not in trial.user_attrs:
         raise ValueError(f"trial {trial.number} does not say what it found")
     kept = dict(trial.user_attrs[FOUND])
@@ -119,7 +152,7 @@ def _parse_result(trial: "FrozenTrial") -> TrialResult:
         raise ValueError(f"what trial {trial.number} found was changed")
     seconds = trial.duration.total_seconds() if trial.duration else 0.0
     parts = kept.get("parts", ()), kept.get("base_parts", ())
-    return TrialResult(trial.number, trial.params, kept["values"], kept["base"], kept["feasible"], seconds, *parts)
+    return TrialResult(number, trial.params, kept["values"], kept["base"], kept["feasible"], seconds, *parts)
 
 
 def _checksum_result(settings: Mapping[str, Value], kept: Mapping[str, Any]) -> int:
