@@ -28,7 +28,7 @@ from recsys.cli.reproduce import reproduce
 from recsys.cli.runs import runs
 from recsys.cli.sweep import sweep
 from recsys.cli.tables import print_bench
-from recsys.cli.updates import update
+from recsys.cli.updates import add_items, update
 from recsys.cli.whys import why, why_not
 from recsys.escaping import convert_to_one_line
 from recsys.types import RecsysError, RecsysWarning
@@ -147,6 +147,7 @@ cli.add_command(receipts)
 cli.add_command(why)
 cli.add_command(why_not)
 cli.add_command(forget)
+cli.add_command(add_items)
 cli.add_command(update)
 cli.add_command(ignored)
 

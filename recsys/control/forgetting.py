@@ -341,7 +341,7 @@ def _forget_in_model(
         return cast(Scorer, replace(cast(Any, model), parts=made))
     histories = Csr(left.need_weighted_train("a ranker")[users])
     if isinstance(model, FittedPopularity):
-        return replace(model, counts=_count_likes(left)) if _counts_likes(model, before) else model
+        return _count_anew(model, left) if _counts_likes(model, before) else model
     if isinstance(model, FittedFactors):
         found = np.array(model.factors.user_factors)
         if known is not None:
@@ -391,7 +391,16 @@ def _count_likes(context: Context) -> Floats:
 
 def _counts_likes(model: FittedPopularity, context: Context) -> bool:
     """Whether a model counts the rows of a context, and nothing else, such as a half-life of its own."""
-    return np.array_equal(model.counts, _count_likes(context))
+    counted = slice(None) if model.predicted is None else ~np.asarray(model.predicted)
+    return np.array_equal(model.counts[counted], _count_likes(context)[counted])
+
+
+def _count_anew(model: FittedPopularity, left: Context) -> FittedPopularity:
+    """Return a model of the likes that are left; what is predicted of an item stays until more like it."""
+    counts = _count_likes(left)
+    if model.predicted is not None:
+        counts = np.where(model.predicted, np.maximum(counts, model.counts), counts)
+    return replace(model, counts=counts)
 
 
 def _get_gram(context: Context) -> Any:

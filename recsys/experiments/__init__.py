@@ -9,10 +9,11 @@ from recsys.experiments.forget_jobs import finish_forgets
 from recsys.experiments.half_lives import choose_half_life
 from recsys.experiments.recommendations import recommend
 from recsys.experiments.results import Bench
-from recsys.experiments.update_jobs import update_ranker
+from recsys.experiments.update_jobs import add_items_to_ranker, update_ranker
 
 __all__ = [
     "Bench",
+    "add_items_to_ranker",
     "bench",
     "choose_half_life",
     "compare_folders",

@@ -82,7 +82,16 @@ def _parse_year(text: str) -> int:
 
 
 def _extract_title_words(titles: Mapping[int, str], min_items: int, leave_out: Iterable[str]) -> dict[int, set[str]]:
-    words = {code: set(re.findall("[a-z]{3,}", text.lower())) for code, text in titles.items()}
+    words = list_title_words(titles)
     shared = Counter(word for some in words.values() for word in some)
     kept = {word for word, n in shared.items() if n >= min_items}.difference(leave_out)
     return {code: some & kept for code, some in words.items()}
+
+
+def list_title_words(titles: Mapping[int, str]) -> dict[int, set[str]]:
+    """Return the words of titles by item code: three letters or more, in lower case.
+
+    >>> sorted(list_title_words({7: "The Third Man (1949)"})[7])
+    ['man', 'the', 'third']
+    """
+    return {code: set(re.findall("[a-z]{3,}", text.lower())) for code, text in titles.items()}

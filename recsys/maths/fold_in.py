@@ -11,7 +11,8 @@ _ROWS = 4096  # items whose variances are computed at once
 
 def gram(factors: Factors) -> Doubles:
     """Return `unobserved_weight` Y'Y, the part of the normal equations that all users share, (d, d)."""
-    items = factors.item_factors.astype(np.float64)
+    fitted = factors.item_factors if factors.predicted is None else factors.item_factors[~factors.predicted]
+    items = fitted.astype(np.float64)
     return np.asarray(factors.unobserved_weight * items.T @ items)
 
 

@@ -59,7 +59,7 @@ def update_factors(
             items = target * of_items.solve_exactly(items / target, users)[0]
         items = items.astype(np.float32).astype(np.float64)  # as they are kept
         users = target * of_users.solve_exactly(users / target, items)[0]
-    made = _make_factors(factors, after, users, items)
+    made = replace(_make_factors(factors, after, users, items), predicted=None)
     residual, bound = bound_item_error(made, after, known)
     return made, (
         ForgottenPart("user factors", EXACT, 0.0, _OF_USERS),

@@ -271,7 +271,8 @@ def _forget_from_popularity(asked: Forgotten) -> Updated:
 
 
 def _are_counts(model: FittedPopularity) -> bool:
-    return bool((model.counts == np.rint(model.counts)).all())
+    counts = model.counts if model.predicted is None else model.counts[~model.predicted]
+    return bool((counts == np.rint(counts)).all())
 
 
 def _forget_from_random(asked: Forgotten) -> Updated:

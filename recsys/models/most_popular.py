@@ -9,7 +9,7 @@ from recsys.models.checks import CheckedArrays, check_positive
 from recsys.models.fits import check_fit
 from recsys.models.matrices import canonicalize_histories
 from recsys.models.sparse_topk import sum_weighted_popularity
-from recsys.types.arrays import Csr, Doubles, Floats, Ints
+from recsys.types.arrays import Bools, Csr, Doubles, Floats, Ints
 from recsys.types.errors import RecsysError
 from recsys.types.models import SideInformation
 from recsys.types.numbers import convert_fields_to_python
@@ -22,6 +22,7 @@ class FittedPopularity(CheckedArrays):
 
     counts: Floats  # (I,)
     factors: None = None
+    predicted: Bools | None = None  # (I,) items that came after the fit: their counts come from their features
 
     def score(self, users: Ints) -> Floats:
         """Return the scores of B users against all I items, (B, I)."""

@@ -1,5 +1,6 @@
 """Rankers: a model, a blend and its scales as one immutable object that answers single requests."""
 
+from recsys.rankers.added_items import AddedItems
 from recsys.rankers.answers import Recommendation
 from recsys.rankers.indexes import Index
 from recsys.rankers.log_replays import ReplayReport, replay_log
@@ -12,6 +13,7 @@ from recsys.rankers.user_dials import UserDials
 from recsys.rankers.warmups import warmup
 
 __all__ = [
+    "AddedItems",
     "Index",
     "Policy",
     "ProfileEntry",

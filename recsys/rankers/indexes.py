@@ -7,7 +7,7 @@ approximate, and how much of it is measured.
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -184,10 +184,29 @@ def _cluster_items(items: Floats, seed: int) -> tuple[Floats, Csr]:
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct items than lists: some lists are empty
         found = KMeans(count, init="random", n_init=1, max_iter=KMEANS_ROUNDS, random_state=state).fit(sample)
         label = found.predict(items)
+    return np.ascontiguousarray(found.cluster_centers_, dtype=np.float32), _make_lists(label, count)
+
+
+def _make_lists(label: Ints, count: int) -> Csr:
+    """Return the items of each list, (L, I), from the list of each item, (I,)."""
     pointers: Longs = np.concatenate([[0], np.bincount(label, minlength=count).cumsum()])
     order = np.argsort(label, kind="stable").astype(np.int32)
-    lists = Csr((np.ones(len(items), np.float32), order, pointers.astype(np.int32)), shape=(count, len(items)))
-    return np.ascontiguousarray(found.cluster_centers_, dtype=np.float32), lists
+    return Csr((np.ones(len(label), np.float32), order, pointers.astype(np.int32)), shape=(count, len(label)))
+
+
+def append_to_lists(index: Index, factors: Floats) -> Index:
+    """Return an index with further items (n, d) in the lists whose centres are nearest; recall stays as measured."""
+    centres = index.centres.astype(np.float64)
+    far = (centres**2).sum(axis=1) - 2.0 * factors.astype(np.float64) @ centres.T
+    label = np.append(_label_items(index.lists), far.argmin(axis=1).astype(np.int32))
+    return replace(index, lists=_make_lists(label, len(centres)))
+
+
+def _label_items(lists: Csr) -> Ints:
+    """Return the list of each item, (I,)."""
+    label = np.empty(lists.shape[1], np.int32)
+    label[lists.indices] = np.repeat(np.arange(lists.shape[0]), np.diff(lists.indptr))
+    return label
 
 
 def _measure_recall(
@@ -199,8 +218,7 @@ def _measure_recall(
     """
     train, count = context.need_train("a ranker"), len(context.user_ids)
     codes = range(0, count, -(-count // RECALL_USERS))
-    label, sizes = np.empty(lists.shape[1], np.int32), np.diff(lists.indptr)
-    label[lists.indices] = np.repeat(np.arange(len(centres)), sizes)
+    label, sizes = _label_items(lists), np.diff(lists.indptr)
     scored = np.zeros(len(centres))
     place: Longs = np.empty(len(centres), np.int64)
     shares = np.ones((len(codes), len(centres)))

@@ -23,6 +23,7 @@ from recsys.likelihoods.records import Likelihood
 from recsys.models.fits import refuse_ranking_problem
 from recsys.objectives.derived_tables import TableKey, get_id_codes, get_number_codes, get_tie_order
 from recsys.rankers import fitting, stores
+from recsys.rankers.added_items import AddedItems, add_items, find_added, mark_added
 from recsys.rankers.answers import Recommendation
 from recsys.rankers.batch_readers import BatchReader, PlainUsers
 from recsys.rankers.batches import BatchColumns, count_listed, count_users, read_columns
@@ -164,6 +165,7 @@ class Ranker:
     )  # groups, and how many of each they ask for
     _items: IdIndex = field(init=False, repr=False)
     _users: IdIndex = field(init=False, repr=False)
+    _added: Bools | None = field(init=False, repr=False)  # (I,) items that are predicted from features
     _fast_path: FastPath | None = field(init=False, repr=False)
     _likelihood_scorer: RequestScorer | None = field(init=False, repr=False)
     _slates: SlateMaker = field(init=False, repr=False)
@@ -182,6 +184,7 @@ class Ranker:
         object.__setattr__(self, "about", MappingProxyType(dict(self.about)))
         items = IdIndex(*get_id_codes(self.context), get_number_codes(self.context))
         object.__setattr__(self, "_items", items)
+        object.__setattr__(self, "_added", mark_added(self.about, items.codes))
         users: list[str] = self.context.user_ids.tolist()
         object.__setattr__(self, "_users", build_user_index(users))
         if self.context.exposures is None:
@@ -215,7 +218,14 @@ class Ranker:
         object.__setattr__(self, "_block_retrieval", by_blocks)
         how = (self._weights, self.blend, self.scales, self.policy, self.like_curve)
         made = SlateMaker(
-            self.model, self.context, self._items, *how, self._likelihood_scorer, self._fast_path, self._held
+            self.model,
+            self.context,
+            self._items,
+            *how,
+            self._likelihood_scorer,
+            self._fast_path,
+            self._held,
+            self._added,
         )
         object.__setattr__(self, "_slates", made)
 
@@ -988,6 +998,33 @@ class Ranker:
     def last_update(self) -> UpdateReport | None:
         """What the last `update` took in, what is exact since then and what is stale; None without one."""
         return find_update(self)
+
+    def add_items(self, items: Any, *, known: Any = None, columns: Mapping[str, object] | None = None) -> "Ranker":
+        """Return this ranker with items that came since it was fitted, without a refit: a new policy of a new name.
+
+        `items` is a table as `recsys.read_dataset(items=...)` takes it: item_id, and what the catalogue says of known
+        items: features, year, title. With `known`, a table of items that the ranker knows, they are described by the
+        columns of that instead: names, numbers, words of titles, vectors (`recsys.data.new_items.describe_new_items`).
+        `columns` says which column is which in both.
+
+        What the model has of an item (factors, biases, counts of `most_popular`) is predicted by a ridge regression on
+        what describes known items, its strength the one of the least leave-one-out error. A new item lies in the
+        regions of the known one nearest by features; nobody met it, and its counts are 0. It is available at once, and
+        an answer with it says so (`Recommendation.notes`). What it said of known items stays, to the bit. A later
+        `update` takes in who likes it; the rest stays predicted until the next fit.
+
+        Raises:
+            RecsysError: for a table that cannot be read, lacks what describes known items, or has an id twice or one
+                that is known; for an item of a sensitive topic; for a model with weights between users or items; for
+                a ranker that holds one-offs back.
+        """
+        made: Ranker = add_items(self, items, known, columns)
+        return made
+
+    @property
+    def added_items(self) -> AddedItems | None:
+        """The items that `add_items` added, and how they were predicted; None without any."""
+        return find_added(self.about)
 
     def refresh(self, *, now: Any = None) -> "Ranker":
         """Return the ranker that obeys what the list says by now: this one if nothing is new.

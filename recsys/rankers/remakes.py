@@ -1,6 +1,6 @@
 """A ranker made anew without forgotten rows: the model by an update, all that is derived by what `Ranker.fit` does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -10,6 +10,7 @@ from recsys.control.forgetting import FinishedForgets
 from recsys.likelihoods.records import Likelihood
 from recsys.models.forgetting import forget_earlier_rows, forget_rows
 from recsys.rankers import fitting
+from recsys.rankers.added_items import predict_again
 from recsys.rankers.fitting import GIVEN, MADE, OF_NO_ROWS, FittedParts
 from recsys.rankers.forgets import FORGOTTEN, list_saved_pending, list_shared_parts
 from recsys.rankers.indexes import Index
@@ -50,6 +51,7 @@ def remake_ranker(ranker: Ranker, recipe: Recipe, parts: PartStore, finish: Call
     if model is not None:
         (model,), told = parts.make("model", lambda: _forget_in_model(ranker, recipe.settings))
         certificate = ForgetCertificate.from_dict(told)
+    model, of_added = predict_again(model, split.items, split.train, ranker.about)
     finish("model")
     maps, is_kept = _make_maps(ranker, recipe, parts), not recipe.has_own_maps
     finish("maps")
@@ -60,7 +62,7 @@ def remake_ranker(ranker: Ranker, recipe: Recipe, parts: PartStore, finish: Call
     finish("likelihood")
     fitted = _make_tables(ranker, model, split, maps, likelihood, recipe, parts, is_kept)
     finish("tables")
-    return _join_parts(ranker, model, split, fitted, recipe, certificate)
+    return _join_parts(ranker, model, split, fitted, recipe, certificate, of_added)
 
 
 def build_remaining_split(ranker: Ranker) -> Split:
@@ -197,8 +199,9 @@ def _make_tables(
 
 
 def _join_parts(
-    ranker: Ranker, model: Any, split: Split, fitted: FittedParts, recipe: Recipe, certificate: ForgetCertificate | None
-) -> Ranker:
+    ranker: Ranker, model: Any, split: Split, fitted: FittedParts, recipe: Recipe,
+    certificate: ForgetCertificate | None, of_added: Mapping[str, Any],
+) -> Ranker:  # fmt: skip
     there = {part: part in list_shared_parts(ranker) for part in (*PARTS, "index")}
     made_anew = {
         "maps": recipe.make_maps is not None,
@@ -219,7 +222,7 @@ def _join_parts(
         "scales": MADE if recipe.fits_scales else OF_NO_ROWS,
     }
     about = {name: value for name, value in ranker.about.items() if name not in ("forget_list", FORGOTTEN)}
-    about |= {**fitted.about, "made_of": made_of, "finished_forgets": finished.to_dict()}
+    about |= {**fitted.about, **of_added, "made_of": made_of, "finished_forgets": finished.to_dict()}
     made = Ranker(
         model=model,
         context=fitted.context,

@@ -12,6 +12,7 @@ from recsys.control.whys import Why
 from recsys.evidence.like_curves import LikeCurve, estimate_like_probabilities
 from recsys.kernels import slot_rules
 from recsys.likelihoods.computing import RequestScorer
+from recsys.rankers.added_items import describe_added
 from recsys.rankers.answers import Recommendation, build_recommendation
 from recsys.rankers.evidence_ages import EvidenceAge, measure_evidence_ages
 from recsys.rankers.explanations import explain_picks
@@ -40,7 +41,7 @@ from recsys.rankers.requests import Candidates, IdIndex, build_user_context
 from recsys.rankers.user_dials import list_kept_objectives
 from recsys.rankers.whys import RequestWhys, check_known_item
 from recsys.types import Context, Rule, Scorer
-from recsys.types.arrays import Doubles, Ints
+from recsys.types.arrays import Bools, Doubles, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,7 @@ class SlateMaker:
     scorer: RequestScorer | None  # of the likelihood
     fast_path: FastPath | None
     held: HeldInputs  # what receipts are made of
+    added: Bools | None = None  # (I,) items that are predicted from features; None: none are
 
     def order(self, request: PreparedRequest, found: Candidates) -> Candidates:
         """Return the candidates of a request with the scores and in the order of the likelihood, where there is one.
@@ -109,7 +111,7 @@ class SlateMaker:
     @cached_property
     def may_note(self) -> bool:
         """Whether a slate of k picks that no guard holds for may have a note, beside those of what was shown."""
-        held = (self.scorer, self.like_curve, self.context.one_offs, self.context.guest_runs)
+        held = (self.scorer, self.like_curve, self.context.one_offs, self.context.guest_runs, self.added)
         return any(part is not None for part in held)
 
     def describe(self, made: MadeSlate) -> tuple[dict[str, int], tuple[str, ...]]:
@@ -131,6 +133,7 @@ class SlateMaker:
             notes += describe_kept_order(self.scorer, asker)
             notes += describe_one_offs(self.context, asker, self.items.names)
             notes += describe_guest_runs(self.context, asker)
+            notes += describe_added(self.added, codes, self.items.names)
         return far, notes
 
     def _list_likes(self, made: MadeSlate) -> tuple[LikeCurve | None, str, Any]:

@@ -17,6 +17,7 @@ from recsys.models.random import FittedRandom
 from recsys.models.tifu_knn import FittedTifuKNN
 from recsys.models.top_frequency import FittedTopFrequency
 from recsys.models.user_knn import FittedUserKNN
+from recsys.rankers.added_items import list_predicted
 from recsys.rankers.fitting import prime_tables
 from recsys.rankers.forgets import FORGOTTEN, list_saved_pending, list_shared_parts, restore_dials
 from recsys.rankers.one_offs import KINDS
@@ -258,7 +259,7 @@ def _update_base(base: Ranker, rows: NewRows, settings: Model | None) -> Ranker:
             context = replace(context, factors=made.factors)
     prime_tables(context, made)
     pending = tuple(f"model: {part.name}" for part in parts if part.state == PENDING)
-    stale = (*pending, *list_pending_parts(context, None, list_shared_parts(base)))
+    stale = (*pending, *list_pending_parts(context, None, list_shared_parts(base)), *list_predicted(base.about))
     report = UpdateReport(**counts, parts=parts, stale=stale)
     return replace(base, context=context, model=made, name="", about={**about, UPDATE: report.to_dict()})
 

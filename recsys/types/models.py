@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from recsys.types.arrays import Csr, Floats, Ints
+import numpy as np
+
+from recsys.types.arrays import Bools, Csr, Floats, Ints
 from recsys.types.checks import check_array, check_finite
 from recsys.types.numbers import check_number
 from recsys.types.purchases import Purchases
@@ -35,6 +37,8 @@ class Factors:
 
     Where a model is fitted to positives with weights by age, `oldest_target_weight` is a number, f, and the values w of
     a history count: b is b w for each like, t is f + (t - f) w, and |H| is the sum of w.
+
+    Items that are `predicted` came after the fit: nobody could like them, and Y and I above are of the others.
     """
 
     user_factors: Floats = field(metadata=mark_user_rows("the factor: where the model places the user"))  # (U, d)
@@ -48,6 +52,7 @@ class Factors:
     nu: float  # exponent of the number of cells
     oldest_target_weight: float | None = None  # t of a positive whose weight by age is 0; None: all count alike
     ridge_cells: float | None = None  # z, the cells beside the likes that count for a ridge; None: a I
+    predicted: Bools | None = None  # (I,) items whose factors come from their features; None: all were fitted
 
     def count_ridge_cells(self, others: int) -> float:
         """Return the cells beside the likes that count for a ridge, of as many `others` on the other side."""
@@ -56,7 +61,12 @@ class Factors:
     def compute_ridge(self, size: float) -> float:
         """Return the ridge of a user whose likes count `size`."""
         counted = size if self.ridge_cells is None else max(size, 1.0)
-        return float(self.regularization * (counted + self.count_ridge_cells(len(self.item_factors))) ** self.nu)
+        return float(self.regularization * (counted + self.count_ridge_cells(self.n_fitted)) ** self.nu)
+
+    @property
+    def n_fitted(self) -> int:
+        """How many items were fitted: those that a user without a like of them counts as not liked."""
+        return len(self.item_factors) - (0 if self.predicted is None else int(np.count_nonzero(self.predicted)))
 
     def check_factors(self, place: str, shape: tuple[int, int]) -> None:
         """Refuse factors that are not of so many users and items, or no finite numbers.
@@ -84,6 +94,8 @@ class Factors:
             check_number(f"{place}: oldest_target_weight", self.oldest_target_weight, -math.inf)
         if self.ridge_cells is not None:
             check_number(f"{place}: ridge_cells", self.ridge_cells)
+        if self.predicted is not None:
+            check_array(f"{place}: predicted", self.predicted, (shape[1],), "b")
 
 
 class Scorer(Protocol):

@@ -230,6 +230,12 @@ class Context:
             raise RecsysError(f"{needed_by} needs to know when each positive was, and {lacking} has no times")
         return self.times
 
+    def need_items_table(self, needed_by: str) -> Items:
+        """Return the catalogue, with or without features, or raise an error that names `needed_by`."""
+        if self.items is None:
+            raise RecsysError(f"{needed_by} needs a catalogue, and this data has none")
+        return self.items
+
     def need_items(self, needed_by: str) -> Items:
         """Return the catalogue with its features, or raise an error that names `needed_by`."""
         if self.items is None or not self.items.features.nnz:
