@@ -9,7 +9,7 @@ import numpy as np
 
 from recsys.maps import regions
 from recsys.maps.assignments import expand_to_all_items, make_hard_assignment, scale_region_counts
-from recsys.maps.graphs import build_neighbour_graph
+from recsys.maps.graphs import build_neighbour_graph, build_neighbour_graphs
 from recsys.maps.louvain import find_communities
 from recsys.maps.protocols import derive_map_seed, limit_to_one_thread, read_map_settings
 from recsys.maths.embeddings import cooccurrence_vectors, normalize_rows
@@ -61,23 +61,28 @@ def audit_maps(train: Csr, seed: int = 0, half: int | None = 1) -> tuple[TasteMa
 
 def _make_objective_maps(train: Csr) -> Iterator[TasteMap]:
     sizes = _choose_region_counts(OWN_SIZES, train)
-    for neighbours in sorted({min(n, train.shape[1] - 1) for n in OWN_NEIGHBOURS}):
-        labels = regions.cluster_by_spectrum(build_neighbour_graph(train, neighbours), sizes)
+    numbers = sorted({min(n, train.shape[1] - 1) for n in OWN_NEIGHBOURS})
+    for neighbours, graph in zip(numbers, build_neighbour_graphs(train, numbers), strict=True):
+        labels = regions.cluster_by_spectrum(graph, sizes)
         for n, label in zip(sizes, labels, strict=True):
             yield TasteMap(f"spectral-{n}-of-{neighbours}", make_hard_assignment(label), "spectral")
 
 
 def _make_audit_maps(train: Csr, settings: Mapping[str, Any], seed: int) -> Iterator[TasteMap]:
-    yield from _make_kmeans_maps(train, settings["kmeans"], seed)
-    for d, vectors in _make_vector_spaces(train, settings["ward"]["dimensions"]):
+    kmeans, ward = ([min(d, *train.shape) for d in settings[name]["dimensions"]] for name in ("kmeans", "ward"))
+    same = cooccurrence_vectors(train, max(ward)) if max(kmeans) == max(ward) else None
+    yield from _make_kmeans_maps(train, settings["kmeans"], seed, same)
+    for d, vectors in _make_vector_spaces(train, ward, same):
         sizes = _choose_region_counts(settings["ward"]["regions"], train)
         for n, label in zip(sizes, regions.cluster_by_ward(vectors, sizes), strict=True):
             yield TasteMap(f"ward-{n}-svd{d}", make_hard_assignment(label), "ward")
     yield from _make_louvain_maps(train, settings["louvain"], seed)
 
 
-def _make_kmeans_maps(train: Csr, settings: Mapping[str, Any], seed: int) -> Iterator[TasteMap]:
-    for d, vectors in _make_vector_spaces(train, settings["dimensions"]):
+def _make_kmeans_maps(
+    train: Csr, settings: Mapping[str, Any], seed: int, space: Floats | None = None
+) -> Iterator[TasteMap]:
+    for d, vectors in _make_vector_spaces(train, settings["dimensions"], space):
         for n, s in product(_choose_region_counts(settings["regions"], train), settings["seeds"]):
             number = derive_map_seed(seed, "audit", "kmeans", s)
             label = regions.cluster_by_kmeans(vectors, n, settings["starts"], number)
@@ -119,9 +124,11 @@ def _choose_region_counts(wanted: Iterable[int], train: Csr) -> list[int]:
     return scale_region_counts(wanted, train.shape[1], train.shape[0])
 
 
-def _make_vector_spaces(train: Csr, dimensions: Iterable[int]) -> Iterator[tuple[int, Floats]]:
-    """Yield co-occurrence vectors of each number of dimensions: the first columns of one decomposition."""
+def _make_vector_spaces(
+    train: Csr, dimensions: Iterable[int], space: Floats | None = None
+) -> Iterator[tuple[int, Floats]]:
+    """Yield co-occurrence vectors of each number of dimensions: the first columns of one decomposition, or `space`."""
     wanted = sorted({min(d, *train.shape) for d in dimensions})
-    vectors = cooccurrence_vectors(train, wanted[-1])
+    vectors = cooccurrence_vectors(train, wanted[-1]) if space is None else space
     for d in wanted:
         yield d, normalize_rows(vectors[:, :d])
