@@ -5,7 +5,8 @@ user, the median below half of the mean, few items with most of the ratings, hal
 tenth of the users and rows. What `recsys bench` does with ALS and five blends is done step by step in a process of its
 own, with an empty cache of results, and compiled code that is kept: wall seconds, seconds of the processor (all
 threads), and the peak of resident memory while the step runs, what earlier ones keep among it. Making and writing the
-log is not counted. Writes `benchmarks/results/large_log.csv`.
+log is not counted. Runs are judged by the audit maps of one half of the users (`halvings = 0`); `--halvings 3` is the
+default of a benchmark, which makes the maps again in six folds. Writes `benchmarks/results/large_log.csv`.
 """
 
 import argparse
@@ -29,7 +30,7 @@ RESULTS = Path(__file__).parent / "results" / "large_log.csv"
 ROWS, USERS, ITEMS, LEAST = 20_000_263, 138_493, 26_744, 20
 GENRES, GROUPS = 20, 40  # of items; of users who like the same items
 MAX_SECONDS, MAX_MIB = 900, 8192
-STEPS = ("read", "split", "maps", "als", "pool", "slates", "scores", "report")
+STEPS = ("read", "split", "maps", "als", "pool", "slates", "judges", "scores", "report")
 BLENDS = {
     "mmr": {"relevance": 1.0, "mmr": 0.2},
     "calibration": {"relevance": 1.0, "calibration": 0.2},
@@ -96,7 +97,7 @@ def write_log(folder: Path, scale: float) -> int:
     return rows
 
 
-def describe_run(folder: Path) -> dict[str, Any]:
+def describe_run(folder: Path, halvings: int) -> dict[str, Any]:
     """Return the config."""
     return {
         "seed": 0,
@@ -106,7 +107,7 @@ def describe_run(folder: Path) -> dict[str, Any]:
         "model": {"kind": "als"},
         "pool": {"n": 200},
         "slate": {"k": [10]},
-        "evaluation": {"split": "test", "n_bootstrap": 1000},
+        "evaluation": {"split": "test", "n_bootstrap": 1000, "halvings": halvings},
         "blends": BLENDS,
     }
 
@@ -118,17 +119,18 @@ def read_peak() -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
 
-def run_steps(folder: Path) -> Iterator[tuple[str, Cost]]:
+def run_steps(folder: Path, halvings: int) -> Iterator[tuple[str, Cost]]:
     """Do what `recsys bench` does, step by step, and yield what each took."""
     from recsys.configs import parse_config
     from recsys.experiments import pipeline
     from recsys.experiments.benchmark import evaluate_slates
+    from recsys.experiments.folds import build_or_load_judges
     from recsys.experiments.rerankings import build_run_slates
     from recsys.experiments.run_folder import RunFolder
     from recsys.support.cache import Cache, get_default_cache_folder
     from recsys.support.threads import limit_to_one_blas_thread
 
-    config, made = parse_config(describe_run(folder), home=folder), dict[str, Any]()
+    config, made = parse_config(describe_run(folder, halvings), home=folder), dict[str, Any]()
     cache, out = Cache(get_default_cache_folder()), RunFolder(folder / "runs")
     specs = tuple(config.list_runs())
 
@@ -145,6 +147,7 @@ def run_steps(folder: Path) -> Iterator[tuple[str, Cost]]:
         "als": lambda: pipeline.fit_or_load_model(made["maps"], config.model),
         "pool": lambda: pipeline.build_or_load_pool(made["maps"], config.model, config.pool),
         "slates": lambda: build_run_slates(made["maps"], specs, True, out.log_line),
+        "judges": lambda: build_or_load_judges(made["maps"]),
         "scores": evaluate,
         "report": lambda: out.write_bench(made["scores"], 0.0),
     }
@@ -157,13 +160,13 @@ def run_steps(folder: Path) -> Iterator[tuple[str, Cost]]:
             with limit_to_one_blas_thread():
                 made[name] = works[name]()
         yield name, Cost(time.perf_counter() - wall, time.process_time() - processor, read_peak())
-        if name in ("als", "pool"):
+        if name in ("als", "pool", "judges"):
             del made[name]  # the next step has it from the cache, as the command has
 
 
-def measure_log(folder: Path) -> dict[str, Cost]:
+def measure_log(folder: Path, halvings: int) -> dict[str, Cost]:
     """Return what each step of a new process takes, with nothing kept of earlier results."""
-    command = [sys.executable, __file__, "--worker", str(folder)]
+    command = [sys.executable, __file__, "--worker", str(folder), "--halvings", str(halvings)]
     found = {}
     with subprocess.Popen(
         command, env={**os.environ, "RECSYS_CACHE": str(folder / "cache")}, stdout=subprocess.PIPE, text=True
@@ -183,26 +186,27 @@ def main() -> None:
     """Measure, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0, help="of users and rows")
+    parser.add_argument("--halvings", type=int, default=0, help="of users, for judges")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--folder", type=Path, help="where the log is made and kept (default: a temporary folder)")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     settings = parser.parse_args()
     if settings.worker:
-        for name, cost in run_steps(settings.worker):
+        for name, cost in run_steps(settings.worker, settings.halvings):
             print(json.dumps([name, *cost]), flush=True)
         return
     with tempfile.TemporaryDirectory(dir=settings.folder) as place:
         folder = Path(place)
         rows = write_log(folder, settings.scale)
         print(f"{rows:,} rows are written", flush=True)
-        found = measure_log(folder)
+        found = measure_log(folder, settings.halvings)
     total = Cost(
         *(sum(part) for part in list(zip(*found.values(), strict=True))[:2]), max(c.peak for c in found.values())
     )
     table = []
     for name, cost in {**found, "all": total}.items():
         bound, most = (MAX_SECONDS, MAX_MIB) if name == "all" else ("", "")
-        what = f"{name}: {rows:,} rows"
+        what = f"{name}: {rows:,} rows, {settings.halvings} halvings"
         table += [
             (f"{what}, wall time", round(cost.wall, 1), "s", bound, "max"),
             (f"{what}, time of the processor", round(cost.processor, 1), "s", "", "max"),
