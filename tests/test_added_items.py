@@ -134,6 +134,10 @@ def test_regions_are_those_of_the_nearest_known_item_and_none_without_features(s
             best = max(np.flatnonzero(counts > 0), key=lambda code, near=near: (near[code], counts[code], -code))
             assert taste_map.hard_regions[40 + n] == before[best]
         assert taste_map.hard_regions[42] == -1
+    known = {"item_id": split.item_ids.tolist(), "colour": ["red"] * 20 + ["blue"] * 20}
+    found = ranker.add_items({"item_id": ["n"], "colour": ["blue"]}, known=known).context.maps
+    most = 20 + counts[20:].argmax()  # all of them are as near
+    assert [one.hard_regions[40] for one in found] == [one.hard_regions[most] for one in ranker.context.maps]
 
 
 def test_it_is_a_new_version_that_is_saved_and_updated(ranker, added, tmp_path):
