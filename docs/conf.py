@@ -108,14 +108,12 @@ UNFINISHED = {
 RESULTS = {
     "add_items": {
         "log, new items, model": "{log}: {new_items}, {new}; {model}",
-        "explained": "{explained:.1%}",
         "among new: mean, shuffled, popular, added, refit": "{ndcg_mean:.4f}, {ndcg_shuffled:.4f}, {ndcg_popular:.4f}, "
         "{ndcg_added:.4f}, {ndcg_refit:.4f}",
         "added less shuffled": "{new_to_shuffled}",
         "added less popular": "{new_to_popular}",
         "added less refit": "{new_to_refit}",
         "among all: without, added, refit": "{all_none:.4f}, {all_added:.4f}, {all_refit:.4f}",
-        "added less refit, all": "{all_to_refit}",
         "share of new items: added, refit": "{share_added:.1%}, {share_refit:.1%}",
     },
     "update": {
