@@ -236,7 +236,7 @@ def _build_split(counted: _CountedLog, sample: _Sample, seed: int, told: dict[st
     )  # fmt: skip
 
 
-def _build_model(item_factors: Floats, train: Csr, weights: dict[str, float]) -> FittedFactors:
+def _build_model(item_factors: Floats, train: Csr, weights: dict[str, Any]) -> FittedFactors:
     """Return the model whose users are folded in by the least squares of MLlib."""
     users = np.zeros((train.shape[0], item_factors.shape[1]), np.float32)
     factors = Factors(
