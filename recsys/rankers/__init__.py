@@ -8,6 +8,7 @@ from recsys.rankers.policies import Policy
 from recsys.rankers.profiles import ProfileEntry, UserProfile
 from recsys.rankers.rankers import Ranker
 from recsys.rankers.receipts import ReplayResult
+from recsys.rankers.request_counts import RankerMetrics
 from recsys.rankers.updates import UpdateReport
 from recsys.rankers.user_dials import UserDials
 from recsys.rankers.warmups import warmup
@@ -18,6 +19,7 @@ __all__ = [
     "Policy",
     "ProfileEntry",
     "Ranker",
+    "RankerMetrics",
     "Recommendation",
     "ReplayReport",
     "ReplayResult",

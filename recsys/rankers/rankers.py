@@ -72,6 +72,7 @@ from recsys.rankers.request_constraints import (
     resolve_fixed_guards,
     serialize_guards,
 )
+from recsys.rankers.request_counts import RankerMetrics, RequestCounts
 from recsys.rankers.request_dials import (
     RequestDials,
     resolve_dials,
@@ -176,6 +177,7 @@ class Ranker:
     _weights: Mapping[str, float] = field(init=False, repr=False)  # of the blend, by objective
     _dial_ranges: Mapping[str, DialRange] = field(init=False, repr=False)  # of each objective of the blend
     _dials_of_users: Mapping[int, tuple[StoredDial, ...]] = field(init=False, repr=False)
+    _counts: RequestCounts = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Make what every request needs, so that none of them waits for it."""
@@ -205,7 +207,9 @@ class Ranker:
         object.__setattr__(self, "_needed_groups", self._fixed_guards.list_needed_groups())
         get_tie_order(self.context, self.policy.seed)
         self._lay_out_path()
+        object.__setattr__(self, "_counts", RequestCounts())
         self._warm_up()
+        self._counts.clear()
         object.__setattr__(self, "_stored_tables", tuple(key for key, _ in list_saved_tables(self.context)))
         if not self.name:
             object.__setattr__(self, "name", name_policy(self._collect_parts(), self._serialize_settings()))
@@ -462,11 +466,18 @@ class Ranker:
                 is there twice, a k below 1, an unknown objective or a factor out of its range in `weights`, factors
                 that turn every objective off, or as a guard says.
         """
-        asks, dials = self._resolve_request(user, history, more, weights, profile_free, shown, now, dislikes)
-        k = self._resolve_k(k)
-        held = self._combine_guards(guards, k)
-        asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
-        return self._answer_request(asks, parse_candidates(self._items, items, scores), k, seed, held, None, dials)
+        start = time.perf_counter()
+        try:
+            asks, dials = self._resolve_request(user, history, more, weights, profile_free, shown, now, dislikes)
+            k = self._resolve_k(k)
+            held = self._combine_guards(guards, k)
+            asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
+            found = parse_candidates(self._items, items, scores)
+            answer = self._answer_request(asks, found, k, seed, held, None, dials)
+        except RecsysError:
+            self._counts.count_error()
+            raise
+        return self._counts.count(start, k, answer)
 
     def replay(
         self,
@@ -532,17 +543,23 @@ class Ranker:
             RecsysError: as `rerank` does, and if the ranker has no model, or nothing says how likely a pick is liked
                 and `widen_to` asks for it.
         """
-        self._need_model()
-        given = (user, history, more, weights, profile_free, shown, now, dislikes, region_answers)
-        asks, dials = self._resolve_request(*given)
-        k = self._resolve_k(k)
-        held = self._combine_guards(guards, k)
-        asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
-        found = self._retrieve(asks, held)
-        if widen_to is not None:
-            widen_to = self._resolve_k(widen_to)
-            k = widen_slate(self.like_curve, self._likelihood_scorer, asks, found, k, widen_to)
-        return self._answer_request(asks, found, k, seed, held, self.policy.n, dials)
+        start = time.perf_counter()
+        try:
+            self._need_model()
+            given = (user, history, more, weights, profile_free, shown, now, dislikes, region_answers)
+            asks, dials = self._resolve_request(*given)
+            k = self._resolve_k(k)
+            held = self._combine_guards(guards, k)
+            asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
+            found = self._retrieve(asks, held)
+            if widen_to is not None:
+                widen_to = self._resolve_k(widen_to)
+                k = widen_slate(self.like_curve, self._likelihood_scorer, asks, found, k, widen_to)
+            answer = self._answer_request(asks, found, k, seed, held, self.policy.n, dials)
+        except RecsysError:
+            self._counts.count_error()
+            raise
+        return self._counts.count(start, k, answer)
 
     def ask(
         self,
@@ -789,7 +806,7 @@ class Ranker:
             plain = self._find_plain_users(moment)
         reader = BatchReader(columns, read, self._resolve_k(k), self._items, plain)
         parts = BlockParts(self._slates, self._block_retrieval, self._fixed_guards, self._retrieve)
-        return RequestBatch(parts, reader, self.policy.seed if seed is None else seed, self.name)
+        return RequestBatch(parts, reader, self.policy.seed if seed is None else seed, self.name, self._counts)
 
     def _find_plain_users(self, now: int) -> PlainUsers | None:
         """Return the users of whom a request that brings nothing reads their likes alone."""
@@ -824,6 +841,14 @@ class Ranker:
         asks, held = self._close_stopped(user, hide_limited_items(asks, held.limits), held)
         found = None if items is None else parse_candidates(self._items, items, scores)
         return PreparedRequest(asks, dials, k, held, found)
+
+    def metrics(self) -> RankerMetrics:
+        """Return what this process asked of the ranker: requests, latencies, unknown ids, short slates, unmet guards.
+
+        Numbers only grow. They begin at 0 where a ranker is made or loaded, and in a fork; rankers that are made of it
+        by dials, forgets and `refresh` go on with its numbers. `recsys.rankers.RankerMetrics` says what each counts.
+        """
+        return self._counts.read(self.name)
 
     def set_user_dials(
         self,
