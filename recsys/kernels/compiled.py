@@ -18,17 +18,24 @@ def compile_kernel(fastmath: bool | set[str], count_references: bool = True, inl
     array that a function is given, and what is called for each candidate takes no longer than that. With `inline` it is
     written out wherever it is called.
 
+    A function whose name begins with "_" is for compiled code alone: Python cannot call it, and it is kept inside of
+    what calls it. To compile what takes and returns its arguments from Python takes as long as the function itself.
+
     Numba keeps compiled code beside the source, or in the user's cache folder. Where it can write to neither (a
     read-only installation, a user without a home), each process compiles anew.
     """
     make: Any = njit
-    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy", "no_cfunc_wrapper": True}
     options |= {} if count_references else {"_nrt": False}
     options |= {"forceinline": True} if inline else {}
 
     def compile_(function: F) -> F:
+        result: F
+        if function.__name__.startswith("_"):
+            result = make(no_cpython_wrapper=True, **options)(function)
+            return result
         try:
-            result: F = make(cache=True, **options)(function)
+            result = make(cache=True, **options)(function)
         except RuntimeError as error:
             if "no locator" not in str(error):
                 raise
