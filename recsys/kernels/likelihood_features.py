@@ -297,7 +297,8 @@ def fill_history_cosines(vectors, items, history, near):
     """
     columns, n, several, group, best = _make_cosine_room(len(items), vectors.shape[1])
     _keep_largest_cosines(vectors, items, history, columns, n, several, group, best)
-    near[:] = best[: len(items)]
+    for i in range(len(items)):  # a slice takes ten times as long to compile: it says which shapes do not go together
+        near[i] = best[i]
 
 
 @compile_kernel(fastmath=False)
@@ -312,7 +313,8 @@ def fill_all_history_cosines(
     for b in range(len(items)):
         history = indices[pointers[users[b]] : pointers[users[b] + 1]]
         _keep_largest_cosines(vectors, items[b], history, columns, n, several, group, best)
-        near[b] = best[: items.shape[1]]
+        for i in range(items.shape[1]):
+            near[b, i] = best[i]
 
 
 @compile_kernel(fastmath=False)

@@ -117,15 +117,20 @@ def _add_masses(history, pointers, regions, values, mass):
 @compile_kernel(fastmath=True)
 def _find_nearest_community(history, axes, places):
     """Return the community whose place (C, 32) is nearest to the history's direction on the `axes` (I, 32)."""
-    stand = np.zeros(axes.shape[1])
+    size = axes.shape[1]
+    stand, square = np.zeros(size), 0.0
     for h in range(len(history)):
-        stand += axes[history[h]]
-    length = np.sqrt((stand * stand).sum())
-    if length > 0.0:
-        stand /= length
+        for a in range(size):
+            stand[a] += axes[history[h], a]
+    for a in range(size):
+        square += stand[a] * stand[a]
+    length = np.sqrt(square) if square > 0.0 else 1.0
     best, least = 0, HUGE_DISTANCE
     for c in range(len(places)):
-        apart = ((np.float32(1.0) * stand.astype(np.float32) - places[c]) ** 2).sum()
+        apart = np.float32(0.0)
+        for a in range(size):
+            aside = np.float32(stand[a] / length) - places[c, a]
+            apart += aside * aside
         if apart < least:
             best, least = c, apart
     return best
@@ -288,7 +293,8 @@ def fill_region_need(codes, scores, hard, starts, top_m, wanted, regions):
             z = np.uintp(own[m])  # an index that could be negative takes twice as long
             offered[z] += worth * min(left[z], 1.0)  # of `worth if left[z] > 0` a compiler makes a branch: not foreseen
             left[z] = max(left[z] - 1.0, 0.0)
-    need[:] = offered[:size]
+    for z in range(size):  # what a slice would be compiled to says in words which shapes do not go together
+        need[z] = offered[z]
     for m in range(maps):
         first, last = starts[m], size if m + 1 == maps else starts[m + 1]
         asked, taken, most = need[first:last], accepted[first:last], cap[first:last]

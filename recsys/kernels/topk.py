@@ -69,7 +69,8 @@ def _find_first_bound(scores, n, peaks):
     """
     if len(scores) < 2 * len(peaks):
         return _find_bound(scores, n, n // 8)[0]
-    peaks[:] = scores[: len(peaks)]
+    for g in range(len(peaks)):  # a slice takes ten times as long to compile: it says which shapes do not go together
+        peaks[g] = scores[g]
     for start in range(len(peaks), len(scores) - len(peaks) + 1, len(peaks)):
         group = scores[start : start + len(peaks)]
         for g in range(len(peaks)):
