@@ -1,4 +1,7 @@
-"""The entry point of the command line, which says what to install where the extra is missing."""
+"""The entry point of the command line, which says what to install where the extra is missing.
+
+`recsys warmup` needs no extra: a server has none.
+"""
 
 import sys
 
@@ -16,6 +19,10 @@ def main() -> None:
 
         if (error.name or "").partition(".")[0] not in EXTRA_MODULES:
             raise
+        if sys.argv[1:2] == ["warmup"]:
+            from recsys.rankers.warmups import run_command
+
+            sys.exit(run_command(sys.argv[2:]))
         print(ADVICE, file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:  # before the command line is there to answer it

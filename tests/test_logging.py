@@ -10,6 +10,7 @@ from numba import njit
 from recsys.cli import main, options
 from recsys.kernels import compiled as listened_to  # noqa: F401
 from recsys.support.cache import Cache, CacheEntry
+from recsys.support.progress import show_progress
 
 
 def test_cells_that_are_made_and_found_are_logged_with_their_size(tmp_path, caplog):
@@ -30,7 +31,24 @@ def test_what_is_compiled_is_logged_once_by_its_name(caplog):
     compiled = njit(add_one)  # without a place for compiled code, from which a second run would take it
     with caplog.at_level(logging.INFO, "recsys"):
         assert (compiled(1), compiled(2)) == (2, 3)
-    assert [record.getMessage().partition(" in ")[0] for record in caplog.records] == ["compiled add_one"]
+    said = [record.getMessage().partition(" in ")[0] for record in caplog.records]
+    assert said == ["compiling add_one", "compiled add_one"]
+
+
+def test_what_is_compiled_stands_on_the_terminal_while_it_takes_place():
+    def call(function):
+        with show_progress() as bars:
+            added = []
+            add, bars.add_task = (
+                bars.add_task,
+                lambda what, total: (added.append((what, total)), add(what, total=total))[1],
+            )
+            function(1)
+            assert not bars.tasks
+        return added
+
+    compiled = njit(lambda x: x + 2)
+    assert [call(compiled), call(compiled)] == [[("compiling <lambda>", None)], []]
 
 
 def test_the_library_is_silent_until_it_is_asked():

@@ -198,7 +198,8 @@ def run_batch(
         raise RecsysError(
             "batch: found users and candidates, expected one of them: candidates are those of their users"
         )
-    loaded = Ranker.load(ranker, allow_imports=allow_imports, forget_list=forget_list)
+    with show_progress(quiet):
+        loaded = Ranker.load(ranker, allow_imports=allow_imports, forget_list=forget_list)
     if candidates is None:
         loaded.rank_many(users=[])  # which a ranker without a model refuses
     given_paths = {"users": users, "candidates": candidates, "shown": shown}

@@ -18,6 +18,7 @@ from recsys.types.errors import rephrase_setting_errors
 
 if TYPE_CHECKING:
     from recsys.configs import Config
+    from recsys.rankers import Ranker
     from recsys.support.config_layers import Layer
 
 quiet = click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -191,6 +192,15 @@ class _LineHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         print_line(self.format(record), err=True)
+
+
+def load_ranker(folder: Path, imports: Sequence[str]) -> "Ranker":
+    """Return the ranker in `folder`; a line on the terminal says what is compiled for it."""
+    from recsys.rankers import Ranker
+    from recsys.support.progress import show_progress
+
+    with show_progress():
+        return Ranker.load(folder, allow_imports=imports)
 
 
 def print_log() -> None:

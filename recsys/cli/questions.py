@@ -39,9 +39,8 @@ def ask(
     from rich.table import Table
 
     from recsys.evidence.questions import DEFICIT_WEIGHT
-    from recsys.rankers import Ranker
 
-    asked = Ranker.load(folder, allow_imports=imports).ask(
+    asked = options.load_ranker(folder, imports).ask(
         n,
         user=user,
         history=options.split_ids(history),

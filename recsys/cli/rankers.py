@@ -43,15 +43,17 @@ def export(
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
-def warmup(folder: Path | None) -> None:
+@click.option("--batch", is_flag=True, help="Compile the code of batches too.")
+@options.quiet
+def warmup(folder: Path | None, batch: bool, quiet: bool) -> None:
     """Compile the code of requests for later processes, and check every file of the ranker in DIR."""
     from recsys.rankers import warmup as run
+    from recsys.support.progress import show_progress
 
-    done = run(folder)
-    if folder is not None:
-        options.print_line(f"ranker: {folder} is whole, policy {done.policy}")
-    kept = "nowhere: each process compiles anew" if done.compiled is None else str(done.compiled)
-    options.print_line(f"compiled code: {kept} ({done.seconds:.1f} s)")
+    with show_progress(quiet):
+        done = run(folder, batch=batch)
+    for line in done.describe(folder):
+        options.print_line(line)
 
 
 @click.command()
@@ -91,11 +93,10 @@ def rank(
 ) -> None:
     """Print the slate of one request to the ranker in FOLDER."""
     from recsys.control.receipt_logs import ReceiptLog
-    from recsys.rankers import Ranker
 
     log = None if receipts is None else ReceiptLog(receipts)
     brought = None if shown is None else options.read_shown_rows(shown, user)
-    ranker = Ranker.load(folder, allow_imports=imports)
+    ranker = options.load_ranker(folder, imports)
     answer = ranker.rank(
         user=user,
         history=options.split_ids(history),
@@ -125,11 +126,10 @@ def rank(
 @options.allow_import
 def profile(folder: Path, user: str, out: Path | None, imports: tuple[str, ...]) -> None:
     """Show all that the ranker in FOLDER holds about USER, as JSON."""
-    from recsys.rankers import Ranker
     from recsys.rankers.profiles import check_profile_path
 
     target = None if out is None else check_profile_path(out)
-    held = Ranker.load(folder, allow_imports=imports).profile(user)
+    held = options.load_ranker(folder, imports).profile(user)
     if target is None:
         click.echo(held.to_json(), nl=False)
     else:

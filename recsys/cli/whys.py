@@ -57,9 +57,7 @@ def _parse_request(
 @_add_request_options
 def why(folder: Path, item: str, imports: tuple[str, ...], as_json: bool, request: dict[str, Any]) -> None:
     """Say why an item is in the slate of a request to the ranker in FOLDER."""
-    from recsys.rankers import Ranker
-
-    told = Ranker.load(folder, allow_imports=imports).rank(**request).why(item)
+    told = options.load_ranker(folder, imports).rank(**request).why(item)
     if as_json:
         click.echo(json.dumps(told.to_dict(), indent=2, allow_nan=False))
         return
@@ -73,9 +71,7 @@ def why(folder: Path, item: str, imports: tuple[str, ...], as_json: bool, reques
 @_add_request_options
 def why_not(folder: Path, item: str, imports: tuple[str, ...], as_json: bool, request: dict[str, Any]) -> None:
     """Say why an item is not in the slate of a request to the ranker in FOLDER, and what would let it in."""
-    from recsys.rankers import Ranker
-
-    told = Ranker.load(folder, allow_imports=imports).why_not(item, **request)
+    told = options.load_ranker(folder, imports).why_not(item, **request)
     if as_json:
         click.echo(json.dumps(told.to_dict(), indent=2, allow_nan=False))
         return

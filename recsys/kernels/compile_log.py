@@ -1,9 +1,15 @@
-"""A line of the log for each kernel that is compiled: the first call in a process without kept code takes seconds."""
+"""What is compiled is said while it takes place: the first call in a process without kept code takes seconds.
+
+A line of the log says that it begins, and one that it has ended; on a terminal the `show_progress` around names it.
+"""
 
 import logging
 import time
+from collections.abc import Callable
 
 from numba.core import event
+
+from recsys.support.progress import show_step
 
 _log = logging.getLogger(__name__)
 
@@ -14,15 +20,21 @@ class CompileListener(event.Listener):
     def __init__(self) -> None:
         """Know of no compilation."""
         self._starts: list[float] = []
+        self._end: Callable[[], object] = bool
 
     def on_start(self, event: event.Event) -> None:
-        """Keep when it starts."""
+        """Say that it starts, where it is inside of no other one, and keep when."""
+        if not self._starts:
+            name = event.data["dispatcher"].py_func.__name__
+            _log.info("compiling %s", name)
+            self._end = show_step(f"compiling {name}")
         self._starts.append(time.perf_counter())
 
     def on_end(self, event: event.Event) -> None:
         """Log it, where it is inside of no other one."""
         start = self._starts.pop() if self._starts else time.perf_counter()
         if not self._starts:
+            self._end()
             name = event.data["dispatcher"].py_func.__name__
             _log.info("compiled %s in %.1f s", name, time.perf_counter() - start)
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +32,14 @@ def show_progress(quiet: bool = False) -> Iterator["Progress"]:
             yield bars
         finally:
             _outer_progress.reset(outer)
+
+
+def show_step(what: str) -> Callable[[], None]:
+    """Name what is done on the `show_progress` around it, if there is one, and return what removes the name."""
+    bars = _outer_progress.get()
+    if bars is None:
+        return lambda: None
+    return partial(bars.remove_task, bars.add_task(what, total=None))
 
 
 @contextmanager
