@@ -12,6 +12,9 @@ than to where the bound loses: a candidate meets the picks that it has not met y
 the rest waits until its bound could win again. It recomputes all gains if picks are drawn, if a weight is negative, for
 means, sums and windows, and for slot weights that increase.
 
+Arrays of terms that a blend does not have are None. Numba then leaves out what reads them: of a blend of `Modular`,
+`Spread` and `Coverage` terms a third of the code is compiled.
+
 The named tuples and the integer codes of the kernel's inputs are defined here, beside the code that is compiled from
 them: Numba discards cached machine code only if this file changes.
 """
@@ -47,7 +50,7 @@ class TermInputs(NamedTuple):
     shape: Longs  # (T,) MODULAR to BY_SLOT
     place: Longs  # (T,) index among the terms that are stored together: Coverage, Seats and Counts are
     modular: Floats  # (Tm, B, N)
-    by_slot: Floats  # (Tb, B, k, N)
+    by_slot: Floats | None  # (Tb, B, k, N)
 
 
 class SpreadInputs(NamedTuple):
@@ -64,8 +67,8 @@ class CoverageInputs(NamedTuple):
     """Tc terms with regions or aspects: `Coverage`, `Seats` and `Counts`; Z regions, all terms one after the other."""
 
     settings: Longs  # (Tc, 4) offset in `pointers`, phi, end of its regions, their shift against those of `patience`
-    seats: Doubles  # (Tc, 2) focus and divisor of Seats
-    patience: Doubles  # (B, Zp, k + 1), Zp regions of the Counts terms
+    seats: Doubles | None  # (Tc, 2) focus and divisor of Seats
+    patience: Doubles | None  # (B, Zp, k + 1), Zp regions of the Counts terms
     rows: Ints  # (Tc, B, N)
     pointers: Longs
     regions: Ints
@@ -88,16 +91,16 @@ class VolumeInputs(NamedTuple):
 
 
 class KernelInputs(NamedTuple):
-    """All terms of a blend for a block of users."""
+    """All terms of a blend for a block of users; without Volume, Seats, Counts and gains by slot, these are None."""
 
     terms: TermInputs
     spread: SpreadInputs
     coverage: CoverageInputs
-    volume: VolumeInputs
+    volume: VolumeInputs | None
 
-    def to_tuples(self) -> tuple[tuple[Any, ...], ...]:
+    def to_tuples(self) -> tuple[tuple[Any, ...] | None, ...]:
         """Return plain tuples for `pick_greedily`."""
-        return tuple(map(tuple, self))
+        return tuple(None if part is None else tuple(part) for part in self)
 
 
 class RuleInputs(NamedTuple):
@@ -208,8 +211,8 @@ class KernelState(NamedTuple):
     slots: SlotState
     coverage: CoverageState
     spread: SpreadState
-    volume: VolumeState
-    aspects: AspectState
+    volume: VolumeState | None
+    aspects: AspectState | None
 
 
 # No reassociation: results must not depend on the alignment of arrays, which decides what is computed in vectors.
@@ -374,6 +377,8 @@ def _fill_aspect_shares(coverage, aspects, b, p, lines, n):
     Return the number of lines so far. The shares of aspects that the user does not need go to line 0, which nothing
     reads: skipping them takes longer.
     """
+    if aspects is None:
+        return lines
     settings, line, share = coverage.settings, aspects.line, aspects.share
     aspects.starts[p] = lines
     for z in range(settings[p - 1, 2] if p > 0 else 0, settings[p, 2]):
@@ -397,6 +402,8 @@ def _fill_seat_gains(coverage, state, aspects, b, p, n, gain):
 
     The aspect with the largest quotient counts `focus` of it, every other aspect 1 - `focus`.
     """
+    if aspects is None:
+        return
     votes, seats, aspect, share = coverage.need[b], state.covered, aspects.aspect, aspects.share
     focus, divisor = coverage.seats[p, 0], coverage.seats[p, 1]
     first_line, end, largest = aspects.starts[p], aspects.starts[p + 1], 0.0
@@ -414,8 +421,10 @@ def _fill_seat_gains(coverage, state, aspects, b, p, n, gain):
 
 
 @_compiled
-def _update_seats(coverage, seats, b, p, pick):
+def _update_seats(coverage, seats, aspects, b, p, pick):
     """Divide one seat among the aspects of a pick."""
+    if aspects is None:
+        return
     row, total = coverage.settings[p, 0] + coverage.rows[p, b, pick], 0.0
     for e in range(coverage.pointers[row], coverage.pointers[row + 1]):
         total += coverage.values[e]
@@ -427,6 +436,8 @@ def _update_seats(coverage, seats, b, p, pick):
 @_compiled
 def _fill_count_gains(coverage, state, aspects, b, p, n, gain):
     """Set the value of the slate with each candidate, less the value without."""
+    if aspects is None:
+        return
     need, patience, counts = coverage.need[b], coverage.patience[b], state.covered
     regions, values, offset, shift = coverage.regions, coverage.values, coverage.settings[p, 0], coverage.settings[p, 3]
     lacking, worn, some = 0.0, 0.0, 0
@@ -455,8 +466,10 @@ def _fill_count_gains(coverage, state, aspects, b, p, n, gain):
 
 
 @_compiled
-def _update_counts(coverage, counts, b, p, pick):
+def _update_counts(coverage, counts, aspects, b, p, pick):
     """Count the aspects of a pick."""
+    if aspects is None:
+        return
     row = coverage.settings[p, 0] + coverage.rows[p, b, pick]
     for e in range(coverage.pointers[row], coverage.pointers[row + 1]):
         if coverage.values[e] > 0.0:
@@ -464,8 +477,10 @@ def _update_counts(coverage, counts, b, p, pick):
 
 
 @_compiled
-def _count_aspect_lines(shape, place, settings, need):
+def _count_aspect_lines(shape, place, settings, seats, need):
     """Return how many lines `_fill_aspect_shares` needs for a user."""
+    if seats is None:
+        return 1
     lines = 1
     for t in range(len(shape)):
         if shape[t] == SEATS or shape[t] == COUNTS:
@@ -473,6 +488,15 @@ def _count_aspect_lines(shape, place, settings, need):
             for z in range(settings[p - 1, 2] if p > 0 else 0, settings[p, 2]):
                 lines += need[z] != 0.0
     return lines
+
+
+@_compiled
+def _fill_gains_by_slot(by_slot, b, p, step, n, gain):
+    """Set the gains of a slot."""
+    if by_slot is None:
+        return
+    for i in range(n):
+        gain[i] = by_slot[p, b, step, i]
 
 
 @_compiled
@@ -487,10 +511,18 @@ def _never_increases(slots, k):
 @_compiled
 def _init_volume(volume, state, b, p, n):
     """Set the residuals with an empty slate."""
+    if volume is None:
+        return
     diagonal, residual, ridge, first = state.diagonal, state.residual, volume.ridge[p], volume.settings[p, 4]
     for i in range(n):
         diagonal[p, i] = (1.0 - ridge) * volume.squares[first + volume.rows[p, b, i]] + ridge
         residual[p, i], state.met[p, i], state.exact[p, i] = diagonal[p, i], 0, -1
+
+
+@_compiled
+def _holds_all_picks(volume, p, k):
+    """Return whether the window of term p holds k picks."""
+    return volume is not None and volume.settings[p, 3] >= k
 
 
 @_compiled
@@ -606,6 +638,8 @@ def _project_pick(volume, state, b, p, last, pick):
 @_inlined
 def _update_window(volume, state, b, p, slate, step, n):
     """Hold the last `window` picks; when the oldest one leaves, start the rows of all candidates anew."""
+    if volume is None:
+        return
     held, roots, residual, exact = state.held, state.roots, state.residual, state.exact
     first = max(0, step - volume.settings[p, 3])
     if first > 0:
@@ -656,6 +690,8 @@ def _compute_volume_bound(volume, state, b, p, before, i, bound):
 @_compiled
 def _fill_volume_gains(volume, state, b, p, step, n, alive, gain):
     """Set the gains of all candidates that are left."""
+    if volume is None:
+        return
     last = min(step, volume.settings[p, 3])
     for i in range(n):
         if alive[i]:
@@ -666,6 +702,8 @@ def _fill_volume_gains(volume, state, b, p, step, n, alive, gain):
 @_compiled
 def _fill_volume_bounds(volume, state, b, p, n, gain):
     """Set an upper bound of each gain: log x is at most x - 1, and close to it for vectors of nearly unit length."""
+    if volume is None:
+        return
     diagonal = state.diagonal
     if volume.settings[p, 2] == LOG_DETERMINANT:
         for i in range(n):
@@ -713,6 +751,24 @@ def _sum_gains(gain, weight, i):
 
 
 @_inlined
+def _advance_volume(volume, state, b, p, bound, step, i, most):
+    """Let candidate i meet up to `most` more picks; return a bound of its gain, and whether it has met all of them."""
+    if volume is None:
+        return bound, True
+    until, before = min(state.met[np.uintp(p), np.uintp(i)] + most, step), state.residual[np.uintp(p), np.uintp(i)]
+    _project_candidate(volume, state, b, p, until, i)
+    return _compute_volume_bound(volume, state, b, p, before, i, bound), until == step
+
+
+@_inlined
+def _finish_volume(volume, state, b, p, bound, step, i):
+    """Return the gain of candidate i, which has met all picks."""
+    if volume is None:
+        return bound
+    return _compute_volume_gain(volume, state, b, p, step, i)
+
+
+@_inlined
 def _advance_candidate(inputs, state, weight, slate, b, step, i, most, least):
     """Let candidate i meet up to `most` more picks, set its total, and return whether it has met all of them.
 
@@ -724,12 +780,9 @@ def _advance_candidate(inputs, state, weight, slate, b, step, i, most, least):
         if bounded[t]:
             p = place[t]
             if shape[t] == VOLUME:
-                until, before = min(volume.met[np.uintp(p), own] + most, step), volume.residual[np.uintp(p), own]
-                _project_candidate(inputs.volume, volume, b, p, until, i)
-                gain[np.uintp(t), own] = _compute_volume_bound(
-                    inputs.volume, volume, b, p, before, i, gain[np.uintp(t), own]
-                )
-                whole, rough = whole and until == step, True
+                bound = gain[np.uintp(t), own]
+                gain[np.uintp(t), own], met = _advance_volume(inputs.volume, volume, b, p, bound, step, i, most)
+                whole, rough = whole and met, True
             elif shape[t] == COVERAGE:
                 gain[np.uintp(t), own] = _compute_coverage_gain(inputs.coverage, state.coverage, b, p, step, i)
             elif step > 0:
@@ -740,7 +793,8 @@ def _advance_candidate(inputs, state, weight, slate, b, step, i, most, least):
     if rough and whole and total >= least:  # logarithms are for those who could win
         for t in range(len(shape)):
             if bounded[t] and shape[t] == VOLUME:
-                gain[np.uintp(t), own] = _compute_volume_gain(inputs.volume, volume, b, place[t], step, i)
+                bound = gain[np.uintp(t), own]
+                gain[np.uintp(t), own] = _finish_volume(inputs.volume, volume, b, place[t], bound, step, i)
         total = _sum_gains(gain, weight, i)
     state.blend.total[own] = total
     return whole
@@ -962,7 +1016,7 @@ def _init_user(inputs, rules, state, weight, draws, every, b, n):
         elif shape[t] == COVERAGE:
             bounded[t] = not every and weight[t] >= 0.0 and _never_increases(coverage.slots[p], draws.k)
         elif shape[t] == VOLUME:
-            bounded[t] = not every and weight[t] >= 0.0 and volume.settings[p, 3] >= min(draws.k, n)
+            bounded[t] = not every and weight[t] >= 0.0 and _holds_all_picks(volume, p, min(draws.k, n))
             _init_volume(volume, state.volume, b, p, n)
         elif shape[t] == SEATS or shape[t] == COUNTS:
             lines = _fill_aspect_shares(coverage, state.aspects, b, p, lines, n)
@@ -1007,8 +1061,7 @@ def _update_gains(inputs, state, weight, slate, b, step, n, anew):
         elif shape[t] == COUNTS:
             _fill_count_gains(coverage, state.coverage, state.aspects, b, p, n, gain[t])
         elif shape[t] == BY_SLOT:
-            for i in range(n):
-                gain[t, i] = by_slot[p, b, step, i]
+            _fill_gains_by_slot(by_slot, b, p, step, n, gain[t])
         if anew:
             for i in range(n):
                 total[i] += weight[t] * gain[t, i]
@@ -1040,9 +1093,9 @@ def _apply_pick(inputs, state, weight, contributions, b, step, pick):
         if shape[t] == COVERAGE:
             _add_to_coverage(coverage, state.coverage, b, p, step, pick)
         elif shape[t] == SEATS:
-            _update_seats(coverage, state.coverage.covered, b, p, pick)
+            _update_seats(coverage, state.coverage.covered, state.aspects, b, p, pick)
         elif shape[t] == COUNTS:
-            _update_counts(coverage, state.coverage.covered, b, p, pick)
+            _update_counts(coverage, state.coverage.covered, state.aspects, b, p, pick)
 
 
 @_compiled
@@ -1114,8 +1167,18 @@ def _is_finite(contributions):
 def _name_inputs(inputs):
     """Return the plain tuples of `KernelInputs.to_tuples` as named ones."""
     return KernelInputs(
-        TermInputs(*inputs[0]), SpreadInputs(*inputs[1]), CoverageInputs(*inputs[2]), VolumeInputs(*inputs[3])
+        TermInputs(*inputs[0]), SpreadInputs(*inputs[1]), CoverageInputs(*inputs[2]), _name_volume(inputs[3])
     )
+
+
+@_inlined
+def _name_volume(volume):
+    return None if volume is None else VolumeInputs(*volume)
+
+
+@_compiled
+def _count_volumes(volume):
+    return 0 if volume is None else len(volume.settings)
 
 
 @_compiled
@@ -1126,14 +1189,15 @@ def _measure_block(lengths, inputs, rules, output):
     width, lines = 0, 1
     for b in range(len(lengths)):
         width = max(width, lengths[b])
-        lines = max(lines, _count_aspect_lines(terms.shape, terms.place, coverage.settings, coverage.need[b]))
+        needed = _count_aspect_lines(terms.shape, terms.place, coverage.settings, coverage.seats, coverage.need[b])
+        lines = max(lines, needed)
     return BlockSizes(
         candidates=width,
         picks=max(KernelOutput(*output).picks.shape[1], 1),
         terms=len(terms.shape),
         spreads=len(named.spread.settings),
         coverages=len(coverage.settings),
-        volumes=len(named.volume.settings),
+        volumes=_count_volumes(named.volume),
         regions=coverage.need.shape[1],
         lines=lines,
         groups=len(RuleInputs(*rules).least),
@@ -1141,10 +1205,38 @@ def _measure_block(lengths, inputs, rules, output):
 
 
 @compile_kernel(fastmath=EXACT_FASTMATH)
-def _make_state(sizes):
+def _make_volume_state(sizes, volume):
+    if volume is None:
+        return None
+    per_volume = (sizes.volumes, sizes.candidates)
+    return VolumeState(
+        diagonal=np.zeros(per_volume),
+        residual=np.zeros(per_volume),
+        met=np.zeros(per_volume, np.int64),
+        basis=np.zeros(sizes.volumes * sizes.candidates * sizes.picks),
+        held=np.zeros((sizes.volumes, sizes.picks), np.int64),
+        roots=np.zeros((sizes.volumes, sizes.picks)),
+        exact=np.zeros(per_volume, np.int64),
+        exact_residual=np.zeros(per_volume),
+    )
+
+
+@compile_kernel(fastmath=EXACT_FASTMATH)
+def _make_aspect_state(sizes, seats):
+    if seats is None:
+        return None
+    return AspectState(
+        starts=np.zeros(sizes.coverages + 1, np.int64),
+        line=np.zeros(sizes.regions, np.int64),
+        aspect=np.zeros(sizes.lines, np.int64),
+        share=np.zeros((sizes.lines, sizes.candidates), np.float32),
+    )
+
+
+@compile_kernel(fastmath=EXACT_FASTMATH)
+def _make_state(sizes, seats, volume):
     """Return arrays of zeros."""
-    chunks = _count_chunks(sizes.candidates)
-    per_spread, per_volume = (sizes.spreads, sizes.candidates), (sizes.volumes, sizes.candidates)
+    chunks, per_spread = _count_chunks(sizes.candidates), (sizes.spreads, sizes.candidates)
     blend = BlendState(
         gain=np.zeros((sizes.terms, sizes.candidates)),
         total=np.zeros(chunks * CHUNK),
@@ -1161,22 +1253,7 @@ def _make_state(sizes):
     )
     coverage = CoverageState(covered=np.zeros(sizes.regions), worth=np.zeros(sizes.regions))
     spread = SpreadState(similarity=np.zeros(per_spread), met=np.zeros(per_spread, np.int64))
-    volume = VolumeState(
-        diagonal=np.zeros(per_volume),
-        residual=np.zeros(per_volume),
-        met=np.zeros(per_volume, np.int64),
-        basis=np.zeros(sizes.volumes * sizes.candidates * sizes.picks),
-        held=np.zeros((sizes.volumes, sizes.picks), np.int64),
-        roots=np.zeros((sizes.volumes, sizes.picks)),
-        exact=np.zeros(per_volume, np.int64),
-        exact_residual=np.zeros(per_volume),
-    )
-    aspects = AspectState(
-        starts=np.zeros(sizes.coverages + 1, np.int64),
-        line=np.zeros(sizes.regions, np.int64),
-        aspect=np.zeros(sizes.lines, np.int64),
-        share=np.zeros((sizes.lines, sizes.candidates), np.float32),
-    )
+    volume, aspects = _make_volume_state(sizes, volume), _make_aspect_state(sizes, seats)
     return KernelState(blend, slots, coverage, spread, volume, aspects)
 
 
@@ -1192,6 +1269,6 @@ def pick_greedily(lengths, weights, inputs, rules, draws, output):
     `KernelInputs`, `RuleInputs`, `DrawSettings` and `KernelOutput`, as plain tuples: for named tuples, Numba needs
     microseconds more per call to look up their types.
     """
-    state = _make_state(_measure_block(lengths, inputs, rules, output))
+    state = _make_state(_measure_block(lengths, inputs, rules, output), inputs[2][1], inputs[3])
     _fill_picks(lengths, weights, inputs, rules, draws, output, state)
     return _is_finite(output[1])

@@ -28,13 +28,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SHAPES = (Modular, Spread, Coverage, Volume, Seats, Counts)
+PLAIN = (Modular, Spread, Coverage)  # of every objective that a ranker's fast path serves
 NO_CAP = 1e30  # finite: the kernel is compiled with fastmath
 
 
 def build_kernel_inputs(terms: Sequence[Term], users: int, n: int, k: int, memo: TableCache) -> "KernelInputs":
     """Arrange the arrays of `terms` for a block of `users` users, n candidates and k picks, as the kernel reads them.
 
-    `memo` keeps the last three joined tables: most objectives share theirs from block to block.
+    `memo` keeps the last three joined tables: most objectives share theirs from block to block. Of the many sets of
+    terms that some arrays could be left out for, there are two, so that the kernel is compiled twice at most: terms of
+    the shapes PLAIN with one gain per candidate, and all others.
 
     Raises:
         RecsysError: if a term's arrays do not have the shape of the block, or hold NaN or infinity.
@@ -45,28 +48,32 @@ def build_kernel_inputs(terms: Sequence[Term], users: int, n: int, k: int, memo:
         _check_term_arrays(term, users, n, k)
     spread = [t for t in terms if isinstance(t, Spread)]
     volume = [t for t in terms if isinstance(t, Volume)]
+    plain = all(isinstance(t, PLAIN) and (not isinstance(t, Modular) or t.gain.ndim == 2) for t in terms)
     tables = [*(t.vectors for t in spread), *(t.vectors for t in volume)]
     vectors, offsets = _memoize(memo, "tables", tables, _concat_tables)
     return KernelInputs(
-        _build_term_inputs(terms, (users, n), k),
+        _build_term_inputs(terms, (users, n), k, plain),
         _build_spread_inputs(spread, (users, n), vectors, offsets[: len(spread)]),
-        _build_coverage_inputs([t for t in terms if isinstance(t, Coverage | Seats | Counts)], (users, n), k, memo),
-        _build_volume_inputs(volume, (users, n), k, memo, vectors, offsets[len(spread) :]),
+        _build_coverage_inputs(
+            [t for t in terms if isinstance(t, Coverage | Seats | Counts)], (users, n), k, memo, plain
+        ),
+        None if plain else _build_volume_inputs(volume, (users, n), k, memo, vectors, offsets[len(spread) :]),
     )
 
 
-def _build_term_inputs(terms: Sequence[Term], block: tuple[int, int], k: int) -> "TermInputs":
+def _build_term_inputs(terms: Sequence[Term], block: tuple[int, int], k: int, plain: bool) -> "TermInputs":
     from recsys.kernels import greedy
 
     shape = np.array([_get_shape_code(t) for t in terms], np.int64)
     by_aspect = (shape == greedy.SEATS) | (shape == greedy.COUNTS)
     group = np.where(by_aspect, greedy.COVERAGE, shape)
     modular = [t.gain for t in terms if isinstance(t, Modular)]
+    by_slot = [gain for gain in modular if gain.ndim == 3]
     return greedy.TermInputs(
         shape=shape,
         place=np.array([int((group[:t] == group[t]).sum()) for t in range(len(terms))], np.int64),
         modular=_stack_arrays([gain for gain in modular if gain.ndim == 2], block, np.float32),
-        by_slot=_stack_arrays([gain for gain in modular if gain.ndim == 3], (block[0], k, block[1]), np.float32),
+        by_slot=None if plain else _stack_arrays(by_slot, (block[0], k, block[1]), np.float32),
     )
 
 
@@ -89,12 +96,12 @@ def _build_spread_inputs(
 
 
 def _build_coverage_inputs(
-    terms: Sequence[Coverage | Seats | Counts], block: tuple[int, int], k: int, memo: TableCache
+    terms: Sequence[Coverage | Seats | Counts], block: tuple[int, int], k: int, memo: TableCache, plain: bool
 ) -> "CoverageInputs":
     from recsys.kernels.greedy import PHIS, CoverageInputs
 
     if not terms:
-        return _build_empty_coverage(block, k)
+        return _build_empty_coverage(block, k, plain)
     cover = [t if isinstance(t, Coverage) else Coverage(t.coverage, t.rows, t.need, "linear") for t in terms]
     pointers, regions, values, heads = _memoize(memo, "cover", [t.coverage for t in cover], _concat_csr_rows)
     widths = [t.need.shape[1] for t in terms]
@@ -103,12 +110,11 @@ def _build_coverage_inputs(
     settings = [(heads[i], PHIS[t.phi], ends[i], ends[i] - counted[i]) for i, t in enumerate(cover)]
     seats = [(t.focus, t.divisor) if isinstance(t, Seats) else (0, 0) for t in terms]
     users = block[0]
+    patience = [np.zeros((users, 0, k + 1)), *(t.patience for t in terms if isinstance(t, Counts))]
     return CoverageInputs(
         settings=np.array(settings, np.int64).reshape(-1, 4),
-        seats=np.array(seats, np.float64).reshape(-1, 2),
-        patience=np.concatenate(
-            [np.zeros((users, 0, k + 1)), *(t.patience for t in terms if isinstance(t, Counts))], axis=1
-        ),
+        seats=None if plain else np.array(seats, np.float64).reshape(-1, 2),
+        patience=None if plain else np.concatenate(patience, axis=1),
         rows=_stack_arrays([t.rows for t in cover], block, np.int32),
         pointers=pointers,
         regions=regions,
@@ -120,15 +126,15 @@ def _build_coverage_inputs(
     )
 
 
-def _build_empty_coverage(block: tuple[int, int], k: int) -> "CoverageInputs":
+def _build_empty_coverage(block: tuple[int, int], k: int, plain: bool) -> "CoverageInputs":
     """Return the inputs of no term: most blends have none, and the general way takes longer than some slates."""
     from recsys.kernels.greedy import CoverageInputs
 
     users = block[0]
     return CoverageInputs(
         settings=np.zeros((0, 4), np.int64),
-        seats=np.zeros((0, 2)),
-        patience=np.zeros((users, 0, k + 1)),
+        seats=None if plain else np.zeros((0, 2)),
+        patience=None if plain else np.zeros((users, 0, k + 1)),
         rows=np.zeros((0, *block), np.int32),
         pointers=np.zeros(0, np.int64),
         regions=np.zeros(0, np.int32),

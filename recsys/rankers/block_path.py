@@ -45,7 +45,7 @@ class BlockInputs(NamedTuple):
 
     lengths: Longs  # (B,) candidates of each
     weight: Doubles  # (B, T)
-    inputs: tuple[tuple[Any, ...], ...]  # the plain tuples of a `KernelInputs`
+    inputs: tuple[Any, ...]  # the plain tuples of a `KernelInputs`
     uniforms: Doubles  # (B, k)
     k: int
 
@@ -136,7 +136,7 @@ def _fill_coverage(room: Room, path: FastPath, laid: tuple[Any, ...], users: Blo
     """Return the coverage inputs of a layout for one user, for B users with their need and cap."""
     settings, seats, patience, at, pointers, regions, values, slots, need, cap, start = laid
     count, n, by_candidate = len(users), rows.shape[2], path.regions_per_candidate
-    start, patience = (np.repeat(one, count, axis=0) for one in (start, patience))
+    start = np.repeat(start, count, axis=0)
     if path.need is None:
         at = np.zeros((len(at), count, n), np.int32)
         need, cap = (np.repeat(one, count, axis=0) for one in (need, cap))

@@ -86,7 +86,7 @@ class Layout(NamedTuple):
     """The arguments of the kernel for n candidates and k picks that do not change from request to request."""
 
     lengths: Longs  # (1,)
-    inputs: tuple[tuple[Any, ...], ...]  # the plain tuples of a `KernelInputs`
+    inputs: tuple[Any, ...]  # the plain tuples of a `KernelInputs`
     uniforms: Doubles  # (1, k), never read: for picks that are not drawn
 
 
@@ -198,8 +198,8 @@ class FastPath:
         return Picks(places, parts, self.objectives, chances[0] if policy.is_stochastic else None)
 
     def _fill_inputs(
-        self, inputs: tuple[tuple[Any, ...], ...], request_user: RequestUser, candidates: Candidates
-    ) -> tuple[tuple[Any, ...], ...]:
+        self, inputs: tuple[Any, ...], request_user: RequestUser, candidates: Candidates
+    ) -> tuple[Any, ...]:
         """Return the inputs of a layout with the gains, rows, need and cap of a request.
 
         The tuples are taken apart and put together by position: `_replace` of a named tuple takes microseconds.
