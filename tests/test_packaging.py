@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from recsys.experiments import bench
+from recsys.rankers.warmups import build_synthetic_ranker
 
 ROOT = Path(__file__).parents[1]
 RANK = """
@@ -79,6 +80,7 @@ def test_the_wheel_holds_the_package_cards_and_configs(wheel: Path) -> None:
     }
     assert shipped
     assert held == package | shipped | {"recsys/py.typed"}
+    assert wheel.stat().st_size < 1_250_000
 
 
 INSTALLED = """
@@ -161,6 +163,37 @@ def test_the_core_alone(wheel: Path, tmp_path: Path) -> None:
     assert must([programs / "python", "-c", RANK], cwd=tmp_path, **UNCOMPILED) == "[[1 0]]\n"
     done = run([programs / "recsys", "bench"], cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", ADVICE)
+    folder = build_synthetic_ranker({"relevance": 1.0, "mmr": 0.1}).save(tmp_path / "ranker")
+    assert f"ranker: {folder} is whole" in must([programs / "recsys", "warmup", folder], cwd=tmp_path, **UNCOMPILED)
+    done = run([programs / "recsys", "warmup", "nowhere"], cwd=tmp_path, **UNCOMPILED)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_container_run(wheel: Path, tmp_path: Path) -> None:
+    """As a plain script, in an environment that finds the packages that are here: what it fetches is the wheel."""
+    recipe = (ROOT / "docs" / "service" / "Containerfile").read_text(encoding="utf-8")
+    needed = (ROOT / "docs" / "service" / "requirements.txt").read_text(encoding="utf-8")
+    for line in needed.splitlines()[1:]:
+        pytest.importorskip(re.split("[>=]", line)[0])
+    must([sys.executable, "-m", "venv", tmp_path / "venv"], cwd=tmp_path)
+    programs, place = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin"), tmp_path / "srv"
+    site = must([programs / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], cwd=tmp_path)
+    paths = {str(Path(__import__(name).__file__).parents[1]) for name in ("numpy", "fastapi", "uvicorn")}
+    Path(site.strip(), "packages.pth").write_text("\n".join(sorted(paths)), encoding="utf-8")
+    place.mkdir()
+    (place / "requirements.txt").write_text(needed.replace("recsys-negspace", str(wheel)), encoding="utf-8")
+    (place / "app.py").write_bytes((ROOT / "docs" / "service" / "app.py").read_bytes())
+    build_synthetic_ranker({"relevance": 1.0, "mmr": 0.1}).save(place / "artefact")
+    (said,) = re.findall(r"^ENV (.*)$", recipe, re.MULTILINE)
+    around = dict(one.replace("/srv", str(place)).split("=") for one in said.split())
+    around |= {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1"}
+    script = "\n".join(["set -eu", *re.findall(r"^RUN (.*)$", recipe, re.MULTILINE)])
+    assert "is whole, policy" in must(["sh", "-c", script], cwd=place, **around, **UNCOMPILED)
+    where = "import recsys, app; print(recsys.__file__, [route.path for route in app.app.routes][-3:])"
+    assert must([programs / "python", "-c", where], cwd=place, **around, **UNCOMPILED) == (
+        f"{Path(site.strip(), 'recsys', '__init__.py')} ['/rank', '/healthz', '/metrics']\n"
+    )
 
 
 @pytest.mark.slow
