@@ -26,6 +26,7 @@ from recsys.cli.rankers import export, profile, rank, warmup
 from recsys.cli.receipts import receipts
 from recsys.cli.reproduce import reproduce
 from recsys.cli.runs import runs
+from recsys.cli.simulate import simulate
 from recsys.cli.sweep import sweep
 from recsys.cli.tables import print_bench
 from recsys.cli.updates import add_items, update
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _GOING_ON = (
     ("bench",),
     ("batch",),
+    ("simulate",),
     ("sweep",),
     ("discover",),
     ("forget", "run"),
@@ -133,6 +135,7 @@ cli.add_command(runs)
 cli.add_command(data)
 cli.add_command(cache)
 cli.add_command(reproduce)
+cli.add_command(simulate)
 cli.add_command(sweep)
 cli.add_command(demand)
 cli.add_command(discover)

@@ -1,0 +1,62 @@
+"""`recsys simulate`: a closed loop from a file."""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from recsys.cli import options
+
+if TYPE_CHECKING:
+    from recsys.simulation.runs import SimulationRun
+    from recsys.support.config_layers import Layer
+
+
+@click.command()
+@click.argument("config", default="ml-100k")
+@options.overrides
+@options.name
+@options.out
+@options.data_dir
+@options.quiet
+def simulate(
+    config: str, overrides: tuple["Layer", ...], name: str | None, out: Path, data_dir: Path | None, quiet: bool
+) -> None:
+    """Let each policy of CONFIG recommend to the same people, round by round, and measure what becomes of them.
+
+    CONFIG is a TOML file with a [world] and [policies], or the name of a shipped one (default: ml-100k).
+    """
+    from recsys.simulation.runs import run_simulation as run
+
+    said = options.add_own_overrides(overrides, name=name)
+    done = run(config, overrides=said, out=out, quiet=quiet, data_dir=data_dir)
+    options.make_console().print(_make_table(done))
+    options.print_line(f"folder: {done.folder}")
+
+
+def _make_table(done: "SimulationRun") -> Table:
+    """Return a row for each measure: the mean over rounds under each policy, and its distance from the base."""
+    from recsys.simulation.loop import EVERYBODY
+
+    of = done.differences[done.differences["group"] == EVERYBODY]
+    base, rounds, seeds = done.plan.base, done.plan.settings.rounds, len(done.plan.seeds)
+    table = Table(title=f"means over {rounds} rounds and {seeds} seeds; below, minus {base}", title_justify="left")
+    table.add_column("measure", overflow="fold")
+    for policy in done.plan.policies:
+        table.add_column(policy, justify="right", overflow="fold")
+    for measure, rows in of.groupby("measure", sort=False):
+        found = {row["policy"]: row for row in rows.to_dict("records")}
+        cells = (_format_cell(found.get(policy), policy == base) for policy in done.plan.policies)
+        table.add_row(str(measure), *cells)
+    return table
+
+
+def _format_cell(row: "dict[Hashable, float] | None", is_base: bool) -> str:
+    if row is None:
+        return ""
+    mean = f"{row['mean']:.3f}"
+    if is_base or row["diff_low"] != row["diff_low"]:  # one seed has no interval
+        return mean
+    return f"{mean}\n{row['difference']:+.3f}\n[{row['diff_low']:+.3f}, {row['diff_high']:+.3f}]"

@@ -1,0 +1,151 @@
+"""The closed loop: a policy recommends, users consume and change, and the platform learns from what they did."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys.simulation.measures import MEASURES, Measure
+from recsys.simulation.policies import POLICIES
+from recsys.simulation.records import Log, Offer, Policy, Population, Round, World
+from recsys.support.progress import track_rounds
+from recsys.support.resolver import resolve_extension
+from recsys.types import RecsysError, check_choice
+from recsys.types.arrays import Bools, Doubles, Ints, Strings
+from recsys.types.numbers import check_int
+
+EVERYBODY = "all"  # the group that everybody is of
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """What one policy did to one population, round by round."""
+
+    measures: Strings  # (M,) names
+    groups: Strings  # (G,) names, the first is everybody
+    values: Doubles  # (T, M, G) means over the users of a group; NaN where a measure says nothing
+    consumed: Ints  # (T, U, m) item codes, -1 = none
+    shown: Ints  # (T, U, k) item codes, -1 = none
+
+    def get_values(self, measure: str, group: str = EVERYBODY) -> Doubles:
+        """Return a measure in each round, (T,).
+
+        Raises:
+            RecsysError: for a measure or group that it does not have, with the nearest one.
+        """
+        measures, groups = self.measures.tolist(), self.groups.tolist()
+        check_choice("measure", measure, measures, where="trajectory")
+        check_choice("group", group, groups, where="trajectory")
+        return np.asarray(self.values[:, measures.index(measure), groups.index(group)])
+
+
+def simulate(
+    world: World,
+    policy: Policy | str,
+    *,
+    rounds: int = 50,
+    measures: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Trajectory:
+    """Return what a policy does to the population of a world over so many rounds.
+
+    `policy` is one of `recsys.simulation.policies`, by name or with settings, or one of somebody's own with `start`.
+    `measures` are names in `recsys.simulation.measures`, or "package.module:class"; all by default.
+    All draws are named by the seed, the round, the user and the item: another policy under the same seed meets the same
+    people with the same luck, so that differences between policies are differences within pairs.
+
+    Raises:
+        RecsysError: for an unknown policy or measure (with the nearest name), rounds below 1, an offer that is not of
+            the world's users and items, or a world in which nothing is left to be consumed.
+    """
+    rounds, seed = check_int("simulate: rounds", rounds, 1), check_int("simulate: seed", seed)
+    population = start_world(world, seed)
+    running = resolve_policy(policy).start(population, seed)
+    observers = {name: resolve_measure(name) for name in (MEASURES if measures is None else measures)}
+    log = Log(population.shape, population.history)
+    started = {name: make(population, log) for name, make in observers.items()}
+    names = population.group_names.tolist() if len(population.group_names) > 1 else []
+    masks = [np.ones(population.shape[0], dtype=bool), *(population.groups == g for g in range(len(names)))]
+    values = np.full((rounds, len(started), len(masks)), np.nan)
+    consumed, shown = [], []
+    with track_rounds("simulate", rounds) as done:
+        for number in range(rounds):
+            offer = running.recommend(log, number)
+            check_offer(offer, population.shape)
+            consumption = population.consume(offer, log.met, number)
+            now = Round(number, population, offer, consumption, log)
+            for m, measure in enumerate(started.values()):
+                values[number, m] = _average(measure.observe(now), masks)
+            log.record(offer, consumption)
+            consumed.append(consumption.items)
+            shown.append(offer.items)
+            done()
+    return Trajectory(
+        np.array(list(started)), np.array([EVERYBODY, *names]), values, np.stack(consumed), np.stack(shown)
+    )
+
+
+def start_world(world: World, seed: int) -> Population:
+    """Return the population of a world.
+
+    Raises:
+        RecsysError: for what is no world, and for one whose population is not of its users and items.
+    """
+    if not hasattr(world, "start"):
+        raise RecsysError(f"simulate: found a {type(world).__name__}, expected a world: recsys.simulation.worlds")
+    population = world.start(seed)
+    for name, found, size in (("regions", population.regions, 1), ("groups", population.groups, 0)):
+        if found.shape != (population.shape[size],):
+            raise RecsysError(f"world: {name} are {found.shape}, expected ({population.shape[size]},)")
+    if len(population.group_names) > 1 and EVERYBODY in population.group_names:
+        raise RecsysError(f"world: a group is called '{EVERYBODY}', expected another name: that is everybody")
+    return population
+
+
+def resolve_policy(given: Policy | str) -> Policy:
+    """Return the policy that is given, or the one with that name and its default settings.
+
+    Raises:
+        RecsysError: for an unknown name, with the nearest one, or an object that is no policy.
+    """
+    found = resolve_extension("policy", given, POLICIES)() if isinstance(given, str) else given
+    if not hasattr(found, "start"):
+        raise RecsysError(f"simulate: found a {type(found).__name__}, expected a policy: recsys.simulation.policies")
+    policy: Policy = found
+    return policy
+
+
+def resolve_measure(name: str) -> type[Measure]:
+    """Return the class of a measure.
+
+    Raises:
+        RecsysError: for an unknown name, with the nearest one.
+    """
+    measure: type[Measure] = resolve_extension("measure", name, MEASURES)
+    return measure
+
+
+def check_offer(offer: Offer, shape: tuple[int, int]) -> None:
+    """Refuse an offer that is not of these users and items, or shows an item twice.
+
+    Raises:
+        RecsysError: naming what was found.
+    """
+    items = offer.items
+    if items.ndim != 2 or len(items) != shape[0] or items.dtype.kind != "i":
+        found = f"an offer of type {items.dtype} and shape {items.shape}"
+        raise RecsysError(f"simulate: found {found}, expected item codes for {shape[0]} users")
+    if items.size and not -1 <= items.min() <= items.max() < shape[1]:
+        raise RecsysError(f"simulate: an offer has the item code {items.max()}, expected -1 to {shape[1] - 1}")
+    ordered = np.sort(items, axis=1)
+    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
+        raise RecsysError("simulate: an offer shows an item twice to a user, expected each once")
+
+
+def _average(found: Doubles | float, masks: Sequence[Bools]) -> list[float]:
+    """Return the mean over each group of users of what a measure found; a number of the catalogue is everybody's."""
+    if np.ndim(found) == 0:
+        return [float(found), *[np.nan] * (len(masks) - 1)]
+    values = np.asarray(found, dtype=np.float64)
+    told = ~np.isnan(values)
+    return [float(values[mask & told].mean()) if (mask & told).any() else np.nan for mask in masks]

@@ -1,0 +1,241 @@
+"""What a file says of a simulation: a world, policies, rounds and seeds."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from recsys import configs
+from recsys.configs import Config, Section
+from recsys.models import registry
+from recsys.reranking.blends import parse_blend
+from recsys.reranking.guards import parse_guards
+from recsys.simulation.loop import resolve_measure
+from recsys.simulation.measures import MEASURES
+from recsys.simulation.policies import POLICIES, Recommender
+from recsys.simulation.records import Policy, World
+from recsys.simulation.worlds import WORLDS, Behaviour
+from recsys.support.config_layers import Layer, join_overrides, merge_tables, read_layers
+from recsys.support.provenance import hash_own_modules
+from recsys.support.resolver import check_settings, list_settings, resolve_extension, search_folder
+from recsys.support.resources import find_shipped_folder
+from recsys.support.toml_files import describe_first_problem, find_toml
+from recsys.types import RecsysError, make_unknown_name_error
+from recsys.types.names import check_file_name
+
+FITTED = "fitted"  # the kind of world that is fitted to the log of [data]
+_OF_DATA = ("data", "filter")  # sections that say which log a world is fitted to
+
+
+class KindSection(BaseModel):
+    """A world or a policy: its kind, and the settings of that kind."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str  # a name, or "package.module:class"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings beside the kind."""
+        return dict(self.model_extra or {})
+
+
+class SimulationSettings(Section):
+    """The file of a simulation, without the log that a world is fitted to."""
+
+    name: str = "simulation"  # of the run folder
+    seed: int = Field(0, ge=0, lt=2**31)  # the first one
+    seeds: int = Field(5, ge=1, le=1000)  # how many: populations, each met by every policy
+    rounds: int = Field(50, ge=1)
+    base: str | None = None  # the policy that others are held against; the first where absent
+    world: KindSection
+    policies: dict[str, KindSection] = Field(min_length=1)
+    measures: list[str] = Field(default=list(MEASURES), min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        check_file_name("name", name)
+        return name
+
+
+@dataclass(frozen=True, eq=False)
+class SimulationPlan:
+    """A simulation as its file says it, checked."""
+
+    settings: SimulationSettings
+    policies: Mapping[str, Policy]
+    world: World | None  # None: one that is fitted to the log of `data`
+    data: Config | None  # which log
+    fit_settings: Mapping[str, Any]  # keywords of `fit_tastes`
+    tables: Mapping[str, Any]  # the whole file, with every default
+
+    @property
+    def base(self) -> str:
+        """The policy that others are held against."""
+        return self.settings.base or next(iter(self.policies))
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of the populations."""
+        return range(self.settings.seed, self.settings.seed + self.settings.seeds)
+
+    @property
+    def own_code(self) -> dict[str, str]:
+        """A hash of each module of somebody's own that the file names."""
+        kinds = [self.settings.world.kind, *(one.kind for one in self.settings.policies.values())]
+        return hash_own_modules([*kinds, *self.settings.measures])
+
+    @property
+    def digest(self) -> str:
+        """A text that depends on all that results depend on."""
+        said = json.dumps([self.tables, self.own_code], sort_keys=True, default=str)
+        return hashlib.sha256(said.encode()).hexdigest()
+
+
+def read_simulation(path: str | Path, *, overrides: Sequence[Layer] = ()) -> SimulationPlan:
+    """Return the simulation in a TOML file, or the shipped one of that name, with `overrides` above it.
+
+    Raises:
+        RecsysError: if there is no such file, it is no TOML, or it says something that cannot be.
+    """
+    shipped = find_shipped_folder("configs") / "simulations"
+    file = find_toml(path, shipped)
+    read = read_layers(file, shipped)
+    first = Layer(str(file), {"name": file.stem}, Path.cwd())
+
+    def parse(layers: Sequence[Layer]) -> SimulationPlan:
+        content: dict[str, Any] = {}
+        for one in layers[: len(read) + 1]:
+            content = merge_tables(content, one.content)
+        home = file.resolve().parent
+        with search_folder(home):
+            return parse_simulation(merge_tables(content, join_overrides(layers[len(read) + 1 :])), home=home)
+
+    return configs.parse_layers(parse, [first, *read, *overrides])
+
+
+def parse_simulation(content: Mapping[str, Any], *, home: Path | None = None) -> SimulationPlan:
+    """Return the simulation that nested tables describe; `home` is the folder that paths start from.
+
+    Raises:
+        RecsysError: for an unknown key, world, policy, measure or setting (with the nearest name), or a value that
+            cannot be.
+    """
+    own = {key: value for key, value in content.items() if key not in _OF_DATA}
+    try:
+        settings = SimulationSettings.model_validate(own)
+    except ValidationError as error:
+        raise RecsysError(describe_first_problem(error, SimulationSettings)) from None
+    policies = {name: build_policy(f"[policies.{name}]", one) for name, one in settings.policies.items()}
+    if settings.base is not None and settings.base not in policies:
+        raise make_unknown_name_error("policy", settings.base, policies, where="base")
+    for measure in settings.measures:
+        resolve_measure(measure)
+    of_data = {key: content[key] for key in _OF_DATA if key in content}
+    fitted = settings.world.kind == FITTED
+    if fitted != ("data" in of_data):
+        found = "no [data]" if fitted else "[data]"
+        expected = "the log that it is fitted to" if fitted else "none: its users are drawn"
+        raise RecsysError(f"[world] {settings.world.kind} has {found}, expected {expected}")
+    data = configs.parse_config({"name": settings.name, **of_data}, where="data", home=home) if fitted else None
+    made = build_fit_settings(settings.world.settings) if fitted else {}
+    world = None if fitted else build_world(settings.world)
+    tables = {
+        **settings.model_dump(mode="json"),
+        **({} if data is None else data.model_dump(mode="json", include=set(_OF_DATA))),
+    }
+    return SimulationPlan(settings, policies, world, data, made, tables)
+
+
+def build_world(section: KindSection) -> World:
+    """Return the world that [world] describes.
+
+    Raises:
+        RecsysError: for an unknown kind or setting, or a value that cannot be.
+    """
+    make = resolve_extension("world", section.kind, {**WORLDS, FITTED: None}, where="[world]")
+    world: World = make(
+        **check_settings("[world]", list_settings(make, "[world]"), section.settings, "kind", noun="key")
+    )
+    return world
+
+
+def build_fit_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of `fit_tastes` that [world] of the kind `fitted` has, with its behaviours.
+
+    Raises:
+        RecsysError: for an unknown setting, or a value that cannot be.
+    """
+    from recsys.simulation.worlds.fitting import fit_tastes
+
+    taken = list_settings(fit_tastes, "[world]", n_inputs=1)
+    for name in ("behaviour", "group_behaviours", "seed"):
+        taken.pop(name)
+    tables = {name: value for name, value in given.items() if name not in ("behaviour", "groups")}
+    made = check_settings("[world]", taken, tables, "kind", "behaviour", "groups", noun="key")
+    made["behaviour"] = _build_behaviour("[world.behaviour]", given.get("behaviour", {}))
+    of_groups = given.get("groups", {})
+    if not isinstance(of_groups, Mapping):
+        raise RecsysError(f"[world] groups is {of_groups!r}, expected a table of behaviours by group")
+    made["group_behaviours"] = {
+        name: _build_behaviour(f"[world.groups.{name}]", {**given.get("behaviour", {}), **_expect_table(name, one)})
+        for name, one in of_groups.items()
+    }
+    return made
+
+
+def _build_behaviour(place: str, given: Any) -> Behaviour:
+    said = _expect_table(place, given)
+    known = {one.name: one for one in fields(Behaviour)}
+    for name in said:
+        if name not in known:
+            raise make_unknown_name_error("key", name, known, where=place)
+    try:
+        return Behaviour(**said)
+    except RecsysError as error:
+        raise RecsysError(f"{place} {error}") from None
+
+
+def _expect_table(place: str, given: Any) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise RecsysError(f"{place} is {given!r}, expected a table")
+    return given
+
+
+def build_policy(place: str, section: KindSection) -> Policy:
+    """Return the policy that a section describes; a model is a name or a table with its kind.
+
+    Raises:
+        RecsysError: for an unknown kind, model, objective, guard or setting, or a value that cannot be.
+    """
+    make = resolve_extension("policy", section.kind, POLICIES, where=place)
+    parts = _build_parts(place, section.settings) if make is Recommender else {}
+    known = list_settings(make, place)
+    plain = {name: value for name, value in section.settings.items() if name not in parts}
+    checked = check_settings(place, known, plain, "kind", noun="key")
+    try:
+        policy: Policy = make(**checked, **parts)
+    except RecsysError as error:
+        raise RecsysError(f"{place} {error}") from None
+    return policy
+
+
+def _build_parts(place: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the model, the blend and the guards of a recommender, each checked."""
+    made: dict[str, Any] = {name: given[name] for name in ("blend", "guards") if name in given}
+    model = given.get("model", "als")
+    table = {"kind": model} if isinstance(model, str) else dict(_expect_table(f"{place} model", model))
+    if "kind" not in table:
+        raise RecsysError(f"{place} model has no kind, expected one such as als")
+    made["model"] = registry.build_model(table.pop("kind"), table, f"{place} model")
+    try:
+        parse_blend(made.get("blend", {"relevance": 1.0}))
+        if "guards" in made:
+            made["guards"] = tuple(parse_guards(_expect_table("guards", made["guards"])))
+    except RecsysError as error:
+        raise RecsysError(f"{place} {error}") from None
+    return made

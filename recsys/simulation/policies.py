@@ -1,0 +1,237 @@
+"""Policies: what is shown in each round."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from recsys.models import registry
+from recsys.reranking.slates import fit_scales, rerank
+from recsys.retrieval.candidates import Pool, candidates
+from recsys.simulation.records import Log, Offer, Policy, Population, RunningPolicy, Told, mark_pairs
+from recsys.support import rng
+from recsys.types import Guard, Model, RecsysError, Scorer, Split, check_choice
+from recsys.types.arrays import Anys, Doubles, Ints, make_empty_matrix
+from recsys.types.datasets import Items
+from recsys.types.numbers import check_int, convert_fields_to_python
+
+TOLD = ("nothing", "common_values", "utilities")
+SPARE = 20  # candidates beyond the pool, so that it stays whole while some are consumed
+
+
+@dataclass(frozen=True)
+class NoRecommender:
+    """Nothing is shown; `told` says which values users learn of every item, in worlds where that matters."""
+
+    told: Told = "nothing"  # nothing, common_values (those alike for all) or utilities (each user's own)
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown kind of information."""
+        check_choice("told", self.told, TOLD, where="policy none")
+
+    def start(self, population: Population, seed: int) -> RunningPolicy:
+        """Return the policy."""
+        return _Constant(Offer(np.empty((population.shape[0], 0), dtype=np.int32), self.told))
+
+
+@dataclass(frozen=True)
+class _Constant:
+    offer: Offer
+
+    def recommend(self, log: Log, number: int) -> Offer:
+        return self.offer
+
+
+@dataclass(frozen=True)
+class _ByScore:
+    """Shows the k items with the largest score that a user has not met."""
+
+    k: int = 10
+
+    def __post_init__(self) -> None:
+        convert_fields_to_python(self)
+        check_int("policy: k", self.k, 1)
+
+    def start(self, population: Population, seed: int) -> RunningPolicy:
+        """Return the policy."""
+        return _RunningScores(self, population, seed)
+
+    def score(self, population: Population, log: Log, seed: int, number: int) -> Anys:
+        """Return the scores of all items, (U, I) or (I,)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class _RunningScores:
+    policy: _ByScore
+    population: Population
+    seed: int
+
+    def recommend(self, log: Log, number: int) -> Offer:
+        scores = self.policy.score(self.population, log, self.seed, number)
+        return Offer(select_best(np.where(log.met, -np.inf, scores), self.policy.k))
+
+
+@dataclass(frozen=True)
+class RandomItems(_ByScore):
+    """Shows k items that the user has not met, all alike."""
+
+    def score(self, population: Population, log: Log, seed: int, number: int) -> Doubles:
+        """Return numbers drawn anew for each round, user and item."""
+        users, items = (np.arange(n) for n in population.shape)
+        return rng.draw_uniforms(seed, "random items", number, users[:, None], items)
+
+
+@dataclass(frozen=True)
+class MostLiked(_ByScore):
+    """Shows the k items with most likes in the log, of those that the user has not met."""
+
+    def score(self, population: Population, log: Log, seed: int, number: int) -> Doubles:
+        """Return likes, with ties in an order drawn by the seed."""
+        return np.asarray(log.liked.sum(axis=0)) + rng.draw_uniforms(seed, "ties", np.arange(population.shape[1]))
+
+
+@dataclass(frozen=True)
+class Oracle(_ByScore):
+    """Shows the k items that are worth most to the user, of those that the user has not met: it knows true tastes."""
+
+    def score(self, population: Population, log: Log, seed: int, number: int) -> Anys:
+        """Return true utilities."""
+        return population.get_utilities()
+
+
+@dataclass(frozen=True, eq=False)
+class Recommender:
+    """A model, its pool and a blend, as `recsys.candidates` and `recsys.rerank` make slates.
+
+    Every `retrain_every` rounds the model is fitted to the log, own maps and what objectives derive are made anew, and
+    gains are scaled; 0 fits it once, before the first round. Between, what was met leaves the pool, and nothing
+    else changes. Until the log has a like, and in the first `random_rounds`, slates are random.
+
+    Raises:
+        RecsysError: if a setting is out of range.
+    """
+
+    model: Model | str = "als"  # a model, or the name of one
+    blend: Mapping[Any, Any] = field(default_factory=lambda: {"relevance": 1.0})
+    k: int = 10
+    pool: int = 100  # candidates of each user
+    retrain_every: int = 1  # rounds
+    random_rounds: int = 0
+    guards: Sequence[Guard] = ()
+    temperature: float = 0.0  # of draws, as in `recsys.rerank`
+    epsilon: float = 0.0  # the same
+
+    def __post_init__(self) -> None:
+        """Refuse settings out of range."""
+        convert_fields_to_python(self)
+        for name, least in (("k", 1), ("pool", 1), ("retrain_every", 0), ("random_rounds", 0)):
+            check_int(f"policy: {name}", getattr(self, name), least)
+        if self.k > self.pool:
+            raise RecsysError(f"policy: k is {self.k} and the pool {self.pool}, expected at most as many")
+
+    def start(self, population: Population, seed: int) -> "RunningRecommender":
+        """Return the policy, not yet fitted."""
+        return RunningRecommender(self, population, seed)
+
+
+class RunningRecommender:
+    """A `Recommender` in one simulation."""
+
+    def __init__(self, policy: Recommender, population: Population, seed: int) -> None:
+        """Begin without a model."""
+        made = policy.model
+        self.policy, self.seed, self.shape = policy, seed, population.shape
+        self._model: Model = registry.build_model(made, {}, "policy") if isinstance(made, str) else made
+        self._first = population.history or make_split(population.shape)
+        self._random = RandomItems(policy.k).start(population, seed)
+        self._fitted: Scorer | None = None
+        self._wide: Pool | None = None
+        self._scales: dict[str, float] | None = None
+
+    def recommend(self, log: Log, number: int) -> Offer:
+        """Return the slates of a round."""
+        if number < self.policy.random_rounds or not log.liked.any():
+            return self._random.recommend(log, number)
+        if self._fitted is None or (self.policy.retrain_every and number % self.policy.retrain_every == 0):
+            self._train(log, number)
+        pool = self._narrow_pool(log)
+        made = rerank(
+            pool, self.policy.blend, min(self.policy.k, pool.items.shape[1]), scale=self._get_scales(pool),
+            guards=self.policy.guards, temperature=self.policy.temperature, epsilon=self.policy.epsilon,
+            seed=rng.derive_seed(self.seed, "slots", number) % 2**31,
+        )  # fmt: skip
+        return Offer(made.items)
+
+    def _train(self, log: Log, number: int) -> None:
+        self._split = update_split(self._first, log)
+        self._fitted = self._model.fit(self._split.train, self._split.side_information)
+        self._scales = None
+        self._widen_pool(log)
+
+    def _widen_pool(self, log: Log) -> None:
+        """Retrieve more than the pool for all users, as of now."""
+        assert self._fitted is not None
+        unmet = self._split if self._is_current(log) else update_split(self._first, log)
+        n = min(self.policy.pool + SPARE, self.shape[1])
+        found = candidates(self._fitted, unmet, n=n, seed=self.seed)
+        context = found.context if self._wide is None or unmet is self._split else self._wide.context
+        self._wide = Pool(found.users, found.items, found.scores, context)
+
+    def _is_current(self, log: Log) -> bool:
+        return self._split.train.nnz + self._split.train_negatives.nnz == int(log.met.sum())
+
+    def _narrow_pool(self, log: Log) -> Pool:
+        """Return the best candidates that are not met by now."""
+        assert self._wide is not None
+        users, n = np.arange(self.shape[0])[:, None], min(self.policy.pool, self._wide.items.shape[1])
+        gone = (self._wide.items < 0) | log.met[users, np.maximum(self._wide.items, 0)]
+        short = (~gone).sum(axis=1) < n
+        if (short & (self._wide.items >= 0).all(axis=1)).any():  # others have no more than is there
+            self._widen_pool(log)
+            gone = (self._wide.items < 0) | log.met[users, np.maximum(self._wide.items, 0)]
+        items = self._wide.items
+        order = np.argsort(gone, axis=1, kind="stable")[:, :n]
+        left = ~np.take_along_axis(gone, order, axis=1)
+        kept = np.where(left, np.take_along_axis(items, order, axis=1), -1)
+        scores = np.where(left, np.take_along_axis(self._wide.scores, order, axis=1), 0.0)
+        return Pool(self._wide.users, kept.astype(np.int32), scores.astype(np.float32), self._wide.context)
+
+    def _get_scales(self, pool: Pool) -> dict[str, float]:
+        if self._scales is None:
+            self._scales = fit_scales(pool, self.policy.blend, min(self.policy.k, pool.items.shape[1]))
+        return self._scales
+
+
+POLICIES: Mapping[str, type[Policy]] = {
+    "none": NoRecommender,
+    "random": RandomItems,
+    "most_liked": MostLiked,
+    "oracle": Oracle,
+    "recommender": Recommender,
+}
+
+
+def select_best(scores: Doubles, k: int) -> Ints:
+    """Return the k items with the largest finite score of each row, best first, (U, k), -1 where there are fewer.
+
+    Of equal scores the first item in order of codes is taken.
+    """
+    k = min(k, scores.shape[1])
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return np.where(np.isfinite(np.take_along_axis(scores, order, axis=1)), order, -1).astype(np.int32)
+
+
+def make_split(shape: tuple[int, int]) -> Split:
+    """Return a split of users and items without a log, whose ids are their codes."""
+    none = make_empty_matrix(shape)
+    users, items = (np.arange(n).astype(str) for n in shape)
+    features, years = make_empty_matrix((shape[1], 0)), np.zeros(shape[1], dtype=np.int32)
+    catalogue = Items(items, np.full(shape[1], ""), features, (), years)
+    return Split("whole", 0, users, catalogue, none, none, none, none, none)
+
+
+def update_split(first: Split, log: Log) -> Split:
+    """Return a split whose training part is the log, with the users and items of `first`."""
+    return replace(first, train=mark_pairs(log.liked), train_negatives=mark_pairs(log.met & ~log.liked))

@@ -1,0 +1,140 @@
+"""What passes between a population and a policy in one round."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from scipy import sparse
+
+from recsys.types import Split
+from recsys.types.arrays import Anys, Bools, Csr, Doubles, Floats, Ints, Strings
+
+Told = Literal["nothing", "common_values", "utilities"]
+
+
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """What a policy shows U users in one round, and what it tells them of the catalogue."""
+
+    items: Ints  # (U, k) item codes, best first, -1 = none; k = 0 recommends nothing
+    told: Told = "nothing"  # values that users learn of every item: those alike for all, or their own utilities
+
+
+@dataclass(frozen=True, eq=False)
+class Consumption:
+    """What U users consumed in one round, up to m items each."""
+
+    items: Ints  # (U, m) item codes, -1 = none
+    places: Ints  # (U, m) place in the slate, from 0; -1 for what was found without it, and for none
+    liked: Bools  # (U, m), false for none
+    utilities: Doubles  # (U, m) the utility when it was consumed, 0 for none
+
+
+class Population(Protocol):
+    """U users with known tastes among I items, which change by what is consumed: a world that has started."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """U users and I items."""
+        ...
+
+    @property
+    def history(self) -> Split | None:
+        """The log before the first round, as training positives and dislikes; None where nobody has one."""
+        ...
+
+    @property
+    def regions(self) -> Ints:
+        """The region of taste of each item, (I,) from 0: by true tastes, not by any log."""
+        ...
+
+    @property
+    def groups(self) -> Ints:
+        """The group of each user, (U,), codes into `group_names`."""
+        ...
+
+    @property
+    def group_names(self) -> Strings:
+        """The names of the groups of users."""
+        ...
+
+    def get_utilities(self) -> Floats | Doubles:
+        """Return what each item is worth to each user now, (U, I): the same array until a taste changes."""
+        ...
+
+    def consume(self, offer: Offer, met: Bools, number: int) -> Consumption:
+        """Return what the users consume in a round, by number from 0, and change by it.
+
+        `met` (U, I) marks what each has consumed before: nothing is consumed twice.
+        """
+        ...
+
+
+class World(Protocol):
+    """The settings of a world: the same seed starts the same population."""
+
+    def start(self, seed: int) -> Population:
+        """Return the population before the first round."""
+        ...
+
+
+class RunningPolicy(Protocol):
+    """A policy within one simulation."""
+
+    def recommend(self, log: "Log", number: int) -> Offer:
+        """Return the offer of a round, by number from 0. The log has all rounds before it."""
+        ...
+
+
+class Policy(Protocol):
+    """The settings of a policy."""
+
+    def start(self, population: Population, seed: int) -> RunningPolicy:
+        """Return the policy before the first round. None but an oracle reads the population's tastes."""
+        ...
+
+
+class Log:
+    """What the platform knows: who met and liked what, and who was shown what. It grows round by round."""
+
+    def __init__(self, shape: tuple[int, int], history: Split | None = None) -> None:
+        """Begin with the log before the first round."""
+        self.history = history
+        self.met = np.zeros(shape, dtype=bool)
+        self.liked = np.zeros(shape, dtype=bool)
+        self.shown = np.zeros(shape, dtype=bool)
+        if history is not None:
+            self.met[history.seen.nonzero()] = True
+            self.liked[history.train.nonzero()] = True
+
+    def record(self, offer: Offer, consumption: Consumption) -> None:
+        """Add what was shown and consumed in a round."""
+        user, place = np.nonzero(offer.items >= 0)
+        self.shown[user, offer.items[user, place]] = True
+        user, place = np.nonzero(consumption.items >= 0)
+        self.met[user, consumption.items[user, place]] = True
+        user, place = np.nonzero(consumption.liked)
+        self.liked[user, consumption.items[user, place]] = True
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """A round as measures see it, before the log has it."""
+
+    number: int  # from 0
+    population: Population  # after what was consumed
+    offer: Offer
+    consumption: Consumption
+    log: Log  # of all rounds before
+
+
+def mark_pairs(marked: Bools) -> Csr:
+    """Return the 0/1 matrix (U, I) of what is marked, float32."""
+    user, item = np.nonzero(marked)
+    return build_pairs(user, item, (marked.shape[0], marked.shape[1]))
+
+
+def build_pairs(users: Anys, items: Anys, shape: tuple[int, int]) -> Csr:
+    """Return the 0/1 matrix (U, I) of different pairs, float32."""
+    ones = np.ones(len(users), dtype=np.float32)
+    return Csr(sparse.csr_matrix((ones, (users, items)), shape=shape))

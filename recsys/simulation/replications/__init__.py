@@ -1,0 +1,1 @@
+"""Published closed loops, simulated anew: which findings hold, and with what numbers."""

@@ -1,0 +1,73 @@
+"""Published findings, held against what a simulation gives: what does not reproduce is told with its numbers."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from recsys.support import rng
+from recsys.types.arrays import Doubles
+
+Expected = Literal["above", "below", "none"]  # zero, or no difference
+CONFIDENCE = 0.95
+N_DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A published statement as a number with a 95 % interval, and what it was said to be."""
+
+    source: str
+    statement: str
+    value: float
+    low: float
+    high: float
+    expected: Expected  # above 0, below 0, or none: within `margin` of 0
+    margin: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        """`reproduced`, `contradicted`, or `undecided` where the interval does not tell."""
+        if self.expected == "none":
+            if -self.margin <= self.low and self.high <= self.margin:
+                return "reproduced"
+            return "contradicted" if self.low > self.margin or self.high < -self.margin else "undecided"
+        low, high = (self.low, self.high) if self.expected == "above" else (-self.high, -self.low)
+        return "reproduced" if low > 0 else "contradicted" if high < 0 else "undecided"
+
+
+def judge_mean(source: str, statement: str, values: Doubles, expected: Expected, margin: float = 0.0) -> Finding:
+    """Return the mean of independent values, (n,), with Student's interval; NaN is left out."""
+    told = values[~np.isnan(values)]
+    mean = float(told.mean())
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(told) - 1) * told.std(ddof=1) / np.sqrt(len(told)))
+    return Finding(source, statement, mean, mean - half, mean + half, expected, margin)
+
+
+def judge_slope(
+    source: str, statement: str, settings: Doubles, values: Doubles, expected: Expected, margin: float = 0.0
+) -> Finding:
+    """Return the slope of values, (n,), in a setting by least squares, with Student's interval; NaN is left out."""
+    told = ~np.isnan(values)
+    fit = stats.linregress(settings[told], values[told])
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, told.sum() - 2) * fit.stderr)
+    slope = float(fit.slope)
+    return Finding(source, statement, slope, slope - half, slope + half, expected, margin)
+
+
+def judge_pooled_correlation(
+    source: str, statement: str, one: Doubles, other: Doubles, expected: Expected, margin: float = 0.0
+) -> Finding:
+    """Return the correlation over all cells of two tables, (R, U); its interval draws rows anew, 1,000 times."""
+    draws = rng.make_generator(0, "findings", statement).integers(len(one), size=(N_DRAWS, len(one)))
+    moments = np.stack([of.mean(axis=1) for of in (one, other, one * other, one**2, other**2)])
+    value = float(_correlate(moments.mean(axis=1)))
+    low, high = np.quantile(_correlate(moments[:, draws].mean(axis=2)), [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2])
+    return Finding(source, statement, value, float(low), float(high), expected, margin)
+
+
+def _correlate(moments: Doubles) -> Doubles:
+    """Return correlations by the means of x, y, xy, x^2 and y^2, (5, ...)."""
+    x, y, both, of_x, of_y = moments
+    return np.asarray((both - x * y) / np.sqrt((of_x - x**2) * (of_y - y**2)))

@@ -1,0 +1,244 @@
+"""Closed loops: replay, the same luck for every policy, conservation, and measures against slow loops."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from synthetic import make_split
+
+import recsys as rs
+from recsys.simulation import Behaviour, FittedTastes, MostLiked, Oracle, RandomItems, Recommender, simulate
+from recsys.simulation.measures import MEASURES
+from recsys.simulation.policies import select_best
+from recsys.types import RecsysError
+
+ROUNDS = 6
+SMOOTHING = 0.01
+
+
+def make_world(**behaviour):
+    """Return a world of the users and items of a toy log, whose tastes are drawn."""
+    split = make_split()
+    users, items = split.shape
+    rng = np.random.default_rng(0)
+    tastes = (rng.normal(size=(users, 4)) @ rng.normal(size=(4, items))).astype(np.float32)
+    regions, groups = (np.arange(items) % 6).astype(np.int32), (np.arange(users) % 3 == 0).astype(np.int32)
+    return FittedTastes(split, tastes, tastes - 0.5, regions, groups, np.array(["many", "few"]), Behaviour(**behaviour))
+
+
+@pytest.fixture(scope="module")
+def world():
+    return make_world(organic_share=0.3, position_exponent=0.8)
+
+
+@pytest.fixture(scope="module")
+def changing():
+    return make_world(organic_share=0.3, drift=0.4, satiation=0.3)
+
+
+def assert_equal(one, other):
+    for name in ("values", "consumed", "shown"):
+        assert np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name == "values")
+
+
+@pytest.mark.parametrize(
+    "policy", ["none", "random", "most_liked", "oracle", Recommender(rs.models.ItemKNN(), k=5, pool=20)]
+)
+def test_a_seed_replays_bit_for_bit_and_another_one_does_not(changing, policy):
+    first = simulate(changing, policy, rounds=ROUNDS, seed=1)
+    assert_equal(first, simulate(changing, policy, rounds=ROUNDS, seed=1))
+    assert not np.array_equal(first.consumed, simulate(changing, policy, rounds=ROUNDS, seed=2).consumed)
+
+
+def test_nothing_is_consumed_twice_and_nothing_met_is_shown(changing):
+    for policy in ("random", Recommender(rs.models.ItemKNN(), k=5, pool=20, retrain_every=3)):
+        found = simulate(changing, policy, rounds=ROUNDS)
+        met = changing.start(0).history.seen.toarray() > 0
+        for shown, consumed in zip(found.shown, found.consumed, strict=True):
+            for user in range(len(met)):
+                assert not met[user, shown[user][shown[user] >= 0]].any()
+                for item in consumed[user][consumed[user] >= 0]:
+                    assert not met[user, item]
+                    met[user, item] = True
+
+
+def test_retraining_what_learns_nothing_changes_nothing(world):
+    """Without drift and satiation a random order is the same however often it is made: nothing else moves tastes."""
+    once, often = (Recommender(rs.models.Random(), k=5, pool=20, retrain_every=m) for m in (0, 1))
+    assert_equal(simulate(world, once, rounds=ROUNDS), simulate(world, often, rounds=ROUNDS))
+
+
+def test_tastes_stay_where_nothing_changes_them_and_move_where_something_does(world, changing):
+    for of, moves in ((world, False), (changing, True)):
+        people = of.start(0)
+        before = people.get_utilities().copy()
+        offer = RandomItems(5).start(people, 0).recommend(rs.simulation.Log(people.shape, people.history), 0)
+        consumed = people.consume(offer, people.history.seen.toarray() > 0, 0)
+        assert (consumed.items >= 0).any()
+        assert np.array_equal(before, people.get_utilities()) != moves
+
+
+def test_changed_tastes_are_interest_less_satiation():
+    world = make_world(drift=0.4, satiation=0.3, satiation_memory=0.5)
+    people, log = world.start(0), None
+    log = rs.simulation.Log(people.shape, people.history)
+    interest, satiation = np.zeros((people.shape[0], 6)), np.zeros((people.shape[0], 6))
+    for number in range(3):
+        offer = RandomItems(5).start(people, 0).recommend(log, number)
+        found = people.consume(offer, log.met, number)
+        log.record(offer, found)
+        satiation *= 0.5
+        for user, item, liked in zip(range(people.shape[0]), found.items[:, 0], found.liked[:, 0], strict=True):
+            if item >= 0:
+                satiation[user, world.regions[item]] += 1
+                interest[user, world.regions[item]] += 0.4 if liked else -0.4
+    expected = expit(world.like_logits + (interest - 0.3 * satiation)[:, world.regions])
+    assert people.get_utilities() == pytest.approx(expected)
+
+
+def test_policies_meet_the_same_people(world):
+    """What two policies both show at the same place is liked alike, whatever else they show."""
+    one, other = (simulate(world, policy, rounds=1, measures=["welfare"]) for policy in (Oracle(5), Oracle(5)))
+    assert_equal(one, other)
+    logs = [world.start(4).history for _ in range(2)]
+    assert (logs[0].train != logs[1].train).nnz == 0
+    user, item = np.array([0, 1, 2]), np.array([3, 4, 5])
+    assert np.array_equal(world.draw_likes(4, user, item), world.draw_likes(4, user[::-1], item[::-1])[::-1])
+
+
+def test_groups_choose_by_their_own_behaviour(world):
+    still = replace(world, group_behaviours={"few": Behaviour(no_choice=50.0)})
+    found = simulate(still, RandomItems(5), rounds=3, measures=["welfare"])
+    assert (found.consumed[:, world.groups == 1] < 0).all()
+    assert (found.consumed[:, world.groups == 0] >= 0).any()
+    with pytest.raises(RecsysError, match=r"^world: unknown group 'fw': did you mean 'few'"):
+        replace(world, group_behaviours={"fw": Behaviour()})
+
+
+def test_a_recommender_ranks_as_the_library_does(world):
+    model, blend = rs.models.ItemKNN(), {"relevance": 1.0, "mmr": 0.4}
+    found = simulate(world, Recommender(model, blend, k=5, pool=20, retrain_every=0), rounds=1, measures=["welfare"])
+    split = world.start(0).history
+    pool = rs.candidates(model.fit(split.train, split.side_information), split, n=20)
+    assert np.array_equal(found.shown[0], rs.rerank(pool, blend, 5).items)
+
+
+def test_measures_are_those_of_slow_loops(changing):
+    policy = Recommender(rs.models.ItemKNN(), k=5, pool=20, retrain_every=2)
+    found = simulate(changing, policy, rounds=ROUNDS)
+    slow = list(measure_slowly(changing, found))
+    for name in MEASURES:
+        expected = [[by_name[name]["all"], by_name[name].get("many", np.nan), by_name[name].get("few", np.nan)]
+                    for by_name in slow]  # fmt: skip
+        for g, group in enumerate(("all", "many", "few")):
+            assert found.get_values(name, group) == pytest.approx([row[g] for row in expected], nan_ok=True), name
+
+
+def measure_slowly(world, run):
+    """Yield the measures of each round, by loops over users and items."""
+    people = world.start(0)
+    regions, n_regions = world.regions, 6
+    log = rs.simulation.Log(people.shape, people.history)
+    users, items = people.shape
+    first_shares = [sum(bool(log.met[u, i]) for u in range(users)) / users for i in range(items)]
+    before = [[int(i) for i in np.flatnonzero(log.met[u])] for u in range(users)]
+    since = [[] for _ in range(users)]
+    ever_shown = [set() for _ in range(users)]
+    running = Recommender(rs.models.ItemKNN(), k=5, pool=20, retrain_every=2).start(people, 0)
+    for number in range(ROUNDS):
+        offer = running.recommend(log, number)
+        eaten = people.consume(offer, log.met, number)
+        worth = people.get_utilities()
+        found = {name: [] for name in MEASURES}
+        for u in range(users):
+            slate = [int(i) for i in offer.items[u] if i >= 0]
+            ate = [int(i) for i in eaten.items[u] if i >= 0]
+            liked = [int(i) for i, like in zip(eaten.items[u], eaten.liked[u], strict=True) if like]
+            found["welfare"].append(sum(eaten.utilities[u]))
+            found["slate_utility"].append(np.mean([worth[u, i] for i in slate]))
+            found["shown_width"].append(count_effectively([regions[i] for i in slate]))
+            touched = {regions[i] for i in before[u] + since[u]}
+            found["true_discovery"].append(sum(regions[i] not in touched for i in liked))
+            since[u] += ate
+            ever_shown[u] |= {*slate, *ate}
+            found["consumed_width"].append(count_effectively([regions[i] for i in since[u]]))
+            above = [max(0.0, worth[u, i] - np.mean(worth[u])) for i in range(items)]
+            hidden = [above[i] for i in range(items) if i not in ever_shown[u] and i not in before[u]]
+            found["missed_utility"].append(sum(hidden) / sum(above))
+            taste = [sum(above[i] for i in range(items) if regions[i] == z) / sum(above) for z in range(n_regions)]
+            mixes = [
+                [sum(regions[i] == z for i in of) / len(of) for z in range(n_regions)]
+                for of in (before[u] + since[u], before[u])
+            ]
+            found["region_deficit"].append(sum(max(0.0, t - m) for t, m in zip(taste, mixes[0], strict=True)))
+            now, start = ([(1 - SMOOTHING) * share + SMOOTHING / n_regions for share in mix] for mix in mixes)
+            found["taste_drift"].append(sum(p * np.log(p / q) for p, q in zip(now, start, strict=True)))
+            found["shown_popularity"].append(np.mean([first_shares[i] for i in slate]))
+        pairs = [len({*since[u]} & {*since[v]}) for u in range(users) for v in range(u)]
+        counts = sorted(sum(i in since[u] for u in range(users)) for i in range(items))
+        yield average_groups(found, world.groups) | {
+            "homogeneity": {"all": np.mean(pairs) / np.mean([len(of) for of in since])},
+            "consumption_gini": {"all": sum(abs(a - b) for a in counts for b in counts) / (2 * items * sum(counts))},
+            "catalog_coverage": {"all": len({int(i) for i in offer.items.ravel() if i >= 0}) / items},
+        }
+        log.record(offer, eaten)
+
+
+def average_groups(found, groups):
+    def average(values):
+        told = [value for value in values if not np.isnan(value)]
+        return np.mean(told) if told else np.nan
+
+    return {
+        name: {
+            "all": average(values),
+            "many": average([v for v, g in zip(values, groups, strict=True) if g == 0]),
+            "few": average([v for v, g in zip(values, groups, strict=True) if g == 1]),
+        }
+        for name, values in found.items()
+        if values
+    }
+
+
+def count_effectively(labels):
+    shares = [labels.count(one) / len(labels) for one in set(labels)]
+    return np.exp(-sum(p * np.log(p) for p in shares)) if labels else np.nan
+
+
+def test_an_oracle_is_worth_most_and_likes_make_popular(world):
+    of = {
+        name: simulate(world, make(5), rounds=ROUNDS)
+        for name, make in (("o", Oracle), ("r", RandomItems), ("m", MostLiked))
+    }
+    assert of["o"].get_values("slate_utility").mean() > of["r"].get_values("slate_utility").mean() + 0.1
+    assert of["m"].get_values("shown_popularity").mean() > of["r"].get_values("shown_popularity").mean()
+
+
+def test_best_items_are_finite_and_short_rows_end_in_minus_one():
+    scores = np.array([[0.1, 0.9, -np.inf], [0.5, 0.5, 0.2]])
+    assert select_best(scores, 3).tolist() == [[1, 0, -1], [0, 1, 2]]
+
+
+class ShowsTwice:
+    def start(self, population, seed):
+        return self
+
+    def recommend(self, log, number):
+        return rs.simulation.Offer(np.zeros((len(log.met), 2), dtype=np.int32))
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"policy": "orakle"}, "unknown policy 'orakle': did you mean 'oracle'?"),
+        ({"policy": "none", "measures": ["welfar"]}, "unknown measure 'welfar': did you mean 'welfare'?"),
+        ({"policy": "none", "rounds": 0}, "simulate: rounds is 0, expected a whole number from 1"),
+        ({"policy": 3}, "simulate: found a int, expected a policy: recsys.simulation.policies"),
+        ({"policy": ShowsTwice()}, "simulate: an offer shows an item twice to a user, expected each once"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_one_line(world, settings, line):
+    with pytest.raises(RecsysError) as error:
+        simulate(world, **settings)
+    assert str(error.value).startswith(line)

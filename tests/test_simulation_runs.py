@@ -1,0 +1,196 @@
+"""`recsys simulate`: files, folders, going on, and what is wrong in one line."""
+
+import re
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import write_tables
+
+from recsys.cli import main
+from recsys.simulation import runs
+from recsys.simulation.tables import find_interval
+
+RING = """rounds = 4
+seeds = 2
+measures = ["welfare", "homogeneity"]
+[world]
+kind = "ring_beliefs"
+users = 10
+items = 20
+[policies.none]
+kind = "none"
+[policies.told]
+kind = "none"
+told = "common_values"
+"""
+OWN = """import numpy as np
+from recsys.simulation import Offer
+class FirstItems:
+    def __init__(self, k: int = 2):
+        self.k = k
+    def start(self, population, seed):
+        return self
+    def recommend(self, log, number):
+        return Offer(np.argsort(log.met, axis=1, kind="stable")[:, :self.k].astype(np.int32))
+"""
+
+
+def run_cli(*arguments):
+    try:
+        main([str(one) for one in arguments])
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simulations")
+    write_tables(folder)
+    (folder / "ring.toml").write_text(RING, encoding="utf-8")
+    (folder / "own_policies.py").write_text(OWN, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECSYS_CACHE", str(folder / "cells"))
+        patch.chdir(folder)
+        assert run_cli("simulate", "ring.toml", "--quiet") == 0
+    return folder, None
+
+
+def read_folder(home):
+    folder = next((home / "runs").glob("ring-*"))
+    return folder, pd.read_csv(folder / "trajectories.csv"), pd.read_csv(folder / "differences.csv")
+
+
+def test_a_folder_has_tables_charts_and_a_report(home):
+    folder, trajectories, differences = read_folder(home)
+    assert {"config.toml", "environment.json", "report.html", "charts"} <= {one.name for one in folder.iterdir()}
+    assert set(trajectories["policy"]) == {"none", "told"}
+    assert trajectories.groupby(["policy", "measure", "group"]).size().eq(4).all()
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    for text in ("What differs from the base", "Round by round", "One person", "<h1>ring</h1>"):
+        assert text in page
+    base = differences[differences["policy"] == "none"]
+    assert base["difference"].eq(0).all()
+    assert {one.stem for one in (folder / "charts").iterdir()} >= {"trajectory-welfare", "person"}
+
+
+def test_tables_are_means_and_intervals_within_seeds(home):
+    done = runs.run_simulation("ring.toml", quiet=True)
+    found = {name: np.stack([one.get_values("welfare") for one in of]) for name, of in repeat_runs(done).items()}
+    mean, low, high = find_interval(found["told"].mean(axis=1) - found["none"].mean(axis=1))
+    row = done.differences.query("policy == 'told' and measure == 'welfare' and group == 'all'").iloc[0]
+    assert row[["difference", "diff_low", "diff_high"]].tolist() == pytest.approx([mean, low, high])
+    first = done.trajectories.query("policy == 'told' and measure == 'welfare' and group == 'all' and round == 1").iloc[
+        0
+    ]
+    assert first["mean"] == pytest.approx(found["told"][:, 0].mean())
+
+
+def repeat_runs(done):
+    return {
+        name: [
+            runs.simulate(done.plan.world, policy, rounds=4, measures=["welfare"], seed=seed)
+            for seed in done.plan.seeds
+        ]
+        for name, policy in done.plan.policies.items()
+    }
+
+
+def test_what_was_finished_is_not_simulated_again(home, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("simulated again")
+
+    first = read_folder(home)[1]
+    monkeypatch.setattr(runs, "simulate", refuse)
+    assert run_cli("simulate", "ring.toml", "--quiet", "--out", "again") == 0
+    again = pd.read_csv(next((home / "again").glob("ring-*")) / "trajectories.csv")
+    pd.testing.assert_frame_equal(first, again)
+    with pytest.raises(AssertionError, match="simulated again"):
+        runs.run_simulation("ring.toml", overrides=[parse("rounds=5")], quiet=True)
+
+
+def parse(text):
+    from recsys.support.config_layers import parse_override
+
+    return parse_override(text)
+
+
+def test_a_killed_run_goes_on_with_what_is_missing(home, monkeypatch):
+    real, seeds = runs.simulate, []
+
+    def stop_at_the_second_seed(world, policy, **settings):
+        if settings["seed"] == 8:
+            raise KeyboardInterrupt
+        seeds.append(settings["seed"])
+        return real(world, policy, **settings)
+
+    monkeypatch.setattr(runs, "simulate", stop_at_the_second_seed)
+    assert run_cli("simulate", "ring.toml", "--set", "seed=7", "--out", "new", "--quiet") == 130
+    assert not list(home.glob("new/ring-*"))
+    monkeypatch.setattr(runs, "simulate", lambda *a, **s: (seeds.append(s["seed"]), real(*a, **s))[1])
+    assert run_cli("simulate", "ring.toml", "--set", "seed=7", "--out", "new", "--quiet") == 0
+    assert seeds == [7, 7, 8, 8]
+    assert len(list(home.glob("new/ring-*"))) == 1
+
+
+def test_a_policy_of_ones_own_stands_beside_the_others(home, monkeypatch):
+    own = '[policies.first]\nkind = "own_policies:FirstItems"\nk = 3\n'
+    (home / "own.toml").write_text(RING + own, encoding="utf-8")
+    assert run_cli("simulate", "own.toml", "--quiet") == 0
+    assert "first" in (next((home / "runs").glob("own-*")) / "differences.csv").read_text(encoding="utf-8")
+    sys.modules.pop("own_policies", None)
+
+
+def test_a_fitted_world_that_is_not_like_its_log_is_refused_by_name(home, capsys):
+    (home / "fitted.toml").write_text(
+        'rounds = 2\nseeds = 1\n[data]\npath = "ratings.csv"\n[filter]\npositive = "rating >= 4"\n'
+        '[world]\nkind = "fitted"\nfactors = 4\nn_regions = 4\nsharpness = 3.9\n[policies.none]\nkind = "none"\n',
+        encoding="utf-8",
+    )
+    assert run_cli("simulate", "fitted.toml", "--quiet") == 2
+    assert re.match(
+        r"recsys: world fitted is not like its log: .* expected .*, which is refused\n", capsys.readouterr().err
+    )
+    assert not list(home.glob("runs/fitted-*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ('world.kind="ring"', "[world]: unknown world 'ring'"),
+        ("world.user=3", "[world]: unknown key 'user': did you mean 'users'?"),
+        ("world.correlation=1.5", "ring_beliefs: correlation is 1.5"),
+        ("rounds=0", "rounds"),
+        ("round=3", "unknown key 'round': did you mean 'rounds'?"),
+        ('measures=["welfar"]', "unknown measure 'welfar': did you mean 'welfare'?"),
+        ('base="tol"', "base: unknown policy 'tol': did you mean 'told'?"),
+        ('policies.told.kind="nune"', "[policies.told]: unknown policy 'nune': did you mean 'none'?"),
+        ('policies.told.tell="x"', "[policies.told]: unknown key 'tell': did you mean 'told'?"),
+        ('policies.x.kind="recommender"\npolicies.x.blend.mr=1', "--set"),
+        ('world.kind="fitted"', "[world] fitted has no [data]"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_exit_code_2(home, capsys, change, line):
+    assert run_cli("simulate", "ring.toml", "--set", change, "--quiet") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("recsys: ")
+    assert said.count("\n") == 1
+    assert line in said
+
+
+@pytest.mark.parametrize(
+    ("policy", "line"),
+    [
+        ('model = { kind = "alz" }', "[policies.x] model: unknown model 'alz': did you mean 'als'?"),
+        ("blend = { mr = 1.0 }", "[policies.x] "),
+        ("k = 0", "[policies.x] policy: k is 0"),
+        ("guards = { at_mst = {} }", "[policies.x] "),
+        ('model = { factors = 3 }', "[policies.x] model has no kind"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_recommender_names_its_section(home, capsys, policy, line):
+    (home / "bad.toml").write_text(f'{RING}[policies.x]\nkind = "recommender"\n{policy}\n', encoding="utf-8")
+    assert run_cli("simulate", "bad.toml", "--quiet") == 2
+    assert line in capsys.readouterr().err
