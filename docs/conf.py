@@ -35,7 +35,7 @@ MODULES = (
     "reranking.slates", "reranking.guards", "reranking.user_weights", "reranking.opportunity_costs", "maps", "metrics",
     "metrics.presets", "metrics.published_variants", "metrics.list_comparison", "scores", "rankers", "control.receipts",
     "control.receipt_logs", "control.whys", "batch", "spark", "evidence", "configs",
-    "experiments", "sweeps", "reproductions.run", "testing", "types",
+    "experiments", "sweeps", "simulation", "reproductions.run", "testing", "types",
 )  # fmt: skip
 # Each gets a table of its names and what they are, for the pages that include it.
 TABLES = {"splits": "splits", "models": "models", "guards": "reranking.guards"}
@@ -115,6 +115,12 @@ RESULTS = {
         "added less refit": "{new_to_refit}",
         "among all: without, added, refit": "{all_none:.4f}, {all_added:.4f}, {all_refit:.4f}",
         "share of new items: added, refit": "{share_added:.1%}, {share_refit:.1%}",
+    },
+    "replications": {
+        "statement": "{source}, {statement}",
+        "found": "{value:.3f} [{low:.3f}, {high:.3f}]",
+        "published": "{expected}",
+        "verdict": "{verdict}",
     },
     "update": {
         "model": "{model}",

@@ -21,6 +21,7 @@ import recsys
 from recsys import configs, data, metrics, models, objectives, testing, types
 from recsys.cli import cli
 from recsys.control.topics import read_topic_policy
+from recsys.simulation.plans import read_simulation
 from recsys.sweeps import plans
 from recsys.types import Dataset, Interactions, Items, Split
 
@@ -126,6 +127,9 @@ def test_toml_blocks_are_configs(page: Path, tmp_path: Path) -> None:
             continue
         if "topics" in tomllib.loads(block):
             assert read_topic_policy(tmp_path / "my.toml").topics
+            continue
+        if "world" in tomllib.loads(block):
+            assert read_simulation(tmp_path / "my.toml").policies
             continue
         if "extends" in tomllib.loads(block):
             assert plans.read_sweep(tmp_path / "my.toml").methods

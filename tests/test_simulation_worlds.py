@@ -50,6 +50,12 @@ def test_beliefs_are_conditional_gaussians(seed, n, correlation):
     assert believed.variances[0] == pytest.approx(np.diag(covariance - gain @ covariance[learned]), abs=1e-9)
 
 
+@pytest.mark.parametrize(("items", "correlation"), [(8, 0.0), (9, 0.5), (40, 0.9)])
+def test_values_of_a_ring_have_its_covariance(items, correlation):
+    world = RingBeliefs(users=40_000, items=items, correlation=correlation, deviation=1.3, prior_variance=0.0)
+    assert np.cov(world.start(0).own.T) == pytest.approx(world.covariance, abs=0.06)
+
+
 @pytest.mark.parametrize("told", TOLD)
 def test_a_ring_consumes_as_the_paper_says(told):
     world = RingBeliefs(users=6, items=15, correlation=0.6, common_weight=1.5, risk_aversion=0.8)

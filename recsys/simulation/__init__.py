@@ -1,9 +1,9 @@
 """Closed loops: worlds of people with known tastes, policies that recommend to them, and what becomes of them."""
 
 from recsys.simulation.loop import Trajectory, simulate
-from recsys.simulation.measures import MEASURES
+from recsys.simulation.measures import MEASURES, Measure
 from recsys.simulation.policies import POLICIES, MostLiked, NoRecommender, Oracle, RandomItems, Recommender
-from recsys.simulation.records import Consumption, Log, Offer, Round
+from recsys.simulation.records import Consumption, Log, Offer, Policy, Population, Round, RunningPolicy, World
 from recsys.simulation.runs import SimulationRun, run_simulation
 from recsys.simulation.worlds import WORLDS, Behaviour, FittedTastes, RingBeliefs
 from recsys.simulation.worlds.fitting import TasteFit, WorldCheck, fit_tastes
@@ -16,17 +16,22 @@ __all__ = [
     "Consumption",
     "FittedTastes",
     "Log",
+    "Measure",
     "MostLiked",
     "NoRecommender",
     "Offer",
     "Oracle",
+    "Policy",
+    "Population",
     "RandomItems",
     "Recommender",
     "RingBeliefs",
     "Round",
+    "RunningPolicy",
     "SimulationRun",
     "TasteFit",
     "Trajectory",
+    "World",
     "WorldCheck",
     "fit_tastes",
     "run_simulation",

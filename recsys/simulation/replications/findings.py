@@ -26,6 +26,11 @@ class Finding:
     expected: Expected  # above 0, below 0, or none: within `margin` of 0
     margin: float = 0.0
 
+    def describe_expected(self) -> str:
+        """Return in words what was published."""
+        within = f"within {self.margin:g} of 0"
+        return {"above": "above 0", "below": "below 0", "none": within}[self.expected]
+
     @property
     def verdict(self) -> str:
         """`reproduced`, `contradicted`, or `undecided` where the interval does not tell."""

@@ -1,9 +1,10 @@
 """Uncertain users on a ring of items, who learn from what they consume (Aridor, Goncalves and Sikdar 2020)."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
-from scipy.linalg import toeplitz
+from scipy.linalg import circulant, toeplitz
 
 from recsys.simulation.records import Consumption, Offer, Told
 from recsys.support import rng
@@ -57,14 +58,19 @@ class RingBeliefs:
         apart = np.arange(self.items)
         return np.asarray(self.deviation**2 * self.correlation ** toeplitz(np.minimum(apart, self.items - apart)))
 
+    @cached_property
+    def _root(self) -> Doubles:
+        """The symmetric root of the covariance, (I, I): a circulant, so that a Fourier transform has its eigenvalues."""
+        spread = np.sqrt(np.maximum(np.fft.rfft(self.covariance[0]).real, 0.0))
+        return np.asarray(circulant(np.fft.irfft(spread, self.items)))
+
     def start(self, seed: int) -> "RingPopulation":
         """Return the users before the first round."""
         shape = (self.users, self.items)
-        root = np.linalg.cholesky(self.covariance)
         means = np.sqrt(self.prior_variance) * rng.make_generator(seed, "ring", "means").standard_normal(shape)
-        own = means + rng.make_generator(seed, "ring", "own").standard_normal(shape) @ root.T
-        common = self.common_weight * (root @ rng.make_generator(seed, "ring", "common").standard_normal(self.items))
-        return RingPopulation(self, means, own, common)
+        own = means + rng.make_generator(seed, "ring", "own").standard_normal(shape) @ self._root
+        common = self._root @ rng.make_generator(seed, "ring", "common").standard_normal(self.items)
+        return RingPopulation(self, means, own, self.common_weight * common)
 
 
 @dataclass(eq=False)
