@@ -32,14 +32,14 @@ PEERS = {"rectools": agreement_metrics.compare_metrics, "pyversity": agreement_s
 
 
 @contextmanager
-def create_environment(package: str) -> Iterator[Path]:
-    """Yield a Python that has the package, and remove it all afterwards."""
+def create_environment(*packages: str) -> Iterator[Path]:
+    """Yield a Python that has the packages, and remove it all afterwards."""
     with tempfile.TemporaryDirectory() as name:
         venv.create(name, with_pip=True)
         python = Path(name) / ("Scripts" if os.name == "nt" else "bin") / "python"
-        install = [python, "-I", "-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check", package]
+        install = [python, "-I", "-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check", *packages]
         if subprocess.run(install, check=False).returncode:
-            raise SystemExit(f"{package} cannot be installed")
+            raise SystemExit(f"{' '.join(packages)} cannot be installed")
         yield python
 
 

@@ -25,6 +25,7 @@ from recsys.support.cache import Cache, CacheEntry, describe_environment, get_de
 from recsys.support.config_layers import Layer
 from recsys.support.progress import show_progress, track_rounds
 from recsys.support.serialization import flatten_record, restore_record
+from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types.arrays import Ints
 from recsys.types.paths import check_path
 
@@ -66,7 +67,7 @@ def run_simulation(
     plan = read_simulation(file, overrides=overrides)
     require_disk_space(check_path("out", out), MIN_FREE_BYTES)
     cache = Cache(get_default_cache_folder())
-    with show_progress(quiet):
+    with show_progress(quiet), limit_to_one_blas_thread():
         world, checks, fingerprint = _make_world(plan, cache, data_dir, quiet)
         runs = _run_all(plan, world, cache, fingerprint)
     trajectories = build_trajectory_table(runs)

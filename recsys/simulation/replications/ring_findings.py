@@ -19,6 +19,7 @@ from recsys.simulation.replications.findings import (
 from recsys.simulation.worlds.ring_beliefs import RingBeliefs
 from recsys.support import rng
 from recsys.support.progress import track_rounds
+from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types.arrays import Bools, Doubles, Longs
 
 SOURCE = "Aridor et al. 2020"
@@ -74,7 +75,7 @@ def run_ring(
     """Return the runs of so many populations for each combination of settings."""
     grid = list(product(correlations, common_weights, deviations, risk_aversions, range(populations)))
     made: dict[str, dict[str, list[Doubles | float]]] = {name: {one: [] for one in REGIMES} for name in _MEASURED}
-    with track_rounds("ring", len(grid)) as done:
+    with limit_to_one_blas_thread(), track_rounds("ring", len(grid)) as done:
         for correlation, weight, deviation, aversion, population in grid:
             world = RingBeliefs(users, items, correlation, deviation, weight, aversion)
             named = rng.derive_seed(seed, *map(repr, (correlation, weight, deviation, aversion)), population) % 2**31

@@ -60,7 +60,7 @@ class RingBeliefs:
 
     @cached_property
     def _root(self) -> Doubles:
-        """The symmetric root of the covariance, (I, I): a circulant, so that a Fourier transform has its eigenvalues."""
+        """The symmetric root of the covariance, (I, I): a circulant, with eigenvalues by a Fourier transform."""
         spread = np.sqrt(np.maximum(np.fft.rfft(self.covariance[0]).real, 0.0))
         return np.asarray(circulant(np.fft.irfft(spread, self.items)))
 
