@@ -1,7 +1,7 @@
 """T-RECS' side of `benchmarks/closed_loops.py`, run by a Python that has T-RECS and not this library.
 
-Prints the seconds of the processor that a loop of its popularity recommender takes. T-RECS imports `lenskit` for a model
-that is not used here, so that an empty module stands in its place.
+Prints the seconds of the processor that a loop of its popularity recommender takes. T-RECS imports `lenskit` for a
+model that is not used here, so that an empty module stands in its place.
 """
 
 import sys
