@@ -97,20 +97,33 @@ class TrueDiscovery(_RegionCounts):
         return np.asarray((new & now.consumption.liked).sum(axis=1), dtype=np.float64)
 
 
-class MissedUtility(_Stateless):
+class MissedUtility:
     """The utility above each user's mean of all items that were never consumed nor shown, as a share of all such.
 
     It counts the negative space by true tastes: what the user would like and was never shown.
     """
 
+    def __init__(self, population: Population, log: Log) -> None:
+        """Begin with what was met before the first round."""
+        self.hidden = ~(log.met | log.shown)
+        self.utilities: Anys | None = None  # those that the sums are of
+        self.mean = self.total = self.left = np.zeros(len(self.hidden))
+
     def observe(self, now: Round) -> Doubles:
         """Return the share after the round, (U,), NaN for who likes all items alike."""
-        above = find_excess(now.population)
-        hidden = ~(now.log.met | now.log.shown)
+        utilities = now.population.get_utilities()
+        if utilities is not self.utilities:
+            excess = find_excess(now.population)
+            self.utilities, self.mean = utilities, utilities.mean(axis=1, dtype=np.float64)
+            self.total, self.left = excess.sum(axis=1), np.where(self.hidden, excess, 0.0).sum(axis=1)
         for items in (now.offer.items, now.consumption.items):
             user, place = np.nonzero(items >= 0)
-            hidden[user, items[user, place]] = False
-        return _divide(np.where(hidden, above, 0.0).sum(axis=1), above.sum(axis=1))
+            item = items[user, place]
+            fresh = self.hidden[user, item]
+            user, item = user[fresh], item[fresh]
+            np.subtract.at(self.left, user, np.maximum(utilities[user, item] - self.mean[user], 0.0))
+            self.hidden[user, item] = False
+        return _divide(np.maximum(self.left, 0.0), self.total)
 
 
 class RegionDeficit(_RegionCounts):
@@ -119,12 +132,16 @@ class RegionDeficit(_RegionCounts):
     Taste is the region's share of the utility above the user's mean, consumed its share of all that was consumed.
     """
 
+    utilities: Anys | None = None  # those that the taste is of
+    taste: Doubles
+
     def observe(self, now: Round) -> Doubles:
         """Return it after the round, (U,) from 0 to 1, NaN before anything was consumed."""
         self.add(now)
-        taste = find_taste(now.population, self.n_regions)
+        if now.population.get_utilities() is not self.utilities:
+            self.utilities, self.taste = now.population.get_utilities(), find_taste(now.population, self.n_regions)
         mix = normalize(self.before + self.since)
-        return np.asarray(np.maximum(taste - mix, 0.0).sum(axis=1))
+        return np.asarray(np.maximum(self.taste - mix, 0.0).sum(axis=1))
 
 
 class TasteDrift(_RegionCounts):
@@ -255,9 +272,10 @@ def find_excess(population: Population) -> Doubles:
 
 def find_taste(population: Population, n_regions: int) -> Doubles:
     """Return the share of each region in the utility above the user's mean, (U, Z)."""
-    member = np.zeros((population.shape[1], n_regions))
-    member[np.arange(population.shape[1]), population.regions] = 1.0
-    return normalize(find_excess(population) @ member)
+    excess, of = find_excess(population), np.zeros((population.shape[0], n_regions))
+    for region in range(n_regions):
+        of[:, region] = excess[:, population.regions == region].sum(axis=1)
+    return normalize(of)
 
 
 def _divide(one: Anys, other: Anys) -> Doubles:

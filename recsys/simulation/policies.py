@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from recsys.maths.ordering import LOWEST_SCORE, find_top_n
 from recsys.models import registry
 from recsys.reranking.slates import fit_scales, rerank
 from recsys.retrieval.candidates import Pool, candidates
@@ -218,9 +219,8 @@ def select_best(scores: Doubles, k: int) -> Ints:
 
     Of equal scores the first item in order of codes is taken.
     """
-    k = min(k, scores.shape[1])
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return np.where(np.isfinite(np.take_along_axis(scores, order, axis=1)), order, -1).astype(np.int32)
+    values = np.maximum(scores, LOWEST_SCORE)
+    return find_top_n(values, min(k, scores.shape[1]), np.arange(scores.shape[1]))[0]
 
 
 def make_split(shape: tuple[int, int]) -> Split:
