@@ -20,8 +20,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from synthetic import draw_candidates, fit_blended_ranker, make_split
+from synthetic import draw_candidates, fit_blended_ranker, make_maps, make_split
 
+import recsys as rs
 from recsys import spark
 from recsys.batch import rank_batches, run_batch
 from recsys.cli import main
