@@ -120,7 +120,11 @@ def test_a_job_that_is_killed_loses_its_trial_and_another_draws_it(home, templat
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
 @pytest.mark.usefixtures("slow")
 def test_a_search_of_two_jobs_that_is_stopped_goes_on(home, template, stop, code):
-    first = fork(lambda: main(["sweep", "search.toml", "--jobs", "2", "--quiet"]))
+    def start():
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
+        main(["sweep", "search.toml", "--jobs", "2", "--quiet"])
+
+    first = fork(start)
     wait_until(lambda: count_results(home) > 1)
     (job,) = map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())
     os.kill(first, stop)
