@@ -13,10 +13,11 @@ from recsys.reports.chart_pages import render_chart_page, render_figure, render_
 from recsys.reports.charts import save_charts
 from recsys.reports.encodings import Spec
 from recsys.reports.formats import format_interval, format_number
-from recsys.reports.search_charts import HEIGHT, WIDTH
+from recsys.reports.search_charts import WIDTH
 from recsys.support.atomic_files import write_text
 from recsys.types.notebooks import format_count
 
+LOW = 260  # pixels: there are as many charts as measures
 COLUMNS = 6  # regions of one map stand in so many columns
 ALL = "all"  # the group that everybody is of
 
@@ -61,7 +62,7 @@ def draw_trajectories(trajectories: pd.DataFrame, measure: str, policies: list[s
     x = {"field": "round", "type": "quantitative", "axis": {"title": "round", "tickMinStep": 1, "format": "d"}}
     colour = {
         "field": "policy", "type": "nominal", "scale": {"domain": policies},
-        "legend": {"title": None, "symbolStrokeWidth": 2},
+        "legend": {"title": None, "symbolStrokeWidth": 2, "symbolOpacity": 1},
     }  # fmt: skip
     scale = {"zero": False}
     band = {"y": {"field": "low", "type": "quantitative", "scale": scale}, "y2": {"field": "high"}}
@@ -73,9 +74,7 @@ def draw_trajectories(trajectories: pd.DataFrame, measure: str, policies: list[s
         {"mark": {"type": "area", "opacity": 0.18}, "encoding": {"x": x, **band, "color": colour}},
         {"mark": {"type": "line", "strokeWidth": 1.6}, "encoding": {"x": x, "y": y, "color": colour, "tooltip": tip}},
     ]
-    return _build_spec(
-        measure, ["Mean over users and seeds; bands are 95 % intervals over seeds."], layers, rows, HEIGHT
-    )
+    return _build_spec(measure, ["Mean over users and seeds; bands are 95 % intervals over seeds."], layers, rows, LOW)
 
 
 def draw_person(person: pd.DataFrame, policies: list[str]) -> Spec:
@@ -91,19 +90,18 @@ def draw_person(person: pd.DataFrame, policies: list[str]) -> Spec:
         down = policies.index(row["policy"]) * deep + square // COLUMNS
         rows.append({
             "x": across, "x2": across + 0.92, "y": -down, "y2": -down - 0.9, "items": int(row["consumed"]),
-            "lit": int(row["consumed"]) > 0, "taste": float(row["taste"]), "policy": row["policy"],
+            "taste": float(row["taste"]), "policy": row["policy"],
             "round": int(row["round"]),
         })  # fmt: skip
-    hidden: dict[str, Any] = {"axis": None, "scale": {"zero": False, "nice": False}}
-    ends = {
-        "x": {"field": "x", "type": "quantitative", **hidden}, "x2": {"field": "x2"},
-        "y": {"field": "y", "type": "quantitative", **hidden}, "y2": {"field": "y2"},
-    }  # fmt: skip
+    across_all, down_all = [0, len(rounds) * (COLUMNS + 1)], [-deep * len(policies), 2]
+    x: Spec = {"type": "quantitative", "axis": None, "scale": {"domain": across_all, "nice": False}}
+    y: Spec = {"type": "quantitative", "axis": None, "scale": {"domain": down_all, "nice": False}}
+    ends = {"x": {"field": "x", **x}, "x2": {"field": "x2"}, "y": {"field": "y", **y}, "y2": {"field": "y2"}}
     opacity = {"field": "items", "type": "quantitative", "scale": {"type": "sqrt", "range": [0.12, 1]}, "legend": None}
     tip = [{"field": name} for name in ("policy", "round", "items")] + [{"field": "taste", "format": ".1%"}]
     labels = [{"x": i * (COLUMNS + 1), "y": 0.35, "text": f"round {number}"} for i, number in enumerate(rounds)]
     labels += [{"x": 0, "y": -i * deep + (0.35 if i else 1.2), "text": name} for i, name in enumerate(policies)]
-    at = {name: {"field": name, "type": "quantitative", **hidden} for name in ("x", "y")}
+    at = {"x": {"field": "x", **x}, "y": {"field": "y", **y}}
     layers: list[Spec] = [
         {"mark": {"type": "rect"}, "encoding": {**ends, "opacity": opacity, "tooltip": tip}},
         {
@@ -116,7 +114,8 @@ def draw_person(person: pd.DataFrame, policies: list[str]) -> Spec:
         "Each square is a region of taste, the best liked first: the more it was consumed, the brighter; faint: never.",
         "The user of the last group whose number of regions is the median; point at a square for its numbers.",
     ]
-    return _build_spec("One person's map", notes, layers, rows, 26 * deep * len(policies))
+    spec = _build_spec("One person's map", notes, layers, rows, 26 * (deep * len(policies) + 2))
+    return spec | {"view": {"stroke": None}}
 
 
 def _build_spec(title: str, notes: list[str], layers: list[Spec], rows: list[dict[str, Any]], height: int) -> Spec:
