@@ -245,10 +245,16 @@ RESULTS = {
         "[{discovery_10_to_popular_low:+.3f}, {discovery_10_to_popular_high:+.3f}]",
         "answered of 10": "{answered_10:.0%}",
     },
-    "ask-regions-test": {
-        "log, start": "{log}, {start}",
-        "questions": "{rule}",
-    }
+    "complements": {
+        "part: slots": "{part}: {run}",
+        "chosen": "{chosen}",
+        "users with one": "{touched:.0%}",
+        "new purchases per slot": "{explore_precision:.4f}",
+        "less none": "{versus_explore_precision:+.4f} [{versus_explore_precision_low:+.4f}, "
+        "{versus_explore_precision_high:+.4f}]",
+        "nDCG less none": "{versus_ndcg:+.4f} [{versus_ndcg_low:+.4f}, {versus_ndcg_high:+.4f}]",
+    },
+    "ask-regions-test": {"log, start: questions": "{log}, {start}: {rule}"}
     | {
         f"nDCG@10 after {n}": f"{{ndcg_{n}_value:.3f}}; {{ndcg_{n}_to_none:+.3f}} "
         f"[{{ndcg_{n}_to_none_low:+.3f}}, {{ndcg_{n}_to_none_high:+.3f}}]"

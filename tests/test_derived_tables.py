@@ -30,6 +30,7 @@ OWNERS = {
     "types/evaluations.py",
     "control/forgetting.py",
     "rankers/saved_tables.py",
+    "rankers/added_items.py",
 }
 NO_CONTEXTS = {"truth", "evaluation", "judged", "parts"}  # other records with tables: what is judged, what is saved
 SETTINGS = {

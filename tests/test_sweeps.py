@@ -570,7 +570,7 @@ def test_models_are_searched_against_the_model_that_is_extended(home):
         ("trials = 6", "trials = 0", "[sweep] trials is 0"),
         ('"60%"', '"much"', "accuracy_budget is 'much', expected a share such as 0.02 or 2%"),
         ("trials = 6", 'constraints = ["ndcg@5 about 3"]', "[sweep] constraints: found 'ndcg@5 about 3'"),
-        ("trials = 6", 'storage = "study.pickle"', "storage is 'study.pickle', expected a .journal or .db file"),
+        ("trials = 6", 'storage = "study.pickle"', "storage is 'study.pickle', expected a .journal, .log or .db file"),
         ("relevance = 1.0", "relevance = [1.0, 2.0]", "has a list of weights, expected a number or a range"),
         ('["ndcg@5",', '["ndcg@5", "recall@5", "precision@5", "hit_rate@5", "mrr@5",', "found 7 goals with accuracy, expected at most 5"),
         ("trials = 6", "trials = 6\naccuracy = []", "[sweep] accuracy is empty, expected at least one metric such as 'ndcg'"),
