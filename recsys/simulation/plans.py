@@ -71,7 +71,7 @@ class SimulationPlan:
     world: World | None  # None: one that is fitted to the log of `data`
     data: Config | None  # which log
     fit_settings: Mapping[str, Any]  # keywords of `fit_tastes`
-    tables: Mapping[str, Any]  # the whole file, with every default
+    content: Mapping[str, Any]  # the whole file, with every default
 
     @property
     def base(self) -> str:
@@ -92,7 +92,7 @@ class SimulationPlan:
     @property
     def digest(self) -> str:
         """A text that depends on all that results depend on."""
-        said = json.dumps([self.tables, self.own_code], sort_keys=True, default=str)
+        said = json.dumps([self.content, self.own_code], sort_keys=True, default=str)
         return hashlib.sha256(said.encode()).hexdigest()
 
 

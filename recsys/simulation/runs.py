@@ -136,7 +136,7 @@ def _run_all(plan: SimulationPlan, world: World, cache: Cache, fingerprint: str)
                     made = simulate(world, policy, rounds=of.rounds, measures=of.measures, seed=seed)
                     return CacheEntry(flatten_record(made), time.perf_counter() - start)
 
-                key = [fingerprint, plan.tables["world"], of.policies[name].model_dump(), of.rounds, of.measures, seed,
+                key = [fingerprint, plan.content["world"], of.policies[name].model_dump(), of.rounds, of.measures, seed,
                        of.seed if plan.world is None else 0, plan.own_code]  # fmt: skip
                 cell = cache.get_or_make("simulation", key, make)
                 runs[name].append(restore_record(Trajectory, cell.arrays))
@@ -160,7 +160,7 @@ def _write_folder(
         n_seeds=len(plan.seeds),
     )  # fmt: skip
     with replace_folder(done.folder) as folder:
-        write_text(folder / "config.toml", tomli_w.dumps(_drop_none(plan.tables)))
+        write_text(folder / "config.toml", tomli_w.dumps(_drop_none(plan.content)))
         write_text(folder / "environment.json", json.dumps({**around, "seconds": seconds}, indent=2) + "\n")
         escape_csv_frame(done.trajectories).to_csv(folder / "trajectories.csv", index=False)
         escape_csv_frame(done.differences).to_csv(folder / "differences.csv", index=False)
