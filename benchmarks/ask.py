@@ -239,6 +239,8 @@ def measure_speed() -> list[tuple[str, str, str, float, str]]:
         "known user": {"deficit_weight": 0.0},
         "known user, deficit weight 1": {"deficit_weight": 1.0},
         "nobody known": {"deficit_weight": 0.0, "user": None},
+        "known user, about regions": {"regions": True},
+        "nobody known, about regions": {"regions": True, "user": None},
     }
     rows = []
     for what, settings in asks.items():

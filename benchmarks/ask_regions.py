@@ -1,16 +1,18 @@
 """What questions about regions are worth, beside questions about items: answers after 3, 5 and 10 questions.
 
 Users, targets and models are those of `ask.py`; the starts are nobody known ("new"), one like ("one") and five likes
-("known"). Whoever is asked about a region answers by the likes that item questions are answered by, never by targets: a
-like where the region's share of them is above everybody's, a dislike where it is below half of that, else "unknown"
+("known"). Whoever is asked about a region answers by the likes that item questions are answered by, never by targets:
+a like where the region's share of them is above everybody's, a dislike where it is below half of that, else "unknown"
 (`recsys.maths.region_answers.answer_by_shares`). `regions w` gives answers the weight w.
 
 After some questions NDCG@10 of the targets is read, and `rest`: the same of slates from which all that the user could
 answer about is left out. An answer about an item takes it out of the slate, where it could be no hit; `rest` is what
-the answers say of everything else. `answered` is the share of questions with an answer. The weight with the largest
-mean of both over logs and numbers of questions on validation is `chosen`, one for people without likes and one for
-those with: the defaults of `recsys.maths.region_answers`. Intervals are of 1,000 draws of users, differences are
-paired. Writes results/ask-regions.csv, and of it what test says as results/ask-regions-test.csv.
+the answers say of everything else. `discovery` is that of whole slates, in regions without an earlier like.
+`answered` is the share of questions with an answer. The weight with the largest mean of both over logs and numbers of
+questions on validation is `chosen`, one for people without likes and one for those with: the defaults of
+`recsys.maths.region_answers`. Intervals are of 1,000 draws of users, differences are paired. Writes
+results/ask-regions.csv, and of it what test says as results/ask-regions-test.csv; `--test` writes that alone, with
+the defaults.
 """
 
 import os
@@ -26,9 +28,10 @@ import numpy as np
 from ask import AFTER, DRAWS, LOGS, RESULTS, K, People, World, build_world, draw_people, order_items_once
 from result_rows import write_rows
 
+from recsys.maps.families import audit_maps
 from recsys.maths import region_answers
 from recsys.maths.region_answers import answer_by_shares
-from recsys.metrics import ndcg
+from recsys.metrics import discovery, ndcg
 from recsys.objectives.derived_tables import get_region_names, get_region_shares
 from recsys.reranking import guards
 from recsys.support.rng import make_generator
@@ -38,7 +41,10 @@ from recsys.types.arrays import make_empty_matrix
 STARTS = ("new", "one", "known")
 WEIGHTS = {"new": (3.0, 10.0, 30.0, 100.0), "one": (0.1, 0.3, 1.0, 3.0), "known": (0.1, 0.3, 1.0, 3.0)}
 ITEM_RULES = ("popular", "random", "ask 0.0")
-METRICS = ("ndcg", "rest", "answered")
+METRICS = ("ndcg", "rest", "discovery", "answered")
+NOT_TOLD = dict.fromkeys(
+    ("value", *(f"to_{other}{end}" for other in ("none", "popular") for end in ("", "_low", "_high"))), ""
+)  # discovery of who has no history
 
 
 def answer_about_regions(world: World, people: People, user: int) -> dict[str, str]:
@@ -88,7 +94,7 @@ def interview(world: World, people: People, user: int, rule: str) -> Iterator[tu
         )
 
 
-def measure_rule(world: World, people: People, rule: str) -> dict[int, dict[str, np.ndarray]]:
+def measure_rule(world: World, people: People, rule: str, maps: Any = ()) -> dict[int, dict[str, np.ndarray]]:
     """Return each metric of each user, after each number of questions."""
     users, items = people.likes.shape
     made = np.full((len(AFTER), 2, users, K), -1, np.int32)
@@ -100,22 +106,29 @@ def measure_rule(world: World, people: People, rule: str) -> dict[int, dict[str,
             answered[place, user] = share
     none = make_empty_matrix((users, items))
     rows = (people.start, none, people.targets, none, none)
-    truth = GroundTruth(Split("ask", 0, np.arange(users).astype(str), world.train.items, *rows), audit_maps=())
+    truth = GroundTruth(Split("ask", 0, np.arange(users).astype(str), world.train.items, *rows), audit_maps=maps)
     found = {}
     for place, after in enumerate(AFTER):
-        values = [ndcg(Evaluation(made[place, which], truth), K).values for which in (0, 1)]
+        judged = [Evaluation(made[place, which], truth) for which in (0, 1)]
+        values = [ndcg(one, K).values for one in judged]
         found[after] = {"ndcg": values[0], "rest": values[1], "answered": answered[place]}
+        if maps and people.start.nnz:
+            of_maps = discovery(judged[0], K).values
+            told = np.where(np.isnan(of_maps).all(axis=0), 0.0, of_maps)
+            found[after]["discovery"] = np.nanmean(told, axis=0)
     return found
 
 
-def measure_weight(world: World, people: People, weight: float | None, rule: str) -> dict[int, dict[str, np.ndarray]]:
+def measure_weight(
+    world: World, people: People, weight: float | None, rule: str, maps: Any = ()
+) -> dict[int, dict[str, np.ndarray]]:
     """Return what a rule gives, with answers about regions at a weight."""
     names = ("REGION_WEIGHT", "REGION_WEIGHT_WITHOUT_LIKES")
     before = [getattr(region_answers, name) for name in names]
     for name in names if weight is not None else ():
         setattr(region_answers, name, weight)
     try:
-        return measure_rule(world, people, rule)
+        return measure_rule(world, people, rule, maps)
     finally:
         for name, value in zip(names, before, strict=True):
             setattr(region_answers, name, value)
@@ -125,7 +138,7 @@ def summarize(log: str, part: str, start: str, found: Mapping[str, Any]) -> Iter
     """Yield a row for each rule, number of questions and metric, with differences to none and to popular questions."""
     for rule, by_count in found.items():
         for after, by_name in by_count.items():
-            for name in METRICS:
+            for name in (one for one in METRICS if one in by_name):
                 values = by_name[name]
                 draws = make_generator(0, "draws").integers(0, len(values), (DRAWS, len(values)))
                 row: dict[str, Any] = {"log": log, "part": part, "start": start, "rule": rule, "questions": after}
@@ -159,7 +172,7 @@ def tabulate_test(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"log": log, "start": start, "rule": rule}
         for metric in METRICS:
             for after in AFTER:
-                cell = cells[log, start, rule, metric, after]
+                cell = cells.get((log, start, rule, metric, after), NOT_TOLD)
                 row |= {f"{metric}_{after}_{name}": cell[name] for name in cell if name == "value" or name[:3] == "to_"}
         made.append(row | {"users": cells[log, start, rule, "ndcg", 0]["users"]})
     return made
@@ -170,27 +183,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--logs", nargs="*", default=LOGS, choices=LOGS)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--test", action="store_true", help="judge the defaults on test, without the choice of weights")
     wanted, rows = parser.parse_args(), list[dict[str, Any]]()
     worlds = {log: build_world(log) for log in wanted.logs}
-    for log, world in worlds.items():
+    for log, world in () if wanted.test else worlds.items():
         for start in STARTS:
             people = draw_people(world, "validation", start)
             found = {f"regions {w:g}": measure_weight(world, people, w, "regions") for w in WEIGHTS[start]}
             rows += summarize(log, "validation", start, found)
             print(log, start, {rule: f"{of[10]['rest'].mean():.4f}" for rule, of in found.items()}, flush=True)
-    chosen = choose_weights(rows)
+    defaults = {True: region_answers.REGION_WEIGHT, False: region_answers.REGION_WEIGHT_WITHOUT_LIKES}
+    chosen = defaults if wanted.test else choose_weights(rows)
     print("chosen:", chosen, flush=True)
     for log, world in worlds.items():
+        maps = audit_maps(world.train.train, half=None)
         for start in STARTS:
             people, weight = draw_people(world, "test", start), chosen[start != "new"]
-            found = {rule: measure_rule(world, people, rule) for rule in ITEM_RULES}
-            found["regions"] = measure_weight(world, people, weight, "regions")
+            found = {rule: measure_rule(world, people, rule, maps) for rule in ITEM_RULES}
+            found["regions"] = measure_weight(world, people, weight, "regions", maps)
             rows += summarize(log, "test", start, found)
             print(log, start, {rule: f"{of[10]['rest'].mean():.4f}" for rule, of in found.items()}, flush=True)
     weights = {f"regions {value:g}": has_likes for has_likes, value in chosen.items()}
     for row in rows:
         row["chosen"] = int(weights.get(row["rule"]) == (row["start"] != "new"))
-    write_rows(wanted.out / "ask-regions.csv", rows)
+    if not wanted.test:
+        write_rows(wanted.out / "ask-regions.csv", rows)
     write_rows(wanted.out / "ask-regions-test.csv", tabulate_test(rows))
 
 

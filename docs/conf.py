@@ -256,14 +256,15 @@ RESULTS = {
     },
     "ask-regions-test": {"log, start: questions": "{log}, {start}: {rule}"}
     | {
-        f"nDCG@10 after {n}": f"{{ndcg_{n}_value:.3f}}; {{ndcg_{n}_to_none:+.3f}} "
-        f"[{{ndcg_{n}_to_none_low:+.3f}}, {{ndcg_{n}_to_none_high:+.3f}}]"
-        for n in (3, 5, 10)
-    }
-    | {
-        f"the rest after {n}": f"{{rest_{n}_value:.3f}}; {{rest_{n}_to_none:+.3f}} "
-        f"[{{rest_{n}_to_none_low:+.3f}}, {{rest_{n}_to_none_high:+.3f}}]"
-        for n in (3, 10)
+        f"{title} after {n}": f"{{{metric}_{n}_value:.3f}}; {{{metric}_{n}_to_none:+.3f}} "
+        f"[{{{metric}_{n}_to_none_low:+.3f}}, {{{metric}_{n}_to_none_high:+.3f}}]"
+        for title, metric, n in (
+            ("nDCG@10", "ndcg", 3),
+            ("nDCG@10", "ndcg", 10),
+            ("the rest", "rest", 3),
+            ("the rest", "rest", 10),
+            ("discovery", "discovery", 10),
+        )
     }
     | {"answered of 10": "{answered_10_value:.0%}"},
     "like-curves": {

@@ -66,6 +66,7 @@ def on_spark(test):
 def session():
     with spark.open_session("local-cluster[2,1,1024]", quiet=True) as made:
         made.conf.set("spark.sql.shuffle.partitions", "2")
+        made.conf.set("spark.sql.adaptive.enabled", "false")  # one job for each query, not one for each stage
         made.conf.set("spark.sql.codegen.wholeStage", "false")  # tables are tiny: compiling takes most of the time
         yield made
 
