@@ -321,39 +321,6 @@ def check_candidate_block(codes, scores, starts, rounded, wrong):
 
 
 @compile_kernel(fastmath=False)
-def fill_unexplored_block(
-    codes, scores, starts, near, history, history_starts, dislikes, dislike_starts, pointers, regions, values, hard,
-    size, prior_strength, likes_share, distance_share, gains,
-):  # fmt: skip
-    """Fill `gains` (B, N) as `fill_unexplored_gains` does for each request, and leave what is beyond its candidates.
-
-    `near` (B, N) are the largest cosines to the history, (B, 0) where `distance_share` is 0.
-    """
-    for b in range(len(gains)):
-        first, end = starts[b], starts[b + 1]
-        fill_unexplored_gains(
-            codes[first:end], scores[first:end], near[b], history[history_starts[b] : history_starts[b + 1]],
-            dislikes[dislike_starts[b] : dislike_starts[b + 1]], pointers, regions, values, hard, size, prior_strength,
-            likes_share, distance_share, gains[b],
-        )  # fmt: skip
-
-
-@compile_kernel(fastmath=False)
-def fill_discovery_value_block(
-    codes, scores, starts, near, history, history_starts, dislikes, dislike_starts, pointers, regions, values, hard,
-    size, prior_strength, likes_share, distance_share, exploration, kinds, gains,
-):  # fmt: skip
-    """Fill `gains` (B, N) as `fill_discovery_values` does for each request, by the `kinds` (B,) of its scores."""
-    for b in range(len(gains)):
-        first, end = starts[b], starts[b + 1]
-        fill_discovery_values(
-            codes[first:end], scores[first:end], near[b], history[history_starts[b] : history_starts[b + 1]],
-            dislikes[dislike_starts[b] : dislike_starts[b + 1]], pointers, regions, values, hard, size, prior_strength,
-            likes_share, distance_share, exploration, kinds[b], gains[b],
-        )  # fmt: skip
-
-
-@compile_kernel(fastmath=False)
 def fill_region_need_block(codes, scores, starts, hard, first_regions, top_m, wanted, by_candidate, regions):
     """Fill need in `wanted` (B, 3, Z) as `fill_region_need` does for each request.
 

@@ -333,10 +333,9 @@ def _fill_relevance_block(users: BlockUsers, gains: Floats) -> None:
 
 
 def _build_unexplored_gain(context: Context, part: BlendPart) -> Gain:
-    from recsys.kernels.requests import fill_unexplored_block, fill_unexplored_gains
+    from recsys.kernels.requests import fill_unexplored_gains
 
     kernel: Any = fill_unexplored_gains
-    block_kernel: Any = fill_unexplored_block
     cosines = _build_cosines(context, part)
     tables = _get_unexplored_tables(context, part)
 
@@ -345,25 +344,35 @@ def _build_unexplored_gain(context: Context, part: BlendPart) -> Gain:
         kernel(candidates.items, candidates.scores, near, asker.history, declined, *tables, gain)
 
     def fill_block(users: BlockUsers, gains: Floats) -> None:
-        block_kernel(*_list_block_arrays(users), cosines.find_block(users), *_list_evidence(users), *tables, gains)
+        _fill_each(context, kernel, cosines, tables, users, gains, lambda one: [])
 
     return Gain(fill, fill_block)
+
+
+def _fill_each(
+    context: Context, kernel: Any, cosines: "Cosines", tables: list[Any], users: BlockUsers, gains: Floats,
+    list_more: Callable[[Candidates], list[Any]],
+) -> None:  # fmt: skip
+    """Fill the gains of B requests, (B, N), each by the compiled loop that fills them for it alone.
+
+    Within another compiled loop the same divisions may be rounded otherwise.
+    """
+    found = cosines.find_block(users)
+    for b, (asker, one) in enumerate(zip(users.askers, users.found, strict=True)):
+        n, declined = len(one.items), list_disliked_items(context, asker)
+        near, more = found[b, : min(n, found.shape[1])], list_more(one)
+        kernel(one.items, one.scores, near, asker.history, declined, *tables, *more, gains[b, :n])
 
 
 def _list_block_arrays(users: BlockUsers) -> list[Any]:
     return [users.items, users.scores, users.starts]
 
 
-def _list_evidence(users: BlockUsers) -> list[Any]:
-    return [*users.histories, *users.dislikes]
-
-
 def _build_value_gain(context: Context, part: BlendPart) -> Gain:
     from recsys.kernels.like_probabilities import KINDS
-    from recsys.kernels.requests import fill_discovery_value_block, fill_discovery_values
+    from recsys.kernels.requests import fill_discovery_values
 
     kernel: Any = fill_discovery_values
-    block_kernel: Any = fill_discovery_value_block
     cosines = _build_cosines(context, part)
     tables = [*_get_unexplored_tables(context, part), float(_complete_settings(part)["exploration"])]
 
@@ -373,8 +382,7 @@ def _build_value_gain(context: Context, part: BlendPart) -> Gain:
         kernel(candidates.items, candidates.scores, near, asker.history, declined, *tables, kind, gain)
 
     def fill_block(users: BlockUsers, gains: Floats) -> None:
-        near, kinds = cosines.find_block(users), np.array([KINDS[one.likelihood_kind] for one in users.found])
-        block_kernel(*_list_block_arrays(users), near, *_list_evidence(users), *tables, kinds, gains)
+        _fill_each(context, kernel, cosines, tables, users, gains, lambda one: [KINDS[one.likelihood_kind]])
 
     return Gain(fill, fill_block)
 
