@@ -355,7 +355,7 @@ def _fill_each(
 ) -> None:  # fmt: skip
     """Fill the gains of B requests, (B, N), each by the compiled loop that fills them for it alone.
 
-    Within another compiled loop the same divisions may be rounded otherwise.
+    Within another compiled loop the same code may round otherwise.
     """
     found = cosines.find_block(users)
     for b, (asker, one) in enumerate(zip(users.askers, users.found, strict=True)):
