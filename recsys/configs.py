@@ -3,8 +3,8 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import Parameter
@@ -773,6 +773,16 @@ def parse_layers(parse: Callable[[Sequence[Layer]], Parsed], layers: Sequence[La
 
 def _parse_layers(layers: Sequence[Layer], home: Path, check: bool, n_files: int) -> Config:
     """Return the config of some layers, of which the first `n_files` are files; its paths start from `home`."""
+    with merge_layers(layers, home, check, n_files) as content:
+        return _parse_tables(content, home, check)
+
+
+@contextmanager
+def merge_layers(layers: Sequence[Layer], home: Path, check: bool, n_files: int) -> Iterator[dict[str, Any]]:
+    """Give the tables of some layers, of which the first `n_files` are files, with paths that start from `home`.
+
+    Meanwhile modules of somebody's own are looked for in the folder of each file, where `check` says so.
+    """
     with ExitStack() as stack:
         for one in reversed(layers[1:n_files] if check else ()):
             stack.enter_context(search_folder(one.home))
@@ -783,7 +793,7 @@ def _parse_layers(layers: Sequence[Layer], home: Path, check: bool, n_files: int
         if above:
             changed = Layer("", above, layers[-1].home)
             content = merge_tables(content, _resolve_paths(changed, content, check))
-        return _parse_tables(content, home, check)
+        yield content
 
 
 def _resolve_paths(layer: Layer, below: Mapping[str, Any], check: bool) -> dict[str, Any]:

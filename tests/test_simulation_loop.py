@@ -97,14 +97,25 @@ def test_changed_tastes_are_interest_less_satiation():
     assert people.get_utilities() == pytest.approx(expected)
 
 
-def test_policies_meet_the_same_people(world):
-    """What two policies both show at the same place is liked alike, whatever else they show."""
-    one, other = (simulate(world, policy, rounds=1, measures=["welfare"]) for policy in (Oracle(5), Oracle(5)))
-    assert_equal(one, other)
-    logs = [world.start(4).history for _ in range(2)]
-    assert (logs[0].train != logs[1].train).nnz == 0
-    user, item = np.array([0, 1, 2]), np.array([3, 4, 5])
-    assert np.array_equal(world.draw_likes(4, user, item), world.draw_likes(4, user[::-1], item[::-1])[::-1])
+def test_policies_meet_the_same_people_with_the_same_luck(world):
+    """What is taken from different slates is liked alike, and who looks elsewhere finds the same."""
+    people = [world.start(4) for _ in range(2)]
+    assert (people[0].history.train != people[1].history.train).nnz == 0
+    users = people[0].shape[0]
+    met = people[0].history.seen.toarray() > 0
+    first = np.array(
+        [
+            [np.flatnonzero(~met[u])[0], np.flatnonzero(~met[u])[n]]
+            for u, n in zip(range(users), [1, 2] * users, strict=False)
+        ]
+    )
+    slates = [first.astype(np.int32), first[:, ::-1].astype(np.int32)[:, 1:]]
+    one, other = (of.consume(rs.simulation.Offer(slate), met, 3) for of, slate in zip(people, slates, strict=True))
+    both = (one.items[:, 0] == other.items[:, 0]) & (one.items[:, 0] >= 0)
+    assert 5 < both.sum() < users
+    assert np.array_equal(one.liked[both, 0], other.liked[both, 0])
+    found = (one.items[:, 1] >= 0) & (other.items[:, 1] >= 0)
+    assert found.any() and np.array_equal(one.items[found, 1], other.items[found, 1])
 
 
 def test_groups_choose_by_their_own_behaviour(world):

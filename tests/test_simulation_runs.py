@@ -10,6 +10,7 @@ from synthetic import write_tables
 
 from recsys.cli import main
 from recsys.simulation import runs
+from recsys.simulation.plans import read_simulation
 from recsys.simulation.tables import find_interval
 
 RING = """rounds = 4
@@ -194,3 +195,53 @@ def test_a_mistake_in_a_recommender_names_its_section(home, capsys, policy, line
     (home / "bad.toml").write_text(f'{RING}[policies.x]\nkind = "recommender"\n{policy}\n', encoding="utf-8")
     assert run_cli("simulate", "bad.toml", "--quiet") == 2
     assert line in capsys.readouterr().err
+
+
+FITTED = """rounds = 1
+seeds = 1
+measures = ["welfare"]
+[data]
+path = "ratings.csv"
+[filter]
+positive = "rating >= 4"
+[world]
+kind = "fitted"
+factors = 2
+n_regions = 3
+sharpness = 1.0
+[policies.random]
+kind = "random"
+"""
+
+
+def test_rows_that_a_filter_leaves_out_are_another_world(home, monkeypatch):
+    """A cell of other rows of the same log is never taken for it."""
+    monkeypatch.setattr(runs.TasteFit, "check_world", lambda fit, name: fit.world)
+    (home / "fitted.toml").write_text(FITTED, encoding="utf-8")
+    whole = runs.run_simulation("fitted.toml", quiet=True)
+    fewer = runs.run_simulation("fitted.toml", overrides=[parse("filter.min_user_interactions=8")], quiet=True)
+    assert whole.folder != fewer.folder
+    assert whole.trajectories["mean"].tolist() != fewer.trajectories["mean"].tolist()
+
+
+def test_paths_start_from_the_folder_of_the_file_that_says_them(home, monkeypatch):
+    monkeypatch.setattr(runs.TasteFit, "check_world", lambda fit, name: fit.world)
+    (home / "fitted.toml").write_text(FITTED, encoding="utf-8")
+    (home / "below").mkdir()
+    (home / "below" / "child.toml").write_text('extends = "../fitted.toml"\nrounds = 2\n', encoding="utf-8")
+    assert runs.run_simulation(home / "below" / "child.toml", quiet=True).trajectories["round"].max() == 2
+
+
+def test_code_of_ones_own_in_a_blend_is_part_of_the_name(home):
+    blend = '[policies.x]\nkind = "recommender"\nblend = { relevance = 1.0, "own_gains:prefer_first" = 0.1 }\n'
+    (home / "blend.toml").write_text(RING + blend, encoding="utf-8")
+    digests = []
+    for sign in ("", "-"):
+        (home / "own_gains.py").write_text(
+            "from recsys.types import Modular\ndef prefer_first(pool, k):\n"
+            f"    return Modular({sign}pool.items.astype('float32'))\n",
+            encoding="utf-8",
+        )
+        sys.modules.pop("own_gains", None)
+        digests.append(read_simulation("blend.toml").digest)
+    assert digests[0] != digests[1]

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from recsys.maths.inequality import entropy_bits, normalize_counts
 from recsys.maths.popularity import gini
 from recsys.simulation.records import Log, Population, Round
 from recsys.types.arrays import Anys, Bools, Doubles, Ints
@@ -140,7 +141,7 @@ class RegionDeficit(_RegionCounts):
         self.add(now)
         if now.population.get_utilities() is not self.utilities:
             self.utilities, self.taste = now.population.get_utilities(), find_taste(now.population, self.n_regions)
-        mix = normalize(self.before + self.since)
+        mix = normalize_counts(self.before + self.since)
         return np.asarray(np.maximum(self.taste - mix, 0.0).sum(axis=1))
 
 
@@ -157,7 +158,7 @@ class TasteDrift(_RegionCounts):
         empty = self.before.sum(axis=1) == 0
         self.before[empty], self.since[empty] = self.since[empty], 0.0
         now_mix, first = (
-            (1 - SMOOTHING) * normalize(counts) + SMOOTHING / self.n_regions
+            (1 - SMOOTHING) * normalize_counts(counts) + SMOOTHING / self.n_regions
             for counts in (self.before + self.since, self.before)
         )
         return np.asarray((now_mix * np.log(now_mix / first)).sum(axis=1))
@@ -254,14 +255,7 @@ def count_effectively(counts: Doubles) -> Doubles:
     >>> count_effectively(np.array([[2.0, 2.0, 0.0], [5.0, 0.0, 0.0]])).round(6).tolist()
     [2.0, 1.0]
     """
-    shares = normalize(counts)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.exp(-np.where(shares == 0, 0.0, shares * np.log(shares)).sum(axis=1)))
-
-
-def normalize(counts: Doubles) -> Doubles:
-    """Return each row's shares, (U, Z), NaN for an empty row."""
-    return _divide(counts, counts.sum(axis=1, keepdims=True))
+    return np.asarray(2.0 ** entropy_bits(counts))
 
 
 def find_excess(population: Population) -> Doubles:
@@ -275,7 +269,7 @@ def find_taste(population: Population, n_regions: int) -> Doubles:
     excess, of = find_excess(population), np.zeros((population.shape[0], n_regions))
     for region in range(n_regions):
         of[:, region] = excess[:, population.regions == region].sum(axis=1)
-    return normalize(of)
+    return normalize_counts(of)
 
 
 def _divide(one: Anys, other: Anys) -> Doubles:

@@ -19,9 +19,10 @@ from recsys.simulation.measures import MEASURES
 from recsys.simulation.policies import POLICIES, Recommender
 from recsys.simulation.records import Policy, World
 from recsys.simulation.worlds import WORLDS, Behaviour
-from recsys.support.config_layers import Layer, join_overrides, merge_tables, read_layers
+from recsys.simulation.worlds.fitting import fit_tastes
+from recsys.support.config_layers import Layer, read_layers
 from recsys.support.provenance import hash_own_modules
-from recsys.support.resolver import check_settings, list_settings, resolve_extension, search_folder
+from recsys.support.resolver import check_settings, list_settings, resolve_extension
 from recsys.support.resources import find_shipped_folder
 from recsys.support.toml_files import describe_first_problem, find_toml
 from recsys.types import RecsysError, make_unknown_name_error
@@ -86,8 +87,10 @@ class SimulationPlan:
     @property
     def own_code(self) -> dict[str, str]:
         """A hash of each module of somebody's own that the file names."""
-        kinds = [self.settings.world.kind, *(one.kind for one in self.settings.policies.values())]
-        return hash_own_modules([*kinds, *self.settings.measures])
+        of = self.settings
+        return hash_own_modules(
+            [*of.measures, *_list_texts(of.world.model_dump()), *_list_texts(self.content["policies"])]
+        )
 
     @property
     def digest(self) -> str:
@@ -107,13 +110,11 @@ def read_simulation(path: str | Path, *, overrides: Sequence[Layer] = ()) -> Sim
     read = read_layers(file, shipped)
     first = Layer(str(file), {"name": file.stem}, Path.cwd())
 
+    home, n_files = file.resolve().parent, len(read) + 1
+
     def parse(layers: Sequence[Layer]) -> SimulationPlan:
-        content: dict[str, Any] = {}
-        for one in layers[: len(read) + 1]:
-            content = merge_tables(content, one.content)
-        home = file.resolve().parent
-        with search_folder(home):
-            return parse_simulation(merge_tables(content, join_overrides(layers[len(read) + 1 :])), home=home)
+        with configs.merge_layers(layers, home, True, n_files) as content:
+            return parse_simulation(content, home=home)
 
     return configs.parse_layers(parse, [first, *read, *overrides])
 
@@ -151,6 +152,15 @@ def parse_simulation(content: Mapping[str, Any], *, home: Path | None = None) ->
     return SimulationPlan(settings, policies, world, data, made, tables)
 
 
+def _list_texts(found: Any) -> list[str]:
+    """Return every text in nested tables, names of keys included: those of modules are among them."""
+    if isinstance(found, Mapping):
+        return [text for key, value in found.items() for text in (str(key), *_list_texts(value))]
+    if isinstance(found, list):
+        return [text for value in found for text in _list_texts(value)]
+    return [found] if isinstance(found, str) else []
+
+
 def build_world(section: KindSection) -> World:
     """Return the world that [world] describes.
 
@@ -170,8 +180,6 @@ def build_fit_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         RecsysError: for an unknown setting, or a value that cannot be.
     """
-    from recsys.simulation.worlds.fitting import fit_tastes
-
     taken = list_settings(fit_tastes, "[world]", n_inputs=1)
     for name in ("behaviour", "group_behaviours", "seed"):
         taken.pop(name)

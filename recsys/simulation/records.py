@@ -99,7 +99,6 @@ class Log:
 
     def __init__(self, shape: tuple[int, int], history: Split | None = None) -> None:
         """Begin with the log before the first round."""
-        self.history = history
         self.met = np.zeros(shape, dtype=bool)
         self.liked = np.zeros(shape, dtype=bool)
         self.shown = np.zeros(shape, dtype=bool)

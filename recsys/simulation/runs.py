@@ -15,8 +15,9 @@ from recsys.escaping import escape_csv_frame
 from recsys.experiments.benchmark import hash_folder_name
 from recsys.experiments.pipeline import load_dataset
 from recsys.simulation.loop import Trajectory, simulate
+from recsys.simulation.measures import count_regions, find_taste
 from recsys.simulation.plans import SimulationPlan, read_simulation
-from recsys.simulation.records import World
+from recsys.simulation.records import Log, Population, World
 from recsys.simulation.tables import build_difference_table, build_trajectory_table
 from recsys.simulation.worlds.fitted_tastes import FittedTastes
 from recsys.simulation.worlds.fitting import TasteFit, WorldCheck, fit_tastes
@@ -81,7 +82,7 @@ def run_simulation(
 def _make_world(
     plan: SimulationPlan, cache: Cache, data_dir: Path | None, quiet: bool
 ) -> tuple[World, tuple[WorldCheck, ...], str]:
-    """Return the world, the checks of one that is fitted, and the fingerprint of its log."""
+    """Return the world, the checks of one that is fitted, and the fingerprint of the rows that it is fitted to."""
     if plan.world is not None:
         return plan.world, (), ""
     assert plan.data is not None
@@ -98,7 +99,7 @@ def _make_world(
     fit = _fit_or_load(whole, fit_keys, plan.settings.seed, cache)
     world = fit.check_world(plan.settings.name)
     behaviours = {name: plan.fit_settings[name] for name in ("behaviour", "group_behaviours")}
-    return replace(world, **behaviours), fit.checks, dataset.fingerprint
+    return replace(world, **behaviours), fit.checks, whole.fingerprint
 
 
 def _fit_or_load(whole: Any, settings: dict[str, Any], seed: int, cache: Cache) -> TasteFit:
@@ -174,7 +175,7 @@ def _drop_none(tables: Any) -> Any:
     return tables
 
 
-def choose_person(population: Any, base: Trajectory) -> int:
+def choose_person(population: Population, base: Trajectory) -> int:
     """Return the code of a user of the last group whose number of regions under the base is the median."""
     of_group = np.flatnonzero(population.groups == population.groups.max())
     counts = [len(np.unique(population.regions[_list_consumed(base, int(user))])) for user in of_group]
@@ -186,15 +187,12 @@ def _list_consumed(run: Trajectory, user: int) -> Ints:
     return np.asarray(items[items >= 0])
 
 
-def tabulate_person(population: Any, runs: dict[str, Trajectory], user: int) -> "pd.DataFrame":
+def tabulate_person(population: Population, runs: dict[str, Trajectory], user: int) -> "pd.DataFrame":
     """Return how many items of each region one user has consumed by some rounds, under each policy.
 
     Columns policy, round, region, consumed, taste (the region's share of the utility above the user's mean).
     """
     import pandas as pd
-
-    from recsys.simulation.measures import count_regions, find_taste
-    from recsys.simulation.records import Log
 
     n_regions = int(population.regions.max()) + 1
     taste = find_taste(population, n_regions)[user]

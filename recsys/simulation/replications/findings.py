@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from recsys.simulation.tables import CONFIDENCE, find_interval
 from recsys.support import rng
 from recsys.types.arrays import Doubles
 
 Expected = Literal["above", "below", "none"]  # zero, or no difference
-CONFIDENCE = 0.95
 N_DRAWS = 1000
 
 
@@ -44,10 +44,8 @@ class Finding:
 
 def judge_mean(source: str, statement: str, values: Doubles, expected: Expected, margin: float = 0.0) -> Finding:
     """Return the mean of independent values, (n,), with Student's interval; NaN is left out."""
-    told = values[~np.isnan(values)]
-    mean = float(told.mean())
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(told) - 1) * told.std(ddof=1) / np.sqrt(len(told)))
-    return Finding(source, statement, mean, mean - half, mean + half, expected, margin)
+    mean, low, high = (float(one) for one in find_interval(values[~np.isnan(values)]))
+    return Finding(source, statement, mean, low, high, expected, margin)
 
 
 def judge_slope(
