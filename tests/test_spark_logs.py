@@ -1,6 +1,8 @@
 """Models, splits and metrics of Spark: those of one machine. Threads of one process are its workers."""
 
 from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlparse
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ from recsys import spark
 from recsys.maths.fold_in import solve_user_factors
 from recsys.rankers import Ranker
 from recsys.scores.tables import tabulate_scores
-from recsys.spark import evaluations
+from recsys.spark import evaluations, jobs
 from recsys.types import GroundTruth, RecsysError
 
 USERS = 40
@@ -71,6 +73,20 @@ def test_mllib_makes_a_ranker_of_a_log(log, likes, tmp_path):
     for user, factor in zip(made.split.user_ids, made.model.factors.user_factors, strict=True):
         (row,) = (row for row in theirs if row["user"] == user)
         np.testing.assert_allclose(factor, row["factor"], atol=1e-4)
+
+
+@on_spark
+def test_iterations_of_mllib_end_at_checkpoints_that_the_stack_of_java_holds(log):
+    spark.fit_als(log, factors=1, iterations=6, blocks=1)
+    kept = urlparse(log.sparkSession.sparkContext.getCheckpointDir()).path
+    assert list(Path(kept).glob("rdd-*"))
+    from py4j.protocol import Py4JError
+
+    with (
+        pytest.raises(RecsysError, match=r"^spark: als: .* Java's stack is too small for so many iterations, "),
+        jobs.tell_job_errors("spark: als"),
+    ):
+        raise Py4JError("Task serialization failed: java.lang.StackOverflowError")
 
 
 @on_spark

@@ -10,7 +10,7 @@ import numpy as np
 from recsys.maths.fold_in import solve_user_factors
 from recsys.models.checks import check_ints, check_positive, check_positive_ints
 from recsys.models.factor_model import FittedFactors
-from recsys.spark.jobs import KeptFrames, number_ids, tell_job_errors
+from recsys.spark.jobs import KeptFrames, need_context, number_ids, provide_checkpoints, tell_job_errors
 from recsys.spark.logs import select_positives
 from recsys.spark.sessions import import_pyspark
 from recsys.types import Factors, Items, RecsysError, Split
@@ -25,6 +25,7 @@ PLACE = "spark: als"
 SAMPLE_USERS = 100_000
 _UNOBSERVED = 10.0  # weight of all cells over that of the positives, as by default of `recsys.models.ALS`
 _NOISE_SHARE = 0.3  # of the singular value up to which there is nothing but noise
+_CHECKPOINT_EVERY = 5  # iterations: 15 without have overflown Java's stack
 _LARGEST_VALUE = 1.0  # the largest singular value of positives over the roots of both counts
 
 
@@ -70,6 +71,9 @@ def fit_als(
     Users who are not among them are answered by the `history` that their rows of `recsys.spark.rank` bring: folded in,
     it gives MLlib's factor of that user, as for those who are. The catalogue is `items`, or without titles and features
     what the log has; its items without likes have the factor 0.
+
+    Each fifth iteration is kept where the session has a folder for checkpoints (`SparkContext.setCheckpointDir`), since
+    Java's stack holds a dozen or two. One machine is given a temporary folder; several need one that all of them reach.
 
     Raises:
         RecsysError: for columns that are missing or of another type, a row without an id, an item that `items` does not
@@ -185,7 +189,9 @@ def _fit_mllib(ratings: "DataFrame", settings: dict[str, Any]) -> Any:
     from pyspark.ml.recommendation import ALS
 
     columns = {"userCol": "number", "itemCol": "code", "ratingCol": "rating"}
-    return ALS(implicitPrefs=True, **columns, **settings).fit(ratings)
+    model = ALS(implicitPrefs=True, checkpointInterval=_CHECKPOINT_EVERY, **columns, **settings)
+    provide_checkpoints(need_context(ratings, PLACE))
+    return model.fit(ratings)
 
 
 def _read_item_factors(table: "pa.Table", n_items: int, d: int) -> Floats:

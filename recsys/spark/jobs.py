@@ -1,14 +1,17 @@
 """What jobs of Spark share: the session behind a data frame, mistakes of workers in one line, and ids as numbers."""
 
+import atexit
 import re
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from recsys.batch.columns import check_column_type
 from recsys.data.columns import resolve_columns
 from recsys.data.identifiers import normalize_id
-from recsys.spark.sessions import describe_java_error, ignore_pandas_warnings, import_pyspark
+from recsys.spark.sessions import describe_java_error, ignore_pandas_warnings, import_pyspark, is_local
 from recsys.types import RecsysError
 
 if TYPE_CHECKING:
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 MAX_NUMBERS = 2**31 - 1
+_TOO_DEEP = (
+    "the job failed: Java's stack is too small for so many iterations, expected a folder for checkpoints that all "
+    "machines reach (SparkContext.setCheckpointDir), or fewer iterations"
+)
 _WITHIN_PARTITION = (1 << 33) - 1  # the bits of `monotonically_increasing_id` that count rows of a partition
 
 
@@ -82,6 +89,8 @@ def tell_job_errors(place: str) -> Iterator[None]:
             yield
     except (Py4JError, PySparkException) as error:
         ours = re.search(r"RecsysError: (.+?)(?: SQLSTATE: \w+)?$", str(error), re.MULTILINE)
+        if not ours and "StackOverflowError" in str(error):
+            raise RecsysError(f"{place}: {_TOO_DEEP}") from None
         raise RecsysError(ours[1] if ours else f"{place}: the job failed: {describe_java_error(error)}") from None
 
 
@@ -100,6 +109,18 @@ def normalize_ids(column: "pa.Array", place: str) -> "pa.Array":
     if "" in names:
         raise RecsysError(f"{place}: a row has none, expected an id")
     return pa.array(names, pa.string()).take(encoded.indices)
+
+
+def provide_checkpoints(context: "SparkContext") -> None:
+    """Give a session of one machine that has no folder for checkpoints a temporary one, until the process ends.
+
+    Long iterations need checkpoints: Java's stacks hold only so much of what a result depends on. Those of several
+    machines have to reach the folder: theirs is not known here.
+    """
+    if context.getCheckpointDir() is None and is_local(context.master):
+        folder = mkdtemp(prefix="recsys-checkpoints-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        context.setCheckpointDir(folder)
 
 
 class KeptFrames(list[Any]):
