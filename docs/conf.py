@@ -106,6 +106,8 @@ UNFINISHED = {
     "difference to none": "{difference:+.3f} [{difference_low:+.3f}, {difference_high:+.3f}]",
 }
 RESULTS = {
+    "service": {"what": "{what}", "measured": "{ours:,.4g} {unit}"},
+    "large_log": {"step: rows and halvings": "{what}", "measured": "{value:,.4g} {unit}", "asked": "{target:,.4g}"},
     "add_items": {
         "log, new items, model": "{log}: {new_items}, {new}; {model}",
         "among new: mean, shuffled, popular, added, refit": "{ndcg_mean:.4f}, {ndcg_shuffled:.4f}, {ndcg_popular:.4f}, "
