@@ -126,12 +126,12 @@ RANKERS = ["others", "express", "index", "knn"]
 @pytest.mark.parametrize("name", RANKERS)
 def test_whatever_an_array_says_it_is_one_line_or_answers(saved, tmp_path, name):
     before = RANKERS[: RANKERS.index(name)]
-    check(saved / name, tmp_path, every=5, others=[saved / one for one in before])
+    check(saved / name, tmp_path, every=11, others=[saved / one for one in before])
 
 
 @pytest.mark.parametrize("name", ["express", "others"])
 def test_some_of_what_an_array_could_say(saved, tmp_path, name):
-    check(saved / name, tmp_path, every=61)
+    check(saved / name, tmp_path, every=97)
 
 
 def check(ranker, tmp_path, every, others=()):

@@ -20,15 +20,22 @@ class MemoryNeed(NamedTuple):
 
 
 class CheckedArrays:
-    """Base of fitted models: each array and matrix of the record holds numbers in a type that compiled code takes."""
+    """Base of fitted models: arrays are of types that compiled code takes, matrices of the same items."""
 
     def __post_init__(self) -> None:
-        """Refuse arrays of other types.
+        """Refuse arrays of other types, and matrices (any, I) of different I.
 
         Raises:
             RecsysError: naming the model and the array.
         """
-        for name, array in flatten_record(self).items():
+        arrays = flatten_record(self)
+        widths = {
+            name.removesuffix(".shape"): int(found[1]) for name, found in arrays.items() if name.endswith(".shape")
+        }
+        if len(set(widths.values())) > 1:
+            told = ", ".join(f"{name} of {width:,}" for name, width in widths.items())
+            raise RecsysError(f"{type(self).__name__}: found {told}, expected the same items")
+        for name, array in arrays.items():
             if array.ndim:
                 kinds = "i" if name.endswith((".indices", ".indptr")) else "fiub"
                 check_dtype(f"{type(self).__name__}: {name}", array, kinds)

@@ -274,6 +274,10 @@ def check_parts(parts: RankerParts, context: Context) -> None:
 def _check_model(model: Any, users: int, items: int) -> None:
     """Refuse a model with numbers that are not finite, or of other users and items."""
     for name, array in flatten_record(model).items():
+        if (
+            name.endswith(".shape") and array[1] != items
+        ):  # before scores are asked for: of too many, no memory holds one
+            raise RecsysError(f"model: {name.removesuffix('.shape')} is of {array[1]:,} items, expected {items:,}")
         if not name.startswith("factors."):  # those are the context's, and `Context.check_arrays` has looked at them
             check_finite(f"model: {name}", array)
     expected, last = f"expected scores of {users} users and {items} items", np.arange(users, dtype=np.int32)[-1:]
