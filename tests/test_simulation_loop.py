@@ -10,7 +10,9 @@ from synthetic import make_split
 import recsys as rs
 from recsys.simulation import Behaviour, FittedTastes, MostLiked, Oracle, RandomItems, Recommender, simulate
 from recsys.simulation.measures import MEASURES
-from recsys.simulation.policies import select_best
+from recsys.simulation.policies import select_unmet
+from recsys.simulation.worlds.races import draw_first_items, draw_races
+from recsys.support.rng import draw_uniforms
 from recsys.types import RecsysError
 
 ROUNDS = 6
@@ -226,9 +228,30 @@ def test_an_oracle_is_worth_most_and_likes_make_popular(world):
     assert of["m"].get_values("shown_popularity").mean() > of["r"].get_values("shown_popularity").mean()
 
 
-def test_best_items_are_finite_and_short_rows_end_in_minus_one():
-    scores = np.array([[0.1, 0.9, -np.inf], [0.5, 0.5, 0.2]])
-    assert select_best(scores, 3).tolist() == [[1, 0, -1], [0, 1, 2]]
+@pytest.mark.parametrize("shape", [(40, 60), (60,)])
+def test_slates_are_the_best_unmet_items_by_a_slow_sort(shape):
+    rng = np.random.default_rng(3)
+    scores, met = rng.integers(0, 9, shape).astype(np.float64), rng.random((40, 60)) < 0.5
+    scores[..., 7], met[0], met[1, 3:] = -np.inf, True, True
+    for found, row, gone in zip(select_unmet(scores, met, 4), np.broadcast_to(scores, met.shape), met, strict=True):
+        best = sorted((i for i in range(60) if np.isfinite(row[i]) and not gone[i]), key=lambda i: (-row[i], i))[:4]
+        assert found.tolist() == best + [-1] * (4 - len(best))
+
+
+def test_compiled_draws_are_those_of_the_library():
+    users, items = np.arange(40), np.arange(60)
+    rng = np.random.default_rng(3)
+    rates, met = rng.normal(size=(40, 60)).astype(np.float32), rng.random((40, 60)) < 0.5
+    met[0] = True
+    noise = draw_uniforms(5, "finds", 2, users[:, None], items)
+    arrivals = np.where(met, np.inf, np.log(-np.log(noise)) - rates)
+    assert draw_first_items(rates, met, users[::2], 5, 2).tolist() == [-1, *arrivals.argmin(axis=1)[2::2]]
+    delays = np.log(-np.log(draw_uniforms(5, "races", users[:, None], items))) - rates
+    assert np.array_equal(draw_races(rates, users, 5), delays.argsort().argsort() < users[:, None])
+    order = np.where(met, 2.0, -draw_uniforms(5, "random items", 2, users[:, None], items)).argsort()[:, :3]
+    log = rs.simulation.Log((40, 60))
+    log.met = met
+    assert np.array_equal(RandomItems(3).start(make_world().start(0), 5).recommend(log, 2).items[1:], order[1:])
 
 
 class ShowsTwice:

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from recsys.maths.ordering import LOWEST_SCORE, find_top_n
+from recsys.kernels.draws import draw_slates, narrow_pools, select_slates, take_first_items
+from recsys.maths.ordering import LOWEST_SCORE
 from recsys.models import registry
 from recsys.reranking.slates import fit_scales, rerank
 from recsys.retrieval.candidates import Pool, candidates
 from recsys.simulation.records import Log, Offer, Policy, Population, RunningPolicy, Told, mark_pairs
 from recsys.support import rng
 from recsys.types import Guard, Model, RecsysError, Scorer, Split, check_choice
-from recsys.types.arrays import Anys, Doubles, Ints, make_empty_matrix
+from recsys.types.arrays import Anys, Bools, Doubles, Ints, make_empty_matrix
 from recsys.types.datasets import Items
 from recsys.types.numbers import check_int, convert_fields_to_python
 
@@ -45,14 +46,17 @@ class _Constant:
 
 
 @dataclass(frozen=True)
-class _ByScore:
-    """Shows the k items with the largest score that a user has not met."""
-
+class _OfK:
     k: int = 10
 
     def __post_init__(self) -> None:
         convert_fields_to_python(self)
         check_int("policy: k", self.k, 1)
+
+
+@dataclass(frozen=True)
+class _ByScore(_OfK):
+    """Shows the k items with the largest score that a user has not met."""
 
     def start(self, population: Population, seed: int) -> RunningPolicy:
         """Return the policy."""
@@ -71,17 +75,31 @@ class _RunningScores:
 
     def recommend(self, log: Log, number: int) -> Offer:
         scores = self.policy.score(self.population, log, self.seed, number)
-        return Offer(select_best(np.where(log.met, -np.inf, scores), self.policy.k))
+        return Offer(select_unmet(scores, log.met, self.policy.k))
 
 
 @dataclass(frozen=True)
-class RandomItems(_ByScore):
+class RandomItems(_OfK):
     """Shows k items that the user has not met, all alike."""
 
-    def score(self, population: Population, log: Log, seed: int, number: int) -> Doubles:
-        """Return numbers drawn anew for each round, user and item."""
-        users, items = (np.arange(n) for n in population.shape)
-        return rng.draw_uniforms(seed, "random items", number, users[:, None], items)
+    def start(self, population: Population, seed: int) -> RunningPolicy:
+        """Return the policy."""
+        return _RunningDraws(min(self.k, population.shape[1]), seed)
+
+
+@dataclass(frozen=True)
+class _RunningDraws:
+    """Shows the items with the largest numbers, drawn anew for each round, user and item."""
+
+    k: int
+    seed: int
+
+    def recommend(self, log: Log, number: int) -> Offer:
+        users, items = (np.arange(n, dtype=np.uint64) for n in log.met.shape)
+        slates = np.empty((len(users), self.k), dtype=np.int32)
+        states = rng.derive_states(self.seed, "random items", number, users)
+        draw_slates(states, rng.mix_bits(items), log.met, np.empty(self.k, dtype=np.uint64), slates)
+        return Offer(slates)
 
 
 @dataclass(frozen=True)
@@ -186,18 +204,12 @@ class RunningRecommender:
     def _narrow_pool(self, log: Log) -> Pool:
         """Return the best candidates that are not met by now."""
         assert self._wide is not None
-        users, n = np.arange(self.shape[0])[:, None], min(self.policy.pool, self._wide.items.shape[1])
-        gone = (self._wide.items < 0) | log.met[users, np.maximum(self._wide.items, 0)]
-        short = (~gone).sum(axis=1) < n
-        if (short & (self._wide.items >= 0).all(axis=1)).any():  # others have no more than is there
+        n = min(self.policy.pool, self._wide.items.shape[1])
+        kept, scores = np.empty((self.shape[0], n), dtype=np.int32), np.empty((self.shape[0], n), dtype=np.float32)
+        if narrow_pools(self._wide.items, self._wide.scores, log.met, kept, scores):
             self._widen_pool(log)
-            gone = (self._wide.items < 0) | log.met[users, np.maximum(self._wide.items, 0)]
-        items = self._wide.items
-        order = np.argsort(gone, axis=1, kind="stable")[:, :n]
-        left = ~np.take_along_axis(gone, order, axis=1)
-        kept = np.where(left, np.take_along_axis(items, order, axis=1), -1)
-        scores = np.where(left, np.take_along_axis(self._wide.scores, order, axis=1), 0.0)
-        return Pool(self._wide.users, kept.astype(np.int32), scores.astype(np.float32), self._wide.context)
+            narrow_pools(self._wide.items, self._wide.scores, log.met, kept, scores)
+        return Pool(self._wide.users, kept, scores, self._wide.context)
 
     def _get_scales(self, pool: Pool) -> dict[str, float]:
         if self._scales is None:
@@ -214,13 +226,18 @@ POLICIES: Mapping[str, type[Policy]] = {
 }
 
 
-def select_best(scores: Doubles, k: int) -> Ints:
-    """Return the k items with the largest finite score of each row, best first, (U, k), -1 where there are fewer.
+def select_unmet(scores: Anys, met: Bools, k: int) -> Ints:
+    """Return the k unmet items with the largest finite score of each user, best first, (U, k), then -1.
 
-    Of equal scores the first item in order of codes is taken.
+    Scores are (U, I), or (I,) where they are alike for all. Of equal scores the first item in order of codes is taken.
     """
-    values = np.maximum(scores, LOWEST_SCORE)
-    return find_top_n(values, min(k, scores.shape[1]), np.arange(scores.shape[1]))[0]
+    slates = np.empty((len(met), min(k, met.shape[1])), dtype=np.int32)
+    if scores.ndim == 1:
+        finite = np.flatnonzero(scores > LOWEST_SCORE)
+        take_first_items(finite[np.argsort(-scores[finite], kind="stable")], met, slates)
+    else:
+        select_slates(scores, met, np.empty(slates.shape[1], dtype=scores.dtype), slates)
+    return slates
 
 
 def make_split(shape: tuple[int, int]) -> Split:

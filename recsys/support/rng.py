@@ -34,10 +34,18 @@ def draw_uniforms(seed: int, name: str, *keys: ArrayLike) -> Doubles:
     >>> bool((whole[2:] == draw_uniforms(7, "noise", np.arange(2, 4)[:, None], np.arange(3))).all())
     True
     """
+    return ((derive_states(seed, name, *keys) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+
+
+def derive_states(seed: int, name: str, *keys: ArrayLike) -> Anys:
+    """Return the 64 bits that `draw_uniforms` makes a number of, for every combination of the broadcast `keys`.
+
+    Those of one more key are `mix_bits(states ^ mix_bits(key))`.
+    """
     state = np.asarray(derive_seed(seed, name), dtype=np.uint64)
     for key in keys:
-        state = _mix_bits(state ^ _mix_bits(np.asarray(key).astype(np.uint64)))
-    return ((state >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+        state = mix_bits(state ^ mix_bits(np.asarray(key).astype(np.uint64)))
+    return state
 
 
 def draw_normals(seed: int, name: str, *keys: ArrayLike) -> Doubles:
@@ -45,7 +53,8 @@ def draw_normals(seed: int, name: str, *keys: ArrayLike) -> Doubles:
     return np.asarray(scipy.special.ndtri(draw_uniforms(seed, name, *keys)), dtype=np.float64)
 
 
-def _mix_bits(x: Anys) -> Anys:
+def mix_bits(x: Anys) -> Anys:
+    """Return other bits for each 64: the finaliser of SplitMix64."""
     with np.errstate(over="ignore"):
         x = x + np.uint64(0x9E3779B97F4A7C15)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

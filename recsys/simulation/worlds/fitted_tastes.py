@@ -8,10 +8,12 @@ from scipy.special import expit
 
 from recsys.simulation.records import Consumption, Offer, build_pairs
 from recsys.simulation.worlds.behaviours import Behaviour
-from recsys.simulation.worlds.races import draw_races
+from recsys.simulation.worlds.races import draw_first_items, draw_races
 from recsys.support import rng
 from recsys.types import Split
 from recsys.types.arrays import Anys, Bools, Doubles, Floats, Ints, Longs, Strings, make_empty_matrix
+
+_BLOCK = 64  # users whose utilities are made at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +85,10 @@ class FittedPopulation:
         """Return the chance that each user likes each item now, (U, I)."""
         if self._utilities is None:
             shift = self.interests - self._satiety[:, None] * self.satiation
-            self._utilities = expit(self.world.like_logits + shift[:, self.regions])
+            self._utilities = np.empty(self.shape, dtype=np.float32)
+            for start in range(0, len(shift), _BLOCK):
+                users = slice(start, start + _BLOCK)
+                self._utilities[users] = expit(self.world.like_logits[users] + shift[users][:, self.regions])
         return self._utilities
 
     def get_logits(self, users: Anys, items: Anys) -> Doubles:
@@ -119,13 +124,7 @@ class FittedPopulation:
         """Return the item that each user comes upon without a recommender, (B,), -1 for none."""
         found = np.full(len(users), -1, dtype=np.int32)
         looks = rng.draw_uniforms(self.seed, "looks", number, users) < behaviour.organic_share
-        lookers = users[looks]
-        if len(lookers):
-            rates = np.where(met[lookers], -np.inf, self.world.log_rates[lookers])
-            noise = rng.draw_uniforms(self.seed, "finds", number, lookers[:, None], np.arange(self.shape[1]))
-            values = rates - np.log(-np.log(noise))
-            best = values.argmax(axis=1)
-            found[looks] = np.where(np.isfinite(values[np.arange(len(best)), best]), best, -1)
+        found[looks] = draw_first_items(self.world.log_rates, met, users[looks], self.seed, number)
         return found
 
     def _change_tastes(self, users: Longs, items: Ints, liked: Bools) -> None:

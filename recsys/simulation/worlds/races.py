@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from recsys.kernels.draws import BINS, fill_arrival_times, find_first_arrivals
 from recsys.support import rng
-from recsys.types.arrays import Anys, Bools, Doubles, Floats
+from recsys.types.arrays import Anys, Bools, Doubles, Floats, Ints, Longs
 
 BLOCK = 1024  # users at once
+# The least log-delay of a uniform number in each bin: that of its upper end, less what a logarithm may be off.
+_LEAST_DELAYS = np.append(np.log(-np.log(np.arange(1, BINS) / BINS)) - 1e-9, -np.inf)
 _NEWTON_STEPS = 3
 _MAX_STEP = 2.0  # of log-time
 
@@ -15,16 +18,32 @@ def draw_races(log_rates: Floats, counts: Anys, seed: int) -> Bools:
 
     The draw of a pair depends on the seed, the user and the item alone.
     """
-    n_items = log_rates.shape[1]
     first = np.zeros(log_rates.shape, dtype=bool)
+    items = _mix_codes(log_rates.shape[1])
     for start in range(0, len(log_rates), BLOCK):
         users = np.arange(start, min(start + BLOCK, len(log_rates)))
-        noise = rng.draw_uniforms(seed, "races", users[:, None], np.arange(n_items))
-        times = np.log(-np.log(noise)) - log_rates[users]
-        order = np.argsort(times, axis=1, kind="stable")
-        within = np.arange(n_items) < np.asarray(counts)[users, None]
-        np.put_along_axis(first[users[0] : users[-1] + 1], order, within, axis=1)
+        times = np.empty((len(users), len(items)))
+        fill_arrival_times(rng.derive_states(seed, "races", users), items, log_rates[start : users[-1] + 1], times)
+        last = np.asarray(counts)[users, None] - 1
+        ends = np.take_along_axis(np.sort(times, axis=1), np.maximum(last, 0), axis=1)
+        first[start : users[-1] + 1] = (times <= ends) & (last >= 0)
     return first
+
+
+def draw_first_items(log_rates: Floats, hidden: Bools, users: Longs, seed: int, number: int) -> Ints:
+    """Return the item that comes first at each of `users` in a round, (B,), of those not `hidden` (U, I); -1 for none.
+
+    Arrival times are exponential with the rates exp(`log_rates`), (U, I). The draw of a pair depends on the seed, the
+    round, the user and the item alone.
+    """
+    found = np.empty(len(users), dtype=np.int32)
+    states = rng.derive_states(seed, "finds", number, users)
+    find_first_arrivals(states, _mix_codes(log_rates.shape[1]), users, log_rates, hidden, _LEAST_DELAYS, found)
+    return found
+
+
+def _mix_codes(n: int) -> Anys:
+    return rng.mix_bits(np.arange(n, dtype=np.uint64))
 
 
 def fit_log_rates(tastes: Floats, user_counts: Anys, item_counts: Anys, n_rounds: int = 30) -> tuple[Doubles, Doubles]:
