@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.special import expit
-from synthetic import make_split
+from synthetic import make_maps, make_split
 
 import recsys as rs
 from recsys.simulation import Behaviour, FittedTastes, MostLiked, Oracle, RandomItems, Recommender, simulate
-from recsys.simulation.measures import MEASURES
+from recsys.simulation.measures import OF_MAPS, STANDARD
 from recsys.simulation.policies import select_unmet
 from recsys.simulation.worlds.races import draw_first_items, draw_races
 from recsys.support.rng import draw_uniforms
@@ -141,7 +141,7 @@ def test_measures_are_those_of_slow_loops(changing):
     policy = Recommender(rs.models.ItemKNN(), k=5, pool=20, retrain_every=2)
     found = simulate(changing, policy, rounds=ROUNDS)
     slow = list(measure_slowly(changing, found))
-    for name in MEASURES:
+    for name in STANDARD:
         expected = [[by_name[name]["all"], by_name[name].get("many", np.nan), by_name[name].get("few", np.nan)]
                     for by_name in slow]  # fmt: skip
         for g, group in enumerate(("all", "many", "few")):
@@ -158,24 +158,35 @@ def measure_slowly(world, run):
     before = [[int(i) for i in np.flatnonzero(log.met[u])] for u in range(users)]
     since = [[] for _ in range(users)]
     ever_shown = [set() for _ in range(users)]
+    reached = [set() for _ in range(users)]
+    majority = [u for u in range(users) if world.groups[u] == 0]
+    usual = [np.mean([np.mean([regions[i] == z for i in before[u]]) for u in majority]) for z in range(n_regions)]
     running = Recommender(rs.models.ItemKNN(), k=5, pool=20, retrain_every=2).start(people, 0)
     for number in range(ROUNDS):
         offer = running.recommend(log, number)
         eaten = people.consume(offer, log.met, number)
         worth = people.get_utilities()
-        found = {name: [] for name in MEASURES}
+        found = {name: [] for name in STANDARD}
         for u in range(users):
             slate = [int(i) for i in offer.items[u] if i >= 0]
             ate = [int(i) for i in eaten.items[u] if i >= 0]
             liked = [int(i) for i, like in zip(eaten.items[u], eaten.liked[u], strict=True) if like]
             found["welfare"].append(sum(eaten.utilities[u]))
             found["slate_utility"].append(np.mean([worth[u, i] for i in slate]))
+            best = sorted((i for i in range(items) if not log.met[u, i]), key=lambda i: (-worth[u, i], i))[:5]
+            found["true_precision"].append(np.mean([i in best for i in slate]))
+            gain = [max(0.0, worth[u, i] - np.mean(worth[u])) for i in range(items)]
+            shown_gain, best_gain = (sum(gain[i] / np.log2(r + 2) for r, i in enumerate(of)) for of in (slate, best))
+            found["true_ndcg"].append(shown_gain / best_gain)
+            likes = sorted(range(items), key=lambda i: (-worth[u, i], i))[: round(0.1 * items)]
+            reached[u] |= {*slate} & {*likes}
             found["shown_width"].append(count_effectively([regions[i] for i in slate]))
             touched = {regions[i] for i in before[u] + since[u]}
             found["true_discovery"].append(sum(regions[i] not in touched for i in liked))
             since[u] += ate
             ever_shown[u] |= {*slate, *ate}
             found["consumed_width"].append(count_effectively([regions[i] for i in since[u]]))
+            found["within_user_diversity"].append(chance_of_two_regions(*2 * [[regions[i] for i in since[u]]]))
             above = [max(0.0, worth[u, i] - np.mean(worth[u])) for i in range(items)]
             hidden = [above[i] for i in range(items) if i not in ever_shown[u] and i not in before[u]]
             found["missed_utility"].append(sum(hidden) / sum(above))
@@ -188,14 +199,41 @@ def measure_slowly(world, run):
             now, start = ([(1 - SMOOTHING) * share + SMOOTHING / n_regions for share in mix] for mix in mixes)
             found["taste_drift"].append(sum(p * np.log(p / q) for p, q in zip(now, start, strict=True)))
             found["shown_popularity"].append(np.mean([first_shares[i] for i in slate]))
-        pairs = [len({*since[u]} & {*since[v]}) for u in range(users) for v in range(u)]
-        counts = sorted(sum(i in since[u] for u in range(users)) for i in range(items))
-        yield average_groups(found, world.groups) | {
-            "homogeneity": {"all": np.mean(pairs) / np.mean([len(of) for of in since])},
-            "consumption_gini": {"all": sum(abs(a - b) for a in counts for b in counts) / (2 * items * sum(counts))},
-            "catalog_coverage": {"all": len({int(i) for i in offer.items.ravel() if i >= 0}) / items},
+        labels = [[regions[i] for i in of] for of in since]
+        for u in range(users):
+            apart = [
+                chance_of_two_regions(labels[u], labels[v])
+                - (chance_of_two_regions(labels[u], labels[u]) + chance_of_two_regions(labels[v], labels[v])) / 2
+                for v in range(users) if v != u and since[u] and since[v]
+            ]  # fmt: skip
+            found["between_user_diversity"].append(np.mean(apart) if apart else np.nan)
+            mixes = [[sum(regions[i] == z for i in of) / len(of) for z in range(n_regions)]
+                     for of in (before[u], before[u] + since[u])]  # fmt: skip
+            began, by_now = (sum(abs(a - b) for a, b in zip(mix, usual, strict=True)) / 2 for mix in mixes)
+            found["majority_drift"].append(began - by_now)
+        crowds = {"all": range(users)} | {
+            name: [u for u in range(users) if world.groups[u] == g] for g, name in enumerate(("many", "few"))
         }
+        of_crowds = {
+            name: {} for name in ("homogeneity", "consumption_gini", "catalog_coverage", "discoverable_corpus")
+        }
+        for name, crowd in crowds.items():
+            pairs = [len({*since[u]} & {*since[v]}) for u in crowd for v in crowd if v < u]
+            counts = sorted(sum(i in since[u] for u in crowd) for i in range(items))
+            of_crowds["homogeneity"][name] = np.mean(pairs) / np.mean([len(since[u]) for u in crowd])
+            gap = sum(abs(a - b) for a in counts for b in counts)
+            of_crowds["consumption_gini"][name] = gap / (2 * items * sum(counts))
+            of_crowds["catalog_coverage"][name] = len({int(i) for u in crowd for i in offer.items[u] if i >= 0}) / items
+            of_crowds["discoverable_corpus"][name] = len(set().union(*(reached[u] for u in crowd))) / items
+        yield average_groups(found, world.groups) | of_crowds
         log.record(offer, eaten)
+
+
+def chance_of_two_regions(labels, others):
+    """Return how often an item of one list and one of another are of different regions, both drawn anew."""
+    if not labels or not others:
+        return np.nan
+    return 1 - sum(labels.count(z) * others.count(z) for z in set(labels)) / len(labels) / len(others)
 
 
 def average_groups(found, groups):
@@ -217,6 +255,51 @@ def average_groups(found, groups):
 def count_effectively(labels):
     shares = [labels.count(one) / len(labels) for one in set(labels)]
     return np.exp(-sum(p * np.log(p) for p in shares)) if labels else np.nan
+
+
+class TellsMaps:
+    """Shows items at random, and has other maps from the third round on."""
+
+    def __init__(self, early, late):
+        self.early, self.late = early, late
+
+    def start(self, population, seed):
+        self.random = RandomItems(5).start(population, seed)
+        return self
+
+    def recommend(self, log, number):
+        return replace(self.random.recommend(log, number), make_maps=lambda: self.late if number >= 2 else self.early)
+
+
+def test_widths_by_maps_count_all_by_those_of_the_last_training(world):
+    maps = make_maps(world.split, 4)
+    found = simulate(world, TellsMaps(maps[:1], maps[1:]), rounds=4, measures=OF_MAPS)
+    for name, made, seen in zip(OF_MAPS, (found.shown, found.consumed), (1, 4), strict=True):
+        for number in range(4):
+            widths = []
+            for user in range(world.split.shape[0]):
+                items = [i for i in made[max(0, number + 1 - seen) : number + 1, user].ravel() if i >= 0]
+                known = [
+                    [one.hard_regions[i] for i in items if one.hard_regions[i] >= 0]
+                    for one in (maps[1:] if number >= 2 else maps[:1])
+                ]
+                told = [count_effectively(labels) for labels in known if labels]
+                widths += [np.mean(told)] if told else []
+            assert found.get_values(name)[number] == pytest.approx(np.mean(widths)), name
+    assert np.isnan(simulate(world, "random", rounds=2, measures=OF_MAPS).values).all()
+
+
+def test_a_recommender_has_the_maps_of_its_last_training(world, monkeypatch):
+    made = []
+
+    def note(train):
+        made.append(train.nnz)
+        return make_maps(world.split, 2, seed=len(made))
+
+    monkeypatch.setattr(rs.maps, "objective_maps", note)
+    simulate(world, Recommender(rs.models.ItemKNN(), k=5, pool=20, retrain_every=2), rounds=5, measures=OF_MAPS)
+    assert len(made) == 3
+    assert made == sorted(set(made))
 
 
 def test_an_oracle_is_worth_most_and_likes_make_popular(world):

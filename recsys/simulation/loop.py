@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.simulation.measures import MEASURES, Measure
+from recsys.simulation.measures import MEASURES, STANDARD, Measure, PerGroup
+from recsys.simulation.measures.protocols import mark_groups
 from recsys.simulation.policies import POLICIES
 from recsys.simulation.records import Log, Offer, Policy, Population, Round, World
 from recsys.support.progress import track_rounds
@@ -50,7 +51,8 @@ def simulate(
     """Return what a policy does to the population of a world over so many rounds.
 
     `policy` is one of `recsys.simulation.policies`, by name or with settings, or one of somebody's own with `start`.
-    `measures` are names in `recsys.simulation.measures`, or "package.module:class"; all by default.
+    `measures` are names in `recsys.simulation.measures`, or "package.module:class"; by default all but
+    those by maps, which are made at each training.
     All draws are named by the seed, the round, the user and the item: another policy under the same seed meets the same
     people with the same luck, so that differences between policies are differences within pairs.
 
@@ -61,11 +63,11 @@ def simulate(
     rounds, seed = check_int("simulate: rounds", rounds, 1), check_int("simulate: seed", seed)
     population = start_world(world, seed)
     running = resolve_policy(policy).start(population, seed)
-    observers = {name: resolve_measure(name) for name in (MEASURES if measures is None else measures)}
+    observers = {name: resolve_measure(name) for name in (STANDARD if measures is None else measures)}
     log = Log(population.shape, population.history)
     started = {name: make(population, log) for name, make in observers.items()}
     names = population.group_names.tolist() if len(population.group_names) > 1 else []
-    masks = [np.ones(population.shape[0], dtype=bool), *(population.groups == g for g in range(len(names)))]
+    masks = mark_groups(population)
     values = np.full((rounds, len(started), len(masks)), np.nan)
     consumed, shown = [], []
     with track_rounds("simulate", rounds) as done:
@@ -142,8 +144,13 @@ def check_offer(offer: Offer, shape: tuple[int, int]) -> None:
         raise RecsysError("simulate: an offer shows an item twice to a user, expected each once")
 
 
-def _average(found: Doubles | float, masks: Sequence[Bools]) -> list[float]:
-    """Return the mean over each group of users of what a measure found; a number of the catalogue is everybody's."""
+def _average(found: Doubles | float | PerGroup, masks: Bools) -> Doubles | list[float]:
+    """Return the mean over each group of users of what a measure found, or what it found of each group as a whole.
+
+    One number is that of everybody.
+    """
+    if isinstance(found, PerGroup):
+        return found.values
     if np.ndim(found) == 0:
         return [float(found), *[np.nan] * (len(masks) - 1)]
     values = np.asarray(found, dtype=np.float64)

@@ -15,7 +15,7 @@ from recsys.models import registry
 from recsys.reranking.blends import parse_blend
 from recsys.reranking.guards import parse_guards
 from recsys.simulation.loop import resolve_measure
-from recsys.simulation.measures import MEASURES
+from recsys.simulation.measures import STANDARD
 from recsys.simulation.policies import POLICIES, Recommender
 from recsys.simulation.records import Policy, World
 from recsys.simulation.worlds import WORLDS, Behaviour
@@ -54,7 +54,7 @@ class SimulationSettings(Section):
     base: str | None = None  # the policy that others are held against; the first where absent
     world: KindSection
     policies: dict[str, KindSection] = Field(min_length=1)
-    measures: list[str] = Field(default=list(MEASURES), min_length=1)
+    measures: list[str] = Field(default=list(STANDARD), min_length=1)
 
     @field_validator("name")
     @classmethod

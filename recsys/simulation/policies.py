@@ -181,7 +181,7 @@ class RunningRecommender:
             guards=self.policy.guards, temperature=self.policy.temperature, epsilon=self.policy.epsilon,
             seed=rng.derive_seed(self.seed, "slots", number) % 2**31,
         )  # fmt: skip
-        return Offer(made.items)
+        return Offer(made.items, make_maps=lambda: pool.context.maps)
 
     def _train(self, log: Log, number: int) -> None:
         self._split = update_split(self._first, log)

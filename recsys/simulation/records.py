@@ -1,12 +1,13 @@
 """What passes between a population and a policy in one round."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 from scipy import sparse
 
-from recsys.types import Split
+from recsys.types import Split, TasteMap
 from recsys.types.arrays import Anys, Bools, Csr, Doubles, Floats, Ints, Strings
 
 Told = Literal["nothing", "common_values", "utilities"]
@@ -18,6 +19,7 @@ class Offer:
 
     items: Ints  # (U, k) item codes, best first, -1 = none; k = 0 recommends nothing
     told: Told = "nothing"  # values that users learn of every item: those alike for all, or their own utilities
+    make_maps: Callable[[], Sequence[TasteMap]] | None = None  # the platform's own, of its last training; None: none
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,101 @@
+"""How alike users are, how wide each is, and where their tastes go."""
+
+import numpy as np
+
+from recsys.maths.inequality import herfindahl, normalize_counts
+from recsys.simulation.measures.catalog import ItemCounts
+from recsys.simulation.measures.protocols import PerGroup, divide
+from recsys.simulation.measures.regions import RegionCounts
+from recsys.simulation.records import Log, Population, Round
+from recsys.types.arrays import Doubles
+
+SMOOTHING = 0.01  # share of each mix of regions that is spread over all of them
+
+
+class TasteDrift(RegionCounts):
+    """How far each user's consumption went from where it began: KL divergence of mixes of regions, in nats.
+
+    The mix of all that was consumed is held against that before the first round, or without a history against that of
+    the first round; a share of 0.01 of each is spread over all regions.
+    """
+
+    def observe(self, now: Round) -> Doubles:
+        """Return it after the round, (U,), NaN before anything was consumed."""
+        self.add(now)
+        self.begin()
+        now_mix, first = (
+            (1 - SMOOTHING) * normalize_counts(counts) + SMOOTHING / self.n_regions
+            for counts in (self.total, self.before)
+        )
+        return np.asarray((now_mix * np.log(now_mix / first)).sum(axis=1))
+
+
+class MajorityDrift(RegionCounts):
+    """How much nearer each user's consumption came to what the majority consumed before the first round.
+
+    Mixes of regions are held against the mean mix of the largest group's users, by total variation (0 to 1): the
+    distance that each began with, less that of all that was consumed by now. It is above 0 where a minority is drawn
+    towards the majority. Mixes begin as those of `TasteDrift` do.
+    """
+
+    def __init__(self, population: Population, log: Log) -> None:
+        """Find the majority."""
+        super().__init__(population, log)
+        self.majority = population.groups == np.bincount(population.groups).argmax()
+
+    def observe(self, now: Round) -> Doubles:
+        """Return it after the round, (U,) from -1 to 1, NaN before anything was consumed."""
+        self.add(now)
+        self.begin()
+        first = normalize_counts(self.before)
+        told = self.majority & ~np.isnan(first).any(axis=1)
+        if not told.any():
+            return np.full(len(first), np.nan)
+        usual = first[told].mean(axis=0)
+        began, by_now = (np.abs(mix - usual).sum(axis=1) / 2 for mix in (first, normalize_counts(self.total)))
+        return np.asarray(began - by_now)
+
+
+class Homogeneity(ItemCounts):
+    """How alike users are: the mean over pairs of the items that both consumed since the first round, over the mean of
+    what one consumed. 0 is nothing in common, 1 is everything."""
+
+    def observe(self, now: Round) -> PerGroup:
+        """Return it after the round; NaN before anything was consumed."""
+        self.add(now)
+        n = self.masks.sum(axis=1)
+        pairs = (self.counts * (self.counts - 1)).sum(axis=1)
+        return PerGroup(divide(pairs, self.counts.sum(axis=1) * (n - 1)))
+
+
+class WithinUserDiversity(RegionCounts):
+    """The chance that two of the items that a user consumed since the first round are of different regions.
+
+    Both are drawn anew from the user's mix, 1 - sum of squared shares. Intra-user diversity in Anwar et al. 2024.
+    """
+
+    def observe(self, now: Round) -> Doubles:
+        """Return it after the round, (U,) from 0 to 1, NaN before anything was consumed."""
+        self.add(now)
+        return np.asarray(1.0 - herfindahl(self.since))
+
+
+class BetweenUserDiversity(RegionCounts):
+    """How much each user's mix of regions differs from that of another user, apart from how wide each is.
+
+    The mean over other users of half the squared distance of their mixes since the first round: two items, one of each
+    user, are of different regions that much more often than two of one user. Inter-user diversity in Anwar et al. 2024:
+    it can fall while `WithinUserDiversity` rises.
+    """
+
+    def observe(self, now: Round) -> Doubles:
+        """Return it after the round, (U,) from 0 to 1, NaN before two users consumed something."""
+        self.add(now)
+        mixes = normalize_counts(self.since)
+        told = ~np.isnan(mixes).any(axis=1)
+        n = int(told.sum())
+        if n < 2:
+            return np.full(len(mixes), np.nan)
+        squares, mean = (mixes**2).sum(axis=1), mixes[told].mean(axis=0)
+        apart = (squares + squares[told].mean()) / 2 - mixes @ mean
+        return np.asarray(np.maximum(apart, 0.0) * n / (n - 1))
