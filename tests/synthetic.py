@@ -132,3 +132,15 @@ def make_validation_world() -> tuple[Pool, Split, FittedFactors, tuple[TasteMap,
     at = pool.users[np.nonzero(popular)[0]], pool.items[popular]
     split = replace(split, validation=Csr((np.ones(len(at[0]), np.float32), at), shape=split.shape))
     return pool, split, model, maps
+
+
+def make_taste_world(**behaviour):
+    """Return a world of the users and items of a toy log, whose tastes are drawn."""
+    from recsys.simulation import Behaviour, FittedTastes
+
+    split = make_split()
+    users, items = split.shape
+    rng = np.random.default_rng(0)
+    tastes = (rng.normal(size=(users, 4)) @ rng.normal(size=(4, items))).astype(np.float32)
+    regions, groups = (np.arange(items) % 6).astype(np.int32), (np.arange(users) % 3 == 0).astype(np.int32)
+    return FittedTastes(split, tastes, tastes - 0.5, regions, groups, np.array(["many", "few"]), Behaviour(**behaviour))

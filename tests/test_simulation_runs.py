@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import write_tables
+from synthetic import make_taste_world, write_tables
 
 from recsys.cli import main
 from recsys.simulation import runs
@@ -212,6 +212,32 @@ sharpness = 1.0
 [policies.random]
 kind = "random"
 """
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("world.flips.rond=3", "[world.flips]: unknown key 'rond': did you mean 'round'?"),
+        ("world.arrivals.users=2", "[world.arrivals] arrivals: users is 2"),
+        ("world.flips=3", "[world.flips] is 3, expected a table"),
+    ],
+)
+def test_a_mistake_in_a_switch_names_its_table(home, capsys, change, line):
+    (home / "fitted.toml").write_text(FITTED, encoding="utf-8")
+    assert run_cli("simulate", "fitted.toml", "--set", change, "--quiet") == 2
+    assert line in capsys.readouterr().err
+
+
+def test_switches_of_a_file_are_those_of_the_world(home, monkeypatch):
+    monkeypatch.setattr(runs, "_fit_or_load", lambda *_: runs.TasteFit(make_taste_world(), 1.0))
+    (home / "fitted.toml").write_text(FITTED, encoding="utf-8")
+    seen = []
+    real = runs.simulate
+    monkeypatch.setattr(runs, "simulate", lambda world, *a, **s: (seen.append(world), real(world, *a, **s))[1])
+    run_cli(
+        "simulate", "fitted.toml", "--set", "world.flips.share=0.5", "--set", "world.arrivals.items=0.25", "--quiet"
+    )
+    assert (seen[0].flips.share, seen[0].flips.round, seen[0].arrivals.items) == (0.5, 10, 0.25)
 
 
 def test_rows_that_a_filter_leaves_out_are_another_world(home, monkeypatch):

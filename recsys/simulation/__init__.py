@@ -5,13 +5,14 @@ from recsys.simulation.measures import MEASURES, Measure
 from recsys.simulation.policies import POLICIES, MostLiked, NoRecommender, Oracle, RandomItems, Recommender
 from recsys.simulation.records import Consumption, Log, Offer, Policy, Population, Round, RunningPolicy, World
 from recsys.simulation.runs import SimulationRun, run_simulation
-from recsys.simulation.worlds import WORLDS, Behaviour, FittedTastes, RingBeliefs
+from recsys.simulation.worlds import WORLDS, Arrivals, Behaviour, FittedTastes, RingBeliefs, TasteFlips
 from recsys.simulation.worlds.fitting import TasteFit, WorldCheck, fit_tastes
 
 __all__ = [
     "MEASURES",
     "POLICIES",
     "WORLDS",
+    "Arrivals",
     "Behaviour",
     "Consumption",
     "FittedTastes",
@@ -30,6 +31,7 @@ __all__ = [
     "RunningPolicy",
     "SimulationRun",
     "TasteFit",
+    "TasteFlips",
     "Trajectory",
     "World",
     "WorldCheck",

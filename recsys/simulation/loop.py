@@ -1,14 +1,14 @@
 """The closed loop: a policy recommends, users consume and change, and the platform learns from what they did."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from recsys.simulation.measures import MEASURES, STANDARD, Measure, PerGroup
 from recsys.simulation.measures.protocols import mark_groups
 from recsys.simulation.policies import POLICIES
-from recsys.simulation.records import Log, Offer, Policy, Population, Round, World
+from recsys.simulation.records import ArrivalRounds, Log, Offer, Policy, Population, Round, World, find_arrivals
 from recsys.support.progress import track_rounds
 from recsys.support.resolver import resolve_extension
 from recsys.types import RecsysError, check_choice
@@ -64,7 +64,8 @@ def simulate(
     population = start_world(world, seed)
     running = resolve_policy(policy).start(population, seed)
     observers = {name: resolve_measure(name) for name in (STANDARD if measures is None else measures)}
-    log = Log(population.shape, population.history)
+    arrivals = find_arrivals(population)
+    log = Log(population.shape, population.history, None if arrivals is None else arrivals.items)
     started = {name: make(population, log) for name, make in observers.items()}
     names = population.group_names.tolist() if len(population.group_names) > 1 else []
     masks = mark_groups(population)
@@ -74,10 +75,13 @@ def simulate(
         for number in range(rounds):
             offer = running.recommend(log, number)
             check_offer(offer, population.shape)
+            if arrivals is not None:
+                offer = leave_out_absent(offer, arrivals, number)
             consumption = population.consume(offer, log.met, number)
             now = Round(number, population, offer, consumption, log)
             for m, measure in enumerate(started.values()):
-                values[number, m] = _average(measure.observe(now), masks)
+                present = masks if arrivals is None else masks & (arrivals.users <= number)
+                values[number, m] = _average(measure.observe(now), present)
             log.record(offer, consumption)
             consumed.append(consumption.items)
             shown.append(offer.items)
@@ -142,6 +146,22 @@ def check_offer(offer: Offer, shape: tuple[int, int]) -> None:
     ordered = np.sort(items, axis=1)
     if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
         raise RecsysError("simulate: an offer shows an item twice to a user, expected each once")
+
+
+def leave_out_absent(offer: Offer, arrivals: ArrivalRounds, number: int) -> Offer:
+    """Return an offer to the users who are there, and to nobody else.
+
+    Raises:
+        RecsysError: if it shows an item that is not there yet.
+    """
+    items = np.where(arrivals.users[:, None] <= number, offer.items, -1)
+    early = items[(items >= 0) & (arrivals.items[items] > number)]
+    if len(early):
+        raise RecsysError(
+            f"simulate: an offer shows the item {early[0]} in round {number + 1}, expected items that are there: "
+            "Log.get_closed says which are not"
+        )
+    return replace(offer, items=items)
 
 
 def _average(found: Doubles | float | PerGroup, masks: Bools) -> Doubles | list[float]:

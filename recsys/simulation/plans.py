@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -18,7 +18,7 @@ from recsys.simulation.loop import resolve_measure
 from recsys.simulation.measures import STANDARD
 from recsys.simulation.policies import POLICIES, Recommender
 from recsys.simulation.records import Policy, World
-from recsys.simulation.worlds import WORLDS, Behaviour
+from recsys.simulation.worlds import WORLDS, Arrivals, Behaviour, TasteFlips
 from recsys.simulation.worlds.fitting import fit_tastes
 from recsys.support.config_layers import Layer, read_layers
 from recsys.support.provenance import hash_own_modules
@@ -29,6 +29,8 @@ from recsys.types import RecsysError, make_unknown_name_error
 from recsys.types.names import check_file_name
 
 FITTED = "fitted"  # the kind of world that is fitted to the log of [data]
+Part = TypeVar("Part", Behaviour, TasteFlips, Arrivals)
+_SWITCHES: Mapping[str, Any] = {"flips": TasteFlips, "arrivals": Arrivals}  # tables of [world] beside behaviours
 _OF_DATA = ("data", "filter")  # sections that say which log a world is fitted to
 
 
@@ -175,7 +177,7 @@ def build_world(section: KindSection) -> World:
 
 
 def build_fit_settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keywords of `fit_tastes` that [world] of the kind `fitted` has, with its behaviours.
+    """Return the keywords of `fit_tastes` that [world] of the kind `fitted` has, with its behaviours and switches.
 
     Raises:
         RecsysError: for an unknown setting, or a value that cannot be.
@@ -183,27 +185,31 @@ def build_fit_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     taken = list_settings(fit_tastes, "[world]", n_inputs=1)
     for name in ("behaviour", "group_behaviours", "seed"):
         taken.pop(name)
-    tables = {name: value for name, value in given.items() if name not in ("behaviour", "groups")}
-    made = check_settings("[world]", taken, tables, "kind", "behaviour", "groups", noun="key")
-    made["behaviour"] = _build_behaviour("[world.behaviour]", given.get("behaviour", {}))
+    own = ("behaviour", "groups", *_SWITCHES)
+    tables = {name: value for name, value in given.items() if name not in own}
+    made = check_settings("[world]", taken, tables, "kind", *own, noun="key")
+    made["behaviour"] = _build_part(Behaviour, "[world.behaviour]", given.get("behaviour", {}))
+    for name, kind in _SWITCHES.items():
+        made[name] = _build_part(kind, f"[world.{name}]", given[name]) if name in given else None
     of_groups = given.get("groups", {})
     if not isinstance(of_groups, Mapping):
         raise RecsysError(f"[world] groups is {of_groups!r}, expected a table of behaviours by group")
+    usual = given.get("behaviour", {})
     made["group_behaviours"] = {
-        name: _build_behaviour(f"[world.groups.{name}]", {**given.get("behaviour", {}), **_expect_table(name, one)})
+        name: _build_part(Behaviour, f"[world.groups.{name}]", {**usual, **_expect_table(name, one)})
         for name, one in of_groups.items()
     }
     return made
 
 
-def _build_behaviour(place: str, given: Any) -> Behaviour:
+def _build_part(kind: type[Part], place: str, given: Any) -> Part:
     said = _expect_table(place, given)
-    known = {one.name: one for one in fields(Behaviour)}
+    known = {one.name: one for one in fields(kind)}
     for name in said:
         if name not in known:
             raise make_unknown_name_error("key", name, known, where=place)
     try:
-        return Behaviour(**said)
+        return kind(**said)
     except RecsysError as error:
         raise RecsysError(f"{place} {error}") from None
 

@@ -75,7 +75,7 @@ class _RunningScores:
 
     def recommend(self, log: Log, number: int) -> Offer:
         scores = self.policy.score(self.population, log, self.seed, number)
-        return Offer(select_unmet(scores, log.met, self.policy.k))
+        return Offer(select_unmet(scores, log.get_closed(number), self.policy.k))
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class RunningRecommender:
             return self._random.recommend(log, number)
         if self._fitted is None or (self.policy.retrain_every and number % self.policy.retrain_every == 0):
             self._train(log, number)
-        pool = self._narrow_pool(log)
+        pool = self._narrow_pool(log, number)
         made = rerank(
             pool, self.policy.blend, min(self.policy.k, pool.items.shape[1]), scale=self._get_scales(pool),
             guards=self.policy.guards, temperature=self.policy.temperature, epsilon=self.policy.epsilon,
@@ -187,13 +187,13 @@ class RunningRecommender:
         self._split = update_split(self._first, log)
         self._fitted = self._model.fit(self._split.train, self._split.side_information)
         self._scales = None
-        self._widen_pool(log)
+        self._widen_pool(log, number)
 
-    def _widen_pool(self, log: Log) -> None:
+    def _widen_pool(self, log: Log, number: int) -> None:
         """Retrieve more than the pool for all users, as of now."""
         assert self._fitted is not None
         unmet = self._split if self._is_current(log) else update_split(self._first, log)
-        n = min(self.policy.pool + SPARE, self.shape[1])
+        n = min(self.policy.pool + SPARE + log.count_absent_items(number), self.shape[1])
         found = candidates(self._fitted, unmet, n=n, seed=self.seed)
         context = found.context if self._wide is None or unmet is self._split else self._wide.context
         self._wide = Pool(found.users, found.items, found.scores, context)
@@ -201,14 +201,14 @@ class RunningRecommender:
     def _is_current(self, log: Log) -> bool:
         return self._split.train.nnz + self._split.train_negatives.nnz == int(log.met.sum())
 
-    def _narrow_pool(self, log: Log) -> Pool:
+    def _narrow_pool(self, log: Log, number: int) -> Pool:
         """Return the best candidates that are not met by now."""
         assert self._wide is not None
-        n = min(self.policy.pool, self._wide.items.shape[1])
+        n, closed = min(self.policy.pool, self._wide.items.shape[1]), log.get_closed(number)
         kept, scores = np.empty((self.shape[0], n), dtype=np.int32), np.empty((self.shape[0], n), dtype=np.float32)
-        if narrow_pools(self._wide.items, self._wide.scores, log.met, kept, scores):
-            self._widen_pool(log)
-            narrow_pools(self._wide.items, self._wide.scores, log.met, kept, scores)
+        if narrow_pools(self._wide.items, self._wide.scores, closed, kept, scores):
+            self._widen_pool(log, number)
+            narrow_pools(self._wide.items, self._wide.scores, closed, kept, scores)
         return Pool(self._wide.users, kept, scores, self._wide.context)
 
     def _get_scales(self, pool: Pool) -> dict[str, float]:

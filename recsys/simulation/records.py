@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.types import Split, TasteMap
-from recsys.types.arrays import Anys, Bools, Csr, Doubles, Floats, Ints, Strings
+from recsys.types.arrays import Anys, Bools, Csr, Doubles, Floats, Ints, Longs, Strings
 
 Told = Literal["nothing", "common_values", "utilities"]
 
@@ -23,6 +23,23 @@ class Offer:
 
 
 @dataclass(frozen=True, eq=False)
+class FlippedUsers:
+    """Users who take over the tastes of other users in a round."""
+
+    number: int  # the round, from 0
+    users: Longs  # (F,) codes
+    sources: Longs  # (F,) the user whose taste each has from then on
+
+
+@dataclass(frozen=True, eq=False)
+class ArrivalRounds:
+    """The round from which each user and each item is there: 0 from the start."""
+
+    users: Ints  # (U,)
+    items: Ints  # (I,)
+
+
+@dataclass(frozen=True, eq=False)
 class Consumption:
     """What U users consumed in one round, up to m items each."""
 
@@ -33,7 +50,10 @@ class Consumption:
 
 
 class Population(Protocol):
-    """U users with known tastes among I items, which change by what is consumed: a world that has started."""
+    """U users with known tastes among I items, which change by what is consumed: a world that has started.
+
+    It may also have `flip`, its `FlippedUsers`, and `arrivals`, its `ArrivalRounds`; None where it has none.
+    """
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -99,8 +119,10 @@ class Policy(Protocol):
 class Log:
     """What the platform knows: who met and liked what, and who was shown what. It grows round by round."""
 
-    def __init__(self, shape: tuple[int, int], history: Split | None = None) -> None:
-        """Begin with the log before the first round."""
+    def __init__(self, shape: tuple[int, int], history: Split | None = None, item_rounds: Ints | None = None) -> None:
+        """Begin with the log before the first round; `item_rounds` (I,) are those from which items may be shown."""
+        self.item_rounds = item_rounds
+        self.slates: list[Ints] = []  # (U, k) of each round
         self.met = np.zeros(shape, dtype=bool)
         self.liked = np.zeros(shape, dtype=bool)
         self.shown = np.zeros(shape, dtype=bool)
@@ -110,12 +132,23 @@ class Log:
 
     def record(self, offer: Offer, consumption: Consumption) -> None:
         """Add what was shown and consumed in a round."""
+        self.slates.append(offer.items)
         user, place = np.nonzero(offer.items >= 0)
         self.shown[user, offer.items[user, place]] = True
         user, place = np.nonzero(consumption.items >= 0)
         self.met[user, consumption.items[user, place]] = True
         user, place = np.nonzero(consumption.liked)
         self.liked[user, consumption.items[user, place]] = True
+
+    def get_closed(self, number: int) -> Bools:
+        """Return what may not be shown in a round, (U, I): what was met, and items that are not there yet."""
+        if self.item_rounds is None:
+            return self.met
+        return np.asarray(self.met | (self.item_rounds > number))
+
+    def count_absent_items(self, number: int) -> int:
+        """Return how many items are not there yet in a round."""
+        return 0 if self.item_rounds is None else int((self.item_rounds > number).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +160,16 @@ class Round:
     offer: Offer
     consumption: Consumption
     log: Log  # of all rounds before
+
+
+def find_flip(population: Population) -> FlippedUsers | None:
+    """Return which users of a population flip their tastes, None where nobody does."""
+    return getattr(population, "flip", None)
+
+
+def find_arrivals(population: Population) -> ArrivalRounds | None:
+    """Return when the users and items of a population arrive, None where all are there from the start."""
+    return getattr(population, "arrivals", None)
 
 
 def mark_pairs(marked: Bools) -> Csr:

@@ -93,13 +93,10 @@ def _make_world(
         min_item_interactions=of.min_item_interactions, sources=of.sources, purposes=of.purposes,
         forget_list=of.forget_list, seed=plan.settings.seed,
     )  # fmt: skip
-    fit_keys = {
-        name: value for name, value in plan.fit_settings.items() if not name.endswith(("behaviour", "behaviours"))
-    }
+    fit_keys = {name: value for name, value in plan.fit_settings.items() if name not in _NOT_FITTED}
     fit = _fit_or_load(whole, fit_keys, plan.settings.seed, cache)
     world = fit.check_world(plan.settings.name)
-    behaviours = {name: plan.fit_settings[name] for name in ("behaviour", "group_behaviours")}
-    return replace(world, **behaviours), fit.checks, whole.fingerprint
+    return replace(world, **{name: plan.fit_settings[name] for name in _NOT_FITTED}), fit.checks, whole.fingerprint
 
 
 def _fit_or_load(whole: Any, settings: dict[str, Any], seed: int, cache: Cache) -> TasteFit:
@@ -121,6 +118,7 @@ def _fit_or_load(whole: Any, settings: dict[str, Any], seed: int, cache: Cache) 
     return TasteFit(world, float(arrays["sharpness"]), tuple(checks))
 
 
+_NOT_FITTED = ("behaviour", "group_behaviours", "flips", "arrivals")  # parts of a world that no log tells
 _KEPT = ("log_rates", "like_logits", "regions", "groups", "group_names")
 
 

@@ -10,6 +10,7 @@ from recsys.simulation.measures.crowds import (
     TasteDrift,
     WithinUserDiversity,
 )
+from recsys.simulation.measures.flips import EscapePotential, RoundsToForget
 from recsys.simulation.measures.protocols import Measure, PerGroup
 from recsys.simulation.measures.regions import count_effectively, count_regions, find_excess, find_taste
 from recsys.simulation.measures.utilities import MissedUtility, SlateUtility, TrueNDCG, TruePrecision, Welfare
@@ -36,6 +37,8 @@ MEASURES: Mapping[str, type[Measure]] = {
     "region_deficit": RegionDeficit,
     "taste_drift": TasteDrift,
     "majority_drift": MajorityDrift,
+    "escape_potential": EscapePotential,
+    "rounds_to_forget": RoundsToForget,
     "homogeneity": Homogeneity,
     "within_user_diversity": WithinUserDiversity,
     "between_user_diversity": BetweenUserDiversity,

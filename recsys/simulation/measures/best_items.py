@@ -45,7 +45,7 @@ class BestItems:
         return self._chosen[2]
 
     def _find_unmet(self, now: Round, k: int) -> Ints:
-        met = now.log.met
+        met = now.log.get_closed(now.number)
         found = np.full((len(met), k), -1, dtype=np.int32)
         rows, width = np.arange(len(met)), min(_LOOK * k, self.items.shape[1])
         while len(rows) and width <= self.items.shape[1]:

@@ -31,7 +31,7 @@ class ConsumptionGini(ItemCounts):
     def observe(self, now: Round) -> PerGroup:
         """Return it after the round; NaN before anything was consumed."""
         self.add(now)
-        return PerGroup(gini(self.counts))
+        return PerGroup(np.array([gini(counts) for counts in self.counts]))
 
 
 class ShownPopularity:

@@ -64,8 +64,8 @@ class Homogeneity(ItemCounts):
         """Return it after the round; NaN before anything was consumed."""
         self.add(now)
         n = self.masks.sum(axis=1)
-        pairs = (self.counts * (self.counts - 1)).sum(axis=1)
-        return PerGroup(divide(pairs, self.counts.sum(axis=1) * (n - 1)))
+        shared = divide((self.counts * (self.counts - 1)).sum(axis=1), n * (n - 1))
+        return PerGroup(divide(shared, self.counts.sum(axis=1) / n))
 
 
 class WithinUserDiversity(RegionCounts):

@@ -6,7 +6,8 @@ from recsys.simulation.records import World
 from recsys.simulation.worlds.behaviours import Behaviour
 from recsys.simulation.worlds.fitted_tastes import FittedTastes
 from recsys.simulation.worlds.ring_beliefs import RingBeliefs
+from recsys.simulation.worlds.switches import Arrivals, TasteFlips
 
 WORLDS: Mapping[str, type[World]] = {"ring_beliefs": RingBeliefs}
 
-__all__ = ["WORLDS", "Behaviour", "FittedTastes", "RingBeliefs"]
+__all__ = ["WORLDS", "Arrivals", "Behaviour", "FittedTastes", "RingBeliefs", "TasteFlips"]

@@ -25,6 +25,9 @@ class Behaviour:
     probability a(r), and the first item that is liked at first sight, with probability expit(sharpness v - no_choice),
     is taken. Attention is a(r) = r^-position_exponent exp(-position_decay (r - 1)): 1 at every place by default.
 
+    Without the recommender a user finds only what the user is aware of: at first the `known_share` of the catalogue
+    that the user would come upon first, later also whatever was shown (awareness in Fleder and Hosanagar 2009).
+
     Chaney, Stewart and Engelhardt 2018 have position_exponent = 0.8, Mansoury et al. 2020 position_decay = 0.1.
 
     Raises:
@@ -37,6 +40,7 @@ class Behaviour:
     position_exponent: float = 0.0
     position_decay: float = 0.0
     organic_share: float = 0.0  # probability that a user finds an item without the recommender in a round
+    known_share: float = 1.0  # of all items, those that a user knows at first and may find without the recommender
     drift: float = 0.0  # log-odds that a region gains when one of its items is liked, and loses when it is not
     satiation: float = 0.0  # log-odds that a region loses for each item consumed of late
     satiation_memory: float = 0.8  # share of satiation that is left after a round
@@ -48,7 +52,7 @@ class Behaviour:
         for name in ("sharpness", "position_exponent", "position_decay", "drift", "satiation"):
             check_number(f"behaviour: {name}", getattr(self, name))
         check_number("behaviour: no_choice", self.no_choice, -np.inf)
-        for name in ("organic_share", "satiation_memory"):
+        for name in ("organic_share", "known_share", "satiation_memory"):
             check_number(f"behaviour: {name}", getattr(self, name), most=1.0)
 
     @property

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.special import expit
 
-from recsys.simulation.records import Consumption, Offer, build_pairs
+from recsys.simulation.records import ArrivalRounds, Consumption, Offer, build_pairs
 from recsys.simulation.worlds.behaviours import Behaviour
 from recsys.simulation.worlds.races import draw_first_items, draw_races
+from recsys.simulation.worlds.switches import Arrivals, TasteFlips
 from recsys.support import rng
 from recsys.types import Split
-from recsys.types.arrays import Anys, Bools, Doubles, Floats, Ints, Longs, Strings, make_empty_matrix
+from recsys.types.arrays import Anys, Bools, Csr, Doubles, Floats, Ints, Longs, Strings, make_empty_matrix
 
 _BLOCK = 64  # users whose utilities are made at once
 
@@ -25,7 +26,8 @@ class FittedTastes:
     expit(like_logits[u, i]), which is its utility. Both are known for every pair, so that likes of what was never
     exposed are known. `start` draws a log anew; each log of the world has the activity of the users as it is.
 
-    In a round users choose from their slate, and may find something without it, as `behaviour` says.
+    In a round users choose from their slate, and may find something without it, as `behaviour` says. `flips` and
+    `arrivals` are switches: None is off.
     """
 
     split: Split  # whose log the world was fitted to
@@ -36,6 +38,8 @@ class FittedTastes:
     group_names: Strings
     behaviour: Behaviour = field(default_factory=Behaviour)
     group_behaviours: Mapping[str, Behaviour] = field(default_factory=dict)  # of groups that choose otherwise
+    flips: TasteFlips | None = None  # users who take over other tastes in a round
+    arrivals: Arrivals | None = None  # users and items that come later
 
     def __post_init__(self) -> None:
         """Refuse behaviours of groups that there are not."""
@@ -61,16 +65,22 @@ class FittedTastes:
 
     def start(self, seed: int) -> "FittedPopulation":
         """Return the users, with a log that is drawn anew."""
-        return FittedPopulation(self, seed, self.generate_log(seed))
+        arrivals = None if self.arrivals is None else self.arrivals.draw_rounds(self.split.shape, seed)
+        history = self.generate_log(seed)
+        if arrivals is not None:
+            history = _leave_out_late(history, arrivals)
+        return FittedPopulation(self, seed, history, arrivals)
 
 
 class FittedPopulation:
     """The users of `FittedTastes` in one simulation."""
 
-    def __init__(self, world: FittedTastes, seed: int, history: Split) -> None:
+    def __init__(self, world: FittedTastes, seed: int, history: Split, arrivals: ArrivalRounds | None = None) -> None:
         """Begin before the first round, without interests gained or lost and without satiation."""
-        self.world, self.seed, self.history = world, seed, history
+        self.world, self.seed, self.history, self.arrivals = world, seed, history, arrivals
         self.shape = world.split.shape
+        self.log_rates, self.like_logits = world.log_rates, world.like_logits
+        self.flip = None if world.flips is None else world.flips.draw_users(self.shape[0], seed)
         self.regions, self.groups, self.group_names = world.regions, world.groups, world.group_names
         n_regions = int(world.regions.max()) + 1
         self.interests = np.zeros((self.shape[0], n_regions))  # gained or lost, in log-odds
@@ -80,6 +90,7 @@ class FittedPopulation:
         self._changes = any(one.changes_tastes for one in of_groups)
         self._satiety = np.array([one.satiation for one in of_groups])[world.groups]
         self._utilities: Floats | Doubles | None = expit(world.like_logits)
+        self.known = self._draw_known(np.array([one.known_share for one in of_groups])[world.groups])
 
     def get_utilities(self) -> Floats | Doubles:
         """Return the chance that each user likes each item now, (U, I)."""
@@ -88,18 +99,19 @@ class FittedPopulation:
             self._utilities = np.empty(self.shape, dtype=np.float32)
             for start in range(0, len(shift), _BLOCK):
                 users = slice(start, start + _BLOCK)
-                self._utilities[users] = expit(self.world.like_logits[users] + shift[users][:, self.regions])
+                self._utilities[users] = expit(self.like_logits[users] + shift[users][:, self.regions])
         return self._utilities
 
     def get_logits(self, users: Anys, items: Anys) -> Doubles:
         """Return the log-odds that users like items now, of the shape that both are broadcast to."""
         region = self.regions[items]
         shift = self.interests[users, region] - self._satiety[users] * self.satiation[users, region]
-        return np.asarray(self.world.like_logits[users, items] + shift, dtype=np.float64)
+        return np.asarray(self.like_logits[users, items] + shift, dtype=np.float64)
 
     def consume(self, offer: Offer, met: Bools, number: int) -> Consumption:
         """Return what each user takes from the slate, and what it finds without it: two columns."""
         n_users = self.shape[0]
+        self._begin_round(offer, number)
         places, found = np.full(n_users, -1, dtype=np.int32), np.full(n_users, -1, dtype=np.int32)
         for behaviour, users in self._behaviours:
             if offer.items.shape[1]:
@@ -120,11 +132,38 @@ class FittedPopulation:
         self._change_tastes(user, item, liked[user, column])
         return Consumption(items, np.stack([places, np.full_like(places, -1)], axis=1), liked, utilities)
 
+    def _draw_known(self, shares: Doubles) -> Bools | None:
+        """Return the items that each user is aware of at first, (U, I); None where all know everything."""
+        if (shares == 1.0).all():
+            return None
+        assert self.history is not None
+        known = draw_races(self.log_rates, np.round(shares * self.shape[1]).astype(int), self.seed)
+        known[self.history.seen.nonzero()] = True
+        return known
+
+    def _begin_round(self, offer: Offer, number: int) -> None:
+        """Flip tastes where it is time, and make users aware of what they are shown."""
+        if self.flip is not None and number == self.flip.number:
+            self.log_rates, self.like_logits = self.log_rates.copy(), self.like_logits.copy()
+            for mine, of_world in ((self.log_rates, self.world.log_rates), (self.like_logits, self.world.like_logits)):
+                mine[self.flip.users] = of_world[self.flip.sources]
+            self._utilities = None
+        if self.known is not None:
+            user, place = np.nonzero(offer.items >= 0)
+            self.known[user, offer.items[user, place]] = True
+
     def _find_without_slate(self, behaviour: Behaviour, users: Longs, met: Bools, number: int) -> Ints:
         """Return the item that each user comes upon without a recommender, (B,), -1 for none."""
         found = np.full(len(users), -1, dtype=np.int32)
         looks = rng.draw_uniforms(self.seed, "looks", number, users) < behaviour.organic_share
-        found[looks] = draw_first_items(self.world.log_rates, met, users[looks], self.seed, number)
+        if self.arrivals is not None:
+            looks &= self.arrivals.users[users] <= number
+        closed = met
+        if self.known is not None:
+            closed = closed | ~self.known
+        if self.arrivals is not None:
+            closed = closed | (self.arrivals.items > number)
+        found[looks] = draw_first_items(self.log_rates, closed, users[looks], self.seed, number)
         return found
 
     def _change_tastes(self, users: Longs, items: Ints, liked: Bools) -> None:
@@ -145,3 +184,15 @@ def _take(items: Ints, places: Ints) -> Ints:
     if not items.shape[1]:
         return np.full(len(items), -1, dtype=np.int32)
     return np.asarray(items[np.arange(len(items)), np.maximum(places, 0)])
+
+
+def _leave_out_late(history: Split, arrivals: ArrivalRounds) -> Split:
+    """Return a history without the rows of users and items that arrive later."""
+    late_users, late_items = arrivals.users > 0, arrivals.items > 0
+
+    def keep(matrix: Csr) -> Csr:
+        user, item = matrix.nonzero()
+        there = ~(late_users[user] | late_items[item])
+        return build_pairs(user[there], item[there], history.shape)
+
+    return replace(history, train=keep(history.train), train_negatives=keep(history.train_negatives))
