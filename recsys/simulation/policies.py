@@ -98,7 +98,7 @@ class _RunningDraws:
         users, items = (np.arange(n, dtype=np.uint64) for n in log.met.shape)
         slates = np.empty((len(users), self.k), dtype=np.int32)
         states = rng.derive_states(self.seed, "random items", number, users)
-        draw_slates(states, rng.mix_bits(items), log.met, np.empty(self.k, dtype=np.uint64), slates)
+        draw_slates(states, rng.mix_bits(items), log.get_closed(number), np.empty(self.k, dtype=np.uint64), slates)
         return Offer(slates)
 
 
