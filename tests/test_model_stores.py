@@ -72,6 +72,34 @@ def test_an_older_model_is_replaced_and_nothing_else(train, folder, tmp_path):
         save_model(MostPopular().fit(train), other / "letter.txt" / "model")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("manifest.json", '{"name": "a page of the web", "icons": []}', "there already and no saved model"),
+        ("manifest.json", '{"kind": "Ranker", "arrays": {}}', "there already and no saved model"),
+        ("notes.txt", "keep me", "it holds notes.txt, which is no part of a saved model, expected a new folder"),
+        ("mine.npy", "keep me", "it holds mine.npy, which is no part of a saved model"),
+        ("slates/part-00000.parquet", "keep me", "it holds slates, which is no part of a saved model"),
+    ],
+)
+def test_what_no_save_wrote_is_not_replaced(train, folder, name, content, said):
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(content)
+    with pytest.raises(RecsysError, match=f"cannot save to .*{said}"):
+        save_model(MostPopular().fit(train), folder)
+    assert (folder / name).read_text() == content
+
+
+def test_a_damaged_model_is_replaced(train, folder):
+    (folder / "manifest.json").write_text("{")
+    assert load_model(save_model(MostPopular().fit(train), folder)).counts.sum() == train.sum()
+
+
+def test_a_folder_that_is_not_there_has_the_nearest_name(folder):
+    assert f"did you mean '{folder}'?" in refused(folder.with_name("modle"))
+    assert "did you mean" not in refused(folder.with_name("else"))
+
+
 def test_a_failed_save_leaves_the_older_model(train, folder, monkeypatch, tmp_path):
     before = load_model(folder).score(np.arange(20))
 

@@ -3,6 +3,7 @@
 `write` and `read` are the same for other records, which say what they call themselves.
 """
 
+import json
 import os
 import re
 import time
@@ -23,13 +24,13 @@ from recsys.models.manifests import (
     read_manifest,
 )
 from recsys.models.registry import find_fitted_classes
-from recsys.support.atomic_files import recover_folder, replace_folder
+from recsys.support.atomic_files import exists_at, recover_folder, replace_folder
 from recsys.support.serialization import flatten_record, restore_record
 from recsys.support.stored_arrays import StoredFolder, StoreError, hash_open_file, map_npy, open_folder
 from recsys.types.arrays import Anys
 from recsys.types.errors import RecsysError, make_unknown_name_error
 from recsys.types.models import Model, Scorer
-from recsys.types.paths import check_path
+from recsys.types.paths import check_path, suggest_beside
 
 R = TypeVar("R")
 ALWAYS_VERIFIED_BYTES = (
@@ -53,7 +54,7 @@ def save_model(fitted: Scorer, folder: str | Path, settings: Model | None = None
     for name in [kind, *(type(part).__name__ for part in getattr(fitted, "parts", ()))]:
         if name not in kinds:
             raise make_unknown_name_error("fitted model", name, kinds, where=f"cannot save to {target}")
-    return write_store(target, kind, _settings_to_json(settings), flatten_record(fitted), "model")
+    return write_store(target, kind, _settings_to_json(settings), flatten_record(fitted), "model", kinds=kinds)
 
 
 def load_model(folder: str | Path, *, verify: bool = True) -> Scorer:
@@ -90,22 +91,45 @@ def write_store(
     arrays: Mapping[str, Anys],
     noun: str,
     about: Mapping[str, Any] | None = None,
+    kinds: Collection[str] | None = None,
 ) -> Path:
     """Write `arrays` and a manifest that tells their checksums to a folder, whole or not at all.
 
-    `about` says where the content comes from, as JSON can: it is kept for readers, and not verified.
+    `about` says where the content comes from, as JSON can: it is kept for readers, and not verified. A folder that is
+    there already is replaced, where it holds one of `kinds` (None is `kind` alone) and nothing else.
 
     Raises:
         RecsysError: if the folder cannot be written, or is there already and no saved `noun`.
     """
     recover_folder(target)
-    if target.exists() and not (target / MANIFEST).is_file():
-        raise RecsysError(f"cannot save to {target}: it is there already and no saved {noun}, expected a new folder")
+    if target.exists():
+        _refuse_other_content(target, kinds or (kind,), noun)
     with replace_folder(target) as made:
         described = {name: _write_array(made, name, array) for name, array in arrays.items()}
         content = {"format": FORMAT, "kind": kind, "settings": settings, "arrays": described}
         (made / MANIFEST).write_text(format_manifest(content, about or {}), encoding="utf-8")
     return target
+
+
+def _refuse_other_content(folder: Path, kinds: Collection[str], noun: str) -> None:
+    """Refuse to replace a file, or a folder that holds something that no save wrote: it would be lost."""
+    said = f"cannot save to {folder}: it is there already and no saved {noun}, expected a new folder"
+    if not (folder / MANIFEST).is_file():
+        raise RecsysError(said)
+    try:
+        told = json.loads((folder / MANIFEST).read_bytes())
+    except ValueError:
+        arrays = None  # it is damaged: any array may be one of its
+    else:
+        if not isinstance(told, dict) or told.get("kind") not in kinds or not isinstance(told.get("arrays"), dict):
+            raise RecsysError(said)
+        arrays = told["arrays"]
+    for name in sorted(one.name for one in folder.iterdir() if one.name != MANIFEST):
+        array = name.removesuffix(".npy")
+        if array == name or (arrays is not None and array not in arrays):
+            raise RecsysError(
+                f"cannot save to {folder}: it holds {name}, which is no part of a saved {noun}, expected a new folder"
+            )
 
 
 def read_store(
@@ -134,9 +158,15 @@ def read_store(
         except (OSError, ValueError) as error:
             if not left or not isinstance(error, FileNotFoundError):
                 said = getattr(error, "strerror", None) or error
-                raise RecsysError(f"{folder} is no saved {noun}: {said}") from None
+                raise RecsysError(
+                    f"{folder} is no saved {noun}: {said}{suggest_beside(folder, _has_manifest)}"
+                ) from None
             time.sleep(0.001)  # where folders cannot be exchanged, one that is being replaced is gone for a moment
     raise RecsysError(f"{folder}: was replaced each time that it was read, expected a saved {noun} that stays")
+
+
+def _has_manifest(folder: Path) -> bool:
+    return exists_at(folder / MANIFEST)
 
 
 def _read_content(
