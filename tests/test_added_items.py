@@ -228,6 +228,8 @@ def test_features_that_are_words_of_titles_are_read_from_titles():
         ([{"item_id": "n", "features": "f1"}, {"item_id": "n"}], None, "holds the item 'n' twice"),
         ([{"item_id": "n", "features": "f1"}, {"item_id": None}], None, "row 2 has no item_id"),
         ([{"item_id": "n", "year": 1999}], None, "has no column for features, by which the known items are described"),
+        ([{"item_id": "n", "features": "f1", "year": "late"}], None, "year: row 1 holds 'late', expected a year from"),
+        ([{"item_id": "n", "features": "f1", "year": float("inf")}], None, "year: row 1 holds 'inf', expected a year"),
         ([{"name": "n", "features": "f1"}], None, "no column for item_id"),
         ([{"item_id": "n", "cost": 1.0}], {"item_id": ["i1"], "price": [1.0]}, "no column 'price'|price"),
         ([{"item_id": "n", "price": "dear"}], {"item_id": ["i1"], "price": [1.0]}, "row 1 holds 'dear', expected a fin"),

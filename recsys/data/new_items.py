@@ -12,7 +12,7 @@ from recsys.data.identifiers import make_string_array, normalize_id
 from recsys.data.items import describe_rows
 from recsys.data.mapped_tables import MappedTable
 from recsys.data.settings import TableSettings
-from recsys.maths.catalogues import build_described_items, list_title_words
+from recsys.maths.catalogues import build_described_items, list_title_words, parse_year
 from recsys.types import Items, RecsysError, make_unknown_name_error
 from recsys.types.arrays import Bools, Csr, Doubles, Ints
 
@@ -62,11 +62,13 @@ def describe_new_items(
 
     Raises:
         RecsysError: for an id that is missing, there twice or known, a column that is missing or of another kind than
-            that of known items, a number that is not finite, or nothing that describes known items.
+            that of known items, a year that is none, a number that is not finite, or nothing that describes known
+            items.
     """
     sheet = _read_table(table, columns, place)
     ids = _read_ids(sheet)
     _refuse_known(ids, catalogue, place)
+    _check_years(sheet)
     items = build_described_items(np.arange(len(ids), dtype=np.int32), ids, describe_rows(sheet, CleaningRules()))
     if known is None:
         return _describe_by_catalogue(sheet, items, catalogue)
@@ -103,6 +105,17 @@ def _refuse_known(ids: Any, catalogue: Items, place: str) -> None:
         raise RecsysError(
             f"{place}: {len(known):,} of {len(ids):,} items are known already, such as '{known[0]}', expected new ones"
         )
+
+
+def _check_years(sheet: MappedTable) -> None:
+    if "year" not in sheet.columns:
+        return
+    for row, cell in enumerate(_list_cells(sheet, sheet.columns["year"])):
+        if cell is not None and not parse_year(str(cell)):
+            raise RecsysError(
+                f"{sheet.place}: {sheet.columns['year']}: row {row + 1} holds '{str(cell)[:40]}', "
+                "expected a year from 1000 to 2099, or nothing"
+            )
 
 
 def _describe_by_catalogue(sheet: MappedTable, items: Items, catalogue: Items) -> DescribedItems:

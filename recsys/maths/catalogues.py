@@ -25,7 +25,7 @@ def build_described_items(item: Ints, item_ids: Strings, described: RowDescripti
     titles = {code: "" if text in described.no_titles else text for code, text in titles.items()}
     years = {code: int(match.group(1)) for code, text in titles.items() if (match := _YEAR_SUFFIX.search(text))}
     years |= {
-        code: year for code, text in _find_most_frequent(counts, described.years).items() if (year := _parse_year(text))
+        code: year for code, text in _find_most_frequent(counts, described.years).items() if (year := parse_year(text))
     }
     titles = {code: _YEAR_SUFFIX.sub("", text) or text for code, text in titles.items()}
     features: dict[int, set[str]] = {}
@@ -76,7 +76,12 @@ def _find_most_frequent(counts: Mapping[tuple[int, int], int], texts: Sequence[s
     return {code: min(found, key=lambda text: (-found[text], text)) for code, found in votes.items()}
 
 
-def _parse_year(text: str) -> int:
+def parse_year(text: str) -> int:
+    """Return the year from 1000 to 2099 that a text is, 0 where it is none.
+
+    >>> parse_year("1999"), parse_year(" 1999.0"), parse_year("nineteen")
+    (1999, 1999, 0)
+    """
     match = re.fullmatch(r"((?:1[0-9]|20)\d\d)(?:\.0+)?", text.strip())
     return int(match.group(1)) if match else 0
 
