@@ -16,7 +16,7 @@ from recsys.rankers import Ranker
 from recsys.support.atomic_files import hold_folder
 from recsys.types import RecsysError
 
-NOW, USERS = 1_800_000_000, 25
+NOW, USERS, K = 1_800_000_000, 25, 3
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,8 @@ def test_a_killed_batch_goes_on_as_of_its_moment(whole, folder, tmp_path, monkey
     monkeypatch.undo()
     first = out / "part-00000.parquet"
     first.write_bytes(first.read_bytes()[:-1])  # damaged since
-    (out / "_partitions" / "00001.json").write_text("{")
+    record = out / "_partitions" / "00001.json"
+    record.write_text(record.read_text().replace('"users": 4', '"users": "four"'))
     done = write(folder, out, now=None)
     assert (done.kept, done.made, done.damaged, done.now) == (1, 6, 1, NOW)
     assert read_files(out) == read_files(whole)
@@ -109,7 +110,7 @@ def test_a_killed_batch_goes_on_as_of_its_moment(whole, folder, tmp_path, monkey
     ("name", "write_users"),
     [
         ("users.txt", lambda path, names: path.write_text("\n".join(names) + "\n")),
-        ("users.csv", lambda path, names: pd.DataFrame({"user_id": names}).to_csv(path, index=False)),
+        ("users.csv", lambda path, names: pd.DataFrame({"user_id": names, "k": 2}).to_csv(path, index=False)),
         ("users.parquet", lambda path, names: pd.DataFrame({"user": names}).to_parquet(path, row_group_size=3)),
     ],
 )
@@ -119,6 +120,7 @@ def test_users_of_a_file_are_answered_once(folder, tmp_path, name, write_users):
     done = [write(folder, tmp_path / "b", users=tmp_path / name, shard=(part, 2)) for part in (1, 2)]
     rows = pd.read_parquet(tmp_path / "b")
     assert rows["user"].drop_duplicates().tolist() == ["u7", "u3", "u9", "u1", "u2"]
+    assert set(rows["user"].value_counts()) == {2 if name == "users.csv" else K}
     counts = done[0].counts + done[1].counts
     assert (counts.users, counts.slates, counts.unknown_users, counts.repeated_users) == (8, 5, 1, 2)
 
@@ -174,6 +176,19 @@ def foreign_items(path):
     pd.DataFrame({"user": ["u1"], "item": ["4711"], "score": 1.0}).to_parquet(path)
 
 
+def no_score(path):
+    pd.DataFrame({"user": ["u1"], "item": ["i1"]}).to_parquet(path)
+
+
+def flipped(path):
+    """Write candidates whose first page is not that of its checksum, as Spark writes them."""
+    rows = pa.table({"user": ["u1"] * 4, "item": ["i1", "i2", "i3", "i4"], "score": [4.0, 3.0, 2.0, 1.0]})
+    settings = {"use_dictionary": False, "compression": "none", "write_page_checksum": True}
+    parquet.write_table(rows, path, **settings)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"i3", b"i5", 1))
+
+
 @pytest.mark.parametrize(
     ("write_input", "arguments", "message"),
     [
@@ -184,6 +199,14 @@ def foreign_items(path):
         (foreign_items, ("--candidates", "INPUT.parquet"), "none of its first 1 items is one of the ranker's"),
         (lambda path: path.write_bytes(b"PAR1"), ("--candidates", "INPUT.parquet"), "cannot be read"),
         (foreign_items, ("--users", "INPUT.parquet"), "has items and scores, expected users"),
+        (no_score, ("--candidates", "INPUT.parquet"), "has no column for score, expected user, item and score"),
+        (flipped, ("--candidates", "INPUT.parquet"), "cannot be read"),
+        (
+            lambda path: path.write_text("user,k\nu1,\nu2,2.5\n"),
+            ("--users", "INPUT.csv"),
+            "row 2: k is '2.5', expected",
+        ),
+        (None, ("--out", "RANKER/slates"), "slates lies in the folder of the ranker, expected one outside of it"),
         (None, ("--shard", "4/3"), "shard is 4/3, expected such as 3/16"),
         (None, ("--shard", "4"), "'4', expected such as 3/16"),
         (None, ("--k", 0), "k is 0, expected"),
@@ -194,20 +217,20 @@ def foreign_items(path):
     ],
 )
 def test_mistakes_are_one_line_and_write_nothing(folder, tmp_path, capsys, write_input, arguments, message):
-    parquets = any("INPUT.parquet" in str(one) for one in arguments)
-    given = tmp_path / ("INPUT.parquet" if parquets else "INPUT")
+    name = next((str(one) for one in arguments if str(one).startswith("INPUT")), "INPUT")
+    given, places = tmp_path / name, {"RANKER/slates": folder / "slates"}
     if write_input is not None:
         write_input(given)
-    arguments = [given if str(one).startswith("INPUT") else one for one in arguments]
+    arguments = [given if one == name else places.get(one, one) for one in arguments]
     code, lines, errors = run(capsys, folder, "--out", tmp_path / "b", *arguments)
     assert (code, lines) == (2, []) and len(errors) == 1 and message in errors[0]
-    assert not (tmp_path / "b").exists()
+    assert not (tmp_path / "b").exists() and not (folder / "slates").exists()
 
 
 def test_a_folder_of_another_batch_is_refused(whole, folder, tmp_path, capsys):
     before = read_files(whole)
     for arguments, message in (
-        (("--k", 2), "is of a batch of other settings, expected the same, or another folder"),
+        (("--k", 2), "is of a batch of other k, expected the same, or another folder"),
         (("--now", NOW + 1), "its moment is 2027-01-15T08:00:00Z, expected the same --now, or none"),
         (("--partition-size", 5), "is of a batch of other partition_size, partitions"),
     ):

@@ -46,10 +46,9 @@ class BatchCounts:
         Raises:
             RecsysError: naming `place`, for anything else.
         """
-        try:
-            return cls(**told)
-        except TypeError:
-            raise RecsysError(f"{place}: has no counts of a batch, expected those that it was written with") from None
+        if not _is_told(told):
+            raise RecsysError(f"{place}: has no counts of a batch, expected those that it was written with")
+        return cls(**told)
 
     def describe(self) -> tuple[str, ...]:
         """Return a plain sentence about each count that is not as one would wish.
@@ -60,6 +59,20 @@ class BatchCounts:
         said = [f"{words}: {count:,}" for name, words in _SENTENCES.items() if (count := getattr(self, name))]
         said += [f"slates in which {name} is not met: {count:,}" for name, count in sorted(self.unmet_guards.items())]
         return (*said, *([f"the first that is refused: {self.refusal}"] if self.refusal else []))
+
+
+def _is_told(found: Any) -> bool:
+    """Return whether `to_dict` of some counts may have told this."""
+    kinds = {one.name: one.type for one in fields(BatchCounts)}
+    if not isinstance(found, dict) or found.keys() != kinds.keys():
+        return False
+    unmet, refusal = found["unmet_guards"], found["refusal"]
+    numbers = [found[name] for name, kind in kinds.items() if kind is int]
+    return (
+        isinstance(refusal, str)
+        and isinstance(unmet, dict)
+        and all(type(one) is int and one >= 0 for one in (*numbers, *unmet.values()))
+    )
 
 
 _SENTENCES = {

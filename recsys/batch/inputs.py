@@ -6,18 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from recsys.batch.columns import FIELDS, resolve_batch_columns
 from recsys.data.contents import check_file, decode_text, read_content, wrap_read_errors
 from recsys.data.mapped_tables import read_mapped_file
+from recsys.data.parsing import parse_numbers, refuse_bad_rows
 from recsys.data.tables import list_parquet_files
 from recsys.rankers import Ranker
 from recsys.types import RecsysError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pandas import Series
 
 BATCH_ROWS = 8192
 _CHUNK = 1 << 20  # bytes that are hashed at once
+_MOST = 2.0**53  # whole numbers up to here are exact in 64 bits of a float
 _PARQUET = (".parquet", ".pq")
 
 
@@ -84,7 +89,7 @@ class ParquetInput:
 
         at = 0
         for path in self.files:
-            with wrap_read_errors(path), parquet.ParquetFile(path) as file:
+            with wrap_read_errors(path), parquet.ParquetFile(path, page_checksum_verification=True) as file:
                 missing = [name for name in columns if name not in file.schema_arrow.names]
                 if missing:
                     raise RecsysError(f"{path}: has no column {missing[0]!r}, which {self.files[0].name} has")
@@ -128,9 +133,8 @@ def open_candidates(path: Path) -> BatchInput:
         RecsysError: for other files, or ones without users, items and scores.
     """
     found = open_parquet(path)
-    missing = [field for field in ("item", "score") if field not in found.columns]
-    if missing:
-        raise RecsysError(f"{path}: has no column for {missing[0]}, expected user, item and score in each row")
+    if "score" not in found.columns:
+        raise RecsysError(f"{path}: has no column for score, expected user, item and score in each row")
     return found
 
 
@@ -161,8 +165,21 @@ def _read_users_of_text(path: Path) -> "pa.Table":
         return pa.table({"user": pa.array(names, pa.string())})
     table = read_mapped_file(path, {field: FIELDS[field] for field in ("user", "k")}, ["user"])
     frame = table.frame[list(table.columns.values())].rename(columns={v: k for k, v in table.columns.items()})
-    frame["user"] = frame["user"].astype(str)
-    return pa.Table.from_pandas(frame, preserve_index=False)
+    columns = {"user": pa.array(frame["user"].astype(str), pa.string())}
+    if "k" in frame:
+        columns["k"] = _parse_sizes(frame["k"], path)
+    return pa.table(columns)
+
+
+def _parse_sizes(values: "Series[Any]", path: Path) -> "pa.Array":
+    """Return the k of each row of a text, null where none is said."""
+    import pyarrow as pa
+
+    none = values.isna().to_numpy(bool) | (values.astype(str).str.strip() == "").to_numpy(bool)
+    found = parse_numbers(values)
+    is_whole = np.isfinite(found) & (found == np.floor(found)) & (np.abs(found) < _MOST)
+    refuse_bad_rows(~none & ~is_whole, values, np.arange(len(values)), str(path), "a whole number")
+    return pa.array(np.where(none, 0, found).astype(np.int64), pa.int64(), mask=none)
 
 
 def fingerprint_files(role: str, files: Sequence[Path]) -> list[dict[str, Any]]:

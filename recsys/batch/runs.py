@@ -25,7 +25,7 @@ from recsys.types import Exposures, RecsysError
 from recsys.types.extras import needs_extra
 from recsys.types.moments import format_moment, parse_moment
 from recsys.types.numbers import check_int
-from recsys.types.paths import check_path
+from recsys.types.paths import check_outside, check_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -191,7 +191,7 @@ def run_batch(
         RecsysError: for inputs that cannot be read or have no id that the ranker knows, a folder of another batch, one
             in which another process makes this shard, or one that cannot be written.
     """
-    target = check_path("out", out)
+    target = check_outside(check_path("out", out), check_path("ranker", ranker), "the ranker")
     check_shard(shard)
     size = check_int("batch: partition_size", partition_size, 1)
     if users is not None and candidates is not None:
@@ -293,12 +293,24 @@ def begin_manifest(folder: Path, identity: Mapping[str, Any], now: int | None) -
         moment = _read_clock() if now is None else now
         _write_first(path, json.dumps({**identity, "now": moment}, indent=1) + "\n")
     told = read_manifest(path)
-    other = [name for name in identity if told.get(name) != json.loads(json.dumps(identity[name]))]
+    other = _list_differences(told, json.loads(json.dumps(identity)))
     if now is not None and told["now"] != now:
         raise RecsysError(f"{path}: its moment is {format_moment(told['now'])}, expected the same --now, or none")
     if other:
         raise RecsysError(f"{path}: is of a batch of other {', '.join(other)}, expected the same, or another folder")
     return told
+
+
+def _list_differences(told: Mapping[str, Any], identity: Mapping[str, Any]) -> list[str]:
+    """Return what of a batch is another one, settings and versions by their own names."""
+    found = []
+    for name, value in identity.items():
+        there = told.get(name)
+        if isinstance(value, dict) and isinstance(there, dict):
+            found += [key for key in {**value, **there} if value.get(key) != there.get(key)]
+        elif there != value:
+            found.append(name)
+    return found
 
 
 def _read_clock() -> int:
@@ -341,9 +353,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def read_record(folder: Path, number: int) -> dict[str, Any] | None:
     """Return what is recorded of a finished partition, None where it is not finished, or the record is damaged."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecsysError):
         told = json.loads((folder / RECORDS / f"{number:05}.json").read_text(encoding="utf-8"))
         if isinstance(told, dict) and told.keys() >= {"partition", "file", "counts"} and told["partition"] == number:
+            BatchCounts.from_dict(told["counts"], str(folder))
             return told
     return None
 

@@ -10,7 +10,7 @@ from recsys.rankers import AddedItems, Ranker, UpdateReport
 from recsys.splits import no_holdout
 from recsys.support.progress import show_progress, track_rounds
 from recsys.types import Dataset, RecsysError
-from recsys.types.paths import check_path
+from recsys.types.paths import check_outside, check_path
 
 
 class AddedItemsResult(NamedTuple):
@@ -93,4 +93,4 @@ def _check_folders(command: str, folder: str | Path, out: str | Path) -> tuple[P
     source, target = check_path("folder", folder), check_path("out", out)
     if source.resolve() == target.resolve():
         raise RecsysError(f"{command}: {target}: is the ranker itself, expected another folder: this is a new version")
-    return source, target
+    return source, check_outside(target, source, "the ranker")
