@@ -61,8 +61,14 @@ def test_the_table_of_all_runs_is_the_summaries(home, capsys):
         summary = pd.read_csv(folder / "summary.csv").query("metric == 'coverage' and k == 5")
         mine = table[table.folder == str(folder.relative_to(home))]
         assert mine.set_index("run")["coverage@5"].to_dict() == summary.set_index("run")["value"].to_dict()
-    assert run_cli("runs", "table", "--run", "eese") == 2
-    assert "did you mean 'ease'" in capsys.readouterr().err
+    for given, line in (
+        (("--run", "eese"), "did you mean 'ease'"),
+        (("--metrics", "ndcg@7"), "unknown metric 'ndcg@7': did you mean 'ndcg@5'?"),
+        (("--metrics", "ndcg@x"), "unknown metric 'ndcg@x': did you mean 'ndcg@5'?"),
+        (("run",), "run: is no folder, expected a run folder, or one that holds some: did you mean 'runs'?"),
+    ):
+        assert run_cli("runs", "table", *given) == 2
+        assert line in capsys.readouterr().err
 
 
 def test_what_is_no_run_folder_stays(home, capsys):
@@ -71,6 +77,8 @@ def test_what_is_no_run_folder_stays(home, capsys):
     for other, line in ((home / "runs", "is no run folder"), (wide, "holds notes.md, which no run wrote")):
         with pytest.raises(RecsysError, match=line):
             remove_run_folders([plain, other])
+    assert run_cli("runs", "show", f"{plain}x") == 2
+    assert f"did you mean '{plain}'?" in capsys.readouterr().err
     (home / "link").symlink_to(plain)
     assert run_cli("runs", "rm", "link", "--yes") == 2
     assert plain.exists()

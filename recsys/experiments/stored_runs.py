@@ -18,6 +18,7 @@ from recsys.experiments.comparisons import DEFAULT_METRICS, SCORES_FILE, flatten
 from recsys.support.atomic_files import exists_at
 from recsys.support.stored_arrays import read_json
 from recsys.types import RecsysError, make_unknown_name_error
+from recsys.types.paths import suggest_beside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +101,10 @@ def read_stored_run(folder: Path) -> StoredRun:
         RecsysError: if it is none, or its settings cannot be read.
     """
     if not is_run_folder(folder):
-        raise RecsysError(f"{folder}: is no run folder, expected one that `recsys bench` or `recsys evaluate` wrote")
+        near = suggest_beside(folder, is_run_folder)
+        raise RecsysError(
+            f"{folder}: is no run folder, expected one that `recsys bench` or `recsys evaluate` wrote{near}"
+        )
     told = read_json(folder / "environment.json")
     fingerprint = str(told.get("data_fingerprint", "")) if isinstance(told, Mapping) else ""
     return StoredRun(folder, read_config(folder / "config.toml", check=False), fingerprint)
@@ -115,7 +119,8 @@ def find_stored_runs(places: Sequence[str | Path]) -> list[StoredRun]:
     found: list[Path] = []
     for place in map(Path, places):
         if not exists_at(place, Path.is_dir):
-            raise RecsysError(f"{place}: is no folder, expected a run folder, or one that holds some")
+            near = suggest_beside(place, Path.is_dir)
+            raise RecsysError(f"{place}: is no folder, expected a run folder, or one that holds some{near}")
         inside = [place] if is_run_folder(place) else sorted(one for one in place.iterdir() if one.is_dir())
         found += [one for folder in inside for one in (folder, folder / _JUDGED) if is_run_folder(one)]
     return sorted(map(read_stored_run, dict.fromkeys(found)), key=lambda one: (one.date, str(one.folder)))
@@ -153,12 +158,14 @@ def choose_metrics(runs: Sequence[StoredRun], asked: Sequence[str] | None) -> li
     """Return metrics by name: those asked for, else those of `DEFAULT_METRICS` that a run has, else its first one.
 
     Raises:
-        RecsysError: for a metric that no run has, with the nearest one.
+        RecsysError: for a metric that no run has, or has at no such k, with the nearest one.
     """
     there = [*dict.fromkeys(str(name) for one in runs for name in one.summary.metric)]
+    at_k = {f"{name}@{k:g}" for one in runs for name, k in zip(one.summary.metric, one.summary.k, strict=True)}
     for name in asked or ():
-        if name.partition("@")[0] not in there:
-            raise make_unknown_name_error("metric", name, there)
+        if name not in there and name not in at_k:
+            known = at_k if name.partition("@")[0] in there else there
+            raise make_unknown_name_error("metric", name, known)
     return [*asked] if asked else [name for name in DEFAULT_METRICS if name in there] or there[:1]
 
 
