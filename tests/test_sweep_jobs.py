@@ -179,6 +179,7 @@ def test_a_running_trial_of_a_machine_that_is_gone_is_drawn_again(home, monkeypa
         (["--set", "sweep.storage=nosuch://host/x"], "storage nosuch://host/x: no such kind of database, expected"),
         (["--set", "sweep.storage=mysql+pymysql://host/x"], "the package pymysql is not installed"),
         (["--set", "sweep.storage=redis://127.0.0.1:1/0"], "the package redis is not installed"),
+        (["--jobs", "100000"], "jobs is 100000, expected a whole number from 1 to "),
         (["--set", "sweep.storage=study.txt"], "expected a .journal, .log or .db file, or the URL of a database"),
     ],
 )

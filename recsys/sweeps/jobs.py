@@ -36,13 +36,14 @@ class Job(NamedTuple):
         return said or (f"it was ended by signal {-code}" if code < 0 else f"it ended with code {code}" if code else "")
 
 
-def check_jobs(jobs: int, where: str) -> int:
-    """Return the number of jobs.
+def check_jobs(jobs: int, where: str, trials: int) -> int:
+    """Return the number of jobs of a search that wants so many `trials`.
 
     Raises:
-        RecsysError: if it is none above 0, this system cannot fork, or the storage `where` is of one process.
+        RecsysError: if it is none from 1 to `trials`, this system cannot fork, or the storage `where` is of one
+            process.
     """
-    jobs = check_int("jobs", jobs, 1)
+    jobs = check_int("jobs", jobs, 1, trials, "so many trials are wanted")
     if jobs > 1 and not hasattr(os, "fork"):
         raise RecsysError(f"jobs is {jobs}: this system cannot fork, expected 1: start the command again beside it")
     if jobs > 1 and where.startswith("sqlite") and where.partition("://")[2] in ("", "/", "/:memory:"):

@@ -117,7 +117,7 @@ def _run_sweep(
         trials=trials,
         accuracy_budget=accuracy_budget,
     )
-    check_jobs(jobs, plan.settings.storage or "")
+    check_jobs(jobs, plan.settings.storage or "", plan.settings.trials * len(plan.methods))
     folder, notes = RunFolder(out), list[str]()
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)
