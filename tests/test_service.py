@@ -138,4 +138,14 @@ def test_a_swap_drops_no_request_and_each_answer_says_its_policy(client, folder)
 def test_a_mistake_of_the_caller_is_the_line_of_the_library(client):
     status, answer = client.rank(user="nobody")
     assert status == 422 and re.fullmatch(r"ranker: user 'nobody' is none of .*", answer["detail"])
-    assert client.rank(user="1", items=["1"])[0] == 422  # a field that there is not
+    for asked, line in (
+        ({"usr": "1"}, "request: unknown field 'usr': did you mean 'user'?"),
+        ({"\ud800": "1"}, "request: "),
+        ({"k": float("nan")}, "request: k: "),
+        ({"k": True}, "request: k: "),
+        ({"history": ["1", 7]}, "request: history.1: "),
+        ({"weights": {"unexplored": float("nan")}}, "ranker: weights: the factor of 'unexplored' is nan"),
+    ):
+        status, answer = client.rank(**asked)
+        assert status == 422 and answer["detail"].startswith(line) and "\n" not in answer["detail"]
+    assert client.ask("POST", "/rank", [])[0] == 422

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -25,6 +26,7 @@ from prometheus_client.registry import Collector
 from pydantic import BaseModel, ConfigDict
 
 import recsys as rs
+from recsys.types import make_unknown_name_error
 
 ARTEFACT = Path(os.environ["RECSYS_ARTEFACT"])
 WORKERS = Path(os.environ.get("RECSYS_WORKERS", ARTEFACT.parent / "workers"))
@@ -131,7 +133,7 @@ registry.register(Numbers())
 class Asked(BaseModel):
     """A request for a slate: what `Ranker.rank` takes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     user: str | None = None
     history: list[str] | None = None
     more: list[str] | None = None
@@ -161,6 +163,17 @@ async def rank(asked: Asked) -> dict[str, Any]:
 async def refuse(request: Request, error: rs.RecsysError) -> JSONResponse:
     """Answer a mistake of the caller with the library's line."""
     return JSONResponse({"detail": str(error)}, 422)
+
+
+@app.exception_handler(RequestValidationError)
+async def refuse_form(request: Request, error: RequestValidationError) -> JSONResponse:
+    """Answer a request of another form with a line too: what it holds may be NaN, which no JSON can repeat."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"][1:]))
+    if first["type"] == "extra_forbidden":
+        return await refuse(request, make_unknown_name_error("field", where, Asked.model_fields, where="request"))
+    said = "is no JSON" if first["type"] == "json_invalid" else f"{where or 'body'}: {first['msg']}"
+    return await refuse(request, rs.RecsysError(f"request: {said}"))
 
 
 @app.get("/healthz")
