@@ -20,9 +20,16 @@ if TYPE_CHECKING:
 @options.name
 @options.out
 @options.data_dir
+@click.option("--jobs", type=click.IntRange(min=1), default=1, help="Processes that share the seeds (default: 1).")
 @options.quiet
 def simulate(
-    config: str, overrides: tuple["Layer", ...], name: str | None, out: Path, data_dir: Path | None, quiet: bool
+    config: str,
+    overrides: tuple["Layer", ...],
+    name: str | None,
+    out: Path,
+    data_dir: Path | None,
+    jobs: int,
+    quiet: bool,
 ) -> None:
     """Let each policy of CONFIG recommend to the same people, round by round, and measure what becomes of them.
 
@@ -31,7 +38,7 @@ def simulate(
     from recsys.simulation.runs import run_simulation as run
 
     said = options.add_own_overrides(overrides, name=name)
-    done = run(config, overrides=said, out=out, quiet=quiet, data_dir=data_dir)
+    done = run(config, overrides=said, out=out, quiet=quiet, data_dir=data_dir, jobs=jobs)
     options.make_console().print(_make_table(done))
     options.print_line(f"folder: {done.folder}")
 

@@ -1,5 +1,6 @@
 """`recsys sweep`: the trade-off searched from a file."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from recsys.cli import options
 
 if TYPE_CHECKING:
     from recsys.support.config_layers import Layer
+    from recsys.sweeps import SimulationSweep, Sweep
 
 
 @click.command()
@@ -36,10 +38,16 @@ def sweep(
     data_dir: Path | None,
     quiet: bool,
 ) -> None:
-    """Search the config that FILE extends, over the ranges that it gives: choose on validation, judge on test once."""
-    from recsys.sweeps import sweep as run
+    """Search the config that FILE extends, over the ranges that it gives: choose on validation, judge on test once.
+
+    A FILE with a simulation searches its policies: they are chosen on some seeds, and judged on others.
+    """
+    from recsys import sweeps
+    from recsys.sweeps.simulation_plans import is_simulation_sweep
     from recsys.sweeps.summaries import describe_summary
 
+    searches_policies = is_simulation_sweep(file)
+    run: Callable[..., Sweep | SimulationSweep] = sweeps.sweep_simulation if searches_policies else sweeps.sweep
     done = run(
         file,
         trials=trials,

@@ -45,6 +45,7 @@ class SweepReport:
     importance: pd.DataFrame
     constraints: tuple[str, ...] = ()  # such as "ndcg@10 >= 98 % of base", as the file says them
     failed: pd.DataFrame | None = None  # trials that could not be judged: method, trial, reason
+    judged: str = "the benchmark of what was chosen"  # what lies in judged/
 
 
 def write_sweep_report(search: SweepReport, folder: Path) -> list[Path]:
@@ -85,7 +86,7 @@ def _describe_sweep(search: SweepReport) -> Html:
     trials = ", ".join(f"{format_count(int(count), 'trial')} of {name}" for name, count in counts.items())
     goals = ", ".join(f"{'more' if more else 'less'} {metric}" for metric, more in search.goals)
     kept = f"; to be kept: {', '.join(search.constraints)}" if search.constraints else ""
-    judged = make_element("a", "the benchmark of what was chosen", href="judged/report.html")
+    judged = make_element("a", search.judged, href="judged/report.html")
     return join_html(f"{trials}, judged on validation; after: {goals}{kept}. On test: ", judged, ".")
 
 

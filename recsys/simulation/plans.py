@@ -91,7 +91,7 @@ class SimulationPlan:
         """A hash of each module of somebody's own that the file names."""
         of = self.settings
         return hash_own_modules(
-            [*of.measures, *_list_texts(of.world.model_dump()), *_list_texts(self.content["policies"])]
+            [*of.measures, *list_texts(of.world.model_dump()), *list_texts(self.content["policies"])]
         )
 
     @property
@@ -154,12 +154,12 @@ def parse_simulation(content: Mapping[str, Any], *, home: Path | None = None) ->
     return SimulationPlan(settings, policies, world, data, made, tables)
 
 
-def _list_texts(found: Any) -> list[str]:
+def list_texts(found: Any) -> list[str]:
     """Return every text in nested tables, names of keys included: those of modules are among them."""
     if isinstance(found, Mapping):
-        return [text for key, value in found.items() for text in (str(key), *_list_texts(value))]
+        return [text for key, value in found.items() for text in (str(key), *list_texts(value))]
     if isinstance(found, list):
-        return [text for value in found for text in _list_texts(value)]
+        return [text for value in found for text in list_texts(value)]
     return [found] if isinstance(found, str) else []
 
 

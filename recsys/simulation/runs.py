@@ -1,6 +1,7 @@
 """`recsys simulate`: every policy in every population, each kept as it ends, and tables with intervals over seeds."""
 
 import json
+import multiprocessing
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from recsys.simulation.worlds.fitting import TasteFit, WorldCheck, fit_tastes
 from recsys.support.atomic_files import replace_folder, write_text
 from recsys.support.cache import Cache, CacheEntry, describe_environment, get_default_cache_folder, require_disk_space
 from recsys.support.config_layers import Layer
+from recsys.support.jobs import check_jobs, run_beside
 from recsys.support.progress import show_progress, track_rounds
 from recsys.support.serialization import flatten_record, restore_record
 from recsys.support.threads import limit_to_one_blas_thread
@@ -54,11 +56,13 @@ def run_simulation(
     out: str | Path = "runs",
     data_dir: Path | None = None,
     quiet: bool = False,
+    jobs: int = 1,
 ) -> SimulationRun:
     """Run the simulation that `file` describes, and write its folder, `out/<name>-<hash>`.
 
     What is finished is kept in the cache, one cell for each policy and seed: a run that was stopped goes on. All
-    policies meet the same populations with the same luck, so that differences are paired by seed.
+    policies meet the same populations with the same luck, so that differences are paired by seed. `jobs` processes of
+    this machine share the cells: this one, and forks of it; results are the same however many there are.
 
     Raises:
         RecsysError: for whatever is wrong with the file, the data or the folder, and for a fitted world whose logs are
@@ -66,25 +70,48 @@ def run_simulation(
     """
     start = time.perf_counter()
     plan = read_simulation(file, overrides=overrides)
+    check_jobs(jobs, len(plan.policies) * len(plan.seeds), "so many policies and seeds are there")
     require_disk_space(check_path("out", out), MIN_FREE_BYTES)
-    cache = Cache(get_default_cache_folder())
     with show_progress(quiet), limit_to_one_blas_thread():
-        world, checks, fingerprint = _make_world(plan, cache, data_dir, quiet)
-        runs = _run_all(plan, world, cache, fingerprint)
-    trajectories = build_trajectory_table(runs)
-    differences = build_difference_table(runs, plan.base)
-    folder = Path(out) / f"{plan.settings.name}-{hash_folder_name(plan.digest, fingerprint)}"
-    done = SimulationRun(plan, trajectories, differences, checks, folder)
-    _write_folder(done, world, runs, describe_environment(plan.settings.seed, fingerprint), time.perf_counter() - start)
-    return done
+        opened = open_world(plan, data_dir, quiet)
+        runs = simulate_all(plan, opened, jobs)
+    folder = Path(out) / f"{plan.settings.name}-{hash_folder_name(plan.digest, opened.fingerprint)}"
+    return write_simulation(plan, opened, runs, folder, time.perf_counter() - start)
 
 
-def _make_world(
-    plan: SimulationPlan, cache: Cache, data_dir: Path | None, quiet: bool
-) -> tuple[World, tuple[WorldCheck, ...], str]:
-    """Return the world, the checks of one that is fitted, and the fingerprint of the rows that it is fitted to."""
+@dataclass(frozen=True, eq=False)
+class OpenWorld:
+    """The world of a plan, where what is simulated in it is kept."""
+
+    world: World
+    checks: tuple[WorldCheck, ...]  # of a fitted one
+    fingerprint: str  # of the rows that it is fitted to
+    cache: Cache
+    about: tuple[Any, ...]  # what tells it from other worlds
+
+    def simulate(self, plan: SimulationPlan, name: str, seed: int) -> Trajectory:
+        """Return what one policy of a plan does to one population, from the cache where it is there."""
+        of, policy = plan.settings, plan.policies[name]
+
+        def make() -> CacheEntry:
+            start = time.perf_counter()
+            made = simulate(self.world, policy, rounds=of.rounds, measures=of.measures, seed=seed)
+            return CacheEntry(flatten_record(made), time.perf_counter() - start)
+
+        key = [*self.about, of.policies[name].model_dump(), of.rounds, of.measures, seed, plan.own_code]
+        return restore_record(Trajectory, self.cache.get_or_make("simulation", key, make).arrays)
+
+
+def open_world(plan: SimulationPlan, data_dir: Path | None, quiet: bool) -> OpenWorld:
+    """Return the world of a plan: one that is fitted comes from the cache where it is there.
+
+    Raises:
+        RecsysError: for whatever is wrong with the data, and for a fitted world whose logs are not like it.
+    """
+    cache = Cache(get_default_cache_folder())
+    about = plan.content["world"]
     if plan.world is not None:
-        return plan.world, (), ""
+        return OpenWorld(plan.world, (), "", cache, (about,))
     assert plan.data is not None
     dataset = load_dataset(plan.data, data_dir, quiet)
     of = plan.data.filter
@@ -95,8 +122,8 @@ def _make_world(
     )  # fmt: skip
     fit_keys = {name: value for name, value in plan.fit_settings.items() if name not in _NOT_FITTED}
     fit = _fit_or_load(whole, fit_keys, plan.settings.seed, cache)
-    world = fit.check_world(plan.settings.name)
-    return replace(world, **{name: plan.fit_settings[name] for name in _NOT_FITTED}), fit.checks, whole.fingerprint
+    world = replace(fit.check_world(plan.settings.name), **{name: plan.fit_settings[name] for name in _NOT_FITTED})
+    return OpenWorld(world, fit.checks, whole.fingerprint, cache, (whole.fingerprint, plan.settings.seed, about))
 
 
 def _fit_or_load(whole: Any, settings: dict[str, Any], seed: int, cache: Cache) -> TasteFit:
@@ -122,35 +149,48 @@ _NOT_FITTED = ("behaviour", "group_behaviours", "flips", "arrivals")  # parts of
 _KEPT = ("log_rates", "like_logits", "regions", "groups", "group_names")
 
 
-def _run_all(plan: SimulationPlan, world: World, cache: Cache, fingerprint: str) -> dict[str, list[Trajectory]]:
-    """Return the trajectories of each policy, one for each seed."""
-    of = plan.settings
-    runs: dict[str, list[Trajectory]] = {name: [] for name in plan.policies}
-    with track_rounds("policies and seeds", len(plan.policies) * len(plan.seeds)) as done:
-        for seed in plan.seeds:
-            for name, policy in plan.policies.items():
-
-                def make(policy: Any = policy, seed: int = seed) -> CacheEntry:
-                    start = time.perf_counter()
-                    made = simulate(world, policy, rounds=of.rounds, measures=of.measures, seed=seed)
-                    return CacheEntry(flatten_record(made), time.perf_counter() - start)
-
-                key = [fingerprint, plan.content["world"], of.policies[name].model_dump(), of.rounds, of.measures, seed,
-                       of.seed if plan.world is None else 0, plan.own_code]  # fmt: skip
-                cell = cache.get_or_make("simulation", key, make)
-                runs[name].append(restore_record(Trajectory, cell.arrays))
-                done()
+def simulate_all(plan: SimulationPlan, opened: OpenWorld, jobs: int = 1) -> dict[str, list[Trajectory]]:
+    """Return the trajectories of each policy, one for each seed, by `jobs` processes: this one, and forks of it."""
+    cells = [(name, seed) for seed in plan.seeds for name in plan.policies]
+    with track_rounds("policies and seeds", len(cells)) as done:
+        if jobs > 1:
+            _simulate_beside(plan, opened, cells, jobs)
+        runs: dict[str, list[Trajectory]] = {name: [] for name in plan.policies}
+        for name, seed in cells:
+            runs[name].append(opened.simulate(plan, name, seed))
+            done()
     return runs
 
 
-def _write_folder(
-    done: SimulationRun, world: World, runs: dict[str, list[Trajectory]], around: dict[str, Any], seconds: float
-) -> None:
-    """Write settings, environment, tables and report in the place of an older folder."""
+def _simulate_beside(plan: SimulationPlan, opened: OpenWorld, cells: Sequence[tuple[str, int]], jobs: int) -> None:
+    """Let several processes fill the cache, each taking the next cell; what one of them leaves is the caller's."""
+    taken = multiprocessing.get_context("fork").Value("i", 0)
+
+    def work() -> None:
+        while True:
+            with taken.get_lock():
+                place = taken.value
+                taken.value += 1
+            if place >= len(cells):
+                return
+            opened.simulate(plan, *cells[place])
+
+    with run_beside(jobs - 1, work) as others:
+        work()
+        for other in others:
+            other.wait()
+
+
+def write_simulation(
+    plan: SimulationPlan, opened: OpenWorld, runs: dict[str, list[Trajectory]], folder: Path, seconds: float
+) -> SimulationRun:
+    """Write settings, environment, tables and report in the place of an older folder, and return what they say."""
     from recsys.reports.simulations import SimulationReport, write_simulation_report
 
-    plan = done.plan
-    population = world.start(plan.settings.seed)
+    trajectories, differences = build_trajectory_table(runs), build_difference_table(runs, plan.base)
+    done = SimulationRun(plan, trajectories, differences, opened.checks, folder)
+    around = describe_environment(plan.settings.seed, opened.fingerprint)
+    population = opened.world.start(plan.settings.seed)
     person = choose_person(population, runs[plan.base][0])
     report = SimulationReport(
         title=plan.settings.name, base=plan.base, trajectories=done.trajectories, differences=done.differences,
@@ -158,18 +198,19 @@ def _write_folder(
         person=tabulate_person(population, {name: of[0] for name, of in runs.items()}, person),
         n_seeds=len(plan.seeds),
     )  # fmt: skip
-    with replace_folder(done.folder) as folder:
-        write_text(folder / "config.toml", tomli_w.dumps(_drop_none(plan.content)))
-        write_text(folder / "environment.json", json.dumps({**around, "seconds": seconds}, indent=2) + "\n")
-        escape_csv_frame(done.trajectories).to_csv(folder / "trajectories.csv", index=False)
-        escape_csv_frame(done.differences).to_csv(folder / "differences.csv", index=False)
-        write_simulation_report(report, folder)
+    with replace_folder(folder) as temporary:
+        write_text(temporary / "config.toml", tomli_w.dumps(drop_none(plan.content)))
+        write_text(temporary / "environment.json", json.dumps({**around, "seconds": seconds}, indent=2) + "\n")
+        escape_csv_frame(done.trajectories).to_csv(temporary / "trajectories.csv", index=False)
+        escape_csv_frame(done.differences).to_csv(temporary / "differences.csv", index=False)
+        write_simulation_report(report, temporary)
+    return done
 
 
-def _drop_none(tables: Any) -> Any:
+def drop_none(tables: Any) -> Any:
     """Return tables without keys of None, which TOML cannot say."""
     if isinstance(tables, dict):
-        return {key: _drop_none(value) for key, value in tables.items() if value is not None}
+        return {key: drop_none(value) for key, value in tables.items() if value is not None}
     return tables
 
 

@@ -220,7 +220,7 @@ def write_families(
     write_text(folder / "config.toml", tomli_w.dumps(searched_config.dump_settings()))
     around = describe_environment(searched_config.seed, fingerprint)
     write_text(folder / "environment.json", json.dumps(around, indent=2) + "\n")
-    write_winner(winner, lines, folder)
+    write_winner(winner.dump_settings(), lines, folder)
     write_family_report(
         FamilyReport(
             title=f"recsys discover: {plan.name.removeprefix('discover-')}",

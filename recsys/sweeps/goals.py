@@ -1,7 +1,7 @@
 """Goals of a sweep: metrics to maximise or minimise, and constraints that a trial must keep."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from recsys.scores.metric_names import resolve_metrics
@@ -57,6 +57,15 @@ def parse_constraint(text: str, k: int) -> Constraint:
     >>> parse_constraint("ndcg >= 98% of base", 10)
     Constraint(text='ndcg >= 98% of base', metric='ndcg@10', at_least=True, number=0.98, of_base=True)
     """
+    return parse_bound(text, lambda name: _resolve_metric_name(name, k), "ndcg@10 >= 98 % of base")
+
+
+def parse_bound(text: str, resolve: Callable[[str], str], example: str) -> Constraint:
+    """Return the constraint of a text, whose metric is what `resolve` makes of its name; `example` is for errors.
+
+    Raises:
+        RecsysError: if it says none.
+    """
     found = _CONSTRAINT.fullmatch(text)
     try:
         number = float(found[3]) if found else None
@@ -65,12 +74,10 @@ def parse_constraint(text: str, k: int) -> Constraint:
     if found is None or number is None:
         raise RecsysError(
             f"[sweep] constraints: found '{text}', expected a metric, >= or <=, and a number or a share of the base "
-            "such as 'ndcg@10 >= 98 % of base'"
+            f"such as '{example}'"
         )
     of_base = found[4] is not None
-    return Constraint(
-        text, _resolve_metric_name(found[1], k), found[2] == ">=", number / 100 if of_base else number, of_base
-    )
+    return Constraint(text, resolve(found[1]), found[2] == ">=", number / 100 if of_base else number, of_base)
 
 
 def _resolve_metric_name(name: str, k: int) -> str:

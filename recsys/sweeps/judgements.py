@@ -5,11 +5,11 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from recsys.escaping import escape_csv_cell
 from recsys.support.atomic_files import replace_file
-from recsys.sweeps.plans import SweepPlan
-from recsys.sweeps.selection import Choice
+from recsys.sweeps.search_plans import SearchMethod, SearchPlan
 from recsys.sweeps.trials import TrialResult
 from recsys.types import RecsysError
 
@@ -17,9 +17,23 @@ FILE = "judgements.csv"
 COLUMNS = ("when", "trials", "accuracy_budget", "chosen", "digest")
 
 
+class TrialChoice(Protocol):
+    """What was chosen of one method."""
+
+    @property
+    def method(self) -> SearchMethod:
+        """Of what."""
+        ...
+
+    @property
+    def trial(self) -> TrialResult | None:
+        """The trial, None where none is good enough."""
+        ...
+
+
 def record_test_evaluation(
-    plan: SweepPlan,
-    choices: Sequence[Choice],
+    plan: SearchPlan,
+    choices: Sequence[TrialChoice],
     results: Mapping[str, Sequence[TrialResult]],
     lines: Sequence[str],
     folder: Path,

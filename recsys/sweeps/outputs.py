@@ -14,6 +14,7 @@ from recsys.experiments.results import Bench
 from recsys.reports import SweepReport, write_sweep_report
 from recsys.reports.formats import format_percent
 from recsys.support.atomic_files import replace_file, write_text
+from recsys.sweeps.goals import Goal
 from recsys.sweeps.pareto import build_loss_matrix, trace_hypervolume
 from recsys.sweeps.plans import SweepPlan
 from recsys.sweeps.selection import Choice
@@ -74,11 +75,8 @@ def build_sweep_tables(
         ),
         gain_at_loss=pd.DataFrame(tabulate_gains_at_loss(read), columns=list_gain_columns(plan)),
         best_vs_rest=pd.DataFrame(tabulate_best_vs_rest(read), columns=BEST_VS_REST_COLUMNS),
-        hypervolume=_tabulate_hypervolume(plan, searched.results),
-        importance=pd.DataFrame(
-            [{"method": name, **row} for name, rows in searched.importances.items() for row in rows],
-            columns=["method", "metric", "setting", "importance"],
-        ),
+        hypervolume=tabulate_hypervolume(plan.front_goals, searched.results),
+        importance=tabulate_importance(searched),
         failed=tabulate_failures(searched.failures),
     )
 
@@ -111,7 +109,7 @@ def write_sweep(plan: SweepPlan, tables: SweepTables, winner: Config, lines: Seq
     """Write the tables, winner.toml and report.html, each whole or not at all."""
     csv = ("front", "chosen", "gain_at_loss", "best_vs_rest", "hypervolume", "importance", "failed")
     write_tables(tables.trials, {name: getattr(tables, name) for name in csv}, folder)
-    write_winner(winner, lines, folder)
+    write_winner(winner.dump_settings(), lines, folder)
     write_sweep_report(
         SweepReport(
             title=f"recsys sweep: {plan.name}",
@@ -140,10 +138,10 @@ def write_tables(trials: "pd.DataFrame", tables: Mapping[str, "pd.DataFrame"], f
             escape_csv_frame(table).to_csv(temporary, index=False)
 
 
-def write_winner(winner: Config, lines: Sequence[str], folder: Path) -> None:
-    """Write winner.toml, with `lines` as comments in front."""
+def write_winner(winner: Mapping[str, Any], lines: Sequence[str], folder: Path) -> None:
+    """Write the tables of winner.toml, with `lines` as comments in front."""
     said = "".join(f"# {escape_hidden(line)}\n" for line in lines)
-    write_text(folder / "winner.toml", said + tomli_w.dumps(winner.dump_settings()))
+    write_text(folder / "winner.toml", said + tomli_w.dumps(winner))
 
 
 def describe_choices(plan: SweepPlan, choices: Sequence[Choice], tables: SweepTables, judged: Bench) -> tuple[str, ...]:
@@ -242,15 +240,23 @@ def _build_choice_rows(plan: SweepPlan, choice: Choice, judged: Bench) -> list[d
     return rows
 
 
-def _tabulate_hypervolume(plan: SweepPlan, results: Mapping[str, list[TrialResult]]) -> "pd.DataFrame":
+def tabulate_importance(searched: SearchedTrials) -> "pd.DataFrame":
+    """Return how much each setting matters: method, metric, setting, importance."""
+    import pandas as pd
+
+    rows = [{"method": name, **row} for name, rows in searched.importances.items() for row in rows]
+    return pd.DataFrame(rows, columns=["method", "metric", "setting", "importance"])
+
+
+def tabulate_hypervolume(goals: Sequence[Goal], results: Mapping[str, list[TrialResult]]) -> "pd.DataFrame":
     """Return the dominated hypervolume after each trial, against the base made worse by a fifth in every goal."""
     import pandas as pd
 
-    base = build_loss_matrix([next(trials[0] for trials in results.values())], plan.front_goals, of_base=True)[0]
+    base = build_loss_matrix([next(trials[0] for trials in results.values())], goals, of_base=True)[0]
     reference = base + REFERENCE_SHARE * np.abs(base)
     rows = [
         {"method": name, "trial": one.number, "hypervolume": volume}
         for name, trials in results.items()
-        for one, volume in zip(trials, trace_hypervolume(trials, plan.front_goals, reference), strict=True)
+        for one, volume in zip(trials, trace_hypervolume(trials, goals, reference), strict=True)
     ]
     return pd.DataFrame(rows, columns=["method", "trial", "hypervolume"])

@@ -251,11 +251,11 @@ def _build_methods(tables: Mapping[str, Any], blends: Mapping[str, Any]) -> tupl
     return tuple(methods)
 
 
-def _list_range_corners(method: Method) -> Iterator[dict[str, Value]]:
+def list_range_corners(ranges: Sequence[Range]) -> Iterator[dict[str, Value]]:
     """Yield settings at the ends of all ranges, and with each value of each range between them."""
-    ends: list[dict[str, Value]] = [{one.name: one.ends[end] for one in method.ranges} for end in (0, 1)]
+    ends: list[dict[str, Value]] = [{one.name: one.ends[end] for one in ranges} for end in (0, 1)]
     yield from ends
-    for one in method.ranges:
+    for one in ranges:
         yield from ({**end, one.name: value} for end in ends for value in one.values)
 
 
@@ -268,7 +268,7 @@ def _build_corner_configs(method: Method) -> list[Config]:
         RecsysError: if there are none.
     """
     made, refused = [], []
-    for values in _list_range_corners(method):
+    for values in list_range_corners(method.ranges):
         try:
             made.append(method.trial_config(values))
         except RecsysError as error:

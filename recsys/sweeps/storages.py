@@ -26,6 +26,18 @@ KINDS = "sqlite, postgresql, mysql, redis and others that Optuna takes"  # of da
 SQLITE_TIMEOUT = 60  # seconds that a trial waits for a write of another process to an SQLite file
 
 
+def check_shared_storage(where: str, jobs: int) -> None:
+    """Refuse a storage of one process for several jobs.
+
+    Raises:
+        RecsysError: where it is in memory.
+    """
+    if jobs > 1 and where.startswith("sqlite") and where.partition("://")[2] in ("", "/", "/:memory:"):
+        raise RecsysError(
+            f"jobs is {jobs}: storage {where} is in the memory of one process, expected a file or a server"
+        )
+
+
 @contextmanager
 def open_storage(where: str, log_line: LogFunction) -> Iterator["BaseStorage"]:
     """Yield the storage in a .journal, .log or .db file, or at the URL of a database; close it at the end.

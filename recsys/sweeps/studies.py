@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recsys.support import rng
-from recsys.sweeps.plans import Method, SweepPlan
+from recsys.sweeps.search_plans import SearchMethod, SearchPlan
 from recsys.sweeps.search_space import Value
 from recsys.sweeps.storages import LogFunction, open_storage, shorten_read_errors
 from recsys.sweeps.trials import (
@@ -46,7 +46,9 @@ TrialFunction = Callable[[Mapping[str, Value]], TrialValues]
 
 
 @contextmanager
-def open_studies(where: str, plan: SweepPlan, data: str, log_line: LogFunction = print) -> Iterator[dict[str, "Study"]]:
+def open_studies(
+    where: str, plan: SearchPlan, data: str, log_line: LogFunction = print
+) -> Iterator[dict[str, "Study"]]:
     """Yield the study of each method on `data` (a fingerprint), with the trials that it has; close them at the end.
 
     They are in a .journal, .log or .db file, or at the URL of a database.
@@ -74,8 +76,8 @@ def open_studies(where: str, plan: SweepPlan, data: str, log_line: LogFunction =
 
 def run_trials(
     study: "Study",
-    plan: SweepPlan,
-    method: Method,
+    plan: SearchPlan,
+    method: SearchMethod,
     evaluate: TrialFunction,
     base: TrialValues,
     update_progress: Callable[..., None],
@@ -97,7 +99,13 @@ def run_trials(
 
 
 def iter_trials(
-    study: "Study", plan: SweepPlan, method: Method, evaluate: TrialFunction, base: TrialValues, *, wait: bool = True
+    study: "Study",
+    plan: SearchPlan,
+    method: SearchMethod,
+    evaluate: TrialFunction,
+    base: TrialValues,
+    *,
+    wait: bool = True,
 ) -> Iterator[int]:
     """Yield, before each trial that is added, how many are completed, until there are as many as the plan wants.
 
@@ -130,7 +138,7 @@ def iter_trials(
             store_result(study, trial, plan, values, base)
 
 
-def _open_trial(study: "Study", plan: SweepPlan, method: Method) -> "Trial | None":
+def _open_trial(study: "Study", plan: SearchPlan, method: SearchMethod) -> "Trial | None":
     """Return a new trial that holds the first free place in the order of one process; None where none is left.
 
     A process writes down the place that it takes, and reads again: of two that took the same one, the later sees the
@@ -157,7 +165,7 @@ def _open_trial(study: "Study", plan: SweepPlan, method: Method) -> "Trial | Non
     return None
 
 
-def _find_free_draw(study: "Study", plan: SweepPlan, but: int | None = None) -> int | None:
+def _find_free_draw(study: "Study", plan: SearchPlan, but: int | None = None) -> int | None:
     """Return the first place that no other trial holds, None where all are held: one for each that failed, too."""
     held = _list_held_draws(study, but)
     failed = sum(FAILURE in trial.user_attrs for trial in held.values())
@@ -195,7 +203,7 @@ def _shorten_trial_errors() -> Iterator[None]:
         raise optuna.exceptions.StorageInternalError(str(error)) from error
 
 
-def _draw_settings(trial: "Trial", method: Method) -> dict[str, Value]:
+def _draw_settings(trial: "Trial", method: SearchMethod) -> dict[str, Value]:
     with _shorten_trial_errors():
         return {one.name: one.suggest(trial) for one in method.ranges}
 
@@ -210,7 +218,7 @@ def _evaluate_settings(
     return evaluate(drawn)
 
 
-def _check_failures(failures: Sequence[TrialFailure], done: int, plan: SweepPlan, method: Method) -> None:
+def _check_failures(failures: Sequence[TrialFailure], done: int, plan: SearchPlan, method: SearchMethod) -> None:
     """Stop the search where no trial succeeds, or too many fail."""
     most, last = plan.settings.max_failures, f"the last because: {failures[-1].reason}"
     if not done and len(failures) >= min(MAX_FIRST_FAILURES, most + 1):
@@ -224,7 +232,7 @@ def _check_failures(failures: Sequence[TrialFailure], done: int, plan: SweepPlan
         )
 
 
-def compute_importances(study: "Study", plan: SweepPlan) -> list[dict[str, Any]]:
+def compute_importances(study: "Study", plan: SearchPlan) -> list[dict[str, Any]]:
     """Return how much each setting matters to each goal: shares of the variance that settings explain (fANOVA).
 
     None where a goal did not vary, or there are too few trials.
@@ -249,7 +257,7 @@ def _get_goal_value(i: int, trial: "FrozenTrial") -> float:
     return float(trial.values[i])
 
 
-def _build_sampler(plan: SweepPlan, method: Method, number: int) -> "BaseSampler":
+def _build_sampler(plan: SearchPlan, method: SearchMethod, number: int) -> "BaseSampler":
     from optuna import samplers
 
     from recsys.sweeps.sobol import SobolSampler

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys.escaping import convert_to_one_line
-from recsys.sweeps.plans import SweepPlan
+from recsys.sweeps.search_plans import SearchPlan
 from recsys.sweeps.trial_search import SearchedTrials
 from recsys.types import RecsysError
 from recsys.types.secrets import mask_url_secrets
@@ -40,7 +40,7 @@ def parse_duration(place: str, given: str | float) -> float:
 
 
 def build_summary(
-    plan: SweepPlan, searched: SearchedTrials, lines: Sequence[str], notes: Sequence[str], folder: Path, seconds: float
+    plan: SearchPlan, searched: SearchedTrials, lines: Sequence[str], notes: Sequence[str], folder: Path, seconds: float
 ) -> dict[str, Any]:
     """Return in plain values what a sweep did: trials of each method, those that failed, what was chosen, and where."""
     trials = {

@@ -16,7 +16,6 @@ from recsys.experiments.run_folder import RunFolder
 from recsys.support.config_layers import Layer
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.sweeps import outputs
-from recsys.sweeps.jobs import check_jobs
 from recsys.sweeps.judgements import read_test_evaluations, record_test_evaluation
 from recsys.sweeps.pareto import find_pareto_front, thin_front
 from recsys.sweeps.plans import HALF_LIFE, Method, SweepPlan, read_sweep
@@ -25,7 +24,7 @@ from recsys.sweeps.summaries import build_failure_summary, build_summary, parse_
 from recsys.sweeps.summaries import notify as run_notify
 from recsys.sweeps.tradeoff_curves import extend_curve
 from recsys.sweeps.trial_evaluator import build_trial_evaluator, find_own_time
-from recsys.sweeps.trial_search import SearchedTrials, search_methods
+from recsys.sweeps.trial_search import SearchedTrials, check_search_jobs, search_methods
 from recsys.sweeps.trials import TrialResult
 from recsys.types import Dataset, RecsysError, RecsysWarning
 from recsys.types.errors import describe_error
@@ -117,7 +116,7 @@ def _run_sweep(
         trials=trials,
         accuracy_budget=accuracy_budget,
     )
-    check_jobs(jobs, plan.settings.storage or "", plan.settings.trials * len(plan.methods))
+    check_search_jobs(jobs, plan)
     folder, notes = RunFolder(out), list[str]()
     start = time.perf_counter()
     home = None if data_dir is None else Path(data_dir)

@@ -4,23 +4,35 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from recsys.support.jobs import check_jobs, run_beside
 from recsys.support.progress import show_progress
-from recsys.sweeps.jobs import run_beside
-from recsys.sweeps.plans import Method, SweepPlan
+from recsys.sweeps.search_plans import SearchMethod, SearchPlan
 from recsys.sweeps.search_space import Value
-from recsys.sweeps.storages import LogFunction
+from recsys.sweeps.storages import LogFunction, check_shared_storage
 from recsys.sweeps.studies import TrialFunction, compute_importances, iter_trials, open_studies, run_trials
-from recsys.sweeps.trial_evaluator import TrialEvaluator
 from recsys.sweeps.trials import TrialFailure, TrialResult, TrialValues, list_failures, list_results
 from recsys.types import RecsysError
 from recsys.types.errors import describe_error
 
 if TYPE_CHECKING:
     from optuna import Study
+
+
+class ConfigEvaluator(Protocol):
+    """Judges what the methods of a plan make of settings."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the data that it judges on from others."""
+        ...
+
+    def evaluate_config(self, config: Any) -> TrialValues:
+        """Return the value of each metric."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +45,20 @@ class SearchedTrials:
     wanted: int  # of each method
 
 
+def check_search_jobs(jobs: int, plan: SearchPlan) -> None:
+    """Refuse jobs that a search has no use for.
+
+    Raises:
+        RecsysError: if they are none from 1 to the trials that are wanted, this system cannot fork, or the storage is
+            in the memory of one process.
+    """
+    check_jobs(jobs, plan.settings.trials * len(plan.methods), "so many trials are wanted")
+    check_shared_storage(plan.settings.storage or "", jobs)
+
+
 def search_methods(
-    plan: SweepPlan,
-    evaluator: TrialEvaluator,
+    plan: SearchPlan,
+    evaluator: ConfigEvaluator,
     where: str,
     log_line: LogFunction,
     quiet: bool,
@@ -77,7 +100,7 @@ def _say_nothing(*said: Any, **values: Any) -> None:
     """Leave it to the process that started this one."""
 
 
-def _evaluate_base(plan: SweepPlan, evaluator: TrialEvaluator) -> TrialValues:
+def _evaluate_base(plan: SearchPlan, evaluator: ConfigEvaluator) -> TrialValues:
     try:
         return evaluator.evaluate_config(plan.base_config())
     except Exception as error:  # such as one of somebody's own metric: then every trial would fail
@@ -85,10 +108,10 @@ def _evaluate_base(plan: SweepPlan, evaluator: TrialEvaluator) -> TrialValues:
 
 
 def _add_trials(
-    plan: SweepPlan,
+    plan: SearchPlan,
     studies: Mapping[str, "Study"],
     *,
-    evaluator: TrialEvaluator,
+    evaluator: ConfigEvaluator,
     base: TrialValues,
     update: Callable[..., None],
     ends_at: float | None,
@@ -105,9 +128,9 @@ def _add_trials(
 
 
 def _add_trials_in_turn(
-    plan: SweepPlan,
+    plan: SearchPlan,
     studies: Mapping[str, "Study"],
-    evaluator: TrialEvaluator,
+    evaluator: ConfigEvaluator,
     base: TrialValues,
     update: Callable[..., None],
     ends_at: float,
@@ -127,7 +150,7 @@ def _add_trials_in_turn(
         update(completed=sum(done.values()))
 
 
-def _list_equally_many(plan: SweepPlan, studies: Mapping[str, "Study"]) -> dict[str, list[TrialResult]]:
+def _list_equally_many(plan: SearchPlan, studies: Mapping[str, "Study"]) -> dict[str, list[TrialResult]]:
     """Return the trials of each method: as many as are wanted or, where time ended, as that with the fewest has."""
     found = {name: list_results(study)[: plan.settings.trials] for name, study in studies.items()}
     fewest = min(found, key=lambda name: len(found[name]))
@@ -138,7 +161,7 @@ def _list_equally_many(plan: SweepPlan, studies: Mapping[str, "Study"]) -> dict[
     return {name: trials[: len(found[fewest])] for name, trials in found.items()}
 
 
-def _make_tick(update: Callable[..., None], place: int, plan: SweepPlan) -> Callable[..., None]:
+def _make_tick(update: Callable[..., None], place: int, plan: SearchPlan) -> Callable[..., None]:
     """Return a function that is told how many trials of the `place`-th method are completed."""
 
     def tick(completed: int) -> None:
@@ -147,7 +170,7 @@ def _make_tick(update: Callable[..., None], place: int, plan: SweepPlan) -> Call
     return tick
 
 
-def build_trial_function(method: Method, evaluator: TrialEvaluator) -> TrialFunction:
+def build_trial_function(method: SearchMethod, evaluator: ConfigEvaluator) -> TrialFunction:
     """Return a function that evaluates one trial of a method."""
 
     def judged(values: Mapping[str, Value]) -> TrialValues:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from recsys.sweeps.plans import SweepPlan
+from recsys.sweeps.search_plans import SearchPlan
 from recsys.sweeps.search_space import Value
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ DRAW = "draw"  # the place of a trial's settings among those that one process dr
 
 
 class TrialValues(NamedTuple):
-    """The values of one blend by metric, over all users and over those of each part of `SweepPlan.user_parts`."""
+    """The values of one trial by metric, over all, and over each part of `SearchPlan.user_parts`: users, or a seed."""
 
     whole: Mapping[str, float]
     parts: Sequence[Mapping[str, float]] = ()
@@ -35,7 +35,7 @@ class TrialResult:
     base: Mapping[str, float]  # the same of the pool in its own order
     feasible: bool
     seconds: float
-    parts: Sequence[Mapping[str, float]] = ()  # values over the users of each part
+    parts: Sequence[Mapping[str, float]] = ()  # values over each part
     base_parts: Sequence[Mapping[str, float]] = ()
 
 
@@ -48,7 +48,7 @@ class TrialFailure:
     reason: str
 
 
-def store_result(study: "Study", trial: "Trial", plan: SweepPlan, found: TrialValues, base_found: TrialValues) -> None:
+def store_result(study: "Study", trial: "Trial", plan: SearchPlan, found: TrialValues, base_found: TrialValues) -> None:
     """Store the result of a trial, and mark it as complete."""
     values, base = found.whole, base_found.whole
     for one in plan.constraints:
@@ -122,7 +122,7 @@ def _get_holding_states() -> tuple[Any, ...]:
     return (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL)
 
 
-def check_study(study: "Study", plan: SweepPlan) -> None:
+def check_study(study: "Study", plan: SearchPlan) -> None:
     """Refuse a study that lacks the result of one of its trials."""
     import optuna
 

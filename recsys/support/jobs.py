@@ -1,4 +1,4 @@
-"""Jobs of a search: forks of its process that add trials to the same storage."""
+"""Jobs: forks of a process that do its work beside it, and keep what they make where all find it."""
 
 import multiprocessing
 import os
@@ -16,7 +16,7 @@ from recsys.types.numbers import check_int
 if TYPE_CHECKING:
     from multiprocessing.context import ForkProcess
 
-END_SECONDS = 10  # that a job has, once it is interrupted, to close its trial
+END_SECONDS = 10  # that a job has, once it is interrupted, to close what it is at
 
 
 class Job(NamedTuple):
@@ -36,20 +36,15 @@ class Job(NamedTuple):
         return said or (f"it was ended by signal {-code}" if code < 0 else f"it ended with code {code}" if code else "")
 
 
-def check_jobs(jobs: int, where: str, trials: int) -> int:
-    """Return the number of jobs of a search that wants so many `trials`.
+def check_jobs(jobs: int, most: int, why: str) -> int:
+    """Return the number of jobs, of which there is work for `most`; `why` says what that many are, for errors.
 
     Raises:
-        RecsysError: if it is none from 1 to `trials`, this system cannot fork, or the storage `where` is of one
-            process.
+        RecsysError: if it is none from 1 to `most`, or this system cannot fork.
     """
-    jobs = check_int("jobs", jobs, 1, trials, "so many trials are wanted")
+    jobs = check_int("jobs", jobs, 1, most, why)
     if jobs > 1 and not hasattr(os, "fork"):
         raise RecsysError(f"jobs is {jobs}: this system cannot fork, expected 1: start the command again beside it")
-    if jobs > 1 and where.startswith("sqlite") and where.partition("://")[2] in ("", "/", "/:memory:"):
-        raise RecsysError(
-            f"jobs is {jobs}: storage {where} is in the memory of one process, expected a file or a server"
-        )
     return jobs
 
 
