@@ -1,5 +1,6 @@
 """`recsys simulate`: files, folders, going on, and what is wrong in one line."""
 
+import multiprocessing
 import re
 import sys
 
@@ -136,6 +137,40 @@ def test_a_killed_run_goes_on_with_what_is_missing(home, monkeypatch):
     assert len(list(home.glob("new/ring-*"))) == 1
 
 
+def test_jobs_share_the_cells_and_change_nothing(home, monkeypatch):
+    """The command itself simulates the policies of one seed at most: the other comes from a fork of it."""
+    given = [parse("seed=3")]
+    alone = runs.run_simulation("ring.toml", overrides=given, quiet=True)
+    monkeypatch.setenv("RECSYS_CACHE", str(home / "others"))
+    here, real, waits = [], runs.simulate, multiprocessing.get_context("fork").Event()
+
+    def simulate_in_turn(*given, **settings):
+        here.append(settings["seed"])
+        if multiprocessing.parent_process() is None:
+            assert waits.wait(20)  # until the fork is done with a cell
+        made = real(*given, **settings)
+        waits.set()
+        return made
+
+    monkeypatch.setattr(runs, "simulate", simulate_in_turn)
+    shared = runs.run_simulation("ring.toml", overrides=given, quiet=True, jobs=2)
+    assert 1 <= len(here) < 4
+    pd.testing.assert_frame_equal(alone.trajectories, shared.trajectories)
+
+
+def test_folders_of_simulations_are_listed_and_shown(home, capsys):
+    folder, _, differences = read_folder(home)
+    mean = differences.query("policy == 'told' and measure == 'welfare'")["mean"].iloc[0]
+    assert run_cli("runs", "list") == 0
+    listed = capsys.readouterr().out
+    assert folder.name in listed and f"told {mean:.3f}" in listed
+    assert run_cli("runs", "show", folder) == 0
+    shown = capsys.readouterr().out
+    assert "  policies.told.told = common_values\n" in shown and f"{mean:.3f}" in shown
+    assert run_cli("runs", "rm", folder, "--yes") == 2
+    assert "is a simulation" in capsys.readouterr().err and folder.exists()
+
+
 def test_a_policy_of_ones_own_stands_beside_the_others(home, monkeypatch):
     own = '[policies.first]\nkind = "own_policies:FirstItems"\nk = 3\n'
     (home / "own.toml").write_text(RING + own, encoding="utf-8")
@@ -164,6 +199,9 @@ def test_a_fitted_world_that_is_not_like_its_log_is_refused_by_name(home, capsys
         ("world.user=3", "[world]: unknown key 'user': did you mean 'users'?"),
         ("world.correlation=1.5", "ring_beliefs: correlation is 1.5"),
         ("rounds=0", "rounds"),
+        ("rounds=21", "rounds is 21, expected at most 20: then the users have consumed every item"),
+        ("policies.random={ kind = 'random', k = 21 }", "[policies.random] policy: k is 21, expected a whole number from 1 to 20"),
+        ("world={ users = 100_000_000, items = 100_000 }", "world: 100,000,000 users and 100,000 items over 4 rounds need"),
         ("round=3", "unknown key 'round': did you mean 'rounds'?"),
         ('measures=["welfar"]', "unknown measure 'welfar': did you mean 'welfare'?"),
         ('base="tol"', "base: unknown policy 'tol': did you mean 'told'?"),
@@ -187,6 +225,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(home, capsys, change, line):
         ('model = { kind = "alz" }', "[policies.x] model: unknown model 'alz': did you mean 'als'?"),
         ("blend = { mr = 1.0 }", "[policies.x] "),
         ("k = 0", "[policies.x] policy: k is 0"),
+        ("epsilon = 1.5", "[policies.x] policy: epsilon is 1.5, expected a number from 0 to 1"),
         ("guards = { at_mst = {} }", "[policies.x] "),
         ('model = { factors = 3 }', "[policies.x] model has no kind"),
     ],

@@ -13,6 +13,7 @@ from recsys.types import RecsysError
 
 if TYPE_CHECKING:
     from recsys.experiments.stored_runs import StoredRun
+    from recsys.simulation.stored_simulations import StoredSimulation
 
 _places = click.argument("places", metavar="[FOLDER]...", nargs=-1, type=click.Path(path_type=Path))
 _metrics = click.option("--metrics", help="Separated by commas, such as ndcg@10,coverage (default: the headline's).")
@@ -20,7 +21,7 @@ _metrics = click.option("--metrics", help="Separated by commas, such as ndcg@10,
 
 @click.group()
 def runs() -> None:
-    """Finished runs: folders that `recsys bench`, `recsys evaluate` and sweeps wrote."""
+    """Finished runs: folders that `recsys bench`, `recsys evaluate`, `recsys simulate` and sweeps wrote."""
 
 
 @runs.command("list")
@@ -29,13 +30,18 @@ def runs() -> None:
 def list_(places: tuple[Path, ...], metrics: str | None) -> None:
     """List the run folders in each FOLDER (default: runs), the oldest first, with the base's headline of each.
 
-    Settings are those that are not the same in most of them.
+    Settings are those that are not the same in most of them. Simulations stand below, with what each policy comes to.
     """
     from recsys.experiments.stored_runs import choose_metrics, describe_differences, parse_metric
+    from recsys.simulation.stored_simulations import find_stored_simulations
 
     found = _find(places)
-    if not found:
+    simulated = find_stored_simulations(places or (Path("runs"),))
+    if not found and not simulated:
         options.print_line("runs: none")
+    if simulated:
+        options.make_console(200).print(_list_simulations(simulated))
+    if not found:
         return
     asked = choose_metrics(found, options.split_ids(metrics))
     table = Table(box=None, pad_edge=False)
@@ -54,7 +60,11 @@ def show(folder: Path) -> None:
     """Show the run in FOLDER: when, on which data, with which settings, and its headline table."""
     from recsys.experiments.comparisons import flatten_settings
     from recsys.experiments.stored_runs import format_setting, read_stored_run
+    from recsys.simulation.stored_simulations import is_simulation_folder
 
+    if is_simulation_folder(folder):
+        _show_simulation(folder)
+        return
     one = read_stored_run(folder)
     config, screen = one.config, options.make_console()
     options.print_line(f"{config.name}: {one.date}, data {one.data}, judged on {config.evaluation.split}")
@@ -135,6 +145,37 @@ def rm(folders: tuple[Path, ...], yes: bool) -> None:
         click.confirm(f"remove {', '.join(map(str, several))}?", abort=True)
     remove_run_folders(several)
     options.print_line(f"removed {', '.join(map(str, several))}")
+
+
+def _list_simulations(found: "Sequence[StoredSimulation]") -> Table:
+    """Return a row for each simulation: its world, and each policy's mean of the first measure of the file."""
+    from recsys.simulation.loop import EVERYBODY
+
+    table = Table(title="simulations", title_justify="left", box=None, pad_edge=False)
+    for name in ("folder", "world", "rounds", "seeds", "measure", "policies"):
+        table.add_column(name, overflow="fold")
+    for one in found:
+        rows = one.differences[one.differences["group"] == EVERYBODY]
+        first = rows["measure"].iloc[0] if len(rows) else ""
+        means = rows[rows["measure"] == first].to_dict("records")
+        said = ", ".join(f"{row['policy']} {row['mean']:.3f}" for row in means)
+        table.add_row(str(one.folder), one.world, str(one.rounds), str(one.seeds), str(first), said)
+    return table
+
+
+def _show_simulation(folder: Path) -> None:
+    from recsys.cli.simulate import make_simulation_table
+    from recsys.experiments.comparisons import flatten_settings
+    from recsys.experiments.stored_runs import format_setting
+    from recsys.simulation.stored_simulations import read_stored_simulation
+
+    one = read_stored_simulation(folder)
+    options.print_line(f"{one.tables.get('name', folder.name)}: a simulation in the world {one.world}")
+    for name, value in flatten_settings(one.tables).items():
+        options.print_line(f"  {name} = {format_setting(value)}")
+    screen = options.make_console()
+    screen.print(make_simulation_table(one.differences, one.policies, one.base, one.rounds, one.seeds))
+    options.print_line(f"report: {folder / 'report.html'}")
 
 
 def _find(places: tuple[Path, ...]) -> "list[StoredRun]":

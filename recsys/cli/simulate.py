@@ -1,6 +1,6 @@
 """`recsys simulate`: a closed loop from a file."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,8 @@ from rich.table import Table
 from recsys.cli import options
 
 if TYPE_CHECKING:
-    from recsys.simulation.runs import SimulationRun
+    import pandas as pd
+
     from recsys.support.config_layers import Layer
 
 
@@ -39,24 +40,26 @@ def simulate(
 
     said = options.add_own_overrides(overrides, name=name)
     done = run(config, overrides=said, out=out, quiet=quiet, data_dir=data_dir, jobs=jobs)
-    options.make_console().print(_make_table(done))
+    plan = done.plan
+    told = (done.differences, [*plan.policies], plan.base, plan.settings.rounds, len(plan.seeds))
+    options.make_console().print(make_simulation_table(*told))
     options.print_line(f"folder: {done.folder}")
 
 
-def _make_table(done: "SimulationRun") -> Table:
+def make_simulation_table(
+    differences: "pd.DataFrame", policies: Sequence[str], base: str, rounds: int, seeds: int
+) -> Table:
     """Return a row for each measure: the mean over rounds under each policy, and its distance from the base."""
     from recsys.simulation.loop import EVERYBODY
 
-    of = done.differences[done.differences["group"] == EVERYBODY]
-    base, rounds, seeds = done.plan.base, done.plan.settings.rounds, len(done.plan.seeds)
+    of = differences[differences["group"] == EVERYBODY]
     table = Table(title=f"means over {rounds} rounds and {seeds} seeds; below, minus {base}", title_justify="left")
     table.add_column("measure", overflow="fold")
-    for policy in done.plan.policies:
+    for policy in policies:
         table.add_column(policy, justify="right", overflow="fold")
     for measure, rows in of.groupby("measure", sort=False):
         found = {row["policy"]: row for row in rows.to_dict("records")}
-        cells = (_format_cell(found.get(policy), policy == base) for policy in done.plan.policies)
-        table.add_row(str(measure), *cells)
+        table.add_row(str(measure), *(_format_cell(found.get(policy), policy == base) for policy in policies))
     return table
 
 

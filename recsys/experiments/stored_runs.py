@@ -100,6 +100,8 @@ def read_stored_run(folder: Path) -> StoredRun:
     Raises:
         RecsysError: if it is none, or its settings cannot be read.
     """
+    if exists_at(folder / "trajectories.csv") and not is_run_folder(folder):
+        raise RecsysError(f"{folder}: is a simulation, which `recsys runs list` and `show` know, expected a run folder")
     if not is_run_folder(folder):
         near = suggest_beside(folder, is_run_folder)
         raise RecsysError(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from recsys.simulation.limits import check_fit
 from recsys.simulation.measures import MEASURES, STANDARD, Measure, PerGroup
 from recsys.simulation.measures.protocols import mark_groups
 from recsys.simulation.policies import POLICIES
@@ -57,12 +58,15 @@ def simulate(
     people with the same luck, so that differences between policies are differences within pairs.
 
     Raises:
-        RecsysError: for an unknown policy or measure (with the nearest name), rounds below 1, an offer that is not of
-            the world's users and items, or a world in which nothing is left to be consumed.
+        RecsysError: for an unknown policy or measure (with the nearest name), rounds below 1 or more than the world
+            has, an offer that is not of its users and items, a world that does not fit in memory, or one in which
+            nothing is left to be consumed.
     """
     rounds, seed = check_int("simulate: rounds", rounds, 1), check_int("simulate: seed", seed)
+    resolved = resolve_policy(policy)
+    check_fit(world, {"policy": resolved}, rounds)
     population = start_world(world, seed)
-    running = resolve_policy(policy).start(population, seed)
+    running = resolved.start(population, seed)
     observers = {name: resolve_measure(name) for name in (STANDARD if measures is None else measures)}
     arrivals = find_arrivals(population)
     log = Log(population.shape, population.history, None if arrivals is None else arrivals.items)

@@ -16,7 +16,7 @@ from recsys.support import rng
 from recsys.types import Guard, Model, RecsysError, Scorer, Split, check_choice
 from recsys.types.arrays import Anys, Bools, Doubles, Ints, make_empty_matrix
 from recsys.types.datasets import Items
-from recsys.types.numbers import check_int, convert_fields_to_python
+from recsys.types.numbers import check_int, check_number, convert_fields_to_python
 
 TOLD = ("nothing", "common_values", "utilities")
 SPARE = 20  # candidates beyond the pool, so that it stays whole while some are consumed
@@ -147,6 +147,8 @@ class Recommender:
         convert_fields_to_python(self)
         for name, least in (("k", 1), ("pool", 1), ("retrain_every", 0), ("random_rounds", 0)):
             check_int(f"policy: {name}", getattr(self, name), least)
+        check_number("policy: temperature", self.temperature)
+        check_number("policy: epsilon", self.epsilon, most=1.0)
         if self.k > self.pool:
             raise RecsysError(f"policy: k is {self.k} and the pool {self.pool}, expected at most as many")
 

@@ -15,6 +15,7 @@ from recsys import splits
 from recsys.escaping import escape_csv_frame
 from recsys.experiments.benchmark import hash_folder_name
 from recsys.experiments.pipeline import load_dataset
+from recsys.simulation.limits import FIT_BYTES_PER_PAIR, check_fit, check_world_memory
 from recsys.simulation.loop import Trajectory, simulate
 from recsys.simulation.measures import count_regions, find_taste
 from recsys.simulation.plans import SimulationPlan, read_simulation
@@ -73,7 +74,7 @@ def run_simulation(
     check_jobs(jobs, len(plan.policies) * len(plan.seeds), "so many policies and seeds are there")
     require_disk_space(check_path("out", out), MIN_FREE_BYTES)
     with show_progress(quiet), limit_to_one_blas_thread():
-        opened = open_world(plan, data_dir, quiet)
+        opened = open_world(plan, data_dir, quiet, jobs)
         runs = simulate_all(plan, opened, jobs)
     folder = Path(out) / f"{plan.settings.name}-{hash_folder_name(plan.digest, opened.fingerprint)}"
     return write_simulation(plan, opened, runs, folder, time.perf_counter() - start)
@@ -102,12 +103,20 @@ class OpenWorld:
         return restore_record(Trajectory, self.cache.get_or_make("simulation", key, make).arrays)
 
 
-def open_world(plan: SimulationPlan, data_dir: Path | None, quiet: bool) -> OpenWorld:
+def open_world(plan: SimulationPlan, data_dir: Path | None, quiet: bool, jobs: int = 1) -> OpenWorld:
     """Return the world of a plan: one that is fitted comes from the cache where it is there.
 
     Raises:
-        RecsysError: for whatever is wrong with the data, and for a fitted world whose logs are not like it.
+        RecsysError: for whatever is wrong with the data, for a fitted world whose logs are not like it, and for rounds,
+            slates or memory of `jobs` that do not fit the world.
     """
+    opened = _make_world(plan, data_dir, quiet)
+    named = {f"[policies.{name}] policy": policy for name, policy in plan.policies.items()}
+    check_fit(opened.world, named, plan.settings.rounds, jobs)
+    return opened
+
+
+def _make_world(plan: SimulationPlan, data_dir: Path | None, quiet: bool) -> OpenWorld:
     cache = Cache(get_default_cache_folder())
     about = plan.content["world"]
     if plan.world is not None:
@@ -120,6 +129,8 @@ def open_world(plan: SimulationPlan, data_dir: Path | None, quiet: bool) -> Open
         min_item_interactions=of.min_item_interactions, sources=of.sources, purposes=of.purposes,
         forget_list=of.forget_list, seed=plan.settings.seed,
     )  # fmt: skip
+    users, items = whole.shape
+    check_world_memory(whole.shape, FIT_BYTES_PER_PAIR * users * items, " that tastes are fitted to")
     fit_keys = {name: value for name, value in plan.fit_settings.items() if name not in _NOT_FITTED}
     fit = _fit_or_load(whole, fit_keys, plan.settings.seed, cache)
     world = replace(fit.check_world(plan.settings.name), **{name: plan.fit_settings[name] for name in _NOT_FITTED})

@@ -45,6 +45,11 @@ class FittedTastes:
         """Refuse behaviours of groups that there are not."""
         self.behaviour.check_groups(self.group_behaviours, self.group_names)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """U users and I items."""
+        return self.split.shape
+
     def generate_log(self, seed: int) -> Split:
         """Return a log of the world: what each user met first, as many as in the log that it was fitted to."""
         counts = np.diff(self.split.seen.indptr)

@@ -64,6 +64,15 @@ class RingBeliefs:
         spread = np.sqrt(np.maximum(np.fft.rfft(self.covariance[0]).real, 0.0))
         return np.asarray(circulant(np.fft.irfft(spread, self.items)))
 
+    @property
+    def most_rounds(self) -> int:
+        """How many rounds there are: each user consumes one new item in each."""
+        return self.items
+
+    def count_bytes(self, rounds: int) -> int:
+        """Return the bytes of so many rounds: what each taught a user of every item is kept."""
+        return 8 * self.users * self.items * (8 + rounds)
+
     def start(self, seed: int) -> "RingPopulation":
         """Return the users before the first round."""
         shape = (self.users, self.items)
