@@ -108,7 +108,10 @@ UNFINISHED = {
 RESULTS = {
     "service": {"what": "{what}", "measured": "{ours:,.4g} {unit}"},
     "spark": {
-        "what": "{what}", "on Spark": "{ours:,.4g} {unit}", "without": "{theirs:,.4g} {unit}", "ratio": "{ratio:.2f}",
+        "what": "{what}",
+        "on Spark": "{ours:,.4g} {unit}",
+        "without": "{theirs:,.4g} {unit}",
+        "ratio": "{ratio:.2f}",
     },
     "spark-scale": {"what": "{what}", "measured or computed": "{value:,.4g} {unit}"},
     "large_log": {"step: rows and halvings": "{what}", "measured": "{value:,.4g} {unit}", "asked": "{target:,.4g}"},

@@ -22,7 +22,7 @@ from recsys import configs, data, metrics, models, objectives, testing, types
 from recsys.cli import cli
 from recsys.control.topics import read_topic_policy
 from recsys.simulation.plans import read_simulation
-from recsys.sweeps import plans
+from recsys.sweeps import plans, simulation_plans
 from recsys.types import Dataset, Interactions, Items, Split
 
 ROOT = Path(__file__).parents[1]
@@ -130,6 +130,9 @@ def test_toml_blocks_are_configs(page: Path, tmp_path: Path) -> None:
             continue
         if "world" in tomllib.loads(block):
             assert read_simulation(tmp_path / "my.toml").policies
+            continue
+        if "simulation" in tomllib.loads(block):
+            assert simulation_plans.read_simulation_sweep(tmp_path / "my.toml").methods
             continue
         if "extends" in tomllib.loads(block):
             assert plans.read_sweep(tmp_path / "my.toml").methods
