@@ -837,7 +837,7 @@ def _parse_tables(content: Mapping[str, Any], home: Path | None, check: bool) ->
     of_reader: list[str] = []
     try:
         if check:
-            content = _read_topics(content, home)
+            content = inline_topics(content, home)
         with search_folder(home if check else None):
             config = Config.model_validate(convert_to_plain_data(_name_extensions(content)), context={"check": check})
             if check and config.data.reader is not None:
@@ -859,8 +859,8 @@ def _parse_tables(content: Mapping[str, Any], home: Path | None, check: bool) ->
     return config.model_copy(update=changed)
 
 
-def _read_topics(content: Mapping[str, Any], home: Path | None) -> Mapping[str, Any]:
-    """Return a config with the policy of [control] topics in it, in place of the path of its file."""
+def inline_topics(content: Mapping[str, Any], home: Path | None) -> Mapping[str, Any]:
+    """Return tables with the policy of [control] topics in them, in place of the path of its file."""
     control = content.get("control")
     if not isinstance(control, Mapping) or not isinstance(control.get("topics"), str | Path | Mapping):
         return content

@@ -31,6 +31,7 @@ from recsys.types.names import check_file_name
 FITTED = "fitted"  # the kind of world that is fitted to the log of [data]
 Part = TypeVar("Part", Behaviour, TasteFlips, Arrivals)
 _SWITCHES: Mapping[str, Any] = {"flips": TasteFlips, "arrivals": Arrivals}  # tables of [world] beside behaviours
+_PARTS = ("blend", "guards", "control", "evidence")  # tables of a recommender beside its model
 _OF_DATA = ("data", "filter")  # sections that say which log a world is fitted to
 
 
@@ -129,6 +130,11 @@ def parse_simulation(content: Mapping[str, Any], *, home: Path | None = None) ->
             cannot be.
     """
     own = {key: value for key, value in content.items() if key not in _OF_DATA}
+    if isinstance(own.get("policies"), Mapping):
+        own["policies"] = {
+            name: configs.inline_topics(one, home) if isinstance(one, Mapping) else one
+            for name, one in own["policies"].items()
+        }
     try:
         settings = SimulationSettings.model_validate(own)
     except ValidationError as error:
@@ -239,8 +245,8 @@ def build_policy(place: str, section: KindSection) -> Policy:
 
 
 def _build_parts(place: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the model, the blend and the guards of a recommender, each checked."""
-    made: dict[str, Any] = {name: given[name] for name in ("blend", "guards") if name in given}
+    """Return the model, the blend, the guards and the rules of a recommender, each checked."""
+    made: dict[str, Any] = {name: given[name] for name in _PARTS if name in given}
     model = given.get("model", "als")
     table = {"kind": model} if isinstance(model, str) else dict(_expect_table(f"{place} model", model))
     if "kind" not in table:

@@ -11,7 +11,9 @@ from recsys.maths.ordering import LOWEST_SCORE
 from recsys.models import registry
 from recsys.reranking.slates import fit_scales, rerank
 from recsys.retrieval.candidates import Pool, candidates
+from recsys.simulation.policy_rules import PolicyRules, parse_rules
 from recsys.simulation.records import Log, Offer, Policy, Population, RunningPolicy, Told, mark_pairs
+from recsys.simulation.shown_items import ShownItems
 from recsys.support import rng
 from recsys.types import Guard, Model, RecsysError, Scorer, Split, check_choice
 from recsys.types.arrays import Anys, Bools, Doubles, Ints, make_empty_matrix
@@ -128,8 +130,13 @@ class Recommender:
     gains are scaled; 0 fits it once, before the first round. Between, what was met leaves the pool, and nothing
     else changes. Until the log has a like, and in the first `random_rounds`, slates are random.
 
+    `control` and `evidence` are tables as [control] and [evidence] of a benchmark: frequency caps, fatigue, sensitive
+    topics and one-offs. What was shown and not taken is known, in rounds of `round_days` days, to caps and fatigue;
+    from `ignored_after` exposures on it counts as a dislike in each training, which also keeps it from being shown
+    again. Rules that say nothing in a closed loop (dials, cool-downs, guest runs, repeats, like curves) are refused.
+
     Raises:
-        RecsysError: if a setting is out of range.
+        RecsysError: if a setting is out of range, or a rule is none, says nothing in a closed loop, or is given twice.
     """
 
     model: Model | str = "als"  # a model, or the name of one
@@ -141,16 +148,27 @@ class Recommender:
     guards: Sequence[Guard] = ()
     temperature: float = 0.0  # of draws, as in `recsys.rerank`
     epsilon: float = 0.0  # the same
+    control: Mapping[str, Any] = field(default_factory=dict)  # rules, as [control]
+    evidence: Mapping[str, Any] = field(default_factory=dict)  # the same, as [evidence]
+    round_days: float = 1.0  # that a round takes: windows are in days
+    ignored_after: int = 0  # exposures from which what was never taken counts as a dislike; 0: never
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
         convert_fields_to_python(self)
-        for name, least in (("k", 1), ("pool", 1), ("retrain_every", 0), ("random_rounds", 0)):
+        for name, least in (("k", 1), ("pool", 1), ("retrain_every", 0), ("random_rounds", 0),
+                            ("ignored_after", 0)):  # fmt: skip
             check_int(f"policy: {name}", getattr(self, name), least)
         check_number("policy: temperature", self.temperature)
         check_number("policy: epsilon", self.epsilon, most=1.0)
         if self.k > self.pool:
             raise RecsysError(f"policy: k is {self.k} and the pool {self.pool}, expected at most as many")
+        check_number("policy: round_days", self.round_days, above=0.0, most=365.0)
+        self.build_rules()
+
+    def build_rules(self) -> PolicyRules:
+        """Return the rules of the policy, with its blend and its guards."""
+        return parse_rules(self.blend, self.guards, self.control, self.evidence)
 
     def start(self, population: Population, seed: int) -> "RunningRecommender":
         """Return the policy, not yet fitted."""
@@ -166,6 +184,11 @@ class RunningRecommender:
         self.policy, self.seed, self.shape = policy, seed, population.shape
         self._model: Model = registry.build_model(made, {}, "policy") if isinstance(made, str) else made
         self._first = population.history or make_split(population.shape)
+        self.rules = policy.build_rules()
+        self._shown = ShownItems(population.shape, policy.round_days)
+        self._banned = np.zeros(population.shape[1], dtype=bool)  # items of sensitive topics
+        if self.rules.topics is not None:
+            self._banned |= self.rules.topics.find_topic_items(self._first.items).find_sensitive_items()
         self._random = RandomItems(policy.k).start(population, seed)
         self._fitted: Scorer | None = None
         self._wide: Pool | None = None
@@ -173,40 +196,56 @@ class RunningRecommender:
 
     def recommend(self, log: Log, number: int) -> Offer:
         """Return the slates of a round."""
+        if self.rules.reads_exposures or self.policy.ignored_after:
+            self._shown.read(log)
         if number < self.policy.random_rounds or not log.liked.any():
             return self._random.recommend(log, number)
         if self._fitted is None or (self.policy.retrain_every and number % self.policy.retrain_every == 0):
             self._train(log, number)
         pool = self._narrow_pool(log, number)
+        if self.rules.reads_exposures:
+            pool = replace(pool, context=replace(pool.context, exposures=self._shown.build_histories(number)))
         made = rerank(
-            pool, self.policy.blend, min(self.policy.k, pool.items.shape[1]), scale=self._get_scales(pool),
-            guards=self.policy.guards, temperature=self.policy.temperature, epsilon=self.policy.epsilon,
+            pool, self.rules.blend, min(self.policy.k, pool.items.shape[1]), scale=self._get_scales(pool),
+            guards=self.rules.guards, temperature=self.policy.temperature, epsilon=self.policy.epsilon,
             seed=rng.derive_seed(self.seed, "slots", number) % 2**31,
         )  # fmt: skip
         return Offer(made.items, make_maps=lambda: pool.context.maps)
 
     def _train(self, log: Log, number: int) -> None:
-        self._split = update_split(self._first, log)
-        self._fitted = self._model.fit(self._split.train, self._split.side_information)
+        self._n_met = int(log.met.sum())
+        self._fitted, self._split = self.rules.fit(self._model, self._read_log(log))
         self._scales = None
         self._widen_pool(log, number)
+
+    def _read_log(self, log: Log) -> Split:
+        """Return the log as a model is trained on it: without banned items, with what was ignored as dislikes."""
+        if not (self._banned.any() or self.policy.ignored_after):
+            return update_split(self._first, log)
+        disliked = log.met & ~log.liked
+        if self.policy.ignored_after:
+            disliked |= self._shown.mark_often_shown(self.policy.ignored_after) & ~log.met
+        allowed = ~self._banned
+        return replace(
+            self._first, train=mark_pairs(log.liked & allowed), train_negatives=mark_pairs(disliked & allowed)
+        )
 
     def _widen_pool(self, log: Log, number: int) -> None:
         """Retrieve more than the pool for all users, as of now."""
         assert self._fitted is not None
-        unmet = self._split if self._is_current(log) else update_split(self._first, log)
-        n = min(self.policy.pool + SPARE + log.count_absent_items(number), self.shape[1])
+        unmet = self._split if self._n_met == int(log.met.sum()) else self._read_log(log)
+        hidden = log.count_absent_items(number) + int(self._banned.sum())
+        n = min(self.policy.pool + SPARE + hidden, self.shape[1])
         found = candidates(self._fitted, unmet, n=n, seed=self.seed)
         context = found.context if self._wide is None or unmet is self._split else self._wide.context
         self._wide = Pool(found.users, found.items, found.scores, context)
-
-    def _is_current(self, log: Log) -> bool:
-        return self._split.train.nnz + self._split.train_negatives.nnz == int(log.met.sum())
 
     def _narrow_pool(self, log: Log, number: int) -> Pool:
         """Return the best candidates that are not met by now."""
         assert self._wide is not None
         n, closed = min(self.policy.pool, self._wide.items.shape[1]), log.get_closed(number)
+        if self._banned.any():
+            closed = closed | self._banned
         kept, scores = np.empty((self.shape[0], n), dtype=np.int32), np.empty((self.shape[0], n), dtype=np.float32)
         if narrow_pools(self._wide.items, self._wide.scores, closed, kept, scores):
             self._widen_pool(log, number)
@@ -214,8 +253,8 @@ class RunningRecommender:
         return Pool(self._wide.users, kept, scores, self._wide.context)
 
     def _get_scales(self, pool: Pool) -> dict[str, float]:
-        if self._scales is None:
-            self._scales = fit_scales(pool, self.policy.blend, min(self.policy.k, pool.items.shape[1]))
+        if self._scales is None or (not self._scales.get("fatigue", 1.0) and self._shown.n_read):
+            self._scales = fit_scales(pool, self.rules.blend, min(self.policy.k, pool.items.shape[1]))
         return self._scales
 
 
