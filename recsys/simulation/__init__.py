@@ -1,5 +1,6 @@
 """Closed loops: worlds of people with known tastes, policies that recommend to them, and what becomes of them."""
 
+from recsys.simulation.diverted_arms import DivertedExperiment, run_diverted_experiment
 from recsys.simulation.loop import Trajectory, simulate
 from recsys.simulation.measures import MEASURES, Measure
 from recsys.simulation.policies import POLICIES, MostLiked, NoRecommender, Oracle, RandomItems, Recommender
@@ -15,6 +16,7 @@ __all__ = [
     "Arrivals",
     "Behaviour",
     "Consumption",
+    "DivertedExperiment",
     "FittedTastes",
     "Log",
     "Measure",
@@ -36,6 +38,7 @@ __all__ = [
     "World",
     "WorldCheck",
     "fit_tastes",
+    "run_diverted_experiment",
     "run_simulation",
     "simulate",
 ]

@@ -12,6 +12,7 @@ from recsys.simulation.policies import POLICIES
 from recsys.simulation.records import ArrivalRounds, Log, Offer, Policy, Population, Round, World, find_arrivals
 from recsys.support.progress import track_rounds
 from recsys.support.resolver import resolve_extension
+from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import RecsysError, check_choice
 from recsys.types.arrays import Bools, Doubles, Ints, Strings
 from recsys.types.numbers import check_int
@@ -41,6 +42,7 @@ class Trajectory:
         return np.asarray(self.values[:, measures.index(measure), groups.index(group)])
 
 
+@limit_to_one_blas_thread()
 def simulate(
     world: World,
     policy: Policy | str,
@@ -55,7 +57,8 @@ def simulate(
     `measures` are names in `recsys.simulation.measures`, or "package.module:class"; by default all but
     those by maps, which are made at each training.
     All draws are named by the seed, the round, the user and the item: another policy under the same seed meets the same
-    people with the same luck, so that differences between policies are differences within pairs.
+    people with the same luck, so that differences between policies are differences within pairs. The same seed gives
+    the same bits whatever the threads: linear algebra has one.
 
     Raises:
         RecsysError: for an unknown policy or measure (with the nearest name), rounds below 1 or more than the world
