@@ -74,10 +74,10 @@ def test_rows_bring_all_that_rank_takes_and_get_its_slates(ranker):
     schema = {"user_id": pa.string(), "k": pa.int8(), "history": lists, "more": lists, "dislikes": lists}
     schema |= {"weights": pa.map_(pa.string(), pa.float64()), "shown": pa.list_(pa.struct(list(shown.items())))}
     given = pa.RecordBatch.from_pylist(rows, schema=pa.schema(list(schema.items())))
-    names, everywhere = tuple(ranker.blend), {"negative_space": 0.5}
+    names, everywhere, guards = tuple(ranker.blend), {"negative_space": 0.5}, [rs.guards.exclude(items=["i4", "i6"])]
 
     def ask(weights=None, **who):
-        return ranker.rank(now=NOW, seed=3, weights={**everywhere, **(weights or {})}, **who)
+        return ranker.rank(now=NOW, seed=3, weights={**everywhere, **(weights or {})}, guards=guards, **who)
 
     expected = [
         *expect("u1", ask(user="u1"), names),
@@ -88,7 +88,7 @@ def test_rows_bring_all_that_rank_takes_and_get_its_slates(ranker):
         *expect("nobody", ask(history=[]), names),
         *expect("u5", ask(user="u5", shown=[("i7", NOW - 60)]), names),
     ]
-    found, counts = rank_rows(ranker, given, seed=3, weights=everywhere, contributions=True)
+    found, counts = rank_rows(ranker, given, seed=3, weights=everywhere, guards=guards, contributions=True)
     assert found == expected
     unmet = {row["user"] for row in found if any("at_least is not met" in note for note in row["notes"])}
     told = {"at_least": len(unmet)} if unmet else {}

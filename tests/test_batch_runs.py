@@ -151,13 +151,14 @@ def run(capsys, *arguments):
     return code, told.out.splitlines(), told.err.splitlines()
 
 
-def test_the_command_counts_what_has_no_slate(folder, tmp_path, capsys):
+def test_the_command_counts_what_has_no_slate(folder, ranker, tmp_path, capsys):
     forget_lists.forget(tmp_path / "list", user="u2")
     (tmp_path / "users.txt").write_text("u1\nu2\nnobody\n")
     pd.DataFrame({"user": ["u1"], "item": ["i1"], "datetime": [NOW - 9]}).to_csv(tmp_path / "shown.csv", index=False)
     given = ("--users", tmp_path / "users.txt", "--forget", tmp_path / "list", "--shown", tmp_path / "shown.csv")
-    more = ("--now", NOW, "--k", 2, "--weights", "mmr=0.5", "--contributions", "--quiet")
-    code, lines, errors = run(capsys, folder, "--out", tmp_path / "b", *given, *more)
+    (tmp_path / "guards.toml").write_text(f'[guards.exclude]\nitems = ["{ranker.rank(user="u1").items[0]}"]\n')
+    more = ("--now", NOW, "--k", 2, "--weights", "mmr=0.5", "--guards", tmp_path / "guards.toml", "--contributions")
+    code, lines, errors = run(capsys, folder, "--out", tmp_path / "b", *given, *more, "--quiet")
     assert (code, errors) == (0, [])
     assert lines[:3] == [
         "note: users whom the ranker does not know, without a slate: 1",
@@ -165,6 +166,7 @@ def test_the_command_counts_what_has_no_slate(folder, tmp_path, capsys):
         "slates: 1 of 3 users in 1 partitions",
     ]
     rows = pd.read_parquet(tmp_path / "b")
+    assert ranker.rank(user="u1").items[0] not in rows["item"].tolist()
     assert rows["user"].tolist() == ["u1", "u1"] and {"contribution_mmr", "contribution_relevance"} <= {*rows.columns}
 
 
@@ -208,6 +210,8 @@ def flipped(path):
         ),
         (None, ("--out", "RANKER/slates"), "slates lies in the folder of the ranker, expected one outside of it"),
         (None, ("--shard", "4/3"), "shard is 4/3, expected such as 3/16"),
+        (lambda path: path.write_text("[guards.exclud]\n"), ("--guards", "INPUT.toml"), "did you mean 'exclude'?"),
+        (lambda path: path.write_text("k = 3\n"), ("--guards", "INPUT.toml"), "has no table [guards], expected one"),
         (None, ("--shard", "4"), "'4', expected such as 3/16"),
         (None, ("--k", 0), "k is 0, expected"),
         (None, ("--weights", "mmmr=2"), "did you mean 'mmr'?"),

@@ -12,7 +12,7 @@ from recsys.batch.requests import BatchRequest, iter_request_blocks
 from recsys.data.identifiers import normalize_id
 from recsys.rankers import Ranker
 from recsys.rankers.slate_columns import SlateColumns, join_columns, refuse_all
-from recsys.types import Exposures, RecsysError
+from recsys.types import Exposures, Guard, RecsysError
 from recsys.types.arrays import Longs
 from recsys.types.extras import needs_extra
 from recsys.types.moments import parse_moment
@@ -49,6 +49,7 @@ def rank_batches(
     seed: int | None = None,
     weights: Mapping[str, float] | None = None,
     shown: Exposures | None = None,
+    guards: Sequence[Guard] = (),
     now: Any = None,
     contributions: bool = False,
     place: str = PLACE,
@@ -71,9 +72,10 @@ def rank_batches(
     base_rank (by relevance alone, from 1), log_propensity (null where picks are not drawn), notes and policy, and with
     `contributions` a column `contribution_<objective>` for each objective (null where a dial turned it off).
 
-    `k`, `weights` and `shown` (a log of exposures of these users) hold for all requests beside what each brings;
-    `now` is the moment of all, the clock's at the call by default. Memory does not grow with the number of requests,
-    but for a bit of each known user, the names of other users who have a history, and `shown`.
+    `k`, `weights` and `shown` (a log of exposures of these users) hold for all requests beside what each brings, and
+    `guards` for all of them beside the ranker's own, as those of a request do; `now` is the moment of all, the clock's
+    at the call by default. Memory does not grow with the number of requests, but for a bit of each known user, the
+    names of other users who have a history, and `shown`.
 
     Raises:
         RecsysError: for settings that no request can have, and, when the batch is asked for, for columns that cannot
@@ -81,9 +83,9 @@ def rank_batches(
     """
     moment = int(parse_moment("batch: now", _read_clock() if now is None else now))
     settings = {"seed": seed, "now": moment}
-    _check_settings(ranker, k, seed, weights, moment)
+    _check_settings(ranker, k, weights, guards, settings)
     objectives = tuple(ranker.blend) if contributions else ()
-    answer = _Answerer(ranker, k, dict(weights or {}), settings, ShownOfUsers(shown))
+    answer = _Answerer(ranker, k, dict(weights or {}), guards, settings, ShownOfUsers(shown))
     seen, output = SeenUsers(ranker), OutputColumns(ranker, objectives)
 
     def iter_ranked(result: RankedBatches) -> Iterator["pa.RecordBatch"]:
@@ -103,12 +105,16 @@ def _read_clock() -> int:
 
 
 def _check_settings(
-    ranker: Ranker, k: int | None, seed: int | None, weights: Mapping[str, float] | None, now: int
+    ranker: Ranker,
+    k: int | None,
+    weights: Mapping[str, float] | None,
+    guards: Sequence[Guard],
+    settings: Mapping[str, Any],
 ) -> None:
     """Refuse what every request would be refused for."""
-    ranker.rerank_many([], [], k=k, seed=seed, now=now)
+    ranker.rerank_many([], [], k=k, **settings)
     items = list(ranker.known_items)[:1]
-    ranker.rerank(items, np.ones(len(items), np.float32), k=k, seed=seed, weights=weights, now=now)
+    ranker.rerank(items, np.ones(len(items), np.float32), k=k, weights=weights, guards=guards, **settings)
 
 
 class SeenUsers:
@@ -189,9 +195,15 @@ class _Answerer:
     """Answers blocks of requests, those of one kind together."""
 
     def __init__(
-        self, ranker: Ranker, k: int | None, weights: dict[str, float], settings: dict[str, Any], shown: ShownOfUsers
+        self,
+        ranker: Ranker,
+        k: int | None,
+        weights: dict[str, float],
+        guards: Sequence[Guard],
+        settings: dict[str, Any],
+        shown: ShownOfUsers,
     ) -> None:
-        self._ranker, self._k, self._weights = ranker, k, weights
+        self._ranker, self._k, self._weights, self._guards = ranker, k, weights, guards
         self._settings, self._shown = settings, shown
 
     def __call__(self, requests: Sequence[BatchRequest]) -> SlateColumns:
@@ -215,6 +227,7 @@ class _Answerer:
             "shown": _list_given([self._find_shown(one) for one in requests]),
             "weights": _list_given([self._join_weights(one) for one in requests]),
             "region_answers": _list_given([one.region_answers for one in requests]),
+            "guards": [self._guards] * len(requests) if self._guards else None,
             "k": k,
             **self._settings,
         }

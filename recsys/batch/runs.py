@@ -18,10 +18,11 @@ from recsys.batch.ranking import rank_batches
 from recsys.data import read_exposures
 from recsys.models.manifests import collect_versions
 from recsys.rankers import Ranker
+from recsys.rankers.request_constraints import serialize_guards
 from recsys.support.atomic_files import hold_folder, make_temporary_folder, replace_file, write_text
 from recsys.support.progress import show_progress
 from recsys.support.stored_arrays import hash_array
-from recsys.types import Exposures, RecsysError
+from recsys.types import Exposures, Guard, RecsysError
 from recsys.types.extras import needs_extra
 from recsys.types.moments import format_moment, parse_moment
 from recsys.types.numbers import check_int
@@ -169,6 +170,7 @@ def run_batch(
     now: Any = None,
     shown: str | Path | None = None,
     weights: Mapping[str, float] | None = None,
+    guards: Sequence[Guard] = (),
     contributions: bool = False,
     forget_list: str | Path | None = None,
     allow_imports: Collection[str] = (),
@@ -180,7 +182,7 @@ def run_batch(
 
     `users` is a file of Parquet, a table as text, or a text of one id on each line; None are all users of the saved
     ranker. `candidates`, Parquet in its place, are re-ranked. Columns and settings are those of
-    `recsys.batch.rank_batches`; `shown` is a table of exposures.
+    `recsys.batch.rank_batches`; `shown` is a table of exposures, and `guards` are such that a config can say.
 
     A partition has `partition_size` requests, those of the order in which they are given, and is written whole or not
     at all. Where the folder has partitions of the same ranker, inputs and settings, those that are whole are kept, and
@@ -208,6 +210,8 @@ def run_batch(
     )
     given, log = sources.open(loaded), sources.read_shown()
     settings: dict[str, Any] = {"k": k, "seed": seed, "weights": dict(weights or {}), "contributions": contributions}
+    told = {**settings, "guards": serialize_guards(guards)} if guards else dict(settings)
+    settings["guards"] = guards
     moment = None if now is None else int(parse_moment("batch: now", now))
     for_check: dict[str, Any] = {**settings, "now": moment}
     rank_batches(loaded, [], **for_check)  # settings that no request can have
@@ -217,7 +221,7 @@ def run_batch(
         "policy": loaded.name,
         "user_dials": _hash_user_dials(loaded),
         "inputs": sources.fingerprint(given),
-        "settings": settings,
+        "settings": told,
         "partition_size": size,
         "partitions": plan.size,
         "requests": plan.requests,

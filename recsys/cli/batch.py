@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli import options
+from recsys.types import RecsysError
 
 if TYPE_CHECKING:
     from recsys.batch import BatchRun
+    from recsys.types import Guard
 
 
 @click.command()
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--now", metavar="TIME", help="The moment: ISO 8601, or seconds since 1970 (default: the clock's).")
 @click.option("--shown", type=click.Path(path_type=Path), help="A table of what was shown to the users.")
 @click.option("--weights", multiple=True, metavar="OBJECTIVE=FACTOR", help="A dial of every request.")
+@click.option("--guards", type=click.Path(path_type=Path), help="A TOML file whose [guards] hold for every request.")
 @click.option("--contributions", is_flag=True, help="A column for what each objective adds to each pick.")
 @click.option("--forget", "forget_list", type=click.Path(path_type=Path), help="A list (default: the one it names).")
 @click.option("--partition-size", type=int, default=10_000, show_default=True, help="Users in each partition.")
@@ -44,6 +47,7 @@ def batch(
     now: str | None,
     shown: Path | None,
     weights: tuple[str, ...],
+    guards: Path | None,
     contributions: bool,
     forget_list: Path | None,
     partition_size: int,
@@ -62,7 +66,8 @@ def batch(
         done = run_batch(
             folder, out, users=users, candidates=candidates, shard=part, k=k, seed=seed,
             now=None if now is None else options.parse_moment_text(now), shown=shown,
-            weights=options.parse_settings(weights, "--weights") or None, contributions=contributions,
+            weights=options.parse_settings(weights, "--weights") or None,
+            guards=() if guards is None else _read_guards(guards), contributions=contributions,
             forget_list=forget_list, allow_imports=imports, partition_size=partition_size, quiet=quiet,
         )  # fmt: skip
     for note in done.counts.describe():
@@ -91,6 +96,20 @@ def _choose_machines(master: str | None, quiet: bool) -> Iterator[Callable[..., 
 
     with spark.open_session(master, quiet=quiet) as session:
         yield partial(spark.run_batch, session)
+
+
+def _read_guards(path: Path) -> "list[Guard]":
+    """Return the guards of a TOML file that has them as a config does."""
+    from recsys.reranking.guards import parse_guards
+    from recsys.support.toml_files import read_toml
+
+    found = read_toml(path, f"guards {path}").get("guards")
+    if not isinstance(found, dict) or not found:
+        raise RecsysError(f"{path}: has no table [guards], expected one as a config has")
+    try:
+        return parse_guards(found)
+    except RecsysError as error:
+        raise RecsysError(f"{path}: {error}") from None
 
 
 def _parse_shard(text: str) -> tuple[int, int]:

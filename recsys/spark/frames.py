@@ -1,6 +1,6 @@
 """Slates of a data frame of Spark."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from recsys.rankers import Ranker
 from recsys.spark.artefacts import ShippedRanker, load_shipped, ship_ranker
 from recsys.spark.jobs import need_context, quote_column
 from recsys.spark.sessions import ignore_pandas_warnings, import_pyspark
+from recsys.types import Guard
 from recsys.types.moments import parse_moment
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def rank(
     k: int | None = None,
     seed: int | None = None,
     weights: Mapping[str, float] | None = None,
+    guards: Sequence[Guard] = (),
     now: Any = None,
     contributions: bool = False,
     forget_list: str | Path | None = None,
@@ -53,6 +55,7 @@ def rank(
     found = resolve_batch_columns(to_arrow_schema(df.schema), PLACE)
     sent = ship_ranker(context, ranker, forget_list, allow_imports)
     settings: dict[str, Any] = {"k": k, "seed": seed, "contributions": contributions, "weights": dict(weights or {})}
+    settings["guards"] = list(guards)
     settings["now"] = int(parse_moment("spark: now", _read_clock() if now is None else now))
     schema = rank_batches(sent.ranker, [], **settings).schema
     needed = df.select(*(quote_column(name) for name in found.values()))
