@@ -46,6 +46,20 @@ def hidden(folder):
     return [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
+def test_a_folder_keeps_what_is_not_written_anew(tmp_path):
+    target = tmp_path / "run"
+    (target / "charts").mkdir(parents=True)
+    (target / "mine" / "deep").mkdir(parents=True)
+    for name in ("table.csv", "charts/old.svg", "notes.md", "mine/deep/letter"):
+        (target / name).write_text("old")
+    (target / "link").symlink_to("gone")
+    with replace_folder(target, own=("table.csv", "charts")) as made:
+        (made / "table.csv").write_text("new")
+    kept = {str(one.relative_to(target)) for one in target.rglob("*") if not one.is_dir()}
+    assert kept == {"table.csv", "notes.md", "mine/deep/letter", "link"} and (target / "link").is_symlink()
+    assert (target / "table.csv").read_text() == "new" and (target / "notes.md").read_text() == "old"
+
+
 def test_a_folder_is_replaced_whole(way, tmp_path):
     target = tmp_path / "deep" / "r"
     for text in ("1", "2", "3"):

@@ -19,6 +19,12 @@ from recsys.support.stored_arrays import read_json, read_npz
 from recsys.types import RecsysError, make_unknown_name_error
 
 SCORES_FILE = "scores.npz"
+RUN_MARKS = ("config.toml", "environment.json", "summary.csv", "differences.csv", SCORES_FILE)  # of every run folder
+RUN_FILES = (  # all that a benchmark writes into its folder
+    *RUN_MARKS,
+    "report.html", "charts", "log.txt", "per_user.parquet", "slates.parquet", "judges.csv", "readings.csv", "rules.csv",
+    "likelihood.npz", "likelihood.csv", "likelihood.svg", "reliability.csv", "reliability.svg",
+)  # fmt: skip
 DEFAULT_METRICS = (*ACCURACY_AXES, "discovery")
 SHARED_SETTINGS = (
     "filter",

@@ -14,7 +14,7 @@ import tomli_w
 
 from recsys import reports
 from recsys.escaping import escape_csv_frame, escape_hidden
-from recsys.experiments.comparisons import DEFAULT_METRICS, write_scores
+from recsys.experiments.comparisons import DEFAULT_METRICS, RUN_FILES, write_scores
 from recsys.experiments.examples import make_examples
 from recsys.experiments.likelihoods import describe_likelihood
 from recsys.likelihoods import coefficient_table, save_likelihood
@@ -52,12 +52,12 @@ class RunFolder:
         self._lines.append(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {escape_hidden(line)}")
 
     def write_bench(self, bench: "Bench", seconds: float) -> None:
-        """Write config, environment, tables, charts, report and log to `bench.folder`, in the place of one there."""
+        """Write config, environment, tables, charts, report and log to `bench.folder`, in the place of those there."""
         config = bench.preparation.config
         settings = config.dump_settings()
         around = describe_environment(config.seed, bench.preparation.dataset.fingerprint)
         around |= {PATHS: paths} if (paths := describe_paths(settings, bench.folder)) else {}
-        with replace_folder(bench.folder) as folder, ThreadPoolExecutor(1) as worker:
+        with replace_folder(bench.folder, RUN_FILES) as folder, ThreadPoolExecutor(1) as worker:
             tables = worker.submit(_write_scores_and_slates, bench, folder)  # compressed while the report is made
             write_text(folder / "config.toml", tomli_w.dumps(settings))
             write_text(folder / "environment.json", json.dumps(around, indent=2) + "\n")

@@ -14,7 +14,7 @@ import numpy as np
 
 from recsys.configs import Config, read_config
 from recsys.escaping import unescape_csv_cells
-from recsys.experiments.comparisons import DEFAULT_METRICS, SCORES_FILE, flatten_settings
+from recsys.experiments.comparisons import DEFAULT_METRICS, RUN_FILES, RUN_MARKS, flatten_settings
 from recsys.support.atomic_files import exists_at
 from recsys.support.stored_arrays import read_json
 from recsys.types import RecsysError, make_unknown_name_error
@@ -23,11 +23,6 @@ from recsys.types.paths import suggest_beside
 if TYPE_CHECKING:
     import pandas as pd
 
-_MARKS = ("config.toml", "environment.json", "summary.csv", "differences.csv", SCORES_FILE)  # of every run folder
-_OTHERS = (  # what else a benchmark writes into its folder
-    "report.html", "charts", "log.txt", "per_user.parquet", "slates.parquet", "judges.csv", "readings.csv", "rules.csv",
-    "likelihood.npz", "likelihood.csv", "likelihood.svg", "reliability.csv", "reliability.svg",
-)  # fmt: skip
 _UNLIKE_ANYWAY = ("name",)  # settings that say nothing of what was done
 _JUDGED = "judged"  # the run folder inside of the folder of a sweep
 
@@ -91,7 +86,7 @@ class StoredRun:
 
 def is_run_folder(folder: Path) -> bool:
     """Return whether a folder has what every run folder has; a link to one is none."""
-    return not folder.is_symlink() and all(exists_at(folder / name, Path.is_file) for name in _MARKS)
+    return not folder.is_symlink() and all(exists_at(folder / name, Path.is_file) for name in RUN_MARKS)
 
 
 def read_stored_run(folder: Path) -> StoredRun:
@@ -231,6 +226,6 @@ def check_removable(folder: Path) -> None:
         RecsysError: where that is so.
     """
     read_stored_run(folder)
-    others = sorted(one.name for one in folder.iterdir() if one.name not in (*_MARKS, *_OTHERS))
+    others = sorted(one.name for one in folder.iterdir() if one.name not in RUN_FILES)
     if others:
         raise RecsysError(f"{folder}: holds {others[0]}, which no run wrote, expected a run folder as it was written")

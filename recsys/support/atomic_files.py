@@ -13,7 +13,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import sha256
@@ -66,7 +66,7 @@ def replace_file(path: Path) -> Iterator[Path]:
             temporary.chmod(0o644)
             temporary.replace(path)
     except OSError as error:
-        raise RecsysError(f"cannot write {path}: {error.strerror or error}") from error
+        raise _make_write_error(path, error) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -76,8 +76,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def replace_folder(path: Path) -> Iterator[Path]:
+def replace_folder(path: Path, own: Collection[str] | None = None) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; put it in the place of `path` when the block ends well.
+
+    With `own`, the names of what is written, all else that `path` holds stays in it.
 
     An existing folder is exchanged for the new one in one step where the system can (Linux, macOS): at each moment
     `path` is a whole folder. Elsewhere the existing folder has another name for a moment, from which `recover_folder`
@@ -93,9 +95,16 @@ def replace_folder(path: Path) -> Iterator[Path]:
             made = temporary / "new"
             made.mkdir()
             yield made
+            if own is not None:
+                _copy_others(path, made, own)
             _move_into_place(made, path)
     except OSError as error:
-        raise RecsysError(f"cannot write {path}: {error.strerror or error}") from error
+        raise _make_write_error(path, error) from error
+
+
+def _make_write_error(path: Path, error: OSError) -> RecsysError:
+    """Return the error for a file that cannot be written; NumPy tells a short write by two counts of its own."""
+    return RecsysError(f"cannot write {path}: {error.strerror or f'{error}: is the disk full?'}")
 
 
 @contextmanager
@@ -164,6 +173,17 @@ def remove_leftovers(folder: Path) -> None:
         for entry in [entry for entry in entries if entry.name.startswith(PART_PREFIX)]:
             with suppress(OSError):
                 _remove_if_abandoned(Path(entry.path))
+
+
+def _copy_others(path: Path, made: Path, own: Collection[str]) -> None:
+    """Copy what a folder holds, if it is there, to another one: all but the names that are its own."""
+    if not path.is_dir():
+        return
+    for one in path.iterdir():
+        if one.name not in own and one.is_dir() and not one.is_symlink():
+            shutil.copytree(one, made / one.name, symlinks=True)
+        elif one.name not in own:
+            shutil.copy2(one, made / one.name, follow_symlinks=False)
 
 
 def _move_into_place(made: Path, path: Path) -> None:
