@@ -2,6 +2,7 @@
 
 import errno
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pyarrow as pa
@@ -229,6 +230,12 @@ def test_mistakes_are_one_line_and_write_nothing(folder, tmp_path, capsys, write
     code, lines, errors = run(capsys, folder, "--out", tmp_path / "b", *arguments)
     assert (code, lines) == (2, []) and len(errors) == 1 and message in errors[0]
     assert not (tmp_path / "b").exists() and not (folder / "slates").exists()
+
+
+def test_a_ranker_without_a_model_asks_for_candidates(folder, ranker, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Ranker, "load", lambda *given, **settings: replace(ranker, model=None))
+    code, _, errors = run(capsys, folder, "--out", tmp_path / "b")
+    assert code == 2 and "has no model to rank with, expected candidates=, or --candidates" in errors[0]
 
 
 def test_a_folder_of_another_batch_is_refused(whole, folder, tmp_path, capsys):

@@ -202,8 +202,8 @@ def run_batch(
         )
     with show_progress(quiet):
         loaded = Ranker.load(ranker, allow_imports=allow_imports, forget_list=forget_list)
-    if candidates is None:
-        loaded.rank_many(users=[])  # which a ranker without a model refuses
+    if candidates is None and loaded.model is None:
+        raise RecsysError(f"{ranker}: has no model to rank with, expected candidates=, or --candidates of the command")
     given_paths = {"users": users, "candidates": candidates, "shown": shown}
     sources = BatchSources(
         **{role: None if one is None else check_path(role, one) for role, one in given_paths.items()}
