@@ -20,6 +20,7 @@ CONDITION = ["world", "users", "history"]
 CELL = [*CONDITION, "seed"]
 TARGET = "true discovery"
 NOT_RANKED = ("most_liked", "random")
+SUMS = ("true_discovery", "welfare")  # over rounds
 AXES = {"ndcg": ("ndcg",), "stratified_recall": ("stratified_recall",), "both": ("ndcg", "stratified_recall")}
 
 
@@ -78,7 +79,7 @@ def list_conditions(cells: pd.DataFrame) -> Iterator[tuple[Row, pd.DataFrame]]:
         yield dict(zip(CONDITION, keys, strict=True)), found
     whole = keep_whole_seeds(cells)
     means = whole.groupby(["metric", "seed"], sort=False).mean(numeric_only=True).reset_index()
-    yield {"world": "all", "users": "", "history": ""}, means.drop(columns=["users", "history"])
+    yield {"world": "all", "users": "all", "history": "all"}, means.drop(columns=["users", "history"])
 
 
 def keep_whole_seeds(cells: pd.DataFrame) -> pd.DataFrame:
@@ -254,6 +255,29 @@ def tabulate_loops(loops: pd.DataFrame, registration: Mapping[str, Any]) -> list
                 "seeds": len(values), **name_limits("value", values[policy].to_numpy(), confidence),
                 **name_limits("difference", gap, confidence),
             })  # fmt: skip
+    return rows
+
+
+def tabulate_policies(table: list[Row], registration: Mapping[str, Any]) -> list[Row]:
+    """Return a row for each world and policy, of the rows of `tabulate_loops`: differences now and later in columns.
+
+    Those of sums over rounds are shares of the base's; `_1` is of round 1, `_50` of all rounds to the last.
+    """
+    settings = registration["loops"]
+    loops, last = pd.DataFrame(table), settings["primary"]["round"]
+    columns = {("welfare", 1): "share", **{(name, last): "share" for name in SUMS}}
+    columns |= {(name, last): "as it is" for name in settings["measures"] if name not in SUMS}
+    rows = []
+    for (*place, policy), of in loops.groupby([*CONDITION, "policy"], sort=False):
+        if policy == BASE:
+            continue
+        row: Row = {**dict(zip(CONDITION, place, strict=True)), "policy": policy, "seeds": int(of.seeds.max())}
+        for (measure, number), how in columns.items():
+            found = of[(of.measure == measure) & (of["round"] == number)].iloc[0]
+            level = found.value - found.difference if how == "share" else 1.0
+            for end in ("", "_low", "_high"):
+                row[f"{measure}_{number}{end}"] = found[f"difference{end}"] / level
+        rows.append(row)
     return rows
 
 

@@ -28,7 +28,10 @@ from recsys.types import Fold, GroundTruth, Judge, Pool, Split, TasteMap
 from recsys.types.arrays import Bools, Csr, Doubles, Ints
 
 BASE = "base"
-TRUTHS = ("true precision", "true welfare", "true discovery", "true discovery of unliked regions")
+TRUTHS = (
+    "true precision", "true welfare", "true discovery", "true discovery of unliked regions",
+    "true discovery of favourites",
+)  # fmt: skip
 ACCURACY = ("ndcg", "stratified_recall", "recall", "precision")
 DIVERSITY = ("ild_cooccurrence", "ild_features", "coverage", "self_information", "serendipity")
 CROSS_FITTED = ("discovery", "discovery_two_witnesses", "stratified_discovery", "unexplored_share")
@@ -126,19 +129,23 @@ def draw_log(world: FittedTastes, settings: Mapping[str, Any], seed: int) -> Jud
     return JudgedLog(settings, world, split, pool, seed)
 
 
-def read_truth(world: FittedTastes, split: Split, items: Ints) -> Row:
-    """Return what slates, (U, k), are truly worth: means over users."""
+def read_truth(world: FittedTastes, split: Split, items: Ints, favourites: float) -> Row:
+    """Return what slates, (U, k), are truly worth: means over users. `favourites` is a share of all items."""
     users = np.arange(len(items))[:, None]
     there, items = items >= 0, np.maximum(items, 0)
     logits = world.like_logits[users, items].astype(np.float64)
     likely = np.where(there, expit(logits), 0.0)
+    new, unliked = (
+        ~np.take_along_axis(touch_regions(world, matrix), world.regions[items], axis=1)
+        for matrix in (split.seen, split.train)
+    )
+    best = there & (logits >= np.quantile(world.like_logits, 1 - favourites, axis=1)[:, None])
     values = (
-        (likely.sum(axis=1) / np.maximum(there.sum(axis=1), 1)),
+        likely.sum(axis=1) / np.maximum(there.sum(axis=1), 1),
         expect_welfare(world, np.where(there, logits, -np.inf), likely),
-        *(
-            (likely * ~np.take_along_axis(touch_regions(world, matrix), world.regions[items], axis=1)).sum(axis=1)
-            for matrix in (split.seen, split.train)
-        ),
+        (likely * new).sum(axis=1),
+        (likely * unliked).sum(axis=1),
+        (best & new).sum(axis=1),
     )
     return {name: float(of.mean()) for name, of in zip(TRUTHS, values, strict=True)}
 
@@ -209,7 +216,7 @@ def judge_cell(cell: Cell, registration: Mapping[str, Any], worlds: Worlds) -> l
     for name, (family, strength, blend) in list_blends(settings).items():
         served = drawn.make_slates(blend, terms, terms)
         row = {**cell.keys, "n_users": len(served), "blend": name, "family": family, "strength": strength}
-        row |= read_truth(world, drawn.split, served)
+        row |= read_truth(world, drawn.split, served, settings["favourites"])
         row |= read_metrics(compute_metrics(served, plain, [*ACCURACY, *DIVERSITY], [settings["k"]]))
         for judge, truth in truths.items():
             metrics = ["discovery", "stratified_discovery"] if judge == "all users" else ["discovery"]

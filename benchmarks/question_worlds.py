@@ -16,7 +16,6 @@ from recsys.simulation.plans import parse_simulation
 from recsys.simulation.records import build_pairs
 from recsys.simulation.runs import open_world
 from recsys.support.atomic_files import replace_file
-from recsys.support.cache import Cache, get_default_cache_folder
 from recsys.support.rng import make_generator
 from recsys.types.arrays import make_empty_matrix
 
@@ -55,7 +54,7 @@ class Worlds:
         """
         if name not in self.kept:
             plan = parse_simulation(describe_world(self.registration, name, self.behaviour))
-            self.kept[name] = make_world(plan, Cache(get_default_cache_folder()), None, True)[0]
+            self.kept[name] = open_world(plan, None, True).world
         return self.kept[name]
 
 

@@ -11,6 +11,7 @@ The tables are made from all cells that are there, `--tables` makes them alone. 
 `questions-axes.csv`: true losses of precision where an axis of accuracy has lost the budget.
 `questions-blends.csv`: the weights that were fixed, and what `recsys discover` chose.
 `questions-loops.csv`: each policy in each world at the rounds that are told, with its difference from the base.
+`questions-policies.csv`: those differences side by side, cost now and gain later.
 `questions-bubbles.csv`: what was chosen beside each rival, by the primary outcome.
 `questions-rounds.csv`: whether the best of round 1 stays best.
 """
@@ -31,6 +32,7 @@ from question_answers import (
     tabulate_axes,
     tabulate_judges,
     tabulate_loops,
+    tabulate_policies,
     tabulate_rounds,
 )
 from question_judges import judge_cell, list_cells, list_metrics
@@ -145,12 +147,14 @@ class Study:
         if self.loops:
             loops = pd.DataFrame(self.loops)
             tables["loops"] = tabulate_loops(loops, self.registration)
+            tables["policies"] = tabulate_policies(tables["loops"], self.registration)
             tables["bubbles"] = compare_chosen(loops, self.registration)
             tables["rounds"] = tabulate_rounds(loops, self.registration)
         for name, rows in tables.items():
             if rows:
+                named = [row | ({"users": row["users"] or "all"} if "users" in row else {}) for row in rows]
                 with replace_file(out / f"questions-{name}.csv") as temporary:
-                    pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.5g", lineterminator="\n")
+                    pd.DataFrame(named).to_csv(temporary, index=False, float_format="%.5g", lineterminator="\n")
 
 
 def main() -> None:

@@ -79,8 +79,8 @@ def test_the_truth_of_a_slate_against_a_slow_loop(scripts, world):
     log = world.generate_log(1)
     items = np.argsort(-np.random.default_rng(2).random(world.split.shape), axis=1)[:, :4].astype(np.int32)
     items[0, 3] = -1
-    found = scripts["judges"].read_truth(world, log, items)
-    precision, welfare, new, unliked = [], [], [], []
+    found = scripts["judges"].read_truth(world, log, items, 0.1)
+    precision, welfare, new, unliked, favourites = [], [], [], [], []
     seen, liked = log.seen.toarray() > 0, log.train.toarray() > 0
     for user, slate in enumerate(items):
         shown = [item for item in slate if item >= 0]
@@ -91,7 +91,11 @@ def test_the_truth_of_a_slate_against_a_slow_loop(scripts, world):
         for met, of in ((seen, new), (liked, unliked)):
             touched = set(world.regions[met[user]])
             of.append(sum(p for p, item in zip(likely, shown, strict=True) if world.regions[item] not in touched))
-    told = [np.mean(of) for of in (precision, welfare, new, unliked)]
+        known, least = set(world.regions[seen[user]]), np.quantile(world.like_logits[user], 0.9)
+        favourites.append(
+            sum(world.like_logits[user, item] >= least and world.regions[item] not in known for item in shown)
+        )
+    told = [np.mean(of) for of in (precision, welfare, new, unliked, favourites)]
     assert list(found.values()) == pytest.approx(told)
 
 
@@ -100,6 +104,7 @@ def make_slates(truths):
     rows = [
         {"world": "w", "users": 0, "history": 1.0, "seed": seed, "blend": blend, "family": blend, "strength": 0.1 * place,
          "true precision": 1.0, "true welfare": 1.0, "true discovery": truth, "true discovery of unliked regions": truth,
+         "true discovery of favourites": truth,
          "ndcg": 1.0 - 0.015 * place, "stratified_recall": 1.0, "recall": 1.0, "precision": 1.0,
          "good": 2 * truth, "bad": -truth}
         for seed in range(3)
@@ -177,6 +182,22 @@ def test_noise_is_not_detectable(scripts):
     rows = scripts["answers"].compare_chosen(loops, rules)
     assert {row["verdict"] for row in rows} == {"not detectable"}
     assert rows[0]["detectable"] > 0.2
+
+
+def test_cost_now_stands_beside_gain_later(scripts):
+    loops = make_loops({"mmr": 1.0, "chosen": 2.0})
+    loops.loc[(loops.policy == "mmr") & (loops["round"] == 1), "welfare"] -= 3.0
+    rules = {
+        "loops": {"measures": ["true_discovery", "welfare"], "told_rounds": [1, 2], "primary": PRIMARY},
+        "confidence": 0.95,
+    }  # fmt: skip
+    found = {row["policy"]: row for row in scripts["answers"].tabulate_policies(
+        scripts["answers"].tabulate_loops(loops, rules), rules)}  # fmt: skip
+    assert list(found) == ["chosen", "mmr"]
+    base = loops[(loops.policy == "base") & (loops["round"] == 2)].welfare.mean()
+    assert found["mmr"]["welfare_1"] == pytest.approx(-2 / base, abs=1e-3)
+    assert found["chosen"]["welfare_2"] == pytest.approx(2 / base, abs=1e-3)
+    assert found["mmr"]["welfare_2_low"] < found["mmr"]["welfare_2"] < found["mmr"]["welfare_2_high"]
 
 
 def test_the_best_of_round_1_may_not_stay_best(scripts):
