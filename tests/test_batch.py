@@ -74,7 +74,9 @@ def test_rows_bring_all_that_rank_takes_and_get_its_slates(ranker):
     schema = {"user_id": pa.string(), "k": pa.int8(), "history": lists, "more": lists, "dislikes": lists}
     schema |= {"weights": pa.map_(pa.string(), pa.float64()), "shown": pa.list_(pa.struct(list(shown.items())))}
     given = pa.RecordBatch.from_pylist(rows, schema=pa.schema(list(schema.items())))
-    names, everywhere, guards = tuple(ranker.blend), {"negative_space": 0.5}, [rs.guards.exclude(items=["i4", "i6"])]
+    names, everywhere = tuple(ranker.blend), {"negative_space": 0.5}
+    first = ranker.rank(user="u1", now=NOW, seed=3, weights=everywhere).items[0]
+    guards = [rs.guards.exclude(items=[first])]
 
     def ask(weights=None, **who):
         return ranker.rank(now=NOW, seed=3, weights={**everywhere, **(weights or {})}, guards=guards, **who)
