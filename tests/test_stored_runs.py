@@ -54,6 +54,19 @@ def test_list_show_and_diff_say_settings_and_headlines(home, capsys):
     assert "  pool.n = 20\n" in capsys.readouterr().out
 
 
+def test_a_run_that_cannot_be_read_hides_no_other_one(home, capsys):
+    plain, wide = find_pair(home)
+    (wide / "summary.csv").write_text("nothing\n", encoding="utf-8")
+    broken = shutil.copytree(plain, home / "runs" / "broken")
+    (broken / "config.toml").write_text("[data\n", encoding="utf-8")
+    assert run_cli("runs", "list") == 2
+    listed = capsys.readouterr()
+    assert plain.name in listed.out and wide.name not in listed.out
+    assert [name in line for line, name in zip(listed.err.splitlines(), ("broken", wide.name), strict=True)] == [
+        True
+    ] * 2
+
+
 def test_the_table_of_all_runs_is_the_summaries(home, capsys):
     assert run_cli("runs", "table", "--metrics", "ndcg,coverage@5", "--out", "all.csv") == 0
     table = pd.read_csv("all.csv")

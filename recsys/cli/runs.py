@@ -9,6 +9,7 @@ from rich.table import Table
 
 from recsys.cli import options
 from recsys.cli.tables import make_discovery_table, make_headline_table
+from recsys.escaping import convert_to_one_line
 from recsys.types import RecsysError
 
 if TYPE_CHECKING:
@@ -30,28 +31,25 @@ def runs() -> None:
 def list_(places: tuple[Path, ...], metrics: str | None) -> None:
     """List the run folders in each FOLDER (default: runs), the oldest first, with the base's headline of each.
 
-    Settings are those that are not the same in most of them. Simulations stand below, with what each policy comes to.
+    Settings are those that are not the same in most of them. Simulations stand before them, with what each policy comes
+    to. A run that cannot be read has a line of its own, and the exit code is 2.
     """
-    from recsys.experiments.stored_runs import choose_metrics, describe_differences, parse_metric
+    from recsys.experiments.stored_runs import find_readable_runs
     from recsys.simulation.stored_simulations import find_stored_simulations
 
-    found = _find(places)
+    found, wrong = find_readable_runs(places or (Path("runs"),))
     simulated = find_stored_simulations(places or (Path("runs"),))
-    if not found and not simulated:
+    if not found and not simulated and not wrong:
         options.print_line("runs: none")
+    screen = options.make_console(200)
     if simulated:
-        options.make_console(200).print(_list_simulations(simulated))
-    if not found:
-        return
-    asked = choose_metrics(found, options.split_ids(metrics))
-    table = Table(box=None, pad_edge=False)
-    for name in ("folder", "date", "data", "settings", "base", *asked):
-        table.add_column(name, overflow="fold", justify="right" if name in asked else "left")
-    for one, differs in zip(found, describe_differences(found), strict=True):
-        base = one.config.base_name
-        values = [_format_interval(one.find_values(base, *parse_metric(name, one))) for name in asked]
-        table.add_row(str(one.folder), one.date, one.data, differs, base, *values)
-    options.make_console(200).print(table)
+        screen.print(_list_simulations(simulated))
+    if found:
+        screen.print(_list_runs(found, metrics))
+    for error in wrong[:-1]:
+        options.print_line(f"recsys: {convert_to_one_line(str(error))}", err=True)
+    if wrong:
+        raise wrong[-1]
 
 
 @runs.command()
@@ -145,6 +143,21 @@ def rm(folders: tuple[Path, ...], yes: bool) -> None:
         click.confirm(f"remove {', '.join(map(str, several))}?", abort=True)
     remove_run_folders(several)
     options.print_line(f"removed {', '.join(map(str, several))}")
+
+
+def _list_runs(found: "Sequence[StoredRun]", metrics: str | None) -> Table:
+    """Return a row for each run: when, on which data, what is otherwise than in most, and the base's headline."""
+    from recsys.experiments.stored_runs import choose_metrics, describe_differences, parse_metric
+
+    asked = choose_metrics(found, options.split_ids(metrics))
+    table = Table(box=None, pad_edge=False)
+    for name in ("folder", "date", "data", "settings", "base", *asked):
+        table.add_column(name, overflow="fold", justify="right" if name in asked else "left")
+    for one, differs in zip(found, describe_differences(found), strict=True):
+        base = one.config.base_name
+        values = [_format_interval(one.find_values(base, *parse_metric(name, one))) for name in asked]
+        table.add_row(str(one.folder), one.date, one.data, differs, base, *values)
+    return table
 
 
 def _list_simulations(found: "Sequence[StoredSimulation]") -> Table:

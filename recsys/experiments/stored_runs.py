@@ -113,6 +113,33 @@ def find_stored_runs(places: Sequence[str | Path]) -> list[StoredRun]:
     Raises:
         RecsysError: for a place that is no folder, or a run that cannot be read.
     """
+    return _sort_runs(map(read_stored_run, find_run_folders(places)))
+
+
+def find_readable_runs(places: Sequence[str | Path]) -> tuple[list[StoredRun], list[RecsysError]]:
+    """Return what `find_stored_runs` returns without the runs that cannot be read, and what is wrong with these.
+
+    Raises:
+        RecsysError: for a place that is no folder.
+    """
+    found, wrong = [], []
+    for folder in find_run_folders(places):
+        try:
+            one = read_stored_run(folder)
+            _ = one.summary
+        except RecsysError as error:
+            wrong.append(error)
+        else:
+            found.append(one)
+    return _sort_runs(found), wrong
+
+
+def find_run_folders(places: Sequence[str | Path]) -> list[Path]:
+    """Return the run folders among `places` and in them, each once.
+
+    Raises:
+        RecsysError: for a place that is no folder.
+    """
     found: list[Path] = []
     for place in map(Path, places):
         if not exists_at(place, Path.is_dir):
@@ -120,7 +147,11 @@ def find_stored_runs(places: Sequence[str | Path]) -> list[StoredRun]:
             raise RecsysError(f"{place}: is no folder, expected a run folder, or one that holds some{near}")
         inside = [place] if is_run_folder(place) else sorted(one for one in place.iterdir() if one.is_dir())
         found += [one for folder in inside for one in (folder, folder / _JUDGED) if is_run_folder(one)]
-    return sorted(map(read_stored_run, dict.fromkeys(found)), key=lambda one: (one.date, str(one.folder)))
+    return [*dict.fromkeys(found)]
+
+
+def _sort_runs(runs: Iterable[StoredRun]) -> list[StoredRun]:
+    return sorted(runs, key=lambda one: (one.date, str(one.folder)))
 
 
 def list_differing_settings(runs: Sequence[StoredRun]) -> dict[str, list[Any]]:
