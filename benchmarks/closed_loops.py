@@ -2,9 +2,9 @@
 
 A made-up population of 10,000 users and 2,000 items meets ALS (64 factors), re-ranked by MMR, over 100 rounds, trained
 anew every ten, with all measures; the same with half the users and half the rounds says whether time grows with them
-alone. Memory is that of a process of its own. Then a loop of the most popular items, trained in each round, of a few
-hundred users beside the popularity recommender of T-RECS, installed without its pins: users times rounds per second of
-the processor. Writes `benchmarks/results/closed_loops.csv`.
+alone. Memory is that of a process of its own. A trial of a sweep is one population of 1,000 users. Then a loop of the
+most popular items, trained in each round, of a few hundred users beside the popularity recommender of T-RECS, installed
+without its pins: users times rounds per second of the processor. Writes `benchmarks/results/closed_loops.csv`.
 """
 
 import argparse
@@ -30,6 +30,7 @@ TRECS = "0.2.1"
 BESIDE = ("numpy", "pandas", "scipy", "networkx", "tqdm", "matplotlib", "scikit-learn", "requests")
 USERS, ITEMS, ROUNDS, EVERY = 10_000, 2_000, 100, 10
 PEER_SIZE = (500, 500, 20, 10)  # users, items, rounds, items shown
+TRIAL_SIZE, TRIAL_EVERY = (1000, 500, 20), 5  # users, items, rounds
 N_REGIONS, D = 24, 20
 
 
@@ -53,6 +54,20 @@ def time_loop(users: int, rounds: int) -> float:
     simulate(replace(world), policy, rounds=1)  # compiled
     start = time.perf_counter()
     simulate(world, policy, rounds=rounds)
+    return time.perf_counter() - start
+
+
+def time_trial() -> float:
+    """Return the seconds of one trial of a search: the blend that reads most, and one population."""
+    users, items, rounds = TRIAL_SIZE
+    world, policy = (
+        build_world(users, items),
+        Recommender(models.ALS(factors=32), {"relevance": 1.0, "unexplored": 0.2}),
+    )
+    policy = replace(policy, retrain_every=TRIAL_EVERY)
+    simulate(replace(world), policy, rounds=1, measures=["welfare", "true_discovery"])
+    start = time.perf_counter()
+    simulate(world, policy, rounds=rounds, measures=["welfare", "true_discovery"])
     return time.perf_counter() - start
 
 
@@ -99,6 +114,10 @@ def main() -> None:
     for name, users, rounds in (("users", USERS // 2, ROUNDS), ("rounds", USERS, ROUNDS // 2)):
         half = measure_alone(users, rounds)[0]
         rows.append(print_row(Row(f"{what}: over half the {name}", whole, half, "s", whole / half, 2.2, "max")))
+    users, items, rounds = TRIAL_SIZE
+    trial = f"a trial of a sweep: {users:,} users x {items} items x {rounds} rounds, ALS and unexplored"
+    seconds = time_trial()
+    rows.append(print_row(Row(f"{trial}, training every {TRIAL_EVERY}", seconds, None, "s", seconds, 5.0, "max")))
     rows.append(print_row(compare_trecs()))
     speeds.write_speed_rows(rows, settings.out, f"trecs {TRECS}")
 

@@ -12,7 +12,7 @@ from recsys.simulation.measures.crowds import (
 )
 from recsys.simulation.measures.flips import EscapePotential, RoundsToForget
 from recsys.simulation.measures.protocols import Measure, PerGroup
-from recsys.simulation.measures.regions import count_effectively, count_regions, find_excess, find_taste
+from recsys.simulation.measures.regions import count_effectively, count_regions, find_taste
 from recsys.simulation.measures.utilities import MissedUtility, SlateUtility, TrueNDCG, TruePrecision, Welfare
 from recsys.simulation.measures.widths import (
     ConsumedMapWidth,
@@ -57,6 +57,5 @@ __all__ = [
     "PerGroup",
     "count_effectively",
     "count_regions",
-    "find_excess",
     "find_taste",
 ]

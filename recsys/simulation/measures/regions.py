@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from recsys.kernels.excesses import add_excesses
 from recsys.maths.inequality import entropy_bits, normalize_counts
 from recsys.simulation.records import Log, Population, Round
-from recsys.types.arrays import Bools, Doubles, Ints
+from recsys.types.arrays import Anys, Bools, Doubles, Ints
 
 
 class RegionCounts:
@@ -50,15 +51,14 @@ def count_effectively(counts: Doubles) -> Doubles:
     return np.asarray(2.0 ** entropy_bits(counts))
 
 
-def find_excess(population: Population) -> Doubles:
-    """Return by how much each item is worth more than the user's mean, (U, I), 0 where it is worth less."""
-    utilities = np.asarray(population.get_utilities(), dtype=np.float64)
-    return np.asarray(np.maximum(utilities - utilities.mean(axis=1, keepdims=True), 0.0))
+def sum_excesses(population: Population, n_regions: int) -> Doubles:
+    """Return by how much the items of each region are worth more than the user's mean, summed, (U, Z)."""
+    utilities: Anys = population.get_utilities()
+    sums = np.zeros((len(utilities), n_regions))
+    add_excesses(utilities, utilities.mean(axis=1, dtype=np.float64), population.regions, sums)
+    return sums
 
 
 def find_taste(population: Population, n_regions: int) -> Doubles:
     """Return the share of each region in the utility above the user's mean, (U, Z)."""
-    excess, of = find_excess(population), np.zeros((population.shape[0], n_regions))
-    for region in range(n_regions):
-        of[:, region] = excess[:, population.regions == region].sum(axis=1)
-    return normalize_counts(of)
+    return normalize_counts(sum_excesses(population, n_regions))

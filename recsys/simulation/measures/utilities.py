@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from recsys.kernels.excesses import add_hidden_excesses
 from recsys.simulation.measures.best_items import BestItems
 from recsys.simulation.measures.protocols import Stateless, average_rows, divide
-from recsys.simulation.measures.regions import find_excess
+from recsys.simulation.measures.regions import sum_excesses
 from recsys.simulation.records import Log, Population, Round
 from recsys.types.arrays import Anys, Doubles, Ints
 
@@ -37,7 +38,7 @@ class MissedUtility:
 
     def __init__(self, population: Population, log: Log) -> None:
         """Begin with what was met before the first round."""
-        self.hidden = ~(log.met | log.shown)
+        self.hidden, self.n_regions = ~(log.met | log.shown), int(population.regions.max()) + 1
         self.utilities: Anys | None = None  # those that the sums are of
         self.mean = self.total = self.left = np.zeros(len(self.hidden))
 
@@ -45,9 +46,9 @@ class MissedUtility:
         """Return the share after the round, (U,), NaN for who likes all items alike."""
         utilities = now.population.get_utilities()
         if utilities is not self.utilities:
-            excess = find_excess(now.population)
             self.utilities, self.mean = utilities, utilities.mean(axis=1, dtype=np.float64)
-            self.total, self.left = excess.sum(axis=1), np.where(self.hidden, excess, 0.0).sum(axis=1)
+            self.total, self.left = sum_excesses(now.population, self.n_regions).sum(axis=1), np.zeros(len(utilities))
+            add_hidden_excesses(utilities, self.mean, self.hidden, self.left)
         for items in (now.offer.items, now.consumption.items):
             user, place = np.nonzero(items >= 0)
             item = items[user, place]
