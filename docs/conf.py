@@ -131,6 +131,14 @@ RESULTS = {
         "published": "{expected}",
         "verdict": "{verdict}",
     },
+    "diverted_arms": {
+        "diverted": "{diverted}",
+        "measure": "{measure}",
+        "lift of the treatment arm": "{estimate:+.1%} [{low:+.1%}, {high:+.1%}]",
+        "lift of the full deployment": "{truth:+.1%} [{truth_low:+.1%}, {truth_high:+.1%}]",
+        "difference": "{bias:+.1%} [{bias_low:+.1%}, {bias_high:+.1%}]",
+        "same sign": "{same_sign:.0%}",
+    },
     "update": {
         "model": "{model}",
         "after an update": "{parts}",

@@ -152,6 +152,11 @@ def test_who_is_not_there_yet_is_shown_nothing_takes_nothing_and_counts_nowhere(
             assert (shown[users <= number] >= 0).all()
             worth = [expit(world.like_logits[u, shown[u]]).mean() for u in np.flatnonzero(users <= number)]
             assert found.get_values("slate_utility")[number] == pytest.approx(np.mean(worth))
+            eaten = [
+                expit(world.like_logits[u, consumed[u][consumed[u] >= 0]]).sum()
+                for u in np.flatnonzero(users <= number)
+            ]
+            assert found.get_values("welfare")[number] == pytest.approx(np.mean(eaten))
         assert (items[found.shown[found.shown >= 0]] > 0).any()
 
 

@@ -1,6 +1,6 @@
 """Closed loops: worlds of people with known tastes, policies that recommend to them, and what becomes of them."""
 
-from recsys.simulation.diverted_arms import DivertedExperiment, run_diverted_experiment
+from recsys.simulation.diverted_arms import DivertedExperiment, run_diverted_experiment, simulate_arms
 from recsys.simulation.loop import Trajectory, simulate
 from recsys.simulation.measures import MEASURES, Measure
 from recsys.simulation.policies import POLICIES, MostLiked, NoRecommender, Oracle, RandomItems, Recommender
@@ -41,4 +41,5 @@ __all__ = [
     "run_diverted_experiment",
     "run_simulation",
     "simulate",
+    "simulate_arms",
 ]

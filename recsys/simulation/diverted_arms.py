@@ -58,6 +58,29 @@ def run_diverted_experiment(
 ) -> DivertedExperiment:
     """Return what arms of a share of users say of two policies, and what each does where it is deployed to everybody.
 
+    The arms are those of `simulate_arms`.
+
+    Raises:
+        RecsysError: as `simulate_arms` does.
+    """
+    kept: dict[str, Any] = {"rounds": rounds, "measures": measures, "seed": seed}
+    arms = simulate_arms(world, control, treatment, share=share, divert=divert, **kept)
+    return DivertedExperiment(arms, simulate(world, control, **kept), simulate(world, treatment, **kept))
+
+
+def simulate_arms(
+    world: World,
+    control: Policy | str,
+    treatment: Policy | str,
+    *,
+    share: float = 0.5,
+    divert: Diverted = "users_and_items",
+    rounds: int = 50,
+    measures: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Trajectory:
+    """Return what happens in the arms of an experiment: groups of users called control, treatment and rest.
+
     A `share` of users, drawn by the seed, gets the treatment, as many are the control arm, and the rest gets the
     control policy too. With `divert = "users"` all arms share the catalogue and the log: what one arm's users like is
     learned by all, so that a treatment that finds new items helps its control. With "users_and_items" each arm also has
@@ -75,13 +98,8 @@ def run_diverted_experiment(
     shape = start_world(world, seed).shape
     users = _draw_arms("users", shape[0], share, seed)
     items = _draw_arms("items", shape[1], share, seed) if divert == "users_and_items" else None
-    kept: dict[str, Any] = {"rounds": rounds, "measures": measures, "seed": seed}
     arms = DivertedArms(resolve_policy(control), resolve_policy(treatment), users, items)
-    return DivertedExperiment(
-        simulate(_ArmWorld(world, users), arms, **kept),
-        simulate(world, control, **kept),
-        simulate(world, treatment, **kept),
-    )
+    return simulate(_ArmWorld(world, users), arms, rounds=rounds, measures=measures, seed=seed)
 
 
 @dataclass(frozen=True, eq=False)
