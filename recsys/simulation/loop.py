@@ -8,8 +8,8 @@ import numpy as np
 from recsys.simulation.limits import check_fit
 from recsys.simulation.measures import MEASURES, STANDARD, Measure, PerGroup
 from recsys.simulation.measures.protocols import mark_groups
-from recsys.simulation.policies import POLICIES
-from recsys.simulation.records import ArrivalRounds, Log, Offer, Policy, Population, Round, World, find_arrivals
+from recsys.simulation.named_policies import POLICIES
+from recsys.simulation.records import ArrivalRounds, Offer, Policy, Population, Round, World, find_arrivals, start_log
 from recsys.support.progress import track_rounds
 from recsys.support.resolver import resolve_extension
 from recsys.support.threads import limit_to_one_blas_thread
@@ -72,7 +72,7 @@ def simulate(
     running = resolved.start(population, seed)
     observers = {name: resolve_measure(name) for name in (STANDARD if measures is None else measures)}
     arrivals = find_arrivals(population)
-    log = Log(population.shape, population.history, None if arrivals is None else arrivals.items)
+    log = start_log(population)
     started = {name: make(population, log) for name, make in observers.items()}
     names = population.group_names.tolist() if len(population.group_names) > 1 else []
     masks = mark_groups(population)

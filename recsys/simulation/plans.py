@@ -16,7 +16,8 @@ from recsys.reranking.blends import parse_blend
 from recsys.reranking.guards import parse_guards
 from recsys.simulation.loop import resolve_measure
 from recsys.simulation.measures import STANDARD
-from recsys.simulation.policies import POLICIES, Recommender
+from recsys.simulation.named_policies import POLICIES
+from recsys.simulation.policies import Recommender
 from recsys.simulation.records import Policy, World
 from recsys.simulation.worlds import WORLDS, Arrivals, Behaviour, TasteFlips
 from recsys.simulation.worlds.fitting import fit_tastes

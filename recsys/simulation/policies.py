@@ -12,7 +12,7 @@ from recsys.models import registry
 from recsys.reranking.slates import fit_scales, rerank
 from recsys.retrieval.candidates import Pool, candidates
 from recsys.simulation.policy_rules import PolicyRules, parse_rules
-from recsys.simulation.records import Log, Offer, Policy, Population, RunningPolicy, Told, mark_pairs
+from recsys.simulation.records import Log, Offer, Population, RunningPolicy, Told, mark_pairs
 from recsys.simulation.shown_items import ShownItems
 from recsys.support import rng
 from recsys.types import Guard, Model, RecsysError, Scorer, Split, check_choice
@@ -57,8 +57,8 @@ class _OfK:
 
 
 @dataclass(frozen=True)
-class _ByScore(_OfK):
-    """Shows the k items with the largest score that a user has not met."""
+class ByScore(_OfK):
+    """Shows the k items with the largest score, of those that may be shown."""
 
     def start(self, population: Population, seed: int) -> RunningPolicy:
         """Return the policy."""
@@ -71,7 +71,7 @@ class _ByScore(_OfK):
 
 @dataclass(frozen=True)
 class _RunningScores:
-    policy: _ByScore
+    policy: ByScore
     population: Population
     seed: int
 
@@ -105,7 +105,7 @@ class _RunningDraws:
 
 
 @dataclass(frozen=True)
-class MostLiked(_ByScore):
+class MostLiked(ByScore):
     """Shows the k items with most likes in the log, of those that the user has not met."""
 
     def score(self, population: Population, log: Log, seed: int, number: int) -> Doubles:
@@ -114,7 +114,7 @@ class MostLiked(_ByScore):
 
 
 @dataclass(frozen=True)
-class Oracle(_ByScore):
+class Oracle(ByScore):
     """Shows the k items that are worth most to the user, of those that the user has not met: it knows true tastes."""
 
     def score(self, population: Population, log: Log, seed: int, number: int) -> Anys:
@@ -189,6 +189,8 @@ class RunningRecommender:
         self._banned = np.zeros(population.shape[1], dtype=bool)  # items of sensitive topics
         if self.rules.topics is not None:
             self._banned |= self.rules.topics.find_topic_items(self._first.items).find_sensitive_items()
+        drawn = policy.temperature or policy.epsilon
+        self._keeps_order = self.rules.blend == {"relevance": 1.0} and not (self.rules.guards or drawn)
         self._random = RandomItems(policy.k).start(population, seed)
         self._fitted: Scorer | None = None
         self._wide: Pool | None = None
@@ -205,6 +207,8 @@ class RunningRecommender:
         pool = self._narrow_pool(log, number)
         if self.rules.reads_exposures:
             pool = replace(pool, context=replace(pool.context, exposures=self._shown.build_histories(number)))
+        if self._keeps_order:
+            return Offer(pool.items[:, : self.policy.k], make_maps=lambda: pool.context.maps)
         made = rerank(
             pool, self.rules.blend, min(self.policy.k, pool.items.shape[1]), scale=self._get_scales(pool),
             guards=self.rules.guards, temperature=self.policy.temperature, epsilon=self.policy.epsilon,
@@ -256,15 +260,6 @@ class RunningRecommender:
         if self._scales is None or (not self._scales.get("fatigue", 1.0) and self._shown.n_read):
             self._scales = fit_scales(pool, self.rules.blend, min(self.policy.k, pool.items.shape[1]))
         return self._scales
-
-
-POLICIES: Mapping[str, type[Policy]] = {
-    "none": NoRecommender,
-    "random": RandomItems,
-    "most_liked": MostLiked,
-    "oracle": Oracle,
-    "recommender": Recommender,
-}
 
 
 def select_unmet(scores: Anys, met: Bools, k: int) -> Ints:

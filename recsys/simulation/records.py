@@ -52,7 +52,8 @@ class Consumption:
 class Population(Protocol):
     """U users with known tastes among I items, which change by what is consumed: a world that has started.
 
-    It may also have `flip`, its `FlippedUsers`, and `arrivals`, its `ArrivalRounds`; None where it has none.
+    It may also have `flip`, its `FlippedUsers`, and `arrivals`, its `ArrivalRounds`; None where it has none. Where
+    items can be met again, or come and go, it has `find_closed(met, number)`: what a round may not show, (U, I).
     """
 
     @property
@@ -87,7 +88,7 @@ class Population(Protocol):
     def consume(self, offer: Offer, met: Bools, number: int) -> Consumption:
         """Return what the users consume in a round, by number from 0, and change by it.
 
-        `met` (U, I) marks what each has consumed before: nothing is consumed twice.
+        `met` (U, I) marks what each has consumed before: nothing is consumed twice, unless `find_closed` lets it.
         """
         ...
 
@@ -119,9 +120,19 @@ class Policy(Protocol):
 class Log:
     """What the platform knows: who met and liked what, and who was shown what. It grows round by round."""
 
-    def __init__(self, shape: tuple[int, int], history: Split | None = None, item_rounds: Ints | None = None) -> None:
-        """Begin with the log before the first round; `item_rounds` (I,) are those from which items may be shown."""
-        self.item_rounds = item_rounds
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        history: Split | None = None,
+        item_rounds: Ints | None = None,
+        find_closed: Callable[[Bools, int], Bools] | None = None,
+    ) -> None:
+        """Begin with the log before the first round.
+
+        `item_rounds` (I,) are those from which items may be shown; `find_closed` is the population's, where it has one.
+        """
+        self.item_rounds, self._find_closed = item_rounds, find_closed
+        self.last: tuple[Offer, Consumption] | None = None  # of the round before, None in the first
         self.slates: list[Ints] = []  # (U, k) of each round
         self.met = np.zeros(shape, dtype=bool)
         self.liked = np.zeros(shape, dtype=bool)
@@ -132,6 +143,7 @@ class Log:
 
     def record(self, offer: Offer, consumption: Consumption) -> None:
         """Add what was shown and consumed in a round."""
+        self.last = offer, consumption
         self.slates.append(offer.items)
         user, place = np.nonzero(offer.items >= 0)
         self.shown[user, offer.items[user, place]] = True
@@ -142,6 +154,8 @@ class Log:
 
     def get_closed(self, number: int) -> Bools:
         """Return what may not be shown in a round, (U, I): what was met, and items that are not there yet."""
+        if self._find_closed is not None:
+            return self._find_closed(self.met, number)
         if self.item_rounds is None:
             return self.met
         return np.asarray(self.met | (self.item_rounds > number))
@@ -160,6 +174,13 @@ class Round:
     offer: Offer
     consumption: Consumption
     log: Log  # of all rounds before
+
+
+def start_log(population: Population) -> Log:
+    """Return the log of a population before the first round."""
+    arrivals = find_arrivals(population)
+    item_rounds = None if arrivals is None else arrivals.items
+    return Log(population.shape, population.history, item_rounds, getattr(population, "find_closed", None))
 
 
 def find_flip(population: Population) -> FlippedUsers | None:

@@ -8,9 +8,10 @@ from scipy import stats
 
 from recsys.simulation.tables import CONFIDENCE, find_interval
 from recsys.support import rng
-from recsys.types.arrays import Doubles
+from recsys.types.arrays import Bools, Doubles
 
-Expected = Literal["above", "below", "none"]  # zero, or no difference
+Expected = Literal["above", "below", "none", "mostly"]  # zero, no difference, or a share of populations
+MOSTLY = 0.95  # of populations, for an order that is said to hold
 N_DRAWS = 1000
 
 
@@ -23,17 +24,28 @@ class Finding:
     value: float
     low: float
     high: float
-    expected: Expected  # above 0, below 0, or none: within `margin` of 0
+    expected: Expected  # above 0, below 0, none: within `margin` of 0, or mostly: at least `margin`
     margin: float = 0.0
 
     def describe_expected(self) -> str:
         """Return in words what was published."""
-        within = f"within {self.margin:g} of 0"
-        return {"above": "above 0", "below": "below 0", "none": within}[self.expected]
+        said = {"none": f"within {self.margin:g} of 0", "mostly": f"at least {self.margin:g}"}
+        return {"above": "above 0", "below": "below 0", **said}[self.expected]
 
     @property
     def verdict(self) -> str:
-        """`reproduced`, `contradicted`, or `undecided` where the interval does not tell."""
+        """`reproduced`, `contradicted`, or `undecided` where the interval does not tell.
+
+        An order that holds in at least the asked share of the populations is reproduced.
+        """
+        if self.expected == "mostly":
+            return (
+                "reproduced"
+                if self.value >= self.margin
+                else "contradicted"
+                if self.high < self.margin
+                else "undecided"
+            )
         if self.expected == "none":
             if -self.margin <= self.low and self.high <= self.margin:
                 return "reproduced"
@@ -46,6 +58,13 @@ def judge_mean(source: str, statement: str, values: Doubles, expected: Expected,
     """Return the mean of independent values, (n,), with Student's interval; NaN is left out."""
     mean, low, high = (float(one) for one in find_interval(values[~np.isnan(values)]))
     return Finding(source, statement, mean, low, high, expected, margin)
+
+
+def judge_share(source: str, statement: str, holds: Bools, least: float = MOSTLY) -> Finding:
+    """Return the share of cases, (n,), in which something holds, with the interval of Clopper and Pearson."""
+    found = stats.binomtest(int(holds.sum()), len(holds))
+    interval = found.proportion_ci(CONFIDENCE, method="exact")
+    return Finding(source, statement, float(holds.mean()), float(interval.low), float(interval.high), "mostly", least)
 
 
 def judge_slope(
