@@ -102,27 +102,19 @@ def judge_amplification(runs: AmplificationRuns, minority: str, label: str) -> l
     found = []
     for name in runs.popularity:
         shown, coverage, drift = runs.popularity[name], runs.coverage[name], runs.drift[name]
+        where, ends = f"{name}, {label}", "last - first round"
         rise = shown[:, -1] - shown[:, 0]
-        found.append(
-            judge_mean(SOURCE, f"popularity of what is shown, last - first round, {name}, {label}", rise, "above")
-        )
-        said = f"share of rounds in which the popularity of what is shown rises, {name}, {label}"
+        found.append(judge_mean(SOURCE, f"popularity of what is shown, {ends}, {where}", rise, "above"))
+        said = f"share of rounds in which the popularity of what is shown rises, {where}"
         found.append(judge_share(SOURCE, said, (np.diff(shown, axis=1) > 0).ravel()))
         fall = coverage[:, -1] - coverage[:, 0]
-        found.append(
-            judge_mean(SOURCE, f"share of items shown to somebody, last - first round, {name}, {label}", fall, "below")
-        )
-        rise = drift[:, -1] - drift[:, 0]
-        found.append(
-            judge_mean(
-                SOURCE, f"drift from the first mix of genres, last - first round, {name}, {label}", rise, "above"
-            )
-        )
-        said = f"drift from the first mix of genres, {minority} - others, {name}, {label}"
-        found.append(judge_mean(SOURCE, said, runs.minority_drift[name], "above"))
+        found.append(judge_mean(SOURCE, f"share of items shown to somebody, {ends}, {where}", fall, "below"))
+        said, rise = "drift from the first mix of genres", drift[:, -1] - drift[:, 0]
+        found.append(judge_mean(SOURCE, f"{said}, {ends}, {where}", rise, "above"))
+        found.append(judge_mean(SOURCE, f"{said}, {minority} - others, {where}", runs.minority_drift[name], "above"))
         nearer = runs.approach[name]
-        said = f"divergence from the others' first mix, {minority} at the end - at first, {name}, {label}"
+        said = f"divergence from the others' first mix, {minority} at the end - at first, {where}"
         found.append(judge_mean(SOURCE, said, -nearer[:, 0], "below"))
-        said = f"how much nearer to the other group's first mix, {minority} - others, {name}, {label}"
+        said = f"how much nearer to the other group's first mix, {minority} - others, {where}"
         found.append(judge_mean(SOURCE, said, nearer[:, 0] - nearer[:, 1], "above"))
     return found

@@ -19,13 +19,13 @@ LIKED_FROM = 4.0  # stars
 class AcceptedRatings:
     """A world of the users and items of a log of ratings, made by `build_rating_world`.
 
-    A user accepts the item at rank r (from 1) with the probability exp(-decay r), each by itself, and rates it; with
-    `one_item` it is one item of the slate, drawn with these weights. Its rating is the user's mean + a tenth of the user's deviation times the item's mean + normal noise with the user's deviation,
-    rounded to whole stars. It is liked from `liked_from` stars on. The log of the first round is the real one, and
-    nothing is accepted twice.
+    A user accepts the item at rank r (from 1) with the probability exp(-decay r), each by itself; with `one_item` it is
+    one item of the slate, drawn with these weights. Its rating is the user's mean + a tenth of the user's deviation
+    times the item's mean + normal noise with the user's deviation, rounded to whole stars, and it is liked from
+    `liked_from` stars on. The log before the first round is the real one, and nothing is accepted twice.
 
-    Source: "Feedback loop and bias amplification in recommender systems", CIKM 2020. How many items of a slate a user
-    accepts, and the noise of ratings, are read here in two ways and one.
+    Source: "Feedback loop and bias amplification in recommender systems", CIKM 2020. Its text leaves open here how many
+    items of a slate are accepted, and how ratings vary.
 
     Raises:
         RecsysError: if a setting is out of range.
