@@ -22,8 +22,8 @@ class HiddenTypes:
     anew, and a slate of them; one item or none is clicked by a multinomial logit over affinity + quality, none with the
     log-weight `no_click`. What was clicked can be shown again. The platform sees topics and qualities alone.
 
-    The defaults are those of the published environment `interest_exploration`, whose popular topic is the best one for
-    nearly everybody: with ((0.1, 1.2), (0.7, 0.1)) the first type has a topic of its own.
+    The defaults are those of the published environment, whose popular topic is the best one for nearly everybody: with
+    ((0.1, 1.2), (0.7, 0.1)) the first type has a topic of its own.
 
     Source: "RecSim: a configurable simulation platform for recommender systems", 2019.
 
