@@ -216,8 +216,8 @@ def test_oracles_know_what_they_say_and_no_more():
             grown[user, item] = outcomes - (now - first) ** 2
     shown = DriftOracle(k=8).start(people, 0).recommend(Log((3, 8)), 0).items
     assert np.array_equal(shown, np.argsort(-grown, axis=1))
-    typed = HiddenTypes(users=9, items=5, candidates=5).start(0)
-    shown = AverageTaste(k=5).start(typed, 0).recommend(Log((9, 5)), 0).items
+    typed = HiddenTypes(users=9, items=40, candidates=40).start(0)
+    shown = AverageTaste(k=40).start(typed, 0).recommend(Log((9, 40)), 0).items
     assert (shown == np.argsort(-typed.get_utilities().mean(axis=0))).all()
 
 
