@@ -26,6 +26,7 @@ EXPLOITING = (
 EXPLORING = ("UCB", "Thompson", "random")  # all that go on trying what is new
 MARGIN = 0.05  # of no growth: a share of the shift of interests in the middle
 NOISE, RESETS = 1.0, 0.01
+LONG = 5  # times as many rounds for resets: that they bound the shift is seen after the bandit has settled
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class DegeneracyRuns:
     fixed: Mapping[str, Doubles]  # all items are there from the first round on
     growing: Mapping[str, Doubles]  # as many items come each round as one
     noisy: Doubles  # Thompson sampling, interests with noise at each click
-    reset: Doubles  # Thompson sampling, interests that fall back by chance
+    reset: Doubles  # Thompson sampling, interests that fall back by chance: 5 T rounds
 
 
 def run_degeneracy(
@@ -53,8 +54,8 @@ def run_degeneracy(
     }
     with limit_to_one_blas_thread(), track_rounds("degeneracy", 2 * len(policies) + 2) as done:
 
-        def follow(of: ReinforcedInterests, policy: Policy) -> Doubles:
-            shifts = follow_shifts(of, policy, rounds, seed)
+        def follow(of: ReinforcedInterests, policy: Policy, n: int = rounds) -> Doubles:
+            shifts = follow_shifts(of, policy, n, seed)
             done()
             return shifts
 
@@ -62,7 +63,7 @@ def run_degeneracy(
             {name: follow(world, policy) for name, policy in policies.items()},
             {name: follow(wide, policy) for name, policy in policies.items()},
             follow(replace(world, noise=NOISE), policies["Thompson"]),
-            follow(replace(world, reset_probability=RESETS), policies["Thompson"]),
+            follow(replace(world, reset_probability=RESETS), policies["Thompson"], LONG * rounds),
         )
 
 
@@ -91,6 +92,9 @@ def judge_degeneracy(runs: DegeneracyRuns) -> list[Finding]:
     said = "growth of the shift in the second half, Thompson"
     noisy, reset = _find_late_growth(runs.noisy), _find_late_growth(runs.reset)
     found.append(judge_mean(NOISE_SOURCE, f"{said}, noise in interests", noisy, "above"))
+    gap = runs.reset[len(runs.noisy) - 1] - runs.noisy[-1]
+    said_at_end = "shift of interests at the end, Thompson, resets - noise"
+    found.append(judge_mean(NOISE_SOURCE, said_at_end, gap, "below"))
     share = reset / runs.reset[len(runs.reset) // 2]
     found.append(judge_mean(NOISE_SOURCE, f"relative {said}, resets of interests", share, "none", MARGIN))
     return found

@@ -39,13 +39,9 @@ class Finding:
         An order that holds in at least the asked share of the populations is reproduced.
         """
         if self.expected == "mostly":
-            return (
-                "reproduced"
-                if self.value >= self.margin
-                else "contradicted"
-                if self.high < self.margin
-                else "undecided"
-            )
+            if self.value >= self.margin:
+                return "reproduced"
+            return "contradicted" if self.high < self.margin else "undecided"
         if self.expected == "none":
             if -self.margin <= self.low and self.high <= self.margin:
                 return "reproduced"

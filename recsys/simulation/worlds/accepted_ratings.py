@@ -46,6 +46,11 @@ class AcceptedRatings:
         check_number("accepted_ratings: decay", self.decay)
         check_number("accepted_ratings: liked_from", self.liked_from)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """U users and I items."""
+        return self.split.shape
+
     def start(self, seed: int) -> "RatingPopulation":
         """Return the users before the first round."""
         return RatingPopulation(self, seed)
