@@ -24,7 +24,7 @@ EXPLOITING = (
     "Thompson",
 )  # all that are said to degenerate faster than random slates
 EXPLORING = ("UCB", "Thompson", "random")  # all that go on trying what is new
-MARGIN = 0.05  # of no growth: a share of the shift of interests in the middle
+MARGIN = 0.05  # of no growth: a share of the shift of interests in the third quarter
 NOISE, RESETS = 1.0, 0.01
 LONG = 5  # times as many rounds for resets: that they bound the shift is seen after the bandit has settled
 
@@ -90,13 +90,14 @@ def judge_degeneracy(runs: DegeneracyRuns) -> list[Finding]:
         said = f"growth of the shift in the second half, candidates that grow - that do not, {name}"
         found.append(judge_mean(SOURCE, said, gap, "below"))
     said = "growth of the shift in the second half, Thompson"
-    noisy, reset = _find_late_growth(runs.noisy), _find_late_growth(runs.reset)
+    noisy = _find_late_growth(runs.noisy)
     found.append(judge_mean(NOISE_SOURCE, f"{said}, noise in interests", noisy, "above"))
     gap = runs.reset[len(runs.noisy) - 1] - runs.noisy[-1]
     said_at_end = "shift of interests at the end, Thompson, resets - noise"
     found.append(judge_mean(NOISE_SOURCE, said_at_end, gap, "below"))
-    share = reset / runs.reset[len(runs.reset) // 2]
-    found.append(judge_mean(NOISE_SOURCE, f"relative {said}, resets of interests", share, "none", MARGIN))
+    third, last = (runs.reset[len(runs.reset) * n // 4 : len(runs.reset) * (n + 1) // 4].mean(axis=0) for n in (2, 3))
+    said = "relative growth of the shift, last - third quarter of the rounds, Thompson, resets of interests"
+    found.append(judge_mean(NOISE_SOURCE, said, (last - third) / third.mean(), "none", MARGIN))
     return found
 
 
