@@ -112,7 +112,7 @@ def test_an_experiment_that_cannot_be_is_one_line(world, settings, line):
 
 
 def test_a_simulation_has_the_same_bits_whatever_the_threads(world, monkeypatch):
-    ring = RingBeliefs(users=400, items=300, correlation=0.7)
+    ring = RingBeliefs(users=30, items=900, correlation=0.7)
     als = Recommender(rs.models.ALS(factors=8, iterations=3), {"relevance": 1.0, "mmr": 0.3}, k=5, pool=20)
     found = []
     for threads in (1, 2):
