@@ -630,9 +630,49 @@ def _project_candidate(volume, state, b, p, last, i):
 
 
 @_compiled
-def _project_pick(volume, state, b, p, last, pick):
-    """Call `_project_candidate` without inlining it, for a pick that has not met all before it: one that was pinned."""
-    _project_candidate(volume, state, b, p, last, pick)
+def _project_anew(volume, state, b, p, last, i):
+    """Call `_project_candidate` without inlining it, where few call: for pinned picks, and rows that a window begins."""
+    _project_candidate(volume, state, b, p, last, i)
+
+
+@compile_kernel(fastmath={*EXACT_FASTMATH, "contract"}, count_references=False, inline=True)
+def _take_off_earlier(basis, pick, rows, last, parts):
+    """Return `parts`, the products of a pick with four candidates, less those of the `last` entries of their rows.
+
+    These are taken off as `_project_four` does: an entry has the same bits by both.
+    """
+    w, x, y, z = parts
+    own, a, b, c, e = np.uintp(pick), np.uintp(rows[0]), np.uintp(rows[1]), np.uintp(rows[2]), np.uintp(rows[3])
+    for s in range(np.uintp(last)):
+        known = basis[own + s]
+        w -= known * basis[a + s]
+        x -= known * basis[b + s]
+        y -= known * basis[c + s]
+        z -= known * basis[e + s]
+    return w, x, y, z
+
+
+@_compiled
+def _project_last_pick(volume, state, b, p, last, n):
+    """Project the last of `last` held picks out of all candidates, which have met those before: four at a time."""
+    rows, basis, residual, met = volume.rows[p, b], state.basis, state.residual[p], state.met[p]
+    offset, d, share, most = volume.settings[p, 0], volume.settings[p, 1], 1.0 - volume.ridge[p], state.held.shape[1]
+    pick, root, first = state.held[p, last - 1], state.roots[p, last - 1], p * state.residual.shape[1]
+    for i in range(0, n, AT_ONCE):
+        w, x, y, z = _dot_four(volume.vectors, offset + rows[pick] * d, _find_four(rows, i, n, offset, d), d)
+        places = (
+            (first + i) * most,
+            (first + min(i + 1, n - 1)) * most,
+            (first + min(i + 2, n - 1)) * most,
+            (first + min(i + 3, n - 1)) * most,
+        )
+        parts = (share * w, share * x, share * y, share * z)
+        parts = _take_off_earlier(basis, (first + pick) * most, places, last - 1, parts)
+        for j in range(min(AT_ONCE, n - i)):
+            part = parts[j] / root if root > 0.0 else 0.0
+            basis[places[j] + last - 1] = part
+            residual[i + j] -= part * part
+            met[i + j] = last
 
 
 @_inlined
@@ -648,7 +688,7 @@ def _update_window(volume, state, b, p, slate, step, n):
     for s in range(0 if first > 0 else max(0, step - 1), step - first):
         held[p, s] = slate[first + s]
         if state.met[p, held[p, s]] < s:
-            _project_pick(volume, state, b, p, s, held[p, s])
+            _project_anew(volume, state, b, p, s, held[p, s])
         if s > 0 and (residual[p, held[p, s]] < RECOMPUTE_BELOW or exact[p, held[p, s - 1]] >= 0):
             _compute_exact_residual(volume, state, b, p, s, held[p, s])
         square = residual[p, held[p, s]]
@@ -689,13 +729,17 @@ def _compute_volume_bound(volume, state, b, p, before, i, bound):
 
 @_compiled
 def _fill_volume_gains(volume, state, b, p, step, n, alive, gain):
-    """Set the gains of all candidates that are left."""
+    """Set the gains of all candidates that are left; up to a full window each has met all picks except the last."""
     if volume is None:
         return
-    last = min(step, volume.settings[p, 3])
+    window = volume.settings[p, 3]
+    last = min(step, window)
+    if 0 < step <= window:
+        _project_last_pick(volume, state, b, p, last, n)
     for i in range(n):
         if alive[i]:
-            _project_candidate(volume, state, b, p, last, i)
+            if step > window:
+                _project_anew(volume, state, b, p, last, i)
             gain[i] = _compute_volume_gain(volume, state, b, p, last, i)
 
 
