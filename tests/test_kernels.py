@@ -407,6 +407,24 @@ def test_without_a_place_for_compiled_code_it_is_compiled_all_the_same(monkeypat
     assert compiled.compile_kernel(fastmath=False)(lambda x: 2 * x)(21) == 42
 
 
+def test_what_compiled_code_alone_calls_gets_machine_code_where_sums_are_reordered_alone():
+    import numba
+
+    from recsys.kernels.compiled import compile_kernel
+
+    def _add_up(numbers):
+        total = 0.0
+        for number in numbers:
+            total += number
+        return total
+
+    for fastmath, made in ((False, False), ({"nnan", "contract"}, False), ({"nnan", "reassoc"}, True), (True, True)):
+        part = compile_kernel(fastmath=fastmath)(_add_up)
+        assert numba.njit(lambda numbers: part(numbers) + 1.0)(np.ones(40)) == 41.0  # noqa: B023
+        (code,) = part.overloads.values()
+        assert (code.library.get_pointer_to_function(code.fndesc.llvm_func_name) != 0) == made
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6), k=st.integers(1, 12), d=st.integers(1, 12), users=st.integers(0, 19))
 def test_spectra_are_the_eigenvalues_of_similarities(seed, k, d, users):

@@ -1,11 +1,13 @@
 """What the library logs: compilation and cells of the cache, under its own name, and on a terminal when it is asked."""
 
+import gc
 import logging
 import subprocess
 import sys
 
 import numpy as np
 from numba import njit
+from numba.core import event
 
 from recsys.cli import main, options
 from recsys.kernels import compiled as listened_to  # noqa: F401
@@ -49,6 +51,22 @@ def test_what_is_compiled_stands_on_the_terminal_while_it_takes_place():
 
     compiled = njit(lambda x: x + 2)
     assert [call(compiled), call(compiled)] == [[("compiling <lambda>", None)], []]
+
+
+def test_no_garbage_is_collected_while_something_is_compiled():
+    seen = []
+
+    class Steps(event.Listener):
+        def on_start(self, event):
+            seen.append(gc.isenabled())
+
+        def on_end(self, event):
+            seen.append(gc.isenabled())
+
+    with event.install_listener("numba:run_pass", Steps()):
+        assert njit(lambda x: x + 3)(1) == 4
+    assert set(seen) == {False}
+    assert gc.isenabled()
 
 
 def test_the_library_is_silent_until_it_is_asked():

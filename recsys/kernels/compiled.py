@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from numba import njit
 
 from recsys.kernels import compile_log  # noqa: F401  # what is compiled is logged
+from recsys.kernels.parts import PartCompiler
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,7 +20,8 @@ def compile_kernel(fastmath: bool | set[str], count_references: bool = True, inl
     written out wherever it is called.
 
     A function whose name begins with "_" is for compiled code alone: Python cannot call it, and it is kept inside of
-    what calls it. To compile what takes and returns its arguments from Python takes as long as the function itself.
+    what calls it (`recsys.kernels.parts`). To compile what takes and returns its arguments from Python takes as long as
+    the function itself. Where sums may be reordered it is optimised before: their order is one, whatever calls it.
 
     Numba keeps compiled code beside the source, or in the user's cache folder. Where it can write to neither (a
     read-only installation, a user without a home), each process compiles anew.
@@ -28,11 +30,13 @@ def compile_kernel(fastmath: bool | set[str], count_references: bool = True, inl
     options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy", "no_cfunc_wrapper": True}
     options |= {} if count_references else {"_nrt": False}
     options |= {"forceinline": True} if inline else {}
+    reordered = fastmath if isinstance(fastmath, bool) else "reassoc" in fastmath
 
     def compile_(function: F) -> F:
         result: F
         if function.__name__.startswith("_"):
-            result = make(no_cpython_wrapper=True, **options)(function)
+            alone = {} if reordered else {"pipeline_class": PartCompiler}
+            result = make(no_cpython_wrapper=True, **alone, **options)(function)
             return result
         try:
             result = make(cache=True, **options)(function)

@@ -631,7 +631,7 @@ def _project_candidate(volume, state, b, p, last, i):
 
 @_compiled
 def _project_anew(volume, state, b, p, last, i):
-    """Call `_project_candidate` without inlining it, where few call: for pinned picks, and rows that a window begins."""
+    """Call `_project_candidate` without inlining it: for pinned picks, and for rows that a window begins anew."""
     _project_candidate(volume, state, b, p, last, i)
 
 
@@ -1153,8 +1153,9 @@ def _fill_picks(lengths, weights, inputs, rules, draws, output, state):
     for b in range(len(lengths)):
         n, weight, slate = lengths[b], weights[b], output.picks[b]
         _init_user(inputs, rules, state, weight, draws, every, b, n)
-        some, same, settled = bounded.any(), not every and not guarded, 1
+        some, same, settled = False, not every and not guarded, 1
         for t in range(len(shape)):
+            some = some or bounded[t]
             same = same and (bounded[t] or shape[t] == MODULAR)
             if shape[t] == SPREAD and _is_filled_twice(inputs.spread, inputs.terms.place[t], n, len(slate)):
                 settled = 2

@@ -28,8 +28,9 @@ def check_candidates(codes, scores, rounded):
     size = 16
     while size < 2 * len(codes):
         size *= 2
-    seen = np.full(size, -1, np.int64)
-    wrong = 0
+    seen, wrong = np.empty(size, np.int64), 0
+    for place in range(size):
+        seen[place] = -1
     for n in range(len(codes)):
         rounded[n] = np.float32(scores[n])
         if not np.isfinite(rounded[n]):
