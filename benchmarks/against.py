@@ -1,4 +1,4 @@
-"""Whether slates and requests became slower than at another commit: `python benchmarks/against.py COMMIT`.
+"""Whether slates, scales and requests became slower than at another commit: `python benchmarks/against.py COMMIT`.
 
 The commit is checked out beside this one, and both sides run the same work in turns, each in a process of its own with
 one thread. A figure is processor time; `ratio` is the median over the rounds of this checkout's time by the other's.
@@ -21,11 +21,12 @@ Work = Callable[[], object]
 
 
 def build_workloads() -> dict[str, Work]:
-    """What is timed: batches of slates, and requests one after the other."""
+    """What is timed: batches of slates, the scales that are fitted before, and requests one after the other."""
     import speeds
     from serving import SMALL, build_request_functions, build_synthetic_ranker, draw_requests
 
     import recsys as rs
+    from recsys.reranking.slates import fit_scales
 
     split = speeds.draw_split(USERS, ITEMS)
     maps = speeds.draw_maps(ITEMS, 10, 20)
@@ -39,6 +40,8 @@ def build_workloads() -> dict[str, Work]:
         f"rerank of {USERS} users, {N} candidates: {name}": lambda blend=blend: rs.rerank(pool, blend, k=K, n_threads=1)
         for name, blend in blends.items()
     }
+    for name, blend in blends.items():
+        found[f"scales of {USERS} users, {N} candidates: {name}"] = lambda blend=blend: fit_scales(pool, blend, K)
     ranker = build_synthetic_ranker(SMALL, 500, 64)
     for name, ask in build_request_functions(ranker, draw_requests(ranker)).items():
         found[name] = lambda ask=ask: [ask(number) for number in range(400)]
