@@ -27,7 +27,7 @@ class PartLibrary(JITCodeLibrary):
         pass
 
     def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()
+        self._finalize_dynamic_globals()  # type: ignore[no-untyped-call]
         self._finalized = True
 
 
@@ -37,5 +37,6 @@ class PartCompiler(Compiler):
     def define_pipelines(self) -> Any:
         """Give the code its library, and return Numba's steps."""
         state = self.state
-        state.library = PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-        return super().define_pipelines()
+        codegen, name = state.targetctx.codegen(), state.func_id.func_qualname
+        state.library = PartLibrary(codegen, name)  # type: ignore[no-untyped-call]
+        return super().define_pipelines()  # type: ignore[no-untyped-call]
