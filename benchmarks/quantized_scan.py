@@ -6,6 +6,7 @@ scan leaves is told in items for each of the n best: at made-up factors of 60,00
 items around 300 tastes), and at those of models of MovieLens 100K, n = 6 of 1,682 items, as if there were 200 of
 60,000. BPR's, whose biases are one more factor, are told for comparison: it scores its items otherwise.
 `python benchmarks/quantized_scan.py` takes some minutes and 3 GB of memory; `--items N` measures one size alone.
+Pools are made by products of blocks of users: one row holds a scan for one user against these.
 """
 
 import argparse
@@ -14,16 +15,19 @@ from pathlib import Path
 
 import numpy as np
 from speeds import Row, draw_factors, draw_maps, draw_split, print_row, time_side_by_side, time_work, write_speed_rows
+from threadpoolctl import threadpool_limits
 
 import recsys as rs
 from recsys.models import ALS, BPR, IALS, PureSVD
 from recsys.rankers import Ranker, quantized_retrieval
 from recsys.rankers.quantized_retrieval import QuantizedItems
+from recsys.retrieval.candidates import BLOCK
 from recsys.support.rng import make_generator
 
 RESULTS = Path(__file__).parent / "results" / "quantized_scan.csv"
 SIZES = {20_000: None, 60_000: 1.3, 200_000: None, 1_000_000: 2.0}  # items, and how much quicker it has to be
 USERS, D, N, K, REQUESTS, ROUNDS = 400, 128, 200, 10, 10, 15
+BLOCK_ITEMS = 60_000
 NOBODY_PAYS = 2**62  # items
 
 
@@ -56,6 +60,30 @@ def measure_requests(items: int, target: float | None) -> Iterator[Row]:
     factors = np.asarray(ranker.model.factors.item_factors)  # type: ignore[union-attr]
     took = time_work(lambda: QuantizedItems(factors))
     yield Row(f"quantise {items:,} x {D}", took, None, "s", took, None, "max", floor)
+
+
+def measure_block(items: int) -> Iterator[Row]:
+    """Yield the microseconds a user of a scan, and of the products of a block of users, by one thread each.
+
+    The scan is without the scores of what it leaves, the products without the n best.
+    """
+    split = draw_split(BLOCK, items)
+    factors = draw_factors(split, D).factors
+    quantized, nothing = QuantizedItems(factors.item_factors), np.zeros(items, bool)
+    room = np.empty((BLOCK, items), np.float32)
+
+    def scan() -> float:
+        some = factors.user_factors[:REQUESTS]
+        return time_work(lambda: [quantized.find_possible_best(user, N, nothing) for user in some]) / REQUESTS
+
+    def multiply() -> float:
+        return time_work(lambda: np.matmul(factors.user_factors, factors.item_factors.T, out=room)) / BLOCK
+
+    with threadpool_limits(1, user_api="blas"):
+        ours, theirs, ratio = time_side_by_side(scan, multiply, ROUNDS)
+    what = f"scan for a user, {items:,} x {D}; theirs is the product of {BLOCK} users"
+    floor = f"{items * D:,} multiply-adds"
+    yield Row(what, ours * 1e6, theirs * 1e6, "us of a core per user", ratio, None, "min", floor)
 
 
 def measure_left(what: str, items: np.ndarray, users: np.ndarray, n: int) -> Iterator[Row]:
@@ -97,6 +125,7 @@ def main() -> None:
             print_row(row)
         return
     rows = [print_row(row) for items, target in SIZES.items() for row in measure_requests(items, target)]
+    rows += [print_row(row) for row in measure_block(BLOCK_ITEMS)]
     rows += [print_row(row) for row in measure_spectra()]
     write_speed_rows(rows, RESULTS)
 
