@@ -6,7 +6,13 @@ from typing import Any, TypeVar
 from numba import njit
 
 from recsys.kernels import compile_log  # noqa: F401  # what is compiled is logged
-from recsys.kernels.parts import PartCompiler
+
+try:
+    from recsys.kernels.parts import PartCompiler
+
+    _PARTS: dict[str, Any] = {"pipeline_class": PartCompiler}
+except ImportError:  # a version of Numba that names its own parts otherwise
+    _PARTS = {}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,8 +41,7 @@ def compile_kernel(fastmath: bool | set[str], count_references: bool = True, inl
     def compile_(function: F) -> F:
         result: F
         if function.__name__.startswith("_"):
-            alone = {} if reordered else {"pipeline_class": PartCompiler}
-            result = make(no_cpython_wrapper=True, **alone, **options)(function)
+            result = make(no_cpython_wrapper=True, **({} if reordered else _PARTS), **options)(function)
             return result
         try:
             result = make(cache=True, **options)(function)

@@ -11,6 +11,10 @@ from typing import Any
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
+for _name in ("_optimize_final_module", "_finalize_final_module", "_finalize_dynamic_globals"):
+    if not hasattr(JITCodeLibrary, _name):
+        raise ImportError(f"Numba's JITCodeLibrary has no {_name}")
+
 
 class PartLibrary(JITCodeLibrary):
     """Code that is put inside of what calls it as it stands, and optimised there."""
