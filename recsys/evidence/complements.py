@@ -103,7 +103,7 @@ def _mark(row: Anys, column: Anys, shape: tuple[int, int]) -> Csr:
     return made
 
 
-def _divide(together: sparse.csc_array[np.float64], base: Doubles, n_baskets: Doubles) -> Complements:
+def _divide(together: "sparse.csc_array[np.float64]", base: Doubles, n_baskets: Doubles) -> Complements:
     kappa, n_groups = np.ones(len(base)), len(base)
     column = np.repeat(np.arange(n_groups), np.diff(together.indptr))
     for each in np.flatnonzero(np.diff(together.indptr)).tolist():
