@@ -5,12 +5,11 @@ undecided. Written to results/replications.csv: rows of the papers that are run 
 what does not reproduce is written as all else.
 
 aridor: `--populations` (1) is how many are drawn for each of the 900 settings of the grid of the paper, which has 100.
-chaney: `--populations` (10) of 100 users and 1,000 items, over 100 rounds, in both regimes.
+chaney: `--populations` (20) of 100 users and 1,000 items, over 100 rounds, in both regimes.
 jiang: one population of 30 users, each alone with 100 items, over 1,000 rounds; with it noise and resets of interests.
-mansoury: MovieLens 100K as `recsys fetch ml-100k` leaves it, `--populations` (3) repeats of 12 rounds, with
-acceptance of each item by itself and of one item of a slate. Women are the
-minority, by the table of users: `--users FILE` (u.user, or ml-100k.user of the package that the dataset's card names);
-without it that package is downloaded for this table alone.
+mansoury: MovieLens 100K as `recsys fetch ml-100k` leaves it, `--populations` (3) repeats of 12 rounds, with acceptance
+of each item by itself and of one item of a slate. Women are the minority, by the table of users: `--users FILE`, u.user
+or the ml-100k.user of the package that the dataset's card names, which is downloaded where no file is given.
 ie: `--populations` (20) of 100 users over 200 rounds, with the published affinities and with a niche topic.
 """
 
@@ -52,7 +51,7 @@ def run_aridor(populations: int | None, users: Path | None) -> Iterator[Finding]
 def run_chaney(populations: int | None, users: Path | None) -> Iterator[Finding]:
     """Run partly known utilities."""
     yield from confounding_findings.judge_confounding(
-        confounding_findings.run_confounding(populations=populations or 10)
+        confounding_findings.run_confounding(populations=populations or 20)
     )
 
 

@@ -77,3 +77,7 @@ def test_what_is_popular_grows_more_popular(tmp_path):
 def test_an_order_holds_in_a_share_of_populations(n, verdict):
     found = judge_share("somebody", "an order", np.arange(20) < n)
     assert (found.verdict, found.describe_expected()) == (verdict, "at least 0.95")
+
+
+def test_a_few_populations_decide_no_order():
+    assert judge_share("somebody", "an order", np.ones(19, dtype=bool)).verdict == "undecided"
