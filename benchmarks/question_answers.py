@@ -274,7 +274,7 @@ def tabulate_policies(table: list[Row], registration: Mapping[str, Any]) -> list
         row: Row = {**dict(zip(CONDITION, place, strict=True)), "policy": policy, "seeds": int(of.seeds.max())}
         for (measure, number), how in columns.items():
             found = of[(of.measure == measure) & (of["round"] == number)].iloc[0]
-            level = found.value - found.difference if how == "share" else 1.0
+            level = abs(found.value - found.difference) if how == "share" else 1.0
             for end in ("", "_low", "_high"):
                 row[f"{measure}_{number}{end}"] = found[f"difference{end}"] / level
         rows.append(row)
