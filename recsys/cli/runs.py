@@ -183,8 +183,8 @@ def _show_simulation(folder: Path) -> None:
     from recsys.simulation.stored_simulations import read_stored_simulation
 
     one = read_stored_simulation(folder)
-    options.print_line(f"{one.tables.get('name', folder.name)}: a simulation in the world {one.world}")
-    for name, value in flatten_settings(one.tables).items():
+    options.print_line(f"{one.settings.get('name', folder.name)}: a simulation in the world {one.world}")
+    for name, value in flatten_settings(one.settings).items():
         options.print_line(f"  {name} = {format_setting(value)}")
     screen = options.make_console()
     screen.print(make_simulation_table(one.differences, one.policies, one.base, one.rounds, one.seeds))

@@ -22,34 +22,34 @@ class StoredSimulation:
     """A folder that `recsys simulate` wrote."""
 
     folder: Path
-    tables: dict[str, Any]  # of its config
+    settings: dict[str, Any]  # of its config
 
     @property
     def policies(self) -> list[str]:
         """The names of its policies, in their order."""
-        return [*self.tables["policies"]]
+        return [*self.settings["policies"]]
 
     @property
     def base(self) -> str:
         """The policy that the others are held against."""
-        return str(self.tables.get("base") or self.policies[0])
+        return str(self.settings.get("base") or self.policies[0])
 
     @property
     def world(self) -> str:
         """The kind of its world and, where it is fitted, the data."""
-        data = self.tables.get("data", {})
+        data = self.settings.get("data", {})
         named = data.get("name") or data.get("path") or data.get("reader") or ""
-        return " ".join(filter(None, (str(self.tables["world"]["kind"]), Path(str(named)).stem)))
+        return " ".join(filter(None, (str(self.settings["world"]["kind"]), Path(str(named)).stem)))
 
     @property
     def rounds(self) -> int:
         """How many rounds it has."""
-        return int(self.tables["rounds"])
+        return int(self.settings["rounds"])
 
     @property
     def seeds(self) -> int:
         """How many populations there are."""
-        return int(self.tables["seeds"])
+        return int(self.settings["seeds"])
 
     @cached_property
     def differences(self) -> "pd.DataFrame":

@@ -49,15 +49,15 @@ class SimulationSweepSection(SweepSection):
 
 @dataclass(frozen=True)
 class PolicyMethod:
-    """A policy that is searched: its tables with a range where a number would be."""
+    """A policy that is searched: its settings with a range where a number would be."""
 
     name: str
-    tables: Mapping[str, Any]
+    settings: Mapping[str, Any]
     ranges: tuple[Range, ...]
 
     def fill(self, values: Mapping[str, Value]) -> dict[str, Any]:
-        """Return the tables with values in the place of ranges."""
-        return fill_ranges(self.tables, values, f"policies.{self.name}.")
+        """Return the settings with values in the place of ranges."""
+        return fill_ranges(self.settings, values, f"policies.{self.name}.")
 
     def trial_config(self, values: Mapping[str, Value]) -> Policy:
         """Return the policy of one trial."""
@@ -121,8 +121,8 @@ class SimulationSweepPlan:
         kept = self.settings.model_dump(
             exclude={"trials", "max_failures", "storage", "accuracy_budget", "front", "test_seeds"}
         )
-        texts = [text for one in self.methods for text in list_texts(one.tables)]
-        made = [kept, self.base.digest, [(one.name, one.tables) for one in self.methods], hash_own_modules(texts)]
+        texts = [text for one in self.methods for text in list_texts(one.settings)]
+        made = [kept, self.base.digest, [(one.name, one.settings) for one in self.methods], hash_own_modules(texts)]
         return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:10]
 
 
