@@ -151,9 +151,9 @@ def tabulate_axes(slates: pd.DataFrame, registration: Mapping[str, Any]) -> list
         found = {axis: read_axis(table, names, settings["budget"], drawn) for axis, names in AXES.items()}
         default = found[settings["axes"]["default"]]
         for axis, (value, spread, reached) in found.items():
-            low, high = np.nanquantile(spread, [0.025, 0.975])
+            low, high = find_draw_limits(spread)
             gap = value["deviation"] - default[0]["deviation"]
-            gap_low, gap_high = np.nanquantile(spread - default[1], [0.025, 0.975])
+            gap_low, gap_high = find_draw_limits(spread - default[1])
             rows.append({
                 **dict(zip(CONDITION, keys, strict=True)), "axis": axis, "seeds": len(seeds), "families": reached,
                 "mean true loss": value["mean"], "deviation": value["deviation"], "deviation_low": low,
@@ -161,6 +161,12 @@ def tabulate_axes(slates: pd.DataFrame, registration: Mapping[str, Any]) -> list
                 "tau of losses": value["tau"],
             })  # fmt: skip
     return rows
+
+
+def find_draw_limits(draws: Doubles) -> tuple[float, float]:
+    """Return the limits of 95 % of the draws that are defined; NaN where none is."""
+    known = draws[~np.isnan(draws)]
+    return tuple(np.quantile(known, [0.025, 0.975]).tolist()) if len(known) else (float("nan"), float("nan"))
 
 
 LossTable = dict[str, dict[str, Doubles]]  # family -> metric -> (S, blends), the base first
