@@ -9,8 +9,8 @@ from synthetic import make_maps
 from synthetic import make_taste_world as make_world
 
 import recsys as rs
-from recsys.simulation import Behaviour, MostLiked, Oracle, RandomItems, Recommender, simulate
-from recsys.simulation.measures import OF_MAPS, STANDARD
+from recsys.simulation import Behaviour, MostLiked, Offer, Oracle, RandomItems, Recommender, simulate
+from recsys.simulation.measures import OF_MAPS, STANDARD, PerGroup
 from recsys.simulation.policies import select_unmet
 from recsys.simulation.worlds.races import draw_first_items, draw_races
 from recsys.support.rng import draw_uniforms
@@ -193,12 +193,6 @@ def measure_slowly(world, run):
             found["shown_popularity"].append(np.mean([first_shares[i] for i in slate]))
         labels = [[regions[i] for i in of] for of in since]
         for u in range(users):
-            apart = [
-                chance_of_two_regions(labels[u], labels[v])
-                - (chance_of_two_regions(labels[u], labels[u]) + chance_of_two_regions(labels[v], labels[v])) / 2
-                for v in range(users) if v != u and since[u] and since[v]
-            ]  # fmt: skip
-            found["between_user_diversity"].append(np.mean(apart) if apart else np.nan)
             mixes = [[sum(regions[i] == z for i in of) / len(of) for z in range(n_regions)]
                      for of in (before[u], before[u] + since[u])]  # fmt: skip
             began, by_now = (sum(abs(a - b) for a, b in zip(mix, usual, strict=True)) / 2 for mix in mixes)
@@ -207,9 +201,18 @@ def measure_slowly(world, run):
             name: [u for u in range(users) if world.groups[u] == g] for g, name in enumerate(("many", "few"))
         }
         of_crowds = {
-            name: {} for name in ("homogeneity", "consumption_gini", "catalog_coverage", "discoverable_corpus")
-        }
+            name: {}
+            for name in (
+                "homogeneity", "between_user_diversity", "consumption_gini", "catalog_coverage", "discoverable_corpus",
+            )
+        }  # fmt: skip
         for name, crowd in crowds.items():
+            apart = [
+                chance_of_two_regions(labels[u], labels[v])
+                - (chance_of_two_regions(labels[u], labels[u]) + chance_of_two_regions(labels[v], labels[v])) / 2
+                for u in crowd for v in crowd if v < u and since[u] and since[v]
+            ]  # fmt: skip
+            of_crowds["between_user_diversity"][name] = np.mean(apart) if apart else np.nan
             pairs = [len({*since[u]} & {*since[v]}) for u in crowd for v in crowd if v < u]
             counts = sorted(sum(i in since[u] for u in crowd) for i in range(items))
             of_crowds["homogeneity"][name] = np.mean(pairs) / np.mean([len(since[u]) for u in crowd])
@@ -350,4 +353,53 @@ class ShowsTwice:
 def test_what_cannot_be_is_one_line(world, settings, line):
     with pytest.raises(RecsysError) as error:
         simulate(world, **settings)
+    assert str(error.value).startswith(line)
+
+
+class Returns:
+    """A world, or a policy, that returns what it is given."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def start(self, *_):
+        return self
+
+    def recommend(self, log, number):
+        return self.found
+
+    def observe(self, now):
+        return self.found
+
+
+def find_three(population, log):
+    return Returns(np.ones(3))
+
+
+def find_text(population, log):
+    return Returns("much")
+
+
+def find_three_groups(population, log):
+    return Returns(PerGroup(np.ones(4)))
+
+
+find_three.observe = find_text.observe = find_three_groups.observe = None  # what tells a measure from a function
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"world": Returns(None)}, "world: Returns.start returned a Returns without 'shape', expected a population"),
+        ({"policy": Returns(None)}, "simulate: a policy returned NoneType, expected an Offer of an array of item"),
+        ({"policy": Returns(Offer([[0]]))}, "simulate: a policy returned Offer whose items are list, expected"),
+        ({"measures": ["builtins:len"]}, "measure 'builtins:len' has no 'observe', expected a class with one"),
+        ({"measures": [f"{__name__}:find_three"]}, f"measure '{__name__}:find_three' found float64 of shape (3,)"),
+        ({"measures": [f"{__name__}:find_text"]}, f"measure '{__name__}:find_text' found <U4 of shape ()"),
+        ({"measures": [f"{__name__}:find_three_groups"]}, f"measure '{__name__}:find_three_groups' found float64"),
+    ],
+)  # fmt: skip
+def test_a_part_of_ones_own_that_is_none_is_one_line(world, settings, line):
+    with pytest.raises(RecsysError) as error:
+        simulate(**{"world": world, "policy": "random", "rounds": 1, "measures": ["welfare"]} | settings)
     assert str(error.value).startswith(line)

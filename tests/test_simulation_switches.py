@@ -168,6 +168,17 @@ class ShowsAll:
         return Offer(np.tile(np.arange(log.met.shape[1], dtype=np.int32), (len(log.met), 1)))
 
 
+def test_who_is_not_there_yet_makes_nobody_else_less_alike(world):
+    late = replace(world, arrivals=Arrivals(users=0.5, rounds=4))
+    there = late.start(0).arrivals.users
+    found = simulate(late, "most_liked", rounds=ROUNDS, measures=["homogeneity"])
+    for number, alike in enumerate(found.get_values("homogeneity")):
+        eaten = [{int(i) for i in found.consumed[: number + 1, u].ravel() if i >= 0} for u in range(len(there))]
+        present = [eaten[u] for u in np.flatnonzero(there <= number)]
+        shared = [len(one & other) for n, one in enumerate(present) for other in present[:n]]
+        assert alike == pytest.approx(np.mean(shared) / np.mean([len(one) for one in present]))
+
+
 def test_an_item_that_is_not_there_yet_cannot_be_shown(world):
     late = replace(world, arrivals=Arrivals(items=0.4, rounds=4))
     with pytest.raises(

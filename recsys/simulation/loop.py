@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys.simulation.limits import check_fit
 from recsys.simulation.measures import MEASURES, STANDARD, Measure, PerGroup
-from recsys.simulation.measures.protocols import mark_groups
+from recsys.simulation.measures.protocols import mark_groups, mark_present
 from recsys.simulation.named_policies import POLICIES
 from recsys.simulation.records import ArrivalRounds, Offer, Policy, Population, Round, World, find_arrivals, start_log
 from recsys.support.progress import track_rounds
@@ -18,6 +18,7 @@ from recsys.types.arrays import Bools, Doubles, Ints, Strings
 from recsys.types.numbers import check_int
 
 EVERYBODY = "all"  # the group that everybody is of
+_PARTS = ("shape", "history", "regions", "groups", "group_names", "get_utilities", "consume")  # of a population
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +87,9 @@ def simulate(
                 offer = leave_out_absent(offer, arrivals, number)
             consumption = population.consume(offer, log.met, number)
             now = Round(number, population, offer, consumption, log)
-            for m, measure in enumerate(started.values()):
-                present = masks if arrivals is None else masks & (arrivals.users <= number)
-                values[number, m] = _average(measure.observe(now), present)
+            present = masks & mark_present(population, number)
+            for m, (name, measure) in enumerate(started.items()):
+                values[number, m] = _average(name, measure.observe(now), present)
             log.record(offer, consumption)
             consumed.append(consumption.items)
             shown.append(offer.items)
@@ -102,11 +103,15 @@ def start_world(world: World, seed: int) -> Population:
     """Return the population of a world.
 
     Raises:
-        RecsysError: for what is no world, and for one whose population is not of its users and items.
+        RecsysError: for what is no world, and for one whose population lacks a part or is not of its users and items.
     """
     if not hasattr(world, "start"):
         raise RecsysError(f"simulate: found a {type(world).__name__}, expected a world: recsys.simulation.worlds")
     population = world.start(seed)
+    for part in _PARTS:
+        if not hasattr(population, part):
+            found = f"a {type(population).__name__} without '{part}'"
+            raise RecsysError(f"world: {type(world).__name__}.start returned {found}, expected a population")
     for name, found, size in (("regions", population.regions, 1), ("groups", population.groups, 0)):
         if found.shape != (population.shape[size],):
             raise RecsysError(f"world: {name} are {found.shape}, expected ({population.shape[size]},)")
@@ -132,19 +137,24 @@ def resolve_measure(name: str) -> type[Measure]:
     """Return the class of a measure.
 
     Raises:
-        RecsysError: for an unknown name, with the nearest one.
+        RecsysError: for an unknown name, with the nearest one, or what is no measure.
     """
     measure: type[Measure] = resolve_extension("measure", name, MEASURES)
+    if not hasattr(measure, "observe"):
+        raise RecsysError(f"measure '{name}' has no 'observe', expected a class with one: recsys.simulation.Measure")
     return measure
 
 
 def check_offer(offer: Offer, shape: tuple[int, int]) -> None:
-    """Refuse an offer that is not of these users and items, or shows an item twice.
+    """Refuse what is no offer, one that is not of these users and items, or one that shows an item twice.
 
     Raises:
         RecsysError: naming what was found.
     """
-    items = offer.items
+    items = getattr(offer, "items", None)
+    if not isinstance(items, np.ndarray):
+        found = type(offer).__name__ + ("" if items is None else f" whose items are {type(items).__name__}")
+        raise RecsysError(f"simulate: a policy returned {found}, expected an Offer of an array of item codes")
     if items.ndim != 2 or len(items) != shape[0] or items.dtype.kind != "i":
         found = f"an offer of type {items.dtype} and shape {items.shape}"
         raise RecsysError(f"simulate: found {found}, expected item codes for {shape[0]} users")
@@ -171,15 +181,24 @@ def leave_out_absent(offer: Offer, arrivals: ArrivalRounds, number: int) -> Offe
     return replace(offer, items=items)
 
 
-def _average(found: Doubles | float | PerGroup, masks: Bools) -> Doubles | list[float]:
+def _average(measure: str, found: Doubles | float | PerGroup, masks: Bools) -> Doubles | list[float]:
     """Return the mean over each group of users of what a measure found, or what it found of each group as a whole.
 
     One number is that of everybody.
+
+    Raises:
+        RecsysError: if it is neither a number nor one of each user or group.
     """
-    if isinstance(found, PerGroup):
-        return found.values
-    if np.ndim(found) == 0:
-        return [float(found), *[np.nan] * (len(masks) - 1)]
-    values = np.asarray(found, dtype=np.float64)
+    per_group = isinstance(found, PerGroup)
+    values = np.asarray(found.values if isinstance(found, PerGroup) else found)
+    shapes = [(len(masks),)] if per_group else [(), (masks.shape[1],)]
+    if values.dtype.kind not in "buif" or values.shape not in shapes:
+        of = f"{len(masks)}, of everybody and of each group" if per_group else f"one, or {masks.shape[1]}, of each user"
+        raise RecsysError(f"measure '{measure}' found {values.dtype} of shape {values.shape}, expected numbers: {of}")
+    values = values.astype(np.float64)
+    if per_group:
+        return values
+    if not values.ndim:
+        return [float(values), *[np.nan] * (len(masks) - 1)]
     told = ~np.isnan(values)
     return [float(values[mask & told].mean()) if (mask & told).any() else np.nan for mask in masks]

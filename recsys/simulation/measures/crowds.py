@@ -4,7 +4,7 @@ import numpy as np
 
 from recsys.maths.inequality import herfindahl, normalize_counts
 from recsys.simulation.measures.catalog import ItemCounts
-from recsys.simulation.measures.protocols import PerGroup, divide
+from recsys.simulation.measures.protocols import PerGroup, divide, mark_groups, mark_present
 from recsys.simulation.measures.regions import RegionCounts
 from recsys.simulation.records import Log, Population, Round
 from recsys.types.arrays import Doubles
@@ -58,12 +58,12 @@ class MajorityDrift(RegionCounts):
 
 class Homogeneity(ItemCounts):
     """How alike users are: the mean over pairs of the items that both consumed since the first round, over the mean of
-    what one consumed. 0 is nothing in common, 1 is everything."""
+    what one consumed, of users who are there. 0 is nothing in common, 1 is everything."""
 
     def observe(self, now: Round) -> PerGroup:
         """Return it after the round; NaN before anything was consumed."""
         self.add(now)
-        n = self.masks.sum(axis=1)
+        n = (self.masks & mark_present(now.population, now.number)).sum(axis=1)
         shared = divide((self.counts * (self.counts - 1)).sum(axis=1), n * (n - 1))
         return PerGroup(divide(shared, self.counts.sum(axis=1) / n))
 
@@ -81,21 +81,30 @@ class WithinUserDiversity(RegionCounts):
 
 
 class BetweenUserDiversity(RegionCounts):
-    """How much each user's mix of regions differs from that of another user, apart from how wide each is.
+    """How much users' mixes of regions differ from each other, apart from how wide each is.
 
-    The mean over other users of half the squared distance of their mixes since the first round: two items, one of each
-    user, are of different regions that much more often than two of one user. Inter-user diversity in Anwar et al. 2024:
-    it can fall while `WithinUserDiversity` rises.
+    The mean over pairs of users of half the squared distance of their mixes since the first round: two items, one of
+    each user, are of different regions that much more often than two of one user. Inter-user diversity in Anwar et al.
+    2024: it can fall while `WithinUserDiversity` rises.
     """
 
-    def observe(self, now: Round) -> Doubles:
-        """Return it after the round, (U,) from 0 to 1, NaN before two users consumed something."""
+    def __init__(self, population: Population, log: Log) -> None:
+        """Find the groups."""
+        super().__init__(population, log)
+        self.masks = mark_groups(population)
+
+    def observe(self, now: Round) -> PerGroup:
+        """Return it after the round, from 0 to 1, NaN before two users consumed something."""
         self.add(now)
         mixes = normalize_counts(self.since)
         told = ~np.isnan(mixes).any(axis=1)
-        n = int(told.sum())
-        if n < 2:
-            return np.full(len(mixes), np.nan)
-        squares, mean = (mixes**2).sum(axis=1), mixes[told].mean(axis=0)
-        apart = (squares + squares[told].mean()) / 2 - mixes @ mean
-        return np.asarray(np.maximum(apart, 0.0) * n / (n - 1))
+        return PerGroup(np.array([_measure_distance(mixes[told & mask]) for mask in self.masks]))
+
+
+def _measure_distance(mixes: Doubles) -> float:
+    """Return the mean over pairs of rows of half their squared distance, NaN for fewer than two."""
+    n = len(mixes)
+    if n < 2:
+        return np.nan
+    spread = (mixes**2).sum(axis=1).mean() - (mixes.mean(axis=0) ** 2).sum()
+    return float(max(spread, 0.0) * n / (n - 1))

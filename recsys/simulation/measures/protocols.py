@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from recsys.simulation.records import Log, Population, Round
+from recsys.simulation.records import Log, Population, Round, find_arrivals
 from recsys.types.arrays import Anys, Bools, Doubles
 
 
@@ -54,3 +54,9 @@ def mark_groups(population: Population) -> Bools:
     if names < 2:
         return everybody
     return np.concatenate([everybody, population.groups == np.arange(names)[:, None]])
+
+
+def mark_present(population: Population, number: int) -> Bools:
+    """Return which users are there in a round, (U,)."""
+    arrivals = find_arrivals(population)
+    return np.ones(population.shape[0], dtype=bool) if arrivals is None else np.asarray(arrivals.users <= number)
