@@ -10,9 +10,10 @@ import pytest
 from synthetic import make_taste_world, write_tables
 
 from recsys.cli import main
-from recsys.simulation import runs
+from recsys.cli.simulate import make_simulation_table
+from recsys.simulation import Trajectory, runs
 from recsys.simulation.plans import read_simulation
-from recsys.simulation.tables import find_interval
+from recsys.simulation.tables import build_difference_table, find_interval
 
 RING = """rounds = 4
 seeds = 2
@@ -88,6 +89,25 @@ def test_tables_are_means_and_intervals_within_seeds(home):
         0
     ]
     assert first["mean"] == pytest.approx(found["told"][:, 0].mean())
+
+
+def test_differences_are_over_the_rounds_in_which_both_say_something():
+    late, whole = (
+        Trajectory(np.array(["width"]), np.array(["all"]), np.reshape(values, (3, 1, 1)), np.empty(0), np.empty(0))
+        for values in ([np.nan, 3.0, 4.0], [1.0, 2.0, 3.0])
+    )
+    table = build_difference_table({"late": [late], "whole": [whole]}, "whole").set_index("policy")
+    assert table.loc["late", ["mean", "difference"]].tolist() == [3.5, 1.0]
+
+
+def test_one_seed_has_differences_without_intervals():
+    row = {"policy": "told", "measure": "welfare", "group": "all", "mean": 2.0, "difference": 0.5}
+    table = pd.DataFrame([row | {"diff_low": np.nan, "diff_high": np.nan}])
+    made = make_simulation_table(table, ["told"], "none", 3, 1)
+    assert (made.title, [*made.columns[1].cells]) == (
+        "means over 3 rounds and 1 seed; below, minus none",
+        ["2.000\n+0.500"],
+    )
 
 
 def repeat_runs(done):
@@ -179,6 +199,15 @@ def test_a_policy_of_ones_own_stands_beside_the_others(home, monkeypatch):
     sys.modules.pop("own_policies", None)
 
 
+def test_the_chart_of_a_measure_of_ones_own_has_a_name_that_any_disk_takes(home):
+    own = "class Found:\n    def __init__(self, population, log): pass\n    def observe(self, now): return 1.0\n"
+    (home / "own_measures.py").write_text(own, encoding="utf-8")
+    assert run_cli("simulate", "ring.toml", "--set", 'measures=["own_measures:Found"]', "--quiet") == 0
+    assert len(charts := [*home.glob("runs/*/charts/*own_measures*")]) == 1
+    assert charts[0].name == "trajectory-own_measures-Found.svg"
+    sys.modules.pop("own_measures", None)
+
+
 def test_a_fitted_world_that_is_not_like_its_log_is_refused_by_name(home, capsys):
     (home / "fitted.toml").write_text(
         'rounds = 2\nseeds = 1\n[data]\npath = "ratings.csv"\n[filter]\npositive = "rating >= 4"\n'
@@ -259,9 +288,15 @@ kind = "random"
         ("world.flips.rond=3", "[world.flips]: unknown key 'rond': did you mean 'round'?"),
         ("world.arrivals.users=2", "[world.arrivals] arrivals: users is 2"),
         ("world.flips=3", "[world.flips] is 3, expected a table"),
+        (
+            "world.flips={ round = 1, share = 0.5 }",
+            "[world.flips] round is 1, counted from 0, expected less than 1, the number of",
+        ),
+        ("policies.random.k=1000", "[policies.random] policy: k is 1000, expected a whole number from 1 to"),
     ],
 )
-def test_a_mistake_in_a_switch_names_its_table(home, capsys, change, line):
+def test_a_mistake_is_said_before_tastes_are_fitted(home, capsys, monkeypatch, change, line):
+    monkeypatch.delattr(runs, "_fit_or_load")
     (home / "fitted.toml").write_text(FITTED, encoding="utf-8")
     assert run_cli("simulate", "fitted.toml", "--set", change, "--quiet") == 2
     assert line in capsys.readouterr().err
@@ -273,10 +308,11 @@ def test_switches_of_a_file_are_those_of_the_world(home, monkeypatch):
     seen = []
     real = runs.simulate
     monkeypatch.setattr(runs, "simulate", lambda world, *a, **s: (seen.append(world), real(world, *a, **s))[1])
-    run_cli(
-        "simulate", "fitted.toml", "--set", "world.flips.share=0.5", "--set", "world.arrivals.items=0.25", "--quiet"
-    )
-    assert (seen[0].flips.share, seen[0].flips.round, seen[0].arrivals.items) == (0.5, 10, 0.25)
+    given = ("rounds=2", "world.flips={ share = 0.5, round = 1 }", "world.arrivals.items=0.25")
+    assert run_cli("simulate", "fitted.toml", *(one for text in given for one in ("--set", text)), "--quiet") == 0
+    assert (seen[0].flips.share, seen[0].flips.round, seen[0].arrivals.items) == (0.5, 1, 0.25)
+    page = next((home / "runs").glob("fitted-*")) / "report.html"
+    assert "<td>random</td><td>few</td>" in page.read_text(encoding="utf-8")
 
 
 def test_rows_that_a_filter_leaves_out_are_another_world(home, monkeypatch):

@@ -51,9 +51,11 @@ def make_simulation_table(
 ) -> Table:
     """Return a row for each measure: the mean over rounds under each policy, and its distance from the base."""
     from recsys.simulation.loop import EVERYBODY
+    from recsys.types.notebooks import format_count
 
     of = differences[differences["group"] == EVERYBODY]
-    table = Table(title=f"means over {rounds} rounds and {seeds} seeds; below, minus {base}", title_justify="left")
+    counts = f"{format_count(rounds, 'round')} and {format_count(seeds, 'seed')}"
+    table = Table(title=f"means over {counts}; below, minus {base}", title_justify="left")
     table.add_column("measure", overflow="fold")
     for policy in policies:
         table.add_column(policy, justify="right", overflow="fold")
@@ -67,6 +69,9 @@ def _format_cell(row: "dict[Hashable, float] | None", is_base: bool) -> str:
     if row is None:
         return ""
     mean = f"{row['mean']:.3f}"
-    if is_base or row["diff_low"] != row["diff_low"]:  # one seed has no interval
+    if is_base or row["difference"] != row["difference"]:  # the base says nothing of it
         return mean
-    return f"{mean}\n{row['difference']:+.3f}\n[{row['diff_low']:+.3f}, {row['diff_high']:+.3f}]"
+    difference = f"{mean}\n{row['difference']:+.3f}"
+    if row["diff_low"] != row["diff_low"]:  # one seed has no interval
+        return difference
+    return f"{difference}\n[{row['diff_low']:+.3f}, {row['diff_high']:+.3f}]"

@@ -43,7 +43,10 @@ def write_simulation_report(report: SimulationReport, folder: Path) -> list[Path
     """
     policies = list(dict.fromkeys(report.trajectories["policy"]))
     measures = list(dict.fromkeys(report.trajectories["measure"]))
-    specs = {f"trajectory-{name}": draw_trajectories(report.trajectories, name, policies) for name in measures}
+    specs = {
+        f"trajectory-{name.replace(':', '-')}": draw_trajectories(report.trajectories, name, policies)
+        for name in measures
+    }
     specs["person"] = draw_person(report.person, policies)
     config = _build_config(themes.LIGHT, len(policies))
     paths = save_charts({name: spec | {"config": config} for name, spec in specs.items()}, folder)
@@ -156,13 +159,14 @@ def _describe(report: SimulationReport) -> Html:
 
 
 def _render_differences(report: SimulationReport) -> Html:
-    """Return a table of each measure: means over rounds, and differences within seeds."""
+    """Return a table of each measure: means over rounds, and differences within seeds, of everybody and each group."""
     parts = []
-    everybody = report.differences[report.differences["group"] == ALL]
-    for measure, of in everybody.groupby("measure", sort=False):
+    grouped = (report.differences["group"] != ALL).any()
+    for measure, of in report.differences.groupby("measure", sort=False):
         rows = [
             {
-                "policy": row["policy"], "mean over rounds": format_number(_known(row["mean"])),
+                "policy": row["policy"], **({"group": row["group"]} if grouped else {}),
+                "mean over rounds": format_number(_known(row["mean"])),
                 "95 % interval": _format_ends(row["ci_low"], row["ci_high"]),
                 f"minus {report.base}": format_number(_known(row["difference"]), signed=True),
                 "95 % interval of the difference": _format_ends(row["diff_low"], row["diff_high"], signed=True),
@@ -170,7 +174,7 @@ def _render_differences(report: SimulationReport) -> Html:
             for row in of.to_dict("records")
         ]  # fmt: skip
         frame = pd.DataFrame(rows)
-        parts += [make_element("h3", str(measure)), render_frame(frame, ("policy",), {})]
+        parts += [make_element("h3", str(measure)), render_frame(frame, ("policy", "group"), {})]
     return make_element("div", *parts)
 
 

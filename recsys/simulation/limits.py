@@ -28,12 +28,21 @@ def check_fit(world: World, policies: Mapping[str, Policy], rounds: int, jobs: i
     shape = find_shape(world)
     if shape is None:
         return
-    for place, policy in policies.items():
-        if isinstance(k := getattr(policy, "k", None), int):
-            check_int(f"{place}: k", k, 1, shape[1], "the items of the world")
+    check_slates(policies, shape[1])
     count: Any = getattr(world, "count_bytes", lambda _: BYTES_PER_PAIR * shape[0] * shape[1])
     beside = f", in each of {jobs} jobs" if jobs > 1 else ""
     check_world_memory(shape, jobs * int(count(rounds)), f" over {rounds} rounds{beside}")
+
+
+def check_slates(policies: Mapping[str, Policy], n_items: int) -> None:
+    """Refuse slates longer than the catalogue; the place of a policy's error is its name here.
+
+    Raises:
+        RecsysError: naming the policy.
+    """
+    for place, policy in policies.items():
+        if isinstance(k := getattr(policy, "k", None), int):
+            check_int(f"{place}: k", k, 1, n_items, "the items of the world")
 
 
 def check_world_memory(shape: tuple[int, int], need: int, during: str) -> None:

@@ -153,6 +153,7 @@ def parse_simulation(content: Mapping[str, Any], *, home: Path | None = None) ->
         raise RecsysError(f"[world] {settings.world.kind} has {found}, expected {expected}")
     data = configs.parse_config({"name": settings.name, **of_data}, where="data", home=home) if fitted else None
     made = build_fit_settings(settings.world.settings) if fitted else {}
+    _check_flips(made.get("flips"), settings.rounds)
     world = None if fitted else build_world(settings.world)
     tables = {
         **settings.model_dump(mode="json"),
@@ -207,6 +208,17 @@ def build_fit_settings(given: Mapping[str, Any]) -> dict[str, Any]:
         for name, one in of_groups.items()
     }
     return made
+
+
+def _check_flips(flips: TasteFlips | None, rounds: int) -> None:
+    """Refuse tastes that would flip after the last round.
+
+    Raises:
+        RecsysError: naming the round.
+    """
+    if flips is not None and flips.share > 0 and flips.round >= rounds:
+        found = f"round is {flips.round}, counted from 0"
+        raise RecsysError(f"[world.flips] {found}, expected less than {rounds}, the number of rounds")
 
 
 def _build_part(kind: type[Part], place: str, given: Any) -> Part:

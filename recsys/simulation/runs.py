@@ -3,7 +3,7 @@
 import json
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,11 @@ from recsys import splits
 from recsys.escaping import escape_csv_frame
 from recsys.experiments.benchmark import hash_folder_name
 from recsys.experiments.pipeline import load_dataset
-from recsys.simulation.limits import FIT_BYTES_PER_PAIR, check_fit, check_world_memory
+from recsys.simulation.limits import FIT_BYTES_PER_PAIR, check_fit, check_slates, check_world_memory
 from recsys.simulation.loop import Trajectory, simulate
 from recsys.simulation.measures import count_regions, find_taste
 from recsys.simulation.plans import SimulationPlan, read_simulation
-from recsys.simulation.records import Log, Population, World
+from recsys.simulation.records import Log, Policy, Population, World
 from recsys.simulation.tables import build_difference_table, build_trajectory_table
 from recsys.simulation.worlds.fitted_tastes import FittedTastes
 from recsys.simulation.worlds.fitting import TasteFit, WorldCheck, fit_tastes
@@ -110,13 +110,14 @@ def open_world(plan: SimulationPlan, data_dir: Path | None, quiet: bool, jobs: i
         RecsysError: for whatever is wrong with the data, for a fitted world whose logs are not like it, and for rounds,
             slates or memory of `jobs` that do not fit the world.
     """
-    opened = _make_world(plan, data_dir, quiet)
     named = {f"[policies.{name}] policy": policy for name, policy in plan.policies.items()}
+    opened = _make_world(plan, named, data_dir, quiet)
     check_fit(opened.world, named, plan.settings.rounds, jobs)
     return opened
 
 
-def _make_world(plan: SimulationPlan, data_dir: Path | None, quiet: bool) -> OpenWorld:
+def _make_world(plan: SimulationPlan, policies: Mapping[str, Policy], data_dir: Path | None, quiet: bool) -> OpenWorld:
+    """Return the world of a plan; slates that are too long for a fitted one are refused before the fit."""
     cache = Cache(get_default_cache_folder())
     about = plan.content["world"]
     if plan.world is not None:
@@ -130,6 +131,7 @@ def _make_world(plan: SimulationPlan, data_dir: Path | None, quiet: bool) -> Ope
         forget_list=of.forget_list, seed=plan.settings.seed,
     )  # fmt: skip
     users, items = whole.shape
+    check_slates(policies, items)
     check_world_memory(whole.shape, FIT_BYTES_PER_PAIR * users * items, " that tastes are fitted to")
     fit_keys = {name: value for name, value in plan.fit_settings.items() if name not in _NOT_FITTED}
     fit = _fit_or_load(whole, fit_keys, plan.settings.seed, cache)

@@ -31,17 +31,19 @@ def build_trajectory_table(runs: Mapping[str, Sequence[Trajectory]]) -> "pd.Data
 def build_difference_table(runs: Mapping[str, Sequence[Trajectory]], base: str) -> "pd.DataFrame":
     """Return the mean over rounds of each measure, its interval over seeds, and the difference from the base's.
 
-    Differences are paired by seed: policy and base met the same population with the same luck. Columns policy,
-    measure, group, mean, ci_low, ci_high, difference, diff_low, diff_high; what is NaN in all rounds is left out.
+    Differences are paired by seed and round, over the rounds in which both say something: policy and base met the same
+    population with the same luck. Columns policy, measure, group, mean, ci_low, ci_high, difference, diff_low,
+    diff_high; what is NaN in all rounds of a seed is left out.
     """
     import pandas as pd
 
-    level = {policy: np.stack([_average_rounds(one.values) for one in of]) for policy, of in runs.items()}
     rows = []
-    for policy, values in level.items():
-        mean, low, high = find_interval(values)
-        gap, gap_low, gap_high = find_interval(values - level[base])
-        of = runs[policy][0]
+    for policy, made in runs.items():
+        mean, low, high = find_interval(np.stack([_average_rounds(one.values) for one in made]))
+        pairs = zip(made, runs[base], strict=True)
+        gaps = [_average_rounds(one.values - other.values) for one, other in pairs]
+        gap, gap_low, gap_high = find_interval(np.stack(gaps))
+        of = made[0]
         for m, g in zip(*np.nonzero(~np.isnan(mean)), strict=True):
             found = (mean, low, high, gap, gap_low, gap_high)
             rows.append((policy, str(of.measures[m]), str(of.groups[g]), *(one[m, g] for one in found)))
