@@ -110,8 +110,8 @@ def start_world(world: World, seed: int) -> Population:
     population = world.start(seed)
     for part in _PARTS:
         if not hasattr(population, part):
-            found = f"a {type(population).__name__} without '{part}'"
-            raise RecsysError(f"world: {type(world).__name__}.start returned {found}, expected a population")
+            returned = f"a {type(population).__name__} without '{part}'"
+            raise RecsysError(f"world: {type(world).__name__}.start returned {returned}, expected a population")
     for name, found, size in (("regions", population.regions, 1), ("groups", population.groups, 0)):
         if found.shape != (population.shape[size],):
             raise RecsysError(f"world: {name} are {found.shape}, expected ({population.shape[size]},)")
