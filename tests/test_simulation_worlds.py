@@ -1,5 +1,7 @@
 """Worlds of closed loops against slow, obvious references and published numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,9 @@ from hypothesis import strategies as st
 from scipy.special import expit, softmax
 
 from recsys.simulation import Behaviour, NoRecommender, Offer, RandomItems, RingBeliefs, simulate
+from recsys.simulation.policies import make_split
+from recsys.simulation.records import build_pairs
+from recsys.simulation.worlds import fitting
 from recsys.simulation.worlds.races import draw_races, fit_log_rates
 from recsys.simulation.worlds.ring_beliefs import Beliefs
 from recsys.types import RecsysError
@@ -175,3 +180,16 @@ def test_a_ring_of_which_everything_that_is_shown_is_met_is_one_line():
         RecsysError, match=r"^ring_beliefs: a user has met all that is offered in round 2, expected more$"
     ):
         simulate(RingBeliefs(users=2, items=4), SameItem(), rounds=2)
+
+
+@pytest.mark.parametrize(("n_disliked", "known"), [(0, False), (1, False), (60, True), (199, False)])
+def test_likes_are_learned_where_held_out_pairs_have_both(n_disliked, known):
+    """One dislike, or one like, is not enough for a regression."""
+    user, item = np.divmod(np.arange(200), 10)
+    order = np.argsort((7 * user + 3 * item) % 11, kind="stable")
+    bad, good = order[:n_disliked], order[n_disliked:]
+    train, negatives = (build_pairs(user[of], item[of], (20, 10)) for of in (good, bad))
+    split = replace(make_split((20, 10)), train=train, train_negatives=negatives)
+    likes = fitting._LikeModel(split, 2, 0)
+    assert likes.knows_dislikes == known
+    assert not known or np.isfinite(likes.predict(np.zeros((20, 10)), np.zeros(10))).all()

@@ -100,10 +100,10 @@ def fit_tastes(
     gives the activity (`fit_log_rates`). `sharpness` is by default the one by which ALS, fitted to the likes of a
     generated log, has the nDCG@10 that it has on the real one: how much of taste is noise.
 
-    Where the log has dislikes, log-odds of a like are a logistic regression on held-out pairs (score of ALS fitted to
-    the other likes, z, r, log-odds of the user's other likes), applied to scores that are fitted to all of the log.
-    Where it has none, nothing tells appeal from exposure: log-odds are sharpness z + appeal r, so that the mean over
-    the log is `like_rate`; both are assumptions, and what is concluded has to be held against others.
+    Where held-out pairs have likes and dislikes, log-odds of a like are a logistic regression on them (score of ALS
+    fitted to the other likes, z, r, log-odds of the user's other likes), applied to scores that are fitted to all of
+    the log. Where they do not, nothing tells appeal from exposure: log-odds are sharpness z + appeal r, so that the
+    mean over the log is `like_rate`; both are assumptions, and what is concluded has to be held against others.
 
     Raises:
         RecsysError: for settings out of range, or a log of fewer than 10 users or items.
@@ -221,17 +221,18 @@ class _LikeModel:
     """A logistic regression of likes on what is known without them."""
 
     def __init__(self, split: Split, factors: int, seed: int) -> None:
-        self.knows_dislikes = bool(split.train_negatives.nnz and split.train.nnz)
-        if not self.knows_dislikes:
-            return
         self._likes, self._met = _mark(split.train), _mark(split.seen)
-        self._model = ALS(factors=factors, seed=seed)
-        self._scores = _score(self._model, self._likes)
         user, item = self._met.nonzero()
         held = rng.draw_uniforms(seed, "held-out likes", user, item) < TEST_SHARE
-        kept = build_pairs(user[~held], item[~held], split.shape)
         self._held = user[held], item[held]
         self._labels = np.asarray(self._likes[user[held], item[held]]).ravel() > 0
+        n_held = int(self._labels.sum())
+        self.knows_dislikes = 0 < n_held < min(len(self._labels), self._likes.nnz)  # likes are held out and left
+        if not self.knows_dislikes:
+            return
+        self._model = ALS(factors=factors, seed=seed)
+        self._scores = _score(self._model, self._likes)
+        kept = build_pairs(user[~held], item[~held], split.shape)
         self._kept_likes, self._kept = Csr(kept.multiply(self._likes)), kept
         self._kept_scores = _score(self._model, self._kept_likes)
 
