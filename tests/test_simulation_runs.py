@@ -72,7 +72,14 @@ def test_a_folder_has_tables_charts_and_a_report(home):
     assert set(trajectories["policy"]) == {"none", "told"}
     assert trajectories.groupby(["policy", "measure", "group"]).size().eq(4).all()
     page = (folder / "report.html").read_text(encoding="utf-8")
-    for text in ("What differs from the base", "Round by round", "One person", "<h1>ring</h1>"):
+    for text in (
+        "What differs from the base",
+        "Round by round",
+        "One person",
+        "<h1>ring</h1>",
+        "World ring_beliefs: 10 users, 20 items.",
+        "<p>The utility of what each user consumed in the round, 0 for nothing.</p>",
+    ):
         assert text in page
     base = differences[differences["policy"] == "none"]
     assert base["difference"].eq(0).all()

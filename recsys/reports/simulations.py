@@ -1,5 +1,6 @@
 """The page of a simulation: trajectories with bands, differences from the base, one person's map round by round."""
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from recsys.support.atomic_files import write_text
 from recsys.types.notebooks import format_count
 
 LOW = 260  # pixels: there are as many charts as measures
+NOTE_LENGTH = 130  # characters of a line above a chart
 COLUMNS = 6  # regions of one map stand in so many columns
 ALL = "all"  # the group that everybody is of
 
@@ -27,6 +29,8 @@ class SimulationReport:
     """The results of a simulation as tables (`recsys.simulation.runs.SimulationRun`) and sentences."""
 
     title: str
+    world: str  # its kind and size
+    meanings: Mapping[str, str]  # of each measure, a sentence
     base: str  # the policy that others are held against
     trajectories: pd.DataFrame
     differences: pd.DataFrame
@@ -43,10 +47,7 @@ def write_simulation_report(report: SimulationReport, folder: Path) -> list[Path
     """
     policies = list(dict.fromkeys(report.trajectories["policy"]))
     measures = list(dict.fromkeys(report.trajectories["measure"]))
-    specs = {
-        f"trajectory-{name.replace(':', '-')}": draw_trajectories(report.trajectories, name, policies)
-        for name in measures
-    }
+    specs = {f"trajectory-{name.replace(':', '-')}": draw_trajectories(report, name, policies) for name in measures}
     specs["person"] = draw_person(report.person, policies)
     config = _build_config(themes.LIGHT, len(policies))
     paths = save_charts({name: spec | {"config": config} for name, spec in specs.items()}, folder)
@@ -54,9 +55,10 @@ def write_simulation_report(report: SimulationReport, folder: Path) -> list[Path
     return [folder / "report.html", *paths]
 
 
-def draw_trajectories(trajectories: pd.DataFrame, measure: str, policies: list[str]) -> Spec:
+def draw_trajectories(report: SimulationReport, measure: str, policies: list[str]) -> Spec:
     """Return a chart of one measure over rounds: a line for each policy, with its interval over seeds as a band."""
-    of = trajectories[(trajectories["measure"] == measure) & (trajectories["group"] == ALL)]
+    told = report.trajectories
+    of = told[(told["measure"] == measure) & (told["group"] == ALL)]
     rows = [
         {"policy": row["policy"], "round": int(row["round"]), "mean": row["mean"]}
         | ({} if pd.isna(row["ci_low"]) else {"low": row["ci_low"], "high": row["ci_high"]})
@@ -77,7 +79,9 @@ def draw_trajectories(trajectories: pd.DataFrame, measure: str, policies: list[s
         {"mark": {"type": "area", "opacity": 0.18}, "encoding": {"x": x, **band, "color": colour}},
         {"mark": {"type": "line", "strokeWidth": 1.6}, "encoding": {"x": x, "y": y, "color": colour, "tooltip": tip}},
     ]
-    return _build_spec(measure, ["Mean over users and seeds; bands are 95 % intervals over seeds."], layers, rows, LOW)
+    bands = "; bands are 95 % intervals over seeds" if report.n_seeds > 1 else ""
+    notes = [*textwrap.wrap(report.meanings[measure], NOTE_LENGTH), f"Mean over users and seeds{bands}."]
+    return _build_spec(measure, notes, layers, rows, LOW)
 
 
 def draw_person(person: pd.DataFrame, policies: list[str]) -> Spec:
@@ -114,7 +118,7 @@ def draw_person(person: pd.DataFrame, policies: list[str]) -> Spec:
         },
     ]
     notes = [
-        "Each square is a region of taste, the best liked first: the more it was consumed, the brighter; faint: never.",
+        "Each square is a region of taste, the best liked first: the more it was consumed, the stronger its colour.",
         "The user of the last group whose number of regions is the median; point at a square for its numbers.",
     ]
     spec = _build_spec("One person's map", notes, layers, rows, 26 * (deep * len(policies) + 2))
@@ -155,7 +159,9 @@ def _render_chart(specs: Mapping[str, Spec], name: str) -> Html:
 def _describe(report: SimulationReport) -> Html:
     rounds = int(report.trajectories["round"].max())
     counts = f"{format_count(rounds, 'round')}, {format_count(report.n_seeds, 'seed')}"
-    return join_html(f"{counts}; policies meet the same people with the same luck. Base: {report.base}.")
+    return join_html(
+        f"{report.world}. {counts}; policies meet the same people with the same luck. Base: {report.base}."
+    )
 
 
 def _render_differences(report: SimulationReport) -> Html:

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from recsys.escaping import escape_csv_frame
 from recsys.experiments.benchmark import hash_folder_name
 from recsys.experiments.pipeline import load_dataset
 from recsys.simulation.limits import FIT_BYTES_PER_PAIR, check_fit, check_slates, check_world_memory
-from recsys.simulation.loop import Trajectory, simulate
+from recsys.simulation.loop import Trajectory, resolve_measure, simulate
 from recsys.simulation.measures import count_regions, find_taste
 from recsys.simulation.plans import SimulationPlan, read_simulation
 from recsys.simulation.records import Log, Policy, Population, World
@@ -31,6 +32,7 @@ from recsys.support.progress import show_progress, track_rounds
 from recsys.support.serialization import flatten_record, restore_record
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types.arrays import Ints
+from recsys.types.notebooks import format_count
 from recsys.types.paths import check_path
 
 if TYPE_CHECKING:
@@ -206,7 +208,9 @@ def write_simulation(
     population = opened.world.start(plan.settings.seed)
     person = choose_person(population, runs[plan.base][0])
     report = SimulationReport(
-        title=plan.settings.name, base=plan.base, trajectories=done.trajectories, differences=done.differences,
+        title=plan.settings.name, world=describe_world(plan, population),
+        meanings={name: describe_measure(name) for name in plan.settings.measures}, base=plan.base,
+        trajectories=done.trajectories, differences=done.differences,
         checks=tuple((str(one), one.holds) for one in done.checks),
         person=tabulate_person(population, {name: of[0] for name, of in runs.items()}, person),
         n_seeds=len(plan.seeds),
@@ -218,6 +222,18 @@ def write_simulation(
         escape_csv_frame(done.differences).to_csv(temporary / "differences.csv", index=False)
         write_simulation_report(report, temporary)
     return done
+
+
+def describe_world(plan: SimulationPlan, population: Population) -> str:
+    """Return the kind of a world, and how many users and items it has."""
+    users, items = population.shape
+    return f"World {plan.settings.world.kind}: {format_count(users, 'user')}, {format_count(items, 'item')}"
+
+
+def describe_measure(name: str) -> str:
+    """Return the first sentence of what the class of a measure says of itself, "" where it says nothing."""
+    said = " ".join((resolve_measure(name).__doc__ or "").partition("\n\n")[0].split())
+    return re.split(r"(?<=\.) ", said)[0]
 
 
 def drop_none(tables: Any) -> Any:
