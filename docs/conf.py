@@ -113,6 +113,12 @@ RESULTS = {
         "without": "{theirs:,.4g} {unit}",
         "ratio": "{ratio:.2f}",
     },
+    "closed_loops": {
+        "what": "{what}",
+        "measured": "{ours:,.4g} {unit}",
+        "ratio": "{ratio:.2f}",
+        "asked": "{target:,.4g}",
+    },
     "spark-scale": {"what": "{what}", "measured or computed": "{value:,.4g} {unit}"},
     "large_log": {"step: rows and halvings": "{what}", "measured": "{value:,.4g} {unit}", "asked": "{target:,.4g}"},
     "add_items": {
