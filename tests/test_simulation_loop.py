@@ -403,3 +403,10 @@ def test_a_part_of_ones_own_that_is_none_is_one_line(world, settings, line):
     with pytest.raises(RecsysError) as error:
         simulate(**{"world": world, "policy": "random", "rounds": 1, "measures": ["welfare"]} | settings)
     assert str(error.value).startswith(line)
+
+
+def test_slates_are_random_until_own_maps_can_be_made():
+    world, random = rs.simulation.RingBeliefs(users=12, items=30), RandomItems(k=4)
+    policy = Recommender(rs.models.ALS(factors=2, iterations=1), {"relevance": 1.0, "unexplored": 0.2}, k=4, pool=10)
+    shown, plain = (simulate(world, one, rounds=4, measures=["welfare"]).shown for one in (policy, random))
+    assert (shown[:2] == plain[:2]).all() and (shown[3] != plain[3]).any()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from recsys.kernels.draws import draw_slates, narrow_pools, select_slates, take_first_items
+from recsys.maps.families import MIN_TO_MAP
 from recsys.maths.ordering import LOWEST_SCORE
 from recsys.models import registry
 from recsys.reranking.slates import fit_scales, rerank
@@ -127,8 +128,9 @@ class Recommender:
     """A model, its pool and a blend, as `recsys.candidates` and `recsys.rerank` make slates.
 
     Every `retrain_every` rounds the model is fitted to the log, own maps and what objectives derive are made anew, and
-    gains are scaled; 0 fits it once, before the first round. Between, what was met leaves the pool, and nothing
-    else changes. Until the log has a like, and in the first `random_rounds`, slates are random.
+    gains are scaled; 0 fits it once, before the first round. Between, what was met leaves the pool, and nothing else
+    changes. Until three users have two likes each, which own maps need, and in the first `random_rounds`, slates are
+    random.
 
     `control` and `evidence` are tables as [control] and [evidence] of a benchmark: frequency caps, fatigue, sensitive
     topics and one-offs. What was shown and not taken is known, in rounds of `round_days` days, to caps and fatigue;
@@ -200,7 +202,7 @@ class RunningRecommender:
         """Return the slates of a round."""
         if self.rules.reads_exposures or self.policy.ignored_after:
             self._shown.read(log)
-        if number < self.policy.random_rounds or not log.liked.any():
+        if number < self.policy.random_rounds or (self._fitted is None and not _can_be_learned_from(log)):
             return self._random.recommend(log, number)
         if self._fitted is None or (self.policy.retrain_every and number % self.policy.retrain_every == 0):
             self._train(log, number)
@@ -260,6 +262,11 @@ class RunningRecommender:
         if self._scales is None or (not self._scales.get("fatigue", 1.0) and self._shown.n_read):
             self._scales = fit_scales(pool, self.rules.blend, min(self.policy.k, pool.items.shape[1]))
         return self._scales
+
+
+def _can_be_learned_from(log: Log) -> bool:
+    """Return whether own maps can be made of the log: of users with several likes."""
+    return int((log.liked.sum(axis=1) > 1).sum()) >= MIN_TO_MAP
 
 
 def select_unmet(scores: Anys, met: Bools, k: int) -> Ints:
