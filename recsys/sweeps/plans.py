@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -25,6 +25,7 @@ from recsys.types import RecsysError
 from recsys.types.names import check_file_name
 from recsys.types.numbers import convert_to_plain_data, parse_share
 
+P = TypeVar("P")
 MAX_GOALS = 5  # goals
 OWN_CODE_KEYS = (("model", "kind"), ("split", "kind"), ("data", "reader"))  # which may name code of one's own
 SEARCHABLE_SECTIONS = ("model", "pool", "slate", "blends")  # sections that change what is shown, not how it is measured
@@ -146,16 +147,25 @@ def read_sweep(
     Raises:
         RecsysError: if there is no such file, or it says something that cannot be.
     """
+    said = {name: value for name, value in changes.items() if value is not None}
+    return read_search(path, overrides, lambda content, file: _parse_sweep(content, file, said, data))
+
+
+def read_search(path: str | Path, overrides: Sequence[Layer], parse: Callable[[dict[str, Any], Path], P]) -> P:
+    """Return what `parse` makes of a TOML file, or the shipped sweep of that name, with `overrides` above it.
+
+    Raises:
+        RecsysError: if there is no such file, or as `parse` does.
+    """
     shipped = find_shipped_folder("configs") / "sweeps"
     file = find_toml(path, shipped)
     content = read_toml(file, f"sweep {file}", shipped)
-    said = {name: value for name, value in changes.items() if value is not None}
 
-    def parse(layers: Sequence[Layer]) -> SweepPlan:
+    def parse_merged(layers: Sequence[Layer]) -> P:
         with search_folder(file.resolve().parent):
-            return _parse_sweep(merge_tables(layers[0].content, join_overrides(layers[1:])), file, said, data)
+            return parse(merge_tables(layers[0].content, join_overrides(layers[1:])), file)
 
-    return configs.parse_layers(parse, [Layer(str(file), content, Path.cwd()), *overrides])
+    return configs.parse_layers(parse_merged, [Layer(str(file), content, Path.cwd()), *overrides])
 
 
 def _parse_sweep(

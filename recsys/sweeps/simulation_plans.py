@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from recsys import configs
 from recsys.simulation.measures import MEASURES
 from recsys.simulation.plans import (
     KindSection,
@@ -21,13 +20,12 @@ from recsys.simulation.plans import (
     read_simulation,
 )
 from recsys.simulation.records import Policy
-from recsys.support.config_layers import Layer, find_extended, join_overrides, merge_tables
+from recsys.support.config_layers import Layer, find_extended, merge_tables
 from recsys.support.provenance import hash_own_modules
-from recsys.support.resolver import search_folder
 from recsys.support.resources import find_shipped_folder
 from recsys.support.toml_files import describe_first_problem, find_toml, read_toml
 from recsys.sweeps.goals import Constraint, Goal, parse_bound
-from recsys.sweeps.plans import MAX_GOALS, SweepSection, list_range_corners
+from recsys.sweeps.plans import MAX_GOALS, SweepSection, list_range_corners, read_search
 from recsys.sweeps.search_space import Range, Value, fill_ranges, find_ranges
 from recsys.types import RecsysError, check_choice
 from recsys.types.names import check_file_name
@@ -143,16 +141,8 @@ def read_simulation_sweep(path: str | Path, *, overrides: Sequence[Layer] = (), 
     Raises:
         RecsysError: if there is no such file, or it says something that cannot be.
     """
-    shipped = find_shipped_folder("configs") / "sweeps"
-    file = find_toml(path, shipped)
-    content = read_toml(file, f"sweep {file}", shipped)
     said = {name: value for name, value in changes.items() if value is not None}
-
-    def parse(layers: Sequence[Layer]) -> SimulationSweepPlan:
-        with search_folder(file.resolve().parent):
-            return _parse_sweep(merge_tables(layers[0].content, join_overrides(layers[1:])), file, said)
-
-    return configs.parse_layers(parse, [Layer(str(file), content, Path.cwd()), *overrides])
+    return read_search(path, overrides, lambda content, file: _parse_sweep(content, file, said))
 
 
 def _parse_sweep(content: dict[str, Any], file: Path, changes: Mapping[str, Any]) -> SimulationSweepPlan:

@@ -1,7 +1,6 @@
 """A search of policies in a simulation: trials on some seeds, a choice, and one simulation with other seeds."""
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,13 +33,11 @@ from recsys.sweeps.outputs import (
 )
 from recsys.sweeps.pareto import find_pareto_front, thin_front
 from recsys.sweeps.simulation_plans import LAST, PolicyMethod, SimulationSweepPlan, read_simulation_sweep
-from recsys.sweeps.summaries import build_failure_summary, build_summary, parse_duration
-from recsys.sweeps.summaries import notify as run_notify
+from recsys.sweeps.summaries import run_search
 from recsys.sweeps.trial_search import SearchedTrials, check_search_jobs, search_methods
 from recsys.sweeps.trials import TrialResult, TrialValues
-from recsys.types import RecsysError, RecsysWarning
+from recsys.types import RecsysError
 from recsys.types.arrays import Doubles
-from recsys.types.errors import describe_error
 from recsys.types.paths import check_path
 
 if TYPE_CHECKING:
@@ -138,21 +135,13 @@ def sweep_simulation(
     Raises:
         RecsysError: for whatever is wrong with the file, the world, the storage or the folder, in one line.
     """
-    start = time.monotonic()
-    ends_at = None if timeout is None else start + parse_duration("timeout", timeout)
     home = None if data_dir is None else Path(data_dir)
-    try:
+
+    def search(ends_at: float | None) -> tuple[SimulationSweep, SearchedTrials]:
         plan = read_simulation_sweep(file, overrides=overrides, trials=trials, accuracy_budget=accuracy_budget)
-        done, searched = _run_sweep(plan, out, quiet, home, ends_at, jobs)
-    except Exception as error:
-        if notify is not None:
-            told = build_failure_summary(Path(file).stem, describe_error(error), time.monotonic() - start)
-            if (note := run_notify(notify, told)) is not None:
-                warnings.warn(note, RecsysWarning, stacklevel=2)
-        raise
-    summary = build_summary(done.plan, searched, done.lines, done.notes, done.folder, time.monotonic() - start)
-    said = None if notify is None else run_notify(notify, summary)
-    return replace(done, summary=summary, notes=done.notes if said is None else (*done.notes, said))
+        return _run_sweep(plan, out, quiet, home, ends_at, jobs)
+
+    return run_search(search, Path(file).stem, timeout, notify)
 
 
 def _run_sweep(

@@ -3,16 +3,21 @@
 import json
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from recsys.escaping import convert_to_one_line
 from recsys.sweeps.search_plans import SearchPlan
 from recsys.sweeps.trial_search import SearchedTrials
-from recsys.types import RecsysError
+from recsys.types import RecsysError, RecsysWarning
+from recsys.types.errors import describe_error
 from recsys.types.secrets import mask_url_secrets
 
+R = TypeVar("R")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}  # seconds
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 NOTIFY_SECONDS = 60  # that a command may take
@@ -37,6 +42,36 @@ def parse_duration(place: str, given: str | float) -> float:
     if not 0 < seconds < float("inf"):
         raise RecsysError(f"{place} is {given!r}, expected a time such as '8h', '90m', '30s' or '1h 30m'")
     return seconds
+
+
+def run_search(
+    search: Callable[[float | None], tuple[R, SearchedTrials]],
+    name: str,
+    timeout: str | float | None,
+    command: str | None,
+) -> R:
+    """Return the result of a search with its summary, and tell `command` how it ended, if there is one.
+
+    `search` is given the moment of `time.monotonic` at which it ends, None for no limit. Its result is a record of a
+    plan, lines, notes, folder and summary.
+
+    Raises:
+        RecsysError: for a `timeout` that is none. What the search raises is raised on.
+    """
+    start = time.monotonic()
+    ends_at = None if timeout is None else start + parse_duration("timeout", timeout)
+    try:
+        result, searched = search(ends_at)
+    except Exception as error:
+        if command is not None:
+            told = build_failure_summary(name, describe_error(error), time.monotonic() - start)
+            if (note := notify(command, told)) is not None:
+                warnings.warn(note, RecsysWarning, stacklevel=3)
+        raise
+    done = cast(Any, result)
+    summary = build_summary(done.plan, searched, done.lines, done.notes, done.folder, time.monotonic() - start)
+    said = None if command is None else notify(command, summary)
+    return cast(R, replace(done, summary=summary, notes=done.notes if said is None else (*done.notes, said)))
 
 
 def build_summary(

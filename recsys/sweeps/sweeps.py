@@ -1,7 +1,6 @@
 """A sweep, carried out: trials on validation, a choice, and one judgement on test."""
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,14 +19,12 @@ from recsys.sweeps.judgements import read_test_evaluations, record_test_evaluati
 from recsys.sweeps.pareto import find_pareto_front, thin_front
 from recsys.sweeps.plans import HALF_LIFE, Method, SweepPlan, read_sweep
 from recsys.sweeps.selection import Choice, choose_points, pick_best_choice
-from recsys.sweeps.summaries import build_failure_summary, build_summary, parse_duration
-from recsys.sweeps.summaries import notify as run_notify
+from recsys.sweeps.summaries import run_search
 from recsys.sweeps.tradeoff_curves import extend_curve
 from recsys.sweeps.trial_evaluator import build_trial_evaluator, find_own_time
 from recsys.sweeps.trial_search import SearchedTrials, check_search_jobs, search_methods
 from recsys.sweeps.trials import TrialResult
-from recsys.types import Dataset, RecsysError, RecsysWarning
-from recsys.types.errors import describe_error
+from recsys.types import Dataset, RecsysError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,19 +79,11 @@ def sweep(
     Raises:
         RecsysError: for whatever is wrong with the file, the data, the storage or the folder, in one line.
     """
-    start = time.monotonic()
-    ends_at = None if timeout is None else start + parse_duration("timeout", timeout)
-    try:
-        done, searched = _run_sweep(file, trials, accuracy_budget, overrides, out, quiet, data_dir, data, ends_at, jobs)
-    except Exception as error:
-        if notify is not None:
-            told = build_failure_summary(Path(file).stem, describe_error(error), time.monotonic() - start)
-            if (note := run_notify(notify, told)) is not None:
-                warnings.warn(note, RecsysWarning, stacklevel=2)
-        raise
-    summary = build_summary(done.plan, searched, done.lines, done.notes, done.folder, time.monotonic() - start)
-    note = None if notify is None else run_notify(notify, summary)
-    return replace(done, summary=summary, notes=done.notes if note is None else (*done.notes, note))
+
+    def search(ends_at: float | None) -> tuple[Sweep, SearchedTrials]:
+        return _run_sweep(file, trials, accuracy_budget, overrides, out, quiet, data_dir, data, ends_at, jobs)
+
+    return run_search(search, Path(file).stem, timeout, notify)
 
 
 def _run_sweep(
