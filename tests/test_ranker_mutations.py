@@ -194,3 +194,14 @@ def test_each_rule_for_tables_is_met_by_one(saved):
             found.add(str(np.load(path)))
     lacking = {name for name, table in TABLES.items() if table.saved} ^ found
     assert not lacking, lacking
+
+
+@pytest.mark.parametrize(("kind", "array"), [("item_knn", "links"), ("top_frequency", "counts")])
+def test_a_model_of_too_many_items_is_refused_before_it_is_asked(world, tmp_path, kind, array):
+    """Nothing but the shape says how many columns a sparse matrix has; no memory holds scores of so many items."""
+    model = {"item_knn": rs.models.ItemKNN(k=5), "top_frequency": rs.models.TopFrequency()}[kind]
+    fitted = model.fit(world.train, world.side_information)
+    target = rs.Ranker.fit(fitted, world, {"relevance": 1.0}, maps=make_maps(world), n=25, k=6).save(tmp_path / "r")
+    rewrite(target, f"models.0.{array}.shape", np.array([np.load(target / f"models.0.{array}.shape.npy")[0], 2**31]))
+    with pytest.raises(rs.RecsysError, match=r"2,147,483,648"):
+        rs.Ranker.load(target)

@@ -274,9 +274,7 @@ def check_parts(parts: RankerParts, context: Context) -> None:
 def _check_model(model: Any, users: int, items: int) -> None:
     """Refuse a model with numbers that are not finite, or of other users and items."""
     for name, array in flatten_record(model).items():
-        if (
-            name.endswith(".shape") and array[1] != items
-        ):  # before scores are asked for: of too many, no memory holds one
+        if name.endswith(".shape") and array[1] != items:  # before it is asked for scores that no memory may hold
             raise RecsysError(f"model: {name.removesuffix('.shape')} is of {array[1]:,} items, expected {items:,}")
         if not name.startswith("factors."):  # those are the context's, and `Context.check_arrays` has looked at them
             check_finite(f"model: {name}", array)
