@@ -28,6 +28,7 @@ from recsys.experiments import bench
 from recsys.scores.simultaneous import compute_simultaneous_limits
 from recsys.sweeps import selection, studies, sweep, trial_search
 from recsys.sweeps.goals import Goal, parse_constraint
+from recsys.sweeps.journals import Journal
 from recsys.sweeps.pareto import compute_hypervolume, find_pareto_front, find_undominated, thin_front, trace_hypervolume
 from recsys.sweeps.plans import SweepSection, read_sweep
 from recsys.sweeps.search_space import Range, fill_ranges, find_ranges
@@ -157,6 +158,52 @@ def test_the_lock_of_a_search_that_was_killed_can_be_seen_to_be_old(tmp_path, mo
         storage._write_log(2, {})
     assert seen
     assert all(seen)
+
+
+@pytest.mark.parametrize(
+    ("call", "late"),
+    [("symlink", False), ("symlink", True), ("fsync", False), ("fsync", True), ("rename", True), ("unlink", False), ("unlink", True)],
+)  # fmt: skip
+def test_ctrl_c_at_any_call_of_a_journal_stays_ctrl_c_and_the_journal_goes_on(tmp_path, monkeypatch, call, late):
+    """Optuna's lock tidies up after Ctrl-C, and raises an error of its own where there is nothing left to tidy."""
+    journal, plain, raised = Journal(tmp_path / "study.journal"), getattr(os, call), []
+
+    def interrupt(*given):
+        if raised:
+            return plain(*given)
+        raised.append(call)
+        if late:
+            plain(*given)
+        raise KeyboardInterrupt
+
+    journal.append_logs([{"n": 0}])
+    monkeypatch.setattr(os, call, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        journal.append_logs([{"n": 1}])
+    journal.append_logs([{"n": 2}])
+    assert [path.name for path in tmp_path.iterdir()] == ["study.journal"]
+    found = [record["n"] for record in Journal(tmp_path / "study.journal").read_logs(0)]
+    assert found == ([0, 2] if call == "symlink" else [0, 1, 2])
+
+
+def test_a_lock_that_another_process_has_taken_is_one_line(tmp_path, monkeypatch):
+    journal, fsync = Journal(tmp_path / "study.journal"), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (fsync(file), (tmp_path / "study.journal.lock").unlink()))
+    with pytest.raises(RecsysError, match=r"storage .*study\.journal: .*did not possess lock"):
+        journal.append_logs([{"n": 0}])
+
+
+def test_an_error_that_ctrl_c_led_to_ends_as_ctrl_c_does(home, monkeypatch, capsys):
+    def interrupt(*given, **more):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RecsysError("what was tidied up is gone")
+
+    monkeypatch.setattr("recsys.sweeps.sweep", interrupt)
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", "search.toml", "--quiet"])
+    assert (ended.value.code, capsys.readouterr().err.startswith("recsys: stopped")) == (130, True)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

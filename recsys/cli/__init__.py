@@ -33,6 +33,7 @@ from recsys.cli.updates import add_items, update
 from recsys.cli.whys import why, why_not
 from recsys.escaping import convert_to_one_line
 from recsys.types import RecsysError, RecsysWarning
+from recsys.types.errors import is_interrupted
 from recsys.types.secrets import mask_url_secrets
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ cli.add_command(ignored)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: a mistake of the user is one line on standard error and exit code 2."""
     try:
-        with _print_warnings_as_lines():
+        with _print_warnings_as_lines(), _find_interrupts():
             cli.main(args=arguments, prog_name="recsys", standalone_mode=False)
     except RecsysError as error:
         _exit_with_error(str(error), 2)
@@ -177,6 +178,17 @@ def _describe_going_on(arguments: Sequence[str]) -> str:
     given = [one for one in arguments if one not in ("-v", "--verbose")]
     kept = any(tuple(given[: len(one)]) == one for one in _GOING_ON)
     return f"; {' '.join(given[:1])} goes on from there when it is started again" if kept else ""
+
+
+@contextmanager
+def _find_interrupts() -> Iterator[None]:
+    """Raise `Abort` for an error that Ctrl-C led to: what it interrupts may fail while it is cleaned up."""
+    try:
+        yield
+    except Exception as error:
+        if is_interrupted(error):
+            raise click.exceptions.Abort from None
+        raise
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, NamedTuple
 
 from recsys.types import RecsysError
-from recsys.types.errors import describe_error
+from recsys.types.errors import describe_error, is_interrupted
 from recsys.types.numbers import check_int
 
 if TYPE_CHECKING:
@@ -84,10 +84,8 @@ def _do(work: Callable[[], None], sender: Connection) -> None:
     try:
         work()
         said = ""
-    except KeyboardInterrupt:
-        said = "it was interrupted"
-    except Exception as error:  # of a model, a storage or somebody's own function
-        said = describe_error(error)
+    except (Exception, KeyboardInterrupt) as error:  # of a model, a storage or somebody's own function
+        said = "it was interrupted" if is_interrupted(error) else describe_error(error)
     try:
         sender.send(said)
     except (OSError, KeyboardInterrupt):  # nobody listens any more

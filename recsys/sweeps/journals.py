@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
 
 from recsys.types import RecsysError
+from recsys.types.errors import is_interrupted
 
 _CHECKSUM_LINE = re.compile(rb'(.*,"crc":)(\d+)\}\n', re.DOTALL)
 
@@ -47,7 +48,7 @@ class Journal(BaseJournalBackend):
             RecsysError: if a line was changed, or is no record.
         """
         records, place = [], self._positions[log_number_from]
-        with self._shorten_os_errors(), self._path.open("rb") as file:
+        with self._shorten_errors(), self._path.open("rb") as file:
             file.seek(place.bytes)
             for number, line in enumerate(file, log_number_from):
                 if not line.endswith(b"\n"):  # another process is writing it, or was killed
@@ -107,7 +108,7 @@ class Journal(BaseJournalBackend):
 
     @contextmanager
     def _hold_lock(self) -> Iterator[None]:
-        with self._shorten_os_errors():
+        with self._shorten_errors():
             self._lock.acquire()
             try:
                 yield
@@ -115,12 +116,17 @@ class Journal(BaseJournalBackend):
                 self._lock.release()
 
     @contextmanager
-    def _shorten_os_errors(self) -> Iterator[None]:
-        """Say in one line that the file cannot be read or written, such as on a full disk."""
+    def _shorten_errors(self) -> Iterator[None]:
+        """Say in one line that the file cannot be read, written or locked, such as on a full disk.
+
+        Ctrl-C stays Ctrl-C: Optuna's lock covers one that it meets by an error of the lock's file.
+        """
         try:
             yield
-        except OSError as error:
-            raise RecsysError(f"storage {self._path}: {error.strerror or error}") from None
+        except (OSError, RuntimeError) as error:  # RuntimeError: Optuna's, of a lock that another process has taken
+            if is_interrupted(error):
+                raise KeyboardInterrupt from None
+            raise RecsysError(f"storage {self._path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _advance_position(place: LinePosition, line: bytes) -> LinePosition:

@@ -28,7 +28,7 @@ class RecsysError(ValueError):
         super().__init__(mask_url_secrets(convert_to_one_line(str(line))))
 
 
-def describe_error(error: Exception) -> str:
+def describe_error(error: BaseException) -> str:
     """Return why something failed, in one line of at most 500 characters; errors that are not ours by their kind.
 
     >>> describe_error(KeyError("gone")), describe_error(RecsysError("k is 0,\\n expected more"))
@@ -38,6 +38,15 @@ def describe_error(error: Exception) -> str:
     if not isinstance(error, RecsysError):
         said = f"{type(error).__name__}: {said}" if said else type(error).__name__
     return mask_url_secrets(said)[:500]
+
+
+def is_interrupted(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C led to an error: the error is the interrupt, or was raised while one was handled.
+
+    >>> is_interrupted(KeyboardInterrupt()), is_interrupted(OSError())
+    (True, False)
+    """
+    return error is not None and (isinstance(error, KeyboardInterrupt) or is_interrupted(error.__context__))
 
 
 class Setting(NamedTuple):
