@@ -10,7 +10,7 @@ import pandas as pd
 import vl_convert
 from lookups import read_lookups, read_source
 
-from recsys.reports.themes import LIGHT, SHAPES
+from recsys.reports.themes import LIGHT, SHAPES, choose_series_colour, choose_series_shape
 from recsys.support.atomic_files import write_text
 
 FONT = "Libertinus Serif"
@@ -19,6 +19,7 @@ READINGS = {"unseen_gain": "judges that have not seen the users", "seen_gain": "
 CHOICE = "the choice for the log"
 RIVALS = {CHOICE: "circle", "always MMR": "square", "always DPP": "diamond"}
 GAIN = ["gain", "gain_low", "gain_high"]
+PLAIN = ["most_liked", "random"]  # they lose and find far more than any blend: the table has them
 LIMITS = (-0.5, 1.5)  # of an axis of gains: intervals of small logs go further and are cut
 PER_CENT = "datum.value == 0 ? '0' : replace(format(datum.value, '+.0%'), '%', ' %')"
 
@@ -90,6 +91,37 @@ def draw_gains(table: pd.DataFrame, runs: pd.DataFrame) -> alt.TopLevelMixin:
     return apply_theme(chart.properties(width=540, height=38 * means.cell.nunique()))
 
 
+def draw_loops(table: pd.DataFrame, names: dict[str, str]) -> alt.TopLevelMixin:
+    """Return what each policy costs in the first round of a closed loop and what it gives by the last, world by world.
+
+    Worlds that are fitted to a log; policies that re-rank, each as a difference from the base with its interval.
+    """
+    places = table.world + table.users.map(lambda users: "" if users == "all" else f", {users} users")
+    places += table.history.map(lambda share: "" if share == 1 else f", {share:.0%} of histories")
+    policies = table.policy.map(names).fillna(table.policy)
+    table = table.assign(place=places, policy=policies)[table.world.str.contains("factors") & ~table.policy.isin(PLAIN)]
+    gain = next(name for name in table if name.startswith("true_discovery_") and name.split("_")[-1].isdigit())
+    table = table.rename(columns={f"{gain}{end}": f"gain{end}" for end in ("", "_low", "_high")})
+    order = list(table.policy.unique())
+    policy = {"field": "policy", "type": "nominal", "title": None, "sort": order}
+    colours = alt.Scale(domain=order, range=[choose_series_colour(LIGHT, "blend", n) for n in range(len(order))])
+    shapes = alt.Scale(domain=order, range=[choose_series_shape("blend", n) for n in range(len(order))])
+    colour = alt.Color(**policy, scale=colours)
+    axis, every = alt.Axis(labelExpr=PER_CENT, tickCount=4), alt.Chart(table)
+    titles = {"welfare_1": "welfare in round 1", "gain": f"true discovery by round {gain.split('_')[-1]}"}
+    x, x_low = (alt.X(f"welfare_1{end}:Q", title=titles["welfare_1"], axis=axis) for end in ("", "_low"))
+    y, y_low = (alt.Y(f"gain{end}:Q", title=titles["gain"], axis=axis) for end in ("", "_low"))
+    across = every.mark_rule(opacity=0.6).encode(x=x_low, x2="welfare_1_high:Q", y=y, color=colour)
+    along = every.mark_rule(opacity=0.6).encode(x=x, y=y_low, y2="gain_high:Q", color=colour)
+    points = every.mark_point(filled=True, size=55, opacity=1)
+    points = points.encode(x=x, y=y, color=colour, shape=alt.Shape(**policy, scale=shapes))
+    zeros = [every.mark_rule(color=LIGHT["ink"], strokeDash=[4, 3]).encode(**{at: alt.datum(0)}) for at in "xy"]
+    panel = alt.layer(*zeros, across, along, points).properties(width=185, height=200)
+    header = alt.Header(title=None, labelFontSize=11, labelColor=LIGHT["ink"])
+    facet = alt.Facet("place:N", sort=list(table.place.unique()), header=header)
+    return apply_theme(panel.facet(facet, columns=3, spacing={"row": 60, "column": 80}, bounds="flush"))
+
+
 def draw_zero(table: pd.DataFrame) -> alt.Chart:
     return alt.Chart(table).mark_rule(color=LIGHT["ink"], strokeDash=[4, 3]).encode(x=alt.datum(0))
 
@@ -120,11 +152,15 @@ def apply_theme(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
     return chart.configure(font=FONT, padding=padding, axis=axis, legend=legend, view={"stroke": LIGHT["line"]})
 
 
-OF_THE_DOCUMENTATION = "gains.svg"
+OF_THE_DOCUMENTATION = {"gains.svg": "discovery.svg", "loops.svg": "loops.svg"}  # what it is called there
 
 
 def write_figures(root: Path) -> None:
     table = read_families(root)
-    made = {"seen": draw_seen(table), "gains": draw_gains(table, read_source("discover-logs", root))}
+    made = {
+        "seen": draw_seen(table),
+        "gains": draw_gains(table, read_source("discover-logs", root)),
+        "loops": draw_loops(read_source("questions-policies", root), read_lookups(root)["names"]),
+    }
     for name, chart in made.items():
         write_text(root / "paper" / "build" / f"{name}.svg", vl_convert.vegalite_to_svg(chart.to_json()))

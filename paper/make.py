@@ -1,6 +1,6 @@
 """Make the paper from the results: `python paper/make.py` (or `make paper`).
 
-Numbers and claims, the check of the texts, figures (one is for the documentation too), then `paper/paper.pdf`. The
+Numbers and claims, the check of the texts, figures (two are for the documentation too), then `paper/paper.pdf`. The
 build ends where a name is unknown, a claim does not hold, or a number or a verdict is written down: a line for each.
 Typst comes from the extra [paper]; fonts are those that it brings, and nothing is fetched.
 """
@@ -37,8 +37,9 @@ def main(root: Path = lookups.ROOT) -> None:
     told = {"numbers": numbers, "claims": facts.claims, "tables": facts.tables}
     write_text(build / "facts.json", json.dumps(told, indent=1, ensure_ascii=False) + "\n")
     figures.write_figures(root)
-    with replace_file(root / "docs" / "_static" / "discovery.svg") as temporary:
-        shutil.copyfile(build / figures.OF_THE_DOCUMENTATION, temporary)
+    for drawn, shown in figures.OF_THE_DOCUMENTATION.items():
+        with replace_file(root / "docs" / "_static" / shown) as temporary:
+            shutil.copyfile(build / drawn, temporary)
     epoch = datetime.fromtimestamp(0, UTC)  # the same results make the same file
     made = typst.compile(root / "paper" / "paper.typ", ignore_system_fonts=True, timestamp=epoch)
     with replace_file(root / "paper" / "paper.pdf") as temporary:
