@@ -1,8 +1,10 @@
 """Scores of any kind of number: ordered as they were given, then stored in 32 bits; what is no number is refused."""
 
+import ast
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,8 @@ from hypothesis import strategies as st
 from synthetic import make_maps, make_split
 
 import recsys as rs
-from recsys.maths.ordering import LOWEST_SCORE, make_comparable
+from recsys.maps.graphs import build_neighbour_graph
+from recsys.maths.ordering import LOWEST_SCORE, find_largest, make_comparable
 from recsys.types import RecsysError
 
 FINE = {  # thirty scores that are alike in 32 bits, and what they are of
@@ -162,3 +165,53 @@ def test_numbers_compare_as_the_scores_do(scores):
         for j in range(len(scores)):
             assert (values[i] < values[j]) == (exact[i] < exact[j])
     assert (values > LOWEST_SCORE).all()
+
+
+@given(st.integers(0, 10**6), st.integers(0, 12))
+def test_the_largest_are_those_of_a_sort_and_equal_ones_go_by_ties(seed, n):
+    rng = np.random.default_rng(seed)
+    values, ties = rng.integers(0, 4, (5, 12)) / 4, rng.permutation(12)
+    slow = [sorted(sorted(range(12), key=lambda one, row=row: (-row[one], ties[one]))[:n]) for row in values]
+    assert np.sort(find_largest(values, n, ties, -1.0)).tolist() == slow
+    high = find_largest(values, n, ties, 0.5)
+    assert (
+        np.sort(np.take_along_axis(values, high, axis=1)).tolist()
+        == np.sort(np.take_along_axis(values, find_largest(values, n, ties, -1.0), axis=1)).tolist()
+    )
+
+
+def test_neighbours_do_not_depend_on_how_a_processor_partitions_equal_values(monkeypatch):
+    train, partition = make_split(3, 60, 40).train, np.argpartition
+
+    def turn(values, *given, **more):  # another processor: it meets equal values from the other end
+        return values.shape[1] - 1 - partition(values[:, ::-1], *given, **more)
+
+    plain = build_neighbour_graph(train, 5).toarray()
+    monkeypatch.setattr(np, "argpartition", turn)
+    assert np.array_equal(build_neighbour_graph(train, 5).toarray(), plain)
+
+
+def list_unstable_orders(source):
+    """Return the lines in which the order of equal values is left to the processor."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    named = [(getattr(call.func, "attr", ""), call) for call in calls]
+    stable = {
+        id(call) for call in calls for of in call.keywords if of.arg == "kind" and ast.unparse(of.value) == "'stable'"
+    }
+    return [
+        call.lineno
+        for name, call in named
+        if name == "argpartition" or (name in ("argsort", "sort_values") and id(call) not in stable)
+    ]
+
+
+def test_equal_values_are_ordered_alike_on_every_processor():
+    assert list_unstable_orders("np.argsort(x)\nx.argsort(kind='stable')\nnp.argpartition(x, 3)") == [1, 3]
+    package = Path(rs.__file__).parent
+    compiled = {*(package / "kernels").glob("*.py")}  # Numba's own sorts
+    found = {
+        path.name: lines
+        for path in {*package.rglob("*.py")} - compiled
+        if (lines := list_unstable_orders(path.read_text(encoding="utf-8")))
+    }
+    assert {name: len(lines) for name, lines in found.items()} == {"ordering.py": 2}  # they put equal ones in order

@@ -47,7 +47,7 @@ def look_up_ids(names: Strings, known_ids: Strings) -> tuple[Longs, Bools]:
     """Return the place of each name among the known ones, (R,), and whether it is one of them: if not, any place."""
     if not len(names) or not len(known_ids):
         return np.zeros(len(names), np.int64), np.zeros(len(names), bool)
-    order = np.argsort(known_ids)
+    order = np.argsort(known_ids, kind="stable")
     at = order[np.minimum(np.searchsorted(known_ids, names, sorter=order), len(known_ids) - 1)]
     return at, np.asarray(known_ids[at] == names)
 

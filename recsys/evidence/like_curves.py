@@ -106,7 +106,7 @@ def attach_like_probabilities(slates: Slates, pool: Pool, curve: LikeCurve | Non
         return slates
     width = len(pool.context.item_ids)
     keys = (np.arange(len(pool.users))[:, None] * width + pool.items)[pool.items >= 0]
-    order = np.argsort(keys)
+    order = np.argsort(keys, kind="stable")
     wanted = rows[:, None] * width + slates.items
     found = np.minimum(np.searchsorted(keys[order], wanted), max(len(keys) - 1, 0))
     there = (slates.items >= 0) & (keys[order][found] == wanted)

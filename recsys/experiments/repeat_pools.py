@@ -62,7 +62,7 @@ def order_new_and_repeats(
     width = len(new.context.item_ids)
     own, asked = (np.arange(len(pool.users))[:, None] * width + pool.items for pool in (alone, ranked))
     own, scores = own[alone.items >= 0], alone.scores[alone.items >= 0]
-    order = np.argsort(own)
+    order = np.argsort(own, kind="stable")
     place = order[np.minimum(np.searchsorted(own, asked, sorter=order), max(len(own) - 1, 0))]
     is_new = (own[place] == asked) & (ranked.items >= 0)
     found = np.where(is_new, scores[place], ranked.scores)

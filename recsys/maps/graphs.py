@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.maths.embeddings import sum_column_squares
+from recsys.maths.ordering import find_largest
 from recsys.types.arrays import Anys, Csr, Longs
 
 _BLOCK = 512
@@ -36,14 +37,13 @@ def build_neighbour_graphs(train: Csr, numbers: Sequence[int]) -> list[Csr]:
     wanted = [min(n, n_items - 1) for n in numbers]
     sizes = sum_column_squares(train)
     columns = sparse.csc_array(train @ sparse.diags_array(1.0 / np.sqrt(np.where(sizes > 0, sizes, 1.0))))
-    links: list[list[_Links]] = [[] for _ in wanted]
+    order, links = np.arange(n_items), [list[_Links]() for _ in wanted]
     for start in range(0, n_items, _BLOCK):
         cosine = (columns[:, start : start + _BLOCK].T @ columns).toarray()
         here = np.arange(len(cosine))
         cosine[here, start + here] = 0.0
-        far = -cosine
         for n, found in zip(wanted, links, strict=True):
-            nearest = np.argpartition(far, n - 1, axis=1)[:, :n]
+            nearest = find_largest(cosine, n, order, 0.0)
             weights = np.take_along_axis(cosine, nearest, axis=1).ravel()
             found.append(_Links(np.repeat(start + here, n), nearest.ravel(), weights))
     return [_join_links(found, n_items) for found in links]

@@ -6,6 +6,7 @@ from itertools import chain
 import numpy as np
 
 from recsys.kernels.louvain import move_nodes
+from recsys.maths.ordering import rank_values
 from recsys.types.arrays import Csr, Doubles, Ints, Longs
 
 MIN_GAIN = 1e-7  # of modularity, below which a level is the last
@@ -85,4 +86,4 @@ def _compute_modularity(links: Links, degrees: Doubles, community: Longs, resolu
 
 def _number_by_first_node(label: Longs) -> Ints:
     _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
-    return np.asarray(np.argsort(np.argsort(first))[inverse], dtype=np.int32)
+    return np.asarray(rank_values(first)[inverse], dtype=np.int32)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy  # its parts load when they are used
 
+from recsys.maths.ordering import find_largest
 from recsys.types.arrays import Doubles, Floats, Longs
 
 CHUNK = 512  # items whose variance is computed at once
@@ -55,15 +56,13 @@ def pick_informative_items(
     the items of the largest bounds, and for more of them until no other item can win; a gain never grows with the set.
     """
     bounds = precisions * variance_bounds
-    n_allowed = int((bounds > 0).sum())
+    n_allowed, order = int((bounds > 0).sum()), np.arange(len(bounds))
     n, size = min(n, n_allowed), min(max(CHUNK, n), n_allowed)
     while n:
-        order = np.argpartition(-bounds, size - 1) if size < len(bounds) else np.arange(len(bounds))
-        among = np.sort(order[:size])
-        among = among[bounds[among] > 0]
+        among = np.sort(find_largest(bounds[None], size, order, 0.0)[0])
         rows = scipy.linalg.solve_triangular(lower, items[among].astype(np.float64).T, lower=True, check_finite=False).T
         places, gains = _pick_greedily(rows * np.sqrt(precisions[among])[:, None], n)
-        rest = bounds[order[size:]].max(initial=0.0)
+        rest = np.delete(bounds, among).max(initial=0.0)
         if size >= n_allowed or np.log1p(rest) <= gains[-1]:
             return PickedQuestions(among[places], gains)
         size = min(4 * size, n_allowed)

@@ -49,13 +49,7 @@ def _find_bound(scores: Floats, n: int) -> Floats:
 
 def _find_top_n_by_partition(scores: Floats, n: int, ties: Longs) -> tuple[Ints, Floats]:
     """Return the top n columns of each row, from a partition of every row."""
-    last = scores.shape[1] - n
-    best = np.argpartition(scores, last, axis=1)[:, last:] if last else _list_all_columns(scores)
-    edge = np.take_along_axis(scores, best, axis=1).min(axis=1)
-    tied = (scores >= edge[:, None]).sum(axis=1) > n
-    for row in np.flatnonzero(tied & (edge > LOWEST_SCORE)):
-        reach = np.flatnonzero(scores[row] >= edge[row])
-        best[row] = reach[np.lexsort((ties[reach], -scores[row, reach]))[:n]]
+    best = find_largest(scores, n, ties, float(LOWEST_SCORE))
     return sort_best_first(best, np.take_along_axis(scores, best, axis=1), ties)
 
 
@@ -74,9 +68,27 @@ def find_top_n_with_reserve(
     return items[:, :n], found[:, :n]
 
 
+def find_largest(values: Anys, n: int, ties: Longs, floor: float) -> Longs:
+    """Return the columns of the n largest of each row of values (B, I), in any order; equal ones by `ties`.
+
+    Which of equal values `np.argpartition` takes depends on the instructions that a processor has. Among values of at
+    most `floor` that does not matter.
+
+    >>> np.sort(find_largest(np.array([[1.0, 3.0, 2.0, 2.0, 2.0]]), 3, np.arange(5), 0.0)).tolist()
+    [[1, 2, 3]]
+    """
+    best = np.argpartition(-values, n - 1, axis=1)[:, :n] if n < values.shape[1] else _list_all_columns(values)
+    edge = np.take_along_axis(values, best, axis=1).min(axis=1, initial=np.inf)
+    tied = (values >= edge[:, None]).sum(axis=1) > n
+    for row in np.flatnonzero(tied & (edge > floor)):
+        reach = np.flatnonzero(values[row] >= edge[row])
+        best[row] = reach[np.lexsort((ties[reach], -values[row, reach]))[:n]]
+    return best
+
+
 def sort_best_first(columns: Ints | Longs, found: Floats, ties: Longs) -> tuple[Ints, Floats]:
     """Return each row of columns and scores best first, ties by `ties`; -1 and 0 where the score is NEVER."""
-    order = np.argsort(-found, axis=1)
+    order = np.argsort(-found, axis=1)  # the fastest kind: equal scores are put in order below
     after = np.take_along_axis(found, order, axis=1)
     tied = ((after[:, 1:] == after[:, :-1]) & (after[:, 1:] > LOWEST_SCORE)).any(axis=1)
     order[tied] = np.lexsort((ties[columns[tied]], -found[tied]), axis=1)
@@ -85,8 +97,8 @@ def sort_best_first(columns: Ints | Longs, found: Floats, ties: Longs) -> tuple[
     return np.where(nobody, np.int32(-1), items), np.where(nobody, np.float32(0), after)
 
 
-def _list_all_columns(scores: Floats) -> Longs:
-    return np.tile(np.arange(scores.shape[1]), (len(scores), 1))
+def _list_all_columns(values: Anys) -> Longs:
+    return np.tile(np.arange(values.shape[1]), (len(values), 1))
 
 
 NUMBER_KINDS = "fiubOUS"  # NumPy's, of what may be numbers
@@ -141,3 +153,9 @@ def argsort_descending(values: Anys) -> Longs:
     """Return the order of values (N,), the largest first; equal ones keep theirs."""
     order: Longs = np.argsort(-values, kind="stable")
     return order
+
+
+def rank_values(values: Anys) -> Longs:
+    """Return the place of each value in ascending order along the last axis, from 0; equal ones in theirs."""
+    ranks: Longs = np.argsort(np.argsort(values, axis=-1, kind="stable"), axis=-1, kind="stable")
+    return ranks

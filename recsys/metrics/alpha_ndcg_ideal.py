@@ -3,6 +3,7 @@
 import numpy as np
 
 from recsys.maths.blocks import iter_blocks
+from recsys.maths.ordering import rank_values
 from recsys.types import GroundTruth
 from recsys.types.arrays import Csr, Doubles, Longs
 
@@ -12,7 +13,7 @@ ALPHA = 0.5  # a feature that was shown once is still worth 1 - alpha; a power o
 def compute_ideal_gains(truth: GroundTruth, k: int) -> Doubles:
     """Return the gain of each of k greedy picks from a user's held-out positives, (U, k)."""
     split = truth.split
-    tie = np.argsort(np.argsort(split.item_ids, kind="stable"))
+    tie = rank_values(split.item_ids)
     gains = np.zeros((split.test.shape[0], k))
     for b in iter_blocks(len(gains)):
         first, last = split.test.indptr[b.start], split.test.indptr[b.stop]

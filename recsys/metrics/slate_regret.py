@@ -102,7 +102,7 @@ def _compute_greedy_values(truth: GroundTruth, table: Doubles, history_kappas: D
     fill: Any = facility_location.fill_greedy_values
     split, test = truth.split, _get_targets(truth)
     order, met = np.argsort(split.item_ids, kind="stable"), split.seen
-    place, ordered, barred = np.argsort(order), table[order], ~split.available_items[order]
+    place, ordered, barred = np.argsort(order, kind="stable"), table[order], ~split.available_items[order]
     targets, met_places, columns = (
         place[test.indices],
         place[met.indices],

@@ -755,7 +755,7 @@ def get_popularity_ranks(context: Context, needed_by: str) -> Longs:
     def make() -> Longs:
         n = get_item_counts(context, needed_by)
         ties = rng.make_generator(context.population.seed, "ties").permutation(len(n))
-        return np.argsort(np.lexsort((ties, -n)))
+        return np.argsort(np.lexsort((ties, -n)), kind="stable")
 
     return POPULARITY_RANKS.get(context, make)
 

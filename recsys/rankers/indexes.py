@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from recsys.maths.ordering import LOWEST_SCORE, find_top_n
+from recsys.maths.ordering import LOWEST_SCORE, argsort_descending, find_top_n
 from recsys.models.factor_model import FittedFactors
 from recsys.objectives.derived_tables import get_tie_order
 from recsys.rankers.owned_items import list_repeat_candidates
@@ -141,7 +141,7 @@ def retrieve_from_index(
 
 def _order_lists(centres: Floats, factor: Floats) -> Longs:
     """Return the lists, (L,), in descending order of the scores of their centres (L, d)."""
-    return np.argsort(-score_items(centres, factor))
+    return argsort_descending(score_items(centres, factor))
 
 
 def _mark_retrievable(available: Bools, excluded: Sequence[Bools], seen: Ints, codes: Ints) -> Bools:

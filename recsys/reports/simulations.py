@@ -87,7 +87,7 @@ def draw_trajectories(report: SimulationReport, measure: str, policies: list[str
 def draw_person(person: pd.DataFrame, policies: list[str]) -> Spec:
     """Return one user's map under each policy, round by round: a square for each region, dark where nothing was met."""
     rounds = sorted(int(number) for number in person["round"].unique())
-    regions = person[["region", "taste"]].drop_duplicates("region").sort_values("taste", ascending=False)
+    regions = person[["region", "taste"]].drop_duplicates("region").sort_values("taste", ascending=False, kind="stable")
     place = {int(region): i for i, region in enumerate(regions["region"])}
     deep = -(-len(place) // COLUMNS) + 1
     rows = []

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from recsys.maths.ordering import rank_values
 from recsys.simulation.policies import ByScore, select_unmet
 from recsys.simulation.records import Log, Offer, Population, RunningPolicy
 from recsys.support import rng
@@ -53,7 +54,7 @@ class RunningBandit:
         self.tried = np.zeros((n_users, int(self.arm.max()) + 1))
         self.liked = np.zeros_like(self.tried)
         qualities = getattr(population, "qualities", None)
-        self._order = np.zeros(n_items) if qualities is None else np.argsort(np.argsort(qualities)) / n_items
+        self._order = np.zeros(n_items) if qualities is None else rank_values(qualities) / n_items
 
     def recommend(self, log: Log, number: int) -> Offer:
         """Return the slates of a round, learned from the rounds before."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recsys.maths.ordering import rank_values
 from recsys.simulation.records import ArrivalRounds, Consumption, Offer
 from recsys.support import rng
 from recsys.types import RecsysError, Split
@@ -153,7 +154,7 @@ def _merge(shown: Bools, at: Doubles) -> tuple[Doubles, Doubles]:
     np.add.at(between, (np.arange(len(shown))[:, None], before), 1)
     within = shown.cumsum(axis=1)  # the place among what is shown, from 1
     passed = np.take_along_axis(between.cumsum(axis=1), np.maximum(within - 1, 0), axis=1)
-    order = np.argsort(np.argsort(at, axis=1), axis=1)
+    order = rank_values(at)
     return (within + passed).astype(np.float64), (before + order + 1).astype(np.float64)
 
 
