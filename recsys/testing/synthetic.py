@@ -138,8 +138,8 @@ def make_evaluation(
     bare = rng.random(items) < 0.2
     features = sparse.csr_array(split.items.features.toarray() * ~bare[:, None])
     split = replace(split, train=train, test=test, items=replace(split.items, features=features))
-    slates = np.argsort(rng.random((users, items)) - 0.5 * test.toarray(), axis=1, kind="stable")
-    slates = np.asarray(slates[:, :length], dtype=np.int32)
+    keys = rng.random((users, items)) - 0.5 * test.toarray()
+    slates = np.argsort(keys, axis=1, kind="stable")[:, :length].astype(np.int32)
     slates[np.arange(length) >= rng.integers(0, length + 1, users)[:, None]] = -1
     own, audit, content, witness = (make_maps(split, maps, regions, seed) for seed in (5, 6, 7, 8))
     histories, _ = build_exposure_histories(make_exposures(split, seed), split.user_ids, split.item_ids)
