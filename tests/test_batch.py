@@ -170,7 +170,11 @@ def test_a_log_of_exposures_holds_for_its_users(ranker, split):
 @pytest.mark.parametrize(
     ("columns", "settings", "message"),
     [
-        ({"item": ["i1"]}, {}, "batch: no column for user"),
+        (
+            {"item": ["i1"]},
+            {},
+            "batch: no column for user: name it, for instance 'user' instead of 'item' in the table",
+        ),
         ({"user": ["u1", None]}, {}, "batch: row 2 has no user, expected an id"),
         ({"user": [["u1"]]}, {}, "batch: column 'user' is of type list<"),
         ({"user": ["u1"], "history": ["i1"]}, {}, "batch: column 'history' is of type string, expected a list"),

@@ -209,6 +209,21 @@ def flipped(path):
             ("--users", "INPUT.csv"),
             "row 2: k is '2.5', expected",
         ),
+        (
+            lambda path: path.write_text("who,k\nu1,2\n"),
+            ("--users", "INPUT.csv"),
+            "name it, for instance 'user' instead of 'who' in the table (columns: who, k)",
+        ),
+        (
+            lambda path: path.write_text("client,item_id,datetime\nu1,i1,5\n"),
+            ("--shown", "INPUT.csv"),
+            "name it, for instance 'user_id' instead of 'client' in the table (columns: client, item_id, datetime)",
+        ),
+        (
+            lambda path: path.write_text("user,item,datetime\nu1,i1,03/04/2026\n"),
+            ("--shown", "INPUT.csv"),
+            "which is no ISO 8601 time: write times in ISO 8601",
+        ),
         (None, ("--out", "RANKER/slates"), "slates lies in the folder of the ranker, expected one outside of it"),
         (None, ("--shard", "4/3"), "shard is 4/3, expected such as 3/16"),
         (lambda path: path.write_text("[guards.exclud]\n"), ("--guards", "INPUT.toml"), "did you mean 'exclude'?"),
@@ -235,7 +250,7 @@ def test_mistakes_are_one_line_and_write_nothing(folder, tmp_path, capsys, write
 def test_a_ranker_without_a_model_asks_for_candidates(folder, ranker, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(Ranker, "load", lambda *given, **settings: replace(ranker, model=None))
     code, _, errors = run(capsys, folder, "--out", tmp_path / "b")
-    assert code == 2 and "has no model to rank with, expected candidates=, or --candidates" in errors[0]
+    assert code == 2 and "has no model to rank with, expected --candidates" in errors[0]
 
 
 def test_a_folder_of_another_batch_is_refused(whole, folder, tmp_path, capsys):

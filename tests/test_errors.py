@@ -39,9 +39,32 @@ from recsys.types.errors import Setting, SettingError, rephrase_setting_errors
 def test_settings_in_every_idiom(setting: Setting, python: str, config: str, command: str) -> None:
     assert str(SettingError("x: ", setting, after=" decides")) == f"x: {python} decides"
     for idiom, text in (("python", python), ("config", config), ("command", command)):
-        with pytest.raises(SettingError) as error, rephrase_setting_errors(idiom):  # type: ignore[arg-type]
+        with pytest.raises(RecsysError) as error, rephrase_setting_errors(idiom):  # type: ignore[arg-type]
             raise SettingError("x: ", setting, after=" decides")
         assert str(error.value) == f"x: {text} decides"
+
+
+def test_the_innermost_door_is_the_one_that_is_named() -> None:
+    with (
+        pytest.raises(RecsysError, match=r'^x: \[shown\.columns\] user_id = "who"$'),
+        rephrase_setting_errors("command"),
+        rephrase_setting_errors("config", "shown"),
+    ):
+        raise SettingError("x: ", Setting("columns", "who", "user_id"))
+
+
+def test_what_a_command_has_no_option_for_is_a_change_of_the_table() -> None:
+    told = SettingError("x: ", Setting("header", True), Setting("header", False), after=" decides")
+    assert str(told.rephrase_for("command", options=["--column"])) == "x: give Parquet"
+    times = SettingError("x: ", Setting("time_unit", "s"), Setting("time_unit", "ms"), after=" decides")
+    assert str(times.rephrase_for("command", options=[])) == "x: write times in ISO 8601"
+    column = SettingError("x: name it, for instance ", Setting("columns", "who", "user_id"), after=" (columns: who)")
+    assert str(column.rephrase_for("command", options=["--column"])).endswith("--column user_id=who (columns: who)")
+    assert str(column.rephrase_for("command", options=[])).endswith(
+        "'user_id' instead of 'who' in the table (columns: who)"
+    )
+    both = SettingError("x: ", Setting("settings"), Setting("config"))
+    assert str(both.rephrase_for("command", options=["--config"])) == "x: settings= in Python or --config"
 
 
 def test_other_errors_pass() -> None:

@@ -384,7 +384,7 @@ def test_exposures_of_a_request_have_many_forms():
         (lambda: fit(shown=[("i1", 5)]), "ranker: shown: found a list, expected an Exposures"),
         (lambda: fit(max_shown=0), "ranker: max_shown is 0"),
         (lambda: rs.Ranker.fit(MODEL, WORLD, {"relevance": 1.0, "fatigue": 1.0}, maps=MAPS),
-         "ranker: found no exposures to fit the scale of 'fatigue' on, expected shown=, or scale="),
+         "ranker: found no exposures to fit the scale of 'fatigue' on, expected a log of them, or scales"),
         (lambda: fit().rank(history=[], now="soon"), "ranker: now is 'soon', expected seconds since 1970"),
         (lambda: fit().rank_many(histories=[[]], shown=[[], []]), "found 2 for shown, expected 1: one for each"),
         (lambda: fit().rank_many(histories=[[]], shown={"i1": 5}), "shown is of type dict, expected a list"),

@@ -436,7 +436,8 @@ def test_the_command_ranks_as_the_ranker_does(ranker, saved, tmp_path, capsys):
     assert f"policy: {answer.policy}, seed 3, now {format_moment(NOW)}" in shown
     for wrong, said in (
         (("--history", "i1", "--shown", table), "has exposures of several users"),
-        (("--user", "u95"), "did you mean 'u9'?"),
+        (("--user", "u95"), "did you mean 'u9'?), expected one of them, or --history with what they like"),
+        (("--more", "i1"), "expected both, or --history with all that they like"),
         (("--user", "u1", "--weights", "mrm=2"), "mmr"),
         (("--user", "u1", "--now", "soon"), "now is 'soon'"),
     ):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsys.data.columns import ITEM_ALIASES, USER_ALIASES, resolve_columns
 from recsys.types import RecsysError
+from recsys.types.errors import rephrase_setting_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +37,8 @@ def resolve_batch_columns(schema: "pa.Schema", place: str = PLACE) -> dict[str, 
     Raises:
         RecsysError: without users, for scores without items, and for a column of another type than its field has.
     """
-    found = resolve_columns(schema.names, FIELDS, ["user"], place)
+    with rephrase_setting_errors("table"):
+        found = resolve_columns(schema.names, FIELDS, ["user"], place)
     if "score" in found and "item" not in found:
         raise RecsysError(f"{place}: has scores and no items, expected both for candidates, or neither")
     if "score" in found and "region_answers" in found:

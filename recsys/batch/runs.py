@@ -23,6 +23,7 @@ from recsys.support.atomic_files import hold_folder, make_temporary_folder, repl
 from recsys.support.progress import show_progress
 from recsys.support.stored_arrays import hash_array
 from recsys.types import Exposures, Guard, RecsysError
+from recsys.types.errors import Setting, SettingError, rephrase_setting_errors
 from recsys.types.extras import needs_extra
 from recsys.types.moments import format_moment, parse_moment
 from recsys.types.numbers import check_int
@@ -65,7 +66,8 @@ class BatchSources(NamedTuple):
         Raises:
             RecsysError: for files that cannot be read.
         """
-        return open_users(ranker, self.users) if self.candidates is None else open_candidates(self.candidates)
+        with rephrase_setting_errors("table"):
+            return open_users(ranker, self.users) if self.candidates is None else open_candidates(self.candidates)
 
     def read_shown(self) -> Exposures | None:
         """Return the log of exposures, None where none is given.
@@ -73,7 +75,8 @@ class BatchSources(NamedTuple):
         Raises:
             RecsysError: if it cannot be read.
         """
-        return None if self.shown is None else read_exposures(self.shown)
+        with rephrase_setting_errors("table"):
+            return None if self.shown is None else read_exposures(self.shown)
 
     def fingerprint(self, given: BatchInput) -> list[dict[str, Any]]:
         """Return name, size and SHA-256 of all files; `given` are the rows of requests.
@@ -203,7 +206,7 @@ def run_batch(
     with show_progress(quiet):
         loaded = Ranker.load(ranker, allow_imports=allow_imports, forget_list=forget_list)
     if candidates is None and loaded.model is None:
-        raise RecsysError(f"{ranker}: has no model to rank with, expected candidates=, or --candidates of the command")
+        raise SettingError(f"{ranker}: has no model to rank with, expected ", Setting("candidates"))
     given_paths = {"users": users, "candidates": candidates, "shown": shown}
     sources = BatchSources(
         **{role: None if one is None else check_path(role, one) for role, one in given_paths.items()}

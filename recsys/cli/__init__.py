@@ -33,7 +33,7 @@ from recsys.cli.updates import add_items, update
 from recsys.cli.whys import why, why_not
 from recsys.escaping import convert_to_one_line
 from recsys.types import RecsysError, RecsysWarning
-from recsys.types.errors import is_interrupted
+from recsys.types.errors import SettingError, is_interrupted
 from recsys.types.secrets import mask_url_secrets
 
 if TYPE_CHECKING:
@@ -158,19 +158,31 @@ cli.add_command(ignored)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: a mistake of the user is one line on standard error and exit code 2."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
         with _print_warnings_as_lines(), _find_interrupts():
             cli.main(args=arguments, prog_name="recsys", standalone_mode=False)
+    except SettingError as error:
+        _exit_with_error(str(error.rephrase_for("command", options=_list_options(given))), 2)
     except RecsysError as error:
         _exit_with_error(str(error), 2)
     except click.exceptions.Abort:
-        _exit_with_error(f"stopped{_describe_going_on(sys.argv[1:] if arguments is None else arguments)}", 130)
+        _exit_with_error(f"stopped{_describe_going_on(given)}", 130)
     except click.ClickException as error:
         _exit_with_error(error.format_message(), 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         _exit_with_error(f"{error.filename or 'files'}: {error.strerror or error}", 2)
+
+
+def _list_options(arguments: Sequence[str]) -> set[str]:
+    """Return the options of the command that the arguments begin with."""
+    found: click.Command = cli
+    for one in arguments:
+        if isinstance(found, click.Group):
+            found = found.commands.get(one, found)
+    return {option for one in found.params for option in (*one.opts, *one.secondary_opts)}
 
 
 def _describe_going_on(arguments: Sequence[str]) -> str:

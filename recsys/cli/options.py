@@ -14,7 +14,6 @@ from rich.text import Text
 
 from recsys.data.settings import TableSettings
 from recsys.escaping import escape_hidden
-from recsys.types.errors import rephrase_setting_errors
 
 if TYPE_CHECKING:
     from recsys.configs import Config
@@ -57,13 +56,12 @@ _TABLE_OPTIONS = (
 
 
 def add_table_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the settings of a table as `add_table_options`; errors advise options of the command line."""
+    """Give a command the settings of a table as `reading`."""
 
     @wraps(command)
     def run(**values: Any) -> None:
         given = {name: value for name in TableSettings.__dataclass_fields__ if (value := values.pop(name)) is not None}
-        with rephrase_setting_errors("command"):
-            command(**values, reading=given)
+        command(**values, reading=given)
 
     for option in reversed(_TABLE_OPTIONS):
         run = option(run)

@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from recsys.cli import options
-from recsys.types.errors import rephrase_setting_errors
 
 
 @click.command()
@@ -74,8 +73,7 @@ def add_items(
     from recsys.experiments import add_items_to_ranker
 
     named = options.parse_column_names(columns) or None
-    with rephrase_setting_errors("command"):
-        done = add_items_to_ranker(folder, items, out, known=known, columns=named, allow_imports=imports, quiet=quiet)
+    done = add_items_to_ranker(folder, items, out, known=known, columns=named, allow_imports=imports, quiet=quiet)
     for sentence in done.report.describe():
         options.print_line(sentence)
     options.print_line(f"ranker: {done.folder}, policy {done.policy}")

@@ -15,6 +15,7 @@ from recsys.data.settings import TableSettings
 from recsys.maths.catalogues import build_described_items, list_title_words, parse_year
 from recsys.types import Items, RecsysError, make_unknown_name_error
 from recsys.types.arrays import Bools, Csr, Doubles, Ints
+from recsys.types.errors import Setting, SettingError
 
 MIN_WORD_ITEMS = 5  # known items that share a word of titles that counts
 MAX_NAMES = 4000  # names of features that count, those of most items: what is inverted is a table of all pairs
@@ -122,16 +123,18 @@ def _describe_by_catalogue(sheet: MappedTable, items: Items, catalogue: Items) -
     """Describe items by the features and years of a catalogue."""
     has_years = bool((catalogue.years > 0).any())
     if not catalogue.features.nnz and not has_years:
-        raise RecsysError(
+        raise SettingError(
             f"{sheet.place}: the known items have no features and no years, expected a table of them with the same "
-            "columns: known="
+            "columns: ",
+            Setting("known"),
         )
     own = _list_names(items)
     if catalogue.features.nnz and not sheet.features:
         if "title" not in sheet.columns or not _has_title_words(catalogue):
-            raise RecsysError(
+            raise SettingError(
                 f"{sheet.place}: has no column for features, by which the known items are described, expected one, or "
-                "a table of known items with the same columns: known="
+                "a table of known items with the same columns: ",
+                Setting("known"),
             )
         words, names = list_title_words(dict(enumerate(items.titles.tolist()))), set(catalogue.feature_names)
         own = [sorted(words[code] & names) for code in range(len(own))]
@@ -158,7 +161,8 @@ def _describe_by_table(sheet: MappedTable, items: Items, catalogue: Items, known
     for name in wanted:
         there = ours.get(name, name)
         if there not in sheet.frame.columns:
-            raise make_unknown_name_error("column", name, sheet.frame.columns, where=f"{sheet.place}: known=")
+            where = f"{sheet.place}, whose columns are those of {known.place}"
+            raise make_unknown_name_error("column", name, sheet.frame.columns, where=where)
         cells = _list_cells(known, name)
         of_known = [cells[rows[code]] if code in rows else None for code in range(len(codes))]
         if name == known.columns.get("title"):

@@ -22,6 +22,7 @@ from recsys.support.serialization import flatten_record
 from recsys.support.stored_arrays import hash_array
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import Model, RecsysError, Split, check_choice
+from recsys.types.errors import Setting, SettingError
 from recsys.types.paths import check_path
 
 _STEPS = ("model", "maps", "likelihood", "tables")
@@ -182,13 +183,18 @@ def _is_remade(
     if part not in there or part in keep:
         return False
     if part == "scales" and ranker.model is None:
-        raise RecsysError("forget: scales of a ranker without a model are of the caller's scores, expected keep=scales")
+        raise SettingError(
+            "forget: scales of a ranker without a model are of the caller's scores, expected them among those kept: ",
+            Setting("keep"),
+        )
     made_of = ranker.about.get("made_of") or {}
     if part in remake or (part == "maps" and make_maps is not None) or made_of.get(part) == MADE:
         return True
-    raise RecsysError(
+    raise SettingError(
         f"forget: the {part} of the ranker were given to it, expected {part} among those to keep, if no row of a user "
-        "is in them, or to remake: keep= or remake= in Python, --keep or --remake on the command line"
+        "is in them, or to remake: ",
+        Setting("keep"),
+        Setting("remake"),
     )
 
 
@@ -211,8 +217,10 @@ def _choose_likelihood(
     if likelihood is not None:
         return lambda split: likelihood
     if run is None or run.config.likelihood is None:
-        raise RecsysError(
+        raise SettingError(
             "forget: the likelihood of the ranker is fitted anew, expected the config that it was made by, or "
-            "likelihood among those to keep: config= or keep= in Python, --config or --keep on the command line"
+            "likelihood among those to keep: ",
+            Setting("config"),
+            Setting("keep"),
         )
     return lambda split: run.fit_likelihood(split, path)

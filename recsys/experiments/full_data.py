@@ -22,7 +22,8 @@ from recsys.experiments.pipeline import (
 from recsys.likelihoods import Likelihood
 from recsys.support.cache import Cache, get_default_cache_folder
 from recsys.support.progress import show_progress
-from recsys.types import Dataset, Exposures, RecsysError, Scorer, Split, make_unknown_name_error
+from recsys.types import Dataset, Exposures, Scorer, Split, make_unknown_name_error
+from recsys.types.errors import Setting, SettingError
 from recsys.types.repeats import RepeatHistories
 
 SHOWN_BLENDS = 5  # in a message
@@ -107,9 +108,9 @@ def choose_run(settings: Config, name: str | None = None) -> RunSpec:
     blends = [run for run, spec in runs.items() if spec.kind == "blend"]
     if len(blends) > 1:
         more = f" and {len(blends) - SHOWN_BLENDS} more" if len(blends) > SHOWN_BLENDS else ""
-        raise RecsysError(
-            f"{settings.name}: has the blends {', '.join(blends[:SHOWN_BLENDS])}{more}, expected the name of one: "
-            "blend= in Python, --blend on the command line"
+        raise SettingError(
+            f"{settings.name}: has the blends {', '.join(blends[:SHOWN_BLENDS])}{more}, expected the name of one: ",
+            Setting("blend"),
         )
     alone = settings.base_name if settings.likelihood is None else LIKELIHOOD_RUN
     return runs[blends[0] if blends else alone]

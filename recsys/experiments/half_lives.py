@@ -90,7 +90,7 @@ def choose_half_life(
             "where a user's last positives are held out whenever they were, the age of others says nothing"
         )
     if not split.validation.nnz:
-        raise RecsysError("choose_half_life: found a split without validation, expected a share of it: validation=0.1")
+        raise RecsysError("choose_half_life: found a split without validation, expected a share of it, such as 0.1")
     view = split.validation_view()
     values = tuple((h, float(np.nanmean(compute_user_ndcg(model, view, h, k, now)))) for h in (None, *days))
     both = tuple(

@@ -16,6 +16,7 @@ from recsys.data.mapped_tables import MappedTable, read_mapped_file
 from recsys.likelihoods.columns import ID_COLUMN, join_item_columns
 from recsys.likelihoods.records import list_feature_names
 from recsys.types import Items, RecsysError, Split, make_unknown_name_error
+from recsys.types.errors import rephrase_setting_errors
 
 YEAR = "year"
 WHERE, NAMED = "[likelihood] items", "[likelihood] columns"
@@ -64,12 +65,14 @@ def read_item_columns(config: Config, split: Split) -> ItemColumns | None:
 
 def _read_item_table(path: str | None, config: Config) -> MappedTable | None:
     """Return the table of items that a config names, None where it names none."""
-    place, chosen = (WHERE, {}) if path is not None else ("[data] items", dict(config.data.item_columns))
+    is_own = path is not None
+    place, chosen = (WHERE, {}) if is_own else ("[data] items", dict(config.data.item_columns))
     path = path if path is not None else config.data.items
     if path is None:
         return None
     named = {name: column for name, column in chosen.items() if name == ID_COLUMN}
-    table = read_mapped_file(Path(path), {ID_COLUMN: ITEM_FIELDS[ID_COLUMN]}, (), named, setting="item_columns")
+    with rephrase_setting_errors("table" if is_own else "config"):
+        table = read_mapped_file(Path(path), {ID_COLUMN: ITEM_FIELDS[ID_COLUMN]}, (), named, setting="item_columns")
     if ID_COLUMN not in table.columns:
         found = ", ".join(map(str, table.frame.columns))
         raise RecsysError(f"{place}: {path} has the columns {found}, expected item_id among them")

@@ -34,7 +34,7 @@ from recsys.support.provenance import hash_own_modules
 from recsys.support.serialization import flatten_record, restore_record
 from recsys.support.stored_arrays import hash_array
 from recsys.types import Dataset, ExposureHistories, Exposures, GroundTruth, Pool, RecsysError, Scorer, Split, TasteMap
-from recsys.types.errors import rephrase_setting_errors
+from recsys.types.errors import Setting, SettingError, rephrase_setting_errors
 from recsys.types.repeats import RepeatHistories
 
 MAX_ITEMS_BESIDE = 5000  # up to which families of maps are made beside each other: each takes memory for all pairs
@@ -118,7 +118,9 @@ def load_dataset(
     if section.in_memory is None:
         dataset = _load_named_dataset(config, data_dir, quiet, in_memory)
     if dataset is None:
-        raise RecsysError(f"{config.name}: [data] '{section.in_memory}' was in memory, expected it again: data=")
+        raise SettingError(
+            f"{config.name}: [data] '{section.in_memory}' was in memory, expected it again: ", Setting("data")
+        )
     if section.fingerprint not in (None, dataset.fingerprint):
         found = f"{dataset.name} has the fingerprint {dataset.fingerprint[:12]}"
         raise RecsysError(f"{config.name}: {found}, expected that of [data], {str(section.fingerprint)[:12]}")
@@ -174,13 +176,16 @@ def _read_exposures(section: ShownSection, in_memory: Exposures | None) -> Expos
     if section.path is None:
         if in_memory is None or hash_exposures(in_memory) != section.in_memory:
             found = (
-                "it is not given" if in_memory is None else f"shown= has the digest {hash_exposures(in_memory)[:12]}"
+                "it is not given"
+                if in_memory is None
+                else f"that given has the digest {hash_exposures(in_memory)[:12]}"
             )
-            raise RecsysError(
-                f"[shown] {str(section.in_memory)[:12]} was in memory and {found}, expected it again: shown="
+            raise SettingError(
+                f"[shown] {str(section.in_memory)[:12]} was in memory and {found}, expected it again: ",
+                Setting("shown"),
             )
         return in_memory
-    with rephrase_setting_errors("config"):
+    with rephrase_setting_errors("config", "shown"):
         return data.read_exposures(section.path, section.columns or None, **section.table_settings)
 
 

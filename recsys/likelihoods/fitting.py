@@ -137,7 +137,7 @@ def _select_pool(pool: Pool, split: Split, n: int) -> Pool:
     if not isinstance(split, Split):
         raise RecsysError(f"likelihood: found a {type(split).__name__} for split, expected a Split")
     if not split.validation.nnz:
-        raise RecsysError("likelihood: the split has no validation likes, expected some to fit to: validation=")
+        raise RecsysError("likelihood: the split has no validation likes, expected a share of them to fit to")
     context = pool.context
     for name, own, theirs in (("users", context.user_ids, split.user_ids), ("items", context.item_ids, split.item_ids)):
         if not np.array_equal(own, theirs):
@@ -216,7 +216,7 @@ def _check_classes(sample: Sample, fold_of_user: Longs, n_folds: int) -> None:
     folds = np.unique(fold_of_user[sample.users[sample.liked]])
     if len(folds) < n_folds:
         found = f"users who like a candidate are in {len(folds)} of {n_folds} folds"
-        raise RecsysError(f"likelihood: {found}, expected more users, or fewer folds: n_folds=")
+        raise RecsysError(f"likelihood: {found}, expected more users, or fewer folds: n_folds")
 
 
 def _find_varying_features(sample: Sample, names: list[str], kind: str) -> tuple[Longs, list[str]]:

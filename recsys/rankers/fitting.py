@@ -121,7 +121,9 @@ def fit_ranker_scales(
     if scale != "fitted":
         raise RecsysError(f"ranker: scale is {scale!r}, expected 'fitted', a factor per objective, or None")
     if "fatigue" in names and not len(around.need_exposures("ranker").items):
-        raise RecsysError("ranker: found no exposures to fit the scale of 'fatigue' on, expected shown=, or scale=")
+        raise RecsysError(
+            "ranker: found no exposures to fit the scale of 'fatigue' on, expected a log of them, or scales"
+        )
     if pool is None and model is None:
         raise RecsysError("ranker: found neither a model nor a pool, expected one to fit scales on, or scale=")
     sample = _sample_pool(around, split, model, pool, policy)

@@ -20,6 +20,7 @@ from recsys.rankers.records import list_table_records, restore_tables
 from recsys.rankers.saved_tables import list_saved_tables
 from recsys.types import Context, Items, Model, RecsysError, SideInformation, Split, TableCache, TasteMap
 from recsys.types.arrays import Csr, Longs, make_empty_matrix
+from recsys.types.errors import Setting, SettingError
 from recsys.types.forgetting import ForgetCertificate
 
 MapsFunction = Callable[[Csr], Sequence[TasteMap]]
@@ -106,9 +107,11 @@ def _forget_in_model(ranker: Ranker, settings: Model | None) -> Made:
         lost = find_lost_cells(base.context, ranker.context)
         made, certificate = forget_rows(base.model, train, *lost, settings=settings, side=side)
     if certificate.pending:
-        raise RecsysError(
+        raise SettingError(
             f"ranker: its model {certificate.model} has no update and is fitted anew, expected the settings that it "
-            "was fitted with: settings= or config= in Python, --config on the command line"
+            "was fitted with: ",
+            Setting("settings"),
+            Setting("config"),
         )
     if type(made) is not type(base.model) or not _have_same_factors(made, base.model):
         raise RecsysError(

@@ -21,6 +21,7 @@ from recsys.rankers.user_names import make_unknown_user_error
 from recsys.support import rng
 from recsys.types import Context, ExposureHistories, RecsysError
 from recsys.types.arrays import Bools, Csr, Floats, Ints, Longs
+from recsys.types.errors import Setting, SettingError
 from recsys.types.repeats import RepeatHistories
 
 Id = str | int | float
@@ -150,7 +151,11 @@ def _resolve_likes(
     more: Iterable[HistoryRow] | None, now: int,
 ) -> RequestUser:  # fmt: skip
     if more is not None and user is None:
-        raise RecsysError("ranker: found more without a user, expected both, or history= with all that they like")
+        raise SettingError(
+            "ranker: found more without a user, expected both, or ",
+            Setting("history"),
+            after=" with all that they like",
+        )
     if user is not None and history is not None:
         raise RecsysError("ranker: found user and history, expected one of them: a known user has a history")
     if user is None:
@@ -166,7 +171,7 @@ def _resolve_likes(
     code = users.codes.get(user) if isinstance(user, str) else None
     code = users.codes.get(normalize_id(user)) if code is None else code
     if code is None:
-        raise make_unknown_user_error(user, users.codes, "expected one of them, or history= with what they like")
+        raise make_unknown_user_error(user, users.codes, Setting("history"))
     own = get_row_columns(context.need_train("a ranker"), code)
     if more is None:
         light = NO_ITEMS if context.one_offs is None else context.one_offs.find_items(code)

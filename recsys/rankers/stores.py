@@ -19,6 +19,7 @@ from recsys.reranking.dials import parse_control
 from recsys.support import provenance
 from recsys.support.serialization import flatten_record
 from recsys.types import Context, RecsysError, make_unknown_name_error
+from recsys.types.errors import Setting, SettingError
 
 KIND = "Ranker"
 
@@ -64,8 +65,10 @@ def load_ranker(folder: Path, verify: bool, allow_imports: Collection[str]) -> L
     for theirs in _list_objectives_and_guards(settings):
         if ":" in theirs and theirs not in allow_imports:
             where = "blend" if theirs in settings["blend"] else "list of guards"
-            raise RecsysError(
-                f"{folder}: its {where} names '{theirs}', expected it among allow_imports=: a folder runs no code"
+            raise SettingError(
+                f"{folder}: its {where} names '{theirs}', expected it among ",
+                Setting("allow_imports"),
+                after=": a folder runs no code",
             )
     told = dict(settings)
     try:

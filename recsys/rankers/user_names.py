@@ -6,19 +6,22 @@ from typing import Any
 
 from recsys.data.identifiers import normalize_id
 from recsys.types import RecsysError
+from recsys.types.errors import Setting, SettingError
 
 MAX_LENGTH = 40  # characters of a name that is looked for: the time grows with it
 
 
-def make_unknown_user_error(user: Any, users: Mapping[str, int], expected: str = "expected one of them") -> RecsysError:
+def make_unknown_user_error(user: Any, users: Mapping[str, int], history: Setting | None = None) -> RecsysError:
     """Return the error for a user who is none of `users`, which are codes by name, with the nearest of them.
 
-    It takes some hundred microseconds, however many users there are: new users ask all day.
+    `history` is the argument that takes what somebody else likes, where there is one. It takes some hundred
+    microseconds, however many users there are: new users ask all day.
     """
     name = normalize_id(user)
     near = find_near_name(name, users)
     hint = "" if near is None else f" (did you mean '{near}'?)"
-    return RecsysError(f"ranker: user '{name}' is none of the {len(users):,} that it was fitted to{hint}, {expected}")
+    told = f"ranker: user '{name}' is none of the {len(users):,} that it was fitted to{hint}, expected one of them"
+    return RecsysError(told) if history is None else SettingError(f"{told}, or ", history, after=" with what they like")
 
 
 def find_near_name(name: str, known: Container[str]) -> str | None:

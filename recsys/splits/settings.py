@@ -112,7 +112,8 @@ def find_positives(
     if _normalize_name(name) in set(map(_normalize_name, unused)).difference(map(_normalize_name, own)):
         found = f"weights are of column '{own[0]}'" if own else "no column holds weights"
         raise RecsysError(
-            f"positive: found '{name}', and {found}, expected '{(own or ['weight'])[0]}', or other columns="
+            f"positive: found '{name}', and {found}, expected '{(own or ['weight'])[0]}', "
+            f"or '{name}' as the column of weights"
         )
     if _normalize_name(name) not in map(_normalize_name, known):
         raise make_unknown_name_error("column", name, known, where="positive")

@@ -1,7 +1,7 @@
 """The one error a user of the library meets, the nearest valid name, and advice in the caller's own words."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
 from typing import Literal, NamedTuple
@@ -13,7 +13,7 @@ MAX_LISTED_NAMES = 16  # a list of more names than this is cut to the nearest
 N_NEAREST_NAMES = 5
 MAX_SHOWN_CHARACTERS = 100  # characters of an unknown name that are shown
 
-Idiom = Literal["python", "config", "command"]
+Idiom = Literal["python", "config", "command", "table"]
 
 
 class RecsysError(ValueError):
@@ -50,59 +50,95 @@ def is_interrupted(error: BaseException | None) -> bool:
 
 
 class Setting(NamedTuple):
-    """A setting that decides what a reader cannot: its Python name, its value, and the field it is for, if any."""
+    """An argument that decides: its Python name, its value (None: any), and the field it is for, if any."""
 
     name: str
-    value: object
+    value: object = None
     field: str = ""
 
-    def format_for(self, idiom: Idiom) -> str:
-        """Return the setting as written in Python, in a config or on the command line.
+    @property
+    def option(self) -> str:
+        """The option of the command line.
+
+        >>> Setting("columns", "client", "user_id").option, Setting("allow_imports").option, Setting("known").option
+        ('--column', '--allow-import', '--known')
+        """
+        is_repeated = self.field or self.name == "allow_imports"
+        return "--" + (self.name.removesuffix("s") if is_repeated else self.name).replace("_", "-")
+
+    def format_for(self, idiom: Idiom, section: str = "data") -> str:
+        """Return the setting as written in Python, in a config, on the command line, or as a change of the table.
 
         >>> one = Setting("columns", "client", "user_id")
         >>> one.format_for("python"), one.format_for("config"), one.format_for("command")
         ('columns={"user_id": "client"}', '[data.columns] user_id = "client"', '--column user_id=client')
-        >>> Setting("header", False).format_for("command"), Setting("time_unit", "ms").format_for("config")
-        ('--no-header', '[data] time_unit = "ms"')
+        >>> Setting("header", False).format_for("command"), Setting("time_unit", "ms").format_for("config", "shown")
+        ('--no-header', '[shown] time_unit = "ms"')
+        >>> one.format_for("table"), Setting("header", False).format_for("table"), Setting("data").format_for("table")
+        ("'user_id' instead of 'client' in the table", 'give Parquet', 'data= in Python')
         """
         if idiom == "python":
             value = f'{{"{self.field}": {_quote_python(self.value)}}}' if self.field else _quote_python(self.value)
-            return f"{self.name}={value}"
+            return f"{self.name}={'' if self.value is None else value}"
         if idiom == "config":
             value = json.dumps(self.value, ensure_ascii=False)
-            return f"[data.{self.name}] {self.field} = {value}" if self.field else f"[data] {self.name} = {value}"
-        option = "--" + (self.name.removesuffix("s") if self.field else self.name).replace("_", "-")
-        if isinstance(self.value, bool):
-            return option if self.value else option.replace("--", "--no-", 1)
+            return (
+                f"[{section}.{self.name}] {self.field} = {value}"
+                if self.field
+                else f"[{section}] {self.name} = {value}"
+            )
+        if idiom == "table":
+            return self._describe_change()
+        if self.value is None or isinstance(self.value, bool):
+            return self.option.replace("--", "--no-", 1) if self.value is False else self.option
         value = _quote_shell("tab" if self.value == "\t" else str(self.value))
-        return f"{option} {self.field}={value}" if self.field else f"{option} {value}"
+        return f"{self.option} {self.field}={value}" if self.field else f"{self.option} {value}"
+
+    def _describe_change(self) -> str:
+        """Return what to do to a table where nothing takes the setting."""
+        if self.field:
+            return f"'{self.field}' instead of '{self.value}' in the table"
+        if self.value is None:
+            return f"{self.name}= in Python"
+        return "write times in ISO 8601" if self.name.startswith("time_") else "give Parquet"
 
 
 class SettingError(RecsysError):
-    """A RecsysError whose line names settings that decide.
+    """A RecsysError whose line names settings that decide, in Python's words.
 
-    `rephrase_setting_errors` says them in the words of the caller.
+    `rephrase_setting_errors`, and the command line, say them in those of the caller.
     """
 
-    def __init__(self, before: str, *settings: Setting, after: str = "", idiom: Idiom = "python") -> None:
+    def __init__(self, before: str, *settings: Setting, after: str = "") -> None:
         """Say `before`, the settings joined by "or", and `after`."""
-        told = " or ".join(one.format_for(idiom) for one in settings)
-        super().__init__(f"{before}{told}{after}")
+        super().__init__(f"{before}{' or '.join(one.format_for('python') for one in settings)}{after}")
         self._parts = before, settings, after
 
-    def rephrase_for(self, idiom: Idiom) -> "SettingError":
-        """Return the same error in another idiom."""
+    def rephrase_for(self, idiom: Idiom, section: str = "data", options: Collection[str] | None = None) -> RecsysError:
+        """Return the error in another idiom, for good.
+
+        `section` is the one of a config, `options` those that a command has (None: all). Of what it has not, the table
+        has to be changed.
+        """
         before, settings, after = self._parts
-        return SettingError(before, *settings, after=after, idiom=idiom)
+        told, is_changed = list[str](), False
+        for one in settings:
+            own = "table" if idiom == "command" and options is not None and one.option not in options else idiom
+            told.append(one.format_for(own, section))
+            is_changed |= own == "table" and not one.field
+        return RecsysError(f"{before}{' or '.join(dict.fromkeys(told))}{'' if is_changed else after}")
 
 
 @contextmanager
-def rephrase_setting_errors(idiom: Idiom) -> Iterator[None]:
-    """Say settings in errors as the caller writes them: in Python, in a config, or on the command line."""
+def rephrase_setting_errors(idiom: Idiom, section: str = "data") -> Iterator[None]:
+    """Say settings in errors as the caller writes them.
+
+    In Python, in a section of a config, on the command line, or, where nothing takes them, as changes of the table.
+    """
     try:
         yield
     except SettingError as error:
-        raise error.rephrase_for(idiom) from error.__cause__
+        raise error.rephrase_for(idiom, section) from error.__cause__
 
 
 class RecsysWarning(UserWarning):
