@@ -11,11 +11,13 @@ import recsys as rs
 from recsys import evidence, splits
 from recsys.control import forget_lists
 from recsys.experiments import bench, export, recommend
+from recsys.experiments.folds import FoldPools
 from recsys.experiments.repeat_pools import build_or_load_run_pool, order_new_and_repeats
 from recsys.maths.repeat_slots import count_repeat_slots, look_up_entries, pick_repeats
 from recsys.reranking.guards import exclude, parse_guards, repeat
+from recsys.retrieval.fold_contexts import make_half_maps
 from recsys.retrieval.repeat_candidates import add_repeats, find_best_repeats
-from recsys.types import RecsysError
+from recsys.types import Fold, Judge, RecsysError
 from recsys.types.arrays import Csr
 from recsys.types.purchases import Purchases
 
@@ -220,6 +222,20 @@ class TestBench:
     def test_what_cannot_be_is_one_line(self, changed, message, tmp_path):
         with pytest.raises(RecsysError, match=message):
             bench({**CONFIG, **changed}, data=make_log(), out=tmp_path, quiet=True)
+
+
+def test_a_fold_that_explores_keeps_what_was_bought_before(done):
+    preparation, config = done.preparation, done.preparation.config
+    users = np.arange(preparation.split.shape[0])
+    fold = Fold(0, users[::2], users[1::2])
+    own = make_half_maps(Csr(preparation.split.weighted_train[fold.table_users]))
+    wanted = config.pool.model_copy(update={"exploration_share": 0.3})
+    whole = build_or_load_run_pool(preparation, config.model, wanted, False, True)[0]
+    pool = FoldPools(preparation, 0, Judge(fold, (), own)).get_terms(whole, config.model, wanted, again=True)[0].pool
+    best = find_best_repeats(Csr(preparation.repeats.find_due()[pool.users]), config.evidence.repeat.n)
+    assert (best >= 0).any()
+    for picks, items in zip(best, pool.items, strict=True):
+        assert set(picks[picks >= 0]) <= set(items)
 
 
 def test_slots_of_a_config_hold_what_goes_with_what_was_bought_lately(tmp_path):

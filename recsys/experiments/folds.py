@@ -80,17 +80,20 @@ class FoldPools:
         """
 
         def make() -> tuple[TermCache, TermCache]:
-            of = build_or_load_pool(self.preparation, model, wanted)[0] if by_likelihood else pool
+            around, number = self.preparation, None
             if wanted.exploration_share > 0:
-                moved = replace(self.preparation, objective_maps=self.judge.objective_maps)
-                of = build_or_load_pool(moved, model, wanted, fold=self.number)[0]
+                around, number = replace(around, objective_maps=self.judge.objective_maps), self.number
+            of = pool
+            if by_likelihood or number is not None:
+                build = build_or_load_repeat_pool if again else build_or_load_pool
+                of = build(around, model, wanted, fold=number)[0]
             moved_pool = self._move(of)
             if by_likelihood:
                 learned = build_or_load_likelihood(self.preparation, model, wanted)
                 out_of_fold = self.preparation.config.evaluation.split == "validation"
                 if again:
-                    both = self._move(build_or_load_repeat_pool(self.preparation, model, wanted)[0])
-                    moved_pool = order_new_and_repeats(moved_pool, both, learned, out_of_fold)[0]
+                    new = self._move(build_or_load_pool(around, model, wanted, fold=number)[0])
+                    moved_pool = order_new_and_repeats(new, moved_pool, learned, out_of_fold)[0]
                 else:
                     moved_pool = apply_likelihood_quietly(moved_pool, learned, out_of_fold)[0]
             return TermCache(moved_pool), TermCache(select_table_users(moved_pool, self.judge.fold))

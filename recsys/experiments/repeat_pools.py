@@ -71,10 +71,12 @@ def order_new_and_repeats(
     return replace(ranked, items=items, scores=made), told
 
 
-def build_or_load_repeat_pool(preparation: Preparation, model: ModelSection, wanted: PoolSection) -> tuple[Pool, float]:
+def build_or_load_repeat_pool(
+    preparation: Preparation, model: ModelSection, wanted: PoolSection, fold: int | None = None
+) -> tuple[Pool, float]:
     """Return the pool of a model without what was met, and beside it the items that call most for being bought again.
 
-    Beside it the seconds that fitting and retrieval took.
+    Beside it the seconds that fitting and retrieval took. `fold` is that of `build_or_load_pool`.
 
     Raises:
         RecsysError: without [evidence.repeat].
@@ -84,14 +86,14 @@ def build_or_load_repeat_pool(preparation: Preparation, model: ModelSection, wan
         raise RecsysError("repeat needs to know what was bought before, expected [evidence.repeat]")
     section = config.evidence.repeat
     hidden = wanted.model_copy(update={"exclude_seen": True})
-    pool, seconds = build_or_load_pool(preparation, model, hidden)
+    pool, seconds = build_or_load_pool(preparation, model, hidden, fold=fold)
 
     def add() -> CacheEntry:
         made = add_repeats(pool, fit_or_load_model(preparation, model)[0], repeats, n=section.n)
         return CacheEntry({"items": made.items, "scores": made.scores}, 0.0)
 
     named = [*name_model(model), resolve_model_settings(preparation, model), hidden.model_dump()]
-    key = [*preparation.key, *named, *preparation.describe_repeats()]
+    key = [*preparation.key, *named, *preparation.describe_repeats(), *([] if fold is None else ["fold", fold])]
     arrays = preparation.cache.get_or_make("repeat pool", key, add).arrays
     context = replace(pool.context, repeats=repeats)
     return replace(pool, items=arrays["items"], scores=arrays["scores"], context=context), seconds
