@@ -97,6 +97,17 @@ def test_rows_bring_all_that_rank_takes_and_get_its_slates(ranker):
     assert counts == BatchCounts(7, 7, len(found), without_history=1, unknown_history=1, unmet_guards=told)
 
 
+def test_answers_about_unknown_regions_are_counted_as_such(ranker):
+    known = ranker.ask(1, user="u2", regions=True).regions[0]
+    answers = pa.array([[("region-none", "like")], [(known, "dislike")]], pa.map_(pa.string(), pa.string()))
+    given = pa.RecordBatch.from_pydict({"user": ["u1", "u2"], "region_answers": answers})
+    found, counts = rank_rows(ranker, given)
+    plain = [ranker.rank(user="u1", now=NOW), ranker.rank(user="u2", now=NOW, region_answers={known: "dislike"})]
+    assert found == [row for user, answer in zip(("u1", "u2"), plain, strict=True) for row in expect(user, answer)]
+    assert (counts.unknown_regions, counts.unknown_history) == (1, 0)
+    assert "answers about regions that the ranker does not know, left out: 1" in counts.describe()
+
+
 def test_candidates_of_a_user_go_on_in_the_next_batch(ranker, split):
     rng, rows, expected = np.random.default_rng(0), [], []
     for user in ("u1", "u2", "new", "u7"):

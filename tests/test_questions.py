@@ -387,7 +387,9 @@ def test_answers_about_regions_pass_through_batches_receipts_and_whys(world, ran
     with pytest.raises(RecsysError, match="expected like, dislike or unknown"):
         ranker.why_not(missing, user=user, region_answers={"region-1": "love"})
     strange = ranker.rank(user=user, region_answers={"region-none": "like"})
-    assert strange.items == plain.items and strange.unknown_history == ("region-none",)
+    assert strange.items == plain.items and strange.unknown_regions == ("region-none",)
+    assert not strange.unknown_history and strange.to_dict()["unknown_regions"] == ["region-none"]
+    assert ranker.ask(2, user=user, region_answers={"region-none": "like"}).unknown_regions == ("region-none",)
 
 
 def test_bad_answers_about_regions(world, ranker):

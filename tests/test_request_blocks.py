@@ -257,7 +257,7 @@ def lay_side_by_side(ranker, columns):
                 "policy": columns.policies.get(n, ranker.name),
                 "notes": columns.notes.get(n, ()),
                 "violations": columns.violations.get(n, {}),
-                "unknown": (columns.unknown_items[n], columns.unknown_history[n]),
+                "unknown": (columns.unknown_items[n], columns.unknown_history[n], columns.unknown_regions[n]),
             }
         )
     return told
@@ -278,7 +278,7 @@ def tell_answer(answer):
         "policy": answer.policy,
         "notes": answer.notes,
         "violations": answer.violations,
-        "unknown": (len(answer.unknown_items), len(answer.unknown_history)),
+        "unknown": (len(answer.unknown_items), len(answer.unknown_history), len(answer.unknown_regions)),
     }
 
 

@@ -34,7 +34,7 @@ POLL = float(os.environ.get("RECSYS_POLL", "1"))
 WORKER = str(os.getpid())
 COUNTERS = {
     "errors": "requests that were refused",
-    "unknown_ids": "items that the ranker does not know",
+    "unknown_ids": "items and regions that the ranker does not know",
     "short_slates": "slates of fewer than k items",
     "unmet_guards": "guards that could not be met",
 }

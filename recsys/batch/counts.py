@@ -24,6 +24,7 @@ class BatchCounts:
     empty_slates: int = 0  # slates without a pick: they have no row
     unknown_items: int = 0  # candidates that the ranker does not know: left out
     unknown_history: int = 0  # items that users like or dislike and that the ranker does not know: left out
+    unknown_regions: int = 0  # regions that users have answered about and that the ranker does not know: left out
     unmet_guards: Mapping[str, int] = field(default_factory=dict)  # slates that a guard is not met in, by guard
     refusal: str = ""  # why the first of those that are refused is refused
 
@@ -85,4 +86,5 @@ _SENTENCES = {
     "empty_slates": "slates without a pick",
     "unknown_items": "candidates that the ranker does not know, left out",
     "unknown_history": "liked and disliked items that the ranker does not know, left out",
+    "unknown_regions": "answers about regions that the ranker does not know, left out",
 }

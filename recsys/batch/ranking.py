@@ -271,6 +271,7 @@ def count_slates(ranker: Ranker, k: int | None, requests: Sequence[BatchRequest]
         empty_slates=int((made & (slates.sizes == 0)).sum()),
         unknown_items=int(slates.unknown_items.sum()),
         unknown_history=int(slates.unknown_history.sum()),
+        unknown_regions=int(slates.unknown_regions.sum()),
         unmet_guards=Counter(name for told in slates.violations.values() for name in told),
         refusal=refused[0] if refused else "",
     )

@@ -39,7 +39,8 @@ class Questions:
     gains: Doubles  # (n,) what each answer tells, given those before: nats of information, or of entropy0
     familiarity: Doubles  # (n,) how likely it is that a user knows the item, or has an answer, in (0, 1)
     rule: str  # "information", or "entropy0" for a model without factors
-    unknown_items: tuple[str, ...] = ()  # ids of answers that the ranker does not know
+    unknown_items: tuple[str, ...] = ()  # ids of answers, and
+    unknown_regions: tuple[str, ...] = ()  # names of regions in them that the ranker does not know
     notes: tuple[str, ...] = ()  # a plain sentence about each thing that is otherwise than asked for
     regions: tuple[str, ...] = ()  # (n,) names of regions, where these are asked about
 

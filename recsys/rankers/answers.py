@@ -134,7 +134,8 @@ class Recommendation:
     seed: int  # of the draws
     ranker_policy: str  # names model, data, blend, scales and settings
     unknown_items: tuple[str, ...]  # ids that the ranker does not know: left out of the ranking,
-    unknown_history: tuple[str, ...]  # or of the history
+    unknown_history: tuple[str, ...]  # of the history,
+    unknown_regions: tuple[str, ...]  # or of the answers about regions
     violations: Mapping[str, int]  # guards that are not met, by how many picks or slots; {} if all are
     notes: tuple[str, ...]  # a plain sentence about each of them, and about a slate of fewer than k picks
     details: AnswerDetails = field(repr=False)  # what is computed when it is asked for
@@ -211,6 +212,7 @@ class Recommendation:
             "propensity": None if drawn is None else np.exp(drawn, dtype=np.float64).tolist(),
             "unknown_items": list(self.unknown_items),
             "unknown_history": list(self.unknown_history),
+            "unknown_regions": list(self.unknown_regions),
             "violations": dict(self.violations),
             "notes": list(self.notes),
         }

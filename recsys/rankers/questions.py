@@ -41,6 +41,7 @@ def ask_questions(
         familiarity=get_familiarity(context, "questions")[found.items],
         rule=found.rule,
         unknown_items=(*asker.unknown, *strange),
+        unknown_regions=asker.unknown_regions,
         notes=_describe_questions(found.rule, len(found.items), n),
     )
 
@@ -74,6 +75,7 @@ def ask_about_regions(
         familiarity=get_region_answer_chances(context, "questions")[found.items],
         rule=found.rule,
         unknown_items=asker.unknown,
+        unknown_regions=asker.unknown_regions,
         notes=_describe_questions(found.rule, len(found.items), n, "region"),
         regions=tuple(names[code] for code in found.items.tolist()),
     )

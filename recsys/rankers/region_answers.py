@@ -40,7 +40,7 @@ def refuse_regions(model: Scorer | None, context: Context, needed_by: str) -> No
 def add_region_answers(context: Context, asker: RequestUser, answers: Mapping[Any, Any]) -> RequestUser:
     """Return the user of a request with answers about regions, by name; "unknown" says nothing.
 
-    Names that are none of the ranker's are told as unknown items are.
+    Names that are none of the ranker's are its `unknown_regions`.
 
     Raises:
         RecsysError: for something else than a mapping of names and answers.
@@ -54,8 +54,8 @@ def add_region_answers(context: Context, asker: RequestUser, answers: Mapping[An
             raise RecsysError(f"ranker: the answer about {name} is {answer!r}, expected like, dislike or unknown")
     codes = get_region_names(context)[1]
     told = {codes[name]: answer == "like" for name, answer in answers.items() if name in codes and answer != ANSWERS[2]}
-    unknown = [str(name) for name in answers if name not in codes]
-    return asker._replace(regions=dict(sorted(told.items())), unknown=(*asker.unknown, *unknown))
+    unknown = tuple(str(name) for name in answers if name not in codes)
+    return asker._replace(regions=dict(sorted(told.items())), unknown_regions=unknown)
 
 
 def collect_region_answers(context: Context, asker: RequestUser) -> RegionAnswers | None:

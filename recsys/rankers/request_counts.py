@@ -35,7 +35,7 @@ class RankerMetrics:
     batches: int  # calls of `rank_many`, `rerank_many` and `make_slate_columns`
     batch_requests: int  # answers of these
     batch_seconds: float  # what `batches` took in all, on the wall
-    unknown_ids: int  # items of requests and histories that the ranker does not know, of all answers
+    unknown_ids: int  # items and regions of requests that the ranker does not know, of all answers
     short_slates: int  # answers with fewer than k picks
     unmet_guards: int  # guards that could not be met, of all answers
     bounds: ClassVar[tuple[float, ...]] = BOUNDS  # seconds
@@ -83,8 +83,8 @@ class _Row:
         """Count what is worth watching in an answer to a request for k picks."""
         if len(answer.items) < k:
             self.short_slates += 1
-        if answer.unknown_items or answer.unknown_history:
-            self.unknown_ids += len(answer.unknown_items) + len(answer.unknown_history)
+        for unknown in (answer.unknown_items, answer.unknown_history, answer.unknown_regions):
+            self.unknown_ids += len(unknown)
         if answer.violations:
             self.unmet_guards += len(answer.violations)
 
@@ -93,13 +93,13 @@ class _Row:
         if block.picked is not None:
             self.batch_requests += len(block.picked.places)
             for request, given in zip(block.picked.requests, block.picked.given, strict=True):
-                self.unknown_ids += len(request.asker.unknown) + len(given.unknown)
+                self.unknown_ids += request.asker.count_unknown() + len(given.unknown)
         for slate in block.alone.values():
             if isinstance(slate, RecsysError):
                 self.errors += 1
                 continue
             self.batch_requests += 1
-            self.unknown_ids += len(slate.request.asker.unknown) + len(slate.found.unknown)
+            self.unknown_ids += slate.request.asker.count_unknown() + len(slate.found.unknown)
             self.short_slates += len(slate.codes) < slate.request.k
             self.unmet_guards += len(maker.describe(slate)[0]) if slate.rules else 0
 

@@ -60,9 +60,14 @@ class RequestUser(NamedTuple):
     again: Ints = NO_ITEMS  # codes of those that would be one-offs if they had not come again
     dislikes: Ints = NO_ITEMS  # codes of the items that the request says are disliked, ascending
     regions: Mapping[int, bool] = NO_ANSWERS  # whether the request likes each region that it brings an answer about
+    unknown_regions: tuple[str, ...] = ()  # names of regions in answers that the ranker does not know
     stopper: int = (
         -1
     )  # the code of the user whose stopped topics are closed, also where nothing else is read of the user
+
+    def count_unknown(self) -> int:
+        """Return how many ids of the history and names of regions the ranker does not know."""
+        return len(self.unknown) + len(self.unknown_regions)
 
 
 NOBODY = RequestUser(-1, NO_ITEMS)  # of whom nothing is known

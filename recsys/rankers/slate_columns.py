@@ -27,11 +27,15 @@ class SlateColumns:
     contributions: Floats  # (P, O) of each objective of the blend,
     turned_off: Bools  # (B, O) but for those that dials turn off: 0 there
     unknown_items: Longs  # (B,) candidates that the ranker does not know
-    unknown_history: Longs  # (B,) items of the history that it does not know
+    unknown_history: Longs  # (B,) items of the history, and
+    unknown_regions: Longs  # (B,) regions of answers that it does not know
     errors: Mapping[int, RecsysError] = field(default_factory=dict)  # why requests are refused, by place
     notes: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # of slates that have any, by place
     policies: Mapping[int, str] = field(default_factory=dict)  # of requests that have another than the ranker's name
     violations: Mapping[int, Mapping[str, int]] = field(default_factory=dict)  # of slates that do not meet a guard
+
+
+_UNKNOWN = ("unknown_items", "unknown_history", "unknown_regions")
 
 
 class _Rows(NamedTuple):
@@ -77,7 +81,7 @@ def join_columns(parts: Sequence[tuple[Sequence[int], SlateColumns]], count: int
     said: dict[str, dict[int, object]] = {}
     for name in ("errors", "notes", "policies", "violations"):
         said[name] = {places[n]: one for places, part in parts for n, one in getattr(part, name).items()}
-    unknown = {name: np.zeros(count, np.int64) for name in ("unknown_items", "unknown_history")}
+    unknown = {name: np.zeros(count, np.int64) for name in _UNKNOWN}
     for places, part in parts:
         for name, counts in unknown.items():
             counts[list(places)] = getattr(part, name)
@@ -100,8 +104,7 @@ class _Columns:
         self._notes: dict[int, tuple[str, ...]] = {}
         self._policies: dict[int, str] = {}
         self._violations: dict[int, Mapping[str, int]] = {}
-        self._unknown_items: dict[int, int] = {}
-        self._unknown_history: dict[int, int] = {}
+        self._unknown: dict[str, dict[int, int]] = {name: {} for name in _UNKNOWN}
 
     def tell(self, place: int, slate: MadeSlate) -> None:
         """Take what is told of a slate."""
@@ -112,7 +115,7 @@ class _Columns:
         if violations:
             self._violations[place] = violations
         if slate.ordered.unknown:
-            self._unknown_items[place] = len(slate.ordered.unknown)
+            self._unknown["unknown_items"][place] = len(slate.ordered.unknown)
 
     def tell_picked(self, picked: PickedRequests) -> None:
         """Take what is told of requests that were picked together: no guard can be unmet, and no slate is short."""
@@ -124,14 +127,16 @@ class _Columns:
             if request.asker.exposure_notes:
                 self._notes[self.count + place] = request.asker.exposure_notes
             if picked.ordered[b].unknown:
-                self._unknown_items[self.count + place] = len(picked.ordered[b].unknown)
+                self._unknown["unknown_items"][self.count + place] = len(picked.ordered[b].unknown)
 
     def _tell_request(self, place: int, request: PreparedRequest) -> None:
         asker, dials = request.asker, request.dials
         if dials.factors or dials.profile_free:
             self._policies[place] = name_request_policy(self._policy, dials.factors, dials.profile_free)
         if asker.unknown:
-            self._unknown_history[place] = len(asker.unknown)
+            self._unknown["unknown_history"][place] = len(asker.unknown)
+        if asker.unknown_regions:
+            self._unknown["unknown_regions"][place] = len(asker.unknown_regions)
 
     def finish(self, rows: Sequence[_Rows], n_objectives: int) -> SlateColumns:
         """Return the columns of all."""
@@ -139,8 +144,7 @@ class _Columns:
             self.count,
             rows,
             n_objectives,
-            unknown_items=_fill_counts(self.count, self._unknown_items),
-            unknown_history=_fill_counts(self.count, self._unknown_history),
+            **{name: _fill_counts(self.count, counts) for name, counts in self._unknown.items()},
             errors=self.errors,
             notes=self._notes,
             policies=self._policies,
@@ -216,7 +220,7 @@ def _join_rows(count: int, rows: Sequence[_Rows], n_objectives: int, **told: obj
     is_drawn = bool(filled) and filled[0].log_propensity is not None
     if is_drawn:
         rows = [one if len(one.items) else one._replace(log_propensity=np.zeros(0, np.float32)) for one in rows]
-    none = {name: np.zeros(count, np.int64) for name in ("unknown_items", "unknown_history")}
+    none = {name: np.zeros(count, np.int64) for name in _UNKNOWN}
     return SlateColumns(
         sizes,
         join("items", np.int32),

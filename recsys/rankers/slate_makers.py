@@ -167,6 +167,7 @@ class SlateMaker:
             "ranker_policy": policy,
             "unknown_items": made.ordered.unknown,
             "unknown_history": asker.unknown,
+            "unknown_regions": asker.unknown_regions,
             "violations": violations,
             "notes": notes,
             "details": SlateDetails(self, made),
