@@ -4,13 +4,18 @@ import json
 import os
 import random
 import shutil
+import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from forked import fork, wait_for
+from optuna.exceptions import StorageInternalError
+from optuna.storages import InMemoryStorage
 from searches import CONFIG, SWEEP
+from sqlalchemy.exc import DBAPIError
 from synthetic import write_tables
 
 from recsys.cli import main
@@ -301,6 +306,47 @@ def test_a_url_that_cannot_be_opened_is_one_line_without_its_password(home, caps
     assert said.count("\n") == 1
     assert "s3cret" not in out + said
     assert not [path for path in home.rglob("runs/**/*") if path.is_file() and b"s3cret" in path.read_bytes()]
+
+
+class RedisError(Exception):
+    """Of Redis's client, which is not among the dependencies."""
+
+
+LOST = type("ConnectionError", (RedisError,), {})
+
+
+def raise_lost_database():
+    try:
+        raise DBAPIError(
+            "INSERT", {}, Exception("server closed the connection\nunexpectedly"), connection_invalidated=True
+        )
+    except DBAPIError as error:
+        raise StorageInternalError("This typically happens due to invalid data") from error
+
+
+def raise_lost_redis():
+    raise LOST("Connection reset by peer")
+
+
+@pytest.mark.parametrize(
+    ("url", "lose", "said"),
+    [
+        ("postgresql://me@host/db", raise_lost_database, "server closed the connection"),
+        ("redis://host:6379/0", raise_lost_redis, "Connection reset by peer"),
+    ],
+)
+def test_a_server_that_is_lost_is_one_line(monkeypatch, url, lose, said):
+    for name in ("redis", "redis.exceptions"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(RedisError=RedisError))
+    monkeypatch.setattr(storages, "_connect_storage", lambda where, log_line: InMemoryStorage())
+    with (
+        pytest.raises(
+            RecsysError,
+            match=rf"^storage {url}: {said}: the server does not answer, expected one that does; trials that ended are kept",
+        ),
+        storages.open_storage(url, print),
+    ):
+        lose()
 
 
 def test_a_storage_of_the_wrong_kind_does_not_show_a_password(home):

@@ -22,6 +22,7 @@ RACE_MESSAGES = (
     "unique",
     "duplicate",
 )  # said of tables and rows that another process has just made
+LOST_CONNECTIONS = ("ConnectionError", "TimeoutError")  # of Redis's client
 KINDS = "sqlite, postgresql, mysql, redis and others that Optuna takes"  # of databases
 SQLITE_TIMEOUT = 60  # seconds that a trial waits for a write of another process to an SQLite file
 
@@ -54,7 +55,7 @@ def open_storage(where: str, log_line: LogFunction) -> Iterator["BaseStorage"]:
     with _shorten_errors(where, Exception):  # each database has errors of its own
         storage = _connect_storage(where, log_line)
     try:
-        with _shorten_errors(where, SQLAlchemyError, optuna.exceptions.OptunaError):
+        with _shorten_errors(where, SQLAlchemyError, optuna.exceptions.OptunaError, *_list_redis_errors(where)):
             yield storage
     finally:
         storage.remove_session()
@@ -79,17 +80,31 @@ def _shorten_errors(where: str, *errors: type[Exception]) -> Iterator[None]:
         raise RecsysError(f"storage {where}: {mask_url_secrets(_describe_error(error), url=where)}") from None
 
 
+def _list_redis_errors(where: str) -> tuple[type[Exception], ...]:
+    """Return the errors of Redis's client, which neither Optuna nor SQLAlchemy wraps."""
+    if not where.startswith("redis"):
+        return ()
+    from redis.exceptions import RedisError
+
+    return (RedisError,)
+
+
 def _describe_error(error: Exception) -> str:
     """Return what is wrong with a storage, and what is expected of it."""
-    from sqlalchemy.exc import NoSuchModuleError
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
-    cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error  # Optuna leaves the module out
+    cause = error
+    while isinstance(cause, StorageInternalError | ImportError) and isinstance(cause.__cause__, Exception):
+        cause = cause.__cause__  # what Optuna says of it leaves out the reason
     if isinstance(cause, ImportError):
         return f"the package {cause.name or cause} is not installed, expected that of the URL's database"
-    if isinstance(error, NoSuchModuleError):
+    if isinstance(cause, NoSuchModuleError):
         return f"no such kind of database, expected one of {KINDS}"
-    said = str(error).strip().partition("\n")[0] or type(error).__name__
-    return f"{said}, expected one that sweeps made, or none yet"
+    said = str(cause.orig if isinstance(cause, DBAPIError) else cause).strip().partition("\n")[0]
+    if getattr(cause, "connection_invalidated", False) or type(cause).__name__ in LOST_CONNECTIONS:
+        return f"{said.rstrip('.')}: the server does not answer, expected one that does; trials that ended are kept"
+    return f"{said or type(cause).__name__}, expected one that sweeps made, or none yet"
 
 
 def _connect_storage(where: str, log_line: LogFunction) -> "BaseStorage":
