@@ -97,6 +97,25 @@ def test_rows_bring_all_that_rank_takes_and_get_its_slates(ranker):
     assert counts == BatchCounts(7, 7, len(found), without_history=1, unknown_history=1, unmet_guards=told)
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        [{"item": "i1", "time": NOW - 9}, {"item": "i2", "time": NOW - 5}],
+        [
+            {"timestamp": NOW - 9, "item_id": "i1", "rating": 4.0},
+            {"timestamp": NOW - 5, "item_id": "i2", "rating": 5.0},
+        ],
+        [None, {"a": "i1", "b": NOW - 9}, {"a": "i2", "b": NOW - 5}],
+    ],
+)
+def test_records_of_a_history_are_read_by_their_names(ranker, row):
+    given = pa.RecordBatch.from_pydict({"user": ["new"], "history": [row]})
+    found, counts = rank_rows(ranker, given)
+    nothing = [one for one in row if one is None]
+    expected = ranker.rank(history=[*nothing, ("i1", NOW - 9), ("i2", NOW - 5)], now=NOW)
+    assert found == expect("new", expected) and counts.unknown_history == len(nothing)
+
+
 def test_answers_about_unknown_regions_are_counted_as_such(ranker):
     known = ranker.ask(1, user="u2", regions=True).regions[0]
     answers = pa.array([[("region-none", "like")], [(known, "dislike")]], pa.map_(pa.string(), pa.string()))
@@ -188,6 +207,7 @@ def test_a_log_of_exposures_holds_for_its_users(ranker, split):
         ),
         ({"user": ["u1", None]}, {}, "batch: row 2 has no user, expected an id"),
         ({"user": [["u1"]]}, {}, "batch: column 'user' is of type list<"),
+        ({"user": [b"u1"]}, {}, "batch: column 'user' is of type binary, expected ids: text or numbers"),
         ({"user": ["u1"], "history": ["i1"]}, {}, "batch: column 'history' is of type string, expected a list"),
         ({"user": ["u1"], "k": [1.5]}, {}, "batch: column 'k' is of type double, expected whole numbers"),
         ({"user": ["u1"], "score": [1.5]}, {}, "batch: has scores and no items"),

@@ -175,6 +175,12 @@ def split_user(path):
     pd.DataFrame({"user": ["u1", "u2", "u1"], "item": ["i1"] * 3, "score": 1.0}).to_parquet(path)
 
 
+def unlike_files(path):
+    path.mkdir()
+    pd.DataFrame({"user": ["u1"]}).to_parquet(path / "a.parquet")
+    pd.DataFrame({"user": ["u2"], "k": [2]}).to_parquet(path / "b.parquet")
+
+
 def foreign_items(path):
     pd.DataFrame({"user": ["u1"], "item": ["4711"], "score": 1.0}).to_parquet(path)
 
@@ -204,6 +210,7 @@ def flipped(path):
         (foreign_items, ("--users", "INPUT.parquet"), "has items and scores, expected users"),
         (no_score, ("--candidates", "INPUT.parquet"), "has no column for score, expected user, item and score"),
         (flipped, ("--candidates", "INPUT.parquet"), "cannot be read"),
+        (unlike_files, ("--users", "INPUT"), "b.parquet: has a column 'k', which a.parquet has not"),
         (
             lambda path: path.write_text("user,k\nu1,\nu2,2.5\n"),
             ("--users", "INPUT.csv"),
@@ -213,6 +220,11 @@ def flipped(path):
             lambda path: path.write_text("who,k\nu1,2\n"),
             ("--users", "INPUT.csv"),
             "name it, for instance 'user' instead of 'who' in the table (columns: who, k)",
+        ),
+        (
+            lambda path: path.write_text("u1\nu2\n"),
+            ("--users", "INPUT.csv"),
+            "name it, for instance 'user' above column 0 in a header line (no header line, columns",
         ),
         (
             lambda path: path.write_text("client,item_id,datetime\nu1,i1,5\n"),

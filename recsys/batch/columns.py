@@ -72,7 +72,8 @@ def check_column_type(field: str, kind: "pa.DataType", place: str) -> None:
         numbers = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
         is_right, expected = numbers, "numbers"
     else:
-        is_right, expected = not (lists or pa.types.is_nested(kind)), "ids: text or numbers"
+        is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+        is_right, expected = not (is_bytes or pa.types.is_nested(kind)), "ids: text or numbers"
     if not is_right and not pa.types.is_null(kind):
         raise RecsysError(f"{place} is of type {kind}, expected {expected}")
 

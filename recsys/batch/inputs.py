@@ -83,16 +83,19 @@ class ParquetInput:
         """Yield some columns of the rows from `start` up to `stop`, None for the end.
 
         Raises:
-            RecsysError: for a file that is damaged, or has no such column.
+            RecsysError: for a file that is damaged, or has other columns than the first.
         """
         from pyarrow import parquet
 
-        at = 0
+        at, told = 0, self.columns
         for path in self.files:
             with wrap_read_errors(path), parquet.ParquetFile(path, page_checksum_verification=True) as file:
                 missing = [name for name in columns if name not in file.schema_arrow.names]
                 if missing:
                     raise RecsysError(f"{path}: has no column {missing[0]!r}, which {self.files[0].name} has")
+                for field, name in resolve_batch_columns(file.schema_arrow, str(path)).items():
+                    if field not in told:
+                        raise RecsysError(f"{path}: has a column {name!r}, which {self.files[0].name} has not")
                 for group in range(file.num_row_groups):
                     rows = file.metadata.row_group(group).num_rows
                     if at + rows <= start or (stop is not None and at >= stop):

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from recsys.batch.columns import OWN_FIELDS, PLACE, resolve_batch_columns
+from recsys.data.columns import ITEM_ALIASES, TIME_ALIASES, resolve_columns
 from recsys.data.identifiers import normalize_id
 from recsys.types import RecsysError
 from recsys.types.arrays import Anys
@@ -147,9 +149,22 @@ def _read_plain(cell: Any) -> Any:
 
 def _read_likes(cell: list[Any] | None) -> list[Any] | None:
     """Return a list of ids, or of an id and its time where its entries are records of both."""
-    if cell and isinstance(cell[0], dict):
-        return [tuple(one.values()) for one in cell]
+    if cell and any(isinstance(one, dict) for one in cell):
+        return [
+            tuple(one[name] for name in _find_like_fields(tuple(one))) if isinstance(one, dict) else one for one in cell
+        ]
     return cell
+
+
+@lru_cache(16)
+def _find_like_fields(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the fields of a record that are an item and its time, by their names; all of them where these say nothing.
+
+    >>> _find_like_fields(("timestamp", "movieId", "rating")), _find_like_fields(("a", "b"))
+    (('movieId', 'timestamp'), ('a', 'b'))
+    """
+    found = resolve_columns(names, {"item": ITEM_ALIASES, "datetime": TIME_ALIASES}, (), PLACE)
+    return (found["item"], found["datetime"]) if len(found) == 2 else names
 
 
 def _read_weights(cell: Any) -> dict[str, float] | None:

@@ -96,6 +96,8 @@ class Setting(NamedTuple):
 
     def _describe_change(self) -> str:
         """Return what to do to a table where nothing takes the setting."""
+        if self.field and str(self.value).isdecimal():
+            return f"'{self.field}' above column {self.value} in a header line"
         if self.field:
             return f"'{self.field}' instead of '{self.value}' in the table"
         if self.value is None:
