@@ -8,11 +8,14 @@ from numba import njit
 from recsys.kernels import compile_log  # noqa: F401  # what is compiled is logged
 
 try:
-    from recsys.kernels.parts import PartCompiler
+    from recsys.kernels.parts import OptimizedPartCompiler, PartCompiler
 
-    _PARTS: dict[str, Any] = {"pipeline_class": PartCompiler}
+    _PARTS: dict[bool, dict[str, Any]] = {
+        False: {"pipeline_class": PartCompiler},
+        True: {"pipeline_class": OptimizedPartCompiler},
+    }
 except ImportError:  # a version of Numba that names its own parts otherwise
-    _PARTS = {}
+    _PARTS = {False: {}, True: {}}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,7 +44,7 @@ def compile_kernel(fastmath: bool | set[str], count_references: bool = True, inl
     def compile_(function: F) -> F:
         result: F
         if function.__name__.startswith("_"):
-            result = make(no_cpython_wrapper=True, **({} if reordered else _PARTS), **options)(function)
+            result = make(no_cpython_wrapper=True, **_PARTS[reordered], **options)(function)
             return result
         try:
             result = make(cache=True, **options)(function)

@@ -17,11 +17,13 @@ def compute_largest_cosines(pool: Pool, space: str, needed_by: str, first: int |
     Raises:
         RecsysError: if there is no such space, or the pool does not have what it is made of, or no histories.
     """
-    from recsys.kernels.likelihood_features import fill_all_history_cosines
-
     train = pool.context.need_train(needed_by)
     vectors = np.asarray(get_item_vectors(pool.context, space, needed_by))  # of NumPy's own class: compiled once
     items = np.ascontiguousarray(pool.items[:, :first])
+    if not train.nnz:  # as what a ranker lays out for requests: it needs no compiled code
+        return np.zeros(items.shape)
+    from recsys.kernels.likelihood_features import fill_all_history_cosines
+
     near = np.empty(items.shape, np.float32)
     fill_all_history_cosines(vectors, items, np.asarray(pool.users), train.indptr, train.indices, near)
     return near.astype(np.float64)
